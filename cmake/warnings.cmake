@@ -1,0 +1,6 @@
+add_library(moe_warnings INTERFACE)
+target_compile_options(moe_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor $<$<BOOL:${MOE_WERROR}>:-Werror>)
+if(MOE_SANITIZE)
+  add_compile_options(-fsanitize=${MOE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${MOE_SANITIZE})
+endif()

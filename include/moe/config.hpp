@@ -1,0 +1,93 @@
+#pragma once
+// What a model is, apart from its weights: plain aggregates with defaults, and validate().
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI {
+
+enum class AttentionKind { gqa, mla };
+/// Which values form a rotated pair: (i, i + d/2) or (2i, 2i + 1).
+enum class RopeStyle { half_split, interleaved };
+enum class RopeScaling { none, linear, llama3, yarn };
+enum class RouterScore { softmax, sigmoid };
+/// How a group of experts is ranked: by its best score (V2) or by the sum of its best two (V3).
+enum class GroupScore { max, top2_sum };
+
+/// Rotary position embedding. Angles are computed in double (docs/NUMERICS.md).
+struct RopeConfig {
+  double theta = 10000.0;
+  RopeStyle style = RopeStyle::half_split;
+  RopeScaling scaling = RopeScaling::none;
+  double factor = 1.0;
+  std::int64_t original_max_position = 0;  ///< of the unscaled model (yarn, llama3)
+  double beta_fast = 32.0, beta_slow = 1.0;
+  double low_freq_factor = 1.0, high_freq_factor = 4.0;  ///< llama3
+  double attention_factor = 1.0;  ///< multiplies cos and sin; the family's mscale rules are applied when it is read
+};
+
+/// Expert choice and mixing weights (include/moe/router.hpp).
+struct RouterConfig {
+  std::int64_t expert_count = 0;  ///< E; 0 = dense model
+  std::int64_t top_k = 0;         ///< K
+  std::int64_t group_count = 1;   ///< G
+  std::int64_t topk_group = 1;    ///< groups kept
+  RouterScore score = RouterScore::softmax;
+  GroupScore group_score = GroupScore::max;
+  bool selection_bias = false;  ///< e_score_correction_bias: shifts the choice, never the weights
+  bool norm_topk_prob = false;
+  double routed_scaling_factor = 1.0;
+};
+
+struct ModelConfig {
+  std::string family;  ///< "llama", "qwen2", "qwen3", "qwen3_moe", "deepseek_v3"
+  std::int64_t layer_count = 0;
+  std::int64_t hidden_size = 0;  ///< D
+  std::int64_t vocab_size = 0;   ///< V
+  std::int64_t max_position = 0;
+  double rms_norm_eps = 1e-6;
+  bool tie_word_embeddings = false;
+
+  AttentionKind attention = AttentionKind::gqa;
+  std::int64_t head_count = 0;  ///< H
+  std::int64_t kv_head_count = 0;
+  std::int64_t head_dim = 0;  ///< of q and k (gqa)
+  bool qkv_bias = false;
+  bool qk_norm = false;  ///< RMSNorm of every q and k head before RoPE (Qwen3)
+
+  std::int64_t q_lora_rank = 0;  ///< 0 = queries are projected in one step
+  std::int64_t kv_lora_rank = 0;
+  std::int64_t qk_nope_head_dim = 0;
+  std::int64_t qk_rope_head_dim = 0;
+  std::int64_t v_head_dim = 0;  ///< mla; gqa: equal to head_dim
+
+  double softmax_scale = 0.0;  ///< multiplies q.k; mscale^2 of YaRN is already in it
+  RopeConfig rope;
+
+  std::int64_t intermediate_size = 0;      ///< of dense layers
+  std::int64_t moe_intermediate_size = 0;  ///< F, of one routed expert
+  std::int64_t shared_expert_count = 0;    ///< shared width = count * moe_intermediate_size
+  std::int64_t first_k_dense_replace = 0;  ///< layers before this one are dense
+  /// Further dense layers (Qwen3-MoE's mlp_only_layers); empty for all published models.
+  std::vector<std::int64_t> mlp_only_layers;
+  RouterConfig router;
+
+  std::int64_t mtp_layer_count = 0;  ///< multi-token-prediction layers in the file; counted, never run
+
+  bool layer_is_moe(std::int64_t layer) const {
+    if (router.expert_count == 0 || layer < first_k_dense_replace) return false;
+    for (std::int64_t dense : mlp_only_layers)
+      if (dense == layer) return false;
+    return true;
+  }
+};
+
+/// Checks every number against the limits and against the others.
+/// Errors: bad_config, naming the field, what was found and what was expected.
+MOE_API Result<void> validate(const RouterConfig& config);
+MOE_API Result<void> validate(const ModelConfig& config);
+
+}  // namespace moe::inline MOE_ABI

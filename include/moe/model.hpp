@@ -1,0 +1,76 @@
+#pragma once
+// Model: immutable weights, shared by any number of Sessions and threads.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "moe/config.hpp"
+#include "moe/error.hpp"
+#include "moe/parallel.hpp"
+#include "moe/quant/formats.hpp"
+#include "moe/tokenizer.hpp"
+
+namespace moe::inline MOE_ABI {
+
+/// Changes whenever a line of the numerics contract (docs/NUMERICS.md) changes.
+inline constexpr int kNumericsVersion = 1;
+
+enum class Precision {
+  automatic,  ///< int8 activations against integer formats, float32 against float formats
+  reference,  ///< float32 activations against the widened weights: what golden data compares with
+};
+
+/// Bytes and work done so far; called from the loading thread, at most some ten times a second.
+struct Progress {
+  std::int64_t done = 0, total = 0;
+};
+
+struct LoadOptions {
+  ParallelFor threads = {};  ///< default: one thread
+  std::function<void(Progress)> on_progress;
+  std::function<bool()> cancelled;  ///< asked between tensors; true ends with ErrorCode::cancelled
+  bool tokenizer_optional = true;   ///< false: a model without a usable tokenizer is an error
+};
+
+/// Facts about a model file that need no weights in memory.
+struct ModelInfo {
+  ModelConfig config;
+  std::int64_t total_parameters = 0;  ///< without MTP layers
+  std::int64_t mtp_parameters = 0;
+  std::int64_t weight_bytes = 0;      ///< as stored in the file
+  std::string format_summary;         ///< "133 q5_0, 13 q8_0, ...", most bytes first
+  std::uint64_t hash = 0;             ///< of header and tensor list
+};
+
+struct ModelImpl;
+
+class MOE_API Model {
+ public:
+  /// A .gguf file or a Hugging Face directory.
+  /// Errors: not_found, bad_file, bad_config, unsupported, io, out_of_memory, cancelled.
+  static Result<std::shared_ptr<const Model>> load(const std::string& path, const LoadOptions& options = {});
+  /// Reads headers only.
+  static Result<ModelInfo> inspect(const std::string& path);
+
+  ~Model();
+  const ModelConfig& config() const;
+  const ModelInfo& info() const;
+  /// Null when the file has none or libmoe does not know its pre-tokenizer; tokenizer_error() says why.
+  const std::shared_ptr<const Tokenizer>& tokenizer() const;
+  const std::string& tokenizer_error() const;
+  /// Bytes of the packed weights in memory.
+  std::int64_t resident_bytes() const;
+  /// A copy of this model's handle that routes to another number of experts per token; the weights are shared.
+  /// Errors: bad_config when top_k is out of range, or the model is dense.
+  Result<std::shared_ptr<const Model>> with_top_k(std::int64_t top_k) const;
+
+  const ModelImpl& impl() const { return *impl_; }
+
+ private:
+  explicit Model(std::shared_ptr<const ModelImpl> impl);
+  std::shared_ptr<const ModelImpl> impl_;
+};
+
+}  // namespace moe::inline MOE_ABI

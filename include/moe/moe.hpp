@@ -1,0 +1,10 @@
+#pragma once
+#include "moe/config.hpp"
+#include "moe/error.hpp"
+#include "moe/flops.hpp"
+#include "moe/model.hpp"
+#include "moe/parallel.hpp"
+#include "moe/quant/formats.hpp"
+#include "moe/session.hpp"
+#include "moe/tensor.hpp"
+#include "moe/tokenizer.hpp"

@@ -1,0 +1,38 @@
+#pragma once
+// Threads come from OpenMP or from the host: one function pointer is the whole interface.
+
+#include <cstdint>
+#include <type_traits>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI {
+
+/// Runs task(context, index, worker) for every index in [0, count), on up to worker_count workers; returns when all are
+/// done. `worker` in [0, worker_count) is unique among the tasks that run at one time (it picks the scratch buffer).
+/// Results never depend on which worker runs which index.
+struct ParallelFor {
+  using Task = void (*)(void* context, std::int64_t index, std::int32_t worker);
+  void (*run)(void* pool, std::int64_t count, void* context, Task task) = nullptr;
+  void* pool = nullptr;
+  std::int32_t worker_count = 1;
+};
+
+/// OpenMP threads; 0 asks for MOE_THREADS or, where it is unset, all processors this process may use.
+MOE_API ParallelFor openmp_pool(std::int32_t thread_count = 0);
+
+/// Calls body(index, worker) through the pool.
+template <class Body>
+void parallel_for(const ParallelFor& pool, std::int64_t count, Body&& body) {
+  if (count <= 0) return;
+  auto task = [](void* context, std::int64_t index, std::int32_t worker) {
+    (*static_cast<std::remove_reference_t<Body>*>(context))(index, worker);
+  };
+  if (pool.run == nullptr || pool.worker_count <= 1 || count == 1) {
+    for (std::int64_t i = 0; i < count; ++i) body(i, 0);
+    return;
+  }
+  pool.run(pool.pool, count, const_cast<void*>(static_cast<const void*>(&body)), task);
+}
+
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,100 @@
+#pragma once
+// Session: many sequences over one Model, with their key/value cache.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "moe/flops.hpp"
+#include "moe/model.hpp"
+
+namespace moe::inline MOE_ABI {
+
+enum class KvType { f32, f16, bf16 };
+
+struct SessionOptions {
+  Precision precision = Precision::automatic;
+  KvType kv = KvType::f16;          ///< callers that want the reference precision usually want f32 here
+  std::int64_t max_tokens = 0;      ///< cached tokens over all sequences, shared prefixes once; 0 = config.max_position
+  std::int64_t chunk_tokens = 512;  ///< tokens computed at one time; changes speed and memory, never a bit
+  ParallelFor threads = {};
+  bool record_routing = false;
+  bool record_hidden = false;       ///< keep the residual stream of every layer (tests, tools)
+  std::function<bool()> cancelled;  ///< asked between layers
+  std::function<void(Progress)> on_progress;
+};
+
+/// Index of a sequence inside its Session.
+using Sequence = std::int32_t;
+
+enum class Logits { none, last, all };
+
+/// A stretch of tokens to append to one sequence. A sequence may stand once in a batch.
+struct BatchItem {
+  Sequence sequence = 0;
+  std::span<const TokenId> tokens;
+  Logits logits = Logits::last;
+};
+using Batch = std::span<const BatchItem>;
+
+/// Experts of one token in one layer, best first.
+struct TokenRouting {
+  std::vector<std::int32_t> experts;
+  std::vector<float> weights;
+};
+
+/// Valid until the next call on the Session.
+struct StepOutput {
+  /// [row_count, V]: the rows asked for, in batch order.
+  const float* logits = nullptr;
+  std::int64_t row_count = 0;
+  std::int64_t vocab_size = 0;
+  std::span<const float> row(std::int64_t r) const {
+    return {logits + r * vocab_size, static_cast<std::size_t>(vocab_size)};
+  }
+};
+
+struct MemoryEstimate {
+  std::int64_t weight_bytes = 0, cache_bytes = 0, scratch_bytes = 0;
+};
+
+class MOE_API Session {
+ public:
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model, const SessionOptions& options = {});
+  /// What create() and load() would hold, computed from the configuration alone.
+  static MemoryEstimate estimate_memory(const ModelInfo& info, const SessionOptions& options);
+  ~Session();
+
+  /// A new empty sequence. Errors: out_of_memory.
+  Result<Sequence> open();
+  /// A new sequence that starts with all tokens of `parent`; the cached prefix is shared, not copied.
+  Result<Sequence> fork(Sequence parent);
+  /// Drops the tail so that `length` tokens stay.
+  Result<void> rewind(Sequence sequence, std::int64_t length);
+  Result<void> close(Sequence sequence);
+  Result<std::int64_t> length(Sequence sequence) const;
+  std::int64_t free_tokens() const;  ///< room left in the cache (a lower bound)
+
+  /// Appends the tokens and computes the logits asked for. On an error every sequence is as before the call.
+  /// Errors: bad_argument (sequence, token id, repeated sequence), out_of_memory (cache full, naming the room left),
+  /// cancelled, non_finite (a hidden state or logit, naming layer and token).
+  Result<StepOutput> step(Batch batch);
+
+  /// Work done since the Session was made, counted where kernels are called.
+  const Work& executed() const;
+  /// routing()[layer][token] of the last step, with SessionOptions::record_routing; dense layers are empty.
+  const std::vector<std::vector<TokenRouting>>& routing() const;
+  /// hidden()[l] = [T, D] of the last step, 0 = embedding, l = after layer l - 1.
+  const std::vector<std::vector<float>>& hidden() const;
+  const Model& model() const;
+  const SessionOptions& options() const;
+
+ private:
+  struct Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,93 @@
+#pragma once
+// Views borrow, AlignedBuffer owns. There is no other tensor type.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI {
+
+template <class T>
+using VectorView = std::span<T>;
+
+/// A row-major matrix that somebody else owns; `stride` (in values) separates its rows.
+template <class T>
+struct MatrixView {
+  T* data = nullptr;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  std::int64_t stride = 0;
+
+  MatrixView() = default;
+  MatrixView(T* d, std::int64_t r, std::int64_t c) : MatrixView(d, r, c, c) {}
+  MatrixView(T* d, std::int64_t r, std::int64_t c, std::int64_t s) : data(d), rows(r), cols(c), stride(s) {}
+  template <class U>
+    requires std::is_same_v<const U, T>
+  MatrixView(const MatrixView<U>& other) : MatrixView(other.data, other.rows, other.cols, other.stride) {}
+
+  T* row(std::int64_t r) const { return data + r * stride; }
+  T& operator()(std::int64_t r, std::int64_t c) const { return data[r * stride + c]; }
+};
+
+/// Multiplies sizes that came from outside; false when the product does not fit.
+[[nodiscard]] inline bool checked_multiply(std::uint64_t a, std::uint64_t b, std::uint64_t& out) {
+  return !__builtin_mul_overflow(a, b, &out);
+}
+[[nodiscard]] inline bool checked_add(std::uint64_t a, std::uint64_t b, std::uint64_t& out) {
+  return !__builtin_add_overflow(a, b, &out);
+}
+
+/// Owns `count` values of a trivial type on a 64-byte boundary, zero-filled on request.
+template <class T>
+class AlignedBuffer {
+  static_assert(std::is_trivially_copyable_v<T>);
+
+ public:
+  AlignedBuffer() = default;
+  AlignedBuffer(AlignedBuffer&& o) noexcept : data_(std::exchange(o.data_, nullptr)), size_(std::exchange(o.size_, 0)) {}
+  AlignedBuffer& operator=(AlignedBuffer&& o) noexcept {
+    std::swap(data_, o.data_);
+    std::swap(size_, o.size_);
+    return *this;
+  }
+  AlignedBuffer(const AlignedBuffer&) = delete;
+  AlignedBuffer& operator=(const AlignedBuffer&) = delete;
+  ~AlignedBuffer() { std::free(data_); }
+
+  /// Errors: out_of_memory, naming the bytes asked for.
+  static Result<AlignedBuffer> make(std::size_t count, bool zero = false) {
+    AlignedBuffer b;
+    if (count == 0) return b;
+    if (count > (std::numeric_limits<std::size_t>::max() - 64) / sizeof(T))
+      return fail(ErrorCode::out_of_memory, "a buffer of " + std::to_string(count) + " values exceeds the address space");
+    const std::size_t bytes = (count * sizeof(T) + 63) / 64 * 64;
+    b.data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
+    if (b.data_ == nullptr)
+      return fail(ErrorCode::out_of_memory, "cannot allocate " + std::to_string(bytes) + " bytes");
+    b.size_ = count;
+    if (zero) std::memset(static_cast<void*>(b.data_), 0, bytes);
+    return b;
+  }
+
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  std::size_t size() const { return size_; }
+  std::size_t size_bytes() const { return size_ * sizeof(T); }
+  T& operator[](std::size_t i) { return data_[i]; }
+  const T& operator[](std::size_t i) const { return data_[i]; }
+  std::span<T> span() { return {data_, size_}; }
+  std::span<const T> span() const { return {data_, size_}; }
+
+ private:
+  T* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace moe::inline MOE_ABI

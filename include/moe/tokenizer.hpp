@@ -1,0 +1,62 @@
+#pragma once
+// Text to token ids and back: byte-level BPE.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI {
+
+using TokenId = std::int32_t;
+
+/// How text that looks like a special token is treated.
+enum class SpecialText {
+  parse,  ///< "<|im_end|>" becomes the one token (what transformers and llama.cpp do by default)
+  plain,  ///< it is ordinary text
+};
+
+/// What a tokenizer is built from; filled by the GGUF reader (arrays) or the tokenizer.json reader (bytes).
+struct GgufVocabulary {
+  std::string model;                  ///< tokenizer.ggml.model, "gpt2" for byte-level BPE
+  std::string pre;                    ///< tokenizer.ggml.pre
+  std::vector<std::string> tokens;    ///< tokenizer.ggml.tokens
+  std::vector<std::int32_t> types;    ///< tokenizer.ggml.token_type: 1 normal, 3 control, 4 user-defined, 6 byte; may be empty
+  std::vector<std::string> merges;    ///< tokenizer.ggml.merges
+  std::optional<TokenId> bos, eos, pad, unk;
+  std::optional<bool> add_bos, add_eos;
+};
+
+/// Immutable; one object may be used from several threads at once.
+class MOE_API Tokenizer {
+ public:
+  /// Errors: unsupported (model or pre-tokenizer not known: names it and lists the known ones), bad_file.
+  static Result<std::shared_ptr<const Tokenizer>> from_gguf(GgufVocabulary vocabulary);
+  /// `tokenizer_json` is the file's content; `tokenizer_config_json` may be empty (BOS/EOS and add_bos_token come from it).
+  static Result<std::shared_ptr<const Tokenizer>> from_json(std::string_view tokenizer_json,
+                                                            std::string_view tokenizer_config_json);
+
+  virtual ~Tokenizer() = default;
+
+  /// `add_special`: put BOS (and EOS, where the model asks for it) around the text.
+  /// Errors: bad_argument when a PCRE2 match or depth limit is hit. Invalid UTF-8 is replaced as transformers does.
+  virtual Result<std::vector<TokenId>> encode(std::string_view text, bool add_special,
+                                              SpecialText special = SpecialText::parse) const = 0;
+  /// Bytes of the ids, special tokens included unless `skip_special`. Errors: bad_argument naming the id out of range.
+  virtual Result<std::string> decode(const std::vector<TokenId>& ids, bool skip_special = false) const = 0;
+
+  virtual std::int64_t vocab_size() const = 0;
+  virtual std::optional<TokenId> bos() const = 0;
+  virtual std::optional<TokenId> eos() const = 0;
+  /// What the tokenizer itself does by default (Llama 3: true, Qwen: false).
+  virtual bool adds_bos() const = 0;
+  virtual std::optional<TokenId> find(std::string_view token_text) const = 0;
+  /// SHA-256-free stable fingerprint of everything that shapes the ids (run-store keys).
+  virtual std::uint64_t fingerprint() const = 0;
+};
+
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,125 @@
+#pragma once
+// KernelTable: the whole contract between the blocks (src/model) and the SIMD code. Plain pointers and integers only;
+// no threads, files, allocation or exceptions below this line. One table per instruction set; dispatch chooses once.
+//
+// Packed weights: a matrix [rows, k] is cut into panels of 16 rows; the 16 rows are the SIMD lanes. A panel holds all k
+// of its rows. Rows past the end are packed as zeros. One layout per format, the same for every instruction set
+// (kernels/packing.hpp), so a packed matrix serves any table and any number of tokens.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "moe/quant/formats.hpp"
+
+namespace moe::inline MOE_ABI::kernels {
+
+inline constexpr int kPanelRows = 16;
+inline constexpr int kBlock = 32;      // activation block of q8g32, in values
+inline constexpr int kKeyBlock = 64;   // keys per attention block, at absolute multiples of 64
+
+/// A packed matrix. `panel_bytes` separates panels.
+struct Panels {
+  const std::byte* data = nullptr;
+  std::int64_t panel_bytes = 0;
+  std::int64_t rows = 0;  ///< real rows; the last panel may be partly padding
+  std::int64_t k = 0;     ///< input width
+};
+
+/// Activations as q8g32: int8 codes [T, k], float scales [T, k/32], half-block sums int16 [T, k/32, 2].
+/// Row t starts at codes + t * k, scales + t * (k / 32), sums + t * (k / 16).
+struct Q8Rows {
+  const std::int8_t* codes = nullptr;
+  const float* scales = nullptr;
+  const std::int16_t* sums = nullptr;
+  std::int64_t k = 0;
+};
+
+/// y[t, r] = W[r, :] . x[token(t), :] for the rows of panels [panel_begin, panel_end).
+/// token(t) = token_index ? token_index[t] : t.  y row t starts at y + t * y_stride.
+struct GemmQ8 {
+  Panels w;
+  Q8Rows x;
+  const std::int32_t* token_index = nullptr;
+  std::int64_t token_count = 0;
+  float* y = nullptr;
+  std::int64_t y_stride = 0;
+  std::int64_t panel_begin = 0, panel_end = 0;
+};
+using GemmQ8Fn = void (*)(const GemmQ8&) noexcept;
+
+/// The same with float32 activations, weights widened exactly: the reference precision, and float formats in any
+/// precision. `scratch` holds gemm_f32_scratch(format, k) floats of the calling worker (null when that is 0).
+struct GemmF32 {
+  Panels w;
+  const float* x = nullptr;
+  std::int64_t x_stride = 0;
+  const std::int32_t* token_index = nullptr;
+  std::int64_t token_count = 0;
+  float* y = nullptr;
+  std::int64_t y_stride = 0;
+  std::int64_t panel_begin = 0, panel_end = 0;
+  float* scratch = nullptr;
+};
+using GemmF32Fn = void (*)(const GemmF32&) noexcept;
+
+/// One head group of one sequence against its cache. Keys of block b (absolute positions 64 b .. 64 b + 63):
+///   gqa  keys   [head_dim, 64]  (lanes are keys), values [64, value_dim], each of the cache's type
+///   mla  keys are row-major [64, key_dim]; the values are the first value_dim numbers of each key: value_blocks is null
+/// Query i (row i of q) sees positions 0 .. last_position[i].
+enum class CacheType : std::uint8_t { f32, f16, bf16 };
+struct Attention {
+  const float* q = nullptr;  ///< [query_count, key_dim], q_stride apart; not yet scaled
+  std::int64_t q_stride = 0;
+  std::int64_t query_count = 0;
+  const std::int64_t* last_position = nullptr;  ///< [query_count], rising or equal
+  const void* const* key_blocks = nullptr;      ///< one pointer per block of 64
+  const void* const* value_blocks = nullptr;
+  CacheType cache_type = CacheType::f32;
+  std::int64_t key_dim = 0, value_dim = 0;
+  float scale = 1.0f;
+  float* out = nullptr;  ///< [query_count, value_dim], out_stride apart
+  std::int64_t out_stride = 0;
+  float* scratch = nullptr;  ///< attention_scratch(key_dim, value_dim) floats of the calling worker
+};
+
+struct KernelTable {
+  const char* isa;  ///< "scalar", "avx2", "avx512", "avx512vnni", "neon"
+
+  /// Indexed by the GGUF type id (Format). gemm_q8 is null for formats whose contract is the float path.
+  GemmQ8Fn gemm_q8[48];
+  GemmF32Fn gemm_f32[48];
+
+  /// x [k] -> codes [k], scales [k/32], sums [k/16]. k % 32 == 0.
+  void (*quantize_q8)(const float* x, std::int64_t k, std::int8_t* codes, float* scales, std::int16_t* sums) noexcept;
+  /// y = x * (1 / sqrt(mean(x^2) + eps)) * w; x and y may be the same.
+  void (*rms_norm)(const float* x, const float* w, float eps, std::int64_t n, float* y) noexcept;
+  /// y = silu(gate) * up; y may be gate.
+  void (*silu_mul)(const float* gate, const float* up, std::int64_t n, float* y) noexcept;
+  void (*sigmoid)(const float* x, std::int64_t n, float* y) noexcept;
+  void (*softmax)(const float* x, std::int64_t n, float* y) noexcept;
+  void (*add)(const float* x, std::int64_t n, float* y) noexcept;               // y += x
+  void (*axpy)(float w, const float* x, std::int64_t n, float* y) noexcept;     // y = fma(w, x, y)
+  /// Rotates pairs of x [2 * pair_count] in place; cos, sin [pair_count]. half_split pairs (i, i + pair_count).
+  void (*rope_half)(const float* cos, const float* sin, std::int64_t pair_count, float* x) noexcept;
+  void (*rope_interleaved)(const float* cos, const float* sin, std::int64_t pair_count, float* x) noexcept;
+  /// Rounds to the cache's type. `stride` in values of the destination: 1 for a row, 64 for a transposed key.
+  void (*store_cache)(CacheType type, const float* x, std::int64_t n, void* out, std::int64_t stride) noexcept;
+  void (*attention_gqa)(const Attention&) noexcept;
+  void (*attention_mla)(const Attention&) noexcept;
+};
+
+/// Floats of worker scratch that the functions above ask for; the same for every table.
+std::int64_t gemm_f32_scratch(Format format, std::int64_t k) noexcept;
+std::int64_t attention_scratch(std::int64_t key_dim, std::int64_t value_dim) noexcept;
+
+template <class Arch>
+const KernelTable& table_for() noexcept;
+
+/// Tables this CPU and operating system can run (CPUID and XGETBV), slowest first; `count` is set.
+const KernelTable* const* runnable_tables(int& count) noexcept;
+/// The table of that name, or null when it is unknown or cannot run here.
+const KernelTable* find_table(const char* isa) noexcept;
+/// The fastest runnable table, or the one MOE_ISA names; null when MOE_ISA names one that cannot run here.
+const KernelTable* active_table() noexcept;
+
+}  // namespace moe::inline MOE_ABI::kernels

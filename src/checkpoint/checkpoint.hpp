@@ -1,0 +1,84 @@
+#pragma once
+// One view of a model file, whatever its kind. Opening validates everything (headers, shapes, offsets against the
+// file's length) before anything is allocated from it; tensor bytes are read with pread into the caller's buffer.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "moe/error.hpp"
+#include "moe/quant/formats.hpp"
+#include "moe/tokenizer.hpp"
+
+namespace moe::inline MOE_ABI::checkpoint {
+
+/// A tensor as stored. `shape` is row-major, outermost first (GGUF's order reversed): rows are contiguous.
+struct TensorInfo {
+  std::string name;
+  Format format = Format::f32;
+  std::vector<std::int64_t> shape;
+  std::int32_t file = 0;      ///< index of the shard
+  std::uint64_t offset = 0;   ///< from the start of that file, in bytes
+  std::uint64_t bytes = 0;
+
+  std::int64_t cols() const { return shape.empty() ? 1 : shape.back(); }
+  /// All dimensions but the last, multiplied.
+  std::int64_t rows() const {
+    std::int64_t n = 1;
+    for (std::size_t i = 0; i + 1 < shape.size(); ++i) n *= shape[i];
+    return n;
+  }
+};
+
+/// GGUF metadata value. Integers of every width are widened; arrays are of one element type.
+using MetaValue = std::variant<std::int64_t, std::uint64_t, double, bool, std::string, std::vector<std::int64_t>,
+                               std::vector<double>, std::vector<bool>, std::vector<std::string>>;
+
+enum class Kind { gguf, hf };
+
+class Checkpoint {
+ public:
+  virtual ~Checkpoint() = default;
+
+  virtual Kind kind() const = 0;
+  /// In file order.
+  virtual const std::vector<TensorInfo>& tensors() const = 0;
+  const TensorInfo* find(std::string_view name) const;
+
+  /// Reads bytes [offset, offset + out.size()) of the tensor. Thread-safe.
+  /// Errors: io, when the file ended early or was changed, naming the tensor and the byte counts.
+  virtual Result<void> read(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const = 0;
+
+  /// GGUF: metadata by key, null when absent. HF: always null.
+  virtual const MetaValue* meta(std::string_view key) const = 0;
+  /// HF: text of config.json. GGUF: empty.
+  virtual const std::string& config_json() const = 0;
+
+  /// Sum of the sizes of all shards, in bytes.
+  virtual std::uint64_t file_bytes() const = 0;
+  /// A hash of header, metadata and tensor list (not of the weights); part of run-store keys.
+  virtual std::uint64_t header_hash() const = 0;
+
+  /// The tokenizer in the file or directory. Errors: not_found when there is none ("no_vocab"), unsupported, bad_file.
+  virtual Result<std::shared_ptr<const Tokenizer>> load_tokenizer() const = 0;
+
+ protected:
+  /// To be called once, when tensors() is complete.
+  void build_index();
+
+ private:
+  std::unordered_map<std::string_view, std::size_t> index_;
+};
+
+/// A .gguf file (any shard of a split one opens all), or a directory with config.json and safetensors.
+/// Errors: not_found, bad_file, unsupported, io - the message names the file, the item, what was found and expected.
+Result<std::unique_ptr<Checkpoint>> open(const std::string& path);
+
+}  // namespace moe::inline MOE_ABI::checkpoint

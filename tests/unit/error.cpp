@@ -1,0 +1,51 @@
+#include "moe/error.hpp"
+
+#include <doctest/doctest.h>
+
+#include <vector>
+
+#include "moe/parallel.hpp"
+#include "moe/tensor.hpp"
+
+namespace {
+moe::Result<int> half(int x) {
+  if (x % 2 != 0) return moe::fail(moe::ErrorCode::bad_argument, "odd");
+  return x / 2;
+}
+}  // namespace
+
+TEST_CASE("Result carries a value or an error") {
+  CHECK(*half(4) == 2);
+  const moe::Result<int> odd = half(3);
+  REQUIRE_FALSE(odd.has_value());
+  CHECK(odd.error().code == moe::ErrorCode::bad_argument);
+  CHECK(odd.error().message == "odd");
+  CHECK(half(8).value() == 4);
+}
+
+#ifndef MOE_NO_EXCEPTIONS
+TEST_CASE("value() of an error throws for those who like exceptions") {
+  CHECK_THROWS_AS(static_cast<void>(half(3).value()), tl::bad_expected_access<moe::Error>);
+}
+#endif
+
+TEST_CASE("AlignedBuffer is aligned and refuses sizes that wrap") {
+  auto buffer = moe::AlignedBuffer<float>::make(33, true);
+  REQUIRE(buffer.has_value());
+  CHECK(reinterpret_cast<std::uintptr_t>(buffer->data()) % 64 == 0);
+  for (float x : buffer->span()) CHECK(x == 0.0f);
+  const auto huge = moe::AlignedBuffer<double>::make(~std::size_t{0} / 4);
+  REQUIRE_FALSE(huge.has_value());
+  CHECK(huge.error().code == moe::ErrorCode::out_of_memory);
+}
+
+TEST_CASE("parallel_for visits every index once, with any pool") {
+  for (int threads : {1, 2, 3}) {
+    std::vector<int> seen(1000, 0);
+    moe::parallel_for(moe::openmp_pool(threads), 1000, [&](std::int64_t i, std::int32_t worker) {
+      CHECK_FALSE(worker >= threads);
+      seen[static_cast<std::size_t>(i)] += 1;
+    });
+    for (int n : seen) CHECK(n == 1);
+  }
+}
