@@ -1,0 +1,52 @@
+# Shared by the commands in this folder; sourced, never run. Everything said here goes to stderr, so that a command's
+# stdout carries its result alone.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+trap 'echo "interrupted" >&2; exit 130' INT TERM
+
+say() { echo "$(basename "$0"): $*" >&2; }
+die() { say "$1"; exit "${2:-3}"; }
+
+# What a build of everything needs (docs/ARCHITECTURE.md says what for).
+build_packages=(cmake ninja-build g++ pkg-config libxsimd-dev libeigen3-dev libexpected-dev nlohmann-json3-dev
+  libpcre2-dev libutf8proc-dev libcli11-dev libfmt-dev doctest-dev libbenchmark-dev zlib1g-dev)
+
+# Installs the Debian packages that are missing, and only those; without a missing one it needs no network and no root.
+ensure_packages() {
+  if ! command -v dpkg-query >/dev/null; then
+    say "this is not a Debian system: these packages, or what they are called here, must be installed: $*"
+    return
+  fi
+  local missing=() package
+  for package in "$@"; do
+    [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+
+  say "installing missing Debian packages: ${missing[*]}"
+  local as_root=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || die "not root and no sudo: run as root: apt-get install ${missing[*]}"
+    as_root=(sudo)
+  fi
+  apt_install "${missing[@]}" && return
+  # The package lists may be absent or old: fetch them once and try again.
+  "${as_root[@]}" apt-get update -qq >&2 || die "apt-get update failed (is there a network?); missing: ${missing[*]}"
+  apt_install "${missing[@]}" || die "apt-get install failed; missing: ${missing[*]}"
+}
+
+apt_install() {
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
+# build PRESET [TARGET...]: configures when that was never done, then builds what is out of date.
+build() {
+  local preset=$1 && shift
+  local tree=$root/build/$preset
+  if [[ ! -f $tree/build.ninja ]]; then
+    say "configuring $tree"
+    cmake -S "$root" --preset "$preset" >&2 || die "the configuration failed"
+  fi
+  say "building in $tree"
+  cmake --build "$tree" ${*:+--target "$@"} >&2 || die "the build failed"
+}
