@@ -1,0 +1,10 @@
+#pragma once
+// f16: little-endian IEEE half precision, one value per block of 2 bytes.
+
+#include "moe/quant/bytes.hpp"
+
+namespace moe::inline MOE_ABI::quant {
+
+MOE_FORCE_INLINE void decode_f16(const std::byte* block, float* out) noexcept { *out = load_f16(block); }
+
+}  // namespace moe::inline MOE_ABI::quant

@@ -1,0 +1,42 @@
+#pragma once
+// q4_k: 256 values in 144 bytes, w = (d * sc) * c - (dmin * mn); sc and mn of 6 bits serve 32 values, c of 4 bits.
+//
+//    0  d      f16
+//    2  dmin   f16
+//    4  scales [12]   see k_scale
+//   16  qs     [128]  value 64 n + 32 h + i sits in byte 32 n + i, low nibble for h = 0
+//
+// (d * sc) * c has at most 21 significant bits: exact, and a compiler that fuses the subtraction changes nothing.
+
+#include "moe/quant/bytes.hpp"
+
+namespace moe::inline MOE_ABI::quant {
+
+struct KScale {
+  std::int32_t scale, minimum;  ///< in [0, 63]
+};
+
+/// Scale and minimum of values 32 b .. 32 b + 31 of a q4_k or q5_k block; `scales` are its 12 bytes.
+/// Bytes 0-3 and 4-7 hold scales and minimums 0-3 in six bits; of those of 4-7, bytes 8-11 hold the low four bits
+/// (scale low nibble, minimum high nibble) and the top two bits of bytes 0-7 the rest.
+MOE_FORCE_INLINE KScale k_scale(const std::byte* scales, int b) noexcept {
+  if (b < 4)
+    return {static_cast<std::int32_t>(load_u8(scales + b) & 63u),
+            static_cast<std::int32_t>(load_u8(scales + 4 + b) & 63u)};
+  const std::uint32_t low = load_u8(scales + 4 + b);
+  return {static_cast<std::int32_t>((low & 15u) | load_u8(scales + b - 4) >> 6 << 4),
+          static_cast<std::int32_t>(low >> 4 | load_u8(scales + b) >> 6 << 4)};
+}
+
+MOE_FORCE_INLINE void decode_q4_k(const std::byte* block, float* out) noexcept {
+  const float d = load_f16(block), dmin = load_f16(block + 2);
+  for (int b = 0; b < 8; ++b) {
+    const KScale s = k_scale(block + 4, b);
+    const float scale = d * static_cast<float>(s.scale), minimum = dmin * static_cast<float>(s.minimum);
+    const std::byte* qs = block + 16 + 32 * (b / 2);
+    for (int i = 0; i < 32; ++i)
+      out[32 * b + i] = scale * static_cast<float>(load_u8(qs + i) >> (4 * (b % 2)) & 15u) - minimum;
+  }
+}
+
+}  // namespace moe::inline MOE_ABI::quant
