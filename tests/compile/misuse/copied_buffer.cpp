@@ -1,0 +1,11 @@
+// A copy of megabytes that nobody meant.
+// expect: deleted
+#include "moe/tensor.hpp"
+
+moe::AlignedBuffer<float> use(moe::AlignedBuffer<float>& buffer) {
+#ifdef RIGHT
+  return std::move(buffer);
+#else
+  return buffer;
+#endif
+}

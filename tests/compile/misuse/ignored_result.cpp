@@ -1,0 +1,13 @@
+// An error that nobody looks at.
+// expect: nodiscard|unused-result|warn_unused_result
+#include "moe/error.hpp"
+
+moe::Result<void> load();
+
+void use() {
+#ifdef RIGHT
+  if (!load()) return;
+#else
+  load();
+#endif
+}
