@@ -1,4 +1,12 @@
 # One minimum version each, all of them in Debian 12 (docs/ARCHITECTURE.md says what each is for).
+set(moe_imported tl::expected OpenMP::OpenMP_CXX fmt::fmt PkgConfig::PCRE2 PkgConfig::UTF8PROC)
+set(moe_imported_before "")
+foreach(target ${moe_imported})
+  if(TARGET ${target})
+    list(APPEND moe_imported_before ${target})
+  endif()
+endforeach()
+
 find_package(PkgConfig REQUIRED)
 find_package(tl-expected REQUIRED)
 find_package(xsimd 8.1 REQUIRED)
@@ -17,3 +25,9 @@ endif()
 if(MOE_BUILD_BENCH)
   find_package(benchmark 1.7 REQUIRED)
 endif()
+
+# As a subdirectory, the parent's targets link moe's: what moe's interface names must be visible there too.
+list(REMOVE_ITEM moe_imported ${moe_imported_before})
+foreach(target ${moe_imported})
+  set_target_properties(${target} PROPERTIES IMPORTED_GLOBAL TRUE)
+endforeach()
