@@ -1,0 +1,119 @@
+#pragma once
+// Rotary position embedding: frequencies of each scaling rule, cosines and sines of a position.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "moe/config.hpp"
+#include "moe/detail/math.hpp"
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI {
+
+/// Angles of one model. Everything is double until cos and sin are rounded once to float (docs/NUMERICS.md).
+class RopeTable {
+ public:
+  /// Frequencies for `rotary_dim` rotated values of a head (even).
+  ///
+  /// Errors  bad_config, naming the field, when the numbers cannot give finite angles
+  /// Source  the rules are those of transformers' modeling_rope_utils: linear, llama3, yarn (with truncated corrections)
+  static Result<RopeTable> make(const RopeConfig& config, std::int64_t rotary_dim);
+
+  std::int64_t pair_count() const { return static_cast<std::int64_t>(frequency_.size()); }
+  /// Angle per position of each pair, scaling included.
+  const std::vector<double>& frequencies() const { return frequency_; }
+
+  ///   cos, sin [pair_count]  of this position, times attention_factor
+  void fill(std::int64_t position, float* cos, float* sin) const {
+    for (std::size_t i = 0; i < frequency_.size(); ++i) {
+      const detail::SinCos angle = detail::sin_cos(static_cast<double>(position) * frequency_[i]);
+      cos[i] = static_cast<float>(angle.cos * attention_factor_);
+      sin[i] = static_cast<float>(angle.sin * attention_factor_);
+    }
+  }
+
+ private:
+  std::vector<double> frequency_;
+  double attention_factor_ = 1.0;
+};
+
+namespace detail {
+
+inline constexpr double kTwoPi = 0x1.921fb54442d18p+2;
+
+/// Long wavelengths are interpolated, short ones kept, those between are blended.
+inline double llama3_frequency(const RopeConfig& c, double frequency) {
+  const double context = static_cast<double>(c.original_max_position);
+  const double wavelength = kTwoPi / frequency;
+  if (wavelength < context / c.high_freq_factor) return frequency;
+  if (wavelength > context / c.low_freq_factor) return frequency / c.factor;
+  const double smooth = (context / wavelength - c.low_freq_factor) / (c.high_freq_factor - c.low_freq_factor);
+  return fma(smooth, frequency, (1.0 - smooth) * (frequency / c.factor));
+}
+
+/// The pair (as a real number) that turns `rotations` times over the original context.
+inline double yarn_correction_pair(const RopeConfig& c, double rotations, double dim) {
+  const double context = static_cast<double>(c.original_max_position);
+  return dim * log(context / (rotations * kTwoPi)) / (2.0 * log(c.theta));
+}
+
+/// Pairs below `low` keep their frequency, above `high` they are interpolated, a straight ramp between.
+inline double yarn_frequency(double frequency, double factor, double low, double high, std::int64_t pair) {
+  const double ramp = std::clamp((static_cast<double>(pair) - low) / (high - low), 0.0, 1.0);
+  return fma(frequency / factor, ramp, frequency * (1.0 - ramp));
+}
+
+}  // namespace detail
+
+inline Result<RopeTable> RopeTable::make(const RopeConfig& config, std::int64_t rotary_dim) {
+  const auto bad = [](const char* field, double found, const char* expected) {
+    return fail(ErrorCode::bad_config, std::string("rope: ") + field + " is " + std::to_string(found) + ", expected " + expected);
+  };
+  constexpr std::int64_t kMaxRotaryDim = 65536;
+  if (rotary_dim < 2 || rotary_dim % 2 != 0 || rotary_dim > kMaxRotaryDim)
+    return bad("rotary dimension", static_cast<double>(rotary_dim), "an even number from 2 to 65536");
+  // Negated comparisons, so that NaN is refused as well.
+  if (!(config.theta > 1.0 && config.theta <= 1e12)) return bad("theta", config.theta, "a number above 1, up to 1e12");
+  if (!(config.attention_factor > 0.0 && config.attention_factor <= 1e6))
+    return bad("attention_factor", config.attention_factor, "a number above 0, up to 1e6");
+  if (config.scaling != RopeScaling::none && !(config.factor > 0.0 && config.factor <= 1e6))
+    return bad("factor", config.factor, "a number above 0, up to 1e6");
+  const bool needs_context = config.scaling == RopeScaling::yarn || config.scaling == RopeScaling::llama3;
+  if (needs_context && config.original_max_position < 1)
+    return bad("original_max_position", static_cast<double>(config.original_max_position), "a number above 0");
+  if (config.scaling == RopeScaling::llama3 &&
+      !(config.low_freq_factor > 0.0 && config.high_freq_factor > config.low_freq_factor))
+    return bad("high_freq_factor", config.high_freq_factor, "a number above low_freq_factor, which is above 0");
+  if (config.scaling == RopeScaling::yarn && !(config.beta_slow > 0.0 && config.beta_fast >= config.beta_slow &&
+                                               config.beta_fast <= 1e6 && config.beta_slow >= 1e-6))
+    return bad("beta_fast", config.beta_fast, "a number from beta_slow, which is above 0, to 1e6");
+
+  const double dim = static_cast<double>(rotary_dim);
+  double low = 0.0, high = 0.0;
+  if (config.scaling == RopeScaling::yarn) {
+    low = std::max(std::floor(detail::yarn_correction_pair(config, config.beta_fast, dim)), 0.0);
+    high = std::min(std::ceil(detail::yarn_correction_pair(config, config.beta_slow, dim)), dim - 1.0);
+    if (low == high) high += 0.001;  // a step, not a division by zero
+  }
+
+  RopeTable table;
+  table.attention_factor_ = config.attention_factor;
+  const std::int64_t pairs = rotary_dim / 2;
+  table.frequency_.reserve(static_cast<std::size_t>(pairs));
+  for (std::int64_t i = 0; i < pairs; ++i) {
+    double f = detail::pow(config.theta, -static_cast<double>(2 * i) / dim);
+    switch (config.scaling) {
+      case RopeScaling::none: break;
+      case RopeScaling::linear: f = f / config.factor; break;
+      case RopeScaling::llama3: f = detail::llama3_frequency(config, f); break;
+      case RopeScaling::yarn: f = detail::yarn_frequency(f, config.factor, low, high, i); break;
+    }
+    table.frequency_.push_back(f);
+  }
+  return table;
+}
+
+}  // namespace moe::inline MOE_ABI
