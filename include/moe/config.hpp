@@ -13,7 +13,12 @@ enum class AttentionKind { gqa, mla };
 /// Which values form a rotated pair: (i, i + d/2) or (2i, 2i + 1).
 enum class RopeStyle { half_split, interleaved };
 enum class RopeScaling { none, linear, llama3, yarn };
-enum class RouterScore { softmax, sigmoid };
+/// How logits become scores.
+enum class RouterScore {
+  softmax,         ///< over all experts, before the choice (Qwen, Mixtral, DeepSeek-V2, ERNIE)
+  sigmoid,         ///< of each expert by itself (DeepSeek-V3, GLM-4.5)
+  chosen_softmax,  ///< the choice is made on the logits, the softmax is over the chosen ones (gpt-oss)
+};
 /// How a group of experts is ranked: by its best score (V2) or by the sum of its best two (V3).
 enum class GroupScore { max, top2_sum };
 
@@ -33,12 +38,13 @@ struct RopeConfig {
 struct RouterConfig {
   std::int64_t expert_count = 0;  ///< E; 0 = dense model
   std::int64_t top_k = 0;         ///< K
-  std::int64_t group_count = 1;   ///< G
+  std::int64_t group_count = 1;   ///< G; consecutive runs of E / G experts
   std::int64_t topk_group = 1;    ///< groups kept
   RouterScore score = RouterScore::softmax;
   GroupScore group_score = GroupScore::max;
   bool selection_bias = false;  ///< e_score_correction_bias: shifts the choice, never the weights
-  bool norm_topk_prob = false;
+  bool norm_topk_prob = false;  ///< divide the chosen scores by their sum (chosen_softmax does so by itself)
+  double norm_min = 1e-12;      ///< least divisor of softmax scores (ERNIE's moe_norm_min); sigmoid adds 1e-20 instead
   double routed_scaling_factor = 1.0;
 };
 

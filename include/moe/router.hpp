@@ -1,0 +1,261 @@
+#pragma once
+// The router: which experts a token goes to, and with which weights. Needs nothing to link.
+//
+// Methods, as a RouterConfig:
+//   DeepSeek-V3, GLM-4.5, dots1 (noaux_tc)   sigmoid, top2_sum groups, selection_bias, norm_topk_prob, scaling
+//   DeepSeek-V2 (group_limited_greedy)       softmax, max groups, scaling; V2-Lite (greedy): one group
+//   Qwen, OLMoE, Mixtral, Hunyuan            softmax, norm_topk_prob as the model says
+//   ERNIE 4.5                                softmax, selection_bias, norm_topk_prob, norm_min
+//   gpt-oss                                  chosen_softmax
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+
+#include "moe/config.hpp"
+#include "moe/detail/math.hpp"
+#include "moe/error.hpp"
+#include "moe/tensor.hpp"
+
+namespace moe::inline MOE_ABI {
+
+inline constexpr std::int64_t kMaxExperts = 65536;    // published: 384 (Kimi-K2)
+inline constexpr std::int64_t kMaxRouterGroups = 64;  // published: 8; the group scores live on the stack
+
+namespace detail {
+
+/// The first rule that the numbers break, or null; `checked` once per call, so nothing here allocates.
+inline const char* broken_router_rule(const RouterConfig& c) noexcept {
+  if (c.expert_count < 1 || c.expert_count > kMaxExperts) return "expert_count must be in 1..65536";
+  if (c.group_count < 1 || c.group_count > kMaxRouterGroups) return "group_count must be in 1..64";
+  if (c.expert_count % c.group_count != 0) return "group_count must divide expert_count";
+  if (c.topk_group < 1 || c.topk_group > c.group_count) return "topk_group must be in 1..group_count";
+  const std::int64_t per_group = c.expert_count / c.group_count;
+  if (c.top_k < 1 || c.top_k > per_group * c.topk_group) return "top_k must be in 1..experts of the kept groups";
+  if (c.topk_group < c.group_count && c.group_score == GroupScore::top2_sum && per_group < 2)
+    return "a group scored by its best two experts needs two";
+  if (!std::isfinite(c.routed_scaling_factor)) return "routed_scaling_factor must be finite";
+  if (!(c.norm_min >= 0.0) || !std::isfinite(c.norm_min)) return "norm_min must be finite and not negative";
+  return nullptr;
+}
+
+/// Keeps the best `capacity` candidates, best first. Candidates must come in rising index: an equal key stays behind
+/// the one that came first, so ties go to the lower index. Once the list is full most candidates cost one comparison.
+struct BestList {
+  float* keys;
+  std::int32_t* ids;
+  std::int64_t capacity;
+  std::int64_t count = 0;
+
+  void offer(float key, std::int32_t id) noexcept {
+    if (count == capacity && !(key > keys[capacity - 1])) return;
+    std::int64_t at = count < capacity ? count++ : capacity - 1;
+    for (; at > 0 && key > keys[at - 1]; --at) {
+      keys[at] = keys[at - 1];
+      ids[at] = ids[at - 1];
+    }
+    keys[at] = key;
+    ids[at] = id;
+  }
+};
+
+/// score + bias, in the one order of the contract.
+inline float selection_score(std::span<const float> scores, std::span<const float> bias, std::size_t e) noexcept {
+  return bias.empty() ? scores[e] : scores[e] + bias[e];
+}
+
+inline float group_selection_score(std::span<const float> scores, std::span<const float> bias, GroupScore rule,
+                                   std::size_t begin, std::size_t end) noexcept {
+  float first = -std::numeric_limits<float>::infinity(), second = first;
+  for (std::size_t e = begin; e < end; ++e) {
+    const float s = selection_score(scores, bias, e);
+    second = s > first ? first : (s > second ? s : second);
+    first = s > first ? s : first;
+  }
+  return rule == GroupScore::max ? first : first + second;
+}
+
+/// Turns the chosen experts' unbiased scores, in rank order, into mixing weights. False when they are not finite.
+inline bool finish_weights(const RouterConfig& c, std::span<float> w) noexcept {
+  if (c.score == RouterScore::chosen_softmax) {
+    float highest = w[0];
+    for (const float x : w) highest = x > highest ? x : highest;
+    if (!std::isfinite(highest)) return false;
+    for (float& x : w) x = exp(x - highest);
+  }
+  if (c.norm_topk_prob || c.score == RouterScore::chosen_softmax) {
+    float sum = 0.0f;
+    for (const float x : w) sum += x;
+    if (c.score == RouterScore::sigmoid) {
+      sum += 1e-20f;
+    } else {
+      const float least = static_cast<float>(c.norm_min);
+      sum = sum > least ? sum : least;
+    }
+    if (sum <= 0.0f) return false;  // only with norm_min = 0
+    for (float& x : w) x /= sum;
+  }
+  const float scale = static_cast<float>(c.routed_scaling_factor);
+  if (scale != 1.0f)
+    for (float& x : w) x *= scale;
+  return true;
+}
+
+}  // namespace detail
+
+/// Chooses the experts of one token from its scores.
+///
+///   scores  [E]  softmax or sigmoid of the logits; the logits themselves for RouterScore::chosen_softmax
+///   bias    [E]  or empty; shifts the choice only, it never enters the weights
+///   ids     [K]  best first by score + bias; equal values go to the lower index
+///   weights [K]  of those experts, all scaling included
+///
+/// Errors    bad_config for numbers that contradict each other, bad_shape for spans of other lengths,
+///           non_finite for NaN or infinity among scores or bias (a logit of -inf is a legal "never" in
+///           chosen_softmax); ids are not to be used then
+/// Cost      O(E) and K comparisons per new best, no allocation unless it fails; concurrent calls are safe
+/// Accuracy  sums run in rank order, one division per weight (docs/NUMERICS.md)
+[[nodiscard]] inline Result<void> choose_experts(std::span<const float> scores, std::span<const float> bias,
+                                                 const RouterConfig& config, std::span<std::int32_t> ids,
+                                                 std::span<float> weights) noexcept {
+  if (const char* broken = detail::broken_router_rule(config))
+    return fail(ErrorCode::bad_config, std::string("router: ") + broken);
+  const auto expert_count = static_cast<std::size_t>(config.expert_count);
+  const auto top_k = static_cast<std::size_t>(config.top_k);
+  if (scores.size() != expert_count || (!bias.empty() && bias.size() != expert_count))
+    return fail(ErrorCode::bad_shape, "router: " + std::to_string(scores.size()) + " scores and " +
+                                          std::to_string(bias.size()) + " biases for " + std::to_string(expert_count) +
+                                          " experts");
+  if (ids.size() != top_k || weights.size() != top_k)
+    return fail(ErrorCode::bad_shape, "router: room for " + std::to_string(ids.size()) + " ids and " +
+                                          std::to_string(weights.size()) + " weights, top_k is " +
+                                          std::to_string(top_k));
+
+  constexpr float kHighest = std::numeric_limits<float>::max();
+  const float lowest =
+      config.score == RouterScore::chosen_softmax ? -std::numeric_limits<float>::infinity() : -kHighest;
+  bool finite = true;  // NaN fails both comparisons; no branch, so the loops vectorise
+  for (const float s : scores) finite &= (s >= lowest) & (s <= kHighest);
+  for (const float b : bias) finite &= (b >= -kHighest) & (b <= kHighest);
+  if (!finite) return fail(ErrorCode::non_finite, "router: a score or a selection bias is not finite");
+
+  // `weights` holds the selection scores until the choice is made.
+  detail::BestList best{weights.data(), ids.data(), config.top_k};
+  if (config.topk_group == config.group_count) {
+    for (std::size_t e = 0; e < expert_count; ++e)
+      best.offer(detail::selection_score(scores, bias, e), static_cast<std::int32_t>(e));
+  } else {
+    const auto group_count = static_cast<std::size_t>(config.group_count);
+    const std::size_t per_group = expert_count / group_count;
+    std::array<float, kMaxRouterGroups> keys;
+    std::array<std::int32_t, kMaxRouterGroups> kept;
+    detail::BestList groups{keys.data(), kept.data(), config.topk_group};
+    for (std::size_t g = 0; g < group_count; ++g)
+      groups.offer(detail::group_selection_score(scores, bias, config.group_score, g * per_group, (g + 1) * per_group),
+                   static_cast<std::int32_t>(g));
+    std::uint64_t keep = 0;  // one bit per group: they are visited in rising index, whatever their rank
+    for (std::int64_t i = 0; i < groups.count; ++i) keep |= std::uint64_t{1} << kept[static_cast<std::size_t>(i)];
+    for (std::size_t g = 0; g < group_count; ++g) {
+      if ((keep >> g & 1) == 0) continue;
+      for (std::size_t e = g * per_group; e < (g + 1) * per_group; ++e)
+        best.offer(detail::selection_score(scores, bias, e), static_cast<std::int32_t>(e));
+    }
+  }
+
+  for (std::size_t i = 0; i < top_k; ++i) weights[i] = scores[static_cast<std::size_t>(ids[i])];
+  if (!detail::finish_weights(config, weights))
+    return fail(ErrorCode::non_finite, "router: the chosen scores have no finite, positive sum");
+  return {};
+}
+
+/// Where route() writes: ids and weights of T tokens, and the scores of one.
+class Routing {
+ public:
+  /// Errors: bad_config, out_of_memory.
+  static Result<Routing> make(const RouterConfig& config, std::int64_t token_count) {
+    if (const char* broken = detail::broken_router_rule(config))
+      return fail(ErrorCode::bad_config, std::string("router: ") + broken);
+    if (token_count < 0) return fail(ErrorCode::bad_argument, "router: a negative number of tokens");
+    std::uint64_t values = 0;
+    if (!checked_multiply(static_cast<std::uint64_t>(token_count), static_cast<std::uint64_t>(config.top_k), values))
+      return fail(ErrorCode::out_of_memory, "router: the routing of so many tokens exceeds the address space");
+    auto ids = AlignedBuffer<std::int32_t>::make(values);
+    if (!ids) return forward(ids);
+    auto weights = AlignedBuffer<float>::make(values);
+    if (!weights) return forward(weights);
+    auto scores = AlignedBuffer<float>::make(static_cast<std::size_t>(config.expert_count));
+    if (!scores) return forward(scores);
+    Routing out;
+    out.token_count_ = token_count;
+    out.top_k_ = config.top_k;
+    out.ids_ = std::move(*ids);
+    out.weights_ = std::move(*weights);
+    out.scores_ = std::move(*scores);
+    return out;
+  }
+
+  std::int64_t token_count() const noexcept { return token_count_; }
+  std::int64_t top_k() const noexcept { return top_k_; }
+  /// Experts of token t, best first [K].
+  std::span<std::int32_t> ids(std::int64_t t) noexcept { return {ids_.data() + t * top_k_, width()}; }
+  std::span<const std::int32_t> ids(std::int64_t t) const noexcept { return {ids_.data() + t * top_k_, width()}; }
+  std::span<float> weights(std::int64_t t) noexcept { return {weights_.data() + t * top_k_, width()}; }
+  std::span<const float> weights(std::int64_t t) const noexcept { return {weights_.data() + t * top_k_, width()}; }
+  /// Scratch [E].
+  std::span<float> scores() noexcept { return scores_.span(); }
+
+ private:
+  std::size_t width() const noexcept { return static_cast<std::size_t>(top_k_); }
+
+  std::int64_t token_count_ = 0, top_k_ = 0;
+  AlignedBuffer<std::int32_t> ids_;
+  AlignedBuffer<float> weights_;
+  AlignedBuffer<float> scores_;
+};
+
+/// Chooses experts and mixing weights for each token.
+///
+///   logits       [T, E]  -inf is a legal "never"; NaN and +inf are errors
+///   bias         [E]     or empty; shifts selection only
+///   out.ids      [T, K]  best first; equal scores go to the lower index
+///   out.weights  [T, K]  from the unbiased scores; they sum to routed_scaling_factor when norm_topk_prob
+///
+/// `out` comes from Routing::make for this config and number of tokens.
+///
+/// Errors    bad_config, bad_shape, non_finite (naming the token); `out` is not to be used then
+/// Cost      O(T * E), no allocation unless it fails, safe to call concurrently on distinct outputs
+/// Accuracy  same bits for any T and on every compiler (docs/NUMERICS.md)
+/// Source    DeepSeek-V3 report (arXiv:2412.19437), section 2.1.2, and the routers of Hugging Face transformers
+[[nodiscard]] inline Result<void> route(MatrixView<const float> logits, VectorView<const float> bias,
+                                        const RouterConfig& config, Routing& out) noexcept {
+  if (logits.cols != config.expert_count || logits.rows != out.token_count() || out.top_k() != config.top_k ||
+      out.scores().size() != static_cast<std::size_t>(logits.cols))
+    return fail(ErrorCode::bad_shape, "router: logits [" + std::to_string(logits.rows) + ", " +
+                                          std::to_string(logits.cols) + "] for a routing of " +
+                                          std::to_string(out.token_count()) + " tokens, top " +
+                                          std::to_string(out.top_k()) + " of " + std::to_string(out.scores().size()));
+  for (std::int64_t t = 0; t < logits.rows; ++t) {
+    const std::span<const float> row(logits.row(t), static_cast<std::size_t>(logits.cols));
+    bool legal = true;
+    for (const float x : row) legal &= x <= std::numeric_limits<float>::max();
+    if (!legal)
+      return fail(ErrorCode::non_finite, "router: a logit of token " + std::to_string(t) + " is NaN or +infinity");
+    std::span<const float> scores = row;
+    if (config.score == RouterScore::softmax) {
+      detail::softmax(row.data(), logits.cols, out.scores().data());
+      scores = out.scores();
+    } else if (config.score == RouterScore::sigmoid) {
+      for (std::size_t e = 0; e < row.size(); ++e) out.scores()[e] = detail::sigmoid(row[e]);
+      scores = out.scores();
+    }
+    if (auto chosen = choose_experts(scores, bias, config, out.ids(t), out.weights(t)); !chosen)
+      return fail(chosen.error().code, chosen.error().message + " (token " + std::to_string(t) + ")");
+  }
+  return {};
+}
+
+}  // namespace moe::inline MOE_ABI

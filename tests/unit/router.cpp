@@ -1,0 +1,362 @@
+// Every case of routing.json (other implementations' answers), and properties that no table of cases can hold.
+
+#include "moe/router.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <random>
+#include <set>
+
+#include "moe/router_statistics.hpp"
+#include "support.hpp"
+
+namespace {
+
+using json = nlohmann::json;
+using moe::ErrorCode;
+using moe::GroupScore;
+using moe::MatrixView;
+using moe::RouterConfig;
+using moe::RouterScore;
+using moe::Routing;
+
+float number(const json& j) {
+  if (!j.is_string()) return j.get<float>();
+  const std::string text = j.get<std::string>();
+  if (text == "inf") return std::numeric_limits<float>::infinity();
+  if (text == "-inf") return -std::numeric_limits<float>::infinity();
+  REQUIRE(text == "nan");
+  return std::numeric_limits<float>::quiet_NaN();
+}
+
+std::vector<float> numbers(const json& j) {
+  std::vector<float> out;
+  if (j.is_array())
+    for (const json& x : j) out.push_back(number(x));
+  return out;
+}
+
+RouterConfig router_of(const json& c) {
+  RouterConfig r;
+  r.expert_count = c["n_experts"].get<std::int64_t>();
+  r.top_k = c["top_k"].get<std::int64_t>();
+  r.group_count = c["n_group"].get<std::int64_t>();
+  r.topk_group = c["topk_group"].get<std::int64_t>();
+  r.routed_scaling_factor = c["scaling"].get<double>();
+  r.norm_topk_prob = c["norm"].get<bool>();
+  r.selection_bias = c["bias"].is_array();
+  const std::string method = c["method"].get<std::string>();
+  if (method == "noaux_tc") {
+    r.score = RouterScore::sigmoid;
+    r.group_score = GroupScore::top2_sum;
+  } else if (method == "topk_softmax") {
+    r.score = RouterScore::chosen_softmax;
+  } else {
+    const bool known = method == "greedy" || method == "group_limited_greedy" || method == "softmax_topk";
+    REQUIRE_MESSAGE(known, "a routing method this test does not know: " << method);
+  }
+  return r;
+}
+
+struct Answer {
+  std::vector<std::int32_t> ids;
+  std::vector<float> weights;
+};
+
+moe::Result<Answer> ask(const std::vector<float>& logits, const std::vector<float>& bias, const RouterConfig& config) {
+  auto out = Routing::make(config, 1);
+  if (!out) return moe::forward(out);
+  const MatrixView<const float> row(logits.data(), 1, static_cast<std::int64_t>(logits.size()));
+  if (auto done = moe::route(row, bias, config, *out); !done) return moe::forward(done);
+  return Answer{{out->ids(0).begin(), out->ids(0).end()}, {out->weights(0).begin(), out->weights(0).end()}};
+}
+
+/// Same experts (listed by rising index) with weights within 1e-6 of the scale.
+void check_answer(const Answer& got, const json& expected) {
+  std::vector<std::size_t> order(got.ids.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return got.ids[a] < got.ids[b]; });
+  const auto& ids = expected["indices"];
+  REQUIRE(ids.size() == order.size());
+  const double scale = std::max(1.0, expected["scaling"].get<double>());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    CHECK(got.ids[order[i]] == ids[i].get<std::int32_t>());
+    CHECK(std::abs(got.weights[order[i]] - expected["weights"][i].get<double>()) <= 1e-6 * scale);
+  }
+}
+
+std::vector<float> random_logits(std::mt19937& rng, std::int64_t n) {
+  std::vector<float> x(static_cast<std::size_t>(n));
+  for (float& v : x) v = static_cast<float>(rng() % 20001) / 2500.0f - 4.0f;
+  return x;
+}
+
+RouterConfig v3_like() {
+  RouterConfig r;
+  r.expert_count = 256;
+  r.top_k = 8;
+  r.group_count = 8;
+  r.topk_group = 4;
+  r.score = RouterScore::sigmoid;
+  r.group_score = GroupScore::top2_sum;
+  r.selection_bias = true;
+  r.norm_topk_prob = true;
+  r.routed_scaling_factor = 2.5;
+  return r;
+}
+
+std::vector<RouterConfig> all_methods() {
+  RouterConfig v2 = v3_like();
+  v2.score = RouterScore::softmax;
+  v2.group_score = GroupScore::max;
+  v2.norm_topk_prob = v2.selection_bias = false;
+  RouterConfig qwen = v2;
+  qwen.group_count = qwen.topk_group = 1;
+  qwen.norm_topk_prob = true;
+  RouterConfig ernie = qwen;
+  ernie.selection_bias = true;
+  RouterConfig gpt_oss = qwen;
+  gpt_oss.norm_topk_prob = false;
+  gpt_oss.score = RouterScore::chosen_softmax;
+  return {v3_like(), v2, qwen, ernie, gpt_oss};
+}
+
+}  // namespace
+
+TEST_CASE("every case of routing.json") {
+  const auto dir = moe_test::reference_dir("MOE_GOLDEN_DIR", "../shared/golden", "golden");
+  if (dir.empty() || !std::filesystem::exists(dir / "routing.json")) {
+    moe_test::report_skip("routing.json", "no such file under MOE_GOLDEN_DIR");
+    return;
+  }
+  const json all = json::parse(moe_test::read_file(dir / "routing.json"));
+  REQUIRE_FALSE(all["cases"].empty());
+  std::size_t done = 0;
+  for (const char* list : {"cases", "edge_cases"}) {
+    if (!all.contains(list)) continue;
+    for (const json& c : all[list]) {
+      CAPTURE(list);
+      CAPTURE(c["id"].dump());
+      CAPTURE(c.value("why", std::string{}));
+      const std::string expect = c.value("expect", std::string("exact"));
+      const auto got = ask(numbers(c["logits"]), numbers(c["bias"]), router_of(c));
+      ++done;
+      if (expect == "error") {
+        CHECK_FALSE(got.has_value());
+        continue;
+      }
+      const bool known = expect == "exact" || expect == "tie" || expect == "exact_or_error";
+      REQUIRE_MESSAGE(known, "an expectation this test does not know: " << expect);
+      if (expect == "exact_or_error" && !got) continue;
+      REQUIRE_MESSAGE(got.has_value(), got.error().message);
+      check_answer(*got, c);  // of a tie the listed answer is the lowest index first, which is our rule
+    }
+  }
+  MESSAGE(done << " cases");
+}
+
+TEST_CASE("permuting experts permutes ids, weights keep their bits") {
+  std::mt19937 rng(1);
+  for (const RouterConfig& config : all_methods()) {
+    const std::int64_t per_group = config.expert_count / config.group_count;
+    for (int round = 0; round < 20; ++round) {
+      const auto logits = random_logits(rng, config.expert_count);
+      auto bias = random_logits(rng, config.selection_bias ? config.expert_count : 0);
+      for (float& b : bias) b *= 0.05f;
+      // A permutation that keeps groups together: groups are shuffled, and experts inside each.
+      std::vector<std::int64_t> groups(static_cast<std::size_t>(config.group_count)), from;
+      std::iota(groups.begin(), groups.end(), 0);
+      std::shuffle(groups.begin(), groups.end(), rng);
+      for (std::int64_t g : groups) {
+        std::vector<std::int64_t> inside(static_cast<std::size_t>(per_group));
+        std::iota(inside.begin(), inside.end(), g * per_group);
+        std::shuffle(inside.begin(), inside.end(), rng);
+        from.insert(from.end(), inside.begin(), inside.end());
+      }
+      std::vector<float> moved_logits, moved_bias;
+      for (std::int64_t e : from) moved_logits.push_back(logits[static_cast<std::size_t>(e)]);
+      if (!bias.empty())
+        for (std::int64_t e : from) moved_bias.push_back(bias[static_cast<std::size_t>(e)]);
+      auto a = ask(logits, bias, config), b = ask(moved_logits, moved_bias, config);
+      REQUIRE(a.has_value());
+      REQUIRE(b.has_value());
+      // Equal keys may change their order; compare where the chosen logits are distinct.
+      std::set<float> distinct;
+      for (std::int32_t id : a->ids) distinct.insert(logits[static_cast<std::size_t>(id)]);
+      if (distinct.size() != a->ids.size()) continue;
+      for (std::size_t k = 0; k < a->ids.size(); ++k) {
+        CHECK(from[static_cast<std::size_t>(b->ids[k])] == a->ids[k]);
+        // A softmax over all experts sums them in another order.
+        CHECK(std::abs(a->weights[k] - b->weights[k]) <= 1e-6 * config.routed_scaling_factor);
+      }
+    }
+  }
+}
+
+TEST_CASE("ids are unique and in range, falling by selection score; normalised weights sum to the scale") {
+  std::mt19937 rng(2);
+  for (const RouterConfig& config : all_methods())
+    for (int round = 0; round < 50; ++round) {
+      auto logits = random_logits(rng, config.expert_count);
+      if (round % 5 == 0) std::fill(logits.begin(), logits.end(), 0.5f);  // nothing but ties
+      const std::vector<float> bias(config.selection_bias ? logits.size() : 0, 0.25f);
+      const auto got = ask(logits, bias, config);
+      REQUIRE(got.has_value());
+      CHECK(std::set<std::int32_t>(got->ids.begin(), got->ids.end()).size() == got->ids.size());
+      double sum = 0;
+      for (std::size_t k = 0; k < got->ids.size(); ++k) {
+        const std::int32_t id = got->ids[k];
+        REQUIRE(id >= 0);
+        REQUIRE(id < config.expert_count);
+        sum += got->weights[k];
+        if (k == 0) continue;
+        const float before = logits[static_cast<std::size_t>(got->ids[k - 1])],
+                    here = logits[static_cast<std::size_t>(id)];
+        CHECK((before > here || (before == here && got->ids[k - 1] < id)));
+      }
+      if (config.norm_topk_prob) CHECK(sum == doctest::Approx(config.routed_scaling_factor).epsilon(1e-6));
+      if (config.score == RouterScore::chosen_softmax)
+        CHECK(sum == doctest::Approx(config.routed_scaling_factor).epsilon(1e-6));
+    }
+}
+
+TEST_CASE("a batch equals its tokens one by one, to the bit") {
+  std::mt19937 rng(3);
+  for (const RouterConfig& config : all_methods()) {
+    const std::int64_t tokens = 17, stride = config.expert_count + 3;
+    const auto logits = random_logits(rng, tokens * stride);
+    const auto bias = random_logits(rng, config.selection_bias ? config.expert_count : 0);
+    auto batch = Routing::make(config, tokens);
+    REQUIRE(batch.has_value());
+    const MatrixView<const float> view(logits.data(), tokens, config.expert_count, stride);
+    REQUIRE(moe::route(view, bias, config, *batch).has_value());
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      const auto one = ask({view.row(t), view.row(t) + config.expert_count}, bias, config);
+      REQUIRE(one.has_value());
+      CHECK(std::equal(one->ids.begin(), one->ids.end(), batch->ids(t).begin()));
+      CHECK(moe_test::same_bits(std::span<const float>(one->weights), std::as_const(*batch).weights(t)));
+    }
+  }
+}
+
+TEST_CASE("dropped groups are never chosen, whatever the bias") {
+  RouterConfig config = v3_like();
+  config.topk_group = 1;
+  std::vector<float> logits(256, -3.0f), bias(256, -10.0f);
+  for (std::size_t e = 96; e < 128; ++e) bias[e] = -9.0f;  // group 3 wins; all its scores stay negative
+  const auto got = ask(logits, bias, config);
+  REQUIRE(got.has_value());
+  CHECK(got->ids == std::vector<std::int32_t>{96, 97, 98, 99, 100, 101, 102, 103});
+}
+
+TEST_CASE("what is not finite is an error and names the token") {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  for (const RouterConfig& config : all_methods()) {
+    auto out = Routing::make(config, 2);
+    REQUIRE(out.has_value());
+    for (float bad : {nan, inf}) {
+      std::vector<float> logits(512, 0.0f);
+      logits[256 + 200] = bad;
+      const auto done = moe::route(MatrixView<const float>(logits.data(), 2, 256), {}, config, *out);
+      REQUIRE_FALSE(done.has_value());
+      CHECK(done.error().code == ErrorCode::non_finite);
+      CHECK(done.error().message.find("token 1") != std::string::npos);
+    }
+    const std::vector<float> never(512, -inf);
+    const auto nothing = moe::route(MatrixView<const float>(never.data(), 2, 256), {}, config, *out);
+    // Sigmoid scores of -inf are 0: a legal tie with weights of 0. A softmax over nothing is not a number.
+    CHECK(nothing.has_value() == (config.score == RouterScore::sigmoid));
+    std::vector<float> scores(256, 0.5f), weights(8);
+    std::vector<std::int32_t> ids(8);
+    scores[3] = nan;
+    CHECK(moe::choose_experts(scores, {}, config, ids, weights).error().code == ErrorCode::non_finite);
+  }
+}
+
+TEST_CASE("numbers and shapes that do not fit are refused") {
+  std::vector<float> scores(256, 0.5f), weights(8);
+  std::vector<std::int32_t> ids(8);
+  auto code = [&](const RouterConfig& c, std::size_t score_count, std::size_t bias_count, std::size_t room) {
+    const std::vector<float> bias(bias_count, 0.0f);
+    const auto done = moe::choose_experts(std::span(scores).first(score_count), bias, c, std::span(ids).first(room),
+                                          std::span(weights).first(room));
+    REQUIRE_FALSE(done.has_value());
+    return done.error().code;
+  };
+  CHECK(code(v3_like(), 255, 0, 8) == ErrorCode::bad_shape);
+  CHECK(code(v3_like(), 256, 9, 8) == ErrorCode::bad_shape);
+  CHECK(code(v3_like(), 256, 0, 7) == ErrorCode::bad_shape);
+  auto broken = [&](auto change) {
+    RouterConfig c = v3_like();
+    change(c);
+    return code(c, 256, 0, 8);
+  };
+  CHECK(broken([](RouterConfig& c) { c.expert_count = 0; }) == ErrorCode::bad_config);
+  CHECK(broken([](RouterConfig& c) { c.group_count = 7; }) == ErrorCode::bad_config);
+  CHECK(broken([](RouterConfig& c) { c.group_count = 0; }) == ErrorCode::bad_config);
+  CHECK(broken([](RouterConfig& c) { c.group_count = 256, c.topk_group = 8; }) == ErrorCode::bad_config);
+  CHECK(broken([](RouterConfig& c) { c.topk_group = 9; }) == ErrorCode::bad_config);
+  CHECK(broken([](RouterConfig& c) { c.top_k = 129; }) == ErrorCode::bad_config);
+  CHECK(broken([](RouterConfig& c) { c.top_k = -1; }) == ErrorCode::bad_config);
+  CHECK(broken([](RouterConfig& c) { c.routed_scaling_factor = std::nan(""); }) == ErrorCode::bad_config);
+  CHECK_FALSE(Routing::make(v3_like(), -1).has_value());
+  CHECK_FALSE(Routing::make(v3_like(), std::numeric_limits<std::int64_t>::max()).has_value());
+}
+
+TEST_CASE("load statistics of even, one-sided and mixed loads") {
+  const std::vector<std::int64_t> even(8, 5);
+  const auto e = moe::load_statistics(even);
+  CHECK(e.assignments == 40);
+  CHECK(e.entropy == doctest::Approx(std::log(8.0)));
+  CHECK(e.normalized_entropy == doctest::Approx(1.0));
+  CHECK(e.max_over_mean == doctest::Approx(1.0));
+  CHECK(e.coefficient_of_variation == 0.0);
+  CHECK(e.idle_experts == 0);
+  std::vector<std::int64_t> one(8, 0);
+  REQUIRE(moe::count_load(std::vector<std::int32_t>{3, 3, 3}, one).has_value());
+  const auto o = moe::load_statistics(one);
+  CHECK(o.entropy == 0.0);
+  CHECK(o.max_over_mean == doctest::Approx(8.0));
+  CHECK(o.coefficient_of_variation == doctest::Approx(std::sqrt(7.0)));
+  CHECK(o.idle_experts == 7);
+  CHECK(moe::load_share(one, 3) == 1.0);
+  CHECK(moe::load_statistics(std::vector<std::int64_t>(4, 0)).entropy == 0.0);
+  const auto mixed = moe::load_statistics(std::vector<std::int64_t>{1, 3});
+  CHECK(mixed.entropy == doctest::Approx(0.25 * std::log(4.0) + 0.75 * std::log(4.0 / 3.0)));
+  CHECK(mixed.coefficient_of_variation == doctest::Approx(0.5));
+  CHECK_FALSE(moe::count_load(std::vector<std::int32_t>{8}, one).has_value());
+  CHECK_FALSE(moe::count_load(std::vector<std::int32_t>{-1}, one).has_value());
+}
+
+TEST_CASE("the bias update moves every expert towards the mean load") {
+  std::vector<float> bias{0.0f, 0.5f, -0.5f};
+  REQUIRE(moe::update_selection_bias(std::vector<std::int64_t>{9, 3, 6}, 0.25f, bias).has_value());
+  CHECK(bias == std::vector<float>{-0.25f, 0.75f, -0.5f});
+  CHECK_FALSE(moe::update_selection_bias(std::vector<std::int64_t>{9, 3}, 0.25f, bias).has_value());
+  CHECK_FALSE(moe::update_selection_bias(std::vector<std::int64_t>{9, 3, 6}, std::nanf(""), bias).has_value());
+
+  // A router whose logits favour the first experts becomes even after enough steps.
+  std::mt19937 rng(4);
+  RouterConfig config;
+  config.expert_count = 16;
+  config.top_k = 2;
+  config.score = RouterScore::sigmoid;
+  std::vector<float> b(16, 0.0f);
+  double first = 0.0, last = 0.0;
+  for (int step = 0; step < 400; ++step) {
+    std::vector<std::int64_t> counts(16, 0);
+    for (int t = 0; t < 64; ++t) {
+      auto logits = random_logits(rng, 16);
+      for (std::size_t e = 0; e < 16; ++e) logits[e] -= 0.25f * static_cast<float>(e);
+      const auto got = ask(logits, b, config);
+      REQUIRE(got.has_value());
+      REQUIRE(moe::count_load(got->ids, counts).has_value());
+    }
+    last = moe::load_statistics(counts).coefficient_of_variation;
+    if (step == 0) first = last;
+    REQUIRE(moe::update_selection_bias(counts, 0.005f, b).has_value());
+  }
+  CHECK(last < 0.5 * first);
+}
