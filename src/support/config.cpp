@@ -1,0 +1,213 @@
+// The border of the library for hyper-parameters: past validate(), no product of two of them can overflow and no
+// division can meet a zero.
+
+#include "moe/config.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <initializer_list>
+
+#include "moe/router.hpp"
+
+namespace moe::inline MOE_ABI {
+namespace {
+
+// Each limit is some ten times or more what is published, and small enough that products stay inside 64 bits.
+constexpr std::int64_t kMaxLayers = 1024;           // Llama-3.1-405B: 126
+constexpr std::int64_t kMaxWidth = 1 << 18;         // hidden and LoRA widths; Llama-3.1-405B: 16384
+constexpr std::int64_t kMaxFfnWidth = 1 << 20;      // 53248
+constexpr std::int64_t kMaxVocabulary = 1 << 23;    // 262144
+constexpr std::int64_t kMaxHeads = 4096;            // 128
+constexpr std::int64_t kMaxHeadDim = 1024;          // 256
+constexpr std::int64_t kMaxPosition = 1 << 26;      // 10 M (Llama-4-Scout)
+constexpr std::int64_t kMaxSharedExperts = 256;     // 2
+constexpr std::int64_t kMaxMtpLayers = 64;          // 1
+constexpr std::int64_t kMaxParameters = 1LL << 44;  // 1.03e12 (Kimi-K2); 17.6e12 here
+
+struct Bounded {
+  const char* field;
+  std::int64_t value, low, high;
+};
+struct Positive {
+  const char* field;
+  double value, high;
+};
+
+tl::unexpected<Error> refuse(std::string message) {
+  return fail(ErrorCode::bad_config, "config: " + std::move(message));
+}
+
+Result<void> check_ranges(std::initializer_list<Bounded> fields) {
+  for (const Bounded& f : fields)
+    if (f.value < f.low || f.value > f.high)
+      return refuse(fmt::format("{} is {}, expected {}..{}", f.field, f.value, f.low, f.high));
+  return {};
+}
+
+/// Refuses NaN, infinity, zero and what is not positive after rounding to float32.
+Result<void> check_positive(std::initializer_list<Positive> fields) {
+  for (const Positive& f : fields)
+    if (!std::isfinite(f.value) || !(static_cast<float>(f.value) > 0.0f) || f.value > f.high)
+      return refuse(fmt::format("{} is {}, expected a positive number up to {}", f.field, f.value, f.high));
+  return {};
+}
+
+Result<void> check_rope(const RopeConfig& r) {
+  if (auto ok = check_positive({{"rope.theta", r.theta, 1e15}, {"rope.attention_factor", r.attention_factor, 1e3}});
+      !ok)
+    return ok;
+  if (r.theta <= 1.0) return refuse(fmt::format("rope.theta is {}, expected more than 1", r.theta));
+  if (r.style != RopeStyle::half_split && r.style != RopeStyle::interleaved)
+    return refuse("rope.style is none of the known ones");
+  if (r.scaling == RopeScaling::none) return {};
+  if (auto ok = check_positive({{"rope.factor", r.factor, 1e6}}); !ok) return ok;
+  switch (r.scaling) {
+    case RopeScaling::linear:
+      return {};
+    case RopeScaling::llama3:
+      if (auto ok = check_positive(
+              {{"rope.low_freq_factor", r.low_freq_factor, 1e6}, {"rope.high_freq_factor", r.high_freq_factor, 1e6}});
+          !ok)
+        return ok;
+      if (r.low_freq_factor >= r.high_freq_factor)
+        return refuse(fmt::format("rope.low_freq_factor is {}, expected less than high_freq_factor {}",
+                                  r.low_freq_factor, r.high_freq_factor));
+      break;
+    case RopeScaling::yarn:
+      if (auto ok = check_positive({{"rope.beta_fast", r.beta_fast, 1e6}, {"rope.beta_slow", r.beta_slow, 1e6}}); !ok)
+        return ok;
+      if (r.beta_slow > r.beta_fast)
+        return refuse(fmt::format("rope.beta_slow is {}, expected at most beta_fast {}", r.beta_slow, r.beta_fast));
+      break;
+    default:
+      return refuse("rope.scaling is none of the known ones");
+  }
+  return check_ranges({{"rope.original_max_position", r.original_max_position, 1, kMaxPosition}});
+}
+
+Result<void> check_attention(const ModelConfig& c) {
+  if (auto ok =
+          check_ranges({{"head_count", c.head_count, 1, kMaxHeads}, {"v_head_dim", c.v_head_dim, 1, kMaxHeadDim}});
+      !ok)
+    return ok;
+  if (c.attention == AttentionKind::gqa) {
+    if (auto ok = check_ranges(
+            {{"kv_head_count", c.kv_head_count, 1, c.head_count}, {"head_dim", c.head_dim, 2, kMaxHeadDim}});
+        !ok)
+      return ok;
+    if (c.head_count % c.kv_head_count != 0)
+      return refuse(
+          fmt::format("kv_head_count is {}, expected a divisor of head_count {}", c.kv_head_count, c.head_count));
+    if (c.head_dim % 2 != 0)
+      return refuse(fmt::format("head_dim is {}, expected an even number (RoPE pairs)", c.head_dim));
+    if (c.v_head_dim != c.head_dim)
+      return refuse(
+          fmt::format("v_head_dim is {}, expected head_dim {} without latent attention", c.v_head_dim, c.head_dim));
+    return {};
+  }
+  if (c.attention != AttentionKind::mla) return refuse("attention is none of the known kinds");
+  if (auto ok = check_ranges({{"q_lora_rank", c.q_lora_rank, 0, kMaxWidth},
+                              {"kv_lora_rank", c.kv_lora_rank, 1, kMaxWidth},
+                              {"qk_nope_head_dim", c.qk_nope_head_dim, 1, kMaxHeadDim},
+                              {"qk_rope_head_dim", c.qk_rope_head_dim, 2, kMaxHeadDim}});
+      !ok)
+    return ok;
+  if (c.qk_rope_head_dim % 2 != 0)
+    return refuse(fmt::format("qk_rope_head_dim is {}, expected an even number (RoPE pairs)", c.qk_rope_head_dim));
+  if (c.qkv_bias) return refuse("qkv_bias is true, expected false with latent attention");
+  if (c.qk_norm) return refuse("qk_norm is true, expected false with latent attention");
+  return {};
+}
+
+Result<void> check_ffn(const ModelConfig& c) {
+  bool some_dense = c.router.expert_count == 0 || c.first_k_dense_replace > 0;
+  if (c.router.expert_count > 0) {
+    if (auto ok = check_ranges({{"moe_intermediate_size", c.moe_intermediate_size, 1, kMaxFfnWidth},
+                                {"shared_expert_count", c.shared_expert_count, 0, kMaxSharedExperts},
+                                {"first_k_dense_replace", c.first_k_dense_replace, 0, c.layer_count}});
+        !ok)
+      return ok;
+  } else if (c.shared_expert_count != 0) {
+    return refuse(fmt::format("shared_expert_count is {}, expected 0 without routed experts", c.shared_expert_count));
+  }
+  if (static_cast<std::int64_t>(c.mlp_only_layers.size()) > c.layer_count)
+    return refuse(
+        fmt::format("mlp_only_layers has {} entries, expected at most {}", c.mlp_only_layers.size(), c.layer_count));
+  for (const std::int64_t layer : c.mlp_only_layers) {
+    some_dense = true;
+    if (auto ok = check_ranges({{"mlp_only_layers", layer, 0, c.layer_count - 1}}); !ok) return ok;
+  }
+  if (some_dense) return check_ranges({{"intermediate_size", c.intermediate_size, 1, kMaxFfnWidth}});
+  return {};
+}
+
+/// The largest parts in doubles: exact enough to refuse what would overflow the integers of flops.hpp.
+double rough_parameters(const ModelConfig& c) {
+  const double d = static_cast<double>(c.hidden_size), layers = static_cast<double>(c.layer_count);
+  const double experts = static_cast<double>(c.router.expert_count + c.shared_expert_count);
+  const double dense = static_cast<double>(c.intermediate_size);
+  const double heads = static_cast<double>(c.head_count);
+  const double head_width = static_cast<double>(c.head_dim + c.qk_nope_head_dim + c.qk_rope_head_dim + c.v_head_dim);
+  const double ranks = static_cast<double>(c.q_lora_rank + c.kv_lora_rank);
+  const double attention = 4.0 * d * heads * head_width + ranks * (d + heads * head_width);
+  return layers * (attention + 3.0 * d * (experts * static_cast<double>(c.moe_intermediate_size) + dense)) +
+         2.0 * d * static_cast<double>(c.vocab_size);
+}
+
+}  // namespace
+
+Result<void> validate(const RouterConfig& c) {
+  if (c.expert_count == 0) {
+    if (c.top_k != 0) return refuse(fmt::format("router.top_k is {}, expected 0 without experts", c.top_k));
+    return {};
+  }
+  if (auto ok = check_ranges({{"router.expert_count", c.expert_count, 0, kMaxExperts},
+                              {"router.group_count", c.group_count, 1, kMaxRouterGroups},
+                              {"router.topk_group", c.topk_group, 1, c.group_count}});
+      !ok)
+    return ok;
+  if (c.expert_count % c.group_count != 0)
+    return refuse(
+        fmt::format("router.group_count is {}, expected a divisor of expert_count {}", c.group_count, c.expert_count));
+  const std::int64_t per_group = c.expert_count / c.group_count;
+  // Kept groups of a router with as many groups as it keeps are all experts.
+  if (auto ok = check_ranges({{"router.top_k", c.top_k, 1, per_group * c.topk_group}}); !ok) return ok;
+  if (c.group_score != GroupScore::max && c.group_score != GroupScore::top2_sum)
+    return refuse("router.group_score is none of the known ones");
+  if (c.score != RouterScore::softmax && c.score != RouterScore::sigmoid && c.score != RouterScore::chosen_softmax)
+    return refuse("router.score is none of the known ones");
+  if (c.topk_group < c.group_count && c.group_score == GroupScore::top2_sum && per_group < 2)
+    return refuse(
+        fmt::format("router.group_count is {}, expected groups of at least two of the {} experts: a group is "
+                    "scored by its best two",
+                    c.group_count, c.expert_count));
+  if (!(c.norm_min >= 0.0 && c.norm_min <= 1.0))
+    return refuse(fmt::format("router.norm_min is {}, expected 0..1", c.norm_min));
+  if (auto ok = check_positive({{"router.routed_scaling_factor", c.routed_scaling_factor, 1e6}}); !ok) return ok;
+  // What route() checks must never be stricter than this border.
+  if (const char* broken = detail::broken_router_rule(c)) return refuse(fmt::format("router: {}", broken));
+  return {};
+}
+
+Result<void> validate(const ModelConfig& c) {
+  if (auto ok = check_ranges({{"layer_count", c.layer_count, 1, kMaxLayers},
+                              {"hidden_size", c.hidden_size, 1, kMaxWidth},
+                              {"vocab_size", c.vocab_size, 1, kMaxVocabulary},
+                              {"max_position", c.max_position, 1, kMaxPosition},
+                              {"mtp_layer_count", c.mtp_layer_count, 0, kMaxMtpLayers}});
+      !ok)
+    return ok;
+  if (auto ok = check_positive({{"rms_norm_eps", c.rms_norm_eps, 1.0}, {"softmax_scale", c.softmax_scale, 1e3}}); !ok)
+    return ok;
+  if (auto ok = check_attention(c); !ok) return ok;
+  if (auto ok = check_rope(c.rope); !ok) return ok;
+  if (auto ok = validate(c.router); !ok) return ok;
+  if (auto ok = check_ffn(c); !ok) return ok;
+  if (const double n = rough_parameters(c); n > static_cast<double>(kMaxParameters))
+    return refuse(fmt::format("the model has about {:.3g} parameters, expected at most {:.3g}", n,
+                              static_cast<double>(kMaxParameters)));
+  return {};
+}
+
+}  // namespace moe::inline MOE_ABI
