@@ -1,0 +1,123 @@
+#include "moe/sampling.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <vector>
+
+namespace {
+
+using moe::Sampler;
+using moe::SamplingConfig;
+
+std::map<std::int32_t, int> draw(const SamplingConfig& config, const std::vector<float>& logits, int n) {
+  auto sampler = Sampler::make(config);
+  REQUIRE(sampler.has_value());
+  std::map<std::int32_t, int> seen;
+  for (int i = 0; i < n; ++i) {
+    const auto token = sampler->next(logits);
+    REQUIRE(token.has_value());
+    ++seen[*token];
+  }
+  return seen;
+}
+
+}  // namespace
+
+TEST_CASE("the generator gives PCG-XSH-RR's numbers, computed here by its definition") {
+  // The definition once more, in its plainest form.
+  std::uint64_t state = 0;
+  const auto plain = [&] {
+    const std::uint64_t old = state;
+    state = old * 6364136223846793005ull + 1442695040888963407ull;
+    std::uint32_t x = static_cast<std::uint32_t>((old ^ (old >> 18)) >> 27);
+    for (std::uint64_t turn = old >> 59; turn > 0; --turn) x = (x >> 1) | (x << 31);
+    return x;
+  };
+  plain();
+  state += 42;
+  plain();
+  moe::Rng rng(42);
+  for (int i = 0; i < 1000; ++i) REQUIRE(rng.bits() == plain());
+  double sum = 0.0;
+  for (int i = 0; i < 100000; ++i) {
+    const double u = rng.uniform();
+    REQUIRE(u >= 0.0);
+    REQUIRE(u < 1.0);
+    sum += u;
+  }
+  CHECK(sum / 100000 == doctest::Approx(0.5).epsilon(0.01));
+}
+
+TEST_CASE("greedy takes the first maximum and draws nothing") {
+  CHECK(*moe::greedy_token(std::vector<float>{1.0f, 3.0f, 3.0f, -1.0f}) == 1);
+  CHECK(*moe::greedy_token(std::vector<float>{-std::numeric_limits<float>::infinity(), -9.0f}) == 1);
+  CHECK(draw({}, {0.0f, 0.5f, 0.5f}, 20) == std::map<std::int32_t, int>{{1, 20}});
+}
+
+TEST_CASE("draws follow the probabilities") {
+  const std::vector<float> logits{std::log(0.5f), std::log(0.3f), std::log(0.2f)};
+  const auto seen = draw({.temperature = 1.0, .seed = 7}, logits, 20000);
+  CHECK(seen.at(0) / 20000.0 == doctest::Approx(0.5).epsilon(0.03));
+  CHECK(seen.at(1) / 20000.0 == doctest::Approx(0.3).epsilon(0.05));
+  CHECK(seen.at(2) / 20000.0 == doctest::Approx(0.2).epsilon(0.05));
+  // Half the temperature squares the probabilities: 25 : 9 : 4.
+  const auto cold = draw({.temperature = 0.5, .seed = 7}, logits, 20000);
+  CHECK(cold.at(0) / 20000.0 == doctest::Approx(25.0 / 38.0).epsilon(0.03));
+  // A temperature that makes every other weight vanish is greedy.
+  CHECK(draw({.temperature = 1e-300, .seed = 7}, logits, 50).size() == 1);
+}
+
+TEST_CASE("top-k and top-p keep what they say") {
+  const std::vector<float> logits{std::log(0.1f), std::log(0.4f), std::log(0.1f), std::log(0.25f), std::log(0.15f)};
+  const auto keys = [](const std::map<std::int32_t, int>& seen) {
+    std::vector<std::int32_t> out;
+    for (const auto& [id, n] : seen) out.push_back(id);
+    return out;
+  };
+  using Ids = std::vector<std::int32_t>;
+  CHECK(keys(draw({.temperature = 1.0, .top_k = 1}, logits, 2000)) == Ids{1});
+  CHECK(keys(draw({.temperature = 1.0, .top_k = 2}, logits, 2000)) == Ids{1, 3});
+  CHECK(keys(draw({.temperature = 1.0, .top_k = 4}, logits, 2000)) == Ids{0, 1, 3, 4});  // the tie goes to index 0
+  CHECK(keys(draw({.temperature = 1.0, .top_k = 99}, logits, 2000)).size() == 5);
+  CHECK(keys(draw({.temperature = 1.0, .top_p = 0.3}, logits, 2000)) == Ids{1});
+  CHECK(keys(draw({.temperature = 1.0, .top_p = 0.6}, logits, 2000)) == Ids{1, 3});
+  CHECK(keys(draw({.temperature = 1.0, .top_p = 0.85}, logits, 4000)) == Ids{0, 1, 3, 4});
+  // Top-p counts shares of what top-k left: 0.4 / 0.65 >= 0.6.
+  CHECK(keys(draw({.temperature = 1.0, .top_k = 2, .top_p = 0.6}, logits, 2000)) == Ids{1});
+  // A vocabulary with a long tail: the shortcut that leaves it unsorted must not change the nucleus.
+  std::vector<float> wide(5000, -12.0f);
+  wide[4000] = 3.0f;
+  wide[17] = 2.0f;
+  CHECK(keys(draw({.temperature = 1.0, .top_p = 0.9}, wide, 3000)) == Ids{17, 4000});
+}
+
+TEST_CASE("the same seed gives the same tokens, another seed others") {
+  const std::vector<float> logits(100, 0.0f);
+  const auto run = [&](std::uint64_t seed) {
+    auto sampler = Sampler::make({.temperature = 0.8, .top_p = 0.95, .seed = seed});
+    std::vector<std::int32_t> out;
+    for (int i = 0; i < 32; ++i) out.push_back(*sampler->next(logits));
+    return out;
+  };
+  CHECK(run(1) == run(1));
+  CHECK(run(1) != run(2));
+}
+
+TEST_CASE("what cannot be drawn from is refused") {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::nanf("");
+  auto sampler = Sampler::make({.temperature = 1.0});
+  REQUIRE(sampler.has_value());
+  CHECK(sampler->next(std::vector<float>{}).error().code == moe::ErrorCode::bad_argument);
+  CHECK(sampler->next(std::vector<float>{0.0f, nan}).error().code == moe::ErrorCode::non_finite);
+  CHECK(sampler->next(std::vector<float>{0.0f, inf}).error().code == moe::ErrorCode::non_finite);
+  CHECK(sampler->next(std::vector<float>{-inf, -inf}).error().code == moe::ErrorCode::non_finite);
+  CHECK(*sampler->next(std::vector<float>{-inf, 0.0f, -inf}) == 1);
+  for (const SamplingConfig& bad :
+       {SamplingConfig{.temperature = -1.0}, SamplingConfig{.temperature = std::nan("")}, SamplingConfig{.top_k = -1},
+        SamplingConfig{.top_p = 0.0}, SamplingConfig{.top_p = 1.5}, SamplingConfig{.top_p = std::nan("")}})
+    CHECK(Sampler::make(bad).error().code == moe::ErrorCode::bad_argument);
+}
