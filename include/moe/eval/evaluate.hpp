@@ -1,0 +1,73 @@
+#pragma once
+// Asks one model one task and aggregates what comes back, as the reference harness does.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moe/eval/language_model.hpp"
+#include "moe/eval/prompt.hpp"
+#include "moe/parallel.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+/// Mean of a metric with its standard error; none for fewer than two questions.
+struct MetricValue {
+  double value = 0;
+  std::optional<double> standard_error;
+};
+
+/// One question, one model.
+struct DocumentOutcome {
+  std::vector<Score> scores;     ///< one per continuation
+  std::vector<double> metrics;   ///< one per TaskSpec::metrics; perplexity holds the log-likelihood
+  std::int32_t prediction = -1;  ///< first maximum; -1 for cloze tasks
+  bool tied = false;             ///< another choice has the same log-likelihood as the prediction
+  std::int64_t flops = 0;        ///< model FLOPs (docs: one pass per distinct context + continuation[:-1])
+  std::int64_t pass_tokens = 0;  ///< tokens of those passes
+};
+
+/// A row of the result: a subtask, a group, or the whole task.
+struct Aggregate {
+  std::string name, alias;
+  bool is_group = false;
+  std::int64_t question_count = 0;
+  std::vector<Metric> kinds;
+  std::vector<MetricValue> metrics;  ///< one per kind
+};
+
+struct TaskOutcome {
+  std::vector<std::vector<DocumentOutcome>> documents;  ///< [subtask][question]
+  std::vector<Aggregate> subtasks, groups;              ///< the whole task is the last group, when there are groups
+  Aggregate overall;                                    ///< acc etc. over all questions
+  double chance = 0;             ///< expected accuracy of guessing: mean of 1 / choices; 0 for cloze tasks
+  std::int64_t model_flops = 0;  ///< over all questions
+  std::int64_t pass_tokens = 0;  ///< what a run without reuse computes
+  std::int64_t truncated = 0, reencoded = 0, tied = 0;  ///< questions; never scored silently
+  Work executed;                                        ///< of this task
+  double seconds = 0;
+};
+
+struct EvaluateOptions {
+  std::int64_t bootstrap_count = 100000;  ///< resamples for the standard error of a perplexity
+  ParallelFor threads = {};
+  Hooks hooks = {};
+};
+
+/// Errors: those of LanguageModel::score; non_finite naming the question whose score is no number.
+MOE_API Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model,
+                                     const EvaluateOptions& options = {});
+
+/// The metrics of one question from its scores (first maximum wins). Errors: non_finite.
+MOE_API Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& document,
+                                               std::vector<Score> scores);
+
+/// Mean with its standard error; a perplexity gets a bootstrap of `bootstrap_count` resamples.
+MOE_API MetricValue aggregate(Metric metric, const std::vector<double>& values, std::int64_t bootstrap_count,
+                              const ParallelFor& threads = {});
+
+/// Micro average of subtasks and the pooled standard error of the reference harness.
+MOE_API MetricValue pool(const std::vector<MetricValue>& parts, const std::vector<std::int64_t>& counts);
+
+}  // namespace moe::inline MOE_ABI::eval

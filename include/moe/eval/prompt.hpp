@@ -1,0 +1,56 @@
+#pragma once
+// From a task and its question file to the exact strings that a model is asked.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "moe/eval/task.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+struct PrepareOptions {
+  std::string data_dir = {};     ///< holds questions/ and fewshot/
+  std::int64_t num_fewshot = 0;  ///< worked examples before each question
+  double limit = 0;              ///< of EACH subtask: >= 1 its first L questions, < 1 that share rounded up; 0 all
+};
+
+/// A question with everything that is asked about it.
+struct Document {
+  Question question;
+  std::vector<std::string> contexts;       ///< one, or one per continuation
+  std::vector<std::string> continuations;  ///< delimiter included
+  std::vector<std::int32_t> lengths;       ///< of the continuations without delimiter, in code points
+  std::string target;                      ///< the right answer as the reference harness prints it
+  std::string cluster;                     ///< questions with the same non-empty text are one cluster
+
+  const std::string& context_of(std::size_t continuation) const {
+    return contexts[contexts.size() == 1 ? 0 : continuation];
+  }
+};
+
+struct Subtask {
+  std::string name, alias, subject;
+  std::vector<Document> documents;
+  std::int64_t original_count = 0;  ///< before the limit
+};
+
+struct PreparedTask {
+  TaskSpec spec;
+  std::int64_t num_fewshot = 0;
+  std::vector<Subtask> subtasks;  ///< in reporting order
+  std::string data_path;
+
+  std::int64_t question_count() const {
+    std::int64_t n = 0;
+    for (const Subtask& s : subtasks) n += static_cast<std::int64_t>(s.documents.size());
+    return n;
+  }
+};
+
+/// Reads the question files and builds every prompt.
+/// Errors: those of load_questions; bad_file when a question lacks a field of the template; bad_argument when the task
+/// has fewer examples than num_fewshot asks for.
+MOE_API Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options);
+
+}  // namespace moe::inline MOE_ABI::eval

@@ -1,0 +1,56 @@
+#pragma once
+// Error bars and tests: is a difference between two models distinguishable at all?
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+/// sd / sqrt(n) with the sample deviation (n - 1). Empty for fewer than two values.
+MOE_API std::optional<double> standard_error(std::span<const double> values);
+
+/// Questions of one cluster (a shared passage) are not independent: sqrt(C/(C-1) * sum over clusters of (sum of
+/// residuals)^2) / n. An empty cluster name stands for a cluster of its own. Empty for fewer than two clusters.
+MOE_API std::optional<double> clustered_standard_error(std::span<const double> values,
+                                                       std::span<const std::string> clusters);
+
+/// Wilson's interval for `right` of `count` at the two-sided normal quantile `z`.
+MOE_API std::pair<double, double> wilson_interval(std::int64_t right, std::int64_t count, double z = 1.959963984540054);
+
+/// (accuracy - chance) / (1 - chance): 0 is guessing, 1 is perfect.
+MOE_API double chance_corrected(double accuracy, double chance);
+
+/// Two-sided McNemar test on the questions where exactly one model is right: b = only A, c = only B.
+MOE_API double mcnemar_exact(std::int64_t b, std::int64_t c);
+/// The mid-p variant: half of the observed outcome's probability counts, which removes the exact test's caution.
+MOE_API double mcnemar_mid_p(std::int64_t b, std::int64_t c);
+
+/// Holm's step-down adjusted p-values, in the order given.
+MOE_API std::vector<double> holm(std::span<const double> p_values);
+
+/// The smallest true gap that a two-sided 5 % test would find with 80 % probability: (1.960 + 0.842) * se.
+MOE_API double minimum_detectable_effect(double standard_error);
+
+struct PairedGap {
+  std::int64_t question_count = 0;
+  double gap = 0;                        ///< mean of a - b
+  std::optional<double> standard_error;  ///< of the gap, paired; clustered when clusters are given
+  std::int64_t only_a = 0, only_b = 0;   ///< questions that one of the two got right
+  double p_value = 1;                    ///< McNemar: exact below 25 discordant questions, mid-p above
+};
+
+/// Scores of 0 or 1 of two models on the same questions in the same order.
+/// Errors: bad_argument when the lengths differ or nothing is given.
+MOE_API Result<PairedGap> paired_gap(std::span<const double> a, std::span<const double> b,
+                                     std::span<const std::string> clusters = {});
+
+/// Marks the points that no other point beats in both senses (lower cost, higher score); ties keep the first.
+MOE_API std::vector<bool> pareto_front(std::span<const double> cost, std::span<const double> score);
+
+}  // namespace moe::inline MOE_ABI::eval

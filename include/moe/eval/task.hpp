@@ -1,0 +1,84 @@
+#pragma once
+// A benchmark is data: one JSON file (src/eval/tasks/<task>.json) says which questions it asks, how, and what is
+// counted.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+enum class TaskKind {
+  multiple_choice,  ///< every choice is scored as a continuation; the highest log-likelihood is the answer
+  cloze,            ///< one continuation; right when greedy decoding would produce it
+};
+
+enum class Metric {
+  acc,       ///< multiple choice: first maximum of the log-likelihoods is the answer; cloze: the continuation is greedy
+  acc_norm,  ///< the same with log-likelihoods divided by the choice's length in code points, without the delimiter
+  perplexity,  ///< exp(-mean log-likelihood)
+};
+MOE_API std::string_view name_of(Metric metric);
+MOE_API bool higher_is_better(Metric metric);
+
+/// Subtasks that are reported together; their metrics are averaged over questions, not over subtasks.
+struct GroupSpec {
+  std::string name, alias;
+  std::vector<std::string> subjects;
+};
+
+/// A task file, checked. Templates are text with {field}, {choices[0]}, {choice}, {label} and filters, as
+/// {question|strip}; a literal brace is doubled. docs/EVALUATION.md lists fields and filters.
+struct TaskSpec {
+  std::string name, alias;
+  std::string version = "1.0", group_version = "1.0";
+  TaskKind kind = TaskKind::multiple_choice;
+  std::string data;  ///< file below DATA/questions, or a path when `data_is_path`
+  bool data_is_path = false;
+  std::string fewshot_data;  ///< file below DATA/fewshot; empty: the task has no pool of examples
+  std::string fewshot_rule = "first_n";
+  std::string description;                ///< template; stands before everything, without a delimiter of its own
+  std::string prompt;                     ///< template; when it uses {choice}, every choice has a context of its own
+  std::string continuation = "{choice}";  ///< template; follows target_delimiter
+  std::string target_delimiter = " ", fewshot_delimiter = "\n\n";
+  std::vector<std::string> labels;  ///< what {label} is for each choice
+  std::string cluster;              ///< template; questions with the same text count as one cluster in standard errors
+  std::vector<Metric> metrics, group_metrics;
+  std::string subtask_name;   ///< template; one subtask per distinct subject. Empty: the task is one piece
+  std::string subtask_alias;  ///< template; empty: the subtask's name
+  std::vector<std::pair<std::string, std::string>>
+      subjects;  ///< key and what {subject|title} gives, in reporting order
+  std::vector<GroupSpec> groups;
+  std::string source;  ///< the file's text (run-store keys)
+};
+
+/// Errors: bad_file naming the task file and the key at fault.
+MOE_API Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name);
+
+/// Names of the tasks compiled in, sorted.
+MOE_API std::vector<std::string> builtin_task_names();
+
+/// `what` is a built-in name, PATH.json (a task file) or PATH.jsonl (questions of the multiple-choice schema, asked as
+/// `Question: {question}\nAnswer:`). Errors: not_found listing the known tasks; bad_file.
+MOE_API Result<TaskSpec> find_task(const std::string& what);
+
+/// One line of a question file.
+struct Question {
+  std::string id, subject;
+  std::vector<std::string> choices;
+  std::int64_t answer = -1;                              ///< index into choices; -1 for cloze questions
+  std::map<std::string, std::string, std::less<>> text;  ///< every field that is a string
+  std::string json;                                      ///< the line
+  std::int64_t line = 0;
+};
+
+/// Errors: not_found, io, bad_file naming file:line (no JSON object, no answer, answer out of range, fewer than two
+/// choices, an id that was there before).
+MOE_API Result<std::vector<Question>> load_questions(const std::string& path, TaskKind kind);
+
+}  // namespace moe::inline MOE_ABI::eval

@@ -1,0 +1,149 @@
+// One model, one task: requests out, scores back, rows of the result.
+
+#include "moe/eval/evaluate.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+namespace moe::inline MOE_ABI::eval {
+
+Work LanguageModel::pass_work(std::int64_t, std::int64_t) const { return {}; }
+Work LanguageModel::executed() const { return {}; }
+
+namespace {
+
+std::vector<ScoreRequest> requests_of(const PreparedTask& task) {
+  std::vector<ScoreRequest> requests;
+  for (const Subtask& subtask : task.subtasks)
+    for (const Document& document : subtask.documents)
+      for (std::size_t i = 0; i < document.continuations.size(); ++i)
+        requests.push_back({document.context_of(i), document.continuations[i], document.question.id});
+  return requests;
+}
+
+// Model FLOPs: every distinct pass of the question once, logits at its scored positions only.
+void count_work(const LanguageModel& model, DocumentOutcome& document) {
+  std::map<std::int64_t, std::pair<std::int64_t, std::int64_t>> passes;  // pass -> tokens, scored positions
+  for (const Score& score : document.scores) {
+    auto& [tokens, rows] = passes[score.pass];
+    tokens = score.pass_tokens;
+    rows = std::max<std::int64_t>(rows, score.continuation_tokens);
+  }
+  for (const auto& [pass, size] : passes) {
+    document.pass_tokens += size.first;
+    document.flops += model.pass_work(size.first, size.second).total();
+  }
+}
+
+Work difference(Work after, const Work& before) {
+  for (auto part :
+       {&Work::attention_projection, &Work::attention_score, &Work::attention_value, &Work::router,
+        &Work::routed_experts, &Work::shared_experts, &Work::dense_ffn, &Work::head, &Work::tokens, &Work::head_tokens})
+    after.*part -= before.*part;
+  return after;
+}
+
+// Values of one metric over the questions of one subtask.
+std::vector<double> column(const std::vector<DocumentOutcome>& documents, std::size_t metric) {
+  std::vector<double> values;
+  for (const DocumentOutcome& d : documents) values.push_back(d.metrics[metric]);
+  return values;
+}
+
+// The group that holds the given subtasks, averaged over questions.
+Aggregate pool_group(const TaskSpec& spec, const TaskOutcome& outcome, const std::vector<std::size_t>& members) {
+  Aggregate group;
+  group.is_group = true;
+  group.kinds = spec.group_metrics;
+  std::vector<std::int64_t> counts;
+  for (std::size_t m : members) {
+    counts.push_back(outcome.subtasks[m].question_count);
+    group.question_count += counts.back();
+  }
+  for (Metric metric : group.kinds) {
+    const auto at =
+        static_cast<std::size_t>(std::find(spec.metrics.begin(), spec.metrics.end(), metric) - spec.metrics.begin());
+    std::vector<MetricValue> parts;
+    for (std::size_t m : members) parts.push_back(outcome.subtasks[m].metrics[at]);
+    group.metrics.push_back(pool(parts, counts));
+  }
+  return group;
+}
+
+void add_rows(const PreparedTask& task, const EvaluateOptions& options, TaskOutcome& outcome) {
+  const TaskSpec& spec = task.spec;
+  for (std::size_t s = 0; s < task.subtasks.size(); ++s) {
+    const auto& documents = outcome.documents[s];
+    Aggregate row{task.subtasks[s].name,
+                  task.subtasks[s].alias,
+                  false,
+                  static_cast<std::int64_t>(documents.size()),
+                  spec.metrics,
+                  {}};
+    for (std::size_t m = 0; m < spec.metrics.size(); ++m)
+      row.metrics.push_back(aggregate(spec.metrics[m], column(documents, m), options.bootstrap_count, options.threads));
+    outcome.subtasks.push_back(std::move(row));
+  }
+  if (spec.subtask_name.empty()) {
+    outcome.overall = outcome.subtasks.front();
+    return;
+  }
+  std::vector<std::size_t> all;
+  for (std::size_t s = 0; s < task.subtasks.size(); ++s) all.push_back(s);
+  for (const GroupSpec& spec_group : spec.groups) {
+    std::vector<std::size_t> members;
+    for (std::size_t s : all)
+      if (std::find(spec_group.subjects.begin(), spec_group.subjects.end(), task.subtasks[s].subject) !=
+          spec_group.subjects.end())
+        members.push_back(s);
+    if (members.empty()) continue;
+    Aggregate group = pool_group(spec, outcome, members);
+    group.name = spec_group.name, group.alias = spec_group.alias;
+    outcome.groups.push_back(std::move(group));
+  }
+  outcome.overall = pool_group(spec, outcome, all);
+  outcome.overall.name = spec.name, outcome.overall.alias = spec.alias;
+  outcome.groups.push_back(outcome.overall);
+}
+
+}  // namespace
+
+Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, const EvaluateOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const Work before = model.executed();
+  const std::vector<ScoreRequest> requests = requests_of(task);
+  auto scores = model.score(requests, options.hooks);
+  if (!scores) return forward(scores);
+
+  TaskOutcome outcome;
+  std::size_t next = 0;
+  for (const Subtask& subtask : task.subtasks) {
+    auto& documents = outcome.documents.emplace_back();
+    for (const Document& document : subtask.documents) {
+      const auto first = scores->begin() + static_cast<std::ptrdiff_t>(next);
+      const auto count = static_cast<std::ptrdiff_t>(document.continuations.size());
+      auto scored = score_document(task.spec, document, std::vector<Score>(first, first + count));
+      if (!scored) return forward(scored);
+      next += document.continuations.size();
+      count_work(model, *scored);
+      const auto any = [&](bool Score::*flag) {
+        return std::any_of(scored->scores.begin(), scored->scores.end(), [&](const Score& s) { return s.*flag; });
+      };
+      outcome.truncated += any(&Score::truncated);
+      outcome.reencoded += any(&Score::reencoded);
+      outcome.tied += scored->tied;
+      outcome.model_flops += scored->flops;
+      outcome.pass_tokens += scored->pass_tokens;
+      if (task.spec.kind == TaskKind::multiple_choice) outcome.chance += 1.0 / static_cast<double>(count);
+      documents.push_back(std::move(*scored));
+    }
+  }
+  outcome.chance /= static_cast<double>(task.question_count());
+  add_rows(task, options, outcome);
+  outcome.executed = difference(model.executed(), before);
+  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return outcome;
+}
+
+}  // namespace moe::inline MOE_ABI::eval

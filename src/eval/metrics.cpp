@@ -1,0 +1,116 @@
+// Metrics of a question and their aggregation, as the reference harness defines them.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "eval/python_random.hpp"
+#include "eval/text.hpp"
+#include "moe/eval/evaluate.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+namespace {
+
+// np.argmax: the first maximum.
+std::size_t first_max(const std::vector<double>& values) {
+  return static_cast<std::size_t>(std::max_element(values.begin(), values.end()) - values.begin());
+}
+
+double mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (double x : values) sum += x;
+  return sum / static_cast<double>(values.size());
+}
+
+// Sample standard deviation, from the mean, as the harness computes it.
+double sample_deviation(const std::vector<double>& values) {
+  const double m = mean(values);
+  double squares = 0;
+  for (double x : values) squares += (x - m) * (x - m);
+  return std::sqrt(squares / static_cast<double>(values.size() - 1));
+}
+
+// The harness's bootstrap: chunk i draws 1,000 resamples with random.Random(i).
+double bootstrap_error(const std::vector<double>& log_likelihoods, std::int64_t count, const ParallelFor& threads) {
+  constexpr std::int64_t kChunk = 1000;
+  const std::int64_t chunk_count = (count + kChunk - 1) / kChunk;
+  std::vector<double> perplexities(static_cast<std::size_t>(chunk_count * kChunk));
+  parallel_for(threads, chunk_count, [&](std::int64_t chunk, std::int32_t) {
+    PythonRandom random(static_cast<std::uint64_t>(chunk));
+    for (std::int64_t r = 0; r < kChunk; ++r) {
+      double sum = 0;
+      for (std::size_t i = 0; i < log_likelihoods.size(); ++i)
+        sum += log_likelihoods[random.next_index(log_likelihoods.size())];
+      perplexities[static_cast<std::size_t>(chunk * kChunk + r)] =
+          std::exp(-sum / static_cast<double>(log_likelihoods.size()));
+    }
+  });
+  return sample_deviation(perplexities);
+}
+
+}  // namespace
+
+Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& document, std::vector<Score> scores) {
+  DocumentOutcome out;
+  std::vector<double> plain, normed;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    // A NaN would win every comparison of argmax; it is never a score.
+    if (!std::isfinite(scores[i].log_likelihood))
+      return fail(ErrorCode::non_finite, fmt::format("question {}: the log-likelihood of continuation {} is {}",
+                                                     shown(document.question.id), i + 1, scores[i].log_likelihood));
+    plain.push_back(scores[i].log_likelihood);
+    normed.push_back(scores[i].log_likelihood / static_cast<double>(document.lengths[i]));
+  }
+  const auto answer = static_cast<std::size_t>(document.question.answer);
+  if (task.kind == TaskKind::multiple_choice) {
+    const std::size_t best = first_max(plain);
+    out.prediction = static_cast<std::int32_t>(best);
+    out.tied = std::count(plain.begin(), plain.end(), plain[best]) > 1;
+  }
+  for (Metric metric : task.metrics) {
+    double value = 0;
+    if (metric == Metric::perplexity)
+      value = plain[task.kind == TaskKind::cloze ? 0 : answer];
+    else if (task.kind == TaskKind::cloze)
+      value = scores[0].is_greedy ? 1 : 0;
+    else
+      value = first_max(metric == Metric::acc ? plain : normed) == answer ? 1 : 0;
+    out.metrics.push_back(value);
+  }
+  out.scores = std::move(scores);
+  return out;
+}
+
+MetricValue aggregate(Metric metric, const std::vector<double>& values, std::int64_t bootstrap_count,
+                      const ParallelFor& threads) {
+  MetricValue out;
+  if (values.empty()) return out;
+  out.value = metric == Metric::perplexity ? std::exp(-mean(values)) : mean(values);
+  if (values.size() < 2) return out;
+  if (metric != Metric::perplexity)
+    out.standard_error = sample_deviation(values) / std::sqrt(static_cast<double>(values.size()));
+  else if (bootstrap_count > 0)
+    out.standard_error = bootstrap_error(values, bootstrap_count, threads);
+  return out;
+}
+
+MetricValue pool(const std::vector<MetricValue>& parts, const std::vector<std::int64_t>& counts) {
+  MetricValue out;
+  double total = 0, squares = 0;
+  bool all_known = true;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const double n = static_cast<double>(counts[i]);
+    total += n;
+    out.value += parts[i].value * n;
+    all_known = all_known && parts[i].standard_error.has_value();
+    if (all_known) squares += (n - 1) * *parts[i].standard_error * *parts[i].standard_error * n;
+  }
+  if (total == 0) return out;
+  out.value /= total;
+  const double freedom = total - static_cast<double>(parts.size());
+  if (all_known && freedom > 0) out.standard_error = std::sqrt(squares / freedom / total);
+  return out;
+}
+
+}  // namespace moe::inline MOE_ABI::eval

@@ -1,0 +1,170 @@
+// Builds contexts and continuations: description + shots + question (the reference harness's rules).
+
+#include "moe/eval/prompt.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+
+#include "eval/template.hpp"
+#include "eval/text.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+namespace {
+
+struct Templates {
+  Template description, prompt, continuation, cluster, subtask_name, subtask_alias;
+};
+
+Result<Templates> compile(const TaskSpec& task) {
+  Templates out;
+  for (auto [target, source] : {std::pair{&out.description, &task.description},
+                                {&out.prompt, &task.prompt},
+                                {&out.continuation, &task.continuation},
+                                {&out.cluster, &task.cluster},
+                                {&out.subtask_name, &task.subtask_name},
+                                {&out.subtask_alias, &task.subtask_alias}}) {
+    auto parsed = Template::parse(*source);
+    if (!parsed) return forward(parsed);
+    *target = std::move(*parsed);
+  }
+  return out;
+}
+
+// One worked example: its text, the delimiter, its right answer.
+Result<std::string> render_shot(const TaskSpec& task, const Templates& t, const Question& shot) {
+  auto text = t.prompt.render(task, shot, shot.answer);
+  if (!text) return text;
+  const auto answer = t.continuation.render(task, shot, shot.answer);
+  if (!answer) return forward(answer);
+  return *text + task.target_delimiter + *answer + task.fewshot_delimiter;
+}
+
+Result<Document> build(const TaskSpec& task, const Templates& t, Question question, const std::string& before) {
+  Document doc;
+  const bool is_cloze = task.kind == TaskKind::cloze;
+  const std::int64_t count = is_cloze ? 1 : static_cast<std::int64_t>(question.choices.size());
+  const bool own_contexts = t.prompt.uses("choice") || t.prompt.uses("label");
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (i == 0 || own_contexts) {
+      auto context = t.prompt.render(task, question, i);
+      if (!context) return forward(context);
+      doc.contexts.push_back(before + *context);
+    }
+    const auto continuation = t.continuation.render(task, question, i);
+    if (!continuation) return forward(continuation);
+    doc.lengths.push_back(code_points(*continuation));
+    doc.continuations.push_back(task.target_delimiter + *continuation);
+    if (continuation->empty())
+      return fail(ErrorCode::bad_file, fmt::format("question {}: {} is empty", shown(question.id),
+                                                   is_cloze ? "the target" : fmt::format("choice {}", i + 1)));
+  }
+  auto cluster = t.cluster.render(task, question, -1);
+  if (!cluster) return forward(cluster);
+  doc.cluster = std::move(*cluster);
+  doc.target = is_cloze ? doc.continuations[0] : std::to_string(question.answer);
+  doc.question = std::move(question);
+  return doc;
+}
+
+// Questions by subtask, in reporting order: the order of the task file, then that of first appearance.
+std::vector<Subtask> split(const TaskSpec& task, std::vector<Question>& questions) {
+  std::vector<Subtask> subtasks;
+  if (task.subtask_name.empty()) {
+    subtasks.push_back({task.name, task.alias, {}, {}, 0});
+    for (Question& q : questions) subtasks[0].documents.push_back({std::move(q), {}, {}, {}, {}, {}});
+    return subtasks;
+  }
+  std::map<std::string, std::size_t> index_of;
+  for (const auto& [subject, title] : task.subjects)
+    if (index_of.emplace(subject, subtasks.size()).second) subtasks.push_back({{}, {}, subject, {}, 0});
+  for (Question& q : questions) {
+    const auto [at, is_new] = index_of.emplace(q.subject, subtasks.size());
+    if (is_new) subtasks.push_back({{}, {}, q.subject, {}, 0});
+    subtasks[at->second].documents.push_back({std::move(q), {}, {}, {}, {}, {}});
+  }
+  std::erase_if(subtasks, [](const Subtask& s) { return s.documents.empty(); });
+  return subtasks;
+}
+
+// The first `count` examples of the subject, in the order of the file.
+Result<std::string> first_shots(const TaskSpec& task, const Templates& t, const std::vector<Question>& pool,
+                                const Subtask& subtask, std::int64_t count) {
+  std::string shots;
+  std::int64_t found = 0;
+  for (const Question& example : pool) {
+    if (found == count) break;
+    if (!task.subtask_name.empty() && example.subject != subtask.subject) continue;
+    const auto shot = render_shot(task, t, example);
+    if (!shot) return shot;
+    shots += *shot;
+    ++found;
+  }
+  if (found < count)
+    return fail(ErrorCode::bad_argument, fmt::format("task {}: {} examples asked for, {} has {} (in {})", task.name,
+                                                     count, subtask.name, found, task.fewshot_data));
+  return shots;
+}
+
+std::size_t limited(std::size_t count, double limit) {
+  if (limit <= 0) return count;
+  const double wanted = limit >= 1 ? std::floor(limit) : std::ceil(limit * static_cast<double>(count));
+  return wanted < static_cast<double>(count) ? static_cast<std::size_t>(wanted) : count;
+}
+
+}  // namespace
+
+Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options) {
+  const auto templates = compile(task);
+  if (!templates) return forward(templates);
+  const std::filesystem::path data_dir = options.data_dir;
+  PreparedTask out;
+  out.spec = task;
+  out.num_fewshot = options.num_fewshot;
+  out.data_path = task.data_is_path ? task.data : (data_dir / "questions" / task.data).string();
+  auto questions = load_questions(out.data_path, task.kind);
+  if (!questions) return forward(questions);
+  std::vector<Question> pool;
+  if (options.num_fewshot > 0) {
+    if (task.fewshot_data.empty())
+      return fail(ErrorCode::bad_argument, fmt::format("task {} has no worked examples: ask it with 0 shots, not {}",
+                                                       task.name, options.num_fewshot));
+    auto examples = load_questions((data_dir / "fewshot" / task.fewshot_data).string(), task.kind);
+    if (!examples) return forward(examples);
+    pool = std::move(*examples);
+  }
+  out.subtasks = split(task, *questions);
+  for (Subtask& subtask : out.subtasks) {
+    subtask.original_count = static_cast<std::int64_t>(subtask.documents.size());
+    subtask.documents.resize(limited(subtask.documents.size(), options.limit));
+    const Question first = subtask.documents.front().question;
+    if (!task.subtask_name.empty()) {
+      auto name = templates->subtask_name.render(task, first, -1);
+      auto alias = templates->subtask_alias.render(task, first, -1);
+      if (!name) return forward(name);
+      if (!alias) return forward(alias);
+      subtask.name = std::move(*name);
+      subtask.alias = alias->empty() ? subtask.name : std::move(*alias);
+    }
+    const auto description = templates->description.render(task, first, -1);
+    if (!description) return forward(description);
+    const auto shots = first_shots(task, *templates, pool, subtask, options.num_fewshot);
+    if (!shots) return forward(shots);
+    const std::string before = *description + *shots;
+    for (Document& document : subtask.documents) {
+      auto built = build(task, *templates, std::move(document.question), before);
+      if (!built) {
+        Error error = built.error();
+        error.message = fmt::format("{}: {}", out.data_path, error.message);
+        return tl::unexpected<Error>(std::move(error));
+      }
+      document = std::move(*built);
+    }
+  }
+  return out;
+}
+
+}  // namespace moe::inline MOE_ABI::eval

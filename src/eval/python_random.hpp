@@ -1,0 +1,30 @@
+#pragma once
+// CPython's random.Random: MT19937 seeded by init_by_array, 53-bit random(), choices().
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+class MOE_API PythonRandom {
+ public:
+  explicit PythonRandom(std::uint64_t seed);
+  std::uint32_t next32();
+  /// random(): uniform in [0, 1).
+  double next_double();
+  /// An index as random.choices() draws it.
+  std::size_t next_index(std::size_t count) {
+    return static_cast<std::size_t>(next_double() * static_cast<double>(count));
+  }
+
+ private:
+  static constexpr std::size_t kWords = 624;
+  void refill();
+  std::array<std::uint32_t, kWords> state_{};
+  std::size_t at_ = kWords;
+};
+
+}  // namespace moe::inline MOE_ABI::eval

@@ -1,0 +1,77 @@
+#include "eval/text.hpp"
+
+#include <fmt/format.h>
+#include <utf8proc.h>
+
+#include <cmath>
+
+namespace moe::inline MOE_ABI::eval {
+namespace {
+
+// str.isspace(): category Zs, or bidirectional class WS, B or S.
+bool is_space(utf8proc_int32_t code_point) {
+  const utf8proc_property_t* p = utf8proc_get_property(code_point);
+  return p->category == UTF8PROC_CATEGORY_ZS || p->bidi_class == UTF8PROC_BIDI_CLASS_WS ||
+         p->bidi_class == UTF8PROC_BIDI_CLASS_B || p->bidi_class == UTF8PROC_BIDI_CLASS_S;
+}
+
+bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+
+// Bytes of the white space that starts the text; 0 when there is none.
+std::size_t leading_space(std::string_view text) {
+  utf8proc_int32_t code_point = -1;
+  const utf8proc_ssize_t n = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                                              static_cast<utf8proc_ssize_t>(text.size()), &code_point);
+  return n > 0 && is_space(code_point) ? static_cast<std::size_t>(n) : 0;
+}
+
+}  // namespace
+
+std::size_t rstrip_length(std::string_view text) {
+  std::size_t end = text.size();
+  while (end > 0) {
+    std::size_t start = end - 1;
+    while (start > 0 && end - start < 4 && is_continuation(text[start])) --start;
+    if (leading_space(text.substr(start, end - start)) != end - start) break;
+    end = start;
+  }
+  return end;
+}
+
+std::string_view strip(std::string_view text) {
+  text = text.substr(0, rstrip_length(text));
+  while (!text.empty()) {
+    const std::size_t n = leading_space(text);
+    if (n == 0) break;
+    text.remove_prefix(n);
+  }
+  return text;
+}
+
+std::int32_t code_points(std::string_view text) {
+  std::int32_t count = 0;
+  for (char c : text) count += !is_continuation(c);
+  return count;
+}
+
+std::string python_float(double x) {
+  if (std::isnan(x)) return "nan";
+  if (std::isinf(x)) return x > 0 ? "inf" : "-inf";
+  std::string digits = fmt::format("{}", x);
+  if (digits.find_first_of(".e") == std::string::npos) digits += ".0";
+  return digits;
+}
+
+std::string shown(std::string_view text) {
+  constexpr std::size_t kLongest = 80;
+  std::string out = "'";
+  for (char c : text.substr(0, kLongest)) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    else
+      out += c;
+  }
+  return out + (text.size() > kLongest ? "...'" : "'");
+}
+
+}  // namespace moe::inline MOE_ABI::eval

@@ -1,0 +1,25 @@
+#pragma once
+// Python's string methods on UTF-8, where scores depend on them.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+/// str.strip() and the length that str.rstrip() leaves: all Unicode white space, U+00A0 and U+3000 included.
+MOE_API std::string_view strip(std::string_view text);
+MOE_API std::size_t rstrip_length(std::string_view text);
+
+/// len(str): code points, never bytes.
+MOE_API std::int32_t code_points(std::string_view text);
+
+/// repr(float): the shortest digits that read back, with ".0" where Python writes it.
+MOE_API std::string python_float(double x);
+
+/// Errors quote what they found; control characters become \xNN, long text is cut.
+MOE_API std::string shown(std::string_view text);
+
+}  // namespace moe::inline MOE_ABI::eval

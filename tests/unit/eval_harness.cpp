@@ -1,0 +1,157 @@
+// The reference harness, asked through a scripted fake model: log-likelihood and greediness come from SHA-256 of the
+// strings, so one wrong byte in a prompt changes the score (MOE_EVAL_GOLDEN_DIR, MOE_DATA_DIR).
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "eval/sha256.hpp"
+#include "moe/eval/evaluate.hpp"
+#include "support.hpp"
+
+using Json = nlohmann::json;
+using namespace moe::eval;
+
+namespace {
+
+class FakeModel : public LanguageModel {
+ public:
+  moe::Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks&) override {
+    std::vector<Score> scores;
+    for (const ScoreRequest& r : requests) {
+      const auto digest = sha256(std::string(r.context) + '\x1f' + std::string(r.continuation));
+      double u48 = 0;
+      for (int i = 0; i < 6; ++i) u48 = u48 * 256 + digest[static_cast<std::size_t>(i)];
+      Score s;
+      s.log_likelihood = -16 * u48 / 281474976710656.0;
+      s.is_greedy = (digest[6] & 3) == 0;
+      scores.push_back(s);
+    }
+    return scores;
+  }
+};
+
+double number(const Json& value) { return value.is_number() ? value.get<double>() : std::nan(""); }
+
+bool close(double a, double b) { return std::abs(a - b) <= 1e-12 * std::max(1.0, std::abs(b)); }
+
+void check_row(const Aggregate& row, const Json& results) {
+  CAPTURE(row.name);
+  REQUIRE(results.contains(row.name));
+  const Json& expected = results[row.name];
+  CHECK(expected.value("alias", "") == row.alias);
+  CHECK(expected.value("sample_len", -1) == row.question_count);
+  for (std::size_t m = 0; m < row.kinds.size(); ++m) {
+    const std::string metric(name_of(row.kinds[m]));
+    CAPTURE(metric);
+    REQUIRE(expected.contains(metric + ",none"));
+    CHECK(close(row.metrics[m].value, number(expected[metric + ",none"])));
+    REQUIRE(row.metrics[m].standard_error.has_value());
+    CHECK(close(*row.metrics[m].standard_error, number(expected[metric + "_stderr,none"])));
+  }
+  // Nothing that the harness reports is left out.
+  for (const auto& [key, value] : expected.items())
+    if (key.ends_with(",none") && key.find("_stderr") == std::string::npos)
+      CHECK(std::any_of(row.kinds.begin(), row.kinds.end(),
+                        [&](Metric m) { return key == std::string(name_of(m)) + ",none"; }));
+}
+
+// Every sample of the task: contexts by hash, then metrics.
+std::size_t check_samples(const PreparedTask& task, const TaskOutcome& outcome, const std::vector<Json>& samples) {
+  std::map<std::string, std::size_t> subtask_of;
+  for (std::size_t s = 0; s < task.subtasks.size(); ++s) subtask_of[task.subtasks[s].name] = s;
+  std::size_t checked = 0, wrong_contexts = 0, wrong_metrics = 0;
+  for (const Json& sample : samples) {
+    const auto found = subtask_of.find(sample["t"].get<std::string>());
+    if (found == subtask_of.end()) continue;
+    const auto d = sample["d"].get<std::size_t>();
+    REQUIRE(d < task.subtasks[found->second].documents.size());
+    const Document& document = task.subtasks[found->second].documents[d];
+    std::vector<std::string> hashes;
+    for (const std::string& context : document.contexts) hashes.push_back(sha256_hex(context).substr(0, 12));
+    auto expected = sample["c"].get<std::vector<std::string>>();
+    std::sort(hashes.begin(), hashes.end());
+    std::sort(expected.begin(), expected.end());
+    const bool same_contexts = hashes == expected;
+    if (!same_contexts && ++wrong_contexts < 4) MESSAGE(sample.dump() << " context: " << document.contexts[0]);
+    const DocumentOutcome& scored = outcome.documents[found->second][d];
+    for (std::size_t m = 0; m < task.spec.metrics.size(); ++m) {
+      const double metric = number(sample["m"][std::string(name_of(task.spec.metrics[m]))]);
+      if (!close(scored.metrics[m], metric) && ++wrong_metrics < 4)
+        MESSAGE(sample.dump() << " got " << scored.metrics[m]);
+    }
+    ++checked;
+  }
+  CHECK(wrong_contexts == 0);
+  CHECK(wrong_metrics == 0);
+  CHECK(checked == static_cast<std::size_t>(task.question_count()));
+  return checked;
+}
+
+void check_prompts(const PreparedTask& task, const std::vector<Json>& prompts) {
+  std::size_t checked = 0;
+  for (const Json& line : prompts)
+    for (const Subtask& subtask : task.subtasks) {
+      if (line["task"] != subtask.name) continue;
+      const Document& document = subtask.documents.at(line["doc_id"].get<std::size_t>());
+      const Json& args = line["args"];
+      REQUIRE(args.size() == document.continuations.size());
+      for (std::size_t i = 0; i < args.size(); ++i) {
+        CHECK(args[i][0] == document.context_of(i));
+        CHECK(args[i][1] == document.continuations[i]);
+      }
+      ++checked;
+    }
+  CHECK(checked == task.subtasks.size());
+}
+
+std::vector<Json> parse_lines(const std::filesystem::path& path) {
+  std::vector<Json> out;
+  for (const std::string& line : moe_test::read_lines(path)) out.push_back(Json::parse(line));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("the reference harness's prompts, metrics, means and standard errors") {
+  const auto golden = moe_test::reference_dir("MOE_EVAL_GOLDEN_DIR", "../shared/data/harness");
+  const auto data = moe_test::reference_dir("MOE_DATA_DIR", "../shared/data");
+  if (golden.empty() || data.empty()) return moe_test::report_skip("harness goldens", "no reference directory");
+  FakeModel model;
+  std::size_t cases = 0, questions = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(golden)) {
+    const std::string file = entry.path().filename().string();
+    const std::string ending = "shot.results.json";
+    if (!file.ends_with(ending)) continue;
+    const std::string stem = file.substr(0, file.size() - std::string(".results.json").size());
+    CAPTURE(stem);
+    PrepareOptions options{.data_dir = data.string()};
+    options.num_fewshot = std::atoi(stem.c_str() + stem.rfind('_') + 1);
+    const Json results = Json::parse(moe_test::read_file(entry.path()))["results"];
+    const auto samples = parse_lines(golden / (stem + ".samples.jsonl"));
+    const auto prompts = parse_lines(golden / (stem + ".prompts.jsonl"));
+    std::size_t reported = 0;
+    for (const std::string& name : builtin_task_names()) {
+      const auto spec = find_task(name);
+      REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
+      if (!results.contains(spec->name)) continue;
+      const auto task = prepare(*spec, options);
+      REQUIRE_MESSAGE(task.has_value(), task.error().message);
+      const auto outcome = evaluate(*task, model, {.bootstrap_count = 1000, .threads = {}, .hooks = {}});
+      REQUIRE_MESSAGE(outcome.has_value(), outcome.error().message);
+      check_prompts(*task, prompts);
+      questions += check_samples(*task, *outcome, samples);
+      for (const Aggregate& row : outcome->subtasks) check_row(row, results);
+      for (const Aggregate& row : outcome->groups) check_row(row, results);
+      reported += outcome->subtasks.size() + outcome->groups.size();
+      ++cases;
+    }
+    if (reported == 0)
+      moe_test::report_skip(stem, "no built-in task of that kind yet");
+    else
+      CHECK(reported == results.size());
+  }
+  MESSAGE(cases << " tasks, " << questions << " questions");
+  CHECK(cases > 0);
+}

@@ -1,0 +1,111 @@
+// Expected numbers: closed forms in exact fractions, and CPython's random module (3.11).
+
+#include "moe/eval/statistics.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "eval/python_random.hpp"
+#include "moe/eval/evaluate.hpp"
+
+using namespace moe::eval;
+
+namespace {
+doctest::Approx near(double x) { return doctest::Approx(x).epsilon(1e-12); }
+}  // namespace
+
+TEST_CASE("standard errors, plain and clustered") {
+  const std::vector<double> right = {1, 0, 1, 1, 0, 1};
+  CHECK(*standard_error(right) == near(0.21081851067789198));
+  // Two clusters of two and two questions of their own.
+  const std::vector<std::string> clusters = {"p", "p", "q", "q", "", ""};
+  CHECK(*clustered_standard_error(right, clusters) == near(0.20286020648339487));
+  CHECK(*clustered_standard_error(right, std::vector<std::string>(6)) == near(*standard_error(right)));
+  CHECK_FALSE(clustered_standard_error(right, std::vector<std::string>(6, "one")).has_value());
+  CHECK_FALSE(standard_error(std::vector<double>{1}).has_value());
+}
+
+TEST_CASE("Wilson's interval stays inside [0, 1]") {
+  CHECK(wilson_interval(0, 10).first == near(0));
+  CHECK(wilson_interval(0, 10).second == near(0.2775327998628892));
+  CHECK(wilson_interval(81, 263).first == near(0.2552885198782742));
+  CHECK(wilson_interval(81, 263).second == near(0.36620957698280004));
+  CHECK(wilson_interval(10, 10).second <= 1.0);
+}
+
+TEST_CASE("McNemar: exact and mid-p") {
+  struct Case {
+    std::int64_t b, c;
+    double exact, mid_p;
+  };
+  for (const Case& k : {Case{0, 0, 1.0, 1.0},
+                        {1, 5, 0.21875, 0.125},
+                        {3, 11, 0.057373046875, 0.03515625},
+                        {10, 10, 1.0, 0.9119014739990234},
+                        {40, 60, 0.05688793364098079, 0.046044066929342806},
+                        {500, 600, 0.0028195449914364275, 0.002564772797753158}}) {
+    CAPTURE(k.b);
+    CHECK(mcnemar_exact(k.b, k.c) == doctest::Approx(k.exact).epsilon(1e-9));
+    CHECK(mcnemar_exact(k.c, k.b) == mcnemar_exact(k.b, k.c));
+    CHECK(mcnemar_mid_p(k.b, k.c) == doctest::Approx(k.mid_p).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("Holm adjusts step by step and keeps the order") {
+  const std::vector<double> adjusted = holm(std::vector<double>{0.01, 0.04, 0.03, 0.005});
+  CHECK(adjusted[3] == near(0.02));
+  CHECK(adjusted[0] == near(0.03));
+  CHECK(adjusted[2] == near(0.06));
+  CHECK(adjusted[1] == near(0.06));  // 0.04 * 1 is raised to the one before it
+  CHECK(holm(std::vector<double>{0.9, 0.8})[0] == near(1));
+}
+
+TEST_CASE("paired gap: same questions, so shared difficulty cancels") {
+  const std::vector<double> a = {1, 1, 1, 0, 1, 0, 1, 1}, b = {1, 0, 1, 0, 0, 0, 1, 0};
+  const auto gap = paired_gap(a, b);
+  REQUIRE(gap.has_value());
+  CHECK(gap->gap == near(3.0 / 8));
+  CHECK(gap->only_a == 3);
+  CHECK(gap->only_b == 0);
+  CHECK(gap->p_value == near(0.25));
+  // d = three ones and five zeros: sd^2 = 3 * 5 / 8 / 7
+  CHECK(*gap->standard_error == near(std::sqrt(15.0 / 56 / 8)));
+  CHECK_FALSE(paired_gap(a, std::vector<double>{1}).has_value());
+  CHECK(minimum_detectable_effect(0.01) == near(0.028015852181129683));
+  CHECK(chance_corrected(0.25, 0.25) == near(0));
+  CHECK(chance_corrected(1, 0.25) == near(1));
+}
+
+TEST_CASE("Pareto front") {
+  const std::vector<double> cost = {1, 2, 3, 3, 4}, score = {0.3, 0.5, 0.4, 0.6, 0.6};
+  CHECK(pareto_front(cost, score) == std::vector<bool>{true, true, false, true, false});
+}
+
+TEST_CASE("random.Random of CPython") {
+  PythonRandom zero(0), seven(7), wide((std::uint64_t{1} << 40) + 3);
+  for (double expected : {0.8444218515250481, 0.7579544029403025, 0.420571580830845})
+    CHECK(zero.next_double() == expected);
+  for (std::size_t expected : {1334, 621, 2683, 298, 2208}) CHECK(seven.next_index(4122) == expected);
+  CHECK(wide.next32() == 943978446u);
+}
+
+TEST_CASE("perplexity: exp(-mean), its error from a bootstrap with fixed seeds, whatever the threads") {
+  const std::vector<double> lls = {-1, -2, -3, -0.5, -4, -2.5};
+  const MetricValue once = aggregate(Metric::perplexity, lls, 5000);
+  CHECK(once.value == near(std::exp(13.0 / 6)));
+  REQUIRE(once.standard_error.has_value());
+  CHECK(*aggregate(Metric::perplexity, lls, 5000, moe::openmp_pool(3)).standard_error == *once.standard_error);
+  CHECK_FALSE(aggregate(Metric::perplexity, lls, 0).standard_error.has_value());
+  CHECK_FALSE(aggregate(Metric::acc, {1}, 0).standard_error.has_value());
+}
+
+TEST_CASE("groups average over questions, not over subtasks") {
+  const MetricValue half{0.5, 0.1}, one{1.0, 0.0};
+  const MetricValue pooled = pool({half, one}, {30, 10});
+  CHECK(pooled.value == near(0.625));
+  CHECK(*pooled.standard_error == near(std::sqrt(29 * 0.01 * 30 / 38 / 40)));
+  CHECK_FALSE(pool({half, MetricValue{1.0, std::nullopt}}, {30, 1}).standard_error.has_value());
+}

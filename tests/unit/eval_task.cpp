@@ -1,0 +1,269 @@
+// Task files, templates, question files and prompts: what they accept, and the one line they say when they do not.
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "eval/file.hpp"
+#include "eval/sha256.hpp"
+#include "eval/template.hpp"
+#include "eval/text.hpp"
+#include "moe/eval/evaluate.hpp"
+#include "support.hpp"
+
+using namespace moe::eval;
+
+namespace {
+
+// A folder that is gone when the test is over.
+struct TemporaryFolder {
+  std::filesystem::path path;
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "moe_eval_XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    path = name;
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path); }
+  std::string write(const std::string& name, const std::string& content) const {
+    std::filesystem::create_directories((path / name).parent_path());
+    std::ofstream(path / name, std::ios::binary) << content;
+    return (path / name).string();
+  }
+};
+
+std::string error_of_questions(const std::string& lines, TaskKind kind = TaskKind::multiple_choice) {
+  const TemporaryFolder folder;
+  const auto loaded = load_questions(folder.write("q.jsonl", lines), kind);
+  if (loaded) return "";
+  return loaded.error().message.substr(folder.path.string().size() + 1);
+}
+
+const std::string kGood = R"({"id":"a","question":"1+1?","choices":["1","2"],"answer":1})";
+
+}  // namespace
+
+TEST_CASE("strip is Python's: all Unicode white space, at both ends, nothing else") {
+  const std::u32string spaces =
+      U"\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
+      U"\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000";
+  std::string all;
+  for (char32_t c : spaces) {
+    if (c < 0x80) {
+      all += static_cast<char>(c);
+    } else if (c < 0x800) {
+      all += static_cast<char>(0xC0 | (c >> 6)), all += static_cast<char>(0x80 | (c & 0x3F));
+    } else {
+      all += static_cast<char>(0xE0 | (c >> 12)), all += static_cast<char>(0x80 | ((c >> 6) & 0x3F));
+      all += static_cast<char>(0x80 | (c & 0x3F));
+    }
+  }
+  CHECK(strip(all).empty());
+  CHECK(strip(all + "x y" + all) == "x y");
+  CHECK(rstrip_length("x\n\xe3\x80\x80") == 1);
+  // Zero-width space, byte-order mark and a broken byte are not white space.
+  for (const std::string kept : {"\xe2\x80\x8b", "\xef\xbb\xbf", "\xa0", "\x80\x80"}) CHECK(strip(kept) == kept);
+  CHECK(code_points("a\xe2\x80\x99\xe4\xb8\xad") == 3);
+}
+
+TEST_CASE("floats print as Python prints them") {
+  for (const auto& [x, text] : {std::pair{1.0, "1.0"},
+                                {-0.1, "-0.1"},
+                                {1e-5, "1e-05"},
+                                {1e16, "1e+16"},
+                                {123456789.125, "123456789.125"},
+                                {-16.0, "-16.0"},
+                                {5e-324, "5e-324"}})
+    CHECK(python_float(x) == text);
+}
+
+TEST_CASE("SHA-256 of FIPS 180-4's examples") {
+  CHECK(sha256_hex("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(sha256_hex("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  CHECK(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
+        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  CHECK(sha256_hex(std::string(1000, 'a')) == "41edece42d63e8d9bf515a9ba6932e1c20cbc9f5a5d134645adb5db1b9737ea3");
+}
+
+TEST_CASE("templates") {
+  TaskSpec task;
+  task.labels = {"A", "B"};
+  task.subjects = {{"high_school", "High School"}};
+  Question q;
+  q.choices = {"one", " two "};
+  q.text = {{"question", "  what?\xc2\xa0"},
+            {"subject", "high_school"},
+            {"passage", "long\ntext\nlast"},
+            {"wiki", " A [header] b [title] c [d"}};
+  const auto render = [&](const char* text, std::int64_t choice = -1) {
+    const auto parsed = Template::parse(text);
+    if (!parsed) return parsed.error().message;
+    const auto out = parsed->render(task, q, choice);
+    return out ? *out : out.error().message;
+  };
+  CHECK(render("{question|strip} {choices[1]}|{{x}}") == "what?  two |{x}");
+  CHECK(render("{subject|spaces}, {subject|title}") == "high school, High School");
+  CHECK(render("{label}. {choice}", 1) == "B.  two ");
+  CHECK(render("{passage|head}") == "long\ntext");
+  CHECK(render("{wiki|unbracket}") == "A b. c [d");  // "A  b" shrinks once; a bracket that never closes stays
+  CHECK(render("{choices[2]}").find("has no choice 3 (it has 2)") != std::string::npos);
+  CHECK(render("{nothing}").find("has no field 'nothing'") != std::string::npos);
+  CHECK(render("{question|upper}").find("unknown filter 'upper' (known: strip, spaces") != std::string::npos);
+  CHECK(render("{question").find("without }") != std::string::npos);
+  CHECK(render("a } b").find("single }") != std::string::npos);
+  CHECK(render("{choices[x]}").find("only choices[N]") != std::string::npos);
+  CHECK(render("{}").find("empty placeholder") != std::string::npos);
+}
+
+TEST_CASE("every built-in task file is sound and named as its file") {
+  CHECK(builtin_task_names().size() >= 5);
+  for (const std::string& name : builtin_task_names()) {
+    const auto task = find_task(name);
+    REQUIRE_MESSAGE(task.has_value(), task.error().message);
+    CHECK_FALSE(task->metrics.empty());
+  }
+  CHECK(find_task("mmlu")->subjects.size() == 57);
+}
+
+TEST_CASE("bad task files and names give one line") {
+  const auto error = [](const char* json) {
+    const auto task = parse_task(json, "t.json");
+    return task ? std::string() : task.error().message;
+  };
+  CHECK(error("[") == "t.json: a task file is one JSON object");
+  CHECK(error("{}") == "t.json: key 'task' is missing");
+  CHECK(error(R"({"task":"t","questions":"q","prompt":"p"})") == "t.json: key 'metrics' is missing or empty");
+  CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["f1"]})") ==
+        "t.json: metrics: unknown metric 'f1' (known: acc, acc_norm, perplexity)");
+  CHECK(error(R"({"task":"t","questions":3,"prompt":"p","metrics":["acc"]})") ==
+        "t.json: key 'questions' is number, expected text");
+  CHECK(error(R"({"task":"t","questions":"q","prompt":"{p","metrics":["acc"]})")
+            .find("t.json: prompt: placeholder without }") == 0);
+  CHECK(
+      error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"promt":"x"})").find("unknown key 'promt'") !=
+      std::string::npos);
+  CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"type":"essay"})")
+            .find("unknown type 'essay'") != std::string::npos);
+  CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"fewshot":{"examples":"e","rule":"luck"}})")
+            .find("unknown rule 'luck'") != std::string::npos);
+  const auto unknown = find_task("mmlo");
+  REQUIRE_FALSE(unknown.has_value());
+  CHECK(unknown.error().message.find("unknown task 'mmlo' (known: arc_challenge, arc_easy") == 0);
+  CHECK(find_task("nowhere.json").error().code == moe::ErrorCode::not_found);
+}
+
+TEST_CASE("bad question files name file, line and question") {
+  CHECK(error_of_questions(kGood) == "");
+  CHECK(error_of_questions(kGood + "\n\n") == "");
+  CHECK(error_of_questions("") == "q.jsonl holds no question");
+  CHECK(error_of_questions(kGood + "\nnonsense") == "q.jsonl:2: question 'line 2' is not a JSON object");
+  CHECK(error_of_questions(kGood + "\n" + kGood) == "q.jsonl:2: question 'a' has the id of line 1");
+  CHECK(error_of_questions(R"({"id":"b","question":"?","choices":["1","2"]})") ==
+        "q.jsonl:1: question 'b' has no \"answer\"");
+  CHECK(error_of_questions(R"({"id":"b","question":"?","choices":["1","2"],"answer":2})") ==
+        "q.jsonl:1: question 'b' \"answer\" is '2', expected a number from 0 to 1");
+  CHECK(error_of_questions(R"({"id":"b","question":"?","choices":["1","2"],"answer":"A"})").find("expected a number") !=
+        std::string::npos);
+  CHECK(
+      error_of_questions(R"({"id":"b","question":"?","choices":["1","2"],"answer":1e99})").find("expected a number") !=
+      std::string::npos);
+  CHECK(error_of_questions(R"({"id":"b","question":"?","choices":["1"],"answer":0})").find("at least two") !=
+        std::string::npos);
+  CHECK(error_of_questions(R"({"id":"b","question":"?","choices":["1",2],"answer":0})") ==
+        "q.jsonl:1: question 'b' choice 2 is number, expected text");
+  CHECK(error_of_questions(R"({"id":"b","question":"?","answer":0})") == "q.jsonl:1: question 'b' has no \"choices\"");
+  CHECK(error_of_questions("{\"id\":\"\xff\"}") == "q.jsonl:1: question 'line 1' is not a JSON object");
+  CHECK(error_of_questions(R"({"id":"c","context":"x","target":"y"})", TaskKind::cloze) == "");
+}
+
+TEST_CASE("a question file of one's own: default prompt, 3- and 5-choice items, limits") {
+  const TemporaryFolder folder;
+  const std::string path =
+      folder.write("own.jsonl", R"({"id":"1","question":"Q1 ","choices":["a","b","c"],"answer":2})"
+                                "\n"
+                                R"({"id":"2","question":"Q2","choices":["a","b","c","d","e"],"answer":4})"
+                                "\n"
+                                R"({"id":"3","question":"Q3","choices":["a","b"],"answer":0})");
+  const auto spec = find_task(path);
+  REQUIRE(spec.has_value());
+  CHECK(spec->name == "own");
+  const auto task = prepare(*spec, {});
+  REQUIRE(task.has_value());
+  const auto& documents = task->subtasks.at(0).documents;
+  REQUIRE(documents.size() == 3);
+  CHECK(documents[0].contexts == std::vector<std::string>{"Question: Q1 \nAnswer:"});
+  CHECK(documents[1].continuations == std::vector<std::string>{" a", " b", " c", " d", " e"});
+  CHECK(documents[1].target == "4");
+  CHECK(prepare(*spec, {.limit = 2})->question_count() == 2);
+  CHECK(prepare(*spec, {.limit = 0.5})->question_count() == 2);  // rounded up
+  CHECK(prepare(*spec, {.limit = 99})->question_count() == 3);
+  CHECK(prepare(*spec, {.num_fewshot = 1}).error().message ==
+        "task own has no worked examples: ask it with 0 shots, not 1");
+}
+
+TEST_CASE("few-shot examples, subtasks and clusters of a task file") {
+  const TemporaryFolder folder;
+  folder.write("questions/q.jsonl", R"({"id":"1","subject":"b_b","question":"p\nQ1","choices":["x","y"],"answer":1})"
+                                    "\n"
+                                    R"({"id":"2","subject":"a","question":"Q2","choices":["x","y"],"answer":0})"
+                                    "\n"
+                                    R"({"id":"3","subject":"b_b","question":"p\nQ3","choices":["x","y"],"answer":0})");
+  folder.write("fewshot/q.jsonl", R"({"id":"s1","subject":"b_b","question":"S1","choices":["u","v"],"answer":1})"
+                                  "\n"
+                                  R"({"id":"s2","subject":"a","question":"S2","choices":["u","v"],"answer":0})");
+  const auto spec = parse_task(
+      R"({"task":"t","questions":"q.jsonl","fewshot":{"examples":"q.jsonl"},"description":"On {subject|spaces}.\n\n",
+      "prompt":"{question}\nA:","metrics":["acc"],"cluster":"{question|head}","subtasks":{"name":"t_{subject}"}})",
+      "t.json");
+  REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
+  const auto task = prepare(*spec, {.data_dir = folder.path.string(), .num_fewshot = 1});
+  REQUIRE_MESSAGE(task.has_value(), task.error().message);
+  REQUIRE(task->subtasks.size() == 2);
+  CHECK(task->subtasks[0].name == "t_b_b");
+  CHECK(task->subtasks[0].documents[1].contexts[0] == "On b b.\n\nS1\nA: v\n\np\nQ3\nA:");
+  CHECK(task->subtasks[0].documents[0].cluster == task->subtasks[0].documents[1].cluster);
+  CHECK(task->subtasks[1].documents[0].contexts[0] == "On a.\n\nS2\nA: u\n\nQ2\nA:");
+  const auto too_many = prepare(*spec, {.data_dir = folder.path.string(), .num_fewshot = 2});
+  REQUIRE_FALSE(too_many.has_value());
+  CHECK(too_many.error().message == "task t: 2 examples asked for, t_b_b has 1 (in q.jsonl)");
+}
+
+TEST_CASE("metrics: first maximum, code points, greedy, NaN refused") {
+  TaskSpec task;
+  task.metrics = {Metric::acc, Metric::acc_norm};
+  Document document;
+  document.question.answer = 1;
+  document.lengths = {2, 4, 1};
+  const auto scored = [&](std::vector<double> lls) {
+    std::vector<Score> scores(lls.size());
+    for (std::size_t i = 0; i < lls.size(); ++i) scores[i].log_likelihood = lls[i];
+    return score_document(task, document, scores);
+  };
+  CHECK(scored({-4, -5, -3})->prediction == 2);
+  CHECK(scored({-4, -5, -3})->metrics == std::vector<double>{0, 1});
+  const auto tie = scored({-2, -1, -1});
+  CHECK(tie->prediction == 1);
+  CHECK(tie->tied);
+  const auto bad = scored({-2, std::nan(""), -1});
+  REQUIRE_FALSE(bad.has_value());
+  CHECK(bad.error().code == moe::ErrorCode::non_finite);
+
+  TaskSpec cloze;
+  cloze.kind = TaskKind::cloze;
+  cloze.metrics = {Metric::perplexity, Metric::acc};
+  Score greedy;
+  greedy.log_likelihood = -1.5, greedy.is_greedy = true;
+  CHECK(score_document(cloze, document, {greedy})->metrics == std::vector<double>{-1.5, 1});
+}
+
+TEST_CASE("files appear whole or not at all") {
+  const TemporaryFolder folder;
+  const std::string path = (folder.path / "out.json").string();
+  REQUIRE(write_file_atomically(path, "one").has_value());
+  REQUIRE(write_file_atomically(path, "two").has_value());
+  CHECK(*read_text_file(path) == "two");
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path), {}) == 1);
+  CHECK(write_file_atomically((folder.path / "no/such/out.json").string(), "x").error().code ==
+        moe::ErrorCode::not_found);
+  CHECK(read_text_file(folder.path.string()).error().message.find("it is a directory") != std::string::npos);
+}
