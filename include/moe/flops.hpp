@@ -1,5 +1,5 @@
 #pragma once
-// The single definition of FLOPs: 2 per multiply-add of a matmul.
+// The single definition of FLOPs (2 per multiply-add of a matmul), of parameters, and of the bytes a token touches.
 
 #include <cstdint>
 
@@ -84,6 +84,153 @@ inline Work forward_work(const ModelConfig& c, std::int64_t cached_tokens, std::
   w.tokens = n;
   w.head_tokens = logit_rows;
   return w;
+}
+
+/// FLOPs of one token whose query sees `keys` keys (itself included) in every layer: scores and values, no projection.
+inline std::int64_t attention_flops(const ModelConfig& c, std::int64_t keys, MlaForm form) {
+  const Work w = forward_work(c, keys - 1, 1, 0, form);
+  return w.attention_score + w.attention_value;
+}
+
+/// FLOPs per token that do not depend on the context: 2 * matmul parameters that the token meets.
+inline std::int64_t weight_flops_per_token(const ModelConfig& c, bool with_head) {
+  const Work w = forward_work(c, 0, 1, with_head ? 1 : 0, MlaForm::expanded);
+  return w.total() - w.attention_score - w.attention_value;
+}
+
+enum class WeightPart { embedding, attention, router, routed_experts, shared_experts, dense_ffn, head, vector };
+
+/// One weight of the model, or several of one shape.
+struct WeightShape {
+  WeightPart part = WeightPart::vector;
+  std::int64_t layer = -1;  ///< -1: outside the layers
+  std::int64_t rows = 1, cols = 1;
+  std::int64_t stored = 1;   ///< how many the model holds (E for routed experts)
+  std::int64_t touched = 1;  ///< how many one token reads (K for routed experts)
+  std::int64_t parameters() const { return rows * cols * stored; }
+  std::int64_t touched_parameters() const { return rows * cols * touched; }
+};
+
+/// Calls visit(WeightShape) for every weight of the model, MTP layers left out. Norms, biases and the selection bias
+/// are vectors. A tied head is visited with stored = 0: it is the embedding, which a token's lookup does not read
+/// whole.
+template <class Visit>
+void for_each_weight(const ModelConfig& c, Visit&& visit) {
+  const std::int64_t D = c.hidden_size, H = c.head_count;
+  visit(WeightShape{WeightPart::embedding, -1, c.vocab_size, D, 1, 0});
+  for (std::int64_t l = 0; l < c.layer_count; ++l) {
+    const auto matrix = [&](WeightPart part, std::int64_t rows, std::int64_t cols, std::int64_t stored = 1,
+                            std::int64_t touched = 1) {
+      visit(WeightShape{part, l, rows, cols, stored, touched});
+    };
+    const auto vector = [&](std::int64_t n) { visit(WeightShape{WeightPart::vector, l, 1, n, 1, 1}); };
+    const auto ffn = [&](WeightPart part, std::int64_t width, std::int64_t stored, std::int64_t touched) {
+      matrix(part, width, D, stored, touched);  // gate
+      matrix(part, width, D, stored, touched);  // up
+      matrix(part, D, width, stored, touched);  // down
+    };
+    vector(D);
+    if (c.attention == AttentionKind::gqa) {
+      const std::int64_t q = H * c.head_dim, kv = c.kv_head_count * c.head_dim;
+      matrix(WeightPart::attention, q, D);
+      matrix(WeightPart::attention, kv, D);
+      matrix(WeightPart::attention, kv, D);
+      matrix(WeightPart::attention, D, q);
+      if (c.qkv_bias) vector(q + 2 * kv);
+      if (c.qk_norm) vector(2 * c.head_dim);
+    } else {
+      const std::int64_t qk = c.qk_nope_head_dim + c.qk_rope_head_dim;
+      if (c.q_lora_rank > 0) {
+        matrix(WeightPart::attention, c.q_lora_rank, D);
+        vector(c.q_lora_rank);
+      }
+      matrix(WeightPart::attention, H * qk, c.q_lora_rank > 0 ? c.q_lora_rank : D);
+      matrix(WeightPart::attention, c.kv_lora_rank + c.qk_rope_head_dim, D);
+      vector(c.kv_lora_rank);
+      matrix(WeightPart::attention, H * (c.qk_nope_head_dim + c.v_head_dim), c.kv_lora_rank);
+      matrix(WeightPart::attention, D, H * c.v_head_dim);
+    }
+    vector(D);
+    if (c.layer_is_moe(l)) {
+      matrix(WeightPart::router, c.router.expert_count, D);
+      if (c.router.selection_bias) vector(c.router.expert_count);
+      ffn(WeightPart::routed_experts, c.moe_intermediate_size, c.router.expert_count, c.router.top_k);
+      if (c.shared_expert_count > 0)
+        ffn(WeightPart::shared_experts, c.moe_intermediate_size * c.shared_expert_count, 1, 1);
+    } else {
+      ffn(WeightPart::dense_ffn, c.intermediate_size, 1, 1);
+    }
+  }
+  visit(WeightShape{WeightPart::vector, -1, 1, D, 1, 1});
+  visit(WeightShape{WeightPart::head, -1, c.vocab_size, D, c.tie_word_embeddings ? 0 : 1, 1});
+}
+
+/// Parameters of the whole model and of one token's path. Vendors count "active" in three ways:
+/// DeepSeek with embedding and head, gpt-oss with the head alone, Moonlight with neither.
+struct ParameterCount {
+  std::int64_t total = 0;                  ///< everything stored, a tied head once, MTP layers left out
+  std::int64_t matrices = 0;               ///< total without norms and biases
+  std::int64_t active_matmul = 0;          ///< matrices one token is multiplied with, head included
+  std::int64_t active_with_embedding = 0;  ///< active_matmul and the input embedding (once, when tied)
+  std::int64_t active_without_head = 0;    ///< neither embedding nor head
+};
+
+inline ParameterCount count_parameters(const ModelConfig& c) {
+  ParameterCount n;
+  std::int64_t embedding = 0, head = 0;
+  for_each_weight(c, [&](const WeightShape& w) {
+    n.total += w.parameters();
+    if (w.part == WeightPart::vector) return;
+    n.matrices += w.parameters();
+    if (w.part == WeightPart::embedding) embedding = w.parameters();
+    if (w.part == WeightPart::head) head = w.touched_parameters();
+    n.active_matmul += w.touched_parameters();
+  });
+  n.active_without_head = n.active_matmul - head;
+  n.active_with_embedding = n.active_matmul + (c.tie_word_embeddings ? 0 : embedding);
+  return n;
+}
+
+/// Parameters of the multi-token-prediction layers that the file carries beside the model, with the copies of embedding
+/// and head that each of them holds (DeepSeek-V3: one layer, 13.5e9).
+inline std::int64_t count_mtp_parameters(const ModelConfig& c) {
+  std::int64_t layer = 0, ends = 0;
+  for_each_weight(c, [&](const WeightShape& w) {
+    if (w.layer == c.layer_count - 1) layer += w.parameters();
+    if (w.part == WeightPart::embedding) ends = 2 * w.rows * w.cols;
+  });
+  const std::int64_t D = c.hidden_size;
+  return c.mtp_layer_count * (layer + ends + 2 * D * D + 3 * D);  // eh_proj; enorm, hnorm, shared_head.norm
+}
+
+/// Bytes that decoding one token reads from the weights: every matrix it is multiplied with, its own row of the
+/// embedding, norms and biases. bytes_of(const WeightShape&, std::int64_t rows) gives the bytes of `rows` rows in the
+/// format that this weight has.
+template <class BytesOf>
+std::int64_t weight_bytes_touched(const ModelConfig& c, BytesOf&& bytes_of) {
+  std::int64_t bytes = 0;
+  for_each_weight(c, [&](const WeightShape& w) {
+    if (w.part == WeightPart::embedding)
+      bytes += bytes_of(w, 1);
+    else
+      bytes += w.touched * bytes_of(w, w.rows);
+  });
+  return bytes;
+}
+
+/// Bytes of the weights as stored, with the same function.
+template <class BytesOf>
+std::int64_t weight_bytes_stored(const ModelConfig& c, BytesOf&& bytes_of) {
+  std::int64_t bytes = 0;
+  for_each_weight(c, [&](const WeightShape& w) { bytes += w.stored * bytes_of(w, w.rows); });
+  return bytes;
+}
+
+/// Values per token and sequence that the cache holds: K and V per head, or MLA's latent and its rope key.
+inline std::int64_t cache_values_per_token(const ModelConfig& c) {
+  const std::int64_t per_layer =
+      c.attention == AttentionKind::gqa ? 2 * c.kv_head_count * c.head_dim : c.kv_lora_rank + c.qk_rope_head_dim;
+  return c.layer_count * per_layer;
 }
 
 }  // namespace moe::inline MOE_ABI

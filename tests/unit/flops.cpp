@@ -1,0 +1,220 @@
+// The closed forms against published sizes (flops_ref.json), and against each other.
+
+#include "moe/flops.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "moe/quant/formats.hpp"
+#include "support.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using json = nlohmann::json;
+using moe::MlaForm;
+using moe::ModelConfig;
+using moe::WeightPart;
+using moe::WeightShape;
+
+std::int64_t integer(const json& j, const char* key, std::int64_t fallback) {
+  return j.contains(key) && j[key].is_number_integer() ? j[key].get<std::int64_t>() : fallback;
+}
+
+/// Shapes alone, for every family whose closed form is in flops.hpp, loaded or not. Written here on purpose: the
+/// library's readers are another route from the same file to the same numbers.
+ModelConfig shapes_of(const json& j) {
+  ModelConfig c;
+  c.family = j["model_type"].get<std::string>();
+  c.layer_count = j["num_hidden_layers"].get<std::int64_t>();
+  c.hidden_size = j["hidden_size"].get<std::int64_t>();
+  c.vocab_size = j["vocab_size"].get<std::int64_t>();
+  c.tie_word_embeddings = j["tie_word_embeddings"].get<bool>();
+  c.head_count = j["num_attention_heads"].get<std::int64_t>();
+  c.kv_head_count = j["num_key_value_heads"].get<std::int64_t>();
+  c.intermediate_size = j["intermediate_size"].get<std::int64_t>();
+  if (j.contains("kv_lora_rank")) {
+    c.attention = moe::AttentionKind::mla;
+    c.q_lora_rank = integer(j, "q_lora_rank", 0);
+    c.kv_lora_rank = j["kv_lora_rank"].get<std::int64_t>();
+    c.qk_nope_head_dim = j["qk_nope_head_dim"].get<std::int64_t>();
+    c.qk_rope_head_dim = j["qk_rope_head_dim"].get<std::int64_t>();
+    c.v_head_dim = j["v_head_dim"].get<std::int64_t>();
+  } else {
+    c.head_dim = c.v_head_dim = integer(j, "head_dim", c.hidden_size / c.head_count);
+    c.qkv_bias = c.family == "qwen2";
+    c.qk_norm = c.family == "qwen3" || c.family == "qwen3_moe";
+  }
+  for (const char* key : {"n_routed_experts", "num_experts", "num_local_experts"})
+    c.router.expert_count = integer(j, key, c.router.expert_count);
+  if (c.router.expert_count > 0) {
+    c.router.top_k = j["num_experts_per_tok"].get<std::int64_t>();
+    c.router.selection_bias = j.value("topk_method", std::string{}) == "noaux_tc";
+    c.moe_intermediate_size = integer(j, "moe_intermediate_size", c.intermediate_size);
+    c.shared_expert_count = integer(j, "n_shared_experts", 0);
+    c.first_k_dense_replace = integer(j, "first_k_dense_replace", 0);
+    c.mtp_layer_count = integer(j, "num_nextn_predict_layers", 0);
+  }
+  return c;
+}
+
+std::map<std::string, ModelConfig> published() {
+  std::map<std::string, ModelConfig> out;
+  for (const auto& entry : fs::directory_iterator(fs::path(MOE_SOURCE_DIR) / "tests/data/published"))
+    if (entry.is_directory())
+      out[entry.path().filename().string()] = shapes_of(json::parse(moe_test::read_file(entry.path() / "config.json")));
+  REQUIRE_FALSE(out.empty());
+  return out;
+}
+
+/// The value in units of 1e9 with as many digits as the reference prints.
+std::string rounded(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value / 1e9);
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("parameters and FLOPs agree with flops_ref.json to its digits") {
+  const auto dir = moe_test::reference_dir("MOE_REFERENCE_DIR", "../shared/reference");
+  if (dir.empty()) {
+    moe_test::report_skip("flops_ref.json", "no ../shared/reference and MOE_REFERENCE_DIR is not set");
+    return;
+  }
+  const json all = json::parse(moe_test::read_file(dir / "flops_ref.json"));
+  const auto configs = published();
+  std::size_t compared = 0;
+  for (const auto& [name, row] : all.items()) {
+    const auto found = configs.find(name);
+    if (found == configs.end()) {
+      moe_test::report_skip(name, "no closed form or no config in tests/data/published");
+      continue;
+    }
+    const ModelConfig& c = found->second;
+    CAPTURE(name);
+    const moe::ParameterCount n = moe::count_parameters(c);
+    const auto check = [&](const char* column, std::int64_t value, int digits) {
+      CAPTURE(column);
+      CHECK(rounded(static_cast<double>(value), digits) == rounded(row[column].get<double>() * 1e9, digits));
+    };
+    // The file counts matrices: norms and biases (at most 0.03 %) are left out. Qwen2.5-72B shows it: 72.70 there,
+    // 72.706e9 in the published weights.
+    check("total_B", n.matrices, 2);
+    check("active_matmul_B", n.active_matmul, 3);
+    check("active_incl_embed_B", n.active_with_embedding, 2);
+    check("gflops_tok", moe::weight_flops_per_token(c, true), 2);
+    check("gflops_tok_nohead", moe::weight_flops_per_token(c, false), 2);
+    check("attn_decode_gflops_2k", moe::attention_flops(c, 2048, MlaForm::expanded), 2);
+    // "Mean" is half of the full context; the exact causal mean of 2048 tokens is 1024.5 keys, 0.05 % more.
+    check("attn_prefill_mean_gflops_2k", moe::attention_flops(c, 1024, MlaForm::expanded), 2);
+    ++compared;
+  }
+  MESSAGE(compared << " models compared");
+  CHECK(compared >= 20);
+}
+
+TEST_CASE("total parameters are those of the published weights, to the last one") {
+  const auto configs = published();
+  // From the sizes that the model pages and index files print.
+  CHECK(moe::count_parameters(configs.at("Llama-3.1-8B")).total == 8030261248);
+  CHECK(moe::count_parameters(configs.at("Llama-3.1-70B")).total == 70553706496);
+  CHECK(moe::count_parameters(configs.at("Llama-3.2-1B")).total == 1235814400);
+  CHECK(moe::count_parameters(configs.at("Llama-2-7B")).total == 6738415616);
+  CHECK(moe::count_parameters(configs.at("Qwen2.5-0.5B")).total == 494032768);
+  CHECK(moe::count_parameters(configs.at("Qwen2.5-7B")).total == 7615616512);
+  CHECK(moe::count_parameters(configs.at("Qwen2.5-72B")).total == 72706203648);
+  CHECK(moe::count_parameters(configs.at("Qwen3-30B-A3B")).total == 30532122624);
+  CHECK(moe::count_parameters(configs.at("Mixtral-8x7B")).total == 46702792704);
+  CHECK(moe::count_parameters(configs.at("DeepSeek-V2-Lite")).total == 15706484224);
+  // 671 B, and 11.5 B of MTP without its copies of embedding and head, says DeepSeek; with the copies (and 0.04 B of
+  // FP8 scales, not parameters) the repository holds 684.5 B.
+  const auto v3 = configs.at("DeepSeek-V3");
+  const std::int64_t main = moe::count_parameters(v3).total, mtp = moe::count_mtp_parameters(v3);
+  CHECK(rounded(static_cast<double>(main), 2) == "671.03");
+  CHECK(rounded(static_cast<double>(main + mtp), 1) == "684.5");
+  CHECK(moe::count_mtp_parameters(configs.at("Qwen3-30B-A3B")) == 0);
+}
+
+TEST_CASE("the walk over the weights and the work of one token agree to the integer") {
+  for (const auto& [name, c] : published()) {
+    CAPTURE(name);
+    std::map<WeightPart, std::int64_t> flops;
+    moe::for_each_weight(c, [&](const WeightShape& w) { flops[w.part] += 2 * w.touched_parameters(); });
+    for (MlaForm form : {MlaForm::expanded, MlaForm::absorbed}) {
+      const moe::Work w = moe::forward_work(c, 100, 1, 1, form);
+      CHECK(w.attention_projection == flops[WeightPart::attention]);
+      CHECK(w.router == flops[WeightPart::router]);
+      CHECK(w.routed_experts == flops[WeightPart::routed_experts]);
+      CHECK(w.shared_experts == flops[WeightPart::shared_experts]);
+      CHECK(w.dense_ffn == flops[WeightPart::dense_ffn]);
+      CHECK(w.head == flops[WeightPart::head]);
+    }
+  }
+}
+
+TEST_CASE("work of a stretch is the sum of its tokens, prefix in the cache or not") {
+  for (const auto& [name, c] : published()) {
+    CAPTURE(name);
+    for (MlaForm form : {MlaForm::expanded, MlaForm::absorbed}) {
+      moe::Work one_by_one;
+      for (std::int64_t t = 0; t < 17; ++t) one_by_one += moe::forward_work(c, t, 1, 1, form);
+      CHECK(one_by_one == moe::forward_work(c, 0, 17, 17, form));
+      moe::Work halves = moe::forward_work(c, 0, 9, 0, form);
+      halves += moe::forward_work(c, 9, 8, 1, form);
+      CHECK(halves == moe::forward_work(c, 0, 17, 1, form));
+    }
+  }
+}
+
+TEST_CASE("attention counts the visible keys of a hand-made model") {
+  ModelConfig c;
+  c.layer_count = 2;
+  c.hidden_size = 8;
+  c.vocab_size = 10;
+  c.head_count = 4;
+  c.kv_head_count = 2;
+  c.head_dim = c.v_head_dim = 3;
+  c.intermediate_size = 5;
+  const moe::Work w = moe::forward_work(c, 5, 2, 1, MlaForm::expanded);
+  // Tokens at positions 5 and 6 see 6 and 7 keys: 13 keys * 4 heads * 3 values * 2 FLOPs * 2 layers.
+  CHECK(w.attention_score == 13 * 4 * 3 * 2 * 2);
+  CHECK(w.attention_value == w.attention_score);
+  CHECK(w.attention_projection == 2 * 2 * 2 * (8 * 12 + 2 * 8 * 6 + 12 * 8));
+  CHECK(w.dense_ffn == 2 * 2 * 2 * 3 * 8 * 5);
+  CHECK(w.head == 2 * 8 * 10);
+  CHECK(w.router + w.routed_experts + w.shared_experts == 0);
+  CHECK(moe::cache_values_per_token(c) == 2 * 2 * 2 * 3);
+  CHECK(moe::count_parameters(c).total == 2 * 80 + 2 * (96 + 96 + 96 + 120 + 16) + 8);
+}
+
+TEST_CASE("bytes follow the format of each weight and the experts a token meets") {
+  const auto configs = published();
+  const ModelConfig& c = configs.at("Qwen3-30B-A3B");
+  const auto as = [](moe::Format experts) {
+    return [experts](const WeightShape& w, std::int64_t rows) {
+      const bool expert = w.part == WeightPart::routed_experts;
+      return rows * moe::row_bytes(expert ? experts : moe::Format::f16, w.cols);
+    };
+  };
+  const std::int64_t plain = moe::weight_bytes_touched(c, as(moe::Format::f16));
+  const auto n = moe::count_parameters(c);
+  const std::int64_t vectors = n.total - n.matrices;
+  CHECK(plain == 2 * (n.active_matmul + vectors + c.hidden_size));
+  const std::int64_t routed = 48LL * 8 * 3 * 2048 * 768;
+  CHECK(plain - moe::weight_bytes_touched(c, as(moe::Format::q4_0)) == 2 * routed - routed / 32 * 18);
+  CHECK(moe::weight_bytes_stored(c, as(moe::Format::f16)) == 2 * n.total);
+  // Tied: the head is read whole though it is stored once, as the embedding.
+  const ModelConfig& tied = configs.at("Qwen2.5-0.5B");
+  const auto m = moe::count_parameters(tied);
+  CHECK(moe::weight_bytes_stored(tied, as(moe::Format::f16)) == 2 * m.total);
+  CHECK(moe::weight_bytes_touched(tied, as(moe::Format::f16)) == 2 * (m.total + tied.hidden_size));
+}
+
+TEST_CASE("the cache of latent attention is small") {
+  const auto configs = published();
+  CHECK(moe::cache_values_per_token(configs.at("DeepSeek-V3")) == 61 * 576);
+  CHECK(moe::cache_values_per_token(configs.at("Llama-3.1-8B")) == 2 * 32 * 8 * 128);
+}
