@@ -1,0 +1,249 @@
+#include "tokenizer/byte_level_bpe.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace moe::inline MOE_ABI::tokenizer {
+namespace {
+
+constexpr std::size_t kMaxTextBytes = std::size_t{1} << 30;
+constexpr std::size_t kMaxPieceBytes = std::size_t{1} << 26;  // the merge loop needs about 30 bytes for each
+constexpr std::size_t kMaxIdle = 64;
+
+std::vector<AddedToken> select(const std::vector<AddedToken>& all, bool normalized) {
+  std::vector<AddedToken> some;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(some),
+               [&](const AddedToken& token) { return token.normalized == normalized; });
+  return some;
+}
+
+// FNV-1a over fields, each with its length so that neighbours cannot run into each other.
+class Fingerprint {
+ public:
+  void add(std::string_view text) {
+    number(text.size());
+    for (char c : text) step(static_cast<unsigned char>(c));
+  }
+  void number(std::uint64_t value) {
+    for (int i = 0; i < 8; ++i) step(static_cast<unsigned char>(value >> (8 * i)));
+  }
+  std::uint64_t value() const { return hash_; }
+
+ private:
+  void step(unsigned char byte) { hash_ = (hash_ ^ byte) * 0x100000001b3u; }
+  std::uint64_t hash_ = 0xcbf29ce484222325u;
+};
+
+}  // namespace
+
+Result<void> add_merges(Parts& parts, const TokenTexts& texts, const std::vector<MergeText>& merges, bool replace) {
+  parts.merges = MergeTable(merges.size());
+  Fingerprint hash;
+  std::string joined;
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    const auto [left, right] = merges[i];
+    joined.assign(left).append(right);
+    const auto l = texts.find(left), r = texts.find(right), both = texts.find(joined);
+    if (!l || !r || !both) {
+      const std::string_view missing = !l ? left : !r ? right : std::string_view(joined);
+      return fail(ErrorCode::bad_file, "merge " + std::to_string(i) + " (\"" + std::string(left) + "\", \"" +
+                                           std::string(right) + "\") needs the token \"" + std::string(missing) +
+                                           "\", which the vocabulary has not");
+    }
+    parts.merges.insert(*l, *r, static_cast<std::uint32_t>(i), *both, replace);
+    hash.number(static_cast<std::uint64_t>(*l) << 32 | static_cast<std::uint64_t>(*r));
+  }
+  parts.merges_hash = hash.value();
+  return {};
+}
+
+// Hands out a workspace and takes it back.
+class ByteLevelBpe::Borrowed {
+ public:
+  explicit Borrowed(const ByteLevelBpe& owner) : owner_(owner) {
+    {
+      const std::lock_guard lock(owner.mutex_);
+      if (!owner.idle_.empty()) {
+        work_ = std::move(owner.idle_.back());
+        owner.idle_.pop_back();
+      }
+    }
+    if (work_) return;
+    work_ = std::make_unique<Workspace>();
+    work_->states = owner.pre_.make_states();
+  }
+  ~Borrowed() {
+    work_->pieces.clear();
+    work_->inner.clear();
+    if (work_->scratch.nodes.capacity() > 1 << 20) work_->scratch = {};  // one huge piece should not hold memory
+    const std::lock_guard lock(owner_.mutex_);
+    if (owner_.idle_.size() < kMaxIdle) owner_.idle_.push_back(std::move(work_));
+  }
+  Borrowed(const Borrowed&) = delete;
+  Borrowed& operator=(const Borrowed&) = delete;
+
+  Workspace& operator*() { return *work_; }
+
+ private:
+  const ByteLevelBpe& owner_;
+  std::unique_ptr<Workspace> work_;
+};
+
+ByteLevelBpe::ByteLevelBpe(Parts parts)
+    : texts_(parts.texts),
+      bytes_(parts.bytes),
+      special_(std::move(parts.special)),
+      merges_(std::move(parts.merges)),
+      added_(select(parts.added, false)),
+      added_normalized_(select(parts.added, true)),
+      normalizers_(parts.normalizers),
+      pre_(std::move(parts.splits)),
+      ignore_merges_(parts.ignore_merges),
+      fuse_unk_(parts.fuse_unk),
+      unk_(parts.unk),
+      bos_(parts.bos),
+      eos_(parts.eos),
+      prefix_(parts.prefix),
+      suffix_(parts.suffix) {
+  for (unsigned b = 0; b < 256; ++b) {
+    std::string symbol;
+    append_utf8(symbol, byte_symbol(static_cast<unsigned char>(b)));
+    byte_ids_[b] = texts_.find(symbol).value_or(-1);
+  }
+  fingerprint_ = compute_fingerprint(parts);
+}
+
+std::uint64_t ByteLevelBpe::compute_fingerprint(const Parts& parts) const {
+  Fingerprint f;
+  f.number(texts_.size());
+  for (std::size_t id = 0; id < texts_.size(); ++id) f.add(texts_[static_cast<TokenId>(id)]);
+  f.number(parts.merges_hash);
+  for (const AddedToken& t : parts.added) {
+    f.add(t.content);
+    f.number(static_cast<std::uint64_t>(t.id));
+    f.number(t.special | t.single_word << 1 | t.lstrip << 2 | t.rstrip << 3 | t.normalized << 4);
+  }
+  for (Normalization n : normalizers_) f.number(static_cast<std::uint64_t>(n));
+  f.add(pre_.description());
+  f.number(ignore_merges_ | fuse_unk_ << 1);
+  f.number(unk_ ? static_cast<std::uint64_t>(*unk_) : ~std::uint64_t{0});
+  for (const auto* ids : {&prefix_, &suffix_}) {
+    f.number(ids->size());
+    for (TokenId id : *ids) f.number(static_cast<std::uint64_t>(id));
+  }
+  return f.value();
+}
+
+Result<std::vector<TokenId>> ByteLevelBpe::encode(std::string_view text, bool add_special, SpecialText special) const {
+  if (text.size() > kMaxTextBytes)
+    return fail(ErrorCode::bad_argument, "a text of " + std::to_string(text.size()) + " bytes; at most " +
+                                             std::to_string(kMaxTextBytes) + " are encoded at once");
+  std::string repaired;
+  if (!is_valid_utf8(text)) {
+    repaired = replace_invalid_utf8(text);
+    text = repaired;
+  }
+  std::vector<TokenId> ids;
+  if (add_special) ids = prefix_;
+  Borrowed borrowed(*this);
+  Workspace& work = *borrowed;
+  added_.split(text, special, work.pieces);
+  for (const AddedTokens::Piece& piece : work.pieces) {
+    if (piece.token) {
+      ids.push_back(piece.token->id);
+      continue;
+    }
+    const auto done = encode_stretch(piece.text, special, work, ids);
+    if (!done) return forward(done);
+  }
+  if (add_special) ids.insert(ids.end(), suffix_.begin(), suffix_.end());
+  return ids;
+}
+
+// Text between added tokens: normalised, then searched for those that are matched in normalised text.
+Result<void> ByteLevelBpe::encode_stretch(std::string_view text, SpecialText special, Workspace& work,
+                                          std::vector<TokenId>& ids) const {
+  std::string normalized;
+  for (Normalization form : normalizers_) {
+    auto next = normalize(text, form);
+    if (!next) return forward(next);
+    normalized = std::move(*next);
+    text = normalized;
+  }
+  if (added_normalized_.empty()) return encode_plain(text, work, ids);
+  work.inner.clear();
+  added_normalized_.split(text, special, work.inner);
+  for (const AddedTokens::Piece& piece : work.inner) {
+    if (piece.token) {
+      ids.push_back(piece.token->id);
+      continue;
+    }
+    auto done = encode_plain(piece.text, work, ids);
+    if (!done) return done;
+  }
+  return {};
+}
+
+Result<void> ByteLevelBpe::encode_plain(std::string_view text, Workspace& work, std::vector<TokenId>& ids) const {
+  return pre_.run(text, work.states, [&](std::string_view piece) { return encode_piece(piece, work, ids); });
+}
+
+Result<void> ByteLevelBpe::encode_piece(std::string_view piece, Workspace& work, std::vector<TokenId>& ids) const {
+  WordCache::Slot* slot = nullptr;
+  if (piece.size() <= WordCache::kMaxBytes) {
+    slot = &work.cache.slot(piece);
+    if (slot->length == piece.size() && std::memcmp(slot->word, piece.data(), piece.size()) == 0) {
+      ids.insert(ids.end(), slot->ids, slot->ids + slot->count);
+      return {};
+    }
+  } else if (piece.size() > kMaxPieceBytes) {
+    return fail(ErrorCode::bad_argument, "a piece of " + std::to_string(piece.size()) +
+                                             " bytes without a place to split; at most " +
+                                             std::to_string(kMaxPieceBytes) + " are merged at once");
+  }
+  auto& symbols = work.scratch.symbols;
+  symbols.clear();
+  std::optional<TokenId> whole;
+  if (ignore_merges_) whole = texts_.find(to_token_text(piece));
+  if (whole) {
+    symbols.push_back(*whole);
+  } else {
+    append_symbols(piece, work.scratch);
+    merge_symbols(merges_, work.scratch);
+  }
+  if (slot && symbols.size() <= WordCache::kMaxIds) {
+    slot->length = static_cast<std::uint8_t>(piece.size());
+    slot->count = static_cast<std::uint8_t>(symbols.size());
+    std::memcpy(slot->word, piece.data(), piece.size());
+    std::copy(symbols.begin(), symbols.end(), slot->ids);
+  }
+  ids.insert(ids.end(), symbols.begin(), symbols.end());
+  return {};
+}
+
+void ByteLevelBpe::append_symbols(std::string_view piece, MergeScratch& scratch) const {
+  bool after_unknown = false;
+  for (char c : piece) {
+    const TokenId id = byte_ids_[static_cast<unsigned char>(c)];
+    if (id >= 0) {
+      scratch.symbols.push_back(id);
+    } else if (unk_ && !(fuse_unk_ && after_unknown)) {
+      scratch.symbols.push_back(*unk_);
+    }
+    after_unknown = id < 0;
+  }
+}
+
+Result<std::string> ByteLevelBpe::decode(const std::vector<TokenId>& ids, bool skip_special) const {
+  std::string text;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0 || static_cast<std::size_t>(ids[i]) >= bytes_.size())
+      return fail(ErrorCode::bad_argument, "token id " + std::to_string(ids[i]) + " at position " + std::to_string(i) +
+                                               " is outside the vocabulary of " + std::to_string(bytes_.size()));
+    if (skip_special && special_[static_cast<std::size_t>(ids[i])]) continue;
+    text += bytes_[ids[i]];
+  }
+  return text;
+}
+
+}  // namespace moe::inline MOE_ABI::tokenizer

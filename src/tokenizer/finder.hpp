@@ -1,0 +1,69 @@
+#pragma once
+// What finds the pieces of a text: hand-written scanners for the patterns of known tokenizers (a pattern engine is
+// several times slower), PCRE2 for every other pattern.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI::tokenizer {
+
+struct Match {
+  std::size_t begin = 0, end = 0;
+};
+
+enum class Found { yes, no, failed };
+
+/// Engine state of one thread; made by Finder::make_state, null where a finder needs none.
+struct FinderState {
+  virtual ~FinderState() = default;
+};
+
+class Finder {
+ public:
+  virtual ~Finder() = default;
+  /// The first match in `segment` at or after byte `from`. `segment` is valid UTF-8 and is the whole world of the
+  /// pattern: "$" is its end. `failed` fills `error`.
+  virtual Found find(std::string_view segment, std::size_t from, FinderState* state, Match& match,
+                     Error& error) const = 0;
+  virtual std::unique_ptr<FinderState> make_state() const { return nullptr; }
+  /// Everything that shapes the matches, for the fingerprint.
+  virtual std::string description() const = 0;
+};
+
+/// \s?[set]{min,max}: a run of code points of the classes in `set` (CharClass bits).
+struct SetRun {
+  std::uint16_t set = 0;
+  std::uint32_t min = 1;
+  std::uint32_t max = ~std::uint32_t{0};
+  bool leading_space = false;
+};
+std::unique_ptr<Finder> make_set_run(const SetRun& run);
+
+/// The patterns of known tokenizers as a whole (scanners.cpp spells each one out).
+enum class Scanner {
+  gpt2,
+  llama3,         ///< numbers in groups of up to three
+  llama3_folded,  ///< the same with (?i:'s|...): U+017F counts as an s
+  qwen2,          ///< single digits
+  qwen2_folded,
+  deepseek_v3,
+  trailing_space,  ///< \s+$
+};
+std::unique_ptr<Finder> make_scanner(Scanner scanner);
+
+/// A scanner for a pattern written as in a tokenizer.json, or null when it is not one of the known ones.
+std::unique_ptr<Finder> make_known(std::string_view pattern);
+
+/// Every occurrence of a fixed string.
+std::unique_ptr<Finder> make_literal(std::string text);
+
+/// A pattern in the syntax of Oniguruma (what tokenizer.json holds) under PCRE2, UTF and Unicode properties on.
+/// Errors: bad_file when it does not compile, unsupported for syntax that PCRE2 would read differently.
+Result<std::unique_ptr<Finder>> make_pattern(std::string_view pattern);
+
+}  // namespace moe::inline MOE_ABI::tokenizer

@@ -1,0 +1,228 @@
+// Patterns out of a tokenizer.json, under PCRE2 with match, depth and heap limits.
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <array>
+
+#include "tokenizer/finder.hpp"
+
+namespace moe::inline MOE_ABI::tokenizer {
+namespace {
+
+constexpr std::size_t kMaxPatternBytes = 1 << 16;
+constexpr std::uint32_t kMatchLimit = 1'000'000;  // steps from one starting point; real patterns need tens
+constexpr std::uint32_t kDepthLimit = 100'000;
+constexpr std::uint32_t kHeapLimitKib = 64 * 1024;
+constexpr std::size_t kJitStackBytes = 1 << 20;
+
+// Unicode White_Space. PCRE2's own \s has U+180E as well, which Oniguruma's has not.
+constexpr const char* kSpaceSet =
+    R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
+
+std::string shortened(std::string_view pattern) {
+  std::string text(pattern.substr(0, 60));
+  while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0x80)) text.pop_back();
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+  return text + (pattern.size() > 60 ? "..." : "");
+}
+
+// Oniguruma to PCRE2: \s and \S mean Unicode White_Space; what the two read differently is refused.
+class Translator {
+ public:
+  explicit Translator(std::string_view pattern) : in_(pattern) {}
+
+  Result<std::string> run() {
+    while (i_ < in_.size()) {
+      const char c = in_[i_];
+      if (c == '\\') {
+        if (!escape()) return refuse();
+      } else if (depth_ > 0) {
+        if (!in_class(c)) return refuse();
+      } else if (c == '[') {
+        open_class();
+      } else {
+        if (!outside(c)) return refuse();
+      }
+    }
+    return out_;
+  }
+
+ private:
+  bool starts(std::string_view text) const { return in_.substr(i_, text.size()) == text; }
+  void copy(std::size_t n) {
+    out_.append(in_.substr(i_, n));
+    i_ += n;
+  }
+  tl::unexpected<Error> refuse() const {
+    return fail(ErrorCode::unsupported,
+                "pattern \"" + shortened(in_) + "\": " + why_ + " at byte " + std::to_string(i_) + " is not supported");
+  }
+  bool no(const char* why) {
+    why_ = why;
+    return false;
+  }
+
+  bool escape() {
+    if (i_ + 1 >= in_.size()) {
+      copy(1);  // PCRE2 says what is wrong with it
+      return true;
+    }
+    const char c = in_[i_ + 1];
+    after_interval_ = false;
+    if (c == 's' || (c == 'S' && depth_ == 0)) {
+      if (depth_ > 0) {
+        out_ += kSpaceSet;
+      } else {
+        out_ += std::string(c == 's' ? "[" : "[^") + kSpaceSet + "]";
+      }
+      i_ += 2;
+      return true;
+    }
+    if (c == 'h' || c == 'H') return no("\\h (a hexadecimal digit here, a space elsewhere)");
+    if (c == 'R' || c == 'X' || c == 'K' || c == 'G' || c == 'g' || c == 'k') return no("this escape");
+    if (c == 'S') return no("\\S in a class");
+    copy(2);
+    return true;
+  }
+
+  void open_class() {
+    depth_ = 1;
+    after_interval_ = false;
+    copy(1);
+    if (starts("^")) copy(1);
+    if (starts("]")) {
+      out_ += "\\]";
+      ++i_;
+    }
+  }
+
+  bool in_class(char c) {
+    if (c == ']') {
+      depth_ = 0;
+      copy(1);
+      return true;
+    }
+    if (starts("&&")) return no("&& in a class");
+    if (starts("[:")) return no("a POSIX class");
+    if (c == '[') return no("a class in a class");
+    copy(1);
+    return true;
+  }
+
+  bool outside(char c) {
+    if (starts("(?m")) return no("(?m)");
+    if (starts("(?x") || starts("(?C") || starts("(*") || starts("(?{")) return no("this group");
+    // "{1,3}+" repeats the repetition in Oniguruma and is possessive in PCRE2.
+    if (after_interval_ && c == '+') return no("\"+\" after {n,m}");
+    after_interval_ = c == '}';
+    copy(1);
+    return true;
+  }
+
+  std::string_view in_;
+  std::string out_;
+  std::size_t i_ = 0;
+  int depth_ = 0;
+  bool after_interval_ = false;
+  const char* why_ = "";
+};
+
+template <auto Free>
+struct Deleter {
+  template <class T>
+  void operator()(T* p) const {
+    Free(p);
+  }
+};
+using Code = std::unique_ptr<pcre2_code, Deleter<pcre2_code_free>>;
+using MatchData = std::unique_ptr<pcre2_match_data, Deleter<pcre2_match_data_free>>;
+using MatchContext = std::unique_ptr<pcre2_match_context, Deleter<pcre2_match_context_free>>;
+using CompileContext = std::unique_ptr<pcre2_compile_context, Deleter<pcre2_compile_context_free>>;
+using JitStack = std::unique_ptr<pcre2_jit_stack, Deleter<pcre2_jit_stack_free>>;
+
+struct PatternState final : FinderState {
+  JitStack stack;  // before the context that points to it
+  MatchData data;
+  MatchContext context;
+};
+
+class Pattern final : public Finder {
+ public:
+  Pattern(Code code, std::string source) : code_(std::move(code)), source_(std::move(source)) {}
+
+  Found find(std::string_view segment, std::size_t from, FinderState* state, Match& match,
+             Error& error) const override {
+    auto* s = static_cast<PatternState*>(state);
+    if (!s->data || !s->context) {
+      error = {ErrorCode::out_of_memory, "no memory for a pattern match"};
+      return Found::failed;
+    }
+    const int rc = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(segment.data()), segment.size(), from,
+                               PCRE2_NO_UTF_CHECK, s->data.get(), s->context.get());
+    if (rc == PCRE2_ERROR_NOMATCH) return Found::no;
+    if (rc < 0) {
+      std::array<PCRE2_UCHAR, 200> text{};
+      pcre2_get_error_message(rc, text.data(), text.size());
+      error = {ErrorCode::bad_argument, "pattern \"" + shortened(source_) + "\" on a text of " +
+                                            std::to_string(segment.size()) +
+                                            " bytes: " + reinterpret_cast<const char*>(text.data())};
+      return Found::failed;
+    }
+    const PCRE2_SIZE* range = pcre2_get_ovector_pointer(s->data.get());
+    match = {range[0], range[1]};
+    return Found::yes;
+  }
+
+  std::unique_ptr<FinderState> make_state() const override {
+    auto state = std::make_unique<PatternState>();
+    state->data.reset(pcre2_match_data_create_from_pattern(code_.get(), nullptr));
+    state->context.reset(pcre2_match_context_create(nullptr));
+    if (!state->context) return state;
+    pcre2_set_match_limit(state->context.get(), kMatchLimit);
+    pcre2_set_depth_limit(state->context.get(), kDepthLimit);
+    pcre2_set_heap_limit(state->context.get(), kHeapLimitKib);
+    state->stack.reset(pcre2_jit_stack_create(32 * 1024, kJitStackBytes, nullptr));
+    if (state->stack) pcre2_jit_stack_assign(state->context.get(), nullptr, state->stack.get());
+    return state;
+  }
+
+  std::string description() const override { return "pattern " + source_; }
+
+ private:
+  Code code_;
+  std::string source_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Finder>> make_pattern(std::string_view pattern) {
+  if (pattern.size() > kMaxPatternBytes)
+    return fail(ErrorCode::bad_file, "a pattern of " + std::to_string(pattern.size()) + " bytes; at most " +
+                                         std::to_string(kMaxPatternBytes) + " are read");
+  const auto translated = Translator(pattern).run();
+  if (!translated) return forward(translated);
+
+  const CompileContext context(pcre2_compile_context_create(nullptr));
+  if (!context) return fail(ErrorCode::out_of_memory, "no memory for a pattern");
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+  pcre2_set_parens_nest_limit(context.get(), 100);
+  // MULTILINE: "$" and "^" are the ends of lines in Oniguruma.
+  constexpr std::uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
+  int code = 0;
+  PCRE2_SIZE offset = 0;
+  Code compiled(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated->data()), translated->size(), kOptions, &code,
+                              &offset, context.get()));
+  if (!compiled) {
+    std::array<PCRE2_UCHAR, 200> text{};
+    pcre2_get_error_message(code, text.data(), text.size());
+    return fail(ErrorCode::bad_file, "pattern \"" + shortened(pattern) +
+                                         "\" does not compile: " + reinterpret_cast<const char*>(text.data()));
+  }
+  // Without JIT (not built in, or no executable memory) the interpreter gives the same matches, slower.
+  static_cast<void>(pcre2_jit_compile(compiled.get(), PCRE2_JIT_COMPLETE));
+  return std::unique_ptr<Finder>(std::make_unique<Pattern>(std::move(compiled), std::string(pattern)));
+}
+
+}  // namespace moe::inline MOE_ABI::tokenizer

@@ -1,0 +1,187 @@
+#include "tokenizer/pre_tokenizer.hpp"
+
+#include <algorithm>
+
+#include "tokenizer/unicode.hpp"
+
+namespace moe::inline MOE_ABI::tokenizer {
+namespace {
+
+Split isolated(std::unique_ptr<Finder> finder) {
+  Split split;
+  split.finder = std::move(finder);
+  return split;
+}
+
+// tokenizer.ggml.pre by what it means. Names on one line split alike.
+struct NameGroup {
+  const char* kind;
+  std::vector<std::string_view> names;
+};
+
+const std::vector<NameGroup>& name_groups() {
+  static const std::vector<NameGroup> groups = {
+      {"gpt-2", {"gpt-2", "gpt2", "phi-2", "mpt", "olmo"}},
+      {"llama-bpe", {"llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"}},
+      {"dbrx", {"dbrx", "smaug-bpe"}},  // splits like Llama 3, but merges always run and there is no BOS
+      {"qwen2", {"qwen2", "deepseek-r1-qwen", "megrez", "stablelm2", "hunyuan"}},
+      {"deepseek-llm", {"deepseek-llm"}},
+      {"deepseek-coder", {"deepseek-coder"}},
+      {"deepseek-v3", {"deepseek-v3", "hunyuan-dense"}},
+      {"smollm", {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"}},
+      // What llama.cpp does for files that name nothing: agreeing with it beats refusing old files, and the name
+      // "default" is its own.
+      {"default", {"default", ""}},
+  };
+  return groups;
+}
+
+NamedPreTokenizer build(std::string_view kind) {
+  NamedPreTokenizer pre;
+  const auto add = [&](std::unique_ptr<Finder> finder) { pre.splits.push_back(isolated(std::move(finder))); };
+  const auto run = [](std::uint16_t set, std::uint32_t min = 1, std::uint32_t max = ~0u, bool space = false) {
+    return make_set_run({set, min, max, space});
+  };
+  const auto spaced = [&](std::uint16_t set) { return run(set, 1, ~0u, true); };
+  if (kind == "gpt-2") {
+    add(make_scanner(Scanner::gpt2));
+  } else if (kind == "llama-bpe" || kind == "dbrx") {
+    add(make_scanner(Scanner::llama3));
+    pre.ignore_merges = pre.add_bos = kind == "llama-bpe";
+  } else if (kind == "qwen2") {
+    add(make_scanner(Scanner::qwen2));
+  } else if (kind == "deepseek-llm") {
+    add(run(kNewline, 1, 1));
+    add(spaced(kDeepseekLetter));
+    add(spaced(kDeepseekPunctuation));
+    add(make_scanner(Scanner::trailing_space));
+    add(run(kDeepseekWide));
+    add(run(kNumber));
+  } else if (kind == "deepseek-coder") {
+    add(run(kNewline, 1, 1));
+    add(spaced(kLetter));
+    add(spaced(kPunctuation));
+    add(run(kDeepseekWide));
+    add(run(kNumber, 1, 1));
+  } else if (kind == "deepseek-v3") {
+    add(run(kNumber, 1, 3));
+    add(run(kCjk));
+    add(make_scanner(Scanner::deepseek_v3));
+  } else if (kind == "smollm") {
+    add(run(kNumber, 1, 1));
+    add(make_scanner(Scanner::gpt2));
+  } else {  // default
+    add(run(kDefaultPunctuation));
+    add(make_scanner(Scanner::gpt2));
+    add(run(kNumber));
+    add(run(kAsciiDigit, 3, 3));
+  }
+  return pre;
+}
+
+}  // namespace
+
+Found PreTokenizer::Matches::next(Match& match, Error& error) {
+  while (from_ <= segment_.size()) {
+    const Found found = finder_.find(segment_, from_, state_, match, error);
+    if (found != Found::yes) return found;
+    if (match.begin == match.end && last_end_ == match.end) {
+      if (from_ >= segment_.size()) return Found::no;
+      from_ += decode_utf8(segment_.data() + from_).bytes;
+      continue;
+    }
+    from_ = match.end;
+    last_end_ = match.end;
+    return Found::yes;
+  }
+  return Found::no;
+}
+
+PreTokenizer::States PreTokenizer::make_states() const {
+  States states;
+  for (const Split& split : splits_) states.push_back(split.finder ? split.finder->make_state() : nullptr);
+  return states;
+}
+
+std::string PreTokenizer::description() const {
+  std::string text;
+  for (const Split& split : splits_) {
+    text += split.finder ? split.finder->description() : "none";
+    text += "; " + std::to_string(static_cast<int>(split.behavior)) + (split.invert ? " inverted" : "") +
+            (split.add_prefix_space ? " space" : "") + "\n";
+  }
+  return text;
+}
+
+Result<std::vector<PreTokenizer::Part>> PreTokenizer::parts(const Split& split, FinderState* state,
+                                                            std::string_view segment) const {
+  std::vector<Part> all;
+  Matches matches(*split.finder, state, segment);
+  std::size_t done = 0;
+  Match match;
+  Error error;
+  for (;;) {
+    const Found found = matches.next(match, error);
+    if (found == Found::failed) return tl::unexpected<Error>(std::move(error));
+    if (found == Found::no) break;
+    if (match.begin > done) all.push_back({{done, match.begin}, split.invert});
+    all.push_back({match, !split.invert});
+    done = match.end;
+  }
+  if (done < segment.size()) all.push_back({{done, segment.size()}, split.invert});
+
+  std::vector<Part> merged;
+  bool previous = false;
+  switch (split.behavior) {
+    case Behavior::isolated:
+      return all;
+    case Behavior::removed:
+      std::erase_if(all, [](const Part& part) { return part.is_match; });
+      return all;
+    case Behavior::merged_with_previous:
+      for (const Part& part : all) {
+        if (part.is_match && !previous && !merged.empty()) {
+          merged.back().range.end = part.range.end;
+        } else {
+          merged.push_back(part);
+        }
+        previous = part.is_match;
+      }
+      return merged;
+    case Behavior::merged_with_next:
+      for (auto part = all.rbegin(); part != all.rend(); ++part) {
+        if (part->is_match && !previous && !merged.empty()) {
+          merged.back().range.begin = part->range.begin;
+        } else {
+          merged.push_back(*part);
+        }
+        previous = part->is_match;
+      }
+      std::reverse(merged.begin(), merged.end());
+      return merged;
+    case Behavior::contiguous:
+      for (const Part& part : all) {
+        if (!merged.empty() && merged.back().is_match == part.is_match) {
+          merged.back().range.end = part.range.end;
+        } else {
+          merged.push_back(part);
+        }
+      }
+      return merged;
+  }
+  return all;
+}
+
+Result<NamedPreTokenizer> named_pre_tokenizer(std::string_view name) {
+  std::string known;
+  for (const NameGroup& group : name_groups()) {
+    for (std::string_view candidate : group.names) {
+      if (candidate == name) return build(group.kind);
+      if (!candidate.empty()) known += (known.empty() ? "" : ", ") + std::string(candidate);
+    }
+  }
+  return fail(ErrorCode::unsupported,
+              "tokenizer.ggml.pre is \"" + std::string(name) + "\"; known are " + known + " (token ids still work)");
+}
+
+}  // namespace moe::inline MOE_ABI::tokenizer

@@ -1,0 +1,336 @@
+// Hand-written equivalents of the pre-tokenizer patterns of known models. tests/unit/tokenizer_scanners.cpp holds every
+// one against the pattern itself under PCRE2.
+
+#include <algorithm>
+#include <cstring>
+
+#include "tokenizer/finder.hpp"
+#include "tokenizer/unicode.hpp"
+
+namespace moe::inline MOE_ABI::tokenizer {
+namespace {
+
+struct Char {
+  std::uint16_t classes = 0;
+  std::uint32_t bytes = 0;  // 0 at the end of the segment
+};
+
+// A segment with the class table at hand.
+class Reader {
+ public:
+  explicit Reader(std::string_view segment) : data_(segment.data()), size_(segment.size()), classes_(char_classes()) {}
+
+  std::size_t size() const { return size_; }
+  char byte(std::size_t i) const { return i < size_ ? data_[i] : '\0'; }
+  Char at(std::size_t i) const {
+    if (i >= size_) return {};
+    const auto lead = static_cast<unsigned char>(data_[i]);
+    if (lead < 0x80) return {classes_[lead], 1};
+    const Decoded c = decode_utf8(data_ + i);
+    return {classes_[c.value], c.bytes};
+  }
+  std::size_t skip_while(std::size_t i, unsigned set) const {
+    for (Char c = at(i); c.bytes != 0 && (c.classes & set); c = at(i)) i += c.bytes;
+    return i;
+  }
+  std::size_t skip_until(std::size_t i, unsigned set) const {
+    for (Char c = at(i); c.bytes != 0 && !(c.classes & set); c = at(i)) i += c.bytes;
+    return i;
+  }
+
+ private:
+  const char* data_;
+  std::size_t size_;
+  const std::uint16_t* classes_;
+};
+
+constexpr unsigned kWordOrSpace = kLetter | kNumber | kSpace;
+
+bool is_other(Char c) { return c.bytes != 0 && !(c.classes & kWordOrSpace); }
+
+// 's|'t|'re|'ve|'m|'ll|'d; in bytes after the apostrophe, 0 when none follows.
+std::size_t contraction(const Reader& text, std::size_t after, bool any_case, bool long_s) {
+  const auto lower = [&](char c) { return any_case && c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  const char a = lower(text.byte(after));
+  if (a == 's' || a == 't' || a == 'm' || a == 'd') return 1;
+  const char b = lower(text.byte(after + 1));
+  if ((a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l')) return 2;
+  // Case folding makes U+017F (C5 BF) an s.
+  if (long_s && text.byte(after) == '\xc5' && text.byte(after + 1) == '\xbf') return 2;
+  return 0;
+}
+
+// \s+(?!\S)|\s+ at white space: all of a run at the end of the text, else all but its last character (that one goes
+// with the next word), at least one.
+std::size_t spaces(const Reader& text, std::size_t i) {
+  std::size_t end = i, last = i;
+  for (Char c = text.at(i); c.bytes != 0 && (c.classes & kSpace); c = text.at(end)) {
+    last = end;
+    end += c.bytes;
+  }
+  return end == text.size() || last == i ? end : last;
+}
+
+// \s*[\r\n]+|\s+(?!\S)|\s+ at white space: up to the last line end of the run, where there is one.
+std::size_t lines_or_spaces(const Reader& text, std::size_t i) {
+  std::size_t line_end = 0;
+  for (std::size_t k = i;;) {
+    const Char c = text.at(k);
+    if (c.bytes == 0 || !(c.classes & kSpace)) break;
+    k += c.bytes;
+    if (c.classes & kNewline) line_end = k;
+  }
+  return line_end != 0 ? line_end : spaces(text, i);
+}
+
+// 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+struct Gpt2 {
+  static constexpr const char* kName = "gpt2";
+  static std::size_t end(const Reader& text, std::size_t i) {
+    if (text.byte(i) == '\'')
+      if (const std::size_t n = contraction(text, i + 1, false, false)) return i + 1 + n;
+    const std::size_t start = i + (text.byte(i) == ' ' ? 1 : 0);
+    const Char c = text.at(start);
+    if (c.classes & kLetter) return text.skip_while(start + c.bytes, kLetter);
+    if (c.classes & kNumber) return text.skip_while(start + c.bytes, kNumber);
+    if (is_other(c)) return text.skip_until(start + c.bytes, kWordOrSpace);
+    return spaces(text, i);
+  }
+};
+
+// (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,MaxDigits}|
+// ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+template <int MaxDigits, bool Folded>
+struct Llama3 {
+  static constexpr const char* kName =
+      MaxDigits == 1 ? (Folded ? "qwen2 folded" : "qwen2") : (Folded ? "llama3 folded" : "llama3");
+  static std::size_t end(const Reader& text, std::size_t i) {
+    if (text.byte(i) == '\'')
+      if (const std::size_t n = contraction(text, i + 1, true, Folded)) return i + 1 + n;
+    const Char c = text.at(i);
+    if (c.classes & kLetter) return text.skip_while(i + c.bytes, kLetter);
+    const Char next = text.at(i + c.bytes);
+    if (!(c.classes & (kNumber | kNewline)) && (next.classes & kLetter))
+      return text.skip_while(i + c.bytes + next.bytes, kLetter);
+    if (c.classes & kNumber) return numbers(text, i + c.bytes);
+    if (is_other(c) || (text.byte(i) == ' ' && is_other(next)))
+      return text.skip_while(text.skip_until(i + c.bytes, kWordOrSpace), kNewline);
+    return lines_or_spaces(text, i);
+  }
+
+ private:
+  static std::size_t numbers(const Reader& text, std::size_t i) {
+    for (int n = 1; n < MaxDigits; ++n) {
+      const Char c = text.at(i);
+      if (!(c.classes & kNumber)) break;
+      i += c.bytes;
+    }
+    return i;
+  }
+};
+
+// A scanner that matches at every position.
+template <class Pattern>
+class TotalScanner final : public Finder {
+ public:
+  Found find(std::string_view segment, std::size_t from, FinderState*, Match& match, Error&) const override {
+    if (from >= segment.size()) return Found::no;
+    match = {from, Pattern::end(Reader(segment), from)};
+    return Found::yes;
+  }
+  std::string description() const override { return Pattern::kName; }
+};
+
+// [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|
+// ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+class DeepseekV3 final : public Finder {
+ public:
+  Found find(std::string_view segment, std::size_t from, FinderState*, Match& match, Error&) const override {
+    const Reader text(segment);
+    for (std::size_t i = from; i < text.size(); i += text.at(i).bytes) {
+      const std::size_t end = match_at(text, i);
+      if (end == i) continue;
+      match = {i, end};
+      return Found::yes;
+    }
+    return Found::no;
+  }
+  std::string description() const override { return "deepseek-v3"; }
+
+ private:
+  static std::size_t match_at(const Reader& text, std::size_t i) {
+    constexpr unsigned kWord = kLetter | kMark;
+    constexpr unsigned kSign = kPunctuation | kSymbol;
+    const Char c = text.at(i);
+    const Char next = text.at(i + c.bytes);
+    if ((c.classes & kAsciiPunctuation) && (next.classes & kAsciiLetter)) return text.skip_while(i + 1, kAsciiLetter);
+    if (c.classes & kWord) return text.skip_while(i + c.bytes, kWord);
+    if (!(c.classes & (kNewline | kSign)) && (next.classes & kWord)) return text.skip_while(i + c.bytes, kWord);
+    if ((c.classes & kSign) || (text.byte(i) == ' ' && (next.classes & kSign)))
+      return text.skip_while(text.skip_while(i + c.bytes, kSign), kNewline);
+    if (c.classes & kSpace) return lines_or_spaces(text, i);
+    return i;
+  }
+};
+
+// \s+$ with "$" at the end and before every \n, as Oniguruma reads it.
+class TrailingSpace final : public Finder {
+ public:
+  Found find(std::string_view segment, std::size_t from, FinderState*, Match& match, Error&) const override {
+    const Reader text(segment);
+    for (std::size_t i = text.skip_until(from, kSpace); i < text.size(); i = text.skip_until(i, kSpace)) {
+      const std::size_t end = text.skip_while(i, kSpace);
+      if (end == text.size()) {
+        match = {i, end};
+        return Found::yes;
+      }
+      const std::size_t line = segment.substr(i, end - i).rfind('\n');
+      if (line != std::string_view::npos && line != 0) {
+        match = {i, i + line};
+        return Found::yes;
+      }
+      i = end;
+    }
+    return Found::no;
+  }
+  std::string description() const override { return "trailing space"; }
+};
+
+class SetRunFinder final : public Finder {
+ public:
+  explicit SetRunFinder(const SetRun& run) : run_(run) {}
+
+  Found find(std::string_view segment, std::size_t from, FinderState*, Match& match, Error&) const override {
+    const Reader text(segment);
+    for (std::size_t i = from; i < text.size();) {
+      const Char c = text.at(i);
+      std::size_t end = 0;
+      if (run_.leading_space && (c.classes & kSpace)) end = run_end(text, i + c.bytes);
+      if (end == 0 && (c.classes & run_.set)) end = run_end(text, i);
+      if (end != 0) {
+        match = {i, end};
+        return Found::yes;
+      }
+      i += c.bytes;
+    }
+    return Found::no;
+  }
+  std::string description() const override {
+    return "run " + std::to_string(run_.set) + " " + std::to_string(run_.min) + " " + std::to_string(run_.max) + " " +
+           std::to_string(run_.leading_space);
+  }
+
+ private:
+  // 0 when fewer than `min` follow.
+  std::size_t run_end(const Reader& text, std::size_t i) const {
+    std::uint32_t count = 0;
+    while (count < run_.max) {
+      const Char c = text.at(i);
+      if (!(c.classes & run_.set)) break;
+      i += c.bytes;
+      ++count;
+    }
+    return count >= run_.min ? i : 0;
+  }
+
+  SetRun run_;
+};
+
+class Literal final : public Finder {
+ public:
+  explicit Literal(std::string text) : text_(std::move(text)) {}
+
+  Found find(std::string_view segment, std::size_t from, FinderState*, Match& match, Error&) const override {
+    const std::size_t at = text_.empty() ? std::string_view::npos : segment.find(text_, from);
+    if (at == std::string_view::npos) return Found::no;
+    match = {at, at + text_.size()};
+    return Found::yes;
+  }
+  std::string description() const override { return "literal " + text_; }
+
+ private:
+  std::string text_;
+};
+
+// The pieces that the patterns of Llama 3 and Qwen have in common.
+#define MOE_CONTRACTIONS_FOLDED "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define MOE_CONTRACTIONS_BOTH "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+#define MOE_WORD R"(|[^\r\n\p{L}\p{N}]?\p{L}+)"
+#define MOE_TAIL R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"
+
+struct KnownPattern {
+  const char* pattern;
+  Scanner scanner;
+};
+constexpr KnownPattern kKnownPatterns[] = {
+    {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", Scanner::gpt2},
+    {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S))", Scanner::gpt2},
+    {MOE_CONTRACTIONS_FOLDED MOE_WORD R"(|\p{N}{1,3})" MOE_TAIL, Scanner::llama3_folded},
+    {MOE_CONTRACTIONS_BOTH MOE_WORD R"(|\p{N}{1,3})" MOE_TAIL, Scanner::llama3},
+    {MOE_CONTRACTIONS_FOLDED MOE_WORD R"(|\p{N})" MOE_TAIL, Scanner::qwen2_folded},
+    {MOE_CONTRACTIONS_BOTH MOE_WORD R"(|\p{N})" MOE_TAIL, Scanner::qwen2},
+    {R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+     Scanner::deepseek_v3},
+    {R"(\s+$)", Scanner::trailing_space},
+};
+
+struct KnownRun {
+  const char* pattern;
+  SetRun run;
+};
+constexpr std::uint32_t kMany = ~std::uint32_t{0};
+constexpr KnownRun kKnownRuns[] = {
+    {R"(\p{N}{1,3})", {kNumber, 1, 3, false}},
+    {R"(\p{N}+)", {kNumber, 1, kMany, false}},
+    {R"(\p{N})", {kNumber, 1, 1, false}},
+    {R"([\r\n])", {kNewline, 1, 1, false}},
+    {R"(\s?\p{L}+)", {kLetter, 1, kMany, true}},
+    {R"(\s?\p{P}+)", {kPunctuation, 1, kMany, true}},
+    {"[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+", {kCjk, 1, kMany, false}},
+    {"[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+", {kDeepseekWide, 1, kMany, false}},
+};
+
+}  // namespace
+
+std::unique_ptr<Finder> make_set_run(const SetRun& run) { return std::make_unique<SetRunFinder>(run); }
+
+std::unique_ptr<Finder> make_scanner(Scanner scanner) {
+  switch (scanner) {
+    case Scanner::gpt2:
+      return std::make_unique<TotalScanner<Gpt2>>();
+    case Scanner::llama3:
+      return std::make_unique<TotalScanner<Llama3<3, false>>>();
+    case Scanner::llama3_folded:
+      return std::make_unique<TotalScanner<Llama3<3, true>>>();
+    case Scanner::qwen2:
+      return std::make_unique<TotalScanner<Llama3<1, false>>>();
+    case Scanner::qwen2_folded:
+      return std::make_unique<TotalScanner<Llama3<1, true>>>();
+    case Scanner::deepseek_v3:
+      return std::make_unique<DeepseekV3>();
+    case Scanner::trailing_space:
+      return std::make_unique<TrailingSpace>();
+  }
+  return nullptr;
+}
+
+std::unique_ptr<Finder> make_known(std::string_view pattern) {
+  // Line ends may stand in the pattern as themselves or escaped; the tables have the escaped form.
+  std::string escaped;
+  for (char c : pattern) {
+    if (c == '\r' || c == '\n') {
+      escaped += c == '\r' ? "\\r" : "\\n";
+    } else {
+      escaped.push_back(c);
+    }
+  }
+  for (const KnownPattern& known : kKnownPatterns)
+    if (escaped == known.pattern) return make_scanner(known.scanner);
+  for (const KnownRun& known : kKnownRuns)
+    if (escaped == known.pattern) return make_set_run(known.run);
+  return nullptr;
+}
+
+std::unique_ptr<Finder> make_literal(std::string text) { return std::make_unique<Literal>(std::move(text)); }
+
+}  // namespace moe::inline MOE_ABI::tokenizer

@@ -1,0 +1,291 @@
+#include "tokenizer/unicode.hpp"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <vector>
+
+namespace moe::inline MOE_ABI::tokenizer {
+namespace {
+
+constexpr char32_t kReplacement = 0xfffd;
+constexpr char32_t kLastCodePoint = 0x10ffff;
+
+struct Range {
+  char32_t first, last;
+};
+
+// deepseek-llm spells out the letters of its pattern; these are the ranges of that class.
+constexpr Range kDeepseekLetterRanges[] = {
+    {'A', 'Z'},         {'a', 'z'},         {0xb5, 0xb5},       {0xc0, 0xd6},       {0xd8, 0xf6},
+    {0xf8, 0x1ba},      {0x1bc, 0x1bf},     {0x1c4, 0x293},     {0x295, 0x2af},     {0x370, 0x373},
+    {0x376, 0x376},     {0x377, 0x377},     {0x37b, 0x37d},     {0x37f, 0x37f},     {0x386, 0x386},
+    {0x388, 0x38a},     {0x38c, 0x38c},     {0x38e, 0x3a1},     {0x3a3, 0x3f5},     {0x3f7, 0x481},
+    {0x48a, 0x52f},     {0x531, 0x556},     {0x10a0, 0x10c5},   {0x13a0, 0x13f5},   {0x13f8, 0x13fd},
+    {0x1c90, 0x1cba},   {0x1cbd, 0x1cbf},   {0x1d00, 0x1d2b},   {0x1d6b, 0x1d77},   {0x1d79, 0x1d9a},
+    {0x1e00, 0x1f15},   {0x1f18, 0x1f1d},   {0x1f20, 0x1f45},   {0x1f48, 0x1f4d},   {0x1f50, 0x1f57},
+    {0x1f59, 0x1f59},   {0x1f5b, 0x1f5b},   {0x1f5d, 0x1f5d},   {0x1f5f, 0x1f7d},   {0x1f80, 0x1fb4},
+    {0x1fb6, 0x1fbc},   {0x1fbe, 0x1fbe},   {0x1fc2, 0x1fc4},   {0x1fc6, 0x1fcc},   {0x1fd0, 0x1fd3},
+    {0x1fd6, 0x1fdb},   {0x1fe0, 0x1fec},   {0x1ff2, 0x1ff4},   {0x1ff6, 0x1ffc},   {0x2102, 0x2102},
+    {0x2107, 0x2107},   {0x210a, 0x2113},   {0x2115, 0x2115},   {0x2119, 0x211d},   {0x2124, 0x2124},
+    {0x2126, 0x2126},   {0x2128, 0x2128},   {0x212a, 0x212d},   {0x212f, 0x2134},   {0x2139, 0x2139},
+    {0x213c, 0x213f},   {0x2145, 0x2149},   {0x214e, 0x214e},   {0x2183, 0x2184},   {0x2c00, 0x2c7b},
+    {0x2c7e, 0x2ce4},   {0x2ceb, 0x2cee},   {0x2cf2, 0x2cf3},   {0xa640, 0xa66d},   {0xa680, 0xa69b},
+    {0xa722, 0xa76f},   {0xa771, 0xa787},   {0xa78b, 0xa78e},   {0xab70, 0xabbf},   {0xfb00, 0xfb06},
+    {0xfb13, 0xfb17},   {0xff21, 0xff3a},   {0xff41, 0xff5a},   {0x10400, 0x1044f}, {0x104b0, 0x104d3},
+    {0x104d8, 0x104fb}, {0x10c80, 0x10cb2}, {0x10cc0, 0x10cf2}, {0x118a0, 0x118df}, {0x1e900, 0x1e943}};
+constexpr Range kDeepseekPunctuationRanges[] = {{'!', '/'},       {':', '~'},       {0xff01, 0xff0f},
+                                                {0xff1a, 0xff5e}, {0x2018, 0x201f}, {0x3000, 0x3002}};
+constexpr Range kDeepseekWideRanges[] = {{0x4e00, 0x9fa5}, {0x0800, 0x4e00}, {0xac00, 0xd7ff}};
+constexpr Range kCjkRanges[] = {{0x4e00, 0x9fa5}, {0x3040, 0x30ff}};
+constexpr Range kSpaceRanges[] = {{0x9, 0xd},       {0x20, 0x20},     {0x85, 0x85},     {0xa0, 0xa0},
+                                  {0x1680, 0x1680}, {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f},
+                                  {0x205f, 0x205f}, {0x3000, 0x3000}};
+
+std::uint16_t category_bits(char32_t c) {
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+      return kLetter;
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+      return kMark;
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+      return kNumber;
+    case UTF8PROC_CATEGORY_PC:
+      return kPunctuation | kConnector;
+    case UTF8PROC_CATEGORY_PD:
+    case UTF8PROC_CATEGORY_PS:
+    case UTF8PROC_CATEGORY_PE:
+    case UTF8PROC_CATEGORY_PI:
+    case UTF8PROC_CATEGORY_PF:
+    case UTF8PROC_CATEGORY_PO:
+      return kPunctuation;
+    case UTF8PROC_CATEGORY_SM:
+    case UTF8PROC_CATEGORY_SC:
+    case UTF8PROC_CATEGORY_SK:
+    case UTF8PROC_CATEGORY_SO:
+      return kSymbol;
+    default:
+      return 0;
+  }
+}
+
+using ClassTable = std::vector<std::uint16_t>;
+
+template <std::size_t N>
+void mark(ClassTable& table, const Range (&ranges)[N], std::uint16_t bit) {
+  for (const Range& r : ranges)
+    for (char32_t c = r.first; c <= r.last; ++c) table[c] |= bit;
+}
+
+ClassTable build_classes() {
+  ClassTable table(kLastCodePoint + 1);
+  for (char32_t c = 0; c <= kLastCodePoint; ++c) {
+    table[c] = category_bits(c);
+    if (table[c] & kPunctuation) table[c] |= kDefaultPunctuation;
+  }
+  mark(table, kSpaceRanges, kSpace);
+  mark(table, kDeepseekLetterRanges, kDeepseekLetter);
+  mark(table, kDeepseekPunctuationRanges, kDeepseekPunctuation);
+  mark(table, kDeepseekWideRanges, kDeepseekWide);
+  mark(table, kCjkRanges, kCjk);
+  for (char32_t c = 0; c < 0x80; ++c) {
+    if (table[c] & kLetter) table[c] |= kAsciiLetter;
+    if (table[c] & kNumber) table[c] |= kAsciiDigit;
+    if (table[c] & (kPunctuation | kSymbol)) table[c] |= kAsciiPunctuation;
+  }
+  for (char c : {'$', '+', '<', '=', '>', '^', '~', '|'}) table[static_cast<unsigned char>(c)] |= kDefaultPunctuation;
+  table['\r'] |= kNewline;
+  table['\n'] |= kNewline;
+  return table;
+}
+
+struct ByteAlphabet {
+  std::array<char32_t, 256> symbol{};
+  std::array<std::int16_t, 0x144> byte{};  // the alphabet ends at U+0143
+
+  ByteAlphabet() {
+    byte.fill(-1);
+    char32_t next = 0x100;
+    for (unsigned b = 0; b < 256; ++b) {
+      const bool printable = (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae;
+      symbol[b] = printable ? b : next++;
+      byte[symbol[b]] = static_cast<std::int16_t>(b);
+    }
+  }
+};
+
+const ByteAlphabet& alphabet() {
+  static const ByteAlphabet instance;
+  return instance;
+}
+
+// Length of the well-formed character at `i`, or 0; `bad` is then the length of the maximal ill-formed part.
+std::size_t well_formed(std::string_view text, std::size_t i, std::size_t& bad) {
+  const auto at = [&](std::size_t k) { return static_cast<unsigned char>(text[k]); };
+  const unsigned char lead = at(i);
+  bad = 1;
+  if (lead < 0x80) return 1;
+  std::size_t length = 0;
+  unsigned char low = 0x80, high = 0xbf;  // the allowed second byte: excludes overlong forms, surrogates, > U+10FFFF
+  if (lead >= 0xc2 && lead <= 0xdf) {
+    length = 2;
+  } else if (lead >= 0xe0 && lead <= 0xef) {
+    length = 3;
+    if (lead == 0xe0) low = 0xa0;
+    if (lead == 0xed) high = 0x9f;
+  } else if (lead >= 0xf0 && lead <= 0xf4) {
+    length = 4;
+    if (lead == 0xf0) low = 0x90;
+    if (lead == 0xf4) high = 0x8f;
+  } else {
+    return 0;
+  }
+  for (std::size_t k = 1; k < length; ++k) {
+    if (i + k >= text.size() || at(i + k) < low || at(i + k) > high) return 0;
+    bad = k + 1;
+    low = 0x80;
+    high = 0xbf;
+  }
+  return length;
+}
+
+bool skips_normalization(std::string_view text, Normalization form) {
+  // Below U+0300 NFC changes nothing; the other forms leave only ASCII alone. UTF-8 of U+0300 is CC 80.
+  const unsigned char limit = form == Normalization::nfc ? 0xcc : 0x80;
+  return std::none_of(text.begin(), text.end(), [&](char c) { return static_cast<unsigned char>(c) >= limit; });
+}
+
+}  // namespace
+
+void append_utf8(std::string& text, char32_t c) {
+  const auto put = [&](char32_t byte) { text.push_back(static_cast<char>(byte)); };
+  if (c < 0x80) {
+    put(c);
+  } else if (c < 0x800) {
+    put(0xc0 | c >> 6);
+    put(0x80 | (c & 0x3f));
+  } else if (c < 0x10000) {
+    put(0xe0 | c >> 12);
+    put(0x80 | (c >> 6 & 0x3f));
+    put(0x80 | (c & 0x3f));
+  } else {
+    put(0xf0 | c >> 18);
+    put(0x80 | (c >> 12 & 0x3f));
+    put(0x80 | (c >> 6 & 0x3f));
+    put(0x80 | (c & 0x3f));
+  }
+}
+
+std::size_t valid_utf8_prefix(std::string_view text) {
+  std::size_t i = 0, bad = 0;
+  while (i < text.size()) {
+    std::uint64_t eight = 0;
+    while (i + 8 <= text.size()) {  // ASCII, eight bytes at a time
+      std::memcpy(&eight, text.data() + i, 8);
+      if (eight & 0x8080808080808080u) break;
+      i += 8;
+    }
+    if (i == text.size()) break;
+    const std::size_t length = well_formed(text, i, bad);
+    if (length == 0) return i;
+    i += length;
+  }
+  return i;
+}
+
+std::string replace_invalid_utf8(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  std::size_t i = 0;
+  while (i < text.size()) {
+    const std::size_t good = valid_utf8_prefix(text.substr(i));
+    out.append(text.substr(i, good));
+    i += good;
+    if (i == text.size()) break;
+    std::size_t bad = 1;
+    well_formed(text, i, bad);
+    append_utf8(out, kReplacement);
+    i += bad;
+  }
+  return out;
+}
+
+const std::uint16_t* char_classes() {
+  static const ClassTable table = build_classes();
+  return table.data();
+}
+
+char32_t byte_symbol(unsigned char byte) { return alphabet().symbol[byte]; }
+
+std::string to_token_text(std::string_view bytes) {
+  std::string text;
+  text.reserve(bytes.size() + bytes.size() / 4);
+  for (char b : bytes) append_utf8(text, byte_symbol(static_cast<unsigned char>(b)));
+  return text;
+}
+
+std::optional<std::string> from_token_text(std::string_view text) {
+  if (!is_valid_utf8(text)) return std::nullopt;
+  const ByteAlphabet& known = alphabet();
+  std::string bytes;
+  bytes.reserve(text.size());
+  for (std::size_t i = 0; i < text.size();) {
+    const Decoded c = decode_utf8(text.data() + i);
+    if (c.value >= known.byte.size() || known.byte[c.value] < 0) return std::nullopt;
+    bytes.push_back(static_cast<char>(known.byte[c.value]));
+    i += c.bytes;
+  }
+  return bytes;
+}
+
+Result<std::string> normalize(std::string_view text, Normalization form) {
+  if (skips_normalization(text, form)) return std::string(text);
+  const bool compose = form == Normalization::nfc || form == Normalization::nfkc;
+  const bool compatible = form == Normalization::nfkc || form == Normalization::nfkd;
+  const auto option = static_cast<utf8proc_option_t>(
+      UTF8PROC_STABLE | (compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) | (compatible ? UTF8PROC_COMPAT : 0));
+  std::vector<utf8proc_int32_t> points;
+  points.reserve(text.size());
+  int boundary = 0;
+  for (std::size_t i = 0; i < text.size();) {
+    const Decoded c = decode_utf8(text.data() + i);
+    utf8proc_int32_t parts[32];  // the longest decomposition (U+FDFA) has 18
+    const auto n = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c.value), parts, 32, option, &boundary);
+    if (n < 0 || n > 32) return fail(ErrorCode::internal, "Unicode normalisation failed");
+    points.insert(points.end(), parts, parts + n);
+    i += c.bytes;
+  }
+  // Canonical order. utf8proc's own sort is quadratic in a run of combining marks, which text from outside may contain.
+  const auto rank = [](utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; };
+  for (std::size_t i = 0; i < points.size();) {
+    if (rank(points[i]) == 0) {
+      ++i;
+      continue;
+    }
+    std::size_t end = i;
+    while (end < points.size() && rank(points[end]) != 0) ++end;
+    std::stable_sort(points.begin() + static_cast<std::ptrdiff_t>(i), points.begin() + static_cast<std::ptrdiff_t>(end),
+                     [&](auto a, auto b) { return rank(a) < rank(b); });
+    i = end;
+  }
+  auto length = static_cast<utf8proc_ssize_t>(points.size());
+  if (compose) length = utf8proc_normalize_utf32(points.data(), length, option);
+  if (length < 0) return fail(ErrorCode::internal, "Unicode normalisation failed");
+  std::string out;
+  out.reserve(text.size());
+  for (utf8proc_ssize_t i = 0; i < length; ++i)
+    append_utf8(out, static_cast<char32_t>(points[static_cast<std::size_t>(i)]));
+  return out;
+}
+
+}  // namespace moe::inline MOE_ABI::tokenizer

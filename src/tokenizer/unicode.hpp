@@ -1,0 +1,72 @@
+#pragma once
+// UTF-8, character classes and the byte alphabet of byte-level BPE.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI::tokenizer {
+
+struct Decoded {
+  char32_t value = 0;
+  std::uint32_t bytes = 0;
+};
+
+/// The code point at `p`. The text must be valid UTF-8.
+inline Decoded decode_utf8(const char* p) {
+  const auto* u = reinterpret_cast<const unsigned char*>(p);
+  if (u[0] < 0x80) return {u[0], 1};
+  if (u[0] < 0xe0) return {(u[0] & 0x1fu) << 6 | (u[1] & 0x3fu), 2};
+  if (u[0] < 0xf0) return {(u[0] & 0x0fu) << 12 | (u[1] & 0x3fu) << 6 | (u[2] & 0x3fu), 3};
+  return {(u[0] & 0x07u) << 18 | (u[1] & 0x3fu) << 12 | (u[2] & 0x3fu) << 6 | (u[3] & 0x3fu), 4};
+}
+
+void append_utf8(std::string& text, char32_t code_point);
+
+/// Length of the valid UTF-8 prefix: text.size() when all of it is valid.
+std::size_t valid_utf8_prefix(std::string_view text);
+inline bool is_valid_utf8(std::string_view text) { return valid_utf8_prefix(text) == text.size(); }
+
+/// Every maximal ill-formed part becomes one U+FFFD, as Python's bytes.decode(errors="replace") does.
+std::string replace_invalid_utf8(std::string_view text);
+
+/// Bits of a code point's class. The sets at the end are written out in the patterns of single tokenizers.
+enum CharClass : std::uint16_t {
+  kLetter = 1 << 0,
+  kNumber = 1 << 1,
+  kMark = 1 << 2,
+  kPunctuation = 1 << 3,
+  kSymbol = 1 << 4,
+  kSpace = 1 << 5,    ///< Unicode White_Space
+  kNewline = 1 << 6,  ///< CR and LF
+  kAsciiDigit = 1 << 7,
+  kAsciiLetter = 1 << 8,
+  kAsciiPunctuation = 1 << 9,
+  kConnector = 1 << 10,            ///< Pc
+  kDeepseekLetter = 1 << 11,       ///< the letters of deepseek-llm (cased scripts)
+  kDeepseekPunctuation = 1 << 12,  ///< [!-/:-~ ... U+2018-U+201F U+3000-U+3002] of deepseek-llm
+  kDeepseekWide = 1 << 13,         ///< [U+4E00-U+9FA5 U+0800-U+4E00 U+AC00-U+D7FF] of deepseek-llm and -coder
+  kCjk = 1 << 14,                  ///< [U+4E00-U+9FA5 U+3040-U+30FF] of deepseek-v3
+  kDefaultPunctuation = 1 << 15,   ///< [\p{P}$+<=>^~|] of llama.cpp's "default"
+};
+
+/// Class bits of every code point (0 .. 0x10FFFF), built once.
+const std::uint16_t* char_classes();
+
+/// The code point that stands for a byte in token texts (GPT-2's printable alphabet).
+char32_t byte_symbol(unsigned char byte);
+/// Bytes as token text ("Ġ" for a space).
+std::string to_token_text(std::string_view bytes);
+/// The bytes of a token text, or nothing when a character is outside the alphabet.
+std::optional<std::string> from_token_text(std::string_view text);
+
+enum class Normalization { nfc, nfd, nfkc, nfkd };
+
+/// Unicode normalisation in O(n log n). The text must be valid UTF-8.
+Result<std::string> normalize(std::string_view text, Normalization form);
+
+}  // namespace moe::inline MOE_ABI::tokenizer
