@@ -1,0 +1,39 @@
+#pragma once
+// What several families share when their configuration is read.
+
+#include <initializer_list>
+
+#include "arch/gguf_config.hpp"
+#include "arch/json_config.hpp"
+#include "moe/config.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+
+// Limits far above any published model; they keep every product of two fields inside 64 bits.
+inline constexpr std::int64_t kMaxWidth = 1 << 20;
+inline constexpr std::int64_t kMaxLayers = 1024;
+inline constexpr std::int64_t kMaxExperts = 1 << 14;
+inline constexpr std::int64_t kMaxVocabulary = std::int64_t{1} << 24;
+inline constexpr std::int64_t kMaxPosition = std::int64_t{1} << 31;
+
+/// hidden_size, num_hidden_layers, vocab_size, heads, rms_norm_eps, max_position_embeddings, tie_word_embeddings.
+ModelConfig read_common(const JsonConfig& json, std::string_view family);
+ModelConfig read_common(GgufConfig& meta, std::string_view family);
+
+/// num_key_value_heads and head_dim of grouped-query attention, with its softmax scale.
+void read_gqa(const JsonConfig& json, ModelConfig& config);
+void read_gqa(GgufConfig& meta, ModelConfig& config);
+
+/// rope_theta + rope_scaling, or transformers 5's rope_parameters; multiplies softmax_scale where YaRN asks for it.
+void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& config);
+void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& config);
+
+/// Switches that this family's code does not have: each must be absent or false.
+void refuse_true(const JsonConfig& json, std::initializer_list<std::string_view> keys);
+/// Hidden activation other than SiLU, quantised checkpoints.
+void refuse_unknown_arithmetic(const JsonConfig& json);
+
+/// YaRN's m(s) = 0.1 s ln(factor) + 1, and 1 for factor <= 1 (arXiv:2309.00071, with DeepSeek's s).
+double yarn_mscale(double factor, double s);
+
+}  // namespace moe::inline MOE_ABI::arch

@@ -1,0 +1,93 @@
+// DeepSeek-V3 (R1, Moonlight, Kimi-K2): MLA with compressed cache, sigmoid scores with a selection bias, group-limited
+// top-k, shared experts, first layers dense. Source: DeepSeek-V3 report (arXiv:2412.19437), section 2.1; transformers,
+// modeling_deepseek_v3.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "arch/common.hpp"
+#include "arch/family.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace {
+
+void set_mla(ModelConfig& c) {
+  c.attention = AttentionKind::mla;
+  c.head_dim = c.qk_nope_head_dim + c.qk_rope_head_dim;
+  c.kv_head_count = c.head_count;
+  c.softmax_scale = 1.0 / std::sqrt(static_cast<double>(c.head_dim));
+  c.router.score = RouterScore::sigmoid;
+  c.router.group_score = GroupScore::top2_sum;
+  c.router.selection_bias = true;
+}
+
+Result<ModelConfig> from_hf(const JsonConfig& json) {
+  ModelConfig c = read_common(json, "deepseek_v3");
+  c.q_lora_rank = json.integer_or("q_lora_rank", 0, 0, kMaxWidth);
+  c.kv_lora_rank = json.integer("kv_lora_rank", 1, kMaxWidth);
+  c.qk_nope_head_dim = json.integer("qk_nope_head_dim", 1, kMaxWidth);
+  c.qk_rope_head_dim = json.integer("qk_rope_head_dim", 1, kMaxWidth);
+  c.v_head_dim = json.integer("v_head_dim", 1, kMaxWidth);
+  set_mla(c);
+  read_rope(json, json.boolean_or("rope_interleave", true) ? RopeStyle::interleaved : RopeStyle::half_split, c);
+
+  c.first_k_dense_replace = json.integer_or("first_k_dense_replace", 0, 0, kMaxLayers);
+  c.moe_intermediate_size = json.integer("moe_intermediate_size", 1, kMaxWidth);
+  c.shared_expert_count = json.integer_or("n_shared_experts", 0, 0, kMaxExperts);
+  c.router.expert_count = json.integer("n_routed_experts", 1, kMaxExperts);
+  c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);
+  c.router.group_count = json.integer_or("n_group", 1, 1, kMaxExperts);
+  c.router.topk_group = json.integer_or("topk_group", 1, 1, kMaxExperts);
+  c.router.norm_topk_prob = json.boolean_or("norm_topk_prob", true);
+  c.router.routed_scaling_factor = json.number_or("routed_scaling_factor", 1.0);
+  c.mtp_layer_count = json.integer_or("num_nextn_predict_layers", 0, 0, 16);
+  if (json.string_or("scoring_func", "sigmoid") != "sigmoid" || json.string_or("topk_method", "noaux_tc") != "noaux_tc")
+    json.refuse(ErrorCode::unsupported, fmt::format("config.json: scoring_func '{}' with topk_method '{}', expected "
+                                                    "'sigmoid' with 'noaux_tc'",
+                                                    json.string_or("scoring_func", "sigmoid"),
+                                                    json.string_or("topk_method", "noaux_tc")));
+  if (const std::int64_t frequency = json.integer_or("moe_layer_freq", 1, 1, kMaxLayers); frequency != 1)
+    json.refuse(ErrorCode::unsupported, fmt::format("config.json: moe_layer_freq is {}, expected 1", frequency));
+  refuse_true(json, {"attention_bias"});
+  if (auto ok = json.status(); !ok) return forward(ok);
+  return c;
+}
+
+Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
+  GgufConfig meta(file, "deepseek2");
+  ModelConfig c = read_common(meta, "deepseek_v3");
+  c.mtp_layer_count = meta.integer_or("nextn_predict_layers", 0, 0, 16);
+  c.layer_count -= c.mtp_layer_count;
+  c.q_lora_rank = meta.integer_or("attention.q_lora_rank", 0, 0, kMaxWidth);
+  c.kv_lora_rank = meta.integer("attention.kv_lora_rank", 1, kMaxWidth);
+  c.qk_rope_head_dim = meta.integer("rope.dimension_count", 1, kMaxWidth);
+  // Files from before the absorbed layout give the per-head lengths without "_mla".
+  const bool absorbed = meta.has("attention.key_length_mla");
+  const std::int64_t qk = meta.integer(absorbed ? "attention.key_length_mla" : "attention.key_length", 1, kMaxWidth);
+  c.v_head_dim = meta.integer(absorbed ? "attention.value_length_mla" : "attention.value_length", 1, kMaxWidth);
+  c.qk_nope_head_dim = qk - c.qk_rope_head_dim;
+  set_mla(c);
+  read_rope(meta, RopeStyle::interleaved, c);
+
+  c.first_k_dense_replace = meta.integer_or("leading_dense_block_count", 0, 0, kMaxLayers);
+  c.moe_intermediate_size = meta.integer("expert_feed_forward_length", 1, kMaxWidth);
+  c.shared_expert_count = meta.integer_or("expert_shared_count", 0, 0, kMaxExperts);
+  c.router.expert_count = meta.integer("expert_count", 1, kMaxExperts);
+  c.router.top_k = meta.integer("expert_used_count", 1, kMaxExperts);
+  c.router.group_count = meta.integer_or("expert_group_count", 1, 1, kMaxExperts);
+  c.router.topk_group = meta.integer_or("expert_group_used_count", 1, 1, kMaxExperts);
+  c.router.norm_topk_prob = meta.boolean_or("expert_weights_norm", false);
+  c.router.routed_scaling_factor = meta.number_or("expert_weights_scale", 1.0);
+  if (const std::int64_t gating = meta.integer_or("expert_gating_func", 1, 0, 255); gating != 2)
+    meta.refuse(ErrorCode::unsupported,
+                fmt::format("deepseek2.expert_gating_func is {}, expected 2 (sigmoid, DeepSeek-V3): DeepSeek-V2 routing "
+                            "is not supported yet", gating));
+  if (auto ok = meta.status(); !ok) return forward(ok);
+  return c;
+}
+
+}  // namespace
+
+const Family kDeepseekV3 = {"deepseek_v3", "deepseek2", "DeepseekV3ForCausalLM", from_hf, from_gguf};
+
+}  // namespace moe::inline MOE_ABI::arch

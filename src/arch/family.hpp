@@ -1,0 +1,54 @@
+#pragma once
+// A model family: how its files describe it, and which tensors they hold. One file per family, one line in registry.cpp.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "arch/json_config.hpp"
+#include "checkpoint/checkpoint.hpp"
+#include "moe/config.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+
+/// What a tensor is for. Patterns in TensorNames map roles to the names that files use.
+enum class Role {
+  embedding, final_norm, head,
+  attention_norm, q, k, v, o, q_bias, k_bias, v_bias, q_norm, k_norm,
+  q_a, q_a_norm, q_b, kv_a, kv_a_norm, kv_b, k_b, v_b,
+  ffn_norm, gate, up, down,
+  router, router_bias, expert_gate, expert_up, expert_down, shared_gate, shared_up, shared_down,
+};
+
+/// "{l}" stands for the layer, "{e}" for the expert; an expert pattern without "{e}" names one tensor with all experts.
+struct TensorName {
+  Role role;
+  std::string_view pattern;
+};
+
+struct Family {
+  std::string_view name;                ///< "qwen3_moe"
+  std::string_view gguf_architecture;   ///< general.architecture, empty when GGUF has no such family
+  std::string_view hf_architecture;     ///< architectures[0] of config.json
+  Result<ModelConfig> (*from_hf)(const JsonConfig& config);
+  Result<ModelConfig> (*from_gguf)(const checkpoint::Checkpoint& file);
+};
+
+/// All families, in the order of docs and messages.
+const std::vector<const Family*>& families();
+
+/// The family of a checkpoint, and its validated configuration.
+/// Errors: unsupported (naming the architecture and listing the known ones), bad_config.
+struct Recognised {
+  const Family* family = nullptr;
+  ModelConfig config;
+};
+Result<Recognised> recognise(const checkpoint::Checkpoint& file);
+Result<Recognised> recognise_hf_config(std::string_view config_json);
+
+/// Names that Hugging Face checkpoints and GGUF files of these families use.
+std::string tensor_name(checkpoint::Kind kind, Role role, std::int64_t layer = 0, std::int64_t expert = 0);
+
+extern const Family kLlama, kQwen2, kQwen3, kQwen3Moe, kDeepseekV3;
+
+}  // namespace moe::inline MOE_ABI::arch

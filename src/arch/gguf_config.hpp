@@ -1,0 +1,37 @@
+#pragma once
+// Typed, range-checked access to "<architecture>.<key>" metadata of a GGUF file; the first error sticks, as in JsonConfig.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "checkpoint/checkpoint.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+
+class GgufConfig {
+ public:
+  GgufConfig(const checkpoint::Checkpoint& file, std::string_view architecture)
+      : file_(file), prefix_(std::string(architecture) + ".") {}
+
+  bool has(std::string_view key) const { return file_.meta(prefix_ + std::string(key)) != nullptr; }
+  /// A per-layer array is accepted where all its elements are equal.
+  std::int64_t integer(std::string_view key, std::int64_t min, std::int64_t max);
+  std::int64_t integer_or(std::string_view key, std::int64_t fallback, std::int64_t min, std::int64_t max);
+  double number(std::string_view key);
+  double number_or(std::string_view key, double fallback);
+  bool boolean_or(std::string_view key, bool fallback);
+  std::string string_or(std::string_view key, std::string_view fallback);
+  void refuse(ErrorCode code, std::string message);
+  Result<void> status() const;
+  const checkpoint::Checkpoint& file() const { return file_; }
+
+ private:
+  void wrong(std::string_view key, std::string_view found, std::string_view expected);
+  const checkpoint::Checkpoint& file_;
+  std::string prefix_;
+  std::optional<Error> first_error_;
+};
+
+}  // namespace moe::inline MOE_ABI::arch

@@ -1,0 +1,52 @@
+// Qwen3-MoE: Qwen3's attention, softmax over all experts, top-k, weights renormalised, no shared expert.
+// Source: Qwen3 report (arXiv:2505.09388), section 2; transformers, modeling_qwen3_moe.
+#include <fmt/format.h>
+
+#include "arch/common.hpp"
+#include "arch/family.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace {
+
+void set_router(std::int64_t experts, std::int64_t top_k, bool norm, ModelConfig& c) {
+  c.qk_norm = true;
+  c.router.expert_count = experts;
+  c.router.top_k = top_k;
+  c.router.score = RouterScore::softmax;
+  c.router.norm_topk_prob = norm;
+}
+
+Result<ModelConfig> from_hf(const JsonConfig& json) {
+  ModelConfig c = read_common(json, "qwen3_moe");
+  read_gqa(json, c);
+  read_rope(json, RopeStyle::half_split, c);
+  const char* experts = json.has("num_experts") ? "num_experts" : "num_local_experts";  // transformers 5 renamed it
+  set_router(json.integer(experts, 1, kMaxExperts), json.integer("num_experts_per_tok", 1, kMaxExperts),
+             json.boolean_or("norm_topk_prob", false), c);
+  c.moe_intermediate_size = json.integer("moe_intermediate_size", 1, kMaxWidth);
+  c.mlp_only_layers = json.integers_or_empty("mlp_only_layers");
+  const std::int64_t step = json.integer_or("decoder_sparse_step", 1, 1, kMaxLayers);
+  if (step != 1)
+    json.refuse(ErrorCode::unsupported, fmt::format("config.json: decoder_sparse_step is {}, expected 1", step));
+  refuse_true(json, {"attention_bias", "use_sliding_window"});
+  if (auto ok = json.status(); !ok) return forward(ok);
+  return c;
+}
+
+Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
+  GgufConfig meta(file, "qwen3moe");
+  ModelConfig c = read_common(meta, "qwen3_moe");
+  read_gqa(meta, c);
+  read_rope(meta, RopeStyle::half_split, c);
+  // GGUF does not store norm_topk_prob for this architecture; every published model has it on.
+  set_router(meta.integer("expert_count", 1, kMaxExperts), meta.integer("expert_used_count", 1, kMaxExperts), true, c);
+  c.moe_intermediate_size = meta.integer("expert_feed_forward_length", 1, kMaxWidth);
+  if (auto ok = meta.status(); !ok) return forward(ok);
+  return c;
+}
+
+}  // namespace
+
+const Family kQwen3Moe = {"qwen3_moe", "qwen3moe", "Qwen3MoeForCausalLM", from_hf, from_gguf};
+
+}  // namespace moe::inline MOE_ABI::arch

@@ -1,0 +1,55 @@
+// The list of families. A new one adds its file and a line here.
+#include <fmt/format.h>
+
+#include "arch/family.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+
+const std::vector<const Family*>& families() {
+  static const std::vector<const Family*> list = {&kLlama, &kQwen2, &kQwen3, &kQwen3Moe, &kDeepseekV3};
+  return list;
+}
+
+namespace {
+
+std::string known(bool gguf) {
+  std::string names;
+  for (const Family* family : families()) {
+    const std::string_view name = gguf ? family->gguf_architecture : family->hf_architecture;
+    if (name.empty()) continue;
+    if (!names.empty()) names += ", ";
+    names += name;
+  }
+  return names;
+}
+
+Result<Recognised> checked(const Family* family, const Result<ModelConfig>& config) {
+  if (!config) return forward(config);
+  if (auto ok = validate(*config); !ok) return forward(ok);
+  return Recognised{family, *config};
+}
+
+}  // namespace
+
+Result<Recognised> recognise_hf_config(std::string_view config_json) {
+  auto json = JsonConfig::parse(config_json);
+  if (!json) return forward(json);
+  const std::string architecture = json->architecture();
+  for (const Family* family : families())
+    if (family->hf_architecture == architecture) return checked(family, family->from_hf(*json));
+  return fail(ErrorCode::unsupported, fmt::format("config.json: architecture '{}' is not known (known: {})",
+                                                  architecture.substr(0, 80), known(false)));
+}
+
+Result<Recognised> recognise(const checkpoint::Checkpoint& file) {
+  if (file.kind() == checkpoint::Kind::hf) return recognise_hf_config(file.config_json());
+  const checkpoint::MetaValue* value = file.meta("general.architecture");
+  const std::string* name = value == nullptr ? nullptr : std::get_if<std::string>(value);
+  if (name == nullptr) return fail(ErrorCode::bad_file, "metadata general.architecture is missing, expected a string");
+  for (const Family* family : families())
+    if (family->gguf_architecture == *name) return checked(family, family->from_gguf(file));
+  return fail(ErrorCode::unsupported,
+              fmt::format("architecture '{}' is not known (known: {})", name->substr(0, 80), known(true)));
+}
+
+}  // namespace moe::inline MOE_ABI::arch

@@ -1,0 +1,105 @@
+// How checkpoints of these families name their tensors. Published Hugging Face names; GGUF names as its writers use them.
+#include <fmt/format.h>
+
+#include "arch/family.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace {
+
+constexpr TensorName kHfNames[] = {
+    {Role::embedding, "model.embed_tokens.weight"},
+    {Role::final_norm, "model.norm.weight"},
+    {Role::head, "lm_head.weight"},
+    {Role::attention_norm, "model.layers.{l}.input_layernorm.weight"},
+    {Role::q, "model.layers.{l}.self_attn.q_proj.weight"},
+    {Role::k, "model.layers.{l}.self_attn.k_proj.weight"},
+    {Role::v, "model.layers.{l}.self_attn.v_proj.weight"},
+    {Role::o, "model.layers.{l}.self_attn.o_proj.weight"},
+    {Role::q_bias, "model.layers.{l}.self_attn.q_proj.bias"},
+    {Role::k_bias, "model.layers.{l}.self_attn.k_proj.bias"},
+    {Role::v_bias, "model.layers.{l}.self_attn.v_proj.bias"},
+    {Role::q_norm, "model.layers.{l}.self_attn.q_norm.weight"},
+    {Role::k_norm, "model.layers.{l}.self_attn.k_norm.weight"},
+    {Role::q_a, "model.layers.{l}.self_attn.q_a_proj.weight"},
+    {Role::q_a_norm, "model.layers.{l}.self_attn.q_a_layernorm.weight"},
+    {Role::q_b, "model.layers.{l}.self_attn.q_b_proj.weight"},
+    {Role::kv_a, "model.layers.{l}.self_attn.kv_a_proj_with_mqa.weight"},
+    {Role::kv_a_norm, "model.layers.{l}.self_attn.kv_a_layernorm.weight"},
+    {Role::kv_b, "model.layers.{l}.self_attn.kv_b_proj.weight"},
+    {Role::ffn_norm, "model.layers.{l}.post_attention_layernorm.weight"},
+    {Role::gate, "model.layers.{l}.mlp.gate_proj.weight"},
+    {Role::up, "model.layers.{l}.mlp.up_proj.weight"},
+    {Role::down, "model.layers.{l}.mlp.down_proj.weight"},
+    {Role::router, "model.layers.{l}.mlp.gate.weight"},
+    {Role::router_bias, "model.layers.{l}.mlp.gate.e_score_correction_bias"},
+    {Role::expert_gate, "model.layers.{l}.mlp.experts.{e}.gate_proj.weight"},
+    {Role::expert_up, "model.layers.{l}.mlp.experts.{e}.up_proj.weight"},
+    {Role::expert_down, "model.layers.{l}.mlp.experts.{e}.down_proj.weight"},
+    {Role::shared_gate, "model.layers.{l}.mlp.shared_experts.gate_proj.weight"},
+    {Role::shared_up, "model.layers.{l}.mlp.shared_experts.up_proj.weight"},
+    {Role::shared_down, "model.layers.{l}.mlp.shared_experts.down_proj.weight"},
+};
+
+constexpr TensorName kGgufNames[] = {
+    {Role::embedding, "token_embd.weight"},
+    {Role::final_norm, "output_norm.weight"},
+    {Role::head, "output.weight"},
+    {Role::attention_norm, "blk.{l}.attn_norm.weight"},
+    {Role::q, "blk.{l}.attn_q.weight"},
+    {Role::k, "blk.{l}.attn_k.weight"},
+    {Role::v, "blk.{l}.attn_v.weight"},
+    {Role::o, "blk.{l}.attn_output.weight"},
+    {Role::q_bias, "blk.{l}.attn_q.bias"},
+    {Role::k_bias, "blk.{l}.attn_k.bias"},
+    {Role::v_bias, "blk.{l}.attn_v.bias"},
+    {Role::q_norm, "blk.{l}.attn_q_norm.weight"},
+    {Role::k_norm, "blk.{l}.attn_k_norm.weight"},
+    {Role::q_a, "blk.{l}.attn_q_a.weight"},
+    {Role::q_a_norm, "blk.{l}.attn_q_a_norm.weight"},
+    {Role::q_b, "blk.{l}.attn_q_b.weight"},
+    {Role::kv_a, "blk.{l}.attn_kv_a_mqa.weight"},
+    {Role::kv_a_norm, "blk.{l}.attn_kv_a_norm.weight"},
+    {Role::kv_b, "blk.{l}.attn_kv_b.weight"},
+    {Role::k_b, "blk.{l}.attn_k_b.weight"},
+    {Role::v_b, "blk.{l}.attn_v_b.weight"},
+    {Role::ffn_norm, "blk.{l}.ffn_norm.weight"},
+    {Role::gate, "blk.{l}.ffn_gate.weight"},
+    {Role::up, "blk.{l}.ffn_up.weight"},
+    {Role::down, "blk.{l}.ffn_down.weight"},
+    {Role::router, "blk.{l}.ffn_gate_inp.weight"},
+    {Role::router_bias, "blk.{l}.exp_probs_b.bias"},
+    {Role::expert_gate, "blk.{l}.ffn_gate_exps.weight"},
+    {Role::expert_up, "blk.{l}.ffn_up_exps.weight"},
+    {Role::expert_down, "blk.{l}.ffn_down_exps.weight"},
+    {Role::shared_gate, "blk.{l}.ffn_gate_shexp.weight"},
+    {Role::shared_up, "blk.{l}.ffn_up_shexp.weight"},
+    {Role::shared_down, "blk.{l}.ffn_down_shexp.weight"},
+};
+
+std::string filled(std::string_view pattern, std::int64_t layer, std::int64_t expert) {
+  std::string out;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern.substr(i, 3) == "{l}") {
+      out += fmt::format("{}", layer);
+      i += 2;
+    } else if (pattern.substr(i, 3) == "{e}") {
+      out += fmt::format("{}", expert);
+      i += 2;
+    } else {
+      out += pattern[i];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string tensor_name(checkpoint::Kind kind, Role role, std::int64_t layer, std::int64_t expert) {
+  const std::span<const TensorName> names = kind == checkpoint::Kind::hf ? std::span<const TensorName>(kHfNames)
+                                                                         : std::span<const TensorName>(kGgufNames);
+  for (const TensorName& name : names)
+    if (name.role == role) return filled(name.pattern, layer, expert);
+  return {};
+}
+
+}  // namespace moe::inline MOE_ABI::arch

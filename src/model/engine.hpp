@@ -1,0 +1,103 @@
+#pragma once
+// Runs kernels over workers: cuts matmuls into tasks, keeps per-worker scratch, and counts the work where it is done.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/table.hpp"
+#include "model/weights.hpp"
+#include "moe/flops.hpp"
+#include "moe/parallel.hpp"
+#include "moe/session.hpp"
+#include "support/float_environment.hpp"
+
+namespace moe::inline MOE_ABI {
+
+/// Rows of activations, float32 and (where some matrix wants them) quantised; both have the same row count and width.
+struct Activations {
+  const float* x = nullptr;
+  std::int64_t x_stride = 0;
+  kernels::Q8Rows q8;  ///< codes null when not quantised
+};
+
+/// Buffers for quantised rows.
+struct Q8Buffer {
+  AlignedBuffer<std::int8_t> codes;
+  AlignedBuffer<float> scales;
+  AlignedBuffer<std::int16_t> sums;
+  std::int64_t width = 0;
+
+  Result<void> allocate(std::int64_t row_count, std::int64_t k);
+  static std::int64_t bytes(std::int64_t row_count, std::int64_t k);
+  kernels::Q8Rows rows(std::int64_t first = 0) const {
+    return {codes.data() + first * width, scales.data() + first * (width / 32), sums.data() + first * (width / 16), width};
+  }
+};
+
+/// y[t, :] = W x[token(t), :] for `tokens` rows.
+struct LinearJob {
+  const Matrix* w = nullptr;
+  Activations x;
+  const std::int32_t* token_index = nullptr;
+  std::int64_t tokens = 0;
+  float* y = nullptr;
+  std::int64_t y_stride = 0;
+};
+
+/// One worker's private memory. Counters are padded so that workers do not share a cache line.
+struct alignas(64) Worker {
+  Work work;
+  AlignedBuffer<float> kernel_scratch;  // what gemm_f32 and attention ask for
+  AlignedBuffer<float> tile;            // results of a task before they are combined
+  std::vector<const void*> key_blocks, value_blocks;
+};
+
+class Engine {
+ public:
+  Result<void> create(const kernels::KernelTable& table, const ParallelFor& pool, Precision precision,
+                      std::int64_t kernel_scratch_floats, std::int64_t tile_floats);
+
+  const kernels::KernelTable& table() const { return *table_; }
+  std::int32_t worker_count() const { return pool_.worker_count; }
+  Worker& worker(std::int32_t index) { return workers_[static_cast<std::size_t>(index)]; }
+
+  /// True when this matrix multiplies int8 activations in this session.
+  bool wants_q8(const Matrix& w) const {
+    return precision_ == Precision::automatic && table_->gemm_q8[static_cast<int>(w.format)] != nullptr && w.k % 32 == 0;
+  }
+
+  /// body(index, worker index), in the contract's float environment.
+  template <class Body>
+  void run(std::int64_t count, Body&& body) {
+    parallel_for(pool_, count, [&](std::int64_t index, std::int32_t worker) {
+      const FloatEnvironment environment;
+      body(index, worker);
+    });
+  }
+  /// The same over [0, count) in stretches, for cheap bodies.
+  template <class Body>
+  void run_each(std::int64_t count, std::int64_t stretch, Body&& body) {
+    run((count + stretch - 1) / stretch, [&](std::int64_t part, std::int32_t worker) {
+      for (std::int64_t i = part * stretch; i < std::min(count, (part + 1) * stretch); ++i) body(i, worker);
+    });
+  }
+
+  /// All jobs in one parallel region. `count` says which counter of Work they belong to.
+  void linear(std::span<const LinearJob> jobs, std::int64_t Work::*count);
+  /// Panels [panel_begin, panel_end) of one job, from inside a task; y's column 0 is the first row of panel_begin.
+  /// Adds 2 * rows * tokens * k to the worker's counter.
+  void gemm(std::int32_t worker, const LinearJob& job, std::int64_t panel_begin, std::int64_t panel_end,
+            std::int64_t Work::*count);
+
+  /// Sums and clears the workers' counters.
+  Work collect_work();
+
+ private:
+  const kernels::KernelTable* table_ = nullptr;
+  ParallelFor pool_;
+  Precision precision_ = Precision::automatic;
+  std::vector<Worker> workers_;
+};
+
+}  // namespace moe::inline MOE_ABI

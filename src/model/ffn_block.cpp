@@ -1,0 +1,178 @@
+// The feed-forward half of a layer. A dense FFN, the shared expert and the routed experts are the same thing here: runs
+// of (token, expert) pairs. Phase 1 computes silu(gate) * up tile by tile and quantises it in the same task; phase 2
+// computes stretches of the down projection for all pairs and adds them to the residual in the contract's order.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "model/forward.hpp"
+#include "moe/router.hpp"
+
+namespace moe::inline MOE_ABI {
+
+struct Forward::ExpertRun {
+  const FfnWeights* w = nullptr;
+  const std::int32_t* token_index = nullptr;  // null: tokens 0 .. count - 1
+  std::int64_t count = 0;
+  std::int64_t first_row = 0;  // of its rows in `act`
+  AlignedBuffer<float>* act = nullptr;
+  Q8Buffer* q8 = nullptr;
+  std::int64_t Work::*counter = nullptr;
+};
+
+void Forward::feed_forward(std::int64_t layer) {
+  const LayerWeights& w = model_->weights->layers[static_cast<std::size_t>(layer)];
+  const bool moe = !w.experts.empty();
+  const Matrix& gate = moe ? w.experts.front().gate : w.ffn.gate;
+  bool quantise = engine_.wants_q8(gate) || engine_.wants_q8(moe ? w.experts.front().up : w.ffn.up);
+  if (!w.shared.gate.empty()) quantise |= engine_.wants_q8(w.shared.gate) || engine_.wants_q8(w.shared.up);
+  norm_rows(w.ffn_norm, quantise);
+
+  std::vector<ExpertRun> runs;
+  if (!moe) {
+    runs.push_back({&w.ffn, nullptr, tokens(), 0, &ws_.act_dense, &ws_.q8_dense, &Work::dense_ffn});
+  } else {
+    choose(w, layer);
+    if (failed_) return;
+    sort_pairs();
+    if (!w.shared.gate.empty())
+      runs.push_back({&w.shared, nullptr, tokens(), 0, &ws_.act_dense, &ws_.q8_dense, &Work::shared_experts});
+    for (std::int64_t e = 0; e < c_->router.expert_count; ++e) {
+      const std::int64_t begin = expert_begin_[static_cast<std::size_t>(e)];
+      const std::int64_t count = expert_begin_[static_cast<std::size_t>(e) + 1] - begin;
+      if (count > 0)
+        runs.push_back({&w.experts[static_cast<std::size_t>(e)], ws_.pair_token.data() + begin, count, begin,
+                        &ws_.act_routed, &ws_.q8_routed, &Work::routed_experts});
+    }
+  }
+  gate_up(runs);
+  down(w, runs);
+}
+
+void Forward::choose(const LayerWeights& w, std::int64_t layer) {
+  const RouterConfig& r = c_->router;
+  const std::int64_t E = r.expert_count, K = r.top_k, T = tokens();
+  // Always float32, whatever the precision: a rounding here would change which experts run.
+  const LinearJob job = {&w.router, {ws_.normed.data(), c_->hidden_size, {}}, nullptr, T, ws_.router.data(), E};
+  engine_.linear(std::span(&job, 1), &Work::router);
+  engine_.run_each(T, 8, [&](std::int64_t t, std::int32_t) {
+    float* scores = ws_.router.data() + t * E;
+    if (r.score == RouterScore::sigmoid) engine_.table().sigmoid(scores, E, scores);
+    if (r.score == RouterScore::softmax) engine_.table().softmax(scores, E, scores);
+    const auto chosen = choose_experts({scores, static_cast<std::size_t>(E)}, w.router_bias, r,
+                                       {ws_.expert_ids.data() + t * K, static_cast<std::size_t>(K)},
+                                       {ws_.expert_weights.data() + t * K, static_cast<std::size_t>(K)});
+    if (!chosen)
+      fail_once(chosen.error().code, fmt::format("layer {}, position {}: {}", layer,
+                                                 chunk_->positions[static_cast<std::size_t>(t)], chosen.error().message));
+  });
+  if (!options_->record_routing || failed_) return;
+  for (std::int64_t t = 0; t < T; ++t) {
+    const std::int32_t* ids = ws_.expert_ids.data() + t * K;
+    const float* weights = ws_.expert_weights.data() + t * K;
+    routing[static_cast<std::size_t>(layer)].push_back({{ids, ids + K}, {weights, weights + K}});
+  }
+}
+
+// Counting sort of the (token, expert) pairs by expert; tokens stay in order inside an expert.
+void Forward::sort_pairs() {
+  const std::int64_t K = c_->router.top_k, pairs = tokens() * K;
+  expert_begin_.assign(static_cast<std::size_t>(c_->router.expert_count) + 1, 0);
+  for (std::int64_t i = 0; i < pairs; ++i) expert_begin_[static_cast<std::size_t>(ws_.expert_ids[static_cast<std::size_t>(i)]) + 1] += 1;
+  for (std::size_t e = 1; e < expert_begin_.size(); ++e) expert_begin_[e] += expert_begin_[e - 1];
+  std::vector<std::int32_t> next(expert_begin_.begin(), expert_begin_.end() - 1);
+  for (std::int64_t i = 0; i < pairs; ++i) {
+    const std::int32_t at = next[static_cast<std::size_t>(ws_.expert_ids[static_cast<std::size_t>(i)])]++;
+    ws_.pair_token[static_cast<std::size_t>(at)] = static_cast<std::int32_t>(i / K);
+    ws_.pair_of[static_cast<std::size_t>(i)] = at;
+  }
+}
+
+void Forward::gate_up(const std::vector<ExpertRun>& runs) {
+  struct Task {
+    const ExpertRun* run;
+    std::int64_t row, rows;    // of the run's pairs
+    std::int64_t panel, panels;
+  };
+  constexpr std::int64_t kPanelPair = 2 * kernels::kPanelRows;  // 32 columns: one quantisation block
+  std::int64_t columns = 0;
+  for (const ExpertRun& run : runs) columns += run.w->gate.rows;
+  const std::int64_t even = columns / (engine_.worker_count() * 8) / kPanelPair * kPanelPair;
+  const std::int64_t widest = tokens() > TileSizes::kTokenTile ? TileSizes::kMaxSegment / 2 : TileSizes::kMaxSegment;
+  const std::int64_t segment = std::clamp(even, kPanelPair, widest) / kernels::kPanelRows;
+
+  std::vector<Task> tasks;
+  for (const ExpertRun& run : runs)
+    for (std::int64_t panel = 0; panel < run.w->gate.panel_count(); panel += segment)
+      for (std::int64_t row = 0; row < run.count; row += TileSizes::kTokenTile)
+        tasks.push_back({&run, row, std::min(TileSizes::kTokenTile, run.count - row), panel,
+                         std::min(segment, run.w->gate.panel_count() - panel)});
+
+  const kernels::KernelTable& k = engine_.table();
+  const Activations normed = {ws_.normed.data(), c_->hidden_size, ws_.q8_normed.rows()};
+  engine_.run(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t i, std::int32_t worker) {
+    const Task& task = tasks[static_cast<std::size_t>(i)];
+    const ExpertRun& run = *task.run;
+    const std::int64_t F = run.w->gate.rows, first = task.panel * kernels::kPanelRows;
+    const std::int64_t width = std::min(F - first, task.panels * kernels::kPanelRows);
+    float* gate = engine_.worker(worker).tile.data();
+    float* up = gate + TileSizes::kTokenTile * TileSizes::kMaxSegment;
+    LinearJob job = {&run.w->gate, normed, nullptr, task.rows, gate, width};
+    if (run.token_index != nullptr) {
+      job.token_index = run.token_index + task.row;
+    } else {
+      job.x.x += task.row * job.x.x_stride;
+      job.x.q8 = ws_.q8_normed.rows(task.row);
+    }
+    engine_.gemm(worker, job, task.panel, task.panel + task.panels, run.counter);
+    job.w = &run.w->up;
+    job.y = up;
+    engine_.gemm(worker, job, task.panel, task.panel + task.panels, run.counter);
+
+    const bool quantise = engine_.wants_q8(run.w->down);
+    for (std::int64_t r = 0; r < task.rows; ++r) {
+      const std::int64_t row = run.first_row + task.row + r;
+      float* out = quantise ? gate + r * width : run.act->data() + row * F + first;
+      k.silu_mul(gate + r * width, up + r * width, width, out);
+      if (quantise)
+        k.quantize_q8(out, width, run.q8->codes.data() + row * F + first, run.q8->scales.data() + (row * F + first) / 32,
+                      run.q8->sums.data() + (row * F + first) / 16);
+    }
+  });
+}
+
+void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
+  const std::int64_t D = c_->hidden_size, K = c_->router.top_k, T = tokens();
+  const bool moe = !w.experts.empty();
+  const std::int64_t whole = (D + kernels::kPanelRows - 1) / kernels::kPanelRows;
+  const std::int64_t even = std::max<std::int64_t>(1, whole / (engine_.worker_count() * 4));
+  const std::int64_t step = std::min(even, tiles_->down_panels);
+  const kernels::KernelTable& k = engine_.table();
+  engine_.run((whole + step - 1) / step, [&](std::int64_t i, std::int32_t worker) {
+    const std::int64_t panel = i * step, panel_end = std::min(whole, panel + step);
+    const std::int64_t first = panel * kernels::kPanelRows, width = std::min(D, panel_end * kernels::kPanelRows) - first;
+    // Rows of the tile: the T rows of a dense or shared FFN first, then the routed pairs.
+    float* dense = engine_.worker(worker).tile.data();
+    float* routed = dense + T * width;
+    for (const ExpertRun& run : runs) {
+      const std::int64_t F = run.w->down.k;
+      const bool routed_run = run.token_index != nullptr;
+      const kernels::Q8Rows q8 = {run.q8->codes.data() + run.first_row * F, run.q8->scales.data() + run.first_row * (F / 32),
+                                  run.q8->sums.data() + run.first_row * (F / 16), F};
+      const LinearJob job = {&run.w->down, {run.act->data() + run.first_row * F, F, q8}, nullptr, run.count,
+                             routed_run ? routed + run.first_row * width : dense, width};
+      engine_.gemm(worker, job, panel, panel_end, run.counter);
+    }
+    const bool has_dense = !moe || !w.shared.gate.empty();
+    for (std::int64_t t = 0; t < T; ++t) {
+      float* h = ws_.hidden.data() + t * D + first;
+      if (has_dense) k.add(dense + t * width, width, h);
+      for (std::int64_t r = 0; moe && r < K; ++r)
+        k.axpy(ws_.expert_weights[static_cast<std::size_t>(t * K + r)],
+               routed + ws_.pair_of[static_cast<std::size_t>(t * K + r)] * width, width, h);
+    }
+  });
+}
+
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,160 @@
+#include "model/forward.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/packing.hpp"
+
+namespace moe::inline MOE_ABI {
+namespace {
+
+// Exponent bits all set: NaN or infinity. Integer arithmetic, so that no compiler flag can remove it.
+bool all_finite(const float* x, std::int64_t n) {
+  std::uint32_t bad = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    std::uint32_t bits;
+    std::memcpy(&bits, x + i, sizeof bits);
+    bad |= static_cast<std::uint32_t>((bits & 0x7F800000u) == 0x7F800000u);
+  }
+  return bad == 0;
+}
+
+// Float matmuls widen one panel at a time into the worker's scratch: the most that any matrix asks for.
+std::int64_t gemm_scratch(const Weights& w) {
+  std::int64_t floats = 0;
+  const auto see = [&](const Matrix& m) {
+    if (!m.empty()) floats = std::max(floats, kernels::gemm_f32_scratch(m.format, m.k));
+  };
+  const auto see_ffn = [&](const FfnWeights& f) {
+    see(f.gate);
+    see(f.up);
+    see(f.down);
+  };
+  see(w.head_matrix());
+  for (const LayerWeights& l : w.layers) {
+    for (const Matrix* m : {&l.q, &l.k, &l.v, &l.q_a, &l.q_b, &l.kv_a, &l.o, &l.router}) see(*m);
+    for (const Matrix& m : l.k_b) see(m);
+    for (const Matrix& m : l.v_b) see(m);
+    see_ffn(l.ffn);
+    see_ffn(l.shared);
+    for (const FfnWeights& e : l.experts) see_ffn(e);
+  }
+  return floats;
+}
+
+}  // namespace
+
+Result<void> Forward::create(const ModelImpl& model, const SessionOptions& options, KvCache& cache,
+                             const kernels::KernelTable& table) {
+  model_ = &model;
+  c_ = &model.info.config;
+  options_ = &options;
+  cache_ = &cache;
+  const bool mla = c_->attention == AttentionKind::mla;
+  const std::int64_t key_dim = mla ? c_->kv_lora_rank + c_->qk_rope_head_dim : c_->head_dim;
+  const std::int64_t value_dim = mla ? c_->kv_lora_rank : c_->v_head_dim;
+  const std::int64_t scratch = std::max(gemm_scratch(*model.weights),
+                                        kernels::attention_scratch(key_dim, value_dim));
+  tiles_.emplace(*c_, options.chunk_tokens);
+  if (auto ok = engine_.create(table, options.threads, options.precision, scratch, tiles_->floats); !ok) return ok;
+  auto rope = RopeTable::make(c_->rope, mla ? c_->qk_rope_head_dim : c_->head_dim);
+  if (!rope) return forward(rope);
+  rope_.emplace(std::move(*rope));
+  return ws_.allocate(*c_, options.chunk_tokens);
+}
+
+void Forward::fail_once(ErrorCode code, std::string message) {
+  if (!failed_.exchange(true)) error_ = Error{code, std::move(message)};
+}
+
+void Forward::quantise_rows(const float* x, std::int64_t x_stride, std::int64_t row_count, Q8Buffer& out) {
+  engine_.run_each(row_count, 4, [&](std::int64_t t, std::int32_t) {
+    engine_.table().quantize_q8(x + t * x_stride, out.width, out.codes.data() + t * out.width,
+                                out.scales.data() + t * (out.width / 32), out.sums.data() + t * (out.width / 16));
+  });
+}
+
+void Forward::embed() {
+  const Matrix& e = model_->weights->embedding;
+  engine_.run_each(tokens(), 8, [&](std::int64_t t, std::int32_t) {
+    kernels::unpack_row(e.format, e.panels(), chunk_->ids[static_cast<std::size_t>(t)],
+                        ws_.hidden.data() + t * c_->hidden_size);
+    const std::int64_t pairs = rope_->pair_count();
+    rope_->fill(chunk_->positions[static_cast<std::size_t>(t)], ws_.cos.data() + t * pairs, ws_.sin.data() + t * pairs);
+  });
+}
+
+void Forward::norm_rows(const std::vector<float>& weight, bool quantise) {
+  const std::int64_t D = c_->hidden_size;
+  const auto eps = static_cast<float>(c_->rms_norm_eps);
+  Q8Buffer& q8 = ws_.q8_normed;
+  engine_.run_each(tokens(), 4, [&](std::int64_t t, std::int32_t) {
+    float* out = ws_.normed.data() + t * D;
+    engine_.table().rms_norm(ws_.hidden.data() + t * D, weight.data(), eps, D, out);
+    if (quantise)
+      engine_.table().quantize_q8(out, D, q8.codes.data() + t * D, q8.scales.data() + t * (D / 32),
+                                  q8.sums.data() + t * (D / 16));
+  });
+}
+
+// The layer's input is finite (checked before), so a bad value was born in this layer.
+Result<void> Forward::check_finite(std::int64_t layer) {
+  const std::int64_t D = c_->hidden_size;
+  for (std::int64_t t = 0; t < tokens(); ++t)
+    if (!all_finite(ws_.hidden.data() + t * D, D))
+      return fail(ErrorCode::non_finite,
+                  fmt::format("hidden state is not finite after layer {} at position {} (token {})", layer,
+                              chunk_->positions[static_cast<std::size_t>(t)], chunk_->ids[static_cast<std::size_t>(t)]));
+  return {};
+}
+
+void Forward::record_hidden(std::int64_t layer) {
+  if (!options_->record_hidden) return;
+  std::vector<float>& out = hidden[static_cast<std::size_t>(layer)];
+  out.insert(out.end(), ws_.hidden.data(), ws_.hidden.data() + tokens() * c_->hidden_size);
+}
+
+Result<void> Forward::head(float* logits) {
+  const std::int64_t D = c_->hidden_size, V = c_->vocab_size, rows = static_cast<std::int64_t>(chunk_->logit_rows.size());
+  if (rows == 0) return {};
+  const Matrix& w = model_->weights->head_matrix();
+  const bool q8 = engine_.wants_q8(w);
+  engine_.run_each(rows, 4, [&](std::int64_t r, std::int32_t) {
+    const std::int64_t t = chunk_->logit_rows[static_cast<std::size_t>(r)];
+    float* out = ws_.normed.data() + r * D;
+    engine_.table().rms_norm(ws_.hidden.data() + t * D, model_->weights->final_norm.data(),
+                             static_cast<float>(c_->rms_norm_eps), D, out);
+  });
+  if (q8) quantise_rows(ws_.normed.data(), D, rows, ws_.q8_normed);
+  const LinearJob job = {&w, {ws_.normed.data(), D, q8 ? ws_.q8_normed.rows() : kernels::Q8Rows{}}, nullptr, rows, logits, V};
+  engine_.linear(std::span(&job, 1), &Work::head);
+  for (std::int64_t r = 0; r < rows; ++r)
+    if (!all_finite(logits + r * V, V))
+      return fail(ErrorCode::non_finite,
+                  fmt::format("a logit is not finite at position {}",
+                              chunk_->positions[static_cast<std::size_t>(chunk_->logit_rows[static_cast<std::size_t>(r)])]));
+  return {};
+}
+
+Result<void> Forward::run(const Chunk& chunk, float* logits) {
+  chunk_ = &chunk;
+  failed_ = false;
+  error_.reset();
+  embed();
+  record_hidden(0);
+  for (std::int64_t layer = 0; layer < c_->layer_count; ++layer) {
+    if (options_->cancelled && options_->cancelled()) return fail(ErrorCode::cancelled, "the step was cancelled");
+    attention(layer);
+    feed_forward(layer);
+    if (error_) return tl::unexpected<Error>(*error_);
+    if (auto ok = check_finite(layer); !ok) return ok;
+    record_hidden(layer + 1);
+  }
+  engine_.worker(0).work.tokens += tokens();
+  engine_.worker(0).work.head_tokens += static_cast<std::int64_t>(chunk.logit_rows.size());
+  return head(logits);
+}
+
+}  // namespace moe::inline MOE_ABI

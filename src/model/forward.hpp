@@ -1,0 +1,91 @@
+#pragma once
+// One forward pass over a chunk of tokens: embedding, layers, final norm, head. Read run() first; each step is a function.
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "model/engine.hpp"
+#include "model/kv_cache.hpp"
+#include "model/model_impl.hpp"
+#include "model/workspace.hpp"
+#include "moe/rope.hpp"
+#include "moe/session.hpp"
+
+namespace moe::inline MOE_ABI {
+
+/// Consecutive tokens of one sequence inside a chunk.
+struct Segment {
+  Sequence sequence = 0;
+  std::int64_t position = 0;  // of its first token
+  std::int64_t begin = 0;     // index of that token in the chunk
+  std::int64_t count = 0;
+};
+
+struct Chunk {
+  std::vector<TokenId> ids;
+  std::vector<std::int64_t> positions;
+  std::vector<Segment> segments;
+  std::vector<std::int32_t> logit_rows;  // indices into the chunk whose logits are wanted
+  std::int64_t size() const { return static_cast<std::int64_t>(ids.size()); }
+};
+
+class Forward {
+ public:
+  Result<void> create(const ModelImpl& model, const SessionOptions& options, KvCache& cache,
+                      const kernels::KernelTable& table);
+
+  /// Appends the chunk's keys and values to the (reserved) cache and writes [logit_rows, V] to `logits`.
+  /// Errors: cancelled, non_finite.
+  Result<void> run(const Chunk& chunk, float* logits);
+  Work collect_work() { return engine_.collect_work(); }
+
+  std::vector<std::vector<TokenRouting>> routing;  // [layer][token], appended by run() when recorded
+  std::vector<std::vector<float>> hidden;          // [layer + 1][T * D]
+
+ private:
+  // forward.cpp
+  void embed();
+  void norm_rows(const std::vector<float>& weight, bool quantise);
+  Result<void> head(float* logits);
+  Result<void> check_finite(std::int64_t layer);
+  void record_hidden(std::int64_t layer);
+  // attention_block.cpp
+  void attention(std::int64_t layer);
+  void gqa_queries(const LayerWeights& w, std::int64_t layer);
+  void mla_queries(const LayerWeights& w, std::int64_t layer);
+  void mla_latent(const LayerWeights& w, std::int64_t layer);
+  void attend(std::int64_t layer);
+  void attend_rows(const Segment& segment, std::int64_t layer, std::int64_t kv_head, std::int64_t first,
+                   std::int64_t count, std::int32_t worker);
+  void mla_values(const LayerWeights& w);
+  void output_projection(const LayerWeights& w);
+  void store(const Segment& segment, std::int64_t layer);
+  // ffn_block.cpp
+  void feed_forward(std::int64_t layer);
+  void choose(const LayerWeights& w, std::int64_t layer);
+  void sort_pairs();
+  struct ExpertRun;
+  void gate_up(const std::vector<ExpertRun>& runs);
+  void down(const LayerWeights& w, const std::vector<ExpertRun>& runs);
+
+  void quantise_rows(const float* x, std::int64_t x_stride, std::int64_t row_count, Q8Buffer& out);
+  std::int64_t tokens() const { return chunk_->size(); }
+  void fail_once(ErrorCode code, std::string message);
+
+  const ModelImpl* model_ = nullptr;
+  const ModelConfig* c_ = nullptr;
+  const SessionOptions* options_ = nullptr;
+  KvCache* cache_ = nullptr;
+  Engine engine_;
+  Workspace ws_;
+  std::optional<TileSizes> tiles_;
+  std::optional<RopeTable> rope_;
+  const Chunk* chunk_ = nullptr;
+  std::vector<std::int32_t> expert_begin_;  // [E + 1] into pair_token
+  std::optional<Error> error_;
+  std::atomic<bool> failed_{false};
+};
+
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,75 @@
+#pragma once
+// The key/value cache: pages of 64 positions over all layers, shared between sequences by reference count.
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/table.hpp"
+#include "moe/config.hpp"
+#include "moe/session.hpp"
+#include "moe/tensor.hpp"
+
+namespace moe::inline MOE_ABI {
+
+/// Where the parts of a page lie, in bytes. A page holds, per layer,
+///   gqa  per kv head: keys [head_dim, 64] (transposed: lanes are keys), then values [64, v_head_dim]
+///   mla  [64, kv_lora_rank + qk_rope_head_dim]: the compressed latent and the shared rotated key
+struct PageLayout {
+  PageLayout() = default;
+  PageLayout(const ModelConfig& config, KvType type);
+
+  std::int64_t value_bytes = 2;  // of one number
+  std::int64_t head_count = 1;   // kv heads
+  std::int64_t key_bytes = 0;    // keys of one head
+  std::int64_t head_bytes = 0;   // keys and values of one head
+  std::int64_t layer_bytes = 0;
+  std::int64_t page_bytes = 0;
+
+  std::int64_t keys(std::int64_t layer, std::int64_t head) const { return layer * layer_bytes + head * head_bytes; }
+  std::int64_t values(std::int64_t layer, std::int64_t head) const { return keys(layer, head) + key_bytes; }
+};
+
+class KvCache {
+ public:
+  KvCache(const ModelConfig& config, KvType type, std::int64_t max_tokens);
+
+  const PageLayout& layout() const { return layout_; }
+  std::int64_t page_limit() const { return page_limit_; }
+  std::int64_t free_pages() const { return page_limit_ - used_pages_; }
+
+  Result<Sequence> open();
+  Result<Sequence> fork(Sequence parent);
+  Result<void> rewind(Sequence sequence, std::int64_t length);
+  Result<void> close(Sequence sequence);
+  Result<std::int64_t> length(Sequence sequence) const;
+
+  /// Makes pages for `count` more tokens; a shared, partly filled last page is copied first. The length stays.
+  /// Errors: out_of_memory, naming the room left; then nothing has changed.
+  Result<void> reserve(Sequence sequence, std::int64_t count);
+  /// The reserved tokens are now part of the sequence.
+  void commit(Sequence sequence, std::int64_t count);
+  /// Gives reserved pages back (after an error).
+  void trim(Sequence sequence);
+
+  std::byte* page(Sequence sequence, std::int64_t block) const;
+
+ private:
+  struct State {
+    bool is_open = false;
+    std::int64_t length = 0;
+    std::vector<std::int32_t> pages;
+  };
+  const State* find(Sequence sequence) const;
+  Result<std::int32_t> take_page();
+  void release(std::int32_t page);
+
+  PageLayout layout_;
+  std::int64_t page_limit_ = 0, used_pages_ = 0, pages_per_slab_ = 1;
+  std::vector<AlignedBuffer<std::byte>> slabs_;
+  std::vector<std::byte*> pages_;             // address of each page made so far
+  std::vector<std::int32_t> reference_count_;
+  std::vector<std::int32_t> free_;
+  std::vector<State> sequences_;
+};
+
+}  // namespace moe::inline MOE_ABI

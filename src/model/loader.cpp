@@ -1,0 +1,197 @@
+#include "model/loader.hpp"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <mutex>
+
+#include "kernels/packing.hpp"
+#include "moe/quant/decode.hpp"
+
+namespace moe::inline MOE_ABI {
+namespace {
+
+using checkpoint::TensorInfo;
+using kernels::kPanelRows;
+
+constexpr std::int64_t kUnitBytes = 1 << 20;  // read at a time: large enough for the disk, small enough for L2
+
+/// Panels [begin, end) of one job.
+struct Unit {
+  const MatrixJob* job;
+  std::int64_t begin, end;
+  std::int64_t bytes;  // read from the file
+};
+
+std::vector<Unit> cut_into_units(const LoadPlan& plan) {
+  std::vector<Unit> units;
+  for (const MatrixJob& job : plan.matrices) {
+    const std::int64_t panels = job.out->panel_count();
+    const std::int64_t row = row_bytes(job.tensor->format, job.tensor->cols());
+    if (job.transposed) {
+      units.push_back({&job, 0, panels, row * job.out->k});
+      continue;
+    }
+    const std::int64_t step = std::max<std::int64_t>(1, kUnitBytes / std::max<std::int64_t>(1, row * kPanelRows));
+    for (std::int64_t begin = 0; begin < panels; begin += step) {
+      const std::int64_t end = std::min(panels, begin + step);
+      units.push_back({&job, begin, end, std::min(end * kPanelRows, job.out->rows) * row - begin * kPanelRows * row});
+    }
+  }
+  return units;
+}
+
+class Loader {
+ public:
+  Loader(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options)
+      : file_(file), plan_(plan), options_(options), buffers_(static_cast<std::size_t>(options.threads.worker_count)) {}
+
+  Result<void> run();
+
+ private:
+  Result<void> vectors();
+  Result<void> allocate();
+  Result<void> pack(const Unit& unit, std::vector<std::byte>& buffer);
+  Result<void> pack_transposed(const Unit& unit, const std::vector<std::byte>& raw);
+  Result<void> check_rows(const Unit& unit, const std::byte* raw, std::int64_t rows, std::int64_t bytes_per_row);
+  void report(std::int32_t worker);
+
+  const checkpoint::Checkpoint& file_;
+  const LoadPlan& plan_;
+  const LoadOptions& options_;
+  std::vector<std::vector<std::byte>> buffers_;  // one per worker
+  std::atomic<std::int64_t> done_{0};
+  std::int64_t total_ = 0;
+  std::atomic<bool> stop_{false};
+  std::mutex error_mutex_;
+  std::optional<Error> error_;
+  std::chrono::steady_clock::time_point last_report_{};
+};
+
+Result<void> Loader::vectors() {
+  std::vector<std::byte> raw;
+  for (const VectorJob& job : plan_.vectors) {
+    raw.resize(static_cast<std::size_t>(job.tensor->bytes));
+    if (auto ok = file_.read(*job.tensor, 0, raw); !ok) return forward(ok);
+    job.out->resize(static_cast<std::size_t>(job.tensor->cols()));
+    decode_row(job.tensor->format, raw.data(), job.tensor->cols(), job.out->data());
+    for (float x : *job.out)
+      if (!std::isfinite(x))
+        return fail(ErrorCode::non_finite, fmt::format("tensor {} holds {}, expected finite numbers", job.tensor->name, x));
+  }
+  return {};
+}
+
+Result<void> Loader::allocate() {
+  for (const MatrixJob& job : plan_.matrices) {
+    auto buffer = AlignedBuffer<std::byte>::make(static_cast<std::size_t>(job.out->panel_count() * job.out->panel_bytes));
+    if (!buffer) return fail(buffer.error().code, fmt::format("tensor {}: {}", job.tensor->name, buffer.error().message));
+    job.out->data = std::move(*buffer);
+  }
+  return {};
+}
+
+Result<void> Loader::check_rows(const Unit& unit, const std::byte* raw, std::int64_t rows, std::int64_t bytes_per_row) {
+  const TensorInfo& tensor = *unit.job->tensor;
+  for (std::int64_t r = 0; r < rows; ++r)
+    if (!kernels::row_is_valid(tensor.format, tensor.cols(), raw + r * bytes_per_row))
+      return fail(ErrorCode::bad_file,
+                  fmt::format("tensor {}, row {}: a {} block with a scale that is not a finite number", tensor.name,
+                              unit.job->first_row + unit.begin * kPanelRows + r, format_name(tensor.format)));
+  return {};
+}
+
+Result<void> Loader::pack(const Unit& unit, std::vector<std::byte>& buffer) {
+  const MatrixJob& job = *unit.job;
+  const std::int64_t bytes_per_row = row_bytes(job.tensor->format, job.tensor->cols());
+  const std::int64_t first = job.first_row + unit.begin * kPanelRows;
+  buffer.resize(static_cast<std::size_t>(unit.bytes));
+  if (auto ok = file_.read(*job.tensor, static_cast<std::uint64_t>(first * bytes_per_row), buffer); !ok) return forward(ok);
+  const std::int64_t row_count = unit.bytes / bytes_per_row;
+  if (auto ok = check_rows(unit, buffer.data(), row_count, bytes_per_row); !ok) return forward(ok);
+  if (job.transposed) return pack_transposed(unit, buffer);
+  for (std::int64_t p = unit.begin; p < unit.end; ++p) {
+    const std::byte* rows[kPanelRows];
+    for (std::int64_t i = 0; i < kPanelRows; ++i) {
+      const std::int64_t r = (p - unit.begin) * kPanelRows + i;
+      rows[i] = r < row_count ? buffer.data() + r * bytes_per_row : nullptr;
+    }
+    kernels::pack_panel(job.out->format, job.out->k, rows, job.out->data.data() + p * job.out->panel_bytes);
+  }
+  return {};
+}
+
+// Formats with one value per block are transposed as they are; others widen to float32 first.
+Result<void> Loader::pack_transposed(const Unit& unit, const std::vector<std::byte>& raw) {
+  Matrix& out = *unit.job->out;
+  const Format stored = unit.job->tensor->format;
+  const std::int64_t k = out.k, columns = out.rows;
+  std::vector<std::byte> widened;
+  const std::byte* source = raw.data();
+  const std::size_t size = static_cast<std::size_t>(format_info(out.format).block_bytes);
+  if (out.format != stored) {
+    widened.resize(static_cast<std::size_t>(k * columns) * sizeof(float));
+    for (std::int64_t r = 0; r < k; ++r)
+      decode_row(stored, raw.data() + r * row_bytes(stored, columns), columns,
+                        reinterpret_cast<float*>(widened.data()) + r * columns);
+    source = widened.data();
+  }
+  std::vector<std::byte> panel_rows(static_cast<std::size_t>(kPanelRows * k) * size);
+  for (std::int64_t p = 0; p < out.panel_count(); ++p) {
+    const std::byte* rows[kPanelRows];
+    for (std::int64_t i = 0; i < kPanelRows; ++i) {
+      const std::int64_t column = p * kPanelRows + i;
+      std::byte* row = panel_rows.data() + static_cast<std::size_t>(i * k) * size;
+      rows[i] = column < columns ? row : nullptr;
+      for (std::int64_t j = 0; j < k && column < columns; ++j)
+        std::memcpy(row + static_cast<std::size_t>(j) * size,
+                    source + static_cast<std::size_t>(j * columns + column) * size, size);
+    }
+    kernels::pack_panel(out.format, k, rows, out.data.data() + p * out.panel_bytes);
+  }
+  return {};
+}
+
+// Worker 0 is the calling thread: only it talks to the host.
+void Loader::report(std::int32_t worker) {
+  if (worker != 0) return;
+  if (options_.cancelled && options_.cancelled()) stop_ = true;
+  if (!options_.on_progress) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_report_ < std::chrono::milliseconds(100)) return;
+  last_report_ = now;
+  options_.on_progress({done_.load(), total_});
+}
+
+Result<void> Loader::run() {
+  if (auto ok = vectors(); !ok) return forward(ok);
+  if (auto ok = allocate(); !ok) return forward(ok);
+  const std::vector<Unit> units = cut_into_units(plan_);
+  for (const Unit& unit : units) total_ += unit.bytes;
+  parallel_for(options_.threads, static_cast<std::int64_t>(units.size()), [&](std::int64_t i, std::int32_t worker) {
+    if (stop_) return;
+    const Unit& unit = units[static_cast<std::size_t>(i)];
+    if (auto ok = pack(unit, buffers_[static_cast<std::size_t>(worker)]); !ok) {
+      const std::lock_guard lock(error_mutex_);
+      if (!error_) error_ = ok.error();
+      stop_ = true;
+    }
+    done_ += unit.bytes;
+    report(worker);
+  });
+  if (error_) return tl::unexpected<Error>(*error_);
+  if (stop_) return fail(ErrorCode::cancelled, "loading was cancelled");
+  if (options_.on_progress) options_.on_progress({total_, total_});
+  return {};
+}
+
+}  // namespace
+
+Result<void> load_weights(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options) {
+  return Loader(file, plan, options).run();
+}
+
+}  // namespace moe::inline MOE_ABI

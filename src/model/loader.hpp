@@ -1,0 +1,12 @@
+#pragma once
+// Executes a LoadPlan: reads rows from the file straight into packed panels, in parallel, with progress and cancel.
+
+#include "model/plan.hpp"
+#include "moe/model.hpp"
+
+namespace moe::inline MOE_ABI {
+
+/// Errors: io, bad_file (a block that no kernel may see), out_of_memory, cancelled, non_finite (norms and biases).
+Result<void> load_weights(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options);
+
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,117 @@
+#include "moe/model.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "arch/family.hpp"
+#include "checkpoint/checkpoint.hpp"
+#include "model/loader.hpp"
+#include "model/model_impl.hpp"
+#include "model/plan.hpp"
+
+namespace moe::inline MOE_ABI {
+namespace {
+
+std::string summarise_formats(const checkpoint::Checkpoint& file) {
+  struct Entry {
+    std::int64_t count = 0;
+    std::uint64_t bytes = 0;
+  };
+  std::map<Format, Entry> formats;
+  for (const checkpoint::TensorInfo& tensor : file.tensors()) {
+    formats[tensor.format].count += 1;
+    formats[tensor.format].bytes += tensor.bytes;
+  }
+  std::vector<std::pair<Format, Entry>> order(formats.begin(), formats.end());
+  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.second.bytes > b.second.bytes; });
+  std::string text;
+  for (const auto& [format, entry] : order)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", entry.count, format_name(format));
+  return text;
+}
+
+ModelInfo make_info(const checkpoint::Checkpoint& file, const ModelConfig& config, const LoadPlan& plan) {
+  ModelInfo info;
+  info.config = config;
+  info.total_parameters = plan.total_parameters;
+  info.mtp_parameters = plan.mtp_parameters;
+  for (const checkpoint::TensorInfo& tensor : file.tensors()) info.weight_bytes += static_cast<std::int64_t>(tensor.bytes);
+  info.format_summary = summarise_formats(file);
+  info.hash = file.header_hash();
+  return info;
+}
+
+// Every message names the file it is about.
+template <class T>
+tl::unexpected<Error> about(const std::string& path, const Result<T>& failed) {
+  const std::string& message = failed.error().message;
+  if (message.find(path) != std::string::npos) return forward(failed);
+  return fail(failed.error().code, fmt::format("{}: {}", path, message));
+}
+
+template <class Buffer>
+std::int64_t total_bytes(const Buffer& matrices) {
+  std::int64_t bytes = 0;
+  for (const MatrixJob& job : matrices) bytes += static_cast<std::int64_t>(job.out->data.size_bytes());
+  return bytes;
+}
+
+}  // namespace
+
+Model::Model(std::shared_ptr<const ModelImpl> impl) : impl_(std::move(impl)) {}
+Model::~Model() = default;
+
+Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const LoadOptions& options) {
+  auto file = checkpoint::open(path);
+  if (!file) return about(path, file);
+  auto recognised = arch::recognise(**file);
+  if (!recognised) return about(path, recognised);
+  auto weights = std::make_shared<Weights>();
+  auto plan = plan_weights(**file, recognised->config, *weights);
+  if (!plan) return about(path, plan);
+
+  auto impl = std::make_shared<ModelImpl>();
+  impl->info = make_info(**file, recognised->config, *plan);
+  auto tokenizer = (*file)->load_tokenizer();
+  if (tokenizer)
+    impl->tokenizer = *tokenizer;
+  else if (!options.tokenizer_optional)
+    return about(path, tokenizer);
+  else
+    impl->tokenizer_error = tokenizer.error().message;
+
+  if (auto ok = load_weights(**file, *plan, options); !ok) return about(path, ok);
+  impl->resident_bytes = total_bytes(plan->matrices);
+  impl->weights = std::move(weights);
+  return std::shared_ptr<const Model>(new Model(std::move(impl)));
+}
+
+Result<ModelInfo> Model::inspect(const std::string& path) {
+  auto file = checkpoint::open(path);
+  if (!file) return about(path, file);
+  auto recognised = arch::recognise(**file);
+  if (!recognised) return about(path, recognised);
+  Weights shapes;
+  auto plan = plan_weights(**file, recognised->config, shapes);
+  if (!plan) return about(path, plan);
+  return make_info(**file, recognised->config, *plan);
+}
+
+const ModelConfig& Model::config() const { return impl_->info.config; }
+const ModelInfo& Model::info() const { return impl_->info; }
+const std::shared_ptr<const Tokenizer>& Model::tokenizer() const { return impl_->tokenizer; }
+const std::string& Model::tokenizer_error() const { return impl_->tokenizer_error; }
+std::int64_t Model::resident_bytes() const { return impl_->resident_bytes; }
+
+Result<std::shared_ptr<const Model>> Model::with_top_k(std::int64_t top_k) const {
+  if (config().router.expert_count == 0)
+    return fail(ErrorCode::bad_config, fmt::format("top_k {}: the {} model is dense, it has no experts", top_k, config().family));
+  auto impl = std::make_shared<ModelImpl>(*impl_);
+  impl->info.config.router.top_k = top_k;
+  if (auto ok = validate(impl->info.config); !ok) return forward(ok);
+  return std::shared_ptr<const Model>(new Model(std::move(impl)));
+}
+
+}  // namespace moe::inline MOE_ABI

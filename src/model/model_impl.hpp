@@ -1,0 +1,19 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "model/weights.hpp"
+#include "moe/model.hpp"
+
+namespace moe::inline MOE_ABI {
+
+struct ModelImpl {
+  std::shared_ptr<const Weights> weights;
+  ModelInfo info;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::string tokenizer_error;
+  std::int64_t resident_bytes = 0;
+};
+
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,190 @@
+#include "moe/session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "model/forward.hpp"
+
+namespace moe::inline MOE_ABI {
+namespace {
+
+constexpr std::int64_t kMaxChunk = 4096;
+
+std::int64_t cache_tokens(const ModelConfig& config, const SessionOptions& options) {
+  return options.max_tokens > 0 ? options.max_tokens : config.max_position;
+}
+
+Result<void> check_options(const SessionOptions& options) {
+  if (options.chunk_tokens < 1 || options.chunk_tokens > kMaxChunk)
+    return fail(ErrorCode::bad_argument,
+                fmt::format("chunk_tokens is {}, expected 1 to {}", options.chunk_tokens, kMaxChunk));
+  if (options.max_tokens < 0)
+    return fail(ErrorCode::bad_argument, fmt::format("max_tokens is {}, expected 0 or more", options.max_tokens));
+  if (options.threads.worker_count < 1 || options.threads.worker_count > 1024)
+    return fail(ErrorCode::bad_argument, fmt::format("threads.worker_count is {}, expected 1 to 1024", options.threads.worker_count));
+  return {};
+}
+
+}  // namespace
+
+struct Session::Impl {
+  std::shared_ptr<const Model> model;
+  SessionOptions options;
+  KvCache cache;
+  Forward forward;
+  Work executed;
+  AlignedBuffer<float> logits;
+
+  Impl(std::shared_ptr<const Model> m, const SessionOptions& o)
+      : model(std::move(m)), options(o), cache(model->config(), o.kv, cache_tokens(model->config(), o)) {}
+
+  Result<void> check(Batch batch) const;
+  Result<void> reserve(Batch batch);
+  Result<void> run_chunks(Batch batch, std::int64_t rows);
+  Result<void> grow_logits(std::int64_t rows);
+};
+
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Session::~Session() = default;
+
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionOptions& options) {
+  if (model == nullptr) return fail(ErrorCode::bad_argument, "model is null");
+  if (auto ok = check_options(options); !ok) return moe::forward(ok);
+  const kernels::KernelTable* table = kernels::active_table();
+  if (table == nullptr)
+    return fail(ErrorCode::unsupported, "MOE_ISA names an instruction set that is unknown or that this machine cannot run");
+  auto impl = std::make_unique<Impl>(std::move(model), options);
+  if (auto ok = impl->forward.create(impl->model->impl(), impl->options, impl->cache, *table); !ok) return moe::forward(ok);
+  return std::unique_ptr<Session>(new Session(std::move(impl)));
+}
+
+MemoryEstimate Session::estimate_memory(const ModelInfo& info, const SessionOptions& options) {
+  MemoryEstimate estimate;
+  const PageLayout layout(info.config, options.kv);
+  const std::int64_t pages = (cache_tokens(info.config, options) + kernels::kKeyBlock - 1) / kernels::kKeyBlock;
+  estimate.weight_bytes = info.weight_bytes;
+  estimate.cache_bytes = pages * layout.page_bytes;
+  estimate.scratch_bytes =
+      Workspace::bytes(info.config, options.chunk_tokens) +
+      options.threads.worker_count * TileSizes(info.config, options.chunk_tokens).floats * static_cast<std::int64_t>(sizeof(float));
+  return estimate;
+}
+
+Result<Sequence> Session::open() { return impl_->cache.open(); }
+Result<Sequence> Session::fork(Sequence parent) { return impl_->cache.fork(parent); }
+Result<void> Session::rewind(Sequence sequence, std::int64_t length) { return impl_->cache.rewind(sequence, length); }
+Result<void> Session::close(Sequence sequence) { return impl_->cache.close(sequence); }
+Result<std::int64_t> Session::length(Sequence sequence) const { return impl_->cache.length(sequence); }
+std::int64_t Session::free_tokens() const { return impl_->cache.free_pages() * kernels::kKeyBlock; }
+const Work& Session::executed() const { return impl_->executed; }
+const std::vector<std::vector<TokenRouting>>& Session::routing() const { return impl_->forward.routing; }
+const std::vector<std::vector<float>>& Session::hidden() const { return impl_->forward.hidden; }
+const Model& Session::model() const { return *impl_->model; }
+const SessionOptions& Session::options() const { return impl_->options; }
+
+Result<void> Session::Impl::check(Batch batch) const {
+  const ModelConfig& c = model->config();
+  std::vector<Sequence> seen;
+  for (const BatchItem& item : batch) {
+    auto length = cache.length(item.sequence);
+    if (!length) return moe::forward(length);
+    const auto count = static_cast<std::int64_t>(item.tokens.size());
+    if (count > c.max_position || *length + count > c.max_position)
+      return fail(ErrorCode::bad_argument, fmt::format("sequence {} would have {} tokens, expected at most {} (the model's context)",
+                                                       item.sequence, *length + count, c.max_position));
+    for (std::size_t i = 0; i < item.tokens.size(); ++i)
+      if (item.tokens[i] < 0 || item.tokens[i] >= c.vocab_size)
+        return fail(ErrorCode::bad_argument, fmt::format("token {} of sequence {} is {}, expected an id from 0 to {}", i,
+                                                         item.sequence, item.tokens[i], c.vocab_size - 1));
+    seen.push_back(item.sequence);
+  }
+  std::sort(seen.begin(), seen.end());
+  const auto twice = std::adjacent_find(seen.begin(), seen.end());
+  if (twice != seen.end())
+    return fail(ErrorCode::bad_argument, fmt::format("sequence {} stands twice in the batch, expected once", *twice));
+  return {};
+}
+
+Result<void> Session::Impl::reserve(Batch batch) {
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    auto ok = cache.reserve(batch[i].sequence, static_cast<std::int64_t>(batch[i].tokens.size()));
+    if (ok) continue;
+    for (std::size_t j = 0; j < i; ++j) cache.trim(batch[j].sequence);
+    return fail(ok.error().code, fmt::format("sequence {}, {} new tokens: {}", batch[i].sequence, batch[i].tokens.size(),
+                                             ok.error().message));
+  }
+  return {};
+}
+
+Result<void> Session::Impl::grow_logits(std::int64_t rows) {
+  std::uint64_t values = 0;
+  if (!checked_multiply(static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(model->config().vocab_size), values))
+    return fail(ErrorCode::out_of_memory, fmt::format("{} rows of logits exceed the address space", rows));
+  if (logits.size() >= values) return {};
+  auto buffer = AlignedBuffer<float>::make(values);
+  if (!buffer) return moe::forward(buffer);
+  logits = std::move(*buffer);
+  return {};
+}
+
+// Cuts the batch into chunks of at most chunk_tokens. Where the cuts fall changes no bit of any result.
+Result<void> Session::Impl::run_chunks(Batch batch, std::int64_t rows) {
+  if (auto ok = grow_logits(rows); !ok) return ok;
+  std::int64_t total = 0, done = 0, rows_done = 0;
+  for (const BatchItem& item : batch) total += static_cast<std::int64_t>(item.tokens.size());
+  Chunk chunk;
+  const auto flush = [&]() -> Result<void> {
+    if (chunk.ids.empty()) return {};
+    if (auto ok = forward.run(chunk, logits.data() + rows_done * model->config().vocab_size); !ok) return ok;
+    rows_done += static_cast<std::int64_t>(chunk.logit_rows.size());
+    done += chunk.size();
+    if (options.on_progress) options.on_progress({done, total});
+    chunk = Chunk{};
+    return {};
+  };
+  for (const BatchItem& item : batch) {
+    const auto count = static_cast<std::int64_t>(item.tokens.size());
+    const std::int64_t length = *cache.length(item.sequence);
+    for (std::int64_t i = 0; i < count;) {
+      const std::int64_t take = std::min(count - i, options.chunk_tokens - chunk.size());
+      chunk.segments.push_back({item.sequence, length + i, chunk.size(), take});
+      for (std::int64_t j = i; j < i + take; ++j) {
+        if (item.logits == Logits::all || (item.logits == Logits::last && j == count - 1))
+          chunk.logit_rows.push_back(static_cast<std::int32_t>(chunk.size()));
+        chunk.ids.push_back(item.tokens[static_cast<std::size_t>(j)]);
+        chunk.positions.push_back(length + j);
+      }
+      i += take;
+      if (chunk.size() == options.chunk_tokens)
+        if (auto ok = flush(); !ok) return ok;
+    }
+  }
+  return flush();
+}
+
+Result<StepOutput> Session::step(Batch batch) {
+  Impl& s = *impl_;
+  if (auto ok = s.check(batch); !ok) return moe::forward(ok);
+  if (auto ok = s.reserve(batch); !ok) return moe::forward(ok);
+  const ModelConfig& c = s.model->config();
+  s.forward.routing.assign(s.options.record_routing ? static_cast<std::size_t>(c.layer_count) : 0, {});
+  s.forward.hidden.assign(s.options.record_hidden ? static_cast<std::size_t>(c.layer_count) + 1 : 0, {});
+  std::int64_t rows = 0;
+  for (const BatchItem& item : batch) {
+    const auto count = static_cast<std::int64_t>(item.tokens.size());
+    rows += item.logits == Logits::all ? count : (item.logits == Logits::last && count > 0 ? 1 : 0);
+  }
+  const Result<void> done = s.run_chunks(batch, rows);
+  s.executed += s.forward.collect_work();
+  for (const BatchItem& item : batch)
+    if (done)
+      s.cache.commit(item.sequence, static_cast<std::int64_t>(item.tokens.size()));
+    else
+      s.cache.trim(item.sequence);
+  if (!done) return moe::forward(done);
+  return StepOutput{s.logits.data(), rows, c.vocab_size};
+}
+
+}  // namespace moe::inline MOE_ABI

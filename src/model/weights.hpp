@@ -1,0 +1,60 @@
+#pragma once
+// Weights in memory: packed panels (kernels/packing.hpp) and float vectors. Nothing keeps the file's own bytes.
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/table.hpp"
+#include "moe/config.hpp"
+#include "moe/tensor.hpp"
+
+namespace moe::inline MOE_ABI {
+
+/// A packed matrix [rows, k]; y = W x.
+struct Matrix {
+  Format format = Format::f32;
+  std::int64_t rows = 0;
+  std::int64_t k = 0;
+  std::int64_t panel_bytes = 0;
+  AlignedBuffer<std::byte> data;
+
+  std::int64_t panel_count() const { return (rows + kernels::kPanelRows - 1) / kernels::kPanelRows; }
+  bool empty() const { return rows == 0; }
+  kernels::Panels panels() const { return {data.data(), panel_bytes, rows, k}; }
+};
+
+/// One gated FFN: down(silu(gate x) * up x).
+struct FfnWeights {
+  Matrix gate, up, down;
+};
+
+struct LayerWeights {
+  std::vector<float> attention_norm, ffn_norm;  // [D]
+  // gqa
+  Matrix q, k, v;
+  std::vector<float> q_bias, k_bias, v_bias;
+  std::vector<float> q_norm, k_norm;  // [head_dim]
+  // mla: queries through q, or q_a -> norm -> q_b
+  Matrix q_a, q_b, kv_a;
+  std::vector<float> q_a_norm, kv_a_norm;
+  std::vector<Matrix> k_b;  // [H] of [kv_lora_rank, qk_nope_head_dim]: queries into the latent space
+  std::vector<Matrix> v_b;  // [H] of [v_head_dim, kv_lora_rank]: latent averages back to values
+  Matrix o;
+  // dense layers use `ffn`; MoE layers the rest
+  FfnWeights ffn;
+  Matrix router;  // [E, D]
+  std::vector<float> router_bias;  // [E]
+  std::vector<FfnWeights> experts;  // [E]
+  FfnWeights shared;
+};
+
+struct Weights {
+  Matrix embedding;  // [V, D]
+  Matrix head;       // empty when tied
+  std::vector<float> final_norm;
+  std::vector<LayerWeights> layers;
+
+  const Matrix& head_matrix() const { return head.empty() ? embedding : head; }
+};
+
+}  // namespace moe::inline MOE_ABI

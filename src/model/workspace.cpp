@@ -1,0 +1,104 @@
+#include "model/workspace.hpp"
+
+#include <algorithm>
+
+namespace moe::inline MOE_ABI {
+namespace {
+
+struct Sizes {
+  std::int64_t width_q, width_k, width_v, q_rows, o_rows, dense;
+};
+
+Sizes sizes_of(const ModelConfig& c) {
+  Sizes s{};
+  const bool mla = c.attention == AttentionKind::mla;
+  s.width_q = c.head_count * c.head_dim;
+  s.width_k = mla ? c.kv_lora_rank + c.qk_rope_head_dim : c.kv_head_count * c.head_dim;
+  s.width_v = mla ? 0 : c.kv_head_count * c.v_head_dim;
+  s.q_rows = c.head_count * (mla ? c.kv_lora_rank + c.qk_rope_head_dim : c.head_dim);
+  s.o_rows = c.head_count * (mla ? c.kv_lora_rank : c.v_head_dim);
+  s.dense = std::max(c.intermediate_size, c.shared_expert_count * c.moe_intermediate_size);
+  return s;
+}
+
+// Calls item(buffer, values) for every float buffer and item8(buffer, rows, width) for every quantised one: allocate()
+// and bytes() cannot disagree about what there is.
+template <class W, class Item, class Item8, class Integers>
+void each(W& w, const ModelConfig& c, std::int64_t chunk, Item item, Item8 item8, Integers integers) {
+  const Sizes s = sizes_of(c);
+  const std::int64_t H = c.head_count, K = c.router.top_k;
+  const bool mla = c.attention == AttentionKind::mla;
+  const std::int64_t rotated = mla ? c.qk_rope_head_dim : c.head_dim;
+  item(w.hidden, chunk * c.hidden_size);
+  item(w.normed, chunk * c.hidden_size);
+  item(w.cos, chunk * (rotated / 2));
+  item(w.sin, chunk * (rotated / 2));
+  item(w.q, chunk * s.width_q);
+  item(w.k, chunk * s.width_k);
+  item(w.v, chunk * s.width_v);
+  item(w.q_rows, chunk * s.q_rows);
+  item(w.o_rows, chunk * s.o_rows);
+  item(w.o_in, chunk * H * c.v_head_dim);
+  item(w.act_dense, chunk * s.dense);
+  item8(w.q8_normed, chunk, c.hidden_size);
+  item8(w.q8_o_in, chunk, H * c.v_head_dim);
+  item8(w.q8_dense, chunk, s.dense);
+  if (mla) {
+    item(w.q_a, chunk * c.q_lora_rank);
+    item8(w.q8_q_a, chunk, c.q_lora_rank);
+    item8(w.q8_q_parts, chunk * H, c.qk_nope_head_dim);
+    item8(w.q8_o_parts, chunk * H, c.kv_lora_rank);
+  }
+  if (c.router.expert_count > 0) {
+    item(w.router, chunk * c.router.expert_count);
+    item(w.act_routed, chunk * K * c.moe_intermediate_size);
+    item(w.expert_weights, chunk * K);
+    item8(w.q8_routed, chunk * K, c.moe_intermediate_size);
+    integers(w.expert_ids, chunk * K);
+    integers(w.pair_token, chunk * K);
+    integers(w.pair_of, chunk * K);
+  }
+  integers(w.positions, chunk * H);
+}
+
+template <class T>
+void take(AlignedBuffer<T>& buffer, std::int64_t count, Result<void>& status) {
+  if (!status) return;
+  auto made = AlignedBuffer<T>::make(static_cast<std::size_t>(count));
+  if (made)
+    buffer = std::move(*made);
+  else
+    status = forward(made);
+}
+
+}  // namespace
+
+Result<void> Workspace::allocate(const ModelConfig& config, std::int64_t chunk_tokens) {
+  Result<void> status;
+  each(
+      *this, config, chunk_tokens, [&](auto& buffer, std::int64_t n) { take(buffer, n, status); },
+      [&](Q8Buffer& buffer, std::int64_t rows, std::int64_t width) {
+        if (status) status = buffer.allocate(rows, width);
+      },
+      [&](auto& buffer, std::int64_t n) { take(buffer, n, status); });
+  return status;
+}
+
+std::int64_t Workspace::bytes(const ModelConfig& config, std::int64_t chunk_tokens) {
+  std::int64_t sum = 0;
+  Workspace none;
+  each(
+      none, config, chunk_tokens, [&](auto& buffer, std::int64_t n) { sum += n * static_cast<std::int64_t>(sizeof(buffer[0])); },
+      [&](Q8Buffer&, std::int64_t rows, std::int64_t width) { sum += Q8Buffer::bytes(rows, width); },
+      [&](auto& buffer, std::int64_t n) { sum += n * static_cast<std::int64_t>(sizeof(buffer[0])); });
+  return sum;
+}
+
+TileSizes::TileSizes(const ModelConfig& c, std::int64_t chunk_tokens) {
+  // A down task keeps one column stretch of every (token, expert) pair: narrower for wide batches, so that it stays in L2.
+  const std::int64_t rows = chunk_tokens * (1 + (c.router.expert_count > 0 ? c.router.top_k : 0));
+  down_panels = rows * 64 * 4 > (512 << 10) ? 2 : 4;
+  floats = std::max(2 * kTokenTile * kMaxSegment, rows * down_panels * kernels::kPanelRows);
+}
+
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,111 @@
+// The numerics contract end to end: the same logits, bit for bit, over instruction sets, threads, chunk sizes, batches,
+// cached and recomputed prefixes, for every golden model of a known family, in both precisions and all cache types.
+
+#include <array>
+#include <cstdlib>
+
+#include "golden/golden.hpp"
+#include "kernels/table.hpp"
+
+namespace {
+
+using namespace moe_test;
+
+struct Setting {
+  moe::Precision precision;
+  moe::KvType kv;
+};
+constexpr Setting kSettings[] = {{moe::Precision::reference, moe::KvType::f32},
+                                 {moe::Precision::automatic, moe::KvType::f16},
+                                 {moe::Precision::automatic, moe::KvType::bf16}};
+
+// Ids that exercise several key blocks where the context allows it.
+std::vector<moe::TokenId> prompt_for(const moe::ModelConfig& c, std::int64_t seed) {
+  const std::int64_t length = std::min<std::int64_t>(c.max_position - 8, 150);
+  std::vector<moe::TokenId> ids;
+  for (std::int64_t i = 0; i < length; ++i) ids.push_back(static_cast<moe::TokenId>((7919 * (i + seed) + 13) % c.vocab_size));
+  return ids;
+}
+
+moe::SessionOptions options_for(const Setting& setting, int threads, std::int64_t chunk) {
+  moe::SessionOptions options;
+  options.precision = setting.precision;
+  options.kv = setting.kv;
+  options.threads = moe::openmp_pool(threads);
+  options.chunk_tokens = chunk;
+  options.max_tokens = 2048;
+  return options;
+}
+
+std::vector<float> whole(const std::shared_ptr<const moe::Model>& model, const moe::SessionOptions& options,
+                         const std::vector<moe::TokenId>& ids) {
+  auto session = open_session(model, options);
+  return step(*session, *session->open(), ids);
+}
+
+/// Names the instruction set for the scope.
+struct ForcedIsa {
+  explicit ForcedIsa(const char* isa) : had(std::getenv("MOE_ISA") != nullptr), before(had ? std::getenv("MOE_ISA") : "") {
+    setenv("MOE_ISA", isa, 1);
+  }
+  ~ForcedIsa() { had ? setenv("MOE_ISA", before.c_str(), 1) : unsetenv("MOE_ISA"); }
+  bool had;
+  std::string before;
+};
+
+// Two sequences in one batch, in uneven stretches, then a fork that continues and a rewound one that recomputes.
+void check_sharing(const std::shared_ptr<const moe::Model>& model, const moe::SessionOptions& options,
+                   const std::vector<moe::TokenId>& ids, const std::vector<float>& expected) {
+  const auto V = static_cast<std::size_t>(model->config().vocab_size);
+  auto session = open_session(model, options);
+  const moe::Sequence a = *session->open(), b = *session->open();
+  const std::vector<moe::TokenId> other = prompt_for(model->config(), 5);
+  const std::size_t cut = ids.size() / 2 + 3;
+  const std::span<const moe::TokenId> all(ids);
+  const moe::BatchItem both[] = {{b, std::span(other).first(17), moe::Logits::none}, {a, all.first(cut), moe::Logits::all}};
+  auto out = session->step(both);
+  REQUIRE(out.has_value());
+  REQUIRE(out->row_count == static_cast<std::int64_t>(cut));
+  CHECK(std::memcmp(out->logits, expected.data(), cut * V * sizeof(float)) == 0);
+
+  const moe::Sequence fork = *session->fork(a);
+  const std::vector<float> tail(expected.begin() + static_cast<std::ptrdiff_t>(cut * V), expected.end());
+  CHECK(same_bits(step(*session, fork, all.subspan(cut)), tail));
+  // The parent goes its own way and comes back: its cache was not touched by the fork, nor the fork by it.
+  static_cast<void>(step(*session, a, std::span(other).first(20), moe::Logits::none));
+  REQUIRE(session->rewind(a, static_cast<std::int64_t>(cut)).has_value());
+  CHECK(same_bits(step(*session, a, all.subspan(cut)), tail));
+  REQUIRE(session->rewind(fork, static_cast<std::int64_t>(ids.size()) - 1).has_value());
+  const std::vector<float> last(expected.end() - static_cast<std::ptrdiff_t>(V), expected.end());
+  CHECK(same_bits(step(*session, fork, all.last(1)), last));
+}
+
+}  // namespace
+
+TEST_CASE("the same bits over instruction sets, threads, chunks, batches and cached prefixes") {
+  int checked = 0;
+  int isa_count = 0;
+  const moe::kernels::KernelTable* const* tables = moe::kernels::runnable_tables(isa_count);
+  for (const GoldenCase& c : golden_cases()) {
+    auto model = moe::Model::load(c.model.string());
+    if (!model) continue;  // the model test reports it
+    CAPTURE(c.name);
+    const std::vector<moe::TokenId> ids = prompt_for((*model)->config(), 0);
+    for (const Setting& setting : kSettings) {
+      CAPTURE(static_cast<int>(setting.precision));
+      CAPTURE(static_cast<int>(setting.kv));
+      const std::vector<float> expected = whole(*model, options_for(setting, 1, 512), ids);
+      CHECK(same_bits(whole(*model, options_for(setting, 2, 512), ids), expected));
+      CHECK(same_bits(whole(*model, options_for(setting, 3, 1), ids), expected));
+      CHECK(same_bits(whole(*model, options_for(setting, 2, 37), ids), expected));
+      for (int i = 0; i < isa_count; ++i) {
+        CAPTURE(tables[i]->isa);
+        const ForcedIsa forced(tables[i]->isa);
+        CHECK(same_bits(whole(*model, options_for(setting, 2, 64), ids), expected));
+      }
+      check_sharing(*model, options_for(setting, 2, 64), ids, expected);
+    }
+    ++checked;
+  }
+  CHECK(checked > 0);
+}

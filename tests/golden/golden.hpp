@@ -1,0 +1,64 @@
+#pragma once
+// Running golden models: every model file below the golden directory, and a session's logits as a vector.
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "moe/session.hpp"
+#include "support.hpp"
+
+namespace moe_test {
+
+struct GoldenCase {
+  std::string name;
+  std::filesystem::path model;     // directory or .gguf
+  std::filesystem::path expected;  // golden.json; the .safetensors stands beside it under the same stem
+};
+
+/// Model directories with a golden.json, and the files that gguf/index.json lists.
+inline std::vector<GoldenCase> golden_cases() {
+  namespace fs = std::filesystem;
+  std::vector<GoldenCase> cases;
+  const fs::path root = reference_dir("MOE_GOLDEN_DIR", "../shared/golden", "golden");
+  if (root.empty()) return cases;
+  for (const auto& entry : fs::directory_iterator(root))
+    if (fs::exists(entry.path() / "golden.json") && fs::exists(entry.path() / "config.json"))
+      cases.push_back({entry.path().filename().string(), entry.path(), entry.path() / "golden.json"});
+  if (const fs::path index = root / "gguf" / "index.json"; fs::exists(index)) {
+    const auto json = nlohmann::json::parse(read_file(index));
+    for (const auto& [file, entry] : json.items())
+      cases.push_back({file, root / "gguf" / file, root / entry["golden"].get<std::string>()});
+  }
+  std::sort(cases.begin(), cases.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return cases;
+}
+
+inline moe::SessionOptions reference_options() {
+  moe::SessionOptions options;
+  options.precision = moe::Precision::reference;
+  options.kv = moe::KvType::f32;
+  return options;
+}
+
+inline std::unique_ptr<moe::Session> open_session(const std::shared_ptr<const moe::Model>& model,
+                                                  const moe::SessionOptions& options) {
+  auto session = moe::Session::create(model, options);
+  if (!session) FAIL("cannot create a session: " << session.error().message);
+  return std::move(*session);
+}
+
+/// Appends tokens to a sequence and copies the logits asked for.
+inline std::vector<float> step(moe::Session& session, moe::Sequence sequence, std::span<const moe::TokenId> tokens,
+                               moe::Logits logits = moe::Logits::all) {
+  const moe::BatchItem item = {sequence, tokens, logits};
+  auto out = session.step({&item, 1});
+  if (!out) FAIL("step: " << out.error().message);
+  return {out->logits, out->logits + out->row_count * out->vocab_size};
+}
+
+}  // namespace moe_test

@@ -1,0 +1,161 @@
+// Every golden model of a known family, from both file kinds, against logits, hidden states, routing and greedy tokens of
+// an implementation that nobody here wrote. In one piece and token by token.
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "arch/family.hpp"
+#include "golden/golden.hpp"
+#include "safetensors.hpp"
+
+namespace {
+
+using namespace moe_test;
+using nlohmann::json;
+
+double worst(const std::vector<float>& found, const std::vector<float>& expected) {
+  REQUIRE(found.size() == expected.size());
+  double difference = 0.0;
+  for (std::size_t i = 0; i < found.size(); ++i)
+    difference = std::max(difference, std::abs(static_cast<double>(found[i]) - static_cast<double>(expected[i])));
+  return difference;
+}
+
+std::int32_t first_maximum(std::span<const float> row) {
+  return static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
+}
+
+struct Prompt {
+  std::vector<moe::TokenId> ids, greedy;
+  json routing;
+  std::vector<float> logits, greedy_logits;
+  std::vector<std::vector<float>> hidden;  // empty where the file has none
+};
+
+std::vector<Prompt> read_prompts(const GoldenCase& c, const json& golden) {
+  auto tensors = read_safetensors(std::filesystem::path(c.expected).replace_extension(".safetensors"));
+  std::vector<Prompt> prompts;
+  for (std::size_t p = 0; p < golden["prompts"].size(); ++p) {
+    const json& j = golden["prompts"][p];
+    const std::string prefix = "prompt" + std::to_string(p) + ".";
+    Prompt prompt;
+    prompt.ids = j["ids"].get<std::vector<moe::TokenId>>();
+    prompt.greedy = j["greedy"].get<std::vector<moe::TokenId>>();
+    prompt.routing = j["routing"];
+    prompt.logits = tensors.at(prefix + "logits").values<float>();
+    prompt.greedy_logits = tensors.at(prefix + "greedy_logits").values<float>();
+    for (int l = 0; tensors.count(prefix + "hidden." + std::to_string(l)) != 0; ++l)
+      prompt.hidden.push_back(tensors.at(prefix + "hidden." + std::to_string(l)).values<float>());
+    prompts.push_back(std::move(prompt));
+  }
+  return prompts;
+}
+
+void check_routing(const std::vector<moe::TokenRouting>& found, const json& expected, double tolerance) {
+  REQUIRE(found.size() == expected["experts"].size());
+  for (std::size_t t = 0; t < found.size(); ++t) {
+    CAPTURE(t);
+    std::map<std::int32_t, float> by_expert;
+    for (std::size_t k = 0; k < found[t].experts.size(); ++k) by_expert[found[t].experts[k]] = found[t].weights[k];
+    const auto experts = expected["experts"][t].get<std::vector<std::int32_t>>();
+    const auto weights = expected["weights"][t].get<std::vector<double>>();
+    REQUIRE(by_expert.size() == experts.size());
+    std::size_t k = 0;
+    for (const auto& [expert, weight] : by_expert) {
+      CHECK(expert == experts[k]);
+      CHECK(std::abs(weight - weights[k]) <= tolerance);
+      ++k;
+    }
+  }
+}
+
+void check_prompt(const std::shared_ptr<const moe::Model>& model, const Prompt& prompt, double tolerance) {
+  moe::SessionOptions options = reference_options();
+  options.record_routing = options.record_hidden = true;
+  auto session = open_session(model, options);
+  const moe::Sequence sequence = *session->open();
+  const std::vector<float> whole = step(*session, sequence, prompt.ids);
+  CHECK(worst(whole, prompt.logits) <= tolerance);
+  for (std::size_t l = 0; l < prompt.hidden.size(); ++l) {
+    CAPTURE(l);
+    CHECK(worst(session->hidden()[l], prompt.hidden[l]) <= tolerance);
+  }
+  for (const auto& [layer, expected] : prompt.routing.items()) {
+    CAPTURE(layer);
+    check_routing(session->routing()[static_cast<std::size_t>(std::stoi(layer))], expected, tolerance);
+  }
+  // Greedy continuation, one token at a time after the cached prompt.
+  const auto V = static_cast<std::size_t>(model->config().vocab_size);
+  std::vector<float> row(whole.end() - static_cast<std::ptrdiff_t>(V), whole.end()), seen;
+  for (std::size_t i = 0; i < prompt.greedy.size(); ++i) {
+    seen.insert(seen.end(), row.begin(), row.end());
+    CHECK(first_maximum(row) == prompt.greedy[i]);
+    row = step(*session, sequence, std::span(&prompt.greedy[i], 1));
+  }
+  CHECK(worst(seen, prompt.greedy_logits) <= tolerance);
+
+  // Token by token: the same bits as in one piece.
+  const moe::Sequence slow = *session->open();
+  std::vector<float> pieces;
+  for (const moe::TokenId id : prompt.ids) {
+    const std::vector<float> one = step(*session, slow, std::span(&id, 1));
+    pieces.insert(pieces.end(), one.begin(), one.end());
+  }
+  CHECK(same_bits(pieces, whole));
+}
+
+}  // namespace
+
+TEST_CASE("golden models: logits, hidden states, routing and greedy tokens in reference precision") {
+  const auto cases = golden_cases();
+  REQUIRE_MESSAGE(!cases.empty(), "no golden model found");
+  int checked = 0, skipped = 0;
+  std::set<std::string> families;
+  for (const GoldenCase& c : cases) {
+    CAPTURE(c.name);
+    auto model = moe::Model::load(c.model.string());
+    if (!model && model.error().code == moe::ErrorCode::unsupported) {
+      report_skip(c.name, model.error().message);
+      ++skipped;
+      continue;
+    }
+    REQUIRE_MESSAGE(model.has_value(), model.error().message);
+    const json golden = json::parse(read_file(c.expected));
+    const double tolerance = golden["suggested_tolerance_logits"].get<double>();
+    for (const Prompt& prompt : read_prompts(c, golden)) check_prompt(*model, prompt, tolerance);
+    families.insert((*model)->config().family);
+    ++checked;
+  }
+  MESSAGE(checked << " golden models checked, " << skipped << " skipped (families not supported yet)");
+  CHECK(checked > 0);
+  // A family that is registered must not slip through as a skip.
+  if (std::getenv("MOE_GOLDEN_DIR") == nullptr && std::filesystem::exists(std::filesystem::path(MOE_SOURCE_DIR) / "../shared/golden"))
+    for (const moe::arch::Family* family : moe::arch::families()) CHECK(families.count(std::string(family->name)) == 1);
+}
+
+TEST_CASE("golden models: config.json as transformers 5 writes it means the same model") {
+  namespace fs = std::filesystem;
+  int checked = 0;
+  for (const GoldenCase& c : golden_cases()) {
+    if (!fs::exists(c.model / "config_transformers5.json")) continue;
+    const auto old_form = moe::arch::recognise_hf_config(read_file(c.model / "config.json"));
+    const auto new_form = moe::arch::recognise_hf_config(read_file(c.model / "config_transformers5.json"));
+    if (!old_form && old_form.error().code == moe::ErrorCode::unsupported) continue;  // reported by the case above
+    CAPTURE(c.name);
+    REQUIRE(old_form.has_value());
+    REQUIRE(new_form.has_value());
+    const moe::ModelConfig &a = old_form->config, &b = new_form->config;
+    CHECK(a.rope.theta == b.rope.theta);
+    CHECK(a.rope.factor == b.rope.factor);
+    CHECK(a.rope.scaling == b.rope.scaling);
+    CHECK(a.rope.attention_factor == b.rope.attention_factor);
+    CHECK(a.softmax_scale == b.softmax_scale);
+    CHECK(a.router.expert_count == b.router.expert_count);
+    CHECK(a.router.routed_scaling_factor == b.router.routed_scaling_factor);
+    CHECK(a.head_dim == b.head_dim);
+    ++checked;
+  }
+  CHECK(checked > 0);
+}

@@ -1,0 +1,147 @@
+// What a host sees of a Session: errors that name the item, nothing changed after an error, limits, cancel, progress.
+
+#include "golden/golden.hpp"
+
+namespace {
+
+using namespace moe_test;
+
+/// The smallest loadable golden model.
+std::shared_ptr<const moe::Model> any_model() {
+  for (const GoldenCase& c : golden_cases())
+    if (auto model = moe::Model::load(c.model.string())) return *model;
+  FAIL("no loadable golden model");
+  return nullptr;
+}
+
+bool mentions(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("step refuses what is out of range, and the sequence is as before") {
+  const auto model = any_model();
+  auto session = open_session(model, reference_options());
+  const moe::Sequence s = *session->open();
+  const std::vector<moe::TokenId> good(5, 1);
+  const std::vector<float> before = step(*session, s, good);
+
+  const std::vector<moe::TokenId> bad = {1, 2, static_cast<moe::TokenId>(model->config().vocab_size)}, negative = {-1};
+  for (const auto& ids : {bad, negative}) {
+    const moe::BatchItem item = {s, ids, moe::Logits::last};
+    const auto out = session->step({&item, 1});
+    REQUIRE_FALSE(out.has_value());
+    CHECK(out.error().code == moe::ErrorCode::bad_argument);
+    CHECK(mentions(out.error().message, std::to_string(ids.back())));
+    CHECK(*session->length(s) == 5);
+  }
+  const moe::BatchItem twice[] = {{s, good, moe::Logits::last}, {s, good, moe::Logits::last}};
+  CHECK(session->step(twice).error().code == moe::ErrorCode::bad_argument);
+  const moe::BatchItem unknown = {77, good, moe::Logits::last};
+  CHECK(session->step({&unknown, 1}).error().code == moe::ErrorCode::bad_argument);
+  const std::vector<moe::TokenId> endless(static_cast<std::size_t>(model->config().max_position) + 1, 1);
+  const moe::BatchItem too_long = {s, endless, moe::Logits::last};
+  CHECK(session->step({&too_long, 1}).error().code == moe::ErrorCode::bad_argument);
+
+  CHECK_FALSE(session->rewind(s, 6).has_value());
+  CHECK_FALSE(session->rewind(s, -1).has_value());
+  REQUIRE(session->rewind(s, 0).has_value());
+  CHECK(same_bits(step(*session, s, good), before));
+  REQUIRE(session->close(s).has_value());
+  CHECK_FALSE(session->length(s).has_value());
+  CHECK_FALSE(session->fork(s).has_value());
+}
+
+TEST_CASE("a full cache is an error that names it, and room comes back when sequences close") {
+  const auto model = any_model();
+  moe::SessionOptions options = reference_options();
+  options.max_tokens = 128;
+  auto session = open_session(model, options);
+  const std::vector<moe::TokenId> ids(64, 1);
+  const moe::Sequence a = *session->open(), b = *session->open(), c = *session->open();
+  const std::vector<float> first = step(*session, a, ids, moe::Logits::last);
+  static_cast<void>(step(*session, b, ids, moe::Logits::last));
+  CHECK(session->free_tokens() == 0);
+  const moe::BatchItem item = {c, ids, moe::Logits::last};
+  const auto full = session->step({&item, 1});
+  REQUIRE_FALSE(full.has_value());
+  CHECK(full.error().code == moe::ErrorCode::out_of_memory);
+  CHECK(mentions(full.error().message, "cache is full"));
+  CHECK(*session->length(c) == 0);
+  // A fork shares the pages: it costs nothing until it grows.
+  const moe::Sequence shared = *session->fork(a);
+  CHECK(*session->length(shared) == 64);
+  REQUIRE(session->close(b).has_value());
+  CHECK(same_bits(step(*session, c, ids, moe::Logits::last), first));
+}
+
+TEST_CASE("cancel and progress reach the host") {
+  const auto model = any_model();
+  moe::SessionOptions options = reference_options();
+  options.chunk_tokens = 4;
+  std::int64_t seen = 0, total = 0;
+  bool stop = false;
+  options.on_progress = [&](moe::Progress p) {
+    seen = p.done;
+    total = p.total;
+  };
+  options.cancelled = [&] { return stop; };
+  auto session = open_session(model, options);
+  const moe::Sequence s = *session->open();
+  const std::vector<moe::TokenId> ids(10, 1);
+  static_cast<void>(step(*session, s, ids));
+  CHECK(seen == 10);
+  CHECK(total == 10);
+  stop = true;
+  const moe::BatchItem item = {s, ids, moe::Logits::last};
+  const auto out = session->step({&item, 1});
+  REQUIRE_FALSE(out.has_value());
+  CHECK(out.error().code == moe::ErrorCode::cancelled);
+  CHECK(*session->length(s) == 10);
+}
+
+TEST_CASE("the host's thread pool is used, and options are checked") {
+  const auto model = any_model();
+  moe::SessionOptions options = reference_options();
+  static int calls;
+  calls = 0;
+  options.threads.worker_count = 2;
+  options.threads.run = [](void*, std::int64_t count, void* context, moe::ParallelFor::Task task) {
+    ++calls;
+    for (std::int64_t i = count - 1; i >= 0; --i) task(context, i, static_cast<std::int32_t>(i % 2));
+  };
+  const std::vector<moe::TokenId> ids(9, 1);
+  auto session = open_session(model, options);
+  auto plain = open_session(model, reference_options());
+  CHECK(same_bits(step(*session, *session->open(), ids), step(*plain, *plain->open(), ids)));
+  CHECK(calls > 0);
+
+  options.chunk_tokens = 0;
+  CHECK(moe::Session::create(model, options).error().code == moe::ErrorCode::bad_argument);
+  CHECK(moe::Session::create(nullptr, {}).error().code == moe::ErrorCode::bad_argument);
+}
+
+TEST_CASE("memory is estimated before loading; top_k can be changed on a model that routes") {
+  for (const GoldenCase& c : golden_cases()) {
+    const auto info = moe::Model::inspect(c.model.string());
+    if (!info) continue;
+    CAPTURE(c.name);
+    auto model = moe::Model::load(c.model.string());
+    REQUIRE(model.has_value());
+    CHECK(info->total_parameters == (*model)->info().total_parameters);
+    const moe::MemoryEstimate estimate = moe::Session::estimate_memory(*info, reference_options());
+    CHECK(estimate.weight_bytes == info->weight_bytes);
+    CHECK(estimate.cache_bytes > 0);
+    CHECK(estimate.scratch_bytes > 0);
+    if (info->config.router.expert_count == 0) {
+      CHECK((*model)->with_top_k(1).error().code == moe::ErrorCode::bad_config);
+      continue;
+    }
+    const auto one = (*model)->with_top_k(1);
+    REQUIRE(one.has_value());
+    CHECK((*one)->config().router.top_k == 1);
+    CHECK((*model)->config().router.top_k == info->config.router.top_k);
+    CHECK_FALSE((*model)->with_top_k(info->config.router.expert_count + 1).has_value());
+    auto session = open_session(*one, reference_options());
+    CHECK(step(*session, *session->open(), std::vector<moe::TokenId>(3, 1)).size() > 0);
+  }
+}
