@@ -57,7 +57,8 @@ TEST_CASE("decode_row gives the reference's bits for every format of the referen
   if (path.empty()) return moe_test::report_skip("decode_row", "no quant.safetensors");
   const auto tensors = moe_test::read_safetensors(path);
   int formats = 0;
-  for (const auto& [name, bytes] : tensors) {
+  for (const auto& tensor : tensors) {
+    const std::string& name = tensor.first;  // clang 14's lambdas, which doctest makes, do not capture structured bindings
     const auto dot = name.rfind('.');
     const std::string type = name.substr(0, dot), part = name.substr(dot + 1);
     const bool quantized = part == "quant_bytes";
@@ -70,7 +71,7 @@ TEST_CASE("decode_row gives the reference's bits for every format of the referen
       continue;
     }
     CAPTURE(name);
-    check_decode(*format, bytes, values->second);
+    check_decode(*format, tensor.second, values->second);
     formats += quantized ? 0 : 1;
   }
   CHECK(formats >= 1);

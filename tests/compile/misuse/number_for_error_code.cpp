@@ -1,5 +1,5 @@
 // A number where an error code belongs.
-// expect: could not convert|cannot convert|no viable conversion|no matching
+// expect: could not convert|cannot convert|cannot initialize
 #include "moe/error.hpp"
 
 #ifdef RIGHT
