@@ -24,8 +24,8 @@ struct TensorInfo {
   std::string name;
   Format format = Format::f32;
   std::vector<std::int64_t> shape;
-  std::int32_t file = 0;      ///< index of the shard
-  std::uint64_t offset = 0;   ///< from the start of that file, in bytes
+  std::int32_t file = 0;     ///< index of the shard
+  std::uint64_t offset = 0;  ///< from the start of that file, in bytes
   std::uint64_t bytes = 0;
 
   std::int64_t cols() const { return shape.empty() ? 1 : shape.back(); }
@@ -35,6 +35,13 @@ struct TensorInfo {
     for (std::size_t i = 0; i + 1 < shape.size(); ++i) n *= shape[i];
     return n;
   }
+};
+
+/// A tensor of a type that no kernel reads (integers, float64, FP8, ..): named, so that a model reader can say what it
+/// met.
+struct UnsupportedTensor {
+  std::string name;
+  std::string type;  ///< "i32", "F8_E4M3": as the file calls it
 };
 
 /// GGUF metadata value. Integers of every width are widened; arrays are of one element type.
@@ -48,9 +55,11 @@ class Checkpoint {
   virtual ~Checkpoint() = default;
 
   virtual Kind kind() const = 0;
-  /// In file order.
+  /// In file order; those of a Format only.
   virtual const std::vector<TensorInfo>& tensors() const = 0;
   const TensorInfo* find(std::string_view name) const;
+  /// The tensors that tensors() leaves out because of their type.
+  const std::vector<UnsupportedTensor>& unsupported() const { return unsupported_; }
 
   /// Reads bytes [offset, offset + out.size()) of the tensor. Thread-safe.
   /// Errors: io, when the file ended early or was changed, naming the tensor and the byte counts.
@@ -72,6 +81,7 @@ class Checkpoint {
  protected:
   /// To be called once, when tensors() is complete.
   void build_index();
+  std::vector<UnsupportedTensor> unsupported_;
 
  private:
   std::unordered_map<std::string_view, std::size_t> index_;

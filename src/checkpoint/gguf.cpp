@@ -1,0 +1,168 @@
+// GGUF checkpoints, of one file or split into shards.
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <utility>
+
+#include "checkpoint/file_checkpoint.hpp"
+#include "checkpoint/gguf_header.hpp"
+#include "checkpoint/hash.hpp"
+#include "checkpoint/message.hpp"
+#include "checkpoint/metadata.hpp"
+#include "checkpoint/vocabulary.hpp"
+
+namespace moe::inline MOE_ABI::checkpoint {
+
+namespace {
+
+class GgufCheckpoint final : public FileCheckpoint {
+ public:
+  Kind kind() const override { return Kind::gguf; }
+  const MetaValue* meta(std::string_view key) const override {
+    const auto it = metadata_.find(key);
+    return it == metadata_.end() ? nullptr : &it->second;
+  }
+  const std::string& config_json() const override { return no_json_; }
+  Result<std::shared_ptr<const Tokenizer>> load_tokenizer() const override;
+
+  /// Takes the first shard, or the only file.
+  void start(InputFile file, GgufHeader header) {
+    metadata_ = std::move(header.metadata);
+    append(std::move(file), std::move(header));
+  }
+  void append(InputFile file, GgufHeader header);
+  /// Errors: bad_file when a tensor is in two shards.
+  Result<void> finish();
+  const InputFile& file(std::size_t i) const { return files_[i]; }
+
+ private:
+  std::map<std::string, MetaValue, std::less<>> metadata_;
+  std::string no_json_;
+  Fnv1a hash_;
+};
+
+void GgufCheckpoint::append(InputFile file, GgufHeader header) {
+  const auto index = static_cast<std::int32_t>(files_.size());
+  for (TensorInfo& t : header.tensors) {
+    t.file = index;
+    tensors_.push_back(std::move(t));
+  }
+  for (UnsupportedTensor& t : header.unsupported) unsupported_.push_back(std::move(t));
+  hash_.update(header.hash);
+  files_.push_back(std::move(file));
+}
+
+Result<void> GgufCheckpoint::finish() {
+  build_index();
+  for (const TensorInfo& t : tensors_)
+    if (const TensorInfo* first = find(t.name); first != &t)
+      return fail(ErrorCode::bad_file, fmt::format("tensor {} is in {} and in {}", in_quotes(t.name),
+                                                   files_[static_cast<std::size_t>(first->file)].path(),
+                                                   files_[static_cast<std::size_t>(t.file)].path()));
+  header_hash_ = hash_.value();
+  return {};
+}
+
+Result<std::shared_ptr<const Tokenizer>> GgufCheckpoint::load_tokenizer() const {
+  auto vocabulary = read_vocabulary(*this);
+  if (!vocabulary) return fail(vocabulary.error().code, file(0).path() + ": " + vocabulary.error().message);
+  return fail(ErrorCode::unsupported, "tokenizers are not in this build");
+}
+
+/// The three split.* keys of a shard; count is 1 for a file that is not split.
+struct Split {
+  std::int64_t number = 0, count = 1, tensor_count = -1;
+};
+
+Result<Split> read_split(const GgufHeader& header, const std::string& path) {
+  Split split;
+  const std::pair<std::string_view, std::int64_t*> fields[] = {
+      {"split.no", &split.number}, {"split.count", &split.count}, {"split.tensors.count", &split.tensor_count}};
+  for (const auto& [key, field] : fields) {
+    const auto it = header.metadata.find(key);
+    if (it == header.metadata.end()) continue;
+    const auto* i = std::get_if<std::int64_t>(&it->second);
+    const auto* u = std::get_if<std::uint64_t>(&it->second);
+    const bool fits = (i != nullptr && *i >= 0 && *i <= INT32_MAX) || (u != nullptr && *u <= INT32_MAX);
+    if (!fits)
+      return fail(ErrorCode::bad_file, fmt::format("{}: metadata {} is {}, expected an integer in [0, {}]", path, key,
+                                                   describe(it->second), INT32_MAX));
+    *field = i != nullptr ? *i : static_cast<std::int64_t>(*u);
+  }
+  // Files that were never split may say so with a count of 0.
+  if (split.count == 0) split.count = 1;
+  if (split.number >= split.count)
+    return fail(ErrorCode::bad_file, fmt::format("{}: split.no is {}, expected less than split.count ({})", path,
+                                                 split.number, split.count));
+  return split;
+}
+
+/// "-00002-of-00005.gguf" for number 1 of 5.
+std::string shard_ending(std::int64_t number, std::int64_t count) {
+  return fmt::format("-{:05}-of-{:05}.gguf", number + 1, count);
+}
+
+Result<std::string> shard_prefix(const std::string& path, const Split& split) {
+  const std::string ending = shard_ending(split.number, split.count);
+  if (!path.ends_with(ending))
+    return fail(ErrorCode::bad_file,
+                fmt::format("{}: is shard {} of {} (split.no, split.count), so its name must end in {}", path,
+                            split.number + 1, split.count, ending));
+  return path.substr(0, path.size() - ending.size());
+}
+
+/// Opens shard `number` and checks that it belongs to the same set.
+Result<std::pair<InputFile, GgufHeader>> open_shard(const std::string& prefix, std::int64_t number, const Split& set) {
+  auto file = InputFile::open(prefix + shard_ending(number, set.count));
+  if (!file)
+    return fail(file.error().code,
+                fmt::format("shard {} of {} is missing: {}", number + 1, set.count, file.error().message));
+  auto header = read_gguf_header(*file);
+  if (!header) return forward(header);
+  const auto split = read_split(*header, file->path());
+  if (!split) return forward(split);
+  if (split->number != number || split->count != set.count || split->tensor_count != set.tensor_count)
+    return fail(
+        ErrorCode::bad_file,
+        fmt::format("{}: says it is shard {} of {} with {} tensors in all, expected {} of {} with {}", file->path(),
+                    split->number + 1, split->count, split->tensor_count, number + 1, set.count, set.tensor_count));
+  return std::pair(std::move(*file), std::move(*header));
+}
+
+Result<void> open_all_shards(const std::string& path, const Split& set, GgufCheckpoint& checkpoint) {
+  const auto prefix = shard_prefix(path, set);
+  if (!prefix) return forward(prefix);
+  for (std::int64_t number = 0; number < set.count; ++number) {
+    auto shard = open_shard(*prefix, number, set);
+    if (!shard) return forward(shard);
+    if (number == 0)
+      checkpoint.start(std::move(shard->first), std::move(shard->second));
+    else
+      checkpoint.append(std::move(shard->first), std::move(shard->second));
+  }
+  const auto found = static_cast<std::int64_t>(checkpoint.tensors().size() + checkpoint.unsupported().size());
+  if (found != set.tensor_count)
+    return fail(ErrorCode::bad_file, fmt::format("{}: the shards hold {} tensors, expected {} (split.tensors.count)",
+                                                 path, found, set.tensor_count));
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Checkpoint>> open_gguf(InputFile file) {
+  auto header = read_gguf_header(file);
+  if (!header) return forward(header);
+  const auto split = read_split(*header, file.path());
+  if (!split) return forward(split);
+  auto checkpoint = std::make_unique<GgufCheckpoint>();
+  if (split->count == 1) {
+    checkpoint->start(std::move(file), std::move(*header));
+  } else if (auto ok = open_all_shards(file.path(), *split, *checkpoint); !ok) {
+    return forward(ok);
+  }
+  if (auto ok = checkpoint->finish(); !ok) return forward(ok);
+  return std::unique_ptr<Checkpoint>(std::move(checkpoint));
+}
+
+}  // namespace moe::inline MOE_ABI::checkpoint

@@ -1,0 +1,106 @@
+#include "checkpoint/vocabulary.hpp"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <string_view>
+#include <utility>
+
+#include "checkpoint/metadata.hpp"
+
+namespace moe::inline MOE_ABI::checkpoint {
+
+namespace {
+
+/// The array at `key`; null when absent.
+template <class T>
+Result<const std::vector<T>*> find_array(const Checkpoint& file, std::string_view key, std::string_view expected) {
+  const MetaValue* value = file.meta(key);
+  if (value == nullptr) return nullptr;
+  if (const auto* array = std::get_if<std::vector<T>>(value)) return array;
+  return fail(ErrorCode::bad_file, fmt::format("metadata {} is {}, expected {}", key, describe(*value), expected));
+}
+
+Result<void> check_length(std::string_view key, std::size_t found, std::size_t tokens) {
+  if (found == tokens) return {};
+  return fail(ErrorCode::bad_file,
+              fmt::format("metadata {} has {} elements, expected one for each of {} tokens", key, found, tokens));
+}
+
+Result<void> read_tokens(const Checkpoint& file, GgufVocabulary& v) {
+  constexpr std::string_view kTokens = "tokenizer.ggml.tokens", kMerges = "tokenizer.ggml.merges";
+  const auto tokens = find_array<std::string>(file, kTokens, "an array of strings");
+  if (!tokens) return forward(tokens);
+  if (*tokens == nullptr) return fail(ErrorCode::not_found, fmt::format("metadata {} is missing", kTokens));
+  constexpr auto kMost = static_cast<std::size_t>(std::numeric_limits<TokenId>::max());
+  if ((*tokens)->empty() || (*tokens)->size() > kMost)
+    return fail(ErrorCode::bad_file,
+                fmt::format("metadata {} has {} elements, expected 1 to {}", kTokens, (*tokens)->size(), kMost));
+  v.tokens = **tokens;
+  const auto merges = find_array<std::string>(file, kMerges, "an array of strings");
+  if (!merges) return forward(merges);
+  if (*merges != nullptr) v.merges = **merges;
+  return {};
+}
+
+Result<void> read_types(const Checkpoint& file, GgufVocabulary& v) {
+  constexpr std::string_view kTypes = "tokenizer.ggml.token_type", kScores = "tokenizer.ggml.scores";
+  const auto types = find_array<std::int64_t>(file, kTypes, "an array of integers");
+  if (!types) return forward(types);
+  if (*types != nullptr) {
+    if (auto ok = check_length(kTypes, (*types)->size(), v.tokens.size()); !ok) return ok;
+    v.types.reserve((*types)->size());
+    for (const std::int64_t type : **types) {
+      if (type < 0 || type > 6)
+        return fail(ErrorCode::bad_file, fmt::format("metadata {} holds {}, expected 0 to 6", kTypes, type));
+      v.types.push_back(static_cast<std::int32_t>(type));
+    }
+  }
+  const auto scores = find_array<double>(file, kScores, "an array of numbers");
+  if (!scores) return forward(scores);
+  return *scores == nullptr ? Result<void>{} : check_length(kScores, (*scores)->size(), v.tokens.size());
+}
+
+/// bos, eos, pad and unk must name a token.
+Result<void> read_ids(const Checkpoint& file, GgufVocabulary& v) {
+  const std::pair<std::string_view, std::optional<TokenId>*> ids[] = {{"tokenizer.ggml.bos_token_id", &v.bos},
+                                                                      {"tokenizer.ggml.eos_token_id", &v.eos},
+                                                                      {"tokenizer.ggml.padding_token_id", &v.pad},
+                                                                      {"tokenizer.ggml.unknown_token_id", &v.unk}};
+  for (const auto& [key, id] : ids) {
+    if (file.meta(key) == nullptr) continue;
+    const auto found = meta_int(file, key, 0, static_cast<std::int64_t>(v.tokens.size()) - 1);
+    if (!found) return forward(found);
+    *id = static_cast<TokenId>(*found);
+  }
+  const std::pair<std::string_view, std::optional<bool>*> flags[] = {{"tokenizer.ggml.add_bos_token", &v.add_bos},
+                                                                     {"tokenizer.ggml.add_eos_token", &v.add_eos}};
+  for (const auto& [key, flag] : flags) {
+    if (file.meta(key) == nullptr) continue;
+    const auto found = meta_bool_or(file, key, false);
+    if (!found) return forward(found);
+    *flag = *found;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<GgufVocabulary> read_vocabulary(const Checkpoint& file) {
+  GgufVocabulary v;
+  auto model = meta_string(file, "tokenizer.ggml.model");
+  if (!model) return forward(model);
+  v.model = std::move(*model);
+  if (v.model == "no_vocab" || v.model == "none")
+    return fail(ErrorCode::not_found,
+                fmt::format("the file has no vocabulary (tokenizer.ggml.model is '{}')", v.model));
+  auto pre = meta_string_or(file, "tokenizer.ggml.pre", "");
+  if (!pre) return forward(pre);
+  v.pre = std::move(*pre);
+  if (auto ok = read_tokens(file, v); !ok) return forward(ok);
+  if (auto ok = read_types(file, v); !ok) return forward(ok);
+  if (auto ok = read_ids(file, v); !ok) return forward(ok);
+  return v;
+}
+
+}  // namespace moe::inline MOE_ABI::checkpoint

@@ -1,0 +1,12 @@
+#pragma once
+// The tokenizer.ggml.* metadata of a GGUF file as the tokenizer wants it.
+
+#include "checkpoint/checkpoint.hpp"
+
+namespace moe::inline MOE_ABI::checkpoint {
+
+/// Checks types, lengths of parallel arrays and ranges of ids; what the texts mean is the tokenizer's business.
+/// Errors: not_found when there is no vocabulary, bad_file.
+Result<GgufVocabulary> read_vocabulary(const Checkpoint& file);
+
+}  // namespace moe::inline MOE_ABI::checkpoint
