@@ -46,9 +46,9 @@ Result<void> add_merges(Parts& parts, const TokenTexts& texts, const std::vector
     const auto l = texts.find(left), r = texts.find(right), both = texts.find(joined);
     if (!l || !r || !both) {
       const std::string_view missing = !l ? left : !r ? right : std::string_view(joined);
-      return fail(ErrorCode::bad_file, "merge " + std::to_string(i) + " (\"" + std::string(left) + "\", \"" +
-                                           std::string(right) + "\") needs the token \"" + std::string(missing) +
-                                           "\", which the vocabulary has not");
+      return fail(ErrorCode::bad_file, "merge " + std::to_string(i) + " (" + in_quotes(left) + ", " + in_quotes(right) +
+                                           ") needs the token " + in_quotes(missing) +
+                                           ", which the vocabulary has not");
     }
     parts.merges.insert(*l, *r, static_cast<std::uint32_t>(i), *both, replace);
     hash.number(static_cast<std::uint64_t>(*l) << 32 | static_cast<std::uint64_t>(*r));

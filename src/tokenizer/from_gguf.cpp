@@ -33,7 +33,7 @@ Result<void> check_id(const char* name, std::optional<TokenId> id, std::size_t c
 
 Result<void> check(const GgufVocabulary& v) {
   if (v.model != "gpt2")
-    return fail(ErrorCode::unsupported, "tokenizer.ggml.model is \"" + v.model + "\"" +
+    return fail(ErrorCode::unsupported, "tokenizer.ggml.model is " + in_quotes(v.model) +
                                             (v.model == "llama" ? " (SentencePiece)" : "") +
                                             "; known is gpt2 (byte-level BPE)");
   if (v.tokens.empty()) return bad("tokenizer.ggml.tokens is empty");
@@ -56,7 +56,7 @@ Result<void> add_token(Parts& parts, const std::string& text, std::int32_t type)
   parts.special.push_back(type == kControl || type == kUnknown);
   if (type == kByte) {
     const int byte = byte_token(text);
-    if (byte < 0) return bad(where + " is a byte token and reads \"" + text + "\", expected <0x00> to <0xFF>");
+    if (byte < 0) return bad(where + " is a byte token and reads " + in_quotes(text) + ", expected <0x00> to <0xFF>");
     parts.bytes.push_back(std::string(1, static_cast<char>(byte)));
     return {};
   }
@@ -84,7 +84,8 @@ Result<std::vector<MergeText>> split_merges(const std::vector<std::string>& merg
     const std::string_view merge = merges[i];
     const std::size_t space = merge.find(' ', 1);
     if (space == std::string_view::npos || space + 1 == merge.size())
-      return bad("merge " + std::to_string(i) + " is \"" + merges[i] + "\", expected two tokens with a space between");
+      return bad("merge " + std::to_string(i) + " is " + in_quotes(merges[i]) +
+                 ", expected two tokens with a space between");
     pairs.push_back({merge.substr(0, space), merge.substr(space + 1)});
   }
   return pairs;

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "tokenizer/finder.hpp"
+#include "tokenizer/unicode.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
@@ -19,14 +20,6 @@ constexpr std::size_t kJitStackBytes = 1 << 20;
 // Unicode White_Space. PCRE2's own \s has U+180E as well, which Oniguruma's has not.
 constexpr const char* kSpaceSet =
     R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
-
-std::string shortened(std::string_view pattern) {
-  std::string text(pattern.substr(0, 60));
-  while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0x80)) text.pop_back();
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
-  return text + (pattern.size() > 60 ? "..." : "");
-}
 
 // Oniguruma to PCRE2: \s and \S mean Unicode White_Space; what the two read differently is refused.
 class Translator {
@@ -57,7 +50,7 @@ class Translator {
   }
   tl::unexpected<Error> refuse() const {
     return fail(ErrorCode::unsupported,
-                "pattern \"" + shortened(in_) + "\": " + why_ + " at byte " + std::to_string(i_) + " is not supported");
+                "pattern " + in_quotes(in_) + ": " + why_ + " at byte " + std::to_string(i_) + " is not supported");
   }
   bool no(const char* why) {
     why_ = why;
@@ -165,7 +158,7 @@ class Pattern final : public Finder {
     if (rc < 0) {
       std::array<PCRE2_UCHAR, 200> text{};
       pcre2_get_error_message(rc, text.data(), text.size());
-      error = {ErrorCode::bad_argument, "pattern \"" + shortened(source_) + "\" on a text of " +
+      error = {ErrorCode::bad_argument, "pattern " + in_quotes(source_) + " on a text of " +
                                             std::to_string(segment.size()) +
                                             " bytes: " + reinterpret_cast<const char*>(text.data())};
       return Found::failed;
@@ -217,8 +210,8 @@ Result<std::unique_ptr<Finder>> make_pattern(std::string_view pattern) {
   if (!compiled) {
     std::array<PCRE2_UCHAR, 200> text{};
     pcre2_get_error_message(code, text.data(), text.size());
-    return fail(ErrorCode::bad_file, "pattern \"" + shortened(pattern) +
-                                         "\" does not compile: " + reinterpret_cast<const char*>(text.data()));
+    return fail(ErrorCode::bad_file,
+                "pattern " + in_quotes(pattern) + " does not compile: " + reinterpret_cast<const char*>(text.data()));
   }
   // Without JIT (not built in, or no executable memory) the interpreter gives the same matches, slower.
   static_cast<void>(pcre2_jit_compile(compiled.get(), PCRE2_JIT_COMPLETE));

@@ -133,11 +133,8 @@ Result<std::vector<PreTokenizer::Part>> PreTokenizer::parts(const Split& split, 
   std::vector<Part> merged;
   bool previous = false;
   switch (split.behavior) {
-    case Behavior::isolated:
-      return all;
-    case Behavior::removed:
-      std::erase_if(all, [](const Part& part) { return part.is_match; });
-      return all;
+    case Behavior::isolated: return all;
+    case Behavior::removed: std::erase_if(all, [](const Part& part) { return part.is_match; }); return all;
     case Behavior::merged_with_previous:
       for (const Part& part : all) {
         if (part.is_match && !previous && !merged.empty()) {
@@ -181,7 +178,7 @@ Result<NamedPreTokenizer> named_pre_tokenizer(std::string_view name) {
     }
   }
   return fail(ErrorCode::unsupported,
-              "tokenizer.ggml.pre is \"" + std::string(name) + "\"; known are " + known + " (token ids still work)");
+              "tokenizer.ggml.pre is " + in_quotes(name) + "; known are " + known + " (token ids still work)");
 }
 
 }  // namespace moe::inline MOE_ABI::tokenizer

@@ -296,20 +296,13 @@ std::unique_ptr<Finder> make_set_run(const SetRun& run) { return std::make_uniqu
 
 std::unique_ptr<Finder> make_scanner(Scanner scanner) {
   switch (scanner) {
-    case Scanner::gpt2:
-      return std::make_unique<TotalScanner<Gpt2>>();
-    case Scanner::llama3:
-      return std::make_unique<TotalScanner<Llama3<3, false>>>();
-    case Scanner::llama3_folded:
-      return std::make_unique<TotalScanner<Llama3<3, true>>>();
-    case Scanner::qwen2:
-      return std::make_unique<TotalScanner<Llama3<1, false>>>();
-    case Scanner::qwen2_folded:
-      return std::make_unique<TotalScanner<Llama3<1, true>>>();
-    case Scanner::deepseek_v3:
-      return std::make_unique<DeepseekV3>();
-    case Scanner::trailing_space:
-      return std::make_unique<TrailingSpace>();
+    case Scanner::gpt2: return std::make_unique<TotalScanner<Gpt2>>();
+    case Scanner::llama3: return std::make_unique<TotalScanner<Llama3<3, false>>>();
+    case Scanner::llama3_folded: return std::make_unique<TotalScanner<Llama3<3, true>>>();
+    case Scanner::qwen2: return std::make_unique<TotalScanner<Llama3<1, false>>>();
+    case Scanner::qwen2_folded: return std::make_unique<TotalScanner<Llama3<1, true>>>();
+    case Scanner::deepseek_v3: return std::make_unique<DeepseekV3>();
+    case Scanner::trailing_space: return std::make_unique<TrailingSpace>();
   }
   return nullptr;
 }

@@ -50,32 +50,25 @@ std::uint16_t category_bits(char32_t c) {
     case UTF8PROC_CATEGORY_LL:
     case UTF8PROC_CATEGORY_LT:
     case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-      return kLetter;
+    case UTF8PROC_CATEGORY_LO: return kLetter;
     case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-      return kMark;
+    case UTF8PROC_CATEGORY_ME: return kMark;
     case UTF8PROC_CATEGORY_ND:
     case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-      return kNumber;
-    case UTF8PROC_CATEGORY_PC:
-      return kPunctuation | kConnector;
+    case UTF8PROC_CATEGORY_NO: return kNumber;
+    case UTF8PROC_CATEGORY_PC: return kPunctuation | kConnector;
     case UTF8PROC_CATEGORY_PD:
     case UTF8PROC_CATEGORY_PS:
     case UTF8PROC_CATEGORY_PE:
     case UTF8PROC_CATEGORY_PI:
     case UTF8PROC_CATEGORY_PF:
-    case UTF8PROC_CATEGORY_PO:
-      return kPunctuation;
+    case UTF8PROC_CATEGORY_PO: return kPunctuation;
     case UTF8PROC_CATEGORY_SM:
     case UTF8PROC_CATEGORY_SC:
     case UTF8PROC_CATEGORY_SK:
-    case UTF8PROC_CATEGORY_SO:
-      return kSymbol;
-    default:
-      return 0;
+    case UTF8PROC_CATEGORY_SO: return kSymbol;
+    default: return 0;
   }
 }
 
@@ -246,6 +239,23 @@ std::optional<std::string> from_token_text(std::string_view text) {
     i += c.bytes;
   }
   return bytes;
+}
+
+std::string in_quotes(std::string_view text) {
+  constexpr std::size_t kLongest = 60;
+  std::string out = "\"";
+  const std::string clean = replace_invalid_utf8(text.substr(0, kLongest * 2));
+  for (std::size_t i = 0; i < clean.size() && out.size() <= kLongest;) {
+    const Decoded c = decode_utf8(clean.data() + i);
+    if (c.value < 0x20 || c.value == 0x7f) {
+      const char* digits = "0123456789abcdef";
+      out += {'\\', 'x', digits[c.value >> 4], digits[c.value & 15]};
+    } else {
+      out.append(clean, i, c.bytes);
+    }
+    i += c.bytes;
+  }
+  return out + (text.size() > kLongest ? "...\"" : "\"");
 }
 
 Result<std::string> normalize(std::string_view text, Normalization form) {

@@ -42,31 +42,18 @@ class GgufVocabularyFile {
   }
   std::int64_t scalar(std::uint32_t type) {
     switch (type) {
-      case 0:
-        return number<std::uint8_t>();
-      case 1:
-        return number<std::int8_t>();
-      case 2:
-        return number<std::uint16_t>();
-      case 3:
-        return number<std::int16_t>();
-      case 4:
-        return number<std::uint32_t>();
-      case 5:
-        return number<std::int32_t>();
-      case 6:
-        return static_cast<std::int64_t>(number<float>());
-      case 7:
-        return number<std::uint8_t>();
-      case 10:
-        return static_cast<std::int64_t>(number<std::uint64_t>());
-      case 11:
-        return number<std::int64_t>();
-      case 12:
-        return static_cast<std::int64_t>(number<double>());
-      default:
-        FAIL("GGUF value type " << type);
-        return 0;
+      case 0: return number<std::uint8_t>();
+      case 1: return number<std::int8_t>();
+      case 2: return number<std::uint16_t>();
+      case 3: return number<std::int16_t>();
+      case 4: return number<std::uint32_t>();
+      case 5: return number<std::int32_t>();
+      case 6: return static_cast<std::int64_t>(number<float>());
+      case 7: return number<std::uint8_t>();
+      case 10: return static_cast<std::int64_t>(number<std::uint64_t>());
+      case 11: return number<std::int64_t>();
+      case 12: return static_cast<std::int64_t>(number<double>());
+      default: FAIL("GGUF value type " << type); return 0;
     }
   }
 

@@ -1,0 +1,192 @@
+#include "tokenizer/json_pre_tokenizer.hpp"
+
+#include "tokenizer/json_fields.hpp"
+
+namespace moe::inline MOE_ABI::tokenizer {
+namespace {
+
+using nlohmann::json;
+
+tl::unexpected<Error> bad(std::string message) { return fail(ErrorCode::bad_file, std::move(message)); }
+tl::unexpected<Error> unknown(const char* part, const std::string& type, const char* known) {
+  return fail(ErrorCode::unsupported, std::string(part) + " " + in_quotes(type) + "; known are " + known);
+}
+
+// Calls `each` for every element of the list member `name`.
+template <class Each>
+Result<void> for_each(const json& node, const char* part, const char* name, Each&& each) {
+  const json* list = member(node, name);
+  if (!list || !list->is_array()) return bad(std::string(part) + " Sequence has no list \"" + name + "\"");
+  for (const json& element : *list)
+    if (auto done = each(element); !done) return done;
+  return {};
+}
+
+Result<Behavior> read_behavior(const std::string& name) {
+  if (name == "Isolated") return Behavior::isolated;
+  if (name == "Removed") return Behavior::removed;
+  if (name == "MergedWithPrevious") return Behavior::merged_with_previous;
+  if (name == "MergedWithNext") return Behavior::merged_with_next;
+  if (name == "Contiguous") return Behavior::contiguous;
+  return bad("pre_tokenizer Split has the behavior " + in_quotes(name) +
+             "; known are Isolated, Removed, MergedWithPrevious, MergedWithNext, Contiguous");
+}
+
+Result<std::unique_ptr<Finder>> read_pattern(const json& node) {
+  const json* pattern = member(node, "pattern");
+  if (pattern) {
+    if (const json* text = member(*pattern, "String"); text && text->is_string())
+      return make_literal(text->get_ref<const std::string&>());
+    if (const json* regex = member(*pattern, "Regex"); regex && regex->is_string()) {
+      const auto& source = regex->get_ref<const std::string&>();
+      if (auto known = make_known(source)) return known;
+      return make_pattern(source);
+    }
+  }
+  return bad("pre_tokenizer Split has no \"pattern\" with a \"String\" or a \"Regex\"");
+}
+
+Result<void> read_split(const json& node, std::vector<Split>& splits) {
+  auto finder = read_pattern(node);
+  if (!finder) return forward(finder);
+  const auto name = text_member(node, "behavior");
+  if (!name) return forward(name);
+  const auto behavior = read_behavior(*name);
+  if (!behavior) return forward(behavior);
+  const auto invert = bool_member(node, "invert", false);
+  if (!invert) return forward(invert);
+  Split split;
+  split.finder = std::move(*finder);
+  split.behavior = *behavior;
+  split.invert = *invert;
+  splits.push_back(std::move(split));
+  return {};
+}
+
+Result<void> read_digits(const json& node, std::vector<Split>& splits) {
+  const auto individual = bool_member(node, "individual_digits", false);
+  if (!individual) return forward(individual);
+  Split split;
+  split.finder = make_set_run({kNumber, 1, *individual ? 1u : ~0u, false});
+  splits.push_back(std::move(split));
+  return {};
+}
+
+Result<void> read_byte_level(const json& node, std::vector<Split>& splits) {
+  const auto space = bool_member(node, "add_prefix_space", true);
+  const auto regex = bool_member(node, "use_regex", true);
+  if (!space) return forward(space);
+  if (!regex) return forward(regex);
+  Split split;
+  if (*regex) split.finder = make_scanner(Scanner::gpt2);
+  split.add_prefix_space = *space;
+  splits.push_back(std::move(split));
+  return {};
+}
+
+// `done` becomes true with the ByteLevel step: after it the text is no longer text.
+Result<void> read_step(const json& node, std::vector<Split>& splits, bool& done) {
+  const auto type = text_member(node, "type");
+  if (!type) return forward(type);
+  if (done) return fail(ErrorCode::unsupported, "pre_tokenizer " + in_quotes(*type) + " after ByteLevel");
+  if (*type == "Sequence")
+    return for_each(node, "pre_tokenizer", "pretokenizers",
+                    [&](const json& step) { return read_step(step, splits, done); });
+  if (*type == "Split") return read_split(node, splits);
+  if (*type == "Digits") return read_digits(node, splits);
+  if (*type == "ByteLevel") {
+    done = true;
+    return read_byte_level(node, splits);
+  }
+  return unknown("pre_tokenizer", *type, "Sequence, Split, Digits, ByteLevel");
+}
+
+Result<std::vector<TokenId>> special_ids(const json& node, const json& token) {
+  const auto name = text_member(token, "id");
+  if (!name) return forward(name);
+  const json* all = member(node, "special_tokens");
+  const json* entry = all ? member(*all, name->c_str()) : nullptr;
+  const json* list = entry ? member(*entry, "ids") : nullptr;
+  if (!list || !list->is_array())
+    return bad("post_processor names " + in_quotes(*name) + ", which its \"special_tokens\" do not define");
+  std::vector<TokenId> ids;
+  for (const json& value : *list) {
+    const auto id = token_id(value, in_quotes(*name));
+    if (!id) return forward(id);
+    ids.push_back(*id);
+  }
+  return ids;
+}
+
+Result<void> read_template(const json& node, std::vector<TokenId>& prefix, std::vector<TokenId>& suffix) {
+  const json* single = member(node, "single");
+  if (!single || !single->is_array()) return bad("post_processor TemplateProcessing has no list \"single\"");
+  std::vector<TokenId> before, after;
+  int texts = 0;
+  for (const json& step : *single) {
+    if (const json* token = member(step, "SpecialToken")) {
+      auto ids = special_ids(node, *token);
+      if (!ids) return forward(ids);
+      auto& side = texts > 0 ? after : before;
+      side.insert(side.end(), ids->begin(), ids->end());
+    } else if (member(step, "Sequence")) {
+      ++texts;
+    } else {
+      return bad("post_processor TemplateProcessing has a step that is neither SpecialToken nor Sequence");
+    }
+  }
+  if (texts != 1) return bad("post_processor TemplateProcessing holds the text " + std::to_string(texts) + " times");
+  // Of several templates the later one goes around the earlier.
+  prefix.insert(prefix.begin(), before.begin(), before.end());
+  suffix.insert(suffix.end(), after.begin(), after.end());
+  return {};
+}
+
+}  // namespace
+
+Result<void> read_pre_tokenizer(const json& node, std::vector<Split>& splits) {
+  bool done = false;
+  if (auto ok = read_step(node, splits, done); !ok) return ok;
+  if (!done) return fail(ErrorCode::unsupported, "pre_tokenizer without ByteLevel; only byte-level BPE is known");
+  return {};
+}
+
+Result<void> read_normalizer(const json& node, std::vector<Normalization>& forms) {
+  const auto type = text_member(node, "type");
+  if (!type) return forward(type);
+  if (*type == "Sequence")
+    return for_each(node, "normalizer", "normalizers", [&](const json& step) { return read_normalizer(step, forms); });
+  if (*type == "NFC")
+    forms.push_back(Normalization::nfc);
+  else if (*type == "NFD")
+    forms.push_back(Normalization::nfd);
+  else if (*type == "NFKC")
+    forms.push_back(Normalization::nfkc);
+  else if (*type == "NFKD")
+    forms.push_back(Normalization::nfkd);
+  else
+    return unknown("normalizer", *type, "Sequence, NFC, NFD, NFKC, NFKD");
+  return {};
+}
+
+Result<void> read_post_processor(const json& node, std::vector<TokenId>& prefix, std::vector<TokenId>& suffix) {
+  const auto type = text_member(node, "type");
+  if (!type) return forward(type);
+  if (*type == "ByteLevel") return {};  // moves offsets only
+  if (*type == "TemplateProcessing") return read_template(node, prefix, suffix);
+  if (*type == "Sequence")
+    return for_each(node, "post_processor", "processors",
+                    [&](const json& step) { return read_post_processor(step, prefix, suffix); });
+  return unknown("post_processor", *type, "Sequence, TemplateProcessing, ByteLevel");
+}
+
+Result<void> check_decoder(const json& node) {
+  const auto type = text_member(node, "type");
+  if (!type) return forward(type);
+  if (*type == "ByteLevel") return {};
+  if (*type == "Sequence")
+    return for_each(node, "decoder", "decoders", [](const json& step) { return check_decoder(step); });
+  return unknown("decoder", *type, "Sequence, ByteLevel");
+}
+
+}  // namespace moe::inline MOE_ABI::tokenizer
