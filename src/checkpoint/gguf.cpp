@@ -67,7 +67,9 @@ Result<void> GgufCheckpoint::finish() {
 Result<std::shared_ptr<const Tokenizer>> GgufCheckpoint::load_tokenizer() const {
   auto vocabulary = read_vocabulary(*this);
   if (!vocabulary) return fail(vocabulary.error().code, file(0).path() + ": " + vocabulary.error().message);
-  return fail(ErrorCode::unsupported, "tokenizers are not in this build");
+  auto built = Tokenizer::from_gguf(std::move(*vocabulary));
+  if (!built) return fail(built.error().code, fmt::format("{}: {}", file(0).path(), built.error().message));
+  return built;
 }
 
 /// The three split.* keys of a shard; count is 1 for a file that is not split.

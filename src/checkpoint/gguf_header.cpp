@@ -159,35 +159,23 @@ class Parser {
     if (type >= static_cast<std::uint32_t>(ValueType::count))
       return bad(fmt::format("metadata {} is of value type {}, expected 0 to 12", in_quotes(key), type));
     switch (static_cast<ValueType>(type)) {
-      case ValueType::u8:
-        return integer<std::uint8_t>();
-      case ValueType::i8:
-        return integer<std::int8_t>();
-      case ValueType::u16:
-        return integer<std::uint16_t>();
-      case ValueType::i16:
-        return integer<std::int16_t>();
-      case ValueType::u32:
-        return integer<std::uint32_t>();
-      case ValueType::i32:
-        return integer<std::int32_t>();
-      case ValueType::u64:
-        return integer<std::uint64_t>();
-      case ValueType::i64:
-        return integer<std::int64_t>();
-      case ValueType::f32:
-        return real<float>();
-      case ValueType::f64:
-        return real<double>();
-      case ValueType::boolean:
-        return boolean(key);
+      case ValueType::u8: return integer<std::uint8_t>();
+      case ValueType::i8: return integer<std::int8_t>();
+      case ValueType::u16: return integer<std::uint16_t>();
+      case ValueType::i16: return integer<std::int16_t>();
+      case ValueType::u32: return integer<std::uint32_t>();
+      case ValueType::i32: return integer<std::int32_t>();
+      case ValueType::u64: return integer<std::uint64_t>();
+      case ValueType::i64: return integer<std::int64_t>();
+      case ValueType::f32: return real<float>();
+      case ValueType::f64: return real<double>();
+      case ValueType::boolean: return boolean(key);
       case ValueType::string: {
         auto text = read_string("a metadata string", kHeaderLimit);
         if (!text) return forward(text);
         return MetaValue(std::move(*text));
       }
-      default:
-        return read_array(key);
+      default: return read_array(key);
     }
   }
 
@@ -224,15 +212,11 @@ class Parser {
     if (auto ok = check_count("length of array " + in_quotes(key), *count, kElementBytes[*type]); !ok)
       return forward(ok);
     switch (static_cast<ValueType>(*type)) {
-      case ValueType::string:
-        return array_of<std::string>(key, *type, *count);
-      case ValueType::boolean:
-        return array_of<bool>(key, *type, *count);
+      case ValueType::string: return array_of<std::string>(key, *type, *count);
+      case ValueType::boolean: return array_of<bool>(key, *type, *count);
       case ValueType::f32:
-      case ValueType::f64:
-        return array_of<double>(key, *type, *count);
-      default:
-        return array_of<std::int64_t>(key, *type, *count);
+      case ValueType::f64: return array_of<double>(key, *type, *count);
+      default: return array_of<std::int64_t>(key, *type, *count);
     }
   }
 

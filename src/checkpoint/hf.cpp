@@ -1,13 +1,178 @@
-// Hugging Face directories: config.json and safetensors.
+// Hugging Face directories: config.json, one model.safetensors or several with an index, tokenizer.json.
 
 #include <fmt/format.h>
 
+#include <map>
+#include <nlohmann/json.hpp>
+#include <utility>
+
 #include "checkpoint/file_checkpoint.hpp"
+#include "checkpoint/hash.hpp"
+#include "checkpoint/json.hpp"
+#include "checkpoint/message.hpp"
+#include "checkpoint/safetensors_header.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 
+namespace {
+
+constexpr std::uint64_t kConfigLimit = std::uint64_t{16} << 20;
+constexpr std::uint64_t kIndexLimit = std::uint64_t{64} << 20;
+constexpr std::uint64_t kTokenizerLimit = std::uint64_t{256} << 20;
+
+/// A file that may be absent.
+Result<std::optional<std::string>> read_optional_text(const std::string& path, std::uint64_t limit) {
+  auto text = read_text(path, limit);
+  if (text) return std::optional(std::move(*text));
+  if (text.error().code == ErrorCode::not_found) return std::optional<std::string>();
+  return forward(text);
+}
+
+class HfCheckpoint final : public FileCheckpoint {
+ public:
+  explicit HfCheckpoint(std::string directory) : directory_(std::move(directory)) {}
+
+  Kind kind() const override { return Kind::hf; }
+  const MetaValue* meta(std::string_view) const override { return nullptr; }
+  const std::string& config_json() const override { return config_; }
+  Result<std::shared_ptr<const Tokenizer>> load_tokenizer() const override;
+
+  Result<void> open();
+
+ private:
+  std::string path_of(std::string_view file) const { return fmt::format("{}/{}", directory_, file); }
+  Result<void> read_config();
+  Result<void> add_file(InputFile file);
+  Result<void> add_indexed(const std::string& index_path, const std::string& index_text);
+  /// Errors: bad_file when a tensor is in two files.
+  Result<void> finish();
+
+  std::string directory_;
+  std::string config_;
+  Fnv1a hash_;
+};
+
+Result<void> HfCheckpoint::read_config() {
+  auto text = read_text(path_of("config.json"), kConfigLimit);
+  if (!text) return forward(text);
+  config_ = std::move(*text);
+  hash_.update(std::as_bytes(std::span(config_)));
+  const auto parsed = parse_json_object(config_, path_of("config.json"));
+  return parsed ? Result<void>{} : forward(parsed);
+}
+
+Result<void> HfCheckpoint::add_file(InputFile file) {
+  auto header = read_safetensors_header(file);
+  if (!header) return forward(header);
+  const auto index = static_cast<std::int32_t>(files_.size());
+  for (TensorInfo& t : header->tensors) {
+    t.file = index;
+    tensors_.push_back(std::move(t));
+  }
+  for (UnsupportedTensor& t : header->unsupported) unsupported_.push_back(std::move(t));
+  hash_.update(header->hash);
+  files_.push_back(std::move(file));
+  return {};
+}
+
+/// The index must name plain files: it may not lead out of the directory. (Links are followed: the Hugging Face cache
+/// consists of them.)
+bool is_plain_name(std::string_view name) {
+  return !name.empty() && name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos &&
+         name.ends_with(".safetensors");
+}
+
+/// weight_map as file -> tensors, in the files' order.
+Result<std::map<std::string, std::vector<std::string>>> read_weight_map(const std::string& path,
+                                                                        const std::string& text) {
+  const auto bad = [&path](const std::string& message) {
+    return fail(ErrorCode::bad_file, fmt::format("{}: {}", path, message));
+  };
+  const auto json = parse_json_object(text, path);
+  if (!json) return forward(json);
+  const auto map = json->find("weight_map");
+  if (map == json->end() || !map->is_object() || map->empty()) return bad("has no weight_map with tensors");
+  std::map<std::string, std::vector<std::string>> files;
+  for (const auto& [tensor, file] : map->items()) {
+    const auto* name = file.get_ptr<const std::string*>();
+    if (name == nullptr)
+      return bad(
+          fmt::format("weight_map holds a {} for {}, expected a file name", file.type_name(), in_quotes(tensor)));
+    if (!is_plain_name(*name))
+      return bad(fmt::format("weight_map names the file {}, expected a .safetensors file in the same directory",
+                             in_quotes(*name)));
+    files[*name].push_back(tensor);
+  }
+  return files;
+}
+
+Result<void> HfCheckpoint::add_indexed(const std::string& index_path, const std::string& index_text) {
+  hash_.update(std::as_bytes(std::span(index_text)));
+  const auto files = read_weight_map(index_path, index_text);
+  if (!files) return forward(files);
+  for (const auto& [name, expected] : *files) {
+    auto file = InputFile::open(path_of(name));
+    if (!file)
+      return fail(file.error().code,
+                  fmt::format("{}: names a file that is missing: {}", index_path, file.error().message));
+    const std::size_t first = tensors_.size(), first_unsupported = unsupported_.size();
+    if (auto ok = add_file(std::move(*file)); !ok) return ok;
+    std::unordered_map<std::string_view, bool> held;
+    for (std::size_t i = first; i < tensors_.size(); ++i) held[tensors_[i].name] = true;
+    for (std::size_t i = first_unsupported; i < unsupported_.size(); ++i) held[unsupported_[i].name] = true;
+    for (const std::string& tensor : expected)
+      if (held.find(tensor) == held.end())
+        return fail(ErrorCode::bad_file, fmt::format("{}: says that tensor {} is in {}, but it is not", index_path,
+                                                     in_quotes(tensor), in_quotes(name)));
+  }
+  return {};
+}
+
+Result<void> HfCheckpoint::finish() {
+  build_index();
+  for (const TensorInfo& t : tensors_)
+    if (const TensorInfo* first = find(t.name); first != &t)
+      return fail(ErrorCode::bad_file, fmt::format("tensor {} is in {} and in {}", in_quotes(t.name),
+                                                   files_[static_cast<std::size_t>(first->file)].path(),
+                                                   files_[static_cast<std::size_t>(t.file)].path()));
+  header_hash_ = hash_.value();
+  return {};
+}
+
+Result<void> HfCheckpoint::open() {
+  if (auto ok = read_config(); !ok) return ok;
+  auto single = InputFile::open(path_of("model.safetensors"));
+  if (single) {
+    if (auto ok = add_file(std::move(*single)); !ok) return ok;
+    return finish();
+  }
+  if (single.error().code != ErrorCode::not_found) return forward(single);
+  const std::string index_path = path_of("model.safetensors.index.json");
+  const auto index = read_optional_text(index_path, kIndexLimit);
+  if (!index) return forward(index);
+  if (!*index)
+    return fail(ErrorCode::not_found,
+                fmt::format("{}: has neither model.safetensors nor model.safetensors.index.json", directory_));
+  if (auto ok = add_indexed(index_path, **index); !ok) return ok;
+  return finish();
+}
+
+Result<std::shared_ptr<const Tokenizer>> HfCheckpoint::load_tokenizer() const {
+  const auto tokenizer = read_text(path_of("tokenizer.json"), kTokenizerLimit);
+  if (!tokenizer) return forward(tokenizer);
+  const auto config = read_optional_text(path_of("tokenizer_config.json"), kConfigLimit);
+  if (!config) return forward(config);
+  auto built = Tokenizer::from_json(*tokenizer, config->value_or(""));
+  if (!built) return fail(built.error().code, fmt::format("{}: {}", path_of("tokenizer.json"), built.error().message));
+  return built;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Checkpoint>> open_hf(const std::string& directory) {
-  return fail(ErrorCode::unsupported, fmt::format("{}: directories are not read yet", directory));
+  auto checkpoint = std::make_unique<HfCheckpoint>(directory);
+  if (auto ok = checkpoint->open(); !ok) return forward(ok);
+  return std::unique_ptr<Checkpoint>(std::move(checkpoint));
 }
 
 }  // namespace moe::inline MOE_ABI::checkpoint

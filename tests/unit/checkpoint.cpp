@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <vector>
 
@@ -117,4 +118,45 @@ TEST_CASE("what is no checkpoint is said to be none") {
   REQUIRE_FALSE(source.has_value());
   CHECK(source.error().code == moe::ErrorCode::bad_file);
   CHECK(source.error().message.find("expected 'GGUF'") != std::string::npos);
+}
+
+TEST_CASE("every reference directory opens, and its weights are what a plain reader finds") {
+  const fs::path dir = moe_test::reference_dir("MOE_GOLDEN_DIR", "../shared/golden", "golden");
+  int models = 0;
+  if (!dir.empty())
+    for (const auto& entry : fs::directory_iterator(dir)) {
+      if (!fs::exists(entry.path() / "config.json")) continue;
+      CAPTURE(entry.path().filename().string());
+      const auto file = moe::checkpoint::open(entry.path());
+      REQUIRE_MESSAGE(file.has_value(), file.error().message);
+      CHECK((*file)->kind() == moe::checkpoint::Kind::hf);
+      CHECK((*file)->config_json() == moe_test::read_file(entry.path() / "config.json"));
+      std::size_t found = 0;
+      for (const fs::path& part : files_with(entry.path(), ".safetensors")) {
+        if (!part.filename().string().starts_with("model")) continue;
+        for (const auto& [name, expected] : moe_test::read_safetensors(part)) {
+          ++found;
+          const auto* t = (*file)->find(name);
+          if (t == nullptr) {
+            const auto& others = (*file)->unsupported();
+            const auto other =
+                std::find_if(others.begin(), others.end(), [&, &n = name](const auto& u) { return u.name == n; });
+            REQUIRE_MESSAGE(other != others.end(), name << " is missing");
+            CHECK(other->type == expected.dtype);
+            continue;
+          }
+          CHECK(t->shape == expected.shape);
+          const auto bytes = read_all(**file, *t);
+          if (!moe_test::same_bits(std::span<const std::byte>(bytes), std::as_bytes(std::span(expected.bytes))))
+            FAIL_CHECK(name << " differs");
+        }
+      }
+      CHECK(found == (*file)->tensors().size() + (*file)->unsupported().size());
+      const auto tokenizer = (*file)->load_tokenizer();
+      CHECK_MESSAGE((tokenizer.has_value() || tokenizer.error().code == moe::ErrorCode::unsupported),
+                    tokenizer.error().message);
+      ++models;
+    }
+  if (models == 0) moe_test::report_skip("model directories", "none found");
+  MESSAGE(models << " directories read");
 }
