@@ -16,6 +16,11 @@
 
 namespace moe::inline MOE_ABI::kernels {
 
+/// The table without vector instructions: the functions of include/moe/reference, for checking the others.
+struct Scalar {
+  static constexpr const char* kName = "scalar";
+};
+
 // Architecture tags of our own: xsimd 8.1 knows no VNNI, and its tags would let two of our units share symbols.
 #if defined(__x86_64__)
 struct Avx2 {

@@ -1,0 +1,7 @@
+#include "kernels/make_table.hpp"
+
+namespace moe::inline MOE_ABI::kernels {
+
+template const KernelTable& table_for<Scalar>() noexcept;
+
+}  // namespace moe::inline MOE_ABI::kernels
