@@ -1,11 +1,54 @@
 #pragma once
 // The float kernels' part of a table (kernels/make_table.hpp adds the gemms).
 
+#include "kernels/activation.hpp"
+#include "kernels/attention_gqa.hpp"
+#include "kernels/attention_mla.hpp"
+#include "kernels/cache.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/rms_norm.hpp"
+#include "kernels/rope.hpp"
+#include "kernels/softmax.hpp"
 #include "kernels/table.hpp"
+#include "moe/reference/activation.hpp"
+#include "moe/reference/attention.hpp"
+#include "moe/reference/cache.hpp"
+#include "moe/reference/elementwise.hpp"
+#include "moe/reference/rms_norm.hpp"
+#include "moe/reference/rope.hpp"
+#include "moe/reference/softmax.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 
 template <class Arch>
-void fill_blocks(KernelTable&) noexcept {}
+void fill_blocks(KernelTable& t) noexcept {
+  t.rms_norm = rms_norm<Arch>;
+  t.silu_mul = silu_mul<Arch>;
+  t.sigmoid = sigmoid<Arch>;
+  t.softmax = softmax<Arch>;
+  t.add = add_rows<Arch>;
+  t.axpy = axpy<Arch>;
+  t.rope_half = rope_half<Arch>;
+  t.rope_interleaved = rope_interleaved<Arch>;
+  t.store_cache = store_cache<Arch>;
+  t.attention_gqa = attention_gqa<Arch>;
+  t.attention_mla = attention_mla<Arch>;
+}
+
+/// The scalar table holds the reference functions themselves.
+template <>
+inline void fill_blocks<Scalar>(KernelTable& t) noexcept {
+  t.rms_norm = reference::rms_norm;
+  t.silu_mul = reference::silu_mul;
+  t.sigmoid = reference::sigmoid;
+  t.softmax = reference::softmax;
+  t.add = reference::add;
+  t.axpy = reference::axpy;
+  t.rope_half = reference::rope_half;
+  t.rope_interleaved = reference::rope_interleaved;
+  t.store_cache = reference::store_cache;
+  t.attention_gqa = reference::attention_gqa;
+  t.attention_mla = reference::attention_mla;
+}
 
 }  // namespace moe::inline MOE_ABI::kernels

@@ -1,0 +1,151 @@
+#pragma once
+// The two register tiles of attention: scores of a few queries against 64 keys (lanes are keys), and weighted sums of
+// values (lanes are dims). Both keep one chain per result in rising order, whatever the tile (docs/NUMERICS.md).
+
+#include <cstdint>
+
+#include "kernels/simd_cache.hpp"
+#include "kernels/table.hpp"
+
+namespace moe::inline MOE_ABI::kernels {
+
+/// Queries per tile: 6 x 4 accumulators of 16 lanes, 4 loads and a broadcast fill the 32 registers of AVX-512.
+inline constexpr int kQueryTile = 6;
+/// Queries that share one widened block and one set of scratch; a multiple of the tile and of 16 lanes.
+inline constexpr int kQueryGroup = 48;
+
+/// 16-lane columns per pass, so that `Queries` rows of accumulators stay in registers (16 on AVX2, 32 elsewhere).
+template <class Arch, int Queries>
+constexpr int columns_per_pass() {
+  constexpr int kRegisterCount = sizeof(Native<Arch>) == 32 ? 16 : 32;
+  constexpr int kColumns = (kRegisterCount - 6) / (Queries * Lanes<float, Arch>::kRegisters);
+  return kColumns >= 4 ? 4 : kColumns >= 2 ? 2 : 1;
+}
+
+/// s[i * 64 + j] = scale * sum_d q[i][d] * keys[d, j], for Queries rows and the 64 keys of a block.
+template <class Arch, class Type, int Queries>
+MOE_FORCE_INLINE void score_tile(const float* q, std::int64_t q_stride, const typename Type::Value* keys,
+                                 std::int64_t key_dim, float scale, float* s) {
+  constexpr int kColumns = columns_per_pass<Arch, Queries>();
+  for (int first = 0; first < 4; first += kColumns) {
+    Lanes<float, Arch> acc[Queries][kColumns];
+    for (int i = 0; i < Queries; ++i)
+      for (int c = 0; c < kColumns; ++c) acc[i][c] = broadcast<Arch>(0.0f);
+    const typename Type::Value* row = keys + first * 16;
+    for (std::int64_t d = 0; d < key_dim; ++d, row += kKeyBlock) {
+      Lanes<float, Arch> k[kColumns];
+      for (int c = 0; c < kColumns; ++c) k[c] = load_cache<Arch>(Type{}, row + c * 16);
+      for (int i = 0; i < Queries; ++i) {
+        const Lanes<float, Arch> x = broadcast<Arch>(q[i * q_stride + d]);
+        for (int c = 0; c < kColumns; ++c) acc[i][c] = fma<Arch>(x, k[c], acc[i][c]);
+      }
+    }
+    for (int i = 0; i < Queries; ++i)
+      for (int c = 0; c < kColumns; ++c)
+        store<Arch>(s + i * kKeyBlock + (first + c) * 16, mul<Arch>(acc[i][c], broadcast<Arch>(scale)));
+  }
+}
+
+/// Rows of one weighted sum: o[i] = o[i] * alpha[i], then o[i] = fma(p(i, j), v[j], o[i]) for j in [begin, end).
+/// p(i, j) = p[i * query_stride + j * key_stride].
+struct ValueTile {
+  const float* p;
+  std::int64_t query_stride, key_stride;
+  const float* alpha;
+  int begin, end;
+  float* o;
+  std::int64_t o_stride;
+};
+
+template <class Arch, class Type, int Queries, int Columns>
+MOE_FORCE_INLINE void value_columns(const ValueTile& t, const typename Type::Value* values, std::int64_t v_stride) {
+  Lanes<float, Arch> acc[Queries][Columns];
+  for (int i = 0; i < Queries; ++i)
+    for (int c = 0; c < Columns; ++c)
+      acc[i][c] = mul<Arch>(load<Arch>(t.o + i * t.o_stride + c * 16), broadcast<Arch>(t.alpha[i]));
+  const typename Type::Value* row = values + t.begin * v_stride;
+  const float* p = t.p + t.begin * t.key_stride;
+  for (int j = t.begin; j < t.end; ++j, row += v_stride, p += t.key_stride) {
+    Lanes<float, Arch> v[Columns];
+    for (int c = 0; c < Columns; ++c) v[c] = load_cache<Arch>(Type{}, row + c * 16);
+    for (int i = 0; i < Queries; ++i) {
+      const Lanes<float, Arch> weight = broadcast<Arch>(p[i * t.query_stride]);
+      for (int c = 0; c < Columns; ++c) acc[i][c] = fma<Arch>(weight, v[c], acc[i][c]);
+    }
+  }
+  for (int i = 0; i < Queries; ++i)
+    for (int c = 0; c < Columns; ++c) store<Arch>(t.o + i * t.o_stride + c * 16, acc[i][c]);
+}
+
+/// The same for `value_dim` dims, a multiple of 16.
+template <class Arch, class Type, int Queries>
+MOE_FORCE_INLINE void value_tile(ValueTile t, const typename Type::Value* values, std::int64_t v_stride,
+                                 std::int64_t value_dim) {
+  constexpr int kColumns = columns_per_pass<Arch, Queries>();
+  std::int64_t d = 0;
+  for (; d + kColumns * 16 <= value_dim; d += kColumns * 16, t.o += kColumns * 16)
+    value_columns<Arch, Type, Queries, kColumns>(t, values + d, v_stride);
+  for (; d < value_dim; d += 16, t.o += 16) value_columns<Arch, Type, Queries, 1>(t, values + d, v_stride);
+}
+
+/// Calls f with `count` (1..kQueryTile) as a compile-time constant.
+template <int N>
+struct TileSize {
+  static constexpr int value = N;
+};
+template <class F>
+MOE_FORCE_INLINE void with_tile_size(int count, F&& f) {
+  switch (count) {
+    case 1: return f(TileSize<1>{});
+    case 2: return f(TileSize<2>{});
+    case 3: return f(TileSize<3>{});
+    case 4: return f(TileSize<4>{});
+    case 5: return f(TileSize<5>{});
+    default: return f(TileSize<kQueryTile>{});
+  }
+}
+
+MOE_FORCE_INLINE std::int64_t round_up_16(std::int64_t n) { return (n + 15) / 16 * 16; }
+
+/// Keys of the block that starts at position `start` and are visible up to `last`: 0 .. 64.
+MOE_FORCE_INLINE int visible_keys(std::int64_t last, std::int64_t start) {
+  const std::int64_t count = last - start + 1;
+  return static_cast<int>(count < 0 ? 0 : count < kKeyBlock ? count : kKeyBlock);
+}
+
+/// Widens rows of a block: row r to out + r * out_stride, columns past `columns` (up to the next 16) set to +0.
+template <class Arch, class Type>
+MOE_FORCE_INLINE void widen_rows(const typename Type::Value* in, std::int64_t rows, std::int64_t columns, float* out,
+                                 std::int64_t out_stride) {
+  for (std::int64_t r = 0; r < rows; ++r, in += columns, out += out_stride) {
+    std::int64_t c = 0;
+    for (; c + 16 <= columns; c += 16) store<Arch>(out + c, load_cache<Arch>(Type{}, in + c));
+    if (c == columns) continue;
+    typename Type::Value part[16] = {};
+    for (std::int64_t i = 0; c + i < columns; ++i) part[i] = in[c + i];
+    store<Arch>(out + c, load_cache<Arch>(Type{}, part));
+  }
+}
+
+/// Adds one block's weighted values to a tile of queries that see counts[i] (rising) of its keys.
+template <class Arch, class Type>
+MOE_FORCE_INLINE void add_values(ValueTile t, int queries, const int* counts, const typename Type::Value* values,
+                                 std::int64_t v_stride, std::int64_t value_dim) {
+  constexpr float kOne = 1.0f;
+  const int shared = counts[0];  // the tile runs over the keys that all its queries see
+  if (shared > 0) {
+    t.begin = 0, t.end = shared;
+    with_tile_size(queries, [&](auto size) { value_tile<Arch, Type, size.value>(t, values, v_stride, value_dim); });
+  }
+  for (int i = 0; i < queries; ++i) {  // then each query its further keys
+    if (counts[i] == shared) continue;
+    ValueTile one = t;
+    one.p = t.p + i * t.query_stride;
+    one.o = t.o + i * t.o_stride;
+    one.alpha = shared > 0 ? &kOne : t.alpha + i;
+    one.begin = shared, one.end = counts[i];
+    value_tile<Arch, Type, 1>(one, values, v_stride, value_dim);
+  }
+}
+
+}  // namespace moe::inline MOE_ABI::kernels

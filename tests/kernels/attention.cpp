@@ -1,0 +1,184 @@
+// Attention: every table gives the twin's bits for any grouping; the twin follows float64; unwritten slots do not matter.
+
+#include "moe/reference/attention.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tables.hpp"
+
+using namespace moe;
+using namespace moe_test;
+using kernels::KernelTable;
+
+namespace {
+
+enum class Kind { gqa, mla };
+
+struct Shape {
+  Kind kind;
+  std::int64_t key_dim, value_dim;
+};
+
+/// A cache with `length` keys, NaN in all later slots, and queries with rising last positions.
+struct AttentionCase {
+  Shape shape;
+  CacheType type;
+  std::int64_t length, query_count;
+  std::vector<std::vector<float>> key_store, value_store;  // blocks, as raw bytes of the cache's type
+  std::vector<const void*> keys, values;
+  std::vector<float> q;
+  std::vector<std::int64_t> last;
+
+  std::int64_t q_stride() const { return shape.key_dim + 3; }
+  std::int64_t out_stride() const { return shape.value_dim + 5; }
+
+  AttentionCase(Shape s, CacheType t, std::int64_t keys_in_cache, std::int64_t queries, std::uint64_t seed)
+      : shape(s), type(t), length(keys_in_cache), query_count(queries) {
+    std::mt19937_64 random(seed);
+    const std::int64_t blocks = (length + kKeyBlock - 1) / kKeyBlock;
+    const std::vector<float> garbage(64, std::numeric_limits<float>::quiet_NaN());
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      key_store.emplace_back(static_cast<std::size_t>(kKeyBlock * s.key_dim), std::bit_cast<float>(0xFFFFFFFFu));
+      value_store.emplace_back(static_cast<std::size_t>(kKeyBlock * s.value_dim), std::bit_cast<float>(0xFFFFFFFFu));
+    }
+    for (std::int64_t position = 0; position < length; ++position) {
+      const std::vector<float> key = random_row(s.key_dim, seed + 100 + static_cast<std::uint64_t>(position), 1.5f);
+      const std::vector<float> value = random_row(s.value_dim, seed + 9000 + static_cast<std::uint64_t>(position));
+      const auto block = static_cast<std::size_t>(position / kKeyBlock);
+      const std::int64_t j = position % kKeyBlock, bytes = type == CacheType::f32 ? 4 : 2;
+      auto* k = reinterpret_cast<std::byte*>(key_store[block].data());
+      auto* v = reinterpret_cast<std::byte*>(value_store[block].data());
+      if (s.kind == Kind::gqa) {
+        reference::store_cache(type, key.data(), s.key_dim, k + j * bytes, kKeyBlock);
+        reference::store_cache(type, value.data(), s.value_dim, v + j * s.value_dim * bytes, 1);
+      } else {
+        reference::store_cache(type, key.data(), s.key_dim, k + j * s.key_dim * bytes, 1);
+      }
+    }
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      keys.push_back(key_store[static_cast<std::size_t>(b)].data());
+      values.push_back(value_store[static_cast<std::size_t>(b)].data());
+    }
+    q = random_row(query_count * q_stride(), seed + 5, 1.0f);
+    for (std::int64_t i = 0; i < query_count; ++i)
+      last.push_back(static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(length)));
+    std::sort(last.begin(), last.end());
+    if (seed % 2 == 0) std::fill(last.begin(), last.end(), length - 1);
+  }
+
+  Attention call(float* out, float* scratch, std::int64_t first, std::int64_t count) const {
+    Attention a;
+    a.q = q.data() + first * q_stride();
+    a.q_stride = q_stride();
+    a.query_count = count;
+    a.last_position = last.data() + first;
+    a.key_blocks = keys.data();
+    a.value_blocks = shape.kind == Kind::gqa ? values.data() : nullptr;
+    a.cache_type = type;
+    a.key_dim = shape.key_dim;
+    a.value_dim = shape.value_dim;
+    a.scale = 0.3f;
+    a.out = out + first * out_stride();
+    a.out_stride = out_stride();
+    a.scratch = scratch;
+    return a;
+  }
+
+  std::vector<float> run_twin() const {
+    std::vector<float> out(static_cast<std::size_t>(query_count * out_stride()), -7.0f);
+    const Attention a = call(out.data(), nullptr, 0, query_count);
+    shape.kind == Kind::gqa ? reference::attention_gqa(a) : reference::attention_mla(a);
+    return out;
+  }
+  /// In calls of `group` queries.
+  std::vector<float> run(const KernelTable& table, std::int64_t group) const {
+    std::vector<float> out(static_cast<std::size_t>(query_count * out_stride()), -7.0f);
+    const auto floats = static_cast<std::size_t>(kernels::attention_scratch(shape.key_dim, shape.value_dim));
+    std::vector<float> scratch(floats + 16, std::numeric_limits<float>::quiet_NaN());
+    for (std::int64_t first = 0; first < query_count; first += group) {
+      const Attention a = call(out.data(), scratch.data(), first, std::min(group, query_count - first));
+      shape.kind == Kind::gqa ? table.attention_gqa(a) : table.attention_mla(a);
+    }
+    for (std::size_t i = floats; i < scratch.size(); ++i) CHECK(std::isnan(scratch[i]));
+    return out;
+  }
+};
+
+constexpr Shape kShapes[] = {{Kind::gqa, 16, 16},  {Kind::gqa, 64, 64}, {Kind::gqa, 128, 128}, {Kind::gqa, 24, 8},
+                             {Kind::gqa, 10, 20}, {Kind::mla, 48, 32}, {Kind::mla, 576, 512}, {Kind::mla, 20, 12},
+                             {Kind::mla, 37, 25}};
+constexpr CacheType kTypes[] = {CacheType::f32, CacheType::f16, CacheType::bf16};
+
+}  // namespace
+
+TEST_CASE("attention gives the twin's bits on every ISA, for every cache type, length and grouping") {
+  const auto tables = all_tables();
+  std::uint64_t seed = 1;
+  for (const Shape& shape : kShapes)
+    for (CacheType type : kTypes)
+      for (std::int64_t length : {1, 5, 16, 63, 64, 65, 128, 131, 200}) {
+        const std::int64_t wide = shape.key_dim > 200 ? 7 : 53;  // more than one group of 48 where it is cheap
+        const AttentionCase c(shape, type, length, length % 2 == 0 ? 17 : wide, ++seed);
+        const std::vector<float> expected = c.run_twin();
+        for (float v : expected) REQUIRE_FALSE(std::isnan(v));
+        for (const KernelTable* table : tables)
+          for (std::int64_t group : {std::int64_t{1}, std::int64_t{4}, std::int64_t{13}, c.query_count}) {
+            CAPTURE(table->isa);
+            CAPTURE(shape.key_dim);
+            CAPTURE(length);
+            CAPTURE(group);
+            CHECK(same_bits(expected, c.run(*table, group)));
+          }
+      }
+}
+
+TEST_CASE("the twin follows float64") {
+  for (const Shape& shape : kShapes)
+    for (std::int64_t length : {1, 64, 150}) {
+      const AttentionCase c(shape, CacheType::f16, length, 5, 77);
+      const std::vector<float> found = c.run_twin();
+      for (std::int64_t i = 0; i < c.query_count; ++i) {
+        const Attention a = c.call(nullptr, nullptr, 0, c.query_count);
+        const auto key = [&](std::int64_t j, std::int64_t d) -> double {
+          return shape.kind == Kind::gqa ? reference::GqaLayout::key(a, j / 64, j % 64, d)
+                                         : reference::MlaLayout::key(a, j / 64, j % 64, d);
+        };
+        const auto value = [&](std::int64_t j, std::int64_t d) -> double {
+          return shape.kind == Kind::gqa ? reference::GqaLayout::value(a, j / 64, j % 64, d)
+                                         : reference::MlaLayout::value(a, j / 64, j % 64, d);
+        };
+        const std::int64_t visible = c.last[static_cast<std::size_t>(i)] + 1;
+        std::vector<double> score;
+        double error_of_score = 0.0, highest = -1e300, sum = 0.0;
+        for (std::int64_t j = 0; j < visible; ++j) {
+          double s = 0.0, size = 0.0;
+          for (std::int64_t d = 0; d < shape.key_dim; ++d) {
+            const double term = static_cast<double>(a.q[i * a.q_stride + d]) * key(j, d);
+            s += term;
+            size += std::abs(term);
+          }
+          score.push_back(s * a.scale);
+          highest = std::max(highest, s * a.scale);
+          // A chain of key_dim fmas, the scale, and the subtraction of the maximum.
+          error_of_score = std::max(error_of_score, (size * static_cast<double>(shape.key_dim) + 2 * size) * a.scale * 0x1p-24);
+        }
+        for (double s : score) sum += std::exp(s - highest);
+        for (std::int64_t d = 0; d < shape.value_dim; ++d) {
+          double exact = 0.0, size = 0.0;
+          for (std::int64_t j = 0; j < visible; ++j) {
+            const double weight = std::exp(score[static_cast<std::size_t>(j)] - highest) / sum;
+            exact += weight * value(j, d);
+            size += weight * std::abs(value(j, d));
+          }
+          const double bound = size * (4 * error_of_score + (static_cast<double>(visible) + 40) * 0x1p-24);
+          CHECK(std::abs(found[static_cast<std::size_t>(i * c.out_stride() + d)] - exact) <= bound);
+        }
+      }
+    }
+}
+
+TEST_CASE("scratch for both kinds fits the limits of configurations") {
+  CHECK(kernels::attention_scratch(576, 512) >= 64 * 576 + 48 * (576 + 512 + 64));
+  CHECK(kernels::attention_scratch(1, 1) > 0);
+}
