@@ -1,0 +1,34 @@
+#pragma once
+// All forward passes of a run as one tree, so that every shared prefix is computed once.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "moe/session.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+/// A token sequence to run; logits are needed from `first_row` (0-based position) to its end.
+struct Pass {
+  std::span<const TokenId> tokens;
+  std::int64_t first_row = 0;
+};
+
+/// A stretch of tokens that passes [first_pass, last_pass) share, at positions [begin, end).
+struct PrefixNode {
+  std::int32_t parent = -1;
+  std::int32_t first_pass = 0, last_pass = 0;
+  std::int64_t begin = 0, end = 0;
+  Logits logits = Logits::none;
+  std::int32_t child_count = 0, first_child = -1, next_sibling = -1;
+  std::int64_t token_count() const { return end - begin; }
+  std::int64_t row_count() const { return logits == Logits::none ? 0 : logits == Logits::last ? 1 : token_count(); }
+};
+
+/// `passes` are sorted by their tokens (lexicographically) and distinct. Parents stand before their children, roots are
+/// linked as siblings from node 0. `share` false: every pass is a branch of its own. Nodes that return logits of all
+/// their positions have at most `max_rows` of them.
+MOE_API std::vector<PrefixNode> build_prefix_tree(std::span<const Pass> passes, bool share, std::int64_t max_rows);
+
+}  // namespace moe::inline MOE_ABI::eval
