@@ -29,14 +29,16 @@ ensure_packages() {
     command -v sudo >/dev/null || die "not root and no sudo: run as root: apt-get install ${missing[*]}"
     as_root=(sudo)
   fi
-  apt_install "${missing[@]}" && return
-  # The package lists may be absent or old: fetch them once and try again.
-  "${as_root[@]}" apt-get update -qq >&2 || die "apt-get update failed (is there a network?); missing: ${missing[*]}"
-  apt_install "${missing[@]}" || die "apt-get install failed; missing: ${missing[*]}"
+  # The package lists may be absent, or too old for the mirror: then fetch them, once.
+  if ! apt-get install --simulate -qq "${missing[@]}" >/dev/null 2>&1 || ! apt_install "${missing[@]}"; then
+    "${as_root[@]}" apt-get update -qq >&2 || die "apt-get update failed (is there a network?); missing: ${missing[*]}"
+    apt_install "${missing[@]}" || die "apt-get install failed; missing: ${missing[*]}"
+  fi
 }
 
+# Its errors are shown, its long story is not.
 apt_install() {
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
 # build PRESET [TARGET...]: configures when that was never done, then builds what is out of date.
