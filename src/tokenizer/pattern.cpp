@@ -77,6 +77,10 @@ class Translator {
     if (c == 'R' || c == 'X' || c == 'K' || c == 'G' || c == 'g' || c == 'k') return no("this escape");
     if (c == 'S') return no("\\S in a class");
     copy(2);
+    if (starts("{") && (c == 'p' || c == 'P' || c == 'x' || c == 'o' || c == 'u')) {
+      const std::size_t end = in_.find('}', i_);
+      if (end != std::string_view::npos) copy(end + 1 - i_);
+    }
     return true;
   }
 

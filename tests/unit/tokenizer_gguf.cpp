@@ -1,5 +1,6 @@
 // GGUF vocabularies against the ids that llama.cpp and transformers give.
 
+#include "checkpoint/checkpoint.hpp"
 #include "tokenizer/unicode.hpp"
 #include "tokenizer_support.hpp"
 
@@ -7,6 +8,12 @@ using namespace moe_test;
 using nlohmann::json;
 
 namespace {
+
+moe::Result<SharedTokenizer> load(const std::filesystem::path& path) {
+  const auto file = moe::checkpoint::open(path.string());
+  if (!file) FAIL(file.error().message);
+  return (*file)->load_tokenizer();
+}
 
 std::vector<std::string> split_texts(const std::string& all) {
   const std::string separator = "\n__ggml_vocab_test__\n";
@@ -39,7 +46,7 @@ TEST_CASE("vocabularies with cases: the ids of llama.cpp") {
     if (entry.path().extension() != ".gguf") continue;
     CAPTURE(entry.path());
     ++files;
-    const auto loaded = moe::Tokenizer::from_gguf(GgufVocabularyFile::read(entry.path()));
+    const auto loaded = load(entry.path());
     if (!loaded && loaded.error().code == moe::ErrorCode::unsupported) {
       report_skip(entry.path().filename().string(), loaded.error().message);
       CHECK(loaded.error().message.find("gpt2") != std::string::npos);
@@ -85,7 +92,7 @@ TEST_CASE("real models: the ids of transformers and llama.cpp") {
       continue;
     }
     CAPTURE(model);
-    const SharedTokenizer tokenizer = must(moe::Tokenizer::from_gguf(GgufVocabularyFile::read(model)));
+    const SharedTokenizer tokenizer = must(load(model));
     CHECK_FALSE(tokenizer->adds_bos());
     for (const std::string& line : read_lines(entry.path())) {
       const json c = json::parse(line);
