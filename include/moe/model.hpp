@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "moe/config.hpp"
 #include "moe/error.hpp"
@@ -34,13 +35,22 @@ struct LoadOptions {
   bool tokenizer_optional = true;   ///< false: a model without a usable tokenizer is an error
 };
 
+/// Tensors of one format in a file.
+struct FormatUse {
+  Format format = Format::f32;
+  std::int64_t tensor_count = 0;
+  std::int64_t bytes = 0;
+};
+
 /// Facts about a model file that need no weights in memory.
 struct ModelInfo {
   ModelConfig config;
   std::int64_t total_parameters = 0;  ///< without MTP layers
   std::int64_t mtp_parameters = 0;
-  std::int64_t weight_bytes = 0;      ///< as stored in the file
-  std::string format_summary;         ///< "133 q5_0, 13 q8_0, ...", most bytes first
+  std::int64_t weight_bytes = 0;      ///< as stored in the file; 0 when only a config.json was there
+  std::int64_t touched_bytes = 0;     ///< of those, what decoding one token reads (K of E experts, one embedding row)
+  std::vector<FormatUse> formats;     ///< most bytes first
+  std::string format_summary;         ///< "133 q5_0, 13 q8_0, ...", the same as text
   std::uint64_t hash = 0;             ///< of header and tensor list
 };
 
@@ -51,7 +61,7 @@ class MOE_API Model {
   /// A .gguf file or a Hugging Face directory.
   /// Errors: not_found, bad_file, bad_config, unsupported, io, out_of_memory, cancelled.
   static Result<std::shared_ptr<const Model>> load(const std::string& path, const LoadOptions& options = {});
-  /// Reads headers only.
+  /// Reads headers only. A directory with a config.json and no weights is described by its closed form.
   static Result<ModelInfo> inspect(const std::string& path);
 
   ~Model();

@@ -2,44 +2,20 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <map>
-
 #include "arch/family.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "model/loader.hpp"
 #include "model/model_impl.hpp"
+#include "model/model_info.hpp"
 #include "model/plan.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
 
-std::string summarise_formats(const checkpoint::Checkpoint& file) {
-  struct Entry {
-    std::int64_t count = 0;
-    std::uint64_t bytes = 0;
-  };
-  std::map<Format, Entry> formats;
-  for (const checkpoint::TensorInfo& tensor : file.tensors()) {
-    formats[tensor.format].count += 1;
-    formats[tensor.format].bytes += tensor.bytes;
-  }
-  std::vector<std::pair<Format, Entry>> order(formats.begin(), formats.end());
-  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.second.bytes > b.second.bytes; });
-  std::string text;
-  for (const auto& [format, entry] : order)
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", entry.count, format_name(format));
-  return text;
-}
-
 ModelInfo make_info(const checkpoint::Checkpoint& file, const ModelConfig& config, const LoadPlan& plan) {
-  ModelInfo info;
-  info.config = config;
+  ModelInfo info = describe(file, config);
   info.total_parameters = plan.total_parameters;
   info.mtp_parameters = plan.mtp_parameters;
-  for (const checkpoint::TensorInfo& tensor : file.tensors()) info.weight_bytes += static_cast<std::int64_t>(tensor.bytes);
-  info.format_summary = summarise_formats(file);
-  info.hash = file.header_hash();
   return info;
 }
 
@@ -89,6 +65,11 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
 }
 
 Result<ModelInfo> Model::inspect(const std::string& path) {
+  if (is_config_only(path)) {
+    auto info = describe_config_only(path);
+    if (!info) return about(path, info);
+    return info;
+  }
   auto file = checkpoint::open(path);
   if (!file) return about(path, file);
   auto recognised = arch::recognise(**file);

@@ -1,0 +1,108 @@
+#include "model/model_info.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "arch/family.hpp"
+#include "moe/flops.hpp"
+
+namespace moe::inline MOE_ABI {
+namespace {
+
+constexpr std::uint64_t kMaxConfigBytes = 16u << 20;  // published: under 10 KB
+
+std::vector<FormatUse> formats_of(const checkpoint::Checkpoint& file) {
+  std::map<Format, FormatUse> uses;
+  for (const checkpoint::TensorInfo& tensor : file.tensors()) {
+    FormatUse& use = uses[tensor.format];
+    use.format = tensor.format;
+    use.tensor_count += 1;
+    use.bytes += static_cast<std::int64_t>(tensor.bytes);
+  }
+  std::vector<FormatUse> out;
+  for (const auto& [format, use] : uses) out.push_back(use);
+  std::stable_sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  return out;
+}
+
+/// The number behind "model.layers." or "blk.", or -1.
+std::int64_t layer_of(std::string_view name) {
+  for (const std::string_view prefix : {std::string_view("model.layers."), std::string_view("blk.")}) {
+    if (!name.starts_with(prefix)) continue;
+    std::int64_t layer = -1;
+    std::from_chars(name.data() + prefix.size(), name.data() + name.size(), layer);
+    return layer;
+  }
+  return -1;
+}
+
+/// Every tensor whole, but: K of E routed experts, one row of the embedding (all of it where it is the head too), and
+/// nothing of the MTP layers.
+std::int64_t touched_bytes(const checkpoint::Checkpoint& file, const ModelConfig& c) {
+  const std::string embedding = arch::tensor_name(file.kind(), arch::Role::embedding);
+  std::int64_t always = 0, experts = 0;
+  for (const checkpoint::TensorInfo& tensor : file.tensors()) {
+    const auto bytes = static_cast<std::int64_t>(tensor.bytes);
+    if (layer_of(tensor.name) >= c.layer_count) continue;
+    if (tensor.name == embedding)
+      always += bytes / std::max<std::int64_t>(tensor.rows(), 1) + (c.tie_word_embeddings ? bytes : 0);
+    else if (tensor.name.find(".experts.") != std::string::npos || tensor.name.find("_exps.") != std::string::npos)
+      experts += bytes;
+    else
+      always += bytes;
+  }
+  if (c.router.expert_count > 0) always += experts / c.router.expert_count * c.router.top_k;
+  return always;
+}
+
+}  // namespace
+
+ModelInfo describe(const checkpoint::Checkpoint& file, const ModelConfig& config) {
+  ModelInfo info;
+  info.config = config;
+  info.formats = formats_of(file);
+  for (const FormatUse& use : info.formats) {
+    info.weight_bytes += use.bytes;
+    info.format_summary +=
+        fmt::format("{}{} {}", info.format_summary.empty() ? "" : ", ", use.tensor_count, format_name(use.format));
+  }
+  info.touched_bytes = touched_bytes(file, config);
+  info.hash = file.header_hash();
+  return info;
+}
+
+bool is_config_only(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (!fs::is_regular_file(fs::path(path) / "config.json", error)) return false;
+  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error))
+    if (entry->path().filename().string().find(".safetensors") != std::string::npos) return false;
+  return !error;
+}
+
+Result<ModelInfo> describe_config_only(const std::string& path) {
+  const std::string name = (std::filesystem::path(path) / "config.json").string();
+  std::error_code error;
+  const std::uint64_t bytes = std::filesystem::file_size(name, error);
+  if (error) return fail(ErrorCode::io, fmt::format("{}: {}", name, error.message()));
+  if (bytes > kMaxConfigBytes)
+    return fail(ErrorCode::bad_file, fmt::format("{}: {} bytes, expected at most {}", name, bytes, kMaxConfigBytes));
+  std::string text(bytes, '\0');
+  std::ifstream in(name, std::ios::binary);
+  if (!in.read(text.data(), static_cast<std::streamsize>(bytes)))
+    return fail(ErrorCode::io, fmt::format("{}: cannot read {} bytes", name, bytes));
+  auto recognised = arch::recognise_hf_config(text);
+  if (!recognised) return forward(recognised);
+  ModelInfo info;
+  info.config = recognised->config;
+  info.total_parameters = count_parameters(info.config).total;
+  info.mtp_parameters = count_mtp_parameters(info.config);
+  return info;
+}
+
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,20 @@
+#pragma once
+// Facts about a model file that need no weights in memory.
+
+#include <string>
+
+#include "checkpoint/checkpoint.hpp"
+#include "moe/model.hpp"
+
+namespace moe::inline MOE_ABI {
+
+/// Formats, bytes, bytes touched per token and the hash; parameters are the caller's.
+ModelInfo describe(const checkpoint::Checkpoint& file, const ModelConfig& config);
+
+/// True for a directory that holds a config.json and no safetensors file.
+bool is_config_only(const std::string& path);
+/// What the configuration alone says: sizes by the closed form, no formats, weight_bytes 0.
+/// Errors: io, bad_file, bad_config, unsupported.
+Result<ModelInfo> describe_config_only(const std::string& path);
+
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,66 @@
+// What Model::inspect() says of model files and of bare configurations, against the closed forms.
+
+#include "moe/flops.hpp"
+#include "moe/model.hpp"
+#include "published.hpp"
+#include "support.hpp"
+
+namespace {
+namespace fs = std::filesystem;
+using moe::MlaForm;
+using moe_test::published;
+}  // namespace
+
+TEST_CASE("the library reads the published configurations to the same sizes") {
+  std::size_t compared = 0;
+  for (const auto& [name, expected] : published()) {
+    CAPTURE(name);
+    const auto info = moe::Model::inspect((fs::path(MOE_SOURCE_DIR) / "tests/data/published" / name).string());
+    if (!info && info.error().code == moe::ErrorCode::unsupported) {
+      moe_test::report_skip(name, info.error().message);
+      continue;
+    }
+    REQUIRE_MESSAGE(info.has_value(), info.error().message);
+    CHECK(info->total_parameters == moe::count_parameters(expected).total);
+    CHECK(info->mtp_parameters == moe::count_mtp_parameters(expected));
+    CHECK(moe::forward_work(info->config, 3, 5, 2, MlaForm::absorbed) ==
+          moe::forward_work(expected, 3, 5, 2, MlaForm::absorbed));
+    CHECK(moe::cache_values_per_token(info->config) == moe::cache_values_per_token(expected));
+    CHECK(info->weight_bytes == 0);
+    ++compared;
+  }
+  CHECK(compared >= 15);
+}
+
+TEST_CASE("closed forms agree with the tensors of every model file at hand") {
+  const auto dir = moe_test::reference_dir("MOE_GOLDEN_DIR", "../shared/golden", "golden");
+  if (dir.empty()) {
+    moe_test::report_skip("model files", "no MOE_GOLDEN_DIR");
+    return;
+  }
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(dir))
+    if (entry.path().extension() == ".gguf" || entry.path().filename() == "model.safetensors" ||
+        entry.path().filename() == "model.safetensors.index.json")
+      files.push_back(entry.path().extension() == ".gguf" ? entry.path() : entry.path().parent_path());
+  for (const fs::path& path : files) {
+    CAPTURE(path.string());
+    const auto info = moe::Model::inspect(path.string());
+    if (!info && info.error().code == moe::ErrorCode::unsupported) {
+      moe_test::report_skip(path.filename().string(), info.error().message);
+      continue;
+    }
+    REQUIRE_MESSAGE(info.has_value(), info.error().message);
+    const auto n = moe::count_parameters(info->config);
+    CHECK(info->total_parameters == n.total);
+    CHECK(info->mtp_parameters == moe::count_mtp_parameters(info->config));
+    REQUIRE_FALSE(info->formats.empty());
+    std::int64_t bytes = 0;
+    for (const moe::FormatUse& use : info->formats) bytes += use.bytes;
+    CHECK(bytes == info->weight_bytes);
+    // In one format, touched bytes are touched parameters times its width.
+    if (info->formats.size() == 1 && info->formats[0].format == moe::Format::f32)
+      CHECK(info->touched_bytes == 4 * (n.active_matmul + n.total - n.matrices + info->config.hidden_size));
+    CHECK(info->touched_bytes <= info->weight_bytes + info->config.hidden_size * 4);
+  }
+}

@@ -1,0 +1,64 @@
+#pragma once
+// tests/data/published: the hyper-parameters of published models, read here a second time.
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "moe/config.hpp"
+#include "support.hpp"
+
+namespace moe_test {
+
+inline std::int64_t integer(const nlohmann::json& j, const char* key, std::int64_t fallback) {
+  return j.contains(key) && j[key].is_number_integer() ? j[key].get<std::int64_t>() : fallback;
+}
+
+/// Shapes alone, for every family whose closed form is in flops.hpp, loaded or not. Written here on purpose: the
+/// library's readers are another route from the same file to the same numbers.
+inline moe::ModelConfig shapes_of(const nlohmann::json& j) {
+  moe::ModelConfig c;
+  c.family = j["model_type"].get<std::string>();
+  c.layer_count = j["num_hidden_layers"].get<std::int64_t>();
+  c.hidden_size = j["hidden_size"].get<std::int64_t>();
+  c.vocab_size = j["vocab_size"].get<std::int64_t>();
+  c.tie_word_embeddings = j["tie_word_embeddings"].get<bool>();
+  c.head_count = j["num_attention_heads"].get<std::int64_t>();
+  c.kv_head_count = j["num_key_value_heads"].get<std::int64_t>();
+  c.intermediate_size = j["intermediate_size"].get<std::int64_t>();
+  if (j.contains("kv_lora_rank")) {
+    c.attention = moe::AttentionKind::mla;
+    c.q_lora_rank = integer(j, "q_lora_rank", 0);
+    c.kv_lora_rank = j["kv_lora_rank"].get<std::int64_t>();
+    c.qk_nope_head_dim = j["qk_nope_head_dim"].get<std::int64_t>();
+    c.qk_rope_head_dim = j["qk_rope_head_dim"].get<std::int64_t>();
+    c.v_head_dim = j["v_head_dim"].get<std::int64_t>();
+  } else {
+    c.head_dim = c.v_head_dim = integer(j, "head_dim", c.hidden_size / c.head_count);
+    c.qkv_bias = c.family == "qwen2";
+    c.qk_norm = c.family == "qwen3" || c.family == "qwen3_moe";
+  }
+  for (const char* key : {"n_routed_experts", "num_experts", "num_local_experts"})
+    c.router.expert_count = integer(j, key, c.router.expert_count);
+  if (c.router.expert_count > 0) {
+    c.router.top_k = j["num_experts_per_tok"].get<std::int64_t>();
+    c.router.selection_bias = j.value("topk_method", std::string{}) == "noaux_tc";
+    c.moe_intermediate_size = integer(j, "moe_intermediate_size", c.intermediate_size);
+    c.shared_expert_count = integer(j, "n_shared_experts", 0);
+    c.first_k_dense_replace = integer(j, "first_k_dense_replace", 0);
+    c.mtp_layer_count = integer(j, "num_nextn_predict_layers", 0);
+  }
+  return c;
+}
+
+inline std::map<std::string, moe::ModelConfig> published() {
+  std::map<std::string, moe::ModelConfig> out;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(MOE_SOURCE_DIR) / "tests/data/published"))
+    if (entry.is_directory())
+      out[entry.path().filename().string()] =
+          shapes_of(nlohmann::json::parse(moe_test::read_file(entry.path() / "config.json")));
+  REQUIRE_FALSE(out.empty());
+  return out;
+}
+
+}  // namespace moe_test
