@@ -27,13 +27,10 @@ inline constexpr int kDone = 0, kBadInput = 1, kUsage = 2, kInternal = 3, kInter
 
 inline int exit_status(moe::ErrorCode code) {
   switch (code) {
-    case moe::ErrorCode::cancelled:
-      return kInterrupted;
+    case moe::ErrorCode::cancelled: return kInterrupted;
     case moe::ErrorCode::internal:
-    case moe::ErrorCode::out_of_memory:
-      return kInternal;
-    default:
-      return kBadInput;
+    case moe::ErrorCode::out_of_memory: return kInternal;
+    default: return kBadInput;
   }
 }
 
@@ -199,13 +196,16 @@ int run(CLI::App& app, int argc, char** argv, Body&& body) {
   }
   catch_interrupt();
   try {
-    moe::Result<void> done = body();
+    const moe::Result<void> done = body();
     if (!done) return fail_with(program, done.error());
     if (std::fflush(stdout) != 0) {
       complain(program, std::string("cannot write the output: ") + std::strerror(errno));
       return kBadInput;
     }
     return kDone;
+  } catch (const CLI::ParseError& wrong) {  // what the body finds wrong with an option's value
+    complain(program, std::string(wrong.what()) + " (see --help)");
+    return kUsage;
   } catch (const std::bad_alloc&) {
     complain(program, "out of memory");
   } catch (const std::exception& bug) {

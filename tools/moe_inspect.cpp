@@ -1,0 +1,218 @@
+// moe-inspect: what is in this model - parameters, formats, FLOPs and bytes per token - without loading its weights.
+
+#include <cinttypes>
+#include <nlohmann/json.hpp>
+
+#include "cli.hpp"
+#include "moe/flops.hpp"
+#include "moe/model.hpp"
+
+namespace {
+
+using json = nlohmann::ordered_json;
+using moe::Format;
+using moe::MlaForm;
+using moe::ModelConfig;
+
+/// Formats that a model without weights is sized for.
+constexpr Format kSizedFor[] = {Format::bf16, Format::q8_0, Format::q6_k, Format::q4_k, Format::q4_0};
+
+/// All that is printed, in either form.
+struct Facts {
+  moe::ModelInfo info;
+  moe::ParameterCount parameters;
+  std::int64_t context = 0;
+  std::int64_t flops_per_token = 0, flops_per_token_without_head = 0;
+  std::int64_t attention_decode = 0;           ///< one token that sees `context` keys
+  std::int64_t attention_decode_absorbed = 0;  ///< the same in the form that runs; equal without latent attention
+  std::int64_t cache_values = 0;               ///< per token
+  bool config_only() const { return info.formats.empty(); }
+};
+
+Facts gather(moe::ModelInfo info, std::int64_t context) {
+  Facts f;
+  const ModelConfig& c = info.config;
+  f.context = context;
+  f.parameters = moe::count_parameters(c);
+  f.flops_per_token = moe::weight_flops_per_token(c, true);
+  f.flops_per_token_without_head = moe::weight_flops_per_token(c, false);
+  f.attention_decode = moe::attention_flops(c, context, MlaForm::expanded);
+  f.attention_decode_absorbed = moe::attention_flops(c, context, MlaForm::absorbed);
+  f.cache_values = moe::cache_values_per_token(c);
+  f.info = std::move(info);
+  return f;
+}
+
+/// Bytes of weights in `format`: vectors and the router stay float32; rows that its blocks do not divide become q8_0 or,
+/// where that does not fit either, float16.
+auto bytes_as(Format format) {
+  return [format](const moe::WeightShape& w, std::int64_t rows) {
+    Format used = Format::f16;
+    for (const Format fits : {Format::q8_0, format})
+      if (w.cols % moe::format_info(fits).block_values == 0) used = fits;
+    if (w.part == moe::WeightPart::vector || w.part == moe::WeightPart::router) used = Format::f32;
+    return rows * moe::row_bytes(used, w.cols);
+  };
+}
+
+std::string with_unit(double value, const char* const* units, double step) {
+  int i = 0;
+  for (; value >= step && units[i + 1] != nullptr; ++i) value /= step;
+  char text[48];
+  std::snprintf(text, sizeof text, i == 0 ? "%.0f %s" : "%.2f %s", value, units[i]);
+  return text;
+}
+std::string bytes_text(std::int64_t n) {
+  static const char* const kUnits[] = {"B", "KB", "MB", "GB", "TB", nullptr};
+  return with_unit(static_cast<double>(n), kUnits, 1000.0);
+}
+std::string flops_text(std::int64_t n) {
+  static const char* const kUnits[] = {"FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", nullptr};
+  return with_unit(static_cast<double>(n), kUnits, 1000.0);
+}
+std::string count_text(std::int64_t n) {
+  static const char* const kUnits[] = {"", "K", "M", "B", nullptr};
+  return with_unit(static_cast<double>(n), kUnits, 1000.0);
+}
+
+void line(const char* label, const std::string& text) {
+  std::printf("%-16s %s\n", label, cli::printable(text).c_str());
+}
+
+std::string number(std::int64_t n) { return std::to_string(n); }
+
+std::string attention_line(const ModelConfig& c) {
+  if (c.attention == moe::AttentionKind::mla)
+    return number(c.head_count) + " heads over a latent of " + number(c.kv_lora_rank) + " + " +
+           number(c.qk_rope_head_dim) + " (q and k " + number(c.qk_nope_head_dim) + " + " + number(c.qk_rope_head_dim) +
+           ", v " + number(c.v_head_dim) + " per head)";
+  return number(c.head_count) + " heads of " + number(c.head_dim) + ", " + number(c.kv_head_count) +
+         " for keys and values";
+}
+
+std::string experts_line(const ModelConfig& c) {
+  const moe::RouterConfig& r = c.router;
+  std::int64_t moe_layers = 0;
+  for (std::int64_t l = 0; l < c.layer_count; ++l) moe_layers += c.layer_is_moe(l) ? 1 : 0;
+  std::string text = number(r.top_k) + " of " + number(r.expert_count) + " per token";
+  if (r.group_count > 1) text += ", out of " + number(r.topk_group) + " of " + number(r.group_count) + " groups";
+  if (c.shared_expert_count > 0) text += ", " + number(c.shared_expert_count) + " shared";
+  text += ", width " + number(c.moe_intermediate_size) + ", in " + number(moe_layers) + " of " + number(c.layer_count) +
+          " layers";
+  return text;
+}
+
+void print_text(const std::string& path, const Facts& f) {
+  const ModelConfig& c = f.info.config;
+  line("model", path + (f.config_only() ? " (configuration only, no weights)" : ""));
+  line("family", c.family);
+  line("shape", number(c.layer_count) + " layers, width " + number(c.hidden_size) + ", vocabulary " +
+                    number(c.vocab_size) + (c.tie_word_embeddings ? " (head tied to the embedding)" : "") +
+                    ", context " + number(c.max_position));
+  line("attention", attention_line(c));
+  line("experts", c.router.expert_count > 0 ? experts_line(c) : "none (dense), width " + number(c.intermediate_size));
+  line("parameters", count_text(f.info.total_parameters) + " total" +
+                         (f.info.mtp_parameters > 0
+                              ? ", and " + count_text(f.info.mtp_parameters) + " of multi-token prediction (not run)"
+                              : std::string{}));
+  line("active", count_text(f.parameters.active_with_embedding) + " with embedding and head, " +
+                     count_text(f.parameters.active_matmul) + " with the head alone, " +
+                     count_text(f.parameters.active_without_head) + " with neither");
+  line("FLOPs per token", flops_text(f.flops_per_token) + " (" + flops_text(f.flops_per_token_without_head) +
+                              " without the head), plus attention:");
+  const std::string at = number(f.context);
+  line("", flops_text(f.attention_decode) + " decoding at " + at + " tokens, " + flops_text(f.attention_decode / 2) +
+               " mean of a prefill of " + at +
+               (f.attention_decode_absorbed != f.attention_decode
+                    ? "; " + flops_text(f.attention_decode_absorbed) + " in the absorbed form that runs"
+                    : ""));
+  line("cache", bytes_text(2 * f.cache_values) + " per token as f16 or bf16, " + bytes_text(4 * f.cache_values) +
+                    " as f32; " + bytes_text(2 * f.cache_values * f.context) + " at " + at + " tokens (f16)");
+  if (f.config_only()) {
+    line("weights as", "stored / touched per decoded token, with the cache at " + at + " tokens");
+    for (const Format format : kSizedFor) {
+      const std::int64_t touched = moe::weight_bytes_touched(c, bytes_as(format));
+      line(("  " + std::string(moe::format_name(format))).c_str(),
+           bytes_text(moe::weight_bytes_stored(c, bytes_as(format))) + " / " + bytes_text(touched) + ", " +
+               bytes_text(touched + 2 * f.cache_values * f.context));
+    }
+    return;
+  }
+  line("weights", bytes_text(f.info.weight_bytes) + " stored");
+  for (const moe::FormatUse& use : f.info.formats)
+    line(("  " + std::string(moe::format_name(use.format))).c_str(),
+         bytes_text(use.bytes) + " in " + number(use.tensor_count) + (use.tensor_count == 1 ? " tensor" : " tensors"));
+  line("touched", bytes_text(f.info.touched_bytes) + " of weights per decoded token, " +
+                      bytes_text(f.info.touched_bytes + 2 * f.cache_values * f.context) + " with the cache at " + at +
+                      " tokens (f16)");
+}
+
+json as_json(const std::string& path, const Facts& f) {
+  const ModelConfig& c = f.info.config;
+  json out = {{"path", path},
+              {"family", c.family},
+              {"config_only", f.config_only()},
+              {"layer_count", c.layer_count},
+              {"hidden_size", c.hidden_size},
+              {"vocab_size", c.vocab_size},
+              {"max_position", c.max_position},
+              {"tie_word_embeddings", c.tie_word_embeddings},
+              {"attention", c.attention == moe::AttentionKind::mla ? "mla" : "gqa"},
+              {"head_count", c.head_count}};
+  if (c.router.expert_count > 0)
+    out["experts"] = {{"routed", c.router.expert_count},   {"per_token", c.router.top_k},
+                      {"shared", c.shared_expert_count},   {"group_count", c.router.group_count},
+                      {"topk_group", c.router.topk_group}, {"width", c.moe_intermediate_size}};
+  out["parameters"] = {{"total", f.info.total_parameters},
+                       {"mtp", f.info.mtp_parameters},
+                       {"active_with_embedding", f.parameters.active_with_embedding},
+                       {"active_matmul", f.parameters.active_matmul},
+                       {"active_without_head", f.parameters.active_without_head}};
+  out["context"] = f.context;
+  out["flops_per_token"] = {{"weights", f.flops_per_token},
+                            {"weights_without_head", f.flops_per_token_without_head},
+                            {"attention_decode", f.attention_decode},
+                            {"attention_decode_absorbed", f.attention_decode_absorbed},
+                            {"attention_prefill_mean", f.attention_decode / 2}};
+  out["cache_bytes_per_token"] = {
+      {"f32", 4 * f.cache_values}, {"f16", 2 * f.cache_values}, {"bf16", 2 * f.cache_values}};
+  out["cache_bytes_at_context"] = {{"f32", 4 * f.cache_values * f.context},
+                                   {"f16", 2 * f.cache_values * f.context},
+                                   {"bf16", 2 * f.cache_values * f.context}};
+  if (f.config_only()) {
+    for (const Format format : kSizedFor)
+      out["weight_bytes_as"][std::string(moe::format_name(format))] = {
+          {"stored", moe::weight_bytes_stored(c, bytes_as(format))},
+          {"touched_per_token", moe::weight_bytes_touched(c, bytes_as(format))}};
+    return out;
+  }
+  out["weight_bytes"] = f.info.weight_bytes;
+  out["weight_bytes_touched_per_token"] = f.info.touched_bytes;
+  for (const moe::FormatUse& use : f.info.formats)
+    out["formats"].push_back(
+        {{"format", std::string(moe::format_name(use.format))}, {"tensors", use.tensor_count}, {"bytes", use.bytes}});
+  return out;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string path;
+  std::int64_t context = 2048;
+  bool want_json = false;
+  CLI::App app("Says what is in a model without loading its weights.", "moe-inspect");
+  app.add_option("path", path, "a .gguf file, or a directory with a config.json (weights may be missing)")->required();
+  app.add_option("--context", context, "tokens in the cache for what depends on it (2048)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 26));
+  app.add_flag("--json", want_json, "one JSON object; FLOPs and bytes as integers");
+  return cli::run(app, argc, argv, [&]() -> moe::Result<void> {
+    auto info = moe::Model::inspect(path);
+    if (!info) return moe::forward(info);
+    const Facts facts = gather(std::move(*info), context);
+    if (want_json)
+      std::printf("%s\n", as_json(path, facts).dump(2, ' ', false, json::error_handler_t::replace).c_str());
+    else
+      print_text(path, facts);
+    return {};
+  });
+}

@@ -1,0 +1,70 @@
+#pragma once
+// Token ids from a command line, and text to a terminal while it is being generated.
+
+#include <charconv>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli.hpp"
+#include "moe/tokenizer.hpp"
+
+namespace cli {
+
+/// "1 2 3" or "1,2,3". Errors: bad_argument naming the first piece that is no number.
+inline moe::Result<std::vector<moe::TokenId>> parse_ids(std::string_view text) {
+  std::vector<moe::TokenId> ids;
+  constexpr std::string_view kBetween = " ,\t\r\n";
+  for (std::size_t at = text.find_first_not_of(kBetween); at != std::string_view::npos;) {
+    const std::size_t end = std::min(text.find_first_of(kBetween, at), text.size());
+    moe::TokenId id = 0;
+    const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, id);
+    if (error != std::errc{} || stop != text.data() + end)
+      return moe::fail(moe::ErrorCode::bad_argument,
+                       "token id '" + std::string(text.substr(at, std::min<std::size_t>(end - at, 40))) +
+                           "' is not a 32-bit integer");
+    ids.push_back(id);
+    at = text.find_first_not_of(kBetween, end);
+  }
+  return ids;
+}
+
+/// Joins the bytes of tokens into whole UTF-8 characters: a character may come in several tokens.
+class Utf8Stream {
+ public:
+  /// Takes the bytes of one token; returns what can be shown now.
+  std::string push(std::string_view bytes) {
+    held_ += bytes;
+    std::size_t keep = 0;  // bytes at the end that may yet become a character
+    for (std::size_t back = 1; back <= std::min<std::size_t>(3, held_.size()); ++back) {
+      const auto lead = static_cast<unsigned char>(held_[held_.size() - back]);
+      if (lead < 0x80) break;
+      if (lead < 0xC0) continue;  // a continuation byte: look further back
+      const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+      if (length > back) keep = back;
+      break;
+    }
+    std::string out = held_.substr(0, held_.size() - keep);
+    held_.erase(0, held_.size() - keep);
+    return out;
+  }
+  /// What is left when no more tokens come.
+  std::string finish() { return std::exchange(held_, {}); }
+
+ private:
+  std::string held_;
+};
+
+/// For a terminal: everything but line feeds and tabs that could move the cursor is escaped.
+inline std::string terminal_text(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t n = std::min(text.find_first_of("\n\t"), text.size());
+    out += printable(text.substr(0, n));
+    if (n < text.size()) out += text[n];
+    text.remove_prefix(std::min(n + 1, text.size()));
+  }
+  return out;
+}
+
+}  // namespace cli
