@@ -1,1 +1,206 @@
 #include "kernels/packing.hpp"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/panel_layout.hpp"
+#include "moe/quant/decode.hpp"
+
+namespace moe::inline MOE_ABI::kernels {
+
+namespace {
+
+using reference::is_integer_format;
+using reference::WeightBlock;
+
+constexpr bool is_float_format(Format format) noexcept {
+  return format == Format::f32 || format == Format::f16 || format == Format::bf16;
+}
+
+void store_u16(std::byte* p, std::uint16_t v) noexcept { std::memcpy(p, &v, 2); }
+std::uint16_t read_u16(const std::byte* p) noexcept {
+  std::uint16_t v = 0;
+  std::memcpy(&v, p, 2);
+  return v;
+}
+/// Bytes 4 i .. 4 i + 3 as one number, the first byte lowest.
+std::uint32_t word(const std::uint8_t* bytes, int i) noexcept {
+  std::uint32_t v = 0;
+  std::memcpy(&v, bytes + 4 * i, 4);
+  return v;
+}
+void store_word(std::byte* p, std::uint32_t v) noexcept { std::memcpy(p, &v, 4); }
+
+// 2^(e - 128) as bf16.
+std::uint16_t mxfp4_scale_bits(std::uint16_t e) noexcept {
+  return static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(quant::mxfp4_scale(e)) >> 16);
+}
+std::uint16_t mxfp4_exponent(std::uint16_t bits) noexcept {
+  if (bits < 0x80u) return bits >= 0x40u ? 1 : 0;
+  return static_cast<std::uint16_t>((bits >> 7) + 1);
+}
+
+// Four codes at a time: bytes of a 32-bit word never run into each other, as every code is masked first.
+void pack_codes(const PanelLayout& l, const WeightBlock& w, int row, std::byte* codes) noexcept {
+  std::byte* out = codes + 4 * row;
+  if (l.byte_codes)
+    for (int g = 0; g < 8; ++g) store_word(out + 64 * g, word(w.codes, g));
+  if (l.nibbles)
+    for (int g = 0; g < 4; ++g)
+      store_word(out + 64 * g, (word(w.codes, g) & 0x0f0f0f0fu) | (word(w.codes, g + 4) & 0x0f0f0f0fu) << 4);
+  if (l.pairs)
+    for (int v = 0; v < 2; ++v) {
+      std::uint32_t bits = 0;
+      for (int j = 0; j < 4; ++j) bits |= (word(w.codes, 4 * v + j) >> l.pair_shift & 0x03030303u) << (2 * j);
+      store_word(out + l.pairs_at + 64 * v, bits);
+    }
+  if (l.single) {
+    std::uint32_t bits = 0;
+    for (int g = 0; g < 8; ++g) bits |= (word(w.codes, g) >> l.single_shift & 0x01010101u) << g;
+    store_word(out + l.single_at, bits);
+  }
+}
+
+void unpack_codes(const PanelLayout& l, const std::byte* codes, int row, WeightBlock& w) noexcept {
+  const auto* in = reinterpret_cast<const std::uint8_t*>(codes) + 4 * row;
+  for (int g = 0; g < 8; ++g) {
+    std::uint32_t c = 0;
+    if (l.byte_codes) c = word(in + 64 * g, 0);
+    if (l.nibbles) c = word(in + 64 * (g % 4), 0) >> (4 * (g / 4)) & 0x0f0f0f0fu;
+    if (l.pairs) c |= (word(in + l.pairs_at + 64 * (g / 4), 0) >> (2 * (g % 4)) & 0x03030303u) << l.pair_shift;
+    if (l.single) c |= (word(in + l.single_at, 0) >> g & 0x01010101u) << l.single_shift;
+    std::memcpy(w.codes + 4 * g, &c, 4);
+  }
+}
+
+void pack_block(Format format, const PanelLayout& l, const WeightBlock& w, int row, std::int64_t b,
+                std::byte* panel) noexcept {
+  if (b % l.super_blocks == 0) {
+    std::byte* header = panel + l.header_of(b);
+    store_u16(header + 2 * row, format == Format::mxfp4 ? mxfp4_scale_bits(w.d) : w.d);
+    if (l.has_min) store_u16(header + l.m_at + 2 * row, w.m);
+  }
+  if (l.has_scales) {
+    auto* scales = reinterpret_cast<std::uint8_t*>(panel + l.scales_of(b));
+    const bool halves = reference::block_form(format).kind == BlockKind::halves;
+    const bool nibbles = format == Format::q2_k;
+    for (int h = 0; h < 2; ++h) {
+      int byte = halves ? w.sc[h] : h == 0 ? w.sc[0] : w.mn[0];
+      if (nibbles) byte = w.sc[h] | w.mn[h] << 4;
+      scales[kPanelRows * h + row] = static_cast<std::uint8_t>(byte);
+    }
+  }
+  pack_codes(l, w, row, panel + l.codes_of(b));
+}
+
+bool f16_is_finite(std::uint16_t bits) noexcept { return (bits & 0x7c00u) != 0x7c00u; }
+
+}  // namespace
+
+reference::WeightBlock read_panel_block(Format format, const std::byte* panel, int row, std::int64_t b) noexcept {
+  const PanelLayout l = panel_layout(format);
+  WeightBlock w{};
+  const std::byte* header = panel + l.header_of(b);
+  w.d = read_u16(header + 2 * row);
+  if (format == Format::mxfp4) w.d = mxfp4_exponent(w.d);
+  if (l.has_min) w.m = read_u16(header + l.m_at + 2 * row);
+  if (l.has_scales) {
+    const auto* scales = reinterpret_cast<const std::uint8_t*>(panel + l.scales_of(b)) + row;
+    const BlockKind kind = reference::block_form(format).kind;
+    for (int h = 0; h < 2; ++h) {
+      const std::uint8_t own = scales[kPanelRows * h];
+      w.sc[h] = static_cast<std::int8_t>(kind == BlockKind::halves_min ? own & 15 : kind == BlockKind::halves ? own : scales[0]);
+      w.mn[h] = static_cast<std::int8_t>(kind == BlockKind::halves_min ? own >> 4 : kind == BlockKind::halves ? 0 : scales[kPanelRows]);
+    }
+  }
+  unpack_codes(l, panel + l.codes_of(b), row, w);
+  return w;
+}
+
+std::int64_t panel_bytes(Format format, std::int64_t k) noexcept {
+  if (!is_integer_format(format)) return kPanelRows * row_bytes(format, k);
+  const PanelLayout l = panel_layout(format);
+  return k / kBlock / l.super_blocks * l.super_bytes;
+}
+
+void pack_panel(Format format, std::int64_t k, const std::byte* const rows[kPanelRows], std::byte* panel) noexcept {
+  const std::int64_t bytes = row_bytes(format, k);
+  if (is_integer_format(format)) {
+    std::memset(panel, 0, static_cast<std::size_t>(panel_bytes(format, k)));
+    const PanelLayout l = panel_layout(format);
+    // Blocks outside, rows inside: 16 input streams, one output stream.
+    for (std::int64_t b = 0; b < k / kBlock; ++b)
+      for (int r = 0; r < kPanelRows; ++r)
+        if (rows[r] != nullptr) pack_block(format, l, reference::read_weight_block(format, rows[r], b), r, b, panel);
+  } else if (is_float_format(format)) {
+    const auto size = static_cast<std::size_t>(format_info(format).block_bytes);
+    std::memset(panel, 0, static_cast<std::size_t>(kPanelRows * bytes));
+    for (std::int64_t i = 0; i < k; ++i)
+      for (int r = 0; r < kPanelRows; ++r)
+        if (rows[r] != nullptr)
+          std::memcpy(panel + static_cast<std::size_t>(i * kPanelRows + r) * size, rows[r] + static_cast<std::size_t>(i) * size, size);
+  } else {
+    for (int r = 0; r < kPanelRows; ++r) {
+      if (rows[r] != nullptr)
+        std::memcpy(panel + r * bytes, rows[r], static_cast<std::size_t>(bytes));
+      else
+        std::memset(panel + r * bytes, 0, static_cast<std::size_t>(bytes));
+    }
+  }
+}
+
+void unpack_row(Format format, const Panels& w, std::int64_t row, float* out) noexcept {
+  const std::byte* panel = w.data + row / kPanelRows * w.panel_bytes;
+  const int r = static_cast<int>(row % kPanelRows);
+  if (is_integer_format(format)) {
+    for (std::int64_t b = 0; b < w.k / kBlock; ++b)
+      reference::widen_block(format, read_panel_block(format, panel, r, b), out + kBlock * b);
+  } else if (is_float_format(format)) {
+    const int size = format_info(format).block_bytes;
+    for (std::int64_t i = 0; i < w.k; ++i) decode_row(format, panel + (i * kPanelRows + r) * size, 1, out + i);
+  } else {
+    decode_row(format, panel + r * row_bytes(format, w.k), w.k, out);
+  }
+}
+
+void widen_raw(Format format, const std::byte* panel, std::int64_t k, std::int64_t k_begin, std::int64_t count,
+               float* out) noexcept {
+  const std::int64_t bytes = row_bytes(format, k);
+  float piece[256];
+  for (std::int64_t i = 0; i < count; i += 256) {
+    const std::int64_t n = count - i < 256 ? count - i : 256;
+    for (int r = 0; r < kPanelRows; ++r) {
+      decode_row(format, panel + r * bytes + row_bytes(format, k_begin + i), n, piece);
+      for (std::int64_t j = 0; j < n; ++j) out[(i + j) * kPanelRows + r] = piece[j];
+    }
+  }
+}
+
+std::int64_t gemm_f32_scratch(Format format, std::int64_t k) noexcept {
+  // The widened kernels hold 256 values of four panels, the scalar ones a row.
+  constexpr std::int64_t kWidened = std::int64_t{4} * 256 * kPanelRows;
+  (void)format;
+  return k > kWidened ? k : kWidened;
+}
+
+bool row_is_valid(Format format, std::int64_t k, const std::byte* row) noexcept {
+  if (is_integer_format(format)) {
+    const BlockForm form = reference::block_form(format);
+    for (std::int64_t b = 0; b < k / kBlock; b += form.super_blocks) {
+      const WeightBlock w = reference::read_weight_block(format, row, b);
+      if (format == Format::mxfp4 ? w.d == 255 : !f16_is_finite(w.d) || !f16_is_finite(w.m)) return false;
+    }
+    return true;
+  }
+  float piece[256];
+  for (std::int64_t i = 0; i < k; i += 256) {
+    const std::int64_t n = k - i < 256 ? k - i : 256;
+    decode_row(format, row + row_bytes(format, i), n, piece);
+    for (std::int64_t j = 0; j < n; ++j)
+      if (!std::isfinite(piece[j])) return false;
+  }
+  return true;
+}
+
+}  // namespace moe::inline MOE_ABI::kernels

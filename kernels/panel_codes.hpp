@@ -1,0 +1,112 @@
+#pragma once
+// Reads packed panels (panel_layout.hpp) into registers.
+
+#include "kernels/panel_layout.hpp"
+#include "kernels/simd_dot.hpp"
+#include "moe/quant/formats.hpp"
+
+namespace moe::inline MOE_ABI::kernels {
+
+/// mxfp4: 2 * e2m1 + 12.
+inline constexpr std::uint8_t kE2m1Plus12[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+
+/// Unsigned codes of group `g` (a constant after unrolling); `codes` points at the lanes' first byte.
+template <class Arch, Format kFormat>
+MOE_FORCE_INLINE typename Vector<Arch>::I load_codes(const std::byte* codes, int g) {
+  using V = Vector<Arch>;
+  constexpr PanelLayout l = panel_layout(kFormat);
+  typename V::I c;
+  if constexpr (l.byte_codes) {
+    return V::load(codes + 64 * g);
+  } else if constexpr (l.nibbles) {
+    c = V::load(codes + 64 * (g % 4));
+    if (g >= 4) c = V::shift_right16(c, 4);
+    c = V::and_(c, V::set8(15));
+    if constexpr (kFormat == Format::mxfp4) c = V::lookup(V::broadcast16(kE2m1Plus12), c);
+  } else {
+    c = V::zero();
+  }
+  if constexpr (l.pairs) {
+    const typename V::I bits = V::load(codes + l.pairs_at + 64 * (g / 4));
+    const int shift = l.pair_shift - 2 * (g % 4);
+    c = V::or_masked(c, shift >= 0 ? V::shift_left16(bits, shift) : V::shift_right16(bits, -shift),
+                     V::set8(static_cast<std::int8_t>(3 << l.pair_shift)));
+  }
+  if constexpr (l.single) {
+    const typename V::I bits = V::load(codes + l.single_at);
+    const int shift = l.single_shift - g;
+    c = V::or_masked(c, shift >= 0 ? V::shift_left16(bits, shift) : V::shift_right16(bits, -shift),
+                     V::set8(static_cast<std::int8_t>(1 << l.single_shift)));
+  }
+  return c;
+}
+
+/// What a block's sums are multiplied with, for the lanes that `lane` starts.
+template <class Arch, Format kFormat>
+struct PanelScales {
+  using V = Vector<Arch>;
+  typename V::F d, m;                         // minimum: factors of the whole block; halves: as stored
+  typename V::I sc0, sc1, mn0, mn1;           // halves
+
+  MOE_FORCE_INLINE void load(const std::byte* panel, std::int64_t block, int lane) {
+    constexpr PanelLayout l = panel_layout(kFormat);
+    constexpr BlockForm form = reference::block_form(kFormat);
+    const std::byte* header = panel + l.header_of(block);
+    if constexpr (kFormat == Format::mxfp4) {
+      d = V::load_bf16(header + 2 * lane);
+    } else {
+      d = V::load_f16(header + 2 * lane);
+    }
+    if constexpr (l.has_min) m = V::load_f16(header + l.m_at + 2 * lane);
+    if constexpr (l.has_scales) {
+      const std::byte* first = panel + l.scales_of(block) + lane;
+      const std::byte* second = first + kPanelRows;
+      if constexpr (form.kind == BlockKind::minimum) {
+        d = V::mul(d, V::to_float(V::load_u8(first)));
+        m = V::negate(V::mul(m, V::to_float(V::load_u8(second))));
+      } else if constexpr (form.kind == BlockKind::halves) {
+        sc0 = V::load_i8(first);
+        sc1 = V::load_i8(second);
+      } else {
+        const typename V::I low = V::set32(15), h0 = V::load_u8(first), h1 = V::load_u8(second);
+        sc0 = V::and_(h0, low);
+        sc1 = V::and_(h1, low);
+        mn0 = V::shift_right32(h0, 4);
+        mn1 = V::shift_right32(h1, 4);
+      }
+    }
+  }
+};
+
+/// Blocks [block_begin, block_end) of a panel to [32 * blocks][16] floats, with the bits of reference::widen_block.
+template <class Arch, Format kFormat>
+void widen_panel(const std::byte* panel, std::int64_t block_begin, std::int64_t block_end, float* out) noexcept {
+  using V = Vector<Arch>;
+  constexpr PanelLayout l = panel_layout(kFormat);
+  constexpr BlockForm form = reference::block_form(kFormat);
+  constexpr bool kHalves = form.kind == BlockKind::halves || form.kind == BlockKind::halves_min;
+  for (std::int64_t b = block_begin; b < block_end; ++b) {
+    for (int lane = 0; lane < kPanelRows; lane += V::kLanes) {
+      PanelScales<Arch, kFormat> scales;
+      scales.load(panel, b, lane);
+#pragma GCC unroll 8
+      for (int g = 0; g < 8; ++g) {
+        typename V::F factor = scales.d, summand{};
+        if constexpr (kHalves) factor = V::mul(scales.d, V::to_float(g < 4 ? scales.sc0 : scales.sc1));
+        if constexpr (form.kind == BlockKind::minimum) summand = scales.m;
+        if constexpr (form.kind == BlockKind::halves_min)
+          summand = V::negate(V::mul(scales.m, V::to_float(g < 4 ? scales.mn0 : scales.mn1)));
+        typename V::I codes = load_codes<Arch, kFormat>(panel + l.codes_of(b) + 4 * lane, g);
+        for (int j = 0; j < 4; ++j) {
+          const typename V::I code = V::sub32(V::and_(codes, V::set32(255)), V::set32(form.offset));
+          typename V::F w = V::mul(factor, V::to_float(code));
+          if constexpr (l.has_min) w = V::add(w, summand);
+          V::storef(out + (32 * (b - block_begin) + 4 * g + j) * kPanelRows + lane, w);
+          codes = V::shift_right32(codes, 8);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace moe::inline MOE_ABI::kernels

@@ -1,0 +1,72 @@
+#pragma once
+// Byte layout of packed panels, known to packing.cpp (which writes them) and to the kernels (which read them).
+//
+// Integer formats: super-blocks of `super_blocks` blocks of 32 values, each
+//   d       [16] f16 (mxfp4: bf16, which holds every power of two it needs)
+//   m       [16] f16, where the format has a minimum
+//   scales  [super_blocks][2][16] bytes, K-quants only: sc and mn, or the scales of both halves (q2_k: both nibbles)
+//   codes   [super_blocks][code_bytes]
+// Codes of a block are vectors of 64 bytes = 16 rows x 4 values; group g holds values 4 g .. 4 g + 3:
+//   bytes    8 vectors, group g in vector g (q8_0: the signed byte + 128)
+//   nibbles  4 vectors, group g in the low nibbles of vector g, group g + 4 in the high nibbles
+//   pairs    2 vectors, bits 2 (g % 4) and up of vector g / 4
+//   single   1 vector, bit g
+// f32, f16, bf16: [k][16] values. Every other format: 16 rows as the file stores them.
+
+#include "kernels/table.hpp"
+#include "moe/reference/weight_block.hpp"
+
+namespace moe::inline MOE_ABI::kernels {
+
+using reference::BlockForm;
+using reference::BlockKind;
+
+struct PanelLayout {
+  bool byte_codes = false, nibbles = false, pairs = false, single = false;
+  int pair_shift = 0, single_shift = 0;  // where these bits belong in the code
+  bool has_min = false, has_scales = false;
+  int super_blocks = 1;
+  int m_at = 0, scales_at = 0, codes_at = 0;  // bytes within a super-block
+  int pairs_at = 0, single_at = 0;            // bytes within the codes of a block
+  int code_bytes = 0, super_bytes = 0;
+
+  constexpr std::int64_t codes_of(std::int64_t block) const {
+    return block / super_blocks * super_bytes + codes_at + block % super_blocks * code_bytes;
+  }
+  constexpr std::int64_t header_of(std::int64_t block) const { return block / super_blocks * super_bytes; }
+  constexpr std::int64_t scales_of(std::int64_t block) const {
+    return header_of(block) + scales_at + block % super_blocks * 2 * kPanelRows;
+  }
+};
+
+constexpr PanelLayout panel_layout(Format format) noexcept {
+  const BlockForm form = reference::block_form(format);
+  PanelLayout l;
+  l.byte_codes = format == Format::q8_0;
+  l.nibbles = format != Format::q8_0 && format != Format::q2_k && format != Format::q3_k;
+  l.pairs = format == Format::q6_k || format == Format::q2_k || format == Format::q3_k;
+  l.single = format == Format::q5_0 || format == Format::q5_1 || format == Format::q5_k || format == Format::q3_k;
+  l.pair_shift = format == Format::q6_k ? 4 : 0;
+  l.single_shift = format == Format::q3_k ? 2 : 4;
+  l.has_min = form.kind == BlockKind::minimum || form.kind == BlockKind::halves_min;
+  l.has_scales = form.super_blocks > 1;
+  l.super_blocks = form.super_blocks;
+  l.m_at = 2 * kPanelRows;
+  l.scales_at = l.m_at + (l.has_min ? 2 * kPanelRows : 0);
+  l.codes_at = l.scales_at + (l.has_scales ? form.super_blocks * 2 * kPanelRows : 0);
+  l.pairs_at = l.byte_codes ? 512 : l.nibbles ? 256 : 0;
+  l.single_at = l.pairs_at + (l.pairs ? 128 : 0);
+  l.code_bytes = l.single_at + (l.single ? 64 : 0);
+  l.super_bytes = l.codes_at + form.super_blocks * l.code_bytes;
+  return l;
+}
+
+/// Raw rows of a panel (formats without a layout of their own) to [count][16] floats, values k_begin and on; k_begin is
+/// a multiple of 256. Compiled without instruction-set flags, as the decoders are plain inline functions.
+void widen_raw(Format format, const std::byte* panel, std::int64_t k, std::int64_t k_begin, std::int64_t count,
+               float* out) noexcept;
+
+/// Block `b` of row `row` (0..15) of a packed panel.
+reference::WeightBlock read_panel_block(Format format, const std::byte* panel, int row, std::int64_t b) noexcept;
+
+}  // namespace moe::inline MOE_ABI::kernels

@@ -1,0 +1,36 @@
+#pragma once
+// float32 -> q8g32 (moe/reference/quantize.hpp has the definition).
+
+#include "kernels/simd_dot.hpp"
+
+namespace moe::inline MOE_ABI::kernels {
+
+template <class Arch>
+void quantize_q8(const float* x, std::int64_t k, std::int8_t* codes, float* scales, std::int16_t* sums) noexcept {
+  using V = Vector<Arch>;
+  constexpr int kParts = 32 / V::kLanes;
+  for (std::int64_t b = 0; b < k / 32; ++b) {
+    typename V::F v[kParts];
+    typename V::F largest = V::setf(0.0f);
+    for (int i = 0; i < kParts; ++i) {
+      v[i] = V::loadf(x + 32 * b + i * V::kLanes);
+      largest = V::max(V::abs(v[i]), largest);
+    }
+    const float a = V::largest(largest);
+    const bool zero = a < 0x1p-100f;
+    scales[b] = zero ? 0.0f : a / 127.0f;
+    const typename V::F r = V::setf(zero ? 0.0f : 127.0f / a);
+    std::int32_t sum[2] = {0, 0};
+    for (int i = 0; i < kParts; ++i) {
+      typename V::F q = V::round_even(V::mul(v[i], r));
+      q = V::min(V::max(q, V::setf(-127.0f)), V::setf(127.0f));
+      const typename V::I n = V::to_int(q);
+      V::store_i8(codes + 32 * b + i * V::kLanes, n);
+      sum[2 * i / kParts] += V::sum(n);
+    }
+    sums[2 * b] = static_cast<std::int16_t>(sum[0]);
+    sums[2 * b + 1] = static_cast<std::int16_t>(sum[1]);
+  }
+}
+
+}  // namespace moe::inline MOE_ABI::kernels
