@@ -1,0 +1,212 @@
+// tokenizer.json files made here: what each part means, and what is refused.
+
+#include <random>
+
+#include "tokenizer_support.hpp"
+
+using namespace moe_test;
+using moe::ErrorCode;
+using nlohmann::json;
+
+namespace {
+
+json small_json() {
+  const auto v = small_vocabulary("gpt-2", {"h e", "l l", "he ll", "hell o", "a b"});
+  json file =
+      json::parse(R"({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+    "post_processor": null, "decoder": {"type": "ByteLevel"},
+    "model": {"type": "BPE", "dropout": null, "unk_token": null, "byte_fallback": false, "ignore_merges": false}})");
+  for (std::size_t id = 0; id < v.tokens.size(); ++id) file["model"]["vocab"][v.tokens[id]] = id;
+  file["model"]["merges"] = v.merges;
+  return file;
+}
+
+json added_token(int id, const std::string& content, const json& flags = json::object()) {
+  json token = {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+                {"rstrip", false}, {"normalized", false}, {"special", true}};
+  token.update(flags);
+  return token;
+}
+
+SharedTokenizer load(const json& file, const std::string& config = {}) {
+  return must(moe::Tokenizer::from_json(file.dump(), config));
+}
+
+moe::Error error_of(const std::string& text, const std::string& config = {}) {
+  const auto made = moe::Tokenizer::from_json(text, config);
+  return made ? moe::Error{ErrorCode::internal, "it loaded"} : made.error();
+}
+
+void check_error(const std::string& text, ErrorCode code, const std::string& part, const std::string& config = {}) {
+  const moe::Error error = error_of(text, config);
+  CHECK_MESSAGE(error.code == code, error.message);
+  CHECK_MESSAGE(error.message.find(part) != std::string::npos, error.message);
+  CHECK(error.message.find('\n') == std::string::npos);
+}
+
+void check_error(const json& file, ErrorCode code, const std::string& part, const std::string& config = {}) {
+  check_error(file.dump(), code, part, config);
+}
+
+}  // namespace
+
+TEST_CASE("added tokens: special or not, white space taken along, whole words, normalised text") {
+  json file = small_json();
+  const int id = 261;
+  const auto ids = [&](const json& flags, const std::string& text, moe::SpecialText special = moe::SpecialText::parse) {
+    json with = file;
+    with["added_tokens"] = {added_token(id, "<t>", flags)};
+    return must_encode(*load(with), text, false, special);
+  };
+  CHECK(ids(json::object(), "a<t>b") == Ids{'a', id, 'b'});
+  CHECK(ids(json::object(), "a<t>b", moe::SpecialText::plain) == Ids{'a', '<', 't', '>', 'b'});
+  CHECK(ids({{"special", false}}, "a<t>b", moe::SpecialText::plain) == Ids{'a', id, 'b'});
+  CHECK(ids({{"lstrip", true}}, "a \n<t> b") == Ids{'a', id, ' ', 'b'});
+  CHECK(ids({{"rstrip", true}}, "a <t> \nb") == Ids{'a', ' ', id, 'b'});
+  CHECK(ids({{"single_word", true}}, "a<t> <t>b <t>") == Ids{'a', '<', 't', '>', ' ', '<', 't', '>', 'b', ' ', id});
+  file["normalizer"] = {{"type", "NFC"}};
+  json composed = file;
+  composed["added_tokens"] = {added_token(id, "e\u0301", {{"normalized", true}})};
+  CHECK(must_encode(*load(composed), "ae\u0301b\u00e9") == Ids{'a', id, 'b', id});
+  composed["added_tokens"] = {added_token(id, "e\u0301")};
+  CHECK(must_encode(*load(composed), "e\u0301\u00e9") == Ids{id, 0xc3, 0xa9});
+  file["added_tokens"] = {added_token(id, "<t>"), added_token(id + 1, "<t><t>")};
+  CHECK(must_encode(*load(file), "<t><t><t>") == Ids{id + 1, id});
+}
+
+TEST_CASE("steps of the pre-tokenizer") {
+  json file = small_json();
+  const auto ids = [&](const json& pre, const std::string& text) {
+    json with = file;
+    with["pre_tokenizer"] = pre;
+    return must_encode(*load(with), text);
+  };
+  const json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+  CHECK(ids(byte_level, "ab ab") == Ids{260, ' ', 260});
+  CHECK(ids({{"type", "ByteLevel"}, {"add_prefix_space", true}}, "ab") == Ids{' ', 260});
+  CHECK(ids({{"type", "ByteLevel"}, {"add_prefix_space", true}}, " ab") == Ids{' ', 260});
+  const auto with_split = [&](const json& pattern, const std::string& behavior, bool invert = false) {
+    return json{{"type", "Sequence"},
+                {"pretokenizers",
+                 {{{"type", "Split"}, {"pattern", pattern}, {"behavior", behavior}, {"invert", invert}}, byte_level}}};
+  };
+  CHECK(ids(with_split({{"String", "b"}}, "Isolated"), "ab") == Ids{'a', 'b'});
+  CHECK(ids(with_split({{"Regex", "[xy]"}}, "Removed"), "axb") == Ids{'a', 'b'});
+  CHECK(ids(with_split({{"Regex", "a|b"}}, "Removed", true), "axbx") == Ids{'a', 'b'});
+  CHECK(ids({{"type", "Sequence"}, {"pretokenizers", {{{"type", "Digits"}, {"individual_digits", true}}, byte_level}}},
+            "ab1ab") == Ids{260, '1', 260});
+  file["model"]["ignore_merges"] = true;
+  file["model"]["vocab"]["xyz"] = 261;
+  CHECK(ids(byte_level, "xyz") == Ids{261});
+}
+
+TEST_CASE("what goes around a text, and what tokenizer_config.json says about it") {
+  json file = small_json();
+  file["added_tokens"] = {added_token(261, "<s>"), added_token(262, "</s>")};
+  const std::string names = R"({"bos_token": {"content": "<s>"}, "eos_token": "</s>")";
+  CHECK(must_encode(*load(file, names + "}"), "a", true) == Ids{'a'});
+  CHECK(must_encode(*load(file, names + R"(, "add_bos_token": true})"), "a", true) == Ids{261, 'a'});
+  CHECK(must_encode(*load(file, names + R"(, "add_eos_token": true})"), "a", true) == Ids{'a', 262});
+  file["post_processor"] =
+      json::parse(R"({"type": "Sequence", "processors": [{"type": "ByteLevel"}, {"type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+               {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+    "special_tokens": {"<s>": {"id": "<s>", "ids": [261]}, "</s>": {"id": "</s>", "ids": [262]}}}]})");
+  CHECK(must_encode(*load(file), "a", true) == Ids{261, 'a', 262});
+  CHECK(must_encode(*load(file), "a") == Ids{'a'});
+  CHECK(load(file)->adds_bos());
+  CHECK(must_encode(*load(file, names + R"(, "add_bos_token": false})"), "a", true) == Ids{'a', 262});
+  CHECK(*load(file, names + "}")->eos() == 262);
+  check_error(file, ErrorCode::bad_file, "bos_token", R"({"bos_token": "<none>"})");
+  check_error(file, ErrorCode::bad_file, "tokenizer_config.json", "[]");
+  check_error(file, ErrorCode::bad_file, "add_bos_token", R"({"add_bos_token": 1})");
+}
+
+TEST_CASE("unknown parts are refused by name") {
+  const auto check = [](const char* part, const json& value, ErrorCode code, const std::string& name) {
+    json file = small_json();
+    file[json::json_pointer(part)] = value;
+    check_error(file, code, name);
+  };
+  for (const char* type : {"Unigram", "WordPiece", "WordLevel"})
+    check("/model/type", type, ErrorCode::unsupported, type);
+  for (const char* type : {"Lowercase", "Replace", "Prepend", "BertNormalizer"})
+    check("/normalizer", {{"type", type}}, ErrorCode::unsupported, type);
+  for (const char* type : {"Whitespace", "Metaspace", "Punctuation"})
+    check("/pre_tokenizer", {{"type", type}}, ErrorCode::unsupported, type);
+  check("/pre_tokenizer", nullptr, ErrorCode::unsupported, "pre_tokenizer");
+  check("/pre_tokenizer", {{"type", "Digits"}}, ErrorCode::unsupported, "ByteLevel");
+  check("/post_processor", {{"type", "BertProcessing"}}, ErrorCode::unsupported, "BertProcessing");
+  check("/decoder", {{"type", "WordPiece"}}, ErrorCode::unsupported, "WordPiece");
+  check("/model/byte_fallback", true, ErrorCode::unsupported, "byte_fallback");
+  check("/model/dropout", 0.1, ErrorCode::unsupported, "dropout");
+  check("/model/end_of_word_suffix", "</w>", ErrorCode::unsupported, "end_of_word_suffix");
+}
+
+TEST_CASE("bad tokenizer.json files are refused in one line") {
+  const auto check = [](const char* part, const json& value, const std::string& name) {
+    json file = small_json();
+    file[json::json_pointer(part)] = value;
+    check_error(file, ErrorCode::bad_file, name);
+  };
+  check("/model/vocab/a", -1, "id");
+  check("/model/vocab/a", 1.5, "id");
+  check("/model/vocab/a", "1", "id");
+  check("/model/vocab/a", 98, "share the id");
+  check("/model/vocab/a", 2000000000, "2000000000");
+  check("/model/vocab/a", 0xffffffffffu, "id");
+  check("/model/vocab", json::array(), "vocab");
+  check("/model", 3, "model");
+  check("/model/merges", "a b", "merges");
+  check("/model/merges/0", "a  b", "merge 0");
+  check("/model/merges/0", "ab", "merge 0");
+  check("/model/merges/0", json::array({"a"}), "merge 0");
+  check("/model/merges/0", "zz b", "merge 0");
+  check("/model/unk_token", "<unk>", "unk_token");
+  check("/added_tokens", json::object(), "added_tokens");
+  check("/added_tokens/0", {{"content", "<t>"}}, "id");
+  check("/added_tokens/0", {{"id", 261}}, "content");
+  check("/added_tokens/0", added_token(5, "<t>"), "share the id");
+  check("/added_tokens/0", added_token(261, "a"), "vocab");
+  check("/added_tokens/0", added_token(261, "<t>", {{"lstrip", 1}}), "lstrip");
+  check("/added_tokens/0", added_token(261, std::string(5000, 'x')), "5000");
+  check("/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}}, "compile");
+  check("/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"String", "a"}}}, {"behavior", "isolated"}}, "behavior");
+  check("/pre_tokenizer", {{"type", "Split"}, {"behavior", "Isolated"}}, "pattern");
+  check("/post_processor", {{"type", "TemplateProcessing"}, {"single", json::array()}}, "0 times");
+  const std::string good = small_json().dump();
+  check_error(std::string(), ErrorCode::bad_file, "tokenizer.json");
+  check_error(std::string("[]"), ErrorCode::bad_file, "object");
+  check_error(std::string(1000000, '['), ErrorCode::bad_file, "nested");
+  check_error(R"({"a":)" + std::string(1000000, '{'), ErrorCode::bad_file, "byte");
+  check_error(R"({"model": 1, "model": 2})" + std::string(), ErrorCode::bad_file, "twice");
+  check_error(R"({"a": 1e999})" + std::string(), ErrorCode::bad_file, "byte");
+  check_error("{\"a\": \"\xff\"}" + std::string(), ErrorCode::bad_file, "byte");
+  check_error(R"({"a": "\ud800"})" + std::string(), ErrorCode::bad_file, "byte");
+}
+
+TEST_CASE("any cut or changed file gives a tokenizer that works or an error") {
+  json file = small_json();
+  file["added_tokens"] = {added_token(261, "<s>")};
+  file["pre_tokenizer"] = json::parse(
+      R"({"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "\\p{N}{1,3}|[^\\s]+"},
+    "behavior": "Isolated", "invert": false}, {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}]})");
+  const std::string good = file.dump();
+  const auto try_it = [](const std::string& text) {
+    const auto made = moe::Tokenizer::from_json(text, {});
+    if (!made) {
+      CHECK_FALSE(made.error().message.empty());
+      return;
+    }
+    const auto ids = (*made)->encode("hello <s> 123 \u4f60", true);
+    if (ids) CHECK((*made)->decode(*ids).has_value());
+  };
+  for (std::size_t length = 0; length < good.size(); length += 7) try_it(good.substr(0, length));
+  std::mt19937 random(5);
+  for (int i = 0; i < 2000; ++i) {
+    std::string text = good;
+    for (int k = 0; k < 1 + i % 3; ++k) text[random() % text.size()] = "\"{}[]:,\\0129aeN.\xff-+*"[random() % 21];
+    try_it(text);
+  }
+}
