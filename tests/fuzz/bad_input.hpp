@@ -2,7 +2,6 @@
 // What the tests of bad input share: a directory that goes away, files without a disk, and what an error must look like.
 
 #include <doctest/doctest.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.hpp"
+#include "memory_file.hpp"
 #include "moe/error.hpp"
 
 namespace moe_test {
@@ -40,26 +40,6 @@ class TemporaryDirectory {
 
  private:
   std::filesystem::path path_;
-};
-
-/// A file in memory that can be opened by name.
-class MemoryFile {
- public:
-  explicit MemoryFile(std::string_view bytes) : descriptor_(::memfd_create("moe", MFD_CLOEXEC)) {
-    std::size_t done = 0;
-    while (descriptor_ >= 0 && done < bytes.size()) {
-      const ssize_t n = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
-      if (n <= 0) break;
-      done += static_cast<std::size_t>(n);
-    }
-  }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-  ~MemoryFile() { ::close(descriptor_); }
-  std::string path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
-
- private:
-  int descriptor_;
 };
 
 /// One line that a terminal can show.
