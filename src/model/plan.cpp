@@ -59,6 +59,9 @@ const TensorInfo* Planner::require(Role role, const Shape& shape, std::int64_t l
   const std::string name = arch::tensor_name(file_.kind(), role, layer, expert);
   const TensorInfo* tensor = name.empty() ? nullptr : file_.find(name);
   if (tensor == nullptr) {
+    for (const checkpoint::UnsupportedTensor& other : file_.unsupported())
+      if (other.name == name)
+        refuse(ErrorCode::unsupported, fmt::format("tensor {} is of type {}, which libmoe does not read", name, other.type));
     refuse(ErrorCode::not_found, fmt::format("tensor {} is missing, expected shape [{}]", name, fmt::join(shape, ", ")));
     return nullptr;
   }

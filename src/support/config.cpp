@@ -198,9 +198,10 @@ Result<void> validate(const ModelConfig& c) {
                               {"mtp_layer_count", c.mtp_layer_count, 0, kMaxMtpLayers}});
       !ok)
     return ok;
+  // Heads first: families derive the softmax scale from them, and "head_dim is 0" says more than an infinite scale.
+  if (auto ok = check_attention(c); !ok) return ok;
   if (auto ok = check_positive({{"rms_norm_eps", c.rms_norm_eps, 1.0}, {"softmax_scale", c.softmax_scale, 1e3}}); !ok)
     return ok;
-  if (auto ok = check_attention(c); !ok) return ok;
   if (auto ok = check_rope(c.rope); !ok) return ok;
   if (auto ok = validate(c.router); !ok) return ok;
   if (auto ok = check_ffn(c); !ok) return ok;
