@@ -1,0 +1,302 @@
+// moe-eval: accuracy with its error bar beside the FLOPs that the answers cost. Thin over moe::eval.
+
+#include <unistd.h>
+
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+
+#include "kernels/table.hpp"
+#include "moe/eval/report.hpp"
+#include "moe/eval/session_model.hpp"
+#include "tools/cli.hpp"
+
+namespace {
+
+namespace eval = moe::eval;
+
+struct Options {
+  std::vector<std::string> models, tasks;
+  std::string data, out, baseline, precision = "auto", kv, sweep;
+  std::int64_t num_fewshot = 0, top_k = 0;
+  double limit = 0;
+  std::int32_t threads = 0;
+  std::uint64_t seed = 1234;
+};
+
+// What one row of the tables runs with.
+struct Setting {
+  std::string name, path;
+  std::int64_t top_k = 0;  // 0: the model's own
+  moe::Precision precision = moe::Precision::automatic;
+  moe::KvType kv = moe::KvType::f16;
+};
+
+moe::Result<moe::KvType> kv_of(const std::string& text) {
+  if (text == "f32") return moe::KvType::f32;
+  if (text == "f16") return moe::KvType::f16;
+  if (text == "bf16") return moe::KvType::bf16;
+  return moe::fail(moe::ErrorCode::bad_argument, "--kv '" + text + "': expected f32, f16 or bf16");
+}
+
+moe::Result<moe::Precision> precision_of(const std::string& text) {
+  if (text == "auto") return moe::Precision::automatic;
+  if (text == "reference") return moe::Precision::reference;
+  return moe::fail(moe::ErrorCode::bad_argument, "precision '" + text + "': expected auto or reference");
+}
+
+// Applies KEY=VALUE of a sweep; the row's name says so.
+moe::Result<void> apply(Setting& row, const std::string& key, const std::string& value) {
+  if (key == "top_k") {
+    std::size_t used = 0;
+    try {
+      row.top_k = std::stoll(value, &used);
+    } catch (const std::exception&) {
+      used = 0;
+    }
+    if (used != value.size() || row.top_k < 1)
+      return moe::fail(moe::ErrorCode::bad_argument, "--sweep top_k: '" + value + "' is no count of experts");
+  } else if (key == "precision") {
+    const auto precision = precision_of(value);
+    if (!precision) return moe::forward(precision);
+    row.precision = *precision;
+  } else if (key == "kv") {
+    const auto kv = kv_of(value);
+    if (!kv) return moe::forward(kv);
+    row.kv = *kv;
+  } else {
+    return moe::fail(moe::ErrorCode::bad_argument, "--sweep '" + key + "': expected top_k, precision or kv");
+  }
+  row.name += "[" + key + "=" + value + "]";
+  return {};
+}
+
+// One row per model and value of the sweep.
+moe::Result<std::vector<Setting>> settings_of(const Options& o) {
+  std::vector<Setting> rows;
+  const auto precision = precision_of(o.precision);
+  if (!precision) return moe::forward(precision);
+  const auto kv = o.kv.empty() ? moe::Result<moe::KvType>(*precision == moe::Precision::reference ? moe::KvType::f32
+                                                                                                  : moe::KvType::f16)
+                               : kv_of(o.kv);
+  if (!kv) return moe::forward(kv);
+  std::string key;
+  std::vector<std::string> values;
+  if (!o.sweep.empty()) {
+    const std::size_t equals = o.sweep.find('=');
+    if (equals == std::string::npos || equals + 1 == o.sweep.size())
+      return moe::fail(moe::ErrorCode::bad_argument, "--sweep '" + o.sweep + "': expected KEY=V1,V2");
+    key = o.sweep.substr(0, equals);
+    for (const std::string& v : CLI::detail::split(o.sweep.substr(equals + 1), ',')) values.push_back(v);
+  }
+  for (const std::string& model : o.models) {
+    Setting row;
+    const std::size_t equals = model.find('=');
+    const bool named = equals != std::string::npos && equals > 0 && model.find('/') > equals;
+    row.path = named ? model.substr(equals + 1) : model;
+    // "dir/" has no stem of its own.
+    std::filesystem::path path(row.path);
+    if (path.filename().empty()) path = path.parent_path();
+    row.name = named ? model.substr(0, equals) : (path.extension() == ".gguf" ? path.stem() : path.filename()).string();
+    row.top_k = o.top_k, row.precision = *precision, row.kv = *kv;
+    if (o.top_k > 0) row.name += "[top_k=" + std::to_string(o.top_k) + "]";
+    if (values.empty()) rows.push_back(row);
+    for (const std::string& value : values) {
+      Setting swept = row;
+      if (auto applied = apply(swept, key, value); !applied) return moe::forward(applied);
+      rows.push_back(swept);
+    }
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].name.empty() || rows[i].name == "." || rows[i].name == "..")
+      return moe::fail(moe::ErrorCode::bad_argument,
+                       "--model " + rows[i].path + ": give it a name, as NAME=" + rows[i].path);
+    for (std::size_t j = 0; j < i; ++j)
+      if (rows[i].name == rows[j].name)
+        return moe::fail(moe::ErrorCode::bad_argument,
+                         "two models are called '" + rows[i].name + "': name them, as NAME=PATH");
+  }
+  if (!o.baseline.empty() &&
+      std::none_of(rows.begin(), rows.end(), [&](const Setting& s) { return s.name == o.baseline; }))
+    return moe::fail(moe::ErrorCode::bad_argument, "--baseline '" + o.baseline + "' is none of the models");
+  return rows;
+}
+
+moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o) {
+  std::vector<eval::PreparedTask> tasks;
+  for (const std::string& name : o.tasks) {
+    const auto spec = eval::find_task(name);
+    if (!spec) return moe::forward(spec);
+    for (const eval::PreparedTask& before : tasks)
+      if (before.spec.name == spec->name)
+        return moe::fail(moe::ErrorCode::bad_argument, "task '" + spec->name + "' is named twice");
+    if (o.data.empty() && !spec->data_is_path)
+      return moe::fail(moe::ErrorCode::bad_argument,
+                       "task '" + name + "' needs --data DIR, the folder that holds questions/" + spec->data);
+    auto task = eval::prepare(*spec, {.data_dir = o.data, .num_fewshot = o.num_fewshot, .limit = o.limit});
+    if (!task) return moe::forward(task);
+    tasks.push_back(std::move(*task));
+  }
+  return tasks;
+}
+
+std::string iso_time() {
+  const auto now = std::chrono::system_clock::now();
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count() % 1000000;
+  std::tm local{};
+  localtime_r(&seconds, &local);
+  char text[64], out[96];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &local);
+  std::snprintf(out, sizeof out, "%s.%06d", text, static_cast<int>(micros));
+  return out;
+}
+
+moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const moe::ParallelFor& threads) {
+  cli::ProgressLine line("loading " + row.name);
+  moe::LoadOptions options;
+  options.threads = threads;
+  options.on_progress = [&](moe::Progress p) { line.update(p); };
+  options.cancelled = cli::interrupted;
+  options.tokenizer_optional = false;
+  return moe::Model::load(row.path, options);
+}
+
+moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_ptr<const moe::Model>& model,
+                                                            const Setting& row) {
+  if (row.top_k == 0) return model;
+  auto changed = model->with_top_k(row.top_k);
+  if (!changed) return moe::fail(changed.error().code, row.path + ": " + changed.error().message);
+  return changed;
+}
+
+// Asks one row all tasks; what is finished stays in `report` when a later task fails.
+moe::Result<void> run_row(const Setting& row, const std::shared_ptr<const moe::Model>& model,
+                          const moe::ParallelFor& threads, eval::RunReport& report) {
+  eval::SessionModelOptions options;
+  options.precision = row.precision;
+  options.kv = row.kv;
+  options.threads = threads;
+  auto scorer = eval::SessionModel::create(model, options);
+  if (!scorer) return moe::fail(scorer.error().code, row.path + ": " + scorer.error().message);
+  eval::ModelRun& run = report.models.emplace_back();
+  run.name = row.name, run.path = row.path;
+  run.info = model->info();
+  run.info.config = model->config();
+  run.precision = row.precision, run.kv = row.kv;
+  run.resident_bytes = model->resident_bytes();
+  for (const eval::PreparedTask& task : report.tasks) {
+    cli::ProgressLine line(row.name + " " + task.spec.name);
+    eval::EvaluateOptions how;
+    how.threads = threads;
+    how.hooks.on_progress = [&](std::int64_t done, std::int64_t total) {
+      line.update({done, total}, std::to_string(done) + " of " + std::to_string(total) + " answers scored");
+    };
+    how.hooks.cancelled = cli::interrupted;
+    auto outcome = eval::evaluate(task, **scorer, how);
+    if (!outcome)
+      return moe::fail(outcome.error().code, row.name + ", " + task.spec.name + ": " + outcome.error().message);
+    run.outcomes.push_back(std::move(*outcome));
+    run.session_bytes = (*scorer)->session_bytes();
+  }
+  return {};
+}
+
+// A model without a finished task is no row.
+void print_tables(eval::RunReport& report) {
+  std::erase_if(report.models, [](const eval::ModelRun& run) { return run.outcomes.empty(); });
+  std::fputs(eval::render_tables(report).c_str(), stdout);
+  std::fflush(stdout);
+}
+
+moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& rows) {
+  const auto start = std::chrono::steady_clock::now();
+  eval::RunReport report;
+  report.started = iso_time();
+  report.baseline = o.baseline, report.limit = o.limit, report.seed = o.seed;
+  auto tasks = prepare_tasks(o);
+  if (!tasks) return moe::forward(tasks);
+  report.tasks = std::move(*tasks);
+  // A bad file is found now, not after the models before it have answered for an hour.
+  for (const Setting& row : rows)
+    if (const auto info = moe::Model::inspect(row.path); !info) return moe::forward(info);
+  const moe::ParallelFor threads = moe::openmp_pool(o.threads);
+  report.thread_count = threads.worker_count;
+  if (const auto* table = moe::kernels::active_table()) report.isa = table->isa;
+
+  moe::Result<void> result;
+  moe::Result<std::shared_ptr<const moe::Model>> loaded(nullptr);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Setting& row = rows[i];
+    // The rows of a sweep share one copy of the weights; otherwise one model is in memory at a time.
+    if (i == 0 || rows[i - 1].path != row.path) {
+      loaded = nullptr;
+      loaded = load(row, threads);
+    }
+    const auto model = loaded ? with_setting(*loaded, row) : loaded;
+    result = model ? run_row(row, *model, threads, report) : moe::Result<void>(moe::forward(model));
+    if (result && !o.out.empty()) result = eval::write_harness_files(report, report.models.back(), o.out);
+    if (!result) break;
+  }
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  print_tables(report);
+  if (result && !o.out.empty()) result = eval::write_run_file(report, o.out);
+  return result;
+}
+
+constexpr const char* kExamples = R"(Examples:
+  moe-eval --model smollm2=models/real/SmolLM2-135M-Instruct.Q4_1.gguf --tasks mmlu --limit 5 --data DATA
+  moe-eval --model a=one.gguf --model b=two.gguf --tasks arc_easy,hellaswag --data DATA --out runs/today
+  moe-eval --model moe=DIR --tasks my_exam.jsonl --sweep top_k=1,2,4,8
+DATA holds questions/<task>.jsonl and fewshot/<task>.jsonl. A question is a line
+  {"id": "1", "subject": "s", "question": "...", "choices": ["...", "..."], "answer": 0}
+Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal error or out of memory, 130 interrupted.)";
+
+void add_options(CLI::App& app, Options& o) {
+  std::string known;
+  for (const std::string& name : eval::builtin_task_names()) known += (known.empty() ? "" : ", ") + name;
+  app.footer(kExamples);
+  app.add_option("--model", o.models, "[NAME=]PATH of a .gguf file or a Hugging Face folder; repeat it to compare");
+  app.add_option("--tasks", o.tasks, "comma-separated: " + known + "; a .jsonl question file; a .json task file")
+      ->delimiter(',')
+      ->required();
+  app.add_option("--data", o.data, "folder with questions/ and fewshot/");
+  app.add_option("--num-fewshot", o.num_fewshot, "worked examples before each question")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
+  app.add_option("--limit", o.limit, "only the first N questions of each subject, or that share of them when below 1")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--threads", o.threads, "default: MOE_THREADS, or every processor")->check(CLI::Range(1, 4096));
+  app.add_option("--precision", o.precision, "auto (int8 activations) or reference (float32)")->capture_default_str();
+  app.add_option("--kv", o.kv,
+                 "type of the key/value cache: f32, f16 or bf16 (default f16; f32 with --precision reference)");
+  app.add_option("--top-k", o.top_k, "routed experts per token instead of the model's own")->check(CLI::Range(1, 4096));
+  app.add_option("--sweep", o.sweep, "KEY=V1,V2,...: a row for each value of top_k, precision or kv");
+  app.add_option("--out", o.out, "folder for results, samples and run.json");
+  app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
+  app.add_option("--seed", o.seed, "recorded; for tasks whose worked examples are drawn at random")
+      ->capture_default_str();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Asks language models benchmark questions: accuracy with its error bar, and what the answers cost.",
+               "moe-eval");
+  Options options;
+  add_options(app, options);
+  std::vector<Setting> rows;
+  int usage = cli::kDone;
+  const int status = cli::run(app, argc, argv, [&]() -> moe::Result<void> {
+    if (options.models.empty())
+      return moe::fail(moe::ErrorCode::not_found,
+                       "no --model, and this version carries no model of its own (scripts/evaluate has a stand-in)");
+    auto settings = settings_of(options);
+    if (!settings) {
+      usage = cli::kUsage;
+      return moe::forward(settings);
+    }
+    return evaluate_all(options, *settings);
+  });
+  return status == cli::kBadInput && usage != cli::kDone ? usage : status;
+}

@@ -1,0 +1,69 @@
+#pragma once
+// What a run found, as tables for people and as files for programs.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moe/eval/evaluate.hpp"
+#include "moe/eval/statistics.hpp"
+#include "moe/model.hpp"
+#include "moe/session.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+/// One row of the tables: a model with one setting, and what it answered.
+struct ModelRun {
+  std::string name, path;
+  ModelInfo info;  ///< of the file; config.router.top_k is the one that ran
+  Precision precision = Precision::automatic;
+  KvType kv = KvType::f16;
+  std::int64_t resident_bytes = 0;    ///< packed weights
+  std::int64_t session_bytes = 0;     ///< cache and scratch
+  std::vector<TaskOutcome> outcomes;  ///< one per finished task, in the order of RunReport::tasks
+};
+
+struct RunReport {
+  std::vector<PreparedTask> tasks;
+  std::vector<ModelRun> models;
+  std::string baseline;  ///< gaps are taken against this model; empty: every pair
+  std::string isa;
+  std::int32_t thread_count = 1;
+  double limit = 0;
+  std::uint64_t seed = 1234;
+  std::string started;  ///< ISO 8601 time
+  double seconds = 0;
+};
+
+/// One comparison of two models on one task.
+struct Comparison {
+  std::size_t task = 0, a = 0, b = 0;  ///< indices into the report
+  PairedGap gap;                       ///< accuracy of a minus accuracy of b
+  double adjusted_p = 1;               ///< Holm over all comparisons of the run
+  bool distinguishable() const { return adjusted_p < 0.05; }
+};
+MOE_API std::vector<Comparison> compare_models(const RunReport& report);
+
+/// Accuracy with the standard error that clusters questions by TaskSpec::cluster.
+struct Accuracy {
+  double value = 0;
+  std::optional<double> standard_error;
+};
+MOE_API Accuracy accuracy_of(const PreparedTask& task, const TaskOutcome& outcome);
+
+/// How much more compute the others' front needs for this row's accuracy (log-linear between its points): above 1 the
+/// row is the cheaper way. Empty where the front does not reach that accuracy or starts above it.
+MOE_API std::vector<std::optional<double>> compute_multipliers(const std::vector<double>& flops,
+                                                               const std::vector<double>& accuracy);
+
+/// The tables of everything that is finished, one per task; the paired gaps; accuracy against compute.
+MOE_API std::string render_tables(const RunReport& report);
+
+/// OUT/<name>/results_<time>.json and samples_<task>_<time>.jsonl of one model, as the reference harness writes them.
+/// Every file appears whole or not at all. Errors: io, not_found.
+MOE_API Result<void> write_harness_files(const RunReport& report, const ModelRun& run, const std::string& directory);
+/// OUT/run.json: everything, with what is needed to repeat it.
+MOE_API Result<void> write_run_file(const RunReport& report, const std::string& directory);
+
+}  // namespace moe::inline MOE_ABI::eval

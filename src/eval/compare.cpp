@@ -1,0 +1,88 @@
+// Comparisons between the models of a run: paired gaps, and accuracy against compute.
+
+#include <algorithm>
+#include <cmath>
+
+#include "moe/eval/report.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+namespace {
+
+// One 0/1 score per question, in file order of the subtasks, and the cluster of each.
+void collect(const PreparedTask& task, const TaskOutcome& outcome, std::vector<double>& scores,
+             std::vector<std::string>& clusters) {
+  const auto at = static_cast<std::size_t>(std::find(task.spec.metrics.begin(), task.spec.metrics.end(), Metric::acc) -
+                                           task.spec.metrics.begin());
+  if (at == task.spec.metrics.size()) return;
+  for (std::size_t s = 0; s < task.subtasks.size(); ++s)
+    for (std::size_t d = 0; d < task.subtasks[s].documents.size(); ++d) {
+      scores.push_back(outcome.documents[s][d].metrics[at]);
+      clusters.push_back(task.subtasks[s].documents[d].cluster);
+    }
+}
+
+}  // namespace
+
+Accuracy accuracy_of(const PreparedTask& task, const TaskOutcome& outcome) {
+  std::vector<double> scores;
+  std::vector<std::string> clusters;
+  collect(task, outcome, scores, clusters);
+  Accuracy out;
+  if (scores.empty()) return out;
+  for (double s : scores) out.value += s;
+  out.value /= static_cast<double>(scores.size());
+  out.standard_error = clustered_standard_error(scores, clusters);
+  return out;
+}
+
+std::vector<Comparison> compare_models(const RunReport& report) {
+  std::vector<Comparison> out;
+  for (std::size_t t = 0; t < report.tasks.size(); ++t)
+    for (std::size_t a = 0; a < report.models.size(); ++a)
+      for (std::size_t b = 0; b < report.models.size(); ++b) {
+        const bool wanted = report.baseline.empty() ? a < b : a != b && report.models[b].name == report.baseline;
+        if (!wanted || report.models[a].outcomes.size() <= t || report.models[b].outcomes.size() <= t) continue;
+        std::vector<double> scores_a, scores_b;
+        std::vector<std::string> clusters, same;
+        collect(report.tasks[t], report.models[a].outcomes[t], scores_a, clusters);
+        collect(report.tasks[t], report.models[b].outcomes[t], scores_b, same);
+        const auto gap = paired_gap(scores_a, scores_b, clusters);
+        if (gap) out.push_back({t, a, b, *gap, 1});
+      }
+  std::vector<double> p_values;
+  for (const Comparison& c : out) p_values.push_back(c.gap.p_value);
+  const std::vector<double> adjusted = holm(p_values);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i].adjusted_p = adjusted[i];
+  return out;
+}
+
+std::vector<std::optional<double>> compute_multipliers(const std::vector<double>& flops,
+                                                       const std::vector<double>& accuracy) {
+  std::vector<std::optional<double>> out(flops.size());
+  for (std::size_t row = 0; row < flops.size(); ++row) {
+    // The front of all other rows, cheapest first.
+    std::vector<std::pair<double, double>> front;
+    for (std::size_t i = 0; i < flops.size(); ++i)
+      if (i != row && flops[i] > 0) front.emplace_back(flops[i], accuracy[i]);
+    std::sort(front.begin(), front.end(), [](const auto& x, const auto& y) {
+      return x.first != y.first ? x.first < y.first : x.second > y.second;
+    });
+    double best = -1;
+    std::erase_if(front, [&](const auto& p) {
+      const bool beaten = p.second <= best;
+      best = std::max(best, p.second);
+      return beaten;
+    });
+    for (std::size_t i = 0; i + 1 < front.size(); ++i) {
+      const auto [low_flops, low] = front[i];
+      const auto [high_flops, high] = front[i + 1];
+      if (accuracy[row] < low || accuracy[row] > high) continue;
+      const double share = (accuracy[row] - low) / (high - low);
+      out[row] = std::exp(std::log(low_flops) + share * (std::log(high_flops) - std::log(low_flops))) / flops[row];
+      break;
+    }
+  }
+  return out;
+}
+
+}  // namespace moe::inline MOE_ABI::eval

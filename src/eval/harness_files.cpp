@@ -1,0 +1,179 @@
+// Result and sample files in the reference harness's form, so that its readers work on them.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "eval/file.hpp"
+#include "eval/sha256.hpp"
+#include "eval/text.hpp"
+#include "moe/eval/report.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Python's json.dumps: floats as repr writes them, so numbers survive both ways. nlohmann's shortest form is the same
+// value; this only keeps "16.0" from becoming "16".
+Json version_of(const std::string& text) {
+  const Json number = Json::parse(text, nullptr, false);
+  return number.is_number() ? number : Json(text);
+}
+
+Json metrics_of(const Aggregate& row) {
+  Json out;
+  for (std::size_t m = 0; m < row.kinds.size(); ++m) {
+    const std::string name(name_of(row.kinds[m]));
+    out[name + ",none"] = row.metrics[m].value;
+    out[name + "_stderr,none"] = row.metrics[m].standard_error ? Json(*row.metrics[m].standard_error) : Json("N/A");
+  }
+  return out;
+}
+
+Json row_json(const Aggregate& row) {
+  Json out = {{"name", row.name}, {"alias", row.alias}, {"sample_len", row.question_count}};
+  out.update(metrics_of(row));
+  if (row.is_group)
+    for (Metric metric : row.kinds) out["sample_count"][std::string(name_of(metric)) + ",none"] = row.question_count;
+  return out;
+}
+
+Json group_members(const PreparedTask& task, const Aggregate& group) {
+  Json members = Json::array();
+  const auto spec = std::find_if(task.spec.groups.begin(), task.spec.groups.end(),
+                                 [&](const GroupSpec& g) { return g.name == group.name; });
+  if (spec == task.spec.groups.end() && !task.spec.groups.empty()) {
+    for (const GroupSpec& g : task.spec.groups) members.push_back(g.name);
+    return members;
+  }
+  for (const Subtask& subtask : task.subtasks)
+    if (spec == task.spec.groups.end() ||
+        std::find(spec->subjects.begin(), spec->subjects.end(), subtask.subject) != spec->subjects.end())
+      members.push_back(subtask.name);
+  return members;
+}
+
+Json config_json(const TaskSpec& spec, const Subtask& subtask, std::int64_t shots) {
+  Json metrics = Json::array();
+  for (Metric metric : spec.metrics)
+    metrics.push_back({{"metric", name_of(metric)},
+                       {"aggregation", metric == Metric::perplexity ? "perplexity" : "mean"},
+                       {"higher_is_better", higher_is_better(metric)}});
+  return {{"task", subtask.name},
+          {"task_alias", subtask.alias},
+          {"output_type", spec.kind == TaskKind::cloze ? "loglikelihood" : "multiple_choice"},
+          {"description", spec.description},
+          {"doc_to_text", spec.prompt},
+          {"target_delimiter", spec.target_delimiter},
+          {"fewshot_delimiter", spec.fewshot_delimiter},
+          {"num_fewshot", shots},
+          {"metric_list", metrics}};
+}
+
+void add_task(const PreparedTask& task, const TaskOutcome& outcome, Json& root) {
+  for (std::size_t s = 0; s < outcome.subtasks.size(); ++s) {
+    const Aggregate& row = outcome.subtasks[s];
+    root["results"][row.name] = row_json(row);
+    root["configs"][row.name] = config_json(task.spec, task.subtasks[s], task.num_fewshot);
+    root["versions"][row.name] = version_of(task.spec.version);
+    root["n-shot"][row.name] = task.num_fewshot;
+    for (Metric metric : row.kinds)
+      root["higher_is_better"][row.name][std::string(name_of(metric))] = higher_is_better(metric);
+    root["n-samples"][row.name] = {{"original", task.subtasks[s].original_count}, {"effective", row.question_count}};
+    root["task_hashes"][row.name] = sha256_hex(task.spec.source);
+  }
+  for (const Aggregate& group : outcome.groups) {
+    root["results"][group.name] = row_json(group);
+    root["groups"][group.name] = row_json(group);
+    root["group_subtasks"][group.name] = group_members(task, group);
+    root["versions"][group.name] = task.spec.group_version;
+  }
+}
+
+std::string hex16(std::uint64_t hash) { return fmt::format("{:016x}", hash); }
+
+Json results_json(const RunReport& report, const ModelRun& run) {
+  Json root = {{"results", Json::object()},          {"groups", Json::object()},   {"group_subtasks", Json::object()},
+               {"configs", Json::object()},          {"versions", Json::object()}, {"n-shot", Json::object()},
+               {"higher_is_better", Json::object()}, {"n-samples", Json::object()}};
+  double seconds = 0;
+  for (std::size_t t = 0; t < run.outcomes.size(); ++t) {
+    add_task(report.tasks[t], run.outcomes[t], root);
+    seconds += run.outcomes[t].seconds;
+  }
+  root["config"] = {{"model", "libmoe"},
+                    {"model_args", "path=" + run.path},
+                    {"model_num_parameters", run.info.total_parameters},
+                    {"model_dtype", run.info.format_summary},
+                    {"model_hash", hex16(run.info.hash)},
+                    {"batch_size", "auto"},
+                    {"limit", report.limit > 0 ? Json(report.limit) : Json(nullptr)},
+                    {"random_seed", report.seed},
+                    {"fewshot_seed", report.seed}};
+  root["date"] = report.started;
+  root["max_length"] = run.info.config.max_position;
+  root["model_name"] = run.name;
+  root["total_evaluation_time_seconds"] = fmt::format("{}", seconds);
+  return root;
+}
+
+std::string sample_line(const PreparedTask& task, const Document& document, const DocumentOutcome& scored,
+                        std::size_t index) {
+  const Json doc = Json::parse(document.question.json, nullptr, false);
+  Json responses = Json::array(), filtered = Json::array(), arguments;
+  for (std::size_t i = 0; i < scored.scores.size(); ++i) {
+    const Score& score = scored.scores[i];
+    const Json response = {python_float(score.log_likelihood), score.is_greedy ? "True" : "False"};
+    responses.push_back(Json::array({response}));
+    filtered.push_back(response);
+    arguments[fmt::format("gen_args_{}", i)] = {{"arg_0", document.context_of(i)},
+                                                {"arg_1", document.continuations[i]}};
+  }
+  Json metrics = Json::array();
+  for (Metric metric : task.spec.metrics) metrics.push_back(name_of(metric));
+  Json line = {{"doc_id", index},
+               {"doc", doc},
+               {"target", document.target},
+               {"arguments", arguments},
+               {"resps", responses},
+               {"filtered_resps", filtered},
+               {"filter", "none"},
+               {"metrics", metrics},
+               {"doc_hash", sha256_hex(doc.dump(2, ' ', false, Json::error_handler_t::replace))},
+               {"prompt_hash", sha256_hex(document.contexts[0])},
+               {"target_hash", sha256_hex(document.target)}};
+  for (std::size_t m = 0; m < task.spec.metrics.size(); ++m)
+    line[std::string(name_of(task.spec.metrics[m]))] = scored.metrics[m];
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+Result<void> write_harness_files(const RunReport& report, const ModelRun& run, const std::string& directory) {
+  std::string name = run.name;
+  for (std::size_t at = name.find('/'); at != std::string::npos; at = name.find('/', at + 2)) name.replace(at, 1, "__");
+  const std::filesystem::path folder = std::filesystem::path(directory) / name;
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (failed) return fail(ErrorCode::io, fmt::format("cannot make {}: {}", folder.string(), failed.message()));
+  std::string time = report.started;
+  std::replace(time.begin(), time.end(), ':', '-');
+  for (std::size_t t = 0; t < run.outcomes.size(); ++t)
+    for (std::size_t s = 0; s < report.tasks[t].subtasks.size(); ++s) {
+      const Subtask& subtask = report.tasks[t].subtasks[s];
+      std::string lines;
+      for (std::size_t d = 0; d < subtask.documents.size(); ++d)
+        lines += sample_line(report.tasks[t], subtask.documents[d], run.outcomes[t].documents[s][d], d);
+      if (auto written =
+              write_file_atomically((folder / fmt::format("samples_{}_{}.jsonl", subtask.name, time)).string(), lines);
+          !written)
+        return written;
+    }
+  return write_file_atomically((folder / fmt::format("results_{}.json", time)).string(),
+                               results_json(report, run).dump(2) + "\n");
+}
+
+}  // namespace moe::inline MOE_ABI::eval
