@@ -23,7 +23,7 @@ struct Options {
   std::int64_t new_tokens = -1;  // -1: 128, or 0 with --logits or --routing
   moe::SamplingConfig sampling;
   moe::Precision precision = moe::Precision::automatic;
-  std::optional<moe::KvType> kv;
+  moe::KvType kv = moe::KvType::f16;
   std::int32_t threads = 0;
   bool raw_ids = false;  // --tokens: ids in, ids out
 };
@@ -244,8 +244,7 @@ Result<void> run(const Options& options) {
 
   moe::SessionOptions session_options;
   session_options.precision = options.precision;
-  session_options.kv =
-      options.kv.value_or(options.precision == moe::Precision::reference ? moe::KvType::f32 : moe::KvType::f16);
+  session_options.kv = options.kv;
   session_options.max_tokens = length + new_tokens;
   session_options.threads = threads;
   session_options.record_routing = !options.routing.empty();
@@ -259,6 +258,7 @@ Result<void> run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options o;
+  std::string precision = "auto", kv;
   CLI::App app("Continues a prompt with a model, or writes logits and routing of token ids.", "moe-run");
   app.add_option("--model", o.model, "a .gguf file or a Hugging Face directory")->required();
   auto* prompt = app.add_option("--prompt", o.prompt, "text to continue");
@@ -266,7 +266,7 @@ int main(int argc, char** argv) {
                                 "token ids instead of text, \"1 2 3\"; ids are printed, and EOS does not stop");
   prompt->excludes(tokens);
   app.add_option("-n", o.new_tokens, "tokens to generate (128; 0 with --logits or --routing)")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--temp", o.sampling.temperature, "temperature; 0 takes the best token (0)");
   app.add_option("--top-k", o.sampling.top_k, "sample from the k best tokens; 0 = all (0)");
   app.add_option("--top-p", o.sampling.top_p, "sample from the best tokens that hold this share (1)");
@@ -274,19 +274,20 @@ int main(int argc, char** argv) {
   app.add_option("--logits", o.logits,
                  "write float32 [T, V] as .npy: a row per prompt token, then per generated token");
   app.add_option("--routing", o.routing, "write the chosen experts and their weights as JSON");
-  app.add_option("--precision", o.precision, "auto or reference (float32 activations)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, moe::Precision>{
-          {"auto", moe::Precision::automatic}, {"reference", moe::Precision::reference}}));
-  app.add_option("--kv", o.kv, "type of the cache: f32, f16, bf16 (f16; f32 with --precision reference)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, moe::KvType>{
-          {"f32", moe::KvType::f32}, {"f16", moe::KvType::f16}, {"bf16", moe::KvType::bf16}}));
+  app.add_option("--precision", precision, "auto or reference (float32 activations)")
+      ->check(CLI::IsMember({"auto", "reference"}));
+  app.add_option("--kv", kv, "type of the cache: f32, f16, bf16 (f16; f32 with --precision reference)")
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   app.add_option("--threads", o.threads, "0 = all processors (0)")->check(CLI::Range(0, 1024));
   app.final_callback([&] {
     if (prompt->count() + tokens->count() == 0) throw CLI::RequiredError("--prompt or --tokens");
   });
-  o.raw_ids = false;
   return cli::run(app, argc, argv, [&]() -> Result<void> {
     o.raw_ids = tokens->count() > 0;
+    if (precision == "reference") o.precision = moe::Precision::reference;
+    // Float32 is what reference figures were computed with; float16 halves what decoding reads.
+    if (kv.empty()) kv = precision == "reference" ? "f32" : "f16";
+    o.kv = kv == "f32" ? moe::KvType::f32 : kv == "bf16" ? moe::KvType::bf16 : moe::KvType::f16;
     return run(o);
   });
 }
