@@ -1,0 +1,155 @@
+// moe-run and moe-inspect as a script sees them: exit status, one-line errors, whole files or none.
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "support.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using json = nlohmann::json;
+
+struct Outcome {
+  int status = -1;
+  std::string out, err;
+};
+
+/// A directory of this test alone, removed at the end.
+struct Scratch {
+  fs::path dir = fs::temp_directory_path() / ("moe_programs_" + std::to_string(getpid()));
+  Scratch() { fs::create_directory(dir); }
+  ~Scratch() { fs::remove_all(dir); }
+  std::string operator/(const char* name) const { return (dir / name).string(); }
+};
+
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+Outcome run(const Scratch& scratch, const std::string& program, const std::vector<std::string>& arguments) {
+  std::string command = quoted(program);
+  for (const std::string& a : arguments) command += " " + quoted(a);
+  command += " >" + quoted(scratch / "out") + " 2>" + quoted(scratch / "err");
+  const int raw = std::system(command.c_str());
+  return {WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw), moe_test::read_file(scratch / "out"),
+          moe_test::read_file(scratch / "err")};
+}
+
+void check_one_line(const Outcome& got, int status, const std::string& names) {
+  CAPTURE(got.err);
+  CHECK(got.status == status);
+  CHECK(std::count(got.err.begin(), got.err.end(), '\n') == 1);
+  CHECK(got.err.find(names) != std::string::npos);
+  for (const char c : got.err) CHECK((c == '\n' || static_cast<unsigned char>(c) >= 0x20));
+  CHECK(got.out.empty());
+}
+
+/// The small model that is in the tree.
+const std::string kModel = std::string(MOE_SOURCE_DIR) + "/tests/data/golden/qwen3_moe";
+
+}  // namespace
+
+TEST_CASE("bad input and wrong usage end with one line and their status") {
+  const Scratch scratch;
+  const std::string moe_run = MOE_RUN, inspect = MOE_INSPECT;
+  check_one_line(run(scratch, moe_run, {"--model", "/absent.gguf", "--tokens", "1"}), 1, "/absent.gguf");
+  check_one_line(run(scratch, moe_run, {"--model", "/ab\nse\x1bnt", "--tokens", "1"}), 1, "\\x0a");
+  check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1 320"}), 1, "320");
+  check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1 -1"}), 1, "-1");
+  std::string many;
+  for (int i = 0; i < 300; ++i) many += "7 ";
+  check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", many}), 1, "300");
+  check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1", "--logits", "/absent/x.npy"}), 1,
+                 "/absent/x.npy");
+  check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1 x"}), 2, "'x'");
+  check_one_line(run(scratch, moe_run, {"--model", kModel}), 2, "--prompt");
+  check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1", "--temp", "nan"}), 2, "temperature");
+  check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1", "--kv", "f8"}), 2, "--kv");
+  check_one_line(run(scratch, moe_run, {"--no-such-option"}), 2, "--");
+  check_one_line(run(scratch, inspect, {}), 2, "path");
+  check_one_line(run(scratch, inspect, {"/absent"}), 1, "/absent");
+  fs::create_directory(scratch.dir / "unknown");
+  std::ofstream(scratch.dir / "unknown/config.json") << R"({"architectures": ["NobodysModel"]})";
+  check_one_line(run(scratch, inspect, {scratch / "unknown"}), 1, "NobodysModel");
+}
+
+TEST_CASE("logits and routing of given tokens are those of the reference") {
+  const Scratch scratch;
+  const json golden = json::parse(moe_test::read_file(kModel + "/golden.json"));
+  for (const json& prompt : golden["prompts"]) {
+    std::string ids;
+    for (const json& id : prompt["ids"]) ids += id.dump() + " ";
+    const auto got = run(scratch, MOE_RUN,
+                         {"--model", kModel, "--tokens", ids, "-n", "16", "--precision", "reference", "--logits",
+                          scratch / "logits.npy", "--routing", scratch / "routing.json"});
+    REQUIRE_MESSAGE(got.status == 0, got.err);
+    std::string greedy;
+    for (const json& id : prompt["greedy"]) greedy += (greedy.empty() ? "" : " ") + id.dump();
+    CHECK(got.out == greedy + "\n");
+
+    const std::string npy = moe_test::read_file(scratch / "logits.npy");
+    const std::size_t rows = prompt["ids"].size() + 16, cols = golden["vocab_size"].get<std::size_t>();
+    REQUIRE(npy.size() == 128 + rows * cols * sizeof(float));
+    std::vector<float> logits(rows * cols);
+    std::memcpy(logits.data(), npy.data() + 128, npy.size() - 128);
+    for (std::size_t t = 0; t + 1 < prompt["ids"].size(); ++t) {
+      const float* row = logits.data() + t * cols;
+      const double highest = *std::max_element(row, row + cols);
+      double sum = 0.0;
+      for (std::size_t v = 0; v < cols; ++v) sum += std::exp(row[v] - highest);
+      const double logprob = row[prompt["ids"][t + 1].get<std::size_t>()] - highest - std::log(sum);
+      CHECK(std::abs(logprob - prompt["logprobs"][t].get<double>()) <= 1e-4);
+    }
+
+    const json routing = json::parse(moe_test::read_file(scratch / "routing.json"));
+    CHECK(routing["ids"] == prompt["ids"]);
+    CHECK(routing["generated"] == prompt["greedy"]);
+    REQUIRE(routing["routing"].size() == prompt["routing"].size());
+    for (const auto& [layer, expected] : prompt["routing"].items()) {
+      const json& found = routing["routing"][layer];
+      REQUIRE(found["experts"].size() == rows);
+      for (std::size_t t = 0; t < prompt["ids"].size(); ++t) {
+        CHECK(found["experts"][t] == expected["experts"][t]);
+        for (std::size_t k = 0; k < expected["weights"][t].size(); ++k)
+          CHECK(std::abs(found["weights"][t][k].get<double>() - expected["weights"][t][k].get<double>()) <= 1e-5);
+      }
+    }
+  }
+}
+
+TEST_CASE("without -n, --logits generates nothing; a prompt at the context's end stops there") {
+  const Scratch scratch;
+  const auto none = run(scratch, MOE_RUN, {"--model", kModel, "--tokens", "5 6 7", "--logits", scratch / "x.npy"});
+  CHECK(none.status == 0);
+  CHECK(none.out.empty());
+  CHECK(moe_test::read_file(scratch / "x.npy").find("(3, 320)") != std::string::npos);
+  std::string many;
+  for (int i = 0; i < 250; ++i) many += "7 ";
+  const auto full = run(scratch, MOE_RUN, {"--model", kModel, "--tokens", many, "-n", "100"});
+  CHECK(full.status == 0);
+  CHECK(std::count(full.out.begin(), full.out.end(), ' ') == 5);  // 6 tokens are left of 256
+}
+
+TEST_CASE("moe-inspect's JSON carries the closed forms") {
+  const Scratch scratch;
+  const auto got =
+      run(scratch, MOE_INSPECT,
+          {std::string(MOE_SOURCE_DIR) + "/tests/data/published/DeepSeek-V3", "--json", "--context", "4096"});
+  REQUIRE_MESSAGE(got.status == 0, got.err);
+  const json all = json::parse(got.out);
+  CHECK(all["config_only"] == true);
+  CHECK(all["parameters"]["total"] == 671026419200);
+  CHECK(all["experts"]["routed"] == 256);
+  CHECK(all["cache_bytes_per_token"]["f16"] == 61 * 576 * 2);
+  CHECK(all["flops_per_token"]["attention_decode"] == 61LL * 128 * 320 * 2 * 4096);
+  const auto text = run(scratch, MOE_INSPECT, {kModel});
+  CHECK(text.status == 0);
+  CHECK(text.out.find("bf16") != std::string::npos);
+  CHECK(text.out.find("4 of 10 per token") != std::string::npos);
+}
