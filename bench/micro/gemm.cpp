@@ -1,0 +1,156 @@
+// Matrix products: every format and runnable table at the shapes of real layers, in operations and bytes per second.
+//   moe-bench-gemm --benchmark_filter='q4_0/avx512vnni/.*'
+// The `peak` benchmark is the dot-product or fma loop that the others are compared with: run both in one go.
+
+#include <benchmark/benchmark.h>
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/packing.hpp"
+#include "kernels/table.hpp"
+#include "moe/quant/decode.hpp"
+#include "moe/reference/weight_block.hpp"
+#include "moe/tensor.hpp"
+
+namespace {
+
+using moe::Format;
+using namespace moe::kernels;
+
+struct Shape {
+  std::int64_t rows, k;
+};
+
+template <class T>
+moe::AlignedBuffer<T> buffer(std::int64_t count) {
+  return moe::AlignedBuffer<T>::make(static_cast<std::size_t>(count), true).value();
+}
+
+/// The same 16 random rows in every panel: what is measured does not depend on the values.
+struct Matrix {
+  moe::AlignedBuffer<std::byte> packed;
+  Panels panels;
+};
+Matrix random_matrix(Format format, Shape shape) {
+  std::mt19937 rng(1);
+  std::vector<std::vector<std::byte>> rows;
+  const moe::FormatInfo info = moe::format_info(format);
+  for (int r = 0; r < kPanelRows; ++r) {
+    std::vector<std::byte> row(static_cast<std::size_t>(moe::row_bytes(format, shape.k)));
+    for (std::byte& b : row) b = static_cast<std::byte>(rng() & 0x3fu);  // small exponents in every f16 field
+    rows.push_back(std::move(row));
+  }
+  const std::byte* pointers[kPanelRows];
+  for (int r = 0; r < kPanelRows; ++r) pointers[r] = rows[static_cast<std::size_t>(r)].data();
+  const std::int64_t bytes = panel_bytes(info.format, shape.k), count = (shape.rows + kPanelRows - 1) / kPanelRows;
+  Matrix m{buffer<std::byte>(bytes * count), {}};
+  for (std::int64_t p = 0; p < count; ++p) pack_panel(format, shape.k, pointers, m.packed.data() + p * bytes);
+  m.panels = {m.packed.data(), bytes, shape.rows, shape.k};
+  return m;
+}
+
+void set_counters(benchmark::State& state, const Matrix& m, std::int64_t tokens) {
+  state.counters["op/s"] = benchmark::Counter(2.0 * static_cast<double>(m.panels.rows * m.panels.k * tokens),
+                                              benchmark::Counter::kIsIterationInvariantRate);
+  state.SetBytesProcessed(static_cast<std::int64_t>(m.packed.size()) * state.iterations());
+}
+
+void run_q8(benchmark::State& state, const KernelTable* table, Format format, Shape shape, std::int64_t tokens) {
+  const Matrix m = random_matrix(format, shape);
+  auto x = buffer<float>(tokens * shape.k), scales = buffer<float>(tokens * shape.k / 32), y = buffer<float>(tokens * shape.rows);
+  auto codes = buffer<std::int8_t>(tokens * shape.k);
+  auto sums = buffer<std::int16_t>(tokens * shape.k / 16);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 255) - 127.0f;
+  table->quantize_q8(x.data(), tokens * shape.k, codes.data(), scales.data(), sums.data());
+  const GemmQ8 g{m.panels, {codes.data(), scales.data(), sums.data(), shape.k}, nullptr, tokens, y.data(), shape.rows,
+                 0, shape.rows / kPanelRows};
+  for (auto _ : state) table->gemm_q8[static_cast<std::size_t>(format)](g);
+  set_counters(state, m, tokens);
+}
+
+void run_f32(benchmark::State& state, const KernelTable* table, Format format, Shape shape, std::int64_t tokens) {
+  const Matrix m = random_matrix(format, shape);
+  auto x = buffer<float>(tokens * shape.k), y = buffer<float>(tokens * shape.rows);
+  auto scratch = buffer<float>(gemm_f32_scratch(format, shape.k) + 1);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 255) - 127.0f;
+  const GemmF32 g{m.panels, x.data(), shape.k, nullptr, tokens, y.data(), shape.rows, 0, shape.rows / kPanelRows, scratch.data()};
+  for (auto _ : state) table->gemm_f32[static_cast<std::size_t>(format)](g);
+  set_counters(state, m, tokens);
+}
+
+void run_quantize(benchmark::State& state, const KernelTable* table) {
+  constexpr std::int64_t k = 4096;
+  std::vector<float> x(k, 1.0f), scales(k / 32);
+  std::vector<std::int8_t> codes(k);
+  std::vector<std::int16_t> sums(k / 16);
+  for (auto _ : state) table->quantize_q8(x.data(), k, codes.data(), scales.data(), sums.data());
+  state.SetItemsProcessed(k * state.iterations());
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+// 12 independent chains: more than the latency of the instruction times the number of units, on every core so far.
+__attribute__((target("avx512f,avx512vnni"))) void dot_loop(std::int64_t steps) {
+  for (std::int64_t i = 0; i < steps; ++i)
+    __asm__ volatile(
+        "vpdpbusd %%zmm30, %%zmm31, %%zmm0\n vpdpbusd %%zmm30, %%zmm31, %%zmm1\n vpdpbusd %%zmm30, %%zmm31, %%zmm2\n"
+        "vpdpbusd %%zmm30, %%zmm31, %%zmm3\n vpdpbusd %%zmm30, %%zmm31, %%zmm4\n vpdpbusd %%zmm30, %%zmm31, %%zmm5\n"
+        "vpdpbusd %%zmm30, %%zmm31, %%zmm6\n vpdpbusd %%zmm30, %%zmm31, %%zmm7\n vpdpbusd %%zmm30, %%zmm31, %%zmm8\n"
+        "vpdpbusd %%zmm30, %%zmm31, %%zmm9\n vpdpbusd %%zmm30, %%zmm31, %%zmm10\n vpdpbusd %%zmm30, %%zmm31, %%zmm11\n" ::
+            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
+}
+__attribute__((target("avx512f"))) void fma_loop(std::int64_t steps) {
+  // zmm30 and zmm31 may hold anything: zero them, or denormals would be timed.
+  __asm__ volatile("vpxord %%zmm30, %%zmm30, %%zmm30\n vpxord %%zmm31, %%zmm31, %%zmm31\n" :::);
+  for (std::int64_t i = 0; i < steps; ++i)
+    __asm__ volatile(
+        "vfmadd231ps %%zmm30, %%zmm31, %%zmm0\n vfmadd231ps %%zmm30, %%zmm31, %%zmm1\n vfmadd231ps %%zmm30, %%zmm31, %%zmm2\n"
+        "vfmadd231ps %%zmm30, %%zmm31, %%zmm3\n vfmadd231ps %%zmm30, %%zmm31, %%zmm4\n vfmadd231ps %%zmm30, %%zmm31, %%zmm5\n"
+        "vfmadd231ps %%zmm30, %%zmm31, %%zmm6\n vfmadd231ps %%zmm30, %%zmm31, %%zmm7\n vfmadd231ps %%zmm30, %%zmm31, %%zmm8\n"
+        "vfmadd231ps %%zmm30, %%zmm31, %%zmm9\n vfmadd231ps %%zmm30, %%zmm31, %%zmm10\n vfmadd231ps %%zmm30, %%zmm31, %%zmm11\n" ::
+            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
+}
+
+void run_peak(benchmark::State& state, void (*loop)(std::int64_t), double operations) {
+  constexpr std::int64_t steps = 1 << 16;
+  for (auto _ : state) loop(steps);
+  state.counters["op/s"] = benchmark::Counter(operations * 12 * steps, benchmark::Counter::kIsIterationInvariantRate);
+}
+void add_peaks() {
+  if (find_table("avx512vnni") == nullptr) return;
+  benchmark::RegisterBenchmark("peak/vpdpbusd", run_peak, &dot_loop, 128.0);
+  benchmark::RegisterBenchmark("peak/fma", run_peak, &fma_loop, 32.0);
+}
+#else
+void add_peaks() {}
+#endif
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Half of L2, so that prefill is measured; and more than L3, so that decode is.
+  const Shape small{1408, 2048}, large{32768, 2048};
+  add_peaks();
+  int count = 0;
+  const KernelTable* const* tables = runnable_tables(count);
+  for (int i = 1; i < count; ++i) {
+    const KernelTable* table = tables[i];
+    const std::string isa = table->isa;
+    benchmark::RegisterBenchmark(("quantize_q8/" + isa).c_str(), run_quantize, table);
+    for (const moe::FormatInfo& info : moe::kFormats) {
+      const std::string name = std::string(info.name) + "/" + isa;
+      const bool integer = moe::reference::is_integer_format(info.format);
+      for (std::int64_t tokens : {1, 2, 4, 6, 8, 12, 16, 64, 512}) {
+        const std::string suffix = "/1408x2048/" + std::to_string(tokens);
+        if (integer) benchmark::RegisterBenchmark(("q8/" + name + suffix).c_str(), run_q8, table, info.format, small, tokens);
+        benchmark::RegisterBenchmark(("f32/" + name + suffix).c_str(), run_f32, table, info.format, small, tokens);
+      }
+      if (integer) benchmark::RegisterBenchmark(("q8/" + name + "/32768x2048/1").c_str(), run_q8, table, info.format, large, 1);
+    }
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+}
