@@ -89,12 +89,14 @@ void tile_over_panels_f32(const GemmF32& g, const StretchF32& s, const std::byte
   for (int t = 0; t < kTokens; ++t) {
     std::int64_t token = token_begin + (t < token_count ? t : token_count - 1);
     if (g.token_index != nullptr) token = g.token_index[token];
-    std::memcpy(x + t * kRowF32, g.x + token * g.x_stride + s.k_begin, static_cast<std::size_t>(s.count) * sizeof(float));
+    std::memcpy(x + t * kRowF32, g.x + token * g.x_stride + s.k_begin,
+                static_cast<std::size_t>(s.count) * sizeof(float));
   }
   std::int64_t p = s.panel_begin;
   for (; s.panel_end - p >= kPanels; p += kPanels)
     panels_f32<Arch, kFormat, kTokens, kPanels>(g, s, w, panel_bytes, token_begin, token_count, p, x);
-  for (; p < s.panel_end; ++p) panels_f32<Arch, kFormat, kTokens, 1>(g, s, w, panel_bytes, token_begin, token_count, p, x);
+  for (; p < s.panel_end; ++p)
+    panels_f32<Arch, kFormat, kTokens, 1>(g, s, w, panel_bytes, token_begin, token_count, p, x);
 }
 
 template <class Arch, Format kFormat>

@@ -22,8 +22,8 @@ inline constexpr std::int64_t kGroupBytes = 512 * 1024;
 struct ActivationTile {
   alignas(64) std::int8_t codes[kTileBlocks][32];
   alignas(64) float scale[kTileBlocks];
-  alignas(64) float scaled_sum[kTileBlocks];        // scale * sum of the codes, for minimums
-  alignas(64) std::int32_t half[2][kTileBlocks];    // -offset * sum of the codes (per half for `halves`); q2_k: the sums
+  alignas(64) float scaled_sum[kTileBlocks];      // scale * sum of the codes, for minimums
+  alignas(64) std::int32_t half[2][kTileBlocks];  // -offset * sum of the codes (per half for `halves`); q2_k: the sums
 };
 
 template <class Arch, Format kFormat, int kTokens>
@@ -120,7 +120,8 @@ void tile_q8(const std::byte* panel, std::int64_t block_begin, std::int64_t bloc
         dot_groups<Arch, kFormat, kTokens, 4>(codes, 0, a, dot);
         typename V::I second[kTokens];
 #pragma GCC unroll 16
-        for (int t = 0; t < kTokens; ++t) second[t] = form.offset != 0 ? V::broadcast4(tile.half[1] + at + t) : V::zero();
+        for (int t = 0; t < kTokens; ++t)
+          second[t] = form.offset != 0 ? V::broadcast4(tile.half[1] + at + t) : V::zero();
         dot_groups<Arch, kFormat, kTokens, 4>(codes, 4, a, second);
         scales.load(panel, block_begin + b, lane);
 #pragma GCC unroll 16
@@ -131,7 +132,8 @@ void tile_q8(const std::byte* panel, std::int64_t block_begin, std::int64_t bloc
       for (int t = 0; t < kTokens; ++t) {
         const typename V::F s = V::setf(tile.scale[at + t]);
         acc[t] = V::fma(V::mul(scales.d, s), V::to_float(dot[t]), acc[t]);
-        if constexpr (form.kind == BlockKind::minimum) acc[t] = V::fma(scales.m, V::setf(tile.scaled_sum[at + t]), acc[t]);
+        if constexpr (form.kind == BlockKind::minimum)
+          acc[t] = V::fma(scales.m, V::setf(tile.scaled_sum[at + t]), acc[t]);
         if constexpr (form.kind == BlockKind::halves_min) {
           const typename V::I sum = V::add32(V::mul32(scales.mn0, V::broadcast4(tile.half[0] + at + t)),
                                              V::mul32(scales.mn1, V::broadcast4(tile.half[1] + at + t)));
@@ -153,7 +155,8 @@ void load_chains(const Matrix& g, std::int64_t token_begin, int token_count, std
   const std::int64_t row = panel * kPanelRows;
   const std::int64_t width = g.w.rows - row < kPanelRows ? g.w.rows - row : kPanelRows;
   for (int t = 0; t < token_count; ++t)
-    std::memcpy(y + kPanelRows * t, g.y + (token_begin + t) * g.y_stride + row, static_cast<std::size_t>(width) * sizeof(float));
+    std::memcpy(y + kPanelRows * t, g.y + (token_begin + t) * g.y_stride + row,
+                static_cast<std::size_t>(width) * sizeof(float));
 }
 template <class Arch, class Matrix>
 void store_chains(const Matrix& g, std::int64_t token_begin, int token_count, std::int64_t panel,
@@ -161,7 +164,8 @@ void store_chains(const Matrix& g, std::int64_t token_begin, int token_count, st
   const std::int64_t row = panel * kPanelRows;
   const std::int64_t width = g.w.rows - row < kPanelRows ? g.w.rows - row : kPanelRows;
   for (int t = 0; t < token_count; ++t)
-    std::memcpy(g.y + (token_begin + t) * g.y_stride + row, y + kPanelRows * t, static_cast<std::size_t>(width) * sizeof(float));
+    std::memcpy(g.y + (token_begin + t) * g.y_stride + row, y + kPanelRows * t,
+                static_cast<std::size_t>(width) * sizeof(float));
 }
 
 /// One tile of tokens over a stretch of k of panels [panel_begin, panel_end).
@@ -195,7 +199,12 @@ void gemm_q8(const GemmQ8& g) noexcept {
   const std::int64_t tile_count = (g.token_count + kMost - 1) / kMost;
   const std::int64_t size = (g.token_count + tile_count - 1) / tile_count;
   const std::int64_t block_count = g.w.k / kBlock;
-  const std::int64_t stretch = (kTileBlocks / (size <= 1 ? 1 : size <= 2 ? 2 : size <= 4 ? 4 : size <= 8 ? 8 : 12)) / 8 * 8;
+  const std::int64_t stretch = (kTileBlocks / (size <= 1   ? 1
+                                               : size <= 2 ? 2
+                                               : size <= 4 ? 4
+                                               : size <= 8 ? 8
+                                                           : 12)) /
+                               8 * 8;
   const std::int64_t stretch_bytes = (stretch < block_count ? stretch : block_count) * l.super_bytes / l.super_blocks;
   const std::int64_t group = tile_count == 1 || stretch_bytes >= kGroupBytes ? 1 : kGroupBytes / stretch_bytes;
   const std::int64_t panel_step = tile_count == 1 ? g.panel_end - g.panel_begin : group;
@@ -213,7 +222,7 @@ void gemm_q8(const GemmQ8& g) noexcept {
           if (n <= 4) {
             tile_over_panels<Arch, kFormat, 4>(g, t, n, p, p_end, b, blocks);
           } else if constexpr (kMost >= 8) {
-            if (n <= 6 && Arch::kVnni) {
+            if (n <= 6) {
               tile_over_panels<Arch, kFormat, 6>(g, t, n, p, p_end, b, blocks);
             } else if (n <= 8) {
               tile_over_panels<Arch, kFormat, 8>(g, t, n, p, p_end, b, blocks);

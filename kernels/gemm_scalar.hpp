@@ -1,8 +1,8 @@
 #pragma once
 // The matrix products of the scalar table: the functions of include/moe/reference, one output at a time.
 
-#include "kernels/panel_layout.hpp"
 #include "kernels/packing.hpp"
+#include "kernels/panel_layout.hpp"
 #include "moe/reference/gemm.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
@@ -17,7 +17,8 @@ void gemm_q8_scalar(const GemmQ8& g) noexcept {
         const std::int64_t token = g.token_index != nullptr ? g.token_index[t] : t;
         const std::int64_t at = token * (g.x.k / kBlock) + b;
         float* y = g.y + t * g.y_stride + row;
-        *y = reference::add_block(kFormat, b == 0 ? 0.0f : *y, w, g.x.codes + kBlock * at, g.x.scales[at], g.x.sums + 2 * at);
+        *y = reference::add_block(kFormat, b == 0 ? 0.0f : *y, w, g.x.codes + kBlock * at, g.x.scales[at],
+                                  g.x.sums + 2 * at);
       }
     }
   }

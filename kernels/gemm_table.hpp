@@ -2,8 +2,8 @@
 // The matrix products' part of a table (kernels/make_table.hpp adds the float kernels). Formats come from the one list in
 // moe/quant/formats.hpp.
 
-#include <type_traits>
 #include <iterator>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/gemm_f32.hpp"
@@ -17,7 +17,10 @@ namespace moe::inline MOE_ABI::kernels {
 
 // aarch64 uses the scalar products so far: same bits, no speed.
 template <class Arch>
-inline constexpr bool kScalarGemm = requires { typename Vector<Arch>::I; } == false;
+inline constexpr bool kScalarGemm = requires {
+  typename Vector<Arch>::I;
+}
+== false;
 
 template <class Arch, Format kFormat>
 MOE_FORCE_INLINE void fill_gemm_format(KernelTable& t) noexcept {

@@ -94,6 +94,15 @@ void pack_block(Format format, const PanelLayout& l, const WeightBlock& w, int r
   pack_codes(l, w, row, panel + l.codes_of(b));
 }
 
+/// Rows of values of kBytes to [k][16], with zeros for missing rows.
+template <int kBytes>
+void transpose(std::int64_t k, const std::byte* const rows[kPanelRows], std::byte* panel) noexcept {
+  static constexpr std::byte kZero[kBytes] = {};
+  for (std::int64_t i = 0; i < k; ++i)
+    for (int r = 0; r < kPanelRows; ++r)
+      std::memcpy(panel + (i * kPanelRows + r) * kBytes, rows[r] != nullptr ? rows[r] + i * kBytes : kZero, kBytes);
+}
+
 bool f16_is_finite(std::uint16_t bits) noexcept { return (bits & 0x7c00u) != 0x7c00u; }
 
 }  // namespace
@@ -110,8 +119,12 @@ reference::WeightBlock read_panel_block(Format format, const std::byte* panel, i
     const BlockKind kind = reference::block_form(format).kind;
     for (int h = 0; h < 2; ++h) {
       const std::uint8_t own = scales[kPanelRows * h];
-      w.sc[h] = static_cast<std::int8_t>(kind == BlockKind::halves_min ? own & 15 : kind == BlockKind::halves ? own : scales[0]);
-      w.mn[h] = static_cast<std::int8_t>(kind == BlockKind::halves_min ? own >> 4 : kind == BlockKind::halves ? 0 : scales[kPanelRows]);
+      w.sc[h] = static_cast<std::int8_t>(kind == BlockKind::halves_min ? own & 15
+                                         : kind == BlockKind::halves   ? own
+                                                                       : scales[0]);
+      w.mn[h] = static_cast<std::int8_t>(kind == BlockKind::halves_min ? own >> 4
+                                         : kind == BlockKind::halves   ? 0
+                                                                       : scales[kPanelRows]);
     }
   }
   unpack_codes(l, panel + l.codes_of(b), row, w);
@@ -133,13 +146,10 @@ void pack_panel(Format format, std::int64_t k, const std::byte* const rows[kPane
     for (std::int64_t b = 0; b < k / kBlock; ++b)
       for (int r = 0; r < kPanelRows; ++r)
         if (rows[r] != nullptr) pack_block(format, l, reference::read_weight_block(format, rows[r], b), r, b, panel);
+  } else if (format == Format::f32) {
+    transpose<4>(k, rows, panel);
   } else if (is_float_format(format)) {
-    const auto size = static_cast<std::size_t>(format_info(format).block_bytes);
-    std::memset(panel, 0, static_cast<std::size_t>(kPanelRows * bytes));
-    for (std::int64_t i = 0; i < k; ++i)
-      for (int r = 0; r < kPanelRows; ++r)
-        if (rows[r] != nullptr)
-          std::memcpy(panel + static_cast<std::size_t>(i * kPanelRows + r) * size, rows[r] + static_cast<std::size_t>(i) * size, size);
+    transpose<2>(k, rows, panel);
   } else {
     for (int r = 0; r < kPanelRows; ++r) {
       if (rows[r] != nullptr)

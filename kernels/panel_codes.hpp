@@ -45,8 +45,8 @@ MOE_FORCE_INLINE typename Vector<Arch>::I load_codes(const std::byte* codes, int
 template <class Arch, Format kFormat>
 struct PanelScales {
   using V = Vector<Arch>;
-  typename V::F d, m;                         // minimum: factors of the whole block; halves: as stored
-  typename V::I sc0, sc1, mn0, mn1;           // halves
+  typename V::F d, m;                // minimum: factors of the whole block; halves: as stored
+  typename V::I sc0, sc1, mn0, mn1;  // halves
 
   MOE_FORCE_INLINE void load(const std::byte* panel, std::int64_t block, int lane) {
     constexpr PanelLayout l = panel_layout(kFormat);

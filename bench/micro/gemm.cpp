@@ -60,13 +60,16 @@ void set_counters(benchmark::State& state, const Matrix& m, std::int64_t tokens)
 
 void run_q8(benchmark::State& state, const KernelTable* table, Format format, Shape shape, std::int64_t tokens) {
   const Matrix m = random_matrix(format, shape);
-  auto x = buffer<float>(tokens * shape.k), scales = buffer<float>(tokens * shape.k / 32), y = buffer<float>(tokens * shape.rows);
+  auto x = buffer<float>(tokens * shape.k), scales = buffer<float>(tokens * shape.k / 32),
+       y = buffer<float>(tokens * shape.rows);
   auto codes = buffer<std::int8_t>(tokens * shape.k);
   auto sums = buffer<std::int16_t>(tokens * shape.k / 16);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 255) - 127.0f;
   table->quantize_q8(x.data(), tokens * shape.k, codes.data(), scales.data(), sums.data());
-  const GemmQ8 g{m.panels, {codes.data(), scales.data(), sums.data(), shape.k}, nullptr, tokens, y.data(), shape.rows,
-                 0, shape.rows / kPanelRows};
+  const GemmQ8 g{m.panels, {codes.data(), scales.data(), sums.data(), shape.k},
+                 nullptr,  tokens,
+                 y.data(), shape.rows,
+                 0,        shape.rows / kPanelRows};
   for (auto _ : state) table->gemm_q8[static_cast<std::size_t>(format)](g);
   set_counters(state, m, tokens);
 }
@@ -76,7 +79,8 @@ void run_f32(benchmark::State& state, const KernelTable* table, Format format, S
   auto x = buffer<float>(tokens * shape.k), y = buffer<float>(tokens * shape.rows);
   auto scratch = buffer<float>(gemm_f32_scratch(format, shape.k) + 1);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 255) - 127.0f;
-  const GemmF32 g{m.panels, x.data(), shape.k, nullptr, tokens, y.data(), shape.rows, 0, shape.rows / kPanelRows, scratch.data()};
+  const GemmF32 g{m.panels,      x.data(), shape.k, nullptr, tokens, y.data(), shape.rows, 0, shape.rows / kPanelRows,
+                  scratch.data()};
   for (auto _ : state) table->gemm_f32[static_cast<std::size_t>(format)](g);
   set_counters(state, m, tokens);
 }
@@ -98,7 +102,8 @@ __attribute__((target("avx512f,avx512vnni"))) void dot_loop(std::int64_t steps) 
         "vpdpbusd %%zmm30, %%zmm31, %%zmm0\n vpdpbusd %%zmm30, %%zmm31, %%zmm1\n vpdpbusd %%zmm30, %%zmm31, %%zmm2\n"
         "vpdpbusd %%zmm30, %%zmm31, %%zmm3\n vpdpbusd %%zmm30, %%zmm31, %%zmm4\n vpdpbusd %%zmm30, %%zmm31, %%zmm5\n"
         "vpdpbusd %%zmm30, %%zmm31, %%zmm6\n vpdpbusd %%zmm30, %%zmm31, %%zmm7\n vpdpbusd %%zmm30, %%zmm31, %%zmm8\n"
-        "vpdpbusd %%zmm30, %%zmm31, %%zmm9\n vpdpbusd %%zmm30, %%zmm31, %%zmm10\n vpdpbusd %%zmm30, %%zmm31, %%zmm11\n" ::
+        "vpdpbusd %%zmm30, %%zmm31, %%zmm9\n vpdpbusd %%zmm30, %%zmm31, %%zmm10\n vpdpbusd %%zmm30, %%zmm31, "
+        "%%zmm11\n" ::
             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
 }
 __attribute__((target("avx512f"))) void fma_loop(std::int64_t steps) {
@@ -106,10 +111,14 @@ __attribute__((target("avx512f"))) void fma_loop(std::int64_t steps) {
   __asm__ volatile("vpxord %%zmm30, %%zmm30, %%zmm30\n vpxord %%zmm31, %%zmm31, %%zmm31\n" :::);
   for (std::int64_t i = 0; i < steps; ++i)
     __asm__ volatile(
-        "vfmadd231ps %%zmm30, %%zmm31, %%zmm0\n vfmadd231ps %%zmm30, %%zmm31, %%zmm1\n vfmadd231ps %%zmm30, %%zmm31, %%zmm2\n"
-        "vfmadd231ps %%zmm30, %%zmm31, %%zmm3\n vfmadd231ps %%zmm30, %%zmm31, %%zmm4\n vfmadd231ps %%zmm30, %%zmm31, %%zmm5\n"
-        "vfmadd231ps %%zmm30, %%zmm31, %%zmm6\n vfmadd231ps %%zmm30, %%zmm31, %%zmm7\n vfmadd231ps %%zmm30, %%zmm31, %%zmm8\n"
-        "vfmadd231ps %%zmm30, %%zmm31, %%zmm9\n vfmadd231ps %%zmm30, %%zmm31, %%zmm10\n vfmadd231ps %%zmm30, %%zmm31, %%zmm11\n" ::
+        "vfmadd231ps %%zmm30, %%zmm31, %%zmm0\n vfmadd231ps %%zmm30, %%zmm31, %%zmm1\n vfmadd231ps %%zmm30, %%zmm31, "
+        "%%zmm2\n"
+        "vfmadd231ps %%zmm30, %%zmm31, %%zmm3\n vfmadd231ps %%zmm30, %%zmm31, %%zmm4\n vfmadd231ps %%zmm30, %%zmm31, "
+        "%%zmm5\n"
+        "vfmadd231ps %%zmm30, %%zmm31, %%zmm6\n vfmadd231ps %%zmm30, %%zmm31, %%zmm7\n vfmadd231ps %%zmm30, %%zmm31, "
+        "%%zmm8\n"
+        "vfmadd231ps %%zmm30, %%zmm31, %%zmm9\n vfmadd231ps %%zmm30, %%zmm31, %%zmm10\n vfmadd231ps %%zmm30, %%zmm31, "
+        "%%zmm11\n" ::
             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
 }
 
@@ -118,8 +127,21 @@ void run_peak(benchmark::State& state, void (*loop)(std::int64_t), double operat
   for (auto _ : state) loop(steps);
   state.counters["op/s"] = benchmark::Counter(operations * 12 * steps, benchmark::Counter::kIsIterationInvariantRate);
 }
+__attribute__((target("avx512f"))) void read_loop(const std::byte* p, std::int64_t bytes) {
+  for (std::int64_t i = 0; i < bytes; i += 256)
+    __asm__ volatile(
+        "vmovups (%0), %%zmm0\n vmovups 64(%0), %%zmm1\n vmovups 128(%0), %%zmm2\n vmovups 192(%0), %%zmm3\n" ::"r"(p +
+                                                                                                                    i)
+        : "xmm0", "xmm1", "xmm2", "xmm3");
+}
+void run_read(benchmark::State& state) {
+  const auto memory = buffer<std::byte>(std::int64_t{96} << 20);
+  for (auto _ : state) read_loop(memory.data(), static_cast<std::int64_t>(memory.size()));
+  state.SetBytesProcessed(static_cast<std::int64_t>(memory.size()) * state.iterations());
+}
 void add_peaks() {
   if (find_table("avx512vnni") == nullptr) return;
+  benchmark::RegisterBenchmark("peak/read", run_read);
   benchmark::RegisterBenchmark("peak/vpdpbusd", run_peak, &dot_loop, 128.0);
   benchmark::RegisterBenchmark("peak/fma", run_peak, &fma_loop, 32.0);
 }
@@ -144,10 +166,12 @@ int main(int argc, char** argv) {
       const bool integer = moe::reference::is_integer_format(info.format);
       for (std::int64_t tokens : {1, 2, 4, 6, 8, 12, 16, 64, 512}) {
         const std::string suffix = "/1408x2048/" + std::to_string(tokens);
-        if (integer) benchmark::RegisterBenchmark(("q8/" + name + suffix).c_str(), run_q8, table, info.format, small, tokens);
+        if (integer)
+          benchmark::RegisterBenchmark(("q8/" + name + suffix).c_str(), run_q8, table, info.format, small, tokens);
         benchmark::RegisterBenchmark(("f32/" + name + suffix).c_str(), run_f32, table, info.format, small, tokens);
       }
-      if (integer) benchmark::RegisterBenchmark(("q8/" + name + "/32768x2048/1").c_str(), run_q8, table, info.format, large, 1);
+      if (integer)
+        benchmark::RegisterBenchmark(("q8/" + name + "/32768x2048/1").c_str(), run_q8, table, info.format, large, 1);
     }
   }
   benchmark::Initialize(&argc, argv);

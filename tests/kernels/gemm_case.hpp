@@ -39,7 +39,8 @@ inline std::vector<std::byte> random_row(Format format, std::int64_t k, std::mt1
   for (std::size_t at = 0; at < row.size(); at += static_cast<std::size_t>(info.block_bytes)) {
     bool usable = false;
     while (!usable) {
-      for (int i = 0; i < info.block_bytes; ++i) row[at + static_cast<std::size_t>(i)] = static_cast<std::byte>(rng() & 255u);
+      for (int i = 0; i < info.block_bytes; ++i)
+        row[at + static_cast<std::size_t>(i)] = static_cast<std::byte>(rng() & 255u);
       moe::decode_row(format, &row[at], info.block_values, values.data());
       usable = row_is_valid(format, info.block_values, &row[at]);
       for (float v : values) usable = usable && std::fabs(v) < 1e4f;
@@ -86,7 +87,8 @@ struct Activations {
     codes.resize(x.size());
     scales.resize(x.size() / 32);
     sums.resize(x.size() / 16);
-    moe::reference::quantize_q8(x.data(), static_cast<std::int64_t>(x.size()), codes.data(), scales.data(), sums.data());
+    moe::reference::quantize_q8(x.data(), static_cast<std::int64_t>(x.size()), codes.data(), scales.data(),
+                                sums.data());
   }
 };
 

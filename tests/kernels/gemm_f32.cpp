@@ -18,7 +18,8 @@ void check_format(Format format, std::int64_t rows, std::int64_t k, std::int64_t
   for (std::int64_t r = 0; r < rows; ++r) {
     moe::decode_row(format, w.rows[static_cast<std::size_t>(r)].data(), k, row.data());
     for (std::int64_t t = 0; t < tokens; ++t)
-      expected[static_cast<std::size_t>(t * rows + r)] = moe::reference::dot_f32(row.data(), k, &a.x[static_cast<std::size_t>(t * k)]);
+      expected[static_cast<std::size_t>(t * rows + r)] =
+          moe::reference::dot_f32(row.data(), k, &a.x[static_cast<std::size_t>(t * k)]);
   }
   std::vector<float> scratch(static_cast<std::size_t>(gemm_f32_scratch(format, k)));
   for (const KernelTable* table : tables_under_test()) {
@@ -31,8 +32,16 @@ void check_format(Format format, std::int64_t rows, std::int64_t k, std::int64_t
         std::vector<float> y(static_cast<std::size_t>(count * rows), -77.0f);
         const std::int64_t split = gather ? w.panel_count() / 2 : 0;
         for (int part = 0; part < 2; ++part) {
-          GemmF32 g{w.panels(), a.x.data(), k, gather ? index.data() : nullptr, count, y.data(), rows,
-                    part == 0 ? 0 : split, part == 0 ? split : w.panel_count(), scratch.data()};
+          GemmF32 g{w.panels(),
+                    a.x.data(),
+                    k,
+                    gather ? index.data() : nullptr,
+                    count,
+                    y.data(),
+                    rows,
+                    part == 0 ? 0 : split,
+                    part == 0 ? split : w.panel_count(),
+                    scratch.data()};
           table->gemm_f32[static_cast<std::size_t>(format)](g);
         }
         std::vector<float> want;

@@ -25,7 +25,8 @@ TEST_CASE("a packed matrix is hardly larger than the file's") {
   for (const moe::FormatInfo& info : moe::kFormats) {
     CAPTURE(info.name);
     CHECK(panel_bytes(info.format, 2048) >= kPanelRows * moe::row_bytes(info.format, 2048));
-    CHECK(static_cast<double>(panel_bytes(info.format, 2048)) <= 1.06 * kPanelRows * static_cast<double>(moe::row_bytes(info.format, 2048)));
+    CHECK(static_cast<double>(panel_bytes(info.format, 2048)) <=
+          1.06 * kPanelRows * static_cast<double>(moe::row_bytes(info.format, 2048)));
   }
 }
 

@@ -26,21 +26,30 @@ std::vector<float> run(const KernelTable& table, const Weights& w, const Activat
   const auto stride = static_cast<std::size_t>(w.row_count + 3);
   std::vector<float> y(index.size() * stride, -77.0f);
   for (std::int64_t s = 0; s < splits; ++s) {
-    GemmQ8 g{w.panels(), a.q8(), gather ? index.data() : nullptr, static_cast<std::int64_t>(index.size()), y.data(),
-             static_cast<std::int64_t>(stride), w.panel_count() * s / splits, w.panel_count() * (s + 1) / splits};
+    GemmQ8 g{w.panels(),
+             a.q8(),
+             gather ? index.data() : nullptr,
+             static_cast<std::int64_t>(index.size()),
+             y.data(),
+             static_cast<std::int64_t>(stride),
+             w.panel_count() * s / splits,
+             w.panel_count() * (s + 1) / splits};
     table.gemm_q8[static_cast<std::size_t>(w.format)](g);
   }
   std::vector<float> out;
   for (std::size_t t = 0; t < index.size(); ++t) {
     for (std::size_t r = 0; r < stride; ++r) {
-      if (r < static_cast<std::size_t>(w.row_count)) out.push_back(y[t * stride + r]);
-      else if (y[t * stride + r] != -77.0f) FAIL("wrote past the last row");
+      if (r < static_cast<std::size_t>(w.row_count))
+        out.push_back(y[t * stride + r]);
+      else if (y[t * stride + r] != -77.0f)
+        FAIL("wrote past the last row");
     }
   }
   return out;
 }
 
-std::vector<float> rows_of(const std::vector<float>& y, std::int64_t row_count, const std::vector<std::int32_t>& index) {
+std::vector<float> rows_of(const std::vector<float>& y, std::int64_t row_count,
+                           const std::vector<std::int32_t>& index) {
   std::vector<float> out;
   for (std::int32_t t : index) out.insert(out.end(), y.begin() + t * row_count, y.begin() + (t + 1) * row_count);
   return out;
@@ -104,7 +113,8 @@ TEST_CASE("extreme codes against extreme activations are exact") {
         for (std::size_t i = 0; i < row.size(); ++i) {
           const auto before = row[i];
           row[i] = static_cast<std::byte>(fill);
-          const std::size_t block = i / static_cast<std::size_t>(info.block_bytes) * static_cast<std::size_t>(info.block_bytes);
+          const std::size_t block =
+              i / static_cast<std::size_t>(info.block_bytes) * static_cast<std::size_t>(info.block_bytes);
           std::vector<float> v(static_cast<std::size_t>(info.block_values));
           moe::decode_row(info.format, &row[block], info.block_values, v.data());
           bool usable = row_is_valid(info.format, info.block_values, &row[block]);
@@ -164,8 +174,10 @@ TEST_CASE("the scalar twin is within rounding of float64") {
             exact += row[static_cast<std::size_t>(32 * b) + i] * x;
             // What the chain adds up before minimums cancel.
             const double sc = std::max(1, std::abs(int{block.sc[i / 16]}));
-            magnitude += (std::fabs(scale.d) * sc * std::abs(moe::reference::integer_weight(w.format, block, static_cast<int>(i))) +
-                          std::fabs(scale.m) * std::max(1, std::abs(int{block.mn[i / 16]}))) * std::fabs(x);
+            magnitude += (std::fabs(scale.d) * sc *
+                              std::abs(moe::reference::integer_weight(w.format, block, static_cast<int>(i))) +
+                          std::fabs(scale.m) * std::max(1, std::abs(int{block.mn[i / 16]}))) *
+                         std::fabs(x);
           }
         }
         const double bound = (2.0 * static_cast<double>(k) / 32 + 8) * 0x1p-24 * magnitude + 1e-30;
@@ -196,7 +208,8 @@ TEST_CASE("quantize_q8 gives the same bytes on every ISA") {
     CAPTURE(table->isa);
     Activations got = expected;
     std::fill(got.codes.begin(), got.codes.end(), std::int8_t{99});
-    table->quantize_q8(x.data(), static_cast<std::int64_t>(x.size()), got.codes.data(), got.scales.data(), got.sums.data());
+    table->quantize_q8(x.data(), static_cast<std::int64_t>(x.size()), got.codes.data(), got.scales.data(),
+                       got.sums.data());
     CHECK(same_bits(got.codes, expected.codes));
     CHECK(same_bits(got.scales, expected.scales));
     CHECK(same_bits(got.sums, expected.sums));

@@ -13,11 +13,11 @@ namespace moe::inline MOE_ABI::reference {
 
 /// How the codes become weights; h = i / 16 is the half of the block.
 enum class BlockKind : std::uint8_t {
-  plain,        ///< d * w
-  minimum,      ///< d * w + m        (K-quants: d * sc[0] and -(dmin * mn[0]) in their places)
-  halves,       ///< d * sc[h] * w
-  halves_min,   ///< d * sc[h] * w - dmin * mn[h]
-  none,         ///< not an integer format: the float path
+  plain,       ///< d * w
+  minimum,     ///< d * w + m        (K-quants: d * sc[0] and -(dmin * mn[0]) in their places)
+  halves,      ///< d * sc[h] * w
+  halves_min,  ///< d * sc[h] * w - dmin * mn[h]
+  none,        ///< not an integer format: the float path
 };
 
 /// What the kernels of the integer formats need to know of a format.
@@ -70,7 +70,8 @@ inline WeightBlock read_weight_block(Format format, const std::byte* row, std::i
   };
   // `bits` bits of 32 consecutive bytes, moved up to bit `to`.
   const auto or_bits = [&](int at, int shift, unsigned mask, int to) {
-    for (int i = 0; i < 32; ++i) w.codes[i] = static_cast<std::uint8_t>(w.codes[i] | (u8(at + i) >> shift & mask) << to);
+    for (int i = 0; i < 32; ++i)
+      w.codes[i] = static_cast<std::uint8_t>(w.codes[i] | (u8(at + i) >> shift & mask) << to);
   };
   const auto fifth_bits = [&](int at) {
     const std::uint32_t high = load_u32(p + at);
