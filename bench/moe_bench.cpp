@@ -1,0 +1,334 @@
+// moe-bench: tokens per second of prefill (pp) and decode (tg), beside what this machine allows at most.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "../tools/cli.hpp"
+#include "limits.hpp"
+#include "moe/moe.hpp"
+#include "peaks.hpp"
+
+namespace {
+
+using moe::ErrorCode;
+using moe::Result;
+using nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string model, json;
+  std::vector<std::int64_t> pp = {16, 128, 512}, tg = {32};
+  std::int32_t threads = 0;
+  std::int32_t repetitions = 3;
+  bool no_peaks = false;
+};
+
+constexpr char kExamples[] = R"(
+Token i is (7919*i + 13) % (vocab - 8) + 4. pp N: one step of N tokens, logits of the last one only. tg N: one token
+untimed, then N tokens one by one. Figures are medians of the repetitions.
+
+Examples:
+  moe-bench --model model.gguf
+  moe-bench --model model.gguf --pp 16,128 --tg 64 --threads 2 --reps 5
+  moe-bench --model model.gguf --no-peaks --json -      # the last line is JSON
+
+Exit status: 0 done, 1 the model cannot be used, 2 wrong usage, 3 internal or out of memory, 130 interrupted.)";
+
+/// "16,128,512" or "" (none). Errors as CLI11 wants them: a message, empty when fine.
+std::string parse_counts(const std::string& text, std::vector<std::int64_t>& counts) {
+  counts.clear();
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    const std::string item = text.substr(at, end - at);
+    const bool number = !item.empty() && item.size() <= 7 && item.find_first_not_of("0123456789") == std::string::npos;
+    if (!number || std::stoll(item) < 1) return "'" + item + "' is no count from 1 to 9999999";
+    counts.push_back(std::stoll(item));
+    at = end + 1;
+  }
+  return {};
+}
+
+/// One line of the table.
+struct Item {
+  bool prefill = true;
+  std::int64_t count = 0;
+  std::vector<double> seconds;  // of each repetition
+  moe_bench::Demand demand;     // of the timed steps; zero without peaks
+  moe::Work work;
+
+  std::string kind() const { return prefill ? "pp" : "tg"; }
+  double median_seconds() const {
+    std::vector<double> s = seconds;
+    std::sort(s.begin(), s.end());
+    return s.size() % 2 != 0 ? s[s.size() / 2] : (s[s.size() / 2 - 1] + s[s.size() / 2]) / 2;
+  }
+  double tokens_per_second() const { return static_cast<double>(count) / median_seconds(); }
+};
+
+class Bench {
+ public:
+  Bench(std::shared_ptr<const moe::Model> model, const Options& options) : model_(std::move(model)), options_(options) {
+    for (std::int64_t n : options.pp) items_.push_back({true, n, {}, {}, {}});
+    for (std::int64_t n : options.tg) items_.push_back({false, n, {}, {}, {}});
+  }
+
+  Result<void> run() {
+    if (auto ok = check(); !ok) return ok;
+    if (auto ok = open(session_, !options_.no_peaks); !ok) return ok;
+    if (options_.no_peaks) {
+      if (auto ok = warm_up(); !ok) return ok;
+    } else {
+      if (auto ok = measure_demands(); !ok) return ok;
+      if (auto ok = open(session_, false); !ok) return ok;
+      if (auto ok = measure_machine(); !ok) return ok;
+    }
+    for (std::int32_t r = 0; r < options_.repetitions; ++r)
+      for (Item& item : items_)
+        if (auto ok = time_once(item); !ok) return ok;
+    if (!options_.no_peaks) return measure_bandwidth_again();
+    return {};
+  }
+
+  void print_table() const;
+  ordered_json to_json() const;
+
+ private:
+  std::int64_t longest() const {
+    std::int64_t n = 8;
+    for (const Item& item : items_) n = std::max(n, item.count + (item.prefill ? 0 : 1));
+    return n;
+  }
+
+  Result<void> check() const {
+    const moe::ModelConfig& c = model_->config();
+    if (c.vocab_size <= 8)
+      return moe::fail(ErrorCode::bad_config, fmt::format("{}: vocabulary of {}, expected more than 8", options_.model, c.vocab_size));
+    if (longest() > c.max_position)
+      return moe::fail(ErrorCode::bad_argument, fmt::format("{}: {} tokens asked for, expected at most {} (the model's context)",
+                                                            options_.model, longest(), c.max_position));
+    return {};
+  }
+
+  Result<void> open(std::unique_ptr<moe::Session>& session, bool record_routing) {
+    session.reset();
+    moe::SessionOptions o;
+    o.max_tokens = longest();
+    o.threads = moe::openmp_pool(options_.threads);
+    o.record_routing = record_routing;
+    o.cancelled = cli::interrupted;
+    threads_ = o.threads.worker_count;
+    kv_ = o.kv;
+    auto made = moe::Session::create(model_, o);
+    if (!made) return moe::forward(made);
+    session = std::move(*made);
+    auto sequence = session->open();
+    if (!sequence) return moe::forward(sequence);
+    sequence_ = *sequence;
+    return {};
+  }
+
+  /// Tokens [begin, begin + count) of the rule, appended to the sequence.
+  Result<void> step(std::int64_t begin, std::int64_t count) {
+    tokens_.clear();
+    const std::int64_t vocabulary = model_->config().vocab_size;
+    for (std::int64_t i = begin; i < begin + count; ++i)
+      tokens_.push_back(static_cast<moe::TokenId>((7919 * i + 13) % (vocabulary - 8) + 4));
+    const moe::BatchItem item{sequence_, tokens_, moe::Logits::last};
+    auto out = session_->step({&item, 1});
+    if (!out) return moe::forward(out);
+    return {};
+  }
+
+  Result<void> warm_up() {
+    if (auto ok = session_->rewind(sequence_, 0); !ok) return ok;
+    if (auto ok = step(0, 8); !ok) return ok;
+    return session_->rewind(sequence_, 0);
+  }
+
+  /// One untimed pass of every item that notes which experts are really touched.
+  Result<void> measure_demands() {
+    for (Item& item : items_) {
+      if (auto ok = session_->rewind(sequence_, 0); !ok) return ok;
+      if (item.prefill) {
+        if (auto ok = step(0, item.count); !ok) return ok;
+        item.demand = moe_bench::step_demand(*model_, kv_, 0, item.count, session_->routing());
+        continue;
+      }
+      if (auto ok = step(0, 1); !ok) return ok;
+      for (std::int64_t i = 1; i <= item.count; ++i) {
+        if (auto ok = step(i, 1); !ok) return ok;
+        item.demand += moe_bench::step_demand(*model_, kv_, i, 1, session_->routing());
+      }
+    }
+    return {};
+  }
+
+  Result<void> measure_machine() {
+    auto all = moe_bench::measure_peaks(threads_);
+    if (!all) return moe::forward(all);
+    peaks_ = *all;
+    if (threads_ == 1) {
+      one_thread_ = peaks_;
+      return {};
+    }
+    auto one = moe_bench::measure_peaks(1);
+    if (!one) return moe::forward(one);
+    one_thread_ = *one;
+    return {};
+  }
+
+  // Shared machines change while we measure: the limit is the better of the two readings.
+  Result<void> measure_bandwidth_again() {
+    auto after = moe_bench::measure_read_bandwidth(threads_);
+    if (!after) return moe::forward(after);
+    bandwidth_before_ = peaks_.read_bytes, bandwidth_after_ = *after;
+    peaks_.read_bytes = std::max(bandwidth_before_, bandwidth_after_);
+    return {};
+  }
+
+  Result<void> time_once(Item& item) {
+    if (auto ok = session_->rewind(sequence_, 0); !ok) return ok;
+    if (!item.prefill)
+      if (auto ok = step(0, 1); !ok) return ok;
+    item.work = item.prefill ? moe::forward_work(model_->config(), 0, item.count, 1, moe::MlaForm::absorbed) : moe::Work{};
+    const auto start = Clock::now();
+    if (item.prefill) {
+      if (auto ok = step(0, item.count); !ok) return ok;
+    } else {
+      for (std::int64_t i = 1; i <= item.count; ++i)
+        if (auto ok = step(i, 1); !ok) return ok;
+    }
+    item.seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    if (!item.prefill)
+      for (std::int64_t i = 1; i <= item.count; ++i)
+        item.work += moe::forward_work(model_->config(), i, 1, 1, moe::MlaForm::absorbed);
+    return {};
+  }
+
+  std::shared_ptr<const moe::Model> model_;
+  const Options& options_;
+  std::vector<Item> items_;
+  std::unique_ptr<moe::Session> session_;
+  moe::Sequence sequence_ = 0;
+  std::vector<moe::TokenId> tokens_;
+  std::int32_t threads_ = 1;
+  moe::KvType kv_ = moe::KvType::f16;
+  moe_bench::Peaks peaks_, one_thread_;
+  double bandwidth_before_ = 0.0, bandwidth_after_ = 0.0;
+};
+
+std::string isa_name() {
+  const moe::kernels::KernelTable* table = moe::kernels::active_table();
+  return table == nullptr ? "none" : table->isa;
+}
+
+void Bench::print_table() const {
+  fmt::print("{}: {} {}, {} threads, {}, {} repetitions\n", cli::printable(options_.model), model_->config().family,
+             cli::printable(model_->info().format_summary), threads_, isa_name(), options_.repetitions);
+  if (!options_.no_peaks) {
+    const auto line = [](const moe_bench::Peaks& p, const char* note) {
+      fmt::print("peak, {} thread{}: int8 {:.0f} GOP/s ({}), float32 {:.0f} GFLOP/s, read {:.1f} GB/s{}\n", p.threads,
+                 p.threads == 1 ? "" : "s", p.int8_ops * 1e-9, moe_bench::int8_instruction(), p.float_ops * 1e-9,
+                 p.read_bytes * 1e-9, note);
+    };
+    line(peaks_, fmt::format(" (before {:.1f}, after {:.1f})", bandwidth_before_ * 1e-9, bandwidth_after_ * 1e-9).c_str());
+    if (threads_ != 1) line(one_thread_, "");
+  }
+  fmt::print("{:<8} {:>10} {:>21} {:>10} {:>8} {:>11} {:>7}  {}\n", "item", "tokens/s", "[least, most]", "GFLOP/s", "GB/s",
+             "limit t/s", "% of it", "bound by");
+  for (const Item& item : items_) {
+    const double seconds = item.median_seconds(), n = static_cast<double>(item.count);
+    const auto [least, most] = std::minmax_element(item.seconds.begin(), item.seconds.end());
+    fmt::print("{:<8} {:>10.1f} {:>21} {:>10.1f}", item.kind() + std::to_string(item.count), item.tokens_per_second(),
+               fmt::format("[{:.1f}, {:.1f}]", n / *most, n / *least), static_cast<double>(item.work.total()) / seconds * 1e-9);
+    if (!options_.no_peaks) {
+      const double limit = n / moe_bench::least_seconds(item.demand, peaks_);
+      fmt::print(" {:>8.1f} {:>11.1f} {:>7.1f}  {}", item.demand.bytes / seconds * 1e-9, limit,
+                 100.0 * item.tokens_per_second() / limit, moe_bench::bound_by_bytes(item.demand, peaks_) ? "bytes" : "operations");
+    }
+    fmt::print("\n");
+  }
+}
+
+ordered_json Bench::to_json() const {
+  ordered_json out;
+  for (const char* kind : {"pp", "tg"}) {
+    out[kind] = ordered_json::object();
+    for (const Item& item : items_)
+      if (item.kind() == kind) out[kind][std::to_string(item.count)] = item.tokens_per_second();
+  }
+  out["model"] = cli::printable(options_.model);
+  out["family"] = model_->config().family;
+  out["formats"] = cli::printable(model_->info().format_summary);
+  out["isa"] = isa_name();
+  out["threads"] = threads_;
+  out["reps"] = options_.repetitions;
+  out["numerics_version"] = moe::kNumericsVersion;
+  for (const Item& item : items_) {
+    ordered_json j{{"item", item.kind() + std::to_string(item.count)}, {"seconds", item.seconds},
+                   {"gflops", static_cast<double>(item.work.total()) * 1e-9}};
+    if (!options_.no_peaks) {
+      const double limit = static_cast<double>(item.count) / moe_bench::least_seconds(item.demand, peaks_);
+      j["gigabytes"] = item.demand.bytes * 1e-9;
+      j["limit_tokens_per_second"] = limit;
+      j["percent_of_limit"] = 100.0 * item.tokens_per_second() / limit;
+      j["bound_by"] = moe_bench::bound_by_bytes(item.demand, peaks_) ? "bytes" : "operations";
+    }
+    out["items"].push_back(std::move(j));
+  }
+  if (options_.no_peaks) return out;
+  const auto peak = [](const moe_bench::Peaks& p) {
+    return ordered_json{{"threads", p.threads}, {"int8_gops", p.int8_ops * 1e-9}, {"float32_gflops", p.float_ops * 1e-9},
+                        {"read_gigabytes_per_second", p.read_bytes * 1e-9}};
+  };
+  out["peaks"] = {{"int8_instruction", moe_bench::int8_instruction()}, {"all", peak(peaks_)}, {"one", peak(one_thread_)},
+                  {"read_before", bandwidth_before_ * 1e-9}, {"read_after", bandwidth_after_ * 1e-9}};
+  return out;
+}
+
+Result<void> run(const Options& options) {
+  moe::LoadOptions load;
+  load.threads = moe::openmp_pool(options.threads);
+  load.cancelled = cli::interrupted;
+  std::shared_ptr<const moe::Model> model;
+  {
+    cli::ProgressLine line("loading");
+    load.on_progress = [&](moe::Progress p) { line.update(p); };
+    auto loaded = moe::Model::load(options.model, load);
+    if (!loaded) return moe::forward(loaded);
+    model = std::move(*loaded);
+  }
+  Bench bench(model, options);
+  if (auto ok = bench.run(); !ok) return ok;
+  bench.print_table();
+  if (options.json.empty()) return {};
+  const std::string text = bench.to_json().dump() + "\n";
+  if (options.json != "-") return cli::write_file(options.json, text);
+  fmt::print("{}", text);
+  return {};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Measures tokens per second of a model, and the machine's limits beside them.", "moe-bench");
+  app.footer(kExamples);
+  std::string pp = "16,128,512", tg = "32";
+  const auto counts = [](std::vector<std::int64_t>& into) {
+    return CLI::Validator([&into](std::string& text) { return parse_counts(text, into); }, "N,N,..");
+  };
+  app.add_option("--model", options.model, "a .gguf file or a Hugging Face directory")->required();
+  app.add_option("--pp", pp, "prefill lengths")->check(counts(options.pp))->capture_default_str();
+  app.add_option("--tg", tg, "numbers of tokens decoded one by one")->check(counts(options.tg))->capture_default_str();
+  app.add_option("--threads", options.threads, "threads; default: MOE_THREADS or all processors")->check(CLI::Range(1, 1024));
+  app.add_option("--reps", options.repetitions, "repetitions of every item")->check(CLI::Range(1, 1000))->capture_default_str();
+  app.add_flag("--no-peaks", options.no_peaks, "do not measure the machine, print no limits");
+  app.add_option("--json", options.json, "write JSON to a file; - prints it as the last line");
+  return cli::run(app, argc, argv, [&] { return run(options); });
+}

@@ -1,0 +1,27 @@
+#pragma once
+// What this machine can do at most, measured: int8 dot products, float32 fma, reading memory.
+
+#include <cstdint>
+#include <string>
+
+#include "moe/error.hpp"
+#include "moe/parallel.hpp"
+
+namespace moe_bench {
+
+struct Peaks {
+  std::int32_t threads = 1;
+  double int8_ops = 0.0;     ///< operations per second (2 per multiply-add) of int8 dot products
+  double float_ops = 0.0;    ///< the same of float32 fma
+  double read_bytes = 0.0;   ///< bytes per second, from a buffer far larger than the caches
+};
+
+/// Names of the instructions that measure_peaks uses here, fastest first choice.
+std::string int8_instruction();
+
+/// About half a second per figure. Errors: out_of_memory.
+moe::Result<Peaks> measure_peaks(std::int32_t threads);
+/// The bandwidth alone: on shared machines it moves from minute to minute.
+moe::Result<double> measure_read_bandwidth(std::int32_t threads);
+
+}  // namespace moe_bench
