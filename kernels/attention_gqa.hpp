@@ -27,10 +27,12 @@ MOE_FORCE_INLINE float block_softmax(float* s, int count, float& m, float& l) {
   constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
   for (int j = count; j < kKeyBlock; ++j) s[j] = kMinusInfinity;
   Lanes<float, Arch> x[4];
+#pragma GCC unroll 16
   for (int c = 0; c < 4; ++c) x[c] = load<Arch>(s + 16 * c);
   const float high = largest<Arch>(max<Arch>(max<Arch>(x[0], x[1]), max<Arch>(x[2], x[3])));
   const float m_new = m > high ? m : high;
   Lanes<float, Arch> partial = broadcast<Arch>(0.0f);
+#pragma GCC unroll 16
   for (int c = 0; c < 4; ++c) {
     const Lanes<float, Arch> p = exp<Arch>(sub<Arch>(x[c], broadcast<Arch>(m_new)));
     store<Arch>(s + 16 * c, p);

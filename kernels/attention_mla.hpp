@@ -35,12 +35,15 @@ MOE_FORCE_INLINE void mla_scores(const float* q, const float* keys, std::int64_t
   constexpr int kKeys = keys_per_pass<Arch>();
   for (int first = 0; first < count; first += kKeys) {
     Lanes<float, Arch> acc[kKeys];
+#pragma GCC unroll 16
     for (int j = 0; j < kKeys; ++j) acc[j] = broadcast<Arch>(0.0f);
     const float* row = keys + first * key_stride;
     for (std::int64_t d = 0; d < key_dim; ++d) {
       const Lanes<float, Arch> x = load<Arch>(q + d * 16);
+#pragma GCC unroll 16
       for (int j = 0; j < kKeys; ++j) acc[j] = fma<Arch>(x, broadcast<Arch>(row[j * key_stride + d]), acc[j]);
     }
+#pragma GCC unroll 16
     for (int j = 0; j < kKeys; ++j)
       store<Arch>(weights + (first + j) * kQueryGroup, mul<Arch>(acc[j], broadcast<Arch>(scale)));
   }

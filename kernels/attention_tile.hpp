@@ -1,6 +1,8 @@
 #pragma once
 // The two register tiles of attention: scores of a few queries against 64 keys (lanes are keys), and weighted sums of
 // values (lanes are dims). Both keep one chain per result in rising order, whatever the tile (docs/NUMERICS.md).
+// The loops over a tile's accumulators are unrolled by request: left rolled (g++ -O2) the accumulators live in memory,
+// 2.5 times slower. Unrolled, AVX-512 reaches 77-85 % of the peak of float32 fma (6 x 64 and 16 x 16 tiles, one core).
 
 #include <cstdint>
 
@@ -29,18 +31,25 @@ MOE_FORCE_INLINE void score_tile(const float* q, std::int64_t q_stride, const ty
   constexpr int kColumns = columns_per_pass<Arch, Queries>();
   for (int first = 0; first < 4; first += kColumns) {
     Lanes<float, Arch> acc[Queries][kColumns];
+#pragma GCC unroll 16
     for (int i = 0; i < Queries; ++i)
+#pragma GCC unroll 16
       for (int c = 0; c < kColumns; ++c) acc[i][c] = broadcast<Arch>(0.0f);
     const typename Type::Value* row = keys + first * 16;
     for (std::int64_t d = 0; d < key_dim; ++d, row += kKeyBlock) {
       Lanes<float, Arch> k[kColumns];
+#pragma GCC unroll 16
       for (int c = 0; c < kColumns; ++c) k[c] = load_cache<Arch>(Type{}, row + c * 16);
+#pragma GCC unroll 16
       for (int i = 0; i < Queries; ++i) {
         const Lanes<float, Arch> x = broadcast<Arch>(q[i * q_stride + d]);
+#pragma GCC unroll 16
         for (int c = 0; c < kColumns; ++c) acc[i][c] = fma<Arch>(x, k[c], acc[i][c]);
       }
     }
+#pragma GCC unroll 16
     for (int i = 0; i < Queries; ++i)
+#pragma GCC unroll 16
       for (int c = 0; c < kColumns; ++c)
         store<Arch>(s + i * kKeyBlock + (first + c) * 16, mul<Arch>(acc[i][c], broadcast<Arch>(scale)));
   }
@@ -60,20 +69,27 @@ struct ValueTile {
 template <class Arch, class Type, int Queries, int Columns>
 MOE_FORCE_INLINE void value_columns(const ValueTile& t, const typename Type::Value* values, std::int64_t v_stride) {
   Lanes<float, Arch> acc[Queries][Columns];
+#pragma GCC unroll 16
   for (int i = 0; i < Queries; ++i)
+#pragma GCC unroll 16
     for (int c = 0; c < Columns; ++c)
       acc[i][c] = mul<Arch>(load<Arch>(t.o + i * t.o_stride + c * 16), broadcast<Arch>(t.alpha[i]));
   const typename Type::Value* row = values + t.begin * v_stride;
   const float* p = t.p + t.begin * t.key_stride;
   for (int j = t.begin; j < t.end; ++j, row += v_stride, p += t.key_stride) {
     Lanes<float, Arch> v[Columns];
+#pragma GCC unroll 16
     for (int c = 0; c < Columns; ++c) v[c] = load_cache<Arch>(Type{}, row + c * 16);
+#pragma GCC unroll 16
     for (int i = 0; i < Queries; ++i) {
       const Lanes<float, Arch> weight = broadcast<Arch>(p[i * t.query_stride]);
+#pragma GCC unroll 16
       for (int c = 0; c < Columns; ++c) acc[i][c] = fma<Arch>(weight, v[c], acc[i][c]);
     }
   }
+#pragma GCC unroll 16
   for (int i = 0; i < Queries; ++i)
+#pragma GCC unroll 16
     for (int c = 0; c < Columns; ++c) store<Arch>(t.o + i * t.o_stride + c * 16, acc[i][c]);
 }
 
