@@ -29,7 +29,8 @@ struct Options {
 
 constexpr char kExamples[] = R"(
 Token i is (7919*i + 13) % (vocab - 8) + 4. pp N: one step of N tokens, logits of the last one only. tg N: one token
-untimed, then N tokens one by one. Figures are medians of the repetitions.
+untimed, then N tokens one by one. Figures are medians of the repetitions. The limit is what this machine's memory and
+arithmetic allow, measured in the same run; a model that fits in the caches may be faster than memory.
 
 Examples:
   moe-bench --model model.gguf
