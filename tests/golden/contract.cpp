@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <string_view>
 
 #include "golden/golden.hpp"
 #include "kernels/table.hpp"
@@ -10,38 +11,6 @@
 namespace {
 
 using namespace moe_test;
-
-struct Setting {
-  moe::Precision precision;
-  moe::KvType kv;
-};
-constexpr Setting kSettings[] = {{moe::Precision::reference, moe::KvType::f32},
-                                 {moe::Precision::automatic, moe::KvType::f16},
-                                 {moe::Precision::automatic, moe::KvType::bf16}};
-
-// Ids that exercise several key blocks where the context allows it.
-std::vector<moe::TokenId> prompt_for(const moe::ModelConfig& c, std::int64_t seed) {
-  const std::int64_t length = std::min<std::int64_t>(c.max_position - 8, 150);
-  std::vector<moe::TokenId> ids;
-  for (std::int64_t i = 0; i < length; ++i) ids.push_back(static_cast<moe::TokenId>((7919 * (i + seed) + 13) % c.vocab_size));
-  return ids;
-}
-
-moe::SessionOptions options_for(const Setting& setting, int threads, std::int64_t chunk) {
-  moe::SessionOptions options;
-  options.precision = setting.precision;
-  options.kv = setting.kv;
-  options.threads = moe::openmp_pool(threads);
-  options.chunk_tokens = chunk;
-  options.max_tokens = 2048;
-  return options;
-}
-
-std::vector<float> whole(const std::shared_ptr<const moe::Model>& model, const moe::SessionOptions& options,
-                         const std::vector<moe::TokenId>& ids) {
-  auto session = open_session(model, options);
-  return step(*session, *session->open(), ids);
-}
 
 /// Names the instruction set for the scope.
 struct ForcedIsa {
@@ -91,17 +60,21 @@ TEST_CASE("the same bits over instruction sets, threads, chunks, batches and cac
     if (!model) continue;  // the model test reports it
     CAPTURE(c.name);
     const std::vector<moe::TokenId> ids = prompt_for((*model)->config(), 0);
+    const auto V = static_cast<std::size_t>((*model)->config().vocab_size);
     for (const Setting& setting : kSettings) {
-      CAPTURE(static_cast<int>(setting.precision));
-      CAPTURE(static_cast<int>(setting.kv));
-      const std::vector<float> expected = whole(*model, options_for(setting, 1, 512), ids);
-      CHECK(same_bits(whole(*model, options_for(setting, 2, 512), ids), expected));
-      CHECK(same_bits(whole(*model, options_for(setting, 3, 1), ids), expected));
-      CHECK(same_bits(whole(*model, options_for(setting, 2, 37), ids), expected));
+      CAPTURE(setting.name);
+      const std::vector<float> expected = whole_logits(*model, options_for(setting, 1, 512), ids);
+      CHECK(same_bits(whole_logits(*model, options_for(setting, 2, 512), ids), expected));
+      CHECK(same_bits(whole_logits(*model, options_for(setting, 3, 1), ids), expected));
+      CHECK(same_bits(whole_logits(*model, options_for(setting, 2, 37), ids), expected));
       for (int i = 0; i < isa_count; ++i) {
         CAPTURE(tables[i]->isa);
         const ForcedIsa forced(tables[i]->isa);
-        CHECK(same_bits(whole(*model, options_for(setting, 2, 64), ids), expected));
+        // The scalar table is tens of times slower: a prefix that crosses one key block. Later tokens change no logit of it.
+        const std::size_t count = std::string_view(tables[i]->isa) == "scalar" ? std::min<std::size_t>(ids.size(), 70) : ids.size();
+        const std::vector<moe::TokenId> some(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count));
+        const std::vector<float> prefix(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(count * V));
+        CHECK(same_bits(whole_logits(*model, options_for(setting, 2, 64), some), prefix));
       }
       check_sharing(*model, options_for(setting, 2, 64), ids, expected);
     }

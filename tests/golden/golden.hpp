@@ -21,11 +21,9 @@ struct GoldenCase {
 };
 
 /// Model directories with a golden.json, and the files that gguf/index.json lists.
-inline std::vector<GoldenCase> golden_cases() {
+inline std::vector<GoldenCase> golden_cases_in(const std::filesystem::path& root) {
   namespace fs = std::filesystem;
   std::vector<GoldenCase> cases;
-  const fs::path root = reference_dir("MOE_GOLDEN_DIR", "../shared/golden", "golden");
-  if (root.empty()) return cases;
   for (const auto& entry : fs::directory_iterator(root))
     if (fs::exists(entry.path() / "golden.json") && fs::exists(entry.path() / "config.json"))
       cases.push_back({entry.path().filename().string(), entry.path(), entry.path() / "golden.json"});
@@ -36,6 +34,11 @@ inline std::vector<GoldenCase> golden_cases() {
   }
   std::sort(cases.begin(), cases.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return cases;
+}
+
+inline std::vector<GoldenCase> golden_cases() {
+  const std::filesystem::path root = reference_dir("MOE_GOLDEN_DIR", "../shared/golden", "golden");
+  return root.empty() ? std::vector<GoldenCase>{} : golden_cases_in(root);
 }
 
 inline moe::SessionOptions reference_options() {
@@ -59,6 +62,40 @@ inline std::vector<float> step(moe::Session& session, moe::Sequence sequence, st
   auto out = session.step({&item, 1});
   if (!out) FAIL("step: " << out.error().message);
   return {out->logits, out->logits + out->row_count * out->vocab_size};
+}
+
+/// The ways to compute that the numerics contract covers.
+struct Setting {
+  const char* name;
+  moe::Precision precision;
+  moe::KvType kv;
+};
+inline constexpr Setting kSettings[] = {{"reference, f32 cache", moe::Precision::reference, moe::KvType::f32},
+                                 {"automatic, f16 cache", moe::Precision::automatic, moe::KvType::f16},
+                                 {"automatic, bf16 cache", moe::Precision::automatic, moe::KvType::bf16}};
+
+/// Ids that exercise several key blocks where the context allows it.
+inline std::vector<moe::TokenId> prompt_for(const moe::ModelConfig& c, std::int64_t seed) {
+  const std::int64_t length = std::min<std::int64_t>(c.max_position - 8, 150);
+  std::vector<moe::TokenId> ids;
+  for (std::int64_t i = 0; i < length; ++i) ids.push_back(static_cast<moe::TokenId>((7919 * (i + seed) + 13) % c.vocab_size));
+  return ids;
+}
+
+inline moe::SessionOptions options_for(const Setting& setting, int threads, std::int64_t chunk) {
+  moe::SessionOptions options;
+  options.precision = setting.precision;
+  options.kv = setting.kv;
+  options.threads = moe::openmp_pool(threads);
+  options.chunk_tokens = chunk;
+  options.max_tokens = 2048;
+  return options;
+}
+
+inline std::vector<float> whole_logits(const std::shared_ptr<const moe::Model>& model, const moe::SessionOptions& options,
+                         const std::vector<moe::TokenId>& ids) {
+  auto session = open_session(model, options);
+  return step(*session, *session->open(), ids);
 }
 
 }  // namespace moe_test
