@@ -63,8 +63,7 @@ Result<void> check_rope(const RopeConfig& r) {
   if (r.scaling == RopeScaling::none) return {};
   if (auto ok = check_positive({{"rope.factor", r.factor, 1e6}}); !ok) return ok;
   switch (r.scaling) {
-    case RopeScaling::linear:
-      return {};
+    case RopeScaling::linear: return {};
     case RopeScaling::llama3:
       if (auto ok = check_positive(
               {{"rope.low_freq_factor", r.low_freq_factor, 1e6}, {"rope.high_freq_factor", r.high_freq_factor, 1e6}});
@@ -80,8 +79,7 @@ Result<void> check_rope(const RopeConfig& r) {
       if (r.beta_slow > r.beta_fast)
         return refuse(fmt::format("rope.beta_slow is {}, expected at most beta_fast {}", r.beta_slow, r.beta_fast));
       break;
-    default:
-      return refuse("rope.scaling is none of the known ones");
+    default: return refuse("rope.scaling is none of the known ones");
   }
   return check_ranges({{"rope.original_max_position", r.original_max_position, 1, kMaxPosition}});
 }

@@ -38,7 +38,9 @@ TEST_CASE("parameters and FLOPs agree with flops_ref.json to its digits") {
   const json all = json::parse(moe_test::read_file(dir / "flops_ref.json"));
   const auto configs = published();
   std::size_t compared = 0;
-  for (const auto& [name, row] : all.items()) {
+  for (const auto& item : all.items()) {
+    const std::string name = item.key();
+    const json& row = item.value();
     const auto found = configs.find(name);
     if (found == configs.end()) {
       moe_test::report_skip(name, "no closed form or no config in tests/data/published");
@@ -90,8 +92,9 @@ TEST_CASE("total parameters are those of the published weights, to the last one"
 }
 
 TEST_CASE("the walk over the weights and the work of one token agree to the integer") {
-  for (const auto& [name, c] : published()) {
-    CAPTURE(name);
+  for (const auto& model : published()) {
+    const ModelConfig& c = model.second;
+    CAPTURE(model.first);
     std::map<WeightPart, std::int64_t> flops;
     moe::for_each_weight(c, [&](const WeightShape& w) { flops[w.part] += 2 * w.touched_parameters(); });
     for (MlaForm form : {MlaForm::expanded, MlaForm::absorbed}) {
@@ -107,8 +110,9 @@ TEST_CASE("the walk over the weights and the work of one token agree to the inte
 }
 
 TEST_CASE("work of a stretch is the sum of its tokens, prefix in the cache or not") {
-  for (const auto& [name, c] : published()) {
-    CAPTURE(name);
+  for (const auto& model : published()) {
+    const ModelConfig& c = model.second;
+    CAPTURE(model.first);
     for (MlaForm form : {MlaForm::expanded, MlaForm::absorbed}) {
       moe::Work one_by_one;
       for (std::int64_t t = 0; t < 17; ++t) one_by_one += moe::forward_work(c, t, 1, 1, form);

@@ -13,7 +13,9 @@ using moe_test::published;
 
 TEST_CASE("the library reads the published configurations to the same sizes") {
   std::size_t compared = 0;
-  for (const auto& [name, expected] : published()) {
+  for (const auto& model : published()) {
+    const std::string& name = model.first;
+    const moe::ModelConfig& expected = model.second;
     CAPTURE(name);
     const auto info = moe::Model::inspect((fs::path(MOE_SOURCE_DIR) / "tests/data/published" / name).string());
     if (!info && info.error().code == moe::ErrorCode::unsupported) {

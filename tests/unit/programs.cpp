@@ -33,7 +33,7 @@ std::string quoted(const std::string& text) {
 }
 
 Outcome run(const Scratch& scratch, const std::string& program, const std::vector<std::string>& arguments) {
-  std::string command = quoted(program);
+  std::string command = "MOE_THREADS=1 " + quoted(program);  // nothing here is about threads
   for (const std::string& a : arguments) command += " " + quoted(a);
   command += " >" + quoted(scratch / "out") + " 2>" + quoted(scratch / "err");
   const int raw = std::system(command.c_str());
