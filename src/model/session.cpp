@@ -11,17 +11,23 @@ namespace moe::inline MOE_ABI {
 namespace {
 
 constexpr std::int64_t kMaxChunk = 4096;
+constexpr std::int64_t kMaxTokens = std::int64_t{1} << 40;  // far above any memory; keeps products of it inside 64 bits
 
 std::int64_t cache_tokens(const ModelConfig& config, const SessionOptions& options) {
-  return options.max_tokens > 0 ? options.max_tokens : config.max_position;
+  return options.max_tokens > 0 ? std::min(options.max_tokens, kMaxTokens) : config.max_position;
 }
 
 Result<void> check_options(const SessionOptions& options) {
   if (options.chunk_tokens < 1 || options.chunk_tokens > kMaxChunk)
     return fail(ErrorCode::bad_argument,
                 fmt::format("chunk_tokens is {}, expected 1 to {}", options.chunk_tokens, kMaxChunk));
-  if (options.max_tokens < 0)
-    return fail(ErrorCode::bad_argument, fmt::format("max_tokens is {}, expected 0 or more", options.max_tokens));
+  if (options.max_tokens < 0 || options.max_tokens > kMaxTokens)
+    return fail(ErrorCode::bad_argument,
+                fmt::format("max_tokens is {}, expected 0 to {}", options.max_tokens, kMaxTokens));
+  if (options.precision != Precision::automatic && options.precision != Precision::reference)
+    return fail(ErrorCode::bad_argument, "precision is none of the known ones");
+  if (options.kv != KvType::f32 && options.kv != KvType::f16 && options.kv != KvType::bf16)
+    return fail(ErrorCode::bad_argument, "kv is none of the known cache types");
   if (options.threads.worker_count < 1 || options.threads.worker_count > 1024)
     return fail(ErrorCode::bad_argument, fmt::format("threads.worker_count is {}, expected 1 to 1024", options.threads.worker_count));
   return {};
