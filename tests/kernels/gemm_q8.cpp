@@ -133,21 +133,26 @@ TEST_CASE("extreme codes against extreme activations are exact") {
   });
 }
 
-TEST_CASE("q8_0 weights of -128 do not saturate") {
-  Weights w{Format::q8_0, 16, 64, {}, {}};
-  for (int r = 0; r < 16; ++r) {
-    std::vector<std::byte> row(68, std::byte{0x80});
-    for (std::size_t b : {0u, 34u}) row[b] = std::byte{0}, row[b + 1] = std::byte{0x3c};  // d = 1
-    w.rows.push_back(row);
-  }
-  w.pack();
-  for (const float sign : {1.0f, -1.0f}) {
-    Activations a{13, 64, std::vector<float>(13 * 64, 127.0f * sign), {}, {}, {}};
-    a.quantize();
-    for (const KernelTable* table : tables_under_test()) {
-      CAPTURE(table->isa);
-      std::vector<std::int32_t> index(13);
-      for (float y : run(*table, w, a, index, true, 1)) CHECK(y == -128.0f * 127.0f * 64.0f * sign);
+// -128 is the extreme of a signed weight, +127 that of the code (255): each saturates another wrong way to multiply.
+TEST_CASE("q8_0 weights of -128 and 127 do not saturate") {
+  for (const int weight : {-128, 127}) {
+    CAPTURE(weight);
+    Weights w{Format::q8_0, 16, 64, {}, {}};
+    for (int r = 0; r < 16; ++r) {
+      std::vector<std::byte> row(68, static_cast<std::byte>(weight & 255));
+      for (std::size_t b : {0u, 34u}) row[b] = std::byte{0}, row[b + 1] = std::byte{0x3c};  // d = 1
+      w.rows.push_back(row);
+    }
+    w.pack();
+    for (const float sign : {1.0f, -1.0f}) {
+      Activations a{13, 64, std::vector<float>(13 * 64, 127.0f * sign), {}, {}, {}};
+      a.quantize();
+      for (const KernelTable* table : tables_under_test()) {
+        CAPTURE(table->isa);
+        const std::vector<std::int32_t> index(13);
+        for (float y : run(*table, w, a, index, true, 1))
+          CHECK(y == static_cast<float>(weight) * 127.0f * 64.0f * sign);
+      }
     }
   }
 }
