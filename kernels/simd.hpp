@@ -62,6 +62,7 @@ struct Lanes {
 #if defined(__x86_64__)
 #ifdef __AVX512F__
 MOE_FORCE_INLINE __m512 fma_register(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
+MOE_FORCE_INLINE __m512 div_register(__m512 a, __m512 b) { return _mm512_div_ps(a, b); }
 MOE_FORCE_INLINE __m512 max_register(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
 MOE_FORCE_INLINE __m512 min_register(__m512 a, __m512 b) { return _mm512_min_ps(a, b); }
 MOE_FORCE_INLINE __m512 round_even_register(__m512 a) {
@@ -73,6 +74,7 @@ MOE_FORCE_INLINE __m512 abs_register(__m512 a) { return _mm512_abs_ps(a); }
 #endif
 #ifdef __AVX2__
 MOE_FORCE_INLINE __m256 fma_register(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
+MOE_FORCE_INLINE __m256 div_register(__m256 a, __m256 b) { return _mm256_div_ps(a, b); }
 MOE_FORCE_INLINE __m256 max_register(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
 MOE_FORCE_INLINE __m256 min_register(__m256 a, __m256 b) { return _mm256_min_ps(a, b); }
 MOE_FORCE_INLINE __m256 round_even_register(__m256 a) {
@@ -86,6 +88,8 @@ MOE_FORCE_INLINE __m256 abs_register(__m256 a) {
 #endif
 #elif defined(__aarch64__)
 MOE_FORCE_INLINE float32x4_t fma_register(float32x4_t a, float32x4_t b, float32x4_t c) { return vfmaq_f32(c, a, b); }
+// xsimd 8.1 divides floats on NEON by a refined estimate, which is not the IEEE quotient.
+MOE_FORCE_INLINE float32x4_t div_register(float32x4_t a, float32x4_t b) { return vdivq_f32(a, b); }
 // x86 semantics: the second operand where the comparison is false (NaN, equal zeros).
 MOE_FORCE_INLINE float32x4_t max_register(float32x4_t a, float32x4_t b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 MOE_FORCE_INLINE float32x4_t min_register(float32x4_t a, float32x4_t b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
@@ -147,7 +151,7 @@ MOE_FORCE_INLINE Lanes<float, Arch> sub(const Lanes<float, Arch>& a, const Lanes
 template <class Arch>
 MOE_FORCE_INLINE Lanes<float, Arch> div(const Lanes<float, Arch>& a, const Lanes<float, Arch>& b) {
   Lanes<float, Arch> out;
-  MOE_EACH_REGISTER(out.r[i] = a.r[i] / b.r[i])
+  MOE_EACH_REGISTER(out.r[i] = (Register<float, Arch>(div_register(a.r[i], b.r[i]))))
   return out;
 }
 template <class Arch>
