@@ -43,7 +43,7 @@ std::int64_t layer_of(std::string_view name) {
 
 /// Every tensor whole, but: K of E routed experts, one row of the embedding (all of it where it is the head too), and
 /// nothing of the MTP layers.
-std::int64_t touched_bytes(const checkpoint::Checkpoint& file, const ModelConfig& c) {
+void count_touched_bytes(const checkpoint::Checkpoint& file, const ModelConfig& c, ModelInfo& info) {
   const std::string embedding = arch::tensor_name(file.kind(), arch::Role::embedding);
   std::int64_t always = 0, experts = 0;
   for (const checkpoint::TensorInfo& tensor : file.tensors()) {
@@ -56,8 +56,8 @@ std::int64_t touched_bytes(const checkpoint::Checkpoint& file, const ModelConfig
     else
       always += bytes;
   }
-  if (c.router.expert_count > 0) always += experts / c.router.expert_count * c.router.top_k;
-  return always;
+  info.routed_bytes = c.router.expert_count > 0 ? experts / c.router.expert_count : 0;
+  info.touched_bytes = always + info.routed_bytes * c.router.top_k;
 }
 
 }  // namespace
@@ -71,7 +71,7 @@ ModelInfo describe(const checkpoint::Checkpoint& file, const ModelConfig& config
     info.format_summary +=
         fmt::format("{}{} {}", info.format_summary.empty() ? "" : ", ", use.tensor_count, format_name(use.format));
   }
-  info.touched_bytes = touched_bytes(file, config);
+  count_touched_bytes(file, config, info);
   info.hash = file.header_hash();
   return info;
 }

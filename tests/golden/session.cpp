@@ -139,6 +139,8 @@ TEST_CASE("memory is estimated before loading; top_k can be changed on a model t
     const auto one = (*model)->with_top_k(1);
     REQUIRE(one.has_value());
     CHECK((*one)->config().router.top_k == 1);
+    CHECK((*one)->info().touched_bytes == info->touched_bytes - (info->config.router.top_k - 1) * info->routed_bytes);
+    CHECK(info->routed_bytes > 0);
     CHECK((*model)->config().router.top_k == info->config.router.top_k);
     CHECK_FALSE((*model)->with_top_k(info->config.router.expert_count + 1).has_value());
     auto session = open_session(*one, reference_options());
