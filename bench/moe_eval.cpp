@@ -194,6 +194,8 @@ moe::Result<void> run_row(const Setting& row, const std::shared_ptr<const moe::M
     };
     how.hooks.cancelled = cli::interrupted;
     auto outcome = eval::evaluate(task, **scorer, how);
+    if (!outcome && outcome.error().code == moe::ErrorCode::cancelled)
+      return moe::fail(moe::ErrorCode::cancelled, "interrupted while " + row.name + " answered " + task.spec.name);
     if (!outcome)
       return moe::fail(outcome.error().code, row.name + ", " + task.spec.name + ": " + outcome.error().message);
     run.outcomes.push_back(std::move(*outcome));
@@ -220,6 +222,13 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   // A bad file is found now, not after the models before it have answered for an hour.
   for (const Setting& row : rows)
     if (const auto info = moe::Model::inspect(row.path); !info) return moe::forward(info);
+  if (!o.out.empty()) {
+    std::error_code failed;
+    std::filesystem::create_directories(o.out, failed);
+    if (failed || access(o.out.c_str(), W_OK) != 0)
+      return moe::fail(moe::ErrorCode::io,
+                       "--out " + o.out + ": cannot write there" + (failed ? ": " + failed.message() : ""));
+  }
   const moe::ParallelFor threads = moe::openmp_pool(o.threads);
   report.thread_count = threads.worker_count;
   if (const auto* table = moe::kernels::active_table()) report.isa = table->isa;

@@ -56,6 +56,12 @@ Json group_members(const PreparedTask& task, const Aggregate& group) {
   return members;
 }
 
+std::string group_version(const TaskSpec& spec, const std::string& name) {
+  for (const GroupSpec& group : spec.groups)
+    if (group.name == name && !group.version.empty()) return group.version;
+  return spec.group_version;
+}
+
 Json config_json(const TaskSpec& spec, const Subtask& subtask, std::int64_t shots) {
   Json metrics = Json::array();
   for (Metric metric : spec.metrics)
@@ -89,7 +95,7 @@ void add_task(const PreparedTask& task, const TaskOutcome& outcome, Json& root) 
     root["results"][group.name] = row_json(group);
     root["groups"][group.name] = row_json(group);
     root["group_subtasks"][group.name] = group_members(task, group);
-    root["versions"][group.name] = task.spec.group_version;
+    root["versions"][group.name] = group_version(task.spec, group.name);
   }
 }
 

@@ -105,8 +105,15 @@ std::vector<std::string> row_of(const PreparedTask& task, const ModelRun& model,
 }
 
 // Never silent: what was cut, split otherwise than asked, or tied.
-std::string remarks(const ModelRun& model, const TaskOutcome& outcome) {
+std::string remarks(const PreparedTask& task, const ModelRun& model, const TaskOutcome& outcome) {
   std::string text;
+  // The normal error bar means little for few questions.
+  if (const std::int64_t n = task.question_count(); n < 100) {
+    const double accuracy = accuracy_of(task, outcome).value;
+    const auto [low, high] = wilson_interval(std::llround(accuracy * static_cast<double>(n)), n);
+    text += fmt::format("{}: only {} question{}, 95 % interval {} to {} % (Wilson)\n", model.name, n, n == 1 ? "" : "s",
+                        percent(low), percent(high));
+  }
   const auto add = [&](std::int64_t count, std::string_view what) {
     if (count > 0) text += fmt::format("{}: {} question{} {}\n", model.name, count, count == 1 ? "" : "s", what);
   };
@@ -133,7 +140,7 @@ std::string task_table(const RunReport& report, std::size_t t) {
   for (const ModelRun& model : report.models)
     if (t < model.outcomes.size()) {
       table.add(row_of(task, model, model.outcomes[t]));
-      notes += remarks(model, model.outcomes[t]);
+      notes += remarks(task, model, model.outcomes[t]);
       any = true;
     }
   return any ? headline(task) + table.render() + notes + "\n" : "";

@@ -113,6 +113,7 @@ void read_groups(const Json& root, Reader& reader, TaskSpec& task) {
     reader.text(item, "name", group.name, true);
     group.alias = group.name;
     reader.text(item, "alias", group.alias);
+    reader.text(item, "version", group.version);
     reader.texts(item, "subjects", group.subjects);
     for (const std::string& subject : group.subjects)
       if (std::none_of(task.subjects.begin(), task.subjects.end(), [&](const auto& s) { return s.first == subject; }))

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "eval/sha256.hpp"
-#include "moe/eval/evaluate.hpp"
+#include "moe/eval/report.hpp"
 #include "support.hpp"
 
 using Json = nlohmann::json;
@@ -112,6 +112,36 @@ std::vector<Json> parse_lines(const std::filesystem::path& path) {
   return out;
 }
 
+// The files that moe-eval writes say the same as the harness's, block by block.
+void check_files(RunReport report, ModelRun run, const Json& expected) {
+  std::string name = (std::filesystem::temp_directory_path() / "moe_eval_XXXXXX").string();
+  REQUIRE(mkdtemp(name.data()) != nullptr);
+  const std::filesystem::path folder = name;
+  run.name = "org/fake";
+  report.started = "2026-01-02T03:04:05.000006";
+  const auto written = write_harness_files(report, run, name);
+  REQUIRE_MESSAGE(written.has_value(), written.error().message);
+  const Json got = Json::parse(moe_test::read_file(folder / "org__fake" / "results_2026-01-02T03-04-05.000006.json"));
+  for (const char* block : {"versions", "n-shot", "n-samples", "group_subtasks", "higher_is_better"})
+    for (const auto& [key, value] : expected[block].items()) {
+      // Of groups the harness also lists what follows from their parts.
+      if (!got[block].contains(key) && expected.contains("groups") && expected["groups"].contains(key)) continue;
+      CAPTURE(key);
+      REQUIRE(got[block].contains(key));
+      CHECK(got[block][key] == value);
+    }
+  for (const auto& [key, value] : expected["results"].items()) CHECK(got["results"].contains(key));
+  const Subtask& first = report.tasks[0].subtasks[0];
+  const auto samples =
+      parse_lines(folder / "org__fake" / ("samples_" + first.name + "_2026-01-02T03-04-05.000006.jsonl"));
+  REQUIRE(samples.size() == first.documents.size());
+  CHECK(samples[0]["arguments"]["gen_args_0"]["arg_0"] == first.documents[0].contexts[0]);
+  CHECK(samples[0]["doc"]["id"] == first.documents[0].question.id);
+  CHECK(std::stod(samples[0]["filtered_resps"][0][0].get<std::string>()) ==
+        run.outcomes[0].documents[0][0].scores[0].log_likelihood);
+  std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 
 TEST_CASE("the reference harness's prompts, metrics, means and standard errors") {
@@ -128,7 +158,10 @@ TEST_CASE("the reference harness's prompts, metrics, means and standard errors")
     CAPTURE(stem);
     PrepareOptions options{.data_dir = data.string()};
     options.num_fewshot = std::atoi(stem.c_str() + stem.rfind('_') + 1);
-    const Json results = Json::parse(moe_test::read_file(entry.path()))["results"];
+    const Json file_json = Json::parse(moe_test::read_file(entry.path()));
+    const Json& results = file_json["results"];
+    RunReport report;
+    ModelRun run;
     const auto samples = parse_lines(golden / (stem + ".samples.jsonl"));
     const auto prompts = parse_lines(golden / (stem + ".prompts.jsonl"));
     std::size_t reported = 0;
@@ -146,11 +179,15 @@ TEST_CASE("the reference harness's prompts, metrics, means and standard errors")
       for (const Aggregate& row : outcome->groups) check_row(row, results);
       reported += outcome->subtasks.size() + outcome->groups.size();
       ++cases;
+      report.tasks.push_back(std::move(*task));
+      run.outcomes.push_back(std::move(*outcome));
     }
     if (reported == 0)
       moe_test::report_skip(stem, "no built-in task of that kind yet");
-    else
+    else {
       CHECK(reported == results.size());
+      check_files(std::move(report), std::move(run), file_json);
+    }
   }
   MESSAGE(cases << " tasks, " << questions << " questions");
   CHECK(cases > 0);

@@ -29,6 +29,7 @@ MOE_API bool higher_is_better(Metric metric);
 /// Subtasks that are reported together; their metrics are averaged over questions, not over subtasks.
 struct GroupSpec {
   std::string name, alias;
+  std::string version;  ///< empty: TaskSpec::group_version
   std::vector<std::string> subjects;
 };
 
