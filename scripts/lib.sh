@@ -47,7 +47,7 @@ build() {
   local tree=$root/build/$preset
   if [[ ! -f $tree/build.ninja ]]; then
     say "configuring $tree"
-    cmake -S "$root" --preset "$preset" >&2 || die "the configuration failed"
+    cmake -S "$root" --preset "$preset" --log-level=NOTICE >&2 || die "the configuration failed"
   fi
   say "building in $tree"
   cmake --build "$tree" ${*:+--target "$@"} >&2 || die "the build failed"
