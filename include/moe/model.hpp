@@ -30,8 +30,8 @@ struct Progress {
 
 struct LoadOptions {
   ParallelFor threads = {};  ///< default: one thread
-  std::function<void(Progress)> on_progress;
-  std::function<bool()> cancelled;  ///< asked between tensors; true ends with ErrorCode::cancelled
+  std::function<void(Progress)> on_progress = {};
+  std::function<bool()> cancelled = {};  ///< asked between tensors; true ends with ErrorCode::cancelled
   bool tokenizer_optional = true;   ///< false: a model without a usable tokenizer is an error
 };
 

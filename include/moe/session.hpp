@@ -20,10 +20,13 @@ struct SessionOptions {
   std::int64_t max_tokens = 0;      ///< cached tokens over all sequences, shared prefixes once; 0 = config.max_position
   std::int64_t chunk_tokens = 512;  ///< tokens computed at one time; changes speed and memory, never a bit
   ParallelFor threads = {};
+  /// Blocks whose estimated work on one core is less than this run in the calling thread: waking workers costs more, and
+  /// far more on a machine that others use. Changes speed, never a bit.
+  std::int64_t share_from_ns = 20000;
   bool record_routing = false;
   bool record_hidden = false;       ///< keep the residual stream of every layer (tests, tools)
-  std::function<bool()> cancelled;  ///< asked between layers
-  std::function<void(Progress)> on_progress;
+  std::function<bool()> cancelled = {};  ///< asked between layers
+  std::function<void(Progress)> on_progress = {};
 };
 
 /// Index of a sequence inside its Session.

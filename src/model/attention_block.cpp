@@ -57,7 +57,7 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
   const PageLayout& layout = cache_->layout();
   const kernels::CacheType type = cache_type(options_->kv);
   for (const Segment& s : chunk_->segments) {
-    engine_.run_each(s.count, 8, [&](std::int64_t i, std::int32_t) {
+    engine_.run_each(s.count, 2 * (w.q.rows + w.k.rows + w.v.rows), [&](std::int64_t i, std::int32_t) {
       const std::int64_t t = s.begin + i, position = s.position + i;
       const float* cos = ws_.cos.data() + t * pairs;
       const float* sin = ws_.sin.data() + t * pairs;
@@ -97,7 +97,7 @@ void Forward::mla_queries(const LayerWeights& w, std::int64_t layer) {
   if (w.q.empty()) {
     const bool quantise = engine_.wants_q8(w.q_b);
     const std::int64_t width = c_->q_lora_rank;
-    engine_.run_each(T, 8, [&](std::int64_t t, std::int32_t) {
+    engine_.run_each(T, width, [&](std::int64_t t, std::int32_t) {
       float* row = ws_.q_a.data() + t * width;
       k.rms_norm(row, w.q_a_norm.data(), static_cast<float>(kMlaNormEps), width, row);
     });
@@ -110,7 +110,7 @@ void Forward::mla_queries(const LayerWeights& w, std::int64_t layer) {
 
   const bool quantise = engine_.wants_q8(w.k_b.front());
   Q8Buffer& parts = ws_.q8_q_parts;
-  engine_.run_each(T * H, 16, [&](std::int64_t i, std::int32_t) {
+  engine_.run_each(T * H, 2 * qk, [&](std::int64_t i, std::int32_t) {
     const std::int64_t t = i / H, h = i % H;
     const float* q = ws_.q.data() + t * H * qk + h * qk;
     float* row = ws_.q_rows.data() + (t * H + h) * latent;
@@ -135,7 +135,7 @@ void Forward::mla_latent(const LayerWeights& w, std::int64_t layer) {
   const std::int64_t lora = c_->kv_lora_rank, latent = lora + c_->qk_rope_head_dim, pairs = rope_->pair_count();
   const PageLayout& layout = cache_->layout();
   for (const Segment& s : chunk_->segments) {
-    engine_.run_each(s.count, 8, [&](std::int64_t i, std::int32_t) {
+    engine_.run_each(s.count, 2 * latent, [&](std::int64_t i, std::int32_t) {
       const std::int64_t t = s.begin + i, position = s.position + i;
       float* row = ws_.k.data() + t * latent;
       k.rms_norm(row, w.kv_a_norm.data(), static_cast<float>(kMlaNormEps), lora, row);
@@ -163,7 +163,12 @@ void Forward::attend(std::int64_t layer) {
     for (std::int64_t g = 0; g < heads; ++g)
       for (std::int64_t first = 0; first < s.count * group; first += rows_per_task)
         tasks.push_back({&s, g, s.begin * group + first, std::min(rows_per_task, s.count * group - first)});
-  engine_.run(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t i, std::int32_t worker) {
+  const bool mla = c_->attention == AttentionKind::mla;
+  const std::int64_t width = mla ? 2 * c_->kv_lora_rank + c_->qk_rope_head_dim : c_->head_dim + c_->v_head_dim;
+  double cost = 0.0;
+  for (const Segment& s : chunk_->segments)
+    cost += static_cast<double>(s.count * c_->head_count) * static_cast<double>(s.position + s.count) * static_cast<double>(width) / 25.0;
+  engine_.run(static_cast<std::int64_t>(tasks.size()), cost, [&](std::int64_t i, std::int32_t worker) {
     const Task& task = tasks[static_cast<std::size_t>(i)];
     attend_rows(*task.segment, layer, task.head, task.first, task.count, worker);
   });
@@ -213,7 +218,7 @@ void Forward::mla_values(const LayerWeights& w) {
   const bool quantise = engine_.wants_q8(w.v_b.front());
   Q8Buffer& parts = ws_.q8_o_parts;
   if (quantise)
-    engine_.run_each(T * H, 16, [&](std::int64_t i, std::int32_t) {
+    engine_.run_each(T * H, lora, [&](std::int64_t i, std::int32_t) {
       const std::int64_t r = i % H * T + i / H;
       engine_.table().quantize_q8(ws_.o_rows.data() + i * lora, lora, parts.codes.data() + r * lora,
                                   parts.scales.data() + r * (lora / 32), parts.sums.data() + r * (lora / 16));
@@ -230,7 +235,7 @@ void Forward::output_projection(const LayerWeights& w) {
   const std::int64_t T = tokens(), width = c_->head_count * c_->v_head_dim, D = c_->hidden_size;
   if (c_->attention == AttentionKind::gqa) {
     const std::int64_t kv = c_->kv_head_count, stretch = width / kv;  // one kv head's columns
-    engine_.run_each(T, 16, [&](std::int64_t t, std::int32_t) {
+    engine_.run_each(T, width, [&](std::int64_t t, std::int32_t) {
       for (std::int64_t g = 0; g < kv; ++g)
         std::memcpy(ws_.o_in.data() + t * width + g * stretch, ws_.o_rows.data() + (g * T + t) * stretch,
                     static_cast<std::size_t>(stretch) * sizeof(float));
@@ -241,7 +246,7 @@ void Forward::output_projection(const LayerWeights& w) {
   const LinearJob job = {&w.o, {ws_.o_in.data(), width, quantise ? ws_.q8_o_in.rows() : kernels::Q8Rows{}}, nullptr, T,
                          ws_.normed.data(), D};
   engine_.linear(std::span(&job, 1), &Work::attention_projection);
-  engine_.run_each(T, 16, [&](std::int64_t t, std::int32_t) {
+  engine_.run_each(T, D, [&](std::int64_t t, std::int32_t) {
     engine_.table().add(ws_.normed.data() + t * D, D, ws_.hidden.data() + t * D);
   });
 }

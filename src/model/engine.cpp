@@ -20,12 +20,12 @@ Result<void> Q8Buffer::allocate(std::int64_t row_count, std::int64_t k) {
 
 std::int64_t Q8Buffer::bytes(std::int64_t row_count, std::int64_t k) { return row_count * (k + k / 32 * 4 + k / 16 * 2); }
 
-Result<void> Engine::create(const kernels::KernelTable& table, const ParallelFor& pool, Precision precision,
+Result<void> Engine::create(const kernels::KernelTable& table, const SessionOptions& options,
                             std::int64_t kernel_scratch_floats, std::int64_t tile_floats) {
   table_ = &table;
-  pool_ = pool;
-  pool_.worker_count = std::max(1, pool_.worker_count);
-  precision_ = precision;
+  pool_ = options.threads;
+  precision_ = options.precision;
+  share_from_ns_ = static_cast<double>(options.share_from_ns);
   workers_ = std::vector<Worker>(static_cast<std::size_t>(pool_.worker_count));
   for (Worker& worker : workers_) {
     auto scratch = AlignedBuffer<float>::make(static_cast<std::size_t>(kernel_scratch_floats));
@@ -61,7 +61,12 @@ void Engine::linear(std::span<const LinearJob> jobs, std::int64_t Work::*count) 
     std::int32_t begin, end;
   };
   std::int64_t total_panels = 0;
-  for (const LinearJob& job : jobs) total_panels += job.tokens > 0 ? job.w->panel_count() : 0;
+  double cost = 0.0;
+  for (const LinearJob& job : jobs) {
+    if (job.tokens == 0) continue;
+    total_panels += job.w->panel_count();
+    cost += cost_ns(*job.w, job.tokens);
+  }
   if (total_panels == 0) return;
   const std::int64_t wanted = pool_.worker_count * 8;
   const std::int64_t step = std::max<std::int64_t>(1, (total_panels + wanted - 1) / wanted);
@@ -73,7 +78,7 @@ void Engine::linear(std::span<const LinearJob> jobs, std::int64_t Work::*count) 
       tasks.push_back({static_cast<std::int32_t>(j), static_cast<std::int32_t>(begin),
                        static_cast<std::int32_t>(std::min(panels, begin + step))});
   }
-  run(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t i, std::int32_t worker) {
+  run(static_cast<std::int64_t>(tasks.size()), cost, [&](std::int64_t i, std::int32_t worker) {
     const Task& task = tasks[static_cast<std::size_t>(i)];
     LinearJob job = jobs[static_cast<std::size_t>(task.job)];
     job.y += static_cast<std::int64_t>(task.begin) * kernels::kPanelRows;

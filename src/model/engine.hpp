@@ -1,6 +1,7 @@
 #pragma once
 // Runs kernels over workers: cuts matmuls into tasks, keeps per-worker scratch, and counts the work where it is done.
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -55,8 +56,8 @@ struct alignas(64) Worker {
 
 class Engine {
  public:
-  Result<void> create(const kernels::KernelTable& table, const ParallelFor& pool, Precision precision,
-                      std::int64_t kernel_scratch_floats, std::int64_t tile_floats);
+  Result<void> create(const kernels::KernelTable& table, const SessionOptions& options, std::int64_t kernel_scratch_floats,
+                      std::int64_t tile_floats);
 
   const kernels::KernelTable& table() const { return *table_; }
   std::int32_t worker_count() const { return pool_.worker_count; }
@@ -67,20 +68,28 @@ class Engine {
     return precision_ == Precision::automatic && table_->gemm_q8[static_cast<int>(w.format)] != nullptr && w.k % 32 == 0;
   }
 
-  /// body(index, worker index), in the contract's float environment.
+  /// body(index, worker index), in the contract's float environment. `cost_ns` estimates the whole on one core: little
+  /// work runs in the calling thread.
   template <class Body>
-  void run(std::int64_t count, Body&& body) {
-    parallel_for(pool_, count, [&](std::int64_t index, std::int32_t worker) {
+  void run(std::int64_t count, double cost_ns, Body&& body) {
+    parallel_for(cost_ns < share_from_ns_ ? ParallelFor{} : pool_, count, [&](std::int64_t index, std::int32_t worker) {
       const FloatEnvironment environment;
       body(index, worker);
     });
   }
-  /// The same over [0, count) in stretches, for cheap bodies.
+  /// The same over [0, count) in stretches, for bodies that touch some `values` numbers each.
   template <class Body>
-  void run_each(std::int64_t count, std::int64_t stretch, Body&& body) {
-    run((count + stretch - 1) / stretch, [&](std::int64_t part, std::int32_t worker) {
-      for (std::int64_t i = part * stretch; i < std::min(count, (part + 1) * stretch); ++i) body(i, worker);
-    });
+  void run_each(std::int64_t count, std::int64_t values, Body&& body) {
+    const std::int64_t stretch = std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(1, values));
+    run((count + stretch - 1) / stretch, static_cast<double>(count) * static_cast<double>(values),
+        [&](std::int64_t part, std::int32_t worker) {
+          for (std::int64_t i = part * stretch; i < std::min(count, (part + 1) * stretch); ++i) body(i, worker);
+        });
+  }
+  /// Estimated time of W x for `tokens` rows on one core: reading W, and multiplying.
+  double cost_ns(const Matrix& w, std::int64_t tokens) const {
+    const double products = static_cast<double>(w.rows) * static_cast<double>(w.k) * static_cast<double>(tokens);
+    return static_cast<double>(w.panel_count() * w.panel_bytes) / 20.0 + products / (wants_q8(w) ? 100.0 : 25.0);
   }
 
   /// All jobs in one parallel region. `count` says which counter of Work they belong to.
@@ -97,6 +106,7 @@ class Engine {
   const kernels::KernelTable* table_ = nullptr;
   ParallelFor pool_;
   Precision precision_ = Precision::automatic;
+  double share_from_ns_ = 0.0;
   std::vector<Worker> workers_;
 };
 

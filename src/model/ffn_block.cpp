@@ -56,7 +56,7 @@ void Forward::choose(const LayerWeights& w, std::int64_t layer) {
   // Always float32, whatever the precision: a rounding here would change which experts run.
   const LinearJob job = {&w.router, {ws_.normed.data(), c_->hidden_size, {}}, nullptr, T, ws_.router.data(), E};
   engine_.linear(std::span(&job, 1), &Work::router);
-  engine_.run_each(T, 8, [&](std::int64_t t, std::int32_t) {
+  engine_.run_each(T, 4 * E, [&](std::int64_t t, std::int32_t) {
     float* scores = ws_.router.data() + t * E;
     if (r.score == RouterScore::sigmoid) engine_.table().sigmoid(scores, E, scores);
     if (r.score == RouterScore::softmax) engine_.table().softmax(scores, E, scores);
@@ -97,7 +97,11 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
   };
   constexpr std::int64_t kPanelPair = 2 * kernels::kPanelRows;  // 32 columns: one quantisation block
   std::int64_t columns = 0;
-  for (const ExpertRun& run : runs) columns += run.w->gate.rows;
+  double cost = 0.0;
+  for (const ExpertRun& run : runs) {
+    columns += run.w->gate.rows;
+    cost += engine_.cost_ns(run.w->gate, run.count) + engine_.cost_ns(run.w->up, run.count);
+  }
   const std::int64_t even = columns / (engine_.worker_count() * 8) / kPanelPair * kPanelPair;
   const std::int64_t widest = tokens() > TileSizes::kTokenTile ? TileSizes::kMaxSegment / 2 : TileSizes::kMaxSegment;
   const std::int64_t segment = std::clamp(even, kPanelPair, widest) / kernels::kPanelRows;
@@ -111,7 +115,7 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
 
   const kernels::KernelTable& k = engine_.table();
   const Activations normed = {ws_.normed.data(), c_->hidden_size, ws_.q8_normed.rows()};
-  engine_.run(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t i, std::int32_t worker) {
+  engine_.run(static_cast<std::int64_t>(tasks.size()), cost, [&](std::int64_t i, std::int32_t worker) {
     const Task& task = tasks[static_cast<std::size_t>(i)];
     const ExpertRun& run = *task.run;
     const std::int64_t F = run.w->gate.rows, first = task.panel * kernels::kPanelRows;
@@ -149,7 +153,9 @@ void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
   const std::int64_t even = std::max<std::int64_t>(1, whole / (engine_.worker_count() * 4));
   const std::int64_t step = std::min(even, tiles_->down_panels);
   const kernels::KernelTable& k = engine_.table();
-  engine_.run((whole + step - 1) / step, [&](std::int64_t i, std::int32_t worker) {
+  double cost = 0.0;
+  for (const ExpertRun& run : runs) cost += engine_.cost_ns(run.w->down, run.count);
+  engine_.run((whole + step - 1) / step, cost, [&](std::int64_t i, std::int32_t worker) {
     const std::int64_t panel = i * step, panel_end = std::min(whole, panel + step);
     const std::int64_t first = panel * kernels::kPanelRows, width = std::min(D, panel_end * kernels::kPanelRows) - first;
     // Rows of the tile: the T rows of a dense or shared FFN first, then the routed pairs.

@@ -58,7 +58,7 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
   const std::int64_t scratch = std::max(gemm_scratch(*model.weights),
                                         kernels::attention_scratch(key_dim, value_dim));
   tiles_.emplace(*c_, options.chunk_tokens);
-  if (auto ok = engine_.create(table, options.threads, options.precision, scratch, tiles_->floats); !ok) return ok;
+  if (auto ok = engine_.create(table, options, scratch, tiles_->floats); !ok) return ok;
   auto rope = RopeTable::make(c_->rope, mla ? c_->qk_rope_head_dim : c_->head_dim);
   if (!rope) return forward(rope);
   rope_.emplace(std::move(*rope));
@@ -70,7 +70,7 @@ void Forward::fail_once(ErrorCode code, std::string message) {
 }
 
 void Forward::quantise_rows(const float* x, std::int64_t x_stride, std::int64_t row_count, Q8Buffer& out) {
-  engine_.run_each(row_count, 4, [&](std::int64_t t, std::int32_t) {
+  engine_.run_each(row_count, out.width, [&](std::int64_t t, std::int32_t) {
     engine_.table().quantize_q8(x + t * x_stride, out.width, out.codes.data() + t * out.width,
                                 out.scales.data() + t * (out.width / 32), out.sums.data() + t * (out.width / 16));
   });
@@ -78,7 +78,7 @@ void Forward::quantise_rows(const float* x, std::int64_t x_stride, std::int64_t 
 
 void Forward::embed() {
   const Matrix& e = model_->weights->embedding;
-  engine_.run_each(tokens(), 8, [&](std::int64_t t, std::int32_t) {
+  engine_.run_each(tokens(), 2 * c_->hidden_size, [&](std::int64_t t, std::int32_t) {
     kernels::unpack_row(e.format, e.panels(), chunk_->ids[static_cast<std::size_t>(t)],
                         ws_.hidden.data() + t * c_->hidden_size);
     const std::int64_t pairs = rope_->pair_count();
@@ -90,7 +90,7 @@ void Forward::norm_rows(const std::vector<float>& weight, bool quantise) {
   const std::int64_t D = c_->hidden_size;
   const auto eps = static_cast<float>(c_->rms_norm_eps);
   Q8Buffer& q8 = ws_.q8_normed;
-  engine_.run_each(tokens(), 4, [&](std::int64_t t, std::int32_t) {
+  engine_.run_each(tokens(), 2 * D, [&](std::int64_t t, std::int32_t) {
     float* out = ws_.normed.data() + t * D;
     engine_.table().rms_norm(ws_.hidden.data() + t * D, weight.data(), eps, D, out);
     if (quantise)
@@ -121,7 +121,7 @@ Result<void> Forward::head(float* logits) {
   if (rows == 0) return {};
   const Matrix& w = model_->weights->head_matrix();
   const bool q8 = engine_.wants_q8(w);
-  engine_.run_each(rows, 4, [&](std::int64_t r, std::int32_t) {
+  engine_.run_each(rows, D, [&](std::int64_t r, std::int32_t) {
     const std::int64_t t = chunk_->logit_rows[static_cast<std::size_t>(r)];
     float* out = ws_.normed.data() + r * D;
     engine_.table().rms_norm(ws_.hidden.data() + t * D, model_->weights->final_norm.data(),
