@@ -1,6 +1,7 @@
 #pragma once
 // A model family: how its files describe it, and which tensors they hold. One file per family, one line in registry.cpp.
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +32,8 @@ struct Family {
   std::string_view gguf_architecture;   ///< general.architecture, empty when GGUF has no such family
   std::string_view hf_architecture;     ///< architectures[0] of config.json
   Result<ModelConfig> (*from_hf)(const JsonConfig& config);
-  Result<ModelConfig> (*from_gguf)(const checkpoint::Checkpoint& file);
+  Result<ModelConfig> (*from_gguf)(const checkpoint::Checkpoint& file);  ///< null: read by another family, or not at all
+  std::span<const TensorName> hf_names = {};  ///< where this family differs from the common names
 };
 
 /// All families, in the order of docs and messages.
@@ -46,9 +48,12 @@ struct Recognised {
 Result<Recognised> recognise(const checkpoint::Checkpoint& file);
 Result<Recognised> recognise_hf_config(std::string_view config_json);
 
-/// Names that Hugging Face checkpoints and GGUF files of these families use.
+/// The name that most families use for a tensor; empty when there is none.
 std::string tensor_name(checkpoint::Kind kind, Role role, std::int64_t layer = 0, std::int64_t expert = 0);
+/// The family's own name of a tensor, else the common one.
+std::string tensor_name(const Family& family, checkpoint::Kind kind, Role role, std::int64_t layer = 0,
+                        std::int64_t expert = 0);
 
-extern const Family kLlama, kQwen2, kQwen3, kQwen3Moe, kDeepseekV3;
+extern const Family kLlama, kQwen2, kQwen3, kQwen3Moe, kDeepseekV2, kDeepseekV3;
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -6,7 +6,7 @@
 namespace moe::inline MOE_ABI::arch {
 
 const std::vector<const Family*>& families() {
-  static const std::vector<const Family*> list = {&kLlama, &kQwen2, &kQwen3, &kQwen3Moe, &kDeepseekV3};
+  static const std::vector<const Family*> list = {&kLlama, &kQwen2, &kQwen3, &kQwen3Moe, &kDeepseekV2, &kDeepseekV3};
   return list;
 }
 
@@ -47,7 +47,7 @@ Result<Recognised> recognise(const checkpoint::Checkpoint& file) {
   const std::string* name = value == nullptr ? nullptr : std::get_if<std::string>(value);
   if (name == nullptr) return fail(ErrorCode::bad_file, "metadata general.architecture is missing, expected a string");
   for (const Family* family : families())
-    if (family->gguf_architecture == *name) return checked(family, family->from_gguf(file));
+    if (family->from_gguf != nullptr && family->gguf_architecture == *name) return checked(family, family->from_gguf(file));
   return fail(ErrorCode::unsupported,
               fmt::format("architecture '{}' is not known (known: {})", name->substr(0, 80), known(true)));
 }

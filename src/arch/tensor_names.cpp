@@ -1,4 +1,5 @@
-// How checkpoints of these families name their tensors. Published Hugging Face names; GGUF names as its writers use them.
+// How most checkpoints name their tensors: published Hugging Face names, and GGUF names as its writers use them. A family
+// that differs lists its own in Family::hf_names.
 #include <fmt/format.h>
 
 #include "arch/family.hpp"
@@ -100,6 +101,14 @@ std::string tensor_name(checkpoint::Kind kind, Role role, std::int64_t layer, st
   for (const TensorName& name : names)
     if (name.role == role) return filled(name.pattern, layer, expert);
   return {};
+}
+
+std::string tensor_name(const Family& family, checkpoint::Kind kind, Role role, std::int64_t layer,
+                        std::int64_t expert) {
+  if (kind == checkpoint::Kind::hf)
+    for (const TensorName& name : family.hf_names)
+      if (name.role == role) return filled(name.pattern, layer, expert);
+  return tensor_name(kind, role, layer, expert);
 }
 
 }  // namespace moe::inline MOE_ABI::arch

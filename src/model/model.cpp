@@ -45,7 +45,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
   auto recognised = arch::recognise(**file);
   if (!recognised) return about(path, recognised);
   auto weights = std::make_shared<Weights>();
-  auto plan = plan_weights(**file, recognised->config, *weights);
+  auto plan = plan_weights(**file, *recognised, *weights);
   if (!plan) return about(path, plan);
 
   auto impl = std::make_shared<ModelImpl>();
@@ -75,7 +75,7 @@ Result<ModelInfo> Model::inspect(const std::string& path) {
   auto recognised = arch::recognise(**file);
   if (!recognised) return about(path, recognised);
   Weights shapes;
-  auto plan = plan_weights(**file, recognised->config, shapes);
+  auto plan = plan_weights(**file, *recognised, shapes);
   if (!plan) return about(path, plan);
   return make_info(**file, recognised->config, *plan);
 }

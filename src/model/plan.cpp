@@ -17,8 +17,8 @@ using checkpoint::TensorInfo;
 
 class Planner {
  public:
-  Planner(const checkpoint::Checkpoint& file, const ModelConfig& config, Weights& weights)
-      : file_(file), c_(config), w_(weights) {}
+  Planner(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights)
+      : file_(file), family_(*recognised.family), c_(recognised.config), w_(weights) {}
 
   Result<LoadPlan> run();
 
@@ -43,6 +43,7 @@ class Planner {
   }
 
   const checkpoint::Checkpoint& file_;
+  const arch::Family& family_;
   const ModelConfig& c_;
   Weights& w_;
   LoadPlan plan_;
@@ -51,12 +52,12 @@ class Planner {
 };
 
 const TensorInfo* Planner::find(Role role, std::int64_t layer, std::int64_t expert) {
-  return file_.find(arch::tensor_name(file_.kind(), role, layer, expert));
+  return file_.find(arch::tensor_name(family_, file_.kind(), role, layer, expert));
 }
 
 const TensorInfo* Planner::require(Role role, const Shape& shape, std::int64_t layer, std::int64_t expert) {
   if (error_) return nullptr;
-  const std::string name = arch::tensor_name(file_.kind(), role, layer, expert);
+  const std::string name = arch::tensor_name(family_, file_.kind(), role, layer, expert);
   const TensorInfo* tensor = name.empty() ? nullptr : file_.find(name);
   if (tensor == nullptr) {
     for (const checkpoint::UnsupportedTensor& other : file_.unsupported())
@@ -211,7 +212,7 @@ void Planner::account() {
       plan_.total_parameters += count;
     } else if (is_mtp(tensor.name)) {
       plan_.mtp_parameters += count;
-    } else if (!(c_.tie_word_embeddings && tensor.name == arch::tensor_name(file_.kind(), Role::head)) &&
+    } else if (!(c_.tie_word_embeddings && tensor.name == arch::tensor_name(family_, file_.kind(), Role::head)) &&
                !tensor.name.ends_with(".rotary_emb.inv_freq")) {
       refuse(ErrorCode::unsupported,
              fmt::format("tensor {} is not expected in a {} model", tensor.name.substr(0, 120), c_.family));
@@ -233,8 +234,8 @@ Result<LoadPlan> Planner::run() {
 
 }  // namespace
 
-Result<LoadPlan> plan_weights(const checkpoint::Checkpoint& file, const ModelConfig& config, Weights& weights) {
-  return Planner(file, config, weights).run();
+Result<LoadPlan> plan_weights(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights) {
+  return Planner(file, recognised, weights).run();
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "arch/family.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "model/weights.hpp"
 #include "moe/config.hpp"
@@ -34,6 +35,6 @@ struct LoadPlan {
 
 /// Fills `weights` with empty matrices of the right shapes and lists what to read into them.
 /// Errors: not_found (a tensor), bad_shape (found and expected shape), unsupported (a tensor nobody asked for), naming it.
-Result<LoadPlan> plan_weights(const checkpoint::Checkpoint& file, const ModelConfig& config, Weights& weights);
+Result<LoadPlan> plan_weights(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights);
 
 }  // namespace moe::inline MOE_ABI

@@ -1,6 +1,7 @@
-// DeepSeek-V3 (R1, Moonlight, Kimi-K2): MLA with compressed cache, sigmoid scores with a selection bias, group-limited
-// top-k, shared experts, first layers dense. Source: DeepSeek-V3 report (arXiv:2412.19437), section 2.1; transformers,
-// modeling_deepseek_v3.
+// DeepSeek-V2, V2-Lite and DeepSeek-V3 (R1, Moonlight, Kimi-K2): MLA with compressed cache, shared experts, first layers
+// dense. V2 routes by softmax, groups ranked by their best expert, and never renormalises; V3 by sigmoid with a selection
+// bias, groups ranked by their best two. Sources: DeepSeek-V2 report (arXiv:2405.04434), section 2; DeepSeek-V3 report
+// (arXiv:2412.19437), section 2.1; transformers, modeling_deepseek_v2 and modeling_deepseek_v3.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -16,13 +17,22 @@ void set_mla(ModelConfig& c) {
   c.head_dim = c.qk_nope_head_dim + c.qk_rope_head_dim;
   c.kv_head_count = c.head_count;
   c.softmax_scale = 1.0 / std::sqrt(static_cast<double>(c.head_dim));
-  c.router.score = RouterScore::sigmoid;
-  c.router.group_score = GroupScore::top2_sum;
-  c.router.selection_bias = true;
 }
 
-Result<ModelConfig> from_hf(const JsonConfig& json) {
-  ModelConfig c = read_common(json, "deepseek_v3");
+void set_v3_router(RouterConfig& r) {
+  r.score = RouterScore::sigmoid;
+  r.group_score = GroupScore::top2_sum;
+  r.selection_bias = true;
+}
+
+void set_v2_router(RouterConfig& r) {
+  r.score = RouterScore::softmax;
+  r.group_score = GroupScore::max;
+}
+
+// What both generations share; the router's rule is the caller's.
+ModelConfig read_hf(const JsonConfig& json, std::string_view family) {
+  ModelConfig c = read_common(json, family);
   c.q_lora_rank = json.integer_or("q_lora_rank", 0, 0, kMaxWidth);
   c.kv_lora_rank = json.integer("kv_lora_rank", 1, kMaxWidth);
   c.qk_nope_head_dim = json.integer("qk_nope_head_dim", 1, kMaxWidth);
@@ -38,17 +48,38 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);
   c.router.group_count = json.integer_or("n_group", 1, 1, kMaxExperts);
   c.router.topk_group = json.integer_or("topk_group", 1, 1, kMaxExperts);
-  c.router.norm_topk_prob = json.boolean_or("norm_topk_prob", true);
   c.router.routed_scaling_factor = json.number_or("routed_scaling_factor", 1.0);
   c.mtp_layer_count = json.integer_or("num_nextn_predict_layers", 0, 0, 16);
+  if (const std::int64_t frequency = json.integer_or("moe_layer_freq", 1, 1, kMaxLayers); frequency != 1)
+    json.refuse(ErrorCode::unsupported, fmt::format("config.json: moe_layer_freq is {}, expected 1", frequency));
+  refuse_true(json, {"attention_bias"});
+  return c;
+}
+
+Result<ModelConfig> v2_from_hf(const JsonConfig& json) {
+  ModelConfig c = read_hf(json, "deepseek_v2");
+  set_v2_router(c.router);
+  const std::string method = json.string_or("topk_method", "greedy");
+  if (json.string_or("scoring_func", "softmax") != "softmax" || (method != "greedy" && method != "group_limited_greedy"))
+    json.refuse(ErrorCode::unsupported, fmt::format("config.json: scoring_func '{}' with topk_method '{}', expected "
+                                                    "'softmax' with 'greedy' or 'group_limited_greedy'",
+                                                    json.string_or("scoring_func", "softmax"), method));
+  if (method == "greedy") c.router.group_count = c.router.topk_group = 1;  // groups in the file are not used
+  // DeepSeek's code would renormalise here, transformers ignores the switch; no published model sets it.
+  refuse_true(json, {"norm_topk_prob"});
+  if (auto ok = json.status(); !ok) return forward(ok);
+  return c;
+}
+
+Result<ModelConfig> v3_from_hf(const JsonConfig& json) {
+  ModelConfig c = read_hf(json, "deepseek_v3");
+  set_v3_router(c.router);
+  c.router.norm_topk_prob = json.boolean_or("norm_topk_prob", true);
   if (json.string_or("scoring_func", "sigmoid") != "sigmoid" || json.string_or("topk_method", "noaux_tc") != "noaux_tc")
     json.refuse(ErrorCode::unsupported, fmt::format("config.json: scoring_func '{}' with topk_method '{}', expected "
                                                     "'sigmoid' with 'noaux_tc'",
                                                     json.string_or("scoring_func", "sigmoid"),
                                                     json.string_or("topk_method", "noaux_tc")));
-  if (const std::int64_t frequency = json.integer_or("moe_layer_freq", 1, 1, kMaxLayers); frequency != 1)
-    json.refuse(ErrorCode::unsupported, fmt::format("config.json: moe_layer_freq is {}, expected 1", frequency));
-  refuse_true(json, {"attention_bias"});
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }
@@ -78,16 +109,23 @@ Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
   c.router.topk_group = meta.integer_or("expert_group_used_count", 1, 1, kMaxExperts);
   c.router.norm_topk_prob = meta.boolean_or("expert_weights_norm", false);
   c.router.routed_scaling_factor = meta.number_or("expert_weights_scale", 1.0);
-  if (const std::int64_t gating = meta.integer_or("expert_gating_func", 1, 0, 255); gating != 2)
-    meta.refuse(ErrorCode::unsupported,
-                fmt::format("deepseek2.expert_gating_func is {}, expected 2 (sigmoid, DeepSeek-V3): DeepSeek-V2 routing "
-                            "is not supported yet", gating));
+  // Both generations are "deepseek2" in GGUF; the gating function tells them apart (absent in the first V2 files).
+  const std::int64_t gating = meta.integer_or("expert_gating_func", 1, 0, 255);
+  if (gating == 1)
+    set_v2_router(c.router);
+  else if (gating == 2)
+    set_v3_router(c.router);
+  else
+    meta.refuse(ErrorCode::unsupported, fmt::format("deepseek2.expert_gating_func is {}, expected 1 (softmax, DeepSeek-V2) "
+                                                    "or 2 (sigmoid, DeepSeek-V3)", gating));
+  c.family = gating == 1 ? "deepseek_v2" : "deepseek_v3";
   if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }
 
 }  // namespace
 
-const Family kDeepseekV3 = {"deepseek_v3", "deepseek2", "DeepseekV3ForCausalLM", from_hf, from_gguf};
+const Family kDeepseekV2 = {"deepseek_v2", "", "DeepseekV2ForCausalLM", v2_from_hf, nullptr};
+const Family kDeepseekV3 = {"deepseek_v3", "deepseek2", "DeepseekV3ForCausalLM", v3_from_hf, from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch
