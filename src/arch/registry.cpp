@@ -6,7 +6,8 @@
 namespace moe::inline MOE_ABI::arch {
 
 const std::vector<const Family*>& families() {
-  static const std::vector<const Family*> list = {&kLlama, &kQwen2, &kQwen3, &kQwen3Moe, &kDeepseekV2, &kDeepseekV3};
+  static const std::vector<const Family*> list = {&kLlama,      &kQwen2,   &kQwen3,   &kQwen3Moe, &kDeepseekV2,
+                                                  &kDeepseekV3, &kMixtral};
   return list;
 }
 
