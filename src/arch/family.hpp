@@ -54,6 +54,6 @@ std::string tensor_name(checkpoint::Kind kind, Role role, std::int64_t layer = 0
 std::string tensor_name(const Family& family, checkpoint::Kind kind, Role role, std::int64_t layer = 0,
                         std::int64_t expert = 0);
 
-extern const Family kLlama, kQwen2, kQwen3, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kSeedOss;
+extern const Family kLlama, kQwen2, kQwen3, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kSeedOss, kDots1;
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -7,7 +7,7 @@ namespace moe::inline MOE_ABI::arch {
 
 const std::vector<const Family*>& families() {
   static const std::vector<const Family*> list = {&kLlama,      &kQwen2,   &kQwen3,   &kQwen3Moe, &kDeepseekV2,
-                                                  &kDeepseekV3, &kMixtral, &kSeedOss};
+                                                  &kDeepseekV3, &kMixtral, &kSeedOss, &kDots1};
   return list;
 }
 
