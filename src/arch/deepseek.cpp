@@ -64,7 +64,10 @@ Result<ModelConfig> v2_from_hf(const JsonConfig& json) {
     json.refuse(ErrorCode::unsupported, fmt::format("config.json: scoring_func '{}' with topk_method '{}', expected "
                                                     "'softmax' with 'greedy' or 'group_limited_greedy'",
                                                     json.string_or("scoring_func", "softmax"), method));
-  if (method == "greedy") c.router.group_count = c.router.topk_group = 1;  // groups in the file are not used
+  if (method == "greedy") {  // groups in the file are not used, but they must make sense
+    if (auto ok = validate(c.router); !ok) json.refuse(ok.error().code, ok.error().message);
+    c.router.group_count = c.router.topk_group = 1;
+  }
   // DeepSeek's code would renormalise here, transformers ignores the switch; no published model sets it.
   refuse_true(json, {"norm_topk_prob"});
   if (auto ok = json.status(); !ok) return forward(ok);

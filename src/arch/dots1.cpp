@@ -25,9 +25,11 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   c.router.selection_bias = true;
   c.router.norm_topk_prob = json.boolean_or("norm_topk_prob", false);
   c.router.routed_scaling_factor = json.number_or("routed_scaling_factor", 1.0);
-  if (json.string_or("scoring_func", "sigmoid") != "sigmoid")
-    json.refuse(ErrorCode::unsupported, fmt::format("config.json: scoring_func is '{}', expected 'sigmoid'",
-                                                    json.string_or("scoring_func", "")));
+  if (json.string_or("scoring_func", "sigmoid") != "sigmoid" || json.string_or("topk_method", "noaux_tc") != "noaux_tc")
+    json.refuse(ErrorCode::unsupported, fmt::format("config.json: scoring_func '{}' with topk_method '{}', expected "
+                                                    "'sigmoid' with 'noaux_tc'",
+                                                    json.string_or("scoring_func", "sigmoid"),
+                                                    json.string_or("topk_method", "noaux_tc")));
   if (json.has("sliding_window"))
     json.refuse(ErrorCode::unsupported, "config.json: sliding_window is set, which libmoe does not support here");
   refuse_true(json, {"attention_bias"});

@@ -125,7 +125,7 @@ const std::vector<ConfigCase>& config_cases() {
 const std::vector<ConfigCase>& family_cases() {
   static const std::vector<ConfigCase> cases = {
       {"num_key_value_heads", "0", {"kv_head_count"}},
-      {"num_key_value_heads", "3", {"kv_head_count"}},
+      {"num_key_value_heads", "5", {"kv_head_count"}},
       {"num_key_value_heads", "8", {"kv_head_count"}},
       {"head_dim", "0"},
       {"head_dim", "31", {"proj"}},
@@ -148,7 +148,7 @@ const std::vector<ConfigCase>& family_cases() {
       {"n_routed_experts", "0", {"expert_count"}},
       {"n_routed_experts", "15", {"group_count", "gate"}},
       {"n_group", "0", {"group_count"}},
-      {"n_group", "3", {"group_count"}},
+      {"n_group", "5", {"group_count"}},
       {"n_group", "32", {"group_count"}},
       {"topk_group", "0"},
       {"topk_group", "5"},
