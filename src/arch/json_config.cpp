@@ -12,7 +12,7 @@ std::string shown(const nlohmann::json& value) {
   return text;
 }
 
-// nlohmann's parser recurses; a depth bomb must end before the stack does.
+// Parsing is iterative, but dump() for a message recurses: a depth bomb must end before the stack does.
 bool nested_too_deep(std::string_view text) {
   int depth = 0;
   bool in_string = false;
