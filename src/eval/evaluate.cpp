@@ -10,6 +10,9 @@ namespace moe::inline MOE_ABI::eval {
 
 Work LanguageModel::pass_work(std::int64_t, std::int64_t) const { return {}; }
 Work LanguageModel::executed() const { return {}; }
+Result<std::vector<Generation>> LanguageModel::generate(std::span<const GenerateRequest>, const Hooks&) {
+  return fail(ErrorCode::unsupported, "this model scores answers and writes none");
+}
 
 namespace {
 
@@ -19,6 +22,15 @@ std::vector<ScoreRequest> requests_of(const PreparedTask& task) {
     for (const Document& document : subtask.documents)
       for (std::size_t i = 0; i < document.continuations.size(); ++i)
         requests.push_back({document.context_of(i), document.continuations[i], document.question.id});
+  return requests;
+}
+
+std::vector<GenerateRequest> generate_requests_of(const PreparedTask& task) {
+  std::vector<GenerateRequest> requests;
+  for (const Subtask& subtask : task.subtasks)
+    for (const Document& document : subtask.documents)
+      requests.push_back(
+          {document.contexts[0], task.spec.generation.until, task.spec.generation.max_tokens, document.question.id});
   return requests;
 }
 
@@ -33,6 +45,10 @@ void count_work(const LanguageModel& model, DocumentOutcome& document) {
   for (const auto& [pass, size] : passes) {
     document.pass_tokens += size.first;
     document.flops += model.pass_work(size.first, size.second).total();
+  }
+  if (document.reply) {
+    document.pass_tokens = document.reply->pass_tokens;
+    document.flops = model.pass_work(document.reply->pass_tokens, document.reply->generated_tokens).total();
   }
 }
 
@@ -112,25 +128,29 @@ void add_rows(const PreparedTask& task, const EvaluateOptions& options, TaskOutc
 Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, const EvaluateOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const Work before = model.executed();
-  const std::vector<ScoreRequest> requests = requests_of(task);
-  auto scores = model.score(requests, options.hooks);
+  const bool writes = task.spec.kind == TaskKind::generation;
+  auto scores = writes ? std::vector<Score>() : model.score(requests_of(task), options.hooks);
   if (!scores) return forward(scores);
+  auto replies = writes ? model.generate(generate_requests_of(task), options.hooks) : std::vector<Generation>();
+  if (!replies) return forward(replies);
 
   TaskOutcome outcome;
   std::size_t next = 0;
   for (const Subtask& subtask : task.subtasks) {
     auto& documents = outcome.documents.emplace_back();
     for (const Document& document : subtask.documents) {
-      const auto first = scores->begin() + static_cast<std::ptrdiff_t>(next);
-      const auto count = static_cast<std::ptrdiff_t>(document.continuations.size());
-      auto scored = score_document(task.spec, document, std::vector<Score>(first, first + count));
+      const std::size_t count = document.continuations.size();
+      const auto first = scores->begin() + static_cast<std::ptrdiff_t>(writes ? 0 : next);
+      auto scored = writes ? score_reply(task.spec, document, std::move((*replies)[next]))
+                           : score_document(task.spec, document,
+                                            std::vector<Score>(first, first + static_cast<std::ptrdiff_t>(count)));
       if (!scored) return forward(scored);
-      next += document.continuations.size();
+      next += writes ? 1 : count;
       count_work(model, *scored);
       const auto any = [&](bool Score::*flag) {
         return std::any_of(scored->scores.begin(), scored->scores.end(), [&](const Score& s) { return s.*flag; });
       };
-      outcome.truncated += any(&Score::truncated);
+      outcome.truncated += any(&Score::truncated) || (scored->reply && scored->reply->truncated);
       outcome.reencoded += any(&Score::reencoded);
       outcome.tied += scored->tied;
       outcome.model_flops += scored->flops;

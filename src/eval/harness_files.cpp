@@ -62,6 +62,12 @@ std::string group_version(const TaskSpec& spec, const std::string& name) {
   return spec.group_version;
 }
 
+const char* output_type(TaskKind kind) {
+  return kind == TaskKind::cloze        ? "loglikelihood"
+         : kind == TaskKind::generation ? "generate_until"
+                                        : "multiple_choice";
+}
+
 Json config_json(const TaskSpec& spec, const Subtask& subtask, std::int64_t shots) {
   Json metrics = Json::array();
   for (Metric metric : spec.metrics)
@@ -70,7 +76,7 @@ Json config_json(const TaskSpec& spec, const Subtask& subtask, std::int64_t shot
                        {"higher_is_better", higher_is_better(metric)}});
   return {{"task", subtask.name},
           {"task_alias", subtask.alias},
-          {"output_type", spec.kind == TaskKind::cloze ? "loglikelihood" : "multiple_choice"},
+          {"output_type", output_type(spec.kind)},
           {"description", spec.description},
           {"doc_to_text", spec.prompt},
           {"target_delimiter", spec.target_delimiter},

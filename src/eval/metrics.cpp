@@ -82,6 +82,13 @@ Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& doc
   return out;
 }
 
+Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document& document, Generation reply) {
+  DocumentOutcome out;
+  out.metrics.assign(task.metrics.size(), reply.text == document.target ? 1 : 0);
+  out.reply = std::move(reply);
+  return out;
+}
+
 MetricValue aggregate(Metric metric, const std::vector<double>& values, std::int64_t bootstrap_count,
                       const ParallelFor& threads) {
   MetricValue out;

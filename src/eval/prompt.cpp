@@ -16,7 +16,7 @@ namespace moe::inline MOE_ABI::eval {
 namespace {
 
 struct Templates {
-  Template description, prompt, continuation, cluster, subtask_name, subtask_alias;
+  Template description, prompt, continuation, target, cluster, subtask_name, subtask_alias;
 };
 
 Result<Templates> compile(const TaskSpec& task) {
@@ -24,6 +24,7 @@ Result<Templates> compile(const TaskSpec& task) {
   for (auto [target, source] : {std::pair{&out.description, &task.description},
                                 {&out.prompt, &task.prompt},
                                 {&out.continuation, &task.continuation},
+                                {&out.target, task.target.empty() ? &task.continuation : &task.target},
                                 {&out.cluster, &task.cluster},
                                 {&out.subtask_name, &task.subtask_name},
                                 {&out.subtask_alias, &task.subtask_alias}}) {
@@ -43,7 +44,22 @@ Result<std::string> render_shot(const TaskSpec& task, const Templates& t, const 
   return *text + task.target_delimiter + *answer + task.fewshot_delimiter;
 }
 
-Result<Document> build(const TaskSpec& task, const Templates& t, Question question, const std::string& before) {
+// A question whose answer the model writes: one context, and what the reply must equal.
+Result<Document> build_generation(const TaskSpec& task, const Templates& t, Question question,
+                                  const std::string& before) {
+  Document doc;
+  auto context = t.prompt.render(task, question, question.answer);
+  if (!context) return forward(context);
+  doc.contexts.push_back(before + *context);
+  auto target = t.target.render(task, question, question.answer);
+  if (!target) return forward(target);
+  doc.target = std::move(*target);
+  doc.question = std::move(question);
+  return doc;
+}
+
+// A question whose answers are scored.
+Result<Document> build_scored(const TaskSpec& task, const Templates& t, Question question, const std::string& before) {
   Document doc;
   const bool is_cloze = task.kind == TaskKind::cloze;
   const std::int64_t count = is_cloze ? 1 : static_cast<std::int64_t>(question.choices.size());
@@ -62,11 +78,18 @@ Result<Document> build(const TaskSpec& task, const Templates& t, Question questi
       return fail(ErrorCode::bad_file, fmt::format("question {}: {} is empty", shown(question.id),
                                                    is_cloze ? "the target" : fmt::format("choice {}", i + 1)));
   }
-  auto cluster = t.cluster.render(task, question, -1);
-  if (!cluster) return forward(cluster);
-  doc.cluster = std::move(*cluster);
   doc.target = is_cloze ? doc.continuations[0] : std::to_string(question.answer);
   doc.question = std::move(question);
+  return doc;
+}
+
+Result<Document> build(const TaskSpec& task, const Templates& t, Question question, const std::string& before) {
+  auto doc = task.kind == TaskKind::generation ? build_generation(task, t, std::move(question), before)
+                                               : build_scored(task, t, std::move(question), before);
+  if (!doc) return doc;
+  auto cluster = t.cluster.render(task, doc->question, -1);
+  if (!cluster) return forward(cluster);
+  doc->cluster = std::move(*cluster);
   return doc;
 }
 

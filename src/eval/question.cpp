@@ -42,7 +42,9 @@ std::string read_line(const std::string& text, TaskKind kind, Question& q) {
     if (value.is_string()) q.text.emplace(key, *value.get_ptr<const std::string*>());
   if (const auto id = q.text.find("id"); id != q.text.end()) q.id = id->second;
   if (const auto subject = q.text.find("subject"); subject != q.text.end()) q.subject = subject->second;
-  return kind == TaskKind::multiple_choice ? read_choices(line, q) : std::string{};
+  // A task that wants a written answer may ask a question with choices.
+  const bool has_choices = kind == TaskKind::generation && line.contains("choices");
+  return kind == TaskKind::multiple_choice || has_choices ? read_choices(line, q) : std::string{};
 }
 
 }  // namespace

@@ -19,11 +19,28 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kMetricNames[] = {"acc", "acc_norm", "perplexity"};
-constexpr std::string_view kKeys[] = {
-    "task",        "alias",         "version",      "group_version", "type",    "questions",        "fewshot",
-    "description", "prompt",        "continuation", "labels",        "cluster", "target_delimiter", "fewshot_delimiter",
-    "metrics",     "group_metrics", "subtasks",     "groups"};
+constexpr std::string_view kMetricNames[] = {"acc", "acc_norm", "perplexity", "exact_match"};
+constexpr std::string_view kKeys[] = {"task",
+                                      "alias",
+                                      "version",
+                                      "group_version",
+                                      "type",
+                                      "questions",
+                                      "fewshot",
+                                      "description",
+                                      "prompt",
+                                      "continuation",
+                                      "labels",
+                                      "cluster",
+                                      "target_delimiter",
+                                      "fewshot_delimiter",
+                                      "metrics",
+                                      "group_metrics",
+                                      "subtasks",
+                                      "groups",
+                                      "target",
+                                      "until",
+                                      "max_tokens"};
 
 // Fetches typed members; remembers the first problem so that reading stays a flat list of lines.
 class Reader {
@@ -45,6 +62,15 @@ class Reader {
     } else {
       out = *found->get_ptr<const std::string*>();
     }
+  }
+  void count(const Json& object, const char* key, std::int64_t& out) {
+    const auto found = object.find(key);
+    if (found == object.end()) return;
+    constexpr std::int64_t kMost = 1 << 20;
+    if (!found->is_number_integer() || *found < 1 || *found > kMost)
+      return problem(fmt::format("{}key '{}' is {}, expected a whole number from 1 to {}", where_, key,
+                                 shown(found->dump()), kMost));
+    out = found->get<std::int64_t>();
   }
   void texts(const Json& object, const char* key, std::vector<std::string>& out) {
     const auto found = object.find(key);
@@ -76,6 +102,23 @@ class Reader {
  private:
   std::string file_, where_, problem_;
 };
+
+bool has_metric(TaskKind kind, Metric metric) {
+  if (metric == Metric::exact_match) return kind == TaskKind::generation;
+  if (metric == Metric::acc_norm) return kind == TaskKind::multiple_choice;
+  return kind != TaskKind::generation;
+}
+
+void read_generation(const Json& root, Reader& reader, TaskSpec& task) {
+  for (const char* key : {"target", "until", "max_tokens"})
+    if (root.contains(key) && task.kind != TaskKind::generation)
+      return reader.problem(fmt::format("key '{}' is for tasks of type generation", key));
+  reader.text(root, "target", task.target);
+  reader.texts(root, "until", task.generation.until);
+  for (const std::string& text : task.generation.until)
+    if (text.empty()) reader.problem("until: an empty text would end every reply at once");
+  reader.count(root, "max_tokens", task.generation.max_tokens);
+}
 
 void read_fewshot(const Json& root, Reader& reader, TaskSpec& task) {
   const auto fewshot = root.find("fewshot");
@@ -157,12 +200,15 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   reader.text(root, "type", type);
   if (type == "cloze")
     task.kind = TaskKind::cloze;
+  else if (type == "generation")
+    task.kind = TaskKind::generation;
   else if (type != "multiple_choice")
-    reader.problem(fmt::format("unknown type {} (known: multiple_choice, cloze)", shown(type)));
+    reader.problem(fmt::format("unknown type {} (known: multiple_choice, cloze, generation)", shown(type)));
   reader.text(root, "questions", task.data, true);
   reader.text(root, "description", task.description);
   reader.text(root, "prompt", task.prompt, true);
-  reader.text(root, "continuation", task.continuation, task.kind == TaskKind::cloze);
+  reader.text(root, "continuation", task.continuation, task.kind != TaskKind::multiple_choice);
+  read_generation(root, reader, task);
   reader.texts(root, "labels", task.labels);
   reader.text(root, "cluster", task.cluster);
   reader.text(root, "target_delimiter", task.target_delimiter);
@@ -174,9 +220,9 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   for (Metric metric : task.group_metrics)
     if (std::find(task.metrics.begin(), task.metrics.end(), metric) == task.metrics.end())
       reader.problem(fmt::format("group_metrics names {}, which metrics does not", name_of(metric)));
-  if (task.kind == TaskKind::cloze &&
-      std::find(task.metrics.begin(), task.metrics.end(), Metric::acc_norm) != task.metrics.end())
-    reader.problem("acc_norm needs choices");
+  for (Metric metric : task.metrics)
+    if (!has_metric(task.kind, metric))
+      reader.problem(fmt::format("metric {} is not for tasks of type {}", name_of(metric), type));
   read_fewshot(root, reader, task);
   read_subtasks(root, reader, task);
   read_groups(root, reader, task);
@@ -184,6 +230,7 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   for (const auto& [key, source] : {std::pair{"description", task.description},
                                     {"prompt", task.prompt},
                                     {"continuation", task.continuation},
+                                    {"target", task.target},
                                     {"cluster", task.cluster},
                                     {"subtasks.name", task.subtask_name},
                                     {"subtasks.alias", task.subtask_alias}})

@@ -134,7 +134,7 @@ TEST_CASE("bad task files and names give one line") {
   CHECK(error("{}") == "t.json: key 'task' is missing");
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p"})") == "t.json: key 'metrics' is missing or empty");
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["f1"]})") ==
-        "t.json: metrics: unknown metric 'f1' (known: acc, acc_norm, perplexity)");
+        "t.json: metrics: unknown metric 'f1' (known: acc, acc_norm, perplexity, exact_match)");
   CHECK(error(R"({"task":"t","questions":3,"prompt":"p","metrics":["acc"]})") ==
         "t.json: key 'questions' is number, expected text");
   CHECK(error(R"({"task":"t","questions":"q","prompt":"{p","metrics":["acc"]})")
@@ -254,6 +254,47 @@ TEST_CASE("metrics: first maximum, code points, greedy, NaN refused") {
   Score greedy;
   greedy.log_likelihood = -1.5, greedy.is_greedy = true;
   CHECK(score_document(cloze, document, {greedy})->metrics == std::vector<double>{-1.5, 1});
+}
+
+TEST_CASE("a generation task: one prompt per question, the reply is compared with the target") {
+  const TemporaryFolder folder;
+  folder.write("questions/q.jsonl", R"({"id":"1","question":"Q1","choices":["x","y"],"answer":1})");
+  folder.write("fewshot/q.jsonl", R"({"id":"s1","question":"S1","choices":["u","v"],"answer":0})");
+  const auto spec = parse_task(
+      R"({"task":"t","type":"generation","questions":"q.jsonl","fewshot":{"examples":"q.jsonl"},"prompt":"{question}\nA:",
+      "continuation":"{label}","labels":["A","B"],"until":["\n"],"max_tokens":8,"metrics":["exact_match"]})",
+      "t.json");
+  REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
+  const auto task = prepare(*spec, {.data_dir = folder.path.string(), .num_fewshot = 1});
+  REQUIRE_MESSAGE(task.has_value(), task.error().message);
+  const Document& document = task->subtasks[0].documents[0];
+  CHECK(document.contexts == std::vector<std::string>{"S1\nA: A\n\nQ1\nA:"});
+  CHECK(document.continuations.empty());
+  CHECK(document.target == "B");
+
+  // What a model is asked, and what becomes of its reply.
+  class Writer : public LanguageModel {
+   public:
+    moe::Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks&) override {
+      CHECK(requests.empty());
+      return std::vector<Score>();
+    }
+    moe::Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks&) override {
+      REQUIRE(requests.size() == 1);
+      CHECK(requests[0].stop.size() == 1);
+      CHECK(requests[0].max_tokens == 8);
+      Generation reply;
+      reply.text = text, reply.truncated = true;
+      return std::vector<Generation>{reply};
+    }
+    std::string text = "B";
+  } writer;
+  const auto right = evaluate(*task, writer);
+  REQUIRE(right.has_value());
+  CHECK(right->overall.metrics[0].value == 1);
+  CHECK(right->truncated == 1);
+  writer.text = "A";
+  CHECK(evaluate(*task, writer)->overall.metrics[0].value == 0);
 }
 
 TEST_CASE("files appear whole or not at all") {

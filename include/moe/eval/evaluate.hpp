@@ -20,12 +20,13 @@ struct MetricValue {
 
 /// One question, one model.
 struct DocumentOutcome {
-  std::vector<Score> scores;     ///< one per continuation
-  std::vector<double> metrics;   ///< one per TaskSpec::metrics; perplexity holds the log-likelihood
-  std::int32_t prediction = -1;  ///< first maximum; -1 for cloze tasks
-  bool tied = false;             ///< another choice has the same log-likelihood as the prediction
-  std::int64_t flops = 0;        ///< model FLOPs (docs: one pass per distinct context + continuation[:-1])
-  std::int64_t pass_tokens = 0;  ///< tokens of those passes
+  std::vector<Score> scores;        ///< one per continuation
+  std::optional<Generation> reply;  ///< of generation tasks
+  std::vector<double> metrics;      ///< one per TaskSpec::metrics; perplexity holds the log-likelihood
+  std::int32_t prediction = -1;     ///< first maximum; -1 where there are no choices
+  bool tied = false;                ///< another choice has the same log-likelihood as the prediction
+  std::int64_t flops = 0;           ///< model FLOPs (docs: one pass per distinct context + continuation[:-1])
+  std::int64_t pass_tokens = 0;     ///< tokens of those passes
 };
 
 /// A row of the result: a subtask, a group, or the whole task.
@@ -41,7 +42,7 @@ struct TaskOutcome {
   std::vector<std::vector<DocumentOutcome>> documents;  ///< [subtask][question]
   std::vector<Aggregate> subtasks, groups;              ///< the whole task is the last group, when there are groups
   Aggregate overall;                                    ///< acc etc. over all questions
-  double chance = 0;             ///< expected accuracy of guessing: mean of 1 / choices; 0 for cloze tasks
+  double chance = 0;             ///< expected accuracy of guessing: mean of 1 / choices; 0 where there are none
   std::int64_t model_flops = 0;  ///< over all questions
   std::int64_t pass_tokens = 0;  ///< what a run without reuse computes
   std::int64_t truncated = 0, reencoded = 0, tied = 0;  ///< questions; never scored silently
@@ -62,6 +63,9 @@ MOE_API Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& mo
 /// The metrics of one question from its scores (first maximum wins). Errors: non_finite.
 MOE_API Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& document,
                                                std::vector<Score> scores);
+
+/// The metrics of one question from the model's reply.
+MOE_API Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document& document, Generation reply);
 
 /// Mean with its standard error; a perplexity gets a bootstrap of `bootstrap_count` resamples.
 MOE_API MetricValue aggregate(Metric metric, const std::vector<double>& values, std::int64_t bootstrap_count,

@@ -1,9 +1,10 @@
 #pragma once
-// What the evaluator asks of a model: log-likelihoods of continuations, in bulk.
+// What the evaluator asks of a model: log-likelihoods of continuations and greedy replies, in bulk.
 
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -29,11 +30,29 @@ struct Score {
   std::int64_t pass = -1;        ///< requests of one call with equal passes share this number
 };
 
+/// A reply to write greedily. Everything is borrowed for the time of the call.
+struct GenerateRequest {
+  std::string_view context;
+  std::span<const std::string> stop;  ///< texts that end the reply; the end-of-sequence token always does
+  std::int64_t max_tokens = 256;      ///< the context is cut from the left until this many fit behind it
+  std::string_view question;          ///< its id, for error messages
+};
+
+struct Generation {
+  std::string text;                 ///< up to the first stop text, without it; white space is kept
+  bool finished = false;            ///< by a stop text or the end-of-sequence token, not by max_tokens
+  bool truncated = false;           ///< context tokens were cut from the left to fit the model
+  std::int32_t context_tokens = 0;  ///< before truncation
+  std::int32_t pass_tokens = 0;  ///< context that was run + generated[:-1]: what one forward pass over the reply needs
+  std::int32_t generated_tokens = 0;
+};
+
 struct Hooks {
   std::function<void(std::int64_t done, std::int64_t total)> on_progress;  ///< requests; from the calling thread
   std::function<bool()> cancelled;                                         ///< asked at least between steps
   /// Each score once, as soon as it is known, in any order (progress stores).
   std::function<void(std::int64_t request, const Score& score)> on_score;
+  std::function<void(std::int64_t request, const Generation& reply)> on_reply;
 };
 
 class MOE_API LanguageModel {
@@ -44,6 +63,10 @@ class MOE_API LanguageModel {
   /// Errors: bad_argument (a continuation that does not fit the context, naming the question), non_finite, cancelled,
   /// out_of_memory.
   virtual Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks) = 0;
+
+  /// out[i] belongs to requests[i]; nothing depends on the order or the grouping of requests.
+  /// Errors: as score; unsupported by models that only score.
+  virtual Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks& hooks);
 
   /// Model FLOPs of one forward pass over `tokens` tokens with logits at `rows` positions; empty when not known.
   virtual Work pass_work(std::int64_t tokens, std::int64_t rows) const;

@@ -19,10 +19,10 @@ struct PrepareOptions {
 struct Document {
   Question question;
   std::vector<std::string> contexts;       ///< one, or one per continuation
-  std::vector<std::string> continuations;  ///< delimiter included
+  std::vector<std::string> continuations;  ///< delimiter included; none when the model writes the answer
   std::vector<std::int32_t> lengths;       ///< of the continuations without delimiter, in code points
-  std::string target;                      ///< the right answer as the reference harness prints it
-  std::string cluster;                     ///< questions with the same non-empty text are one cluster
+  std::string target;   ///< the right answer as the reference harness prints it; what a reply must equal
+  std::string cluster;  ///< questions with the same non-empty text are one cluster
 
   const std::string& context_of(std::size_t continuation) const {
     return contexts[contexts.size() == 1 ? 0 : continuation];

@@ -16,12 +16,14 @@ namespace moe::inline MOE_ABI::eval {
 enum class TaskKind {
   multiple_choice,  ///< every choice is scored as a continuation; the highest log-likelihood is the answer
   cloze,            ///< one continuation; right when greedy decoding would produce it
+  generation,       ///< the model writes a reply, which is filtered and compared with the target
 };
 
 enum class Metric {
   acc,       ///< multiple choice: first maximum of the log-likelihoods is the answer; cloze: the continuation is greedy
   acc_norm,  ///< the same with log-likelihoods divided by the choice's length in code points, without the delimiter
-  perplexity,  ///< exp(-mean log-likelihood)
+  perplexity,   ///< exp(-mean log-likelihood)
+  exact_match,  ///< generation: the filtered reply equals the target
 };
 MOE_API std::string_view name_of(Metric metric);
 MOE_API bool higher_is_better(Metric metric);
@@ -31,6 +33,12 @@ struct GroupSpec {
   std::string name, alias;
   std::string version;  ///< empty: TaskSpec::group_version
   std::vector<std::string> subjects;
+};
+
+/// How a reply is written: greedily, until one of these texts, the end-of-sequence token or the limit.
+struct GenerationSpec {
+  std::vector<std::string> until;
+  std::int64_t max_tokens = 256;
 };
 
 /// A task file, checked. Templates are text with {field}, {choices[0]}, {choice}, {label} and filters, as
@@ -46,6 +54,8 @@ struct TaskSpec {
   std::string description;                ///< template; stands before everything, without a delimiter of its own
   std::string prompt;                     ///< template; when it uses {choice}, every choice has a context of its own
   std::string continuation = "{choice}";  ///< template; follows target_delimiter
+  GenerationSpec generation;
+  std::string target;  ///< template; what a reply must equal. Empty: the continuation of the right answer
   std::string target_delimiter = " ", fewshot_delimiter = "\n\n";
   std::vector<std::string> labels;  ///< what {label} is for each choice
   std::string cluster;              ///< template; questions with the same text count as one cluster in standard errors
@@ -72,7 +82,7 @@ MOE_API Result<TaskSpec> find_task(const std::string& what);
 struct Question {
   std::string id, subject;
   std::vector<std::string> choices;
-  std::int64_t answer = -1;                              ///< index into choices; -1 for cloze questions
+  std::int64_t answer = -1;                              ///< index into choices; -1 for questions without choices
   std::map<std::string, std::string, std::less<>> text;  ///< every field that is a string
   std::string json;                                      ///< the line
   std::int64_t line = 0;
