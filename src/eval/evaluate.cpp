@@ -3,6 +3,7 @@
 #include "moe/eval/evaluate.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <map>
 
@@ -123,6 +124,48 @@ void add_rows(const PreparedTask& task, const EvaluateOptions& options, TaskOutc
   outcome.groups.push_back(outcome.overall);
 }
 
+// Numbers in rising order, then other values as they came; questions without a value last.
+void order_values(std::vector<std::string>& values) {
+  const auto rank = [](const std::string& value) {
+    double number = 0;
+    const auto read = std::from_chars(value.data(), value.data() + value.size(), number);
+    const bool is_number = read.ec == std::errc{} && read.ptr == value.data() + value.size();
+    return is_number ? std::pair{0, number} : std::pair{value == "-" ? 2 : 1, 0.0};
+  };
+  std::stable_sort(values.begin(), values.end(),
+                   [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
+}
+
+// One table per field of group_by; a field with a single value says nothing.
+void add_breakdowns(const PreparedTask& task, const EvaluateOptions& options, TaskOutcome& outcome) {
+  for (const std::string& field : task.spec.group_by) {
+    std::vector<std::string> values;
+    std::map<std::string, std::vector<const DocumentOutcome*>> members;
+    for (std::size_t s = 0; s < task.subtasks.size(); ++s)
+      for (std::size_t d = 0; d < task.subtasks[s].documents.size(); ++d) {
+        const auto& text = task.subtasks[s].documents[d].question.text;
+        const auto found = text.find(field);
+        const std::string value = found == text.end() ? "-" : found->second;
+        if (!members.contains(value)) values.push_back(value);
+        members[value].push_back(&outcome.documents[s][d]);
+      }
+    if (values.size() < 2) continue;
+    order_values(values);
+    Breakdown breakdown{field, {}};
+    for (const std::string& value : values) {
+      const auto& of_value = members[value];
+      Aggregate row{value, value, true, static_cast<std::int64_t>(of_value.size()), task.spec.metrics, {}};
+      for (std::size_t m = 0; m < task.spec.metrics.size(); ++m) {
+        std::vector<double> column_values;
+        for (const DocumentOutcome* d : of_value) column_values.push_back(d->metrics[m]);
+        row.metrics.push_back(aggregate(task.spec.metrics[m], column_values, options.bootstrap_count, options.threads));
+      }
+      breakdown.rows.push_back(std::move(row));
+    }
+    outcome.breakdowns.push_back(std::move(breakdown));
+  }
+}
+
 }  // namespace
 
 Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, const EvaluateOptions& options) {
@@ -161,6 +204,7 @@ Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, con
   }
   outcome.chance /= static_cast<double>(task.question_count());
   add_rows(task, options, outcome);
+  add_breakdowns(task, options, outcome);
   outcome.executed = difference(model.executed(), before);
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return outcome;

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 
+#include "eval/fewshot.hpp"
 #include "eval/template.hpp"
 #include "eval/text.hpp"
 
@@ -113,23 +114,46 @@ std::vector<Subtask> split(const TaskSpec& task, std::vector<Question>& question
   return subtasks;
 }
 
-// The first `count` examples of the subject, in the order of the file.
-Result<std::string> first_shots(const TaskSpec& task, const Templates& t, const std::vector<Question>& pool,
-                                const Subtask& subtask, std::int64_t count) {
-  std::string shots;
-  std::int64_t found = 0;
-  for (const Question& example : pool) {
-    if (found == count) break;
-    if (!task.subtask_name.empty() && example.subject != subtask.subject) continue;
-    const auto shot = render_shot(task, t, example);
-    if (!shot) return shot;
-    shots += *shot;
-    ++found;
+// The worked examples, rendered.
+Result<std::vector<Shot>> render_pool(const TaskSpec& task, const Templates& t, const std::vector<Question>& examples) {
+  std::vector<Shot> pool;
+  for (const Question& example : examples) {
+    auto text = render_shot(task, t, example);
+    if (!text) return forward(text);
+    pool.push_back({std::move(*text), example.json,
+                    task.fewshot.match.empty() ? std::string() : field_of(example, task.fewshot.match)});
   }
-  if (found < count)
-    return fail(ErrorCode::bad_argument, fmt::format("task {}: {} examples asked for, {} has {} (in {})", task.name,
-                                                     count, subtask.name, found, task.fewshot_data));
-  return shots;
+  return pool;
+}
+
+// Takes the examples out of `questions` and reads those of the task's own file.
+Result<std::vector<Shot>> load_pool(const TaskSpec& task, const Templates& t, const PrepareOptions& options,
+                                    const std::string& question_file, std::vector<Question>& questions) {
+  std::vector<Question> examples;
+  for (Question& q : questions)
+    if (q.is_example) examples.push_back(std::move(q));
+  std::erase_if(questions, [](const Question& q) { return q.is_example; });
+  if (questions.empty())
+    return fail(ErrorCode::bad_file, fmt::format("{} holds examples only, no question", question_file));
+  if (options.num_fewshot == 0) return std::vector<Shot>();
+  std::string file = question_file;
+  if (task.fewshot.from_questions) {
+    examples = questions;
+  } else if (!task.fewshot.examples.empty()) {
+    file = task.fewshot.is_path
+               ? task.fewshot.examples
+               : (std::filesystem::path(options.data_dir) / "fewshot" / task.fewshot.examples).string();
+    auto loaded = load_questions(file, task.kind);
+    if (!loaded) return forward(loaded);
+    examples = std::move(*loaded);
+    std::erase_if(examples, [](const Question& q) { return q.text.contains("split") && !q.is_example; });
+  }
+  if (examples.empty())
+    return fail(ErrorCode::bad_argument, fmt::format("task {} has no worked examples: ask it with 0 shots, not {}",
+                                                     task.name, options.num_fewshot));
+  auto pool = render_pool(task, t, examples);
+  if (!pool) return fail(pool.error().code, fmt::format("{}: {}", file, pool.error().message));
+  return pool;
 }
 
 std::size_t limited(std::size_t count, double limit) {
@@ -150,15 +174,8 @@ Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options
   out.data_path = task.data_is_path ? task.data : (data_dir / "questions" / task.data).string();
   auto questions = load_questions(out.data_path, task.kind);
   if (!questions) return forward(questions);
-  std::vector<Question> pool;
-  if (options.num_fewshot > 0) {
-    if (task.fewshot_data.empty())
-      return fail(ErrorCode::bad_argument, fmt::format("task {} has no worked examples: ask it with 0 shots, not {}",
-                                                       task.name, options.num_fewshot));
-    auto examples = load_questions((data_dir / "fewshot" / task.fewshot_data).string(), task.kind);
-    if (!examples) return forward(examples);
-    pool = std::move(*examples);
-  }
+  const auto pool = load_pool(task, *templates, options, out.data_path, *questions);
+  if (!pool) return forward(pool);
   out.subtasks = split(task, *questions);
   for (Subtask& subtask : out.subtasks) {
     subtask.original_count = static_cast<std::int64_t>(subtask.documents.size());
@@ -174,11 +191,11 @@ Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options
     }
     const auto description = templates->description.render(task, first, -1);
     if (!description) return forward(description);
-    const auto shots = first_shots(task, *templates, pool, subtask, options.num_fewshot);
-    if (!shots) return forward(shots);
-    const std::string before = *description + *shots;
+    FewshotSampler sampler(task.fewshot, *pool, options.num_fewshot, options.fewshot_seed);
     for (Document& document : subtask.documents) {
-      auto built = build(task, *templates, std::move(document.question), before);
+      const auto shots = sampler.before(document.question);
+      if (!shots) return fail(shots.error().code, fmt::format("{}: {}", subtask.name, shots.error().message));
+      auto built = build(task, *templates, std::move(document.question), *description + *shots);
       if (!built) {
         Error error = built.error();
         error.message = fmt::format("{}: {}", out.data_path, error.message);

@@ -1,8 +1,11 @@
-// Matsumoto and Nishimura, "Mersenne Twister", ACM TOMACS 8(1), 1998.
+// Matsumoto and Nishimura, "Mersenne Twister", ACM TOMACS 8(1), 1998; sample() as CPython's Lib/random.py describes it.
 
 #include "eval/python_random.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <numeric>
+#include <unordered_set>
 #include <vector>
 
 namespace moe::inline MOE_ABI::eval {
@@ -56,6 +59,41 @@ std::uint32_t PythonRandom::next32() {
 double PythonRandom::next_double() {
   const std::uint32_t high = next32() >> 5, low = next32() >> 6;
   return (static_cast<double>(high) * 67108864.0 + static_cast<double>(low)) / 9007199254740992.0;
+}
+
+// _randbelow: as many bits as the limit has, drawn again until they are below it.
+std::uint32_t PythonRandom::below(std::uint32_t limit) {
+  const int bits = std::bit_width(limit);
+  std::uint32_t drawn = next32() >> (32 - bits);
+  while (drawn >= limit) drawn = next32() >> (32 - bits);
+  return drawn;
+}
+
+std::vector<std::size_t> PythonRandom::sample(std::size_t population, std::size_t count) {
+  // Up to this size CPython shuffles a list of everything; beyond it, a set of what was drawn is the smaller one.
+  std::size_t set_size = 21;
+  if (count > 5) {
+    std::size_t power = 1;
+    while (power < count * 3) power *= 4;
+    set_size += power;
+  }
+  std::vector<std::size_t> out;
+  if (population <= set_size) {
+    std::vector<std::size_t> left(population);
+    std::iota(left.begin(), left.end(), std::size_t{0});
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t at = below(static_cast<std::uint32_t>(population - i));
+      out.push_back(left[at]);
+      left[at] = left[population - i - 1];
+    }
+    return out;
+  }
+  std::unordered_set<std::size_t> drawn;
+  while (out.size() < count) {
+    const std::size_t at = below(static_cast<std::uint32_t>(population));
+    if (drawn.insert(at).second) out.push_back(at);
+  }
+  return out;
 }
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -1,9 +1,10 @@
 #pragma once
-// CPython's random.Random: MT19937 seeded by init_by_array, 53-bit random(), choices().
+// CPython's random.Random: MT19937 seeded by init_by_array, 53-bit random(), choices(), sample().
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "moe/error.hpp"
 
@@ -20,7 +21,11 @@ class MOE_API PythonRandom {
     return static_cast<std::size_t>(next_double() * static_cast<double>(count));
   }
 
+  /// The indices that sample(range(population), count) draws, in its order. Needs count <= population < 2^32.
+  std::vector<std::size_t> sample(std::size_t population, std::size_t count);
+
  private:
+  std::uint32_t below(std::uint32_t limit);
   static constexpr std::size_t kWords = 624;
   void refill();
   std::array<std::uint32_t, kWords> state_{};

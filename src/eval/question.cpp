@@ -38,9 +38,17 @@ std::string read_choices(const Json& line, Question& q) {
 std::string read_line(const std::string& text, TaskKind kind, Question& q) {
   const Json line = Json::parse(text, nullptr, false);
   if (!line.is_object()) return "is not a JSON object";
-  for (const auto& [key, value] : line.items())
+  for (const auto& [key, value] : line.items()) {
     if (value.is_string()) q.text.emplace(key, *value.get_ptr<const std::string*>());
+    if (value.is_number() || value.is_boolean()) q.text.emplace(key, value.dump());
+  }
   if (const auto id = q.text.find("id"); id != q.text.end()) q.id = id->second;
+  if (const auto split = q.text.find("split"); split != q.text.end()) {
+    q.is_example = split->second == "dev" || split->second == "train" || split->second == "fewshot";
+    if (!q.is_example && split->second != "test" && split->second != "validation")
+      return fmt::format("\"split\" is {}, expected test or validation (asked), dev, train or fewshot (examples)",
+                         shown(split->second));
+  }
   if (const auto subject = q.text.find("subject"); subject != q.text.end()) q.subject = subject->second;
   // A task that wants a written answer may ask a question with choices.
   const bool has_choices = kind == TaskKind::generation && line.contains("choices");

@@ -61,6 +61,8 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome) {
               {"rows", Json::array()}};
   for (const Aggregate& row : outcome.subtasks) out["rows"].push_back(aggregate_json(row));
   for (const Aggregate& row : outcome.groups) out["rows"].push_back(aggregate_json(row));
+  for (const Breakdown& breakdown : outcome.breakdowns)
+    for (const Aggregate& row : breakdown.rows) out["by"][breakdown.field].push_back(aggregate_json(row));
   return out;
 }
 

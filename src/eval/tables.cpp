@@ -146,20 +146,21 @@ std::string task_table(const RunReport& report, std::size_t t) {
   return any ? headline(task) + table.render() + notes + "\n" : "";
 }
 
-// Groups of subjects (mmlu: stem, humanities, ...), a column per model.
-std::string group_table(const RunReport& report, std::size_t t) {
+// Accuracy with its error bar by group, a column per model; `rows_of` picks the rows of an outcome.
+template <class RowsOf>
+std::string rows_table(const RunReport& report, std::size_t t, const std::string& title, RowsOf rows_of) {
   std::vector<const ModelRun*> models;
   for (const ModelRun& model : report.models)
-    if (t < model.outcomes.size() && model.outcomes[t].groups.size() > 1) models.push_back(&model);
+    if (t < model.outcomes.size() && rows_of(model.outcomes[t]).size() > 1) models.push_back(&model);
   if (models.empty()) return "";
-  std::vector<std::string> header = {"acc % +- SE by group", "questions"};
+  std::vector<std::string> header = {"acc % +- SE by " + title, "questions"};
   for (const ModelRun* model : models) header.push_back(model->name);
   Table table(header);
-  for (std::size_t g = 0; g < models[0]->outcomes[t].groups.size(); ++g) {
-    const Aggregate& first = models[0]->outcomes[t].groups[g];
-    std::vector<std::string> row = {first.alias, std::to_string(first.question_count)};
+  const auto& first_rows = rows_of(models[0]->outcomes[t]);
+  for (std::size_t g = 0; g < first_rows.size(); ++g) {
+    std::vector<std::string> row = {first_rows[g].alias, std::to_string(first_rows[g].question_count)};
     for (const ModelRun* model : models) {
-      const Aggregate& group = model->outcomes[t].groups[g];
+      const Aggregate& group = rows_of(model->outcomes[t])[g];
       const std::size_t at = metric_index(group, Metric::acc);
       row.push_back(at < group.metrics.size()
                         ? percent(group.metrics[at].value) + " +- " + percent(group.metrics[at].standard_error)
@@ -168,6 +169,22 @@ std::string group_table(const RunReport& report, std::size_t t) {
     table.add(row);
   }
   return table.render() + "\n";
+}
+
+// Groups of subjects (mmlu: stem, humanities, ...), then the fields of group_by.
+std::string group_tables(const RunReport& report, std::size_t t) {
+  std::string out = rows_table(
+      report, t, "group", [](const TaskOutcome& o) -> const auto& { return o.groups; });
+  for (std::size_t f = 0; f < report.tasks[t].spec.group_by.size(); ++f)
+    for (const ModelRun& model : report.models) {
+      if (t >= model.outcomes.size() || f >= model.outcomes[t].breakdowns.size()) continue;
+      out += rows_table(
+          report, t, model.outcomes[t].breakdowns[f].field, [&](const TaskOutcome& o) -> const auto& {
+            return o.breakdowns[f].rows;
+          });
+      break;
+    }
+  return out;
 }
 
 std::string gap_table(const RunReport& report) {
@@ -221,7 +238,7 @@ std::string curve_table(const RunReport& report, std::size_t t) {
 
 std::string render_tables(const RunReport& report) {
   std::string out;
-  for (std::size_t t = 0; t < report.tasks.size(); ++t) out += task_table(report, t) + group_table(report, t);
+  for (std::size_t t = 0; t < report.tasks.size(); ++t) out += task_table(report, t) + group_tables(report, t);
   if (report.models.size() > 1) {
     out += gap_table(report);
     for (std::size_t t = 0; t < report.tasks.size(); ++t) out += curve_table(report, t);

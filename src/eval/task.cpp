@@ -40,7 +40,8 @@ constexpr std::string_view kKeys[] = {"task",
                                       "groups",
                                       "target",
                                       "until",
-                                      "max_tokens"};
+                                      "max_tokens",
+                                      "group_by"};
 
 // Fetches typed members; remembers the first problem so that reading stays a flat list of lines.
 class Reader {
@@ -124,10 +125,18 @@ void read_fewshot(const Json& root, Reader& reader, TaskSpec& task) {
   const auto fewshot = root.find("fewshot");
   if (fewshot == root.end()) return;
   if (!fewshot->is_object()) return reader.problem("key 'fewshot' is not an object");
-  reader.text(*fewshot, "examples", task.fewshot_data, true);
-  reader.text(*fewshot, "rule", task.fewshot_rule);
-  if (task.fewshot_rule != "first_n")
-    reader.problem(fmt::format("fewshot: unknown rule {} (known: first_n)", shown(task.fewshot_rule)));
+  for (const auto& [key, value] : fewshot->items())
+    if (key != "examples" && key != "rule" && key != "match")
+      reader.problem(fmt::format("fewshot: unknown key {} (known: examples, rule, match)", shown(key)));
+  reader.text(*fewshot, "examples", task.fewshot.examples);
+  if (task.fewshot.examples == "self") task.fewshot.examples.clear(), task.fewshot.from_questions = true;
+  reader.text(*fewshot, "match", task.fewshot.match);
+  std::string rule = "first_n";
+  reader.text(*fewshot, "rule", rule);
+  if (rule == "random")
+    task.fewshot.rule = FewshotRule::random;
+  else if (rule != "first_n")
+    reader.problem(fmt::format("fewshot: unknown rule {} (known: first_n, random)", shown(rule)));
 }
 
 void read_subtasks(const Json& root, Reader& reader, TaskSpec& task) {
@@ -172,6 +181,8 @@ TaskSpec task_of_question_file(const std::string& path) {
   task.data_is_path = true;
   task.prompt = "Question: {question}\nAnswer:";
   task.metrics = task.group_metrics = {Metric::acc, Metric::acc_norm};
+  task.fewshot.match = "subject";
+  task.group_by = {"subject", "tier"};
   task.source = R"({"prompt": "Question: {question}\nAnswer:", "continuation": "{choice}"})";
   return task;
 }
@@ -223,8 +234,10 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   for (Metric metric : task.metrics)
     if (!has_metric(task.kind, metric))
       reader.problem(fmt::format("metric {} is not for tasks of type {}", name_of(metric), type));
-  read_fewshot(root, reader, task);
   read_subtasks(root, reader, task);
+  if (!task.subtask_name.empty()) task.fewshot.match = "subject";
+  read_fewshot(root, reader, task);
+  reader.texts(root, "group_by", task.group_by);
   read_groups(root, reader, task);
   if (!task.groups.empty() && task.subtask_name.empty()) reader.problem("'groups' without 'subtasks'");
   for (const auto& [key, source] : {std::pair{"description", task.description},
@@ -255,11 +268,14 @@ Result<TaskSpec> find_task(const std::string& what) {
     const auto text = read_text_file(what);
     if (!text) return forward(text);
     auto task = parse_task(*text, what);
-    // A question file that the task file names with ./ or ../ lies beside it, not in the data folder.
-    if (task && (task->data.starts_with("./") || task->data.starts_with("../") || task->data.starts_with("/"))) {
-      task->data = (std::filesystem::path(what).parent_path() / task->data).lexically_normal().string();
-      task->data_is_path = true;
-    }
+    if (!task) return task;
+    // A file that the task file names with ./ or ../ lies beside it, not in the data folder.
+    const auto locate = [&](std::string& file, bool& is_path) {
+      is_path = file.starts_with("./") || file.starts_with("../") || file.starts_with("/");
+      if (is_path) file = (std::filesystem::path(what).parent_path() / file).lexically_normal().string();
+    };
+    locate(task->data, task->data_is_path);
+    locate(task->fewshot.examples, task->fewshot.is_path);
     return task;
   }
   return fail(ErrorCode::not_found,

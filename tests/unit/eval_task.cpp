@@ -1,15 +1,18 @@
 // Task files, templates, question files and prompts: what they accept, and the one line they say when they do not.
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "eval/file.hpp"
+#include "eval/python_random.hpp"
 #include "eval/sha256.hpp"
 #include "eval/template.hpp"
 #include "eval/text.hpp"
-#include "moe/eval/evaluate.hpp"
+#include "moe/eval/report.hpp"
 #include "support.hpp"
 
 using namespace moe::eval;
@@ -225,7 +228,144 @@ TEST_CASE("few-shot examples, subtasks and clusters of a task file") {
   CHECK(task->subtasks[1].documents[0].contexts[0] == "On a.\n\nS2\nA: u\n\nQ2\nA:");
   const auto too_many = prepare(*spec, {.data_dir = folder.path.string(), .num_fewshot = 2});
   REQUIRE_FALSE(too_many.has_value());
-  CHECK(too_many.error().message == "task t: 2 examples asked for, t_b_b has 1 (in q.jsonl)");
+  CHECK(too_many.error().message == "t_b_b: 2 examples asked for, there is 1 with subject 'b_b'");
+}
+
+TEST_CASE("random.sample is CPython's, and its state advances from draw to draw") {
+  struct Case {
+    std::uint64_t seed;
+    std::size_t population;
+    std::vector<std::vector<std::size_t>> draws;  // printed by CPython 3.11
+  };
+  const std::vector<Case> cases = {
+      {1234ull, 7473, {{6374, 3610, 957, 61, 742}, {7462, 6610, 4769, 286, 5501}, {5677, 687, 806, 6279, 2905}}},
+      {1234ull, 21, {{14, 3, 0, 2, 1}, {2, 3, 11, 7, 0}}},
+      {1234ull, 22, {{14, 3, 0, 2, 18}, {1, 21, 2, 3, 11}}},
+      {7ull, 100, {{41, 19, 50, 83, 6, 9, 68, 12, 46, 74, 7, 64, 27, 4, 11, 55, 53, 8, 30, 70}}},
+      {7ull, 277, {{165, 77, 202, 24, 37, 48,  187, 29,  259, 109, 19, 44,  222, 214, 35,
+                    123, 46, 217, 30, 63, 114, 31,  147, 149, 101, 12, 249, 56,  11,  142}}},
+      {7ull, 278, {{165, 77,  202, 24,  37, 274, 48,  187, 29,  259, 109, 19, 44, 222, 214,
+                    35,  123, 46,  217, 30, 63,  114, 31,  203, 25,  113, 23, 68, 148, 73}}},
+      {0ull, 1, {{0}, {0}}},
+      {1099511627781ull, 60, {{32, 33, 17, 42, 1, 58}, {48, 52, 53, 50, 59, 2}}}};
+  for (const Case& c : cases) {
+    CAPTURE(c.population);
+    PythonRandom random(c.seed);
+    for (const auto& draw : c.draws) CHECK(random.sample(c.population, draw.size()) == draw);
+  }
+}
+
+TEST_CASE("random examples: a new draw for every question, one generator per subtask, never the question itself") {
+  const TemporaryFolder folder;
+  std::string lines, shots;
+  for (int i = 0; i < 40; ++i) {
+    const std::string n = std::to_string(i);
+    lines += R"({"id":"q)" + n + R"(","question":"Q)" + n + R"(","answer_text":"a)" + n + "\"}\n";
+  }
+  folder.write("questions/q.jsonl", lines);
+  folder.write("fewshot/q.jsonl", lines);
+  const auto prepared = [&](const std::string& fewshot, std::int64_t count, std::uint64_t seed) {
+    const auto spec =
+        parse_task(R"({"task":"t","type":"generation","questions":"q.jsonl","fewshot":)" + fewshot +
+                       R"(,"prompt":"{question}","continuation":"{answer_text}","metrics":["exact_match"]})",
+                   "t.json");
+    REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
+    auto task =
+        prepare(*spec, {.data_dir = folder.path.string(), .num_fewshot = count, .limit = 30, .fewshot_seed = seed});
+    REQUIRE_MESSAGE(task.has_value(), task.error().message);
+    return std::move(*task);
+  };
+  const std::string random = R"({"examples":"q.jsonl","rule":"random"})";
+  PythonRandom expected(1234);
+  const PreparedTask drawn = prepared(random, 2, 1234);
+  for (const Document& d : drawn.subtasks[0].documents) {
+    std::string text;
+    for (std::size_t i : expected.sample(40, 2)) text += "Q" + std::to_string(i) + " a" + std::to_string(i) + "\n\n";
+    CHECK(d.contexts[0] == text + d.question.text.at("question"));
+  }
+  CHECK(prepared(random, 2, 1).subtasks[0].documents[0].contexts != drawn.subtasks[0].documents[0].contexts);
+  // Drawn among the questions: one more than asked for, the question itself left out.
+  const std::string self = R"({"examples":"self","rule":"random"})";
+  PythonRandom again(1234);
+  const PreparedTask own = prepared(self, 25, 1234);
+  for (std::size_t d = 0; d < own.subtasks[0].documents.size(); ++d) {
+    std::string text;
+    int used = 0;
+    for (std::size_t i : again.sample(40, 26))
+      if (i != d && used++ < 25) text += "Q" + std::to_string(i) + " a" + std::to_string(i) + "\n\n";
+    CHECK(own.subtasks[0].documents[d].contexts[0] == text + "Q" + std::to_string(d));
+  }
+}
+
+TEST_CASE("an exam in one file: worked examples by subject, tables by subject and tier") {
+  const TemporaryFolder folder;
+  const auto line = [](const char* id, const char* subject, const char* tier, const char* more) {
+    return fmt::format(R"({{"id":"{}","subject":"{}","tier":{},"question":"{}?","choices":["x","y"],"answer":0{}}})",
+                       id, subject, tier, id, more) +
+           "\n";
+  };
+  const std::string text = line("d1", "law", "1", R"(,"split":"dev")") + line("q1", "law", "10", "") +
+                           line("q2", "art", "9", R"(,"split":"test")") + line("d2", "art", "1", R"(,"split":"dev")") +
+                           line("q3", "law", "9", "");
+  const std::string path = folder.write("exam.jsonl", text);
+  const auto spec = find_task(path);
+  const auto plain = prepare(*spec, {});
+  REQUIRE_MESSAGE(plain.has_value(), plain.error().message);
+  CHECK(plain->question_count() == 3);
+  const auto task = prepare(*spec, {.num_fewshot = 1});
+  REQUIRE_MESSAGE(task.has_value(), task.error().message);
+  const auto& documents = task->subtasks[0].documents;
+  CHECK(documents[0].contexts[0] == "Question: d1?\nAnswer: x\n\nQuestion: q1?\nAnswer:");
+  CHECK(documents[1].contexts[0] == "Question: d2?\nAnswer: x\n\nQuestion: q2?\nAnswer:");
+  CHECK(documents[2].contexts[0] == "Question: d1?\nAnswer: x\n\nQuestion: q3?\nAnswer:");
+  CHECK(prepare(*spec, {.num_fewshot = 2}).error().message ==
+        "exam: 2 examples asked for, there is 1 with subject 'law'");
+
+  // q1 and q2 right, q3 wrong.
+  class Scorer : public LanguageModel {
+   public:
+    moe::Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks&) override {
+      std::vector<Score> scores(requests.size());
+      for (std::size_t i = 0; i < requests.size(); ++i)
+        scores[i].log_likelihood = (requests[i].question == "q3") == (requests[i].continuation == " y") ? -1 : -2;
+      return scores;
+    }
+  } model;
+  const auto outcome = evaluate(*task, model);
+  REQUIRE(outcome.has_value());
+  REQUIRE(outcome->breakdowns.size() == 2);
+  CHECK(outcome->breakdowns[0].field == "subject");
+  CHECK(outcome->breakdowns[0].rows[0].name == "law");
+  CHECK(outcome->breakdowns[0].rows[0].metrics[0].value == 0.5);
+  CHECK(outcome->breakdowns[1].rows[0].name == "9");  // numbers rise: 9 before 10
+  CHECK(outcome->breakdowns[1].rows[0].question_count == 2);
+  CHECK(outcome->breakdowns[1].rows[1].metrics[0].value == 1);
+  RunReport report;
+  report.tasks.push_back(*task);
+  ModelRun run;
+  run.name = "m";
+  run.outcomes.push_back(*outcome);
+  report.models.push_back(run);
+  const std::string tables = render_tables(report);
+  for (const char* row :
+       {"acc % +- SE by subject  questions", "acc % +- SE by tier  questions", "\nlaw ", "\n9 ", "\n10 "})
+    CHECK_MESSAGE(tables.find(row) != std::string::npos, tables);
+
+  CHECK(find_task(folder.write("only.jsonl", line("d1", "law", "1", R"(,"split":"dev")"))).has_value());
+  CHECK(prepare(*find_task((folder.path / "only.jsonl").string()), {})
+            .error()
+            .message.find("only.jsonl holds examples only, no question") != std::string::npos);
+  CHECK(error_of_questions(line("q", "law", "1", R"(,"split":"dve")")) ==
+        "q.jsonl:1: question 'q' \"split\" is 'dve', expected test or validation (asked), dev, train or fewshot "
+        "(examples)");
+  // The same with examples in a file of their own, named by a task file that lies beside both.
+  folder.write("dev.jsonl", line("e1", "law", "1", "") + line("e2", "art", "1", ""));
+  const auto beside = find_task(folder.write("t.json", R"({"task":"t","questions":"./exam.jsonl","fewshot":{"examples":
+    "./dev.jsonl","match":"subject"},"prompt":"{question}","metrics":["acc"],"group_by":["tier"]})"));
+  REQUIRE_MESSAGE(beside.has_value(), beside.error().message);
+  const auto other = prepare(*beside, {.num_fewshot = 1});
+  REQUIRE_MESSAGE(other.has_value(), other.error().message);
+  CHECK(other->subtasks[0].documents[1].contexts[0] == "e2? x\n\nq2?");
 }
 
 TEST_CASE("metrics: first maximum, code points, greedy, NaN refused") {

@@ -38,10 +38,17 @@ struct Aggregate {
   std::vector<MetricValue> metrics;  ///< one per kind
 };
 
+/// The questions by the values of one of their fields (TaskSpec::group_by).
+struct Breakdown {
+  std::string field;
+  std::vector<Aggregate> rows;  ///< name: the value, "-" for questions without the field; numbers in rising order
+};
+
 struct TaskOutcome {
   std::vector<std::vector<DocumentOutcome>> documents;  ///< [subtask][question]
   std::vector<Aggregate> subtasks, groups;              ///< the whole task is the last group, when there are groups
   Aggregate overall;                                    ///< acc etc. over all questions
+  std::vector<Breakdown> breakdowns;                    ///< one per field that has more than one value
   double chance = 0;             ///< expected accuracy of guessing: mean of 1 / choices; 0 where there are none
   std::int64_t model_flops = 0;  ///< over all questions
   std::int64_t pass_tokens = 0;  ///< what a run without reuse computes

@@ -10,9 +10,10 @@
 namespace moe::inline MOE_ABI::eval {
 
 struct PrepareOptions {
-  std::string data_dir = {};     ///< holds questions/ and fewshot/
-  std::int64_t num_fewshot = 0;  ///< worked examples before each question
-  double limit = 0;              ///< of EACH subtask: >= 1 its first L questions, < 1 that share rounded up; 0 all
+  std::string data_dir = {};          ///< holds questions/ and fewshot/
+  std::int64_t num_fewshot = 0;       ///< worked examples before each question
+  double limit = 0;                   ///< of EACH subtask: >= 1 its first L questions, < 1 that share rounded up; 0 all
+  std::uint64_t fewshot_seed = 1234;  ///< of examples that are drawn at random
 };
 
 /// A question with everything that is asked about it.

@@ -35,6 +35,20 @@ struct GroupSpec {
   std::vector<std::string> subjects;
 };
 
+enum class FewshotRule {
+  first_n,  ///< the first examples, in the order of the file
+  random,   ///< random.Random(seed).sample, one generator per subtask that advances from question to question
+};
+
+/// Where worked examples come from and which ones stand before a question.
+struct FewshotSpec {
+  std::string examples;  ///< file below DATA/fewshot, or a path when `is_path`; empty: the question file's own examples
+  bool is_path = false;
+  bool from_questions = false;  ///< the questions themselves; a question is never its own example
+  FewshotRule rule = FewshotRule::first_n;
+  std::string match;  ///< examples are those whose value of this field is the question's; empty: all
+};
+
 /// How a reply is written: greedily, until one of these texts, the end-of-sequence token or the limit.
 struct GenerationSpec {
   std::vector<std::string> until;
@@ -49,16 +63,16 @@ struct TaskSpec {
   TaskKind kind = TaskKind::multiple_choice;
   std::string data;  ///< file below DATA/questions, or a path when `data_is_path`
   bool data_is_path = false;
-  std::string fewshot_data;  ///< file below DATA/fewshot; empty: the task has no pool of examples
-  std::string fewshot_rule = "first_n";
+  FewshotSpec fewshot;
   std::string description;                ///< template; stands before everything, without a delimiter of its own
   std::string prompt;                     ///< template; when it uses {choice}, every choice has a context of its own
   std::string continuation = "{choice}";  ///< template; follows target_delimiter
   GenerationSpec generation;
   std::string target;  ///< template; what a reply must equal. Empty: the continuation of the right answer
   std::string target_delimiter = " ", fewshot_delimiter = "\n\n";
-  std::vector<std::string> labels;  ///< what {label} is for each choice
-  std::string cluster;              ///< template; questions with the same text count as one cluster in standard errors
+  std::vector<std::string> labels;    ///< what {label} is for each choice
+  std::vector<std::string> group_by;  ///< fields; the report has a table per field with a row per value
+  std::string cluster;  ///< template; questions with the same text count as one cluster in standard errors
   std::vector<Metric> metrics, group_metrics;
   std::string subtask_name;   ///< template; one subtask per distinct subject. Empty: the task is one piece
   std::string subtask_alias;  ///< template; empty: the subtask's name
@@ -83,7 +97,8 @@ struct Question {
   std::string id, subject;
   std::vector<std::string> choices;
   std::int64_t answer = -1;                              ///< index into choices; -1 for questions without choices
-  std::map<std::string, std::string, std::less<>> text;  ///< every field that is a string
+  bool is_example = false;                               ///< "split" is dev, train or fewshot: shown, never asked
+  std::map<std::string, std::string, std::less<>> text;  ///< every field that is a string, a number or true/false
   std::string json;                                      ///< the line
   std::int64_t line = 0;
 };
