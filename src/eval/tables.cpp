@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "eval/chart.hpp"
 #include "eval/text.hpp"
 #include "moe/eval/report.hpp"
 
@@ -229,9 +230,14 @@ std::string curve_table(const RunReport& report, std::size_t t) {
     table.add({report.models[rows[i]].name, giga(cost[i]), percent(accuracy[i]), front[i] ? "*" : "",
                multipliers[i] ? fmt::format("{:.2f}", *multipliers[i]) : "-",
                cost[i] > 0 ? fmt::format("{:.4g}", 100 * accuracy[i] / (cost[i] / 1e9)) : "-"});
+  std::vector<ChartPoint> points;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    points.push_back({report.models[rows[i]].name, cost[i], accuracy[i],
+                      accuracy_of(report.tasks[t], report.models[rows[i]].outcomes[t]).standard_error, front[i]});
   return table.render() +
          "front: no other row is both cheaper and better. compute x: what the other rows would spend for this "
-         "accuracy, over what this row spends.\n\n";
+         "accuracy, over what this row spends.\n\n" +
+         render_chart(points);
 }
 
 }  // namespace
