@@ -9,4 +9,10 @@ MOE_FORCE_INLINE void decode_f32(const std::byte* block, float* out) noexcept {
   *out = std::bit_cast<float>(load_u32(block));
 }
 
+/// Exact. The result says whether the format holds the value; so in all encoders.
+[[nodiscard]] inline bool encode_f32(const float* in, std::byte* block) noexcept {
+  store_u32(block, std::bit_cast<std::uint32_t>(*in));
+  return true;
+}
+
 }  // namespace moe::inline MOE_ABI::quant

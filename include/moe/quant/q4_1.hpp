@@ -8,6 +8,7 @@
 // d * c has at most 15 significant bits: it is exact, and a compiler that fuses the addition changes nothing.
 
 #include "moe/quant/bytes.hpp"
+#include "moe/quant/codes.hpp"
 
 namespace moe::inline MOE_ABI::quant {
 
@@ -18,6 +19,16 @@ MOE_FORCE_INLINE void decode_q4_1(const std::byte* block, float* out) noexcept {
     out[i] = d * static_cast<float>(codes & 15u) + m;
     out[16 + i] = d * static_cast<float>(codes >> 4) + m;
   }
+}
+
+/// The smallest value becomes code 0, the largest 15.
+[[nodiscard]] inline bool encode_q4_1(const float* in, std::byte* block) noexcept {
+  const Range range = value_range(in, 32);
+  const float d = (range.max - range.min) / 15.0f;
+  const Reciprocal r(d);
+  for (int i = 0; i < 16; ++i)
+    store_u8(block + 4 + i, r.code(in[i] - range.min, 0.5f, 15) | r.code(in[16 + i] - range.min, 0.5f, 15) << 4);
+  return store_f16(block, d) & store_f16(block + 2, range.min);
 }
 
 }  // namespace moe::inline MOE_ABI::quant

@@ -9,6 +9,7 @@
 // (d * sc) * c has at most 21 significant bits: exact, and a compiler that fuses the subtraction changes nothing.
 
 #include "moe/quant/bytes.hpp"
+#include "moe/quant/search.hpp"
 
 namespace moe::inline MOE_ABI::quant {
 
@@ -37,6 +38,52 @@ MOE_FORCE_INLINE void decode_q4_k(const std::byte* block, float* out) noexcept {
     for (int i = 0; i < 32; ++i)
       out[32 * b + i] = scale * static_cast<float>(load_u8(qs + i) >> (4 * (b % 2)) & 15u) - minimum;
   }
+}
+
+/// The inverse of k_scale: sets scale and minimum b, whose bits in the 12 bytes must be zero.
+inline void store_k_scale(std::byte* scales, int b, KScale s) noexcept {
+  const auto scale = static_cast<std::uint32_t>(s.scale), minimum = static_cast<std::uint32_t>(s.minimum);
+  if (b < 4) {
+    store_u8(scales + b, load_u8(scales + b) | scale);
+    store_u8(scales + 4 + b, load_u8(scales + 4 + b) | minimum);
+    return;
+  }
+  store_u8(scales + 4 + b, (scale & 15u) | (minimum & 15u) << 4);
+  store_u8(scales + b - 4, load_u8(scales + b - 4) | scale >> 4 << 6);
+  store_u8(scales + b, load_u8(scales + b) | minimum >> 4 << 6);
+}
+
+/// Scales and minimums of the eight parts come from a search each, are rounded to six bits, and the codes follow from
+/// what was stored. A part whose stored scale is 0 keeps the codes of its search.
+[[nodiscard]] inline bool encode_q4_k(const float* in, std::byte* block) noexcept {
+  std::uint8_t codes[256];
+  AffineFit fit[8];
+  float largest_scale = 0.0f, largest_minimum = 0.0f;
+  for (int b = 0; b < 8; ++b) {
+    fit[b] = fit_affine<15>(in + 32 * b, codes + 32 * b);
+    largest_scale = fit[b].scale > largest_scale ? fit[b].scale : largest_scale;
+    largest_minimum = fit[b].minimum > largest_minimum ? fit[b].minimum : largest_minimum;
+  }
+  const float scale_steps = largest_scale > 0.0f ? 63.0f / largest_scale : 0.0f;
+  const float minimum_steps = largest_minimum > 0.0f ? 63.0f / largest_minimum : 0.0f;
+  for (int i = 0; i < 16; ++i) block[i] = std::byte{0};
+  for (int b = 0; b < 8; ++b)
+    store_k_scale(block + 4, b,
+                  {nearest_code(scale_steps * fit[b].scale, 0, 63), nearest_code(minimum_steps * fit[b].minimum, 0, 63)});
+  if (!store_f16(block, largest_scale / 63.0f) || !store_f16(block + 2, largest_minimum / 63.0f)) return false;
+
+  const float d = load_f16(block), dmin = load_f16(block + 2);
+  for (int b = 0; b < 8; ++b) {
+    const KScale s = k_scale(block + 4, b);
+    const float scale = d * static_cast<float>(s.scale), minimum = dmin * static_cast<float>(s.minimum);
+    if (scale == 0.0f) continue;
+    for (int i = 32 * b; i < 32 * b + 32; ++i)
+      codes[i] = static_cast<std::uint8_t>(nearest_code((in[i] + minimum) / scale, 0, 15));
+  }
+  for (int n = 0; n < 4; ++n)
+    for (int i = 0; i < 32; ++i)
+      store_u8(block + 16 + 32 * n + i, codes[64 * n + i] | static_cast<std::uint32_t>(codes[64 * n + 32 + i]) << 4);
+  return true;
 }
 
 }  // namespace moe::inline MOE_ABI::quant

@@ -9,6 +9,7 @@
 // d * c has at most 16 significant bits: it is exact, and a compiler that fuses the addition changes nothing.
 
 #include "moe/quant/bytes.hpp"
+#include "moe/quant/codes.hpp"
 
 namespace moe::inline MOE_ABI::quant {
 
@@ -20,6 +21,21 @@ MOE_FORCE_INLINE void decode_q5_1(const std::byte* block, float* out) noexcept {
     out[i] = d * static_cast<float>((low & 15u) | (high >> i & 1u) << 4) + m;
     out[16 + i] = d * static_cast<float>(low >> 4 | (high >> (16 + i) & 1u) << 4) + m;
   }
+}
+
+/// The smallest value becomes code 0, the largest 31.
+[[nodiscard]] inline bool encode_q5_1(const float* in, std::byte* block) noexcept {
+  const Range range = value_range(in, 32);
+  const float d = (range.max - range.min) / 31.0f;
+  const Reciprocal r(d);
+  std::uint32_t high = 0;
+  for (int i = 0; i < 16; ++i) {
+    const std::uint32_t a = r.code(in[i] - range.min, 0.5f, 31), b = r.code(in[16 + i] - range.min, 0.5f, 31);
+    store_u8(block + 8 + i, (a & 15u) | (b & 15u) << 4);
+    high |= a >> 4 << i | b >> 4 << (16 + i);
+  }
+  store_u32(block + 4, high);
+  return store_f16(block, d) & store_f16(block + 2, range.min);
 }
 
 }  // namespace moe::inline MOE_ABI::quant
