@@ -13,6 +13,13 @@ enum class AttentionKind { gqa, mla };
 /// Which values form a rotated pair: (i, i + d/2) or (2i, 2i + 1).
 enum class RopeStyle { half_split, interleaved };
 enum class RopeScaling { none, linear, llama3, yarn };
+/// RMSNorm of queries and keys, with one learnt weight per value.
+enum class QkNorm {
+  none,
+  head,             ///< of every head by itself, before RoPE (Qwen3)
+  head_after_rope,  ///< the same behind RoPE (Hunyuan)
+  projection,       ///< of all heads as one vector, before RoPE (OLMoE)
+};
 /// How logits become scores.
 enum class RouterScore {
   softmax,         ///< over all experts, before the choice (Qwen, Mixtral, DeepSeek-V2, ERNIE)
@@ -49,7 +56,7 @@ struct RouterConfig {
 };
 
 struct ModelConfig {
-  std::string family;  ///< "llama", "qwen2", "qwen3", "qwen3_moe", "deepseek_v3"
+  std::string family;  ///< "llama", "qwen3_moe", "deepseek_v3", ..: docs/MODELS.md lists them
   std::int64_t layer_count = 0;
   std::int64_t hidden_size = 0;  ///< D
   std::int64_t vocab_size = 0;   ///< V
@@ -62,7 +69,9 @@ struct ModelConfig {
   std::int64_t kv_head_count = 0;
   std::int64_t head_dim = 0;  ///< of q and k (gqa)
   bool qkv_bias = false;
-  bool qk_norm = false;  ///< RMSNorm of every q and k head before RoPE (Qwen3)
+  QkNorm qk_norm = QkNorm::none;
+  std::int64_t rotary_dim = 0;  ///< gqa: the first values of a head that RoPE turns; 0 = all of head_dim
+  bool post_norms = false;      ///< RMSNorm of what attention and FFN give, before it is added (GLM-4-0414)
 
   std::int64_t q_lora_rank = 0;  ///< 0 = queries are projected in one step
   std::int64_t kv_lora_rank = 0;
@@ -75,14 +84,25 @@ struct ModelConfig {
 
   std::int64_t intermediate_size = 0;      ///< of dense layers
   std::int64_t moe_intermediate_size = 0;  ///< F, of one routed expert
-  std::int64_t shared_expert_count = 0;    ///< shared width = count * moe_intermediate_size
+  std::int64_t shared_expert_count = 0;
+  std::int64_t shared_expert_intermediate_size = 0;  ///< of all shared experts together; 0 = count * moe_intermediate_size
+  bool shared_expert_gate = false;  ///< their result is weighted by sigmoid(gate . x) (Qwen2-MoE)
   std::int64_t first_k_dense_replace = 0;  ///< layers before this one are dense
-  /// Further dense layers (Qwen3-MoE's mlp_only_layers); empty for all published models.
+  /// Further dense layers (Qwen's mlp_only_layers and decoder_sparse_step); empty for nearly all published models.
   std::vector<std::int64_t> mlp_only_layers;
   RouterConfig router;
 
   std::int64_t mtp_layer_count = 0;  ///< multi-token-prediction layers in the file; counted, never run
 
+  /// Values of a head that RoPE turns.
+  std::int64_t rotated_dim() const {
+    return attention == AttentionKind::mla ? qk_rope_head_dim : (rotary_dim > 0 ? rotary_dim : head_dim);
+  }
+  /// Hidden width of the shared experts as one FFN.
+  std::int64_t shared_width() const {
+    return shared_expert_intermediate_size > 0 ? shared_expert_intermediate_size
+                                               : shared_expert_count * moe_intermediate_size;
+  }
   bool layer_is_moe(std::int64_t layer) const {
     if (router.expert_count == 0 || layer < first_k_dense_replace) return false;
     for (std::int64_t dense : mlp_only_layers)

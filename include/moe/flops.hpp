@@ -14,7 +14,7 @@ struct Work {
   std::int64_t attention_value = 0;       ///< p.v over the visible keys
   std::int64_t router = 0;
   std::int64_t routed_experts = 0;
-  std::int64_t shared_experts = 0;
+  std::int64_t shared_experts = 0;  ///< and their gate
   std::int64_t dense_ffn = 0;
   std::int64_t head = 0;
   std::int64_t tokens = 0;       ///< tokens run through the layers
@@ -75,7 +75,7 @@ inline Work forward_work(const ModelConfig& c, std::int64_t cached_tokens, std::
     if (c.layer_is_moe(layer)) {
       w.router += 2 * n * D * c.router.expert_count;
       w.routed_experts += 2 * n * c.router.top_k * 3 * D * c.moe_intermediate_size;
-      w.shared_experts += 2 * n * 3 * D * c.moe_intermediate_size * c.shared_expert_count;
+      w.shared_experts += 2 * n * D * (3 * c.shared_width() + (c.shared_expert_gate ? 1 : 0));
     } else {
       w.dense_ffn += 2 * n * 3 * D * c.intermediate_size;
     }
@@ -137,7 +137,8 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
       matrix(WeightPart::attention, kv, D);
       matrix(WeightPart::attention, D, q);
       if (c.qkv_bias) vector(q + 2 * kv);
-      if (c.qk_norm) vector(2 * c.head_dim);
+      if (c.qk_norm == QkNorm::projection) vector(q + kv);
+      else if (c.qk_norm != QkNorm::none) vector(2 * c.head_dim);
     } else {
       const std::int64_t qk = c.qk_nope_head_dim + c.qk_rope_head_dim;
       if (c.q_lora_rank > 0) {
@@ -151,12 +152,13 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
       matrix(WeightPart::attention, D, H * c.v_head_dim);
     }
     vector(D);
+    if (c.post_norms) vector(2 * D);
     if (c.layer_is_moe(l)) {
       matrix(WeightPart::router, c.router.expert_count, D);
       if (c.router.selection_bias) vector(c.router.expert_count);
       ffn(WeightPart::routed_experts, c.moe_intermediate_size, c.router.expert_count, c.router.top_k);
-      if (c.shared_expert_count > 0)
-        ffn(WeightPart::shared_experts, c.moe_intermediate_size * c.shared_expert_count, 1, 1);
+      if (c.shared_width() > 0) ffn(WeightPart::shared_experts, c.shared_width(), 1, 1);
+      if (c.shared_expert_gate) matrix(WeightPart::shared_experts, 1, D);
     } else {
       ffn(WeightPart::dense_ffn, c.intermediate_size, 1, 1);
     }

@@ -76,9 +76,22 @@ void apply_yarn(double factor, double mscale, double mscale_all_dim, double expl
 
 }  // namespace
 
+void read_partial_rotary(const JsonConfig& json, double fallback, ModelConfig& c) {
+  const JsonConfig parameters = json.object("rope_parameters");
+  const double factor = parameters.has("partial_rotary_factor") ? parameters.number("partial_rotary_factor")
+                                                                : json.number_or("partial_rotary_factor", fallback);
+  if (factor > 0.0 && factor <= 1.0) c.rotary_dim = static_cast<std::int64_t>(static_cast<double>(c.head_dim) * factor);
+  if (c.rotary_dim < 2 || c.rotary_dim % 2 != 0)
+    json.refuse(ErrorCode::bad_config, fmt::format("config.json: partial_rotary_factor is {}, expected a part of a head of "
+                                                   "{} values that is an even number of them", factor, c.head_dim));
+}
+
 void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& c) {
   const JsonConfig parameters = json.object("rope_parameters");
   const bool version5 = json.has("rope_parameters");
+  for (const JsonConfig& place : {json, parameters})
+    if (c.rotary_dim == 0 && place.number_or("partial_rotary_factor", 1.0) != 1.0)
+      json.refuse(ErrorCode::unsupported, "config.json: partial_rotary_factor is not 1, which libmoe does not support here");
   const JsonConfig scaling = version5 ? parameters : json.object("rope_scaling");
   c.rope.style = style;
   c.rope.theta = version5 && parameters.has("rope_theta") ? parameters.number("rope_theta")
@@ -135,6 +148,40 @@ void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& c) {
   } else {
     meta.refuse(ErrorCode::unsupported, fmt::format("rope.scaling.type '{}' is not known (known: none, linear, yarn)", type));
   }
+}
+
+void read_noaux_tc(const JsonConfig& json, bool norm_topk_prob, ModelConfig& c) {
+  c.first_k_dense_replace = json.integer_or("first_k_dense_replace", 0, 0, kMaxLayers);
+  c.moe_intermediate_size = json.integer("moe_intermediate_size", 1, kMaxWidth);
+  c.shared_expert_count = json.integer_or("n_shared_experts", 0, 0, kMaxExperts);
+  c.router.expert_count = json.integer("n_routed_experts", 1, kMaxExperts);
+  c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);
+  c.router.group_count = json.integer_or("n_group", 1, 1, kMaxExperts);
+  c.router.topk_group = json.integer_or("topk_group", 1, 1, kMaxExperts);
+  c.router.score = RouterScore::sigmoid;
+  c.router.group_score = GroupScore::top2_sum;
+  c.router.selection_bias = true;
+  c.router.norm_topk_prob = json.boolean_or("norm_topk_prob", norm_topk_prob);
+  c.router.routed_scaling_factor = json.number_or("routed_scaling_factor", 1.0);
+  if (json.string_or("scoring_func", "sigmoid") != "sigmoid" || json.string_or("topk_method", "noaux_tc") != "noaux_tc")
+    json.refuse(ErrorCode::unsupported, fmt::format("config.json: scoring_func '{}' with topk_method '{}', expected "
+                                                    "'sigmoid' with 'noaux_tc'",
+                                                    json.string_or("scoring_func", "sigmoid"),
+                                                    json.string_or("topk_method", "noaux_tc")));
+}
+
+void keep_moe_layers(std::int64_t step, std::int64_t first, std::int64_t last, ModelConfig& c) {
+  for (std::int64_t layer = 0; layer < c.layer_count; ++layer)
+    if (c.layer_is_moe(layer) && ((layer + 1) % step != 0 || layer < first || layer > last))
+      c.mlp_only_layers.push_back(layer);
+}
+
+void full_attention_only(const JsonConfig& json) {
+  for (const std::string& type : json.strings_or_empty("layer_types"))
+    if (type != "full_attention")
+      json.refuse(ErrorCode::unsupported,
+                  fmt::format("config.json: layer_types holds '{}', expected 'full_attention'", type.substr(0, 60)));
+  refuse_true(json, {"use_sliding_window"});
 }
 
 void refuse_true(const JsonConfig& json, std::initializer_list<std::string_view> keys) {

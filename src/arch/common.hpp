@@ -24,9 +24,23 @@ ModelConfig read_common(GgufConfig& meta, std::string_view family);
 void read_gqa(const JsonConfig& json, ModelConfig& config);
 void read_gqa(GgufConfig& meta, ModelConfig& config);
 
+/// The part of a head that RoPE turns (partial_rotary_factor, in either place), before read_rope(). Families that do not
+/// call it refuse any factor but 1.
+void read_partial_rotary(const JsonConfig& json, double fallback, ModelConfig& config);
+
 /// rope_theta + rope_scaling, or transformers 5's rope_parameters; multiplies softmax_scale where YaRN asks for it.
 void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& config);
 void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& config);
+
+/// DeepSeek-V3's routing under its own names (n_routed_experts, n_group, ..), with first_k_dense_replace and shared
+/// experts: dots1 and GLM-4.5 use it as it is.
+void read_noaux_tc(const JsonConfig& json, bool norm_topk_prob, ModelConfig& config);
+
+/// Makes a layer dense unless (layer + 1) is a multiple of `step`, and those outside [first, last] (Qwen, ERNIE).
+void keep_moe_layers(std::int64_t step, std::int64_t first, std::int64_t last, ModelConfig& config);
+
+/// Refuses layer_types other than full_attention, and use_sliding_window.
+void full_attention_only(const JsonConfig& json);
 
 /// Switches that this family's code does not have: each must be absent or false.
 void refuse_true(const JsonConfig& json, std::initializer_list<std::string_view> keys);

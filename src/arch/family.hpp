@@ -17,8 +17,8 @@ enum class Role {
   embedding, final_norm, head,
   attention_norm, q, k, v, o, q_bias, k_bias, v_bias, q_norm, k_norm,
   q_a, q_a_norm, q_b, kv_a, kv_a_norm, kv_b, k_b, v_b,
-  ffn_norm, gate, up, down,
-  router, router_bias, expert_gate, expert_up, expert_down, shared_gate, shared_up, shared_down,
+  post_attention_norm, ffn_norm, post_ffn_norm, gate, up, gate_up, down,
+  router, router_bias, expert_gate, expert_up, expert_down, shared_gate, shared_up, shared_down, shared_expert_gate,
 };
 
 /// "{l}" stands for the layer, "{e}" for the expert; an expert pattern without "{e}" names one tensor with all experts.
@@ -54,6 +54,7 @@ std::string tensor_name(checkpoint::Kind kind, Role role, std::int64_t layer = 0
 std::string tensor_name(const Family& family, checkpoint::Kind kind, Role role, std::int64_t layer = 0,
                         std::int64_t expert = 0);
 
-extern const Family kLlama, kQwen2, kQwen3, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kSeedOss, kDots1;
+extern const Family kLlama, kQwen2, kQwen3, kQwen2Moe, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kOlmoe, kSeedOss,
+    kDots1, kHunyuanDense, kHunyuanMoe, kGlm4, kGlm4Moe, kErnieMoe;
 
 }  // namespace moe::inline MOE_ABI::arch

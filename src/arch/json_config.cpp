@@ -141,6 +141,44 @@ std::vector<std::int64_t> JsonConfig::integers_or_empty(std::string_view key) co
   return out;
 }
 
+std::vector<std::string> JsonConfig::strings_or_empty(std::string_view key) const {
+  std::vector<std::string> out;
+  const nlohmann::json* value = find(key);
+  if (value == nullptr) return out;
+  bool good = value->is_array() && value->size() <= 4096;
+  if (good)
+    for (const nlohmann::json& item : *value) {
+      if (!item.is_string()) {
+        good = false;
+        break;
+      }
+      out.push_back(item.get<std::string>());
+    }
+  if (!good)
+    refuse(ErrorCode::bad_config,
+           fmt::format("config.json: {}{} is {}, expected a list of strings", prefix_, key, shown(*value)));
+  return out;
+}
+
+std::int64_t JsonConfig::uniform_integer(std::string_view key, std::int64_t min, std::int64_t max) const {
+  const nlohmann::json* value = find(key);
+  if (value == nullptr || !value->is_array()) return integer(key, min, max);
+  const std::vector<std::int64_t> list = integers_or_empty(key);
+  for (const std::int64_t n : list)
+    if (n != list.front() || n < min || n > max) {
+      refuse(ErrorCode::unsupported, fmt::format("config.json: {}{} is {}, expected one integer from {} to {} for all layers",
+                                                 prefix_, key, shown(*value), min, max));
+      return min;
+    }
+  if (list.empty()) refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is [], expected integers", prefix_, key));
+  return list.empty() ? min : list.front();
+}
+
+bool JsonConfig::is_false(std::string_view key) const {
+  const nlohmann::json* value = find(key);
+  return value != nullptr && value->is_boolean() && !value->get<bool>();
+}
+
 JsonConfig JsonConfig::object(std::string_view key) const {
   JsonConfig inner;
   inner.prefix_ = prefix_ + std::string(key) + ".";

@@ -27,6 +27,10 @@ class JsonConfig {
   bool boolean_or(std::string_view key, bool fallback) const;
   std::string string_or(std::string_view key, std::string_view fallback) const;
   std::vector<std::int64_t> integers_or_empty(std::string_view key) const;
+  std::vector<std::string> strings_or_empty(std::string_view key) const;
+  /// An integer, or a list with one entry per layer that are all the same.
+  std::int64_t uniform_integer(std::string_view key, std::int64_t min, std::int64_t max) const;
+  bool is_false(std::string_view key) const;  ///< the JSON value false: how some files say "none" of a number
   /// The object at `key`, or an empty one.
   JsonConfig object(std::string_view key) const;
   /// architectures[0], or empty.

@@ -9,6 +9,7 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "llama");
   read_gqa(json, c);
   read_rope(json, RopeStyle::half_split, c);
+  full_attention_only(json);
   refuse_true(json, {"attention_bias", "mlp_bias"});
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;

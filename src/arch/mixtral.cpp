@@ -17,6 +17,7 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "mixtral");
   read_gqa(json, c);
   read_rope(json, RopeStyle::half_split, c);
+  full_attention_only(json);
   c.moe_intermediate_size = json.integer("intermediate_size", 1, kMaxWidth);
   c.router.expert_count = json.integer("num_local_experts", 1, kMaxExperts);
   c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);

@@ -10,7 +10,7 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   read_gqa(json, c);
   read_rope(json, RopeStyle::half_split, c);
   c.qkv_bias = true;
-  refuse_true(json, {"use_sliding_window"});
+  full_attention_only(json);
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }

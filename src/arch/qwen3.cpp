@@ -9,8 +9,9 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "qwen3");
   read_gqa(json, c);
   read_rope(json, RopeStyle::half_split, c);
-  c.qk_norm = true;
-  refuse_true(json, {"attention_bias", "use_sliding_window"});
+  c.qk_norm = QkNorm::head;
+  full_attention_only(json);
+  refuse_true(json, {"attention_bias"});
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }
@@ -20,7 +21,7 @@ Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
   ModelConfig c = read_common(meta, "qwen3");
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::half_split, c);
-  c.qk_norm = true;
+  c.qk_norm = QkNorm::head;
   if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }

@@ -1,7 +1,5 @@
 // Qwen3-MoE: Qwen3's attention, softmax over all experts, top-k, weights renormalised, no shared expert.
 // Source: Qwen3 report (arXiv:2505.09388), section 2; transformers, modeling_qwen3_moe.
-#include <fmt/format.h>
-
 #include "arch/common.hpp"
 #include "arch/family.hpp"
 
@@ -9,7 +7,7 @@ namespace moe::inline MOE_ABI::arch {
 namespace {
 
 void set_router(std::int64_t experts, std::int64_t top_k, bool norm, ModelConfig& c) {
-  c.qk_norm = true;
+  c.qk_norm = QkNorm::head;
   c.router.expert_count = experts;
   c.router.top_k = top_k;
   c.router.score = RouterScore::softmax;
@@ -25,10 +23,9 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
              json.boolean_or("norm_topk_prob", false), c);
   c.moe_intermediate_size = json.integer("moe_intermediate_size", 1, kMaxWidth);
   c.mlp_only_layers = json.integers_or_empty("mlp_only_layers");
-  const std::int64_t step = json.integer_or("decoder_sparse_step", 1, 1, kMaxLayers);
-  if (step != 1)
-    json.refuse(ErrorCode::unsupported, fmt::format("config.json: decoder_sparse_step is {}, expected 1", step));
-  refuse_true(json, {"attention_bias", "use_sliding_window"});
+  keep_moe_layers(json.integer_or("decoder_sparse_step", 1, 1, kMaxLayers), 0, c.layer_count, c);
+  full_attention_only(json);
+  refuse_true(json, {"attention_bias"});
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }

@@ -9,6 +9,7 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "seed_oss");
   read_gqa(json, c);
   read_rope(json, RopeStyle::half_split, c);
+  full_attention_only(json);
   c.qkv_bias = json.boolean_or("attention_bias", true);
   refuse_true(json, {"attention_out_bias", "mlp_bias"});
   if (auto ok = json.status(); !ok) return forward(ok);

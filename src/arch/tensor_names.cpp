@@ -63,7 +63,9 @@ constexpr TensorName kGgufNames[] = {
     {Role::kv_b, "blk.{l}.attn_kv_b.weight"},
     {Role::k_b, "blk.{l}.attn_k_b.weight"},
     {Role::v_b, "blk.{l}.attn_v_b.weight"},
+    {Role::post_attention_norm, "blk.{l}.post_attention_norm.weight"},
     {Role::ffn_norm, "blk.{l}.ffn_norm.weight"},
+    {Role::post_ffn_norm, "blk.{l}.post_ffw_norm.weight"},
     {Role::gate, "blk.{l}.ffn_gate.weight"},
     {Role::up, "blk.{l}.ffn_up.weight"},
     {Role::down, "blk.{l}.ffn_down.weight"},
@@ -75,6 +77,7 @@ constexpr TensorName kGgufNames[] = {
     {Role::shared_gate, "blk.{l}.ffn_gate_shexp.weight"},
     {Role::shared_up, "blk.{l}.ffn_up_shexp.weight"},
     {Role::shared_down, "blk.{l}.ffn_down_shexp.weight"},
+    {Role::shared_expert_gate, "blk.{l}.ffn_gate_inp_shexp.weight"},
 };
 
 std::string filled(std::string_view pattern, std::int64_t layer, std::int64_t expert) {

@@ -69,19 +69,24 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
         k.add(w.k_bias.data(), w.k.rows, key);
         k.add(w.v_bias.data(), w.v.rows, value);
       }
+      if (c_->qk_norm == QkNorm::projection) {
+        k.rms_norm(q, w.q_norm.data(), eps, w.q.rows, q);
+        k.rms_norm(key, w.k_norm.data(), eps, w.k.rows, key);
+      }
+      const auto norm_and_rotate = [&](const std::vector<float>& norm, float* head) {
+        if (c_->qk_norm == QkNorm::head) k.rms_norm(head, norm.data(), eps, hd, head);
+        rotate(k, c_->rope.style, cos, sin, pairs, head);
+        if (c_->qk_norm == QkNorm::head_after_rope) k.rms_norm(head, norm.data(), eps, hd, head);
+      };
       for (std::int64_t h = 0; h < c_->head_count; ++h) {
         float* row = ws_.q_rows.data() + ((h / group * T + t) * group + h % group) * hd;
-        if (!w.q_norm.empty())
-          k.rms_norm(q + h * hd, w.q_norm.data(), eps, hd, row);
-        else
-          std::memcpy(row, q + h * hd, static_cast<std::size_t>(hd) * sizeof(float));
-        rotate(k, c_->rope.style, cos, sin, pairs, row);
+        std::memcpy(row, q + h * hd, static_cast<std::size_t>(hd) * sizeof(float));
+        norm_and_rotate(w.q_norm, row);
       }
       std::byte* page = cache_->page(s.sequence, position / kernels::kKeyBlock);
       const std::int64_t slot = position % kernels::kKeyBlock;
       for (std::int64_t g = 0; g < kv; ++g) {
-        if (!w.k_norm.empty()) k.rms_norm(key + g * hd, w.k_norm.data(), eps, hd, key + g * hd);
-        rotate(k, c_->rope.style, cos, sin, pairs, key + g * hd);
+        norm_and_rotate(w.k_norm, key + g * hd);
         k.store_cache(type, key + g * hd, hd, page + layout.keys(layer, g) + slot * layout.value_bytes, kernels::kKeyBlock);
         k.store_cache(type, value + g * hd, hd, page + layout.values(layer, g) + slot * hd * layout.value_bytes, 1);
       }
@@ -246,9 +251,7 @@ void Forward::output_projection(const LayerWeights& w) {
   const LinearJob job = {&w.o, {ws_.o_in.data(), width, quantise ? ws_.q8_o_in.rows() : kernels::Q8Rows{}}, nullptr, T,
                          ws_.normed.data(), D};
   engine_.linear(std::span(&job, 1), &Work::attention_projection);
-  engine_.run_each(T, D, [&](std::int64_t t, std::int32_t) {
-    engine_.table().add(ws_.normed.data() + t * D, D, ws_.hidden.data() + t * D);
-  });
+  add_branch(w.post_attention_norm);
 }
 
 }  // namespace moe::inline MOE_ABI

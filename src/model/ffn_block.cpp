@@ -48,6 +48,7 @@ void Forward::feed_forward(std::int64_t layer) {
   }
   gate_up(runs);
   down(w, runs);
+  if (c_->post_norms) add_branch(w.post_ffn_norm);
 }
 
 void Forward::choose(const LayerWeights& w, std::int64_t layer) {
@@ -56,6 +57,11 @@ void Forward::choose(const LayerWeights& w, std::int64_t layer) {
   // Always float32, whatever the precision: a rounding here would change which experts run.
   const LinearJob job = {&w.router, {ws_.normed.data(), c_->hidden_size, {}}, nullptr, T, ws_.router.data(), E};
   engine_.linear(std::span(&job, 1), &Work::router);
+  if (c_->shared_expert_gate) {
+    const LinearJob gate = {&w.shared_gate, {ws_.normed.data(), c_->hidden_size, {}}, nullptr, T, ws_.shared_gate.data(), 1};
+    engine_.linear(std::span(&gate, 1), &Work::shared_experts);
+    engine_.table().sigmoid(ws_.shared_gate.data(), T, ws_.shared_gate.data());
+  }
   engine_.run_each(T, 4 * E, [&](std::int64_t t, std::int32_t) {
     float* scores = ws_.router.data() + t * E;
     if (r.score == RouterScore::sigmoid) engine_.table().sigmoid(scores, E, scores);
@@ -172,8 +178,13 @@ void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
     }
     const bool has_dense = !moe || !w.shared.gate.empty();
     for (std::int64_t t = 0; t < T; ++t) {
-      float* h = ws_.hidden.data() + t * D + first;
-      if (has_dense) k.add(dense + t * width, width, h);
+      // Behind gate_up nobody reads `normed`: where the branch has a norm of its own, its sum is built there.
+      float* h = (c_->post_norms ? ws_.normed : ws_.hidden).data() + t * D + first;
+      if (c_->post_norms) std::fill_n(h, width, 0.0f);
+      if (has_dense && c_->shared_expert_gate && moe)
+        k.axpy(ws_.shared_gate[static_cast<std::size_t>(t)], dense + t * width, width, h);
+      else if (has_dense)
+        k.add(dense + t * width, width, h);
       for (std::int64_t r = 0; moe && r < K; ++r)
         k.axpy(ws_.expert_weights[static_cast<std::size_t>(t * K + r)],
                routed + ws_.pair_of[static_cast<std::size_t>(t * K + r)] * width, width, h);

@@ -34,7 +34,7 @@ std::int64_t gemm_scratch(const Weights& w) {
   };
   see(w.head_matrix());
   for (const LayerWeights& l : w.layers) {
-    for (const Matrix* m : {&l.q, &l.k, &l.v, &l.q_a, &l.q_b, &l.kv_a, &l.o, &l.router}) see(*m);
+    for (const Matrix* m : {&l.q, &l.k, &l.v, &l.q_a, &l.q_b, &l.kv_a, &l.o, &l.router, &l.shared_gate}) see(*m);
     for (const Matrix& m : l.k_b) see(m);
     for (const Matrix& m : l.v_b) see(m);
     see_ffn(l.ffn);
@@ -59,7 +59,7 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
                                         kernels::attention_scratch(key_dim, value_dim));
   tiles_.emplace(*c_, options.chunk_tokens);
   if (auto ok = engine_.create(table, options, scratch, tiles_->floats); !ok) return ok;
-  auto rope = RopeTable::make(c_->rope, mla ? c_->qk_rope_head_dim : c_->head_dim);
+  auto rope = RopeTable::make(c_->rope, c_->rotated_dim());
   if (!rope) return forward(rope);
   rope_.emplace(std::move(*rope));
   return ws_.allocate(*c_, options.chunk_tokens);
@@ -96,6 +96,17 @@ void Forward::norm_rows(const std::vector<float>& weight, bool quantise) {
     if (quantise)
       engine_.table().quantize_q8(out, D, q8.codes.data() + t * D, q8.scales.data() + t * (D / 32),
                                   q8.sums.data() + t * (D / 16));
+  });
+}
+
+// What a branch gave, in `normed`, joins the residual stream; some models norm it first.
+void Forward::add_branch(const std::vector<float>& post_norm) {
+  const std::int64_t D = c_->hidden_size;
+  engine_.run_each(tokens(), 2 * D, [&](std::int64_t t, std::int32_t) {
+    float* row = ws_.normed.data() + t * D;
+    if (!post_norm.empty())
+      engine_.table().rms_norm(row, post_norm.data(), static_cast<float>(c_->rms_norm_eps), D, row);
+    engine_.table().add(row, D, ws_.hidden.data() + t * D);
   });
 }
 

@@ -48,6 +48,7 @@ class Forward {
   // forward.cpp
   void embed();
   void norm_rows(const std::vector<float>& weight, bool quantise);
+  void add_branch(const std::vector<float>& post_norm);
   Result<void> head(float* logits);
   Result<void> check_finite(std::int64_t layer);
   void record_hidden(std::int64_t layer);

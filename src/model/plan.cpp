@@ -30,11 +30,14 @@ class Planner {
   void matrix(Role role, std::int64_t rows, std::int64_t k, Matrix& out, std::int64_t layer = 0);
   void rows_of(const TensorInfo* tensor, std::int64_t first_row, std::int64_t rows, std::int64_t k, Matrix& out);
   void vector(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
+  void row(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
   void layer(std::int64_t l);
   void gqa(std::int64_t l, LayerWeights& w);
   void mla(std::int64_t l, LayerWeights& w);
   void mla_heads(std::int64_t l, LayerWeights& w);
   void moe(std::int64_t l, LayerWeights& w);
+  void gate_row(std::int64_t l, LayerWeights& w);
+  void dense(std::int64_t l, FfnWeights& w);
   void experts(Role role, std::int64_t l, std::int64_t rows, std::int64_t k, Matrix FfnWeights::*member, LayerWeights& w);
   bool is_mtp(const std::string& name) const;
   void account();
@@ -91,6 +94,14 @@ void Planner::vector(Role role, std::int64_t count, std::vector<float>& out, std
   if (const TensorInfo* tensor = require(role, {count}, layer)) plan_.vectors.push_back({tensor, &out});
 }
 
+// ERNIE's selection bias has a leading dimension of 1.
+void Planner::row(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer) {
+  const TensorInfo* found = find(role, layer);
+  const bool flat = found == nullptr || found->shape.size() != 2;
+  if (const TensorInfo* tensor = require(role, flat ? Shape{count} : Shape{1, count}, layer))
+    plan_.vectors.push_back({tensor, &out});
+}
+
 void Planner::gqa(std::int64_t l, LayerWeights& w) {
   const std::int64_t D = c_.hidden_size, q = c_.head_count * c_.head_dim, kv = c_.kv_head_count * c_.head_dim;
   matrix(Role::q, q, D, w.q, l);
@@ -102,9 +113,10 @@ void Planner::gqa(std::int64_t l, LayerWeights& w) {
     vector(Role::k_bias, kv, w.k_bias, l);
     vector(Role::v_bias, kv, w.v_bias, l);
   }
-  if (c_.qk_norm) {
-    vector(Role::q_norm, c_.head_dim, w.q_norm, l);
-    vector(Role::k_norm, c_.head_dim, w.k_norm, l);
+  if (c_.qk_norm != QkNorm::none) {
+    const bool whole = c_.qk_norm == QkNorm::projection;
+    vector(Role::q_norm, whole ? q : c_.head_dim, w.q_norm, l);
+    vector(Role::k_norm, whole ? kv : c_.head_dim, w.k_norm, l);
   }
 }
 
@@ -171,16 +183,37 @@ void Planner::experts(Role role, std::int64_t l, std::int64_t rows, std::int64_t
 void Planner::moe(std::int64_t l, LayerWeights& w) {
   const std::int64_t D = c_.hidden_size, F = c_.moe_intermediate_size, E = c_.router.expert_count;
   matrix(Role::router, E, D, w.router, l);
-  if (c_.router.selection_bias) vector(Role::router_bias, E, w.router_bias, l);
+  if (c_.router.selection_bias) row(Role::router_bias, E, w.router_bias, l);
   w.experts.resize(static_cast<std::size_t>(E));
   experts(Role::expert_gate, l, F, D, &FfnWeights::gate, w);
   experts(Role::expert_up, l, F, D, &FfnWeights::up, w);
   experts(Role::expert_down, l, D, F, &FfnWeights::down, w);
-  if (const std::int64_t shared = c_.shared_expert_count * F; shared > 0) {
+  if (const std::int64_t shared = c_.shared_width(); shared > 0) {
     matrix(Role::shared_gate, shared, D, w.shared.gate, l);
     matrix(Role::shared_up, shared, D, w.shared.up, l);
     matrix(Role::shared_down, D, shared, w.shared.down, l);
   }
+  if (c_.shared_expert_gate) gate_row(l, w);
+}
+
+// Hugging Face files hold it as a matrix of one row, GGUF files as a vector.
+void Planner::gate_row(std::int64_t l, LayerWeights& w) {
+  const TensorInfo* found = find(Role::shared_expert_gate, l);
+  const bool flat = found != nullptr && found->shape.size() == 1;
+  const TensorInfo* tensor = require(Role::shared_expert_gate, flat ? Shape{c_.hidden_size} : Shape{1, c_.hidden_size}, l);
+  if (tensor != nullptr) rows_of(tensor, 0, 1, c_.hidden_size, w.shared_gate);
+}
+
+void Planner::dense(std::int64_t l, FfnWeights& w) {
+  const std::int64_t D = c_.hidden_size, F = c_.intermediate_size;
+  if (arch::tensor_name(family_, file_.kind(), Role::gate_up, l).empty()) {
+    matrix(Role::gate, F, D, w.gate, l);
+    matrix(Role::up, F, D, w.up, l);
+  } else if (const TensorInfo* both = require(Role::gate_up, {2 * F, D}, l)) {
+    rows_of(both, 0, F, D, w.gate);
+    rows_of(both, F, F, D, w.up);
+  }
+  matrix(Role::down, D, F, w.down, l);
 }
 
 void Planner::layer(std::int64_t l) {
@@ -188,13 +221,11 @@ void Planner::layer(std::int64_t l) {
   vector(Role::attention_norm, c_.hidden_size, w.attention_norm, l);
   vector(Role::ffn_norm, c_.hidden_size, w.ffn_norm, l);
   c_.attention == AttentionKind::mla ? mla(l, w) : gqa(l, w);
-  if (c_.layer_is_moe(l)) {
-    moe(l, w);
-  } else {
-    matrix(Role::gate, c_.intermediate_size, c_.hidden_size, w.ffn.gate, l);
-    matrix(Role::up, c_.intermediate_size, c_.hidden_size, w.ffn.up, l);
-    matrix(Role::down, c_.hidden_size, c_.intermediate_size, w.ffn.down, l);
+  if (c_.post_norms) {
+    vector(Role::post_attention_norm, c_.hidden_size, w.post_attention_norm, l);
+    vector(Role::post_ffn_norm, c_.hidden_size, w.post_ffn_norm, l);
   }
+  c_.layer_is_moe(l) ? moe(l, w) : dense(l, w.ffn);
 }
 
 // Multi-token-prediction layers stand behind the last layer under the same naming.

@@ -29,11 +29,12 @@ struct FfnWeights {
 };
 
 struct LayerWeights {
-  std::vector<float> attention_norm, ffn_norm;  // [D]
+  std::vector<float> attention_norm, ffn_norm;            // [D]
+  std::vector<float> post_attention_norm, post_ffn_norm;  // [D], where the model has them
   // gqa
   Matrix q, k, v;
   std::vector<float> q_bias, k_bias, v_bias;
-  std::vector<float> q_norm, k_norm;  // [head_dim]
+  std::vector<float> q_norm, k_norm;  // [head_dim], or one weight for all heads: [q.rows], [k.rows]
   // mla: queries through q, or q_a -> norm -> q_b
   Matrix q_a, q_b, kv_a;
   std::vector<float> q_a_norm, kv_a_norm;
@@ -46,6 +47,7 @@ struct LayerWeights {
   std::vector<float> router_bias;  // [E]
   std::vector<FfnWeights> experts;  // [E]
   FfnWeights shared;
+  Matrix shared_gate;  // [1, D]: weighs the shared experts' result
 };
 
 struct Weights {

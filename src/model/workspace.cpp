@@ -17,7 +17,7 @@ Sizes sizes_of(const ModelConfig& c) {
   s.width_v = mla ? 0 : c.kv_head_count * c.v_head_dim;
   s.q_rows = c.head_count * (mla ? c.kv_lora_rank + c.qk_rope_head_dim : c.head_dim);
   s.o_rows = c.head_count * (mla ? c.kv_lora_rank : c.v_head_dim);
-  s.dense = std::max(c.intermediate_size, c.shared_expert_count * c.moe_intermediate_size);
+  s.dense = std::max(c.intermediate_size, c.shared_width());
   return s;
 }
 
@@ -28,11 +28,10 @@ void each(W& w, const ModelConfig& c, std::int64_t chunk, Item item, Item8 item8
   const Sizes s = sizes_of(c);
   const std::int64_t H = c.head_count, K = c.router.top_k;
   const bool mla = c.attention == AttentionKind::mla;
-  const std::int64_t rotated = mla ? c.qk_rope_head_dim : c.head_dim;
   item(w.hidden, chunk * c.hidden_size);
   item(w.normed, chunk * c.hidden_size);
-  item(w.cos, chunk * (rotated / 2));
-  item(w.sin, chunk * (rotated / 2));
+  item(w.cos, chunk * (c.rotated_dim() / 2));
+  item(w.sin, chunk * (c.rotated_dim() / 2));
   item(w.q, chunk * s.width_q);
   item(w.k, chunk * s.width_k);
   item(w.v, chunk * s.width_v);
@@ -51,6 +50,7 @@ void each(W& w, const ModelConfig& c, std::int64_t chunk, Item item, Item8 item8
   }
   if (c.router.expert_count > 0) {
     item(w.router, chunk * c.router.expert_count);
+    item(w.shared_gate, chunk);
     item(w.act_routed, chunk * K * c.moe_intermediate_size);
     item(w.expert_weights, chunk * K);
     item8(w.q8_routed, chunk * K, c.moe_intermediate_size);

@@ -19,6 +19,7 @@ struct Workspace {
   AlignedBuffer<float> o_rows;      // attention's results in the same order
   AlignedBuffer<float> o_in;        // [C, H * v_head_dim]
   AlignedBuffer<float> router;      // [C, E]  logits, then scores
+  AlignedBuffer<float> shared_gate; // [C]  logits, then weights of the shared experts
   AlignedBuffer<float> act_dense;   // [C, intermediate or shared width]
   AlignedBuffer<float> act_routed;  // [C * K, F]
   // q8_q_parts [H, C, qk_nope_head_dim] and q8_o_parts [H, C, kv_lora_rank]: mla, one stretch of rows per head

@@ -99,10 +99,19 @@ Result<void> check_attention(const ModelConfig& c) {
           fmt::format("kv_head_count is {}, expected a divisor of head_count {}", c.kv_head_count, c.head_count));
     if (c.head_dim % 2 != 0)
       return refuse(fmt::format("head_dim is {}, expected an even number (RoPE pairs)", c.head_dim));
+    if (c.rotary_dim < 0 || c.rotary_dim > c.head_dim || c.rotary_dim % 2 != 0)
+      return refuse(fmt::format("rotary_dim is {}, expected an even number up to head_dim {} (RoPE pairs)", c.rotary_dim,
+                                c.head_dim));
     if (c.v_head_dim != c.head_dim)
       return refuse(
           fmt::format("v_head_dim is {}, expected head_dim {} without latent attention", c.v_head_dim, c.head_dim));
-    return {};
+    switch (c.qk_norm) {
+      case QkNorm::none:
+      case QkNorm::head:
+      case QkNorm::head_after_rope:
+      case QkNorm::projection: return {};
+    }
+    return refuse("qk_norm is none of the known kinds");
   }
   if (c.attention != AttentionKind::mla) return refuse("attention is none of the known kinds");
   if (auto ok = check_ranges({{"q_lora_rank", c.q_lora_rank, 0, kMaxWidth},
@@ -114,7 +123,8 @@ Result<void> check_attention(const ModelConfig& c) {
   if (c.qk_rope_head_dim % 2 != 0)
     return refuse(fmt::format("qk_rope_head_dim is {}, expected an even number (RoPE pairs)", c.qk_rope_head_dim));
   if (c.qkv_bias) return refuse("qkv_bias is true, expected false with latent attention");
-  if (c.qk_norm) return refuse("qk_norm is true, expected false with latent attention");
+  if (c.qk_norm != QkNorm::none) return refuse("qk_norm is set, expected none with latent attention");
+  if (c.rotary_dim != 0) return refuse(fmt::format("rotary_dim is {}, expected 0 with latent attention", c.rotary_dim));
   return {};
 }
 
@@ -123,12 +133,18 @@ Result<void> check_ffn(const ModelConfig& c) {
   if (c.router.expert_count > 0) {
     if (auto ok = check_ranges({{"moe_intermediate_size", c.moe_intermediate_size, 1, kMaxFfnWidth},
                                 {"shared_expert_count", c.shared_expert_count, 0, kMaxSharedExperts},
-                                {"first_k_dense_replace", c.first_k_dense_replace, 0, c.layer_count}});
+                                {"shared_expert_intermediate_size", c.shared_expert_intermediate_size, 0, kMaxFfnWidth},
+                              {"first_k_dense_replace", c.first_k_dense_replace, 0, c.layer_count}});
         !ok)
       return ok;
-  } else if (c.shared_expert_count != 0) {
+    if (c.shared_expert_count == 0 && c.shared_expert_intermediate_size != 0)
+      return refuse(fmt::format("shared_expert_intermediate_size is {}, expected 0 without shared experts",
+                                c.shared_expert_intermediate_size));
+  } else if (c.shared_expert_count != 0 || c.shared_expert_intermediate_size != 0) {
     return refuse(fmt::format("shared_expert_count is {}, expected 0 without routed experts", c.shared_expert_count));
   }
+  if (c.shared_expert_gate && c.shared_width() == 0)
+    return refuse("shared_expert_gate is true, expected false without shared experts");
   if (static_cast<std::int64_t>(c.mlp_only_layers.size()) > c.layer_count)
     return refuse(
         fmt::format("mlp_only_layers has {} entries, expected at most {}", c.mlp_only_layers.size(), c.layer_count));
@@ -144,7 +160,7 @@ Result<void> check_ffn(const ModelConfig& c) {
 double rough_parameters(const ModelConfig& c) {
   const double d = static_cast<double>(c.hidden_size), layers = static_cast<double>(c.layer_count);
   const double experts = static_cast<double>(c.router.expert_count + c.shared_expert_count);
-  const double dense = static_cast<double>(c.intermediate_size);
+  const double dense = static_cast<double>(c.intermediate_size + c.shared_expert_intermediate_size);
   const double heads = static_cast<double>(c.head_count);
   const double head_width = static_cast<double>(c.head_dim + c.qk_nope_head_dim + c.qk_rope_head_dim + c.v_head_dim);
   const double ranks = static_cast<double>(c.q_lora_rank + c.kv_lora_rank);

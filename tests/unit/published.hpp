@@ -35,7 +35,7 @@ inline moe::ModelConfig shapes_of(const nlohmann::json& j) {
   } else {
     c.head_dim = c.v_head_dim = integer(j, "head_dim", c.hidden_size / c.head_count);
     c.qkv_bias = c.family == "qwen2";
-    c.qk_norm = c.family == "qwen3" || c.family == "qwen3_moe";
+    if (c.family == "qwen3" || c.family == "qwen3_moe") c.qk_norm = moe::QkNorm::head;
   }
   for (const char* key : {"n_routed_experts", "num_experts", "num_local_experts"})
     c.router.expert_count = integer(j, key, c.router.expert_count);

@@ -1,0 +1,40 @@
+// ERNIE 4.5 MoE (21B-A3B, 300B-A47B): GQA with interleaved RoPE; softmax over all experts, a bias that shifts the choice
+// alone, weights renormalised with a least divisor; ungated shared experts.
+// Source: ERNIE 4.5 report (2025), section 2; transformers, modeling_ernie4_5_moe.
+#include "arch/common.hpp"
+#include "arch/family.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace {
+
+constexpr TensorName kNames[] = {
+    {Role::router_bias, "model.layers.{l}.mlp.moe_statics.e_score_correction_bias"},
+};
+
+Result<ModelConfig> from_hf(const JsonConfig& json) {
+  ModelConfig c = read_common(json, "ernie4_5_moe");
+  read_gqa(json, c);
+  read_rope(json, RopeStyle::interleaved, c);
+  full_attention_only(json);
+  c.moe_intermediate_size = json.integer("moe_intermediate_size", 1, kMaxWidth);
+  c.shared_expert_count = json.integer_or("moe_num_shared_experts", 0, 0, kMaxExperts);
+  c.router.expert_count = json.integer("moe_num_experts", 1, kMaxExperts);
+  c.router.top_k = json.integer("moe_k", 1, kMaxExperts);
+  c.router.score = RouterScore::softmax;
+  c.router.selection_bias = true;
+  c.router.norm_topk_prob = true;
+  c.router.norm_min = json.number_or("moe_norm_min", 1e-12);
+  const std::int64_t last = json.integer_or("moe_layer_end_index", -1, -1, kMaxLayers);
+  keep_moe_layers(json.integer_or("moe_layer_interval", 1, 1, kMaxLayers), json.integer_or("moe_layer_start_index", 1, 0, kMaxLayers),
+                  last < 0 ? c.layer_count - 1 : last, c);
+  // moe_use_aux_free says whether training moved the bias; the published files hold it either way.
+  refuse_true(json, {"use_bias"});
+  if (auto ok = json.status(); !ok) return forward(ok);
+  return c;
+}
+
+}  // namespace
+
+const Family kErnieMoe = {"ernie4_5_moe", "", "Ernie4_5_MoeForCausalLM", from_hf, nullptr, kNames};
+
+}  // namespace moe::inline MOE_ABI::arch

@@ -1,0 +1,48 @@
+// GLM-4-0414 (dense) and GLM-4.5 (MoE). Both turn only the first part of a head: GLM-4 neighbouring pairs, GLM-4.5 halves.
+// GLM-4 norms what attention and FFN give as well, and fuses gate and up; GLM-4.5 routes as DeepSeek-V3.
+// Source: GLM-4.5 report (arXiv:2508.06471), section 2.1; transformers, modeling_glm4 and modeling_glm4_moe.
+#include "arch/common.hpp"
+#include "arch/family.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace {
+
+// Despite its name, post_attention_layernorm is the norm before the FFN.
+constexpr TensorName kDenseNames[] = {
+    {Role::post_attention_norm, "model.layers.{l}.post_self_attn_layernorm.weight"},
+    {Role::post_ffn_norm, "model.layers.{l}.post_mlp_layernorm.weight"},
+    {Role::gate_up, "model.layers.{l}.mlp.gate_up_proj.weight"},
+};
+
+ModelConfig read_glm(const JsonConfig& json, std::string_view family, RopeStyle style) {
+  ModelConfig c = read_common(json, family);
+  read_gqa(json, c);
+  read_partial_rotary(json, 0.5, c);
+  read_rope(json, style, c);
+  full_attention_only(json);
+  c.qkv_bias = json.boolean_or("attention_bias", false);
+  return c;
+}
+
+Result<ModelConfig> dense_from_hf(const JsonConfig& json) {
+  ModelConfig c = read_glm(json, "glm4", RopeStyle::interleaved);
+  c.post_norms = true;
+  if (auto ok = json.status(); !ok) return forward(ok);
+  return c;
+}
+
+Result<ModelConfig> moe_from_hf(const JsonConfig& json) {
+  ModelConfig c = read_glm(json, "glm4_moe", RopeStyle::half_split);
+  if (json.boolean_or("use_qk_norm", false)) c.qk_norm = QkNorm::head;
+  read_noaux_tc(json, true, c);
+  c.mtp_layer_count = json.integer_or("num_nextn_predict_layers", 0, 0, 16);
+  if (auto ok = json.status(); !ok) return forward(ok);
+  return c;
+}
+
+}  // namespace
+
+const Family kGlm4 = {"glm4", "", "Glm4ForCausalLM", dense_from_hf, nullptr, kDenseNames};
+const Family kGlm4Moe = {"glm4_moe", "", "Glm4MoeForCausalLM", moe_from_hf, nullptr};
+
+}  // namespace moe::inline MOE_ABI::arch

@@ -1,0 +1,31 @@
+// OLMoE: queries and keys normed as whole vectors, every layer MoE, softmax top-k. Source: arXiv:2409.02060, section 2;
+// transformers, modeling_olmoe. intermediate_size is the width of one expert.
+#include "arch/common.hpp"
+#include "arch/family.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace {
+
+Result<ModelConfig> from_hf(const JsonConfig& json) {
+  ModelConfig c = read_common(json, "olmoe");
+  read_gqa(json, c);
+  read_rope(json, RopeStyle::half_split, c);
+  full_attention_only(json);
+  c.qk_norm = QkNorm::projection;
+  c.moe_intermediate_size = json.integer("intermediate_size", 1, kMaxWidth);
+  c.router.expert_count = json.integer("num_experts", 1, kMaxExperts);
+  c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);
+  c.router.score = RouterScore::softmax;
+  c.router.norm_topk_prob = json.boolean_or("norm_topk_prob", false);
+  if (json.has("clip_qkv"))
+    json.refuse(ErrorCode::unsupported, "config.json: clip_qkv is set, which libmoe does not support");
+  refuse_true(json, {"attention_bias"});
+  if (auto ok = json.status(); !ok) return forward(ok);
+  return c;
+}
+
+}  // namespace
+
+const Family kOlmoe = {"olmoe", "", "OlmoeForCausalLM", from_hf, nullptr};
+
+}  // namespace moe::inline MOE_ABI::arch

@@ -1,0 +1,40 @@
+// Qwen1.5-MoE and Qwen2-57B-A14B: Qwen2's attention, softmax top-k, one wide shared expert weighted by the sigmoid of its own
+// gate. Source: Qwen2 report (arXiv:2407.10671), section 2.2.2; transformers, modeling_qwen2_moe.
+#include "arch/common.hpp"
+#include "arch/family.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace {
+
+constexpr TensorName kNames[] = {
+    {Role::shared_gate, "model.layers.{l}.mlp.shared_expert.gate_proj.weight"},
+    {Role::shared_up, "model.layers.{l}.mlp.shared_expert.up_proj.weight"},
+    {Role::shared_down, "model.layers.{l}.mlp.shared_expert.down_proj.weight"},
+    {Role::shared_expert_gate, "model.layers.{l}.mlp.shared_expert_gate.weight"},
+};
+
+Result<ModelConfig> from_hf(const JsonConfig& json) {
+  ModelConfig c = read_common(json, "qwen2_moe");
+  read_gqa(json, c);
+  read_rope(json, RopeStyle::half_split, c);
+  full_attention_only(json);
+  c.qkv_bias = json.boolean_or("qkv_bias", true);
+  c.moe_intermediate_size = json.integer("moe_intermediate_size", 1, kMaxWidth);
+  c.shared_expert_count = 1;
+  c.shared_expert_intermediate_size = json.integer("shared_expert_intermediate_size", 1, kMaxWidth);
+  c.shared_expert_gate = true;
+  c.router.expert_count = json.integer("num_experts", 1, kMaxExperts);
+  c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);
+  c.router.score = RouterScore::softmax;
+  c.router.norm_topk_prob = json.boolean_or("norm_topk_prob", false);
+  c.mlp_only_layers = json.integers_or_empty("mlp_only_layers");
+  keep_moe_layers(json.integer_or("decoder_sparse_step", 1, 1, kMaxLayers), 0, c.layer_count, c);
+  if (auto ok = json.status(); !ok) return forward(ok);
+  return c;
+}
+
+}  // namespace
+
+const Family kQwen2Moe = {"qwen2_moe", "", "Qwen2MoeForCausalLM", from_hf, nullptr, kNames};
+
+}  // namespace moe::inline MOE_ABI::arch
