@@ -11,8 +11,7 @@ namespace {
 // One 0/1 score per question, in file order of the subtasks, and the cluster of each.
 void collect(const PreparedTask& task, const TaskOutcome& outcome, std::vector<double>& scores,
              std::vector<std::string>& clusters) {
-  const auto at = static_cast<std::size_t>(std::find(task.spec.metrics.begin(), task.spec.metrics.end(), Metric::acc) -
-                                           task.spec.metrics.begin());
+  const std::size_t at = headline_column(task.spec.metrics);
   if (at == task.spec.metrics.size()) return;
   for (std::size_t s = 0; s < task.subtasks.size(); ++s)
     for (std::size_t d = 0; d < task.subtasks[s].documents.size(); ++d) {

@@ -78,9 +78,11 @@ Aggregate pool_group(const TaskSpec& spec, const TaskOutcome& outcome, const std
     counts.push_back(outcome.subtasks[m].question_count);
     group.question_count += counts.back();
   }
-  for (Metric metric : group.kinds) {
-    const auto at =
-        static_cast<std::size_t>(std::find(spec.metrics.begin(), spec.metrics.end(), metric) - spec.metrics.begin());
+  for (const MetricColumn& column : group.kinds) {
+    const auto at = static_cast<std::size_t>(
+        std::find_if(spec.metrics.begin(), spec.metrics.end(),
+                     [&](const MetricColumn& c) { return c.metric == column.metric && c.filter == column.filter; }) -
+        spec.metrics.begin());
     std::vector<MetricValue> parts;
     for (std::size_t m : members) parts.push_back(outcome.subtasks[m].metrics[at]);
     group.metrics.push_back(pool(parts, counts));
@@ -99,7 +101,8 @@ void add_rows(const PreparedTask& task, const EvaluateOptions& options, TaskOutc
                   spec.metrics,
                   {}};
     for (std::size_t m = 0; m < spec.metrics.size(); ++m)
-      row.metrics.push_back(aggregate(spec.metrics[m], column(documents, m), options.bootstrap_count, options.threads));
+      row.metrics.push_back(
+          aggregate(spec.metrics[m].metric, column(documents, m), options.bootstrap_count, options.threads));
     outcome.subtasks.push_back(std::move(row));
   }
   if (spec.subtask_name.empty()) {
@@ -158,7 +161,8 @@ void add_breakdowns(const PreparedTask& task, const EvaluateOptions& options, Ta
       for (std::size_t m = 0; m < task.spec.metrics.size(); ++m) {
         std::vector<double> column_values;
         for (const DocumentOutcome* d : of_value) column_values.push_back(d->metrics[m]);
-        row.metrics.push_back(aggregate(task.spec.metrics[m], column_values, options.bootstrap_count, options.threads));
+        row.metrics.push_back(
+            aggregate(task.spec.metrics[m].metric, column_values, options.bootstrap_count, options.threads));
       }
       breakdown.rows.push_back(std::move(row));
     }

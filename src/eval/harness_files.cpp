@@ -26,9 +26,9 @@ Json version_of(const std::string& text) {
 Json metrics_of(const Aggregate& row) {
   Json out;
   for (std::size_t m = 0; m < row.kinds.size(); ++m) {
-    const std::string name(name_of(row.kinds[m]));
-    out[name + ",none"] = row.metrics[m].value;
-    out[name + "_stderr,none"] = row.metrics[m].standard_error ? Json(*row.metrics[m].standard_error) : Json("N/A");
+    out[row.kinds[m].key()] = row.metrics[m].value;
+    out[row.kinds[m].key("_stderr")] =
+        row.metrics[m].standard_error ? Json(*row.metrics[m].standard_error) : Json("N/A");
   }
   return out;
 }
@@ -37,7 +37,7 @@ Json row_json(const Aggregate& row) {
   Json out = {{"name", row.name}, {"alias", row.alias}, {"sample_len", row.question_count}};
   out.update(metrics_of(row));
   if (row.is_group)
-    for (Metric metric : row.kinds) out["sample_count"][std::string(name_of(metric)) + ",none"] = row.question_count;
+    for (const MetricColumn& column : row.kinds) out["sample_count"][column.key()] = row.question_count;
   return out;
 }
 
@@ -70,10 +70,11 @@ const char* output_type(TaskKind kind) {
 
 Json config_json(const TaskSpec& spec, const Subtask& subtask, std::int64_t shots) {
   Json metrics = Json::array();
-  for (Metric metric : spec.metrics)
-    metrics.push_back({{"metric", name_of(metric)},
-                       {"aggregation", metric == Metric::perplexity ? "perplexity" : "mean"},
-                       {"higher_is_better", higher_is_better(metric)}});
+  for (const MetricColumn& column : spec.metrics)
+    if (column.filter == spec.metrics.front().filter)
+      metrics.push_back({{"metric", name_of(column.metric)},
+                         {"aggregation", column.metric == Metric::perplexity ? "perplexity" : "mean"},
+                         {"higher_is_better", higher_is_better(column.metric)}});
   return {{"task", subtask.name},
           {"task_alias", subtask.alias},
           {"output_type", output_type(spec.kind)},
@@ -92,8 +93,8 @@ void add_task(const PreparedTask& task, const TaskOutcome& outcome, Json& root) 
     root["configs"][row.name] = config_json(task.spec, task.subtasks[s], task.num_fewshot);
     root["versions"][row.name] = version_of(task.spec.version);
     root["n-shot"][row.name] = task.num_fewshot;
-    for (Metric metric : row.kinds)
-      root["higher_is_better"][row.name][std::string(name_of(metric))] = higher_is_better(metric);
+    for (const MetricColumn& column : row.kinds)
+      root["higher_is_better"][row.name][std::string(name_of(column.metric))] = higher_is_better(column.metric);
     root["n-samples"][row.name] = {{"original", task.subtasks[s].original_count}, {"effective", row.question_count}};
     root["task_hashes"][row.name] = sha256_hex(task.spec.source);
   }
@@ -132,34 +133,59 @@ Json results_json(const RunReport& report, const ModelRun& run) {
   return root;
 }
 
-std::string sample_line(const PreparedTask& task, const Document& document, const DocumentOutcome& scored,
-                        std::size_t index) {
-  const Json doc = Json::parse(document.question.json, nullptr, false);
-  Json responses = Json::array(), filtered = Json::array(), arguments;
+// What was asked and what came back: log-likelihoods of continuations.
+void add_scores(const Document& document, const DocumentOutcome& scored, Json& line) {
   for (std::size_t i = 0; i < scored.scores.size(); ++i) {
     const Score& score = scored.scores[i];
     const Json response = {python_float(score.log_likelihood), score.is_greedy ? "True" : "False"};
-    responses.push_back(Json::array({response}));
-    filtered.push_back(response);
-    arguments[fmt::format("gen_args_{}", i)] = {{"arg_0", document.context_of(i)},
-                                                {"arg_1", document.continuations[i]}};
+    line["arguments"][fmt::format("gen_args_{}", i)] = {{"arg_0", document.context_of(i)},
+                                                        {"arg_1", document.continuations[i]}};
+    line["resps"].push_back(Json::array({response}));
+    line["filtered_resps"].push_back(response);
   }
-  Json metrics = Json::array();
-  for (Metric metric : task.spec.metrics) metrics.push_back(name_of(metric));
-  Json line = {{"doc_id", index},
-               {"doc", doc},
-               {"target", document.target},
-               {"arguments", arguments},
-               {"resps", responses},
-               {"filtered_resps", filtered},
-               {"filter", "none"},
-               {"metrics", metrics},
-               {"doc_hash", sha256_hex(doc.dump(2, ' ', false, Json::error_handler_t::replace))},
-               {"prompt_hash", sha256_hex(document.contexts[0])},
-               {"target_hash", sha256_hex(document.target)}};
-  for (std::size_t m = 0; m < task.spec.metrics.size(); ++m)
-    line[std::string(name_of(task.spec.metrics[m]))] = scored.metrics[m];
-  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+// The same of a reply, as one of the filters left it.
+void add_reply(const TaskSpec& task, const Document& document, const DocumentOutcome& scored, std::size_t filter,
+               Json& line) {
+  const Json how = {{"until", task.generation.until},
+                    {"do_sample", false},
+                    {"temperature", 0.0},
+                    {"max_gen_toks", task.generation.max_tokens}};
+  line["arguments"]["gen_args_0"] = {{"arg_0", document.contexts[0]}, {"arg_1", how}};
+  line["resps"].push_back(Json::array({scored.reply->text}));
+  line["filtered_resps"].push_back(scored.filtered[filter]);
+}
+
+// One line per filter, as the harness writes them.
+std::string sample_lines(const PreparedTask& task, const Document& document, const DocumentOutcome& scored,
+                         std::size_t index) {
+  const Json doc = Json::parse(document.question.json, nullptr, false);
+  std::string lines;
+  for (std::size_t f = 0; f < task.spec.filters.size(); ++f) {
+    Json line = {{"doc_id", index},
+                 {"doc", doc},
+                 {"target", document.target},
+                 {"arguments", Json::object()},
+                 {"resps", Json::array()},
+                 {"filtered_resps", Json::array()},
+                 {"filter", task.spec.filters[f].name},
+                 {"metrics", Json::array()}};
+    if (scored.reply)
+      add_reply(task.spec, document, scored, f, line);
+    else
+      add_scores(document, scored, line);
+    line["doc_hash"] = sha256_hex(doc.dump(2, ' ', false, Json::error_handler_t::replace));
+    line["prompt_hash"] = sha256_hex(document.contexts[0]);
+    line["target_hash"] = sha256_hex(document.target);
+    for (std::size_t m = 0; m < task.spec.metrics.size(); ++m) {
+      if (task.spec.metrics[m].filter != task.spec.filters[f].name) continue;
+      line["metrics"].push_back(name_of(task.spec.metrics[m].metric));
+      line[std::string(name_of(task.spec.metrics[m].metric))] = scored.metrics[m];
+    }
+    lines += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  }
+  return lines;
 }
 
 }  // namespace
@@ -178,7 +204,7 @@ Result<void> write_harness_files(const RunReport& report, const ModelRun& run, c
       const Subtask& subtask = report.tasks[t].subtasks[s];
       std::string lines;
       for (std::size_t d = 0; d < subtask.documents.size(); ++d)
-        lines += sample_line(report.tasks[t], subtask.documents[d], run.outcomes[t].documents[s][d], d);
+        lines += sample_lines(report.tasks[t], subtask.documents[d], run.outcomes[t].documents[s][d], d);
       if (auto written =
               write_file_atomically((folder / fmt::format("samples_{}_{}.jsonl", subtask.name, time)).string(), lines);
           !written)

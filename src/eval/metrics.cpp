@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "eval/filter.hpp"
 #include "eval/python_random.hpp"
 #include "eval/text.hpp"
 #include "moe/eval/evaluate.hpp"
@@ -49,7 +50,22 @@ double bootstrap_error(const std::vector<double>& log_likelihoods, std::int64_t 
   return sample_deviation(perplexities);
 }
 
+std::string about(const Document& document, const Error& error) {
+  return fmt::format("question {}: {}", shown(document.question.id), error.message);
+}
+
 }  // namespace
+
+std::size_t column_of(const std::vector<MetricColumn>& columns, Metric metric) {
+  return static_cast<std::size_t>(
+      std::find_if(columns.begin(), columns.end(), [&](const MetricColumn& c) { return c.metric == metric; }) -
+      columns.begin());
+}
+
+std::size_t headline_column(const std::vector<MetricColumn>& columns) {
+  const std::size_t acc = column_of(columns, Metric::acc);
+  return acc < columns.size() ? acc : column_of(columns, Metric::exact_match);
+}
 
 Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& document, std::vector<Score> scores) {
   DocumentOutcome out;
@@ -68,7 +84,7 @@ Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& doc
     out.prediction = static_cast<std::int32_t>(best);
     out.tied = std::count(plain.begin(), plain.end(), plain[best]) > 1;
   }
-  for (Metric metric : task.metrics) {
+  for (const auto& [metric, filter] : task.metrics) {
     double value = 0;
     if (metric == Metric::perplexity)
       value = plain[task.kind == TaskKind::cloze ? 0 : answer];
@@ -84,7 +100,19 @@ Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& doc
 
 Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document& document, Generation reply) {
   DocumentOutcome out;
-  out.metrics.assign(task.metrics.size(), reply.text == document.target ? 1 : 0);
+  for (const FilterSpec& filter : task.filters) {
+    auto answer = apply_filter(filter, {reply.text});
+    if (!answer) return fail(answer.error().code, about(document, answer.error()));
+    out.filtered.push_back(std::move(*answer));
+  }
+  for (const MetricColumn& column : task.metrics) {
+    const auto filter = std::find_if(task.filters.begin(), task.filters.end(),
+                                     [&](const FilterSpec& f) { return f.name == column.filter; });
+    const auto& answer = out.filtered[static_cast<std::size_t>(filter - task.filters.begin())];
+    const auto equal = exact_match(task.exact_match, answer, document.target);
+    if (!equal) return fail(equal.error().code, about(document, equal.error()));
+    out.metrics.push_back(*equal ? 1 : 0);
+  }
   out.reply = std::move(reply);
   return out;
 }

@@ -33,8 +33,9 @@ Json work_json(const Work& w) {
 Json aggregate_json(const Aggregate& row) {
   Json out = {{"name", row.name}, {"alias", row.alias}, {"is_group", row.is_group}, {"questions", row.question_count}};
   for (std::size_t m = 0; m < row.kinds.size(); ++m)
-    out["metrics"][std::string(name_of(row.kinds[m]))] = {
-        {"value", row.metrics[m].value}, {"standard_error", optional_number(row.metrics[m].standard_error)}};
+    out["metrics"]
+       [row.kinds[m].filter == "none" ? std::string(eval::name_of(row.kinds[m].metric)) : row.kinds[m].key()] = {
+           {"value", row.metrics[m].value}, {"standard_error", optional_number(row.metrics[m].standard_error)}};
   return out;
 }
 

@@ -60,8 +60,22 @@ std::string giga(double flops) { return fmt::format("{:.4g}", flops / 1e9); }
 
 std::string p_text(double p) { return p < 1e-4 ? fmt::format("{:.0e}", p) : fmt::format("{:.4f}", p); }
 
-std::size_t metric_index(const Aggregate& row, Metric metric) {
-  return static_cast<std::size_t>(std::find(row.kinds.begin(), row.kinds.end(), metric) - row.kinds.begin());
+// "exact_match,strict-match" for the columns of filters, "acc" for others.
+std::string title_of(const MetricColumn& column) {
+  return column.filter == "none" ? std::string(name_of(column.metric)) : column.key();
+}
+
+std::string headline_title(const std::vector<MetricColumn>& columns) {
+  const std::size_t at = headline_column(columns);
+  return at < columns.size() ? title_of(columns[at]) : "acc";
+}
+
+// The columns beside the headline one.
+std::vector<std::size_t> extra_columns(const std::vector<MetricColumn>& columns) {
+  std::vector<std::size_t> out;
+  for (std::size_t c = 0; c < columns.size(); ++c)
+    if (c != headline_column(columns)) out.push_back(c);
+  return out;
 }
 
 std::string headline(const PreparedTask& task) {
@@ -79,11 +93,9 @@ std::vector<std::string> row_of(const PreparedTask& task, const ModelRun& model,
   std::vector<std::string> row = {model.name, percent(accuracy.value), percent(accuracy.standard_error)};
   if (task.spec.kind == TaskKind::multiple_choice)
     row.push_back(percent(chance_corrected(accuracy.value, outcome.chance)));
-  for (Metric extra : {Metric::acc_norm, Metric::perplexity}) {
-    const std::size_t at = metric_index(outcome.overall, extra);
-    if (at == outcome.overall.kinds.size()) continue;
+  for (std::size_t at : extra_columns(outcome.overall.kinds)) {
     const MetricValue& value = outcome.overall.metrics[at];
-    if (extra == Metric::acc_norm)
+    if (outcome.overall.kinds[at].metric != Metric::perplexity)
       row.push_back(percent(value.value)), row.push_back(percent(value.standard_error));
     else
       row.push_back(fmt::format("{:.4g}", value.value)),
@@ -126,13 +138,12 @@ std::string remarks(const PreparedTask& task, const ModelRun& model, const TaskO
 
 std::string task_table(const RunReport& report, std::size_t t) {
   const PreparedTask& task = report.tasks[t];
-  std::vector<std::string> header = {"model", "acc %", "+- SE"};
-  if (task.spec.kind == TaskKind::multiple_choice) header.emplace_back("corrected %");
   const auto& metrics = task.spec.group_metrics;
-  if (std::find(metrics.begin(), metrics.end(), Metric::acc_norm) != metrics.end())
-    header.insert(header.end(), {"acc_norm %", "+- SE"});
-  if (std::find(metrics.begin(), metrics.end(), Metric::perplexity) != metrics.end())
-    header.insert(header.end(), {"perplexity", "+- SE"});
+  std::vector<std::string> header = {"model", headline_title(metrics) + " %", "+- SE"};
+  if (task.spec.kind == TaskKind::multiple_choice) header.emplace_back("corrected %");
+  for (std::size_t extra : extra_columns(metrics))
+    header.insert(header.end(),
+                  {title_of(metrics[extra]) + (metrics[extra].metric == Metric::perplexity ? "" : " %"), "+- SE"});
   header.insert(header.end(), {"GFLOPs/question", "GFLOPs/token", "active/total", "B/token", "resident B", "tokens/s",
                                "seconds", "executed GFLOPs", "reuse"});
   Table table(header);
@@ -154,7 +165,8 @@ std::string rows_table(const RunReport& report, std::size_t t, const std::string
   for (const ModelRun& model : report.models)
     if (t < model.outcomes.size() && rows_of(model.outcomes[t]).size() > 1) models.push_back(&model);
   if (models.empty()) return "";
-  std::vector<std::string> header = {"acc % +- SE by " + title, "questions"};
+  std::vector<std::string> header = {headline_title(rows_of(models[0]->outcomes[t])[0].kinds) + " % +- SE by " + title,
+                                     "questions"};
   for (const ModelRun* model : models) header.push_back(model->name);
   Table table(header);
   const auto& first_rows = rows_of(models[0]->outcomes[t]);
@@ -162,7 +174,7 @@ std::string rows_table(const RunReport& report, std::size_t t, const std::string
     std::vector<std::string> row = {first_rows[g].alias, std::to_string(first_rows[g].question_count)};
     for (const ModelRun* model : models) {
       const Aggregate& group = rows_of(model->outcomes[t])[g];
-      const std::size_t at = metric_index(group, Metric::acc);
+      const std::size_t at = headline_column(group.kinds);
       row.push_back(at < group.metrics.size()
                         ? percent(group.metrics[at].value) + " +- " + percent(group.metrics[at].standard_error)
                         : "-");

@@ -11,6 +11,7 @@
 
 #include "eval/builtin_tasks.hpp"
 #include "eval/file.hpp"
+#include "eval/filter.hpp"
 #include "eval/template.hpp"
 #include "eval/text.hpp"
 
@@ -41,7 +42,9 @@ constexpr std::string_view kKeys[] = {"task",
                                       "target",
                                       "until",
                                       "max_tokens",
-                                      "group_by"};
+                                      "group_by",
+                                      "filters",
+                                      "exact_match"};
 
 // Fetches typed members; remembers the first problem so that reading stays a flat list of lines.
 class Reader {
@@ -73,6 +76,18 @@ class Reader {
                                  shown(found->dump()), kMost));
     out = found->get<std::int64_t>();
   }
+  void flag(const Json& object, const char* key, bool& out) {
+    const auto found = object.find(key);
+    if (found == object.end()) return;
+    if (!found->is_boolean())
+      return problem(fmt::format("{}key '{}' is {}, expected true or false", where_, key, found->type_name()));
+    out = found->get<bool>();
+  }
+  void only(const Json& object, const std::vector<std::string_view>& keys, std::string_view where) {
+    for (const auto& [key, value] : object.items())
+      if (std::find(keys.begin(), keys.end(), key) == keys.end())
+        problem(fmt::format("{}unknown key {} (known: {})", where, shown(key), fmt::join(keys, ", ")));
+  }
   void texts(const Json& object, const char* key, std::vector<std::string>& out) {
     const auto found = object.find(key);
     if (found == object.end()) return;
@@ -84,16 +99,17 @@ class Reader {
       out.push_back(*item.get_ptr<const std::string*>());
     }
   }
-  void metrics(const Json& object, const char* key, std::vector<Metric>& out) {
+  void metrics(const Json& object, const char* key, const TaskSpec& task, std::vector<MetricColumn>& out) {
     std::vector<std::string> names;
     texts(object, key, names);
-    for (const std::string& name : names) {
-      const auto* known = std::find(std::begin(kMetricNames), std::end(kMetricNames), name);
-      if (known == std::end(kMetricNames))
-        return problem(
-            fmt::format("{}: unknown metric {} (known: {})", key, shown(name), fmt::join(kMetricNames, ", ")));
-      out.push_back(static_cast<Metric>(known - std::begin(kMetricNames)));
-    }
+    for (const FilterSpec& filter : task.filters)
+      for (const std::string& name : names) {
+        const auto* known = std::find(std::begin(kMetricNames), std::end(kMetricNames), name);
+        if (known == std::end(kMetricNames))
+          return problem(
+              fmt::format("{}: unknown metric {} (known: {})", key, shown(name), fmt::join(kMetricNames, ", ")));
+        out.emplace_back(static_cast<Metric>(known - std::begin(kMetricNames)), filter.name);
+      }
   }
   void checked_template(const char* key, const std::string& source) {
     if (const auto parsed = Template::parse(source); !parsed)
@@ -110,8 +126,71 @@ bool has_metric(TaskKind kind, Metric metric) {
   return kind != TaskKind::generation;
 }
 
+FilterStep read_step(const Json& item, Reader& reader) {
+  // The order is that of enum FilterStep::Function.
+  static constexpr std::string_view kFunctions[] = {"regex", "remove_whitespace", "lowercase",    "uppercase",
+                                                    "map",   "take_first",        "take_first_k", "majority_vote"};
+  FilterStep step;
+  std::string name;
+  reader.text(item, "function", name, true);
+  const auto* known = std::find(std::begin(kFunctions), std::end(kFunctions), name);
+  if (known == std::end(kFunctions))
+    return reader.problem(
+               fmt::format("filters: unknown function {} (known: {})", shown(name), fmt::join(kFunctions, ", "))),
+           step;
+  step.function = static_cast<FilterStep::Function>(known - std::begin(kFunctions));
+  const bool is_regex = step.function == FilterStep::Function::regex,
+             is_map = step.function == FilterStep::Function::map;
+  std::vector<std::string_view> keys = {"function"};
+  if (is_regex) keys.insert(keys.end(), {"regex_pattern", "group_select", "fallback"});
+  if (is_map) keys.insert(keys.end(), {"mapping_dict", "default_value"});
+  if (step.function == FilterStep::Function::take_first_k) keys.emplace_back("k");
+  reader.only(item, keys, fmt::format("filters: {}: ", name));
+  reader.text(item, "regex_pattern", step.regex_pattern, is_regex);
+  reader.text(item, is_map ? "default_value" : "fallback", step.fallback);
+  reader.count(item, "k", step.k);
+  if (const auto group = item.find("group_select"); group != item.end()) {
+    if (!group->is_number_integer() || *group < -1000 || *group > 1000)
+      reader.problem(fmt::format("filters: group_select is {}, expected a whole number", shown(group->dump())));
+    else
+      step.group_select = group->get<std::int64_t>();
+  }
+  if (const auto mapping = item.find("mapping_dict"); mapping != item.end()) {
+    if (!mapping->is_object()) return reader.problem("filters: mapping_dict is not an object"), step;
+    for (const auto& [from, to] : mapping->items()) {
+      if (!to.is_string()) return reader.problem("filters: mapping_dict holds something that is no text"), step;
+      step.mapping.emplace_back(from, *to.get_ptr<const std::string*>());
+    }
+  }
+  return step;
+}
+
+void read_filters(const Json& root, Reader& reader, TaskSpec& task) {
+  const auto filters = root.find("filters");
+  if (filters == root.end()) return;
+  if (!filters->is_array() || filters->empty()) return reader.problem("key 'filters' is no list of filters");
+  task.filters.clear();
+  for (const Json& item : *filters) {
+    if (!item.is_object()) return reader.problem("key 'filters' holds something that is no object");
+    reader.only(item, {"name", "steps"}, "filters: ");
+    FilterSpec filter;
+    reader.text(item, "name", filter.name, true);
+    for (const FilterSpec& before : task.filters)
+      if (before.name == filter.name) reader.problem(fmt::format("filters: two are called {}", shown(filter.name)));
+    const auto steps = item.find("steps");
+    if (steps == item.end() || !steps->is_array())
+      return reader.problem(fmt::format("filters: {} has no list of 'steps'", shown(filter.name)));
+    for (const Json& step : *steps) {
+      if (!step.is_object())
+        return reader.problem(fmt::format("filters: a step of {} is no object", shown(filter.name)));
+      filter.steps.push_back(read_step(step, reader));
+    }
+    task.filters.push_back(std::move(filter));
+  }
+}
+
 void read_generation(const Json& root, Reader& reader, TaskSpec& task) {
-  for (const char* key : {"target", "until", "max_tokens"})
+  for (const char* key : {"target", "until", "max_tokens", "filters", "exact_match"})
     if (root.contains(key) && task.kind != TaskKind::generation)
       return reader.problem(fmt::format("key '{}' is for tasks of type generation", key));
   reader.text(root, "target", task.target);
@@ -119,15 +198,22 @@ void read_generation(const Json& root, Reader& reader, TaskSpec& task) {
   for (const std::string& text : task.generation.until)
     if (text.empty()) reader.problem("until: an empty text would end every reply at once");
   reader.count(root, "max_tokens", task.generation.max_tokens);
+  read_filters(root, reader, task);
+  const auto match = root.find("exact_match");
+  if (match == root.end()) return;
+  if (!match->is_object()) return reader.problem("key 'exact_match' is not an object");
+  reader.only(*match, {"regexes_to_ignore", "ignore_case", "ignore_punctuation", "ignore_numbers"}, "exact_match: ");
+  reader.texts(*match, "regexes_to_ignore", task.exact_match.regexes_to_ignore);
+  reader.flag(*match, "ignore_case", task.exact_match.ignore_case);
+  reader.flag(*match, "ignore_punctuation", task.exact_match.ignore_punctuation);
+  reader.flag(*match, "ignore_numbers", task.exact_match.ignore_numbers);
 }
 
 void read_fewshot(const Json& root, Reader& reader, TaskSpec& task) {
   const auto fewshot = root.find("fewshot");
   if (fewshot == root.end()) return;
   if (!fewshot->is_object()) return reader.problem("key 'fewshot' is not an object");
-  for (const auto& [key, value] : fewshot->items())
-    if (key != "examples" && key != "rule" && key != "match")
-      reader.problem(fmt::format("fewshot: unknown key {} (known: examples, rule, match)", shown(key)));
+  reader.only(*fewshot, {"examples", "rule", "match"}, "fewshot: ");
   reader.text(*fewshot, "examples", task.fewshot.examples);
   if (task.fewshot.examples == "self") task.fewshot.examples.clear(), task.fewshot.from_questions = true;
   reader.text(*fewshot, "match", task.fewshot.match);
@@ -196,9 +282,7 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   const Json root = Json::parse(json, nullptr, false);
   if (!root.is_object()) return fail(ErrorCode::bad_file, fmt::format("{}: a task file is one JSON object", file_name));
   Reader reader(file_name, "");
-  for (const auto& [key, value] : root.items())
-    if (std::find(std::begin(kKeys), std::end(kKeys), key) == std::end(kKeys))
-      reader.problem(fmt::format("unknown key {} (known: {})", shown(key), fmt::join(kKeys, ", ")));
+  reader.only(root, {std::begin(kKeys), std::end(kKeys)}, "");
 
   TaskSpec task;
   task.source = json;
@@ -224,16 +308,16 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   reader.text(root, "cluster", task.cluster);
   reader.text(root, "target_delimiter", task.target_delimiter);
   reader.text(root, "fewshot_delimiter", task.fewshot_delimiter);
-  reader.metrics(root, "metrics", task.metrics);
+  reader.metrics(root, "metrics", task, task.metrics);
   if (task.metrics.empty()) reader.problem("key 'metrics' is missing or empty");
-  reader.metrics(root, "group_metrics", task.group_metrics);
+  reader.metrics(root, "group_metrics", task, task.group_metrics);
   if (task.group_metrics.empty()) task.group_metrics = task.metrics;
-  for (Metric metric : task.group_metrics)
-    if (std::find(task.metrics.begin(), task.metrics.end(), metric) == task.metrics.end())
-      reader.problem(fmt::format("group_metrics names {}, which metrics does not", name_of(metric)));
-  for (Metric metric : task.metrics)
-    if (!has_metric(task.kind, metric))
-      reader.problem(fmt::format("metric {} is not for tasks of type {}", name_of(metric), type));
+  for (const MetricColumn& column : task.group_metrics)
+    if (column_of(task.metrics, column.metric) == task.metrics.size())
+      reader.problem(fmt::format("group_metrics names {}, which metrics does not", name_of(column.metric)));
+  for (const MetricColumn& column : task.metrics)
+    if (!has_metric(task.kind, column.metric))
+      reader.problem(fmt::format("metric {} is not for tasks of type {}", name_of(column.metric), type));
   read_subtasks(root, reader, task);
   if (!task.subtask_name.empty()) task.fewshot.match = "subject";
   read_fewshot(root, reader, task);
@@ -248,6 +332,7 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
                                     {"subtasks.name", task.subtask_name},
                                     {"subtasks.alias", task.subtask_alias}})
     reader.checked_template(key, source);
+  if (const auto patterns = check_patterns(task); !patterns) reader.problem(patterns.error().message);
   if (reader.failed()) return tl::unexpected<Error>(reader.error());
   return task;
 }

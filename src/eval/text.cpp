@@ -25,6 +25,23 @@ std::size_t leading_space(std::string_view text) {
   return n > 0 && is_space(code_point) ? static_cast<std::size_t>(n) : 0;
 }
 
+std::string mapped(std::string_view text, utf8proc_int32_t (*map)(utf8proc_int32_t)) {
+  std::string out;
+  while (!text.empty()) {
+    utf8proc_int32_t code_point = -1;
+    const utf8proc_ssize_t n = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                                                static_cast<utf8proc_ssize_t>(text.size()), &code_point);
+    utf8proc_uint8_t encoded[4];
+    if (n > 0)
+      out.append(reinterpret_cast<const char*>(encoded),
+                 static_cast<std::size_t>(utf8proc_encode_char(map(code_point), encoded)));
+    else
+      out += text[0];
+    text.remove_prefix(n > 0 ? static_cast<std::size_t>(n) : 1);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::size_t rstrip_length(std::string_view text) {
@@ -53,6 +70,9 @@ std::int32_t code_points(std::string_view text) {
   for (char c : text) count += !is_continuation(c);
   return count;
 }
+
+std::string lowercase(std::string_view text) { return mapped(text, utf8proc_tolower); }
+std::string uppercase(std::string_view text) { return mapped(text, utf8proc_toupper); }
 
 std::string python_float(double x) {
   if (std::isnan(x)) return "nan";

@@ -120,8 +120,7 @@ TEST_CASE("tiny random MoE: the harness's log-likelihoods, decisions and metrics
     const auto outcome = score_document(*specs[r], *documents[r], of_row);
     REQUIRE(outcome.has_value());
     if (reference.size() > 1 && best - second <= 2 * tolerance) continue;
-    const auto at = static_cast<std::size_t>(
-        std::find(specs[r]->metrics.begin(), specs[r]->metrics.end(), Metric::acc) - specs[r]->metrics.begin());
+    const std::size_t at = column_of(specs[r]->metrics, Metric::acc);
     CHECK(outcome->metrics[at] == rows[r]["m"]["acc"].get<double>());
     ++compared;
   }

@@ -149,6 +149,35 @@ TEST_CASE("bad task files and names give one line") {
             .find("unknown type 'essay'") != std::string::npos);
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"fewshot":{"examples":"e","rule":"luck"}})")
             .find("unknown rule 'luck'") != std::string::npos);
+  const auto filter = [&](const std::string& rest) {
+    return error(
+        (R"({"task":"t","type":"generation","questions":"q","prompt":"p","continuation":"c","metrics":["exact_match"],)" +
+         rest + "}")
+            .c_str());
+  };
+  const auto step = [&](const std::string& s) { return filter(R"("filters":[{"name":"f","steps":[)" + s + "]}]"); };
+  CHECK(step(R"({"function":"take_first"})") == "");
+  CHECK(step(R"({"function":"regex","regex_pattern":"(a"})") ==
+        "t.json: filter f: pattern '(a': missing closing parenthesis (at byte 2)");
+  CHECK(step(R"({"function":"regex"})") == "t.json: key 'regex_pattern' is missing");
+  CHECK(step(R"({"function":"judge"})").find("t.json: filters: unknown function 'judge' (known: regex, ") == 0);
+  CHECK(step(R"({"function":"take_first","k":2})") == "t.json: filters: take_first: unknown key 'k' (known: function)");
+  CHECK(step(R"({"function":"take_first_k","k":0})").find("key 'k' is '0', expected a whole number from 1") !=
+        std::string::npos);
+  CHECK(step(R"({"function":"regex","regex_pattern":"a","group_select":"1"})").find("expected a whole number") !=
+        std::string::npos);
+  CHECK(step(R"("take_first")") == "t.json: filters: a step of 'f' is no object");
+  CHECK(filter(R"("filters":[])") == "t.json: key 'filters' is no list of filters");
+  CHECK(filter(R"("filters":[{"name":"f","steps":[]},{"name":"f","steps":[]}])") ==
+        "t.json: filters: two are called 'f'");
+  CHECK(filter(R"("until":[""])") == "t.json: until: an empty text would end every reply at once");
+  CHECK(filter(R"("max_tokens":0)").find("expected a whole number from 1 to ") != std::string::npos);
+  CHECK(filter(R"("exact_match":{"ignore_case":1})") == "t.json: key 'ignore_case' is number, expected true or false");
+  CHECK(filter(R"("exact_match":{"regexes_to_ignore":["["]})").find("t.json: exact_match: pattern '[': ") == 0);
+  CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"until":["x"]})") ==
+        "t.json: key 'until' is for tasks of type generation");
+  CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["exact_match"]})") ==
+        "t.json: metric exact_match is not for tasks of type multiple_choice");
   const auto unknown = find_task("mmlo");
   REQUIRE_FALSE(unknown.has_value());
   CHECK(unknown.error().message.find("unknown task 'mmlo' (known: arc_challenge, arc_easy") == 0);

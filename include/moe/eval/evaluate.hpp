@@ -20,13 +20,14 @@ struct MetricValue {
 
 /// One question, one model.
 struct DocumentOutcome {
-  std::vector<Score> scores;        ///< one per continuation
-  std::optional<Generation> reply;  ///< of generation tasks
-  std::vector<double> metrics;      ///< one per TaskSpec::metrics; perplexity holds the log-likelihood
-  std::int32_t prediction = -1;     ///< first maximum; -1 where there are no choices
-  bool tied = false;                ///< another choice has the same log-likelihood as the prediction
-  std::int64_t flops = 0;           ///< model FLOPs (docs: one pass per distinct context + continuation[:-1])
-  std::int64_t pass_tokens = 0;     ///< tokens of those passes
+  std::vector<Score> scores;          ///< one per continuation
+  std::vector<std::string> filtered;  ///< of generation tasks: the answer that each of TaskSpec::filters found
+  std::optional<Generation> reply;    ///< of generation tasks
+  std::vector<double> metrics;        ///< one per TaskSpec::metrics; perplexity holds the log-likelihood
+  std::int32_t prediction = -1;       ///< first maximum; -1 where there are no choices
+  bool tied = false;                  ///< another choice has the same log-likelihood as the prediction
+  std::int64_t flops = 0;             ///< model FLOPs (docs: one pass per distinct context + continuation[:-1])
+  std::int64_t pass_tokens = 0;       ///< tokens of those passes
 };
 
 /// A row of the result: a subtask, a group, or the whole task.
@@ -34,7 +35,7 @@ struct Aggregate {
   std::string name, alias;
   bool is_group = false;
   std::int64_t question_count = 0;
-  std::vector<Metric> kinds;
+  std::vector<MetricColumn> kinds;
   std::vector<MetricValue> metrics;  ///< one per kind
 };
 
@@ -71,7 +72,7 @@ MOE_API Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& mo
 MOE_API Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& document,
                                                std::vector<Score> scores);
 
-/// The metrics of one question from the model's reply.
+/// The metrics of one question from the model's reply. Errors: bad_argument when a pattern's match limit is reached.
 MOE_API Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document& document, Generation reply);
 
 /// Mean with its standard error; a perplexity gets a bootstrap of `bootstrap_count` resamples.

@@ -28,6 +28,56 @@ enum class Metric {
 MOE_API std::string_view name_of(Metric metric);
 MOE_API bool higher_is_better(Metric metric);
 
+/// One step of what becomes of a reply; names and meaning are the reference harness's.
+struct FilterStep {
+  enum class Function {
+    regex,              ///< the match of re.findall that `group_select` names, stripped; else `fallback`
+    remove_whitespace,  ///< one leading space goes
+    lowercase,
+    uppercase,
+    map,           ///< `mapping`, else `fallback`
+    take_first,    ///< the first reply
+    take_first_k,  ///< the first k
+    majority_vote  ///< the most frequent, the earliest of equals
+  };
+  Function function = Function::take_first;
+  std::string regex_pattern;
+  std::int64_t group_select = 0;  ///< from the end when negative
+  std::string fallback = "[invalid]";
+  std::vector<std::pair<std::string, std::string>> mapping;
+  std::int64_t k = 1;
+};
+
+/// A named chain of steps: one column of results.
+struct FilterSpec {
+  std::string name = "none";
+  std::vector<FilterStep> steps;
+};
+
+/// What exact_match takes out of both texts before it compares them, in this order.
+struct ExactMatchSpec {
+  std::vector<std::string> regexes_to_ignore;
+  bool ignore_case = false;
+  bool ignore_punctuation = false;  ///< of ASCII
+  bool ignore_numbers = false;      ///< digits of ASCII
+};
+
+/// A metric of filtered replies (filter "none" where there is nothing to filter).
+struct MetricColumn {
+  Metric metric = Metric::acc;
+  std::string filter = "none";
+  MetricColumn(Metric m) : metric(m) {}  // NOLINT: a metric is a column
+  MetricColumn(Metric m, std::string f) : metric(m), filter(std::move(f)) {}
+  /// "acc,none", as results are keyed; `suffix` goes behind the metric's name.
+  std::string key(std::string_view suffix = "") const {
+    return std::string(name_of(metric)) + std::string(suffix) + "," + filter;
+  }
+};
+/// Index of the first column with that metric; columns.size() when there is none.
+MOE_API std::size_t column_of(const std::vector<MetricColumn>& columns, Metric metric);
+/// The column that stands for a task in comparisons: acc, else exact_match; columns.size() when there is neither.
+MOE_API std::size_t headline_column(const std::vector<MetricColumn>& columns);
+
 /// Subtasks that are reported together; their metrics are averaged over questions, not over subtasks.
 struct GroupSpec {
   std::string name, alias;
@@ -68,12 +118,14 @@ struct TaskSpec {
   std::string prompt;                     ///< template; when it uses {choice}, every choice has a context of its own
   std::string continuation = "{choice}";  ///< template; follows target_delimiter
   GenerationSpec generation;
+  std::vector<FilterSpec> filters = {{}};  ///< of replies
+  ExactMatchSpec exact_match;
   std::string target;  ///< template; what a reply must equal. Empty: the continuation of the right answer
   std::string target_delimiter = " ", fewshot_delimiter = "\n\n";
   std::vector<std::string> labels;    ///< what {label} is for each choice
   std::vector<std::string> group_by;  ///< fields; the report has a table per field with a row per value
   std::string cluster;  ///< template; questions with the same text count as one cluster in standard errors
-  std::vector<Metric> metrics, group_metrics;
+  std::vector<MetricColumn> metrics, group_metrics;  ///< of each filter in turn
   std::string subtask_name;   ///< template; one subtask per distinct subject. Empty: the task is one piece
   std::string subtask_alias;  ///< template; empty: the subtask's name
   std::vector<std::pair<std::string, std::string>>
