@@ -5,6 +5,7 @@
 #include "moe/model.hpp"
 #include "moe/parallel.hpp"
 #include "moe/quant/formats.hpp"
+#include "moe/quantize.hpp"
 #include "moe/router.hpp"
 #include "moe/router_statistics.hpp"
 #include "moe/sampling.hpp"

@@ -50,6 +50,19 @@ using MetaValue = std::variant<std::int64_t, std::uint64_t, double, bool, std::s
 
 enum class Kind { gguf, hf };
 
+/// The tokenizer of a directory as it stands there; absent files are empty.
+struct TokenizerText {
+  std::string json;           ///< tokenizer.json
+  std::string config;         ///< tokenizer_config.json
+  std::string chat_template;  ///< chat_template.jinja
+};
+
+/// A GGUF metadata entry as it stands in the file: its type and value.
+struct RawMetadata {
+  std::string key;
+  std::vector<std::byte> value;
+};
+
 class Checkpoint {
  public:
   virtual ~Checkpoint() = default;
@@ -77,6 +90,11 @@ class Checkpoint {
 
   /// The tokenizer in the file or directory. Errors: not_found when there is none ("no_vocab"), unsupported, bad_file.
   virtual Result<std::shared_ptr<const Tokenizer>> load_tokenizer() const = 0;
+
+  /// For writing another file. HF: the texts; GGUF: empty. Errors: io, bad_file.
+  virtual Result<TokenizerText> tokenizer_text() const { return TokenizerText{}; }
+  /// For writing another file. GGUF: all entries in file order; HF: none. Errors: io.
+  virtual Result<std::vector<RawMetadata>> raw_metadata() const { return std::vector<RawMetadata>{}; }
 
  protected:
   /// To be called once, when tensors() is complete.

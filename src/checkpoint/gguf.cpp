@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "checkpoint/file_checkpoint.hpp"
@@ -25,10 +26,12 @@ class GgufCheckpoint final : public FileCheckpoint {
   }
   const std::string& config_json() const override { return no_json_; }
   Result<std::shared_ptr<const Tokenizer>> load_tokenizer() const override;
+  Result<std::vector<RawMetadata>> raw_metadata() const override;
 
   /// Takes the first shard, or the only file.
   void start(InputFile file, GgufHeader header) {
     metadata_ = std::move(header.metadata);
+    ranges_ = std::move(header.ranges);
     append(std::move(file), std::move(header));
   }
   void append(InputFile file, GgufHeader header);
@@ -38,6 +41,7 @@ class GgufCheckpoint final : public FileCheckpoint {
 
  private:
   std::map<std::string, MetaValue, std::less<>> metadata_;
+  std::vector<MetadataRange> ranges_;  // of the first shard
   std::string no_json_;
   Fnv1a hash_;
 };
@@ -64,9 +68,44 @@ Result<void> GgufCheckpoint::finish() {
   return {};
 }
 
+Result<std::vector<RawMetadata>> GgufCheckpoint::raw_metadata() const {
+  std::vector<RawMetadata> entries;
+  for (const MetadataRange& range : ranges_) {
+    RawMetadata entry{range.key, std::vector<std::byte>(static_cast<std::size_t>(range.bytes))};
+    if (auto ok = file(0).read(range.offset, entry.value); !ok) return forward(ok);
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+/// What tokenizer_config.json would say, for a tokenizer.json inside a GGUF file: the arrays beside it know.
+std::string tokenizer_config_of(const GgufVocabulary& v) {
+  nlohmann::json config = nlohmann::json::object();
+  const auto token = [&](const char* key, std::optional<TokenId> id) {
+    if (id) config[key] = v.tokens[static_cast<std::size_t>(*id)];
+  };
+  token("bos_token", v.bos);
+  token("eos_token", v.eos);
+  if (v.add_bos) config["add_bos_token"] = *v.add_bos;
+  if (v.add_eos) config["add_eos_token"] = *v.add_eos;
+  return config.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 Result<std::shared_ptr<const Tokenizer>> GgufCheckpoint::load_tokenizer() const {
   auto vocabulary = read_vocabulary(*this);
   if (!vocabulary) return fail(vocabulary.error().code, file(0).path() + ": " + vocabulary.error().message);
+  // A whole tokenizer.json says more than the arrays: normalisation, the split's pattern, flags of added tokens.
+  if (const MetaValue* json = meta(kTokenizerJsonKey); json != nullptr) {
+    const auto* text = std::get_if<std::string>(json);
+    if (text == nullptr)
+      return fail(ErrorCode::bad_file, fmt::format("{}: metadata {} is {}, expected a string", file(0).path(),
+                                                   kTokenizerJsonKey, describe(*json)));
+    auto built = Tokenizer::from_json(*text, tokenizer_config_of(*vocabulary));
+    if (built) return built;
+    if (built.error().code != ErrorCode::unsupported)
+      return fail(built.error().code,
+                  fmt::format("{}: {}: {}", file(0).path(), kTokenizerJsonKey, built.error().message));
+  }
   auto built = Tokenizer::from_gguf(std::move(*vocabulary));
   if (!built) return fail(built.error().code, fmt::format("{}: {}", file(0).path(), built.error().message));
   return built;

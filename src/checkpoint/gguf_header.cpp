@@ -133,10 +133,12 @@ class Parser {
   Result<void> read_metadata() {
     const auto key = read_name("metadata key", kKeyLimit);
     if (!key) return forward(key);
+    const std::uint64_t start = in_.position();
     const auto type = in_.number<std::uint32_t>("a metadata type");
     if (!type) return forward(type);
     auto value = read_value(*key, *type);
     if (!value) return forward(value);
+    header_.ranges.push_back({*key, start, in_.position() - start});
     if (*key == "general.alignment")
       if (auto ok = read_alignment(*type, *value); !ok) return ok;
     if (!header_.metadata.emplace(*key, std::move(*value)).second)

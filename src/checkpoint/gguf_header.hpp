@@ -11,8 +11,15 @@
 
 namespace moe::inline MOE_ABI::checkpoint {
 
+/// Where a metadata entry's type and value stand.
+struct MetadataRange {
+  std::string key;
+  std::uint64_t offset = 0, bytes = 0;
+};
+
 struct GgufHeader {
   std::map<std::string, MetaValue, std::less<>> metadata;
+  std::vector<MetadataRange> ranges;  ///< in file order
   std::vector<TensorInfo> tensors;  ///< offsets from the file's start
   std::vector<UnsupportedTensor> unsupported;
   std::uint64_t hash = 0;  ///< of the bytes before the weights

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <tuple>
 #include <utility>
 
 #include "checkpoint/file_checkpoint.hpp"
@@ -36,6 +37,7 @@ class HfCheckpoint final : public FileCheckpoint {
   const MetaValue* meta(std::string_view) const override { return nullptr; }
   const std::string& config_json() const override { return config_; }
   Result<std::shared_ptr<const Tokenizer>> load_tokenizer() const override;
+  Result<TokenizerText> tokenizer_text() const override;
 
   Result<void> open();
 
@@ -165,6 +167,20 @@ Result<std::shared_ptr<const Tokenizer>> HfCheckpoint::load_tokenizer() const {
   auto built = Tokenizer::from_json(*tokenizer, config->value_or(""));
   if (!built) return fail(built.error().code, fmt::format("{}: {}", path_of("tokenizer.json"), built.error().message));
   return built;
+}
+
+Result<TokenizerText> HfCheckpoint::tokenizer_text() const {
+  TokenizerText text;
+  const std::tuple<const char*, std::uint64_t, std::string*> files[] = {
+      {"tokenizer.json", kTokenizerLimit, &text.json},
+      {"tokenizer_config.json", kConfigLimit, &text.config},
+      {"chat_template.jinja", kConfigLimit, &text.chat_template}};
+  for (const auto& [name, limit, out] : files) {
+    auto found = read_optional_text(path_of(name), limit);
+    if (!found) return forward(found);
+    if (*found) *out = std::move(**found);
+  }
+  return text;
 }
 
 }  // namespace

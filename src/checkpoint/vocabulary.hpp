@@ -5,6 +5,9 @@
 
 namespace moe::inline MOE_ABI::checkpoint {
 
+/// The whole tokenizer.json of the directory that the file was made from (the GGUF specification's own key).
+inline constexpr std::string_view kTokenizerJsonKey = "tokenizer.huggingface.json";
+
 /// Checks types, lengths of parallel arrays and ranges of ids; what the texts mean is the tokenizer's business.
 /// Errors: not_found when there is no vocabulary, bad_file.
 Result<GgufVocabulary> read_vocabulary(const Checkpoint& file);

@@ -1,12 +1,11 @@
 // Byte-level BPE out of the arrays of a GGUF file.
 
 #include "tokenizer/byte_level_bpe.hpp"
+#include "tokenizer/gguf_vocabulary.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace tokenizer {
 namespace {
-
-enum TokenType : std::int32_t { kUndefined, kNormal, kUnknown, kControl, kUserDefined, kUnused, kByte };
 
 tl::unexpected<Error> bad(std::string message) { return fail(ErrorCode::bad_file, std::move(message)); }
 

@@ -181,4 +181,14 @@ Result<NamedPreTokenizer> named_pre_tokenizer(std::string_view name) {
               "tokenizer.ggml.pre is " + in_quotes(name) + "; known are " + known + " (token ids still work)");
 }
 
+std::string_view name_of_splits(std::string_view description, bool ignore_merges) {
+  for (const NameGroup& group : name_groups()) {
+    if (std::string_view(group.kind) == "default") continue;  // a makeshift of llama.cpp, no tokenizer's own splits
+    NamedPreTokenizer pre = build(group.kind);
+    if (pre.ignore_merges == ignore_merges && PreTokenizer(std::move(pre.splits)).description() == description)
+      return group.kind;
+  }
+  return {};
+}
+
 }  // namespace moe::inline MOE_ABI::tokenizer

@@ -308,10 +308,15 @@ std::unique_ptr<Finder> make_scanner(Scanner scanner) {
 }
 
 std::unique_ptr<Finder> make_known(std::string_view pattern) {
-  // Line ends may stand in the pattern as themselves or escaped; the tables have the escaped form.
+  // Line ends may stand in the pattern as themselves or escaped; the tables have the escaped form. A backslash before a
+  // quote says nothing.
   std::string escaped;
-  for (char c : pattern) {
-    if (c == '\r' || c == '\n') {
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const char c = pattern[i];
+    if (c == '\\' && i + 1 < pattern.size()) {
+      if (pattern[i + 1] != '"') escaped.push_back(c);
+      escaped.push_back(pattern[++i]);
+    } else if (c == '\r' || c == '\n') {
       escaped += c == '\r' ? "\\r" : "\\n";
     } else {
       escaped.push_back(c);

@@ -1,0 +1,54 @@
+#pragma once
+// From an opened checkpoint to the parts of a GGUF file: its metadata, and its tensors with where their rows come from.
+
+#include <string>
+#include <vector>
+
+#include "arch/family.hpp"
+#include "checkpoint/checkpoint.hpp"
+#include "checkpoint/gguf_writer.hpp"
+
+namespace moe::inline MOE_ABI::convert {
+
+/// How rows of the sources become rows of the output.
+enum class Arrangement {
+  straight,    ///< one after the other
+  rope_pairs,  ///< within every head, row j of the first half and row j of the second become neighbours (Llama's q, k)
+  transposed,  ///< every source by itself (kv_b's part for keys: one source per head)
+};
+
+/// Rows [first_row, first_row + row_count) of a tensor.
+struct Source {
+  const checkpoint::TensorInfo* tensor = nullptr;
+  std::int64_t first_row = 0, row_count = 0;
+};
+
+struct OutputTensor {
+  checkpoint::GgufTensor tensor;  ///< its format is chosen later
+  arch::Role role = arch::Role::embedding;
+  bool is_matrix = false;  ///< of a matrix product or the embedding: what --type is about
+  Arrangement arrangement = Arrangement::straight;
+  std::int64_t head_rows = 0;  ///< rope_pairs
+  std::vector<Source> sources;
+};
+
+/// Tensors under the names of GGUF; layers of multi-token prediction are left out.
+/// Errors: unsupported, when the family has no GGUF form here.
+Result<std::vector<OutputTensor>> tensors_of_directory(const checkpoint::Checkpoint& file, const arch::Recognised& model);
+/// The same tensors again.
+/// Errors: unsupported, naming a tensor of a type that libmoe does not read.
+Result<std::vector<OutputTensor>> tensors_of_gguf(const checkpoint::Checkpoint& file);
+
+/// general.*, <architecture>.* and tokenizer.* of a directory. `notes` gets what the file cannot say.
+/// Errors: unsupported, bad_file, io.
+Result<checkpoint::GgufMetadata> metadata_of_directory(const checkpoint::Checkpoint& file, const arch::Recognised& model,
+                                                       const std::string& name, bool tokenizer,
+                                                       std::vector<std::string>& notes);
+/// Everything but what describes the file itself: its formats, alignment and shards.
+Result<checkpoint::GgufMetadata> metadata_of_gguf(const checkpoint::Checkpoint& file);
+
+/// The model that was written must be the one that was read: GGUF cannot express every configuration.
+/// Errors: unsupported, naming the field and both values.
+Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out);
+
+}  // namespace moe::inline MOE_ABI::convert

@@ -1,0 +1,277 @@
+// The metadata of a GGUF file: keys as its readers expect them, values from the validated configuration.
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "arch/json_config.hpp"
+#include "checkpoint/vocabulary.hpp"
+#include "convert/convert.hpp"
+#include "tokenizer/gguf_vocabulary.hpp"
+
+namespace moe::inline MOE_ABI::convert {
+namespace {
+
+using checkpoint::Checkpoint;
+using checkpoint::GgufMetadata;
+
+/// Families whose GGUF keys are written here, and their general.architecture.
+constexpr std::pair<std::string_view, std::string_view> kArchitectures[] = {
+    {"llama", "llama"},         {"qwen2", "qwen2"},           {"qwen3", "qwen3"},
+    {"qwen3_moe", "qwen3moe"}, {"deepseek_v2", "deepseek2"}, {"deepseek_v3", "deepseek2"}};
+
+std::string_view architecture_of(std::string_view family) {
+  for (const auto& [name, architecture] : kArchitectures)
+    if (name == family) return architecture;
+  return {};
+}
+std::string known_families() {
+  std::string names;
+  for (const auto& entry : kArchitectures) names += (names.empty() ? "" : ", ") + std::string(entry.first);
+  return names;
+}
+
+/// Keys of one architecture, with its prefix.
+class Keys {
+ public:
+  Keys(GgufMetadata& out, std::string_view architecture) : out_(out), prefix_(std::string(architecture) + ".") {}
+  /// validate() keeps every count far below 2^32.
+  void count(std::string_view key, std::int64_t value) { out_.u32(prefix_ + std::string(key), static_cast<std::uint32_t>(value)); }
+  void number(std::string_view key, double value) { out_.f32(prefix_ + std::string(key), static_cast<float>(value)); }
+  void boolean(std::string_view key, bool value) { out_.boolean(prefix_ + std::string(key), value); }
+  void text(std::string_view key, std::string_view value) { out_.text(prefix_ + std::string(key), value); }
+
+ private:
+  GgufMetadata& out_;
+  std::string prefix_;
+};
+
+void write_common(const ModelConfig& c, Keys& keys) {
+  keys.count("block_count", c.layer_count);
+  keys.count("context_length", c.max_position);
+  keys.count("embedding_length", c.hidden_size);
+  keys.count("feed_forward_length", c.intermediate_size > 0 ? c.intermediate_size : c.moe_intermediate_size);
+  keys.count("attention.head_count", c.head_count);
+  keys.number("attention.layer_norm_rms_epsilon", c.rms_norm_eps);
+  keys.count("vocab_size", c.vocab_size);
+}
+
+/// mscale_all_dim of the rope scaling in config.json; ModelConfig has only what follows from it.
+double mscale_all_dim(const Checkpoint& file) {
+  const auto json = arch::JsonConfig::parse(file.config_json());
+  if (!json) return 0.0;
+  const auto scaling = json->object(json->has("rope_parameters") ? "rope_parameters" : "rope_scaling");
+  return scaling.number_or("mscale_all_dim", 0.0);
+}
+
+Result<void> write_rope(const Checkpoint& file, const ModelConfig& c, Keys& keys) {
+  keys.number("rope.freq_base", c.rope.theta);
+  keys.count("rope.dimension_count", c.attention == AttentionKind::mla ? c.qk_rope_head_dim : c.head_dim);
+  switch (c.rope.scaling) {
+    case RopeScaling::none: return {};
+    case RopeScaling::linear:
+      keys.text("rope.scaling.type", "linear");
+      keys.number("rope.scaling.factor", c.rope.factor);
+      return {};
+    case RopeScaling::yarn:
+      keys.text("rope.scaling.type", "yarn");
+      keys.number("rope.scaling.factor", c.rope.factor);
+      keys.count("rope.scaling.original_context_length", c.rope.original_max_position);
+      keys.number("rope.scaling.yarn_beta_fast", c.rope.beta_fast);
+      keys.number("rope.scaling.yarn_beta_slow", c.rope.beta_slow);
+      // The one number that GGUF has for DeepSeek's pair mscale, mscale_all_dim: a tenth of the latter.
+      if (c.attention == AttentionKind::mla)
+        if (const double s = mscale_all_dim(file); s != 0.0) keys.number("rope.scaling.yarn_log_multiplier", 0.1 * s);
+      return {};
+    case RopeScaling::llama3: break;
+  }
+  return fail(ErrorCode::unsupported, "rope scaling 'llama3' is not written to GGUF yet (known: none, linear, yarn)");
+}
+
+void write_gqa(const ModelConfig& c, Keys& keys) {
+  keys.count("attention.head_count_kv", c.kv_head_count);
+  keys.count("attention.key_length", c.head_dim);
+  keys.count("attention.value_length", c.head_dim);
+}
+
+void write_mla(const ModelConfig& c, Keys& keys) {
+  // The cache holds one head: the latent and the shared rotated key. The lengths per head are those with _mla.
+  keys.count("attention.head_count_kv", 1);
+  keys.count("attention.key_length", c.kv_lora_rank + c.qk_rope_head_dim);
+  keys.count("attention.value_length", c.kv_lora_rank);
+  keys.count("attention.key_length_mla", c.qk_nope_head_dim + c.qk_rope_head_dim);
+  keys.count("attention.value_length_mla", c.v_head_dim);
+  keys.count("attention.kv_lora_rank", c.kv_lora_rank);
+  if (c.q_lora_rank > 0) keys.count("attention.q_lora_rank", c.q_lora_rank);
+}
+
+void write_experts(const ModelConfig& c, Keys& keys) {
+  const RouterConfig& r = c.router;
+  if (r.expert_count == 0) return;
+  keys.count("expert_count", r.expert_count);
+  keys.count("expert_used_count", r.top_k);
+  keys.count("expert_feed_forward_length", c.moe_intermediate_size);
+  if (c.attention != AttentionKind::mla) return;  // what follows are keys of deepseek2
+  keys.count("leading_dense_block_count", std::min(c.first_k_dense_replace, c.layer_count));
+  keys.count("expert_shared_count", c.shared_expert_count);
+  keys.count("expert_gating_func", r.score == RouterScore::softmax ? 1 : 2);
+  keys.boolean("expert_weights_norm", r.norm_topk_prob);
+  keys.number("expert_weights_scale", r.routed_scaling_factor);
+  if (r.group_count > 1) {
+    keys.count("expert_group_count", r.group_count);
+    keys.count("expert_group_used_count", r.topk_group);
+  }
+}
+
+/// BOS and EOS of config.json, where the tokenizer does not name them: without ids readers assume GPT-2's.
+void complete_ids(const Checkpoint& file, GgufVocabulary& v) {
+  const auto json = arch::JsonConfig::parse(file.config_json());
+  if (!json) return;
+  const auto last = static_cast<std::int64_t>(v.tokens.size()) - 1;
+  const auto id = [&](std::string_view key) -> std::optional<TokenId> {
+    const std::int64_t found = json->integer_or(key, -1, -1, last);
+    return json->status() && found >= 0 ? std::optional(static_cast<TokenId>(found)) : std::nullopt;
+  };
+  if (!v.bos) v.bos = id("bos_token_id");
+  if (!v.eos) v.eos = id("eos_token_id");
+}
+
+Result<void> write_tokenizer(const Checkpoint& file, std::int64_t vocab_size, GgufMetadata& out,
+                             std::vector<std::string>& notes) {
+  const auto text = file.tokenizer_text();
+  if (!text) return forward(text);
+  if (text->json.empty()) {
+    out.text("tokenizer.ggml.model", "no_vocab");
+    notes.push_back("the input has no tokenizer.json: the output has no tokenizer");
+    return {};
+  }
+  auto vocabulary = tokenizer::vocabulary_from_json(text->json, text->config);
+  if (!vocabulary) return fail(vocabulary.error().code, "tokenizer.json: " + vocabulary.error().message);
+  GgufVocabulary& v = *vocabulary;
+  if (static_cast<std::int64_t>(v.tokens.size()) > vocab_size)
+    return fail(ErrorCode::unsupported, fmt::format("tokenizer.json has {} tokens, expected at most vocab_size ({})",
+                                                    v.tokens.size(), vocab_size));
+  // Readers take the number of tokens for the embedding's rows.
+  for (std::int64_t id = static_cast<std::int64_t>(v.tokens.size()); id < vocab_size; ++id) {
+    v.tokens.push_back(fmt::format("[PAD{}]", id));
+    v.types.push_back(tokenizer::kUnused);
+  }
+  complete_ids(file, v);
+
+  out.text("tokenizer.ggml.model", v.model);
+  if (v.pre.empty())
+    notes.push_back("llama.cpp has no name for this tokenizer's splits: it loads the file and cuts text otherwise; libmoe "
+                    "reads the tokenizer.json that the file holds");
+  else
+    out.text("tokenizer.ggml.pre", v.pre);
+  out.texts("tokenizer.ggml.tokens", v.tokens);
+  out.integers("tokenizer.ggml.token_type", v.types);
+  out.texts("tokenizer.ggml.merges", v.merges);
+  const std::pair<const char*, std::optional<TokenId>> ids[] = {{"tokenizer.ggml.bos_token_id", v.bos},
+                                                                {"tokenizer.ggml.eos_token_id", v.eos},
+                                                                {"tokenizer.ggml.unknown_token_id", v.unk}};
+  for (const auto& [key, id] : ids)
+    if (id) out.u32(key, static_cast<std::uint32_t>(*id));
+  out.boolean("tokenizer.ggml.add_bos_token", v.add_bos.value_or(false));
+  out.boolean("tokenizer.ggml.add_eos_token", v.add_eos.value_or(false));
+  out.text(checkpoint::kTokenizerJsonKey, text->json);
+
+  std::string chat = text->chat_template;
+  if (chat.empty() && !text->config.empty())
+    if (const auto config = arch::JsonConfig::parse(text->config))
+      if (const std::string found = config->string_or("chat_template", ""); config->status()) chat = found;
+  if (!chat.empty()) out.text("tokenizer.chat_template", chat);
+  return {};
+}
+
+}  // namespace
+
+Result<GgufMetadata> metadata_of_directory(const Checkpoint& file, const arch::Recognised& model, const std::string& name,
+                                           bool tokenizer, std::vector<std::string>& notes) {
+  const ModelConfig& c = model.config;
+  const std::string_view architecture = architecture_of(model.family->name);
+  if (architecture.empty())
+    return fail(ErrorCode::unsupported, fmt::format("family {} is not written to GGUF yet (known: {})", model.family->name,
+                                                    known_families()));
+  GgufMetadata out;
+  out.text("general.architecture", architecture);
+  out.text("general.type", "model");
+  if (!name.empty()) out.text("general.name", name);
+  Keys keys(out, architecture);
+  write_common(c, keys);
+  c.attention == AttentionKind::mla ? write_mla(c, keys) : write_gqa(c, keys);
+  if (auto ok = write_rope(file, c, keys); !ok) return forward(ok);
+  write_experts(c, keys);
+  if (c.attention == AttentionKind::mla && c.q_lora_rank == 0)
+    notes.push_back("the model has no q_lora_rank: llama.cpp (0.3.36) loads such files of DeepSeek-V2-Lite only, libmoe all");
+  if (c.mtp_layer_count > 0) notes.push_back("the layers of multi-token prediction are left out: libmoe does not run them");
+  if (!tokenizer)
+    out.text("tokenizer.ggml.model", "no_vocab");
+  else if (auto ok = write_tokenizer(file, c.vocab_size, out, notes); !ok)
+    return forward(ok);
+  return out;
+}
+
+Result<GgufMetadata> metadata_of_gguf(const Checkpoint& file) {
+  const auto entries = file.raw_metadata();
+  if (!entries) return forward(entries);
+  GgufMetadata out;
+  for (const checkpoint::RawMetadata& entry : *entries) {
+    bool of_the_file = entry.key == "general.file_type" || entry.key == "general.quantization_version" ||
+                       entry.key == "general.alignment";
+    for (const std::string_view prefix : {"split.", "quantize.imatrix."}) of_the_file |= entry.key.starts_with(prefix);
+    if (!of_the_file) out.raw(entry.key, entry.value);
+  }
+  return out;
+}
+
+Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out) {
+  std::string different;
+  const auto same = [&](std::string_view field, double a, double b) {
+    // Numbers are float32 in the file.
+    if (different.empty() && std::abs(a - b) > 1e-6 * std::max(std::abs(a), std::abs(b)))
+      different = fmt::format("{} is {}, but a GGUF file of this family would mean {}", field, a, b);
+  };
+  const auto integer = [&](std::string_view field, std::int64_t a, std::int64_t b) {
+    same(field, static_cast<double>(a), static_cast<double>(b));
+  };
+  integer("num_hidden_layers", in.layer_count, out.layer_count);
+  integer("hidden_size", in.hidden_size, out.hidden_size);
+  integer("vocab_size", in.vocab_size, out.vocab_size);
+  integer("max_position_embeddings", in.max_position, out.max_position);
+  same("rms_norm_eps", in.rms_norm_eps, out.rms_norm_eps);
+  integer("num_attention_heads", in.head_count, out.head_count);
+  integer("num_key_value_heads", in.kv_head_count, out.kv_head_count);
+  integer("head_dim", in.head_dim, out.head_dim);
+  integer("q_lora_rank", in.q_lora_rank, out.q_lora_rank);
+  integer("kv_lora_rank", in.kv_lora_rank, out.kv_lora_rank);
+  integer("qk_nope_head_dim", in.qk_nope_head_dim, out.qk_nope_head_dim);
+  integer("qk_rope_head_dim", in.qk_rope_head_dim, out.qk_rope_head_dim);
+  integer("v_head_dim", in.v_head_dim, out.v_head_dim);
+  same("the softmax scale", in.softmax_scale, out.softmax_scale);
+  same("rope_theta", in.rope.theta, out.rope.theta);
+  if (out.family != "llama")  // whose rows are permuted instead
+    integer("rope_interleave", in.rope.style == RopeStyle::interleaved, out.rope.style == RopeStyle::interleaved);
+  integer("the kind of rope scaling", static_cast<int>(in.rope.scaling), static_cast<int>(out.rope.scaling));
+  same("rope_scaling.factor", in.rope.factor, out.rope.factor);
+  if (in.rope.scaling == RopeScaling::yarn) {
+    integer("rope_scaling.original_max_position_embeddings", in.rope.original_max_position, out.rope.original_max_position);
+    same("rope_scaling.beta_fast", in.rope.beta_fast, out.rope.beta_fast);
+    same("rope_scaling.beta_slow", in.rope.beta_slow, out.rope.beta_slow);
+  }
+  same("the rope attention factor (mscale)", in.rope.attention_factor, out.rope.attention_factor);
+  for (std::int64_t l = 0; l < in.layer_count; ++l)
+    integer(fmt::format("layer {} with experts", l), in.layer_is_moe(l), out.layer_is_moe(l));
+  integer("the number of experts", in.router.expert_count, out.router.expert_count);
+  integer("num_experts_per_tok", in.router.top_k, out.router.top_k);
+  integer("n_group", in.router.group_count, out.router.group_count);
+  integer("topk_group", in.router.topk_group, out.router.topk_group);
+  integer("the router's score", static_cast<int>(in.router.score), static_cast<int>(out.router.score));
+  integer("the groups' score", static_cast<int>(in.router.group_score), static_cast<int>(out.router.group_score));
+  integer("norm_topk_prob", in.router.norm_topk_prob, out.router.norm_topk_prob);
+  same("routed_scaling_factor", in.router.routed_scaling_factor, out.router.routed_scaling_factor);
+  if (different.empty()) return {};
+  return fail(ErrorCode::unsupported, different);
+}
+
+}  // namespace moe::inline MOE_ABI::convert

@@ -1,0 +1,319 @@
+// What goes wrong while a GGUF file is written: one error that says what, and nothing left behind. And moe-quantize as a
+// script sees it.
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/checkpoint.hpp"
+#include "checkpoint/gguf_writer.hpp"
+#include "moe/quantize.hpp"
+#include "support.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using moe::ErrorCode;
+using moe::Format;
+using json = nlohmann::json;
+
+const fs::path kModel = fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe";
+
+/// A directory of this test alone, with a copy of the small model in it.
+struct Scratch {
+  fs::path dir = fs::temp_directory_path() / ("moe_quantize_errors_" + std::to_string(getpid()));
+  Scratch() {
+    fs::remove_all(dir);
+    fs::create_directories(dir / "model");
+    for (const char* name : {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"})
+      fs::copy_file(kModel / name, dir / "model" / name);
+  }
+  ~Scratch() { fs::remove_all(dir); }
+  std::string model() const { return (dir / "model").string(); }
+  std::string file(const std::string& name) const { return (dir / name).string(); }
+  /// Nothing but the model and what is named is there.
+  void check_clean(std::size_t others = 0) const {
+    std::size_t found = 0;
+    for (const auto& entry : fs::directory_iterator(dir)) found += entry.path().filename() != "model";
+    CHECK(found == others);
+  }
+  void edit_config(const std::string& key, const json& value) const {
+    json config = json::parse(moe_test::read_file(dir / "model/config.json"));
+    config[key] = value;
+    std::ofstream(dir / "model/config.json") << config;
+  }
+  /// Overwrites one bf16 value of a tensor.
+  void poison(const std::string& tensor, std::size_t index, std::uint16_t code) const {
+    std::string bytes = moe_test::read_file(kModel / "model.safetensors");
+    std::uint64_t header = 0;
+    std::memcpy(&header, bytes.data(), 8);
+    const auto at = json::parse(bytes.substr(8, header))[tensor]["data_offsets"][0].get<std::size_t>();
+    std::memcpy(bytes.data() + 8 + header + at + 2 * index, &code, 2);
+    std::ofstream(dir / "model/model.safetensors", std::ios::binary) << bytes;
+  }
+};
+
+moe::QuantizeOptions to(Format type) {
+  moe::QuantizeOptions options;
+  options.type = type;
+  return options;
+}
+
+void check_fails(const std::string& in, const std::string& out, const moe::QuantizeOptions& options, ErrorCode code,
+                 std::initializer_list<const char*> named) {
+  const auto done = moe::quantize(in, out, options);
+  REQUIRE_FALSE(done.has_value());
+  CAPTURE(done.error().message);
+  CHECK(done.error().code == code);
+  for (const char* text : named) CHECK(done.error().message.find(text) != std::string::npos);
+  CHECK(done.error().message.find('\n') == std::string::npos);
+}
+
+constexpr const char* kRows = "model.layers.0.self_attn.q_proj.weight";
+
+}  // namespace
+
+TEST_CASE("what stands at the output's place is not touched") {
+  const Scratch s;
+  std::ofstream(s.file("taken.gguf")) << "mine";
+  check_fails(s.model(), s.file("taken.gguf"), to(Format::q8_0), ErrorCode::bad_argument, {"taken.gguf", "exists"});
+  CHECK(moe_test::read_file(s.file("taken.gguf")) == "mine");
+  auto replace = to(Format::q8_0);
+  replace.replace = true;
+  check_fails(s.model(), s.model(), replace, ErrorCode::bad_argument, {"not a regular file"});
+  check_fails(s.model(), "/dev/null", replace, ErrorCode::bad_argument, {"not a regular file"});
+  check_fails(s.model(), s.file("absent/x.gguf"), replace, ErrorCode::io, {"absent/x.gguf", "created"});
+  check_fails(s.model(), "", replace, ErrorCode::bad_argument, {"name"});
+  s.check_clean(1);
+  CHECK(moe::quantize(s.model(), s.file("taken.gguf"), replace).has_value());
+  CHECK(moe_test::read_file(s.file("taken.gguf")).substr(0, 4) == "GGUF");
+  s.check_clean(1);
+}
+
+TEST_CASE("weights that a format cannot hold end the run, by tensor and row, and leave no file") {
+  const Scratch s;
+  const std::size_t at = 3 * 64 + 7;  // of rows of 64 values
+  s.poison(kRows, at, 0x7fc0);
+  check_fails(s.model(), s.file("x.gguf"), to(Format::q8_0), ErrorCode::non_finite, {kRows, "row 3", "value 7"});
+  s.poison(kRows, at, 0xff80);
+  for (const Format type : {Format::f16, Format::q4_0, Format::q6_k})
+    check_fails(s.model(), s.file("x.gguf"), to(type), ErrorCode::non_finite, {kRows, "row 3", "-inf"});
+  s.poison(kRows, at, 0x7149);  // 9.9e29
+  check_fails(s.model(), s.file("x.gguf"), to(Format::f16), ErrorCode::bad_argument, {kRows, "row 3", "too large for f16"});
+  check_fails(s.model(), s.file("x.gguf"), to(Format::q5_1), ErrorCode::bad_argument, {kRows, "row 3", "too large for q5_1"});
+  s.check_clean();
+  auto threads = to(Format::q5_1);
+  threads.threads = moe::openmp_pool(3);
+  check_fails(s.model(), s.file("x.gguf"), threads, ErrorCode::bad_argument, {kRows, "row 3", "too large for q5_1"});
+  CHECK(moe::quantize(s.model(), s.file("x.gguf"), to(Format::f32)).has_value());
+}
+
+TEST_CASE("a configuration that GGUF cannot express is refused by name") {
+  const Scratch s;
+  s.edit_config("norm_topk_prob", false);
+  check_fails(s.model(), s.file("x.gguf"), to(Format::q8_0), ErrorCode::unsupported, {"norm_topk_prob", "0", "1"});
+  s.edit_config("norm_topk_prob", true);
+  s.edit_config("rope_scaling", {{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 64}, {"attention_factor", 1.5}});
+  check_fails(s.model(), s.file("x.gguf"), to(Format::q8_0), ErrorCode::unsupported, {"attention factor", "1.5"});
+  s.edit_config("rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0},
+                                 {"original_max_position_embeddings", 64}});
+  check_fails(s.model(), s.file("x.gguf"), to(Format::q8_0), ErrorCode::unsupported, {"llama3"});
+  s.check_clean();
+}
+
+TEST_CASE("only formats with an encoder, and nothing twice unless asked") {
+  const Scratch s;
+  check_fails(s.model(), s.file("x.gguf"), to(Format::q5_k), ErrorCode::unsupported, {"q5_k"});
+  auto head = to(Format::q8_0);
+  head.head = Format::iq4_nl;
+  check_fails(s.model(), s.file("x.gguf"), head, ErrorCode::unsupported, {"iq4_nl"});
+  check_fails(s.file("none"), s.file("x.gguf"), to(Format::q8_0), ErrorCode::not_found, {"none"});
+
+  REQUIRE(moe::quantize(s.model(), s.file("q8.gguf"), to(Format::q8_0)).has_value());
+  check_fails(s.file("q8.gguf"), s.file("x.gguf"), to(Format::q4_0), ErrorCode::unsupported, {"q8_0", "q4_0", "requantize"});
+  s.check_clean(1);
+  auto again = to(Format::q4_0);
+  again.requantize = true;
+  CHECK(moe::quantize(s.file("q8.gguf"), s.file("q4.gguf"), again).has_value());
+  CHECK(moe::quantize(s.file("q8.gguf"), s.file("f32.gguf"), to(Format::f32)).has_value());  // widening loses nothing
+}
+
+TEST_CASE("head and embedding have formats of their own; what does not fit falls back and is said") {
+  const Scratch s;
+  auto options = to(Format::q4_k);  // rows of 64, 128 and 32 values: none is a multiple of 256
+  options.head = Format::f16;
+  options.embedding = Format::q6_k;
+  const auto report = moe::quantize(s.model(), s.file("x.gguf"), options);
+  REQUIRE(report.has_value());
+  const auto info = moe::Model::inspect(s.file("x.gguf"));
+  REQUIRE(info.has_value());
+  std::int64_t f16 = 0, q8_0 = 0, q5_0 = 0;
+  for (const moe::FormatUse& use : info->formats) {
+    if (use.format == Format::f16) f16 = use.tensor_count;
+    if (use.format == Format::q8_0) q8_0 = use.tensor_count;
+    if (use.format == Format::q5_0) q5_0 = use.tensor_count;
+  }
+  CHECK(f16 == 1);
+  CHECK(q8_0 == 1);
+  CHECK(q5_0 > 10);
+  std::string notes;
+  for (const std::string& note : report->notes) notes += note + "\n";
+  CHECK(notes.find("became q5_0: q4_k needs a multiple of 256") != std::string::npos);
+  CHECK(notes.find("became q8_0: q6_k needs a multiple of 256") != std::string::npos);
+}
+
+TEST_CASE("cancelled, nothing is left") {
+  const Scratch s;
+  for (int after = 0; after < 3; ++after) {
+    int asked = 0;
+    auto options = to(Format::q8_0);
+    options.cancelled = [&] { return asked++ == after; };
+    check_fails(s.model(), s.file("x.gguf"), options, ErrorCode::cancelled, {"cancelled"});
+  }
+  s.check_clean();
+}
+
+TEST_CASE("a file that may not grow ends the run with the system's reason, and nothing is left") {
+  const Scratch s;
+  rlimit old{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &old) == 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{100'000, old.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+  check_fails(s.model(), s.file("x.gguf"), to(Format::q8_0), ErrorCode::io, {"x.gguf", "cannot be"});
+  setrlimit(RLIMIT_FSIZE, &old);
+  std::signal(SIGXFSZ, handler);
+  s.check_clean();
+}
+
+TEST_CASE("a directory without a tokenizer becomes a file without one, and a broken one is an error") {
+  const Scratch s;
+  std::ofstream(s.dir / "model/tokenizer.json") << "{\"model\": 3}";
+  check_fails(s.model(), s.file("x.gguf"), to(Format::q8_0), ErrorCode::bad_file, {"tokenizer.json"});
+  std::ofstream(s.dir / "model/tokenizer.json") << R"({"model": {"type": "Unigram", "vocab": []}})";
+  check_fails(s.model(), s.file("x.gguf"), to(Format::q8_0), ErrorCode::unsupported, {"Unigram"});
+  s.check_clean();
+  auto without = to(Format::q8_0);
+  without.tokenizer = false;
+  CHECK(moe::quantize(s.model(), s.file("a.gguf"), without).has_value());
+  fs::remove(s.dir / "model/tokenizer.json");
+  const auto report = moe::quantize(s.model(), s.file("b.gguf"), to(Format::q8_0));
+  REQUIRE(report.has_value());
+  REQUIRE_FALSE(report->notes.empty());
+  CHECK(report->notes.front().find("no tokenizer") != std::string::npos);
+  CHECK(moe_test::read_file(s.file("a.gguf")).size() == moe_test::read_file(s.file("b.gguf")).size());
+  const auto model = moe::Model::load(s.file("b.gguf"));
+  REQUIRE(model.has_value());
+  CHECK((*model)->tokenizer() == nullptr);
+}
+
+TEST_CASE("the tokenizer.json inside a file is checked like one in a directory") {
+  const Scratch s;
+  using moe::checkpoint::GgufMetadata;
+  const auto load = [&](const std::string& tokenizer_json) {
+    GgufMetadata metadata;
+    metadata.text("general.architecture", "qwen2");
+    metadata.text("tokenizer.ggml.model", "gpt2");
+    metadata.texts("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b"});
+    metadata.text("tokenizer.huggingface.json", tokenizer_json);
+    auto file = moe::checkpoint::OutputFile::create(s.file("t.gguf"), true);
+    REQUIRE(file.has_value());
+    auto writer = moe::checkpoint::GgufWriter::begin(std::move(*file), metadata, {});
+    REQUIRE(writer.has_value());
+    REQUIRE(writer->finish().has_value());
+    const auto opened = moe::checkpoint::open(s.file("t.gguf"));
+    REQUIRE(opened.has_value());
+    return (*opened)->load_tokenizer();
+  };
+  const auto broken = load("{");
+  REQUIRE_FALSE(broken.has_value());
+  CHECK(broken.error().code == ErrorCode::bad_file);
+  CHECK(broken.error().message.find("tokenizer.huggingface.json") != std::string::npos);
+  // One of a kind that is not known leaves the arrays.
+  const auto arrays = load(R"({"model": {"type": "Unigram", "vocab": []}})");
+  REQUIRE(arrays.has_value());
+  CHECK((*arrays)->vocab_size() == 2);
+}
+
+TEST_CASE("the writer refuses tensors that GGUF cannot hold, and files with bytes missing") {
+  const Scratch s;
+  using moe::checkpoint::GgufTensor;
+  const auto begin = [&](const GgufTensor& tensor) {
+    auto file = moe::checkpoint::OutputFile::create(s.file("w.gguf"), false);
+    REQUIRE(file.has_value());
+    return moe::checkpoint::GgufWriter::begin(std::move(*file), {}, {tensor});
+  };
+  for (const GgufTensor& bad : {GgufTensor{std::string(64, 'n'), Format::f32, {4}}, GgufTensor{"", Format::f32, {4}},
+                                GgufTensor{"t", Format::f32, {1, 1, 1, 1, 4}}, GgufTensor{"t", Format::q8_0, {2, 33}}}) {
+    const auto writer = begin(bad);
+    REQUIRE_FALSE(writer.has_value());
+    CHECK(writer.error().code == ErrorCode::bad_shape);
+  }
+  {
+    auto writer = begin({"t", Format::f32, {4}});
+    REQUIRE(writer.has_value());
+    const std::byte bytes[20] = {};
+    CHECK_FALSE(writer->write(bytes).has_value());
+    CHECK(writer->write(std::span(bytes).first(8)).has_value());
+    CHECK_FALSE(writer->finish().has_value());
+  }
+  s.check_clean();
+  // More than any disk has room for: said before a byte is written.
+  const auto huge = begin({"t", Format::f32, {1 << 20, 1 << 20, 1 << 10}});
+  REQUIRE_FALSE(huge.has_value());
+  CHECK_MESSAGE(huge.error().message.find("needs 4503599") != std::string::npos, huge.error().message);
+  s.check_clean();
+}
+
+#ifdef MOE_QUANTIZE
+namespace {
+
+struct Outcome {
+  int status = -1;
+  std::string out, err;
+};
+
+Outcome run(const Scratch& s, const std::string& arguments) {
+  const std::string command = std::string("MOE_THREADS=1 '") + MOE_QUANTIZE + "' " + arguments + " >'" + s.file("model/out") +
+                              "' 2>'" + s.file("model/err") + "'";
+  const int raw = std::system(command.c_str());
+  return {WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw), moe_test::read_file(s.file("model/out")),
+          moe_test::read_file(s.file("model/err"))};
+}
+
+void check_one_line(const Outcome& got, int status, const std::string& names) {
+  CAPTURE(got.err);
+  CHECK(got.status == status);
+  CHECK(std::count(got.err.begin(), got.err.end(), '\n') == 1);
+  CHECK(got.err.find(names) != std::string::npos);
+  CHECK(got.out.empty());
+}
+
+}  // namespace
+
+TEST_CASE("moe-quantize: statuses, one line per error, and the table") {
+  const Scratch s;
+  const std::string in = "'" + s.model() + "' ", out = "'" + s.file("x.gguf") + "' ";
+  check_one_line(run(s, in), 2, "OUT");
+  check_one_line(run(s, in + out + "--type q5_k"), 2, "q5_k");
+  check_one_line(run(s, in + out + "--head q9"), 2, "q9");
+  check_one_line(run(s, in + out + "--threads -1"), 2, "threads");
+  check_one_line(run(s, "/absent " + out), 1, "/absent");
+  check_one_line(run(s, in + "/absent/x.gguf"), 1, "/absent/x.gguf");
+  s.check_clean();
+  const auto done = run(s, in + out + "--type Q4_0 --head q8_0");
+  CHECK(done.status == 0);
+  CHECK(done.err.empty());
+  for (const char* text : {"q4_0", "q8_0", "f32", "rms error", "bits per weight"}) CHECK(done.out.find(text) != std::string::npos);
+  check_one_line(run(s, in + out), 1, "exists");
+  CHECK(run(s, in + out + "--force").status == 0);
+  const auto help = run(s, "--help");
+  CHECK(help.status == 0);
+  CHECK(help.out.find("Examples") != std::string::npos);
+}
+#endif

@@ -1,0 +1,110 @@
+// moe-quantize: a model as GGUF, its matrices in another weight format.
+
+#include <cctype>
+#include <chrono>
+#include <cstdio>
+#include <string>
+
+#include "cli.hpp"
+#include "moe/quant/encode.hpp"
+#include "moe/quantize.hpp"
+
+namespace {
+
+constexpr const char* kFooter = R"(
+Examples
+  moe-quantize models/nano-moe nano-moe-q8_0.gguf
+  moe-quantize model.gguf model-q4_k.gguf --type q4_k --head q6_k
+  moe-quantize models/qwen3 qwen3-f16.gguf --type f16
+
+What becomes of a tensor
+  norms, biases, router        f32
+  rows that do not fit         q4_k -> q5_0, q6_k -> q8_0 (rows of a multiple of 32), everything else -> f16
+  the same format as before    copied, byte by byte
+  all other matrices           --type
+
+The output appears when it is complete. Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal error or out of memory,
+130 interrupted.)";
+
+std::string format_list() {
+  std::string names;
+  for (const moe::FormatInfo& f : moe::kFormats)
+    if (moe::can_encode(f.format)) names += (names.empty() ? "" : ", ") + std::string(f.name);
+  return names;
+}
+
+/// Throws CLI::ValidationError, which the caller of the body turns into one line.
+moe::Format format_named(const std::string& option, std::string name) {
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const moe::FormatInfo& f : moe::kFormats)
+    if (f.name == name && moe::can_encode(f.format)) return f.format;
+  throw CLI::ValidationError(option, "is '" + name + "', expected one of " + format_list());
+}
+
+std::string megabytes(std::int64_t bytes) {
+  char text[48];
+  std::snprintf(text, sizeof text, "%.2f", static_cast<double>(bytes) / 1e6);
+  return text;
+}
+
+void print_report(const std::string& out, const moe::QuantizeReport& report) {
+  std::printf("%-8s  %8s  %12s  %12s  %12s  %10s\n", "format", "tensors", "values", "MB before", "MB after", "rms error");
+  std::printf("%s\n", std::string(72, '-').c_str());
+  moe::QuantizedFormat all;
+  for (const moe::QuantizedFormat& f : report.formats) {
+    char error[32] = "0";
+    if (f.relative_rms_error > 0.0) std::snprintf(error, sizeof error, "%.2e", f.relative_rms_error);
+    std::printf("%-8s  %8lld  %12lld  %12s  %12s  %10s\n", std::string(moe::format_name(f.format)).c_str(),
+                static_cast<long long>(f.tensor_count), static_cast<long long>(f.value_count),
+                megabytes(f.bytes_before).c_str(), megabytes(f.bytes_after).c_str(), error);
+    all.tensor_count += f.tensor_count;
+    all.value_count += f.value_count;
+    all.bytes_before += f.bytes_before;
+    all.bytes_after += f.bytes_after;
+  }
+  std::printf("%-8s  %8lld  %12lld  %12s  %12s\n", "all", static_cast<long long>(all.tensor_count),
+              static_cast<long long>(all.value_count), megabytes(all.bytes_before).c_str(), megabytes(all.bytes_after).c_str());
+  std::printf("\n%s: %s MB, %.2f bits per weight\n", cli::printable(out).c_str(), megabytes(report.file_bytes_after).c_str(),
+              all.value_count > 0 ? 8.0 * static_cast<double>(all.bytes_after) / static_cast<double>(all.value_count) : 0.0);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string in, out, type = "q8_0", head, embedding;
+  moe::QuantizeOptions options;
+  int threads = 0;
+  bool no_tokenizer = false;
+  CLI::App app("Writes a model as GGUF, its matrices in another weight format.", "moe-quantize");
+  app.footer(kFooter);
+  app.add_option("IN", in, "a .gguf file, or a Hugging Face directory")->required();
+  app.add_option("OUT", out, "the .gguf file to write")->required();
+  app.add_option("--type", type, "format of the matrices: " + format_list() + " (q8_0)");
+  app.add_option("--head", head, "format of the output head (of the embedding, where both are one); --type");
+  app.add_option("--embedding", embedding, "format of the token embedding; --type");
+  app.add_flag("--requantize", options.requantize, "quantise again what is quantised already: the errors of both add up");
+  app.add_flag("--force", options.replace, "replace OUT if it exists");
+  app.add_flag("--no-tokenizer", no_tokenizer, "leave the tokenizer of a directory out");
+  app.add_option("--threads", threads, "threads (all); the bytes do not depend on it")->check(CLI::Range(0, 1024));
+  return cli::run(app, argc, argv, [&]() -> moe::Result<void> {
+    options.type = format_named("--type", type);
+    if (!head.empty()) options.head = format_named("--head", head);
+    if (!embedding.empty()) options.embedding = format_named("--embedding", embedding);
+    options.tokenizer = !no_tokenizer;
+    options.threads = moe::openmp_pool(threads);
+    options.cancelled = cli::interrupted;
+    auto report = [&] {
+      cli::ProgressLine line("quantising");
+      const auto start = std::chrono::steady_clock::now();
+      options.on_progress = [&](moe::Progress p) {
+        // Small models are done before a line is worth reading.
+        if (std::chrono::steady_clock::now() - start > std::chrono::seconds(2)) line.update(p);
+      };
+      return moe::quantize(in, out, options);
+    }();
+    if (!report) return moe::forward(report);
+    print_report(out, *report);
+    for (const std::string& note : report->notes) std::printf("note: %s\n", cli::printable(note).c_str());
+    return {};
+  });
+}
