@@ -43,6 +43,12 @@ def rows():
     yield n(1e-39)                                                        # denormals
     yield np.where(np.arange(256) == 3, np.float32(1e-45), np.float32(0))
     yield n(6e4 / 4.5)                                                    # near the end of f16
+    half = rng.integers(-1000, 1000, 256) + 0.5                           # in the middle between two codes of each format
+    for i, (low, high) in enumerate([(-127, 127), (-8, 7), (-16, 15), (0, 15), (0, 31), (-127, 126), (-7, 8), (-15, 16)]):
+        block = half[32 * i:32 * i + 32]
+        block[:] = np.clip(low + 0.5 + np.floor(np.abs(block)) % (high - low), low, high)
+        block[0], block[1] = low, high
+    yield half.astype(np.float32)
     yield np.concatenate([n(10.0 ** -k)[:32] for k in range(8)])          # parts of very different size
 
 
