@@ -32,6 +32,15 @@ Result<PairEncoder::Pair> PairEncoder::without_context(std::string_view continua
   return out;
 }
 
+Result<std::vector<TokenId>> PairEncoder::encode_context(std::string_view context) const {
+  auto ids = with_bos(context);
+  if (!ids || !ids->empty()) return ids;
+  const auto prefix = tokenizer_.bos() ? tokenizer_.bos() : tokenizer_.eos();
+  if (!prefix)
+    return fail(ErrorCode::unsupported, "an empty prompt needs a BOS or EOS token; the tokenizer names neither");
+  return std::vector<TokenId>{*prefix};
+}
+
 Result<PairEncoder::Pair> PairEncoder::encode(std::string_view context, std::string_view continuation) const {
   auto pairs = encode(context, std::vector<std::string_view>{continuation});
   if (!pairs) return forward(pairs);

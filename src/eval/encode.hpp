@@ -25,6 +25,8 @@ class MOE_API PairEncoder {
   Result<Pair> encode(std::string_view context, std::string_view continuation) const;
   /// The same for several continuations of one context.
   Result<std::vector<Pair>> encode(std::string_view context, const std::vector<std::string_view>& continuations) const;
+  /// A prompt alone, white space kept. An empty one is BOS, or EOS where there is none.
+  Result<std::vector<TokenId>> encode_context(std::string_view context) const;
 
  private:
   Result<std::vector<TokenId>> with_bos(std::string_view text) const;

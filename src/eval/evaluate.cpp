@@ -6,6 +6,7 @@
 #include <charconv>
 #include <chrono>
 #include <map>
+#include <type_traits>
 
 namespace moe::inline MOE_ABI::eval {
 
@@ -39,6 +40,7 @@ std::vector<GenerateRequest> generate_requests_of(const PreparedTask& task) {
 void count_work(const LanguageModel& model, DocumentOutcome& document) {
   std::map<std::int64_t, std::pair<std::int64_t, std::int64_t>> passes;  // pass -> tokens, scored positions
   for (const Score& score : document.scores) {
+    if (score.failure == Failure::too_long) continue;
     auto& [tokens, rows] = passes[score.pass];
     tokens = score.pass_tokens;
     rows = std::max<std::int64_t>(rows, score.continuation_tokens);
@@ -47,7 +49,7 @@ void count_work(const LanguageModel& model, DocumentOutcome& document) {
     document.pass_tokens += size.first;
     document.flops += model.pass_work(size.first, size.second).total();
   }
-  if (document.reply) {
+  if (document.reply && document.reply->failure != Failure::too_long) {
     document.pass_tokens = document.reply->pass_tokens;
     document.flops = model.pass_work(document.reply->pass_tokens, document.reply->generated_tokens).total();
   }
@@ -61,11 +63,57 @@ Work difference(Work after, const Work& before) {
   return after;
 }
 
-// Values of one metric over the questions of one subtask.
-std::vector<double> column(const std::vector<DocumentOutcome>& documents, std::size_t metric) {
+// Values of one metric over questions. A question that failed is wrong, but it has no log-likelihood.
+template <class Documents>
+std::vector<double> column(const Documents& documents, Metric metric, std::size_t at) {
   std::vector<double> values;
-  for (const DocumentOutcome& d : documents) values.push_back(d.metrics[metric]);
+  for (const auto& entry : documents) {
+    const DocumentOutcome* d = nullptr;
+    if constexpr (std::is_pointer_v<typename Documents::value_type>)
+      d = entry;
+    else
+      d = &entry;
+    if (metric != Metric::perplexity || d->failure == Failure::none) values.push_back(d->metrics[at]);
+  }
   return values;
+}
+
+// Its first failure, where a question has one.
+Failure failure_of(std::span<const Score> scores) {
+  for (const Score& s : scores)
+    if (s.failure != Failure::none) return s.failure;
+  return Failure::none;
+}
+
+// The metrics of a question, wrong where a request of it failed.
+Result<DocumentOutcome> outcome_of(const TaskSpec& task, const Document& document, std::vector<Score> scores) {
+  const Failure failure = failure_of(scores);
+  if (failure == Failure::none) return score_document(task, document, std::move(scores));
+  DocumentOutcome out;
+  out.metrics.assign(task.metrics.size(), 0.0);
+  out.scores = std::move(scores);
+  out.failure = failure;
+  return out;
+}
+Result<DocumentOutcome> outcome_of(const TaskSpec& task, const Document& document, Generation reply) {
+  if (reply.failure == Failure::none) return score_reply(task, document, std::move(reply));
+  DocumentOutcome out;
+  out.metrics.assign(task.metrics.size(), 0.0);
+  out.filtered.resize(task.filters.size());
+  out.failure = reply.failure;
+  out.reply = std::move(reply);
+  return out;
+}
+
+void count_flags(const DocumentOutcome& document, TaskOutcome& outcome) {
+  const auto any = [&](bool Score::*flag) {
+    return std::any_of(document.scores.begin(), document.scores.end(), [&](const Score& s) { return s.*flag; });
+  };
+  outcome.truncated += any(&Score::truncated) || (document.reply && document.reply->truncated);
+  outcome.reencoded += any(&Score::reencoded);
+  outcome.tied += document.tied;
+  outcome.too_long += document.failure == Failure::too_long;
+  outcome.non_finite += document.failure == Failure::non_finite;
 }
 
 // The group that holds the given subtasks, averaged over questions.
@@ -101,8 +149,8 @@ void add_rows(const PreparedTask& task, const EvaluateOptions& options, TaskOutc
                   spec.metrics,
                   {}};
     for (std::size_t m = 0; m < spec.metrics.size(); ++m)
-      row.metrics.push_back(
-          aggregate(spec.metrics[m].metric, column(documents, m), options.bootstrap_count, options.threads));
+      row.metrics.push_back(aggregate(spec.metrics[m].metric, column(documents, spec.metrics[m].metric, m),
+                                      options.bootstrap_count, options.threads));
     outcome.subtasks.push_back(std::move(row));
   }
   if (spec.subtask_name.empty()) {
@@ -158,12 +206,9 @@ void add_breakdowns(const PreparedTask& task, const EvaluateOptions& options, Ta
     for (const std::string& value : values) {
       const auto& of_value = members[value];
       Aggregate row{value, value, true, static_cast<std::int64_t>(of_value.size()), task.spec.metrics, {}};
-      for (std::size_t m = 0; m < task.spec.metrics.size(); ++m) {
-        std::vector<double> column_values;
-        for (const DocumentOutcome* d : of_value) column_values.push_back(d->metrics[m]);
-        row.metrics.push_back(
-            aggregate(task.spec.metrics[m].metric, column_values, options.bootstrap_count, options.threads));
-      }
+      for (std::size_t m = 0; m < task.spec.metrics.size(); ++m)
+        row.metrics.push_back(aggregate(task.spec.metrics[m].metric, column(of_value, task.spec.metrics[m].metric, m),
+                                        options.bootstrap_count, options.threads));
       breakdown.rows.push_back(std::move(row));
     }
     outcome.breakdowns.push_back(std::move(breakdown));
@@ -185,21 +230,17 @@ Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, con
   std::size_t next = 0;
   for (const Subtask& subtask : task.subtasks) {
     auto& documents = outcome.documents.emplace_back();
+    outcome.skipped += subtask.original_count - static_cast<std::int64_t>(subtask.documents.size());
     for (const Document& document : subtask.documents) {
       const std::size_t count = document.continuations.size();
       const auto first = scores->begin() + static_cast<std::ptrdiff_t>(writes ? 0 : next);
-      auto scored = writes ? score_reply(task.spec, document, std::move((*replies)[next]))
-                           : score_document(task.spec, document,
-                                            std::vector<Score>(first, first + static_cast<std::ptrdiff_t>(count)));
+      auto scored = writes ? outcome_of(task.spec, document, std::move((*replies)[next]))
+                           : outcome_of(task.spec, document,
+                                        std::vector<Score>(first, first + static_cast<std::ptrdiff_t>(count)));
       if (!scored) return forward(scored);
       next += writes ? 1 : count;
       count_work(model, *scored);
-      const auto any = [&](bool Score::*flag) {
-        return std::any_of(scored->scores.begin(), scored->scores.end(), [&](const Score& s) { return s.*flag; });
-      };
-      outcome.truncated += any(&Score::truncated) || (scored->reply && scored->reply->truncated);
-      outcome.reencoded += any(&Score::reencoded);
-      outcome.tied += scored->tied;
+      count_flags(*scored, outcome);
       outcome.model_flops += scored->flops;
       outcome.pass_tokens += scored->pass_tokens;
       if (task.spec.kind == TaskKind::multiple_choice) outcome.chance += 1.0 / static_cast<double>(count);

@@ -116,6 +116,11 @@ Json results_json(const RunReport& report, const ModelRun& run) {
   for (std::size_t t = 0; t < run.outcomes.size(); ++t) {
     add_task(report.tasks[t], run.outcomes[t], root);
     seconds += run.outcomes[t].seconds;
+    // Not the harness's own; its readers pass over keys that they do not know.
+    const TaskOutcome& o = run.outcomes[t];
+    root["libmoe_checks"][report.tasks[t].spec.name] = {
+        {"truncated", o.truncated}, {"too_long", o.too_long}, {"non_finite", o.non_finite},
+        {"skipped", o.skipped},     {"tied", o.tied},         {"reencoded", o.reencoded}};
   }
   root["config"] = {{"model", "libmoe"},
                     {"model_args", "path=" + run.path},

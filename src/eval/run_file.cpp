@@ -57,8 +57,11 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome) {
               {"executed", work_json(outcome.executed)},
               {"seconds", outcome.seconds},
               {"truncated_questions", outcome.truncated},
-              {"reencoded_questions", outcome.reencoded},
+              {"too_long_questions", outcome.too_long},
+              {"non_finite_questions", outcome.non_finite},
+              {"skipped_questions", outcome.skipped},
               {"tied_questions", outcome.tied},
+              {"reencoded_questions", outcome.reencoded},
               {"rows", Json::array()}};
   for (const Aggregate& row : outcome.subtasks) out["rows"].push_back(aggregate_json(row));
   for (const Aggregate& row : outcome.groups) out["rows"].push_back(aggregate_json(row));

@@ -117,23 +117,32 @@ std::vector<std::string> row_of(const PreparedTask& task, const ModelRun& model,
   return row;
 }
 
-// Never silent: what was cut, split otherwise than asked, or tied.
+// The normal error bar means little for few questions.
 std::string remarks(const PreparedTask& task, const ModelRun& model, const TaskOutcome& outcome) {
   std::string text;
-  // The normal error bar means little for few questions.
   if (const std::int64_t n = task.question_count(); n < 100) {
     const double accuracy = accuracy_of(task, outcome).value;
     const auto [low, high] = wilson_interval(std::llround(accuracy * static_cast<double>(n)), n);
     text += fmt::format("{}: only {} question{}, 95 % interval {} to {} % (Wilson)\n", model.name, n, n == 1 ? "" : "s",
                         percent(low), percent(high));
   }
-  const auto add = [&](std::int64_t count, std::string_view what) {
-    if (count > 0) text += fmt::format("{}: {} question{} {}\n", model.name, count, count == 1 ? "" : "s", what);
-  };
-  add(outcome.truncated, "longer than the model's context, cut from the left");
-  add(outcome.reencoded, "whose answer vanished inside a token of the prompt and was encoded alone");
-  add(outcome.tied, "with a tie for the best answer (the first counts)");
   return text;
+}
+
+// Questions that were not plainly asked and answered, zeros included: none is scored silently.
+std::string checks_table(const RunReport& report, std::size_t t) {
+  Table table({"questions", "truncated", "too long", "non-finite", "skipped", "ties", "re-encoded", "tokens asked",
+               "tokens computed"});
+  for (const ModelRun& model : report.models) {
+    if (t >= model.outcomes.size()) continue;
+    const TaskOutcome& o = model.outcomes[t];
+    std::vector<std::string> row = {model.name};
+    for (std::int64_t count : {o.truncated, o.too_long, o.non_finite, o.skipped, o.tied, o.reencoded, o.pass_tokens,
+                               o.executed.tokens})
+      row.push_back(std::to_string(count));
+    table.add(row);
+  }
+  return table.render();
 }
 
 std::string task_table(const RunReport& report, std::size_t t) {
@@ -155,7 +164,7 @@ std::string task_table(const RunReport& report, std::size_t t) {
       notes += remarks(task, model, model.outcomes[t]);
       any = true;
     }
-  return any ? headline(task) + table.render() + notes + "\n" : "";
+  return any ? headline(task) + table.render() + notes + "\n" + checks_table(report, t) + "\n" : "";
 }
 
 // Accuracy with its error bar by group, a column per model; `rows_of` picks the rows of an outcome.
@@ -266,7 +275,9 @@ std::string render_tables(const RunReport& report) {
         "GFLOPs/question: one forward pass per distinct context and answer, nothing reused; tokens/s counts those "
         "tokens too.\n"
         "reuse: tokens of those passes over tokens computed. SE: questions with one text in common count as a "
-        "cluster.\n";
+        "cluster.\n"
+        "truncated: cut from the left to fit the model. too long, non-finite: no score, counted as wrong. skipped: by "
+        "--limit. ties: the first counts.\n";
   return out;
 }
 

@@ -26,6 +26,7 @@ struct DocumentOutcome {
   std::vector<double> metrics;        ///< one per TaskSpec::metrics; perplexity holds the log-likelihood
   std::int32_t prediction = -1;       ///< first maximum; -1 where there are no choices
   bool tied = false;                  ///< another choice has the same log-likelihood as the prediction
+  Failure failure = Failure::none;    ///< of its first request that failed: the question counts as answered wrongly
   std::int64_t flops = 0;             ///< model FLOPs (docs: one pass per distinct context + continuation[:-1])
   std::int64_t pass_tokens = 0;       ///< tokens of those passes
 };
@@ -53,8 +54,14 @@ struct TaskOutcome {
   double chance = 0;             ///< expected accuracy of guessing: mean of 1 / choices; 0 where there are none
   std::int64_t model_flops = 0;  ///< over all questions
   std::int64_t pass_tokens = 0;  ///< what a run without reuse computes
-  std::int64_t truncated = 0, reencoded = 0, tied = 0;  ///< questions; never scored silently
-  Work executed;                                        ///< of this task
+  /// Questions that were not asked and answered plainly; none is ever scored silently.
+  std::int64_t truncated = 0;   ///< their context was cut from the left
+  std::int64_t too_long = 0;    ///< not asked, an answer does not fit the model: counted as wrong
+  std::int64_t non_finite = 0;  ///< the model's logits were not finite: counted as wrong
+  std::int64_t skipped = 0;     ///< in the file, left out by the limit
+  std::int64_t tied = 0;        ///< several best answers: the first counts
+  std::int64_t reencoded = 0;   ///< an answer vanished inside a token of the prompt and was encoded alone
+  Work executed;                ///< of this task
   double seconds = 0;
 };
 
@@ -64,7 +71,7 @@ struct EvaluateOptions {
   Hooks hooks = {};
 };
 
-/// Errors: those of LanguageModel::score; non_finite naming the question whose score is no number.
+/// Errors: those of LanguageModel::score; non_finite naming the question whose score is no number though nothing failed.
 MOE_API Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model,
                                      const EvaluateOptions& options = {});
 

@@ -19,15 +19,23 @@ struct ScoreRequest {
   std::string_view question;  ///< its id, for error messages
 };
 
+/// Why a request has no result. It is counted and reported, and its question counts as answered wrongly.
+enum class Failure {
+  none,
+  too_long,    ///< the answer alone, or the room for the reply, does not fit the model's context
+  non_finite,  ///< a hidden state or a logit was not finite
+};
+
 struct Score {
-  double log_likelihood = 0;  ///< sum over the continuation's tokens, natural logarithm
+  double log_likelihood = 0;  ///< sum over the continuation's tokens, natural logarithm; NaN after a failure
+  Failure failure = Failure::none;
   bool is_greedy = false;     ///< every token is the first maximum of its logits
   bool truncated = false;     ///< context tokens were cut from the left to fit the model
   bool reencoded = false;     ///< the continuation vanished inside a token of the joint text and was encoded alone
   std::int32_t context_tokens = 0;  ///< before truncation
   std::int32_t continuation_tokens = 0;
   std::int32_t pass_tokens = 0;  ///< of the forward pass that a run without reuse needs: context + continuation[:-1]
-  std::int64_t pass = -1;        ///< requests of one call with equal passes share this number
+  std::int64_t pass = -1;        ///< fingerprint of that pass: requests with equal passes share it
 };
 
 /// A reply to write greedily. Everything is borrowed for the time of the call.
@@ -40,6 +48,7 @@ struct GenerateRequest {
 
 struct Generation {
   std::string text;                 ///< up to the first stop text, without it; white space is kept
+  Failure failure = Failure::none;  ///< then there is no text
   bool finished = false;            ///< by a stop text or the end-of-sequence token, not by max_tokens
   bool truncated = false;           ///< context tokens were cut from the left to fit the model
   std::int32_t context_tokens = 0;  ///< before truncation
@@ -60,8 +69,8 @@ class MOE_API LanguageModel {
   virtual ~LanguageModel() = default;
 
   /// out[i] belongs to requests[i]; nothing depends on the order or the grouping of requests.
-  /// Errors: bad_argument (a continuation that does not fit the context, naming the question), non_finite, cancelled,
-  /// out_of_memory.
+  /// What one request cannot have is its own Failure. Errors: bad_argument (from the tokenizer, naming the question),
+  /// cancelled, out_of_memory.
   virtual Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks) = 0;
 
   /// out[i] belongs to requests[i]; nothing depends on the order or the grouping of requests.

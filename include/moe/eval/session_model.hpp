@@ -27,6 +27,7 @@ class MOE_API SessionModel : public LanguageModel {
   ~SessionModel() override;
 
   Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks) override;
+  Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks& hooks) override;
   Work pass_work(std::int64_t tokens, std::int64_t rows) const override;
   Work executed() const override;
   /// Bytes of the key/value cache and scratch of the present Session.
