@@ -28,7 +28,8 @@ MOE_FORCE_INLINE void decode_q4_1(const std::byte* block, float* out) noexcept {
   const Reciprocal r(d);
   for (int i = 0; i < 16; ++i)
     store_u8(block + 4 + i, r.code(in[i] - range.min, 0.5f, 15) | r.code(in[16 + i] - range.min, 0.5f, 15) << 4);
-  return store_f16(block, d) & store_f16(block + 2, range.min);
+  const bool scale_fits = store_f16(block, d);
+  return store_f16(block + 2, range.min) && scale_fits;
 }
 
 }  // namespace moe::inline MOE_ABI::quant

@@ -35,7 +35,8 @@ MOE_FORCE_INLINE void decode_q5_1(const std::byte* block, float* out) noexcept {
     high |= a >> 4 << i | b >> 4 << (16 + i);
   }
   store_u32(block + 4, high);
-  return store_f16(block, d) & store_f16(block + 2, range.min);
+  const bool scale_fits = store_f16(block, d);
+  return store_f16(block + 2, range.min) && scale_fits;
 }
 
 }  // namespace moe::inline MOE_ABI::quant
