@@ -204,6 +204,8 @@ Result<GgufMetadata> metadata_of_directory(const Checkpoint& file, const arch::R
   write_experts(c, keys);
   if (c.attention == AttentionKind::mla && c.q_lora_rank == 0)
     notes.push_back("the model has no q_lora_rank: llama.cpp (0.3.36) loads such files of DeepSeek-V2-Lite only, libmoe all");
+  if (c.router.group_count > 1 && c.router.group_score == GroupScore::max)
+    notes.push_back("groups of experts are ranked by their best one (DeepSeek-V2): llama.cpp ranks them by the best two and chooses others");
   if (c.mtp_layer_count > 0) notes.push_back("the layers of multi-token prediction are left out: libmoe does not run them");
   if (!tokenizer)
     out.text("tokenizer.ggml.model", "no_vocab");

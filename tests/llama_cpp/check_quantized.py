@@ -16,9 +16,10 @@ import sys
 import tempfile
 
 TYPES = ["f32", "f16", "bf16", "q8_0", "q6_k", "q5_1", "q5_0", "q4_1", "q4_k", "q4_0"]
-# Relative distance of the logits, sqrt(sum (a - b)^2 / sum a^2). Random models: one token that goes to another expert
-# moves it far more than rounding does.
-LIMIT = {"f32": 1e-4, "f16": 2e-3, "bf16": 2e-2}
+# Relative distance of the logits, sqrt(sum (a - b)^2 / sum a^2): of all tokens for f32, of the median token otherwise. In
+# these random models rounding sends single tokens to other experts, which moves their logits far more.
+LIMIT = {"f32": 1e-5, "f16": 3e-3, "bf16": 2e-2}
+OTHER_LIMIT = 0.1
 TEXTS = ["Hello world, it's 12345 o'clock.", " two  spaces\n\nlines", "caf\u00e9 \u2014 \u6771\u4eac 'LL"]
 
 
@@ -69,14 +70,17 @@ def llama_tokens(L, model, text):
     return list(out[:n])
 
 
-def needs_q_lora(directory):
-    """llama.cpp asks for q_lora_rank of every deepseek2 file but DeepSeek-V2-Lite's."""
-    try:
-        with open(os.path.join(directory, "config.json")) as text:
-            config = json.load(text)
-        return "kv_lora_rank" in config and not config.get("q_lora_rank")
-    except OSError:
-        return False
+def known_difference(directory):
+    """What llama.cpp 0.3.36 cannot do or does otherwise with this model; empty when it should agree."""
+    if directory.endswith(".gguf"):
+        return ""
+    with open(os.path.join(directory, "config.json")) as text:
+        config = json.load(text)
+    if "kv_lora_rank" in config and not config.get("q_lora_rank"):
+        return "llama.cpp does not load deepseek2 files without q_lora_rank, but for DeepSeek-V2-Lite's"
+    if config.get("topk_method") == "group_limited_greedy":
+        return "llama.cpp ranks groups of experts by their best two, DeepSeek-V2 by the best one"
+    return ""
 
 
 def check(L, np, args, directory, kind, scratch):
@@ -87,10 +91,10 @@ def check(L, np, args, directory, kind, scratch):
     if made.returncode != 0:
         skip(f"{os.path.basename(directory)} as {kind}", made.stderr.strip())
         return None
-    model = llama_model(L, path)
-    if not model and needs_q_lora(directory):
-        skip(f"{os.path.basename(directory)} as {kind}", "llama.cpp does not load deepseek2 files without q_lora_rank")
+    if reason := known_difference(directory):
+        skip(f"{os.path.basename(directory)} as {kind}", reason)
         return None
+    model = llama_model(L, path)
     if not model:
         print(f"FAILED llama.cpp does not load {os.path.basename(directory)} as {kind}")
         return False
@@ -109,7 +113,8 @@ def check(L, np, args, directory, kind, scratch):
         if done.returncode == 0:
             same_tokens += json.load(open(routing))["ids"] in (llama_tokens(L, model, text), llama_tokens_bos(L, model, text))
     L.llama_model_free(model)
-    good = distance <= LIMIT.get(kind, 0.5) and np.isfinite(distance)
+    judged = distance if kind == "f32" else float(np.median(rows))
+    good = np.isfinite(distance) and judged <= LIMIT.get(kind, OTHER_LIMIT) and same_tokens == len(TEXTS)
     print(f"{os.path.basename(directory):24} {kind:5} {os.path.getsize(path):9} {distance:10.2e} {float(np.median(rows)):10.2e} "
           f"{np.abs(ours - theirs).max():10.2e} {100 * agree:6.1f} % {same_tokens} of {len(TEXTS)}{'' if good else '  FAILED'}", flush=True)
     return good
