@@ -1,5 +1,5 @@
 #pragma once
-// silu(gate) * up and sigmoid over a row; results may overwrite inputs.
+// silu(gate) * up, gelu(gate) * up, gpt-oss's clamped form, and sigmoid over a row; results may overwrite inputs.
 
 #include <cstdint>
 
@@ -13,6 +13,29 @@ void silu_mul(const float* gate, const float* up, std::int64_t n, float* y) noex
     const Lanes<float, Arch> g = load_up_to<Arch>(gate + i, count);
     const Lanes<float, Arch> silu = div<Arch>(g, one_plus_exp_minus<Arch>(g));
     store_up_to<Arch>(y + i, count, mul<Arch>(silu, load_up_to<Arch>(up + i, count)));
+  });
+}
+
+template <class Arch>
+void gelu_mul(const float* gate, const float* up, std::int64_t n, float* y) noexcept {
+  const Lanes<float, Arch> cubic = broadcast<Arch>(detail::GeluF32::kCubic);
+  const Lanes<float, Arch> linear = broadcast<Arch>(detail::GeluF32::kLinear);
+  for_lanes(n, [&](std::int64_t i, std::int64_t count) {
+    const Lanes<float, Arch> g = load_up_to<Arch>(gate + i, count);
+    const Lanes<float, Arch> u = mul<Arch>(g, fma<Arch>(mul<Arch>(g, g), cubic, linear));
+    store_up_to<Arch>(y + i, count, mul<Arch>(div<Arch>(g, one_plus_exp_minus<Arch>(u)), load_up_to<Arch>(up + i, count)));
+  });
+}
+
+template <class Arch>
+void swiglu_clamped(const float* gate, const float* up, float alpha, float limit, std::int64_t n, float* y) noexcept {
+  const Lanes<float, Arch> high = broadcast<Arch>(limit), low = broadcast<Arch>(-limit);
+  const Lanes<float, Arch> gain = broadcast<Arch>(alpha), one = broadcast<Arch>(1.0f);
+  for_lanes(n, [&](std::int64_t i, std::int64_t count) {
+    const Lanes<float, Arch> g = min<Arch>(high, load_up_to<Arch>(gate + i, count));
+    const Lanes<float, Arch> u = max<Arch>(low, min<Arch>(high, load_up_to<Arch>(up + i, count)));
+    const Lanes<float, Arch> glu = div<Arch>(g, one_plus_exp_minus<Arch>(mul<Arch>(gain, g)));
+    store_up_to<Arch>(y + i, count, mul<Arch>(add<Arch>(u, one), glu));
   });
 }
 

@@ -21,10 +21,11 @@ struct GqaScratch {
   float* l;        // [48]
 };
 
-/// Scores of one query to weights: p = exp(s - m'), masked +0; updates m and l and returns alpha.
+/// Scores of one query to weights: p = exp(s - m'), masked (outside [begin, count)) +0; updates m and l, returns alpha.
 template <class Arch>
-MOE_FORCE_INLINE float block_softmax(float* s, int count, float& m, float& l) {
+MOE_FORCE_INLINE float block_softmax(float* s, int begin, int count, float& m, float& l) {
   constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+  for (int j = 0; j < begin; ++j) s[j] = kMinusInfinity;
   for (int j = count; j < kKeyBlock; ++j) s[j] = kMinusInfinity;
   Lanes<float, Arch> x[4];
 #pragma GCC unroll 16
@@ -52,18 +53,27 @@ void gqa_block(const Attention& a, std::int64_t first, int queries, std::int64_t
   const std::int64_t width = round_up_16(a.value_dim);
   for (int i = 0; i < queries; i += kQueryTile) {
     const int tile = queries - i < kQueryTile ? queries - i : kQueryTile;
-    int counts[kQueryTile];
-    for (int t = 0; t < tile; ++t) counts[t] = visible_keys(a.last_position[first + i + t], block * kKeyBlock);
-    if (counts[tile - 1] == 0) continue;
+    int begins[kQueryTile] = {}, counts[kQueryTile];
+    bool any = false;
+    for (int t = 0; t < tile; ++t) {
+      counts[t] = visible_keys(a.last_position[first + i + t], block * kKeyBlock);
+      if (a.first_position != nullptr) begins[t] = hidden_keys(a.first_position[first + i + t], block * kKeyBlock);
+      any = any || begins[t] < counts[t];
+    }
+    if (!any) continue;
     float* weights = s.weights + i * kKeyBlock;
     const float* q = a.q + (first + i) * a.q_stride;
     with_tile_size(tile, [&](auto size) {
       score_tile<Arch, Type, size.value>(q, a.q_stride, keys, a.key_dim, a.scale, weights);
     });
     for (int t = 0; t < tile; ++t)
-      if (counts[t] > 0) s.alpha[i + t] = block_softmax<Arch>(weights + t * kKeyBlock, counts[t], s.m[i + t], s.l[i + t]);
+      if (begins[t] < counts[t])
+        s.alpha[i + t] = block_softmax<Arch>(weights + t * kKeyBlock, begins[t], counts[t], s.m[i + t], s.l[i + t]);
     const ValueTile v{weights, kKeyBlock, 1, s.alpha + i, 0, 0, s.o + i * width, width};
-    add_values<Arch, Type>(v, tile, counts, values, v_stride, width);
+    if (a.first_position == nullptr)
+      add_values<Arch, Type>(v, tile, counts, values, v_stride, width);
+    else
+      add_windowed_values<Arch, Type>(v, tile, begins, counts, values, v_stride, width);
   }
 }
 
@@ -74,11 +84,15 @@ void gqa_group(const Attention& a, std::int64_t first, int queries, const GqaScr
   const bool ragged = a.value_dim % 16 != 0;
   const bool widen = ragged || (sizeof(Value) < sizeof(float) && queries > 2 * kQueryTile);
   const std::int64_t width = round_up_16(a.value_dim);
-  for (int i = 0; i < queries; ++i) s.m[i] = -std::numeric_limits<float>::infinity(), s.l[i] = 0.0f;
+  for (int i = 0; i < queries; ++i) {
+    s.m[i] = a.sinks != nullptr ? a.sinks[first + i] : -std::numeric_limits<float>::infinity();
+    s.l[i] = a.sinks != nullptr ? 1.0f : 0.0f;
+  }
   for (std::int64_t i = 0; i < queries * width; ++i) s.o[i] = 0.0f;
 
   const std::int64_t last = a.last_position[first + queries - 1];
-  for (std::int64_t block = 0; block * kKeyBlock <= last; ++block) {
+  const std::int64_t seen = a.first_position != nullptr ? a.first_position[first] : 0;
+  for (std::int64_t block = seen / kKeyBlock; block * kKeyBlock <= last; ++block) {
     const Value* keys = static_cast<const Value*>(a.key_blocks[block]);
     const Value* values = static_cast<const Value*>(a.value_blocks[block]);
     if (widen) {

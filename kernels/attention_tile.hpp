@@ -143,6 +143,12 @@ MOE_FORCE_INLINE void widen_rows(const typename Type::Value* in, std::int64_t ro
   }
 }
 
+/// The first visible key of that block: 0 .. 64.
+MOE_FORCE_INLINE int hidden_keys(std::int64_t first, std::int64_t start) {
+  const std::int64_t count = first - start;
+  return static_cast<int>(count < 0 ? 0 : count < kKeyBlock ? count : kKeyBlock);
+}
+
 /// Adds one block's weighted values to a tile of queries that see counts[i] (rising) of its keys.
 template <class Arch, class Type>
 MOE_FORCE_INLINE void add_values(ValueTile t, int queries, const int* counts, const typename Type::Value* values,
@@ -162,6 +168,37 @@ MOE_FORCE_INLINE void add_values(ValueTile t, int queries, const int* counts, co
     one.begin = shared, one.end = counts[i];
     value_tile<Arch, Type, 1>(one, values, v_stride, value_dim);
   }
+}
+
+/// The same where query i sees the keys [begins[i], counts[i]) of the block, both rising; none where that is empty.
+template <class Arch, class Type>
+MOE_FORCE_INLINE void add_windowed_values(ValueTile t, int queries, const int* begins, const int* counts,
+                                          const typename Type::Value* values, std::int64_t v_stride,
+                                          std::int64_t value_dim) {
+  constexpr float kOne = 1.0f;
+  const int begin = begins[queries - 1], end = counts[0];  // keys that all queries see
+  const bool shared = begin < end;
+  float alpha[kQueryTile];
+  for (int i = 0; i < queries; ++i) alpha[i] = t.alpha[i];
+  const auto alone = [&](int i, int first, int last) {
+    if (first >= last) return;
+    ValueTile one = t;
+    one.p = t.p + i * t.query_stride;
+    one.o = t.o + i * t.o_stride;
+    one.alpha = alpha + i;
+    one.begin = first, one.end = last;
+    value_tile<Arch, Type, 1>(one, values, v_stride, value_dim);
+    alpha[i] = kOne;
+  };
+  // Each query in rising keys: those before the shared ones, the shared ones with all others, then the rest.
+  for (int i = 0; i < queries; ++i) alone(i, begins[i], shared ? begin : counts[i]);
+  if (!shared) return;
+  ValueTile all = t;
+  all.alpha = alpha;
+  all.begin = begin, all.end = end;
+  with_tile_size(queries, [&](auto size) { value_tile<Arch, Type, size.value>(all, values, v_stride, value_dim); });
+  for (int i = 0; i < queries; ++i) alpha[i] = kOne;
+  for (int i = 0; i < queries; ++i) alone(i, end, counts[i]);
 }
 
 }  // namespace moe::inline MOE_ABI::kernels

@@ -24,6 +24,8 @@ template <class Arch>
 void fill_blocks(KernelTable& t) noexcept {
   t.rms_norm = rms_norm<Arch>;
   t.silu_mul = silu_mul<Arch>;
+  t.gelu_mul = gelu_mul<Arch>;
+  t.swiglu_clamped = swiglu_clamped<Arch>;
   t.sigmoid = sigmoid<Arch>;
   t.softmax = softmax<Arch>;
   t.add = add_rows<Arch>;
@@ -40,6 +42,8 @@ template <>
 inline void fill_blocks<Scalar>(KernelTable& t) noexcept {
   t.rms_norm = reference::rms_norm;
   t.silu_mul = reference::silu_mul;
+  t.gelu_mul = reference::gelu_mul;
+  t.swiglu_clamped = reference::swiglu_clamped;
   t.sigmoid = reference::sigmoid;
   t.softmax = reference::softmax;
   t.add = reference::add;

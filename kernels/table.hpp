@@ -79,6 +79,10 @@ struct KernelTable {
   void (*rms_norm)(const float* x, const float* w, float eps, std::int64_t n, float* y) noexcept;
   /// y = silu(gate) * up; y may be gate.
   void (*silu_mul)(const float* gate, const float* up, std::int64_t n, float* y) noexcept;
+  /// y = gelu(gate) * up (tanh form); y may be gate.
+  void (*gelu_mul)(const float* gate, const float* up, std::int64_t n, float* y) noexcept;
+  /// gpt-oss: reference/activation.hpp has the formula; y may be gate.
+  void (*swiglu_clamped)(const float* gate, const float* up, float alpha, float limit, std::int64_t n, float* y) noexcept;
   void (*sigmoid)(const float* x, std::int64_t n, float* y) noexcept;
   void (*softmax)(const float* x, std::int64_t n, float* y) noexcept;
   void (*add)(const float* x, std::int64_t n, float* y) noexcept;               // y += x

@@ -1,7 +1,9 @@
 #pragma once
 // What a model is, apart from its weights: plain aggregates with defaults, and validate().
 
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,12 @@ enum class QkNorm {
   head_after_rope,  ///< the same behind RoPE (Hunyuan)
   projection,       ///< of all heads as one vector, before RoPE (OLMoE)
 };
+/// What a gated FFN does with its gate and up.
+enum class Activation {
+  silu,            ///< silu(gate) * up
+  gelu_tanh,       ///< gelu(gate) * up, GELU in its tanh form (Gemma)
+  swiglu_clamped,  ///< (up + 1) * gate * sigmoid(alpha * gate) of clamped values (gpt-oss)
+};
 /// How logits become scores.
 enum class RouterScore {
   softmax,         ///< over all experts, before the choice (Qwen, Mixtral, DeepSeek-V2, ERNIE)
@@ -35,6 +43,7 @@ struct RopeConfig {
   RopeStyle style = RopeStyle::half_split;
   RopeScaling scaling = RopeScaling::none;
   double factor = 1.0;
+  bool truncate = true;  ///< yarn: the ramp's ends are rounded outwards to whole pairs
   std::int64_t original_max_position = 0;  ///< of the unscaled model (yarn, llama3)
   double beta_fast = 32.0, beta_slow = 1.0;
   double low_freq_factor = 1.0, high_freq_factor = 4.0;  ///< llama3
@@ -69,9 +78,13 @@ struct ModelConfig {
   std::int64_t kv_head_count = 0;
   std::int64_t head_dim = 0;  ///< of q and k (gqa)
   bool qkv_bias = false;
+  bool o_bias = false;
   QkNorm qk_norm = QkNorm::none;
   std::int64_t rotary_dim = 0;  ///< gqa: the first values of a head that RoPE turns; 0 = all of head_dim
-  bool post_norms = false;      ///< RMSNorm of what attention and FFN give, before it is added (GLM-4-0414)
+  bool post_norms = false;      ///< RMSNorm of what attention and FFN give, before it is added (GLM-4-0414, Gemma 3)
+  bool attention_sinks = false;  ///< one more logit per head that weighs nothing (gpt-oss)
+  std::int64_t sliding_window = 0;  ///< keys that a query sees in sliding layers, its own among them
+  std::vector<std::int64_t> sliding_layers;  ///< rising; empty: every layer sees all keys
 
   std::int64_t q_lora_rank = 0;  ///< 0 = queries are projected in one step
   std::int64_t kv_lora_rank = 0;
@@ -81,6 +94,11 @@ struct ModelConfig {
 
   double softmax_scale = 0.0;  ///< multiplies q.k; mscale^2 of YaRN is already in it
   RopeConfig rope;
+  std::optional<RopeConfig> sliding_rope;  ///< of sliding layers, where theirs differs (Gemma 3)
+
+  double embedding_scale = 1.0;  ///< multiplies the embedding, not the head tied to it (Gemma: sqrt(D))
+  Activation activation = Activation::silu;
+  double swiglu_alpha = 1.702, swiglu_limit = 7.0;  ///< of swiglu_clamped
 
   std::int64_t intermediate_size = 0;      ///< of dense layers
   std::int64_t moe_intermediate_size = 0;  ///< F, of one routed expert
@@ -90,10 +108,16 @@ struct ModelConfig {
   std::int64_t first_k_dense_replace = 0;  ///< layers before this one are dense
   /// Further dense layers (Qwen's mlp_only_layers and decoder_sparse_step); empty for nearly all published models.
   std::vector<std::int64_t> mlp_only_layers;
+  bool expert_bias = false;  ///< gate, up and down of every routed expert add one
+  bool router_bias = false;  ///< added to the router's logits (gpt-oss); not the selection bias
   RouterConfig router;
 
   std::int64_t mtp_layer_count = 0;  ///< multi-token-prediction layers in the file; counted, never run
 
+  /// Keys that a query of this layer sees at most; 0 = all before it.
+  std::int64_t window(std::int64_t layer) const {
+    return std::binary_search(sliding_layers.begin(), sliding_layers.end(), layer) ? sliding_window : 0;
+  }
   /// Values of a head that RoPE turns.
   std::int64_t rotated_dim() const {
     return attention == AttentionKind::mla ? qk_rope_head_dim : (rotary_dim > 0 ? rotary_dim : head_dim);

@@ -1,6 +1,7 @@
 #pragma once
 // The single definition of FLOPs (2 per multiply-add of a matmul), of parameters, and of the bytes a token touches.
 
+#include <algorithm>
 #include <cstdint>
 
 #include "moe/config.hpp"
@@ -43,16 +44,25 @@ struct Work {
 /// Expanded is the textbook form of MLA (keys and values per head); absorbed is what libmoe runs (docs/NUMERICS.md).
 enum class MlaForm { expanded, absorbed };
 
+/// Keys that the new tokens of this layer see, summed: i + 1 of them at position i, at most its window.
+inline std::int64_t visible_keys(const ModelConfig& c, std::int64_t layer, std::int64_t cached_tokens,
+                                 std::int64_t new_tokens) {
+  const std::int64_t window = c.window(layer);
+  // The first `rising` tokens see everything before them.
+  std::int64_t rising = new_tokens;
+  if (window > 0) rising = std::clamp(window - cached_tokens, std::int64_t{0}, new_tokens);
+  return rising * cached_tokens + rising * (rising + 1) / 2 + (new_tokens - rising) * window;
+}
+
 /// Work of running `new_tokens` tokens after `cached_tokens` that are in the cache, logits at `logit_rows` positions.
-/// Token i sees cached_tokens + i + 1 keys.
+/// Token i sees cached_tokens + i + 1 keys, or as many of them as the layer's window holds.
 inline Work forward_work(const ModelConfig& c, std::int64_t cached_tokens, std::int64_t new_tokens,
                          std::int64_t logit_rows, MlaForm form) {
   Work w;
   const std::int64_t n = new_tokens;
-  // Sum over the new tokens of the keys they see.
-  const std::int64_t visible = n * cached_tokens + n * (n + 1) / 2;
   const std::int64_t D = c.hidden_size, H = c.head_count;
   for (std::int64_t layer = 0; layer < c.layer_count; ++layer) {
+    const std::int64_t visible = visible_keys(c, layer, cached_tokens, n);
     if (c.attention == AttentionKind::gqa) {
       const std::int64_t q = H * c.head_dim, kv = c.kv_head_count * c.head_dim;
       w.attention_projection += 2 * n * D * (q + 2 * kv) + 2 * n * q * D;
@@ -137,6 +147,8 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
       matrix(WeightPart::attention, kv, D);
       matrix(WeightPart::attention, D, q);
       if (c.qkv_bias) vector(q + 2 * kv);
+      if (c.o_bias) vector(D);
+      if (c.attention_sinks) vector(H);
       if (c.qk_norm == QkNorm::projection) vector(q + kv);
       else if (c.qk_norm != QkNorm::none) vector(2 * c.head_dim);
     } else {
@@ -156,6 +168,9 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
     if (c.layer_is_moe(l)) {
       matrix(WeightPart::router, c.router.expert_count, D);
       if (c.router.selection_bias) vector(c.router.expert_count);
+      if (c.router_bias) vector(c.router.expert_count);
+      if (c.expert_bias)
+        visit(WeightShape{WeightPart::vector, l, 1, 2 * c.moe_intermediate_size + D, c.router.expert_count, c.router.top_k});
       ffn(WeightPart::routed_experts, c.moe_intermediate_size, c.router.expert_count, c.router.top_k);
       if (c.shared_width() > 0) ffn(WeightPart::shared_experts, c.shared_width(), 1, 1);
       if (c.shared_expert_gate) matrix(WeightPart::shared_experts, 1, D);

@@ -19,7 +19,7 @@ class RopeTable {
   /// Frequencies for `rotary_dim` rotated values of a head (even).
   ///
   /// Errors  bad_config, naming the field, when the numbers cannot give finite angles
-  /// Source  the rules are those of transformers' modeling_rope_utils: linear, llama3, yarn (with truncated corrections)
+  /// Source  the rules are those of transformers' modeling_rope_utils: linear, llama3, yarn
   static Result<RopeTable> make(const RopeConfig& config, std::int64_t rotary_dim);
 
   std::int64_t pair_count() const { return static_cast<std::int64_t>(frequency_.size()); }
@@ -94,8 +94,10 @@ inline Result<RopeTable> RopeTable::make(const RopeConfig& config, std::int64_t 
   const double dim = static_cast<double>(rotary_dim);
   double low = 0.0, high = 0.0;
   if (config.scaling == RopeScaling::yarn) {
-    low = std::max(std::floor(detail::yarn_correction_pair(config, config.beta_fast, dim)), 0.0);
-    high = std::min(std::ceil(detail::yarn_correction_pair(config, config.beta_slow, dim)), dim - 1.0);
+    low = detail::yarn_correction_pair(config, config.beta_fast, dim);
+    high = detail::yarn_correction_pair(config, config.beta_slow, dim);
+    if (config.truncate) low = std::floor(low), high = std::ceil(high);
+    low = std::max(low, 0.0), high = std::min(high, dim - 1.0);
     if (low == high) high += 0.001;  // a step, not a division by zero
   }
 

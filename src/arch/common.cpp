@@ -61,15 +61,15 @@ double yarn_mscale(double factor, double s) { return factor <= 1.0 ? 1.0 : 0.1 *
 namespace {
 
 // transformers: an explicit attention_factor wins; else mscale and mscale_all_dim (DeepSeek) or m(1) (Qwen).
-void apply_yarn(double factor, double mscale, double mscale_all_dim, double explicit_factor, ModelConfig& c) {
+void apply_yarn(double mscale, double mscale_all_dim, double explicit_factor, RopeConfig& rope, ModelConfig& c) {
   if (explicit_factor > 0.0)
-    c.rope.attention_factor = explicit_factor;
+    rope.attention_factor = explicit_factor;
   else if (mscale != 0.0 && mscale_all_dim != 0.0)
-    c.rope.attention_factor = yarn_mscale(factor, mscale) / yarn_mscale(factor, mscale_all_dim);
+    rope.attention_factor = yarn_mscale(rope.factor, mscale) / yarn_mscale(rope.factor, mscale_all_dim);
   else
-    c.rope.attention_factor = yarn_mscale(factor, 1.0);
+    rope.attention_factor = yarn_mscale(rope.factor, 1.0);
   if (c.attention == AttentionKind::mla && mscale_all_dim != 0.0) {
-    const double m = yarn_mscale(factor, mscale_all_dim);
+    const double m = yarn_mscale(rope.factor, mscale_all_dim);
     c.softmax_scale *= m * m;
   }
 }
@@ -96,31 +96,35 @@ void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& c) {
   c.rope.style = style;
   c.rope.theta = version5 && parameters.has("rope_theta") ? parameters.number("rope_theta")
                                                           : json.number_or("rope_theta", 10000.0);
+  read_scaling(json, scaling, c.rope, c);
+}
+
+void read_scaling(const JsonConfig& json, const JsonConfig& scaling, RopeConfig& rope, ModelConfig& c) {
   const std::string type = scaling.has("rope_type") ? scaling.string_or("rope_type", "default")
                                                     : scaling.string_or("type", "default");
   if (type == "default") return;
-  c.rope.factor = scaling.number("factor");
-  c.rope.original_max_position =
+  rope.factor = scaling.number("factor");
+  rope.original_max_position =
       scaling.integer_or("original_max_position_embeddings",
                          json.integer_or("original_max_position_embeddings", c.max_position, 1, kMaxPosition), 1,
                          kMaxPosition);
   if (type == "linear") {
-    c.rope.scaling = RopeScaling::linear;
+    rope.scaling = RopeScaling::linear;
   } else if (type == "llama3") {
-    c.rope.scaling = RopeScaling::llama3;
-    c.rope.low_freq_factor = scaling.number("low_freq_factor");
-    c.rope.high_freq_factor = scaling.number("high_freq_factor");
+    rope.scaling = RopeScaling::llama3;
+    rope.low_freq_factor = scaling.number("low_freq_factor");
+    rope.high_freq_factor = scaling.number("high_freq_factor");
   } else if (type == "yarn") {
-    c.rope.scaling = RopeScaling::yarn;
-    c.rope.beta_fast = scaling.number_or("beta_fast", 32.0);
-    c.rope.beta_slow = scaling.number_or("beta_slow", 1.0);
-    if (!scaling.boolean_or("truncate", true))
-      json.refuse(ErrorCode::unsupported, "config.json: rope_scaling.truncate is false, which libmoe does not support");
-    apply_yarn(c.rope.factor, scaling.number_or("mscale", 0.0), scaling.number_or("mscale_all_dim", 0.0),
-               scaling.number_or("attention_factor", 0.0), c);
+    rope.scaling = RopeScaling::yarn;
+    rope.beta_fast = scaling.number_or("beta_fast", 32.0);
+    rope.beta_slow = scaling.number_or("beta_slow", 1.0);
+    rope.truncate = scaling.boolean_or("truncate", true);
+    apply_yarn(scaling.number_or("mscale", 0.0), scaling.number_or("mscale_all_dim", 0.0),
+               scaling.number_or("attention_factor", 0.0), rope, c);
   } else {
     json.refuse(ErrorCode::unsupported,
-                fmt::format("config.json: rope type '{}' is not known (known: default, linear, llama3, yarn)", type));
+                fmt::format("config.json: rope type '{}' is not known (known: default, linear, llama3, yarn)",
+                            type.substr(0, 60)));
   }
 }
 
@@ -144,7 +148,7 @@ void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& c) {
     // float32 in the file is rounded back to the short decimal that it came from.
     const double multiplier = meta.number_or("rope.scaling.yarn_log_multiplier", 0.0);
     const double all_dim = std::round(multiplier * 10.0 * 1e5) / 1e5;
-    apply_yarn(c.rope.factor, all_dim, all_dim, meta.number_or("rope.scaling.attn_factor", 0.0), c);
+    apply_yarn(all_dim, all_dim, meta.number_or("rope.scaling.attn_factor", 0.0), c.rope, c);
   } else {
     meta.refuse(ErrorCode::unsupported, fmt::format("rope.scaling.type '{}' is not known (known: none, linear, yarn)", type));
   }
@@ -193,10 +197,46 @@ void refuse_true(const JsonConfig& json, std::initializer_list<std::string_view>
 void refuse_unknown_arithmetic(const JsonConfig& json) {
   const std::string activation = json.string_or("hidden_act", "silu");
   if (activation != "silu")
-    json.refuse(ErrorCode::unsupported, fmt::format("config.json: hidden_act is '{}', expected 'silu'", activation));
-  if (json.has("quantization_config"))
-    json.refuse(ErrorCode::unsupported,
-                "config.json: quantization_config: checkpoints with quantised safetensors are not supported yet");
+    json.refuse(ErrorCode::unsupported, fmt::format("config.json: hidden_act is '{}', expected 'silu'", activation.substr(0, 60)));
+}
+
+void read_windows(const JsonConfig& json, std::int64_t period, ModelConfig& c) {
+  const std::vector<std::string> types = json.strings_or_empty("layer_types");
+  if (!types.empty() && static_cast<std::int64_t>(types.size()) != c.layer_count)
+    return json.refuse(ErrorCode::bad_config, fmt::format("config.json: layer_types has {} entries, expected {} (num_hidden_layers)",
+                                                          types.size(), c.layer_count));
+  for (std::int64_t layer = 0; layer < c.layer_count; ++layer) {
+    if (types.empty() ? (layer + 1) % period != 0 : types[static_cast<std::size_t>(layer)] == "sliding_attention")
+      c.sliding_layers.push_back(layer);
+    else if (!types.empty() && types[static_cast<std::size_t>(layer)] != "full_attention")
+      json.refuse(ErrorCode::unsupported,
+                  fmt::format("config.json: layer_types holds '{}', expected 'sliding_attention' or 'full_attention'",
+                              types[static_cast<std::size_t>(layer)].substr(0, 60)));
+  }
+  if (!c.sliding_layers.empty()) c.sliding_window = json.integer("sliding_window", 1, kMaxPosition);
+}
+
+Quantization read_quantization(const JsonConfig& json) {
+  Quantization q;
+  if (!json.has("quantization_config")) return q;
+  const JsonConfig config = json.object("quantization_config");
+  const std::string method = config.string_or("quant_method", "");
+  if (method == "mxfp4") {
+    q.method = Quantization::Method::mxfp4;
+  } else if (method == "fp8" && config.string_or("fmt", "e4m3") == "e4m3") {
+    q.method = Quantization::Method::fp8;
+    const std::vector<std::int64_t> block = config.integers_or_empty("weight_block_size");
+    if (block.size() == 2 && block[0] > 0 && block[1] > 0 && block[0] <= kMaxWidth && block[1] <= kMaxWidth)
+      q.block_rows = block[0], q.block_columns = block[1];
+    else
+      json.refuse(ErrorCode::unsupported, "config.json: quantization_config.weight_block_size is not two positive integers, "
+                                          "which libmoe expects of quant_method 'fp8'");
+  } else {
+    json.refuse(ErrorCode::unsupported, fmt::format("config.json: quantization_config.quant_method is '{}', fmt '{}', expected "
+                                                    "'fp8' with fmt 'e4m3', or 'mxfp4'",
+                                                    method.substr(0, 60), config.string_or("fmt", "").substr(0, 60)));
+  }
+  return q;
 }
 
 }  // namespace moe::inline MOE_ABI::arch

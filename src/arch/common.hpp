@@ -3,6 +3,7 @@
 
 #include <initializer_list>
 
+#include "arch/family.hpp"
 #include "arch/gguf_config.hpp"
 #include "arch/json_config.hpp"
 #include "moe/config.hpp"
@@ -32,6 +33,15 @@ void read_partial_rotary(const JsonConfig& json, double fallback, ModelConfig& c
 void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& config);
 void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& config);
 
+/// rope type and its numbers from `scaling` alone; `json` is the file, for messages and what stands outside.
+void read_scaling(const JsonConfig& json, const JsonConfig& scaling, RopeConfig& rope, ModelConfig& config);
+
+/// sliding_window and the layers that have it: layer_types, or all but every `period`-th.
+void read_windows(const JsonConfig& json, std::int64_t period, ModelConfig& config);
+
+/// quantization_config, where libmoe reads it.
+Quantization read_quantization(const JsonConfig& json);
+
 /// DeepSeek-V3's routing under its own names (n_routed_experts, n_group, ..), with first_k_dense_replace and shared
 /// experts: dots1 and GLM-4.5 use it as it is.
 void read_noaux_tc(const JsonConfig& json, bool norm_topk_prob, ModelConfig& config);
@@ -44,7 +54,7 @@ void full_attention_only(const JsonConfig& json);
 
 /// Switches that this family's code does not have: each must be absent or false.
 void refuse_true(const JsonConfig& json, std::initializer_list<std::string_view> keys);
-/// Hidden activation other than SiLU, quantised checkpoints.
+/// Hidden activation other than SiLU.
 void refuse_unknown_arithmetic(const JsonConfig& json);
 
 /// YaRN's m(s) = 0.1 s ln(factor) + 1, and 1 for factor <= 1 (arXiv:2309.00071, with DeepSeek's s).

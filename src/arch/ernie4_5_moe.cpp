@@ -27,6 +27,7 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   const std::int64_t last = json.integer_or("moe_layer_end_index", -1, -1, kMaxLayers);
   keep_moe_layers(json.integer_or("moe_layer_interval", 1, 1, kMaxLayers), json.integer_or("moe_layer_start_index", 1, 0, kMaxLayers),
                   last < 0 ? c.layer_count - 1 : last, c);
+  c.mtp_layer_count = json.integer_or("num_nextn_predict_layers", 0, 0, 16);
   // moe_use_aux_free says whether training moved the bias; the published files hold it either way.
   refuse_true(json, {"use_bias"});
   if (auto ok = json.status(); !ok) return forward(ok);

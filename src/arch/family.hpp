@@ -15,10 +15,12 @@ namespace moe::inline MOE_ABI::arch {
 /// What a tensor is for. Patterns in TensorNames map roles to the names that files use.
 enum class Role {
   embedding, final_norm, head,
-  attention_norm, q, k, v, o, q_bias, k_bias, v_bias, q_norm, k_norm,
+  attention_norm, q, k, v, o, q_bias, k_bias, v_bias, o_bias, q_norm, k_norm, sinks,
   q_a, q_a_norm, q_b, kv_a, kv_a_norm, kv_b, k_b, v_b,
   post_attention_norm, ffn_norm, post_ffn_norm, gate, up, gate_up, down,
   router, router_bias, expert_gate, expert_up, expert_down, shared_gate, shared_up, shared_down, shared_expert_gate,
+  router_logit_bias, expert_gate_bias, expert_up_bias, expert_down_bias,
+  expert_gate_up, expert_gate_up_bias,  // gate and up of all experts in one tensor, their outputs alternating
 };
 
 /// "{l}" stands for the layer, "{e}" for the expert; an expert pattern without "{e}" names one tensor with all experts.
@@ -34,6 +36,14 @@ struct Family {
   Result<ModelConfig> (*from_hf)(const JsonConfig& config);
   Result<ModelConfig> (*from_gguf)(const checkpoint::Checkpoint& file);  ///< null: read by another family, or not at all
   std::span<const TensorName> hf_names = {};  ///< where this family differs from the common names
+  bool hf_norms_minus_one = false;            ///< Hugging Face files hold w - 1 of every norm (Gemma)
+};
+
+/// What config.json's quantization_config says of a Hugging Face checkpoint.
+struct Quantization {
+  enum class Method { none, fp8, mxfp4 };
+  Method method = Method::none;
+  std::int64_t block_rows = 1, block_columns = 1;  ///< fp8: what one scale covers
 };
 
 /// All families, in the order of docs and messages.
@@ -44,6 +54,7 @@ const std::vector<const Family*>& families();
 struct Recognised {
   const Family* family = nullptr;
   ModelConfig config;
+  Quantization quantization;
 };
 Result<Recognised> recognise(const checkpoint::Checkpoint& file);
 Result<Recognised> recognise_hf_config(std::string_view config_json);
@@ -55,6 +66,6 @@ std::string tensor_name(const Family& family, checkpoint::Kind kind, Role role, 
                         std::int64_t expert = 0);
 
 extern const Family kLlama, kQwen2, kQwen3, kQwen2Moe, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kOlmoe, kSeedOss,
-    kDots1, kHunyuanDense, kHunyuanMoe, kGlm4, kGlm4Moe, kErnieMoe;
+    kDots1, kHunyuanDense, kHunyuanMoe, kGlm4, kGlm4Moe, kErnieMoe, kGptOss, kGemma3;
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -17,14 +17,12 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "mixtral");
   read_gqa(json, c);
   read_rope(json, RopeStyle::half_split, c);
-  full_attention_only(json);
   c.moe_intermediate_size = json.integer("intermediate_size", 1, kMaxWidth);
   c.router.expert_count = json.integer("num_local_experts", 1, kMaxExperts);
   c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);
   c.router.score = RouterScore::softmax;
   c.router.norm_topk_prob = true;
-  if (json.has("sliding_window"))
-    json.refuse(ErrorCode::unsupported, "config.json: sliding_window is set, which libmoe does not support here");
+  json.has("sliding_window") ? read_windows(json, c.layer_count + 1, c) : full_attention_only(json);  // all layers, or none
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }

@@ -1,6 +1,7 @@
 // The list of families. A new one adds its file and a line here.
 #include <fmt/format.h>
 
+#include "arch/common.hpp"
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
@@ -8,7 +9,8 @@ namespace moe::inline MOE_ABI::arch {
 const std::vector<const Family*>& families() {
   static const std::vector<const Family*> list = {
       &kLlama,  &kQwen2,   &kQwen3, &kQwen2Moe,     &kQwen3Moe,   &kDeepseekV2, &kDeepseekV3, &kMixtral,
-      &kOlmoe,  &kSeedOss, &kDots1, &kHunyuanDense, &kHunyuanMoe, &kGlm4,       &kGlm4Moe,    &kErnieMoe};
+      &kOlmoe,  &kSeedOss, &kDots1, &kHunyuanDense, &kHunyuanMoe, &kGlm4,       &kGlm4Moe,    &kErnieMoe,
+      &kGptOss, &kGemma3};
   return list;
 }
 
@@ -28,7 +30,7 @@ std::string known(bool gguf) {
 Result<Recognised> checked(const Family* family, const Result<ModelConfig>& config) {
   if (!config) return forward(config);
   if (auto ok = validate(*config); !ok) return forward(ok);
-  return Recognised{family, *config};
+  return Recognised{family, *config, {}};
 }
 
 }  // namespace
@@ -38,7 +40,13 @@ Result<Recognised> recognise_hf_config(std::string_view config_json) {
   if (!json) return forward(json);
   const std::string architecture = json->architecture();
   for (const Family* family : families())
-    if (family->hf_architecture == architecture) return checked(family, family->from_hf(*json));
+    if (family->hf_architecture == architecture) {
+      auto recognised = checked(family, family->from_hf(*json));
+      if (!recognised) return recognised;
+      recognised->quantization = read_quantization(*json);
+      if (auto ok = json->status(); !ok) return forward(ok);
+      return recognised;
+    }
   return fail(ErrorCode::unsupported, fmt::format("config.json: architecture '{}' is not known (known: {})",
                                                   architecture.substr(0, 80), known(false)));
 }

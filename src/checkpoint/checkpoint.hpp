@@ -38,10 +38,11 @@ struct TensorInfo {
 };
 
 /// A tensor of a type that no kernel reads (integers, float64, FP8, ..): named, so that a model reader can say what it
-/// met.
+/// met, or widen it where its checkpoint says how.
 struct UnsupportedTensor {
   std::string name;
   std::string type;  ///< "i32", "F8_E4M3": as the file calls it
+  TensorInfo where = {};  ///< safetensors: shape and place, with the bytes as they are; `format` says nothing
 };
 
 /// GGUF metadata value. Integers of every width are widened; arrays are of one element type.

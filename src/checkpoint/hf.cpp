@@ -71,7 +71,10 @@ Result<void> HfCheckpoint::add_file(InputFile file) {
     t.file = index;
     tensors_.push_back(std::move(t));
   }
-  for (UnsupportedTensor& t : header->unsupported) unsupported_.push_back(std::move(t));
+  for (UnsupportedTensor& t : header->unsupported) {
+    t.where.file = index;
+    unsupported_.push_back(std::move(t));
+  }
   hash_.update(header->hash);
   files_.push_back(std::move(file));
   return {};

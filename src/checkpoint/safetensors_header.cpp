@@ -210,17 +210,16 @@ Result<SafetensorsHeader> place(std::vector<Entry> entries, std::uint64_t data_s
       return bad(fmt::format("tensor {} begins at {}, expected {}: the data {}", name, begin, expected,
                              begin < expected ? "overlap" : "have a gap"));
     expected = end;
-    if (!e.dtype->format) {
-      header.unsupported.push_back({std::move(e.name), std::string(e.dtype->name)});
-      continue;
-    }
     TensorInfo info;
-    info.name = std::move(e.name);
-    info.format = *e.dtype->format;
+    info.name = e.name;
+    info.format = e.dtype->format.value_or(Format::f32);
     info.shape = std::move(e.shape);
     info.offset = data_start + begin;
     info.bytes = *bytes;
-    header.tensors.push_back(std::move(info));
+    if (e.dtype->format)
+      header.tensors.push_back(std::move(info));
+    else
+      header.unsupported.push_back({std::move(e.name), std::string(e.dtype->name), std::move(info)});
   }
   if (expected != data_bytes)
     return bad(

@@ -54,13 +54,14 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
   const std::int64_t hd = c_->head_dim, kv = c_->kv_head_count, group = c_->head_count / kv, T = tokens();
   const std::int64_t pairs = rope_->pair_count();
   const auto eps = static_cast<float>(c_->rms_norm_eps);
+  const bool sliding = sliding_rope_ && c_->window(layer) > 0;
   const PageLayout& layout = cache_->layout();
   const kernels::CacheType type = cache_type(options_->kv);
   for (const Segment& s : chunk_->segments) {
     engine_.run_each(s.count, 2 * (w.q.rows + w.k.rows + w.v.rows), [&](std::int64_t i, std::int32_t) {
       const std::int64_t t = s.begin + i, position = s.position + i;
-      const float* cos = ws_.cos.data() + t * pairs;
-      const float* sin = ws_.sin.data() + t * pairs;
+      const float* cos = (sliding ? ws_.sliding_cos : ws_.cos).data() + t * pairs;
+      const float* sin = (sliding ? ws_.sliding_sin : ws_.sin).data() + t * pairs;
       float* q = ws_.q.data() + t * w.q.rows;
       float* key = ws_.k.data() + t * w.k.rows;
       float* value = ws_.v.data() + t * w.v.rows;
@@ -152,10 +153,24 @@ void Forward::mla_latent(const LayerWeights& w, std::int64_t layer) {
   }
 }
 
+// What every attention row sees in this layer; rows of one kv head follow each other, their positions are the same for all.
+void Forward::set_visible(std::int64_t layer) {
+  const std::int64_t heads = cache_->layout().head_count, group = c_->head_count / heads, T = tokens();
+  const std::int64_t window = c_->window(layer);
+  for (std::int64_t t = 0; t < T; ++t) {
+    const std::int64_t position = chunk_->positions[static_cast<std::size_t>(t)];
+    std::fill_n(ws_.positions.data() + t * group, group, position);
+    if (window > 0)
+      std::fill_n(ws_.first_positions.data() + t * group, group, std::max<std::int64_t>(0, position - window + 1));
+  }
+  const std::vector<float>& sinks = model_->weights->layers[static_cast<std::size_t>(layer)].sinks;
+  for (std::int64_t g = 0; g < heads && !sinks.empty(); ++g)
+    for (std::int64_t t = 0; t < T; ++t) std::copy_n(sinks.data() + g * group, group, ws_.sinks.data() + (g * T + t) * group);
+}
+
 void Forward::attend(std::int64_t layer) {
   const std::int64_t heads = cache_->layout().head_count, group = c_->head_count / heads, T = tokens();
-  for (std::int64_t t = 0; t < T; ++t)
-    std::fill_n(ws_.positions.data() + t * group, group, chunk_->positions[static_cast<std::size_t>(t)]);
+  set_visible(layer);
   // Rows per task: enough to reuse a block of keys while it is in cache, few enough to keep all workers busy.
   struct Task {
     const Segment* segment;
@@ -193,6 +208,8 @@ void Forward::attend_rows(const Segment& segment, std::int64_t layer, std::int64
   a.q_stride = a.key_dim;
   a.query_count = count;
   a.last_position = ws_.positions.data() + first;
+  if (c_->window(layer) > 0) a.first_position = ws_.first_positions.data() + first;
+  if (c_->attention_sinks) a.sinks = ws_.sinks.data() + row0;
   a.cache_type = cache_type(options_->kv);
   a.scale = static_cast<float>(c_->softmax_scale);
   a.out = ws_.o_rows.data() + row0 * a.value_dim;
@@ -212,8 +229,9 @@ void Forward::attend_rows(const Segment& segment, std::int64_t layer, std::int64
   mla ? engine_.table().attention_mla(a) : engine_.table().attention_gqa(a);
 
   for (std::int64_t i = 0; i < count; ++i) {
-    worker.work.attention_score += 2 * (a.last_position[i] + 1) * a.key_dim;
-    worker.work.attention_value += 2 * (a.last_position[i] + 1) * a.value_dim;
+    const std::int64_t keys = a.last_position[i] + 1 - (a.first_position != nullptr ? a.first_position[i] : 0);
+    worker.work.attention_score += 2 * keys * a.key_dim;
+    worker.work.attention_value += 2 * keys * a.value_dim;
   }
 }
 
@@ -251,7 +269,7 @@ void Forward::output_projection(const LayerWeights& w) {
   const LinearJob job = {&w.o, {ws_.o_in.data(), width, quantise ? ws_.q8_o_in.rows() : kernels::Q8Rows{}}, nullptr, T,
                          ws_.normed.data(), D};
   engine_.linear(std::span(&job, 1), &Work::attention_projection);
-  add_branch(w.post_attention_norm);
+  add_branch(w.o_bias, w.post_attention_norm);
 }
 
 }  // namespace moe::inline MOE_ABI

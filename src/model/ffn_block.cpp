@@ -48,7 +48,7 @@ void Forward::feed_forward(std::int64_t layer) {
   }
   gate_up(runs);
   down(w, runs);
-  if (c_->post_norms) add_branch(w.post_ffn_norm);
+  if (c_->post_norms) add_branch({}, w.post_ffn_norm);
 }
 
 void Forward::choose(const LayerWeights& w, std::int64_t layer) {
@@ -64,6 +64,7 @@ void Forward::choose(const LayerWeights& w, std::int64_t layer) {
   }
   engine_.run_each(T, 4 * E, [&](std::int64_t t, std::int32_t) {
     float* scores = ws_.router.data() + t * E;
+    if (!w.router_logit_bias.empty()) engine_.table().add(w.router_logit_bias.data(), E, scores);
     if (r.score == RouterScore::sigmoid) engine_.table().sigmoid(scores, E, scores);
     if (r.score == RouterScore::softmax) engine_.table().softmax(scores, E, scores);
     const auto chosen = choose_experts({scores, static_cast<std::size_t>(E)}, w.router_bias, r,
@@ -92,6 +93,16 @@ void Forward::sort_pairs() {
     const std::int32_t at = next[static_cast<std::size_t>(ws_.expert_ids[static_cast<std::size_t>(i)])]++;
     ws_.pair_token[static_cast<std::size_t>(at)] = static_cast<std::int32_t>(i / K);
     ws_.pair_of[static_cast<std::size_t>(i)] = at;
+  }
+}
+
+void Forward::activate(const float* gate, const float* up, std::int64_t n, float* out) const {
+  const kernels::KernelTable& k = engine_.table();
+  switch (c_->activation) {
+    case Activation::silu: return k.silu_mul(gate, up, n, out);
+    case Activation::gelu_tanh: return k.gelu_mul(gate, up, n, out);
+    case Activation::swiglu_clamped:
+      return k.swiglu_clamped(gate, up, static_cast<float>(c_->swiglu_alpha), static_cast<float>(c_->swiglu_limit), n, out);
   }
 }
 
@@ -144,7 +155,11 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
     for (std::int64_t r = 0; r < task.rows; ++r) {
       const std::int64_t row = run.first_row + task.row + r;
       float* out = quantise ? gate + r * width : run.act->data() + row * F + first;
-      k.silu_mul(gate + r * width, up + r * width, width, out);
+      if (!run.w->gate_bias.empty()) {
+        k.add(run.w->gate_bias.data() + first, width, gate + r * width);
+        k.add(run.w->up_bias.data() + first, width, up + r * width);
+      }
+      activate(gate + r * width, up + r * width, width, out);
       if (quantise)
         k.quantize_q8(out, width, run.q8->codes.data() + row * F + first, run.q8->scales.data() + (row * F + first) / 32,
                       run.q8->sums.data() + (row * F + first) / 16);
@@ -175,6 +190,8 @@ void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
       const LinearJob job = {&run.w->down, {run.act->data() + run.first_row * F, F, q8}, nullptr, run.count,
                              routed_run ? routed + run.first_row * width : dense, width};
       engine_.gemm(worker, job, panel, panel_end, run.counter);
+      for (std::int64_t r = 0; r < run.count && !run.w->down_bias.empty(); ++r)
+        k.add(run.w->down_bias.data() + first, width, job.y + r * width);
     }
     const bool has_dense = !moe || !w.shared.gate.empty();
     for (std::int64_t t = 0; t < T; ++t) {

@@ -62,6 +62,11 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
   auto rope = RopeTable::make(c_->rope, c_->rotated_dim());
   if (!rope) return forward(rope);
   rope_.emplace(std::move(*rope));
+  if (c_->sliding_rope) {
+    auto sliding = RopeTable::make(*c_->sliding_rope, c_->rotated_dim());
+    if (!sliding) return forward(sliding);
+    sliding_rope_.emplace(std::move(*sliding));
+  }
   return ws_.allocate(*c_, options.chunk_tokens);
 }
 
@@ -78,11 +83,16 @@ void Forward::quantise_rows(const float* x, std::int64_t x_stride, std::int64_t 
 
 void Forward::embed() {
   const Matrix& e = model_->weights->embedding;
+  const auto scale = static_cast<float>(c_->embedding_scale);
   engine_.run_each(tokens(), 2 * c_->hidden_size, [&](std::int64_t t, std::int32_t) {
-    kernels::unpack_row(e.format, e.panels(), chunk_->ids[static_cast<std::size_t>(t)],
-                        ws_.hidden.data() + t * c_->hidden_size);
-    const std::int64_t pairs = rope_->pair_count();
-    rope_->fill(chunk_->positions[static_cast<std::size_t>(t)], ws_.cos.data() + t * pairs, ws_.sin.data() + t * pairs);
+    float* row = ws_.hidden.data() + t * c_->hidden_size;
+    kernels::unpack_row(e.format, e.panels(), chunk_->ids[static_cast<std::size_t>(t)], row);
+    if (scale != 1.0f)
+      for (std::int64_t i = 0; i < c_->hidden_size; ++i) row[i] *= scale;
+    const std::int64_t pairs = rope_->pair_count(), position = chunk_->positions[static_cast<std::size_t>(t)];
+    rope_->fill(position, ws_.cos.data() + t * pairs, ws_.sin.data() + t * pairs);
+    if (sliding_rope_)
+      sliding_rope_->fill(position, ws_.sliding_cos.data() + t * pairs, ws_.sliding_sin.data() + t * pairs);
   });
 }
 
@@ -100,10 +110,11 @@ void Forward::norm_rows(const std::vector<float>& weight, bool quantise) {
 }
 
 // What a branch gave, in `normed`, joins the residual stream; some models norm it first.
-void Forward::add_branch(const std::vector<float>& post_norm) {
+void Forward::add_branch(const std::vector<float>& bias, const std::vector<float>& post_norm) {
   const std::int64_t D = c_->hidden_size;
   engine_.run_each(tokens(), 2 * D, [&](std::int64_t t, std::int32_t) {
     float* row = ws_.normed.data() + t * D;
+    if (!bias.empty()) engine_.table().add(bias.data(), D, row);
     if (!post_norm.empty())
       engine_.table().rms_norm(row, post_norm.data(), static_cast<float>(c_->rms_norm_eps), D, row);
     engine_.table().add(row, D, ws_.hidden.data() + t * D);

@@ -48,7 +48,7 @@ class Forward {
   // forward.cpp
   void embed();
   void norm_rows(const std::vector<float>& weight, bool quantise);
-  void add_branch(const std::vector<float>& post_norm);
+  void add_branch(const std::vector<float>& bias, const std::vector<float>& post_norm);
   Result<void> head(float* logits);
   Result<void> check_finite(std::int64_t layer);
   void record_hidden(std::int64_t layer);
@@ -58,6 +58,7 @@ class Forward {
   void mla_queries(const LayerWeights& w, std::int64_t layer);
   void mla_latent(const LayerWeights& w, std::int64_t layer);
   void attend(std::int64_t layer);
+  void set_visible(std::int64_t layer);
   void attend_rows(const Segment& segment, std::int64_t layer, std::int64_t kv_head, std::int64_t first,
                    std::int64_t count, std::int32_t worker);
   void mla_values(const LayerWeights& w);
@@ -68,6 +69,7 @@ class Forward {
   void choose(const LayerWeights& w, std::int64_t layer);
   void sort_pairs();
   struct ExpertRun;
+  void activate(const float* gate, const float* up, std::int64_t n, float* out) const;
   void gate_up(const std::vector<ExpertRun>& runs);
   void down(const LayerWeights& w, const std::vector<ExpertRun>& runs);
 
@@ -82,7 +84,7 @@ class Forward {
   Engine engine_;
   Workspace ws_;
   std::optional<TileSizes> tiles_;
-  std::optional<RopeTable> rope_;
+  std::optional<RopeTable> rope_, sliding_rope_;
   const Chunk* chunk_ = nullptr;
   std::vector<std::int32_t> expert_begin_;  // [E + 1] into pair_token
   std::optional<Error> error_;

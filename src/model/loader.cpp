@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "kernels/packing.hpp"
+#include "model/stored.hpp"
 #include "moe/quant/decode.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -30,7 +31,7 @@ std::vector<Unit> cut_into_units(const LoadPlan& plan) {
   std::vector<Unit> units;
   for (const MatrixJob& job : plan.matrices) {
     const std::int64_t panels = job.out->panel_count();
-    const std::int64_t row = row_bytes(job.tensor->format, job.tensor->cols());
+    const std::int64_t row = stored_row_bytes(job) * (job.transposed ? 1 : job.step);
     if (job.transposed) {
       units.push_back({&job, 0, panels, row * job.out->k});
       continue;
@@ -38,7 +39,7 @@ std::vector<Unit> cut_into_units(const LoadPlan& plan) {
     const std::int64_t step = std::max<std::int64_t>(1, kUnitBytes / std::max<std::int64_t>(1, row * kPanelRows));
     for (std::int64_t begin = 0; begin < panels; begin += step) {
       const std::int64_t end = std::min(panels, begin + step);
-      units.push_back({&job, begin, end, std::min(end * kPanelRows, job.out->rows) * row - begin * kPanelRows * row});
+      units.push_back({&job, begin, end, (std::min(end * kPanelRows, job.out->rows) - begin * kPanelRows) * row});
     }
   }
   return units;
@@ -54,15 +55,15 @@ class Loader {
  private:
   Result<void> vectors();
   Result<void> allocate();
-  Result<void> pack(const Unit& unit, std::vector<std::byte>& buffer);
-  Result<void> pack_transposed(const Unit& unit, const std::vector<std::byte>& raw);
-  Result<void> check_rows(const Unit& unit, const std::byte* raw, std::int64_t rows, std::int64_t bytes_per_row);
+  Result<void> pack(const Unit& unit, RowBuffers& buffers);
+  Result<void> pack_transposed(const Unit& unit, const std::byte* raw);
+  Result<void> check_rows(const Unit& unit, const std::byte* raw, std::int64_t first, std::int64_t rows);
   void report(std::int32_t worker);
 
   const checkpoint::Checkpoint& file_;
   const LoadPlan& plan_;
   const LoadOptions& options_;
-  std::vector<std::vector<std::byte>> buffers_;  // one per worker
+  std::vector<RowBuffers> buffers_;  // one per worker
   std::atomic<std::int64_t> done_{0};
   std::int64_t total_ = 0;
   std::atomic<bool> stop_{false};
@@ -73,14 +74,22 @@ class Loader {
 
 Result<void> Loader::vectors() {
   std::vector<std::byte> raw;
+  std::vector<float> values;
   for (const VectorJob& job : plan_.vectors) {
-    raw.resize(static_cast<std::size_t>(job.tensor->bytes));
-    if (auto ok = file_.read(*job.tensor, 0, raw); !ok) return forward(ok);
-    job.out->resize(static_cast<std::size_t>(job.tensor->cols()));
-    decode_row(job.tensor->format, raw.data(), job.tensor->cols(), job.out->data());
-    for (float x : *job.out)
+    // From the first to the last value that is wanted; blocks of more values are read whole.
+    const std::int64_t span = (job.count - 1) * job.step + 1;
+    raw.resize(static_cast<std::size_t>(row_bytes(job.tensor->format, span)));
+    const auto offset = static_cast<std::uint64_t>(row_bytes(job.tensor->format, job.first));
+    if (auto ok = file_.read(*job.tensor, offset, raw); !ok) return forward(ok);
+    values.resize(static_cast<std::size_t>(span));
+    decode_row(job.tensor->format, raw.data(), span, values.data());
+    job.out->resize(static_cast<std::size_t>(job.count));
+    for (std::int64_t i = 0; i < job.count; ++i) {
+      const float x = values[static_cast<std::size_t>(i * job.step)];
+      (*job.out)[static_cast<std::size_t>(i)] = job.added == 0.0f ? x : x + job.added;
       if (!std::isfinite(x))
         return fail(ErrorCode::non_finite, fmt::format("tensor {} holds {}, expected finite numbers", job.tensor->name, x));
+    }
   }
   return {};
 }
@@ -94,30 +103,36 @@ Result<void> Loader::allocate() {
   return {};
 }
 
-Result<void> Loader::check_rows(const Unit& unit, const std::byte* raw, std::int64_t rows, std::int64_t bytes_per_row) {
+Result<void> Loader::check_rows(const Unit& unit, const std::byte* raw, std::int64_t first, std::int64_t rows) {
   const TensorInfo& tensor = *unit.job->tensor;
+  const Format format = read_format(*unit.job);
+  const std::int64_t columns = unit.job->transposed ? tensor.cols() : unit.job->out->k, bytes_per_row = row_bytes(format, columns);
   for (std::int64_t r = 0; r < rows; ++r)
-    if (!kernels::row_is_valid(tensor.format, tensor.cols(), raw + r * bytes_per_row))
-      return fail(ErrorCode::bad_file,
-                  fmt::format("tensor {}, row {}: a {} block with a scale that is not a finite number", tensor.name,
-                              unit.job->first_row + unit.begin * kPanelRows + r, format_name(tensor.format)));
+    if (!kernels::row_is_valid(format, columns, raw + r * bytes_per_row))
+      return fail(ErrorCode::bad_file, fmt::format("tensor {}, row {}: a {} block with a scale that is not a finite number",
+                                                   tensor.name, first + r, format_name(format)));
   return {};
 }
 
-Result<void> Loader::pack(const Unit& unit, std::vector<std::byte>& buffer) {
+Result<void> Loader::pack(const Unit& unit, RowBuffers& buffers) {
   const MatrixJob& job = *unit.job;
-  const std::int64_t bytes_per_row = row_bytes(job.tensor->format, job.tensor->cols());
-  const std::int64_t first = job.first_row + unit.begin * kPanelRows;
-  buffer.resize(static_cast<std::size_t>(unit.bytes));
-  if (auto ok = file_.read(*job.tensor, static_cast<std::uint64_t>(first * bytes_per_row), buffer); !ok) return forward(ok);
-  const std::int64_t row_count = unit.bytes / bytes_per_row;
-  if (auto ok = check_rows(unit, buffer.data(), row_count, bytes_per_row); !ok) return forward(ok);
-  if (job.transposed) return pack_transposed(unit, buffer);
+  if (job.transposed) {
+    auto rows = read_rows(file_, job, job.first_row, job.out->k, buffers);
+    if (!rows) return forward(rows);
+    if (auto ok = check_rows(unit, rows->data(), job.first_row, job.out->k); !ok) return ok;
+    return pack_transposed(unit, rows->data());
+  }
+  const std::int64_t row_count = std::min(unit.end * kPanelRows, job.out->rows) - unit.begin * kPanelRows;
+  const std::int64_t first = job.first_row + unit.begin * kPanelRows * job.step, stored = (row_count - 1) * job.step + 1;
+  auto read = read_rows(file_, job, first, stored, buffers);
+  if (!read) return forward(read);
+  if (auto ok = check_rows(unit, read->data(), first, stored); !ok) return ok;
+  const std::int64_t bytes_per_row = row_bytes(job.out->format, job.out->k) * job.step;
   for (std::int64_t p = unit.begin; p < unit.end; ++p) {
     const std::byte* rows[kPanelRows];
     for (std::int64_t i = 0; i < kPanelRows; ++i) {
       const std::int64_t r = (p - unit.begin) * kPanelRows + i;
-      rows[i] = r < row_count ? buffer.data() + r * bytes_per_row : nullptr;
+      rows[i] = r < row_count ? read->data() + r * bytes_per_row : nullptr;
     }
     kernels::pack_panel(job.out->format, job.out->k, rows, job.out->data.data() + p * job.out->panel_bytes);
   }
@@ -125,28 +140,28 @@ Result<void> Loader::pack(const Unit& unit, std::vector<std::byte>& buffer) {
 }
 
 // Formats with one value per block are transposed as they are; others widen to float32 first.
-Result<void> Loader::pack_transposed(const Unit& unit, const std::vector<std::byte>& raw) {
-  Matrix& out = *unit.job->out;
-  const Format stored = unit.job->tensor->format;
-  const std::int64_t k = out.k, columns = out.rows;
+Result<void> Loader::pack_transposed(const Unit& unit, const std::byte* raw) {
+  const MatrixJob& job = *unit.job;
+  Matrix& out = *job.out;
+  const Format stored = read_format(job);
+  const std::int64_t k = out.k, columns = job.tensor->cols();
   std::vector<std::byte> widened;
-  const std::byte* source = raw.data();
+  const std::byte* source = raw;
   const std::size_t size = static_cast<std::size_t>(format_info(out.format).block_bytes);
   if (out.format != stored) {
     widened.resize(static_cast<std::size_t>(k * columns) * sizeof(float));
     for (std::int64_t r = 0; r < k; ++r)
-      decode_row(stored, raw.data() + r * row_bytes(stored, columns), columns,
-                        reinterpret_cast<float*>(widened.data()) + r * columns);
+      decode_row(stored, raw + r * row_bytes(stored, columns), columns, reinterpret_cast<float*>(widened.data()) + r * columns);
     source = widened.data();
   }
   std::vector<std::byte> panel_rows(static_cast<std::size_t>(kPanelRows * k) * size);
   for (std::int64_t p = 0; p < out.panel_count(); ++p) {
     const std::byte* rows[kPanelRows];
     for (std::int64_t i = 0; i < kPanelRows; ++i) {
-      const std::int64_t column = p * kPanelRows + i;
+      const std::int64_t r = p * kPanelRows + i, column = job.first_column + r * job.step;
       std::byte* row = panel_rows.data() + static_cast<std::size_t>(i * k) * size;
-      rows[i] = column < columns ? row : nullptr;
-      for (std::int64_t j = 0; j < k && column < columns; ++j)
+      rows[i] = r < out.rows ? row : nullptr;
+      for (std::int64_t j = 0; j < k && r < out.rows; ++j)
         std::memcpy(row + static_cast<std::size_t>(j) * size,
                     source + static_cast<std::size_t>(j * columns + column) * size, size);
     }

@@ -16,16 +16,28 @@ namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = 16u << 20;  // published: under 10 KB
 
+/// visit(tensor, format in memory, name of the format in the file), those that are widened or shuffled at load as well.
+template <class Visit>
+void each_tensor(const checkpoint::Checkpoint& file, Visit&& visit) {
+  for (const checkpoint::TensorInfo& tensor : file.tensors()) visit(tensor, tensor.format, format_name(tensor.format));
+  if (file.kind() != checkpoint::Kind::hf) return;
+  for (const checkpoint::UnsupportedTensor& tensor : file.unsupported()) {
+    if (tensor.type == "F8_E4M3") visit(tensor.where, Format::f32, "f8_e4m3");
+    if (tensor.type == "U8") visit(tensor.where, Format::mxfp4, format_name(Format::mxfp4));
+  }
+}
+
 std::vector<FormatUse> formats_of(const checkpoint::Checkpoint& file) {
-  std::map<Format, FormatUse> uses;
-  for (const checkpoint::TensorInfo& tensor : file.tensors()) {
-    FormatUse& use = uses[tensor.format];
-    use.format = tensor.format;
+  std::map<std::string, FormatUse> uses;
+  each_tensor(file, [&](const checkpoint::TensorInfo& tensor, Format format, std::string_view name) {
+    FormatUse& use = uses[std::string(name)];
+    use.format = format;
+    use.name = name;
     use.tensor_count += 1;
     use.bytes += static_cast<std::int64_t>(tensor.bytes);
-  }
+  });
   std::vector<FormatUse> out;
-  for (const auto& [format, use] : uses) out.push_back(use);
+  for (const auto& [name, use] : uses) out.push_back(use);
   std::stable_sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
   return out;
 }
@@ -46,16 +58,16 @@ std::int64_t layer_of(std::string_view name) {
 void count_touched_bytes(const checkpoint::Checkpoint& file, const ModelConfig& c, ModelInfo& info) {
   const std::string embedding = arch::tensor_name(file.kind(), arch::Role::embedding);
   std::int64_t always = 0, experts = 0;
-  for (const checkpoint::TensorInfo& tensor : file.tensors()) {
+  each_tensor(file, [&](const checkpoint::TensorInfo& tensor, Format, std::string_view) {
     const auto bytes = static_cast<std::int64_t>(tensor.bytes);
-    if (layer_of(tensor.name) >= c.layer_count) continue;
+    if (layer_of(tensor.name) >= c.layer_count) return;
     if (tensor.name == embedding)
       always += bytes / std::max<std::int64_t>(tensor.rows(), 1) + (c.tie_word_embeddings ? bytes : 0);
     else if (tensor.name.find(".experts.") != std::string::npos || tensor.name.find("_exps.") != std::string::npos)
       experts += bytes;
     else
       always += bytes;
-  }
+  });
   info.routed_bytes = c.router.expert_count > 0 ? experts / c.router.expert_count : 0;
   info.touched_bytes = always + info.routed_bytes * c.router.top_k;
 }
@@ -69,7 +81,7 @@ ModelInfo describe(const checkpoint::Checkpoint& file, const ModelConfig& config
   for (const FormatUse& use : info.formats) {
     info.weight_bytes += use.bytes;
     info.format_summary +=
-        fmt::format("{}{} {}", info.format_summary.empty() ? "" : ", ", use.tensor_count, format_name(use.format));
+        fmt::format("{}{} {}", info.format_summary.empty() ? "" : ", ", use.tensor_count, use.name);
   }
   count_touched_bytes(file, config, info);
   info.hash = file.header_hash();

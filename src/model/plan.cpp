@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <unordered_map>
 #include <unordered_set>
 
 #include "arch/family.hpp"
@@ -18,7 +19,9 @@ using checkpoint::TensorInfo;
 class Planner {
  public:
   Planner(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights)
-      : file_(file), family_(*recognised.family), c_(recognised.config), w_(weights) {}
+      : file_(file), family_(*recognised.family), c_(recognised.config), quantization_(recognised.quantization), w_(weights) {
+    for (const checkpoint::UnsupportedTensor& tensor : file.unsupported()) unsupported_[tensor.name] = &tensor;
+  }
 
   Result<LoadPlan> run();
 
@@ -28,6 +31,7 @@ class Planner {
   const TensorInfo* find(Role role, std::int64_t layer = 0, std::int64_t expert = 0);
   const TensorInfo* require(Role role, const Shape& shape, std::int64_t layer = 0, std::int64_t expert = 0);
   void matrix(Role role, std::int64_t rows, std::int64_t k, Matrix& out, std::int64_t layer = 0);
+  void add(MatrixJob job);
   void rows_of(const TensorInfo* tensor, std::int64_t first_row, std::int64_t rows, std::int64_t k, Matrix& out);
   void vector(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
   void row(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
@@ -39,6 +43,15 @@ class Planner {
   void gate_row(std::int64_t l, LayerWeights& w);
   void dense(std::int64_t l, FfnWeights& w);
   void experts(Role role, std::int64_t l, std::int64_t rows, std::int64_t k, Matrix FfnWeights::*member, LayerWeights& w);
+  void norm(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
+  void stacked_experts(std::int64_t l, LayerWeights& w);
+  void stacked(Role role, std::int64_t l, std::int64_t e, std::int64_t first, std::int64_t step, Matrix& out);
+  void stacked_mxfp4(Role role, std::int64_t l, std::int64_t e, std::int64_t first, std::int64_t step, std::int64_t rows,
+                     Matrix& out);
+  void expert_biases(std::int64_t l, LayerWeights& w);
+  bool has(Role role) const { return !arch::tensor_name(family_, file_.kind(), role).empty(); }
+  const checkpoint::UnsupportedTensor* find_raw(const std::string& name, std::string_view type) const;
+  const TensorInfo* require_raw(const std::string& name, std::string_view type, const Shape& shape);
   bool is_mtp(const std::string& name) const;
   void account();
   void refuse(ErrorCode code, std::string message) {
@@ -48,9 +61,12 @@ class Planner {
   const checkpoint::Checkpoint& file_;
   const arch::Family& family_;
   const ModelConfig& c_;
+  const arch::Quantization& quantization_;
   Weights& w_;
   LoadPlan plan_;
   std::unordered_set<const TensorInfo*> used_;
+  std::unordered_set<const TensorInfo*> raw_, scales_;  // of file_.unsupported(), and FP8's scales
+  std::unordered_map<std::string_view, const checkpoint::UnsupportedTensor*> unsupported_;
   std::optional<Error> error_;
 };
 
@@ -62,10 +78,11 @@ const TensorInfo* Planner::require(Role role, const Shape& shape, std::int64_t l
   if (error_) return nullptr;
   const std::string name = arch::tensor_name(family_, file_.kind(), role, layer, expert);
   const TensorInfo* tensor = name.empty() ? nullptr : file_.find(name);
+  if (tensor == nullptr && quantization_.method == arch::Quantization::Method::fp8 && find_raw(name, "F8_E4M3") != nullptr)
+    return require_raw(name, "F8_E4M3", shape);
   if (tensor == nullptr) {
-    for (const checkpoint::UnsupportedTensor& other : file_.unsupported())
-      if (other.name == name)
-        refuse(ErrorCode::unsupported, fmt::format("tensor {} is of type {}, which libmoe does not read", name, other.type));
+    if (const auto other = unsupported_.find(name); other != unsupported_.end())
+      refuse(ErrorCode::unsupported, fmt::format("tensor {} is of type {}, which libmoe does not read", name, other->second->type));
     refuse(ErrorCode::not_found, fmt::format("tensor {} is missing, expected shape [{}]", name, fmt::join(shape, ", ")));
     return nullptr;
   }
@@ -83,7 +100,54 @@ void Planner::rows_of(const TensorInfo* tensor, std::int64_t first_row, std::int
   out.rows = rows;
   out.k = k;
   out.panel_bytes = kernels::panel_bytes(tensor->format, k);
-  plan_.matrices.push_back({tensor, first_row, &out, false});
+  MatrixJob job;
+  job.tensor = tensor;
+  job.first_row = first_row;
+  job.out = &out;
+  add(job);
+}
+
+// A tensor of FP8 brings its scales along.
+void Planner::add(MatrixJob job) {
+  if (raw_.count(job.tensor) != 0 && job.encoding == Encoding::format) {
+    job.encoding = Encoding::fp8;
+    job.block_rows = quantization_.block_rows;
+    job.block_columns = quantization_.block_columns;
+    const auto blocks = [](std::int64_t n, std::int64_t block) { return (n + block - 1) / block; };
+    const Shape shape = {blocks(job.tensor->rows(), job.block_rows), blocks(job.tensor->cols(), job.block_columns)};
+    const std::string name = job.tensor->name + "_scale_inv";
+    job.scales = file_.find(name);
+    if (job.scales == nullptr)
+      refuse(ErrorCode::not_found, fmt::format("tensor {} is missing, expected shape [{}]", name, fmt::join(shape, ", ")));
+    else if (job.scales->shape != shape || job.scales->format != Format::f32)
+      refuse(ErrorCode::bad_shape, fmt::format("tensor {} has shape [{}] of {}, expected [{}] of f32", name,
+                                               fmt::join(job.scales->shape, ", "), format_name(job.scales->format),
+                                               fmt::join(shape, ", ")));
+    else
+      scales_.insert(job.scales);
+  }
+  if (!error_) plan_.matrices.push_back(job);
+}
+
+const checkpoint::UnsupportedTensor* Planner::find_raw(const std::string& name, std::string_view type) const {
+  const auto found = unsupported_.find(name);
+  return found == unsupported_.end() || found->second->type != type ? nullptr : found->second;
+}
+
+const TensorInfo* Planner::require_raw(const std::string& name, std::string_view type, const Shape& shape) {
+  if (error_) return nullptr;
+  const checkpoint::UnsupportedTensor* tensor = find_raw(name, type);
+  if (tensor == nullptr) {
+    refuse(ErrorCode::not_found, fmt::format("tensor {} is missing, expected {} of shape [{}]", name, type, fmt::join(shape, ", ")));
+    return nullptr;
+  }
+  if (tensor->where.shape != shape) {
+    refuse(ErrorCode::bad_shape, fmt::format("tensor {} has shape [{}], expected [{}]", name,
+                                             fmt::join(tensor->where.shape, ", "), fmt::join(shape, ", ")));
+    return nullptr;
+  }
+  raw_.insert(&tensor->where);
+  return &tensor->where;
 }
 
 void Planner::matrix(Role role, std::int64_t rows, std::int64_t k, Matrix& out, std::int64_t layer) {
@@ -91,7 +155,12 @@ void Planner::matrix(Role role, std::int64_t rows, std::int64_t k, Matrix& out, 
 }
 
 void Planner::vector(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer) {
-  if (const TensorInfo* tensor = require(role, {count}, layer)) plan_.vectors.push_back({tensor, &out});
+  if (const TensorInfo* tensor = require(role, {count}, layer)) plan_.vectors.push_back({tensor, &out, count});
+}
+
+void Planner::norm(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer) {
+  vector(role, count, out, layer);
+  if (!error_ && family_.hf_norms_minus_one && file_.kind() == Kind::hf) plan_.vectors.back().added = 1.0f;
 }
 
 // ERNIE's selection bias has a leading dimension of 1.
@@ -99,7 +168,7 @@ void Planner::row(Role role, std::int64_t count, std::vector<float>& out, std::i
   const TensorInfo* found = find(role, layer);
   const bool flat = found == nullptr || found->shape.size() != 2;
   if (const TensorInfo* tensor = require(role, flat ? Shape{count} : Shape{1, count}, layer))
-    plan_.vectors.push_back({tensor, &out});
+    plan_.vectors.push_back({tensor, &out, count});
 }
 
 void Planner::gqa(std::int64_t l, LayerWeights& w) {
@@ -113,10 +182,12 @@ void Planner::gqa(std::int64_t l, LayerWeights& w) {
     vector(Role::k_bias, kv, w.k_bias, l);
     vector(Role::v_bias, kv, w.v_bias, l);
   }
+  if (c_.o_bias) vector(Role::o_bias, D, w.o_bias, l);
+  if (c_.attention_sinks) vector(Role::sinks, c_.head_count, w.sinks, l);
   if (c_.qk_norm != QkNorm::none) {
     const bool whole = c_.qk_norm == QkNorm::projection;
-    vector(Role::q_norm, whole ? q : c_.head_dim, w.q_norm, l);
-    vector(Role::k_norm, whole ? kv : c_.head_dim, w.k_norm, l);
+    norm(Role::q_norm, whole ? q : c_.head_dim, w.q_norm, l);
+    norm(Role::k_norm, whole ? kv : c_.head_dim, w.k_norm, l);
   }
 }
 
@@ -159,7 +230,12 @@ void Planner::mla_heads(std::int64_t l, LayerWeights& w) {
     k_b.rows = lora;
     k_b.k = nope;
     k_b.panel_bytes = kernels::panel_bytes(k_b.format, nope);
-    plan_.matrices.push_back({kv_b, h * (nope + v), &k_b, true});
+    MatrixJob job;
+    job.tensor = kv_b;
+    job.first_row = h * (nope + v);
+    job.out = &k_b;
+    job.transposed = true;
+    add(job);
     rows_of(kv_b, h * (nope + v) + nope, v, lora, w.v_b[static_cast<std::size_t>(h)]);
   }
 }
@@ -184,16 +260,91 @@ void Planner::moe(std::int64_t l, LayerWeights& w) {
   const std::int64_t D = c_.hidden_size, F = c_.moe_intermediate_size, E = c_.router.expert_count;
   matrix(Role::router, E, D, w.router, l);
   if (c_.router.selection_bias) row(Role::router_bias, E, w.router_bias, l);
+  if (c_.router_bias) vector(Role::router_logit_bias, E, w.router_logit_bias, l);
   w.experts.resize(static_cast<std::size_t>(E));
-  experts(Role::expert_gate, l, F, D, &FfnWeights::gate, w);
-  experts(Role::expert_up, l, F, D, &FfnWeights::up, w);
-  experts(Role::expert_down, l, D, F, &FfnWeights::down, w);
+  if (has(Role::expert_gate_up)) {
+    stacked_experts(l, w);
+  } else {
+    experts(Role::expert_gate, l, F, D, &FfnWeights::gate, w);
+    experts(Role::expert_up, l, F, D, &FfnWeights::up, w);
+    experts(Role::expert_down, l, D, F, &FfnWeights::down, w);
+  }
+  if (c_.expert_bias) expert_biases(l, w);
   if (const std::int64_t shared = c_.shared_width(); shared > 0) {
     matrix(Role::shared_gate, shared, D, w.shared.gate, l);
     matrix(Role::shared_up, shared, D, w.shared.up, l);
     matrix(Role::shared_down, D, shared, w.shared.down, l);
   }
   if (c_.shared_expert_gate) gate_row(l, w);
+}
+
+// All experts in one tensor [E, in, out]; outputs of gate and up alternate.
+void Planner::stacked_experts(std::int64_t l, LayerWeights& w) {
+  for (std::int64_t e = 0; e < c_.router.expert_count && !error_; ++e) {
+    FfnWeights& expert = w.experts[static_cast<std::size_t>(e)];
+    stacked(Role::expert_gate_up, l, e, 0, 2, expert.gate);
+    stacked(Role::expert_gate_up, l, e, 1, 2, expert.up);
+    stacked(Role::expert_down, l, e, 0, 1, expert.down);
+  }
+}
+
+// Outputs first, first + step, .. of expert e.
+void Planner::stacked(Role role, std::int64_t l, std::int64_t e, std::int64_t first, std::int64_t step, Matrix& out) {
+  const std::int64_t D = c_.hidden_size, F = c_.moe_intermediate_size;
+  const bool down = role == Role::expert_down;
+  out.rows = down ? D : F;
+  out.k = down ? F : D;
+  if (quantization_.method == arch::Quantization::Method::mxfp4) return stacked_mxfp4(role, l, e, first, step, out.rows * step, out);
+  const TensorInfo* tensor = require(role, {c_.router.expert_count, out.k, out.rows * step}, l);
+  if (tensor == nullptr) return;
+  out.format = format_info(tensor->format).block_values == 1 ? tensor->format : Format::f32;
+  out.panel_bytes = kernels::panel_bytes(out.format, out.k);
+  MatrixJob job;
+  job.tensor = tensor;
+  job.first_row = e * out.k;
+  job.out = &out;
+  job.transposed = true;
+  job.first_column = first;
+  job.step = step;
+  add(job);
+}
+
+// MXFP4 holds the outputs as rows, codes and exponents in two tensors of bytes: GGUF's blocks after some shuffling.
+void Planner::stacked_mxfp4(Role role, std::int64_t l, std::int64_t e, std::int64_t first, std::int64_t step,
+                            std::int64_t rows, Matrix& out) {
+  const std::int64_t E = c_.router.expert_count;
+  const std::string name = arch::tensor_name(family_, file_.kind(), role, l);
+  if (out.k % 32 != 0) return refuse(ErrorCode::bad_shape, fmt::format("tensor {}_blocks: inputs of {} values, expected a multiple of 32", name, out.k));
+  MatrixJob job;
+  job.tensor = require_raw(name + "_blocks", "U8", {E, rows, out.k / 32, 16});
+  job.scales = require_raw(name + "_scales", "U8", {E, rows, out.k / 32});
+  if (job.tensor == nullptr || job.scales == nullptr) return;
+  out.format = Format::mxfp4;
+  out.panel_bytes = kernels::panel_bytes(out.format, out.k);
+  job.first_row = e * rows + first;
+  job.step = step;
+  job.out = &out;
+  job.encoding = Encoding::mxfp4;
+  add(job);
+}
+
+void Planner::expert_biases(std::int64_t l, LayerWeights& w) {
+  const std::int64_t D = c_.hidden_size, F = c_.moe_intermediate_size, E = c_.router.expert_count;
+  const bool fused = has(Role::expert_gate_up_bias);
+  const TensorInfo* gate = require(fused ? Role::expert_gate_up_bias : Role::expert_gate_bias, {E, fused ? 2 * F : F}, l);
+  const TensorInfo* up = fused ? gate : require(Role::expert_up_bias, {E, F}, l);
+  const TensorInfo* down = require(Role::expert_down_bias, {E, D}, l);
+  if (gate == nullptr || up == nullptr || down == nullptr) return;
+  for (const TensorInfo* tensor : {gate, up, down})
+    if (format_info(tensor->format).block_values != 1)
+      return refuse(ErrorCode::unsupported, fmt::format("tensor {} is of type {}, expected a float type", tensor->name,
+                                                        format_name(tensor->format)));
+  for (std::int64_t e = 0; e < E; ++e) {
+    FfnWeights& expert = w.experts[static_cast<std::size_t>(e)];
+    plan_.vectors.push_back({gate, &expert.gate_bias, F, fused ? e * 2 * F : e * F, fused ? 2 : 1});
+    plan_.vectors.push_back({up, &expert.up_bias, F, fused ? e * 2 * F + 1 : e * F, fused ? 2 : 1});
+    plan_.vectors.push_back({down, &expert.down_bias, D, e * D});
+  }
 }
 
 // Hugging Face files hold it as a matrix of one row, GGUF files as a vector.
@@ -218,18 +369,19 @@ void Planner::dense(std::int64_t l, FfnWeights& w) {
 
 void Planner::layer(std::int64_t l) {
   LayerWeights& w = w_.layers[static_cast<std::size_t>(l)];
-  vector(Role::attention_norm, c_.hidden_size, w.attention_norm, l);
-  vector(Role::ffn_norm, c_.hidden_size, w.ffn_norm, l);
+  norm(Role::attention_norm, c_.hidden_size, w.attention_norm, l);
+  norm(Role::ffn_norm, c_.hidden_size, w.ffn_norm, l);
   c_.attention == AttentionKind::mla ? mla(l, w) : gqa(l, w);
   if (c_.post_norms) {
-    vector(Role::post_attention_norm, c_.hidden_size, w.post_attention_norm, l);
-    vector(Role::post_ffn_norm, c_.hidden_size, w.post_ffn_norm, l);
+    norm(Role::post_attention_norm, c_.hidden_size, w.post_attention_norm, l);
+    norm(Role::post_ffn_norm, c_.hidden_size, w.post_ffn_norm, l);
   }
   c_.layer_is_moe(l) ? moe(l, w) : dense(l, w.ffn);
 }
 
-// Multi-token-prediction layers stand behind the last layer under the same naming.
+// Multi-token-prediction layers stand behind the last layer under the same naming, but for ERNIE's.
 bool Planner::is_mtp(const std::string& name) const {
+  if (name.starts_with("model.mtp_")) return true;  // ERNIE's, whatever the configuration says
   for (std::int64_t l = c_.layer_count; l < c_.layer_count + c_.mtp_layer_count; ++l)
     if (name.rfind(file_.kind() == Kind::hf ? fmt::format("model.layers.{}.", l) : fmt::format("blk.{}.", l), 0) == 0)
       return true;
@@ -239,8 +391,12 @@ bool Planner::is_mtp(const std::string& name) const {
 void Planner::account() {
   for (const TensorInfo& tensor : file_.tensors()) {
     const std::int64_t count = tensor.rows() * tensor.cols();
+    if (scales_.count(&tensor) != 0) continue;  // of FP8 weights; no parameters
     if (used_.count(&tensor) != 0) {
       plan_.total_parameters += count;
+    } else if (is_mtp(tensor.name) && quantization_.method == arch::Quantization::Method::fp8 &&
+               tensor.name.ends_with("_scale_inv")) {
+      continue;
     } else if (is_mtp(tensor.name)) {
       plan_.mtp_parameters += count;
     } else if (!(c_.tie_word_embeddings && tensor.name == arch::tensor_name(family_, file_.kind(), Role::head)) &&
@@ -249,13 +405,23 @@ void Planner::account() {
              fmt::format("tensor {} is not expected in a {} model", tensor.name.substr(0, 120), c_.family));
     }
   }
+  for (const checkpoint::UnsupportedTensor& tensor : file_.unsupported()) {
+    const std::int64_t count = tensor.where.rows() * tensor.where.cols();
+    if (raw_.count(&tensor.where) != 0)
+      plan_.total_parameters += tensor.type == "F8_E4M3" ? count : tensor.name.ends_with("_blocks") ? 2 * count : 0;
+    else if (is_mtp(tensor.name))
+      plan_.mtp_parameters += tensor.type == "F8_E4M3" ? count : 0;
+    else if (file_.kind() == Kind::hf && !tensor.name.ends_with(".rotary_emb.inv_freq"))
+      refuse(ErrorCode::unsupported, fmt::format("tensor {} of type {} is not expected in a {} model",
+                                                 tensor.name.substr(0, 120), tensor.type, c_.family));
+  }
 }
 
 Result<LoadPlan> Planner::run() {
   const std::int64_t D = c_.hidden_size;
   matrix(Role::embedding, c_.vocab_size, D, w_.embedding);
   if (!c_.tie_word_embeddings) matrix(Role::head, c_.vocab_size, D, w_.head);
-  vector(Role::final_norm, D, w_.final_norm, 0);
+  norm(Role::final_norm, D, w_.final_norm, 0);
   w_.layers.resize(static_cast<std::size_t>(c_.layer_count));
   for (std::int64_t l = 0; l < c_.layer_count && !error_; ++l) layer(l);
   if (!error_) account();

@@ -23,9 +23,10 @@ struct Matrix {
   kernels::Panels panels() const { return {data.data(), panel_bytes, rows, k}; }
 };
 
-/// One gated FFN: down(silu(gate x) * up x).
+/// One gated FFN: down(act(gate x, up x)), with biases in some models.
 struct FfnWeights {
   Matrix gate, up, down;
+  std::vector<float> gate_bias, up_bias, down_bias;
 };
 
 struct LayerWeights {
@@ -34,6 +35,7 @@ struct LayerWeights {
   // gqa
   Matrix q, k, v;
   std::vector<float> q_bias, k_bias, v_bias;
+  std::vector<float> sinks;  // [H]
   std::vector<float> q_norm, k_norm;  // [head_dim], or one weight for all heads: [q.rows], [k.rows]
   // mla: queries through q, or q_a -> norm -> q_b
   Matrix q_a, q_b, kv_a;
@@ -41,10 +43,12 @@ struct LayerWeights {
   std::vector<Matrix> k_b;  // [H] of [kv_lora_rank, qk_nope_head_dim]: queries into the latent space
   std::vector<Matrix> v_b;  // [H] of [v_head_dim, kv_lora_rank]: latent averages back to values
   Matrix o;
+  std::vector<float> o_bias;
   // dense layers use `ffn`; MoE layers the rest
   FfnWeights ffn;
   Matrix router;  // [E, D]
-  std::vector<float> router_bias;  // [E]
+  std::vector<float> router_bias;        // [E]  shifts the choice alone
+  std::vector<float> router_logit_bias;  // [E]  part of the logits
   std::vector<FfnWeights> experts;  // [E]
   FfnWeights shared;
   Matrix shared_gate;  // [1, D]: weighs the shared experts' result

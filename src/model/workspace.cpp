@@ -32,6 +32,10 @@ void each(W& w, const ModelConfig& c, std::int64_t chunk, Item item, Item8 item8
   item(w.normed, chunk * c.hidden_size);
   item(w.cos, chunk * (c.rotated_dim() / 2));
   item(w.sin, chunk * (c.rotated_dim() / 2));
+  if (c.sliding_rope) {
+    item(w.sliding_cos, chunk * (c.rotated_dim() / 2));
+    item(w.sliding_sin, chunk * (c.rotated_dim() / 2));
+  }
   item(w.q, chunk * s.width_q);
   item(w.k, chunk * s.width_k);
   item(w.v, chunk * s.width_v);
@@ -59,6 +63,8 @@ void each(W& w, const ModelConfig& c, std::int64_t chunk, Item item, Item8 item8
     integers(w.pair_of, chunk * K);
   }
   integers(w.positions, chunk * H);
+  if (!c.sliding_layers.empty()) integers(w.first_positions, chunk * H);
+  if (c.attention_sinks) item(w.sinks, chunk * H);
 }
 
 template <class T>

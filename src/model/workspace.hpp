@@ -13,6 +13,7 @@ struct Workspace {
   AlignedBuffer<float> hidden;      // [C, D]  residual stream
   AlignedBuffer<float> normed;      // [C, D]
   AlignedBuffer<float> cos, sin;    // [C, rotated pairs]
+  AlignedBuffer<float> sliding_cos, sliding_sin;  // the same of sliding layers, where theirs differ
   AlignedBuffer<float> q, k, v;     // projections as they leave the matmul
   AlignedBuffer<float> q_a;         // [C, q_lora_rank]  mla
   AlignedBuffer<float> q_rows;      // attention's queries, rows of one kv head together
@@ -25,6 +26,8 @@ struct Workspace {
   // q8_q_parts [H, C, qk_nope_head_dim] and q8_o_parts [H, C, kv_lora_rank]: mla, one stretch of rows per head
   Q8Buffer q8_normed, q8_q_a, q8_q_parts, q8_o_parts, q8_o_in, q8_dense, q8_routed;
   AlignedBuffer<std::int64_t> positions;      // [C * rows per token]  last visible position of every attention row
+  AlignedBuffer<std::int64_t> first_positions;  // the same: first visible position, in layers with a window
+  AlignedBuffer<float> sinks;                 // [C * H]  of every attention row
   AlignedBuffer<std::int32_t> expert_ids;     // [C, K] best first
   AlignedBuffer<float> expert_weights;        // [C, K]
   AlignedBuffer<std::int32_t> pair_token;     // [C * K]  token of every (token, expert) pair, sorted by expert

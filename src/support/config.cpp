@@ -84,6 +84,32 @@ Result<void> check_rope(const RopeConfig& r) {
   return check_ranges({{"rope.original_max_position", r.original_max_position, 1, kMaxPosition}});
 }
 
+/// Windows, sinks and the rest that only some attention kernels compute.
+Result<void> check_windows(const ModelConfig& c) {
+  if (c.attention == AttentionKind::mla && (!c.sliding_layers.empty() || c.attention_sinks || c.o_bias))
+    return refuse("sliding_layers, attention_sinks or o_bias is set, expected none with latent attention");
+  if (c.sliding_layers.empty())
+    return c.sliding_rope ? refuse("sliding_rope is set, expected sliding_layers with it") : Result<void>{};
+  if (auto ok = check_ranges({{"sliding_window", c.sliding_window, 1, kMaxPosition}}); !ok) return ok;
+  std::int64_t before = -1;
+  for (const std::int64_t layer : c.sliding_layers) {
+    if (layer <= before || layer >= c.layer_count)
+      return refuse(fmt::format("sliding_layers holds {}, expected rising layers up to {}", layer, c.layer_count - 1));
+    before = layer;
+  }
+  return c.sliding_rope ? check_rope(*c.sliding_rope) : Result<void>{};
+}
+
+Result<void> check_activation(const ModelConfig& c) {
+  switch (c.activation) {
+    case Activation::silu:
+    case Activation::gelu_tanh: return {};
+    case Activation::swiglu_clamped:
+      return check_positive({{"swiglu_alpha", c.swiglu_alpha, 1e3}, {"swiglu_limit", c.swiglu_limit, 1e6}});
+  }
+  return refuse("activation is none of the known ones");
+}
+
 Result<void> check_attention(const ModelConfig& c) {
   if (auto ok =
           check_ranges({{"head_count", c.head_count, 1, kMaxHeads}, {"v_head_dim", c.v_head_dim, 1, kMaxHeadDim}});
@@ -214,9 +240,13 @@ Result<void> validate(const ModelConfig& c) {
     return ok;
   // Heads first: families derive the softmax scale from them, and "head_dim is 0" says more than an infinite scale.
   if (auto ok = check_attention(c); !ok) return ok;
-  if (auto ok = check_positive({{"rms_norm_eps", c.rms_norm_eps, 1.0}, {"softmax_scale", c.softmax_scale, 1e3}}); !ok)
+  if (auto ok = check_positive({{"rms_norm_eps", c.rms_norm_eps, 1.0}, {"softmax_scale", c.softmax_scale, 1e3},
+                                {"embedding_scale", c.embedding_scale, 1e6}});
+      !ok)
     return ok;
   if (auto ok = check_rope(c.rope); !ok) return ok;
+  if (auto ok = check_windows(c); !ok) return ok;
+  if (auto ok = check_activation(c); !ok) return ok;
   if (auto ok = validate(c.router); !ok) return ok;
   if (auto ok = check_ffn(c); !ok) return ok;
   if (const double n = rough_parameters(c); n > static_cast<double>(kMaxParameters))

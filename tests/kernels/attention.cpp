@@ -28,7 +28,8 @@ struct AttentionCase {
   std::vector<std::vector<float>> key_store, value_store;  // blocks, as raw bytes of the cache's type
   std::vector<const void*> keys, values;
   std::vector<float> q;
-  std::vector<std::int64_t> last;
+  std::vector<std::int64_t> last, from;  // from: empty without a window
+  std::vector<float> sinks;             // empty without sinks
 
   std::int64_t q_stride() const { return shape.key_dim + 3; }
   std::int64_t out_stride() const { return shape.value_dim + 5; }
@@ -67,12 +68,24 @@ struct AttentionCase {
     if (seed % 2 == 0) std::fill(last.begin(), last.end(), length - 1);
   }
 
+  /// Each query sees its last `window` positions alone.
+  AttentionCase& with_window(std::int64_t window) {
+    for (const std::int64_t position : last) from.push_back(std::max<std::int64_t>(0, position - window + 1));
+    return *this;
+  }
+  AttentionCase& with_sinks() {
+    sinks = random_row(query_count, 4711, 3.0f);
+    return *this;
+  }
+
   Attention call(float* out, float* scratch, std::int64_t first, std::int64_t count) const {
     Attention a;
     a.q = q.data() + first * q_stride();
     a.q_stride = q_stride();
     a.query_count = count;
     a.last_position = last.data() + first;
+    if (!from.empty()) a.first_position = from.data() + first;
+    if (!sinks.empty()) a.sinks = sinks.data() + first;
     a.key_blocks = keys.data();
     a.value_blocks = shape.kind == Kind::gqa ? values.data() : nullptr;
     a.cache_type = type;
@@ -133,10 +146,61 @@ TEST_CASE("attention gives the twin's bits on every ISA, for every cache type, l
       }
 }
 
+TEST_CASE("windows and sinks give the twin's bits on every ISA, for every grouping") {
+  const auto tables = all_tables();
+  std::uint64_t seed = 500;
+  for (const Shape& shape : kShapes) {
+    if (shape.kind == Kind::mla) continue;
+    for (CacheType type : kTypes)
+      for (std::int64_t length : {1, 9, 64, 65, 131, 200})
+        for (std::int64_t window : {1, 3, 64, 70, 1000})
+          for (bool sinks : {false, true}) {
+            AttentionCase c(shape, type, length, length % 2 == 0 ? 17 : 53, ++seed);
+            c.with_window(window);
+            if (sinks) c.with_sinks();
+            const std::vector<float> expected = c.run_twin();
+            for (float v : expected) REQUIRE_FALSE(std::isnan(v));
+            for (const KernelTable* table : tables)
+              for (std::int64_t group : {std::int64_t{1}, std::int64_t{7}, c.query_count}) {
+                CAPTURE(table->isa);
+                CAPTURE(shape.key_dim);
+                CAPTURE(length);
+                CAPTURE(window);
+                CAPTURE(group);
+                CHECK(same_bits(expected, c.run(*table, group)));
+              }
+          }
+  }
+}
+
+TEST_CASE("a window that reaches back to the start changes no bit; slots before it have no influence") {
+  for (const KernelTable* table : all_tables()) {
+    AttentionCase plain({Kind::gqa, 16, 16}, CacheType::f16, 150, 9, 3), wide = plain, narrow = plain;
+    wide.with_window(1000);
+    CHECK(same_bits(plain.run(*table, 4), wide.run(*table, 4)));
+    narrow.with_window(20);
+    const std::vector<float> expected = narrow.run(*table, 4);
+    // NaN in every slot that no query sees.
+    const std::int64_t first = narrow.from.front();
+    for (std::int64_t position = 0; position < first; ++position) {
+      const auto block = static_cast<std::size_t>(position / kKeyBlock);
+      auto* v = reinterpret_cast<std::uint16_t*>(narrow.value_store[block].data()) + position % kKeyBlock * 16;
+      auto* k = reinterpret_cast<std::uint16_t*>(narrow.key_store[block].data()) + position % kKeyBlock;
+      for (int d = 0; d < 16; ++d) v[d] = k[d * kKeyBlock] = 0x7FFF;
+    }
+    for (std::size_t b = 0; b < narrow.keys.size(); ++b) {
+      narrow.keys[b] = narrow.key_store[b].data();
+      narrow.values[b] = narrow.value_store[b].data();
+    }
+    CHECK(same_bits(expected, narrow.run(*table, 4)));
+  }
+}
+
 TEST_CASE("the twin follows float64") {
   for (const Shape& shape : kShapes)
     for (std::int64_t length : {1, 64, 150}) {
-      const AttentionCase c(shape, CacheType::f16, length, 5, 77);
+      AttentionCase c(shape, CacheType::f16, length, 5, 77);
+      if (shape.kind == Kind::gqa) c.with_window(100).with_sinks();
       const std::vector<float> found = c.run_twin();
       for (std::int64_t i = 0; i < c.query_count; ++i) {
         const Attention a = c.call(nullptr, nullptr, 0, c.query_count);
@@ -151,7 +215,10 @@ TEST_CASE("the twin follows float64") {
         const std::int64_t visible = c.last[static_cast<std::size_t>(i)] + 1;
         std::vector<double> score;
         double error_of_score = 0.0, highest = -1e300, sum = 0.0;
-        for (std::int64_t j = 0; j < visible; ++j) {
+        const bool gqa = shape.kind == Kind::gqa;
+        const std::int64_t start = gqa ? c.from[static_cast<std::size_t>(i)] : 0;
+        if (gqa) highest = c.sinks[static_cast<std::size_t>(i)];
+        for (std::int64_t j = start; j < visible; ++j) {
           double s = 0.0, size = 0.0;
           for (std::int64_t d = 0; d < shape.key_dim; ++d) {
             const double term = static_cast<double>(a.q[i * a.q_stride + d]) * key(j, d);
@@ -164,10 +231,11 @@ TEST_CASE("the twin follows float64") {
           error_of_score = std::max(error_of_score, (size * static_cast<double>(shape.key_dim) + 2 * size) * a.scale * 0x1p-24);
         }
         for (double s : score) sum += std::exp(s - highest);
+        if (gqa) sum += std::exp(c.sinks[static_cast<std::size_t>(i)] - highest);
         for (std::int64_t d = 0; d < shape.value_dim; ++d) {
           double exact = 0.0, size = 0.0;
-          for (std::int64_t j = 0; j < visible; ++j) {
-            const double weight = std::exp(score[static_cast<std::size_t>(j)] - highest) / sum;
+          for (std::int64_t j = start; j < visible; ++j) {
+            const double weight = std::exp(score[static_cast<std::size_t>(j - start)] - highest) / sum;
             exact += weight * value(j, d);
             size += weight * std::abs(value(j, d));
           }

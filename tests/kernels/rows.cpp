@@ -70,9 +70,31 @@ TEST_CASE("silu_mul and sigmoid: same bits as the twin, far arguments included")
       const std::vector<float> g = with_nan_tail(gate), u = with_nan_tail(up);
       check_same(n, gate, [&](float* y) { reference::silu_mul(g.data(), u.data(), n, y); },
                  [&](float* y) { table->silu_mul(y, u.data(), n, y); });
+      check_same(n, gate, [&](float* y) { reference::gelu_mul(g.data(), u.data(), n, y); },
+                 [&](float* y) { table->gelu_mul(y, u.data(), n, y); });
+      check_same(n, gate, [&](float* y) { reference::swiglu_clamped(g.data(), g.data(), 1.702f, 7.0f, n, y); },
+                 [&](float* y) { table->swiglu_clamped(y, g.data(), 1.702f, 7.0f, n, y); });
       check_same(n, gate, [&](float* y) { reference::sigmoid(g.data(), n, y); },
                  [&](float* y) { table->sigmoid(y, n, y); });
     }
+}
+
+TEST_CASE("gelu_mul and swiglu_clamped: the twins follow float64") {
+  std::vector<float> gate = random_row(4000, 5, 12.0f), up = random_row(4000, 6, 12.0f), y(4000);
+  gate[0] = 0.0f, gate[1] = -0.0f, gate[2] = 1e-30f, gate[3] = 300.0f, gate[4] = -300.0f, gate[5] = 1e20f;
+  reference::gelu_mul(gate.data(), up.data(), 4000, y.data());
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const double x = gate[i], u = 0.7978845608028654 * (x + 0.044715 * x * x * x);
+    const double exact = x / (1.0 + std::exp(-2.0 * u)) * up[i];
+    // u carries four roundings, which exp turns into a relative error of 2 |u| of them.
+    CHECK(std::abs(y[i] - exact) <= (8 + 8 * std::min(std::abs(2 * u), 104.0)) * kUnit * std::abs(exact) + 1e-37 * std::abs(up[i]));
+  }
+  reference::swiglu_clamped(gate.data(), up.data(), 1.702f, 7.0f, 4000, y.data());
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const double g = std::min<double>(gate[i], 7.0), u = std::clamp<double>(up[i], -7.0, 7.0);
+    const double exact = (u + 1.0) * g / (1.0 + std::exp(-static_cast<double>(1.702f) * g));
+    CHECK(std::abs(y[i] - exact) <= (8 + 4 * std::min(std::abs(1.702 * g), 104.0)) * kUnit * std::abs(exact) + 1e-36);
+  }
 }
 
 TEST_CASE("exp inside sigmoid: every table over every exponent") {

@@ -55,6 +55,16 @@ MOE_FORCE_INLINE float sigmoid(float x) { return 1.0f / (1.0f + detail::exp(-x))
 /// x * sigmoid(x) with one division.
 MOE_FORCE_INLINE float silu(float x) { return x / (1.0f + detail::exp(-x)); }
 
+/// GELU in its tanh form, written with the sigmoid: 0.5 (1 + tanh u) = 1 / (1 + exp(-2 u)).
+struct GeluF32 {
+  static constexpr float kLinear = 0x1.988454p+0f;  // 2 sqrt(2/pi)
+  static constexpr float kCubic = 0x1.2444f2p-4f;   // 2 sqrt(2/pi) * 0.044715
+};
+MOE_FORCE_INLINE float gelu_tanh(float x) {
+  const float u = x * detail::fma(x * x, GeluF32::kCubic, GeluF32::kLinear);
+  return x / (1.0f + detail::exp(-u));
+}
+
 /// Adds 16 partial sums as a tree: 8, 4, 2, 1.
 MOE_FORCE_INLINE float tree_sum(const float* p) {
   float t[8];

@@ -28,21 +28,24 @@ struct MlaLayout {
   }
 };
 
-/// One query: blocks in rising order; m is the largest score so far, l the sum of weights relative to exp(m).
+/// One query: blocks with a visible key in rising order; m is the largest score so far, l the sum of weights relative to exp(m).
 template <class Layout>
 void attend(const Attention& a, std::int64_t query) noexcept {
   const float* q = a.q + query * a.q_stride;
   float* o = a.out + query * a.out_stride;
   const std::int64_t visible = a.last_position[query] + 1;
-  float m = -std::numeric_limits<float>::infinity(), l = 0.0f;
+  const std::int64_t first = a.first_position != nullptr ? a.first_position[query] : 0;
+  float m = a.sinks != nullptr ? a.sinks[query] : -std::numeric_limits<float>::infinity();
+  float l = a.sinks != nullptr ? 1.0f : 0.0f;
   for (std::int64_t d = 0; d < a.value_dim; ++d) o[d] = 0.0f;
 
-  for (std::int64_t block = 0; block * kKeyBlock < visible; ++block) {
+  for (std::int64_t block = first / kKeyBlock; block * kKeyBlock < visible; ++block) {
     const std::int64_t rest = visible - block * kKeyBlock;
     const int count = static_cast<int>(rest < kKeyBlock ? rest : kKeyBlock);
+    const int begin = first > block * kKeyBlock ? static_cast<int>(first - block * kKeyBlock) : 0;
     float p[kKeyBlock];
     float m_new = m;
-    for (int j = 0; j < count; ++j) {
+    for (int j = begin; j < count; ++j) {
       float s = 0.0f;
       for (std::int64_t d = 0; d < a.key_dim; ++d) s = detail::fma(q[d], Layout::key(a, block, j, d), s);
       p[j] = s * a.scale;
@@ -50,13 +53,13 @@ void attend(const Attention& a, std::int64_t query) noexcept {
     }
     const float alpha = detail::exp(m - m_new);
     float partial[16] = {};
-    for (int j = 0; j < count; ++j) {
+    for (int j = begin; j < count; ++j) {
       p[j] = detail::exp(p[j] - m_new);
       partial[j % 16] = partial[j % 16] + p[j];
     }
     for (std::int64_t d = 0; d < a.value_dim; ++d) {
       float sum = o[d] * alpha;
-      for (int j = 0; j < count; ++j) sum = detail::fma(p[j], Layout::value(a, block, j, d), sum);
+      for (int j = begin; j < count; ++j) sum = detail::fma(p[j], Layout::value(a, block, j, d), sum);
       o[d] = sum;
     }
     l = detail::fma(l, alpha, detail::tree_sum(partial));

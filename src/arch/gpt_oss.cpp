@@ -1,0 +1,46 @@
+// gpt-oss: windows in every other layer, a sink per head, biases everywhere, YaRN whose ramp is not rounded; the choice is made
+// on the logits and softmax runs over the chosen; experts with a clamped SwiGLU, stored for all experts in one tensor.
+// Source: gpt-oss model card (arXiv:2508.10925), section 2; transformers, modeling_gpt_oss.
+#include "arch/common.hpp"
+#include "arch/family.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace {
+
+constexpr TensorName kNames[] = {
+    {Role::sinks, "model.layers.{l}.self_attn.sinks"},
+    {Role::o_bias, "model.layers.{l}.self_attn.o_proj.bias"},
+    {Role::router, "model.layers.{l}.mlp.router.weight"},
+    {Role::router_logit_bias, "model.layers.{l}.mlp.router.bias"},
+    {Role::expert_gate_up, "model.layers.{l}.mlp.experts.gate_up_proj"},
+    {Role::expert_gate_up_bias, "model.layers.{l}.mlp.experts.gate_up_proj_bias"},
+    {Role::expert_down, "model.layers.{l}.mlp.experts.down_proj"},
+    {Role::expert_down_bias, "model.layers.{l}.mlp.experts.down_proj_bias"},
+};
+
+Result<ModelConfig> from_hf(const JsonConfig& json) {
+  ModelConfig c = read_common(json, "gpt_oss");
+  read_gqa(json, c);
+  // Without either object transformers fills in numbers of its own: the file has to say them.
+  if (!json.has("rope_scaling") && !json.has("rope_parameters"))
+    json.refuse(ErrorCode::bad_config, "config.json: rope_scaling is missing, expected an object");
+  read_rope(json, RopeStyle::half_split, c);
+  read_windows(json, 2, c);
+  c.qkv_bias = c.o_bias = json.boolean_or("attention_bias", true);
+  c.attention_sinks = c.expert_bias = c.router_bias = true;
+  c.activation = Activation::swiglu_clamped;
+  c.swiglu_alpha = json.number_or("swiglu_alpha", 1.702);
+  c.swiglu_limit = json.number_or("swiglu_limit", 7.0);
+  c.moe_intermediate_size = json.integer("intermediate_size", 1, kMaxWidth);
+  c.router.expert_count = json.integer(json.has("num_local_experts") ? "num_local_experts" : "num_experts", 1, kMaxExperts);
+  c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);
+  c.router.score = RouterScore::chosen_softmax;
+  if (auto ok = json.status(); !ok) return forward(ok);
+  return c;
+}
+
+}  // namespace
+
+const Family kGptOss = {"gpt_oss", "", "GptOssForCausalLM", from_hf, nullptr, kNames};
+
+}  // namespace moe::inline MOE_ABI::arch

@@ -1,0 +1,30 @@
+#pragma once
+// Rows of a tensor in one of our formats, whatever the file's encoding.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "checkpoint/checkpoint.hpp"
+#include "model/plan.hpp"
+
+namespace moe::inline MOE_ABI {
+
+/// Bytes of one row as the file has it, without scales.
+std::int64_t stored_row_bytes(const MatrixJob& job);
+/// The format that read_rows() gives.
+Format read_format(const MatrixJob& job);
+
+/// Memory of one reader.
+struct RowBuffers {
+  std::vector<std::byte> raw, scales, widened;
+};
+
+/// Rows [first, first + count) of the job's tensor, in read_format(job), one after the other; they lie in `buffers`.
+///
+/// Errors  io; bad_file for an FP8 code that is no number or a scale that is not finite
+Result<std::span<const std::byte>> read_rows(const checkpoint::Checkpoint& file, const MatrixJob& job, std::int64_t first,
+                                             std::int64_t count, RowBuffers& buffers);
+
+}  // namespace moe::inline MOE_ABI
