@@ -5,6 +5,7 @@
 #include <chrono>
 #include <ctime>
 #include <filesystem>
+#include <optional>
 
 #include "kernels/table.hpp"
 #include "moe/eval/report.hpp"
@@ -18,7 +19,8 @@ namespace eval = moe::eval;
 struct Options {
   std::vector<std::string> models, tasks;
   std::string data, out, baseline, precision = "auto", kv, sweep;
-  std::int64_t num_fewshot = 0, top_k = 0;
+  std::optional<std::int64_t> num_fewshot;  // the task's own number
+  std::int64_t top_k = 0;
   double limit = 0;
   std::int32_t threads = 0;
   std::uint64_t seed = 1234;
@@ -133,7 +135,8 @@ moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o) {
     if (o.data.empty() && !spec->data_is_path)
       return moe::fail(moe::ErrorCode::bad_argument,
                        "task '" + name + "' needs --data DIR, the folder that holds questions/" + spec->data);
-    auto task = eval::prepare(*spec, {.data_dir = o.data, .num_fewshot = o.num_fewshot, .limit = o.limit});
+    auto task = eval::prepare(
+        *spec, {.data_dir = o.data, .num_fewshot = o.num_fewshot, .limit = o.limit, .fewshot_seed = o.seed});
     if (!task) return moe::forward(task);
     tasks.push_back(std::move(*task));
   }
@@ -270,9 +273,9 @@ void add_options(CLI::App& app, Options& o) {
       ->delimiter(',')
       ->required();
   app.add_option("--data", o.data, "folder with questions/ and fewshot/");
-  app.add_option("--num-fewshot", o.num_fewshot, "worked examples before each question")
-      ->check(CLI::Range(0, 1000))
-      ->capture_default_str();
+  app.add_option("--num-fewshot", o.num_fewshot,
+                 "worked examples before each question (default: the task's own number)")
+      ->check(CLI::Range(0, 1000));
   app.add_option("--limit", o.limit, "only the first N questions of each subject, or that share of them when below 1")
       ->check(CLI::PositiveNumber);
   app.add_option("--threads", o.threads, "default: MOE_THREADS, or every processor")->check(CLI::Range(1, 4096));
@@ -283,8 +286,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--sweep", o.sweep, "KEY=V1,V2,...: a row for each value of top_k, precision or kv");
   app.add_option("--out", o.out, "folder for results, samples and run.json");
   app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
-  app.add_option("--seed", o.seed, "recorded; for tasks whose worked examples are drawn at random")
-      ->capture_default_str();
+  app.add_option("--seed", o.seed, "of worked examples that are drawn at random")->capture_default_str();
 }
 
 }  // namespace

@@ -114,6 +114,16 @@ std::vector<Subtask> split(const TaskSpec& task, std::vector<Question>& question
   return subtasks;
 }
 
+// DATA/<kind>/<file>, or the CSV folder that stands in for it.
+std::string locate(const std::filesystem::path& data_dir, const char* kind, const std::string& file,
+                   const std::string& csv_folder) {
+  const std::filesystem::path usual = data_dir / kind / file;
+  std::error_code ignored;
+  const bool is_csv = !csv_folder.empty() && !std::filesystem::exists(usual, ignored) &&
+                      std::filesystem::is_directory(data_dir / csv_folder, ignored);
+  return is_csv ? (data_dir / csv_folder).string() : usual.string();
+}
+
 // The worked examples, rendered.
 Result<std::vector<Shot>> render_pool(const TaskSpec& task, const Templates& t, const std::vector<Question>& examples) {
   std::vector<Shot> pool;
@@ -127,22 +137,22 @@ Result<std::vector<Shot>> render_pool(const TaskSpec& task, const Templates& t, 
 }
 
 // Takes the examples out of `questions` and reads those of the task's own file.
-Result<std::vector<Shot>> load_pool(const TaskSpec& task, const Templates& t, const PrepareOptions& options,
-                                    const std::string& question_file, std::vector<Question>& questions) {
+Result<std::vector<Shot>> load_pool(const PreparedTask& prepared, const Templates& t,
+                                    const std::filesystem::path& data_dir, std::vector<Question>& questions) {
+  const TaskSpec& task = prepared.spec;
   std::vector<Question> examples;
   for (Question& q : questions)
     if (q.is_example) examples.push_back(std::move(q));
   std::erase_if(questions, [](const Question& q) { return q.is_example; });
   if (questions.empty())
-    return fail(ErrorCode::bad_file, fmt::format("{} holds examples only, no question", question_file));
-  if (options.num_fewshot == 0) return std::vector<Shot>();
-  std::string file = question_file;
+    return fail(ErrorCode::bad_file, fmt::format("{} holds examples only, no question", prepared.data_path));
+  if (prepared.num_fewshot == 0) return std::vector<Shot>();
+  std::string file = prepared.data_path;
   if (task.fewshot.from_questions) {
     examples = questions;
   } else if (!task.fewshot.examples.empty()) {
-    file = task.fewshot.is_path
-               ? task.fewshot.examples
-               : (std::filesystem::path(options.data_dir) / "fewshot" / task.fewshot.examples).string();
+    file = task.fewshot.is_path ? task.fewshot.examples
+                                : locate(data_dir, "fewshot", task.fewshot.examples, task.csv_examples);
     auto loaded = load_questions(file, task.kind);
     if (!loaded) return forward(loaded);
     examples = std::move(*loaded);
@@ -150,7 +160,7 @@ Result<std::vector<Shot>> load_pool(const TaskSpec& task, const Templates& t, co
   }
   if (examples.empty())
     return fail(ErrorCode::bad_argument, fmt::format("task {} has no worked examples: ask it with 0 shots, not {}",
-                                                     task.name, options.num_fewshot));
+                                                     task.name, prepared.num_fewshot));
   auto pool = render_pool(task, t, examples);
   if (!pool) return fail(pool.error().code, fmt::format("{}: {}", file, pool.error().message));
   return pool;
@@ -170,11 +180,11 @@ Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options
   const std::filesystem::path data_dir = options.data_dir;
   PreparedTask out;
   out.spec = task;
-  out.num_fewshot = options.num_fewshot;
-  out.data_path = task.data_is_path ? task.data : (data_dir / "questions" / task.data).string();
+  out.num_fewshot = options.num_fewshot.value_or(task.num_fewshot);
+  out.data_path = task.data_is_path ? task.data : locate(data_dir, "questions", task.data, task.csv_questions);
   auto questions = load_questions(out.data_path, task.kind);
   if (!questions) return forward(questions);
-  const auto pool = load_pool(task, *templates, options, out.data_path, *questions);
+  const auto pool = load_pool(out, *templates, data_dir, *questions);
   if (!pool) return forward(pool);
   out.subtasks = split(task, *questions);
   for (Subtask& subtask : out.subtasks) {
@@ -191,7 +201,7 @@ Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options
     }
     const auto description = templates->description.render(task, first, -1);
     if (!description) return forward(description);
-    FewshotSampler sampler(task.fewshot, *pool, options.num_fewshot, options.fewshot_seed);
+    FewshotSampler sampler(task.fewshot, *pool, out.num_fewshot, options.fewshot_seed);
     for (Document& document : subtask.documents) {
       const auto shots = sampler.before(document.question);
       if (!shots) return fail(shots.error().code, fmt::format("{}: {}", subtask.name, shots.error().message));

@@ -1,10 +1,13 @@
-// Question files: JSON lines, checked one by one so that an error names file and line.
+// Question files: JSON lines or CSV folders, checked one by one so that an error names file and line.
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "eval/csv.hpp"
 #include "eval/file.hpp"
 #include "eval/text.hpp"
 #include "moe/eval/task.hpp"
@@ -24,6 +27,8 @@ std::string read_choices(const Json& line, Question& q) {
   for (const Json& choice : *choices) {
     if (!choice.is_string())
       return fmt::format("choice {} is {}, expected text", q.choices.size() + 1, choice.type_name());
+    if (strip(*choice.get_ptr<const std::string*>()).empty())
+      return fmt::format("choice {} is empty", q.choices.size() + 1);
     q.choices.push_back(*choice.get_ptr<const std::string*>());
   }
   const auto answer = line.find("answer");
@@ -55,29 +60,41 @@ std::string read_line(const std::string& text, TaskKind kind, Question& q) {
   return kind == TaskKind::multiple_choice || has_choices ? read_choices(line, q) : std::string{};
 }
 
+// The lines of a .jsonl file that are not empty.
+Result<std::vector<QuestionLine>> read_lines(const std::string& path) {
+  const auto content = read_text_file(path);
+  if (!content) return forward(content);
+  std::vector<QuestionLine> lines;
+  std::int64_t number = 0;
+  for (std::size_t begin = 0; begin < content->size();) {
+    const std::size_t end = std::min(content->find('\n', begin), content->size());
+    ++number;
+    std::string text = content->substr(begin, end - begin);
+    begin = end + 1;
+    if (!strip(text).empty()) lines.push_back({std::move(text), path, number});
+  }
+  return lines;
+}
+
 }  // namespace
 
 Result<std::vector<Question>> load_questions(const std::string& path, TaskKind kind) {
-  const auto content = read_text_file(path);
-  if (!content) return forward(content);
+  std::error_code ignored;
+  auto lines = std::filesystem::is_directory(path, ignored) ? read_csv_folder(path) : read_lines(path);
+  if (!lines) return forward(lines);
   std::vector<Question> questions;
   std::unordered_map<std::string, std::int64_t> line_of_id;
-  std::int64_t line_number = 0;
-  for (std::size_t begin = 0; begin < content->size();) {
-    std::size_t end = content->find('\n', begin);
-    if (end == std::string::npos) end = content->size();
+  for (QuestionLine& line : *lines) {
     Question q;
-    q.json = content->substr(begin, end - begin);
-    q.line = ++line_number;
-    begin = end + 1;
-    if (strip(q.json).empty()) continue;
+    q.json = std::move(line.json);
+    q.line = line.line;
     q.id = fmt::format("line {}", q.line);
     std::string problem = read_line(q.json, kind, q);
     if (problem.empty())
       if (const auto [before, is_new] = line_of_id.emplace(q.id, q.line); !is_new)
         problem = fmt::format("has the id of line {}", before->second);
     if (!problem.empty())
-      return fail(ErrorCode::bad_file, fmt::format("{}:{}: question {} {}", path, q.line, shown(q.id), problem));
+      return fail(ErrorCode::bad_file, fmt::format("{}:{}: question {} {}", line.file, q.line, shown(q.id), problem));
     questions.push_back(std::move(q));
   }
   if (questions.empty()) return fail(ErrorCode::bad_file, fmt::format("{} holds no question", path));

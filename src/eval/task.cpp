@@ -44,7 +44,9 @@ constexpr std::string_view kKeys[] = {"task",
                                       "max_tokens",
                                       "group_by",
                                       "filters",
-                                      "exact_match"};
+                                      "exact_match",
+                                      "csv",
+                                      "num_fewshot"};
 
 // Fetches typed members; remembers the first problem so that reading stays a flat list of lines.
 class Reader {
@@ -67,13 +69,13 @@ class Reader {
       out = *found->get_ptr<const std::string*>();
     }
   }
-  void count(const Json& object, const char* key, std::int64_t& out) {
+  void count(const Json& object, const char* key, std::int64_t& out, std::int64_t least = 1) {
     const auto found = object.find(key);
     if (found == object.end()) return;
     constexpr std::int64_t kMost = 1 << 20;
-    if (!found->is_number_integer() || *found < 1 || *found > kMost)
-      return problem(fmt::format("{}key '{}' is {}, expected a whole number from 1 to {}", where_, key,
-                                 shown(found->dump()), kMost));
+    if (!found->is_number_integer() || *found < least || *found > kMost)
+      return problem(fmt::format("{}key '{}' is {}, expected a whole number from {} to {}", where_, key,
+                                 shown(found->dump()), least, kMost));
     out = found->get<std::int64_t>();
   }
   void flag(const Json& object, const char* key, bool& out) {
@@ -225,6 +227,15 @@ void read_fewshot(const Json& root, Reader& reader, TaskSpec& task) {
     reader.problem(fmt::format("fewshot: unknown rule {} (known: first_n, random)", shown(rule)));
 }
 
+void read_csv_folders(const Json& root, Reader& reader, TaskSpec& task) {
+  const auto csv = root.find("csv");
+  if (csv == root.end()) return;
+  if (!csv->is_object()) return reader.problem("key 'csv' is not an object");
+  reader.only(*csv, {"questions", "examples"}, "csv: ");
+  reader.text(*csv, "questions", task.csv_questions, true);
+  reader.text(*csv, "examples", task.csv_examples);
+}
+
 void read_subtasks(const Json& root, Reader& reader, TaskSpec& task) {
   const auto subtasks = root.find("subtasks");
   if (subtasks == root.end()) return;
@@ -322,6 +333,8 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   if (!task.subtask_name.empty()) task.fewshot.match = "subject";
   read_fewshot(root, reader, task);
   reader.texts(root, "group_by", task.group_by);
+  reader.count(root, "num_fewshot", task.num_fewshot, 0);
+  read_csv_folders(root, reader, task);
   read_groups(root, reader, task);
   if (!task.groups.empty() && task.subtask_name.empty()) reader.problem("'groups' without 'subtasks'");
   for (const auto& [key, source] : {std::pair{"description", task.description},

@@ -65,6 +65,17 @@ std::string_view strip(std::string_view text) {
   return text;
 }
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    utf8proc_int32_t code_point = -1;
+    const utf8proc_ssize_t n = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                                                static_cast<utf8proc_ssize_t>(text.size()), &code_point);
+    if (n <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
 std::int32_t code_points(std::string_view text) {
   std::int32_t count = 0;
   for (char c : text) count += !is_continuation(c);

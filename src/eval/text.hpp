@@ -16,6 +16,8 @@ MOE_API std::size_t rstrip_length(std::string_view text);
 /// len(str): code points, never bytes.
 MOE_API std::int32_t code_points(std::string_view text);
 
+MOE_API bool is_utf8(std::string_view text);
+
 /// str.lower() and str.upper() by Unicode's simple mappings: one code point for one. Broken bytes stay.
 MOE_API std::string lowercase(std::string_view text);
 MOE_API std::string uppercase(std::string_view text);

@@ -2,6 +2,7 @@
 // From a task and its question file to the exact strings that a model is asked.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,8 +11,8 @@
 namespace moe::inline MOE_ABI::eval {
 
 struct PrepareOptions {
-  std::string data_dir = {};          ///< holds questions/ and fewshot/
-  std::int64_t num_fewshot = 0;       ///< worked examples before each question
+  std::string data_dir = {};                     ///< holds questions/ and fewshot/
+  std::optional<std::int64_t> num_fewshot = {};  ///< worked examples before each question; empty: the task's number
   double limit = 0;                   ///< of EACH subtask: >= 1 its first L questions, < 1 that share rounded up; 0 all
   std::uint64_t fewshot_seed = 1234;  ///< of examples that are drawn at random
 };

@@ -113,7 +113,9 @@ struct TaskSpec {
   TaskKind kind = TaskKind::multiple_choice;
   std::string data;  ///< file below DATA/questions, or a path when `data_is_path`
   bool data_is_path = false;
+  std::string csv_questions, csv_examples;  ///< folders of CSV files below DATA, used where `data` is not there
   FewshotSpec fewshot;
+  std::int64_t num_fewshot = 0;           ///< worked examples unless the caller asks for another number
   std::string description;                ///< template; stands before everything, without a delimiter of its own
   std::string prompt;                     ///< template; when it uses {choice}, every choice has a context of its own
   std::string continuation = "{choice}";  ///< template; follows target_delimiter
@@ -155,8 +157,9 @@ struct Question {
   std::int64_t line = 0;
 };
 
+/// `path` is a file of JSON lines, or a folder of CSV files as MMLU, CMMLU and C-Eval are published (docs).
 /// Errors: not_found, io, bad_file naming file:line (no JSON object, no answer, answer out of range, fewer than two
-/// choices, an id that was there before).
+/// choices, an empty one, an unknown split, an id that was there before).
 MOE_API Result<std::vector<Question>> load_questions(const std::string& path, TaskKind kind);
 
 }  // namespace moe::inline MOE_ABI::eval

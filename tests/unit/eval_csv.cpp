@@ -1,0 +1,106 @@
+// The CSV folders in which MMLU, CMMLU and C-Eval are published.
+
+#include "eval/csv.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "moe/eval/prompt.hpp"
+#include "support.hpp"
+
+using namespace moe::eval;
+
+namespace {
+
+struct DataFolder {
+  std::filesystem::path path;
+  DataFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "moe_csv_XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    path = name;
+  }
+  ~DataFolder() { std::filesystem::remove_all(path); }
+  void write(const std::string& name, const std::string& content) const {
+    std::filesystem::create_directories((path / name).parent_path());
+    std::ofstream(path / name, std::ios::binary) << content;
+  }
+};
+
+using Cells = std::vector<std::string>;
+
+std::string error_of(const std::string& file, const std::string& content) {
+  const DataFolder data;
+  data.write("test/" + file, content);
+  const auto loaded = load_questions((data.path / "test").string(), TaskKind::multiple_choice);
+  return loaded ? "" : loaded.error().message.substr(data.path.string().size() + 1);
+}
+
+}  // namespace
+
+TEST_CASE("CSV as Python's csv module reads it") {
+  const auto rows =
+      parse_csv("\xef\xbb\xbfplain,\"a, b\",\"say \"\"x\"\"\"\r\n\n\"two\nlines\",, z \n\"\",\"q\"r,s\"t");
+  REQUIRE(rows.has_value());
+  REQUIRE(rows->size() == 3);
+  CHECK((*rows)[0].cells == Cells{"plain", "a, b", "say \"x\""});
+  CHECK((*rows)[1].cells == Cells{"two\nlines", "", " z "});
+  CHECK((*rows)[1].line == 3);
+  CHECK((*rows)[2].cells == Cells{"", "qr", "s\"t"});
+  CHECK((*rows)[2].line == 5);
+  CHECK(parse_csv("")->empty());
+  CHECK(parse_csv("a,b\n\"c").error().message == "2: a quote is never closed");
+}
+
+TEST_CASE("MMLU from its published folder: no header, the answer is a letter") {
+  const DataFolder data;
+  data.write("test/anatomy_test.csv", "\"Which, of these?\nA line\", 1 ,two,\"3 \"\"x\"\"\",four,C\nNext?,a,b,c,d,A\n");
+  data.write("test/virology_test.csv", "Virus?,a,b,c,d,D\n");
+  data.write("dev/anatomy_dev.csv", "Shot?,p,q,r,s,B\n");
+  data.write("dev/virology_dev.csv", "Shot 2?,p,q,r,s,A\n");
+  const auto task = prepare(*find_task("mmlu"), {.data_dir = data.path.string(), .num_fewshot = 1});
+  REQUIRE_MESSAGE(task.has_value(), task.error().message);
+  REQUIRE(task->subtasks.size() == 2);
+  CHECK(task->subtasks[0].name == "mmlu_anatomy");
+  const Document& first = task->subtasks[0].documents[0];
+  CHECK(first.contexts[0] ==
+        "The following are multiple choice questions (with answers) about anatomy.\n\nShot?\nA. p\nB. q\nC. r\nD. s\n"
+        "Answer: B\n\nWhich, of these?\nA line\nA.  1 \nB. two\nC. 3 \"x\"\nD. four\nAnswer:");
+  CHECK(first.target == "2");
+  CHECK(first.question.id == "anatomy/test/0");
+  CHECK(task->subtasks[0].documents[1].question.line == 3);
+  // DATA/questions goes first where both are there.
+  data.write("questions/mmlu.jsonl",
+             R"({"id":"x","subject":"anatomy","question":"J?","choices":["a","b","c","d"],"answer":0})");
+  CHECK(prepare(*find_task("mmlu"), {.data_dir = data.path.string(), .num_fewshot = 0})->question_count() == 1);
+}
+
+TEST_CASE("CMMLU and C-Eval from their published folders: headers name the columns") {
+  const DataFolder data;
+  data.write("test/anatomy.csv", ",Question,A,B,C,D,Answer\n0,\xe9\x97\xae,w,x,y,z,B\n");
+  data.write("val/law_val.csv", "id,question,A,B,C,D,answer\n0,\xe9\x97\xae,w,x,y,z,D\n");
+  data.write("dev/law_dev.csv", "id,question,A,B,C,D,answer,explanation\n0,s,w,x,y,z,A,why\n");
+  const auto cmmlu = prepare(*find_task("cmmlu"), {.data_dir = data.path.string()});
+  REQUIRE_MESSAGE(cmmlu.has_value(), cmmlu.error().message);
+  CHECK(cmmlu->subtasks[0].documents[0].target == "1");
+  const auto ceval = prepare(*find_task("ceval"), {.data_dir = data.path.string(), .num_fewshot = 1});
+  REQUIRE_MESSAGE(ceval.has_value(), ceval.error().message);
+  CHECK(ceval->subtasks[0].documents[0].target == "3");
+  CHECK(ceval->subtasks[0].documents[0].contexts[0].find(
+            "s\nA. w\nB. x\nC. y\nD. z\n\xe7\xad\x94\xe6\xa1\x88\xef\xbc\x9a A") != std::string::npos);
+}
+
+TEST_CASE("bad CSV files name file and line") {
+  CHECK(error_of("a_test.csv", "q,1,2,3,4,A\n\nq,1,2,3,A\n") ==
+        "test/a_test.csv:3: the question has 5 columns, expected 6: question, 4 choices, answer");
+  CHECK(error_of("a_test.csv", "q,1,2,3,4,E\n") ==
+        "test/a_test.csv:1: the question has the answer 'E', expected a letter from A to D");
+  CHECK(error_of("a_test.csv", "q,1,2,3,4,\n") ==
+        "test/a_test.csv:1: the question has the answer '', expected a letter from A to D");
+  CHECK(error_of("a_test.csv", "q,1,,3,4,A\n") == "test/a_test.csv:1: question 'a/test/0' choice 2 is empty");
+  CHECK(error_of("a_test.csv", "q,\"1,2,3,4,A\n") == "test/a_test.csv:1: a quote is never closed");
+  CHECK(error_of("a_test.csv", "q,\xff,2,3,4,A\n") == "test/a_test.csv:1: the question is not UTF-8");
+  CHECK(error_of("a_test.csv", "q,1\n") ==
+        "test/a_test.csv:1: 2 columns, expected question, two choices or more, answer");
+  CHECK(error_of("notes.txt", "q,1\n") == "test holds no .csv file");
+}
