@@ -3,13 +3,16 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <ctime>
 #include <filesystem>
 #include <optional>
 
+#include "bench/store_commands.hpp"
 #include "kernels/table.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
+#include "moe/eval/store.hpp"
 #include "tools/cli.hpp"
 
 namespace {
@@ -18,12 +21,13 @@ namespace eval = moe::eval;
 
 struct Options {
   std::vector<std::string> models, tasks;
-  std::string data, out, baseline, precision = "auto", kv, sweep;
+  std::string data, out, baseline, precision = "auto", kv, sweep, cache;
   std::optional<std::int64_t> num_fewshot;  // the task's own number
   std::int64_t top_k = 0;
   double limit = 0;
   std::int32_t threads = 0;
   std::uint64_t seed = 1234;
+  std::string a, b;  // of compare
 };
 
 // What one row of the tables runs with.
@@ -173,15 +177,66 @@ moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_pt
   return changed;
 }
 
+// Where answers are kept; nothing without --cache.
+struct Keeper {
+  std::unique_ptr<eval::RunStore> store;
+  std::string path, hash;  // of the model hashed last: the rows of a sweep share their files
+};
+
+moe::Result<eval::StoreSetting> store_setting(const Setting& row, const moe::Model& model,
+                                              const moe::ParallelFor& threads, Keeper& keeper) {
+  if (keeper.path != row.path) {
+    auto hash = eval::hash_model_files(row.path, threads, cli::interrupted);
+    if (!hash) return moe::forward(hash);
+    keeper.path = row.path, keeper.hash = std::move(*hash);
+  }
+  eval::StoreSetting out;
+  out.model_hash = keeper.hash;
+  out.formats = model.info().format_summary;
+  out.precision = row.precision, out.kv = row.kv;
+  out.top_k = model.config().router.top_k, out.max_length = model.config().max_position;
+  out.tokenizer = model.tokenizer()->fingerprint();
+  return out;
+}
+
+// One task, through the store where there is one.
+moe::Result<eval::TaskOutcome> run_task(const Setting& row, const eval::PreparedTask& task, const Options& o,
+                                        eval::LanguageModel& scorer, const eval::StoreSetting* setting, Keeper& keeper,
+                                        const eval::EvaluateOptions& how) {
+  if (setting == nullptr) return eval::evaluate(task, scorer, how);
+  eval::StoredRun record;
+  record.started = iso_time();
+  record.model = row.name, record.path = row.path;
+  record.setting = *setting;
+  record.task = task.spec.name;
+  record.task_hash = eval::hash_task(task.spec);
+  record.questions_hash = eval::hash_questions(task);
+  record.num_fewshot = task.num_fewshot, record.question_count = task.question_count();
+  record.limit = o.limit, record.seed = o.seed;
+  const auto id = keeper.store->begin_run(record);
+  if (!id) return moe::forward(id);
+  eval::StoredModel stored(scorer, *keeper.store, *setting);
+  auto outcome = eval::evaluate(task, stored, how);
+  if (!outcome) return outcome;
+  if (auto kept = keeper.store->finish_run(*id, iso_time(), task, *outcome); !kept) return moe::forward(kept);
+  return outcome;
+}
+
 // Asks one row all tasks; what is finished stays in `report` when a later task fails.
 moe::Result<void> run_row(const Setting& row, const std::shared_ptr<const moe::Model>& model,
-                          const moe::ParallelFor& threads, eval::RunReport& report) {
+                          const moe::ParallelFor& threads, const Options& o, Keeper& keeper, eval::RunReport& report) {
   eval::SessionModelOptions options;
   options.precision = row.precision;
   options.kv = row.kv;
   options.threads = threads;
   auto scorer = eval::SessionModel::create(model, options);
   if (!scorer) return moe::fail(scorer.error().code, row.path + ": " + scorer.error().message);
+  std::optional<eval::StoreSetting> setting;
+  if (keeper.store) {
+    auto made = store_setting(row, *model, threads, keeper);
+    if (!made) return moe::forward(made);
+    setting = std::move(*made);
+  }
   eval::ModelRun& run = report.models.emplace_back();
   run.name = row.name, run.path = row.path;
   run.info = model->info();
@@ -196,7 +251,7 @@ moe::Result<void> run_row(const Setting& row, const std::shared_ptr<const moe::M
       line.update({done, total}, std::to_string(done) + " of " + std::to_string(total) + " answers scored");
     };
     how.hooks.cancelled = cli::interrupted;
-    auto outcome = eval::evaluate(task, **scorer, how);
+    auto outcome = run_task(row, task, o, **scorer, setting ? &*setting : nullptr, keeper, how);
     if (!outcome && outcome.error().code == moe::ErrorCode::cancelled)
       return moe::fail(moe::ErrorCode::cancelled, "interrupted while " + row.name + " answered " + task.spec.name);
     if (!outcome)
@@ -232,6 +287,12 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
       return moe::fail(moe::ErrorCode::io,
                        "--out " + o.out + ": cannot write there" + (failed ? ": " + failed.message() : ""));
   }
+  Keeper keeper;
+  if (!o.cache.empty()) {
+    auto store = eval::RunStore::open(o.cache);
+    if (!store) return moe::forward(store);
+    keeper.store = std::move(*store);
+  }
   const moe::ParallelFor threads = moe::openmp_pool(o.threads);
   report.thread_count = threads.worker_count;
   if (const auto* table = moe::kernels::active_table()) report.isa = table->isa;
@@ -246,7 +307,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
       loaded = load(row, threads);
     }
     const auto model = loaded ? with_setting(*loaded, row) : loaded;
-    result = model ? run_row(row, *model, threads, report) : moe::Result<void>(moe::forward(model));
+    result = model ? run_row(row, *model, threads, o, keeper, report) : moe::Result<void>(moe::forward(model));
     if (result && !o.out.empty()) result = eval::write_harness_files(report, report.models.back(), o.out);
     if (!result) break;
   }
@@ -260,6 +321,9 @@ constexpr const char* kExamples = R"(Examples:
   moe-eval --model smollm2=models/real/SmolLM2-135M-Instruct.Q4_1.gguf --tasks mmlu --limit 5 --data DATA
   moe-eval --model a=one.gguf --model b=two.gguf --tasks arc_easy,hellaswag --data DATA --out runs/today
   moe-eval --model moe=DIR --tasks my_exam.jsonl --sweep top_k=1,2,4,8
+  moe-eval --model a=one.gguf --tasks mmlu --data DATA --cache runs.db     and after a crash, the same line again
+  moe-eval history --cache runs.db
+  moe-eval compare 1 2 --cache runs.db
 DATA holds questions/<task>.jsonl and fewshot/<task>.jsonl. A question is a line
   {"id": "1", "subject": "s", "question": "...", "choices": ["...", "..."], "answer": 0}
 Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal error or out of memory, 130 interrupted.)";
@@ -270,8 +334,7 @@ void add_options(CLI::App& app, Options& o) {
   app.footer(kExamples);
   app.add_option("--model", o.models, "[NAME=]PATH of a .gguf file or a Hugging Face folder; repeat it to compare");
   app.add_option("--tasks", o.tasks, "comma-separated: " + known + "; a .jsonl question file; a .json task file")
-      ->delimiter(',')
-      ->required();
+      ->delimiter(',');
   app.add_option("--data", o.data, "folder with questions/ and fewshot/");
   app.add_option("--num-fewshot", o.num_fewshot,
                  "worked examples before each question (default: the task's own number)")
@@ -285,6 +348,8 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--top-k", o.top_k, "routed experts per token instead of the model's own")->check(CLI::Range(1, 4096));
   app.add_option("--sweep", o.sweep, "KEY=V1,V2,...: a row for each value of top_k, precision or kv");
   app.add_option("--out", o.out, "folder for results, samples and run.json");
+  app.add_option("--cache", o.cache,
+                 "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
   app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
   app.add_option("--seed", o.seed, "of worked examples that are drawn at random")->capture_default_str();
 }
@@ -296,9 +361,18 @@ int main(int argc, char** argv) {
                "moe-eval");
   Options options;
   add_options(app, options);
-  std::vector<Setting> rows;
+  CLI::App* history = app.add_subcommand("history", "lists the runs of a --cache file");
+  CLI::App* compare = app.add_subcommand("compare", "paired comparison of two finished runs of a --cache file");
+  for (CLI::App* command : {history, compare}) command->add_option("--cache", options.cache, "the file")->required();
+  compare->add_option("A", options.a, "number of a run (moe-eval history), or name of a model: its last runs")
+      ->required();
+  compare->add_option("B", options.b, "what A is compared with")->required();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file at its size limit is an error like a full disk
   int usage = cli::kDone;
   const int status = cli::run(app, argc, argv, [&]() -> moe::Result<void> {
+    if (history->parsed()) return store_commands::history(options.cache);
+    if (compare->parsed()) return store_commands::compare(options.cache, options.a, options.b);
+    if (options.tasks.empty()) throw CLI::RequiredError("--tasks");
     if (options.models.empty())
       return moe::fail(moe::ErrorCode::not_found,
                        "no --model, and this version carries no model of its own (scripts/evaluate has a stand-in)");

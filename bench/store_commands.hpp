@@ -1,0 +1,17 @@
+#pragma once
+// moe-eval's subcommands over a run store.
+
+#include <string>
+
+#include "moe/error.hpp"
+
+namespace store_commands {
+
+/// Every run of the store, a line each.
+moe::Result<void> history(const std::string& store);
+
+/// The paired gap between two finished runs. A and B are numbers of runs, or names of models: then every task that both
+/// have finished, the last run of each.
+moe::Result<void> compare(const std::string& store, const std::string& a, const std::string& b);
+
+}  // namespace store_commands

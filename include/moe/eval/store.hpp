@@ -1,0 +1,110 @@
+#pragma once
+// Scores that survive a crash: a SQLite file of every answer known so far and of every run.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "moe/eval/evaluate.hpp"
+#include "moe/eval/statistics.hpp"
+#include "moe/model.hpp"
+#include "moe/session.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+/// SHA-256 over names and contents of a model's files: a .gguf with its shards, or the .json, .safetensors, .model, .txt
+/// and .jinja files of a directory. ModelInfo::hash covers headers only, which models of one training recipe share.
+/// Errors: not_found, io, cancelled.
+MOE_API Result<std::string> hash_model_files(const std::string& path, const ParallelFor& threads = {},
+                                             const std::function<bool()>& cancelled = {});
+
+/// Everything that an answer depends on, but for the question itself.
+struct StoreSetting {
+  std::string model_hash;  ///< hash_model_files
+  std::string formats;     ///< quantisation, as ModelInfo::format_summary
+  Precision precision = Precision::automatic;
+  KvType kv = KvType::f16;
+  std::int64_t top_k = 0, max_length = 0;
+  std::uint64_t tokenizer = 0;  ///< its fingerprint
+  int numerics_version = kNumericsVersion;
+};
+
+/// What one model answered to one task.
+struct StoredRun {
+  std::int64_t id = 0;
+  std::string started, finished;  ///< ISO 8601 times; `finished` is empty for a run that was cut short
+  std::string model, path;
+  StoreSetting setting;
+  std::string task, task_hash, questions_hash;  ///< SHA-256 of the task file, of all prompts
+  std::int64_t num_fewshot = 0, question_count = 0;
+  double limit = 0;
+  std::uint64_t seed = 0;
+  double accuracy = 0;
+  std::optional<double> standard_error;
+  std::int64_t model_flops = 0;
+  double seconds = 0;  ///< of the call that finished it
+};
+
+/// One question of a finished run.
+struct StoredAnswer {
+  std::string question, cluster;
+  double correct = 0;
+};
+
+/// A file may be used by several programs at a time. Errors of all calls: io (cannot write, disk full, locked), bad_file
+/// (damaged, or no store). What was stored before an error stays.
+class MOE_API RunStore {
+ public:
+  /// Makes the file unless `must_exist`. Errors: not_found.
+  static Result<std::unique_ptr<RunStore>> open(const std::string& path, bool must_exist = false);
+  ~RunStore();
+
+  /// Notes that a run begins, or goes on; gives its number. A run is the same one when everything but names and times is.
+  Result<std::int64_t> begin_run(const StoredRun& run);
+  Result<void> finish_run(std::int64_t id, const std::string& finished, const PreparedTask& task,
+                          const TaskOutcome& outcome);
+  /// In the order in which they began.
+  Result<std::vector<StoredRun>> runs() const;
+  Result<std::vector<StoredAnswer>> answers(std::int64_t run) const;
+
+  /// Answers by key. A key is 16 bytes.
+  Result<std::optional<Score>> find_score(const std::string& key) const;
+  Result<std::optional<Generation>> find_reply(const std::string& key) const;
+  /// All of them or none.
+  Result<void> add(const std::vector<std::pair<std::string, Score>>& scores,
+                   const std::vector<std::pair<std::string, Generation>>& replies);
+
+ private:
+  struct Impl;
+  explicit RunStore(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// SHA-256 of a task file: what StoredRun::task_hash is.
+MOE_API std::string hash_task(const TaskSpec& task);
+/// SHA-256 of all prompts and answers of a task: what StoredRun::questions_hash is.
+MOE_API std::string hash_questions(const PreparedTask& task);
+
+/// A model whose answers are looked up first, and stored as soon as each step of the model is done: a killed run loses
+/// what was in flight. Keys hold the setting and the text that is asked, so an edited task, template or example asks anew.
+class MOE_API StoredModel : public LanguageModel {
+ public:
+  /// `model` and `store` must live as long as this.
+  StoredModel(LanguageModel& model, RunStore& store, const StoreSetting& setting);
+
+  Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks) override;
+  Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks& hooks) override;
+  Work pass_work(std::int64_t tokens, std::int64_t rows) const override { return model_.pass_work(tokens, rows); }
+  Work executed() const override { return model_.executed(); }
+
+ private:
+  LanguageModel& model_;
+  RunStore& store_;
+  std::string setting_;  // its digest
+};
+
+}  // namespace moe::inline MOE_ABI::eval

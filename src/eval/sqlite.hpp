@@ -1,0 +1,65 @@
+#pragma once
+// SQLite with our errors: prepared statements that are reset by themselves, and messages that name the file.
+
+#include <sqlite3.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+class Database {
+ public:
+  Database(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
+  ~Database() { sqlite3_close_v2(handle_); }
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  sqlite3* handle() const { return handle_; }
+  /// What the last call found wrong, for people.
+  tl::unexpected<Error> error(int code) const;
+  Result<void> run(const char* sql) const;
+  /// The first column of the first row.
+  Result<std::string> ask(const char* sql) const;
+
+ private:
+  sqlite3* handle_;
+  std::string path_;
+};
+
+/// One use of a statement. Parameters and columns are counted from 0.
+class Statement {
+ public:
+  Statement(const Database& database, const char* sql);
+  ~Statement() { sqlite3_finalize(statement_); }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  Statement& bind(int at, std::int64_t value);
+  Statement& bind(int at, double value);
+  Statement& bind(int at, const std::optional<double>& value);
+  Statement& bind(int at, std::string_view text);
+  Statement& bind_bytes(int at, std::string_view bytes);
+
+  /// True when there is a row.
+  Result<bool> step();
+  /// For statements without rows; ready for the next values.
+  Result<void> finish();
+  void reset() { sqlite3_reset(statement_); }
+
+  std::int64_t integer(int at) const { return sqlite3_column_int64(statement_, at); }
+  double number(int at) const { return sqlite3_column_double(statement_, at); }
+  std::optional<double> maybe_number(int at) const;
+  std::string text(int at) const;
+
+ private:
+  const Database& database_;
+  sqlite3_stmt* statement_ = nullptr;
+  int code_ = SQLITE_OK;
+};
+
+}  // namespace moe::inline MOE_ABI::eval

@@ -1,0 +1,158 @@
+// moe-eval as a script sees it: exit status, one-line errors, a run that goes on, history and compare.
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "support.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+struct Outcome {
+  int status = -1;
+  std::string out, err;
+};
+
+/// A directory of this test alone, removed at the end.
+struct Scratch {
+  fs::path dir = fs::temp_directory_path() / ("moe_eval_programs_" + std::to_string(getpid()));
+  Scratch() { fs::create_directory(dir); }
+  ~Scratch() { fs::remove_all(dir); }
+  std::string operator/(const std::string& name) const { return (dir / name).string(); }
+  std::string file(const std::string& name, const std::string& text) const {
+    std::ofstream(dir / name) << text;
+    return *this / name;
+  }
+};
+
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+Outcome run(const Scratch& scratch, const std::vector<std::string>& arguments) {
+  std::string command = "MOE_THREADS=1 " + quoted(MOE_EVAL);  // nothing here is about threads
+  for (const std::string& a : arguments) command += " " + quoted(a);
+  command += " >" + quoted(scratch / "out.txt") + " 2>" + quoted(scratch / "err.txt");
+  const int raw = std::system(command.c_str());
+  return {WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw), moe_test::read_file(scratch / "out.txt"),
+          moe_test::read_file(scratch / "err.txt")};
+}
+
+void check_one_line(const Outcome& got, int status, const std::string& names) {
+  CAPTURE(got.err);
+  CAPTURE(names);
+  CHECK(got.status == status);
+  CHECK(std::count(got.err.begin(), got.err.end(), '\n') == 1);
+  CHECK(got.err.find(names) != std::string::npos);
+  for (const char c : got.err) CHECK((c == '\n' || static_cast<unsigned char>(c) >= 0x20));
+  CHECK(got.out.empty());
+}
+
+const std::string kModel = std::string(MOE_SOURCE_DIR) + "/tests/data/golden/qwen3_moe";
+const std::string kExam = std::string(MOE_SOURCE_DIR) + "/tests/data/stand_in_exam.jsonl";
+
+std::string sample_file(const fs::path& folder) {
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (entry.path().filename().string().starts_with("samples_")) return moe_test::read_file(entry.path());
+  FAIL("no sample file in " << folder);
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("a wrong task, question, model or store ends with one line and its status") {
+  const Scratch s;
+  const auto asked = [&](const std::string& task, std::vector<std::string> more = {}) {
+    std::vector<std::string> all = {"--model", kModel, "--tasks", task};
+    all.insert(all.end(), more.begin(), more.end());
+    return run(s, all);
+  };
+  // Task files.
+  check_one_line(asked("no_such_task"), 1, "no_such_task");
+  check_one_line(asked(s / "absent.json"), 1, "absent.json");
+  check_one_line(asked(s.file("broken.json", "{")), 1, "broken.json");
+  check_one_line(asked(s.file("unknown.json", R"({"task":"t","quetsions":"./q.jsonl"})")), 1, "quetsions");
+  check_one_line(asked("mmlu"), 1, "--data");
+  // Questions.
+  const std::string right = R"({"id":"a","question":"q?","choices":["x","y"],"answer":0})";
+  check_one_line(asked(s.file("none.jsonl", right + "\n" + R"({"id":"b","question":"q?","answer":0})" + "\n")), 1,
+                 "none.jsonl:2");
+  check_one_line(asked(s.file("one.jsonl", R"({"id":"b","question":"q?","choices":["x"],"answer":0})")), 1,
+                 "one.jsonl:1");
+  check_one_line(asked(s.file("range.jsonl", R"({"id":"b","question":"q?","choices":["x","y"],"answer":2})")), 1,
+                 "range.jsonl:1");
+  check_one_line(asked(s.file("empty.jsonl", R"({"id":"b7","question":"q?","choices":["x",""],"answer":0})")), 1,
+                 "empty.jsonl:1");
+  s.file("three.jsonl", R"({"id":"b8","question":"q?","choices":["x","y","z"],"answer":0})");
+  check_one_line(asked(s.file("four.json", R"({"task":"four","questions":"./three.jsonl","metrics":["acc"],)"
+                                           R"("prompt":"{question} {choices[3]}","continuation":"{choice}"})")),
+                 1, "b8");
+  // Models.
+  check_one_line(run(s, {"--model", "/absent.gguf", "--tasks", kExam}), 1, "/absent.gguf");
+  const fs::path bare = s.dir / "bare";
+  fs::copy(kModel, bare);
+  fs::remove(bare / "tokenizer_config.json");
+  fs::remove(bare / "tokenizer.json");
+  check_one_line(run(s, {"--model", bare.string(), "--tasks", kExam}), 1, "tokenizer");
+  // No BOS, no EOS, and a prompt of nothing: what should the first token follow?
+  const fs::path lost = s.dir / "lost";
+  fs::copy(kModel, lost);
+  Json config = Json::parse(moe_test::read_file(lost / "config.json"));
+  config.erase("bos_token_id"), config.erase("eos_token_id");
+  std::ofstream(lost / "config.json") << config.dump();
+  Json tokenizer = Json::parse(moe_test::read_file(lost / "tokenizer_config.json"));
+  tokenizer.erase("bos_token"), tokenizer.erase("eos_token");
+  std::ofstream(lost / "tokenizer_config.json") << tokenizer.dump();
+  const std::string nothing = s.file("nothing.json", R"({"task":"nothing","questions":"./three.jsonl","prompt":"",)"
+                                                     R"("continuation":"{choice}","metrics":["acc"]})");
+  check_one_line(run(s, {"--model", lost.string(), "--tasks", nothing}), 1,
+                 "'b8': an empty context needs a BOS or EOS");
+  // Usage.
+  check_one_line(run(s, {"--model", kModel}), 2, "--tasks");
+  check_one_line(asked(kExam, {"--kv", "f8"}), 2, "f8");
+  check_one_line(asked(kExam, {"--sweep", "top_k"}), 2, "--sweep");
+  check_one_line(run(s, {"compare", "1", "--cache", s / "x.db"}), 2, "B");
+  // Stores.
+  check_one_line(asked(kExam, {"--cache", s.file("text.db", "not a database, but long enough to look like one")}), 1,
+                 "text.db is damaged");
+  check_one_line(run(s, {"history", "--cache", s / "absent.db"}), 1, "absent.db");
+}
+
+TEST_CASE("a run that was stopped goes on with the same command; history and compare read its store") {
+  const Scratch s;
+  const auto asked = [&](const std::string& out, std::vector<std::string> more) {
+    std::vector<std::string> all = {"--model", "m=" + kModel, "--tasks", kExam,
+                                    "--cache", s / "runs.db", "--out",   s / out};
+    all.insert(all.end(), more.begin(), more.end());
+    return run(s, all);
+  };
+  const auto first = asked("one", {});
+  REQUIRE_MESSAGE(first.status == 0, first.err);
+  const auto again = asked("two", {});
+  REQUIRE_MESSAGE(again.status == 0, again.err);
+  CHECK(sample_file(s.dir / "one") == sample_file(s.dir / "two"));
+  const Json results = Json::parse(moe_test::read_file(s.dir / "two/run.json"));
+  CHECK(results["models"][0]["tasks"][0]["executed"]["total"] == 0);
+  REQUIRE(asked("three", {"--top-k", "2"}).status == 0);
+
+  const auto list = run(s, {"history", "--cache", s / "runs.db"});
+  CHECK(list.status == 0);
+  CHECK(std::count(list.out.begin(), list.out.end(), '\n') == 3);
+  CHECK(list.out.find("m[top_k=2]") != std::string::npos);
+  CHECK(list.out.find("finished") != std::string::npos);
+  for (const auto& [a, b] : {std::pair{"1", "2"}, {"m", "m[top_k=2]"}}) {
+    const auto gap = run(s, {"compare", a, b, "--cache", s / "runs.db"});
+    CHECK_MESSAGE(gap.status == 0, gap.err);
+    CHECK(std::count(gap.out.begin(), gap.out.end(), '\n') == 2);
+    CHECK(gap.out.find("distinguishable") != std::string::npos);
+  }
+  check_one_line(run(s, {"compare", "1", "9", "--cache", s / "runs.db"}), 1, "'9'");
+  REQUIRE(asked("four", {"--limit", "3"}).status == 0);
+  check_one_line(run(s, {"compare", "1", "3", "--cache", s / "runs.db"}), 1, "did not ask the same questions");
+}

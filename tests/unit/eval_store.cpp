@@ -1,0 +1,423 @@
+// The run store: killed at any moment, on a full disk, locked, damaged. Old results stay, resumed ones are the same.
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <thread>
+
+#include "moe/eval/report.hpp"
+#include "moe/eval/session_model.hpp"
+#include "moe/eval/store.hpp"
+#include "support.hpp"
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+using namespace moe::eval;
+
+namespace {
+
+/// A directory of this test alone, removed at the end.
+struct Scratch {
+  fs::path dir = fs::temp_directory_path() / ("moe_eval_store_" + std::to_string(getpid()));
+  Scratch() { fs::create_directory(dir); }
+  ~Scratch() { fs::remove_all(dir); }
+  std::string operator/(const char* name) const { return (dir / name).string(); }
+};
+
+PreparedTask exam(const Scratch& scratch, int count) {
+  std::ofstream out(scratch / "exam.jsonl");
+  for (int i = 0; i < count; ++i)
+    out << Json{{"id", "q" + std::to_string(i)},
+                {"question", "what is " + std::to_string(i) + "?"},
+                {"choices", Json::array({"a", "a long answer", std::to_string(i + 1), "none"})},
+                {"answer", i % 4}}
+               .dump()
+        << "\n";
+  out.close();
+  auto task = prepare(*find_task(scratch / "exam.jsonl"), {});
+  REQUIRE(task.has_value());
+  return std::move(*task);
+}
+
+/// Answers with numbers made from the texts, in steps of `step` requests.
+class CountingModel : public LanguageModel {
+ public:
+  std::size_t asked = 0, step = 3;
+  std::chrono::microseconds pause{0};
+  moe::Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks) override {
+    std::vector<Score> out(requests.size());
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      ++asked;
+      const std::size_t h =
+          std::hash<std::string>()(std::string(requests[i].context) + "\n" + std::string(requests[i].continuation));
+      out[i].log_likelihood = -static_cast<double>(h % 1000003) / 7.0;
+      out[i].is_greedy = h % 3 == 0;
+      out[i].context_tokens = static_cast<std::int32_t>(h % 97);
+      out[i].continuation_tokens = 1 + static_cast<std::int32_t>(h % 5);
+      out[i].pass_tokens = 100;
+      out[i].pass = static_cast<std::int64_t>(h >> 1);
+      if (hooks.on_score) hooks.on_score(static_cast<std::int64_t>(i), out[i]);
+      if ((i + 1) % step != 0 && i + 1 < requests.size()) continue;
+      if (hooks.on_progress)
+        hooks.on_progress(static_cast<std::int64_t>(i + 1), static_cast<std::int64_t>(requests.size()));
+      if (hooks.cancelled && hooks.cancelled()) return moe::fail(moe::ErrorCode::cancelled, "interrupted");
+      std::this_thread::sleep_for(pause);
+    }
+    return out;
+  }
+  moe::Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests,
+                                                const Hooks& hooks) override {
+    std::vector<Generation> out(requests.size());
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      ++asked;
+      out[i].text = std::string("reply\0to ", 9) + std::string(requests[i].context);
+      out[i].finished = i % 2 == 0;
+      out[i].context_tokens = 7, out[i].pass_tokens = 11, out[i].generated_tokens = 5;
+      if (hooks.on_reply) hooks.on_reply(static_cast<std::int64_t>(i), out[i]);
+      if (hooks.on_progress)
+        hooks.on_progress(static_cast<std::int64_t>(i + 1), static_cast<std::int64_t>(requests.size()));
+    }
+    return out;
+  }
+};
+
+const StoreSetting kSetting = {"hash", "4 q8_0", moe::Precision::automatic, moe::KvType::f16, 4, 256, 77};
+
+std::unique_ptr<RunStore> open_store(const std::string& path) {
+  auto store = RunStore::open(path);
+  REQUIRE_MESSAGE(store.has_value(), store.error().message);
+  return std::move(*store);
+}
+
+std::string samples(const PreparedTask& task, LanguageModel& model, const fs::path& folder) {
+  RunReport report;
+  report.started = "now";
+  report.tasks = {task};
+  ModelRun& run = report.models.emplace_back();
+  run.name = "m";
+  auto outcome = evaluate(task, model);
+  REQUIRE_MESSAGE(outcome.has_value(), outcome.error().message);
+  run.outcomes.push_back(std::move(*outcome));
+  fs::remove_all(folder);
+  REQUIRE(write_harness_files(report, run, folder.string()).has_value());
+  return moe_test::read_file(folder / "m" / "samples_exam_now.jsonl");
+}
+
+/// Counts what it is asked and answers nothing.
+class RefusingModel : public LanguageModel {
+ public:
+  std::size_t asked = 0;
+  moe::Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks&) override {
+    asked += requests.size();
+    return moe::fail(moe::ErrorCode::cancelled, "refused");
+  }
+};
+
+// How many of the task's requests the store does not hold.
+std::size_t missing(const PreparedTask& task, const std::string& path, const StoreSetting& setting = kSetting) {
+  const auto store = open_store(path);
+  RefusingModel inner;
+  StoredModel stored(inner, *store, setting);
+  static_cast<void>(evaluate(task, stored));
+  return inner.asked;
+}
+
+// Statements of another program.
+void sql(const std::string& path, const std::string& text) {
+  sqlite3* db = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+  char* error = nullptr;
+  const int code = sqlite3_exec(db, text.c_str(), nullptr, nullptr, &error);
+  CHECK_MESSAGE(code == SQLITE_OK, (error != nullptr ? error : ""));
+  sqlite3_free(error);
+  sqlite3_close(db);
+}
+
+}  // namespace
+
+TEST_CASE("what is known is not asked again, and comes back bit for bit") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 10);
+  CountingModel plain;
+  const std::string expected = samples(task, plain, scratch.dir / "out");
+  for (int round = 0; round < 2; ++round) {
+    const auto store = open_store(scratch / "runs.db");
+    CountingModel inner;
+    StoredModel stored(inner, *store, kSetting);
+    CHECK(samples(task, stored, scratch.dir / "out") == expected);
+    CHECK(inner.asked == (round == 0 ? 40u : 0u));
+  }
+  const auto store = open_store(scratch / "runs.db");
+  CountingModel inner;
+  StoredModel stored(inner, *store, kSetting);
+  const std::vector<std::string> stop = {"\n"}, other = {"\n\n"};
+  std::vector<GenerateRequest> requests = {{"one", stop, 5, "q"}, {"two", stop, 5, "q"}};
+  const auto first = stored.generate(requests, {}), second = stored.generate(requests, {});
+  CHECK(inner.asked == 2);
+  REQUIRE(second.has_value());
+  for (std::size_t i = 0; i < 2; ++i) {
+    CHECK((*second)[i].text == (*first)[i].text);
+    CHECK((*second)[i].finished == (*first)[i].finished);
+    CHECK((*second)[i].pass_tokens == (*first)[i].pass_tokens);
+  }
+  requests[0].stop = other, requests[1].max_tokens = 6;
+  REQUIRE(stored.generate(requests, {}).has_value());
+  CHECK(inner.asked == 4);
+}
+
+TEST_CASE("another model, precision, cache type, tokenizer or version asks anew; so does another text") {
+  const Scratch scratch;
+  PreparedTask task = exam(scratch, 2);
+  {
+    const auto store = open_store(scratch / "runs.db");
+    CountingModel inner;
+    StoredModel stored(inner, *store, kSetting);
+    REQUIRE(evaluate(task, stored).has_value());
+  }
+  CHECK(missing(task, scratch / "runs.db") == 0);
+  std::vector<StoreSetting> others(8, kSetting);
+  others[0].model_hash = "other";
+  others[1].formats = "4 q4_0";
+  others[2].precision = moe::Precision::reference;
+  others[3].kv = moe::KvType::f32;
+  others[4].top_k = 3;
+  others[5].max_length = 128;
+  others[6].tokenizer = 78;
+  others[7].numerics_version += 1;
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    CAPTURE(i);
+    CHECK(missing(task, scratch / "runs.db", others[i]) == 8);
+  }
+  task.subtasks[0].documents[0].contexts[0] += " ";
+  CHECK(missing(task, scratch / "runs.db") == 4);
+}
+
+TEST_CASE("killed at 20 random moments: what was done is kept, and the end is the same bytes") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 120);
+  CountingModel plain;
+  const std::string expected = samples(task, plain, scratch.dir / "out");
+  auto* done = static_cast<std::atomic<std::int64_t>*>(
+      mmap(nullptr, sizeof(std::atomic<std::int64_t>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  REQUIRE(done != MAP_FAILED);
+  std::mt19937 random(20);
+  int killed_in_work = 0;
+  bool fresh = true;
+  for (int round = 0; round < 20; ++round) {
+    const std::string path = scratch / "kill.db";
+    if (fresh)
+      for (const char* tail : {"", "-wal", "-shm"}) fs::remove(path + tail);
+    *done = 0;
+    auto victim = static_cast<int>(5 + random() % 470);
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      auto store = RunStore::open(path);
+      if (!store) _exit(3);
+      CountingModel inner;
+      inner.step = 1 + static_cast<std::size_t>(round) % 4;
+      inner.pause = std::chrono::microseconds(100);
+      StoredModel stored(inner, **store, kSetting);
+      EvaluateOptions options;
+      options.hooks.on_progress = [&](std::int64_t n, std::int64_t) { *done = n; };
+      // The others at a random request, in the middle of a step: a busy machine cannot shift that.
+      options.hooks.on_score = [&](std::int64_t, const Score&) {
+        if (round % 2 == 0 && --victim == 0) kill(getpid(), SIGKILL);
+      };
+      _exit(evaluate(task, stored, options) ? 0 : 4);
+    }
+    // Every other one by the clock, which may hit any instruction.
+    if (round % 2 == 1) {
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % 120000));
+      kill(child, SIGKILL);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (WIFEXITED(status)) CHECK(WEXITSTATUS(status) == 0);
+    const std::int64_t kept = 480 - static_cast<std::int64_t>(missing(task, path));
+    CAPTURE(round);
+    CHECK(kept >= *done);  // on_progress comes after the transaction
+    killed_in_work += WIFSIGNALED(status) && kept > 0 && kept < 480;
+    fresh = kept == 480 || round % 5 == 4;
+    if (!fresh) continue;
+    const auto store = open_store(path);
+    CountingModel inner;
+    StoredModel stored(inner, *store, kSetting);
+    CHECK(samples(task, stored, scratch.dir / "out") == expected);
+    CHECK(static_cast<std::int64_t>(inner.asked) == 480 - kept);
+  }
+  munmap(done, sizeof(std::atomic<std::int64_t>));
+  CHECK(killed_in_work >= 5);
+  MESSAGE(killed_in_work << " of 20 kills came between the first and the last request");
+}
+
+TEST_CASE("a full disk is one clear error; old results stay and the run goes on later") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 120);
+  CountingModel plain;
+  const std::string expected = samples(task, plain, scratch.dir / "out");
+  const std::string path = scratch / "full.db";
+  const PreparedTask before = exam(scratch, 5);
+  {
+    const auto store = open_store(path);
+    CountingModel inner;
+    StoredModel stored(inner, *store, kSetting);
+    REQUIRE(evaluate(before, stored).has_value());
+  }
+  for (rlim_t room : {rlim_t{4096}, rlim_t{20000}, rlim_t{60000}}) {
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      signal(SIGXFSZ, SIG_IGN);
+      const rlimit limit{room, room};
+      setrlimit(RLIMIT_FSIZE, &limit);
+      auto store = RunStore::open(path);
+      moe::Result<TaskOutcome> outcome = moe::fail(moe::ErrorCode::io, "");
+      if (store) {
+        CountingModel inner;
+        StoredModel stored(inner, **store, kSetting);
+        outcome = evaluate(task, stored);
+      } else {
+        outcome = moe::forward(store);
+      }
+      const bool clear = !outcome && outcome.error().code == moe::ErrorCode::io &&
+                         outcome.error().message.find("full.db cannot be written") != std::string::npos;
+      _exit(clear ? 0 : 1);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    CAPTURE(room);
+    CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+    CHECK(missing(before, path) == 0);
+  }
+  const auto store = open_store(path);
+  CountingModel inner;
+  StoredModel stored(inner, *store, kSetting);
+  CHECK(samples(task, stored, scratch.dir / "out") == expected);
+}
+
+TEST_CASE("a locked store is one clear error") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 2);
+  const std::string path = scratch / "locked.db";
+  const auto store = open_store(path);
+  sqlite3* other = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &other) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+  CountingModel inner;
+  StoredModel stored(inner, *store, kSetting);
+  const auto refused = evaluate(task, stored);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == moe::ErrorCode::io);
+  CHECK(refused.error().message.find("locked.db is locked by another program") != std::string::npos);
+  sqlite3_close(other);
+  CHECK(evaluate(task, stored).has_value());
+}
+
+TEST_CASE("what is damaged or no store is refused by name, and left as it is") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 60);
+  const std::string good = scratch / "good.db";
+  {
+    const auto store = open_store(good);
+    CountingModel inner;
+    inner.step = 1000;
+    StoredModel stored(inner, *store, kSetting);
+    REQUIRE(evaluate(task, stored).has_value());
+  }
+  const std::string bytes = moe_test::read_file(good);
+  REQUIRE(bytes.size() > 5 * 4096);
+  std::string zeros = bytes, cut = bytes.substr(0, bytes.size() / 2), text = "no database at all\n", header = bytes;
+  for (std::size_t i = 4096; i < bytes.size(); ++i) zeros[i] = '\xFF';
+  header[17] = 3;  // the page size
+  for (const std::string* content : {&zeros, &cut, &text, &header}) {
+    const std::string path = scratch / "bad.db";
+    for (const char* tail : {"", "-wal", "-shm"}) fs::remove(path + tail);
+    std::ofstream(path, std::ios::binary) << *content;
+    const auto store = RunStore::open(path);
+    CAPTURE(content->size());
+    CAPTURE(content->substr(0, 2));
+    REQUIRE_FALSE(store.has_value());
+    CHECK_MESSAGE(store.error().code == moe::ErrorCode::bad_file, store.error().message);
+    CHECK(store.error().message.find("bad.db") != std::string::npos);
+    CHECK(moe_test::read_file(path) == *content);
+  }
+  sql(scratch / "other.db", "CREATE TABLE t(x)");
+  CHECK(RunStore::open(scratch / "other.db").error().message.find("of another program") != std::string::npos);
+  CHECK(RunStore::open(scratch / "absent.db", true).error().code == moe::ErrorCode::not_found);
+  CHECK(RunStore::open("/absent/folder/x.db").error().code == moe::ErrorCode::io);
+  CHECK(RunStore::open("/absent/folder/x.db").error().message.find("/absent/folder/x.db") != std::string::npos);
+  // A wrong number inside a sound file.
+  sql(good, "UPDATE scores SET log_likelihood = log_likelihood + 1 WHERE key = (SELECT key FROM scores LIMIT 1)");
+  const auto store = open_store(good);
+  CountingModel inner;
+  StoredModel stored(inner, *store, kSetting);
+  const auto refused = evaluate(task, stored);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == moe::ErrorCode::bad_file);
+}
+
+TEST_CASE("models that differ in one weight have different hashes; names of single files do not matter") {
+  const Scratch scratch;
+  const fs::path model = fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe";
+  fs::copy(model, scratch.dir / "copy");
+  const auto hash = [](const fs::path& path) {
+    const auto got = hash_model_files(path.string());
+    return got ? *got : "error: " + got.error().message;
+  };
+  const std::string original = hash(model);
+  CHECK(original.size() == 64);
+  CHECK(hash(scratch.dir / "copy") == original);
+  std::string bytes = moe_test::read_file(scratch.dir / "copy/model.safetensors");
+  bytes[bytes.size() - 2] = static_cast<char>(bytes[bytes.size() - 2] ^ 1);
+  std::ofstream(scratch.dir / "copy/model.safetensors", std::ios::binary) << bytes;
+  CHECK(hash(scratch.dir / "copy") != original);
+  std::ofstream(scratch / "a.gguf") << "x";
+  std::ofstream(scratch / "b.gguf") << "x";
+  std::ofstream(scratch / "m-00001-of-00002.gguf") << "x";
+  std::ofstream(scratch / "m-00002-of-00002.gguf") << "y";
+  CHECK(hash(scratch / "a.gguf") == hash(scratch / "b.gguf"));
+  const std::string both = hash(scratch / "m-00001-of-00002.gguf");
+  CHECK(both != hash(scratch / "a.gguf"));
+  std::ofstream(scratch / "m-00002-of-00002.gguf") << "z";
+  CHECK(both != hash(scratch / "m-00001-of-00002.gguf"));
+  CHECK(hash_model_files("/absent.gguf").error().code == moe::ErrorCode::not_found);
+}
+
+TEST_CASE("runs are one line each: begun once, finished with their answers") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 4);
+  const auto store = open_store(scratch / "runs.db");
+  CountingModel inner;
+  const auto outcome = evaluate(task, inner);
+  StoredRun run;
+  run.started = "2026-01-01T00:00:00", run.model = "m", run.setting = kSetting;
+  run.task = "exam", run.task_hash = hash_task(task.spec), run.questions_hash = hash_questions(task);
+  run.question_count = 4;
+  const auto first = store->begin_run(run), again = store->begin_run(run);
+  run.num_fewshot = 1;
+  const auto other = store->begin_run(run);
+  REQUIRE((first && again && other));
+  CHECK(*first == *again);
+  CHECK(*first != *other);
+  REQUIRE(store->finish_run(*first, "2026-01-01T00:01:00", task, *outcome).has_value());
+  const auto runs = store->runs();
+  REQUIRE(runs->size() == 2);
+  CHECK((*runs)[0].accuracy == accuracy_of(task, *outcome).value);
+  CHECK((*runs)[0].setting.tokenizer == 77);
+  CHECK((*runs)[0].finished == "2026-01-01T00:01:00");
+  CHECK((*runs)[1].finished.empty());
+  const auto answers = store->answers(*first);
+  REQUIRE(answers->size() == 4);
+  CHECK((*answers)[2].question == "q2");
+  CHECK(store->answers(*other)->empty());
+}
