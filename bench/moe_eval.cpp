@@ -375,7 +375,7 @@ int main(int argc, char** argv) {
     if (options.tasks.empty()) throw CLI::RequiredError("--tasks");
     if (options.models.empty())
       return moe::fail(moe::ErrorCode::not_found,
-                       "no --model, and this version carries no model of its own (scripts/evaluate has a stand-in)");
+                       "no --model NAME=PATH (scripts/evaluate without arguments runs the models of models/nano)");
     auto settings = settings_of(options);
     if (!settings) {
       usage = cli::kUsage;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* kFooter = R"(
 Examples
-  moe-quantize models/nano-moe nano-moe-q8_0.gguf
+  moe-quantize models/nano/nano-moe nano-moe-q8_0.gguf
   moe-quantize model.gguf model-q4_k.gguf --type q4_k --head q6_k
   moe-quantize models/qwen3 qwen3-f16.gguf --type f16
 

@@ -23,10 +23,10 @@ def spread(values):
 
 
 def accuracy_table(study, name):
-    seeds = study["seeds"]
+    seeds = [s for s in study["seeds"] if f"{name}-{s}" in study["runs"]]
     runs = [study["runs"][f"{name}-{s}"]["accuracy"] for s in seeds]
     rows = [[key, f"{runs[0][key]:.1f}", spread([r[key] for r in runs])] for key in runs[0]]
-    return table(["questions", f"shipped (seed {seeds[0]}), %", f"{len(seeds)} seeds, mean ± sd, %"], rows)
+    return table(["questions", f"shipped (seed {seeds[0]}), %", f"{len(seeds)} seed{'s' * (len(seeds) > 1)}, mean ± sd, %"], rows)
 
 
 def curve_table(study, name):
