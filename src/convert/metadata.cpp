@@ -193,6 +193,9 @@ Result<GgufMetadata> metadata_of_directory(const Checkpoint& file, const arch::R
   if (architecture.empty())
     return fail(ErrorCode::unsupported, fmt::format("family {} is not written to GGUF yet (known: {})", model.family->name,
                                                     known_families()));
+  if (model.quantization.method != arch::Quantization::Method::none)
+    return fail(ErrorCode::unsupported,
+                "a checkpoint with quantization_config (FP8, MXFP4) is not written to GGUF yet: libmoe runs the directory");
   GgufMetadata out;
   out.text("general.architecture", architecture);
   out.text("general.type", "model");
