@@ -1,9 +1,14 @@
 // moe-inspect: what is in this model - parameters, formats, FLOPs and bytes per token - without loading its weights.
 
+#include <algorithm>
 #include <cinttypes>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "bench/peaks.hpp"
 #include "cli.hpp"
+#include "kernels/table.hpp"
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
 
@@ -26,8 +31,56 @@ struct Facts {
   std::int64_t attention_decode = 0;           ///< one token that sees `context` keys
   std::int64_t attention_decode_absorbed = 0;  ///< the same in the form that runs; equal without latent attention
   std::int64_t cache_values = 0;               ///< per token
+  std::optional<moe_bench::Peaks> peaks;
   bool config_only() const { return info.formats.empty(); }
 };
+
+/// The most tokens per second that decoding one sequence at this context can reach: every touched byte is read once per
+/// token, every operation is done, whichever takes longer.
+struct Limit {
+  double tokens_per_second = 0.0;
+  bool by_bytes = true;
+};
+
+Limit limit_of(const Facts& f, std::int64_t touched_bytes, bool int8) {
+  const double bytes = static_cast<double>(touched_bytes + 2 * f.cache_values * f.context);
+  const double reading = bytes / f.peaks->read_bytes;
+  const double computing = static_cast<double>(f.flops_per_token) / (int8 ? f.peaks->int8_ops : f.peaks->float_ops) +
+                           static_cast<double>(f.attention_decode_absorbed) / f.peaks->float_ops;
+  return {1.0 / std::max(reading, computing), reading >= computing};
+}
+
+bool multiplies_int8(Format format) {
+  const moe::kernels::KernelTable* table = moe::kernels::active_table();
+  return table != nullptr && table->gemm_q8[static_cast<int>(format)] != nullptr;
+}
+
+/// Of a file: its largest format decides about the arithmetic.
+Limit limit_of(const Facts& f) { return limit_of(f, f.info.touched_bytes, multiplies_int8(f.info.formats.front().format)); }
+
+std::string limit_text(const Limit& limit) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.3g tokens/s (%s)", limit.tokens_per_second, limit.by_bytes ? "bytes" : "operations");
+  return text;
+}
+
+/// "measure", or a file that `moe-bench --json` wrote.
+moe::Result<moe_bench::Peaks> read_peaks(const std::string& source) {
+  if (source == "measure") return moe_bench::measure_peaks(moe::openmp_pool().worker_count);
+  std::ifstream in(source);
+  const json all = json::parse(in, nullptr, false);
+  const auto number = [&](const char* key) {
+    const json found = all.is_object() ? all.value("peaks", json::object()).value("all", json::object()).value(key, json()) : json();
+    return found.is_number() ? found.get<double>() * 1e9 : 0.0;
+  };
+  moe_bench::Peaks peaks;
+  peaks.int8_ops = number("int8_gops");
+  peaks.float_ops = number("float32_gflops");
+  peaks.read_bytes = number("read_gigabytes_per_second");
+  if (!(peaks.int8_ops > 0.0 && peaks.float_ops > 0.0 && peaks.read_bytes > 0.0))
+    return moe::fail(moe::ErrorCode::bad_file, source + ": has no peaks, expected the file of moe-bench --json");
+  return peaks;
+}
 
 Facts gather(moe::ModelInfo info, std::int64_t context) {
   Facts f;
@@ -86,8 +139,11 @@ std::string attention_line(const ModelConfig& c) {
     return number(c.head_count) + " heads over a latent of " + number(c.kv_lora_rank) + " + " +
            number(c.qk_rope_head_dim) + " (q and k " + number(c.qk_nope_head_dim) + " + " + number(c.qk_rope_head_dim) +
            ", v " + number(c.v_head_dim) + " per head)";
-  return number(c.head_count) + " heads of " + number(c.head_dim) + ", " + number(c.kv_head_count) +
-         " for keys and values";
+  std::string text = number(c.head_count) + " heads of " + number(c.head_dim) + ", " + number(c.kv_head_count) +
+                     " for keys and values";
+  if (!c.sliding_layers.empty())
+    text += "; " + number(static_cast<std::int64_t>(c.sliding_layers.size())) + " layers see the last " + number(c.sliding_window) + " keys";
+  return text;
 }
 
 std::string experts_line(const ModelConfig& c) {
@@ -96,7 +152,8 @@ std::string experts_line(const ModelConfig& c) {
   for (std::int64_t l = 0; l < c.layer_count; ++l) moe_layers += c.layer_is_moe(l) ? 1 : 0;
   std::string text = number(r.top_k) + " of " + number(r.expert_count) + " per token";
   if (r.group_count > 1) text += ", out of " + number(r.topk_group) + " of " + number(r.group_count) + " groups";
-  if (c.shared_expert_count > 0) text += ", " + number(c.shared_expert_count) + " shared";
+  if (c.shared_expert_count > 0)
+    text += ", " + number(c.shared_expert_count) + " shared" + (c.shared_expert_intermediate_size > 0 ? " of width " + number(c.shared_width()) : std::string{});
   text += ", width " + number(c.moe_intermediate_size) + ", in " + number(moe_layers) + " of " + number(c.layer_count) +
           " layers";
   return text;
@@ -134,17 +191,19 @@ void print_text(const std::string& path, const Facts& f) {
       const std::int64_t touched = moe::weight_bytes_touched(c, bytes_as(format));
       line(("  " + std::string(moe::format_name(format))).c_str(),
            bytes_text(moe::weight_bytes_stored(c, bytes_as(format))) + " / " + bytes_text(touched) + ", " +
-               bytes_text(touched + 2 * f.cache_values * f.context));
+               bytes_text(touched + 2 * f.cache_values * f.context) +
+               (f.peaks ? "; at most " + limit_text(limit_of(f, touched, multiplies_int8(format))) : std::string{}));
     }
     return;
   }
   line("weights", bytes_text(f.info.weight_bytes) + " stored");
   for (const moe::FormatUse& use : f.info.formats)
-    line(("  " + std::string(moe::format_name(use.format))).c_str(),
+    line(("  " + use.name).c_str(),
          bytes_text(use.bytes) + " in " + number(use.tensor_count) + (use.tensor_count == 1 ? " tensor" : " tensors"));
   line("touched", bytes_text(f.info.touched_bytes) + " of weights per decoded token, " +
                       bytes_text(f.info.touched_bytes + 2 * f.cache_values * f.context) + " with the cache at " + at +
                       " tokens (f16)");
+  if (f.peaks) line("limit", limit_text(limit_of(f)) + " decoding one sequence at " + at + " tokens, by this machine's peaks");
 }
 
 json as_json(const std::string& path, const Facts& f) {
@@ -184,31 +243,42 @@ json as_json(const std::string& path, const Facts& f) {
       out["weight_bytes_as"][std::string(moe::format_name(format))] = {
           {"stored", moe::weight_bytes_stored(c, bytes_as(format))},
           {"touched_per_token", moe::weight_bytes_touched(c, bytes_as(format))}};
+    for (const Format format : kSizedFor)
+      if (f.peaks)
+        out["limit_tokens_per_second"][std::string(moe::format_name(format))] =
+            limit_of(f, moe::weight_bytes_touched(c, bytes_as(format)), multiplies_int8(format)).tokens_per_second;
     return out;
   }
   out["weight_bytes"] = f.info.weight_bytes;
   out["weight_bytes_touched_per_token"] = f.info.touched_bytes;
+  if (f.peaks) out["limit_tokens_per_second"] = limit_of(f).tokens_per_second;
   for (const moe::FormatUse& use : f.info.formats)
     out["formats"].push_back(
-        {{"format", std::string(moe::format_name(use.format))}, {"tensors", use.tensor_count}, {"bytes", use.bytes}});
+        {{"format", use.name}, {"tensors", use.tensor_count}, {"bytes", use.bytes}});
   return out;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string path;
+  std::string path, peaks;
   std::int64_t context = 2048;
   bool want_json = false;
   CLI::App app("Says what is in a model without loading its weights.", "moe-inspect");
   app.add_option("path", path, "a .gguf file, or a directory with a config.json (weights may be missing)")->required();
   app.add_option("--context", context, "tokens in the cache for what depends on it (2048)")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 26));
+  app.add_option("--peaks", peaks, "what this machine can do, for the limit in tokens/s: 'measure', or a file of moe-bench --json");
   app.add_flag("--json", want_json, "one JSON object; FLOPs and bytes as integers");
   return cli::run(app, argc, argv, [&]() -> moe::Result<void> {
     auto info = moe::Model::inspect(path);
     if (!info) return moe::forward(info);
-    const Facts facts = gather(std::move(*info), context);
+    Facts facts = gather(std::move(*info), context);
+    if (!peaks.empty()) {
+      auto found = read_peaks(peaks);
+      if (!found) return moe::forward(found);
+      facts.peaks = *found;
+    }
     if (want_json)
       std::printf("%s\n", as_json(path, facts).dump(2, ' ', false, json::error_handler_t::replace).c_str());
     else

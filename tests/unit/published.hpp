@@ -34,17 +34,29 @@ inline moe::ModelConfig shapes_of(const nlohmann::json& j) {
     c.v_head_dim = j["v_head_dim"].get<std::int64_t>();
   } else {
     c.head_dim = c.v_head_dim = integer(j, "head_dim", c.hidden_size / c.head_count);
-    c.qkv_bias = c.family == "qwen2";
+    c.qkv_bias = c.family == "qwen2" || c.family == "qwen2_moe" || c.family == "gpt_oss" || c.family == "glm4_moe";
+    if (c.family == "olmoe") c.qk_norm = moe::QkNorm::projection;
+    if (c.family == "glm4_moe" && j["use_qk_norm"].get<bool>()) c.qk_norm = moe::QkNorm::head;
+    if (c.family == "gpt_oss") {
+      c.o_bias = c.attention_sinks = c.expert_bias = c.router_bias = true;
+      c.sliding_window = j["sliding_window"].get<std::int64_t>();
+      for (std::int64_t l = 0; l < c.layer_count; l += 2) c.sliding_layers.push_back(l);
+    }
     if (c.family == "qwen3" || c.family == "qwen3_moe") c.qk_norm = moe::QkNorm::head;
   }
   for (const char* key : {"n_routed_experts", "num_experts", "num_local_experts"})
     c.router.expert_count = integer(j, key, c.router.expert_count);
   if (c.router.expert_count > 0) {
     c.router.top_k = j["num_experts_per_tok"].get<std::int64_t>();
-    c.router.selection_bias = j.value("topk_method", std::string{}) == "noaux_tc";
+    c.router.selection_bias = c.family == "glm4_moe" || j.value("topk_method", std::string{}) == "noaux_tc";
     c.moe_intermediate_size = integer(j, "moe_intermediate_size", c.intermediate_size);
     c.shared_expert_count = integer(j, "n_shared_experts", 0);
     c.first_k_dense_replace = integer(j, "first_k_dense_replace", 0);
+    if (j.contains("shared_expert_intermediate_size")) {
+      c.shared_expert_count = 1;
+      c.shared_expert_intermediate_size = j["shared_expert_intermediate_size"].get<std::int64_t>();
+      c.shared_expert_gate = true;
+    }
     c.mtp_layer_count = integer(j, "num_nextn_predict_layers", 0);
   }
   return c;
