@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "golden/exam.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/quantize.hpp"
@@ -14,6 +15,7 @@
 
 using Json = nlohmann::json;
 using namespace moe::eval;
+using moe_test::answer;
 
 namespace {
 
@@ -36,18 +38,6 @@ std::shared_ptr<const moe::Model> load(const std::string& name) {
   const auto model = moe::Model::load((models / name).string());
   REQUIRE_MESSAGE(model.has_value(), model.error().message);
   return *model;
-}
-
-TaskOutcome answer(const PreparedTask& task, const std::shared_ptr<const moe::Model>& model, moe::Precision precision) {
-  SessionModelOptions options;
-  options.precision = precision;
-  options.kv = precision == moe::Precision::reference ? moe::KvType::f32 : moe::KvType::f16;
-  options.threads = moe::openmp_pool();
-  auto scorer = SessionModel::create(model, options);
-  REQUIRE_MESSAGE(scorer.has_value(), scorer.error().message);
-  auto outcome = evaluate(task, **scorer, {.bootstrap_count = 0, .threads = options.threads, .hooks = {}});
-  REQUIRE_MESSAGE(outcome.has_value(), outcome.error().message);
-  return std::move(*outcome);
 }
 
 std::vector<std::string> reference_names() {

@@ -5,26 +5,16 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "golden/exam.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "support.hpp"
 
 using Json = nlohmann::json;
 using namespace moe::eval;
+using moe_test::answer;
 
 namespace {
-
-TaskOutcome answer(const PreparedTask& task, const std::shared_ptr<const moe::Model>& model, moe::Precision precision) {
-  SessionModelOptions options;
-  options.precision = precision;
-  options.kv = precision == moe::Precision::reference ? moe::KvType::f32 : moe::KvType::f16;
-  options.threads = moe::openmp_pool();
-  auto scorer = SessionModel::create(model, options);
-  REQUIRE_MESSAGE(scorer.has_value(), scorer.error().message);
-  auto outcome = evaluate(task, **scorer, {.bootstrap_count = 0, .threads = options.threads, .hooks = {}});
-  REQUIRE_MESSAGE(outcome.has_value(), outcome.error().message);
-  return std::move(*outcome);
-}
 
 struct Reference {
   std::unordered_map<std::string, Json> rows;
