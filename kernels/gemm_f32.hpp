@@ -6,7 +6,6 @@
 
 #include <cstring>
 
-#include "kernels/gemm_q8.hpp"
 #include "kernels/panel_codes.hpp"
 #include "kernels/table.hpp"
 
@@ -19,6 +18,28 @@ inline constexpr int kRowF32 = kStretchF32 + 16;
 inline constexpr int kScratchPanels = 4;
 /// Panels that share one filled activation tile.
 inline constexpr std::int64_t kGroupPanelsF32 = 32;
+
+/// Moves a tile of y between the caller's matrix, where the last panel is narrower, and [kTokens][16].
+template <class Arch, int kTokens>
+void load_chains(const GemmF32& g, std::int64_t token_begin, int token_count, std::int64_t panel, bool first,
+                 float* y) noexcept {
+  if (first || token_count < kTokens) std::memset(y, 0, sizeof(float) * kPanelRows * kTokens);
+  if (first) return;
+  const std::int64_t row = panel * kPanelRows;
+  const std::int64_t width = g.w.rows - row < kPanelRows ? g.w.rows - row : kPanelRows;
+  for (int t = 0; t < token_count; ++t)
+    std::memcpy(y + kPanelRows * t, g.y + (token_begin + t) * g.y_stride + row,
+                static_cast<std::size_t>(width) * sizeof(float));
+}
+template <class Arch>
+void store_chains(const GemmF32& g, std::int64_t token_begin, int token_count, std::int64_t panel,
+                  const float* y) noexcept {
+  const std::int64_t row = panel * kPanelRows;
+  const std::int64_t width = g.w.rows - row < kPanelRows ? g.w.rows - row : kPanelRows;
+  for (int t = 0; t < token_count; ++t)
+    std::memcpy(g.y + (token_begin + t) * g.y_stride + row, y + kPanelRows * t,
+                static_cast<std::size_t>(width) * sizeof(float));
+}
 
 template <class Arch, Format kFormat>
 MOE_FORCE_INLINE typename Vector<Arch>::F load_weights(const std::byte* p, std::int64_t at) {

@@ -3,8 +3,8 @@
 //
 // Rows are lanes: one dot product multiplies kLanes rows by 4 values of one token, broadcast. Sums are exact in int32
 // within a block of 32; one float chain per output runs over the blocks (docs/NUMERICS.md), so every Arch, tile and split
-// gives the same bits. Work is cut into tiles of tokens; of each tile a stretch of k is copied into an ActivationTile:
-// all its addresses are then constants from one pointer, and rows a power of two apart do not fight for cache sets.
+// gives the same bits. Activations come as tiles (fill_q8): all addresses of a block are constants from one pointer, and
+// what a tile costs to build is shared by all panels that meet it.
 
 #include <cstring>
 
@@ -13,225 +13,281 @@
 
 namespace moe::inline MOE_ABI::kernels {
 
-/// Token-blocks (token, 32 values) of one stretch: 12 KiB of codes, half of the smallest L1 in use.
-inline constexpr int kTileBlocks = 384;
-/// Bytes of one stretch of a group of panels: half of a 1 MiB L2 while all token tiles pass over it.
-inline constexpr std::int64_t kGroupBytes = 512 * 1024;
+/// Bytes of a group of panels that all tiles pass over: a quarter of a 1 MiB L2, which also holds the tiles in use.
+inline constexpr std::int64_t kGroupBytes = 256 * 1024;
 
-/// Block b of token t of the tile is entry b * kTokens + t.
-struct ActivationTile {
-  alignas(64) std::int8_t codes[kTileBlocks][32];
-  alignas(64) float scale[kTileBlocks];
-  alignas(64) float scaled_sum[kTileBlocks];      // scale * sum of the codes, for minimums
-  alignas(64) std::int32_t half[2][kTileBlocks];  // -offset * sum of the codes (per half for `halves`); q2_k: the sums
+/// One block of a tile of n tokens, kTileBlockBytes * n bytes:
+///   codes  int8   [n][32]
+///   scale  float  [n]
+///   first  int32  [n]  -offset * sum of the codes (halves: of the first 16; q2_k: their sum)
+///                      minimum: float, scale * sum of the codes
+///   second int32  [n]  halves: the same for the last 16
+template <int kWidth>
+struct TileBlock {
+  const std::byte* p;
+  MOE_FORCE_INLINE const std::byte* codes(int t) const { return p + 32 * t; }
+  MOE_FORCE_INLINE const std::byte* scale(int t) const { return p + 32 * kWidth + 4 * t; }
+  MOE_FORCE_INLINE const std::byte* first(int t) const { return p + 36 * kWidth + 4 * t; }
+  MOE_FORCE_INLINE const std::byte* second(int t) const { return p + 40 * kWidth + 4 * t; }
 };
 
-template <class Arch, Format kFormat, int kTokens>
-void fill_tile(const GemmQ8& g, std::int64_t token_begin, int token_count, std::int64_t block_begin,
-               std::int64_t block_count, ActivationTile& tile) noexcept {
-  constexpr BlockForm form = reference::block_form(kFormat);
-  const std::int64_t row_blocks = g.x.k / kBlock;
-  for (int t = 0; t < kTokens; ++t) {
-    // A tile with fewer tokens repeats its last one; the repetition is computed and dropped.
-    std::int64_t token = token_begin + (t < token_count ? t : token_count - 1);
-    if (g.token_index != nullptr) token = g.token_index[token];
-    const std::int8_t* codes = g.x.codes + token * g.x.k + block_begin * kBlock;
-    const float* scales = g.x.scales + token * row_blocks + block_begin;
-    const std::int16_t* sums = g.x.sums + 2 * (token * row_blocks + block_begin);
-    for (std::int64_t b = 0; b < block_count; ++b) {
-      const std::int64_t at = b * kTokens + t;
-      std::memcpy(tile.codes[at], codes + 32 * b, 32);
-      tile.scale[at] = scales[b];
-      const std::int32_t s0 = sums[2 * b], s1 = sums[2 * b + 1];
-      if constexpr (form.kind == BlockKind::plain) {
-        tile.half[0][at] = -form.offset * (s0 + s1);
-      } else if constexpr (form.kind == BlockKind::minimum) {
-        tile.scaled_sum[at] = scales[b] * static_cast<float>(s0 + s1);
-      } else if constexpr (form.kind == BlockKind::halves) {
-        tile.half[0][at] = -form.offset * s0;
-        tile.half[1][at] = -form.offset * s1;
-      } else {
-        tile.half[0][at] = s0;
-        tile.half[1][at] = s1;
-      }
-    }
-  }
-}
+/// A register tile: tokens [kFirst, kFirst + kTokens) of a tile of kWidth, times kPanels panels.
+template <int kWidthOfTile, int kFirstToken, int kTokenCount, int kPanelCount>
+struct RegisterTile {
+  static constexpr int kWidth = kWidthOfTile, kFirst = kFirstToken, kTokens = kTokenCount, kPanels = kPanelCount;
+};
 
-/// The dot products of groups [g_begin, g_begin + kCount) of one block with every token.
-template <class Arch, Format kFormat, int kTokens, int kCount>
-MOE_FORCE_INLINE void dot_groups(const std::byte* codes, int g_begin, const std::int8_t (*activations)[32],
-                                 typename Vector<Arch>::I (&out)[kTokens]) {
-  using V = Vector<Arch>;
+template <Format kFormat>
+MOE_FORCE_INLINE void fill_block(std::byte* block, int n, int t, const std::int8_t* codes, float scale,
+                                 const std::int16_t* sums) {
   constexpr BlockForm form = reference::block_form(kFormat);
-  if constexpr (kFormat == Format::q8_0 && !Arch::kVnni) {
-    // Codes of 8 bits do not fit the int16 pairs: |w| <= 128 with the sign moved to the activation, 128 * 127 * 2 <
-    // 32767. `out` starts without the offset here.
-#pragma GCC unroll 8
-    for (int g = 0; g < kCount; ++g) {
-      const typename V::I w = V::sub8_128(load_codes<Arch, kFormat>(codes, g_begin + g));
-      const typename V::I magnitude = V::abs8(w);
-#pragma GCC unroll 16
-      for (int t = 0; t < kTokens; ++t) {
-        const typename V::I a = V::with_sign8(V::broadcast4(activations[t] + 4 * (g_begin + g)), w);
-        out[t] = V::add32(out[t], V::add_pairs16(V::mul_pairs8(magnitude, a)));
-      }
-    }
+  constexpr BlockKind kind = form.kind;
+  const std::int32_t s0 = sums[0], s1 = sums[1];
+  std::int32_t first = s0, second = s1;
+  if constexpr (kind == BlockKind::plain) first = -form.offset * (s0 + s1);
+  if constexpr (kind == BlockKind::halves) first = -form.offset * s0, second = -form.offset * s1;
+  std::memcpy(block + 32 * t, codes, 32);
+  std::memcpy(block + 32 * n + 4 * t, &scale, 4);
+  if constexpr (kind == BlockKind::minimum) {
+    const float scaled_sum = scale * static_cast<float>(s0 + s1);
+    std::memcpy(block + 36 * n + 4 * t, &scaled_sum, 4);
   } else {
-    BlockDot<Arch, form.max_code> dot[kTokens];
-#pragma GCC unroll 16
-    for (int t = 0; t < kTokens; ++t) dot[t].start(out[t]);
-#pragma GCC unroll 8
-    for (int g = 0; g < kCount; ++g) {
-      const typename V::I c = load_codes<Arch, kFormat>(codes, g_begin + g);
-#pragma GCC unroll 16
-      for (int t = 0; t < kTokens; ++t) dot[t].add(c, V::broadcast4(activations[t] + 4 * (g_begin + g)), g, kCount);
-    }
-#pragma GCC unroll 16
-    for (int t = 0; t < kTokens; ++t) out[t] = dot[t].sum;
+    std::memcpy(block + 36 * n + 4 * t, &first, 4);
   }
+  if constexpr (kind == BlockKind::halves || kind == BlockKind::halves_min)
+    std::memcpy(block + 40 * n + 4 * t, &second, 4);
 }
 
-/// Continues the chains y[kTokens][16] over blocks [block_begin, block_begin + block_count) of one panel.
-template <class Arch, Format kFormat, int kTokens>
-void tile_q8(const std::byte* panel, std::int64_t block_begin, std::int64_t block_count, const ActivationTile& tile,
-             float* y) noexcept {
-  using V = Vector<Arch>;
-  constexpr PanelLayout l = panel_layout(kFormat);
-  constexpr BlockForm form = reference::block_form(kFormat);
-  constexpr bool kSigned = kFormat == Format::q8_0 && !Arch::kVnni;  // the dot products take the offset off themselves
-  for (int lane = 0; lane < kPanelRows; lane += V::kLanes) {
-    typename V::F acc[kTokens];
-#pragma GCC unroll 16
-    for (int t = 0; t < kTokens; ++t) acc[t] = V::loadf(y + kPanelRows * t + lane);
-    for (std::int64_t b = 0; b < block_count; ++b) {
-      const std::byte* codes = panel + l.codes_of(block_begin + b) + 4 * lane;
-      const std::int64_t at = b * kTokens;
-      const std::int8_t(*a)[32] = tile.codes + at;
-      typename V::I dot[kTokens];
-#pragma GCC unroll 16
-      for (int t = 0; t < kTokens; ++t)
-        dot[t] = form.offset != 0 && !kSigned ? V::broadcast4(tile.half[0] + at + t) : V::zero();
-      PanelScales<Arch, kFormat> scales;
-      if constexpr (form.kind == BlockKind::plain || form.kind == BlockKind::minimum) {
-        dot_groups<Arch, kFormat, kTokens, 8>(codes, 0, a, dot);
-        scales.load(panel, block_begin + b, lane);
-      } else {
-        dot_groups<Arch, kFormat, kTokens, 4>(codes, 0, a, dot);
-        typename V::I second[kTokens];
-#pragma GCC unroll 16
-        for (int t = 0; t < kTokens; ++t)
-          second[t] = form.offset != 0 ? V::broadcast4(tile.half[1] + at + t) : V::zero();
-        dot_groups<Arch, kFormat, kTokens, 4>(codes, 4, a, second);
-        scales.load(panel, block_begin + b, lane);
-#pragma GCC unroll 16
-        for (int t = 0; t < kTokens; ++t)
-          dot[t] = V::add32(V::mul32(dot[t], scales.sc0), V::mul32(second[t], scales.sc1));
-      }
-#pragma GCC unroll 16
-      for (int t = 0; t < kTokens; ++t) {
-        const typename V::F s = V::setf(tile.scale[at + t]);
-        acc[t] = V::fma(V::mul(scales.d, s), V::to_float(dot[t]), acc[t]);
-        if constexpr (form.kind == BlockKind::minimum)
-          acc[t] = V::fma(scales.m, V::setf(tile.scaled_sum[at + t]), acc[t]);
-        if constexpr (form.kind == BlockKind::halves_min) {
-          const typename V::I sum = V::add32(V::mul32(scales.mn0, V::broadcast4(tile.half[0] + at + t)),
-                                             V::mul32(scales.mn1, V::broadcast4(tile.half[1] + at + t)));
-          acc[t] = V::fma(V::negate(V::mul(scales.m, s)), V::to_float(sum), acc[t]);
-        }
-      }
+template <class Arch, Format kFormat>
+void fill_q8(const FillQ8& f) noexcept {
+  const TileSplit split = split_tiles(f.token_count, f.most);
+  const std::int64_t blocks = f.x.k / kBlock;
+  for (std::int64_t tile = f.tile_begin; tile < f.tile_end; ++tile) {
+    std::byte* out = f.out + tile * split.width * blocks * kTileBlockBytes;
+    for (int t = 0; t < split.width; ++t) {
+      // A tile with fewer tokens repeats the last one; the repetition is computed and dropped.
+      const std::int64_t row = tile * split.tokens + (t < split.tokens ? t : split.tokens - 1);
+      const std::int64_t last = f.token_count - 1, at = row < last ? row : last;
+      const std::int64_t token = f.token_index != nullptr ? f.token_index[at] : at;
+      const std::int8_t* codes = f.x.codes + token * f.x.k;
+      const float* scales = f.x.scales + token * blocks;
+      const std::int16_t* sums = f.x.sums + 2 * token * blocks;
+      for (std::int64_t b = 0; b < blocks; ++b)
+        fill_block<kFormat>(out + b * split.width * kTileBlockBytes, split.width, t, codes + kBlock * b, scales[b],
+                            sums + 2 * b);
     }
-#pragma GCC unroll 16
-    for (int t = 0; t < kTokens; ++t) V::storef(y + kPanelRows * t + lane, acc[t]);
-  }
-}
-
-/// Moves a tile of y between the caller's matrix, where the last panel is narrower, and [kTokens][16].
-template <class Arch, int kTokens, class Matrix>
-void load_chains(const Matrix& g, std::int64_t token_begin, int token_count, std::int64_t panel, bool first,
-                 float* y) noexcept {
-  if (first || token_count < kTokens) std::memset(y, 0, sizeof(float) * kPanelRows * kTokens);
-  if (first) return;
-  const std::int64_t row = panel * kPanelRows;
-  const std::int64_t width = g.w.rows - row < kPanelRows ? g.w.rows - row : kPanelRows;
-  for (int t = 0; t < token_count; ++t)
-    std::memcpy(y + kPanelRows * t, g.y + (token_begin + t) * g.y_stride + row,
-                static_cast<std::size_t>(width) * sizeof(float));
-}
-template <class Arch, class Matrix>
-void store_chains(const Matrix& g, std::int64_t token_begin, int token_count, std::int64_t panel,
-                  const float* y) noexcept {
-  const std::int64_t row = panel * kPanelRows;
-  const std::int64_t width = g.w.rows - row < kPanelRows ? g.w.rows - row : kPanelRows;
-  for (int t = 0; t < token_count; ++t)
-    std::memcpy(g.y + (token_begin + t) * g.y_stride + row, y + kPanelRows * t,
-                static_cast<std::size_t>(width) * sizeof(float));
-}
-
-/// One tile of tokens over a stretch of k of panels [panel_begin, panel_end).
-template <class Arch, Format kFormat, int kTokens>
-void tile_over_panels(const GemmQ8& g, std::int64_t token_begin, int token_count, std::int64_t panel_begin,
-                      std::int64_t panel_end, std::int64_t block_begin, std::int64_t block_count) noexcept {
-  ActivationTile tile;
-  fill_tile<Arch, kFormat, kTokens>(g, token_begin, token_count, block_begin, block_count, tile);
-  alignas(64) float y[kTokens * kPanelRows];
-  for (std::int64_t p = panel_begin; p < panel_end; ++p) {
-    load_chains<Arch, kTokens>(g, token_begin, token_count, p, block_begin == 0, y);
-    tile_q8<Arch, kFormat, kTokens>(g.w.data + p * g.w.panel_bytes, block_begin, block_count, tile, y);
-    store_chains<Arch>(g, token_begin, token_count, p, y);
   }
 }
 
 /// Tile sizes: two accumulators per token (three with halves) and the codes in the registers of the ISA.
 template <class Arch, Format kFormat>
-struct TileTokens {
-  static constexpr BlockKind kKind = reference::block_form(kFormat).kind;
-  static constexpr bool kHalves = kKind == BlockKind::halves || kKind == BlockKind::halves_min;
-  static constexpr int kMost = Vector<Arch>::kLanes == 16 ? (Arch::kVnni && !kHalves ? 12 : 8) : (kHalves ? 2 : 4);
-};
+constexpr int most_tile_tokens() {
+  constexpr BlockKind kKind = reference::block_form(kFormat).kind;
+  constexpr bool kHalves = kKind == BlockKind::halves || kKind == BlockKind::halves_min;
+  return Vector<Arch>::kLanes == 16 ? (Arch::kVnni && !kHalves ? 12 : 8) : (kHalves ? 2 : 4);
+}
 
-template <class Arch, Format kFormat>
-void gemm_q8(const GemmQ8& g) noexcept {
+/// Tiles as wide as the register file allows split into halves that take two panels.
+template <class Arch, Format kFormat, int kWidth>
+constexpr int panels_at_a_time() {
+  return Arch::kVnni && kWidth >= 8 ? 2 : 1;
+}
+
+/// The dot products of groups [g_begin, g_begin + kCount) of one block with every token. A broadcast serves all panels.
+template <class Arch, Format kFormat, class Tile, int kCount>
+MOE_FORCE_INLINE void dot_groups(const std::byte* const (&codes)[Tile::kPanels], int g_begin, TileBlock<Tile::kWidth> x,
+                                 typename Vector<Arch>::I (&out)[Tile::kPanels][Tile::kTokens]) {
+  using V = Vector<Arch>;
+  constexpr BlockForm form = reference::block_form(kFormat);
+  constexpr int kTokens = Tile::kTokens, kPanels = Tile::kPanels;
+  if constexpr (kFormat == Format::q8_0 && !Arch::kVnni) {
+    // Codes of 8 bits do not fit the int16 pairs: |w| <= 128 with the sign moved to the activation, 128 * 127 * 2 <
+    // 32767. `out` starts without the offset here.
+#pragma GCC unroll 8
+    for (int g = 0; g < kCount; ++g)
+#pragma GCC unroll 2
+      for (int p = 0; p < kPanels; ++p) {
+        const typename V::I w = V::sub8_128(load_codes<Arch, kFormat>(codes[p], g_begin + g));
+        const typename V::I magnitude = V::abs8(w);
+#pragma GCC unroll 16
+        for (int t = 0; t < kTokens; ++t) {
+          const typename V::I a = V::with_sign8(V::broadcast4(x.codes(Tile::kFirst + t) + 4 * (g_begin + g)), w);
+          out[p][t] = V::add32(out[p][t], V::add_pairs16(V::mul_pairs8(magnitude, a)));
+        }
+      }
+  } else {
+    BlockDot<Arch, form.max_code> dot[kPanels][kTokens];
+#pragma GCC unroll 2
+    for (int p = 0; p < kPanels; ++p)
+#pragma GCC unroll 16
+      for (int t = 0; t < kTokens; ++t) dot[p][t].start(out[p][t]);
+#pragma GCC unroll 8
+    for (int g = 0; g < kCount; ++g) {
+      typename V::I c[kPanels];
+#pragma GCC unroll 2
+      for (int p = 0; p < kPanels; ++p) c[p] = load_codes<Arch, kFormat>(codes[p], g_begin + g);
+#pragma GCC unroll 16
+      for (int t = 0; t < kTokens; ++t) {
+        const typename V::I a = V::broadcast4(x.codes(Tile::kFirst + t) + 4 * (g_begin + g));
+#pragma GCC unroll 2
+        for (int p = 0; p < kPanels; ++p) dot[p][t].add(c[p], a, g, kCount);
+      }
+    }
+#pragma GCC unroll 2
+    for (int p = 0; p < kPanels; ++p)
+#pragma GCC unroll 16
+      for (int t = 0; t < kTokens; ++t) out[p][t] = dot[p][t].sum;
+  }
+}
+
+template <class Arch, class Tile>
+MOE_FORCE_INLINE void start_sums(bool offset, TileBlock<Tile::kWidth> x, bool second,
+                                 typename Vector<Arch>::I (&out)[Tile::kPanels][Tile::kTokens]) {
+  using V = Vector<Arch>;
+#pragma GCC unroll 16
+  for (int t = 0; t < Tile::kTokens; ++t) {
+    const std::byte* p = second ? x.second(Tile::kFirst + t) : x.first(Tile::kFirst + t);
+    const typename V::I from = offset ? V::broadcast4(p) : V::zero();
+#pragma GCC unroll 2
+    for (int i = 0; i < Tile::kPanels; ++i) out[i][t] = from;
+  }
+}
+
+/// The chains of a register tile over all blocks; y[i] points at the 16 results of token kFirst + i of the first panel,
+/// those of the next panel follow.
+template <class Arch, Format kFormat, class Tile>
+MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, std::int64_t block_count,
+                              const std::byte* tile, float* const* y) {
+  using V = Vector<Arch>;
   constexpr PanelLayout l = panel_layout(kFormat);
-  constexpr int kMost = TileTokens<Arch, kFormat>::kMost;
-  if (g.token_count <= 0) return;
-  // Tiles of nearly equal size: 13 tokens are 7 + 6, not 12 + 1.
-  const std::int64_t tile_count = (g.token_count + kMost - 1) / kMost;
-  const std::int64_t size = (g.token_count + tile_count - 1) / tile_count;
-  const std::int64_t block_count = g.w.k / kBlock;
-  const std::int64_t stretch = (kTileBlocks / (size <= 1   ? 1
-                                               : size <= 2 ? 2
-                                               : size <= 4 ? 4
-                                               : size <= 8 ? 8
-                                                           : 12)) /
-                               8 * 8;
-  const std::int64_t stretch_bytes = (stretch < block_count ? stretch : block_count) * l.super_bytes / l.super_blocks;
-  const std::int64_t group = tile_count == 1 || stretch_bytes >= kGroupBytes ? 1 : kGroupBytes / stretch_bytes;
-  const std::int64_t panel_step = tile_count == 1 ? g.panel_end - g.panel_begin : group;
-  for (std::int64_t p = g.panel_begin; p < g.panel_end; p += panel_step) {
-    const std::int64_t p_end = p + panel_step < g.panel_end ? p + panel_step : g.panel_end;
-    for (std::int64_t b = 0; b < block_count; b += stretch) {
-      const std::int64_t blocks = block_count - b < stretch ? block_count - b : stretch;
-      for (std::int64_t t = 0; t < g.token_count; t += size) {
-        const int n = static_cast<int>(g.token_count - t < size ? g.token_count - t : size);
-        if (n == 1) {
-          tile_over_panels<Arch, kFormat, 1>(g, t, n, p, p_end, b, blocks);
-        } else if (n == 2) {
-          tile_over_panels<Arch, kFormat, 2>(g, t, n, p, p_end, b, blocks);
-        } else if constexpr (kMost >= 4) {
-          if (n <= 4) {
-            tile_over_panels<Arch, kFormat, 4>(g, t, n, p, p_end, b, blocks);
-          } else if constexpr (kMost >= 8) {
-            if (n <= 6) {
-              tile_over_panels<Arch, kFormat, 6>(g, t, n, p, p_end, b, blocks);
-            } else if (n <= 8) {
-              tile_over_panels<Arch, kFormat, 8>(g, t, n, p, p_end, b, blocks);
-            } else if constexpr (kMost >= 12) {
-              tile_over_panels<Arch, kFormat, 12>(g, t, n, p, p_end, b, blocks);
-            }
+  constexpr BlockForm form = reference::block_form(kFormat);
+  constexpr int kTokens = Tile::kTokens, kPanels = Tile::kPanels;
+  constexpr bool kHalves = form.kind == BlockKind::halves || form.kind == BlockKind::halves_min;
+  constexpr bool kSigned = kFormat == Format::q8_0 && !Arch::kVnni;  // the dot products take the offset off themselves
+  constexpr bool kOffset = form.offset != 0 && !kSigned;
+  for (int lane = 0; lane < kPanelRows; lane += V::kLanes) {
+    typename V::F acc[kPanels][kTokens];
+#pragma GCC unroll 2
+    for (int p = 0; p < kPanels; ++p)
+#pragma GCC unroll 16
+      for (int t = 0; t < kTokens; ++t) acc[p][t] = V::setf(0.0f);
+    TileBlock<Tile::kWidth> x{tile};
+    for (std::int64_t b = 0; b < block_count; ++b, x.p += Tile::kWidth * kTileBlockBytes) {
+      const std::byte* codes[kPanels];
+#pragma GCC unroll 2
+      for (int p = 0; p < kPanels; ++p) codes[p] = panel + p * panel_bytes + l.codes_of(b) + 4 * lane;
+      typename V::I dot[kPanels][kTokens];
+      start_sums<Arch, Tile>(kOffset, x, false, dot);
+      PanelScales<Arch, kFormat> scales[kPanels];
+      typename V::F sum[kPanels][kTokens];
+      if constexpr (kHalves) {
+        dot_groups<Arch, kFormat, Tile, 4>(codes, 0, x, dot);
+        typename V::I second[kPanels][kTokens];
+        start_sums<Arch, Tile>(kOffset, x, true, second);
+        dot_groups<Arch, kFormat, Tile, 4>(codes, 4, x, second);
+        // Products and sum are integers below 2^24: exact in float32, and cheaper there than as int32.
+#pragma GCC unroll 2
+        for (int p = 0; p < kPanels; ++p) {
+          scales[p].load(panel + p * panel_bytes, b, lane);
+#pragma GCC unroll 16
+          for (int t = 0; t < kTokens; ++t)
+            sum[p][t] = V::fma(scales[p].sc0, V::to_float(dot[p][t]), V::mul(scales[p].sc1, V::to_float(second[p][t])));
+        }
+      } else {
+        dot_groups<Arch, kFormat, Tile, 8>(codes, 0, x, dot);
+#pragma GCC unroll 2
+        for (int p = 0; p < kPanels; ++p) {
+          scales[p].load(panel + p * panel_bytes, b, lane);
+#pragma GCC unroll 16
+          for (int t = 0; t < kTokens; ++t) sum[p][t] = V::to_float(dot[p][t]);
+        }
+      }
+#pragma GCC unroll 16
+      for (int t = 0; t < kTokens; ++t) {
+        const int token = Tile::kFirst + t;
+        const typename V::F s = V::broadcastf(x.scale(token));
+#pragma GCC unroll 2
+        for (int p = 0; p < kPanels; ++p) {
+          acc[p][t] = V::fma(V::mul(scales[p].d, s), sum[p][t], acc[p][t]);
+          if constexpr (form.kind == BlockKind::minimum)
+            acc[p][t] = V::fma(scales[p].m, V::broadcastf(x.first(token)), acc[p][t]);
+          if constexpr (form.kind == BlockKind::halves_min) {
+            const typename V::F mins = V::fma(scales[p].mn0, V::to_float(V::broadcast4(x.first(token))),
+                                              V::mul(scales[p].mn1, V::to_float(V::broadcast4(x.second(token)))));
+            acc[p][t] = V::fma(V::negate(V::mul(scales[p].m, s)), mins, acc[p][t]);
           }
         }
       }
+    }
+#pragma GCC unroll 2
+    for (int p = 0; p < kPanels; ++p)
+#pragma GCC unroll 16
+      for (int t = 0; t < kTokens; ++t) V::storef(y[t] + p * kPanelRows + lane, acc[p][t]);
+  }
+}
+
+/// Panels [panel_begin, panel_end) times one tile of `token_count` tokens that starts at row `y`. Two panels at a time where
+/// the ISA has the registers: half as many broadcasts per dot product, which are what the load ports are full of.
+template <class Arch, Format kFormat, int kWidth>
+void tile_over_panels(const GemmQ8& g, const std::byte* tile, int token_count, std::int64_t panel_begin,
+                      std::int64_t panel_end, float* y) noexcept {
+  constexpr int kPanels = panels_at_a_time<Arch, kFormat, kWidth>();
+  alignas(64) float spare[kWidth * kPanels * kPanelRows];
+  const std::int64_t block_count = g.w.k / kBlock;
+  for (std::int64_t p = panel_begin; p < panel_end;) {
+    const std::int64_t row = p * kPanelRows, rows = g.w.rows - row;
+    const bool pair = kPanels == 2 && panel_end - p >= 2;
+    const std::int64_t width = (pair ? 2 : 1) * kPanelRows;
+    const bool whole = rows >= width;
+    float* out[kWidth];
+    for (int t = 0; t < kWidth; ++t)
+      out[t] = whole && t < token_count ? y + t * g.y_stride + row : spare + t * kPanels * kPanelRows;
+    const std::byte* panel = g.w.data + p * g.w.panel_bytes;
+    if (pair) {
+      if constexpr (kPanels == 2) {
+        constexpr int kHalf = kWidth / 2;
+        tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kHalf, 2>>(panel, g.w.panel_bytes, block_count, tile, out);
+        tile_q8<Arch, kFormat, RegisterTile<kWidth, kHalf, kHalf, 2>>(panel, g.w.panel_bytes, block_count, tile, out + kHalf);
+      }
+    } else {
+      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kWidth, 1>>(panel, g.w.panel_bytes, block_count, tile, out);
+    }
+    for (int t = 0; !whole && t < token_count; ++t)
+      std::memcpy(y + t * g.y_stride + row, out[t], static_cast<std::size_t>(rows < width ? rows : width) * sizeof(float));
+    p += pair ? 2 : 1;
+  }
+}
+
+template <class Arch, Format kFormat, int kTokens>
+MOE_FORCE_INLINE void tiles_of_width(const GemmQ8& g, const TileSplit& split, std::int64_t panel_begin,
+                                     std::int64_t panel_end) {
+  if constexpr (kTokens <= most_tile_tokens<Arch, kFormat>()) {
+    const std::int64_t tile_bytes = kTokens * (g.w.k / kBlock) * kTileBlockBytes;
+    for (std::int64_t tile = 0; tile < split.count; ++tile) {
+      const std::int64_t first = tile * split.tokens, rest = g.token_count - first;
+      tile_over_panels<Arch, kFormat, kTokens>(g, g.tiles + tile * tile_bytes,
+                                               static_cast<int>(rest < split.tokens ? rest : split.tokens), panel_begin,
+                                               panel_end, g.y + first * g.y_stride);
+    }
+  }
+}
+
+template <class Arch, Format kFormat>
+void gemm_q8(const GemmQ8& g) noexcept {
+  if (g.token_count <= 0) return;
+  const TileSplit split = split_tiles(g.token_count, most_tile_tokens<Arch, kFormat>());
+  const std::int64_t fit = kGroupBytes / g.w.panel_bytes;
+  const std::int64_t group = split.count == 1 ? g.panel_end - g.panel_begin : fit < 1 ? 1 : fit;
+  for (std::int64_t p = g.panel_begin; p < g.panel_end; p += group) {
+    const std::int64_t end = p + group < g.panel_end ? p + group : g.panel_end;
+    switch (split.width) {
+      case 1: tiles_of_width<Arch, kFormat, 1>(g, split, p, end); break;
+      case 2: tiles_of_width<Arch, kFormat, 2>(g, split, p, end); break;
+      case 4: tiles_of_width<Arch, kFormat, 4>(g, split, p, end); break;
+      case 6: tiles_of_width<Arch, kFormat, 6>(g, split, p, end); break;
+      case 8: tiles_of_width<Arch, kFormat, 8>(g, split, p, end); break;
+      case 10: tiles_of_width<Arch, kFormat, 10>(g, split, p, end); break;
+      default: tiles_of_width<Arch, kFormat, 12>(g, split, p, end); break;
     }
   }
 }

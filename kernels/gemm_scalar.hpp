@@ -1,24 +1,44 @@
 #pragma once
 // The matrix products of the scalar table: the functions of include/moe/reference, one output at a time.
 
+#include <cstring>
+
 #include "kernels/packing.hpp"
 #include "kernels/panel_layout.hpp"
 #include "moe/reference/gemm.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 
+/// A tile is one token's row: [k] codes, [k/32] scales, [k/32][2] int16 sums, then unused bytes.
+template <class Arch>
+void fill_q8_scalar(const FillQ8& f) noexcept {
+  const auto k = static_cast<std::size_t>(f.x.k), blocks = k / kBlock;
+  for (std::int64_t t = f.tile_begin; t < f.tile_end; ++t) {
+    const std::int64_t token = f.token_index != nullptr ? f.token_index[t] : t;
+    std::byte* out = f.out + static_cast<std::size_t>(t) * blocks * kTileBlockBytes;
+    std::memcpy(out, f.x.codes + token * f.x.k, k);
+    std::memcpy(out + k, f.x.scales + token * f.x.k / kBlock, 4 * blocks);
+    std::memcpy(out + k + 4 * blocks, f.x.sums + token * f.x.k / kBlock * 2, 4 * blocks);
+  }
+}
+
 template <class Arch, Format kFormat>
 void gemm_q8_scalar(const GemmQ8& g) noexcept {
+  const std::int64_t blocks = g.w.k / kBlock;
   for (std::int64_t row = g.panel_begin * kPanelRows; row < g.panel_end * kPanelRows && row < g.w.rows; ++row) {
     const std::byte* panel = g.w.data + row / kPanelRows * g.w.panel_bytes;
-    for (std::int64_t b = 0; b < g.w.k / kBlock; ++b) {
+    for (std::int64_t b = 0; b < blocks; ++b) {
       const reference::WeightBlock w = read_panel_block(kFormat, panel, static_cast<int>(row % kPanelRows), b);
       for (std::int64_t t = 0; t < g.token_count; ++t) {
-        const std::int64_t token = g.token_index != nullptr ? g.token_index[t] : t;
-        const std::int64_t at = token * (g.x.k / kBlock) + b;
+        const std::byte* tile = g.tiles + t * blocks * kTileBlockBytes;
+        std::int8_t codes[kBlock];
+        float scale;
+        std::int16_t sums[2];
+        std::memcpy(codes, tile + kBlock * b, sizeof codes);
+        std::memcpy(&scale, tile + g.w.k + 4 * b, sizeof scale);
+        std::memcpy(sums, tile + g.w.k + 4 * blocks + 4 * b, sizeof sums);
         float* y = g.y + t * g.y_stride + row;
-        *y = reference::add_block(kFormat, b == 0 ? 0.0f : *y, w, g.x.codes + kBlock * at, g.x.scales[at],
-                                  g.x.sums + 2 * at);
+        *y = reference::add_block(kFormat, b == 0 ? 0.0f : *y, w, codes, scale, sums);
       }
     }
   }

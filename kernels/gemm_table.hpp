@@ -26,10 +26,18 @@ template <class Arch, Format kFormat>
 MOE_FORCE_INLINE void fill_gemm_format(KernelTable& t) noexcept {
   constexpr auto kIndex = static_cast<std::size_t>(kFormat);
   if constexpr (kScalarGemm<Arch>) {
-    if constexpr (reference::is_integer_format(kFormat)) t.gemm_q8[kIndex] = gemm_q8_scalar<Arch, kFormat>;
+    if constexpr (reference::is_integer_format(kFormat)) {
+      t.gemm_q8[kIndex] = gemm_q8_scalar<Arch, kFormat>;
+      t.fill_q8[kIndex] = fill_q8_scalar<Arch>;
+      t.q8_tile_tokens[kIndex] = 1;
+    }
     t.gemm_f32[kIndex] = gemm_f32_scalar<Arch, kFormat>;
   } else {
-    if constexpr (reference::is_integer_format(kFormat)) t.gemm_q8[kIndex] = gemm_q8<Arch, kFormat>;
+    if constexpr (reference::is_integer_format(kFormat)) {
+      t.gemm_q8[kIndex] = gemm_q8<Arch, kFormat>;
+      t.fill_q8[kIndex] = fill_q8<Arch, kFormat>;
+      t.q8_tile_tokens[kIndex] = most_tile_tokens<Arch, kFormat>();
+    }
     t.gemm_f32[kIndex] = gemm_f32<Arch, kFormat>;
   }
 }

@@ -46,7 +46,7 @@ template <class Arch, Format kFormat>
 struct PanelScales {
   using V = Vector<Arch>;
   typename V::F d, m;                // minimum: factors of the whole block; halves: as stored
-  typename V::I sc0, sc1, mn0, mn1;  // halves
+  typename V::F sc0, sc1, mn0, mn1;  // halves: small integers
 
   MOE_FORCE_INLINE void load(const std::byte* panel, std::int64_t block, int lane) {
     constexpr PanelLayout l = panel_layout(kFormat);
@@ -65,14 +65,14 @@ struct PanelScales {
         d = V::mul(d, V::to_float(V::load_u8(first)));
         m = V::negate(V::mul(m, V::to_float(V::load_u8(second))));
       } else if constexpr (form.kind == BlockKind::halves) {
-        sc0 = V::load_i8(first);
-        sc1 = V::load_i8(second);
+        sc0 = V::to_float(V::load_i8(first));
+        sc1 = V::to_float(V::load_i8(second));
       } else {
         const typename V::I low = V::set32(15), h0 = V::load_u8(first), h1 = V::load_u8(second);
-        sc0 = V::and_(h0, low);
-        sc1 = V::and_(h1, low);
-        mn0 = V::shift_right32(h0, 4);
-        mn1 = V::shift_right32(h1, 4);
+        sc0 = V::to_float(V::and_(h0, low));
+        sc1 = V::to_float(V::and_(h1, low));
+        mn0 = V::to_float(V::shift_right32(h0, 4));
+        mn1 = V::to_float(V::shift_right32(h1, 4));
       }
     }
   }
@@ -92,10 +92,10 @@ void widen_panel(const std::byte* panel, std::int64_t block_begin, std::int64_t 
 #pragma GCC unroll 8
       for (int g = 0; g < 8; ++g) {
         typename V::F factor = scales.d, summand{};
-        if constexpr (kHalves) factor = V::mul(scales.d, V::to_float(g < 4 ? scales.sc0 : scales.sc1));
+        if constexpr (kHalves) factor = V::mul(scales.d, g < 4 ? scales.sc0 : scales.sc1);
         if constexpr (form.kind == BlockKind::minimum) summand = scales.m;
         if constexpr (form.kind == BlockKind::halves_min)
-          summand = V::negate(V::mul(scales.m, V::to_float(g < 4 ? scales.mn0 : scales.mn1)));
+          summand = V::negate(V::mul(scales.m, g < 4 ? scales.mn0 : scales.mn1));
         typename V::I codes = load_codes<Arch, kFormat>(panel + l.codes_of(b) + 4 * lane, g);
         for (int j = 0; j < 4; ++j) {
           const typename V::I code = V::sub32(V::and_(codes, V::set32(255)), V::set32(form.offset));

@@ -20,16 +20,12 @@ void quantize_q8(const float* x, std::int64_t k, std::int8_t* codes, float* scal
     const bool zero = a < 0x1p-100f;
     scales[b] = zero ? 0.0f : a / 127.0f;
     const typename V::F r = V::setf(zero ? 0.0f : 127.0f / a);
-    std::int32_t sum[2] = {0, 0};
     for (int i = 0; i < kParts; ++i) {
       typename V::F q = V::round_even(V::mul(v[i], r));
       q = V::min(V::max(q, V::setf(-127.0f)), V::setf(127.0f));
-      const typename V::I n = V::to_int(q);
-      V::store_i8(codes + 32 * b + i * V::kLanes, n);
-      sum[2 * i / kParts] += V::sum(n);
+      V::store_i8(codes + 32 * b + i * V::kLanes, V::to_int(q));
     }
-    sums[2 * b] = static_cast<std::int16_t>(sum[0]);
-    sums[2 * b + 1] = static_cast<std::int16_t>(sum[1]);
+    V::half_sums(codes + 32 * b, sums + 2 * b);
   }
 }
 

@@ -13,6 +13,17 @@ namespace moe::inline MOE_ABI::kernels {
 template <class Arch>
 struct Vector;
 
+#ifdef __AVX2__
+/// Sums of the first and the last 16 of 32 signed bytes: as unsigned ones (+128) they add up in one instruction.
+MOE_FORCE_INLINE void half_sums8(const std::int8_t* p, std::int16_t* sums) {
+  const __m256i c = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  const __m256i s = _mm256_sad_epu8(_mm256_xor_si256(c, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
+  const __m256i whole = _mm256_add_epi32(s, _mm256_shuffle_epi32(s, 0x4e));
+  sums[0] = static_cast<std::int16_t>(_mm_cvtsi128_si32(_mm256_castsi256_si128(whole)) - 16 * 128);
+  sums[1] = static_cast<std::int16_t>(_mm_cvtsi128_si32(_mm256_extracti128_si256(whole, 1)) - 16 * 128);
+}
+#endif
+
 #if defined(__AVX512F__) && defined(__AVX512BW__)
 struct Vector512 {
   using I = __m512i;
@@ -20,6 +31,7 @@ struct Vector512 {
   static constexpr int kLanes = 16;
 
   MOE_FORCE_INLINE static I load(const void* p) { return _mm512_loadu_si512(p); }
+  MOE_FORCE_INLINE static void half_sums(const std::int8_t* p, std::int16_t* sums) { half_sums8(p, sums); }
   MOE_FORCE_INLINE static I zero() { return _mm512_setzero_si512(); }
   MOE_FORCE_INLINE static I set32(std::int32_t x) { return _mm512_set1_epi32(x); }
   MOE_FORCE_INLINE static I set8(std::int8_t x) { return _mm512_set1_epi8(x); }
@@ -43,7 +55,6 @@ struct Vector512 {
   MOE_FORCE_INLINE static I add32(I a, I b) { return _mm512_add_epi32(a, b); }
   MOE_FORCE_INLINE static I sub32(I a, I b) { return _mm512_sub_epi32(a, b); }
   MOE_FORCE_INLINE static I add16(I a, I b) { return _mm512_add_epi16(a, b); }
-  MOE_FORCE_INLINE static I mul32(I a, I b) { return _mm512_mullo_epi32(a, b); }
   /// Adjacent products u8 * s8, added in pairs with saturation to int16.
   MOE_FORCE_INLINE static I mul_pairs8(I u, I s) { return _mm512_maddubs_epi16(u, s); }
   MOE_FORCE_INLINE static I add_pairs16(I a) { return _mm512_madd_epi16(a, _mm512_set1_epi16(1)); }
@@ -69,6 +80,7 @@ struct Vector512 {
   MOE_FORCE_INLINE static F loadf(const float* p) { return _mm512_loadu_ps(p); }
   MOE_FORCE_INLINE static void storef(float* p, F a) { _mm512_storeu_ps(p, a); }
   MOE_FORCE_INLINE static F setf(float x) { return _mm512_set1_ps(x); }
+  MOE_FORCE_INLINE static F broadcastf(const void* p) { return _mm512_castsi512_ps(broadcast4(p)); }
   MOE_FORCE_INLINE static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
   MOE_FORCE_INLINE static F add(F a, F b) { return _mm512_add_ps(a, b); }
   MOE_FORCE_INLINE static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
@@ -81,7 +93,6 @@ struct Vector512 {
   /// The second operand where the comparison is false (a NaN in the first).
   MOE_FORCE_INLINE static F max(F a, F b) { return max_register(a, b); }
   MOE_FORCE_INLINE static F min(F a, F b) { return min_register(a, b); }
-  MOE_FORCE_INLINE static std::int32_t sum(I a) { return _mm512_reduce_add_epi32(a); }
   MOE_FORCE_INLINE static float largest(F a) { return _mm512_reduce_max_ps(a); }
   /// Lanes within [-128, 127] to kLanes bytes.
   MOE_FORCE_INLINE static void store_i8(std::int8_t* p, I a) {
@@ -106,6 +117,7 @@ struct Vector<Avx2> {
   static constexpr int kLanes = 8;
 
   MOE_FORCE_INLINE static I load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  MOE_FORCE_INLINE static void half_sums(const std::int8_t* p, std::int16_t* sums) { half_sums8(p, sums); }
   MOE_FORCE_INLINE static I zero() { return _mm256_setzero_si256(); }
   MOE_FORCE_INLINE static I set32(std::int32_t x) { return _mm256_set1_epi32(x); }
   MOE_FORCE_INLINE static I set8(std::int8_t x) { return _mm256_set1_epi8(x); }
@@ -128,7 +140,6 @@ struct Vector<Avx2> {
   MOE_FORCE_INLINE static I add32(I a, I b) { return _mm256_add_epi32(a, b); }
   MOE_FORCE_INLINE static I sub32(I a, I b) { return _mm256_sub_epi32(a, b); }
   MOE_FORCE_INLINE static I add16(I a, I b) { return _mm256_add_epi16(a, b); }
-  MOE_FORCE_INLINE static I mul32(I a, I b) { return _mm256_mullo_epi32(a, b); }
   MOE_FORCE_INLINE static I mul_pairs8(I u, I s) { return _mm256_maddubs_epi16(u, s); }
   MOE_FORCE_INLINE static I add_pairs16(I a) { return _mm256_madd_epi16(a, _mm256_set1_epi16(1)); }
   MOE_FORCE_INLINE static I sub8_128(I u) { return _mm256_xor_si256(u, _mm256_set1_epi8(-128)); }
@@ -150,6 +161,7 @@ struct Vector<Avx2> {
   MOE_FORCE_INLINE static F loadf(const float* p) { return _mm256_loadu_ps(p); }
   MOE_FORCE_INLINE static void storef(float* p, F a) { _mm256_storeu_ps(p, a); }
   MOE_FORCE_INLINE static F setf(float x) { return _mm256_set1_ps(x); }
+  MOE_FORCE_INLINE static F broadcastf(const void* p) { return _mm256_castsi256_ps(broadcast4(p)); }
   MOE_FORCE_INLINE static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
   MOE_FORCE_INLINE static F add(F a, F b) { return _mm256_add_ps(a, b); }
   MOE_FORCE_INLINE static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
@@ -162,12 +174,6 @@ struct Vector<Avx2> {
   /// The second operand where the comparison is false (a NaN in the first).
   MOE_FORCE_INLINE static F max(F a, F b) { return max_register(a, b); }
   MOE_FORCE_INLINE static F min(F a, F b) { return min_register(a, b); }
-  MOE_FORCE_INLINE static std::int32_t sum(I a) {
-    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
-    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
-    return _mm_cvtsi128_si32(s);
-  }
   MOE_FORCE_INLINE static float largest(F a) {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));

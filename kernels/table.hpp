@@ -34,12 +34,44 @@ struct Q8Rows {
   std::int64_t k = 0;
 };
 
-/// y[t, r] = W[r, :] . x[token(t), :] for the rows of panels [panel_begin, panel_end).
-/// token(t) = token_index ? token_index[t] : t.  y row t starts at y + t * y_stride.
-struct GemmQ8 {
-  Panels w;
+/// How tokens are cut into tiles: `count` tiles of `tokens` (the last may have fewer), each stored `width` wide.
+struct TileSplit {
+  std::int64_t count = 0;
+  int tokens = 0, width = 0;
+};
+/// Tiles of nearly equal size, at most `most` wide: 13 tokens are 7 + 6, not 12 + 1. Widths are 1 or even.
+constexpr TileSplit split_tiles(std::int64_t token_count, int most) noexcept {
+  TileSplit s;
+  s.count = (token_count + most - 1) / most;
+  s.tokens = s.count == 0 ? 0 : static_cast<int>((token_count + s.count - 1) / s.count);
+  s.width = s.tokens <= 1 ? s.tokens : (s.tokens + 1) / 2 * 2;
+  return s;
+}
+/// Bytes per token and block of 32 values in a tile: 32 codes, a scale and two sums.
+inline constexpr std::int64_t kTileBlockBytes = 44;
+/// Bytes of the tiles of `token_count` tokens of width k.
+constexpr std::int64_t tiles_bytes(std::int64_t token_count, int most, std::int64_t k) noexcept {
+  const TileSplit s = split_tiles(token_count, most);
+  return s.count * s.width * (k / kBlock) * kTileBlockBytes;
+}
+
+/// Tokens token(t) = token_index ? token_index[t] : t of x, as the tiles that gemm_q8 of the same format reads. `most` is
+/// the format's entry of q8_tile_tokens; tiles [tile_begin, tile_end) of split_tiles(token_count, most) are written.
+struct FillQ8 {
   Q8Rows x;
   const std::int32_t* token_index = nullptr;
+  std::int64_t token_count = 0;
+  int most = 0;
+  std::int64_t tile_begin = 0, tile_end = 0;
+  std::byte* out = nullptr;  ///< tiles_bytes(token_count, most, x.k)
+};
+using FillQ8Fn = void (*)(const FillQ8&) noexcept;
+
+/// y[t, r] = W[r, :] . x[t, :] for the rows of panels [panel_begin, panel_end); x as filled tiles.
+/// y row t starts at y + t * y_stride.
+struct GemmQ8 {
+  Panels w;
+  const std::byte* tiles = nullptr;
   std::int64_t token_count = 0;
   float* y = nullptr;
   std::int64_t y_stride = 0;
@@ -71,6 +103,8 @@ struct KernelTable {
 
   /// Indexed by the GGUF type id (Format). gemm_q8 is null for formats whose contract is the float path.
   GemmQ8Fn gemm_q8[48];
+  FillQ8Fn fill_q8[48];
+  int q8_tile_tokens[48];  ///< most tokens of a tile
   GemmF32Fn gemm_f32[48];
 
   /// x [k] -> codes [k], scales [k/32], sums [k/16]. k % 32 == 0.

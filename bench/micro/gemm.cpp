@@ -66,10 +66,12 @@ void run_q8(benchmark::State& state, const KernelTable* table, Format format, Sh
   auto sums = buffer<std::int16_t>(tokens * shape.k / 16);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 255) - 127.0f;
   table->quantize_q8(x.data(), tokens * shape.k, codes.data(), scales.data(), sums.data());
-  const GemmQ8 g{m.panels, {codes.data(), scales.data(), sums.data(), shape.k},
-                 nullptr,  tokens,
-                 y.data(), shape.rows,
-                 0,        shape.rows / kPanelRows};
+  const auto at = static_cast<std::size_t>(format);
+  const int most = table->q8_tile_tokens[at];
+  auto tiles = buffer<std::byte>(tiles_bytes(tokens, most, shape.k));
+  table->fill_q8[at]({{codes.data(), scales.data(), sums.data(), shape.k}, nullptr, tokens, most, 0,
+                      split_tiles(tokens, most).count, tiles.data()});
+  const GemmQ8 g{m.panels, tiles.data(), tokens, y.data(), shape.rows, 0, shape.rows / kPanelRows};
   for (auto _ : state) table->gemm_q8[static_cast<std::size_t>(format)](g);
   set_counters(state, m, tokens);
 }

@@ -20,67 +20,120 @@ Result<void> Q8Buffer::allocate(std::int64_t row_count, std::int64_t k) {
 
 std::int64_t Q8Buffer::bytes(std::int64_t row_count, std::int64_t k) { return row_count * (k + k / 32 * 4 + k / 16 * 2); }
 
-Result<void> Engine::create(const kernels::KernelTable& table, const SessionOptions& options,
-                            std::int64_t kernel_scratch_floats, std::int64_t tile_floats) {
+LinearJob LinearJob::of_tokens(std::int64_t first, std::int64_t count) const {
+  LinearJob part = *this;
+  part.tokens = count;
+  part.y += first * y_stride;
+  if (token_index != nullptr) {
+    part.token_index += first;
+    return part;
+  }
+  if (x.x != nullptr) part.x.x += first * x.x_stride;
+  if (x.q8.codes != nullptr) {
+    part.x.q8.codes += first * x.q8.k;
+    part.x.q8.scales += first * (x.q8.k / 32);
+    part.x.q8.sums += first * (x.q8.k / 16);
+  }
+  return part;
+}
+
+Result<void> Engine::create(const kernels::KernelTable& table, const SessionOptions& options, const Scratch& scratch) {
   table_ = &table;
   pool_ = options.threads;
   precision_ = options.precision;
   share_from_ns_ = static_cast<double>(options.share_from_ns);
   workers_ = std::vector<Worker>(static_cast<std::size_t>(pool_.worker_count));
+  std::int64_t tiles = 0;
+  for (const int most : table.q8_tile_tokens)
+    for (std::int64_t n = 1; most > 0 && n <= std::min(kTokenRange, options.chunk_tokens); ++n)
+      tiles = std::max(tiles, kernels::tiles_bytes(n, most, scratch.q8_width));
   for (Worker& worker : workers_) {
-    auto scratch = AlignedBuffer<float>::make(static_cast<std::size_t>(kernel_scratch_floats));
-    if (!scratch) return forward(scratch);
-    auto tile = AlignedBuffer<float>::make(static_cast<std::size_t>(tile_floats));
+    auto kernel = AlignedBuffer<float>::make(static_cast<std::size_t>(scratch.kernel_floats));
+    if (!kernel) return forward(kernel);
+    auto tile = AlignedBuffer<float>::make(static_cast<std::size_t>(scratch.tile_floats));
     if (!tile) return forward(tile);
-    worker.kernel_scratch = std::move(*scratch);
+    auto q8 = AlignedBuffer<std::byte>::make(static_cast<std::size_t>(tiles));
+    if (!q8) return forward(q8);
+    worker.kernel_scratch = std::move(*kernel);
     worker.tile = std::move(*tile);
+    worker.q8_tiles = std::move(*q8);
   }
   return {};
 }
 
-void Engine::gemm(std::int32_t worker, const LinearJob& job, std::int64_t panel_begin, std::int64_t panel_end,
+kernels::TileSplit Engine::tile_split(const LinearJob& job) const {
+  return kernels::split_tiles(job.tokens, table_->q8_tile_tokens[static_cast<int>(job.w->format)]);
+}
+
+std::int64_t Engine::tiles_bytes(const LinearJob& job) const {
+  return kernels::tiles_bytes(job.tokens, table_->q8_tile_tokens[static_cast<int>(job.w->format)], job.w->k);
+}
+
+void Engine::fill(const LinearJob& job, std::int64_t tile_begin, std::int64_t tile_end, std::byte* out) const {
+  const int format = static_cast<int>(job.w->format);
+  table_->fill_q8[format]({job.x.q8, job.token_index, job.tokens, table_->q8_tile_tokens[format], tile_begin, tile_end, out});
+}
+
+void Engine::gemm(std::int32_t worker_index, const LinearJob& job, std::int64_t panel_begin, std::int64_t panel_end,
                   std::int64_t Work::*count) {
   const Matrix& w = *job.w;
+  Worker& worker = workers_[static_cast<std::size_t>(worker_index)];
   const int format = static_cast<int>(w.format);
   const std::int64_t first = panel_begin * kernels::kPanelRows, panels = panel_end - panel_begin;
   const std::int64_t rows = std::min(w.rows - first, panels * kernels::kPanelRows);
   const kernels::Panels part = {w.data.data() + panel_begin * w.panel_bytes, w.panel_bytes, rows, w.k};
-  if (job.x.q8.codes != nullptr && wants_q8(w)) {
-    table_->gemm_q8[format]({part, job.x.q8, job.token_index, job.tokens, job.y, job.y_stride, 0, panels});
-  } else {
+  worker.work.*count += 2 * rows * job.tokens * w.k;
+  if (job.x.q8.codes == nullptr || !wants_q8(w)) {
     table_->gemm_f32[format]({part, job.x.x, job.x.x_stride, job.token_index, job.tokens, job.y, job.y_stride, 0, panels,
-                              workers_[static_cast<std::size_t>(worker)].kernel_scratch.data()});
+                              worker.kernel_scratch.data()});
+    return;
   }
-  workers_[static_cast<std::size_t>(worker)].work.*count += 2 * rows * job.tokens * w.k;
+  if (job.tiles != nullptr) {
+    table_->gemm_q8[format]({part, job.tiles, job.tokens, job.y, job.y_stride, 0, panels});
+    return;
+  }
+  for (std::int64_t t = 0; t < job.tokens; t += kTokenRange) {
+    const LinearJob range = job.of_tokens(t, std::min(kTokenRange, job.tokens - t));
+    const Worker::Filled wanted = {region_, range.x.q8.codes, range.token_index, range.tokens, w.format};
+    if (!(worker.filled == wanted)) fill(range, 0, tile_split(range).count, worker.q8_tiles.data());
+    worker.filled = wanted;
+    table_->gemm_q8[format]({part, worker.q8_tiles.data(), range.tokens, range.y, range.y_stride, 0, panels});
+  }
 }
 
 void Engine::linear(std::span<const LinearJob> jobs, std::int64_t Work::*count) {
-  // Tasks of about equal work: enough of them to balance the workers, not so many that starting them costs.
+  // Tasks of about equal work: enough of them to balance the workers, not so many that starting them costs. Tasks of the
+  // same tokens follow each other, so that a worker builds their tiles once.
   struct Task {
     std::int32_t job;
     std::int32_t begin, end;
+    std::int64_t token, tokens;
   };
-  std::int64_t total_panels = 0;
+  std::int64_t total = 0, longest = 0;  // panels times tokens
   double cost = 0.0;
   for (const LinearJob& job : jobs) {
     if (job.tokens == 0) continue;
-    total_panels += job.w->panel_count();
+    total += job.w->panel_count() * job.tokens;
+    longest = std::max(longest, job.tokens);
     cost += cost_ns(*job.w, job.tokens);
   }
-  if (total_panels == 0) return;
-  const std::int64_t wanted = pool_.worker_count * 8;
-  const std::int64_t step = std::max<std::int64_t>(1, (total_panels + wanted - 1) / wanted);
+  if (total == 0) return;
+  const std::int64_t wanted = (total + pool_.worker_count * 8 - 1) / (pool_.worker_count * 8);
   std::vector<Task> tasks;
-  for (std::size_t j = 0; j < jobs.size(); ++j) {
-    if (jobs[j].tokens == 0) continue;
-    const std::int64_t panels = jobs[j].w->panel_count();
-    for (std::int64_t begin = 0; begin < panels; begin += step)
-      tasks.push_back({static_cast<std::int32_t>(j), static_cast<std::int32_t>(begin),
-                       static_cast<std::int32_t>(std::min(panels, begin + step))});
-  }
+  for (std::int64_t token = 0; token < longest; token += kTokenRange)
+    for (std::size_t j = 0; j < jobs.size(); ++j) {
+      const std::int64_t tokens = std::min(kTokenRange, jobs[j].tokens - token);
+      if (tokens <= 0) continue;
+      const std::int64_t panels = jobs[j].w->panel_count();
+      const std::int64_t parts = std::max<std::int64_t>(1, panels * tokens / wanted);
+      const std::int64_t step = (panels + parts - 1) / parts;
+      for (std::int64_t begin = 0; begin < panels; begin += step)
+        tasks.push_back({static_cast<std::int32_t>(j), static_cast<std::int32_t>(begin),
+                         static_cast<std::int32_t>(std::min(panels, begin + step)), token, tokens});
+    }
   run(static_cast<std::int64_t>(tasks.size()), cost, [&](std::int64_t i, std::int32_t worker) {
     const Task& task = tasks[static_cast<std::size_t>(i)];
-    LinearJob job = jobs[static_cast<std::size_t>(task.job)];
+    LinearJob job = jobs[static_cast<std::size_t>(task.job)].of_tokens(task.token, task.tokens);
     job.y += static_cast<std::int64_t>(task.begin) * kernels::kPanelRows;
     gemm(worker, job, task.begin, task.end, count);
   });

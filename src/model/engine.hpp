@@ -44,20 +44,39 @@ struct LinearJob {
   std::int64_t tokens = 0;
   float* y = nullptr;
   std::int64_t y_stride = 0;
+  const std::byte* tiles = nullptr;  ///< all tokens as tiles of w's format (Engine::fill), where the caller built them
+
+  /// The same job for `count` tokens from the first-th on.
+  LinearJob of_tokens(std::int64_t first, std::int64_t count) const;
 };
+
+/// Most tokens of a task: a multiple of every tile width, and few enough for their tiles to stay in the second cache.
+inline constexpr std::int64_t kTokenRange = 96;
 
 /// One worker's private memory. Counters are padded so that workers do not share a cache line.
 struct alignas(64) Worker {
   Work work;
   AlignedBuffer<float> kernel_scratch;  // what gemm_f32 and attention ask for
   AlignedBuffer<float> tile;            // results of a task before they are combined
+  AlignedBuffer<std::byte> q8_tiles;    // activations of a task, as `filled` says
+  struct Filled {
+    std::int64_t region = -1;  // the parallel region: buffers change their content between regions
+    const std::int8_t* codes = nullptr;
+    const std::int32_t* token_index = nullptr;
+    std::int64_t tokens = 0;
+    Format format = Format::f32;
+    bool operator==(const Filled&) const = default;
+  } filled;
   std::vector<const void*> key_blocks, value_blocks;
 };
 
 class Engine {
  public:
-  Result<void> create(const kernels::KernelTable& table, const SessionOptions& options, std::int64_t kernel_scratch_floats,
-                      std::int64_t tile_floats);
+  struct Scratch {
+    std::int64_t kernel_floats = 0, tile_floats = 0;
+    std::int64_t q8_width = 0;  // the widest input of a matrix
+  };
+  Result<void> create(const kernels::KernelTable& table, const SessionOptions& options, const Scratch& scratch);
 
   const kernels::KernelTable& table() const { return *table_; }
   std::int32_t worker_count() const { return pool_.worker_count; }
@@ -72,6 +91,7 @@ class Engine {
   /// work runs in the calling thread.
   template <class Body>
   void run(std::int64_t count, double cost_ns, Body&& body) {
+    region_ += 1;
     parallel_for(cost_ns < share_from_ns_ ? ParallelFor{} : pool_, count, [&](std::int64_t index, std::int32_t worker) {
       const FloatEnvironment environment;
       body(index, worker);
@@ -99,6 +119,11 @@ class Engine {
   void gemm(std::int32_t worker, const LinearJob& job, std::int64_t panel_begin, std::int64_t panel_end,
             std::int64_t Work::*count);
 
+  /// Bytes of the tiles of all tokens of a job, and the tiles themselves from `tile_begin` to `tile_end`.
+  std::int64_t tiles_bytes(const LinearJob& job) const;
+  kernels::TileSplit tile_split(const LinearJob& job) const;
+  void fill(const LinearJob& job, std::int64_t tile_begin, std::int64_t tile_end, std::byte* out) const;
+
   /// Sums and clears the workers' counters.
   Work collect_work();
 
@@ -107,6 +132,7 @@ class Engine {
   ParallelFor pool_;
   Precision precision_ = Precision::automatic;
   double share_from_ns_ = 0.0;
+  std::int64_t region_ = 0;
   std::vector<Worker> workers_;
 };
 

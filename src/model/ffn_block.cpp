@@ -120,15 +120,17 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
     cost += engine_.cost_ns(run.w->gate, run.count) + engine_.cost_ns(run.w->up, run.count);
   }
   const std::int64_t even = columns / (engine_.worker_count() * 8) / kPanelPair * kPanelPair;
-  const std::int64_t widest = tokens() > TileSizes::kTokenTile ? TileSizes::kMaxSegment / 2 : TileSizes::kMaxSegment;
-  const std::int64_t segment = std::clamp(even, kPanelPair, widest) / kernels::kPanelRows;
+  const std::int64_t segment = std::clamp(even, kPanelPair, TileSizes::kMaxSegment) / kernels::kPanelRows;
 
+  // Largest first, so that no worker ends long after the others. Tasks of the same tokens follow each other: their tiles
+  // are built once per worker.
   std::vector<Task> tasks;
   for (const ExpertRun& run : runs)
-    for (std::int64_t panel = 0; panel < run.w->gate.panel_count(); panel += segment)
-      for (std::int64_t row = 0; row < run.count; row += TileSizes::kTokenTile)
+    for (std::int64_t row = 0; row < run.count; row += TileSizes::kTokenTile)
+      for (std::int64_t panel = 0; panel < run.w->gate.panel_count(); panel += segment)
         tasks.push_back({&run, row, std::min(TileSizes::kTokenTile, run.count - row), panel,
                          std::min(segment, run.w->gate.panel_count() - panel)});
+  std::stable_sort(tasks.begin(), tasks.end(), [](const Task& a, const Task& b) { return a.rows > b.rows; });
 
   const kernels::KernelTable& k = engine_.table();
   const Activations normed = {ws_.normed.data(), c_->hidden_size, ws_.q8_normed.rows()};
@@ -139,13 +141,8 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
     const std::int64_t width = std::min(F - first, task.panels * kernels::kPanelRows);
     float* gate = engine_.worker(worker).tile.data();
     float* up = gate + TileSizes::kTokenTile * TileSizes::kMaxSegment;
-    LinearJob job = {&run.w->gate, normed, nullptr, task.rows, gate, width};
-    if (run.token_index != nullptr) {
-      job.token_index = run.token_index + task.row;
-    } else {
-      job.x.x += task.row * job.x.x_stride;
-      job.x.q8 = ws_.q8_normed.rows(task.row);
-    }
+    LinearJob job = LinearJob{&run.w->gate, normed, run.token_index, run.count, nullptr, width}.of_tokens(task.row, task.rows);
+    job.y = gate;
     engine_.gemm(worker, job, task.panel, task.panel + task.panels, run.counter);
     job.w = &run.w->up;
     job.y = up;
@@ -167,7 +164,45 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
   });
 }
 
+LinearJob Forward::down_job(const ExpertRun& run) const {
+  const std::int64_t F = run.w->down.k;
+  const kernels::Q8Rows q8 = {run.q8->codes.data() + run.first_row * F, run.q8->scales.data() + run.first_row * (F / 32),
+                              run.q8->sums.data() + run.first_row * (F / 16), F};
+  return {&run.w->down, {run.act->data() + run.first_row * F, F, q8}, nullptr, run.count, nullptr, 0, nullptr};
+}
+
+// Every column stretch of the down projection reads the inputs of all runs, so their tiles are built before, once.
+std::vector<LinearJob> Forward::down_jobs(const std::vector<ExpertRun>& runs) {
+  struct Task {
+    const LinearJob* job;
+    std::byte* out;
+    std::int64_t tile;
+  };
+  std::vector<LinearJob> jobs;
+  std::vector<Task> tasks;
+  for (const ExpertRun& run : runs) jobs.push_back(down_job(run));
+  std::byte* out = ws_.down_tiles.data();
+  double cost = 0.0;
+  for (LinearJob& job : jobs) {
+    if (!engine_.wants_q8(*job.w)) continue;
+    job.tiles = out;
+    for (std::int64_t tile = 0; tile < engine_.tile_split(job).count; ++tile) tasks.push_back({&job, out, tile});
+    out += engine_.tiles_bytes(job);
+    cost += static_cast<double>(job.tokens * job.w->k) / 8.0;
+  }
+  constexpr std::int64_t kTilesPerTask = 8;
+  const auto count = static_cast<std::int64_t>(tasks.size());
+  engine_.run((count + kTilesPerTask - 1) / kTilesPerTask, cost, [&](std::int64_t part, std::int32_t) {
+    for (std::int64_t i = part * kTilesPerTask; i < std::min(count, (part + 1) * kTilesPerTask); ++i) {
+      const Task& task = tasks[static_cast<std::size_t>(i)];
+      engine_.fill(*task.job, task.tile, task.tile + 1, task.out);
+    }
+  });
+  return jobs;
+}
+
 void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
+  const std::vector<LinearJob> jobs = down_jobs(runs);
   const std::int64_t D = c_->hidden_size, K = c_->router.top_k, T = tokens();
   const bool moe = !w.experts.empty();
   const std::int64_t whole = (D + kernels::kPanelRows - 1) / kernels::kPanelRows;
@@ -182,13 +217,11 @@ void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
     // Rows of the tile: the T rows of a dense or shared FFN first, then the routed pairs.
     float* dense = engine_.worker(worker).tile.data();
     float* routed = dense + T * width;
-    for (const ExpertRun& run : runs) {
-      const std::int64_t F = run.w->down.k;
-      const bool routed_run = run.token_index != nullptr;
-      const kernels::Q8Rows q8 = {run.q8->codes.data() + run.first_row * F, run.q8->scales.data() + run.first_row * (F / 32),
-                                  run.q8->sums.data() + run.first_row * (F / 16), F};
-      const LinearJob job = {&run.w->down, {run.act->data() + run.first_row * F, F, q8}, nullptr, run.count,
-                             routed_run ? routed + run.first_row * width : dense, width};
+    for (std::size_t n = 0; n < runs.size(); ++n) {
+      const ExpertRun& run = runs[n];
+      LinearJob job = jobs[n];
+      job.y = run.token_index != nullptr ? routed + run.first_row * width : dense;
+      job.y_stride = width;
       engine_.gemm(worker, job, panel, panel_end, run.counter);
       for (std::int64_t r = 0; r < run.count && !run.w->down_bias.empty(); ++r)
         k.add(run.w->down_bias.data() + first, width, job.y + r * width);

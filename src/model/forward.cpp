@@ -21,11 +21,13 @@ bool all_finite(const float* x, std::int64_t n) {
   return bad == 0;
 }
 
-// Float matmuls widen one panel at a time into the worker's scratch: the most that any matrix asks for.
-std::int64_t gemm_scratch(const Weights& w) {
-  std::int64_t floats = 0;
+// What the products of all matrices ask for: float ones widen panels into the worker's scratch, integer ones read tiles.
+Engine::Scratch gemm_scratch(const Weights& w) {
+  Engine::Scratch scratch;
   const auto see = [&](const Matrix& m) {
-    if (!m.empty()) floats = std::max(floats, kernels::gemm_f32_scratch(m.format, m.k));
+    if (m.empty()) return;
+    scratch.kernel_floats = std::max(scratch.kernel_floats, kernels::gemm_f32_scratch(m.format, m.k));
+    scratch.q8_width = std::max(scratch.q8_width, m.k);
   };
   const auto see_ffn = [&](const FfnWeights& f) {
     see(f.gate);
@@ -41,7 +43,7 @@ std::int64_t gemm_scratch(const Weights& w) {
     see_ffn(l.shared);
     for (const FfnWeights& e : l.experts) see_ffn(e);
   }
-  return floats;
+  return scratch;
 }
 
 }  // namespace
@@ -55,10 +57,11 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
   const bool mla = c_->attention == AttentionKind::mla;
   const std::int64_t key_dim = mla ? c_->kv_lora_rank + c_->qk_rope_head_dim : c_->head_dim;
   const std::int64_t value_dim = mla ? c_->kv_lora_rank : c_->v_head_dim;
-  const std::int64_t scratch = std::max(gemm_scratch(*model.weights),
-                                        kernels::attention_scratch(key_dim, value_dim));
+  Engine::Scratch scratch = gemm_scratch(*model.weights);
+  scratch.kernel_floats = std::max(scratch.kernel_floats, kernels::attention_scratch(key_dim, value_dim));
   tiles_.emplace(*c_, options.chunk_tokens);
-  if (auto ok = engine_.create(table, options, scratch, tiles_->floats); !ok) return ok;
+  scratch.tile_floats = tiles_->floats;
+  if (auto ok = engine_.create(table, options, scratch); !ok) return ok;
   auto rope = RopeTable::make(c_->rope, c_->rotated_dim());
   if (!rope) return forward(rope);
   rope_.emplace(std::move(*rope));

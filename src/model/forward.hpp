@@ -71,6 +71,8 @@ class Forward {
   struct ExpertRun;
   void activate(const float* gate, const float* up, std::int64_t n, float* out) const;
   void gate_up(const std::vector<ExpertRun>& runs);
+  LinearJob down_job(const ExpertRun& run) const;
+  std::vector<LinearJob> down_jobs(const std::vector<ExpertRun>& runs);
   void down(const LayerWeights& w, const std::vector<ExpertRun>& runs);
 
   void quantise_rows(const float* x, std::int64_t x_stride, std::int64_t row_count, Q8Buffer& out);

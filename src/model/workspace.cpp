@@ -23,8 +23,8 @@ Sizes sizes_of(const ModelConfig& c) {
 
 // Calls item(buffer, values) for every float buffer and item8(buffer, rows, width) for every quantised one: allocate()
 // and bytes() cannot disagree about what there is.
-template <class W, class Item, class Item8, class Integers>
-void each(W& w, const ModelConfig& c, std::int64_t chunk, Item item, Item8 item8, Integers integers) {
+template <class W, class Item, class Item8, class Integers, class Bytes>
+void each(W& w, const ModelConfig& c, std::int64_t chunk, Item item, Item8 item8, Integers integers, Bytes bytes) {
   const Sizes s = sizes_of(c);
   const std::int64_t H = c.head_count, K = c.router.top_k;
   const bool mla = c.attention == AttentionKind::mla;
@@ -46,6 +46,9 @@ void each(W& w, const ModelConfig& c, std::int64_t chunk, Item item, Item8 item8
   item8(w.q8_normed, chunk, c.hidden_size);
   item8(w.q8_o_in, chunk, H * c.v_head_dim);
   item8(w.q8_dense, chunk, s.dense);
+  // Tiles repeat tokens to be even: the worst is 5 tokens as two tiles of 4.
+  const std::int64_t down_values = std::max(chunk * s.dense, chunk * (c.shared_width() + K * c.moe_intermediate_size));
+  bytes(w.down_tiles, down_values / kernels::kBlock * kernels::kTileBlockBytes * 8 / 5);
   if (mla) {
     item(w.q_a, chunk * c.q_lora_rank);
     item8(w.q8_q_a, chunk, c.q_lora_rank);
@@ -86,6 +89,7 @@ Result<void> Workspace::allocate(const ModelConfig& config, std::int64_t chunk_t
       [&](Q8Buffer& buffer, std::int64_t rows, std::int64_t width) {
         if (status) status = buffer.allocate(rows, width);
       },
+      [&](auto& buffer, std::int64_t n) { take(buffer, n, status); },
       [&](auto& buffer, std::int64_t n) { take(buffer, n, status); });
   return status;
 }
@@ -96,7 +100,8 @@ std::int64_t Workspace::bytes(const ModelConfig& config, std::int64_t chunk_toke
   each(
       none, config, chunk_tokens, [&](auto& buffer, std::int64_t n) { sum += n * static_cast<std::int64_t>(sizeof(buffer[0])); },
       [&](Q8Buffer&, std::int64_t rows, std::int64_t width) { sum += Q8Buffer::bytes(rows, width); },
-      [&](auto& buffer, std::int64_t n) { sum += n * static_cast<std::int64_t>(sizeof(buffer[0])); });
+      [&](auto& buffer, std::int64_t n) { sum += n * static_cast<std::int64_t>(sizeof(buffer[0])); },
+      [&](auto&, std::int64_t n) { sum += n; });
   return sum;
 }
 

@@ -32,6 +32,7 @@ struct Workspace {
   AlignedBuffer<float> expert_weights;        // [C, K]
   AlignedBuffer<std::int32_t> pair_token;     // [C * K]  token of every (token, expert) pair, sorted by expert
   AlignedBuffer<std::int32_t> pair_of;        // [C, K]  where a token's r-th expert stands in that order
+  AlignedBuffer<std::byte> down_tiles;        // inputs of the down projections as tiles, one stretch per run
   AlignedBuffer<float> logits;                // grows with the rows asked for
 
   /// Errors: out_of_memory.
@@ -42,7 +43,7 @@ struct Workspace {
 
 /// Columns of the hidden state that one task of the down projection owns, and the floats its tile needs.
 struct TileSizes {
-  static constexpr std::int64_t kTokenTile = 64;     // rows of gate and up computed at a time
+  static constexpr std::int64_t kTokenTile = kTokenRange;  // rows of gate and up computed at a time
   static constexpr std::int64_t kMaxSegment = 256;   // their columns
   std::int64_t down_panels = 4;                      // panels of 16 columns per down task
   std::int64_t floats = 0;
