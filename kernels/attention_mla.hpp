@@ -22,30 +22,47 @@ struct MlaScratch {
   float* visible;  // [48] keys of the block that a query sees
 };
 
-/// Keys per pass: 16 chains hide the latency of fma on AVX-512, 4 pairs of registers on AVX2, 4 quadruples on NEON.
-template <class Arch>
-constexpr int keys_per_pass() {
-  return Lanes<float, Arch>::kRegisters == 1 ? 16 : 4;
-}
-
-/// weights[j, lane] = scale * sum_d q[d, lane] * keys[j, d] for 16 queries and keys [0, count).
-template <class Arch>
-MOE_FORCE_INLINE void mla_scores(const float* q, const float* keys, std::int64_t key_stride, std::int64_t key_dim,
-                                 int count, float scale, float* weights) {
-  constexpr int kKeys = keys_per_pass<Arch>();
+/// weights[j, lane] = scale * sum_d q[slice, d, lane] * keys[j, d] for kSlices x 16 queries and keys [0, count).
+/// A key's broadcast serves all slices. 24 chains hide the latency of fma on AVX-512, 4 pairs of registers on AVX2, 4
+/// quadruples on NEON.
+template <class Arch, int kSlices, int kKeys>
+MOE_FORCE_INLINE void mla_score_tile(const float* q, const float* keys, std::int64_t key_stride, std::int64_t key_dim,
+                                     int count, float scale, float* weights) {
   for (int first = 0; first < count; first += kKeys) {
-    Lanes<float, Arch> acc[kKeys];
+    Lanes<float, Arch> acc[kSlices][kKeys];
+#pragma GCC unroll 4
+    for (int s = 0; s < kSlices; ++s)
 #pragma GCC unroll 16
-    for (int j = 0; j < kKeys; ++j) acc[j] = broadcast<Arch>(0.0f);
+      for (int j = 0; j < kKeys; ++j) acc[s][j] = broadcast<Arch>(0.0f);
     const float* row = keys + first * key_stride;
     for (std::int64_t d = 0; d < key_dim; ++d) {
-      const Lanes<float, Arch> x = load<Arch>(q + d * 16);
+      Lanes<float, Arch> x[kSlices];
+#pragma GCC unroll 4
+      for (int s = 0; s < kSlices; ++s) x[s] = load<Arch>(q + (s * key_dim + d) * 16);
 #pragma GCC unroll 16
-      for (int j = 0; j < kKeys; ++j) acc[j] = fma<Arch>(x, broadcast<Arch>(row[j * key_stride + d]), acc[j]);
+      for (int j = 0; j < kKeys; ++j) {
+        const Lanes<float, Arch> key = broadcast<Arch>(row[j * key_stride + d]);
+#pragma GCC unroll 4
+        for (int s = 0; s < kSlices; ++s) acc[s][j] = fma<Arch>(x[s], key, acc[s][j]);
+      }
     }
+#pragma GCC unroll 4
+    for (int s = 0; s < kSlices; ++s)
 #pragma GCC unroll 16
-    for (int j = 0; j < kKeys; ++j)
-      store<Arch>(weights + (first + j) * kQueryGroup, mul<Arch>(acc[j], broadcast<Arch>(scale)));
+      for (int j = 0; j < kKeys; ++j)
+        store<Arch>(weights + (first + j) * kQueryGroup + 16 * s, mul<Arch>(acc[s][j], broadcast<Arch>(scale)));
+  }
+}
+
+template <class Arch>
+MOE_FORCE_INLINE void mla_scores(const float* q, const float* keys, std::int64_t key_stride, std::int64_t key_dim,
+                                 int count, int queries, float scale, float* weights) {
+  if constexpr (Lanes<float, Arch>::kRegisters == 1) {
+    if (queries > 16) return mla_score_tile<Arch, 3, 8>(q, keys, key_stride, key_dim, count, scale, weights);
+    mla_score_tile<Arch, 1, 16>(q, keys, key_stride, key_dim, count, scale, weights);
+  } else {
+    for (int i = 0; i < queries; i += 16)
+      mla_score_tile<Arch, 1, 4>(q + i * key_dim, keys, key_stride, key_dim, count, scale, weights + i);
   }
 }
 
@@ -78,14 +95,22 @@ MOE_FORCE_INLINE void mla_softmax(float* weights, int count, const float* visibl
   store<Arch>(m, m_new);
 }
 
-/// Queries [first, first + queries) as [key_dim, 16] per 16; missing ones are zeros that see nothing.
+/// Queries [first, first + queries) as [key_dim, 16] per 16; missing ones are zeros that see nothing. All three slices are
+/// written when there is more than one: the scores of a group run over all of them.
 template <class Arch>
 MOE_FORCE_INLINE void mla_transpose(const Attention& a, std::int64_t first, int queries, float* out) {
-  for (int slice = 0; slice < queries; slice += 16, out += a.key_dim * 16) {
+  const int slices = queries > 16 ? kQueryGroup : 16;
+  for (int slice = 0; slice < slices; slice += 16, out += a.key_dim * 16) {
+    std::int64_t d = 0;
+    for (; slice + 16 <= queries && d + 16 <= a.key_dim; d += 16) {
+      const float* rows[16];
+      for (int lane = 0; lane < 16; ++lane) rows[lane] = a.q + (first + slice + lane) * a.q_stride + d;
+      transpose_16x16<Arch>(rows, out + d * 16);
+    }
     for (int lane = 0; lane < 16; ++lane) {
       const bool present = slice + lane < queries;
       const float* q = a.q + (first + slice + lane) * a.q_stride;
-      for (std::int64_t d = 0; d < a.key_dim; ++d) out[d * 16 + lane] = present ? q[d] : 0.0f;
+      for (std::int64_t i = d; i < a.key_dim; ++i) out[i * 16 + lane] = present ? q[i] : 0.0f;
     }
   }
 }
@@ -98,8 +123,8 @@ void mla_block(const Attention& a, std::int64_t first, int queries, std::int64_t
   int counts[kQueryGroup];
   for (int i = 0; i < queries; ++i) counts[i] = visible_keys(a.last_position[first + i], block * kKeyBlock);
   for (int i = 0; i < kQueryGroup; ++i) s.visible[i] = i < queries ? static_cast<float>(counts[i]) : 0.0f;
+  mla_scores<Arch>(s.q, s.keys, stride, a.key_dim, count, queries, a.scale, s.weights);
   for (int i = 0; i < queries; i += 16) {
-    mla_scores<Arch>(s.q + i * a.key_dim, s.keys, stride, a.key_dim, count, a.scale, s.weights + i);
     mla_softmax<Arch>(s.weights + i, count, s.visible + i, s.alpha + i, s.m + i, s.l + i);
   }
   // 64 dims of 64 values (16 KB) stay in the first cache while all queries use them.

@@ -95,17 +95,33 @@ MOE_FORCE_INLINE Lanes<float, Arch> one_plus_exp_minus(const Lanes<float, Arch>&
 /// The 16 lanes as a tree: 8, 4, 2, 1.
 template <class Arch>
 MOE_FORCE_INLINE float tree_sum(const Lanes<float, Arch>& a) {
+#if defined(__x86_64__)
+  if constexpr (Lanes<float, Arch>::kRegisters == 1) {
+    return tree_sum_register(_mm256_add_ps(low_half(a.r[0]), high_half(a.r[0])));
+  } else {
+    return tree_sum_register(_mm256_add_ps(a.r[0], a.r[1]));
+  }
+#else
   float p[16];
   store<Arch>(p, a);
   return detail::tree_sum(p);
+#endif
 }
 template <class Arch>
 MOE_FORCE_INLINE float largest(const Lanes<float, Arch>& a) {
+#if defined(__x86_64__)
+  if constexpr (Lanes<float, Arch>::kRegisters == 1) {
+    return largest_register(_mm256_max_ps(low_half(a.r[0]), high_half(a.r[0])));
+  } else {
+    return largest_register(_mm256_max_ps(a.r[0], a.r[1]));
+  }
+#else
   float p[16];
   store<Arch>(p, a);
   for (int step = 8; step > 0; step /= 2)
     for (int i = 0; i < step; ++i) p[i] = p[i] > p[i + step] ? p[i] : p[i + step];
   return p[0];
+#endif
 }
 
 }  // namespace moe::inline MOE_ABI::kernels

@@ -20,12 +20,13 @@ void quantize_q8(const float* x, std::int64_t k, std::int8_t* codes, float* scal
     const bool zero = a < 0x1p-100f;
     scales[b] = zero ? 0.0f : a / 127.0f;
     const typename V::F r = V::setf(zero ? 0.0f : 127.0f / a);
+    typename V::I n[kParts];
     for (int i = 0; i < kParts; ++i) {
       typename V::F q = V::round_even(V::mul(v[i], r));
       q = V::min(V::max(q, V::setf(-127.0f)), V::setf(127.0f));
-      V::store_i8(codes + 32 * b + i * V::kLanes, V::to_int(q));
+      n[i] = V::to_int(q);
     }
-    V::half_sums(codes + 32 * b, sums + 2 * b);
+    V::store_codes(n, codes + 32 * b, sums + 2 * b);
   }
 }
 

@@ -71,6 +71,37 @@ MOE_FORCE_INLINE __m512 round_even_register(__m512 a) {
 MOE_FORCE_INLINE __m512i to_int_register(__m512 a) { return _mm512_cvtps_epi32(a); }
 MOE_FORCE_INLINE __m512 to_float_register(__m512i a) { return _mm512_cvtepi32_ps(a); }
 MOE_FORCE_INLINE __m512 abs_register(__m512 a) { return _mm512_abs_ps(a); }
+/// Halves of a register: lanes [0, 8) and [8, 16).
+MOE_FORCE_INLINE __m256 low_half(__m512 a) { return _mm512_castps512_ps256(a); }
+MOE_FORCE_INLINE __m256 high_half(__m512 a) { return _mm512_extractf32x8_ps(a, 1); }
+MOE_FORCE_INLINE void transpose_register_16x16(const float* const (&rows)[16], float* out) {
+  __m512 a[16], b[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) a[i] = _mm512_loadu_ps(rows[i]);
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {  // pairs of rows
+    b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
+    b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {  // quadruples
+    const __m512d p = _mm512_castps_pd(b[i]), q = _mm512_castps_pd(b[i + 1]), r = _mm512_castps_pd(b[i + 2]),
+                  s = _mm512_castps_pd(b[i + 3]);
+    a[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(p, r));
+    a[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(p, r));
+    a[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(q, s));
+    a[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(q, s));
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {  // columns i, i + 4, i + 8, i + 12 of the four quadruples
+    const __m512 low = _mm512_shuffle_f32x4(a[i], a[i + 4], 0x88), high = _mm512_shuffle_f32x4(a[i], a[i + 4], 0xdd);
+    const __m512 low2 = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0x88), high2 = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0xdd);
+    _mm512_storeu_ps(out + 16 * i, _mm512_shuffle_f32x4(low, low2, 0x88));
+    _mm512_storeu_ps(out + 16 * (i + 4), _mm512_shuffle_f32x4(high, high2, 0x88));
+    _mm512_storeu_ps(out + 16 * (i + 8), _mm512_shuffle_f32x4(low, low2, 0xdd));
+    _mm512_storeu_ps(out + 16 * (i + 12), _mm512_shuffle_f32x4(high, high2, 0xdd));
+  }
+}
 #endif
 #ifdef __AVX2__
 MOE_FORCE_INLINE __m256 fma_register(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
@@ -84,6 +115,17 @@ MOE_FORCE_INLINE __m256i to_int_register(__m256 a) { return _mm256_cvtps_epi32(a
 MOE_FORCE_INLINE __m256 to_float_register(__m256i a) { return _mm256_cvtepi32_ps(a); }
 MOE_FORCE_INLINE __m256 abs_register(__m256 a) {
   return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
+}
+/// Eight lanes as a tree: 4, 2, 1.
+MOE_FORCE_INLINE float tree_sum_register(__m256 a) {
+  __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+MOE_FORCE_INLINE float largest_register(__m256 a) {
+  __m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+  return _mm_cvtss_f32(_mm_max_ss(m, _mm_shuffle_ps(m, m, 1)));
 }
 #endif
 #elif defined(__aarch64__)
@@ -165,6 +207,16 @@ MOE_FORCE_INLINE Lanes<float, Arch> min(const Lanes<float, Arch>& a, const Lanes
   Lanes<float, Arch> out;
   MOE_EACH_REGISTER(out.r[i] = (Register<float, Arch>(min_register(a.r[i], b.r[i]))))
   return out;
+}
+/// out[c * 16 + r] = rows[r][c] for 16 x 16 values.
+template <class Arch>
+MOE_FORCE_INLINE void transpose_16x16(const float* const (&rows)[16], float* out) {
+#ifdef __AVX512F__
+  transpose_register_16x16(rows, out);
+#else
+  for (int r = 0; r < 16; ++r)
+    for (int c = 0; c < 16; ++c) out[c * 16 + r] = rows[r][c];
+#endif
 }
 template <class Arch>
 MOE_FORCE_INLINE Lanes<float, Arch> abs(const Lanes<float, Arch>& a) {

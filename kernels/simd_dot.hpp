@@ -14,9 +14,9 @@ template <class Arch>
 struct Vector;
 
 #ifdef __AVX2__
-/// Sums of the first and the last 16 of 32 signed bytes: as unsigned ones (+128) they add up in one instruction.
-MOE_FORCE_INLINE void half_sums8(const std::int8_t* p, std::int16_t* sums) {
-  const __m256i c = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+/// Stores 32 signed bytes and the sums of their halves: as unsigned ones (+128) they add up in one instruction.
+MOE_FORCE_INLINE void store_codes32(__m256i c, std::int8_t* codes, std::int16_t* sums) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), c);
   const __m256i s = _mm256_sad_epu8(_mm256_xor_si256(c, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
   const __m256i whole = _mm256_add_epi32(s, _mm256_shuffle_epi32(s, 0x4e));
   sums[0] = static_cast<std::int16_t>(_mm_cvtsi128_si32(_mm256_castsi256_si128(whole)) - 16 * 128);
@@ -31,7 +31,6 @@ struct Vector512 {
   static constexpr int kLanes = 16;
 
   MOE_FORCE_INLINE static I load(const void* p) { return _mm512_loadu_si512(p); }
-  MOE_FORCE_INLINE static void half_sums(const std::int8_t* p, std::int16_t* sums) { half_sums8(p, sums); }
   MOE_FORCE_INLINE static I zero() { return _mm512_setzero_si512(); }
   MOE_FORCE_INLINE static I set32(std::int32_t x) { return _mm512_set1_epi32(x); }
   MOE_FORCE_INLINE static I set8(std::int8_t x) { return _mm512_set1_epi8(x); }
@@ -94,9 +93,10 @@ struct Vector512 {
   MOE_FORCE_INLINE static F max(F a, F b) { return max_register(a, b); }
   MOE_FORCE_INLINE static F min(F a, F b) { return min_register(a, b); }
   MOE_FORCE_INLINE static float largest(F a) { return _mm512_reduce_max_ps(a); }
-  /// Lanes within [-128, 127] to kLanes bytes.
-  MOE_FORCE_INLINE static void store_i8(std::int8_t* p, I a) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));
+  /// 32 lanes within [-128, 127] as bytes, and the sums of their halves.
+  MOE_FORCE_INLINE static void store_codes(const I (&n)[2], std::int8_t* codes, std::int16_t* sums) {
+    store_codes32(_mm256_inserti128_si256(_mm256_castsi128_si256(_mm512_cvtepi32_epi8(n[0])), _mm512_cvtepi32_epi8(n[1]), 1),
+                  codes, sums);
   }
 };
 template <>
@@ -117,7 +117,6 @@ struct Vector<Avx2> {
   static constexpr int kLanes = 8;
 
   MOE_FORCE_INLINE static I load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-  MOE_FORCE_INLINE static void half_sums(const std::int8_t* p, std::int16_t* sums) { half_sums8(p, sums); }
   MOE_FORCE_INLINE static I zero() { return _mm256_setzero_si256(); }
   MOE_FORCE_INLINE static I set32(std::int32_t x) { return _mm256_set1_epi32(x); }
   MOE_FORCE_INLINE static I set8(std::int8_t x) { return _mm256_set1_epi8(x); }
@@ -180,9 +179,10 @@ struct Vector<Avx2> {
     m = _mm_max_ss(m, _mm_shuffle_ps(m, m, 1));
     return _mm_cvtss_f32(m);
   }
-  MOE_FORCE_INLINE static void store_i8(std::int8_t* p, I a) {
-    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+  MOE_FORCE_INLINE static void store_codes(const I (&n)[4], std::int8_t* codes, std::int16_t* sums) {
+    const __m256i words = _mm256_packs_epi16(_mm256_packs_epi32(n[0], n[1]), _mm256_packs_epi32(n[2], n[3]));
+    // Packing works in halves of the register: 4 lanes of each argument in turn.
+    store_codes32(_mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)), codes, sums);
   }
 };
 #endif
