@@ -87,10 +87,13 @@ constexpr int most_tile_tokens() {
   return Vector<Arch>::kLanes == 16 ? (Arch::kVnni && !kHalves ? 12 : 8) : (kHalves ? 2 : 4);
 }
 
-/// Tiles as wide as the register file allows split into halves that take two panels.
+/// Panels of a register tile. Wide tiles are split into halves that take two: half as many broadcasts per dot product,
+/// which are what the load ports are full of. One or two
+/// tokens take four: as many streams for the prefetchers to run ahead on.
 template <class Arch, Format kFormat, int kWidth>
 constexpr int panels_at_a_time() {
-  return Arch::kVnni && kWidth >= 8 ? 2 : 1;
+  if (kWidth <= 2) return 4;
+  return Vector<Arch>::kLanes == 16 && (kWidth >= 8 || kWidth == 4) ? 2 : 1;
 }
 
 /// The dot products of groups [g_begin, g_begin + kCount) of one block with every token. A broadcast serves all panels.
@@ -105,7 +108,7 @@ MOE_FORCE_INLINE void dot_groups(const std::byte* const (&codes)[Tile::kPanels],
     // 32767. `out` starts without the offset here.
 #pragma GCC unroll 8
     for (int g = 0; g < kCount; ++g)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int p = 0; p < kPanels; ++p) {
         const typename V::I w = V::sub8_128(load_codes<Arch, kFormat>(codes[p], g_begin + g));
         const typename V::I magnitude = V::abs8(w);
@@ -117,23 +120,23 @@ MOE_FORCE_INLINE void dot_groups(const std::byte* const (&codes)[Tile::kPanels],
       }
   } else {
     BlockDot<Arch, form.max_code> dot[kPanels][kTokens];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p)
 #pragma GCC unroll 16
       for (int t = 0; t < kTokens; ++t) dot[p][t].start(out[p][t]);
 #pragma GCC unroll 8
     for (int g = 0; g < kCount; ++g) {
       typename V::I c[kPanels];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int p = 0; p < kPanels; ++p) c[p] = load_codes<Arch, kFormat>(codes[p], g_begin + g);
 #pragma GCC unroll 16
       for (int t = 0; t < kTokens; ++t) {
         const typename V::I a = V::broadcast4(x.codes(Tile::kFirst + t) + 4 * (g_begin + g));
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int p = 0; p < kPanels; ++p) dot[p][t].add(c[p], a, g, kCount);
       }
     }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p)
 #pragma GCC unroll 16
       for (int t = 0; t < kTokens; ++t) out[p][t] = dot[p][t].sum;
@@ -148,16 +151,28 @@ MOE_FORCE_INLINE void start_sums(bool offset, TileBlock<Tile::kWidth> x, bool se
   for (int t = 0; t < Tile::kTokens; ++t) {
     const std::byte* p = second ? x.second(Tile::kFirst + t) : x.first(Tile::kFirst + t);
     const typename V::I from = offset ? V::broadcast4(p) : V::zero();
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int i = 0; i < Tile::kPanels; ++i) out[i][t] = from;
   }
 }
 
+/// Asks for block b of the panels that come next, in step with the arithmetic: memory and dot products overlap.
+template <class Arch, Format kFormat, int kPanels>
+MOE_FORCE_INLINE void prefetch_block(const std::byte* panel, std::int64_t panel_bytes, std::int64_t block) {
+  constexpr PanelLayout l = panel_layout(kFormat);
+  constexpr int kBytes = l.super_bytes / l.super_blocks;
+#pragma GCC unroll 4
+  for (int p = 0; p < kPanels; ++p)
+#pragma GCC unroll 10
+    for (int i = 0; i < (kBytes + 63) / 64; ++i)
+      __builtin_prefetch(panel + p * panel_bytes + block * kBytes + 64 * i, 0, 2);
+}
+
 /// The chains of a register tile over all blocks; y[i] points at the 16 results of token kFirst + i of the first panel,
-/// those of the next panel follow.
+/// those of the next panel follow. ahead: bytes to the panels to ask memory for meanwhile, 0: none.
 template <class Arch, Format kFormat, class Tile>
 MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, std::int64_t block_count,
-                              const std::byte* tile, float* const* y) {
+                              const std::byte* tile, std::int64_t ahead, float* const* y) {
   using V = Vector<Arch>;
   constexpr PanelLayout l = panel_layout(kFormat);
   constexpr BlockForm form = reference::block_form(kFormat);
@@ -167,14 +182,15 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, 
   constexpr bool kOffset = form.offset != 0 && !kSigned;
   for (int lane = 0; lane < kPanelRows; lane += V::kLanes) {
     typename V::F acc[kPanels][kTokens];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p)
 #pragma GCC unroll 16
       for (int t = 0; t < kTokens; ++t) acc[p][t] = V::setf(0.0f);
     TileBlock<Tile::kWidth> x{tile};
     for (std::int64_t b = 0; b < block_count; ++b, x.p += Tile::kWidth * kTileBlockBytes) {
+      if (ahead != 0) prefetch_block<Arch, kFormat, kPanels>(panel + ahead, panel_bytes, b);
       const std::byte* codes[kPanels];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int p = 0; p < kPanels; ++p) codes[p] = panel + p * panel_bytes + l.codes_of(b) + 4 * lane;
       typename V::I dot[kPanels][kTokens];
       start_sums<Arch, Tile>(kOffset, x, false, dot);
@@ -186,7 +202,7 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, 
         start_sums<Arch, Tile>(kOffset, x, true, second);
         dot_groups<Arch, kFormat, Tile, 4>(codes, 4, x, second);
         // Products and sum are integers below 2^24: exact in float32, and cheaper there than as int32.
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int p = 0; p < kPanels; ++p) {
           scales[p].load(panel + p * panel_bytes, b, lane);
 #pragma GCC unroll 16
@@ -195,7 +211,7 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, 
         }
       } else {
         dot_groups<Arch, kFormat, Tile, 8>(codes, 0, x, dot);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int p = 0; p < kPanels; ++p) {
           scales[p].load(panel + p * panel_bytes, b, lane);
 #pragma GCC unroll 16
@@ -206,7 +222,7 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, 
       for (int t = 0; t < kTokens; ++t) {
         const int token = Tile::kFirst + t;
         const typename V::F s = V::broadcastf(x.scale(token));
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int p = 0; p < kPanels; ++p) {
           acc[p][t] = V::fma(V::mul(scales[p].d, s), sum[p][t], acc[p][t]);
           if constexpr (form.kind == BlockKind::minimum)
@@ -219,42 +235,42 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, 
         }
       }
     }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p)
 #pragma GCC unroll 16
       for (int t = 0; t < kTokens; ++t) V::storef(y[t] + p * kPanelRows + lane, acc[p][t]);
   }
 }
 
-/// Panels [panel_begin, panel_end) times one tile of `token_count` tokens that starts at row `y`. Two panels at a time where
-/// the ISA has the registers: half as many broadcasts per dot product, which are what the load ports are full of.
+/// Panels [panel_begin, panel_end) times one tile of `token_count` tokens that starts at row `y`; the first tile to meet
+/// these panels prefetches.
 template <class Arch, Format kFormat, int kWidth>
 void tile_over_panels(const GemmQ8& g, const std::byte* tile, int token_count, std::int64_t panel_begin,
-                      std::int64_t panel_end, float* y) noexcept {
+                      std::int64_t panel_end, bool first, float* y) noexcept {
   constexpr int kPanels = panels_at_a_time<Arch, kFormat, kWidth>();
+  constexpr int kPart = kPanels > 1 && kWidth >= 8 ? kWidth / 2 : kWidth;
   alignas(64) float spare[kWidth * kPanels * kPanelRows];
   const std::int64_t block_count = g.w.k / kBlock;
   for (std::int64_t p = panel_begin; p < panel_end;) {
     const std::int64_t row = p * kPanelRows, rows = g.w.rows - row;
-    const bool pair = kPanels == 2 && panel_end - p >= 2;
-    const std::int64_t width = (pair ? 2 : 1) * kPanelRows;
+    const int panels = panel_end - p >= kPanels ? kPanels : 1;
+    const std::int64_t width = panels * kPanelRows;
     const bool whole = rows >= width;
+    const std::int64_t ahead = first ? width / kPanelRows * g.w.panel_bytes : 0;  // past the last panel: harmless
     float* out[kWidth];
     for (int t = 0; t < kWidth; ++t)
       out[t] = whole && t < token_count ? y + t * g.y_stride + row : spare + t * kPanels * kPanelRows;
     const std::byte* panel = g.w.data + p * g.w.panel_bytes;
-    if (pair) {
-      if constexpr (kPanels == 2) {
-        constexpr int kHalf = kWidth / 2;
-        tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kHalf, 2>>(panel, g.w.panel_bytes, block_count, tile, out);
-        tile_q8<Arch, kFormat, RegisterTile<kWidth, kHalf, kHalf, 2>>(panel, g.w.panel_bytes, block_count, tile, out + kHalf);
-      }
+    if (panels == kPanels) {
+      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kPart, kPanels>>(panel, g.w.panel_bytes, block_count, tile, ahead, out);
+      if constexpr (kPart < kWidth)
+        tile_q8<Arch, kFormat, RegisterTile<kWidth, kPart, kPart, kPanels>>(panel, g.w.panel_bytes, block_count, tile, 0, out + kPart);
     } else {
-      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kWidth, 1>>(panel, g.w.panel_bytes, block_count, tile, out);
+      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kWidth, 1>>(panel, g.w.panel_bytes, block_count, tile, ahead, out);
     }
     for (int t = 0; !whole && t < token_count; ++t)
       std::memcpy(y + t * g.y_stride + row, out[t], static_cast<std::size_t>(rows < width ? rows : width) * sizeof(float));
-    p += pair ? 2 : 1;
+    p += panels;
   }
 }
 
@@ -267,7 +283,7 @@ MOE_FORCE_INLINE void tiles_of_width(const GemmQ8& g, const TileSplit& split, st
       const std::int64_t first = tile * split.tokens, rest = g.token_count - first;
       tile_over_panels<Arch, kFormat, kTokens>(g, g.tiles + tile * tile_bytes,
                                                static_cast<int>(rest < split.tokens ? rest : split.tokens), panel_begin,
-                                               panel_end, g.y + first * g.y_stride);
+                                               panel_end, tile == 0, g.y + first * g.y_stride);
     }
   }
 }
