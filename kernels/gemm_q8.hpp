@@ -256,7 +256,7 @@ void tile_over_panels(const GemmQ8& g, const std::byte* tile, int token_count, s
     const int panels = panel_end - p >= kPanels ? kPanels : 1;
     const std::int64_t width = panels * kPanelRows;
     const bool whole = rows >= width;
-    const std::int64_t ahead = first ? width / kPanelRows * g.w.panel_bytes : 0;  // past the last panel: harmless
+    const std::int64_t ahead = first && p + panels < g.panel_end ? panels * g.w.panel_bytes : 0;
     float* out[kWidth];
     for (int t = 0; t < kWidth; ++t)
       out[t] = whole && t < token_count ? y + t * g.y_stride + row : spare + t * kPanels * kPanelRows;

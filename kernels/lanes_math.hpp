@@ -48,7 +48,7 @@ MOE_FORCE_INLINE Lanes<float, Arch> select_less(const Lanes<float, Arch>& a, con
   return out;
 }
 
-/// p * 2^n, where `shifted` = n + 1.5 * 2^23: two exact powers of two, so that only the last product may round.
+/// p * 2^n, where `shifted` = n + 1.5 * 2^23: two exact powers of two, so that only the last product may overflow.
 template <class Arch>
 MOE_FORCE_INLINE Lanes<float, Arch> scale_by_exponent(const Lanes<float, Arch>& p, const Lanes<float, Arch>& shifted) {
   using Int = Register<std::int32_t, Arch>;
@@ -67,8 +67,9 @@ MOE_FORCE_INLINE Lanes<float, Arch> scale_by_exponent(const Lanes<float, Arch>& 
 }
 
 template <class Arch>
-MOE_FORCE_INLINE Lanes<float, Arch> exp(Lanes<float, Arch> x) {
+MOE_FORCE_INLINE Lanes<float, Arch> exp(const Lanes<float, Arch>& from) {
   using C = detail::ExpF32;
+  Lanes<float, Arch> x = from;
   x = min<Arch>(broadcast<Arch>(C::kHigh), x);  // the second operand where the comparison is false: NaN stays
   x = max<Arch>(broadcast<Arch>(C::kLow), x);
   const Lanes<float, Arch> shift = broadcast<Arch>(C::kShift), one = broadcast<Arch>(1.0f);
@@ -83,7 +84,7 @@ MOE_FORCE_INLINE Lanes<float, Arch> exp(Lanes<float, Arch> x) {
   p = fma<Arch>(p, r, broadcast<Arch>(C::kC2));
   p = fma<Arch>(p, r, one);
   p = fma<Arch>(p, r, one);
-  return scale_by_exponent<Arch>(p, shifted);
+  return select_less<Arch>(from, broadcast<Arch>(C::kLow), broadcast<Arch>(0.0f), scale_by_exponent<Arch>(p, shifted));
 }
 
 /// 1 + exp(-x): the denominator of sigmoid and silu. The sign is flipped, not subtracted: -0 must become +0 and back.

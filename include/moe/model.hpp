@@ -16,7 +16,7 @@
 namespace moe::inline MOE_ABI {
 
 /// Changes whenever a line of the numerics contract (docs/NUMERICS.md) changes.
-inline constexpr int kNumericsVersion = 1;
+inline constexpr int kNumericsVersion = 2;
 
 enum class Precision {
   automatic,  ///< int8 activations against integer formats, float32 against float formats
