@@ -25,6 +25,7 @@ struct Options {
   std::int32_t threads = 0;
   std::int32_t repetitions = 3;
   bool no_peaks = false;
+  bool profile = false;
 };
 
 constexpr char kExamples[] = R"(
@@ -35,6 +36,7 @@ arithmetic allow, measured in the same run; a model that fits in the caches may 
 Examples:
   moe-bench --model model.gguf
   moe-bench --model model.gguf --pp 16,128 --tg 64 --threads 2 --reps 5
+  moe-bench --model model.gguf --pp 512 --tg 32 --profile
   moe-bench --model model.gguf --no-peaks --json -      # the last line is JSON
 
 Exit status: 0 done, 1 the model cannot be used, 2 wrong usage, 3 internal or out of memory, 130 interrupted.)";
@@ -56,10 +58,14 @@ std::string parse_counts(const std::string& text, std::vector<std::int64_t>& cou
 
 /// One line of the table.
 struct Item {
-  bool prefill = true;
-  std::int64_t count = 0;
+  Item(bool is_prefill, std::int64_t token_count) : prefill(is_prefill), count(token_count) {}
+
+  bool prefill;
+  std::int64_t count;
   std::vector<double> seconds;  // of each repetition
-  moe_bench::Demand demand;     // of the timed steps; zero without peaks
+  moe_bench::StageDemands demands;  // of the timed steps; zero without peaks
+  moe_bench::Demand demand;         // their sum
+  moe::Profile profile;             // of all repetitions, with --profile
   moe::Work work;
 
   std::string kind() const { return prefill ? "pp" : "tg"; }
@@ -74,8 +80,8 @@ struct Item {
 class Bench {
  public:
   Bench(std::shared_ptr<const moe::Model> model, const Options& options) : model_(std::move(model)), options_(options) {
-    for (std::int64_t n : options.pp) items_.push_back({true, n, {}, {}, {}});
-    for (std::int64_t n : options.tg) items_.push_back({false, n, {}, {}, {}});
+    for (std::int64_t n : options.pp) items_.emplace_back(true, n);
+    for (std::int64_t n : options.tg) items_.emplace_back(false, n);
   }
 
   Result<void> run() {
@@ -91,11 +97,14 @@ class Bench {
     for (std::int32_t r = 0; r < options_.repetitions; ++r)
       for (Item& item : items_)
         if (auto ok = time_once(item); !ok) return ok;
+    if (options_.profile)
+      if (auto ok = profile_items(); !ok) return ok;
     if (!options_.no_peaks) return measure_bandwidth_again();
     return {};
   }
 
   void print_table() const;
+  void print_profile() const;
   ordered_json to_json() const;
 
  private:
@@ -121,6 +130,7 @@ class Bench {
     o.max_tokens = longest();
     o.threads = moe::openmp_pool(options_.threads);
     o.record_routing = record_routing;
+    o.profile = profiling_;
     o.cancelled = cli::interrupted;
     threads_ = o.threads.worker_count;
     kv_ = o.kv;
@@ -157,14 +167,16 @@ class Bench {
       if (auto ok = session_->rewind(sequence_, 0); !ok) return ok;
       if (item.prefill) {
         if (auto ok = step(0, item.count); !ok) return ok;
-        item.demand = moe_bench::step_demand(*model_, kv_, 0, item.count, session_->routing());
+        item.demands = moe_bench::step_demand(*model_, kv_, 0, item.count, session_->routing());
+        item.demand = item.demands.total();
         continue;
       }
       if (auto ok = step(0, 1); !ok) return ok;
       for (std::int64_t i = 1; i <= item.count; ++i) {
         if (auto ok = step(i, 1); !ok) return ok;
-        item.demand += moe_bench::step_demand(*model_, kv_, i, 1, session_->routing());
+        item.demands += moe_bench::step_demand(*model_, kv_, i, 1, session_->routing());
       }
+      item.demand = item.demands.total();
     }
     return {};
   }
@@ -189,6 +201,28 @@ class Bench {
     if (!after) return moe::forward(after);
     bandwidth_before_ = peaks_.read_bytes, bandwidth_after_ = *after;
     peaks_.read_bytes = std::max(bandwidth_before_, bandwidth_after_);
+    return {};
+  }
+
+  // Runs of their own: reading the clock around every task is not part of what is timed.
+  Result<void> profile_items() {
+    profiling_ = true;
+    if (auto ok = open(session_, false); !ok) return ok;
+    if (auto ok = warm_up(); !ok) return ok;
+    for (std::int32_t r = 0; r < options_.repetitions; ++r)
+      for (Item& item : items_) {
+        if (auto ok = session_->rewind(sequence_, 0); !ok) return ok;
+        if (!item.prefill)
+          if (auto ok = step(0, 1); !ok) return ok;
+        moe::Profile before = session_->profile();
+        if (item.prefill) {
+          if (auto ok = step(0, item.count); !ok) return ok;
+        } else {
+          for (std::int64_t i = 1; i <= item.count; ++i)
+            if (auto ok = step(i, 1); !ok) return ok;
+        }
+        item.profile += session_->profile() - before;
+      }
     return {};
   }
 
@@ -221,6 +255,7 @@ class Bench {
   moe::KvType kv_ = moe::KvType::f16;
   moe_bench::Peaks peaks_, one_thread_;
   double bandwidth_before_ = 0.0, bandwidth_after_ = 0.0;
+  bool profiling_ = false;
 };
 
 std::string isa_name() {
@@ -256,6 +291,49 @@ void Bench::print_table() const {
   }
 }
 
+// One row of the roofline table: a stage of one item.
+struct StageRow {
+  const char* name;
+  double seconds;  // of workers, a repetition
+  double share;    // of all workers' time
+  moe_bench::Demand demand;
+};
+
+std::vector<StageRow> stage_rows(const Item& item, std::int32_t repetitions) {
+  std::vector<StageRow> rows;
+  const auto total = static_cast<double>(item.profile.total_ns);
+  const auto add = [&](const char* name, std::int64_t ns, const moe_bench::Demand& demand) {
+    rows.push_back({name, static_cast<double>(ns) * 1e-9 / repetitions, static_cast<double>(ns) / total, demand});
+  };
+  std::int64_t rest = item.profile.total_ns - item.profile.waiting_ns;
+  for (std::size_t i = 0; i < moe::kStageCount; ++i) {
+    add(moe::stage_name(static_cast<moe::Stage>(i)), item.profile.busy_ns[i], item.demands.stage[i]);
+    rest -= item.profile.busy_ns[i];
+  }
+  add("waiting", item.profile.waiting_ns, {});
+  add("bookkeeping", rest, {});
+  return rows;
+}
+
+void Bench::print_profile() const {
+  for (const Item& item : items_) {
+    fmt::print("\n{:<12} {:>10} {:>7} {:>10} {:>8} {:>10} {:>7}  {}\n", item.kind() + std::to_string(item.count), "worker ms",
+               "%", "GFLOP/s", "GB/s", "limit ms", "% of it", "bound by");
+    for (const StageRow& row : stage_rows(item, options_.repetitions)) {
+      fmt::print("{:<12} {:>10.3f} {:>7.1f}", row.name, row.seconds * 1e3, 100.0 * row.share);
+      const double operations = row.demand.int8_ops + row.demand.float_ops;
+      if (operations > 0.0 && row.seconds > 0.0) {
+        const double least = moe_bench::least_seconds(row.demand, peaks_) * threads_, wall = row.seconds / threads_;
+        fmt::print(" {:>10.1f} {:>8.1f} {:>10.3f} {:>7.1f}  {}", operations / wall * 1e-9, row.demand.bytes / wall * 1e-9,
+                   least * 1e3, 100.0 * least / row.seconds,
+                   moe_bench::bound_by_bytes(row.demand, peaks_) ? "bytes" : "operations");
+      }
+      fmt::print("\n");
+    }
+  }
+  fmt::print("worker ms: of all {} workers, a repetition; GFLOP/s and GB/s as if all of them did this stage.\n", threads_);
+}
+
 ordered_json Bench::to_json() const {
   ordered_json out;
   for (const char* kind : {"pp", "tg"}) {
@@ -280,6 +358,16 @@ ordered_json Bench::to_json() const {
       j["percent_of_limit"] = 100.0 * item.tokens_per_second() / limit;
       j["bound_by"] = moe_bench::bound_by_bytes(item.demand, peaks_) ? "bytes" : "operations";
     }
+    if (options_.profile)
+      for (const StageRow& row : stage_rows(item, options_.repetitions)) {
+        ordered_json stage{{"stage", row.name}, {"worker_seconds", row.seconds}, {"share", row.share}};
+        if (row.demand.bytes > 0.0) {
+          stage["gflop"] = (row.demand.int8_ops + row.demand.float_ops) * 1e-9;
+          stage["gigabytes"] = row.demand.bytes * 1e-9;
+          stage["limit_worker_seconds"] = moe_bench::least_seconds(row.demand, peaks_) * threads_;
+        }
+        j["profile"].push_back(std::move(stage));
+      }
     out["items"].push_back(std::move(j));
   }
   if (options_.no_peaks) return out;
@@ -307,6 +395,7 @@ Result<void> run(const Options& options) {
   Bench bench(model, options);
   if (auto ok = bench.run(); !ok) return ok;
   bench.print_table();
+  if (options.profile) bench.print_profile();
   if (options.json.empty()) return {};
   const std::string text = bench.to_json().dump() + "\n";
   if (options.json != "-") return cli::write_file(options.json, text);
@@ -329,7 +418,9 @@ int main(int argc, char** argv) {
   app.add_option("--tg", tg, "numbers of tokens decoded one by one")->check(counts(options.tg))->capture_default_str();
   app.add_option("--threads", options.threads, "threads; default: MOE_THREADS or all processors")->check(CLI::Range(1, 1024));
   app.add_option("--reps", options.repetitions, "repetitions of every item")->check(CLI::Range(1, 1000))->capture_default_str();
-  app.add_flag("--no-peaks", options.no_peaks, "do not measure the machine, print no limits");
+  auto* no_peaks = app.add_flag("--no-peaks", options.no_peaks, "do not measure the machine, print no limits");
+  app.add_flag("--profile", options.profile, "where the workers' time goes: a roofline table by layer kind for each item")
+      ->excludes(no_peaks);
   app.add_option("--json", options.json, "write JSON to a file; - prints it as the last line");
   return cli::run(app, argc, argv, [&] { return run(options); });
 }

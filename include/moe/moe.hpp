@@ -4,6 +4,7 @@
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
 #include "moe/parallel.hpp"
+#include "moe/profile.hpp"
 #include "moe/quant/formats.hpp"
 #include "moe/quantize.hpp"
 #include "moe/router.hpp"

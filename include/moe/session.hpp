@@ -9,6 +9,7 @@
 
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
+#include "moe/profile.hpp"
 
 namespace moe::inline MOE_ABI {
 
@@ -25,6 +26,7 @@ struct SessionOptions {
   std::int64_t share_from_ns = 20000;
   bool record_routing = false;
   bool record_hidden = false;       ///< keep the residual stream of every layer (tests, tools)
+  bool profile = false;             ///< read the clock around every task (some 50 ns each)
   std::function<bool()> cancelled = {};  ///< asked between layers
   std::function<void(Progress)> on_progress = {};
 };
@@ -87,6 +89,8 @@ class MOE_API Session {
 
   /// Work done since the Session was made, counted where kernels are called.
   const Work& executed() const;
+  /// Where the time went since the Session was made, with SessionOptions::profile.
+  const Profile& profile() const;
   /// routing()[layer][token] of the last step, with SessionOptions::record_routing; dense layers are empty.
   const std::vector<std::vector<TokenRouting>>& routing() const;
   /// hidden()[l] = [T, D] of the last step, 0 = embedding, l = after layer l - 1.

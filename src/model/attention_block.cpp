@@ -30,6 +30,7 @@ void Forward::attention(std::int64_t layer) {
   for (const Matrix* m : {&w.q, &w.k, &w.v, &w.q_a, &w.kv_a}) quantise |= !m->empty() && engine_.wants_q8(*m);
   norm_rows(w.attention_norm, quantise);
   const Activations x = {ws_.normed.data(), c_->hidden_size, quantise ? ws_.q8_normed.rows() : kernels::Q8Rows{}};
+  engine_.enter(Stage::projections);
   if (c_->attention == AttentionKind::gqa) {
     const LinearJob jobs[] = {{&w.q, x, nullptr, tokens(), ws_.q.data(), w.q.rows},
                               {&w.k, x, nullptr, tokens(), ws_.k.data(), w.k.rows},
@@ -50,6 +51,7 @@ void Forward::attention(std::int64_t layer) {
 
 // Bias, QK norm and RoPE; queries go to attention's order, keys and values into the cache.
 void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
+  engine_.enter(Stage::elementwise);
   const kernels::KernelTable& k = engine_.table();
   const std::int64_t hd = c_->head_dim, kv = c_->kv_head_count, group = c_->head_count / kv, T = tokens();
   const std::int64_t pairs = rope_->pair_count();
@@ -103,6 +105,7 @@ void Forward::mla_queries(const LayerWeights& w, std::int64_t layer) {
   if (w.q.empty()) {
     const bool quantise = engine_.wants_q8(w.q_b);
     const std::int64_t width = c_->q_lora_rank;
+    engine_.enter(Stage::quantising);
     engine_.run_each(T, width, [&](std::int64_t t, std::int32_t) {
       float* row = ws_.q_a.data() + t * width;
       k.rms_norm(row, w.q_a_norm.data(), static_cast<float>(kMlaNormEps), width, row);
@@ -110,12 +113,14 @@ void Forward::mla_queries(const LayerWeights& w, std::int64_t layer) {
     if (quantise) quantise_rows(ws_.q_a.data(), width, T, ws_.q8_q_a);
     const LinearJob job = {&w.q_b, {ws_.q_a.data(), width, quantise ? ws_.q8_q_a.rows() : kernels::Q8Rows{}}, nullptr, T,
                            ws_.q.data(), w.q_b.rows};
+    engine_.enter(Stage::projections);
     engine_.linear(std::span(&job, 1), &Work::attention_projection);
   }
   mla_latent(w, layer);
 
   const bool quantise = engine_.wants_q8(w.k_b.front());
   Q8Buffer& parts = ws_.q8_q_parts;
+  engine_.enter(Stage::quantising);
   engine_.run_each(T * H, 2 * qk, [&](std::int64_t i, std::int32_t) {
     const std::int64_t t = i / H, h = i % H;
     const float* q = ws_.q.data() + t * H * qk + h * qk;
@@ -132,11 +137,13 @@ void Forward::mla_queries(const LayerWeights& w, std::int64_t layer) {
     jobs.push_back({&w.k_b[static_cast<std::size_t>(h)],
                     {ws_.q.data() + h * qk, H * qk, quantise ? parts.rows(h * T) : kernels::Q8Rows{}},
                     nullptr, T, ws_.q_rows.data() + h * latent, H * latent});
+  engine_.enter(Stage::projections);
   engine_.linear(jobs, &Work::attention_projection);
 }
 
 // The compressed key: RMSNorm of the latent part, RoPE of the shared rotated part, then into the cache as one row.
 void Forward::mla_latent(const LayerWeights& w, std::int64_t layer) {
+  engine_.enter(Stage::elementwise);
   const kernels::KernelTable& k = engine_.table();
   const std::int64_t lora = c_->kv_lora_rank, latent = lora + c_->qk_rope_head_dim, pairs = rope_->pair_count();
   const PageLayout& layout = cache_->layout();
@@ -169,6 +176,7 @@ void Forward::set_visible(std::int64_t layer) {
 }
 
 void Forward::attend(std::int64_t layer) {
+  engine_.enter(Stage::attention);
   const std::int64_t heads = cache_->layout().head_count, group = c_->head_count / heads, T = tokens();
   set_visible(layer);
   // Rows per task: enough to reuse a block of keys while it is in cache, few enough to keep all workers busy.
@@ -240,6 +248,7 @@ void Forward::mla_values(const LayerWeights& w) {
   const std::int64_t H = c_->head_count, lora = c_->kv_lora_rank, v = c_->v_head_dim, T = tokens();
   const bool quantise = engine_.wants_q8(w.v_b.front());
   Q8Buffer& parts = ws_.q8_o_parts;
+  engine_.enter(Stage::quantising);
   if (quantise)
     engine_.run_each(T * H, lora, [&](std::int64_t i, std::int32_t) {
       const std::int64_t r = i % H * T + i / H;
@@ -251,6 +260,7 @@ void Forward::mla_values(const LayerWeights& w) {
     jobs.push_back({&w.v_b[static_cast<std::size_t>(h)],
                     {ws_.o_rows.data() + h * lora, H * lora, quantise ? parts.rows(h * T) : kernels::Q8Rows{}},
                     nullptr, T, ws_.o_in.data() + h * v, H * v});
+  engine_.enter(Stage::projections);
   engine_.linear(jobs, &Work::attention_projection);
 }
 
@@ -258,6 +268,7 @@ void Forward::output_projection(const LayerWeights& w) {
   const std::int64_t T = tokens(), width = c_->head_count * c_->v_head_dim, D = c_->hidden_size;
   if (c_->attention == AttentionKind::gqa) {
     const std::int64_t kv = c_->kv_head_count, stretch = width / kv;  // one kv head's columns
+    engine_.enter(Stage::elementwise);
     engine_.run_each(T, width, [&](std::int64_t t, std::int32_t) {
       for (std::int64_t g = 0; g < kv; ++g)
         std::memcpy(ws_.o_in.data() + t * width + g * stretch, ws_.o_rows.data() + (g * T + t) * stretch,
@@ -268,6 +279,7 @@ void Forward::output_projection(const LayerWeights& w) {
   if (quantise) quantise_rows(ws_.o_in.data(), width, T, ws_.q8_o_in);
   const LinearJob job = {&w.o, {ws_.o_in.data(), width, quantise ? ws_.q8_o_in.rows() : kernels::Q8Rows{}}, nullptr, T,
                          ws_.normed.data(), D};
+  engine_.enter(Stage::projections);
   engine_.linear(std::span(&job, 1), &Work::attention_projection);
   add_branch(w.o_bias, w.post_attention_norm);
 }

@@ -42,6 +42,7 @@ Result<void> Engine::create(const kernels::KernelTable& table, const SessionOpti
   pool_ = options.threads;
   precision_ = options.precision;
   share_from_ns_ = static_cast<double>(options.share_from_ns);
+  profiling_ = options.profile;
   workers_ = std::vector<Worker>(static_cast<std::size_t>(pool_.worker_count));
   std::int64_t tiles = 0;
   for (const int most : table.q8_tile_tokens)
@@ -137,6 +138,22 @@ void Engine::linear(std::span<const LinearJob> jobs, std::int64_t Work::*count) 
     job.y += static_cast<std::int64_t>(task.begin) * kernels::kPanelRows;
     gemm(worker, job, task.begin, task.end, count);
   });
+}
+
+void Engine::close_region(std::int64_t wall_ns) {
+  std::int64_t busy = 0;
+  for (Worker& worker : workers_) {
+    busy += worker.busy_ns;
+    worker.busy_ns = 0;
+  }
+  profile_.busy_ns[static_cast<std::size_t>(stage_)] += busy;
+  profile_.waiting_ns += wall_ns * pool_.worker_count - busy;
+}
+
+Profile Engine::collect_profile() {
+  const Profile collected = profile_;
+  profile_ = Profile{};
+  return collected;
 }
 
 Work Engine::collect_work() {

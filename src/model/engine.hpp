@@ -2,6 +2,7 @@
 // Runs kernels over workers: cuts matmuls into tasks, keeps per-worker scratch, and counts the work where it is done.
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "model/weights.hpp"
 #include "moe/flops.hpp"
 #include "moe/parallel.hpp"
+#include "moe/profile.hpp"
 #include "moe/session.hpp"
 #include "support/float_environment.hpp"
 
@@ -56,6 +58,7 @@ inline constexpr std::int64_t kTokenRange = 96;
 /// One worker's private memory. Counters are padded so that workers do not share a cache line.
 struct alignas(64) Worker {
   Work work;
+  std::int64_t busy_ns = 0;  // in the current region, when profiling
   AlignedBuffer<float> kernel_scratch;  // what gemm_f32 and attention ask for
   AlignedBuffer<float> tile;            // results of a task before they are combined
   AlignedBuffer<std::byte> q8_tiles;    // activations of a task, as `filled` says
@@ -92,11 +95,18 @@ class Engine {
   template <class Body>
   void run(std::int64_t count, double cost_ns, Body&& body) {
     region_ += 1;
+    const std::int64_t started = profiling_ ? now_ns() : 0;
     parallel_for(cost_ns < share_from_ns_ ? ParallelFor{} : pool_, count, [&](std::int64_t index, std::int32_t worker) {
       const FloatEnvironment environment;
+      if (!profiling_) return body(index, worker);
+      const std::int64_t begun = now_ns();
       body(index, worker);
+      workers_[static_cast<std::size_t>(worker)].busy_ns += now_ns() - begun;
     });
+    if (profiling_) close_region(now_ns() - started);
   }
+  /// Time from here on belongs to `stage`, with SessionOptions::profile.
+  void enter(Stage stage) { stage_ = stage; }
   /// The same over [0, count) in stretches, for bodies that touch some `values` numbers each.
   template <class Body>
   void run_each(std::int64_t count, std::int64_t values, Body&& body) {
@@ -126,8 +136,18 @@ class Engine {
 
   /// Sums and clears the workers' counters.
   Work collect_work();
+  /// What the regions took since the last call; total_ns is left to the caller, who sees whole steps.
+  Profile collect_profile();
 
  private:
+  static std::int64_t now_ns() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  }
+  void close_region(std::int64_t wall_ns);
+
+  bool profiling_ = false;
+  Stage stage_ = Stage::elementwise;
+  Profile profile_;
   const kernels::KernelTable* table_ = nullptr;
   ParallelFor pool_;
   Precision precision_ = Precision::automatic;

@@ -52,6 +52,7 @@ void Forward::feed_forward(std::int64_t layer) {
 }
 
 void Forward::choose(const LayerWeights& w, std::int64_t layer) {
+  engine_.enter(Stage::router);
   const RouterConfig& r = c_->router;
   const std::int64_t E = r.expert_count, K = r.top_k, T = tokens();
   // Always float32, whatever the precision: a rounding here would change which experts run.
@@ -134,6 +135,7 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
 
   const kernels::KernelTable& k = engine_.table();
   const Activations normed = {ws_.normed.data(), c_->hidden_size, ws_.q8_normed.rows()};
+  engine_.enter(Stage::experts);
   engine_.run(static_cast<std::int64_t>(tasks.size()), cost, [&](std::int64_t i, std::int32_t worker) {
     const Task& task = tasks[static_cast<std::size_t>(i)];
     const ExpertRun& run = *task.run;
@@ -192,6 +194,7 @@ std::vector<LinearJob> Forward::down_jobs(const std::vector<ExpertRun>& runs) {
   }
   constexpr std::int64_t kTilesPerTask = 8;
   const auto count = static_cast<std::int64_t>(tasks.size());
+  engine_.enter(Stage::quantising);
   engine_.run((count + kTilesPerTask - 1) / kTilesPerTask, cost, [&](std::int64_t part, std::int32_t) {
     for (std::int64_t i = part * kTilesPerTask; i < std::min(count, (part + 1) * kTilesPerTask); ++i) {
       const Task& task = tasks[static_cast<std::size_t>(i)];
@@ -211,6 +214,7 @@ void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
   const kernels::KernelTable& k = engine_.table();
   double cost = 0.0;
   for (const ExpertRun& run : runs) cost += engine_.cost_ns(run.w->down, run.count);
+  engine_.enter(Stage::experts);
   engine_.run((whole + step - 1) / step, cost, [&](std::int64_t i, std::int32_t worker) {
     const std::int64_t panel = i * step, panel_end = std::min(whole, panel + step);
     const std::int64_t first = panel * kernels::kPanelRows, width = std::min(D, panel_end * kernels::kPanelRows) - first;

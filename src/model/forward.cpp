@@ -78,6 +78,7 @@ void Forward::fail_once(ErrorCode code, std::string message) {
 }
 
 void Forward::quantise_rows(const float* x, std::int64_t x_stride, std::int64_t row_count, Q8Buffer& out) {
+  engine_.enter(Stage::quantising);
   engine_.run_each(row_count, out.width, [&](std::int64_t t, std::int32_t) {
     engine_.table().quantize_q8(x + t * x_stride, out.width, out.codes.data() + t * out.width,
                                 out.scales.data() + t * (out.width / 32), out.sums.data() + t * (out.width / 16));
@@ -85,6 +86,7 @@ void Forward::quantise_rows(const float* x, std::int64_t x_stride, std::int64_t 
 }
 
 void Forward::embed() {
+  engine_.enter(Stage::elementwise);
   const Matrix& e = model_->weights->embedding;
   const auto scale = static_cast<float>(c_->embedding_scale);
   engine_.run_each(tokens(), 2 * c_->hidden_size, [&](std::int64_t t, std::int32_t) {
@@ -100,6 +102,7 @@ void Forward::embed() {
 }
 
 void Forward::norm_rows(const std::vector<float>& weight, bool quantise) {
+  engine_.enter(Stage::quantising);
   const std::int64_t D = c_->hidden_size;
   const auto eps = static_cast<float>(c_->rms_norm_eps);
   Q8Buffer& q8 = ws_.q8_normed;
@@ -114,6 +117,7 @@ void Forward::norm_rows(const std::vector<float>& weight, bool quantise) {
 
 // What a branch gave, in `normed`, joins the residual stream; some models norm it first.
 void Forward::add_branch(const std::vector<float>& bias, const std::vector<float>& post_norm) {
+  engine_.enter(Stage::elementwise);
   const std::int64_t D = c_->hidden_size;
   engine_.run_each(tokens(), 2 * D, [&](std::int64_t t, std::int32_t) {
     float* row = ws_.normed.data() + t * D;
@@ -146,6 +150,7 @@ Result<void> Forward::head(float* logits) {
   if (rows == 0) return {};
   const Matrix& w = model_->weights->head_matrix();
   const bool q8 = engine_.wants_q8(w);
+  engine_.enter(Stage::quantising);
   engine_.run_each(rows, D, [&](std::int64_t r, std::int32_t) {
     const std::int64_t t = chunk_->logit_rows[static_cast<std::size_t>(r)];
     float* out = ws_.normed.data() + r * D;
@@ -154,6 +159,7 @@ Result<void> Forward::head(float* logits) {
   });
   if (q8) quantise_rows(ws_.normed.data(), D, rows, ws_.q8_normed);
   const LinearJob job = {&w, {ws_.normed.data(), D, q8 ? ws_.q8_normed.rows() : kernels::Q8Rows{}}, nullptr, rows, logits, V};
+  engine_.enter(Stage::head);
   engine_.linear(std::span(&job, 1), &Work::head);
   for (std::int64_t r = 0; r < rows; ++r)
     if (!all_finite(logits + r * V, V))

@@ -40,6 +40,7 @@ class Forward {
   /// Errors: cancelled, non_finite.
   Result<void> run(const Chunk& chunk, float* logits);
   Work collect_work() { return engine_.collect_work(); }
+  Profile collect_profile() { return engine_.collect_profile(); }
 
   std::vector<std::vector<TokenRouting>> routing;  // [layer][token], appended by run() when recorded
   std::vector<std::vector<float>> hidden;          // [layer + 1][T * D]

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "model/forward.hpp"
@@ -41,6 +42,7 @@ struct Session::Impl {
   KvCache cache;
   Forward forward;
   Work executed;
+  Profile profile;
   AlignedBuffer<float> logits;
 
   Impl(std::shared_ptr<const Model> m, const SessionOptions& o)
@@ -74,7 +76,8 @@ MemoryEstimate Session::estimate_memory(const ModelInfo& info, const SessionOpti
   estimate.cache_bytes = pages * layout.page_bytes;
   estimate.scratch_bytes =
       Workspace::bytes(info.config, options.chunk_tokens) +
-      options.threads.worker_count * TileSizes(info.config, options.chunk_tokens).floats * static_cast<std::int64_t>(sizeof(float));
+      options.threads.worker_count * (TileSizes(info.config, options.chunk_tokens).floats * static_cast<std::int64_t>(sizeof(float)) +
+                                      TileSizes(info.config, options.chunk_tokens).q8_bytes);
   return estimate;
 }
 
@@ -85,6 +88,7 @@ Result<void> Session::close(Sequence sequence) { return impl_->cache.close(seque
 Result<std::int64_t> Session::length(Sequence sequence) const { return impl_->cache.length(sequence); }
 std::int64_t Session::free_tokens() const { return impl_->cache.free_pages() * kernels::kKeyBlock; }
 const Work& Session::executed() const { return impl_->executed; }
+const Profile& Session::profile() const { return impl_->profile; }
 const std::vector<std::vector<TokenRouting>>& Session::routing() const { return impl_->forward.routing; }
 const std::vector<std::vector<float>>& Session::hidden() const { return impl_->forward.hidden; }
 const Model& Session::model() const { return *impl_->model; }
@@ -182,8 +186,14 @@ Result<StepOutput> Session::step(Batch batch) {
     const auto count = static_cast<std::int64_t>(item.tokens.size());
     rows += item.logits == Logits::all ? count : (item.logits == Logits::last && count > 0 ? 1 : 0);
   }
+  const auto started = std::chrono::steady_clock::now();
   const Result<void> done = s.run_chunks(batch, rows);
   s.executed += s.forward.collect_work();
+  if (s.options.profile) {
+    const auto wall = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - started);
+    s.profile += s.forward.collect_profile();
+    s.profile.total_ns += wall.count() * s.options.threads.worker_count;
+  }
   for (const BatchItem& item : batch)
     if (done)
       s.cache.commit(item.sequence, static_cast<std::int64_t>(item.tokens.size()));

@@ -111,6 +111,9 @@ TileSizes::TileSizes(const ModelConfig& c, std::int64_t chunk_tokens) {
   const std::int64_t rows = chunk_tokens * (1 + (c.router.expert_count > 0 ? c.router.top_k : 0));
   down_panels = 8;
   floats = std::max(2 * kTokenTile * kMaxSegment, rows * down_panels * kernels::kPanelRows);
+  const std::int64_t widest = std::max({c.hidden_size, c.head_count * c.v_head_dim, c.q_lora_rank, c.kv_lora_rank, sizes_of(c).dense,
+                                        c.moe_intermediate_size});
+  q8_bytes = std::min(kTokenRange, chunk_tokens) * (widest / kernels::kBlock) * kernels::kTileBlockBytes * 8 / 5;
 }
 
 }  // namespace moe::inline MOE_ABI

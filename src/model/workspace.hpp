@@ -47,6 +47,7 @@ struct TileSizes {
   static constexpr std::int64_t kMaxSegment = 256;   // their columns
   std::int64_t down_panels = 4;                      // panels of 16 columns per down task
   std::int64_t floats = 0;
+  std::int64_t q8_bytes = 0;  // at most, of the activations that a task keeps as tiles
   TileSizes(const ModelConfig& config, std::int64_t chunk_tokens);
 };
 
