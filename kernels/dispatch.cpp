@@ -7,6 +7,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -23,8 +27,19 @@ namespace {
 
 #if defined(__x86_64__)
 struct Cpu {
-  bool avx2 = false, avx512 = false, avx512vnni = false;
+  bool avx2 = false, avx512 = false, avx512vnni = false, amx = false;
 };
+
+// Linux saves the tile registers of a process only once it has asked: ARCH_REQ_XCOMP_PERM for XTILEDATA. It refuses where
+// a thread's alternative signal stack is too small to hold them.
+bool permit_tiles() noexcept {
+#ifdef __linux__
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 
 std::uint64_t enabled_state() noexcept {
   std::uint32_t low = 0, high = 0;
@@ -50,6 +65,8 @@ Cpu detect_cpu() noexcept {
   const bool f_dq_cd_bw_vl = all(b, bit(16) | bit(17) | bit(28) | bit(30) | bit(31));
   cpu.avx512 = cpu.avx2 && zmm && f_dq_cd_bw_vl;
   cpu.avx512vnni = cpu.avx512 && all(c, bit(11));
+  const bool amx_tile_int8 = all(d, bit(24) | bit(25));
+  cpu.amx = cpu.avx512vnni && amx_tile_int8 && all(state, bit(17) | bit(18)) && permit_tiles();
   return cpu;
 }
 
@@ -58,6 +75,7 @@ bool can_run(const char* isa) noexcept {
   if (std::strcmp(isa, "avx2") == 0) return cpu.avx2;
   if (std::strcmp(isa, "avx512") == 0) return cpu.avx512;
   if (std::strcmp(isa, "avx512vnni") == 0) return cpu.avx512vnni;
+  if (std::strcmp(isa, "amx") == 0) return cpu.amx;
   return std::strcmp(isa, "scalar") == 0;
 }
 #elif defined(__aarch64__) && defined(__linux__)

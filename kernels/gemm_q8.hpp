@@ -168,6 +168,23 @@ MOE_FORCE_INLINE void prefetch_block(const std::byte* panel, std::int64_t panel_
       __builtin_prefetch(panel + p * panel_bytes + block * kBytes + 64 * i, 0, 2);
 }
 
+/// acc + one block: `sum` holds the integer part of 16 rows, already weighed by the scales of its halves.
+template <class Arch, Format kFormat, int kWidth>
+MOE_FORCE_INLINE typename Vector<Arch>::F add_to_chain(const PanelScales<Arch, kFormat>& scales, typename Vector<Arch>::F sum,
+                                                       TileBlock<kWidth> x, int token, typename Vector<Arch>::F acc) {
+  using V = Vector<Arch>;
+  constexpr BlockKind kind = reference::block_form(kFormat).kind;
+  const typename V::F s = V::broadcastf(x.scale(token));
+  acc = V::fma(V::mul(scales.d, s), sum, acc);
+  if constexpr (kind == BlockKind::minimum) acc = V::fma(scales.m, V::broadcastf(x.first(token)), acc);
+  if constexpr (kind == BlockKind::halves_min) {
+    const typename V::F mins = V::fma(scales.mn0, V::to_float(V::broadcast4(x.first(token))),
+                                      V::mul(scales.mn1, V::to_float(V::broadcast4(x.second(token)))));
+    acc = V::fma(V::negate(V::mul(scales.m, s)), mins, acc);
+  }
+  return acc;
+}
+
 /// The chains of a register tile over all blocks; y[i] points at the 16 results of token kFirst + i of the first panel,
 /// those of the next panel follow. ahead: bytes to the panels to ask memory for meanwhile, 0: none.
 template <class Arch, Format kFormat, class Tile>
@@ -220,18 +237,9 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, 
       }
 #pragma GCC unroll 16
       for (int t = 0; t < kTokens; ++t) {
-        const int token = Tile::kFirst + t;
-        const typename V::F s = V::broadcastf(x.scale(token));
 #pragma GCC unroll 4
         for (int p = 0; p < kPanels; ++p) {
-          acc[p][t] = V::fma(V::mul(scales[p].d, s), sum[p][t], acc[p][t]);
-          if constexpr (form.kind == BlockKind::minimum)
-            acc[p][t] = V::fma(scales[p].m, V::broadcastf(x.first(token)), acc[p][t]);
-          if constexpr (form.kind == BlockKind::halves_min) {
-            const typename V::F mins = V::fma(scales[p].mn0, V::to_float(V::broadcast4(x.first(token))),
-                                              V::mul(scales[p].mn1, V::to_float(V::broadcast4(x.second(token)))));
-            acc[p][t] = V::fma(V::negate(V::mul(scales[p].m, s)), mins, acc[p][t]);
-          }
+          acc[p][t] = add_to_chain<Arch, kFormat>(scales[p], sum[p][t], x, Tile::kFirst + t, acc[p][t]);
         }
       }
     }

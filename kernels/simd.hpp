@@ -38,6 +38,12 @@ struct Avx512Vnni {
   static constexpr const char* kName = "avx512vnni";
   static constexpr bool kVnni = true;
 };
+/// Avx512Vnni with the tile registers of AMX for products of six tokens and more (gemm_q8_amx.hpp).
+struct Amx {
+  using Simd = xsimd::avx512bw;
+  static constexpr const char* kName = "amx";
+  static constexpr bool kVnni = true;
+};
 #elif defined(__aarch64__)
 struct Neon {
   using Simd = xsimd::neon64;

@@ -107,6 +107,11 @@ struct Vector<Avx512Vnni> : Vector512 {
   MOE_FORCE_INLINE static I dot8(I acc, I u, I s) { return _mm512_dpbusd_epi32(acc, u, s); }
 #endif
 };
+template <>
+struct Vector<Amx> : Vector512 {
+  MOE_FORCE_INLINE static I sub8(I a, I b) { return _mm512_sub_epi8(a, b); }
+  MOE_FORCE_INLINE static void store(void* p, I a) { _mm512_store_si512(p, a); }
+};
 #endif
 
 #if defined(__AVX2__)

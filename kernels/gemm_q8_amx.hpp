@@ -1,0 +1,171 @@
+#pragma once
+// gemm_q8 on the tile registers of AMX: one instruction multiplies 16 tokens by the 16 rows of a panel over a block of 32.
+//
+// The sums are the same exact integers, and one float chain per output runs over the blocks as everywhere
+// (docs/NUMERICS.md). Weights are unpacked to signed bytes, a stretch of a panel at a time, shared by all tiles of tokens; the
+// products of a block leave the tile register through memory while the next block is multiplied.
+
+#include "kernels/gemm_q8.hpp"
+
+namespace moe::inline MOE_ABI::kernels {
+
+inline constexpr int kAmxTokens = 16;
+/// Narrower tiles run on AVX-512: the tile registers are not filled, and memory is the limit anyway.
+inline constexpr int kAmxFromWidth = 6;
+/// Blocks of a panel unpacked at a time: 16 KiB, a third of the first cache.
+inline constexpr int kAmxStretch = 32;
+
+/// Blocks whose sums may wait in memory: two are multiplied while a third is added up.
+inline constexpr int kAmxAhead = 4;
+
+/// What ldtilecfg reads.
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t row_bytes[16] = {};
+  std::uint8_t rows[16] = {};
+};
+
+struct AmxScratch {
+  alignas(64) std::int8_t weights[kAmxStretch][8][64];  // [block][k / 4][16 rows x 4 values], offset taken off
+  alignas(64) std::int32_t sums[kAmxAhead][2][kAmxTokens][16];  // [block % kAmxAhead][half][token][row]
+  alignas(64) float spare[kAmxTokens * kPanelRows];     // results that nobody wants
+};
+
+template <class Arch, Format kFormat>
+MOE_FORCE_INLINE void unpack_stretch(const std::byte* panel, std::int64_t begin, int count, AmxScratch& s) {
+  using V = Vector<Arch>;
+  constexpr PanelLayout l = panel_layout(kFormat);
+  const typename V::I offset = V::set8(static_cast<std::int8_t>(reference::block_form(kFormat).offset));
+  for (int b = 0; b < count; ++b)
+#pragma GCC unroll 8
+    for (int g = 0; g < 8; ++g)
+      V::store(s.weights[b][g], V::sub8(load_codes<Arch, kFormat>(panel + l.codes_of(begin + b), g), offset));
+}
+
+/// out = tokens x weights: one half of a block, or a whole one. Tiles of an odd set do not wait for those of the even one.
+template <class Arch, bool kOdd>
+MOE_FORCE_INLINE void multiply(const std::byte* codes, const std::int8_t (*weights)[64], std::int32_t (*out)[16]) {
+  if constexpr (kOdd) {
+    _tile_zero(3);
+    _tile_loadd(4, codes, 32);
+    _tile_loadd(5, weights, 64);
+    _tile_dpbssd(3, 4, 5);
+    _tile_stored(3, out, 64);
+  } else {
+    _tile_zero(0);
+    _tile_loadd(1, codes, 32);
+    _tile_loadd(2, weights, 64);
+    _tile_dpbssd(0, 1, 2);
+    _tile_stored(0, out, 64);
+  }
+}
+
+/// Block b of the stretch to its place in `sums`.
+template <class Arch, Format kFormat, int kWidth, bool kOdd>
+MOE_FORCE_INLINE void multiply_block(TileBlock<kWidth> x, int b, AmxScratch& s) {
+  constexpr BlockKind kind = reference::block_form(kFormat).kind;
+  constexpr bool kHalves = kind == BlockKind::halves || kind == BlockKind::halves_min;
+  const std::byte* codes = x.p + b * kWidth * kTileBlockBytes;
+  multiply<Arch, kOdd && !kHalves>(codes, s.weights[b], s.sums[b % kAmxAhead][0]);
+  if constexpr (kHalves) multiply<Arch, true>(codes + 16, s.weights[b] + 4, s.sums[b % kAmxAhead][1]);
+}
+
+/// Continues (or, at block 0, starts) the chains of one tile over blocks [begin, begin + count) of a panel. y[t] points at the
+/// 16 results of token t.
+template <class Arch, Format kFormat, int kWidth>
+void amx_tile(const std::byte* panel, std::int64_t begin, int count, const std::byte* tile, std::int64_t ahead, AmxScratch& s,
+              float* const (&y)[kWidth]) noexcept {
+  using V = Vector<Arch>;
+  constexpr BlockKind kind = reference::block_form(kFormat).kind;
+  constexpr bool kHalves = kind == BlockKind::halves || kind == BlockKind::halves_min;
+  typename V::F acc[kWidth];
+#pragma GCC unroll 16
+  for (int t = 0; t < kWidth; ++t) acc[t] = begin == 0 ? V::setf(0.0f) : V::loadf(y[t]);
+  const TileBlock<kWidth> first{tile + begin * kWidth * kTileBlockBytes};
+  const auto add = [&](int b) __attribute__((always_inline)) {
+    if (ahead != 0) prefetch_block<Arch, kFormat, 1>(panel + ahead, 0, begin + b);
+    const TileBlock<kWidth> x{first.p + b * kWidth * kTileBlockBytes};
+    PanelScales<Arch, kFormat> scales;
+    scales.load(panel, begin + b, 0);
+    const auto& sums = s.sums[b % kAmxAhead];
+#pragma GCC unroll 16
+    for (int t = 0; t < kWidth; ++t) {
+      typename V::F sum = V::to_float(V::load(sums[0][t]));
+      if constexpr (kHalves) sum = V::fma(scales.sc0, sum, V::mul(scales.sc1, V::to_float(V::load(sums[1][t]))));
+      acc[t] = add_to_chain<Arch, kFormat>(scales, sum, x, t, acc[t]);
+    }
+  };
+  multiply_block<Arch, kFormat, kWidth, false>(first, 0, s);
+  if (count > 1) multiply_block<Arch, kFormat, kWidth, true>(first, 1, s);
+  for (int b = 0; b < count; b += 2) {
+    if (b + 2 < count) multiply_block<Arch, kFormat, kWidth, false>(first, b + 2, s);
+    add(b);
+    if (b + 3 < count) multiply_block<Arch, kFormat, kWidth, true>(first, b + 3, s);
+    if (b + 1 < count) add(b + 1);
+  }
+#pragma GCC unroll 16
+  for (int t = 0; t < kWidth; ++t) V::storef(y[t], acc[t]);
+}
+
+/// One panel times tiles [tile_begin, tile_end).
+template <class Arch, Format kFormat, int kWidth>
+void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int64_t tile_begin, std::int64_t tile_end,
+               AmxScratch& s) noexcept {
+  const std::int64_t blocks = g.w.k / kBlock, row = p * kPanelRows, rows = g.w.rows - row;
+  const bool whole = rows >= kPanelRows;
+  const std::byte* panel = g.w.data + p * g.w.panel_bytes;
+  float* y[kWidth];
+  for (std::int64_t begin = 0; begin < blocks; begin += kAmxStretch) {
+    const int count = static_cast<int>(blocks - begin < kAmxStretch ? blocks - begin : kAmxStretch);
+    unpack_stretch<Arch, kFormat>(panel, begin, count, s);
+    for (std::int64_t tile = tile_begin; tile < tile_end; ++tile) {
+      const std::int64_t first = tile * split.tokens;
+      for (int t = 0; t < kWidth; ++t)
+        y[t] = whole && t < split.tokens && first + t < g.token_count ? g.y + (first + t) * g.y_stride + row
+                                                                      : s.spare + t * kPanelRows;
+      const std::int64_t ahead = tile == tile_begin && p + 1 < g.panel_end ? g.w.panel_bytes : 0;
+      amx_tile<Arch, kFormat, kWidth>(panel, begin, count, g.tiles + tile * kWidth * blocks * kTileBlockBytes, ahead, s, y);
+    }
+  }
+  if (whole) return;  // a narrow panel comes tile by tile, so that its chains stay in `spare`
+  const std::int64_t first = tile_begin * split.tokens;
+  for (int t = 0; t < split.tokens && first + t < g.token_count; ++t)
+    std::memcpy(g.y + (first + t) * g.y_stride + row, y[t], static_cast<std::size_t>(rows) * sizeof(float));
+}
+
+template <class Arch, Format kFormat, int kWidth>
+void amx_width(const GemmQ8& g, const TileSplit& split) noexcept {
+  constexpr BlockKind kind = reference::block_form(kFormat).kind;
+  constexpr bool kHalves = kind == BlockKind::halves || kind == BlockKind::halves_min;
+  TileConfig config;
+  for (const int i : {0, 3}) config.rows[i] = kWidth, config.row_bytes[i] = 64;
+  for (const int i : {1, 4}) config.rows[i] = kWidth, config.row_bytes[i] = kHalves ? 16 : 32;
+  for (const int i : {2, 5}) config.rows[i] = kHalves ? 4 : 8, config.row_bytes[i] = 64;
+  _tile_loadconfig(&config);
+  AmxScratch scratch;
+  std::memset(scratch.spare, 0, sizeof scratch.spare);
+  for (std::int64_t p = g.panel_begin; p < g.panel_end; ++p) {
+    const bool whole = g.w.rows - p * kPanelRows >= kPanelRows;
+    for (std::int64_t tile = 0; tile < split.count; tile += whole ? split.count : 1)
+      amx_panel<Arch, kFormat, kWidth>(g, split, p, tile, whole ? split.count : tile + 1, scratch);
+  }
+  _tile_release();
+}
+
+template <class Arch, Format kFormat>
+void gemm_q8_amx(const GemmQ8& g) noexcept {
+  if (g.token_count <= 0) return;
+  const TileSplit split = split_tiles(g.token_count, kAmxTokens);
+  if (split.width < kAmxFromWidth)  // one tile, cut the same way for every `most`
+    return table_for<Avx512Vnni>().gemm_q8[static_cast<int>(kFormat)](g);
+  switch (split.width) {
+    case 6: return amx_width<Arch, kFormat, 6>(g, split);
+    case 8: return amx_width<Arch, kFormat, 8>(g, split);
+    case 10: return amx_width<Arch, kFormat, 10>(g, split);
+    case 12: return amx_width<Arch, kFormat, 12>(g, split);
+    case 14: return amx_width<Arch, kFormat, 14>(g, split);
+    default: return amx_width<Arch, kFormat, 16>(g, split);
+  }
+}
+
+}  // namespace moe::inline MOE_ABI::kernels
