@@ -13,7 +13,8 @@ namespace {
 
 constexpr double kMlaNormEps = 1e-6;  // of q_a and kv_a norms, whatever rms_norm_eps is (transformers, DeepSeek's code)
 
-void rotate(const kernels::KernelTable& k, RopeStyle style, const float* cos, const float* sin, std::int64_t pairs, float* x) {
+void rotate(const kernels::KernelTable& k, RopeStyle style, const float* cos, const float* sin, std::int64_t pairs,
+            float* x) {
   style == RopeStyle::interleaved ? k.rope_interleaved(cos, sin, pairs, x) : k.rope_half(cos, sin, pairs, x);
 }
 
@@ -59,40 +60,50 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
   const bool sliding = sliding_rope_ && c_->window(layer) > 0;
   const PageLayout& layout = cache_->layout();
   const kernels::CacheType type = cache_type(options_->kv);
+  const auto one_token = [&](const Segment& s, std::int64_t i) {
+    const std::int64_t t = s.begin + i, position = s.position + i;
+    const float* cos = (sliding ? ws_.sliding_cos : ws_.cos).data() + t * pairs;
+    const float* sin = (sliding ? ws_.sliding_sin : ws_.sin).data() + t * pairs;
+    float* q = ws_.q.data() + t * w.q.rows;
+    float* key = ws_.k.data() + t * w.k.rows;
+    float* value = ws_.v.data() + t * w.v.rows;
+    if (!w.q_bias.empty()) {
+      k.add(w.q_bias.data(), w.q.rows, q);
+      k.add(w.k_bias.data(), w.k.rows, key);
+      k.add(w.v_bias.data(), w.v.rows, value);
+    }
+    if (c_->qk_norm == QkNorm::projection) {
+      k.rms_norm(q, w.q_norm.data(), eps, w.q.rows, q);
+      k.rms_norm(key, w.k_norm.data(), eps, w.k.rows, key);
+    }
+    const auto norm_and_rotate = [&](const std::vector<float>& norm, float* head) {
+      if (c_->qk_norm == QkNorm::head) k.rms_norm(head, norm.data(), eps, hd, head);
+      rotate(k, c_->rope.style, cos, sin, pairs, head);
+      if (c_->qk_norm == QkNorm::head_after_rope) k.rms_norm(head, norm.data(), eps, hd, head);
+    };
+    for (std::int64_t h = 0; h < c_->head_count; ++h) {
+      float* row = ws_.q_rows.data() + ((h / group * T + t) * group + h % group) * hd;
+      std::memcpy(row, q + h * hd, static_cast<std::size_t>(hd) * sizeof(float));
+      norm_and_rotate(w.q_norm, row);
+    }
+    std::byte* page = cache_->page(s.sequence, position / kernels::kKeyBlock);
+    const std::int64_t slot = position % kernels::kKeyBlock;
+    for (std::int64_t g = 0; g < kv; ++g) {
+      norm_and_rotate(w.k_norm, key + g * hd);
+      k.store_cache(type, key + g * hd, hd, page + layout.keys(layer, g) + slot * layout.value_bytes,
+                    kernels::kKeyBlock);
+      k.store_cache(type, value + g * hd, hd, page + layout.values(layer, g) + slot * hd * layout.value_bytes, 1);
+    }
+  };
+  // A task owns whole cache lines of the transposed keys: two workers writing to one line would wait for each other.
+  constexpr std::int64_t kLine = 32;  // 16-bit values; half as many of 32 bits
   for (const Segment& s : chunk_->segments) {
-    engine_.run_each(s.count, 2 * (w.q.rows + w.k.rows + w.v.rows), [&](std::int64_t i, std::int32_t) {
-      const std::int64_t t = s.begin + i, position = s.position + i;
-      const float* cos = (sliding ? ws_.sliding_cos : ws_.cos).data() + t * pairs;
-      const float* sin = (sliding ? ws_.sliding_sin : ws_.sin).data() + t * pairs;
-      float* q = ws_.q.data() + t * w.q.rows;
-      float* key = ws_.k.data() + t * w.k.rows;
-      float* value = ws_.v.data() + t * w.v.rows;
-      if (!w.q_bias.empty()) {
-        k.add(w.q_bias.data(), w.q.rows, q);
-        k.add(w.k_bias.data(), w.k.rows, key);
-        k.add(w.v_bias.data(), w.v.rows, value);
-      }
-      if (c_->qk_norm == QkNorm::projection) {
-        k.rms_norm(q, w.q_norm.data(), eps, w.q.rows, q);
-        k.rms_norm(key, w.k_norm.data(), eps, w.k.rows, key);
-      }
-      const auto norm_and_rotate = [&](const std::vector<float>& norm, float* head) {
-        if (c_->qk_norm == QkNorm::head) k.rms_norm(head, norm.data(), eps, hd, head);
-        rotate(k, c_->rope.style, cos, sin, pairs, head);
-        if (c_->qk_norm == QkNorm::head_after_rope) k.rms_norm(head, norm.data(), eps, hd, head);
-      };
-      for (std::int64_t h = 0; h < c_->head_count; ++h) {
-        float* row = ws_.q_rows.data() + ((h / group * T + t) * group + h % group) * hd;
-        std::memcpy(row, q + h * hd, static_cast<std::size_t>(hd) * sizeof(float));
-        norm_and_rotate(w.q_norm, row);
-      }
-      std::byte* page = cache_->page(s.sequence, position / kernels::kKeyBlock);
-      const std::int64_t slot = position % kernels::kKeyBlock;
-      for (std::int64_t g = 0; g < kv; ++g) {
-        norm_and_rotate(w.k_norm, key + g * hd);
-        k.store_cache(type, key + g * hd, hd, page + layout.keys(layer, g) + slot * layout.value_bytes, kernels::kKeyBlock);
-        k.store_cache(type, value + g * hd, hd, page + layout.values(layer, g) + slot * hd * layout.value_bytes, 1);
-      }
+    const std::int64_t first = s.position / kLine, last = (s.position + s.count - 1) / kLine;
+    const double cost = static_cast<double>(s.count * 2 * (w.q.rows + w.k.rows + w.v.rows));
+    engine_.run(last - first + 1, cost, [&](std::int64_t line, std::int32_t) {
+      const std::int64_t begin = std::max<std::int64_t>(0, (first + line) * kLine - s.position);
+      const std::int64_t end = std::min(s.count, (first + line + 1) * kLine - s.position);
+      for (std::int64_t i = begin; i < end; ++i) one_token(s, i);
     });
   }
 }
@@ -111,7 +122,8 @@ void Forward::mla_queries(const LayerWeights& w, std::int64_t layer) {
       k.rms_norm(row, w.q_a_norm.data(), static_cast<float>(kMlaNormEps), width, row);
     });
     if (quantise) quantise_rows(ws_.q_a.data(), width, T, ws_.q8_q_a);
-    const LinearJob job = {&w.q_b, {ws_.q_a.data(), width, quantise ? ws_.q8_q_a.rows() : kernels::Q8Rows{}}, nullptr, T,
+    const LinearJob job = {&w.q_b,       {ws_.q_a.data(), width, quantise ? ws_.q8_q_a.rows() : kernels::Q8Rows{}},
+                           nullptr,      T,
                            ws_.q.data(), w.q_b.rows};
     engine_.enter(Stage::projections);
     engine_.linear(std::span(&job, 1), &Work::attention_projection);
@@ -136,7 +148,10 @@ void Forward::mla_queries(const LayerWeights& w, std::int64_t layer) {
   for (std::int64_t h = 0; h < H; ++h)
     jobs.push_back({&w.k_b[static_cast<std::size_t>(h)],
                     {ws_.q.data() + h * qk, H * qk, quantise ? parts.rows(h * T) : kernels::Q8Rows{}},
-                    nullptr, T, ws_.q_rows.data() + h * latent, H * latent});
+                    nullptr,
+                    T,
+                    ws_.q_rows.data() + h * latent,
+                    H * latent});
   engine_.enter(Stage::projections);
   engine_.linear(jobs, &Work::attention_projection);
 }
@@ -155,7 +170,8 @@ void Forward::mla_latent(const LayerWeights& w, std::int64_t layer) {
       rotate(k, c_->rope.style, ws_.cos.data() + t * pairs, ws_.sin.data() + t * pairs, pairs, row + lora);
       std::byte* page = cache_->page(s.sequence, position / kernels::kKeyBlock);
       const std::int64_t slot = position % kernels::kKeyBlock;
-      k.store_cache(cache_type(options_->kv), row, latent, page + layout.keys(layer, 0) + slot * latent * layout.value_bytes, 1);
+      k.store_cache(cache_type(options_->kv), row, latent,
+                    page + layout.keys(layer, 0) + slot * latent * layout.value_bytes, 1);
     });
   }
 }
@@ -172,7 +188,8 @@ void Forward::set_visible(std::int64_t layer) {
   }
   const std::vector<float>& sinks = model_->weights->layers[static_cast<std::size_t>(layer)].sinks;
   for (std::int64_t g = 0; g < heads && !sinks.empty(); ++g)
-    for (std::int64_t t = 0; t < T; ++t) std::copy_n(sinks.data() + g * group, group, ws_.sinks.data() + (g * T + t) * group);
+    for (std::int64_t t = 0; t < T; ++t)
+      std::copy_n(sinks.data() + g * group, group, ws_.sinks.data() + (g * T + t) * group);
 }
 
 void Forward::attend(std::int64_t layer) {
@@ -195,7 +212,8 @@ void Forward::attend(std::int64_t layer) {
   const std::int64_t width = mla ? 2 * c_->kv_lora_rank + c_->qk_rope_head_dim : c_->head_dim + c_->v_head_dim;
   double cost = 0.0;
   for (const Segment& s : chunk_->segments)
-    cost += static_cast<double>(s.count * c_->head_count) * static_cast<double>(s.position + s.count) * static_cast<double>(width) / 25.0;
+    cost += static_cast<double>(s.count * c_->head_count) * static_cast<double>(s.position + s.count) *
+            static_cast<double>(width) / 25.0;
   engine_.run(static_cast<std::int64_t>(tasks.size()), cost, [&](std::int64_t i, std::int32_t worker) {
     const Task& task = tasks[static_cast<std::size_t>(i)];
     attend_rows(*task.segment, layer, task.head, task.first, task.count, worker);
@@ -259,7 +277,10 @@ void Forward::mla_values(const LayerWeights& w) {
   for (std::int64_t h = 0; h < H; ++h)
     jobs.push_back({&w.v_b[static_cast<std::size_t>(h)],
                     {ws_.o_rows.data() + h * lora, H * lora, quantise ? parts.rows(h * T) : kernels::Q8Rows{}},
-                    nullptr, T, ws_.o_in.data() + h * v, H * v});
+                    nullptr,
+                    T,
+                    ws_.o_in.data() + h * v,
+                    H * v});
   engine_.enter(Stage::projections);
   engine_.linear(jobs, &Work::attention_projection);
 }
@@ -277,8 +298,9 @@ void Forward::output_projection(const LayerWeights& w) {
   }
   const bool quantise = engine_.wants_q8(w.o);
   if (quantise) quantise_rows(ws_.o_in.data(), width, T, ws_.q8_o_in);
-  const LinearJob job = {&w.o, {ws_.o_in.data(), width, quantise ? ws_.q8_o_in.rows() : kernels::Q8Rows{}}, nullptr, T,
-                         ws_.normed.data(), D};
+  const LinearJob job = {
+      &w.o, {ws_.o_in.data(), width, quantise ? ws_.q8_o_in.rows() : kernels::Q8Rows{}}, nullptr, T, ws_.normed.data(),
+      D};
   engine_.enter(Stage::projections);
   engine_.linear(std::span(&job, 1), &Work::attention_projection);
   add_branch(w.o_bias, w.post_attention_norm);
