@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Questions per second of moe-eval and of llama.cpp (llama-cpp-python) on 5-shot MMLU, in turn, in one run.
 
-    bench/mmlu_against_llama.py --model models/real/SmolLM2-135M-Instruct.Q4_1.gguf --data DATA [--limit 2] [--rounds 3]
+    bench/mmlu_against_llama.py --model models/real/SmolLM2-135M-Instruct.Q4_1.gguf --data DATA [--rounds 3]
 
 llama.cpp does what a plain evaluator does: one full pass per question, logits of the last token, a fresh cache. Both get
-the same prompts (read from moe-eval's sample files) and the same number of threads. Time for loading the model is
-counted for neither. Run it on an idle machine: the ratio of medians is the last line.
+the same prompts (read from moe-eval's sample files) and the same number of threads; loading the model is counted for
+neither, encoding the prompts for both. moe-eval answers all questions, or the first --limit of each subject, where less
+can be shared; llama.cpp answers --asked of them, evenly spread, since each costs it the same whatever stands beside it.
+The last lines are the ratio of medians and the share of prompt tokens that was computed. Run it on an idle machine.
 """
 import argparse
 import json
@@ -20,9 +22,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def ask_moe_eval(options, folder):
-    """One run of moe-eval; seconds of scoring and the samples."""
+    """One run of moe-eval; its row of run.json and the samples."""
     command = [options.moe_eval, "--model", f"m={options.model}", "--tasks", "mmlu", "--num-fewshot", "5",
-               "--data", options.data, "--limit", str(options.limit), "--threads", str(options.threads), "--out", folder]
+               "--data", options.data, "--threads", str(options.threads), "--out", folder]
+    if options.limit:
+        command += ["--limit", str(options.limit)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     folder = pathlib.Path(folder)
     task = json.loads((folder / "run.json").read_text())["models"][0]["tasks"][0]
@@ -47,12 +51,20 @@ def ask_llama(model, samples):
     return time.perf_counter() - start, tokens, chosen
 
 
+def spread(samples, count):
+    """`count` of them, evenly spread."""
+    if count >= len(samples):
+        return samples
+    return [samples[i * len(samples) // count] for i in range(count)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--moe-eval", default=str(ROOT / "build/release/bin/moe-eval"))
-    parser.add_argument("--limit", type=int, default=2, help="questions of each of the 57 subjects")
+    parser.add_argument("--limit", type=int, default=0, help="questions of each of the 57 subjects (default: all)")
+    parser.add_argument("--asked", type=int, default=114, help="questions that llama.cpp answers")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -65,16 +77,20 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             task, samples = ask_moe_eval(options, folder)
         ours.append(task["questions"] / task["seconds"])
-        seconds, tokens, chosen = ask_llama(model, samples)
-        theirs.append(len(samples) / seconds)
-        best = [max(range(4), key=lambda i: float(s["filtered_resps"][i][0])) for s in samples]
+        asked = spread(samples, options.asked)
+        seconds, tokens, chosen = ask_llama(model, asked)
+        theirs.append(len(asked) / seconds)
+        best = [max(range(4), key=lambda i: float(s["filtered_resps"][i][0])) for s in asked]
         same = sum(a == b for a, b in zip(best, chosen))
-        print(f"moe-eval {ours[-1]:.2f} questions/s ({task['executed']['tokens']} tokens computed of "
-              f"{task['model_tokens']}), llama.cpp {theirs[-1]:.2f} ({tokens} tokens); same answer to {same} of "
-              f"{len(samples)}", flush=True)
+        print(f"moe-eval: {task['questions']} questions in {task['seconds']:.1f} s, {ours[-1]:.2f}/s, "
+              f"{task['executed']['tokens']} tokens computed of {task['model_tokens']}; llama.cpp: {len(asked)} in "
+              f"{seconds:.1f} s, {theirs[-1]:.2f}/s, {tokens} tokens; same answer to {same}", flush=True)
     ratio = statistics.median(ours) / statistics.median(theirs)
+    fewer = task["model_tokens"] / task["executed"]["tokens"]
     assert math.isfinite(ratio)
-    print(f"{ratio:.2f} times the questions per second of llama.cpp {llama_cpp.__version__}, {options.threads} threads")
+    print(f"{fewer:.2f} times fewer prompt tokens computed than one full pass per question ({'>=' if fewer >= 4 else '<'} 4)")
+    print(f"{ratio:.2f} times the questions per second of llama.cpp ({'>=' if ratio >= 12 else '<'} 12), llama-cpp-python "
+          f"{llama_cpp.__version__}, {options.threads} threads")
 
 
 if __name__ == "__main__":

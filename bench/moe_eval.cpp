@@ -21,9 +21,9 @@ namespace eval = moe::eval;
 
 struct Options {
   std::vector<std::string> models, tasks;
-  std::string data, out, baseline, precision = "auto", kv, sweep, cache;
+  std::string data, out, baseline, precision = "auto", kv, sweep, cache, system_instruction;
   std::optional<std::int64_t> num_fewshot;  // the task's own number
-  std::int64_t top_k = 0;
+  std::int64_t top_k = 0, max_length = 0;
   double limit = 0;
   std::int32_t threads = 0;
   std::uint64_t seed = 1234;
@@ -139,8 +139,11 @@ moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o) {
     if (o.data.empty() && !spec->data_is_path)
       return moe::fail(moe::ErrorCode::bad_argument,
                        "task '" + name + "' needs --data DIR, the folder that holds questions/" + spec->data);
-    auto task = eval::prepare(
-        *spec, {.data_dir = o.data, .num_fewshot = o.num_fewshot, .limit = o.limit, .fewshot_seed = o.seed});
+    auto task = eval::prepare(*spec, {.data_dir = o.data,
+                                      .num_fewshot = o.num_fewshot,
+                                      .limit = o.limit,
+                                      .fewshot_seed = o.seed,
+                                      .system_instruction = o.system_instruction});
     if (!task) return moe::forward(task);
     tasks.push_back(std::move(*task));
   }
@@ -183,7 +186,7 @@ struct Keeper {
   std::string path, hash;  // of the model hashed last: the rows of a sweep share their files
 };
 
-moe::Result<eval::StoreSetting> store_setting(const Setting& row, const moe::Model& model,
+moe::Result<eval::StoreSetting> store_setting(const Setting& row, const moe::Model& model, std::int64_t max_length,
                                               const moe::ParallelFor& threads, Keeper& keeper) {
   if (keeper.path != row.path) {
     auto hash = eval::hash_model_files(row.path, threads, cli::interrupted);
@@ -194,7 +197,7 @@ moe::Result<eval::StoreSetting> store_setting(const Setting& row, const moe::Mod
   out.model_hash = keeper.hash;
   out.formats = model.info().format_summary;
   out.precision = row.precision, out.kv = row.kv;
-  out.top_k = model.config().router.top_k, out.max_length = model.config().max_position;
+  out.top_k = model.config().router.top_k, out.max_length = max_length;
   out.tokenizer = model.tokenizer()->fingerprint();
   return out;
 }
@@ -229,11 +232,12 @@ moe::Result<void> run_row(const Setting& row, const std::shared_ptr<const moe::M
   options.precision = row.precision;
   options.kv = row.kv;
   options.threads = threads;
+  options.max_length = o.max_length;
   auto scorer = eval::SessionModel::create(model, options);
   if (!scorer) return moe::fail(scorer.error().code, row.path + ": " + scorer.error().message);
   std::optional<eval::StoreSetting> setting;
   if (keeper.store) {
-    auto made = store_setting(row, *model, threads, keeper);
+    auto made = store_setting(row, *model, (*scorer)->max_length(), threads, keeper);
     if (!made) return moe::forward(made);
     setting = std::move(*made);
   }
@@ -243,6 +247,8 @@ moe::Result<void> run_row(const Setting& row, const std::shared_ptr<const moe::M
   run.info.config = model->config();
   run.precision = row.precision, run.kv = row.kv;
   run.resident_bytes = model->resident_bytes();
+  run.max_length = (*scorer)->max_length();
+  run.tokenizer = model->tokenizer();
   for (const eval::PreparedTask& task : report.tasks) {
     cli::ProgressLine line(row.name + " " + task.spec.name);
     eval::EvaluateOptions how;
@@ -253,7 +259,10 @@ moe::Result<void> run_row(const Setting& row, const std::shared_ptr<const moe::M
     how.hooks.cancelled = cli::interrupted;
     auto outcome = run_task(row, task, o, **scorer, setting ? &*setting : nullptr, keeper, how);
     if (!outcome && outcome.error().code == moe::ErrorCode::cancelled)
-      return moe::fail(moe::ErrorCode::cancelled, "interrupted while " + row.name + " answered " + task.spec.name);
+      return moe::fail(moe::ErrorCode::cancelled,
+                       "interrupted while " + row.name + " answered " + task.spec.name +
+                           (keeper.store ? "; the same command goes on from here"
+                                         : " (with --cache FILE the same command would go on from here)"));
     if (!outcome)
       return moe::fail(outcome.error().code, row.name + ", " + task.spec.name + ": " + outcome.error().message);
     run.outcomes.push_back(std::move(*outcome));
@@ -274,6 +283,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   eval::RunReport report;
   report.started = iso_time();
   report.baseline = o.baseline, report.limit = o.limit, report.seed = o.seed;
+  report.system_instruction = o.system_instruction;
   auto tasks = prepare_tasks(o);
   if (!tasks) return moe::forward(tasks);
   report.tasks = std::move(*tasks);
@@ -324,7 +334,7 @@ constexpr const char* kExamples = R"(Examples:
   moe-eval --model a=one.gguf --tasks mmlu --data DATA --cache runs.db     and after a crash, the same line again
   moe-eval history --cache runs.db
   moe-eval compare 1 2 --cache runs.db
-DATA holds questions/<task>.jsonl and fewshot/<task>.jsonl. A question is a line
+DATA holds questions/<task>.jsonl and fewshot/<task>.jsonl (docs/EVALUATION.md). A question is a line
   {"id": "1", "subject": "s", "question": "...", "choices": ["...", "..."], "answer": 0}
 Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal error or out of memory, 130 interrupted.)";
 
@@ -341,6 +351,9 @@ void add_options(CLI::App& app, Options& o) {
       ->check(CLI::Range(0, 1000));
   app.add_option("--limit", o.limit, "only the first N questions of each subject, or that share of them when below 1")
       ->check(CLI::PositiveNumber);
+  app.add_option("--system-instruction", o.system_instruction, "text that stands before every prompt");
+  app.add_option("--max-length", o.max_length, "tokens that the model sees at most (default: what it was made for)")
+      ->check(CLI::Range(2, 1 << 30));
   app.add_option("--threads", o.threads, "default: MOE_THREADS, or every processor")->check(CLI::Range(1, 4096));
   app.add_option("--precision", o.precision, "auto (int8 activations) or reference (float32)")->capture_default_str();
   app.add_option("--kv", o.kv,

@@ -75,6 +75,9 @@ moe::Result<std::vector<std::string>> compare_runs(const eval::RunStore& store, 
     return moe::fail(moe::ErrorCode::bad_argument, "runs " + std::to_string(a.id) + " (" + a.task + ") and " +
                                                        std::to_string(b.id) + " (" + b.task +
                                                        ") did not ask the same questions");
+  if (!a.accuracy || !b.accuracy)
+    return moe::fail(moe::ErrorCode::bad_argument,
+                     "runs of " + a.task + " have no accuracy that could be compared question by question");
   const auto gap = eval::paired_gap(x, y, clusters);
   if (!gap) return moe::forward(gap);
   char points[32], p[32];
@@ -139,7 +142,7 @@ moe::Result<void> compare(const std::string& path, const std::string& a, const s
     auto other = right->find(task);
     // Two numbers of different tasks: let the comparison say so.
     if (other == right->end() && left->size() == 1 && right->size() == 1) other = right->begin();
-    if (other == right->end()) continue;
+    if (other == right->end() || (left->size() > 1 && !run.accuracy)) continue;
     auto row = compare_runs(**store, run, other->second);
     if (!row) return moe::forward(row);
     rows.push_back(std::move(*row));

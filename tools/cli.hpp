@@ -127,12 +127,16 @@ class ProgressLine {
   void update(moe::Progress p, std::string_view note = {}) {
     if (!shown_ || p.total <= 0) return;
     const auto now = Clock::now();
+    // What was done before the first call (a run that goes on) took none of this time.
+    if (first_ < 0) first_ = std::min(p.done, p.total);
     if (drawn_ && now - last_ < std::chrono::milliseconds(100)) return;
     last_ = now;
     drawn_ = true;
     const double share = std::clamp(static_cast<double>(p.done) / static_cast<double>(p.total), 0.0, 1.0);
     const double spent = std::chrono::duration<double>(now - start_).count();
-    const std::string eta = share > 0.0 ? duration_text(spent * (1.0 - share) / share) + " left" : std::string("...");
+    const double left =
+        static_cast<double>(p.total - p.done) / static_cast<double>(std::max(p.done - first_, std::int64_t{1}));
+    const std::string eta = p.done > first_ ? duration_text(spent * left) + " left" : std::string("...");
     std::fprintf(stderr, "\r\x1b[K%s %3.0f%%  %s  %s", label_.c_str(), 100.0 * share, eta.c_str(),
                  printable(note).c_str());
     std::fflush(stderr);
@@ -146,6 +150,7 @@ class ProgressLine {
   using Clock = std::chrono::steady_clock;
   std::string label_;
   bool shown_ = false, drawn_ = false;
+  std::int64_t first_ = -1;
   Clock::time_point start_ = Clock::now(), last_{};
 };
 

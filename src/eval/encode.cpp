@@ -41,6 +41,16 @@ Result<std::vector<TokenId>> PairEncoder::encode_context(std::string_view contex
   return std::vector<TokenId>{*prefix};
 }
 
+Result<std::vector<TokenId>> PairEncoder::encode_text(std::string_view text) const {
+  const auto prefix = tokenizer_.bos() ? tokenizer_.bos() : tokenizer_.eos();
+  if (!prefix)
+    return fail(ErrorCode::unsupported, "a whole text needs a BOS or EOS token before it; the tokenizer names neither");
+  auto ids = with_bos(text);
+  if (!ids) return ids;
+  ids->insert(ids->begin(), *prefix);
+  return ids;
+}
+
 Result<PairEncoder::Pair> PairEncoder::encode(std::string_view context, std::string_view continuation) const {
   auto pairs = encode(context, std::vector<std::string_view>{continuation});
   if (!pairs) return forward(pairs);

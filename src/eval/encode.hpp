@@ -27,6 +27,8 @@ class MOE_API PairEncoder {
   Result<std::vector<Pair>> encode(std::string_view context, const std::vector<std::string_view>& continuations) const;
   /// A prompt alone, white space kept. An empty one is BOS, or EOS where there is none.
   Result<std::vector<TokenId>> encode_context(std::string_view context) const;
+  /// A text to score as a whole, behind the prefix token (BOS, or EOS where there is none).
+  Result<std::vector<TokenId>> encode_text(std::string_view text) const;
 
  private:
   Result<std::vector<TokenId>> with_bos(std::string_view text) const;

@@ -6,7 +6,6 @@
 #include <charconv>
 #include <chrono>
 #include <map>
-#include <type_traits>
 
 namespace moe::inline MOE_ABI::eval {
 
@@ -15,15 +14,40 @@ Work LanguageModel::executed() const { return {}; }
 Result<std::vector<Generation>> LanguageModel::generate(std::span<const GenerateRequest>, const Hooks&) {
   return fail(ErrorCode::unsupported, "this model scores answers and writes none");
 }
+Result<std::vector<Score>> LanguageModel::score_texts(std::span<const TextRequest>, const Hooks&) {
+  return fail(ErrorCode::unsupported, "this model scores answers and no whole texts");
+}
+Work LanguageModel::text_work(std::int64_t) const { return {}; }
 
 namespace {
+
+// acc_mutual_info compares with every answer behind nothing at all.
+bool asks_answers_alone(const TaskSpec& task) {
+  return column_of(task.metrics, Metric::acc_mutual_info) < task.metrics.size();
+}
+
+// What one question takes of the list of answers.
+std::size_t request_count(const TaskSpec& task, const Document& document) {
+  if (task.kind == TaskKind::generation || task.kind == TaskKind::rolling) return 1;
+  return document.continuations.size() * (asks_answers_alone(task) ? 2 : 1);
+}
 
 std::vector<ScoreRequest> requests_of(const PreparedTask& task) {
   std::vector<ScoreRequest> requests;
   for (const Subtask& subtask : task.subtasks)
-    for (const Document& document : subtask.documents)
+    for (const Document& document : subtask.documents) {
       for (std::size_t i = 0; i < document.continuations.size(); ++i)
         requests.push_back({document.context_of(i), document.continuations[i], document.question.id});
+      for (std::size_t i = 0; i < document.continuations.size() && asks_answers_alone(task.spec); ++i)
+        requests.push_back({{}, document.continuations[i], document.question.id});
+    }
+  return requests;
+}
+
+std::vector<TextRequest> texts_of(const PreparedTask& task) {
+  std::vector<TextRequest> requests;
+  for (const Subtask& subtask : task.subtasks)
+    for (const Document& document : subtask.documents) requests.push_back({document.contexts[0], document.question.id});
   return requests;
 }
 
@@ -37,7 +61,12 @@ std::vector<GenerateRequest> generate_requests_of(const PreparedTask& task) {
 }
 
 // Model FLOPs: every distinct pass of the question once, logits at its scored positions only.
-void count_work(const LanguageModel& model, DocumentOutcome& document) {
+void count_work(const LanguageModel& model, TaskKind kind, DocumentOutcome& document) {
+  if (kind == TaskKind::rolling) {
+    document.pass_tokens = document.scores[0].pass_tokens;
+    document.flops = model.text_work(document.scores[0].continuation_tokens).total();
+    return;
+  }
   std::map<std::int64_t, std::pair<std::int64_t, std::int64_t>> passes;  // pass -> tokens, scored positions
   for (const Score& score : document.scores) {
     if (score.failure == Failure::too_long) continue;
@@ -63,19 +92,26 @@ Work difference(Work after, const Work& before) {
   return after;
 }
 
-// Values of one metric over questions. A question that failed is wrong, but it has no log-likelihood.
-template <class Documents>
-std::vector<double> column(const Documents& documents, Metric metric, std::size_t at) {
+// One metric over questions. A question that failed is wrong, but it has no log-likelihood.
+MetricValue aggregate_column(const std::vector<const DocumentOutcome*>& documents, Metric metric, std::size_t at,
+                             const EvaluateOptions& options) {
   std::vector<double> values;
-  for (const auto& entry : documents) {
-    const DocumentOutcome* d = nullptr;
-    if constexpr (std::is_pointer_v<typename Documents::value_type>)
-      d = entry;
-    else
-      d = &entry;
-    if (metric != Metric::perplexity || d->failure == Failure::none) values.push_back(d->metrics[at]);
+  std::vector<std::int64_t> sizes;
+  for (const DocumentOutcome* d : documents) {
+    if (!is_share(metric) && d->failure != Failure::none) continue;
+    values.push_back(d->metrics[at]);
+    sizes.push_back(metric == Metric::word_perplexity ? d->words : d->bytes);
   }
-  return values;
+  const bool of_texts =
+      metric == Metric::word_perplexity || metric == Metric::byte_perplexity || metric == Metric::bits_per_byte;
+  return of_texts ? aggregate_texts(metric, values, sizes)
+                  : aggregate(metric, values, options.bootstrap_count, options.threads);
+}
+
+std::vector<const DocumentOutcome*> pointers(const std::vector<DocumentOutcome>& documents) {
+  std::vector<const DocumentOutcome*> out;
+  for (const DocumentOutcome& d : documents) out.push_back(&d);
+  return out;
 }
 
 // Its first failure, where a question has one.
@@ -116,6 +152,13 @@ void count_flags(const DocumentOutcome& document, TaskOutcome& outcome) {
   outcome.non_finite += document.failure == Failure::non_finite;
 }
 
+std::size_t index_of(const TaskSpec& spec, const MetricColumn& column) {
+  return static_cast<std::size_t>(
+      std::find_if(spec.metrics.begin(), spec.metrics.end(),
+                   [&](const MetricColumn& c) { return c.metric == column.metric && c.filter == column.filter; }) -
+      spec.metrics.begin());
+}
+
 // The group that holds the given subtasks, averaged over questions.
 Aggregate pool_group(const TaskSpec& spec, const TaskOutcome& outcome, const std::vector<std::size_t>& members) {
   Aggregate group;
@@ -127,10 +170,7 @@ Aggregate pool_group(const TaskSpec& spec, const TaskOutcome& outcome, const std
     group.question_count += counts.back();
   }
   for (const MetricColumn& column : group.kinds) {
-    const auto at = static_cast<std::size_t>(
-        std::find_if(spec.metrics.begin(), spec.metrics.end(),
-                     [&](const MetricColumn& c) { return c.metric == column.metric && c.filter == column.filter; }) -
-        spec.metrics.begin());
+    const std::size_t at = index_of(spec, column);
     std::vector<MetricValue> parts;
     for (std::size_t m : members) parts.push_back(outcome.subtasks[m].metrics[at]);
     group.metrics.push_back(pool(parts, counts));
@@ -138,10 +178,20 @@ Aggregate pool_group(const TaskSpec& spec, const TaskOutcome& outcome, const std
   return group;
 }
 
+// Each subtask weighs the same; the standard error stays the pooled one, as in the reference harness.
+void average_subtasks(const TaskSpec& spec, const TaskOutcome& outcome, const std::vector<std::size_t>& members,
+                      Aggregate& group) {
+  for (std::size_t k = 0; k < group.kinds.size(); ++k) {
+    double sum = 0;
+    for (std::size_t m : members) sum += outcome.subtasks[m].metrics[index_of(spec, group.kinds[k])].value;
+    group.metrics[k].value = sum / static_cast<double>(members.size());
+  }
+}
+
 void add_rows(const PreparedTask& task, const EvaluateOptions& options, TaskOutcome& outcome) {
   const TaskSpec& spec = task.spec;
   for (std::size_t s = 0; s < task.subtasks.size(); ++s) {
-    const auto& documents = outcome.documents[s];
+    const auto documents = pointers(outcome.documents[s]);
     Aggregate row{task.subtasks[s].name,
                   task.subtasks[s].alias,
                   false,
@@ -149,8 +199,7 @@ void add_rows(const PreparedTask& task, const EvaluateOptions& options, TaskOutc
                   spec.metrics,
                   {}};
     for (std::size_t m = 0; m < spec.metrics.size(); ++m)
-      row.metrics.push_back(aggregate(spec.metrics[m].metric, column(documents, spec.metrics[m].metric, m),
-                                      options.bootstrap_count, options.threads));
+      row.metrics.push_back(aggregate_column(documents, spec.metrics[m].metric, m, options));
     outcome.subtasks.push_back(std::move(row));
   }
   if (spec.subtask_name.empty()) {
@@ -168,6 +217,7 @@ void add_rows(const PreparedTask& task, const EvaluateOptions& options, TaskOutc
     if (members.empty()) continue;
     Aggregate group = pool_group(spec, outcome, members);
     group.name = spec_group.name, group.alias = spec_group.alias;
+    if (!spec_group.weight_by_size) average_subtasks(spec, outcome, members, group);
     outcome.groups.push_back(std::move(group));
   }
   outcome.overall = pool_group(spec, outcome, all);
@@ -207,8 +257,7 @@ void add_breakdowns(const PreparedTask& task, const EvaluateOptions& options, Ta
       const auto& of_value = members[value];
       Aggregate row{value, value, true, static_cast<std::int64_t>(of_value.size()), task.spec.metrics, {}};
       for (std::size_t m = 0; m < task.spec.metrics.size(); ++m)
-        row.metrics.push_back(aggregate(task.spec.metrics[m].metric, column(of_value, task.spec.metrics[m].metric, m),
-                                        options.bootstrap_count, options.threads));
+        row.metrics.push_back(aggregate_column(of_value, task.spec.metrics[m].metric, m, options));
       breakdown.rows.push_back(std::move(row));
     }
     outcome.breakdowns.push_back(std::move(breakdown));
@@ -221,7 +270,9 @@ Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, con
   const auto start = std::chrono::steady_clock::now();
   const Work before = model.executed();
   const bool writes = task.spec.kind == TaskKind::generation;
-  auto scores = writes ? std::vector<Score>() : model.score(requests_of(task), options.hooks);
+  auto scores = writes                                ? std::vector<Score>()
+                : task.spec.kind == TaskKind::rolling ? model.score_texts(texts_of(task), options.hooks)
+                                                      : model.score(requests_of(task), options.hooks);
   if (!scores) return forward(scores);
   auto replies = writes ? model.generate(generate_requests_of(task), options.hooks) : std::vector<Generation>();
   if (!replies) return forward(replies);
@@ -232,18 +283,20 @@ Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, con
     auto& documents = outcome.documents.emplace_back();
     outcome.skipped += subtask.original_count - static_cast<std::int64_t>(subtask.documents.size());
     for (const Document& document : subtask.documents) {
-      const std::size_t count = document.continuations.size();
+      const std::size_t count = request_count(task.spec, document);
       const auto first = scores->begin() + static_cast<std::ptrdiff_t>(writes ? 0 : next);
       auto scored = writes ? outcome_of(task.spec, document, std::move((*replies)[next]))
                            : outcome_of(task.spec, document,
                                         std::vector<Score>(first, first + static_cast<std::ptrdiff_t>(count)));
       if (!scored) return forward(scored);
-      next += writes ? 1 : count;
-      count_work(model, *scored);
+      next += count;
+      scored->words = document.words, scored->bytes = document.bytes;
+      count_work(model, task.spec.kind, *scored);
       count_flags(*scored, outcome);
       outcome.model_flops += scored->flops;
       outcome.pass_tokens += scored->pass_tokens;
-      if (task.spec.kind == TaskKind::multiple_choice) outcome.chance += 1.0 / static_cast<double>(count);
+      if (task.spec.kind == TaskKind::multiple_choice)
+        outcome.chance += 1.0 / static_cast<double>(document.continuations.size());
       documents.push_back(std::move(*scored));
     }
   }

@@ -50,6 +50,55 @@ double bootstrap_error(const std::vector<double>& log_likelihoods, std::int64_t 
   return sample_deviation(perplexities);
 }
 
+// Squared distance of softmax(log-likelihoods) from the right answer.
+double brier(const std::vector<double>& log_likelihoods, std::size_t answer) {
+  const double most = *std::max_element(log_likelihoods.begin(), log_likelihoods.end());
+  std::vector<double> p;
+  double sum = 0, score = 0;
+  for (double x : log_likelihoods) sum += p.emplace_back(std::exp(x - most));
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    const double off = p[i] / sum - (i == answer ? 1 : 0);
+    score += off * off;
+  }
+  return score;
+}
+
+// Answers among the scores: with acc_mutual_info each of them stands there a second time, alone.
+std::size_t answer_count(const TaskSpec& task, const std::vector<Score>& scores) {
+  const bool are_twice = column_of(task.metrics, Metric::acc_mutual_info) < task.metrics.size();
+  return are_twice ? scores.size() / 2 : scores.size();
+}
+
+// What each answer is worth to a metric that counts the first maximum.
+std::vector<double> worth(Metric metric, const Document& document, const std::vector<Score>& scores,
+                          std::size_t count) {
+  std::vector<double> out;
+  for (std::size_t i = 0; i < count; ++i) {
+    double x = scores[i].log_likelihood;
+    if (metric == Metric::acc_norm) x /= static_cast<double>(document.lengths[i]);
+    if (metric == Metric::acc_bytes) x /= static_cast<double>(document.byte_lengths[i]);
+    if (metric == Metric::acc_mutual_info) x -= scores[count + i].log_likelihood;
+    out.push_back(x);
+  }
+  return out;
+}
+
+double metric_of(Metric metric, const TaskSpec& task, const Document& document, const std::vector<Score>& scores) {
+  const auto answer = static_cast<std::size_t>(document.question.answer);
+  const bool one_request = task.kind != TaskKind::multiple_choice;
+  switch (metric) {
+    case Metric::perplexity:
+    case Metric::word_perplexity:
+    case Metric::byte_perplexity:
+    case Metric::bits_per_byte: return scores[one_request ? 0 : answer].log_likelihood;
+    case Metric::exact_match: return scores[answer].is_greedy ? 1 : 0;
+    case Metric::brier_score: return brier(worth(Metric::acc, document, scores, answer_count(task, scores)), answer);
+    default: break;
+  }
+  if (one_request) return scores[0].is_greedy ? 1 : 0;
+  return first_max(worth(metric, document, scores, answer_count(task, scores))) == answer ? 1 : 0;
+}
+
 std::string about(const Document& document, const Error& error) {
   return fmt::format("question {}: {}", shown(document.question.id), error.message);
 }
@@ -63,37 +112,30 @@ std::size_t column_of(const std::vector<MetricColumn>& columns, Metric metric) {
 }
 
 std::size_t headline_column(const std::vector<MetricColumn>& columns) {
-  const std::size_t acc = column_of(columns, Metric::acc);
-  return acc < columns.size() ? acc : column_of(columns, Metric::exact_match);
+  for (Metric metric : {Metric::acc, Metric::exact_match})
+    if (const std::size_t at = column_of(columns, metric); at < columns.size()) return at;
+  return static_cast<std::size_t>(
+      std::find_if(columns.begin(), columns.end(), [](const MetricColumn& c) { return is_share(c.metric); }) -
+      columns.begin());
 }
 
 Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& document, std::vector<Score> scores) {
   DocumentOutcome out;
-  std::vector<double> plain, normed;
+  std::vector<double> plain;
   for (std::size_t i = 0; i < scores.size(); ++i) {
     // A NaN would win every comparison of argmax; it is never a score.
     if (!std::isfinite(scores[i].log_likelihood))
       return fail(ErrorCode::non_finite, fmt::format("question {}: the log-likelihood of continuation {} is {}",
                                                      shown(document.question.id), i + 1, scores[i].log_likelihood));
-    plain.push_back(scores[i].log_likelihood);
-    normed.push_back(scores[i].log_likelihood / static_cast<double>(document.lengths[i]));
+    if (i < answer_count(task, scores)) plain.push_back(scores[i].log_likelihood);
   }
-  const auto answer = static_cast<std::size_t>(document.question.answer);
   if (task.kind == TaskKind::multiple_choice) {
     const std::size_t best = first_max(plain);
     out.prediction = static_cast<std::int32_t>(best);
     out.tied = std::count(plain.begin(), plain.end(), plain[best]) > 1;
   }
-  for (const auto& [metric, filter] : task.metrics) {
-    double value = 0;
-    if (metric == Metric::perplexity)
-      value = plain[task.kind == TaskKind::cloze ? 0 : answer];
-    else if (task.kind == TaskKind::cloze)
-      value = scores[0].is_greedy ? 1 : 0;
-    else
-      value = first_max(metric == Metric::acc ? plain : normed) == answer ? 1 : 0;
-    out.metrics.push_back(value);
-  }
+  for (const MetricColumn& column : task.metrics)
+    out.metrics.push_back(metric_of(column.metric, task, document, scores));
   out.scores = std::move(scores);
   return out;
 }
@@ -123,11 +165,20 @@ MetricValue aggregate(Metric metric, const std::vector<double>& values, std::int
   if (values.empty()) return out;
   out.value = metric == Metric::perplexity ? std::exp(-mean(values)) : mean(values);
   if (values.size() < 2) return out;
-  if (metric != Metric::perplexity)
+  if (is_share(metric))
     out.standard_error = sample_deviation(values) / std::sqrt(static_cast<double>(values.size()));
-  else if (bootstrap_count > 0)
+  else if (metric == Metric::perplexity && bootstrap_count > 0)
     out.standard_error = bootstrap_error(values, bootstrap_count, threads);
   return out;
+}
+
+MetricValue aggregate_texts(Metric metric, const std::vector<double>& log_likelihoods,
+                            const std::vector<std::int64_t>& sizes) {
+  double sum = 0, size = 0;
+  for (double x : log_likelihoods) sum += x;
+  for (std::int64_t n : sizes) size += static_cast<double>(n);
+  if (size == 0) return {};
+  return {metric == Metric::bits_per_byte ? -sum / size / std::log(2.0) : std::exp(-sum / size), std::nullopt};
 }
 
 MetricValue pool(const std::vector<MetricValue>& parts, const std::vector<std::int64_t>& counts) {

@@ -97,6 +97,50 @@ Result<EncodedScores> encode_scores(const Tokenizer& tokenizer, std::span<const 
   return out;
 }
 
+std::vector<TextWindow> text_windows(std::int64_t count, std::int64_t max_length) {
+  std::vector<TextWindow> out;
+  for (std::int64_t begin = 0; begin < count; begin += max_length) {
+    TextWindow w;
+    w.begin = begin, w.end = std::min(count, begin + max_length);
+    w.first = begin == 0 ? -1 : w.end - 1 - max_length;  // the last window is filled up to the left
+    out.push_back(w);
+  }
+  return out;
+}
+
+Result<EncodedTexts> encode_texts(const Tokenizer& tokenizer, std::span<const TextRequest> requests,
+                                  std::int64_t max_length, const ParallelFor& threads, const Hooks& hooks) {
+  const PairEncoder encoder(tokenizer);
+  std::vector<std::vector<TokenId>> ids(requests.size());  // the prefix token, then the text
+  const auto encode_one = [&](std::size_t i) -> Result<void> {
+    auto encoded = encoder.encode_text(requests[i].text);
+    if (!encoded) return about(requests[i].question, encoded.error());
+    ids[i] = std::move(*encoded);
+    return {};
+  };
+  if (auto done = in_slices(static_cast<std::int64_t>(requests.size()), threads, hooks, encode_one); !done)
+    return forward(done);
+  std::vector<TextWindow> windows;
+  std::vector<std::size_t> owner;
+  std::vector<Score> scores(requests.size());
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const auto count = static_cast<std::int64_t>(ids[i].size()) - 1;
+    scores[i].continuation_tokens = static_cast<std::int32_t>(count);
+    for (const TextWindow& w : text_windows(count, max_length)) {
+      scores[i].pass_tokens += static_cast<std::int32_t>(w.input_count());
+      windows.push_back(w), owner.push_back(i);
+    }
+  }
+  EncodedTexts out{
+      {Inputs(windows.size()), {}, std::vector<Score>(windows.size())}, std::move(owner), std::move(scores)};
+  for (std::size_t w = 0; w < windows.size(); ++w) {
+    const auto at = [&](std::int64_t position) { return ids[out.owner[w]].begin() + 1 + position; };
+    out.windows.inputs.set_own(w, {at(windows[w].first), at(windows[w].end - 1)});
+    out.windows.targets.emplace_back(at(windows[w].begin), at(windows[w].end));
+  }
+  return out;
+}
+
 Result<EncodedContexts> encode_contexts(const Tokenizer& tokenizer, std::span<const GenerateRequest> requests,
                                         std::int64_t max_length, const ParallelFor& threads, const Hooks& hooks) {
   const PairEncoder encoder(tokenizer);

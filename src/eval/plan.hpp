@@ -51,6 +51,25 @@ struct EncodedScores {
 MOE_API Result<EncodedScores> encode_scores(const Tokenizer& tokenizer, std::span<const ScoreRequest> requests,
                                             std::int64_t max_length, const ParallelFor& threads, const Hooks& hooks);
 
+/// Whole texts as windows: each is a request of `windows`, in order; window w belongs to text owner[w].
+struct EncodedTexts {
+  EncodedScores windows;
+  std::vector<std::size_t> owner;
+  std::vector<Score> scores;  ///< of the texts; token counts are filled in
+};
+/// Errors: as encode_scores; unsupported by tokenizers without BOS and EOS.
+MOE_API Result<EncodedTexts> encode_texts(const Tokenizer& tokenizer, std::span<const TextRequest> requests,
+                                          std::int64_t max_length, const ParallelFor& threads, const Hooks& hooks);
+
+/// One window of a text of `count` tokens: targets are tokens [begin, end); what the model sees ends before `end` and
+/// begins at `first`, where -1 is the prefix token.
+struct TextWindow {
+  std::int64_t first = -1, begin = 0, end = 0;
+  std::int64_t input_count() const { return end - 1 - first; }
+};
+/// Every token is a target once; no window sees more than max_length tokens.
+MOE_API std::vector<TextWindow> text_windows(std::int64_t count, std::int64_t max_length);
+
 /// Contexts of replies, cut from the left so that max_tokens fit behind them.
 struct EncodedContexts {
   Inputs inputs;

@@ -17,13 +17,16 @@ namespace moe::inline MOE_ABI::eval {
 namespace {
 
 struct Templates {
-  Template description, prompt, continuation, target, cluster, subtask_name, subtask_alias;
+  Template description, prompt, gen_prefix, continuation, target, cluster, subtask_name, subtask_alias;
+  // Every answer has a prompt of its own.
+  bool own_contexts() const { return prompt.uses("choice") || prompt.uses("label"); }
 };
 
 Result<Templates> compile(const TaskSpec& task) {
   Templates out;
   for (auto [target, source] : {std::pair{&out.description, &task.description},
                                 {&out.prompt, &task.prompt},
+                                {&out.gen_prefix, &task.gen_prefix},
                                 {&out.continuation, &task.continuation},
                                 {&out.target, task.target.empty() ? &task.continuation : &task.target},
                                 {&out.cluster, &task.cluster},
@@ -38,18 +41,30 @@ Result<Templates> compile(const TaskSpec& task) {
 
 // One worked example: its text, the delimiter, its right answer.
 Result<std::string> render_shot(const TaskSpec& task, const Templates& t, const Question& shot) {
-  auto text = t.prompt.render(task, shot, shot.answer);
+  const auto text = t.prompt.render(task, shot, shot.answer), prefix = t.gen_prefix.render(task, shot, -1),
+             answer = t.continuation.render(task, shot, shot.answer);
+  for (const auto* part : {&text, &prefix, &answer})
+    if (!*part) return forward(*part);
+  const bool is_delimited = prefix->empty() || wants_delimiter(*text, *prefix);
+  return *text + (is_delimited ? task.fewshot.target_delimiter.value_or(task.target_delimiter) : "") +
+         delimited(*prefix, *answer, " ") + task.fewshot_delimiter;
+}
+
+// What stands before the answer to a question: its text, and the answer's beginning where the task gives it.
+Result<std::string> render_question(const TaskSpec& task, const Templates& t, const Question& question,
+                                    std::int64_t choice) {
+  auto text = t.prompt.render(task, question, choice);
   if (!text) return text;
-  const auto answer = t.continuation.render(task, shot, shot.answer);
-  if (!answer) return forward(answer);
-  return *text + task.target_delimiter + *answer + task.fewshot_delimiter;
+  const auto prefix = t.gen_prefix.render(task, question, -1);
+  if (!prefix) return forward(prefix);
+  return delimited(*text, *prefix, t.own_contexts() ? "" : task.target_delimiter);
 }
 
 // A question whose answer the model writes: one context, and what the reply must equal.
 Result<Document> build_generation(const TaskSpec& task, const Templates& t, Question question,
                                   const std::string& before) {
   Document doc;
-  auto context = t.prompt.render(task, question, question.answer);
+  const auto context = render_question(task, t, question, question.answer);
   if (!context) return forward(context);
   doc.contexts.push_back(before + *context);
   auto target = t.target.render(task, question, question.answer);
@@ -59,21 +74,35 @@ Result<Document> build_generation(const TaskSpec& task, const Templates& t, Ques
   return doc;
 }
 
+// A text that is scored as a whole.
+Result<Document> build_text(const TaskSpec& task, const Templates& t, Question question) {
+  Document doc;
+  auto text = t.continuation.render(task, question, -1);
+  if (!text) return forward(text);
+  if (text->empty())
+    return fail(ErrorCode::bad_file, fmt::format("question {}: the text is empty", shown(question.id)));
+  doc.words = words(*text), doc.bytes = static_cast<std::int64_t>(text->size());
+  doc.target = *text;
+  doc.contexts.push_back(std::move(*text));
+  doc.question = std::move(question);
+  return doc;
+}
+
 // A question whose answers are scored.
 Result<Document> build_scored(const TaskSpec& task, const Templates& t, Question question, const std::string& before) {
   Document doc;
   const bool is_cloze = task.kind == TaskKind::cloze;
   const std::int64_t count = is_cloze ? 1 : static_cast<std::int64_t>(question.choices.size());
-  const bool own_contexts = t.prompt.uses("choice") || t.prompt.uses("label");
   for (std::int64_t i = 0; i < count; ++i) {
-    if (i == 0 || own_contexts) {
-      auto context = t.prompt.render(task, question, i);
+    if (i == 0 || t.own_contexts()) {
+      const auto context = render_question(task, t, question, i);
       if (!context) return forward(context);
       doc.contexts.push_back(before + *context);
     }
     const auto continuation = t.continuation.render(task, question, i);
     if (!continuation) return forward(continuation);
     doc.lengths.push_back(code_points(*continuation));
+    doc.byte_lengths.push_back(static_cast<std::int32_t>(continuation->size()));
     doc.continuations.push_back(task.target_delimiter + *continuation);
     if (continuation->empty())
       return fail(ErrorCode::bad_file, fmt::format("question {}: {} is empty", shown(question.id),
@@ -86,6 +115,7 @@ Result<Document> build_scored(const TaskSpec& task, const Templates& t, Question
 
 Result<Document> build(const TaskSpec& task, const Templates& t, Question question, const std::string& before) {
   auto doc = task.kind == TaskKind::generation ? build_generation(task, t, std::move(question), before)
+             : task.kind == TaskKind::rolling  ? build_text(task, t, std::move(question))
                                                : build_scored(task, t, std::move(question), before);
   if (!doc) return doc;
   auto cluster = t.cluster.render(task, doc->question, -1);
@@ -99,7 +129,7 @@ std::vector<Subtask> split(const TaskSpec& task, std::vector<Question>& question
   std::vector<Subtask> subtasks;
   if (task.subtask_name.empty()) {
     subtasks.push_back({task.name, task.alias, {}, {}, 0});
-    for (Question& q : questions) subtasks[0].documents.push_back({std::move(q), {}, {}, {}, {}, {}});
+    for (Question& q : questions) subtasks[0].documents.emplace_back().question = std::move(q);
     return subtasks;
   }
   std::map<std::string, std::size_t> index_of;
@@ -108,7 +138,7 @@ std::vector<Subtask> split(const TaskSpec& task, std::vector<Question>& question
   for (Question& q : questions) {
     const auto [at, is_new] = index_of.emplace(q.subject, subtasks.size());
     if (is_new) subtasks.push_back({{}, {}, q.subject, {}, 0});
-    subtasks[at->second].documents.push_back({std::move(q), {}, {}, {}, {}, {}});
+    subtasks[at->second].documents.emplace_back().question = std::move(q);
   }
   std::erase_if(subtasks, [](const Subtask& s) { return s.documents.empty(); });
   return subtasks;
@@ -153,10 +183,18 @@ Result<std::vector<Shot>> load_pool(const PreparedTask& prepared, const Template
   } else if (!task.fewshot.examples.empty()) {
     file = task.fewshot.is_path ? task.fewshot.examples
                                 : locate(data_dir, "fewshot", task.fewshot.examples, task.csv_examples);
-    auto loaded = load_questions(file, task.kind);
-    if (!loaded) return forward(loaded);
-    examples = std::move(*loaded);
-    std::erase_if(examples, [](const Question& q) { return q.text.contains("split") && !q.is_example; });
+    std::error_code ignored;
+    const bool is_there = std::filesystem::exists(file, ignored);
+    if (!is_there && examples.empty())
+      return fail(ErrorCode::not_found,
+                  fmt::format("task {}: its worked examples are not there: {} (ask it with 0 shots, or put them there)",
+                              task.name, file));
+    if (is_there) {
+      auto loaded = load_questions(file, task.kind);
+      if (!loaded) return forward(loaded);
+      examples = std::move(*loaded);
+      std::erase_if(examples, [](const Question& q) { return q.text.contains("split") && !q.is_example; });
+    }
   }
   if (examples.empty())
     return fail(ErrorCode::bad_argument, fmt::format("task {} has no worked examples: ask it with 0 shots, not {}",
@@ -180,7 +218,7 @@ Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options
   const std::filesystem::path data_dir = options.data_dir;
   PreparedTask out;
   out.spec = task;
-  out.num_fewshot = options.num_fewshot.value_or(task.num_fewshot);
+  out.num_fewshot = task.kind == TaskKind::rolling ? 0 : options.num_fewshot.value_or(task.num_fewshot);
   out.data_path = task.data_is_path ? task.data : locate(data_dir, "questions", task.data, task.csv_questions);
   auto questions = load_questions(out.data_path, task.kind);
   if (!questions) return forward(questions);
@@ -201,11 +239,12 @@ Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options
     }
     const auto description = templates->description.render(task, first, -1);
     if (!description) return forward(description);
+    const std::string beginning = delimited(options.system_instruction, *description, task.fewshot_delimiter);
     FewshotSampler sampler(task.fewshot, *pool, out.num_fewshot, options.fewshot_seed);
     for (Document& document : subtask.documents) {
       const auto shots = sampler.before(document.question);
       if (!shots) return fail(shots.error().code, fmt::format("{}: {}", subtask.name, shots.error().message));
-      auto built = build(task, *templates, std::move(document.question), *description + *shots);
+      auto built = build(task, *templates, std::move(document.question), beginning + *shots);
       if (!built) {
         Error error = built.error();
         error.message = fmt::format("{}: {}", out.data_path, error.message);

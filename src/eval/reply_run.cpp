@@ -43,6 +43,7 @@ class ReplyRun {
     for (std::size_t i = 0; i < requests_.size(); ++i)
       if (encoded_.replies[i].failure != Failure::none) report(static_cast<std::int32_t>(i));
     std::size_t most = std::numeric_limits<std::size_t>::max();
+    if (hooks_.on_progress) hooks_.on_progress(replies_done_, static_cast<std::int64_t>(requests_.size()));
     while (walk_.has_ready() || !active_.empty()) {
       if (hooks_.cancelled && hooks_.cancelled()) return fail(ErrorCode::cancelled, "interrupted");
       const Plan plan = make_plan(most);

@@ -42,27 +42,29 @@ Json aggregate_json(const Aggregate& row) {
 Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome) {
   const Accuracy accuracy = accuracy_of(task, outcome);
   const auto questions = static_cast<double>(task.question_count());
-  Json out = {{"task", task.spec.name},
-              {"num_fewshot", task.num_fewshot},
-              {"questions", task.question_count()},
-              {"question_file", task.data_path},
-              {"task_hash", sha256_hex(task.spec.source)},
-              {"accuracy", accuracy.value},
-              {"standard_error", optional_number(accuracy.standard_error)},
-              {"chance", outcome.chance},
-              {"chance_corrected", chance_corrected(accuracy.value, outcome.chance)},
-              {"model_flops", outcome.model_flops},
-              {"model_flops_per_question", static_cast<double>(outcome.model_flops) / questions},
-              {"model_tokens", outcome.pass_tokens},
-              {"executed", work_json(outcome.executed)},
-              {"seconds", outcome.seconds},
-              {"truncated_questions", outcome.truncated},
-              {"too_long_questions", outcome.too_long},
-              {"non_finite_questions", outcome.non_finite},
-              {"skipped_questions", outcome.skipped},
-              {"tied_questions", outcome.tied},
-              {"reencoded_questions", outcome.reencoded},
-              {"rows", Json::array()}};
+  const bool has_accuracy = headline_column(task.spec.metrics) < task.spec.metrics.size();
+  Json out = {
+      {"task", task.spec.name},
+      {"num_fewshot", task.num_fewshot},
+      {"questions", task.question_count()},
+      {"question_file", task.data_path},
+      {"task_hash", sha256_hex(task.spec.source)},
+      {"accuracy", has_accuracy ? Json(accuracy.value) : Json(nullptr)},
+      {"standard_error", optional_number(accuracy.standard_error)},
+      {"chance", outcome.chance},
+      {"chance_corrected", has_accuracy ? Json(chance_corrected(accuracy.value, outcome.chance)) : Json(nullptr)},
+      {"model_flops", outcome.model_flops},
+      {"model_flops_per_question", static_cast<double>(outcome.model_flops) / questions},
+      {"model_tokens", outcome.pass_tokens},
+      {"executed", work_json(outcome.executed)},
+      {"seconds", outcome.seconds},
+      {"truncated_questions", outcome.truncated},
+      {"too_long_questions", outcome.too_long},
+      {"non_finite_questions", outcome.non_finite},
+      {"skipped_questions", outcome.skipped},
+      {"tied_questions", outcome.tied},
+      {"reencoded_questions", outcome.reencoded},
+      {"rows", Json::array()}};
   for (const Aggregate& row : outcome.subtasks) out["rows"].push_back(aggregate_json(row));
   for (const Aggregate& row : outcome.groups) out["rows"].push_back(aggregate_json(row));
   for (const Breakdown& breakdown : outcome.breakdowns)
@@ -90,6 +92,7 @@ Json model_json(const RunReport& report, const ModelRun& run) {
               {"weight_bytes_per_token", run.info.touched_bytes},
               {"resident_bytes", run.resident_bytes},
               {"session_bytes", run.session_bytes},
+              {"max_length", run.max_length},
               {"tasks", Json::array()}};
   for (std::size_t t = 0; t < run.outcomes.size(); ++t)
     out["tasks"].push_back(outcome_json(report.tasks[t], run.outcomes[t]));
@@ -103,8 +106,8 @@ Result<void> write_run_file(const RunReport& report, const std::string& director
                {"seconds", report.seconds},   {"numerics_version", kNumericsVersion},
                {"isa", report.isa},           {"threads", report.thread_count},
                {"seed", report.seed},         {"limit", report.limit},
-               {"baseline", report.baseline}, {"models", Json::array()},
-               {"comparisons", Json::array()}};
+               {"baseline", report.baseline}, {"system_instruction", report.system_instruction},
+               {"models", Json::array()},     {"comparisons", Json::array()}};
   for (const ModelRun& run : report.models) root["models"].push_back(model_json(report, run));
   for (const Comparison& c : compare_models(report))
     root["comparisons"].push_back({{"task", report.tasks[c.task].spec.name},

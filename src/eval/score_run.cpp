@@ -32,6 +32,7 @@ class ScoreRun {
     for (std::size_t i = 0; i < encoded_.scores.size(); ++i)
       if (encoded_.scores[i].failure != Failure::none) report(static_cast<std::int32_t>(i));
     std::size_t most = std::numeric_limits<std::size_t>::max();
+    if (hooks_.on_progress) hooks_.on_progress(requests_done_, static_cast<std::int64_t>(encoded_.scores.size()));
     while (walk_.has_ready()) {
       if (hooks_.cancelled && hooks_.cancelled()) return fail(ErrorCode::cancelled, "interrupted");
       const std::vector<std::int32_t> batch = take_batch(most);

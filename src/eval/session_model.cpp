@@ -21,6 +21,11 @@ struct SessionModel::Impl {
   Work finished;  // of sessions that were replaced
   const Hooks* hooks = nullptr;
 
+  std::int64_t max_length() const {
+    const std::int64_t own = model->config().max_position;
+    return options.max_length > 0 ? std::min(options.max_length, own) : own;
+  }
+
   RunLimits limits() const { return {options.batch_tokens, options.share_prefixes}; }
 
   SessionOptions session_options(std::int64_t max_tokens) {
@@ -67,6 +72,7 @@ Result<std::unique_ptr<SessionModel>> SessionModel::create(std::shared_ptr<const
                                                            const SessionModelOptions& options) {
   if (!model->tokenizer())
     return fail(ErrorCode::unsupported, fmt::format("the model has no usable tokenizer: {}", model->tokenizer_error()));
+  if (options.max_length < 0) return fail(ErrorCode::bad_argument, "max_length is below 0");
   if (options.batch_tokens < 1) return fail(ErrorCode::bad_argument, "batch_tokens is below 1");
   auto impl = std::make_unique<Impl>();
   impl->model = std::move(model);
@@ -75,7 +81,7 @@ Result<std::unique_ptr<SessionModel>> SessionModel::create(std::shared_ptr<const
 }
 
 Result<std::vector<Score>> SessionModel::score(std::span<const ScoreRequest> requests, const Hooks& hooks) {
-  const std::int64_t max_length = impl_->model->config().max_position;
+  const std::int64_t max_length = impl_->max_length();
   auto encoded = encode_scores(*impl_->model->tokenizer(), requests, max_length, impl_->options.threads, hooks);
   if (!encoded) return forward(encoded);
   const Passes passes = collect_passes(*encoded);
@@ -88,7 +94,7 @@ Result<std::vector<Score>> SessionModel::score(std::span<const ScoreRequest> req
 }
 
 Result<std::vector<Generation>> SessionModel::generate(std::span<const GenerateRequest> requests, const Hooks& hooks) {
-  const std::int64_t max_length = impl_->model->config().max_position;
+  const std::int64_t max_length = impl_->max_length();
   auto encoded = encode_contexts(*impl_->model->tokenizer(), requests, max_length, impl_->options.threads, hooks);
   if (!encoded) return forward(encoded);
   // A prompt needs the logits of its last token.
@@ -107,6 +113,49 @@ Result<std::vector<Generation>> SessionModel::generate(std::span<const GenerateR
   return std::move(encoded->replies);
 }
 
+Result<std::vector<Score>> SessionModel::score_texts(std::span<const TextRequest> requests, const Hooks& hooks) {
+  auto encoded = encode_texts(*impl_->model->tokenizer(), requests, impl_->max_length(), impl_->options.threads, hooks);
+  if (!encoded) return forward(encoded);
+  std::vector<std::int64_t> windows_left(requests.size(), 0);
+  for (std::size_t text : encoded->owner) ++windows_left[text];
+  const Passes passes = collect_passes(encoded->windows);
+  // A text is known when its last window is.
+  std::int64_t known = 0;
+  const auto add_up = [&](std::size_t text) {
+    Score& score = encoded->scores[text];
+    const auto [first, last] = std::equal_range(encoded->owner.begin(), encoded->owner.end(), text);
+    for (auto w = static_cast<std::size_t>(first - encoded->owner.begin());
+         w < static_cast<std::size_t>(last - encoded->owner.begin()); ++w) {
+      score.log_likelihood += encoded->windows.scores[w].log_likelihood;
+      if (score.failure == Failure::none) score.failure = encoded->windows.scores[w].failure;
+    }
+    ++known;
+    if (hooks.on_score) hooks.on_score(static_cast<std::int64_t>(text), score);
+  };
+  Hooks inner;
+  inner.cancelled = hooks.cancelled;
+  inner.on_score = [&](std::int64_t window, const Score&) {
+    const std::size_t text = encoded->owner[static_cast<std::size_t>(window)];
+    if (--windows_left[text] == 0) add_up(text);
+  };
+  inner.on_progress = [&](std::int64_t, std::int64_t) {
+    if (hooks.on_progress) hooks.on_progress(known, static_cast<std::int64_t>(requests.size()));
+  };
+  impl_->hooks = &inner;
+  auto done = impl_->prepare_session(passes, 0);
+  if (done) done = run_scores(*impl_->session, impl_->limits(), passes, encoded->windows, inner);
+  impl_->hooks = nullptr;
+  if (!done) return forward(done);
+  return std::move(encoded->scores);
+}
+
+Work SessionModel::text_work(std::int64_t tokens) const {
+  Work total;
+  for (const TextWindow& w : text_windows(tokens, impl_->max_length()))
+    total += pass_work(w.input_count(), w.end - w.begin);
+  return total;
+}
+
 Work SessionModel::pass_work(std::int64_t tokens, std::int64_t rows) const {
   return forward_work(impl_->model->config(), 0, tokens, rows, MlaForm::expanded);
 }
@@ -116,6 +165,8 @@ Work SessionModel::executed() const {
   if (impl_->session) total += impl_->session->executed();
   return total;
 }
+
+std::int64_t SessionModel::max_length() const { return impl_->max_length(); }
 
 std::int64_t SessionModel::session_bytes() const {
   if (!impl_->session) return 0;

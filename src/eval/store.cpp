@@ -260,7 +260,8 @@ Result<void> RunStore::finish_run(std::int64_t id, const std::string& finished, 
     Statement update(impl_->database,
                      "UPDATE runs SET finished = ?, accuracy = ?, standard_error = ?, model_flops = ?, seconds = ? "
                      "WHERE id = ?");
-    update.bind(0, std::string_view(finished)).bind(1, accuracy.value).bind(2, accuracy.standard_error);
+    update.bind(0, std::string_view(finished)).bind(2, accuracy.standard_error);
+    update.bind(1, column < task.spec.metrics.size() ? std::optional(accuracy.value) : std::nullopt);
     update.bind(3, outcome.model_flops).bind(4, outcome.seconds).bind(5, id);
     if (auto ok = update.finish(); !ok) return ok;
     Statement add(impl_->database, "INSERT OR REPLACE INTO answers VALUES(?, ?, ?, ?, ?)");
@@ -295,7 +296,7 @@ Result<std::vector<StoredRun>> RunStore::runs() const {
     r.setting.numerics_version = static_cast<int>(q.integer(12));
     r.task = q.text(13), r.task_hash = q.text(14), r.questions_hash = q.text(15);
     r.num_fewshot = q.integer(16), r.question_count = q.integer(17), r.limit = q.number(18);
-    r.seed = std::bit_cast<std::uint64_t>(q.integer(19)), r.accuracy = q.number(20);
+    r.seed = std::bit_cast<std::uint64_t>(q.integer(19)), r.accuracy = q.maybe_number(20);
     r.standard_error = q.maybe_number(21), r.model_flops = q.integer(22), r.seconds = q.number(23);
     out.push_back(std::move(r));
   }

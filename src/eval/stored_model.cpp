@@ -123,6 +123,15 @@ Result<std::vector<Generation>> StoredModel::generate(std::span<const GenerateRe
       [&](std::span<const GenerateRequest> some, const Hooks& inner) { return model_.generate(some, inner); });
 }
 
+Result<std::vector<Score>> StoredModel::score_texts(std::span<const TextRequest> requests, const Hooks& hooks) {
+  std::vector<std::string> keys;
+  for (const TextRequest& r : requests) keys.push_back(key_of(setting_ + "text" + digest(std::string(r.text))));
+  return ask<TextRequest, Score>(
+      requests, keys, hooks, &Hooks::on_score, [&](const std::string& key) { return store_.find_score(key); },
+      [&](const std::vector<std::pair<std::string, Score>>& some) { return store_.add(some, {}); },
+      [&](std::span<const TextRequest> some, const Hooks& inner) { return model_.score_texts(some, inner); });
+}
+
 std::string hash_task(const TaskSpec& task) { return sha256_hex(task.source); }
 
 std::string hash_questions(const PreparedTask& task) {

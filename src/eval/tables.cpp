@@ -65,9 +65,21 @@ std::string title_of(const MetricColumn& column) {
   return column.filter == "none" ? std::string(name_of(column.metric)) : column.key();
 }
 
-std::string headline_title(const std::vector<MetricColumn>& columns) {
-  const std::size_t at = headline_column(columns);
-  return at < columns.size() ? title_of(columns[at]) : "acc";
+bool has_accuracy(const std::vector<MetricColumn>& columns) { return headline_column(columns) < columns.size(); }
+
+// The column that stands for the task: its accuracy, else what it has first.
+std::size_t main_column(const std::vector<MetricColumn>& columns) {
+  return has_accuracy(columns) ? headline_column(columns) : 0;
+}
+
+std::string with_unit(const MetricColumn& column) { return title_of(column) + (is_share(column.metric) ? " %" : ""); }
+
+std::string value_text(Metric metric, const MetricValue& value) {
+  return is_share(metric) ? percent(value.value) : fmt::format("{:.4g}", value.value);
+}
+std::string error_text(Metric metric, const MetricValue& value) {
+  if (!value.standard_error) return "N/A";
+  return is_share(metric) ? percent(*value.standard_error) : fmt::format("{:.2g}", *value.standard_error);
 }
 
 // The columns beside the headline one.
@@ -79,7 +91,8 @@ std::vector<std::size_t> extra_columns(const std::vector<MetricColumn>& columns)
 }
 
 std::string headline(const PreparedTask& task) {
-  std::string text = fmt::format("{}: {} questions", task.spec.name, task.question_count());
+  const bool is_one = task.question_count() == 1;
+  std::string text = fmt::format("{}: {} question{}", task.spec.name, task.question_count(), is_one ? "" : "s");
   std::int64_t original = 0;
   for (const Subtask& s : task.subtasks) original += s.original_count;
   if (original != task.question_count()) text += fmt::format(" of {}", original);
@@ -90,16 +103,15 @@ std::string headline(const PreparedTask& task) {
 std::vector<std::string> row_of(const PreparedTask& task, const ModelRun& model, const TaskOutcome& outcome) {
   const Accuracy accuracy = accuracy_of(task, outcome);
   const double questions = static_cast<double>(task.question_count());
-  std::vector<std::string> row = {model.name, percent(accuracy.value), percent(accuracy.standard_error)};
-  if (task.spec.kind == TaskKind::multiple_choice)
+  std::vector<std::string> row = {model.name};
+  if (has_accuracy(outcome.overall.kinds))
+    row.insert(row.end(), {percent(accuracy.value), percent(accuracy.standard_error)});
+  if (has_accuracy(outcome.overall.kinds) && task.spec.kind == TaskKind::multiple_choice)
     row.push_back(percent(chance_corrected(accuracy.value, outcome.chance)));
   for (std::size_t at : extra_columns(outcome.overall.kinds)) {
     const MetricValue& value = outcome.overall.metrics[at];
-    if (outcome.overall.kinds[at].metric != Metric::perplexity)
-      row.push_back(percent(value.value)), row.push_back(percent(value.standard_error));
-    else
-      row.push_back(fmt::format("{:.4g}", value.value)),
-          row.push_back(value.standard_error ? fmt::format("{:.2g}", *value.standard_error) : "N/A");
+    const Metric metric = outcome.overall.kinds[at].metric;
+    row.insert(row.end(), {value_text(metric, value), error_text(metric, value)});
   }
   const ParameterCount parameters = count_parameters(model.info.config);
   row.push_back(giga(static_cast<double>(outcome.model_flops) / questions));
@@ -120,7 +132,7 @@ std::vector<std::string> row_of(const PreparedTask& task, const ModelRun& model,
 // The normal error bar means little for few questions.
 std::string remarks(const PreparedTask& task, const ModelRun& model, const TaskOutcome& outcome) {
   std::string text;
-  if (const std::int64_t n = task.question_count(); n < 100) {
+  if (const std::int64_t n = task.question_count(); n < 100 && has_accuracy(outcome.overall.kinds)) {
     const double accuracy = accuracy_of(task, outcome).value;
     const auto [low, high] = wilson_interval(std::llround(accuracy * static_cast<double>(n)), n);
     text += fmt::format("{}: only {} question{}, 95 % interval {} to {} % (Wilson)\n", model.name, n, n == 1 ? "" : "s",
@@ -137,8 +149,8 @@ std::string checks_table(const RunReport& report, std::size_t t) {
     if (t >= model.outcomes.size()) continue;
     const TaskOutcome& o = model.outcomes[t];
     std::vector<std::string> row = {model.name};
-    for (std::int64_t count : {o.truncated, o.too_long, o.non_finite, o.skipped, o.tied, o.reencoded, o.pass_tokens,
-                               o.executed.tokens})
+    for (std::int64_t count :
+         {o.truncated, o.too_long, o.non_finite, o.skipped, o.tied, o.reencoded, o.pass_tokens, o.executed.tokens})
       row.push_back(std::to_string(count));
     table.add(row);
   }
@@ -148,11 +160,10 @@ std::string checks_table(const RunReport& report, std::size_t t) {
 std::string task_table(const RunReport& report, std::size_t t) {
   const PreparedTask& task = report.tasks[t];
   const auto& metrics = task.spec.group_metrics;
-  std::vector<std::string> header = {"model", headline_title(metrics) + " %", "+- SE"};
-  if (task.spec.kind == TaskKind::multiple_choice) header.emplace_back("corrected %");
-  for (std::size_t extra : extra_columns(metrics))
-    header.insert(header.end(),
-                  {title_of(metrics[extra]) + (metrics[extra].metric == Metric::perplexity ? "" : " %"), "+- SE"});
+  std::vector<std::string> header = {"model"};
+  if (has_accuracy(metrics)) header.insert(header.end(), {with_unit(metrics[main_column(metrics)]), "+- SE"});
+  if (has_accuracy(metrics) && task.spec.kind == TaskKind::multiple_choice) header.emplace_back("corrected %");
+  for (std::size_t extra : extra_columns(metrics)) header.insert(header.end(), {with_unit(metrics[extra]), "+- SE"});
   header.insert(header.end(), {"GFLOPs/question", "GFLOPs/token", "active/total", "B/token", "resident B", "tokens/s",
                                "seconds", "executed GFLOPs", "reuse"});
   Table table(header);
@@ -174,8 +185,8 @@ std::string rows_table(const RunReport& report, std::size_t t, const std::string
   for (const ModelRun& model : report.models)
     if (t < model.outcomes.size() && rows_of(model.outcomes[t]).size() > 1) models.push_back(&model);
   if (models.empty()) return "";
-  std::vector<std::string> header = {headline_title(rows_of(models[0]->outcomes[t])[0].kinds) + " % +- SE by " + title,
-                                     "questions"};
+  const auto& kinds = rows_of(models[0]->outcomes[t])[0].kinds;
+  std::vector<std::string> header = {with_unit(kinds[main_column(kinds)]) + " +- SE by " + title, "questions"};
   for (const ModelRun* model : models) header.push_back(model->name);
   Table table(header);
   const auto& first_rows = rows_of(models[0]->outcomes[t]);
@@ -183,10 +194,9 @@ std::string rows_table(const RunReport& report, std::size_t t, const std::string
     std::vector<std::string> row = {first_rows[g].alias, std::to_string(first_rows[g].question_count)};
     for (const ModelRun* model : models) {
       const Aggregate& group = rows_of(model->outcomes[t])[g];
-      const std::size_t at = headline_column(group.kinds);
-      row.push_back(at < group.metrics.size()
-                        ? percent(group.metrics[at].value) + " +- " + percent(group.metrics[at].standard_error)
-                        : "-");
+      const std::size_t at = main_column(group.kinds);
+      const Metric metric = group.kinds[at].metric;
+      row.push_back(value_text(metric, group.metrics[at]) + " +- " + error_text(metric, group.metrics[at]));
     }
     table.add(row);
   }
@@ -232,7 +242,7 @@ std::string curve_table(const RunReport& report, std::size_t t) {
   std::vector<std::size_t> rows;
   for (std::size_t m = 0; m < report.models.size(); ++m)
     if (t < report.models[m].outcomes.size()) rows.push_back(m);
-  if (rows.size() < 2) return "";
+  if (rows.size() < 2 || !has_accuracy(report.tasks[t].spec.metrics)) return "";
   const auto flops_of = [&](std::size_t m) {
     return static_cast<double>(report.models[m].outcomes[t].model_flops) /
            static_cast<double>(report.tasks[t].question_count());

@@ -20,33 +20,15 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kMetricNames[] = {"acc", "acc_norm", "perplexity", "exact_match"};
-constexpr std::string_view kKeys[] = {"task",
-                                      "alias",
-                                      "version",
-                                      "group_version",
-                                      "type",
-                                      "questions",
-                                      "fewshot",
-                                      "description",
-                                      "prompt",
-                                      "continuation",
-                                      "labels",
-                                      "cluster",
-                                      "target_delimiter",
-                                      "fewshot_delimiter",
-                                      "metrics",
-                                      "group_metrics",
-                                      "subtasks",
-                                      "groups",
-                                      "target",
-                                      "until",
-                                      "max_tokens",
-                                      "group_by",
-                                      "filters",
-                                      "exact_match",
-                                      "csv",
-                                      "num_fewshot"};
+// The order is that of enum Metric.
+constexpr std::string_view kMetricNames[] = {
+    "acc",         "acc_norm",        "perplexity",      "exact_match",  "acc_bytes", "acc_mutual_info",
+    "brier_score", "word_perplexity", "byte_perplexity", "bits_per_byte"};
+constexpr std::string_view kKeys[] = {
+    "task",        "alias",    "version",       "group_version", "type",    "questions",        "fewshot",
+    "description", "prompt",   "continuation",  "labels",        "cluster", "target_delimiter", "fewshot_delimiter",
+    "gen_prefix",  "metrics",  "group_metrics", "subtasks",      "groups",  "target",           "until",
+    "max_tokens",  "group_by", "filters",       "exact_match",   "csv",     "num_fewshot"};
 
 // Fetches typed members; remembers the first problem so that reading stays a flat list of lines.
 class Reader {
@@ -123,9 +105,16 @@ class Reader {
 };
 
 bool has_metric(TaskKind kind, Metric metric) {
-  if (metric == Metric::exact_match) return kind == TaskKind::generation;
-  if (metric == Metric::acc_norm) return kind == TaskKind::multiple_choice;
-  return kind != TaskKind::generation;
+  switch (metric) {
+    case Metric::exact_match: return kind == TaskKind::generation || kind == TaskKind::multiple_choice;
+    case Metric::acc:
+    case Metric::perplexity: return kind == TaskKind::cloze || kind == TaskKind::multiple_choice;
+    case Metric::acc_norm:
+    case Metric::acc_bytes:
+    case Metric::acc_mutual_info:
+    case Metric::brier_score: return kind == TaskKind::multiple_choice;
+    default: return kind == TaskKind::rolling;
+  }
 }
 
 FilterStep read_step(const Json& item, Reader& reader) {
@@ -215,7 +204,9 @@ void read_fewshot(const Json& root, Reader& reader, TaskSpec& task) {
   const auto fewshot = root.find("fewshot");
   if (fewshot == root.end()) return;
   if (!fewshot->is_object()) return reader.problem("key 'fewshot' is not an object");
-  reader.only(*fewshot, {"examples", "rule", "match"}, "fewshot: ");
+  reader.only(*fewshot, {"examples", "rule", "match", "target_delimiter"}, "fewshot: ");
+  if (fewshot->contains("target_delimiter"))
+    reader.text(*fewshot, "target_delimiter", task.fewshot.target_delimiter.emplace());
   reader.text(*fewshot, "examples", task.fewshot.examples);
   if (task.fewshot.examples == "self") task.fewshot.examples.clear(), task.fewshot.from_questions = true;
   reader.text(*fewshot, "match", task.fewshot.match);
@@ -240,6 +231,7 @@ void read_subtasks(const Json& root, Reader& reader, TaskSpec& task) {
   const auto subtasks = root.find("subtasks");
   if (subtasks == root.end()) return;
   if (!subtasks->is_object()) return reader.problem("key 'subtasks' is not an object");
+  reader.only(*subtasks, {"name", "alias", "titles"}, "subtasks: ");
   reader.text(*subtasks, "name", task.subtask_name, true);
   reader.text(*subtasks, "alias", task.subtask_alias);
   const auto titles = subtasks->find("titles");
@@ -258,11 +250,13 @@ void read_groups(const Json& root, Reader& reader, TaskSpec& task) {
   if (!groups->is_array()) return reader.problem("key 'groups' is not a list");
   for (const Json& item : *groups) {
     if (!item.is_object()) return reader.problem("key 'groups' holds something that is no object");
+    reader.only(item, {"name", "alias", "version", "weight_by_size", "subjects"}, "groups: ");
     GroupSpec group;
     reader.text(item, "name", group.name, true);
     group.alias = group.name;
     reader.text(item, "alias", group.alias);
     reader.text(item, "version", group.version);
+    reader.flag(item, "weight_by_size", group.weight_by_size);
     reader.texts(item, "subjects", group.subjects);
     for (const std::string& subject : group.subjects)
       if (std::none_of(task.subjects.begin(), task.subjects.end(), [&](const auto& s) { return s.first == subject; }))
@@ -287,7 +281,11 @@ TaskSpec task_of_question_file(const std::string& path) {
 }  // namespace
 
 std::string_view name_of(Metric metric) { return kMetricNames[static_cast<int>(metric)]; }
-bool higher_is_better(Metric metric) { return metric != Metric::perplexity; }
+bool higher_is_better(Metric metric) { return is_share(metric); }
+bool is_share(Metric metric) {
+  return metric == Metric::acc || metric == Metric::acc_norm || metric == Metric::exact_match ||
+         metric == Metric::acc_bytes || metric == Metric::acc_mutual_info;
+}
 
 Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name) {
   const Json root = Json::parse(json, nullptr, false);
@@ -308,17 +306,24 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
     task.kind = TaskKind::cloze;
   else if (type == "generation")
     task.kind = TaskKind::generation;
+  else if (type == "rolling")
+    task.kind = TaskKind::rolling;
   else if (type != "multiple_choice")
-    reader.problem(fmt::format("unknown type {} (known: multiple_choice, cloze, generation)", shown(type)));
+    reader.problem(fmt::format("unknown type {} (known: multiple_choice, cloze, generation, rolling)", shown(type)));
+  // A text that is scored as a whole stands behind nothing.
+  const bool is_rolling = task.kind == TaskKind::rolling;
+  for (const char* key : {"description", "prompt", "labels", "fewshot", "num_fewshot", "gen_prefix"})
+    if (is_rolling && root.contains(key)) reader.problem(fmt::format("key '{}' is not for tasks of type rolling", key));
   reader.text(root, "questions", task.data, true);
   reader.text(root, "description", task.description);
-  reader.text(root, "prompt", task.prompt, true);
+  reader.text(root, "prompt", task.prompt, !is_rolling);
   reader.text(root, "continuation", task.continuation, task.kind != TaskKind::multiple_choice);
   read_generation(root, reader, task);
   reader.texts(root, "labels", task.labels);
   reader.text(root, "cluster", task.cluster);
   reader.text(root, "target_delimiter", task.target_delimiter);
   reader.text(root, "fewshot_delimiter", task.fewshot_delimiter);
+  reader.text(root, "gen_prefix", task.gen_prefix);
   reader.metrics(root, "metrics", task, task.metrics);
   if (task.metrics.empty()) reader.problem("key 'metrics' is missing or empty");
   reader.metrics(root, "group_metrics", task, task.group_metrics);
@@ -342,9 +347,15 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
                                     {"continuation", task.continuation},
                                     {"target", task.target},
                                     {"cluster", task.cluster},
+                                    {"gen_prefix", task.gen_prefix},
                                     {"subtasks.name", task.subtask_name},
                                     {"subtasks.alias", task.subtask_alias}})
     reader.checked_template(key, source);
+  if (const auto prompt = Template::parse(task.prompt);
+      prompt && (prompt->uses("choice") || prompt->uses("label")) &&
+      column_of(task.metrics, Metric::acc_mutual_info) < task.metrics.size())
+    reader.problem(
+        "metric acc_mutual_info needs one prompt for all answers: 'prompt' must not use {choice} or {label}");
   if (const auto patterns = check_patterns(task); !patterns) reader.problem(patterns.error().message);
   if (reader.failed()) return tl::unexpected<Error>(reader.error());
   return task;

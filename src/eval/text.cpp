@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace moe::inline MOE_ABI::eval {
@@ -76,9 +77,30 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+bool wants_delimiter(std::string_view before, std::string_view after) {
+  return !before.empty() && !after.empty() && rstrip_length(before) == before.size() && leading_space(after) == 0;
+}
+
+std::string delimited(std::string_view before, std::string_view after, std::string_view delimiter) {
+  std::string out(before);
+  if (wants_delimiter(before, after)) out += delimiter;
+  return out.append(after);
+}
+
 std::int32_t code_points(std::string_view text) {
   std::int32_t count = 0;
   for (char c : text) count += !is_continuation(c);
+  return count;
+}
+
+std::int64_t words(std::string_view text) {
+  std::int64_t count = 1;
+  for (bool in_space = false; !text.empty();) {
+    const std::size_t space = leading_space(text);
+    count += space > 0 && !in_space;
+    in_space = space > 0;
+    text.remove_prefix(std::max<std::size_t>(space, 1));
+  }
   return count;
 }
 

@@ -13,8 +13,16 @@ namespace moe::inline MOE_ABI::eval {
 MOE_API std::string_view strip(std::string_view text);
 MOE_API std::size_t rstrip_length(std::string_view text);
 
+/// Whether two texts that are joined want a delimiter: neither is empty and neither has white space where they meet.
+MOE_API bool wants_delimiter(std::string_view before, std::string_view after);
+/// The two, with the delimiter where they want one.
+MOE_API std::string delimited(std::string_view before, std::string_view after, std::string_view delimiter);
+
 /// len(str): code points, never bytes.
 MOE_API std::int32_t code_points(std::string_view text);
+
+/// len(re.split(r"\s+", text)): runs of white space and one, even where the text begins or ends with such a run.
+MOE_API std::int64_t words(std::string_view text);
 
 MOE_API bool is_utf8(std::string_view text);
 

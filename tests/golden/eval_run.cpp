@@ -2,8 +2,10 @@
 // writes them, and what happens to questions that cannot be scored.
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "eval/plan.hpp"
 #include "eval/reply_run.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
@@ -55,6 +57,35 @@ std::string write_reply_task(const fs::path& folder, int max_tokens) {
                      {"questions", "./exam.jsonl"}, {"prompt", "Question: {question}\nAnswer:"},
                      {"continuation", "{choice}"},  {"until", Json::array({"\n", "ab"})},
                      {"max_tokens", max_tokens},    {"metrics", Json::array({"exact_match"})}};
+  std::ofstream(path) << task.dump();
+  return path;
+}
+
+// One continuation per question, and one whole text per question, some longer than the model's context.
+std::string write_cloze_task(const fs::path& folder) {
+  const std::string path = (folder / "cloze.json").string();
+  const Json task = {{"task", "cloze"},
+                     {"type", "cloze"},
+                     {"questions", "./exam.jsonl"},
+                     {"prompt", "{question}"},
+                     {"continuation", "{id} words"},
+                     {"metrics", Json::array({"perplexity", "acc"})}};
+  std::ofstream(path) << task.dump();
+  return path;
+}
+std::string write_text_task(const fs::path& folder) {
+  std::ofstream lines(folder / "texts.jsonl");
+  for (int i = 0; i < 5; ++i) {
+    std::string text = "Text";
+    for (int k = 0; k < 1 + i * 60; ++k) text += " word" + std::to_string(k * (1 + i % 2));
+    lines << Json{{"id", i}, {"text", text}}.dump() << "\n";
+  }
+  const std::string path = (folder / "texts.json").string();
+  const Json task = {{"task", "texts"},
+                     {"type", "rolling"},
+                     {"questions", "./texts.jsonl"},
+                     {"continuation", "{text}"},
+                     {"metrics", Json::array({"word_perplexity", "bits_per_byte"})}};
   std::ofstream(path) << task.dump();
   return path;
 }
@@ -119,6 +150,19 @@ Generation plain_reply(const std::shared_ptr<const moe::Model>& model, const std
   return out;
 }
 
+// Tokens of all prompts, what they share counted once.
+std::int64_t tree_tokens(const moe::Model& model, const std::vector<GenerateRequest>& requests) {
+  const auto encoded = encode_contexts(*model.tokenizer(), requests, model.config().max_position, {}, {});
+  REQUIRE(encoded.has_value());
+  std::vector<std::int64_t> last;
+  for (std::size_t i = 0; i < requests.size(); ++i)
+    last.push_back(static_cast<std::int64_t>(encoded->inputs[i].size()) - 1);
+  const Passes passes = collect_passes(encoded->inputs, last);
+  std::int64_t count = 0;
+  for (const PrefixNode& node : build_prefix_tree(passes.list, true, 1 << 20)) count += node.token_count();
+  return count;
+}
+
 // Two neighbouring ASCII characters of a text, to be a stop text.
 std::string ascii_part(const std::string& text) {
   for (std::size_t i = 3; i + 1 < text.size(); ++i)
@@ -157,9 +201,11 @@ TEST_CASE("sample files have the same bytes for any batch, cache, thread count a
   const Scratch scratch;
   const auto model = load(kModel);
   const std::string exam = write_exam(scratch.dir);
-  const std::vector<PreparedTask> tasks = {prepared(exam, 2), prepared(write_reply_task(scratch.dir, 8), 0)};
+  const std::vector<PreparedTask> tasks = {prepared(exam, 2), prepared(write_reply_task(scratch.dir, 8), 0),
+                                           prepared(write_cloze_task(scratch.dir), 1),
+                                           prepared(write_text_task(scratch.dir), 0)};
   const auto expected = samples(tasks, model, {}, scratch.dir / "out");
-  CHECK(expected.size() == 2);
+  CHECK(expected.size() == 4);
   for (std::int64_t batch : {1, 7, 4096})
     for (std::int64_t cache : {std::int64_t{1}, std::int64_t{64} << 20})
       for (bool share : {false, true}) {
@@ -213,7 +259,7 @@ TEST_CASE("replies are those of a plain loop; stop texts and the limit end them;
     hooks.on_reply = [&](std::int64_t request, const Generation&) { ++seen[static_cast<std::size_t>(request)]; };
     const auto replies = (*scorer)->generate(requests, hooks);
     REQUIRE_MESSAGE(replies.has_value(), replies.error().message);
-    std::int64_t asked = 0;
+    std::int64_t asked = 0, fed = 0;
     for (std::size_t i = 0; i < requests.size(); ++i) {
       CAPTURE(i);
       const Generation& reply = (*replies)[i];
@@ -225,9 +271,51 @@ TEST_CASE("replies are those of a plain loop; stop texts and the limit end them;
       if (!stops[i].empty()) CHECK(reply.generated_tokens < expected[i].generated_tokens);
       CHECK(reply.pass_tokens == reply.context_tokens + reply.generated_tokens - 1);
       asked += reply.pass_tokens;
+      fed += reply.generated_tokens - 1;
     }
     CHECK((*scorer)->executed().tokens < asked);
+    // Prompts once where they are shared, then each reply's own tokens: what is finished left the batch.
+    CHECK((*scorer)->executed().tokens == tree_tokens(*model, requests) + fed);
   }
+}
+
+TEST_CASE("whole texts are scored as the reference harness scores them with the same model") {
+  const auto model = load(kModel);
+  const Json file = Json::parse(moe_test::read_file(fs::path(MOE_SOURCE_DIR) / "tests/data/harness/rolling.json"));
+  SessionModelOptions options;
+  options.precision = moe::Precision::reference, options.kv = moe::KvType::f32;
+  auto scorer = SessionModel::create(model, options);
+  REQUIRE(scorer.has_value());
+  CHECK((*scorer)->max_length() == file["max_length"].get<std::int64_t>());
+  std::vector<std::string> texts;
+  std::vector<TextRequest> requests;
+  for (const Json& row : file["texts"]) texts.push_back(row["text"].get<std::string>());
+  for (const std::string& text : texts) requests.push_back({text, "q"});
+  std::int64_t reported = 0;
+  Hooks hooks;
+  hooks.on_score = [&](std::int64_t, const Score&) { ++reported; };
+  const auto scores = (*scorer)->score_texts(requests, hooks);
+  REQUIRE_MESSAGE(scores.has_value(), scores.error().message);
+  CHECK(reported == static_cast<std::int64_t>(texts.size()));
+  moe::Work charged;
+  bool is_long = false;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    CAPTURE(i);
+    const auto expected = file["texts"][i]["log_likelihood"].get<double>();
+    CHECK((*scores)[i].continuation_tokens == file["texts"][i]["tokens"].get<int>());
+    CHECK(std::abs((*scores)[i].log_likelihood - expected) <= 1e-3 + 1e-5 * std::abs(expected));
+    is_long = is_long || (*scores)[i].continuation_tokens > 2 * (*scorer)->max_length();
+    charged += (*scorer)->text_work((*scores)[i].continuation_tokens);
+  }
+  CHECK(is_long);
+  CHECK((*scorer)->executed().tokens <= charged.tokens);
+  // A shorter context is another question.
+  options.max_length = 32;
+  auto shorter = SessionModel::create(model, options);
+  const auto other = (*shorter)->score_texts(requests, {});
+  REQUIRE(other.has_value());
+  CHECK((*other)[0].log_likelihood == (*scores)[0].log_likelihood);
+  CHECK((*other).back().log_likelihood != (*scores).back().log_likelihood);
 }
 
 TEST_CASE("a reply needs its room: contexts are cut from the left, impossible limits are counted") {

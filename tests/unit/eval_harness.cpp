@@ -9,39 +9,12 @@
 #include "eval/sha256.hpp"
 #include "moe/eval/report.hpp"
 #include "support.hpp"
+#include "unit/fake_model.hpp"
 
 using Json = nlohmann::json;
 using namespace moe::eval;
 
 namespace {
-
-class FakeModel : public LanguageModel {
- public:
-  moe::Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks&) override {
-    std::vector<Score> scores;
-    for (const ScoreRequest& r : requests) {
-      const auto digest = sha256(std::string(r.context) + '\x1f' + std::string(r.continuation));
-      double u48 = 0;
-      for (int i = 0; i < 6; ++i) u48 = u48 * 256 + digest[static_cast<std::size_t>(i)];
-      Score s;
-      s.log_likelihood = -16 * u48 / 281474976710656.0;
-      s.is_greedy = (digest[6] & 3) == 0;
-      scores.push_back(s);
-    }
-    return scores;
-  }
-  moe::Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks&) override {
-    std::vector<Generation> out;
-    for (const GenerateRequest& r : requests) {
-      const auto known = replies.find(sha256_hex(r.context).substr(0, 12));
-      Generation reply;
-      reply.text = known == replies.end() ? "(no such prompt)" : known->second;
-      out.push_back(reply);
-    }
-    return out;
-  }
-  std::map<std::string, std::string> replies;  // by the first half of the prompt's hash
-};
 
 double number(const Json& value) { return value.is_number() ? value.get<double>() : std::nan(""); }
 
@@ -153,22 +126,25 @@ void check_files(RunReport report, ModelRun run, const Json& expected) {
       CHECK(got[block][key] == value);
     }
   for (const auto& [key, value] : expected["results"].items()) CHECK(got["results"].contains(key));
+  CHECK(got["date"].is_number_float());
   const Subtask& first = report.tasks[0].subtasks[0];
   const auto samples =
       parse_lines(folder / "org__fake" / ("samples_" + first.name + "_2026-01-02T03-04-05.000006.jsonl"));
   const auto& filters = report.tasks[0].spec.filters;
-  REQUIRE(samples.size() == first.documents.size() * filters.size());
+  const std::size_t count = first.documents.size();
+  REQUIRE(samples.size() == count * filters.size());
   CHECK(samples[0]["arguments"]["gen_args_0"]["arg_0"] == first.documents[0].contexts[0]);
   CHECK(samples[0]["doc"]["id"] == first.documents[0].question.id);
   const DocumentOutcome& scored = run.outcomes[0].documents[0][0];
   for (std::size_t f = 0; f < filters.size(); ++f) {
-    CHECK(samples[f]["filter"] == filters[f].name);
+    CHECK(samples[f * count]["filter"] == filters[f].name);
     if (scored.reply) {
-      CHECK(samples[f]["resps"][0][0] == scored.reply->text);
-      CHECK(samples[f]["filtered_resps"][0] == scored.filtered[f]);
-      CHECK(samples[f]["exact_match"] == scored.metrics[f]);
+      CHECK(samples[f * count]["resps"][0][0] == scored.reply->text);
+      CHECK(samples[f * count]["filtered_resps"][0] == scored.filtered[f]);
+      CHECK(samples[f * count]["exact_match"] == scored.metrics[f]);
     } else {
-      CHECK(std::stod(samples[f]["filtered_resps"][0][0].get<std::string>()) == scored.scores[0].log_likelihood);
+      CHECK(std::stod(samples[f * count]["filtered_resps"][0][0].get<std::string>()) ==
+            scored.scores[0].log_likelihood);
     }
   }
   std::filesystem::remove_all(folder);
@@ -180,7 +156,12 @@ TEST_CASE("the reference harness's prompts, metrics, means and standard errors")
   const auto golden = moe_test::reference_dir("MOE_EVAL_GOLDEN_DIR", "../shared/data/harness");
   const auto data = moe_test::reference_dir("MOE_DATA_DIR", "../shared/data");
   if (golden.empty() || data.empty()) return moe_test::report_skip("harness goldens", "no reference directory");
-  FakeModel model;
+  std::map<std::string, std::string> replies;  // by the first half of the prompt's hash
+  moe_test::FakeModel model;
+  model.reply_to = [&](std::string_view context) {
+    const auto known = replies.find(sha256_hex(context).substr(0, 12));
+    return known == replies.end() ? "(no such prompt)" : known->second;
+  };
   std::size_t cases = 0, questions = 0;
   for (const auto& entry : std::filesystem::directory_iterator(golden)) {
     const std::string file = entry.path().filename().string();
@@ -196,9 +177,9 @@ TEST_CASE("the reference harness's prompts, metrics, means and standard errors")
     ModelRun run;
     const auto samples = parse_lines(golden / (stem + ".samples.jsonl"));
     const auto prompts = parse_lines(golden / (stem + ".prompts.jsonl"));
-    model.replies.clear();
+    replies.clear();
     for (const Json& sample : samples)
-      if (sample.contains("raw")) model.replies[sample["c"][0].get<std::string>()] = sample["raw"].get<std::string>();
+      if (sample.contains("raw")) replies[sample["c"][0].get<std::string>()] = sample["raw"].get<std::string>();
     std::size_t reported = 0;
     for (const std::string& name : builtin_task_names()) {
       const auto spec = find_task(name);

@@ -57,9 +57,9 @@ void check_one_line(const Outcome& got, int status, const std::string& names) {
 const std::string kModel = std::string(MOE_SOURCE_DIR) + "/tests/data/golden/qwen3_moe";
 const std::string kExam = std::string(MOE_SOURCE_DIR) + "/tests/data/stand_in_exam.jsonl";
 
-std::string sample_file(const fs::path& folder) {
+std::string sample_file(const fs::path& folder, const std::string& beginning = "samples_") {
   for (const auto& entry : fs::recursive_directory_iterator(folder))
-    if (entry.path().filename().string().starts_with("samples_")) return moe_test::read_file(entry.path());
+    if (entry.path().filename().string().starts_with(beginning)) return moe_test::read_file(entry.path());
   FAIL("no sample file in " << folder);
   return {};
 }
@@ -93,6 +93,12 @@ TEST_CASE("a wrong task, question, model or store ends with one line and its sta
   check_one_line(asked(s.file("four.json", R"({"task":"four","questions":"./three.jsonl","metrics":["acc"],)"
                                            R"("prompt":"{question} {choices[3]}","continuation":"{choice}"})")),
                  1, "b8");
+  check_one_line(asked(s.file("rolling.json", R"({"task":"r","type":"rolling","questions":"./empty_text.jsonl",)"
+                                              R"("continuation":"{text}","metrics":["bits_per_byte"]})")),
+                 1, "empty_text.jsonl");
+  s.file("empty_text.jsonl", R"({"id":"t9","text":""})");
+  check_one_line(asked(s / "rolling.json"), 1, "'t9': the text is empty");
+  check_one_line(asked("arc_easy", {"--num-fewshot", "1", "--data", s.dir.string()}), 1, "arc_easy.jsonl");
   // Models.
   check_one_line(run(s, {"--model", "/absent.gguf", "--tasks", kExam}), 1, "/absent.gguf");
   const fs::path bare = s.dir / "bare";
@@ -122,6 +128,42 @@ TEST_CASE("a wrong task, question, model or store ends with one line and its sta
   check_one_line(asked(kExam, {"--cache", s.file("text.db", "not a database, but long enough to look like one")}), 1,
                  "text.db is damaged");
   check_one_line(run(s, {"history", "--cache", s / "absent.db"}), 1, "absent.db");
+}
+
+TEST_CASE("tasks without an accuracy, a shorter context and a system instruction show in table, files and history") {
+  const Scratch s;
+  std::string text = "one";
+  for (int i = 0; i < 90; ++i) text += " word" + std::to_string(i);
+  s.file("texts.jsonl", Json{{"id", "t"}, {"text", text}}.dump() + "\n");
+  const std::string task = s.file("texts.json", R"({"task":"texts","type":"rolling","questions":"./texts.jsonl",)"
+                                                R"("continuation":"{text}","metrics":["word_perplexity"]})");
+  for (const char* top_k : {"1", "2"}) {
+    const auto got =
+        run(s, {"--model", "m=" + kModel, "--top-k", top_k, "--tasks", task + "," + kExam, "--cache", s / "runs.db",
+                "--out", s / "out", "--max-length", "64", "--system-instruction", "Think."});
+    REQUIRE_MESSAGE(got.status == 0, got.err);
+    CHECK(got.out.find("  word_perplexity  +- SE") != std::string::npos);
+    CHECK(got.out.find("texts: 1 question, 0 shots") != std::string::npos);
+  }
+  for (const auto& entry : fs::directory_iterator(s.dir / "out/m[top_k=1]")) {
+    if (!entry.path().filename().string().starts_with("results_")) continue;
+    const Json results = Json::parse(moe_test::read_file(entry.path()));
+    CHECK(results["max_length"] == 64);
+    CHECK(results["system_instruction"] == "Think.");
+    CHECK(results["eot_token_id"].is_number());
+    CHECK(results["results"]["texts"]["word_perplexity_stderr,none"] == "N/A");
+  }
+  CHECK(sample_file(s.dir / "out/m[top_k=1]", "samples_stand_in_exam").find("\"arg_0\":\"Think.") != std::string::npos);
+  const Json run_file = Json::parse(moe_test::read_file(s.dir / "out/run.json"));
+  CHECK(run_file["models"][0]["tasks"][0]["accuracy"].is_null());
+  CHECK(run_file["models"][0]["tasks"][0]["truncated_questions"] == 0);
+  const auto list = run(s, {"history", "--cache", s / "runs.db"});
+  CHECK(list.out.find("N/A") != std::string::npos);
+  // By name: what both can be compared in. By number: said plainly.
+  const auto both = run(s, {"compare", "m[top_k=1]", "m[top_k=2]", "--cache", s / "runs.db"});
+  CHECK_MESSAGE(both.status == 0, both.err);
+  CHECK(both.out.find("texts") == std::string::npos);
+  check_one_line(run(s, {"compare", "1", "3", "--cache", s / "runs.db"}), 1, "texts have no accuracy");
 }
 
 TEST_CASE("a run that was stopped goes on with the same command; history and compare read its store") {

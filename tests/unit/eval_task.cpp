@@ -137,7 +137,8 @@ TEST_CASE("bad task files and names give one line") {
   CHECK(error("{}") == "t.json: key 'task' is missing");
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p"})") == "t.json: key 'metrics' is missing or empty");
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["f1"]})") ==
-        "t.json: metrics: unknown metric 'f1' (known: acc, acc_norm, perplexity, exact_match)");
+        "t.json: metrics: unknown metric 'f1' (known: acc, acc_norm, perplexity, exact_match, acc_bytes, "
+        "acc_mutual_info, brier_score, word_perplexity, byte_perplexity, bits_per_byte)");
   CHECK(error(R"({"task":"t","questions":3,"prompt":"p","metrics":["acc"]})") ==
         "t.json: key 'questions' is number, expected text");
   CHECK(error(R"({"task":"t","questions":"q","prompt":"{p","metrics":["acc"]})")
@@ -176,8 +177,17 @@ TEST_CASE("bad task files and names give one line") {
   CHECK(filter(R"("exact_match":{"regexes_to_ignore":["["]})").find("t.json: exact_match: pattern '[': ") == 0);
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"until":["x"]})") ==
         "t.json: key 'until' is for tasks of type generation");
-  CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["exact_match"]})") ==
-        "t.json: metric exact_match is not for tasks of type multiple_choice");
+  CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["bits_per_byte"]})") ==
+        "t.json: metric bits_per_byte is not for tasks of type multiple_choice");
+  CHECK(error(R"({"task":"t","type":"rolling","questions":"q","continuation":"{text}","metrics":["acc"]})") ==
+        "t.json: metric acc is not for tasks of type rolling");
+  CHECK(error(R"({"task":"t","type":"rolling","questions":"q","prompt":"p","continuation":"c","metrics":["acc"]})") ==
+        "t.json: key 'prompt' is not for tasks of type rolling");
+  CHECK(error(R"({"task":"t","questions":"q","prompt":"{choice}","continuation":"c","metrics":["acc_mutual_info"]})")
+            .find("t.json: metric acc_mutual_info needs one prompt for all answers") == 0);
+  CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"subtasks":{"name":"{subject}"},)"
+              R"("groups":[{"name":"g","subject":["a"]}]})")
+            .find("t.json: groups: unknown key 'subject'") == 0);
   const auto unknown = find_task("mmlo");
   REQUIRE_FALSE(unknown.has_value());
   CHECK(unknown.error().message.find("unknown task 'mmlo' (known: arc_challenge, arc_easy") == 0);

@@ -1,5 +1,6 @@
 // Where evaluators usually differ from the reference harness: one small case for each, without any reference data.
-// (Caching keys, the padded vocabulary and truncation are tested where a model runs: tests/golden.)
+// Elsewhere: 12 a sampler's state (eval_task), 18 GSM8K's cleaning (eval_filter), 20 keys of the cache (eval_store),
+// 21 the bootstrap's seeds (eval_statistics).
 
 #include <algorithm>
 #include <cmath>
@@ -9,7 +10,10 @@
 
 #include "eval/encode.hpp"
 #include "eval/log_softmax.hpp"
+#include "eval/plan.hpp"
+#include "eval/text.hpp"
 #include "moe/eval/evaluate.hpp"
+#include "moe/eval/session_model.hpp"
 #include "support.hpp"
 
 using namespace moe::eval;
@@ -58,7 +62,149 @@ class Oracle : public LanguageModel {
   std::map<std::string, double> scores_;
 };
 
+const std::filesystem::path kModel = std::filesystem::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe";
+using Ids = std::vector<moe::TokenId>;
+
+// The tokenizer of the model in the tree, with or without a BOS token that it adds by itself.
+std::shared_ptr<const moe::Tokenizer> tokenizer_of(bool adds_bos) {
+  const auto made = moe::Tokenizer::from_json(moe_test::read_file(kModel / "tokenizer.json"),
+                                              adds_bos ? R"({"bos_token":"<|endoftext|>","add_bos_token":true})"
+                                                       : R"({"bos_token":null,"eos_token":"<|im_end|>"})");
+  REQUIRE_MESSAGE(made.has_value(), made.error().message);
+  return *made;
+}
+
+Ids plain(const moe::Tokenizer& tokenizer, const std::string& text) { return *tokenizer.encode(text, false); }
+
 }  // namespace
+
+TEST_CASE("trap: white space at the context's end moves to the continuation, new lines and U+3000 too") {
+  const auto tokenizer = tokenizer_of(false);
+  const PairEncoder encoder(*tokenizer);
+  for (const std::string space : {" ", "\n\n", "\xe3\x80\x80", " \t\n"}) {
+    const auto pair = encoder.encode("Answer:" + space, "yes"), same = encoder.encode("Answer:", space + "yes");
+    REQUIRE((pair.has_value() && same.has_value()));
+    CHECK(pair->context == plain(*tokenizer, "Answer:"));
+    CHECK(pair->context == same->context);
+    CHECK(pair->continuation == same->continuation);
+  }
+}
+
+TEST_CASE("trap: the model sees the context's own tokens, then what the joint text has beyond their number") {
+  const auto tokenizer = tokenizer_of(false);
+  const PairEncoder encoder(*tokenizer);
+  int spans = 0, vanished = 0;
+  for (const std::string context : {"a", "i", "o", "t", "th", "w", "wh", "an", " t", " a"})
+    for (const std::string continuation : {"n", "t", "r", "h", "he", "nd", "ere", "e", "s", "n b"}) {
+      const Ids whole = plain(*tokenizer, context + continuation), own = plain(*tokenizer, context);
+      const auto pair = encoder.encode(context, continuation);
+      REQUIRE(pair.has_value());
+      CHECK(pair->context == own);
+      const bool is_left = whole.size() > own.size();
+      CHECK(pair->reencoded == !is_left);
+      CHECK(pair->continuation == (is_left ? Ids(whole.begin() + static_cast<std::ptrdiff_t>(own.size()), whole.end())
+                                           : plain(*tokenizer, continuation)));
+      spans += is_left && !std::equal(own.begin(), own.end(), whole.begin());
+      vanished += !is_left;
+    }
+  CHECK(spans > 0);  // the joint text does not begin with the context's tokens: the mixture is what counts
+  CHECK(vanished > 0);
+}
+
+TEST_CASE("trap: BOS where the tokenizer adds one by itself, never two; an empty context is BOS, else EOS") {
+  const auto with = tokenizer_of(true), without = tokenizer_of(false);
+  REQUIRE(with->adds_bos());
+  const moe::TokenId bos = *with->bos();
+  const PairEncoder encoder(*with), bare(*without);
+  CHECK(encoder.encode("Q:", " A")->context.front() == bos);
+  CHECK(bare.encode("Q:", " A")->context == plain(*without, "Q:"));
+  const Ids twice = encoder.encode("<|endoftext|>Q:", " A")->context;
+  CHECK(std::count(twice.begin(), twice.end(), bos) == 1);
+  CHECK(encoder.encode("", "A")->context == Ids{bos});
+  CHECK(encoder.encode("", "<|endoftext|>A")->continuation == plain(*with, "A"));
+  CHECK(bare.encode("", "A")->context == Ids{*without->eos()});
+  CHECK(encoder.encode_text("A")->size() ==
+        2 + plain(*with, "A").size());  // as the harness: one of its own, one before
+}
+
+TEST_CASE("trap: what is too long is cut from the left, BOS and description first") {
+  const auto tokenizer = tokenizer_of(true);
+  const std::vector<ScoreRequest> requests = {{"Description. Question: what?", " A", "q"}};
+  const auto whole = encode_scores(*tokenizer, requests, 1000, {}, {}),
+             cut = encode_scores(*tokenizer, requests, 5, {}, {});
+  REQUIRE((whole.has_value() && cut.has_value()));
+  CHECK_FALSE(whole->scores[0].truncated);
+  CHECK(whole->inputs[0].front() == *tokenizer->bos());
+  CHECK(cut->scores[0].truncated);
+  CHECK(cut->inputs[0] == Ids(whole->inputs[0].end() - 5, whole->inputs[0].end()));
+  CHECK(cut->targets[0] == whole->targets[0]);
+}
+
+TEST_CASE("trap: log-softmax over all logits, padding of the vocabulary included, not rounded to 16 bits") {
+  const auto model = moe::Model::load(kModel.string());
+  REQUIRE_MESSAGE(model.has_value(), model.error().message);
+  REQUIRE((*model)->config().vocab_size > (*model)->tokenizer()->vocab_size());
+  SessionModelOptions options;
+  options.precision = moe::Precision::reference, options.kv = moe::KvType::f32;
+  const std::vector<ScoreRequest> requests = {{"Question: which?\nAnswer:", " A", "q"}};
+  auto scorer = SessionModel::create(*model, options);
+  const auto scores = (*scorer)->score(requests, {});
+  REQUIRE(scores.has_value());
+  moe::SessionOptions plain_options;
+  plain_options.precision = options.precision, plain_options.kv = options.kv;
+  auto session = moe::Session::create(*model, plain_options);
+  const auto pair = PairEncoder(*(*model)->tokenizer()).encode(requests[0].context, requests[0].continuation);
+  Ids input = pair->context;
+  input.insert(input.end(), pair->continuation.begin(), pair->continuation.end() - 1);
+  const moe::BatchItem item{*(*session)->open(), input, moe::Logits::all};
+  const auto output = (*session)->step({&item, 1});
+  REQUIRE(output.has_value());
+  double expected = 0, without_padding = 0;
+  for (std::size_t i = 0; i < pair->continuation.size(); ++i) {
+    const auto row = output->row(static_cast<std::int64_t>(pair->context.size() - 1 + i));
+    double sum = 0, known = 0;
+    for (std::size_t v = 0; v < row.size(); ++v) {
+      sum += std::exp(static_cast<double>(row[v]));
+      if (v < static_cast<std::size_t>((*model)->tokenizer()->vocab_size()))
+        known += std::exp(static_cast<double>(row[v]));
+    }
+    const auto target = static_cast<double>(row[static_cast<std::size_t>(pair->continuation[i])]);
+    expected += target - std::log(sum), without_padding += target - std::log(known);
+  }
+  CHECK(std::abs((*scores)[0].log_likelihood - expected) < 1e-9);
+  CHECK(std::abs(expected - without_padding) > 1e-6);
+  // bfloat16 has steps of 1/128 here: there these two would be a tie, and the first would win.
+  const RowSummary row = summarise(std::vector<float>{-1.0F, -1.0F + 0x1p-20F, -3.0F});
+  CHECK(row.argmax == 1);
+  CHECK(row.log_probability(-1.0F) < row.log_probability(-1.0F + 0x1p-20F));
+  const DataFolder data;
+  const auto task = data.prepared("piqa", R"({"id":"1","question":"q","choices":["a","b"],"answer":1})");
+  Oracle close_by({{" a", -1.5}, {" b", -1.4999}});
+  const auto outcome = evaluate(task, close_by);
+  CHECK(outcome->overall.metrics[0].value == 1);
+  CHECK(outcome->tied == 0);
+}
+
+TEST_CASE("whole texts: every token once, no window longer than the model's") {
+  for (std::int64_t count : {1, 4, 5, 8, 9, 12, 13, 40})
+    for (std::int64_t length : {1, 2, 4, 5, 50}) {
+      CAPTURE(count);
+      CAPTURE(length);
+      std::int64_t next = 0;
+      for (const TextWindow& w : text_windows(count, length)) {
+        CHECK(w.begin == next);
+        CHECK(w.end > w.begin);
+        CHECK(w.first < w.begin);  // something stands before the first target
+        CHECK(w.input_count() <= length);
+        CHECK((w.begin == 0 || w.input_count() == length));
+        next = w.end;
+      }
+      CHECK(next == count);
+    }
+  CHECK(words("") == 1);
+  CHECK(words(" a\u3000 b\n") == 4);
+  CHECK(words("a b") == 2);
+}
 
 TEST_CASE("trap: acc_norm divides by code points, without the delimiter") {
   // "\u4e2d\u6587" has 2 code points and 6 bytes; -4/2 loses to -5/3, and -4/6 would win.
@@ -169,4 +315,15 @@ TEST_CASE("trap: the limit is of each subtask; groups weigh questions, not subta
   const auto outcome = evaluate(data.prepared("mmlu", lines), model);
   REQUIRE(outcome.has_value());
   CHECK(outcome->overall.metrics[0].value == doctest::Approx(4.0 / 6));  // the mean of 1 and 0 would be 1/2
+  // A group that asks for that mean has it.
+  std::ofstream(data.path / "macro.json") << R"({"task":"t","questions":"./questions/mmlu.jsonl","prompt":"{question}",
+      "continuation":"{label}","labels":["A","B","C","D"],"metrics":["acc"],"subtasks":{"name":"t_{subject}"},
+      "groups":[{"name":"all","weight_by_size":false,"subjects":["anatomy","virology"]}]})";
+  const auto spec = find_task((data.path / "macro.json").string());
+  REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
+  const auto macro = evaluate(*prepare(*spec, {}), model);
+  REQUIRE(macro.has_value());
+  REQUIRE(macro->groups.front().name == "all");
+  CHECK(macro->groups.front().metrics[0].value == doctest::Approx(0.5));
+  CHECK(macro->overall.metrics[0].value == doctest::Approx(4.0 / 6));
 }

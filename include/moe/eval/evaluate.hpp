@@ -20,11 +20,12 @@ struct MetricValue {
 
 /// One question, one model.
 struct DocumentOutcome {
-  std::vector<Score> scores;          ///< one per continuation
+  std::vector<Score> scores;          ///< one per continuation; with acc_mutual_info, then one per answer alone
   std::vector<std::string> filtered;  ///< of generation tasks: the answer that each of TaskSpec::filters found
   std::optional<Generation> reply;    ///< of generation tasks
-  std::vector<double> metrics;        ///< one per TaskSpec::metrics; perplexity holds the log-likelihood
+  std::vector<double> metrics;        ///< one per TaskSpec::metrics; perplexities hold the log-likelihood
   std::int32_t prediction = -1;       ///< first maximum; -1 where there are no choices
+  std::int64_t words = 0, bytes = 0;  ///< of a text that was scored as a whole
   bool tied = false;                  ///< another choice has the same log-likelihood as the prediction
   Failure failure = Failure::none;    ///< of its first request that failed: the question counts as answered wrongly
   std::int64_t flops = 0;             ///< model FLOPs (docs: one pass per distinct context + continuation[:-1])
@@ -82,9 +83,15 @@ MOE_API Result<DocumentOutcome> score_document(const TaskSpec& task, const Docum
 /// The metrics of one question from the model's reply. Errors: bad_argument when a pattern's match limit is reached.
 MOE_API Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document& document, Generation reply);
 
-/// Mean with its standard error; a perplexity gets a bootstrap of `bootstrap_count` resamples.
+/// Mean with its standard error; a perplexity gets a bootstrap of `bootstrap_count` resamples, a Brier score none (as in
+/// the reference harness).
 MOE_API MetricValue aggregate(Metric metric, const std::vector<double>& values, std::int64_t bootstrap_count,
                               const ParallelFor& threads = {});
+
+/// word_perplexity, byte_perplexity and bits_per_byte: by the log-likelihoods of texts and their sizes. No standard
+/// error, as in the reference harness.
+MOE_API MetricValue aggregate_texts(Metric metric, const std::vector<double>& log_likelihoods,
+                                    const std::vector<std::int64_t>& sizes);
 
 /// Micro average of subtasks and the pooled standard error of the reference harness.
 MOE_API MetricValue pool(const std::vector<MetricValue>& parts, const std::vector<std::int64_t>& counts);

@@ -29,13 +29,19 @@ enum class Failure {
 struct Score {
   double log_likelihood = 0;  ///< sum over the continuation's tokens, natural logarithm; NaN after a failure
   Failure failure = Failure::none;
-  bool is_greedy = false;     ///< every token is the first maximum of its logits
-  bool truncated = false;     ///< context tokens were cut from the left to fit the model
-  bool reencoded = false;     ///< the continuation vanished inside a token of the joint text and was encoded alone
+  bool is_greedy = false;  ///< every token is the first maximum of its logits
+  bool truncated = false;  ///< context tokens were cut from the left to fit the model
+  bool reencoded = false;  ///< the continuation vanished inside a token of the joint text and was encoded alone
   std::int32_t context_tokens = 0;  ///< before truncation
   std::int32_t continuation_tokens = 0;
   std::int32_t pass_tokens = 0;  ///< of the forward pass that a run without reuse needs: context + continuation[:-1]
   std::int64_t pass = -1;        ///< fingerprint of that pass: requests with equal passes share it
+};
+
+/// A text to score as a whole, whatever its length. Borrowed for the time of the call.
+struct TextRequest {
+  std::string_view text;
+  std::string_view question;  ///< its id, for error messages
 };
 
 /// A reply to write greedily. Everything is borrowed for the time of the call.
@@ -76,6 +82,13 @@ class MOE_API LanguageModel {
   /// out[i] belongs to requests[i]; nothing depends on the order or the grouping of requests.
   /// Errors: as score; unsupported by models that only score.
   virtual Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks& hooks);
+
+  /// Every token of each text is scored once, the first behind the BOS (else EOS) token: windows of the model's context,
+  /// each begins with the last token of the one before; the last window is filled up to the left.
+  /// Score::continuation_tokens counts all tokens, pass_tokens those of all windows. Errors: as score; unsupported.
+  virtual Result<std::vector<Score>> score_texts(std::span<const TextRequest> requests, const Hooks& hooks);
+  /// Model FLOPs of the windows of a text of so many tokens; empty when not known.
+  virtual Work text_work(std::int64_t tokens) const;
 
   /// Model FLOPs of one forward pass over `tokens` tokens with logits at `rows` positions; empty when not known.
   virtual Work pass_work(std::int64_t tokens, std::int64_t rows) const;

@@ -15,6 +15,7 @@ struct PrepareOptions {
   std::optional<std::int64_t> num_fewshot = {};  ///< worked examples before each question; empty: the task's number
   double limit = 0;                   ///< of EACH subtask: >= 1 its first L questions, < 1 that share rounded up; 0 all
   std::uint64_t fewshot_seed = 1234;  ///< of examples that are drawn at random
+  std::string system_instruction = {};  ///< stands before the description, an empty line between them
 };
 
 /// A question with everything that is asked about it.
@@ -23,8 +24,10 @@ struct Document {
   std::vector<std::string> contexts;       ///< one, or one per continuation
   std::vector<std::string> continuations;  ///< delimiter included; none when the model writes the answer
   std::vector<std::int32_t> lengths;       ///< of the continuations without delimiter, in code points
-  std::string target;   ///< the right answer as the reference harness prints it; what a reply must equal
-  std::string cluster;  ///< questions with the same non-empty text are one cluster
+  std::vector<std::int32_t> byte_lengths;  ///< the same in bytes of UTF-8
+  std::string target;                 ///< the right answer as the reference harness prints it; what a reply must equal
+  std::string cluster;                ///< questions with the same non-empty text are one cluster
+  std::int64_t words = 0, bytes = 0;  ///< of a text that is scored as a whole: re.split(r"\s+") pieces, bytes of UTF-8
 
   const std::string& context_of(std::size_t continuation) const {
     return contexts[contexts.size() == 1 ? 0 : continuation];

@@ -2,6 +2,7 @@
 // What a run found, as tables for people and as files for programs.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,9 +20,11 @@ struct ModelRun {
   ModelInfo info;  ///< of the file; config.router.top_k is the one that ran
   Precision precision = Precision::automatic;
   KvType kv = KvType::f16;
-  std::int64_t resident_bytes = 0;    ///< packed weights
-  std::int64_t session_bytes = 0;     ///< cache and scratch
-  std::vector<TaskOutcome> outcomes;  ///< one per finished task, in the order of RunReport::tasks
+  std::int64_t resident_bytes = 0;             ///< packed weights
+  std::int64_t session_bytes = 0;              ///< cache and scratch
+  std::int64_t max_length = 0;                 ///< tokens that the model saw at most
+  std::shared_ptr<const Tokenizer> tokenizer;  ///< for the files; may be empty
+  std::vector<TaskOutcome> outcomes;           ///< one per finished task, in the order of RunReport::tasks
 };
 
 struct RunReport {
@@ -32,6 +35,7 @@ struct RunReport {
   std::int32_t thread_count = 1;
   double limit = 0;
   std::uint64_t seed = 1234;
+  std::string system_instruction;
   std::string started;  ///< ISO 8601 time
   double seconds = 0;
 };

@@ -15,7 +15,8 @@ struct SessionModelOptions {
   ParallelFor threads = {};
   std::int64_t batch_tokens = 512;  ///< new tokens computed in one step; changes speed and memory, never a bit
   std::int64_t cache_bytes = std::int64_t{512} << 20;  ///< for live prefixes; a longer prompt gets what it needs
-  bool share_prefixes = true;                          ///< false: every pass from its first token (comparisons)
+  std::int64_t max_length = 0;  ///< tokens that the model sees at most; 0 (or more than that): what it was made for
+  bool share_prefixes = true;   ///< false: every pass from its first token (comparisons)
 };
 
 /// One at a time may use an object; several objects may share a Model.
@@ -28,8 +29,12 @@ class MOE_API SessionModel : public LanguageModel {
 
   Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks) override;
   Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks& hooks) override;
+  Result<std::vector<Score>> score_texts(std::span<const TextRequest> requests, const Hooks& hooks) override;
+  Work text_work(std::int64_t tokens) const override;
   Work pass_work(std::int64_t tokens, std::int64_t rows) const override;
   Work executed() const override;
+  /// Tokens that the model sees at most.
+  std::int64_t max_length() const;
   /// Bytes of the key/value cache and scratch of the present Session.
   std::int64_t session_bytes() const;
 

@@ -43,8 +43,7 @@ struct StoredRun {
   std::int64_t num_fewshot = 0, question_count = 0;
   double limit = 0;
   std::uint64_t seed = 0;
-  double accuracy = 0;
-  std::optional<double> standard_error;
+  std::optional<double> accuracy, standard_error;  ///< of tasks that have one
   std::int64_t model_flops = 0;
   double seconds = 0;  ///< of the call that finished it
 };
@@ -98,6 +97,8 @@ class MOE_API StoredModel : public LanguageModel {
 
   Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks) override;
   Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks& hooks) override;
+  Result<std::vector<Score>> score_texts(std::span<const TextRequest> requests, const Hooks& hooks) override;
+  Work text_work(std::int64_t tokens) const override { return model_.text_work(tokens); }
   Work pass_work(std::int64_t tokens, std::int64_t rows) const override { return model_.pass_work(tokens, rows); }
   Work executed() const override { return model_.executed(); }
 

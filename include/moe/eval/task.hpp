@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,16 +18,25 @@ enum class TaskKind {
   multiple_choice,  ///< every choice is scored as a continuation; the highest log-likelihood is the answer
   cloze,            ///< one continuation; right when greedy decoding would produce it
   generation,       ///< the model writes a reply, which is filtered and compared with the target
+  rolling,          ///< a text as a whole: what the model expects of all of its tokens
 };
 
 enum class Metric {
   acc,       ///< multiple choice: first maximum of the log-likelihoods is the answer; cloze: the continuation is greedy
   acc_norm,  ///< the same with log-likelihoods divided by the choice's length in code points, without the delimiter
-  perplexity,   ///< exp(-mean log-likelihood)
-  exact_match,  ///< generation: the filtered reply equals the target
+  perplexity,       ///< exp(-mean log-likelihood)
+  exact_match,      ///< generation: the filtered reply equals the target; multiple choice: the right answer is greedy
+  acc_bytes,        ///< as acc_norm, divided by the choice's length in bytes of UTF-8
+  acc_mutual_info,  ///< as acc, less the log-likelihood of the answer behind an empty context (asked in addition)
+  brier_score,      ///< squared distance of softmax(log-likelihoods) from the right answer
+  word_perplexity,  ///< of whole texts: exp(-log-likelihood / words), over all texts of a subtask
+  byte_perplexity,  ///< the same for bytes of UTF-8
+  bits_per_byte,    ///< -log2 likelihood / bytes
 };
 MOE_API std::string_view name_of(Metric metric);
 MOE_API bool higher_is_better(Metric metric);
+/// Whether it is a share of questions: a mean of 0s and 1s.
+MOE_API bool is_share(Metric metric);
 
 /// One step of what becomes of a reply; names and meaning are the reference harness's.
 struct FilterStep {
@@ -75,12 +85,14 @@ struct MetricColumn {
 };
 /// Index of the first column with that metric; columns.size() when there is none.
 MOE_API std::size_t column_of(const std::vector<MetricColumn>& columns, Metric metric);
-/// The column that stands for a task in comparisons: acc, else exact_match; columns.size() when there is neither.
+/// The column that stands for a task in comparisons: acc, else exact_match, else the first share of questions;
+/// columns.size() when there is none.
 MOE_API std::size_t headline_column(const std::vector<MetricColumn>& columns);
 
-/// Subtasks that are reported together; their metrics are averaged over questions, not over subtasks.
+/// Subtasks that are reported together; their metrics are averaged over questions unless each subtask weighs the same.
 struct GroupSpec {
   std::string name, alias;
+  bool weight_by_size = true;
   std::string version;  ///< empty: TaskSpec::group_version
   std::vector<std::string> subjects;
 };
@@ -96,6 +108,7 @@ struct FewshotSpec {
   bool is_path = false;
   bool from_questions = false;  ///< the questions themselves; a question is never its own example
   FewshotRule rule = FewshotRule::first_n;
+  std::optional<std::string> target_delimiter;  ///< in examples; empty: TaskSpec::target_delimiter
   std::string match;  ///< examples are those whose value of this field is the question's; empty: all
 };
 
@@ -124,6 +137,7 @@ struct TaskSpec {
   ExactMatchSpec exact_match;
   std::string target;  ///< template; what a reply must equal. Empty: the continuation of the right answer
   std::string target_delimiter = " ", fewshot_delimiter = "\n\n";
+  std::string gen_prefix;             ///< template; begins every answer, those of worked examples included
   std::vector<std::string> labels;    ///< what {label} is for each choice
   std::vector<std::string> group_by;  ///< fields; the report has a table per field with a row per value
   std::string cluster;  ///< template; questions with the same text count as one cluster in standard errors
