@@ -174,7 +174,7 @@ void print_text(const std::string& path, const Facts& f) {
                     ", context " + number(c.max_position));
   line("attention", attention_line(c));
   line("experts", c.router.expert_count > 0 ? experts_line(c) : "none (dense), width " + number(c.intermediate_size));
-  line("parameters", count_text(f.info.total_parameters) + " total" +
+  line("parameters", count_text(f.info.total_parameters) + " total (" + count_text(f.parameters.matrices) + " in matrices)" +
                          (f.info.mtp_parameters > 0
                               ? ", and " + count_text(f.info.mtp_parameters) + " of multi-token prediction (not run)"
                               : std::string{}));
@@ -233,6 +233,7 @@ json as_json(const std::string& path, const Facts& f) {
                       {"topk_group", c.router.topk_group}, {"width", c.moe_intermediate_size}};
   out["parameters"] = {{"total", f.info.total_parameters},
                        {"mtp", f.info.mtp_parameters},
+                       {"matrices", f.parameters.matrices},
                        {"active_with_embedding", f.parameters.active_with_embedding},
                        {"active_matmul", f.parameters.active_matmul},
                        {"active_without_head", f.parameters.active_without_head}};
