@@ -21,7 +21,7 @@ namespace moe_test {
 inline std::filesystem::path reference_dir(const char* variable, const std::string& fallback, const std::string& small = {}) {
   namespace fs = std::filesystem;
   if (const char* named = std::getenv(variable)) {
-    if (!fs::exists(named)) FAIL(variable << " names " << named << ", which does not exist");
+    if (!fs::exists(named)) FAIL(std::string(variable) << " names " << std::string(named) << ", which does not exist");
     return named;
   }
   const fs::path root = MOE_SOURCE_DIR;

@@ -30,6 +30,8 @@ struct Facts {
   std::int64_t flops_per_token = 0, flops_per_token_without_head = 0;
   std::int64_t attention_decode = 0;           ///< one token that sees `context` keys
   std::int64_t attention_decode_absorbed = 0;  ///< the same in the form that runs; equal without latent attention
+  std::int64_t attention_decode_all_keys = 0;  ///< as if no layer had a window
+  std::int64_t attention_prefill_mean = 0;     ///< one token of a prefill, at half of the context
   std::int64_t cache_values = 0;               ///< per token
   std::optional<moe_bench::Peaks> peaks;
   bool config_only() const { return info.formats.empty(); }
@@ -91,6 +93,10 @@ Facts gather(moe::ModelInfo info, std::int64_t context) {
   f.flops_per_token_without_head = moe::weight_flops_per_token(c, false);
   f.attention_decode = moe::attention_flops(c, context, MlaForm::expanded);
   f.attention_decode_absorbed = moe::attention_flops(c, context, MlaForm::absorbed);
+  f.attention_prefill_mean = moe::attention_flops(c, std::max<std::int64_t>(1, context / 2), MlaForm::expanded);
+  ModelConfig seeing_all = c;
+  seeing_all.sliding_layers.clear();
+  f.attention_decode_all_keys = moe::attention_flops(seeing_all, context, MlaForm::expanded);
   f.cache_values = moe::cache_values_per_token(c);
   f.info = std::move(info);
   return f;
@@ -108,11 +114,11 @@ auto bytes_as(Format format) {
   };
 }
 
-std::string with_unit(double value, const char* const* units, double step) {
+std::string with_unit(double value, const char* const* units, double step, int digits = 2) {
   int i = 0;
   for (; value >= step && units[i + 1] != nullptr; ++i) value /= step;
   char text[48];
-  std::snprintf(text, sizeof text, i == 0 ? "%.0f %s" : "%.2f %s", value, units[i]);
+  std::snprintf(text, sizeof text, "%.*f %s", i == 0 ? 0 : digits, value, units[i]);
   return text;
 }
 std::string bytes_text(std::int64_t n) {
@@ -123,9 +129,9 @@ std::string flops_text(std::int64_t n) {
   static const char* const kUnits[] = {"FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", nullptr};
   return with_unit(static_cast<double>(n), kUnits, 1000.0);
 }
-std::string count_text(std::int64_t n) {
+std::string count_text(std::int64_t n, int digits = 2) {
   static const char* const kUnits[] = {"", "K", "M", "B", nullptr};
-  return with_unit(static_cast<double>(n), kUnits, 1000.0);
+  return with_unit(static_cast<double>(n), kUnits, 1000.0, digits);
 }
 
 void line(const char* label, const std::string& text) {
@@ -168,18 +174,21 @@ void print_text(const std::string& path, const Facts& f) {
                     ", context " + number(c.max_position));
   line("attention", attention_line(c));
   line("experts", c.router.expert_count > 0 ? experts_line(c) : "none (dense), width " + number(c.intermediate_size));
-  line("parameters", count_text(f.info.total_parameters) + " total" +
+  line("parameters", count_text(f.info.total_parameters) + " total (" + count_text(f.parameters.matrices) + " in matrices)" +
                          (f.info.mtp_parameters > 0
                               ? ", and " + count_text(f.info.mtp_parameters) + " of multi-token prediction (not run)"
                               : std::string{}));
   line("active", count_text(f.parameters.active_with_embedding) + " with embedding and head, " +
-                     count_text(f.parameters.active_matmul) + " with the head alone, " +
+                     count_text(f.parameters.active_matmul, 3) + " with the head alone, " +
                      count_text(f.parameters.active_without_head) + " with neither");
   line("FLOPs per token", flops_text(f.flops_per_token) + " (" + flops_text(f.flops_per_token_without_head) +
                               " without the head), plus attention:");
   const std::string at = number(f.context);
-  line("", flops_text(f.attention_decode) + " decoding at " + at + " tokens, " + flops_text(f.attention_decode / 2) +
+  line("", flops_text(f.attention_decode) + " decoding at " + at + " tokens, " + flops_text(f.attention_prefill_mean) +
                " mean of a prefill of " + at +
+               (f.attention_decode_all_keys != f.attention_decode
+                    ? "; " + flops_text(f.attention_decode_all_keys) + " decoding if every layer saw all keys"
+                    : "") +
                (f.attention_decode_absorbed != f.attention_decode
                     ? "; " + flops_text(f.attention_decode_absorbed) + " in the absorbed form that runs"
                     : ""));
@@ -224,6 +233,7 @@ json as_json(const std::string& path, const Facts& f) {
                       {"topk_group", c.router.topk_group}, {"width", c.moe_intermediate_size}};
   out["parameters"] = {{"total", f.info.total_parameters},
                        {"mtp", f.info.mtp_parameters},
+                       {"matrices", f.parameters.matrices},
                        {"active_with_embedding", f.parameters.active_with_embedding},
                        {"active_matmul", f.parameters.active_matmul},
                        {"active_without_head", f.parameters.active_without_head}};
@@ -232,7 +242,8 @@ json as_json(const std::string& path, const Facts& f) {
                             {"weights_without_head", f.flops_per_token_without_head},
                             {"attention_decode", f.attention_decode},
                             {"attention_decode_absorbed", f.attention_decode_absorbed},
-                            {"attention_prefill_mean", f.attention_decode / 2}};
+                            {"attention_decode_all_keys", f.attention_decode_all_keys},
+                            {"attention_prefill_mean", f.attention_prefill_mean}};
   out["cache_bytes_per_token"] = {
       {"f32", 4 * f.cache_values}, {"f16", 2 * f.cache_values}, {"bf16", 2 * f.cache_values}};
   out["cache_bytes_at_context"] = {{"f32", 4 * f.cache_values * f.context},

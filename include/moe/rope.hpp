@@ -76,7 +76,8 @@ inline Result<RopeTable> RopeTable::make(const RopeConfig& config, std::int64_t 
   if (rotary_dim < 2 || rotary_dim % 2 != 0 || rotary_dim > kMaxRotaryDim)
     return bad("rotary dimension", static_cast<double>(rotary_dim), "an even number from 2 to 65536");
   // Negated comparisons, so that NaN is refused as well.
-  if (!(config.theta > 1.0 && config.theta <= 1e12)) return bad("theta", config.theta, "a number above 1, up to 1e12");
+  // Hunyuan's theta * alpha^(d / (d - 2)) grows large in small heads: 1e7 and 1e5 give 2e12 with d = 8.
+  if (!(config.theta > 1.0 && config.theta <= 1e30)) return bad("theta", config.theta, "a number above 1, up to 1e30");
   if (!(config.attention_factor > 0.0 && config.attention_factor <= 1e6))
     return bad("attention_factor", config.attention_factor, "a number above 0, up to 1e6");
   if (config.scaling != RopeScaling::none && !(config.factor > 0.0 && config.factor <= 1e6))

@@ -7,6 +7,7 @@
 //   Qwen, OLMoE, Mixtral, Hunyuan            softmax, norm_topk_prob as the model says
 //   ERNIE 4.5                                softmax, selection_bias, norm_topk_prob, norm_min
 //   gpt-oss                                  chosen_softmax
+// Shared experts are added beside the chosen ones, Qwen2-MoE's weighted by a gate of their own: below, at the end.
 
 #include <array>
 #include <cmath>
@@ -24,14 +25,14 @@
 namespace moe::inline MOE_ABI {
 
 inline constexpr std::int64_t kMaxExperts = 65536;    // published: 384 (Kimi-K2)
-inline constexpr std::int64_t kMaxRouterGroups = 64;  // published: 8; the group scores live on the stack
+inline constexpr std::int64_t kMaxRouterGroups = 256;  // published: 8; the group scores live on the stack
 
 namespace detail {
 
 /// The first rule that the numbers break, or null; `checked` once per call, so nothing here allocates.
 inline const char* broken_router_rule(const RouterConfig& c) noexcept {
   if (c.expert_count < 1 || c.expert_count > kMaxExperts) return "expert_count must be in 1..65536";
-  if (c.group_count < 1 || c.group_count > kMaxRouterGroups) return "group_count must be in 1..64";
+  if (c.group_count < 1 || c.group_count > kMaxRouterGroups) return "group_count must be in 1..256";
   if (c.expert_count % c.group_count != 0) return "group_count must divide expert_count";
   if (c.topk_group < 1 || c.topk_group > c.group_count) return "topk_group must be in 1..group_count";
   const std::int64_t per_group = c.expert_count / c.group_count;
@@ -157,10 +158,11 @@ inline bool finish_weights(const RouterConfig& c, std::span<float> w) noexcept {
     for (std::size_t g = 0; g < group_count; ++g)
       groups.offer(detail::group_selection_score(scores, bias, config.group_score, g * per_group, (g + 1) * per_group),
                    static_cast<std::int32_t>(g));
-    std::uint64_t keep = 0;  // one bit per group: they are visited in rising index, whatever their rank
-    for (std::int64_t i = 0; i < groups.count; ++i) keep |= std::uint64_t{1} << kept[static_cast<std::size_t>(i)];
+    std::array<bool, kMaxRouterGroups> keep{};  // they are visited in rising index, whatever their rank
+    for (std::int64_t i = 0; i < groups.count; ++i)
+      keep[static_cast<std::size_t>(kept[static_cast<std::size_t>(i)])] = true;
     for (std::size_t g = 0; g < group_count; ++g) {
-      if ((keep >> g & 1) == 0) continue;
+      if (!keep[g]) continue;
       for (std::size_t e = g * per_group; e < (g + 1) * per_group; ++e)
         best.offer(detail::selection_score(scores, bias, e), static_cast<std::int32_t>(e));
     }
@@ -254,6 +256,51 @@ class Routing {
     }
     if (auto chosen = choose_experts(scores, bias, config, out.ids(t), out.weights(t)); !chosen)
       return fail(chosen.error().code, chosen.error().message + " (token " + std::to_string(t) + ")");
+  }
+  return {};
+}
+
+/// Weight of what the shared experts give for one token: sigmoid(gate . x) (Qwen2-MoE); models without a gate use 1.
+///
+///   gate  [D]
+///   x     [D]  what the experts see as well (behind the norm)
+///
+/// Errors    bad_shape, non_finite for NaN or infinity in the product
+/// Accuracy  one chain of fma in rising order, as in moe::moe's float path
+[[nodiscard]] inline Result<float> shared_expert_weight(std::span<const float> gate,
+                                                        std::span<const float> x) noexcept {
+  if (gate.size() != x.size())
+    return fail(ErrorCode::bad_shape,
+                "shared expert: a gate of " + std::to_string(gate.size()) + " values for " + std::to_string(x.size()));
+  float logit = 0.0f;
+  for (std::size_t i = 0; i < x.size(); ++i) logit = detail::fma(gate[i], x[i], logit);
+  if (!std::isfinite(logit)) return fail(ErrorCode::non_finite, "shared expert: the gate's logit is not finite");
+  return detail::sigmoid(logit);
+}
+
+/// Adds what the experts give to one token's hidden state: shared experts first, then the chosen ones, best first.
+///
+///   shared         [D]     sum of the shared experts, or empty where the model has none
+///   shared_weight          1, or shared_expert_weight()
+///   routed         [K, D]  row r from the expert ids[r]
+///   weights        [K]     Routing::weights
+///   hidden         [D]     changed in place
+///
+/// Errors    bad_shape; hidden is unchanged then
+/// Accuracy  h = fma(w, y, h) in this order (docs/NUMERICS.md), so same bits everywhere
+[[nodiscard]] inline Result<void> add_experts(std::span<const float> shared, float shared_weight,
+                                              MatrixView<const float> routed, std::span<const float> weights,
+                                              std::span<float> hidden) noexcept {
+  if ((!shared.empty() && shared.size() != hidden.size()) || static_cast<std::size_t>(routed.rows) != weights.size() ||
+      static_cast<std::size_t>(routed.cols) != hidden.size())
+    return fail(ErrorCode::bad_shape, "experts: outputs [" + std::to_string(routed.rows) + ", " +
+                                          std::to_string(routed.cols) + "] and shared [" +
+                                          std::to_string(shared.size()) + "] for " + std::to_string(weights.size()) +
+                                          " weights and a hidden state of " + std::to_string(hidden.size()));
+  for (std::size_t i = 0; i < shared.size(); ++i) hidden[i] = detail::fma(shared_weight, shared[i], hidden[i]);
+  for (std::size_t r = 0; r < weights.size(); ++r) {
+    const float* y = routed.row(static_cast<std::int64_t>(r));
+    for (std::size_t i = 0; i < hidden.size(); ++i) hidden[i] = detail::fma(weights[r], y[i], hidden[i]);
   }
   return {};
 }

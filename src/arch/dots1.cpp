@@ -15,7 +15,7 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   full_attention_only(json);
   if (json.has("sliding_window"))
     json.refuse(ErrorCode::unsupported, "config.json: sliding_window is set, which libmoe does not support here");
-  refuse_true(json, {"attention_bias"});
+  c.qkv_bias = c.o_bias = json.boolean_or("attention_bias", false);
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }

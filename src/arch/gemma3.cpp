@@ -15,7 +15,6 @@ constexpr TensorName kNames[] = {
     {Role::post_attention_norm, "model.layers.{l}.post_attention_layernorm.weight"},
     {Role::ffn_norm, "model.layers.{l}.pre_feedforward_layernorm.weight"},
     {Role::post_ffn_norm, "model.layers.{l}.post_feedforward_layernorm.weight"},
-    {Role::o_bias, "model.layers.{l}.self_attn.o_proj.bias"},
 };
 
 // Two bases; a scaling rule of the older form is the global layers' alone.

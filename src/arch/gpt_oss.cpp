@@ -9,7 +9,6 @@ namespace {
 
 constexpr TensorName kNames[] = {
     {Role::sinks, "model.layers.{l}.self_attn.sinks"},
-    {Role::o_bias, "model.layers.{l}.self_attn.o_proj.bias"},
     {Role::router, "model.layers.{l}.mlp.router.weight"},
     {Role::router_logit_bias, "model.layers.{l}.mlp.router.bias"},
     {Role::expert_gate_up, "model.layers.{l}.mlp.experts.gate_up_proj"},

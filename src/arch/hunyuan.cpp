@@ -43,7 +43,8 @@ ModelConfig read_hunyuan(const JsonConfig& json, std::string_view family) {
   read_hunyuan_rope(json, c);
   full_attention_only(json);
   c.qk_norm = QkNorm::head_after_rope;
-  refuse_true(json, {"attention_bias", "mlp_bias", "use_cla", "use_mla", "position_embedding_xdrope"});
+  c.qkv_bias = c.o_bias = json.boolean_or("attention_bias", false);
+  refuse_true(json, {"mlp_bias", "use_cla", "use_mla", "position_embedding_xdrope"});
   for (const char* key : {"use_qk_norm", "use_rotary_pos_emb"})
     if (json.is_false(key))
       json.refuse(ErrorCode::unsupported, fmt::format("config.json: {} is false, which libmoe does not support", key));

@@ -10,7 +10,8 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   read_gqa(json, c);
   read_rope(json, RopeStyle::half_split, c);
   full_attention_only(json);
-  refuse_true(json, {"attention_bias", "mlp_bias"});
+  c.qkv_bias = c.o_bias = json.boolean_or("attention_bias", false);
+  refuse_true(json, {"mlp_bias"});
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }

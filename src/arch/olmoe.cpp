@@ -19,7 +19,7 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   c.router.norm_topk_prob = json.boolean_or("norm_topk_prob", false);
   if (json.has("clip_qkv"))
     json.refuse(ErrorCode::unsupported, "config.json: clip_qkv is set, which libmoe does not support");
-  refuse_true(json, {"attention_bias"});
+  c.qkv_bias = c.o_bias = json.boolean_or("attention_bias", false);
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }

@@ -11,7 +11,7 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   read_rope(json, RopeStyle::half_split, c);
   c.qk_norm = QkNorm::head;
   full_attention_only(json);
-  refuse_true(json, {"attention_bias"});
+  c.qkv_bias = c.o_bias = json.boolean_or("attention_bias", false);
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }

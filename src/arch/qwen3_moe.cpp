@@ -25,7 +25,7 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   c.mlp_only_layers = json.integers_or_empty("mlp_only_layers");
   keep_moe_layers(json.integer_or("decoder_sparse_step", 1, 1, kMaxLayers), 0, c.layer_count, c);
   full_attention_only(json);
-  refuse_true(json, {"attention_bias"});
+  c.qkv_bias = c.o_bias = json.boolean_or("attention_bias", false);
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }

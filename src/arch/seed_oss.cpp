@@ -11,7 +11,8 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   read_rope(json, RopeStyle::half_split, c);
   full_attention_only(json);
   c.qkv_bias = json.boolean_or("attention_bias", true);
-  refuse_true(json, {"attention_out_bias", "mlp_bias"});
+  c.o_bias = json.boolean_or("attention_out_bias", false);
+  refuse_true(json, {"mlp_bias"});
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }

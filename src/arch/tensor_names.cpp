@@ -19,6 +19,7 @@ constexpr TensorName kHfNames[] = {
     {Role::q_bias, "model.layers.{l}.self_attn.q_proj.bias"},
     {Role::k_bias, "model.layers.{l}.self_attn.k_proj.bias"},
     {Role::v_bias, "model.layers.{l}.self_attn.v_proj.bias"},
+    {Role::o_bias, "model.layers.{l}.self_attn.o_proj.bias"},
     {Role::q_norm, "model.layers.{l}.self_attn.q_norm.weight"},
     {Role::k_norm, "model.layers.{l}.self_attn.k_norm.weight"},
     {Role::q_a, "model.layers.{l}.self_attn.q_a_proj.weight"},

@@ -253,6 +253,8 @@ Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out) {
   integer("qk_nope_head_dim", in.qk_nope_head_dim, out.qk_nope_head_dim);
   integer("qk_rope_head_dim", in.qk_rope_head_dim, out.qk_rope_head_dim);
   integer("v_head_dim", in.v_head_dim, out.v_head_dim);
+  integer("the bias of q, k and v (attention_bias)", in.qkv_bias, out.qkv_bias);
+  integer("the bias of the attention's output (attention_bias)", in.o_bias, out.o_bias);
   same("the softmax scale", in.softmax_scale, out.softmax_scale);
   same("rope_theta", in.rope.theta, out.rope.theta);
   if (out.family != "llama")  // whose rows are permuted instead
@@ -263,6 +265,7 @@ Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out) {
     integer("rope_scaling.original_max_position_embeddings", in.rope.original_max_position, out.rope.original_max_position);
     same("rope_scaling.beta_fast", in.rope.beta_fast, out.rope.beta_fast);
     same("rope_scaling.beta_slow", in.rope.beta_slow, out.rope.beta_slow);
+    integer("rope_scaling.truncate", in.rope.truncate, out.rope.truncate);
   }
   same("the rope attention factor (mscale)", in.rope.attention_factor, out.rope.attention_factor);
   for (std::int64_t l = 0; l < in.layer_count; ++l)

@@ -155,6 +155,8 @@ def make_edges():
          bias=[0.0] * 8)
     edge(out, "more experts than the kept groups hold", "error", method="noaux_tc", n_group=4, topk_group=1, top_k=3, logits=ones,
          bias=[0.0] * 8)
+    edge(out, "half of 80 groups that are all equal: no runner may try every combination", "tie", method="noaux_tc", n_group=80,
+         topk_group=40, top_k=8, logits=[0.25] * 160, bias=[0.0] * 160)
     return out
 
 

@@ -92,26 +92,47 @@ bool is_best(const std::vector<double>& values, const std::vector<bool>& candida
   return best_out == kMinusInfinity || best_out <= worst_in + kEqual;
 }
 
-/// Whether some right choice of groups makes these experts a right choice. Groups that tie are tried in every combination.
+/// Whether some right choice of groups makes these experts a right choice.
 bool is_valid_choice(const Case& c, const Scores& s, const std::vector<int>& ids) {
   const auto groups = static_cast<std::size_t>(c.question.group_count), experts = s.selection.size(), size = experts / groups;
-  std::vector<bool> chosen(experts);
-  for (const int id : ids) chosen[static_cast<std::size_t>(id)] = true;
-  if (c.question.kept_groups == c.question.group_count) return is_best(s.selection, std::vector<bool>(experts, true), chosen);
+  const auto kept_count = static_cast<std::size_t>(c.question.kept_groups);
+  std::vector<bool> chosen(experts), needed(groups), kept(groups), candidate(experts);
+  for (const int id : ids) {
+    chosen[static_cast<std::size_t>(id)] = true;
+    needed[static_cast<std::size_t>(id) / size] = true;
+  }
+  if (kept_count == groups) return is_best(s.selection, std::vector<bool>(experts, true), chosen);
   const std::vector<double> ranks = group_scores(c, s);
-  std::vector<bool> kept(groups);
-  std::fill_n(kept.begin(), c.question.kept_groups, true);
-  do {
-    if (!is_best(ranks, std::vector<bool>(groups, true), kept)) continue;
-    std::vector<bool> candidate(experts);
-    bool inside = true;
-    for (std::size_t e = 0; e < experts; ++e) {
-      candidate[e] = kept[e / size];
-      inside = inside && (!chosen[e] || candidate[e]);
+  std::vector<double> falling = ranks, best(groups);
+  std::sort(falling.rbegin(), falling.rend());
+  const double last = falling[kept_count - 1];
+  for (std::size_t e = 0; e < experts; ++e)
+    best[e / size] = e % size == 0 ? s.selection[e] : std::max(best[e / size], s.selection[e]);
+  // Groups better than the last kept one are in. Those that tie with it fill up: first the ones that hold chosen experts,
+  // then those whose best expert is missed least. That is the most favourable choice, so no other needs to be tried.
+  std::size_t count = 0;
+  std::vector<std::size_t> tied;
+  for (std::size_t g = 0; g < groups; ++g) {
+    if (ranks[g] > last + kEqual) {
+      kept[g] = true;
+      ++count;
+    } else if (ranks[g] >= last - kEqual) {
+      tied.push_back(g);
     }
-    if (inside && is_best(s.selection, candidate, chosen)) return true;
-  } while (std::prev_permutation(kept.begin(), kept.end()));
-  return false;
+  }
+  std::sort(tied.begin(), tied.end(), [&](std::size_t x, std::size_t y) {
+    return needed[x] != needed[y] ? static_cast<bool>(needed[x]) : best[x] < best[y];
+  });
+  for (const std::size_t g : tied)
+    if (count < kept_count) {
+      kept[g] = true;
+      ++count;
+    }
+  for (std::size_t e = 0; e < experts; ++e) {
+    candidate[e] = kept[e / size];
+    if (chosen[e] && !candidate[e]) return false;
+  }
+  return is_best(s.selection, candidate, chosen);
 }
 
 std::vector<double> weights_of(const Case& c, const Scores& s, const std::vector<int>& ids) {

@@ -61,6 +61,11 @@ void check_same_tokenizer(const moe::Model& a, const moe::Model& b) {
     for (const bool special : {false, true}) CHECK(*a.tokenizer()->encode(text, special) == *b.tokenizer()->encode(text, special));
 }
 
+bool same_numbers(const moe::ModelConfig& a, const moe::ModelConfig& b) {
+  return a.rope.theta == b.rope.theta && a.rope.factor == b.rope.factor && a.rope.attention_factor == b.rope.attention_factor &&
+         a.softmax_scale == b.softmax_scale;
+}
+
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
   REQUIRE(a.size() == b.size());
   double worst = 0.0;
@@ -168,17 +173,19 @@ TEST_CASE("a directory as f32 GGUF computes the same bits, and tokenises the sam
     CHECK(before->info().total_parameters == after->info().total_parameters);
     const auto ids = prompt_for(before->config(), 3);
     const auto a = whole_logits(before, reference_options(), ids), b = whole_logits(after, reference_options(), ids);
-    if (before->config().rope.style == after->config().rope.style) {
+    const moe::ModelConfig &in = before->config(), &written_as = after->config();
+    if (in.rope.style == written_as.rope.style && same_numbers(in, written_as)) {
       CHECK(same_bits(a, b));
     } else {
-      // Rows of q and k stand in another order (Llama), so scores are summed in another order.
+      // Rows of q and k stand in another order (Llama), so scores are summed in another order; or a number of RoPE is no
+      // float32, which is all that GGUF holds.
       const auto golden = nlohmann::json::parse(read_file(c.expected));
       CHECK(largest_difference(a, b) <= golden["suggested_tolerance_logits"].get<double>());
     }
     const auto shipped = c.model.parent_path() / "gguf" / (c.name + "-f32.gguf");
     if (fs::exists(shipped)) check_same_file(out, shipped.string());
   }
-  CHECK(written > 0);
+  if (written == 0) report_skip("directories to GGUF", "none of a family that is written to GGUF");
   MESSAGE(written << " directories written");
 }
 
@@ -209,11 +216,22 @@ TEST_CASE("q8_0 and q4_0 of every directory load, run, and stay near") {
       // Random models send tokens to other experts at the smallest change; a mistake in a layout gives logits with
       // nothing in common, whose distance is about sqrt(2) of their size.
       CHECK(std::sqrt(error / size) < (type == Format::q8_0 ? 0.5 : 1.0));
-      CHECK(std::sqrt(error / size) > previous);
+      // Rows of other lengths than 32 n stay in f16: where all do, the type asked for makes no difference.
+      if (std::any_of(report->formats.begin(), report->formats.end(), [&](const auto& f) { return f.format == type; }))
+        CHECK(std::sqrt(error / size) > previous);
       previous = std::sqrt(error / size);
       CHECK(whole_logits(quantised, options_for(kSettings[1], 1, 64), ids).size() == exact.size());
     }
   }
+}
+
+TEST_CASE("what a GGUF file of the family cannot say is refused by name") {
+  const Scratch scratch;
+  const fs::path model = fs::path(MOE_SOURCE_DIR) / "tests/data/shapes/llama_attention_bias";
+  const auto report = moe::quantize(model.string(), scratch.file("x.gguf"), to(Format::f32));
+  REQUIRE_FALSE(report.has_value());
+  CHECK(report.error().code == moe::ErrorCode::unsupported);
+  CHECK_MESSAGE(report.error().message.find("attention_bias") != std::string::npos, report.error().message);
 }
 
 TEST_CASE("quantised again, the converter's f32 files are its q8_0 files") {

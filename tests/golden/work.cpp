@@ -24,6 +24,7 @@ TEST_CASE("executed work equals the closed form for prefill, decode, prefix reus
     moe::SessionOptions options = reference_options();
     options.threads = moe::openmp_pool(2);
     options.chunk_tokens = 10;
+    options.max_tokens = 256;  // both sequences, however short the context
     auto session = open_session(*model, options);
     const moe::Sequence a = *session->open();
 

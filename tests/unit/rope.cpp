@@ -31,6 +31,7 @@ void check_frequencies(const RopeConfig& config, std::int64_t dim, const std::ve
 
 TEST_CASE("plain and linear frequencies") {
   check_frequencies({.theta = 1e6}, 128, plain(1e6, 128));
+  check_frequencies({.theta = 2154434690031.9}, 8, plain(2154434690031.9, 8));  // Hunyuan's alpha in small heads
   std::vector<double> expected = plain(10000.0, 64);
   for (double& f : expected) f /= 8.0;
   check_frequencies({.theta = 10000.0, .scaling = RopeScaling::linear, .factor = 8.0}, 64, expected);

@@ -305,6 +305,27 @@ TEST_CASE("numbers and shapes that do not fit are refused") {
   CHECK_FALSE(Routing::make(v3_like(), std::numeric_limits<std::int64_t>::max()).has_value());
 }
 
+TEST_CASE("shared experts: Qwen2-MoE's gate, and the sum in rank order") {
+  const std::vector<float> gate{0.5f, -1.0f, 2.0f}, x{1.0f, 0.25f, 0.125f};
+  const auto weight = moe::shared_expert_weight(gate, x);
+  REQUIRE(weight.has_value());
+  CHECK(*weight == doctest::Approx(1.0 / (1.0 + std::exp(-0.5))).epsilon(1e-6));
+  CHECK(moe::shared_expert_weight(gate, std::span(x).first(2)).error().code == ErrorCode::bad_shape);
+  for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
+    CHECK(moe::shared_expert_weight(gate, std::vector<float>{1.0f, bad, 0.0f}).error().code == ErrorCode::non_finite);
+
+  const std::vector<float> shared{4.0f, 8.0f}, routed{1.0f, 2.0f, 10.0f, 20.0f}, weights{0.5f, 0.25f};
+  std::vector<float> hidden{100.0f, 200.0f};
+  const MatrixView<const float> rows(routed.data(), 2, 2);
+  REQUIRE(moe::add_experts(shared, 0.5f, rows, weights, hidden).has_value());
+  CHECK(hidden == std::vector<float>{105.0f, 210.0f});
+  REQUIRE(moe::add_experts({}, 1.0f, rows, weights, hidden).has_value());
+  CHECK(hidden == std::vector<float>{108.0f, 216.0f});
+  CHECK(moe::add_experts(shared, 1.0f, rows, std::span(weights).first(1), hidden).error().code == ErrorCode::bad_shape);
+  CHECK(moe::add_experts(std::span(shared).first(1), 1.0f, rows, weights, hidden).error().code == ErrorCode::bad_shape);
+  CHECK(hidden == std::vector<float>{108.0f, 216.0f});
+}
+
 TEST_CASE("load statistics of even, one-sided and mixed loads") {
   const std::vector<std::int64_t> even(8, 5);
   const auto e = moe::load_statistics(even);
