@@ -59,7 +59,7 @@ void read_gqa(GgufConfig& meta, ModelConfig& c) {
 }
 
 void read_qkv_bias(const GgufConfig& meta, ModelConfig& c) {
-  for (const Role role : {Role::q_bias, Role::qkv_bias})
+  for (const Role role : {Role::q_bias, Role::k_bias, Role::v_bias, Role::qkv_bias})
     if (meta.file().find(tensor_name(checkpoint::Kind::gguf, role)) != nullptr) c.qkv_bias = true;
 }
 
@@ -168,7 +168,7 @@ void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& c) {
   if (const std::int64_t turned = meta.integer_or("rope.dimension_count", c.rotated_dim(), 1, kMaxWidth);
       turned != c.rotated_dim())
     meta.refuse(ErrorCode::unsupported,
-                fmt::format("rope.dimension_count is {}, expected {} here", turned, c.rotated_dim()));
+                fmt::format("rope.dimension_count is {}, expected {} (the whole head)", turned, c.rotated_dim()));
   // Files from before rope.scaling.type give a factor alone, which is a linear one.
   const double linear = meta.number_or("rope.scaling.factor", meta.number_or("rope.scale_linear", 1.0));
   const std::string type = meta.string_or("rope.scaling.type", linear > 0.0 && linear != 1.0 ? "linear" : "none");

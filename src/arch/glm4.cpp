@@ -65,8 +65,8 @@ Result<ModelConfig> dense_from_gguf(const checkpoint::Checkpoint& file) {
 Result<ModelConfig> moe_from_gguf(const checkpoint::Checkpoint& file) {
   GgufConfig meta(file, "glm4moe");
   ModelConfig c = read_glm(meta, "glm4_moe", RopeStyle::half_split);
-  if (file.find(tensor_name(checkpoint::Kind::gguf, Role::q_norm)) != nullptr)
-    c.qk_norm = QkNorm::head;  // 355B has it, Air not
+  for (const Role norm : {Role::q_norm, Role::k_norm})  // the 355B has both, Air neither
+    if (file.find(tensor_name(checkpoint::Kind::gguf, norm)) != nullptr) c.qk_norm = QkNorm::head;
   read_noaux_tc(meta, c);
   if (const std::int64_t gating = meta.integer_or("expert_gating_func", 2, 0, 255); gating != 2)
     meta.refuse(ErrorCode::unsupported, fmt::format("glm4moe.expert_gating_func is {}, expected 2 (sigmoid)", gating));

@@ -23,6 +23,8 @@ Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
   read_gqa(meta, c);
   // GGUF stores Llama's q and k rows permuted so that the rotated pairs are neighbours.
   read_rope(meta, RopeStyle::interleaved, c);
+  if (!experts && file.find(tensor_name(checkpoint::Kind::gguf, Role::router)) != nullptr)
+    meta.refuse(ErrorCode::bad_config, "llama.expert_count is 0, expected more: the file holds routers");
   if (experts) {
     read_experts(meta, "feed_forward_length", c);
     c.router.score = RouterScore::softmax;
