@@ -14,7 +14,13 @@ namespace moe::inline MOE_ABI {
 enum class AttentionKind { gqa, mla };
 /// Which values form a rotated pair: (i, i + d/2) or (2i, 2i + 1).
 enum class RopeStyle { half_split, interleaved };
-enum class RopeScaling { none, linear, llama3, yarn };
+enum class RopeScaling {
+  none,
+  linear,
+  llama3,
+  yarn,
+  factors,  ///< a divisor per rotated pair, as GGUF files hold Llama 3.1's rule
+};
 /// RMSNorm of queries and keys, with one learnt weight per value.
 enum class QkNorm {
   none,
@@ -47,6 +53,7 @@ struct RopeConfig {
   std::int64_t original_max_position = 0;  ///< of the unscaled model (yarn, llama3)
   double beta_fast = 32.0, beta_slow = 1.0;
   double low_freq_factor = 1.0, high_freq_factor = 4.0;  ///< llama3
+  std::vector<double> frequency_factors = {};            ///< factors: one per pair
   double attention_factor = 1.0;  ///< multiplies cos and sin; the family's mscale rules are applied when it is read
 };
 

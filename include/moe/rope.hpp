@@ -88,6 +88,13 @@ inline Result<RopeTable> RopeTable::make(const RopeConfig& config, std::int64_t 
   if (config.scaling == RopeScaling::llama3 &&
       !(config.low_freq_factor > 0.0 && config.high_freq_factor > config.low_freq_factor))
     return bad("high_freq_factor", config.high_freq_factor, "a number above low_freq_factor, which is above 0");
+  if (config.scaling == RopeScaling::factors &&
+      static_cast<std::int64_t>(config.frequency_factors.size()) != rotary_dim / 2)
+    return bad("number of frequency_factors", static_cast<double>(config.frequency_factors.size()),
+               "one for every rotated pair");
+  if (config.scaling == RopeScaling::factors)
+    for (const double factor : config.frequency_factors)
+      if (!(factor > 0.0 && factor <= 1e6)) return bad("frequency_factors", factor, "numbers above 0, up to 1e6");
   if (config.scaling == RopeScaling::yarn && !(config.beta_slow > 0.0 && config.beta_fast >= config.beta_slow &&
                                                config.beta_fast <= 1e6 && config.beta_slow >= 1e-6))
     return bad("beta_fast", config.beta_fast, "a number from beta_slow, which is above 0, to 1e6");
@@ -113,6 +120,7 @@ inline Result<RopeTable> RopeTable::make(const RopeConfig& config, std::int64_t 
       case RopeScaling::linear: f = f / config.factor; break;
       case RopeScaling::llama3: f = detail::llama3_frequency(config, f); break;
       case RopeScaling::yarn: f = detail::yarn_frequency(f, config.factor, low, high, i); break;
+      case RopeScaling::factors: f = f / config.frequency_factors[static_cast<std::size_t>(i)]; break;
     }
     table.frequency_.push_back(f);
   }

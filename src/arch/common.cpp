@@ -1,8 +1,10 @@
 #include "arch/common.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
+#include <span>
 
 namespace moe::inline MOE_ABI::arch {
 
@@ -56,6 +58,11 @@ void read_gqa(GgufConfig& meta, ModelConfig& c) {
   c.softmax_scale = 1.0 / std::sqrt(static_cast<double>(c.head_dim));
 }
 
+void read_qkv_bias(const GgufConfig& meta, ModelConfig& c) {
+  for (const Role role : {Role::q_bias, Role::k_bias, Role::v_bias, Role::qkv_bias})
+    if (meta.file().find(tensor_name(checkpoint::Kind::gguf, role)) != nullptr) c.qkv_bias = true;
+}
+
 double yarn_mscale(double factor, double s) { return factor <= 1.0 ? 1.0 : 0.1 * s * std::log(factor) + 1.0; }
 
 namespace {
@@ -84,6 +91,13 @@ void read_partial_rotary(const JsonConfig& json, double fallback, ModelConfig& c
   if (c.rotary_dim < 2 || c.rotary_dim % 2 != 0)
     json.refuse(ErrorCode::bad_config, fmt::format("config.json: partial_rotary_factor is {}, expected a part of a head of "
                                                    "{} values that is an even number of them", factor, c.head_dim));
+}
+
+void read_partial_rotary(GgufConfig& meta, ModelConfig& c) {
+  c.rotary_dim = meta.integer_or("rope.dimension_count", c.head_dim, 2, c.head_dim);
+  if (c.rotary_dim % 2 != 0)
+    meta.refuse(ErrorCode::bad_config,
+                fmt::format("rope.dimension_count is {}, expected an even number", c.rotary_dim));
 }
 
 void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& c) {
@@ -128,15 +142,44 @@ void read_scaling(const JsonConfig& json, const JsonConfig& scaling, RopeConfig&
   }
 }
 
+namespace {
+
+// Llama 3.1's rule stands in the file as a divisor per rotated pair.
+void read_rope_factors(GgufConfig& meta, const checkpoint::TensorInfo& tensor, ModelConfig& c) {
+  const std::int64_t pairs = c.rotated_dim() / 2;
+  if (tensor.shape != std::vector<std::int64_t>{pairs} || tensor.format != Format::f32)
+    return meta.refuse(ErrorCode::bad_shape,
+                       fmt::format("tensor {} has shape [{}] of {}, expected [{}] of f32", tensor.name,
+                                   fmt::join(tensor.shape, ", "), format_name(tensor.format), pairs));
+  std::vector<float> values(static_cast<std::size_t>(pairs));
+  if (auto ok = meta.file().read(tensor, 0, std::as_writable_bytes(std::span(values))); !ok)
+    return meta.refuse(ok.error().code, ok.error().message);
+  c.rope.scaling = RopeScaling::factors;
+  c.rope.factor = 1.0;
+  c.rope.frequency_factors.assign(values.begin(), values.end());
+}
+
+}  // namespace
+
 void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& c) {
   c.rope.style = style;
   c.rope.theta = meta.number_or("rope.freq_base", 10000.0);
-  const std::string type = meta.string_or("rope.scaling.type", "none");
-  if (meta.file().find("rope_freqs.weight") != nullptr)
+  // A part of a head is turned where the family says so (read_partial_rotary), else all of it.
+  if (const std::int64_t turned = meta.integer_or("rope.dimension_count", c.rotated_dim(), 1, kMaxWidth);
+      turned != c.rotated_dim())
     meta.refuse(ErrorCode::unsupported,
-                "tensor rope_freqs.weight: per-frequency factors (Llama 3.1) in GGUF files are not supported yet");
+                fmt::format("rope.dimension_count is {}, expected {} (the whole head)", turned, c.rotated_dim()));
+  // Files from before rope.scaling.type give a factor alone, which is a linear one.
+  const double linear = meta.number_or("rope.scaling.factor", meta.number_or("rope.scale_linear", 1.0));
+  const std::string type = meta.string_or("rope.scaling.type", linear > 0.0 && linear != 1.0 ? "linear" : "none");
+  const checkpoint::TensorInfo* factors = meta.file().find(tensor_name(checkpoint::Kind::gguf, Role::rope_factors));
+  if (factors != nullptr && type != "none")
+    return meta.refuse(ErrorCode::unsupported,
+                       fmt::format("tensor {} stands beside rope.scaling.type '{}', expected one of the two",
+                                   factors->name, type.substr(0, 60)));
+  if (factors != nullptr) return read_rope_factors(meta, *factors, c);
   if (type == "none") return;
-  c.rope.factor = meta.number("rope.scaling.factor");
+  c.rope.factor = type == "linear" ? linear : meta.number("rope.scaling.factor");
   c.rope.original_max_position = meta.integer_or("rope.scaling.original_context_length", c.max_position, 1, kMaxPosition);
   if (type == "linear") {
     c.rope.scaling = RopeScaling::linear;
@@ -148,10 +191,47 @@ void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& c) {
     // float32 in the file is rounded back to the short decimal that it came from.
     const double multiplier = meta.number_or("rope.scaling.yarn_log_multiplier", 0.0);
     const double all_dim = std::round(multiplier * 10.0 * 1e5) / 1e5;
-    apply_yarn(all_dim, all_dim, meta.number_or("rope.scaling.attn_factor", 0.0), c.rope, c);
+    const double factor =
+        meta.number_or("rope.scaling.yarn_attn_factor", meta.number_or("rope.scaling.attn_factor", 0.0));
+    apply_yarn(all_dim, all_dim, factor, c.rope, c);
   } else {
-    meta.refuse(ErrorCode::unsupported, fmt::format("rope.scaling.type '{}' is not known (known: none, linear, yarn)", type));
+    meta.refuse(ErrorCode::unsupported,
+                fmt::format("rope.scaling.type '{}' is not known (known: none, linear, yarn)", type.substr(0, 60)));
   }
+}
+
+void read_experts(GgufConfig& meta, std::string_view width_key, ModelConfig& c) {
+  c.router.expert_count = meta.integer("expert_count", 1, kMaxExperts);
+  c.router.top_k = meta.integer("expert_used_count", 1, kMaxExperts);
+  c.moe_intermediate_size = meta.integer(width_key, 1, kMaxWidth);
+}
+
+void read_groups(GgufConfig& meta, ModelConfig& c) {
+  c.router.group_count = meta.integer_or("expert_group_count", 1, 1, kMaxExperts);
+  c.router.topk_group = meta.integer_or("expert_group_used_count", 1, 1, kMaxExperts);
+}
+
+void dense_without_router(const GgufConfig& meta, ModelConfig& c) {
+  const auto has = [&](Role role, std::int64_t l) {
+    return meta.file().find(tensor_name(checkpoint::Kind::gguf, role, l)) != nullptr;
+  };
+  for (std::int64_t l = 0; l < c.layer_count; ++l)
+    if (c.layer_is_moe(l) && !has(Role::router, l) && (has(Role::gate, l) || has(Role::up, l) || has(Role::down, l)))
+      c.mlp_only_layers.push_back(l);
+}
+
+void read_noaux_tc(GgufConfig& meta, ModelConfig& c) {
+  read_experts(meta, "expert_feed_forward_length", c);
+  c.mtp_layer_count = meta.integer_or("nextn_predict_layers", 0, 0, 16);
+  c.layer_count -= c.mtp_layer_count;  // block_count counts them
+  c.first_k_dense_replace = meta.integer_or("leading_dense_block_count", 0, 0, kMaxLayers);
+  c.shared_expert_count = meta.integer_or("expert_shared_count", 0, 0, kMaxExperts);
+  read_groups(meta, c);
+  c.router.score = RouterScore::sigmoid;
+  c.router.group_score = GroupScore::top2_sum;
+  c.router.selection_bias = true;
+  c.router.norm_topk_prob = meta.boolean_or("expert_weights_norm", false);
+  c.router.routed_scaling_factor = meta.number_or("expert_weights_scale", 1.0);
 }
 
 void read_noaux_tc(const JsonConfig& json, bool norm_topk_prob, ModelConfig& c) {
@@ -214,6 +294,20 @@ void read_windows(const JsonConfig& json, std::int64_t period, ModelConfig& c) {
                               types[static_cast<std::size_t>(layer)].substr(0, 60)));
   }
   if (!c.sliding_layers.empty()) c.sliding_window = json.integer("sliding_window", 1, kMaxPosition);
+}
+
+void read_windows(GgufConfig& meta, std::int64_t period, ModelConfig& c) {
+  if (meta.integer_or("attention.sliding_window", 0, 0, kMaxPosition) == 0) return;
+  c.sliding_window = meta.integer("attention.sliding_window", 1, kMaxPosition);
+  constexpr std::string_view kPattern = "attention.sliding_window_pattern";
+  const std::vector<std::int64_t> pattern = meta.list_or_empty(kPattern);
+  if (!pattern.empty() && static_cast<std::int64_t>(pattern.size()) != c.layer_count)
+    return meta.refuse(ErrorCode::bad_config, fmt::format("{} has {} entries, expected {} (block_count)", kPattern,
+                                                          pattern.size(), c.layer_count));
+  if (pattern.empty()) period = meta.integer_or(kPattern, period, 1, kMaxLayers);
+  for (std::int64_t l = 0; l < c.layer_count; ++l)
+    if (pattern.empty() ? (l + 1) % period != 0 : pattern[static_cast<std::size_t>(l)] != 0)
+      c.sliding_layers.push_back(l);
 }
 
 Quantization read_quantization(const JsonConfig& json) {

@@ -24,10 +24,13 @@ ModelConfig read_common(GgufConfig& meta, std::string_view family);
 /// num_key_value_heads and head_dim of grouped-query attention, with its softmax scale.
 void read_gqa(const JsonConfig& json, ModelConfig& config);
 void read_gqa(GgufConfig& meta, ModelConfig& config);
+/// Biases of q, k and v: writers leave them out where the model has none, so that the file's tensors decide.
+void read_qkv_bias(const GgufConfig& meta, ModelConfig& config);
 
 /// The part of a head that RoPE turns (partial_rotary_factor, in either place), before read_rope(). Families that do not
 /// call it refuse any factor but 1.
 void read_partial_rotary(const JsonConfig& json, double fallback, ModelConfig& config);
+void read_partial_rotary(GgufConfig& meta, ModelConfig& config);
 
 /// rope_theta + rope_scaling, or transformers 5's rope_parameters; multiplies softmax_scale where YaRN asks for it.
 void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& config);
@@ -38,6 +41,7 @@ void read_scaling(const JsonConfig& json, const JsonConfig& scaling, RopeConfig&
 
 /// sliding_window and the layers that have it: layer_types, or all but every `period`-th.
 void read_windows(const JsonConfig& json, std::int64_t period, ModelConfig& config);
+void read_windows(GgufConfig& meta, std::int64_t period, ModelConfig& config);
 
 /// quantization_config, where libmoe reads it.
 Quantization read_quantization(const JsonConfig& json);
@@ -45,6 +49,14 @@ Quantization read_quantization(const JsonConfig& json);
 /// DeepSeek-V3's routing under its own names (n_routed_experts, n_group, ..), with first_k_dense_replace and shared
 /// experts: dots1 and GLM-4.5 use it as it is.
 void read_noaux_tc(const JsonConfig& json, bool norm_topk_prob, ModelConfig& config);
+void read_noaux_tc(GgufConfig& meta, ModelConfig& config);
+
+/// expert_count, expert_used_count and expert_feed_forward_length, or `width_key` where a family has the width there.
+void read_experts(GgufConfig& meta, std::string_view width_key, ModelConfig& config);
+/// expert_group_count and expert_group_used_count.
+void read_groups(GgufConfig& meta, ModelConfig& config);
+/// Layers without a router but with a dense FFN are dense: most architectures have no key that says so.
+void dense_without_router(const GgufConfig& meta, ModelConfig& config);
 
 /// Makes a layer dense unless (layer + 1) is a multiple of `step`, and those outside [first, last] (Qwen, ERNIE).
 void keep_moe_layers(std::int64_t step, std::int64_t first, std::int64_t last, ModelConfig& config);

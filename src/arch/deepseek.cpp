@@ -108,8 +108,7 @@ Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
   c.shared_expert_count = meta.integer_or("expert_shared_count", 0, 0, kMaxExperts);
   c.router.expert_count = meta.integer("expert_count", 1, kMaxExperts);
   c.router.top_k = meta.integer("expert_used_count", 1, kMaxExperts);
-  c.router.group_count = meta.integer_or("expert_group_count", 1, 1, kMaxExperts);
-  c.router.topk_group = meta.integer_or("expert_group_used_count", 1, 1, kMaxExperts);
+  read_groups(meta, c);
   c.router.norm_topk_prob = meta.boolean_or("expert_weights_norm", false);
   c.router.routed_scaling_factor = meta.number_or("expert_weights_scale", 1.0);
   // Both generations are "deepseek2" in GGUF; the gating function tells them apart (absent in the first V2 files).
@@ -128,7 +127,7 @@ Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
 
 }  // namespace
 
-const Family kDeepseekV2 = {"deepseek_v2", "", "DeepseekV2ForCausalLM", v2_from_hf, nullptr};
+const Family kDeepseekV2 = {"deepseek_v2", "deepseek2", "DeepseekV2ForCausalLM", v2_from_hf, nullptr};
 const Family kDeepseekV3 = {"deepseek_v3", "deepseek2", "DeepseekV3ForCausalLM", v3_from_hf, from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch

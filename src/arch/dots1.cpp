@@ -20,8 +20,19 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   return c;
 }
 
+Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
+  GgufConfig meta(file, "dots1");
+  ModelConfig c = read_common(meta, "dots1");
+  read_gqa(meta, c);
+  read_rope(meta, RopeStyle::half_split, c);
+  c.qk_norm = QkNorm::head;
+  read_noaux_tc(meta, c);
+  if (auto ok = meta.status(); !ok) return forward(ok);
+  return c;
+}
+
 }  // namespace
 
-const Family kDots1 = {"dots1", "", "Dots1ForCausalLM", from_hf, nullptr};
+const Family kDots1 = {"dots1", "dots1", "Dots1ForCausalLM", from_hf, from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch

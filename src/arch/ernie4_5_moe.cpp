@@ -34,8 +34,26 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   return c;
 }
 
+Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
+  GgufConfig meta(file, "ernie4_5-moe");
+  ModelConfig c = read_common(meta, "ernie4_5_moe");
+  read_gqa(meta, c);
+  read_rope(meta, RopeStyle::interleaved, c);
+  read_experts(meta, "expert_feed_forward_length", c);
+  // Some converters give the shared experts' width as intermediate_size / kv heads: right for the published models only.
+  c.shared_expert_count = meta.integer_or("expert_shared_count", 0, 0, kMaxExperts);
+  c.router.score = RouterScore::softmax;
+  c.router.selection_bias = true;
+  c.router.norm_topk_prob = true;
+  keep_moe_layers(meta.integer_or("interleave_moe_layer_step", 1, 1, kMaxLayers),
+                  meta.integer_or("leading_dense_block_count", 0, 0, kMaxLayers), c.layer_count - 1, c);
+  dense_without_router(meta, c);  // moe_layer_end_index
+  if (auto ok = meta.status(); !ok) return forward(ok);
+  return c;
+}
+
 }  // namespace
 
-const Family kErnieMoe = {"ernie4_5_moe", "", "Ernie4_5_MoeForCausalLM", from_hf, nullptr, kNames};
+const Family kErnieMoe = {"ernie4_5_moe", "ernie4_5-moe", "Ernie4_5_MoeForCausalLM", from_hf, from_gguf, kNames};
 
 }  // namespace moe::inline MOE_ABI::arch

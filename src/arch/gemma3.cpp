@@ -59,8 +59,32 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   return c;
 }
 
+Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
+  GgufConfig meta(file, "gemma3");
+  ModelConfig c = read_common(meta, "gemma3_text");
+  read_gqa(meta, c);
+  read_windows(meta, 6, c);
+  read_rope(meta, RopeStyle::half_split, c);
+  if (!meta.has("rope.freq_base")) c.rope.theta = 1e6;
+  if (!c.sliding_layers.empty()) {
+    c.sliding_rope.emplace();
+    c.sliding_rope->theta = meta.number_or("rope.freq_base_swa", 1e4);
+  }
+  // query_pre_attn_scalar is not stored: it is head_dim but in the 27B, which its 62 layers tell.
+  if (c.layer_count == 62) c.softmax_scale = 1.0 / std::sqrt(static_cast<double>(c.hidden_size / c.head_count));
+  c.softmax_scale = meta.number_or("attention.scale", c.softmax_scale);
+  c.qk_norm = QkNorm::head;
+  c.post_norms = true;
+  c.embedding_scale = std::sqrt(static_cast<double>(c.hidden_size));
+  c.activation = Activation::gelu_tanh;
+  if (meta.number_or("final_logit_softcapping", 0.0) != 0.0)
+    meta.refuse(ErrorCode::unsupported, "gemma3.final_logit_softcapping is not 0, which libmoe does not support");
+  if (auto ok = meta.status(); !ok) return forward(ok);
+  return c;
+}
+
 }  // namespace
 
-const Family kGemma3 = {"gemma3_text", "", "Gemma3ForCausalLM", from_hf, nullptr, kNames, true};
+const Family kGemma3 = {"gemma3_text", "gemma3", "Gemma3ForCausalLM", from_hf, from_gguf, kNames, true};
 
 }  // namespace moe::inline MOE_ABI::arch

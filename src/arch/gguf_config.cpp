@@ -64,6 +64,18 @@ std::int64_t GgufConfig::integer_or(std::string_view key, std::int64_t fallback,
   return has(key) ? integer(key, min, max) : fallback;
 }
 
+std::vector<std::int64_t> GgufConfig::list_or_empty(std::string_view key) {
+  const MetaValue* value = file_.meta(prefix_ + std::string(key));
+  if (value == nullptr || as_integer(*value)) {
+    const auto* list = value == nullptr ? nullptr : std::get_if<std::vector<std::int64_t>>(value);
+    return list == nullptr ? std::vector<std::int64_t>{} : *list;
+  }
+  if (const auto* list = std::get_if<std::vector<std::int64_t>>(value)) return *list;
+  if (const auto* list = std::get_if<std::vector<bool>>(value)) return {list->begin(), list->end()};
+  wrong(key, shown(*value), "an integer, or a list of integers or booleans");
+  return {};
+}
+
 double GgufConfig::number(std::string_view key) {
   const MetaValue* value = file_.meta(prefix_ + std::string(key));
   if (value != nullptr)

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "checkpoint/checkpoint.hpp"
 
@@ -19,6 +20,8 @@ class GgufConfig {
   /// A per-layer array is accepted where all its elements are equal.
   std::int64_t integer(std::string_view key, std::int64_t min, std::int64_t max);
   std::int64_t integer_or(std::string_view key, std::int64_t fallback, std::int64_t min, std::int64_t max);
+  /// An array of integers or booleans; empty when the key is absent or holds a single value.
+  std::vector<std::int64_t> list_or_empty(std::string_view key);
   double number(std::string_view key);
   double number_or(std::string_view key, double fallback);
   bool boolean_or(std::string_view key, bool fallback);

@@ -1,6 +1,8 @@
 // GLM-4-0414 (dense) and GLM-4.5 (MoE). Both turn only the first part of a head: GLM-4 neighbouring pairs, GLM-4.5 halves.
 // GLM-4 norms what attention and FFN give as well, and fuses gate and up; GLM-4.5 routes as DeepSeek-V3.
 // Source: GLM-4.5 report (arXiv:2508.06471), section 2.1; transformers, modeling_glm4 and modeling_glm4_moe.
+#include <fmt/format.h>
+
 #include "arch/common.hpp"
 #include "arch/family.hpp"
 
@@ -40,9 +42,47 @@ Result<ModelConfig> moe_from_hf(const JsonConfig& json) {
   return c;
 }
 
+ModelConfig read_glm(GgufConfig& meta, std::string_view family, RopeStyle style) {
+  ModelConfig c = read_common(meta, family);
+  read_gqa(meta, c);
+  read_partial_rotary(meta, c);
+  read_rope(meta, style, c);
+  read_qkv_bias(meta, c);
+  if (meta.has("rope.dimension_sections"))
+    meta.refuse(ErrorCode::unsupported,
+                "rope.dimension_sections is set (a vision model), which libmoe does not support");
+  return c;
+}
+
+Result<ModelConfig> dense_from_gguf(const checkpoint::Checkpoint& file) {
+  GgufConfig meta(file, "glm4");
+  ModelConfig c = read_glm(meta, "glm4", RopeStyle::interleaved);
+  c.post_norms = true;
+  if (auto ok = meta.status(); !ok) return forward(ok);
+  return c;
+}
+
+Result<ModelConfig> moe_from_gguf(const checkpoint::Checkpoint& file) {
+  GgufConfig meta(file, "glm4moe");
+  ModelConfig c = read_glm(meta, "glm4_moe", RopeStyle::half_split);
+  for (const Role norm : {Role::q_norm, Role::k_norm})  // the 355B has both, Air neither
+    if (file.find(tensor_name(checkpoint::Kind::gguf, norm)) != nullptr) c.qk_norm = QkNorm::head;
+  read_noaux_tc(meta, c);
+  if (const std::int64_t gating = meta.integer_or("expert_gating_func", 2, 0, 255); gating != 2)
+    meta.refuse(ErrorCode::unsupported, fmt::format("glm4moe.expert_gating_func is {}, expected 2 (sigmoid)", gating));
+  if (auto ok = meta.status(); !ok) return forward(ok);
+  return c;
+}
+
+constexpr TensorName kDenseGgufNames[] = {{Role::gate_up, "blk.{l}.ffn_up.weight"}};
+// GGUF keeps Hugging Face's name for the norm before the FFN.
+constexpr TensorName kMoeGgufNames[] = {{Role::ffn_norm, "blk.{l}.post_attention_norm.weight"}};
+
 }  // namespace
 
-const Family kGlm4 = {"glm4", "", "Glm4ForCausalLM", dense_from_hf, nullptr, kDenseNames};
-const Family kGlm4Moe = {"glm4_moe", "", "Glm4MoeForCausalLM", moe_from_hf, nullptr};
+const Family kGlm4 = {"glm4",      "glm4", "Glm4ForCausalLM", dense_from_hf, dense_from_gguf,
+                      kDenseNames, false,  kDenseGgufNames};
+const Family kGlm4Moe = {"glm4_moe", "glm4moe", "Glm4MoeForCausalLM", moe_from_hf, moe_from_gguf,
+                         {},         false,     kMoeGgufNames};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -38,8 +38,26 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   return c;
 }
 
+Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
+  GgufConfig meta(file, "gpt-oss");
+  ModelConfig c = read_common(meta, "gpt_oss");
+  read_gqa(meta, c);
+  read_rope(meta, RopeStyle::half_split, c);
+  c.rope.truncate = false;  // no key says so, the published configurations do
+  read_windows(meta, 2, c);
+  c.qkv_bias = c.o_bias = c.attention_sinks = c.expert_bias = c.router_bias = true;
+  c.activation = Activation::swiglu_clamped;
+  read_experts(meta, "expert_feed_forward_length", c);
+  c.router.score = RouterScore::chosen_softmax;
+  if (auto ok = meta.status(); !ok) return forward(ok);
+  return c;
+}
+
+// GGUF keeps Hugging Face's name for the norm before the FFN, and the experts' gate and up apart.
+constexpr TensorName kGgufNames[] = {{Role::ffn_norm, "blk.{l}.post_attention_norm.weight"}};
+
 }  // namespace
 
-const Family kGptOss = {"gpt_oss", "", "GptOssForCausalLM", from_hf, nullptr, kNames};
+const Family kGptOss = {"gpt_oss", "gpt-oss", "GptOssForCausalLM", from_hf, from_gguf, kNames, false, kGgufNames};
 
 }  // namespace moe::inline MOE_ABI::arch

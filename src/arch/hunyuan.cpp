@@ -88,9 +88,40 @@ Result<ModelConfig> moe_from_hf(const JsonConfig& json) {
   return c;
 }
 
+/// The base in the file has alpha in it already.
+ModelConfig read_hunyuan(GgufConfig& meta, std::string_view family) {
+  ModelConfig c = read_common(meta, family);
+  read_gqa(meta, c);
+  read_rope(meta, RopeStyle::half_split, c);
+  c.qk_norm = QkNorm::head_after_rope;
+  return c;
+}
+
+Result<ModelConfig> dense_from_gguf(const checkpoint::Checkpoint& file) {
+  GgufConfig meta(file, "hunyuan-dense");
+  ModelConfig c = read_hunyuan(meta, "hunyuan_v1_dense");
+  if (auto ok = meta.status(); !ok) return forward(ok);
+  return c;
+}
+
+Result<ModelConfig> moe_from_gguf(const checkpoint::Checkpoint& file) {
+  GgufConfig meta(file, "hunyuan-moe");
+  ModelConfig c = read_hunyuan(meta, "hunyuan_v1_moe");
+  read_experts(meta, meta.has("expert_feed_forward_length") ? "expert_feed_forward_length" : "feed_forward_length", c);
+  c.shared_expert_count = meta.integer_or("expert_shared_count", 1, 1, kMaxExperts);
+  c.shared_expert_intermediate_size =
+      meta.integer_or("expert_shared_feed_forward_length", c.intermediate_size, 1, kMaxWidth);
+  c.router.score = RouterScore::softmax;
+  c.router.norm_topk_prob = true;
+  if (auto ok = meta.status(); !ok) return forward(ok);
+  return c;
+}
+
 }  // namespace
 
-const Family kHunyuanDense = {"hunyuan_v1_dense", "", "HunYuanDenseV1ForCausalLM", dense_from_hf, nullptr, kNames};
-const Family kHunyuanMoe = {"hunyuan_v1_moe", "", "HunYuanMoEV1ForCausalLM", moe_from_hf, nullptr, kNames};
+const Family kHunyuanDense = {"hunyuan_v1_dense", "hunyuan-dense", "HunYuanDenseV1ForCausalLM",
+                              dense_from_hf,      dense_from_gguf, kNames};
+const Family kHunyuanMoe = {"hunyuan_v1_moe", "hunyuan-moe", "HunYuanMoEV1ForCausalLM",
+                            moe_from_hf,      moe_from_gguf, kNames};
 
 }  // namespace moe::inline MOE_ABI::arch

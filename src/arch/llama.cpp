@@ -1,4 +1,5 @@
 // Llama 1-3 and models that copy it (SmolLM2): GQA, half-split RoPE, dense SwiGLU. Source: transformers, modeling_llama.
+// In GGUF, Mixtral is the same architecture with experts.
 #include "arch/common.hpp"
 #include "arch/family.hpp"
 
@@ -18,12 +19,21 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
 
 Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
   GgufConfig meta(file, "llama");
-  ModelConfig c = read_common(meta, "llama");
+  const bool experts = meta.integer_or("expert_count", 0, 0, kMaxExperts) > 0;
+  ModelConfig c = read_common(meta, experts ? "mixtral" : "llama");
   read_gqa(meta, c);
   // GGUF stores Llama's q and k rows permuted so that the rotated pairs are neighbours.
   read_rope(meta, RopeStyle::interleaved, c);
-  if (meta.integer_or("expert_count", 0, 0, kMaxExperts) != 0)
-    meta.refuse(ErrorCode::unsupported, "llama.expert_count is not 0: Mixtral in GGUF is not supported yet");
+  if (!experts && file.find(tensor_name(checkpoint::Kind::gguf, Role::router)) != nullptr)
+    meta.refuse(ErrorCode::bad_config, "llama.expert_count is 0, expected more: the file holds routers");
+  if (experts) {
+    read_experts(meta, "feed_forward_length", c);
+    c.router.score = RouterScore::softmax;
+    c.router.norm_topk_prob = true;
+    if (meta.integer_or("expert_shared_feed_forward_length", 0, 0, kMaxWidth) != 0)
+      meta.refuse(ErrorCode::unsupported,
+                  "llama.expert_shared_feed_forward_length is not 0, expected no shared expert");
+  }
   if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }

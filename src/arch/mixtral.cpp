@@ -29,6 +29,6 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
 
 }  // namespace
 
-const Family kMixtral = {"mixtral", "", "MixtralForCausalLM", from_hf, nullptr, kNames};
+const Family kMixtral = {"mixtral", "llama", "MixtralForCausalLM", from_hf, nullptr, kNames};
 
 }  // namespace moe::inline MOE_ABI::arch

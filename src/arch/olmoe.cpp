@@ -24,8 +24,22 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   return c;
 }
 
+Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
+  GgufConfig meta(file, "olmoe");
+  ModelConfig c = read_common(meta, "olmoe");
+  read_gqa(meta, c);
+  read_rope(meta, RopeStyle::half_split, c);
+  c.qk_norm = QkNorm::projection;
+  read_experts(meta, "feed_forward_length", c);
+  c.router.score = RouterScore::softmax;  // GGUF does not store norm_topk_prob here; every published model has it off
+  if (meta.has("attention.clamp_kqv"))
+    meta.refuse(ErrorCode::unsupported, "olmoe.attention.clamp_kqv is set, which libmoe does not support");
+  if (auto ok = meta.status(); !ok) return forward(ok);
+  return c;
+}
+
 }  // namespace
 
-const Family kOlmoe = {"olmoe", "", "OlmoeForCausalLM", from_hf, nullptr};
+const Family kOlmoe = {"olmoe", "olmoe", "OlmoeForCausalLM", from_hf, from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch

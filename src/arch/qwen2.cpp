@@ -20,8 +20,7 @@ Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
   ModelConfig c = read_common(meta, "qwen2");
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::half_split, c);
-  // The format's writers may drop an all-zero bias; what the file holds decides.
-  c.qkv_bias = file.find("blk.0.attn_q.bias") != nullptr;
+  read_qkv_bias(meta, c);
   if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }

@@ -33,8 +33,27 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   return c;
 }
 
+Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
+  GgufConfig meta(file, "qwen2moe");
+  ModelConfig c = read_common(meta, "qwen2_moe");
+  read_gqa(meta, c);
+  read_rope(meta, RopeStyle::half_split, c);
+  read_qkv_bias(meta, c);
+  // The first files give neither width: intermediate_size is then that of the shared expert, top_k times that of one.
+  read_experts(meta, meta.has("expert_feed_forward_length") ? "expert_feed_forward_length" : "feed_forward_length", c);
+  if (!meta.has("expert_feed_forward_length")) c.moe_intermediate_size /= c.router.top_k;
+  c.shared_expert_count = 1;
+  c.shared_expert_intermediate_size =
+      meta.integer_or("expert_shared_feed_forward_length", c.intermediate_size, 1, kMaxWidth);
+  c.shared_expert_gate = true;
+  c.router.score = RouterScore::softmax;  // GGUF does not store norm_topk_prob here; every published model has it off
+  dense_without_router(meta, c);
+  if (auto ok = meta.status(); !ok) return forward(ok);
+  return c;
+}
+
 }  // namespace
 
-const Family kQwen2Moe = {"qwen2_moe", "", "Qwen2MoeForCausalLM", from_hf, nullptr, kNames};
+const Family kQwen2Moe = {"qwen2_moe", "qwen2moe", "Qwen2MoeForCausalLM", from_hf, from_gguf, kNames};
 
 }  // namespace moe::inline MOE_ABI::arch

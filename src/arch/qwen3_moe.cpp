@@ -38,6 +38,7 @@ Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
   // GGUF does not store norm_topk_prob for this architecture; every published model has it on.
   set_router(meta.integer("expert_count", 1, kMaxExperts), meta.integer("expert_used_count", 1, kMaxExperts), true, c);
   c.moe_intermediate_size = meta.integer("expert_feed_forward_length", 1, kMaxWidth);
+  dense_without_router(meta, c);
   if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }

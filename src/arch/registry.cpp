@@ -20,7 +20,7 @@ std::string known(bool gguf) {
   std::string names;
   for (const Family* family : families()) {
     const std::string_view name = gguf ? family->gguf_architecture : family->hf_architecture;
-    if (name.empty()) continue;
+    if (name.empty() || (gguf && family->from_gguf == nullptr)) continue;  // listed with the family that reads it
     if (!names.empty()) names += ", ";
     names += name;
   }
@@ -57,7 +57,14 @@ Result<Recognised> recognise(const checkpoint::Checkpoint& file) {
   const std::string* name = value == nullptr ? nullptr : std::get_if<std::string>(value);
   if (name == nullptr) return fail(ErrorCode::bad_file, "metadata general.architecture is missing, expected a string");
   for (const Family* family : families())
-    if (family->from_gguf != nullptr && family->gguf_architecture == *name) return checked(family, family->from_gguf(file));
+    if (family->from_gguf != nullptr && family->gguf_architecture == *name) {
+      auto recognised = checked(family, family->from_gguf(file));
+      if (!recognised) return recognised;
+      // Two families may share an architecture: Mixtral is "llama", DeepSeek-V2 is "deepseek2".
+      for (const Family* other : families())
+        if (other->name == recognised->config.family) recognised->family = other;
+      return recognised;
+    }
   return fail(ErrorCode::unsupported,
               fmt::format("architecture '{}' is not known (known: {})", name->substr(0, 80), known(true)));
 }

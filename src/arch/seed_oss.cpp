@@ -17,8 +17,21 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   return c;
 }
 
+Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
+  GgufConfig meta(file, "seed_oss");
+  ModelConfig c = read_common(meta, "seed_oss");
+  read_gqa(meta, c);
+  read_rope(meta, RopeStyle::half_split, c);
+  read_qkv_bias(meta, c);
+  if (auto ok = meta.status(); !ok) return forward(ok);
+  return c;
+}
+
+// GGUF keeps Hugging Face's name for the norm before the FFN.
+constexpr TensorName kGgufNames[] = {{Role::ffn_norm, "blk.{l}.post_attention_norm.weight"}};
+
 }  // namespace
 
-const Family kSeedOss = {"seed_oss", "", "SeedOssForCausalLM", from_hf, nullptr};
+const Family kSeedOss = {"seed_oss", "seed_oss", "SeedOssForCausalLM", from_hf, from_gguf, {}, false, kGgufNames};
 
 }  // namespace moe::inline MOE_ABI::arch

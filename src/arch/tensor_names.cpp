@@ -1,5 +1,5 @@
 // How most checkpoints name their tensors: published Hugging Face names, and GGUF names as its writers use them. A family
-// that differs lists its own in Family::hf_names.
+// that differs lists its own in Family::hf_names or gguf_names.
 #include <fmt/format.h>
 
 #include "arch/family.hpp"
@@ -46,6 +46,7 @@ constexpr TensorName kGgufNames[] = {
     {Role::embedding, "token_embd.weight"},
     {Role::final_norm, "output_norm.weight"},
     {Role::head, "output.weight"},
+    {Role::rope_factors, "rope_freqs.weight"},
     {Role::attention_norm, "blk.{l}.attn_norm.weight"},
     {Role::q, "blk.{l}.attn_q.weight"},
     {Role::k, "blk.{l}.attn_k.weight"},
@@ -54,6 +55,10 @@ constexpr TensorName kGgufNames[] = {
     {Role::q_bias, "blk.{l}.attn_q.bias"},
     {Role::k_bias, "blk.{l}.attn_k.bias"},
     {Role::v_bias, "blk.{l}.attn_v.bias"},
+    {Role::o_bias, "blk.{l}.attn_output.bias"},
+    {Role::qkv, "blk.{l}.attn_qkv.weight"},
+    {Role::qkv_bias, "blk.{l}.attn_qkv.bias"},
+    {Role::sinks, "blk.{l}.attn_sinks.weight"},
     {Role::q_norm, "blk.{l}.attn_q_norm.weight"},
     {Role::k_norm, "blk.{l}.attn_k_norm.weight"},
     {Role::q_a, "blk.{l}.attn_q_a.weight"},
@@ -72,13 +77,24 @@ constexpr TensorName kGgufNames[] = {
     {Role::down, "blk.{l}.ffn_down.weight"},
     {Role::router, "blk.{l}.ffn_gate_inp.weight"},
     {Role::router_bias, "blk.{l}.exp_probs_b.bias"},
+    {Role::router_logit_bias, "blk.{l}.ffn_gate_inp.bias"},
     {Role::expert_gate, "blk.{l}.ffn_gate_exps.weight"},
     {Role::expert_up, "blk.{l}.ffn_up_exps.weight"},
     {Role::expert_down, "blk.{l}.ffn_down_exps.weight"},
+    {Role::expert_gate_up, "blk.{l}.ffn_gate_up_exps.weight"},
+    {Role::expert_gate_bias, "blk.{l}.ffn_gate_exps.bias"},
+    {Role::expert_up_bias, "blk.{l}.ffn_up_exps.bias"},
+    {Role::expert_down_bias, "blk.{l}.ffn_down_exps.bias"},
     {Role::shared_gate, "blk.{l}.ffn_gate_shexp.weight"},
     {Role::shared_up, "blk.{l}.ffn_up_shexp.weight"},
     {Role::shared_down, "blk.{l}.ffn_down_shexp.weight"},
     {Role::shared_expert_gate, "blk.{l}.ffn_gate_inp_shexp.weight"},
+};
+
+constexpr TensorName kLegacyExperts[] = {
+    {Role::expert_gate, "blk.{l}.ffn_gate.{e}.weight"},
+    {Role::expert_up, "blk.{l}.ffn_up.{e}.weight"},
+    {Role::expert_down, "blk.{l}.ffn_down.{e}.weight"},
 };
 
 std::string filled(std::string_view pattern, std::int64_t layer, std::int64_t expert) {
@@ -99,6 +115,12 @@ std::string filled(std::string_view pattern, std::int64_t layer, std::int64_t ex
 
 }  // namespace
 
+std::string legacy_expert_name(Role role, std::int64_t layer, std::int64_t expert) {
+  for (const TensorName& name : kLegacyExperts)
+    if (name.role == role) return filled(name.pattern, layer, expert);
+  return {};
+}
+
 std::string tensor_name(checkpoint::Kind kind, Role role, std::int64_t layer, std::int64_t expert) {
   const std::span<const TensorName> names = kind == checkpoint::Kind::hf ? std::span<const TensorName>(kHfNames)
                                                                          : std::span<const TensorName>(kGgufNames);
@@ -109,9 +131,8 @@ std::string tensor_name(checkpoint::Kind kind, Role role, std::int64_t layer, st
 
 std::string tensor_name(const Family& family, checkpoint::Kind kind, Role role, std::int64_t layer,
                         std::int64_t expert) {
-  if (kind == checkpoint::Kind::hf)
-    for (const TensorName& name : family.hf_names)
-      if (name.role == role) return filled(name.pattern, layer, expert);
+  for (const TensorName& name : kind == checkpoint::Kind::hf ? family.hf_names : family.gguf_names)
+    if (name.role == role) return filled(name.pattern, layer, expert);
   return tensor_name(kind, role, layer, expert);
 }
 

@@ -17,10 +17,13 @@ enum class Arrangement {
   transposed,  ///< every source by itself (kv_b's part for keys: one source per head)
 };
 
-/// Rows [first_row, first_row + row_count) of a tensor.
+/// Rows [first_row, first_row + row_count) of a tensor, and of them the values first_column, first_column + step, ..
 struct Source {
   const checkpoint::TensorInfo* tensor = nullptr;
   std::int64_t first_row = 0, row_count = 0;
+  std::int64_t first_column = 0, step = 1;  ///< 2 where gate and up alternate
+
+  std::int64_t columns() const { return (tensor->cols() - first_column + step - 1) / step; }
 };
 
 struct OutputTensor {
@@ -30,9 +33,11 @@ struct OutputTensor {
   Arrangement arrangement = Arrangement::straight;
   std::int64_t head_rows = 0;  ///< rope_pairs
   std::vector<Source> sources;
+  float added = 0.0f;         ///< to every value: 1 for norms that the directory holds as w - 1
+  std::vector<float> values;  ///< of a tensor that the directory does not hold: no sources then
 };
 
-/// Tensors under the names of GGUF; layers of multi-token prediction are left out.
+/// Tensors under the names of GGUF, RoPE factors in front; layers of multi-token prediction are left out.
 /// Errors: unsupported, when the family has no GGUF form here.
 Result<std::vector<OutputTensor>> tensors_of_directory(const checkpoint::Checkpoint& file, const arch::Recognised& model);
 /// The same tensors again.

@@ -7,6 +7,7 @@
 #include "arch/json_config.hpp"
 #include "checkpoint/vocabulary.hpp"
 #include "convert/convert.hpp"
+#include "moe/rope.hpp"
 #include "tokenizer/gguf_vocabulary.hpp"
 
 namespace moe::inline MOE_ABI::convert {
@@ -14,22 +15,6 @@ namespace {
 
 using checkpoint::Checkpoint;
 using checkpoint::GgufMetadata;
-
-/// Families whose GGUF keys are written here, and their general.architecture.
-constexpr std::pair<std::string_view, std::string_view> kArchitectures[] = {
-    {"llama", "llama"},         {"qwen2", "qwen2"},           {"qwen3", "qwen3"},
-    {"qwen3_moe", "qwen3moe"}, {"deepseek_v2", "deepseek2"}, {"deepseek_v3", "deepseek2"}};
-
-std::string_view architecture_of(std::string_view family) {
-  for (const auto& [name, architecture] : kArchitectures)
-    if (name == family) return architecture;
-  return {};
-}
-std::string known_families() {
-  std::string names;
-  for (const auto& entry : kArchitectures) names += (names.empty() ? "" : ", ") + std::string(entry.first);
-  return names;
-}
 
 /// Keys of one architecture, with its prefix.
 class Keys {
@@ -39,6 +24,9 @@ class Keys {
   void count(std::string_view key, std::int64_t value) { out_.u32(prefix_ + std::string(key), static_cast<std::uint32_t>(value)); }
   void number(std::string_view key, double value) { out_.f32(prefix_ + std::string(key), static_cast<float>(value)); }
   void boolean(std::string_view key, bool value) { out_.boolean(prefix_ + std::string(key), value); }
+  void integers(std::string_view key, const std::vector<std::int32_t>& values) {
+    out_.integers(prefix_ + std::string(key), values);
+  }
   void text(std::string_view key, std::string_view value) { out_.text(prefix_ + std::string(key), value); }
 
  private:
@@ -64,15 +52,18 @@ double mscale_all_dim(const Checkpoint& file) {
   return scaling.number_or("mscale_all_dim", 0.0);
 }
 
-Result<void> write_rope(const Checkpoint& file, const ModelConfig& c, Keys& keys) {
+void write_rope(const Checkpoint& file, const ModelConfig& c, Keys& keys) {
   keys.number("rope.freq_base", c.rope.theta);
-  keys.count("rope.dimension_count", c.attention == AttentionKind::mla ? c.qk_rope_head_dim : c.head_dim);
+  keys.count("rope.dimension_count", c.rotated_dim());
+  if (c.sliding_rope) keys.number("rope.freq_base_swa", c.sliding_rope->theta);
   switch (c.rope.scaling) {
-    case RopeScaling::none: return {};
+    case RopeScaling::none:
+    case RopeScaling::llama3:  // a tensor, no keys
+    case RopeScaling::factors: return;
     case RopeScaling::linear:
       keys.text("rope.scaling.type", "linear");
       keys.number("rope.scaling.factor", c.rope.factor);
-      return {};
+      return;
     case RopeScaling::yarn:
       keys.text("rope.scaling.type", "yarn");
       keys.number("rope.scaling.factor", c.rope.factor);
@@ -82,10 +73,27 @@ Result<void> write_rope(const Checkpoint& file, const ModelConfig& c, Keys& keys
       // The one number that GGUF has for DeepSeek's pair mscale, mscale_all_dim: a tenth of the latter.
       if (c.attention == AttentionKind::mla)
         if (const double s = mscale_all_dim(file); s != 0.0) keys.number("rope.scaling.yarn_log_multiplier", 0.1 * s);
-      return {};
-    case RopeScaling::llama3: break;
+      return;
   }
-  return fail(ErrorCode::unsupported, "rope scaling 'llama3' is not written to GGUF yet (known: none, linear, yarn)");
+}
+
+/// A period where the sliding layers have one, else a list.
+void write_windows(const ModelConfig& c, Keys& keys) {
+  if (c.sliding_layers.empty()) return;
+  keys.count("attention.sliding_window", c.sliding_window);
+  const auto slides = [&](std::int64_t l) { return c.window(l) > 0; };
+  std::int64_t period = 1;
+  while (period < c.layer_count && slides(period - 1)) ++period;
+  bool regular = true;
+  std::vector<std::int32_t> list;
+  for (std::int64_t l = 0; l < c.layer_count; ++l) {
+    regular = regular && slides(l) == ((l + 1) % period != 0);
+    list.push_back(slides(l));
+  }
+  if (regular)
+    keys.count("attention.sliding_window_pattern", period);
+  else
+    keys.integers("attention.sliding_window_pattern", list);
 }
 
 void write_gqa(const ModelConfig& c, Keys& keys) {
@@ -105,22 +113,36 @@ void write_mla(const ModelConfig& c, Keys& keys) {
   if (c.q_lora_rank > 0) keys.count("attention.q_lora_rank", c.q_lora_rank);
 }
 
+/// ERNIE: from some layer on, every step-th layer has experts.
+void write_interleaved_experts(const ModelConfig& c, Keys& keys) {
+  std::int64_t first = 0, second = 0;
+  while (first < c.layer_count && !c.layer_is_moe(first)) ++first;
+  for (second = first + 1; second < c.layer_count && !c.layer_is_moe(second);) ++second;
+  const bool steps = second < c.layer_count && (first + 1) % (second - first) == 0;
+  keys.count("interleave_moe_layer_step", steps ? second - first : 1);
+  keys.count("leading_dense_block_count", first);
+  keys.count("expert_shared_count", c.shared_expert_count);
+}
+
 void write_experts(const ModelConfig& c, Keys& keys) {
   const RouterConfig& r = c.router;
   if (r.expert_count == 0) return;
   keys.count("expert_count", r.expert_count);
   keys.count("expert_used_count", r.top_k);
   keys.count("expert_feed_forward_length", c.moe_intermediate_size);
-  if (c.attention != AttentionKind::mla) return;  // what follows are keys of deepseek2
+  if (c.shared_expert_count > 0) keys.count("expert_shared_feed_forward_length", c.shared_width());
+  if (r.score == RouterScore::softmax && r.selection_bias) write_interleaved_experts(c, keys);
+  if (c.family == "hunyuan_v1_moe") keys.count("expert_shared_count", c.shared_expert_count);
+  if (c.attention != AttentionKind::mla && r.score != RouterScore::sigmoid)
+    return;  // what follows is DeepSeek's kind of router
   keys.count("leading_dense_block_count", std::min(c.first_k_dense_replace, c.layer_count));
   keys.count("expert_shared_count", c.shared_expert_count);
   keys.count("expert_gating_func", r.score == RouterScore::softmax ? 1 : 2);
   keys.boolean("expert_weights_norm", r.norm_topk_prob);
   keys.number("expert_weights_scale", r.routed_scaling_factor);
-  if (r.group_count > 1) {
-    keys.count("expert_group_count", r.group_count);
-    keys.count("expert_group_used_count", r.topk_group);
-  }
+  if (c.family == "glm4_moe") keys.count("nextn_predict_layers", 0);  // they are left out
+  keys.count("expert_group_count", r.group_count);
+  keys.count("expert_group_used_count", r.topk_group);
 }
 
 /// BOS and EOS of config.json, where the tokenizer does not name them: without ids readers assume GPT-2's.
@@ -189,10 +211,7 @@ Result<void> write_tokenizer(const Checkpoint& file, std::int64_t vocab_size, Gg
 Result<GgufMetadata> metadata_of_directory(const Checkpoint& file, const arch::Recognised& model, const std::string& name,
                                            bool tokenizer, std::vector<std::string>& notes) {
   const ModelConfig& c = model.config;
-  const std::string_view architecture = architecture_of(model.family->name);
-  if (architecture.empty())
-    return fail(ErrorCode::unsupported, fmt::format("family {} is not written to GGUF yet (known: {})", model.family->name,
-                                                    known_families()));
+  const std::string_view architecture = model.family->gguf_architecture;
   if (model.quantization.method != arch::Quantization::Method::none)
     return fail(ErrorCode::unsupported,
                 "a checkpoint with quantization_config (FP8, MXFP4) is not written to GGUF yet: libmoe runs the directory");
@@ -203,7 +222,8 @@ Result<GgufMetadata> metadata_of_directory(const Checkpoint& file, const arch::R
   Keys keys(out, architecture);
   write_common(c, keys);
   c.attention == AttentionKind::mla ? write_mla(c, keys) : write_gqa(c, keys);
-  if (auto ok = write_rope(file, c, keys); !ok) return forward(ok);
+  write_rope(file, c, keys);
+  write_windows(c, keys);
   write_experts(c, keys);
   if (c.attention == AttentionKind::mla && c.q_lora_rank == 0)
     notes.push_back("the model has no q_lora_rank: llama.cpp (0.3.36) loads such files of DeepSeek-V2-Lite only, libmoe all");
@@ -240,6 +260,11 @@ Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out) {
   const auto integer = [&](std::string_view field, std::int64_t a, std::int64_t b) {
     same(field, static_cast<double>(a), static_cast<double>(b));
   };
+  const auto same_frequencies = [&](std::string_view field, const RopeConfig& a, const RopeConfig& b) {
+    const auto x = RopeTable::make(a, in.rotated_dim()), y = RopeTable::make(b, in.rotated_dim());
+    for (std::size_t i = 0; x && y && i < x->frequencies().size(); ++i)
+      same(fmt::format("{} frequency {}", field, i), x->frequencies()[i], y->frequencies()[i]);
+  };
   integer("num_hidden_layers", in.layer_count, out.layer_count);
   integer("hidden_size", in.hidden_size, out.hidden_size);
   integer("vocab_size", in.vocab_size, out.vocab_size);
@@ -257,10 +282,17 @@ Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out) {
   integer("the bias of the attention's output (attention_bias)", in.o_bias, out.o_bias);
   same("the softmax scale", in.softmax_scale, out.softmax_scale);
   same("rope_theta", in.rope.theta, out.rope.theta);
-  if (out.family != "llama")  // whose rows are permuted instead
+  if (out.family != "llama" && out.family != "mixtral")  // whose rows are permuted instead
     integer("rope_interleave", in.rope.style == RopeStyle::interleaved, out.rope.style == RopeStyle::interleaved);
-  integer("the kind of rope scaling", static_cast<int>(in.rope.scaling), static_cast<int>(out.rope.scaling));
-  same("rope_scaling.factor", in.rope.factor, out.rope.factor);
+  integer("the rotated part of a head", in.rotated_dim(), out.rotated_dim());
+  if (in.rope.scaling != RopeScaling::llama3) {  // which the file holds as divisors
+    integer("the kind of rope scaling", static_cast<int>(in.rope.scaling), static_cast<int>(out.rope.scaling));
+    same("rope_scaling.factor", in.rope.factor, out.rope.factor);
+  }
+  same_frequencies("the rope", in.rope, out.rope);
+  integer("a rope of the sliding layers", in.sliding_rope.has_value(), out.sliding_rope.has_value());
+  if (in.sliding_rope && out.sliding_rope)
+    same_frequencies("the sliding layers' rope", *in.sliding_rope, *out.sliding_rope);
   if (in.rope.scaling == RopeScaling::yarn) {
     integer("rope_scaling.original_max_position_embeddings", in.rope.original_max_position, out.rope.original_max_position);
     same("rope_scaling.beta_fast", in.rope.beta_fast, out.rope.beta_fast);
@@ -268,8 +300,21 @@ Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out) {
     integer("rope_scaling.truncate", in.rope.truncate, out.rope.truncate);
   }
   same("the rope attention factor (mscale)", in.rope.attention_factor, out.rope.attention_factor);
-  for (std::int64_t l = 0; l < in.layer_count; ++l)
+  for (std::int64_t l = 0; l < in.layer_count; ++l) {
     integer(fmt::format("layer {} with experts", l), in.layer_is_moe(l), out.layer_is_moe(l));
+    integer(fmt::format("the window of layer {}", l), in.window(l), out.window(l));
+  }
+  integer("the kind of q and k norms", static_cast<int>(in.qk_norm), static_cast<int>(out.qk_norm));
+  integer("norms behind attention and FFN", in.post_norms, out.post_norms);
+  integer("attention sinks", in.attention_sinks, out.attention_sinks);
+  same("the embedding's scale", in.embedding_scale, out.embedding_scale);
+  integer("the activation", static_cast<int>(in.activation), static_cast<int>(out.activation));
+  same("swiglu_alpha", in.swiglu_alpha, out.swiglu_alpha);
+  same("swiglu_limit", in.swiglu_limit, out.swiglu_limit);
+  integer("the experts' width", in.moe_intermediate_size, out.moe_intermediate_size);
+  integer("the shared experts' width", in.shared_width(), out.shared_width());
+  integer("the shared experts' gate", in.shared_expert_gate, out.shared_expert_gate);
+  same("moe_norm_min", in.router.norm_min, out.router.norm_min);
   integer("the number of experts", in.router.expert_count, out.router.expert_count);
   integer("num_experts_per_tok", in.router.top_k, out.router.top_k);
   integer("n_group", in.router.group_count, out.router.group_count);

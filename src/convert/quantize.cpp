@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <span>
 
 #include "convert/convert.hpp"
 #include "model/plan.hpp"
@@ -86,18 +87,21 @@ std::uint32_t file_type(Format format) {
 
 /// Rows whose bytes go over as they are.
 bool is_copy(const OutputTensor& t) {
-  if (t.arrangement != Arrangement::straight) return false;
-  return std::all_of(t.sources.begin(), t.sources.end(), [&](const Source& s) { return s.tensor->format == t.tensor.format; });
+  if (t.arrangement != Arrangement::straight || t.added != 0.0f) return false;
+  return std::all_of(t.sources.begin(), t.sources.end(),
+                     [&](const Source& s) { return s.tensor->format == t.tensor.format && s.step == 1; });
 }
 
 Result<void> check_requantize(const std::vector<OutputTensor>& tensors, const QuantizeOptions& options) {
   if (options.requantize) return {};
-  for (const OutputTensor& t : tensors)
+  for (const OutputTensor& t : tensors) {
+    if (t.sources.empty()) continue;
     if (const Format from = t.sources.front().tensor->format;
         format_info(from).block_values > 1 && format_info(t.tensor.format).block_values > 1 && !is_copy(t))
       return fail(ErrorCode::unsupported,
                   fmt::format("tensor {} is {} already: quantising it again to {} adds the errors of both; requantize allows it",
                               t.sources.front().tensor->name, format_name(from), format_name(t.tensor.format)));
+  }
   return {};
 }
 
@@ -106,7 +110,7 @@ Result<void> check_requantize(const std::vector<OutputTensor>& tensors, const Qu
 /// Some output rows of one tensor, made from one source.
 struct Unit {
   const OutputTensor* tensor;
-  const Source* source;
+  const Source* source;     // null: the tensor's own values
   std::int64_t begin, end;  // rows that the source gives
 };
 
@@ -118,12 +122,13 @@ struct Workspace {
 };
 
 std::int64_t rows_given(const OutputTensor& t, const Source& s) {
-  return t.arrangement == Arrangement::transposed ? s.tensor->cols() : s.row_count;
+  return t.arrangement == Arrangement::transposed ? s.columns() : s.row_count;
 }
 
-std::vector<Unit> cut_into_units(const std::vector<OutputTensor>& tensors) {
+std::vector<Unit> cut_into_units(std::span<const OutputTensor> tensors) {
   std::vector<Unit> units;
-  for (const OutputTensor& t : tensors)
+  for (const OutputTensor& t : tensors) {
+    if (t.sources.empty()) units.push_back({&t, nullptr, 0, 1});
     for (const Source& s : t.sources) {
       const std::int64_t rows = rows_given(t, s);
       std::int64_t step = std::max<std::int64_t>(1, kUnitValues / t.tensor.cols());
@@ -131,6 +136,7 @@ std::vector<Unit> cut_into_units(const std::vector<OutputTensor>& tensors) {
       if (t.arrangement == Arrangement::transposed) step = rows;
       for (std::int64_t begin = 0; begin < rows; begin += step) units.push_back({&t, &s, begin, std::min(rows, begin + step)});
     }
+  }
   return units;
 }
 
@@ -147,23 +153,34 @@ Result<void> read_rows(const Checkpoint& file, const Source& s, std::int64_t fir
 /// The unit's rows as float32, in work.values.
 Result<void> fill(const Checkpoint& file, const Unit& unit, Workspace& work) {
   const OutputTensor& t = *unit.tensor;
-  const std::int64_t cols = t.tensor.cols();
+  const Source& source = *unit.source;
+  const std::int64_t cols = t.tensor.cols(), stored = source.tensor->cols(), count = unit.end - unit.begin;
   if (t.arrangement != Arrangement::transposed) {
-    if (auto ok = read_rows(file, *unit.source, unit.begin, unit.end - unit.begin, work); !ok) return ok;
-    if (t.arrangement == Arrangement::straight) return {};
-    work.arranged.resize(work.values.size());
+    if (auto ok = read_rows(file, source, unit.begin, count, work); !ok) return ok;
+    if (t.added != 0.0f)
+      for (float& x : work.values) x += t.added;
+    if (t.arrangement == Arrangement::straight && source.step == 1) return {};
+    work.arranged.resize(static_cast<std::size_t>(count * cols));
+    if (t.arrangement == Arrangement::straight) {
+      for (std::int64_t r = 0; r < count; ++r)
+        for (std::int64_t c = 0; c < cols; ++c)
+          work.arranged[static_cast<std::size_t>(r * cols + c)] =
+              work.values[static_cast<std::size_t>(r * stored + source.first_column + c * source.step)];
+      work.values.swap(work.arranged);
+      return {};
+    }
     const std::int64_t half = t.head_rows / 2;
-    for (std::int64_t r = 0; r < unit.end - unit.begin; ++r) {
+    for (std::int64_t r = 0; r < count; ++r) {
       const std::int64_t in_head = r % t.head_rows, from = r - in_head + (in_head % 2) * half + in_head / 2;
       std::memcpy(work.arranged.data() + r * cols, work.values.data() + from * cols, static_cast<std::size_t>(cols) * sizeof(float));
     }
   } else {
-    const std::int64_t columns = unit.source->tensor->cols();
-    if (auto ok = read_rows(file, *unit.source, 0, cols, work); !ok) return ok;
-    work.arranged.resize(work.values.size());
+    if (auto ok = read_rows(file, source, 0, cols, work); !ok) return ok;
+    work.arranged.resize(static_cast<std::size_t>(count * cols));
     for (std::int64_t r = 0; r < cols; ++r)
-      for (std::int64_t c = 0; c < columns; ++c)
-        work.arranged[static_cast<std::size_t>(c * cols + r)] = work.values[static_cast<std::size_t>(r * columns + c)];
+      for (std::int64_t c = 0; c < count; ++c)
+        work.arranged[static_cast<std::size_t>(c * cols + r)] =
+            work.values[static_cast<std::size_t>(r * stored + source.first_column + c * source.step)];
   }
   work.values.swap(work.arranged);
   return {};
@@ -173,6 +190,11 @@ Result<void> encode(const Checkpoint& file, const Unit& unit, Workspace& work) {
   const OutputTensor& t = *unit.tensor;
   const std::int64_t cols = t.tensor.cols(), rows = unit.end - unit.begin, bytes = row_bytes(t.tensor.format, cols);
   work.error_squares = work.squares = 0.0;
+  if (unit.source == nullptr) {
+    const auto values = std::as_bytes(std::span(t.values));
+    work.encoded.assign(values.begin(), values.end());
+    return {};
+  }
   if (is_copy(t)) {
     work.encoded.resize(static_cast<std::size_t>(rows * bytes));
     return file.read(*unit.source->tensor, static_cast<std::uint64_t>((unit.source->first_row + unit.begin) * bytes), work.encoded);
@@ -198,8 +220,8 @@ class Conversion {
   Conversion(const Checkpoint& file, const std::vector<OutputTensor>& tensors, const QuantizeOptions& options)
       : file_(file), tensors_(tensors), options_(options) {}
 
-  /// Groups of units are made in parallel and written in order.
-  Result<void> run(GgufWriter& out);
+  /// Groups of units of some of the tensors are made in parallel and written in order.
+  Result<void> run(std::span<const OutputTensor> tensors, GgufWriter& out);
   std::vector<QuantizedFormat> formats() const;
 
  private:
@@ -243,8 +265,8 @@ bool Conversion::stop(const GgufWriter& out) {
   return options_.cancelled && options_.cancelled();
 }
 
-Result<void> Conversion::run(GgufWriter& out) {
-  const std::vector<Unit> units = cut_into_units(tensors_);
+Result<void> Conversion::run(std::span<const OutputTensor> tensors, GgufWriter& out) {
+  const std::vector<Unit> units = cut_into_units(tensors);
   // Twice the workers, so that units of different sizes even out.
   std::vector<Workspace> work(static_cast<std::size_t>(std::max(1, options_.threads.worker_count)) * 2);
   for (std::size_t done = 0; done < units.size(); done += work.size()) {
@@ -269,7 +291,8 @@ std::vector<QuantizedFormat> Conversion::formats() const {
     f.tensor_count += 1;
     f.value_count += t.tensor.rows() * t.tensor.cols();
     f.bytes_after += static_cast<std::int64_t>(t.tensor.bytes());
-    for (const Source& s : t.sources) f.bytes_before += s.row_count * row_bytes(s.tensor->format, s.tensor->cols());
+    for (const Source& s : t.sources)
+      f.bytes_before += s.row_count * row_bytes(s.tensor->format, s.tensor->cols()) / s.step;
   }
   std::vector<QuantizedFormat> out;
   for (auto& [format, f] : by_format) {
@@ -340,9 +363,18 @@ Result<QuantizeReport> quantize(const std::string& in, const std::string& out, c
   if (!target) return forward(target);
   auto writer = GgufWriter::begin(std::move(*target), *metadata, std::move(list));
   if (!writer) return forward(writer);
-  if (auto ok = check_written(*writer, model->config); !ok) return about(in, ok);
   Conversion conversion(**file, *tensors, options);
-  if (auto ok = conversion.run(*writer); !ok) return about(ok.error().code == ErrorCode::cancelled ? out : in, ok);
+  const auto run = [&](std::span<const OutputTensor> some) -> Result<void> {
+    if (auto ok = conversion.run(some, *writer); !ok)
+      return about(ok.error().code == ErrorCode::cancelled ? out : in, ok);
+    return {};
+  };
+  // The configuration reads RoPE factors, which stand in front: they must be there when it is compared.
+  const auto all = std::span<const OutputTensor>(*tensors);
+  const std::size_t early = all.empty() || all.front().role != arch::Role::rope_factors ? 0 : 1;
+  if (auto ok = run(all.first(early)); !ok) return forward(ok);
+  if (auto ok = check_written(*writer, model->config); !ok) return about(in, ok);
+  if (auto ok = run(all.subspan(early)); !ok) return forward(ok);
   report.file_bytes_before = static_cast<std::int64_t>((*file)->file_bytes());
   report.file_bytes_after = static_cast<std::int64_t>(writer->file_bytes());
   if (auto ok = writer->finish(); !ok) return forward(ok);

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "checkpoint/message.hpp"
 #include "convert/convert.hpp"
+#include "moe/rope.hpp"
 
 namespace moe::inline MOE_ABI::convert {
 namespace {
@@ -15,12 +18,25 @@ using checkpoint::TensorInfo;
 
 bool is_expert(Role role) { return role == Role::expert_gate || role == Role::expert_up || role == Role::expert_down; }
 
+bool is_norm(Role role) {
+  for (const Role norm : {Role::final_norm, Role::attention_norm, Role::ffn_norm, Role::post_attention_norm,
+                          Role::post_ffn_norm, Role::q_norm, Role::k_norm})
+    if (role == norm) return true;
+  return false;
+}
+
+/// Written as float32 in every file: small, and everything behind them depends on them.
+bool is_routing(Role role) {
+  return role == Role::router || role == Role::router_bias || role == Role::shared_expert_gate;
+}
+
 class Lister {
  public:
   Lister(const Checkpoint& file, const arch::Recognised& model)
       : file_(file), family_(*model.family), c_(model.config) {}
 
   std::vector<OutputTensor> run() {
+    if (c_.rope.scaling == RopeScaling::llama3) add_rope_factors();
     add(Role::embedding, 0);
     if (!c_.tie_word_embeddings) add(Role::head, 0);
     add(Role::final_norm, 0);
@@ -39,7 +55,7 @@ class Lister {
     OutputTensor& out = out_.emplace_back();
     out.role = role;
     out.tensor.name = arch::tensor_name(family_, Kind::gguf, role, l);
-    out.is_matrix = shape.size() > 1 && role != Role::router;
+    out.is_matrix = shape.size() > 1 && !is_routing(role);
     out.tensor.shape = std::move(shape);
     return out;
   }
@@ -50,6 +66,7 @@ class Lister {
     if (is_expert(role)) return add_experts(role, l, *tensor);
     OutputTensor& out = start(role, l, tensor->shape);
     out.sources = {whole(*tensor)};
+    if (is_norm(role) && family_.hf_norms_minus_one) out.added = 1.0f;
     if (family_.gguf_architecture == "llama" && (role == Role::q || role == Role::k)) {
       out.arrangement = Arrangement::rope_pairs;
       out.head_rows = c_.head_dim;
@@ -60,6 +77,39 @@ class Lister {
   void add_experts(Role role, std::int64_t l, const TensorInfo& first) {
     OutputTensor& out = start(role, l, {c_.router.expert_count, first.rows(), first.cols()});
     for (std::int64_t e = 0; e < c_.router.expert_count; ++e) out.sources.push_back(whole(*find(role, l, e)));
+  }
+
+  /// Tensors [E, in, out] and biases [E, out] of all experts, in which gate and up alternate (gpt-oss): one tensor
+  /// [E, out, in] and one bias [E, out] each.
+  void add_stacked_experts(std::int64_t l) {
+    stacked(Role::expert_gate_up, Role::expert_gate, l, 0, 2);
+    stacked(Role::expert_gate_up, Role::expert_up, l, 1, 2);
+    stacked(Role::expert_down, Role::expert_down, l, 0, 1);
+    stacked(Role::expert_gate_up_bias, Role::expert_gate_bias, l, 0, 2);
+    stacked(Role::expert_gate_up_bias, Role::expert_up_bias, l, 1, 2);
+    stacked(Role::expert_down_bias, Role::expert_down_bias, l, 0, 1);
+  }
+  void stacked(Role from, Role to, std::int64_t l, std::int64_t first, std::int64_t step) {
+    const TensorInfo* tensor = find(from, l);
+    if (tensor == nullptr) return;
+    const std::int64_t experts = tensor->shape.front(), in = tensor->rows() / experts,
+                       out_count = tensor->cols() / step;
+    const bool bias = tensor->shape.size() == 2;
+    OutputTensor& out = start(to, l, bias ? std::vector{experts, out_count} : std::vector{experts, out_count, in});
+    out.is_matrix = !bias;
+    if (!bias) out.arrangement = Arrangement::transposed;
+    for (std::int64_t e = 0; e < experts; ++e) out.sources.push_back({tensor, e * in, in, first, step});
+  }
+
+  /// Llama 3.1's rule as GGUF has it: how much slower each pair turns.
+  void add_rope_factors() {
+    RopeConfig plain = c_.rope;
+    plain.scaling = RopeScaling::none;
+    const auto slow = RopeTable::make(c_.rope, c_.rotated_dim()), fast = RopeTable::make(plain, c_.rotated_dim());
+    if (!slow || !fast) return;  // validate() has seen the numbers
+    OutputTensor& out = start(Role::rope_factors, 0, {fast->pair_count()});
+    for (std::size_t i = 0; i < fast->frequencies().size(); ++i)
+      out.values.push_back(static_cast<float>(fast->frequencies()[i] / slow->frequencies()[i]));
   }
 
   /// kv_b holds per head the rows of K and then of V; the absorbed form wants K's part transposed.
@@ -75,13 +125,17 @@ class Lister {
   }
 
   void layer(std::int64_t l) {
-    for (const Role role : {Role::attention_norm, Role::q, Role::k, Role::v, Role::o, Role::q_bias, Role::k_bias, Role::v_bias,
-                            Role::q_norm, Role::k_norm, Role::q_a, Role::q_a_norm, Role::q_b, Role::kv_a, Role::kv_a_norm})
+    for (const Role role : {Role::attention_norm, Role::q, Role::k, Role::v, Role::o, Role::q_bias, Role::k_bias,
+                            Role::v_bias, Role::o_bias, Role::sinks, Role::q_norm, Role::k_norm, Role::q_a,
+                            Role::q_a_norm, Role::q_b, Role::kv_a, Role::kv_a_norm})
       add(role, l);
     add_latent_heads(l);
-    for (const Role role : {Role::ffn_norm, Role::gate, Role::up, Role::down, Role::router, Role::router_bias, Role::expert_gate,
-                            Role::expert_up, Role::expert_down, Role::shared_gate, Role::shared_up, Role::shared_down})
+    for (const Role role : {Role::post_attention_norm, Role::ffn_norm, Role::post_ffn_norm, Role::gate, Role::up,
+                            Role::gate_up, Role::down, Role::router, Role::router_bias, Role::router_logit_bias,
+                            Role::shared_gate, Role::shared_up, Role::shared_down, Role::shared_expert_gate})
       add(role, l);
+    if (find(Role::expert_gate_up, l) != nullptr) return add_stacked_experts(l);
+    for (const Role role : {Role::expert_gate, Role::expert_up, Role::expert_down}) add(role, l);
   }
 
   const Checkpoint& file_;
@@ -110,9 +164,11 @@ Result<std::vector<OutputTensor>> tensors_of_gguf(const Checkpoint& file) {
     out.role = Role::final_norm;  // any that is neither of the two
     if (tensor.name == arch::tensor_name(Kind::gguf, Role::embedding)) out.role = Role::embedding;
     if (tensor.name == arch::tensor_name(Kind::gguf, Role::head)) out.role = Role::head;
+    if (tensor.name == arch::tensor_name(Kind::gguf, Role::rope_factors)) out.role = Role::rope_factors;
     const bool router = tensor.name.find(".ffn_gate_inp") != std::string::npos;
     out.is_matrix = tensor.rows() > 1 && tensor.name.ends_with(".weight") && !router;
   }
+  std::stable_partition(all.begin(), all.end(), [](const OutputTensor& t) { return t.role == Role::rope_factors; });
   return all;
 }
 

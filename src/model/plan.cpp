@@ -30,6 +30,8 @@ class Planner {
 
   const TensorInfo* find(Role role, std::int64_t layer = 0, std::int64_t expert = 0);
   const TensorInfo* require(Role role, const Shape& shape, std::int64_t layer = 0, std::int64_t expert = 0);
+  const TensorInfo* require_named(const std::string& name, const Shape& shape);
+  bool one_value_blocks(const TensorInfo& tensor);
   void matrix(Role role, std::int64_t rows, std::int64_t k, Matrix& out, std::int64_t layer = 0);
   void add(MatrixJob job);
   void rows_of(const TensorInfo* tensor, std::int64_t first_row, std::int64_t rows, std::int64_t k, Matrix& out);
@@ -37,6 +39,7 @@ class Planner {
   void row(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
   void layer(std::int64_t l);
   void gqa(std::int64_t l, LayerWeights& w);
+  void qkv_bias(std::int64_t l, LayerWeights& w);
   void mla(std::int64_t l, LayerWeights& w);
   void mla_heads(std::int64_t l, LayerWeights& w);
   void moe(std::int64_t l, LayerWeights& w);
@@ -44,6 +47,7 @@ class Planner {
   void dense(std::int64_t l, FfnWeights& w);
   void experts(Role role, std::int64_t l, std::int64_t rows, std::int64_t k, Matrix FfnWeights::*member, LayerWeights& w);
   void norm(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
+  void fused_experts(std::int64_t l, LayerWeights& w);
   void stacked_experts(std::int64_t l, LayerWeights& w);
   void stacked(Role role, std::int64_t l, std::int64_t e, std::int64_t first, std::int64_t step, Matrix& out);
   void stacked_mxfp4(Role role, std::int64_t l, std::int64_t e, std::int64_t first, std::int64_t step, std::int64_t rows,
@@ -75,8 +79,18 @@ const TensorInfo* Planner::find(Role role, std::int64_t layer, std::int64_t expe
 }
 
 const TensorInfo* Planner::require(Role role, const Shape& shape, std::int64_t layer, std::int64_t expert) {
+  return require_named(arch::tensor_name(family_, file_.kind(), role, layer, expert), shape);
+}
+
+bool Planner::one_value_blocks(const TensorInfo& tensor) {
+  if (format_info(tensor.format).block_values == 1) return true;
+  refuse(ErrorCode::unsupported,
+         fmt::format("tensor {} is of type {}, expected a float type", tensor.name, format_name(tensor.format)));
+  return false;
+}
+
+const TensorInfo* Planner::require_named(const std::string& name, const Shape& shape) {
   if (error_) return nullptr;
-  const std::string name = arch::tensor_name(family_, file_.kind(), role, layer, expert);
   const TensorInfo* tensor = name.empty() ? nullptr : file_.find(name);
   if (tensor == nullptr && quantization_.method == arch::Quantization::Method::fp8 && find_raw(name, "F8_E4M3") != nullptr)
     return require_raw(name, "F8_E4M3", shape);
@@ -173,15 +187,19 @@ void Planner::row(Role role, std::int64_t count, std::vector<float>& out, std::i
 
 void Planner::gqa(std::int64_t l, LayerWeights& w) {
   const std::int64_t D = c_.hidden_size, q = c_.head_count * c_.head_dim, kv = c_.kv_head_count * c_.head_dim;
-  matrix(Role::q, q, D, w.q, l);
-  matrix(Role::k, kv, D, w.k, l);
-  matrix(Role::v, kv, D, w.v, l);
-  matrix(Role::o, D, q, w.o, l);
-  if (c_.qkv_bias) {
-    vector(Role::q_bias, q, w.q_bias, l);
-    vector(Role::k_bias, kv, w.k_bias, l);
-    vector(Role::v_bias, kv, w.v_bias, l);
+  if (file_.kind() == Kind::gguf && find(Role::qkv, l) != nullptr) {
+    if (const TensorInfo* all = require(Role::qkv, {q + 2 * kv, D}, l)) {
+      rows_of(all, 0, q, D, w.q);
+      rows_of(all, q, kv, D, w.k);
+      rows_of(all, q + kv, kv, D, w.v);
+    }
+  } else {
+    matrix(Role::q, q, D, w.q, l);
+    matrix(Role::k, kv, D, w.k, l);
+    matrix(Role::v, kv, D, w.v, l);
   }
+  matrix(Role::o, D, q, w.o, l);
+  if (c_.qkv_bias) qkv_bias(l, w);
   if (c_.o_bias) vector(Role::o_bias, D, w.o_bias, l);
   if (c_.attention_sinks) vector(Role::sinks, c_.head_count, w.sinks, l);
   if (c_.qk_norm != QkNorm::none) {
@@ -189,6 +207,22 @@ void Planner::gqa(std::int64_t l, LayerWeights& w) {
     norm(Role::q_norm, whole ? q : c_.head_dim, w.q_norm, l);
     norm(Role::k_norm, whole ? kv : c_.head_dim, w.k_norm, l);
   }
+}
+
+// The fused form may hold them in one vector as well.
+void Planner::qkv_bias(std::int64_t l, LayerWeights& w) {
+  const std::int64_t q = c_.head_count * c_.head_dim, kv = c_.kv_head_count * c_.head_dim;
+  if (file_.kind() == Kind::gguf && find(Role::qkv_bias, l) != nullptr) {
+    const TensorInfo* all = require(Role::qkv_bias, {q + 2 * kv}, l);
+    if (all == nullptr || !one_value_blocks(*all)) return;
+    plan_.vectors.push_back({all, &w.q_bias, q});
+    plan_.vectors.push_back({all, &w.k_bias, kv, q});
+    plan_.vectors.push_back({all, &w.v_bias, kv, q + kv});
+    return;
+  }
+  vector(Role::q_bias, q, w.q_bias, l);
+  vector(Role::k_bias, kv, w.k_bias, l);
+  vector(Role::v_bias, kv, w.v_bias, l);
 }
 
 void Planner::mla(std::int64_t l, LayerWeights& w) {
@@ -212,7 +246,7 @@ void Planner::mla_heads(std::int64_t l, LayerWeights& w) {
   const std::int64_t H = c_.head_count, nope = c_.qk_nope_head_dim, v = c_.v_head_dim, lora = c_.kv_lora_rank;
   w.k_b.resize(static_cast<std::size_t>(H));
   w.v_b.resize(static_cast<std::size_t>(H));
-  if (file_.kind() == Kind::gguf && find(Role::k_b, l) != nullptr) {
+  if (file_.kind() == Kind::gguf && (find(Role::k_b, l) != nullptr || find(Role::kv_b, l) == nullptr)) {
     const TensorInfo* k_b = require(Role::k_b, {H, lora, nope}, l);
     const TensorInfo* v_b = require(Role::v_b, {H, v, lora}, l);
     if (k_b == nullptr || v_b == nullptr) return;
@@ -243,14 +277,16 @@ void Planner::mla_heads(std::int64_t l, LayerWeights& w) {
 void Planner::experts(Role role, std::int64_t l, std::int64_t rows, std::int64_t k, Matrix FfnWeights::*member,
                       LayerWeights& w) {
   const std::int64_t E = c_.router.expert_count;
-  if (file_.kind() == Kind::gguf) {
+  const bool gguf = file_.kind() == Kind::gguf;
+  if (gguf && (find(role, l) != nullptr || file_.find(arch::legacy_expert_name(role, l, 0)) == nullptr)) {
     const TensorInfo* all = require(role, {E, rows, k}, l);
     if (all == nullptr) return;
     for (std::int64_t e = 0; e < E; ++e) rows_of(all, e * rows, rows, k, w.experts[static_cast<std::size_t>(e)].*member);
     return;
   }
   for (std::int64_t e = 0; e < E; ++e) {
-    const TensorInfo* one = require(role, {rows, k}, l, e);
+    const TensorInfo* one =
+        gguf ? require_named(arch::legacy_expert_name(role, l, e), {rows, k}) : require(role, {rows, k}, l, e);
     if (one == nullptr) return;
     rows_of(one, 0, rows, k, w.experts[static_cast<std::size_t>(e)].*member);
   }
@@ -262,11 +298,15 @@ void Planner::moe(std::int64_t l, LayerWeights& w) {
   if (c_.router.selection_bias) row(Role::router_bias, E, w.router_bias, l);
   if (c_.router_bias) vector(Role::router_logit_bias, E, w.router_logit_bias, l);
   w.experts.resize(static_cast<std::size_t>(E));
-  if (has(Role::expert_gate_up)) {
+  if (file_.kind() == Kind::hf && has(Role::expert_gate_up)) {
     stacked_experts(l, w);
   } else {
-    experts(Role::expert_gate, l, F, D, &FfnWeights::gate, w);
-    experts(Role::expert_up, l, F, D, &FfnWeights::up, w);
+    if (file_.kind() == Kind::gguf && find(Role::expert_gate_up, l) != nullptr) {
+      fused_experts(l, w);
+    } else {
+      experts(Role::expert_gate, l, F, D, &FfnWeights::gate, w);
+      experts(Role::expert_up, l, F, D, &FfnWeights::up, w);
+    }
     experts(Role::expert_down, l, D, F, &FfnWeights::down, w);
   }
   if (c_.expert_bias) expert_biases(l, w);
@@ -276,6 +316,16 @@ void Planner::moe(std::int64_t l, LayerWeights& w) {
     matrix(Role::shared_down, D, shared, w.shared.down, l);
   }
   if (c_.shared_expert_gate) gate_row(l, w);
+}
+
+// GGUF: per expert the rows of gate, then those of up.
+void Planner::fused_experts(std::int64_t l, LayerWeights& w) {
+  const std::int64_t D = c_.hidden_size, F = c_.moe_intermediate_size, E = c_.router.expert_count;
+  const TensorInfo* both = require(Role::expert_gate_up, {E, 2 * F, D}, l);
+  for (std::int64_t e = 0; e < E && both != nullptr; ++e) {
+    rows_of(both, e * 2 * F, F, D, w.experts[static_cast<std::size_t>(e)].gate);
+    rows_of(both, e * 2 * F + F, F, D, w.experts[static_cast<std::size_t>(e)].up);
+  }
 }
 
 // All experts in one tensor [E, in, out]; outputs of gate and up alternate.
@@ -336,9 +386,7 @@ void Planner::expert_biases(std::int64_t l, LayerWeights& w) {
   const TensorInfo* down = require(Role::expert_down_bias, {E, D}, l);
   if (gate == nullptr || up == nullptr || down == nullptr) return;
   for (const TensorInfo* tensor : {gate, up, down})
-    if (format_info(tensor->format).block_values != 1)
-      return refuse(ErrorCode::unsupported, fmt::format("tensor {} is of type {}, expected a float type", tensor->name,
-                                                        format_name(tensor->format)));
+    if (!one_value_blocks(*tensor)) return;
   for (std::int64_t e = 0; e < E; ++e) {
     FfnWeights& expert = w.experts[static_cast<std::size_t>(e)];
     plan_.vectors.push_back({gate, &expert.gate_bias, F, fused ? e * 2 * F : e * F, fused ? 2 : 1});
@@ -392,6 +440,8 @@ void Planner::account() {
   for (const TensorInfo& tensor : file_.tensors()) {
     const std::int64_t count = tensor.rows() * tensor.cols();
     if (scales_.count(&tensor) != 0) continue;  // of FP8 weights; no parameters
+    if (c_.rope.scaling == RopeScaling::factors && &tensor == find(Role::rope_factors))
+      continue;  // read with the configuration
     if (used_.count(&tensor) != 0) {
       plan_.total_parameters += count;
     } else if (is_mtp(tensor.name) && quantization_.method == arch::Quantization::Method::fp8 &&
@@ -411,7 +461,7 @@ void Planner::account() {
       plan_.total_parameters += tensor.type == "F8_E4M3" ? count : tensor.name.ends_with("_blocks") ? 2 * count : 0;
     else if (is_mtp(tensor.name))
       plan_.mtp_parameters += tensor.type == "F8_E4M3" ? count : 0;
-    else if (file_.kind() == Kind::hf && !tensor.name.ends_with(".rotary_emb.inv_freq"))
+    else if (!tensor.name.ends_with(".rotary_emb.inv_freq"))
       refuse(ErrorCode::unsupported, fmt::format("tensor {} of type {} is not expected in a {} model",
                                                  tensor.name.substr(0, 120), tensor.type, c_.family));
   }

@@ -53,7 +53,7 @@ Result<void> check_positive(std::initializer_list<Positive> fields) {
   return {};
 }
 
-Result<void> check_rope(const RopeConfig& r) {
+Result<void> check_rope(const RopeConfig& r, std::int64_t rotated_dim) {
   if (auto ok = check_positive({{"rope.theta", r.theta, 1e15}, {"rope.attention_factor", r.attention_factor, 1e3}});
       !ok)
     return ok;
@@ -79,6 +79,13 @@ Result<void> check_rope(const RopeConfig& r) {
       if (r.beta_slow > r.beta_fast)
         return refuse(fmt::format("rope.beta_slow is {}, expected at most beta_fast {}", r.beta_slow, r.beta_fast));
       break;
+    case RopeScaling::factors:
+      if (static_cast<std::int64_t>(r.frequency_factors.size()) != rotated_dim / 2)
+        return refuse(fmt::format("rope.frequency_factors has {} values, expected {}", r.frequency_factors.size(),
+                                  rotated_dim / 2));
+      for (const double factor : r.frequency_factors)
+        if (auto ok = check_positive({{"rope.frequency_factors", factor, 1e6}}); !ok) return ok;
+      return {};
     default: return refuse("rope.scaling is none of the known ones");
   }
   return check_ranges({{"rope.original_max_position", r.original_max_position, 1, kMaxPosition}});
@@ -97,7 +104,7 @@ Result<void> check_windows(const ModelConfig& c) {
       return refuse(fmt::format("sliding_layers holds {}, expected rising layers up to {}", layer, c.layer_count - 1));
     before = layer;
   }
-  return c.sliding_rope ? check_rope(*c.sliding_rope) : Result<void>{};
+  return c.sliding_rope ? check_rope(*c.sliding_rope, c.rotated_dim()) : Result<void>{};
 }
 
 Result<void> check_activation(const ModelConfig& c) {
@@ -244,7 +251,7 @@ Result<void> validate(const ModelConfig& c) {
                                 {"embedding_scale", c.embedding_scale, 1e6}});
       !ok)
     return ok;
-  if (auto ok = check_rope(c.rope); !ok) return ok;
+  if (auto ok = check_rope(c.rope, c.rotated_dim()); !ok) return ok;
   if (auto ok = check_windows(c); !ok) return ok;
   if (auto ok = check_activation(c); !ok) return ok;
   if (auto ok = validate(c.router); !ok) return ok;

@@ -23,7 +23,8 @@ const std::vector<NameGroup>& name_groups() {
   static const std::vector<NameGroup> groups = {
       {"gpt-2", {"gpt-2", "gpt2", "phi-2", "mpt", "olmo"}},
       {"llama-bpe", {"llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"}},
-      {"dbrx", {"dbrx", "smaug-bpe"}},  // splits like Llama 3, but merges always run and there is no BOS
+      {"dbrx", {"dbrx", "smaug-bpe", "chatglm-bpe"}},  // splits like Llama 3, but merges always run and there is no BOS
+      {"glm4", {"glm4", "glm5"}},                      // the same with whole tokens kept
       {"qwen2", {"qwen2", "deepseek-r1-qwen", "megrez", "stablelm2", "hunyuan"}},
       {"deepseek-llm", {"deepseek-llm"}},
       {"deepseek-coder", {"deepseek-coder"}},
@@ -45,9 +46,10 @@ NamedPreTokenizer build(std::string_view kind) {
   const auto spaced = [&](std::uint16_t set) { return run(set, 1, ~0u, true); };
   if (kind == "gpt-2") {
     add(make_scanner(Scanner::gpt2));
-  } else if (kind == "llama-bpe" || kind == "dbrx") {
+  } else if (kind == "llama-bpe" || kind == "dbrx" || kind == "glm4") {
     add(make_scanner(Scanner::llama3));
-    pre.ignore_merges = pre.add_bos = kind == "llama-bpe";
+    pre.ignore_merges = kind != "dbrx";
+    pre.add_bos = kind == "llama-bpe";
   } else if (kind == "qwen2") {
     add(make_scanner(Scanner::qwen2));
   } else if (kind == "deepseek-llm") {

@@ -20,18 +20,33 @@ struct GoldenCase {
   std::filesystem::path expected;  // golden.json; the .safetensors stands beside it under the same stem
 };
 
-/// Model directories with a golden.json, and the files that gguf/index.json lists.
+/// What a GGUF file that no index lists is compared with: NAME.golden.json beside it, or for NAME-f32.gguf the directory NAME's.
+inline std::filesystem::path golden_of(const std::filesystem::path& root, const std::filesystem::path& file) {
+  const std::string stem = file.stem().string();
+  if (const auto own = file.parent_path() / (stem + ".golden.json"); std::filesystem::exists(own)) return own;
+  const auto of_directory = root / (stem.ends_with("-f32") ? stem.substr(0, stem.size() - 4) : stem) / "golden.json";
+  if (!std::filesystem::exists(of_directory))
+    FAIL(file << " has no golden.json: neither an index, nor a file beside it, nor a directory");
+  return of_directory;
+}
+
+/// Model directories with a golden.json, the files that gguf/index.json lists, and other GGUF files in gguf/.
 inline std::vector<GoldenCase> golden_cases_in(const std::filesystem::path& root) {
   namespace fs = std::filesystem;
   std::vector<GoldenCase> cases;
   for (const auto& entry : fs::directory_iterator(root))
     if (fs::exists(entry.path() / "golden.json") && fs::exists(entry.path() / "config.json"))
       cases.push_back({entry.path().filename().string(), entry.path(), entry.path() / "golden.json"});
-  if (const fs::path index = root / "gguf" / "index.json"; fs::exists(index)) {
-    const auto json = nlohmann::json::parse(read_file(index));
-    for (const auto& [file, entry] : json.items())
-      cases.push_back({file, root / "gguf" / file, root / entry["golden"].get<std::string>()});
-  }
+  nlohmann::json listed = nlohmann::json::object();
+  if (const fs::path index = root / "gguf" / "index.json"; fs::exists(index))
+    listed = nlohmann::json::parse(read_file(index));
+  for (const auto& [file, entry] : listed.items())
+    cases.push_back({file, root / "gguf" / file, root / entry["golden"].get<std::string>()});
+  if (fs::exists(root / "gguf"))
+    for (const auto& entry : fs::directory_iterator(root / "gguf"))
+      if (const fs::path& file = entry.path();
+          file.extension() == ".gguf" && !listed.contains(file.filename().string()))
+        cases.push_back({file.filename().string(), file, golden_of(root, file)});
   std::sort(cases.begin(), cases.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return cases;
 }

@@ -79,6 +79,27 @@ std::string bytes_of(const moe::checkpoint::Checkpoint& file, const moe::checkpo
   return bytes;
 }
 
+/// Llama 3.1's divisors are computed, by the converter in float32.
+bool near(const std::string& a, const std::string& b) {
+  for (std::size_t i = 0; i + sizeof(float) <= a.size(); i += sizeof(float)) {
+    float x, y;
+    std::memcpy(&x, a.data() + i, sizeof x);
+    std::memcpy(&y, b.data() + i, sizeof y);
+    if (!(std::abs(x - y) <= 1e-6f * std::abs(x))) return false;
+  }
+  return a.size() == b.size();
+}
+
+/// What the converter does not take from the configuration: Hunyuan's context length, its special tokens and `false` as a
+/// number of groups, and a width of ERNIE's shared experts that is right for the published sizes alone.
+bool converters_own(const moe::checkpoint::Checkpoint& file, const std::string& key) {
+  const auto* architecture = std::get_if<std::string>(file.meta("general.architecture"));
+  const bool hunyuan = architecture != nullptr && architecture->starts_with("hunyuan-");
+  for (const char* part : {"context_length", "rope.scaling.", "expert_group", "_token_id"})
+    if (hunyuan && key.find(part) != std::string::npos) return true;
+  return key == "ernie4_5-moe.expert_shared_feed_forward_length";
+}
+
 /// Same tensors, shapes, formats and bytes; the same values of what both files say about the architecture and tokens.
 void check_same_file(const std::string& found_path, const std::string& expected_path) {
   const auto found = moe::checkpoint::open(found_path), expected = moe::checkpoint::open(expected_path);
@@ -91,7 +112,8 @@ void check_same_file(const std::string& found_path, const std::string& expected_
     REQUIRE(own != nullptr);
     CHECK(own->shape == tensor.shape);
     REQUIRE(own->format == tensor.format);
-    CHECK(bytes_of(**found, *own) == bytes_of(**expected, tensor));
+    const std::string ours = bytes_of(**found, *own), theirs = bytes_of(**expected, tensor);
+    CHECK((ours == theirs || (tensor.name == "rope_freqs.weight" && near(ours, theirs))));
   }
   const auto entries = (*expected)->raw_metadata();
   REQUIRE(entries.has_value());
@@ -99,7 +121,8 @@ void check_same_file(const std::string& found_path, const std::string& expected_
   const std::set<std::string> others = {"tokenizer.ggml.padding_token_id", "tokenizer.ggml.add_sep_token", "tokenizer.ggml.pre"};
   int compared = 0;
   for (const auto& entry : *entries) {
-    if (entry.key.starts_with("general.") || others.count(entry.key) != 0) continue;
+    if (entry.key.starts_with("general.") || others.count(entry.key) != 0 || converters_own(**expected, entry.key))
+      continue;
     const auto *a = (*found)->meta(entry.key), *b = (*expected)->meta(entry.key);
     CAPTURE(entry.key);
     if (a == nullptr && entry.key.ends_with("bos_token_id")) continue;  // config.json may not say
@@ -245,6 +268,10 @@ TEST_CASE("quantised again, the converter's f32 files are its q8_0 files") {
       if (at == std::string::npos || !fs::exists(dir / (name.substr(0, at) + "-q8_0.gguf"))) continue;
       CAPTURE(name);
       const auto report = moe::quantize(entry.path().string(), scratch.file("q8.gguf"), to(Format::q8_0));
+      if (!report && report.error().message.find("is mxfp4 already") != std::string::npos) {
+        report_skip(name + " to q8_0", report.error().message);
+        continue;
+      }
       if (!report) FAIL(report.error().message);
       check_same_file(scratch.file("q8.gguf"), (dir / (name.substr(0, at) + "-q8_0.gguf")).string());
       ++compared;

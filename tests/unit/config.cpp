@@ -133,6 +133,12 @@ TEST_CASE("one wrong number of a dense model is refused by name") {
        {"rope.scaling", [](auto& c) { c.rope.scaling = static_cast<RopeScaling>(9); }},
        {"rope.original_max_position", [](auto& c) { c.rope.scaling = RopeScaling::yarn; }},
        {"rope.low_freq_factor", [](auto& c) { c.rope.scaling = RopeScaling::llama3, c.rope.low_freq_factor = 4.0; }},
+       {"rope.frequency_factors", [](auto& c) { c.rope.scaling = RopeScaling::factors; }},
+       {"rope.frequency_factors",
+        [](auto& c) {
+          c.rope.scaling = RopeScaling::factors;
+          c.rope.frequency_factors.assign(static_cast<std::size_t>(c.rotated_dim() / 2), 0.0);
+        }},
        {"rope.beta_slow", [](auto& c) { c.rope.scaling = RopeScaling::yarn, c.rope.beta_slow = 64.0; }},
        {"intermediate_size", [](auto& c) { c.intermediate_size = 0; }},
        {"shared_expert_count", [](auto& c) { c.shared_expert_count = 1; }},

@@ -120,10 +120,25 @@ TEST_CASE("a configuration that GGUF cannot express is refused by name") {
   s.edit_config("norm_topk_prob", true);
   s.edit_config("rope_scaling", {{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 64}, {"attention_factor", 1.5}});
   check_fails(s.model(), s.file("x.gguf"), to(Format::q8_0), ErrorCode::unsupported, {"attention factor", "1.5"});
+  s.check_clean();
+}
+
+TEST_CASE("Llama 3.1's rope becomes a divisor per pair, which a second pass takes over") {
+  const Scratch s;
   s.edit_config("rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0},
                                  {"original_max_position_embeddings", 64}});
-  check_fails(s.model(), s.file("x.gguf"), to(Format::q8_0), ErrorCode::unsupported, {"llama3"});
-  s.check_clean();
+  REQUIRE(moe::quantize(s.model(), s.file("x.gguf"), to(Format::q8_0)).has_value());
+  REQUIRE(moe::quantize(s.file("x.gguf"), s.file("y.gguf"), to(Format::q8_0)).has_value());
+  for (const char* name : {"x.gguf", "y.gguf"}) {
+    const auto info = moe::Model::inspect(s.file(name));
+    REQUIRE(info.has_value());
+    const moe::RopeConfig& rope = info->config.rope;
+    CHECK(rope.scaling == moe::RopeScaling::factors);
+    REQUIRE(static_cast<std::int64_t>(rope.frequency_factors.size()) == info->config.rotated_dim() / 2);
+    CHECK(rope.frequency_factors.front() == 1.0);  // shorter than the context: kept
+    CHECK(rope.frequency_factors.back() == 8.0);
+    CHECK(std::is_sorted(rope.frequency_factors.begin(), rope.frequency_factors.end()));
+  }
 }
 
 TEST_CASE("only formats with an encoder, and nothing twice unless asked") {

@@ -59,6 +59,13 @@ TEST_CASE("llama3 frequencies") {
                      .low_freq_factor = low, .high_freq_factor = high}, 128, expected);
 }
 
+TEST_CASE("factors per pair divide the frequencies") {
+  std::vector<double> expected = plain(10000.0, 8);
+  const std::vector<double> factors = {1.0, 1.25, 4.0, 8.0};
+  for (std::size_t i = 0; i < expected.size(); ++i) expected[i] /= factors[i];
+  check_frequencies({.theta = 10000.0, .scaling = RopeScaling::factors, .frequency_factors = factors}, 8, expected);
+}
+
 TEST_CASE("YaRN frequencies with truncated corrections") {
   struct Case { double theta; std::int64_t dim, context; double factor; };
   for (const Case& c : {Case{10000.0, 64, 4096, 40.0}, Case{10000.0, 16, 64, 40.0}, Case{1e6, 128, 32768, 4.0}}) {
@@ -111,4 +118,8 @@ TEST_CASE("a configuration that cannot give angles is refused by name") {
             .find("beta_fast") != std::string::npos);
   CHECK(message({.scaling = RopeScaling::llama3, .factor = 4.0, .original_max_position = 64, .high_freq_factor = 0.5}, 8)
             .find("high_freq_factor") != std::string::npos);
+  CHECK(message({.scaling = RopeScaling::factors, .frequency_factors = {1.0, 2.0}}, 8).find("frequency_factors") !=
+        std::string::npos);
+  CHECK(message({.scaling = RopeScaling::factors, .frequency_factors = {1.0, nan}}, 4).find("frequency_factors") !=
+        std::string::npos);
 }

@@ -176,6 +176,9 @@ TEST_CASE("names: aliases mean the same, unknown ones are refused with the list"
   CHECK(print("") == print("default"));
   CHECK(print("qwen2") != print("llama-bpe"));
   CHECK(print("dbrx") != print("llama-bpe"));
+  CHECK(print("chatglm-bpe") == print("dbrx"));
+  CHECK(print("glm4") != print("dbrx"));
+  CHECK(print("glm5") == print("glm4"));
   const moe::Error error = error_of(small_vocabulary("no\nsuch"));
   CHECK(error.code == ErrorCode::unsupported);
   for (const char* pre : kEveryPre) CHECK(error.message.find(pre) != std::string::npos);
@@ -199,6 +202,8 @@ TEST_CASE("BOS and EOS of a GGUF vocabulary") {
   v.add_bos.reset();
   v.pre = "qwen2";
   CHECK(ids(v) == Ids{a, *v.eos});
+  CHECK_FALSE(must(moe::Tokenizer::from_gguf(v))->adds_bos());
+  v.pre = "glm4";
   CHECK_FALSE(must(moe::Tokenizer::from_gguf(v))->adds_bos());
   CHECK(must_decode(*must(moe::Tokenizer::from_gguf(v)), {*v.bos, a, *v.eos}, true) == "a");
 }
