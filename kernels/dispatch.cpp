@@ -120,14 +120,12 @@ const KernelTable* find_table(const char* isa) noexcept {
   return nullptr;
 }
 
+// Asked once per Session: the environment may name another table for the next one.
 const KernelTable* active_table() noexcept {
-  static const KernelTable* const active = [] {
-    const char* forced = std::getenv("MOE_ISA");
-    if (forced != nullptr && *forced != '\0') return find_table(forced);
-    const Runnable& r = runnable();
-    return r.tables[r.count - 1];
-  }();
-  return active;
+  const char* forced = std::getenv("MOE_ISA");
+  if (forced != nullptr && *forced != '\0') return find_table(forced);
+  const Runnable& r = runnable();
+  return r.tables[r.count - 1];
 }
 
 }  // namespace moe::inline MOE_ABI::kernels

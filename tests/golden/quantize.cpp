@@ -1,34 +1,18 @@
 // Models written as GGUF mean the same: every golden and pilot directory to f32 and back, bit for bit; and the files of
 // llama.cpp's converter, tensor by tensor.
 
-#include <unistd.h>
-
 #include <cmath>
 #include <set>
 
 #include "checkpoint/checkpoint.hpp"
 #include "golden/golden.hpp"
-#include "moe/quantize.hpp"
+#include "golden/wide_model.hpp"
 
 namespace {
 
 using namespace moe_test;
 namespace fs = std::filesystem;
 using moe::Format;
-
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_quantize_" + std::to_string(getpid()));
-  Scratch() { fs::create_directories(dir); }
-  ~Scratch() { fs::remove_all(dir); }
-  std::string file(const std::string& name) const { return (dir / name).string(); }
-};
-
-moe::QuantizeOptions to(Format type) {
-  moe::QuantizeOptions options;
-  options.type = type;
-  options.replace = true;
-  return options;
-}
 
 std::shared_ptr<const moe::Model> load(const fs::path& path) {
   auto model = moe::Model::load(path.string());
@@ -45,12 +29,14 @@ std::vector<GoldenCase> directories() {
     report_skip("pilot models to GGUF", "no pilot directory");
   } else {
     for (const auto& entry : fs::directory_iterator(pilot))
-      if (fs::exists(entry.path() / "model.safetensors")) all.push_back({"pilot " + entry.path().filename().string(), entry.path(), {}});
+      if (fs::exists(entry.path() / "model.safetensors"))
+        all.push_back({"pilot " + entry.path().filename().string(), entry.path(), {}});
   }
   return all;
 }
 
-const char* const kTexts[] = {"Hello world, it's 12345 o'clock.", " two  spaces\tand\n\nlines ", "naïve café — 東京 ſ'S 'll", "<|bos|>x<|im_start|>user"};
+const char* const kTexts[] = {"Hello world, it's 12345 o'clock.", " two  spaces\tand\n\nlines ",
+                              "naïve café — 東京 ſ'S 'll", "<|bos|>x<|im_start|>user"};
 
 void check_same_tokenizer(const moe::Model& a, const moe::Model& b) {
   CHECK(a.tokenizer_error() == b.tokenizer_error());
@@ -58,12 +44,13 @@ void check_same_tokenizer(const moe::Model& a, const moe::Model& b) {
   if (a.tokenizer() == nullptr) return;
   CHECK(a.tokenizer()->fingerprint() == b.tokenizer()->fingerprint());
   for (const char* text : kTexts)
-    for (const bool special : {false, true}) CHECK(*a.tokenizer()->encode(text, special) == *b.tokenizer()->encode(text, special));
+    for (const bool special : {false, true})
+      CHECK(*a.tokenizer()->encode(text, special) == *b.tokenizer()->encode(text, special));
 }
 
 bool same_numbers(const moe::ModelConfig& a, const moe::ModelConfig& b) {
-  return a.rope.theta == b.rope.theta && a.rope.factor == b.rope.factor && a.rope.attention_factor == b.rope.attention_factor &&
-         a.softmax_scale == b.softmax_scale;
+  return a.rope.theta == b.rope.theta && a.rope.factor == b.rope.factor &&
+         a.rope.attention_factor == b.rope.attention_factor && a.softmax_scale == b.softmax_scale;
 }
 
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
@@ -118,7 +105,8 @@ void check_same_file(const std::string& found_path, const std::string& expected_
   const auto entries = (*expected)->raw_metadata();
   REQUIRE(entries.has_value());
   // The converter's choice of a padding token and of sep is no part of the directory; a split pattern may have two names.
-  const std::set<std::string> others = {"tokenizer.ggml.padding_token_id", "tokenizer.ggml.add_sep_token", "tokenizer.ggml.pre"};
+  const std::set<std::string> others = {"tokenizer.ggml.padding_token_id", "tokenizer.ggml.add_sep_token",
+                                        "tokenizer.ggml.pre"};
   int compared = 0;
   for (const auto& entry : *entries) {
     if (entry.key.starts_with("general.") || others.count(entry.key) != 0 || converters_own(**expected, entry.key))
@@ -131,47 +119,6 @@ void check_same_file(const std::string& found_path, const std::string& expected_
     ++compared;
   }
   CHECK(compared > 10);
-}
-
-/// A random Qwen3-MoE whose rows all have 256 values: the golden models are too narrow for the K formats.
-void write_wide_model(const fs::path& dir) {
-  fs::create_directories(dir);
-  std::ofstream(dir / "config.json")
-      << R"({"architectures": ["Qwen3MoeForCausalLM"], "vocab_size": 320, "hidden_size": 256, "intermediate_size": 256,
-             "moe_intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": 64,
-             "num_experts": 4, "num_experts_per_tok": 2, "norm_topk_prob": true, "hidden_act": "silu", "rms_norm_eps": 1e-6,
-             "rope_theta": 10000.0, "max_position_embeddings": 256, "tie_word_embeddings": false})";
-  nlohmann::ordered_json header;
-  std::string data;
-  std::uint32_t state = 1;
-  const auto add = [&](const std::string& name, std::vector<std::int64_t> shape, float scale) {
-    std::int64_t count = 1;
-    for (const std::int64_t n : shape) count *= n;
-    const std::size_t begin = data.size();
-    for (std::int64_t i = 0; i < count; ++i) {
-      float sum = scale == 0.0f ? 1.0f : 0.0f;  // a norm
-      for (int k = 0; k < 4; ++k) sum += scale * static_cast<float>(static_cast<std::int32_t>(state = state * 1664525u + 1013904223u)) * 0x1p-31f;
-      data.append(reinterpret_cast<const char*>(&sum), sizeof sum);
-    }
-    header[name] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {begin, data.size()}}};
-  };
-  add("model.embed_tokens.weight", {320, 256}, 0.5f);
-  add("lm_head.weight", {320, 256}, 0.1f);
-  add("model.norm.weight", {256}, 0.0f);
-  for (const std::string l : {"model.layers.0.", "model.layers.1."}) {
-    for (const char* norm : {"input_layernorm.weight", "post_attention_layernorm.weight"}) add(l + norm, {256}, 0.0f);
-    for (const char* norm : {"self_attn.q_norm.weight", "self_attn.k_norm.weight"}) add(l + norm, {64}, 0.0f);
-    for (const char* part : {"q", "k", "v", "o"}) add(l + "self_attn." + part + "_proj.weight", {256, 256}, 0.05f);
-    add(l + "mlp.gate.weight", {4, 256}, 0.1f);
-    for (int e = 0; e < 4; ++e)
-      for (const char* part : {"gate", "up", "down"})
-        add(l + "mlp.experts." + std::to_string(e) + "." + part + "_proj.weight", {256, 256}, 0.05f);
-  }
-  const std::string text = header.dump();
-  const std::uint64_t length = text.size();
-  std::ofstream out(dir / "model.safetensors", std::ios::binary);
-  out.write(reinterpret_cast<const char*>(&length), sizeof length);
-  out << text << data;
 }
 
 }  // namespace
