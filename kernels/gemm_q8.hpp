@@ -92,8 +92,9 @@ constexpr int most_tile_tokens() {
 /// tokens take four: as many streams for the prefetchers to run ahead on.
 template <class Arch, Format kFormat, int kWidth>
 constexpr int panels_at_a_time() {
+  if (Vector<Arch>::kLanes < 16) return kWidth == 1 ? 2 : 1;  // half as many registers
   if (kWidth <= 2) return 4;
-  return Vector<Arch>::kLanes == 16 && (kWidth >= 8 || kWidth == 4) ? 2 : 1;
+  return kWidth >= 8 || kWidth == 4 ? 2 : 1;
 }
 
 /// The dot products of groups [g_begin, g_begin + kCount) of one block with every token. A broadcast serves all panels.
