@@ -15,8 +15,8 @@ inline constexpr int kAmxFromWidth = 6;
 /// Blocks of a panel unpacked at a time: 16 KiB, a third of the first cache.
 inline constexpr int kAmxStretch = 32;
 
-/// Blocks whose sums may wait in memory: two are multiplied while a third is added up.
-inline constexpr int kAmxAhead = 4;
+/// Blocks whose sums may wait in memory.
+inline constexpr int kAmxAhead = 8;
 
 /// What ldtilecfg reads.
 struct alignas(64) TileConfig {
@@ -26,9 +26,9 @@ struct alignas(64) TileConfig {
 };
 
 struct AmxScratch {
-  alignas(64) std::int8_t weights[kAmxStretch][8][64];  // [block][k / 4][16 rows x 4 values], offset taken off
+  alignas(64) std::int8_t weights[kAmxStretch][8][64];          // [block][k / 4][16 rows x 4 values], offset taken off
   alignas(64) std::int32_t sums[kAmxAhead][2][kAmxTokens][16];  // [block % kAmxAhead][half][token][row]
-  alignas(64) float spare[kAmxTokens * kPanelRows];     // results that nobody wants
+  alignas(64) float spare[kAmxTokens * kPanelRows];             // results that nobody wants
 };
 
 template <class Arch, Format kFormat>
@@ -42,10 +42,10 @@ MOE_FORCE_INLINE void unpack_stretch(const std::byte* panel, std::int64_t begin,
       V::store(s.weights[b][g], V::sub8(load_codes<Arch, kFormat>(panel + l.codes_of(begin + b), g), offset));
 }
 
-/// out = tokens x weights: one half of a block, or a whole one. Tiles of an odd set do not wait for those of the even one.
-template <class Arch, bool kOdd>
+/// out = tokens x weights: a whole block, or its first half. The second half has tiles of its own.
+template <class Arch, bool kSecond>
 MOE_FORCE_INLINE void multiply(const std::byte* codes, const std::int8_t (*weights)[64], std::int32_t (*out)[16]) {
-  if constexpr (kOdd) {
+  if constexpr (kSecond) {
     _tile_zero(3);
     _tile_loadd(4, codes, 32);
     _tile_loadd(5, weights, 64);
@@ -61,20 +61,20 @@ MOE_FORCE_INLINE void multiply(const std::byte* codes, const std::int8_t (*weigh
 }
 
 /// Block b of the stretch to its place in `sums`.
-template <class Arch, Format kFormat, int kWidth, bool kOdd>
+template <class Arch, Format kFormat, int kWidth>
 MOE_FORCE_INLINE void multiply_block(TileBlock<kWidth> x, int b, AmxScratch& s) {
   constexpr BlockKind kind = reference::block_form(kFormat).kind;
   constexpr bool kHalves = kind == BlockKind::halves || kind == BlockKind::halves_min;
   const std::byte* codes = x.p + b * kWidth * kTileBlockBytes;
-  multiply<Arch, kOdd && !kHalves>(codes, s.weights[b], s.sums[b % kAmxAhead][0]);
+  multiply<Arch, false>(codes, s.weights[b], s.sums[b % kAmxAhead][0]);
   if constexpr (kHalves) multiply<Arch, true>(codes + 16, s.weights[b] + 4, s.sums[b % kAmxAhead][1]);
 }
 
 /// Continues (or, at block 0, starts) the chains of one tile over blocks [begin, begin + count) of a panel. y[t] points at the
 /// 16 results of token t.
 template <class Arch, Format kFormat, int kWidth>
-void amx_tile(const std::byte* panel, std::int64_t begin, int count, const std::byte* tile, std::int64_t ahead, AmxScratch& s,
-              float* const (&y)[kWidth]) noexcept {
+void amx_tile(const std::byte* panel, std::int64_t begin, int count, const std::byte* tile, std::int64_t ahead,
+              AmxScratch& s, float* const (&y)[kWidth]) noexcept {
   using V = Vector<Arch>;
   constexpr BlockKind kind = reference::block_form(kFormat).kind;
   constexpr bool kHalves = kind == BlockKind::halves || kind == BlockKind::halves_min;
@@ -95,13 +95,15 @@ void amx_tile(const std::byte* panel, std::int64_t begin, int count, const std::
       acc[t] = add_to_chain<Arch, kFormat>(scales, sum, x, t, acc[t]);
     }
   };
-  multiply_block<Arch, kFormat, kWidth, false>(first, 0, s);
-  if (count > 1) multiply_block<Arch, kFormat, kWidth, true>(first, 1, s);
-  for (int b = 0; b < count; b += 2) {
-    if (b + 2 < count) multiply_block<Arch, kFormat, kWidth, false>(first, b + 2, s);
-    add(b);
-    if (b + 3 < count) multiply_block<Arch, kFormat, kWidth, true>(first, b + 3, s);
-    if (b + 1 < count) add(b + 1);
+  // Half of the places are filled while the other half, whose stores are long done, is added up.
+  const auto fill = [&](int b) __attribute__((always_inline)) {
+    for (const int end = b + kAmxAhead / 2 < count ? b + kAmxAhead / 2 : count; b < end; ++b)
+      multiply_block<Arch, kFormat, kWidth>(first, b, s);
+  };
+  fill(0);
+  for (int b = 0; b < count; b += kAmxAhead / 2) {
+    fill(b + kAmxAhead / 2);
+    for (int i = b; i < b + kAmxAhead / 2 && i < count; ++i) add(i);
   }
 #pragma GCC unroll 16
   for (int t = 0; t < kWidth; ++t) V::storef(y[t], acc[t]);
@@ -124,7 +126,8 @@ void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int
         y[t] = whole && t < split.tokens && first + t < g.token_count ? g.y + (first + t) * g.y_stride + row
                                                                       : s.spare + t * kPanelRows;
       const std::int64_t ahead = tile == tile_begin && p + 1 < g.panel_end ? g.w.panel_bytes : 0;
-      amx_tile<Arch, kFormat, kWidth>(panel, begin, count, g.tiles + tile * kWidth * blocks * kTileBlockBytes, ahead, s, y);
+      amx_tile<Arch, kFormat, kWidth>(panel, begin, count, g.tiles + tile * kWidth * blocks * kTileBlockBytes, ahead, s,
+                                      y);
     }
   }
   if (whole) return;  // a narrow panel comes tile by tile, so that its chains stay in `spare`
