@@ -9,7 +9,7 @@ namespace moe::inline MOE_ABI::kernels {
 
 template <class Arch>
 void silu_mul(const float* gate, const float* up, std::int64_t n, float* y) noexcept {
-  for_lanes(n, [&](std::int64_t i, std::int64_t count) {
+  for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {
     const Lanes<float, Arch> g = load_up_to<Arch>(gate + i, count);
     const Lanes<float, Arch> silu = div<Arch>(g, one_plus_exp_minus<Arch>(g));
     store_up_to<Arch>(y + i, count, mul<Arch>(silu, load_up_to<Arch>(up + i, count)));
@@ -20,7 +20,7 @@ template <class Arch>
 void gelu_mul(const float* gate, const float* up, std::int64_t n, float* y) noexcept {
   const Lanes<float, Arch> cubic = broadcast<Arch>(detail::GeluF32::kCubic);
   const Lanes<float, Arch> linear = broadcast<Arch>(detail::GeluF32::kLinear);
-  for_lanes(n, [&](std::int64_t i, std::int64_t count) {
+  for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {
     const Lanes<float, Arch> g = load_up_to<Arch>(gate + i, count);
     const Lanes<float, Arch> u = mul<Arch>(g, fma<Arch>(mul<Arch>(g, g), cubic, linear));
     store_up_to<Arch>(y + i, count, mul<Arch>(div<Arch>(g, one_plus_exp_minus<Arch>(u)), load_up_to<Arch>(up + i, count)));
@@ -31,7 +31,7 @@ template <class Arch>
 void swiglu_clamped(const float* gate, const float* up, float alpha, float limit, std::int64_t n, float* y) noexcept {
   const Lanes<float, Arch> high = broadcast<Arch>(limit), low = broadcast<Arch>(-limit);
   const Lanes<float, Arch> gain = broadcast<Arch>(alpha), one = broadcast<Arch>(1.0f);
-  for_lanes(n, [&](std::int64_t i, std::int64_t count) {
+  for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {
     const Lanes<float, Arch> g = min<Arch>(high, load_up_to<Arch>(gate + i, count));
     const Lanes<float, Arch> u = max<Arch>(low, min<Arch>(high, load_up_to<Arch>(up + i, count)));
     const Lanes<float, Arch> glu = div<Arch>(g, one_plus_exp_minus<Arch>(mul<Arch>(gain, g)));
@@ -41,7 +41,7 @@ void swiglu_clamped(const float* gate, const float* up, float alpha, float limit
 
 template <class Arch>
 void sigmoid(const float* x, std::int64_t n, float* y) noexcept {
-  for_lanes(n, [&](std::int64_t i, std::int64_t count) {
+  for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {
     const Lanes<float, Arch> v = load_up_to<Arch>(x + i, count);
     store_up_to<Arch>(y + i, count, div<Arch>(broadcast<Arch>(1.0f), one_plus_exp_minus<Arch>(v)));
   });

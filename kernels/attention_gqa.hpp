@@ -106,7 +106,7 @@ void gqa_group(const Attention& a, std::int64_t first, int queries, const GqaScr
   for (int i = 0; i < queries; ++i) {
     float* out = a.out + (first + i) * a.out_stride;
     const Lanes<float, Arch> l = broadcast<Arch>(s.l[i]);
-    for_lanes(a.value_dim, [&](std::int64_t d, std::int64_t count) {
+    for_lanes(a.value_dim, [&](std::int64_t d, std::int64_t count) MOE_INLINE_LAMBDA {
       store_up_to<Arch>(out + d, count, div<Arch>(load<Arch>(s.o + i * width + d), l));
     });
   }

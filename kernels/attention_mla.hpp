@@ -156,7 +156,7 @@ void mla_group(const Attention& a, std::int64_t first, int queries, const MlaScr
   for (int i = 0; i < queries; ++i) {
     float* out = a.out + (first + i) * a.out_stride;
     const Lanes<float, Arch> l = broadcast<Arch>(s.l[i]);
-    for_lanes(a.value_dim, [&](std::int64_t d, std::int64_t n) {
+    for_lanes(a.value_dim, [&](std::int64_t d, std::int64_t n) MOE_INLINE_LAMBDA {
       store_up_to<Arch>(out + d, n, div<Arch>(load<Arch>(s.o + i * width + d), l));
     });
   }

@@ -10,8 +10,9 @@ namespace moe::inline MOE_ABI::kernels {
 
 template <class Arch, class Type>
 MOE_FORCE_INLINE void store_cache_16bit(const float* x, std::int64_t n, std::uint16_t* out, std::int64_t stride) {
-  for_lanes(n, [&](std::int64_t i, std::int64_t count) {
+  for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {
     std::uint16_t narrow[16];
+    if (count == 16 && stride == 1) return narrow_cache<Arch>(Type{}, x + i, out + i);
     if (count == 16) {
       narrow_cache<Arch>(Type{}, x + i, narrow);
     } else {

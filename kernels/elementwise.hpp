@@ -9,7 +9,7 @@ namespace moe::inline MOE_ABI::kernels {
 
 template <class Arch>
 void add_rows(const float* x, std::int64_t n, float* y) noexcept {
-  for_lanes(n, [&](std::int64_t i, std::int64_t count) {
+  for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {
     store_up_to<Arch>(y + i, count, add<Arch>(load_up_to<Arch>(y + i, count), load_up_to<Arch>(x + i, count)));
   });
 }
@@ -17,7 +17,7 @@ void add_rows(const float* x, std::int64_t n, float* y) noexcept {
 template <class Arch>
 void axpy(float w, const float* x, std::int64_t n, float* y) noexcept {
   const Lanes<float, Arch> weight = broadcast<Arch>(w);
-  for_lanes(n, [&](std::int64_t i, std::int64_t count) {
+  for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {
     store_up_to<Arch>(y + i, count,
                       fma<Arch>(weight, load_up_to<Arch>(x + i, count), load_up_to<Arch>(y + i, count)));
   });

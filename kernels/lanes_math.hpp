@@ -23,6 +23,9 @@ MOE_FORCE_INLINE void store_part(float* p, std::int64_t count, const Lanes<float
   for (std::int64_t i = 0; i < count; ++i) p[i] = part[i];
 }
 
+// A body called from two places is left out of line, one call per 16 values: 3.7 times the time of the loop it stands for.
+#define MOE_INLINE_LAMBDA __attribute__((always_inline))
+
 /// Calls body(offset, count) for each 16 values, the last one with the rest.
 template <class Body>
 MOE_FORCE_INLINE void for_lanes(std::int64_t n, Body&& body) {

@@ -1,33 +1,27 @@
 // Matrix products: every format and runnable table at the shapes of real layers, in operations and bytes per second.
 //   moe-bench-gemm --benchmark_filter='q4_0/avx512vnni/.*'
+//   moe-bench-gemm --help        # Google Benchmark's options
 // The `peak` benchmark is the dot-product or fma loop that the others are compared with: run both in one go.
 
-#include <benchmark/benchmark.h>
-
-#include <cstdint>
-#include <random>
-#include <string>
 #include <vector>
 
 #include "kernels/packing.hpp"
 #include "kernels/table.hpp"
+#include "micro.hpp"
 #include "moe/quant/decode.hpp"
 #include "moe/reference/weight_block.hpp"
-#include "moe/tensor.hpp"
 
 namespace {
 
+using micro::buffer;
 using moe::Format;
 using namespace moe::kernels;
+
+constexpr std::int64_t kQ8BlockBytes = 32 + 4 + 2 * 2;  // codes, scale and two sums of 32 values
 
 struct Shape {
   std::int64_t rows, k;
 };
-
-template <class T>
-moe::AlignedBuffer<T> buffer(std::int64_t count) {
-  return moe::AlignedBuffer<T>::make(static_cast<std::size_t>(count), true).value();
-}
 
 /// The same 16 random rows in every panel: what is measured does not depend on the values.
 struct Matrix {
@@ -53,46 +47,76 @@ Matrix random_matrix(Format format, Shape shape) {
 }
 
 void set_counters(benchmark::State& state, const Matrix& m, std::int64_t tokens) {
-  state.counters["op/s"] = benchmark::Counter(2.0 * static_cast<double>(m.panels.rows * m.panels.k * tokens),
-                                              benchmark::Counter::kIsIterationInvariantRate);
-  state.SetBytesProcessed(static_cast<std::int64_t>(m.packed.size()) * state.iterations());
+  micro::count_work(state, 2.0 * static_cast<double>(m.panels.rows * m.panels.k * tokens),
+                    static_cast<std::int64_t>(m.packed.size()));
 }
+
+/// Tokens as q8g32, and their tiles for one format.
+struct Activations {
+  Activations(const KernelTable& table, Format format, std::int64_t tokens, std::int64_t k)
+      : codes(buffer<std::int8_t>(tokens * k)),
+        scales(buffer<float>(tokens * k / kBlock)),
+        sums(buffer<std::int16_t>(tokens * k / 16)),
+        fill(table.fill_q8[static_cast<std::size_t>(format)]) {
+    const auto x = micro::random_floats(tokens * k);
+    table.quantize_q8(x.data(), tokens * k, codes.data(), scales.data(), sums.data());
+    const int most = table.q8_tile_tokens[static_cast<std::size_t>(format)];
+    tiles = buffer<std::byte>(tiles_bytes(tokens, most, k));
+    job = {{codes.data(), scales.data(), sums.data(), k},
+           nullptr,
+           tokens,
+           most,
+           0,
+           split_tiles(tokens, most).count,
+           tiles.data()};
+    fill(job);
+  }
+
+  moe::AlignedBuffer<std::int8_t> codes;
+  moe::AlignedBuffer<float> scales;
+  moe::AlignedBuffer<std::int16_t> sums;
+  moe::AlignedBuffer<std::byte> tiles;
+  FillQ8Fn fill;
+  FillQ8 job;
+};
 
 void run_q8(benchmark::State& state, const KernelTable* table, Format format, Shape shape, std::int64_t tokens) {
   const Matrix m = random_matrix(format, shape);
-  auto x = buffer<float>(tokens * shape.k), scales = buffer<float>(tokens * shape.k / 32),
-       y = buffer<float>(tokens * shape.rows);
-  auto codes = buffer<std::int8_t>(tokens * shape.k);
-  auto sums = buffer<std::int16_t>(tokens * shape.k / 16);
-  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 255) - 127.0f;
-  table->quantize_q8(x.data(), tokens * shape.k, codes.data(), scales.data(), sums.data());
-  const auto at = static_cast<std::size_t>(format);
-  const int most = table->q8_tile_tokens[at];
-  auto tiles = buffer<std::byte>(tiles_bytes(tokens, most, shape.k));
-  table->fill_q8[at]({{codes.data(), scales.data(), sums.data(), shape.k}, nullptr, tokens, most, 0,
-                      split_tiles(tokens, most).count, tiles.data()});
-  const GemmQ8 g{m.panels, tiles.data(), tokens, y.data(), shape.rows, 0, shape.rows / kPanelRows};
+  const Activations x(*table, format, tokens, shape.k);
+  auto y = buffer<float>(tokens * shape.rows);
+  const GemmQ8 g{m.panels, x.tiles.data(), tokens, y.data(), shape.rows, 0, shape.rows / kPanelRows};
   for (auto _ : state) table->gemm_q8[static_cast<std::size_t>(format)](g);
   set_counters(state, m, tokens);
 }
 
+/// Moves bytes and computes nothing: bytes read and written, and the values per second.
+void run_fill(benchmark::State& state, const KernelTable* table, Format format, std::int64_t k, std::int64_t tokens) {
+  const Activations x(*table, format, tokens, k);
+  for (auto _ : state) x.fill(x.job);
+  const std::int64_t read = tokens * k / kBlock * kQ8BlockBytes, written = static_cast<std::int64_t>(x.tiles.size());
+  state.SetBytesProcessed((read + written) * state.iterations());
+  state.SetItemsProcessed(tokens * k * state.iterations());
+}
+
 void run_f32(benchmark::State& state, const KernelTable* table, Format format, Shape shape, std::int64_t tokens) {
   const Matrix m = random_matrix(format, shape);
-  auto x = buffer<float>(tokens * shape.k), y = buffer<float>(tokens * shape.rows);
+  const auto x = micro::random_floats(tokens * shape.k);
+  auto y = buffer<float>(tokens * shape.rows);
   auto scratch = buffer<float>(gemm_f32_scratch(format, shape.k) + 1);
-  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 255) - 127.0f;
   const GemmF32 g{m.panels,      x.data(), shape.k, nullptr, tokens, y.data(), shape.rows, 0, shape.rows / kPanelRows,
                   scratch.data()};
   for (auto _ : state) table->gemm_f32[static_cast<std::size_t>(format)](g);
   set_counters(state, m, tokens);
 }
 
-void run_quantize(benchmark::State& state, const KernelTable* table) {
-  constexpr std::int64_t k = 4096;
-  std::vector<float> x(k, 1.0f), scales(k / 32);
-  std::vector<std::int8_t> codes(k);
-  std::vector<std::int16_t> sums(k / 16);
+/// Six operations per value: largest magnitude, scaling, rounding, two bounds, sum.
+void run_quantize(benchmark::State& state, const KernelTable* table, std::int64_t k) {
+  const auto x = micro::random_floats(k);
+  auto codes = buffer<std::int8_t>(k);
+  auto scales = buffer<float>(k / kBlock);
+  auto sums = buffer<std::int16_t>(k / 16);
   for (auto _ : state) table->quantize_q8(x.data(), k, codes.data(), scales.data(), sums.data());
+  micro::count_work(state, 6.0 * static_cast<double>(k), 4 * k + k / kBlock * kQ8BlockBytes);
   state.SetItemsProcessed(k * state.iterations());
 }
 
@@ -151,32 +175,30 @@ void add_peaks() {
 void add_peaks() {}
 #endif
 
+void add_format(const KernelTable* table, const moe::FormatInfo& info) {
+  // Half of L2, so that prefill is measured; and more than L3 of most machines, so that decode is.
+  constexpr Shape small{1408, 2048}, large{32768, 2048};
+  const bool integer = moe::reference::is_integer_format(info.format);
+  const auto add = [&](const char* kernel, auto* run, auto shape, const std::string& shape_name, std::int64_t tokens) {
+    const std::string name = micro::name(kernel, info.name, table->isa, shape_name, tokens);
+    benchmark::RegisterBenchmark(name.c_str(), run, table, info.format, shape, tokens);
+  };
+  for (const std::int64_t tokens : {1, 2, 4, 6, 8, 12, 16, 64, 512}) {
+    if (integer) add("q8", run_q8, small, "1408x2048", tokens);
+    if (integer) add("fill_q8", run_fill, small.k, "2048", tokens);
+    add("f32", run_f32, small, "1408x2048", tokens);
+  }
+  if (integer) add("q8", run_q8, large, "32768x2048", 1);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Half of L2, so that prefill is measured; and more than L3, so that decode is.
-  const Shape small{1408, 2048}, large{32768, 2048};
   add_peaks();
-  int count = 0;
-  const KernelTable* const* tables = runnable_tables(count);
-  for (int i = 1; i < count; ++i) {
-    const KernelTable* table = tables[i];
-    const std::string isa = table->isa;
-    benchmark::RegisterBenchmark(("quantize_q8/" + isa).c_str(), run_quantize, table);
-    for (const moe::FormatInfo& info : moe::kFormats) {
-      const std::string name = std::string(info.name) + "/" + isa;
-      const bool integer = moe::reference::is_integer_format(info.format);
-      for (std::int64_t tokens : {1, 2, 4, 6, 8, 12, 16, 64, 512}) {
-        const std::string suffix = "/1408x2048/" + std::to_string(tokens);
-        if (integer)
-          benchmark::RegisterBenchmark(("q8/" + name + suffix).c_str(), run_q8, table, info.format, small, tokens);
-        benchmark::RegisterBenchmark(("f32/" + name + suffix).c_str(), run_f32, table, info.format, small, tokens);
-      }
-      if (integer)
-        benchmark::RegisterBenchmark(("q8/" + name + "/32768x2048/1").c_str(), run_q8, table, info.format, large, 1);
-    }
-  }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
+  micro::for_each_table([](const KernelTable* table) {
+    for (const std::int64_t k : {576, 2048, 7168})
+      benchmark::RegisterBenchmark(micro::name("quantize_q8", table->isa, k).c_str(), run_quantize, table, k);
+    for (const moe::FormatInfo& info : moe::kFormats) add_format(table, info);
+  });
+  return micro::run(argc, argv);
 }
