@@ -73,7 +73,7 @@ class Output {
     if (raw_ids_) {
       std::printf("%s%d", any_ ? " " : "", id);
     } else {
-      auto bytes = tokenizer_->decode({id}, /*skip_special=*/true);
+      auto bytes = tokenizer_->decode_more({id}, /*skip_special=*/true);
       if (!bytes) return moe::forward(bytes);
       put(stream_.push(*bytes));
     }

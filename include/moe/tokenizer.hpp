@@ -1,5 +1,5 @@
 #pragma once
-// Text to token ids and back: byte-level BPE.
+// Text to token ids and back: byte-level BPE, and the BPE of SentencePiece.
 
 #include <cstdint>
 #include <memory>
@@ -22,13 +22,15 @@ enum class SpecialText {
 
 /// What a tokenizer is built from; filled by the GGUF reader (arrays) or the tokenizer.json reader (bytes).
 struct GgufVocabulary {
-  std::string model;                  ///< tokenizer.ggml.model, "gpt2" for byte-level BPE
+  std::string model;                  ///< tokenizer.ggml.model, "gpt2" for byte-level BPE, "llama" for SentencePiece's BPE
   std::string pre;                    ///< tokenizer.ggml.pre
   std::vector<std::string> tokens;    ///< tokenizer.ggml.tokens
   std::vector<std::int32_t> types;    ///< tokenizer.ggml.token_type: 1 normal, 3 control, 4 user-defined, 6 byte; may be empty
   std::vector<std::string> merges;    ///< tokenizer.ggml.merges
   std::optional<TokenId> bos, eos, pad, unk;
   std::optional<bool> add_bos, add_eos;
+  std::vector<float> scores;             ///< tokenizer.ggml.scores: one for every token of a "llama" vocabulary
+  std::optional<bool> add_space_prefix;  ///< of a "llama" vocabulary, true when absent
 };
 
 /// Immutable; one object may be used from several threads at once.
@@ -48,6 +50,12 @@ class MOE_API Tokenizer {
                                               SpecialText special = SpecialText::parse) const = 0;
   /// Bytes of the ids, special tokens included unless `skip_special`. Errors: bad_argument naming the id out of range.
   virtual Result<std::string> decode(const std::vector<TokenId>& ids, bool skip_special = false) const = 0;
+
+  /// The same for ids that go on with a text: the space in front, which SentencePiece adds to a text and decode() takes
+  /// away again, stays. Replies put together token by token need this one.
+  virtual Result<std::string> decode_more(const std::vector<TokenId>& ids, bool skip_special = false) const {
+    return decode(ids, skip_special);
+  }
 
   virtual std::int64_t vocab_size() const = 0;
   virtual std::optional<TokenId> bos() const = 0;

@@ -58,7 +58,11 @@ Result<void> read_types(const Checkpoint& file, GgufVocabulary& v) {
   }
   const auto scores = find_array<double>(file, kScores, "an array of numbers");
   if (!scores) return forward(scores);
-  return *scores == nullptr ? Result<void>{} : check_length(kScores, (*scores)->size(), v.tokens.size());
+  if (*scores == nullptr) return {};
+  if (auto ok = check_length(kScores, (*scores)->size(), v.tokens.size()); !ok) return ok;
+  v.scores.reserve((*scores)->size());
+  for (const double score : **scores) v.scores.push_back(static_cast<float>(score));
+  return {};
 }
 
 /// bos, eos, pad and unk must name a token.
@@ -73,8 +77,10 @@ Result<void> read_ids(const Checkpoint& file, GgufVocabulary& v) {
     if (!found) return forward(found);
     *id = static_cast<TokenId>(*found);
   }
-  const std::pair<std::string_view, std::optional<bool>*> flags[] = {{"tokenizer.ggml.add_bos_token", &v.add_bos},
-                                                                     {"tokenizer.ggml.add_eos_token", &v.add_eos}};
+  const std::pair<std::string_view, std::optional<bool>*> flags[] = {
+      {"tokenizer.ggml.add_bos_token", &v.add_bos},
+      {"tokenizer.ggml.add_eos_token", &v.add_eos},
+      {"tokenizer.ggml.add_space_prefix", &v.add_space_prefix}};
   for (const auto& [key, flag] : flags) {
     if (file.meta(key) == nullptr) continue;
     const auto found = meta_bool_or(file, key, false);

@@ -171,7 +171,10 @@ class ReplyRun {
     --a.left;
     // A vocabulary is often padded: such a token has no text.
     const std::vector<TokenId> ids(token < tokenizer_.vocab_size() ? 1 : 0, token);
-    const auto raw = tokenizer_.decode(ids, false), text = tokenizer_.decode(ids, true);
+    const auto part = [&](const std::string& before, bool skip_special) {
+      return before.empty() ? tokenizer_.decode(ids, skip_special) : tokenizer_.decode_more(ids, skip_special);
+    };
+    const auto raw = part(raw_[index], false), text = part(reply.text, true);
     if (!raw) return forward(raw);
     if (!text) return forward(text);
     // Stop texts are looked for in the text with its special tokens, and only where the new token can matter.

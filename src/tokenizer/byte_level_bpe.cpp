@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tokenizer/fingerprint.hpp"
+
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
 
@@ -16,23 +18,6 @@ std::vector<AddedToken> select(const std::vector<AddedToken>& all, bool normaliz
                [&](const AddedToken& token) { return token.normalized == normalized; });
   return some;
 }
-
-// FNV-1a over fields, each with its length so that neighbours cannot run into each other.
-class Fingerprint {
- public:
-  void add(std::string_view text) {
-    number(text.size());
-    for (char c : text) step(static_cast<unsigned char>(c));
-  }
-  void number(std::uint64_t value) {
-    for (int i = 0; i < 8; ++i) step(static_cast<unsigned char>(value >> (8 * i)));
-  }
-  std::uint64_t value() const { return hash_; }
-
- private:
-  void step(unsigned char byte) { hash_ = (hash_ ^ byte) * 0x100000001b3u; }
-  std::uint64_t hash_ = 0xcbf29ce484222325u;
-};
 
 }  // namespace
 

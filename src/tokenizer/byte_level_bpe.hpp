@@ -1,5 +1,5 @@
 #pragma once
-// The one kind of tokenizer there is: byte-level BPE. The readers fill the parts, this turns text into ids and back.
+// Byte-level BPE. The readers fill the parts, this turns text into ids and back.
 
 #include <memory>
 #include <mutex>

@@ -1,7 +1,12 @@
-// Byte-level BPE out of the arrays of a GGUF file.
+// Tokenizers out of the arrays of a GGUF file.
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include "tokenizer/byte_level_bpe.hpp"
 #include "tokenizer/gguf_vocabulary.hpp"
+#include "tokenizer/sentence_piece.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace tokenizer {
@@ -31,10 +36,9 @@ Result<void> check_id(const char* name, std::optional<TokenId> id, std::size_t c
 }
 
 Result<void> check(const GgufVocabulary& v) {
-  if (v.model != "gpt2")
+  if (v.model != "gpt2" && v.model != "llama")
     return fail(ErrorCode::unsupported, "tokenizer.ggml.model is " + in_quotes(v.model) +
-                                            (v.model == "llama" ? " (SentencePiece)" : "") +
-                                            "; known is gpt2 (byte-level BPE)");
+                                            "; known are gpt2 (byte-level BPE), llama (SentencePiece BPE)");
   if (v.tokens.empty()) return bad("tokenizer.ggml.tokens is empty");
   if (v.tokens.size() > (std::size_t{1} << 30)) return bad("tokenizer.ggml.tokens is longer than 2^30");
   if (!v.types.empty() && v.types.size() != v.tokens.size())
@@ -48,7 +52,10 @@ Result<void> check(const GgufVocabulary& v) {
   return {};
 }
 
-Result<void> add_token(Parts& parts, const std::string& text, std::int32_t type) {
+// What both kinds of vocabulary have: tokens that stand for a byte, and those that are found in the text as a whole.
+// False: an ordinary token, whose bytes the caller knows.
+template <class AnyParts>
+Result<bool> add_fixed_token(AnyParts& parts, const std::string& text, std::int32_t type) {
   const auto id = static_cast<TokenId>(parts.bytes.size());
   const std::string where = "token " + std::to_string(id);
   if (type < kUndefined || type > kByte) return bad(where + " has the unknown type " + std::to_string(type));
@@ -57,7 +64,7 @@ Result<void> add_token(Parts& parts, const std::string& text, std::int32_t type)
     const int byte = byte_token(text);
     if (byte < 0) return bad(where + " is a byte token and reads " + in_quotes(text) + ", expected <0x00> to <0xFF>");
     parts.bytes.push_back(std::string(1, static_cast<char>(byte)));
-    return {};
+    return true;
   }
   if (type == kControl || type == kUnknown || type == kUserDefined) {
     parts.bytes.push_back(text);
@@ -69,8 +76,15 @@ Result<void> add_token(Parts& parts, const std::string& text, std::int32_t type)
     added.content = text;
     added.special = type != kUserDefined;
     if (is_valid_utf8(text)) parts.added.push_back(std::move(added));
-    return {};
+    return true;
   }
+  return false;
+}
+
+Result<void> add_token(Parts& parts, const std::string& text, std::int32_t type) {
+  const auto done = add_fixed_token(parts, text, type);
+  if (!done) return forward(done);
+  if (*done) return {};
   auto bytes = from_token_text(text);
   parts.bytes.push_back(bytes ? std::move(*bytes) : text);
   return {};
@@ -90,12 +104,81 @@ Result<std::vector<MergeText>> split_merges(const std::vector<std::string>& merg
   return pairs;
 }
 
+// The order of merges: the higher the score the lower the rank, equal scores share one.
+std::vector<std::uint32_t> ranks_of(const std::vector<float>& scores) {
+  std::vector<TokenId> order(scores.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto score = [&](TokenId id) { return scores[static_cast<std::size_t>(id)]; };
+  std::sort(order.begin(), order.end(), [&](TokenId a, TokenId b) { return score(a) > score(b); });
+  std::vector<std::uint32_t> ranks(scores.size(), 0);
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    const std::uint32_t before = ranks[static_cast<std::size_t>(order[i - 1])];
+    ranks[static_cast<std::size_t>(order[i])] = before + (score(order[i - 1]) > score(order[i]) ? 1 : 0);
+  }
+  return ranks;
+}
+
+Result<void> check_sentence_piece(const GgufVocabulary& v) {
+  if (v.types.empty()) return bad("tokenizer.ggml.token_type is missing, which a vocabulary of the model llama needs");
+  if (v.scores.empty()) return bad("tokenizer.ggml.scores is missing, which a vocabulary of the model llama needs");
+  if (v.scores.size() != v.tokens.size())
+    return bad("tokenizer.ggml.scores has " + std::to_string(v.scores.size()) + " entries for " +
+               std::to_string(v.tokens.size()) + " tokens");
+  for (std::size_t id = 0; id < v.scores.size(); ++id)
+    if (!std::isfinite(v.scores[id])) return bad("the score of token " + std::to_string(id) + " is not finite");
+  return {};
+}
+
+Result<void> add_piece(SentencePieceParts& parts, const std::string& text, std::int32_t type) {
+  const std::string where = "token " + std::to_string(parts.bytes.size());
+  const auto done = add_fixed_token(parts, text, type);
+  if (!done) return forward(done);
+  // User-defined tokens were found before, but for those with U+2581 where the text has spaces.
+  parts.mergeable.push_back(!*done || type == kUserDefined);
+  if (*done) {
+    if (type == kByte) {
+      const auto byte = static_cast<unsigned char>(byte_token(text));
+      parts.byte_ids[byte] = static_cast<TokenId>(parts.bytes.size()) - 1;
+    }
+    return {};
+  }
+  if (text.size() > AddedTokens::kMaxBytes)
+    return bad(where + " has " + std::to_string(text.size()) + " bytes; at most " +
+               std::to_string(AddedTokens::kMaxBytes) + " are read");
+  parts.bytes.push_back(without_space_symbols(text));
+  return {};
+}
+
+Result<SentencePieceParts> sentence_piece_parts(GgufVocabulary v) {
+  if (auto ok = check_sentence_piece(v); !ok) return forward(ok);
+  SentencePieceParts parts;
+  parts.byte_ids.fill(-1);
+  for (std::size_t i = 0; i < v.tokens.size(); ++i)
+    if (auto ok = add_piece(parts, v.tokens[i], v.types[i]); !ok) return forward(ok);
+  if (auto ok = check_byte_tokens(parts.byte_ids); !ok) return forward(ok);
+  parts.ranks = ranks_of(v.scores);
+  parts.texts = std::move(v.tokens);
+  const bool space = v.add_space_prefix.value_or(true);
+  parts.space_prefix = space ? SpacePrefix::every : SpacePrefix::none;
+  parts.strip_leading_space = space;
+  parts.bos = v.bos;
+  parts.eos = v.eos;
+  if (v.bos && v.add_bos.value_or(true)) parts.prefix.push_back(*v.bos);
+  if (v.eos && v.add_eos.value_or(false)) parts.suffix.push_back(*v.eos);
+  return parts;
+}
+
 }  // namespace
 }  // namespace tokenizer
 
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(GgufVocabulary v) {
   using namespace tokenizer;
   if (auto ok = check(v); !ok) return forward(ok);
+  if (v.model == "llama") {
+    auto parts = sentence_piece_parts(std::move(v));
+    if (!parts) return forward(parts);
+    return std::shared_ptr<const Tokenizer>(std::make_shared<SentencePiece>(std::move(*parts)));
+  }
   auto pre = named_pre_tokenizer(v.pre);
   if (!pre) return forward(pre);
 

@@ -47,9 +47,9 @@ TEST_CASE("vocabularies with cases: the ids of llama.cpp") {
     CAPTURE(entry.path());
     ++files;
     const auto loaded = load(entry.path());
-    if (!loaded && loaded.error().code == moe::ErrorCode::unsupported) {
+    if (!loaded && loaded.error().code == moe::ErrorCode::unsupported) {  // other people's files, of other kinds
       report_skip(entry.path().filename().string(), loaded.error().message);
-      CHECK(loaded.error().message.find("gpt2") != std::string::npos);
+      CHECK(loaded.error().message.find("known are") != std::string::npos);
       continue;
     }
     const SharedTokenizer tokenizer = must(loaded);

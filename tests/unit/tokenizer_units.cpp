@@ -218,8 +218,10 @@ TEST_CASE("bad GGUF vocabularies are refused in one line") {
     CHECK(error.message.size() < 400);
   };
   auto v = good;
-  v.model = "llama";
-  check(v, ErrorCode::unsupported, "SentencePiece");
+  for (const char* model : {"t5", "rwkv", "bert", "plamo2", "", "Llama"}) {
+    v.model = model;
+    check(v, ErrorCode::unsupported, ("\"" + std::string(model) + "\"; known are gpt2").c_str());
+  }
   v = good;
   v.tokens.clear();
   check(v, ErrorCode::bad_file, "empty");

@@ -1,0 +1,239 @@
+#include "tokenizer/sentence_piece.hpp"
+
+#include <algorithm>
+
+#include "tokenizer/fingerprint.hpp"
+#include "tokenizer/unicode.hpp"
+
+namespace moe::inline MOE_ABI::tokenizer {
+namespace {
+
+constexpr std::uint32_t kNone = ~std::uint32_t{0};
+constexpr std::size_t kMaxTextBytes = std::size_t{1} << 30;
+constexpr std::size_t kMaxPieceBytes = std::size_t{1} << 26;  // symbols and candidates need about 60 bytes for each
+
+std::vector<std::string> select(const std::vector<std::string>& texts, const std::vector<bool>& wanted) {
+  std::vector<std::string> some(texts.size());
+  for (std::size_t id = 0; id < texts.size(); ++id)
+    if (wanted[id]) some[id] = texts[id];
+  return some;
+}
+
+// Where the next piece ends: in front of a U+2581 that follows another character.
+std::size_t next_cut(std::string_view text, std::size_t begin) {
+  std::size_t i = begin;
+  while (text.substr(i, kSpaceSymbol.size()) == kSpaceSymbol) i += kSpaceSymbol.size();
+  return std::min(text.find(kSpaceSymbol, i), text.size());
+}
+
+}  // namespace
+
+std::string without_space_symbols(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size();) {
+    const bool space = text.substr(i, kSpaceSymbol.size()) == kSpaceSymbol;
+    plain += space ? ' ' : text[i];
+    i += space ? kSpaceSymbol.size() : 1;
+  }
+  return plain;
+}
+
+Result<void> check_byte_tokens(const std::array<TokenId, 256>& byte_ids) {
+  const auto missing = std::find(byte_ids.begin(), byte_ids.end(), -1);
+  if (missing == byte_ids.end()) return {};
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  const auto byte = static_cast<std::size_t>(missing - byte_ids.begin());
+  return fail(ErrorCode::bad_file, std::string("the vocabulary has no byte token <0x") + kDigits[byte / 16] +
+                                       kDigits[byte % 16] + ">; SentencePiece's BPE needs all 256");
+}
+
+SentencePiece::SentencePiece(SentencePieceParts parts)
+    : texts_(parts.texts),
+      pieces_(select(parts.texts, parts.mergeable)),
+      bytes_(parts.bytes),
+      special_(std::move(parts.special)),
+      byte_ids_(parts.byte_ids),
+      ranks_(std::move(parts.ranks)),
+      merges_(std::move(parts.merges)),
+      added_(parts.added),
+      space_prefix_(parts.space_prefix),
+      keep_leading_space_(parts.keep_leading_space),
+      strip_leading_space_(parts.strip_leading_space),
+      bos_(parts.bos),
+      eos_(parts.eos),
+      prefix_(parts.prefix),
+      suffix_(parts.suffix) {
+  for (std::size_t id = 0; id < pieces_.size(); ++id) {
+    const std::string_view piece = pieces_[static_cast<TokenId>(id)];
+    longest_ = std::max(longest_, piece.size());
+    cut_at_spaces_ = cut_at_spaces_ && next_cut(piece, 0) == piece.size();
+  }
+  fingerprint_ = compute_fingerprint(parts);
+}
+
+std::uint64_t SentencePiece::compute_fingerprint(const SentencePieceParts& parts) const {
+  Fingerprint f;
+  f.add("sentencepiece");
+  f.number(texts_.size());
+  for (std::size_t id = 0; id < texts_.size(); ++id) {
+    f.add(texts_[static_cast<TokenId>(id)]);
+    f.number(merges_ ? 0 : ranks_[id]);
+    f.number(parts.mergeable[id]);
+  }
+  for (TokenId id : byte_ids_) f.number(static_cast<std::uint64_t>(id));
+  f.number(parts.merges_hash);
+  for (const AddedToken& t : parts.added) {
+    f.add(t.content);
+    f.number(static_cast<std::uint64_t>(t.id));
+    f.number(t.special | t.single_word << 1 | t.lstrip << 2 | t.rstrip << 3);
+  }
+  f.number(static_cast<std::uint64_t>(space_prefix_) | std::uint64_t{keep_leading_space_} << 8);
+  for (const auto* ids : {&prefix_, &suffix_}) {
+    f.number(ids->size());
+    for (TokenId id : *ids) f.number(static_cast<std::uint64_t>(id));
+  }
+  return f.value();
+}
+
+Result<std::vector<TokenId>> SentencePiece::encode(std::string_view text, bool add_special, SpecialText special) const {
+  if (text.size() > kMaxTextBytes)
+    return fail(ErrorCode::bad_argument, "a text of " + std::to_string(text.size()) + " bytes; at most " +
+                                             std::to_string(kMaxTextBytes) + " are encoded at once");
+  std::string repaired;
+  if (!is_valid_utf8(text)) {
+    repaired = replace_invalid_utf8(text);
+    text = repaired;
+  }
+  std::vector<TokenId> ids;
+  if (add_special) ids = prefix_;
+  std::vector<AddedTokens::Piece> pieces;
+  added_.split(text, special, pieces);
+  Scratch scratch;
+  for (const AddedTokens::Piece& piece : pieces) {
+    if (piece.token) {
+      ids.push_back(piece.token->id);
+      continue;
+    }
+    const auto done = encode_stretch(piece.text, piece.text.data() == text.data(), scratch, ids);
+    if (!done) return forward(done);
+  }
+  if (add_special) ids.insert(ids.end(), suffix_.begin(), suffix_.end());
+  return ids;
+}
+
+// Text between added tokens: spaces become U+2581, then it is cut where no merge can reach across.
+Result<void> SentencePiece::encode_stretch(std::string_view text, bool first, Scratch& scratch,
+                                           std::vector<TokenId>& ids) const {
+  std::string escaped;
+  escaped.reserve(text.size() + text.size() / 2 + kSpaceSymbol.size());
+  const bool begins_with_space = text.front() == ' ' || text.substr(0, kSpaceSymbol.size()) == kSpaceSymbol;
+  if (space_prefix_ != SpacePrefix::none && (first || space_prefix_ == SpacePrefix::every) &&
+      !(keep_leading_space_ && begins_with_space))
+    escaped += kSpaceSymbol;
+  for (char c : text) {
+    if (c == ' ')
+      escaped += kSpaceSymbol;
+    else
+      escaped += c;
+  }
+  const std::string_view all = escaped;
+  for (std::size_t begin = 0, end; begin < all.size(); begin = end) {
+    end = cut_at_spaces_ ? next_cut(all, begin) : all.size();
+    if (end - begin > kMaxPieceBytes)
+      return fail(ErrorCode::bad_argument, "a piece of " + std::to_string(end - begin) +
+                                               " bytes without a place to split; at most " +
+                                               std::to_string(kMaxPieceBytes) + " are merged at once");
+    encode_piece(all.substr(begin, end - begin), scratch, ids);
+  }
+  return {};
+}
+
+// The merge of the symbol `at` with the next one.
+bool SentencePiece::find_merge(std::string_view text, const std::vector<Symbol>& symbols, std::uint32_t at,
+                               Candidate& out) const {
+  if (at == kNone || symbols[at].next == kNone) return false;
+  const Symbol& left = symbols[at];
+  const Symbol& right = symbols[left.next];
+  if (merges_) {
+    if (left.id < 0 || right.id < 0) return false;
+    const MergeTable::Merge* merge = merges_->find(left.id, right.id);
+    if (merge) out = {merge->rank, at, left.bytes, right.bytes, merge->merged};
+    return merge != nullptr;
+  }
+  const std::size_t bytes = std::size_t{left.bytes} + right.bytes;
+  if (bytes > longest_) return false;
+  const auto id = pieces_.find(text.substr(left.begin, bytes));
+  if (id) out = {ranks_[static_cast<std::size_t>(*id)], at, left.bytes, right.bytes, *id};
+  return id.has_value();
+}
+
+// The heap holds every pair that ever could merge; an entry is stale when the lengths are no longer those: a symbol keeps
+// its beginning, so the same lengths are the same texts.
+void SentencePiece::encode_piece(std::string_view text, Scratch& scratch, std::vector<TokenId>& ids) const {
+  auto& symbols = scratch.symbols;
+  auto& heap = scratch.heap;
+  symbols.clear();
+  heap.clear();
+  for (std::size_t i = 0; i < text.size();) {
+    const std::uint32_t bytes = decode_utf8(text.data() + i).bytes;
+    const auto n = static_cast<std::uint32_t>(symbols.size());
+    symbols.push_back({static_cast<std::uint32_t>(i), bytes, pieces_.find(text.substr(i, bytes)).value_or(-1),
+                       n == 0 ? kNone : n - 1, n + 1});
+    i += bytes;
+  }
+  symbols.back().next = kNone;
+
+  const auto later = [](const Candidate& a, const Candidate& b) {
+    return a.rank != b.rank ? a.rank > b.rank : a.at > b.at;
+  };
+  Candidate c;
+  for (std::uint32_t i = 0; i < symbols.size(); ++i)
+    if (find_merge(text, symbols, i, c)) heap.push_back(c);
+  std::make_heap(heap.begin(), heap.end(), later);
+  while (!heap.empty()) {
+    std::pop_heap(heap.begin(), heap.end(), later);
+    const Candidate best = heap.back();
+    heap.pop_back();
+    Symbol& left = symbols[best.at];
+    if (left.bytes != best.left_bytes || left.next == kNone || symbols[left.next].bytes != best.right_bytes) continue;
+    Symbol& right = symbols[left.next];
+    left.bytes += right.bytes;
+    left.id = best.merged;
+    left.next = right.next;
+    if (left.next != kNone) symbols[left.next].previous = best.at;
+    right.bytes = 0;
+    for (std::uint32_t at : {left.previous, best.at}) {
+      if (!find_merge(text, symbols, at, c)) continue;
+      heap.push_back(c);
+      std::push_heap(heap.begin(), heap.end(), later);
+    }
+  }
+  for (std::uint32_t i = 0; i != kNone; i = symbols[i].next) {
+    if (symbols[i].id >= 0) {
+      ids.push_back(symbols[i].id);
+      continue;
+    }
+    for (char byte : text.substr(symbols[i].begin, symbols[i].bytes))
+      ids.push_back(byte_ids_[static_cast<unsigned char>(byte)]);
+  }
+}
+
+Result<std::string> SentencePiece::decode_more(const std::vector<TokenId>& ids, bool skip_special) const {
+  std::string text;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0 || static_cast<std::size_t>(ids[i]) >= bytes_.size())
+      return fail(ErrorCode::bad_argument, "token id " + std::to_string(ids[i]) + " at position " + std::to_string(i) +
+                                               " is outside the vocabulary of " + std::to_string(bytes_.size()));
+    if (skip_special && special_[static_cast<std::size_t>(ids[i])]) continue;
+    text += bytes_[ids[i]];
+  }
+  return text;
+}
+
+Result<std::string> SentencePiece::decode(const std::vector<TokenId>& ids, bool skip_special) const {
+  auto text = decode_more(ids, skip_special);
+  if (text && strip_leading_space_ && text->starts_with(' ')) text->erase(0, 1);
+  return text;
+}
+
+}  // namespace moe::inline MOE_ABI::tokenizer

@@ -1,0 +1,103 @@
+#pragma once
+// SentencePiece's BPE: characters of UTF-8 are merged wherever the joined text is a token, the best score first. A space is
+// U+2581; characters without a token become byte tokens.
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moe/tokenizer.hpp"
+#include "tokenizer/bpe.hpp"
+#include "tokenizer/vocabulary.hpp"
+
+namespace moe::inline MOE_ABI::tokenizer {
+
+/// What stands for a space in token texts: U+2581.
+inline constexpr std::string_view kSpaceSymbol = "\xe2\x96\x81";
+
+/// Where a space is put in front of a text before it is cut.
+enum class SpacePrefix {
+  none,
+  first,  ///< at the beginning of the text
+  every,  ///< there and behind every token that is found as a whole
+};
+
+/// What a reader finds out about such a tokenizer.
+struct SentencePieceParts {
+  std::vector<std::string> texts;       ///< by id, as the file writes them
+  std::vector<std::string> bytes;       ///< by id, what decoding gives
+  std::vector<bool> special;            ///< by id, left out by decode(skip_special)
+  std::vector<bool> mergeable;          ///< by id, may come out of a merge: neither a byte nor a control token
+  std::array<TokenId, 256> byte_ids{};  ///< every byte has its token
+  /// Which of two merges goes first, by id of the joined token (lower first) ...
+  std::vector<std::uint32_t> ranks;
+  /// ... or the only merges there are, when the file lists them.
+  std::optional<MergeTable> merges;
+  std::uint64_t merges_hash = 0;  ///< of the list
+  std::vector<AddedToken> added;
+  SpacePrefix space_prefix = SpacePrefix::every;
+  bool keep_leading_space = false;  ///< a text that begins with a space gets no second one
+  bool strip_leading_space = true;  ///< decode() takes one space away from the front
+  std::optional<TokenId> bos, eos;
+  std::vector<TokenId> prefix, suffix;  ///< around every text with add_special
+};
+
+/// A token's text as decoding gives it: spaces for U+2581.
+std::string without_space_symbols(std::string_view text);
+/// Errors: bad_file naming the first byte that has no token (-1).
+Result<void> check_byte_tokens(const std::array<TokenId, 256>& byte_ids);
+
+class SentencePiece final : public Tokenizer {
+ public:
+  explicit SentencePiece(SentencePieceParts parts);
+
+  Result<std::vector<TokenId>> encode(std::string_view text, bool add_special, SpecialText special) const override;
+  Result<std::string> decode(const std::vector<TokenId>& ids, bool skip_special) const override;
+  Result<std::string> decode_more(const std::vector<TokenId>& ids, bool skip_special) const override;
+  std::int64_t vocab_size() const override { return static_cast<std::int64_t>(texts_.size()); }
+  std::optional<TokenId> bos() const override { return bos_; }
+  std::optional<TokenId> eos() const override { return eos_; }
+  bool adds_bos() const override { return bos_ && !prefix_.empty() && prefix_.front() == *bos_; }
+  std::optional<TokenId> find(std::string_view token_text) const override { return texts_.find(token_text); }
+  std::uint64_t fingerprint() const override { return fingerprint_; }
+
+ private:
+  /// A stretch of text that is, or may become, one token; `id` is -1 for a character that has none.
+  struct Symbol {
+    std::uint32_t begin, bytes;
+    TokenId id;
+    std::uint32_t previous, next;  // kNone at the ends; bytes == 0: merged away
+  };
+  struct Candidate {
+    std::uint32_t rank, at, left_bytes, right_bytes;
+    TokenId merged;
+  };
+  struct Scratch {
+    std::vector<Symbol> symbols;
+    std::vector<Candidate> heap;
+  };
+
+  Result<void> encode_stretch(std::string_view text, bool first, Scratch& scratch, std::vector<TokenId>& ids) const;
+  void encode_piece(std::string_view text, Scratch& scratch, std::vector<TokenId>& ids) const;
+  bool find_merge(std::string_view text, const std::vector<Symbol>& symbols, std::uint32_t at, Candidate& out) const;
+  std::uint64_t compute_fingerprint(const SentencePieceParts& parts) const;
+
+  TokenTexts texts_;
+  TokenTexts pieces_;  // the mergeable ones alone: text never becomes a control or byte token by merges
+  TokenTexts bytes_;
+  std::vector<bool> special_;
+  std::array<TokenId, 256> byte_ids_{};
+  std::vector<std::uint32_t> ranks_;
+  std::optional<MergeTable> merges_;
+  AddedTokens added_;
+  SpacePrefix space_prefix_;
+  bool keep_leading_space_, strip_leading_space_;
+  std::size_t longest_ = 0;    // bytes of the longest piece
+  bool cut_at_spaces_ = true;  // no piece has U+2581 behind another character
+  std::optional<TokenId> bos_, eos_;
+  std::vector<TokenId> prefix_, suffix_;
+  std::uint64_t fingerprint_ = 0;
+};
+
+}  // namespace moe::inline MOE_ABI::tokenizer
