@@ -1,4 +1,4 @@
-"""The experiments behind the model cards: learning rates for each model at a quarter of the tokens, then three seeds of the recipe.
+"""The experiments behind the model cards: learning rates for each model at half of the tokens, then three seeds of the recipe.
 
 python tools/nano/study.py --out build/nano-study --rates         bracket the learning rates (same data for each model)
 python tools/nano/study.py --out build/nano --seeds 1,2,3         train every seed, then print and write OUT/study.json
@@ -22,9 +22,8 @@ from score import correct, exam_scores, summary
 from tokenizer import Tokenizer
 from world import KNOWLEDGE
 
-RATE_TOKENS = Setting.tokens // 4
-# Three rates a factor of two apart, the middle one best: wider matrices want smaller ones.
-RATE_GRID = {"nano-moe": (2.5e-3, 5e-3, 1e-2), "nano-dense-flops": (2.5e-3, 5e-3, 1e-2), "nano-dense-params": (1.25e-3, 2.5e-3, 5e-3)}
+RATE_TOKENS = Setting.tokens // 2
+RATE_GRID = (2.5e-3, 5e-3, 1e-2)
 
 
 def train_command(out, model, seed, tokens, name, *more):
@@ -36,7 +35,7 @@ def rates(out, jobs):
     build_stream(Setting(tokens=RATE_TOKENS), out, 1)
     commands, names = [], {}
     for model in MODELS:
-        for rate in RATE_GRID[model]:
+        for rate in RATE_GRID:
             name = names[model, rate] = f"{model}-muon-{rate:g}"
             if not os.path.exists(f"{out}/runs/{name}.json"):
                 commands.append(train_command(out, model, 1, RATE_TOKENS, name, "--muon", str(rate), "--evaluations", "1"))
