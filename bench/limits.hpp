@@ -59,7 +59,7 @@ inline std::int64_t distinct_experts(const std::vector<moe::TokenRouting>& layer
 /// A step of `tokens` new tokens after `cached` ones, logits of the last token only.
 /// `routing` as in Session::routing() of such a step.
 inline StageDemands step_demand(const moe::Model& model, moe::KvType kv, std::int64_t cached, std::int64_t tokens,
-                          const std::vector<std::vector<moe::TokenRouting>>& routing) {
+                                const std::vector<std::vector<moe::TokenRouting>>& routing) {
   const moe::ModelConfig& c = model.config();
   const moe::Weights& weights = *model.impl().weights;
   const moe::kernels::KernelTable* table = moe::kernels::active_table();
@@ -77,7 +77,8 @@ inline StageDemands step_demand(const moe::Model& model, moe::KvType kv, std::in
   const auto T = static_cast<double>(tokens);
   for (std::size_t l = 0; l < weights.layers.size(); ++l) {
     const moe::LayerWeights& w = weights.layers[l];
-    for (const moe::Matrix* m : {&w.q, &w.k, &w.v, &w.q_a, &w.q_b, &w.kv_a, &w.o}) matrix(moe::Stage::projections, *m, 1.0, T);
+    for (const moe::Matrix* m : {&w.q, &w.k, &w.v, &w.q_a, &w.q_b, &w.kv_a, &w.o})
+      matrix(moe::Stage::projections, *m, 1.0, T);
     for (const moe::Matrix& m : w.k_b) matrix(moe::Stage::projections, m, 1.0, T);
     for (const moe::Matrix& m : w.v_b) matrix(moe::Stage::projections, m, 1.0, T);
     ffn(w.ffn, 1.0, T);

@@ -62,7 +62,7 @@ struct Item {
 
   bool prefill;
   std::int64_t count;
-  std::vector<double> seconds;  // of each repetition
+  std::vector<double> seconds;      // of each repetition
   moe_bench::StageDemands demands;  // of the timed steps; zero without peaks
   moe_bench::Demand demand;         // their sum
   moe::Profile profile;             // of all repetitions, with --profile
@@ -117,10 +117,12 @@ class Bench {
   Result<void> check() const {
     const moe::ModelConfig& c = model_->config();
     if (c.vocab_size <= 8)
-      return moe::fail(ErrorCode::bad_config, fmt::format("{}: vocabulary of {}, expected more than 8", options_.model, c.vocab_size));
+      return moe::fail(ErrorCode::bad_config,
+                       fmt::format("{}: vocabulary of {}, expected more than 8", options_.model, c.vocab_size));
     if (longest() > c.max_position)
-      return moe::fail(ErrorCode::bad_argument, fmt::format("{}: {} tokens asked for, expected at most {} (the model's context)",
-                                                            options_.model, longest(), c.max_position));
+      return moe::fail(ErrorCode::bad_argument,
+                       fmt::format("{}: {} tokens asked for, expected at most {} (the model's context)", options_.model,
+                                   longest(), c.max_position));
     return {};
   }
 
@@ -230,7 +232,8 @@ class Bench {
     if (auto ok = session_->rewind(sequence_, 0); !ok) return ok;
     if (!item.prefill)
       if (auto ok = step(0, 1); !ok) return ok;
-    item.work = item.prefill ? moe::forward_work(model_->config(), 0, item.count, 1, moe::MlaForm::absorbed) : moe::Work{};
+    item.work =
+        item.prefill ? moe::forward_work(model_->config(), 0, item.count, 1, moe::MlaForm::absorbed) : moe::Work{};
     const auto start = Clock::now();
     if (item.prefill) {
       if (auto ok = step(0, item.count); !ok) return ok;
@@ -272,20 +275,23 @@ void Bench::print_table() const {
                  p.threads == 1 ? "" : "s", p.int8_ops * 1e-9, moe_bench::int8_instruction(), p.float_ops * 1e-9,
                  p.read_bytes * 1e-9, note);
     };
-    line(peaks_, fmt::format(" (before {:.1f}, after {:.1f})", bandwidth_before_ * 1e-9, bandwidth_after_ * 1e-9).c_str());
+    line(peaks_,
+         fmt::format(" (before {:.1f}, after {:.1f})", bandwidth_before_ * 1e-9, bandwidth_after_ * 1e-9).c_str());
     if (threads_ != 1) line(one_thread_, "");
   }
-  fmt::print("{:<8} {:>10} {:>21} {:>10} {:>8} {:>11} {:>7}  {}\n", "item", "tokens/s", "[least, most]", "GFLOP/s", "GB/s",
-             "limit t/s", "% of it", "bound by");
+  fmt::print("{:<8} {:>10} {:>21} {:>10} {:>8} {:>11} {:>7}  {}\n", "item", "tokens/s", "[least, most]", "GFLOP/s",
+             "GB/s", "limit t/s", "% of it", "bound by");
   for (const Item& item : items_) {
     const double seconds = item.median_seconds(), n = static_cast<double>(item.count);
     const auto [least, most] = std::minmax_element(item.seconds.begin(), item.seconds.end());
     fmt::print("{:<8} {:>10.1f} {:>21} {:>10.1f}", item.kind() + std::to_string(item.count), item.tokens_per_second(),
-               fmt::format("[{:.1f}, {:.1f}]", n / *most, n / *least), static_cast<double>(item.work.total()) / seconds * 1e-9);
+               fmt::format("[{:.1f}, {:.1f}]", n / *most, n / *least),
+               static_cast<double>(item.work.total()) / seconds * 1e-9);
     if (!options_.no_peaks) {
       const double limit = n / moe_bench::least_seconds(item.demand, peaks_);
       fmt::print(" {:>8.1f} {:>11.1f} {:>7.1f}  {}", item.demand.bytes / seconds * 1e-9, limit,
-                 100.0 * item.tokens_per_second() / limit, moe_bench::bound_by_bytes(item.demand, peaks_) ? "bytes" : "operations");
+                 100.0 * item.tokens_per_second() / limit,
+                 moe_bench::bound_by_bytes(item.demand, peaks_) ? "bytes" : "operations");
     }
     fmt::print("\n");
   }
@@ -317,21 +323,22 @@ std::vector<StageRow> stage_rows(const Item& item, std::int32_t repetitions) {
 
 void Bench::print_profile() const {
   for (const Item& item : items_) {
-    fmt::print("\n{:<12} {:>10} {:>7} {:>10} {:>8} {:>10} {:>7}  {}\n", item.kind() + std::to_string(item.count), "worker ms",
-               "%", "GFLOP/s", "GB/s", "limit ms", "% of it", "bound by");
+    fmt::print("\n{:<12} {:>10} {:>7} {:>10} {:>8} {:>10} {:>7}  {}\n", item.kind() + std::to_string(item.count),
+               "worker ms", "%", "GFLOP/s", "GB/s", "limit ms", "% of it", "bound by");
     for (const StageRow& row : stage_rows(item, options_.repetitions)) {
       fmt::print("{:<12} {:>10.3f} {:>7.1f}", row.name, row.seconds * 1e3, 100.0 * row.share);
       const double operations = row.demand.int8_ops + row.demand.float_ops;
       if (operations > 0.0 && row.seconds > 0.0) {
         const double least = moe_bench::least_seconds(row.demand, peaks_) * threads_, wall = row.seconds / threads_;
-        fmt::print(" {:>10.1f} {:>8.1f} {:>10.3f} {:>7.1f}  {}", operations / wall * 1e-9, row.demand.bytes / wall * 1e-9,
-                   least * 1e3, 100.0 * least / row.seconds,
+        fmt::print(" {:>10.1f} {:>8.1f} {:>10.3f} {:>7.1f}  {}", operations / wall * 1e-9,
+                   row.demand.bytes / wall * 1e-9, least * 1e3, 100.0 * least / row.seconds,
                    moe_bench::bound_by_bytes(row.demand, peaks_) ? "bytes" : "operations");
       }
       fmt::print("\n");
     }
   }
-  fmt::print("worker ms: of all {} workers, a repetition; GFLOP/s and GB/s as if all of them did this stage.\n", threads_);
+  fmt::print("worker ms: of all {} workers, a repetition; GFLOP/s and GB/s as if all of them did this stage.\n",
+             threads_);
 }
 
 ordered_json Bench::to_json() const {
@@ -349,7 +356,8 @@ ordered_json Bench::to_json() const {
   out["reps"] = options_.repetitions;
   out["numerics_version"] = moe::kNumericsVersion;
   for (const Item& item : items_) {
-    ordered_json j{{"item", item.kind() + std::to_string(item.count)}, {"seconds", item.seconds},
+    ordered_json j{{"item", item.kind() + std::to_string(item.count)},
+                   {"seconds", item.seconds},
                    {"gflops", static_cast<double>(item.work.total()) * 1e-9}};
     if (!options_.no_peaks) {
       const double limit = static_cast<double>(item.count) / moe_bench::least_seconds(item.demand, peaks_);
@@ -372,11 +380,16 @@ ordered_json Bench::to_json() const {
   }
   if (options_.no_peaks) return out;
   const auto peak = [](const moe_bench::Peaks& p) {
-    return ordered_json{{"threads", p.threads}, {"int8_gops", p.int8_ops * 1e-9}, {"float32_gflops", p.float_ops * 1e-9},
+    return ordered_json{{"threads", p.threads},
+                        {"int8_gops", p.int8_ops * 1e-9},
+                        {"float32_gflops", p.float_ops * 1e-9},
                         {"read_gigabytes_per_second", p.read_bytes * 1e-9}};
   };
-  out["peaks"] = {{"int8_instruction", moe_bench::int8_instruction()}, {"all", peak(peaks_)}, {"one", peak(one_thread_)},
-                  {"read_before", bandwidth_before_ * 1e-9}, {"read_after", bandwidth_after_ * 1e-9}};
+  out["peaks"] = {{"int8_instruction", moe_bench::int8_instruction()},
+                  {"all", peak(peaks_)},
+                  {"one", peak(one_thread_)},
+                  {"read_before", bandwidth_before_ * 1e-9},
+                  {"read_after", bandwidth_after_ * 1e-9}};
   return out;
 }
 
@@ -416,10 +429,14 @@ int main(int argc, char** argv) {
   app.add_option("--model", options.model, "a .gguf file or a Hugging Face directory")->required();
   app.add_option("--pp", pp, "prefill lengths")->check(counts(options.pp))->capture_default_str();
   app.add_option("--tg", tg, "numbers of tokens decoded one by one")->check(counts(options.tg))->capture_default_str();
-  app.add_option("--threads", options.threads, "threads; default: MOE_THREADS or all processors")->check(CLI::Range(1, 1024));
-  app.add_option("--reps", options.repetitions, "repetitions of every item")->check(CLI::Range(1, 1000))->capture_default_str();
+  app.add_option("--threads", options.threads, "threads; default: MOE_THREADS or all processors")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--reps", options.repetitions, "repetitions of every item")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   auto* no_peaks = app.add_flag("--no-peaks", options.no_peaks, "do not measure the machine, print no limits");
-  app.add_flag("--profile", options.profile, "where the workers' time goes: a roofline table by layer kind for each item")
+  app.add_flag("--profile", options.profile,
+               "where the workers' time goes: a roofline table by layer kind for each item")
       ->excludes(no_peaks);
   app.add_option("--json", options.json, "write JSON to a file; - prints it as the last line");
   return cli::run(app, argc, argv, [&] { return run(options); });

@@ -23,7 +23,8 @@ void gelu_mul(const float* gate, const float* up, std::int64_t n, float* y) noex
   for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {
     const Lanes<float, Arch> g = load_up_to<Arch>(gate + i, count);
     const Lanes<float, Arch> u = mul<Arch>(g, fma<Arch>(mul<Arch>(g, g), cubic, linear));
-    store_up_to<Arch>(y + i, count, mul<Arch>(div<Arch>(g, one_plus_exp_minus<Arch>(u)), load_up_to<Arch>(up + i, count)));
+    store_up_to<Arch>(y + i, count,
+                      mul<Arch>(div<Arch>(g, one_plus_exp_minus<Arch>(u)), load_up_to<Arch>(up + i, count)));
   });
 }
 

@@ -63,9 +63,8 @@ void gqa_block(const Attention& a, std::int64_t first, int queries, std::int64_t
     if (!any) continue;
     float* weights = s.weights + i * kKeyBlock;
     const float* q = a.q + (first + i) * a.q_stride;
-    with_tile_size(tile, [&](auto size) {
-      score_tile<Arch, Type, size.value>(q, a.q_stride, keys, a.key_dim, a.scale, weights);
-    });
+    with_tile_size(
+        tile, [&](auto size) { score_tile<Arch, Type, size.value>(q, a.q_stride, keys, a.key_dim, a.scale, weights); });
     for (int t = 0; t < tile; ++t)
       if (begins[t] < counts[t])
         s.alpha[i + t] = block_softmax<Arch>(weights + t * kKeyBlock, begins[t], counts[t], s.m[i + t], s.l[i + t]);

@@ -18,8 +18,7 @@ template <class Arch>
 void axpy(float w, const float* x, std::int64_t n, float* y) noexcept {
   const Lanes<float, Arch> weight = broadcast<Arch>(w);
   for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {
-    store_up_to<Arch>(y + i, count,
-                      fma<Arch>(weight, load_up_to<Arch>(x + i, count), load_up_to<Arch>(y + i, count)));
+    store_up_to<Arch>(y + i, count, fma<Arch>(weight, load_up_to<Arch>(x + i, count), load_up_to<Arch>(y + i, count)));
   });
 }
 

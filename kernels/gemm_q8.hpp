@@ -171,8 +171,9 @@ MOE_FORCE_INLINE void prefetch_block(const std::byte* panel, std::int64_t panel_
 
 /// acc + one block: `sum` holds the integer part of 16 rows, already weighed by the scales of its halves.
 template <class Arch, Format kFormat, int kWidth>
-MOE_FORCE_INLINE typename Vector<Arch>::F add_to_chain(const PanelScales<Arch, kFormat>& scales, typename Vector<Arch>::F sum,
-                                                       TileBlock<kWidth> x, int token, typename Vector<Arch>::F acc) {
+MOE_FORCE_INLINE typename Vector<Arch>::F add_to_chain(const PanelScales<Arch, kFormat>& scales,
+                                                       typename Vector<Arch>::F sum, TileBlock<kWidth> x, int token,
+                                                       typename Vector<Arch>::F acc) {
   using V = Vector<Arch>;
   constexpr BlockKind kind = reference::block_form(kFormat).kind;
   const typename V::F s = V::broadcastf(x.scale(token));
@@ -271,14 +272,17 @@ void tile_over_panels(const GemmQ8& g, const std::byte* tile, int token_count, s
       out[t] = whole && t < token_count ? y + t * g.y_stride + row : spare + t * kPanels * kPanelRows;
     const std::byte* panel = g.w.data + p * g.w.panel_bytes;
     if (panels == kPanels) {
-      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kPart, kPanels>>(panel, g.w.panel_bytes, block_count, tile, ahead, out);
+      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kPart, kPanels>>(panel, g.w.panel_bytes, block_count, tile, ahead,
+                                                                      out);
       if constexpr (kPart < kWidth)
-        tile_q8<Arch, kFormat, RegisterTile<kWidth, kPart, kPart, kPanels>>(panel, g.w.panel_bytes, block_count, tile, 0, out + kPart);
+        tile_q8<Arch, kFormat, RegisterTile<kWidth, kPart, kPart, kPanels>>(panel, g.w.panel_bytes, block_count, tile,
+                                                                            0, out + kPart);
     } else {
       tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kWidth, 1>>(panel, g.w.panel_bytes, block_count, tile, ahead, out);
     }
     for (int t = 0; !whole && t < token_count; ++t)
-      std::memcpy(y + t * g.y_stride + row, out[t], static_cast<std::size_t>(rows < width ? rows : width) * sizeof(float));
+      std::memcpy(y + t * g.y_stride + row, out[t],
+                  static_cast<std::size_t>(rows < width ? rows : width) * sizeof(float));
     p += panels;
   }
 }

@@ -58,8 +58,8 @@ MOE_FORCE_INLINE Lanes<float, Arch> scale_by_exponent(const Lanes<float, Arch>& 
   using Float = Register<float, Arch>;
   Lanes<float, Arch> out;
   for (int i = 0; i < Lanes<float, Arch>::kRegisters; ++i) {
-    const Int biased = xsimd::bitwise_cast<Int>(shifted.r[i]) -
-                       Int(static_cast<std::int32_t>(detail::ExpF32::kShiftBits - 256u));
+    const Int biased =
+        xsimd::bitwise_cast<Int>(shifted.r[i]) - Int(static_cast<std::int32_t>(detail::ExpF32::kShiftBits - 256u));
     const Int half = biased >> 1;  // biased is positive
     const Int one(1);
     const Float low = xsimd::bitwise_cast<Float>((half - one) << 23);

@@ -77,7 +77,7 @@ void unpack_codes(const PanelLayout& l, const std::byte* codes, int row, WeightB
 }
 
 MOE_FORCE_INLINE void pack_block(Format format, const PanelLayout& l, const WeightBlock& w, int row, std::int64_t b,
-                std::byte* panel) noexcept {
+                                 std::byte* panel) noexcept {
   if (b % l.super_blocks == 0) {
     std::byte* header = panel + l.header_of(b);
     store_u16(header + 2 * row, format == Format::mxfp4 ? mxfp4_scale_bits(w.d) : w.d);

@@ -101,7 +101,8 @@ MOE_FORCE_INLINE void transpose_register_16x16(const float* const (&rows)[16], f
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {  // columns i, i + 4, i + 8, i + 12 of the four quadruples
     const __m512 low = _mm512_shuffle_f32x4(a[i], a[i + 4], 0x88), high = _mm512_shuffle_f32x4(a[i], a[i + 4], 0xdd);
-    const __m512 low2 = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0x88), high2 = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0xdd);
+    const __m512 low2 = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0x88),
+                 high2 = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0xdd);
     _mm512_storeu_ps(out + 16 * i, _mm512_shuffle_f32x4(low, low2, 0x88));
     _mm512_storeu_ps(out + 16 * (i + 4), _mm512_shuffle_f32x4(high, high2, 0x88));
     _mm512_storeu_ps(out + 16 * (i + 8), _mm512_shuffle_f32x4(low, low2, 0xdd));
@@ -119,9 +120,7 @@ MOE_FORCE_INLINE __m256 round_even_register(__m256 a) {
 }
 MOE_FORCE_INLINE __m256i to_int_register(__m256 a) { return _mm256_cvtps_epi32(a); }
 MOE_FORCE_INLINE __m256 to_float_register(__m256i a) { return _mm256_cvtepi32_ps(a); }
-MOE_FORCE_INLINE __m256 abs_register(__m256 a) {
-  return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
-}
+MOE_FORCE_INLINE __m256 abs_register(__m256 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 /// Eight lanes as a tree: 4, 2, 1.
 MOE_FORCE_INLINE float tree_sum_register(__m256 a) {
   __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -150,9 +149,9 @@ MOE_FORCE_INLINE float32x4_t abs_register(float32x4_t a) { return vabsq_f32(a); 
 // ---------------------------------------------------------------------------------------------------------------------
 // The same on 16 lanes.
 
-#define MOE_EACH_REGISTER(expression)                                          \
-  for (int i = 0; i < Lanes<float, Arch>::kRegisters; ++i) {                   \
-    expression;                                                                \
+#define MOE_EACH_REGISTER(expression)                        \
+  for (int i = 0; i < Lanes<float, Arch>::kRegisters; ++i) { \
+    expression;                                              \
   }
 
 template <class Arch>

@@ -95,8 +95,9 @@ struct Vector512 {
   MOE_FORCE_INLINE static float largest(F a) { return _mm512_reduce_max_ps(a); }
   /// 32 lanes within [-128, 127] as bytes, and the sums of their halves.
   MOE_FORCE_INLINE static void store_codes(const I (&n)[2], std::int8_t* codes, std::int16_t* sums) {
-    store_codes32(_mm256_inserti128_si256(_mm256_castsi128_si256(_mm512_cvtepi32_epi8(n[0])), _mm512_cvtepi32_epi8(n[1]), 1),
-                  codes, sums);
+    store_codes32(
+        _mm256_inserti128_si256(_mm256_castsi128_si256(_mm512_cvtepi32_epi8(n[0])), _mm512_cvtepi32_epi8(n[1]), 1),
+        codes, sums);
   }
 };
 template <>

@@ -12,9 +12,8 @@ template <class Arch>
 void softmax(const float* x, std::int64_t n, float* y) noexcept {
   constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();  // exp of it adds +0 to the sum
   Lanes<float, Arch> high = broadcast<Arch>(kMinusInfinity);
-  for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {
-    high = max<Arch>(high, load_up_to<Arch>(x + i, count, kMinusInfinity));
-  });
+  for_lanes(n, [&](std::int64_t i, std::int64_t count)
+                   MOE_INLINE_LAMBDA { high = max<Arch>(high, load_up_to<Arch>(x + i, count, kMinusInfinity)); });
   const Lanes<float, Arch> m = broadcast<Arch>(largest<Arch>(high));
   Lanes<float, Arch> partial = broadcast<Arch>(0.0f);
   for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {

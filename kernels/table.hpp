@@ -15,7 +15,7 @@
 namespace moe::inline MOE_ABI::kernels {
 
 inline constexpr int kPanelRows = 16;
-inline constexpr int kBlock = 32;      // activation block of q8g32, in values
+inline constexpr int kBlock = 32;  // activation block of q8g32, in values
 
 /// A packed matrix. `panel_bytes` separates panels.
 struct Panels {
@@ -116,11 +116,12 @@ struct KernelTable {
   /// y = gelu(gate) * up (tanh form); y may be gate.
   void (*gelu_mul)(const float* gate, const float* up, std::int64_t n, float* y) noexcept;
   /// gpt-oss: reference/activation.hpp has the formula; y may be gate.
-  void (*swiglu_clamped)(const float* gate, const float* up, float alpha, float limit, std::int64_t n, float* y) noexcept;
+  void (*swiglu_clamped)(const float* gate, const float* up, float alpha, float limit, std::int64_t n,
+                         float* y) noexcept;
   void (*sigmoid)(const float* x, std::int64_t n, float* y) noexcept;
   void (*softmax)(const float* x, std::int64_t n, float* y) noexcept;
-  void (*add)(const float* x, std::int64_t n, float* y) noexcept;               // y += x
-  void (*axpy)(float w, const float* x, std::int64_t n, float* y) noexcept;     // y = fma(w, x, y)
+  void (*add)(const float* x, std::int64_t n, float* y) noexcept;            // y += x
+  void (*axpy)(float w, const float* x, std::int64_t n, float* y) noexcept;  // y = fma(w, x, y)
   /// Rotates pairs of x [2 * pair_count] in place; cos, sin [pair_count]. half_split pairs (i, i + pair_count).
   void (*rope_half)(const float* cos, const float* sin, std::int64_t pair_count, float* x) noexcept;
   void (*rope_interleaved)(const float* cos, const float* sin, std::int64_t pair_count, float* x) noexcept;

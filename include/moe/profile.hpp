@@ -12,22 +12,24 @@ enum class Stage : std::uint8_t {
   projections,  ///< q, k, v, o and MLA's maps
   attention,    ///< scores, softmax, values
   router,
-  experts,      ///< gate, up, activation, down of routed and shared experts and of dense layers; their input's quantisation
+  experts,  ///< gate, up, activation, down of routed and shared experts and of dense layers; their input's quantisation
   head,
   quantising,   ///< norms and activations to int8, tiles
   elementwise,  ///< embedding, biases, RoPE, cache, residuals
 };
 inline constexpr std::size_t kStageCount = 7;
 constexpr const char* stage_name(Stage stage) noexcept {
-  constexpr const char* kNames[kStageCount] = {"projections", "attention", "router", "experts", "head", "quantising", "elementwise"};
+  constexpr const char* kNames[kStageCount] = {"projections", "attention",  "router",     "experts",
+                                               "head",        "quantising", "elementwise"};
   return kNames[static_cast<std::size_t>(stage)];
 }
 
 /// Sums over all steps. Times are of workers: a step of s seconds on n workers is n * s of them.
 struct Profile {
   std::array<std::int64_t, kStageCount> busy_ns{};
-  std::int64_t waiting_ns = 0;  ///< workers without a task while others had one, and while one thread did what is not shared
-  std::int64_t total_ns = 0;    ///< of all workers; what is neither busy nor waiting is the steps' own bookkeeping
+  std::int64_t waiting_ns =
+      0;  ///< workers without a task while others had one, and while one thread did what is not shared
+  std::int64_t total_ns = 0;  ///< of all workers; what is neither busy nor waiting is the steps' own bookkeeping
 
   Profile& operator+=(const Profile& o) noexcept {
     for (std::size_t i = 0; i < kStageCount; ++i) busy_ns[i] += o.busy_ns[i];

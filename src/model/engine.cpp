@@ -18,7 +18,9 @@ Result<void> Q8Buffer::allocate(std::int64_t row_count, std::int64_t k) {
   return {};
 }
 
-std::int64_t Q8Buffer::bytes(std::int64_t row_count, std::int64_t k) { return row_count * (k + k / 32 * 4 + k / 16 * 2); }
+std::int64_t Q8Buffer::bytes(std::int64_t row_count, std::int64_t k) {
+  return row_count * (k + k / 32 * 4 + k / 16 * 2);
+}
 
 LinearJob LinearJob::of_tokens(std::int64_t first, std::int64_t count) const {
   LinearJob part = *this;
@@ -72,7 +74,8 @@ std::int64_t Engine::tiles_bytes(const LinearJob& job) const {
 
 void Engine::fill(const LinearJob& job, std::int64_t tile_begin, std::int64_t tile_end, std::byte* out) const {
   const int format = static_cast<int>(job.w->format);
-  table_->fill_q8[format]({job.x.q8, job.token_index, job.tokens, table_->q8_tile_tokens[format], tile_begin, tile_end, out});
+  table_->fill_q8[format](
+      {job.x.q8, job.token_index, job.tokens, table_->q8_tile_tokens[format], tile_begin, tile_end, out});
 }
 
 void Engine::gemm(std::int32_t worker_index, const LinearJob& job, std::int64_t panel_begin, std::int64_t panel_end,
@@ -85,8 +88,8 @@ void Engine::gemm(std::int32_t worker_index, const LinearJob& job, std::int64_t 
   const kernels::Panels part = {w.data.data() + panel_begin * w.panel_bytes, w.panel_bytes, rows, w.k};
   worker.work.*count += 2 * rows * job.tokens * w.k;
   if (job.x.q8.codes == nullptr || !wants_q8(w)) {
-    table_->gemm_f32[format]({part, job.x.x, job.x.x_stride, job.token_index, job.tokens, job.y, job.y_stride, 0, panels,
-                              worker.kernel_scratch.data()});
+    table_->gemm_f32[format]({part, job.x.x, job.x.x_stride, job.token_index, job.tokens, job.y, job.y_stride, 0,
+                              panels, worker.kernel_scratch.data()});
     return;
   }
   if (job.tiles != nullptr) {

@@ -34,7 +34,8 @@ struct Q8Buffer {
   Result<void> allocate(std::int64_t row_count, std::int64_t k);
   static std::int64_t bytes(std::int64_t row_count, std::int64_t k);
   kernels::Q8Rows rows(std::int64_t first = 0) const {
-    return {codes.data() + first * width, scales.data() + first * (width / 32), sums.data() + first * (width / 16), width};
+    return {codes.data() + first * width, scales.data() + first * (width / 32), sums.data() + first * (width / 16),
+            width};
   }
 };
 
@@ -58,7 +59,7 @@ inline constexpr std::int64_t kTokenRange = 96;
 /// One worker's private memory. Counters are padded so that workers do not share a cache line.
 struct alignas(64) Worker {
   Work work;
-  std::int64_t busy_ns = 0;  // in the current region, when profiling
+  std::int64_t busy_ns = 0;             // in the current region, when profiling
   AlignedBuffer<float> kernel_scratch;  // what gemm_f32 and attention ask for
   AlignedBuffer<float> tile;            // results of a task before they are combined
   AlignedBuffer<std::byte> q8_tiles;    // activations of a task, as `filled` says
@@ -87,7 +88,8 @@ class Engine {
 
   /// True when this matrix multiplies int8 activations in this session.
   bool wants_q8(const Matrix& w) const {
-    return precision_ == Precision::automatic && table_->gemm_q8[static_cast<int>(w.format)] != nullptr && w.k % 32 == 0;
+    return precision_ == Precision::automatic && table_->gemm_q8[static_cast<int>(w.format)] != nullptr &&
+           w.k % 32 == 0;
   }
 
   /// body(index, worker index), in the contract's float environment. `cost_ns` estimates the whole on one core: little
@@ -141,7 +143,8 @@ class Engine {
 
  private:
   static std::int64_t now_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
   }
   void close_region(std::int64_t wall_ns);
 

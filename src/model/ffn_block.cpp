@@ -59,7 +59,8 @@ void Forward::choose(const LayerWeights& w, std::int64_t layer) {
   const LinearJob job = {&w.router, {ws_.normed.data(), c_->hidden_size, {}}, nullptr, T, ws_.router.data(), E};
   engine_.linear(std::span(&job, 1), &Work::router);
   if (c_->shared_expert_gate) {
-    const LinearJob gate = {&w.shared_gate, {ws_.normed.data(), c_->hidden_size, {}}, nullptr, T, ws_.shared_gate.data(), 1};
+    const LinearJob gate = {
+        &w.shared_gate, {ws_.normed.data(), c_->hidden_size, {}}, nullptr, T, ws_.shared_gate.data(), 1};
     engine_.linear(std::span(&gate, 1), &Work::shared_experts);
     engine_.table().sigmoid(ws_.shared_gate.data(), T, ws_.shared_gate.data());
   }
@@ -72,8 +73,9 @@ void Forward::choose(const LayerWeights& w, std::int64_t layer) {
                                        {ws_.expert_ids.data() + t * K, static_cast<std::size_t>(K)},
                                        {ws_.expert_weights.data() + t * K, static_cast<std::size_t>(K)});
     if (!chosen)
-      fail_once(chosen.error().code, fmt::format("layer {}, position {}: {}", layer,
-                                                 chunk_->positions[static_cast<std::size_t>(t)], chosen.error().message));
+      fail_once(chosen.error().code,
+                fmt::format("layer {}, position {}: {}", layer, chunk_->positions[static_cast<std::size_t>(t)],
+                            chosen.error().message));
   });
   if (!options_->record_routing || failed_) return;
   for (std::int64_t t = 0; t < T; ++t) {
@@ -87,7 +89,8 @@ void Forward::choose(const LayerWeights& w, std::int64_t layer) {
 void Forward::sort_pairs() {
   const std::int64_t K = c_->router.top_k, pairs = tokens() * K;
   expert_begin_.assign(static_cast<std::size_t>(c_->router.expert_count) + 1, 0);
-  for (std::int64_t i = 0; i < pairs; ++i) expert_begin_[static_cast<std::size_t>(ws_.expert_ids[static_cast<std::size_t>(i)]) + 1] += 1;
+  for (std::int64_t i = 0; i < pairs; ++i)
+    expert_begin_[static_cast<std::size_t>(ws_.expert_ids[static_cast<std::size_t>(i)]) + 1] += 1;
   for (std::size_t e = 1; e < expert_begin_.size(); ++e) expert_begin_[e] += expert_begin_[e - 1];
   std::vector<std::int32_t> next(expert_begin_.begin(), expert_begin_.end() - 1);
   for (std::int64_t i = 0; i < pairs; ++i) {
@@ -103,14 +106,15 @@ void Forward::activate(const float* gate, const float* up, std::int64_t n, float
     case Activation::silu: return k.silu_mul(gate, up, n, out);
     case Activation::gelu_tanh: return k.gelu_mul(gate, up, n, out);
     case Activation::swiglu_clamped:
-      return k.swiglu_clamped(gate, up, static_cast<float>(c_->swiglu_alpha), static_cast<float>(c_->swiglu_limit), n, out);
+      return k.swiglu_clamped(gate, up, static_cast<float>(c_->swiglu_alpha), static_cast<float>(c_->swiglu_limit), n,
+                              out);
   }
 }
 
 void Forward::gate_up(const std::vector<ExpertRun>& runs) {
   struct Task {
     const ExpertRun* run;
-    std::int64_t row, rows;    // of the run's pairs
+    std::int64_t row, rows;  // of the run's pairs
     std::int64_t panel, panels;
   };
   constexpr std::int64_t kPanelPair = 2 * kernels::kPanelRows;  // 32 columns: one quantisation block
@@ -143,7 +147,8 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
     const std::int64_t width = std::min(F - first, task.panels * kernels::kPanelRows);
     float* gate = engine_.worker(worker).tile.data();
     float* up = gate + TileSizes::kTokenTile * TileSizes::kMaxSegment;
-    LinearJob job = LinearJob{&run.w->gate, normed, run.token_index, run.count, nullptr, width}.of_tokens(task.row, task.rows);
+    LinearJob job =
+        LinearJob{&run.w->gate, normed, run.token_index, run.count, nullptr, width}.of_tokens(task.row, task.rows);
     job.y = gate;
     engine_.gemm(worker, job, task.panel, task.panel + task.panels, run.counter);
     job.w = &run.w->up;
@@ -160,15 +165,16 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
       }
       activate(gate + r * width, up + r * width, width, out);
       if (quantise)
-        k.quantize_q8(out, width, run.q8->codes.data() + row * F + first, run.q8->scales.data() + (row * F + first) / 32,
-                      run.q8->sums.data() + (row * F + first) / 16);
+        k.quantize_q8(out, width, run.q8->codes.data() + row * F + first,
+                      run.q8->scales.data() + (row * F + first) / 32, run.q8->sums.data() + (row * F + first) / 16);
     }
   });
 }
 
 LinearJob Forward::down_job(const ExpertRun& run) const {
   const std::int64_t F = run.w->down.k;
-  const kernels::Q8Rows q8 = {run.q8->codes.data() + run.first_row * F, run.q8->scales.data() + run.first_row * (F / 32),
+  const kernels::Q8Rows q8 = {run.q8->codes.data() + run.first_row * F,
+                              run.q8->scales.data() + run.first_row * (F / 32),
                               run.q8->sums.data() + run.first_row * (F / 16), F};
   return {&run.w->down, {run.act->data() + run.first_row * F, F, q8}, nullptr, run.count, nullptr, 0, nullptr};
 }
@@ -217,7 +223,8 @@ void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
   engine_.enter(Stage::experts);
   engine_.run((whole + step - 1) / step, cost, [&](std::int64_t i, std::int32_t worker) {
     const std::int64_t panel = i * step, panel_end = std::min(whole, panel + step);
-    const std::int64_t first = panel * kernels::kPanelRows, width = std::min(D, panel_end * kernels::kPanelRows) - first;
+    const std::int64_t first = panel * kernels::kPanelRows,
+                       width = std::min(D, panel_end * kernels::kPanelRows) - first;
     // Rows of the tile: the T rows of a dense or shared FFN first, then the routed pairs.
     float* dense = engine_.worker(worker).tile.data();
     float* routed = dense + T * width;

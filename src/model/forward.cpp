@@ -133,9 +133,10 @@ Result<void> Forward::check_finite(std::int64_t layer) {
   const std::int64_t D = c_->hidden_size;
   for (std::int64_t t = 0; t < tokens(); ++t)
     if (!all_finite(ws_.hidden.data() + t * D, D))
-      return fail(ErrorCode::non_finite,
-                  fmt::format("hidden state is not finite after layer {} at position {} (token {})", layer,
-                              chunk_->positions[static_cast<std::size_t>(t)], chunk_->ids[static_cast<std::size_t>(t)]));
+      return fail(
+          ErrorCode::non_finite,
+          fmt::format("hidden state is not finite after layer {} at position {} (token {})", layer,
+                      chunk_->positions[static_cast<std::size_t>(t)], chunk_->ids[static_cast<std::size_t>(t)]));
   return {};
 }
 
@@ -146,7 +147,8 @@ void Forward::record_hidden(std::int64_t layer) {
 }
 
 Result<void> Forward::head(float* logits) {
-  const std::int64_t D = c_->hidden_size, V = c_->vocab_size, rows = static_cast<std::int64_t>(chunk_->logit_rows.size());
+  const std::int64_t D = c_->hidden_size, V = c_->vocab_size,
+                     rows = static_cast<std::int64_t>(chunk_->logit_rows.size());
   if (rows == 0) return {};
   const Matrix& w = model_->weights->head_matrix();
   const bool q8 = engine_.wants_q8(w);
@@ -158,14 +160,16 @@ Result<void> Forward::head(float* logits) {
                              static_cast<float>(c_->rms_norm_eps), D, out);
   });
   if (q8) quantise_rows(ws_.normed.data(), D, rows, ws_.q8_normed);
-  const LinearJob job = {&w, {ws_.normed.data(), D, q8 ? ws_.q8_normed.rows() : kernels::Q8Rows{}}, nullptr, rows, logits, V};
+  const LinearJob job = {
+      &w, {ws_.normed.data(), D, q8 ? ws_.q8_normed.rows() : kernels::Q8Rows{}}, nullptr, rows, logits, V};
   engine_.enter(Stage::head);
   engine_.linear(std::span(&job, 1), &Work::head);
   for (std::int64_t r = 0; r < rows; ++r)
     if (!all_finite(logits + r * V, V))
-      return fail(ErrorCode::non_finite,
-                  fmt::format("a logit is not finite at position {}",
-                              chunk_->positions[static_cast<std::size_t>(chunk_->logit_rows[static_cast<std::size_t>(r)])]));
+      return fail(
+          ErrorCode::non_finite,
+          fmt::format("a logit is not finite at position {}",
+                      chunk_->positions[static_cast<std::size_t>(chunk_->logit_rows[static_cast<std::size_t>(r)])]));
   return {};
 }
 

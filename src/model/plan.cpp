@@ -19,7 +19,11 @@ using checkpoint::TensorInfo;
 class Planner {
  public:
   Planner(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights)
-      : file_(file), family_(*recognised.family), c_(recognised.config), quantization_(recognised.quantization), w_(weights) {
+      : file_(file),
+        family_(*recognised.family),
+        c_(recognised.config),
+        quantization_(recognised.quantization),
+        w_(weights) {
     for (const checkpoint::UnsupportedTensor& tensor : file.unsupported()) unsupported_[tensor.name] = &tensor;
   }
 
@@ -45,13 +49,14 @@ class Planner {
   void moe(std::int64_t l, LayerWeights& w);
   void gate_row(std::int64_t l, LayerWeights& w);
   void dense(std::int64_t l, FfnWeights& w);
-  void experts(Role role, std::int64_t l, std::int64_t rows, std::int64_t k, Matrix FfnWeights::*member, LayerWeights& w);
+  void experts(Role role, std::int64_t l, std::int64_t rows, std::int64_t k, Matrix FfnWeights::*member,
+               LayerWeights& w);
   void norm(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
   void fused_experts(std::int64_t l, LayerWeights& w);
   void stacked_experts(std::int64_t l, LayerWeights& w);
   void stacked(Role role, std::int64_t l, std::int64_t e, std::int64_t first, std::int64_t step, Matrix& out);
-  void stacked_mxfp4(Role role, std::int64_t l, std::int64_t e, std::int64_t first, std::int64_t step, std::int64_t rows,
-                     Matrix& out);
+  void stacked_mxfp4(Role role, std::int64_t l, std::int64_t e, std::int64_t first, std::int64_t step,
+                     std::int64_t rows, Matrix& out);
   void expert_biases(std::int64_t l, LayerWeights& w);
   bool has(Role role) const { return !arch::tensor_name(family_, file_.kind(), role).empty(); }
   const checkpoint::UnsupportedTensor* find_raw(const std::string& name, std::string_view type) const;
@@ -92,12 +97,15 @@ bool Planner::one_value_blocks(const TensorInfo& tensor) {
 const TensorInfo* Planner::require_named(const std::string& name, const Shape& shape) {
   if (error_) return nullptr;
   const TensorInfo* tensor = name.empty() ? nullptr : file_.find(name);
-  if (tensor == nullptr && quantization_.method == arch::Quantization::Method::fp8 && find_raw(name, "F8_E4M3") != nullptr)
+  if (tensor == nullptr && quantization_.method == arch::Quantization::Method::fp8 &&
+      find_raw(name, "F8_E4M3") != nullptr)
     return require_raw(name, "F8_E4M3", shape);
   if (tensor == nullptr) {
     if (const auto other = unsupported_.find(name); other != unsupported_.end())
-      refuse(ErrorCode::unsupported, fmt::format("tensor {} is of type {}, which libmoe does not read", name, other->second->type));
-    refuse(ErrorCode::not_found, fmt::format("tensor {} is missing, expected shape [{}]", name, fmt::join(shape, ", ")));
+      refuse(ErrorCode::unsupported,
+             fmt::format("tensor {} is of type {}, which libmoe does not read", name, other->second->type));
+    refuse(ErrorCode::not_found,
+           fmt::format("tensor {} is missing, expected shape [{}]", name, fmt::join(shape, ", ")));
     return nullptr;
   }
   if (tensor->shape != shape) {
@@ -109,7 +117,8 @@ const TensorInfo* Planner::require_named(const std::string& name, const Shape& s
   return tensor;
 }
 
-void Planner::rows_of(const TensorInfo* tensor, std::int64_t first_row, std::int64_t rows, std::int64_t k, Matrix& out) {
+void Planner::rows_of(const TensorInfo* tensor, std::int64_t first_row, std::int64_t rows, std::int64_t k,
+                      Matrix& out) {
   out.format = tensor->format;
   out.rows = rows;
   out.k = k;
@@ -132,11 +141,12 @@ void Planner::add(MatrixJob job) {
     const std::string name = job.tensor->name + "_scale_inv";
     job.scales = file_.find(name);
     if (job.scales == nullptr)
-      refuse(ErrorCode::not_found, fmt::format("tensor {} is missing, expected shape [{}]", name, fmt::join(shape, ", ")));
+      refuse(ErrorCode::not_found,
+             fmt::format("tensor {} is missing, expected shape [{}]", name, fmt::join(shape, ", ")));
     else if (job.scales->shape != shape || job.scales->format != Format::f32)
-      refuse(ErrorCode::bad_shape, fmt::format("tensor {} has shape [{}] of {}, expected [{}] of f32", name,
-                                               fmt::join(job.scales->shape, ", "), format_name(job.scales->format),
-                                               fmt::join(shape, ", ")));
+      refuse(ErrorCode::bad_shape,
+             fmt::format("tensor {} has shape [{}] of {}, expected [{}] of f32", name,
+                         fmt::join(job.scales->shape, ", "), format_name(job.scales->format), fmt::join(shape, ", ")));
     else
       scales_.insert(job.scales);
   }
@@ -152,7 +162,8 @@ const TensorInfo* Planner::require_raw(const std::string& name, std::string_view
   if (error_) return nullptr;
   const checkpoint::UnsupportedTensor* tensor = find_raw(name, type);
   if (tensor == nullptr) {
-    refuse(ErrorCode::not_found, fmt::format("tensor {} is missing, expected {} of shape [{}]", name, type, fmt::join(shape, ", ")));
+    refuse(ErrorCode::not_found,
+           fmt::format("tensor {} is missing, expected {} of shape [{}]", name, type, fmt::join(shape, ", ")));
     return nullptr;
   }
   if (tensor->where.shape != shape) {
@@ -281,7 +292,8 @@ void Planner::experts(Role role, std::int64_t l, std::int64_t rows, std::int64_t
   if (gguf && (find(role, l) != nullptr || file_.find(arch::legacy_expert_name(role, l, 0)) == nullptr)) {
     const TensorInfo* all = require(role, {E, rows, k}, l);
     if (all == nullptr) return;
-    for (std::int64_t e = 0; e < E; ++e) rows_of(all, e * rows, rows, k, w.experts[static_cast<std::size_t>(e)].*member);
+    for (std::int64_t e = 0; e < E; ++e)
+      rows_of(all, e * rows, rows, k, w.experts[static_cast<std::size_t>(e)].*member);
     return;
   }
   for (std::int64_t e = 0; e < E; ++e) {
@@ -344,7 +356,8 @@ void Planner::stacked(Role role, std::int64_t l, std::int64_t e, std::int64_t fi
   const bool down = role == Role::expert_down;
   out.rows = down ? D : F;
   out.k = down ? F : D;
-  if (quantization_.method == arch::Quantization::Method::mxfp4) return stacked_mxfp4(role, l, e, first, step, out.rows * step, out);
+  if (quantization_.method == arch::Quantization::Method::mxfp4)
+    return stacked_mxfp4(role, l, e, first, step, out.rows * step, out);
   const TensorInfo* tensor = require(role, {c_.router.expert_count, out.k, out.rows * step}, l);
   if (tensor == nullptr) return;
   out.format = format_info(tensor->format).block_values == 1 ? tensor->format : Format::f32;
@@ -364,7 +377,9 @@ void Planner::stacked_mxfp4(Role role, std::int64_t l, std::int64_t e, std::int6
                             std::int64_t rows, Matrix& out) {
   const std::int64_t E = c_.router.expert_count;
   const std::string name = arch::tensor_name(family_, file_.kind(), role, l);
-  if (out.k % 32 != 0) return refuse(ErrorCode::bad_shape, fmt::format("tensor {}_blocks: inputs of {} values, expected a multiple of 32", name, out.k));
+  if (out.k % 32 != 0)
+    return refuse(ErrorCode::bad_shape,
+                  fmt::format("tensor {}_blocks: inputs of {} values, expected a multiple of 32", name, out.k));
   MatrixJob job;
   job.tensor = require_raw(name + "_blocks", "U8", {E, rows, out.k / 32, 16});
   job.scales = require_raw(name + "_scales", "U8", {E, rows, out.k / 32});
@@ -381,7 +396,8 @@ void Planner::stacked_mxfp4(Role role, std::int64_t l, std::int64_t e, std::int6
 void Planner::expert_biases(std::int64_t l, LayerWeights& w) {
   const std::int64_t D = c_.hidden_size, F = c_.moe_intermediate_size, E = c_.router.expert_count;
   const bool fused = has(Role::expert_gate_up_bias);
-  const TensorInfo* gate = require(fused ? Role::expert_gate_up_bias : Role::expert_gate_bias, {E, fused ? 2 * F : F}, l);
+  const TensorInfo* gate =
+      require(fused ? Role::expert_gate_up_bias : Role::expert_gate_bias, {E, fused ? 2 * F : F}, l);
   const TensorInfo* up = fused ? gate : require(Role::expert_up_bias, {E, F}, l);
   const TensorInfo* down = require(Role::expert_down_bias, {E, D}, l);
   if (gate == nullptr || up == nullptr || down == nullptr) return;
@@ -399,7 +415,8 @@ void Planner::expert_biases(std::int64_t l, LayerWeights& w) {
 void Planner::gate_row(std::int64_t l, LayerWeights& w) {
   const TensorInfo* found = find(Role::shared_expert_gate, l);
   const bool flat = found != nullptr && found->shape.size() == 1;
-  const TensorInfo* tensor = require(Role::shared_expert_gate, flat ? Shape{c_.hidden_size} : Shape{1, c_.hidden_size}, l);
+  const TensorInfo* tensor =
+      require(Role::shared_expert_gate, flat ? Shape{c_.hidden_size} : Shape{1, c_.hidden_size}, l);
   if (tensor != nullptr) rows_of(tensor, 0, 1, c_.hidden_size, w.shared_gate);
 }
 
@@ -481,7 +498,8 @@ Result<LoadPlan> Planner::run() {
 
 }  // namespace
 
-Result<LoadPlan> plan_weights(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights) {
+Result<LoadPlan> plan_weights(const checkpoint::Checkpoint& file, const arch::Recognised& recognised,
+                              Weights& weights) {
   return Planner(file, recognised, weights).run();
 }
 

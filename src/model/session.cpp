@@ -30,7 +30,8 @@ Result<void> check_options(const SessionOptions& options) {
   if (options.kv != KvType::f32 && options.kv != KvType::f16 && options.kv != KvType::bf16)
     return fail(ErrorCode::bad_argument, "kv is none of the known cache types");
   if (options.threads.worker_count < 1 || options.threads.worker_count > 1024)
-    return fail(ErrorCode::bad_argument, fmt::format("threads.worker_count is {}, expected 1 to 1024", options.threads.worker_count));
+    return fail(ErrorCode::bad_argument,
+                fmt::format("threads.worker_count is {}, expected 1 to 1024", options.threads.worker_count));
   return {};
 }
 
@@ -62,9 +63,11 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   if (auto ok = check_options(options); !ok) return moe::forward(ok);
   const kernels::KernelTable* table = kernels::active_table();
   if (table == nullptr)
-    return fail(ErrorCode::unsupported, "MOE_ISA names an instruction set that is unknown or that this machine cannot run");
+    return fail(ErrorCode::unsupported,
+                "MOE_ISA names an instruction set that is unknown or that this machine cannot run");
   auto impl = std::make_unique<Impl>(std::move(model), options);
-  if (auto ok = impl->forward.create(impl->model->impl(), impl->options, impl->cache, *table); !ok) return moe::forward(ok);
+  if (auto ok = impl->forward.create(impl->model->impl(), impl->options, impl->cache, *table); !ok)
+    return moe::forward(ok);
   return std::unique_ptr<Session>(new Session(std::move(impl)));
 }
 
@@ -74,10 +77,10 @@ MemoryEstimate Session::estimate_memory(const ModelInfo& info, const SessionOpti
   const std::int64_t pages = (cache_tokens(info.config, options) + kernels::kKeyBlock - 1) / kernels::kKeyBlock;
   estimate.weight_bytes = info.weight_bytes;
   estimate.cache_bytes = pages * layout.page_bytes;
-  estimate.scratch_bytes =
-      Workspace::bytes(info.config, options.chunk_tokens) +
-      options.threads.worker_count * (TileSizes(info.config, options.chunk_tokens).floats * static_cast<std::int64_t>(sizeof(float)) +
-                                      TileSizes(info.config, options.chunk_tokens).q8_bytes);
+  estimate.scratch_bytes = Workspace::bytes(info.config, options.chunk_tokens) +
+                           options.threads.worker_count * (TileSizes(info.config, options.chunk_tokens).floats *
+                                                               static_cast<std::int64_t>(sizeof(float)) +
+                                                           TileSizes(info.config, options.chunk_tokens).q8_bytes);
   return estimate;
 }
 
@@ -102,12 +105,13 @@ Result<void> Session::Impl::check(Batch batch) const {
     if (!length) return moe::forward(length);
     const auto count = static_cast<std::int64_t>(item.tokens.size());
     if (count > c.max_position || *length + count > c.max_position)
-      return fail(ErrorCode::bad_argument, fmt::format("sequence {} would have {} tokens, expected at most {} (the model's context)",
-                                                       item.sequence, *length + count, c.max_position));
+      return fail(ErrorCode::bad_argument,
+                  fmt::format("sequence {} would have {} tokens, expected at most {} (the model's context)",
+                              item.sequence, *length + count, c.max_position));
     for (std::size_t i = 0; i < item.tokens.size(); ++i)
       if (item.tokens[i] < 0 || item.tokens[i] >= c.vocab_size)
-        return fail(ErrorCode::bad_argument, fmt::format("token {} of sequence {} is {}, expected an id from 0 to {}", i,
-                                                         item.sequence, item.tokens[i], c.vocab_size - 1));
+        return fail(ErrorCode::bad_argument, fmt::format("token {} of sequence {} is {}, expected an id from 0 to {}",
+                                                         i, item.sequence, item.tokens[i], c.vocab_size - 1));
     seen.push_back(item.sequence);
   }
   std::sort(seen.begin(), seen.end());
@@ -122,15 +126,16 @@ Result<void> Session::Impl::reserve(Batch batch) {
     auto ok = cache.reserve(batch[i].sequence, static_cast<std::int64_t>(batch[i].tokens.size()));
     if (ok) continue;
     for (std::size_t j = 0; j < i; ++j) cache.trim(batch[j].sequence);
-    return fail(ok.error().code, fmt::format("sequence {}, {} new tokens: {}", batch[i].sequence, batch[i].tokens.size(),
-                                             ok.error().message));
+    return fail(ok.error().code, fmt::format("sequence {}, {} new tokens: {}", batch[i].sequence,
+                                             batch[i].tokens.size(), ok.error().message));
   }
   return {};
 }
 
 Result<void> Session::Impl::grow_logits(std::int64_t rows) {
   std::uint64_t values = 0;
-  if (!checked_multiply(static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(model->config().vocab_size), values))
+  if (!checked_multiply(static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(model->config().vocab_size),
+                        values))
     return fail(ErrorCode::out_of_memory, fmt::format("{} rows of logits exceed the address space", rows));
   if (logits.size() >= values) return {};
   auto buffer = AlignedBuffer<float>::make(values);

@@ -98,7 +98,8 @@ std::int64_t Workspace::bytes(const ModelConfig& config, std::int64_t chunk_toke
   std::int64_t sum = 0;
   Workspace none;
   each(
-      none, config, chunk_tokens, [&](auto& buffer, std::int64_t n) { sum += n * static_cast<std::int64_t>(sizeof(buffer[0])); },
+      none, config, chunk_tokens,
+      [&](auto& buffer, std::int64_t n) { sum += n * static_cast<std::int64_t>(sizeof(buffer[0])); },
       [&](Q8Buffer&, std::int64_t rows, std::int64_t width) { sum += Q8Buffer::bytes(rows, width); },
       [&](auto& buffer, std::int64_t n) { sum += n * static_cast<std::int64_t>(sizeof(buffer[0])); },
       [&](auto&, std::int64_t n) { sum += n; });
@@ -111,8 +112,8 @@ TileSizes::TileSizes(const ModelConfig& c, std::int64_t chunk_tokens) {
   const std::int64_t rows = chunk_tokens * (1 + (c.router.expert_count > 0 ? c.router.top_k : 0));
   down_panels = 8;
   floats = std::max(2 * kTokenTile * kMaxSegment, rows * down_panels * kernels::kPanelRows);
-  const std::int64_t widest = std::max({c.hidden_size, c.head_count * c.v_head_dim, c.q_lora_rank, c.kv_lora_rank, sizes_of(c).dense,
-                                        c.moe_intermediate_size});
+  const std::int64_t widest = std::max({c.hidden_size, c.head_count * c.v_head_dim, c.q_lora_rank, c.kv_lora_rank,
+                                        sizes_of(c).dense, c.moe_intermediate_size});
   q8_bytes = std::min(kTokenRange, chunk_tokens) * (widest / kernels::kBlock) * kernels::kTileBlockBytes * 8 / 5;
 }
 
