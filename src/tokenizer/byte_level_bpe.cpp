@@ -8,7 +8,6 @@
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
 
-constexpr std::size_t kMaxTextBytes = std::size_t{1} << 30;
 constexpr std::size_t kMaxPieceBytes = std::size_t{1} << 26;  // the merge loop needs about 30 bytes for each
 constexpr std::size_t kMaxIdle = 64;
 
@@ -120,14 +119,10 @@ std::uint64_t ByteLevelBpe::compute_fingerprint(const Parts& parts) const {
 }
 
 Result<std::vector<TokenId>> ByteLevelBpe::encode(std::string_view text, bool add_special, SpecialText special) const {
-  if (text.size() > kMaxTextBytes)
-    return fail(ErrorCode::bad_argument, "a text of " + std::to_string(text.size()) + " bytes; at most " +
-                                             std::to_string(kMaxTextBytes) + " are encoded at once");
   std::string repaired;
-  if (!is_valid_utf8(text)) {
-    repaired = replace_invalid_utf8(text);
-    text = repaired;
-  }
+  const auto checked = encodable(text, repaired);
+  if (!checked) return forward(checked);
+  text = *checked;
   std::vector<TokenId> ids;
   if (add_special) ids = prefix_;
   Borrowed borrowed(*this);
@@ -220,15 +215,7 @@ void ByteLevelBpe::append_symbols(std::string_view piece, MergeScratch& scratch)
 }
 
 Result<std::string> ByteLevelBpe::decode(const std::vector<TokenId>& ids, bool skip_special) const {
-  std::string text;
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] < 0 || static_cast<std::size_t>(ids[i]) >= bytes_.size())
-      return fail(ErrorCode::bad_argument, "token id " + std::to_string(ids[i]) + " at position " + std::to_string(i) +
-                                               " is outside the vocabulary of " + std::to_string(bytes_.size()));
-    if (skip_special && special_[static_cast<std::size_t>(ids[i])]) continue;
-    text += bytes_[ids[i]];
-  }
-  return text;
+  return joined(bytes_, special_, ids, skip_special);
 }
 
 }  // namespace moe::inline MOE_ABI::tokenizer

@@ -158,9 +158,7 @@ Result<SentencePieceParts> sentence_piece_parts(GgufVocabulary v) {
   if (auto ok = check_byte_tokens(parts.byte_ids); !ok) return forward(ok);
   parts.ranks = ranks_of(v.scores);
   parts.texts = std::move(v.tokens);
-  const bool space = v.add_space_prefix.value_or(true);
-  parts.space_prefix = space ? SpacePrefix::every : SpacePrefix::none;
-  parts.strip_leading_space = space;
+  parts.space_prefix = v.add_space_prefix.value_or(true);
   parts.bos = v.bos;
   parts.eos = v.eos;
   if (v.bos && v.add_bos.value_or(true)) parts.prefix.push_back(*v.bos);

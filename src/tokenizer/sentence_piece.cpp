@@ -9,7 +9,6 @@ namespace moe::inline MOE_ABI::tokenizer {
 namespace {
 
 constexpr std::uint32_t kNone = ~std::uint32_t{0};
-constexpr std::size_t kMaxTextBytes = std::size_t{1} << 30;
 constexpr std::size_t kMaxPieceBytes = std::size_t{1} << 26;  // symbols and candidates need about 60 bytes for each
 
 std::vector<std::string> select(const std::vector<std::string>& texts, const std::vector<bool>& wanted) {
@@ -54,11 +53,8 @@ SentencePiece::SentencePiece(SentencePieceParts parts)
       special_(std::move(parts.special)),
       byte_ids_(parts.byte_ids),
       ranks_(std::move(parts.ranks)),
-      merges_(std::move(parts.merges)),
       added_(parts.added),
       space_prefix_(parts.space_prefix),
-      keep_leading_space_(parts.keep_leading_space),
-      strip_leading_space_(parts.strip_leading_space),
       bos_(parts.bos),
       eos_(parts.eos),
       prefix_(parts.prefix),
@@ -77,17 +73,16 @@ std::uint64_t SentencePiece::compute_fingerprint(const SentencePieceParts& parts
   f.number(texts_.size());
   for (std::size_t id = 0; id < texts_.size(); ++id) {
     f.add(texts_[static_cast<TokenId>(id)]);
-    f.number(merges_ ? 0 : ranks_[id]);
+    f.number(ranks_[id]);
     f.number(parts.mergeable[id]);
   }
   for (TokenId id : byte_ids_) f.number(static_cast<std::uint64_t>(id));
-  f.number(parts.merges_hash);
   for (const AddedToken& t : parts.added) {
     f.add(t.content);
     f.number(static_cast<std::uint64_t>(t.id));
     f.number(t.special | t.single_word << 1 | t.lstrip << 2 | t.rstrip << 3);
   }
-  f.number(static_cast<std::uint64_t>(space_prefix_) | std::uint64_t{keep_leading_space_} << 8);
+  f.number(space_prefix_);
   for (const auto* ids : {&prefix_, &suffix_}) {
     f.number(ids->size());
     for (TokenId id : *ids) f.number(static_cast<std::uint64_t>(id));
@@ -96,14 +91,10 @@ std::uint64_t SentencePiece::compute_fingerprint(const SentencePieceParts& parts
 }
 
 Result<std::vector<TokenId>> SentencePiece::encode(std::string_view text, bool add_special, SpecialText special) const {
-  if (text.size() > kMaxTextBytes)
-    return fail(ErrorCode::bad_argument, "a text of " + std::to_string(text.size()) + " bytes; at most " +
-                                             std::to_string(kMaxTextBytes) + " are encoded at once");
   std::string repaired;
-  if (!is_valid_utf8(text)) {
-    repaired = replace_invalid_utf8(text);
-    text = repaired;
-  }
+  const auto checked = encodable(text, repaired);
+  if (!checked) return forward(checked);
+  text = *checked;
   std::vector<TokenId> ids;
   if (add_special) ids = prefix_;
   std::vector<AddedTokens::Piece> pieces;
@@ -114,7 +105,7 @@ Result<std::vector<TokenId>> SentencePiece::encode(std::string_view text, bool a
       ids.push_back(piece.token->id);
       continue;
     }
-    const auto done = encode_stretch(piece.text, piece.text.data() == text.data(), scratch, ids);
+    const auto done = encode_stretch(piece.text, scratch, ids);
     if (!done) return forward(done);
   }
   if (add_special) ids.insert(ids.end(), suffix_.begin(), suffix_.end());
@@ -122,14 +113,10 @@ Result<std::vector<TokenId>> SentencePiece::encode(std::string_view text, bool a
 }
 
 // Text between added tokens: spaces become U+2581, then it is cut where no merge can reach across.
-Result<void> SentencePiece::encode_stretch(std::string_view text, bool first, Scratch& scratch,
-                                           std::vector<TokenId>& ids) const {
+Result<void> SentencePiece::encode_stretch(std::string_view text, Scratch& scratch, std::vector<TokenId>& ids) const {
   std::string escaped;
   escaped.reserve(text.size() + text.size() / 2 + kSpaceSymbol.size());
-  const bool begins_with_space = text.front() == ' ' || text.substr(0, kSpaceSymbol.size()) == kSpaceSymbol;
-  if (space_prefix_ != SpacePrefix::none && (first || space_prefix_ == SpacePrefix::every) &&
-      !(keep_leading_space_ && begins_with_space))
-    escaped += kSpaceSymbol;
+  if (space_prefix_) escaped += kSpaceSymbol;
   for (char c : text) {
     if (c == ' ')
       escaped += kSpaceSymbol;
@@ -154,12 +141,6 @@ bool SentencePiece::find_merge(std::string_view text, const std::vector<Symbol>&
   if (at == kNone || symbols[at].next == kNone) return false;
   const Symbol& left = symbols[at];
   const Symbol& right = symbols[left.next];
-  if (merges_) {
-    if (left.id < 0 || right.id < 0) return false;
-    const MergeTable::Merge* merge = merges_->find(left.id, right.id);
-    if (merge) out = {merge->rank, at, left.bytes, right.bytes, merge->merged};
-    return merge != nullptr;
-  }
   const std::size_t bytes = std::size_t{left.bytes} + right.bytes;
   if (bytes > longest_) return false;
   const auto id = pieces_.find(text.substr(left.begin, bytes));
@@ -219,20 +200,12 @@ void SentencePiece::encode_piece(std::string_view text, Scratch& scratch, std::v
 }
 
 Result<std::string> SentencePiece::decode_more(const std::vector<TokenId>& ids, bool skip_special) const {
-  std::string text;
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] < 0 || static_cast<std::size_t>(ids[i]) >= bytes_.size())
-      return fail(ErrorCode::bad_argument, "token id " + std::to_string(ids[i]) + " at position " + std::to_string(i) +
-                                               " is outside the vocabulary of " + std::to_string(bytes_.size()));
-    if (skip_special && special_[static_cast<std::size_t>(ids[i])]) continue;
-    text += bytes_[ids[i]];
-  }
-  return text;
+  return joined(bytes_, special_, ids, skip_special);
 }
 
 Result<std::string> SentencePiece::decode(const std::vector<TokenId>& ids, bool skip_special) const {
   auto text = decode_more(ids, skip_special);
-  if (text && strip_leading_space_ && text->starts_with(' ')) text->erase(0, 1);
+  if (text && space_prefix_ && text->starts_with(' ')) text->erase(0, 1);
   return text;
 }
 

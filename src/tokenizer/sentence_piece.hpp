@@ -8,20 +8,12 @@
 #include <vector>
 
 #include "moe/tokenizer.hpp"
-#include "tokenizer/bpe.hpp"
 #include "tokenizer/vocabulary.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
 
 /// What stands for a space in token texts: U+2581.
 inline constexpr std::string_view kSpaceSymbol = "\xe2\x96\x81";
-
-/// Where a space is put in front of a text before it is cut.
-enum class SpacePrefix {
-  none,
-  first,  ///< at the beginning of the text
-  every,  ///< there and behind every token that is found as a whole
-};
 
 /// What a reader finds out about such a tokenizer.
 struct SentencePieceParts {
@@ -30,15 +22,10 @@ struct SentencePieceParts {
   std::vector<bool> special;            ///< by id, left out by decode(skip_special)
   std::vector<bool> mergeable;          ///< by id, may come out of a merge: neither a byte nor a control token
   std::array<TokenId, 256> byte_ids{};  ///< every byte has its token
-  /// Which of two merges goes first, by id of the joined token (lower first) ...
-  std::vector<std::uint32_t> ranks;
-  /// ... or the only merges there are, when the file lists them.
-  std::optional<MergeTable> merges;
-  std::uint64_t merges_hash = 0;  ///< of the list
+  std::vector<std::uint32_t> ranks;     ///< which of two merges goes first, by id of the joined token: the lower one
   std::vector<AddedToken> added;
-  SpacePrefix space_prefix = SpacePrefix::every;
-  bool keep_leading_space = false;  ///< a text that begins with a space gets no second one
-  bool strip_leading_space = true;  ///< decode() takes one space away from the front
+  /// A space in front of the text and behind every token that is found as a whole; decode() takes the first one away.
+  bool space_prefix = true;
   std::optional<TokenId> bos, eos;
   std::vector<TokenId> prefix, suffix;  ///< around every text with add_special
 };
@@ -78,7 +65,7 @@ class SentencePiece final : public Tokenizer {
     std::vector<Candidate> heap;
   };
 
-  Result<void> encode_stretch(std::string_view text, bool first, Scratch& scratch, std::vector<TokenId>& ids) const;
+  Result<void> encode_stretch(std::string_view text, Scratch& scratch, std::vector<TokenId>& ids) const;
   void encode_piece(std::string_view text, Scratch& scratch, std::vector<TokenId>& ids) const;
   bool find_merge(std::string_view text, const std::vector<Symbol>& symbols, std::uint32_t at, Candidate& out) const;
   std::uint64_t compute_fingerprint(const SentencePieceParts& parts) const;
@@ -89,10 +76,8 @@ class SentencePiece final : public Tokenizer {
   std::vector<bool> special_;
   std::array<TokenId, 256> byte_ids_{};
   std::vector<std::uint32_t> ranks_;
-  std::optional<MergeTable> merges_;
   AddedTokens added_;
-  SpacePrefix space_prefix_;
-  bool keep_leading_space_, strip_leading_space_;
+  bool space_prefix_;
   std::size_t longest_ = 0;    // bytes of the longest piece
   bool cut_at_spaces_ = true;  // no piece has U+2581 behind another character
   std::optional<TokenId> bos_, eos_;

@@ -129,4 +129,27 @@ void AddedTokens::split(std::string_view text, SpecialText special, std::vector<
   if (done < text.size()) pieces.push_back({text.substr(done), nullptr});
 }
 
+Result<std::string_view> encodable(std::string_view text, std::string& repaired) {
+  constexpr std::size_t kMaxTextBytes = std::size_t{1} << 30;
+  if (text.size() > kMaxTextBytes)
+    return fail(ErrorCode::bad_argument, "a text of " + std::to_string(text.size()) + " bytes; at most " +
+                                             std::to_string(kMaxTextBytes) + " are encoded at once");
+  if (is_valid_utf8(text)) return text;
+  repaired = replace_invalid_utf8(text);
+  return std::string_view(repaired);
+}
+
+Result<std::string> joined(const TokenTexts& bytes, const std::vector<bool>& special, const std::vector<TokenId>& ids,
+                           bool skip_special) {
+  std::string text;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0 || static_cast<std::size_t>(ids[i]) >= bytes.size())
+      return fail(ErrorCode::bad_argument, "token id " + std::to_string(ids[i]) + " at position " + std::to_string(i) +
+                                               " is outside the vocabulary of " + std::to_string(bytes.size()));
+    if (skip_special && special[static_cast<std::size_t>(ids[i])]) continue;
+    text += bytes[ids[i]];
+  }
+  return text;
+}
+
 }  // namespace moe::inline MOE_ABI::tokenizer

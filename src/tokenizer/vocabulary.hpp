@@ -35,6 +35,15 @@ class TokenTexts {
   std::vector<TokenId> index_;  // open addressing, -1 is free
 };
 
+/// The text that an encoder reads: `text`, or its repaired form in `repaired` where it is no valid UTF-8.
+/// Errors: bad_argument, longer than is encoded at once.
+Result<std::string_view> encodable(std::string_view text, std::string& repaired);
+
+/// The tokens' bytes one after the other; skip_special leaves out those of which `special` is true.
+/// Errors: bad_argument, naming the id that is outside the vocabulary and its position.
+Result<std::string> joined(const TokenTexts& bytes, const std::vector<bool>& special, const std::vector<TokenId>& ids,
+                           bool skip_special);
+
 /// A token that is matched in the text as a whole.
 struct AddedToken {
   TokenId id = 0;
