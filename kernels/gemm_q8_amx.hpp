@@ -15,8 +15,9 @@ inline constexpr int kAmxFromWidth = 6;
 /// Blocks of a panel unpacked at a time: 16 KiB, a third of the first cache.
 inline constexpr int kAmxStretch = 32;
 
-/// Blocks whose sums may wait in memory.
-inline constexpr int kAmxAhead = 8;
+/// Blocks multiplied ahead of the one whose sums are added up, and places for sums in memory (a power of two).
+inline constexpr int kAmxAhead = 3;
+inline constexpr int kAmxPlaces = 4;
 
 /// What ldtilecfg reads.
 struct alignas(64) TileConfig {
@@ -26,9 +27,9 @@ struct alignas(64) TileConfig {
 };
 
 struct AmxScratch {
-  alignas(64) std::int8_t weights[kAmxStretch][8][64];          // [block][k / 4][16 rows x 4 values], offset taken off
-  alignas(64) std::int32_t sums[kAmxAhead][2][kAmxTokens][16];  // [block % kAmxAhead][half][token][row]
-  alignas(64) float spare[kAmxTokens * kPanelRows];             // results that nobody wants
+  alignas(64) std::int8_t weights[kAmxStretch][8][64];           // [block][k / 4][16 rows x 4 values], offset taken off
+  alignas(64) std::int32_t sums[kAmxPlaces][2][kAmxTokens][16];  // [place][half][token][row]
+  alignas(64) float spare[kAmxTokens * kPanelRows];              // results that nobody wants
 };
 
 template <class Arch, Format kFormat>
@@ -60,54 +61,61 @@ MOE_FORCE_INLINE void multiply(const std::byte* codes, const std::int8_t (*weigh
   }
 }
 
-/// Block b of the stretch to its place in `sums`.
+/// One panel's stretch of blocks [begin, begin + count) times tiles of tokens. The products of a block leave the tile register
+/// through memory; `kAmxAhead` blocks are on their way while the sums of earlier ones join their chains, across tiles too.
 template <class Arch, Format kFormat, int kWidth>
-MOE_FORCE_INLINE void multiply_block(TileBlock<kWidth> x, int b, AmxScratch& s) {
-  constexpr BlockKind kind = reference::block_form(kFormat).kind;
-  constexpr bool kHalves = kind == BlockKind::halves || kind == BlockKind::halves_min;
-  const std::byte* codes = x.p + b * kWidth * kTileBlockBytes;
-  multiply<Arch, false>(codes, s.weights[b], s.sums[b % kAmxAhead][0]);
-  if constexpr (kHalves) multiply<Arch, true>(codes + 16, s.weights[b] + 4, s.sums[b % kAmxAhead][1]);
-}
-
-/// Continues (or, at block 0, starts) the chains of one tile over blocks [begin, begin + count) of a panel. y[t] points at the
-/// 16 results of token t.
-template <class Arch, Format kFormat, int kWidth>
-void amx_tile(const std::byte* panel, std::int64_t begin, int count, const std::byte* tile, std::int64_t ahead,
-              AmxScratch& s, float* const (&y)[kWidth]) noexcept {
+struct AmxStretch {
   using V = Vector<Arch>;
-  constexpr BlockKind kind = reference::block_form(kFormat).kind;
-  constexpr bool kHalves = kind == BlockKind::halves || kind == BlockKind::halves_min;
-  typename V::F acc[kWidth];
-#pragma GCC unroll 16
-  for (int t = 0; t < kWidth; ++t) acc[t] = begin == 0 ? V::setf(0.0f) : V::loadf(y[t]);
-  const TileBlock<kWidth> first{tile + begin * kWidth * kTileBlockBytes};
-  const auto add = [&](int b) __attribute__((always_inline)) {
-    if (ahead != 0) prefetch_block<Arch, kFormat, 1>(panel + ahead, 0, begin + b);
-    const TileBlock<kWidth> x{first.p + b * kWidth * kTileBlockBytes};
-    PanelScales<Arch, kFormat> scales;
-    scales.load(panel, begin + b, 0);
-    const auto& sums = s.sums[b % kAmxAhead];
-#pragma GCC unroll 16
-    for (int t = 0; t < kWidth; ++t) {
-      typename V::F sum = V::to_float(V::load(sums[0][t]));
-      if constexpr (kHalves) sum = V::fma(scales.sc0, sum, V::mul(scales.sc1, V::to_float(V::load(sums[1][t]))));
-      acc[t] = add_to_chain<Arch, kFormat>(scales, sum, x, t, acc[t]);
-    }
-  };
-  // Half of the places are filled while the other half, whose stores are long done, is added up.
-  const auto fill = [&](int b) __attribute__((always_inline)) {
-    for (const int end = b + kAmxAhead / 2 < count ? b + kAmxAhead / 2 : count; b < end; ++b)
-      multiply_block<Arch, kFormat, kWidth>(first, b, s);
-  };
-  fill(0);
-  for (int b = 0; b < count; b += kAmxAhead / 2) {
-    fill(b + kAmxAhead / 2);
-    for (int i = b; i < b + kAmxAhead / 2 && i < count; ++i) add(i);
+  static constexpr BlockKind kKind = reference::block_form(kFormat).kind;
+  static constexpr bool kHalves = kKind == BlockKind::halves || kKind == BlockKind::halves_min;
+  static constexpr std::int64_t kBytes = kWidth * kTileBlockBytes;  // of a block of a tile
+
+  const std::byte* panel;
+  std::int64_t begin;
+  int count;
+  const std::byte* tiles;  // block `begin` of the first tile
+  std::int64_t tile_bytes;
+  std::int64_t tile_count;
+  AmxScratch& s;
+
+  // The next block to multiply.
+  std::int64_t next_tile = 0;
+  int next_block = 0;
+  unsigned next_place = 0;
+
+  MOE_FORCE_INLINE void multiply_next() {
+    if (next_tile == tile_count) return;
+    const std::byte* codes = tiles + next_tile * tile_bytes + next_block * kBytes;
+    multiply<Arch, false>(codes, s.weights[next_block], s.sums[next_place][0]);
+    if constexpr (kHalves) multiply<Arch, true>(codes + 16, s.weights[next_block] + 4, s.sums[next_place][1]);
+    next_place = (next_place + 1) % kAmxPlaces;
+    if (++next_block == count) next_block = 0, ++next_tile;
   }
+
+  /// Continues (or, at block 0, starts) the chains of a tile. y[t] points at the 16 results of token t.
+  MOE_FORCE_INLINE void tile(std::int64_t index, unsigned& place, std::int64_t ahead, float* const (&y)[kWidth]) {
+    typename V::F acc[kWidth];
 #pragma GCC unroll 16
-  for (int t = 0; t < kWidth; ++t) V::storef(y[t], acc[t]);
-}
+    for (int t = 0; t < kWidth; ++t) acc[t] = begin == 0 ? V::setf(0.0f) : V::loadf(y[t]);
+    const std::byte* block = tiles + index * tile_bytes;
+    for (int b = 0; b < count; ++b, block += kBytes, place = (place + 1) % kAmxPlaces) {
+      multiply_next();
+      if (ahead != 0) prefetch_block<Arch, kFormat, 1>(panel + ahead, 0, begin + b);
+      const TileBlock<kWidth> x{block};
+      PanelScales<Arch, kFormat> scales;
+      scales.load(panel, begin + b, 0);
+      const auto& sums = s.sums[place];
+#pragma GCC unroll 16
+      for (int t = 0; t < kWidth; ++t) {
+        typename V::F sum = V::to_float(V::load(sums[0][t]));
+        if constexpr (kHalves) sum = V::fma(scales.sc0, sum, V::mul(scales.sc1, V::to_float(V::load(sums[1][t]))));
+        acc[t] = add_to_chain<Arch, kFormat>(scales, sum, x, t, acc[t]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int t = 0; t < kWidth; ++t) V::storef(y[t], acc[t]);
+  }
+};
 
 /// One panel times tiles [tile_begin, tile_end).
 template <class Arch, Format kFormat, int kWidth>
@@ -116,18 +124,25 @@ void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int
   const std::int64_t blocks = g.w.k / kBlock, row = p * kPanelRows, rows = g.w.rows - row;
   const bool whole = rows >= kPanelRows;
   const std::byte* panel = g.w.data + p * g.w.panel_bytes;
+  const std::int64_t tile_bytes = kWidth * blocks * kTileBlockBytes;
   float* y[kWidth];
   for (std::int64_t begin = 0; begin < blocks; begin += kAmxStretch) {
     const int count = static_cast<int>(blocks - begin < kAmxStretch ? blocks - begin : kAmxStretch);
     unpack_stretch<Arch, kFormat>(panel, begin, count, s);
+    AmxStretch<Arch, kFormat, kWidth> stretch{
+        panel,      begin,
+        count,      g.tiles + tile_begin * tile_bytes + begin * kWidth * kTileBlockBytes,
+        tile_bytes, tile_end - tile_begin,
+        s};
+    for (int i = 0; i < kAmxAhead; ++i) stretch.multiply_next();
+    unsigned place = 0;
     for (std::int64_t tile = tile_begin; tile < tile_end; ++tile) {
       const std::int64_t first = tile * split.tokens;
       for (int t = 0; t < kWidth; ++t)
         y[t] = whole && t < split.tokens && first + t < g.token_count ? g.y + (first + t) * g.y_stride + row
                                                                       : s.spare + t * kPanelRows;
       const std::int64_t ahead = tile == tile_begin && p + 1 < g.panel_end ? g.w.panel_bytes : 0;
-      amx_tile<Arch, kFormat, kWidth>(panel, begin, count, g.tiles + tile * kWidth * blocks * kTileBlockBytes, ahead, s,
-                                      y);
+      stretch.tile(tile - tile_begin, place, ahead, y);
     }
   }
   if (whole) return;  // a narrow panel comes tile by tile, so that its chains stay in `spare`
