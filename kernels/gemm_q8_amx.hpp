@@ -18,6 +18,7 @@ inline constexpr int kAmxStretch = 32;
 /// Blocks multiplied ahead of the one whose sums are added up, and places for sums in memory (a power of two).
 inline constexpr int kAmxAhead = 3;
 inline constexpr int kAmxPlaces = 4;
+inline constexpr int kUnpackAhead = kAmxAhead + 2;
 
 /// What ldtilecfg reads.
 struct alignas(64) TileConfig {
@@ -33,14 +34,13 @@ struct AmxScratch {
 };
 
 template <class Arch, Format kFormat>
-MOE_FORCE_INLINE void unpack_stretch(const std::byte* panel, std::int64_t begin, int count, AmxScratch& s) {
+MOE_FORCE_INLINE void unpack_block(const std::byte* panel, std::int64_t block, std::int8_t (*out)[64]) {
   using V = Vector<Arch>;
   constexpr PanelLayout l = panel_layout(kFormat);
   const typename V::I offset = V::set8(static_cast<std::int8_t>(reference::block_form(kFormat).offset));
-  for (int b = 0; b < count; ++b)
 #pragma GCC unroll 8
-    for (int g = 0; g < 8; ++g)
-      V::store(s.weights[b][g], V::sub8(load_codes<Arch, kFormat>(panel + l.codes_of(begin + b), g), offset));
+  for (int g = 0; g < 8; ++g)
+    V::store(out[g], V::sub8(load_codes<Arch, kFormat>(panel + l.codes_of(block), g), offset));
 }
 
 /// out = tokens x weights: a whole block, or its first half. The second half has tiles of its own.
@@ -83,6 +83,15 @@ struct AmxStretch {
   int next_block = 0;
   unsigned next_place = 0;
 
+  int unpacked = 0;
+
+  /// Blocks are unpacked while the first tile meets them, so that memory is read at an even pace.
+  MOE_FORCE_INLINE void unpack_next() {
+    if (unpacked == count) return;
+    unpack_block<Arch, kFormat>(panel, begin + unpacked, s.weights[unpacked]);
+    ++unpacked;
+  }
+
   MOE_FORCE_INLINE void multiply_next() {
     if (next_tile == tile_count) return;
     const std::byte* codes = tiles + next_tile * tile_bytes + next_block * kBytes;
@@ -99,6 +108,7 @@ struct AmxStretch {
     for (int t = 0; t < kWidth; ++t) acc[t] = begin == 0 ? V::setf(0.0f) : V::loadf(y[t]);
     const std::byte* block = tiles + index * tile_bytes;
     for (int b = 0; b < count; ++b, block += kBytes, place = (place + 1) % kAmxPlaces) {
+      unpack_next();
       multiply_next();
       if (ahead != 0) prefetch_block<Arch, kFormat, 1>(panel + ahead, 0, begin + b);
       const TileBlock<kWidth> x{block};
@@ -128,12 +138,12 @@ void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int
   float* y[kWidth];
   for (std::int64_t begin = 0; begin < blocks; begin += kAmxStretch) {
     const int count = static_cast<int>(blocks - begin < kAmxStretch ? blocks - begin : kAmxStretch);
-    unpack_stretch<Arch, kFormat>(panel, begin, count, s);
     AmxStretch<Arch, kFormat, kWidth> stretch{
         panel,      begin,
         count,      g.tiles + tile_begin * tile_bytes + begin * kWidth * kTileBlockBytes,
         tile_bytes, tile_end - tile_begin,
         s};
+    for (int i = 0; i < kUnpackAhead; ++i) stretch.unpack_next();
     for (int i = 0; i < kAmxAhead; ++i) stretch.multiply_next();
     unsigned place = 0;
     for (std::int64_t tile = tile_begin; tile < tile_end; ++tile) {
