@@ -1,30 +1,15 @@
 // The attention half of a layer: norm, queries and keys, cache, attention, output projection, residual.
 //
-// Rows of attention: for kv head g, token t and query head j of its group, row (g * T + t) * group + j of q_rows and
-// o_rows. MLA has one kv head (the latent) and all H query heads in its group.
+// Rows of grouped-query attention: for kv head g, token t and query head j of its group, row (g * T + t) * group + j of
+// q_rows and o_rows. What MLA does between its first and its last projection is in mla_block.cpp.
 
 #include <algorithm>
 #include <cstring>
 
+#include "model/attention_parts.hpp"
 #include "model/forward.hpp"
 
 namespace moe::inline MOE_ABI {
-namespace {
-
-constexpr double kMlaNormEps = 1e-6;  // of q_a and kv_a norms, whatever rms_norm_eps is (transformers, DeepSeek's code)
-
-void rotate(const kernels::KernelTable& k, RopeStyle style, const float* cos, const float* sin, std::int64_t pairs,
-            float* x) {
-  style == RopeStyle::interleaved ? k.rope_interleaved(cos, sin, pairs, x) : k.rope_half(cos, sin, pairs, x);
-}
-
-kernels::CacheType cache_type(KvType type) {
-  return type == KvType::f32 ? kernels::CacheType::f32
-                             : (type == KvType::f16 ? kernels::CacheType::f16 : kernels::CacheType::bf16);
-}
-
-}  // namespace
-
 void Forward::attention(std::int64_t layer) {
   const LayerWeights& w = model_->weights->layers[static_cast<std::size_t>(layer)];
   bool quantise = false;
@@ -38,15 +23,16 @@ void Forward::attention(std::int64_t layer) {
                               {&w.v, x, nullptr, tokens(), ws_.v.data(), w.v.rows}};
     engine_.linear(jobs, &Work::attention_projection);
     gqa_queries(w, layer);
+    attend(layer);
   } else {
     const Matrix& q = w.q.empty() ? w.q_a : w.q;
     const LinearJob jobs[] = {{&q, x, nullptr, tokens(), w.q.empty() ? ws_.q_a.data() : ws_.q.data(), q.rows},
                               {&w.kv_a, x, nullptr, tokens(), ws_.k.data(), w.kv_a.rows}};
     engine_.linear(jobs, &Work::attention_projection);
-    mla_queries(w, layer);
+    mla_queries(w);
+    mla_latent(w, layer);
+    mla_attend(w, layer);
   }
-  attend(layer);
-  if (c_->attention == AttentionKind::mla) mla_values(w);
   output_projection(w);
 }
 
@@ -108,74 +94,6 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
   }
 }
 
-// Queries: [nope] goes through k_b into the latent space, [rope] is rotated; together they meet the cached latent.
-void Forward::mla_queries(const LayerWeights& w, std::int64_t layer) {
-  const kernels::KernelTable& k = engine_.table();
-  const std::int64_t H = c_->head_count, nope = c_->qk_nope_head_dim, rope = c_->qk_rope_head_dim, T = tokens();
-  const std::int64_t lora = c_->kv_lora_rank, qk = nope + rope, latent = lora + rope, pairs = rope_->pair_count();
-  if (w.q.empty()) {
-    const bool quantise = engine_.wants_q8(w.q_b);
-    const std::int64_t width = c_->q_lora_rank;
-    engine_.enter(Stage::quantising);
-    engine_.run_each(T, width, [&](std::int64_t t, std::int32_t) {
-      float* row = ws_.q_a.data() + t * width;
-      k.rms_norm(row, w.q_a_norm.data(), static_cast<float>(kMlaNormEps), width, row);
-    });
-    if (quantise) quantise_rows(ws_.q_a.data(), width, T, ws_.q8_q_a);
-    const LinearJob job = {&w.q_b,       {ws_.q_a.data(), width, quantise ? ws_.q8_q_a.rows() : kernels::Q8Rows{}},
-                           nullptr,      T,
-                           ws_.q.data(), w.q_b.rows};
-    engine_.enter(Stage::projections);
-    engine_.linear(std::span(&job, 1), &Work::attention_projection);
-  }
-  mla_latent(w, layer);
-
-  const bool quantise = engine_.wants_q8(w.k_b.front());
-  Q8Buffer& parts = ws_.q8_q_parts;
-  engine_.enter(Stage::quantising);
-  engine_.run_each(T * H, 2 * qk, [&](std::int64_t i, std::int32_t) {
-    const std::int64_t t = i / H, h = i % H;
-    const float* q = ws_.q.data() + t * H * qk + h * qk;
-    float* row = ws_.q_rows.data() + (t * H + h) * latent;
-    std::memcpy(row + lora, q + nope, static_cast<std::size_t>(rope) * sizeof(float));
-    rotate(k, c_->rope.style, ws_.cos.data() + t * pairs, ws_.sin.data() + t * pairs, pairs, row + lora);
-    const std::int64_t r = h * T + t;
-    if (quantise)
-      k.quantize_q8(q, nope, parts.codes.data() + r * nope, parts.scales.data() + r * (nope / 32),
-                    parts.sums.data() + r * (nope / 16));
-  });
-  std::vector<LinearJob> jobs;
-  for (std::int64_t h = 0; h < H; ++h)
-    jobs.push_back({&w.k_b[static_cast<std::size_t>(h)],
-                    {ws_.q.data() + h * qk, H * qk, quantise ? parts.rows(h * T) : kernels::Q8Rows{}},
-                    nullptr,
-                    T,
-                    ws_.q_rows.data() + h * latent,
-                    H * latent});
-  engine_.enter(Stage::projections);
-  engine_.linear(jobs, &Work::attention_projection);
-}
-
-// The compressed key: RMSNorm of the latent part, RoPE of the shared rotated part, then into the cache as one row.
-void Forward::mla_latent(const LayerWeights& w, std::int64_t layer) {
-  engine_.enter(Stage::elementwise);
-  const kernels::KernelTable& k = engine_.table();
-  const std::int64_t lora = c_->kv_lora_rank, latent = lora + c_->qk_rope_head_dim, pairs = rope_->pair_count();
-  const PageLayout& layout = cache_->layout();
-  for (const Segment& s : chunk_->segments) {
-    engine_.run_each(s.count, 2 * latent, [&](std::int64_t i, std::int32_t) {
-      const std::int64_t t = s.begin + i, position = s.position + i;
-      float* row = ws_.k.data() + t * latent;
-      k.rms_norm(row, w.kv_a_norm.data(), static_cast<float>(kMlaNormEps), lora, row);
-      rotate(k, c_->rope.style, ws_.cos.data() + t * pairs, ws_.sin.data() + t * pairs, pairs, row + lora);
-      std::byte* page = cache_->page(s.sequence, position / kernels::kKeyBlock);
-      const std::int64_t slot = position % kernels::kKeyBlock;
-      k.store_cache(cache_type(options_->kv), row, latent,
-                    page + layout.keys(layer, 0) + slot * latent * layout.value_bytes, 1);
-    });
-  }
-}
-
 // What every attention row sees in this layer; rows of one kv head follow each other, their positions are the same for all.
 void Forward::set_visible(std::int64_t layer) {
   const std::int64_t heads = cache_->layout().head_count, group = c_->head_count / heads, T = tokens();
@@ -208,8 +126,7 @@ void Forward::attend(std::int64_t layer) {
     for (std::int64_t g = 0; g < heads; ++g)
       for (std::int64_t first = 0; first < s.count * group; first += rows_per_task)
         tasks.push_back({&s, g, s.begin * group + first, std::min(rows_per_task, s.count * group - first)});
-  const bool mla = c_->attention == AttentionKind::mla;
-  const std::int64_t width = mla ? 2 * c_->kv_lora_rank + c_->qk_rope_head_dim : c_->head_dim + c_->v_head_dim;
+  const std::int64_t width = c_->head_dim + c_->v_head_dim;
   double cost = 0.0;
   for (const Segment& s : chunk_->segments)
     cost += static_cast<double>(s.count * c_->head_count) * static_cast<double>(s.position + s.count) *
@@ -221,32 +138,36 @@ void Forward::attend(std::int64_t layer) {
 }
 
 void Forward::attend_rows(const Segment& segment, std::int64_t layer, std::int64_t kv_head, std::int64_t first,
-                          std::int64_t count, std::int32_t worker_index) {
-  const bool mla = c_->attention == AttentionKind::mla;
-  const PageLayout& layout = cache_->layout();
-  Worker& worker = engine_.worker(worker_index);
-  const std::int64_t group = c_->head_count / layout.head_count;
-  const std::int64_t row0 = kv_head * tokens() * group + first;
+                          std::int64_t count, std::int32_t worker) {
+  const std::int64_t row0 = kv_head * tokens() * (c_->head_count / cache_->layout().head_count) + first;
   kernels::Attention a;
-  a.key_dim = mla ? c_->kv_lora_rank + c_->qk_rope_head_dim : c_->head_dim;
-  a.value_dim = mla ? c_->kv_lora_rank : c_->v_head_dim;
+  a.key_dim = c_->head_dim;
+  a.value_dim = c_->v_head_dim;
   a.q = ws_.q_rows.data() + row0 * a.key_dim;
-  a.q_stride = a.key_dim;
   a.query_count = count;
   a.last_position = ws_.positions.data() + first;
   if (c_->window(layer) > 0) a.first_position = ws_.first_positions.data() + first;
   if (c_->attention_sinks) a.sinks = ws_.sinks.data() + row0;
+  a.out = ws_.o_rows.data() + row0 * a.value_dim;
+  attend(a, segment.sequence, layer, kv_head, worker);
+}
+
+// The rows of `a` meet the keys and values of one kv head.
+void Forward::attend(kernels::Attention& a, Sequence sequence, std::int64_t layer, std::int64_t kv_head,
+                     std::int32_t worker_index) {
+  const bool mla = c_->attention == AttentionKind::mla;
+  const PageLayout& layout = cache_->layout();
+  Worker& worker = engine_.worker(worker_index);
+  a.q_stride = a.key_dim;
+  a.out_stride = a.value_dim;
   a.cache_type = cache_type(options_->kv);
   a.scale = static_cast<float>(c_->softmax_scale);
-  a.out = ws_.o_rows.data() + row0 * a.value_dim;
-  a.out_stride = a.value_dim;
   a.scratch = worker.kernel_scratch.data();
-
-  const std::int64_t blocks = a.last_position[count - 1] / kernels::kKeyBlock + 1;
+  const std::int64_t blocks = a.last_position[a.query_count - 1] / kernels::kKeyBlock + 1;
   worker.key_blocks.resize(static_cast<std::size_t>(blocks));
   worker.value_blocks.resize(static_cast<std::size_t>(blocks));
   for (std::int64_t b = 0; b < blocks; ++b) {
-    const std::byte* page = cache_->page(segment.sequence, b);
+    const std::byte* page = cache_->page(sequence, b);
     worker.key_blocks[static_cast<std::size_t>(b)] = page + layout.keys(layer, kv_head);
     worker.value_blocks[static_cast<std::size_t>(b)] = page + layout.values(layer, kv_head);
   }
@@ -254,35 +175,11 @@ void Forward::attend_rows(const Segment& segment, std::int64_t layer, std::int64
   a.value_blocks = mla ? nullptr : worker.value_blocks.data();
   mla ? engine_.table().attention_mla(a) : engine_.table().attention_gqa(a);
 
-  for (std::int64_t i = 0; i < count; ++i) {
+  for (std::int64_t i = 0; i < a.query_count; ++i) {
     const std::int64_t keys = a.last_position[i] + 1 - (a.first_position != nullptr ? a.first_position[i] : 0);
     worker.work.attention_score += 2 * keys * a.key_dim;
     worker.work.attention_value += 2 * keys * a.value_dim;
   }
-}
-
-// Averages of the latent go back to values, head by head.
-void Forward::mla_values(const LayerWeights& w) {
-  const std::int64_t H = c_->head_count, lora = c_->kv_lora_rank, v = c_->v_head_dim, T = tokens();
-  const bool quantise = engine_.wants_q8(w.v_b.front());
-  Q8Buffer& parts = ws_.q8_o_parts;
-  engine_.enter(Stage::quantising);
-  if (quantise)
-    engine_.run_each(T * H, lora, [&](std::int64_t i, std::int32_t) {
-      const std::int64_t r = i % H * T + i / H;
-      engine_.table().quantize_q8(ws_.o_rows.data() + i * lora, lora, parts.codes.data() + r * lora,
-                                  parts.scales.data() + r * (lora / 32), parts.sums.data() + r * (lora / 16));
-    });
-  std::vector<LinearJob> jobs;
-  for (std::int64_t h = 0; h < H; ++h)
-    jobs.push_back({&w.v_b[static_cast<std::size_t>(h)],
-                    {ws_.o_rows.data() + h * lora, H * lora, quantise ? parts.rows(h * T) : kernels::Q8Rows{}},
-                    nullptr,
-                    T,
-                    ws_.o_in.data() + h * v,
-                    H * v});
-  engine_.enter(Stage::projections);
-  engine_.linear(jobs, &Work::attention_projection);
 }
 
 void Forward::output_projection(const LayerWeights& w) {

@@ -145,11 +145,12 @@ void Engine::linear(std::span<const LinearJob> jobs, std::int64_t Work::*count) 
 
 void Engine::close_region(std::int64_t wall_ns) {
   std::int64_t busy = 0;
-  for (Worker& worker : workers_) {
-    busy += worker.busy_ns;
-    worker.busy_ns = 0;
-  }
-  profile_.busy_ns[static_cast<std::size_t>(stage_)] += busy;
+  for (Worker& worker : workers_)
+    for (std::size_t stage = 0; stage < kStageCount; ++stage) {
+      busy += worker.busy_ns[stage];
+      profile_.busy_ns[stage] += worker.busy_ns[stage];
+      worker.busy_ns[stage] = 0;
+    }
   profile_.waiting_ns += wall_ns * pool_.worker_count - busy;
 }
 

@@ -2,6 +2,7 @@
 // Runs kernels over workers: cuts matmuls into tasks, keeps per-worker scratch, and counts the work where it is done.
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <span>
@@ -33,6 +34,11 @@ struct Q8Buffer {
 
   Result<void> allocate(std::int64_t row_count, std::int64_t k);
   static std::int64_t bytes(std::int64_t row_count, std::int64_t k);
+  /// Row `row` becomes x, of `width` numbers.
+  void quantise(const kernels::KernelTable& table, std::int64_t row, const float* x) {
+    table.quantize_q8(x, width, codes.data() + row * width, scales.data() + row * (width / 32),
+                      sums.data() + row * (width / 16));
+  }
   kernels::Q8Rows rows(std::int64_t first = 0) const {
     return {codes.data() + first * width, scales.data() + first * (width / 32), sums.data() + first * (width / 16),
             width};
@@ -59,7 +65,9 @@ inline constexpr std::int64_t kTokenRange = 96;
 /// One worker's private memory. Counters are padded so that workers do not share a cache line.
 struct alignas(64) Worker {
   Work work;
-  std::int64_t busy_ns = 0;             // in the current region, when profiling
+  std::array<std::int64_t, kStageCount> busy_ns{};  // in the current region, when profiling
+  Stage stage = Stage::elementwise;                 // of the time since
+  std::int64_t since_ns = 0;
   AlignedBuffer<float> kernel_scratch;  // what gemm_f32 and attention ask for
   AlignedBuffer<float> tile;            // results of a task before they are combined
   AlignedBuffer<std::byte> q8_tiles;    // activations of a task, as `filled` says
@@ -101,14 +109,23 @@ class Engine {
     parallel_for(cost_ns < share_from_ns_ ? ParallelFor{} : pool_, count, [&](std::int64_t index, std::int32_t worker) {
       const FloatEnvironment environment;
       if (!profiling_) return body(index, worker);
-      const std::int64_t begun = now_ns();
+      Worker& w = workers_[static_cast<std::size_t>(worker)];
+      w.stage = stage_, w.since_ns = now_ns();
       body(index, worker);
-      workers_[static_cast<std::size_t>(worker)].busy_ns += now_ns() - begun;
+      within(worker, stage_);
     });
     if (profiling_) close_region(now_ns() - started);
   }
   /// Time from here on belongs to `stage`, with SessionOptions::profile.
   void enter(Stage stage) { stage_ = stage; }
+  /// Inside a task: this worker's time from here to the task's end, or to the next call, belongs to `stage`.
+  void within(std::int32_t worker, Stage stage) {
+    if (!profiling_) return;
+    Worker& w = workers_[static_cast<std::size_t>(worker)];
+    const std::int64_t now = now_ns();
+    w.busy_ns[static_cast<std::size_t>(w.stage)] += now - w.since_ns;
+    w.stage = stage, w.since_ns = now;
+  }
   /// The same over [0, count) in stretches, for bodies that touch some `values` numbers each.
   template <class Body>
   void run_each(std::int64_t count, std::int64_t values, Body&& body) {

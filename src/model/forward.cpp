@@ -70,7 +70,7 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
     if (!sliding) return forward(sliding);
     sliding_rope_.emplace(std::move(*sliding));
   }
-  return ws_.allocate(*c_, options.chunk_tokens);
+  return ws_.allocate(*c_, options.chunk_tokens, engine_.worker_count());
 }
 
 void Forward::fail_once(ErrorCode code, std::string message) {

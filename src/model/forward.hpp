@@ -56,15 +56,22 @@ class Forward {
   // attention_block.cpp
   void attention(std::int64_t layer);
   void gqa_queries(const LayerWeights& w, std::int64_t layer);
-  void mla_queries(const LayerWeights& w, std::int64_t layer);
-  void mla_latent(const LayerWeights& w, std::int64_t layer);
   void attend(std::int64_t layer);
+  void attend(kernels::Attention& a, Sequence sequence, std::int64_t layer, std::int64_t kv_head, std::int32_t worker);
   void set_visible(std::int64_t layer);
   void attend_rows(const Segment& segment, std::int64_t layer, std::int64_t kv_head, std::int64_t first,
                    std::int64_t count, std::int32_t worker);
-  void mla_values(const LayerWeights& w);
   void output_projection(const LayerWeights& w);
-  void store(const Segment& segment, std::int64_t layer);
+  // mla_block.cpp
+  struct MlaTask {
+    const Segment* segment;
+    std::int64_t first, tokens;  // of the segment
+    std::int64_t head, heads;
+  };
+  void mla_queries(const LayerWeights& w);
+  void mla_latent(const LayerWeights& w, std::int64_t layer);
+  void mla_attend(const LayerWeights& w, std::int64_t layer);
+  void mla_rows(const LayerWeights& w, std::int64_t layer, const MlaTask& task, std::int32_t worker);
   // ffn_block.cpp
   void feed_forward(std::int64_t layer);
   void choose(const LayerWeights& w, std::int64_t layer);

@@ -77,7 +77,7 @@ MemoryEstimate Session::estimate_memory(const ModelInfo& info, const SessionOpti
   const std::int64_t pages = (cache_tokens(info.config, options) + kernels::kKeyBlock - 1) / kernels::kKeyBlock;
   estimate.weight_bytes = info.weight_bytes;
   estimate.cache_bytes = pages * layout.page_bytes;
-  estimate.scratch_bytes = Workspace::bytes(info.config, options.chunk_tokens) +
+  estimate.scratch_bytes = Workspace::bytes(info.config, options.chunk_tokens, options.threads.worker_count) +
                            options.threads.worker_count * (TileSizes(info.config, options.chunk_tokens).floats *
                                                                static_cast<std::int64_t>(sizeof(float)) +
                                                            TileSizes(info.config, options.chunk_tokens).q8_bytes);

@@ -6,7 +6,7 @@ namespace moe::inline MOE_ABI {
 namespace {
 
 struct Sizes {
-  std::int64_t width_q, width_k, width_v, q_rows, o_rows, dense;
+  std::int64_t width_q, width_k, width_v, dense;
 };
 
 Sizes sizes_of(const ModelConfig& c) {
@@ -15,8 +15,6 @@ Sizes sizes_of(const ModelConfig& c) {
   s.width_q = c.head_count * c.head_dim;
   s.width_k = mla ? c.kv_lora_rank + c.qk_rope_head_dim : c.kv_head_count * c.head_dim;
   s.width_v = mla ? 0 : c.kv_head_count * c.v_head_dim;
-  s.q_rows = c.head_count * (mla ? c.kv_lora_rank + c.qk_rope_head_dim : c.head_dim);
-  s.o_rows = c.head_count * (mla ? c.kv_lora_rank : c.v_head_dim);
   s.dense = std::max(c.intermediate_size, c.shared_width());
   return s;
 }
@@ -24,7 +22,8 @@ Sizes sizes_of(const ModelConfig& c) {
 // Calls item(buffer, values) for every float buffer and item8(buffer, rows, width) for every quantised one: allocate()
 // and bytes() cannot disagree about what there is.
 template <class W, class Item, class Item8, class Integers, class Bytes>
-void each(W& w, const ModelConfig& c, std::int64_t chunk, Item item, Item8 item8, Integers integers, Bytes bytes) {
+void each(W& w, const ModelConfig& c, std::int64_t chunk, std::int64_t workers, Item item, Item8 item8,
+          Integers integers, Bytes bytes) {
   const Sizes s = sizes_of(c);
   const std::int64_t H = c.head_count, K = c.router.top_k;
   const bool mla = c.attention == AttentionKind::mla;
@@ -39,8 +38,10 @@ void each(W& w, const ModelConfig& c, std::int64_t chunk, Item item, Item8 item8
   item(w.q, chunk * s.width_q);
   item(w.k, chunk * s.width_k);
   item(w.v, chunk * s.width_v);
-  item(w.q_rows, chunk * s.q_rows);
-  item(w.o_rows, chunk * s.o_rows);
+  const std::int64_t rows = mla ? workers * kMlaTaskRows : chunk * H;
+  item(w.q_rows, rows * (mla ? c.kv_lora_rank + c.qk_rope_head_dim : c.head_dim));
+  item(w.o_rows, rows * (mla ? c.kv_lora_rank : c.v_head_dim));
+  integers(w.positions, rows);
   item(w.o_in, chunk * H * c.v_head_dim);
   item(w.act_dense, chunk * s.dense);
   item8(w.q8_normed, chunk, c.hidden_size);
@@ -52,8 +53,8 @@ void each(W& w, const ModelConfig& c, std::int64_t chunk, Item item, Item8 item8
   if (mla) {
     item(w.q_a, chunk * c.q_lora_rank);
     item8(w.q8_q_a, chunk, c.q_lora_rank);
-    item8(w.q8_q_parts, chunk * H, c.qk_nope_head_dim);
-    item8(w.q8_o_parts, chunk * H, c.kv_lora_rank);
+    item8(w.q8_q_parts, rows, c.qk_nope_head_dim);
+    item8(w.q8_o_parts, rows, c.kv_lora_rank);
   }
   if (c.router.expert_count > 0) {
     item(w.router, chunk * c.router.expert_count);
@@ -65,7 +66,6 @@ void each(W& w, const ModelConfig& c, std::int64_t chunk, Item item, Item8 item8
     integers(w.pair_token, chunk * K);
     integers(w.pair_of, chunk * K);
   }
-  integers(w.positions, chunk * H);
   if (!c.sliding_layers.empty()) integers(w.first_positions, chunk * H);
   if (c.attention_sinks) item(w.sinks, chunk * H);
 }
@@ -82,10 +82,10 @@ void take(AlignedBuffer<T>& buffer, std::int64_t count, Result<void>& status) {
 
 }  // namespace
 
-Result<void> Workspace::allocate(const ModelConfig& config, std::int64_t chunk_tokens) {
+Result<void> Workspace::allocate(const ModelConfig& config, std::int64_t chunk_tokens, std::int64_t workers) {
   Result<void> status;
   each(
-      *this, config, chunk_tokens, [&](auto& buffer, std::int64_t n) { take(buffer, n, status); },
+      *this, config, chunk_tokens, workers, [&](auto& buffer, std::int64_t n) { take(buffer, n, status); },
       [&](Q8Buffer& buffer, std::int64_t rows, std::int64_t width) {
         if (status) status = buffer.allocate(rows, width);
       },
@@ -94,11 +94,11 @@ Result<void> Workspace::allocate(const ModelConfig& config, std::int64_t chunk_t
   return status;
 }
 
-std::int64_t Workspace::bytes(const ModelConfig& config, std::int64_t chunk_tokens) {
+std::int64_t Workspace::bytes(const ModelConfig& config, std::int64_t chunk_tokens, std::int64_t workers) {
   std::int64_t sum = 0;
   Workspace none;
   each(
-      none, config, chunk_tokens,
+      none, config, chunk_tokens, workers,
       [&](auto& buffer, std::int64_t n) { sum += n * static_cast<std::int64_t>(sizeof(buffer[0])); },
       [&](Q8Buffer&, std::int64_t rows, std::int64_t width) { sum += Q8Buffer::bytes(rows, width); },
       [&](auto& buffer, std::int64_t n) { sum += n * static_cast<std::int64_t>(sizeof(buffer[0])); },

@@ -8,7 +8,10 @@
 
 namespace moe::inline MOE_ABI {
 
-/// C = tokens per chunk. Shapes are the largest that any layer needs.
+/// Rows of attention, tokens times heads, that one task of MLA takes on.
+inline constexpr std::int64_t kMlaTaskRows = 128;
+
+/// C = tokens per chunk, W = workers. Shapes are the largest that any layer needs.
 struct Workspace {
   AlignedBuffer<float> hidden;                    // [C, D]  residual stream
   AlignedBuffer<float> normed;                    // [C, D]
@@ -16,16 +19,16 @@ struct Workspace {
   AlignedBuffer<float> sliding_cos, sliding_sin;  // the same of sliding layers, where theirs differ
   AlignedBuffer<float> q, k, v;                   // projections as they leave the matmul
   AlignedBuffer<float> q_a;                       // [C, q_lora_rank]  mla
-  AlignedBuffer<float> q_rows;                    // attention's queries, rows of one kv head together
-  AlignedBuffer<float> o_rows;                    // attention's results in the same order
-  AlignedBuffer<float> o_in;                      // [C, H * v_head_dim]
-  AlignedBuffer<float> router;                    // [C, E]  logits, then scores
-  AlignedBuffer<float> shared_gate;               // [C]  logits, then weights of the shared experts
-  AlignedBuffer<float> act_dense;                 // [C, intermediate or shared width]
-  AlignedBuffer<float> act_routed;                // [C * K, F]
-  // q8_q_parts [H, C, qk_nope_head_dim] and q8_o_parts [H, C, kv_lora_rank]: mla, one stretch of rows per head
+  AlignedBuffer<float> q_rows;  // attention's queries, rows of one kv head together; mla: [W, kMlaTaskRows, latent]
+  AlignedBuffer<float> o_rows;  // attention's results in the same order
+  AlignedBuffer<float> o_in;    // [C, H * v_head_dim]
+  AlignedBuffer<float> router;  // [C, E]  logits, then scores
+  AlignedBuffer<float> shared_gate;  // [C]  logits, then weights of the shared experts
+  AlignedBuffer<float> act_dense;    // [C, intermediate or shared width]
+  AlignedBuffer<float> act_routed;   // [C * K, F]
+  // q8_q_parts [W, kMlaTaskRows, qk_nope_head_dim] and q8_o_parts [W, kMlaTaskRows, kv_lora_rank]: mla
   Q8Buffer q8_normed, q8_q_a, q8_q_parts, q8_o_parts, q8_o_in, q8_dense, q8_routed;
-  AlignedBuffer<std::int64_t> positions;        // [C * rows per token]  last visible position of every attention row
+  AlignedBuffer<std::int64_t> positions;        // last visible position of every attention row
   AlignedBuffer<std::int64_t> first_positions;  // the same: first visible position, in layers with a window
   AlignedBuffer<float> sinks;                   // [C * H]  of every attention row
   AlignedBuffer<std::int32_t> expert_ids;       // [C, K] best first
@@ -36,9 +39,9 @@ struct Workspace {
   AlignedBuffer<float> logits;                  // grows with the rows asked for
 
   /// Errors: out_of_memory.
-  Result<void> allocate(const ModelConfig& config, std::int64_t chunk_tokens);
+  Result<void> allocate(const ModelConfig& config, std::int64_t chunk_tokens, std::int64_t workers);
   /// What allocate() takes, in bytes.
-  static std::int64_t bytes(const ModelConfig& config, std::int64_t chunk_tokens);
+  static std::int64_t bytes(const ModelConfig& config, std::int64_t chunk_tokens, std::int64_t workers);
 };
 
 /// Columns of the hidden state that one task of the down projection owns, and the floats its tile needs.

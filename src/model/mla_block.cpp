@@ -1,0 +1,137 @@
+// Multi-head latent attention between its first projections and the output projection, absorbed for every number of
+// tokens (DeepSeek-V2, arXiv 2405.04434, section 2.1.2): queries go through k_b into the latent space, meet the cached latents, and
+// their averages come back through v_b. A task does all of it for a few heads of a few tokens, so that rows as wide as the
+// latent never leave its cache.
+
+#include <algorithm>
+#include <cstring>
+
+#include "model/attention_parts.hpp"
+#include "model/forward.hpp"
+
+namespace moe::inline MOE_ABI {
+namespace {
+
+constexpr float kMlaNormEps = 1e-6F;  // of q_a and kv_a norms, whatever rms_norm_eps is (transformers, DeepSeek's code)
+constexpr std::int64_t kMostTokens = 32;  // of a task: two tiles of the widest kernel
+
+}  // namespace
+
+// The norm and second projection of compressed queries.
+void Forward::mla_queries(const LayerWeights& w) {
+  if (!w.q.empty()) return;
+  const bool quantise = engine_.wants_q8(w.q_b);
+  const std::int64_t width = c_->q_lora_rank, T = tokens();
+  engine_.enter(Stage::quantising);
+  engine_.run_each(T, width, [&](std::int64_t t, std::int32_t) {
+    float* row = ws_.q_a.data() + t * width;
+    engine_.table().rms_norm(row, w.q_a_norm.data(), kMlaNormEps, width, row);
+  });
+  if (quantise) quantise_rows(ws_.q_a.data(), width, T, ws_.q8_q_a);
+  const LinearJob job = {&w.q_b,       {ws_.q_a.data(), width, quantise ? ws_.q8_q_a.rows() : kernels::Q8Rows{}},
+                         nullptr,      T,
+                         ws_.q.data(), w.q_b.rows};
+  engine_.enter(Stage::projections);
+  engine_.linear(std::span(&job, 1), &Work::attention_projection);
+}
+
+// The compressed key: RMSNorm of the latent part, RoPE of the shared rotated part, then into the cache as one row.
+void Forward::mla_latent(const LayerWeights& w, std::int64_t layer) {
+  engine_.enter(Stage::elementwise);
+  const kernels::KernelTable& k = engine_.table();
+  const std::int64_t lora = c_->kv_lora_rank, latent = lora + c_->qk_rope_head_dim, pairs = rope_->pair_count();
+  const PageLayout& layout = cache_->layout();
+  for (const Segment& s : chunk_->segments) {
+    engine_.run_each(s.count, 2 * latent, [&](std::int64_t i, std::int32_t) {
+      const std::int64_t t = s.begin + i, position = s.position + i;
+      float* row = ws_.k.data() + t * latent;
+      k.rms_norm(row, w.kv_a_norm.data(), kMlaNormEps, lora, row);
+      rotate(k, c_->rope.style, ws_.cos.data() + t * pairs, ws_.sin.data() + t * pairs, pairs, row + lora);
+      std::byte* page = cache_->page(s.sequence, position / kernels::kKeyBlock);
+      const std::int64_t slot = position % kernels::kKeyBlock;
+      k.store_cache(cache_type(options_->kv), row, latent,
+                    page + layout.keys(layer, 0) + slot * latent * layout.value_bytes, 1);
+    });
+  }
+}
+
+void Forward::mla_attend(const LayerWeights& w, std::int64_t layer) {
+  const std::int64_t H = c_->head_count, lora = c_->kv_lora_rank, latent = lora + c_->qk_rope_head_dim;
+  const std::int64_t even = tokens() * H / (engine_.worker_count() * 4);
+  const std::int64_t rows = std::clamp<std::int64_t>(even, 8, kMlaTaskRows);
+  std::vector<MlaTask> tasks;
+  double cost = 0.0;
+  for (const Segment& s : chunk_->segments) {
+    const std::int64_t most = std::min({s.count, kMostTokens, rows});
+    const std::int64_t heads = std::clamp<std::int64_t>(rows / most, 1, H);
+    for (std::int64_t first = 0; first < s.count; first += most)
+      for (std::int64_t head = 0; head < H; head += heads)
+        tasks.push_back({&s, first, std::min(most, s.count - first), head, std::min(heads, H - head)});
+    cost += static_cast<double>(s.count * H) * static_cast<double>(s.position + s.count) *
+            static_cast<double>(lora + latent) / 25.0;
+    cost +=
+        static_cast<double>(H) * (engine_.cost_ns(w.k_b.front(), s.count) + engine_.cost_ns(w.v_b.front(), s.count));
+  }
+  engine_.enter(Stage::attention);
+  engine_.run(static_cast<std::int64_t>(tasks.size()), cost, [&](std::int64_t i, std::int32_t worker) {
+    mla_rows(w, layer, tasks[static_cast<std::size_t>(i)], worker);
+  });
+}
+
+// Rows of the task: token t and head j of it, row t * heads + j. As inputs of a matrix of one head, part j * tokens + t.
+void Forward::mla_rows(const LayerWeights& w, std::int64_t layer, const MlaTask& task, std::int32_t worker) {
+  const kernels::KernelTable& k = engine_.table();
+  const std::int64_t H = c_->head_count, nope = c_->qk_nope_head_dim, rope = c_->qk_rope_head_dim;
+  const std::int64_t lora = c_->kv_lora_rank, qk = nope + rope, v = c_->v_head_dim, pairs = rope_->pair_count();
+  const std::int64_t T = task.tokens, J = task.heads, row0 = worker * kMlaTaskRows;
+  const std::int64_t token0 = task.segment->begin + task.first;
+  kernels::Attention a;
+  a.key_dim = lora + rope;
+  a.value_dim = lora;
+  float* q_rows = ws_.q_rows.data() + row0 * a.key_dim;
+  float* o_rows = ws_.o_rows.data() + row0 * a.value_dim;
+  std::int64_t* positions = ws_.positions.data() + row0;
+  const float* q = ws_.q.data() + (token0 * H + task.head) * qk;
+  float* out = ws_.o_in.data() + (token0 * H + task.head) * v;
+
+  engine_.within(worker, Stage::quantising);
+  const bool q8_q = engine_.wants_q8(w.k_b.front()), q8_o = engine_.wants_q8(w.v_b.front());
+  for (std::int64_t t = 0; t < T; ++t)
+    for (std::int64_t j = 0; j < J; ++j) {
+      const float* from = q + (t * H + j) * qk;
+      float* rotated = q_rows + (t * J + j) * a.key_dim + lora;
+      const float* cos = ws_.cos.data() + (token0 + t) * pairs;
+      const float* sin = ws_.sin.data() + (token0 + t) * pairs;
+      std::memcpy(rotated, from + nope, static_cast<std::size_t>(rope) * sizeof(float));
+      rotate(k, c_->rope.style, cos, sin, pairs, rotated);
+      positions[t * J + j] = chunk_->positions[static_cast<std::size_t>(token0 + t)];
+      if (q8_q) ws_.q8_q_parts.quantise(k, row0 + j * T + t, from);
+    }
+  engine_.within(worker, Stage::projections);
+  engine_.worker(worker).filled = {};  // tiles of the task before: its parts lay at the same addresses
+  for (std::int64_t j = 0; j < J; ++j) {
+    const Matrix& up = w.k_b[static_cast<std::size_t>(task.head + j)];
+    const Activations x = {q + j * qk, H * qk, q8_q ? ws_.q8_q_parts.rows(row0 + j * T) : kernels::Q8Rows{}};
+    engine_.gemm(worker, {&up, x, nullptr, T, q_rows + j * a.key_dim, J * a.key_dim}, 0, up.panel_count(),
+                 &Work::attention_projection);
+  }
+  engine_.within(worker, Stage::attention);
+  a.q = q_rows;
+  a.query_count = T * J;
+  a.last_position = positions;
+  a.out = o_rows;
+  attend(a, task.segment->sequence, layer, 0, worker);
+
+  engine_.within(worker, Stage::quantising);
+  for (std::int64_t i = 0; q8_o && i < T * J; ++i)
+    ws_.q8_o_parts.quantise(k, row0 + i % J * T + i / J, o_rows + i * lora);
+  engine_.within(worker, Stage::projections);
+  for (std::int64_t j = 0; j < J; ++j) {
+    const Matrix& down = w.v_b[static_cast<std::size_t>(task.head + j)];
+    const Activations x = {o_rows + j * lora, J * lora, q8_o ? ws_.q8_o_parts.rows(row0 + j * T) : kernels::Q8Rows{}};
+    engine_.gemm(worker, {&down, x, nullptr, T, out + j * v, H * v}, 0, down.panel_count(),
+                 &Work::attention_projection);
+  }
+}
+
+}  // namespace moe::inline MOE_ABI
