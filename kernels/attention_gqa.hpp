@@ -1,6 +1,6 @@
 #pragma once
 // Grouped-query attention: keys [key_dim, 64] per block (lanes are keys), values [64, value_dim].
-// Queries run in groups of up to 48. A group walks the blocks once; few queries (decode) convert 16-bit keys and values
+// Queries run in groups. A group walks the blocks once; few queries (decode) convert 16-bit keys and values
 // in registers, many (prefill) share one widened copy in scratch.
 
 #include <cstdint>
@@ -14,66 +14,91 @@ namespace moe::inline MOE_ABI::kernels {
 struct GqaScratch {
   float* keys;     // [key_dim, 64] widened
   float* values;   // [64, round_up_16(value_dim)] widened
-  float* o;        // [48, round_up_16(value_dim)]
-  float* weights;  // [48, 64] scores, then p
-  float* alpha;    // [48]
-  float* m;        // [48]
-  float* l;        // [48]
+  float* o;        // [kGqaGroup, round_up_16(value_dim)]
+  float* weights;  // [kGqaGroup, 64] scores, then p
+  float* alpha;    // [kGqaGroup]
+  float* m;        // [kGqaGroup]
+  float* l;        // [kGqaGroup]
 };
 
-/// Scores of one query to weights: p = exp(s - m'), masked (outside [begin, count)) +0; updates m and l, returns alpha.
+/// What the queries of a group see of one block: keys [begins[i], counts[i]), none where that is empty.
+struct VisibleKeys {
+  int begins[kGqaGroup] = {};
+  int counts[kGqaGroup];
+  bool any(int i) const { return begins[i] < counts[i]; }
+};
+
+/// Scores of 16 queries at most to weights: p = exp(s - m'), masked +0; updates m and l, sets alpha. A query that sees no key keeps
+/// its m and l. What is one number per query is computed for all of them at once.
 template <class Arch>
-MOE_FORCE_INLINE float block_softmax(float* s, int begin, int count, float& m, float& l) {
+MOE_FORCE_INLINE void block_softmax(const VisibleKeys& keys, int first, int queries, const GqaScratch& s) {
   constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-  for (int j = 0; j < begin; ++j) s[j] = kMinusInfinity;
-  for (int j = count; j < kKeyBlock; ++j) s[j] = kMinusInfinity;
-  Lanes<float, Arch> x[4];
-#pragma GCC unroll 16
-  for (int c = 0; c < 4; ++c) x[c] = load<Arch>(s + 16 * c);
-  const float high = largest<Arch>(max<Arch>(max<Arch>(x[0], x[1]), max<Arch>(x[2], x[3])));
-  const float m_new = m > high ? m : high;
-  Lanes<float, Arch> partial = broadcast<Arch>(0.0f);
-#pragma GCC unroll 16
-  for (int c = 0; c < 4; ++c) {
-    const Lanes<float, Arch> p = exp<Arch>(sub<Arch>(x[c], broadcast<Arch>(m_new)));
-    store<Arch>(s + 16 * c, p);
-    partial = add<Arch>(partial, p);
+  float m[16] = {}, high[16], l[16] = {}, sum[16] = {}, alpha[16];
+  for (int i = 0; i < 16; ++i) high[i] = kMinusInfinity;
+  for (int i = 0; i < queries; ++i) {
+    m[i] = s.m[first + i], l[i] = s.l[first + i];
+    if (!keys.any(first + i)) continue;
+    float* row = s.weights + (first + i) * kKeyBlock;
+    for (int j = 0; j < keys.begins[first + i]; ++j) row[j] = kMinusInfinity;
+    for (int j = keys.counts[first + i]; j < kKeyBlock; ++j) row[j] = kMinusInfinity;
+    high[i] = largest<Arch>(max<Arch>(max<Arch>(load<Arch>(row), load<Arch>(row + 16)),
+                                      max<Arch>(load<Arch>(row + 32), load<Arch>(row + 48))));
   }
-  const float alpha = detail::exp(m - m_new);
-  l = detail::fma(l, alpha, tree_sum<Arch>(partial));
-  m = m_new;
-  return alpha;
+  const Lanes<float, Arch> m_old = load<Arch>(m), m_new = max<Arch>(m_old, load<Arch>(high));
+  store<Arch>(m, m_new);
+  for (int i = 0; i < queries; ++i) {
+    if (!keys.any(first + i)) continue;
+    float* row = s.weights + (first + i) * kKeyBlock;
+    const Lanes<float, Arch> high_of_row = broadcast<Arch>(m[i]);
+    Lanes<float, Arch> partial = broadcast<Arch>(0.0f);
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c) {
+      const Lanes<float, Arch> p = exp<Arch>(sub<Arch>(load<Arch>(row + 16 * c), high_of_row));
+      store<Arch>(row + 16 * c, p);
+      partial = add<Arch>(partial, p);
+    }
+    sum[i] = tree_sum<Arch>(partial);
+  }
+  const Lanes<float, Arch> factor = exp<Arch>(sub<Arch>(m_old, m_new));
+  store<Arch>(alpha, factor);
+  store<Arch>(l, fma<Arch>(load<Arch>(l), factor, load<Arch>(sum)));
+  for (int i = 0; i < queries; ++i)
+    if (keys.any(first + i)) s.m[first + i] = m[i], s.l[first + i] = l[i], s.alpha[first + i] = alpha[i];
 }
 
-/// One block for all queries of a group.
+/// One block for all queries of a group: all scores while the keys are in the first cache, then all values.
 template <class Arch, class Type>
 void gqa_block(const Attention& a, std::int64_t first, int queries, std::int64_t block,
                const typename Type::Value* keys, const typename Type::Value* values, std::int64_t v_stride,
                const GqaScratch& s) noexcept {
   const std::int64_t width = round_up_16(a.value_dim);
-  for (int i = 0; i < queries; i += kQueryTile) {
-    const int tile = queries - i < kQueryTile ? queries - i : kQueryTile;
-    int begins[kQueryTile] = {}, counts[kQueryTile];
-    bool any = false;
-    for (int t = 0; t < tile; ++t) {
-      counts[t] = visible_keys(a.last_position[first + i + t], block * kKeyBlock);
-      if (a.first_position != nullptr) begins[t] = hidden_keys(a.first_position[first + i + t], block * kKeyBlock);
-      any = any || begins[t] < counts[t];
-    }
-    if (!any) continue;
-    float* weights = s.weights + i * kKeyBlock;
-    const float* q = a.q + (first + i) * a.q_stride;
-    with_tile_size(
-        tile, [&](auto size) { score_tile<Arch, Type, size.value>(q, a.q_stride, keys, a.key_dim, a.scale, weights); });
-    for (int t = 0; t < tile; ++t)
-      if (begins[t] < counts[t])
-        s.alpha[i + t] = block_softmax<Arch>(weights + t * kKeyBlock, begins[t], counts[t], s.m[i + t], s.l[i + t]);
-    const ValueTile v{weights, kKeyBlock, 1, s.alpha + i, 0, 0, s.o + i * width, width};
-    if (a.first_position == nullptr)
-      add_values<Arch, Type>(v, tile, counts, values, v_stride, width);
-    else
-      add_windowed_values<Arch, Type>(v, tile, begins, counts, values, v_stride, width);
+  VisibleKeys visible;
+  for (int i = 0; i < queries; ++i) {
+    visible.counts[i] = visible_keys(a.last_position[first + i], block * kKeyBlock);
+    if (a.first_position != nullptr) visible.begins[i] = hidden_keys(a.first_position[first + i], block * kKeyBlock);
   }
+  const auto each_tile = [&](auto&& f) MOE_INLINE_LAMBDA {
+    for (int i = 0; i < queries; i += kQueryTile) {
+      const int tile = queries - i < kQueryTile ? queries - i : kQueryTile;
+      bool any = false;
+      for (int t = i; t < i + tile; ++t) any = any || visible.any(t);
+      if (any) f(i, tile);
+    }
+  };
+  each_tile([&](int i, int tile) MOE_INLINE_LAMBDA {
+    const float* q = a.q + (first + i) * a.q_stride;
+    with_tile_size(tile, [&](auto size) {
+      score_tile<Arch, Type, size.value>(q, a.q_stride, keys, a.key_dim, a.scale, s.weights + i * kKeyBlock);
+    });
+  });
+  for (int i = 0; i < queries; i += 16) block_softmax<Arch>(visible, i, queries - i < 16 ? queries - i : 16, s);
+  each_tile([&](int i, int tile) MOE_INLINE_LAMBDA {
+    const ValueTile v{s.weights + i * kKeyBlock, kKeyBlock, 1, s.alpha + i, 0, 0, s.o + i * width, width};
+    if (a.first_position == nullptr)
+      add_values<Arch, Type>(v, tile, visible.counts + i, values, v_stride, width);
+    else
+      add_windowed_values<Arch, Type>(v, tile, visible.begins + i, visible.counts + i, values, v_stride, width);
+  });
 }
 
 template <class Arch, class Type>
@@ -118,13 +143,13 @@ void attention_gqa(const Attention& a) noexcept {
   s.keys = a.scratch;
   s.values = s.keys + kKeyBlock * a.key_dim;
   s.o = s.values + kKeyBlock * width;
-  s.weights = s.o + kQueryGroup * width;
-  s.alpha = s.weights + kQueryGroup * kKeyBlock;
-  s.m = s.alpha + kQueryGroup;
-  s.l = s.m + kQueryGroup;
-  for (std::int64_t first = 0; first < a.query_count; first += kQueryGroup) {
+  s.weights = s.o + kGqaGroup * width;
+  s.alpha = s.weights + kGqaGroup * kKeyBlock;
+  s.m = s.alpha + kGqaGroup;
+  s.l = s.m + kGqaGroup;
+  for (std::int64_t first = 0; first < a.query_count; first += kGqaGroup) {
     const std::int64_t rest = a.query_count - first;
-    const int queries = static_cast<int>(rest < kQueryGroup ? rest : kQueryGroup);
+    const int queries = static_cast<int>(rest < kGqaGroup ? rest : kGqaGroup);
     switch (a.cache_type) {
       case CacheType::f32: gqa_group<Arch, CacheF32>(a, first, queries, s); break;
       case CacheType::f16: gqa_group<Arch, CacheF16>(a, first, queries, s); break;

@@ -13,8 +13,8 @@ namespace moe::inline MOE_ABI::kernels {
 
 /// Queries per tile: 6 x 4 accumulators of 16 lanes, 4 loads and a broadcast fill the 32 registers of AVX-512.
 inline constexpr int kQueryTile = 6;
-/// Queries that share one widened block and one set of scratch; a multiple of the tile and of 16 lanes.
-inline constexpr int kQueryGroup = 48;
+/// Queries that share one widened block and one set of scratch; multiples of the tile and of 16 lanes.
+inline constexpr int kQueryGroup = 48, kGqaGroup = 96;
 
 /// 16-lane columns per pass, so that `Queries` rows of accumulators stay in registers (16 on AVX2, 32 elsewhere).
 template <class Arch, int Queries>

@@ -115,12 +115,13 @@ void Forward::attend(std::int64_t layer) {
   const std::int64_t heads = cache_->layout().head_count, group = c_->head_count / heads, T = tokens();
   set_visible(layer);
   // Rows per task: enough to reuse a block of keys while it is in cache, few enough to keep all workers busy.
+  constexpr std::int64_t kRowsPerTask = 96;
   struct Task {
     const Segment* segment;
     std::int64_t head, first, count;
   };
   const std::int64_t wanted = (T * group * heads + engine_.worker_count() * 4 - 1) / (engine_.worker_count() * 4);
-  const std::int64_t rows_per_task = std::clamp<std::int64_t>(wanted, 8, 128);
+  const std::int64_t rows_per_task = std::clamp<std::int64_t>(wanted, 8, kRowsPerTask);
   std::vector<Task> tasks;
   for (const Segment& s : chunk_->segments)
     for (std::int64_t g = 0; g < heads; ++g)
