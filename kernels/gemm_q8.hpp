@@ -169,6 +169,17 @@ MOE_FORCE_INLINE void prefetch_block(const std::byte* panel, std::int64_t panel_
       __builtin_prefetch(panel + p * panel_bytes + block * kBytes + 64 * i, 0, 2);
 }
 
+/// The same, one line of each of several stretches of those panels: as many streams for the second cache's prefetcher to
+/// run ahead on. For few panels, whose arithmetic would otherwise wait for memory.
+template <class Arch, Format kFormat, int kPanels>
+MOE_FORCE_INLINE void prefetch_spread(const std::byte* panel, std::int64_t panel_bytes, std::int64_t block) {
+  constexpr PanelLayout l = panel_layout(kFormat);
+  constexpr int kLines = kPanels * ((l.super_bytes / l.super_blocks + 63) / 64);  // a block
+  const std::int64_t stretch = kPanels * panel_bytes / kLines / 64 * 64 + 64;
+#pragma GCC unroll 20
+  for (int i = 0; i < kLines; ++i) __builtin_prefetch(panel + i * stretch + 64 * block, 0, 2);
+}
+
 /// acc + one block: `sum` holds the integer part of 16 rows, already weighed by the scales of its halves.
 template <class Arch, Format kFormat, int kWidth>
 MOE_FORCE_INLINE typename Vector<Arch>::F add_to_chain(const PanelScales<Arch, kFormat>& scales,
@@ -207,7 +218,8 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, 
       for (int t = 0; t < kTokens; ++t) acc[p][t] = V::setf(0.0f);
     TileBlock<Tile::kWidth> x{tile};
     for (std::int64_t b = 0; b < block_count; ++b, x.p += Tile::kWidth * kTileBlockBytes) {
-      if (ahead != 0) prefetch_block<Arch, kFormat, kPanels>(panel + ahead, panel_bytes, b);
+      if (ahead != 0 && kPanels < 4) prefetch_spread<Arch, kFormat, kPanels>(panel + ahead, panel_bytes, b);
+      if (ahead != 0 && kPanels >= 4) prefetch_block<Arch, kFormat, kPanels>(panel + ahead, panel_bytes, b);
       const std::byte* codes[kPanels];
 #pragma GCC unroll 4
       for (int p = 0; p < kPanels; ++p) codes[p] = panel + p * panel_bytes + l.codes_of(b) + 4 * lane;

@@ -110,7 +110,7 @@ struct AmxStretch {
     for (int b = 0; b < count; ++b, block += kBytes, place = (place + 1) % kAmxPlaces) {
       unpack_next();
       multiply_next();
-      if (ahead != 0) prefetch_block<Arch, kFormat, 1>(panel + ahead, 0, begin + b);
+      if (ahead != 0) prefetch_spread<Arch, kFormat, 1>(panel + ahead, ahead, begin + b);
       const TileBlock<kWidth> x{block};
       PanelScales<Arch, kFormat> scales;
       scales.load(panel, begin + b, 0);
