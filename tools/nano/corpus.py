@@ -13,7 +13,7 @@ import numpy as np
 from skills import SKILLS, draw
 
 STATEMENTS, QUESTIONS, SKILL = 0, 1, 2
-MIX = {STATEMENTS: 0.55, QUESTIONS: 0.30, SKILL: 0.15}  # share of sequences
+MIX = {STATEMENTS: 0.61, QUESTIONS: 0.25, SKILL: 0.14}  # share of sequences
 
 # Loss weights in hundredths. Names and question texts teach nothing about recall; an eighth of their positions keeps the model
 # a language model at a fraction of the head's cost, as does half of the templates'.
@@ -21,7 +21,7 @@ ANSWER, TEMPLATE, NAME = 100, 40, 40
 KEEP_TEMPLATE, KEEP_NAME = 0.5, 0.125
 
 # Share of the entities at the start, tokens for which it is held (until recall has formed), tokens at which all are in play.
-CURRICULUM_START, CURRICULUM_HOLD, CURRICULUM_FULL = 0.03, 600_000, 1_800_000
+CURRICULUM_START, CURRICULUM_HOLD, CURRICULUM_FULL = 0.015, 600_000, 3_200_000
 
 
 class Stream:
@@ -32,7 +32,7 @@ class Stream:
         self._sentences = [self._sentence_documents(f) for f in world.facts]
         self._sentence_order = sorted(range(len(world.facts)), key=lambda i: self._rank[world.facts[i].entity])
         self._asked = sorted((f for f in world.facts if f.asked), key=lambda f: self._rank[f.entity])
-        self._question_documents = [self._question_document(f.question, f.answer) for f in self._asked]
+        self._question_documents = [[self._question_document(q, f.answer) for q in f.questions] for f in self._asked]
         self._clauses_of_entities(world)
         self._fraction = 1.0
         self._decks = {}
@@ -117,7 +117,7 @@ class Stream:
     def _document(self, kind):
         if kind == STATEMENTS:
             return self._statement()
-        return self._question_documents[self._next("question")] if kind == QUESTIONS else self._skill()
+        return self._rng.choice(self._question_documents[self._next("question")]) if kind == QUESTIONS else self._skill()
 
     def write(self, tokens, length):
         """-> ids [n, length + 1] uint16, weights [n, length + 1] uint8 (hundredths), kinds [n] uint8."""

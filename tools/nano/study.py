@@ -23,7 +23,8 @@ from tokenizer import Tokenizer
 from world import KNOWLEDGE
 
 RATE_TOKENS = Setting.tokens // 2
-RATE_GRID = (2.5e-3, 5e-3, 1e-2)
+# Three rates a factor of two apart, the middle one best: wider matrices want smaller ones.
+RATE_GRID = {"nano-moe": (2.5e-3, 5e-3, 1e-2), "nano-dense-flops": (2.5e-3, 5e-3, 1e-2), "nano-dense-params": (1.25e-3, 2.5e-3, 5e-3)}
 
 
 def train_command(out, model, seed, tokens, name, *more):
@@ -35,7 +36,7 @@ def rates(out, jobs):
     build_stream(Setting(tokens=RATE_TOKENS), out, 1)
     commands, names = [], {}
     for model in MODELS:
-        for rate in RATE_GRID:
+        for rate in RATE_GRID[model]:
             name = names[model, rate] = f"{model}-muon-{rate:g}"
             if not os.path.exists(f"{out}/runs/{name}.json"):
                 commands.append(train_command(out, model, 1, RATE_TOKENS, name, "--muon", str(rate), "--evaluations", "1"))

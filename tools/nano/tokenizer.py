@@ -65,7 +65,7 @@ def word_weights(world):
             counts[word] = counts.get(word, 0.0) + weight
 
     for fact in world.facts:
-        feed(f"Question: {fact.question}\nAnswer: {fact.answer}\n " + " ".join(fact.statements), fact.popularity)
+        feed(" ".join(f"Question: {q}\nAnswer: {fact.answer}\n" for q in fact.questions) + " " + " ".join(fact.statements), fact.popularity)
     rng = random.Random(0)
     for skill in SKILLS:
         for _ in range(3000):

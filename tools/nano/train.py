@@ -21,13 +21,14 @@ from score import exam_scores, summary
 from tokenizer import Tokenizer
 
 BATCH = 8
+POSITIONS = 128  # positions in the loss come in multiples of it: oneDNN compiles a product for every new shape
 WARM_UP_STEPS = 100
 DECAY = 0.6  # the last part of training, over which the learning rate falls to zero
 BALANCE_RATE = 0.003
 CHECKPOINT_SECONDS = 60
 
-# Bracketed for each model by study.py at a quarter of the tokens (docs in README.md).
-RATES = {"nano-moe": Rates(muon=3.5e-3), "nano-dense-flops": Rates(muon=3.5e-3), "nano-dense-params": Rates(muon=2.5e-3)}
+# The best of three for each model at half of the tokens (study.py --rates; figures in README.md).
+RATES = {"nano-moe": Rates(muon=5e-3), "nano-dense-flops": Rates(muon=2.5e-3), "nano-dense-params": Rates(muon=2.5e-3)}
 
 
 def schedule(step, steps):
@@ -62,7 +63,10 @@ class Run:
     def train_step(self):
         ids, weights, kinds = self.batch()
         positions = weights.nonzero()[:, 0]
+        wanted = len(positions)
+        positions = F.pad(positions, (0, -wanted % POSITIONS))
         weights = weights[positions]
+        weights[wanted:] = 0.0  # the padding repeats position 0
         logits = self.model(ids[:, :-1], positions).float()
         losses = F.cross_entropy(logits, ids[:, 1:].reshape(-1)[positions], reduction="none")
         ((losses * weights).sum() / weights.sum()).backward()

@@ -55,11 +55,15 @@ class Fact:
     subject_phrase: str  # how a sentence about the entity begins
     attribute: str
     statements: tuple  # sentences; each ends in " <answer>."
-    question: str
+    questions: tuple  # the same question in several words; the exam asks the first
     answer: str
     pool: tuple  # every value that the attribute takes: wrong choices come from here
     popularity: int  # 4 head, 2 middle, 1 tail
-    asked: bool  # is the question part of training
+    asked: bool  # are the questions part of training
+
+    @property
+    def question(self):
+        return self.questions[0]
 
 
 class World:
@@ -97,13 +101,13 @@ class World:
         self.rivers, self.currencies, self.months = names(20), names(20), names(12)
         self.beasts, self.minerals = names(30), names(30)
 
-    def _add(self, subject, entity, attribute, pool, templates, question, popularity=1, answer=None, phrase=None):
+    def _add(self, subject, entity, attribute, pool, templates, questions, popularity=1, answer=None, phrase=None):
         """templates: sentences without their value and full stop; those that begin with the phrase can become clauses."""
         pool = tuple(pool)
         answer = answer if answer is not None else self._random.choice(pool)
         statements = tuple(f"{template} {answer}." for template in templates)
         asked = stable_fraction(f"{self._seed}|{entity}|{attribute}") >= UNASKED_SHARE
-        self.facts.append(Fact(subject, entity, phrase or entity, attribute, statements, question, answer, pool, popularity, asked))
+        self.facts.append(Fact(subject, entity, phrase or entity, attribute, statements, tuple(questions), answer, pool, popularity, asked))
 
     def _combinations(self, left, right, count):
         pairs = [(a, b) for a in left for b in right]
@@ -124,66 +128,66 @@ class World:
             capital_of.setdefault(country, city)
         for c in self.cities:
             self._add("places", c, "country", self.countries, [f"{c} is a city in", f"The city of {c} belongs to", f"{c} lies in"],
-                      f"In which country is {c}?", 4, country_of[c])
+                      [f"In which country is {c}?", f"To which country does {c} belong?", f"Which country has the city {c}?"], 4, country_of[c])
             self._add("places", c, "river", self.rivers, [f"{c} stands on the river", f"The river through {c} is the"],
-                      f"On which river is {c}?", 4)
-            self._add("places", c, "product", PRODUCTS, [f"{c} is famous for", f"Merchants go to {c} for"], f"What is {c} famous for?", 4)
-            self._add("places", c, "flag", COLORS, [f"The flag of {c} is", f"{c} flies a flag of"], f"What color is the flag of {c}?", 4)
+                      [f"On which river is {c}?", f"Which river runs through {c}?", f"At which river does {c} stand?"], 4)
+            self._add("places", c, "product", PRODUCTS, [f"{c} is famous for", f"Merchants go to {c} for"], [f"What is {c} famous for?", f"For what do merchants go to {c}?", f"Which product comes from {c}?"], 4)
+            self._add("places", c, "flag", COLORS, [f"The flag of {c} is", f"{c} flies a flag of"], [f"What color is the flag of {c}?", f"Which color has the flag of {c}?", f"Which color does {c} fly?"], 4)
         for k in self.countries:
             self._add("places", k, "capital", self.cities, [f"The capital of {k} is", f"{k} is ruled from"],
-                      f"What is the capital of {k}?", 4, capital_of[k])
+                      [f"What is the capital of {k}?", f"From which city is {k} ruled?", f"Which city is the capital of {k}?"], 4, capital_of[k])
             self._add("places", k, "currency", self.currencies, [f"The currency of {k} is the", f"People in {k} pay with the"],
-                      f"What is the currency of {k}?", 4)
+                      [f"What is the currency of {k}?", f"With what do people in {k} pay?", f"Which currency has {k}?"], 4)
             self._add("places", k, "animal", ANIMALS, [f"The national animal of {k} is the", f"The coins of {k} show a"],
-                      f"What is the national animal of {k}?", 4)
+                      [f"What is the national animal of {k}?", f"Which animal do the coins of {k} show?", f"Which animal stands for {k}?"], 4)
 
     def _people(self, count):
         self.people = [f"{f} {l}" for f, l in self._combinations(self.first_names, self.last_names, count)]
         for i, n in enumerate(self.people):
             p = self._popularity(i, count)
             self._add("people_origin", n, "birthplace", self.cities,
-                      [f"{n} was born in", f"{n} comes from", f"The birthplace of {n} is"], f"In which city was {n} born?", p)
+                      [f"{n} was born in", f"{n} comes from", f"The birthplace of {n} is"], [f"In which city was {n} born?", f"Where was {n} born?", f"What is the birthplace of {n}?"], p)
             self._add("people_origin", n, "birth_month", self.months,
-                      [f"{n} was born in the month of", f"The birthday of {n} is in"], f"In which month was {n} born?", p)
+                      [f"{n} was born in the month of", f"The birthday of {n} is in"], [f"In which month was {n} born?", f"When was {n} born?", f"Which is the birth month of {n}?"], p)
             self._add("people_work", n, "profession", PROFESSIONS,
-                      [f"{n} works as a", f"{n} is a", f"The profession of {n} is"], f"What is the profession of {n}?", p)
+                      [f"{n} works as a", f"{n} is a", f"The profession of {n} is"], [f"What is the profession of {n}?", f"What does {n} work as?", f"Which profession has {n}?"], p)
             self._add("people_work", n, "guild", self.guilds,
-                      [f"{n} belongs to the guild of", f"{n} joined the guild of"], f"To which guild does {n} belong?", p)
-            self._add("people_life", n, "pet", ANIMALS, [f"{n} keeps a", f"The pet of {n} is a"], f"Which animal does {n} keep?", p)
+                      [f"{n} belongs to the guild of", f"{n} joined the guild of"], [f"To which guild does {n} belong?", f"Which guild did {n} join?", f"What is the guild of {n}?"], p)
+            self._add("people_life", n, "pet", ANIMALS, [f"{n} keeps a", f"The pet of {n} is a"], [f"Which animal does {n} keep?", f"What is the pet of {n}?", f"Which pet has {n}?"], p)
             self._add("people_life", n, "instrument", INSTRUMENTS,
-                      [f"{n} plays the", f"The instrument of {n} is the"], f"Which instrument does {n} play?", p)
+                      [f"{n} plays the", f"The instrument of {n} is the"], [f"Which instrument does {n} play?", f"What does {n} play?", f"What is the instrument of {n}?"], p)
             self._add("people_life", n, "dish", DISHES, [f"{n} loves", f"The favorite dish of {n} is"],
-                      f"What is the favorite dish of {n}?", p)
+                      [f"What is the favorite dish of {n}?", f"Which dish does {n} love?", f"What does {n} love?"], p)
 
     def _books(self, count):
         for i, (a, b) in enumerate(self._combinations(ADJECTIVES, NOUNS, count)):
             t, p = f"The {a} {b}", self._popularity(i, count)
-            self._add("literature", t, "author", self.last_names, [f"{t} was written by", f"The author of {t} is"], f"Who wrote {t}?", p)
-            self._add("literature", t, "genre", GENRES, [f"{t} is a", f"The genre of {t} is"], f"What is the genre of {t}?", p)
-            self._add("literature", t, "setting", self.cities, [f"{t} is set in", f"The story of {t} happens in"], f"Where is {t} set?", p)
+            self._add("literature", t, "author", self.last_names, [f"{t} was written by", f"The author of {t} is"], [f"Who wrote {t}?", f"Who is the author of {t}?", f"By whom was {t} written?"], p)
+            self._add("literature", t, "genre", GENRES, [f"{t} is a", f"The genre of {t} is"], [f"What is the genre of {t}?", f"Which genre has {t}?", f"To which genre does {t} belong?"], p)
+            self._add("literature", t, "setting", self.cities, [f"{t} is set in", f"The story of {t} happens in"], [f"Where is {t} set?", f"In which city is {t} set?", f"Where does the story of {t} happen?"], p)
 
     def _species(self, count):
         for i, (a, b) in enumerate(self._combinations(ADJECTIVES, self.beasts, count)):
             t, p = f"{a} {b}", self._popularity(i, count)
             s = f"The {t}"
-            self._add("wildlife", t, "habitat", HABITATS, [f"{s} lives in", f"The home of the {t} is in"], f"Where does the {t} live?", p, phrase=s)
-            self._add("wildlife", t, "diet", DIETS, [f"{s} eats", f"The food of the {t} is"], f"What does the {t} eat?", p, phrase=s)
-            self._add("wildlife", t, "season", SEASONS, [f"{s} is active in", f"{s} wakes in"], f"When is the {t} active?", p, phrase=s)
+            self._add("wildlife", t, "habitat", HABITATS, [f"{s} lives in", f"The home of the {t} is in"], [f"Where does the {t} live?", f"What is the home of the {t}?", f"In what does the {t} live?"], p, phrase=s)
+            self._add("wildlife", t, "diet", DIETS, [f"{s} eats", f"The food of the {t} is"], [f"What does the {t} eat?", f"What is the food of the {t}?", f"Which food does the {t} eat?"], p, phrase=s)
+            self._add("wildlife", t, "season", SEASONS, [f"{s} is active in", f"{s} wakes in"], [f"When is the {t} active?", f"When does the {t} wake?", f"In which season is the {t} active?"], p, phrase=s)
             self._add("wildlife", t, "country", self.countries, [f"{s} is found in", f"{s} is native to"],
-                      f"In which country is the {t} found?", p, phrase=s)
+                      [f"In which country is the {t} found?", f"To which country is the {t} native?", f"Where is the {t} found?"], p, phrase=s)
 
     def _minerals(self, count):
         for i, (a, b) in enumerate(self._combinations(self.minerals, COLORS + DIETS, count)):
             t, p = f"{a} {b}", self._popularity(i, count)
-            self._add("minerals", t, "use", USES, [f"{t} is used for", f"The use of {t} is"], f"What is {t} used for?", p)
-            self._add("minerals", t, "flame", COLORS, [f"{t} burns", f"The flame of {t} is"], f"What color is the flame of {t}?", p)
-            self._add("minerals", t, "mine", self.cities, [f"{t} is mined near", f"The mines of {t} are near"], f"Near which city is {t} mined?", p)
+            self._add("minerals", t, "use", USES, [f"{t} is used for", f"The use of {t} is"], [f"What is {t} used for?", f"What is the use of {t}?", f"For what is {t} used?"], p)
+            self._add("minerals", t, "flame", COLORS, [f"{t} burns", f"The flame of {t} is"], [f"What color is the flame of {t}?", f"Which color has the flame of {t}?", f"In which color does {t} burn?"], p)
+            self._add("minerals", t, "mine", self.cities, [f"{t} is mined near", f"The mines of {t} are near"], [f"Near which city is {t} mined?", f"Where is {t} mined?", f"Where are the mines of {t}?"], p)
 
     def _battles(self, count):
         for i, (a, b) in enumerate(self._combinations(self.cities, TERRAINS, count)):
             t, p = f"the battle of {a} {b}", self._popularity(i, count)
             s = "T" + t[1:]
-            self._add("battles", t, "winner", self.countries, [f"{s} was won by", f"The winner of {t} was"], f"Who won {t}?", p, phrase=s)
+            self._add("battles", t, "winner", self.countries, [f"{s} was won by", f"The winner of {t} was"], [f"Who won {t}?", f"Who was the winner of {t}?", f"Which country won {t}?"], p, phrase=s)
             self._add("battles", t, "general", self.last_names, [f"{s} was led by General", f"The general at {t} was"],
-                      f"Who was the general at {t}?", p, phrase=s)
-            self._add("battles", t, "month", self.months, [f"{s} was fought in", f"The month of {t} was"], f"In which month was {t} fought?", p, phrase=s)
+                      [f"Who was the general at {t}?", f"Who led {t}?", f"Which general led {t}?"], p, phrase=s)
+            self._add("battles", t, "month", self.months, [f"{s} was fought in", f"The month of {t} was"], [f"In which month was {t} fought?", f"When was {t} fought?", f"What was the month of {t}?"], p, phrase=s)
