@@ -15,6 +15,9 @@ inline constexpr int kAmxFromWidth = 6;
 /// Blocks of a panel unpacked at a time: 16 KiB, a third of the first cache.
 inline constexpr int kAmxStretch = 32;
 
+/// Bytes of tiles that stay in the second cache while all panels pass over them.
+inline constexpr std::int64_t kAmxGroupBytes = 768 * 1024;
+
 /// Blocks multiplied ahead of the one whose sums are added up, and places for sums in memory (a power of two).
 inline constexpr int kAmxAhead = 3;
 inline constexpr int kAmxPlaces = 4;
@@ -172,10 +175,15 @@ void amx_width(const GemmQ8& g, const TileSplit& split) noexcept {
   _tile_loadconfig(&config);
   AmxScratch scratch;
   std::memset(scratch.spare, 0, sizeof scratch.spare);
-  for (std::int64_t p = g.panel_begin; p < g.panel_end; ++p) {
-    const bool whole = g.w.rows - p * kPanelRows >= kPanelRows;
-    for (std::int64_t tile = 0; tile < split.count; tile += whole ? split.count : 1)
-      amx_panel<Arch, kFormat, kWidth>(g, split, p, tile, whole ? split.count : tile + 1, scratch);
+  const std::int64_t tile_bytes = kWidth * (g.w.k / kBlock) * kTileBlockBytes;
+  const std::int64_t fit = kAmxGroupBytes / tile_bytes, group = fit < 4 ? 4 : fit;
+  for (std::int64_t first = 0; first < split.count; first += group) {
+    const std::int64_t end = split.count - first < group ? split.count : first + group;
+    for (std::int64_t p = g.panel_begin; p < g.panel_end; ++p) {
+      const bool whole = g.w.rows - p * kPanelRows >= kPanelRows;
+      for (std::int64_t tile = first; tile < end; tile += whole ? group : 1)
+        amx_panel<Arch, kFormat, kWidth>(g, split, p, tile, whole ? end : tile + 1, scratch);
+    }
   }
   _tile_release();
 }
