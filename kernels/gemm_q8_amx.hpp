@@ -30,8 +30,10 @@ struct alignas(64) TileConfig {
   std::uint8_t rows[16] = {};
 };
 
+template <int kScales>
 struct AmxScratch {
   alignas(64) std::int8_t weights[kAmxStretch][8][64];           // [block][k / 4][16 rows x 4 values], offset taken off
+  alignas(64) float scales[kAmxStretch][kScales][kPanelRows];    // [block], decoded
   alignas(64) std::int32_t sums[kAmxPlaces][2][kAmxTokens][16];  // [place][half][token][row]
   alignas(64) float spare[kAmxTokens * kPanelRows];              // results that nobody wants
 };
@@ -79,7 +81,8 @@ struct AmxStretch {
   const std::byte* tiles;  // block `begin` of the first tile
   std::int64_t tile_bytes;
   std::int64_t tile_count;
-  AmxScratch& s;
+  using Scales = PanelScales<Arch, kFormat>;
+  AmxScratch<Scales::kCount>& s;
 
   // The next block to multiply.
   std::int64_t next_tile = 0;
@@ -92,6 +95,11 @@ struct AmxStretch {
   MOE_FORCE_INLINE void unpack_next() {
     if (unpacked == count) return;
     unpack_block<Arch, kFormat>(panel, begin + unpacked, s.weights[unpacked]);
+    if (tile_count > 1) {
+      Scales scales;
+      scales.load(panel, begin + unpacked, 0);
+      scales.save(s.scales[unpacked]);
+    }
     ++unpacked;
   }
 
@@ -115,8 +123,8 @@ struct AmxStretch {
       multiply_next();
       if (ahead != 0) prefetch_spread<Arch, kFormat, 1>(panel + ahead, ahead, begin + b);
       const TileBlock<kWidth> x{block};
-      PanelScales<Arch, kFormat> scales;
-      scales.load(panel, begin + b, 0);
+      Scales scales;
+      tile_count > 1 ? scales.restore(s.scales[b]) : scales.load(panel, begin + b, 0);
       const auto& sums = s.sums[place];
 #pragma GCC unroll 16
       for (int t = 0; t < kWidth; ++t) {
@@ -133,7 +141,7 @@ struct AmxStretch {
 /// One panel times tiles [tile_begin, tile_end).
 template <class Arch, Format kFormat, int kWidth>
 void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int64_t tile_begin, std::int64_t tile_end,
-               AmxScratch& s) noexcept {
+               AmxScratch<PanelScales<Arch, kFormat>::kCount>& s) noexcept {
   const std::int64_t blocks = g.w.k / kBlock, row = p * kPanelRows, rows = g.w.rows - row;
   const bool whole = rows >= kPanelRows;
   const std::byte* panel = g.w.data + p * g.w.panel_bytes;
@@ -173,7 +181,7 @@ void amx_width(const GemmQ8& g, const TileSplit& split) noexcept {
   for (const int i : {1, 4}) config.rows[i] = kWidth, config.row_bytes[i] = kHalves ? 16 : 32;
   for (const int i : {2, 5}) config.rows[i] = kHalves ? 4 : 8, config.row_bytes[i] = 64;
   _tile_loadconfig(&config);
-  AmxScratch scratch;
+  AmxScratch<PanelScales<Arch, kFormat>::kCount> scratch;
   std::memset(scratch.spare, 0, sizeof scratch.spare);
   const std::int64_t tile_bytes = kWidth * (g.w.k / kBlock) * kTileBlockBytes;
   const std::int64_t fit = kAmxGroupBytes / tile_bytes, group = fit < 4 ? 4 : fit;

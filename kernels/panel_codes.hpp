@@ -76,6 +76,27 @@ struct PanelScales {
       }
     }
   }
+
+  /// Vectors that the format has.
+  static constexpr int kCount = reference::block_form(kFormat).kind == BlockKind::plain     ? 1
+                                : reference::block_form(kFormat).kind == BlockKind::minimum ? 2
+                                : reference::block_form(kFormat).kind == BlockKind::halves  ? 3
+                                                                                            : 6;
+  /// What load() found, to a place from which it comes back without decoding.
+  MOE_FORCE_INLINE void save(float (&out)[kCount][kPanelRows]) const {
+    V::storef(out[0], d);
+    if constexpr (kCount == 3) V::storef(out[1], sc0), V::storef(out[2], sc1);
+    if constexpr (kCount == 2 || kCount == 6) V::storef(out[1], m);
+    if constexpr (kCount == 6)
+      V::storef(out[2], sc0), V::storef(out[3], sc1), V::storef(out[4], mn0), V::storef(out[5], mn1);
+  }
+  MOE_FORCE_INLINE void restore(const float (&in)[kCount][kPanelRows]) {
+    d = V::loadf(in[0]);
+    if constexpr (kCount == 3) sc0 = V::loadf(in[1]), sc1 = V::loadf(in[2]);
+    if constexpr (kCount == 2 || kCount == 6) m = V::loadf(in[1]);
+    if constexpr (kCount == 6)
+      sc0 = V::loadf(in[2]), sc1 = V::loadf(in[3]), mn0 = V::loadf(in[4]), mn1 = V::loadf(in[5]);
+  }
 };
 
 /// Blocks [block_begin, block_end) of a panel to [32 * blocks][16] floats, with the bits of reference::widen_block.
