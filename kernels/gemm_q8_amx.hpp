@@ -18,10 +18,10 @@ inline constexpr int kAmxStretch = 32;
 /// Bytes of tiles that stay in the second cache while all panels pass over them.
 inline constexpr std::int64_t kAmxGroupBytes = 768 * 1024;
 
-/// Blocks multiplied ahead of the one whose sums are added up, and places for sums in memory (a power of two).
+/// Blocks multiplied and unpacked ahead of the one whose sums are added up, and places for sums in memory (a power of two).
 inline constexpr int kAmxAhead = 3;
-inline constexpr int kAmxPlaces = 4;
 inline constexpr int kUnpackAhead = kAmxAhead + 2;
+inline constexpr int kAmxPlaces = 4;
 
 /// What ldtilecfg reads.
 struct alignas(64) TileConfig {
@@ -33,7 +33,7 @@ struct alignas(64) TileConfig {
 template <int kScales>
 struct AmxScratch {
   alignas(64) std::int8_t weights[kAmxStretch][8][64];           // [block][k / 4][16 rows x 4 values], offset taken off
-  alignas(64) float scales[kAmxStretch][kScales][kPanelRows];    // [block], decoded
+  alignas(64) float scales[kAmxStretch][kScales][kPanelRows];    // [block], decoded, where several tiles want them
   alignas(64) std::int32_t sums[kAmxPlaces][2][kAmxTokens][16];  // [place][half][token][row]
   alignas(64) float spare[kAmxTokens * kPanelRows];              // results that nobody wants
 };
@@ -71,6 +71,7 @@ MOE_FORCE_INLINE void multiply(const std::byte* codes, const std::int8_t (*weigh
 template <class Arch, Format kFormat, int kWidth>
 struct AmxStretch {
   using V = Vector<Arch>;
+  using Scales = PanelScales<Arch, kFormat>;
   static constexpr BlockKind kKind = reference::block_form(kFormat).kind;
   static constexpr bool kHalves = kKind == BlockKind::halves || kKind == BlockKind::halves_min;
   static constexpr std::int64_t kBytes = kWidth * kTileBlockBytes;  // of a block of a tile
@@ -81,15 +82,13 @@ struct AmxStretch {
   const std::byte* tiles;  // block `begin` of the first tile
   std::int64_t tile_bytes;
   std::int64_t tile_count;
-  using Scales = PanelScales<Arch, kFormat>;
   AmxScratch<Scales::kCount>& s;
 
-  // The next block to multiply.
+  int unpacked = 0;  // blocks
+  // The next block to multiply, and the place for its sums.
   std::int64_t next_tile = 0;
   int next_block = 0;
   unsigned next_place = 0;
-
-  int unpacked = 0;
 
   /// Blocks are unpacked while the first tile meets them, so that memory is read at an even pace.
   MOE_FORCE_INLINE void unpack_next() {
