@@ -143,7 +143,7 @@ TEST_CASE("the choices alone do not give the nano exam away") {
   CHECK(std::abs(accuracy - 0.25) < 4 * std::sqrt(0.25 * 0.75 / static_cast<double>(blind.question_count())));
 }
 
-TEST_CASE("eight bits cost nano-moe nothing that the exam can see, four bits little") {
+TEST_CASE("eight bits cost nano-moe little that the exam can see, four bits a few points") {
   RunReport report;
   report.tasks.push_back(prepared(exam_spec()));
   report.baseline = "bf16";
@@ -155,9 +155,10 @@ TEST_CASE("eight bits cost nano-moe nothing that the exam can see, four bits lit
     report.models.push_back(std::move(run));
   };
   add("bf16", load("nano-moe"));
-  // Points that each may lose: the exam resolves about one.
-  const std::map<std::string, std::pair<moe::Format, double>> formats = {{"q8_0", {moe::Format::q8_0, 1.0}},
-                                                                         {"q4_0", {moe::Format::q4_0, 4.0}}};
+  // Points that each may lose: what these weights lost when they were made (0.37 +- 0.25 and 4.06 +- 0.66) and three
+  // standard errors. They hold 96 kbit of facts in a megabyte and a half, so four bits do cost something.
+  const std::map<std::string, std::pair<moe::Format, double>> formats = {{"q8_0", {moe::Format::q8_0, 1.1}},
+                                                                         {"q4_0", {moe::Format::q4_0, 6.0}}};
   for (const auto& [name, format] : formats) {
     const auto file = std::filesystem::temp_directory_path() / ("libmoe_nano_" + name + ".gguf");
     moe::QuantizeOptions options;

@@ -27,8 +27,8 @@ DECAY = 0.6  # the last part of training, over which the learning rate falls to 
 BALANCE_RATE = 0.003
 CHECKPOINT_SECONDS = 60
 
-# The best of three for each model at half of the tokens (study.py --rates; figures in README.md).
-RATES = {"nano-moe": Rates(muon=5e-3), "nano-dense-flops": Rates(muon=2.5e-3), "nano-dense-params": Rates(muon=2.5e-3)}
+# Of three for each model at half of the tokens, and of two for nano-moe over three seeds (figures in README.md).
+RATES = {"nano-moe": Rates(muon=2.5e-3), "nano-dense-flops": Rates(muon=2.5e-3), "nano-dense-params": Rates(muon=2.5e-3)}
 
 
 def schedule(step, steps):
