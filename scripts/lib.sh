@@ -4,6 +4,10 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 trap 'echo "interrupted" >&2; exit 130' INT TERM
 
+# How often an OpenMP worker looks for work before it sleeps (GNU's library). Its default, milliseconds of looking, costs a small model
+# minutes instead of seconds where another program wants the same cores, since each waits for the other's turn.
+export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-2000}
+
 say() { echo "$(basename "$0"): $*" >&2; }
 die() { say "$1"; exit "${2:-3}"; }
 
