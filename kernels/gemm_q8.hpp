@@ -218,8 +218,12 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, 
       for (int t = 0; t < kTokens; ++t) acc[p][t] = V::setf(0.0f);
     TileBlock<Tile::kWidth> x{tile};
     for (std::int64_t b = 0; b < block_count; ++b, x.p += Tile::kWidth * kTileBlockBytes) {
-      if (ahead != 0 && kPanels < 4) prefetch_spread<Arch, kFormat, kPanels>(panel + ahead, panel_bytes, b);
-      if (ahead != 0 && kPanels >= 4) prefetch_block<Arch, kFormat, kPanels>(panel + ahead, panel_bytes, b);
+      if (ahead != 0) {
+        if constexpr (kPanels < 4)
+          prefetch_spread<Arch, kFormat, kPanels>(panel + ahead, panel_bytes, b);
+        else
+          prefetch_block<Arch, kFormat, kPanels>(panel + ahead, panel_bytes, b);
+      }
       const std::byte* codes[kPanels];
 #pragma GCC unroll 4
       for (int p = 0; p < kPanels; ++p) codes[p] = panel + p * panel_bytes + l.codes_of(b) + 4 * lane;

@@ -79,10 +79,8 @@ void Forward::fail_once(ErrorCode code, std::string message) {
 
 void Forward::quantise_rows(const float* x, std::int64_t x_stride, std::int64_t row_count, Q8Buffer& out) {
   engine_.enter(Stage::quantising);
-  engine_.run_each(row_count, out.width, [&](std::int64_t t, std::int32_t) {
-    engine_.table().quantize_q8(x + t * x_stride, out.width, out.codes.data() + t * out.width,
-                                out.scales.data() + t * (out.width / 32), out.sums.data() + t * (out.width / 16));
-  });
+  engine_.run_each(row_count, out.width,
+                   [&](std::int64_t t, std::int32_t) { out.quantise(engine_.table(), t, x + t * x_stride); });
 }
 
 void Forward::embed() {
@@ -109,9 +107,7 @@ void Forward::norm_rows(const std::vector<float>& weight, bool quantise) {
   engine_.run_each(tokens(), 2 * D, [&](std::int64_t t, std::int32_t) {
     float* out = ws_.normed.data() + t * D;
     engine_.table().rms_norm(ws_.hidden.data() + t * D, weight.data(), eps, D, out);
-    if (quantise)
-      engine_.table().quantize_q8(out, D, q8.codes.data() + t * D, q8.scales.data() + t * (D / 32),
-                                  q8.sums.data() + t * (D / 16));
+    if (quantise) q8.quantise(engine_.table(), t, out);
   });
 }
 

@@ -111,10 +111,8 @@ std::uint64_t ByteLevelBpe::compute_fingerprint(const Parts& parts) const {
   f.add(pre_.description());
   f.number(ignore_merges_ | fuse_unk_ << 1);
   f.number(unk_ ? static_cast<std::uint64_t>(*unk_) : ~std::uint64_t{0});
-  for (const auto* ids : {&prefix_, &suffix_}) {
-    f.number(ids->size());
-    for (TokenId id : *ids) f.number(static_cast<std::uint64_t>(id));
-  }
+  f.ids(prefix_);
+  f.ids(suffix_);
   return f.value();
 }
 

@@ -3,8 +3,9 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
-#include "moe/error.hpp"
+#include "moe/tokenizer.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
 
@@ -16,6 +17,10 @@ class Fingerprint {
   }
   void number(std::uint64_t value) {
     for (int i = 0; i < 8; ++i) step(static_cast<unsigned char>(value >> (8 * i)));
+  }
+  void ids(const std::vector<TokenId>& ids) {
+    number(ids.size());
+    for (TokenId id : ids) number(static_cast<std::uint64_t>(id));
   }
   std::uint64_t value() const { return hash_; }
 

@@ -83,10 +83,8 @@ std::uint64_t SentencePiece::compute_fingerprint(const SentencePieceParts& parts
     f.number(t.special | t.single_word << 1 | t.lstrip << 2 | t.rstrip << 3);
   }
   f.number(space_prefix_);
-  for (const auto* ids : {&prefix_, &suffix_}) {
-    f.number(ids->size());
-    for (TokenId id : *ids) f.number(static_cast<std::uint64_t>(id));
-  }
+  f.ids(prefix_);
+  f.ids(suffix_);
   return f.value();
 }
 

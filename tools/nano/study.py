@@ -23,7 +23,7 @@ from tokenizer import Tokenizer
 from world import KNOWLEDGE
 
 RATE_TOKENS = Setting.tokens // 2
-# Three rates a factor of two apart, the middle one best: wider matrices want smaller ones.
+# Three rates a factor of two apart: wider matrices want smaller ones.
 RATE_GRID = {"nano-moe": (2.5e-3, 5e-3, 1e-2), "nano-dense-flops": (2.5e-3, 5e-3, 1e-2), "nano-dense-params": (1.25e-3, 2.5e-3, 5e-3)}
 
 
