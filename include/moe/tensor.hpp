@@ -1,6 +1,10 @@
 #pragma once
 // Views borrow, AlignedBuffer owns. There is no other tensor type.
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -44,10 +48,12 @@ struct MatrixView {
   return !__builtin_add_overflow(a, b, &out);
 }
 
-/// Owns `count` values of a trivial type on a 64-byte boundary, zero-filled on request.
+/// Owns `count` values of a trivial type on a 64-byte boundary, zero-filled on request. Two MiB and more lie on huge pages
+/// where Linux has them: a weight's address is then found in the first table of addresses.
 template <class T>
 class AlignedBuffer {
   static_assert(std::is_trivially_copyable_v<T>);
+  static constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
  public:
   AlignedBuffer() = default;
@@ -65,13 +71,18 @@ class AlignedBuffer {
   static Result<AlignedBuffer> make(std::size_t count, bool zero = false) {
     AlignedBuffer b;
     if (count == 0) return b;
-    if (count > (std::numeric_limits<std::size_t>::max() - 64) / sizeof(T))
+    if (count > (std::numeric_limits<std::size_t>::max() - kHugePage) / sizeof(T))
       return fail(ErrorCode::out_of_memory, "a buffer of " + std::to_string(count) + " values exceeds the address space");
-    const std::size_t bytes = (count * sizeof(T) + 63) / 64 * 64;
-    b.data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
+    const std::size_t boundary = count * sizeof(T) < kHugePage ? 64 : kHugePage;
+    const std::size_t bytes = (count * sizeof(T) + boundary - 1) / boundary * boundary;
+    b.data_ = static_cast<T*>(std::aligned_alloc(boundary, bytes));
     if (b.data_ == nullptr)
       return fail(ErrorCode::out_of_memory, "cannot allocate " + std::to_string(bytes) + " bytes");
     b.size_ = count;
+#if defined(__linux__)
+    // Where the system leaves huge pages to the program. Only speed depends on it: a refusal changes nothing.
+    if (boundary == kHugePage) madvise(static_cast<void*>(b.data_), bytes, MADV_HUGEPAGE);
+#endif
     if (zero) std::memset(static_cast<void*>(b.data_), 0, bytes);
     return b;
   }

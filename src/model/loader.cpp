@@ -47,8 +47,12 @@ std::vector<Unit> cut_into_units(const LoadPlan& plan) {
 
 class Loader {
  public:
-  Loader(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options)
-      : file_(file), plan_(plan), options_(options), buffers_(static_cast<std::size_t>(options.threads.worker_count)) {}
+  Loader(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options, Weights& weights)
+      : file_(file),
+        plan_(plan),
+        options_(options),
+        memory_(weights.memory),
+        buffers_(static_cast<std::size_t>(options.threads.worker_count)) {}
 
   Result<void> run();
 
@@ -63,6 +67,7 @@ class Loader {
   const checkpoint::Checkpoint& file_;
   const LoadPlan& plan_;
   const LoadOptions& options_;
+  AlignedBuffer<std::byte>& memory_;
   std::vector<RowBuffers> buffers_;  // one per worker
   std::atomic<std::int64_t> done_{0};
   std::int64_t total_ = 0;
@@ -94,12 +99,20 @@ Result<void> Loader::vectors() {
   return {};
 }
 
+// One allocation for all: huge pages cover matrices that are smaller than a page.
 Result<void> Loader::allocate() {
+  constexpr std::int64_t kLine = 64;
+  const auto bytes_of = [](const Matrix& m) { return (m.bytes() + kLine - 1) / kLine * kLine; };
+  std::int64_t bytes = 0;
+  for (const MatrixJob& job : plan_.matrices) bytes += bytes_of(*job.out);
+  auto buffer = AlignedBuffer<std::byte>::make(static_cast<std::size_t>(bytes));
+  if (!buffer) return fail(buffer.error().code, fmt::format("the weights: {}", buffer.error().message));
+  std::byte* next = buffer->data();
   for (const MatrixJob& job : plan_.matrices) {
-    auto buffer = AlignedBuffer<std::byte>::make(static_cast<std::size_t>(job.out->panel_count() * job.out->panel_bytes));
-    if (!buffer) return fail(buffer.error().code, fmt::format("tensor {}: {}", job.tensor->name, buffer.error().message));
-    job.out->data = std::move(*buffer);
+    job.out->data = next;
+    next += bytes_of(*job.out);
   }
+  memory_ = std::move(*buffer);
   return {};
 }
 
@@ -134,7 +147,7 @@ Result<void> Loader::pack(const Unit& unit, RowBuffers& buffers) {
       const std::int64_t r = (p - unit.begin) * kPanelRows + i;
       rows[i] = r < row_count ? read->data() + r * bytes_per_row : nullptr;
     }
-    kernels::pack_panel(job.out->format, job.out->k, rows, job.out->data.data() + p * job.out->panel_bytes);
+    kernels::pack_panel(job.out->format, job.out->k, rows, job.out->data + p * job.out->panel_bytes);
   }
   return {};
 }
@@ -165,7 +178,7 @@ Result<void> Loader::pack_transposed(const Unit& unit, const std::byte* raw) {
         std::memcpy(row + static_cast<std::size_t>(j) * size,
                     source + static_cast<std::size_t>(j * columns + column) * size, size);
     }
-    kernels::pack_panel(out.format, k, rows, out.data.data() + p * out.panel_bytes);
+    kernels::pack_panel(out.format, k, rows, out.data + p * out.panel_bytes);
   }
   return {};
 }
@@ -205,8 +218,9 @@ Result<void> Loader::run() {
 
 }  // namespace
 
-Result<void> load_weights(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options) {
-  return Loader(file, plan, options).run();
+Result<void> load_weights(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options,
+                          Weights& weights) {
+  return Loader(file, plan, options, weights).run();
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -6,7 +6,9 @@
 
 namespace moe::inline MOE_ABI {
 
+/// Reads the planned tensors into `weights`, whose matrices the plan points at.
 /// Errors: io, bad_file (a block that no kernel may see), out_of_memory, cancelled, non_finite (norms and biases).
-Result<void> load_weights(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options);
+Result<void> load_weights(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options,
+                          Weights& weights);
 
 }  // namespace moe::inline MOE_ABI

@@ -30,7 +30,7 @@ tl::unexpected<Error> about(const std::string& path, const Result<T>& failed) {
 template <class Buffer>
 std::int64_t total_bytes(const Buffer& matrices) {
   std::int64_t bytes = 0;
-  for (const MatrixJob& job : matrices) bytes += static_cast<std::int64_t>(job.out->data.size_bytes());
+  for (const MatrixJob& job : matrices) bytes += job.out->bytes();
   return bytes;
 }
 
@@ -58,7 +58,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
   else
     impl->tokenizer_error = tokenizer.error().message;
 
-  if (auto ok = load_weights(**file, *plan, options); !ok) return about(path, ok);
+  if (auto ok = load_weights(**file, *plan, options, *weights); !ok) return about(path, ok);
   impl->resident_bytes = total_bytes(plan->matrices);
   impl->weights = std::move(weights);
   return std::shared_ptr<const Model>(new Model(std::move(impl)));

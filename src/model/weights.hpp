@@ -16,11 +16,12 @@ struct Matrix {
   std::int64_t rows = 0;
   std::int64_t k = 0;
   std::int64_t panel_bytes = 0;
-  AlignedBuffer<std::byte> data;
+  std::byte* data = nullptr;  // in Weights::memory
 
   std::int64_t panel_count() const { return (rows + kernels::kPanelRows - 1) / kernels::kPanelRows; }
+  std::int64_t bytes() const { return panel_count() * panel_bytes; }
   bool empty() const { return rows == 0; }
-  kernels::Panels panels() const { return {data.data(), panel_bytes, rows, k}; }
+  kernels::Panels panels() const { return {data, panel_bytes, rows, k}; }
 };
 
 /// One gated FFN: down(act(gate x, up x)), with biases in some models.
@@ -55,6 +56,7 @@ struct LayerWeights {
 };
 
 struct Weights {
+  AlignedBuffer<std::byte> memory;  // of all matrices, in the order in which they are read
   Matrix embedding;  // [V, D]
   Matrix head;       // empty when tied
   std::vector<float> final_norm;
