@@ -19,8 +19,8 @@ inline constexpr std::int64_t kGroupBytes = 256 * 1024;
 /// One block of a tile of n tokens, kTileBlockBytes * n bytes:
 ///   codes  int8   [n][32]
 ///   scale  float  [n]
-///   first  int32  [n]  -offset * sum of the codes (halves: of the first 16; q2_k: their sum)
-///                      minimum: float, scale * sum of the codes
+///   first  int32  [n]  -offset * sum of the codes (halves: of the first 16)
+///                      minimum, halves_min: float, scale * sum of the codes; their sum in the first half
 ///   second int32  [n]  halves: the same for the last 16
 template <int kWidth>
 struct TileBlock {
@@ -48,14 +48,18 @@ MOE_FORCE_INLINE void fill_block(std::byte* block, int n, int t, const std::int8
   if constexpr (kind == BlockKind::halves) first = -form.offset * s0, second = -form.offset * s1;
   std::memcpy(block + 32 * t, codes, 32);
   std::memcpy(block + 32 * n + 4 * t, &scale, 4);
-  if constexpr (kind == BlockKind::minimum) {
-    const float scaled_sum = scale * static_cast<float>(s0 + s1);
-    std::memcpy(block + 36 * n + 4 * t, &scaled_sum, 4);
+  if constexpr (kind == BlockKind::minimum || kind == BlockKind::halves_min) {
+    const float float_first = kind == BlockKind::minimum ? scale * static_cast<float>(s0 + s1) : static_cast<float>(s0);
+    std::memcpy(block + 36 * n + 4 * t, &float_first, 4);
   } else {
     std::memcpy(block + 36 * n + 4 * t, &first, 4);
   }
-  if constexpr (kind == BlockKind::halves || kind == BlockKind::halves_min)
+  if constexpr (kind == BlockKind::halves_min) {
+    const auto float_second = static_cast<float>(s1);
+    std::memcpy(block + 40 * n + 4 * t, &float_second, 4);
+  } else if constexpr (kind == BlockKind::halves) {
     std::memcpy(block + 40 * n + 4 * t, &second, 4);
+  }
 }
 
 template <class Arch, Format kFormat>
@@ -191,8 +195,8 @@ MOE_FORCE_INLINE typename Vector<Arch>::F add_to_chain(const PanelScales<Arch, k
   acc = V::fma(V::mul(scales.d, s), sum, acc);
   if constexpr (kind == BlockKind::minimum) acc = V::fma(scales.m, V::broadcastf(x.first(token)), acc);
   if constexpr (kind == BlockKind::halves_min) {
-    const typename V::F mins = V::fma(scales.mn0, V::to_float(V::broadcast4(x.first(token))),
-                                      V::mul(scales.mn1, V::to_float(V::broadcast4(x.second(token)))));
+    const typename V::F mins =
+        V::fma(scales.mn0, V::broadcastf(x.first(token)), V::mul(scales.mn1, V::broadcastf(x.second(token))));
     acc = V::fma(V::negate(V::mul(scales.m, s)), mins, acc);
   }
   return acc;
