@@ -3,7 +3,10 @@
 //
 // The sums are the same exact integers, and one float chain per output runs over the blocks as everywhere
 // (docs/NUMERICS.md). Weights are unpacked to signed bytes, a stretch of a panel at a time, shared by all tiles of tokens; the
-// products of a block leave the tile register through memory while the next block is multiplied.
+// products of a block leave the tile register through memory while later blocks are multiplied.
+//
+// While a tile instruction is under way the second 512-bit multiplier (port 5) is away: fma, multiplication and conversion
+// are left with one port, addition is not. Sums therefore become floats by additions (sums_to_float).
 
 #include "kernels/gemm_q8.hpp"
 
@@ -12,16 +15,14 @@ namespace moe::inline MOE_ABI::kernels {
 inline constexpr int kAmxTokens = 16;
 /// Narrower tiles run on AVX-512: the tile registers are not filled, and memory is the limit anyway.
 inline constexpr int kAmxFromWidth = 6;
-/// Blocks of a panel unpacked at a time: 16 KiB, a third of the first cache.
-inline constexpr int kAmxStretch = 32;
+/// Blocks of a panel unpacked at a time: 32 KiB, two thirds of the first cache. An even number.
+inline constexpr int kAmxStretch = 64;
 
 /// Bytes of tiles that stay in the second cache while all panels pass over them.
 inline constexpr std::int64_t kAmxGroupBytes = 768 * 1024;
 
-/// Blocks multiplied and unpacked ahead of the one whose sums are added up, and places for sums in memory (a power of two).
-inline constexpr int kAmxAhead = 3;
-inline constexpr int kUnpackAhead = kAmxAhead + 2;
-inline constexpr int kAmxPlaces = 4;
+/// Blocks multiplied ahead of the one whose sums are added up; sums leave the tile registers two blocks later.
+inline constexpr int kAmxAhead = 4;
 
 /// What ldtilecfg reads.
 struct alignas(64) TileConfig {
@@ -32,10 +33,12 @@ struct alignas(64) TileConfig {
 
 template <int kScales>
 struct AmxScratch {
-  alignas(64) std::int8_t weights[kAmxStretch][8][64];           // [block][k / 4][16 rows x 4 values], offset taken off
-  alignas(64) float scales[kAmxStretch][kScales][kPanelRows];    // [block], decoded, where several tiles want them
-  alignas(64) std::int32_t sums[kAmxPlaces][2][kAmxTokens][16];  // [place][half][token][row]
-  alignas(64) float spare[kAmxTokens * kPanelRows];              // results that nobody wants
+  static constexpr int kHalfCount = kScales > 2 ? 2 : 1;
+  alignas(64) std::int8_t weights[kAmxStretch][8][64];         // [block][k / 4][16 rows x 4 values], offset taken off
+  alignas(64) float scales[kAmxStretch][kScales][kPanelRows];  // [block], decoded, where several tiles want them
+  using Sums = std::int32_t[kHalfCount][kAmxTokens][16];       // [half][token][row]
+  alignas(64) Sums sums[4];  // of two blocks that are added up, and of two that leave the tile registers
+  alignas(64) float spare[kAmxTokens * kPanelRows];  // results that nobody wants
 };
 
 template <class Arch, Format kFormat>
@@ -48,27 +51,39 @@ MOE_FORCE_INLINE void unpack_block(const std::byte* panel, std::int64_t block, s
     V::store(out[g], V::sub8(load_codes<Arch, kFormat>(panel + l.codes_of(block), g), offset));
 }
 
-/// out = tokens x weights: a whole block, or its first half. The second half has tiles of its own.
-template <class Arch, bool kSecond>
-MOE_FORCE_INLINE void multiply(const std::byte* codes, const std::int8_t (*weights)[64], std::int32_t (*out)[16]) {
-  if constexpr (kSecond) {
-    _tile_zero(3);
-    _tile_loadd(4, codes, 32);
-    _tile_loadd(5, weights, 64);
-    _tile_dpbssd(3, 4, 5);
-    _tile_stored(3, out, 64);
-  } else {
+/// Tile register kSums = tokens x weights: a block, or half of one.
+template <int kSums>
+MOE_FORCE_INLINE void multiply(const std::byte* codes, const std::int8_t (*weights)[64]) {
+  _tile_loadd(4, codes, 32);
+  _tile_loadd(5, weights, 64);
+  // The intrinsics are macros that want the register's number itself.
+  if constexpr (kSums == 0) {
     _tile_zero(0);
-    _tile_loadd(1, codes, 32);
-    _tile_loadd(2, weights, 64);
-    _tile_dpbssd(0, 1, 2);
-    _tile_stored(0, out, 64);
+    _tile_dpbssd(0, 4, 5);
+  } else if constexpr (kSums == 1) {
+    _tile_zero(1);
+    _tile_dpbssd(1, 4, 5);
+  } else if constexpr (kSums == 2) {
+    _tile_zero(2);
+    _tile_dpbssd(2, 4, 5);
+  } else {
+    _tile_zero(3);
+    _tile_dpbssd(3, 4, 5);
   }
 }
 
-/// One panel's stretch of blocks [begin, begin + count) times tiles of tokens. The products of a block leave the tile register
-/// through memory; `kAmxAhead` blocks are on their way while the sums of earlier ones join their chains, across tiles too.
-template <class Arch, Format kFormat, int kWidth>
+/// The sums of 16 rows as floats. Exact for |sum| < 2^22 (32 * 128 * 127 at most), as a conversion is: added to the bits of
+/// 1.5 * 2^23, one more in the integer is one more in the float.
+template <class Arch>
+MOE_FORCE_INLINE typename Vector<Arch>::F sums_to_float(const std::int32_t (&sums)[16]) {
+  using V = Vector<Arch>;
+  return V::sub(V::as_float(V::add32(V::load(sums), V::set32(0x4b400000))), V::setf(12582912.0f));
+}
+
+/// One panel's stretch of blocks [begin, begin + count) times tiles of tokens. Products of kAmxAhead blocks are on their way
+/// while the sums of earlier ones join their chains, across tiles too.
+/// kMany: of several tiles, so that what is decoded for the first is kept for the others.
+template <class Arch, Format kFormat, int kWidth, bool kMany>
 struct AmxStretch {
   using V = Vector<Arch>;
   using Scales = PanelScales<Arch, kFormat>;
@@ -78,23 +93,25 @@ struct AmxStretch {
 
   const std::byte* panel;
   std::int64_t begin;
-  int count;
+  int count;               // even and at least kAmxAhead, or 1
   const std::byte* tiles;  // block `begin` of the first tile
   std::int64_t tile_bytes;
   std::int64_t tile_count;
   AmxScratch<Scales::kCount>& s;
 
+  using Sums = typename AmxScratch<Scales::kCount>::Sums;
   int unpacked = 0;  // blocks
-  // The next block to multiply, and the place for its sums.
-  std::int64_t next_tile = 0;
-  int next_block = 0;
-  unsigned next_place = 0;
+  int prefetched = 0, wait = 0;
+  Sums* sums = s.sums;      // of the next two blocks
+  Sums* free = s.sums + 2;  // for the two after them
 
-  /// Blocks are unpacked while the first tile meets them, so that memory is read at an even pace.
+  /// One tile needs its weights once: a few places stay in the first cache.
+  static MOE_FORCE_INLINE int slot(int block) { return kMany ? block : block % 8; }
+
   MOE_FORCE_INLINE void unpack_next() {
     if (unpacked == count) return;
-    unpack_block<Arch, kFormat>(panel, begin + unpacked, s.weights[unpacked]);
-    if (tile_count > 1) {
+    unpack_block<Arch, kFormat>(panel, begin + unpacked, s.weights[slot(unpacked)]);
+    if constexpr (kMany) {
       Scales scales;
       scales.load(panel, begin + unpacked, 0);
       scales.save(s.scales[unpacked]);
@@ -102,34 +119,103 @@ struct AmxStretch {
     ++unpacked;
   }
 
-  MOE_FORCE_INLINE void multiply_next() {
-    if (next_tile == tile_count) return;
-    const std::byte* codes = tiles + next_tile * tile_bytes + next_block * kBytes;
-    multiply<Arch, false>(codes, s.weights[next_block], s.sums[next_place][0]);
-    if constexpr (kHalves) multiply<Arch, true>(codes + 16, s.weights[next_block] + 4, s.sums[next_place][1]);
-    next_place = (next_place + 1) % kAmxPlaces;
-    if (++next_block == count) next_block = 0, ++next_tile;
+  /// Blocks alternate between two tile registers, kOdd.
+  template <int kOdd>
+  MOE_FORCE_INLINE void product(const std::byte* tile_block, int block) {
+    multiply<kOdd>(tile_block, s.weights[slot(block)]);
+    if constexpr (kHalves) multiply<2 + kOdd>(tile_block + 16, s.weights[slot(block)] + 4);
+  }
+  template <int kOdd>
+  MOE_FORCE_INLINE void store(Sums* two) {
+    Sums& out = two[kOdd];
+    if constexpr (kOdd == 0) {
+      _tile_stored(0, out[0], 64);
+      if constexpr (kHalves) _tile_stored(2, out[1], 64);
+    } else {
+      _tile_stored(1, out[0], 64);
+      if constexpr (kHalves) _tile_stored(3, out[1], 64);
+    }
+  }
+  template <int kOdd>
+  MOE_FORCE_INLINE void add(const std::byte* tile_block, int block, typename V::F (&acc)[kWidth]) {
+    const TileBlock<kWidth> x{tile_block};
+    Scales scales;
+    if constexpr (kMany)
+      scales.restore(s.scales[block]);
+    else
+      scales.load(panel, begin + block, 0);
+    const Sums& in = sums[kOdd];
+#pragma GCC unroll 16
+    for (int t = 0; t < kWidth; ++t) {
+      // Every fourth by a conversion: as much work on either port.
+      typename V::F sum =
+          kKind == BlockKind::plain && t % 4 == 0 ? V::to_float(V::load(in[0][t])) : sums_to_float<Arch>(in[0][t]);
+      if constexpr (kHalves) sum = V::fma(scales.sc0, sum, V::mul(scales.sc1, sums_to_float<Arch>(in[1][t])));
+      acc[t] = add_to_chain<Arch, kFormat>(scales, sum, x, t, acc[t]);
+    }
   }
 
-  /// Continues (or, at block 0, starts) the chains of a tile. y[t] points at the 16 results of token t.
-  MOE_FORCE_INLINE void tile(std::int64_t index, unsigned& place, std::int64_t ahead, float* const (&y)[kWidth]) {
+  /// Two more blocks of the panel `ahead` bytes on, as often as spreads them over all tiles.
+  MOE_FORCE_INLINE void prefetch_two_blocks(std::int64_t ahead) {
+    if (kMany && ++wait < tile_count) return;
+    wait = 0;
+    prefetch_spread<Arch, kFormat, 1>(panel + ahead, ahead, begin + prefetched);
+    prefetch_spread<Arch, kFormat, 1>(panel + ahead, ahead, begin + prefetched + 1);
+    prefetched += 2;
+  }
+
+  /// The products that the first tile finds on their way.
+  MOE_FORCE_INLINE void start() {
+    for (int i = 0; i < kAmxAhead + 2; ++i) unpack_next();
+    product<0>(tiles, 0);
+    if (count == 1) return;
+    product<1>(tiles + kBytes, 1);
+    store<0>(sums);
+    product<0>(tiles + 2 * kBytes, 2);
+    store<1>(sums);
+    product<1>(tiles + 3 * kBytes, 3);
+  }
+
+  /// Adds up blocks b and b + 1; stores the sums of the two after them, multiplies the two after those.
+  template <bool kStore, bool kMultiply>
+  MOE_FORCE_INLINE void two_blocks(const std::byte* now, int b, const std::byte* next, int next_block,
+                                   typename V::F (&acc)[kWidth]) {
+    if constexpr (kStore) store<0>(free);
+    if constexpr (kMultiply) product<0>(next, next_block);
+    add<0>(now, b, acc);
+    if constexpr (kStore) store<1>(free);
+    if constexpr (kMultiply) product<1>(next + kBytes, next_block + 1);
+    add<1>(now + kBytes, b + 1, acc);
+    Sums* added = sums;
+    sums = free, free = added;
+  }
+
+  /// Continues (or, at block 0, starts) the chains of a tile. y[t] points at the 16 results of token t. The first tile
+  /// unpacks the panel. ahead: bytes to the panel to ask memory for meanwhile, 0: none.
+  template <bool kFirst>
+  MOE_FORCE_INLINE void tile(std::int64_t index, std::int64_t ahead, float* const (&y)[kWidth]) {
     typename V::F acc[kWidth];
 #pragma GCC unroll 16
     for (int t = 0; t < kWidth; ++t) acc[t] = begin == 0 ? V::setf(0.0f) : V::loadf(y[t]);
-    const std::byte* block = tiles + index * tile_bytes;
-    for (int b = 0; b < count; ++b, block += kBytes, place = (place + 1) % kAmxPlaces) {
-      unpack_next();
-      multiply_next();
-      if (ahead != 0) prefetch_spread<Arch, kFormat, 1>(panel + ahead, ahead, begin + b);
-      const TileBlock<kWidth> x{block};
-      Scales scales;
-      tile_count > 1 ? scales.restore(s.scales[b]) : scales.load(panel, begin + b, 0);
-      const auto& sums = s.sums[place];
-#pragma GCC unroll 16
-      for (int t = 0; t < kWidth; ++t) {
-        typename V::F sum = V::to_float(V::load(sums[0][t]));
-        if constexpr (kHalves) sum = V::fma(scales.sc0, sum, V::mul(scales.sc1, V::to_float(V::load(sums[1][t]))));
-        acc[t] = add_to_chain<Arch, kFormat>(scales, sum, x, t, acc[t]);
+    const std::byte* now = tiles + index * tile_bytes;
+    const bool last = !kMany || index + 1 == tile_count;
+    if (count == 1) {
+      store<0>(sums);
+      if (!last) product<0>(now + tile_bytes, 0);
+      add<0>(now, 0, acc);
+    } else {
+      const std::byte* next = now + kAmxAhead * kBytes;
+      int next_block = kAmxAhead, b = 0;
+      for (const int end = last ? count - kAmxAhead : count; b < end; b += 2) {
+        if constexpr (kFirst) unpack_next(), unpack_next();
+        if (ahead != 0) prefetch_two_blocks(ahead);
+        if (next_block == count) next = now + tile_bytes, next_block = 0;
+        two_blocks<true, true>(now + b * kBytes, b, next, next_block, acc);
+        next += 2 * kBytes, next_block += 2;
+      }
+      if (last) {
+        two_blocks<true, false>(now + b * kBytes, b, nullptr, 0, acc);
+        two_blocks<false, false>(now + (b + 2) * kBytes, b + 2, nullptr, 0, acc);
       }
     }
 #pragma GCC unroll 16
@@ -137,8 +223,8 @@ struct AmxStretch {
   }
 };
 
-/// One panel times tiles [tile_begin, tile_end).
-template <class Arch, Format kFormat, int kWidth>
+/// One panel times tiles [tile_begin, tile_end): one, or many.
+template <class Arch, Format kFormat, int kWidth, bool kMany>
 void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int64_t tile_begin, std::int64_t tile_end,
                AmxScratch<PanelScales<Arch, kFormat>::kCount>& s) noexcept {
   const std::int64_t blocks = g.w.k / kBlock, row = p * kPanelRows, rows = g.w.rows - row;
@@ -146,24 +232,30 @@ void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int
   const std::byte* panel = g.w.data + p * g.w.panel_bytes;
   const std::int64_t tile_bytes = kWidth * blocks * kTileBlockBytes;
   float* y[kWidth];
-  for (std::int64_t begin = 0; begin < blocks; begin += kAmxStretch) {
-    const int count = static_cast<int>(blocks - begin < kAmxStretch ? blocks - begin : kAmxStretch);
-    AmxStretch<Arch, kFormat, kWidth> stretch{
+  for (std::int64_t begin = 0; begin < blocks;) {
+    const std::int64_t rest = blocks - begin;
+    const int count = rest < kAmxAhead ? 1 : static_cast<int>(rest < kAmxStretch ? rest / 2 * 2 : kAmxStretch);
+    AmxStretch<Arch, kFormat, kWidth, kMany> stretch{
         panel,      begin,
         count,      g.tiles + tile_begin * tile_bytes + begin * kWidth * kTileBlockBytes,
         tile_bytes, tile_end - tile_begin,
         s};
-    for (int i = 0; i < kUnpackAhead; ++i) stretch.unpack_next();
-    for (int i = 0; i < kAmxAhead; ++i) stretch.multiply_next();
-    unsigned place = 0;
+    stretch.start();
     for (std::int64_t tile = tile_begin; tile < tile_end; ++tile) {
       const std::int64_t first = tile * split.tokens;
       for (int t = 0; t < kWidth; ++t)
         y[t] = whole && t < split.tokens && first + t < g.token_count ? g.y + (first + t) * g.y_stride + row
                                                                       : s.spare + t * kPanelRows;
-      const std::int64_t ahead = tile == tile_begin && p + 1 < g.panel_end ? g.w.panel_bytes : 0;
-      stretch.tile(tile - tile_begin, place, ahead, y);
+      // The next tile's results: their lines come from as far as memory.
+      for (int t = 0; t < split.tokens && whole && first + split.tokens + t < g.token_count; ++t)
+        __builtin_prefetch(g.y + (first + split.tokens + t) * g.y_stride + row, 1, 3);
+      const std::int64_t ahead = p + 1 < g.panel_end ? g.w.panel_bytes : 0;
+      if (!kMany || tile == tile_begin)
+        stretch.template tile<true>(0, ahead, y);
+      else
+        stretch.template tile<false>(tile - tile_begin, ahead, y);
     }
+    begin += count;
   }
   if (whole) return;  // a narrow panel comes tile by tile, so that its chains stay in `spare`
   const std::int64_t first = tile_begin * split.tokens;
@@ -176,9 +268,9 @@ void amx_width(const GemmQ8& g, const TileSplit& split) noexcept {
   constexpr BlockKind kind = reference::block_form(kFormat).kind;
   constexpr bool kHalves = kind == BlockKind::halves || kind == BlockKind::halves_min;
   TileConfig config;
-  for (const int i : {0, 3}) config.rows[i] = kWidth, config.row_bytes[i] = 64;
-  for (const int i : {1, 4}) config.rows[i] = kWidth, config.row_bytes[i] = kHalves ? 16 : 32;
-  for (const int i : {2, 5}) config.rows[i] = kHalves ? 4 : 8, config.row_bytes[i] = 64;
+  for (const int i : {0, 1, 2, 3}) config.rows[i] = kWidth, config.row_bytes[i] = 64;  // sums
+  config.rows[4] = kWidth, config.row_bytes[4] = kHalves ? 16 : 32;                    // tokens
+  config.rows[5] = kHalves ? 4 : 8, config.row_bytes[5] = 64;                          // weights
   _tile_loadconfig(&config);
   AmxScratch<PanelScales<Arch, kFormat>::kCount> scratch;
   std::memset(scratch.spare, 0, sizeof scratch.spare);
@@ -187,9 +279,13 @@ void amx_width(const GemmQ8& g, const TileSplit& split) noexcept {
   for (std::int64_t first = 0; first < split.count; first += group) {
     const std::int64_t end = split.count - first < group ? split.count : first + group;
     for (std::int64_t p = g.panel_begin; p < g.panel_end; ++p) {
-      const bool whole = g.w.rows - p * kPanelRows >= kPanelRows;
-      for (std::int64_t tile = first; tile < end; tile += whole ? group : 1)
-        amx_panel<Arch, kFormat, kWidth>(g, split, p, tile, whole ? end : tile + 1, scratch);
+      const bool many = g.w.rows - p * kPanelRows >= kPanelRows && end - first > 1;
+      if (many) {
+        amx_panel<Arch, kFormat, kWidth, true>(g, split, p, first, end, scratch);
+        continue;
+      }
+      for (std::int64_t tile = first; tile < end; ++tile)
+        amx_panel<Arch, kFormat, kWidth, false>(g, split, p, tile, tile + 1, scratch);
     }
   }
   _tile_release();

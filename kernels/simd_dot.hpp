@@ -79,13 +79,18 @@ struct Vector512 {
   MOE_FORCE_INLINE static F loadf(const float* p) { return _mm512_loadu_ps(p); }
   MOE_FORCE_INLINE static void storef(float* p, F a) { _mm512_storeu_ps(p, a); }
   MOE_FORCE_INLINE static F setf(float x) { return _mm512_set1_ps(x); }
-  MOE_FORCE_INLINE static F broadcastf(const void* p) { return _mm512_castsi512_ps(broadcast4(p)); }
+  MOE_FORCE_INLINE static F broadcastf(const void* p) {
+    float x;
+    std::memcpy(&x, p, 4);
+    return _mm512_set1_ps(x);
+  }
   MOE_FORCE_INLINE static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
   MOE_FORCE_INLINE static F add(F a, F b) { return _mm512_add_ps(a, b); }
   MOE_FORCE_INLINE static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
   MOE_FORCE_INLINE static F negate(F a) { return _mm512_xor_ps(a, _mm512_set1_ps(-0.0f)); }
   MOE_FORCE_INLINE static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
   MOE_FORCE_INLINE static F to_float(I a) { return _mm512_cvtepi32_ps(a); }
+  MOE_FORCE_INLINE static F as_float(I a) { return _mm512_castsi512_ps(a); }
   MOE_FORCE_INLINE static I to_int(F a) { return _mm512_cvtps_epi32(a); }
   MOE_FORCE_INLINE static F round_even(F a) { return round_even_register(a); }
   MOE_FORCE_INLINE static F abs(F a) { return abs_register(a); }

@@ -116,6 +116,31 @@ TEST_CASE("every integer format gives the scalar twin's bits on every ISA") {
   });
 }
 
+// AMX works in stretches of 64 blocks, pairs of blocks, and what is left.
+TEST_CASE("rows of every length around a stretch of blocks") {
+  for_each_integer_format([](const moe::FormatInfo& info) {
+    CAPTURE(info.name);
+    for (const std::int64_t blocks : {4, 5, 6, 7, 8, 63, 64, 65, 66, 67, 68, 69, 72, 128, 136}) {
+      const std::int64_t k = 32 * blocks;
+      if (k % info.block_values != 0) continue;
+      CAPTURE(blocks);
+      std::mt19937 rng(static_cast<unsigned>(blocks));
+      const Weights w = random_weights(info.format, 40, k, rng);
+      const Activations a = random_activations(40, k, rng);
+      const std::vector<float> expected = twin(w, a);
+      for (const KernelTable* table : tables_under_test()) {
+        CAPTURE(table->isa);
+        for (const std::int64_t count : {6, 16, 40}) {
+          CAPTURE(count);
+          std::vector<std::int32_t> index(static_cast<std::size_t>(count));
+          std::iota(index.begin(), index.end(), 0);
+          CHECK(same_bits(run(*table, w, a, index, false, w.panel_count()), rows_of(expected, w.row_count, index)));
+        }
+      }
+    }
+  });
+}
+
 TEST_CASE("extreme codes against extreme activations are exact") {
   for_each_integer_format([](const moe::FormatInfo& info) {
     CAPTURE(info.name);
