@@ -203,10 +203,10 @@ MOE_FORCE_INLINE typename Vector<Arch>::F add_to_chain(const PanelScales<Arch, k
 }
 
 /// The chains of a register tile over all blocks; y[i] points at the 16 results of token kFirst + i of the first panel,
-/// those of the next panel follow. ahead: bytes to the panels to ask memory for meanwhile, 0: none.
+/// those of the next panel follow. ahead: the panels to ask memory for meanwhile, or null.
 template <class Arch, Format kFormat, class Tile>
 MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, std::int64_t block_count,
-                              const std::byte* tile, std::int64_t ahead, float* const* y) {
+                              const std::byte* tile, const std::byte* ahead, float* const* y) {
   using V = Vector<Arch>;
   constexpr PanelLayout l = panel_layout(kFormat);
   constexpr BlockForm form = reference::block_form(kFormat);
@@ -222,11 +222,11 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, 
       for (int t = 0; t < kTokens; ++t) acc[p][t] = V::setf(0.0f);
     TileBlock<Tile::kWidth> x{tile};
     for (std::int64_t b = 0; b < block_count; ++b, x.p += Tile::kWidth * kTileBlockBytes) {
-      if (ahead != 0) {
+      if (ahead != nullptr) {
         if constexpr (kPanels < 4)
-          prefetch_spread<Arch, kFormat, kPanels>(panel + ahead, panel_bytes, b);
+          prefetch_spread<Arch, kFormat, kPanels>(ahead, panel_bytes, b);
         else
-          prefetch_block<Arch, kFormat, kPanels>(panel + ahead, panel_bytes, b);
+          prefetch_block<Arch, kFormat, kPanels>(ahead, panel_bytes, b);
       }
       const std::byte* codes[kPanels];
 #pragma GCC unroll 4
@@ -286,17 +286,17 @@ void tile_over_panels(const GemmQ8& g, const std::byte* tile, int token_count, s
     const int panels = panel_end - p >= kPanels ? kPanels : 1;
     const std::int64_t width = panels * kPanelRows;
     const bool whole = rows >= width;
-    const std::int64_t ahead = first && p + panels < g.panel_end ? panels * g.w.panel_bytes : 0;
     float* out[kWidth];
     for (int t = 0; t < kWidth; ++t)
       out[t] = whole && t < token_count ? y + t * g.y_stride + row : spare + t * kPanels * kPanelRows;
     const std::byte* panel = g.w.data + p * g.w.panel_bytes;
+    const std::byte* ahead = !first ? nullptr : p + panels < g.panel_end ? panel + panels * g.w.panel_bytes : g.next;
     if (panels == kPanels) {
       tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kPart, kPanels>>(panel, g.w.panel_bytes, block_count, tile, ahead,
                                                                       out);
       if constexpr (kPart < kWidth)
         tile_q8<Arch, kFormat, RegisterTile<kWidth, kPart, kPart, kPanels>>(panel, g.w.panel_bytes, block_count, tile,
-                                                                            0, out + kPart);
+                                                                            nullptr, out + kPart);
     } else {
       tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kWidth, 1>>(panel, g.w.panel_bytes, block_count, tile, ahead, out);
     }

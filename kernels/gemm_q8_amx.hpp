@@ -92,6 +92,8 @@ struct AmxStretch {
   static constexpr std::int64_t kBytes = kWidth * kTileBlockBytes;  // of a block of a tile
 
   const std::byte* panel;
+  const std::byte* ahead;  // the panel to ask memory for meanwhile, or null
+  std::int64_t panel_bytes;
   std::int64_t begin;
   int count;               // even and at least kAmxAhead, or 1
   const std::byte* tiles;  // block `begin` of the first tile
@@ -155,12 +157,12 @@ struct AmxStretch {
     }
   }
 
-  /// Two more blocks of the panel `ahead` bytes on, as often as spreads them over all tiles.
-  MOE_FORCE_INLINE void prefetch_two_blocks(std::int64_t ahead) {
+  /// Two more blocks of the panel that comes next, as often as spreads them over all tiles.
+  MOE_FORCE_INLINE void prefetch_two_blocks() {
     if (kMany && ++wait < tile_count) return;
     wait = 0;
-    prefetch_spread<Arch, kFormat, 1>(panel + ahead, ahead, begin + prefetched);
-    prefetch_spread<Arch, kFormat, 1>(panel + ahead, ahead, begin + prefetched + 1);
+    prefetch_spread<Arch, kFormat, 1>(ahead, panel_bytes, begin + prefetched);
+    prefetch_spread<Arch, kFormat, 1>(ahead, panel_bytes, begin + prefetched + 1);
     prefetched += 2;
   }
 
@@ -191,9 +193,9 @@ struct AmxStretch {
   }
 
   /// Continues (or, at block 0, starts) the chains of a tile. y[t] points at the 16 results of token t. The first tile
-  /// unpacks the panel. ahead: bytes to the panel to ask memory for meanwhile, 0: none.
+  /// unpacks the panel.
   template <bool kFirst>
-  MOE_FORCE_INLINE void tile(std::int64_t index, std::int64_t ahead, float* const (&y)[kWidth]) {
+  MOE_FORCE_INLINE void tile(std::int64_t index, float* const (&y)[kWidth]) {
     typename V::F acc[kWidth];
 #pragma GCC unroll 16
     for (int t = 0; t < kWidth; ++t) acc[t] = begin == 0 ? V::setf(0.0f) : V::loadf(y[t]);
@@ -208,7 +210,7 @@ struct AmxStretch {
       int next_block = kAmxAhead, b = 0;
       for (const int end = last ? count - kAmxAhead : count; b < end; b += 2) {
         if constexpr (kFirst) unpack_next(), unpack_next();
-        if (ahead != 0) prefetch_two_blocks(ahead);
+        if (ahead != nullptr) prefetch_two_blocks();
         if (next_block == count) next = now + tile_bytes, next_block = 0;
         two_blocks<true, true>(now + b * kBytes, b, next, next_block, acc);
         next += 2 * kBytes, next_block += 2;
@@ -223,10 +225,10 @@ struct AmxStretch {
   }
 };
 
-/// One panel times tiles [tile_begin, tile_end): one, or many.
+/// One panel times tiles [tile_begin, tile_end): one, or many. `ahead` is asked for meanwhile, unless null.
 template <class Arch, Format kFormat, int kWidth, bool kMany>
 void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int64_t tile_begin, std::int64_t tile_end,
-               AmxScratch<PanelScales<Arch, kFormat>::kCount>& s) noexcept {
+               const std::byte* ahead, AmxScratch<PanelScales<Arch, kFormat>::kCount>& s) noexcept {
   const std::int64_t blocks = g.w.k / kBlock, row = p * kPanelRows, rows = g.w.rows - row;
   const bool whole = rows >= kPanelRows;
   const std::byte* panel = g.w.data + p * g.w.panel_bytes;
@@ -236,9 +238,14 @@ void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int
     const std::int64_t rest = blocks - begin;
     const int count = rest < kAmxAhead ? 1 : static_cast<int>(rest < kAmxStretch ? rest / 2 * 2 : kAmxStretch);
     AmxStretch<Arch, kFormat, kWidth, kMany> stretch{
-        panel,      begin,
-        count,      g.tiles + tile_begin * tile_bytes + begin * kWidth * kTileBlockBytes,
-        tile_bytes, tile_end - tile_begin,
+        panel,
+        ahead,
+        g.w.panel_bytes,
+        begin,
+        count,
+        g.tiles + tile_begin * tile_bytes + begin * kWidth * kTileBlockBytes,
+        tile_bytes,
+        tile_end - tile_begin,
         s};
     stretch.start();
     for (std::int64_t tile = tile_begin; tile < tile_end; ++tile) {
@@ -249,11 +256,10 @@ void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int
       // The next tile's results: their lines come from as far as memory.
       for (int t = 0; t < split.tokens && whole && first + split.tokens + t < g.token_count; ++t)
         __builtin_prefetch(g.y + (first + split.tokens + t) * g.y_stride + row, 1, 3);
-      const std::int64_t ahead = p + 1 < g.panel_end ? g.w.panel_bytes : 0;
       if (!kMany || tile == tile_begin)
-        stretch.template tile<true>(0, ahead, y);
+        stretch.template tile<true>(0, y);
       else
-        stretch.template tile<false>(tile - tile_begin, ahead, y);
+        stretch.template tile<false>(tile - tile_begin, y);
     }
     begin += count;
   }
@@ -280,12 +286,15 @@ void amx_width(const GemmQ8& g, const TileSplit& split) noexcept {
     const std::int64_t end = split.count - first < group ? split.count : first + group;
     for (std::int64_t p = g.panel_begin; p < g.panel_end; ++p) {
       const bool many = g.w.rows - p * kPanelRows >= kPanelRows && end - first > 1;
+      const std::byte* ahead = p + 1 < g.panel_end  ? g.w.data + (p + 1) * g.w.panel_bytes
+                               : end == split.count ? g.next
+                                                    : nullptr;
       if (many) {
-        amx_panel<Arch, kFormat, kWidth, true>(g, split, p, first, end, scratch);
+        amx_panel<Arch, kFormat, kWidth, true>(g, split, p, first, end, ahead, scratch);
         continue;
       }
       for (std::int64_t tile = first; tile < end; ++tile)
-        amx_panel<Arch, kFormat, kWidth, false>(g, split, p, tile, tile + 1, scratch);
+        amx_panel<Arch, kFormat, kWidth, false>(g, split, p, tile, tile + 1, tile == first ? ahead : nullptr, scratch);
     }
   }
   _tile_release();

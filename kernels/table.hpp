@@ -76,6 +76,7 @@ struct GemmQ8 {
   float* y = nullptr;
   std::int64_t y_stride = 0;
   std::int64_t panel_begin = 0, panel_end = 0;
+  const std::byte* next = nullptr;  ///< panels of this format and size to ask memory for at the end: the caller's next
 };
 using GemmQ8Fn = void (*)(const GemmQ8&) noexcept;
 

@@ -93,7 +93,7 @@ void Engine::gemm(std::int32_t worker_index, const LinearJob& job, std::int64_t 
     return;
   }
   if (job.tiles != nullptr) {
-    table_->gemm_q8[format]({part, job.tiles, job.tokens, job.y, job.y_stride, 0, panels});
+    table_->gemm_q8[format]({part, job.tiles, job.tokens, job.y, job.y_stride, 0, panels, job.next});
     return;
   }
   for (std::int64_t t = 0; t < job.tokens; t += kTokenRange) {
@@ -101,7 +101,8 @@ void Engine::gemm(std::int32_t worker_index, const LinearJob& job, std::int64_t 
     const Worker::Filled wanted = {region_, range.x.q8.codes, range.token_index, range.tokens, w.format};
     if (!(worker.filled == wanted)) fill(range, 0, tile_split(range).count, worker.q8_tiles.data());
     worker.filled = wanted;
-    table_->gemm_q8[format]({part, worker.q8_tiles.data(), range.tokens, range.y, range.y_stride, 0, panels});
+    const std::byte* next = t + kTokenRange < job.tokens ? nullptr : job.next;
+    table_->gemm_q8[format]({part, worker.q8_tiles.data(), range.tokens, range.y, range.y_stride, 0, panels, next});
   }
 }
 
@@ -139,6 +140,9 @@ void Engine::linear(std::span<const LinearJob> jobs, std::int64_t Work::*count) 
     const Task& task = tasks[static_cast<std::size_t>(i)];
     LinearJob job = jobs[static_cast<std::size_t>(task.job)].of_tokens(task.token, task.tokens);
     job.y += static_cast<std::int64_t>(task.begin) * kernels::kPanelRows;
+    // The task that this worker most likely takes after this one.
+    if (const auto after = static_cast<std::size_t>(i + pool_.worker_count); after < tasks.size())
+      job.next = panels_like(*job.w, *jobs[static_cast<std::size_t>(tasks[after].job)].w, tasks[after].begin);
     gemm(worker, job, task.begin, task.end, count);
   });
 }

@@ -54,6 +54,7 @@ struct LinearJob {
   float* y = nullptr;
   std::int64_t y_stride = 0;
   const std::byte* tiles = nullptr;  ///< all tokens as tiles of w's format (Engine::fill), where the caller built them
+  const std::byte* next = nullptr;   ///< panels that this worker multiplies next (panels_like): memory is asked for them
 
   /// The same job for `count` tokens from the first-th on.
   LinearJob of_tokens(std::int64_t first, std::int64_t count) const;
@@ -147,6 +148,11 @@ class Engine {
   /// Adds 2 * rows * tokens * k to the worker's counter.
   void gemm(std::int32_t worker, const LinearJob& job, std::int64_t panel_begin, std::int64_t panel_end,
             std::int64_t Work::*count);
+
+  /// Panel `panel` of w, where it has the format and size of those of `like`; else null.
+  static const std::byte* panels_like(const Matrix& like, const Matrix& w, std::int64_t panel) {
+    return w.format == like.format && w.panel_bytes == like.panel_bytes ? w.data + panel * w.panel_bytes : nullptr;
+  }
 
   /// Bytes of the tiles of all tokens of a job, and the tiles themselves from `tile_begin` to `tile_end`.
   std::int64_t tiles_bytes(const LinearJob& job) const;

@@ -150,9 +150,13 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
     LinearJob job =
         LinearJob{&run.w->gate, normed, run.token_index, run.count, nullptr, width}.of_tokens(task.row, task.rows);
     job.y = gate;
+    job.next = Engine::panels_like(run.w->gate, run.w->up, task.panel);
     engine_.gemm(worker, job, task.panel, task.panel + task.panels, run.counter);
     job.w = &run.w->up;
     job.y = up;
+    job.next = nullptr;
+    if (const auto after = static_cast<std::size_t>(i + engine_.worker_count()); after < tasks.size())
+      job.next = Engine::panels_like(run.w->up, tasks[after].run->w->gate, tasks[after].panel);
     engine_.gemm(worker, job, task.panel, task.panel + task.panels, run.counter);
 
     const bool quantise = engine_.wants_q8(run.w->down);
@@ -233,6 +237,12 @@ void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
       LinearJob job = jobs[n];
       job.y = run.token_index != nullptr ? routed + run.first_row * width : dense;
       job.y_stride = width;
+      // The next run's panels here, or the first run's in the task that this worker most likely takes after this one.
+      const std::int64_t after = panel + engine_.worker_count() * step;
+      if (n + 1 < runs.size())
+        job.next = Engine::panels_like(run.w->down, runs[n + 1].w->down, panel);
+      else if (after < whole)
+        job.next = Engine::panels_like(run.w->down, runs.front().w->down, after);
       engine_.gemm(worker, job, panel, panel_end, run.counter);
       for (std::int64_t r = 0; r < run.count && !run.w->down_bias.empty(); ++r)
         k.add(run.w->down_bias.data() + first, width, job.y + r * width);
