@@ -107,8 +107,9 @@ void Engine::gemm(std::int32_t worker_index, const LinearJob& job, std::int64_t 
 }
 
 void Engine::linear(std::span<const LinearJob> jobs, std::int64_t Work::*count) {
-  // Tasks of about equal work: enough of them to balance the workers, not so many that starting them costs. Tasks of the
-  // same tokens follow each other, so that a worker builds their tiles once.
+  // Tasks of about equal work: enough of them to balance the workers, not so many that starting them costs, and panels in
+  // fours, which kernels take at a time for one token. Tasks of the same tokens follow each other, so that a worker builds
+  // their tiles once.
   struct Task {
     std::int32_t job;
     std::int32_t begin, end;
@@ -123,15 +124,15 @@ void Engine::linear(std::span<const LinearJob> jobs, std::int64_t Work::*count) 
     cost += cost_ns(*job.w, job.tokens);
   }
   if (total == 0) return;
-  const std::int64_t wanted = (total + pool_.worker_count * 8 - 1) / (pool_.worker_count * 8);
+  constexpr std::int64_t kTasksPerWorker = 16, kFour = 4;
+  const std::int64_t wanted = total / (pool_.worker_count * kTasksPerWorker);
   std::vector<Task> tasks;
   for (std::int64_t token = 0; token < longest; token += kTokenRange)
     for (std::size_t j = 0; j < jobs.size(); ++j) {
       const std::int64_t tokens = std::min(kTokenRange, jobs[j].tokens - token);
       if (tokens <= 0) continue;
       const std::int64_t panels = jobs[j].w->panel_count();
-      const std::int64_t parts = std::max<std::int64_t>(1, panels * tokens / wanted);
-      const std::int64_t step = (panels + parts - 1) / parts;
+      const std::int64_t step = std::max(kFour, (wanted / tokens + kFour - 1) / kFour * kFour);
       for (std::int64_t begin = 0; begin < panels; begin += step)
         tasks.push_back({static_cast<std::int32_t>(j), static_cast<std::int32_t>(begin),
                          static_cast<std::int32_t>(std::min(panels, begin + step)), token, tokens});

@@ -124,8 +124,9 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
     columns += run.w->gate.rows;
     cost += engine_.cost_ns(run.w->gate, run.count) + engine_.cost_ns(run.w->up, run.count);
   }
-  const std::int64_t even = columns / (engine_.worker_count() * 8) / kPanelPair * kPanelPair;
-  const std::int64_t segment = std::clamp(even, kPanelPair, TileSizes::kMaxSegment) / kernels::kPanelRows;
+  const std::int64_t even = columns / (engine_.worker_count() * 16) / kPanelPair * kPanelPair;
+  // Four panels at least: kernels take as many at a time for one token.
+  const std::int64_t segment = std::clamp(even, 2 * kPanelPair, TileSizes::kMaxSegment) / kernels::kPanelRows;
 
   // Largest first, so that no worker ends long after the others. Tasks of the same tokens follow each other: their tiles
   // are built once per worker.
