@@ -200,7 +200,7 @@ struct AmxStretch {
 #pragma GCC unroll 16
     for (int t = 0; t < kWidth; ++t) acc[t] = begin == 0 ? V::setf(0.0f) : V::loadf(y[t]);
     const std::byte* now = tiles + index * tile_bytes;
-    const bool last = !kMany || index + 1 == tile_count;
+    const bool last = !kMany || (!kFirst && index + 1 == tile_count);
     if (count == 1) {
       store<0>(sums);
       if (!last) product<0>(now + tile_bytes, 0);

@@ -1,0 +1,36 @@
+#pragma once
+// The formats of the table `amx`, in three units: one alone would compile for a minute.
+
+#include <iterator>
+#include <utility>
+
+#include "kernels/gemm_q8_amx.hpp"
+
+namespace moe::inline MOE_ABI::kernels {
+
+void fill_amx_minimum(KernelTable& t) noexcept;  // amx_minimum.cpp
+void fill_amx_halves(KernelTable& t) noexcept;   // amx_halves.cpp
+
+template <BlockKind kKind, Format kFormat>
+void fill_amx_format(KernelTable& t) noexcept {
+  constexpr auto kIndex = static_cast<std::size_t>(kFormat);
+  if constexpr (reference::is_integer_format(kFormat)) {
+    if constexpr (reference::block_form(kFormat).kind == kKind) {
+      t.gemm_q8[kIndex] = gemm_q8_amx<Amx, kFormat>;
+      t.q8_tile_tokens[kIndex] = kAmxTokens;
+    }
+  }
+}
+
+template <BlockKind kKind, std::size_t... kIndices>
+void fill_amx_formats(KernelTable& t, std::index_sequence<kIndices...>) noexcept {
+  (fill_amx_format<kKind, kFormats[kIndices].format>(t), ...);
+}
+
+/// The products of all formats whose blocks are of this kind.
+template <BlockKind kKind>
+void fill_amx(KernelTable& t) noexcept {
+  fill_amx_formats<kKind>(t, std::make_index_sequence<std::size(kFormats)>{});
+}
+
+}  // namespace moe::inline MOE_ABI::kernels
