@@ -49,7 +49,7 @@ struct MatrixView {
 }
 
 /// Owns `count` values of a trivial type on a 64-byte boundary, zero-filled on request. Two MiB and more lie on huge pages
-/// where Linux has them: a weight's address is then found in the first table of addresses.
+/// where Linux has them: fewer addresses to look up, and reads that run on past 4 KiB.
 template <class T>
 class AlignedBuffer {
   static_assert(std::is_trivially_copyable_v<T>);
