@@ -27,13 +27,6 @@ tl::unexpected<Error> about(const std::string& path, const Result<T>& failed) {
   return fail(failed.error().code, fmt::format("{}: {}", path, message));
 }
 
-template <class Buffer>
-std::int64_t total_bytes(const Buffer& matrices) {
-  std::int64_t bytes = 0;
-  for (const MatrixJob& job : matrices) bytes += job.out->bytes();
-  return bytes;
-}
-
 }  // namespace
 
 Model::Model(std::shared_ptr<const ModelImpl> impl) : impl_(std::move(impl)) {}
@@ -59,7 +52,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
     impl->tokenizer_error = tokenizer.error().message;
 
   if (auto ok = load_weights(**file, *plan, options, *weights); !ok) return about(path, ok);
-  impl->resident_bytes = total_bytes(plan->matrices);
+  impl->resident_bytes = static_cast<std::int64_t>(weights->memory.size_bytes());
   impl->weights = std::move(weights);
   return std::shared_ptr<const Model>(new Model(std::move(impl)));
 }
