@@ -43,23 +43,13 @@ MOE_FORCE_INLINE void fill_block(std::byte* block, int n, int t, const std::int8
   constexpr BlockForm form = reference::block_form(kFormat);
   constexpr BlockKind kind = form.kind;
   const std::int32_t s0 = sums[0], s1 = sums[1];
-  std::int32_t first = s0, second = s1;
-  if constexpr (kind == BlockKind::plain) first = -form.offset * (s0 + s1);
-  if constexpr (kind == BlockKind::halves) first = -form.offset * s0, second = -form.offset * s1;
+  const auto put = [&](int at, auto value) { std::memcpy(block + at * n + 4 * t, &value, 4); };
   std::memcpy(block + 32 * t, codes, 32);
-  std::memcpy(block + 32 * n + 4 * t, &scale, 4);
-  if constexpr (kind == BlockKind::minimum || kind == BlockKind::halves_min) {
-    const float float_first = kind == BlockKind::minimum ? scale * static_cast<float>(s0 + s1) : static_cast<float>(s0);
-    std::memcpy(block + 36 * n + 4 * t, &float_first, 4);
-  } else {
-    std::memcpy(block + 36 * n + 4 * t, &first, 4);
-  }
-  if constexpr (kind == BlockKind::halves_min) {
-    const auto float_second = static_cast<float>(s1);
-    std::memcpy(block + 40 * n + 4 * t, &float_second, 4);
-  } else if constexpr (kind == BlockKind::halves) {
-    std::memcpy(block + 40 * n + 4 * t, &second, 4);
-  }
+  put(32, scale);
+  if constexpr (kind == BlockKind::plain) put(36, -form.offset * (s0 + s1));
+  if constexpr (kind == BlockKind::minimum) put(36, scale * static_cast<float>(s0 + s1));
+  if constexpr (kind == BlockKind::halves) put(36, -form.offset * s0), put(40, -form.offset * s1);
+  if constexpr (kind == BlockKind::halves_min) put(36, static_cast<float>(s0)), put(40, static_cast<float>(s1));
 }
 
 template <class Arch, Format kFormat>
@@ -86,8 +76,7 @@ void fill_q8(const FillQ8& f) noexcept {
 /// Tile sizes: two accumulators per token (three with halves) and the codes in the registers of the ISA.
 template <class Arch, Format kFormat>
 constexpr int most_tile_tokens() {
-  constexpr BlockKind kKind = reference::block_form(kFormat).kind;
-  constexpr bool kHalves = kKind == BlockKind::halves || kKind == BlockKind::halves_min;
+  constexpr bool kHalves = reference::block_form(kFormat).halves();
   return Vector<Arch>::kLanes == 16 ? (Arch::kVnni && !kHalves ? 12 : 8) : (kHalves ? 2 : 4);
 }
 
@@ -211,7 +200,7 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, 
   constexpr PanelLayout l = panel_layout(kFormat);
   constexpr BlockForm form = reference::block_form(kFormat);
   constexpr int kTokens = Tile::kTokens, kPanels = Tile::kPanels;
-  constexpr bool kHalves = form.kind == BlockKind::halves || form.kind == BlockKind::halves_min;
+  constexpr bool kHalves = form.halves();
   constexpr bool kSigned = kFormat == Format::q8_0 && !Arch::kVnni;  // the dot products take the offset off themselves
   constexpr bool kOffset = form.offset != 0 && !kSigned;
   for (int lane = 0; lane < kPanelRows; lane += V::kLanes) {

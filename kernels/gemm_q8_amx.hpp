@@ -31,9 +31,10 @@ struct alignas(64) TileConfig {
   std::uint8_t rows[16] = {};
 };
 
-template <int kScales>
+template <class Arch, Format kFormat>
 struct AmxScratch {
-  static constexpr int kHalfCount = kScales > 2 ? 2 : 1;
+  static constexpr int kScales = PanelScales<Arch, kFormat>::kCount;
+  static constexpr int kHalfCount = reference::block_form(kFormat).halves() ? 2 : 1;
   alignas(64) std::int8_t weights[kAmxStretch][8][64];         // [block][k / 4][16 rows x 4 values], offset taken off
   alignas(64) float scales[kAmxStretch][kScales][kPanelRows];  // [block], decoded, where several tiles want them
   using Sums = std::int32_t[kHalfCount][kAmxTokens][16];       // [half][token][row]
@@ -88,7 +89,7 @@ struct AmxStretch {
   using V = Vector<Arch>;
   using Scales = PanelScales<Arch, kFormat>;
   static constexpr BlockKind kKind = reference::block_form(kFormat).kind;
-  static constexpr bool kHalves = kKind == BlockKind::halves || kKind == BlockKind::halves_min;
+  static constexpr bool kHalves = reference::block_form(kFormat).halves();
   static constexpr std::int64_t kBytes = kWidth * kTileBlockBytes;  // of a block of a tile
 
   const std::byte* panel;
@@ -99,9 +100,9 @@ struct AmxStretch {
   const std::byte* tiles;  // block `begin` of the first tile
   std::int64_t tile_bytes;
   std::int64_t tile_count;
-  AmxScratch<Scales::kCount>& s;
+  AmxScratch<Arch, kFormat>& s;
 
-  using Sums = typename AmxScratch<Scales::kCount>::Sums;
+  using Sums = typename AmxScratch<Arch, kFormat>::Sums;
   int unpacked = 0;  // blocks
   int prefetched = 0, wait = 0;
   Sums* sums = s.sums;      // of the next two blocks
@@ -228,7 +229,7 @@ struct AmxStretch {
 /// One panel times tiles [tile_begin, tile_end): one, or many. `ahead` is asked for meanwhile, unless null.
 template <class Arch, Format kFormat, int kWidth, bool kMany>
 void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int64_t tile_begin, std::int64_t tile_end,
-               const std::byte* ahead, AmxScratch<PanelScales<Arch, kFormat>::kCount>& s) noexcept {
+               const std::byte* ahead, AmxScratch<Arch, kFormat>& s) noexcept {
   const std::int64_t blocks = g.w.k / kBlock, row = p * kPanelRows, rows = g.w.rows - row;
   const bool whole = rows >= kPanelRows;
   const std::byte* panel = g.w.data + p * g.w.panel_bytes;
@@ -271,14 +272,13 @@ void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int
 
 template <class Arch, Format kFormat, int kWidth>
 void amx_width(const GemmQ8& g, const TileSplit& split) noexcept {
-  constexpr BlockKind kind = reference::block_form(kFormat).kind;
-  constexpr bool kHalves = kind == BlockKind::halves || kind == BlockKind::halves_min;
+  constexpr bool kHalves = reference::block_form(kFormat).halves();
   TileConfig config;
   for (const int i : {0, 1, 2, 3}) config.rows[i] = kWidth, config.row_bytes[i] = 64;  // sums
   config.rows[4] = kWidth, config.row_bytes[4] = kHalves ? 16 : 32;                    // tokens
   config.rows[5] = kHalves ? 4 : 8, config.row_bytes[5] = 64;                          // weights
   _tile_loadconfig(&config);
-  AmxScratch<PanelScales<Arch, kFormat>::kCount> scratch;
+  AmxScratch<Arch, kFormat> scratch;
   std::memset(scratch.spare, 0, sizeof scratch.spare);
   const std::int64_t tile_bytes = kWidth * (g.w.k / kBlock) * kTileBlockBytes;
   const std::int64_t fit = kAmxGroupBytes / tile_bytes, group = fit < 4 ? 4 : fit;

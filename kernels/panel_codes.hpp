@@ -105,7 +105,7 @@ void widen_panel(const std::byte* panel, std::int64_t block_begin, std::int64_t 
   using V = Vector<Arch>;
   constexpr PanelLayout l = panel_layout(kFormat);
   constexpr BlockForm form = reference::block_form(kFormat);
-  constexpr bool kHalves = form.kind == BlockKind::halves || form.kind == BlockKind::halves_min;
+  constexpr bool kHalves = form.halves();
   for (std::int64_t b = block_begin; b < block_end; ++b) {
     for (int lane = 0; lane < kPanelRows; lane += V::kLanes) {
       PanelScales<Arch, kFormat> scales;

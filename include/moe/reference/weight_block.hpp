@@ -26,6 +26,9 @@ struct BlockForm {
   int offset = 0;        ///< w = code - offset (mxfp4: w = table[code], and 12 makes it unsigned)
   int max_code = 0;      ///< of the unsigned codes
   int super_blocks = 1;  ///< blocks of 32 that share d (and dmin)
+
+  /// Has each half of a block a scale of its own?
+  constexpr bool halves() const { return kind == BlockKind::halves || kind == BlockKind::halves_min; }
 };
 
 constexpr BlockForm block_form(Format format) noexcept {
