@@ -95,7 +95,8 @@ PeakLoop int8_loop() {
 }
 PeakLoop float_loop() {
   if (__builtin_cpu_supports("avx512f")) return {"vfmadd (512 bits)", float_avx512, kChains * 32.0};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {"vfmadd (256 bits)", float_avx2, kChains * 16.0};
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return {"vfmadd (256 bits)", float_avx2, kChains * 16.0};
   return {"mulps + addps", plain_sse, kChains * 8.0};
 }
 #elif defined(__aarch64__)

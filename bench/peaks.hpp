@@ -11,9 +11,9 @@ namespace moe_bench {
 
 struct Peaks {
   std::int32_t threads = 1;
-  double int8_ops = 0.0;     ///< operations per second (2 per multiply-add) of int8 dot products
-  double float_ops = 0.0;    ///< the same of float32 fma
-  double read_bytes = 0.0;   ///< bytes per second, from a buffer far larger than the caches
+  double int8_ops = 0.0;    ///< operations per second (2 per multiply-add) of int8 dot products
+  double float_ops = 0.0;   ///< the same of float32 fma
+  double read_bytes = 0.0;  ///< bytes per second, from a buffer far larger than the caches
 };
 
 /// Names of the instructions that measure_peaks uses here, fastest first choice.

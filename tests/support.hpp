@@ -18,7 +18,8 @@ namespace moe_test {
 
 /// A directory of reference data: the variable if set (then it must exist), else `fallback` below the project's root,
 /// else `small` below tests/data. An empty path means "nowhere": the caller reports a skip.
-inline std::filesystem::path reference_dir(const char* variable, const std::string& fallback, const std::string& small = {}) {
+inline std::filesystem::path reference_dir(const char* variable, const std::string& fallback,
+                                           const std::string& small = {}) {
   namespace fs = std::filesystem;
   if (const char* named = std::getenv(variable)) {
     if (!fs::exists(named)) FAIL(std::string(variable) << " names " << std::string(named) << ", which does not exist");

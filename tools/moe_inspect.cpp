@@ -58,11 +58,14 @@ bool multiplies_int8(Format format) {
 }
 
 /// Of a file: its largest format decides about the arithmetic.
-Limit limit_of(const Facts& f) { return limit_of(f, f.info.touched_bytes, multiplies_int8(f.info.formats.front().format)); }
+Limit limit_of(const Facts& f) {
+  return limit_of(f, f.info.touched_bytes, multiplies_int8(f.info.formats.front().format));
+}
 
 std::string limit_text(const Limit& limit) {
   char text[64];
-  std::snprintf(text, sizeof text, "%.3g tokens/s (%s)", limit.tokens_per_second, limit.by_bytes ? "bytes" : "operations");
+  std::snprintf(text, sizeof text, "%.3g tokens/s (%s)", limit.tokens_per_second,
+                limit.by_bytes ? "bytes" : "operations");
   return text;
 }
 
@@ -72,7 +75,8 @@ moe::Result<moe_bench::Peaks> read_peaks(const std::string& source) {
   std::ifstream in(source);
   const json all = json::parse(in, nullptr, false);
   const auto number = [&](const char* key) {
-    const json found = all.is_object() ? all.value("peaks", json::object()).value("all", json::object()).value(key, json()) : json();
+    const json found =
+        all.is_object() ? all.value("peaks", json::object()).value("all", json::object()).value(key, json()) : json();
     return found.is_number() ? found.get<double>() * 1e9 : 0.0;
   };
   moe_bench::Peaks peaks;
@@ -148,7 +152,8 @@ std::string attention_line(const ModelConfig& c) {
   std::string text = number(c.head_count) + " heads of " + number(c.head_dim) + ", " + number(c.kv_head_count) +
                      " for keys and values";
   if (!c.sliding_layers.empty())
-    text += "; " + number(static_cast<std::int64_t>(c.sliding_layers.size())) + " layers see the last " + number(c.sliding_window) + " keys";
+    text += "; " + number(static_cast<std::int64_t>(c.sliding_layers.size())) + " layers see the last " +
+            number(c.sliding_window) + " keys";
   return text;
 }
 
@@ -159,7 +164,8 @@ std::string experts_line(const ModelConfig& c) {
   std::string text = number(r.top_k) + " of " + number(r.expert_count) + " per token";
   if (r.group_count > 1) text += ", out of " + number(r.topk_group) + " of " + number(r.group_count) + " groups";
   if (c.shared_expert_count > 0)
-    text += ", " + number(c.shared_expert_count) + " shared" + (c.shared_expert_intermediate_size > 0 ? " of width " + number(c.shared_width()) : std::string{});
+    text += ", " + number(c.shared_expert_count) + " shared" +
+            (c.shared_expert_intermediate_size > 0 ? " of width " + number(c.shared_width()) : std::string{});
   text += ", width " + number(c.moe_intermediate_size) + ", in " + number(moe_layers) + " of " + number(c.layer_count) +
           " layers";
   return text;
@@ -174,7 +180,8 @@ void print_text(const std::string& path, const Facts& f) {
                     ", context " + number(c.max_position));
   line("attention", attention_line(c));
   line("experts", c.router.expert_count > 0 ? experts_line(c) : "none (dense), width " + number(c.intermediate_size));
-  line("parameters", count_text(f.info.total_parameters) + " total (" + count_text(f.parameters.matrices) + " in matrices)" +
+  line("parameters", count_text(f.info.total_parameters) + " total (" + count_text(f.parameters.matrices) +
+                         " in matrices)" +
                          (f.info.mtp_parameters > 0
                               ? ", and " + count_text(f.info.mtp_parameters) + " of multi-token prediction (not run)"
                               : std::string{}));
@@ -212,7 +219,8 @@ void print_text(const std::string& path, const Facts& f) {
   line("touched", bytes_text(f.info.touched_bytes) + " of weights per decoded token, " +
                       bytes_text(f.info.touched_bytes + 2 * f.cache_values * f.context) + " with the cache at " + at +
                       " tokens (f16)");
-  if (f.peaks) line("limit", limit_text(limit_of(f)) + " decoding one sequence at " + at + " tokens, by this machine's peaks");
+  if (f.peaks)
+    line("limit", limit_text(limit_of(f)) + " decoding one sequence at " + at + " tokens, by this machine's peaks");
 }
 
 json as_json(const std::string& path, const Facts& f) {
@@ -264,8 +272,7 @@ json as_json(const std::string& path, const Facts& f) {
   out["weight_bytes_touched_per_token"] = f.info.touched_bytes;
   if (f.peaks) out["limit_tokens_per_second"] = limit_of(f).tokens_per_second;
   for (const moe::FormatUse& use : f.info.formats)
-    out["formats"].push_back(
-        {{"format", use.name}, {"tensors", use.tensor_count}, {"bytes", use.bytes}});
+    out["formats"].push_back({{"format", use.name}, {"tensors", use.tensor_count}, {"bytes", use.bytes}});
   return out;
 }
 
@@ -279,7 +286,8 @@ int main(int argc, char** argv) {
   app.add_option("path", path, "a .gguf file, or a directory with a config.json (weights may be missing)")->required();
   app.add_option("--context", context, "tokens in the cache for what depends on it (2048)")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 26));
-  app.add_option("--peaks", peaks, "what this machine can do, for the limit in tokens/s: 'measure', or a file of moe-bench --json");
+  app.add_option("--peaks", peaks,
+                 "what this machine can do, for the limit in tokens/s: 'measure', or a file of moe-bench --json");
   app.add_flag("--json", want_json, "one JSON object; FLOPs and bytes as integers");
   return cli::run(app, argc, argv, [&]() -> moe::Result<void> {
     auto info = moe::Model::inspect(path);

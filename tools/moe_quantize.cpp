@@ -48,7 +48,8 @@ std::string megabytes(std::int64_t bytes) {
 }
 
 void print_report(const std::string& out, const moe::QuantizeReport& report) {
-  std::printf("%-8s  %8s  %12s  %12s  %12s  %10s\n", "format", "tensors", "values", "MB before", "MB after", "rms error");
+  std::printf("%-8s  %8s  %12s  %12s  %12s  %10s\n", "format", "tensors", "values", "MB before", "MB after",
+              "rms error");
   std::printf("%s\n", std::string(72, '-').c_str());
   moe::QuantizedFormat all;
   for (const moe::QuantizedFormat& f : report.formats) {
@@ -63,9 +64,11 @@ void print_report(const std::string& out, const moe::QuantizeReport& report) {
     all.bytes_after += f.bytes_after;
   }
   std::printf("%-8s  %8lld  %12lld  %12s  %12s\n", "all", static_cast<long long>(all.tensor_count),
-              static_cast<long long>(all.value_count), megabytes(all.bytes_before).c_str(), megabytes(all.bytes_after).c_str());
-  std::printf("\n%s: %s MB, %.2f bits per weight\n", cli::printable(out).c_str(), megabytes(report.file_bytes_after).c_str(),
-              all.value_count > 0 ? 8.0 * static_cast<double>(all.bytes_after) / static_cast<double>(all.value_count) : 0.0);
+              static_cast<long long>(all.value_count), megabytes(all.bytes_before).c_str(),
+              megabytes(all.bytes_after).c_str());
+  std::printf(
+      "\n%s: %s MB, %.2f bits per weight\n", cli::printable(out).c_str(), megabytes(report.file_bytes_after).c_str(),
+      all.value_count > 0 ? 8.0 * static_cast<double>(all.bytes_after) / static_cast<double>(all.value_count) : 0.0);
 }
 
 }  // namespace
@@ -82,7 +85,8 @@ int main(int argc, char** argv) {
   app.add_option("--type", type, "format of the matrices: " + format_list() + " (q8_0)");
   app.add_option("--head", head, "format of the output head (of the embedding, where both are one); --type");
   app.add_option("--embedding", embedding, "format of the token embedding; --type");
-  app.add_flag("--requantize", options.requantize, "quantise again what is quantised already: the errors of both add up");
+  app.add_flag("--requantize", options.requantize,
+               "quantise again what is quantised already: the errors of both add up");
   app.add_flag("--force", options.replace, "replace OUT if it exists");
   app.add_flag("--no-tokenizer", no_tokenizer, "leave the tokenizer of a directory out");
   app.add_option("--threads", threads, "threads (all); the bytes do not depend on it")->check(CLI::Range(0, 1024));

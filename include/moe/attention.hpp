@@ -20,10 +20,10 @@ struct Attention {
   const float* q = nullptr;  ///< [query_count, key_dim], q_stride apart; not yet scaled
   std::int64_t q_stride = 0;
   std::int64_t query_count = 0;
-  const std::int64_t* last_position = nullptr;  ///< [query_count], rising or equal
+  const std::int64_t* last_position = nullptr;   ///< [query_count], rising or equal
   const std::int64_t* first_position = nullptr;  ///< [query_count], rising or equal; null = all 0. gqa only
   const float* sinks = nullptr;                  ///< [query_count]; null = none. gqa only
-  const void* const* key_blocks = nullptr;      ///< one pointer per block of 64
+  const void* const* key_blocks = nullptr;       ///< one pointer per block of 64
   const void* const* value_blocks = nullptr;
   CacheType cache_type = CacheType::f32;
   std::int64_t key_dim = 0, value_dim = 0;

@@ -49,7 +49,7 @@ struct RopeConfig {
   RopeStyle style = RopeStyle::half_split;
   RopeScaling scaling = RopeScaling::none;
   double factor = 1.0;
-  bool truncate = true;  ///< yarn: the ramp's ends are rounded outwards to whole pairs
+  bool truncate = true;                    ///< yarn: the ramp's ends are rounded outwards to whole pairs
   std::int64_t original_max_position = 0;  ///< of the unscaled model (yarn, llama3)
   double beta_fast = 32.0, beta_slow = 1.0;
   double low_freq_factor = 1.0, high_freq_factor = 4.0;  ///< llama3
@@ -87,10 +87,10 @@ struct ModelConfig {
   bool qkv_bias = false;
   bool o_bias = false;
   QkNorm qk_norm = QkNorm::none;
-  std::int64_t rotary_dim = 0;  ///< gqa: the first values of a head that RoPE turns; 0 = all of head_dim
-  bool post_norms = false;      ///< RMSNorm of what attention and FFN give, before it is added (GLM-4-0414, Gemma 3)
+  std::int64_t rotary_dim = 0;   ///< gqa: the first values of a head that RoPE turns; 0 = all of head_dim
+  bool post_norms = false;       ///< RMSNorm of what attention and FFN give, before it is added (GLM-4-0414, Gemma 3)
   bool attention_sinks = false;  ///< one more logit per head that weighs nothing (gpt-oss)
-  std::int64_t sliding_window = 0;  ///< keys that a query sees in sliding layers, its own among them
+  std::int64_t sliding_window = 0;           ///< keys that a query sees in sliding layers, its own among them
   std::vector<std::int64_t> sliding_layers;  ///< rising; empty: every layer sees all keys
 
   std::int64_t q_lora_rank = 0;  ///< 0 = queries are projected in one step
@@ -110,8 +110,9 @@ struct ModelConfig {
   std::int64_t intermediate_size = 0;      ///< of dense layers
   std::int64_t moe_intermediate_size = 0;  ///< F, of one routed expert
   std::int64_t shared_expert_count = 0;
-  std::int64_t shared_expert_intermediate_size = 0;  ///< of all shared experts together; 0 = count * moe_intermediate_size
-  bool shared_expert_gate = false;  ///< their result is weighted by sigmoid(gate . x) (Qwen2-MoE)
+  std::int64_t shared_expert_intermediate_size =
+      0;                                   ///< of all shared experts together; 0 = count * moe_intermediate_size
+  bool shared_expert_gate = false;         ///< their result is weighted by sigmoid(gate . x) (Qwen2-MoE)
   std::int64_t first_k_dense_replace = 0;  ///< layers before this one are dense
   /// Further dense layers (Qwen's mlp_only_layers and decoder_sparse_step); empty for nearly all published models.
   std::vector<std::int64_t> mlp_only_layers;

@@ -24,10 +24,9 @@
 
 #if defined(MOE_ENABLE_ASSERTS) || !defined(NDEBUG)
 // A broken precondition is a bug in the caller inside libmoe, never a reaction to outside data.
-#define MOE_ASSERT(condition)                                                                   \
-  ((condition) ? static_cast<void>(0)                                                           \
-               : (std::fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition), \
-                  std::abort()))
+#define MOE_ASSERT(condition)         \
+  ((condition) ? static_cast<void>(0) \
+               : (std::fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition), std::abort()))
 #else
 #define MOE_ASSERT(condition) static_cast<void>(0)
 #endif

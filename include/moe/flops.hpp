@@ -149,8 +149,10 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
       if (c.qkv_bias) vector(q + 2 * kv);
       if (c.o_bias) vector(D);
       if (c.attention_sinks) vector(H);
-      if (c.qk_norm == QkNorm::projection) vector(q + kv);
-      else if (c.qk_norm != QkNorm::none) vector(2 * c.head_dim);
+      if (c.qk_norm == QkNorm::projection)
+        vector(q + kv);
+      else if (c.qk_norm != QkNorm::none)
+        vector(2 * c.head_dim);
     } else {
       const std::int64_t qk = c.qk_nope_head_dim + c.qk_rope_head_dim;
       if (c.q_lora_rank > 0) {
@@ -170,7 +172,8 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
       if (c.router.selection_bias) vector(c.router.expert_count);
       if (c.router_bias) vector(c.router.expert_count);
       if (c.expert_bias)
-        visit(WeightShape{WeightPart::vector, l, 1, 2 * c.moe_intermediate_size + D, c.router.expert_count, c.router.top_k});
+        visit(WeightShape{WeightPart::vector, l, 1, 2 * c.moe_intermediate_size + D, c.router.expert_count,
+                          c.router.top_k});
       ffn(WeightPart::routed_experts, c.moe_intermediate_size, c.router.expert_count, c.router.top_k);
       if (c.shared_width() > 0) ffn(WeightPart::shared_experts, c.shared_width(), 1, 1);
       if (c.shared_expert_gate) matrix(WeightPart::shared_experts, 1, D);

@@ -32,7 +32,7 @@ struct LoadOptions {
   ParallelFor threads = {};  ///< default: one thread
   std::function<void(Progress)> on_progress = {};
   std::function<bool()> cancelled = {};  ///< asked between tensors; true ends with ErrorCode::cancelled
-  bool tokenizer_optional = true;   ///< false: a model without a usable tokenizer is an error
+  bool tokenizer_optional = true;        ///< false: a model without a usable tokenizer is an error
 };
 
 /// Tensors of one format in a file.
@@ -50,7 +50,8 @@ struct ModelInfo {
   std::int64_t mtp_parameters = 0;
   std::int64_t weight_bytes = 0;   ///< as stored in the file; 0 when only a config.json was there
   std::int64_t touched_bytes = 0;  ///< of those, what decoding one token reads (K of E experts, one embedding row)
-  std::int64_t routed_bytes = 0;   ///< of those, the part that each expert chosen per token adds (all MoE layers together)
+  std::int64_t routed_bytes =
+      0;  ///< of those, the part that each expert chosen per token adds (all MoE layers together)
   std::vector<FormatUse> formats;  ///< most bytes first
   std::string format_summary;      ///< "133 q5_0, 13 q8_0, ...", the same as text
   std::uint64_t hash = 0;          ///< of header and tensor list

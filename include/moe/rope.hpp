@@ -70,7 +70,8 @@ inline double yarn_frequency(double frequency, double factor, double low, double
 
 inline Result<RopeTable> RopeTable::make(const RopeConfig& config, std::int64_t rotary_dim) {
   const auto bad = [](const char* field, double found, const char* expected) {
-    return fail(ErrorCode::bad_config, std::string("rope: ") + field + " is " + std::to_string(found) + ", expected " + expected);
+    return fail(ErrorCode::bad_config,
+                std::string("rope: ") + field + " is " + std::to_string(found) + ", expected " + expected);
   };
   constexpr std::int64_t kMaxRotaryDim = 65536;
   if (rotary_dim < 2 || rotary_dim % 2 != 0 || rotary_dim > kMaxRotaryDim)

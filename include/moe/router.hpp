@@ -24,7 +24,7 @@
 
 namespace moe::inline MOE_ABI {
 
-inline constexpr std::int64_t kMaxExperts = 65536;    // published: 384 (Kimi-K2)
+inline constexpr std::int64_t kMaxExperts = 65536;     // published: 384 (Kimi-K2)
 inline constexpr std::int64_t kMaxRouterGroups = 256;  // published: 8; the group scores live on the stack
 
 namespace detail {

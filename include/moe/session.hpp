@@ -25,8 +25,8 @@ struct SessionOptions {
   /// far more on a machine that others use. Changes speed, never a bit.
   std::int64_t share_from_ns = 20000;
   bool record_routing = false;
-  bool record_hidden = false;       ///< keep the residual stream of every layer (tests, tools)
-  bool profile = false;             ///< read the clock around every task (some 50 ns each)
+  bool record_hidden = false;            ///< keep the residual stream of every layer (tests, tools)
+  bool profile = false;                  ///< read the clock around every task (some 50 ns each)
   std::function<bool()> cancelled = {};  ///< asked between layers
   std::function<void(Progress)> on_progress = {};
 };
@@ -67,7 +67,8 @@ struct MemoryEstimate {
 
 class MOE_API Session {
  public:
-  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model, const SessionOptions& options = {});
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model,
+                                                 const SessionOptions& options = {});
   /// What create() and load() would hold, computed from the configuration alone.
   static MemoryEstimate estimate_memory(const ModelInfo& info, const SessionOptions& options);
   ~Session();

@@ -33,8 +33,8 @@ struct MatrixView {
   MatrixView(T* d, std::int64_t r, std::int64_t c) : MatrixView(d, r, c, c) {}
   MatrixView(T* d, std::int64_t r, std::int64_t c, std::int64_t s) : data(d), rows(r), cols(c), stride(s) {}
   template <class U>
-    requires std::is_same_v<const U, T>
-  MatrixView(const MatrixView<U>& other) : MatrixView(other.data, other.rows, other.cols, other.stride) {}
+  requires std::is_same_v<const U, T> MatrixView(const MatrixView<U>& other)
+      : MatrixView(other.data, other.rows, other.cols, other.stride) {}
 
   T* row(std::int64_t r) const { return data + r * stride; }
   T& operator()(std::int64_t r, std::int64_t c) const { return data[r * stride + c]; }
@@ -57,7 +57,8 @@ class AlignedBuffer {
 
  public:
   AlignedBuffer() = default;
-  AlignedBuffer(AlignedBuffer&& o) noexcept : data_(std::exchange(o.data_, nullptr)), size_(std::exchange(o.size_, 0)) {}
+  AlignedBuffer(AlignedBuffer&& o) noexcept
+      : data_(std::exchange(o.data_, nullptr)), size_(std::exchange(o.size_, 0)) {}
   AlignedBuffer& operator=(AlignedBuffer&& o) noexcept {
     std::swap(data_, o.data_);
     std::swap(size_, o.size_);
@@ -72,7 +73,8 @@ class AlignedBuffer {
     AlignedBuffer b;
     if (count == 0) return b;
     if (count > (std::numeric_limits<std::size_t>::max() - kHugePage) / sizeof(T))
-      return fail(ErrorCode::out_of_memory, "a buffer of " + std::to_string(count) + " values exceeds the address space");
+      return fail(ErrorCode::out_of_memory,
+                  "a buffer of " + std::to_string(count) + " values exceeds the address space");
     const std::size_t boundary = count * sizeof(T) < kHugePage ? 64 : kHugePage;
     const std::size_t bytes = (count * sizeof(T) + boundary - 1) / boundary * boundary;
     b.data_ = static_cast<T*>(std::aligned_alloc(boundary, bytes));

@@ -22,11 +22,12 @@ enum class SpecialText {
 
 /// What a tokenizer is built from; filled by the GGUF reader (arrays) or the tokenizer.json reader (bytes).
 struct GgufVocabulary {
-  std::string model;                  ///< tokenizer.ggml.model, "gpt2" for byte-level BPE, "llama" for SentencePiece's BPE
-  std::string pre;                    ///< tokenizer.ggml.pre
-  std::vector<std::string> tokens;    ///< tokenizer.ggml.tokens
-  std::vector<std::int32_t> types;    ///< tokenizer.ggml.token_type: 1 normal, 3 control, 4 user-defined, 6 byte; may be empty
-  std::vector<std::string> merges;    ///< tokenizer.ggml.merges
+  std::string model;  ///< tokenizer.ggml.model, "gpt2" for byte-level BPE, "llama" for SentencePiece's BPE
+  std::string pre;    ///< tokenizer.ggml.pre
+  std::vector<std::string> tokens;  ///< tokenizer.ggml.tokens
+  std::vector<std::int32_t>
+      types;  ///< tokenizer.ggml.token_type: 1 normal, 3 control, 4 user-defined, 6 byte; may be empty
+  std::vector<std::string> merges;  ///< tokenizer.ggml.merges
   std::optional<TokenId> bos, eos, pad, unk;
   std::optional<bool> add_bos, add_eos;
   std::vector<float> scores;             ///< tokenizer.ggml.scores: one for every token of a "llama" vocabulary

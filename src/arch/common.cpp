@@ -89,8 +89,10 @@ void read_partial_rotary(const JsonConfig& json, double fallback, ModelConfig& c
                                                                 : json.number_or("partial_rotary_factor", fallback);
   if (factor > 0.0 && factor <= 1.0) c.rotary_dim = static_cast<std::int64_t>(static_cast<double>(c.head_dim) * factor);
   if (c.rotary_dim < 2 || c.rotary_dim % 2 != 0)
-    json.refuse(ErrorCode::bad_config, fmt::format("config.json: partial_rotary_factor is {}, expected a part of a head of "
-                                                   "{} values that is an even number of them", factor, c.head_dim));
+    json.refuse(ErrorCode::bad_config,
+                fmt::format("config.json: partial_rotary_factor is {}, expected a part of a head of "
+                            "{} values that is an even number of them",
+                            factor, c.head_dim));
 }
 
 void read_partial_rotary(GgufConfig& meta, ModelConfig& c) {
@@ -105,7 +107,8 @@ void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& c) {
   const bool version5 = json.has("rope_parameters");
   for (const JsonConfig& place : {json, parameters})
     if (c.rotary_dim == 0 && place.number_or("partial_rotary_factor", 1.0) != 1.0)
-      json.refuse(ErrorCode::unsupported, "config.json: partial_rotary_factor is not 1, which libmoe does not support here");
+      json.refuse(ErrorCode::unsupported,
+                  "config.json: partial_rotary_factor is not 1, which libmoe does not support here");
   const JsonConfig scaling = version5 ? parameters : json.object("rope_scaling");
   c.rope.style = style;
   c.rope.theta = version5 && parameters.has("rope_theta") ? parameters.number("rope_theta")
@@ -114,14 +117,13 @@ void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& c) {
 }
 
 void read_scaling(const JsonConfig& json, const JsonConfig& scaling, RopeConfig& rope, ModelConfig& c) {
-  const std::string type = scaling.has("rope_type") ? scaling.string_or("rope_type", "default")
-                                                    : scaling.string_or("type", "default");
+  const std::string type =
+      scaling.has("rope_type") ? scaling.string_or("rope_type", "default") : scaling.string_or("type", "default");
   if (type == "default") return;
   rope.factor = scaling.number("factor");
-  rope.original_max_position =
-      scaling.integer_or("original_max_position_embeddings",
-                         json.integer_or("original_max_position_embeddings", c.max_position, 1, kMaxPosition), 1,
-                         kMaxPosition);
+  rope.original_max_position = scaling.integer_or(
+      "original_max_position_embeddings",
+      json.integer_or("original_max_position_embeddings", c.max_position, 1, kMaxPosition), 1, kMaxPosition);
   if (type == "linear") {
     rope.scaling = RopeScaling::linear;
   } else if (type == "llama3") {
@@ -180,7 +182,8 @@ void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& c) {
   if (factors != nullptr) return read_rope_factors(meta, *factors, c);
   if (type == "none") return;
   c.rope.factor = type == "linear" ? linear : meta.number("rope.scaling.factor");
-  c.rope.original_max_position = meta.integer_or("rope.scaling.original_context_length", c.max_position, 1, kMaxPosition);
+  c.rope.original_max_position =
+      meta.integer_or("rope.scaling.original_context_length", c.max_position, 1, kMaxPosition);
   if (type == "linear") {
     c.rope.scaling = RopeScaling::linear;
   } else if (type == "yarn") {
@@ -248,10 +251,10 @@ void read_noaux_tc(const JsonConfig& json, bool norm_topk_prob, ModelConfig& c) 
   c.router.norm_topk_prob = json.boolean_or("norm_topk_prob", norm_topk_prob);
   c.router.routed_scaling_factor = json.number_or("routed_scaling_factor", 1.0);
   if (json.string_or("scoring_func", "sigmoid") != "sigmoid" || json.string_or("topk_method", "noaux_tc") != "noaux_tc")
-    json.refuse(ErrorCode::unsupported, fmt::format("config.json: scoring_func '{}' with topk_method '{}', expected "
-                                                    "'sigmoid' with 'noaux_tc'",
-                                                    json.string_or("scoring_func", "sigmoid"),
-                                                    json.string_or("topk_method", "noaux_tc")));
+    json.refuse(ErrorCode::unsupported,
+                fmt::format("config.json: scoring_func '{}' with topk_method '{}', expected "
+                            "'sigmoid' with 'noaux_tc'",
+                            json.string_or("scoring_func", "sigmoid"), json.string_or("topk_method", "noaux_tc")));
 }
 
 void keep_moe_layers(std::int64_t step, std::int64_t first, std::int64_t last, ModelConfig& c) {
@@ -271,20 +274,23 @@ void full_attention_only(const JsonConfig& json) {
 void refuse_true(const JsonConfig& json, std::initializer_list<std::string_view> keys) {
   for (std::string_view key : keys)
     if (json.boolean_or(key, false))
-      json.refuse(ErrorCode::unsupported, fmt::format("config.json: {} is true, which libmoe does not support here", key));
+      json.refuse(ErrorCode::unsupported,
+                  fmt::format("config.json: {} is true, which libmoe does not support here", key));
 }
 
 void refuse_unknown_arithmetic(const JsonConfig& json) {
   const std::string activation = json.string_or("hidden_act", "silu");
   if (activation != "silu")
-    json.refuse(ErrorCode::unsupported, fmt::format("config.json: hidden_act is '{}', expected 'silu'", activation.substr(0, 60)));
+    json.refuse(ErrorCode::unsupported,
+                fmt::format("config.json: hidden_act is '{}', expected 'silu'", activation.substr(0, 60)));
 }
 
 void read_windows(const JsonConfig& json, std::int64_t period, ModelConfig& c) {
   const std::vector<std::string> types = json.strings_or_empty("layer_types");
   if (!types.empty() && static_cast<std::int64_t>(types.size()) != c.layer_count)
-    return json.refuse(ErrorCode::bad_config, fmt::format("config.json: layer_types has {} entries, expected {} (num_hidden_layers)",
-                                                          types.size(), c.layer_count));
+    return json.refuse(ErrorCode::bad_config,
+                       fmt::format("config.json: layer_types has {} entries, expected {} (num_hidden_layers)",
+                                   types.size(), c.layer_count));
   for (std::int64_t layer = 0; layer < c.layer_count; ++layer) {
     if (types.empty() ? (layer + 1) % period != 0 : types[static_cast<std::size_t>(layer)] == "sliding_attention")
       c.sliding_layers.push_back(layer);
@@ -323,12 +329,14 @@ Quantization read_quantization(const JsonConfig& json) {
     if (block.size() == 2 && block[0] > 0 && block[1] > 0 && block[0] <= kMaxWidth && block[1] <= kMaxWidth)
       q.block_rows = block[0], q.block_columns = block[1];
     else
-      json.refuse(ErrorCode::unsupported, "config.json: quantization_config.weight_block_size is not two positive integers, "
-                                          "which libmoe expects of quant_method 'fp8'");
+      json.refuse(ErrorCode::unsupported,
+                  "config.json: quantization_config.weight_block_size is not two positive integers, "
+                  "which libmoe expects of quant_method 'fp8'");
   } else {
-    json.refuse(ErrorCode::unsupported, fmt::format("config.json: quantization_config.quant_method is '{}', fmt '{}', expected "
-                                                    "'fp8' with fmt 'e4m3', or 'mxfp4'",
-                                                    method.substr(0, 60), config.string_or("fmt", "").substr(0, 60)));
+    json.refuse(ErrorCode::unsupported,
+                fmt::format("config.json: quantization_config.quant_method is '{}', fmt '{}', expected "
+                            "'fp8' with fmt 'e4m3', or 'mxfp4'",
+                            method.substr(0, 60), config.string_or("fmt", "").substr(0, 60)));
   }
   return q;
 }

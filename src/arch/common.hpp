@@ -15,7 +15,8 @@ inline constexpr std::int64_t kMaxWidth = 1 << 20;
 inline constexpr std::int64_t kMaxLayers = 1024;
 inline constexpr std::int64_t kMaxExperts = 1 << 14;
 inline constexpr std::int64_t kMaxVocabulary = std::int64_t{1} << 24;
-inline constexpr std::int64_t kMaxPosition = std::int64_t{1} << 31;  // validate() draws the narrower line and names the field
+inline constexpr std::int64_t kMaxPosition = std::int64_t{1}
+                                             << 31;  // validate() draws the narrower line and names the field
 
 /// hidden_size, num_hidden_layers, vocab_size, heads, rms_norm_eps, max_position_embeddings, tie_word_embeddings.
 ModelConfig read_common(const JsonConfig& json, std::string_view family);

@@ -60,7 +60,8 @@ Result<ModelConfig> v2_from_hf(const JsonConfig& json) {
   ModelConfig c = read_hf(json, "deepseek_v2");
   set_v2_router(c.router);
   const std::string method = json.string_or("topk_method", "greedy");
-  if (json.string_or("scoring_func", "softmax") != "softmax" || (method != "greedy" && method != "group_limited_greedy"))
+  if (json.string_or("scoring_func", "softmax") != "softmax" ||
+      (method != "greedy" && method != "group_limited_greedy"))
     json.refuse(ErrorCode::unsupported, fmt::format("config.json: scoring_func '{}' with topk_method '{}', expected "
                                                     "'softmax' with 'greedy' or 'group_limited_greedy'",
                                                     json.string_or("scoring_func", "softmax"), method));
@@ -79,10 +80,10 @@ Result<ModelConfig> v3_from_hf(const JsonConfig& json) {
   set_v3_router(c.router);
   c.router.norm_topk_prob = json.boolean_or("norm_topk_prob", true);
   if (json.string_or("scoring_func", "sigmoid") != "sigmoid" || json.string_or("topk_method", "noaux_tc") != "noaux_tc")
-    json.refuse(ErrorCode::unsupported, fmt::format("config.json: scoring_func '{}' with topk_method '{}', expected "
-                                                    "'sigmoid' with 'noaux_tc'",
-                                                    json.string_or("scoring_func", "sigmoid"),
-                                                    json.string_or("topk_method", "noaux_tc")));
+    json.refuse(ErrorCode::unsupported,
+                fmt::format("config.json: scoring_func '{}' with topk_method '{}', expected "
+                            "'sigmoid' with 'noaux_tc'",
+                            json.string_or("scoring_func", "sigmoid"), json.string_or("topk_method", "noaux_tc")));
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }
@@ -118,8 +119,10 @@ Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
   else if (gating == 2)
     set_v3_router(c.router);
   else
-    meta.refuse(ErrorCode::unsupported, fmt::format("deepseek2.expert_gating_func is {}, expected 1 (softmax, DeepSeek-V2) "
-                                                    "or 2 (sigmoid, DeepSeek-V3)", gating));
+    meta.refuse(ErrorCode::unsupported,
+                fmt::format("deepseek2.expert_gating_func is {}, expected 1 (softmax, DeepSeek-V2) "
+                            "or 2 (sigmoid, DeepSeek-V3)",
+                            gating));
   c.family = gating == 1 ? "deepseek_v2" : "deepseek_v3";
   if (auto ok = meta.status(); !ok) return forward(ok);
   return c;

@@ -25,8 +25,8 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   c.router.norm_topk_prob = true;
   c.router.norm_min = json.number_or("moe_norm_min", 1e-12);
   const std::int64_t last = json.integer_or("moe_layer_end_index", -1, -1, kMaxLayers);
-  keep_moe_layers(json.integer_or("moe_layer_interval", 1, 1, kMaxLayers), json.integer_or("moe_layer_start_index", 1, 0, kMaxLayers),
-                  last < 0 ? c.layer_count - 1 : last, c);
+  keep_moe_layers(json.integer_or("moe_layer_interval", 1, 1, kMaxLayers),
+                  json.integer_or("moe_layer_start_index", 1, 0, kMaxLayers), last < 0 ? c.layer_count - 1 : last, c);
   c.mtp_layer_count = json.integer_or("num_nextn_predict_layers", 0, 0, 16);
   // moe_use_aux_free says whether training moved the bias; the published files hold it either way.
   refuse_true(json, {"use_bias"});

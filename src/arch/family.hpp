@@ -14,14 +14,54 @@ namespace moe::inline MOE_ABI::arch {
 
 /// What a tensor is for. Patterns in TensorNames map roles to the names that files use.
 enum class Role {
-  embedding, final_norm, head, rope_factors,
-  attention_norm, q, k, v, o, q_bias, k_bias, v_bias, o_bias, q_norm, k_norm, sinks,
-  qkv, qkv_bias,  // GGUF: rows of q, then k, then v
-  q_a, q_a_norm, q_b, kv_a, kv_a_norm, kv_b, k_b, v_b,
-  post_attention_norm, ffn_norm, post_ffn_norm, gate, up, gate_up, down,
-  router, router_bias, expert_gate, expert_up, expert_down, shared_gate, shared_up, shared_down, shared_expert_gate,
-  router_logit_bias, expert_gate_bias, expert_up_bias, expert_down_bias,
-  expert_gate_up, expert_gate_up_bias,  // of all experts in one tensor: HF's outputs alternate, GGUF's are two halves
+  embedding,
+  final_norm,
+  head,
+  rope_factors,
+  attention_norm,
+  q,
+  k,
+  v,
+  o,
+  q_bias,
+  k_bias,
+  v_bias,
+  o_bias,
+  q_norm,
+  k_norm,
+  sinks,
+  qkv,
+  qkv_bias,  // GGUF: rows of q, then k, then v
+  q_a,
+  q_a_norm,
+  q_b,
+  kv_a,
+  kv_a_norm,
+  kv_b,
+  k_b,
+  v_b,
+  post_attention_norm,
+  ffn_norm,
+  post_ffn_norm,
+  gate,
+  up,
+  gate_up,
+  down,
+  router,
+  router_bias,
+  expert_gate,
+  expert_up,
+  expert_down,
+  shared_gate,
+  shared_up,
+  shared_down,
+  shared_expert_gate,
+  router_logit_bias,
+  expert_gate_bias,
+  expert_up_bias,
+  expert_down_bias,
+  expert_gate_up,
+  expert_gate_up_bias,  // of all experts in one tensor: HF's outputs alternate, GGUF's are two halves
 };
 
 /// "{l}" stands for the layer, "{e}" for the expert; an expert pattern without "{e}" names one tensor with all experts.
@@ -31,9 +71,9 @@ struct TensorName {
 };
 
 struct Family {
-  std::string_view name;                ///< "qwen3_moe"
-  std::string_view gguf_architecture;   ///< general.architecture; two families may share one
-  std::string_view hf_architecture;     ///< architectures[0] of config.json
+  std::string_view name;               ///< "qwen3_moe"
+  std::string_view gguf_architecture;  ///< general.architecture; two families may share one
+  std::string_view hf_architecture;    ///< architectures[0] of config.json
   Result<ModelConfig> (*from_hf)(const JsonConfig& config);
   /// Null: the family that shares the architecture reads it.
   Result<ModelConfig> (*from_gguf)(const checkpoint::Checkpoint& file);

@@ -49,8 +49,9 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   c.embedding_scale = std::sqrt(static_cast<double>(c.hidden_size));
   c.activation = Activation::gelu_tanh;
   if (const std::string found = json.string_or("hidden_activation", "gelu_pytorch_tanh"); found != "gelu_pytorch_tanh")
-    json.refuse(ErrorCode::unsupported,
-                fmt::format("config.json: hidden_activation is '{}', expected 'gelu_pytorch_tanh'", found.substr(0, 60)));
+    json.refuse(
+        ErrorCode::unsupported,
+        fmt::format("config.json: hidden_activation is '{}', expected 'gelu_pytorch_tanh'", found.substr(0, 60)));
   for (const char* key : {"final_logit_softcapping", "attn_logit_softcapping"})
     if (json.has(key))
       json.refuse(ErrorCode::unsupported, fmt::format("config.json: {} is set, which libmoe does not support", key));

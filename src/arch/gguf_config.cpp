@@ -28,7 +28,7 @@ std::optional<std::int64_t> as_integer(const MetaValue& value) {
   if (const auto* i = std::get_if<std::int64_t>(&value)) return *i;
   if (const auto* u = std::get_if<std::uint64_t>(&value))
     return *u <= static_cast<std::uint64_t>(INT64_MAX) ? std::optional<std::int64_t>(static_cast<std::int64_t>(*u))
-                                                      : std::nullopt;
+                                                       : std::nullopt;
   if (const auto* list = std::get_if<std::vector<std::int64_t>>(&value))
     if (!list->empty() && std::all_of(list->begin(), list->end(), [&](std::int64_t x) { return x == list->front(); }))
       return list->front();

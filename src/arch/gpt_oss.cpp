@@ -31,7 +31,8 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   c.swiglu_alpha = json.number_or("swiglu_alpha", 1.702);
   c.swiglu_limit = json.number_or("swiglu_limit", 7.0);
   c.moe_intermediate_size = json.integer("intermediate_size", 1, kMaxWidth);
-  c.router.expert_count = json.integer(json.has("num_local_experts") ? "num_local_experts" : "num_experts", 1, kMaxExperts);
+  c.router.expert_count =
+      json.integer(json.has("num_local_experts") ? "num_local_experts" : "num_experts", 1, kMaxExperts);
   c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);
   c.router.score = RouterScore::chosen_softmax;
   if (auto ok = json.status(); !ok) return forward(ok);

@@ -30,8 +30,10 @@ void read_hunyuan_rope(const JsonConfig& json, ModelConfig& c) {
   if (alpha >= 1e-3 && alpha <= 1e9 && c.head_dim > 2)
     c.rope.theta *= detail::pow(alpha, d / (d - 2.0));
   else
-    json.refuse(ErrorCode::unsupported, fmt::format("config.json: rope type 'dynamic' with alpha {} and heads of {} values, "
-                                                    "expected an alpha from 0.001 to 1e9 and larger heads", alpha, c.head_dim));
+    json.refuse(ErrorCode::unsupported,
+                fmt::format("config.json: rope type 'dynamic' with alpha {} and heads of {} values, "
+                            "expected an alpha from 0.001 to 1e9 and larger heads",
+                            alpha, c.head_dim));
 }
 
 ModelConfig read_hunyuan(const JsonConfig& json, std::string_view family) {
@@ -49,7 +51,8 @@ ModelConfig read_hunyuan(const JsonConfig& json, std::string_view family) {
     if (json.is_false(key))
       json.refuse(ErrorCode::unsupported, fmt::format("config.json: {} is false, which libmoe does not support", key));
   if (const std::string norm = json.string_or("norm_type", "rms"); norm != "rms")
-    json.refuse(ErrorCode::unsupported, fmt::format("config.json: norm_type is '{}', expected 'rms'", norm.substr(0, 60)));
+    json.refuse(ErrorCode::unsupported,
+                fmt::format("config.json: norm_type is '{}', expected 'rms'", norm.substr(0, 60)));
   return c;
 }
 
@@ -83,7 +86,8 @@ Result<ModelConfig> moe_from_hf(const JsonConfig& json) {
   refuse_true(json, {"group_limited_greedy"});
   for (const char* key : {"norm_topk_prob", "use_mixed_mlp_moe"})
     if (json.is_false(key))
-      json.refuse(ErrorCode::unsupported, fmt::format("config.json: {} is false, which libmoe does not support here", key));
+      json.refuse(ErrorCode::unsupported,
+                  fmt::format("config.json: {} is false, which libmoe does not support here", key));
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }

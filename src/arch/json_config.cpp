@@ -19,8 +19,10 @@ bool nested_too_deep(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (in_string) {
-      if (c == '\\') ++i;
-      else if (c == '"') in_string = false;
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        in_string = false;
     } else if (c == '"') {
       in_string = true;
     } else if (c == '{' || c == '[') {
@@ -77,8 +79,8 @@ std::int64_t JsonConfig::integer(std::string_view key, std::int64_t min, std::in
     fits = true;
   }
   if (!fits || out < min || out > max) {
-    refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is {}, expected an integer from {} to {}", prefix_, key,
-                                              shown(*value), min, max));
+    refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is {}, expected an integer from {} to {}", prefix_,
+                                              key, shown(*value), min, max));
     return min;
   }
   return out;
@@ -116,7 +118,8 @@ std::string JsonConfig::string_or(std::string_view key, std::string_view fallbac
   const nlohmann::json* value = find(key);
   if (value == nullptr) return std::string(fallback);
   if (!value->is_string()) {
-    refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is {}, expected a string", prefix_, key, shown(*value)));
+    refuse(ErrorCode::bad_config,
+           fmt::format("config.json: {}{} is {}, expected a string", prefix_, key, shown(*value)));
     return std::string(fallback);
   }
   return value->get<std::string>();
@@ -166,11 +169,13 @@ std::int64_t JsonConfig::uniform_integer(std::string_view key, std::int64_t min,
   const std::vector<std::int64_t> list = integers_or_empty(key);
   for (const std::int64_t n : list)
     if (n != list.front() || n < min || n > max) {
-      refuse(ErrorCode::unsupported, fmt::format("config.json: {}{} is {}, expected one integer from {} to {} for all layers",
-                                                 prefix_, key, shown(*value), min, max));
+      refuse(ErrorCode::unsupported,
+             fmt::format("config.json: {}{} is {}, expected one integer from {} to {} for all layers", prefix_, key,
+                         shown(*value), min, max));
       return min;
     }
-  if (list.empty()) refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is [], expected integers", prefix_, key));
+  if (list.empty())
+    refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is [], expected integers", prefix_, key));
   return list.empty() ? min : list.front();
 }
 
@@ -187,7 +192,8 @@ JsonConfig JsonConfig::object(std::string_view key) const {
     if (value->is_object())
       inner.json_ = *value;
     else
-      refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is {}, expected an object", prefix_, key, shown(*value)));
+      refuse(ErrorCode::bad_config,
+             fmt::format("config.json: {}{} is {}, expected an object", prefix_, key, shown(*value)));
   }
   return inner;
 }

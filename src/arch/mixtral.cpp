@@ -22,7 +22,8 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);
   c.router.score = RouterScore::softmax;
   c.router.norm_topk_prob = true;
-  json.has("sliding_window") ? read_windows(json, c.layer_count + 1, c) : full_attention_only(json);  // all layers, or none
+  json.has("sliding_window") ? read_windows(json, c.layer_count + 1, c)
+                             : full_attention_only(json);  // all layers, or none
   if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }

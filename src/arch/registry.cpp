@@ -8,9 +8,8 @@ namespace moe::inline MOE_ABI::arch {
 
 const std::vector<const Family*>& families() {
   static const std::vector<const Family*> list = {
-      &kLlama,  &kQwen2,   &kQwen3, &kQwen2Moe,     &kQwen3Moe,   &kDeepseekV2, &kDeepseekV3, &kMixtral,
-      &kOlmoe,  &kSeedOss, &kDots1, &kHunyuanDense, &kHunyuanMoe, &kGlm4,       &kGlm4Moe,    &kErnieMoe,
-      &kGptOss, &kGemma3};
+      &kLlama,   &kQwen2, &kQwen3,        &kQwen2Moe,   &kQwen3Moe, &kDeepseekV2, &kDeepseekV3, &kMixtral, &kOlmoe,
+      &kSeedOss, &kDots1, &kHunyuanDense, &kHunyuanMoe, &kGlm4,     &kGlm4Moe,    &kErnieMoe,   &kGptOss,  &kGemma3};
   return list;
 }
 

@@ -122,8 +122,8 @@ std::string legacy_expert_name(Role role, std::int64_t layer, std::int64_t exper
 }
 
 std::string tensor_name(checkpoint::Kind kind, Role role, std::int64_t layer, std::int64_t expert) {
-  const std::span<const TensorName> names = kind == checkpoint::Kind::hf ? std::span<const TensorName>(kHfNames)
-                                                                         : std::span<const TensorName>(kGgufNames);
+  const std::span<const TensorName> names =
+      kind == checkpoint::Kind::hf ? std::span<const TensorName>(kHfNames) : std::span<const TensorName>(kGgufNames);
   for (const TensorName& name : names)
     if (name.role == role) return filled(name.pattern, layer, expert);
   return {};

@@ -41,7 +41,7 @@ struct TensorInfo {
 /// met, or widen it where its checkpoint says how.
 struct UnsupportedTensor {
   std::string name;
-  std::string type;  ///< "i32", "F8_E4M3": as the file calls it
+  std::string type;       ///< "i32", "F8_E4M3": as the file calls it
   TensorInfo where = {};  ///< safetensors: shape and place, with the bytes as they are; `format` says nothing
 };
 

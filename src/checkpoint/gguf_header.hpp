@@ -20,7 +20,7 @@ struct MetadataRange {
 struct GgufHeader {
   std::map<std::string, MetaValue, std::less<>> metadata;
   std::vector<MetadataRange> ranges;  ///< in file order
-  std::vector<TensorInfo> tensors;  ///< offsets from the file's start
+  std::vector<TensorInfo> tensors;    ///< offsets from the file's start
   std::vector<UnsupportedTensor> unsupported;
   std::uint64_t hash = 0;  ///< of the bytes before the weights
 };

@@ -36,11 +36,12 @@ Result<void> check(const GgufTensor& tensor) {
   const bool good = !tensor.name.empty() && tensor.name.size() <= kNameLimit && !tensor.shape.empty() &&
                     tensor.shape.size() <= kDimensionLimit && tensor.cols() % info.block_values == 0;
   if (good) return {};
-  return fail(ErrorCode::bad_shape,
-              fmt::format("tensor {} of shape [{}] cannot be written as {}: names have at most {} bytes, shapes 1 to {} "
-                          "dimensions, rows a multiple of {} values",
-                          in_quotes(tensor.name), fmt::join(tensor.shape, ", "), info.name, kNameLimit, kDimensionLimit,
-                          info.block_values));
+  return fail(
+      ErrorCode::bad_shape,
+      fmt::format("tensor {} of shape [{}] cannot be written as {}: names have at most {} bytes, shapes 1 to {} "
+                  "dimensions, rows a multiple of {} values",
+                  in_quotes(tensor.name), fmt::join(tensor.shape, ", "), info.name, kNameLimit, kDimensionLimit,
+                  info.block_values));
 }
 
 }  // namespace
@@ -131,7 +132,8 @@ Result<void> GgufWriter::write(std::span<const std::byte> bytes) {
 
 Result<void> GgufWriter::finish() {
   if (tensor_ != tensors_.size())
-    return fail(ErrorCode::internal, fmt::format("{}: {} of {} tensors were written", file_.path(), tensor_, tensors_.size()));
+    return fail(ErrorCode::internal,
+                fmt::format("{}: {} of {} tensors were written", file_.path(), tensor_, tensors_.size()));
   return file_.finish();
 }
 

@@ -62,8 +62,8 @@ class GgufWriter {
   explicit GgufWriter(OutputFile file) : file_(std::move(file)) {}
   OutputFile file_;
   std::vector<GgufTensor> tensors_;
-  std::size_t tensor_ = 0;      // the one being written
-  std::uint64_t written_ = 0;   // of its bytes
+  std::size_t tensor_ = 0;     // the one being written
+  std::uint64_t written_ = 0;  // of its bytes
   std::uint64_t file_bytes_ = 0;
 };
 

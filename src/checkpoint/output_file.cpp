@@ -64,7 +64,8 @@ Result<void> OutputFile::extend(std::uint64_t bytes) {
   if (::fstatvfs(descriptor_, &disk) == 0) {
     const std::uint64_t room = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
     if (bytes > room + position_)
-      return fail(ErrorCode::io, fmt::format("{}: needs {} bytes, but the disk has room for {}", path_, bytes, room + position_));
+      return fail(ErrorCode::io,
+                  fmt::format("{}: needs {} bytes, but the disk has room for {}", path_, bytes, room + position_));
   }
   if (::ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) return failed("be extended", errno);
   return {};

@@ -39,16 +39,17 @@ struct OutputTensor {
 
 /// Tensors under the names of GGUF, RoPE factors in front; layers of multi-token prediction are left out.
 /// Errors: unsupported, when the family has no GGUF form here.
-Result<std::vector<OutputTensor>> tensors_of_directory(const checkpoint::Checkpoint& file, const arch::Recognised& model);
+Result<std::vector<OutputTensor>> tensors_of_directory(const checkpoint::Checkpoint& file,
+                                                       const arch::Recognised& model);
 /// The same tensors again.
 /// Errors: unsupported, naming a tensor of a type that libmoe does not read.
 Result<std::vector<OutputTensor>> tensors_of_gguf(const checkpoint::Checkpoint& file);
 
 /// general.*, <architecture>.* and tokenizer.* of a directory. `notes` gets what the file cannot say.
 /// Errors: unsupported, bad_file, io.
-Result<checkpoint::GgufMetadata> metadata_of_directory(const checkpoint::Checkpoint& file, const arch::Recognised& model,
-                                                       const std::string& name, bool tokenizer,
-                                                       std::vector<std::string>& notes);
+Result<checkpoint::GgufMetadata> metadata_of_directory(const checkpoint::Checkpoint& file,
+                                                       const arch::Recognised& model, const std::string& name,
+                                                       bool tokenizer, std::vector<std::string>& notes);
 /// Everything but what describes the file itself: its formats, alignment and shards.
 Result<checkpoint::GgufMetadata> metadata_of_gguf(const checkpoint::Checkpoint& file);
 

@@ -21,7 +21,9 @@ class Keys {
  public:
   Keys(GgufMetadata& out, std::string_view architecture) : out_(out), prefix_(std::string(architecture) + ".") {}
   /// validate() keeps every count far below 2^32.
-  void count(std::string_view key, std::int64_t value) { out_.u32(prefix_ + std::string(key), static_cast<std::uint32_t>(value)); }
+  void count(std::string_view key, std::int64_t value) {
+    out_.u32(prefix_ + std::string(key), static_cast<std::uint32_t>(value));
+  }
   void number(std::string_view key, double value) { out_.f32(prefix_ + std::string(key), static_cast<float>(value)); }
   void boolean(std::string_view key, bool value) { out_.boolean(prefix_ + std::string(key), value); }
   void integers(std::string_view key, const std::vector<std::int32_t>& values) {
@@ -182,8 +184,9 @@ Result<void> write_tokenizer(const Checkpoint& file, std::int64_t vocab_size, Gg
 
   out.text("tokenizer.ggml.model", v.model);
   if (v.pre.empty())
-    notes.push_back("llama.cpp has no name for this tokenizer's splits: it loads the file and cuts text otherwise; libmoe "
-                    "reads the tokenizer.json that the file holds");
+    notes.push_back(
+        "llama.cpp has no name for this tokenizer's splits: it loads the file and cuts text otherwise; libmoe "
+        "reads the tokenizer.json that the file holds");
   else
     out.text("tokenizer.ggml.pre", v.pre);
   out.texts("tokenizer.ggml.tokens", v.tokens);
@@ -208,13 +211,14 @@ Result<void> write_tokenizer(const Checkpoint& file, std::int64_t vocab_size, Gg
 
 }  // namespace
 
-Result<GgufMetadata> metadata_of_directory(const Checkpoint& file, const arch::Recognised& model, const std::string& name,
-                                           bool tokenizer, std::vector<std::string>& notes) {
+Result<GgufMetadata> metadata_of_directory(const Checkpoint& file, const arch::Recognised& model,
+                                           const std::string& name, bool tokenizer, std::vector<std::string>& notes) {
   const ModelConfig& c = model.config;
   const std::string_view architecture = model.family->gguf_architecture;
   if (model.quantization.method != arch::Quantization::Method::none)
-    return fail(ErrorCode::unsupported,
-                "a checkpoint with quantization_config (FP8, MXFP4) is not written to GGUF yet: libmoe runs the directory");
+    return fail(
+        ErrorCode::unsupported,
+        "a checkpoint with quantization_config (FP8, MXFP4) is not written to GGUF yet: libmoe runs the directory");
   GgufMetadata out;
   out.text("general.architecture", architecture);
   out.text("general.type", "model");
@@ -226,10 +230,14 @@ Result<GgufMetadata> metadata_of_directory(const Checkpoint& file, const arch::R
   write_windows(c, keys);
   write_experts(c, keys);
   if (c.attention == AttentionKind::mla && c.q_lora_rank == 0)
-    notes.push_back("the model has no q_lora_rank: llama.cpp (0.3.36) loads such files of DeepSeek-V2-Lite only, libmoe all");
+    notes.push_back(
+        "the model has no q_lora_rank: llama.cpp (0.3.36) loads such files of DeepSeek-V2-Lite only, libmoe all");
   if (c.router.group_count > 1 && c.router.group_score == GroupScore::max)
-    notes.push_back("groups of experts are ranked by their best one (DeepSeek-V2): llama.cpp ranks them by the best two and chooses others");
-  if (c.mtp_layer_count > 0) notes.push_back("the layers of multi-token prediction are left out: libmoe does not run them");
+    notes.push_back(
+        "groups of experts are ranked by their best one (DeepSeek-V2): llama.cpp ranks them by the best two and "
+        "chooses others");
+  if (c.mtp_layer_count > 0)
+    notes.push_back("the layers of multi-token prediction are left out: libmoe does not run them");
   if (!tokenizer)
     out.text("tokenizer.ggml.model", "no_vocab");
   else if (auto ok = write_tokenizer(file, c.vocab_size, out, notes); !ok)
@@ -294,7 +302,8 @@ Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out) {
   if (in.sliding_rope && out.sliding_rope)
     same_frequencies("the sliding layers' rope", *in.sliding_rope, *out.sliding_rope);
   if (in.rope.scaling == RopeScaling::yarn) {
-    integer("rope_scaling.original_max_position_embeddings", in.rope.original_max_position, out.rope.original_max_position);
+    integer("rope_scaling.original_max_position_embeddings", in.rope.original_max_position,
+            out.rope.original_max_position);
     same("rope_scaling.beta_fast", in.rope.beta_fast, out.rope.beta_fast);
     same("rope_scaling.beta_slow", in.rope.beta_slow, out.rope.beta_slow);
     integer("rope_scaling.truncate", in.rope.truncate, out.rope.truncate);

@@ -60,7 +60,8 @@ class FormatChoice {
  private:
   Format wanted(arch::Role role) const {
     if (role == arch::Role::head) return options_.head.value_or(options_.type);
-    if (role == arch::Role::embedding) return options_.embedding.value_or(tied_ ? options_.head.value_or(options_.type) : options_.type);
+    if (role == arch::Role::embedding)
+      return options_.embedding.value_or(tied_ ? options_.head.value_or(options_.type) : options_.type);
     return options_.type;
   }
   const QuantizeOptions& options_;
@@ -98,9 +99,11 @@ Result<void> check_requantize(const std::vector<OutputTensor>& tensors, const Qu
     if (t.sources.empty()) continue;
     if (const Format from = t.sources.front().tensor->format;
         format_info(from).block_values > 1 && format_info(t.tensor.format).block_values > 1 && !is_copy(t))
-      return fail(ErrorCode::unsupported,
-                  fmt::format("tensor {} is {} already: quantising it again to {} adds the errors of both; requantize allows it",
-                              t.sources.front().tensor->name, format_name(from), format_name(t.tensor.format)));
+      return fail(
+          ErrorCode::unsupported,
+          fmt::format(
+              "tensor {} is {} already: quantising it again to {} adds the errors of both; requantize allows it",
+              t.sources.front().tensor->name, format_name(from), format_name(t.tensor.format)));
   }
   return {};
 }
@@ -134,17 +137,20 @@ std::vector<Unit> cut_into_units(std::span<const OutputTensor> tensors) {
       std::int64_t step = std::max<std::int64_t>(1, kUnitValues / t.tensor.cols());
       if (t.arrangement == Arrangement::rope_pairs) step = std::max(t.head_rows, step / t.head_rows * t.head_rows);
       if (t.arrangement == Arrangement::transposed) step = rows;
-      for (std::int64_t begin = 0; begin < rows; begin += step) units.push_back({&t, &s, begin, std::min(rows, begin + step)});
+      for (std::int64_t begin = 0; begin < rows; begin += step)
+        units.push_back({&t, &s, begin, std::min(rows, begin + step)});
     }
   }
   return units;
 }
 
 /// Rows [first, first + count) of a source, widened.
-Result<void> read_rows(const Checkpoint& file, const Source& s, std::int64_t first, std::int64_t count, Workspace& work) {
+Result<void> read_rows(const Checkpoint& file, const Source& s, std::int64_t first, std::int64_t count,
+                       Workspace& work) {
   const std::int64_t cols = s.tensor->cols(), bytes = row_bytes(s.tensor->format, cols);
   work.raw.resize(static_cast<std::size_t>(count * bytes));
-  if (auto ok = file.read(*s.tensor, static_cast<std::uint64_t>((s.first_row + first) * bytes), work.raw); !ok) return ok;
+  if (auto ok = file.read(*s.tensor, static_cast<std::uint64_t>((s.first_row + first) * bytes), work.raw); !ok)
+    return ok;
   work.values.resize(static_cast<std::size_t>(count * cols));
   decode_row(s.tensor->format, work.raw.data(), count * cols, work.values.data());
   return {};
@@ -172,7 +178,8 @@ Result<void> fill(const Checkpoint& file, const Unit& unit, Workspace& work) {
     const std::int64_t half = t.head_rows / 2;
     for (std::int64_t r = 0; r < count; ++r) {
       const std::int64_t in_head = r % t.head_rows, from = r - in_head + (in_head % 2) * half + in_head / 2;
-      std::memcpy(work.arranged.data() + r * cols, work.values.data() + from * cols, static_cast<std::size_t>(cols) * sizeof(float));
+      std::memcpy(work.arranged.data() + r * cols, work.values.data() + from * cols,
+                  static_cast<std::size_t>(cols) * sizeof(float));
     }
   } else {
     if (auto ok = read_rows(file, source, 0, cols, work); !ok) return ok;
@@ -197,12 +204,14 @@ Result<void> encode(const Checkpoint& file, const Unit& unit, Workspace& work) {
   }
   if (is_copy(t)) {
     work.encoded.resize(static_cast<std::size_t>(rows * bytes));
-    return file.read(*unit.source->tensor, static_cast<std::uint64_t>((unit.source->first_row + unit.begin) * bytes), work.encoded);
+    return file.read(*unit.source->tensor, static_cast<std::uint64_t>((unit.source->first_row + unit.begin) * bytes),
+                     work.encoded);
   }
   if (auto ok = fill(file, unit, work); !ok) return ok;
   work.encoded.resize(static_cast<std::size_t>(rows * bytes));
   for (std::int64_t r = 0; r < rows; ++r)
-    if (auto ok = encode_row(t.tensor.format, work.values.data() + r * cols, cols, work.encoded.data() + r * bytes); !ok)
+    if (auto ok = encode_row(t.tensor.format, work.values.data() + r * cols, cols, work.encoded.data() + r * bytes);
+        !ok)
       return fail(ok.error().code, fmt::format("tensor {}, row {} of {}: {}", t.tensor.name, unit.begin + r,
                                                unit.source->tensor->name, ok.error().message));
   work.decoded.resize(work.values.size());
@@ -260,7 +269,8 @@ bool Conversion::stop(const GgufWriter& out) {
   if (options_.on_progress)
     if (const auto now = std::chrono::steady_clock::now(); now - last_report_ >= std::chrono::milliseconds(100)) {
       last_report_ = now;
-      options_.on_progress({static_cast<std::int64_t>(out.file().position()), static_cast<std::int64_t>(out.file_bytes())});
+      options_.on_progress(
+          {static_cast<std::int64_t>(out.file().position()), static_cast<std::int64_t>(out.file_bytes())});
     }
   return options_.cancelled && options_.cancelled();
 }
@@ -319,7 +329,8 @@ Result<void> check_written(const GgufWriter& out, const ModelConfig& in) {
 template <class T>
 tl::unexpected<Error> about(const std::string& path, const Result<T>& failed) {
   const std::string& message = failed.error().message;
-  return fail(failed.error().code, message.find(path) != std::string::npos ? message : fmt::format("{}: {}", path, message));
+  return fail(failed.error().code,
+              message.find(path) != std::string::npos ? message : fmt::format("{}: {}", path, message));
 }
 
 /// "qwen3_moe" of "models/qwen3_moe/".
@@ -331,7 +342,8 @@ std::string name_of_directory(const std::string& path) {
 }  // namespace
 
 Result<QuantizeReport> quantize(const std::string& in, const std::string& out, const QuantizeOptions& options) {
-  for (const Format format : {options.type, options.head.value_or(options.type), options.embedding.value_or(options.type)})
+  for (const Format format :
+       {options.type, options.head.value_or(options.type), options.embedding.value_or(options.type)})
     if (!can_encode(format))
       return fail(ErrorCode::unsupported, fmt::format("format {} is read but not written", format_name(format)));
   const auto file = checkpoint::open(in);
@@ -343,8 +355,9 @@ Result<QuantizeReport> quantize(const std::string& in, const std::string& out, c
 
   QuantizeReport report;
   const bool directory = (*file)->kind() == checkpoint::Kind::hf;
-  auto metadata = directory ? convert::metadata_of_directory(**file, *model, name_of_directory(in), options.tokenizer, report.notes)
-                            : convert::metadata_of_gguf(**file);
+  auto metadata =
+      directory ? convert::metadata_of_directory(**file, *model, name_of_directory(in), options.tokenizer, report.notes)
+                : convert::metadata_of_gguf(**file);
   if (!metadata) return about(in, metadata);
   metadata->u32("general.file_type", file_type(options.type));
   metadata->u32("general.quantization_version", 2);

@@ -152,9 +152,9 @@ Result<std::vector<OutputTensor>> tensors_of_directory(const Checkpoint& file, c
 
 Result<std::vector<OutputTensor>> tensors_of_gguf(const Checkpoint& file) {
   if (!file.unsupported().empty())
-    return fail(ErrorCode::unsupported, fmt::format("tensor {} is of type {}, which libmoe does not read",
-                                                    checkpoint::in_quotes(file.unsupported().front().name),
-                                                    file.unsupported().front().type));
+    return fail(ErrorCode::unsupported,
+                fmt::format("tensor {} is of type {}, which libmoe does not read",
+                            checkpoint::in_quotes(file.unsupported().front().name), file.unsupported().front().type));
   std::vector<OutputTensor> all;
   for (const TensorInfo& tensor : file.tensors()) {
     OutputTensor& out = all.emplace_back();

@@ -54,7 +54,7 @@ struct LinearJob {
   float* y = nullptr;
   std::int64_t y_stride = 0;
   const std::byte* tiles = nullptr;  ///< all tokens as tiles of w's format (Engine::fill), where the caller built them
-  const std::byte* next = nullptr;   ///< panels that this worker multiplies next (panels_like): memory is asked for them
+  const std::byte* next = nullptr;  ///< panels that this worker multiplies next (panels_like): memory is asked for them
 
   /// The same job for `count` tokens from the first-th on.
   LinearJob of_tokens(std::int64_t first, std::int64_t count) const;

@@ -144,7 +144,9 @@ Result<void> KvCache::reserve(Sequence sequence, std::int64_t count) {
   return {};
 }
 
-void KvCache::commit(Sequence sequence, std::int64_t count) { sequences_[static_cast<std::size_t>(sequence)].length += count; }
+void KvCache::commit(Sequence sequence, std::int64_t count) {
+  sequences_[static_cast<std::size_t>(sequence)].length += count;
+}
 
 void KvCache::trim(Sequence sequence) {
   State& state = sequences_[static_cast<std::size_t>(sequence)];

@@ -66,7 +66,7 @@ class KvCache {
   PageLayout layout_;
   std::int64_t page_limit_ = 0, used_pages_ = 0, pages_per_slab_ = 1;
   std::vector<AlignedBuffer<std::byte>> slabs_;
-  std::vector<std::byte*> pages_;             // address of each page made so far
+  std::vector<std::byte*> pages_;  // address of each page made so far
   std::vector<std::int32_t> reference_count_;
   std::vector<std::int32_t> free_;
   std::vector<State> sequences_;

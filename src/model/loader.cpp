@@ -93,7 +93,8 @@ Result<void> Loader::vectors() {
       const float x = values[static_cast<std::size_t>(i * job.step)];
       (*job.out)[static_cast<std::size_t>(i)] = job.added == 0.0f ? x : x + job.added;
       if (!std::isfinite(x))
-        return fail(ErrorCode::non_finite, fmt::format("tensor {} holds {}, expected finite numbers", job.tensor->name, x));
+        return fail(ErrorCode::non_finite,
+                    fmt::format("tensor {} holds {}, expected finite numbers", job.tensor->name, x));
     }
   }
   return {};
@@ -119,11 +120,13 @@ Result<void> Loader::allocate() {
 Result<void> Loader::check_rows(const Unit& unit, const std::byte* raw, std::int64_t first, std::int64_t rows) {
   const TensorInfo& tensor = *unit.job->tensor;
   const Format format = read_format(*unit.job);
-  const std::int64_t columns = unit.job->transposed ? tensor.cols() : unit.job->out->k, bytes_per_row = row_bytes(format, columns);
+  const std::int64_t columns = unit.job->transposed ? tensor.cols() : unit.job->out->k,
+                     bytes_per_row = row_bytes(format, columns);
   for (std::int64_t r = 0; r < rows; ++r)
     if (!kernels::row_is_valid(format, columns, raw + r * bytes_per_row))
-      return fail(ErrorCode::bad_file, fmt::format("tensor {}, row {}: a {} block with a scale that is not a finite number",
-                                                   tensor.name, first + r, format_name(format)));
+      return fail(ErrorCode::bad_file,
+                  fmt::format("tensor {}, row {}: a {} block with a scale that is not a finite number", tensor.name,
+                              first + r, format_name(format)));
   return {};
 }
 
@@ -136,7 +139,8 @@ Result<void> Loader::pack(const Unit& unit, RowBuffers& buffers) {
     return pack_transposed(unit, rows->data());
   }
   const std::int64_t row_count = std::min(unit.end * kPanelRows, job.out->rows) - unit.begin * kPanelRows;
-  const std::int64_t first = job.first_row + unit.begin * kPanelRows * job.step, stored = (row_count - 1) * job.step + 1;
+  const std::int64_t first = job.first_row + unit.begin * kPanelRows * job.step,
+                     stored = (row_count - 1) * job.step + 1;
   auto read = read_rows(file_, job, first, stored, buffers);
   if (!read) return forward(read);
   if (auto ok = check_rows(unit, read->data(), first, stored); !ok) return ok;
@@ -164,7 +168,8 @@ Result<void> Loader::pack_transposed(const Unit& unit, const std::byte* raw) {
   if (out.format != stored) {
     widened.resize(static_cast<std::size_t>(k * columns) * sizeof(float));
     for (std::int64_t r = 0; r < k; ++r)
-      decode_row(stored, raw + r * row_bytes(stored, columns), columns, reinterpret_cast<float*>(widened.data()) + r * columns);
+      decode_row(stored, raw + r * row_bytes(stored, columns), columns,
+                 reinterpret_cast<float*>(widened.data()) + r * columns);
     source = widened.data();
   }
   std::vector<std::byte> panel_rows(static_cast<std::size_t>(kPanelRows * k) * size);

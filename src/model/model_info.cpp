@@ -80,8 +80,7 @@ ModelInfo describe(const checkpoint::Checkpoint& file, const ModelConfig& config
   info.formats = formats_of(file);
   for (const FormatUse& use : info.formats) {
     info.weight_bytes += use.bytes;
-    info.format_summary +=
-        fmt::format("{}{} {}", info.format_summary.empty() ? "" : ", ", use.tensor_count, use.name);
+    info.format_summary += fmt::format("{}{} {}", info.format_summary.empty() ? "" : ", ", use.tensor_count, use.name);
   }
   count_touched_bytes(file, config, info);
   info.hash = file.header_hash();

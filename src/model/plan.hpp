@@ -30,8 +30,8 @@ struct MatrixJob {
   std::int64_t first_column = 0;
   std::int64_t step = 1;  ///< 2 where gate and up alternate
   Encoding encoding = Encoding::format;
-  const checkpoint::TensorInfo* scales = nullptr;       ///< of fp8 and mxfp4
-  std::int64_t block_rows = 1, block_columns = 1;       ///< fp8: what one scale covers
+  const checkpoint::TensorInfo* scales = nullptr;  ///< of fp8 and mxfp4
+  std::int64_t block_rows = 1, block_columns = 1;  ///< fp8: what one scale covers
 };
 /// Value i of a vector is value first + i * step of a tensor, plus `added`.
 struct VectorJob {

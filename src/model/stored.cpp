@@ -33,16 +33,17 @@ Result<void> widen_fp8(const checkpoint::Checkpoint& file, const MatrixJob& job,
       std::memcpy(&scale, b.scales.data() + at * size, sizeof scale);
       const float value = quant::decode_e4m3(b.raw[static_cast<std::size_t>(r * columns + c)]) * scale;
       if (!std::isfinite(value))
-        return fail(ErrorCode::bad_file, fmt::format("tensor {}, row {}, column {}: an FP8 code or scale that is not a finite number",
-                                                     job.tensor->name, first + r, c));
+        return fail(ErrorCode::bad_file,
+                    fmt::format("tensor {}, row {}, column {}: an FP8 code or scale that is not a finite number",
+                                job.tensor->name, first + r, c));
       std::memcpy(b.widened.data() + (r * columns + c) * size, &value, sizeof value);
     }
   return {};
 }
 
 // The file pairs neighbours in a byte, GGUF's block values i and 16 + i; the exponents go in front of their codes.
-Result<void> shuffle_mxfp4(const checkpoint::Checkpoint& file, const MatrixJob& job, std::int64_t first, std::int64_t count,
-                           RowBuffers& b) {
+Result<void> shuffle_mxfp4(const checkpoint::Checkpoint& file, const MatrixJob& job, std::int64_t first,
+                           std::int64_t count, RowBuffers& b) {
   const std::int64_t blocks = count * (job.out->k / kMxfp4Values), first_block = first * (job.out->k / kMxfp4Values);
   if (auto ok = read(file, *job.scales, first_block, blocks, b.scales); !ok) return ok;
   b.widened.resize(static_cast<std::size_t>(blocks * kMxfp4Bytes));
@@ -76,12 +77,13 @@ Format read_format(const MatrixJob& job) {
   return job.tensor->format;
 }
 
-Result<std::span<const std::byte>> read_rows(const checkpoint::Checkpoint& file, const MatrixJob& job, std::int64_t first,
-                                             std::int64_t count, RowBuffers& b) {
+Result<std::span<const std::byte>> read_rows(const checkpoint::Checkpoint& file, const MatrixJob& job,
+                                             std::int64_t first, std::int64_t count, RowBuffers& b) {
   const std::int64_t bytes = stored_row_bytes(job);
   if (auto ok = read(file, *job.tensor, first * bytes, count * bytes, b.raw); !ok) return forward(ok);
   if (job.encoding == Encoding::format) return std::span<const std::byte>(b.raw);
-  const auto ok = job.encoding == Encoding::fp8 ? widen_fp8(file, job, first, count, b) : shuffle_mxfp4(file, job, first, count, b);
+  const auto ok =
+      job.encoding == Encoding::fp8 ? widen_fp8(file, job, first, count, b) : shuffle_mxfp4(file, job, first, count, b);
   if (!ok) return forward(ok);
   return std::span<const std::byte>(b.widened);
 }

@@ -24,7 +24,7 @@ struct RowBuffers {
 /// Rows [first, first + count) of the job's tensor, in read_format(job), one after the other; they lie in `buffers`.
 ///
 /// Errors  io; bad_file for an FP8 code that is no number or a scale that is not finite
-Result<std::span<const std::byte>> read_rows(const checkpoint::Checkpoint& file, const MatrixJob& job, std::int64_t first,
-                                             std::int64_t count, RowBuffers& buffers);
+Result<std::span<const std::byte>> read_rows(const checkpoint::Checkpoint& file, const MatrixJob& job,
+                                             std::int64_t first, std::int64_t count, RowBuffers& buffers);
 
 }  // namespace moe::inline MOE_ABI

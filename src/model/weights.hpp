@@ -36,7 +36,7 @@ struct LayerWeights {
   // gqa
   Matrix q, k, v;
   std::vector<float> q_bias, k_bias, v_bias;
-  std::vector<float> sinks;  // [H]
+  std::vector<float> sinks;           // [H]
   std::vector<float> q_norm, k_norm;  // [head_dim], or one weight for all heads: [q.rows], [k.rows]
   // mla: queries through q, or q_a -> norm -> q_b
   Matrix q_a, q_b, kv_a;
@@ -47,18 +47,18 @@ struct LayerWeights {
   std::vector<float> o_bias;
   // dense layers use `ffn`; MoE layers the rest
   FfnWeights ffn;
-  Matrix router;  // [E, D]
+  Matrix router;                         // [E, D]
   std::vector<float> router_bias;        // [E]  shifts the choice alone
   std::vector<float> router_logit_bias;  // [E]  part of the logits
-  std::vector<FfnWeights> experts;  // [E]
+  std::vector<FfnWeights> experts;       // [E]
   FfnWeights shared;
   Matrix shared_gate;  // [1, D]: weighs the shared experts' result
 };
 
 struct Weights {
   AlignedBuffer<std::byte> memory;  // of all matrices, in the order in which they are read
-  Matrix embedding;  // [V, D]
-  Matrix head;       // empty when tied
+  Matrix embedding;                 // [V, D]
+  Matrix head;                      // empty when tied
   std::vector<float> final_norm;
   std::vector<LayerWeights> layers;
 

@@ -133,8 +133,8 @@ Result<void> check_attention(const ModelConfig& c) {
     if (c.head_dim % 2 != 0)
       return refuse(fmt::format("head_dim is {}, expected an even number (RoPE pairs)", c.head_dim));
     if (c.rotary_dim < 0 || c.rotary_dim > c.head_dim || c.rotary_dim % 2 != 0)
-      return refuse(fmt::format("rotary_dim is {}, expected an even number up to head_dim {} (RoPE pairs)", c.rotary_dim,
-                                c.head_dim));
+      return refuse(fmt::format("rotary_dim is {}, expected an even number up to head_dim {} (RoPE pairs)",
+                                c.rotary_dim, c.head_dim));
     if (c.v_head_dim != c.head_dim)
       return refuse(
           fmt::format("v_head_dim is {}, expected head_dim {} without latent attention", c.v_head_dim, c.head_dim));
@@ -167,7 +167,7 @@ Result<void> check_ffn(const ModelConfig& c) {
     if (auto ok = check_ranges({{"moe_intermediate_size", c.moe_intermediate_size, 1, kMaxFfnWidth},
                                 {"shared_expert_count", c.shared_expert_count, 0, kMaxSharedExperts},
                                 {"shared_expert_intermediate_size", c.shared_expert_intermediate_size, 0, kMaxFfnWidth},
-                              {"first_k_dense_replace", c.first_k_dense_replace, 0, c.layer_count}});
+                                {"first_k_dense_replace", c.first_k_dense_replace, 0, c.layer_count}});
         !ok)
       return ok;
     if (c.shared_expert_count == 0 && c.shared_expert_intermediate_size != 0)
@@ -247,7 +247,8 @@ Result<void> validate(const ModelConfig& c) {
     return ok;
   // Heads first: families derive the softmax scale from them, and "head_dim is 0" says more than an infinite scale.
   if (auto ok = check_attention(c); !ok) return ok;
-  if (auto ok = check_positive({{"rms_norm_eps", c.rms_norm_eps, 1.0}, {"softmax_scale", c.softmax_scale, 1e3},
+  if (auto ok = check_positive({{"rms_norm_eps", c.rms_norm_eps, 1.0},
+                                {"softmax_scale", c.softmax_scale, 1e3},
                                 {"embedding_scale", c.embedding_scale, 1e6}});
       !ok)
     return ok;

@@ -18,8 +18,8 @@ static int refuse(const struct moe_router_case* q) {
   return finite == 0;
 }
 
-__attribute__((visibility("default"))) int moe_conformance_route(const struct moe_router_case* q, int32_t* ids, float* weights,
-                                                                 void* user) {
+__attribute__((visibility("default"))) int moe_conformance_route(const struct moe_router_case* q, int32_t* ids,
+                                                                 float* weights, void* user) {
   (void)user;
   const int late = strcmp(q->method, "topk_softmax") == 0; /* softmax over the chosen alone */
   if (!late && strcmp(q->method, "softmax_topk") != 0) return MOE_ROUTER_NO_SUCH_METHOD;

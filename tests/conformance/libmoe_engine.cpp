@@ -38,7 +38,8 @@ int libmoe_route(const moe_router_case* question, int32_t* ids, float* weights, 
   auto out = moe::Routing::make(config, 1);
   if (!out) return MOE_ROUTER_REFUSED;
   const moe::MatrixView<const float> logits(question->logits, 1, question->expert_count);
-  const std::span<const float> bias(question->bias, question->bias == nullptr ? 0 : static_cast<std::size_t>(question->expert_count));
+  const std::span<const float> bias(question->bias,
+                                    question->bias == nullptr ? 0 : static_cast<std::size_t>(question->expert_count));
   if (!moe::route(logits, bias, config, *out)) return MOE_ROUTER_REFUSED;
   std::copy(out->ids(0).begin(), out->ids(0).end(), ids);
   std::copy(out->weights(0).begin(), out->weights(0).end(), weights);

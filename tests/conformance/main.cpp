@@ -20,8 +20,9 @@ std::vector<std::string> default_files() {
   const fs::path root = MOE_SOURCE_DIR;
   const char* named = std::getenv("MOE_GOLDEN_DIR");
   std::vector<std::string> files;
-  const std::vector<fs::path> places = named != nullptr ? std::vector<fs::path>{named}
-                                                        : std::vector<fs::path>{root / "../shared/golden", root / "tests/data/golden"};
+  const std::vector<fs::path> places =
+      named != nullptr ? std::vector<fs::path>{named}
+                       : std::vector<fs::path>{root / "../shared/golden", root / "tests/data/golden"};
   for (const fs::path& place : places)
     if (files.empty() && fs::exists(place / "routing.json")) files.push_back((place / "routing.json").string());
   files.push_back((root / "tests/conformance/cases.json").string());
@@ -66,7 +67,8 @@ int main(int argc, char** argv) {
       return 1;
     }
     for (const std::string& line : report.failures) std::printf("FAILED %s\n", line.c_str());
-    for (const std::string& method : report.skipped) std::printf("SKIPPED method %s: the engine does not have it\n", method.c_str());
+    for (const std::string& method : report.skipped)
+      std::printf("SKIPPED method %s: the engine does not have it\n", method.c_str());
     std::printf("%s: %d passed, %zu failed\n", file.c_str(), report.passed, report.failures.size());
     good = good && report.failures.empty() && report.passed > 0;
   }

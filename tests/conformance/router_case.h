@@ -23,8 +23,8 @@ struct moe_router_case {
   int32_t group_count; /* groups are consecutive runs of expert_count / group_count experts */
   int32_t kept_groups;
   int32_t top_k;
-  int32_t normalise;   /* 1: weights are divided by their sum (noaux_tc: sum + 1e-20; softmax_bias: max(sum, norm_min)) */
-  double scaling;      /* then multiplied by this */
+  int32_t normalise; /* 1: weights are divided by their sum (noaux_tc: sum + 1e-20; softmax_bias: max(sum, norm_min)) */
+  double scaling;    /* then multiplied by this */
   double norm_min;
   const float* logits; /* [expert_count] */
   const float* bias;   /* [expert_count], or null */

@@ -26,15 +26,17 @@ struct Case {
 float number(const json& j) {
   if (!j.is_string()) return j.get<float>();
   const std::string text = j.get<std::string>();
-  return text == "inf" ? std::numeric_limits<float>::infinity()
-                       : (text == "-inf" ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN());
+  return text == "inf"
+             ? std::numeric_limits<float>::infinity()
+             : (text == "-inf" ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN());
 }
 
 Case read_case(const json& j, const std::string& list) {
   Case c;
   c.method = j.at("method").get<std::string>();
   c.expect = j.value("expect", "exact");
-  c.name = list + " " + std::to_string(j.at("id").get<int>()) + " (" + c.method + (j.contains("why") ? ", " + j["why"].get<std::string>() : "") + ")";
+  c.name = list + " " + std::to_string(j.at("id").get<int>()) + " (" + c.method +
+           (j.contains("why") ? ", " + j["why"].get<std::string>() : "") + ")";
   for (const json& x : j.at("logits")) c.logits.push_back(number(x));
   if (j.contains("bias") && j["bias"].is_array())
     for (const json& x : j["bias"]) c.bias.push_back(number(x));
@@ -64,7 +66,8 @@ Scores scores_of(const Case& c) {
   for (const float x : c.logits) sum += std::exp(static_cast<double>(x) - high);
   for (std::size_t e = 0; e < n; ++e) {
     const double x = c.logits[e];
-    s.score.push_back(c.method == "noaux_tc" ? 1.0 / (1.0 + std::exp(-x)) : (c.method == "topk_softmax" ? x : std::exp(x - high) / sum));
+    s.score.push_back(c.method == "noaux_tc" ? 1.0 / (1.0 + std::exp(-x))
+                                             : (c.method == "topk_softmax" ? x : std::exp(x - high) / sum));
     s.selection.push_back(s.score[e] + (c.bias.empty() ? 0.0 : static_cast<double>(c.bias[e])));
   }
   return s;
@@ -74,7 +77,8 @@ std::vector<double> group_scores(const Case& c, const Scores& s) {
   const auto groups = static_cast<std::size_t>(c.question.group_count), size = s.selection.size() / groups;
   std::vector<double> out;
   for (std::size_t g = 0; g < groups; ++g) {
-    std::vector<double> part(s.selection.begin() + static_cast<std::ptrdiff_t>(g * size), s.selection.begin() + static_cast<std::ptrdiff_t>((g + 1) * size));
+    std::vector<double> part(s.selection.begin() + static_cast<std::ptrdiff_t>(g * size),
+                             s.selection.begin() + static_cast<std::ptrdiff_t>((g + 1) * size));
     std::sort(part.rbegin(), part.rend());
     out.push_back(c.method == "noaux_tc" && size > 1 ? part[0] + part[1] : part[0]);
   }
@@ -94,7 +98,8 @@ bool is_best(const std::vector<double>& values, const std::vector<bool>& candida
 
 /// Whether some right choice of groups makes these experts a right choice.
 bool is_valid_choice(const Case& c, const Scores& s, const std::vector<int>& ids) {
-  const auto groups = static_cast<std::size_t>(c.question.group_count), experts = s.selection.size(), size = experts / groups;
+  const auto groups = static_cast<std::size_t>(c.question.group_count), experts = s.selection.size(),
+             size = experts / groups;
   const auto kept_count = static_cast<std::size_t>(c.question.kept_groups);
   std::vector<bool> chosen(experts), needed(groups), kept(groups), candidate(experts);
   for (const int id : ids) {
@@ -172,16 +177,20 @@ std::string judge(const Case& c, const Options& options, std::vector<int> ids, s
   const bool any_set = c.expect == "tie" && !options.lower_index_first;
   if (!any_set && sorted != c.ids) return "experts " + list_of(sorted) + ", expected " + list_of(c.ids);
   if (!is_valid_choice(c, s, sorted)) return "experts " + list_of(sorted) + " are not the best";
-  const std::vector<double> expected = !any_set && c.weights.size() == sorted.size() ? c.weights : weights_of(c, s, sorted);
+  const std::vector<double> expected =
+      !any_set && c.weights.size() == sorted.size() ? c.weights : weights_of(c, s, sorted);
   for (std::size_t i = 0; i < sorted.size(); ++i) {
     const double found = weights[order[i]];
     if (!(std::abs(found - expected[i]) <= options.tolerance * std::max(1.0, std::abs(c.question.scaling))))
-      return "expert " + std::to_string(sorted[i]) + " has weight " + std::to_string(found) + ", expected " + std::to_string(expected[i]);
+      return "expert " + std::to_string(sorted[i]) + " has weight " + std::to_string(found) + ", expected " +
+             std::to_string(expected[i]);
   }
   if (!options.lower_index_first) return {};
   for (std::size_t i = 1; i < ids.size(); ++i) {
-    const double before = s.selection[static_cast<std::size_t>(ids[i - 1])], here = s.selection[static_cast<std::size_t>(ids[i])];
-    if (before < here - kEqual || (before == here && ids[i - 1] > ids[i])) return "experts are not best first: " + list_of(ids);
+    const double before = s.selection[static_cast<std::size_t>(ids[i - 1])],
+                 here = s.selection[static_cast<std::size_t>(ids[i])];
+    if (before < here - kEqual || (before == here && ids[i - 1] > ids[i]))
+      return "experts are not best first: " + list_of(ids);
   }
   return {};
 }
@@ -196,7 +205,8 @@ void ask(const Case& c, const Options& options, Report& report) {
   std::vector<float> weights(room, std::numeric_limits<float>::quiet_NaN());
   const int answer = options.router(&question, ids.data(), weights.data(), options.user);
   if (answer == MOE_ROUTER_NO_SUCH_METHOD) {
-    if (std::find(report.skipped.begin(), report.skipped.end(), c.method) == report.skipped.end()) report.skipped.push_back(c.method);
+    if (std::find(report.skipped.begin(), report.skipped.end(), c.method) == report.skipped.end())
+      report.skipped.push_back(c.method);
     return;
   }
   std::string problem;

@@ -86,14 +86,15 @@ struct Setting {
   moe::KvType kv;
 };
 inline constexpr Setting kSettings[] = {{"reference, f32 cache", moe::Precision::reference, moe::KvType::f32},
-                                 {"automatic, f16 cache", moe::Precision::automatic, moe::KvType::f16},
-                                 {"automatic, bf16 cache", moe::Precision::automatic, moe::KvType::bf16}};
+                                        {"automatic, f16 cache", moe::Precision::automatic, moe::KvType::f16},
+                                        {"automatic, bf16 cache", moe::Precision::automatic, moe::KvType::bf16}};
 
 /// Ids that exercise several key blocks where the context allows it.
 inline std::vector<moe::TokenId> prompt_for(const moe::ModelConfig& c, std::int64_t seed) {
   const std::int64_t length = std::min<std::int64_t>(c.max_position - 8, 150);
   std::vector<moe::TokenId> ids;
-  for (std::int64_t i = 0; i < length; ++i) ids.push_back(static_cast<moe::TokenId>((7919 * (i + seed) + 13) % c.vocab_size));
+  for (std::int64_t i = 0; i < length; ++i)
+    ids.push_back(static_cast<moe::TokenId>((7919 * (i + seed) + 13) % c.vocab_size));
   return ids;
 }
 
@@ -107,8 +108,8 @@ inline moe::SessionOptions options_for(const Setting& setting, int threads, std:
   return options;
 }
 
-inline std::vector<float> whole_logits(const std::shared_ptr<const moe::Model>& model, const moe::SessionOptions& options,
-                         const std::vector<moe::TokenId>& ids) {
+inline std::vector<float> whole_logits(const std::shared_ptr<const moe::Model>& model,
+                                       const moe::SessionOptions& options, const std::vector<moe::TokenId>& ids) {
   auto session = open_session(model, options);
   return step(*session, *session->open(), ids);
 }

@@ -31,7 +31,8 @@ TEST_CASE("the committed hashes of logits hold") {
     for (const Setting& setting : kSettings) {
       const std::string key = c.name + ", " + setting.name;
       CAPTURE(key);
-      const std::string found = hash_of(whole_logits(*model, options_for(setting, 2, 64), prompt_for((*model)->config(), 0)));
+      const std::string found =
+          hash_of(whole_logits(*model, options_for(setting, 2, 64), prompt_for((*model)->config(), 0)));
       CHECK_MESSAGE(expected["logits"].value(key, "none") == found, "\"" << key << "\": \"" << found << "\"");
       ++checked;
     }

@@ -135,7 +135,8 @@ TEST_CASE("golden models: logits, hidden states, routing and greedy tokens in re
   MESSAGE(checked << " golden models checked, " << skipped << " skipped (families not supported yet)");
   CHECK(checked > 0);
   // A family that is registered must not slip through as a skip.
-  if (std::getenv("MOE_GOLDEN_DIR") == nullptr && std::filesystem::exists(std::filesystem::path(MOE_SOURCE_DIR) / "../shared/golden"))
+  if (std::getenv("MOE_GOLDEN_DIR") == nullptr &&
+      std::filesystem::exists(std::filesystem::path(MOE_SOURCE_DIR) / "../shared/golden"))
     for (const moe::arch::Family* family : moe::arch::families()) CHECK(families.count(std::string(family->name)) == 1);
 }
 
@@ -172,7 +173,8 @@ TEST_CASE("golden models: config.json as transformers 5 writes it means the same
     CHECK(a.sliding_layers == b.sliding_layers);
     REQUIRE(a.sliding_rope.has_value() == b.sliding_rope.has_value());
     if (a.sliding_rope) CHECK(a.sliding_rope->theta == b.sliding_rope->theta);
-    CHECK(moe::forward_work(a, 3, 20, 1, moe::MlaForm::absorbed) == moe::forward_work(b, 3, 20, 1, moe::MlaForm::absorbed));
+    CHECK(moe::forward_work(a, 3, 20, 1, moe::MlaForm::absorbed) ==
+          moe::forward_work(b, 3, 20, 1, moe::MlaForm::absorbed));
     ++checked;
   }
   if (found == 0) return report_skip("config_transformers5.json", "no directory holds one");

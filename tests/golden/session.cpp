@@ -9,7 +9,8 @@ using namespace moe_test;
 /// The first loadable golden model with room for a key block; the committed ones have it.
 std::shared_ptr<const moe::Model> any_model() {
   std::vector<GoldenCase> cases = golden_cases();
-  for (GoldenCase& c : golden_cases_in(std::filesystem::path(MOE_SOURCE_DIR) / "tests/data/golden")) cases.push_back(std::move(c));
+  for (GoldenCase& c : golden_cases_in(std::filesystem::path(MOE_SOURCE_DIR) / "tests/data/golden"))
+    cases.push_back(std::move(c));
   for (const GoldenCase& c : cases)
     if (auto model = moe::Model::load(c.model.string()); model && (*model)->config().max_position >= 64) return *model;
   FAIL("no loadable golden model");

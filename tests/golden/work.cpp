@@ -41,7 +41,8 @@ TEST_CASE("executed work equals the closed form for prefill, decode, prefix reus
     static_cast<void>(step(*session, b, std::span(ids).first(5), moe::Logits::all));
     CHECK(session->executed() == expected);
 
-    const moe::BatchItem both[] = {{a, std::span(ids).first(3), moe::Logits::none}, {b, std::span(ids).first(4), moe::Logits::last}};
+    const moe::BatchItem both[] = {{a, std::span(ids).first(3), moe::Logits::none},
+                                   {b, std::span(ids).first(4), moe::Logits::last}};
     REQUIRE(session->step(both).has_value());
     expected += form(c, 24, 3, 0);
     expected += form(c, 29, 4, 1);

@@ -29,7 +29,7 @@ struct AttentionCase {
   std::vector<const void*> keys, values;
   std::vector<float> q;
   std::vector<std::int64_t> last, from;  // from: empty without a window
-  std::vector<float> sinks;             // empty without sinks
+  std::vector<float> sinks;              // empty without sinks
 
   std::int64_t q_stride() const { return shape.key_dim + 3; }
   std::int64_t out_stride() const { return shape.value_dim + 5; }
@@ -118,9 +118,9 @@ struct AttentionCase {
   }
 };
 
-constexpr Shape kShapes[] = {{Kind::gqa, 16, 16},  {Kind::gqa, 64, 64}, {Kind::gqa, 128, 128}, {Kind::gqa, 24, 8},
-                             {Kind::gqa, 10, 20}, {Kind::mla, 48, 32}, {Kind::mla, 576, 512}, {Kind::mla, 20, 12},
-                             {Kind::mla, 37, 25}};
+constexpr Shape kShapes[] = {{Kind::gqa, 16, 16},   {Kind::gqa, 64, 64}, {Kind::gqa, 128, 128},
+                             {Kind::gqa, 24, 8},    {Kind::gqa, 10, 20}, {Kind::mla, 48, 32},
+                             {Kind::mla, 576, 512}, {Kind::mla, 20, 12}, {Kind::mla, 37, 25}};
 constexpr CacheType kTypes[] = {CacheType::f32, CacheType::f16, CacheType::bf16};
 
 }  // namespace
@@ -228,7 +228,8 @@ TEST_CASE("the twin follows float64") {
           score.push_back(s * a.scale);
           highest = std::max(highest, s * a.scale);
           // A chain of key_dim fmas, the scale, and the subtraction of the maximum.
-          error_of_score = std::max(error_of_score, (size * static_cast<double>(shape.key_dim) + 2 * size) * a.scale * 0x1p-24);
+          error_of_score =
+              std::max(error_of_score, (size * static_cast<double>(shape.key_dim) + 2 * size) * a.scale * 0x1p-24);
         }
         for (double s : score) sum += std::exp(s - highest);
         if (gqa) sum += std::exp(c.sinks[static_cast<std::size_t>(i)] - highest);

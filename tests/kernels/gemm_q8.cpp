@@ -21,15 +21,16 @@ std::vector<float> twin(const Weights& w, const Activations& a) {
 }
 
 /// Tiles of the tokens, built in up to `splits` calls. Bytes behind them must stay untouched.
-std::vector<std::byte> filled_tiles(const KernelTable& table, Format format, const Activations& a, const std::int32_t* index,
-                                    std::int64_t count, std::int64_t splits) {
+std::vector<std::byte> filled_tiles(const KernelTable& table, Format format, const Activations& a,
+                                    const std::int32_t* index, std::int64_t count, std::int64_t splits) {
   const auto at = static_cast<std::size_t>(format);
   const int most = table.q8_tile_tokens[at];
   const std::int64_t tile_count = split_tiles(count, most).count;
   const auto bytes = static_cast<std::size_t>(tiles_bytes(count, most, a.k));
   std::vector<std::byte> tiles(bytes + 64, std::byte{0x5a});
   for (std::int64_t s = 0; s < splits; ++s)
-    table.fill_q8[at]({a.q8(), index, count, most, tile_count * s / splits, tile_count * (s + 1) / splits, tiles.data()});
+    table.fill_q8[at](
+        {a.q8(), index, count, most, tile_count * s / splits, tile_count * (s + 1) / splits, tiles.data()});
   for (std::size_t i = bytes; i < tiles.size(); ++i)
     if (tiles[i] != std::byte{0x5a}) FAIL("wrote past the last tile");
   return tiles;

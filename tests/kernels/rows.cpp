@@ -36,13 +36,16 @@ TEST_CASE("rms_norm: same bits as the twin, in place as well") {
     for (std::int64_t n : kRowSizes)
       for (std::uint64_t seed : {1, 2}) {
         CAPTURE(table->isa);
-        const std::vector<float> x = with_nan_tail(random_row(n, seed, 3.0f)), w = with_nan_tail(random_row(n, seed + 9));
+        const std::vector<float> x = with_nan_tail(random_row(n, seed, 3.0f)),
+                                 w = with_nan_tail(random_row(n, seed + 9));
         const std::vector<float> zero(static_cast<std::size_t>(n));
-        check_same(n, zero, [&](float* y) { reference::rms_norm(x.data(), w.data(), 1e-6f, n, y); },
-                   [&](float* y) { table->rms_norm(x.data(), w.data(), 1e-6f, n, y); });
+        check_same(
+            n, zero, [&](float* y) { reference::rms_norm(x.data(), w.data(), 1e-6f, n, y); },
+            [&](float* y) { table->rms_norm(x.data(), w.data(), 1e-6f, n, y); });
         const std::vector<float> start(x.begin(), x.begin() + n);
-        check_same(n, start, [&](float* y) { reference::rms_norm(x.data(), w.data(), 1e-6f, n, y); },
-                   [&](float* y) { table->rms_norm(y, w.data(), 1e-6f, n, y); });
+        check_same(
+            n, start, [&](float* y) { reference::rms_norm(x.data(), w.data(), 1e-6f, n, y); },
+            [&](float* y) { table->rms_norm(y, w.data(), 1e-6f, n, y); });
       }
 }
 
@@ -56,7 +59,8 @@ TEST_CASE("rms_norm: the twin follows float64") {
     const double r = 1.0 / std::sqrt(sum / static_cast<double>(n) + static_cast<double>(1e-6f));
     // n/16 + 4 additions of positive terms, halved by the root, and 5 single roundings.
     const double bound = (0.5 * (static_cast<double>(n) / 16 + 8) + 5) * kUnit;
-    for (std::size_t i = 0; i < x.size(); ++i) CHECK(std::abs(y[i] - x[i] * r * w[i]) <= bound * std::abs(x[i] * r * w[i]));
+    for (std::size_t i = 0; i < x.size(); ++i)
+      CHECK(std::abs(y[i] - x[i] * r * w[i]) <= bound * std::abs(x[i] * r * w[i]));
   }
 }
 
@@ -68,14 +72,17 @@ TEST_CASE("silu_mul and sigmoid: same bits as the twin, far arguments included")
       const float far[] = {-200.0f, 200.0f, -88.7f, 0.0f, -0.0f, 1e-40f, std::numeric_limits<float>::infinity()};
       for (std::size_t i = 0; i < gate.size() && i < std::size(far); ++i) gate[gate.size() - 1 - i] = far[i];
       const std::vector<float> g = with_nan_tail(gate), u = with_nan_tail(up);
-      check_same(n, gate, [&](float* y) { reference::silu_mul(g.data(), u.data(), n, y); },
-                 [&](float* y) { table->silu_mul(y, u.data(), n, y); });
-      check_same(n, gate, [&](float* y) { reference::gelu_mul(g.data(), u.data(), n, y); },
-                 [&](float* y) { table->gelu_mul(y, u.data(), n, y); });
-      check_same(n, gate, [&](float* y) { reference::swiglu_clamped(g.data(), g.data(), 1.702f, 7.0f, n, y); },
-                 [&](float* y) { table->swiglu_clamped(y, g.data(), 1.702f, 7.0f, n, y); });
-      check_same(n, gate, [&](float* y) { reference::sigmoid(g.data(), n, y); },
-                 [&](float* y) { table->sigmoid(y, n, y); });
+      check_same(
+          n, gate, [&](float* y) { reference::silu_mul(g.data(), u.data(), n, y); },
+          [&](float* y) { table->silu_mul(y, u.data(), n, y); });
+      check_same(
+          n, gate, [&](float* y) { reference::gelu_mul(g.data(), u.data(), n, y); },
+          [&](float* y) { table->gelu_mul(y, u.data(), n, y); });
+      check_same(
+          n, gate, [&](float* y) { reference::swiglu_clamped(g.data(), g.data(), 1.702f, 7.0f, n, y); },
+          [&](float* y) { table->swiglu_clamped(y, g.data(), 1.702f, 7.0f, n, y); });
+      check_same(
+          n, gate, [&](float* y) { reference::sigmoid(g.data(), n, y); }, [&](float* y) { table->sigmoid(y, n, y); });
     }
 }
 
@@ -87,7 +94,8 @@ TEST_CASE("gelu_mul and swiglu_clamped: the twins follow float64") {
     const double x = gate[i], u = 0.7978845608028654 * (x + 0.044715 * x * x * x);
     const double exact = x / (1.0 + std::exp(-2.0 * u)) * up[i];
     // u carries four roundings, which exp turns into a relative error of 2 |u| of them.
-    CHECK(std::abs(y[i] - exact) <= (8 + 8 * std::min(std::abs(2 * u), 104.0)) * kUnit * std::abs(exact) + 1e-37 * std::abs(up[i]));
+    CHECK(std::abs(y[i] - exact) <=
+          (8 + 8 * std::min(std::abs(2 * u), 104.0)) * kUnit * std::abs(exact) + 1e-37 * std::abs(up[i]));
   }
   reference::swiglu_clamped(gate.data(), up.data(), 1.702f, 7.0f, 4000, y.data());
   for (std::size_t i = 0; i < y.size(); ++i) {
@@ -120,8 +128,8 @@ TEST_CASE("softmax: same bits as the twin, minus infinity included, in place") {
         CAPTURE(table->isa);
         std::vector<float> x = random_row(n, seed, 8.0f);
         if (n > 4) x[static_cast<std::size_t>(n) / 2] = -std::numeric_limits<float>::infinity();
-        check_same(n, x, [&](float* y) { reference::softmax(x.data(), n, y); },
-                   [&](float* y) { table->softmax(y, n, y); });
+        check_same(
+            n, x, [&](float* y) { reference::softmax(x.data(), n, y); }, [&](float* y) { table->softmax(y, n, y); });
       }
 }
 
@@ -130,13 +138,16 @@ TEST_CASE("add and axpy: same bits as the twin, and exactly one rounding") {
     for (std::int64_t n : kRowSizes) {
       CAPTURE(table->isa);
       const std::vector<float> start = random_row(n, 7), x = with_nan_tail(random_row(n, 8));
-      check_same(n, start, [&](float* y) { reference::add(x.data(), n, y); }, [&](float* y) { table->add(x.data(), n, y); });
-      check_same(n, start, [&](float* y) { reference::axpy(0.37f, x.data(), n, y); },
-                 [&](float* y) { table->axpy(0.37f, x.data(), n, y); });
+      check_same(
+          n, start, [&](float* y) { reference::add(x.data(), n, y); }, [&](float* y) { table->add(x.data(), n, y); });
+      check_same(
+          n, start, [&](float* y) { reference::axpy(0.37f, x.data(), n, y); },
+          [&](float* y) { table->axpy(0.37f, x.data(), n, y); });
       std::vector<float> y = start;
       table->axpy(0.37f, x.data(), n, y.data());
       for (std::size_t i = 0; i < y.size(); ++i)  // products of floats are exact in double
-        CHECK(std::abs(y[i] - (static_cast<double>(0.37f) * x[i] + start[i])) <= 1.001 * kUnit * std::abs(y[i]) + 1e-45);
+        CHECK(std::abs(y[i] - (static_cast<double>(0.37f) * x[i] + start[i])) <=
+              1.001 * kUnit * std::abs(y[i]) + 1e-45);
     }
 }
 
@@ -150,10 +161,12 @@ TEST_CASE("rope: same bits as the twin, lengths of pairs kept, both pairings the
         sin.push_back(static_cast<float>(std::sin(0.7 * static_cast<double>(i))));
       }
       const std::vector<float> c = with_nan_tail(cos), s = with_nan_tail(sin), start = random_row(2 * pairs, 11);
-      check_same(2 * pairs, start, [&](float* x) { reference::rope_half(c.data(), s.data(), pairs, x); },
-                 [&](float* x) { table->rope_half(c.data(), s.data(), pairs, x); });
-      check_same(2 * pairs, start, [&](float* x) { reference::rope_interleaved(c.data(), s.data(), pairs, x); },
-                 [&](float* x) { table->rope_interleaved(c.data(), s.data(), pairs, x); });
+      check_same(
+          2 * pairs, start, [&](float* x) { reference::rope_half(c.data(), s.data(), pairs, x); },
+          [&](float* x) { table->rope_half(c.data(), s.data(), pairs, x); });
+      check_same(
+          2 * pairs, start, [&](float* x) { reference::rope_interleaved(c.data(), s.data(), pairs, x); },
+          [&](float* x) { table->rope_interleaved(c.data(), s.data(), pairs, x); });
 
       const auto at = [&](std::int64_t i) { return static_cast<std::size_t>(i); };
       std::vector<float> half = start, interleaved(start.size());

@@ -33,6 +33,7 @@ inline std::vector<float> with_nan_tail(std::vector<float> x, std::size_t pad = 
 }
 
 /// Around the 16 lanes, around two rows of lanes, and model widths.
-inline constexpr std::int64_t kRowSizes[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 63, 64, 65, 127, 1000, 2048};
+inline constexpr std::int64_t kRowSizes[] = {1,  2,  3,  7,  8,  9,  15, 16,  17,   31,
+                                             32, 33, 47, 48, 63, 64, 65, 127, 1000, 2048};
 
 }  // namespace moe_test

@@ -40,10 +40,10 @@ TEST_CASE("MMLU, 5 shots: built and encoded in seconds, a quarter of the tokens 
     for (const PrefixNode& node : build_prefix_tree(passes.list, true, 512)) computed += node.token_count();
     const double planning = processor_seconds() - start;
     const double saved = static_cast<double>(passes.tokens) / static_cast<double>(computed);
-    MESSAGE(entry.path().filename().string() << ": " << task->question_count() << " questions, processor seconds: built "
-                                             << built << ", encoded " << encoding << ", planned " << planning << "; "
-                                             << passes.tokens << " tokens in one pass per question, " << computed
-                                             << " computed: " << saved << " times fewer");
+    MESSAGE(entry.path().filename().string()
+            << ": " << task->question_count() << " questions, processor seconds: built " << built << ", encoded "
+            << encoding << ", planned " << planning << "; " << passes.tokens << " tokens in one pass per question, "
+            << computed << " computed: " << saved << " times fewer");
     CHECK(saved >= 4);
 #if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__)
     CHECK(built + encoding < 5);

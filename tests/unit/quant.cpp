@@ -58,7 +58,8 @@ TEST_CASE("decode_row gives the reference's bits for every format of the referen
   const auto tensors = moe_test::read_safetensors(path);
   int formats = 0;
   for (const auto& tensor : tensors) {
-    const std::string& name = tensor.first;  // clang 14's lambdas, which doctest makes, do not capture structured bindings
+    const std::string& name =
+        tensor.first;  // clang 14's lambdas, which doctest makes, do not capture structured bindings
     const auto dot = name.rfind('.');
     const std::string type = name.substr(0, dot), part = name.substr(dot + 1);
     const bool quantized = part == "quant_bytes";

@@ -128,14 +128,18 @@ TEST_CASE("errors of the 32-value formats stay within half a step, and what f16 
     int levels;      // codes 0 .. levels
     bool symmetric;  // d from the largest magnitude; else from the range, with a minimum
   };
-  for (const Rule rule : {Rule{Format::q8_0, 254, true}, {Format::q4_0, 16, true}, {Format::q5_0, 32, true},
-                          {Format::q4_1, 15, false}, {Format::q5_1, 31, false}}) {
+  for (const Rule rule : {Rule{Format::q8_0, 254, true},
+                          {Format::q4_0, 16, true},
+                          {Format::q5_0, 32, true},
+                          {Format::q4_1, 15, false},
+                          {Format::q5_1, 31, false}}) {
     CAPTURE(moe::format_name(rule.format));
     for (const auto& row : rows_of(own_reference().at("input"))) {
       const auto values = decoded(rule.format, encoded(rule.format, row.data(), row.size()), row.size());
       for (std::size_t at = 0; at < row.size(); at += 32) {
         const auto [low, high] = std::minmax_element(row.data() + at, row.data() + at + 32);
-        const double span = rule.symmetric ? 2.0 * std::max(std::abs(*low), std::abs(*high)) : static_cast<double>(*high) - *low;
+        const double span =
+            rule.symmetric ? 2.0 * std::max(std::abs(*low), std::abs(*high)) : static_cast<double>(*high) - *low;
         const double d = span / rule.levels;
         const double d_lost = std::abs(d - moe::f16_to_float(moe::float_to_f16(static_cast<float>(d))));
         const double minimum_lost = rule.symmetric ? 0.0 : std::abs(*low - moe::f16_to_float(moe::float_to_f16(*low)));
@@ -162,7 +166,8 @@ TEST_CASE("K formats: every value takes the nearest of what its part's stored sc
           for (std::size_t j = at; j < at + part; ++j)
             if (const float slack = 1e-6f * (std::abs(row[i]) + std::abs(values[i]) + std::abs(values[j]));
                 std::abs(row[i] - values[i]) > std::abs(row[i] - values[j]) + slack)
-              FAIL_CHECK("value " << i << " = " << row[i] << " became " << values[i] << ", but " << values[j] << " is nearer");
+              FAIL_CHECK("value " << i << " = " << row[i] << " became " << values[i] << ", but " << values[j]
+                                  << " is nearer");
     }
   }
 }
@@ -228,7 +233,8 @@ TEST_CASE("scales and minimums of six bits come back from their twelve bytes") {
     for (int value = 0; value < 64; ++value) {
       std::byte scales[12] = {};
       for (int other = 0; other < 8; ++other)
-        moe::quant::store_k_scale(scales, other, other == b ? moe::quant::KScale{value, 63 - value} : moe::quant::KScale{21, 42});
+        moe::quant::store_k_scale(scales, other,
+                                  other == b ? moe::quant::KScale{value, 63 - value} : moe::quant::KScale{21, 42});
       for (int other = 0; other < 8; ++other) {
         const moe::quant::KScale s = moe::quant::k_scale(scales, other);
         CHECK(s.scale == (other == b ? value : 21));

@@ -104,8 +104,10 @@ TEST_CASE("weights that a format cannot hold end the run, by tensor and row, and
   for (const Format type : {Format::f16, Format::q4_0, Format::q6_k})
     check_fails(s.model(), s.file("x.gguf"), to(type), ErrorCode::non_finite, {kRows, "row 3", "-inf"});
   s.poison(kRows, at, 0x7149);  // 9.9e29
-  check_fails(s.model(), s.file("x.gguf"), to(Format::f16), ErrorCode::bad_argument, {kRows, "row 3", "too large for f16"});
-  check_fails(s.model(), s.file("x.gguf"), to(Format::q5_1), ErrorCode::bad_argument, {kRows, "row 3", "too large for q5_1"});
+  check_fails(s.model(), s.file("x.gguf"), to(Format::f16), ErrorCode::bad_argument,
+              {kRows, "row 3", "too large for f16"});
+  check_fails(s.model(), s.file("x.gguf"), to(Format::q5_1), ErrorCode::bad_argument,
+              {kRows, "row 3", "too large for q5_1"});
   s.check_clean();
   auto threads = to(Format::q5_1);
   threads.threads = moe::openmp_pool(3);
@@ -118,14 +120,19 @@ TEST_CASE("a configuration that GGUF cannot express is refused by name") {
   s.edit_config("norm_topk_prob", false);
   check_fails(s.model(), s.file("x.gguf"), to(Format::q8_0), ErrorCode::unsupported, {"norm_topk_prob", "0", "1"});
   s.edit_config("norm_topk_prob", true);
-  s.edit_config("rope_scaling", {{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 64}, {"attention_factor", 1.5}});
+  s.edit_config(
+      "rope_scaling",
+      {{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 64}, {"attention_factor", 1.5}});
   check_fails(s.model(), s.file("x.gguf"), to(Format::q8_0), ErrorCode::unsupported, {"attention factor", "1.5"});
   s.check_clean();
 }
 
 TEST_CASE("Llama 3.1's rope becomes a divisor per pair, which a second pass takes over") {
   const Scratch s;
-  s.edit_config("rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0},
+  s.edit_config("rope_scaling", {{"rope_type", "llama3"},
+                                 {"factor", 8.0},
+                                 {"low_freq_factor", 1.0},
+                                 {"high_freq_factor", 4.0},
                                  {"original_max_position_embeddings", 64}});
   REQUIRE(moe::quantize(s.model(), s.file("x.gguf"), to(Format::q8_0)).has_value());
   REQUIRE(moe::quantize(s.file("x.gguf"), s.file("y.gguf"), to(Format::q8_0)).has_value());
@@ -150,7 +157,8 @@ TEST_CASE("only formats with an encoder, and nothing twice unless asked") {
   check_fails(s.file("none"), s.file("x.gguf"), to(Format::q8_0), ErrorCode::not_found, {"none"});
 
   REQUIRE(moe::quantize(s.model(), s.file("q8.gguf"), to(Format::q8_0)).has_value());
-  check_fails(s.file("q8.gguf"), s.file("x.gguf"), to(Format::q4_0), ErrorCode::unsupported, {"q8_0", "q4_0", "requantize"});
+  check_fails(s.file("q8.gguf"), s.file("x.gguf"), to(Format::q4_0), ErrorCode::unsupported,
+              {"q8_0", "q4_0", "requantize"});
   s.check_clean(1);
   auto again = to(Format::q4_0);
   again.requantize = true;
@@ -263,8 +271,9 @@ TEST_CASE("the writer refuses tensors that GGUF cannot hold, and files with byte
     REQUIRE(file.has_value());
     return moe::checkpoint::GgufWriter::begin(std::move(*file), {}, {tensor});
   };
-  for (const GgufTensor& bad : {GgufTensor{std::string(64, 'n'), Format::f32, {4}}, GgufTensor{"", Format::f32, {4}},
-                                GgufTensor{"t", Format::f32, {1, 1, 1, 1, 4}}, GgufTensor{"t", Format::q8_0, {2, 33}}}) {
+  for (const GgufTensor& bad :
+       {GgufTensor{std::string(64, 'n'), Format::f32, {4}}, GgufTensor{"", Format::f32, {4}},
+        GgufTensor{"t", Format::f32, {1, 1, 1, 1, 4}}, GgufTensor{"t", Format::q8_0, {2, 33}}}) {
     const auto writer = begin(bad);
     REQUIRE_FALSE(writer.has_value());
     CHECK(writer.error().code == ErrorCode::bad_shape);
@@ -294,8 +303,8 @@ struct Outcome {
 };
 
 Outcome run(const Scratch& s, const std::string& arguments) {
-  const std::string command = std::string("MOE_THREADS=1 '") + MOE_QUANTIZE + "' " + arguments + " >'" + s.file("model/out") +
-                              "' 2>'" + s.file("model/err") + "'";
+  const std::string command = std::string("MOE_THREADS=1 '") + MOE_QUANTIZE + "' " + arguments + " >'" +
+                              s.file("model/out") + "' 2>'" + s.file("model/err") + "'";
   const int raw = std::system(command.c_str());
   return {WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw), moe_test::read_file(s.file("model/out")),
           moe_test::read_file(s.file("model/err"))};
@@ -324,7 +333,8 @@ TEST_CASE("moe-quantize: statuses, one line per error, and the table") {
   const auto done = run(s, in + out + "--type Q4_0 --head q8_0");
   CHECK(done.status == 0);
   CHECK(done.err.empty());
-  for (const char* text : {"q4_0", "q8_0", "f32", "rms error", "bits per weight"}) CHECK(done.out.find(text) != std::string::npos);
+  for (const char* text : {"q4_0", "q8_0", "f32", "rms error", "bits per weight"})
+    CHECK(done.out.find(text) != std::string::npos);
   check_one_line(run(s, in + out), 1, "exists");
   CHECK(run(s, in + out + "--force").status == 0);
   const auto help = run(s, "--help");

@@ -13,7 +13,8 @@ namespace {
 
 std::vector<double> plain(double theta, std::int64_t dim) {
   std::vector<double> f;
-  for (std::int64_t i = 0; i < dim; i += 2) f.push_back(1.0 / std::pow(theta, static_cast<double>(i) / static_cast<double>(dim)));
+  for (std::int64_t i = 0; i < dim; i += 2)
+    f.push_back(1.0 / std::pow(theta, static_cast<double>(i) / static_cast<double>(dim)));
   return f;
 }
 
@@ -55,8 +56,13 @@ TEST_CASE("llama3 frequencies") {
     }
   }
   CHECK((kept > 0 && scaled > 0 && blended > 0));
-  check_frequencies({.theta = 500000.0, .scaling = RopeScaling::llama3, .factor = factor, .original_max_position = 8192,
-                     .low_freq_factor = low, .high_freq_factor = high}, 128, expected);
+  check_frequencies({.theta = 500000.0,
+                     .scaling = RopeScaling::llama3,
+                     .factor = factor,
+                     .original_max_position = 8192,
+                     .low_freq_factor = low,
+                     .high_freq_factor = high},
+                    128, expected);
 }
 
 TEST_CASE("factors per pair divide the frequencies") {
@@ -67,10 +73,15 @@ TEST_CASE("factors per pair divide the frequencies") {
 }
 
 TEST_CASE("YaRN frequencies with truncated corrections") {
-  struct Case { double theta; std::int64_t dim, context; double factor; };
+  struct Case {
+    double theta;
+    std::int64_t dim, context;
+    double factor;
+  };
   for (const Case& c : {Case{10000.0, 64, 4096, 40.0}, Case{10000.0, 16, 64, 40.0}, Case{1e6, 128, 32768, 4.0}}) {
     const auto correction = [&](double rotations) {
-      return static_cast<double>(c.dim) * std::log(static_cast<double>(c.context) / (rotations * 2.0 * std::numbers::pi)) /
+      return static_cast<double>(c.dim) *
+             std::log(static_cast<double>(c.context) / (rotations * 2.0 * std::numbers::pi)) /
              (2.0 * std::log(c.theta));
     };
     const double low = std::max(std::floor(correction(32.0)), 0.0);
@@ -81,8 +92,9 @@ TEST_CASE("YaRN frequencies with truncated corrections") {
       const double ramp = std::min(1.0, std::max(0.0, (static_cast<double>(i) - low) / (high - low)));
       expected[i] = expected[i] / c.factor * ramp + expected[i] * (1.0 - ramp);
     }
-    check_frequencies({.theta = c.theta, .scaling = RopeScaling::yarn, .factor = c.factor,
-                       .original_max_position = c.context}, c.dim, expected);
+    check_frequencies(
+        {.theta = c.theta, .scaling = RopeScaling::yarn, .factor = c.factor, .original_max_position = c.context}, c.dim,
+        expected);
   }
 }
 
@@ -116,8 +128,9 @@ TEST_CASE("a configuration that cannot give angles is refused by name") {
   CHECK(message({.scaling = RopeScaling::yarn, .factor = 4.0}, 8).find("original_max_position") != std::string::npos);
   CHECK(message({.scaling = RopeScaling::yarn, .factor = 4.0, .original_max_position = 64, .beta_slow = -1.0}, 8)
             .find("beta_fast") != std::string::npos);
-  CHECK(message({.scaling = RopeScaling::llama3, .factor = 4.0, .original_max_position = 64, .high_freq_factor = 0.5}, 8)
-            .find("high_freq_factor") != std::string::npos);
+  CHECK(
+      message({.scaling = RopeScaling::llama3, .factor = 4.0, .original_max_position = 64, .high_freq_factor = 0.5}, 8)
+          .find("high_freq_factor") != std::string::npos);
   CHECK(message({.scaling = RopeScaling::factors, .frequency_factors = {1.0, 2.0}}, 8).find("frequency_factors") !=
         std::string::npos);
   CHECK(message({.scaling = RopeScaling::factors, .frequency_factors = {1.0, nan}}, 4).find("frequency_factors") !=

@@ -22,8 +22,9 @@ MOE_FORCE_INLINE std::uint32_t load_nibble(const std::byte* p, int i) noexcept {
   return load_u8(p + i / 2) >> (4 * (i % 2)) & 15u;
 }
 
-
-MOE_FORCE_INLINE void store_u8(std::byte* p, std::uint32_t value) noexcept { *p = static_cast<std::byte>(value & 255u); }
+MOE_FORCE_INLINE void store_u8(std::byte* p, std::uint32_t value) noexcept {
+  *p = static_cast<std::byte>(value & 255u);
+}
 MOE_FORCE_INLINE void store_u16(std::byte* p, std::uint32_t value) noexcept {
   store_u8(p, value);
   store_u8(p + 1, value >> 8);

@@ -68,9 +68,9 @@ constexpr bool can_encode(Format format) { return detail::block_encoder(format) 
                   "value " + std::to_string(i) + " is " + std::to_string(in[i]) + ", expected a finite number");
   for (std::int64_t done = 0; done < value_count; done += info.block_values, row += info.block_bytes)
     if (!encode(in + done, row))
-      return fail(ErrorCode::bad_argument,
-                  "the values from " + std::to_string(done) + " on are too large for " + name + ", the largest is " +
-                      std::to_string(quant::largest_magnitude(in + done, info.block_values)));
+      return fail(ErrorCode::bad_argument, "the values from " + std::to_string(done) + " on are too large for " + name +
+                                               ", the largest is " +
+                                               std::to_string(quant::largest_magnitude(in + done, info.block_values)));
   return {};
 }
 

@@ -9,7 +9,8 @@
 namespace moe::inline MOE_ABI::quant {
 
 MOE_FORCE_INLINE float decode_e4m3(std::byte code) noexcept {
-  const std::uint32_t bits = std::to_integer<std::uint32_t>(code), sign = (bits & 0x80u) << 24, magnitude = bits & 0x7Fu;
+  const std::uint32_t bits = std::to_integer<std::uint32_t>(code), sign = (bits & 0x80u) << 24,
+                      magnitude = bits & 0x7Fu;
   if (magnitude == 0x7Fu) return std::bit_cast<float>(sign | 0x7FC00000u);
   if (magnitude < 8u) {  // subnormal: a multiple of 2^-9
     const float value = static_cast<float>(magnitude) * 0x1p-9f;

@@ -22,8 +22,7 @@ MOE_FORCE_INLINE void decode_q4_0(const std::byte* block, float* out) noexcept {
 [[nodiscard]] inline bool encode_q4_0(const float* in, std::byte* block) noexcept {
   const float d = largest_magnitude(in, 32) / -8.0f;
   const Reciprocal r(d);
-  for (int i = 0; i < 16; ++i)
-    store_u8(block + 2 + i, r.code(in[i], 8.5f, 15) | r.code(in[16 + i], 8.5f, 15) << 4);
+  for (int i = 0; i < 16; ++i) store_u8(block + 2 + i, r.code(in[i], 8.5f, 15) | r.code(in[16 + i], 8.5f, 15) << 4);
   return store_f16(block, d);
 }
 

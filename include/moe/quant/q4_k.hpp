@@ -68,8 +68,9 @@ inline void store_k_scale(std::byte* scales, int b, KScale s) noexcept {
   const float minimum_steps = largest_minimum > 0.0f ? 63.0f / largest_minimum : 0.0f;
   for (int i = 0; i < 16; ++i) block[i] = std::byte{0};
   for (int b = 0; b < 8; ++b)
-    store_k_scale(block + 4, b,
-                  {nearest_code(scale_steps * fit[b].scale, 0, 63), nearest_code(minimum_steps * fit[b].minimum, 0, 63)});
+    store_k_scale(
+        block + 4, b,
+        {nearest_code(scale_steps * fit[b].scale, 0, 63), nearest_code(minimum_steps * fit[b].minimum, 0, 63)});
   if (!store_f16(block, largest_scale / 63.0f) || !store_f16(block + 2, largest_minimum / 63.0f)) return false;
 
   const float d = load_f16(block), dmin = load_f16(block + 2);

@@ -19,7 +19,8 @@ MOE_FORCE_INLINE void decode_q8_0(const std::byte* block, float* out) noexcept {
   const float d = std::abs(largest_magnitude(in, 32)) / 127.0f;
   const Reciprocal r(d);
   for (int i = 0; i < 32; ++i)
-    store_u8(block + 2 + i, static_cast<std::uint32_t>(r.overflows ? 0 : static_cast<int>(std::round(in[i] * r.value))));
+    store_u8(block + 2 + i,
+             static_cast<std::uint32_t>(r.overflows ? 0 : static_cast<int>(std::round(in[i] * r.value))));
   return store_f16(block, d);
 }
 

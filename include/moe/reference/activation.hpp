@@ -18,7 +18,8 @@ inline void gelu_mul(const float* gate, const float* up, std::int64_t n, float* 
 }
 
 /// y = (up' + 1) * gate' / (1 + exp(-alpha gate')), gate' = min(gate, limit), up' = up cut to [-limit, limit] (gpt-oss).
-inline void swiglu_clamped(const float* gate, const float* up, float alpha, float limit, std::int64_t n, float* y) noexcept {
+inline void swiglu_clamped(const float* gate, const float* up, float alpha, float limit, std::int64_t n,
+                           float* y) noexcept {
   for (std::int64_t i = 0; i < n; ++i) {
     const float g = limit < gate[i] ? limit : gate[i];  // false for NaN, which passes through
     float u = limit < up[i] ? limit : up[i];
