@@ -5,8 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "eval/plan.hpp"
-#include "eval/reply_run.hpp"
+#include "eval/run/reply_run.hpp"
+#include "eval/run/request_plan.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "support.hpp"

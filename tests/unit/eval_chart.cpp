@@ -1,6 +1,6 @@
 // The chart of accuracy over compute.
 
-#include "eval/chart.hpp"
+#include "eval/report/chart.hpp"
 
 #include <algorithm>
 #include <limits>

@@ -1,6 +1,6 @@
 // The CSV folders in which MMLU, CMMLU and C-Eval are published.
 
-#include "eval/csv.hpp"
+#include "eval/tasks/csv.hpp"
 
 #include <filesystem>
 #include <fstream>

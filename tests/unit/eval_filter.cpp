@@ -1,12 +1,12 @@
 // Filters of generation tasks: Python's re on PCRE2, the harness's filter functions and its exact_match.
 
-#include "eval/filter.hpp"
+#include "eval/score/filter.hpp"
 
 #include <string>
 #include <vector>
 
-#include "eval/regex.hpp"
-#include "eval/text.hpp"
+#include "eval/score/regex.hpp"
+#include "eval/score/text.hpp"
 #include "support.hpp"
 
 using namespace moe::eval;

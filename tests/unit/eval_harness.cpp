@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "eval/sha256.hpp"
+#include "eval/store/sha256.hpp"
 #include "moe/eval/report.hpp"
 #include "support.hpp"
 #include "unit/fake_model.hpp"

@@ -3,7 +3,7 @@
 #include <ctime>
 
 #include "checkpoint/checkpoint.hpp"
-#include "eval/plan.hpp"
+#include "eval/run/request_plan.hpp"
 #include "moe/eval/prompt.hpp"
 #include "support.hpp"
 

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "eval/encode.hpp"
-#include "eval/log_softmax.hpp"
-#include "eval/prefix_tree.hpp"
+#include "eval/run/encode.hpp"
+#include "eval/run/log_softmax.hpp"
+#include "eval/run/prefix_tree.hpp"
 #include "support.hpp"
 
 using namespace moe::eval;

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/python_random.hpp"
+#include "eval/score/python_random.hpp"
 #include "moe/eval/evaluate.hpp"
 
 using namespace moe::eval;

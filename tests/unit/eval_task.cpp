@@ -8,10 +8,10 @@
 #include <string>
 
 #include "eval/file.hpp"
-#include "eval/python_random.hpp"
-#include "eval/sha256.hpp"
-#include "eval/template.hpp"
-#include "eval/text.hpp"
+#include "eval/score/python_random.hpp"
+#include "eval/score/text.hpp"
+#include "eval/store/sha256.hpp"
+#include "eval/tasks/template.hpp"
 #include "moe/eval/report.hpp"
 #include "support.hpp"
 

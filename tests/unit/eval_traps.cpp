@@ -8,10 +8,10 @@
 #include <fstream>
 #include <map>
 
-#include "eval/encode.hpp"
-#include "eval/log_softmax.hpp"
-#include "eval/plan.hpp"
-#include "eval/text.hpp"
+#include "eval/run/encode.hpp"
+#include "eval/run/log_softmax.hpp"
+#include "eval/run/request_plan.hpp"
+#include "eval/score/text.hpp"
 #include "moe/eval/evaluate.hpp"
 #include "moe/eval/session_model.hpp"
 #include "support.hpp"

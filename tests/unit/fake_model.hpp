@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "eval/sha256.hpp"
+#include "eval/store/sha256.hpp"
 #include "moe/eval/language_model.hpp"
 
 namespace moe_test {

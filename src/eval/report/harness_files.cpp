@@ -1,0 +1,298 @@
+// Result and sample files in the reference harness's form, so that its readers work on them.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "eval/file.hpp"
+#include "eval/score/text.hpp"
+#include "eval/store/sha256.hpp"
+#include "moe/eval/report.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Python's json.dumps: floats as repr writes them, so numbers survive both ways. nlohmann's shortest form is the same
+// value; this only keeps "16.0" from becoming "16".
+Json version_of(const std::string& text) {
+  const Json number = Json::parse(text, nullptr, false);
+  return number.is_number() ? number : Json(text);
+}
+
+Json metrics_of(const Aggregate& row) {
+  Json out;
+  for (std::size_t m = 0; m < row.kinds.size(); ++m) {
+    out[row.kinds[m].key()] = row.metrics[m].value;
+    out[row.kinds[m].key("_stderr")] =
+        row.metrics[m].standard_error ? Json(*row.metrics[m].standard_error) : Json("N/A");
+  }
+  return out;
+}
+
+Json row_json(const Aggregate& row) {
+  Json out = {{"name", row.name}, {"alias", row.alias}, {"sample_len", row.question_count}};
+  out.update(metrics_of(row));
+  if (row.is_group)
+    for (const MetricColumn& column : row.kinds) out["sample_count"][column.key()] = row.question_count;
+  return out;
+}
+
+Json group_members(const PreparedTask& task, const Aggregate& group) {
+  Json members = Json::array();
+  const auto spec = std::find_if(task.spec.groups.begin(), task.spec.groups.end(),
+                                 [&](const GroupSpec& g) { return g.name == group.name; });
+  if (spec == task.spec.groups.end() && !task.spec.groups.empty()) {
+    for (const GroupSpec& g : task.spec.groups) members.push_back(g.name);
+    return members;
+  }
+  for (const Subtask& subtask : task.subtasks)
+    if (spec == task.spec.groups.end() ||
+        std::find(spec->subjects.begin(), spec->subjects.end(), subtask.subject) != spec->subjects.end())
+      members.push_back(subtask.name);
+  return members;
+}
+
+std::string group_version(const TaskSpec& spec, const std::string& name) {
+  for (const GroupSpec& group : spec.groups)
+    if (group.name == name && !group.version.empty()) return group.version;
+  return spec.group_version;
+}
+
+const char* output_type(TaskKind kind) {
+  return kind == TaskKind::cloze        ? "loglikelihood"
+         : kind == TaskKind::generation ? "generate_until"
+         : kind == TaskKind::rolling    ? "loglikelihood_rolling"
+                                        : "multiple_choice";
+}
+
+Json config_json(const TaskSpec& spec, const Subtask& subtask, std::int64_t shots) {
+  Json metrics = Json::array();
+  for (const MetricColumn& column : spec.metrics)
+    if (column.filter == spec.metrics.front().filter)
+      metrics.push_back({{"metric", name_of(column.metric)},
+                         {"aggregation", column.metric == Metric::perplexity ? "perplexity" : "mean"},
+                         {"higher_is_better", higher_is_better(column.metric)}});
+  return {{"task", subtask.name},
+          {"task_alias", subtask.alias},
+          {"output_type", output_type(spec.kind)},
+          {"description", spec.description},
+          {"doc_to_text", spec.prompt},
+          {"target_delimiter", spec.target_delimiter},
+          {"fewshot_delimiter", spec.fewshot_delimiter},
+          {"num_fewshot", shots},
+          {"metric_list", metrics}};
+}
+
+void add_task(const PreparedTask& task, const TaskOutcome& outcome, Json& root) {
+  for (std::size_t s = 0; s < outcome.subtasks.size(); ++s) {
+    const Aggregate& row = outcome.subtasks[s];
+    root["results"][row.name] = row_json(row);
+    root["configs"][row.name] = config_json(task.spec, task.subtasks[s], task.num_fewshot);
+    root["versions"][row.name] = version_of(task.spec.version);
+    root["n-shot"][row.name] = task.num_fewshot;
+    for (const MetricColumn& column : row.kinds)
+      root["higher_is_better"][row.name][std::string(name_of(column.metric))] = higher_is_better(column.metric);
+    root["n-samples"][row.name] = {{"original", task.subtasks[s].original_count}, {"effective", row.question_count}};
+  }
+  for (const Aggregate& group : outcome.groups) {
+    root["results"][group.name] = row_json(group);
+    root["groups"][group.name] = row_json(group);
+    root["group_subtasks"][group.name] = group_members(task, group);
+    root["versions"][group.name] = group_version(task.spec, group.name);
+  }
+}
+
+// Seconds since 1970, as the harness notes when a run began; the text itself where it is no local ISO 8601 time.
+Json unix_time(const std::string& iso) {
+  std::tm local{};
+  double seconds = 0;
+  if (std::sscanf(iso.c_str(), "%d-%d-%dT%d:%d:%lf", &local.tm_year, &local.tm_mon, &local.tm_mday, &local.tm_hour,
+                  &local.tm_min, &seconds) != 6)
+    return iso;
+  local.tm_year -= 1900, local.tm_mon -= 1, local.tm_isdst = -1;
+  return static_cast<double>(std::mktime(&local)) + seconds;
+}
+
+// Text and number of a special token, as the harness notes them.
+Json token_json(const Tokenizer& tokenizer, std::optional<TokenId> id) {
+  if (!id) return Json::array({nullptr, "None"});
+  const auto text = tokenizer.decode({*id});
+  return Json::array({text ? Json(*text) : Json(nullptr), fmt::format("{}", *id)});
+}
+
+std::string hex16(std::uint64_t hash) { return fmt::format("{:016x}", hash); }
+
+Json results_json(const RunReport& report, const ModelRun& run) {
+  Json root = {{"results", Json::object()},          {"groups", Json::object()},   {"group_subtasks", Json::object()},
+               {"configs", Json::object()},          {"versions", Json::object()}, {"n-shot", Json::object()},
+               {"higher_is_better", Json::object()}, {"n-samples", Json::object()}};
+  double seconds = 0;
+  for (std::size_t t = 0; t < run.outcomes.size(); ++t) {
+    add_task(report.tasks[t], run.outcomes[t], root);
+    seconds += run.outcomes[t].seconds;
+    // Not the harness's own; its readers pass over keys that they do not know.
+    const TaskOutcome& o = run.outcomes[t];
+    root["libmoe_checks"][report.tasks[t].spec.name] = {
+        {"truncated", o.truncated}, {"too_long", o.too_long}, {"non_finite", o.non_finite},
+        {"skipped", o.skipped},     {"tied", o.tied},         {"reencoded", o.reencoded}};
+  }
+  root["config"] = {{"model", "libmoe"},
+                    {"model_args", "path=" + run.path},
+                    {"model_num_parameters", run.info.total_parameters},
+                    {"model_dtype", run.info.format_summary},
+                    {"model_hash", hex16(run.info.hash)},
+                    {"batch_size", "auto"},
+                    {"device", "cpu"},
+                    {"limit", report.limit > 0 ? Json(report.limit) : Json(nullptr)},
+                    {"random_seed", report.seed},
+                    {"fewshot_seed", report.seed}};
+  root["date"] = unix_time(report.started);
+  root["max_length"] = run.max_length;
+  if (run.tokenizer) {
+    root["tokenizer_bos_token"] = token_json(*run.tokenizer, run.tokenizer->bos());
+    root["tokenizer_eos_token"] = token_json(*run.tokenizer, run.tokenizer->eos());
+    root["eot_token_id"] = run.tokenizer->eos() ? Json(*run.tokenizer->eos()) : Json(nullptr);
+  }
+  root["system_instruction"] = report.system_instruction.empty() ? Json(nullptr) : Json(report.system_instruction);
+  root["system_instruction_sha"] =
+      report.system_instruction.empty() ? Json(nullptr) : Json(sha256_hex(report.system_instruction));
+  root["fewshot_as_multiturn"] = false;
+  root["chat_template"] = nullptr;
+  root["model_name"] = run.name;
+  root["total_evaluation_time_seconds"] = fmt::format("{}", seconds);
+  return root;
+}
+
+// What was asked and what came back: log-likelihoods of continuations.
+void add_scores(const Document& document, const DocumentOutcome& scored, Json& line) {
+  const std::size_t count = document.continuations.size();
+  for (std::size_t i = 0; i < scored.scores.size(); ++i) {
+    const Score& score = scored.scores[i];
+    const Json response = {python_float(score.log_likelihood), score.is_greedy ? "True" : "False"};
+    // Behind the answers to the question stand the answers alone, where a metric wants them.
+    line["arguments"][fmt::format("gen_args_{}", i)] = {{"arg_0", i < count ? document.context_of(i) : std::string()},
+                                                        {"arg_1", document.continuations[i % count]}};
+    line["resps"].push_back(Json::array({response}));
+    line["filtered_resps"].push_back(response);
+  }
+}
+
+// The same of a whole text.
+void add_text(const Document& document, const DocumentOutcome& scored, Json& line) {
+  const std::string response = python_float(scored.scores[0].log_likelihood);
+  line["arguments"]["gen_args_0"] = {{"arg_0", document.contexts[0]}};
+  line["resps"].push_back(Json::array({response}));
+  line["filtered_resps"].push_back(response);
+}
+
+// The same of a reply, as one of the filters left it.
+void add_reply(const TaskSpec& task, const Document& document, const DocumentOutcome& scored, std::size_t filter,
+               Json& line) {
+  const Json how = {{"until", task.generation.until},
+                    {"do_sample", false},
+                    {"temperature", 0.0},
+                    {"max_gen_toks", task.generation.max_tokens}};
+  line["arguments"]["gen_args_0"] = {{"arg_0", document.contexts[0]}, {"arg_1", how}};
+  line["resps"].push_back(Json::array({scored.reply->text}));
+  line["filtered_resps"].push_back(scored.filtered[filter]);
+}
+
+// A question's metric as the harness keeps it: of texts with their size, so that it can be averaged.
+Json metric_json(Metric metric, double value, const DocumentOutcome& scored) {
+  if (metric == Metric::word_perplexity) return Json::array({value, scored.words});
+  if (metric == Metric::byte_perplexity || metric == Metric::bits_per_byte) return Json::array({value, scored.bytes});
+  return value;
+}
+
+// What kept a question from being plainly asked and answered. Not the harness's own.
+Json checks_of(const DocumentOutcome& scored) {
+  const auto any = [&](bool Score::*flag) {
+    return std::any_of(scored.scores.begin(), scored.scores.end(), [&](const Score& s) { return s.*flag; });
+  };
+  Json out = Json::array();
+  if (any(&Score::truncated) || (scored.reply && scored.reply->truncated)) out.push_back("truncated");
+  if (scored.failure == Failure::too_long) out.push_back("too_long");
+  if (scored.failure == Failure::non_finite) out.push_back("non_finite");
+  if (scored.tied) out.push_back("tied");
+  if (any(&Score::reencoded)) out.push_back("reencoded");
+  return out;
+}
+
+Json sample_of(const PreparedTask& task, const Document& document, const DocumentOutcome& scored, std::size_t index,
+               std::size_t filter) {
+  const Json doc = Json::parse(document.question.json, nullptr, false);
+  Json line = {{"doc_id", index},
+               {"doc", doc},
+               {"target", document.target},
+               {"arguments", Json::object()},
+               {"resps", Json::array()},
+               {"filtered_resps", Json::array()},
+               {"filter", task.spec.filters[filter].name},
+               {"metrics", Json::array()}};
+  if (scored.reply)
+    add_reply(task.spec, document, scored, filter, line);
+  else if (task.spec.kind == TaskKind::rolling)
+    add_text(document, scored, line);
+  else
+    add_scores(document, scored, line);
+  line["doc_hash"] = sha256_hex(doc.dump(2, ' ', false, Json::error_handler_t::replace));
+  line["prompt_hash"] = sha256_hex(document.contexts[0]);
+  line["target_hash"] = sha256_hex(document.target);
+  for (std::size_t m = 0; m < task.spec.metrics.size(); ++m) {
+    if (task.spec.metrics[m].filter != task.spec.filters[filter].name) continue;
+    line["metrics"].push_back(name_of(task.spec.metrics[m].metric));
+    line[std::string(name_of(task.spec.metrics[m].metric))] =
+        metric_json(task.spec.metrics[m].metric, scored.metrics[m], scored);
+  }
+  if (Json checks = checks_of(scored); !checks.empty()) line["libmoe_checks"] = std::move(checks);
+  return line;
+}
+
+// All lines of a subtask, filter by filter as the harness writes them; `hash` is what it calls the task's hash.
+std::string sample_lines(const PreparedTask& task, const Subtask& subtask,
+                         const std::vector<DocumentOutcome>& documents, std::string& hash) {
+  std::string lines, hashes;
+  for (std::size_t f = 0; f < task.spec.filters.size(); ++f)
+    for (std::size_t d = 0; d < subtask.documents.size(); ++d) {
+      const Json line = sample_of(task, subtask.documents[d], documents[d], d, f);
+      for (const char* key : {"doc_hash", "prompt_hash", "target_hash"})
+        hashes += *line[key].get_ptr<const std::string*>();
+      lines += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    }
+  hash = sha256_hex(hashes);
+  return lines;
+}
+
+}  // namespace
+
+Result<void> write_harness_files(const RunReport& report, const ModelRun& run, const std::string& directory) {
+  std::string name = run.name;
+  for (std::size_t at = name.find('/'); at != std::string::npos; at = name.find('/', at + 2)) name.replace(at, 1, "__");
+  const std::filesystem::path folder = std::filesystem::path(directory) / name;
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (failed) return fail(ErrorCode::io, fmt::format("cannot make {}: {}", folder.string(), failed.message()));
+  std::string time = report.started;
+  std::replace(time.begin(), time.end(), ':', '-');
+  Json results = results_json(report, run);
+  for (std::size_t t = 0; t < run.outcomes.size(); ++t)
+    for (std::size_t s = 0; s < report.tasks[t].subtasks.size(); ++s) {
+      const Subtask& subtask = report.tasks[t].subtasks[s];
+      std::string hash;
+      const std::string lines = sample_lines(report.tasks[t], subtask, run.outcomes[t].documents[s], hash);
+      results["task_hashes"][subtask.name] = hash;
+      if (auto written =
+              write_file_atomically((folder / fmt::format("samples_{}_{}.jsonl", subtask.name, time)).string(), lines);
+          !written)
+        return written;
+    }
+  return write_file_atomically((folder / fmt::format("results_{}.json", time)).string(), results.dump(2) + "\n");
+}
+
+}  // namespace moe::inline MOE_ABI::eval

@@ -1,0 +1,129 @@
+// run.json: what ran, on what, and everything it found.
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "eval/file.hpp"
+#include "eval/store/sha256.hpp"
+#include "moe/eval/report.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json optional_number(const std::optional<double>& x) { return x ? Json(*x) : Json(nullptr); }
+
+Json work_json(const Work& w) {
+  return {{"total", w.total()},
+          {"attention_projection", w.attention_projection},
+          {"attention_score", w.attention_score},
+          {"attention_value", w.attention_value},
+          {"router", w.router},
+          {"routed_experts", w.routed_experts},
+          {"shared_experts", w.shared_experts},
+          {"dense_ffn", w.dense_ffn},
+          {"head", w.head},
+          {"tokens", w.tokens},
+          {"head_tokens", w.head_tokens}};
+}
+
+Json aggregate_json(const Aggregate& row) {
+  Json out = {{"name", row.name}, {"alias", row.alias}, {"is_group", row.is_group}, {"questions", row.question_count}};
+  for (std::size_t m = 0; m < row.kinds.size(); ++m)
+    out["metrics"]
+       [row.kinds[m].filter == "none" ? std::string(eval::name_of(row.kinds[m].metric)) : row.kinds[m].key()] = {
+           {"value", row.metrics[m].value}, {"standard_error", optional_number(row.metrics[m].standard_error)}};
+  return out;
+}
+
+Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome) {
+  const Accuracy accuracy = accuracy_of(task, outcome);
+  const auto questions = static_cast<double>(task.question_count());
+  const bool has_accuracy = headline_column(task.spec.metrics) < task.spec.metrics.size();
+  Json out = {
+      {"task", task.spec.name},
+      {"num_fewshot", task.num_fewshot},
+      {"questions", task.question_count()},
+      {"question_file", task.data_path},
+      {"task_hash", sha256_hex(task.spec.source)},
+      {"accuracy", has_accuracy ? Json(accuracy.value) : Json(nullptr)},
+      {"standard_error", optional_number(accuracy.standard_error)},
+      {"chance", outcome.chance},
+      {"chance_corrected", has_accuracy ? Json(chance_corrected(accuracy.value, outcome.chance)) : Json(nullptr)},
+      {"model_flops", outcome.model_flops},
+      {"model_flops_per_question", static_cast<double>(outcome.model_flops) / questions},
+      {"model_tokens", outcome.pass_tokens},
+      {"executed", work_json(outcome.executed)},
+      {"seconds", outcome.seconds},
+      {"truncated_questions", outcome.truncated},
+      {"too_long_questions", outcome.too_long},
+      {"non_finite_questions", outcome.non_finite},
+      {"skipped_questions", outcome.skipped},
+      {"tied_questions", outcome.tied},
+      {"reencoded_questions", outcome.reencoded},
+      {"rows", Json::array()}};
+  for (const Aggregate& row : outcome.subtasks) out["rows"].push_back(aggregate_json(row));
+  for (const Aggregate& row : outcome.groups) out["rows"].push_back(aggregate_json(row));
+  for (const Breakdown& breakdown : outcome.breakdowns)
+    for (const Aggregate& row : breakdown.rows) out["by"][breakdown.field].push_back(aggregate_json(row));
+  return out;
+}
+
+const char* name_of(Precision p) { return p == Precision::reference ? "reference" : "auto"; }
+const char* name_of(KvType kv) { return kv == KvType::f32 ? "f32" : kv == KvType::f16 ? "f16" : "bf16"; }
+
+Json model_json(const RunReport& report, const ModelRun& run) {
+  const ParameterCount parameters = count_parameters(run.info.config);
+  Json out = {{"name", run.name},
+              {"path", run.path},
+              {"hash", fmt::format("{:016x}", run.info.hash)},
+              {"family", run.info.config.family},
+              {"formats", run.info.format_summary},
+              {"top_k", run.info.config.router.top_k},
+              {"precision", name_of(run.precision)},
+              {"kv", name_of(run.kv)},
+              {"total_parameters", parameters.total},
+              {"active_parameters", parameters.active_matmul},
+              {"weight_flops_per_token", weight_flops_per_token(run.info.config, true)},
+              {"weight_bytes", run.info.weight_bytes},
+              {"weight_bytes_per_token", run.info.touched_bytes},
+              {"resident_bytes", run.resident_bytes},
+              {"session_bytes", run.session_bytes},
+              {"max_length", run.max_length},
+              {"tasks", Json::array()}};
+  for (std::size_t t = 0; t < run.outcomes.size(); ++t)
+    out["tasks"].push_back(outcome_json(report.tasks[t], run.outcomes[t]));
+  return out;
+}
+
+}  // namespace
+
+Result<void> write_run_file(const RunReport& report, const std::string& directory) {
+  Json root = {{"format", "libmoe run 1"},    {"started", report.started},
+               {"seconds", report.seconds},   {"numerics_version", kNumericsVersion},
+               {"isa", report.isa},           {"threads", report.thread_count},
+               {"seed", report.seed},         {"limit", report.limit},
+               {"baseline", report.baseline}, {"system_instruction", report.system_instruction},
+               {"models", Json::array()},     {"comparisons", Json::array()}};
+  for (const ModelRun& run : report.models) root["models"].push_back(model_json(report, run));
+  for (const Comparison& c : compare_models(report))
+    root["comparisons"].push_back({{"task", report.tasks[c.task].spec.name},
+                                   {"a", report.models[c.a].name},
+                                   {"b", report.models[c.b].name},
+                                   {"gap", c.gap.gap},
+                                   {"standard_error", optional_number(c.gap.standard_error)},
+                                   {"only_a", c.gap.only_a},
+                                   {"only_b", c.gap.only_b},
+                                   {"p_mcnemar", c.gap.p_value},
+                                   {"p_holm", c.adjusted_p},
+                                   {"distinguishable", c.distinguishable()}});
+  std::error_code failed;
+  std::filesystem::create_directories(directory, failed);
+  if (failed) return fail(ErrorCode::io, fmt::format("cannot make {}: {}", directory, failed.message()));
+  return write_file_atomically((std::filesystem::path(directory) / "run.json").string(), root.dump(2) + "\n");
+}
+
+}  // namespace moe::inline MOE_ABI::eval

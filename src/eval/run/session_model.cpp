@@ -1,0 +1,177 @@
+// A model as the evaluator sees it: encode the requests, plan one prefix tree, run it over a Session.
+
+#include "moe/eval/session_model.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "eval/run/reply_run.hpp"
+#include "eval/run/request_plan.hpp"
+#include "eval/run/score_run.hpp"
+#include "eval/run/tree_walk.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+struct SessionModel::Impl {
+  std::shared_ptr<const Model> model;
+  SessionModelOptions options;
+  std::unique_ptr<Session> session;
+  Work finished;  // of sessions that were replaced
+  const Hooks* hooks = nullptr;
+
+  std::int64_t max_length() const {
+    const std::int64_t own = model->config().max_position;
+    return options.max_length > 0 ? std::min(options.max_length, own) : own;
+  }
+
+  RunLimits limits() const { return {options.batch_tokens, options.share_prefixes}; }
+
+  SessionOptions session_options(std::int64_t max_tokens) {
+    SessionOptions o;
+    o.precision = options.precision;
+    o.kv = options.kv;
+    o.threads = options.threads;
+    o.chunk_tokens = options.batch_tokens;
+    o.max_tokens = max_tokens;
+    o.cancelled = [this] { return hooks != nullptr && hooks->cancelled && hooks->cancelled(); };
+    return o;
+  }
+
+  // Room for one longest pass (and its reply) beside another one, more where the budget allows; less where the whole
+  // run is smaller.
+  Result<void> prepare_session(const Passes& passes, std::int64_t reply_tokens) {
+    constexpr std::int64_t kProbe = 1 << 20;
+    const std::int64_t probe_bytes = Session::estimate_memory(model->info(), session_options(kProbe)).cache_bytes;
+    const double token_bytes = std::max(1.0, static_cast<double>(probe_bytes) / kProbe);
+    const auto affordable = static_cast<std::int64_t>(static_cast<double>(options.cache_bytes) / token_bytes);
+    const auto pass_count = static_cast<std::int64_t>(passes.list.size());
+    const std::int64_t longest = passes.longest + reply_tokens;
+    const std::int64_t everything = passes.tokens + (4 * kPageSlack + reply_tokens) * pass_count;
+    const std::int64_t least = 2 * longest + 16 * kPageSlack;
+    // Each step of a reply is one token: as many replies at a time as a step holds tokens, up to 64.
+    const std::int64_t enough =
+        std::int64_t{16} * options.batch_tokens + 4 * passes.longest +
+        std::min<std::int64_t>(options.batch_tokens, 64) * (reply_tokens > 0 ? longest + 2 * kPageSlack : 0);
+    const std::int64_t wanted = std::max(least, std::min({everything, affordable, enough}));
+    if (session && session->options().max_tokens >= wanted) return {};
+    if (session) finished += session->executed();
+    session.reset();
+    auto created = Session::create(model, session_options(wanted));
+    if (!created) return forward(created);
+    session = std::move(*created);
+    return {};
+  }
+};
+
+SessionModel::SessionModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+SessionModel::~SessionModel() = default;
+
+Result<std::unique_ptr<SessionModel>> SessionModel::create(std::shared_ptr<const Model> model,
+                                                           const SessionModelOptions& options) {
+  if (!model->tokenizer())
+    return fail(ErrorCode::unsupported, fmt::format("the model has no usable tokenizer: {}", model->tokenizer_error()));
+  if (options.max_length < 0) return fail(ErrorCode::bad_argument, "max_length is below 0");
+  if (options.batch_tokens < 1) return fail(ErrorCode::bad_argument, "batch_tokens is below 1");
+  auto impl = std::make_unique<Impl>();
+  impl->model = std::move(model);
+  impl->options = options;
+  return std::unique_ptr<SessionModel>(new SessionModel(std::move(impl)));
+}
+
+Result<std::vector<Score>> SessionModel::score(std::span<const ScoreRequest> requests, const Hooks& hooks) {
+  const std::int64_t max_length = impl_->max_length();
+  auto encoded = encode_scores(*impl_->model->tokenizer(), requests, max_length, impl_->options.threads, hooks);
+  if (!encoded) return forward(encoded);
+  const Passes passes = collect_passes(*encoded);
+  impl_->hooks = &hooks;
+  auto done = impl_->prepare_session(passes, 0);
+  if (done) done = run_scores(*impl_->session, impl_->limits(), passes, *encoded, hooks);
+  impl_->hooks = nullptr;
+  if (!done) return forward(done);
+  return std::move(encoded->scores);
+}
+
+Result<std::vector<Generation>> SessionModel::generate(std::span<const GenerateRequest> requests, const Hooks& hooks) {
+  const std::int64_t max_length = impl_->max_length();
+  auto encoded = encode_contexts(*impl_->model->tokenizer(), requests, max_length, impl_->options.threads, hooks);
+  if (!encoded) return forward(encoded);
+  // A prompt needs the logits of its last token.
+  std::vector<std::int64_t> last(requests.size());
+  std::int64_t longest_reply = 0;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    last[i] = static_cast<std::int64_t>(encoded->inputs[i].size()) - 1;
+    longest_reply = std::max(longest_reply, requests[i].max_tokens);
+  }
+  const Passes passes = collect_passes(encoded->inputs, last);
+  impl_->hooks = &hooks;
+  auto done = impl_->prepare_session(passes, longest_reply);
+  if (done) done = run_replies(*impl_->session, impl_->limits(), passes, requests, *encoded, hooks);
+  impl_->hooks = nullptr;
+  if (!done) return forward(done);
+  return std::move(encoded->replies);
+}
+
+Result<std::vector<Score>> SessionModel::score_texts(std::span<const TextRequest> requests, const Hooks& hooks) {
+  auto encoded = encode_texts(*impl_->model->tokenizer(), requests, impl_->max_length(), impl_->options.threads, hooks);
+  if (!encoded) return forward(encoded);
+  std::vector<std::int64_t> windows_left(requests.size(), 0);
+  for (std::size_t text : encoded->owner) ++windows_left[text];
+  const Passes passes = collect_passes(encoded->windows);
+  // A text is known when its last window is.
+  std::int64_t known = 0;
+  const auto add_up = [&](std::size_t text) {
+    Score& score = encoded->scores[text];
+    const auto [first, last] = std::equal_range(encoded->owner.begin(), encoded->owner.end(), text);
+    for (auto w = static_cast<std::size_t>(first - encoded->owner.begin());
+         w < static_cast<std::size_t>(last - encoded->owner.begin()); ++w) {
+      score.log_likelihood += encoded->windows.scores[w].log_likelihood;
+      if (score.failure == Failure::none) score.failure = encoded->windows.scores[w].failure;
+    }
+    ++known;
+    if (hooks.on_score) hooks.on_score(static_cast<std::int64_t>(text), score);
+  };
+  Hooks inner;
+  inner.cancelled = hooks.cancelled;
+  inner.on_score = [&](std::int64_t window, const Score&) {
+    const std::size_t text = encoded->owner[static_cast<std::size_t>(window)];
+    if (--windows_left[text] == 0) add_up(text);
+  };
+  inner.on_progress = [&](std::int64_t, std::int64_t) {
+    if (hooks.on_progress) hooks.on_progress(known, static_cast<std::int64_t>(requests.size()));
+  };
+  impl_->hooks = &inner;
+  auto done = impl_->prepare_session(passes, 0);
+  if (done) done = run_scores(*impl_->session, impl_->limits(), passes, encoded->windows, inner);
+  impl_->hooks = nullptr;
+  if (!done) return forward(done);
+  return std::move(encoded->scores);
+}
+
+Work SessionModel::text_work(std::int64_t tokens) const {
+  Work total;
+  for (const TextWindow& w : text_windows(tokens, impl_->max_length()))
+    total += pass_work(w.input_count(), w.end - w.begin);
+  return total;
+}
+
+Work SessionModel::pass_work(std::int64_t tokens, std::int64_t rows) const {
+  return forward_work(impl_->model->config(), 0, tokens, rows, MlaForm::expanded);
+}
+
+Work SessionModel::executed() const {
+  Work total = impl_->finished;
+  if (impl_->session) total += impl_->session->executed();
+  return total;
+}
+
+std::int64_t SessionModel::max_length() const { return impl_->max_length(); }
+
+std::int64_t SessionModel::session_bytes() const {
+  if (!impl_->session) return 0;
+  const MemoryEstimate memory = Session::estimate_memory(impl_->model->info(), impl_->session->options());
+  return memory.cache_bytes + memory.scratch_bytes;
+}
+
+}  // namespace moe::inline MOE_ABI::eval

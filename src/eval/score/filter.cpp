@@ -1,0 +1,121 @@
+#include "eval/score/filter.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "eval/score/regex.hpp"
+#include "eval/score/text.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+namespace {
+
+using Function = FilterStep::Function;
+
+// The match that group_select names, counted from the end when negative; the fallback when there is none.
+Result<std::string> select_match(const FilterStep& step, const Regex& regex, const std::string& reply) {
+  const auto found = regex.find_all(reply);
+  if (!found) return forward(found);
+  const auto count = static_cast<std::int64_t>(found->size());
+  const std::int64_t at = step.group_select < 0 ? count + step.group_select : step.group_select;
+  if (at < 0 || at >= count) return step.fallback;
+  return std::string(strip((*found)[static_cast<std::size_t>(at)]));
+}
+
+std::string transformed(const FilterStep& step, std::string reply) {
+  switch (step.function) {
+    case Function::remove_whitespace: return reply.starts_with(' ') ? reply.substr(1) : reply;
+    case Function::lowercase: return lowercase(reply);
+    case Function::uppercase: return uppercase(reply);
+    case Function::map: {
+      const auto found =
+          std::find_if(step.mapping.begin(), step.mapping.end(), [&](const auto& m) { return m.first == reply; });
+      return found == step.mapping.end() ? step.fallback : found->second;
+    }
+    default: return reply;
+  }
+}
+
+// Counter.most_common(1): the most frequent, the earliest of equals.
+std::string majority(const std::vector<std::string>& replies) {
+  const auto best = std::max_element(replies.begin(), replies.end(), [&](const auto& a, const auto& b) {
+    return std::count(replies.begin(), replies.end(), a) < std::count(replies.begin(), replies.end(), b);
+  });
+  return *best;
+}
+
+Result<void> apply_step(const FilterStep& step, std::vector<std::string>& replies) {
+  switch (step.function) {
+    case Function::take_first: replies.resize(1); return {};
+    case Function::majority_vote: replies = {majority(replies)}; return {};
+    case Function::take_first_k:
+      if (static_cast<std::size_t>(step.k) > replies.size())
+        return fail(ErrorCode::bad_argument,
+                    fmt::format("take_first_k: {} replies asked for, there are {}", step.k, replies.size()));
+      replies.resize(static_cast<std::size_t>(step.k));
+      return {};
+    case Function::regex: {
+      const auto regex = Regex::compile(step.regex_pattern);
+      if (!regex) return forward(regex);
+      for (std::string& reply : replies) {
+        auto match = select_match(step, *regex, reply);
+        if (!match) return forward(match);
+        reply = std::move(*match);
+      }
+      return {};
+    }
+    default:
+      for (std::string& reply : replies) reply = transformed(step, std::move(reply));
+      return {};
+  }
+}
+
+bool is_ascii_punctuation(char c) {
+  return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
+}
+
+Result<std::string> cleaned(const ExactMatchSpec& spec, std::string text) {
+  for (const std::string& pattern : spec.regexes_to_ignore) {
+    const auto regex = Regex::compile(pattern);
+    if (!regex) return forward(regex);
+    auto rest = regex->remove_all(text);
+    if (!rest) return rest;
+    text = std::move(*rest);
+  }
+  if (spec.ignore_case) text = lowercase(text);
+  if (spec.ignore_punctuation) std::erase_if(text, is_ascii_punctuation);
+  if (spec.ignore_numbers) std::erase_if(text, [](char c) { return c >= '0' && c <= '9'; });
+  return text;
+}
+
+}  // namespace
+
+Result<std::string> apply_filter(const FilterSpec& filter, std::vector<std::string> replies) {
+  for (const FilterStep& step : filter.steps) {
+    if (replies.empty()) break;
+    if (auto applied = apply_step(step, replies); !applied)
+      return fail(applied.error().code, fmt::format("filter {}: {}", filter.name, applied.error().message));
+  }
+  return replies.empty() ? std::string() : std::move(replies.front());
+}
+
+Result<bool> exact_match(const ExactMatchSpec& spec, const std::string& answer, const std::string& target) {
+  const auto a = cleaned(spec, answer), b = cleaned(spec, target);
+  if (!a) return forward(a);
+  if (!b) return forward(b);
+  return *a == *b;
+}
+
+Result<void> check_patterns(const TaskSpec& task) {
+  for (const FilterSpec& filter : task.filters)
+    for (const FilterStep& step : filter.steps)
+      if (step.function == Function::regex)
+        if (const auto regex = Regex::compile(step.regex_pattern); !regex)
+          return fail(ErrorCode::bad_file, fmt::format("filter {}: {}", filter.name, regex.error().message));
+  for (const std::string& pattern : task.exact_match.regexes_to_ignore)
+    if (const auto regex = Regex::compile(pattern); !regex)
+      return fail(ErrorCode::bad_file, fmt::format("exact_match: {}", regex.error().message));
+  return {};
+}
+
+}  // namespace moe::inline MOE_ABI::eval

@@ -1,0 +1,135 @@
+#include "eval/score/regex.hpp"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <fmt/format.h>
+#include <pcre2.h>
+
+#include <array>
+
+#include "eval/score/text.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+namespace {
+
+constexpr std::size_t kMaxPatternBytes = 1 << 16;
+constexpr std::uint32_t kMatchLimit = 10'000'000;  // steps of one search; a reply is a few kilobytes
+constexpr std::uint32_t kDepthLimit = 100'000;
+constexpr std::uint32_t kHeapLimitKib = 64 * 1024;
+
+template <auto Free>
+struct Deleter {
+  template <class T>
+  void operator()(T* p) const {
+    Free(p);
+  }
+};
+using Compiled = std::unique_ptr<pcre2_code, Deleter<pcre2_code_free>>;
+using MatchData = std::unique_ptr<pcre2_match_data, Deleter<pcre2_match_data_free>>;
+using MatchContext = std::unique_ptr<pcre2_match_context, Deleter<pcre2_match_context_free>>;
+using CompileContext = std::unique_ptr<pcre2_compile_context, Deleter<pcre2_compile_context_free>>;
+
+std::string message_of(int code) {
+  std::array<PCRE2_UCHAR, 200> text{};
+  pcre2_get_error_message(code, text.data(), text.size());
+  return reinterpret_cast<const char*>(text.data());
+}
+
+// Python's \Z is the very end of the text, which PCRE2 spells \z; everything else that filters use is spelled alike.
+std::string translated(std::string_view pattern) {
+  std::string out;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    out += pattern[i];
+    if (pattern[i] == '\\' && i + 1 < pattern.size()) out += pattern[++i] == 'Z' ? 'z' : pattern[i];
+  }
+  return out;
+}
+
+}  // namespace
+
+struct Regex::Code {
+  Compiled compiled;
+  std::string source;
+};
+
+struct Regex::Match {
+  std::size_t begin = 0, end = 0;
+  std::string value;
+};
+
+Result<Regex> Regex::compile(std::string_view pattern) {
+  if (pattern.size() > kMaxPatternBytes)
+    return fail(ErrorCode::bad_argument,
+                fmt::format("a pattern of {} bytes; at most {} are read", pattern.size(), kMaxPatternBytes));
+  const CompileContext context(pcre2_compile_context_create(nullptr));
+  if (!context) return fail(ErrorCode::out_of_memory, "no memory for a pattern");
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+  pcre2_set_parens_nest_limit(context.get(), 100);
+  const std::string source = translated(pattern);
+  int code = 0;
+  PCRE2_SIZE offset = 0;
+  // INVALID_UTF: a reply may end inside a character.
+  Compiled compiled(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(source.data()), source.size(),
+                                  PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C, &code,
+                                  &offset, context.get()));
+  if (!compiled)
+    return fail(ErrorCode::bad_file,
+                fmt::format("pattern {}: {} (at byte {})", shown(pattern), message_of(code), offset));
+  return Regex(std::make_shared<const Code>(Code{std::move(compiled), std::string(pattern)}));
+}
+
+Result<std::vector<Regex::Match>> Regex::matches(std::string_view text) const {
+  const MatchData data(pcre2_match_data_create_from_pattern(code_->compiled.get(), nullptr));
+  const MatchContext context(pcre2_match_context_create(nullptr));
+  if (!data || !context) return fail(ErrorCode::out_of_memory, "no memory for a pattern match");
+  pcre2_set_match_limit(context.get(), kMatchLimit);
+  pcre2_set_depth_limit(context.get(), kDepthLimit);
+  pcre2_set_heap_limit(context.get(), kHeapLimitKib);
+  const PCRE2_SIZE* range = pcre2_get_ovector_pointer(data.get());
+  const std::uint32_t pairs = pcre2_get_ovector_count(data.get());
+  std::vector<Match> out;
+  std::uint32_t options = 0;
+  for (std::size_t from = 0; from <= text.size();) {
+    const int rc = pcre2_match(code_->compiled.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
+                               options, data.get(), context.get());
+    if (rc == PCRE2_ERROR_NOMATCH) break;
+    if (rc < 0)
+      return fail(ErrorCode::bad_argument, fmt::format("pattern {} on a text of {} bytes: {}", shown(code_->source),
+                                                       text.size(), message_of(rc)));
+    Match match{range[0], range[1], {}};
+    const auto group = [&](std::uint32_t g) {
+      return range[2 * g] == PCRE2_UNSET ? std::string_view()
+                                         : text.substr(range[2 * g], range[2 * g + 1] - range[2 * g]);
+    };
+    if (pairs == 1) match.value = group(0);
+    for (std::uint32_t g = 1; g < pairs && match.value.empty(); ++g) match.value = group(g);
+    // \K may set the start behind the end.
+    if (match.begin > match.end) match.begin = match.end;
+    // As Python: an empty match may touch the match before it, but the search never stands still.
+    options = match.begin == match.end ? PCRE2_NOTEMPTY_ATSTART : 0;
+    from = match.end;
+    out.push_back(std::move(match));
+  }
+  return out;
+}
+
+Result<std::vector<std::string>> Regex::find_all(std::string_view text) const {
+  auto found = matches(text);
+  if (!found) return forward(found);
+  std::vector<std::string> out;
+  for (Match& match : *found) out.push_back(std::move(match.value));
+  return out;
+}
+
+Result<std::string> Regex::remove_all(std::string_view text) const {
+  const auto found = matches(text);
+  if (!found) return forward(found);
+  std::string out;
+  std::size_t at = 0;
+  for (const Match& match : *found) {
+    out += text.substr(at, match.begin - at);
+    at = match.end;
+  }
+  return out += text.substr(at);
+}
+
+}  // namespace moe::inline MOE_ABI::eval

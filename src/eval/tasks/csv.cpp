@@ -1,0 +1,147 @@
+#include "eval/tasks/csv.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "eval/file.hpp"
+#include "eval/score/text.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+namespace {
+
+// Which cell holds what.
+struct Columns {
+  std::size_t question = 0, answer = 0, count = 0;
+  std::vector<std::size_t> choices;
+};
+
+// A header names its columns; the files of MMLU have none: question, choices, answer.
+std::optional<Columns> header_of(const std::vector<std::string>& cells) {
+  Columns out;
+  out.count = cells.size();
+  bool has_question = false, has_answer = false;
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    const std::string name = lowercase(strip(cells[i]));
+    if (name == "question") out.question = i, has_question = true;
+    if (name == "answer") out.answer = i, has_answer = true;
+    if (name == std::string(1, static_cast<char>('a' + out.choices.size()))) out.choices.push_back(i);
+  }
+  if (!has_question || !has_answer || out.choices.size() < 2) return std::nullopt;
+  return out;
+}
+
+Columns plain_columns(std::size_t count) {
+  Columns out;
+  out.count = count, out.answer = count - 1;
+  for (std::size_t i = 1; i + 1 < count; ++i) out.choices.push_back(i);
+  return out;
+}
+
+// What is wrong with the row; empty when nothing is.
+std::string row_to_json(const CsvRow& row, const Columns& columns, nlohmann::ordered_json& out) {
+  if (row.cells.size() != columns.count)
+    return fmt::format("has {} columns, expected {}: question, {} choices, answer", row.cells.size(), columns.count,
+                       columns.choices.size());
+  for (const std::string& cell : row.cells)
+    if (!is_utf8(cell)) return "is not UTF-8";
+  out["question"] = row.cells[columns.question];
+  for (std::size_t c : columns.choices) out["choices"].push_back(row.cells[c]);
+  const std::string letter(strip(row.cells[columns.answer]));
+  const std::size_t answer = letter.size() == 1 ? static_cast<std::size_t>(letter[0] - 'A') : columns.choices.size();
+  if (answer >= columns.choices.size())
+    return fmt::format("has the answer {}, expected a letter from A to {}", shown(letter),
+                       static_cast<char>('A' + columns.choices.size() - 1));
+  out["answer"] = answer;
+  return {};
+}
+
+Result<void> read_subject(const std::filesystem::path& path, const std::string& split,
+                          std::vector<QuestionLine>& lines) {
+  const std::string file = path.string();
+  const auto text = read_text_file(file);
+  if (!text) return forward(text);
+  const auto rows = parse_csv(*text);
+  if (!rows) return fail(rows.error().code, fmt::format("{}:{}", file, rows.error().message));
+  if (rows->empty()) return {};
+  const auto header = header_of(rows->front().cells);
+  if (!header && rows->front().cells.size() < 4)
+    return fail(ErrorCode::bad_file, fmt::format("{}:{}: {} columns, expected question, two choices or more, answer",
+                                                 file, rows->front().line, rows->front().cells.size()));
+  const Columns columns = header ? *header : plain_columns(rows->front().cells.size());
+  std::string subject = path.stem().string();
+  if (subject.ends_with("_" + split)) subject.resize(subject.size() - split.size() - 1);
+  for (std::size_t r = header ? 1 : 0; r < rows->size(); ++r) {
+    const CsvRow& row = (*rows)[r];
+    nlohmann::ordered_json json = {{"id", fmt::format("{}/{}/{}", subject, split, r - (header ? 1 : 0))},
+                                   {"subject", subject}};
+    if (const std::string problem = row_to_json(row, columns, json); !problem.empty())
+      return fail(ErrorCode::bad_file, fmt::format("{}:{}: the question {}", file, row.line, problem));
+    lines.push_back({json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace), file, row.line});
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<CsvRow>> parse_csv(std::string_view text) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  std::vector<CsvRow> rows;
+  CsvRow row;
+  std::string cell;
+  std::int64_t line = 1, quote_line = 0;
+  bool quoted = false, any = false;  // any: the row has something, be it an empty quoted cell
+  const auto end_row = [&] {
+    if (any) {
+      row.cells.push_back(std::exchange(cell, {}));
+      rows.push_back(std::exchange(row, {}));
+    }
+    any = false;
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (!any && c != '\n' && c != '\r') row.line = line, any = true;
+    line += c == '\n';
+    if (quoted) {
+      if (c != '"')
+        cell += c;
+      else if (i + 1 < text.size() && text[i + 1] == '"')
+        cell += text[++i];
+      else
+        quoted = false;
+    } else if (c == '"' && cell.empty()) {
+      quoted = true, quote_line = row.line;
+    } else if (c == ',') {
+      row.cells.push_back(std::exchange(cell, {}));
+    } else if (c == '\n' || c == '\r') {
+      end_row();
+    } else {
+      cell += c;
+    }
+  }
+  if (quoted) return fail(ErrorCode::bad_file, fmt::format("{}: a quote is never closed", quote_line));
+  end_row();
+  return rows;
+}
+
+Result<std::vector<QuestionLine>> read_csv_folder(const std::string& folder) {
+  std::error_code failed;
+  std::vector<std::filesystem::path> files;
+  std::filesystem::directory_iterator it(folder, failed), end;
+  for (; !failed && it != end; it.increment(failed))
+    if (it->path().extension() == ".csv") files.push_back(it->path());
+  if (failed) return fail(ErrorCode::io, fmt::format("cannot list {}: {}", folder, failed.message()));
+  if (files.empty()) return fail(ErrorCode::bad_file, fmt::format("{} holds no .csv file", folder));
+  std::sort(files.begin(), files.end());
+  std::filesystem::path named(folder);
+  if (named.filename().empty()) named = named.parent_path();
+  std::vector<QuestionLine> lines;
+  for (const auto& file : files)
+    if (auto read = read_subject(file, named.filename().string(), lines); !read) return forward(read);
+  return lines;
+}
+
+}  // namespace moe::inline MOE_ABI::eval

@@ -1,0 +1,11 @@
+# cmake -DFOLDER=... -DOUTPUT=... -P embed_tasks.cmake: every <task>.json of the folder as text in one .cpp.
+file(GLOB tasks ${FOLDER}/*.json)
+list(SORT tasks)
+set(text "// Made from src/eval/tasks by embed_tasks.cmake; edit the .json files.\n#include \"eval/tasks/builtin_tasks.hpp\"\n\nnamespace moe::inline MOE_ABI::eval {\nnamespace {\nconstexpr BuiltinTask kTasks[] = {\n")
+foreach(task IN LISTS tasks)
+  get_filename_component(name ${task} NAME_WE)
+  file(READ ${task} json)
+  string(APPEND text "  {\"${name}\", R\"task_file(${json})task_file\"},\n")
+endforeach()
+string(APPEND text "};\n}  // namespace\n\nstd::span<const BuiltinTask> builtin_tasks() { return kTasks; }\n\n}  // namespace moe::inline MOE_ABI::eval\n")
+file(WRITE ${OUTPUT} "${text}")

@@ -1,0 +1,58 @@
+#include "eval/tasks/fewshot.hpp"
+
+#include <fmt/format.h>
+
+#include <numeric>
+
+#include "eval/score/text.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+std::string field_of(const Question& question, const std::string& field) {
+  const auto found = question.text.find(field);
+  return found == question.text.end() ? std::string() : found->second;
+}
+
+FewshotSampler::FewshotSampler(const FewshotSpec& spec, const std::vector<Shot>& pool, std::int64_t count,
+                               std::uint64_t seed)
+    : spec_(spec), pool_(pool), count_(static_cast<std::size_t>(count)), random_(seed) {}
+
+const std::vector<std::size_t>& FewshotSampler::candidates(const std::string& match) {
+  const auto [at, is_new] = candidates_.try_emplace(match);
+  if (is_new)
+    for (std::size_t i = 0; i < pool_.size(); ++i)
+      if (pool_[i].match == match) at->second.push_back(i);
+  return at->second;
+}
+
+Result<std::string> FewshotSampler::before(const Question& question) {
+  if (count_ == 0) return std::string();
+  const std::string match = spec_.match.empty() ? std::string() : field_of(question, spec_.match);
+  const bool one_text_for_all = spec_.rule == FewshotRule::first_n && !spec_.from_questions;
+  if (one_text_for_all)
+    if (const auto known = joined_.find(match); known != joined_.end()) return known->second;
+  const std::vector<std::size_t>& from = candidates(match);
+  // A question that may be its own example needs a spare one.
+  const std::size_t wanted = count_ + (spec_.from_questions ? 1 : 0);
+  if (from.size() < wanted)
+    return fail(ErrorCode::bad_argument,
+                fmt::format("{} examples asked for, there {} {}{}", wanted, from.size() == 1 ? "is" : "are",
+                            from.size(), match.empty() ? "" : fmt::format(" with {} {}", spec_.match, shown(match))));
+  std::vector<std::size_t> chosen(wanted);
+  if (spec_.rule == FewshotRule::random)
+    chosen = random_.sample(from.size(), wanted);
+  else
+    std::iota(chosen.begin(), chosen.end(), std::size_t{0});
+  std::string text;
+  std::size_t used = 0;
+  for (std::size_t c : chosen) {
+    const Shot& shot = pool_[from[c]];
+    if (used == count_ || (spec_.from_questions && shot.json == question.json)) continue;
+    text += shot.text;
+    ++used;
+  }
+  if (one_text_for_all) joined_.emplace(match, text);
+  return text;
+}
+
+}  // namespace moe::inline MOE_ABI::eval

@@ -1,0 +1,46 @@
+#pragma once
+// Which worked examples stand before a question.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eval/score/python_random.hpp"
+#include "moe/eval/task.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+/// A worked example, rendered: prompt, delimiter, right answer, delimiter.
+struct Shot {
+  std::string text;
+  std::string json;   ///< its line, by which a question recognises itself
+  std::string match;  ///< value of FewshotSpec::match
+};
+
+/// The examples of one subtask. The random rule keeps one generator whose state advances from question to question, as
+/// the reference harness does: ask for every question once, in order.
+class MOE_API FewshotSampler {
+ public:
+  /// `pool` is borrowed. `count` examples stand before each question.
+  FewshotSampler(const FewshotSpec& spec, const std::vector<Shot>& pool, std::int64_t count, std::uint64_t seed);
+
+  /// The examples for `question`, joined. Errors: bad_argument when there are too few.
+  Result<std::string> before(const Question& question);
+
+ private:
+  const std::vector<std::size_t>& candidates(const std::string& match);
+
+  const FewshotSpec& spec_;
+  const std::vector<Shot>& pool_;
+  std::size_t count_;
+  PythonRandom random_;
+  std::map<std::string, std::vector<std::size_t>> candidates_;  // by match value
+  std::map<std::string, std::string> joined_;                   // first_n: the same text for every question
+};
+
+/// The value of `field` in the question, empty when it has none.
+MOE_API std::string field_of(const Question& question, const std::string& field);
+
+}  // namespace moe::inline MOE_ABI::eval

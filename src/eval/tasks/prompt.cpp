@@ -1,0 +1,259 @@
+// Builds contexts and continuations: description + shots + question (the reference harness's rules).
+
+#include "moe/eval/prompt.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+
+#include "eval/score/text.hpp"
+#include "eval/tasks/fewshot.hpp"
+#include "eval/tasks/template.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+namespace {
+
+struct Templates {
+  Template description, prompt, gen_prefix, continuation, target, cluster, subtask_name, subtask_alias;
+  // Every answer has a prompt of its own.
+  bool own_contexts() const { return prompt.uses("choice") || prompt.uses("label"); }
+};
+
+Result<Templates> compile(const TaskSpec& task) {
+  Templates out;
+  for (auto [target, source] : {std::pair{&out.description, &task.description},
+                                {&out.prompt, &task.prompt},
+                                {&out.gen_prefix, &task.gen_prefix},
+                                {&out.continuation, &task.continuation},
+                                {&out.target, task.target.empty() ? &task.continuation : &task.target},
+                                {&out.cluster, &task.cluster},
+                                {&out.subtask_name, &task.subtask_name},
+                                {&out.subtask_alias, &task.subtask_alias}}) {
+    auto parsed = Template::parse(*source);
+    if (!parsed) return forward(parsed);
+    *target = std::move(*parsed);
+  }
+  return out;
+}
+
+// One worked example: its text, the delimiter, its right answer.
+Result<std::string> render_shot(const TaskSpec& task, const Templates& t, const Question& shot) {
+  const auto text = t.prompt.render(task, shot, shot.answer), prefix = t.gen_prefix.render(task, shot, -1),
+             answer = t.continuation.render(task, shot, shot.answer);
+  for (const auto* part : {&text, &prefix, &answer})
+    if (!*part) return forward(*part);
+  const bool is_delimited = prefix->empty() || wants_delimiter(*text, *prefix);
+  return *text + (is_delimited ? task.fewshot.target_delimiter.value_or(task.target_delimiter) : "") +
+         delimited(*prefix, *answer, " ") + task.fewshot_delimiter;
+}
+
+// What stands before the answer to a question: its text, and the answer's beginning where the task gives it.
+Result<std::string> render_question(const TaskSpec& task, const Templates& t, const Question& question,
+                                    std::int64_t choice) {
+  auto text = t.prompt.render(task, question, choice);
+  if (!text) return text;
+  const auto prefix = t.gen_prefix.render(task, question, -1);
+  if (!prefix) return forward(prefix);
+  return delimited(*text, *prefix, t.own_contexts() ? "" : task.target_delimiter);
+}
+
+// A question whose answer the model writes: one context, and what the reply must equal.
+Result<Document> build_generation(const TaskSpec& task, const Templates& t, Question question,
+                                  const std::string& before) {
+  Document doc;
+  const auto context = render_question(task, t, question, question.answer);
+  if (!context) return forward(context);
+  doc.contexts.push_back(before + *context);
+  auto target = t.target.render(task, question, question.answer);
+  if (!target) return forward(target);
+  doc.target = std::move(*target);
+  doc.question = std::move(question);
+  return doc;
+}
+
+// A text that is scored as a whole.
+Result<Document> build_text(const TaskSpec& task, const Templates& t, Question question) {
+  Document doc;
+  auto text = t.continuation.render(task, question, -1);
+  if (!text) return forward(text);
+  if (text->empty())
+    return fail(ErrorCode::bad_file, fmt::format("question {}: the text is empty", shown(question.id)));
+  doc.words = words(*text), doc.bytes = static_cast<std::int64_t>(text->size());
+  doc.target = *text;
+  doc.contexts.push_back(std::move(*text));
+  doc.question = std::move(question);
+  return doc;
+}
+
+// A question whose answers are scored.
+Result<Document> build_scored(const TaskSpec& task, const Templates& t, Question question, const std::string& before) {
+  Document doc;
+  const bool is_cloze = task.kind == TaskKind::cloze;
+  const std::int64_t count = is_cloze ? 1 : static_cast<std::int64_t>(question.choices.size());
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (i == 0 || t.own_contexts()) {
+      const auto context = render_question(task, t, question, i);
+      if (!context) return forward(context);
+      doc.contexts.push_back(before + *context);
+    }
+    const auto continuation = t.continuation.render(task, question, i);
+    if (!continuation) return forward(continuation);
+    doc.lengths.push_back(code_points(*continuation));
+    doc.byte_lengths.push_back(static_cast<std::int32_t>(continuation->size()));
+    doc.continuations.push_back(task.target_delimiter + *continuation);
+    if (continuation->empty())
+      return fail(ErrorCode::bad_file, fmt::format("question {}: {} is empty", shown(question.id),
+                                                   is_cloze ? "the target" : fmt::format("choice {}", i + 1)));
+  }
+  doc.target = is_cloze ? doc.continuations[0] : std::to_string(question.answer);
+  doc.question = std::move(question);
+  return doc;
+}
+
+Result<Document> build(const TaskSpec& task, const Templates& t, Question question, const std::string& before) {
+  auto doc = task.kind == TaskKind::generation ? build_generation(task, t, std::move(question), before)
+             : task.kind == TaskKind::rolling  ? build_text(task, t, std::move(question))
+                                               : build_scored(task, t, std::move(question), before);
+  if (!doc) return doc;
+  auto cluster = t.cluster.render(task, doc->question, -1);
+  if (!cluster) return forward(cluster);
+  doc->cluster = std::move(*cluster);
+  return doc;
+}
+
+// Questions by subtask, in reporting order: the order of the task file, then that of first appearance.
+std::vector<Subtask> split(const TaskSpec& task, std::vector<Question>& questions) {
+  std::vector<Subtask> subtasks;
+  if (task.subtask_name.empty()) {
+    subtasks.push_back({task.name, task.alias, {}, {}, 0});
+    for (Question& q : questions) subtasks[0].documents.emplace_back().question = std::move(q);
+    return subtasks;
+  }
+  std::map<std::string, std::size_t> index_of;
+  for (const auto& [subject, title] : task.subjects)
+    if (index_of.emplace(subject, subtasks.size()).second) subtasks.push_back({{}, {}, subject, {}, 0});
+  for (Question& q : questions) {
+    const auto [at, is_new] = index_of.emplace(q.subject, subtasks.size());
+    if (is_new) subtasks.push_back({{}, {}, q.subject, {}, 0});
+    subtasks[at->second].documents.emplace_back().question = std::move(q);
+  }
+  std::erase_if(subtasks, [](const Subtask& s) { return s.documents.empty(); });
+  return subtasks;
+}
+
+// DATA/<kind>/<file>, or the CSV folder that stands in for it.
+std::string locate(const std::filesystem::path& data_dir, const char* kind, const std::string& file,
+                   const std::string& csv_folder) {
+  const std::filesystem::path usual = data_dir / kind / file;
+  std::error_code ignored;
+  const bool is_csv = !csv_folder.empty() && !std::filesystem::exists(usual, ignored) &&
+                      std::filesystem::is_directory(data_dir / csv_folder, ignored);
+  return is_csv ? (data_dir / csv_folder).string() : usual.string();
+}
+
+// The worked examples, rendered.
+Result<std::vector<Shot>> render_pool(const TaskSpec& task, const Templates& t, const std::vector<Question>& examples) {
+  std::vector<Shot> pool;
+  for (const Question& example : examples) {
+    auto text = render_shot(task, t, example);
+    if (!text) return forward(text);
+    pool.push_back({std::move(*text), example.json,
+                    task.fewshot.match.empty() ? std::string() : field_of(example, task.fewshot.match)});
+  }
+  return pool;
+}
+
+// Takes the examples out of `questions` and reads those of the task's own file.
+Result<std::vector<Shot>> load_pool(const PreparedTask& prepared, const Templates& t,
+                                    const std::filesystem::path& data_dir, std::vector<Question>& questions) {
+  const TaskSpec& task = prepared.spec;
+  std::vector<Question> examples;
+  for (Question& q : questions)
+    if (q.is_example) examples.push_back(std::move(q));
+  std::erase_if(questions, [](const Question& q) { return q.is_example; });
+  if (questions.empty())
+    return fail(ErrorCode::bad_file, fmt::format("{} holds examples only, no question", prepared.data_path));
+  if (prepared.num_fewshot == 0) return std::vector<Shot>();
+  std::string file = prepared.data_path;
+  if (task.fewshot.from_questions) {
+    examples = questions;
+  } else if (!task.fewshot.examples.empty()) {
+    file = task.fewshot.is_path ? task.fewshot.examples
+                                : locate(data_dir, "fewshot", task.fewshot.examples, task.csv_examples);
+    std::error_code ignored;
+    const bool is_there = std::filesystem::exists(file, ignored);
+    if (!is_there && examples.empty())
+      return fail(ErrorCode::not_found,
+                  fmt::format("task {}: its worked examples are not there: {} (ask it with 0 shots, or put them there)",
+                              task.name, file));
+    if (is_there) {
+      auto loaded = load_questions(file, task.kind);
+      if (!loaded) return forward(loaded);
+      examples = std::move(*loaded);
+      std::erase_if(examples, [](const Question& q) { return q.text.contains("split") && !q.is_example; });
+    }
+  }
+  if (examples.empty())
+    return fail(ErrorCode::bad_argument, fmt::format("task {} has no worked examples: ask it with 0 shots, not {}",
+                                                     task.name, prepared.num_fewshot));
+  auto pool = render_pool(task, t, examples);
+  if (!pool) return fail(pool.error().code, fmt::format("{}: {}", file, pool.error().message));
+  return pool;
+}
+
+std::size_t limited(std::size_t count, double limit) {
+  if (limit <= 0) return count;
+  const double wanted = limit >= 1 ? std::floor(limit) : std::ceil(limit * static_cast<double>(count));
+  return wanted < static_cast<double>(count) ? static_cast<std::size_t>(wanted) : count;
+}
+
+}  // namespace
+
+Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options) {
+  const auto templates = compile(task);
+  if (!templates) return forward(templates);
+  const std::filesystem::path data_dir = options.data_dir;
+  PreparedTask out;
+  out.spec = task;
+  out.num_fewshot = task.kind == TaskKind::rolling ? 0 : options.num_fewshot.value_or(task.num_fewshot);
+  out.data_path = task.data_is_path ? task.data : locate(data_dir, "questions", task.data, task.csv_questions);
+  auto questions = load_questions(out.data_path, task.kind);
+  if (!questions) return forward(questions);
+  const auto pool = load_pool(out, *templates, data_dir, *questions);
+  if (!pool) return forward(pool);
+  out.subtasks = split(task, *questions);
+  for (Subtask& subtask : out.subtasks) {
+    subtask.original_count = static_cast<std::int64_t>(subtask.documents.size());
+    subtask.documents.resize(limited(subtask.documents.size(), options.limit));
+    const Question first = subtask.documents.front().question;
+    if (!task.subtask_name.empty()) {
+      auto name = templates->subtask_name.render(task, first, -1);
+      auto alias = templates->subtask_alias.render(task, first, -1);
+      if (!name) return forward(name);
+      if (!alias) return forward(alias);
+      subtask.name = std::move(*name);
+      subtask.alias = alias->empty() ? subtask.name : std::move(*alias);
+    }
+    const auto description = templates->description.render(task, first, -1);
+    if (!description) return forward(description);
+    const std::string beginning = delimited(options.system_instruction, *description, task.fewshot_delimiter);
+    FewshotSampler sampler(task.fewshot, *pool, out.num_fewshot, options.fewshot_seed);
+    for (Document& document : subtask.documents) {
+      const auto shots = sampler.before(document.question);
+      if (!shots) return fail(shots.error().code, fmt::format("{}: {}", subtask.name, shots.error().message));
+      auto built = build(task, *templates, std::move(document.question), beginning + *shots);
+      if (!built) {
+        Error error = built.error();
+        error.message = fmt::format("{}: {}", out.data_path, error.message);
+        return tl::unexpected<Error>(std::move(error));
+      }
+      document = std::move(*built);
+    }
+  }
+  return out;
+}
+
+}  // namespace moe::inline MOE_ABI::eval

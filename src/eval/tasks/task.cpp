@@ -1,0 +1,385 @@
+// Reads and checks task files; the built-in ones are compiled in by embed_tasks.cmake.
+
+#include "moe/eval/task.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "eval/file.hpp"
+#include "eval/score/filter.hpp"
+#include "eval/score/metric_names.hpp"
+#include "eval/score/text.hpp"
+#include "eval/tasks/builtin_tasks.hpp"
+#include "eval/tasks/template.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kKeys[] = {
+    "task",        "alias",    "version",       "group_version", "type",    "questions",        "fewshot",
+    "description", "prompt",   "continuation",  "labels",        "cluster", "target_delimiter", "fewshot_delimiter",
+    "gen_prefix",  "metrics",  "group_metrics", "subtasks",      "groups",  "target",           "until",
+    "max_tokens",  "group_by", "filters",       "exact_match",   "csv",     "num_fewshot"};
+
+// Fetches typed members; remembers the first problem so that reading stays a flat list of lines.
+class Reader {
+ public:
+  Reader(std::string file, std::string where) : file_(std::move(file)), where_(std::move(where)) {}
+
+  bool failed() const { return !problem_.empty(); }
+  Error error() const { return {ErrorCode::bad_file, fmt::format("{}: {}", file_, problem_)}; }
+  void problem(std::string text) {
+    if (problem_.empty()) problem_ = std::move(text);
+  }
+
+  void text(const Json& object, const char* key, std::string& out, bool required = false) {
+    const auto found = object.find(key);
+    if (found == object.end()) {
+      if (required) problem(fmt::format("{}key '{}' is missing", where_, key));
+    } else if (!found->is_string()) {
+      problem(fmt::format("{}key '{}' is {}, expected text", where_, key, found->type_name()));
+    } else {
+      out = *found->get_ptr<const std::string*>();
+    }
+  }
+  void count(const Json& object, const char* key, std::int64_t& out, std::int64_t least = 1) {
+    const auto found = object.find(key);
+    if (found == object.end()) return;
+    constexpr std::int64_t kMost = 1 << 20;
+    if (!found->is_number_integer() || *found < least || *found > kMost)
+      return problem(fmt::format("{}key '{}' is {}, expected a whole number from {} to {}", where_, key,
+                                 shown(found->dump()), least, kMost));
+    out = found->get<std::int64_t>();
+  }
+  void flag(const Json& object, const char* key, bool& out) {
+    const auto found = object.find(key);
+    if (found == object.end()) return;
+    if (!found->is_boolean())
+      return problem(fmt::format("{}key '{}' is {}, expected true or false", where_, key, found->type_name()));
+    out = found->get<bool>();
+  }
+  void only(const Json& object, const std::vector<std::string_view>& keys, std::string_view where) {
+    for (const auto& [key, value] : object.items())
+      if (std::find(keys.begin(), keys.end(), key) == keys.end())
+        problem(fmt::format("{}unknown key {} (known: {})", where, shown(key), fmt::join(keys, ", ")));
+  }
+  void texts(const Json& object, const char* key, std::vector<std::string>& out) {
+    const auto found = object.find(key);
+    if (found == object.end()) return;
+    if (!found->is_array())
+      return problem(fmt::format("{}key '{}' is {}, expected a list of texts", where_, key, found->type_name()));
+    for (const Json& item : *found) {
+      if (!item.is_string())
+        return problem(fmt::format("{}key '{}' holds {}, expected texts only", where_, key, item.type_name()));
+      out.push_back(*item.get_ptr<const std::string*>());
+    }
+  }
+  void metrics(const Json& object, const char* key, const TaskSpec& task, std::vector<MetricColumn>& out) {
+    std::vector<std::string> names;
+    texts(object, key, names);
+    for (const FilterSpec& filter : task.filters)
+      for (const std::string& name : names) {
+        const auto* known = std::find(std::begin(kMetricNames), std::end(kMetricNames), name);
+        if (known == std::end(kMetricNames))
+          return problem(
+              fmt::format("{}: unknown metric {} (known: {})", key, shown(name), fmt::join(kMetricNames, ", ")));
+        out.emplace_back(static_cast<Metric>(known - std::begin(kMetricNames)), filter.name);
+      }
+  }
+  void checked_template(const char* key, const std::string& source) {
+    if (const auto parsed = Template::parse(source); !parsed)
+      problem(fmt::format("{}: {}", key, parsed.error().message));
+  }
+
+ private:
+  std::string file_, where_, problem_;
+};
+
+bool has_metric(TaskKind kind, Metric metric) {
+  switch (metric) {
+    case Metric::exact_match: return kind == TaskKind::generation || kind == TaskKind::multiple_choice;
+    case Metric::acc:
+    case Metric::perplexity: return kind == TaskKind::cloze || kind == TaskKind::multiple_choice;
+    case Metric::acc_norm:
+    case Metric::acc_bytes:
+    case Metric::acc_mutual_info:
+    case Metric::brier_score: return kind == TaskKind::multiple_choice;
+    default: return kind == TaskKind::rolling;
+  }
+}
+
+FilterStep read_step(const Json& item, Reader& reader) {
+  // The order is that of enum FilterStep::Function.
+  static constexpr std::string_view kFunctions[] = {"regex", "remove_whitespace", "lowercase",    "uppercase",
+                                                    "map",   "take_first",        "take_first_k", "majority_vote"};
+  FilterStep step;
+  std::string name;
+  reader.text(item, "function", name, true);
+  const auto* known = std::find(std::begin(kFunctions), std::end(kFunctions), name);
+  if (known == std::end(kFunctions))
+    return reader.problem(
+               fmt::format("filters: unknown function {} (known: {})", shown(name), fmt::join(kFunctions, ", "))),
+           step;
+  step.function = static_cast<FilterStep::Function>(known - std::begin(kFunctions));
+  const bool is_regex = step.function == FilterStep::Function::regex,
+             is_map = step.function == FilterStep::Function::map;
+  std::vector<std::string_view> keys = {"function"};
+  if (is_regex) keys.insert(keys.end(), {"regex_pattern", "group_select", "fallback"});
+  if (is_map) keys.insert(keys.end(), {"mapping_dict", "default_value"});
+  if (step.function == FilterStep::Function::take_first_k) keys.emplace_back("k");
+  reader.only(item, keys, fmt::format("filters: {}: ", name));
+  reader.text(item, "regex_pattern", step.regex_pattern, is_regex);
+  reader.text(item, is_map ? "default_value" : "fallback", step.fallback);
+  reader.count(item, "k", step.k);
+  if (const auto group = item.find("group_select"); group != item.end()) {
+    if (!group->is_number_integer() || *group < -1000 || *group > 1000)
+      reader.problem(fmt::format("filters: group_select is {}, expected a whole number", shown(group->dump())));
+    else
+      step.group_select = group->get<std::int64_t>();
+  }
+  if (const auto mapping = item.find("mapping_dict"); mapping != item.end()) {
+    if (!mapping->is_object()) return reader.problem("filters: mapping_dict is not an object"), step;
+    for (const auto& [from, to] : mapping->items()) {
+      if (!to.is_string()) return reader.problem("filters: mapping_dict holds something that is no text"), step;
+      step.mapping.emplace_back(from, *to.get_ptr<const std::string*>());
+    }
+  }
+  return step;
+}
+
+void read_filters(const Json& root, Reader& reader, TaskSpec& task) {
+  const auto filters = root.find("filters");
+  if (filters == root.end()) return;
+  if (!filters->is_array() || filters->empty()) return reader.problem("key 'filters' is no list of filters");
+  task.filters.clear();
+  for (const Json& item : *filters) {
+    if (!item.is_object()) return reader.problem("key 'filters' holds something that is no object");
+    reader.only(item, {"name", "steps"}, "filters: ");
+    FilterSpec filter;
+    reader.text(item, "name", filter.name, true);
+    for (const FilterSpec& before : task.filters)
+      if (before.name == filter.name) reader.problem(fmt::format("filters: two are called {}", shown(filter.name)));
+    const auto steps = item.find("steps");
+    if (steps == item.end() || !steps->is_array())
+      return reader.problem(fmt::format("filters: {} has no list of 'steps'", shown(filter.name)));
+    for (const Json& step : *steps) {
+      if (!step.is_object())
+        return reader.problem(fmt::format("filters: a step of {} is no object", shown(filter.name)));
+      filter.steps.push_back(read_step(step, reader));
+    }
+    task.filters.push_back(std::move(filter));
+  }
+}
+
+void read_generation(const Json& root, Reader& reader, TaskSpec& task) {
+  for (const char* key : {"target", "until", "max_tokens", "filters", "exact_match"})
+    if (root.contains(key) && task.kind != TaskKind::generation)
+      return reader.problem(fmt::format("key '{}' is for tasks of type generation", key));
+  reader.text(root, "target", task.target);
+  reader.texts(root, "until", task.generation.until);
+  for (const std::string& text : task.generation.until)
+    if (text.empty()) reader.problem("until: an empty text would end every reply at once");
+  reader.count(root, "max_tokens", task.generation.max_tokens);
+  read_filters(root, reader, task);
+  const auto match = root.find("exact_match");
+  if (match == root.end()) return;
+  if (!match->is_object()) return reader.problem("key 'exact_match' is not an object");
+  reader.only(*match, {"regexes_to_ignore", "ignore_case", "ignore_punctuation", "ignore_numbers"}, "exact_match: ");
+  reader.texts(*match, "regexes_to_ignore", task.exact_match.regexes_to_ignore);
+  reader.flag(*match, "ignore_case", task.exact_match.ignore_case);
+  reader.flag(*match, "ignore_punctuation", task.exact_match.ignore_punctuation);
+  reader.flag(*match, "ignore_numbers", task.exact_match.ignore_numbers);
+}
+
+void read_fewshot(const Json& root, Reader& reader, TaskSpec& task) {
+  const auto fewshot = root.find("fewshot");
+  if (fewshot == root.end()) return;
+  if (!fewshot->is_object()) return reader.problem("key 'fewshot' is not an object");
+  reader.only(*fewshot, {"examples", "rule", "match", "target_delimiter"}, "fewshot: ");
+  if (fewshot->contains("target_delimiter"))
+    reader.text(*fewshot, "target_delimiter", task.fewshot.target_delimiter.emplace());
+  reader.text(*fewshot, "examples", task.fewshot.examples);
+  if (task.fewshot.examples == "self") task.fewshot.examples.clear(), task.fewshot.from_questions = true;
+  reader.text(*fewshot, "match", task.fewshot.match);
+  std::string rule = "first_n";
+  reader.text(*fewshot, "rule", rule);
+  if (rule == "random")
+    task.fewshot.rule = FewshotRule::random;
+  else if (rule != "first_n")
+    reader.problem(fmt::format("fewshot: unknown rule {} (known: first_n, random)", shown(rule)));
+}
+
+void read_csv_folders(const Json& root, Reader& reader, TaskSpec& task) {
+  const auto csv = root.find("csv");
+  if (csv == root.end()) return;
+  if (!csv->is_object()) return reader.problem("key 'csv' is not an object");
+  reader.only(*csv, {"questions", "examples"}, "csv: ");
+  reader.text(*csv, "questions", task.csv_questions, true);
+  reader.text(*csv, "examples", task.csv_examples);
+}
+
+void read_subtasks(const Json& root, Reader& reader, TaskSpec& task) {
+  const auto subtasks = root.find("subtasks");
+  if (subtasks == root.end()) return;
+  if (!subtasks->is_object()) return reader.problem("key 'subtasks' is not an object");
+  reader.only(*subtasks, {"name", "alias", "titles"}, "subtasks: ");
+  reader.text(*subtasks, "name", task.subtask_name, true);
+  reader.text(*subtasks, "alias", task.subtask_alias);
+  const auto titles = subtasks->find("titles");
+  if (titles != subtasks->end()) {
+    if (!titles->is_object()) return reader.problem("subtasks: key 'titles' is not an object");
+    for (const auto& [key, title] : titles->items()) {
+      if (!title.is_string()) return reader.problem(fmt::format("subtasks: title of {} is not text", shown(key)));
+      task.subjects.emplace_back(key, *title.get_ptr<const std::string*>());
+    }
+  }
+}
+
+void read_groups(const Json& root, Reader& reader, TaskSpec& task) {
+  const auto groups = root.find("groups");
+  if (groups == root.end()) return;
+  if (!groups->is_array()) return reader.problem("key 'groups' is not a list");
+  for (const Json& item : *groups) {
+    if (!item.is_object()) return reader.problem("key 'groups' holds something that is no object");
+    reader.only(item, {"name", "alias", "version", "weight_by_size", "subjects"}, "groups: ");
+    GroupSpec group;
+    reader.text(item, "name", group.name, true);
+    group.alias = group.name;
+    reader.text(item, "alias", group.alias);
+    reader.text(item, "version", group.version);
+    reader.flag(item, "weight_by_size", group.weight_by_size);
+    reader.texts(item, "subjects", group.subjects);
+    for (const std::string& subject : group.subjects)
+      if (std::none_of(task.subjects.begin(), task.subjects.end(), [&](const auto& s) { return s.first == subject; }))
+        task.subjects.emplace_back(subject, subject);
+    task.groups.push_back(std::move(group));
+  }
+}
+
+TaskSpec task_of_question_file(const std::string& path) {
+  TaskSpec task;
+  task.name = task.alias = std::filesystem::path(path).stem().string();
+  task.data = path;
+  task.data_is_path = true;
+  task.prompt = "Question: {question}\nAnswer:";
+  task.metrics = task.group_metrics = {Metric::acc, Metric::acc_norm};
+  task.fewshot.match = "subject";
+  task.group_by = {"subject", "tier"};
+  task.source = R"({"prompt": "Question: {question}\nAnswer:", "continuation": "{choice}"})";
+  return task;
+}
+
+}  // namespace
+
+Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name) {
+  const Json root = Json::parse(json, nullptr, false);
+  if (!root.is_object()) return fail(ErrorCode::bad_file, fmt::format("{}: a task file is one JSON object", file_name));
+  Reader reader(file_name, "");
+  reader.only(root, {std::begin(kKeys), std::end(kKeys)}, "");
+
+  TaskSpec task;
+  task.source = json;
+  reader.text(root, "task", task.name, true);
+  task.alias = task.name;
+  reader.text(root, "alias", task.alias);
+  reader.text(root, "version", task.version);
+  reader.text(root, "group_version", task.group_version);
+  std::string type = "multiple_choice";
+  reader.text(root, "type", type);
+  if (type == "cloze")
+    task.kind = TaskKind::cloze;
+  else if (type == "generation")
+    task.kind = TaskKind::generation;
+  else if (type == "rolling")
+    task.kind = TaskKind::rolling;
+  else if (type != "multiple_choice")
+    reader.problem(fmt::format("unknown type {} (known: multiple_choice, cloze, generation, rolling)", shown(type)));
+  // A text that is scored as a whole stands behind nothing.
+  const bool is_rolling = task.kind == TaskKind::rolling;
+  for (const char* key : {"description", "prompt", "labels", "fewshot", "num_fewshot", "gen_prefix"})
+    if (is_rolling && root.contains(key)) reader.problem(fmt::format("key '{}' is not for tasks of type rolling", key));
+  reader.text(root, "questions", task.data, true);
+  reader.text(root, "description", task.description);
+  reader.text(root, "prompt", task.prompt, !is_rolling);
+  reader.text(root, "continuation", task.continuation, task.kind != TaskKind::multiple_choice);
+  read_generation(root, reader, task);
+  reader.texts(root, "labels", task.labels);
+  reader.text(root, "cluster", task.cluster);
+  reader.text(root, "target_delimiter", task.target_delimiter);
+  reader.text(root, "fewshot_delimiter", task.fewshot_delimiter);
+  reader.text(root, "gen_prefix", task.gen_prefix);
+  reader.metrics(root, "metrics", task, task.metrics);
+  if (task.metrics.empty()) reader.problem("key 'metrics' is missing or empty");
+  reader.metrics(root, "group_metrics", task, task.group_metrics);
+  if (task.group_metrics.empty()) task.group_metrics = task.metrics;
+  for (const MetricColumn& column : task.group_metrics)
+    if (column_of(task.metrics, column.metric) == task.metrics.size())
+      reader.problem(fmt::format("group_metrics names {}, which metrics does not", name_of(column.metric)));
+  for (const MetricColumn& column : task.metrics)
+    if (!has_metric(task.kind, column.metric))
+      reader.problem(fmt::format("metric {} is not for tasks of type {}", name_of(column.metric), type));
+  read_subtasks(root, reader, task);
+  if (!task.subtask_name.empty()) task.fewshot.match = "subject";
+  read_fewshot(root, reader, task);
+  reader.texts(root, "group_by", task.group_by);
+  reader.count(root, "num_fewshot", task.num_fewshot, 0);
+  read_csv_folders(root, reader, task);
+  read_groups(root, reader, task);
+  if (!task.groups.empty() && task.subtask_name.empty()) reader.problem("'groups' without 'subtasks'");
+  for (const auto& [key, source] : {std::pair{"description", task.description},
+                                    {"prompt", task.prompt},
+                                    {"continuation", task.continuation},
+                                    {"target", task.target},
+                                    {"cluster", task.cluster},
+                                    {"gen_prefix", task.gen_prefix},
+                                    {"subtasks.name", task.subtask_name},
+                                    {"subtasks.alias", task.subtask_alias}})
+    reader.checked_template(key, source);
+  if (const auto prompt = Template::parse(task.prompt);
+      prompt && (prompt->uses("choice") || prompt->uses("label")) &&
+      column_of(task.metrics, Metric::acc_mutual_info) < task.metrics.size())
+    reader.problem(
+        "metric acc_mutual_info needs one prompt for all answers: 'prompt' must not use {choice} or {label}");
+  if (const auto patterns = check_patterns(task); !patterns) reader.problem(patterns.error().message);
+  if (reader.failed()) return tl::unexpected<Error>(reader.error());
+  return task;
+}
+
+std::vector<std::string> builtin_task_names() {
+  std::vector<std::string> names;
+  for (const BuiltinTask& task : builtin_tasks()) names.emplace_back(task.name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<TaskSpec> find_task(const std::string& what) {
+  for (const BuiltinTask& task : builtin_tasks())
+    if (what == task.name) return parse_task(task.json, fmt::format("built-in task {}", task.name));
+  const std::string extension = std::filesystem::path(what).extension().string();
+  if (extension == ".jsonl") return task_of_question_file(what);
+  if (extension == ".json") {
+    const auto text = read_text_file(what);
+    if (!text) return forward(text);
+    auto task = parse_task(*text, what);
+    if (!task) return task;
+    // A file that the task file names with ./ or ../ lies beside it, not in the data folder.
+    const auto locate = [&](std::string& file, bool& is_path) {
+      is_path = file.starts_with("./") || file.starts_with("../") || file.starts_with("/");
+      if (is_path) file = (std::filesystem::path(what).parent_path() / file).lexically_normal().string();
+    };
+    locate(task->data, task->data_is_path);
+    locate(task->fewshot.examples, task->fewshot.is_path);
+    return task;
+  }
+  return fail(ErrorCode::not_found,
+              fmt::format("unknown task {} (known: {}; or a path to a .jsonl question file or a .json task file)",
+                          shown(what), fmt::join(builtin_task_names(), ", ")));
+}
+
+}  // namespace moe::inline MOE_ABI::eval
