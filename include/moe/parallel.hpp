@@ -18,7 +18,8 @@ struct ParallelFor {
   std::int32_t worker_count = 1;
 };
 
-/// OpenMP threads; 0 asks for MOE_THREADS or, where it is unset, all processors this process may use.
+/// OpenMP threads; 0 asks for MOE_THREADS or, where it is unset, the processors that this process may use, by its
+/// affinity and the CPU quotas of its control groups.
 MOE_API ParallelFor openmp_pool(std::int32_t thread_count = 0);
 
 /// Calls body(index, worker) through the pool.

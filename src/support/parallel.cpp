@@ -2,7 +2,10 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <cstdlib>
+
+#include "support/cpu_limit.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -20,7 +23,10 @@ int default_thread_count() {
     const long n = std::strtol(text, &end, 10);
     if (end != text && *end == '\0' && n >= 1 && n <= 1024) return static_cast<int>(n);
   }
-  return omp_get_num_procs();
+  // omp_get_num_procs() knows the affinity, also where OMP_PROC_BIND has narrowed this thread's own.
+  std::int64_t processors = omp_get_num_procs();
+  if (const auto quota = cgroup_cpu_limit()) processors = std::min(processors, *quota);
+  return static_cast<int>(std::clamp<std::int64_t>(processors, 1, 1024));
 }
 
 }  // namespace
