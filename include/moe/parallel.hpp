@@ -18,9 +18,22 @@ struct ParallelFor {
   std::int32_t worker_count = 1;
 };
 
-/// OpenMP threads; 0 asks for MOE_THREADS or, where it is unset, the processors that this process may use, by its
-/// affinity and the CPU quotas of its control groups.
+/// The most workers that a pool may have.
+inline constexpr std::int32_t kMaxThreads = 1024;
+
+/// OpenMP threads, at most kMaxThreads. 0 asks for the default: MOE_THREADS (1 to kMaxThreads) or, where it is unset or
+/// no such number, the processors that this process may use, by its affinity and the CPU quotas of its control groups.
+///
+/// OpenMP ends the process when it cannot create a thread. So before a host thread's team grows, as many threads are
+/// started and ended again to see whether the system has room for them; where it has not, that host thread's tasks run
+/// on fewer workers. What no test can see is room that is taken away between the test and OpenMP's own threads, and an
+/// OMP_STACKSIZE above the default.
 MOE_API ParallelFor openmp_pool(std::int32_t thread_count = 0);
+
+/// The same for those who want to know: OpenMP's threads run when this returns, and later work of the calling thread
+/// creates no more, as long as it uses pools of this many workers (or of one).
+/// Errors: bad_argument for a count or a MOE_THREADS out of range, io when the system does not start that many threads.
+MOE_API Result<ParallelFor> start_openmp_pool(std::int32_t thread_count = 0);
 
 /// Calls body(index, worker) through the pool.
 template <class Body>

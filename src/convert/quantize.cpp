@@ -15,6 +15,7 @@
 #include "model/plan.hpp"
 #include "moe/quant/decode.hpp"
 #include "moe/quant/encode.hpp"
+#include "support/thread_check.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -278,7 +279,7 @@ bool Conversion::stop(const GgufWriter& out) {
 Result<void> Conversion::run(std::span<const OutputTensor> tensors, GgufWriter& out) {
   const std::vector<Unit> units = cut_into_units(tensors);
   // Twice the workers, so that units of different sizes even out.
-  std::vector<Workspace> work(static_cast<std::size_t>(std::max(1, options_.threads.worker_count)) * 2);
+  std::vector<Workspace> work(static_cast<std::size_t>(options_.threads.worker_count) * 2);
   for (std::size_t done = 0; done < units.size(); done += work.size()) {
     if (stop(out)) return fail(ErrorCode::cancelled, "quantising was cancelled");
     const auto group = std::span(units).subspan(done, std::min(work.size(), units.size() - done));
@@ -346,6 +347,7 @@ Result<QuantizeReport> quantize(const std::string& in, const std::string& out, c
        {options.type, options.head.value_or(options.type), options.embedding.value_or(options.type)})
     if (!can_encode(format))
       return fail(ErrorCode::unsupported, fmt::format("format {} is read but not written", format_name(format)));
+  if (auto ok = check_workers(options.threads); !ok) return forward(ok);
   const auto file = checkpoint::open(in);
   if (!file) return about(in, file);
   const auto model = arch::recognise(**file);

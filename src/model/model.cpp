@@ -8,6 +8,7 @@
 #include "model/model_impl.hpp"
 #include "model/model_info.hpp"
 #include "model/plan.hpp"
+#include "support/thread_check.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -33,6 +34,7 @@ Model::Model(std::shared_ptr<const ModelImpl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
 
 Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const LoadOptions& options) {
+  if (auto ok = check_workers(options.threads); !ok) return forward(ok);
   auto file = checkpoint::open(path);
   if (!file) return about(path, file);
   auto recognised = arch::recognise(**file);

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "model/forward.hpp"
+#include "support/thread_check.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -29,10 +30,7 @@ Result<void> check_options(const SessionOptions& options) {
     return fail(ErrorCode::bad_argument, "precision is none of the known ones");
   if (options.kv != KvType::f32 && options.kv != KvType::f16 && options.kv != KvType::bf16)
     return fail(ErrorCode::bad_argument, "kv is none of the known cache types");
-  if (options.threads.worker_count < 1 || options.threads.worker_count > 1024)
-    return fail(ErrorCode::bad_argument,
-                fmt::format("threads.worker_count is {}, expected 1 to 1024", options.threads.worker_count));
-  return {};
+  return check_workers(options.threads);
 }
 
 }  // namespace
