@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "../tools/cli.hpp"
+#include "../tools/threads.hpp"
 #include "limits.hpp"
 #include "moe/moe.hpp"
 #include "peaks.hpp"
@@ -41,21 +42,6 @@ Examples:
 
 Exit status: 0 done, 1 the model cannot be used, 2 wrong usage, 3 internal or out of memory, 130 interrupted.)";
 
-/// "16,128,512" or "" (none). Errors as CLI11 wants them: a message, empty when fine.
-std::string parse_counts(const std::string& text, std::vector<std::int64_t>& counts) {
-  counts.clear();
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    const std::string item = text.substr(at, end - at);
-    const bool number = !item.empty() && item.size() <= 7 && item.find_first_not_of("0123456789") == std::string::npos;
-    if (!number || std::stoll(item) < 1) return "'" + item + "' is no count from 1 to 9999999";
-    counts.push_back(std::stoll(item));
-    at = end + 1;
-  }
-  return {};
-}
-
 /// One line of the table.
 struct Item {
   Item(bool is_prefill, std::int64_t token_count) : prefill(is_prefill), count(token_count) {}
@@ -79,7 +65,8 @@ struct Item {
 
 class Bench {
  public:
-  Bench(std::shared_ptr<const moe::Model> model, const Options& options) : model_(std::move(model)), options_(options) {
+  Bench(std::shared_ptr<const moe::Model> model, const moe::ParallelFor& pool, const Options& options)
+      : model_(std::move(model)), pool_(pool), options_(options) {
     for (std::int64_t n : options.pp) items_.emplace_back(true, n);
     for (std::int64_t n : options.tg) items_.emplace_back(false, n);
   }
@@ -130,7 +117,7 @@ class Bench {
     session.reset();
     moe::SessionOptions o;
     o.max_tokens = longest();
-    o.threads = moe::openmp_pool(options_.threads);
+    o.threads = pool_;
     o.record_routing = record_routing;
     o.profile = profiling_;
     o.cancelled = cli::interrupted;
@@ -249,6 +236,7 @@ class Bench {
   }
 
   std::shared_ptr<const moe::Model> model_;
+  moe::ParallelFor pool_;
   const Options& options_;
   std::vector<Item> items_;
   std::unique_ptr<moe::Session> session_;
@@ -394,8 +382,10 @@ ordered_json Bench::to_json() const {
 }
 
 Result<void> run(const Options& options) {
+  const auto threads = cli::start_threads(options.threads);
+  if (!threads) return moe::forward(threads);
   moe::LoadOptions load;
-  load.threads = moe::openmp_pool(options.threads);
+  load.threads = *threads;
   load.cancelled = cli::interrupted;
   std::shared_ptr<const moe::Model> model;
   {
@@ -405,7 +395,7 @@ Result<void> run(const Options& options) {
     if (!loaded) return moe::forward(loaded);
     model = std::move(*loaded);
   }
-  Bench bench(model, options);
+  Bench bench(model, *threads, options);
   if (auto ok = bench.run(); !ok) return ok;
   bench.print_table();
   if (options.profile) bench.print_profile();
@@ -422,18 +412,13 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app("Measures tokens per second of a model, and the machine's limits beside them.", "moe-bench");
   app.footer(kExamples);
-  std::string pp = "16,128,512", tg = "32";
-  const auto counts = [](std::vector<std::int64_t>& into) {
-    return CLI::Validator([&into](std::string& text) { return parse_counts(text, into); }, "N,N,..");
-  };
+  constexpr moe::Bounds<std::int64_t> kCount{1, 9999999};
   app.add_option("--model", options.model, "a .gguf file or a Hugging Face directory")->required();
-  app.add_option("--pp", pp, "prefill lengths")->check(counts(options.pp))->capture_default_str();
-  app.add_option("--tg", tg, "numbers of tokens decoded one by one")->check(counts(options.tg))->capture_default_str();
-  app.add_option("--threads", options.threads, "threads; default: MOE_THREADS or all processors")
-      ->check(CLI::Range(1, 1024));
-  app.add_option("--reps", options.repetitions, "repetitions of every item")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+  cli::add_numbers(app, "--pp", options.pp, kCount, "prefill lengths, \"\" for none (16,128,512)");
+  cli::add_numbers(app, "--tg", options.tg, kCount, "numbers of tokens decoded one by one, \"\" for none (32)");
+  cli::add_threads(app, options.threads);
+  cli::add_number(app, "--reps", options.repetitions, moe::Bounds<std::int32_t>{1, 1000},
+                  "repetitions of every item (3)");
   auto* no_peaks = app.add_flag("--no-peaks", options.no_peaks, "do not measure the machine, print no limits");
   app.add_flag("--profile", options.profile,
                "where the workers' time goes: a roofline table by layer kind for each item")

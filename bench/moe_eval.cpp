@@ -14,10 +14,13 @@
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
 #include "tools/cli.hpp"
+#include "tools/threads.hpp"
 
 namespace {
 
 namespace eval = moe::eval;
+
+constexpr moe::Bounds<std::int64_t> kTopK{1, 4096};
 
 struct Options {
   std::vector<std::string> models, tasks;
@@ -54,14 +57,9 @@ moe::Result<moe::Precision> precision_of(const std::string& text) {
 // Applies KEY=VALUE of a sweep; the row's name says so.
 moe::Result<void> apply(Setting& row, const std::string& key, const std::string& value) {
   if (key == "top_k") {
-    std::size_t used = 0;
-    try {
-      row.top_k = std::stoll(value, &used);
-    } catch (const std::exception&) {
-      used = 0;
-    }
-    if (used != value.size() || row.top_k < 1)
-      return moe::fail(moe::ErrorCode::bad_argument, "--sweep top_k: '" + value + "' is no count of experts");
+    const auto top_k = moe::parse_number("--sweep top_k", value, kTopK);
+    if (!top_k) return moe::forward(top_k);
+    row.top_k = *top_k;
   } else if (key == "precision") {
     const auto precision = precision_of(value);
     if (!precision) return moe::forward(precision);
@@ -280,6 +278,8 @@ void print_tables(eval::RunReport& report) {
 
 moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& rows) {
   const auto start = std::chrono::steady_clock::now();
+  const auto threads = cli::start_threads(o.threads);
+  if (!threads) return moe::forward(threads);
   eval::RunReport report;
   report.started = iso_time();
   report.baseline = o.baseline, report.limit = o.limit, report.seed = o.seed;
@@ -303,8 +303,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
     if (!store) return moe::forward(store);
     keeper.store = std::move(*store);
   }
-  const moe::ParallelFor threads = moe::openmp_pool(o.threads);
-  report.thread_count = threads.worker_count;
+  report.thread_count = threads->worker_count;
   if (const auto* table = moe::kernels::active_table()) report.isa = table->isa;
 
   moe::Result<void> result;
@@ -314,10 +313,10 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
     // The rows of a sweep share one copy of the weights; otherwise one model is in memory at a time.
     if (i == 0 || rows[i - 1].path != row.path) {
       loaded = nullptr;
-      loaded = load(row, threads);
+      loaded = load(row, *threads);
     }
     const auto model = loaded ? with_setting(*loaded, row) : loaded;
-    result = model ? run_row(row, *model, threads, o, keeper, report) : moe::Result<void>(moe::forward(model));
+    result = model ? run_row(row, *model, *threads, o, keeper, report) : moe::Result<void>(moe::forward(model));
     if (result && !o.out.empty()) result = eval::write_harness_files(report, report.models.back(), o.out);
     if (!result) break;
   }
@@ -346,25 +345,25 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--tasks", o.tasks, "comma-separated: " + known + "; a .jsonl question file; a .json task file")
       ->delimiter(',');
   app.add_option("--data", o.data, "folder with questions/ and fewshot/");
-  app.add_option("--num-fewshot", o.num_fewshot,
-                 "worked examples before each question (default: the task's own number)")
-      ->check(CLI::Range(0, 1000));
-  app.add_option("--limit", o.limit, "only the first N questions of each subject, or that share of them when below 1")
-      ->check(CLI::PositiveNumber);
+  cli::add_number(app, "--num-fewshot", o.num_fewshot, moe::Bounds<std::int64_t>{0, 1000},
+                  "worked examples before each question (default: the task's own number)");
+  cli::add_number(app, "--limit", o.limit, moe::Bounds<double>{0, std::numeric_limits<double>::max(), true},
+                  "only the first N questions of each subject, or that share of them when below 1");
   app.add_option("--system-instruction", o.system_instruction, "text that stands before every prompt");
-  app.add_option("--max-length", o.max_length, "tokens that the model sees at most (default: what it was made for)")
-      ->check(CLI::Range(2, 1 << 30));
-  app.add_option("--threads", o.threads, "default: MOE_THREADS, or every processor")->check(CLI::Range(1, 4096));
+  cli::add_number(app, "--max-length", o.max_length, moe::Bounds<std::int64_t>{2, std::int64_t{1} << 30},
+                  "tokens that the model sees at most (default: what it was made for)");
+  cli::add_threads(app, o.threads);
   app.add_option("--precision", o.precision, "auto (int8 activations) or reference (float32)")->capture_default_str();
   app.add_option("--kv", o.kv,
                  "type of the key/value cache: f32, f16 or bf16 (default f16; f32 with --precision reference)");
-  app.add_option("--top-k", o.top_k, "routed experts per token instead of the model's own")->check(CLI::Range(1, 4096));
+  cli::add_number(app, "--top-k", o.top_k, kTopK, "routed experts per token instead of the model's own");
   app.add_option("--sweep", o.sweep, "KEY=V1,V2,...: a row for each value of top_k, precision or kv");
   app.add_option("--out", o.out, "folder for results, samples and run.json");
   app.add_option("--cache", o.cache,
                  "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
   app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
-  app.add_option("--seed", o.seed, "of worked examples that are drawn at random")->capture_default_str();
+  cli::add_number(app, "--seed", o.seed, moe::Bounds<std::uint64_t>{0, std::numeric_limits<std::uint64_t>::max()},
+                  "of worked examples that are drawn at random (1234)");
 }
 
 }  // namespace

@@ -1,13 +1,14 @@
 #include "bench/store_commands.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
+#include <limits>
 #include <map>
 #include <vector>
 
 #include "moe/eval/statistics.hpp"
 #include "moe/eval/store.hpp"
+#include "support/number.hpp"
 #include "tools/cli.hpp"
 
 namespace store_commands {
@@ -42,13 +43,11 @@ void print(const std::vector<std::vector<std::string>>& rows) {
 // The runs that a word names: one by its number, or the last finished one of each task by the model's name.
 moe::Result<std::map<std::string, eval::StoredRun>> named(const std::vector<eval::StoredRun>& runs,
                                                           const std::string& word) {
-  std::int64_t number = 0;
-  const auto read = std::from_chars(word.data(), word.data() + word.size(), number);
-  const bool is_number = read.ec == std::errc{} && read.ptr == word.data() + word.size();
+  const auto number = moe::parse_number<std::int64_t>("run", word, {1, std::numeric_limits<std::int64_t>::max()});
   std::map<std::string, eval::StoredRun> out;
   bool unfinished = false;
   for (const eval::StoredRun& run : runs) {
-    if (is_number ? run.id != number : run.model != word) continue;
+    if (number ? run.id != *number : run.model != word) continue;
     if (run.finished.empty())
       unfinished = true;
     else

@@ -2,8 +2,8 @@
 //   generate MODEL [PROMPT [TOKENS]]       MODEL: a .gguf file or a Hugging Face directory
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 
 #include "moe/moe.hpp"
@@ -53,12 +53,15 @@ moe::Result<void> generate(const std::string& path, const std::string& prompt, i
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2 || argc > 4) {
-    std::fprintf(stderr, "usage: generate MODEL [PROMPT [TOKENS]]\n");
+  const std::string prompt = argc > 2 ? argv[2] : "The capital of France is";
+  const std::string tokens = argc > 3 ? argv[3] : "16";
+  int count = 0;
+  const auto [stop, error] = std::from_chars(tokens.data(), tokens.data() + tokens.size(), count);
+  const bool whole = error == std::errc{} && stop == tokens.data() + tokens.size();
+  if (argc < 2 || argc > 4 || !whole || count < 1 || count > 4096) {
+    std::fprintf(stderr, "usage: generate MODEL [PROMPT [TOKENS]], TOKENS from 1 to 4096\n");
     return 2;
   }
-  const std::string prompt = argc > 2 ? argv[2] : "The capital of France is";
-  const int count = argc > 3 ? std::clamp(std::atoi(argv[3]), 1, 4096) : 16;
   if (auto done = generate(argv[1], prompt, count); !done) {
     std::fprintf(stderr, "generate: %s\n", done.error().message.c_str());
     return 1;

@@ -1,13 +1,22 @@
 // Chooses the experts of one token as DeepSeek-V3 does, from headers alone: no library to link, no model file.
 //   route_one_token [SEED]
 
+#include <charconv>
 #include <cstdio>
-#include <cstdlib>
+#include <string>
 #include <vector>
 
 #include "moe/router.hpp"
 
 int main(int argc, char** argv) {
+  const std::string seed = argc > 1 ? argv[1] : "1";
+  unsigned state = 0;
+  const auto [stop, error] = std::from_chars(seed.data(), seed.data() + seed.size(), state);
+  if (argc > 2 || error != std::errc{} || stop != seed.data() + seed.size()) {
+    std::fprintf(stderr, "usage: route_one_token [SEED], a whole number\n");
+    return 2;
+  }
+
   moe::RouterConfig config;
   config.expert_count = 16;
   config.top_k = 4;
@@ -20,7 +29,6 @@ int main(int argc, char** argv) {
   config.routed_scaling_factor = 2.5;
 
   // In a model these are hidden state times router matrix; here any numbers do.
-  unsigned state = argc > 1 ? static_cast<unsigned>(std::strtoul(argv[1], nullptr, 10)) : 1u;
   std::vector<float> logits(16), bias(16, 0.0f);
   for (float& logit : logits) {
     state = state * 1664525u + 1013904223u;

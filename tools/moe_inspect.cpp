@@ -11,6 +11,7 @@
 #include "kernels/table.hpp"
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
+#include "threads.hpp"
 
 namespace {
 
@@ -71,7 +72,11 @@ std::string limit_text(const Limit& limit) {
 
 /// "measure", or a file that `moe-bench --json` wrote.
 moe::Result<moe_bench::Peaks> read_peaks(const std::string& source) {
-  if (source == "measure") return moe_bench::measure_peaks(moe::openmp_pool().worker_count);
+  if (source == "measure") {
+    const auto threads = cli::start_threads(0);
+    if (!threads) return moe::forward(threads);
+    return moe_bench::measure_peaks(threads->worker_count);
+  }
   std::ifstream in(source);
   const json all = json::parse(in, nullptr, false);
   const auto number = [&](const char* key) {
@@ -284,8 +289,8 @@ int main(int argc, char** argv) {
   bool want_json = false;
   CLI::App app("Says what is in a model without loading its weights.", "moe-inspect");
   app.add_option("path", path, "a .gguf file, or a directory with a config.json (weights may be missing)")->required();
-  app.add_option("--context", context, "tokens in the cache for what depends on it (2048)")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 26));
+  cli::add_number(app, "--context", context, moe::Bounds<std::int64_t>{1, std::int64_t{1} << 26},
+                  "tokens in the cache for what depends on it (2048)");
   app.add_option("--peaks", peaks,
                  "what this machine can do, for the limit in tokens/s: 'measure', or a file of moe-bench --json");
   app.add_flag("--json", want_json, "one JSON object; FLOPs and bytes as integers");

@@ -8,6 +8,7 @@
 #include "cli.hpp"
 #include "moe/quant/encode.hpp"
 #include "moe/quantize.hpp"
+#include "threads.hpp"
 
 namespace {
 
@@ -76,7 +77,7 @@ void print_report(const std::string& out, const moe::QuantizeReport& report) {
 int main(int argc, char** argv) {
   std::string in, out, type = "q8_0", head, embedding;
   moe::QuantizeOptions options;
-  int threads = 0;
+  std::int32_t threads = 0;  // the bytes do not depend on it
   bool no_tokenizer = false;
   CLI::App app("Writes a model as GGUF, its matrices in another weight format.", "moe-quantize");
   app.footer(kFooter);
@@ -89,13 +90,15 @@ int main(int argc, char** argv) {
                "quantise again what is quantised already: the errors of both add up");
   app.add_flag("--force", options.replace, "replace OUT if it exists");
   app.add_flag("--no-tokenizer", no_tokenizer, "leave the tokenizer of a directory out");
-  app.add_option("--threads", threads, "threads (all); the bytes do not depend on it")->check(CLI::Range(0, 1024));
+  cli::add_threads(app, threads);
   return cli::run(app, argc, argv, [&]() -> moe::Result<void> {
     options.type = format_named("--type", type);
     if (!head.empty()) options.head = format_named("--head", head);
     if (!embedding.empty()) options.embedding = format_named("--embedding", embedding);
     options.tokenizer = !no_tokenizer;
-    options.threads = moe::openmp_pool(threads);
+    const auto started = cli::start_threads(threads);
+    if (!started) return moe::forward(started);
+    options.threads = *started;
     options.cancelled = cli::interrupted;
     auto report = [&] {
       cli::ProgressLine line("quantising");

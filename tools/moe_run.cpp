@@ -10,6 +10,7 @@
 #include "moe/sampling.hpp"
 #include "moe/session.hpp"
 #include "npy_file.hpp"
+#include "threads.hpp"
 #include "token_text.hpp"
 
 namespace {
@@ -222,11 +223,12 @@ Result<void> run(const Options& options) {
   if (options.raw_ids)
     if (auto ids = cli::parse_ids(options.tokens); !ids) throw CLI::ValidationError("--tokens", ids.error().message);
 
+  const auto threads = cli::start_threads(options.threads);
+  if (!threads) return moe::forward(threads);
   cli::ProgressLine line("loading");
-  const moe::ParallelFor threads = moe::openmp_pool(options.threads);
   auto model = moe::Model::load(
       options.model,
-      {.threads = threads, .on_progress = [&](moe::Progress p) { line.update(p); }, .cancelled = cli::interrupted});
+      {.threads = *threads, .on_progress = [&](moe::Progress p) { line.update(p); }, .cancelled = cli::interrupted});
   line.clear();
   if (!model) return moe::forward(model);
   const moe::ModelConfig& config = (*model)->config();
@@ -246,7 +248,7 @@ Result<void> run(const Options& options) {
   session_options.precision = options.precision;
   session_options.kv = options.kv;
   session_options.max_tokens = length + new_tokens;
-  session_options.threads = threads;
+  session_options.threads = *threads;
   session_options.record_routing = !options.routing.empty();
   session_options.cancelled = cli::interrupted;
   auto session = moe::Session::create(*model, session_options);
@@ -265,12 +267,16 @@ int main(int argc, char** argv) {
   auto* tokens = app.add_option("--tokens", o.tokens,
                                 "token ids instead of text, \"1 2 3\"; ids are printed, and EOS does not stop");
   prompt->excludes(tokens);
-  app.add_option("-n", o.new_tokens, "tokens to generate (128; 0 with --logits or --routing)")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--temp", o.sampling.temperature, "temperature; 0 takes the best token (0)");
-  app.add_option("--top-k", o.sampling.top_k, "sample from the k best tokens; 0 = all (0)");
-  app.add_option("--top-p", o.sampling.top_p, "sample from the best tokens that hold this share (1)");
-  app.add_option("--seed", o.sampling.seed, "of the random numbers (0)");
+  constexpr moe::Bounds<std::int64_t> kCount{0, std::numeric_limits<std::int64_t>::max()};
+  cli::add_number(app, "-n", o.new_tokens, kCount, "tokens to generate (128; 0 with --logits or --routing)");
+  cli::add_number(app, "--temp", o.sampling.temperature, moe::Bounds<double>{0, std::numeric_limits<double>::max()},
+                  "temperature; 0 takes the best token (0)");
+  cli::add_number(app, "--top-k", o.sampling.top_k, kCount, "sample from the k best tokens; 0 = all (0)");
+  cli::add_number(app, "--top-p", o.sampling.top_p, moe::Bounds<double>{0, 1, true},
+                  "sample from the best tokens that hold this share (1)");
+  cli::add_number(app, "--seed", o.sampling.seed,
+                  moe::Bounds<std::uint64_t>{0, std::numeric_limits<std::uint64_t>::max()},
+                  "of the random numbers (0)");
   app.add_option("--logits", o.logits,
                  "write float32 [T, V] as .npy: a row per prompt token, then per generated token");
   app.add_option("--routing", o.routing, "write the chosen experts and their weights as JSON");
@@ -278,7 +284,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"auto", "reference"}));
   app.add_option("--kv", kv, "type of the cache: f32, f16, bf16 (f16; f32 with --precision reference)")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
-  app.add_option("--threads", o.threads, "0 = all processors (0)")->check(CLI::Range(0, 1024));
+  cli::add_threads(app, o.threads);
   app.final_callback([&] {
     if (prompt->count() + tokens->count() == 0) throw CLI::RequiredError("--prompt or --tokens");
   });

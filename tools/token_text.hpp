@@ -1,13 +1,14 @@
 #pragma once
 // Token ids from a command line, and text to a terminal while it is being generated.
 
-#include <charconv>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cli.hpp"
 #include "moe/tokenizer.hpp"
+#include "support/number.hpp"
 
 namespace cli {
 
@@ -17,13 +18,10 @@ inline moe::Result<std::vector<moe::TokenId>> parse_ids(std::string_view text) {
   constexpr std::string_view kBetween = " ,\t\r\n";
   for (std::size_t at = text.find_first_not_of(kBetween); at != std::string_view::npos;) {
     const std::size_t end = std::min(text.find_first_of(kBetween, at), text.size());
-    moe::TokenId id = 0;
-    const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, id);
-    if (error != std::errc{} || stop != text.data() + end)
-      return moe::fail(moe::ErrorCode::bad_argument,
-                       "token id '" + std::string(text.substr(at, std::min<std::size_t>(end - at, 40))) +
-                           "' is not a 32-bit integer");
-    ids.push_back(id);
+    const auto id = moe::parse_number<moe::TokenId>("a token id", text.substr(at, end - at),
+                                                    {0, std::numeric_limits<moe::TokenId>::max()});
+    if (!id) return moe::forward(id);
+    ids.push_back(*id);
     at = text.find_first_not_of(kBetween, end);
   }
   return ids;

@@ -239,6 +239,9 @@ TEST_CASE("a question file of one's own: default prompt, 3- and 5-choice items, 
   CHECK(prepare(*spec, {.limit = 2})->question_count() == 2);
   CHECK(prepare(*spec, {.limit = 0.5})->question_count() == 2);  // rounded up
   CHECK(prepare(*spec, {.limit = 99})->question_count() == 3);
+  for (const double wrong : {std::nan(""), HUGE_VAL, -HUGE_VAL, -1.0})
+    CHECK_FALSE(prepare(*spec, {.limit = wrong}).has_value());
+  CHECK_FALSE(prepare(*spec, {.num_fewshot = -1}).has_value());
   CHECK(prepare(*spec, {.num_fewshot = 1}).error().message ==
         "task own has no worked examples: ask it with 0 shots, not 1");
 }

@@ -61,7 +61,7 @@ TEST_CASE("bad input and wrong usage end with one line and their status") {
   check_one_line(run(scratch, moe_run, {"--model", "/absent.gguf", "--tokens", "1"}), 1, "/absent.gguf");
   check_one_line(run(scratch, moe_run, {"--model", "/ab\nse\x1bnt", "--tokens", "1"}), 1, "\\x0a");
   check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1 320"}), 1, "320");
-  check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1 -1"}), 1, "-1");
+  check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1 -1"}), 2, "-1");
   std::string many;
   for (int i = 0; i < 300; ++i) many += "7 ";
   check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", many}), 1, "300");
@@ -69,7 +69,7 @@ TEST_CASE("bad input and wrong usage end with one line and their status") {
                  "/absent/x.npy");
   check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1 x"}), 2, "'x'");
   check_one_line(run(scratch, moe_run, {"--model", kModel}), 2, "--prompt");
-  check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1", "--temp", "nan"}), 2, "temperature");
+  check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1", "--temp", "nan"}), 2, "--temp");
   check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1", "--kv", "f8"}), 2, "--kv");
   check_one_line(run(scratch, moe_run, {"--no-such-option"}), 2, "--");
   check_one_line(run(scratch, inspect, {}), 2, "path");

@@ -213,6 +213,10 @@ std::size_t limited(std::size_t count, double limit) {
 }  // namespace
 
 Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options) {
+  if (!std::isfinite(options.limit) || options.limit < 0)
+    return fail(ErrorCode::bad_argument, fmt::format("limit is {}, expected a number of at least 0", options.limit));
+  if (options.num_fewshot.value_or(0) < 0)
+    return fail(ErrorCode::bad_argument, fmt::format("num_fewshot is {}, expected at least 0", *options.num_fewshot));
   const auto templates = compile(task);
   if (!templates) return forward(templates);
   const std::filesystem::path data_dir = options.data_dir;
