@@ -58,15 +58,21 @@ def spread(samples, count):
     return [samples[i * len(samples) // count] for i in range(count)]
 
 
+def at_least_one(text):
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000000:
+        raise argparse.ArgumentTypeError(f"'{text}': expected a number from 1 to 1000000")
+    return int(text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--moe-eval", default=str(ROOT / "build/release/bin/moe-eval"))
-    parser.add_argument("--limit", type=int, default=0, help="questions of each of the 57 subjects (default: all)")
-    parser.add_argument("--asked", type=int, default=114, help="questions that llama.cpp answers")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--limit", type=at_least_one, default=0, help="questions of each of the 57 subjects (default: all)")
+    parser.add_argument("--asked", type=at_least_one, default=114, help="questions that llama.cpp answers")
+    parser.add_argument("--rounds", type=at_least_one, default=3)
+    parser.add_argument("--threads", type=at_least_one, default=2)
     options = parser.parse_args()
 
     import llama_cpp
