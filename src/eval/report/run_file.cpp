@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "eval/file.hpp"
-#include "eval/store/sha256.hpp"
 #include "moe/eval/report.hpp"
+#include "support/sha256.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {

@@ -10,8 +10,8 @@
 #include <cstring>
 #include <filesystem>
 
-#include "eval/store/sha256.hpp"
 #include "moe/eval/store.hpp"
+#include "support/sha256.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {

@@ -8,9 +8,9 @@
 #include <bit>
 #include <filesystem>
 
-#include "eval/store/sha256.hpp"
 #include "eval/store/sqlite.hpp"
 #include "moe/eval/report.hpp"
+#include "support/sha256.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {

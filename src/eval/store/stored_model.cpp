@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "eval/store/sha256.hpp"
 #include "moe/eval/store.hpp"
+#include "support/sha256.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
