@@ -467,33 +467,6 @@ TEST_CASE("what is damaged or no store is refused by name, and left as it is") {
   CHECK(refused.error().code == moe::ErrorCode::bad_file);
 }
 
-TEST_CASE("models that differ in one weight have different hashes; names of single files do not matter") {
-  const Scratch scratch;
-  const fs::path model = fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe";
-  fs::copy(model, scratch.dir / "copy");
-  const auto hash = [](const fs::path& path) {
-    const auto got = hash_model_files(path.string());
-    return got ? *got : "error: " + got.error().message;
-  };
-  const std::string original = hash(model);
-  CHECK(original.size() == 64);
-  CHECK(hash(scratch.dir / "copy") == original);
-  std::string bytes = moe_test::read_file(scratch.dir / "copy/model.safetensors");
-  bytes[bytes.size() - 2] = static_cast<char>(bytes[bytes.size() - 2] ^ 1);
-  std::ofstream(scratch.dir / "copy/model.safetensors", std::ios::binary) << bytes;
-  CHECK(hash(scratch.dir / "copy") != original);
-  std::ofstream(scratch / "a.gguf") << "x";
-  std::ofstream(scratch / "b.gguf") << "x";
-  std::ofstream(scratch / "m-00001-of-00002.gguf") << "x";
-  std::ofstream(scratch / "m-00002-of-00002.gguf") << "y";
-  CHECK(hash(scratch / "a.gguf") == hash(scratch / "b.gguf"));
-  const std::string both = hash(scratch / "m-00001-of-00002.gguf");
-  CHECK(both != hash(scratch / "a.gguf"));
-  std::ofstream(scratch / "m-00002-of-00002.gguf") << "z";
-  CHECK(both != hash(scratch / "m-00001-of-00002.gguf"));
-  CHECK(hash_model_files("/absent.gguf").error().code == moe::ErrorCode::not_found);
-}
-
 TEST_CASE("runs are one line each: begun once, finished with their answers") {
   const Scratch scratch;
   const PreparedTask task = exam(scratch, 4);

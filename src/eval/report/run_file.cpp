@@ -80,6 +80,7 @@ Json model_json(const RunReport& report, const ModelRun& run) {
   Json out = {{"name", run.name},
               {"path", run.path},
               {"hash", fmt::format("{:016x}", run.info.hash)},
+              {"content_hash", run.content_hash.empty() ? Json(nullptr) : Json(run.content_hash)},
               {"family", run.info.config.family},
               {"formats", run.info.format_summary},
               {"top_k", run.info.config.router.top_k},
