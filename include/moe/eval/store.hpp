@@ -49,11 +49,15 @@ struct StoredAnswer {
 };
 
 /// A file may be used by several programs at a time. Errors of all calls: io (cannot write, disk full, locked), bad_file
-/// (damaged, or no store). What was stored before an error stays.
+/// (damaged, or no store). What was stored before an error stays. Every row carries a checksum that is looked at whenever
+/// the row is read; a run knows its answers, so that one that is missing is found as well.
 class MOE_API RunStore {
  public:
-  /// Makes the file unless `must_exist`. Errors: not_found.
-  static Result<std::unique_ptr<RunStore>> open(const std::string& path, bool must_exist = false);
+  /// Makes the file where there is none.
+  static Result<std::unique_ptr<RunStore>> open(const std::string& path);
+  /// For runs() and answers() of a store that exists; makes and changes nothing, and needs no permission to.
+  /// Errors: not_found.
+  static Result<std::unique_ptr<RunStore>> open_read_only(const std::string& path);
   ~RunStore();
 
   /// Notes that a run begins, or goes on; gives its number. A run is the same one when everything but names and times is.
