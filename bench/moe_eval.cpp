@@ -160,13 +160,15 @@ std::string iso_time() {
   return out;
 }
 
-moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const moe::ParallelFor& threads) {
+moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const moe::ParallelFor& threads,
+                                                    bool hash_content) {
   cli::ProgressLine line("loading " + row.name);
   moe::LoadOptions options;
   options.threads = threads;
   options.on_progress = [&](moe::Progress p) { line.update(p); };
   options.cancelled = cli::interrupted;
   options.tokenizer_optional = false;
+  options.hash_content = hash_content;
   return moe::Model::load(row.path, options);
 }
 
@@ -178,21 +180,9 @@ moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_pt
   return changed;
 }
 
-// Where answers are kept; nothing without --cache.
-struct Keeper {
-  std::unique_ptr<eval::RunStore> store;
-  std::string path, hash;  // of the model hashed last: the rows of a sweep share their files
-};
-
-moe::Result<eval::StoreSetting> store_setting(const Setting& row, const moe::Model& model, std::int64_t max_length,
-                                              const moe::ParallelFor& threads, Keeper& keeper) {
-  if (keeper.path != row.path) {
-    auto hash = eval::hash_model_files(row.path, threads, cli::interrupted);
-    if (!hash) return moe::forward(hash);
-    keeper.path = row.path, keeper.hash = std::move(*hash);
-  }
+eval::StoreSetting store_setting(const Setting& row, const moe::Model& model, std::int64_t max_length) {
   eval::StoreSetting out;
-  out.model_hash = keeper.hash;
+  out.model_hash = model.content_hash();
   out.formats = model.info().format_summary;
   out.precision = row.precision, out.kv = row.kv;
   out.top_k = model.config().router.top_k, out.max_length = max_length;
@@ -202,30 +192,31 @@ moe::Result<eval::StoreSetting> store_setting(const Setting& row, const moe::Mod
 
 // One task, through the store where there is one.
 moe::Result<eval::TaskOutcome> run_task(const Setting& row, const eval::PreparedTask& task, const Options& o,
-                                        eval::LanguageModel& scorer, const eval::StoreSetting* setting, Keeper& keeper,
-                                        const eval::EvaluateOptions& how) {
-  if (setting == nullptr) return eval::evaluate(task, scorer, how);
+                                        eval::LanguageModel& scorer, const eval::StoreSetting& setting,
+                                        eval::RunStore* store, const eval::EvaluateOptions& how) {
+  if (store == nullptr) return eval::evaluate(task, scorer, how);
   eval::StoredRun record;
   record.started = iso_time();
   record.model = row.name, record.path = row.path;
-  record.setting = *setting;
+  record.setting = setting;
   record.task = task.spec.name;
   record.task_hash = eval::hash_task(task.spec);
   record.questions_hash = eval::hash_questions(task);
   record.num_fewshot = task.num_fewshot, record.question_count = task.question_count();
   record.limit = o.limit, record.seed = o.seed;
-  const auto id = keeper.store->begin_run(record);
+  const auto id = store->begin_run(record);
   if (!id) return moe::forward(id);
-  eval::StoredModel stored(scorer, *keeper.store, *setting);
+  eval::StoredModel stored(scorer, *store, setting);
   auto outcome = eval::evaluate(task, stored, how);
   if (!outcome) return outcome;
-  if (auto kept = keeper.store->finish_run(*id, iso_time(), task, *outcome); !kept) return moe::forward(kept);
+  if (auto kept = store->finish_run(*id, iso_time(), task, *outcome); !kept) return moe::forward(kept);
   return outcome;
 }
 
 // Asks one row all tasks; what is finished stays in `report` when a later task fails.
 moe::Result<void> run_row(const Setting& row, const std::shared_ptr<const moe::Model>& model,
-                          const moe::ParallelFor& threads, const Options& o, Keeper& keeper, eval::RunReport& report) {
+                          const moe::ParallelFor& threads, const Options& o, eval::RunStore* store,
+                          eval::RunReport& report) {
   eval::SessionModelOptions options;
   options.precision = row.precision;
   options.kv = row.kv;
@@ -233,16 +224,12 @@ moe::Result<void> run_row(const Setting& row, const std::shared_ptr<const moe::M
   options.max_length = o.max_length;
   auto scorer = eval::SessionModel::create(model, options);
   if (!scorer) return moe::fail(scorer.error().code, row.path + ": " + scorer.error().message);
-  std::optional<eval::StoreSetting> setting;
-  if (keeper.store) {
-    auto made = store_setting(row, *model, (*scorer)->max_length(), threads, keeper);
-    if (!made) return moe::forward(made);
-    setting = std::move(*made);
-  }
+  const eval::StoreSetting setting = store_setting(row, *model, (*scorer)->max_length());
   eval::ModelRun& run = report.models.emplace_back();
   run.name = row.name, run.path = row.path;
   run.info = model->info();
   run.info.config = model->config();
+  run.content_hash = model->content_hash();
   run.precision = row.precision, run.kv = row.kv;
   run.resident_bytes = model->resident_bytes();
   run.max_length = (*scorer)->max_length();
@@ -255,12 +242,12 @@ moe::Result<void> run_row(const Setting& row, const std::shared_ptr<const moe::M
       line.update({done, total}, std::to_string(done) + " of " + std::to_string(total) + " answers scored");
     };
     how.hooks.cancelled = cli::interrupted;
-    auto outcome = run_task(row, task, o, **scorer, setting ? &*setting : nullptr, keeper, how);
+    auto outcome = run_task(row, task, o, **scorer, setting, store, how);
     if (!outcome && outcome.error().code == moe::ErrorCode::cancelled)
       return moe::fail(moe::ErrorCode::cancelled,
                        "interrupted while " + row.name + " answered " + task.spec.name +
-                           (keeper.store ? "; the same command goes on from here"
-                                         : " (with --cache FILE the same command would go on from here)"));
+                           (store != nullptr ? "; the same command goes on from here"
+                                             : " (with --cache FILE the same command would go on from here)"));
     if (!outcome)
       return moe::fail(outcome.error().code, row.name + ", " + task.spec.name + ": " + outcome.error().message);
     run.outcomes.push_back(std::move(*outcome));
@@ -297,11 +284,11 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
       return moe::fail(moe::ErrorCode::io,
                        "--out " + o.out + ": cannot write there" + (failed ? ": " + failed.message() : ""));
   }
-  Keeper keeper;
+  std::unique_ptr<eval::RunStore> store;
   if (!o.cache.empty()) {
-    auto store = eval::RunStore::open(o.cache);
-    if (!store) return moe::forward(store);
-    keeper.store = std::move(*store);
+    auto opened = eval::RunStore::open(o.cache);
+    if (!opened) return moe::forward(opened);
+    store = std::move(*opened);
   }
   report.thread_count = threads->worker_count;
   if (const auto* table = moe::kernels::active_table()) report.isa = table->isa;
@@ -313,10 +300,10 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
     // The rows of a sweep share one copy of the weights; otherwise one model is in memory at a time.
     if (i == 0 || rows[i - 1].path != row.path) {
       loaded = nullptr;
-      loaded = load(row, *threads);
+      loaded = load(row, *threads, store != nullptr || !o.out.empty());
     }
     const auto model = loaded ? with_setting(*loaded, row) : loaded;
-    result = model ? run_row(row, *model, *threads, o, keeper, report) : moe::Result<void>(moe::forward(model));
+    result = model ? run_row(row, *model, *threads, o, store.get(), report) : moe::Result<void>(moe::forward(model));
     if (result && !o.out.empty()) result = eval::write_harness_files(report, report.models.back(), o.out);
     if (!result) break;
   }

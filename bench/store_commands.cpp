@@ -105,7 +105,7 @@ moe::Result<std::vector<std::string>> compare_runs(const eval::RunStore& store, 
 }  // namespace
 
 moe::Result<void> history(const std::string& path) {
-  const auto store = eval::RunStore::open(path, true);
+  const auto store = eval::RunStore::open_read_only(path);
   if (!store) return moe::forward(store);
   const auto runs = (*store)->runs();
   if (!runs) return moe::forward(runs);
@@ -128,7 +128,7 @@ moe::Result<void> history(const std::string& path) {
 }
 
 moe::Result<void> compare(const std::string& path, const std::string& a, const std::string& b) {
-  const auto store = eval::RunStore::open(path, true);
+  const auto store = eval::RunStore::open_read_only(path);
   if (!store) return moe::forward(store);
   const auto runs = (*store)->runs();
   if (!runs) return moe::forward(runs);

@@ -1,5 +1,5 @@
 # One minimum version each, all of them in Debian 12 (docs/ARCHITECTURE.md says what each is for).
-set(moe_imported tl::expected OpenMP::OpenMP_CXX fmt::fmt PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::SQLITE3)
+set(moe_imported tl::expected OpenMP::OpenMP_CXX fmt::fmt PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::SQLITE3 PkgConfig::CRYPTO)
 set(moe_imported_before "")
 foreach(target ${moe_imported})
   if(TARGET ${target})
@@ -19,6 +19,7 @@ pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8>=10.42)
 # Debian 12 ships 2.8.0 with a .pc file that says 2.6.0.
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc>=2.6)
 pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3>=3.40)
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)
 if(MOE_BUILD_TESTS)
   find_package(doctest 2.4.9 REQUIRED)
   find_package(ZLIB REQUIRED)

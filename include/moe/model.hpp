@@ -33,6 +33,7 @@ struct LoadOptions {
   std::function<void(Progress)> on_progress = {};
   std::function<bool()> cancelled = {};  ///< asked between tensors; true ends with ErrorCode::cancelled
   bool tokenizer_optional = true;        ///< false: a model without a usable tokenizer is an error
+  bool hash_content = false;             ///< fill Model::content_hash(): all bytes are hashed while they are loaded
 };
 
 /// Tensors of one format in a file.
@@ -54,14 +55,15 @@ struct ModelInfo {
       0;  ///< of those, the part that each expert chosen per token adds (all MoE layers together)
   std::vector<FormatUse> formats;  ///< most bytes first
   std::string format_summary;      ///< "133 q5_0, 13 q8_0, ...", the same as text
-  std::uint64_t hash = 0;          ///< of header and tensor list
+  std::uint64_t hash = 0;  ///< of header and tensor list; models of one recipe share it (see Model::content_hash)
 };
 
 struct ModelImpl;
 
 class MOE_API Model {
  public:
-  /// A .gguf file or a Hugging Face directory.
+  /// A .gguf file or a Hugging Face directory. A file that is changed meanwhile is an error; one that is replaced by
+  /// another of its name is not, the old one is read to its end.
   /// Errors: not_found, bad_file, bad_config, unsupported, io, out_of_memory, cancelled.
   static Result<std::shared_ptr<const Model>> load(const std::string& path, const LoadOptions& options = {});
   /// Reads headers only. A directory with a config.json and no weights is described by its closed form.
@@ -73,6 +75,10 @@ class MOE_API Model {
   /// Null when the file has none or libmoe does not know its pre-tokenizer; tokenizer_error() says why.
   const std::shared_ptr<const Tokenizer>& tokenizer() const;
   const std::string& tokenizer_error() const;
+  /// Names this model by its bytes: a SHA-256 in hexadecimal over the .gguf file with its shards, or over all files of a
+  /// directory that were read (weights, index, config.json, tokenizer). It is taken from the open files that were loaded,
+  /// whatever lies at their paths now. Empty unless LoadOptions::hash_content. A single file may be renamed.
+  const std::string& content_hash() const;
   /// Bytes of the packed weights in memory.
   std::int64_t resident_bytes() const;
   /// A copy of this model's handle that routes to another number of experts per token; the weights are shared.

@@ -41,6 +41,13 @@ std::uint64_t FileCheckpoint::file_bytes() const {
   return sum;
 }
 
+std::vector<Source> FileCheckpoint::sources() const {
+  std::vector<Source> out;
+  for (const InputFile& file : files_)
+    out.push_back({.name = std::filesystem::path(file.path()).filename().string(), .file = &file});
+  return out;
+}
+
 Result<std::unique_ptr<Checkpoint>> open(const std::string& path) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) return open_hf(path);

@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "checkpoint/content_hash.hpp"
 #include "moe/error.hpp"
 #include "moe/quant/formats.hpp"
 #include "moe/tokenizer.hpp"
@@ -88,6 +89,8 @@ class Checkpoint {
   virtual std::uint64_t file_bytes() const = 0;
   /// A hash of header, metadata and tensor list (not of the weights); part of run-store keys.
   virtual std::uint64_t header_hash() const = 0;
+  /// What ContentHash takes: the files of tensors, by TensorInfo::file, then the texts that were read so far.
+  virtual std::vector<Source> sources() const = 0;
 
   /// The tokenizer in the file or directory. Errors: not_found when there is none ("no_vocab"), unsupported, bad_file.
   virtual Result<std::shared_ptr<const Tokenizer>> load_tokenizer() const = 0;

@@ -14,6 +14,7 @@ class FileCheckpoint : public Checkpoint {
   Result<void> read(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const override;
   std::uint64_t file_bytes() const override;
   std::uint64_t header_hash() const override { return header_hash_; }
+  std::vector<Source> sources() const override;
 
  protected:
   std::vector<InputFile> files_;

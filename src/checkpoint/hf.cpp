@@ -12,6 +12,7 @@
 #include "checkpoint/json.hpp"
 #include "checkpoint/message.hpp"
 #include "checkpoint/safetensors_header.hpp"
+#include "checkpoint/text_files.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 
@@ -21,41 +22,34 @@ constexpr std::uint64_t kConfigLimit = std::uint64_t{16} << 20;
 constexpr std::uint64_t kIndexLimit = std::uint64_t{64} << 20;
 constexpr std::uint64_t kTokenizerLimit = std::uint64_t{256} << 20;
 
-/// A file that may be absent.
-Result<std::optional<std::string>> read_optional_text(const std::string& path, std::uint64_t limit) {
-  auto text = read_text(path, limit);
-  if (text) return std::optional(std::move(*text));
-  if (text.error().code == ErrorCode::not_found) return std::optional<std::string>();
-  return forward(text);
-}
-
 class HfCheckpoint final : public FileCheckpoint {
  public:
-  explicit HfCheckpoint(std::string directory) : directory_(std::move(directory)) {}
+  explicit HfCheckpoint(std::string directory) : texts_(std::move(directory)) {}
 
   Kind kind() const override { return Kind::hf; }
   const MetaValue* meta(std::string_view) const override { return nullptr; }
   const std::string& config_json() const override { return config_; }
   Result<std::shared_ptr<const Tokenizer>> load_tokenizer() const override;
   Result<TokenizerText> tokenizer_text() const override;
+  std::vector<Source> sources() const override;
 
   Result<void> open();
 
  private:
-  std::string path_of(std::string_view file) const { return fmt::format("{}/{}", directory_, file); }
+  std::string path_of(std::string_view file) const { return texts_.path_of(file); }
   Result<void> read_config();
   Result<void> add_file(InputFile file);
   Result<void> add_indexed(const std::string& index_path, const std::string& index_text);
   /// Errors: bad_file when a tensor is in two files.
   Result<void> finish();
 
-  std::string directory_;
+  TextFiles texts_;
   std::string config_;
   Fnv1a hash_;
 };
 
 Result<void> HfCheckpoint::read_config() {
-  auto text = read_text(path_of("config.json"), kConfigLimit);
+  auto text = texts_.read("config.json", kConfigLimit);
   if (!text) return forward(text);
   config_ = std::move(*text);
   hash_.update(std::as_bytes(std::span(config_)));
@@ -152,24 +146,30 @@ Result<void> HfCheckpoint::open() {
     return finish();
   }
   if (single.error().code != ErrorCode::not_found) return forward(single);
-  const std::string index_path = path_of("model.safetensors.index.json");
-  const auto index = read_optional_text(index_path, kIndexLimit);
+  constexpr const char* kIndex = "model.safetensors.index.json";
+  const auto index = texts_.read_optional(kIndex, kIndexLimit);
   if (!index) return forward(index);
   if (!*index)
     return fail(ErrorCode::not_found,
-                fmt::format("{}: has neither model.safetensors nor model.safetensors.index.json", directory_));
-  if (auto ok = add_indexed(index_path, **index); !ok) return ok;
+                fmt::format("{}: has neither model.safetensors nor {}", texts_.directory(), kIndex));
+  if (auto ok = add_indexed(path_of(kIndex), **index); !ok) return ok;
   return finish();
 }
 
 Result<std::shared_ptr<const Tokenizer>> HfCheckpoint::load_tokenizer() const {
-  const auto tokenizer = read_text(path_of("tokenizer.json"), kTokenizerLimit);
+  const auto tokenizer = texts_.read("tokenizer.json", kTokenizerLimit);
   if (!tokenizer) return forward(tokenizer);
-  const auto config = read_optional_text(path_of("tokenizer_config.json"), kConfigLimit);
+  const auto config = texts_.read_optional("tokenizer_config.json", kConfigLimit);
   if (!config) return forward(config);
   auto built = Tokenizer::from_json(*tokenizer, config->value_or(""));
   if (!built) return fail(built.error().code, fmt::format("{}: {}", path_of("tokenizer.json"), built.error().message));
   return built;
+}
+
+std::vector<Source> HfCheckpoint::sources() const {
+  std::vector<Source> out = FileCheckpoint::sources();
+  for (Source& text : texts_.sources()) out.push_back(std::move(text));
+  return out;
 }
 
 Result<TokenizerText> HfCheckpoint::tokenizer_text() const {
@@ -179,7 +179,7 @@ Result<TokenizerText> HfCheckpoint::tokenizer_text() const {
       {"tokenizer_config.json", kConfigLimit, &text.config},
       {"chat_template.jinja", kConfigLimit, &text.chat_template}};
   for (const auto& [name, limit, out] : files) {
-    auto found = read_optional_text(path_of(name), limit);
+    auto found = texts_.read_optional(name, limit);
     if (!found) return forward(found);
     if (*found) *out = std::move(**found);
   }

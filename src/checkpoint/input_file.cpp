@@ -16,9 +16,7 @@ namespace {
 
 std::string reason(int error) { return std::generic_category().message(error); }
 
-std::int64_t modified_ns(const struct stat& s) {
-  return static_cast<std::int64_t>(s.st_mtim.tv_sec) * 1'000'000'000 + s.st_mtim.tv_nsec;
-}
+std::int64_t nanoseconds(const timespec& t) { return static_cast<std::int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec; }
 
 }  // namespace
 
@@ -34,12 +32,11 @@ Result<InputFile> InputFile::open(std::string path) {
     return fail(absent ? ErrorCode::not_found : ErrorCode::io,
                 fmt::format("{}: cannot be opened: {}", file.path_, reason(error)));
   }
-  struct stat status {};
-  if (::fstat(file.descriptor_, &status) != 0)
-    return fail(ErrorCode::io, fmt::format("{}: cannot be examined: {}", file.path_, reason(errno)));
-  if (!S_ISREG(status.st_mode)) return fail(ErrorCode::bad_file, fmt::format("{}: is not a regular file", file.path_));
-  file.size_ = static_cast<std::uint64_t>(status.st_size);
-  file.modified_ns_ = modified_ns(status);
+  const auto state = file.state();
+  if (!state) return forward(state);
+  if (!S_ISREG(state->mode)) return fail(ErrorCode::bad_file, fmt::format("{}: is not a regular file", file.path_));
+  file.size_ = static_cast<std::uint64_t>(state->size);
+  file.opened_ = *state;
   return file;
 }
 
@@ -47,13 +44,13 @@ InputFile::InputFile(InputFile&& other) noexcept
     : path_(std::move(other.path_)),
       descriptor_(std::exchange(other.descriptor_, -1)),
       size_(other.size_),
-      modified_ns_(other.modified_ns_) {}
+      opened_(other.opened_) {}
 
 InputFile& InputFile::operator=(InputFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(descriptor_, other.descriptor_);
   std::swap(size_, other.size_);
-  std::swap(modified_ns_, other.modified_ns_);
+  std::swap(opened_, other.opened_);
   return *this;
 }
 
@@ -61,15 +58,37 @@ InputFile::~InputFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-Result<void> InputFile::read(std::uint64_t offset, std::span<std::byte> out) const {
+Result<InputFile::State> InputFile::state() const {
   struct stat status {};
   if (::fstat(descriptor_, &status) != 0)
     return fail(ErrorCode::io, fmt::format("{}: cannot be examined: {}", path_, reason(errno)));
-  if (static_cast<std::uint64_t>(status.st_size) != size_)
+  return State{static_cast<std::int64_t>(status.st_size),
+               nanoseconds(status.st_mtim),
+               nanoseconds(status.st_ctim),
+               status.st_nlink,
+               status.st_mode,
+               status.st_uid,
+               status.st_gid};
+}
+
+Result<void> InputFile::check_unchanged() const {
+  const auto now = state();
+  if (!now) return forward(now);
+  if (now->size != opened_.size)
     return fail(ErrorCode::io,
-                fmt::format("{}: has {} bytes now, {} when it was opened", path_, status.st_size, size_));
-  if (modified_ns(status) != modified_ns_)
+                fmt::format("{}: has {} bytes now, {} when it was opened", path_, now->size, opened_.size));
+  if (now->modified_ns != opened_.modified_ns)
     return fail(ErrorCode::io, fmt::format("{}: was modified after it was opened", path_));
+  // The time of change also moves when a new file takes this one's name, or for a link or new permissions, which leave
+  // the content alone. Where none of that is seen, somebody may have written and set the time of modification back.
+  const bool explained = now->links != opened_.links || now->mode != opened_.mode || now->user != opened_.user ||
+                         now->group != opened_.group;
+  if (now->changed_ns != opened_.changed_ns && !explained)
+    return fail(ErrorCode::io, fmt::format("{}: was changed after it was opened", path_));
+  return {};
+}
+
+Result<void> InputFile::read(std::uint64_t offset, std::span<std::byte> out) const {
   if (offset > size_ || out.size() > size_ - offset)
     return fail(ErrorCode::io,
                 fmt::format("{}: ends at byte {}, expected {} bytes at {}", path_, size_, out.size(), offset));
@@ -80,12 +99,15 @@ Result<void> InputFile::read(std::uint64_t offset, std::span<std::byte> out) con
     const ssize_t n = ::pread(descriptor_, out.data() + done, part, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail(ErrorCode::io, fmt::format("{}: cannot be read: {}", path_, reason(errno)));
-    if (n == 0)
+    if (n == 0) {
+      if (auto ok = check_unchanged(); !ok) return ok;
       return fail(ErrorCode::io, fmt::format("{}: ended at byte {}, expected {} bytes at {}", path_, offset + done,
                                              out.size(), offset));
+    }
     done += static_cast<std::size_t>(n);
   }
-  return {};
+  // Behind the reading: whatever was written before or meanwhile is seen.
+  return check_unchanged();
 }
 
 Result<std::string> read_text(const std::string& path, std::uint64_t limit) {

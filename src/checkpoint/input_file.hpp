@@ -25,16 +25,26 @@ class InputFile {
   /// When it was opened.
   std::uint64_t size() const { return size_; }
 
-  /// Fills `out` from byte `offset`. Thread-safe.
-  /// Errors: io, when the file ends early, or its size or modification time is no longer what it was.
+  /// Fills `out` from byte `offset`. Thread-safe. The bytes are those of the file as it was when it was opened: whoever
+  /// reads twice sees one content.
+  /// Errors: io, when the file ends early or was changed since (its size, its times).
   Result<void> read(std::uint64_t offset, std::span<std::byte> out) const;
 
  private:
+  /// What tells one state of a file from another.
+  struct State {
+    std::int64_t size = 0, modified_ns = 0, changed_ns = 0;
+    std::uint64_t links = 0, mode = 0, user = 0, group = 0;
+  };
+
   InputFile() = default;
+  Result<State> state() const;
+  Result<void> check_unchanged() const;
+
   std::string path_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
-  std::int64_t modified_ns_ = 0;
+  State opened_;
 };
 
 /// A whole text file of at most `limit` bytes. Errors: as InputFile, bad_file when it is longer.

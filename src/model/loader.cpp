@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstring>
 #include <mutex>
+#include <tuple>
 
 #include "kernels/packing.hpp"
 #include "model/stored.hpp"
@@ -45,12 +47,44 @@ std::vector<Unit> cut_into_units(const LoadPlan& plan) {
   return units;
 }
 
+/// A unit to pack, or a stretch of a file to hash, by their numbers.
+struct Task {
+  bool hashes;
+  std::size_t index;
+  std::int64_t bytes;
+  std::size_t file;
+  std::uint64_t offset;  // where reading begins
+};
+
+/// Units in the plan's order. With stretches, both in the files' order: what one task reads, the next finds in the page
+/// cache.
+std::vector<Task> order_tasks(const std::vector<Unit>& units, const checkpoint::ContentHash* hash) {
+  std::vector<Task> tasks;
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    const MatrixJob& job = *units[i].job;
+    const std::int64_t row = job.first_row + (job.transposed ? 0 : units[i].begin * kPanelRows * job.step);
+    tasks.push_back({false, i, units[i].bytes, static_cast<std::size_t>(job.tensor->file),
+                     job.tensor->offset + static_cast<std::uint64_t>(row * stored_row_bytes(job))});
+  }
+  if (hash == nullptr) return tasks;
+  for (std::size_t i = 0; i < hash->stretches().size(); ++i) {
+    const auto& stretch = hash->stretches()[i];
+    tasks.push_back({true, i, static_cast<std::int64_t>(stretch.bytes), stretch.source, stretch.offset});
+  }
+  std::sort(tasks.begin(), tasks.end(), [](const Task& a, const Task& b) {
+    return std::tie(a.file, a.offset, b.hashes) < std::tie(b.file, b.offset, a.hashes);
+  });
+  return tasks;
+}
+
 class Loader {
  public:
-  Loader(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options, Weights& weights)
+  Loader(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options, Weights& weights,
+         checkpoint::ContentHash* hash)
       : file_(file),
         plan_(plan),
         options_(options),
+        hash_(hash),
         memory_(weights.memory),
         buffers_(static_cast<std::size_t>(options.threads.worker_count)) {}
 
@@ -67,6 +101,7 @@ class Loader {
   const checkpoint::Checkpoint& file_;
   const LoadPlan& plan_;
   const LoadOptions& options_;
+  checkpoint::ContentHash* hash_;
   AlignedBuffer<std::byte>& memory_;
   std::vector<RowBuffers> buffers_;  // one per worker
   std::atomic<std::int64_t> done_{0};
@@ -203,16 +238,19 @@ Result<void> Loader::run() {
   if (auto ok = vectors(); !ok) return forward(ok);
   if (auto ok = allocate(); !ok) return forward(ok);
   const std::vector<Unit> units = cut_into_units(plan_);
-  for (const Unit& unit : units) total_ += unit.bytes;
-  parallel_for(options_.threads, static_cast<std::int64_t>(units.size()), [&](std::int64_t i, std::int32_t worker) {
+  const std::vector<Task> tasks = order_tasks(units, hash_);
+  for (const Task& task : tasks) total_ += task.bytes;
+  parallel_for(options_.threads, static_cast<std::int64_t>(tasks.size()), [&](std::int64_t i, std::int32_t worker) {
     if (stop_) return;
-    const Unit& unit = units[static_cast<std::size_t>(i)];
-    if (auto ok = pack(unit, buffers_[static_cast<std::size_t>(worker)]); !ok) {
+    const Task& task = tasks[static_cast<std::size_t>(i)];
+    const auto ok =
+        task.hashes ? hash_->add(task.index) : pack(units[task.index], buffers_[static_cast<std::size_t>(worker)]);
+    if (!ok) {
       const std::lock_guard lock(error_mutex_);
       if (!error_) error_ = ok.error();
       stop_ = true;
     }
-    done_ += unit.bytes;
+    done_ += task.bytes;
     report(worker);
   });
   if (error_) return tl::unexpected<Error>(*error_);
@@ -224,8 +262,8 @@ Result<void> Loader::run() {
 }  // namespace
 
 Result<void> load_weights(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options,
-                          Weights& weights) {
-  return Loader(file, plan, options, weights).run();
+                          Weights& weights, checkpoint::ContentHash* hash) {
+  return Loader(file, plan, options, weights, hash).run();
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "arch/family.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "model/loader.hpp"
@@ -53,7 +55,10 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
   else
     impl->tokenizer_error = tokenizer.error().message;
 
-  if (auto ok = load_weights(**file, *plan, options, *weights); !ok) return about(path, ok);
+  std::optional<checkpoint::ContentHash> hash;
+  if (options.hash_content) hash.emplace((*file)->sources());
+  if (auto ok = load_weights(**file, *plan, options, *weights, hash ? &*hash : nullptr); !ok) return about(path, ok);
+  if (hash) impl->content_hash = hash->value();
   impl->resident_bytes = static_cast<std::int64_t>(weights->memory.size_bytes());
   impl->weights = std::move(weights);
   return std::shared_ptr<const Model>(new Model(std::move(impl)));
@@ -79,6 +84,7 @@ const ModelConfig& Model::config() const { return impl_->info.config; }
 const ModelInfo& Model::info() const { return impl_->info; }
 const std::shared_ptr<const Tokenizer>& Model::tokenizer() const { return impl_->tokenizer; }
 const std::string& Model::tokenizer_error() const { return impl_->tokenizer_error; }
+const std::string& Model::content_hash() const { return impl_->content_hash; }
 std::int64_t Model::resident_bytes() const { return impl_->resident_bytes; }
 
 Result<std::shared_ptr<const Model>> Model::with_top_k(std::int64_t top_k) const {

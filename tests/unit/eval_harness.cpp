@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "eval/store/sha256.hpp"
 #include "moe/eval/report.hpp"
 #include "support.hpp"
+#include "support/sha256.hpp"
 #include "unit/fake_model.hpp"
 
 using Json = nlohmann::json;
@@ -52,7 +52,7 @@ std::size_t check_samples(const PreparedTask& task, const TaskOutcome& outcome, 
     REQUIRE(d < task.subtasks[found->second].documents.size());
     const Document& document = task.subtasks[found->second].documents[d];
     std::vector<std::string> hashes;
-    for (const std::string& context : document.contexts) hashes.push_back(sha256_hex(context).substr(0, 12));
+    for (const std::string& context : document.contexts) hashes.push_back(moe::sha256_hex(context).substr(0, 12));
     auto expected = sample["c"].get<std::vector<std::string>>();
     std::sort(hashes.begin(), hashes.end());
     std::sort(expected.begin(), expected.end());
@@ -159,7 +159,7 @@ TEST_CASE("the reference harness's prompts, metrics, means and standard errors")
   std::map<std::string, std::string> replies;  // by the first half of the prompt's hash
   moe_test::FakeModel model;
   model.reply_to = [&](std::string_view context) {
-    const auto known = replies.find(sha256_hex(context).substr(0, 12));
+    const auto known = replies.find(moe::sha256_hex(context).substr(0, 12));
     return known == replies.end() ? "(no such prompt)" : known->second;
   };
   std::size_t cases = 0, questions = 0;

@@ -1,5 +1,6 @@
 // moe-eval as a script sees it: exit status, one-line errors, a run that goes on, history and compare.
 
+#include <sqlite3.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -197,4 +198,32 @@ TEST_CASE("a run that was stopped goes on with the same command; history and com
   check_one_line(run(s, {"compare", "1", "9", "--cache", s / "runs.db"}), 1, "'9'");
   REQUIRE(asked("four", {"--limit", "3"}).status == 0);
   check_one_line(run(s, {"compare", "1", "3", "--cache", s / "runs.db"}), 1, "did not ask the same questions");
+}
+
+TEST_CASE("another model at the same path is asked anew; a number that was changed in the store is never shown") {
+  const Scratch s;
+  fs::copy(kModel, s / "m");
+  const auto asked = [&](const std::string& out) {
+    const auto got = run(
+        s, {"--model", "m=" + s / "m", "--tasks", kExam, "--limit", "2", "--cache", s / "runs.db", "--out", s / out});
+    REQUIRE_MESSAGE(got.status == 0, got.err);
+    return Json::parse(moe_test::read_file(s.dir / out / "run.json"))["models"][0];
+  };
+  const Json first = asked("one"), again = asked("two");
+  CHECK(again["tasks"][0]["executed"]["total"] == 0);
+  CHECK(first["content_hash"].get<std::string>().size() == 64);
+  CHECK(first["content_hash"] == again["content_hash"]);
+  std::string weights = moe_test::read_file(s / "m/model.safetensors");
+  weights[weights.size() - 2] = static_cast<char>(weights[weights.size() - 2] ^ 1);
+  s.file("m/model.safetensors", weights);
+  const Json other = asked("three");
+  CHECK(other["content_hash"] != first["content_hash"]);
+  CHECK(other["tasks"][0]["executed"] == first["tasks"][0]["executed"]);
+
+  sqlite3* db = nullptr;
+  REQUIRE(sqlite3_open((s / "runs.db").c_str(), &db) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(db, "UPDATE runs SET accuracy = 1 WHERE id = 1", nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(db);
+  check_one_line(run(s, {"history", "--cache", s / "runs.db"}), 1, "runs.db is damaged");
+  check_one_line(run(s, {"compare", "1", "2", "--cache", s / "runs.db"}), 1, "runs.db is damaged");
 }

@@ -56,7 +56,7 @@ TEST_CASE("small cases: prompts, metrics and results are the reference harness's
   const Json file = Json::parse(moe_test::read_file(kFolder / "cases.json"));
   const auto replies = file["replies"].get<std::vector<std::string>>();
   moe_test::FakeModel model;
-  model.reply_to = [&](std::string_view context) { return replies[sha256(context)[0] & 3]; };
+  model.reply_to = [&](std::string_view context) { return replies[moe::sha256(context)[0] & 3]; };
   REQUIRE(file["cases"].size() >= 12);
   for (const Json& expected : file["cases"]) {
     CAPTURE(expected["task"].get<std::string>());

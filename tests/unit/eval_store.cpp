@@ -13,93 +13,16 @@
 
 #include <atomic>
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
 
 #include "moe/eval/report.hpp"
-#include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
-#include "support.hpp"
+#include "unit/store_support.hpp"
 
-namespace fs = std::filesystem;
-using Json = nlohmann::json;
-using namespace moe::eval;
+using namespace moe_test;
 
 namespace {
-
-/// A directory of this test alone, removed at the end.
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_eval_store_" + std::to_string(getpid()));
-  Scratch() { fs::create_directory(dir); }
-  ~Scratch() { fs::remove_all(dir); }
-  std::string operator/(const char* name) const { return (dir / name).string(); }
-};
-
-PreparedTask exam(const Scratch& scratch, int count) {
-  std::ofstream out(scratch / "exam.jsonl");
-  for (int i = 0; i < count; ++i)
-    out << Json{{"id", "q" + std::to_string(i)},
-                {"question", "what is " + std::to_string(i) + "?"},
-                {"choices", Json::array({"a", "a long answer", std::to_string(i + 1), "none"})},
-                {"answer", i % 4}}
-               .dump()
-        << "\n";
-  out.close();
-  auto task = prepare(*find_task(scratch / "exam.jsonl"), {});
-  REQUIRE(task.has_value());
-  return std::move(*task);
-}
-
-/// Answers with numbers made from the texts, in steps of `step` requests.
-class CountingModel : public LanguageModel {
- public:
-  std::size_t asked = 0, step = 3;
-  std::chrono::microseconds pause{0};
-  moe::Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks) override {
-    std::vector<Score> out(requests.size());
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-      ++asked;
-      const std::size_t h =
-          std::hash<std::string>()(std::string(requests[i].context) + "\n" + std::string(requests[i].continuation));
-      out[i].log_likelihood = -static_cast<double>(h % 1000003) / 7.0;
-      out[i].is_greedy = h % 3 == 0;
-      out[i].context_tokens = static_cast<std::int32_t>(h % 97);
-      out[i].continuation_tokens = 1 + static_cast<std::int32_t>(h % 5);
-      out[i].pass_tokens = 100;
-      out[i].pass = static_cast<std::int64_t>(h >> 1);
-      if (hooks.on_score) hooks.on_score(static_cast<std::int64_t>(i), out[i]);
-      if ((i + 1) % step != 0 && i + 1 < requests.size()) continue;
-      if (hooks.on_progress)
-        hooks.on_progress(static_cast<std::int64_t>(i + 1), static_cast<std::int64_t>(requests.size()));
-      if (hooks.cancelled && hooks.cancelled()) return moe::fail(moe::ErrorCode::cancelled, "interrupted");
-      std::this_thread::sleep_for(pause);
-    }
-    return out;
-  }
-  moe::Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests,
-                                                const Hooks& hooks) override {
-    std::vector<Generation> out(requests.size());
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-      ++asked;
-      out[i].text = std::string("reply\0to ", 9) + std::string(requests[i].context);
-      out[i].finished = i % 2 == 0;
-      out[i].context_tokens = 7, out[i].pass_tokens = 11, out[i].generated_tokens = 5;
-      if (hooks.on_reply) hooks.on_reply(static_cast<std::int64_t>(i), out[i]);
-      if (hooks.on_progress)
-        hooks.on_progress(static_cast<std::int64_t>(i + 1), static_cast<std::int64_t>(requests.size()));
-    }
-    return out;
-  }
-};
-
-const StoreSetting kSetting = {"hash", "4 q8_0", moe::Precision::automatic, moe::KvType::f16, 4, 256, 77};
-
-std::unique_ptr<RunStore> open_store(const std::string& path) {
-  auto store = RunStore::open(path);
-  REQUIRE_MESSAGE(store.has_value(), store.error().message);
-  return std::move(*store);
-}
 
 std::string samples(const PreparedTask& task, LanguageModel& model, const fs::path& folder) {
   RunReport report;
@@ -132,17 +55,6 @@ std::size_t missing(const PreparedTask& task, const std::string& path, const Sto
   StoredModel stored(inner, *store, setting);
   static_cast<void>(evaluate(task, stored));
   return inner.asked;
-}
-
-// Statements of another program.
-void sql(const std::string& path, const std::string& text) {
-  sqlite3* db = nullptr;
-  REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-  char* error = nullptr;
-  const int code = sqlite3_exec(db, text.c_str(), nullptr, nullptr, &error);
-  CHECK_MESSAGE(code == SQLITE_OK, (error != nullptr ? error : ""));
-  sqlite3_free(error);
-  sqlite3_close(db);
 }
 
 }  // namespace
@@ -454,7 +366,7 @@ TEST_CASE("what is damaged or no store is refused by name, and left as it is") {
   }
   sql(scratch / "other.db", "CREATE TABLE t(x)");
   CHECK(RunStore::open(scratch / "other.db").error().message.find("of another program") != std::string::npos);
-  CHECK(RunStore::open(scratch / "absent.db", true).error().code == moe::ErrorCode::not_found);
+  CHECK(RunStore::open_read_only(scratch / "absent.db").error().code == moe::ErrorCode::not_found);
   CHECK(RunStore::open("/absent/folder/x.db").error().code == moe::ErrorCode::io);
   CHECK(RunStore::open("/absent/folder/x.db").error().message.find("/absent/folder/x.db") != std::string::npos);
   // A wrong number inside a sound file.
@@ -465,33 +377,6 @@ TEST_CASE("what is damaged or no store is refused by name, and left as it is") {
   const auto refused = evaluate(task, stored);
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == moe::ErrorCode::bad_file);
-}
-
-TEST_CASE("models that differ in one weight have different hashes; names of single files do not matter") {
-  const Scratch scratch;
-  const fs::path model = fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe";
-  fs::copy(model, scratch.dir / "copy");
-  const auto hash = [](const fs::path& path) {
-    const auto got = hash_model_files(path.string());
-    return got ? *got : "error: " + got.error().message;
-  };
-  const std::string original = hash(model);
-  CHECK(original.size() == 64);
-  CHECK(hash(scratch.dir / "copy") == original);
-  std::string bytes = moe_test::read_file(scratch.dir / "copy/model.safetensors");
-  bytes[bytes.size() - 2] = static_cast<char>(bytes[bytes.size() - 2] ^ 1);
-  std::ofstream(scratch.dir / "copy/model.safetensors", std::ios::binary) << bytes;
-  CHECK(hash(scratch.dir / "copy") != original);
-  std::ofstream(scratch / "a.gguf") << "x";
-  std::ofstream(scratch / "b.gguf") << "x";
-  std::ofstream(scratch / "m-00001-of-00002.gguf") << "x";
-  std::ofstream(scratch / "m-00002-of-00002.gguf") << "y";
-  CHECK(hash(scratch / "a.gguf") == hash(scratch / "b.gguf"));
-  const std::string both = hash(scratch / "m-00001-of-00002.gguf");
-  CHECK(both != hash(scratch / "a.gguf"));
-  std::ofstream(scratch / "m-00002-of-00002.gguf") << "z";
-  CHECK(both != hash(scratch / "m-00001-of-00002.gguf"));
-  CHECK(hash_model_files("/absent.gguf").error().code == moe::ErrorCode::not_found);
 }
 
 TEST_CASE("runs are one line each: begun once, finished with their answers") {

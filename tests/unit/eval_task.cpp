@@ -10,10 +10,10 @@
 #include "eval/file.hpp"
 #include "eval/score/python_random.hpp"
 #include "eval/score/text.hpp"
-#include "eval/store/sha256.hpp"
 #include "eval/tasks/template.hpp"
 #include "moe/eval/report.hpp"
 #include "support.hpp"
+#include "support/sha256.hpp"
 
 using namespace moe::eval;
 
@@ -81,11 +81,16 @@ TEST_CASE("floats print as Python prints them") {
 }
 
 TEST_CASE("SHA-256 of FIPS 180-4's examples") {
-  CHECK(sha256_hex("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  CHECK(sha256_hex("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-  CHECK(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
+  CHECK(moe::sha256_hex("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(moe::sha256_hex("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  CHECK(moe::sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-  CHECK(sha256_hex(std::string(1000, 'a')) == "41edece42d63e8d9bf515a9ba6932e1c20cbc9f5a5d134645adb5db1b9737ea3");
+  CHECK(moe::sha256_hex(std::string(1000, 'a')) == "41edece42d63e8d9bf515a9ba6932e1c20cbc9f5a5d134645adb5db1b9737ea3");
+  moe::Sha256 in_parts;
+  const std::string text(1000, 'a');
+  for (std::size_t at = 0, size = 1; at < text.size(); at += size, size = std::min(size * 3, text.size() - at))
+    in_parts.update(std::as_bytes(std::span(text).subspan(at, size)));
+  CHECK(in_parts.finish() == moe::sha256(text));
 }
 
 TEST_CASE("templates") {

@@ -3,8 +3,8 @@
 
 #include <functional>
 
-#include "eval/store/sha256.hpp"
 #include "moe/eval/language_model.hpp"
+#include "support/sha256.hpp"
 
 namespace moe_test {
 
@@ -35,7 +35,7 @@ class FakeModel : public moe::eval::LanguageModel {
 
  private:
   static moe::eval::Score score_of(std::string_view context, std::string_view continuation) {
-    const auto digest = moe::eval::sha256(std::string(context) + '\x1f' + std::string(continuation));
+    const auto digest = moe::sha256(std::string(context) + '\x1f' + std::string(continuation));
     double u48 = 0;
     for (std::size_t i = 0; i < 6; ++i) u48 = u48 * 256 + digest[i];
     moe::eval::Score s;

@@ -17,7 +17,8 @@ namespace moe::inline MOE_ABI::eval {
 /// One row of the tables: a model with one setting, and what it answered.
 struct ModelRun {
   std::string name, path;
-  ModelInfo info;  ///< of the file; config.router.top_k is the one that ran
+  ModelInfo info;            ///< of the file; config.router.top_k is the one that ran
+  std::string content_hash;  ///< Model::content_hash; may be empty
   Precision precision = Precision::automatic;
   KvType kv = KvType::f16;
   std::int64_t resident_bytes = 0;             ///< packed weights

@@ -16,15 +16,9 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// SHA-256 over names and contents of a model's files: a .gguf with its shards, or the .json, .safetensors, .model, .txt
-/// and .jinja files of a directory. ModelInfo::hash covers headers only, which models of one training recipe share.
-/// Errors: not_found, io, cancelled.
-MOE_API Result<std::string> hash_model_files(const std::string& path, const ParallelFor& threads = {},
-                                             const std::function<bool()>& cancelled = {});
-
 /// Everything that an answer depends on, but for the question itself.
 struct StoreSetting {
-  std::string model_hash;  ///< hash_model_files
+  std::string model_hash;  ///< Model::content_hash
   std::string formats;     ///< quantisation, as ModelInfo::format_summary
   Precision precision = Precision::automatic;
   KvType kv = KvType::f16;
@@ -55,11 +49,15 @@ struct StoredAnswer {
 };
 
 /// A file may be used by several programs at a time. Errors of all calls: io (cannot write, disk full, locked), bad_file
-/// (damaged, or no store). What was stored before an error stays.
+/// (damaged, or no store). What was stored before an error stays. Every row carries a checksum that is looked at whenever
+/// the row is read; a run knows its answers, so that one that is missing is found as well.
 class MOE_API RunStore {
  public:
-  /// Makes the file unless `must_exist`. Errors: not_found.
-  static Result<std::unique_ptr<RunStore>> open(const std::string& path, bool must_exist = false);
+  /// Makes the file where there is none.
+  static Result<std::unique_ptr<RunStore>> open(const std::string& path);
+  /// For runs() and answers() of a store that exists; makes and changes nothing, and needs no permission to.
+  /// Errors: not_found.
+  static Result<std::unique_ptr<RunStore>> open_read_only(const std::string& path);
   ~RunStore();
 
   /// Notes that a run begins, or goes on; gives its number. A run is the same one when everything but names and times is.
@@ -92,7 +90,7 @@ MOE_API std::string hash_questions(const PreparedTask& task);
 /// what was in flight. Keys hold the setting and the text that is asked, so an edited task, template or example asks anew.
 class MOE_API StoredModel : public LanguageModel {
  public:
-  /// `model` and `store` must live as long as this.
+  /// `model` and `store` must live as long as this. Without setting.model_hash every call is bad_argument.
   StoredModel(LanguageModel& model, RunStore& store, const StoreSetting& setting);
 
   Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks) override;
@@ -103,9 +101,11 @@ class MOE_API StoredModel : public LanguageModel {
   Work executed() const override { return model_.executed(); }
 
  private:
+  Result<void> check_setting() const;
+
   LanguageModel& model_;
   RunStore& store_;
-  std::string setting_;  // its digest
+  std::string setting_;  // its digest; empty without a model's hash
 };
 
 }  // namespace moe::inline MOE_ABI::eval

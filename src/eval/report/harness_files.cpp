@@ -10,8 +10,8 @@
 
 #include "eval/file.hpp"
 #include "eval/score/text.hpp"
-#include "eval/store/sha256.hpp"
 #include "moe/eval/report.hpp"
+#include "support/sha256.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "eval/file.hpp"
-#include "eval/store/sha256.hpp"
 #include "moe/eval/report.hpp"
+#include "support/sha256.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -80,6 +80,7 @@ Json model_json(const RunReport& report, const ModelRun& run) {
   Json out = {{"name", run.name},
               {"path", run.path},
               {"hash", fmt::format("{:016x}", run.info.hash)},
+              {"content_hash", run.content_hash.empty() ? Json(nullptr) : Json(run.content_hash)},
               {"family", run.info.config.family},
               {"formats", run.info.format_summary},
               {"top_k", run.info.config.router.top_k},

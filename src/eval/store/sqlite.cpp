@@ -1,6 +1,7 @@
 #include "eval/store/sqlite.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
@@ -15,22 +16,52 @@ tl::unexpected<Error> Database::error(int code) const {
     case SQLITE_LOCKED:
       return fail(ErrorCode::io, fmt::format("store {} is locked by another program ({})", path_, what));
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return fail(
-          ErrorCode::bad_file,
-          fmt::format("store {} is damaged or no store ({}): nothing was changed; move it away, or name another "
-                      "--cache",
-                      path_, what));
+    case SQLITE_NOTADB: return damaged(what);
+    case SQLITE_READONLY:
+      return fail(ErrorCode::io, fmt::format("store {} is read-only: its runs can be listed and compared, but it takes "
+                                             "no new answers",
+                                             path_));
+    case SQLITE_CANTOPEN:
+      return fail(ErrorCode::io, fmt::format("store {} cannot be opened: {}{}", path_, what, system_reason()));
     case SQLITE_FULL:
-    case SQLITE_IOERR: {
-      const int system = handle_ != nullptr ? sqlite3_system_errno(handle_) : 0;
-      return fail(ErrorCode::io,
-                  fmt::format("store {} cannot be written: {}{}; what it held before is kept", path_, what,
-                              system != 0 ? fmt::format(" ({})", std::strerror(system)) : std::string()));
-    }
+    case SQLITE_IOERR:
+      return fail(ErrorCode::io, fmt::format("store {} cannot be written: {}{}; what it held before is kept", path_,
+                                             what, system_reason()));
     case SQLITE_NOMEM: return fail(ErrorCode::out_of_memory, fmt::format("store {}: out of memory", path_));
     default: return fail(ErrorCode::io, fmt::format("store {}: {}", path_, what));
   }
+}
+
+std::string Database::system_reason() const {
+  const int system = handle_ != nullptr ? sqlite3_system_errno(handle_) : 0;
+  return system != 0 ? fmt::format(" ({})", std::strerror(system)) : std::string();
+}
+
+tl::unexpected<Error> Database::damaged(const std::string& how) const {
+  return fail(ErrorCode::bad_file,
+              fmt::format("store {} is damaged or no store ({}): nothing was changed; move it away, "
+                          "or name another --cache",
+                          path_, how));
+}
+
+Database::Rest Database::rest_of(const std::string& file) {
+  Rest rest;
+  rest.file = file;
+  for (int i = 0; i < 2; ++i) {
+    struct stat status {};
+    if (::stat((i == 0 ? file : file + "-wal").c_str(), &status) != 0) continue;
+    rest.size[i] = static_cast<std::int64_t>(status.st_size);
+    rest.modified_ns[i] = static_cast<std::int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec;
+    rest.number[i] = status.st_ino;
+  }
+  return rest;
+}
+
+void Database::expect_rest(const std::string& file) { rest_ = rest_of(file); }
+
+Result<void> Database::check_rest() const {
+  if (!rest_ || rest_of(rest_->file) == *rest_) return {};
+  return fail(ErrorCode::io, fmt::format("store {} was written to while it was read: try again", path_));
 }
 
 Result<void> Database::run(const char* sql) const {

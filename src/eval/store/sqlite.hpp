@@ -22,13 +22,30 @@ class Database {
   sqlite3* handle() const { return handle_; }
   /// What the last call found wrong, for people.
   tl::unexpected<Error> error(int code) const;
+  tl::unexpected<Error> damaged(const std::string& how) const;
   Result<void> run(const char* sql) const;
   /// The first column of the first row.
   Result<std::string> ask(const char* sql) const;
 
+  /// For a file that is read without locks: it must stay as it is now.
+  void expect_rest(const std::string& file);
+  /// Errors: io, when another program wrote to it since; what was read may then be anything.
+  Result<void> check_rest() const;
+
  private:
+  /// State of a file and its log.
+  struct Rest {
+    std::string file;
+    std::int64_t size[2] = {}, modified_ns[2] = {};
+    std::uint64_t number[2] = {};
+    bool operator==(const Rest&) const = default;
+  };
+  static Rest rest_of(const std::string& file);
+  std::string system_reason() const;
+
   sqlite3* handle_;
   std::string path_;
+  std::optional<Rest> rest_;
 };
 
 /// One use of a statement. Parameters and columns are counted from 0.
@@ -55,6 +72,9 @@ class Statement {
   double number(int at) const { return sqlite3_column_double(statement_, at); }
   std::optional<double> maybe_number(int at) const;
   std::string text(int at) const;
+
+ protected:
+  sqlite3_stmt* handle() const { return statement_; }
 
  private:
   const Database& database_;

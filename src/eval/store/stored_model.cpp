@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "eval/store/sha256.hpp"
 #include "moe/eval/store.hpp"
+#include "support/sha256.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -91,10 +91,18 @@ StoredModel::StoredModel(LanguageModel& model, RunStore& store, const StoreSetti
   append(text, setting.formats);
   append(text, fmt::format("{} {} {} {} {} {}", setting.numerics_version, static_cast<int>(setting.precision),
                            static_cast<int>(setting.kv), setting.top_k, setting.max_length, setting.tokenizer));
-  setting_ = digest(text);
+  if (!setting.model_hash.empty()) setting_ = digest(text);
+}
+
+// Without a hash the answers of all models would share their keys.
+Result<void> StoredModel::check_setting() const {
+  if (!setting_.empty()) return {};
+  return fail(ErrorCode::bad_argument,
+              "StoreSetting::model_hash is empty, expected Model::content_hash() (LoadOptions::hash_content fills it)");
 }
 
 Result<std::vector<Score>> StoredModel::score(std::span<const ScoreRequest> requests, const Hooks& hooks) {
+  if (auto ok = check_setting(); !ok) return forward(ok);
   std::vector<std::string> keys;
   Contexts contexts;
   for (const ScoreRequest& r : requests) {
@@ -109,6 +117,7 @@ Result<std::vector<Score>> StoredModel::score(std::span<const ScoreRequest> requ
 }
 
 Result<std::vector<Generation>> StoredModel::generate(std::span<const GenerateRequest> requests, const Hooks& hooks) {
+  if (auto ok = check_setting(); !ok) return forward(ok);
   std::vector<std::string> keys;
   Contexts contexts;
   for (const GenerateRequest& r : requests) {
@@ -124,6 +133,7 @@ Result<std::vector<Generation>> StoredModel::generate(std::span<const GenerateRe
 }
 
 Result<std::vector<Score>> StoredModel::score_texts(std::span<const TextRequest> requests, const Hooks& hooks) {
+  if (auto ok = check_setting(); !ok) return forward(ok);
   std::vector<std::string> keys;
   for (const TextRequest& r : requests) keys.push_back(key_of(setting_ + "text" + digest(std::string(r.text))));
   return ask<TextRequest, Score>(

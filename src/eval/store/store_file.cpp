@@ -1,0 +1,138 @@
+#include "eval/store/store_file.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+namespace moe::inline MOE_ABI::eval {
+namespace {
+
+constexpr const char* kApplication = "1836016979";  // "moeS"
+constexpr const char* kVersion = "2";
+constexpr int kPatienceMs = 3000;
+
+// Every table's last column is the checksum of its row (rows.hpp). Columns of floating-point numbers have no type:
+// SQLite keeps no sign of -0.0 in a REAL one. `answers` of a run is a checksum over its rows of that table.
+constexpr const char* kSchema = R"(
+CREATE TABLE scores(key BLOB PRIMARY KEY, log_likelihood, flags INTEGER, context_tokens INTEGER,
+  continuation_tokens INTEGER, pass_tokens INTEGER, pass INTEGER, checksum INTEGER) WITHOUT ROWID;
+CREATE TABLE replies(key BLOB PRIMARY KEY, text BLOB, flags INTEGER, context_tokens INTEGER, pass_tokens INTEGER,
+  generated_tokens INTEGER, checksum INTEGER) WITHOUT ROWID;
+CREATE TABLE runs(id INTEGER PRIMARY KEY, key TEXT UNIQUE, started TEXT, finished TEXT, model TEXT, path TEXT,
+  model_hash TEXT, formats TEXT, precision INTEGER, kv INTEGER, top_k INTEGER, max_length INTEGER, tokenizer INTEGER,
+  numerics_version INTEGER, task TEXT, task_hash TEXT, questions_hash TEXT, num_fewshot INTEGER, question_count INTEGER,
+  question_limit, seed INTEGER, accuracy, standard_error, model_flops INTEGER, seconds, answers INTEGER,
+  checksum INTEGER);
+CREATE TABLE answers(run INTEGER, position INTEGER, question TEXT, cluster TEXT, correct, checksum INTEGER,
+  PRIMARY KEY(run, position)) WITHOUT ROWID;
+)";
+
+// Refuses what is no sound store of this version.
+Result<void> check(const Database& database, const std::string& path) {
+  const auto application = database.ask("PRAGMA application_id");
+  if (!application) return forward(application);
+  if (*application != kApplication) {
+    const auto tables = database.ask("SELECT count(*) FROM sqlite_master");
+    if (!tables) return forward(tables);
+    const bool empty = *application == "0" && *tables == "0";
+    return fail(ErrorCode::bad_file,
+                fmt::format("{} is {}, no store of moe-eval", path, empty ? "empty" : "a database of another program"));
+  }
+  const auto version = database.ask("PRAGMA user_version");
+  if (!version) return forward(version);
+  if (*version != kVersion)
+    return fail(ErrorCode::bad_file, fmt::format("store {} has version {}, this program knows version {}: name another "
+                                                 "--cache",
+                                                 path, *version, kVersion));
+  const auto sound = database.ask("PRAGMA quick_check(1)");
+  if (!sound) return forward(sound);
+  if (*sound != "ok") return database.damaged(*sound);
+  return {};
+}
+
+// Makes the tables of a new file.
+Result<void> create_tables(const Database& database) {
+  const auto application = database.ask("PRAGMA application_id");
+  if (!application) return forward(application);
+  const auto tables = database.ask("SELECT count(*) FROM sqlite_master");
+  if (!tables) return forward(tables);
+  if (*application != "0" || *tables != "0") return {};
+  const std::string make = fmt::format("BEGIN IMMEDIATE;{}PRAGMA application_id = {};PRAGMA user_version = {};COMMIT",
+                                       kSchema, kApplication, kVersion);
+  auto made = database.run(make.c_str());
+  if (made) return made;
+  sqlite3_exec(database.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+  // Another program may have made them at the same time.
+  const auto again = database.ask("PRAGMA application_id");
+  return again && *again == kApplication ? Result<void>() : made;
+}
+
+// What follows "file:" for a path of any characters.
+std::string as_uri(const std::string& path, std::string_view parameters) {
+  std::string out = path.starts_with('/') ? "file://" : "file:";
+  for (const char c : path) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' ||
+                       c == '.' || c == '-' || c == '_';
+    out += plain ? std::string(1, c) : fmt::format("%{:02x}", static_cast<unsigned char>(c));
+  }
+  return out.append(parameters);
+}
+
+Result<std::unique_ptr<Database>> open_database(const std::string& path, const std::string& name, int flags) {
+  sqlite3* handle = nullptr;
+  const int opened = sqlite3_open_v2(name.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+  auto database = std::make_unique<Database>(handle, path);
+  if (opened != SQLITE_OK) return database->error(opened);
+  sqlite3_busy_timeout(handle, kPatienceMs);
+  return database;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Database>> open_store(const std::string& path) {
+  auto database = open_database(path, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  if (!database) return database;
+  // SQLite opens a file that cannot be written as well, and says so at the first answer.
+  if (sqlite3_db_readonly((*database)->handle(), "main") == 1) return (*database)->error(SQLITE_READONLY);
+  // In this mode a finished transaction survives the end of the program without waiting for the disk.
+  if (auto ok = (*database)->run("PRAGMA journal_mode = WAL"); !ok) return forward(ok);
+  if (auto ok = (*database)->run("PRAGMA synchronous = NORMAL"); !ok) return forward(ok);
+  if (auto ok = create_tables(**database); !ok) return forward(ok);
+  if (auto ok = check(**database, path); !ok) return forward(ok);
+  return database;
+}
+
+Result<std::unique_ptr<Database>> open_store_read_only(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR)
+      return fail(ErrorCode::not_found, fmt::format("there is no store {}", path));
+    return fail(ErrorCode::io, fmt::format("store {}: {}", path, std::strerror(errno)));
+  }
+  if (!S_ISREG(status.st_mode)) return fail(ErrorCode::bad_file, fmt::format("store {} is no regular file", path));
+  // The log lies beside the file itself.
+  std::error_code failed;
+  const std::string file = std::filesystem::canonical(path, failed).string();
+  if (failed) return fail(ErrorCode::io, fmt::format("store {}: {}", path, failed.message()));
+  const bool has_log = ::stat((file + "-wal").c_str(), &status) == 0;
+  const bool has_index = ::stat((file + "-shm").c_str(), &status) == 0;
+  // Where a program works on the store, or was killed at it, the log's index is there, and with it the locks. Otherwise
+  // SQLite would make these files to take locks; a file at rest is read without, and Database sees that it stays at rest.
+  // A log without its index was copied, or lies on a file system that holds no index: it is read with an index in memory.
+  const bool locks = has_log && has_index;
+  const char* parameters = locks ? "?mode=ro" : has_log ? "?mode=ro&vfs=unix-none" : "?mode=ro&immutable=1";
+  auto database = open_database(path, as_uri(file, parameters), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+  if (!database) return database;
+  if (!locks) (*database)->expect_rest(file);
+  if (has_log && !has_index)
+    if (auto ok = (*database)->run("PRAGMA locking_mode = EXCLUSIVE"); !ok) return forward(ok);
+  auto sound = check(**database, path);
+  if (auto ok = (*database)->check_rest(); !ok) return forward(ok);
+  if (!sound) return forward(sound);
+  return database;
+}
+
+}  // namespace moe::inline MOE_ABI::eval

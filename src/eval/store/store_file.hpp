@@ -1,0 +1,19 @@
+#pragma once
+// The file of a run store: its tables, its version, and how it is opened.
+
+#include <memory>
+#include <string>
+
+#include "eval/store/sqlite.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+/// To write runs. Makes the file where there is none.
+/// Errors: io (cannot be made or written, locked), bad_file (damaged, no store, another version).
+Result<std::unique_ptr<Database>> open_store(const std::string& path);
+
+/// To look at. Makes no file and changes nothing in the store, and so needs no permission to.
+/// Errors: not_found, and as above.
+Result<std::unique_ptr<Database>> open_store_read_only(const std::string& path);
+
+}  // namespace moe::inline MOE_ABI::eval

@@ -1,0 +1,262 @@
+// Model::content_hash: it names the bytes that were loaded, whatever happens to the files meanwhile.
+
+#include "checkpoint/content_hash.hpp"
+
+#include <fcntl.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "moe/model.hpp"
+#include "support.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+const fs::path kGolden = fs::path(MOE_SOURCE_DIR) / "tests/data/golden";
+
+/// A directory of this test alone, removed at the end.
+struct Scratch {
+  fs::path dir = fs::temp_directory_path() / ("moe_content_hash_" + std::to_string(getpid()));
+  Scratch() {
+    fs::remove_all(dir);
+    fs::create_directory(dir);
+  }
+  ~Scratch() { fs::remove_all(dir); }
+};
+
+void write(const fs::path& path, std::string_view bytes) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out << bytes;
+  REQUIRE(out.flush().good());
+}
+
+// The directory without what belongs to the tests.
+void copy_model(const fs::path& to) {
+  fs::create_directory(to);
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"})
+    fs::copy(kGolden / "qwen3_moe" / name, to / name);
+}
+
+std::string hash_of(const fs::path& path, moe::LoadOptions options = {}) {
+  options.hash_content = true;
+  const auto model = moe::Model::load(path.string(), options);
+  REQUIRE_MESSAGE(model.has_value(), model.error().message);
+  return (*model)->content_hash();
+}
+
+// Changes the byte in place: the file stays the same one.
+void flip(const fs::path& path, std::uint64_t offset) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  REQUIRE(fd >= 0);
+  char byte = 0;
+  REQUIRE(::pread(fd, &byte, 1, static_cast<off_t>(offset)) == 1);
+  byte = static_cast<char>(byte ^ 1);
+  REQUIRE(::pwrite(fd, &byte, 1, static_cast<off_t>(offset)) == 1);
+  ::close(fd);
+}
+
+// Deals the tensors out to two files and writes their index.
+void split(const fs::path& dir) {
+  const std::string whole = moe_test::read_file(dir / "model.safetensors");
+  std::uint64_t size = 0;
+  std::memcpy(&size, whole.data(), sizeof size);
+  const Json header = Json::parse(whole.substr(8, size));
+  Json headers[2] = {Json::object(), Json::object()}, index;
+  std::string data[2];
+  std::size_t next = 0;
+  for (const auto& [name, tensor] : header.items()) {
+    if (name == "__metadata__") continue;
+    const std::size_t part = next++ % 2, begin = tensor["data_offsets"][0].get<std::size_t>(),
+                      end = tensor["data_offsets"][1].get<std::size_t>(), at = data[part].size();
+    data[part] += whole.substr(8 + size + begin, end - begin);
+    headers[part][name] = tensor;
+    headers[part][name]["data_offsets"] = {at, data[part].size()};
+    index["weight_map"][name] = part == 0 ? "a.safetensors" : "b.safetensors";
+  }
+  for (std::size_t part = 0; part < 2; ++part) {
+    std::string text = headers[part].dump();
+    text.append((8 - text.size() % 8) % 8, ' ');
+    const std::uint64_t length = text.size();
+    write(dir / (part == 0 ? "a.safetensors" : "b.safetensors"),
+          std::string(reinterpret_cast<const char*>(&length), sizeof length) + text + data[part]);
+  }
+  write(dir / "model.safetensors.index.json", index.dump());
+  fs::remove(dir / "model.safetensors");
+}
+
+// Names of the files in `dir` that are opened by `body`.
+std::set<std::string> opened_by(const fs::path& dir, const std::function<void()>& body) {
+  const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  REQUIRE(fd >= 0);
+  REQUIRE(::inotify_add_watch(fd, dir.c_str(), IN_OPEN) >= 0);
+  body();
+  std::set<std::string> names;
+  alignas(inotify_event) char buffer[1 << 16];
+  for (ssize_t n = 0; (n = ::read(fd, buffer, sizeof buffer)) > 0;)
+    for (ssize_t at = 0; at < n;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+      if (event->len > 0) names.insert(event->name);
+      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+    }
+  ::close(fd);
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("the hash names the content: every byte counts, the place and the number of threads do not") {
+  const Scratch scratch;
+  copy_model(scratch.dir / "m");
+  const std::string original = hash_of(kGolden / "qwen3_moe");
+  CHECK(original.size() == 64);
+  CHECK(hash_of(scratch.dir / "m") == original);
+  CHECK(hash_of(scratch.dir / "m", {.threads = moe::openmp_pool(3)}) == original);
+  flip(scratch.dir / "m/model.safetensors", fs::file_size(scratch.dir / "m/model.safetensors") - 2);
+  CHECK(hash_of(scratch.dir / "m") != original);
+
+  const fs::path gguf = kGolden / "gguf/qwen3_moe-q8_0.gguf";
+  fs::copy(gguf, scratch.dir / "renamed.gguf");
+  const std::string single = hash_of(gguf);
+  CHECK(single == moe::sha256_hex('\0' + moe::checkpoint::content_digest(moe_test::read_file(gguf))));
+  CHECK(hash_of(scratch.dir / "renamed.gguf") == single);
+
+  const auto unasked = moe::Model::load(gguf.string());
+  CHECK((*unasked)->content_hash().empty());
+  const auto asked = moe::Model::load(gguf.string(), {.hash_content = true});
+  CHECK((*(*asked)->with_top_k(1))->content_hash() == single);
+}
+
+TEST_CASE("every file that loading opens counts, and no other") {
+  const Scratch scratch;
+  for (const bool in_parts : {false, true}) {
+    const fs::path dir = scratch.dir / (in_parts ? "parts" : "whole");
+    copy_model(dir);
+    if (in_parts) split(dir);
+    write(dir / "generation_config.json", R"({"eos_token_id": 1})");
+    write(dir / "chat_template.jinja", "{{ messages }}");
+    write(dir / "README.md", "text");
+    std::string original;
+    const auto opened = opened_by(dir, [&] { original = hash_of(dir); });
+    CHECK(opened.contains("config.json"));
+    CHECK(opened.contains("tokenizer.json"));
+    CHECK(opened.contains(in_parts ? "b.safetensors" : "model.safetensors"));
+    for (const auto& entry : fs::directory_iterator(dir)) {
+      const fs::path path = entry.path();
+      CAPTURE(path.filename().string());
+      const std::string bytes = moe_test::read_file(path);
+      if (path.extension() == ".safetensors")
+        flip(path, bytes.size() - 2);
+      else
+        write(path, bytes + "\n");
+      CHECK((hash_of(dir) != original) == opened.contains(path.filename().string()));
+      write(path, bytes);
+      CHECK(hash_of(dir) == original);
+    }
+  }
+}
+
+TEST_CASE("names of several files say what they are") {
+  const Scratch scratch;
+  const auto hash = [&](const std::vector<std::string>& names) {
+    std::vector<moe::checkpoint::InputFile> files;
+    std::vector<moe::checkpoint::Source> sources;
+    for (const std::string& name : names) files.push_back(*moe::checkpoint::InputFile::open(scratch.dir / name));
+    for (const auto& file : files) sources.push_back({fs::path(file.path()).filename().string(), &file});
+    moe::checkpoint::ContentHash all(sources);
+    for (std::size_t i = all.stretches().size(); i-- > 0;) REQUIRE(all.add(i).has_value());
+    return all.value();
+  };
+  // More than two stretches, the last one short; an empty file.
+  std::string large(9'000'001, '\0');
+  for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<char>(i * 2654435761u >> 13);
+  write(scratch.dir / "x", large);
+  write(scratch.dir / "y", "");
+  write(scratch.dir / "z", large);
+  CHECK(hash({"x"}) == moe::sha256_hex('\0' + moe::checkpoint::content_digest(large)));
+  CHECK(hash({"x"}) == hash({"z"}));
+  CHECK(hash({"x", "y"}) == hash({"y", "x"}));
+  CHECK(hash({"x", "y"}) != hash({"z", "y"}));
+  CHECK(hash({"y"}) != hash({"x", "y"}));
+  const std::string before = hash({"x", "y"});
+  for (const std::size_t at : {std::size_t{0}, std::size_t{5'000'000}, large.size() - 1}) {
+    flip(scratch.dir / "x", at);
+    CHECK(hash({"x", "y"}) != before);
+    flip(scratch.dir / "x", at);
+  }
+  CHECK(hash({"x", "y"}) == before);
+}
+
+TEST_CASE("a model that is changed while it is loaded is an error; one that is replaced keeps its own hash") {
+  const Scratch scratch;
+  const fs::path dir = scratch.dir / "m", weights = dir / "model.safetensors";
+  copy_model(dir);
+  const std::string original = hash_of(dir);
+  const std::uint64_t last = fs::file_size(weights) - 2;
+
+  // Loads afresh and does `change` when the first part was read.
+  const auto load_while = [&](bool hash_content, const std::function<void()>& change) {
+    fs::remove_all(dir);
+    copy_model(dir);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // older kernels' clock of files ticks every 4 to 10 ms
+    bool done = false;
+    moe::LoadOptions options;
+    options.hash_content = hash_content;
+    options.on_progress = [&](moe::Progress) {
+      if (!done) change();
+      done = true;
+    };
+    auto model = moe::Model::load(dir.string(), options);
+    CHECK(done);
+    return model;
+  };
+  const auto set_times_back = [&](const std::function<void()>& change) {
+    struct stat before {};
+    REQUIRE(::stat(weights.c_str(), &before) == 0);
+    change();
+    const timespec times[2] = {before.st_atim, before.st_mtim};
+    REQUIRE(::utimensat(AT_FDCWD, weights.c_str(), times, 0) == 0);
+  };
+  const std::map<std::string, std::function<void()>> changes = {
+      {"in place", [&] { flip(weights, last); }},
+      {"in place, with its old time", [&] { set_times_back([&] { flip(weights, last); }); }},
+      {"cut off and written anew", [&] { write(weights, moe_test::read_file(weights)); }},
+      {"shorter", [&] { fs::resize_file(weights, last); }},
+      {"longer", [&] { fs::resize_file(weights, last + 100); }}};
+  for (const auto& [how, change] : changes)
+    for (const bool hash_content : {false, true}) {
+      CAPTURE(how);
+      CAPTURE(hash_content);
+      const auto model = load_while(hash_content, change);
+      REQUIRE_FALSE(model.has_value());
+      CHECK_MESSAGE(model.error().code == moe::ErrorCode::io, model.error().message);
+      CHECK_MESSAGE(model.error().message.find("model.safetensors") != std::string::npos, model.error().message);
+    }
+
+  // Another file of the same names: what was opened is what is read and hashed.
+  const std::map<std::string, std::function<void()>> replacements = {
+      {"the weights by rename",
+       [&] {
+         fs::copy(weights, dir / "next");
+         flip(dir / "next", last);
+         fs::rename(dir / "next", weights);
+       }},
+      {"removed", [&] { fs::remove(weights); }},
+      {"a link more", [&] { fs::create_hard_link(weights, dir / "link"); }},
+      {"the texts", [&] { write(dir / "tokenizer.json", "{}"), write(dir / "config.json", "{}"); }}};
+  for (const auto& [how, change] : replacements) {
+    CAPTURE(how);
+    const auto model = load_while(true, change);
+    REQUIRE_MESSAGE(model.has_value(), model.error().message);
+    CHECK((*model)->content_hash() == original);
+  }
+}

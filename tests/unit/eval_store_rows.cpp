@@ -1,0 +1,247 @@
+// Checksums of the run store: whatever is changed by hand, in any table, is an error where it would be shown or used.
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "eval/store/rows.hpp"
+#include "unit/store_support.hpp"
+
+using namespace moe_test;
+
+namespace {
+
+// First column of the first row, as text.
+std::vector<std::string> column(const std::string& path, const std::string& query) {
+  sqlite3* db = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+  sqlite3_stmt* statement = nullptr;
+  REQUIRE(sqlite3_prepare_v2(db, query.c_str(), -1, &statement, nullptr) == SQLITE_OK);
+  std::vector<std::string> out;
+  while (sqlite3_step(statement) == SQLITE_ROW)
+    out.emplace_back(reinterpret_cast<const char*>(sqlite3_column_text(statement, 0)));
+  sqlite3_finalize(statement);
+  sqlite3_close(db);
+  return out;
+}
+
+StoredRun run_of(const PreparedTask& task, const std::string& model) {
+  StoredRun run;
+  run.started = "2026-01-01T00:00:00", run.model = model, run.path = "m.gguf", run.setting = kSetting;
+  run.setting.model_hash = "hash of " + model;
+  run.task = "exam", run.task_hash = hash_task(task.spec), run.questions_hash = hash_questions(task);
+  run.question_count = task.question_count();
+  return run;
+}
+
+const std::vector<std::string> kStop = {"\n"};
+const std::vector<GenerateRequest> kRequests = {{"one", kStop, 5, "q"}, {"two", kStop, 5, "q"}};
+
+// Two finished runs and an unfinished one, with replies.
+void fill(const std::string& path, const PreparedTask& task) {
+  const auto store = open_store(path);
+  for (const char* model : {"a", "b"}) {
+    const StoredRun run = run_of(task, model);
+    const auto id = store->begin_run(run);
+    REQUIRE(id.has_value());
+    CountingModel inner;
+    StoredModel stored(inner, *store, run.setting);
+    const auto outcome = evaluate(task, stored);
+    REQUIRE(outcome.has_value());
+    REQUIRE(store->finish_run(*id, "2026-01-01T00:01:00", task, *outcome).has_value());
+    REQUIRE(stored.generate(kRequests, {}).has_value());
+  }
+  REQUIRE(store->begin_run(run_of(task, "c")).has_value());
+}
+
+// What history and compare do.
+moe::Result<void> list(const std::string& path) {
+  const auto store = RunStore::open_read_only(path);
+  if (!store) return moe::forward(store);
+  const auto runs = (*store)->runs();
+  if (!runs) return moe::forward(runs);
+  for (const StoredRun& run : *runs)
+    if (const auto answers = (*store)->answers(run.id); !answers) return moe::forward(answers);
+  return {};
+}
+
+// What the same command does when it goes on; the number of requests that the model was asked.
+moe::Result<std::size_t> go_on(const std::string& path, const PreparedTask& task) {
+  const auto store = open_store(path);
+  std::size_t asked = 0;
+  for (const char* model : {"a", "b"}) {
+    const StoredRun run = run_of(task, model);
+    if (const auto id = store->begin_run(run); !id) return moe::forward(id);
+    CountingModel inner;
+    StoredModel stored(inner, *store, run.setting);
+    if (const auto outcome = evaluate(task, stored); !outcome) return moe::forward(outcome);
+    if (const auto replies = stored.generate(kRequests, {}); !replies) return moe::forward(replies);
+    asked += inner.asked;
+  }
+  return asked;
+}
+
+template <class T>
+void check_damaged(const moe::Result<T>& result) {
+  REQUIRE_FALSE(result.has_value());
+  CHECK_MESSAGE(result.error().code == moe::ErrorCode::bad_file, result.error().message);
+  CHECK_MESSAGE(result.error().message.find("changed.db is damaged") != std::string::npos, result.error().message);
+}
+
+}  // namespace
+
+TEST_CASE("a changed value in any column of any table is an error, and so is a row that went elsewhere") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 3);
+  const std::string good = scratch / "good.db", path = scratch / "changed.db";
+  fill(good, task);
+  REQUIRE(list(good).has_value());
+  CHECK(go_on(good, task) == 0u);
+  const auto change = [&](const std::string& statement) {
+    fs::copy_file(good, path, fs::copy_options::overwrite_existing);
+    sql(path, statement);
+  };
+  std::size_t tried = 0;
+  for (const std::string table : {"scores", "replies", "runs", "answers"})
+    for (const std::string& name : column(good, "SELECT name FROM pragma_table_info('" + table + "')"))
+      for (const std::string value : {"CASE typeof(@) WHEN 'integer' THEN @ + 16 WHEN 'real' THEN @ - 0.5 WHEN 'null' "
+                                      "THEN 0.25 ELSE @ || 'x' END",
+                                      "CASE typeof(@) WHEN 'null' THEN 'x' ELSE NULL END"}) {
+        std::string now = value;
+        for (std::size_t at = 0; (at = now.find('@')) != std::string::npos;) now.replace(at, 1, name);
+        // A key is no null; where it is a number, the table does not let it be one.
+        if (value.ends_with("NULL END") && (name == "id" || name == "run" || name == "position" || name == "key"))
+          continue;
+        const std::string first = "(SELECT " + name + " FROM " + table + " LIMIT 1)";
+        CAPTURE(table);
+        CAPTURE(name);
+        CAPTURE(now);
+        const std::string row = table == "runs"      ? "id = 2"
+                                : table == "answers" ? "run = 2 AND position = 2"
+                                                     : "key = (SELECT key FROM " + table + " LIMIT 1)";
+        change("UPDATE " + table + " SET " + name + " = " + now + " WHERE " + row);
+        ++tried;
+        if (table == "runs" || table == "answers") {
+          check_damaged(list(path));
+        } else if (name == "key") {
+          CHECK(go_on(path, task) == 1u);  // not there: asked anew
+        } else {
+          check_damaged(go_on(path, task));
+        }
+      }
+  CHECK(tried > 80);
+
+  const std::map<std::string, std::string> moves = {
+      {"an answer is gone", "DELETE FROM answers WHERE run = 1 AND position = 1"},
+      {"the last answer is gone", "DELETE FROM answers WHERE run = 1 AND position = 2"},
+      {"all answers are gone", "DELETE FROM answers WHERE run = 1"},
+      {"an answer more",
+       "INSERT INTO answers SELECT run, 7, question, cluster, correct, checksum FROM answers LIMIT 1"},
+      {"answers of an unfinished run",
+       "INSERT INTO answers SELECT 3, position, question, cluster, correct, checksum FROM answers WHERE run = 1"},
+      {"two answers changed places",
+       "UPDATE answers SET position = 9 WHERE run = 1 AND position = 0;"
+       "UPDATE answers SET position = 0 WHERE run = 1 AND position = 1;"
+       "UPDATE answers SET position = 1 WHERE run = 1 AND position = 9"},
+      {"two runs exchanged their results",
+       "UPDATE runs SET accuracy = (SELECT accuracy FROM runs WHERE id = 2), standard_error = 0 WHERE id = 1"},
+      {"an unfinished run with a finished one's end",
+       "UPDATE runs SET (finished, accuracy) = (SELECT finished, accuracy FROM runs WHERE id = 1) WHERE id = 3"}};
+  for (const auto& [how, statement] : moves) {
+    CAPTURE(how);
+    change(statement);
+    check_damaged(list(path));
+  }
+  change(
+      "UPDATE scores SET (log_likelihood, flags, context_tokens, continuation_tokens, pass_tokens, pass, checksum) = "
+      "(SELECT log_likelihood, flags, context_tokens, continuation_tokens, pass_tokens, pass, checksum FROM scores "
+      "ORDER BY key DESC LIMIT 1) WHERE key = (SELECT key FROM scores LIMIT 1)");
+  check_damaged(go_on(path, task));
+
+  // Answers of another store fit their own checksums, but not the run.
+  const std::string other = scratch / "other.db";
+  PreparedTask wrong = exam(scratch, 3);
+  for (Document& document : wrong.subtasks[0].documents) document.question.id += "'";
+  fill(other, wrong);
+  change("ATTACH '" + other + "' AS other; DELETE FROM answers; INSERT INTO answers SELECT * FROM other.answers");
+  check_damaged(list(path));
+}
+
+TEST_CASE("a run that is asked again after its row was changed is an error as well") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 2);
+  const std::string path = scratch / "changed.db";
+  fill(path, task);
+  sql(path, "UPDATE runs SET task = 'another'");
+  check_damaged(go_on(path, task));
+  const auto store = open_store(path);
+  CountingModel inner;
+  const auto outcome = evaluate(task, inner);
+  check_damaged(store->finish_run(3, "2026-01-01T00:02:00", task, *outcome));
+}
+
+TEST_CASE("a checksum tells tables, columns, types and the borders of texts apart") {
+  const auto of = [](std::string_view table, const auto&... columns) {
+    RowChecksum sum(table);
+    (sum.add(columns), ...);
+    return sum.value();
+  };
+  const std::int64_t one = 1, two = 2;
+  const std::string_view a = "a", ab = "ab", b = "b", empty;
+  RowChecksum null("runs");
+  null.add_null();
+  const std::set<std::int64_t> all = {of("runs"),       of("answers"),        of("runs", one),       of("answers", one),
+                                      of("runs", 1.0),  of("runs", one, two), of("runs", two, one),  of("runs", ab),
+                                      of("runs", a, b), of("runs", b, a),     of("runs", ab, empty), of("runs", empty),
+                                      null.value()};
+  CHECK(all.size() == 13);
+}
+
+TEST_CASE("numbers come back with the same bits") {
+  const Scratch scratch;
+  const auto store = open_store(scratch / "bits.db");
+  const double infinity = std::numeric_limits<double>::infinity();
+  const std::vector<double> numbers = {0.0, -0.0, 1.0, -3.0, 0x1p60, -1e-320, 1.0 / 3, infinity, -infinity};
+  std::vector<std::pair<std::string, Score>> scores;
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    Score s;
+    s.log_likelihood = numbers[i];
+    scores.emplace_back("key of 16 bytes" + std::to_string(i), s);
+  }
+  REQUIRE(store->add(scores, {}).has_value());
+  for (const auto& [key, expected] : scores) {
+    CAPTURE(expected.log_likelihood);
+    const auto found = store->find_score(key);
+    REQUIRE_MESSAGE(found.has_value(), found.error().message);
+    REQUIRE(found->has_value());
+    CHECK(same_bits(std::span(&(*found)->log_likelihood, 1), std::span(&expected.log_likelihood, 1)));
+  }
+}
+
+TEST_CASE("a store of another version is refused by name") {
+  const Scratch scratch;
+  const std::string path = scratch / "old.db";
+  fill(path, exam(scratch, 1));
+  sql(path, "PRAGMA user_version = 1");
+  for (const auto& store : {RunStore::open(path), RunStore::open_read_only(path)}) {
+    REQUIRE_FALSE(store.has_value());
+    CHECK(store.error().code == moe::ErrorCode::bad_file);
+    CHECK(store.error().message.find("old.db has version 1, this program knows version 2") != std::string::npos);
+  }
+}
+
+TEST_CASE("without the model's hash nothing is looked up or stored") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 1);
+  const auto store = open_store(scratch / "runs.db");
+  StoreSetting setting = kSetting;
+  setting.model_hash.clear();
+  CountingModel inner;
+  StoredModel stored(inner, *store, setting);
+  const auto refused = evaluate(task, stored);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == moe::ErrorCode::bad_argument);
+  CHECK(refused.error().message.find("model_hash is empty") != std::string::npos);
+  CHECK(inner.asked == 0);
+}
