@@ -35,13 +35,11 @@ moe::Result<void> generate(const std::string& path, const std::string& prompt, i
     const moe::BatchItem item{*sequence, *tokens, moe::Logits::last};
     auto out = (*session)->step({&item, 1});
     if (!out) return moe::forward(out);
-    // Some models pad their vocabulary with rows that no token has.
-    const auto known = static_cast<std::size_t>(std::min(tokenizer.vocab_size(), out->vocab_size));
-    const auto logits = out->row(0).first(known);
+    const auto logits = out->row(0);
     const auto next = static_cast<moe::TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-    if (tokenizer.eos() == next) break;
+    if (tokenizer.is_stop(next)) break;
     tokens->assign(1, next);
-    auto text = tokenizer.decode(*tokens);
+    auto text = tokenizer.decode_more(*tokens);
     if (!text) return moe::forward(text);
     std::printf("%s", text->c_str());
     std::fflush(stdout);

@@ -110,6 +110,10 @@ Result<std::vector<TokenId>> prompt_ids(const Options& options, const moe::Model
                      options.model + ": " + model.tokenizer_error() + "; --tokens works without a tokenizer");
   auto ids = model.tokenizer()->encode(options.prompt, /*add_special=*/true);
   if (!ids) return ids;
+  const auto bos = model.tokenizer()->bos();
+  if (model.tokenizer()->adds_bos() && ids->size() > 1 && (*ids)[1] == *bos)
+    std::fprintf(stderr, "note: the prompt begins with %s, the BOS token that is added as well: there are two\n",
+                 cli::printable(model.tokenizer()->bytes_of(*bos)).c_str());
   if (ids->empty()) {  // an empty prompt starts where a document does
     const auto start = model.tokenizer()->bos() ? model.tokenizer()->bos() : model.tokenizer()->eos();
     if (!start)
@@ -163,9 +167,11 @@ class Generation {
       if (!out) return moe::forward(out);
       if (logits_)
         for (std::int64_t r = 0; r < out->row_count; ++r)
-          if (auto ok = logits_->append(out->row(r)); !ok) return ok;
+          if (auto ok = logits_->append(out->padded_row(r)); !ok) return ok;
       if (!options_.routing.empty()) routing_.append(session_.routing());
-      const auto last = out->row(out->row_count - 1);
+      // Ids in, ids out: then every row of the model is an id, as in reference data.
+      const std::int64_t r = out->row_count - 1;
+      const auto last = options_.raw_ids ? out->padded_row(r) : out->row(r);
       next_row_.assign(last.begin(), last.end());
     }
     return {};
@@ -183,7 +189,7 @@ class Generation {
       }
       auto next = sampler->next(next_row_);
       if (!next) return moe::forward(next);
-      if (!options_.raw_ids && tokenizer->eos() == *next) break;
+      if (!options_.raw_ids && tokenizer->is_stop(*next)) break;
       ids_.push_back(*next);
       if (auto ok = output.show(*next); !ok) return ok;
       if (i + 1 == new_tokens && !recording()) break;  // nobody asks what would follow
@@ -265,7 +271,7 @@ int main(int argc, char** argv) {
   app.add_option("--model", o.model, "a .gguf file or a Hugging Face directory")->required();
   auto* prompt = app.add_option("--prompt", o.prompt, "text to continue");
   auto* tokens = app.add_option("--tokens", o.tokens,
-                                "token ids instead of text, \"1 2 3\"; ids are printed, and EOS does not stop");
+                                "token ids instead of text, \"1 2 3\"; ids are printed, and end tokens do not stop");
   prompt->excludes(tokens);
   constexpr moe::Bounds<std::int64_t> kCount{0, std::numeric_limits<std::int64_t>::max()};
   cli::add_number(app, "-n", o.new_tokens, kCount, "tokens to generate (128; 0 with --logits or --routing)");

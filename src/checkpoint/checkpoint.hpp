@@ -92,8 +92,9 @@ class Checkpoint {
   /// What ContentHash takes: the files of tensors, by TensorInfo::file, then the texts that were read so far.
   virtual std::vector<Source> sources() const = 0;
 
-  /// The tokenizer in the file or directory. Errors: not_found when there is none ("no_vocab"), unsupported, bad_file.
-  virtual Result<std::shared_ptr<const Tokenizer>> load_tokenizer() const = 0;
+  /// The tokenizer in the file or directory, for a model with that many rows (0: not known).
+  /// Errors: not_found when there is none ("no_vocab"), unsupported, bad_file.
+  virtual Result<std::shared_ptr<const Tokenizer>> load_tokenizer(std::int64_t row_count = 0) const = 0;
 
   /// For writing another file. HF: the texts; GGUF: empty. Errors: io, bad_file.
   virtual Result<TokenizerText> tokenizer_text() const { return TokenizerText{}; }

@@ -25,7 +25,7 @@ class GgufCheckpoint final : public FileCheckpoint {
     return it == metadata_.end() ? nullptr : &it->second;
   }
   const std::string& config_json() const override { return no_json_; }
-  Result<std::shared_ptr<const Tokenizer>> load_tokenizer() const override;
+  Result<std::shared_ptr<const Tokenizer>> load_tokenizer(std::int64_t row_count) const override;
   Result<std::vector<RawMetadata>> raw_metadata() const override;
 
   /// Takes the first shard, or the only file.
@@ -91,22 +91,27 @@ std::string tokenizer_config_of(const GgufVocabulary& v) {
   return config.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-Result<std::shared_ptr<const Tokenizer>> GgufCheckpoint::load_tokenizer() const {
+Result<std::shared_ptr<const Tokenizer>> GgufCheckpoint::load_tokenizer(std::int64_t row_count) const {
   auto vocabulary = read_vocabulary(*this);
   if (!vocabulary) return fail(vocabulary.error().code, file(0).path() + ": " + vocabulary.error().message);
+  auto stop = read_stop_ids(*this, vocabulary->tokens.size());
+  if (!stop) return fail(stop.error().code, file(0).path() + ": " + stop.error().message);
+  // The list may be padded beyond what is left of it as a vocabulary; an id in the padding is sound.
+  const TokenizerOptions options{row_count > 0 ? row_count : static_cast<std::int64_t>(vocabulary->tokens.size()),
+                                 std::move(*stop)};
   // A whole tokenizer.json says more than the arrays: normalisation, the split's pattern, flags of added tokens.
   if (const MetaValue* json = meta(kTokenizerJsonKey); json != nullptr) {
     const auto* text = std::get_if<std::string>(json);
     if (text == nullptr)
       return fail(ErrorCode::bad_file, fmt::format("{}: metadata {} is {}, expected a string", file(0).path(),
                                                    kTokenizerJsonKey, describe(*json)));
-    auto built = Tokenizer::from_json(*text, tokenizer_config_of(*vocabulary));
+    auto built = Tokenizer::from_json(*text, tokenizer_config_of(*vocabulary), options);
     if (built) return built;
     if (built.error().code != ErrorCode::unsupported)
       return fail(built.error().code,
                   fmt::format("{}: {}: {}", file(0).path(), kTokenizerJsonKey, built.error().message));
   }
-  auto built = Tokenizer::from_gguf(std::move(*vocabulary));
+  auto built = Tokenizer::from_gguf(std::move(*vocabulary), options);
   if (!built) return fail(built.error().code, fmt::format("{}: {}", file(0).path(), built.error().message));
   return built;
 }

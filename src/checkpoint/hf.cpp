@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <tuple>
@@ -29,7 +30,7 @@ class HfCheckpoint final : public FileCheckpoint {
   Kind kind() const override { return Kind::hf; }
   const MetaValue* meta(std::string_view) const override { return nullptr; }
   const std::string& config_json() const override { return config_; }
-  Result<std::shared_ptr<const Tokenizer>> load_tokenizer() const override;
+  Result<std::shared_ptr<const Tokenizer>> load_tokenizer(std::int64_t row_count) const override;
   Result<TokenizerText> tokenizer_text() const override;
   std::vector<Source> sources() const override;
 
@@ -38,6 +39,7 @@ class HfCheckpoint final : public FileCheckpoint {
  private:
   std::string path_of(std::string_view file) const { return texts_.path_of(file); }
   Result<void> read_config();
+  Result<std::vector<StopIds>> read_stop_ids() const;
   Result<void> add_file(InputFile file);
   Result<void> add_indexed(const std::string& index_path, const std::string& index_text);
   /// Errors: bad_file when a tensor is in two files.
@@ -156,14 +158,57 @@ Result<void> HfCheckpoint::open() {
   return finish();
 }
 
-Result<std::shared_ptr<const Tokenizer>> HfCheckpoint::load_tokenizer() const {
+/// "eos_token_id": absent, null, an id or a list of them.
+Result<std::vector<std::int64_t>> eos_ids(const nlohmann::json& object, const std::string& where) {
+  std::vector<std::int64_t> ids;
+  const auto found = object.find("eos_token_id");
+  if (found == object.end() || found->is_null()) return ids;
+  const auto add = [&](const nlohmann::json& id) {
+    if (id.is_number_integer()) ids.push_back(id.get<std::int64_t>());
+    return id.is_number_integer();
+  };
+  if (found->is_array() ? std::all_of(found->begin(), found->end(), add) : add(*found)) return ids;
+  return fail(ErrorCode::bad_file, fmt::format("{} holds something else than token ids", where));
+}
+
+/// What ends a reply, by generation_config.json and config.json.
+Result<std::vector<StopIds>> HfCheckpoint::read_stop_ids() const {
+  std::vector<StopIds> all;
+  const auto add = [&](const nlohmann::json& object, const std::string& where, bool generate) -> Result<void> {
+    auto ids = eos_ids(object, where);
+    if (!ids) return forward(ids);
+    if (!ids->empty()) all.push_back({where, std::move(*ids), generate});
+    return {};
+  };
+  const std::string path = path_of("generation_config.json");
+  const auto text = texts_.read_optional("generation_config.json", kConfigLimit);
+  if (!text) return forward(text);
+  if (*text) {
+    const auto generation = parse_json_object(**text, path);
+    if (!generation) return forward(generation);
+    if (auto ok = add(*generation, path + ": eos_token_id", true); !ok) return forward(ok);
+  }
+  // transformers asks config.json only where there is no generation_config.json, and text_config where the outer object
+  // says nothing.
+  const auto config = parse_json_object(config_, path_of("config.json"));
+  if (!config) return forward(config);
+  const std::string where = path_of("config.json") + ": eos_token_id";
+  if (auto ok = add(*config, where, !*text); !ok) return forward(ok);
+  if (const auto inner = config->find("text_config"); inner != config->end() && inner->is_object())
+    if (auto ok = add(*inner, where + " of text_config", !*text && all.empty()); !ok) return forward(ok);
+  return all;
+}
+
+Result<std::shared_ptr<const Tokenizer>> HfCheckpoint::load_tokenizer(std::int64_t row_count) const {
   const auto tokenizer = texts_.read("tokenizer.json", kTokenizerLimit);
   if (!tokenizer) return forward(tokenizer);
   const auto config = texts_.read_optional("tokenizer_config.json", kConfigLimit);
   if (!config) return forward(config);
-  auto built = Tokenizer::from_json(*tokenizer, config->value_or(""));
-  if (!built) return fail(built.error().code, fmt::format("{}: {}", path_of("tokenizer.json"), built.error().message));
-  return built;
+  auto stop = read_stop_ids();
+  if (!stop) return forward(stop);
+  auto built = Tokenizer::from_json(*tokenizer, config->value_or(""), {row_count, std::move(*stop)});
+  if (built || built.error().message.starts_with(directory_)) return built;  // it names another file
+  return fail(built.error().code, fmt::format("{}: {}", path_of("tokenizer.json"), built.error().message));
 }
 
 std::vector<Source> HfCheckpoint::sources() const {

@@ -12,6 +12,9 @@ namespace moe::inline MOE_ABI::checkpoint {
 
 namespace {
 
+constexpr std::string_view kBos = "tokenizer.ggml.bos_token_id", kEos = "tokenizer.ggml.eos_token_id",
+                           kEot = "tokenizer.ggml.eot_token_id", kEom = "tokenizer.ggml.eom_token_id";
+
 /// The array at `key`; null when absent.
 template <class T>
 Result<const std::vector<T>*> find_array(const Checkpoint& file, std::string_view key, std::string_view expected) {
@@ -65,18 +68,33 @@ Result<void> read_types(const Checkpoint& file, GgufVocabulary& v) {
   return {};
 }
 
-/// bos, eos, pad and unk must name a token.
-Result<void> read_ids(const Checkpoint& file, GgufVocabulary& v) {
-  const std::pair<std::string_view, std::optional<TokenId>*> ids[] = {{"tokenizer.ggml.bos_token_id", &v.bos},
-                                                                      {"tokenizer.ggml.eos_token_id", &v.eos},
-                                                                      {"tokenizer.ggml.padding_token_id", &v.pad},
-                                                                      {"tokenizer.ggml.unknown_token_id", &v.unk}};
-  for (const auto& [key, id] : ids) {
-    if (file.meta(key) == nullptr) continue;
-    const auto found = meta_int(file, key, 0, static_cast<std::int64_t>(v.tokens.size()) - 1);
-    if (!found) return forward(found);
-    *id = static_cast<TokenId>(*found);
+/// Ids of tokens, one or a list; empty when the key is absent.
+Result<std::vector<std::int64_t>> find_ids(const Checkpoint& file, std::string_view key, std::size_t tokens) {
+  const MetaValue* value = file.meta(key);
+  if (value == nullptr) return std::vector<std::int64_t>{};
+  const auto last = static_cast<std::int64_t>(tokens) - 1;
+  const auto* list = std::get_if<std::vector<std::int64_t>>(value);
+  if (list == nullptr) {
+    const auto id = meta_int(file, key, 0, last);
+    if (!id) return forward(id);
+    return std::vector<std::int64_t>{*id};
   }
+  for (const std::int64_t id : *list)
+    if (id < 0 || id > last)
+      return fail(ErrorCode::bad_file, fmt::format("metadata {} holds {}, expected ids in [0, {}]", key, id, last));
+  return *list;
+}
+
+/// Those that decide something must name a token; nothing here needs the padding or the unknown token.
+Result<void> read_ids(const Checkpoint& file, GgufVocabulary& v) {
+  if (file.meta(kBos) != nullptr) {
+    const auto bos = meta_int(file, kBos, 0, static_cast<std::int64_t>(v.tokens.size()) - 1);
+    if (!bos) return forward(bos);
+    v.bos = static_cast<TokenId>(*bos);
+  }
+  const auto eos = find_ids(file, kEos, v.tokens.size());
+  if (!eos) return forward(eos);
+  if (!eos->empty()) v.eos = static_cast<TokenId>(eos->front());
   const std::pair<std::string_view, std::optional<bool>*> flags[] = {
       {"tokenizer.ggml.add_bos_token", &v.add_bos},
       {"tokenizer.ggml.add_eos_token", &v.add_eos},
@@ -91,6 +109,16 @@ Result<void> read_ids(const Checkpoint& file, GgufVocabulary& v) {
 }
 
 }  // namespace
+
+Result<std::vector<StopIds>> read_stop_ids(const Checkpoint& file, std::size_t tokens) {
+  std::vector<StopIds> all;
+  for (const std::string_view key : {kEos, kEot, kEom}) {
+    auto ids = find_ids(file, key, tokens);
+    if (!ids) return forward(ids);
+    all.push_back({fmt::format("metadata {}", key), std::move(*ids)});
+  }
+  return all;
+}
 
 Result<GgufVocabulary> read_vocabulary(const Checkpoint& file) {
   GgufVocabulary v;

@@ -11,5 +11,7 @@ inline constexpr std::string_view kTokenizerJsonKey = "tokenizer.huggingface.jso
 /// Checks types, lengths of parallel arrays and ranges of ids; what the texts mean is the tokenizer's business.
 /// Errors: not_found when there is no vocabulary, bad_file.
 Result<GgufVocabulary> read_vocabulary(const Checkpoint& file);
+/// The ids that end a text: eos, eot and eom of a file with so many tokens, one or a list each. Errors: bad_file.
+Result<std::vector<StopIds>> read_stop_ids(const Checkpoint& file, std::size_t tokens);
 
 }  // namespace moe::inline MOE_ABI::checkpoint

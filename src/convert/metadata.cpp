@@ -160,6 +160,20 @@ void complete_ids(const Checkpoint& file, GgufVocabulary& v) {
   if (!v.eos) v.eos = id("eos_token_id");
 }
 
+/// The other ids that end a reply (generation_config.json lists several): readers stop at EOT and EOM as at EOS.
+void write_stop_ids(const Tokenizer& tokenizer, std::optional<TokenId> eos, GgufMetadata& out,
+                    std::vector<std::string>& notes) {
+  std::vector<TokenId> more;
+  for (const TokenId id : tokenizer.stop_ids())
+    if (id != eos) more.push_back(id);
+  const std::string_view keys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+  for (std::size_t i = 0; i < std::min(more.size(), std::size(keys)); ++i)
+    out.u32(keys[i], static_cast<std::uint32_t>(more[i]));
+  if (more.size() > std::size(keys))
+    notes.push_back(fmt::format("the model has {} end tokens, and GGUF has keys for 3: {} and later ones are left out",
+                                more.size() + 1, more[std::size(keys)]));
+}
+
 Result<void> write_tokenizer(const Checkpoint& file, std::int64_t vocab_size, GgufMetadata& out,
                              std::vector<std::string>& notes) {
   const auto text = file.tokenizer_text();
@@ -181,6 +195,9 @@ Result<void> write_tokenizer(const Checkpoint& file, std::int64_t vocab_size, Gg
     v.types.push_back(tokenizer::kUnused);
   }
   complete_ids(file, v);
+  const auto tokenizer = file.load_tokenizer(vocab_size);
+  if (!tokenizer) return forward(tokenizer);
+  if (!v.eos && !(*tokenizer)->stop_ids().empty()) v.eos = (*tokenizer)->stop_ids().front();
 
   out.text("tokenizer.ggml.model", v.model);
   if (v.pre.empty())
@@ -197,6 +214,7 @@ Result<void> write_tokenizer(const Checkpoint& file, std::int64_t vocab_size, Gg
                                                                 {"tokenizer.ggml.unknown_token_id", v.unk}};
   for (const auto& [key, id] : ids)
     if (id) out.u32(key, static_cast<std::uint32_t>(*id));
+  write_stop_ids(**tokenizer, v.eos, out, notes);
   out.boolean("tokenizer.ggml.add_bos_token", v.add_bos.value_or(false));
   out.boolean("tokenizer.ggml.add_eos_token", v.add_eos.value_or(false));
   out.text(checkpoint::kTokenizerJsonKey, text->json);

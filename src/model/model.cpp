@@ -47,7 +47,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
 
   auto impl = std::make_shared<ModelImpl>();
   impl->info = make_info(**file, recognised->config, *plan);
-  auto tokenizer = (*file)->load_tokenizer();
+  auto tokenizer = (*file)->load_tokenizer(recognised->config.vocab_size);
   if (tokenizer)
     impl->tokenizer = *tokenizer;
   else if (!options.tokenizer_optional)

@@ -203,7 +203,8 @@ Result<StepOutput> Session::step(Batch batch) {
     else
       s.cache.trim(item.sequence);
   if (!done) return moe::forward(done);
-  return StepOutput{s.logits.data(), rows, c.vocab_size};
+  const std::int64_t tokens = s.model->tokenizer() ? s.model->tokenizer()->vocab_size() : c.vocab_size;
+  return StepOutput{s.logits.data(), rows, c.vocab_size, std::min(tokens, c.vocab_size)};
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -74,9 +74,7 @@ class ByteLevelBpe::Borrowed {
 };
 
 ByteLevelBpe::ByteLevelBpe(Parts parts)
-    : texts_(parts.texts),
-      bytes_(parts.bytes),
-      special_(std::move(parts.special)),
+    : VocabularyTokenizer(parts),
       merges_(std::move(parts.merges)),
       added_(select(parts.added, false)),
       added_normalized_(select(parts.added, true)),
@@ -84,11 +82,7 @@ ByteLevelBpe::ByteLevelBpe(Parts parts)
       pre_(std::move(parts.splits)),
       ignore_merges_(parts.ignore_merges),
       fuse_unk_(parts.fuse_unk),
-      unk_(parts.unk),
-      bos_(parts.bos),
-      eos_(parts.eos),
-      prefix_(parts.prefix),
-      suffix_(parts.suffix) {
+      unk_(parts.unk) {
   for (unsigned b = 0; b < 256; ++b) {
     std::string symbol;
     append_utf8(symbol, byte_symbol(static_cast<unsigned char>(b)));
@@ -111,18 +105,11 @@ std::uint64_t ByteLevelBpe::compute_fingerprint(const Parts& parts) const {
   f.add(pre_.description());
   f.number(ignore_merges_ | fuse_unk_ << 1);
   f.number(unk_ ? static_cast<std::uint64_t>(*unk_) : ~std::uint64_t{0});
-  f.ids(prefix_);
-  f.ids(suffix_);
+  add_ends(f);
   return f.value();
 }
 
-Result<std::vector<TokenId>> ByteLevelBpe::encode(std::string_view text, bool add_special, SpecialText special) const {
-  std::string repaired;
-  const auto checked = encodable(text, repaired);
-  if (!checked) return forward(checked);
-  text = *checked;
-  std::vector<TokenId> ids;
-  if (add_special) ids = prefix_;
+Result<void> ByteLevelBpe::encode_text(std::string_view text, SpecialText special, std::vector<TokenId>& ids) const {
   Borrowed borrowed(*this);
   Workspace& work = *borrowed;
   added_.split(text, special, work.pieces);
@@ -131,11 +118,10 @@ Result<std::vector<TokenId>> ByteLevelBpe::encode(std::string_view text, bool ad
       ids.push_back(piece.token->id);
       continue;
     }
-    const auto done = encode_stretch(piece.text, special, work, ids);
-    if (!done) return forward(done);
+    auto done = encode_stretch(piece.text, special, work, ids);
+    if (!done) return done;
   }
-  if (add_special) ids.insert(ids.end(), suffix_.begin(), suffix_.end());
-  return ids;
+  return {};
 }
 
 // Text between added tokens: normalised, then searched for those that are matched in normalised text.
@@ -210,10 +196,6 @@ void ByteLevelBpe::append_symbols(std::string_view piece, MergeScratch& scratch)
     }
     after_unknown = id < 0;
   }
-}
-
-Result<std::string> ByteLevelBpe::decode(const std::vector<TokenId>& ids, bool skip_special) const {
-  return joined(bytes_, special_, ids, skip_special);
 }
 
 }  // namespace moe::inline MOE_ABI::tokenizer

@@ -41,15 +41,27 @@ Result<void> check(const GgufVocabulary& v) {
                                             "; known are gpt2 (byte-level BPE), llama (SentencePiece BPE)");
   if (v.tokens.empty()) return bad("tokenizer.ggml.tokens is empty");
   if (v.tokens.size() > (std::size_t{1} << 30)) return bad("tokenizer.ggml.tokens is longer than 2^30");
-  if (!v.types.empty() && v.types.size() != v.tokens.size())
+  if (v.types.empty())
+    return bad("tokenizer.ggml.token_type is missing: nothing says which tokens are found in the text as a whole");
+  if (v.types.size() != v.tokens.size())
     return bad("tokenizer.ggml.token_type has " + std::to_string(v.types.size()) + " entries for " +
                std::to_string(v.tokens.size()) + " tokens");
   if (v.merges.size() > (std::size_t{1} << 31)) return bad("tokenizer.ggml.merges is longer than 2^31");
-  for (const auto& [name, id] : {std::pair{"bos", v.bos}, {"eos", v.eos}, {"padding", v.pad}, {"unknown", v.unk}}) {
-    auto ok = check_id(name, id, v.tokens.size());
-    if (!ok) return ok;
-  }
+  // Only ids that decide something: nothing here needs the unknown or the padding token.
+  for (const auto& [name, id] : {std::pair{"bos", v.bos}, {"eos", v.eos}})
+    if (auto ok = check_id(name, id, v.tokens.size()); !ok) return ok;
   return {};
+}
+
+// Converters fill the list up to the rows of the model with unused tokens: padding, which no text is made of and which no
+// sampler may draw.
+void drop_padding(GgufVocabulary& v) {
+  std::size_t count = v.tokens.size();
+  const auto named = [&](std::optional<TokenId> id) { return id && static_cast<std::size_t>(*id) + 1 == count; };
+  while (count > 1 && v.types[count - 1] == kUnused && !named(v.bos) && !named(v.eos)) --count;
+  v.tokens.resize(count);
+  v.types.resize(count);
+  if (v.scores.size() > count) v.scores.resize(count);
 }
 
 // What both kinds of vocabulary have: tokens that stand for a byte, and those that are found in the text as a whole.
@@ -90,6 +102,16 @@ Result<void> add_token(Parts& parts, const std::string& text, std::int32_t type)
   return {};
 }
 
+// Without merges every text would fall into bytes, whatever the other tokens are.
+Result<void> check_merges(const Parts& parts, const GgufVocabulary& v) {
+  if (!v.merges.empty()) return {};
+  for (std::size_t id = 0; id < v.tokens.size(); ++id)
+    if (v.types[id] == kNormal && parts.bytes[id].size() > 1)
+      return bad("tokenizer.ggml.merges is missing or empty, but token " + std::to_string(id) + " (" +
+                 in_quotes(v.tokens[id]) + ") comes of merges alone");
+  return {};
+}
+
 Result<std::vector<MergeText>> split_merges(const std::vector<std::string>& merges) {
   std::vector<MergeText> pairs;
   pairs.reserve(merges.size());
@@ -119,7 +141,6 @@ std::vector<std::uint32_t> ranks_of(const std::vector<float>& scores) {
 }
 
 Result<void> check_sentence_piece(const GgufVocabulary& v) {
-  if (v.types.empty()) return bad("tokenizer.ggml.token_type is missing, which a vocabulary of the model llama needs");
   if (v.scores.empty()) return bad("tokenizer.ggml.scores is missing, which a vocabulary of the model llama needs");
   if (v.scores.size() != v.tokens.size())
     return bad("tokenizer.ggml.scores has " + std::to_string(v.scores.size()) + " entries for " +
@@ -166,36 +187,43 @@ Result<SentencePieceParts> sentence_piece_parts(GgufVocabulary v) {
   return parts;
 }
 
-}  // namespace
-}  // namespace tokenizer
-
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(GgufVocabulary v) {
-  using namespace tokenizer;
-  if (auto ok = check(v); !ok) return forward(ok);
-  if (v.model == "llama") {
-    auto parts = sentence_piece_parts(std::move(v));
-    if (!parts) return forward(parts);
-    return std::shared_ptr<const Tokenizer>(std::make_shared<SentencePiece>(std::move(*parts)));
-  }
+Result<Parts> byte_level_parts(GgufVocabulary v) {
   auto pre = named_pre_tokenizer(v.pre);
   if (!pre) return forward(pre);
-
   Parts parts;
   parts.splits = std::move(pre->splits);
   parts.ignore_merges = pre->ignore_merges;
   for (std::size_t i = 0; i < v.tokens.size(); ++i)
-    if (auto ok = add_token(parts, v.tokens[i], v.types.empty() ? kNormal : v.types[i]); !ok) return forward(ok);
+    if (auto ok = add_token(parts, v.tokens[i], v.types[i]); !ok) return forward(ok);
+  if (auto ok = check_merges(parts, v); !ok) return forward(ok);
   const auto pairs = split_merges(v.merges);
   if (!pairs) return forward(pairs);
   parts.texts = std::move(v.tokens);
-  const TokenTexts texts(parts.texts);
-  if (auto ok = add_merges(parts, texts, *pairs, false); !ok) return forward(ok);
-
+  if (auto ok = add_merges(parts, TokenTexts(parts.texts), *pairs, false); !ok) return forward(ok);
   parts.bos = v.bos;
   parts.eos = v.eos;
   if (v.bos && v.add_bos.value_or(pre->add_bos)) parts.prefix.push_back(*v.bos);
   if (v.eos && v.add_eos.value_or(false)) parts.suffix.push_back(*v.eos);
-  return std::shared_ptr<const Tokenizer>(std::make_shared<ByteLevelBpe>(std::move(parts)));
+  return parts;
+}
+
+}  // namespace
+}  // namespace tokenizer
+
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(GgufVocabulary v, const TokenizerOptions& options) {
+  using namespace tokenizer;
+  if (auto ok = check(v); !ok) return forward(ok);
+  drop_padding(v);
+  if (v.model == "llama") {
+    auto parts = sentence_piece_parts(std::move(v));
+    if (!parts) return forward(parts);
+    if (auto ok = finish_parts(*parts, options); !ok) return forward(ok);
+    return std::shared_ptr<const Tokenizer>(std::make_shared<SentencePiece>(std::move(*parts)));
+  }
+  auto parts = byte_level_parts(std::move(v));
+  if (!parts) return forward(parts);
+  if (auto ok = finish_parts(*parts, options); !ok) return forward(ok);
+  return std::shared_ptr<const Tokenizer>(std::make_shared<ByteLevelBpe>(std::move(*parts)));
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -1,6 +1,7 @@
 // Byte-level BPE out of a tokenizer.json, with BOS and EOS of the tokenizer_config.json beside it.
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "tokenizer/byte_level_bpe.hpp"
 #include "tokenizer/gguf_vocabulary.hpp"
@@ -43,6 +44,21 @@ Result<void> check_range(TokenId id, const std::string& token, std::size_t count
   return bad("token " + in_quotes(token) + " has the id " + std::to_string(id) + " among " + std::to_string(count) +
              " tokens");
 }
+
+/// Gives added tokens the ids that the tokenizers package would: those of the vocabulary, else the next free ones.
+class AddedIds {
+ public:
+  explicit AddedIds(std::size_t vocabulary_size) : next_(static_cast<std::int64_t>(vocabulary_size)) {}
+  std::int64_t of(const std::string& content, std::optional<TokenId> in_vocabulary) {
+    const auto [place, fresh] = ids_.try_emplace(content, in_vocabulary ? *in_vocabulary : next_);
+    if (fresh) next_ = std::max(next_, place->second + 1);
+    return place->second;
+  }
+
+ private:
+  std::unordered_map<std::string, std::int64_t> ids_;
+  std::int64_t next_;
+};
 
 void grow(Parts& parts, TokenId id) {
   const std::size_t size = static_cast<std::size_t>(id) + 1;
@@ -99,24 +115,27 @@ Result<AddedToken> read_added_token(const json& node) {
   return token;
 }
 
-Result<void> read_added_tokens(const json& root, std::size_t count, Parts& parts) {
+Result<void> read_added_tokens(const json& root, std::size_t vocabulary_size, Parts& parts) {
   const json* list = member(root, "added_tokens");
   if (!list) return {};
   if (!list->is_array()) return bad("\"added_tokens\" is not a list");
   const TokenTexts vocabulary(parts.texts);
+  AddedIds ids(vocabulary_size);
   for (const json& node : *list) {
     auto token = read_added_token(node);
     if (!token) return forward(token);
-    if (auto ok = check_range(token->id, token->content, count); !ok) return ok;
-    grow(parts, token->id);
-    const auto at = static_cast<std::size_t>(token->id);
     const auto known = vocabulary.find(token->content);
     if (known && *known != token->id)
       return bad("added token " + in_quotes(token->content) + " has the id " + std::to_string(token->id) + ", but " +
                  std::to_string(*known) + " in \"vocab\"");
-    if (!parts.texts[at].empty() && parts.texts[at] != token->content)
+    const auto at = static_cast<std::size_t>(token->id);
+    if (at < parts.texts.size() && !parts.texts[at].empty() && parts.texts[at] != token->content)
       return bad("added token " + in_quotes(token->content) + " and token " + in_quotes(parts.texts[at]) +
                  " share the id " + std::to_string(token->id));
+    if (const std::int64_t id = ids.of(token->content, known); id != token->id)
+      return bad("added token " + in_quotes(token->content) + " has the id " + std::to_string(token->id) +
+                 ", expected " + std::to_string(id) + ": added tokens go on where the vocabulary ends, without a gap");
+    grow(parts, token->id);
     parts.texts[at] = parts.bytes[at] = token->content;
     parts.special[at] = token->special;
     if (token->normalized) {
@@ -233,10 +252,8 @@ Result<Parts> read_parts(const json& root, std::string_view config_text) {
   Parts parts;
   if (auto ok = read_pipeline(root, parts); !ok) return forward(ok);
   const json* vocab = member(*model, "vocab");
-  const json* added = member(root, "added_tokens");
-  const std::size_t count = (vocab ? vocab->size() : 0) + (added ? added->size() : 0);
-  if (auto ok = read_vocab(*model, count, parts); !ok) return forward(ok);
-  if (auto ok = read_added_tokens(root, count, parts); !ok) return forward(ok);
+  if (auto ok = read_vocab(*model, vocab ? vocab->size() : 0, parts); !ok) return forward(ok);
+  if (auto ok = read_added_tokens(root, vocab ? vocab->size() : 0, parts); !ok) return forward(ok);
   const auto ignore_merges = bool_member(*model, "ignore_merges", false);
   if (!ignore_merges) return forward(ignore_merges);
   parts.ignore_merges = *ignore_merges;
@@ -304,11 +321,13 @@ Result<GgufVocabulary> vocabulary_from_json(std::string_view json_text, std::str
 }  // namespace tokenizer
 
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_json(std::string_view tokenizer_json,
-                                                              std::string_view tokenizer_config_json) {
+                                                              std::string_view tokenizer_config_json,
+                                                              const TokenizerOptions& options) {
   const auto root = tokenizer::parse_tree(tokenizer_json, "tokenizer.json");
   if (!root) return forward(root);
   auto parts = tokenizer::read_parts(*root, tokenizer_config_json);
   if (!parts) return forward(parts);
+  if (auto ok = tokenizer::finish_parts(*parts, options); !ok) return forward(ok);
   return std::shared_ptr<const Tokenizer>(std::make_shared<tokenizer::ByteLevelBpe>(std::move(*parts)));
 }
 

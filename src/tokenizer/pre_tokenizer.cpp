@@ -30,9 +30,7 @@ const std::vector<NameGroup>& name_groups() {
       {"deepseek-coder", {"deepseek-coder"}},
       {"deepseek-v3", {"deepseek-v3", "hunyuan-dense"}},
       {"smollm", {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"}},
-      // What llama.cpp does for files that name nothing: agreeing with it beats refusing old files, and the name
-      // "default" is its own.
-      {"default", {"default", ""}},
+      {"default", {"default"}},  // llama.cpp's own, in the files of models that it had no name for
   };
   return groups;
 }
@@ -176,11 +174,13 @@ Result<NamedPreTokenizer> named_pre_tokenizer(std::string_view name) {
   for (const NameGroup& group : name_groups()) {
     for (std::string_view candidate : group.names) {
       if (candidate == name) return build(group.kind);
-      if (!candidate.empty()) known += (known.empty() ? "" : ", ") + std::string(candidate);
+      known += (known.empty() ? "" : ", ") + std::string(candidate);
     }
   }
-  return fail(ErrorCode::unsupported,
-              "tokenizer.ggml.pre is " + in_quotes(name) + "; known are " + known + " (token ids still work)");
+  const std::string found =
+      name.empty() ? "missing, and without it text may be cut otherwise than in training" : in_quotes(name);
+  return fail(name.empty() ? ErrorCode::bad_file : ErrorCode::unsupported,
+              "tokenizer.ggml.pre is " + found + "; known are " + known + " (token ids still work)");
 }
 
 std::string_view name_of_splits(std::string_view description, bool ignore_merges) {

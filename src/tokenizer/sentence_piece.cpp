@@ -47,18 +47,12 @@ Result<void> check_byte_tokens(const std::array<TokenId, 256>& byte_ids) {
 }
 
 SentencePiece::SentencePiece(SentencePieceParts parts)
-    : texts_(parts.texts),
+    : VocabularyTokenizer(parts),
       pieces_(select(parts.texts, parts.mergeable)),
-      bytes_(parts.bytes),
-      special_(std::move(parts.special)),
       byte_ids_(parts.byte_ids),
       ranks_(std::move(parts.ranks)),
       added_(parts.added),
-      space_prefix_(parts.space_prefix),
-      bos_(parts.bos),
-      eos_(parts.eos),
-      prefix_(parts.prefix),
-      suffix_(parts.suffix) {
+      space_prefix_(parts.space_prefix) {
   for (std::size_t id = 0; id < pieces_.size(); ++id) {
     const std::string_view piece = pieces_[static_cast<TokenId>(id)];
     longest_ = std::max(longest_, piece.size());
@@ -83,18 +77,11 @@ std::uint64_t SentencePiece::compute_fingerprint(const SentencePieceParts& parts
     f.number(t.special | t.single_word << 1 | t.lstrip << 2 | t.rstrip << 3);
   }
   f.number(space_prefix_);
-  f.ids(prefix_);
-  f.ids(suffix_);
+  add_ends(f);
   return f.value();
 }
 
-Result<std::vector<TokenId>> SentencePiece::encode(std::string_view text, bool add_special, SpecialText special) const {
-  std::string repaired;
-  const auto checked = encodable(text, repaired);
-  if (!checked) return forward(checked);
-  text = *checked;
-  std::vector<TokenId> ids;
-  if (add_special) ids = prefix_;
+Result<void> SentencePiece::encode_text(std::string_view text, SpecialText special, std::vector<TokenId>& ids) const {
   std::vector<AddedTokens::Piece> pieces;
   added_.split(text, special, pieces);
   Scratch scratch;
@@ -103,11 +90,10 @@ Result<std::vector<TokenId>> SentencePiece::encode(std::string_view text, bool a
       ids.push_back(piece.token->id);
       continue;
     }
-    const auto done = encode_stretch(piece.text, scratch, ids);
-    if (!done) return forward(done);
+    auto done = encode_stretch(piece.text, scratch, ids);
+    if (!done) return done;
   }
-  if (add_special) ids.insert(ids.end(), suffix_.begin(), suffix_.end());
-  return ids;
+  return {};
 }
 
 // Text between added tokens: spaces become U+2581, then it is cut where no merge can reach across.
@@ -195,10 +181,6 @@ void SentencePiece::encode_piece(std::string_view text, Scratch& scratch, std::v
     for (char byte : text.substr(symbols[i].begin, symbols[i].bytes))
       ids.push_back(byte_ids_[static_cast<unsigned char>(byte)]);
   }
-}
-
-Result<std::string> SentencePiece::decode_more(const std::vector<TokenId>& ids, bool skip_special) const {
-  return joined(bytes_, special_, ids, skip_special);
 }
 
 Result<std::string> SentencePiece::decode(const std::vector<TokenId>& ids, bool skip_special) const {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "moe/tokenizer.hpp"
-#include "tokenizer/vocabulary.hpp"
+#include "tokenizer/vocabulary_tokenizer.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
 
@@ -16,18 +16,12 @@ namespace moe::inline MOE_ABI::tokenizer {
 inline constexpr std::string_view kSpaceSymbol = "\xe2\x96\x81";
 
 /// What a reader finds out about such a tokenizer.
-struct SentencePieceParts {
-  std::vector<std::string> texts;       ///< by id, as the file writes them
-  std::vector<std::string> bytes;       ///< by id, what decoding gives
-  std::vector<bool> special;            ///< by id, left out by decode(skip_special)
+struct SentencePieceParts : TokenParts {
   std::vector<bool> mergeable;          ///< by id, may come out of a merge: neither a byte nor a control token
   std::array<TokenId, 256> byte_ids{};  ///< every byte has its token
   std::vector<std::uint32_t> ranks;     ///< which of two merges goes first, by id of the joined token: the lower one
-  std::vector<AddedToken> added;
   /// A space in front of the text and behind every token that is found as a whole; decode() takes the first one away.
   bool space_prefix = true;
-  std::optional<TokenId> bos, eos;
-  std::vector<TokenId> prefix, suffix;  ///< around every text with add_special
 };
 
 /// A token's text as decoding gives it: spaces for U+2581.
@@ -35,19 +29,11 @@ std::string without_space_symbols(std::string_view text);
 /// Errors: bad_file naming the first byte that has no token (-1).
 Result<void> check_byte_tokens(const std::array<TokenId, 256>& byte_ids);
 
-class SentencePiece final : public Tokenizer {
+class SentencePiece final : public VocabularyTokenizer {
  public:
   explicit SentencePiece(SentencePieceParts parts);
 
-  Result<std::vector<TokenId>> encode(std::string_view text, bool add_special, SpecialText special) const override;
   Result<std::string> decode(const std::vector<TokenId>& ids, bool skip_special) const override;
-  Result<std::string> decode_more(const std::vector<TokenId>& ids, bool skip_special) const override;
-  std::int64_t vocab_size() const override { return static_cast<std::int64_t>(texts_.size()); }
-  std::optional<TokenId> bos() const override { return bos_; }
-  std::optional<TokenId> eos() const override { return eos_; }
-  bool adds_bos() const override { return bos_ && !prefix_.empty() && prefix_.front() == *bos_; }
-  std::optional<TokenId> find(std::string_view token_text) const override { return texts_.find(token_text); }
-  std::uint64_t fingerprint() const override { return fingerprint_; }
 
  private:
   /// A stretch of text that is, or may become, one token; `id` is -1 for a character that has none.
@@ -65,24 +51,19 @@ class SentencePiece final : public Tokenizer {
     std::vector<Candidate> heap;
   };
 
+  Result<void> encode_text(std::string_view text, SpecialText special, std::vector<TokenId>& ids) const override;
   Result<void> encode_stretch(std::string_view text, Scratch& scratch, std::vector<TokenId>& ids) const;
   void encode_piece(std::string_view text, Scratch& scratch, std::vector<TokenId>& ids) const;
   bool find_merge(std::string_view text, const std::vector<Symbol>& symbols, std::uint32_t at, Candidate& out) const;
   std::uint64_t compute_fingerprint(const SentencePieceParts& parts) const;
 
-  TokenTexts texts_;
   TokenTexts pieces_;  // the mergeable ones alone: text never becomes a control or byte token by merges
-  TokenTexts bytes_;
-  std::vector<bool> special_;
   std::array<TokenId, 256> byte_ids_{};
   std::vector<std::uint32_t> ranks_;
   AddedTokens added_;
   bool space_prefix_;
   std::size_t longest_ = 0;    // bytes of the longest piece
   bool cut_at_spaces_ = true;  // no piece has U+2581 behind another character
-  std::optional<TokenId> bos_, eos_;
-  std::vector<TokenId> prefix_, suffix_;
-  std::uint64_t fingerprint_ = 0;
 };
 
 }  // namespace moe::inline MOE_ABI::tokenizer

@@ -57,8 +57,12 @@ TEST_CASE("vocabularies with wrong types, lengths and ids") {
       {"merges are numbers", array_entry<std::int32_t>(kPrefix + "merges", kI32, {1}), {"merges", "array of strings"}},
       {"bos = number of tokens", u32_entry(kPrefix + "bos_token_id", 5), {"bos_token_id", "5", "[0, 4]"}},
       {"eos = 2^32-1", u32_entry(kPrefix + "eos_token_id", 0xffffffffu), {"eos_token_id", "4294967295", "[0, 4]"}},
-      {"pad negative", number_entry<std::int32_t>(kPrefix + "padding_token_id", kI32, -1), {"padding_token_id", "-1"}},
-      {"unk is a string", string_entry(kPrefix + "unknown_token_id", "0"), {"unknown_token_id", "string"}},
+      {"eos list beyond the tokens",
+       array_entry<std::int32_t>(kPrefix + "eos_token_id", kI32, {4, 5}),
+       {"eos_token_id", "5", "[0, 4]"}},
+      {"eot = number of tokens", u32_entry(kPrefix + "eot_token_id", 5), {"eot_token_id", "5", "[0, 4]"}},
+      {"eom is a string", string_entry(kPrefix + "eom_token_id", "4"), {"eom_token_id", "string"}},
+      {"bos is a list", array_entry<std::int32_t>(kPrefix + "bos_token_id", kI32, {1}), {"bos_token_id", "array"}},
       {"eos is a float", number_entry<float>(kPrefix + "eos_token_id", kF32, 4.0f), {"eos_token_id", "number 4"}},
       {"add_bos is a number", u32_entry(kPrefix + "add_bos_token", 1), {"add_bos_token", "true or false"}},
       {"no vocabulary", string_entry(kPrefix + "model", "no_vocab"), {"no_vocab"}, ErrorCode::not_found},
@@ -81,6 +85,43 @@ TEST_CASE("vocabularies with wrong types, lengths and ids") {
     REQUIRE_MESSAGE(opened.has_value(), opened.error().message);
     check_refused((*opened)->load_tokenizer(), c.code, c.says);
   }
+}
+
+TEST_CASE("keys that decide how text is cut must be there") {
+  for (const char* key : {"model", "pre", "tokens", "token_type", "merges"}) {
+    CAPTURE(key);
+    GgufFile f = small_gguf();
+    std::erase_if(f.metadata, [&](const GgufEntry& entry) { return entry.key == kPrefix + key; });
+    const MemoryFile file(f.bytes());
+    const auto tokenizer = (*moe::checkpoint::open(file.path()))->load_tokenizer();
+    REQUIRE_FALSE(tokenizer.has_value());
+    CHECK_MESSAGE(tokenizer.error().message.find(kPrefix + key) != std::string::npos, tokenizer.error().message);
+    CHECK(is_one_printable_line(tokenizer.error().message));
+  }
+}
+
+TEST_CASE("ids that nothing needs may be anything; eos, eot and eom, one or several, end a reply") {
+  const auto load = [](const std::vector<GgufEntry>& entries) {
+    GgufFile f = small_gguf();
+    for (const GgufEntry& e : entries) f.entry(e.key) = e;
+    const MemoryFile file(f.bytes());
+    auto tokenizer = (*moe::checkpoint::open(file.path()))->load_tokenizer();
+    REQUIRE_MESSAGE(tokenizer.has_value(), tokenizer.error().message);
+    return *tokenizer;
+  };
+  using Ids = std::vector<moe::TokenId>;
+  for (const char* key : {"padding", "unknown", "seperator", "mask", "fim_pre"}) {
+    const std::string name = kPrefix + key + "_token_id";
+    CHECK(load({u32_entry(name, 5)})->stop_ids() == Ids{4});
+    CHECK(load({number_entry<std::int32_t>(name, kI32, -1)})->stop_ids() == Ids{4});
+  }
+  CHECK(load({u32_entry(kPrefix + "eot_token_id", 3), u32_entry(kPrefix + "eom_token_id", 0)})->stop_ids() ==
+        Ids{0, 3, 4});
+  const auto listed = load({array_entry<std::int32_t>(kPrefix + "eos_token_id", kI32, {4, 2}),
+                            array_entry<std::int64_t>(kPrefix + "eot_token_id", kI64, {1})});
+  CHECK(listed->stop_ids() == Ids{1, 2, 4});
+  CHECK(listed->generate_stop_ids() == Ids{1, 2, 4});
+  CHECK(listed->eos() == 4);
 }
 
 TEST_CASE("odd tokens do not crash a vocabulary") {

@@ -136,10 +136,10 @@ Generation plain_reply(const std::shared_ptr<const moe::Model>& model, const std
     const moe::BatchItem item{sequence, next, moe::Logits::last};
     const auto output = (*session)->step({&item, 1});
     REQUIRE(output.has_value());
-    const auto row = output->row(0);
+    const auto row = output->padded_row(0);
     next = {static_cast<moe::TokenId>(std::max_element(row.begin(), row.end()) - row.begin())};
     written.push_back(next[0]);
-    out.finished = next[0] == tokenizer.eos();
+    out.finished = tokenizer.is_stop(next[0]);
     if (out.finished) break;
   }
   out.generated_tokens = static_cast<std::int32_t>(written.size());

@@ -161,7 +161,7 @@ TEST_CASE("trap: log-softmax over all logits, padding of the vocabulary included
   REQUIRE(output.has_value());
   double expected = 0, without_padding = 0;
   for (std::size_t i = 0; i < pair->continuation.size(); ++i) {
-    const auto row = output->row(static_cast<std::int64_t>(pair->context.size() - 1 + i));
+    const auto row = output->padded_row(static_cast<std::int64_t>(pair->context.size() - 1 + i));
     double sum = 0, known = 0;
     for (std::size_t v = 0; v < row.size(); ++v) {
       sum += std::exp(static_cast<double>(row[v]));

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "moe/model.hpp"
 #include "support.hpp"
 
 namespace {
@@ -134,6 +135,74 @@ TEST_CASE("without -n, --logits generates nothing; a prompt at the context's end
   const auto full = run(scratch, MOE_RUN, {"--model", kModel, "--tokens", many, "-n", "100"});
   CHECK(full.status == 0);
   CHECK(std::count(full.out.begin(), full.out.end(), ' ') == 5);  // 6 tokens are left of 256
+}
+
+namespace {
+
+/// A copy of the small model with one of its JSON files changed.
+std::string model_with(const Scratch& scratch, const char* name, const char* file, const json& changes) {
+  const fs::path copy = scratch.dir / name;
+  if (!fs::exists(copy)) fs::copy(kModel, copy);
+  json content = fs::exists(copy / file) ? json::parse(moe_test::read_file(copy / file)) : json::object();
+  content.update(changes);
+  std::ofstream(copy / file) << content;
+  return copy.string();
+}
+
+}  // namespace
+
+TEST_CASE("a reply ends at any end token of the model's files, without it; --tokens goes on") {
+  const Scratch scratch;
+  const auto text = [&](const std::string& model, const char* count) {
+    const auto got = run(scratch, MOE_RUN, {"--model", model, "--prompt", "Numbers and words", "-n", count});
+    REQUIRE_MESSAGE(got.status == 0, got.err);
+    return got.out;
+  };
+  // The first id of the reply that was not there before is made an end token.
+  const auto prompt = *(*moe::Model::load(kModel))->tokenizer()->encode("Numbers and words", true);
+  std::string ids;
+  for (const moe::TokenId id : prompt) ids += std::to_string(id) + " ";
+  std::istringstream reply(run(scratch, MOE_RUN, {"--model", kModel, "--tokens", ids, "-n", "12"}).out);
+  std::vector<moe::TokenId> written;
+  for (moe::TokenId id = 0; reply >> id;) written.push_back(id);
+  REQUIRE(written.size() == 12);
+  std::size_t n = 3;
+  while (n + 1 < written.size() && std::count(written.begin(), written.begin() + static_cast<long>(n), written[n]) > 0)
+    ++n;
+  REQUIRE(*std::max_element(written.begin(), written.begin() + static_cast<long>(n) + 1) < 316);
+  const std::string expected = text(kModel, std::to_string(n).c_str());
+  CHECK(text(kModel, "12") != expected);
+  const json ends = {{"eos_token_id", {1, written[n]}}};
+  CHECK(text(model_with(scratch, "generation", "generation_config.json", ends), "12") == expected);
+  CHECK(text(model_with(scratch, "config", "config.json", ends), "12") == expected);
+  const auto on = run(scratch, MOE_RUN, {"--model", (scratch / "config"), "--tokens", ids, "-n", "12"});
+  CHECK(std::count(on.out.begin(), on.out.end(), ' ') == 11);
+}
+
+TEST_CASE("at any temperature only tokens are drawn, never a row of padding") {
+  const Scratch scratch;
+  for (const char* seed : {"1", "2", "3"}) {
+    const auto got =
+        run(scratch, MOE_RUN, {"--model", kModel, "--prompt", "A", "-n", "200", "--temp", "60", "--seed", seed});
+    CHECK_MESSAGE(got.status == 0, got.err);
+  }
+}
+
+TEST_CASE("a prompt that begins with the BOS that is added as well is noted once, and stays as it is") {
+  const Scratch scratch;
+  const std::string model =
+      model_with(scratch, "bos", "tokenizer_config.json", {{"bos_token", "<|im_start|>"}, {"add_bos_token", true}});
+  const auto rows = [&](const char* prompt, bool noted) {
+    const auto got = run(scratch, MOE_RUN, {"--model", model, "--prompt", prompt, "--logits", scratch / "b.npy"});
+    REQUIRE_MESSAGE(got.status == 0, got.err);
+    const std::size_t note = got.err.find("note: the prompt begins with <|im_start|>, the BOS token");
+    CHECK((note != std::string::npos) == noted);
+    CHECK(got.err.find("note:", note == std::string::npos ? note : note + 1) == std::string::npos);
+    return (moe_test::read_file(scratch / "b.npy").size() - 128) / (320 * sizeof(float));
+  };
+  CHECK(rows("<|im_start|>a", true) == 3);
+  CHECK(rows("a", false) == 2);
+  CHECK(rows("a<|im_start|>", false) == 3);
 }
 
 TEST_CASE("moe-inspect's JSON carries the closed forms") {

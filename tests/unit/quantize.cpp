@@ -242,7 +242,9 @@ TEST_CASE("the tokenizer.json inside a file is checked like one in a directory")
     GgufMetadata metadata;
     metadata.text("general.architecture", "qwen2");
     metadata.text("tokenizer.ggml.model", "gpt2");
+    metadata.text("tokenizer.ggml.pre", "qwen2");
     metadata.texts("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b"});
+    metadata.integers("tokenizer.ggml.token_type", std::vector<std::int32_t>{1, 1});
     metadata.text("tokenizer.huggingface.json", tokenizer_json);
     auto file = moe::checkpoint::OutputFile::create(s.file("t.gguf"), true);
     REQUIRE(file.has_value());

@@ -186,6 +186,27 @@ TEST_CASE("bad tokenizer.json files are refused in one line") {
   check_error(R"({"a": "\ud800"})" + std::string(), ErrorCode::bad_file, "byte");
 }
 
+TEST_CASE("added tokens go on where the vocabulary ends, as the tokenizers package numbers them") {
+  const auto with = [](const std::vector<json>& added, int hole = 0) {
+    json file = small_json();
+    if (hole != 0) file["model"]["vocab"]["zz"] = hole;  // 261 tokens before it
+    file["added_tokens"] = added;
+    return file;
+  };
+  const auto ids = [&](const std::vector<json>& added, int hole = 0) {
+    return must_encode(*load(with(added, hole)), "<t><u>");
+  };
+  CHECK(ids({added_token(261, "<t>"), added_token(262, "<u>")}) == Ids{261, 262});
+  CHECK(ids({added_token(261, "<t>"), added_token(261, "<t>"), added_token(262, "<u>")}) == Ids{261, 262});  // twice
+  CHECK(ids({added_token(262, "<t>"), added_token(263, "<u>")}, 300) == Ids{262, 263});  // 262 tokens, not 301
+  CHECK(must_encode(*load(with({added_token(97, "a"), added_token(261, "<t>")})), "a<t>") == Ids{97, 261});
+  for (const int id : {260 + 2, 300, 4000, 2000000000})
+    check_error(with({added_token(id, "<late>")}), ErrorCode::bad_file, "\"<late>\" has the id " + std::to_string(id));
+  check_error(with({added_token(261, "<t>"), added_token(263, "<late>")}), ErrorCode::bad_file, "expected 262");
+  check_error(with({added_token(262, "<t>"), added_token(261, "<u>")}), ErrorCode::bad_file, "expected 261");
+  check_error(with({added_token(301, "<t>")}, 300), ErrorCode::bad_file, "expected 262");
+}
+
 TEST_CASE("any cut or changed file gives a tokenizer that works or an error") {
   json file = small_json();
   file["added_tokens"] = {added_token(261, "<s>")};

@@ -173,7 +173,6 @@ TEST_CASE("names: aliases mean the same, unknown ones are refused with the list"
   CHECK(print("llama3") == print("llama-bpe"));
   CHECK(print("llama-v3") == print("llama-bpe"));
   CHECK(print("deepseek-r1-qwen") == print("qwen2"));
-  CHECK(print("") == print("default"));
   CHECK(print("qwen2") != print("llama-bpe"));
   CHECK(print("dbrx") != print("llama-bpe"));
   CHECK(print("chatglm-bpe") == print("dbrx"));
@@ -183,6 +182,87 @@ TEST_CASE("names: aliases mean the same, unknown ones are refused with the list"
   CHECK(error.code == ErrorCode::unsupported);
   for (const char* pre : kEveryPre) CHECK(error.message.find(pre) != std::string::npos);
   CHECK(error.message.find('\n') == std::string::npos);
+}
+
+TEST_CASE("a vocabulary that lacks what decides how text is cut is no vocabulary") {
+  auto v = small_vocabulary("qwen2", kMerges, {"<|end|>"});
+  const auto check = [](const moe::GgufVocabulary& broken, const std::string& key) {
+    const moe::Error error = error_of(broken);
+    CHECK(error.code == ErrorCode::bad_file);
+    CHECK_MESSAGE(error.message.find("tokenizer.ggml." + key + " is missing") == 0, error.message);
+  };
+  auto broken = v;
+  broken.pre.clear();
+  check(broken, "pre");
+  broken = v;
+  broken.merges.clear();
+  check(broken, "merges");
+  broken = v;
+  broken.types.clear();
+  check(broken, "token_type");
+  // Nothing lacks where there are but single bytes: no merge could be.
+  CHECK(must_encode(*must(moe::Tokenizer::from_gguf(small_vocabulary("qwen2"))), "ab") == Ids{'a', 'b'});
+}
+
+TEST_CASE("padding behind the vocabulary is no part of it, end tokens may lie in it") {
+  auto v = small_vocabulary("qwen2", kMerges, {"<|end|>"});
+  const auto count = static_cast<std::int64_t>(v.tokens.size());
+  const std::uint64_t print = must(moe::Tokenizer::from_gguf(v))->fingerprint();
+  for (int i = 0; i < 7; ++i) {
+    v.tokens.push_back("[PAD" + std::to_string(v.tokens.size()) + "]");
+    v.types.push_back(5);
+  }
+  CHECK(must(moe::Tokenizer::from_gguf(v))->vocab_size() == count);
+  CHECK(must(moe::Tokenizer::from_gguf(v))->fingerprint() == print);
+  const SharedTokenizer stops = must(moe::Tokenizer::from_gguf(v, {count + 7, {{"eot", {count + 6}}}}));
+  CHECK(stops->is_stop(static_cast<int>(count) + 6));
+  v.eos = static_cast<int>(count) + 2;  // named: no padding
+  CHECK(must(moe::Tokenizer::from_gguf(v))->vocab_size() == count + 3);
+  v.types.back() = 1;
+  CHECK(must(moe::Tokenizer::from_gguf(v))->vocab_size() == count + 7);
+}
+
+TEST_CASE("end tokens: the union of all that is named, each within the model's rows") {
+  auto v = small_vocabulary("qwen2", kMerges, {"<a>", "<b>", "<c>"});
+  const int a = static_cast<int>(v.tokens.size()) - 3;
+  v.eos = a + 1;
+  const auto none = must(moe::Tokenizer::from_gguf(v));
+  CHECK(none->stop_ids() == Ids{a + 1});
+  const auto all = must(moe::Tokenizer::from_gguf(v, {300, {{"g", {a + 2, a + 1}}, {"c", {a, 299}, false}}}));
+  CHECK(all->stop_ids() == Ids{a, a + 1, a + 2, 299});
+  CHECK(all->generate_stop_ids() == Ids{a + 1, a + 2});
+  CHECK(all->eos() == a + 1);
+  CHECK((all->is_stop(a) && all->is_stop(299) && !all->is_stop('a') && !all->is_stop(-1)));
+  CHECK(all->fingerprint() != none->fingerprint());  // replies end elsewhere
+  for (const std::int64_t id : {std::int64_t{300}, std::int64_t{-1}, std::int64_t{1} << 40}) {
+    const auto refused = moe::Tokenizer::from_gguf(v, {300, {{"some.json: some key", {a, id}}}});
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().message == "some.json: some key is " + std::to_string(id) + ", expected an id from 0 to 299");
+  }
+}
+
+TEST_CASE("a token without a row in the model is refused where a text has it, and at once where every text would") {
+  auto v = small_vocabulary("qwen2", kMerges, {"<a>", "<b>"});
+  const int b = static_cast<int>(v.tokens.size()) - 1;
+  const SharedTokenizer tokenizer = must(moe::Tokenizer::from_gguf(v, {b, {}}));
+  CHECK(must_encode(*tokenizer, "a<a>") == Ids{'a', b - 1});
+  const auto refused = tokenizer->encode("a<b>", false);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().message.find("\"<b>\"") != std::string::npos);
+  CHECK(must_encode(*tokenizer, "<b>", false, moe::SpecialText::plain) == Ids{'<', 'b', '>'});
+  v.bos = b;
+  CHECK_FALSE(moe::Tokenizer::from_gguf(v, {b, {}}).has_value());
+}
+
+TEST_CASE("the bytes of one token, and which tokens are control tokens") {
+  auto v = small_vocabulary("qwen2", kMerges, {"<|end|>"});
+  const int end = static_cast<int>(v.tokens.size()) - 1;
+  const SharedTokenizer tokenizer = must(moe::Tokenizer::from_gguf(v));
+  CHECK(tokenizer->bytes_of(0xe4) == "\xe4");
+  CHECK(tokenizer->bytes_of(*tokenizer->find("\u0120wor")) == " wor");
+  CHECK(tokenizer->bytes_of(end) == "<|end|>");
+  CHECK((tokenizer->bytes_of(-1).empty() && tokenizer->bytes_of(end + 1).empty()));
+  CHECK((tokenizer->is_control(end) && !tokenizer->is_control('a') && !tokenizer->is_control(end + 1)));
 }
 
 TEST_CASE("BOS and EOS of a GGUF vocabulary") {

@@ -47,15 +47,16 @@ struct TextRequest {
 /// A reply to write greedily. Everything is borrowed for the time of the call.
 struct GenerateRequest {
   std::string_view context;
-  std::span<const std::string> stop;  ///< texts that end the reply; the end-of-sequence token always does
-  std::int64_t max_tokens = 256;      ///< the context is cut from the left until this many fit behind it
-  std::string_view question;          ///< its id, for error messages
+  std::span<const std::string>
+      stop;  ///< texts that end the reply; so do EOS, as token or text, and the model's other end tokens
+  std::int64_t max_tokens = 256;  ///< the context is cut from the left until this many fit behind it
+  std::string_view question;      ///< its id, for error messages
 };
 
 struct Generation {
   std::string text;                 ///< up to the first stop text, without it; white space is kept
   Failure failure = Failure::none;  ///< then there is no text
-  bool finished = false;            ///< by a stop text or the end-of-sequence token, not by max_tokens
+  bool finished = false;            ///< by a stop text or an end token, not by max_tokens
   bool truncated = false;           ///< context tokens were cut from the left to fit the model
   std::int32_t context_tokens = 0;  ///< before truncation
   std::int32_t pass_tokens = 0;  ///< context that was run + generated[:-1]: what one forward pass over the reply needs

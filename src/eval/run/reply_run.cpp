@@ -32,6 +32,7 @@ class ReplyRun {
         walk_(session, passes, build_prefix_tree(passes.list, limits.share_prefixes, max_rows_)),
         raw_(requests.size()) {
     for (const GenerateRequest& r : requests) longest_reply_ = std::max(longest_reply_, r.max_tokens);
+    if (tokenizer_.eos()) eos_text_ = tokenizer_.bytes_of(*tokenizer_.eos());
   }
   ~ReplyRun() {
     for (const Active& a : active_) static_cast<void>(session_.close(a.sequence));
@@ -139,7 +140,7 @@ class ReplyRun {
       else
         static_cast<void>(session_.close(a.sequence));
     };
-    for (const Active& a : before) go_on(a, first_maximum(output.row(row++)));
+    for (const Active& a : before) go_on(a, first_maximum(output.padded_row(row++)));
     for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
       const PrefixNode& node = walk_.at(plan.nodes[i]);
       const Sequence sequence = items[plan.active + i].sequence;
@@ -148,7 +149,7 @@ class ReplyRun {
         if (!own && result) result = forward(own);
         if (own)
           go_on({request, *own, 0, requests_[static_cast<std::size_t>(request)].max_tokens},
-                first_maximum(output.row(row)));
+                first_maximum(output.padded_row(row)));
       }
       row += node.row_count();
       walk_.finish(plan.nodes[i], sequence);
@@ -157,6 +158,7 @@ class ReplyRun {
     return result;
   }
 
+  // Over the padding too, as the reference harness does: a reply may hold tokens without text.
   static TokenId first_maximum(std::span<const float> row) {
     return static_cast<TokenId>(std::max_element(row.begin(), row.end()) - row.begin());
   }
@@ -182,10 +184,12 @@ class ReplyRun {
     const std::size_t old_size = all.size();
     all += *raw;
     reply.text += *text;
-    reply.finished = token == tokenizer_.eos();
-    for (const std::string& stop : request.stop)
-      if (!stop.empty() && all.find(stop, old_size - std::min(old_size, stop.size() - 1)) != std::string::npos)
-        reply.finished = true;
+    const auto is_new = [&](const std::string& stop) {
+      return !stop.empty() && all.find(stop, old_size - std::min(old_size, stop.size() - 1)) != std::string::npos;
+    };
+    const auto& ends = tokenizer_.generate_stop_ids();
+    reply.finished = std::binary_search(ends.begin(), ends.end(), token) || is_new(eos_text_) ||
+                     std::any_of(request.stop.begin(), request.stop.end(), is_new);
     if (!reply.finished && a.left > 0) return true;
     finish(a.request);
     return false;
@@ -195,7 +199,8 @@ class ReplyRun {
     Generation& reply = encoded_.replies[static_cast<std::size_t>(index)];
     // A reply may end inside a character.
     const std::string valid = tokenizer::replace_invalid_utf8(reply.text);
-    reply.text = std::string(cut_at(valid, requests_[static_cast<std::size_t>(index)].stop));
+    const std::string_view cut = cut_at(valid, requests_[static_cast<std::size_t>(index)].stop);
+    reply.text = std::string(cut_at(cut, std::span(&eos_text_, 1)));
     reply.pass_tokens += reply.generated_tokens - 1;
     raw_[static_cast<std::size_t>(index)] = {};
     report(index);
@@ -238,6 +243,7 @@ class ReplyRun {
   std::int64_t max_rows_ = 1, longest_reply_ = 0, replies_done_ = 0;
   TreeWalk walk_;
   std::vector<Active> active_;
+  std::string eos_text_;  // a stop text of every reply, as in the reference harness, also when it is spelled out
   std::vector<std::string> raw_;  // [request] the reply with its special tokens
 };
 

@@ -101,13 +101,14 @@ class ScoreRun {
     std::vector<RowSummary> rows(static_cast<std::size_t>(output.row_count));
     // A nanosecond per logit: little work is not worth waking another thread.
     const bool alone = output.row_count * output.vocab_size < session_.options().share_from_ns;
-    parallel_for(alone ? ParallelFor{} : session_.options().threads, output.row_count,
-                 [&](std::int64_t r, std::int32_t) { rows[static_cast<std::size_t>(r)] = summarise(output.row(r)); });
+    parallel_for(
+        alone ? ParallelFor{} : session_.options().threads, output.row_count,
+        [&](std::int64_t r, std::int32_t) { rows[static_cast<std::size_t>(r)] = summarise(output.padded_row(r)); });
     std::int64_t row = 0;
     for (std::int32_t node : batch) {
       const std::int64_t count = walk_.at(node).row_count();
       for (std::int64_t r = 0; r < count; ++r)
-        if (const auto read = read_row(walk_.at(node), walk_.at(node).end - count + r, output.row(row + r),
+        if (const auto read = read_row(walk_.at(node), walk_.at(node).end - count + r, output.padded_row(row + r),
                                        rows[static_cast<std::size_t>(row + r)]);
             !read)
           return read;
