@@ -5,53 +5,26 @@
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
-// Long or nested values would make a message unreadable.
-std::string shown(const nlohmann::json& value) {
-  std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  if (text.size() > 60) text = text.substr(0, 57) + "...";
-  return text;
-}
-
-// Parsing is iterative, but dump() for a message recurses: a depth bomb must end before the stack does.
-bool nested_too_deep(std::string_view text) {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\')
-        ++i;
-      else if (c == '"')
-        in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > 64) return true;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return false;
-}
+// Long values would make a message unreadable.
+std::string shown(JsonValue value) { return value.dump(60); }
 
 }  // namespace
 
 Result<JsonConfig> JsonConfig::parse(std::string_view text) {
-  if (nested_too_deep(text)) return fail(ErrorCode::bad_file, "config.json: nested deeper than 64 levels");
+  auto document = parse_json_object(text, "config.json");
+  if (!document) return forward(document);
   JsonConfig config;
-  config.json_ = nlohmann::json::parse(text, nullptr, false);
-  if (config.json_.is_discarded()) return fail(ErrorCode::bad_file, "config.json: not valid JSON");
-  if (!config.json_.is_object())
-    return fail(ErrorCode::bad_file, fmt::format("config.json: found {}, expected an object", shown(config.json_)));
+  config.object_ = document->root();
+  config.document_ = std::move(*document);
   return config;
 }
 
-const nlohmann::json* JsonConfig::find(std::string_view key) const {
-  const auto it = json_.find(std::string(key));
-  return it == json_.end() || it->is_null() ? nullptr : &*it;
+std::optional<JsonValue> JsonConfig::find(std::string_view key) const {
+  const auto found = object_ ? object_->find(key) : std::nullopt;
+  return found && !found->is_null() ? found : std::nullopt;
 }
 
-bool JsonConfig::has(std::string_view key) const { return find(key) != nullptr; }
+bool JsonConfig::has(std::string_view key) const { return find(key).has_value(); }
 
 void JsonConfig::refuse(ErrorCode code, std::string message) const {
   if (!first_error_->has_value()) *first_error_ = Error{code, std::move(message)};
@@ -63,8 +36,8 @@ Result<void> JsonConfig::status() const {
 }
 
 std::int64_t JsonConfig::integer(std::string_view key, std::int64_t min, std::int64_t max) const {
-  const nlohmann::json* value = find(key);
-  if (value == nullptr) {
+  const auto value = find(key);
+  if (!value) {
     refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is missing, expected an integer", prefix_, key));
     return min;
   }
@@ -92,10 +65,10 @@ std::int64_t JsonConfig::integer_or(std::string_view key, std::int64_t fallback,
 }
 
 double JsonConfig::number(std::string_view key) const {
-  const nlohmann::json* value = find(key);
-  if (value == nullptr || !value->is_number()) {
-    refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is {}, expected a number", prefix_, key,
-                                              value == nullptr ? "missing" : shown(*value)));
+  const auto value = find(key);
+  if (!value || !value->is_number()) {
+    refuse(ErrorCode::bad_config,
+           fmt::format("config.json: {}{} is {}, expected a number", prefix_, key, !value ? "missing" : shown(*value)));
     return 0.0;
   }
   return value->get<double>();
@@ -104,8 +77,8 @@ double JsonConfig::number(std::string_view key) const {
 double JsonConfig::number_or(std::string_view key, double fallback) const { return has(key) ? number(key) : fallback; }
 
 bool JsonConfig::boolean_or(std::string_view key, bool fallback) const {
-  const nlohmann::json* value = find(key);
-  if (value == nullptr) return fallback;
+  const auto value = find(key);
+  if (!value) return fallback;
   if (!value->is_boolean()) {
     refuse(ErrorCode::bad_config,
            fmt::format("config.json: {}{} is {}, expected true or false", prefix_, key, shown(*value)));
@@ -115,8 +88,8 @@ bool JsonConfig::boolean_or(std::string_view key, bool fallback) const {
 }
 
 std::string JsonConfig::string_or(std::string_view key, std::string_view fallback) const {
-  const nlohmann::json* value = find(key);
-  if (value == nullptr) return std::string(fallback);
+  const auto value = find(key);
+  if (!value) return std::string(fallback);
   if (!value->is_string()) {
     refuse(ErrorCode::bad_config,
            fmt::format("config.json: {}{} is {}, expected a string", prefix_, key, shown(*value)));
@@ -127,11 +100,11 @@ std::string JsonConfig::string_or(std::string_view key, std::string_view fallbac
 
 std::vector<std::int64_t> JsonConfig::integers_or_empty(std::string_view key) const {
   std::vector<std::int64_t> out;
-  const nlohmann::json* value = find(key);
-  if (value == nullptr) return out;
+  const auto value = find(key);
+  if (!value) return out;
   bool good = value->is_array() && value->size() <= 4096;
   if (good)
-    for (const nlohmann::json& item : *value) {
+    for (const JsonValue item : *value) {
       if (!item.is_number_integer()) {
         good = false;
         break;
@@ -146,11 +119,11 @@ std::vector<std::int64_t> JsonConfig::integers_or_empty(std::string_view key) co
 
 std::vector<std::string> JsonConfig::strings_or_empty(std::string_view key) const {
   std::vector<std::string> out;
-  const nlohmann::json* value = find(key);
-  if (value == nullptr) return out;
+  const auto value = find(key);
+  if (!value) return out;
   bool good = value->is_array() && value->size() <= 4096;
   if (good)
-    for (const nlohmann::json& item : *value) {
+    for (const JsonValue item : *value) {
       if (!item.is_string()) {
         good = false;
         break;
@@ -164,8 +137,8 @@ std::vector<std::string> JsonConfig::strings_or_empty(std::string_view key) cons
 }
 
 std::int64_t JsonConfig::uniform_integer(std::string_view key, std::int64_t min, std::int64_t max) const {
-  const nlohmann::json* value = find(key);
-  if (value == nullptr || !value->is_array()) return integer(key, min, max);
+  const auto value = find(key);
+  if (!value || !value->is_array()) return integer(key, min, max);
   const std::vector<std::int64_t> list = integers_or_empty(key);
   for (const std::int64_t n : list)
     if (n != list.front() || n < min || n > max) {
@@ -180,17 +153,18 @@ std::int64_t JsonConfig::uniform_integer(std::string_view key, std::int64_t min,
 }
 
 bool JsonConfig::is_false(std::string_view key) const {
-  const nlohmann::json* value = find(key);
-  return value != nullptr && value->is_boolean() && !value->get<bool>();
+  const auto value = find(key);
+  return value && value->is_boolean() && !value->get<bool>();
 }
 
 JsonConfig JsonConfig::object(std::string_view key) const {
   JsonConfig inner;
   inner.prefix_ = prefix_ + std::string(key) + ".";
   inner.first_error_ = first_error_;
-  if (const nlohmann::json* value = find(key)) {
+  if (const auto value = find(key)) {
+    inner.document_ = document_;
     if (value->is_object())
-      inner.json_ = *value;
+      inner.object_ = *value;
     else
       refuse(ErrorCode::bad_config,
              fmt::format("config.json: {}{} is {}, expected an object", prefix_, key, shown(*value)));
@@ -199,8 +173,8 @@ JsonConfig JsonConfig::object(std::string_view key) const {
 }
 
 std::string JsonConfig::architecture() const {
-  const nlohmann::json* list = find("architectures");
-  if (list == nullptr || !list->is_array() || list->empty() || !list->front().is_string()) return {};
+  const auto list = find("architectures");
+  if (!list || !list->is_array() || list->empty() || !list->front().is_string()) return {};
   return list->front().get<std::string>();
 }
 

@@ -3,15 +3,15 @@
 #include <fmt/format.h>
 
 #include <map>
-#include <nlohmann/json.hpp>
 #include <tuple>
 #include <utility>
 
 #include "checkpoint/file_checkpoint.hpp"
 #include "checkpoint/hash.hpp"
-#include "checkpoint/json.hpp"
 #include "checkpoint/message.hpp"
 #include "checkpoint/safetensors_header.hpp"
+#include "support/json.hpp"
+#include "support/text_file.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 
@@ -95,18 +95,17 @@ Result<std::map<std::string, std::vector<std::string>>> read_weight_map(const st
   };
   const auto json = parse_json_object(text, path);
   if (!json) return forward(json);
-  const auto map = json->find("weight_map");
-  if (map == json->end() || !map->is_object() || map->empty()) return bad("has no weight_map with tensors");
+  const auto map = json->root().find("weight_map");
+  if (!map || !map->is_object() || map->empty()) return bad("has no weight_map with tensors");
   std::map<std::string, std::vector<std::string>> files;
   for (const auto& [tensor, file] : map->items()) {
-    const auto* name = file.get_ptr<const std::string*>();
-    if (name == nullptr)
+    if (!file.is_string())
       return bad(
           fmt::format("weight_map holds a {} for {}, expected a file name", file.type_name(), in_quotes(tensor)));
-    if (!is_plain_name(*name))
+    if (!is_plain_name(file.text()))
       return bad(fmt::format("weight_map names the file {}, expected a .safetensors file in the same directory",
-                             in_quotes(*name)));
-    files[*name].push_back(tensor);
+                             in_quotes(file.text())));
+    files[std::string(file.text())].emplace_back(tensor);
   }
   return files;
 }
