@@ -2,29 +2,45 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
+#include "support/json_copy.hpp"
+
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
-// Long values would make a message unreadable.
-std::string shown(JsonValue value) { return value.dump(60); }
+// Published: some 50. A list of layers or modules has thousands.
+constexpr std::size_t kMostValues = 1 << 16;
+
+// Long values would make a message unreadable; they are nested as deep as the reader of JSON allows.
+std::string shown(const nlohmann::json& value) {
+  if (value.is_number_float() && std::isnan(value.get<double>())) return "NaN";
+  if (value.is_number_float() && std::isinf(value.get<double>()))
+    return value.get<double>() > 0 ? "Infinity" : "-Infinity";
+  std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  if (text.size() > 60) text = text.substr(0, 57) + "...";
+  return text;
+}
 
 }  // namespace
 
 Result<JsonConfig> JsonConfig::parse(std::string_view text) {
-  auto document = parse_json_object(text, "config.json");
+  const auto document = parse_json_object(text, "config.json");
   if (!document) return forward(document);
+  if (document->value_count() > kMostValues)
+    return fail(ErrorCode::bad_file,
+                fmt::format("config.json: has {} values, expected at most {}", document->value_count(), kMostValues));
   JsonConfig config;
-  config.object_ = document->root();
-  config.document_ = std::move(*document);
+  config.json_ = copy_json<nlohmann::json>(document->root());
   return config;
 }
 
-std::optional<JsonValue> JsonConfig::find(std::string_view key) const {
-  const auto found = object_ ? object_->find(key) : std::nullopt;
-  return found && !found->is_null() ? found : std::nullopt;
+const nlohmann::json* JsonConfig::find(std::string_view key) const {
+  const auto it = json_.find(std::string(key));
+  return it == json_.end() || it->is_null() ? nullptr : &*it;
 }
 
-bool JsonConfig::has(std::string_view key) const { return find(key).has_value(); }
+bool JsonConfig::has(std::string_view key) const { return find(key) != nullptr; }
 
 void JsonConfig::refuse(ErrorCode code, std::string message) const {
   if (!first_error_->has_value()) *first_error_ = Error{code, std::move(message)};
@@ -36,8 +52,8 @@ Result<void> JsonConfig::status() const {
 }
 
 std::int64_t JsonConfig::integer(std::string_view key, std::int64_t min, std::int64_t max) const {
-  const auto value = find(key);
-  if (!value) {
+  const nlohmann::json* value = find(key);
+  if (value == nullptr) {
     refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is missing, expected an integer", prefix_, key));
     return min;
   }
@@ -65,10 +81,10 @@ std::int64_t JsonConfig::integer_or(std::string_view key, std::int64_t fallback,
 }
 
 double JsonConfig::number(std::string_view key) const {
-  const auto value = find(key);
-  if (!value || !value->is_number()) {
-    refuse(ErrorCode::bad_config,
-           fmt::format("config.json: {}{} is {}, expected a number", prefix_, key, !value ? "missing" : shown(*value)));
+  const nlohmann::json* value = find(key);
+  if (value == nullptr || !value->is_number() || !std::isfinite(value->get<double>())) {
+    refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is {}, expected a finite number", prefix_, key,
+                                              value == nullptr ? "missing" : shown(*value)));
     return 0.0;
   }
   return value->get<double>();
@@ -77,8 +93,8 @@ double JsonConfig::number(std::string_view key) const {
 double JsonConfig::number_or(std::string_view key, double fallback) const { return has(key) ? number(key) : fallback; }
 
 bool JsonConfig::boolean_or(std::string_view key, bool fallback) const {
-  const auto value = find(key);
-  if (!value) return fallback;
+  const nlohmann::json* value = find(key);
+  if (value == nullptr) return fallback;
   if (!value->is_boolean()) {
     refuse(ErrorCode::bad_config,
            fmt::format("config.json: {}{} is {}, expected true or false", prefix_, key, shown(*value)));
@@ -88,8 +104,8 @@ bool JsonConfig::boolean_or(std::string_view key, bool fallback) const {
 }
 
 std::string JsonConfig::string_or(std::string_view key, std::string_view fallback) const {
-  const auto value = find(key);
-  if (!value) return std::string(fallback);
+  const nlohmann::json* value = find(key);
+  if (value == nullptr) return std::string(fallback);
   if (!value->is_string()) {
     refuse(ErrorCode::bad_config,
            fmt::format("config.json: {}{} is {}, expected a string", prefix_, key, shown(*value)));
@@ -100,11 +116,11 @@ std::string JsonConfig::string_or(std::string_view key, std::string_view fallbac
 
 std::vector<std::int64_t> JsonConfig::integers_or_empty(std::string_view key) const {
   std::vector<std::int64_t> out;
-  const auto value = find(key);
-  if (!value) return out;
+  const nlohmann::json* value = find(key);
+  if (value == nullptr) return out;
   bool good = value->is_array() && value->size() <= 4096;
   if (good)
-    for (const JsonValue item : *value) {
+    for (const nlohmann::json& item : *value) {
       if (!item.is_number_integer()) {
         good = false;
         break;
@@ -119,11 +135,11 @@ std::vector<std::int64_t> JsonConfig::integers_or_empty(std::string_view key) co
 
 std::vector<std::string> JsonConfig::strings_or_empty(std::string_view key) const {
   std::vector<std::string> out;
-  const auto value = find(key);
-  if (!value) return out;
+  const nlohmann::json* value = find(key);
+  if (value == nullptr) return out;
   bool good = value->is_array() && value->size() <= 4096;
   if (good)
-    for (const JsonValue item : *value) {
+    for (const nlohmann::json& item : *value) {
       if (!item.is_string()) {
         good = false;
         break;
@@ -137,8 +153,8 @@ std::vector<std::string> JsonConfig::strings_or_empty(std::string_view key) cons
 }
 
 std::int64_t JsonConfig::uniform_integer(std::string_view key, std::int64_t min, std::int64_t max) const {
-  const auto value = find(key);
-  if (!value || !value->is_array()) return integer(key, min, max);
+  const nlohmann::json* value = find(key);
+  if (value == nullptr || !value->is_array()) return integer(key, min, max);
   const std::vector<std::int64_t> list = integers_or_empty(key);
   for (const std::int64_t n : list)
     if (n != list.front() || n < min || n > max) {
@@ -153,18 +169,17 @@ std::int64_t JsonConfig::uniform_integer(std::string_view key, std::int64_t min,
 }
 
 bool JsonConfig::is_false(std::string_view key) const {
-  const auto value = find(key);
-  return value && value->is_boolean() && !value->get<bool>();
+  const nlohmann::json* value = find(key);
+  return value != nullptr && value->is_boolean() && !value->get<bool>();
 }
 
 JsonConfig JsonConfig::object(std::string_view key) const {
   JsonConfig inner;
   inner.prefix_ = prefix_ + std::string(key) + ".";
   inner.first_error_ = first_error_;
-  if (const auto value = find(key)) {
-    inner.document_ = document_;
+  if (const nlohmann::json* value = find(key)) {
     if (value->is_object())
-      inner.object_ = *value;
+      inner.json_ = *value;
     else
       refuse(ErrorCode::bad_config,
              fmt::format("config.json: {}{} is {}, expected an object", prefix_, key, shown(*value)));
@@ -173,8 +188,8 @@ JsonConfig JsonConfig::object(std::string_view key) const {
 }
 
 std::string JsonConfig::architecture() const {
-  const auto list = find("architectures");
-  if (!list || !list->is_array() || list->empty() || !list->front().is_string()) return {};
+  const nlohmann::json* list = find("architectures");
+  if (list == nullptr || !list->is_array() || list->empty() || !list->front().is_string()) return {};
   return list->front().get<std::string>();
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 // Typed, range-checked access to config.json. The first error sticks, so that a family reads all its fields and asks once.
 
+#include <nlohmann/json.hpp>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -9,13 +11,12 @@
 #include <vector>
 
 #include "moe/error.hpp"
-#include "support/json.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 
 class JsonConfig {
  public:
-  /// NaN and Infinity, which Python writes, are read, and refused by those who ask for the number.
+  /// NaN and Infinity, which Python writes, are read, and refused where the number is asked for.
   /// Errors: bad_file when the text is no JSON object.
   static Result<JsonConfig> parse(std::string_view text);
 
@@ -41,10 +42,9 @@ class JsonConfig {
   Result<void> status() const;
 
  private:
-  std::optional<JsonValue> find(std::string_view key) const;
-  std::optional<JsonDocument> document_;  // shared with the objects inside
-  std::optional<JsonValue> object_;       // in it; nothing: an empty one
-  std::string prefix_;                    // "rope_scaling." inside that object
+  const nlohmann::json* find(std::string_view key) const;
+  nlohmann::json json_ = nlohmann::json::object();
+  std::string prefix_;  // "rope_scaling." inside that object
   std::shared_ptr<std::optional<Error>> first_error_ = std::make_shared<std::optional<Error>>();
 };
 

@@ -168,6 +168,9 @@ Result<SafetensorsHeader> place(std::vector<Entry> entries, std::uint64_t data_s
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
   SafetensorsHeader header;
+  const auto read_here = std::count_if(entries.begin(), entries.end(), [](const Entry& e) { return e.dtype->format; });
+  header.tensors.reserve(static_cast<std::size_t>(read_here));
+  header.unsupported.reserve(entries.size() - static_cast<std::size_t>(read_here));
   std::uint64_t expected = 0;
   for (Entry& e : entries) {
     const std::uint64_t begin = e.begin, end = e.end;

@@ -78,6 +78,8 @@ class JsonValue {
     else
       return T(text());
   }
+  /// Of a number that is no integer, NaN and infinities included.
+  double real() const;
   /// Of a string; it lives as long as the document.
   std::string_view text() const;
 
@@ -106,7 +108,6 @@ class JsonValue {
  private:
   friend class JsonDocument;
   std::uint64_t payload() const { return tree_->payloads[index_]; }
-  double real() const;
   template <class T>
   T number() const {
     if (kind() == Kind::whole) return static_cast<T>(payload());

@@ -120,7 +120,7 @@ TEST_CASE("Python's NaN and Infinity are read, and are no numbers") {
   CHECK_FALSE(root.find("a")->is_null());
   CHECK(root.find("a")->get<double>() == 0);
   CHECK(root.dump() == R"({"a":NaN,"b":[Infinity,-Infinity],"NaN":"Infinity"})");
-  CHECK(copy_json(root).dump() == R"({"a":null,"b":[null,null],"NaN":"Infinity"})");
+  CHECK(moe::copy_json<Json>(root).dump() == R"({"a":null,"b":[null,null],"NaN":"Infinity"})");
   for (const char* text : {"nan", "NAN", "-NaN", "+Infinity", "Infinit", "inf", "{NaN: 1}", "[NaN NaN]", "NaNNaN"}) {
     CAPTURE(text);
     CHECK(problem(text).starts_with("is no valid JSON at byte "));
@@ -177,7 +177,7 @@ TEST_CASE("texts changed at random: read as nlohmann reads them, or refused as i
     REQUIRE(ours.has_value() == !theirs.is_discarded());
     if (!ours) continue;
     ++read;
-    REQUIRE(copy_json(ours->root()) == theirs);
+    REQUIRE(moe::copy_json<Json>(ours->root()) == theirs);
   }
   CHECK(read > 1000);
 }

@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 // value; this only keeps "16.0" from becoming "16".
 Json version_of(const std::string& text) {
   const auto number = JsonDocument::parse(text);
-  return number && number->root().is_number() ? copy_json(number->root()) : Json(text);
+  return number && number->root().is_number() ? copy_json<Json>(number->root()) : Json(text);
 }
 
 Json metrics_of(const Aggregate& row) {
@@ -228,7 +228,7 @@ Json checks_of(const DocumentOutcome& scored) {
 Json sample_of(const PreparedTask& task, const Document& document, const DocumentOutcome& scored, std::size_t index,
                std::size_t filter) {
   const auto question = JsonDocument::parse(document.question.json);  // good: it was read before
-  const Json doc = question ? copy_json(question->root()) : Json(nullptr);
+  const Json doc = question ? copy_json<Json>(question->root()) : Json(nullptr);
   Json line = {{"doc_id", index},
                {"doc", doc},
                {"target", document.target},
