@@ -141,7 +141,8 @@ moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o) {
                                       .num_fewshot = o.num_fewshot,
                                       .limit = o.limit,
                                       .fewshot_seed = o.seed,
-                                      .system_instruction = o.system_instruction});
+                                      .system_instruction = o.system_instruction,
+                                      .cancelled = cli::interrupted});
     if (!task) return moe::forward(task);
     tasks.push_back(std::move(*task));
   }
@@ -329,7 +330,8 @@ void add_options(CLI::App& app, Options& o) {
   for (const std::string& name : eval::builtin_task_names()) known += (known.empty() ? "" : ", ") + name;
   app.footer(kExamples);
   app.add_option("--model", o.models, "[NAME=]PATH of a .gguf file or a Hugging Face folder; repeat it to compare");
-  app.add_option("--tasks", o.tasks, "comma-separated: " + known + "; a .jsonl question file; a .json task file")
+  app.add_option("--tasks", o.tasks,
+                 "comma-separated: " + known + "; a .jsonl question file, or - for standard input; a .json task file")
       ->delimiter(',');
   app.add_option("--data", o.data, "folder with questions/ and fewshot/");
   cli::add_number(app, "--num-fewshot", o.num_fewshot, moe::Bounds<std::int64_t>{0, 1000},

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cinttypes>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -11,6 +10,8 @@
 #include "kernels/table.hpp"
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
+#include "support/json.hpp"
+#include "support/text_file.hpp"
 #include "threads.hpp"
 
 namespace {
@@ -77,12 +78,16 @@ moe::Result<moe_bench::Peaks> read_peaks(const std::string& source) {
     if (!threads) return moe::forward(threads);
     return moe_bench::measure_peaks(threads->worker_count);
   }
-  std::ifstream in(source);
-  const json all = json::parse(in, nullptr, false);
+  constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 20;
+  const auto text = moe::read_text(source, {kMostBytes, moe::Streams::allowed, cli::interrupted});
+  if (!text) return moe::forward(text);
+  const auto document = moe::parse_json_object(*text, source);
+  if (!document) return moe::forward(document);
+  const auto found = document->root().find("peaks");
+  const auto all = found ? found->find("all") : std::nullopt;
   const auto number = [&](const char* key) {
-    const json found =
-        all.is_object() ? all.value("peaks", json::object()).value("all", json::object()).value(key, json()) : json();
-    return found.is_number() ? found.get<double>() * 1e9 : 0.0;
+    const auto value = all ? all->find(key) : std::nullopt;
+    return value && value->is_number() ? value->get<double>() * 1e9 : 0.0;
   };
   moe_bench::Peaks peaks;
   peaks.int8_ops = number("int8_gops");

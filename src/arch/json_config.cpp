@@ -2,47 +2,36 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
+#include "support/json_copy.hpp"
+
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
-// Long or nested values would make a message unreadable.
+// Published: some 50. A list of layers or modules has thousands.
+constexpr std::size_t kMostValues = 1 << 16;
+
+// Long values would make a message unreadable; they are nested as deep as the reader of JSON allows.
 std::string shown(const nlohmann::json& value) {
+  if (value.is_number_float() && std::isnan(value.get<double>())) return "NaN";
+  if (value.is_number_float() && std::isinf(value.get<double>()))
+    return value.get<double>() > 0 ? "Infinity" : "-Infinity";
   std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
   return text;
 }
 
-// Parsing is iterative, but dump() for a message recurses: a depth bomb must end before the stack does.
-bool nested_too_deep(std::string_view text) {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\')
-        ++i;
-      else if (c == '"')
-        in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > 64) return true;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
 Result<JsonConfig> JsonConfig::parse(std::string_view text) {
-  if (nested_too_deep(text)) return fail(ErrorCode::bad_file, "config.json: nested deeper than 64 levels");
+  const auto document = parse_json_object(text, "config.json");
+  if (!document) return forward(document);
+  if (document->value_count() > kMostValues)
+    return fail(ErrorCode::bad_file,
+                fmt::format("config.json: has {} values, expected at most {}", document->value_count(), kMostValues));
   JsonConfig config;
-  config.json_ = nlohmann::json::parse(text, nullptr, false);
-  if (config.json_.is_discarded()) return fail(ErrorCode::bad_file, "config.json: not valid JSON");
-  if (!config.json_.is_object())
-    return fail(ErrorCode::bad_file, fmt::format("config.json: found {}, expected an object", shown(config.json_)));
+  config.json_ = copy_json<nlohmann::json>(document->root());
   return config;
 }
 
@@ -93,8 +82,8 @@ std::int64_t JsonConfig::integer_or(std::string_view key, std::int64_t fallback,
 
 double JsonConfig::number(std::string_view key) const {
   const nlohmann::json* value = find(key);
-  if (value == nullptr || !value->is_number()) {
-    refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is {}, expected a number", prefix_, key,
+  if (value == nullptr || !value->is_number() || !std::isfinite(value->get<double>())) {
+    refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is {}, expected a finite number", prefix_, key,
                                               value == nullptr ? "missing" : shown(*value)));
     return 0.0;
   }

@@ -16,6 +16,7 @@ namespace moe::inline MOE_ABI::arch {
 
 class JsonConfig {
  public:
+  /// NaN and Infinity, which Python writes, are read, and refused where the number is asked for.
   /// Errors: bad_file when the text is no JSON object.
   static Result<JsonConfig> parse(std::string_view text);
 

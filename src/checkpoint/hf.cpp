@@ -2,18 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <tuple>
 #include <utility>
 
 #include "checkpoint/file_checkpoint.hpp"
 #include "checkpoint/hash.hpp"
-#include "checkpoint/json.hpp"
 #include "checkpoint/message.hpp"
 #include "checkpoint/safetensors_header.hpp"
 #include "checkpoint/text_files.hpp"
+#include "support/json.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 
@@ -91,18 +89,17 @@ Result<std::map<std::string, std::vector<std::string>>> read_weight_map(const st
   };
   const auto json = parse_json_object(text, path);
   if (!json) return forward(json);
-  const auto map = json->find("weight_map");
-  if (map == json->end() || !map->is_object() || map->empty()) return bad("has no weight_map with tensors");
+  const auto map = json->root().find("weight_map");
+  if (!map || !map->is_object() || map->empty()) return bad("has no weight_map with tensors");
   std::map<std::string, std::vector<std::string>> files;
   for (const auto& [tensor, file] : map->items()) {
-    const auto* name = file.get_ptr<const std::string*>();
-    if (name == nullptr)
+    if (!file.is_string())
       return bad(
           fmt::format("weight_map holds a {} for {}, expected a file name", file.type_name(), in_quotes(tensor)));
-    if (!is_plain_name(*name))
+    if (!is_plain_name(file.text()))
       return bad(fmt::format("weight_map names the file {}, expected a .safetensors file in the same directory",
-                             in_quotes(*name)));
-    files[*name].push_back(tensor);
+                             in_quotes(file.text())));
+    files[std::string(file.text())].emplace_back(tensor);
   }
   return files;
 }
@@ -159,22 +156,27 @@ Result<void> HfCheckpoint::open() {
 }
 
 /// "eos_token_id": absent, null, an id or a list of them.
-Result<std::vector<std::int64_t>> eos_ids(const nlohmann::json& object, const std::string& where) {
+Result<std::vector<std::int64_t>> eos_ids(JsonValue object, const std::string& where) {
   std::vector<std::int64_t> ids;
   const auto found = object.find("eos_token_id");
-  if (found == object.end() || found->is_null()) return ids;
-  const auto add = [&](const nlohmann::json& id) {
+  if (!found || found->is_null()) return ids;
+  const auto add = [&](JsonValue id) {
     if (id.is_number_integer()) ids.push_back(id.get<std::int64_t>());
     return id.is_number_integer();
   };
-  if (found->is_array() ? std::all_of(found->begin(), found->end(), add) : add(*found)) return ids;
+  bool are_ids = true;
+  if (found->is_array())
+    for (const JsonValue id : *found) are_ids = add(id) && are_ids;
+  else
+    are_ids = add(*found);
+  if (are_ids) return ids;
   return fail(ErrorCode::bad_file, fmt::format("{} holds something else than token ids", where));
 }
 
 /// What ends a reply, by generation_config.json and config.json.
 Result<std::vector<StopIds>> HfCheckpoint::read_stop_ids() const {
   std::vector<StopIds> all;
-  const auto add = [&](const nlohmann::json& object, const std::string& where, bool generate) -> Result<void> {
+  const auto add = [&](JsonValue object, const std::string& where, bool generate) -> Result<void> {
     auto ids = eos_ids(object, where);
     if (!ids) return forward(ids);
     if (!ids->empty()) all.push_back({where, std::move(*ids), generate});
@@ -186,15 +188,15 @@ Result<std::vector<StopIds>> HfCheckpoint::read_stop_ids() const {
   if (*text) {
     const auto generation = parse_json_object(**text, path);
     if (!generation) return forward(generation);
-    if (auto ok = add(*generation, path + ": eos_token_id", true); !ok) return forward(ok);
+    if (auto ok = add(generation->root(), path + ": eos_token_id", true); !ok) return forward(ok);
   }
   // transformers asks config.json only where there is no generation_config.json, and text_config where the outer object
   // says nothing.
   const auto config = parse_json_object(config_, path_of("config.json"));
   if (!config) return forward(config);
   const std::string where = path_of("config.json") + ": eos_token_id";
-  if (auto ok = add(*config, where, !*text); !ok) return forward(ok);
-  if (const auto inner = config->find("text_config"); inner != config->end() && inner->is_object())
+  if (auto ok = add(config->root(), where, !*text); !ok) return forward(ok);
+  if (const auto inner = config->root().find("text_config"); inner && inner->is_object())
     if (auto ok = add(*inner, where + " of text_config", !*text && all.empty()); !ok) return forward(ok);
   return all;
 }
@@ -207,7 +209,7 @@ Result<std::shared_ptr<const Tokenizer>> HfCheckpoint::load_tokenizer(std::int64
   auto stop = read_stop_ids();
   if (!stop) return forward(stop);
   auto built = Tokenizer::from_json(*tokenizer, config->value_or(""), {row_count, std::move(*stop)});
-  if (built || built.error().message.starts_with(directory_)) return built;  // it names another file
+  if (built || built.error().message.starts_with(texts_.directory())) return built;  // it names another file
   return fail(built.error().code, fmt::format("{}: {}", path_of("tokenizer.json"), built.error().message));
 }
 

@@ -110,14 +110,4 @@ Result<void> InputFile::read(std::uint64_t offset, std::span<std::byte> out) con
   return check_unchanged();
 }
 
-Result<std::string> read_text(const std::string& path, std::uint64_t limit) {
-  auto file = InputFile::open(path);
-  if (!file) return forward(file);
-  if (file->size() > limit)
-    return fail(ErrorCode::bad_file, fmt::format("{}: has {} bytes, expected at most {}", path, file->size(), limit));
-  std::string text(static_cast<std::size_t>(file->size()), '\0');
-  if (auto ok = file->read(0, std::as_writable_bytes(std::span(text))); !ok) return forward(ok);
-  return text;
-}
-
 }  // namespace moe::inline MOE_ABI::checkpoint

@@ -47,7 +47,4 @@ class InputFile {
   State opened_;
 };
 
-/// A whole text file of at most `limit` bytes. Errors: as InputFile, bad_file when it is longer.
-Result<std::string> read_text(const std::string& path, std::uint64_t limit);
-
 }  // namespace moe::inline MOE_ABI::checkpoint

@@ -3,17 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
-#include <unordered_set>
 #include <utility>
 
 #include "checkpoint/header_reader.hpp"
 #include "checkpoint/message.hpp"
 #include "moe/tensor.hpp"
+#include "support/json.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 
@@ -59,116 +59,91 @@ struct Entry {
   std::string name;
   const Dtype* dtype = nullptr;
   std::vector<std::int64_t> shape;
-  std::vector<std::int64_t> range;  // data_offsets: begin, end
-  bool has_shape = false, has_range = false;
+  std::uint64_t begin = 0, end = 0;  // data_offsets
 };
 
-/// Accepts the one shape of JSON that a header may have and builds nothing else:
+/// Accepts the one shape of JSON that a header may have:
 /// {"name": {"dtype": "F32", "shape": [..], "data_offsets": [begin, end]}, .., "__metadata__": {"key": "text"}}
-class HeaderSax final : public nlohmann::json_sax<nlohmann::json> {
+class HeaderForm {
  public:
-  std::vector<Entry>& entries() { return entries_; }
-  const std::string& problem() const { return problem_; }
+  explicit HeaderForm(const std::string& path) : path_(path) {}
 
-  bool null() override { return wrong("null"); }
-  bool boolean(bool) override { return wrong("a boolean"); }
-  bool number_float(number_float_t, const string_t& text) override { return wrong("the number " + text); }
-  bool binary(binary_t&) override { return wrong("binary data"); }
-  bool number_integer(number_integer_t n) override { return wrong(fmt::format("the number {}", n)); }
-
-  bool number_unsigned(number_unsigned_t n) override {
-    if (n > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-      return wrong(fmt::format("the number {}", n));
-    if (place_ == Place::shape) {
-      entries_.back().shape.push_back(static_cast<std::int64_t>(n));
-      return entries_.back().shape.size() <= kDimensionLimit ||
-             refuse(fmt::format("tensor {} has more than {} dimensions", name(), kDimensionLimit));
+  Result<std::vector<Entry>> read(JsonValue root) const {
+    if (!root.is_object()) return wrong("the top level", root);
+    std::vector<Entry> entries;
+    entries.reserve(root.size());
+    for (const auto& [name, value] : root.items()) {
+      if (name == "__metadata__") {
+        if (auto ok = check_metadata(value); !ok) return forward(ok);
+        continue;
+      }
+      if (name.empty() || name.find('\0') != std::string_view::npos)
+        return bad(fmt::format("tensor name {} is empty or contains a NUL byte", in_quotes(name)));
+      auto entry = read_entry(name, value);
+      if (!entry) return forward(entry);
+      entries.push_back(std::move(*entry));
     }
-    if (place_ == Place::range && entries_.back().range.size() < 2) {
-      entries_.back().range.push_back(static_cast<std::int64_t>(n));
-      return true;
-    }
-    return wrong(fmt::format("the number {}", n));
-  }
-
-  bool string(string_t& text) override {
-    if (place_ == Place::metadata) return true;
-    if (place_ != Place::entry || key_ != "dtype") return wrong("the string " + in_quotes(text));
-    entries_.back().dtype = find_dtype(text);
-    return entries_.back().dtype != nullptr ||
-           refuse(fmt::format("tensor {} has dtype {}, which is not known", name(), in_quotes(text)));
-  }
-
-  bool start_object(std::size_t) override {
-    if (place_ == Place::start) return go(Place::top);
-    if (place_ == Place::top) return go(key_ == "__metadata__" ? Place::metadata : Place::entry);
-    return wrong("an object");
-  }
-  bool end_object() override {
-    if (place_ == Place::entry) {
-      const Entry& e = entries_.back();
-      if (e.dtype == nullptr || !e.has_shape || !e.has_range || e.range.size() != 2)
-        return refuse(fmt::format("tensor {} lacks one of dtype, shape and data_offsets (two numbers)", name()));
-    }
-    return go(place_ == Place::top ? Place::start : Place::top);
-  }
-  bool start_array(std::size_t) override {
-    if (place_ == Place::entry && key_ == "shape") return go(Place::shape);
-    if (place_ == Place::entry && key_ == "data_offsets") return go(Place::range);
-    return wrong("an array");
-  }
-  bool end_array() override { return go(Place::entry); }
-
-  bool key(string_t& text) override {
-    if (place_ == Place::metadata) return true;
-    if (place_ == Place::top) return start_entry(text);
-    Entry& e = entries_.back();
-    const bool known = text == "dtype" || text == "shape" || text == "data_offsets";
-    if (!known) return refuse(fmt::format("tensor {} has an unknown key {}", name(), in_quotes(text)));
-    const bool twice = text == "dtype" ? e.dtype != nullptr : text == "shape" ? e.has_shape : e.has_range;
-    if (twice) return refuse(fmt::format("tensor {} has {} twice", name(), text));
-    (text == "shape" ? e.has_shape : e.has_range) |= text != "dtype";
-    key_ = text;
-    return true;
-  }
-
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
-    return refuse(fmt::format("the header is no valid JSON at its byte {}", position));
+    return entries;
   }
 
  private:
-  enum class Place { start, top, metadata, entry, shape, range };
   static constexpr std::size_t kDimensionLimit = 8;
 
-  bool start_entry(const std::string& text) {
-    if (!names_.insert(text).second) return refuse(fmt::format("key {} is there twice", in_quotes(text)));
-    key_ = text;
-    if (text == "__metadata__") return true;
-    if (text.empty() || text.find('\0') != std::string::npos)
-      return refuse(fmt::format("tensor name {} is empty or contains a NUL byte", in_quotes(text)));
-    entries_.emplace_back().name = text;
-    return true;
+  tl::unexpected<Error> bad(std::string_view message) const {
+    return fail(ErrorCode::bad_file, fmt::format("{}: {}", path_, message));
   }
-  bool go(Place place) {
-    place_ = place;
-    return true;
-  }
-  std::string name() const { return in_quotes(entries_.back().name); }
-  bool refuse(std::string problem) {
-    if (problem_.empty()) problem_ = std::move(problem);
-    return false;
-  }
-  bool wrong(const std::string& found) {
-    const std::string where = key_.empty() ? "the top level" : "key " + in_quotes(key_);
-    return refuse(fmt::format("{} holds {}, which does not belong there{}", where, found,
-                              place_ > Place::metadata ? " (tensor " + name() + ")" : ""));
+  tl::unexpected<Error> wrong(std::string_view where, JsonValue found) const {
+    return bad(fmt::format("{} holds {} {}, which does not belong there", where, found.type_name(), found.dump(40)));
   }
 
-  std::vector<Entry> entries_;
-  std::unordered_set<std::string> names_;
-  Place place_ = Place::start;
-  std::string key_;
-  std::string problem_;
+  Result<void> check_metadata(JsonValue metadata) const {
+    if (!metadata.is_object()) return wrong("'__metadata__'", metadata);
+    for (const auto& [key, value] : metadata.items())
+      if (!value.is_string()) return wrong("'__metadata__'", value);
+    return {};
+  }
+
+  Result<Entry> read_entry(std::string_view name, JsonValue value) const {
+    const std::string tensor = "tensor " + in_quotes(name);
+    if (!value.is_object()) return wrong(tensor, value);
+    for (const auto& [key, field] : value.items())
+      if (key != "dtype" && key != "shape" && key != "data_offsets")
+        return bad(fmt::format("{} has an unknown key {}", tensor, in_quotes(key)));
+    const auto dtype = value.find("dtype"), shape = value.find("shape"), range = value.find("data_offsets");
+    if (!dtype || !shape || !range)
+      return bad(fmt::format("{} lacks one of dtype, shape and data_offsets (two numbers)", tensor));
+    if (!dtype->is_string()) return wrong(tensor + ": 'dtype'", *dtype);
+    Entry entry;
+    entry.name = name;
+    entry.dtype = find_dtype(dtype->text());
+    if (entry.dtype == nullptr)
+      return bad(fmt::format("{} has dtype {}, which is not known", tensor, in_quotes(dtype->text())));
+    auto dimensions = read_numbers(tensor + ": 'shape'", *shape, kDimensionLimit);
+    if (!dimensions) return forward(dimensions);
+    entry.shape = std::move(*dimensions);
+    const auto ends = read_numbers(tensor + ": 'data_offsets'", *range, 2);
+    if (!ends) return forward(ends);
+    if (ends->size() != 2) return bad(fmt::format("{} has {} data_offsets, expected 2", tensor, ends->size()));
+    entry.begin = static_cast<std::uint64_t>((*ends)[0]);
+    entry.end = static_cast<std::uint64_t>((*ends)[1]);
+    return entry;
+  }
+
+  Result<std::vector<std::int64_t>> read_numbers(const std::string& where, JsonValue list, std::size_t most) const {
+    if (!list.is_array()) return wrong(where, list);
+    if (list.size() > most) return bad(fmt::format("{} has {} numbers, expected at most {}", where, list.size(), most));
+    std::vector<std::int64_t> numbers;
+    numbers.reserve(list.size());
+    for (const JsonValue n : list) {
+      const auto value = n.get<std::uint64_t>();
+      if (!n.is_number_unsigned() || value > std::uint64_t{std::numeric_limits<std::int64_t>::max()})
+        return wrong(where, n);
+      numbers.push_back(static_cast<std::int64_t>(value));
+    }
+    return numbers;
+  }
+
+  const std::string& path_;
 };
 
 /// Bytes of a tensor by its shape; nothing when they do not fit into 64 bits or are no whole number.
@@ -190,13 +165,15 @@ Result<SafetensorsHeader> place(std::vector<Entry> entries, std::uint64_t data_s
   const auto bad = [&path](const std::string& message) {
     return fail(ErrorCode::bad_file, fmt::format("{}: {}", path, message));
   };
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return std::tie(a.range[0], a.range[1]) < std::tie(b.range[0], b.range[1]);
-  });
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
   SafetensorsHeader header;
+  const auto read_here = std::count_if(entries.begin(), entries.end(), [](const Entry& e) { return e.dtype->format; });
+  header.tensors.reserve(static_cast<std::size_t>(read_here));
+  header.unsupported.reserve(entries.size() - static_cast<std::size_t>(read_here));
   std::uint64_t expected = 0;
   for (Entry& e : entries) {
-    const auto begin = static_cast<std::uint64_t>(e.range[0]), end = static_cast<std::uint64_t>(e.range[1]);
+    const std::uint64_t begin = e.begin, end = e.end;
     const std::string name = in_quotes(e.name);
     if (begin > end || end > data_bytes)
       return bad(fmt::format("tensor {} has data_offsets [{}, {}], expected a range within {} bytes", name, begin, end,
@@ -227,6 +204,14 @@ Result<SafetensorsHeader> place(std::vector<Entry> entries, std::uint64_t data_s
   return header;
 }
 
+/// Text and document end here: they are larger than what they say.
+Result<std::vector<Entry>> read_entries(std::string text, const std::string& path) {
+  const auto document = JsonDocument::parse(text);
+  if (!document) return fail(ErrorCode::bad_file, fmt::format("{}: the header {}", path, document.error().message));
+  text = {};
+  return HeaderForm(path).read(document->root());
+}
+
 }  // namespace
 
 Result<SafetensorsHeader> read_safetensors_header(const InputFile& file) {
@@ -238,10 +223,9 @@ Result<SafetensorsHeader> read_safetensors_header(const InputFile& file) {
                                                  *length, std::min(in.remaining(), kHeaderLimit)));
   std::string text(static_cast<std::size_t>(*length), '\0');
   if (auto ok = in.read(std::as_writable_bytes(std::span(text)), "the header"); !ok) return forward(ok);
-  HeaderSax sax;
-  if (!nlohmann::json::sax_parse(text, &sax))
-    return fail(ErrorCode::bad_file, fmt::format("{}: {}", file.path(), sax.problem()));
-  auto header = place(std::move(sax.entries()), in.position(), in.remaining(), file.path());
+  auto entries = read_entries(std::move(text), file.path());
+  if (!entries) return forward(entries);
+  auto header = place(std::move(*entries), in.position(), in.remaining(), file.path());
   if (header) header->hash = in.hash().value();
   return header;
 }

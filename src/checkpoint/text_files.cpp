@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "support/text_file.hpp"
+
 namespace moe::inline MOE_ABI::checkpoint {
 
 Result<std::string> TextFiles::read(const std::string& name, std::uint64_t limit) const {

@@ -8,6 +8,7 @@
 #include "checkpoint/vocabulary.hpp"
 #include "convert/convert.hpp"
 #include "moe/rope.hpp"
+#include "support/json.hpp"
 #include "tokenizer/gguf_vocabulary.hpp"
 
 namespace moe::inline MOE_ABI::convert {
@@ -220,9 +221,12 @@ Result<void> write_tokenizer(const Checkpoint& file, std::int64_t vocab_size, Gg
   out.text(checkpoint::kTokenizerJsonKey, text->json);
 
   std::string chat = text->chat_template;
-  if (chat.empty() && !text->config.empty())
-    if (const auto config = arch::JsonConfig::parse(text->config))
-      if (const std::string found = config->string_or("chat_template", ""); config->status()) chat = found;
+  if (chat.empty() && !text->config.empty()) {
+    const auto config = parse_json_object(text->config, "tokenizer_config.json");
+    if (!config) return forward(config);
+    // A list of named templates has no place in GGUF.
+    if (const auto found = config->root().find("chat_template")) chat = found->text();
+  }
   if (!chat.empty()) out.text("tokenizer.chat_template", chat);
   return {};
 }

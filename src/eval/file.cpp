@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -20,30 +19,6 @@ tl::unexpected<Error> system_error(const std::string& what, const std::string& p
 }
 
 }  // namespace
-
-Result<std::string> read_text_file(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return system_error("cannot read", path);
-  struct stat info {};
-  if (::fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) {
-    ::close(fd);
-    return fail(ErrorCode::io, fmt::format("cannot read {}: it is a directory", path));
-  }
-  std::string text;
-  char buffer[1 << 16];
-  ssize_t n = 0;
-  while ((n = ::read(fd, buffer, sizeof buffer)) != 0) {
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      auto failed = system_error("cannot read", path);
-      ::close(fd);
-      return failed;
-    }
-    text.append(buffer, static_cast<std::size_t>(n));
-  }
-  ::close(fd);
-  return text;
-}
 
 Result<void> write_file_atomically(const std::string& path, std::string_view content) {
   const std::string temporary = fmt::format("{}.{}.part", path, ::getpid());

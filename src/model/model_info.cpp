@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <fstream>
 #include <map>
 
 #include "arch/family.hpp"
 #include "moe/flops.hpp"
+#include "support/text_file.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -98,16 +98,9 @@ bool is_config_only(const std::string& path) {
 
 Result<ModelInfo> describe_config_only(const std::string& path) {
   const std::string name = (std::filesystem::path(path) / "config.json").string();
-  std::error_code error;
-  const std::uint64_t bytes = std::filesystem::file_size(name, error);
-  if (error) return fail(ErrorCode::io, fmt::format("{}: {}", name, error.message()));
-  if (bytes > kMaxConfigBytes)
-    return fail(ErrorCode::bad_file, fmt::format("{}: {} bytes, expected at most {}", name, bytes, kMaxConfigBytes));
-  std::string text(bytes, '\0');
-  std::ifstream in(name, std::ios::binary);
-  if (!in.read(text.data(), static_cast<std::streamsize>(bytes)))
-    return fail(ErrorCode::io, fmt::format("{}: cannot read {} bytes", name, bytes));
-  auto recognised = arch::recognise_hf_config(text);
+  const auto text = read_text(name, kMaxConfigBytes);
+  if (!text) return forward(text);
+  auto recognised = arch::recognise_hf_config(*text);
   if (!recognised) return forward(recognised);
   ModelInfo info;
   info.config = recognised->config;

@@ -7,18 +7,15 @@
 #include "tokenizer/gguf_vocabulary.hpp"
 #include "tokenizer/json_fields.hpp"
 #include "tokenizer/json_pre_tokenizer.hpp"
-#include "tokenizer/json_tree.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace tokenizer {
 namespace {
 
-using nlohmann::json;
-
 tl::unexpected<Error> bad(std::string message) { return fail(ErrorCode::bad_file, std::move(message)); }
 
 // Options of the BPE model that would change the ids and are not built.
-Result<void> check_model(const json& model) {
+Result<void> check_model(JsonValue model) {
   const auto type = text_member(model, "type");
   if (!type) return forward(type);
   if (!type->empty() && *type != "BPE")
@@ -32,13 +29,13 @@ Result<void> check_model(const json& model) {
   if (!fallback) return forward(fallback);
   if (*fallback)
     return fail(ErrorCode::unsupported, "tokenizer model with byte_fallback; only byte-level BPE is known");
-  if (const json* dropout = member(model, "dropout"); dropout && !(dropout->is_number() && dropout->get<double>() == 0))
+  if (const auto dropout = member(model, "dropout"); dropout && !(dropout->is_number() && dropout->get<double>() == 0))
     return fail(ErrorCode::unsupported, "tokenizer model with dropout");
   return {};
 }
 
 // Ids may leave holes, but not so large ones that a few bytes of file ask for gigabytes of table.
-Result<void> check_range(TokenId id, const std::string& token, std::size_t count) {
+Result<void> check_range(TokenId id, std::string_view token, std::size_t count) {
   const std::size_t limit = count * 8 + 4096;
   if (static_cast<std::size_t>(id) < limit) return {};
   return bad("token " + in_quotes(token) + " has the id " + std::to_string(id) + " among " + std::to_string(count) +
@@ -68,11 +65,11 @@ void grow(Parts& parts, TokenId id) {
   parts.special.resize(size, false);
 }
 
-Result<void> read_vocab(const json& model, std::size_t count, Parts& parts) {
-  const json* vocab = member(model, "vocab");
+Result<void> read_vocab(JsonValue model, std::size_t count, Parts& parts) {
+  const auto vocab = member(model, "vocab");
   if (!vocab || !vocab->is_object()) return bad("tokenizer model has no object \"vocab\"");
   std::vector<bool> taken;
-  for (const auto& [text, value] : vocab->get_ref<const json::object_t&>()) {
+  for (const auto& [text, value] : vocab->items()) {
     const auto id = token_id(value, "token " + in_quotes(text));
     if (!id) return forward(id);
     if (auto ok = check_range(*id, text, count); !ok) return ok;
@@ -85,12 +82,12 @@ Result<void> read_vocab(const json& model, std::size_t count, Parts& parts) {
     taken[at] = true;
     parts.texts[at] = text;
     auto bytes = from_token_text(text);
-    parts.bytes[at] = bytes ? std::move(*bytes) : text;
+    parts.bytes[at] = bytes ? std::move(*bytes) : std::string(text);
   }
   return {};
 }
 
-Result<AddedToken> read_added_token(const json& node) {
+Result<AddedToken> read_added_token(JsonValue node) {
   AddedToken token;
   if (!node.is_object()) return bad("an entry of \"added_tokens\" is not an object");
   const auto content = text_member(node, "content");
@@ -100,9 +97,11 @@ Result<AddedToken> read_added_token(const json& node) {
     return bad("an added token of " + std::to_string(content->size()) + " bytes; at most " +
                std::to_string(AddedTokens::kMaxBytes) + " are read");
   token.content = *content;
-  const auto id = token_id(node.contains("id") ? node["id"] : json(), "added token " + in_quotes(*content));
-  if (!id) return forward(id);
-  token.id = *id;
+  const auto id = member(node, "id");
+  if (!id) return bad("added token " + in_quotes(*content) + " has no \"id\"");
+  const auto number = token_id(*id, "added token " + in_quotes(*content));
+  if (!number) return forward(number);
+  token.id = *number;
   for (const auto& [name, field] : {std::pair{"special", &AddedToken::special},
                                     {"single_word", &AddedToken::single_word},
                                     {"lstrip", &AddedToken::lstrip},
@@ -115,13 +114,13 @@ Result<AddedToken> read_added_token(const json& node) {
   return token;
 }
 
-Result<void> read_added_tokens(const json& root, std::size_t vocabulary_size, Parts& parts) {
-  const json* list = member(root, "added_tokens");
+Result<void> read_added_tokens(JsonValue root, std::size_t vocabulary_size, Parts& parts) {
+  const auto list = member(root, "added_tokens");
   if (!list) return {};
   if (!list->is_array()) return bad("\"added_tokens\" is not a list");
   const TokenTexts vocabulary(parts.texts);
   AddedIds ids(vocabulary_size);
-  for (const json& node : *list) {
+  for (const JsonValue node : *list) {
     auto token = read_added_token(node);
     if (!token) return forward(token);
     const auto known = vocabulary.find(token->content);
@@ -150,19 +149,23 @@ Result<void> read_added_tokens(const json& root, std::size_t vocabulary_size, Pa
   return {};
 }
 
-Result<std::vector<MergeText>> read_merges(const json& model) {
+Result<std::vector<MergeText>> read_merges(JsonValue model) {
   std::vector<MergeText> pairs;
-  const json* merges = member(model, "merges");
+  const auto merges = member(model, "merges");
   if (!merges || !merges->is_array()) return bad("tokenizer model has no list \"merges\"");
   pairs.reserve(merges->size());
-  for (std::size_t i = 0; i < merges->size(); ++i) {
-    const json& merge = (*merges)[i];
-    if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
-      pairs.push_back({merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>()});
-      continue;
+  std::size_t number = 0;
+  for (const JsonValue merge : *merges) {
+    const std::size_t i = number++;
+    if (merge.is_array() && merge.size() == 2) {
+      const JsonValue left = merge.front(), right = *++merge.begin();
+      if (left.is_string() && right.is_string()) {
+        pairs.push_back({left.text(), right.text()});
+        continue;
+      }
     }
     if (merge.is_string()) {
-      const std::string_view text = merge.get_ref<const std::string&>();
+      const std::string_view text = merge.text();
       if (i == 0 && text.substr(0, 8) == "#version") continue;
       const std::size_t space = text.find(' ');
       if (space != std::string_view::npos && text.find(' ', space + 1) == std::string_view::npos) {
@@ -175,7 +178,7 @@ Result<std::vector<MergeText>> read_merges(const json& model) {
   return pairs;
 }
 
-Result<void> read_unknown(const json& model, const TokenTexts& texts, Parts& parts) {
+Result<void> read_unknown(JsonValue model, const TokenTexts& texts, Parts& parts) {
   const auto unk = text_member(model, "unk_token");
   if (!unk) return forward(unk);
   const auto fuse = bool_member(model, "fuse_unk", false);
@@ -188,12 +191,12 @@ Result<void> read_unknown(const json& model, const TokenTexts& texts, Parts& par
 }
 
 // "bos_token": a string, or an object with "content".
-Result<std::optional<TokenId>> config_token(const json& config, const char* name, const TokenTexts& texts) {
-  const json* value = member(config, name);
+Result<std::optional<TokenId>> config_token(JsonValue config, const char* name, const TokenTexts& texts) {
+  auto value = member(config, name);
   if (value && value->is_object()) value = member(*value, "content");
   if (!value) return std::optional<TokenId>();
   if (!value->is_string()) return bad(std::string("tokenizer_config.json: \"") + name + "\" is not a string");
-  const auto& text = value->get_ref<const std::string&>();
+  const std::string text(value->text());
   const auto id = texts.find(text);
   if (!id)
     return bad(std::string("tokenizer_config.json: ") + name + " " + in_quotes(text) + " is not in the vocabulary");
@@ -201,19 +204,20 @@ Result<std::optional<TokenId>> config_token(const json& config, const char* name
 }
 
 Result<void> read_config(std::string_view text, const TokenTexts& texts, Parts& parts) {
-  const auto config = parse_tree(text, "tokenizer_config.json");
-  if (!config) return forward(config);
-  const auto bos = config_token(*config, "bos_token", texts);
+  const auto document = parse_json_object(text, "tokenizer_config.json");
+  if (!document) return forward(document);
+  const JsonValue config = document->root();
+  const auto bos = config_token(config, "bos_token", texts);
   if (!bos) return forward(bos);
-  const auto eos = config_token(*config, "eos_token", texts);
+  const auto eos = config_token(config, "eos_token", texts);
   if (!eos) return forward(eos);
   parts.bos = *bos;
   parts.eos = *eos;
   const bool has_bos = parts.bos && !parts.prefix.empty() && parts.prefix.front() == *parts.bos;
   const bool has_eos = parts.eos && !parts.suffix.empty() && parts.suffix.back() == *parts.eos;
-  const auto add_bos = bool_member(*config, "add_bos_token", has_bos);
+  const auto add_bos = bool_member(config, "add_bos_token", has_bos);
   if (!add_bos) return forward(add_bos);
-  const auto add_eos = bool_member(*config, "add_eos_token", has_eos);
+  const auto add_eos = bool_member(config, "add_eos_token", has_eos);
   if (!add_eos) return forward(add_eos);
   if (*add_bos && !has_bos && parts.bos) parts.prefix.insert(parts.prefix.begin(), *parts.bos);
   if (!*add_bos && has_bos) parts.prefix.erase(parts.prefix.begin());
@@ -232,28 +236,29 @@ Result<void> check_template(const Parts& parts) {
 }
 
 // Everything but the vocabulary: how text is cut and what goes around it.
-Result<void> read_pipeline(const json& root, Parts& parts) {
-  if (const json* node = member(root, "normalizer"))
+Result<void> read_pipeline(JsonValue root, Parts& parts) {
+  if (const auto node = member(root, "normalizer"))
     if (auto ok = read_normalizer(*node, parts.normalizers); !ok) return ok;
-  const json* pre = member(root, "pre_tokenizer");
+  const auto pre = member(root, "pre_tokenizer");
   if (!pre) return fail(ErrorCode::unsupported, "tokenizer.json without pre_tokenizer; only byte-level BPE is known");
   if (auto ok = read_pre_tokenizer(*pre, parts.splits); !ok) return ok;
-  if (const json* node = member(root, "post_processor"))
+  if (const auto node = member(root, "post_processor"))
     if (auto ok = read_post_processor(*node, parts.prefix, parts.suffix); !ok) return ok;
-  if (const json* node = member(root, "decoder"))
+  if (const auto node = member(root, "decoder"))
     if (auto ok = check_decoder(*node); !ok) return ok;
   return {};
 }
 
-Result<Parts> read_parts(const json& root, std::string_view config_text) {
-  const json* model = member(root, "model");
+Result<Parts> read_parts(JsonValue root, std::string_view config_text) {
+  const auto model = member(root, "model");
   if (!model || !model->is_object()) return bad("tokenizer.json has no object \"model\"");
   if (auto ok = check_model(*model); !ok) return forward(ok);
   Parts parts;
   if (auto ok = read_pipeline(root, parts); !ok) return forward(ok);
-  const json* vocab = member(*model, "vocab");
-  if (auto ok = read_vocab(*model, vocab ? vocab->size() : 0, parts); !ok) return forward(ok);
-  if (auto ok = read_added_tokens(root, vocab ? vocab->size() : 0, parts); !ok) return forward(ok);
+  const auto vocab = member(*model, "vocab");
+  const std::size_t count = vocab ? vocab->size() : 0;
+  if (auto ok = read_vocab(*model, count, parts); !ok) return forward(ok);
+  if (auto ok = read_added_tokens(root, count, parts); !ok) return forward(ok);
   const auto ignore_merges = bool_member(*model, "ignore_merges", false);
   if (!ignore_merges) return forward(ignore_merges);
   parts.ignore_merges = *ignore_merges;
@@ -284,9 +289,10 @@ std::string comparable(std::string description) {
 }  // namespace
 
 Result<GgufVocabulary> vocabulary_from_json(std::string_view json_text, std::string_view config_text) {
-  const auto root = parse_tree(json_text, "tokenizer.json");
-  if (!root) return forward(root);
-  auto parts = read_parts(*root, config_text);
+  const auto document = parse_json_object(json_text, "tokenizer.json");
+  if (!document) return forward(document);
+  const JsonValue root = document->root();
+  auto parts = read_parts(root, config_text);
   if (!parts) return forward(parts);
 
   GgufVocabulary v;
@@ -302,7 +308,7 @@ Result<GgufVocabulary> vocabulary_from_json(std::string_view json_text, std::str
     v.types[static_cast<std::size_t>(token.id)] = token.special ? kControl : kUserDefined;
   v.tokens = std::move(parts->texts);
 
-  const auto merges = read_merges(*member(*root, "model"));
+  const auto merges = read_merges(*member(root, "model"));
   if (!merges) return forward(merges);
   for (const MergeText& merge : *merges) {
     if (merge.left.find(' ') != std::string_view::npos || merge.right.find(' ') != std::string_view::npos)
@@ -323,9 +329,9 @@ Result<GgufVocabulary> vocabulary_from_json(std::string_view json_text, std::str
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_json(std::string_view tokenizer_json,
                                                               std::string_view tokenizer_config_json,
                                                               const TokenizerOptions& options) {
-  const auto root = tokenizer::parse_tree(tokenizer_json, "tokenizer.json");
-  if (!root) return forward(root);
-  auto parts = tokenizer::read_parts(*root, tokenizer_config_json);
+  const auto document = parse_json_object(tokenizer_json, "tokenizer.json");
+  if (!document) return forward(document);
+  auto parts = tokenizer::read_parts(document->root(), tokenizer_config_json);
   if (!parts) return forward(parts);
   if (auto ok = tokenizer::finish_parts(*parts, options); !ok) return forward(ok);
   return std::shared_ptr<const Tokenizer>(std::make_shared<tokenizer::ByteLevelBpe>(std::move(*parts)));

@@ -5,19 +5,25 @@
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
 
-using nlohmann::json;
+// Published files have up to 8 steps, and up to 2 tokens around a text. Encoding recurses from step to step.
+constexpr std::size_t kMostSteps = 64;
 
 tl::unexpected<Error> bad(std::string message) { return fail(ErrorCode::bad_file, std::move(message)); }
 tl::unexpected<Error> unknown(const char* part, const std::string& type, const char* known) {
   return fail(ErrorCode::unsupported, std::string(part) + " " + in_quotes(type) + "; known are " + known);
 }
 
-// Calls `each` for every element of the list member `name`.
+Result<void> check_count(const char* what, std::size_t count) {
+  if (count <= kMostSteps) return {};
+  return fail(ErrorCode::unsupported, std::string(what) + " than " + std::to_string(kMostSteps));
+}
+
+// Calls `each` for every element of the list member `name`. Sequences hold sequences as deep as JSON may be nested.
 template <class Each>
-Result<void> for_each(const json& node, const char* part, const char* name, Each&& each) {
-  const json* list = member(node, name);
+Result<void> for_each(JsonValue node, const char* part, const char* name, Each&& each) {
+  const auto list = member(node, name);
   if (!list || !list->is_array()) return bad(std::string(part) + " Sequence has no list \"" + name + "\"");
-  for (const json& element : *list)
+  for (const JsonValue element : *list)
     if (auto done = each(element); !done) return done;
   return {};
 }
@@ -32,13 +38,13 @@ Result<Behavior> read_behavior(const std::string& name) {
              "; known are Isolated, Removed, MergedWithPrevious, MergedWithNext, Contiguous");
 }
 
-Result<std::unique_ptr<Finder>> read_pattern(const json& node) {
-  const json* pattern = member(node, "pattern");
+Result<std::unique_ptr<Finder>> read_pattern(JsonValue node) {
+  const auto pattern = member(node, "pattern");
   if (pattern) {
-    if (const json* text = member(*pattern, "String"); text && text->is_string())
-      return make_literal(text->get_ref<const std::string&>());
-    if (const json* regex = member(*pattern, "Regex"); regex && regex->is_string()) {
-      const auto& source = regex->get_ref<const std::string&>();
+    if (const auto text = member(*pattern, "String"); text && text->is_string())
+      return make_literal(std::string(text->text()));
+    if (const auto regex = member(*pattern, "Regex"); regex && regex->is_string()) {
+      const std::string_view source = regex->text();
       if (auto known = make_known(source)) return known;
       return make_pattern(source);
     }
@@ -46,7 +52,7 @@ Result<std::unique_ptr<Finder>> read_pattern(const json& node) {
   return bad("pre_tokenizer Split has no \"pattern\" with a \"String\" or a \"Regex\"");
 }
 
-Result<void> read_split(const json& node, std::vector<Split>& splits) {
+Result<void> read_split(JsonValue node, std::vector<Split>& splits) {
   auto finder = read_pattern(node);
   if (!finder) return forward(finder);
   const auto name = text_member(node, "behavior");
@@ -63,7 +69,7 @@ Result<void> read_split(const json& node, std::vector<Split>& splits) {
   return {};
 }
 
-Result<void> read_digits(const json& node, std::vector<Split>& splits) {
+Result<void> read_digits(JsonValue node, std::vector<Split>& splits) {
   const auto individual = bool_member(node, "individual_digits", false);
   if (!individual) return forward(individual);
   Split split;
@@ -72,7 +78,7 @@ Result<void> read_digits(const json& node, std::vector<Split>& splits) {
   return {};
 }
 
-Result<void> read_byte_level(const json& node, std::vector<Split>& splits) {
+Result<void> read_byte_level(JsonValue node, std::vector<Split>& splits) {
   const auto space = bool_member(node, "add_prefix_space", true);
   const auto regex = bool_member(node, "use_regex", true);
   if (!space) return forward(space);
@@ -85,13 +91,14 @@ Result<void> read_byte_level(const json& node, std::vector<Split>& splits) {
 }
 
 // `done` becomes true with the ByteLevel step: after it the text is no longer text.
-Result<void> read_step(const json& node, std::vector<Split>& splits, bool& done) {
+Result<void> read_step(JsonValue node, std::vector<Split>& splits, bool& done) {
   const auto type = text_member(node, "type");
   if (!type) return forward(type);
   if (done) return fail(ErrorCode::unsupported, "pre_tokenizer " + in_quotes(*type) + " after ByteLevel");
+  if (auto ok = check_count("pre_tokenizer with more steps", splits.size() + 1); !ok) return ok;
   if (*type == "Sequence")
     return for_each(node, "pre_tokenizer", "pretokenizers",
-                    [&](const json& step) { return read_step(step, splits, done); });
+                    [&](JsonValue step) { return read_step(step, splits, done); });
   if (*type == "Split") return read_split(node, splits);
   if (*type == "Digits") return read_digits(node, splits);
   if (*type == "ByteLevel") {
@@ -101,16 +108,16 @@ Result<void> read_step(const json& node, std::vector<Split>& splits, bool& done)
   return unknown("pre_tokenizer", *type, "Sequence, Split, Digits, ByteLevel");
 }
 
-Result<std::vector<TokenId>> special_ids(const json& node, const json& token) {
+Result<std::vector<TokenId>> special_ids(JsonValue node, JsonValue token) {
   const auto name = text_member(token, "id");
   if (!name) return forward(name);
-  const json* all = member(node, "special_tokens");
-  const json* entry = all ? member(*all, name->c_str()) : nullptr;
-  const json* list = entry ? member(*entry, "ids") : nullptr;
+  const auto all = member(node, "special_tokens");
+  const auto entry = all ? member(*all, *name) : std::nullopt;
+  const auto list = entry ? member(*entry, "ids") : std::nullopt;
   if (!list || !list->is_array())
     return bad("post_processor names " + in_quotes(*name) + ", which its \"special_tokens\" do not define");
   std::vector<TokenId> ids;
-  for (const json& value : *list) {
+  for (const JsonValue value : *list) {
     const auto id = token_id(value, in_quotes(*name));
     if (!id) return forward(id);
     ids.push_back(*id);
@@ -118,17 +125,18 @@ Result<std::vector<TokenId>> special_ids(const json& node, const json& token) {
   return ids;
 }
 
-Result<void> read_template(const json& node, std::vector<TokenId>& prefix, std::vector<TokenId>& suffix) {
-  const json* single = member(node, "single");
+Result<void> read_template(JsonValue node, std::vector<TokenId>& prefix, std::vector<TokenId>& suffix) {
+  const auto single = member(node, "single");
   if (!single || !single->is_array()) return bad("post_processor TemplateProcessing has no list \"single\"");
   std::vector<TokenId> before, after;
   int texts = 0;
-  for (const json& step : *single) {
-    if (const json* token = member(step, "SpecialToken")) {
+  for (const JsonValue step : *single) {
+    if (const auto token = member(step, "SpecialToken")) {
       auto ids = special_ids(node, *token);
       if (!ids) return forward(ids);
       auto& side = texts > 0 ? after : before;
       side.insert(side.end(), ids->begin(), ids->end());
+      if (auto ok = check_count("post_processor that adds more tokens", side.size()); !ok) return ok;
     } else if (member(step, "Sequence")) {
       ++texts;
     } else {
@@ -139,23 +147,23 @@ Result<void> read_template(const json& node, std::vector<TokenId>& prefix, std::
   // Of several templates the later one goes around the earlier.
   prefix.insert(prefix.begin(), before.begin(), before.end());
   suffix.insert(suffix.end(), after.begin(), after.end());
-  return {};
+  return check_count("post_processor that adds more tokens", prefix.size() + suffix.size());
 }
 
 }  // namespace
 
-Result<void> read_pre_tokenizer(const json& node, std::vector<Split>& splits) {
+Result<void> read_pre_tokenizer(JsonValue node, std::vector<Split>& splits) {
   bool done = false;
   if (auto ok = read_step(node, splits, done); !ok) return ok;
   if (!done) return fail(ErrorCode::unsupported, "pre_tokenizer without ByteLevel; only byte-level BPE is known");
   return {};
 }
 
-Result<void> read_normalizer(const json& node, std::vector<Normalization>& forms) {
+Result<void> read_normalizer(JsonValue node, std::vector<Normalization>& forms) {
   const auto type = text_member(node, "type");
   if (!type) return forward(type);
   if (*type == "Sequence")
-    return for_each(node, "normalizer", "normalizers", [&](const json& step) { return read_normalizer(step, forms); });
+    return for_each(node, "normalizer", "normalizers", [&](JsonValue step) { return read_normalizer(step, forms); });
   if (*type == "NFC")
     forms.push_back(Normalization::nfc);
   else if (*type == "NFD")
@@ -166,26 +174,26 @@ Result<void> read_normalizer(const json& node, std::vector<Normalization>& forms
     forms.push_back(Normalization::nfkd);
   else
     return unknown("normalizer", *type, "Sequence, NFC, NFD, NFKC, NFKD");
-  return {};
+  return check_count("normalizer with more steps", forms.size());
 }
 
-Result<void> read_post_processor(const json& node, std::vector<TokenId>& prefix, std::vector<TokenId>& suffix) {
+Result<void> read_post_processor(JsonValue node, std::vector<TokenId>& prefix, std::vector<TokenId>& suffix) {
   const auto type = text_member(node, "type");
   if (!type) return forward(type);
   if (*type == "ByteLevel") return {};  // moves offsets only
   if (*type == "TemplateProcessing") return read_template(node, prefix, suffix);
   if (*type == "Sequence")
     return for_each(node, "post_processor", "processors",
-                    [&](const json& step) { return read_post_processor(step, prefix, suffix); });
+                    [&](JsonValue step) { return read_post_processor(step, prefix, suffix); });
   return unknown("post_processor", *type, "Sequence, TemplateProcessing, ByteLevel");
 }
 
-Result<void> check_decoder(const json& node) {
+Result<void> check_decoder(JsonValue node) {
   const auto type = text_member(node, "type");
   if (!type) return forward(type);
   if (*type == "ByteLevel") return {};
   if (*type == "Sequence")
-    return for_each(node, "decoder", "decoders", [](const json& step) { return check_decoder(step); });
+    return for_each(node, "decoder", "decoders", [](JsonValue step) { return check_decoder(step); });
   return unknown("decoder", *type, "Sequence, ByteLevel");
 }
 

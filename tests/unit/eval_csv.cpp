@@ -29,6 +29,17 @@ struct DataFolder {
 
 using Cells = std::vector<std::string>;
 
+moe::Result<std::vector<CsvRow>> parse_csv(std::string_view text) {
+  std::vector<CsvRow> rows;
+  CsvReader reader(text);
+  for (CsvRow row;;) {
+    const auto more = reader.next(row);
+    if (!more) return moe::forward(more);
+    if (!*more) return rows;
+    rows.push_back(row);
+  }
+}
+
 std::string error_of(const std::string& file, const std::string& content) {
   const DataFolder data;
   data.write("test/" + file, content);
@@ -50,6 +61,10 @@ TEST_CASE("CSV as Python's csv module reads it") {
   CHECK((*rows)[2].line == 5);
   CHECK(parse_csv("")->empty());
   CHECK(parse_csv("a,b\n\"c").error().message == "2: a quote is never closed");
+  CHECK(parse_csv("\n\n").value().empty());
+  CHECK(parse_csv("a\n\"b\"").value()[1].cells == Cells{"b"});
+  CHECK(parse_csv("a\n" + std::string(63, ',') + "\n").value()[1].cells.size() == 64);
+  CHECK(parse_csv("a\n" + std::string(1'000'000, ',')).error().message == "2: more than 64 columns");
 }
 
 TEST_CASE("MMLU from its published folder: no header, the answer is a letter") {

@@ -138,7 +138,9 @@ TEST_CASE("bad task files and names give one line") {
     const auto task = parse_task(json, "t.json");
     return task ? std::string() : task.error().message;
   };
-  CHECK(error("[") == "t.json: a task file is one JSON object");
+  CHECK(error("[") == "t.json: is no valid JSON at byte 2");
+  CHECK(error("[]") == "t.json: holds a JSON array, expected an object");
+  CHECK(error(R"({"task":"t","task":"u"})") == "t.json: has the key 'task' twice in one object");
   CHECK(error("{}") == "t.json: key 'task' is missing");
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p"})") == "t.json: key 'metrics' is missing or empty");
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["f1"]})") ==
@@ -203,14 +205,15 @@ TEST_CASE("bad question files name file, line and question") {
   CHECK(error_of_questions(kGood) == "");
   CHECK(error_of_questions(kGood + "\n\n") == "");
   CHECK(error_of_questions("") == "q.jsonl holds no question");
-  CHECK(error_of_questions(kGood + "\nnonsense") == "q.jsonl:2: question 'line 2' is not a JSON object");
+  CHECK(error_of_questions(kGood + "\nnonsense") == "q.jsonl:2: question 'line 2' is no valid JSON at byte 1");
+  CHECK(error_of_questions(kGood + "\n[]") == "q.jsonl:2: question 'line 2' is a JSON array, expected an object");
+  CHECK(error_of_questions(R"({"id":"b","question":"?","choices":["x","y"],"answer":0,"answer":1})") ==
+        "q.jsonl:1: question 'line 1' has the key 'answer' twice in one object");
   CHECK(error_of_questions(kGood + "\n" + kGood) == "q.jsonl:2: question 'a' has the id of line 1");
   CHECK(error_of_questions(R"({"id":"b","question":"?","choices":["1","2"]})") ==
         "q.jsonl:1: question 'b' has no \"answer\"");
   CHECK(error_of_questions(R"({"id":"b","question":"?","choices":["1","2"],"answer":2})") ==
-        "q.jsonl:1: question 'b' \"answer\" is '2', expected a number from 0 to 1");
-  CHECK(error_of_questions(R"({"id":"b","question":"?","choices":["1","2"],"answer":"A"})").find("expected a number") !=
-        std::string::npos);
+        "q.jsonl:1: question 'b' \"answer\" is '2', expected a number from 0 to 1 or a letter from A to B");
   CHECK(
       error_of_questions(R"({"id":"b","question":"?","choices":["1","2"],"answer":1e99})").find("expected a number") !=
       std::string::npos);
@@ -219,8 +222,41 @@ TEST_CASE("bad question files name file, line and question") {
   CHECK(error_of_questions(R"({"id":"b","question":"?","choices":["1",2],"answer":0})") ==
         "q.jsonl:1: question 'b' choice 2 is number, expected text");
   CHECK(error_of_questions(R"({"id":"b","question":"?","answer":0})") == "q.jsonl:1: question 'b' has no \"choices\"");
-  CHECK(error_of_questions("{\"id\":\"\xff\"}") == "q.jsonl:1: question 'line 1' is not a JSON object");
+  CHECK(error_of_questions("{\"id\":\"\xff\"}") == "q.jsonl:1: question 'line 1' is no valid JSON at byte 8");
   CHECK(error_of_questions(R"({"id":"c","context":"x","target":"y"})", TaskKind::cloze) == "");
+}
+
+TEST_CASE("answers as question files write them") {
+  const auto asked = [](const std::string& answer, const std::string& choices = R"(["red","blue","green"])") {
+    const TemporaryFolder folder;
+    const auto loaded = load_questions(
+        folder.write("q.jsonl", R"({"question":"?","choices":)" + choices + R"(,"answer":)" + answer + "}"),
+        TaskKind::multiple_choice);
+    return loaded ? loaded->at(0).answer : -1;
+  };
+  const auto error = [](const std::string& answer, const std::string& choices) {
+    return error_of_questions(kGood + "\n" + R"({"question":"?","choices":)" + choices + R"(,"answer":)" + answer +
+                              "}");
+  };
+  for (const char* second : {"1", "1.0", "1e0", "10e-1", "\"1\"", "\"B\"", "\"b\"", "\" B\\n\""}) {
+    CAPTURE(second);
+    CHECK(asked(second) == 1);
+  }
+  CHECK(asked("0.0") == 0);
+  CHECK(asked("\"C\"") == 2);
+  for (const char* none : {"1.5", "-1", "3", "3.0", "1e300", "NaN", "Infinity", "true", "[1]", "{}", "\"\"", "\"D\"",
+                           "\"3\"", "\"-1\"", "\"1.0\"", "\"BB\"", "\"blue\"", "18446744073709551617"}) {
+    CAPTURE(none);
+    CHECK(error(none, R"(["red","blue","green"])").find("expected a number from 0 to 2 or a letter from A to C") !=
+          std::string::npos);
+  }
+  // The letter of one choice and the text of another: nobody can tell.
+  CHECK(error("\"A\"", R"(["B","A"])") ==
+        "q.jsonl:2: question 'line 2' \"answer\" is 'A', which names choice 1 and is the text of choice 2: "
+        "expected its number");
+  CHECK(error("\"1\"", R"(["1","2","3"])").find("names choice 2 and is the text of choice 1") != std::string::npos);
+  CHECK(asked("\"B\"", R"(["A","B"])") == 1);
+  CHECK(asked("1", R"(["1","2","3"])") == 1);
 }
 
 TEST_CASE("a question file of one's own: default prompt, 3- and 5-choice items, limits") {
@@ -489,9 +525,8 @@ TEST_CASE("files appear whole or not at all") {
   const std::string path = (folder.path / "out.json").string();
   REQUIRE(write_file_atomically(path, "one").has_value());
   REQUIRE(write_file_atomically(path, "two").has_value());
-  CHECK(*read_text_file(path) == "two");
+  CHECK(moe_test::read_file(path) == "two");
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path), {}) == 1);
   CHECK(write_file_atomically((folder.path / "no/such/out.json").string(), "x").error().code ==
         moe::ErrorCode::not_found);
-  CHECK(read_text_file(folder.path.string()).error().message.find("it is a directory") != std::string::npos);
 }

@@ -2,6 +2,7 @@
 // From a task and its question file to the exact strings that a model is asked.
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,7 +16,8 @@ struct PrepareOptions {
   std::optional<std::int64_t> num_fewshot = {};  ///< worked examples before each question; empty: the task's number
   double limit = 0;                   ///< of EACH subtask: >= 1 its first L questions, < 1 that share rounded up; 0 all
   std::uint64_t fewshot_seed = 1234;  ///< of examples that are drawn at random
-  std::string system_instruction = {};  ///< stands before the description, an empty line between them
+  std::string system_instruction = {};   ///< stands before the description, an empty line between them
+  std::function<bool()> cancelled = {};  ///< asked while a pipe with questions has nothing to read
 };
 
 /// A question with everything that is asked about it.

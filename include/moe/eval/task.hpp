@@ -3,6 +3,7 @@
 // counted.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -157,7 +158,8 @@ MOE_API Result<TaskSpec> parse_task(std::string_view json, const std::string& fi
 MOE_API std::vector<std::string> builtin_task_names();
 
 /// `what` is a built-in name, PATH.json (a task file) or PATH.jsonl (questions of the multiple-choice schema, asked as
-/// `Question: {question}\nAnswer:`). Errors: not_found listing the known tasks; bad_file.
+/// `Question: {question}\nAnswer:`; "-", standard input, and what lies in /dev are such files as well).
+/// Errors: not_found listing the known tasks; bad_file.
 MOE_API Result<TaskSpec> find_task(const std::string& what);
 
 /// One line of a question file.
@@ -171,9 +173,11 @@ struct Question {
   std::int64_t line = 0;
 };
 
-/// `path` is a file of JSON lines, or a folder of CSV files as MMLU, CMMLU and C-Eval are published (docs).
-/// Errors: not_found, io, bad_file naming file:line (no JSON object, no answer, answer out of range, fewer than two
-/// choices, an empty one, an unknown split, an id that was there before).
-MOE_API Result<std::vector<Question>> load_questions(const std::string& path, TaskKind kind);
+/// `path` is a file of JSON lines (or a pipe, or "-" for standard input), or a folder of CSV files as MMLU, CMMLU and
+/// C-Eval are published (docs). `cancelled` is asked while a pipe has nothing to read.
+/// Errors: not_found, io, cancelled, bad_file naming file:line (no JSON object, no answer, answer out of range or with
+/// two meanings, fewer than two choices, an empty one, an unknown split, an id that was there before).
+MOE_API Result<std::vector<Question>> load_questions(const std::string& path, TaskKind kind,
+                                                     const std::function<bool()>& cancelled = {});
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -11,6 +11,7 @@
 #include "eval/file.hpp"
 #include "eval/score/text.hpp"
 #include "moe/eval/report.hpp"
+#include "support/json_copy.hpp"
 #include "support/sha256.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -18,11 +19,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Python's json.dumps: floats as repr writes them, so numbers survive both ways. nlohmann's shortest form is the same
+// A text as the number that it is, or as it is. Python's json.dumps: floats as repr writes them, so numbers survive both ways. nlohmann's shortest form is the same
 // value; this only keeps "16.0" from becoming "16".
 Json version_of(const std::string& text) {
-  const Json number = Json::parse(text, nullptr, false);
-  return number.is_number() ? number : Json(text);
+  const auto number = JsonDocument::parse(text);
+  return number && number->root().is_number() ? copy_json<Json>(number->root()) : Json(text);
 }
 
 Json metrics_of(const Aggregate& row) {
@@ -226,7 +227,8 @@ Json checks_of(const DocumentOutcome& scored) {
 
 Json sample_of(const PreparedTask& task, const Document& document, const DocumentOutcome& scored, std::size_t index,
                std::size_t filter) {
-  const Json doc = Json::parse(document.question.json, nullptr, false);
+  const auto question = JsonDocument::parse(document.question.json);  // good: it was read before
+  const Json doc = question ? copy_json<Json>(question->root()) : Json(nullptr);
   Json line = {{"doc_id", index},
                {"doc", doc},
                {"target", document.target},

@@ -7,11 +7,14 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "eval/file.hpp"
 #include "eval/score/text.hpp"
+#include "support/text_file.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
+
+constexpr std::uint64_t kFileBytes = std::uint64_t{64} << 20;  // of one subject
+constexpr std::size_t kMostCells = 64;
 
 // Which cell holds what.
 struct Columns {
@@ -62,69 +65,71 @@ std::string row_to_json(const CsvRow& row, const Columns& columns, nlohmann::ord
 Result<void> read_subject(const std::filesystem::path& path, const std::string& split,
                           std::vector<QuestionLine>& lines) {
   const std::string file = path.string();
-  const auto text = read_text_file(file);
+  const auto text = read_text(file, kFileBytes);
   if (!text) return forward(text);
-  const auto rows = parse_csv(*text);
-  if (!rows) return fail(rows.error().code, fmt::format("{}:{}", file, rows.error().message));
-  if (rows->empty()) return {};
-  const auto header = header_of(rows->front().cells);
-  if (!header && rows->front().cells.size() < 4)
-    return fail(ErrorCode::bad_file, fmt::format("{}:{}: {} columns, expected question, two choices or more, answer",
-                                                 file, rows->front().line, rows->front().cells.size()));
-  const Columns columns = header ? *header : plain_columns(rows->front().cells.size());
+  CsvReader reader(*text);
+  CsvRow row;
+  std::optional<Columns> columns;
   std::string subject = path.stem().string();
   if (subject.ends_with("_" + split)) subject.resize(subject.size() - split.size() - 1);
-  for (std::size_t r = header ? 1 : 0; r < rows->size(); ++r) {
-    const CsvRow& row = (*rows)[r];
-    nlohmann::ordered_json json = {{"id", fmt::format("{}/{}/{}", subject, split, r - (header ? 1 : 0))},
-                                   {"subject", subject}};
-    if (const std::string problem = row_to_json(row, columns, json); !problem.empty())
+  for (std::size_t number = 0;;) {
+    const auto more = reader.next(row);
+    if (!more) return fail(more.error().code, fmt::format("{}:{}", file, more.error().message));
+    if (!*more) return {};
+    if (!columns) {
+      columns = header_of(row.cells);
+      if (columns) continue;
+      if (row.cells.size() < 4)
+        return fail(ErrorCode::bad_file,
+                    fmt::format("{}:{}: {} columns, expected question, two choices or more, answer", file, row.line,
+                                row.cells.size()));
+      columns = plain_columns(row.cells.size());
+    }
+    nlohmann::ordered_json json = {{"id", fmt::format("{}/{}/{}", subject, split, number++)}, {"subject", subject}};
+    if (const std::string problem = row_to_json(row, *columns, json); !problem.empty())
       return fail(ErrorCode::bad_file, fmt::format("{}:{}: the question {}", file, row.line, problem));
     lines.push_back({json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace), file, row.line});
   }
-  return {};
 }
 
 }  // namespace
 
-Result<std::vector<CsvRow>> parse_csv(std::string_view text) {
-  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
-  std::vector<CsvRow> rows;
-  CsvRow row;
+CsvReader::CsvReader(std::string_view text) : rest_(text) {
+  if (rest_.starts_with("\xef\xbb\xbf")) rest_.remove_prefix(3);
+}
+
+Result<bool> CsvReader::next(CsvRow& row) {
+  row = {};
   std::string cell;
-  std::int64_t line = 1, quote_line = 0;
   bool quoted = false, any = false;  // any: the row has something, be it an empty quoted cell
-  const auto end_row = [&] {
-    if (any) {
-      row.cells.push_back(std::exchange(cell, {}));
-      rows.push_back(std::exchange(row, {}));
-    }
-    any = false;
-  };
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (!any && c != '\n' && c != '\r') row.line = line, any = true;
-    line += c == '\n';
+  std::size_t i = 0;
+  for (bool ended = false; i < rest_.size() && !ended; ++i) {
+    const char c = rest_[i];
+    if (!any && c != '\n' && c != '\r') row.line = line_, any = true;
+    line_ += c == '\n';
     if (quoted) {
       if (c != '"')
         cell += c;
-      else if (i + 1 < text.size() && text[i + 1] == '"')
-        cell += text[++i];
+      else if (i + 1 < rest_.size() && rest_[i + 1] == '"')
+        cell += rest_[++i];
       else
         quoted = false;
     } else if (c == '"' && cell.empty()) {
-      quoted = true, quote_line = row.line;
+      quoted = true;
     } else if (c == ',') {
       row.cells.push_back(std::exchange(cell, {}));
+      if (row.cells.size() >= kMostCells)
+        return fail(ErrorCode::bad_file, fmt::format("{}: more than {} columns", row.line, kMostCells));
     } else if (c == '\n' || c == '\r') {
-      end_row();
+      ended = any;
     } else {
       cell += c;
     }
   }
-  if (quoted) return fail(ErrorCode::bad_file, fmt::format("{}: a quote is never closed", quote_line));
-  end_row();
-  return rows;
+  if (quoted) return fail(ErrorCode::bad_file, fmt::format("{}: a quote is never closed", row.line));
+  rest_.remove_prefix(i);
+  if (any) row.cells.push_back(std::move(cell));
+  return any;
 }
 
 Result<std::vector<QuestionLine>> read_csv_folder(const std::string& folder) {

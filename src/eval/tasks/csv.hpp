@@ -15,9 +15,20 @@ struct CsvRow {
   std::int64_t line = 0;  ///< where it begins, from 1
 };
 
-/// As Python's csv.reader reads: quotes are doubled, quoted cells may span lines, empty lines are skipped.
-/// Errors: bad_file naming the line of a quote that is never closed.
-MOE_API Result<std::vector<CsvRow>> parse_csv(std::string_view text);
+/// Rows as Python's csv.reader reads them: quotes are doubled, quoted cells may span lines, empty lines are skipped. One
+/// at a time: a row of two bytes costs 80.
+class MOE_API CsvReader {
+ public:
+  /// `text` is borrowed.
+  explicit CsvReader(std::string_view text);
+  /// False behind the last row. Errors: bad_file naming the line of a quote that is never closed, or of a row with more
+  /// cells than any question has.
+  Result<bool> next(CsvRow& row);
+
+ private:
+  std::string_view rest_;
+  std::int64_t line_ = 1;
+};
 
 /// A line of a question file, and where it stood.
 struct QuestionLine {

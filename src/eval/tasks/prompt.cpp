@@ -167,8 +167,8 @@ Result<std::vector<Shot>> render_pool(const TaskSpec& task, const Templates& t, 
 }
 
 // Takes the examples out of `questions` and reads those of the task's own file.
-Result<std::vector<Shot>> load_pool(const PreparedTask& prepared, const Templates& t,
-                                    const std::filesystem::path& data_dir, std::vector<Question>& questions) {
+Result<std::vector<Shot>> load_pool(const PreparedTask& prepared, const Templates& t, const PrepareOptions& options,
+                                    std::vector<Question>& questions) {
   const TaskSpec& task = prepared.spec;
   std::vector<Question> examples;
   for (Question& q : questions)
@@ -182,7 +182,7 @@ Result<std::vector<Shot>> load_pool(const PreparedTask& prepared, const Template
     examples = questions;
   } else if (!task.fewshot.examples.empty()) {
     file = task.fewshot.is_path ? task.fewshot.examples
-                                : locate(data_dir, "fewshot", task.fewshot.examples, task.csv_examples);
+                                : locate(options.data_dir, "fewshot", task.fewshot.examples, task.csv_examples);
     std::error_code ignored;
     const bool is_there = std::filesystem::exists(file, ignored);
     if (!is_there && examples.empty())
@@ -190,7 +190,7 @@ Result<std::vector<Shot>> load_pool(const PreparedTask& prepared, const Template
                   fmt::format("task {}: its worked examples are not there: {} (ask it with 0 shots, or put them there)",
                               task.name, file));
     if (is_there) {
-      auto loaded = load_questions(file, task.kind);
+      auto loaded = load_questions(file, task.kind, options.cancelled);
       if (!loaded) return forward(loaded);
       examples = std::move(*loaded);
       std::erase_if(examples, [](const Question& q) { return q.text.contains("split") && !q.is_example; });
@@ -224,9 +224,9 @@ Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options
   out.spec = task;
   out.num_fewshot = task.kind == TaskKind::rolling ? 0 : options.num_fewshot.value_or(task.num_fewshot);
   out.data_path = task.data_is_path ? task.data : locate(data_dir, "questions", task.data, task.csv_questions);
-  auto questions = load_questions(out.data_path, task.kind);
+  auto questions = load_questions(out.data_path, task.kind, options.cancelled);
   if (!questions) return forward(questions);
-  const auto pool = load_pool(out, *templates, data_dir, *questions);
+  const auto pool = load_pool(out, *templates, options, *questions);
   if (!pool) return forward(pool);
   out.subtasks = split(task, *questions);
   for (Subtask& subtask : out.subtasks) {

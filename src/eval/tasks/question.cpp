@@ -3,48 +3,88 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <unordered_map>
 
-#include "eval/file.hpp"
 #include "eval/score/text.hpp"
 #include "eval/tasks/csv.hpp"
 #include "moe/eval/task.hpp"
+#include "support/json.hpp"
+#include "support/text_file.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-using Json = nlohmann::json;
+constexpr std::uint64_t kQuestionBytes = std::uint64_t{512} << 20;
+constexpr std::size_t kMostValues = 1 << 20;  // of one question: results repeat it in a form that is 20 times as large
 
-// What is wrong with a multiple-choice line; empty when nothing is.
-std::string read_choices(const Json& line, Question& q) {
-  const auto choices = line.find("choices");
-  if (choices == line.end()) return "has no \"choices\"";
-  if (!choices->is_array() || choices->size() < 2)
-    return fmt::format("\"choices\" is {}, expected a list of at least two texts",
-                       choices->is_array() ? fmt::format("a list of {}", choices->size()) : choices->type_name());
-  for (const Json& choice : *choices) {
-    if (!choice.is_string())
-      return fmt::format("choice {} is {}, expected text", q.choices.size() + 1, choice.type_name());
-    if (strip(*choice.get_ptr<const std::string*>()).empty())
-      return fmt::format("choice {} is empty", q.choices.size() + 1);
-    q.choices.push_back(*choice.get_ptr<const std::string*>());
+// The index that a number or a text names: 1, 1.0, "1", or the letter "B" or "b".
+std::optional<std::size_t> named_index(JsonValue answer) {
+  if (answer.is_string()) {
+    const std::string_view text = strip(answer.text());
+    std::size_t index = 0;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), index);
+    if (!text.empty() && read.ec == std::errc{} && read.ptr == text.data() + text.size()) return index;
+    if (text.size() == 1 && text[0] >= 'A' && text[0] <= 'Z') return static_cast<std::size_t>(text[0] - 'A');
+    if (text.size() == 1 && text[0] >= 'a' && text[0] <= 'z') return static_cast<std::size_t>(text[0] - 'a');
+    return std::nullopt;
   }
-  const auto answer = line.find("answer");
-  if (answer == line.end() || answer->is_null()) return "has no \"answer\"";
-  const bool in_range = answer->is_number_integer() && *answer >= 0 && *answer < q.choices.size();
-  if (!in_range)
-    return fmt::format("\"answer\" is {}, expected a number from 0 to {}", shown(answer->dump()), q.choices.size() - 1);
-  q.answer = answer->get<std::int64_t>();
+  const auto number = answer.get<double>();
+  const bool is_index = answer.is_number() && number >= 0 && number < 1e6 && number == std::floor(number);
+  return is_index ? std::optional(static_cast<std::size_t>(number)) : std::nullopt;
+}
+
+// What is wrong with an "answer"; empty when nothing is.
+std::string read_answer(JsonValue answer, Question& q) {
+  const auto index = named_index(answer);
+  const std::string found = answer.is_string() ? shown(answer.text()) : shown(answer.dump(80));
+  if (!index || *index >= q.choices.size()) {
+    const std::size_t letters = std::min<std::size_t>(q.choices.size(), 26);
+    return fmt::format("\"answer\" is {}, expected a number from 0 to {} or a letter from A to {}", found,
+                       q.choices.size() - 1, static_cast<char>('A' + letters - 1));
+  }
+  // A text may also be meant as the choice itself: ["B", "A"] with "A".
+  const auto is_meant = [&](const std::string& choice) {
+    return answer.is_string() && strip(choice) == strip(answer.text());
+  };
+  const auto other = std::find_if(q.choices.begin(), q.choices.end(), is_meant);
+  if (other != q.choices.end() && !is_meant(q.choices[*index]))
+    return fmt::format("\"answer\" is {}, which names choice {} and is the text of choice {}: expected its number",
+                       found, *index + 1, other - q.choices.begin() + 1);
+  q.answer = static_cast<std::int64_t>(*index);
   return {};
 }
 
+// What is wrong with a multiple-choice line; empty when nothing is.
+std::string read_choices(JsonValue line, Question& q) {
+  const auto choices = line.find("choices");
+  if (!choices) return "has no \"choices\"";
+  if (!choices->is_array() || choices->size() < 2)
+    return fmt::format("\"choices\" is {}, expected a list of at least two texts",
+                       choices->is_array() ? fmt::format("a list of {}", choices->size()) : choices->type_name());
+  for (const JsonValue choice : *choices) {
+    if (!choice.is_string())
+      return fmt::format("choice {} is {}, expected text", q.choices.size() + 1, choice.type_name());
+    if (strip(choice.text()).empty()) return fmt::format("choice {} is empty", q.choices.size() + 1);
+    q.choices.emplace_back(choice.text());
+  }
+  const auto answer = line.find("answer");
+  if (!answer || answer->is_null()) return "has no \"answer\"";
+  return read_answer(*answer, q);
+}
+
 std::string read_line(const std::string& text, TaskKind kind, Question& q) {
-  const Json line = Json::parse(text, nullptr, false);
-  if (!line.is_object()) return "is not a JSON object";
+  const auto document = JsonDocument::parse(text);
+  if (!document) return document.error().message;
+  const JsonValue line = document->root();
+  if (!line.is_object()) return fmt::format("is a JSON {}, expected an object", line.type_name());
+  if (document->value_count() > kMostValues)
+    return fmt::format("has {} values, expected at most {}", document->value_count(), kMostValues);
   for (const auto& [key, value] : line.items()) {
-    if (value.is_string()) q.text.emplace(key, *value.get_ptr<const std::string*>());
+    if (value.is_string()) q.text.emplace(key, value.text());
     if (value.is_number() || value.is_boolean()) q.text.emplace(key, value.dump());
   }
   if (const auto id = q.text.find("id"); id != q.text.end()) q.id = id->second;
@@ -61,8 +101,8 @@ std::string read_line(const std::string& text, TaskKind kind, Question& q) {
 }
 
 // The lines of a .jsonl file that are not empty.
-Result<std::vector<QuestionLine>> read_lines(const std::string& path) {
-  const auto content = read_text_file(path);
+Result<std::vector<QuestionLine>> read_lines(const std::string& path, const std::function<bool()>& cancelled) {
+  const auto content = read_text(path, {kQuestionBytes, Streams::allowed, cancelled});
   if (!content) return forward(content);
   std::vector<QuestionLine> lines;
   std::int64_t number = 0;
@@ -78,9 +118,11 @@ Result<std::vector<QuestionLine>> read_lines(const std::string& path) {
 
 }  // namespace
 
-Result<std::vector<Question>> load_questions(const std::string& path, TaskKind kind) {
+Result<std::vector<Question>> load_questions(const std::string& path, TaskKind kind,
+                                             const std::function<bool()>& cancelled) {
   std::error_code ignored;
-  auto lines = std::filesystem::is_directory(path, ignored) ? read_csv_folder(path) : read_lines(path);
+  const bool is_folder = path != "-" && std::filesystem::is_directory(path, ignored);
+  auto lines = is_folder ? read_csv_folder(path) : read_lines(path, cancelled);
   if (!lines) return forward(lines);
   std::vector<Question> questions;
   std::unordered_map<std::string, std::int64_t> line_of_id;

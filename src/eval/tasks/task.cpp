@@ -7,25 +7,34 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
 
-#include "eval/file.hpp"
 #include "eval/score/filter.hpp"
 #include "eval/score/metric_names.hpp"
 #include "eval/score/text.hpp"
 #include "eval/tasks/builtin_tasks.hpp"
 #include "eval/tasks/template.hpp"
+#include "support/json.hpp"
+#include "support/text_file.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-using Json = nlohmann::ordered_json;
+constexpr std::uint64_t kTaskBytes = std::uint64_t{16} << 20;
 
 constexpr std::string_view kKeys[] = {
     "task",        "alias",    "version",       "group_version", "type",    "questions",        "fewshot",
     "description", "prompt",   "continuation",  "labels",        "cluster", "target_delimiter", "fewshot_delimiter",
     "gen_prefix",  "metrics",  "group_metrics", "subtasks",      "groups",  "target",           "until",
     "max_tokens",  "group_by", "filters",       "exact_match",   "csv",     "num_fewshot"};
+
+std::optional<std::int64_t> whole_number(JsonValue value, std::int64_t least, std::int64_t most) {
+  const auto n = value.get<std::int64_t>();
+  // Above 2^63 - 1 it wraps round to below 0.
+  const bool fits = value.is_number_integer() && n >= least && n <= most && (n >= 0 || !value.is_number_unsigned());
+  return fits ? std::optional(n) : std::nullopt;
+}
 
 // Fetches typed members; remembers the first problem so that reading stays a flat list of lines.
 class Reader {
@@ -38,51 +47,55 @@ class Reader {
     if (problem_.empty()) problem_ = std::move(text);
   }
 
-  void text(const Json& object, const char* key, std::string& out, bool required = false) {
+  void text(JsonValue object, const char* key, std::string& out, bool required = false) {
     const auto found = object.find(key);
-    if (found == object.end()) {
+    if (!found) {
       if (required) problem(fmt::format("{}key '{}' is missing", where_, key));
     } else if (!found->is_string()) {
       problem(fmt::format("{}key '{}' is {}, expected text", where_, key, found->type_name()));
     } else {
-      out = *found->get_ptr<const std::string*>();
+      out = found->text();
     }
   }
-  void count(const Json& object, const char* key, std::int64_t& out, std::int64_t least = 1) {
+  void count(JsonValue object, const char* key, std::int64_t& out, std::int64_t least = 1) {
     const auto found = object.find(key);
-    if (found == object.end()) return;
+    if (!found) return;
     constexpr std::int64_t kMost = 1 << 20;
-    if (!found->is_number_integer() || *found < least || *found > kMost)
+    const auto value = whole_number(*found, least, kMost);
+    if (!value)
       return problem(fmt::format("{}key '{}' is {}, expected a whole number from {} to {}", where_, key,
-                                 shown(found->dump()), least, kMost));
-    out = found->get<std::int64_t>();
+                                 shown(found->dump(80)), least, kMost));
+    out = *value;
   }
-  void flag(const Json& object, const char* key, bool& out) {
+  void flag(JsonValue object, const char* key, bool& out) {
     const auto found = object.find(key);
-    if (found == object.end()) return;
+    if (!found) return;
     if (!found->is_boolean())
       return problem(fmt::format("{}key '{}' is {}, expected true or false", where_, key, found->type_name()));
     out = found->get<bool>();
   }
-  void only(const Json& object, const std::vector<std::string_view>& keys, std::string_view where) {
+  void only(JsonValue object, const std::vector<std::string_view>& keys, std::string_view where) {
     for (const auto& [key, value] : object.items())
       if (std::find(keys.begin(), keys.end(), key) == keys.end())
         problem(fmt::format("{}unknown key {} (known: {})", where, shown(key), fmt::join(keys, ", ")));
   }
-  void texts(const Json& object, const char* key, std::vector<std::string>& out) {
+  void texts(JsonValue object, const char* key, std::vector<std::string>& out) {
     const auto found = object.find(key);
-    if (found == object.end()) return;
+    if (!found) return;
     if (!found->is_array())
       return problem(fmt::format("{}key '{}' is {}, expected a list of texts", where_, key, found->type_name()));
-    for (const Json& item : *found) {
+    for (const JsonValue item : *found) {
       if (!item.is_string())
         return problem(fmt::format("{}key '{}' holds {}, expected texts only", where_, key, item.type_name()));
-      out.push_back(*item.get_ptr<const std::string*>());
+      out.emplace_back(item.text());
     }
   }
-  void metrics(const Json& object, const char* key, const TaskSpec& task, std::vector<MetricColumn>& out) {
+  void metrics(JsonValue object, const char* key, const TaskSpec& task, std::vector<MetricColumn>& out) {
     std::vector<std::string> names;
     texts(object, key, names);
+    if (names.size() > std::size(kMetricNames))
+      return problem(
+          fmt::format("key '{}' has {} names, expected at most {}", key, names.size(), std::size(kMetricNames)));
     for (const FilterSpec& filter : task.filters)
       for (const std::string& name : names) {
         const auto* known = std::find(std::begin(kMetricNames), std::end(kMetricNames), name);
@@ -114,7 +127,7 @@ bool has_metric(TaskKind kind, Metric metric) {
   }
 }
 
-FilterStep read_step(const Json& item, Reader& reader) {
+FilterStep read_step(JsonValue item, Reader& reader) {
   // The order is that of enum FilterStep::Function.
   static constexpr std::string_view kFunctions[] = {"regex", "remove_whitespace", "lowercase",    "uppercase",
                                                     "map",   "take_first",        "take_first_k", "majority_vote"};
@@ -137,28 +150,31 @@ FilterStep read_step(const Json& item, Reader& reader) {
   reader.text(item, "regex_pattern", step.regex_pattern, is_regex);
   reader.text(item, is_map ? "default_value" : "fallback", step.fallback);
   reader.count(item, "k", step.k);
-  if (const auto group = item.find("group_select"); group != item.end()) {
-    if (!group->is_number_integer() || *group < -1000 || *group > 1000)
-      reader.problem(fmt::format("filters: group_select is {}, expected a whole number", shown(group->dump())));
+  if (const auto group = item.find("group_select")) {
+    if (const auto value = whole_number(*group, -1000, 1000))
+      step.group_select = *value;
     else
-      step.group_select = group->get<std::int64_t>();
+      reader.problem(fmt::format("filters: group_select is {}, expected a whole number", shown(group->dump(80))));
   }
-  if (const auto mapping = item.find("mapping_dict"); mapping != item.end()) {
+  if (const auto mapping = item.find("mapping_dict")) {
     if (!mapping->is_object()) return reader.problem("filters: mapping_dict is not an object"), step;
     for (const auto& [from, to] : mapping->items()) {
       if (!to.is_string()) return reader.problem("filters: mapping_dict holds something that is no text"), step;
-      step.mapping.emplace_back(from, *to.get_ptr<const std::string*>());
+      step.mapping.emplace_back(from, to.text());
     }
   }
   return step;
 }
 
-void read_filters(const Json& root, Reader& reader, TaskSpec& task) {
+void read_filters(JsonValue root, Reader& reader, TaskSpec& task) {
   const auto filters = root.find("filters");
-  if (filters == root.end()) return;
+  if (!filters) return;
   if (!filters->is_array() || filters->empty()) return reader.problem("key 'filters' is no list of filters");
+  constexpr std::size_t kMost = 64;  // each has a column per metric
+  if (filters->size() > kMost)
+    return reader.problem(fmt::format("key 'filters' has {} filters, expected at most {}", filters->size(), kMost));
   task.filters.clear();
-  for (const Json& item : *filters) {
+  for (const JsonValue item : *filters) {
     if (!item.is_object()) return reader.problem("key 'filters' holds something that is no object");
     reader.only(item, {"name", "steps"}, "filters: ");
     FilterSpec filter;
@@ -166,9 +182,9 @@ void read_filters(const Json& root, Reader& reader, TaskSpec& task) {
     for (const FilterSpec& before : task.filters)
       if (before.name == filter.name) reader.problem(fmt::format("filters: two are called {}", shown(filter.name)));
     const auto steps = item.find("steps");
-    if (steps == item.end() || !steps->is_array())
+    if (!steps || !steps->is_array())
       return reader.problem(fmt::format("filters: {} has no list of 'steps'", shown(filter.name)));
-    for (const Json& step : *steps) {
+    for (const JsonValue step : *steps) {
       if (!step.is_object())
         return reader.problem(fmt::format("filters: a step of {} is no object", shown(filter.name)));
       filter.steps.push_back(read_step(step, reader));
@@ -177,7 +193,7 @@ void read_filters(const Json& root, Reader& reader, TaskSpec& task) {
   }
 }
 
-void read_generation(const Json& root, Reader& reader, TaskSpec& task) {
+void read_generation(JsonValue root, Reader& reader, TaskSpec& task) {
   for (const char* key : {"target", "until", "max_tokens", "filters", "exact_match"})
     if (root.contains(key) && task.kind != TaskKind::generation)
       return reader.problem(fmt::format("key '{}' is for tasks of type generation", key));
@@ -188,7 +204,7 @@ void read_generation(const Json& root, Reader& reader, TaskSpec& task) {
   reader.count(root, "max_tokens", task.generation.max_tokens);
   read_filters(root, reader, task);
   const auto match = root.find("exact_match");
-  if (match == root.end()) return;
+  if (!match) return;
   if (!match->is_object()) return reader.problem("key 'exact_match' is not an object");
   reader.only(*match, {"regexes_to_ignore", "ignore_case", "ignore_punctuation", "ignore_numbers"}, "exact_match: ");
   reader.texts(*match, "regexes_to_ignore", task.exact_match.regexes_to_ignore);
@@ -197,9 +213,9 @@ void read_generation(const Json& root, Reader& reader, TaskSpec& task) {
   reader.flag(*match, "ignore_numbers", task.exact_match.ignore_numbers);
 }
 
-void read_fewshot(const Json& root, Reader& reader, TaskSpec& task) {
+void read_fewshot(JsonValue root, Reader& reader, TaskSpec& task) {
   const auto fewshot = root.find("fewshot");
-  if (fewshot == root.end()) return;
+  if (!fewshot) return;
   if (!fewshot->is_object()) return reader.problem("key 'fewshot' is not an object");
   reader.only(*fewshot, {"examples", "rule", "match", "target_delimiter"}, "fewshot: ");
   if (fewshot->contains("target_delimiter"))
@@ -215,37 +231,39 @@ void read_fewshot(const Json& root, Reader& reader, TaskSpec& task) {
     reader.problem(fmt::format("fewshot: unknown rule {} (known: first_n, random)", shown(rule)));
 }
 
-void read_csv_folders(const Json& root, Reader& reader, TaskSpec& task) {
+void read_csv_folders(JsonValue root, Reader& reader, TaskSpec& task) {
   const auto csv = root.find("csv");
-  if (csv == root.end()) return;
+  if (!csv) return;
   if (!csv->is_object()) return reader.problem("key 'csv' is not an object");
   reader.only(*csv, {"questions", "examples"}, "csv: ");
   reader.text(*csv, "questions", task.csv_questions, true);
   reader.text(*csv, "examples", task.csv_examples);
 }
 
-void read_subtasks(const Json& root, Reader& reader, TaskSpec& task) {
+void read_subtasks(JsonValue root, Reader& reader, TaskSpec& task) {
   const auto subtasks = root.find("subtasks");
-  if (subtasks == root.end()) return;
+  if (!subtasks) return;
   if (!subtasks->is_object()) return reader.problem("key 'subtasks' is not an object");
   reader.only(*subtasks, {"name", "alias", "titles"}, "subtasks: ");
   reader.text(*subtasks, "name", task.subtask_name, true);
   reader.text(*subtasks, "alias", task.subtask_alias);
   const auto titles = subtasks->find("titles");
-  if (titles != subtasks->end()) {
+  if (titles) {
     if (!titles->is_object()) return reader.problem("subtasks: key 'titles' is not an object");
     for (const auto& [key, title] : titles->items()) {
       if (!title.is_string()) return reader.problem(fmt::format("subtasks: title of {} is not text", shown(key)));
-      task.subjects.emplace_back(key, *title.get_ptr<const std::string*>());
+      task.subjects.emplace_back(key, title.text());
     }
   }
 }
 
-void read_groups(const Json& root, Reader& reader, TaskSpec& task) {
+void read_groups(JsonValue root, Reader& reader, TaskSpec& task) {
   const auto groups = root.find("groups");
-  if (groups == root.end()) return;
+  if (!groups) return;
   if (!groups->is_array()) return reader.problem("key 'groups' is not a list");
-  for (const Json& item : *groups) {
+  std::set<std::string> known;
+  for (const auto& subject : task.subjects) known.insert(subject.first);
+  for (const JsonValue item : *groups) {
     if (!item.is_object()) return reader.problem("key 'groups' holds something that is no object");
     reader.only(item, {"name", "alias", "version", "weight_by_size", "subjects"}, "groups: ");
     GroupSpec group;
@@ -256,15 +274,24 @@ void read_groups(const Json& root, Reader& reader, TaskSpec& task) {
     reader.flag(item, "weight_by_size", group.weight_by_size);
     reader.texts(item, "subjects", group.subjects);
     for (const std::string& subject : group.subjects)
-      if (std::none_of(task.subjects.begin(), task.subjects.end(), [&](const auto& s) { return s.first == subject; }))
-        task.subjects.emplace_back(subject, subject);
+      if (known.insert(subject).second) task.subjects.emplace_back(subject, subject);
     task.groups.push_back(std::move(group));
   }
 }
 
+// What a shell calls a pipe has no ending to tell what comes out of it.
+bool is_stream_name(std::string_view what) { return what == "-" || what.starts_with("/dev/"); }
+
+// "/dev/fd/63" is where a shell puts <(command): fd63.
+std::string name_of_questions(const std::string& path) {
+  if (path == "-") return "stdin";
+  const std::string stem = std::filesystem::path(path).stem().string();
+  return path.starts_with("/dev/fd/") ? "fd" + stem : stem;
+}
+
 TaskSpec task_of_question_file(const std::string& path) {
   TaskSpec task;
-  task.name = task.alias = std::filesystem::path(path).stem().string();
+  task.name = task.alias = name_of_questions(path);
   task.data = path;
   task.data_is_path = true;
   task.prompt = "Question: {question}\nAnswer:";
@@ -278,8 +305,9 @@ TaskSpec task_of_question_file(const std::string& path) {
 }  // namespace
 
 Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name) {
-  const Json root = Json::parse(json, nullptr, false);
-  if (!root.is_object()) return fail(ErrorCode::bad_file, fmt::format("{}: a task file is one JSON object", file_name));
+  const auto document = parse_json_object(json, file_name);
+  if (!document) return forward(document);
+  const JsonValue root = document->root();
   Reader reader(file_name, "");
   reader.only(root, {std::begin(kKeys), std::end(kKeys)}, "");
 
@@ -362,9 +390,9 @@ Result<TaskSpec> find_task(const std::string& what) {
   for (const BuiltinTask& task : builtin_tasks())
     if (what == task.name) return parse_task(task.json, fmt::format("built-in task {}", task.name));
   const std::string extension = std::filesystem::path(what).extension().string();
-  if (extension == ".jsonl") return task_of_question_file(what);
+  if (extension == ".jsonl" || is_stream_name(what)) return task_of_question_file(what);
   if (extension == ".json") {
-    const auto text = read_text_file(what);
+    const auto text = read_text(what, {.bytes = kTaskBytes, .streams = Streams::allowed});
     if (!text) return forward(text);
     auto task = parse_task(*text, what);
     if (!task) return task;
@@ -377,9 +405,12 @@ Result<TaskSpec> find_task(const std::string& what) {
     locate(task->fewshot.examples, task->fewshot.is_path);
     return task;
   }
-  return fail(ErrorCode::not_found,
-              fmt::format("unknown task {} (known: {}; or a path to a .jsonl question file or a .json task file)",
-                          shown(what), fmt::join(builtin_task_names(), ", ")));
+  return fail(
+      ErrorCode::not_found,
+      fmt::format(
+          "unknown task {} (known: {}; or a path to a .jsonl question file or a .json task file, or - for questions "
+          "on standard input)",
+          shown(what), fmt::join(builtin_task_names(), ", ")));
 }
 
 }  // namespace moe::inline MOE_ABI::eval
