@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "checkpoint/checkpoint.hpp"
 #include "eval/store/sha256.hpp"
 #include "moe/eval/store.hpp"
 
@@ -95,7 +96,15 @@ Result<std::string> hash_model_files(const std::string& path, const ParallelFor&
                                      const std::function<bool()>& cancelled) {
   std::vector<fs::path> files;
   std::error_code failed;
+  std::string inside;  // a directory may stand for the one GGUF file in it
   if (fs::is_directory(path, failed)) {
+    const auto found = checkpoint::gguf_of_directory(path);
+    if (!found) return forward(found);
+    inside = *found;
+  }
+  if (!inside.empty()) {
+    files = shards(inside);
+  } else if (fs::is_directory(path, failed)) {
     for (fs::directory_iterator at(path, failed), end; !failed && at != end; at.increment(failed))
       if (belongs_to_model(at->path())) files.push_back(at->path());
     if (failed) return fail(ErrorCode::io, fmt::format("cannot read {}: {}", path, failed.message()));
