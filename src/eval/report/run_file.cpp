@@ -82,6 +82,8 @@ Json model_json(const RunReport& report, const ModelRun& run) {
               {"hash", fmt::format("{:016x}", run.info.hash)},
               {"family", run.info.config.family},
               {"formats", run.info.format_summary},
+              {"notes", run.info.notes},
+              {"unread_keys", run.info.unread_keys},
               {"top_k", run.info.config.router.top_k},
               {"precision", name_of(run.precision)},
               {"kv", name_of(run.kv)},
