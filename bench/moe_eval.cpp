@@ -170,7 +170,11 @@ moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const mo
   options.cancelled = cli::interrupted;
   options.tokenizer_optional = false;
   options.hash_content = hash_content;
-  return moe::Model::load(row.path, options);
+  auto model = moe::Model::load(row.path, options);
+  line.clear();
+  if (model)
+    for (const std::string& note : (*model)->info().notes) cli::complain("moe-eval", row.path + ": note: " + note);
+  return model;
 }
 
 moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_ptr<const moe::Model>& model,

@@ -181,6 +181,14 @@ std::string experts_line(const ModelConfig& c) {
   return text;
 }
 
+/// What a reader of the file should know, and what libmoe did not read.
+void print_remarks(const moe::ModelInfo& info) {
+  for (const std::string& note : info.notes) line("note", cli::printable(note));
+  std::string keys;
+  for (const std::string& key : info.unread_keys) keys += (keys.empty() ? "" : ", ") + cli::printable(key);
+  if (!keys.empty()) line("keys not read", keys);
+}
+
 void print_text(const std::string& path, const Facts& f) {
   const ModelConfig& c = f.info.config;
   line("model", path + (f.config_only() ? " (configuration only, no weights)" : ""));
@@ -211,6 +219,7 @@ void print_text(const std::string& path, const Facts& f) {
                     : ""));
   line("cache", bytes_text(2 * f.cache_values) + " per token as f16 or bf16, " + bytes_text(4 * f.cache_values) +
                     " as f32; " + bytes_text(2 * f.cache_values * f.context) + " at " + at + " tokens (f16)");
+  print_remarks(f.info);
   if (f.config_only()) {
     line("weights as", "stored / touched per decoded token, with the cache at " + at + " tokens");
     for (const Format format : kSizedFor) {
@@ -249,6 +258,8 @@ json as_json(const std::string& path, const Facts& f) {
     out["experts"] = {{"routed", c.router.expert_count},   {"per_token", c.router.top_k},
                       {"shared", c.shared_expert_count},   {"group_count", c.router.group_count},
                       {"topk_group", c.router.topk_group}, {"width", c.moe_intermediate_size}};
+  out["notes"] = f.info.notes;
+  out["unread_keys"] = f.info.unread_keys;
   out["parameters"] = {{"total", f.info.total_parameters},
                        {"mtp", f.info.mtp_parameters},
                        {"matrices", f.parameters.matrices},

@@ -237,6 +237,7 @@ Result<void> run(const Options& options) {
       {.threads = *threads, .on_progress = [&](moe::Progress p) { line.update(p); }, .cancelled = cli::interrupted});
   line.clear();
   if (!model) return moe::forward(model);
+  for (const std::string& note : (*model)->info().notes) cli::complain("moe-run", "note: " + note);
   const moe::ModelConfig& config = (*model)->config();
 
   auto ids = prompt_ids(options, **model);
@@ -268,7 +269,7 @@ int main(int argc, char** argv) {
   Options o;
   std::string precision = "auto", kv;
   CLI::App app("Continues a prompt with a model, or writes logits and routing of token ids.", "moe-run");
-  app.add_option("--model", o.model, "a .gguf file or a Hugging Face directory")->required();
+  app.add_option("--model", o.model, "a .gguf file, a directory with one, or a Hugging Face directory")->required();
   auto* prompt = app.add_option("--prompt", o.prompt, "text to continue");
   auto* tokens = app.add_option("--tokens", o.tokens,
                                 "token ids instead of text, \"1 2 3\"; ids are printed, and end tokens do not stop");

@@ -55,6 +55,8 @@ struct RopeConfig {
   double low_freq_factor = 1.0, high_freq_factor = 4.0;  ///< llama3
   std::vector<double> frequency_factors = {};            ///< factors: one per pair
   double attention_factor = 1.0;  ///< multiplies cos and sin; the family's mscale rules are applied when it is read
+
+  bool operator==(const RopeConfig&) const = default;
 };
 
 /// Expert choice and mixing weights (include/moe/router.hpp).
@@ -69,6 +71,8 @@ struct RouterConfig {
   bool norm_topk_prob = false;  ///< divide the chosen scores by their sum (chosen_softmax does so by itself)
   double norm_min = 1e-12;      ///< least divisor of softmax scores (ERNIE's moe_norm_min); sigmoid adds 1e-20 instead
   double routed_scaling_factor = 1.0;
+
+  bool operator==(const RouterConfig&) const = default;
 };
 
 struct ModelConfig {
@@ -141,6 +145,8 @@ struct ModelConfig {
       if (dense == layer) return false;
     return true;
   }
+
+  bool operator==(const ModelConfig&) const = default;
 };
 
 /// Checks every number against the limits and against the others.

@@ -55,15 +55,19 @@ struct ModelInfo {
       0;  ///< of those, the part that each expert chosen per token adds (all MoE layers together)
   std::vector<FormatUse> formats;  ///< most bytes first
   std::string format_summary;      ///< "133 q5_0, 13 q8_0, ...", the same as text
-  std::uint64_t hash = 0;  ///< of header and tensor list; models of one recipe share it (see Model::content_hash)
+  std::uint64_t hash = 0;          ///< of header and tensor list; models of one recipe share it (see Model::content_hash)
+  std::vector<std::string> notes;  ///< what the user should know of the file: two values of one thing, tensors not used
+  /// Keys of config.json, or of GGUF metadata, that nothing asked for and of which libmoe does not know that they never
+  /// matter.
+  std::vector<std::string> unread_keys;
 };
 
 struct ModelImpl;
 
 class MOE_API Model {
  public:
-  /// A .gguf file or a Hugging Face directory. A file that is changed meanwhile is an error; one that is replaced by
-  /// another of its name is not, the old one is read to its end.
+  /// A .gguf file, a directory that holds one, or a Hugging Face directory. A file that is changed meanwhile is an error;
+  /// one that is replaced by another of its name is not, the old one is read to its end.
   /// Errors: not_found, bad_file, bad_config, unsupported, io, out_of_memory, cancelled.
   static Result<std::shared_ptr<const Model>> load(const std::string& path, const LoadOptions& options = {});
   /// Reads headers only. A directory with a config.json and no weights is described by its closed form.

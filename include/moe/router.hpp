@@ -44,6 +44,15 @@ inline const char* broken_router_rule(const RouterConfig& c) noexcept {
   return nullptr;
 }
 
+/// A bias is there exactly when the configuration says so: neither of the two is ever without effect.
+inline Result<void> check_bias(const RouterConfig& c, std::size_t size) noexcept {
+  if (c.selection_bias == (size > 0)) return {};
+  return fail(ErrorCode::bad_config,
+              c.selection_bias
+                  ? std::string("router: selection_bias is true, but no bias is given")
+                  : "router: a bias of " + std::to_string(size) + " values is given, but selection_bias is false");
+}
+
 /// Keeps the best `capacity` candidates, best first. Candidates must come in rising index: an equal key stays behind
 /// the one that came first, so ties go to the lower index. Once the list is full most candidates cost one comparison.
 struct BestList {
@@ -111,11 +120,11 @@ inline bool finish_weights(const RouterConfig& c, std::span<float> w) noexcept {
 /// Chooses the experts of one token from its scores.
 ///
 ///   scores  [E]  softmax or sigmoid of the logits; the logits themselves for RouterScore::chosen_softmax
-///   bias    [E]  or empty; shifts the choice only, it never enters the weights
+///   bias    [E]  with config.selection_bias, else empty; shifts the choice only, it never enters the weights
 ///   ids     [K]  best first by score + bias; equal values go to the lower index
 ///   weights [K]  of those experts, all scaling included
 ///
-/// Errors    bad_config for numbers that contradict each other, bad_shape for spans of other lengths,
+/// Errors    bad_config for numbers that contradict each other and for a bias that selection_bias denies, bad_shape for spans of other lengths,
 ///           non_finite for NaN or infinity among scores or bias (a logit of -inf is a legal "never" in
 ///           chosen_softmax); ids are not to be used then
 /// Cost      O(E) and K comparisons per new best, no allocation unless it fails; concurrent calls are safe
@@ -127,6 +136,7 @@ inline bool finish_weights(const RouterConfig& c, std::span<float> w) noexcept {
     return fail(ErrorCode::bad_config, std::string("router: ") + broken);
   const auto expert_count = static_cast<std::size_t>(config.expert_count);
   const auto top_k = static_cast<std::size_t>(config.top_k);
+  if (auto ok = detail::check_bias(config, bias.size()); !ok) return ok;
   if (scores.size() != expert_count || (!bias.empty() && bias.size() != expert_count))
     return fail(ErrorCode::bad_shape, "router: " + std::to_string(scores.size()) + " scores and " +
                                           std::to_string(bias.size()) + " biases for " + std::to_string(expert_count) +
@@ -222,13 +232,14 @@ class Routing {
 /// Chooses experts and mixing weights for each token.
 ///
 ///   logits       [T, E]  -inf is a legal "never"; NaN and +inf are errors
-///   bias         [E]     or empty; shifts selection only
+///   bias         [E]     with config.selection_bias, else empty; shifts selection only
 ///   out.ids      [T, K]  best first; equal scores go to the lower index
 ///   out.weights  [T, K]  from the unbiased scores; they sum to routed_scaling_factor when norm_topk_prob
 ///
 /// `out` comes from Routing::make for this config and number of tokens.
 ///
-/// Errors    bad_config, bad_shape, non_finite (naming the token); `out` is not to be used then
+/// Errors    bad_config (a bias that selection_bias denies is one), bad_shape, non_finite (naming the token); `out` is
+///           not to be used then
 /// Cost      O(T * E), no allocation unless it fails, safe to call concurrently on distinct outputs
 /// Accuracy  same bits for any T and on every compiler (docs/NUMERICS.md)
 /// Source    DeepSeek-V3 report (arXiv:2412.19437), section 2.1.2, and the routers of Hugging Face transformers
@@ -240,6 +251,7 @@ class Routing {
                                           std::to_string(logits.cols) + "] for a routing of " +
                                           std::to_string(out.token_count()) + " tokens, top " +
                                           std::to_string(out.top_k()) + " of " + std::to_string(out.scores().size()));
+  if (auto ok = detail::check_bias(config, bias.size()); !ok) return ok;
   for (std::int64_t t = 0; t < logits.rows; ++t) {
     const std::span<const float> row(logits.row(t), static_cast<std::size_t>(logits.cols));
     bool legal = true;

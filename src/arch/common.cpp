@@ -1,25 +1,39 @@
 #include "arch/common.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <cmath>
-#include <span>
 
 namespace moe::inline MOE_ABI::arch {
 
-ModelConfig read_common(const JsonConfig& json, std::string_view family) {
+namespace {
+
+/// The activation must be the one that the family computes with.
+void check_activation(const JsonConfig& json, Activation activation) {
+  const bool gelu = activation == Activation::gelu_tanh;
+  const char* key = gelu ? "hidden_activation" : "hidden_act";
+  const char* expected = gelu ? "gelu_pytorch_tanh" : "silu";
+  const std::string found = json.string_or(key, "null");
+  if (found != expected && !(found == "swish" && !gelu))  // another name of silu
+    json.refuse(ErrorCode::unsupported,
+                fmt::format("config.json: {} is '{}', expected '{}'", key, found.substr(0, 60), expected));
+}
+
+}  // namespace
+
+ModelConfig read_common(const JsonConfig& json, std::string_view family, Activation activation) {
   ModelConfig c;
   c.family = family;
   c.layer_count = json.integer("num_hidden_layers", 1, kMaxLayers);
   c.hidden_size = json.integer("hidden_size", 1, kMaxWidth);
   c.vocab_size = json.integer("vocab_size", 1, kMaxVocabulary);
   c.head_count = json.integer("num_attention_heads", 1, kMaxWidth);
-  c.intermediate_size = json.integer_or("intermediate_size", 0, 0, kMaxWidth);
+  c.intermediate_size = json.integer("intermediate_size", 0, kMaxWidth);
   c.max_position = json.integer("max_position_embeddings", 1, kMaxPosition);
-  c.rms_norm_eps = json.number_or("rms_norm_eps", 1e-6);
-  c.tie_word_embeddings = json.boolean_or("tie_word_embeddings", false);
-  refuse_unknown_arithmetic(json);
+  c.rms_norm_eps = json.number("rms_norm_eps");
+  c.tie_word_embeddings = json.boolean("tie_word_embeddings");
+  c.activation = activation;
+  check_activation(json, activation);
   return c;
 }
 
@@ -65,144 +79,6 @@ void read_qkv_bias(const GgufConfig& meta, ModelConfig& c) {
 
 double yarn_mscale(double factor, double s) { return factor <= 1.0 ? 1.0 : 0.1 * s * std::log(factor) + 1.0; }
 
-namespace {
-
-// transformers: an explicit attention_factor wins; else mscale and mscale_all_dim (DeepSeek) or m(1) (Qwen).
-void apply_yarn(double mscale, double mscale_all_dim, double explicit_factor, RopeConfig& rope, ModelConfig& c) {
-  if (explicit_factor > 0.0)
-    rope.attention_factor = explicit_factor;
-  else if (mscale != 0.0 && mscale_all_dim != 0.0)
-    rope.attention_factor = yarn_mscale(rope.factor, mscale) / yarn_mscale(rope.factor, mscale_all_dim);
-  else
-    rope.attention_factor = yarn_mscale(rope.factor, 1.0);
-  if (c.attention == AttentionKind::mla && mscale_all_dim != 0.0) {
-    const double m = yarn_mscale(rope.factor, mscale_all_dim);
-    c.softmax_scale *= m * m;
-  }
-}
-
-}  // namespace
-
-void read_partial_rotary(const JsonConfig& json, double fallback, ModelConfig& c) {
-  const JsonConfig parameters = json.object("rope_parameters");
-  const double factor = parameters.has("partial_rotary_factor") ? parameters.number("partial_rotary_factor")
-                                                                : json.number_or("partial_rotary_factor", fallback);
-  if (factor > 0.0 && factor <= 1.0) c.rotary_dim = static_cast<std::int64_t>(static_cast<double>(c.head_dim) * factor);
-  if (c.rotary_dim < 2 || c.rotary_dim % 2 != 0)
-    json.refuse(ErrorCode::bad_config,
-                fmt::format("config.json: partial_rotary_factor is {}, expected a part of a head of "
-                            "{} values that is an even number of them",
-                            factor, c.head_dim));
-}
-
-void read_partial_rotary(GgufConfig& meta, ModelConfig& c) {
-  c.rotary_dim = meta.integer_or("rope.dimension_count", c.head_dim, 2, c.head_dim);
-  if (c.rotary_dim % 2 != 0)
-    meta.refuse(ErrorCode::bad_config,
-                fmt::format("rope.dimension_count is {}, expected an even number", c.rotary_dim));
-}
-
-void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& c) {
-  const JsonConfig parameters = json.object("rope_parameters");
-  const bool version5 = json.has("rope_parameters");
-  for (const JsonConfig& place : {json, parameters})
-    if (c.rotary_dim == 0 && place.number_or("partial_rotary_factor", 1.0) != 1.0)
-      json.refuse(ErrorCode::unsupported,
-                  "config.json: partial_rotary_factor is not 1, which libmoe does not support here");
-  const JsonConfig scaling = version5 ? parameters : json.object("rope_scaling");
-  c.rope.style = style;
-  c.rope.theta = version5 && parameters.has("rope_theta") ? parameters.number("rope_theta")
-                                                          : json.number_or("rope_theta", 10000.0);
-  read_scaling(json, scaling, c.rope, c);
-}
-
-void read_scaling(const JsonConfig& json, const JsonConfig& scaling, RopeConfig& rope, ModelConfig& c) {
-  const std::string type =
-      scaling.has("rope_type") ? scaling.string_or("rope_type", "default") : scaling.string_or("type", "default");
-  if (type == "default") return;
-  rope.factor = scaling.number("factor");
-  rope.original_max_position = scaling.integer_or(
-      "original_max_position_embeddings",
-      json.integer_or("original_max_position_embeddings", c.max_position, 1, kMaxPosition), 1, kMaxPosition);
-  if (type == "linear") {
-    rope.scaling = RopeScaling::linear;
-  } else if (type == "llama3") {
-    rope.scaling = RopeScaling::llama3;
-    rope.low_freq_factor = scaling.number("low_freq_factor");
-    rope.high_freq_factor = scaling.number("high_freq_factor");
-  } else if (type == "yarn") {
-    rope.scaling = RopeScaling::yarn;
-    rope.beta_fast = scaling.number_or("beta_fast", 32.0);
-    rope.beta_slow = scaling.number_or("beta_slow", 1.0);
-    rope.truncate = scaling.boolean_or("truncate", true);
-    apply_yarn(scaling.number_or("mscale", 0.0), scaling.number_or("mscale_all_dim", 0.0),
-               scaling.number_or("attention_factor", 0.0), rope, c);
-  } else {
-    json.refuse(ErrorCode::unsupported,
-                fmt::format("config.json: rope type '{}' is not known (known: default, linear, llama3, yarn)",
-                            type.substr(0, 60)));
-  }
-}
-
-namespace {
-
-// Llama 3.1's rule stands in the file as a divisor per rotated pair.
-void read_rope_factors(GgufConfig& meta, const checkpoint::TensorInfo& tensor, ModelConfig& c) {
-  const std::int64_t pairs = c.rotated_dim() / 2;
-  if (tensor.shape != std::vector<std::int64_t>{pairs} || tensor.format != Format::f32)
-    return meta.refuse(ErrorCode::bad_shape,
-                       fmt::format("tensor {} has shape [{}] of {}, expected [{}] of f32", tensor.name,
-                                   fmt::join(tensor.shape, ", "), format_name(tensor.format), pairs));
-  std::vector<float> values(static_cast<std::size_t>(pairs));
-  if (auto ok = meta.file().read(tensor, 0, std::as_writable_bytes(std::span(values))); !ok)
-    return meta.refuse(ok.error().code, ok.error().message);
-  c.rope.scaling = RopeScaling::factors;
-  c.rope.factor = 1.0;
-  c.rope.frequency_factors.assign(values.begin(), values.end());
-}
-
-}  // namespace
-
-void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& c) {
-  c.rope.style = style;
-  c.rope.theta = meta.number_or("rope.freq_base", 10000.0);
-  // A part of a head is turned where the family says so (read_partial_rotary), else all of it.
-  if (const std::int64_t turned = meta.integer_or("rope.dimension_count", c.rotated_dim(), 1, kMaxWidth);
-      turned != c.rotated_dim())
-    meta.refuse(ErrorCode::unsupported,
-                fmt::format("rope.dimension_count is {}, expected {} (the whole head)", turned, c.rotated_dim()));
-  // Files from before rope.scaling.type give a factor alone, which is a linear one.
-  const double linear = meta.number_or("rope.scaling.factor", meta.number_or("rope.scale_linear", 1.0));
-  const std::string type = meta.string_or("rope.scaling.type", linear > 0.0 && linear != 1.0 ? "linear" : "none");
-  const checkpoint::TensorInfo* factors = meta.file().find(tensor_name(checkpoint::Kind::gguf, Role::rope_factors));
-  if (factors != nullptr && type != "none")
-    return meta.refuse(ErrorCode::unsupported,
-                       fmt::format("tensor {} stands beside rope.scaling.type '{}', expected one of the two",
-                                   factors->name, type.substr(0, 60)));
-  if (factors != nullptr) return read_rope_factors(meta, *factors, c);
-  if (type == "none") return;
-  c.rope.factor = type == "linear" ? linear : meta.number("rope.scaling.factor");
-  c.rope.original_max_position =
-      meta.integer_or("rope.scaling.original_context_length", c.max_position, 1, kMaxPosition);
-  if (type == "linear") {
-    c.rope.scaling = RopeScaling::linear;
-  } else if (type == "yarn") {
-    c.rope.scaling = RopeScaling::yarn;
-    c.rope.beta_fast = meta.number_or("rope.scaling.yarn_beta_fast", 32.0);
-    c.rope.beta_slow = meta.number_or("rope.scaling.yarn_beta_slow", 1.0);
-    // The converter stores 0.1 * mscale_all_dim and drops mscale; published models have mscale == mscale_all_dim. The
-    // float32 in the file is rounded back to the short decimal that it came from.
-    const double multiplier = meta.number_or("rope.scaling.yarn_log_multiplier", 0.0);
-    const double all_dim = std::round(multiplier * 10.0 * 1e5) / 1e5;
-    const double factor =
-        meta.number_or("rope.scaling.yarn_attn_factor", meta.number_or("rope.scaling.attn_factor", 0.0));
-    apply_yarn(all_dim, all_dim, factor, c.rope, c);
-  } else {
-    meta.refuse(ErrorCode::unsupported,
-                fmt::format("rope.scaling.type '{}' is not known (known: none, linear, yarn)", type.substr(0, 60)));
-  }
-}
-
 void read_experts(GgufConfig& meta, std::string_view width_key, ModelConfig& c) {
   c.router.expert_count = meta.integer("expert_count", 1, kMaxExperts);
   c.router.top_k = meta.integer("expert_used_count", 1, kMaxExperts);
@@ -237,24 +113,19 @@ void read_noaux_tc(GgufConfig& meta, ModelConfig& c) {
   c.router.routed_scaling_factor = meta.number_or("expert_weights_scale", 1.0);
 }
 
-void read_noaux_tc(const JsonConfig& json, bool norm_topk_prob, ModelConfig& c) {
-  c.first_k_dense_replace = json.integer_or("first_k_dense_replace", 0, 0, kMaxLayers);
+void read_noaux_tc(const JsonConfig& json, ModelConfig& c) {
+  c.first_k_dense_replace = json.integer("first_k_dense_replace", 0, kMaxLayers);
   c.moe_intermediate_size = json.integer("moe_intermediate_size", 1, kMaxWidth);
-  c.shared_expert_count = json.integer_or("n_shared_experts", 0, 0, kMaxExperts);
+  c.shared_expert_count = json.integer_or("n_shared_experts", 0, 0, kMaxExperts);  // DeepSeek's own files: null is none
   c.router.expert_count = json.integer("n_routed_experts", 1, kMaxExperts);
   c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);
-  c.router.group_count = json.integer_or("n_group", 1, 1, kMaxExperts);
-  c.router.topk_group = json.integer_or("topk_group", 1, 1, kMaxExperts);
+  c.router.group_count = json.integer("n_group", 1, kMaxExperts);
+  c.router.topk_group = json.integer("topk_group", 1, kMaxExperts);
   c.router.score = RouterScore::sigmoid;
   c.router.group_score = GroupScore::top2_sum;
   c.router.selection_bias = true;
-  c.router.norm_topk_prob = json.boolean_or("norm_topk_prob", norm_topk_prob);
-  c.router.routed_scaling_factor = json.number_or("routed_scaling_factor", 1.0);
-  if (json.string_or("scoring_func", "sigmoid") != "sigmoid" || json.string_or("topk_method", "noaux_tc") != "noaux_tc")
-    json.refuse(ErrorCode::unsupported,
-                fmt::format("config.json: scoring_func '{}' with topk_method '{}', expected "
-                            "'sigmoid' with 'noaux_tc'",
-                            json.string_or("scoring_func", "sigmoid"), json.string_or("topk_method", "noaux_tc")));
+  c.router.norm_topk_prob = json.boolean("norm_topk_prob");
+  c.router.routed_scaling_factor = json.number("routed_scaling_factor");
 }
 
 void keep_moe_layers(std::int64_t step, std::int64_t first, std::int64_t last, ModelConfig& c) {
@@ -263,43 +134,33 @@ void keep_moe_layers(std::int64_t step, std::int64_t first, std::int64_t last, M
       c.mlp_only_layers.push_back(layer);
 }
 
-void full_attention_only(const JsonConfig& json) {
-  for (const std::string& type : json.strings_or_empty("layer_types"))
-    if (type != "full_attention")
-      json.refuse(ErrorCode::unsupported,
-                  fmt::format("config.json: layer_types holds '{}', expected 'full_attention'", type.substr(0, 60)));
-  refuse_true(json, {"use_sliding_window"});
-}
-
-void refuse_true(const JsonConfig& json, std::initializer_list<std::string_view> keys) {
-  for (std::string_view key : keys)
-    if (json.boolean_or(key, false))
-      json.refuse(ErrorCode::unsupported,
-                  fmt::format("config.json: {} is true, which libmoe does not support here", key));
-}
-
-void refuse_unknown_arithmetic(const JsonConfig& json) {
-  const std::string activation = json.string_or("hidden_act", "silu");
-  if (activation != "silu")
-    json.refuse(ErrorCode::unsupported,
-                fmt::format("config.json: hidden_act is '{}', expected 'silu'", activation.substr(0, 60)));
-}
-
-void read_windows(const JsonConfig& json, std::int64_t period, ModelConfig& c) {
+void read_windows(const JsonConfig& json, bool used, const std::function<bool(std::int64_t)>& slides, ModelConfig& c) {
   const std::vector<std::string> types = json.strings_or_empty("layer_types");
   if (!types.empty() && static_cast<std::int64_t>(types.size()) != c.layer_count)
     return json.refuse(ErrorCode::bad_config,
                        fmt::format("config.json: layer_types has {} entries, expected {} (num_hidden_layers)",
                                    types.size(), c.layer_count));
   for (std::int64_t layer = 0; layer < c.layer_count; ++layer) {
-    if (types.empty() ? (layer + 1) % period != 0 : types[static_cast<std::size_t>(layer)] == "sliding_attention")
+    const std::string type = types.empty() ? "" : types[static_cast<std::size_t>(layer)];
+    if (types.empty() ? used && slides(layer) : type == "sliding_attention")
       c.sliding_layers.push_back(layer);
-    else if (!types.empty() && types[static_cast<std::size_t>(layer)] != "full_attention")
+    else if (!types.empty() && type != "full_attention" && type != "attention")  // the older name of the same
       json.refuse(ErrorCode::unsupported,
                   fmt::format("config.json: layer_types holds '{}', expected 'sliding_attention' or 'full_attention'",
-                              types[static_cast<std::size_t>(layer)].substr(0, 60)));
+                              type.substr(0, 60)));
   }
+  json.in_file("sliding_window");
+  if (!c.sliding_layers.empty() && !used)
+    json.refuse(
+        ErrorCode::bad_config,
+        "config.json: layer_types holds 'sliding_attention', but use_sliding_window or sliding_window is not set");
   if (!c.sliding_layers.empty()) c.sliding_window = json.integer("sliding_window", 1, kMaxPosition);
+}
+
+void read_window_of_all(const JsonConfig& json, ModelConfig& c) {
+  c.sliding_window = json.integer_or("sliding_window", 0, 1, kMaxPosition);
+  for (std::int64_t layer = 0; layer < c.layer_count && c.sliding_window > 0; ++layer)
+    c.sliding_layers.push_back(layer);
 }
 
 void read_windows(GgufConfig& meta, std::int64_t period, ModelConfig& c) {

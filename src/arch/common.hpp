@@ -1,7 +1,7 @@
 #pragma once
 // What several families share when their configuration is read.
 
-#include <initializer_list>
+#include <functional>
 
 #include "arch/family.hpp"
 #include "arch/gguf_config.hpp"
@@ -18,8 +18,9 @@ inline constexpr std::int64_t kMaxVocabulary = std::int64_t{1} << 24;
 inline constexpr std::int64_t kMaxPosition = std::int64_t{1}
                                              << 31;  // validate() draws the narrower line and names the field
 
-/// hidden_size, num_hidden_layers, vocab_size, heads, rms_norm_eps, max_position_embeddings, tie_word_embeddings.
-ModelConfig read_common(const JsonConfig& json, std::string_view family);
+/// hidden_size, num_hidden_layers, vocab_size, heads, rms_norm_eps, max_position_embeddings, tie_word_embeddings; of
+/// config.json the hidden activation too, which must be this one.
+ModelConfig read_common(const JsonConfig& json, std::string_view family, Activation activation = Activation::silu);
 ModelConfig read_common(GgufConfig& meta, std::string_view family);
 
 /// num_key_value_heads and head_dim of grouped-query attention, with its softmax scale.
@@ -30,18 +31,25 @@ void read_qkv_bias(const GgufConfig& meta, ModelConfig& config);
 
 /// The part of a head that RoPE turns (partial_rotary_factor, in either place), before read_rope(). Families that do not
 /// call it refuse any factor but 1.
-void read_partial_rotary(const JsonConfig& json, double fallback, ModelConfig& config);
+void read_partial_rotary(const JsonConfig& json, ModelConfig& config);
 void read_partial_rotary(GgufConfig& meta, ModelConfig& config);
 
-/// rope_theta + rope_scaling, or transformers 5's rope_parameters; multiplies softmax_scale where YaRN asks for it.
-void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& config);
+/// What "dynamic" means: a rule that libmoe does not have, or Hunyuan's fixed alpha.
+enum class DynamicRope { none, alpha };
+/// The bases and rules of RoPE, behind read_windows(); multiplies softmax_scale where YaRN asks for it.
+void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& config, DynamicRope dynamic = DynamicRope::none);
 void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& config);
+/// Gemma's two bases: rope_theta and rope_local_base_freq, or a block per kind of layer.
+void read_gemma_rope(const JsonConfig& json, ModelConfig& config);
+/// rope_parameters, or rope_scaling as older files call it.
+JsonConfig rope_block(const JsonConfig& json);
 
-/// rope type and its numbers from `scaling` alone; `json` is the file, for messages and what stands outside.
-void read_scaling(const JsonConfig& json, const JsonConfig& scaling, RopeConfig& rope, ModelConfig& config);
-
-/// sliding_window and the layers that have it: layer_types, or all but every `period`-th.
-void read_windows(const JsonConfig& json, std::int64_t period, ModelConfig& config);
+/// sliding_window and the layers that have it: those of layer_types or, without it, those that `slides` names; none unless
+/// `used`.
+void read_windows(const JsonConfig& json, bool used, const std::function<bool(std::int64_t layer)>& slides,
+                  ModelConfig& config);
+/// sliding_window in every layer, where it is set.
+void read_window_of_all(const JsonConfig& json, ModelConfig& config);
 void read_windows(GgufConfig& meta, std::int64_t period, ModelConfig& config);
 
 /// quantization_config, where libmoe reads it.
@@ -49,7 +57,7 @@ Quantization read_quantization(const JsonConfig& json);
 
 /// DeepSeek-V3's routing under its own names (n_routed_experts, n_group, ..), with first_k_dense_replace and shared
 /// experts: dots1 and GLM-4.5 use it as it is.
-void read_noaux_tc(const JsonConfig& json, bool norm_topk_prob, ModelConfig& config);
+void read_noaux_tc(const JsonConfig& json, ModelConfig& config);
 void read_noaux_tc(GgufConfig& meta, ModelConfig& config);
 
 /// expert_count, expert_used_count and expert_feed_forward_length, or `width_key` where a family has the width there.
@@ -61,14 +69,6 @@ void dense_without_router(const GgufConfig& meta, ModelConfig& config);
 
 /// Makes a layer dense unless (layer + 1) is a multiple of `step`, and those outside [first, last] (Qwen, ERNIE).
 void keep_moe_layers(std::int64_t step, std::int64_t first, std::int64_t last, ModelConfig& config);
-
-/// Refuses layer_types other than full_attention, and use_sliding_window.
-void full_attention_only(const JsonConfig& json);
-
-/// Switches that this family's code does not have: each must be absent or false.
-void refuse_true(const JsonConfig& json, std::initializer_list<std::string_view> keys);
-/// Hidden activation other than SiLU.
-void refuse_unknown_arithmetic(const JsonConfig& json);
 
 /// YaRN's m(s) = 0.1 s ln(factor) + 1, and 1 for factor <= 1 (arXiv:2309.00071, with DeepSeek's s).
 double yarn_mscale(double factor, double s);

@@ -6,28 +6,25 @@
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
-Result<ModelConfig> from_hf(const JsonConfig& json) {
+ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "dots1");
   read_gqa(json, c);
+  const std::int64_t first = json.integer("max_window_layers", 0, kMaxLayers);
+  read_windows(
+      json, json.has("sliding_window"), [&](std::int64_t l) { return l >= first; }, c);
   read_rope(json, RopeStyle::half_split, c);
   c.qk_norm = QkNorm::head;
-  read_noaux_tc(json, false, c);
-  full_attention_only(json);
-  if (json.has("sliding_window"))
-    json.refuse(ErrorCode::unsupported, "config.json: sliding_window is set, which libmoe does not support here");
-  c.qkv_bias = c.o_bias = json.boolean_or("attention_bias", false);
-  if (auto ok = json.status(); !ok) return forward(ok);
+  read_noaux_tc(json, c);
+  c.qkv_bias = c.o_bias = json.boolean("attention_bias");
   return c;
 }
 
-Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
-  GgufConfig meta(file, "dots1");
+ModelConfig from_gguf(GgufConfig& meta) {
   ModelConfig c = read_common(meta, "dots1");
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::half_split, c);
   c.qk_norm = QkNorm::head;
   read_noaux_tc(meta, c);
-  if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }
 

@@ -11,11 +11,10 @@ constexpr TensorName kNames[] = {
     {Role::router_bias, "model.layers.{l}.mlp.moe_statics.e_score_correction_bias"},
 };
 
-Result<ModelConfig> from_hf(const JsonConfig& json) {
+ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "ernie4_5_moe");
   read_gqa(json, c);
   read_rope(json, RopeStyle::interleaved, c);
-  full_attention_only(json);
   c.moe_intermediate_size = json.integer("moe_intermediate_size", 1, kMaxWidth);
   c.shared_expert_count = json.integer_or("moe_num_shared_experts", 0, 0, kMaxExperts);
   c.router.expert_count = json.integer("moe_num_experts", 1, kMaxExperts);
@@ -23,19 +22,16 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   c.router.score = RouterScore::softmax;
   c.router.selection_bias = true;
   c.router.norm_topk_prob = true;
-  c.router.norm_min = json.number_or("moe_norm_min", 1e-12);
-  const std::int64_t last = json.integer_or("moe_layer_end_index", -1, -1, kMaxLayers);
-  keep_moe_layers(json.integer_or("moe_layer_interval", 1, 1, kMaxLayers),
-                  json.integer_or("moe_layer_start_index", 1, 0, kMaxLayers), last < 0 ? c.layer_count - 1 : last, c);
+  c.router.norm_min = json.number("moe_norm_min");
+  const std::int64_t last = json.integer("moe_layer_end_index", -1, kMaxLayers);
+  keep_moe_layers(json.integer("moe_layer_interval", 1, kMaxLayers),
+                  json.integer("moe_layer_start_index", 0, kMaxLayers), last < 0 ? c.layer_count - 1 : last, c);
   c.mtp_layer_count = json.integer_or("num_nextn_predict_layers", 0, 0, 16);
   // moe_use_aux_free says whether training moved the bias; the published files hold it either way.
-  refuse_true(json, {"use_bias"});
-  if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }
 
-Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
-  GgufConfig meta(file, "ernie4_5-moe");
+ModelConfig from_gguf(GgufConfig& meta) {
   ModelConfig c = read_common(meta, "ernie4_5_moe");
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::interleaved, c);
@@ -48,7 +44,6 @@ Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
   keep_moe_layers(meta.integer_or("interleave_moe_layer_step", 1, 1, kMaxLayers),
                   meta.integer_or("leading_dense_block_count", 0, 0, kMaxLayers), c.layer_count - 1, c);
   dense_without_router(meta, c);  // moe_layer_end_index
-  if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }
 

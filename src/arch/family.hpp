@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "arch/gguf_config.hpp"
 #include "arch/json_config.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "moe/config.hpp"
@@ -71,12 +72,12 @@ struct TensorName {
 };
 
 struct Family {
-  std::string_view name;               ///< "qwen3_moe"
-  std::string_view gguf_architecture;  ///< general.architecture; two families may share one
-  std::string_view hf_architecture;    ///< architectures[0] of config.json
-  Result<ModelConfig> (*from_hf)(const JsonConfig& config);
+  std::string_view name;                             ///< "qwen3_moe"
+  std::string_view gguf_architecture;                ///< general.architecture; two families may share one
+  std::string_view hf_architecture;                  ///< architectures[0] of config.json
+  ModelConfig (*from_hf)(const JsonConfig& config);  ///< errors are in config.status()
   /// Null: the family that shares the architecture reads it.
-  Result<ModelConfig> (*from_gguf)(const checkpoint::Checkpoint& file);
+  ModelConfig (*from_gguf)(GgufConfig& metadata);
   std::span<const TensorName> hf_names = {};  ///< where this family differs from the common names
   bool hf_norms_minus_one = false;            ///< Hugging Face files hold w - 1 of every norm (Gemma)
   std::span<const TensorName> gguf_names = {};
@@ -98,9 +99,21 @@ struct Recognised {
   const Family* family = nullptr;
   ModelConfig config;
   Quantization quantization;
+  std::vector<std::string> notes;        ///< for the user: what the file says in two ways, or what is not used
+  std::vector<std::string> unread_keys;  ///< keys that nothing has asked for
+  std::vector<std::string> assumed;      ///< integers that config.json does not give
 };
+/// " (config.json does not give num_hidden_layers: the default of its class was taken)": for errors that may come of it.
+std::string about_assumed(const Recognised& model);
 Result<Recognised> recognise(const checkpoint::Checkpoint& file);
 Result<Recognised> recognise_hf_config(std::string_view config_json);
+
+/// tie_word_embeddings beside a head of its own, as transformers 5 decides: values that differ are two matrices, and a note
+/// says so.
+/// Errors: bad_shape, io.
+Result<void> untie_own_head(const checkpoint::Checkpoint& file, Recognised& model);
+/// The tensor of the embedding. A tied model may hold it under the head's name alone.
+std::string embedding_name(const checkpoint::Checkpoint& file, const Family& family, const ModelConfig& config);
 
 /// The name of one expert's tensor in GGUF files from before experts were merged; empty for other roles.
 std::string legacy_expert_name(Role role, std::int64_t layer, std::int64_t expert);
@@ -110,7 +123,10 @@ std::string tensor_name(checkpoint::Kind kind, Role role, std::int64_t layer = 0
 std::string tensor_name(const Family& family, checkpoint::Kind kind, Role role, std::int64_t layer = 0,
                         std::int64_t expert = 0);
 
-extern const Family kLlama, kQwen2, kQwen3, kQwen2Moe, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kOlmoe, kSeedOss,
-    kDots1, kHunyuanDense, kHunyuanMoe, kGlm4, kGlm4Moe, kErnieMoe, kGptOss, kGemma3;
+/// Rotary frequencies and the like, which older converters left in the file: the configuration says the same.
+bool is_leftover(checkpoint::Kind kind, std::string_view tensor);
+
+extern const Family kLlama, kMistral, kQwen2, kQwen3, kQwen2Moe, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kOlmoe,
+    kSeedOss, kDots1, kHunyuanDense, kHunyuanMoe, kGlm4, kGlm4Moe, kErnieMoe, kGptOss, kGemma3;
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace moe::inline MOE_ABI::arch {
 namespace {
@@ -37,6 +38,20 @@ std::optional<std::int64_t> as_integer(const MetaValue& value) {
 
 }  // namespace
 
+const MetaValue* GgufConfig::find(std::string_view key) const {
+  read_.emplace(key);
+  return file_.meta(prefix_ + std::string(key));
+}
+
+std::vector<UnreadKey> GgufConfig::unread() const {
+  std::vector<UnreadKey> out;
+  for (const std::string& key : file_.meta_keys())
+    if (key.starts_with(prefix_) && read_.count(std::string_view(key).substr(prefix_.size())) == 0)
+      out.push_back({key.substr(prefix_.size()),
+                     std::visit([](const auto& value) { return nlohmann::json(value); }, *file_.meta(key))});
+  return out;
+}
+
 void GgufConfig::refuse(ErrorCode code, std::string message) {
   if (!first_error_) first_error_ = Error{code, std::move(message)};
 }
@@ -51,7 +66,7 @@ Result<void> GgufConfig::status() const {
 }
 
 std::int64_t GgufConfig::integer(std::string_view key, std::int64_t min, std::int64_t max) {
-  const MetaValue* value = file_.meta(prefix_ + std::string(key));
+  const MetaValue* value = find(key);
   const std::optional<std::int64_t> n = value == nullptr ? std::nullopt : as_integer(*value);
   if (!n || *n < min || *n > max) {
     wrong(key, value == nullptr ? "missing" : shown(*value), fmt::format("an integer from {} to {}", min, max));
@@ -65,7 +80,7 @@ std::int64_t GgufConfig::integer_or(std::string_view key, std::int64_t fallback,
 }
 
 std::vector<std::int64_t> GgufConfig::list_or_empty(std::string_view key) {
-  const MetaValue* value = file_.meta(prefix_ + std::string(key));
+  const MetaValue* value = find(key);
   if (value == nullptr || as_integer(*value)) {
     const auto* list = value == nullptr ? nullptr : std::get_if<std::vector<std::int64_t>>(value);
     return list == nullptr ? std::vector<std::int64_t>{} : *list;
@@ -77,17 +92,17 @@ std::vector<std::int64_t> GgufConfig::list_or_empty(std::string_view key) {
 }
 
 double GgufConfig::number(std::string_view key) {
-  const MetaValue* value = file_.meta(prefix_ + std::string(key));
+  const MetaValue* value = find(key);
   if (value != nullptr)
-    if (const auto* x = std::get_if<double>(value)) return *x;
-  wrong(key, value == nullptr ? "missing" : shown(*value), "a float");
+    if (const auto* x = std::get_if<double>(value); x != nullptr && std::isfinite(*x)) return *x;
+  wrong(key, value == nullptr ? "missing" : shown(*value), "a finite float");
   return 0.0;
 }
 
 double GgufConfig::number_or(std::string_view key, double fallback) { return has(key) ? number(key) : fallback; }
 
 bool GgufConfig::boolean_or(std::string_view key, bool fallback) {
-  const MetaValue* value = file_.meta(prefix_ + std::string(key));
+  const MetaValue* value = find(key);
   if (value == nullptr) return fallback;
   if (const auto* b = std::get_if<bool>(value)) return *b;
   wrong(key, shown(*value), "a boolean");
@@ -95,7 +110,7 @@ bool GgufConfig::boolean_or(std::string_view key, bool fallback) {
 }
 
 std::string GgufConfig::string_or(std::string_view key, std::string_view fallback) {
-  const MetaValue* value = file_.meta(prefix_ + std::string(key));
+  const MetaValue* value = find(key);
   if (value == nullptr) return std::string(fallback);
   if (const auto* s = std::get_if<std::string>(value)) return *s;
   wrong(key, shown(*value), "a string");

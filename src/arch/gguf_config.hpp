@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "arch/unread_keys.hpp"
 #include "checkpoint/checkpoint.hpp"
 
 namespace moe::inline MOE_ABI::arch {
@@ -16,7 +18,7 @@ class GgufConfig {
   GgufConfig(const checkpoint::Checkpoint& file, std::string_view architecture)
       : file_(file), prefix_(std::string(architecture) + ".") {}
 
-  bool has(std::string_view key) const { return file_.meta(prefix_ + std::string(key)) != nullptr; }
+  bool has(std::string_view key) const { return find(key) != nullptr; }
   /// A per-layer array is accepted where all its elements are equal.
   std::int64_t integer(std::string_view key, std::int64_t min, std::int64_t max);
   std::int64_t integer_or(std::string_view key, std::int64_t fallback, std::int64_t min, std::int64_t max);
@@ -29,12 +31,16 @@ class GgufConfig {
   void refuse(ErrorCode code, std::string message);
   Result<void> status() const;
   const checkpoint::Checkpoint& file() const { return file_; }
+  /// Keys of this architecture that nothing has asked for, without its name.
+  std::vector<UnreadKey> unread() const;
 
  private:
+  const checkpoint::MetaValue* find(std::string_view key) const;
   void wrong(std::string_view key, std::string_view found, std::string_view expected);
   const checkpoint::Checkpoint& file_;
   std::string prefix_;
   std::optional<Error> first_error_;
+  mutable std::set<std::string, std::less<>> read_;
 };
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -17,30 +17,25 @@ constexpr TensorName kNames[] = {
     {Role::expert_down_bias, "model.layers.{l}.mlp.experts.down_proj_bias"},
 };
 
-Result<ModelConfig> from_hf(const JsonConfig& json) {
+ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "gpt_oss");
   read_gqa(json, c);
-  // Without either object transformers fills in numbers of its own: the file has to say them.
-  if (!json.has("rope_scaling") && !json.has("rope_parameters"))
-    json.refuse(ErrorCode::bad_config, "config.json: rope_scaling is missing, expected an object");
+  read_windows(
+      json, true, [](std::int64_t l) { return l % 2 == 0; }, c);
   read_rope(json, RopeStyle::half_split, c);
-  read_windows(json, 2, c);
-  c.qkv_bias = c.o_bias = json.boolean_or("attention_bias", true);
+  c.qkv_bias = c.o_bias = json.boolean("attention_bias");
   c.attention_sinks = c.expert_bias = c.router_bias = true;
   c.activation = Activation::swiglu_clamped;
-  c.swiglu_alpha = json.number_or("swiglu_alpha", 1.702);
-  c.swiglu_limit = json.number_or("swiglu_limit", 7.0);
+  c.swiglu_alpha = json.number("swiglu_alpha");
+  c.swiglu_limit = json.number("swiglu_limit");
   c.moe_intermediate_size = json.integer("intermediate_size", 1, kMaxWidth);
-  c.router.expert_count =
-      json.integer(json.has("num_local_experts") ? "num_local_experts" : "num_experts", 1, kMaxExperts);
+  c.router.expert_count = json.integer("num_local_experts", 1, kMaxExperts);
   c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);
   c.router.score = RouterScore::chosen_softmax;
-  if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }
 
-Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
-  GgufConfig meta(file, "gpt-oss");
+ModelConfig from_gguf(GgufConfig& meta) {
   ModelConfig c = read_common(meta, "gpt_oss");
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::half_split, c);
@@ -50,7 +45,6 @@ Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
   c.activation = Activation::swiglu_clamped;
   read_experts(meta, "expert_feed_forward_length", c);
   c.router.score = RouterScore::chosen_softmax;
-  if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }
 

@@ -5,7 +5,6 @@
 
 #include "arch/common.hpp"
 #include "arch/family.hpp"
-#include "moe/detail/math.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace {
@@ -19,57 +18,35 @@ constexpr TensorName kNames[] = {
     {Role::shared_down, "model.layers.{l}.mlp.shared_mlp.down_proj.weight"},
 };
 
-/// "dynamic" with an alpha is no dynamic rule: the base is theta * alpha^(d / (d - 2)) whatever the length; the other
-/// numbers beside it are not used.
-void read_hunyuan_rope(const JsonConfig& json, ModelConfig& c) {
-  const JsonConfig scaling = json.object(json.has("rope_parameters") ? "rope_parameters" : "rope_scaling");
-  const std::string type = scaling.string_or("rope_type", scaling.string_or("type", "default"));
-  if (type != "dynamic") return read_rope(json, RopeStyle::half_split, c);
-  const double alpha = scaling.number_or("alpha", 0.0), d = static_cast<double>(c.head_dim);
-  c.rope.theta = scaling.has("rope_theta") ? scaling.number("rope_theta") : json.number_or("rope_theta", 10000.0);
-  if (alpha >= 1e-3 && alpha <= 1e9 && c.head_dim > 2)
-    c.rope.theta *= detail::pow(alpha, d / (d - 2.0));
-  else
-    json.refuse(ErrorCode::unsupported,
-                fmt::format("config.json: rope type 'dynamic' with alpha {} and heads of {} values, "
-                            "expected an alpha from 0.001 to 1e9 and larger heads",
-                            alpha, c.head_dim));
-}
-
-ModelConfig read_hunyuan(const JsonConfig& json, std::string_view family) {
-  ModelConfig c = read_common(json, family);
-  read_gqa(json, c);
-  if (const std::int64_t twin = json.integer_or("attention_head_dim", c.head_dim, 1, kMaxWidth); twin != c.head_dim)
-    json.refuse(ErrorCode::unsupported,
-                fmt::format("config.json: attention_head_dim is {}, expected head_dim ({})", twin, c.head_dim));
-  read_hunyuan_rope(json, c);
-  full_attention_only(json);
-  c.qk_norm = QkNorm::head_after_rope;
-  c.qkv_bias = c.o_bias = json.boolean_or("attention_bias", false);
-  refuse_true(json, {"mlp_bias", "use_cla", "use_mla", "position_embedding_xdrope"});
-  for (const char* key : {"use_qk_norm", "use_rotary_pos_emb"})
-    if (json.is_false(key))
-      json.refuse(ErrorCode::unsupported, fmt::format("config.json: {} is false, which libmoe does not support", key));
-  if (const std::string norm = json.string_or("norm_type", "rms"); norm != "rms")
-    json.refuse(ErrorCode::unsupported,
-                fmt::format("config.json: norm_type is '{}', expected 'rms'", norm.substr(0, 60)));
-  return c;
-}
-
-Result<ModelConfig> dense_from_hf(const JsonConfig& json) {
-  ModelConfig c = read_hunyuan(json, "hunyuan_v1_dense");
-  if (auto ok = json.status(); !ok) return forward(ok);
-  return c;
-}
-
-/// Numbers that must have the one value that the published code computes with; `false` is how these files say none.
+/// Switches of code that was never published: each must have the one value that the published code computes with. Zero
+/// experts or groups are written as `false` in these files.
 void expect(const JsonConfig& json, std::string_view key, std::int64_t value) {
   if (!json.has(key) || json.is_false(key)) return;
   if (const std::int64_t found = json.uniform_integer(key, 0, kMaxWidth); found != value)
     json.refuse(ErrorCode::unsupported, fmt::format("config.json: {} is {}, expected {}", key, found, value));
 }
+void expect_true(const JsonConfig& json, std::string_view key) {
+  if (!json.boolean_or(key, true))
+    json.refuse(ErrorCode::unsupported,
+                fmt::format("config.json: {} is false, which libmoe does not support here", key));
+}
 
-Result<ModelConfig> moe_from_hf(const JsonConfig& json) {
+ModelConfig read_hunyuan(const JsonConfig& json, std::string_view family) {
+  ModelConfig c = read_common(json, family);
+  read_gqa(json, c);
+  expect(json, "attention_head_dim", c.head_dim);
+  read_rope(json, RopeStyle::half_split, c, DynamicRope::alpha);
+  c.qk_norm = QkNorm::head_after_rope;
+  c.qkv_bias = c.o_bias = json.boolean("attention_bias");
+  return c;
+}
+
+ModelConfig dense_from_hf(const JsonConfig& json) {
+  ModelConfig c = read_hunyuan(json, "hunyuan_v1_dense");
+  return c;
+}
+
+ModelConfig moe_from_hf(const JsonConfig& json) {
   ModelConfig c = read_hunyuan(json, "hunyuan_v1_moe");
   c.moe_intermediate_size = json.integer("intermediate_size", 1, kMaxWidth);
   c.shared_expert_count = 1;
@@ -83,12 +60,7 @@ Result<ModelConfig> moe_from_hf(const JsonConfig& json) {
   expect(json, "topk_group", 1);
   expect(json, "routed_scaling_factor", 1);
   expect(json, "moe_layer_num_skipped", 0);
-  refuse_true(json, {"group_limited_greedy"});
-  for (const char* key : {"norm_topk_prob", "use_mixed_mlp_moe"})
-    if (json.is_false(key))
-      json.refuse(ErrorCode::unsupported,
-                  fmt::format("config.json: {} is false, which libmoe does not support here", key));
-  if (auto ok = json.status(); !ok) return forward(ok);
+  for (const char* key : {"norm_topk_prob", "use_mixed_mlp_moe"}) expect_true(json, key);
   return c;
 }
 
@@ -101,15 +73,12 @@ ModelConfig read_hunyuan(GgufConfig& meta, std::string_view family) {
   return c;
 }
 
-Result<ModelConfig> dense_from_gguf(const checkpoint::Checkpoint& file) {
-  GgufConfig meta(file, "hunyuan-dense");
+ModelConfig dense_from_gguf(GgufConfig& meta) {
   ModelConfig c = read_hunyuan(meta, "hunyuan_v1_dense");
-  if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }
 
-Result<ModelConfig> moe_from_gguf(const checkpoint::Checkpoint& file) {
-  GgufConfig meta(file, "hunyuan-moe");
+ModelConfig moe_from_gguf(GgufConfig& meta) {
   ModelConfig c = read_hunyuan(meta, "hunyuan_v1_moe");
   read_experts(meta, meta.has("expert_feed_forward_length") ? "expert_feed_forward_length" : "feed_forward_length", c);
   c.shared_expert_count = meta.integer_or("expert_shared_count", 1, 1, kMaxExperts);
@@ -117,7 +86,6 @@ Result<ModelConfig> moe_from_gguf(const checkpoint::Checkpoint& file) {
       meta.integer_or("expert_shared_feed_forward_length", c.intermediate_size, 1, kMaxWidth);
   c.router.score = RouterScore::softmax;
   c.router.norm_topk_prob = true;
-  if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }
 

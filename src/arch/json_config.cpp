@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "arch/defaults.hpp"
 #include "support/json_copy.hpp"
 
 namespace moe::inline MOE_ABI::arch {
@@ -35,28 +36,93 @@ Result<JsonConfig> JsonConfig::parse(std::string_view text) {
   return config;
 }
 
+std::vector<std::string_view> JsonConfig::names_of(std::string_view key) const {
+  std::vector<std::string_view> names = {key};
+  if (defaults_ != nullptr)
+    for (const auto& [one, other] : defaults_->names)
+      if (key == one || key == other) names.push_back(key == one ? other : one);
+  return names;
+}
+
+const nlohmann::json* JsonConfig::find_in_file(std::string_view key) const {
+  const nlohmann::json* found = nullptr;
+  std::string_view under;
+  for (const std::string_view name : names_of(key)) {
+    const auto it = json_.find(std::string(name));
+    if (it == json_.end()) continue;
+    shared_->read.insert(path(name));
+    if (found != nullptr && *found != *it)
+      refuse(ErrorCode::bad_config, fmt::format("config.json: {} is {} and {} is {}, expected one value: they are "
+                                                "names of the same number",
+                                                path(under), shown(*found), path(name), shown(*it)));
+    if (found == nullptr) found = &*it, under = name;
+  }
+  return found;
+}
+
+std::string JsonConfig::shown_path(std::string_view key) const {
+  for (const std::string_view name : names_of(key))
+    if (json_.contains(std::string(name))) return path(name);
+  return path(key);
+}
+
+const nlohmann::json* JsonConfig::default_of(std::string_view key) const {
+  if (defaults_ == nullptr) return nullptr;
+  for (const std::string_view name : names_of(key))
+    if (const auto it = defaults_->values.find(std::string(name)); it != defaults_->values.end()) return &*it;
+  return nullptr;
+}
+
 const nlohmann::json* JsonConfig::find(std::string_view key) const {
-  const auto it = json_.find(std::string(key));
-  return it == json_.end() || it->is_null() ? nullptr : &*it;
+  const nlohmann::json* value = find_in_file(key);
+  const nlohmann::json* fallback = default_of(key);
+  if (value == nullptr) return fallback == nullptr || fallback->is_null() ? nullptr : fallback;
+  if (!value->is_null()) return value;
+  bool nullable = fallback == nullptr;
+  for (const std::string_view name : names_of(key)) nullable |= defaults_ != nullptr && defaults_->nullable.count(name);
+  if (!nullable)
+    refuse(ErrorCode::bad_config,
+           fmt::format("config.json: {} is null, expected a value like {}", shown_path(key), shown(*fallback)));
+  return nullptr;
 }
 
 bool JsonConfig::has(std::string_view key) const { return find(key) != nullptr; }
+bool JsonConfig::in_file(std::string_view key) const { return find_in_file(key) != nullptr; }
 
 void JsonConfig::refuse(ErrorCode code, std::string message) const {
-  if (!first_error_->has_value()) *first_error_ = Error{code, std::move(message)};
+  if (!shared_->first_error) shared_->first_error = Error{code, std::move(message)};
 }
 
+void JsonConfig::note(std::string text) const { shared_->notes.push_back(std::move(text)); }
+
 Result<void> JsonConfig::status() const {
-  if (first_error_->has_value()) return tl::unexpected<Error>(**first_error_);
+  if (shared_->first_error) return tl::unexpected<Error>(*shared_->first_error);
   return {};
+}
+
+std::vector<UnreadKey> JsonConfig::unread() const {
+  std::vector<UnreadKey> out;
+  const auto collect = [&](const nlohmann::json& object, const std::string& prefix, const auto& inner) -> void {
+    for (const auto& [key, value] : object.items()) {
+      const std::string full = prefix + key;
+      if (shared_->read.count(full) == 0)
+        out.push_back({full, value});
+      else if (value.is_object() && shared_->read.count(full + ".") != 0)
+        inner(value, full + ".", inner);
+    }
+  };
+  collect(json_, prefix_, collect);
+  return out;
 }
 
 std::int64_t JsonConfig::integer(std::string_view key, std::int64_t min, std::int64_t max) const {
   const nlohmann::json* value = find(key);
   if (value == nullptr) {
-    refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is missing, expected an integer", prefix_, key));
+    refuse(ErrorCode::bad_config, fmt::format("config.json: {} is {}, expected an integer", shown_path(key),
+                                              in_file(key) ? "null" : "missing"));
     return min;
   }
+  if (!in_file(key)) shared_->assumed.push_back(path(key));
   std::int64_t out = 0;
   bool fits = false;
   if (value->is_number_unsigned()) {
@@ -68,48 +134,51 @@ std::int64_t JsonConfig::integer(std::string_view key, std::int64_t min, std::in
     fits = true;
   }
   if (!fits || out < min || out > max) {
-    refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is {}, expected an integer from {} to {}", prefix_,
-                                              key, shown(*value), min, max));
+    refuse(ErrorCode::bad_config, fmt::format("config.json: {} is {}, expected an integer from {} to {}",
+                                              shown_path(key), shown(*value), min, max));
     return min;
   }
   return out;
 }
 
-std::int64_t JsonConfig::integer_or(std::string_view key, std::int64_t fallback, std::int64_t min,
-                                    std::int64_t max) const {
-  return has(key) ? integer(key, min, max) : fallback;
+std::int64_t JsonConfig::integer_or(std::string_view key, std::int64_t null, std::int64_t min, std::int64_t max) const {
+  return has(key) ? integer(key, min, max) : null;
 }
 
 double JsonConfig::number(std::string_view key) const {
   const nlohmann::json* value = find(key);
   if (value == nullptr || !value->is_number() || !std::isfinite(value->get<double>())) {
-    refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is {}, expected a finite number", prefix_, key,
-                                              value == nullptr ? "missing" : shown(*value)));
+    refuse(ErrorCode::bad_config, fmt::format("config.json: {} is {}, expected a finite number", shown_path(key),
+                                              value != nullptr ? shown(*value)
+                                              : in_file(key)   ? "null"
+                                                               : "missing"));
     return 0.0;
   }
   return value->get<double>();
 }
 
-double JsonConfig::number_or(std::string_view key, double fallback) const { return has(key) ? number(key) : fallback; }
+double JsonConfig::number_or(std::string_view key, double null) const { return has(key) ? number(key) : null; }
 
-bool JsonConfig::boolean_or(std::string_view key, bool fallback) const {
+bool JsonConfig::boolean(std::string_view key) const { return boolean_or(key, false); }
+
+bool JsonConfig::boolean_or(std::string_view key, bool null) const {
   const nlohmann::json* value = find(key);
-  if (value == nullptr) return fallback;
+  if (value == nullptr) return null;
   if (!value->is_boolean()) {
     refuse(ErrorCode::bad_config,
-           fmt::format("config.json: {}{} is {}, expected true or false", prefix_, key, shown(*value)));
-    return fallback;
+           fmt::format("config.json: {} is {}, expected true or false", shown_path(key), shown(*value)));
+    return null;
   }
   return value->get<bool>();
 }
 
-std::string JsonConfig::string_or(std::string_view key, std::string_view fallback) const {
+std::string JsonConfig::string_or(std::string_view key, std::string_view null) const {
   const nlohmann::json* value = find(key);
-  if (value == nullptr) return std::string(fallback);
+  if (value == nullptr) return std::string(null);
   if (!value->is_string()) {
     refuse(ErrorCode::bad_config,
-           fmt::format("config.json: {}{} is {}, expected a string", prefix_, key, shown(*value)));
-    return std::string(fallback);
+           fmt::format("config.json: {} is {}, expected a string", shown_path(key), shown(*value)));
+    return std::string(null);
   }
   return value->get<std::string>();
 }
@@ -129,7 +198,7 @@ std::vector<std::int64_t> JsonConfig::integers_or_empty(std::string_view key) co
     }
   if (!good)
     refuse(ErrorCode::bad_config,
-           fmt::format("config.json: {}{} is {}, expected a list of integers", prefix_, key, shown(*value)));
+           fmt::format("config.json: {} is {}, expected a list of integers", shown_path(key), shown(*value)));
   return out;
 }
 
@@ -148,7 +217,7 @@ std::vector<std::string> JsonConfig::strings_or_empty(std::string_view key) cons
     }
   if (!good)
     refuse(ErrorCode::bad_config,
-           fmt::format("config.json: {}{} is {}, expected a list of strings", prefix_, key, shown(*value)));
+           fmt::format("config.json: {} is {}, expected a list of strings", shown_path(key), shown(*value)));
   return out;
 }
 
@@ -159,12 +228,12 @@ std::int64_t JsonConfig::uniform_integer(std::string_view key, std::int64_t min,
   for (const std::int64_t n : list)
     if (n != list.front() || n < min || n > max) {
       refuse(ErrorCode::unsupported,
-             fmt::format("config.json: {}{} is {}, expected one integer from {} to {} for all layers", prefix_, key,
+             fmt::format("config.json: {} is {}, expected one integer from {} to {} for all layers", shown_path(key),
                          shown(*value), min, max));
       return min;
     }
   if (list.empty())
-    refuse(ErrorCode::bad_config, fmt::format("config.json: {}{} is [], expected integers", prefix_, key));
+    refuse(ErrorCode::bad_config, fmt::format("config.json: {} is [], expected integers", shown_path(key)));
   return list.empty() ? min : list.front();
 }
 
@@ -175,14 +244,15 @@ bool JsonConfig::is_false(std::string_view key) const {
 
 JsonConfig JsonConfig::object(std::string_view key) const {
   JsonConfig inner;
-  inner.prefix_ = prefix_ + std::string(key) + ".";
-  inner.first_error_ = first_error_;
+  inner.prefix_ = path(key) + ".";
+  inner.shared_ = shared_;
   if (const nlohmann::json* value = find(key)) {
+    shared_->read.insert(inner.prefix_);
     if (value->is_object())
       inner.json_ = *value;
     else
       refuse(ErrorCode::bad_config,
-             fmt::format("config.json: {}{} is {}, expected an object", prefix_, key, shown(*value)));
+             fmt::format("config.json: {} is {}, expected an object", shown_path(key), shown(*value)));
   }
   return inner;
 }

@@ -1,32 +1,45 @@
 #pragma once
 // Typed, range-checked access to config.json. The first error sticks, so that a family reads all its fields and asks once.
+//
+// An absent key has the default of the family's class in transformers (arch/defaults.hpp). Null is not the same: where the
+// class allows it, it says "none", or "work it out"; elsewhere it is an error. Every key that is asked for is remembered,
+// so that the others can be named (arch/unread_keys.hpp).
 
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "arch/unread_keys.hpp"
 #include "moe/error.hpp"
 
 namespace moe::inline MOE_ABI::arch {
+
+struct ClassDefaults;
 
 class JsonConfig {
  public:
   /// NaN and Infinity, which Python writes, are read, and refused where the number is asked for.
   /// Errors: bad_file when the text is no JSON object.
   static Result<JsonConfig> parse(std::string_view text);
+  /// From here on absent keys have these values; `defaults` outlives this object.
+  void use(const ClassDefaults& defaults) { defaults_ = &defaults; }
 
-  bool has(std::string_view key) const;  ///< present and not null
+  bool has(std::string_view key) const;      ///< not null, in the file or by default
+  bool in_file(std::string_view key) const;  ///< the file itself has it, be it null
   std::int64_t integer(std::string_view key, std::int64_t min, std::int64_t max) const;
-  std::int64_t integer_or(std::string_view key, std::int64_t fallback, std::int64_t min, std::int64_t max) const;
   double number(std::string_view key) const;
-  double number_or(std::string_view key, double fallback) const;
-  bool boolean_or(std::string_view key, bool fallback) const;
-  std::string string_or(std::string_view key, std::string_view fallback) const;
+  bool boolean(std::string_view key) const;  ///< null is false
+  // `null` is what null means, and absence where no class has a default.
+  std::int64_t integer_or(std::string_view key, std::int64_t null, std::int64_t min, std::int64_t max) const;
+  double number_or(std::string_view key, double null) const;
+  bool boolean_or(std::string_view key, bool null) const;
+  std::string string_or(std::string_view key, std::string_view null) const;
   std::vector<std::int64_t> integers_or_empty(std::string_view key) const;
   std::vector<std::string> strings_or_empty(std::string_view key) const;
   /// An integer, or a list with one entry per layer that are all the same.
@@ -34,18 +47,42 @@ class JsonConfig {
   bool is_false(std::string_view key) const;  ///< the JSON value false: how some files say "none" of a number
   /// The object at `key`, or an empty one.
   JsonConfig object(std::string_view key) const;
+  bool empty() const { return json_.empty(); }
+  const nlohmann::json& value() const { return json_; }
   /// architectures[0], or empty.
   std::string architecture() const;
 
+  /// "rope_scaling.factor" inside that object: for messages.
+  std::string path(std::string_view key) const { return prefix_ + std::string(key); }
   /// Records a contradiction that the caller found.
   void refuse(ErrorCode code, std::string message) const;
+  /// Something that the user should see, although it is no error.
+  void note(std::string text) const;
   Result<void> status() const;
 
+  const std::vector<std::string>& notes() const { return shared_->notes; }
+  /// Integers that the file does not give, as they were asked for: their defaults may not fit its tensors.
+  const std::vector<std::string>& assumed() const { return shared_->assumed; }
+  /// What the file has and nothing has asked for; of an object that was looked into, those of its keys.
+  std::vector<UnreadKey> unread() const;
+
  private:
+  struct Shared {
+    std::optional<Error> first_error;
+    std::set<std::string, std::less<>> read;  // paths
+    std::vector<std::string> notes, assumed;
+  };
   const nlohmann::json* find(std::string_view key) const;
+  const nlohmann::json* find_in_file(std::string_view key) const;
+  /// The path of the key under the name that the file uses.
+  std::string shown_path(std::string_view key) const;
+  std::vector<std::string_view> names_of(std::string_view key) const;
+  const nlohmann::json* default_of(std::string_view key) const;
+
   nlohmann::json json_ = nlohmann::json::object();
   std::string prefix_;  // "rope_scaling." inside that object
-  std::shared_ptr<std::optional<Error>> first_error_ = std::make_shared<std::optional<Error>>();
+  const ClassDefaults* defaults_ = nullptr;
+  std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
 };
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -6,25 +6,21 @@
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
-Result<ModelConfig> from_hf(const JsonConfig& json) {
+ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "llama");
   read_gqa(json, c);
   read_rope(json, RopeStyle::half_split, c);
-  full_attention_only(json);
-  c.qkv_bias = c.o_bias = json.boolean_or("attention_bias", false);
-  refuse_true(json, {"mlp_bias"});
-  if (auto ok = json.status(); !ok) return forward(ok);
+  c.qkv_bias = c.o_bias = json.boolean("attention_bias");
   return c;
 }
 
-Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
-  GgufConfig meta(file, "llama");
+ModelConfig from_gguf(GgufConfig& meta) {
   const bool experts = meta.integer_or("expert_count", 0, 0, kMaxExperts) > 0;
   ModelConfig c = read_common(meta, experts ? "mixtral" : "llama");
   read_gqa(meta, c);
   // GGUF stores Llama's q and k rows permuted so that the rotated pairs are neighbours.
   read_rope(meta, RopeStyle::interleaved, c);
-  if (!experts && file.find(tensor_name(checkpoint::Kind::gguf, Role::router)) != nullptr)
+  if (!experts && meta.file().find(tensor_name(checkpoint::Kind::gguf, Role::router)) != nullptr)
     meta.refuse(ErrorCode::bad_config, "llama.expert_count is 0, expected more: the file holds routers");
   if (experts) {
     read_experts(meta, "feed_forward_length", c);
@@ -34,7 +30,6 @@ Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
       meta.refuse(ErrorCode::unsupported,
                   "llama.expert_shared_feed_forward_length is not 0, expected no shared expert");
   }
-  if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }
 

@@ -13,18 +13,16 @@ constexpr TensorName kNames[] = {
     {Role::expert_down, "model.layers.{l}.block_sparse_moe.experts.{e}.w2.weight"},
 };
 
-Result<ModelConfig> from_hf(const JsonConfig& json) {
+ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "mixtral");
   read_gqa(json, c);
+  read_window_of_all(json, c);
   read_rope(json, RopeStyle::half_split, c);
   c.moe_intermediate_size = json.integer("intermediate_size", 1, kMaxWidth);
   c.router.expert_count = json.integer("num_local_experts", 1, kMaxExperts);
   c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);
   c.router.score = RouterScore::softmax;
   c.router.norm_topk_prob = true;
-  json.has("sliding_window") ? read_windows(json, c.layer_count + 1, c)
-                             : full_attention_only(json);  // all layers, or none
-  if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }
 

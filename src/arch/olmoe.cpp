@@ -6,35 +6,27 @@
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
-Result<ModelConfig> from_hf(const JsonConfig& json) {
+ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "olmoe");
   read_gqa(json, c);
   read_rope(json, RopeStyle::half_split, c);
-  full_attention_only(json);
   c.qk_norm = QkNorm::projection;
   c.moe_intermediate_size = json.integer("intermediate_size", 1, kMaxWidth);
   c.router.expert_count = json.integer("num_experts", 1, kMaxExperts);
   c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);
   c.router.score = RouterScore::softmax;
-  c.router.norm_topk_prob = json.boolean_or("norm_topk_prob", false);
-  if (json.has("clip_qkv"))
-    json.refuse(ErrorCode::unsupported, "config.json: clip_qkv is set, which libmoe does not support");
-  c.qkv_bias = c.o_bias = json.boolean_or("attention_bias", false);
-  if (auto ok = json.status(); !ok) return forward(ok);
+  c.router.norm_topk_prob = json.boolean("norm_topk_prob");
+  c.qkv_bias = c.o_bias = json.boolean("attention_bias");
   return c;
 }
 
-Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
-  GgufConfig meta(file, "olmoe");
+ModelConfig from_gguf(GgufConfig& meta) {
   ModelConfig c = read_common(meta, "olmoe");
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::half_split, c);
   c.qk_norm = QkNorm::projection;
   read_experts(meta, "feed_forward_length", c);
   c.router.score = RouterScore::softmax;  // GGUF does not store norm_topk_prob here; every published model has it off
-  if (meta.has("attention.clamp_kqv"))
-    meta.refuse(ErrorCode::unsupported, "olmoe.attention.clamp_kqv is set, which libmoe does not support");
-  if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }
 

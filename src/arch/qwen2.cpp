@@ -5,23 +5,23 @@
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
-Result<ModelConfig> from_hf(const JsonConfig& json) {
+ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "qwen2");
   read_gqa(json, c);
+  const bool windows = json.boolean("use_sliding_window") && json.has("sliding_window");
+  const std::int64_t first = json.integer("max_window_layers", 0, kMaxLayers);
+  read_windows(
+      json, windows, [&](std::int64_t l) { return l >= first; }, c);
   read_rope(json, RopeStyle::half_split, c);
   c.qkv_bias = true;
-  full_attention_only(json);
-  if (auto ok = json.status(); !ok) return forward(ok);
   return c;
 }
 
-Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
-  GgufConfig meta(file, "qwen2");
+ModelConfig from_gguf(GgufConfig& meta) {
   ModelConfig c = read_common(meta, "qwen2");
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::half_split, c);
   read_qkv_bias(meta, c);
-  if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }
 

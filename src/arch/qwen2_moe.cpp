@@ -13,12 +13,14 @@ constexpr TensorName kNames[] = {
     {Role::shared_expert_gate, "model.layers.{l}.mlp.shared_expert_gate.weight"},
 };
 
-Result<ModelConfig> from_hf(const JsonConfig& json) {
+ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "qwen2_moe");
   read_gqa(json, c);
+  const std::int64_t last = json.integer("max_window_layers", 0, kMaxLayers);
+  read_windows(
+      json, json.boolean("use_sliding_window"), [&](std::int64_t l) { return l % 2 == 0 && l < last; }, c);
   read_rope(json, RopeStyle::half_split, c);
-  full_attention_only(json);
-  c.qkv_bias = json.boolean_or("qkv_bias", true);
+  c.qkv_bias = json.boolean("qkv_bias");
   c.moe_intermediate_size = json.integer("moe_intermediate_size", 1, kMaxWidth);
   c.shared_expert_count = 1;
   c.shared_expert_intermediate_size = json.integer("shared_expert_intermediate_size", 1, kMaxWidth);
@@ -26,15 +28,13 @@ Result<ModelConfig> from_hf(const JsonConfig& json) {
   c.router.expert_count = json.integer("num_experts", 1, kMaxExperts);
   c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);
   c.router.score = RouterScore::softmax;
-  c.router.norm_topk_prob = json.boolean_or("norm_topk_prob", false);
+  c.router.norm_topk_prob = json.boolean("norm_topk_prob");
   c.mlp_only_layers = json.integers_or_empty("mlp_only_layers");
-  keep_moe_layers(json.integer_or("decoder_sparse_step", 1, 1, kMaxLayers), 0, c.layer_count, c);
-  if (auto ok = json.status(); !ok) return forward(ok);
+  keep_moe_layers(json.integer("decoder_sparse_step", 1, kMaxLayers), 0, c.layer_count, c);
   return c;
 }
 
-Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
-  GgufConfig meta(file, "qwen2moe");
+ModelConfig from_gguf(GgufConfig& meta) {
   ModelConfig c = read_common(meta, "qwen2_moe");
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::half_split, c);
@@ -48,7 +48,6 @@ Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
   c.shared_expert_gate = true;
   c.router.score = RouterScore::softmax;  // GGUF does not store norm_topk_prob here; every published model has it off
   dense_without_router(meta, c);
-  if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }
 

@@ -5,24 +5,24 @@
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
-Result<ModelConfig> from_hf(const JsonConfig& json) {
+ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "qwen3");
   read_gqa(json, c);
+  const bool windows = json.boolean("use_sliding_window") && json.has("sliding_window");
+  const std::int64_t first = json.integer("max_window_layers", 0, kMaxLayers);
+  read_windows(
+      json, windows, [&](std::int64_t l) { return l >= first; }, c);
   read_rope(json, RopeStyle::half_split, c);
   c.qk_norm = QkNorm::head;
-  full_attention_only(json);
-  c.qkv_bias = c.o_bias = json.boolean_or("attention_bias", false);
-  if (auto ok = json.status(); !ok) return forward(ok);
+  c.qkv_bias = c.o_bias = json.boolean("attention_bias");
   return c;
 }
 
-Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
-  GgufConfig meta(file, "qwen3");
+ModelConfig from_gguf(GgufConfig& meta) {
   ModelConfig c = read_common(meta, "qwen3");
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::half_split, c);
   c.qk_norm = QkNorm::head;
-  if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }
 

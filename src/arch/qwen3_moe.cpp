@@ -14,24 +14,22 @@ void set_router(std::int64_t experts, std::int64_t top_k, bool norm, ModelConfig
   c.router.norm_topk_prob = norm;
 }
 
-Result<ModelConfig> from_hf(const JsonConfig& json) {
+ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "qwen3_moe");
   read_gqa(json, c);
+  if (json.boolean("use_sliding_window")) read_window_of_all(json, c);
+  for (const char* unused : {"sliding_window", "max_window_layers"}) json.in_file(unused);
   read_rope(json, RopeStyle::half_split, c);
-  const char* experts = json.has("num_experts") ? "num_experts" : "num_local_experts";  // transformers 5 renamed it
-  set_router(json.integer(experts, 1, kMaxExperts), json.integer("num_experts_per_tok", 1, kMaxExperts),
-             json.boolean_or("norm_topk_prob", false), c);
+  set_router(json.integer("num_experts", 1, kMaxExperts), json.integer("num_experts_per_tok", 1, kMaxExperts),
+             json.boolean("norm_topk_prob"), c);
   c.moe_intermediate_size = json.integer("moe_intermediate_size", 1, kMaxWidth);
   c.mlp_only_layers = json.integers_or_empty("mlp_only_layers");
-  keep_moe_layers(json.integer_or("decoder_sparse_step", 1, 1, kMaxLayers), 0, c.layer_count, c);
-  full_attention_only(json);
-  c.qkv_bias = c.o_bias = json.boolean_or("attention_bias", false);
-  if (auto ok = json.status(); !ok) return forward(ok);
+  keep_moe_layers(json.integer("decoder_sparse_step", 1, kMaxLayers), 0, c.layer_count, c);
+  c.qkv_bias = c.o_bias = json.boolean("attention_bias");
   return c;
 }
 
-Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
-  GgufConfig meta(file, "qwen3moe");
+ModelConfig from_gguf(GgufConfig& meta) {
   ModelConfig c = read_common(meta, "qwen3_moe");
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::half_split, c);
@@ -39,7 +37,6 @@ Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
   set_router(meta.integer("expert_count", 1, kMaxExperts), meta.integer("expert_used_count", 1, kMaxExperts), true, c);
   c.moe_intermediate_size = meta.integer("expert_feed_forward_length", 1, kMaxWidth);
   dense_without_router(meta, c);
-  if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }
 

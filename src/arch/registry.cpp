@@ -2,14 +2,16 @@
 #include <fmt/format.h>
 
 #include "arch/common.hpp"
+#include "arch/defaults.hpp"
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 
 const std::vector<const Family*>& families() {
-  static const std::vector<const Family*> list = {
-      &kLlama,   &kQwen2, &kQwen3,        &kQwen2Moe,   &kQwen3Moe, &kDeepseekV2, &kDeepseekV3, &kMixtral, &kOlmoe,
-      &kSeedOss, &kDots1, &kHunyuanDense, &kHunyuanMoe, &kGlm4,     &kGlm4Moe,    &kErnieMoe,   &kGptOss,  &kGemma3};
+  static const std::vector<const Family*> list = {&kLlama,    &kMistral,    &kQwen2,        &kQwen3,      &kQwen2Moe,
+                                                  &kQwen3Moe, &kDeepseekV2, &kDeepseekV3,   &kMixtral,    &kOlmoe,
+                                                  &kSeedOss,  &kDots1,      &kHunyuanDense, &kHunyuanMoe, &kGlm4,
+                                                  &kGlm4Moe,  &kErnieMoe,   &kGptOss,       &kGemma3};
   return list;
 }
 
@@ -26,44 +28,103 @@ std::string known(bool gguf) {
   return names;
 }
 
-Result<Recognised> checked(const Family* family, const Result<ModelConfig>& config) {
-  if (!config) return forward(config);
-  if (auto ok = validate(*config); !ok) return forward(ok);
-  return Recognised{family, *config, {}};
+/// The errors that a configuration may have, the reader's own first.
+Result<Recognised> checked(const Family* family, const Result<void>& read, Recognised model) {
+  if (!read) return forward(read);
+  model.family = family;
+  if (auto ok = validate(model.config); !ok) return fail(ok.error().code, ok.error().message + about_assumed(model));
+  return model;
 }
 
-}  // namespace
-
-Result<Recognised> recognise_hf_config(std::string_view config_json) {
-  auto json = JsonConfig::parse(config_json);
-  if (!json) return forward(json);
-  const std::string architecture = json->architecture();
+/// By architectures[0], as files are published; by model_type where there is none.
+Result<const Family*> family_of(const JsonConfig& json) {
+  const std::string architecture = json.architecture(), type = json.string_or("model_type", "");
+  if (auto ok = json.status(); !ok) return forward(ok);
+  const Family* by_type = nullptr;
   for (const Family* family : families())
-    if (family->hf_architecture == architecture) {
-      auto recognised = checked(family, family->from_hf(*json));
-      if (!recognised) return recognised;
-      recognised->quantization = read_quantization(*json);
-      if (auto ok = json->status(); !ok) return forward(ok);
-      return recognised;
-    }
+    if (family->name == type) by_type = family;
+  for (const Family* family : families()) {
+    if (family->hf_architecture != architecture) continue;
+    if (by_type != nullptr && by_type != family)
+      return fail(ErrorCode::bad_config,
+                  fmt::format("config.json: architectures is '{}' and model_type is '{}', expected one family",
+                              architecture, type));
+    return family;
+  }
+  if (architecture.empty() && by_type != nullptr) return by_type;
   return fail(ErrorCode::unsupported, fmt::format("config.json: architecture '{}' is not known (known: {})",
                                                   architecture.substr(0, 80), known(false)));
 }
 
+/// Keys outside of the architecture's that say something about no part of a GGUF file that libmoe knows.
+std::vector<std::string> foreign_keys(const checkpoint::Checkpoint& file, std::string_view architecture) {
+  std::vector<std::string> out;
+  for (const std::string& key : file.meta_keys()) {
+    bool known = key.starts_with(std::string(architecture) + ".");
+    for (const std::string_view part : {"general.", "tokenizer.", "split.", "quantize."})
+      known |= key.starts_with(part);
+    if (!known) out.push_back(key);
+  }
+  return out;
+}
+
+Result<Recognised> from_gguf(const checkpoint::Checkpoint& file, const Family* family) {
+  GgufConfig meta(file, family->gguf_architecture);
+  Recognised model;
+  model.config = family->from_gguf(meta);
+  auto recognised = checked(family, meta.status(), std::move(model));
+  if (!recognised) return recognised;
+  auto unread = judge_unread_gguf(meta.unread(), family->gguf_architecture, recognised->config);
+  if (!unread) return forward(unread);
+  recognised->unread_keys = std::move(*unread);
+  for (std::string& key : foreign_keys(file, family->gguf_architecture))
+    recognised->unread_keys.push_back(std::move(key));
+  // Two families may share an architecture: Mixtral is "llama", DeepSeek-V2 is "deepseek2".
+  for (const Family* other : families())
+    if (other->name == recognised->config.family) recognised->family = other;
+  return recognised;
+}
+
+}  // namespace
+
+std::string about_assumed(const Recognised& model) {
+  if (model.assumed.empty()) return {};
+  std::string names;
+  for (std::size_t i = 0; i < model.assumed.size() && i < 12; ++i) names += (i > 0 ? ", " : "") + model.assumed[i];
+  return fmt::format(" (config.json does not give {}: there, the defaults of {} hold)", names, model.family->name);
+}
+
+Result<Recognised> recognise_hf_config(std::string_view config_json) {
+  auto json = JsonConfig::parse(config_json);
+  if (!json) return forward(json);
+  const auto family = family_of(*json);
+  if (!family) return forward(family);
+  if (const ClassDefaults* defaults = defaults_of((*family)->name)) json->use(*defaults);
+  Recognised model;
+  model.config = (*family)->from_hf(*json);
+  model.quantization = read_quantization(*json);
+  model.notes = json->notes();
+  model.assumed = json->assumed();
+  auto recognised = checked(*family, json->status(), std::move(model));
+  if (!recognised) return recognised;
+  auto unread = judge_unread_json(json->unread(), recognised->config);
+  if (!unread) return forward(unread);
+  recognised->unread_keys = std::move(*unread);
+  return recognised;
+}
+
 Result<Recognised> recognise(const checkpoint::Checkpoint& file) {
-  if (file.kind() == checkpoint::Kind::hf) return recognise_hf_config(file.config_json());
+  if (file.kind() == checkpoint::Kind::hf) {
+    auto recognised = recognise_hf_config(file.config_json());
+    if (recognised)
+      if (auto ok = untie_own_head(file, *recognised); !ok) return forward(ok);
+    return recognised;
+  }
   const checkpoint::MetaValue* value = file.meta("general.architecture");
   const std::string* name = value == nullptr ? nullptr : std::get_if<std::string>(value);
   if (name == nullptr) return fail(ErrorCode::bad_file, "metadata general.architecture is missing, expected a string");
   for (const Family* family : families())
-    if (family->from_gguf != nullptr && family->gguf_architecture == *name) {
-      auto recognised = checked(family, family->from_gguf(file));
-      if (!recognised) return recognised;
-      // Two families may share an architecture: Mixtral is "llama", DeepSeek-V2 is "deepseek2".
-      for (const Family* other : families())
-        if (other->name == recognised->config.family) recognised->family = other;
-      return recognised;
-    }
+    if (family->from_gguf != nullptr && family->gguf_architecture == *name) return from_gguf(file, family);
   return fail(ErrorCode::unsupported,
               fmt::format("architecture '{}' is not known (known: {})", name->substr(0, 80), known(true)));
 }

@@ -5,25 +5,20 @@
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
-Result<ModelConfig> from_hf(const JsonConfig& json) {
+ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "seed_oss");
   read_gqa(json, c);
   read_rope(json, RopeStyle::half_split, c);
-  full_attention_only(json);
-  c.qkv_bias = json.boolean_or("attention_bias", true);
-  c.o_bias = json.boolean_or("attention_out_bias", false);
-  refuse_true(json, {"mlp_bias"});
-  if (auto ok = json.status(); !ok) return forward(ok);
+  c.qkv_bias = json.boolean("attention_bias");
+  c.o_bias = json.boolean("attention_out_bias");
   return c;
 }
 
-Result<ModelConfig> from_gguf(const checkpoint::Checkpoint& file) {
-  GgufConfig meta(file, "seed_oss");
+ModelConfig from_gguf(GgufConfig& meta) {
   ModelConfig c = read_common(meta, "seed_oss");
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::half_split, c);
   read_qkv_bias(meta, c);
-  if (auto ok = meta.status(); !ok) return forward(ok);
   return c;
 }
 

@@ -115,6 +115,14 @@ std::string filled(std::string_view pattern, std::int64_t layer, std::int64_t ex
 
 }  // namespace
 
+bool is_leftover(checkpoint::Kind kind, std::string_view tensor) {
+  if (kind == checkpoint::Kind::hf)
+    return tensor.ends_with("rotary_emb.inv_freq") || tensor.ends_with("rotary_emb.cos_cached") ||
+           tensor.ends_with("rotary_emb.sin_cached");
+  return tensor.starts_with("blk.") &&
+         (tensor.ends_with(".attn_rot_embd") || tensor.ends_with(".attn_rot_embd.weight"));
+}
+
 std::string legacy_expert_name(Role role, std::int64_t layer, std::int64_t expert) {
   for (const TensorName& name : kLegacyExperts)
     if (name.role == role) return filled(name.pattern, layer, expert);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -48,10 +49,48 @@ std::vector<Source> FileCheckpoint::sources() const {
   return out;
 }
 
+namespace {
+
+/// "-00002-of-00005.gguf": one of a set, of which the first stands for all.
+bool is_later_shard(const std::string& name) {
+  const std::size_t of = name.rfind("-of-");
+  if (of == std::string::npos || of < 6 || name[of - 6] != '-') return false;
+  const std::string number = name.substr(of - 5, 5);
+  return std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; }) && number != "00001";
+}
+
+}  // namespace
+
+Result<std::string> gguf_of_directory(const std::string& directory) {
+  namespace fs = std::filesystem;
+  std::vector<std::string> found;
+  std::error_code failed;
+  for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end; entry.increment(failed)) {
+    const std::string name = entry->path().filename().string();
+    if (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")) return std::string();
+    if (name.ends_with(".gguf") && !is_later_shard(name)) found.push_back(name);
+  }
+  if (failed) return fail(ErrorCode::io, fmt::format("cannot read {}: {}", directory, failed.message()));
+  if (found.empty()) return std::string();
+  if (found.size() == 1) return (fs::path(directory) / found.front()).string();
+  std::sort(found.begin(), found.end());
+  std::string names;
+  for (std::size_t i = 0; i < found.size() && i < 10; ++i) names += (i > 0 ? ", " : "") + in_quotes(found[i]);
+  if (found.size() > 10) names += ", ..";
+  return fail(ErrorCode::bad_argument, fmt::format("{} holds {} GGUF files, expected the path of one of them: {}",
+                                                   directory, found.size(), names));
+}
+
 Result<std::unique_ptr<Checkpoint>> open(const std::string& path) {
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return open_hf(path);
-  auto file = InputFile::open(path);
+  std::string file_path = path;
+  if (std::filesystem::is_directory(path, ignored)) {
+    const auto inside = gguf_of_directory(path);
+    if (!inside) return forward(inside);
+    if (inside->empty()) return open_hf(path);
+    file_path = *inside;
+  }
+  auto file = InputFile::open(file_path);
   if (!file) return forward(file);
   return open_gguf(std::move(*file));
 }

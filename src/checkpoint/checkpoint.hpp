@@ -82,6 +82,8 @@ class Checkpoint {
 
   /// GGUF: metadata by key, null when absent. HF: always null.
   virtual const MetaValue* meta(std::string_view key) const = 0;
+  /// GGUF: all keys, sorted. HF: none.
+  virtual std::vector<std::string> meta_keys() const { return {}; }
   /// HF: text of config.json. GGUF: empty.
   virtual const std::string& config_json() const = 0;
 
@@ -110,7 +112,12 @@ class Checkpoint {
   std::unordered_map<std::string_view, std::size_t> index_;
 };
 
-/// A .gguf file (any shard of a split one opens all), or a directory with config.json and safetensors.
+/// The one GGUF file of a directory without safetensors, of a split one its first shard; empty where there is none.
+/// Errors: io; bad_argument when there are several, naming them.
+Result<std::string> gguf_of_directory(const std::string& directory);
+
+/// A .gguf file (any shard of a split one opens all), a directory with config.json and safetensors, or one that holds one
+/// GGUF file.
 /// Errors: not_found, bad_file, unsupported, io - the message names the file, the item, what was found and expected.
 Result<std::unique_ptr<Checkpoint>> open(const std::string& path);
 

@@ -24,6 +24,11 @@ class GgufCheckpoint final : public FileCheckpoint {
     const auto it = metadata_.find(key);
     return it == metadata_.end() ? nullptr : &it->second;
   }
+  std::vector<std::string> meta_keys() const override {
+    std::vector<std::string> keys;
+    for (const auto& entry : metadata_) keys.push_back(entry.first);
+    return keys;
+  }
   const std::string& config_json() const override { return no_json_; }
   Result<std::shared_ptr<const Tokenizer>> load_tokenizer(std::int64_t row_count) const override;
   Result<std::vector<RawMetadata>> raw_metadata() const override;

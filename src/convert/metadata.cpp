@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "arch/json_config.hpp"
+#include "arch/common.hpp"
 #include "checkpoint/vocabulary.hpp"
 #include "convert/convert.hpp"
 #include "moe/rope.hpp"
@@ -51,8 +51,7 @@ void write_common(const ModelConfig& c, Keys& keys) {
 double mscale_all_dim(const Checkpoint& file) {
   const auto json = arch::JsonConfig::parse(file.config_json());
   if (!json) return 0.0;
-  const auto scaling = json->object(json->has("rope_parameters") ? "rope_parameters" : "rope_scaling");
-  return scaling.number_or("mscale_all_dim", 0.0);
+  return arch::rope_block(*json).number_or("mscale_all_dim", 0.0);
 }
 
 void write_rope(const Checkpoint& file, const ModelConfig& c, Keys& keys) {

@@ -12,7 +12,9 @@
 #include <span>
 
 #include "convert/convert.hpp"
+#include "kernels/packing.hpp"
 #include "model/plan.hpp"
+#include "model/stored.hpp"
 #include "moe/quant/decode.hpp"
 #include "moe/quant/encode.hpp"
 #include "support/thread_check.hpp"
@@ -205,8 +207,13 @@ Result<void> encode(const Checkpoint& file, const Unit& unit, Workspace& work) {
   }
   if (is_copy(t)) {
     work.encoded.resize(static_cast<std::size_t>(rows * bytes));
-    return file.read(*unit.source->tensor, static_cast<std::uint64_t>((unit.source->first_row + unit.begin) * bytes),
-                     work.encoded);
+    const std::int64_t first = unit.source->first_row + unit.begin;
+    if (auto ok = file.read(*unit.source->tensor, static_cast<std::uint64_t>(first * bytes), work.encoded); !ok)
+      return ok;
+    for (std::int64_t r = 0; r < rows; ++r)
+      if (!kernels::row_is_valid(t.tensor.format, cols, work.encoded.data() + r * bytes))
+        return tl::unexpected<Error>(not_finite(unit.source->tensor->name, first + r, t.tensor.format));
+    return {};
   }
   if (auto ok = fill(file, unit, work); !ok) return ok;
   work.encoded.resize(static_cast<std::size_t>(rows * bytes));

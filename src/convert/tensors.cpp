@@ -37,7 +37,7 @@ class Lister {
 
   std::vector<OutputTensor> run() {
     if (c_.rope.scaling == RopeScaling::llama3) add_rope_factors();
-    add(Role::embedding, 0);
+    add_embedding();
     if (!c_.tie_word_embeddings) add(Role::head, 0);
     add(Role::final_norm, 0);
     for (std::int64_t l = 0; l < c_.layer_count; ++l) layer(l);
@@ -71,6 +71,12 @@ class Lister {
       out.arrangement = Arrangement::rope_pairs;
       out.head_rows = c_.head_dim;
     }
+  }
+
+  void add_embedding() {
+    const TensorInfo* tensor = file_.find(arch::embedding_name(file_, family_, c_));
+    if (tensor == nullptr) return;
+    start(Role::embedding, 0, tensor->shape).sources = {whole(*tensor)};
   }
 
   /// One tensor of all experts.

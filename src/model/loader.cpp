@@ -159,9 +159,7 @@ Result<void> Loader::check_rows(const Unit& unit, const std::byte* raw, std::int
                      bytes_per_row = row_bytes(format, columns);
   for (std::int64_t r = 0; r < rows; ++r)
     if (!kernels::row_is_valid(format, columns, raw + r * bytes_per_row))
-      return fail(ErrorCode::bad_file,
-                  fmt::format("tensor {}, row {}: a {} block with a scale that is not a finite number", tensor.name,
-                              first + r, format_name(format)));
+      return tl::unexpected<Error>(not_finite(tensor.name, first + r, format));
   return {};
 }
 

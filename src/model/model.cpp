@@ -15,8 +15,9 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
-ModelInfo make_info(const checkpoint::Checkpoint& file, const ModelConfig& config, const LoadPlan& plan) {
-  ModelInfo info = describe(file, config);
+ModelInfo make_info(const checkpoint::Checkpoint& file, const arch::Recognised& model, const LoadPlan& plan) {
+  ModelInfo info = describe(file, model);
+  info.notes.insert(info.notes.end(), plan.notes.begin(), plan.notes.end());
   info.total_parameters = plan.total_parameters;
   info.mtp_parameters = plan.mtp_parameters;
   return info;
@@ -46,7 +47,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
   if (!plan) return about(path, plan);
 
   auto impl = std::make_shared<ModelImpl>();
-  impl->info = make_info(**file, recognised->config, *plan);
+  impl->info = make_info(**file, *recognised, *plan);
   auto tokenizer = (*file)->load_tokenizer(recognised->config.vocab_size);
   if (tokenizer)
     impl->tokenizer = *tokenizer;
@@ -77,7 +78,7 @@ Result<ModelInfo> Model::inspect(const std::string& path) {
   Weights shapes;
   auto plan = plan_weights(**file, *recognised, shapes);
   if (!plan) return about(path, plan);
-  return make_info(**file, recognised->config, *plan);
+  return make_info(**file, *recognised, *plan);
 }
 
 const ModelConfig& Model::config() const { return impl_->info.config; }

@@ -55,12 +55,15 @@ std::int64_t layer_of(std::string_view name) {
 
 /// Every tensor whole, but: K of E routed experts, one row of the embedding (all of it where it is the head too), and
 /// nothing of the MTP layers.
-void count_touched_bytes(const checkpoint::Checkpoint& file, const ModelConfig& c, ModelInfo& info) {
-  const std::string embedding = arch::tensor_name(file.kind(), arch::Role::embedding);
+void count_touched_bytes(const checkpoint::Checkpoint& file, const arch::Recognised& model, ModelInfo& info) {
+  const ModelConfig& c = model.config;
+  const std::string embedding = arch::embedding_name(file, *model.family, c);
+  const std::string head = arch::tensor_name(*model.family, file.kind(), arch::Role::head);
   std::int64_t always = 0, experts = 0;
   each_tensor(file, [&](const checkpoint::TensorInfo& tensor, Format, std::string_view) {
     const auto bytes = static_cast<std::int64_t>(tensor.bytes);
-    if (layer_of(tensor.name) >= c.layer_count) return;
+    if (layer_of(tensor.name) >= c.layer_count || arch::is_leftover(file.kind(), tensor.name)) return;
+    if (c.tie_word_embeddings && tensor.name == head && head != embedding) return;  // the embedding once more
     if (tensor.name == embedding)
       always += bytes / std::max<std::int64_t>(tensor.rows(), 1) + (c.tie_word_embeddings ? bytes : 0);
     else if (tensor.name.find(".experts.") != std::string::npos || tensor.name.find("_exps.") != std::string::npos)
@@ -74,15 +77,17 @@ void count_touched_bytes(const checkpoint::Checkpoint& file, const ModelConfig& 
 
 }  // namespace
 
-ModelInfo describe(const checkpoint::Checkpoint& file, const ModelConfig& config) {
+ModelInfo describe(const checkpoint::Checkpoint& file, const arch::Recognised& model) {
   ModelInfo info;
-  info.config = config;
+  info.config = model.config;
+  info.notes = model.notes;
+  info.unread_keys = model.unread_keys;
   info.formats = formats_of(file);
   for (const FormatUse& use : info.formats) {
     info.weight_bytes += use.bytes;
     info.format_summary += fmt::format("{}{} {}", info.format_summary.empty() ? "" : ", ", use.tensor_count, use.name);
   }
-  count_touched_bytes(file, config, info);
+  count_touched_bytes(file, model, info);
   info.hash = file.header_hash();
   return info;
 }
@@ -92,7 +97,9 @@ bool is_config_only(const std::string& path) {
   std::error_code error;
   if (!fs::is_regular_file(fs::path(path) / "config.json", error)) return false;
   for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error))
-    if (entry->path().filename().string().find(".safetensors") != std::string::npos) return false;
+    if (const std::string name = entry->path().filename().string();
+        name.find(".safetensors") != std::string::npos || name.ends_with(".gguf"))
+      return false;
   return !error;
 }
 
@@ -104,6 +111,8 @@ Result<ModelInfo> describe_config_only(const std::string& path) {
   if (!recognised) return forward(recognised);
   ModelInfo info;
   info.config = recognised->config;
+  info.notes = recognised->notes;
+  info.unread_keys = recognised->unread_keys;
   info.total_parameters = count_parameters(info.config).total;
   info.mtp_parameters = count_mtp_parameters(info.config);
   return info;

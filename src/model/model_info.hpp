@@ -3,13 +3,14 @@
 
 #include <string>
 
+#include "arch/family.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "moe/model.hpp"
 
 namespace moe::inline MOE_ABI {
 
-/// Formats, bytes, bytes touched per token and the hash; parameters are the caller's.
-ModelInfo describe(const checkpoint::Checkpoint& file, const ModelConfig& config);
+/// Formats, bytes, bytes touched per token, the hash, notes and unread keys; parameters are the caller's.
+ModelInfo describe(const checkpoint::Checkpoint& file, const arch::Recognised& model);
 
 /// True for a directory that holds a config.json and no safetensors file.
 bool is_config_only(const std::string& path);

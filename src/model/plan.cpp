@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "arch/family.hpp"
+#include "checkpoint/message.hpp"
 #include "kernels/packing.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -20,6 +21,7 @@ class Planner {
  public:
   Planner(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights)
       : file_(file),
+        recognised_(recognised),
         family_(*recognised.family),
         c_(recognised.config),
         quantization_(recognised.quantization),
@@ -68,6 +70,7 @@ class Planner {
   }
 
   const checkpoint::Checkpoint& file_;
+  const arch::Recognised& recognised_;
   const arch::Family& family_;
   const ModelConfig& c_;
   const arch::Quantization& quantization_;
@@ -454,6 +457,7 @@ bool Planner::is_mtp(const std::string& name) const {
 }
 
 void Planner::account() {
+  std::vector<std::string> leftover;
   for (const TensorInfo& tensor : file_.tensors()) {
     const std::int64_t count = tensor.rows() * tensor.cols();
     if (scales_.count(&tensor) != 0) continue;  // of FP8 weights; no parameters
@@ -466,8 +470,9 @@ void Planner::account() {
       continue;
     } else if (is_mtp(tensor.name)) {
       plan_.mtp_parameters += count;
-    } else if (!(c_.tie_word_embeddings && tensor.name == arch::tensor_name(family_, file_.kind(), Role::head)) &&
-               !tensor.name.ends_with(".rotary_emb.inv_freq")) {
+    } else if (arch::is_leftover(file_.kind(), tensor.name)) {
+      leftover.push_back(tensor.name);
+    } else if (!c_.tie_word_embeddings || tensor.name != arch::tensor_name(family_, file_.kind(), Role::head)) {
       refuse(ErrorCode::unsupported,
              fmt::format("tensor {} is not expected in a {} model", tensor.name.substr(0, 120), c_.family));
     }
@@ -478,21 +483,29 @@ void Planner::account() {
       plan_.total_parameters += tensor.type == "F8_E4M3" ? count : tensor.name.ends_with("_blocks") ? 2 * count : 0;
     else if (is_mtp(tensor.name))
       plan_.mtp_parameters += tensor.type == "F8_E4M3" ? count : 0;
-    else if (!tensor.name.ends_with(".rotary_emb.inv_freq"))
+    else if (arch::is_leftover(file_.kind(), tensor.name))
+      leftover.push_back(tensor.name);
+    else
       refuse(ErrorCode::unsupported, fmt::format("tensor {} of type {} is not expected in a {} model",
                                                  tensor.name.substr(0, 120), tensor.type, c_.family));
   }
+  if (!leftover.empty())
+    plan_.notes.push_back(fmt::format("{} {} of rotary frequencies ({}{}) {} not used: libmoe computes its own",
+                                      leftover.size(), leftover.size() == 1 ? "tensor" : "tensors",
+                                      checkpoint::in_quotes(leftover.front()), leftover.size() == 1 ? "" : ", ..",
+                                      leftover.size() == 1 ? "is" : "are"));
 }
 
 Result<LoadPlan> Planner::run() {
   const std::int64_t D = c_.hidden_size;
-  matrix(Role::embedding, c_.vocab_size, D, w_.embedding);
+  if (const TensorInfo* embedding = require_named(arch::embedding_name(file_, family_, c_), {c_.vocab_size, D}))
+    rows_of(embedding, 0, c_.vocab_size, D, w_.embedding);
   if (!c_.tie_word_embeddings) matrix(Role::head, c_.vocab_size, D, w_.head);
   norm(Role::final_norm, D, w_.final_norm, 0);
   w_.layers.resize(static_cast<std::size_t>(c_.layer_count));
   for (std::int64_t l = 0; l < c_.layer_count && !error_; ++l) layer(l);
   if (!error_) account();
-  if (error_) return tl::unexpected<Error>(*error_);
+  if (error_) return fail(error_->code, error_->message + arch::about_assumed(recognised_));
   return std::move(plan_);
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "checkpoint/checkpoint.hpp"
@@ -15,6 +16,9 @@ namespace moe::inline MOE_ABI {
 std::int64_t stored_row_bytes(const MatrixJob& job);
 /// The format that read_rows() gives.
 Format read_format(const MatrixJob& job);
+
+/// The error of a row that kernels::row_is_valid() refuses.
+Error not_finite(std::string_view tensor, std::int64_t row, Format format);
 
 /// Memory of one reader.
 struct RowBuffers {

@@ -391,6 +391,98 @@ TEST_CASE("rope keys of a GGUF file") {
   }
 }
 
+TEST_CASE("keys of a GGUF file that nothing reads: refused where they change the arithmetic, else listed") {
+  const Scratch scratch;
+  const auto read = [&](std::string_view architecture, void (*more)(File&)) {
+    return recognise(architecture, more, scratch.file("x.gguf"));
+  };
+  using Change = void (*)(File&);
+  for (const auto& [key, change] : std::vector<std::pair<const char*, Change>>{
+           {"attn_logit_softcapping", [](File& f) { f.metadata.f32("llama.attn_logit_softcapping", 50.0f); }},
+           {"final_logit_softcapping", [](File& f) { f.metadata.f32("llama.final_logit_softcapping", 30.0f); }},
+           {"logit_scale", [](File& f) { f.metadata.f32("llama.logit_scale", 0.5f); }},
+           {"attention.clamp_kqv", [](File& f) { f.metadata.f32("llama.attention.clamp_kqv", 8.0f); }},
+           {"attention.causal", [](File& f) { f.metadata.boolean("llama.attention.causal", false); }},
+           {"attention.sliding_window", [](File& f) { f.metadata.u32("llama.attention.sliding_window", 8); }},
+           {"attention.scale", [](File& f) { f.metadata.f32("llama.attention.scale", 0.5f); }},
+           {"residual_scale", [](File& f) { f.metadata.f32("llama.residual_scale", 0.25f); }},
+           {"rope.freq_base_swa", [](File& f) { f.metadata.f32("llama.rope.freq_base_swa", 5.0f); }},
+           {"ssm.conv_kernel", [](File& f) { f.metadata.u32("llama.ssm.conv_kernel", 4); }},
+           {"attention.kv_lora_rank", [](File& f) { f.metadata.u32("llama.attention.kv_lora_rank", 8); }}}) {
+    CAPTURE(key);
+    const auto found = read("llama", change);
+    REQUIRE_FALSE(found.has_value());
+    CHECK_MESSAGE(found.error().message.find(std::string("metadata llama.") + key) != std::string::npos,
+                  found.error().message);
+  }
+  // What a family reads, or what says the same as libmoe computes, is no surprise.
+  const auto harmless = read("llama", [](File& f) {
+    f.metadata.f32("llama.logit_scale", 1.0f);
+    f.metadata.boolean("llama.attention.causal", true);
+    f.metadata.f32("llama.attention.scale", 0.25f);  // of heads of 16 values
+    f.metadata.u32("llama.vocab_size", 8);
+    f.metadata.u32("llama.attention.sliding_window", 0);
+    f.metadata.text("general.name", "a name");
+    f.metadata.text("tokenizer.ggml.model", "no_vocab");
+  });
+  if (!harmless) FAIL(harmless.error().message);
+  CHECK(harmless->unread_keys.empty());
+  const auto unknown = read("llama", [](File& f) {
+    f.metadata.f32("llama.made_up", 1.0f);
+    f.metadata.u32("gemma3.context_length", 8);  // of another architecture
+    f.metadata.u32("made.up", 8);
+  });
+  if (!unknown) FAIL(unknown.error().message);
+  CHECK(unknown->unread_keys == std::vector<std::string>{"llama.made_up", "gemma3.context_length", "made.up"});
+  // Experts: what one architecture reads is refused in another that would ignore it.
+  const auto experts = [](File& f) {
+    f.metadata.u32("llama.expert_count", 4);
+    f.metadata.u32("llama.expert_used_count", 2);
+  };
+  CHECK(read("llama", experts).has_value());
+  const auto gated = read("llama", [](File& f) {
+    f.metadata.u32("llama.expert_count", 4);
+    f.metadata.u32("llama.expert_used_count", 2);
+    f.metadata.u32("llama.expert_gating_func", 2);
+  });
+  REQUIRE_FALSE(gated.has_value());
+  CHECK(gated.error().message.find("llama.expert_gating_func is 2") != std::string::npos);
+}
+
+TEST_CASE("no golden GGUF file has a key that libmoe does not know") {
+  int checked = 0;
+  for (const GoldenCase& c : golden_cases())
+    if (c.model.extension() == ".gguf") {
+      const auto info = moe::Model::inspect(c.model.string());
+      REQUIRE_MESSAGE(info.has_value(), info.error().message);
+      CHECK(info->unread_keys.empty());
+      CHECK(info->notes.empty());
+      ++checked;
+    }
+  CHECK(checked > 0);
+}
+
+TEST_CASE("rotary tensors that older converters left behind are not needed, and a note names them") {
+  const Scratch scratch;
+  int checked = 0;
+  for (const GoldenCase& c : directories()) {
+    if (!to_f32(c.model, scratch.file("x.gguf"))) continue;
+    File file = read_gguf(scratch.file("x.gguf"));
+    const auto expected = logits_of(scratch.file("x.gguf"));
+    CAPTURE(c.name);
+    file.tensors["blk.0.attn_rot_embd"] = {{4}, std::string(16, '\0')};
+    file.tensors["blk.1.attn_rot_embd.weight"] = {{4}, std::string(16, '\0')};
+    write_gguf(file, scratch.file("y.gguf"));
+    CHECK(same_bits(logits_of(scratch.file("y.gguf")), expected));
+    const auto info = moe::Model::inspect(scratch.file("y.gguf"));
+    REQUIRE(info.has_value());
+    REQUIRE(info->notes.size() == 1);
+    CHECK(info->notes[0].find("2 tensors of rotary frequencies ('blk.0.attn_rot_embd', ..)") != std::string::npos);
+    if (++checked == 3) break;
+  }
+  CHECK(checked > 0);
+}
+
 TEST_CASE("an architecture that is not known is refused with the list of those that are") {
   const Scratch scratch;
   File file;

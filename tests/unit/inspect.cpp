@@ -23,6 +23,7 @@ TEST_CASE("the library reads the published configurations to the same sizes") {
       continue;
     }
     REQUIRE_MESSAGE(info.has_value(), info.error().message);
+    CHECK(info->unread_keys.empty());
     CHECK(info->total_parameters == moe::count_parameters(expected).total);
     CHECK(info->mtp_parameters == moe::count_mtp_parameters(expected));
     CHECK(moe::forward_work(info->config, 3, 5, 2, MlaForm::absorbed) ==

@@ -115,6 +115,41 @@ TEST_CASE("weights that a format cannot hold end the run, by tensor and row, and
   CHECK(moe::quantize(s.model(), s.file("x.gguf"), to(Format::f32)).has_value());
 }
 
+TEST_CASE("a value that is not finite ends the run in every tensor, also where its bytes would go over as they are") {
+  const Scratch s;
+  const auto named = [&](const std::string& in, const std::string& tensor, Format type) {
+    CAPTURE(tensor);
+    const auto done = moe::quantize(in, s.file("x.gguf"), to(type));
+    REQUIRE_FALSE(done.has_value());
+    CHECK_MESSAGE(done.error().message.find(tensor) != std::string::npos, done.error().message);
+    CHECK_FALSE(fs::exists(s.file("x.gguf")));
+  };
+  const auto original = moe::checkpoint::open(s.model());
+  REQUIRE(original.has_value());
+  std::vector<std::string> names;
+  for (const auto& tensor : (*original)->tensors()) names.push_back(tensor.name);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    s.poison(names[i], 3, i % 2 == 0 ? 0x7fc0 : 0xff80);  // NaN, -infinity
+    for (const Format type : {Format::bf16, Format::f32, Format::q8_0}) named(s.model(), names[i], type);
+  }
+  CHECK(names.size() > 50);
+
+  // From GGUF to GGUF: float32 vectors and quantised blocks are copied.
+  fs::copy_file(kModel / "model.safetensors", s.dir / "model/model.safetensors", fs::copy_options::overwrite_existing);
+  REQUIRE(moe::quantize(s.model(), s.file("in.gguf"), to(Format::q8_0)).has_value());
+  const auto file = moe::checkpoint::open(s.file("in.gguf"));
+  REQUIRE(file.has_value());
+  const std::string whole = moe_test::read_file(s.file("in.gguf"));
+  for (const auto& tensor : (*file)->tensors()) {
+    std::string bytes = whole;
+    const bool blocks = tensor.format == Format::q8_0;  // float16 scale in front of each
+    const std::string nan = blocks ? std::string("\x00\x7e", 2) : std::string("\x00\x00\xc0\x7f", 4);
+    std::memcpy(bytes.data() + tensor.offset, nan.data(), nan.size());
+    std::ofstream(s.file("in.gguf"), std::ios::binary) << bytes;
+    named(s.file("in.gguf"), tensor.name, Format::q8_0);
+  }
+}
+
 TEST_CASE("a configuration that GGUF cannot express is refused by name") {
   const Scratch s;
   s.edit_config("norm_topk_prob", false);

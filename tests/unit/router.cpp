@@ -256,22 +256,23 @@ TEST_CASE("what is not finite is an error and names the token") {
   for (const RouterConfig& config : all_methods()) {
     auto out = Routing::make(config, 2);
     REQUIRE(out.has_value());
+    const std::vector<float> bias(config.selection_bias ? 256 : 0, 0.0f);
     for (float bad : {nan, inf}) {
       std::vector<float> logits(512, 0.0f);
       logits[256 + 200] = bad;
-      const auto done = moe::route(MatrixView<const float>(logits.data(), 2, 256), {}, config, *out);
+      const auto done = moe::route(MatrixView<const float>(logits.data(), 2, 256), bias, config, *out);
       REQUIRE_FALSE(done.has_value());
       CHECK(done.error().code == ErrorCode::non_finite);
       CHECK(done.error().message.find("token 1") != std::string::npos);
     }
     const std::vector<float> never(512, -inf);
-    const auto nothing = moe::route(MatrixView<const float>(never.data(), 2, 256), {}, config, *out);
+    const auto nothing = moe::route(MatrixView<const float>(never.data(), 2, 256), bias, config, *out);
     // Sigmoid scores of -inf are 0: a legal tie with weights of 0. A softmax over nothing is not a number.
     CHECK(nothing.has_value() == (config.score == RouterScore::sigmoid));
     std::vector<float> scores(256, 0.5f), weights(8);
     std::vector<std::int32_t> ids(8);
     scores[3] = nan;
-    CHECK(moe::choose_experts(scores, {}, config, ids, weights).error().code == ErrorCode::non_finite);
+    CHECK(moe::choose_experts(scores, bias, config, ids, weights).error().code == ErrorCode::non_finite);
   }
 }
 
@@ -285,13 +286,13 @@ TEST_CASE("numbers and shapes that do not fit are refused") {
     REQUIRE_FALSE(done.has_value());
     return done.error().code;
   };
-  CHECK(code(v3_like(), 255, 0, 8) == ErrorCode::bad_shape);
+  CHECK(code(v3_like(), 255, 256, 8) == ErrorCode::bad_shape);
   CHECK(code(v3_like(), 256, 9, 8) == ErrorCode::bad_shape);
-  CHECK(code(v3_like(), 256, 0, 7) == ErrorCode::bad_shape);
+  CHECK(code(v3_like(), 256, 256, 7) == ErrorCode::bad_shape);
   auto broken = [&](auto change) {
     RouterConfig c = v3_like();
     change(c);
-    return code(c, 256, 0, 8);
+    return code(c, 256, 256, 8);
   };
   CHECK(broken([](RouterConfig& c) { c.expert_count = 0; }) == ErrorCode::bad_config);
   CHECK(broken([](RouterConfig& c) { c.group_count = 7; }) == ErrorCode::bad_config);
@@ -303,6 +304,29 @@ TEST_CASE("numbers and shapes that do not fit are refused") {
   CHECK(broken([](RouterConfig& c) { c.routed_scaling_factor = std::nan(""); }) == ErrorCode::bad_config);
   CHECK_FALSE(Routing::make(v3_like(), -1).has_value());
   CHECK_FALSE(Routing::make(v3_like(), std::numeric_limits<std::int64_t>::max()).has_value());
+}
+
+TEST_CASE("a bias that the configuration denies, and a missing one, are errors: neither is ever without effect") {
+  const std::vector<float> logits(256, 0.5f), bias(256, 0.25f), scores(256, 0.5f);
+  std::vector<float> weights(8);
+  std::vector<std::int32_t> ids(8);
+  for (RouterConfig config : all_methods())
+    for (const bool wanted : {false, true})
+      for (const bool given : {false, true}) {
+        CAPTURE(wanted);
+        CAPTURE(given);
+        config.selection_bias = wanted;
+        const std::span<const float> passed = given ? std::span<const float>(bias) : std::span<const float>();
+        for (const std::int64_t tokens : {0, 1}) {
+          auto out = Routing::make(config, tokens);
+          REQUIRE(out.has_value());
+          const auto done = moe::route(MatrixView<const float>(logits.data(), tokens, 256), passed, config, *out);
+          CHECK(done.has_value() == (wanted == given));
+          if (!done) CHECK(done.error().code == ErrorCode::bad_config);
+          if (!done) CHECK(done.error().message.find("selection_bias") != std::string::npos);
+        }
+        CHECK(moe::choose_experts(scores, passed, config, ids, weights).has_value() == (wanted == given));
+      }
 }
 
 TEST_CASE("shared experts: Qwen2-MoE's gate, and the sum in rank order") {
@@ -364,6 +388,7 @@ TEST_CASE("the bias update moves every expert towards the mean load") {
   config.expert_count = 16;
   config.top_k = 2;
   config.score = RouterScore::sigmoid;
+  config.selection_bias = true;
   std::vector<float> b(16, 0.0f);
   double first = 0.0, last = 0.0;
   for (int step = 0; step < 400; ++step) {

@@ -83,6 +83,8 @@ Json model_json(const RunReport& report, const ModelRun& run) {
               {"content_hash", run.content_hash.empty() ? Json(nullptr) : Json(run.content_hash)},
               {"family", run.info.config.family},
               {"formats", run.info.format_summary},
+              {"notes", run.info.notes},
+              {"unread_keys", run.info.unread_keys},
               {"top_k", run.info.config.router.top_k},
               {"precision", name_of(run.precision)},
               {"kv", name_of(run.kv)},

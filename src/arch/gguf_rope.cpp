@@ -1,0 +1,91 @@
+// RoPE as the metadata of a GGUF file describes it.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+#include <span>
+
+#include "arch/common.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace {
+
+// transformers: an explicit attention_factor wins; else mscale and mscale_all_dim (DeepSeek) or m(1) (Qwen).
+void apply_yarn(double mscale, double mscale_all_dim, double explicit_factor, RopeConfig& rope, ModelConfig& c) {
+  if (explicit_factor > 0.0)
+    rope.attention_factor = explicit_factor;
+  else if (mscale != 0.0 && mscale_all_dim != 0.0)
+    rope.attention_factor = yarn_mscale(rope.factor, mscale) / yarn_mscale(rope.factor, mscale_all_dim);
+  else
+    rope.attention_factor = yarn_mscale(rope.factor, 1.0);
+  if (c.attention == AttentionKind::mla && mscale_all_dim != 0.0) {
+    const double m = yarn_mscale(rope.factor, mscale_all_dim);
+    c.softmax_scale *= m * m;
+  }
+}
+
+// Llama 3.1's rule stands in the file as a divisor per rotated pair.
+void read_rope_factors(GgufConfig& meta, const checkpoint::TensorInfo& tensor, ModelConfig& c) {
+  const std::int64_t pairs = c.rotated_dim() / 2;
+  if (tensor.shape != std::vector<std::int64_t>{pairs} || tensor.format != Format::f32)
+    return meta.refuse(ErrorCode::bad_shape,
+                       fmt::format("tensor {} has shape [{}] of {}, expected [{}] of f32", tensor.name,
+                                   fmt::join(tensor.shape, ", "), format_name(tensor.format), pairs));
+  std::vector<float> values(static_cast<std::size_t>(pairs));
+  if (auto ok = meta.file().read(tensor, 0, std::as_writable_bytes(std::span(values))); !ok)
+    return meta.refuse(ok.error().code, ok.error().message);
+  c.rope.scaling = RopeScaling::factors;
+  c.rope.factor = 1.0;
+  c.rope.frequency_factors.assign(values.begin(), values.end());
+}
+
+}  // namespace
+
+void read_partial_rotary(GgufConfig& meta, ModelConfig& c) {
+  c.rotary_dim = meta.integer_or("rope.dimension_count", c.head_dim, 2, c.head_dim);
+  if (c.rotary_dim % 2 != 0)
+    meta.refuse(ErrorCode::bad_config,
+                fmt::format("rope.dimension_count is {}, expected an even number", c.rotary_dim));
+}
+
+void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& c) {
+  c.rope.style = style;
+  c.rope.theta = meta.number_or("rope.freq_base", 10000.0);
+  // A part of a head is turned where the family says so (read_partial_rotary), else all of it.
+  if (const std::int64_t turned = meta.integer_or("rope.dimension_count", c.rotated_dim(), 1, kMaxWidth);
+      turned != c.rotated_dim())
+    meta.refuse(ErrorCode::unsupported,
+                fmt::format("rope.dimension_count is {}, expected {} (the whole head)", turned, c.rotated_dim()));
+  // Files from before rope.scaling.type give a factor alone, which is a linear one.
+  const double linear = meta.number_or("rope.scaling.factor", meta.number_or("rope.scale_linear", 1.0));
+  const std::string type = meta.string_or("rope.scaling.type", linear > 0.0 && linear != 1.0 ? "linear" : "none");
+  const checkpoint::TensorInfo* factors = meta.file().find(tensor_name(checkpoint::Kind::gguf, Role::rope_factors));
+  if (factors != nullptr && type != "none")
+    return meta.refuse(ErrorCode::unsupported,
+                       fmt::format("tensor {} stands beside rope.scaling.type '{}', expected one of the two",
+                                   factors->name, type.substr(0, 60)));
+  if (factors != nullptr) return read_rope_factors(meta, *factors, c);
+  if (type == "none") return;
+  c.rope.factor = type == "linear" ? linear : meta.number("rope.scaling.factor");
+  c.rope.original_max_position =
+      meta.integer_or("rope.scaling.original_context_length", c.max_position, 1, kMaxPosition);
+  if (type == "linear") {
+    c.rope.scaling = RopeScaling::linear;
+  } else if (type == "yarn") {
+    c.rope.scaling = RopeScaling::yarn;
+    c.rope.beta_fast = meta.number_or("rope.scaling.yarn_beta_fast", 32.0);
+    c.rope.beta_slow = meta.number_or("rope.scaling.yarn_beta_slow", 1.0);
+    // The converter stores 0.1 * mscale_all_dim and drops mscale; published models have mscale == mscale_all_dim. The
+    // float32 in the file is rounded back to the short decimal that it came from.
+    const double multiplier = meta.number_or("rope.scaling.yarn_log_multiplier", 0.0);
+    const double all_dim = std::round(multiplier * 10.0 * 1e5) / 1e5;
+    const double factor =
+        meta.number_or("rope.scaling.yarn_attn_factor", meta.number_or("rope.scaling.attn_factor", 0.0));
+    apply_yarn(all_dim, all_dim, factor, c.rope, c);
+  } else {
+    meta.refuse(ErrorCode::unsupported,
+                fmt::format("rope.scaling.type '{}' is not known (known: none, linear, yarn)", type.substr(0, 60)));
+  }
+}
+
+}  // namespace moe::inline MOE_ABI::arch

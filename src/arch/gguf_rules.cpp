@@ -1,0 +1,117 @@
+// Keys of "<architecture>." metadata that change the arithmetic of some model, and keys that never do.
+#include "arch/unread_rules.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace {
+
+using nlohmann::json;
+
+template <class T>
+json one(T value) {
+  return json::array({std::move(value)});
+}
+
+json softmax_scale(const ModelConfig& c) { return one(c.softmax_scale); }
+json embedding_scale(const ModelConfig& c) { return one(c.embedding_scale); }
+json window(const ModelConfig& c) { return one(c.sliding_layers.empty() ? 0 : c.sliding_window); }
+json sliding_theta(const ModelConfig& c) { return one(c.sliding_rope ? c.sliding_rope->theta : c.rope.theta); }
+json rotated_dim(const ModelConfig& c) { return one(c.rotated_dim()); }
+json head_dim(const ModelConfig& c) { return one(c.head_dim); }
+json expert_count(const ModelConfig& c) { return one(c.router.expert_count); }
+json top_k(const ModelConfig& c) { return one(c.router.top_k); }
+json expert_width(const ModelConfig& c) { return one(c.moe_intermediate_size); }
+json shared_count(const ModelConfig& c) { return one(c.shared_expert_count); }
+json shared_width(const ModelConfig& c) { return one(c.shared_width()); }
+json dense_layers(const ModelConfig& c) { return one(c.first_k_dense_replace); }
+json group_count(const ModelConfig& c) { return one(c.router.group_count); }
+json topk_group(const ModelConfig& c) { return one(c.router.topk_group); }
+json norm_topk(const ModelConfig& c) {
+  return one(c.router.norm_topk_prob || c.router.score == RouterScore::chosen_softmax);
+}
+json routed_scale(const ModelConfig& c) { return one(c.router.routed_scaling_factor); }
+json gating(const ModelConfig& c) {
+  switch (c.router.score) {
+    case RouterScore::softmax: return one(1);
+    case RouterScore::sigmoid: return one(2);
+    case RouterScore::chosen_softmax: return one(3);
+  }
+  return json::array();
+}
+
+constexpr auto kMoe = Otherwise::refuse_if_moe;
+
+constexpr UnreadRule kRules[] = {
+    {"attention.causal", "[true]"},
+    {"attention.max_alibi_bias", "[0]"},
+    {"attention.clamp_kqv", "[0]"},
+    {"attention.scale", "[0]", softmax_scale},
+    {"attention.output_scale", "[0, 1]"},
+    {"attention.temperature_*", "[0]"},
+    {"attention.sliding_window", "[0]", window},
+    {"attention.key_length_swa", "[]", head_dim},
+    {"attention.value_length_swa", "[]", head_dim},
+    {"attention.shared_kv_layers", "[0]"},
+    {"attention.relative_buckets_count", "[0]"},
+    {"attention.indexer.*", "[0]"},
+    {"attention.kv_lora_rank", "[0]"},
+    {"attention.q_lora_rank", "[0]"},
+    {"attention.group_norm_*", "[]"},
+    {"attn_logit_softcapping", "[0]"},
+    {"attention.logit_softcapping", "[0]"},
+    {"final_logit_softcapping", "[0]"},
+    {"router_logit_softcapping", "[0]"},
+    {"logit_scale", "[0, 1]"},
+    {"residual_scale", "[0, 1]"},
+    {"embedding_scale", "[0]", embedding_scale},
+    {"embedding_length_per_layer_input", "[0]"},
+    {"use_parallel_residual", "[false]"},
+    {"rescale_every_n_layers", "[0]"},
+    {"swin_norm", "[false]"},
+    {"activation_sparsity_scale", "[]"},
+    {"altup.*", "[]"},
+    {"swiglu_clamp_*", "[0]"},
+    {"rope.dimension_sections", "[[], [0, 0, 0, 0]]"},
+    {"rope.dimension_count_swa", "[]", rotated_dim},
+    {"rope.freq_base_swa", "[]", sliding_theta},
+    {"rope.scaling.alpha", "[0, 1]"},
+    {"rope.scaling.attn_factor", "[0, 1]"},
+    {"rope.scaling.yarn_attn_factor", "[0, 1]"},
+    {"rope.scaling.yarn_ext_factor", "[1, -1]"},
+    {"rope.scaling.yarn_log_multiplier", "[0]"},
+    {"full_attention_interval", "[0, 1]"},
+    {"ssm.*", "[0]"},
+    {"shortconv.*", "[0]"},
+    {"wkv.*", "[0]"},
+    {"kda.*", "[0]"},
+    {"expert_count", "[0]", expert_count},
+    {"expert_used_count", "[0]", top_k, kMoe},
+    {"expert_feed_forward_length", "[0]", expert_width, kMoe},
+    {"expert_shared_count", "[]", shared_count, kMoe},
+    {"expert_shared_feed_forward_length", "[]", shared_width, kMoe},
+    {"expert_chunk_feed_forward_length", "[0]", nullptr, kMoe},
+    {"expert_group_count", "[0]", group_count, kMoe},
+    {"expert_group_used_count", "[0]", topk_group, kMoe},
+    {"expert_weights_norm", "[]", norm_topk, kMoe},
+    {"expert_weights_scale", "[0]", routed_scale, kMoe},
+    {"expert_gating_func", "[0]", gating, kMoe},
+    {"expert_group_scale", "[0, 1]", nullptr, kMoe},
+    {"leading_dense_block_count", "[]", dense_layers, kMoe},
+    {"interleave_moe_layer_step", "[0, 1]", nullptr, kMoe},
+    {"moe_every_n_layers", "[0, 1]", nullptr, kMoe},
+    {"moe_latent_size", "[0]", nullptr, kMoe},
+    {"nextn_predict_layers", "[0]"},
+};
+
+constexpr std::string_view kNeverMatters[] = {
+    "vocab_size",                            // the embedding's rows say it
+    "tensor_data_layout",                    // of q and k, which the architecture decides
+    "rope.scaling.finetuned",                // a remark
+    "rope.scaling.original_context_length",  // of rules that scale nothing
+};
+
+}  // namespace
+
+std::span<const UnreadRule> gguf_rules() { return kRules; }
+std::span<const std::string_view> gguf_never_matters() { return kNeverMatters; }
+
+}  // namespace moe::inline MOE_ABI::arch

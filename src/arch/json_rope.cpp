@@ -1,0 +1,220 @@
+// RoPE as a config.json describes it, put together as transformers 5.24 does (modeling_rope_utils): one block for all layers
+// or one per kind of layer, under either of two names; what the block does not say stands at the top level, or is a default.
+#include <fmt/format.h>
+
+#include "arch/common.hpp"
+#include "moe/detail/math.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace {
+
+constexpr std::string_view kFull = "full_attention", kSliding = "sliding_attention";
+
+bool is_nested(const nlohmann::json& block) { return block.contains(kFull) || block.contains(kSliding); }
+
+/// The same block as transformers completes it, so that two spellings can be compared.
+nlohmann::json completed(nlohmann::json block, double theta) {
+  if (is_nested(block)) {
+    for (auto& [kind, inner] : block.items())
+      if (inner.is_object()) inner = completed(inner, theta);
+    return block;
+  }
+  if (!block.contains("rope_type")) block["rope_type"] = block.contains("type") ? block["type"] : "default";
+  block.erase("type");
+  if (!block.contains("rope_theta")) block["rope_theta"] = theta;
+  return block;
+}
+
+/// One block, and where to look for what it leaves out.
+struct Source {
+  const JsonConfig& file;
+  const JsonConfig& whole;  ///< all of rope_parameters; the block itself unless there is one per kind of layer
+  const JsonConfig& block;
+  std::string_view theta_key;
+  bool nested() const { return &whole != &block; }
+};
+
+std::string type_of(const JsonConfig& block) {
+  for (const char* key : {"rope_type", "type"})
+    if (block.in_file(key)) {
+      if (!block.has(key)) block.refuse(ErrorCode::bad_config, "config.json: " + block.path(key) + " is null");
+      block.in_file("type");  // beside rope_type it says nothing
+      return block.string_or(key, "default");
+    }
+  return "default";
+}
+
+double theta_of(const Source& s) {
+  if (!s.block.in_file("rope_theta")) return s.file.number(s.theta_key);
+  const double theta = s.block.number("rope_theta");
+  if (s.file.in_file(s.theta_key) && s.file.number_or(s.theta_key, theta) != theta)
+    s.file.note(fmt::format("config.json: {} is {} and {} is {}: the former counts, as in transformers 5",
+                            s.block.path("rope_theta"), theta, s.theta_key, s.file.number(s.theta_key)));
+  return theta;
+}
+
+/// The context of the unscaled model. At the top level it outranks the block's, as in transformers.
+std::int64_t original_context(const Source& s, const ModelConfig& c) {
+  constexpr std::string_view kKey = "original_max_position_embeddings";
+  const std::int64_t inner = s.block.integer_or(kKey, c.max_position, 1, kMaxPosition);
+  if (s.nested() || !s.file.has(kKey)) return inner;
+  const std::int64_t outer = s.file.integer(kKey, 1, kMaxPosition);
+  if (s.block.has(kKey) && outer != inner)
+    s.file.note(fmt::format("config.json: {} is {} and {} is {}: the former counts, as in transformers 5", kKey, outer,
+                            s.block.path(kKey), inner));
+  return outer;
+}
+
+// An explicit attention_factor wins; else mscale and mscale_all_dim (DeepSeek) or m(1) (Qwen).
+void read_yarn(const Source& s, RopeConfig& rope, const ModelConfig& c) {
+  rope.scaling = RopeScaling::yarn;
+  rope.factor = s.block.in_file("factor") && !s.block.has("factor")  // null: how much longer the context has become
+                    ? static_cast<double>(c.max_position) / static_cast<double>(rope.original_max_position)
+                    : s.block.number("factor");
+  const auto or_default = [&](std::string_view key, double fallback) {
+    const double found = s.block.number_or(key, fallback);
+    return found == 0.0 ? fallback : found;
+  };
+  rope.beta_fast = or_default("beta_fast", 32.0);
+  rope.beta_slow = or_default("beta_slow", 1.0);
+  rope.truncate = !s.whole.in_file("truncate") || s.whole.boolean("truncate");
+  const double mscale = s.block.number_or("mscale", 0.0), all_dim = s.block.number_or("mscale_all_dim", 0.0);
+  if (s.block.has("attention_factor"))
+    rope.attention_factor = s.block.number("attention_factor");
+  else if (mscale != 0.0 && all_dim != 0.0)
+    rope.attention_factor = yarn_mscale(rope.factor, mscale) / yarn_mscale(rope.factor, all_dim);
+  else
+    rope.attention_factor = yarn_mscale(rope.factor, 1.0);
+}
+
+/// Hunyuan's "dynamic" with an alpha is no dynamic rule: the base is theta * alpha^(d / (d - 2)) whatever the length, and
+/// the other numbers beside it are not used.
+void read_alpha(const Source& s, RopeConfig& rope, const ModelConfig& c) {
+  const double alpha = s.block.number_or("alpha", 0.0), d = static_cast<double>(c.head_dim);
+  if (alpha >= 1e-3 && alpha <= 1e9 && c.head_dim > 2)
+    rope.theta *= detail::pow(alpha, d / (d - 2.0));
+  else
+    s.file.refuse(ErrorCode::unsupported,
+                  fmt::format("config.json: rope type 'dynamic' with alpha {} and heads of {} values, "
+                              "expected an alpha from 0.001 to 1e9 and larger heads",
+                              alpha, c.head_dim));
+  for (const char* unused : {"factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim"}) s.block.in_file(unused);
+}
+
+void read_block(const Source& s, DynamicRope dynamic, RopeConfig& rope, ModelConfig& c) {
+  rope.theta = theta_of(s);
+  const std::string type = type_of(s.block);
+  if (type == "default") return;
+  if (type == "dynamic" && dynamic == DynamicRope::alpha) return read_alpha(s, rope, c);
+  if (type != "linear" && type != "llama3" && type != "yarn")
+    return s.file.refuse(ErrorCode::unsupported,
+                         fmt::format("config.json: rope type '{}' is not known (known: default, linear, llama3, yarn)",
+                                     type.substr(0, 60)));
+  rope.original_max_position = original_context(s, c);
+  if (type == "yarn") {
+    read_yarn(s, rope, c);
+  } else {
+    rope.scaling = type == "linear" ? RopeScaling::linear : RopeScaling::llama3;
+    rope.factor = s.block.number("factor");
+  }
+  if (type == "llama3") {
+    rope.low_freq_factor = s.block.number("low_freq_factor");
+    rope.high_freq_factor = s.block.number("high_freq_factor");
+  }
+  // DeepSeek's softmax scale grows with the context, whatever the rule.
+  if (const double all_dim = c.attention == AttentionKind::mla ? s.block.number_or("mscale_all_dim", 0.0) : 0.0;
+      all_dim != 0.0) {
+    const double m = yarn_mscale(rope.factor, all_dim);
+    c.softmax_scale *= m * m;
+  }
+}
+
+/// Refuses a part of a head, for families that turn whole ones.
+void whole_heads(const JsonConfig& json, const JsonConfig& block, const ModelConfig& c) {
+  if (c.rotary_dim != 0) return;  // read_partial_rotary() has read it
+  for (const JsonConfig* place : {&json, &block})
+    if (place->number_or("partial_rotary_factor", 1.0) != 1.0)
+      json.refuse(ErrorCode::unsupported,
+                  fmt::format("config.json: {} is {}, which libmoe does not support here",
+                              place->path("partial_rotary_factor"), place->number("partial_rotary_factor")));
+}
+
+}  // namespace
+
+JsonConfig rope_block(const JsonConfig& json) {
+  const JsonConfig scaling = json.object("rope_scaling"), parameters = json.object("rope_parameters");
+  if (scaling.empty()) return parameters;
+  if (json.in_file("rope_parameters") && !parameters.empty()) {
+    const double theta = json.number_or("rope_theta", 0.0);
+    if (completed(scaling.value(), theta) != completed(parameters.value(), theta))
+      json.refuse(ErrorCode::bad_config,
+                  "config.json: rope_scaling and rope_parameters say different things, expected one of them");
+    for (const auto& [key, value] : parameters.value().items()) parameters.in_file(key);  // said twice, read once
+  }
+  return scaling;
+}
+
+void read_partial_rotary(const JsonConfig& json, ModelConfig& c) {
+  const JsonConfig block = rope_block(json);
+  constexpr std::string_view kKey = "partial_rotary_factor";
+  const double factor = block.in_file(kKey) ? block.number(kKey) : json.number_or(kKey, 1.0);
+  json.in_file(kKey);
+  if (factor > 0.0 && factor <= 1.0) c.rotary_dim = static_cast<std::int64_t>(static_cast<double>(c.head_dim) * factor);
+  if (c.rotary_dim < 2 || c.rotary_dim % 2 != 0)
+    json.refuse(ErrorCode::bad_config, fmt::format("config.json: {} is {}, expected a part of a head of "
+                                                   "{} values that is an even number of them",
+                                                   kKey, factor, c.head_dim));
+}
+
+void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& c, DynamicRope dynamic) {
+  const JsonConfig whole = rope_block(json);
+  c.rope.style = style;
+  if (!is_nested(whole.value())) {
+    whole_heads(json, whole, c);
+    return read_block({json, whole, whole, "rope_theta"}, dynamic, c.rope, c);
+  }
+  const bool slides = !c.sliding_layers.empty();
+  const bool sees_all = static_cast<std::int64_t>(c.sliding_layers.size()) < c.layer_count;
+  for (const auto& [kind, used] : {std::pair(kFull, sees_all), std::pair(kSliding, slides)})
+    if (used && !whole.has(kind))
+      return json.refuse(ErrorCode::bad_config, fmt::format("config.json: {} is missing, expected the RoPE of the "
+                                                            "layers of that kind",
+                                                            whole.path(kind)));
+  for (const char* outside : {"rope_theta", "rope_type", "factor"})
+    if (whole.has(outside))
+      return json.refuse(ErrorCode::bad_config,
+                         fmt::format("config.json: {} stands beside the blocks of single kinds of layers, expected it "
+                                     "inside of them",
+                                     whole.path(outside)));
+  const JsonConfig full = whole.object(kFull), sliding = whole.object(kSliding);
+  RopeConfig of_full = c.rope, of_sliding = c.rope;
+  for (const JsonConfig* block : {&full, &sliding})
+    if (block == &full ? sees_all : slides) {
+      whole_heads(json, *block, c);
+      read_block({json, whole, *block, "rope_theta"}, dynamic, block == &full ? of_full : of_sliding, c);
+    }
+  c.rope = sees_all ? of_full : of_sliding;
+  if (sees_all && slides && !(of_full == of_sliding)) c.sliding_rope = of_sliding;
+}
+
+void read_gemma_rope(const JsonConfig& json, ModelConfig& c) {
+  const JsonConfig scaling = json.object("rope_scaling"), parameters = json.object("rope_parameters");
+  if (!scaling.empty() && !parameters.empty())
+    return json.refuse(ErrorCode::bad_config,
+                       "config.json: rope_scaling and rope_parameters are both set, expected one");
+  for (const auto& [key, value] : parameters.value().items())
+    if (key != kFull && key != kSliding && key != "truncate")
+      return json.refuse(ErrorCode::bad_config,
+                         fmt::format("config.json: {} stands outside of {} and {}, expected it inside of them",
+                                     parameters.path(key.substr(0, 60)), kFull, kSliding));
+  const JsonConfig full = parameters.object(kFull), sliding = parameters.object(kSliding);
+  whole_heads(json, full, c);
+  whole_heads(json, sliding, c);
+  RopeConfig of_sliding;
+  // A rule of the older form is the full layers' alone.
+  read_block({json, parameters, scaling.empty() ? full : scaling, "rope_theta"}, DynamicRope::none, c.rope, c);
+  read_block({json, parameters, sliding, "rope_local_base_freq"}, DynamicRope::none, of_sliding, c);
+  if (!c.sliding_layers.empty()) c.sliding_rope = of_sliding;
+}
+
+}  // namespace moe::inline MOE_ABI::arch

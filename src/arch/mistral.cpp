@@ -1,0 +1,21 @@
+// Mistral 7B and what is built like it: Llama with a window in every layer, or none. Source: arXiv:2310.06825, section 2;
+// transformers, modeling_mistral. GGUF files of it are Llama's.
+#include "arch/common.hpp"
+#include "arch/family.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace {
+
+ModelConfig from_hf(const JsonConfig& json) {
+  ModelConfig c = read_common(json, "mistral");
+  read_gqa(json, c);
+  read_window_of_all(json, c);
+  read_rope(json, RopeStyle::half_split, c);
+  return c;
+}
+
+}  // namespace
+
+const Family kMistral = {"mistral", "llama", "MistralForCausalLM", from_hf, nullptr};
+
+}  // namespace moe::inline MOE_ABI::arch

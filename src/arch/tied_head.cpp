@@ -1,0 +1,67 @@
+// A head that is the embedding, and one that only seems to be.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "arch/family.hpp"
+#include "moe/quant/decode.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace {
+
+using checkpoint::TensorInfo;
+
+constexpr std::int64_t kRowsBytes = 1 << 20;  // compared at a time
+
+/// Values, not bytes: the two may be stored in different formats.
+Result<bool> same_values(const checkpoint::Checkpoint& file, const TensorInfo& a, const TensorInfo& b) {
+  const std::int64_t columns = a.cols(), step = std::max<std::int64_t>(1, kRowsBytes / row_bytes(a.format, columns));
+  std::vector<std::byte> raw;
+  std::vector<float> values[2];
+  for (std::int64_t row = 0; row < a.rows(); row += step) {
+    const std::int64_t rows = std::min(step, a.rows() - row);
+    for (int i = 0; i < 2; ++i) {
+      const TensorInfo& tensor = i == 0 ? a : b;
+      const std::int64_t bytes = row_bytes(tensor.format, columns);
+      raw.resize(static_cast<std::size_t>(rows * bytes));
+      if (auto ok = file.read(tensor, static_cast<std::uint64_t>(row * bytes), raw); !ok) return forward(ok);
+      values[i].resize(static_cast<std::size_t>(rows * columns));
+      decode_row(tensor.format, raw.data(), rows * columns, values[i].data());
+    }
+    if (values[0] != values[1]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<void> untie_own_head(const checkpoint::Checkpoint& file, Recognised& model) {
+  if (!model.config.tie_word_embeddings) return {};
+  const TensorInfo* embedding = file.find(tensor_name(*model.family, file.kind(), Role::embedding));
+  const TensorInfo* head = file.find(tensor_name(*model.family, file.kind(), Role::head));
+  if (embedding == nullptr || head == nullptr) return {};
+  if (embedding->shape != head->shape)
+    return fail(
+        ErrorCode::bad_shape,
+        fmt::format("tensor {} has shape [{}], expected that of {} ([{}]): config.json has tie_word_embeddings",
+                    head->name, fmt::join(head->shape, ", "), embedding->name, fmt::join(embedding->shape, ", ")));
+  const auto same = same_values(file, *embedding, *head);
+  if (!same) return forward(same);
+  if (*same) return {};
+  model.config.tie_word_embeddings = false;
+  model.notes.push_back(
+      fmt::format("config.json has tie_word_embeddings, but {} is not {}: it is used as the head, as in "
+                  "transformers 5",
+                  head->name, embedding->name));
+  return {};
+}
+
+std::string embedding_name(const checkpoint::Checkpoint& file, const Family& family, const ModelConfig& config) {
+  const std::string name = tensor_name(family, file.kind(), Role::embedding);
+  const std::string head = tensor_name(family, file.kind(), Role::head);
+  const bool under_head = config.tie_word_embeddings && file.find(name) == nullptr && file.find(head) != nullptr;
+  return under_head ? head : name;
+}
+
+}  // namespace moe::inline MOE_ABI::arch

@@ -1,0 +1,107 @@
+#include "arch/unread_keys.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "arch/unread_rules.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace {
+
+using nlohmann::json;
+
+bool matches(std::string_view pattern, std::string_view key) {
+  if (!pattern.ends_with('*')) return pattern == key;
+  return key.starts_with(pattern.substr(0, pattern.size() - 1));
+}
+
+/// GGUF holds float32 of what was a decimal.
+bool same(const json& a, const json& b) {
+  if (a.is_number() && b.is_number()) {
+    const double x = a.get<double>(), y = b.get<double>();
+    return std::abs(x - y) <= 1e-6 * std::max(std::abs(x), std::abs(y));
+  }
+  if (!a.is_array() || !b.is_array()) return a == b;
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
+}
+
+std::string shown(const json& value) {
+  std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
+  return text.size() > 60 ? text.substr(0, 57) + "..." : text;
+}
+
+/// What the message says was expected.
+std::string expected(const json& accepted) {
+  std::string text;
+  for (const json& value : accepted) text += (text.empty() ? "" : " or ") + shown(value);
+  return text.empty() ? "no such key" : text;
+}
+
+enum class Verdict { drop, show, refuse };
+
+struct Judged {
+  Verdict verdict = Verdict::show;
+  std::string expected;
+};
+
+Judged judge(std::string_view key, const json& value, std::span<const UnreadRule> rules, const ModelConfig& config) {
+  for (const UnreadRule& rule : rules) {
+    if (!matches(rule.key, key)) continue;
+    json accepted = json::parse(rule.neutral, nullptr, false);
+    if (rule.computed != nullptr)
+      for (json& computed : rule.computed(config)) accepted.push_back(std::move(computed));
+    if (value.is_null() || std::any_of(accepted.begin(), accepted.end(), [&](const json& a) { return same(a, value); }))
+      return {Verdict::drop, {}};
+    const bool shown = rule.otherwise == Otherwise::show ||
+                       (rule.otherwise == Otherwise::refuse_if_moe && config.router.expert_count == 0);
+    return {shown ? Verdict::show : Verdict::refuse, expected(accepted)};
+  }
+  return {};
+}
+
+/// "where" names the key in full.
+template <class Where, class Rules>
+Result<std::vector<std::string>> judge_all(const std::vector<UnreadKey>& keys, std::string_view family,
+                                           std::span<const std::string_view> never, Where&& where, Rules&& rules,
+                                           const ModelConfig& config) {
+  std::vector<std::string> out;
+  for (const UnreadKey& unread : keys) {
+    if (std::any_of(never.begin(), never.end(), [&](std::string_view known) { return matches(known, unread.key); }))
+      continue;
+    const auto [key, list] = rules(unread.key);
+    const Judged judged = judge(key, unread.value, list, config);
+    if (judged.verdict == Verdict::refuse)
+      return fail(ErrorCode::unsupported,
+                  fmt::format("{} is {}, which libmoe does not support in a {} model, expected {}",
+                              where(unread.key.substr(0, 80)), shown(unread.value), family, judged.expected));
+    if (judged.verdict == Verdict::show) out.push_back(unread.key);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> judge_unread_json(const std::vector<UnreadKey>& keys, const ModelConfig& config) {
+  return judge_all(
+      keys, config.family, json_never_matters(), [](const std::string& key) { return "config.json: " + key; },
+      [](std::string_view path) {
+        const bool rope = path.starts_with("rope_scaling.") || path.starts_with("rope_parameters.");
+        return std::pair(rope ? path.substr(path.rfind('.') + 1) : path, rope ? json_rope_rules() : json_rules());
+      },
+      config);
+}
+
+Result<std::vector<std::string>> judge_unread_gguf(const std::vector<UnreadKey>& keys, std::string_view architecture,
+                                                   const ModelConfig& config) {
+  auto shown = judge_all(
+      keys, config.family, gguf_never_matters(),
+      [&](const std::string& key) { return fmt::format("metadata {}.{}", architecture, key); },
+      [](std::string_view key) { return std::pair(key, gguf_rules()); }, config);
+  if (shown)
+    for (std::string& key : *shown) key = fmt::format("{}.{}", architecture, key);
+  return shown;
+}
+
+}  // namespace moe::inline MOE_ABI::arch

@@ -1,0 +1,27 @@
+#pragma once
+// Keys of a model file that its family did not ask for. Those that are known to change the arithmetic are refused, unless
+// their value says what libmoe computes anyway; those that never matter are dropped; all others are for the user to see.
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <vector>
+
+#include "moe/config.hpp"
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+
+struct UnreadKey {
+  std::string key;  ///< "rope_scaling.alpha" of config.json; without the architecture of GGUF metadata
+  nlohmann::json value;
+};
+
+/// The keys of config.json to be shown, in the order given.
+/// Errors: unsupported, naming a key that would change the arithmetic.
+Result<std::vector<std::string>> judge_unread_json(const std::vector<UnreadKey>& keys, const ModelConfig& config);
+/// The same of "<architecture>.<key>".
+Result<std::vector<std::string>> judge_unread_gguf(const std::vector<UnreadKey>& keys, std::string_view architecture,
+                                                   const ModelConfig& config);
+
+}  // namespace moe::inline MOE_ABI::arch

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""The defaults of transformers' configuration classes, for every family of docs/MODELS.md.
+
+    python3 make_defaults.py            writes src/arch/defaults_table.cpp and cases.json
+    python3 make_defaults.py --check    changes nothing; exit status 1 when either would change
+
+Needs transformers 5.24.0 (no torch). defaults_table.cpp is what the library reads. cases.json is what unit_defaults holds it
+against: per family a small configuration with every key, and for each key the value that the class gives when that key is
+absent, those that depend on other keys included.
+"""
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+import transformers  # noqa: E402
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: E402
+
+HERE = pathlib.Path(__file__).parent
+TABLE = HERE / "../../../src/arch/defaults_table.cpp"
+CASES = HERE / "cases.json"
+FAMILIES = ("llama mistral qwen2 qwen3 qwen2_moe qwen3_moe deepseek_v2 deepseek_v3 mixtral olmoe seed_oss dots1 hunyuan_v1_dense "
+            "hunyuan_v1_moe glm4 glm4_moe ernie4_5_moe gpt_oss gemma3_text").split()
+BASE_KEYS = {field.name for field in dataclasses.fields(transformers.PreTrainedConfig)}
+
+
+def own_fields(cls):
+    return [f for f in dataclasses.fields(cls) if f.name not in BASE_KEYS or f.name == "tie_word_embeddings"]
+
+
+def accepts_null(cls, key):
+    try:
+        cls(**{key: None})
+        return True
+    except Exception:
+        return False
+
+
+def rope_defaults(cls):
+    """Keys of RoPE are no fields: what stands in rope_parameters of an object made of nothing, under the names files use."""
+    block = cls().rope_parameters
+    if "full_attention" in block:  # Gemma 3
+        return {"rope_theta": block["full_attention"]["rope_theta"],
+                "rope_local_base_freq": block["sliding_attention"]["rope_theta"], "sliding_window_pattern": 6}
+    out = {"rope_theta": block["rope_theta"]}
+    if "partial_rotary_factor" in block:
+        out["partial_rotary_factor"] = block["partial_rotary_factor"]
+    rest = {k: v for k, v in block.items() if k not in ("rope_theta", "partial_rotary_factor")}
+    if rest != {"rope_type": "default"}:
+        out["rope_parameters"] = rest
+    return out
+
+
+def family_table(name):
+    cls = CONFIG_MAPPING[name]
+    aliases = {other: key for other, key in cls.attribute_map.items()}
+    defaults, nullable = {}, []
+    for field in own_fields(cls):
+        defaults[field.name] = field.default
+        if field.default is None or accepts_null(cls, field.name):
+            nullable.append(field.name)
+    defaults.update(rope_defaults(cls))
+    nullable.append("partial_rotary_factor")  # null: the whole head
+    # A field under its other name: files have `num_nextn_predict_layers`, the class `num_mtp_layers`.
+    return {"defaults": defaults, "nullable": sorted(nullable), "aliases": aliases}
+
+
+def wrapped(text, width=106):
+    """JSON on lines of some length, cut behind commas."""
+    lines, line = [], ""
+    for part in text.replace(", \"", ",\n\"").split("\n"):
+        if line and len(line) + 1 + len(part) > width:
+            lines.append(line)
+            line = ""
+        line += (" " if line else "") + part
+    return "\n".join(lines + [line])
+
+
+def table_source():
+    families = ",\n".join(f'"{name}": {wrapped(json.dumps(family_table(name)))}' for name in FAMILIES)
+    return (f"// Made by tests/data/defaults/make_defaults.py from transformers {transformers.__version__}; edit that.\n"
+            '#include "arch/defaults.hpp"\n\nnamespace moe::inline MOE_ABI::arch {\n\n'
+            f'constexpr std::string_view kDefaultsTable = R"json({{\n{families}\n}})json";\n\n'
+            "}  // namespace moe::inline MOE_ABI::arch\n")
+
+
+# --- cases -----------------------------------------------------------------------------------------------------------
+
+# Other than the defaults wherever libmoe computes with the key, so that a key that is not read is seen.
+DENSE = dict(vocab_size=320, hidden_size=96, intermediate_size=160, num_hidden_layers=6, num_attention_heads=4,
+             num_key_value_heads=2, hidden_act="silu", max_position_embeddings=640, rms_norm_eps=3e-5,
+             rope_theta=20000.0, tie_word_embeddings=True)
+WINDOW = dict(use_sliding_window=True, sliding_window=9, max_window_layers=2)
+MLA = dict(DENSE, kv_lora_rank=32, q_lora_rank=24, qk_nope_head_dim=32, qk_rope_head_dim=16, v_head_dim=24,
+           moe_intermediate_size=48, n_routed_experts=32, n_shared_experts=3, num_experts_per_tok=3, n_group=4,
+           topk_group=2, first_k_dense_replace=1, routed_scaling_factor=1.5, num_key_value_heads=4)
+NOAUX = dict(moe_intermediate_size=48, n_routed_experts=32, n_shared_experts=3, num_experts_per_tok=3, n_group=4,
+             topk_group=2, first_k_dense_replace=2, routed_scaling_factor=1.5)
+BASES = {
+    "llama": dict(DENSE, head_dim=20, attention_bias=True),
+    "mistral": dict(DENSE, head_dim=20, sliding_window=9),
+    "qwen2": dict(DENSE, **WINDOW),
+    "qwen3": dict(DENSE, **WINDOW, head_dim=20, attention_bias=True),
+    "qwen2_moe": dict(DENSE, **WINDOW, decoder_sparse_step=2, moe_intermediate_size=48, qkv_bias=False,
+                      shared_expert_intermediate_size=56, num_experts_per_tok=3, num_experts=24, norm_topk_prob=True,
+                      mlp_only_layers=[3]),
+    "qwen3_moe": dict(DENSE, use_sliding_window=True, sliding_window=9, attention_bias=True, decoder_sparse_step=2,
+                      moe_intermediate_size=48, num_experts_per_tok=3, num_experts=24, norm_topk_prob=True,
+                      mlp_only_layers=[3]),
+    "deepseek_v2": dict(MLA, topk_method="group_limited_greedy"),
+    "deepseek_v3": dict(MLA, norm_topk_prob=False, rope_interleave=False, num_nextn_predict_layers=2),
+    "mixtral": dict(DENSE, head_dim=20, sliding_window=9, num_experts_per_tok=3, num_local_experts=24),
+    "olmoe": dict(DENSE, attention_bias=True, num_experts_per_tok=3, num_experts=24, norm_topk_prob=True),
+    "seed_oss": dict(DENSE, head_dim=20, attention_bias=False, attention_out_bias=True),
+    "dots1": dict(DENSE, **NOAUX, norm_topk_prob=True, attention_bias=True, sliding_window=9, max_window_layers=2),
+    "hunyuan_v1_dense": dict(DENSE, head_dim=20, attention_bias=True),
+    "hunyuan_v1_moe": dict(DENSE, head_dim=20, attention_bias=True, num_experts=24, moe_topk=3),
+    "glm4": dict(DENSE, head_dim=24, attention_bias=False, partial_rotary_factor=0.25),
+    "glm4_moe": dict(DENSE, **NOAUX, attention_bias=True, norm_topk_prob=False, use_qk_norm=True,
+                     partial_rotary_factor=0.25, num_nextn_predict_layers=2),
+    "ernie4_5_moe": dict(DENSE, tie_word_embeddings=False, moe_intermediate_size=48, moe_k=3, moe_num_experts=24,
+                         moe_num_shared_experts=3, moe_layer_start_index=2, moe_layer_end_index=4,
+                         moe_layer_interval=2, moe_norm_min=1e-9),
+    "gpt_oss": dict(DENSE, head_dim=20, sliding_window=9, num_local_experts=24, num_experts_per_tok=3,
+                    swiglu_alpha=1.5, swiglu_limit=6.0, attention_bias=False,
+                    rope_parameters={"rope_type": "linear", "factor": 2.0}),
+    "gemma3_text": dict({k: v for k, v in DENSE.items() if k != "hidden_act"}, tie_word_embeddings=False, head_dim=20,
+                        hidden_activation="gelu_pytorch_tanh", attention_bias=True, query_pre_attn_scalar=30,
+                        sliding_window=9, sliding_window_pattern=3, rope_local_base_freq=5000.0),
+}
+
+
+def family_case(name):
+    cls = CONFIG_MAPPING[name]
+    base = dict(architectures=None, model_type=name, **BASES[name])
+    del base["architectures"]
+    keys = [f.name for f in own_fields(cls)] + list(rope_defaults(cls))
+    absent = {}
+    for key in dict.fromkeys(keys):
+        config = {k: v for k, v in base.items() if k not in (key, cls.attribute_map.get(key, key))}
+        made = cls(**json.loads(json.dumps(config)))
+        if key == "rope_parameters":
+            # The whole block is another key's: only what the class makes of none is of interest here.
+            if name == "gpt_oss":
+                absent[key] = {k: v for k, v in made.rope_parameters.items() if k != "rope_theta"}
+        elif key == "rope_theta":
+            absent[key] = made.rope_parameters.get("full_attention", made.rope_parameters)["rope_theta"]
+        elif key == "rope_local_base_freq":
+            absent[key] = made.rope_parameters["sliding_attention"]["rope_theta"]
+        elif key == "partial_rotary_factor":
+            absent[key] = made.rope_parameters["partial_rotary_factor"]
+        elif key == "sliding_window_pattern":
+            absent[key] = made._sliding_window_pattern
+        elif key == "sliding_window":
+            # Some classes overwrite it with what use_sliding_window says: the field's own default is meant.
+            absent[key] = {f.name: f.default for f in own_fields(cls)}[key]
+        elif key == "head_dim" and "qk_rope_head_dim" in base:
+            continue  # the class sets it whatever the file says
+        else:
+            absent[key] = getattr(made, key)
+    return {"base": base, "absent": absent}
+
+
+def cases_text():
+    return json.dumps({"transformers": transformers.__version__, "families": {n: family_case(n) for n in FAMILIES}},
+                      indent=1) + "\n"
+
+
+def main():
+    changed = False
+    for path, text in ((TABLE, table_source()), (CASES, cases_text())):
+        path = path.resolve()
+        if path.exists() and path.read_text() == text:
+            continue
+        changed = True
+        if "--check" in sys.argv:
+            print(f"{path} differs from what transformers {transformers.__version__} gives", file=sys.stderr)
+        else:
+            path.write_text(text)
+    return 1 if changed and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
