@@ -1,16 +1,19 @@
 // moe-inspect: what is in this model - parameters, formats, FLOPs and bytes per token - without loading its weights.
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <cinttypes>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "bench/peaks.hpp"
-#include "cli.hpp"
 #include "kernels/table.hpp"
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
+#include "support/json_text.hpp"
+#include "support/show.hpp"
+#include "tools/common/program.hpp"
 
 namespace {
 
@@ -71,7 +74,7 @@ std::string limit_text(const Limit& limit) {
 
 /// "measure", or a file that `moe-bench --json` wrote.
 moe::Result<moe_bench::Peaks> read_peaks(const std::string& source) {
-  if (source == "measure") return moe_bench::measure_peaks(moe::openmp_pool().worker_count);
+  if (source == "measure") return moe_bench::measure_peaks(moe::openmp_pool().worker_count, cli::interrupted);
   std::ifstream in(source);
   const json all = json::parse(in, nullptr, false);
   const auto number = [&](const char* key) {
@@ -138,10 +141,6 @@ std::string count_text(std::int64_t n, int digits = 2) {
   return with_unit(static_cast<double>(n), kUnits, 1000.0, digits);
 }
 
-void line(const char* label, const std::string& text) {
-  std::printf("%-16s %s\n", label, cli::printable(text).c_str());
-}
-
 std::string number(std::int64_t n) { return std::to_string(n); }
 
 std::string attention_line(const ModelConfig& c) {
@@ -171,7 +170,11 @@ std::string experts_line(const ModelConfig& c) {
   return text;
 }
 
-void print_text(const std::string& path, const Facts& f) {
+std::string text_of(const std::string& path, const Facts& f) {
+  std::string out;
+  const auto line = [&](std::string_view label, const std::string& text) {
+    out += fmt::format("{:<16} {}\n", label, moe::printable(text));
+  };
   const ModelConfig& c = f.info.config;
   line("model", path + (f.config_only() ? " (configuration only, no weights)" : ""));
   line("family", c.family);
@@ -205,22 +208,23 @@ void print_text(const std::string& path, const Facts& f) {
     line("weights as", "stored / touched per decoded token, with the cache at " + at + " tokens");
     for (const Format format : kSizedFor) {
       const std::int64_t touched = moe::weight_bytes_touched(c, bytes_as(format));
-      line(("  " + std::string(moe::format_name(format))).c_str(),
+      line("  " + std::string(moe::format_name(format)),
            bytes_text(moe::weight_bytes_stored(c, bytes_as(format))) + " / " + bytes_text(touched) + ", " +
                bytes_text(touched + 2 * f.cache_values * f.context) +
                (f.peaks ? "; at most " + limit_text(limit_of(f, touched, multiplies_int8(format))) : std::string{}));
     }
-    return;
+    return out;
   }
   line("weights", bytes_text(f.info.weight_bytes) + " stored");
   for (const moe::FormatUse& use : f.info.formats)
-    line(("  " + use.name).c_str(),
+    line("  " + use.name,
          bytes_text(use.bytes) + " in " + number(use.tensor_count) + (use.tensor_count == 1 ? " tensor" : " tensors"));
   line("touched", bytes_text(f.info.touched_bytes) + " of weights per decoded token, " +
                       bytes_text(f.info.touched_bytes + 2 * f.cache_values * f.context) + " with the cache at " + at +
                       " tokens (f16)");
   if (f.peaks)
     line("limit", limit_text(limit_of(f)) + " decoding one sequence at " + at + " tokens, by this machine's peaks");
+  return out;
 }
 
 json as_json(const std::string& path, const Facts& f) {
@@ -298,10 +302,6 @@ int main(int argc, char** argv) {
       if (!found) return moe::forward(found);
       facts.peaks = *found;
     }
-    if (want_json)
-      std::printf("%s\n", as_json(path, facts).dump(2, ' ', false, json::error_handler_t::replace).c_str());
-    else
-      print_text(path, facts);
-    return {};
+    return cli::print(want_json ? moe::json_text(as_json(path, facts), 2) + "\n" : text_of(path, facts));
   });
 }

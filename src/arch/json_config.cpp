@@ -2,15 +2,14 @@
 
 #include <fmt/format.h>
 
+#include "support/json_text.hpp"
+#include "support/show.hpp"
+
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
 // Long or nested values would make a message unreadable.
-std::string shown(const nlohmann::json& value) {
-  std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  if (text.size() > 60) text = text.substr(0, 57) + "...";
-  return text;
-}
+std::string shown(const nlohmann::json& value) { return shortened(json_text(value), 60); }
 
 // Parsing is iterative, but dump() for a message recurses: a depth bomb must end before the stack does.
 bool nested_too_deep(std::string_view text) {

@@ -10,8 +10,8 @@
 #include "checkpoint/file_checkpoint.hpp"
 #include "checkpoint/hash.hpp"
 #include "checkpoint/json.hpp"
-#include "checkpoint/message.hpp"
 #include "checkpoint/safetensors_header.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 

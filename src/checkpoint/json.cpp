@@ -7,7 +7,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "checkpoint/message.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 

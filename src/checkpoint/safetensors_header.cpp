@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "checkpoint/header_reader.hpp"
-#include "checkpoint/message.hpp"
 #include "moe/tensor.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "support/show.hpp"
 #include "tokenizer/byte_level_bpe.hpp"
 #include "tokenizer/gguf_vocabulary.hpp"
 #include "tokenizer/json_fields.hpp"

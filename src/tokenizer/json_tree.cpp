@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "support/show.hpp"
 #include "tokenizer/unicode.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {

@@ -11,6 +11,8 @@
 #include "eval/score/text.hpp"
 #include "eval/tasks/csv.hpp"
 #include "moe/eval/task.hpp"
+#include "support/json_text.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -35,7 +37,8 @@ std::string read_choices(const Json& line, Question& q) {
   if (answer == line.end() || answer->is_null()) return "has no \"answer\"";
   const bool in_range = answer->is_number_integer() && *answer >= 0 && *answer < q.choices.size();
   if (!in_range)
-    return fmt::format("\"answer\" is {}, expected a number from 0 to {}", shown(answer->dump()), q.choices.size() - 1);
+    return fmt::format("\"answer\" is {}, expected a number from 0 to {}", in_quotes(json_text(*answer)),
+                       q.choices.size() - 1);
   q.answer = answer->get<std::int64_t>();
   return {};
 }
@@ -45,14 +48,14 @@ std::string read_line(const std::string& text, TaskKind kind, Question& q) {
   if (!line.is_object()) return "is not a JSON object";
   for (const auto& [key, value] : line.items()) {
     if (value.is_string()) q.text.emplace(key, *value.get_ptr<const std::string*>());
-    if (value.is_number() || value.is_boolean()) q.text.emplace(key, value.dump());
+    if (value.is_number() || value.is_boolean()) q.text.emplace(key, json_text(value));
   }
   if (const auto id = q.text.find("id"); id != q.text.end()) q.id = id->second;
   if (const auto split = q.text.find("split"); split != q.text.end()) {
     q.is_example = split->second == "dev" || split->second == "train" || split->second == "fewshot";
     if (!q.is_example && split->second != "test" && split->second != "validation")
       return fmt::format("\"split\" is {}, expected test or validation (asked), dev, train or fewshot (examples)",
-                         shown(split->second));
+                         in_quotes(split->second));
   }
   if (const auto subject = q.text.find("subject"); subject != q.text.end()) q.subject = subject->second;
   // A task that wants a written answer may ask a question with choices.
@@ -94,7 +97,8 @@ Result<std::vector<Question>> load_questions(const std::string& path, TaskKind k
       if (const auto [before, is_new] = line_of_id.emplace(q.id, q.line); !is_new)
         problem = fmt::format("has the id of line {}", before->second);
     if (!problem.empty())
-      return fail(ErrorCode::bad_file, fmt::format("{}:{}: question {} {}", line.file, q.line, shown(q.id), problem));
+      return fail(ErrorCode::bad_file,
+                  fmt::format("{}:{}: question {} {}", line.file, q.line, in_quotes(q.id), problem));
     questions.push_back(std::move(q));
   }
   if (questions.empty()) return fail(ErrorCode::bad_file, fmt::format("{} holds no question", path));
