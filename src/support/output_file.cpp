@@ -71,7 +71,8 @@ Result<Target> resolve(const std::string& path) {
 // Whether a regular file may come to stand under the name.
 Result<void> check_free(const std::string& path, const OutputOptions& options, const Target& target) {
   if (!target.exists) return {};
-  if (S_ISDIR(target.status.st_mode)) return fail(ErrorCode::io, fmt::format("{}: is a directory", path));
+  if (S_ISDIR(target.status.st_mode))
+    return fail(ErrorCode::bad_argument, fmt::format("{}: is a directory and not a regular file", path));
   if (!S_ISREG(target.status.st_mode))
     return fail(ErrorCode::bad_argument, fmt::format("{}: is not a regular file and will not be replaced", path));
   if (!options.replace)

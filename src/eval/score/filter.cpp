@@ -115,7 +115,7 @@ Result<std::string> apply_filter(const FilterSpec& filter, std::vector<std::stri
   for (const FilterStep& step : filter.steps) {
     if (replies.empty()) break;
     if (auto applied = apply_step(step, replies); !applied)
-      return fail(applied.error().code, fmt::format("filter {}: {}", in_quotes(filter.name), applied.error().message));
+      return fail(applied.error().code, fmt::format("filter {}: {}", shortened(filter.name, 60), applied.error().message));
   }
   return replies.empty() ? std::string() : std::move(replies.front());
 }
@@ -132,7 +132,7 @@ Result<void> check_filters(const TaskSpec& task) {
     std::int64_t replies = 1;  // to each question
     for (const FilterStep& step : filter.steps)
       if (auto ok = check_step(step, replies); !ok)
-        return fail(ErrorCode::bad_file, fmt::format("filter {}: {}", in_quotes(filter.name), ok.error().message));
+        return fail(ErrorCode::bad_file, fmt::format("filter {}: {}", shortened(filter.name, 60), ok.error().message));
   }
   for (const std::string& pattern : task.exact_match.regexes_to_ignore)
     if (const auto regex = Regex::compile(pattern); !regex)

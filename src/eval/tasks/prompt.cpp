@@ -245,7 +245,7 @@ Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options
     for (Document& document : subtask.documents) {
       const auto shots = sampler.before(document.question);
       if (!shots)
-        return fail(shots.error().code, fmt::format("{}: {}", in_quotes(subtask.name), shots.error().message));
+        return fail(shots.error().code, fmt::format("{}: {}", shortened(subtask.name, 60), shots.error().message));
       auto built = build(task, *templates, std::move(document.question), beginning + *shots);
       if (!built) {
         Error error = built.error();
