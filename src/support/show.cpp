@@ -30,7 +30,7 @@ Character first_of(std::string_view text) {
 // Whether a terminal shows the character and does nothing else with it.
 bool is_shown(utf8proc_int32_t code_point) {
   if (code_point < 0) return false;
-  if (code_point == 0x200C || code_point == 0x200D) return true;
+  if (code_point >= 0x200B && code_point <= 0x200D) return true;  // part of words and emoji
   const utf8proc_property_t* p = utf8proc_get_property(code_point);
   switch (p->category) {
     case UTF8PROC_CATEGORY_CC:

@@ -12,7 +12,7 @@ namespace moe::inline MOE_ABI {
 
 /// `text` on one line that moves no cursor and reorders nothing: control characters, line separators, bidirectional
 /// marks and other invisible format characters become \xNN (\uNNNN above one byte), as do bytes that are no UTF-8.
-/// U+200C and U+200D stay: they belong to words and emoji.
+/// U+200B to U+200D stay: they belong to words and emoji.
 std::string printable(std::string_view text);
 /// The same, but line feeds and tabs stay: text that may have lines of its own.
 std::string printable_lines(std::string_view text);

@@ -277,7 +277,9 @@ TEST_CASE("outputs that are links, FIFOs, devices or nothing that can be written
       CHECK(into_fifo.status == (option.may_be_stream ? 0 : 1));
       if (option.may_be_stream && option.repeats) CHECK(received == bytes);
 
-      for (const std::string& bad : {std::string("/dev/full"), s / "absent/file", s / "far"}) {
+      Words bads = {s / "absent/file", s / "far", moe_test::full_device(s.dir)};
+      if (bads.back().empty()) bads.pop_back(), moe_test::report_skip(name + " on a full device", "none can be made");
+      for (const std::string& bad : bads) {
         CAPTURE(bad);
         const Ended failed = run(s, program, asked(bad));
         CHECK(failed.status == 1);
@@ -357,7 +359,9 @@ TEST_CASE("moe-eval prints its tables and writes what it can when one file canno
   if (found == all.end()) return moe_test::report_skip("files of moe-eval", "it is not built");
   const Scratch s;
   fs::create_directory(s / "out");
-  fs::create_symlink("/dev/full", s / "out/run.json");
+  const std::string full_device = moe_test::full_device(s.dir);
+  if (full_device.empty()) return moe_test::report_skip("files of moe-eval", "no full device can be made here");
+  fs::create_symlink(full_device, s / "out/run.json");
   const Words arguments = {"--model", "m=" + kModel, "--tasks", kExam, "--limit", "2", "--out", s / "out"};
   const auto files = [&] {
     std::ptrdiff_t count = 0;

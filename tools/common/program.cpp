@@ -54,7 +54,8 @@ int exit_status(moe::ErrorCode code) {
 }
 
 void complain(std::string_view program, std::string_view message) {
-  std::fprintf(stderr, "%s: %s\n", moe::printable(program).c_str(), moe::printable(message).c_str());
+  constexpr std::size_t kMostColumns = 8000;  // two paths
+  std::fprintf(stderr, "%s: %s\n", moe::printable(program).c_str(), moe::shortened(message, kMostColumns).c_str());
 }
 
 int run(CLI::App& app, int argc, char** argv, const std::function<moe::Result<void>()>& body) {

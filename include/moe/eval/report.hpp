@@ -75,7 +75,7 @@ MOE_API Result<void> make_output_folders(const std::string& directory, std::span
 /// OUT/<name>/results_<time>.json and samples_<task>_<time>.jsonl of one model, as the reference harness writes them.
 /// Every file appears whole or not at all; one that cannot be written does not keep the others from it. A name that is
 /// no file name is changed into one (results hold its file then, under libmoe_sample_files). `cancelled` is asked where
-/// an output is a FIFO that nobody reads. Errors: io, cancelled, bad_argument as check_names.
+/// an output is a FIFO that nobody reads. Errors: io, cancelled, bad_argument (as check_names, or a folder in the way).
 MOE_API Result<void> write_harness_files(const RunReport& report, const ModelRun& run, const std::string& directory,
                                          const std::function<bool()>& cancelled = {});
 /// OUT/run.json: everything, with what is needed to repeat it.
