@@ -1,7 +1,11 @@
 // What command lines share: exit status, durations, token ids, .npy files.
 
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <thread>
 
@@ -20,6 +24,33 @@ TEST_CASE("every error code has its exit status") {
   CHECK(cli::exit_status(ErrorCode::out_of_memory) == 3);
   CHECK(cli::exit_status(ErrorCode::internal) == 3);
   CHECK(cli::exit_status(ErrorCode::cancelled) == 130);
+}
+
+TEST_CASE("one Ctrl-C asks, one that comes later ends the program and removes what it was writing") {
+  namespace fs = std::filesystem;
+  const fs::path dir = fs::temp_directory_path() / ("moe_interrupt_" + std::to_string(getpid()));
+  fs::create_directory(dir);
+  const auto in_child = [&](int pause_ms) {
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      cli::catch_interrupts();
+      auto file = moe::OutputFile::create((dir / "out").string());
+      if (!file || cli::interrupted()) _exit(1);
+      raise(SIGINT);
+      if (!cli::interrupted()) _exit(2);
+      std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
+      raise(SIGINT);
+      _exit(3);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  };
+  CHECK(in_child(600) == 130);
+  CHECK(fs::is_empty(dir));
+  CHECK(in_child(0) == 3);  // `timeout` sends two at a time: that is one request to stop
+  fs::remove_all(dir);
 }
 
 TEST_CASE("durations") {

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "eval/report/chart.hpp"
+#include "eval/report/text_table.hpp"
 #include "moe/eval/report.hpp"
 #include "support.hpp"
 #include "support/show.hpp"
@@ -248,4 +250,27 @@ TEST_CASE("tables show any name on one line, aligned, and cut where it is long")
       ends.push_back(moe::display_width(line));
   REQUIRE(ends.size() >= 2);
   for (const std::size_t end : ends) CHECK(end == ends.front());
+}
+
+TEST_CASE("a table and a chart are gates of their own") {
+  TextTable table({"n\name", "x"});
+  table.add({"\x1b[2J\xE4\xB8\xAD", "1"});
+  table.add({std::string(1000, 'l'), "22"});
+  const auto lines = lines_of(table.render());
+  REQUIRE(lines.size() == 4);
+  CHECK(lines[0].starts_with("n\\x0aame "));
+  CHECK(lines[2].starts_with("\\x1b[2J\xE4\xB8\xAD "));
+  for (const std::string& line : lines) CHECK(moe::display_width(line) == moe::display_width(lines[1]));
+  CHECK(moe::display_width(lines[1]) < 150);
+  TextTable words({"a", "b"}, TextTable::Align::words);
+  words.add({"1", "second\r"});
+  words.add({"longer", "x"});
+  CHECK(words.render() == "a       b\n1       second\\x0d\nlonger  x\n");
+  const std::string chart =
+      render_chart({{"m\nEVIL\x1b[31m", 1e9, 0.5, {}, true}, {std::string(500, 'n'), 2e9, 0.6, {}, true}});
+  for (const std::string& line : lines_of(chart)) {
+    CHECK_FALSE(line.starts_with("EVIL"));
+    CHECK(line.find('\x1b') == std::string::npos);
+    CHECK(moe::display_width(line) < 100);
+  }
 }
