@@ -6,12 +6,16 @@
 #include <chrono>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
-#include "../tools/cli.hpp"
-#include "../tools/threads.hpp"
 #include "limits.hpp"
 #include "moe/moe.hpp"
 #include "peaks.hpp"
+#include "support/json_text.hpp"
+#include "support/output_file.hpp"
+#include "support/show.hpp"
+#include "tools/common/program.hpp"
+#include "tools/common/threads.hpp"
 
 namespace {
 
@@ -90,8 +94,8 @@ class Bench {
     return {};
   }
 
-  void print_table() const;
-  void print_profile() const;
+  std::string table() const;
+  std::string profile_table() const;
   ordered_json to_json() const;
 
  private:
@@ -171,14 +175,14 @@ class Bench {
   }
 
   Result<void> measure_machine() {
-    auto all = moe_bench::measure_peaks(threads_);
+    auto all = moe_bench::measure_peaks(threads_, cli::interrupted);
     if (!all) return moe::forward(all);
     peaks_ = *all;
     if (threads_ == 1) {
       one_thread_ = peaks_;
       return {};
     }
-    auto one = moe_bench::measure_peaks(1);
+    auto one = moe_bench::measure_peaks(1, cli::interrupted);
     if (!one) return moe::forward(one);
     one_thread_ = *one;
     return {};
@@ -254,35 +258,38 @@ std::string isa_name() {
   return table == nullptr ? "none" : table->isa;
 }
 
-void Bench::print_table() const {
-  fmt::print("{}: {} {}, {} threads, {}, {} repetitions\n", cli::printable(options_.model), model_->config().family,
-             cli::printable(model_->info().format_summary), threads_, isa_name(), options_.repetitions);
+std::string Bench::table() const {
+  std::string out;
+  out += fmt::format("{}: {} {}, {} threads, {}, {} repetitions\n", moe::printable(options_.model),
+                     model_->config().family, moe::printable(model_->info().format_summary), threads_, isa_name(),
+                     options_.repetitions);
   if (!options_.no_peaks) {
-    const auto line = [](const moe_bench::Peaks& p, const char* note) {
-      fmt::print("peak, {} thread{}: int8 {:.0f} GOP/s ({}), float32 {:.0f} GFLOP/s, read {:.1f} GB/s{}\n", p.threads,
-                 p.threads == 1 ? "" : "s", p.int8_ops * 1e-9, moe_bench::int8_instruction(), p.float_ops * 1e-9,
-                 p.read_bytes * 1e-9, note);
+    const auto line = [&out](const moe_bench::Peaks& p, const char* note) {
+      out += fmt::format("peak, {} thread{}: int8 {:.0f} GOP/s ({}), float32 {:.0f} GFLOP/s, read {:.1f} GB/s{}\n",
+                         p.threads, p.threads == 1 ? "" : "s", p.int8_ops * 1e-9, moe_bench::int8_instruction(),
+                         p.float_ops * 1e-9, p.read_bytes * 1e-9, note);
     };
     line(peaks_,
          fmt::format(" (before {:.1f}, after {:.1f})", bandwidth_before_ * 1e-9, bandwidth_after_ * 1e-9).c_str());
     if (threads_ != 1) line(one_thread_, "");
   }
-  fmt::print("{:<8} {:>10} {:>21} {:>10} {:>8} {:>11} {:>7}  {}\n", "item", "tokens/s", "[least, most]", "GFLOP/s",
-             "GB/s", "limit t/s", "% of it", "bound by");
+  out += fmt::format("{:<8} {:>10} {:>21} {:>10} {:>8} {:>11} {:>7}  {}\n", "item", "tokens/s", "[least, most]",
+                     "GFLOP/s", "GB/s", "limit t/s", "% of it", "bound by");
   for (const Item& item : items_) {
     const double seconds = item.median_seconds(), n = static_cast<double>(item.count);
     const auto [least, most] = std::minmax_element(item.seconds.begin(), item.seconds.end());
-    fmt::print("{:<8} {:>10.1f} {:>21} {:>10.1f}", item.kind() + std::to_string(item.count), item.tokens_per_second(),
-               fmt::format("[{:.1f}, {:.1f}]", n / *most, n / *least),
-               static_cast<double>(item.work.total()) / seconds * 1e-9);
+    out += fmt::format("{:<8} {:>10.1f} {:>21} {:>10.1f}", item.kind() + std::to_string(item.count),
+                       item.tokens_per_second(), fmt::format("[{:.1f}, {:.1f}]", n / *most, n / *least),
+                       static_cast<double>(item.work.total()) / seconds * 1e-9);
     if (!options_.no_peaks) {
       const double limit = n / moe_bench::least_seconds(item.demand, peaks_);
-      fmt::print(" {:>8.1f} {:>11.1f} {:>7.1f}  {}", item.demand.bytes / seconds * 1e-9, limit,
-                 100.0 * item.tokens_per_second() / limit,
-                 moe_bench::bound_by_bytes(item.demand, peaks_) ? "bytes" : "operations");
+      out += fmt::format(" {:>8.1f} {:>11.1f} {:>7.1f}  {}", item.demand.bytes / seconds * 1e-9, limit,
+                         100.0 * item.tokens_per_second() / limit,
+                         moe_bench::bound_by_bytes(item.demand, peaks_) ? "bytes" : "operations");
     }
-    fmt::print("\n");
+    out += "\n";
   }
+  return out;
 }
 
 // One row of the roofline table: a stage of one item.
@@ -309,24 +316,27 @@ std::vector<StageRow> stage_rows(const Item& item, std::int32_t repetitions) {
   return rows;
 }
 
-void Bench::print_profile() const {
+std::string Bench::profile_table() const {
+  std::string out;
   for (const Item& item : items_) {
-    fmt::print("\n{:<12} {:>10} {:>7} {:>10} {:>8} {:>10} {:>7}  {}\n", item.kind() + std::to_string(item.count),
-               "worker ms", "%", "GFLOP/s", "GB/s", "limit ms", "% of it", "bound by");
+    out +=
+        fmt::format("\n{:<12} {:>10} {:>7} {:>10} {:>8} {:>10} {:>7}  {}\n", item.kind() + std::to_string(item.count),
+                    "worker ms", "%", "GFLOP/s", "GB/s", "limit ms", "% of it", "bound by");
     for (const StageRow& row : stage_rows(item, options_.repetitions)) {
-      fmt::print("{:<12} {:>10.3f} {:>7.1f}", row.name, row.seconds * 1e3, 100.0 * row.share);
+      out += fmt::format("{:<12} {:>10.3f} {:>7.1f}", row.name, row.seconds * 1e3, 100.0 * row.share);
       const double operations = row.demand.int8_ops + row.demand.float_ops;
       if (operations > 0.0 && row.seconds > 0.0) {
         const double least = moe_bench::least_seconds(row.demand, peaks_) * threads_, wall = row.seconds / threads_;
-        fmt::print(" {:>10.1f} {:>8.1f} {:>10.3f} {:>7.1f}  {}", operations / wall * 1e-9,
-                   row.demand.bytes / wall * 1e-9, least * 1e3, 100.0 * least / row.seconds,
-                   moe_bench::bound_by_bytes(row.demand, peaks_) ? "bytes" : "operations");
+        out += fmt::format(" {:>10.1f} {:>8.1f} {:>10.3f} {:>7.1f}  {}", operations / wall * 1e-9,
+                           row.demand.bytes / wall * 1e-9, least * 1e3, 100.0 * least / row.seconds,
+                           moe_bench::bound_by_bytes(row.demand, peaks_) ? "bytes" : "operations");
       }
-      fmt::print("\n");
+      out += "\n";
     }
   }
-  fmt::print("worker ms: of all {} workers, a repetition; GFLOP/s and GB/s as if all of them did this stage.\n",
-             threads_);
+  out += fmt::format("worker ms: of all {} workers, a repetition; GFLOP/s and GB/s as if all of them did this stage.\n",
+                     threads_);
+  return out;
 }
 
 ordered_json Bench::to_json() const {
@@ -336,9 +346,9 @@ ordered_json Bench::to_json() const {
     for (const Item& item : items_)
       if (item.kind() == kind) out[kind][std::to_string(item.count)] = item.tokens_per_second();
   }
-  out["model"] = cli::printable(options_.model);
+  out["model"] = options_.model;
   out["family"] = model_->config().family;
-  out["formats"] = cli::printable(model_->info().format_summary);
+  out["formats"] = model_->info().format_summary;
   out["isa"] = isa_name();
   out["threads"] = threads_;
   out["reps"] = options_.repetitions;
@@ -384,6 +394,12 @@ ordered_json Bench::to_json() const {
 Result<void> run(const Options& options) {
   const auto threads = cli::start_threads(options.threads);
   if (!threads) return moe::forward(threads);
+  std::optional<moe::OutputFile> file;  // opened before the minutes that could be lost
+  if (!options.json.empty()) {
+    auto opened = moe::OutputFile::create(options.json, {.cancelled = cli::interrupted});
+    if (!opened) return moe::forward(opened);
+    file.emplace(std::move(*opened));
+  }
   moe::LoadOptions load;
   load.threads = *threads;
   load.cancelled = cli::interrupted;
@@ -397,13 +413,13 @@ Result<void> run(const Options& options) {
   }
   Bench bench(model, *threads, options);
   if (auto ok = bench.run(); !ok) return ok;
-  bench.print_table();
-  if (options.profile) bench.print_profile();
-  if (options.json.empty()) return {};
-  const std::string text = bench.to_json().dump() + "\n";
-  if (options.json != "-") return cli::write_file(options.json, text);
-  fmt::print("{}", text);
-  return {};
+  const std::string json = moe::json_text(bench.to_json()) + "\n";
+  const auto printed = cli::print(bench.table() + (options.profile ? bench.profile_table() : ""));
+  if (file) {  // also where the table could not be printed
+    if (auto ok = file->write(json); !ok) return ok;
+    if (auto ok = file->finish(); !ok) return ok;
+  }
+  return printed;
 }
 
 }  // namespace

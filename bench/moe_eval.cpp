@@ -1,20 +1,19 @@
 // moe-eval: accuracy with its error bar beside the FLOPs that the answers cost. Thin over moe::eval.
 
-#include <unistd.h>
-
+#include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <ctime>
 #include <filesystem>
 #include <optional>
 
 #include "bench/store_commands.hpp"
 #include "kernels/table.hpp"
+#include "model/model_info.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
-#include "tools/cli.hpp"
-#include "tools/threads.hpp"
+#include "tools/common/program.hpp"
+#include "tools/common/threads.hpp"
 
 namespace {
 
@@ -261,11 +260,35 @@ moe::Result<void> run_row(const Setting& row, const std::shared_ptr<const moe::M
   return {};
 }
 
-// A model without a finished task is no row.
-void print_tables(eval::RunReport& report) {
-  std::erase_if(report.models, [](const eval::ModelRun& run) { return run.outcomes.empty(); });
-  std::fputs(eval::render_tables(report).c_str(), stdout);
-  std::fflush(stdout);
+// Tables first: whatever happens to a file, what was found out is there to be read. One file that cannot be written, or
+// a reader that has gone, does not cost the others. `complete`: every row has answered every task.
+moe::Result<void> put_out(eval::RunReport& report, const std::string& out, bool complete) {
+  std::erase_if(report.models, [](const eval::ModelRun& run) { return run.outcomes.empty(); });  // no row
+  moe::Result<void> result = cli::print(eval::render_tables(report));
+  const auto note = [&](const moe::Result<void>& written) {
+    if (!written && (result || cli::is_broken_pipe(result.error()))) result = written;
+  };
+  if (out.empty()) return result;
+  for (const eval::ModelRun& run : report.models) note(eval::write_harness_files(report, run, out, cli::interrupted));
+  if (complete) note(eval::write_run_file(report, out, cli::interrupted));
+  return result;
+}
+
+// A model that cannot be opened or has too few experts, results that would meet in one file, a folder that is none.
+moe::Result<void> check_rows(const std::vector<Setting>& rows, const std::vector<eval::PreparedTask>& tasks,
+                             const std::string& out) {
+  std::vector<std::string> names;
+  for (const Setting& row : rows) {
+    names.push_back(row.name);
+    const auto info = moe::Model::inspect(row.path);
+    if (!info) return moe::forward(info);
+    if (const auto ok = moe::with_top_k(info->config, row.top_k); row.top_k > 0 && !ok)
+      return moe::fail(ok.error().code, row.path + ": " + ok.error().message);
+  }
+  if (auto ok = eval::check_names(tasks, names); !ok) return ok;
+  if (out.empty()) return {};
+  const auto made = eval::make_output_folders(out, names);
+  return made ? made : moe::Result<void>(moe::fail(made.error().code, "--out " + made.error().message));
 }
 
 moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& rows) {
@@ -279,16 +302,8 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   auto tasks = prepare_tasks(o);
   if (!tasks) return moe::forward(tasks);
   report.tasks = std::move(*tasks);
-  // A bad file is found now, not after the models before it have answered for an hour.
-  for (const Setting& row : rows)
-    if (const auto info = moe::Model::inspect(row.path); !info) return moe::forward(info);
-  if (!o.out.empty()) {
-    std::error_code failed;
-    std::filesystem::create_directories(o.out, failed);
-    if (failed || access(o.out.c_str(), W_OK) != 0)
-      return moe::fail(moe::ErrorCode::io,
-                       "--out " + o.out + ": cannot write there" + (failed ? ": " + failed.message() : ""));
-  }
+  // What is wrong is found now, not after the models before it have answered for an hour.
+  if (auto ok = check_rows(rows, report.tasks, o.out); !ok) return ok;
   std::unique_ptr<eval::RunStore> store;
   if (!o.cache.empty()) {
     auto opened = eval::RunStore::open(o.cache);
@@ -309,13 +324,11 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
     }
     const auto model = loaded ? with_setting(*loaded, row) : loaded;
     result = model ? run_row(row, *model, *threads, o, store.get(), report) : moe::Result<void>(moe::forward(model));
-    if (result && !o.out.empty()) result = eval::write_harness_files(report, report.models.back(), o.out);
     if (!result) break;
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  print_tables(report);
-  if (result && !o.out.empty()) result = eval::write_run_file(report, o.out);
-  return result;
+  const auto written = put_out(report, o.out, result.has_value());
+  return result ? written : result;
 }
 
 constexpr const char* kExamples = R"(Examples:
@@ -372,7 +385,6 @@ int main(int argc, char** argv) {
   compare->add_option("A", options.a, "number of a run (moe-eval history), or name of a model: its last runs")
       ->required();
   compare->add_option("B", options.b, "what A is compared with")->required();
-  std::signal(SIGXFSZ, SIG_IGN);  // a file at its size limit is an error like a full disk
   int usage = cli::kDone;
   const int status = cli::run(app, argc, argv, [&]() -> moe::Result<void> {
     if (history->parsed()) return store_commands::history(options.cache);

@@ -189,11 +189,14 @@ moe::Result<double> measure_read_bandwidth(std::int32_t threads) {
   return best;
 }
 
-moe::Result<Peaks> measure_peaks(std::int32_t threads) {
+moe::Result<Peaks> measure_peaks(std::int32_t threads, const std::function<bool()>& cancelled) {
+  const auto interrupted = [] { return moe::fail(moe::ErrorCode::cancelled, "interrupted while peaks were measured"); };
   Peaks peaks;
   peaks.threads = threads;
   peaks.int8_ops = measure_loop(int8_loop(), threads);
+  if (cancelled && cancelled()) return interrupted();
   peaks.float_ops = measure_loop(float_loop(), threads);
+  if (cancelled && cancelled()) return interrupted();
   auto bandwidth = measure_read_bandwidth(threads);
   if (!bandwidth) return moe::forward(bandwidth);
   peaks.read_bytes = *bandwidth;

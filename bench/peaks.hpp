@@ -2,6 +2,7 @@
 // What this machine can do at most, measured: int8 dot products, float32 fma, reading memory.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "moe/error.hpp"
@@ -19,8 +20,8 @@ struct Peaks {
 /// Names of the instructions that measure_peaks uses here, fastest first choice.
 std::string int8_instruction();
 
-/// About half a second per figure. Errors: out_of_memory.
-moe::Result<Peaks> measure_peaks(std::int32_t threads);
+/// About half a second per figure. Errors: out_of_memory, cancelled.
+moe::Result<Peaks> measure_peaks(std::int32_t threads, const std::function<bool()>& cancelled = {});
 /// The bandwidth alone: on shared machines it moves from minute to minute.
 moe::Result<double> measure_read_bandwidth(std::int32_t threads);
 

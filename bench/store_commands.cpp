@@ -1,15 +1,17 @@
 #include "bench/store_commands.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <cstdio>
 #include <limits>
 #include <map>
 #include <vector>
 
+#include "eval/report/text_table.hpp"
 #include "moe/eval/statistics.hpp"
 #include "moe/eval/store.hpp"
 #include "support/number.hpp"
-#include "tools/cli.hpp"
+#include "tools/common/standard_output.hpp"
 
 namespace store_commands {
 namespace {
@@ -18,27 +20,8 @@ namespace eval = moe::eval;
 
 const char* name_of(moe::KvType kv) { return kv == moe::KvType::f32 ? "f32" : kv == moe::KvType::f16 ? "f16" : "bf16"; }
 
-std::string percent(double x) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f", 100 * x);
-  return text;
-}
+std::string percent(double x) { return fmt::format("{:.2f}", 100 * x); }
 std::string percent(const std::optional<double>& x) { return x ? percent(*x) : std::string("N/A"); }
-
-// Columns as wide as their widest cell.
-void print(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::size_t> width(rows[0].size(), 0);
-  for (const auto& row : rows)
-    for (std::size_t c = 0; c < row.size(); ++c) width[c] = std::max(width[c], row[c].size());
-  for (const auto& row : rows) {
-    std::string line;
-    for (std::size_t c = 0; c < row.size(); ++c) {
-      line += row[c];
-      if (c + 1 < row.size()) line += std::string(width[c] - row[c].size() + 2, ' ');
-    }
-    std::printf("%s\n", line.c_str());
-  }
-}
 
 // The runs that a word names: one by its number, or the last finished one of each task by the model's name.
 moe::Result<std::map<std::string, eval::StoredRun>> named(const std::vector<eval::StoredRun>& runs,
@@ -79,24 +62,21 @@ moe::Result<std::vector<std::string>> compare_runs(const eval::RunStore& store, 
                      "runs of " + a.task + " have no accuracy that could be compared question by question");
   const auto gap = eval::paired_gap(x, y, clusters);
   if (!gap) return moe::forward(gap);
-  char points[32], p[32];
-  std::snprintf(points, sizeof points, "%+.2f", 100 * gap->gap);
-  std::snprintf(p, sizeof p, "%.4g", gap->p_value);
   const std::string mde = gap->standard_error ? percent(eval::minimum_detectable_effect(*gap->standard_error)) : "N/A";
   const std::string verdict =
       gap->p_value >= 0.05 ? "not distinguishable" : "run " + std::to_string(gap->gap > 0 ? a.id : b.id) + " is better";
   // Another prompt is another question to the model; the gap then holds more than the models.
   const std::string note = a.questions_hash == b.questions_hash ? "" : "the prompts differ";
-  return std::vector<std::string>{a.task,
-                                  std::to_string(a.id) + " " + cli::printable(a.model),
+  return std::vector<std::string>{eval::shown_name(a.task),
+                                  std::to_string(a.id) + " " + eval::shown_name(a.model),
                                   percent(a.accuracy),
-                                  std::to_string(b.id) + " " + cli::printable(b.model),
+                                  std::to_string(b.id) + " " + eval::shown_name(b.model),
                                   percent(b.accuracy),
-                                  points,
+                                  fmt::format("{:+.2f}", 100 * gap->gap),
                                   percent(gap->standard_error),
                                   std::to_string(gap->only_a),
                                   std::to_string(gap->only_b),
-                                  p,
+                                  fmt::format("{:.4g}", gap->p_value),
                                   mde,
                                   verdict,
                                   note};
@@ -109,22 +89,20 @@ moe::Result<void> history(const std::string& path) {
   if (!store) return moe::forward(store);
   const auto runs = (*store)->runs();
   if (!runs) return moe::forward(runs);
-  std::vector<std::vector<std::string>> rows = {{"run", "started", "model", "precision", "kv", "top-k", "task", "shots",
-                                                 "questions", "acc %", "+- SE", "GFLOPs/question", "state"}};
+  eval::TextTable table({"run", "started", "model", "precision", "kv", "top-k", "task", "shots", "questions", "acc %",
+                         "+- SE", "GFLOPs/question", "state"},
+                        eval::TextTable::Align::words);
   for (const eval::StoredRun& r : *runs) {
-    char giga[32];
-    std::snprintf(
-        giga, sizeof giga, "%.4g",
-        static_cast<double>(r.model_flops) / 1e9 / static_cast<double>(std::max<std::int64_t>(r.question_count, 1)));
+    const auto questions = static_cast<double>(std::max<std::int64_t>(r.question_count, 1));
+    const std::string giga = fmt::format("{:.4g}", static_cast<double>(r.model_flops) / 1e9 / questions);
     const bool done = !r.finished.empty();
-    rows.push_back({std::to_string(r.id), r.started.substr(0, 19), cli::printable(r.model),
-                    r.setting.precision == moe::Precision::reference ? "reference" : "auto", name_of(r.setting.kv),
-                    std::to_string(r.setting.top_k), cli::printable(r.task), std::to_string(r.num_fewshot),
-                    std::to_string(r.question_count), done ? percent(r.accuracy) : "-",
-                    done ? percent(r.standard_error) : "-", done ? giga : "-", done ? "finished" : "cut short"});
+    table.add({std::to_string(r.id), r.started.substr(0, 19), eval::shown_name(r.model),
+               r.setting.precision == moe::Precision::reference ? "reference" : "auto", name_of(r.setting.kv),
+               std::to_string(r.setting.top_k), eval::shown_name(r.task), std::to_string(r.num_fewshot),
+               std::to_string(r.question_count), done ? percent(r.accuracy) : "-",
+               done ? percent(r.standard_error) : "-", done ? giga : "-", done ? "finished" : "cut short"});
   }
-  print(rows);
-  return {};
+  return cli::print(table.render());
 }
 
 moe::Result<void> compare(const std::string& path, const std::string& a, const std::string& b) {
@@ -135,8 +113,10 @@ moe::Result<void> compare(const std::string& path, const std::string& a, const s
   const auto left = named(*runs, a), right = named(*runs, b);
   if (!left) return moe::forward(left);
   if (!right) return moe::forward(right);
-  std::vector<std::vector<std::string>> rows = {
-      {"task", "A", "acc %", "B", "acc %", "A - B", "+- SE", "only A", "only B", "p (McNemar)", "MDE", "verdict", ""}};
+  eval::TextTable table(
+      {"task", "A", "acc %", "B", "acc %", "A - B", "+- SE", "only A", "only B", "p (McNemar)", "MDE", "verdict", ""},
+      eval::TextTable::Align::words);
+  bool any = false;
   for (const auto& [task, run] : *left) {
     auto other = right->find(task);
     // Two numbers of different tasks: let the comparison say so.
@@ -144,12 +124,11 @@ moe::Result<void> compare(const std::string& path, const std::string& a, const s
     if (other == right->end() || (left->size() > 1 && !run.accuracy)) continue;
     auto row = compare_runs(**store, run, other->second);
     if (!row) return moe::forward(row);
-    rows.push_back(std::move(*row));
+    table.add(std::move(*row));
+    any = true;
   }
-  if (rows.size() == 1)
-    return moe::fail(moe::ErrorCode::not_found, "'" + a + "' and '" + b + "' have no finished task in common");
-  print(rows);
-  return {};
+  if (!any) return moe::fail(moe::ErrorCode::not_found, "'" + a + "' and '" + b + "' have no finished task in common");
+  return cli::print(table.render());
 }
 
 }  // namespace store_commands

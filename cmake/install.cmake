@@ -12,11 +12,10 @@ install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/NOTICE ${PROJE
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 file(RELATIVE_PATH from_bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
-foreach(program moe-eval moe-bench moe-run moe-inspect moe-quantize)
-  if(TARGET ${program})
-    set_target_properties(${program} PROPERTIES INSTALL_RPATH "$ORIGIN/${from_bin_to_lib}")
-    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-  endif()
+get_property(programs GLOBAL PROPERTY MOE_PROGRAMS)
+foreach(program ${programs})
+  set_target_properties(${program} PROPERTIES INSTALL_RPATH "$ORIGIN/${from_bin_to_lib}")
+  install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endforeach()
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/moe-config.cmake.in ${PROJECT_BINARY_DIR}/moe-config.cmake

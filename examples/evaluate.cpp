@@ -49,4 +49,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "evaluate: %s\n", done.error().message.c_str());
     return 1;
   }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {  // a full disk must not look like success
+    std::fprintf(stderr, "evaluate: cannot write the output\n");
+    return 1;
+  }
 }

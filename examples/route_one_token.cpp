@@ -47,4 +47,8 @@ int main(int argc, char** argv) {
   for (std::size_t rank = 0; rank < routing->ids(0).size(); ++rank)
     std::printf("rank %zu: expert %2d  weight %.6f\n", rank, routing->ids(0)[rank],
                 static_cast<double>(routing->weights(0)[rank]));
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {  // a full disk must not look like success
+    std::fprintf(stderr, "cannot write the output\n");
+    return 1;
+  }
 }

@@ -2,6 +2,10 @@
 // Helpers shared by all tests: reference directories, gzip lines, bit comparison. Read by tests only.
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <cstdlib>
@@ -65,6 +69,18 @@ inline std::vector<std::string> read_lines(const std::filesystem::path& path) {
   gzclose(in);
   if (!line.empty()) lines.push_back(std::move(line));
   return lines;
+}
+
+/// A device whose disk is always full, for code that writes to a path. Root could lose /dev/full itself to a fault under
+/// test: then the device is one of its own in `folder`. Empty where none can be made: the caller reports a skip.
+inline std::string full_device(const std::filesystem::path& folder) {
+  if (geteuid() != 0) return "/dev/full";
+  const std::string path = (folder / "full_device").string();
+  const bool made = mknod(path.c_str(), S_IFCHR | 0666, makedev(1, 7)) == 0;
+  const int opened = made ? open(path.c_str(), O_WRONLY | O_CLOEXEC) : -1;  // not on a file system without devices
+  if (opened < 0) return {};
+  close(opened);
+  return path;
 }
 
 template <class T>

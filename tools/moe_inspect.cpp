@@ -1,18 +1,22 @@
 // moe-inspect: what is in this model - parameters, formats, FLOPs and bytes per token - without loading its weights.
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
-#include <cinttypes>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "bench/peaks.hpp"
-#include "cli.hpp"
 #include "kernels/table.hpp"
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
 #include "support/json.hpp"
+#include "support/json_text.hpp"
+#include "support/show.hpp"
 #include "support/text_file.hpp"
-#include "threads.hpp"
+#include "tools/common/program.hpp"
+#include "tools/common/threads.hpp"
 
 namespace {
 
@@ -76,7 +80,7 @@ moe::Result<moe_bench::Peaks> read_peaks(const std::string& source) {
   if (source == "measure") {
     const auto threads = cli::start_threads(0);
     if (!threads) return moe::forward(threads);
-    return moe_bench::measure_peaks(threads->worker_count);
+    return moe_bench::measure_peaks(threads->worker_count, cli::interrupted);
   }
   constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 20;
   const auto text = moe::read_text(source, {kMostBytes, moe::Streams::allowed, cli::interrupted});
@@ -148,10 +152,6 @@ std::string count_text(std::int64_t n, int digits = 2) {
   return with_unit(static_cast<double>(n), kUnits, 1000.0, digits);
 }
 
-void line(const char* label, const std::string& text) {
-  std::printf("%-16s %s\n", label, cli::printable(text).c_str());
-}
-
 std::string number(std::int64_t n) { return std::to_string(n); }
 
 std::string attention_line(const ModelConfig& c) {
@@ -181,15 +181,11 @@ std::string experts_line(const ModelConfig& c) {
   return text;
 }
 
-/// What a reader of the file should know, and what libmoe did not read.
-void print_remarks(const moe::ModelInfo& info) {
-  for (const std::string& note : info.notes) line("note", cli::printable(note));
-  std::string keys;
-  for (const std::string& key : info.unread_keys) keys += (keys.empty() ? "" : ", ") + cli::printable(key);
-  if (!keys.empty()) line("keys not read", keys);
-}
-
-void print_text(const std::string& path, const Facts& f) {
+std::string text_of(const std::string& path, const Facts& f) {
+  std::string out;
+  const auto line = [&](std::string_view label, const std::string& text) {
+    out += fmt::format("{:<16} {}\n", label, moe::printable(text));
+  };
   const ModelConfig& c = f.info.config;
   line("model", path + (f.config_only() ? " (configuration only, no weights)" : ""));
   line("family", c.family);
@@ -219,27 +215,30 @@ void print_text(const std::string& path, const Facts& f) {
                     : ""));
   line("cache", bytes_text(2 * f.cache_values) + " per token as f16 or bf16, " + bytes_text(4 * f.cache_values) +
                     " as f32; " + bytes_text(2 * f.cache_values * f.context) + " at " + at + " tokens (f16)");
-  print_remarks(f.info);
+  // What a reader of the file should know, and what libmoe did not read.
+  for (const std::string& note : f.info.notes) line("note", note);
+  if (!f.info.unread_keys.empty()) line("keys not read", fmt::format("{}", fmt::join(f.info.unread_keys, ", ")));
   if (f.config_only()) {
     line("weights as", "stored / touched per decoded token, with the cache at " + at + " tokens");
     for (const Format format : kSizedFor) {
       const std::int64_t touched = moe::weight_bytes_touched(c, bytes_as(format));
-      line(("  " + std::string(moe::format_name(format))).c_str(),
+      line("  " + std::string(moe::format_name(format)),
            bytes_text(moe::weight_bytes_stored(c, bytes_as(format))) + " / " + bytes_text(touched) + ", " +
                bytes_text(touched + 2 * f.cache_values * f.context) +
                (f.peaks ? "; at most " + limit_text(limit_of(f, touched, multiplies_int8(format))) : std::string{}));
     }
-    return;
+    return out;
   }
   line("weights", bytes_text(f.info.weight_bytes) + " stored");
   for (const moe::FormatUse& use : f.info.formats)
-    line(("  " + use.name).c_str(),
+    line("  " + use.name,
          bytes_text(use.bytes) + " in " + number(use.tensor_count) + (use.tensor_count == 1 ? " tensor" : " tensors"));
   line("touched", bytes_text(f.info.touched_bytes) + " of weights per decoded token, " +
                       bytes_text(f.info.touched_bytes + 2 * f.cache_values * f.context) + " with the cache at " + at +
                       " tokens (f16)");
   if (f.peaks)
     line("limit", limit_text(limit_of(f)) + " decoding one sequence at " + at + " tokens, by this machine's peaks");
+  return out;
 }
 
 json as_json(const std::string& path, const Facts& f) {
@@ -319,10 +318,6 @@ int main(int argc, char** argv) {
       if (!found) return moe::forward(found);
       facts.peaks = *found;
     }
-    if (want_json)
-      std::printf("%s\n", as_json(path, facts).dump(2, ' ', false, json::error_handler_t::replace).c_str());
-    else
-      print_text(path, facts);
-    return {};
+    return cli::print(want_json ? moe::json_text(as_json(path, facts), 2) + "\n" : text_of(path, facts));
   });
 }

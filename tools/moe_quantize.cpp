@@ -1,14 +1,16 @@
 // moe-quantize: a model as GGUF, its matrices in another weight format.
 
+#include <fmt/format.h>
+
 #include <cctype>
 #include <chrono>
-#include <cstdio>
 #include <string>
 
-#include "cli.hpp"
 #include "moe/quant/encode.hpp"
 #include "moe/quantize.hpp"
-#include "threads.hpp"
+#include "support/show.hpp"
+#include "tools/common/program.hpp"
+#include "tools/common/threads.hpp"
 
 namespace {
 
@@ -42,34 +44,29 @@ moe::Format format_named(const std::string& option, std::string name) {
   throw CLI::ValidationError(option, "is '" + name + "', expected one of " + format_list());
 }
 
-std::string megabytes(std::int64_t bytes) {
-  char text[48];
-  std::snprintf(text, sizeof text, "%.2f", static_cast<double>(bytes) / 1e6);
-  return text;
-}
+std::string megabytes(std::int64_t bytes) { return fmt::format("{:.2f}", static_cast<double>(bytes) / 1e6); }
 
-void print_report(const std::string& out, const moe::QuantizeReport& report) {
-  std::printf("%-8s  %8s  %12s  %12s  %12s  %10s\n", "format", "tensors", "values", "MB before", "MB after",
-              "rms error");
-  std::printf("%s\n", std::string(72, '-').c_str());
+std::string table_of(const std::string& out, const moe::QuantizeReport& report) {
+  std::string text = fmt::format("{:<8}  {:>8}  {:>12}  {:>12}  {:>12}  {:>10}\n", "format", "tensors", "values",
+                                 "MB before", "MB after", "rms error") +
+                     std::string(72, '-') + "\n";
   moe::QuantizedFormat all;
   for (const moe::QuantizedFormat& f : report.formats) {
-    char error[32] = "0";
-    if (f.relative_rms_error > 0.0) std::snprintf(error, sizeof error, "%.2e", f.relative_rms_error);
-    std::printf("%-8s  %8lld  %12lld  %12s  %12s  %10s\n", std::string(moe::format_name(f.format)).c_str(),
-                static_cast<long long>(f.tensor_count), static_cast<long long>(f.value_count),
-                megabytes(f.bytes_before).c_str(), megabytes(f.bytes_after).c_str(), error);
+    text += fmt::format("{:<8}  {:>8}  {:>12}  {:>12}  {:>12}  {:>10}\n", moe::format_name(f.format), f.tensor_count,
+                        f.value_count, megabytes(f.bytes_before), megabytes(f.bytes_after),
+                        f.relative_rms_error > 0.0 ? fmt::format("{:.2e}", f.relative_rms_error) : "0");
     all.tensor_count += f.tensor_count;
     all.value_count += f.value_count;
     all.bytes_before += f.bytes_before;
     all.bytes_after += f.bytes_after;
   }
-  std::printf("%-8s  %8lld  %12lld  %12s  %12s\n", "all", static_cast<long long>(all.tensor_count),
-              static_cast<long long>(all.value_count), megabytes(all.bytes_before).c_str(),
-              megabytes(all.bytes_after).c_str());
-  std::printf(
-      "\n%s: %s MB, %.2f bits per weight\n", cli::printable(out).c_str(), megabytes(report.file_bytes_after).c_str(),
+  text += fmt::format("{:<8}  {:>8}  {:>12}  {:>12}  {:>12}\n", "all", all.tensor_count, all.value_count,
+                      megabytes(all.bytes_before), megabytes(all.bytes_after));
+  text += fmt::format(
+      "\n{}: {} MB, {:.2f} bits per weight\n", moe::printable(out), megabytes(report.file_bytes_after),
       all.value_count > 0 ? 8.0 * static_cast<double>(all.bytes_after) / static_cast<double>(all.value_count) : 0.0);
+  for (const std::string& note : report.notes) text += "note: " + moe::printable(note) + "\n";
+  return text;
 }
 
 }  // namespace
@@ -110,8 +107,6 @@ int main(int argc, char** argv) {
       return moe::quantize(in, out, options);
     }();
     if (!report) return moe::forward(report);
-    print_report(out, *report);
-    for (const std::string& note : report->notes) std::printf("note: %s\n", cli::printable(note).c_str());
-    return {};
+    return cli::print(table_of(out, *report));
   });
 }

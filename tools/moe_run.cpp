@@ -5,13 +5,18 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
+#include <tuple>
+#include <utility>
 
-#include "cli.hpp"
 #include "moe/sampling.hpp"
 #include "moe/session.hpp"
-#include "npy_file.hpp"
-#include "threads.hpp"
+#include "support/json_text.hpp"
+#include "support/output_file.hpp"
+#include "support/show.hpp"
 #include "token_text.hpp"
+#include "tools/common/npy_file.hpp"
+#include "tools/common/program.hpp"
+#include "tools/common/threads.hpp"
 
 namespace {
 
@@ -51,14 +56,15 @@ class RoutingLog {
       }
     }
   }
-  Result<void> write(const std::string& path, const std::vector<TokenId>& ids, std::size_t prompt_length) const {
+  Result<void> write(moe::OutputFile& file, const std::vector<TokenId>& ids, std::size_t prompt_length) const {
     nlohmann::json routing = nlohmann::json::object();
     for (const auto& [layer, entry] : layers_) routing[std::to_string(layer)] = entry;
     const nlohmann::json all = {
         {"ids", std::vector<TokenId>(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(prompt_length))},
         {"generated", std::vector<TokenId>(ids.begin() + static_cast<std::ptrdiff_t>(prompt_length), ids.end())},
         {"routing", routing}};
-    return cli::write_file(path, all.dump() + "\n");
+    if (auto ok = file.write(moe::json_text(all) + "\n"); !ok) return ok;
+    return file.finish();
   }
 
  private:
@@ -71,28 +77,16 @@ class Output {
   Output(const moe::Tokenizer* tokenizer, bool raw_ids)
       : tokenizer_(tokenizer), raw_ids_(raw_ids), terminal_(isatty(STDOUT_FILENO) == 1) {}
   Result<void> show(TokenId id) {
-    if (raw_ids_) {
-      std::printf("%s%d", any_ ? " " : "", id);
-    } else {
-      auto bytes = tokenizer_->decode_more({id}, /*skip_special=*/true);
-      if (!bytes) return moe::forward(bytes);
-      put(stream_.push(*bytes));
-    }
-    any_ = true;
-    std::fflush(stdout);
-    return {};
+    const bool first = !std::exchange(any_, true);
+    if (raw_ids_) return put((first ? "" : " ") + std::to_string(id));
+    auto bytes = tokenizer_->decode_more({id}, /*skip_special=*/true);
+    if (!bytes) return moe::forward(bytes);
+    return put(stream_.push(*bytes));
   }
-  void finish() {
-    put(stream_.finish());
-    if (any_) std::fputc('\n', stdout);
-    std::fflush(stdout);
-  }
+  Result<void> finish() { return put(stream_.finish() + (any_ ? "\n" : "")); }
 
  private:
-  void put(const std::string& text) {
-    const std::string shown = terminal_ ? cli::terminal_text(text) : text;
-    std::fwrite(shown.data(), 1, shown.size(), stdout);
-  }
+  Result<void> put(const std::string& text) { return cli::print(terminal_ ? moe::printable_lines(text) : text); }
   const moe::Tokenizer* tokenizer_;
   bool raw_ids_, terminal_, any_ = false;
   cli::Utf8Stream stream_;
@@ -113,7 +107,7 @@ Result<std::vector<TokenId>> prompt_ids(const Options& options, const moe::Model
   const auto bos = model.tokenizer()->bos();
   if (model.tokenizer()->adds_bos() && ids->size() > 1 && (*ids)[1] == *bos)
     std::fprintf(stderr, "note: the prompt begins with %s, the BOS token that is added as well: there are two\n",
-                 cli::printable(model.tokenizer()->bytes_of(*bos)).c_str());
+                 moe::printable(model.tokenizer()->bytes_of(*bos)).c_str());
   if (ids->empty()) {  // an empty prompt starts where a document does
     const auto start = model.tokenizer()->bos() ? model.tokenizer()->bos() : model.tokenizer()->eos();
     if (!start)
@@ -123,15 +117,35 @@ Result<std::vector<TokenId>> prompt_ids(const Options& options, const moe::Model
   return ids;
 }
 
+/// The files that are asked for, opened before there is any work that could be lost.
+struct Files {
+  std::optional<moe::OutputFile> logits, routing;
+
+  Result<void> open(const Options& options) {
+    for (const auto& [option, path, file] :
+         {std::tuple{"--logits", &options.logits, &logits}, {"--routing", &options.routing, &routing}}) {
+      if (path->empty()) continue;
+      auto opened = moe::OutputFile::create(*path, {.cancelled = cli::interrupted});
+      if (!opened) return moe::forward(opened);
+      if (opened->is_standard_output() && options.new_tokens > 0)
+        throw CLI::ValidationError(option, "is standard output, where the generated text goes: expected -n 0");
+      file->emplace(std::move(*opened));
+    }
+    if (logits && routing && logits->is_same(*routing))
+      throw CLI::ValidationError("--routing", "is the file of --logits: " + options.routing);
+    return {};
+  }
+};
+
 /// One sequence from prompt to end; everything asked for is written when it has run.
 class Generation {
  public:
-  Generation(const Options& options, moe::Session& session, std::vector<TokenId> prompt)
-      : options_(options), session_(session), ids_(std::move(prompt)), prompt_length_(ids_.size()) {}
+  Generation(const Options& options, Files& files, moe::Session& session, std::vector<TokenId> prompt)
+      : options_(options), files_(files), session_(session), ids_(std::move(prompt)), prompt_length_(ids_.size()) {}
 
   Result<void> run(std::int64_t new_tokens) {
-    if (!options_.logits.empty()) {
-      auto file = cli::NpyFile::create(options_.logits, session_.model().config().vocab_size);
+    if (files_.logits) {
+      auto file = cli::NpyFile::create(std::move(*files_.logits), session_.model().config().vocab_size);
       if (!file) return moe::forward(file);
       logits_.emplace(std::move(*file));
     }
@@ -143,18 +157,22 @@ class Generation {
     const auto prompt_done = Clock::now();
     auto ok = generate(new_tokens);
     if (!ok) return ok;
-    if (logits_)
-      if (auto written = logits_->finish(); !written) return written;
-    if (!options_.routing.empty())
-      if (auto written = routing_.write(options_.routing, ids_, prompt_length_); !written) return written;
     summarise(prompt_done - start, Clock::now() - prompt_done);
-    return {};
+    if (logits_) note(logits_->finish());
+    if (files_.routing) note(routing_.write(*files_.routing, ids_, prompt_length_));
+    return failed_;
   }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  bool recording() const { return logits_.has_value() || !options_.routing.empty(); }
+  bool recording() const { return logits_.has_value() || files_.routing.has_value(); }
+
+  /// An output that cannot be written does not cost the others; it is the program's error in the end.
+  bool note(Result<void> written) {
+    if (!written && failed_) failed_ = written;
+    return written.has_value();
+  }
 
   /// Appends tokens; next_row_ is the last one's logits afterwards.
   Result<void> feed(std::span<const TokenId> tokens) {
@@ -167,8 +185,11 @@ class Generation {
       if (!out) return moe::forward(out);
       if (logits_)
         for (std::int64_t r = 0; r < out->row_count; ++r)
-          if (auto ok = logits_->append(out->padded_row(r)); !ok) return ok;
-      if (!options_.routing.empty()) routing_.append(session_.routing());
+          if (!note(logits_->append(out->padded_row(r)))) {
+            logits_.reset();
+            break;
+          }
+      if (files_.routing) routing_.append(session_.routing());
       // Ids in, ids out: then every row of the model is an id, as in reference data.
       const std::int64_t r = out->row_count - 1;
       const auto last = options_.raw_ids ? out->padded_row(r) : out->row(r);
@@ -182,23 +203,25 @@ class Generation {
     if (!sampler) return moe::forward(sampler);
     const moe::Tokenizer* tokenizer = session_.model().tokenizer().get();
     Output output(tokenizer, options_.raw_ids);
+    bool printing = true;
     for (std::int64_t i = 0; i < new_tokens; ++i) {
       if (cli::interrupted()) {
-        output.finish();
+        note(output.finish());
         return moe::fail(ErrorCode::cancelled, "interrupted after " + std::to_string(i) + " tokens");
       }
       auto next = sampler->next(next_row_);
       if (!next) return moe::forward(next);
       if (!options_.raw_ids && tokenizer->is_stop(*next)) break;
       ids_.push_back(*next);
-      if (auto ok = output.show(*next); !ok) return ok;
+      printing = printing && note(output.show(*next));
+      if (!printing && !recording()) return failed_;
       if (i + 1 == new_tokens && !recording()) break;  // nobody asks what would follow
       if (auto ok = feed(std::span(&ids_.back(), 1)); !ok) {
-        output.finish();
+        note(output.finish());
         return ok;
       }
     }
-    output.finish();
+    if (printing) note(output.finish());
     return {};
   }
 
@@ -214,6 +237,7 @@ class Generation {
   }
 
   const Options& options_;
+  Files& files_;
   moe::Session& session_;
   std::vector<TokenId> ids_;
   std::size_t prompt_length_;
@@ -221,6 +245,7 @@ class Generation {
   std::vector<float> next_row_;
   std::optional<cli::NpyFile> logits_;
   RoutingLog routing_;
+  Result<void> failed_;
 };
 
 Result<void> run(const Options& options) {
@@ -229,8 +254,11 @@ Result<void> run(const Options& options) {
   if (options.raw_ids)
     if (auto ids = cli::parse_ids(options.tokens); !ids) throw CLI::ValidationError("--tokens", ids.error().message);
 
+  Files files;
+  if (auto ok = files.open(options); !ok) return ok;
   const auto threads = cli::start_threads(options.threads);
   if (!threads) return moe::forward(threads);
+
   cli::ProgressLine line("loading");
   auto model = moe::Model::load(
       options.model,
@@ -260,7 +288,7 @@ Result<void> run(const Options& options) {
   session_options.cancelled = cli::interrupted;
   auto session = moe::Session::create(*model, session_options);
   if (!session) return moe::forward(session);
-  return Generation(options, **session, std::move(*ids)).run(new_tokens);
+  return Generation(options, files, **session, std::move(*ids)).run(new_tokens);
 }
 
 }  // namespace

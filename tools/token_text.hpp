@@ -1,12 +1,13 @@
 #pragma once
-// Token ids from a command line, and text to a terminal while it is being generated.
+// Token ids from a command line, and whole characters while text is being generated.
 
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "cli.hpp"
 #include "moe/tokenizer.hpp"
 #include "support/number.hpp"
 
@@ -52,17 +53,5 @@ class Utf8Stream {
  private:
   std::string held_;
 };
-
-/// For a terminal: everything but line feeds and tabs that could move the cursor is escaped.
-inline std::string terminal_text(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const std::size_t n = std::min(text.find_first_of("\n\t"), text.size());
-    out += printable(text.substr(0, n));
-    if (n < text.size()) out += text[n];
-    text.remove_prefix(std::min(n + 1, text.size()));
-  }
-  return out;
-}
 
 }  // namespace cli

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "support/show.hpp"
+
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
@@ -16,7 +18,7 @@ std::string shown(const MetaValue& value) {
     std::string operator()(std::uint64_t x) const { return fmt::format("{}", x); }
     std::string operator()(double x) const { return fmt::format("{}", x); }
     std::string operator()(bool x) const { return x ? "true" : "false"; }
-    std::string operator()(const std::string& x) const { return fmt::format("'{}'", x.substr(0, 60)); }
+    std::string operator()(const std::string& x) const { return in_quotes(x); }
     std::string operator()(const std::vector<std::int64_t>& x) const { return fmt::format("{} integers", x.size()); }
     std::string operator()(const std::vector<double>& x) const { return fmt::format("{} floats", x.size()); }
     std::string operator()(const std::vector<bool>& x) const { return fmt::format("{} booleans", x.size()); }

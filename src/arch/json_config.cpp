@@ -6,6 +6,8 @@
 
 #include "arch/defaults.hpp"
 #include "support/json_copy.hpp"
+#include "support/json_text.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace {
@@ -18,9 +20,7 @@ std::string shown(const nlohmann::json& value) {
   if (value.is_number_float() && std::isnan(value.get<double>())) return "NaN";
   if (value.is_number_float() && std::isinf(value.get<double>()))
     return value.get<double>() > 0 ? "Infinity" : "-Infinity";
-  std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  if (text.size() > 60) text = text.substr(0, 57) + "...";
-  return text;
+  return shortened(json_text(value), 60);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "checkpoint/file_checkpoint.hpp"
-#include "checkpoint/message.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 

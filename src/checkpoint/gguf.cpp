@@ -9,9 +9,10 @@
 #include "checkpoint/file_checkpoint.hpp"
 #include "checkpoint/gguf_header.hpp"
 #include "checkpoint/hash.hpp"
-#include "checkpoint/message.hpp"
 #include "checkpoint/metadata.hpp"
 #include "checkpoint/vocabulary.hpp"
+#include "support/json_text.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 
@@ -93,7 +94,7 @@ std::string tokenizer_config_of(const GgufVocabulary& v) {
   token("eos_token", v.eos);
   if (v.add_bos) config["add_bos_token"] = *v.add_bos;
   if (v.add_eos) config["add_eos_token"] = *v.add_eos;
-  return config.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return json_text(config);
 }
 
 Result<std::shared_ptr<const Tokenizer>> GgufCheckpoint::load_tokenizer(std::int64_t row_count) const {

@@ -10,8 +10,8 @@
 
 #include "checkpoint/ggml_types.hpp"
 #include "checkpoint/header_reader.hpp"
-#include "checkpoint/message.hpp"
 #include "moe/tensor.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 

@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "checkpoint/message.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "checkpoint/output_file.hpp"
 #include "moe/quant/formats.hpp"
+#include "support/output_file.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 

@@ -8,10 +8,10 @@
 
 #include "checkpoint/file_checkpoint.hpp"
 #include "checkpoint/hash.hpp"
-#include "checkpoint/message.hpp"
 #include "checkpoint/safetensors_header.hpp"
 #include "checkpoint/text_files.hpp"
 #include "support/json.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 

@@ -6,7 +6,7 @@
 #include <limits>
 #include <optional>
 
-#include "checkpoint/message.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 

@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "checkpoint/header_reader.hpp"
-#include "checkpoint/message.hpp"
 #include "moe/tensor.hpp"
 #include "support/json.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 

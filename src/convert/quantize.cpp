@@ -381,7 +381,8 @@ Result<QuantizeReport> quantize(const std::string& in, const std::string& out, c
   choice.report(report.notes);
   if (auto ok = check_requantize(*tensors, options); !ok) return about(in, ok);
 
-  auto target = checkpoint::OutputFile::create(out, options.replace);
+  auto target = OutputFile::create(
+      out, {.replace = options.replace, .streams = false, .cancelled = options.cancelled});  // it is read back
   if (!target) return forward(target);
   auto writer = GgufWriter::begin(std::move(*target), *metadata, std::move(list));
   if (!writer) return forward(writer);

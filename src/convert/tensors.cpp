@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "checkpoint/message.hpp"
 #include "convert/convert.hpp"
 #include "moe/rope.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::convert {
 namespace {
@@ -160,7 +160,7 @@ Result<std::vector<OutputTensor>> tensors_of_gguf(const Checkpoint& file) {
   if (!file.unsupported().empty())
     return fail(ErrorCode::unsupported,
                 fmt::format("tensor {} is of type {}, which libmoe does not read",
-                            checkpoint::in_quotes(file.unsupported().front().name), file.unsupported().front().type));
+                            in_quotes(file.unsupported().front().name), file.unsupported().front().type));
   std::vector<OutputTensor> all;
   for (const TensorInfo& tensor : file.tensors()) {
     OutputTensor& out = all.emplace_back();

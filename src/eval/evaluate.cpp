@@ -105,7 +105,7 @@ MetricValue aggregate_column(const std::vector<const DocumentOutcome*>& document
   const bool of_texts =
       metric == Metric::word_perplexity || metric == Metric::byte_perplexity || metric == Metric::bits_per_byte;
   return of_texts ? aggregate_texts(metric, values, sizes)
-                  : aggregate(metric, values, options.bootstrap_count, options.threads);
+                  : aggregate(metric, values, options.bootstrap_count, options.threads, options.hooks.cancelled);
 }
 
 std::vector<const DocumentOutcome*> pointers(const std::vector<DocumentOutcome>& documents) {
@@ -277,12 +277,15 @@ Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, con
   auto replies = writes ? model.generate(generate_requests_of(task), options.hooks) : std::vector<Generation>();
   if (!replies) return forward(replies);
 
+  // Filters and resampling may take longer than somebody who pressed Ctrl-C waits.
+  const auto cancelled = [&] { return options.hooks.cancelled && options.hooks.cancelled(); };
   TaskOutcome outcome;
   std::size_t next = 0;
   for (const Subtask& subtask : task.subtasks) {
     auto& documents = outcome.documents.emplace_back();
     outcome.skipped += subtask.original_count - static_cast<std::int64_t>(subtask.documents.size());
     for (const Document& document : subtask.documents) {
+      if (cancelled()) return fail(ErrorCode::cancelled, "evaluation was cancelled");
       const std::size_t count = request_count(task.spec, document);
       const auto first = scores->begin() + static_cast<std::ptrdiff_t>(writes ? 0 : next);
       auto scored = writes ? outcome_of(task.spec, document, std::move((*replies)[next]))
@@ -303,6 +306,7 @@ Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, con
   outcome.chance /= static_cast<double>(task.question_count());
   add_rows(task, options, outcome);
   add_breakdowns(task, options, outcome);
+  if (cancelled()) return fail(ErrorCode::cancelled, "evaluation was cancelled");
   outcome.executed = difference(model.executed(), before);
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return outcome;

@@ -89,13 +89,11 @@ const std::string& Model::content_hash() const { return impl_->content_hash; }
 std::int64_t Model::resident_bytes() const { return impl_->resident_bytes; }
 
 Result<std::shared_ptr<const Model>> Model::with_top_k(std::int64_t top_k) const {
-  if (config().router.expert_count == 0)
-    return fail(ErrorCode::bad_config,
-                fmt::format("top_k {}: the {} model is dense, it has no experts", top_k, config().family));
+  auto changed = moe::with_top_k(config(), top_k);
+  if (!changed) return forward(changed);
   auto impl = std::make_shared<ModelImpl>(*impl_);
   impl->info.touched_bytes += impl->info.routed_bytes * (top_k - config().router.top_k);
-  impl->info.config.router.top_k = top_k;
-  if (auto ok = validate(impl->info.config); !ok) return forward(ok);
+  impl->info.config = std::move(*changed);
   return std::shared_ptr<const Model>(new Model(std::move(impl)));
 }
 

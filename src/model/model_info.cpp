@@ -118,4 +118,14 @@ Result<ModelInfo> describe_config_only(const std::string& path) {
   return info;
 }
 
+Result<ModelConfig> with_top_k(const ModelConfig& config, std::int64_t top_k) {
+  if (config.router.expert_count == 0)
+    return fail(ErrorCode::bad_config,
+                fmt::format("top_k {}: the {} model is dense, it has no experts", top_k, config.family));
+  ModelConfig changed = config;
+  changed.router.top_k = top_k;
+  if (auto ok = validate(changed); !ok) return forward(ok);
+  return changed;
+}
+
 }  // namespace moe::inline MOE_ABI

@@ -7,8 +7,8 @@
 #include <unordered_set>
 
 #include "arch/family.hpp"
-#include "checkpoint/message.hpp"
 #include "kernels/packing.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -492,7 +492,7 @@ void Planner::account() {
   if (!leftover.empty())
     plan_.notes.push_back(fmt::format("{} {} of rotary frequencies ({}{}) {} not used: libmoe computes its own",
                                       leftover.size(), leftover.size() == 1 ? "tensor" : "tensors",
-                                      checkpoint::in_quotes(leftover.front()), leftover.size() == 1 ? "" : ", ..",
+                                      in_quotes(leftover.front()), leftover.size() == 1 ? "" : ", ..",
                                       leftover.size() == 1 ? "is" : "are"));
 }
 

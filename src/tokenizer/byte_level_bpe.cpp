@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "support/show.hpp"
 #include "tokenizer/fingerprint.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "support/show.hpp"
 #include "tokenizer/byte_level_bpe.hpp"
 #include "tokenizer/gguf_vocabulary.hpp"
 #include "tokenizer/sentence_piece.hpp"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "support/show.hpp"
 #include "tokenizer/byte_level_bpe.hpp"
 #include "tokenizer/gguf_vocabulary.hpp"
 #include "tokenizer/json_fields.hpp"

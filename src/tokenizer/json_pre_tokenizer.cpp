@@ -1,5 +1,6 @@
 #include "tokenizer/json_pre_tokenizer.hpp"
 
+#include "support/show.hpp"
 #include "tokenizer/json_fields.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "support/show.hpp"
 #include "tokenizer/finder.hpp"
 #include "tokenizer/unicode.hpp"
 

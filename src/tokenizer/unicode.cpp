@@ -241,23 +241,6 @@ std::optional<std::string> from_token_text(std::string_view text) {
   return bytes;
 }
 
-std::string in_quotes(std::string_view text) {
-  constexpr std::size_t kLongest = 60;
-  std::string out = "\"";
-  const std::string clean = replace_invalid_utf8(text.substr(0, kLongest * 2));
-  for (std::size_t i = 0; i < clean.size() && out.size() <= kLongest;) {
-    const Decoded c = decode_utf8(clean.data() + i);
-    if (c.value < 0x20 || c.value == 0x7f) {
-      const char* digits = "0123456789abcdef";
-      out += {'\\', 'x', digits[c.value >> 4], digits[c.value & 15]};
-    } else {
-      out.append(clean, i, c.bytes);
-    }
-    i += c.bytes;
-  }
-  return out + (text.size() > kLongest ? "...\"" : "\"");
-}
-
 Result<std::string> normalize(std::string_view text, Normalization form) {
   if (skips_normalization(text, form)) return std::string(text);
   const bool compose = form == Normalization::nfc || form == Normalization::nfkc;

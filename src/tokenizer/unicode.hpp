@@ -64,9 +64,6 @@ std::string to_token_text(std::string_view bytes);
 /// The bytes of a token text, or nothing when a character is outside the alphabet.
 std::optional<std::string> from_token_text(std::string_view text);
 
-/// `text` in double quotes for an error message: on one line, valid UTF-8, shortened to about 60 bytes.
-std::string in_quotes(std::string_view text);
-
 enum class Normalization { nfc, nfd, nfkc, nfkd };
 
 /// Unicode normalisation in O(n log n). The text must be valid UTF-8.

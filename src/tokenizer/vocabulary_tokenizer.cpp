@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "support/show.hpp"
 #include "tokenizer/unicode.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {

@@ -72,5 +72,9 @@ int main(int argc, char** argv) {
     std::printf("%s: %d passed, %zu failed\n", file.c_str(), report.passed, report.failures.size());
     good = good && report.failures.empty() && report.passed > 0;
   }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    std::fprintf(stderr, "routing_conformance: cannot write the output\n");
+    return 1;
+  }
   return good ? 0 : 1;
 }

@@ -60,7 +60,7 @@ File read_gguf(const std::string& path) {
 void write_gguf(const File& file, const std::string& path) {
   std::vector<GgufTensor> list;
   for (const auto& [name, t] : file.tensors) list.push_back({name, Format::f32, t.shape});
-  auto target = moe::checkpoint::OutputFile::create(path, true);
+  auto target = moe::OutputFile::create(path);
   REQUIRE(target.has_value());
   auto writer = moe::checkpoint::GgufWriter::begin(std::move(*target), file.metadata, std::move(list));
   REQUIRE(writer.has_value());

@@ -1,22 +1,19 @@
-#include "../../tools/cli.hpp"
+// What command lines share: exit status, durations, token ids, .npy files.
 
-#include "../../tools/npy_file.hpp"
-#include "../../tools/token_text.hpp"
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <filesystem>
+#include <thread>
 
+#include "eval/score/text.hpp"
 #include "support.hpp"
-
-TEST_CASE("text from a file cannot move the cursor or break the line") {
-  CHECK(cli::printable("plain \xC3\xA9 \xE4\xBD\xA0 \xF0\x9F\x98\x80") ==
-        "plain \xC3\xA9 \xE4\xBD\xA0 \xF0\x9F\x98\x80");
-  CHECK(cli::printable("a\nb\x1b[2J\x7f\t") == "a\\x0ab\\x1b[2J\\x7f\\x09");
-  CHECK(cli::printable("\xC2\x9B") == "\\xc2\\x9b");           // CSI as one character
-  CHECK(cli::printable("\xff\xC3") == "\\xff\\xc3");           // no UTF-8
-  CHECK(cli::printable("\xED\xA0\x80") == "\\xed\\xa0\\x80");  // a surrogate
-  CHECK(cli::printable("\xC0\x8A") == "\\xc0\\x8a");           // an overlong line feed
-  CHECK(cli::printable(std::string_view("\0x", 2)) == "\\x00x");
-}
+#include "tools/common/npy_file.hpp"
+#include "tools/common/program.hpp"
+#include "tools/token_text.hpp"
 
 TEST_CASE("every error code has its exit status") {
   using moe::ErrorCode;
@@ -29,25 +26,37 @@ TEST_CASE("every error code has its exit status") {
   CHECK(cli::exit_status(ErrorCode::cancelled) == 130);
 }
 
+TEST_CASE("one Ctrl-C asks, one that comes later ends the program and removes what it was writing") {
+  namespace fs = std::filesystem;
+  const fs::path dir = fs::temp_directory_path() / ("moe_interrupt_" + std::to_string(getpid()));
+  fs::create_directory(dir);
+  const auto in_child = [&](int pause_ms) {
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      cli::catch_interrupts();
+      auto file = moe::OutputFile::create((dir / "out").string());
+      if (!file || cli::interrupted()) _exit(1);
+      raise(SIGINT);
+      if (!cli::interrupted()) _exit(2);
+      std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
+      raise(SIGINT);
+      _exit(3);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  };
+  CHECK(in_child(600) == 130);
+  CHECK(fs::is_empty(dir));
+  CHECK(in_child(0) == 3);  // `timeout` sends two at a time: that is one request to stop
+  fs::remove_all(dir);
+}
+
 TEST_CASE("durations") {
   CHECK(cli::duration_text(0.0) == "0:00");
   CHECK(cli::duration_text(61.2) == "1:01");
   CHECK(cli::duration_text(3725.0) == "1:02:05");
-}
-
-TEST_CASE("a file is written whole or not at all") {
-  namespace fs = std::filesystem;
-  const fs::path dir = fs::temp_directory_path() / ("moe_cli_" + std::to_string(getpid()));
-  fs::create_directory(dir);
-  const std::string path = (dir / "out.json").string();
-  REQUIRE(cli::write_file(path, "first").has_value());
-  REQUIRE(cli::write_file(path, "second").has_value());
-  CHECK(moe_test::read_file(path) == "second");
-  CHECK(std::distance(fs::directory_iterator(dir), fs::directory_iterator{}) == 1);
-  const auto nowhere = cli::write_file((dir / "absent/out.json").string(), "x");
-  REQUIRE_FALSE(nowhere.has_value());
-  CHECK(nowhere.error().code == moe::ErrorCode::io);
-  fs::remove_all(dir);
 }
 
 TEST_CASE("token ids of a command line") {
@@ -64,11 +73,7 @@ TEST_CASE("characters that come in pieces are shown whole") {
     std::string all;
     for (std::size_t at = 0; at < text.size(); at += piece) {
       const std::string shown = stream.push(std::string_view(text).substr(at, piece));
-      for (std::size_t i = 0; i < shown.size();) {
-        const std::size_t n = cli::utf8_length(shown, i);
-        REQUIRE(n > 0);
-        i += n;
-      }
+      REQUIRE(moe::eval::is_utf8(shown));
       all += shown;
     }
     CHECK(all + stream.finish() == text);
@@ -77,7 +82,6 @@ TEST_CASE("characters that come in pieces are shown whole") {
   CHECK(broken.push("\xF0\x9F").empty());
   CHECK(broken.finish() == "\xF0\x9F");
   CHECK(broken.push("\x80\x80\x80\x80") == "\x80\x80\x80\x80");  // no character can come of it: nothing is held back
-  CHECK(cli::terminal_text("a\n\tb\x1b[2J\n") == "a\n\tb\\x1b[2J\n");
 }
 
 TEST_CASE("a .npy file has NumPy's header, and its name only when complete") {
@@ -85,14 +89,19 @@ TEST_CASE("a .npy file has NumPy's header, and its name only when complete") {
   const fs::path dir = fs::temp_directory_path() / ("moe_npy_" + std::to_string(getpid()));
   fs::create_directory(dir);
   const std::string path = (dir / "x.npy").string();
+  const auto create = [&](const std::string& name) {
+    auto file = moe::OutputFile::create(name);
+    REQUIRE(file.has_value());
+    return cli::NpyFile::create(std::move(*file), 3);
+  };
   {
-    auto file = cli::NpyFile::create(path, 3);
+    auto file = create(path);
     REQUIRE(file.has_value());
     REQUIRE(file->append(std::vector<float>{1, 2, 3}).has_value());
     CHECK_FALSE(fs::exists(path));
   }
   CHECK(fs::is_empty(dir));
-  auto file = cli::NpyFile::create(path, 3);
+  auto file = create(path);
   REQUIRE(file.has_value());
   REQUIRE(file->append(std::vector<float>{1, 2, 3}).has_value());
   REQUIRE(file->append(std::vector<float>{4, 5, 6}).has_value());
@@ -105,5 +114,17 @@ TEST_CASE("a .npy file has NumPy's header, and its name only when complete") {
   float last = 0;
   std::memcpy(&last, bytes.data() + bytes.size() - sizeof last, sizeof last);
   CHECK(last == 6.0f);
+  // A FIFO cannot be gone back in: its reader gets the same bytes nevertheless.
+  const std::string fifo = (dir / "fifo").string();
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  std::string received;
+  std::thread reader([&] { received = moe_test::read_file(fifo); });
+  auto stream = create(fifo);
+  REQUIRE(stream.has_value());
+  CHECK(stream->append(std::vector<float>{1, 2, 3}).has_value());
+  CHECK(stream->append(std::vector<float>{4, 5, 6}).has_value());
+  CHECK(stream->finish().has_value());
+  reader.join();
+  CHECK(received == bytes);
   fs::remove_all(dir);
 }

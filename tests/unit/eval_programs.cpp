@@ -120,6 +120,25 @@ TEST_CASE("a wrong task, question, model or store ends with one line and its sta
                                                      R"("continuation":"{choice}","metrics":["acc"]})");
   check_one_line(run(s, {"--model", lost.string(), "--tasks", nothing}), 1,
                  "'b8': an empty context needs a BOS or EOS");
+  // What is wrong with a later row is found before the first one is asked.
+  check_one_line(asked(kExam, {"--sweep", "top_k=1,999", "--cache", s / "asked.db"}), 1, "top_k is 999");
+  // And so are results that would meet in one name, with the files they would meet in.
+  s.file("twice.jsonl", R"({"id":"a","question":"q?","choices":["x","y"],"answer":0,"subject":"s1"})"
+                        "\n"
+                        R"({"id":"b","question":"q?","choices":["x","y"],"answer":0,"subject":"s2"})");
+  const std::string same = s.file("same.json", R"({"task":"same","questions":"./twice.jsonl","prompt":"{question}",)"
+                                               R"("metrics":["acc"],"subtasks":{"name":"one"}})");
+  check_one_line(asked(same, {"--out", s / "same", "--cache", s / "asked.db"}), 1, "subject 's1'");
+  check_one_line(run(s, {"--model", "run.json=" + kModel, "--tasks", kExam}), 1, "model 'run.json'");
+  check_one_line(run(s, {"--model", "m\xE9=" + kModel, "--model", "m\xE8=" + kModel, "--tasks", kExam}), 1, "'m\\xe8'");
+  s.file("taken", "a file");
+  check_one_line(asked(kExam, {"--out", s / "taken", "--cache", s / "asked.db"}), 1, "--out " + (s / "taken"));
+  check_one_line(asked(s.file("vote.json", R"({"task":"v","type":"generation","questions":"./twice.jsonl",)"
+                                           R"("prompt":"{question}","continuation":"x","metrics":["exact_match"],)"
+                                           R"("filters":[{"name":"f","steps":[{"function":"take_first_k","k":3}]}]})"),
+                       {"--cache", s / "asked.db"}),
+                 1, "take_first_k: 3 replies");
+  CHECK_FALSE(fs::exists(s / "asked.db"));  // a store is opened last of all
   // Usage.
   check_one_line(run(s, {"--model", kModel}), 2, "--tasks");
   check_one_line(asked(kExam, {"--kv", "f8"}), 2, "f8");

@@ -7,7 +7,6 @@
 #include <fstream>
 #include <string>
 
-#include "eval/file.hpp"
 #include "eval/score/python_random.hpp"
 #include "eval/score/text.hpp"
 #include "eval/tasks/template.hpp"
@@ -175,6 +174,15 @@ TEST_CASE("bad task files and names give one line") {
   CHECK(step(R"({"function":"regex","regex_pattern":"a","group_select":"1"})").find("expected a whole number") !=
         std::string::npos);
   CHECK(step(R"("take_first")") == "t.json: filters: a step of 'f' is no object");
+  CHECK(step(R"({"function":"map"})") == "t.json: filters: map has no mapping_dict");
+  // There is one reply to each question: chains are followed before any is asked.
+  CHECK(step(R"({"function":"take_first_k","k":1})") == "");
+  CHECK(step(R"({"function":"take_first_k","k":2})") ==
+        "t.json: filter f: take_first_k: 2 replies asked for, there is 1");
+  CHECK(step(R"({"function":"lowercase"},{"function":"majority_vote"},{"function":"take_first_k","k":3})")
+            .find("take_first_k: 3 replies asked for") != std::string::npos);
+  CHECK(step(R"({"function":"lowercase"},{"function":"regex","regex_pattern":"(a"})").find("pattern '(a'") !=
+        std::string::npos);
   CHECK(filter(R"("filters":[])") == "t.json: key 'filters' is no list of filters");
   CHECK(filter(R"("filters":[{"name":"f","steps":[]},{"name":"f","steps":[]}])") ==
         "t.json: filters: two are called 'f'");
@@ -184,6 +192,25 @@ TEST_CASE("bad task files and names give one line") {
   CHECK(filter(R"("exact_match":{"regexes_to_ignore":["["]})").find("t.json: exact_match: pattern '[': ") == 0);
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"until":["x"]})") ==
         "t.json: key 'until' is for tasks of type generation");
+  // What would meet in the results.
+  CHECK(error(R"({"task":"","questions":"q","prompt":"p","metrics":["acc"]})") == "t.json: key 'task' is empty");
+  CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc","acc_norm","acc"]})") ==
+        "t.json: metrics names 'acc' twice");
+  CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"group_metrics":["acc","acc"]})") ==
+        "t.json: group_metrics names 'acc' twice");
+  CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"group_by":["a","b","a"]})") ==
+        "t.json: group_by names 'a' twice");
+  const auto groups = [&](const char* list) {
+    return error((R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"subtasks":{"name":"{subject}"},)"
+                  R"("groups":)" +
+                  std::string(list) + "}")
+                     .c_str());
+  };
+  CHECK(groups(R"([{"name":"g","subjects":["a"]},{"name":"h","subjects":["b"]}])") == "");
+  CHECK(groups(R"([{"name":"g","subjects":["a"]},{"name":"g","subjects":["b"]}])") ==
+        "t.json: groups: two are called 'g'");
+  CHECK(groups(R"([{"name":"t","subjects":["a"]}])") ==
+        "t.json: groups: 't' is the task's own name, which stands for all");
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["bits_per_byte"]})") ==
         "t.json: metric bits_per_byte is not for tasks of type multiple_choice");
   CHECK(error(R"({"task":"t","type":"rolling","questions":"q","continuation":"{text}","metrics":["acc"]})") ==
@@ -518,15 +545,4 @@ TEST_CASE("a generation task: one prompt per question, the reply is compared wit
   CHECK(right->truncated == 1);
   writer.text = "A";
   CHECK(evaluate(*task, writer)->overall.metrics[0].value == 0);
-}
-
-TEST_CASE("files appear whole or not at all") {
-  const TemporaryFolder folder;
-  const std::string path = (folder.path / "out.json").string();
-  REQUIRE(write_file_atomically(path, "one").has_value());
-  REQUIRE(write_file_atomically(path, "two").has_value());
-  CHECK(moe_test::read_file(path) == "two");
-  CHECK(std::distance(std::filesystem::directory_iterator(folder.path), {}) == 1);
-  CHECK(write_file_atomically((folder.path / "no/such/out.json").string(), "x").error().code ==
-        moe::ErrorCode::not_found);
 }

@@ -1,6 +1,6 @@
 // The one parser of numbers, and every option of every program that takes one.
 
-#include "../../tools/numbers.hpp"
+#include "tools/common/numbers.hpp"
 
 #include <cstdint>
 #include <limits>

@@ -281,7 +281,7 @@ TEST_CASE("the tokenizer.json inside a file is checked like one in a directory")
     metadata.texts("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b"});
     metadata.integers("tokenizer.ggml.token_type", std::vector<std::int32_t>{1, 1});
     metadata.text("tokenizer.huggingface.json", tokenizer_json);
-    auto file = moe::checkpoint::OutputFile::create(s.file("t.gguf"), true);
+    auto file = moe::OutputFile::create(s.file("t.gguf"));
     REQUIRE(file.has_value());
     auto writer = moe::checkpoint::GgufWriter::begin(std::move(*file), metadata, {});
     REQUIRE(writer.has_value());
@@ -304,7 +304,7 @@ TEST_CASE("the writer refuses tensors that GGUF cannot hold, and files with byte
   const Scratch s;
   using moe::checkpoint::GgufTensor;
   const auto begin = [&](const GgufTensor& tensor) {
-    auto file = moe::checkpoint::OutputFile::create(s.file("w.gguf"), false);
+    auto file = moe::OutputFile::create(s.file("w.gguf"), {.replace = false});
     REQUIRE(file.has_value());
     return moe::checkpoint::GgufWriter::begin(std::move(*file), {}, {tensor});
   };

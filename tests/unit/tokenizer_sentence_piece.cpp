@@ -292,7 +292,7 @@ TEST_CASE("SentencePiece: scores and flags are read from a GGUF file, and carrie
   const auto v = hello_vocabulary();
   const std::string path = std::filesystem::temp_directory_path() / ("moe_spm_" + std::to_string(getpid()) + ".gguf");
   const auto write = [&](const GgufMetadata& metadata) {
-    auto file = OutputFile::create(path, true);
+    auto file = moe::OutputFile::create(path);
     REQUIRE(file.has_value());
     auto writer = GgufWriter::begin(std::move(*file), metadata, {});
     REQUIRE(writer.has_value());

@@ -300,7 +300,7 @@ TEST_CASE("bad GGUF vocabularies are refused in one line") {
   auto v = good;
   for (const char* model : {"t5", "rwkv", "bert", "plamo2", "", "Llama"}) {
     v.model = model;
-    check(v, ErrorCode::unsupported, ("\"" + std::string(model) + "\"; known are gpt2").c_str());
+    check(v, ErrorCode::unsupported, ("'" + std::string(model) + "'; known are gpt2").c_str());
   }
   v = good;
   v.tokens.clear();

@@ -2,6 +2,7 @@
 // Asks one model one task and aggregates what comes back, as the reference harness does.
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -72,7 +73,7 @@ struct EvaluateOptions {
   Hooks hooks = {};
 };
 
-/// Errors: those of LanguageModel::score; non_finite naming the question whose score is no number though nothing failed.
+/// Errors: those of LanguageModel::score; cancelled; non_finite naming the question whose score is no number though nothing failed.
 MOE_API Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model,
                                      const EvaluateOptions& options = {});
 
@@ -84,9 +85,9 @@ MOE_API Result<DocumentOutcome> score_document(const TaskSpec& task, const Docum
 MOE_API Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document& document, Generation reply);
 
 /// Mean with its standard error; a perplexity gets a bootstrap of `bootstrap_count` resamples, a Brier score none (as in
-/// the reference harness).
+/// the reference harness). Once it is `cancelled`, the result means nothing.
 MOE_API MetricValue aggregate(Metric metric, const std::vector<double>& values, std::int64_t bootstrap_count,
-                              const ParallelFor& threads = {});
+                              const ParallelFor& threads = {}, const std::function<bool()>& cancelled = {});
 
 /// word_perplexity, byte_perplexity and bits_per_byte: by the log-likelihoods of texts and their sizes. No standard
 /// error, as in the reference harness.

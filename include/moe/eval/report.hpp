@@ -2,8 +2,10 @@
 // What a run found, as tables for people and as files for programs.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -65,10 +67,20 @@ MOE_API std::vector<std::optional<double>> compute_multipliers(const std::vector
 /// The tables of everything that is finished, one per task; the paired gaps; accuracy against compute.
 MOE_API std::string render_tables(const RunReport& report);
 
+/// Whether every result will have a name, a file and a folder of its own: tasks, subtasks and groups, and the models.
+/// To be asked before the first question. Errors: bad_argument naming the two that meet.
+MOE_API Result<void> check_names(std::span<const PreparedTask> tasks, std::span<const std::string> models);
+/// Makes OUT and the models' folders in it. To be asked before the first question as well. Errors: io.
+MOE_API Result<void> make_output_folders(const std::string& directory, std::span<const std::string> models);
+
 /// OUT/<name>/results_<time>.json and samples_<task>_<time>.jsonl of one model, as the reference harness writes them.
-/// Every file appears whole or not at all. Errors: io, not_found.
-MOE_API Result<void> write_harness_files(const RunReport& report, const ModelRun& run, const std::string& directory);
+/// Every file appears whole or not at all; one that cannot be written does not keep the others from it. A name that is
+/// no file name is changed into one (results hold its file then, under libmoe_sample_files). `cancelled` is asked where
+/// an output is a FIFO that nobody reads. Errors: io, cancelled, bad_argument (as check_names, or a folder in the way).
+MOE_API Result<void> write_harness_files(const RunReport& report, const ModelRun& run, const std::string& directory,
+                                         const std::function<bool()>& cancelled = {});
 /// OUT/run.json: everything, with what is needed to repeat it.
-MOE_API Result<void> write_run_file(const RunReport& report, const std::string& directory);
+MOE_API Result<void> write_run_file(const RunReport& report, const std::string& directory,
+                                    const std::function<bool()>& cancelled = {});
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "eval/report/text_table.hpp"
+
 namespace moe::inline MOE_ABI::eval {
 
 namespace {
@@ -52,7 +54,7 @@ void draw(const ChartPoint& point, char mark, const Frame& frame, std::vector<st
 std::string legend(const std::vector<ChartPoint>& points) {
   std::string out;
   for (std::size_t i = 0; i < std::min(points.size(), kMarks); ++i)
-    out += fmt::format("        {} {}{}\n", static_cast<char>('A' + i), points[i].name,
+    out += fmt::format("        {} {}{}\n", static_cast<char>('A' + i), shown_name(points[i].name),
                        points[i].front ? "  (front)" : "");
   if (points.size() > kMarks) out += fmt::format("        and {} more, not drawn\n", points.size() - kMarks);
   return out;

@@ -8,11 +8,14 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "eval/file.hpp"
+#include "eval/report/names.hpp"
 #include "eval/score/text.hpp"
 #include "moe/eval/report.hpp"
 #include "support/json_copy.hpp"
+#include "support/json_text.hpp"
+#include "support/output_file.hpp"
 #include "support/sha256.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -227,8 +230,9 @@ Json checks_of(const DocumentOutcome& scored) {
 
 Json sample_of(const PreparedTask& task, const Document& document, const DocumentOutcome& scored, std::size_t index,
                std::size_t filter) {
-  const auto question = JsonDocument::parse(document.question.json);  // good: it was read before
-  const Json doc = question ? copy_json<Json>(question->root()) : Json(nullptr);
+  // Bad where a caller made the question himself.
+  const auto question = JsonDocument::parse(document.question.json);
+  const Json doc = question ? copy_json<Json>(question->root()) : Json(document.question.json);
   Json line = {{"doc_id", index},
                {"doc", doc},
                {"target", document.target},
@@ -243,7 +247,7 @@ Json sample_of(const PreparedTask& task, const Document& document, const Documen
     add_text(document, scored, line);
   else
     add_scores(document, scored, line);
-  line["doc_hash"] = sha256_hex(doc.dump(2, ' ', false, Json::error_handler_t::replace));
+  line["doc_hash"] = sha256_hex(json_text(doc, 2));
   line["prompt_hash"] = sha256_hex(document.contexts[0]);
   line["target_hash"] = sha256_hex(document.target);
   for (std::size_t m = 0; m < task.spec.metrics.size(); ++m) {
@@ -265,36 +269,59 @@ std::string sample_lines(const PreparedTask& task, const Subtask& subtask,
       const Json line = sample_of(task, subtask.documents[d], documents[d], d, f);
       for (const char* key : {"doc_hash", "prompt_hash", "target_hash"})
         hashes += *line[key].get_ptr<const std::string*>();
-      lines += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+      lines += json_text(line) + "\n";
     }
   hash = sha256_hex(hashes);
   return lines;
 }
 
+// What went wrong with some of several files; the others are written nevertheless.
+class FileErrors {
+ public:
+  void note(const Result<void>& written) {
+    if (written) return;
+    if (count_++ == 0) first_ = written.error();
+  }
+  bool cancelled() const { return count_ > 0 && first_.code == ErrorCode::cancelled; }
+  Result<void> result() const {
+    if (count_ == 0) return {};
+    const std::string others = count_ == 1 ? "" : fmt::format(" (and {} more files)", count_ - 1);
+    return fail(first_.code, first_.message + others);
+  }
+
+ private:
+  Error first_;
+  int count_ = 0;
+};
+
 }  // namespace
 
-Result<void> write_harness_files(const RunReport& report, const ModelRun& run, const std::string& directory) {
-  std::string name = run.name;
-  for (std::size_t at = name.find('/'); at != std::string::npos; at = name.find('/', at + 2)) name.replace(at, 1, "__");
-  const std::filesystem::path folder = std::filesystem::path(directory) / name;
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  if (failed) return fail(ErrorCode::io, fmt::format("cannot make {}: {}", folder.string(), failed.message()));
+Result<void> write_harness_files(const RunReport& report, const ModelRun& run, const std::string& directory,
+                                 const std::function<bool()>& cancelled) {
+  if (auto ok = check_names(report.tasks, std::span(&run.name, 1)); !ok) return ok;
+  const std::filesystem::path folder = std::filesystem::path(directory) / model_folder(run.name);
+  if (auto made = make_folder(folder.string()); !made) return made;
   std::string time = report.started;
   std::replace(time.begin(), time.end(), ':', '-');
+  time = file_name_of(time);
   Json results = results_json(report, run);
+  FileErrors errors;
+  const auto write = [&](const std::string& file, const std::string& text) {
+    if (!errors.cancelled()) errors.note(write_file((folder / file).string(), text, {.cancelled = cancelled}));
+  };
   for (std::size_t t = 0; t < run.outcomes.size(); ++t)
     for (std::size_t s = 0; s < report.tasks[t].subtasks.size(); ++s) {
       const Subtask& subtask = report.tasks[t].subtasks[s];
       std::string hash;
       const std::string lines = sample_lines(report.tasks[t], subtask, run.outcomes[t].documents[s], hash);
+      const std::string file = samples_file(subtask.name, time);
       results["task_hashes"][subtask.name] = hash;
-      if (auto written =
-              write_file_atomically((folder / fmt::format("samples_{}_{}.jsonl", subtask.name, time)).string(), lines);
-          !written)
-        return written;
+      // Readers take the subtask's name out of the file's; where it is another one, this says so.
+      if (file_name_of(subtask.name) != subtask.name) results["libmoe_sample_files"][subtask.name] = file;
+      write(file, lines);
     }
-  return write_file_atomically((folder / fmt::format("results_{}.json", time)).string(), results.dump(2) + "\n");
+  write(fmt::format("results_{}.json", time), json_text(results, 2) + "\n");
+  return errors.result();
 }
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -5,8 +5,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "eval/file.hpp"
+#include "eval/report/names.hpp"
 #include "moe/eval/report.hpp"
+#include "support/json_text.hpp"
+#include "support/output_file.hpp"
 #include "support/sha256.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -104,7 +106,8 @@ Json model_json(const RunReport& report, const ModelRun& run) {
 
 }  // namespace
 
-Result<void> write_run_file(const RunReport& report, const std::string& directory) {
+Result<void> write_run_file(const RunReport& report, const std::string& directory,
+                            const std::function<bool()>& cancelled) {
   Json root = {{"format", "libmoe run 1"},    {"started", report.started},
                {"seconds", report.seconds},   {"numerics_version", kNumericsVersion},
                {"isa", report.isa},           {"threads", report.thread_count},
@@ -123,10 +126,9 @@ Result<void> write_run_file(const RunReport& report, const std::string& director
                                    {"p_mcnemar", c.gap.p_value},
                                    {"p_holm", c.adjusted_p},
                                    {"distinguishable", c.distinguishable()}});
-  std::error_code failed;
-  std::filesystem::create_directories(directory, failed);
-  if (failed) return fail(ErrorCode::io, fmt::format("cannot make {}: {}", directory, failed.message()));
-  return write_file_atomically((std::filesystem::path(directory) / "run.json").string(), root.dump(2) + "\n");
+  if (auto made = make_folder(directory); !made) return made;
+  return write_file((std::filesystem::path(directory) / kRunFile).string(), json_text(root, 2) + "\n",
+                    {.cancelled = cancelled});
 }
 
 }  // namespace moe::inline MOE_ABI::eval

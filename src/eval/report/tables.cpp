@@ -6,42 +6,11 @@
 #include <cmath>
 
 #include "eval/report/chart.hpp"
-#include "eval/score/text.hpp"
+#include "eval/report/text_table.hpp"
 #include "moe/eval/report.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
-
-// Columns as wide as their widest cell; the first is text, the others are numbers.
-class Table {
- public:
-  explicit Table(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
-  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
-  std::string render() const {
-    std::vector<std::size_t> width(rows_[0].size(), 0);
-    for (const auto& row : rows_)
-      for (std::size_t c = 0; c < row.size(); ++c)
-        width[c] = std::max(width[c], static_cast<std::size_t>(code_points(row[c])));
-    std::string out;
-    for (std::size_t r = 0; r < rows_.size(); ++r) {
-      std::string line;
-      for (std::size_t c = 0; c < rows_[r].size(); ++c) {
-        const std::string fill(width[c] - static_cast<std::size_t>(code_points(rows_[r][c])), ' ');
-        line += c == 0 ? rows_[r][c] + fill : "  " + fill + rows_[r][c];
-      }
-      out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-      if (r == 0) {
-        std::size_t total = 0;
-        for (std::size_t w : width) total += w + 2;
-        out += std::string(total - 2, '-') + "\n";
-      }
-    }
-    return out;
-  }
-
- private:
-  std::vector<std::vector<std::string>> rows_;
-};
 
 std::string percent(double x) { return fmt::format("{:.2f}", 100 * x); }
 std::string percent(const std::optional<double>& x) { return x ? percent(*x) : "N/A"; }
@@ -92,7 +61,8 @@ std::vector<std::size_t> extra_columns(const std::vector<MetricColumn>& columns)
 
 std::string headline(const PreparedTask& task) {
   const bool is_one = task.question_count() == 1;
-  std::string text = fmt::format("{}: {} question{}", task.spec.name, task.question_count(), is_one ? "" : "s");
+  std::string text =
+      fmt::format("{}: {} question{}", shown_name(task.spec.name), task.question_count(), is_one ? "" : "s");
   std::int64_t original = 0;
   for (const Subtask& s : task.subtasks) original += s.original_count;
   if (original != task.question_count()) text += fmt::format(" of {}", original);
@@ -103,7 +73,7 @@ std::string headline(const PreparedTask& task) {
 std::vector<std::string> row_of(const PreparedTask& task, const ModelRun& model, const TaskOutcome& outcome) {
   const Accuracy accuracy = accuracy_of(task, outcome);
   const double questions = static_cast<double>(task.question_count());
-  std::vector<std::string> row = {model.name};
+  std::vector<std::string> row = {shown_name(model.name)};
   if (has_accuracy(outcome.overall.kinds))
     row.insert(row.end(), {percent(accuracy.value), percent(accuracy.standard_error)});
   if (has_accuracy(outcome.overall.kinds) && task.spec.kind == TaskKind::multiple_choice)
@@ -135,20 +105,20 @@ std::string remarks(const PreparedTask& task, const ModelRun& model, const TaskO
   if (const std::int64_t n = task.question_count(); n < 100 && has_accuracy(outcome.overall.kinds)) {
     const double accuracy = accuracy_of(task, outcome).value;
     const auto [low, high] = wilson_interval(std::llround(accuracy * static_cast<double>(n)), n);
-    text += fmt::format("{}: only {} question{}, 95 % interval {} to {} % (Wilson)\n", model.name, n, n == 1 ? "" : "s",
-                        percent(low), percent(high));
+    text += fmt::format("{}: only {} question{}, 95 % interval {} to {} % (Wilson)\n", shown_name(model.name), n,
+                        n == 1 ? "" : "s", percent(low), percent(high));
   }
   return text;
 }
 
 // Questions that were not plainly asked and answered, zeros included: none is scored silently.
 std::string checks_table(const RunReport& report, std::size_t t) {
-  Table table({"questions", "truncated", "too long", "non-finite", "skipped", "ties", "re-encoded", "tokens asked",
-               "tokens computed"});
+  TextTable table({"questions", "truncated", "too long", "non-finite", "skipped", "ties", "re-encoded", "tokens asked",
+                   "tokens computed"});
   for (const ModelRun& model : report.models) {
     if (t >= model.outcomes.size()) continue;
     const TaskOutcome& o = model.outcomes[t];
-    std::vector<std::string> row = {model.name};
+    std::vector<std::string> row = {shown_name(model.name)};
     for (std::int64_t count :
          {o.truncated, o.too_long, o.non_finite, o.skipped, o.tied, o.reencoded, o.pass_tokens, o.executed.tokens})
       row.push_back(std::to_string(count));
@@ -166,7 +136,7 @@ std::string task_table(const RunReport& report, std::size_t t) {
   for (std::size_t extra : extra_columns(metrics)) header.insert(header.end(), {with_unit(metrics[extra]), "+- SE"});
   header.insert(header.end(), {"GFLOPs/question", "GFLOPs/token", "active/total", "B/token", "resident B", "tokens/s",
                                "seconds", "executed GFLOPs", "reuse"});
-  Table table(header);
+  TextTable table(header);
   std::string notes;
   bool any = false;
   for (const ModelRun& model : report.models)
@@ -186,12 +156,13 @@ std::string rows_table(const RunReport& report, std::size_t t, const std::string
     if (t < model.outcomes.size() && rows_of(model.outcomes[t]).size() > 1) models.push_back(&model);
   if (models.empty()) return "";
   const auto& kinds = rows_of(models[0]->outcomes[t])[0].kinds;
-  std::vector<std::string> header = {with_unit(kinds[main_column(kinds)]) + " +- SE by " + title, "questions"};
-  for (const ModelRun* model : models) header.push_back(model->name);
-  Table table(header);
+  std::vector<std::string> header = {with_unit(kinds[main_column(kinds)]) + " +- SE by " + shown_name(title),
+                                     "questions"};
+  for (const ModelRun* model : models) header.push_back(shown_name(model->name));
+  TextTable table(header);
   const auto& first_rows = rows_of(models[0]->outcomes[t]);
   for (std::size_t g = 0; g < first_rows.size(); ++g) {
-    std::vector<std::string> row = {first_rows[g].alias, std::to_string(first_rows[g].question_count)};
+    std::vector<std::string> row = {shown_name(first_rows[g].alias), std::to_string(first_rows[g].question_count)};
     for (const ModelRun* model : models) {
       const Aggregate& group = rows_of(model->outcomes[t])[g];
       const std::size_t at = main_column(group.kinds);
@@ -222,12 +193,12 @@ std::string group_tables(const RunReport& report, std::size_t t) {
 std::string gap_table(const RunReport& report) {
   const std::vector<Comparison> comparisons = compare_models(report);
   if (comparisons.empty()) return "";
-  Table table(
+  TextTable table(
       {"paired gap", "task", "points", "+- SE", "only A", "only B", "p (McNemar)", "p (Holm)", "MDE", "verdict"});
   for (const Comparison& c : comparisons) {
-    const std::string &a = report.models[c.a].name, &b = report.models[c.b].name;
+    const std::string a = shown_name(report.models[c.a].name), b = shown_name(report.models[c.b].name);
     const std::string mde = c.gap.standard_error ? percent(minimum_detectable_effect(*c.gap.standard_error)) : "N/A";
-    table.add({a + " - " + b, report.tasks[c.task].spec.name, fmt::format("{:+.2f}", 100 * c.gap.gap),
+    table.add({a + " - " + b, shown_name(report.tasks[c.task].spec.name), fmt::format("{:+.2f}", 100 * c.gap.gap),
                percent(c.gap.standard_error), std::to_string(c.gap.only_a), std::to_string(c.gap.only_b),
                p_text(c.gap.p_value), p_text(c.adjusted_p), mde,
                !c.distinguishable() ? "not distinguishable" : (c.gap.gap > 0 ? a : b) + " is better"});
@@ -255,10 +226,10 @@ std::string curve_table(const RunReport& report, std::size_t t) {
   }
   const std::vector<bool> front = pareto_front(cost, accuracy);
   const auto multipliers = compute_multipliers(cost, accuracy);
-  Table table({"accuracy against compute, " + report.tasks[t].spec.name, "GFLOPs/question", "acc %", "front",
-               "compute x", "points/GFLOP"});
+  TextTable table({"accuracy against compute, " + shown_name(report.tasks[t].spec.name), "GFLOPs/question", "acc %",
+                   "front", "compute x", "points/GFLOP"});
   for (std::size_t i = 0; i < rows.size(); ++i)
-    table.add({report.models[rows[i]].name, giga(cost[i]), percent(accuracy[i]), front[i] ? "*" : "",
+    table.add({shown_name(report.models[rows[i]].name), giga(cost[i]), percent(accuracy[i]), front[i] ? "*" : "",
                multipliers[i] ? fmt::format("{:.2f}", *multipliers[i]) : "-",
                cost[i] > 0 ? fmt::format("{:.4g}", 100 * accuracy[i] / (cost[i] / 1e9)) : "-"});
   std::vector<ChartPoint> points;

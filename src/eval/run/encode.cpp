@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "eval/score/text.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 
@@ -86,7 +87,7 @@ Result<std::vector<PairEncoder::Pair>> PairEncoder::encode(std::string_view cont
       }
     }
     if (pair.continuation.empty())
-      return fail(ErrorCode::bad_argument, fmt::format("continuation {} gives no token", shown(continuation)));
+      return fail(ErrorCode::bad_argument, fmt::format("continuation {} gives no token", in_quotes(continuation)));
     out.push_back(std::move(pair));
   }
   return out;

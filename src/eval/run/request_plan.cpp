@@ -9,6 +9,7 @@
 
 #include "eval/run/encode.hpp"
 #include "eval/score/text.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -53,7 +54,7 @@ Result<void> in_slices(std::int64_t count, const ParallelFor& threads, const Hoo
 }
 
 tl::unexpected<Error> about(std::string_view question, const Error& error) {
-  return fail(error.code, fmt::format("question {}: {}", shown(question), error.message));
+  return fail(error.code, fmt::format("question {}: {}", in_quotes(question), error.message));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "eval/score/regex.hpp"
 #include "eval/score/text.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -44,14 +45,34 @@ std::string majority(const std::vector<std::string>& replies) {
   return *best;
 }
 
+tl::unexpected<Error> too_many(std::int64_t k, std::size_t replies) {
+  return fail(ErrorCode::bad_argument,
+              fmt::format("take_first_k: {} replies asked for, there {} {}", k, replies == 1 ? "is" : "are", replies));
+}
+
+// What the step will do to any `replies` replies; afterwards it is how many it leaves.
+Result<void> check_step(const FilterStep& step, std::int64_t& replies) {
+  switch (step.function) {
+    case Function::take_first:
+    case Function::majority_vote: replies = 1; return {};
+    case Function::take_first_k:
+      if (step.k > replies) return too_many(step.k, static_cast<std::size_t>(replies));
+      replies = step.k;
+      return {};
+    case Function::regex: {
+      const auto regex = Regex::compile(step.regex_pattern);
+      return regex ? Result<void>() : Result<void>(forward(regex));
+    }
+    default: return {};
+  }
+}
+
 Result<void> apply_step(const FilterStep& step, std::vector<std::string>& replies) {
   switch (step.function) {
     case Function::take_first: replies.resize(1); return {};
     case Function::majority_vote: replies = {majority(replies)}; return {};
     case Function::take_first_k:
-      if (static_cast<std::size_t>(step.k) > replies.size())
-        return fail(ErrorCode::bad_argument,
-                    fmt::format("take_first_k: {} replies asked for, there are {}", step.k, replies.size()));
+      if (static_cast<std::size_t>(step.k) > replies.size()) return too_many(step.k, replies.size());
       replies.resize(static_cast<std::size_t>(step.k));
       return {};
     case Function::regex: {
@@ -94,7 +115,8 @@ Result<std::string> apply_filter(const FilterSpec& filter, std::vector<std::stri
   for (const FilterStep& step : filter.steps) {
     if (replies.empty()) break;
     if (auto applied = apply_step(step, replies); !applied)
-      return fail(applied.error().code, fmt::format("filter {}: {}", filter.name, applied.error().message));
+      return fail(applied.error().code,
+                  fmt::format("filter {}: {}", shortened(filter.name, 60), applied.error().message));
   }
   return replies.empty() ? std::string() : std::move(replies.front());
 }
@@ -106,12 +128,13 @@ Result<bool> exact_match(const ExactMatchSpec& spec, const std::string& answer, 
   return *a == *b;
 }
 
-Result<void> check_patterns(const TaskSpec& task) {
-  for (const FilterSpec& filter : task.filters)
+Result<void> check_filters(const TaskSpec& task) {
+  for (const FilterSpec& filter : task.filters) {
+    std::int64_t replies = 1;  // to each question
     for (const FilterStep& step : filter.steps)
-      if (step.function == Function::regex)
-        if (const auto regex = Regex::compile(step.regex_pattern); !regex)
-          return fail(ErrorCode::bad_file, fmt::format("filter {}: {}", filter.name, regex.error().message));
+      if (auto ok = check_step(step, replies); !ok)
+        return fail(ErrorCode::bad_file, fmt::format("filter {}: {}", shortened(filter.name, 60), ok.error().message));
+  }
   for (const std::string& pattern : task.exact_match.regexes_to_ignore)
     if (const auto regex = Regex::compile(pattern); !regex)
       return fail(ErrorCode::bad_file, fmt::format("exact_match: {}", regex.error().message));

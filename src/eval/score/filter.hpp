@@ -15,7 +15,8 @@ MOE_API Result<std::string> apply_filter(const FilterSpec& filter, std::vector<s
 /// Both texts, cleaned alike, are equal. Errors: those of Regex.
 MOE_API Result<bool> exact_match(const ExactMatchSpec& spec, const std::string& answer, const std::string& target);
 
-/// Errors: bad_file when a pattern of the task does not compile.
-MOE_API Result<void> check_patterns(const TaskSpec& task);
+/// What the task alone shows: a pattern that does not compile, a chain that asks for more replies than the one that
+/// there is. Errors: bad_file.
+MOE_API Result<void> check_filters(const TaskSpec& task);
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -10,6 +10,7 @@
 #include "eval/score/python_random.hpp"
 #include "eval/score/text.hpp"
 #include "moe/eval/evaluate.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -34,11 +35,13 @@ double sample_deviation(const std::vector<double>& values) {
 }
 
 // The harness's bootstrap: chunk i draws 1,000 resamples with random.Random(i).
-double bootstrap_error(const std::vector<double>& log_likelihoods, std::int64_t count, const ParallelFor& threads) {
+double bootstrap_error(const std::vector<double>& log_likelihoods, std::int64_t count, const ParallelFor& threads,
+                       const std::function<bool()>& cancelled) {
   constexpr std::int64_t kChunk = 1000;
   const std::int64_t chunk_count = (count + kChunk - 1) / kChunk;
   std::vector<double> perplexities(static_cast<std::size_t>(chunk_count * kChunk));
   parallel_for(threads, chunk_count, [&](std::int64_t chunk, std::int32_t) {
+    if (cancelled && cancelled()) return;  // nobody will look at it
     PythonRandom random(static_cast<std::uint64_t>(chunk));
     for (std::int64_t r = 0; r < kChunk; ++r) {
       double sum = 0;
@@ -101,7 +104,7 @@ double metric_of(Metric metric, const TaskSpec& task, const Document& document, 
 }
 
 std::string about(const Document& document, const Error& error) {
-  return fmt::format("question {}: {}", shown(document.question.id), error.message);
+  return fmt::format("question {}: {}", in_quotes(document.question.id), error.message);
 }
 
 }  // namespace
@@ -134,7 +137,7 @@ Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& doc
     // A NaN would win every comparison of argmax; it is never a score.
     if (!std::isfinite(scores[i].log_likelihood))
       return fail(ErrorCode::non_finite, fmt::format("question {}: the log-likelihood of continuation {} is {}",
-                                                     shown(document.question.id), i + 1, scores[i].log_likelihood));
+                                                     in_quotes(document.question.id), i + 1, scores[i].log_likelihood));
     if (i < answer_count(task, scores)) plain.push_back(scores[i].log_likelihood);
   }
   if (task.kind == TaskKind::multiple_choice) {
@@ -168,7 +171,7 @@ Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document& docume
 }
 
 MetricValue aggregate(Metric metric, const std::vector<double>& values, std::int64_t bootstrap_count,
-                      const ParallelFor& threads) {
+                      const ParallelFor& threads, const std::function<bool()>& cancelled) {
   MetricValue out;
   if (values.empty()) return out;
   out.value = metric == Metric::perplexity ? std::exp(-mean(values)) : mean(values);
@@ -176,7 +179,7 @@ MetricValue aggregate(Metric metric, const std::vector<double>& values, std::int
   if (is_share(metric))
     out.standard_error = sample_deviation(values) / std::sqrt(static_cast<double>(values.size()));
   else if (metric == Metric::perplexity && bootstrap_count > 0)
-    out.standard_error = bootstrap_error(values, bootstrap_count, threads);
+    out.standard_error = bootstrap_error(values, bootstrap_count, threads, cancelled);
   return out;
 }
 

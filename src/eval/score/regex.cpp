@@ -7,6 +7,7 @@
 #include <array>
 
 #include "eval/score/text.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -73,7 +74,7 @@ Result<Regex> Regex::compile(std::string_view pattern) {
                                   &offset, context.get()));
   if (!compiled)
     return fail(ErrorCode::bad_file,
-                fmt::format("pattern {}: {} (at byte {})", shown(pattern), message_of(code), offset));
+                fmt::format("pattern {}: {} (at byte {})", in_quotes(pattern), message_of(code), offset));
   return Regex(std::make_shared<const Code>(Code{std::move(compiled), std::string(pattern)}));
 }
 
@@ -93,7 +94,7 @@ Result<std::vector<Regex::Match>> Regex::matches(std::string_view text) const {
                                options, data.get(), context.get());
     if (rc == PCRE2_ERROR_NOMATCH) break;
     if (rc < 0)
-      return fail(ErrorCode::bad_argument, fmt::format("pattern {} on a text of {} bytes: {}", shown(code_->source),
+      return fail(ErrorCode::bad_argument, fmt::format("pattern {} on a text of {} bytes: {}", in_quotes(code_->source),
                                                        text.size(), message_of(rc)));
     Match match{range[0], range[1], {}};
     const auto group = [&](std::uint32_t g) {

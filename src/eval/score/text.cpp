@@ -115,16 +115,4 @@ std::string python_float(double x) {
   return digits;
 }
 
-std::string shown(std::string_view text) {
-  constexpr std::size_t kLongest = 80;
-  std::string out = "'";
-  for (char c : text.substr(0, kLongest)) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    else
-      out += c;
-  }
-  return out + (text.size() > kLongest ? "...'" : "'");
-}
-
 }  // namespace moe::inline MOE_ABI::eval

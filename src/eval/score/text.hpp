@@ -33,7 +33,4 @@ MOE_API std::string uppercase(std::string_view text);
 /// repr(float): the shortest digits that read back, with ".0" where Python writes it.
 MOE_API std::string python_float(double x);
 
-/// Errors quote what they found; control characters become \xNN, long text is cut.
-MOE_API std::string shown(std::string_view text);
-
 }  // namespace moe::inline MOE_ABI::eval

@@ -8,6 +8,8 @@
 #include <optional>
 
 #include "eval/score/text.hpp"
+#include "support/json_text.hpp"
+#include "support/show.hpp"
 #include "support/text_file.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -56,7 +58,7 @@ std::string row_to_json(const CsvRow& row, const Columns& columns, nlohmann::ord
   const std::string letter(strip(row.cells[columns.answer]));
   const std::size_t answer = letter.size() == 1 ? static_cast<std::size_t>(letter[0] - 'A') : columns.choices.size();
   if (answer >= columns.choices.size())
-    return fmt::format("has the answer {}, expected a letter from A to {}", shown(letter),
+    return fmt::format("has the answer {}, expected a letter from A to {}", in_quotes(letter),
                        static_cast<char>('A' + columns.choices.size() - 1));
   out["answer"] = answer;
   return {};
@@ -88,7 +90,7 @@ Result<void> read_subject(const std::filesystem::path& path, const std::string& 
     nlohmann::ordered_json json = {{"id", fmt::format("{}/{}/{}", subject, split, number++)}, {"subject", subject}};
     if (const std::string problem = row_to_json(row, *columns, json); !problem.empty())
       return fail(ErrorCode::bad_file, fmt::format("{}:{}: the question {}", file, row.line, problem));
-    lines.push_back({json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace), file, row.line});
+    lines.push_back({json_text(json), file, row.line});
   }
 }
 

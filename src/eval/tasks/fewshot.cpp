@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "eval/score/text.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 
@@ -35,9 +36,10 @@ Result<std::string> FewshotSampler::before(const Question& question) {
   // A question that may be its own example needs a spare one.
   const std::size_t wanted = count_ + (spec_.from_questions ? 1 : 0);
   if (from.size() < wanted)
-    return fail(ErrorCode::bad_argument,
-                fmt::format("{} examples asked for, there {} {}{}", wanted, from.size() == 1 ? "is" : "are",
-                            from.size(), match.empty() ? "" : fmt::format(" with {} {}", spec_.match, shown(match))));
+    return fail(
+        ErrorCode::bad_argument,
+        fmt::format("{} examples asked for, there {} {}{}", wanted, from.size() == 1 ? "is" : "are", from.size(),
+                    match.empty() ? "" : fmt::format(" with {} {}", spec_.match, in_quotes(match))));
   std::vector<std::size_t> chosen(wanted);
   if (spec_.rule == FewshotRule::random)
     chosen = random_.sample(from.size(), wanted);

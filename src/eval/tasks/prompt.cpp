@@ -12,6 +12,7 @@
 #include "eval/score/text.hpp"
 #include "eval/tasks/fewshot.hpp"
 #include "eval/tasks/template.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -80,7 +81,7 @@ Result<Document> build_text(const TaskSpec& task, const Templates& t, Question q
   auto text = t.continuation.render(task, question, -1);
   if (!text) return forward(text);
   if (text->empty())
-    return fail(ErrorCode::bad_file, fmt::format("question {}: the text is empty", shown(question.id)));
+    return fail(ErrorCode::bad_file, fmt::format("question {}: the text is empty", in_quotes(question.id)));
   doc.words = words(*text), doc.bytes = static_cast<std::int64_t>(text->size());
   doc.target = *text;
   doc.contexts.push_back(std::move(*text));
@@ -105,7 +106,7 @@ Result<Document> build_scored(const TaskSpec& task, const Templates& t, Question
     doc.byte_lengths.push_back(static_cast<std::int32_t>(continuation->size()));
     doc.continuations.push_back(task.target_delimiter + *continuation);
     if (continuation->empty())
-      return fail(ErrorCode::bad_file, fmt::format("question {}: {} is empty", shown(question.id),
+      return fail(ErrorCode::bad_file, fmt::format("question {}: {} is empty", in_quotes(question.id),
                                                    is_cloze ? "the target" : fmt::format("choice {}", i + 1)));
   }
   doc.target = is_cloze ? doc.continuations[0] : std::to_string(question.answer);
@@ -188,7 +189,7 @@ Result<std::vector<Shot>> load_pool(const PreparedTask& prepared, const Template
     if (!is_there && examples.empty())
       return fail(ErrorCode::not_found,
                   fmt::format("task {}: its worked examples are not there: {} (ask it with 0 shots, or put them there)",
-                              task.name, file));
+                              shortened(task.name, 60), file));
     if (is_there) {
       auto loaded = load_questions(file, task.kind, options.cancelled);
       if (!loaded) return forward(loaded);
@@ -198,7 +199,7 @@ Result<std::vector<Shot>> load_pool(const PreparedTask& prepared, const Template
   }
   if (examples.empty())
     return fail(ErrorCode::bad_argument, fmt::format("task {} has no worked examples: ask it with 0 shots, not {}",
-                                                     task.name, prepared.num_fewshot));
+                                                     shortened(task.name, 60), prepared.num_fewshot));
   auto pool = render_pool(task, t, examples);
   if (!pool) return fail(pool.error().code, fmt::format("{}: {}", file, pool.error().message));
   return pool;
@@ -247,7 +248,8 @@ Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options
     FewshotSampler sampler(task.fewshot, *pool, out.num_fewshot, options.fewshot_seed);
     for (Document& document : subtask.documents) {
       const auto shots = sampler.before(document.question);
-      if (!shots) return fail(shots.error().code, fmt::format("{}: {}", subtask.name, shots.error().message));
+      if (!shots)
+        return fail(shots.error().code, fmt::format("{}: {}", shortened(subtask.name, 60), shots.error().message));
       auto built = build(task, *templates, std::move(document.question), beginning + *shots);
       if (!built) {
         Error error = built.error();

@@ -13,6 +13,7 @@
 #include "eval/tasks/csv.hpp"
 #include "moe/eval/task.hpp"
 #include "support/json.hpp"
+#include "support/show.hpp"
 #include "support/text_file.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -40,7 +41,7 @@ std::optional<std::size_t> named_index(JsonValue answer) {
 // What is wrong with an "answer"; empty when nothing is.
 std::string read_answer(JsonValue answer, Question& q) {
   const auto index = named_index(answer);
-  const std::string found = answer.is_string() ? shown(answer.text()) : shown(answer.dump(80));
+  const std::string found = answer.is_string() ? in_quotes(answer.text()) : in_quotes(answer.dump(80));
   if (!index || *index >= q.choices.size()) {
     const std::size_t letters = std::min<std::size_t>(q.choices.size(), 26);
     return fmt::format("\"answer\" is {}, expected a number from 0 to {} or a letter from A to {}", found,
@@ -92,7 +93,7 @@ std::string read_line(const std::string& text, TaskKind kind, Question& q) {
     q.is_example = split->second == "dev" || split->second == "train" || split->second == "fewshot";
     if (!q.is_example && split->second != "test" && split->second != "validation")
       return fmt::format("\"split\" is {}, expected test or validation (asked), dev, train or fewshot (examples)",
-                         shown(split->second));
+                         in_quotes(split->second));
   }
   if (const auto subject = q.text.find("subject"); subject != q.text.end()) q.subject = subject->second;
   // A task that wants a written answer may ask a question with choices.
@@ -136,7 +137,8 @@ Result<std::vector<Question>> load_questions(const std::string& path, TaskKind k
       if (const auto [before, is_new] = line_of_id.emplace(q.id, q.line); !is_new)
         problem = fmt::format("has the id of line {}", before->second);
     if (!problem.empty())
-      return fail(ErrorCode::bad_file, fmt::format("{}:{}: question {} {}", line.file, q.line, shown(q.id), problem));
+      return fail(ErrorCode::bad_file,
+                  fmt::format("{}:{}: question {} {}", line.file, q.line, in_quotes(q.id), problem));
     questions.push_back(std::move(q));
   }
   if (questions.empty()) return fail(ErrorCode::bad_file, fmt::format("{} holds no question", path));

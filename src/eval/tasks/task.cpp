@@ -16,6 +16,7 @@
 #include "eval/tasks/builtin_tasks.hpp"
 #include "eval/tasks/template.hpp"
 #include "support/json.hpp"
+#include "support/show.hpp"
 #include "support/text_file.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -64,7 +65,7 @@ class Reader {
     const auto value = whole_number(*found, least, kMost);
     if (!value)
       return problem(fmt::format("{}key '{}' is {}, expected a whole number from {} to {}", where_, key,
-                                 shown(found->dump(80)), least, kMost));
+                                 in_quotes(found->dump(80)), least, kMost));
     out = *value;
   }
   void flag(JsonValue object, const char* key, bool& out) {
@@ -77,7 +78,7 @@ class Reader {
   void only(JsonValue object, const std::vector<std::string_view>& keys, std::string_view where) {
     for (const auto& [key, value] : object.items())
       if (std::find(keys.begin(), keys.end(), key) == keys.end())
-        problem(fmt::format("{}unknown key {} (known: {})", where, shown(key), fmt::join(keys, ", ")));
+        problem(fmt::format("{}unknown key {} (known: {})", where, in_quotes(key), fmt::join(keys, ", ")));
   }
   void texts(JsonValue object, const char* key, std::vector<std::string>& out) {
     const auto found = object.find(key);
@@ -90,18 +91,25 @@ class Reader {
       out.emplace_back(item.text());
     }
   }
+  void different(const char* key, const std::vector<std::string>& items) {
+    for (std::size_t i = 0; i < items.size(); ++i)
+      if (std::find(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(i), items[i]) !=
+          items.begin() + static_cast<std::ptrdiff_t>(i))
+        problem(fmt::format("{} names {} twice", key, in_quotes(items[i])));
+  }
   void metrics(JsonValue object, const char* key, const TaskSpec& task, std::vector<MetricColumn>& out) {
     std::vector<std::string> names;
     texts(object, key, names);
     if (names.size() > std::size(kMetricNames))
       return problem(
           fmt::format("key '{}' has {} names, expected at most {}", key, names.size(), std::size(kMetricNames)));
+    different(key, names);
     for (const FilterSpec& filter : task.filters)
       for (const std::string& name : names) {
         const auto* known = std::find(std::begin(kMetricNames), std::end(kMetricNames), name);
         if (known == std::end(kMetricNames))
           return problem(
-              fmt::format("{}: unknown metric {} (known: {})", key, shown(name), fmt::join(kMetricNames, ", ")));
+              fmt::format("{}: unknown metric {} (known: {})", key, in_quotes(name), fmt::join(kMetricNames, ", ")));
         out.emplace_back(static_cast<Metric>(known - std::begin(kMetricNames)), filter.name);
       }
   }
@@ -137,7 +145,7 @@ FilterStep read_step(JsonValue item, Reader& reader) {
   const auto* known = std::find(std::begin(kFunctions), std::end(kFunctions), name);
   if (known == std::end(kFunctions))
     return reader.problem(
-               fmt::format("filters: unknown function {} (known: {})", shown(name), fmt::join(kFunctions, ", "))),
+               fmt::format("filters: unknown function {} (known: {})", in_quotes(name), fmt::join(kFunctions, ", "))),
            step;
   step.function = static_cast<FilterStep::Function>(known - std::begin(kFunctions));
   const bool is_regex = step.function == FilterStep::Function::regex,
@@ -154,9 +162,11 @@ FilterStep read_step(JsonValue item, Reader& reader) {
     if (const auto value = whole_number(*group, -1000, 1000))
       step.group_select = *value;
     else
-      reader.problem(fmt::format("filters: group_select is {}, expected a whole number", shown(group->dump(80))));
+      reader.problem(fmt::format("filters: group_select is {}, expected a whole number", in_quotes(group->dump(80))));
   }
-  if (const auto mapping = item.find("mapping_dict")) {
+  const auto mapping = item.find("mapping_dict");
+  if (is_map && !mapping) return reader.problem("filters: map has no mapping_dict"), step;
+  if (mapping) {
     if (!mapping->is_object()) return reader.problem("filters: mapping_dict is not an object"), step;
     for (const auto& [from, to] : mapping->items()) {
       if (!to.is_string()) return reader.problem("filters: mapping_dict holds something that is no text"), step;
@@ -180,13 +190,13 @@ void read_filters(JsonValue root, Reader& reader, TaskSpec& task) {
     FilterSpec filter;
     reader.text(item, "name", filter.name, true);
     for (const FilterSpec& before : task.filters)
-      if (before.name == filter.name) reader.problem(fmt::format("filters: two are called {}", shown(filter.name)));
+      if (before.name == filter.name) reader.problem(fmt::format("filters: two are called {}", in_quotes(filter.name)));
     const auto steps = item.find("steps");
     if (!steps || !steps->is_array())
-      return reader.problem(fmt::format("filters: {} has no list of 'steps'", shown(filter.name)));
+      return reader.problem(fmt::format("filters: {} has no list of 'steps'", in_quotes(filter.name)));
     for (const JsonValue step : *steps) {
       if (!step.is_object())
-        return reader.problem(fmt::format("filters: a step of {} is no object", shown(filter.name)));
+        return reader.problem(fmt::format("filters: a step of {} is no object", in_quotes(filter.name)));
       filter.steps.push_back(read_step(step, reader));
     }
     task.filters.push_back(std::move(filter));
@@ -228,7 +238,7 @@ void read_fewshot(JsonValue root, Reader& reader, TaskSpec& task) {
   if (rule == "random")
     task.fewshot.rule = FewshotRule::random;
   else if (rule != "first_n")
-    reader.problem(fmt::format("fewshot: unknown rule {} (known: first_n, random)", shown(rule)));
+    reader.problem(fmt::format("fewshot: unknown rule {} (known: first_n, random)", in_quotes(rule)));
 }
 
 void read_csv_folders(JsonValue root, Reader& reader, TaskSpec& task) {
@@ -251,7 +261,7 @@ void read_subtasks(JsonValue root, Reader& reader, TaskSpec& task) {
   if (titles) {
     if (!titles->is_object()) return reader.problem("subtasks: key 'titles' is not an object");
     for (const auto& [key, title] : titles->items()) {
-      if (!title.is_string()) return reader.problem(fmt::format("subtasks: title of {} is not text", shown(key)));
+      if (!title.is_string()) return reader.problem(fmt::format("subtasks: title of {} is not text", in_quotes(key)));
       task.subjects.emplace_back(key, title.text());
     }
   }
@@ -268,6 +278,10 @@ void read_groups(JsonValue root, Reader& reader, TaskSpec& task) {
     reader.only(item, {"name", "alias", "version", "weight_by_size", "subjects"}, "groups: ");
     GroupSpec group;
     reader.text(item, "name", group.name, true);
+    for (const GroupSpec& before : task.groups)
+      if (before.name == group.name) reader.problem(fmt::format("groups: two are called {}", in_quotes(group.name)));
+    if (group.name == task.name)
+      reader.problem(fmt::format("groups: {} is the task's own name, which stands for all", in_quotes(group.name)));
     group.alias = group.name;
     reader.text(item, "alias", group.alias);
     reader.text(item, "version", group.version);
@@ -314,6 +328,7 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   TaskSpec task;
   task.source = json;
   reader.text(root, "task", task.name, true);
+  if (task.name.empty()) reader.problem("key 'task' is empty");
   task.alias = task.name;
   reader.text(root, "alias", task.alias);
   reader.text(root, "version", task.version);
@@ -327,7 +342,8 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   else if (type == "rolling")
     task.kind = TaskKind::rolling;
   else if (type != "multiple_choice")
-    reader.problem(fmt::format("unknown type {} (known: multiple_choice, cloze, generation, rolling)", shown(type)));
+    reader.problem(
+        fmt::format("unknown type {} (known: multiple_choice, cloze, generation, rolling)", in_quotes(type)));
   // A text that is scored as a whole stands behind nothing.
   const bool is_rolling = task.kind == TaskKind::rolling;
   for (const char* key : {"description", "prompt", "labels", "fewshot", "num_fewshot", "gen_prefix"})
@@ -356,6 +372,7 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   if (!task.subtask_name.empty()) task.fewshot.match = "subject";
   read_fewshot(root, reader, task);
   reader.texts(root, "group_by", task.group_by);
+  reader.different("group_by", task.group_by);
   reader.count(root, "num_fewshot", task.num_fewshot, 0);
   read_csv_folders(root, reader, task);
   read_groups(root, reader, task);
@@ -374,7 +391,7 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
       column_of(task.metrics, Metric::acc_mutual_info) < task.metrics.size())
     reader.problem(
         "metric acc_mutual_info needs one prompt for all answers: 'prompt' must not use {choice} or {label}");
-  if (const auto patterns = check_patterns(task); !patterns) reader.problem(patterns.error().message);
+  if (const auto filters = check_filters(task); !filters) reader.problem(filters.error().message);
   if (reader.failed()) return tl::unexpected<Error>(reader.error());
   return task;
 }
@@ -410,7 +427,7 @@ Result<TaskSpec> find_task(const std::string& what) {
       fmt::format(
           "unknown task {} (known: {}; or a path to a .jsonl question file or a .json task file, or - for questions "
           "on standard input)",
-          shown(what), fmt::join(builtin_task_names(), ", ")));
+          in_quotes(what), fmt::join(builtin_task_names(), ", ")));
 }
 
 }  // namespace moe::inline MOE_ABI::eval

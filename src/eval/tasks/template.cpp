@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "eval/score/text.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -49,7 +50,8 @@ Result<Template::Part> Template::parse_placeholder(std::string_view inside) {
     const char* last = field.data() + field.size() - 1;
     const auto read = std::from_chars(field.data() + open + 1, last, index);
     if (field.back() != ']' || read.ec != std::errc{} || read.ptr != last || field.substr(0, open) != "choices")
-      return fail(ErrorCode::bad_file, fmt::format("placeholder {{{}}}: only choices[N] has an index", inside));
+      return fail(ErrorCode::bad_file,
+                  fmt::format("placeholder {{{}}}: only choices[N] has an index", shortened(inside, 60)));
     part.index = index;
     field = field.substr(0, open);
   }
@@ -60,8 +62,8 @@ Result<Template::Part> Template::parse_placeholder(std::string_view inside) {
     const std::string_view name = inside.substr(bar + 1, next == std::string_view::npos ? next : next - bar - 1);
     const auto* known = std::find(std::begin(kFilters), std::end(kFilters), name);
     if (known == std::end(kFilters))
-      return fail(ErrorCode::bad_file, fmt::format("placeholder {{{}}}: unknown filter {} (known: {})", inside,
-                                                   shown(name), fmt::join(kFilters, ", ")));
+      return fail(ErrorCode::bad_file, fmt::format("placeholder {{{}}}: unknown filter {} (known: {})",
+                                                   shortened(inside, 60), in_quotes(name), fmt::join(kFilters, ", ")));
     part.filters.push_back(static_cast<Filter>(known - std::begin(kFilters)));
     bar = next;
   }
@@ -79,14 +81,14 @@ Result<Template> Template::parse(std::string_view text) {
     } else if (c == '{') {
       const std::size_t close = text.find('}', i);
       if (close == std::string_view::npos)
-        return fail(ErrorCode::bad_file, fmt::format("placeholder without }} in {}", shown(text)));
+        return fail(ErrorCode::bad_file, fmt::format("placeholder without }} in {}", in_quotes(text)));
       auto part = parse_placeholder(text.substr(i + 1, close - i - 1));
       if (!part) return forward(part);
       if (!literal.empty()) out.parts_.push_back({std::exchange(literal, {}), false, {}, {}});
       out.parts_.push_back(std::move(*part));
       i = close;
     } else if (c == '}') {
-      return fail(ErrorCode::bad_file, fmt::format("a single }} in {} (a literal brace is doubled)", shown(text)));
+      return fail(ErrorCode::bad_file, fmt::format("a single }} in {} (a literal brace is doubled)", in_quotes(text)));
     } else {
       literal += c;
     }
@@ -102,7 +104,7 @@ bool Template::uses(std::string_view field) const {
 Result<std::string> Template::value(const Part& part, const TaskSpec& task, const Question& question,
                                     std::int64_t choice) const {
   const auto missing = [&](std::string_view what) {
-    return fail(ErrorCode::bad_file, fmt::format("question {} has no {}", shown(question.id), what));
+    return fail(ErrorCode::bad_file, fmt::format("question {} has no {}", in_quotes(question.id), what));
   };
   if (part.text == "choices" || part.text == "choice") {
     const std::size_t at = part.index ? *part.index : static_cast<std::size_t>(choice);
@@ -116,7 +118,7 @@ Result<std::string> Template::value(const Part& part, const TaskSpec& task, cons
     return task.labels[static_cast<std::size_t>(choice)];
   }
   const auto found = question.text.find(part.text);
-  if (found == question.text.end()) return missing(fmt::format("field {}", shown(part.text)));
+  if (found == question.text.end()) return missing(fmt::format("field {}", in_quotes(part.text)));
   return found->second;
 }
 
@@ -140,7 +142,7 @@ Result<std::string> Template::render(const TaskSpec& task, const Question& quest
             std::find_if(task.subjects.begin(), task.subjects.end(), [&](const auto& s) { return s.first == *text; });
         if (subject == task.subjects.end())
           return fail(ErrorCode::bad_file, fmt::format("question {}: the task file has no title for subject {}",
-                                                       shown(question.id), shown(*text)));
+                                                       in_quotes(question.id), in_quotes(*text)));
         *text = subject->second;
       }
     }

@@ -2,7 +2,7 @@
 // The threads that a program computes with.
 
 #include "moe/parallel.hpp"
-#include "numbers.hpp"
+#include "tools/common/numbers.hpp"
 
 namespace cli {
 

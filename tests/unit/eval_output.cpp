@@ -1,0 +1,276 @@
+// What a run puts out when names are chosen badly: tables, result files, and names that would meet.
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "eval/report/chart.hpp"
+#include "eval/report/text_table.hpp"
+#include "moe/eval/report.hpp"
+#include "support.hpp"
+#include "support/show.hpp"
+#include "unit/fake_model.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+using namespace moe::eval;
+
+struct Scratch {
+  fs::path dir;
+  Scratch() {
+    std::string name = (fs::temp_directory_path() / "moe_eval_output_XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    dir = name;
+  }
+  ~Scratch() { fs::remove_all(dir); }
+};
+
+// A task whose questions have these subjects, and what a scripted model answered.
+struct Exam {
+  PreparedTask task;
+  TaskOutcome outcome;
+};
+
+Exam exam(const Scratch& s, const Json& spec, const std::vector<std::string>& subjects) {
+  std::ofstream questions(s.dir / "q.jsonl");
+  for (std::size_t i = 0; i < subjects.size(); ++i)
+    questions << Json{{"id", std::to_string(i)},
+                      {"question", "q" + std::to_string(i)},
+                      {"choices", {"x", "y"}},
+                      {"answer", 0},
+                      {"subject", subjects[i]}}
+              << "\n";
+  questions.close();
+  std::ofstream(s.dir / "task.json") << spec;
+  const auto found = find_task((s.dir / "task.json").string());
+  REQUIRE_MESSAGE(found.has_value(), found.error().message);
+  auto task = prepare(*found, {});
+  REQUIRE_MESSAGE(task.has_value(), task.error().message);
+  moe_test::FakeModel model;
+  auto outcome = evaluate(*task, model);
+  REQUIRE(outcome.has_value());
+  return {std::move(*task), std::move(*outcome)};
+}
+
+Json subjects_task(const std::string& task, const std::string& name) {
+  return {{"task", task},           {"questions", "./q.jsonl"}, {"metrics", {"acc"}},
+          {"prompt", "{question}"}, {"version", "1"},           {"subtasks", {{"name", name}, {"alias", "{subject}"}}}};
+}
+
+RunReport report_of(const std::vector<Exam>& exams, const std::vector<std::string>& models) {
+  RunReport report;
+  report.started = "2026-01-02T03:04:05.000006";
+  for (const Exam& e : exams) report.tasks.push_back(e.task);
+  for (const std::string& name : models) {
+    ModelRun& run = report.models.emplace_back();
+    run.name = name, run.path = "/models/" + name;
+    for (const Exam& e : exams) run.outcomes.push_back(e.outcome);
+  }
+  return report;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+const std::vector<std::string> kBadNames = {"/../../../up",
+                                            "..",
+                                            "Business/Economics",
+                                            "Business_Economics",
+                                            std::string(300, 'l'),
+                                            std::string(300, 'l') + "2",
+                                            "\xE4\xB8\xAD\xE6\x96\x87\xE5\xAD\xA6",
+                                            "a\nb\x1b[31m\r\x07",
+                                            "\xE2\x80\xAE"
+                                            "desrever",
+                                            std::string("nul\0byte", 8),
+                                            ""};
+
+}  // namespace
+
+TEST_CASE("every subject's samples lie in the model's folder, one file each, whatever it is called") {
+  const Scratch s;
+  const Exam e = exam(s, subjects_task("t", "s_{subject}"), kBadNames);
+  const std::vector<std::string> models = {"m\xE9", "org/name", "..", "x/../../y", "\x1b[2J", std::string(400, 'm')};
+  const RunReport report = report_of({e}, models);
+  const std::string out = (s.dir / "deep/er/out").string();
+  REQUIRE(check_names(report.tasks, models).has_value());
+  REQUIRE(make_output_folders(out, models).has_value());
+  for (const ModelRun& run : report.models) {
+    const auto written = write_harness_files(report, run, out);
+    REQUIRE_MESSAGE(written.has_value(), written.error().message);
+  }
+  REQUIRE(write_run_file(report, out).has_value());
+  std::size_t folders = 0;
+  for (const auto& model : fs::directory_iterator(out)) {
+    if (!model.is_directory()) continue;
+    ++folders;
+    std::size_t samples = 0;
+    Json results;
+    std::map<std::string, std::size_t> count;
+    for (const auto& file : fs::directory_iterator(model.path())) {
+      const std::string name = file.path().filename().string(), text = moe_test::read_file(file.path());
+      REQUIRE(name.size() < 256);
+      if (name.starts_with("results_")) {
+        results = Json::parse(text);
+        continue;
+      }
+      ++samples;
+      CHECK(name.ends_with("_2026-01-02T03-04-05.000006.jsonl"));
+      CHECK(std::count(text.begin(), text.end(), '\n') == 1);
+      count[name] = 1;
+      CHECK(Json::parse(text).is_object());
+    }
+    CHECK(samples == kBadNames.size());
+    CHECK(results["results"].size() == kBadNames.size() + 1);
+    // Where the file's name is not the subject's, the results say which one it is.
+    CHECK(static_cast<std::ptrdiff_t>(results["libmoe_sample_files"].size()) ==
+          std::count_if(kBadNames.begin(), kBadNames.end(),
+                        [](const std::string& n) { return moe::file_name_of("s_" + n) != "s_" + n; }));
+    for (const auto& [subtask, file] : results["libmoe_sample_files"].items())
+      CHECK(count.contains(file.get<std::string>()));
+  }
+  CHECK(folders == models.size());
+  CHECK(fs::exists(s.dir / "deep/er/out/org__name"));  // as the reference harness calls it
+  CHECK(Json::parse(moe_test::read_file(s.dir / "deep/er/out/run.json"))["models"].size() == models.size());
+  // Nothing went anywhere else: q.jsonl, task.json, deep.
+  CHECK(std::distance(fs::directory_iterator(s.dir), fs::directory_iterator{}) == 3);
+  CHECK(std::distance(fs::directory_iterator(s.dir / "deep/er"), fs::directory_iterator{}) == 1);
+}
+
+TEST_CASE("names that would meet are refused, and both are named") {
+  const Scratch s;
+  const auto refusal = [](const std::vector<PreparedTask>& tasks, const std::vector<std::string>& models) {
+    const auto ok = check_names(tasks, models);
+    if (ok) return std::string();
+    CHECK(ok.error().code == moe::ErrorCode::bad_argument);
+    return ok.error().message;
+  };
+  const Exam one = exam(s, subjects_task("t", "same"), {"s1", "s2"});
+  CHECK(refusal({one.task}, {"m"}).find("subject 's1' of task 't' and subject 's2' of task 't'") == 0);
+  const RunReport report = report_of({one}, {"m"});
+  CHECK_FALSE(write_harness_files(report, report.models[0], (s.dir / "out").string()).has_value());
+  CHECK_FALSE(fs::exists(s.dir / "out"));
+  // Across tasks, and a subject against a group or the whole task.
+  const Exam a = exam(s, subjects_task("a", "s_{subject}"), {"x", "y"}),
+             b = exam(s, subjects_task("b", "s_{subject}"), {"z", "y"}),
+             c = exam(s, subjects_task("c", "{subject}"), {"c", "d"});
+  CHECK(refusal({a.task, b.task}, {"m"}).find("'s_y'") != std::string::npos);
+  CHECK(refusal({c.task}, {"m"}).find("task 'c'") != std::string::npos);
+  Json grouped = subjects_task("g", "{subject}");
+  grouped["groups"] = {{{"name", "d"}, {"subjects", {"c", "d"}}}};
+  CHECK(refusal({exam(s, grouped, {"c", "d"}).task}, {"m"}).find("group 'd' of task 'g'") != std::string::npos);
+  CHECK(refusal({a.task, c.task}, {"m"}) != "");
+  CHECK(refusal({a.task}, {"m"}) == "");
+  // Models: one name, one folder, one name once it is JSON, the run's own file.
+  CHECK(refusal({a.task}, {"m", "n", "m"}).find("model 'm'") == 0);
+  CHECK(refusal({a.task}, {"org/m", "org__m"}).find("one file") != std::string::npos);
+  CHECK(refusal({a.task}, {"m\xE9", "m\xE8"}).find("one name") != std::string::npos);
+  CHECK(refusal({a.task}, {"run.json"}).find("whole run") != std::string::npos);
+  CHECK(refusal({a.task}, {"org/m", "org/n", "m[top_k=1]"}) == "");
+}
+
+TEST_CASE("the built-in tasks can be asked in one run") {
+  std::vector<PreparedTask> tasks;
+  for (const std::string& name : builtin_task_names()) {
+    auto spec = find_task(name);
+    REQUIRE(spec.has_value());
+    PreparedTask& task = tasks.emplace_back();
+    Question question;
+    for (const auto& [subject, title] : spec->subjects) {
+      question.text["subject"] = subject;
+      Subtask& subtask = task.subtasks.emplace_back();
+      subtask.subject = subject;
+      // The templates of the built-in subtasks hold the subject alone.
+      std::string text = spec->subtask_name;
+      if (const std::size_t at = text.find("{subject}"); at != std::string::npos) text.replace(at, 9, subject);
+      subtask.name = text;
+    }
+    if (task.subtasks.empty()) task.subtasks.push_back({spec->name, spec->alias, {}, {}, 0});
+    task.spec = std::move(*spec);
+  }
+  const std::vector<std::string> models = {"m"};
+  const auto ok = check_names(tasks, models);
+  CHECK_MESSAGE(ok.has_value(), ok.error().message);
+}
+
+TEST_CASE("a file that cannot be written does not cost the others") {
+  const Scratch s;
+  const Exam e = exam(s, subjects_task("t", "s_{subject}"), {"a", "b", "c"});
+  const RunReport report = report_of({e}, {"m"});
+  const fs::path out = s.dir / "out", folder = out / "m";
+  fs::create_directories(folder / "samples_s_a_2026-01-02T03-04-05.000006.jsonl");
+  // The second one: a link to a full device, where one can be made, else to nowhere.
+  const std::string full = moe_test::full_device(s.dir);
+  fs::create_symlink(full.empty() ? "/absent/x" : full, folder / "samples_s_c_2026-01-02T03-04-05.000006.jsonl");
+  const auto written = write_harness_files(report, report.models[0], out.string());
+  REQUIRE_FALSE(written.has_value());
+  CHECK(written.error().message.find("samples_s_a_") != std::string::npos);
+  CHECK(written.error().message.find("and 1 more") != std::string::npos);
+  CHECK(moe_test::read_file(folder / "samples_s_b_2026-01-02T03-04-05.000006.jsonl").find("\"q1\"") !=
+        std::string::npos);
+  CHECK(Json::parse(moe_test::read_file(folder / "results_2026-01-02T03-04-05.000006.json"))["results"].size() == 4);
+  // Known before the first question: a folder that cannot be one, a run.json that is one.
+  std::ofstream(out / "n") << "a file";
+  CHECK_FALSE(make_output_folders(out.string(), std::vector<std::string>{"m", "n"}).has_value());
+  fs::create_directory(out / "run.json");
+  CHECK_FALSE(make_output_folders(out.string(), std::vector<std::string>{"m"}).has_value());
+}
+
+TEST_CASE("tables show any name on one line, aligned, and cut where it is long") {
+  const Scratch s;
+  Json spec = subjects_task("t\x1b[2J\nEVIL", "{subject}");
+  spec["group_by"] = {"subject"};
+  spec["groups"] = {{{"name", "g\nEVIL"}, {"alias", "\x1b]0;x\x07"}, {"subjects", {kBadNames[2], kBadNames[7]}}}};
+  const RunReport report = report_of({exam(s, spec, kBadNames)}, {"m\nEVIL", "\xE6\xA8\xA1\xE5\x9E\x8B", "\x1b[31m"});
+  const std::string text = render_tables(report);
+  for (const char c : text) CHECK((c == '\n' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F)));
+  CHECK(text.find("\xE2\x80\xAE") == std::string::npos);
+  std::size_t aligned = 0;
+  const auto lines = lines_of(text);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    CHECK_FALSE(lines[i].starts_with("EVIL"));
+    CHECK(moe::display_width(lines[i]) < 300);
+    // Under a header stands a line as wide as the table; the last column is flush with its end.
+    if (lines[i].empty() || lines[i].find_first_not_of('-') != std::string::npos) continue;
+    for (std::size_t r = i + 1; r < lines.size() && lines[r].find("  ") != std::string::npos; ++r, ++aligned)
+      CHECK(moe::display_width(lines[r]) <= moe::display_width(lines[i]));
+  }
+  CHECK(aligned > 10);
+  // A column of numbers ends at the same place in each row, wide characters or not.
+  std::vector<std::size_t> ends;
+  for (const std::string& line : lines)
+    if (line.find("\xE4\xB8\xAD\xE6\x96\x87\xE5\xAD\xA6 ") != std::string::npos ||
+        line.find("Business/Economics ") != std::string::npos)
+      ends.push_back(moe::display_width(line));
+  REQUIRE(ends.size() >= 2);
+  for (const std::size_t end : ends) CHECK(end == ends.front());
+}
+
+TEST_CASE("a table and a chart are gates of their own") {
+  TextTable table({"n\name", "x"});
+  table.add({"\x1b[2J\xE4\xB8\xAD", "1"});
+  table.add({std::string(1000, 'l'), "22"});
+  const auto lines = lines_of(table.render());
+  REQUIRE(lines.size() == 4);
+  CHECK(lines[0].starts_with("n\\x0aame "));
+  CHECK(lines[2].starts_with("\\x1b[2J\xE4\xB8\xAD "));
+  for (const std::string& line : lines) CHECK(moe::display_width(line) == moe::display_width(lines[1]));
+  CHECK(moe::display_width(lines[1]) < 150);
+  TextTable words({"a", "b"}, TextTable::Align::words);
+  words.add({"1", "second\r"});
+  words.add({"longer", "x"});
+  CHECK(words.render() == "a       b\n1       second\\x0d\nlonger  x\n");
+  const std::string chart =
+      render_chart({{"m\nEVIL\x1b[31m", 1e9, 0.5, {}, true}, {std::string(500, 'n'), 2e9, 0.6, {}, true}});
+  for (const std::string& line : lines_of(chart)) {
+    CHECK_FALSE(line.starts_with("EVIL"));
+    CHECK(line.find('\x1b') == std::string::npos);
+    CHECK(moe::display_width(line) < 100);
+  }
+}

@@ -1,0 +1,49 @@
+#include "tools/common/interrupt.hpp"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <ctime>
+
+#include "support/unfinished_files.hpp"
+#include "tools/common/program.hpp"
+
+namespace cli {
+
+namespace {
+
+// Any thread may get the signal.
+std::atomic<std::int64_t> first_ms{0};
+static_assert(std::atomic<std::int64_t>::is_always_lock_free);
+
+extern "C" void on_interrupt(int) {
+  const int error = errno;
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const std::int64_t now_ms = std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000 + 1;  // never 0
+  std::int64_t first = 0;
+  if (!first_ms.compare_exchange_strong(first, now_ms) && now_ms - first >= 500) {
+    moe::remove_unfinished_files();
+    _exit(kInterrupted);
+  }
+  errno = error;
+}
+
+}  // namespace
+
+void catch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;  // no SA_RESTART: a call that waits comes back and looks at interrupted()
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  struct sigaction before {};
+  sigaction(SIGHUP, nullptr, &before);
+  if (before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);  // nohup
+}
+
+bool interrupted() { return first_ms.load(std::memory_order_relaxed) != 0; }
+
+}  // namespace cli

@@ -1,0 +1,13 @@
+#pragma once
+// Ctrl-C: the first one asks a program to stop, and what it was writing is removed.
+
+namespace cli {
+
+/// From now on Ctrl-C, SIGTERM and the end of the terminal ask the program to stop. Once more, half a second later or
+/// more, ends it at once; half-written files are removed then as well. (`timeout` sends the signal twice at a time.)
+void catch_interrupts();
+
+/// For LoadOptions::cancelled, SessionOptions::cancelled and their like.
+bool interrupted();
+
+}  // namespace cli

@@ -1,0 +1,92 @@
+#include "tools/common/program.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <sstream>
+#include <string>
+
+#include "support/show.hpp"
+
+namespace cli {
+
+namespace {
+
+// A program that is started with a closed descriptor (`>&-`) gives its number to the first file that it opens, and what
+// it prints goes into that file. Each is opened the wrong way round instead: using it is an error.
+void occupy_standard_descriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF) {
+      // The lowest free number is this one: those below are taken.
+      [[maybe_unused]] const int opened = ::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+}
+
+// Prints the error; the result is what main() returns.
+int fail_with(const std::string& program, const moe::Error& error) {
+  if (is_broken_pipe(error)) return interrupted() ? kInterrupted : kBadInput;
+  complain(program, error.message);
+  return interrupted() ? kInterrupted : exit_status(error.code);
+}
+
+int finish(const std::string& program, const moe::Result<void>& done) {
+  if (!done) return fail_with(program, done.error());
+  if (const auto closed = finish_output(); !closed) return fail_with(program, closed.error());
+  if (!interrupted()) return kDone;
+  complain(program, "interrupted");
+  return kInterrupted;
+}
+
+}  // namespace
+
+int exit_status(moe::ErrorCode code) {
+  switch (code) {
+    case moe::ErrorCode::cancelled: return kInterrupted;
+    case moe::ErrorCode::internal:
+    case moe::ErrorCode::out_of_memory: return kInternal;
+    default: return kBadInput;
+  }
+}
+
+void complain(std::string_view program, std::string_view message) {
+  constexpr std::size_t kMostColumns = 8000;  // two paths
+  std::fprintf(stderr, "%s: %s\n", moe::printable(program).c_str(), moe::shortened(message, kMostColumns).c_str());
+}
+
+int run(CLI::App& app, int argc, char** argv, const std::function<moe::Result<void>()>& body) {
+  const std::string program = app.get_name();
+  occupy_standard_descriptors();
+  catch_interrupts();
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that goes is an error of the write
+  std::signal(SIGXFSZ, SIG_IGN);  // and so is a file at its size limit
+  const auto wrong_usage = [&](const CLI::ParseError& wrong) {
+    complain(program, std::string(wrong.what()) + " (see --help)");
+    return kUsage;
+  };
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    std::ostringstream help;
+    app.exit(asked, help, help);
+    return finish(program, print(help.str()));
+  } catch (const CLI::ParseError& wrong) {
+    return wrong_usage(wrong);
+  }
+  try {
+    return finish(program, body());
+  } catch (const CLI::ParseError& wrong) {  // what the body finds wrong with an option's value
+    return wrong_usage(wrong);
+  } catch (const std::bad_alloc&) {
+    complain(program, "out of memory");
+  } catch (const std::exception& bug) {
+    complain(program, std::string("internal error: ") + bug.what());
+  }
+  return kInternal;
+}
+
+}  // namespace cli

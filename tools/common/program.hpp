@@ -1,0 +1,28 @@
+#pragma once
+// What every command line here shares: exit status, one-line errors, and a process whose standard output, Ctrl-C and
+// broken pipes are taken care of.
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string_view>
+
+#include "moe/error.hpp"
+#include "tools/common/interrupt.hpp"
+#include "tools/common/progress.hpp"
+#include "tools/common/standard_output.hpp"
+
+namespace cli {
+
+// Fixed: scripts depend on them.
+inline constexpr int kDone = 0, kBadInput = 1, kUsage = 2, kInternal = 3, kInterrupted = 130;
+
+int exit_status(moe::ErrorCode code);
+
+/// "program: message" on stderr, on one line whatever the message holds.
+void complain(std::string_view program, std::string_view message);
+
+/// Parses the command line and runs `body` (ErrorCode::cancelled after Ctrl-C). Whatever happens ends in one of the
+/// statuses above; CLI11's help goes to stdout, a wrong usage is one line on stderr.
+int run(CLI::App& app, int argc, char** argv, const std::function<moe::Result<void>()>& body);
+
+}  // namespace cli

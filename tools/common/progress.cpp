@@ -1,0 +1,49 @@
+#include "tools/common/progress.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "support/show.hpp"
+
+namespace cli {
+
+std::string duration_text(double seconds) {
+  const auto s = static_cast<long long>(std::clamp(seconds, 0.0, 3.6e6) + 0.5);
+  char text[32];
+  if (s >= 3600)
+    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
+  else
+    std::snprintf(text, sizeof text, "%lld:%02lld", s / 60, s % 60);
+  return text;
+}
+
+// A line that wraps cannot be wiped out again.
+ProgressLine::ProgressLine(std::string_view label)
+    : label_(moe::shortened(label, 36)), shown_(isatty(STDERR_FILENO) == 1) {}
+
+void ProgressLine::update(moe::Progress p, std::string_view note) {
+  if (!shown_ || p.total <= 0) return;
+  const auto now = Clock::now();
+  // What was done before the first call (a run that goes on) took none of this time.
+  if (first_ < 0) first_ = std::min(p.done, p.total);
+  if (drawn_ && now - last_ < std::chrono::milliseconds(100)) return;
+  last_ = now;
+  drawn_ = true;
+  const double share = std::clamp(static_cast<double>(p.done) / static_cast<double>(p.total), 0.0, 1.0);
+  const double spent = std::chrono::duration<double>(now - start_).count();
+  const double left =
+      static_cast<double>(p.total - p.done) / static_cast<double>(std::max(p.done - first_, std::int64_t{1}));
+  const std::string eta = p.done > first_ ? duration_text(spent * left) + " left" : std::string("...");
+  std::fprintf(stderr, "\r\x1b[K%s %3.0f%%  %s  %s", label_.c_str(), 100.0 * share, eta.c_str(),
+               moe::shortened(note, 36).c_str());
+  std::fflush(stderr);
+}
+
+void ProgressLine::clear() {
+  if (drawn_) std::fputs("\r\x1b[K", stderr);
+  drawn_ = false;
+}
+
+}  // namespace cli

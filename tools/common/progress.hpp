@@ -1,0 +1,36 @@
+#pragma once
+// One line on stderr that says how far a long piece of work is.
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "moe/model.hpp"
+
+namespace cli {
+
+/// "1:02:05", "0:07".
+std::string duration_text(double seconds);
+
+/// Rewritten at most ten times a second; silent where stderr is no terminal.
+class ProgressLine {
+ public:
+  explicit ProgressLine(std::string_view label);
+  ~ProgressLine() { clear(); }
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  /// `note` stands behind the percentage, e.g. the task at hand.
+  void update(moe::Progress p, std::string_view note = {});
+  void clear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string label_;
+  bool shown_ = false, drawn_ = false;
+  std::int64_t first_ = -1;
+  Clock::time_point start_ = Clock::now(), last_{};
+};
+
+}  // namespace cli
