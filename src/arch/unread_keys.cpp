@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "arch/unread_rules.hpp"
+#include "support/json_text.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace {
@@ -27,10 +29,7 @@ bool same(const json& a, const json& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
 }
 
-std::string shown(const json& value) {
-  std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
-  return text.size() > 60 ? text.substr(0, 57) + "..." : text;
-}
+std::string shown(const json& value) { return shortened(json_text(value), 60); }
 
 /// What the message says was expected.
 std::string expected(const json& accepted) {

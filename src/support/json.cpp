@@ -65,7 +65,7 @@ std::optional<JsonValue> JsonValue::find_sorted(std::uint32_t entry, std::string
   return JsonValue(*tree_, *at + 1);
 }
 
-std::string JsonValue::dump(std::size_t most) const {
+std::string JsonValue::in_ascii(std::size_t most) const {
   std::string out;
   write(out, most);
   if (out.size() > most) out.replace(most, std::string::npos, "...");

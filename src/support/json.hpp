@@ -103,7 +103,7 @@ class JsonValue {
   Members items() const;
 
   /// The value as JSON in ASCII, for messages: cut behind `most` bytes ("..." says so).
-  std::string dump(std::size_t most = std::string::npos) const;
+  std::string in_ascii(std::size_t most = std::string::npos) const;
 
  private:
   friend class JsonDocument;

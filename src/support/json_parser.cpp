@@ -136,7 +136,7 @@ class Parser {
     const auto twice =
         std::adjacent_find(begin, end, [&](std::uint32_t a, std::uint32_t b) { return text_of(a) == text_of(b); });
     if (twice != end) {
-      const std::string key = JsonValue(tree_, *twice).dump(80);
+      const std::string key = JsonValue(tree_, *twice).in_ascii(80);
       return refuse(fmt::format("has the key '{}' twice in one object", key.substr(1, key.rfind('"') - 1)));
     }
     entry = 0;

@@ -53,7 +53,7 @@ Result<void> open_gguf(const std::string& json) {
   const MemoryFile stored(file.bytes());
   const auto opened = moe::checkpoint::open(stored.path());
   REQUIRE_MESSAGE(opened.has_value(), opened.error().message);
-  return outcome((*opened)->load_tokenizer());
+  return outcome((*opened)->load_tokenizer(300));
 }
 
 Result<void> describe(const std::string& config) {

@@ -68,9 +68,9 @@ TEST_CASE("values, and how they are reached") {
   CHECK_FALSE(root.find("f")->get<bool>());
   CHECK_FALSE(root.contains("g"));
   CHECK_FALSE(a.contains("a"));
-  CHECK(a.dump() == "[1,-2,2.5,18446744073709551615,100.0]");
+  CHECK(a.in_ascii() == "[1,-2,2.5,18446744073709551615,100.0]");
   CHECK(root.find("b")->dump() == R"({"":null,"x\u00e9\ud83d\ude00\n":true})");
-  CHECK(root.dump(10) == "{\"a\":[1,-2...");
+  CHECK(root.in_ascii(10) == "{\"a\":[1,-2...");
 }
 
 TEST_CASE("many keys are found, and read in the order of the text") {
@@ -119,7 +119,7 @@ TEST_CASE("Python's NaN and Infinity are read, and are no numbers") {
   CHECK_FALSE(root.find("a")->is_number());
   CHECK_FALSE(root.find("a")->is_null());
   CHECK(root.find("a")->get<double>() == 0);
-  CHECK(root.dump() == R"({"a":NaN,"b":[Infinity,-Infinity],"NaN":"Infinity"})");
+  CHECK(root.in_ascii() == R"({"a":NaN,"b":[Infinity,-Infinity],"NaN":"Infinity"})");
   CHECK(moe::copy_json<Json>(root).dump() == R"({"a":null,"b":[null,null],"NaN":"Infinity"})");
   for (const char* text : {"nan", "NAN", "-NaN", "+Infinity", "Infinit", "inf", "{NaN: 1}", "[NaN NaN]", "NaNNaN"}) {
     CAPTURE(text);

@@ -201,7 +201,7 @@ TEST_CASE("added tokens go on where the vocabulary ends, as the tokenizers packa
   CHECK(ids({added_token(262, "<t>"), added_token(263, "<u>")}, 300) == Ids{262, 263});  // 262 tokens, not 301
   CHECK(must_encode(*load(with({added_token(97, "a"), added_token(261, "<t>")})), "a<t>") == Ids{97, 261});
   for (const int id : {260 + 2, 300, 4000, 2000000000})
-    check_error(with({added_token(id, "<late>")}), ErrorCode::bad_file, "\"<late>\" has the id " + std::to_string(id));
+    check_error(with({added_token(id, "<late>")}), ErrorCode::bad_file, "'<late>' has the id " + std::to_string(id));
   check_error(with({added_token(261, "<t>"), added_token(263, "<late>")}), ErrorCode::bad_file, "expected 262");
   check_error(with({added_token(262, "<t>"), added_token(261, "<u>")}), ErrorCode::bad_file, "expected 261");
   check_error(with({added_token(301, "<t>")}, 300), ErrorCode::bad_file, "expected 262");

@@ -41,7 +41,7 @@ std::optional<std::size_t> named_index(JsonValue answer) {
 // What is wrong with an "answer"; empty when nothing is.
 std::string read_answer(JsonValue answer, Question& q) {
   const auto index = named_index(answer);
-  const std::string found = answer.is_string() ? in_quotes(answer.text()) : in_quotes(answer.dump(80));
+  const std::string found = answer.is_string() ? in_quotes(answer.text()) : in_quotes(answer.in_ascii(80));
   if (!index || *index >= q.choices.size()) {
     const std::size_t letters = std::min<std::size_t>(q.choices.size(), 26);
     return fmt::format("\"answer\" is {}, expected a number from 0 to {} or a letter from A to {}", found,
@@ -86,7 +86,7 @@ std::string read_line(const std::string& text, TaskKind kind, Question& q) {
     return fmt::format("has {} values, expected at most {}", document->value_count(), kMostValues);
   for (const auto& [key, value] : line.items()) {
     if (value.is_string()) q.text.emplace(key, value.text());
-    if (value.is_number() || value.is_boolean()) q.text.emplace(key, value.dump());
+    if (value.is_number() || value.is_boolean()) q.text.emplace(key, value.in_ascii());
   }
   if (const auto id = q.text.find("id"); id != q.text.end()) q.id = id->second;
   if (const auto split = q.text.find("split"); split != q.text.end()) {
