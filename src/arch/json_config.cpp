@@ -53,7 +53,8 @@ const nlohmann::json* JsonConfig::find(std::string_view key) const {
 bool JsonConfig::has(std::string_view key) const { return find(key) != nullptr; }
 
 void JsonConfig::refuse(ErrorCode code, std::string message) const {
-  if (!first_error_->has_value()) *first_error_ = Error{code, std::move(message)};
+  // Many of them name a text of the file.
+  if (!first_error_->has_value()) *first_error_ = Error{code, printable(message)};
 }
 
 Result<void> JsonConfig::status() const {

@@ -3,6 +3,7 @@
 
 #include "arch/common.hpp"
 #include "arch/family.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 
@@ -46,8 +47,8 @@ Result<Recognised> recognise_hf_config(std::string_view config_json) {
       if (auto ok = json->status(); !ok) return forward(ok);
       return recognised;
     }
-  return fail(ErrorCode::unsupported, fmt::format("config.json: architecture '{}' is not known (known: {})",
-                                                  architecture.substr(0, 80), known(false)));
+  return fail(ErrorCode::unsupported, fmt::format("config.json: architecture {} is not known (known: {})",
+                                                  in_quotes(architecture), known(false)));
 }
 
 Result<Recognised> recognise(const checkpoint::Checkpoint& file) {
@@ -65,7 +66,7 @@ Result<Recognised> recognise(const checkpoint::Checkpoint& file) {
       return recognised;
     }
   return fail(ErrorCode::unsupported,
-              fmt::format("architecture '{}' is not known (known: {})", name->substr(0, 80), known(true)));
+              fmt::format("architecture {} is not known (known: {})", in_quotes(*name), known(true)));
 }
 
 }  // namespace moe::inline MOE_ABI::arch
