@@ -34,7 +34,8 @@ def as_logged(sample):
 
 
 def check_samples(path, results):
-    task = utils.get_file_task_name(path.name)
+    changed = {file: name for name, file in results.get("libmoe_sample_files", {}).items()}
+    task = changed.get(path.name, utils.get_file_task_name(path.name))
     samples = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     config, row = results["configs"][task], results["results"][task]
     for s in samples:

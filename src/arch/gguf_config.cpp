@@ -55,7 +55,8 @@ std::vector<UnreadKey> GgufConfig::unread() const {
 }
 
 void GgufConfig::refuse(ErrorCode code, std::string message) {
-  if (!first_error_) first_error_ = Error{code, std::move(message)};
+  // Many of them name a text of the file.
+  if (!first_error_) first_error_ = Error{code, printable(message)};
 }
 
 void GgufConfig::wrong(std::string_view key, std::string_view found, std::string_view expected) {

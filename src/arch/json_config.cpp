@@ -90,7 +90,8 @@ bool JsonConfig::has(std::string_view key) const { return find(key) != nullptr; 
 bool JsonConfig::in_file(std::string_view key) const { return find_in_file(key) != nullptr; }
 
 void JsonConfig::refuse(ErrorCode code, std::string message) const {
-  if (!shared_->first_error) shared_->first_error = Error{code, std::move(message)};
+  // Many of them name a text of the file.
+  if (!shared_->first_error) shared_->first_error = Error{code, printable(message)};
 }
 
 void JsonConfig::note(std::string text) const { shared_->notes.push_back(std::move(text)); }

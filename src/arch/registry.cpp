@@ -4,6 +4,7 @@
 #include "arch/common.hpp"
 #include "arch/defaults.hpp"
 #include "arch/family.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 
@@ -47,13 +48,13 @@ Result<const Family*> family_of(const JsonConfig& json) {
     if (family->hf_architecture != architecture) continue;
     if (by_type != nullptr && by_type != family)
       return fail(ErrorCode::bad_config,
-                  fmt::format("config.json: architectures is '{}' and model_type is '{}', expected one family",
-                              architecture, type));
+                  fmt::format("config.json: architectures is {} and model_type is {}, expected one family",
+                              in_quotes(architecture), in_quotes(type)));
     return family;
   }
   if (architecture.empty() && by_type != nullptr) return by_type;
-  return fail(ErrorCode::unsupported, fmt::format("config.json: architecture '{}' is not known (known: {})",
-                                                  architecture.substr(0, 80), known(false)));
+  return fail(ErrorCode::unsupported, fmt::format("config.json: architecture {} is not known (known: {})",
+                                                  in_quotes(architecture), known(false)));
 }
 
 /// Keys outside of the architecture's that say something about no part of a GGUF file that libmoe knows.
@@ -126,7 +127,7 @@ Result<Recognised> recognise(const checkpoint::Checkpoint& file) {
   for (const Family* family : families())
     if (family->from_gguf != nullptr && family->gguf_architecture == *name) return from_gguf(file, family);
   return fail(ErrorCode::unsupported,
-              fmt::format("architecture '{}' is not known (known: {})", name->substr(0, 80), known(true)));
+              fmt::format("architecture {} is not known (known: {})", in_quotes(*name), known(true)));
 }
 
 }  // namespace moe::inline MOE_ABI::arch
