@@ -37,20 +37,25 @@ class Finder {
 
 /// \s?[set]{min,max}: a run of code points of the classes in `set` (CharClass bits).
 struct SetRun {
-  std::uint16_t set = 0;
+  std::uint32_t set = 0;
   std::uint32_t min = 1;
   std::uint32_t max = ~std::uint32_t{0};
   bool leading_space = false;
 };
 std::unique_ptr<Finder> make_set_run(const SetRun& run);
 
-/// The patterns of known tokenizers as a whole (scanners.cpp spells each one out).
+/// The patterns of known tokenizers as a whole (known_patterns.cpp spells each one out).
 enum class Scanner {
   gpt2,
   llama3,         ///< numbers in groups of up to three
   llama3_folded,  ///< the same with (?i:'s|...): U+017F counts as an s
   qwen2,          ///< single digits
   qwen2_folded,
+  qwen35,      ///< marks are parts of words
+  seed_coder,  ///< line ends are no part of what stands before them
+  gpt4o,       ///< words begin at changes from lower to upper case
+  tekken,      ///< the same without contractions, and with single digits
+  kimi_k2,     ///< the same with words of Han characters apart
   deepseek_v3,
   trailing_space,  ///< \s+$
 };

@@ -279,14 +279,6 @@ Result<Parts> read_parts(JsonValue root, std::string_view config_text) {
   return parts;
 }
 
-// A split that only adds nothing stands for ByteLevel without a pattern; the folded contractions of tokenizer.json differ
-// from llama.cpp's in U+017F alone.
-std::string comparable(std::string description) {
-  for (const std::string_view extra : {" folded", "none; 0\n"})
-    for (std::size_t at; (at = description.find(extra)) != std::string::npos;) description.erase(at, extra.size());
-  return description;
-}
-
 }  // namespace
 
 Result<GgufVocabulary> vocabulary_from_json(std::string_view json_text, std::string_view config_text) {
@@ -298,7 +290,7 @@ Result<GgufVocabulary> vocabulary_from_json(std::string_view json_text, std::str
 
   GgufVocabulary v;
   v.model = "gpt2";
-  v.pre = name_of_splits(comparable(PreTokenizer(std::move(parts->splits)).description()), parts->ignore_merges);
+  v.pre = name_of_splits(PreTokenizer(std::move(parts->splits)).description(), parts->ignore_merges);
   v.types.assign(parts->texts.size(), kNormal);
   for (std::size_t id = 0; id < parts->texts.size(); ++id)
     if (parts->texts[id].empty()) {

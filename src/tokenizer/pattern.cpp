@@ -22,7 +22,17 @@ constexpr std::size_t kJitStackBytes = 1 << 20;
 constexpr const char* kSpaceSet =
     R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
 
-// Oniguruma to PCRE2: \s and \S mean Unicode White_Space; what the two read differently is refused.
+bool compiles(const std::string& pattern) {
+  int code = 0;
+  PCRE2_SIZE offset = 0;
+  pcre2_code* made = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF | PCRE2_UCP,
+                                   &code, &offset, nullptr);
+  pcre2_code_free(made);
+  return made != nullptr;
+}
+
+// Oniguruma to PCRE2: \s and \S mean Unicode White_Space, the name of a script the script itself and not its extensions;
+// what the two read differently is refused.
 class Translator {
  public:
   explicit Translator(std::string_view pattern) : in_(pattern) {}
@@ -80,7 +90,14 @@ class Translator {
     copy(2);
     if (starts("{") && (c == 'p' || c == 'P' || c == 'x' || c == 'o' || c == 'u')) {
       const std::size_t end = in_.find('}', i_);
-      if (end != std::string_view::npos) copy(end + 1 - i_);
+      if (end == std::string_view::npos) return true;
+      const std::string name(in_.substr(i_ + 1, end - i_ - 1));
+      if ((c == 'p' || c == 'P') && name.size() > 2 && compiles("\\p{sc:" + name + "}")) {
+        out_ += "{sc:" + name + "}";
+        i_ = end + 1;
+      } else {
+        copy(end + 1 - i_);
+      }
     }
     return true;
   }

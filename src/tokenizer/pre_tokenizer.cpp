@@ -14,7 +14,8 @@ Split isolated(std::unique_ptr<Finder> finder) {
   return split;
 }
 
-// tokenizer.ggml.pre by what it means. Names on one line split alike.
+// tokenizer.ggml.pre by what it means. Names of one group split alike: by the pattern of the models' own tokenizer.json.
+// llama.cpp's patterns are adapted to std::regex, which knows neither (?i:) nor \p{Lu}; the models were not trained so.
 struct NameGroup {
   const char* kind;
   std::vector<std::string_view> names;
@@ -22,15 +23,23 @@ struct NameGroup {
 
 const std::vector<NameGroup>& name_groups() {
   static const std::vector<NameGroup> groups = {
-      {"gpt-2", {"gpt-2", "gpt2", "phi-2", "mpt", "olmo"}},
-      {"llama-bpe", {"llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"}},
+      {"gpt-2",
+       {"gpt-2", "gpt2", "phi-2", "mpt", "olmo", "jais", "exaone4", "trillion", "granite-docling", "a.x-4.0", "mellum",
+        "gigachat"}},
+      {"llama-bpe", {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"}},
       {"dbrx", {"dbrx", "smaug-bpe", "chatglm-bpe"}},  // splits like Llama 3, but merges always run and there is no BOS
       {"glm4", {"glm4", "glm5"}},                      // the same with whole tokens kept
-      {"qwen2", {"qwen2", "deepseek-r1-qwen", "megrez", "stablelm2", "hunyuan"}},
+      {"qwen2",
+       {"qwen2", "deepseek-r1-qwen", "megrez", "stablelm2", "hunyuan", "kormo", "f2llmv2", "grok-2", "solar-open"}},
+      {"qwen35", {"qwen35"}},
+      {"seed-coder", {"seed-coder", "seed-oss"}},
+      {"gpt-4o", {"gpt-4o", "llama4", "kanana2", "minimax-m2"}},
+      {"tekken", {"tekken"}},
+      {"kimi-k2", {"kimi-k2"}},
       {"deepseek-llm", {"deepseek-llm"}},
       {"deepseek-coder", {"deepseek-coder"}},
-      {"deepseek-v3", {"deepseek-v3", "hunyuan-dense"}},
-      {"smollm", {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"}},
+      {"deepseek-v3", {"deepseek-v3", "hunyuan-dense", "hy_v4", "joyai-llm"}},
+      {"smollm", {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"}},
       {"default", {"default"}},  // llama.cpp's own, in the files of models that it had no name for
   };
   return groups;
@@ -39,18 +48,29 @@ const std::vector<NameGroup>& name_groups() {
 NamedPreTokenizer build(std::string_view kind) {
   NamedPreTokenizer pre;
   const auto add = [&](std::unique_ptr<Finder> finder) { pre.splits.push_back(isolated(std::move(finder))); };
-  const auto run = [](std::uint16_t set, std::uint32_t min = 1, std::uint32_t max = ~0u, bool space = false) {
+  const auto run = [](std::uint32_t set, std::uint32_t min = 1, std::uint32_t max = ~0u, bool space = false) {
     return make_set_run({set, min, max, space});
   };
-  const auto spaced = [&](std::uint16_t set) { return run(set, 1, ~0u, true); };
+  const auto spaced = [&](std::uint32_t set) { return run(set, 1, ~0u, true); };
   if (kind == "gpt-2") {
     add(make_scanner(Scanner::gpt2));
   } else if (kind == "llama-bpe" || kind == "dbrx" || kind == "glm4") {
-    add(make_scanner(Scanner::llama3));
+    add(make_scanner(Scanner::llama3_folded));
     pre.ignore_merges = kind != "dbrx";
     pre.add_bos = kind == "llama-bpe";
   } else if (kind == "qwen2") {
-    add(make_scanner(Scanner::qwen2));
+    add(make_scanner(Scanner::qwen2_folded));
+  } else if (kind == "qwen35") {
+    add(make_scanner(Scanner::qwen35));
+  } else if (kind == "seed-coder") {
+    add(make_scanner(Scanner::seed_coder));
+  } else if (kind == "gpt-4o") {
+    add(make_scanner(Scanner::gpt4o));
+  } else if (kind == "tekken") {
+    add(make_scanner(Scanner::tekken));
+    pre.ignore_merges = pre.add_bos = true;
+  } else if (kind == "kimi-k2") {
+    add(make_scanner(Scanner::kimi_k2));
   } else if (kind == "deepseek-llm") {
     add(run(kNewline, 1, 1));
     add(spaced(kDeepseekLetter));
@@ -184,11 +204,20 @@ Result<NamedPreTokenizer> named_pre_tokenizer(std::string_view name) {
               "tokenizer.ggml.pre is " + found + "; known are " + known + " (token ids still work)");
 }
 
-std::string_view name_of_splits(std::string_view description, bool ignore_merges) {
+std::string_view name_of_splits(std::string description, bool ignore_merges) {
+  // A split that only adds nothing stands for ByteLevel without a pattern. Contractions written out as 'S differ from
+  // folded ones in U+017F alone, and in GGUF both have one name.
+  const auto comparable = [](std::string text) {
+    for (const std::string_view extra : {" folded", "none; 0\n"})
+      for (std::size_t at; (at = text.find(extra)) != std::string::npos;) text.erase(at, extra.size());
+    return text;
+  };
+  description = comparable(std::move(description));
   for (const NameGroup& group : name_groups()) {
     if (std::string_view(group.kind) == "default") continue;  // a makeshift of llama.cpp, no tokenizer's own splits
     NamedPreTokenizer pre = build(group.kind);
-    if (pre.ignore_merges == ignore_merges && PreTokenizer(std::move(pre.splits)).description() == description)
+    if (pre.ignore_merges == ignore_merges &&
+        comparable(PreTokenizer(std::move(pre.splits)).description()) == description)
       return group.kind;
   }
   return {};

@@ -115,6 +115,6 @@ struct NamedPreTokenizer {
 /// Errors: unsupported, listing the known names.
 Result<NamedPreTokenizer> named_pre_tokenizer(std::string_view name);
 /// The name whose splits have this description; empty when there is none.
-std::string_view name_of_splits(std::string_view description, bool ignore_merges);
+std::string_view name_of_splits(std::string description, bool ignore_merges);
 
 }  // namespace moe::inline MOE_ABI::tokenizer

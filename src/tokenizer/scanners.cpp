@@ -11,7 +11,7 @@ namespace moe::inline MOE_ABI::tokenizer {
 namespace {
 
 struct Char {
-  std::uint16_t classes = 0;
+  std::uint32_t classes = 0;
   std::uint32_t bytes = 0;  // 0 at the end of the segment
 };
 
@@ -41,7 +41,7 @@ class Reader {
  private:
   const char* data_;
   std::size_t size_;
-  const std::uint16_t* classes_;
+  const std::uint32_t* classes_;
 };
 
 constexpr unsigned kWordOrSpace = kLetter | kNumber | kSpace;
@@ -85,7 +85,6 @@ std::size_t lines_or_spaces(const Reader& text, std::size_t i) {
 
 // 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 struct Gpt2 {
-  static constexpr const char* kName = "gpt2";
   static std::size_t end(const Reader& text, std::size_t i) {
     if (text.byte(i) == '\'')
       if (const std::size_t n = contraction(text, i + 1, false, false)) return i + 1 + n;
@@ -98,33 +97,115 @@ struct Gpt2 {
   }
 };
 
-// (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,MaxDigits}|
+// Numbers in groups of up to `most`.
+std::size_t number_group(const Reader& text, std::size_t i, int most) {
+  for (int n = 0; n < most; ++n) {
+    const Char c = text.at(i);
+    if (!(c.classes & kNumber)) break;
+    i += c.bytes;
+  }
+  return i;
+}
+
+struct WordStyle {
+  int digits;
+  bool folded;  // contractions in any case, U+017F being an s
+  bool marks;   // \p{M} is part of words
+  bool lines;   // line ends go with the punctuation before them
+};
+
+// (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}|
 // ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-template <int MaxDigits, bool Folded>
-struct Llama3 {
-  static constexpr const char* kName =
-      MaxDigits == 1 ? (Folded ? "qwen2 folded" : "qwen2") : (Folded ? "llama3 folded" : "llama3");
+template <WordStyle Style>
+struct Words {
+  static constexpr unsigned kWord = Style.marks ? kLetter | kMark : unsigned{kLetter};
+  static constexpr unsigned kNotOther = kWord | kNumber | kSpace;
+
   static std::size_t end(const Reader& text, std::size_t i) {
     if (text.byte(i) == '\'')
-      if (const std::size_t n = contraction(text, i + 1, true, Folded)) return i + 1 + n;
+      if (const std::size_t n = contraction(text, i + 1, true, Style.folded)) return i + 1 + n;
     const Char c = text.at(i);
-    if (c.classes & kLetter) return text.skip_while(i + c.bytes, kLetter);
+    if (c.classes & kWord) return text.skip_while(i + c.bytes, kWord);
     const Char next = text.at(i + c.bytes);
-    if (!(c.classes & (kNumber | kNewline)) && (next.classes & kLetter))
-      return text.skip_while(i + c.bytes + next.bytes, kLetter);
-    if (c.classes & kNumber) return numbers(text, i + c.bytes);
-    if (is_other(c) || (text.byte(i) == ' ' && is_other(next)))
-      return text.skip_while(text.skip_until(i + c.bytes, kWordOrSpace), kNewline);
+    if (!(c.classes & (kNumber | kNewline)) && (next.classes & kWord))
+      return text.skip_while(i + c.bytes + next.bytes, kWord);
+    if (c.classes & kNumber) return number_group(text, i, Style.digits);
+    const auto is_other = [](Char x) { return x.bytes != 0 && !(x.classes & kNotOther); };
+    if (is_other(c) || (text.byte(i) == ' ' && is_other(next))) {
+      const std::size_t end = text.skip_until(i + c.bytes, kNotOther);
+      return Style.lines ? text.skip_while(end, kNewline) : end;
+    }
+    return lines_or_spaces(text, i);
+  }
+};
+
+struct CasedStyle {
+  int digits;
+  bool contractions;  // behind a word: (?i:'s|'t|'re|'ve|'m|'ll|'d)?
+  bool slash;         // [\r\n/]* behind punctuation, else [\r\n]*
+  bool han;           // \p{Han}+ before all else, and no Han in other words
+};
+
+// [^\r\n\p{L}\p{N}]?U*L+|[^\r\n\p{L}\p{N}]?U+L*|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+// with U = [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}] and L = [\p{Ll}\p{Lm}\p{Lo}\p{M}].
+template <CasedStyle Style>
+struct CasedWords {
+  static std::size_t end(const Reader& text, std::size_t i) {
+    const Char c = text.at(i);
+    if (Style.han && (c.classes & kHan)) return text.skip_while(i + c.bytes, kHan);
+    if (const std::size_t end = word(text, i, c); end != i) return end;
+    if (c.classes & kNumber) return number_group(text, i, Style.digits);
+    if (is_other(c) || (text.byte(i) == ' ' && is_other(text.at(i + c.bytes)))) {
+      std::size_t end = text.skip_until(i + c.bytes, kWordOrSpace);
+      while (text.byte(end) == '\r' || text.byte(end) == '\n' || (Style.slash && text.byte(end) == '/')) ++end;
+      return end;
+    }
     return lines_or_spaces(text, i);
   }
 
  private:
-  static std::size_t numbers(const Reader& text, std::size_t i) {
-    for (int n = 1; n < MaxDigits; ++n) {
-      const Char c = text.at(i);
-      if (!(c.classes & kNumber)) break;
+  static bool is_upper(Char c) {
+    if (Style.han && (c.classes & kHan)) return false;
+    return (c.classes & kMark) || ((c.classes & kLetter) && !(c.classes & kLower));
+  }
+  static bool is_lower(Char c) {
+    if (Style.han && (c.classes & kHan)) return false;
+    return (c.classes & kMark) || ((c.classes & kLetter) && !(c.classes & kUpper));
+  }
+
+  // i when there is no word. The character in front is optional and tried first; a mark may be either.
+  static std::size_t word(const Reader& text, std::size_t i, Char c) {
+    const bool front = c.bytes != 0 && !(c.classes & (kLetter | kNumber | kNewline));
+    const bool bare = is_upper(c) || is_lower(c);
+    std::size_t end = i;
+    if (front) end = with_lower(text, i + c.bytes, i);
+    if (end == i && bare) end = with_lower(text, i, i);
+    if (end == i && front) end = with_upper(text, i + c.bytes, i);
+    if (end == i && bare) end = with_upper(text, i, i);
+    if (!Style.contractions || end == i || text.byte(end) != '\'') return end;
+    const std::size_t n = contraction(text, end + 1, true, true);
+    return n == 0 ? end : end + 1 + n;
+  }
+
+  // U*L+ from `from`, else `none`. Where U* leaves nothing for L+, it gives back up to the last character of both.
+  static std::size_t with_lower(const Reader& text, std::size_t from, std::size_t none) {
+    std::size_t i = from, after_both = none;
+    Char c = text.at(i);
+    for (; is_upper(c); c = text.at(i)) {
       i += c.bytes;
+      if (is_lower(c)) after_both = i;
     }
+    if (!is_lower(c)) return after_both;
+    for (; is_lower(c); c = text.at(i)) i += c.bytes;
+    return i;
+  }
+
+  // U+L* from `from`, else `none`.
+  static std::size_t with_upper(const Reader& text, std::size_t from, std::size_t none) {
+    std::size_t i = from;
+    for (Char c = text.at(i); is_upper(c); c = text.at(i)) i += c.bytes;
+    if (i == from) return none;
+    for (Char c = text.at(i); is_lower(c); c = text.at(i)) i += c.bytes;
     return i;
   }
 };
@@ -133,12 +214,16 @@ struct Llama3 {
 template <class Pattern>
 class TotalScanner final : public Finder {
  public:
+  explicit TotalScanner(const char* name) : name_(name) {}
   Found find(std::string_view segment, std::size_t from, FinderState*, Match& match, Error&) const override {
     if (from >= segment.size()) return Found::no;
     match = {from, Pattern::end(Reader(segment), from)};
     return Found::yes;
   }
-  std::string description() const override { return Pattern::kName; }
+  std::string description() const override { return name_; }
+
+ private:
+  const char* name_;
 };
 
 // [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|
@@ -252,80 +337,28 @@ class Literal final : public Finder {
   std::string text_;
 };
 
-// The pieces that the patterns of Llama 3 and Qwen have in common.
-#define MOE_CONTRACTIONS_FOLDED "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-#define MOE_CONTRACTIONS_BOTH "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
-#define MOE_WORD R"(|[^\r\n\p{L}\p{N}]?\p{L}+)"
-#define MOE_TAIL R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"
-
-struct KnownPattern {
-  const char* pattern;
-  Scanner scanner;
-};
-constexpr KnownPattern kKnownPatterns[] = {
-    {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", Scanner::gpt2},
-    {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S))", Scanner::gpt2},
-    {MOE_CONTRACTIONS_FOLDED MOE_WORD R"(|\p{N}{1,3})" MOE_TAIL, Scanner::llama3_folded},
-    {MOE_CONTRACTIONS_BOTH MOE_WORD R"(|\p{N}{1,3})" MOE_TAIL, Scanner::llama3},
-    {MOE_CONTRACTIONS_FOLDED MOE_WORD R"(|\p{N})" MOE_TAIL, Scanner::qwen2_folded},
-    {MOE_CONTRACTIONS_BOTH MOE_WORD R"(|\p{N})" MOE_TAIL, Scanner::qwen2},
-    {R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-     Scanner::deepseek_v3},
-    {R"(\s+$)", Scanner::trailing_space},
-};
-
-struct KnownRun {
-  const char* pattern;
-  SetRun run;
-};
-constexpr std::uint32_t kMany = ~std::uint32_t{0};
-constexpr KnownRun kKnownRuns[] = {
-    {R"(\p{N}{1,3})", {kNumber, 1, 3, false}},
-    {R"(\p{N}+)", {kNumber, 1, kMany, false}},
-    {R"(\p{N})", {kNumber, 1, 1, false}},
-    {R"([\r\n])", {kNewline, 1, 1, false}},
-    {R"(\s?\p{L}+)", {kLetter, 1, kMany, true}},
-    {R"(\s?\p{P}+)", {kPunctuation, 1, kMany, true}},
-    {"[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+", {kCjk, 1, kMany, false}},
-    {"[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+", {kDeepseekWide, 1, kMany, false}},
-};
-
 }  // namespace
 
 std::unique_ptr<Finder> make_set_run(const SetRun& run) { return std::make_unique<SetRunFinder>(run); }
 
 std::unique_ptr<Finder> make_scanner(Scanner scanner) {
+  const auto words = [](auto pattern, const char* name) -> std::unique_ptr<Finder> {
+    return std::make_unique<TotalScanner<decltype(pattern)>>(name);
+  };
   switch (scanner) {
-    case Scanner::gpt2: return std::make_unique<TotalScanner<Gpt2>>();
-    case Scanner::llama3: return std::make_unique<TotalScanner<Llama3<3, false>>>();
-    case Scanner::llama3_folded: return std::make_unique<TotalScanner<Llama3<3, true>>>();
-    case Scanner::qwen2: return std::make_unique<TotalScanner<Llama3<1, false>>>();
-    case Scanner::qwen2_folded: return std::make_unique<TotalScanner<Llama3<1, true>>>();
+    case Scanner::gpt2: return words(Gpt2{}, "gpt2");
+    case Scanner::llama3: return words(Words<WordStyle{3, false, false, true}>{}, "llama3");
+    case Scanner::llama3_folded: return words(Words<WordStyle{3, true, false, true}>{}, "llama3 folded");
+    case Scanner::qwen2: return words(Words<WordStyle{1, false, false, true}>{}, "qwen2");
+    case Scanner::qwen2_folded: return words(Words<WordStyle{1, true, false, true}>{}, "qwen2 folded");
+    case Scanner::qwen35: return words(Words<WordStyle{1, true, true, true}>{}, "qwen35");
+    case Scanner::seed_coder: return words(Words<WordStyle{1, true, false, false}>{}, "seed-coder");
+    case Scanner::gpt4o: return words(CasedWords<CasedStyle{3, true, true, false}>{}, "gpt-4o");
+    case Scanner::tekken: return words(CasedWords<CasedStyle{1, false, true, false}>{}, "tekken");
+    case Scanner::kimi_k2: return words(CasedWords<CasedStyle{3, true, false, true}>{}, "kimi-k2");
     case Scanner::deepseek_v3: return std::make_unique<DeepseekV3>();
     case Scanner::trailing_space: return std::make_unique<TrailingSpace>();
   }
-  return nullptr;
-}
-
-std::unique_ptr<Finder> make_known(std::string_view pattern) {
-  // Line ends may stand in the pattern as themselves or escaped; the tables have the escaped form. A backslash before a
-  // quote says nothing.
-  std::string escaped;
-  for (std::size_t i = 0; i < pattern.size(); ++i) {
-    const char c = pattern[i];
-    if (c == '\\' && i + 1 < pattern.size()) {
-      if (pattern[i + 1] != '"') escaped.push_back(c);
-      escaped.push_back(pattern[++i]);
-    } else if (c == '\r' || c == '\n') {
-      escaped += c == '\r' ? "\\r" : "\\n";
-    } else {
-      escaped.push_back(c);
-    }
-  }
-  for (const KnownPattern& known : kKnownPatterns)
-    if (escaped == known.pattern) return make_scanner(known.scanner);
-  for (const KnownRun& known : kKnownRuns)
-    if (escaped == known.pattern) return make_set_run(known.run);
   return nullptr;
 }
 

@@ -44,11 +44,18 @@ constexpr Range kSpaceRanges[] = {{0x9, 0xd},       {0x20, 0x20},     {0x85, 0x8
                                   {0x1680, 0x1680}, {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f},
                                   {0x205f, 0x205f}, {0x3000, 0x3000}};
 
-std::uint16_t category_bits(char32_t c) {
+constexpr Range kHanRanges[] = {{0x2e80, 0x2e99},   {0x2e9b, 0x2ef3},   {0x2f00, 0x2fd5},   {0x3005, 0x3005},
+                                {0x3007, 0x3007},   {0x3021, 0x3029},   {0x3038, 0x303b},   {0x3400, 0x4dbf},
+                                {0x4e00, 0x9fff},   {0xf900, 0xfa6d},   {0xfa70, 0xfad9},   {0x16fe2, 0x16fe3},
+                                {0x16ff0, 0x16ff1}, {0x20000, 0x2a6df}, {0x2a700, 0x2b739}, {0x2b740, 0x2b81d},
+                                {0x2b820, 0x2cea1}, {0x2ceb0, 0x2ebe0}, {0x2ebf0, 0x2ee5d}, {0x2f800, 0x2fa1d},
+                                {0x30000, 0x3134a}, {0x31350, 0x323af}};
+
+std::uint32_t category_bits(char32_t c) {
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
     case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LT: return kLetter | kUpper;
+    case UTF8PROC_CATEGORY_LL: return kLetter | kLower;
     case UTF8PROC_CATEGORY_LM:
     case UTF8PROC_CATEGORY_LO: return kLetter;
     case UTF8PROC_CATEGORY_MN:
@@ -72,10 +79,10 @@ std::uint16_t category_bits(char32_t c) {
   }
 }
 
-using ClassTable = std::vector<std::uint16_t>;
+using ClassTable = std::vector<std::uint32_t>;
 
 template <std::size_t N>
-void mark(ClassTable& table, const Range (&ranges)[N], std::uint16_t bit) {
+void mark(ClassTable& table, const Range (&ranges)[N], std::uint32_t bit) {
   for (const Range& r : ranges)
     for (char32_t c = r.first; c <= r.last; ++c) table[c] |= bit;
 }
@@ -91,6 +98,7 @@ ClassTable build_classes() {
   mark(table, kDeepseekPunctuationRanges, kDeepseekPunctuation);
   mark(table, kDeepseekWideRanges, kDeepseekWide);
   mark(table, kCjkRanges, kCjk);
+  mark(table, kHanRanges, kHan);
   for (char32_t c = 0; c < 0x80; ++c) {
     if (table[c] & kLetter) table[c] |= kAsciiLetter;
     if (table[c] & kNumber) table[c] |= kAsciiDigit;
@@ -213,7 +221,7 @@ std::string replace_invalid_utf8(std::string_view text) {
   return out;
 }
 
-const std::uint16_t* char_classes() {
+const std::uint32_t* char_classes() {
   static const ClassTable table = build_classes();
   return table.data();
 }

@@ -35,7 +35,7 @@ inline bool is_valid_utf8(std::string_view text) { return valid_utf8_prefix(text
 std::string replace_invalid_utf8(std::string_view text);
 
 /// Bits of a code point's class. The sets at the end are written out in the patterns of single tokenizers.
-enum CharClass : std::uint16_t {
+enum CharClass : std::uint32_t {
   kLetter = 1 << 0,
   kNumber = 1 << 1,
   kMark = 1 << 2,
@@ -52,10 +52,13 @@ enum CharClass : std::uint16_t {
   kDeepseekWide = 1 << 13,         ///< [U+4E00-U+9FA5 U+0800-U+4E00 U+AC00-U+D7FF] of deepseek-llm and -coder
   kCjk = 1 << 14,                  ///< [U+4E00-U+9FA5 U+3040-U+30FF] of deepseek-v3
   kDefaultPunctuation = 1 << 15,   ///< [\p{P}$+<=>^~|] of llama.cpp's "default"
+  kUpper = 1 << 16,                ///< [\p{Lu}\p{Lt}]
+  kLower = 1 << 17,                ///< \p{Ll}; letters that are neither have no case
+  kHan = 1 << 18,                  ///< the script
 };
 
 /// Class bits of every code point (0 .. 0x10FFFF), built once.
-const std::uint16_t* char_classes();
+const std::uint32_t* char_classes();
 
 /// The code point that stands for a byte in token texts (GPT-2's printable alphabet).
 char32_t byte_symbol(unsigned char byte);

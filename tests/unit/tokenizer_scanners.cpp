@@ -17,6 +17,10 @@ const char* const kPatterns[] = {
     R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
     R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+)",
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
     R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
     R"(\s+$)",
     R"(\p{N}{1,3})",
@@ -48,11 +52,12 @@ const ClassPattern kClasses[] = {
 
 // Characters that the patterns treat differently, from one byte to four.
 const char32_t kAlphabet[] = {
-    ' ',     ' ',     ' ',    '\t',   '\n',   '\n',  '\r',   0xa0,   0x3000, 0x2028, 0x85,     0x180e, 'a',    'S',
-    's',     'T',     'r',    'e',    'V',    'm',   'l',    'L',    'd',    '\'',   '\'',     0x17f,  0xe9,   0x4f60,
-    0x597d,  0x3042,  0x30fb, 0x30fc, 0xac00, 0xe01, 0x0301, 0x0e34, '0',    '7',    '9',      0xbd,   0xb2,   0x661,
-    0x2167,  '!',     '_',    '-',    '$',    '+',   '<',    '|',    '^',    '`',    0x2019,   0x3001, 0xff01, 0x20ac,
-    0x1f680, 0x1f3fd, 0x200d, 0x200b, 0x0,    0x1,   0x7f,   0xfeff, 0xe000, 0x378,  0x10ffff, 0x1d400};
+    'A',    'Z',     0x400,   0x430,  0x1c5,  0x2b0,  0xaa,   0x3007, 0x2e80, '/',    ' ',    ' ',      ' ',
+    '\t',   '\n',    '\n',    '\r',   0xa0,   0x3000, 0x2028, 0x85,   0x180e, 'a',    'S',    's',      'T',
+    'r',    'e',     'V',     'm',    'l',    'L',    'd',    '\'',   '\'',   0x17f,  0xe9,   0x4f60,   0x597d,
+    0x3042, 0x30fb,  0x30fc,  0xac00, 0xe01,  0x0301, 0x0e34, '0',    '7',    '9',    0xbd,   0xb2,     0x661,
+    0x2167, '!',     '_',     '-',    '$',    '+',    '<',    '|',    '^',    '`',    0x2019, 0x3001,   0xff01,
+    0x20ac, 0x1f680, 0x1f3fd, 0x200d, 0x200b, 0x0,    0x1,    0x7f,   0xfeff, 0xe000, 0x378,  0x10ffff, 0x1d400};
 
 std::string random_text(std::mt19937& random, std::size_t length) {
   std::string text;
@@ -97,6 +102,25 @@ TEST_CASE("a known pattern gets a scanner that gives the pattern's pieces") {
   }
 }
 
+TEST_CASE("Kimi K2's pattern, whose sets without Han characters PCRE2 spells otherwise") {
+  const std::string upper = R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]])",
+                    lower = R"([\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]])";
+  const auto whole = [](const std::string& u, const std::string& l) {
+    const std::string behind = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?", front = R"([^\r\n\p{L}\p{N}]?)";
+    return R"([\p{Han}]+|)" + front + u + "*" + l + "+" + behind + "|" + front + u + "+" + l + "*" + behind +
+           R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+  };
+  REQUIRE(make_known(whole(upper, lower)) != nullptr);
+  const std::string same =
+      whole(R"((?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]))", R"((?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}]))");
+  std::mt19937 random(9);
+  for (int i = 0; i < 4000; ++i) {
+    const std::string text = random_text(random, 1 + random() % 12);
+    CAPTURE(text);
+    REQUIRE(pieces_of(make_known(whole(upper, lower)), text) == pieces_of(pattern(same.c_str()), text));
+  }
+}
+
 TEST_CASE("character classes are those of PCRE2 on random texts") {
   std::mt19937 random(8);
   for (const auto& [source, run] : kClasses) {
@@ -121,6 +145,9 @@ TEST_CASE("every code point has the class PCRE2 gives it, or is too new for it")
                                    {R"(\p{M})", kMark},
                                    {R"(\p{P})", kPunctuation},
                                    {R"(\p{S})", kSymbol},
+                                   {R"([\p{Lu}\p{Lt}])", kUpper},
+                                   {R"(\p{Ll})", kLower},
+                                   {R"(\p{Han})", kHan},
                                    {R"(\s)", kSpace}}) {
     CAPTURE(property.pattern);
     const auto finder = pattern(property.pattern);
@@ -167,6 +194,16 @@ TEST_CASE("what becomes of a match: the five behaviors") {
 TEST_CASE("a pattern that matches nothing cuts between characters, once each") {
   CHECK(pieces_of(pattern("x*"), "ab\u4f60") == std::vector<std::string>{"a", "b", "\u4f60"});
   CHECK(pieces_of(pattern("x*"), "axxb") == std::vector<std::string>{"a", "xx", "b"});
+}
+
+TEST_CASE("a script's name means the script alone, as Oniguruma reads it") {
+  // U+30FB and U+3001 are used with Han and Katakana, and belong to neither.
+  CHECK(pieces_of(pattern(R"(\p{Han}+)"), "\u4f60\u30fb\u597d\u3001") ==
+        std::vector<std::string>{"\u4f60", "\u30fb", "\u597d", "\u3001"});
+  CHECK(pieces_of(pattern(R"([\p{Katakana}\p{Hiragana}]+)"), "\u30a2\u3042\u30fb\u30fc") ==
+        std::vector<std::string>{"\u30a2\u3042", "\u30fb\u30fc"});
+  CHECK(pieces_of(pattern(R"(\P{Greek}+)"), "a\u03b1") == std::vector<std::string>{"a", "\u03b1"});
+  CHECK(pieces_of(pattern(R"(\p{Lu}+)"), "AB\u0410c") == std::vector<std::string>{"AB\u0410", "c"});
 }
 
 TEST_CASE("patterns that cannot be trusted are refused or stopped") {

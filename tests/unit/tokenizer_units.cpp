@@ -45,8 +45,9 @@ std::string random_unicode(std::mt19937& random, std::size_t length) {
   return text;
 }
 
-const char* const kEveryPre[] = {"gpt-2",          "llama-bpe",   "qwen2",  "deepseek-llm",
-                                 "deepseek-coder", "deepseek-v3", "smollm", "default"};
+const char* const kEveryPre[] = {"gpt-2",       "llama-bpe", "qwen2",   "qwen35",       "seed-coder",
+                                 "gpt-4o",      "tekken",    "kimi-k2", "deepseek-llm", "deepseek-coder",
+                                 "deepseek-v3", "smollm",    "default"};
 
 moe::Error error_of(const moe::GgufVocabulary& v) {
   const auto made = moe::Tokenizer::from_gguf(v);
