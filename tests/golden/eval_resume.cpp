@@ -42,10 +42,34 @@ PreparedTask prepared(const std::string& what, const PrepareOptions& options) {
   return std::move(*task);
 }
 
-std::string word(int i) {
-  static const char* const words[] = {"river", "stone", "green", "seven", "under", "paper", "light",
-                                      "north", "apple", "chair", "music", "glass", "round"};
-  return words[i % 13];
+// Words that are one token each, in the order of their ids, which is the order of the walk.
+const std::string& word(std::size_t i) {
+  static const std::vector<std::string> words = [] {
+    std::map<int, std::string> by_id;
+    const Json file = Json::parse(moe_test::read_file(kNano / "nano-moe/tokenizer.json"));
+    for (const auto& [token, id] : file["model"]["vocab"].items())
+      if (token.size() > 4 && token.starts_with("\u0120") &&
+          std::all_of(token.begin() + 2, token.end(), [](char c) { return c >= 'a' && c <= 'z'; }))
+        by_id[id.get<int>()] = token.substr(2);
+    std::vector<std::string> out;
+    for (const auto& [id, text] : by_id) out.push_back(text);
+    return out;
+  }();
+  return words.at(i);
+}
+
+// Stems of which each begins the next one, then `others` pairs with one first word each: all of these wait for their
+// second words while the walk goes down the stems.
+std::vector<std::string> nested_questions(std::size_t depth, std::size_t others) {
+  std::vector<std::string> out;
+  std::string stem;
+  for (std::size_t k = 0; k < depth; ++k) {
+    stem += (k == 0 ? "" : " ") + word(0);
+    out.push_back(stem + " " + word(others + 1));
+  }
+  for (std::size_t i = 1; i <= others; ++i)
+    for (const std::size_t second : {others + 1, others + 2}) out.push_back(word(i) + " " + word(second));
+  return out;
 }
 
 void write_lines(const fs::path& path, const std::vector<Json>& lines) {
@@ -56,37 +80,30 @@ void write_lines(const fs::path& path, const std::vector<Json>& lines) {
 // Five worked examples of each subject in front of every question: prefixes of some 500 tokens.
 std::string write_shots_exam(const fs::path& folder) {
   std::vector<Json> lines;
-  for (int subject = 0; subject < 8; ++subject)
-    for (int i = 0; i < 30; ++i) {
-      std::string question = "In subject " + std::to_string(subject) + ", what comes after";
-      for (int k = 0; k < 10 + i % 5; ++k) question += " " + word(subject * 5 + i * 3 + k * k);
-      lines.push_back({{"split", i < 5 ? "dev" : "test"},
+  const std::vector<std::string> questions = nested_questions(20, 130);
+  for (std::size_t subject = 0; subject < 2; ++subject) {
+    const auto add = [&](const char* split, const std::string& question) {
+      lines.push_back({{"split", split},
                        {"subject", "s" + std::to_string(subject)},
-                       {"question", question + "?"},
-                       {"choices", {word(i), word(i + 1) + " and " + word(i), word(i + 2), "none of these"}},
-                       {"answer", i % 4}});
+                       {"question", question},
+                       {"choices", {"yes", "no"}},
+                       {"answer", lines.size() % 2}});
+    };
+    for (std::size_t i = 0; i < 5; ++i) {
+      std::string text = "An example";
+      for (std::size_t k = 0; k < 90; ++k) text += " " + word((subject * 31 + i * 13 + k * k) % 160);
+      add("dev", text);
     }
+    for (const std::string& question : questions) add("test", question);
+  }
   write_lines(folder / "shots.jsonl", lines);
   return (folder / "shots.jsonl").string();
 }
 
-// Every stem begins the next one, and many others leave it on the way. The answers share their beginnings, so that each
-// question waits for them.
 std::string write_deep_exam(const fs::path& folder) {
   std::vector<Json> lines;
-  std::string stem = "We walk";
-  for (int depth = 0; depth < 60; ++depth) {
-    stem += " " + word(0);
-    if (depth % 7 == 3) stem += " " + word(1) + " " + word(2) + " " + word(3);
-    for (int leaf = 0; leaf < (depth % 6 == 0 ? 20 : 2); ++leaf)
-      lines.push_back({{"question", stem + " " + word(leaf + 4) + (leaf > 8 ? " " + word(leaf) : "")},
-                       {"choices", {"not yet", "not now", "not here", "not there"}},
-                       {"answer", leaf % 4}});
-  }
-  for (int i = 0; i < 150; ++i)
-    lines.push_back({{"question", word(i + 1) + " " + word(i / 13 + 2) + " " + std::to_string(i)},
-                     {"choices", {"yes", "no"}},
-                     {"answer", i % 2}});
+  for (const std::string& question : nested_questions(60, 150))
+    lines.push_back({{"question", question}, {"choices", {"yes", "no"}}, {"answer", lines.size() % 2}});
   write_lines(folder / "deep.jsonl", lines);
   return (folder / "deep.jsonl").string();
 }
@@ -94,9 +111,9 @@ std::string write_deep_exam(const fs::path& folder) {
 // The same questions, with replies that outlive the prompts around them.
 std::string write_reply_task(const fs::path& folder) {
   write_deep_exam(folder);
-  const Json task = {{"task", "replies"},         {"type", "generation"},     {"questions", "./deep.jsonl"},
-                     {"prompt", "{question}"},    {"continuation", "{choice}"}, {"until", {"\n"}},
-                     {"max_tokens", 70},          {"metrics", {"exact_match"}}};
+  const Json task = {{"task", "replies"},      {"type", "generation"},       {"questions", "./deep.jsonl"},
+                     {"prompt", "{question}"}, {"continuation", "{choice}"}, {"until", {"\n"}},
+                     {"max_tokens", 70},       {"metrics", {"exact_match"}}};
   std::ofstream(folder / "replies.json") << task.dump();
   return (folder / "replies.json").string();
 }
