@@ -80,7 +80,7 @@ void write_lines(const fs::path& path, const std::vector<Json>& lines) {
 // Five worked examples of each subject in front of every question: prefixes of some 500 tokens.
 std::string write_shots_exam(const fs::path& folder) {
   std::vector<Json> lines;
-  const std::vector<std::string> questions = nested_questions(20, 130);
+  const std::vector<std::string> questions = nested_questions(20, 70);
   for (std::size_t subject = 0; subject < 2; ++subject) {
     const auto add = [&](const char* split, const std::string& question) {
       lines.push_back({{"split", split},
@@ -100,9 +100,9 @@ std::string write_shots_exam(const fs::path& folder) {
   return (folder / "shots.jsonl").string();
 }
 
-std::string write_deep_exam(const fs::path& folder) {
+std::string write_deep_exam(const fs::path& folder, std::size_t others) {
   std::vector<Json> lines;
-  for (const std::string& question : nested_questions(60, 150))
+  for (const std::string& question : nested_questions(60, others))
     lines.push_back({{"question", question}, {"choices", {"yes", "no"}}, {"answer", lines.size() % 2}});
   write_lines(folder / "deep.jsonl", lines);
   return (folder / "deep.jsonl").string();
@@ -110,7 +110,7 @@ std::string write_deep_exam(const fs::path& folder) {
 
 // The same questions, with replies that outlive the prompts around them.
 std::string write_reply_task(const fs::path& folder) {
-  write_deep_exam(folder);
+  write_deep_exam(folder, 30);
   const Json task = {{"task", "replies"},      {"type", "generation"},       {"questions", "./deep.jsonl"},
                      {"prompt", "{question}"}, {"continuation", "{choice}"}, {"until", {"\n"}},
                      {"max_tokens", 70},       {"metrics", {"exact_match"}}};
@@ -118,17 +118,22 @@ std::string write_reply_task(const fs::path& folder) {
   return (folder / "replies.json").string();
 }
 
+struct Exam {
+  PreparedTask task;
+  std::int64_t batch_tokens = 512;  // small ones have small caches
+};
+
 struct Run {
   std::map<std::string, std::string> samples;
   std::int64_t tokens = 0, steps = 0;
 };
 
 // Answers the task through the store. `on_step` comes after each step's transaction.
-Run run(const PreparedTask& task, const std::shared_ptr<const moe::Model>& model, const fs::path& store_path,
+Run run(const Exam& exam, const std::shared_ptr<const moe::Model>& model, const fs::path& store_path,
         const std::function<void(std::int64_t step)>& on_step = {}) {
   auto store = RunStore::open(store_path.string());
   REQUIRE_MESSAGE(store.has_value(), store.error().message);
-  auto scorer = SessionModel::create(model, {});
+  auto scorer = SessionModel::create(model, {.batch_tokens = exam.batch_tokens});
   REQUIRE(scorer.has_value());
   StoredModel stored(**scorer, **store, {"hash", "", moe::Precision::automatic, moe::KvType::f16, 4, 1024, 1});
   Run result;
@@ -140,10 +145,10 @@ Run run(const PreparedTask& task, const std::shared_ptr<const moe::Model>& model
   };
   RunReport report;
   report.started = "now";
-  report.tasks = {task};
+  report.tasks = {exam.task};
   ModelRun& row = report.models.emplace_back();
   row.name = "m";
-  auto outcome = evaluate(task, stored, options);
+  auto outcome = evaluate(exam.task, stored, options);
   REQUIRE_MESSAGE(outcome.has_value(), outcome.error().message);
   row.outcomes.push_back(std::move(*outcome));
   const fs::path out = store_path.parent_path() / "out";
@@ -163,21 +168,21 @@ void copy_store(const fs::path& from, const fs::path& to) {
 }
 
 // Kills one run at `kKills` steps and lets each of them go on.
-void check_kills(const PreparedTask& task) {
+void check_kills(const Exam& exam) {
   const Scratch scratch;
   const auto model = nano();
-  const Run whole = run(task, model, scratch.dir / "whole.db");
+  const Run whole = run(exam, model, scratch.dir / "whole.db");
   REQUIRE(whole.steps > kKills + 2);
   std::set<std::int64_t> kills;
   for (std::int64_t k = 0; k < kKills; ++k) kills.insert(1 + k * (whole.steps - 2) / kKills);
   const auto path_of = [&](std::int64_t step) { return scratch.dir / ("killed" + std::to_string(step) + ".db"); };
-  const Run again = run(task, model, scratch.dir / "killed.db", [&](std::int64_t step) {
+  const Run again = run(exam, model, scratch.dir / "killed.db", [&](std::int64_t step) {
     if (kills.contains(step)) copy_store(scratch.dir / "killed.db", path_of(step));
   });
   CHECK(again.samples == whole.samples);
   for (const std::int64_t step : kills) {
     CAPTURE(step);
-    const Run rest = run(task, model, path_of(step));
+    const Run rest = run(exam, model, path_of(step));
     CHECK((rest.samples == whole.samples));
     CHECK(rest.tokens <= whole.tokens);
   }
@@ -187,22 +192,24 @@ void check_kills(const PreparedTask& task) {
 }  // namespace
 
 TEST_CASE("killed anywhere, the nano exam goes on to the same bytes") {
-  // A third of it, all in the full set.
-  const bool full = std::getenv("MOE_TEST_FULL") != nullptr;
-  check_kills(prepared((kNano / "nano_exam.jsonl").string(), {.limit = full ? 0.0 : 700.0}));
+  const std::string path = (kNano / "nano_exam.jsonl").string();
+  if (std::getenv("MOE_TEST_FULL") != nullptr)
+    check_kills({prepared(path, {})});
+  else
+    check_kills({prepared(path, {.limit = 300}), 64});
 }
 
 TEST_CASE("killed anywhere, an exam with five worked examples per question goes on to the same bytes") {
   const Scratch scratch;
-  check_kills(prepared(write_shots_exam(scratch.dir), {.num_fewshot = 5}));
+  check_kills({prepared(write_shots_exam(scratch.dir), {.num_fewshot = 5}), 128});
 }
 
 TEST_CASE("killed anywhere, an exam of nested stems goes on to the same bytes") {
   const Scratch scratch;
-  check_kills(prepared(write_deep_exam(scratch.dir), {}));
+  check_kills({prepared(write_deep_exam(scratch.dir, 150), {})});
 }
 
 TEST_CASE("killed anywhere, replies to nested prompts go on to the same bytes") {
   const Scratch scratch;
-  check_kills(prepared(write_reply_task(scratch.dir), {}));
+  check_kills({prepared(write_reply_task(scratch.dir), {}), 16});
 }
