@@ -100,9 +100,9 @@ std::string write_shots_exam(const fs::path& folder) {
   return (folder / "shots.jsonl").string();
 }
 
-std::string write_deep_exam(const fs::path& folder, std::size_t others) {
+std::string write_deep_exam(const fs::path& folder, std::size_t depth, std::size_t others) {
   std::vector<Json> lines;
-  for (const std::string& question : nested_questions(60, others))
+  for (const std::string& question : nested_questions(depth, others))
     lines.push_back({{"question", question}, {"choices", {"yes", "no"}}, {"answer", lines.size() % 2}});
   write_lines(folder / "deep.jsonl", lines);
   return (folder / "deep.jsonl").string();
@@ -110,10 +110,10 @@ std::string write_deep_exam(const fs::path& folder, std::size_t others) {
 
 // The same questions, with replies that outlive the prompts around them.
 std::string write_reply_task(const fs::path& folder) {
-  write_deep_exam(folder, 30);
+  write_deep_exam(folder, 110, 10);
   const Json task = {{"task", "replies"},      {"type", "generation"},       {"questions", "./deep.jsonl"},
                      {"prompt", "{question}"}, {"continuation", "{choice}"}, {"until", {"\n"}},
-                     {"max_tokens", 70},       {"metrics", {"exact_match"}}};
+                     {"max_tokens", 20},       {"metrics", {"exact_match"}}};
   std::ofstream(folder / "replies.json") << task.dump();
   return (folder / "replies.json").string();
 }
@@ -206,7 +206,7 @@ TEST_CASE("killed anywhere, an exam with five worked examples per question goes 
 
 TEST_CASE("killed anywhere, an exam of nested stems goes on to the same bytes") {
   const Scratch scratch;
-  check_kills({prepared(write_deep_exam(scratch.dir, 150), {})});
+  check_kills({prepared(write_deep_exam(scratch.dir, 60, 150), {})});
 }
 
 TEST_CASE("killed anywhere, replies to nested prompts go on to the same bytes") {
