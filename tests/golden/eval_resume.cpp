@@ -58,17 +58,23 @@ const std::string& word(std::size_t i) {
   return words.at(i);
 }
 
+struct Nested {
+  std::size_t depth = 0, others = 0;
+  std::size_t tail = 1;  // words behind each stem
+};
+
 // Stems of which each begins the next one, then `others` pairs with one first word each: all of these wait for their
 // second words while the walk goes down the stems.
-std::vector<std::string> nested_questions(std::size_t depth, std::size_t others) {
+std::vector<std::string> nested_questions(const Nested& n) {
   std::vector<std::string> out;
-  std::string stem;
-  for (std::size_t k = 0; k < depth; ++k) {
+  std::string stem, tail;
+  for (std::size_t i = 1; i <= n.tail; ++i) tail += " " + word(n.others + i);
+  for (std::size_t k = 0; k < n.depth; ++k) {
     stem += (k == 0 ? "" : " ") + word(0);
-    out.push_back(stem + " " + word(others + 1));
+    out.push_back(stem + tail);
   }
-  for (std::size_t i = 1; i <= others; ++i)
-    for (const std::size_t second : {others + 1, others + 2}) out.push_back(word(i) + " " + word(second));
+  for (std::size_t i = 1; i <= n.others; ++i)
+    for (const std::size_t second : {n.others + 1, n.others + 2}) out.push_back(word(i) + " " + word(second));
   return out;
 }
 
@@ -80,7 +86,7 @@ void write_lines(const fs::path& path, const std::vector<Json>& lines) {
 // Five worked examples of each subject in front of every question: prefixes of some 500 tokens.
 std::string write_shots_exam(const fs::path& folder) {
   std::vector<Json> lines;
-  const std::vector<std::string> questions = nested_questions(20, 70);
+  const std::vector<std::string> questions = nested_questions({.depth = 20, .others = 70});
   for (std::size_t subject = 0; subject < 2; ++subject) {
     const auto add = [&](const char* split, const std::string& question) {
       lines.push_back({{"split", split},
@@ -100,9 +106,9 @@ std::string write_shots_exam(const fs::path& folder) {
   return (folder / "shots.jsonl").string();
 }
 
-std::string write_deep_exam(const fs::path& folder, std::size_t depth, std::size_t others) {
+std::string write_deep_exam(const fs::path& folder, const Nested& shape) {
   std::vector<Json> lines;
-  for (const std::string& question : nested_questions(depth, others))
+  for (const std::string& question : nested_questions(shape))
     lines.push_back({{"question", question}, {"choices", {"yes", "no"}}, {"answer", lines.size() % 2}});
   write_lines(folder / "deep.jsonl", lines);
   return (folder / "deep.jsonl").string();
@@ -110,7 +116,7 @@ std::string write_deep_exam(const fs::path& folder, std::size_t depth, std::size
 
 // The same questions, with replies that outlive the prompts around them.
 std::string write_reply_task(const fs::path& folder) {
-  write_deep_exam(folder, 110, 10);
+  write_deep_exam(folder, {.depth = 110, .tail = 16});
   const Json task = {{"task", "replies"},      {"type", "generation"},       {"questions", "./deep.jsonl"},
                      {"prompt", "{question}"}, {"continuation", "{choice}"}, {"until", {"\n"}},
                      {"max_tokens", 20},       {"metrics", {"exact_match"}}};
@@ -206,7 +212,7 @@ TEST_CASE("killed anywhere, an exam with five worked examples per question goes 
 
 TEST_CASE("killed anywhere, an exam of nested stems goes on to the same bytes") {
   const Scratch scratch;
-  check_kills({prepared(write_deep_exam(scratch.dir, 60, 150), {})});
+  check_kills({prepared(write_deep_exam(scratch.dir, {.depth = 60, .others = 150}), {})});
 }
 
 TEST_CASE("killed anywhere, replies to nested prompts go on to the same bytes") {
