@@ -97,7 +97,7 @@ TreeStep TreeWalk::plan(const StepRoom& room) const {
       const bool has_room = pages_below + waiting.most_pages() <= page_limit_ && free >= 0;
       MOE_ASSERT(has_room || !step.empty() || !room.is_empty);
       // A prompt comes in when its replies can begin at once: until then it would only take room from others.
-      const bool fits = has_room && tokens <= room.tokens && rows <= room.rows && reply_pages(node) <= free;
+      const bool fits = has_room && (tokens <= room.tokens || step.empty()) && rows <= room.rows && reply_pages(node) <= free;
       if (step.size() == room.nodes || (!fits && !(step.empty() && room.is_empty))) return step;
       step.push_back({i, level, is_last, shared});
     }
