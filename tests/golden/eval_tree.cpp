@@ -10,7 +10,7 @@
 
 #include "eval/run/reply_run.hpp"
 #include "eval/run/score_run.hpp"
-#include "eval/run/tree_plan.hpp"
+#include "eval/run/tree_walk.hpp"
 #include "moe/model.hpp"
 #include "support.hpp"
 
@@ -216,12 +216,47 @@ void check_replies(const std::shared_ptr<const moe::Model>& model, std::uint32_t
   CHECK(session->executed().tokens == tokens);
 }
 
+// The walk knows what the cache holds, and after every step, of whatever size, the rest can be computed.
+void check_walk(const std::shared_ptr<const moe::Model>& model, std::uint32_t seed) {
+  CAPTURE(seed);
+  const std::int64_t vocab_size = model->config().vocab_size;
+  Trees random(seed, vocab_size);
+  const auto texts = random.texts(static_cast<std::size_t>(4 + random.up_to(60)));
+  const EncodedScores encoded = scores_of(texts, random);
+  const TreePlan plan = plan_scores(encoded, {.share_prefixes = true, .vocab_size = vocab_size});
+  const auto session = session_of(model, plan.least_pages + random.up_to(random.up_to(20)));
+  const std::int64_t room = session->free_tokens();
+  TreeWalk walk(*session, plan);
+  REQUIRE(walk.check_room().has_value());
+  for (std::int64_t steps = 0; !walk.is_done(); ++steps) {
+    CAPTURE(steps);
+    const TreeStep step = walk.plan({.nodes = static_cast<std::size_t>(1 + random.up_to(30)),
+                                     .tokens = 1 + random.up_to(300),
+                                     .rows = 1 + random.up_to(300)});
+    REQUIRE(!step.empty());
+    std::vector<moe::BatchItem> items;
+    REQUIRE(walk.open(step, items).has_value());
+    if (random.up_to(7) == 0) {  // as if the step had failed
+      walk.abandon(step, items);
+      CHECK(room - session->free_tokens() == walk.held_pages() * moe::kPageTokens);
+      continue;
+    }
+    const auto output = session->step(items);
+    REQUIRE_MESSAGE(output.has_value(), output.error().message);
+    walk.finish(step, items);
+    CHECK(room - session->free_tokens() == walk.held_pages() * moe::kPageTokens);
+    CHECK(walk.can_finish());
+  }
+  CHECK(session->free_tokens() == room);
+}
+
 void check_all(std::uint32_t rounds) {
   // Grouped-query attention, a sliding window, and a compressed cache: all of them keep whole pages.
   for (const char* name : {"golden/qwen3_moe", "shapes/mixtral_window", "golden/deepseek_v3_yarn"}) {
     CAPTURE(std::string(name));
     const auto model = load(name);
     for (std::uint32_t seed = 0; seed < rounds; ++seed) check_scores(model, seed);
+    for (std::uint32_t seed = 0; seed < rounds; ++seed) check_walk(model, seed);
     if (model->tokenizer())
       for (std::uint32_t seed = 0; seed < rounds; ++seed) check_replies(model, seed);
   }

@@ -70,6 +70,14 @@ Result<void> TreeWalk::check_room() const {
                   page_limit_ * kPageTokens, plan_.least_pages * kPageTokens));
 }
 
+bool TreeWalk::can_finish() const {
+  return std::all_of(branches_.begin(), branches_.end(), [&](const Branch& b) {
+    const bool has_one_child = at(b.next).next_sibling < 0;
+    const std::int64_t most = has_one_child ? at(b.next).pages : b.node < 0 ? plan_.least_pages : at(b.node).pages;
+    return b.pages + most - pages_of(end_of(b)) <= page_limit_;
+  });
+}
+
 // What the replies to a prompt that ends here will take.
 std::int64_t TreeWalk::reply_pages(const PrefixNode& node) const {
   std::int64_t pages = 0;
@@ -97,7 +105,8 @@ TreeStep TreeWalk::plan(const StepRoom& room) const {
       const bool has_room = pages_below + waiting.most_pages() <= page_limit_ && free >= 0;
       MOE_ASSERT(has_room || !step.empty() || !room.is_empty);
       // A prompt comes in when its replies can begin at once: until then it would only take room from others.
-      const bool fits = has_room && (tokens <= room.tokens || step.empty()) && rows <= room.rows && reply_pages(node) <= free;
+      const bool fits =
+          has_room && (tokens <= room.tokens || step.empty()) && rows <= room.rows && reply_pages(node) <= free;
       if (step.size() == room.nodes || (!fits && !(step.empty() && room.is_empty))) return step;
       step.push_back({i, level, is_last, shared});
     }
@@ -156,7 +165,7 @@ void TreeWalk::finish(const TreeStep& step, std::span<const BatchItem> items) {
         {step[i].node, node.first_child, items[i].sequence, shared, below + pages_of(node.end) - shared});
     shared = std::numeric_limits<std::int64_t>::max();
   }
-  MOE_ASSERT((branches_.empty() ? 0 : branches_.back().pages) <= page_limit_ - free_pages());
+  MOE_ASSERT(held_pages() <= page_limit_ - free_pages() && can_finish());
 }
 
 void TreeWalk::give_up(const TreeStep& step) {

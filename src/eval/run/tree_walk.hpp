@@ -55,6 +55,11 @@ class TreeWalk {
   /// The one node of the step cannot be computed: nothing below it will be.
   void give_up(const TreeStep& step);
 
+  /// Pages that branches which wait for their children hold.
+  std::int64_t held_pages() const { return branches_.empty() ? 0 : branches_.back().pages; }
+  /// The invariant of tree_walk.cpp, branch by branch: what is left can be computed in the cache.
+  bool can_finish() const;
+
   /// Leaves out children of a node that is in the step just done: drop(child).
   template <class Drop>
   void drop_children(std::int32_t node, Drop&& drop);
