@@ -51,7 +51,8 @@ class Trees {
   std::vector<Tokens> texts(std::size_t count) {
     std::vector<Tokens> out;
     // A trunk that others leave at any depth, each of them a trunk for more.
-    const std::int64_t depth = 1 + up_to(59), stride = 1 + up_to(12);
+    const bool is_wide = up_to(3) == 0;  // few long stretches instead of many short ones
+    const std::int64_t depth = 1 + up_to(is_wide ? 6 : 59), stride = 1 + up_to(is_wide ? 140 : 12);
     Tokens trunk = tail(up_to(1) * up_to(130));
     for (std::int64_t d = 0; d < depth; ++d) {
       append(trunk, tail(1 + up_to(stride)));
@@ -61,7 +62,7 @@ class Trees {
     while (out.size() < count) {
       Tokens text = out[random_() % out.size()];
       text.resize(static_cast<std::size_t>(cut(static_cast<std::int64_t>(text.size()))));
-      append(text, tail(1 + up_to(up_to(9) == 0 ? 90 : 5)));
+      append(text, tail(1 + up_to(up_to(is_wide ? 2 : 9) == 0 ? 90 : 5)));
       out.push_back(std::move(text));
     }
     for (Tokens& text : out) {
