@@ -265,6 +265,6 @@ void check_all(std::uint32_t rounds) {
 
 }  // namespace
 
-TEST_CASE("random trees finish in the smallest cache, with the bits of a run that shares nothing") { check_all(16); }
+TEST_CASE("random trees finish in the smallest cache, with the bits of a run that shares nothing") { check_all(10); }
 
 TEST_CASE("full: a thousand random trees" * doctest::skip()) { check_all(200); }
