@@ -64,6 +64,7 @@ void add_replies(TreePlan& plan, std::span<const GenerateRequest> requests) {
       reply.logits = Logits::last;
       reply.next_sibling = std::exchange(next, static_cast<std::int32_t>(plan.nodes.size()));
       plan.nodes.push_back(reply);
+      plan.nodes[i].reply_pages += pages_of(reply.end) - full_pages_of(reply.begin);
     }
     plan.nodes[i].first_child = next;
     plan.nodes[i].child_count += static_cast<std::int32_t>(ending.size());

@@ -78,17 +78,9 @@ bool TreeWalk::can_finish() const {
   });
 }
 
-// What the replies to a prompt that ends here will take.
-std::int64_t TreeWalk::reply_pages(const PrefixNode& node) const {
-  std::int64_t pages = 0;
-  for (std::int32_t i = node.first_child; i >= 0; i = at(i).next_sibling)
-    if (at(i).request >= 0) pages += pages_of(at(i).end) - full_pages_of(node.end);
-  return pages;
-}
-
 TreeStep TreeWalk::plan(const StepRoom& room) const {
   TreeStep step;
-  std::int64_t tokens = 0, rows = 0, free = free_pages() - room.promised_pages;
+  std::int64_t tokens = 0, rows = 0, free = free_pages() - room.promised_pages, replies = 0;
   NewBranches waiting;
   for (std::size_t level = branches_.size(); level-- > 0;) {
     const Branch& parent = branches_[level];
@@ -105,8 +97,9 @@ TreeStep TreeWalk::plan(const StepRoom& room) const {
       const bool has_room = pages_below + waiting.most_pages() <= page_limit_ && free >= 0;
       MOE_ASSERT(has_room || !step.empty() || !room.is_empty);
       // A prompt comes in when its replies can begin at once: until then it would only take room from others.
-      const bool fits =
-          has_room && (tokens <= room.tokens || step.empty()) && rows <= room.rows && reply_pages(node) <= free;
+      replies += node.reply_pages;
+      const bool fits = has_room && replies <= free && rows <= room.rows &&
+                        (tokens <= room.tokens || (step.empty() && room.tokens > 0));
       if (step.size() == room.nodes || (!fits && !(step.empty() && room.is_empty))) return step;
       step.push_back({i, level, is_last, shared});
     }

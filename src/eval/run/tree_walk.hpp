@@ -14,9 +14,10 @@ namespace moe::inline MOE_ABI::eval {
 /// What the next step has room for.
 struct StepRoom {
   std::size_t nodes = std::numeric_limits<std::size_t>::max();
-  std::int64_t tokens = 0, rows = 0;
+  std::int64_t tokens = 0;  ///< one node may have more than these
+  std::int64_t rows = 0;
   std::int64_t promised_pages = 0;  ///< free ones that replies being written will take
-  bool is_empty = true;             ///< nothing else is in the step: it takes a node of any size
+  bool is_empty = true;             ///< nothing else is in the step: it takes a node in any case
 };
 
 /// A node in a step. Nodes of a step are in the order of the walk.
@@ -74,7 +75,6 @@ class TreeWalk {
   };
   std::int64_t end_of(const Branch& b) const { return b.node < 0 ? 0 : at(b.node).end; }
   std::int64_t free_pages() const { return session_.free_tokens() / kPageTokens; }
-  std::int64_t reply_pages(const PrefixNode& node) const;
   std::span<const TokenId> tokens(const PrefixNode& node) const;
   Result<Sequence> open(const StepNode& node);
   bool continues_parent(const StepNode& node) const { return node.is_last && branches_[node.level].node >= 0; }
