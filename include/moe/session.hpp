@@ -34,6 +34,10 @@ struct SessionOptions {
 /// Index of a sequence inside its Session.
 using Sequence = std::int32_t;
 
+/// The cache is handed out in pages of so many tokens, numbered from a sequence's first one. A fork shares all pages of
+/// its parent; the first token appended behind a partly filled page that is shared takes a copy of it.
+inline constexpr std::int64_t kPageTokens = 64;
+
 enum class Logits { none, last, all };
 
 /// A stretch of tokens to append to one sequence. A sequence may stand once in a batch.
@@ -87,10 +91,10 @@ class MOE_API Session {
   Result<void> rewind(Sequence sequence, std::int64_t length);
   Result<void> close(Sequence sequence);
   Result<std::int64_t> length(Sequence sequence) const;
-  std::int64_t free_tokens() const;  ///< room left in the cache (a lower bound)
+  std::int64_t free_tokens() const;  ///< room left in the cache: free pages times kPageTokens
 
   /// Appends the tokens and computes the logits asked for. On an error every sequence is as before the call.
-  /// Errors: bad_argument (sequence, token id, repeated sequence), out_of_memory (cache full, naming the room left),
+  /// Errors: bad_argument (sequence, token id, repeated sequence), out_of_memory (cache full, naming room and need),
   /// cancelled, non_finite (a hidden state or logit, naming layer and token).
   Result<StepOutput> step(Batch batch);
 

@@ -10,7 +10,7 @@ namespace {
 constexpr std::int64_t kSlabBytes = 8 << 20;  // memory grows in steps of about this size
 constexpr std::size_t kMaxSequences = 1 << 20;
 
-std::int64_t pages_for(std::int64_t tokens) { return (tokens + kernels::kKeyBlock - 1) / kernels::kKeyBlock; }
+std::int64_t pages_for(std::int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
 }  // namespace
 
 PageLayout::PageLayout(const ModelConfig& c, KvType type) {
@@ -90,21 +90,19 @@ Result<std::int64_t> KvCache::length(Sequence sequence) const {
   return state->length;
 }
 
-Result<std::int32_t> KvCache::take_page() {
-  if (free_.empty()) {
-    const std::int64_t made = static_cast<std::int64_t>(pages_.size());
-    const std::int64_t count = std::min(pages_per_slab_, page_limit_ - made);
-    if (count <= 0)
-      return fail(ErrorCode::out_of_memory,
-                  fmt::format("the key/value cache is full: all {} pages of {} tokens are in use", page_limit_,
-                              kernels::kKeyBlock));
-    auto slab = AlignedBuffer<std::byte>::make(static_cast<std::size_t>(count * layout_.page_bytes));
-    if (!slab) return forward(slab);
-    for (std::int64_t i = count - 1; i >= 0; --i) free_.push_back(static_cast<std::int32_t>(made + i));
-    for (std::int64_t i = 0; i < count; ++i) pages_.push_back(slab->data() + i * layout_.page_bytes);
-    reference_count_.resize(pages_.size(), 0);
-    slabs_.push_back(std::move(*slab));
-  }
+Result<void> KvCache::add_slab() {
+  const auto made = static_cast<std::int64_t>(pages_.size());
+  const std::int64_t count = std::min(pages_per_slab_, page_limit_ - made);
+  auto slab = AlignedBuffer<std::byte>::make(static_cast<std::size_t>(count * layout_.page_bytes));
+  if (!slab) return forward(slab);
+  for (std::int64_t i = count - 1; i >= 0; --i) free_.push_back(static_cast<std::int32_t>(made + i));
+  for (std::int64_t i = 0; i < count; ++i) pages_.push_back(slab->data() + i * layout_.page_bytes);
+  reference_count_.resize(pages_.size(), 0);
+  slabs_.push_back(std::move(*slab));
+  return {};
+}
+
+std::int32_t KvCache::take_page() {
   const std::int32_t page = free_.back();
   free_.pop_back();
   reference_count_[static_cast<std::size_t>(page)] = 1;
@@ -118,28 +116,58 @@ void KvCache::release(std::int32_t page) {
   used_pages_ -= 1;
 }
 
-Result<void> KvCache::reserve(Sequence sequence, std::int64_t count) {
-  if (find(sequence) == nullptr) return no_such(sequence);
-  State& state = sequences_[static_cast<std::size_t>(sequence)];
-  if (count > 0 && state.length % kernels::kKeyBlock != 0) {
-    std::int32_t& last = state.pages[static_cast<std::size_t>(state.length / kernels::kKeyBlock)];
-    if (reference_count_[static_cast<std::size_t>(last)] > 1) {
-      auto copy = take_page();
-      if (!copy) return forward(copy);
-      std::memcpy(pages_[static_cast<std::size_t>(*copy)], pages_[static_cast<std::size_t>(last)],
-                  static_cast<std::size_t>(layout_.page_bytes));
-      release(last);
-      last = *copy;
-    }
+// The partly filled last page of a sequence when others hold it as well, else -1.
+std::int32_t KvCache::last_shared_page(Sequence sequence) const {
+  const State& state = sequences_[static_cast<std::size_t>(sequence)];
+  if (state.length % kPageTokens == 0) return -1;
+  const std::int32_t page = state.pages[static_cast<std::size_t>(state.length / kPageTokens)];
+  return reference_count_[static_cast<std::size_t>(page)] > 1 ? page : -1;
+}
+
+std::int64_t KvCache::pages_needed(Batch batch) const {
+  std::int64_t count = 0;
+  std::vector<std::int32_t> copied;
+  for (const BatchItem& item : batch) {
+    if (item.tokens.empty()) continue;
+    const std::int64_t length = sequences_[static_cast<std::size_t>(item.sequence)].length;
+    count += pages_for(length + static_cast<std::int64_t>(item.tokens.size())) - pages_for(length);
+    if (const std::int32_t page = last_shared_page(item.sequence); page >= 0) copied.push_back(page);
   }
-  const std::size_t wanted = static_cast<std::size_t>(pages_for(state.length + count));
-  while (state.pages.size() < wanted) {
-    auto page = take_page();
-    if (!page) {
-      trim(sequence);
-      return forward(page);
+  // Where everybody who holds a page writes behind it, the last one keeps the original.
+  std::sort(copied.begin(), copied.end());
+  for (auto first = copied.begin(); first != copied.end();) {
+    const auto last = std::upper_bound(first, copied.end(), *first);
+    count += std::min<std::int64_t>(last - first, reference_count_[static_cast<std::size_t>(*first)] - 1);
+    first = last;
+  }
+  return count;
+}
+
+Result<void> KvCache::reserve(Batch batch) {
+  const std::int64_t needed = pages_needed(batch);
+  if (needed > free_pages()) {
+    std::size_t tokens = 0;
+    for (const BatchItem& item : batch) tokens += item.tokens.size();
+    return fail(ErrorCode::out_of_memory,
+                fmt::format("the key/value cache is full: {} of its {} pages of {} tokens are free, and the step needs "
+                            "{} ({} new tokens, sequences: {})",
+                            free_pages(), page_limit_, kPageTokens, needed, tokens, batch.size()));
+  }
+  while (static_cast<std::int64_t>(free_.size()) < needed)
+    if (auto ok = add_slab(); !ok) return ok;
+  for (const BatchItem& item : batch) {
+    if (item.tokens.empty()) continue;
+    State& state = sequences_[static_cast<std::size_t>(item.sequence)];
+    if (const std::int32_t shared = last_shared_page(item.sequence); shared >= 0) {
+      const std::int32_t copy = take_page();
+      std::memcpy(pages_[static_cast<std::size_t>(copy)], pages_[static_cast<std::size_t>(shared)],
+                  static_cast<std::size_t>(layout_.page_bytes));
+      release(shared);
+      state.pages.back() = copy;
     }
-    state.pages.push_back(*page);
+    const auto wanted =
+        static_cast<std::size_t>(pages_for(state.length + static_cast<std::int64_t>(item.tokens.size())));
+    while (state.pages.size() < wanted) state.pages.push_back(take_page());
   }
   return {};
 }

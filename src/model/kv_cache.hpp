@@ -11,6 +11,8 @@
 
 namespace moe::inline MOE_ABI {
 
+static_assert(kPageTokens == kernels::kKeyBlock);  // attention reads whole pages
+
 /// Where the parts of a page lie, in bytes. A page holds, per layer,
 ///   gqa  per kv head: keys [head_dim, 64] (transposed: lanes are keys), then values [64, v_head_dim]
 ///   mla  [64, kv_lora_rank + qk_rope_head_dim]: the compressed latent and the shared rotated key
@@ -43,9 +45,10 @@ class KvCache {
   Result<void> close(Sequence sequence);
   Result<std::int64_t> length(Sequence sequence) const;
 
-  /// Makes pages for `count` more tokens; a shared, partly filled last page is copied first. The length stays.
-  /// Errors: out_of_memory, naming the room left; then nothing has changed.
-  Result<void> reserve(Sequence sequence, std::int64_t count);
+  /// Makes pages for the batch's tokens; shared, partly filled last pages are copied first. Lengths stay. The sequences
+  /// are open, and each stands once.
+  /// Errors: out_of_memory, naming room and need; then nothing has changed.
+  Result<void> reserve(Batch batch);
   /// The reserved tokens are now part of the sequence.
   void commit(Sequence sequence, std::int64_t count);
   /// Gives reserved pages back (after an error).
@@ -60,7 +63,10 @@ class KvCache {
     std::vector<std::int32_t> pages;
   };
   const State* find(Sequence sequence) const;
-  Result<std::int32_t> take_page();
+  std::int32_t last_shared_page(Sequence sequence) const;
+  std::int64_t pages_needed(Batch batch) const;
+  Result<void> add_slab();
+  std::int32_t take_page();
   void release(std::int32_t page);
 
   PageLayout layout_;

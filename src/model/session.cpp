@@ -48,7 +48,6 @@ struct Session::Impl {
       : model(std::move(m)), options(o), cache(model->config(), o.kv, cache_tokens(model->config(), o)) {}
 
   Result<void> check(Batch batch) const;
-  Result<void> reserve(Batch batch);
   Result<void> run_chunks(Batch batch, std::int64_t rows);
   Result<void> grow_logits(std::int64_t rows);
 };
@@ -72,7 +71,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
 MemoryEstimate Session::estimate_memory(const ModelInfo& info, const SessionOptions& options) {
   MemoryEstimate estimate;
   const PageLayout layout(info.config, options.kv);
-  const std::int64_t pages = (cache_tokens(info.config, options) + kernels::kKeyBlock - 1) / kernels::kKeyBlock;
+  const std::int64_t pages = (cache_tokens(info.config, options) + kPageTokens - 1) / kPageTokens;
   estimate.weight_bytes = info.weight_bytes;
   estimate.cache_bytes = pages * layout.page_bytes;
   estimate.scratch_bytes = Workspace::bytes(info.config, options.chunk_tokens, options.threads.worker_count) +
@@ -87,7 +86,7 @@ Result<Sequence> Session::fork(Sequence parent) { return impl_->cache.fork(paren
 Result<void> Session::rewind(Sequence sequence, std::int64_t length) { return impl_->cache.rewind(sequence, length); }
 Result<void> Session::close(Sequence sequence) { return impl_->cache.close(sequence); }
 Result<std::int64_t> Session::length(Sequence sequence) const { return impl_->cache.length(sequence); }
-std::int64_t Session::free_tokens() const { return impl_->cache.free_pages() * kernels::kKeyBlock; }
+std::int64_t Session::free_tokens() const { return impl_->cache.free_pages() * kPageTokens; }
 const Work& Session::executed() const { return impl_->executed; }
 const Profile& Session::profile() const { return impl_->profile; }
 const std::vector<std::vector<TokenRouting>>& Session::routing() const { return impl_->forward.routing; }
@@ -116,17 +115,6 @@ Result<void> Session::Impl::check(Batch batch) const {
   const auto twice = std::adjacent_find(seen.begin(), seen.end());
   if (twice != seen.end())
     return fail(ErrorCode::bad_argument, fmt::format("sequence {} stands twice in the batch, expected once", *twice));
-  return {};
-}
-
-Result<void> Session::Impl::reserve(Batch batch) {
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    auto ok = cache.reserve(batch[i].sequence, static_cast<std::int64_t>(batch[i].tokens.size()));
-    if (ok) continue;
-    for (std::size_t j = 0; j < i; ++j) cache.trim(batch[j].sequence);
-    return fail(ok.error().code, fmt::format("sequence {}, {} new tokens: {}", batch[i].sequence,
-                                             batch[i].tokens.size(), ok.error().message));
-  }
   return {};
 }
 
@@ -180,7 +168,7 @@ Result<void> Session::Impl::run_chunks(Batch batch, std::int64_t rows) {
 Result<StepOutput> Session::step(Batch batch) {
   Impl& s = *impl_;
   if (auto ok = s.check(batch); !ok) return moe::forward(ok);
-  if (auto ok = s.reserve(batch); !ok) return moe::forward(ok);
+  if (auto ok = s.cache.reserve(batch); !ok) return moe::forward(ok);
   const ModelConfig& c = s.model->config();
   s.forward.routing.assign(s.options.record_routing ? static_cast<std::size_t>(c.layer_count) : 0, {});
   s.forward.hidden.assign(s.options.record_hidden ? static_cast<std::size_t>(c.layer_count) + 1 : 0, {});

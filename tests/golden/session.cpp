@@ -68,13 +68,46 @@ TEST_CASE("a full cache is an error that names it, and room comes back when sequ
   const auto full = session->step({&item, 1});
   REQUIRE_FALSE(full.has_value());
   CHECK(full.error().code == moe::ErrorCode::out_of_memory);
-  CHECK(mentions(full.error().message, "cache is full"));
+  CHECK(mentions(full.error().message, "cache is full: 0 of its 2 pages of 64 tokens are free, and the step needs 1"));
   CHECK(*session->length(c) == 0);
   // A fork shares the pages: it costs nothing until it grows.
   const moe::Sequence shared = *session->fork(a);
   CHECK(*session->length(shared) == 64);
   REQUIRE(session->close(b).has_value());
   CHECK(same_bits(step(*session, c, ids, moe::Logits::last), first));
+}
+
+TEST_CASE("a step takes exactly the pages it needs, or none") {
+  const auto model = any_model();
+  moe::SessionOptions options = reference_options();
+  options.max_tokens = 4 * moe::kPageTokens;
+  auto session = open_session(model, options);
+  const std::vector<moe::TokenId> some(10, 1), one(1, 2);
+  const auto batch_of = [&](const std::vector<moe::Sequence>& sequences) {
+    std::vector<moe::BatchItem> items;
+    for (const moe::Sequence s : sequences) items.push_back({s, one, moe::Logits::last});
+    return items;
+  };
+  // A fork shares the partly filled page until it grows.
+  const moe::Sequence parent = *session->open();
+  static_cast<void>(step(*session, parent, some));
+  std::vector<moe::Sequence> forks;
+  for (int i = 0; i < 4; ++i) forks.push_back(*session->fork(parent));
+  CHECK(session->free_tokens() == 3 * moe::kPageTokens);
+  // Four copies beside the parent's page are one too many: no page is taken for any of them.
+  const auto full = session->step(batch_of(forks));
+  REQUIRE_FALSE(full.has_value());
+  CHECK(full.error().code == moe::ErrorCode::out_of_memory);
+  CHECK_MESSAGE(mentions(full.error().message, "3 of its 4 pages of 64 tokens are free, and the step needs 4"),
+                full.error().message);
+  CHECK(session->free_tokens() == 3 * moe::kPageTokens);
+  for (const moe::Sequence s : forks) CHECK(*session->length(s) == 10);
+  // Without the parent the last of them keeps its page.
+  REQUIRE(session->close(parent).has_value());
+  const auto fits = session->step(batch_of(forks));
+  REQUIRE_MESSAGE(fits.has_value(), fits.error().message);
+  CHECK(session->free_tokens() == 0);
+  for (std::int64_t row = 1; row < 4; ++row) CHECK(same_bits(fits->row(row), fits->row(0)));
 }
 
 TEST_CASE("cancel and progress reach the host") {

@@ -14,7 +14,7 @@ struct SessionModelOptions {
   KvType kv = KvType::f16;
   ParallelFor threads = {};
   std::int64_t batch_tokens = 512;  ///< new tokens computed in one step; changes speed and memory, never a bit
-  std::int64_t cache_bytes = std::int64_t{512} << 20;  ///< for live prefixes; a longer prompt gets what it needs
+  std::int64_t cache_bytes = std::int64_t{512} << 20;  ///< for live prefixes; what needs more gets it
   std::int64_t max_length = 0;  ///< tokens that the model sees at most; 0 (or more than that): what it was made for
   bool share_prefixes = true;   ///< false: every pass from its first token (comparisons)
 };

@@ -22,6 +22,10 @@ struct PrefixNode {
   std::int64_t begin = 0, end = 0;
   Logits logits = Logits::none;
   std::int32_t child_count = 0, first_child = -1, next_sibling = -1;
+  // Filled in by tree_plan.hpp:
+  std::int32_t request = -1;     ///< of a reply: its tokens come one by one, `end` is where it ends at the latest
+  std::int64_t pages = 0;        ///< of the cache, for this node, those above it and everything below
+  std::int64_t reply_pages = 0;  ///< that the replies to a prompt which ends here may take
   std::int64_t token_count() const { return end - begin; }
   std::int64_t row_count() const { return logits == Logits::none ? 0 : logits == Logits::last ? 1 : token_count(); }
 };

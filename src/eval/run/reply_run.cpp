@@ -15,23 +15,25 @@ struct Active {
   Sequence sequence = 0;
   TokenId last = 0;       // to be fed next
   std::int64_t left = 0;  // tokens that may still follow
+  std::int64_t end = 0;   // the sequence's length when all of them did
+  std::int64_t pages_to_come() const { return pages_of(end) - pages_of(end - left); }
 };
 
 class ReplyRun {
  public:
-  ReplyRun(Session& session, const RunLimits& limits, const Passes& passes, std::span<const GenerateRequest> requests,
+  ReplyRun(Session& session, std::int64_t batch_tokens, const TreePlan& plan, std::span<const GenerateRequest> requests,
            EncodedContexts& encoded, const Hooks& hooks)
       : session_(session),
-        limits_(limits),
-        passes_(passes),
+        batch_tokens_(batch_tokens),
+        passes_(plan.passes),
         requests_(requests),
         encoded_(encoded),
         hooks_(hooks),
         tokenizer_(*session.model().tokenizer()),
         max_rows_(max_logit_rows(session.model().config().vocab_size)),
-        walk_(session, passes, build_prefix_tree(passes.list, limits.share_prefixes, max_rows_)),
+        walk_(session, plan),
+        first_(requests.size()),
         raw_(requests.size()) {
-    for (const GenerateRequest& r : requests) longest_reply_ = std::max(longest_reply_, r.max_tokens);
     if (tokenizer_.eos()) eos_text_ = tokenizer_.bytes_of(*tokenizer_.eos());
   }
   ~ReplyRun() {
@@ -41,18 +43,17 @@ class ReplyRun {
   ReplyRun& operator=(const ReplyRun&) = delete;
 
   Result<void> run() {
+    if (auto enough = walk_.check_room(); !enough) return enough;
     for (std::size_t i = 0; i < requests_.size(); ++i)
       if (encoded_.replies[i].failure != Failure::none) report(static_cast<std::int32_t>(i));
     std::size_t most = std::numeric_limits<std::size_t>::max();
     if (hooks_.on_progress) hooks_.on_progress(replies_done_, static_cast<std::int64_t>(requests_.size()));
-    while (walk_.has_ready() || !active_.empty()) {
+    while (!walk_.is_done() || !active_.empty()) {
       if (hooks_.cancelled && hooks_.cancelled()) return fail(ErrorCode::cancelled, "interrupted");
       const Plan plan = make_plan(most);
       const auto done = step(plan);
       const std::size_t size = plan.active + plan.nodes.size();
-      if (!done && size > 1 &&
-          (done.error().code == ErrorCode::out_of_memory || done.error().code == ErrorCode::non_finite)) {
-        walk_.put_back(plan.nodes);
+      if (!done && size > 1 && done.error().code == ErrorCode::non_finite) {
         most = size / 2;
         continue;
       }
@@ -67,95 +68,89 @@ class ReplyRun {
   }
 
  private:
-  // One step: the first `active` replies go on by a token, and these nodes are computed.
+  // One step: the first `active` replies go on by a token, and these nodes are computed: prompts, or replies that begin.
   struct Plan {
     std::size_t active = 0;
-    std::vector<std::int32_t> nodes;
+    TreeStep nodes;
   };
 
-  // Replies before prompts: what is finished makes room. A prompt enters when the room for its whole reply is free.
-  Plan make_plan(std::size_t most) {
+  // Replies before prompts: what is finished makes room.
+  Plan make_plan(std::size_t most) const {
     Plan plan;
-    const auto most_rows = static_cast<std::size_t>(std::min(max_rows_, limits_.batch_tokens));
-    plan.active = std::min({active_.size(), most, most_rows});
-    auto tokens = static_cast<std::int64_t>(plan.active), rows = tokens;
-    std::int64_t room = session_.free_tokens() - passes_.longest - longest_reply_ - 4 * kPageSlack;
-    for (const Active& a : active_) room -= a.left + kPageSlack;
-    while (walk_.has_ready() && plan.active + plan.nodes.size() < most) {
-      const PrefixNode& node = walk_.at(walk_.next());
-      std::int64_t cost = node.token_count() + kPageSlack;
-      for (std::int32_t request : ending(node))
-        cost += requests_[static_cast<std::size_t>(request)].max_tokens + kPageSlack;
-      const bool fits =
-          tokens + node.token_count() <= limits_.batch_tokens && rows + node.row_count() <= max_rows_ && cost <= room;
-      if ((plan.active > 0 || !plan.nodes.empty()) && !fits) break;
-      tokens += node.token_count(), rows += node.row_count(), room -= cost;
-      plan.nodes.push_back(walk_.next());
-      walk_.take_next();
-    }
+    const std::int64_t most_rows = std::min(max_rows_, batch_tokens_);
+    plan.active = std::min({active_.size(), most, static_cast<std::size_t>(most_rows)});
+    StepRoom room;
+    room.nodes = most - plan.active;
+    room.tokens = batch_tokens_ - static_cast<std::int64_t>(plan.active);
+    room.rows = max_rows_ - static_cast<std::int64_t>(plan.active);
+    room.is_empty = plan.active == 0;
+    for (const Active& a : active_) room.promised_pages += a.pages_to_come();
+    plan.nodes = walk_.plan(room);
     return plan;
-  }
-
-  // Requests whose prompt ends with this node.
-  std::span<const std::int32_t> ending(const PrefixNode& node) const {
-    const auto first = static_cast<std::size_t>(node.first_pass);  // the shortest of those that begin so
-    if (node.logits == Logits::none || static_cast<std::int64_t>(passes_.list[first].tokens.size()) != node.end)
-      return {};
-    return passes_.requests[first];
   }
 
   Result<void> step(const Plan& plan) {
     std::vector<BatchItem> items;
     for (std::size_t i = 0; i < plan.active; ++i)
       items.push_back({active_[i].sequence, std::span(&active_[i].last, 1), Logits::last});
-    Result<void> opened;
-    for (std::int32_t node : plan.nodes) {
-      const auto sequence = walk_.sequence_for(node);
-      if (!sequence) {
-        opened = forward(sequence);
-        break;
-      }
-      items.push_back({*sequence, walk_.tokens(node), walk_.at(node).logits});
-    }
-    auto output = opened ? session_.step(items) : Result<StepOutput>(forward(opened));
+    if (auto opened = walk_.open(plan.nodes, items); !opened) return opened;
+    const auto of_nodes = std::span(items).subspan(plan.active);
+    for (std::size_t i = 0; i < of_nodes.size(); ++i)
+      if (const std::int32_t request = walk_.at(plan.nodes[i].node).request; request >= 0)
+        of_nodes[i].tokens = std::span(&first_[static_cast<std::size_t>(request)], 1);
+    const auto output = session_.step(items);
     if (!output) {
-      for (std::size_t i = plan.active; i < items.size(); ++i) static_cast<void>(session_.close(items[i].sequence));
+      walk_.abandon(plan.nodes, of_nodes);
       return forward(output);
     }
-    return read(plan, items, *output);
+    return read(plan, of_nodes, *output);
   }
 
-  // The new token of every reply; prompts that end here become replies, finished replies leave.
-  Result<void> read(const Plan& plan, const std::vector<BatchItem>& items, const StepOutput& output) {
+  // The new token of every reply; finished replies leave, those of prompts that end here begin in a later step.
+  Result<void> read(const Plan& plan, std::span<const BatchItem> of_nodes, const StepOutput& output) {
     std::int64_t row = 0;
     std::vector<Active> next(active_.begin() + static_cast<std::ptrdiff_t>(plan.active), active_.end());
     const std::vector<Active> before(active_.begin(), active_.begin() + static_cast<std::ptrdiff_t>(plan.active));
     active_ = std::move(next);  // those that waited come first in the next step
     Result<void> result;
+    const auto goes_on = [&](Active& a, TokenId token) {
+      const auto more = result ? append(a, token) : Result<bool>(false);
+      if (!more) result = forward(more);
+      return more && *more;
+    };
     const auto go_on = [&](Active a, TokenId token) {
-      const auto open = result ? append(a, token) : Result<bool>(false);
-      if (!open) result = forward(open);
-      if (open && *open)
+      if (goes_on(a, token))
         active_.push_back(a);
       else
         static_cast<void>(session_.close(a.sequence));
     };
     for (const Active& a : before) go_on(a, first_maximum(output.padded_row(row++)));
     for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
-      const PrefixNode& node = walk_.at(plan.nodes[i]);
-      const Sequence sequence = items[plan.active + i].sequence;
-      for (std::int32_t request : ending(node)) {
-        const auto own = session_.fork(sequence);
-        if (!own && result) result = forward(own);
-        if (own)
-          go_on({request, *own, 0, requests_[static_cast<std::size_t>(request)].max_tokens},
-                first_maximum(output.padded_row(row)));
+      const PrefixNode& node = walk_.at(plan.nodes[i].node);
+      if (node.request >= 0) {
+        go_on(begun(node, of_nodes[i].sequence), first_maximum(output.padded_row(row)));
+      } else {
+        walk_.drop_children(plan.nodes[i].node, [&](const PrefixNode& child) {
+          if (child.request < 0) return false;
+          Active a{child.request, -1, 0, max_tokens(child), child.end};
+          const bool begins = goes_on(a, first_maximum(output.padded_row(row)));
+          first_[static_cast<std::size_t>(child.request)] = a.last;
+          return !begins;
+        });
       }
       row += node.row_count();
-      walk_.finish(plan.nodes[i], sequence);
     }
-    walk_.push_children(plan.nodes);
+    walk_.finish(plan.nodes, of_nodes);
     return result;
+  }
+
+  std::int64_t max_tokens(const PrefixNode& reply) const {
+    return requests_[static_cast<std::size_t>(reply.request)].max_tokens;
+  }
+
+  // A reply whose first token is known and fed.
+  Active begun(const PrefixNode& reply, Sequence sequence) const {
+    return {reply.request, sequence, first_[static_cast<std::size_t>(reply.request)], max_tokens(reply) - 1, reply.end};
   }
 
   // Over the padding too, as the reference harness does: a reply may hold tokens without text.
@@ -222,10 +217,11 @@ class ReplyRun {
       active_.erase(active_.begin());
       return;
     }
-    const PrefixNode& node = walk_.at(plan.nodes[0]);
-    for (std::int32_t pass = node.first_pass; pass < node.last_pass; ++pass)
+    const PrefixNode& node = walk_.at(plan.nodes[0].node);
+    if (node.request >= 0) failed(node.request);
+    for (std::int32_t pass = node.first_pass; node.request < 0 && pass < node.last_pass; ++pass)
       for (std::int32_t request : passes_.requests[static_cast<std::size_t>(pass)]) failed(request);
-    walk_.give_up(plan.nodes[0]);
+    walk_.give_up(plan.nodes);
   }
 
   void report(std::int32_t index) {
@@ -234,16 +230,17 @@ class ReplyRun {
   }
 
   Session& session_;
-  const RunLimits& limits_;
+  std::int64_t batch_tokens_;
   const Passes& passes_;
   std::span<const GenerateRequest> requests_;
   EncodedContexts& encoded_;
   const Hooks& hooks_;
   const Tokenizer& tokenizer_;
-  std::int64_t max_rows_ = 1, longest_reply_ = 0, replies_done_ = 0;
+  std::int64_t max_rows_ = 1, replies_done_ = 0;
   TreeWalk walk_;
   std::vector<Active> active_;
   std::string eos_text_;  // a stop text of every reply, as in the reference harness, also when it is spelled out
+  std::vector<TokenId> first_;    // [request] the first token of a reply that is to begin
   std::vector<std::string> raw_;  // [request] the reply with its special tokens
 };
 
@@ -255,9 +252,9 @@ std::string_view cut_at(std::string_view text, std::span<const std::string> stop
   return text;
 }
 
-Result<void> run_replies(Session& session, const RunLimits& limits, const Passes& passes,
+Result<void> run_replies(Session& session, std::int64_t batch_tokens, const TreePlan& plan,
                          std::span<const GenerateRequest> requests, EncodedContexts& encoded, const Hooks& hooks) {
-  return ReplyRun(session, limits, passes, requests, encoded, hooks).run();
+  return ReplyRun(session, batch_tokens, plan, requests, encoded, hooks).run();
 }
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -14,14 +14,15 @@ namespace {
 
 class ScoreRun {
  public:
-  ScoreRun(Session& session, const RunLimits& limits, const Passes& passes, EncodedScores& encoded, const Hooks& hooks)
+  ScoreRun(Session& session, std::int64_t batch_tokens, const TreePlan& plan, EncodedScores& encoded,
+           const Hooks& hooks)
       : session_(session),
-        limits_(limits),
-        passes_(passes),
+        batch_tokens_(batch_tokens),
+        passes_(plan.passes),
         encoded_(encoded),
         hooks_(hooks),
         max_rows_(max_logit_rows(session.model().config().vocab_size)),
-        walk_(session, passes, build_prefix_tree(passes.list, limits.share_prefixes, max_rows_)) {
+        walk_(session, plan) {
     rows_left_.resize(encoded.scores.size());
     for (std::size_t i = 0; i < rows_left_.size(); ++i)
       rows_left_[i] = static_cast<std::int32_t>(encoded.targets[i].size());
@@ -29,75 +30,45 @@ class ScoreRun {
   }
 
   Result<void> run() {
+    if (auto enough = walk_.check_room(); !enough) return enough;
     for (std::size_t i = 0; i < encoded_.scores.size(); ++i)
       if (encoded_.scores[i].failure != Failure::none) report(static_cast<std::int32_t>(i));
-    std::size_t most = std::numeric_limits<std::size_t>::max();
+    StepRoom room;
+    room.tokens = batch_tokens_, room.rows = max_rows_;
     if (hooks_.on_progress) hooks_.on_progress(requests_done_, static_cast<std::int64_t>(encoded_.scores.size()));
-    while (walk_.has_ready()) {
+    while (!walk_.is_done()) {
       if (hooks_.cancelled && hooks_.cancelled()) return fail(ErrorCode::cancelled, "interrupted");
-      const std::vector<std::int32_t> batch = take_batch(most);
-      const auto done = step(batch);
-      if (!done && batch.size() > 1 &&
-          (done.error().code == ErrorCode::out_of_memory || done.error().code == ErrorCode::non_finite)) {
-        // The cache's pages fitted worse than estimated, or one of them is not finite: fewer at a time.
-        walk_.put_back(batch);
-        most = batch.size() / 2;
+      const TreeStep nodes = walk_.plan(room);
+      const auto done = step(nodes);
+      if (!done && nodes.size() > 1 && done.error().code == ErrorCode::non_finite) {
+        room.nodes = nodes.size() / 2;  // one of them: fewer at a time
         continue;
       }
       if (!done && done.error().code == ErrorCode::non_finite)
-        give_up(batch[0]);
+        give_up(nodes);
       else if (!done)
         return done;
-      else
-        walk_.push_children(batch);
-      most = std::max(most, most * 2);
+      room.nodes = std::max(room.nodes, room.nodes * 2);
       if (hooks_.on_progress) hooks_.on_progress(requests_done_, static_cast<std::int64_t>(encoded_.scores.size()));
     }
     return {};
   }
 
  private:
-  // From the top of the stack: at least one node, then as many as tokens, rows and cache allow. What stays free is
-  // enough to finish any one branch, so the run never gets stuck.
-  std::vector<std::int32_t> take_batch(std::size_t most) {
-    std::vector<std::int32_t> batch;
-    std::int64_t tokens = 0, rows = 0;
-    std::int64_t room = session_.free_tokens() - passes_.longest - 4 * kPageSlack;
-    while (walk_.has_ready() && batch.size() < most) {
-      const PrefixNode& node = walk_.at(walk_.next());
-      const std::int64_t cost = node.token_count() + kPageSlack;
-      const bool fits =
-          tokens + node.token_count() <= limits_.batch_tokens && rows + node.row_count() <= max_rows_ && cost <= room;
-      if (!batch.empty() && !fits) break;
-      tokens += node.token_count(), rows += node.row_count(), room -= cost;
-      batch.push_back(walk_.next());
-      walk_.take_next();
-    }
-    return batch;
-  }
-
-  Result<void> step(const std::vector<std::int32_t>& batch) {
+  Result<void> step(const TreeStep& nodes) {
     std::vector<BatchItem> items;
-    Result<void> opened;
-    for (std::int32_t node : batch) {
-      const auto sequence = walk_.sequence_for(node);
-      if (!sequence) {
-        opened = forward(sequence);
-        break;
-      }
-      items.push_back({*sequence, walk_.tokens(node), walk_.at(node).logits});
-    }
-    auto output = opened ? session_.step(items) : Result<StepOutput>(forward(opened));
+    if (auto opened = walk_.open(nodes, items); !opened) return opened;
+    const auto output = session_.step(items);
     if (!output) {
-      for (const BatchItem& item : items) static_cast<void>(session_.close(item.sequence));
+      walk_.abandon(nodes, items);
       return forward(output);
     }
-    const auto read = read_rows(batch, *output);
-    for (std::size_t i = 0; i < batch.size(); ++i) walk_.finish(batch[i], items[i].sequence);
+    const auto read = read_rows(nodes, *output);
+    walk_.finish(nodes, items);
     return read;
   }
 
-  Result<void> read_rows(const std::vector<std::int32_t>& batch, const StepOutput& output) {
+  Result<void> read_rows(const TreeStep& nodes, const StepOutput& output) {
     std::vector<RowSummary> rows(static_cast<std::size_t>(output.row_count));
     // A nanosecond per logit: little work is not worth waking another thread.
     const bool alone = output.row_count * output.vocab_size < session_.options().share_from_ns;
@@ -105,10 +76,11 @@ class ScoreRun {
         alone ? ParallelFor{} : session_.options().threads, output.row_count,
         [&](std::int64_t r, std::int32_t) { rows[static_cast<std::size_t>(r)] = summarise(output.padded_row(r)); });
     std::int64_t row = 0;
-    for (std::int32_t node : batch) {
-      const std::int64_t count = walk_.at(node).row_count();
+    for (const StepNode& n : nodes) {
+      const PrefixNode& node = walk_.at(n.node);
+      const std::int64_t count = node.row_count();
       for (std::int64_t r = 0; r < count; ++r)
-        if (const auto read = read_row(walk_.at(node), walk_.at(node).end - count + r, output.padded_row(row + r),
+        if (const auto read = read_row(node, node.end - count + r, output.padded_row(row + r),
                                        rows[static_cast<std::size_t>(row + r)]);
             !read)
           return read;
@@ -142,15 +114,16 @@ class ScoreRun {
   }
 
   // Every request that still waits for a row of this node or below it.
-  void give_up(std::int32_t node) {
-    for (std::int32_t pass = walk_.at(node).first_pass; pass < walk_.at(node).last_pass; ++pass)
+  void give_up(const TreeStep& one) {
+    const PrefixNode& node = walk_.at(one[0].node);
+    for (std::int32_t pass = node.first_pass; pass < node.last_pass; ++pass)
       for (std::int32_t index : passes_.requests[static_cast<std::size_t>(pass)]) {
         if (rows_left_[static_cast<std::size_t>(index)] == 0) continue;
         rows_left_[static_cast<std::size_t>(index)] = 0;
         set_failed(encoded_.scores[static_cast<std::size_t>(index)]);
         report(index);
       }
-    walk_.give_up(node);
+    walk_.give_up(one);
   }
 
   static void set_failed(Score& score) {
@@ -165,7 +138,7 @@ class ScoreRun {
   }
 
   Session& session_;
-  const RunLimits& limits_;
+  std::int64_t batch_tokens_;
   const Passes& passes_;
   EncodedScores& encoded_;
   const Hooks& hooks_;
@@ -176,9 +149,9 @@ class ScoreRun {
 
 }  // namespace
 
-Result<void> run_scores(Session& session, const RunLimits& limits, const Passes& passes, EncodedScores& encoded,
+Result<void> run_scores(Session& session, std::int64_t batch_tokens, const TreePlan& plan, EncodedScores& encoded,
                         const Hooks& hooks) {
-  return ScoreRun(session, limits, passes, encoded, hooks).run();
+  return ScoreRun(session, batch_tokens, plan, encoded, hooks).run();
 }
 
 }  // namespace moe::inline MOE_ABI::eval

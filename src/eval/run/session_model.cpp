@@ -10,7 +10,7 @@
 #include "eval/run/reply_run.hpp"
 #include "eval/run/request_plan.hpp"
 #include "eval/run/score_run.hpp"
-#include "eval/run/tree_walk.hpp"
+#include "eval/run/tree_plan.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 
@@ -26,7 +26,7 @@ struct SessionModel::Impl {
     return options.max_length > 0 ? std::min(options.max_length, own) : own;
   }
 
-  RunLimits limits() const { return {options.batch_tokens, options.share_prefixes}; }
+  TreeLimits limits() const { return {options.share_prefixes, model->config().vocab_size}; }
 
   SessionOptions session_options(std::int64_t max_tokens) {
     SessionOptions o;
@@ -39,22 +39,16 @@ struct SessionModel::Impl {
     return o;
   }
 
-  // Room for one longest pass (and its reply) beside another one, more where the budget allows; less where the whole
-  // run is smaller.
-  Result<void> prepare_session(const Passes& passes, std::int64_t reply_tokens) {
-    constexpr std::int64_t kProbe = 1 << 20;
-    const std::int64_t probe_bytes = Session::estimate_memory(model->info(), session_options(kProbe)).cache_bytes;
-    const double token_bytes = std::max(1.0, static_cast<double>(probe_bytes) / kProbe);
-    const auto affordable = static_cast<std::int64_t>(static_cast<double>(options.cache_bytes) / token_bytes);
-    const auto pass_count = static_cast<std::int64_t>(passes.list.size());
-    const std::int64_t longest = passes.longest + reply_tokens;
-    const std::int64_t everything = passes.tokens + (4 * kPageSlack + reply_tokens) * pass_count;
-    const std::int64_t least = 2 * longest + 16 * kPageSlack;
+  // What the tree needs at least, more where the budget allows: room for many steps, but not beyond the whole run.
+  Result<void> prepare_session(const TreePlan& plan) {
+    const std::int64_t page_bytes =
+        std::max<std::int64_t>(1, Session::estimate_memory(model->info(), session_options(kPageTokens)).cache_bytes);
+    const std::int64_t affordable = options.cache_bytes / page_bytes;
     // Each step of a reply is one token: as many replies at a time as a step holds tokens, up to 64.
-    const std::int64_t enough =
-        std::int64_t{16} * options.batch_tokens + 4 * passes.longest +
-        std::min<std::int64_t>(options.batch_tokens, 64) * (reply_tokens > 0 ? longest + 2 * kPageSlack : 0);
-    const std::int64_t wanted = std::max(least, std::min({everything, affordable, enough}));
+    const std::int64_t enough = 16 * pages_of(options.batch_tokens) + 4 * pages_of(plan.passes.longest) +
+                                std::min<std::int64_t>(options.batch_tokens, 64) * plan.reply_pages;
+    const std::int64_t pages = std::max(plan.least_pages, std::min({plan.all_pages, affordable, enough}));
+    const std::int64_t wanted = std::max<std::int64_t>(pages, 1) * kPageTokens;
     if (session && session->options().max_tokens >= wanted) return {};
     if (session) finished += session->executed();
     session.reset();
@@ -84,10 +78,10 @@ Result<std::vector<Score>> SessionModel::score(std::span<const ScoreRequest> req
   const std::int64_t max_length = impl_->max_length();
   auto encoded = encode_scores(*impl_->model->tokenizer(), requests, max_length, impl_->options.threads, hooks);
   if (!encoded) return forward(encoded);
-  const Passes passes = collect_passes(*encoded);
+  const TreePlan plan = plan_scores(*encoded, impl_->limits());
   impl_->hooks = &hooks;
-  auto done = impl_->prepare_session(passes, 0);
-  if (done) done = run_scores(*impl_->session, impl_->limits(), passes, *encoded, hooks);
+  auto done = impl_->prepare_session(plan);
+  if (done) done = run_scores(*impl_->session, impl_->options.batch_tokens, plan, *encoded, hooks);
   impl_->hooks = nullptr;
   if (!done) return forward(done);
   return std::move(encoded->scores);
@@ -97,17 +91,10 @@ Result<std::vector<Generation>> SessionModel::generate(std::span<const GenerateR
   const std::int64_t max_length = impl_->max_length();
   auto encoded = encode_contexts(*impl_->model->tokenizer(), requests, max_length, impl_->options.threads, hooks);
   if (!encoded) return forward(encoded);
-  // A prompt needs the logits of its last token.
-  std::vector<std::int64_t> last(requests.size());
-  std::int64_t longest_reply = 0;
-  for (std::size_t i = 0; i < requests.size(); ++i) {
-    last[i] = static_cast<std::int64_t>(encoded->inputs[i].size()) - 1;
-    longest_reply = std::max(longest_reply, requests[i].max_tokens);
-  }
-  const Passes passes = collect_passes(encoded->inputs, last);
+  const TreePlan plan = plan_replies(*encoded, requests, impl_->limits());
   impl_->hooks = &hooks;
-  auto done = impl_->prepare_session(passes, longest_reply);
-  if (done) done = run_replies(*impl_->session, impl_->limits(), passes, requests, *encoded, hooks);
+  auto done = impl_->prepare_session(plan);
+  if (done) done = run_replies(*impl_->session, impl_->options.batch_tokens, plan, requests, *encoded, hooks);
   impl_->hooks = nullptr;
   if (!done) return forward(done);
   return std::move(encoded->replies);
@@ -118,7 +105,7 @@ Result<std::vector<Score>> SessionModel::score_texts(std::span<const TextRequest
   if (!encoded) return forward(encoded);
   std::vector<std::int64_t> windows_left(requests.size(), 0);
   for (std::size_t text : encoded->owner) ++windows_left[text];
-  const Passes passes = collect_passes(encoded->windows);
+  const TreePlan plan = plan_scores(encoded->windows, impl_->limits());
   // A text is known when its last window is.
   std::int64_t known = 0;
   const auto add_up = [&](std::size_t text) {
@@ -142,8 +129,8 @@ Result<std::vector<Score>> SessionModel::score_texts(std::span<const TextRequest
     if (hooks.on_progress) hooks.on_progress(known, static_cast<std::int64_t>(requests.size()));
   };
   impl_->hooks = &inner;
-  auto done = impl_->prepare_session(passes, 0);
-  if (done) done = run_scores(*impl_->session, impl_->limits(), passes, encoded->windows, inner);
+  auto done = impl_->prepare_session(plan);
+  if (done) done = run_scores(*impl_->session, impl_->options.batch_tokens, plan, encoded->windows, inner);
   impl_->hooks = nullptr;
   if (!done) return forward(done);
   return std::move(encoded->scores);
