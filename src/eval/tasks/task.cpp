@@ -65,7 +65,7 @@ class Reader {
     const auto value = whole_number(*found, least, kMost);
     if (!value)
       return problem(fmt::format("{}key '{}' is {}, expected a whole number from {} to {}", where_, key,
-                                 in_quotes(found->dump(80)), least, kMost));
+                                 in_quotes(found->in_ascii(80)), least, kMost));
     out = *value;
   }
   void flag(JsonValue object, const char* key, bool& out) {
@@ -162,7 +162,7 @@ FilterStep read_step(JsonValue item, Reader& reader) {
     if (const auto value = whole_number(*group, -1000, 1000))
       step.group_select = *value;
     else
-      reader.problem(fmt::format("filters: group_select is {}, expected a whole number", in_quotes(group->dump(80))));
+      reader.problem(fmt::format("filters: group_select is {}, expected a whole number", in_quotes(group->in_ascii(80))));
   }
   const auto mapping = item.find("mapping_dict");
   if (is_map && !mapping) return reader.problem("filters: map has no mapping_dict"), step;
