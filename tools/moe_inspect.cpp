@@ -303,7 +303,8 @@ int main(int argc, char** argv) {
   std::int64_t context = 2048;
   bool want_json = false;
   CLI::App app("Says what is in a model without loading its weights.", "moe-inspect");
-  app.add_option("path", path, "a .gguf file, or a directory with a config.json (weights may be missing)")->required();
+  app.add_option("path", path, "a .gguf file, a directory with one, or one with a config.json (weights may be missing)")
+      ->required();
   cli::add_number(app, "--context", context, moe::Bounds<std::int64_t>{1, std::int64_t{1} << 26},
                   "tokens in the cache for what depends on it (2048)");
   app.add_option("--peaks", peaks,

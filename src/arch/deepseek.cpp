@@ -62,14 +62,18 @@ ModelConfig v2_from_hf(const JsonConfig& json) {
   ModelConfig c = read_hf(json, "deepseek_v2", RopeStyle::interleaved);
   set_v2_router(c.router);
   const std::string method = json.string_or("topk_method", "null");
-  if (method == "group_limited_greedy")
+  if (method == "group_limited_greedy") {
     read_groups(json, c.router);
-  else if (method == "greedy")  // groups in the file are not used
-    for (const char* unused : {"n_group", "topk_group"}) json.in_file(unused);
-  else
+  } else if (method == "greedy") {  // groups in the file are not used, but they must make sense
+    c.router.group_count = json.integer_or("n_group", 1, 1, kMaxExperts);
+    c.router.topk_group = json.integer_or("topk_group", 1, 1, kMaxExperts);
+    if (auto ok = validate(c.router); !ok) json.refuse(ok.error().code, ok.error().message);
+    c.router.group_count = c.router.topk_group = 1;
+  } else {
     json.refuse(ErrorCode::unsupported,
                 fmt::format("config.json: topk_method is '{}', expected 'greedy' or 'group_limited_greedy'",
                             method.substr(0, 60)));
+  }
   return c;
 }
 

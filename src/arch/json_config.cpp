@@ -260,8 +260,11 @@ JsonConfig JsonConfig::object(std::string_view key) const {
 
 std::string JsonConfig::architecture() const {
   const nlohmann::json* list = find("architectures");
-  if (list == nullptr || !list->is_array() || list->empty() || !list->front().is_string()) return {};
-  return list->front().get<std::string>();
+  if (list == nullptr) return {};
+  if (list->is_array() && !list->empty() && list->front().is_string()) return list->front().get<std::string>();
+  refuse(ErrorCode::bad_config,
+         fmt::format("config.json: architectures is {}, expected a list with a name", shown(*list)));
+  return {};
 }
 
 }  // namespace moe::inline MOE_ABI::arch

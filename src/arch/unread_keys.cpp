@@ -16,7 +16,9 @@ using nlohmann::json;
 
 bool matches(std::string_view pattern, std::string_view key) {
   if (!pattern.ends_with('*')) return pattern == key;
-  return key.starts_with(pattern.substr(0, pattern.size() - 1));
+  pattern.remove_suffix(1);
+  if (!pattern.starts_with('*')) return key.starts_with(pattern);
+  return key.find(pattern.substr(1)) != std::string_view::npos;
 }
 
 /// GGUF holds float32 of what was a decimal.

@@ -19,7 +19,7 @@ enum class Otherwise {
 };
 
 struct UnreadRule {
-  std::string_view key;      ///< "mamba_*" stands for all that begin so
+  std::string_view key;      ///< "mamba_*" stands for all that begin so, "*softcap*" for all that hold it
   std::string_view neutral;  ///< JSON values that change nothing, as "[..]"; null is one always
   /// The values that say what this model computes anyway, as a JSON array; null: none do.
   nlohmann::json (*computed)(const ModelConfig& config) = nullptr;

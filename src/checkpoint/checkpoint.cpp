@@ -64,14 +64,16 @@ bool is_later_shard(const std::string& name) {
 Result<std::string> gguf_of_directory(const std::string& directory) {
   namespace fs = std::filesystem;
   std::vector<std::string> found;
+  bool config = false, weights = false;  // of a Hugging Face directory
   std::error_code failed;
   for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end; entry.increment(failed)) {
     const std::string name = entry->path().filename().string();
-    if (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")) return std::string();
+    config |= name == "config.json";
+    weights |= name.ends_with(".safetensors");
     if (name.ends_with(".gguf") && !is_later_shard(name)) found.push_back(name);
   }
   if (failed) return fail(ErrorCode::io, fmt::format("cannot read {}: {}", directory, failed.message()));
-  if (found.empty()) return std::string();
+  if (found.empty() || (config && weights)) return std::string();
   if (found.size() == 1) return (fs::path(directory) / found.front()).string();
   std::sort(found.begin(), found.end());
   std::string names;

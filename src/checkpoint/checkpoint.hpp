@@ -112,7 +112,8 @@ class Checkpoint {
   std::unordered_map<std::string_view, std::size_t> index_;
 };
 
-/// The one GGUF file of a directory without safetensors, of a split one its first shard; empty where there is none.
+/// The one GGUF file of a directory, of a split one its first shard; empty where there is none, or a config.json with
+/// safetensors.
 /// Errors: io; bad_argument when there are several, naming them.
 Result<std::string> gguf_of_directory(const std::string& directory);
 

@@ -195,7 +195,7 @@ TEST_CASE("whatever its value, a known key is refused or listed, in every family
     CAPTURE(family);
     for (const moe::arch::UnreadRule& rule : moe::arch::json_rules()) {
       std::string key(rule.key);
-      if (key.ends_with('*')) key.back() = 'x';
+      std::replace(key.begin(), key.end(), '*', 'x');
       CAPTURE(key);
       const json strange = {{"strange", "value"}};
       const auto read = recognise_hf_config(with(base, key, strange).dump());
@@ -291,6 +291,8 @@ TEST_CASE("architectures and model_type") {
   CHECK(error_of(config).find("'MistralForCausalLM' and model_type is 'llama'") != std::string::npos);
   config["model_type"] = "a_name_of_its_own";  // as Kimi-K2 has
   CHECK(recognise_hf_config(config.dump()).has_value());
+  for (const json& none : {json::array(), json("MistralForCausalLM"), json({7})})
+    CHECK(error_of(with(config, "architectures", none)).find("architectures is ") != std::string::npos);
   config.erase("architectures");
   CHECK(error_of(config).find("is not known") != std::string::npos);
 }

@@ -246,3 +246,31 @@ TEST_CASE("another model at the same path is asked anew; a number that was chang
   check_one_line(run(s, {"history", "--cache", s / "runs.db"}), 1, "runs.db is damaged");
   check_one_line(run(s, {"compare", "1", "2", "--cache", s / "runs.db"}), 1, "runs.db is damaged");
 }
+
+TEST_CASE("a directory with one GGUF file: its answers are that file's, and run.json names keys that nothing read") {
+  const Scratch s;
+  const fs::path files = fs::path(MOE_SOURCE_DIR) / "tests/data/golden/gguf";
+  fs::create_directory(s.dir / "m");
+  const auto executed = [&](const std::string& out) {
+    const auto got = run(s, {"--model", s / "m", "--tasks", kExam, "--cache", s / "runs.db", "--out", s / out});
+    REQUIRE_MESSAGE(got.status == 0, got.err);
+    const Json model = Json::parse(moe_test::read_file(s.dir / out / "run.json"))["models"][0];
+    CHECK(model["unread_keys"] == Json::array());
+    CHECK(model["notes"] == Json::array());
+    return model["tasks"][0]["executed"]["total"].get<std::int64_t>();
+  };
+  fs::copy_file(files / "qwen3_moe-q8_0.gguf", s.dir / "m/model.gguf");
+  CHECK(executed("one") > 0);
+  CHECK(executed("two") == 0);  // known already
+  fs::copy_file(files / "deepseek_v3_yarn-q8_0.gguf", s.dir / "m/model.gguf", fs::copy_options::overwrite_existing);
+  CHECK(executed("three") > 0);  // another model under the same name
+
+  fs::create_directory(s.dir / "hf");
+  for (const char* name : {"model.safetensors", "tokenizer.json", "tokenizer_config.json"})
+    fs::copy_file(fs::path(kModel) / name, s.dir / "hf" / name);
+  Json config = Json::parse(moe_test::read_file(fs::path(kModel) / "config.json"));
+  config["made_up"] = 1;
+  std::ofstream(s.dir / "hf/config.json") << config.dump();
+  REQUIRE(run(s, {"--model", s / "hf", "--tasks", kExam, "--limit", "2", "--out", s / "four"}).status == 0);
+  CHECK(Json::parse(moe_test::read_file(s.dir / "four/run.json"))["models"][0]["unread_keys"] == Json{"made_up"});
+}

@@ -222,3 +222,27 @@ TEST_CASE("moe-inspect's JSON carries the closed forms") {
   CHECK(text.out.find("bf16") != std::string::npos);
   CHECK(text.out.find("4 of 10 per token") != std::string::npos);
 }
+
+TEST_CASE("moe-inspect lists keys that nothing read, and programs print notes") {
+  const Scratch scratch;
+  const fs::path model = scratch.dir / "model";
+  fs::create_directory(model);
+  fs::copy_file(kModel + "/model.safetensors", model / "model.safetensors");
+  json config = json::parse(moe_test::read_file(kModel + "/config.json"));
+  config["made_up"] = 1;
+  config["made\x1b[2Jup\ntoo"] = 2;  // nothing that a terminal would obey
+  config["rope_scaling"] = {{"rope_type", "default"}, {"rope_theta", config["rope_theta"].get<double>() + 1.0}};
+  std::ofstream(model / "config.json") << config;
+  const auto text = run(scratch, MOE_INSPECT, {model.string()});
+  REQUIRE_MESSAGE(text.status == 0, text.err);
+  CHECK_MESSAGE(text.out.find("made\\x1b[2Jup\\x0atoo, made_up\n") != std::string::npos, text.out);
+  CHECK(text.out.find("rope_scaling.rope_theta is ") != std::string::npos);
+  const auto shown = run(scratch, MOE_INSPECT, {model.string(), "--json"});
+  REQUIRE(shown.status == 0);
+  const json all = json::parse(shown.out);
+  CHECK(all["unread_keys"] == json({"made\x1b[2Jup\ntoo", "made_up"}));
+  CHECK(all["notes"].size() == 1);
+  const auto ran = run(scratch, MOE_RUN, {"--model", model.string(), "--tokens", "5 6 7", "-n", "1"});
+  CHECK(ran.status == 0);
+  CHECK_MESSAGE(ran.err.find("note: config.json: rope_scaling.rope_theta is ") != std::string::npos, ran.err);
+}
