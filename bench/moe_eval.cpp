@@ -161,14 +161,14 @@ std::string iso_time() {
 }
 
 moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const moe::ParallelFor& threads,
-                                                    bool hash_content) {
+                                                    moe::ContentHash content_hash) {
   cli::ProgressLine line("loading " + row.name);
   moe::LoadOptions options;
   options.threads = threads;
   options.on_progress = [&](moe::Progress p) { line.update(p); };
   options.cancelled = cli::interrupted;
   options.tokenizer_optional = false;
-  options.hash_content = hash_content;
+  options.content_hash = content_hash;
   auto model = moe::Model::load(row.path, options);
   line.clear();
   if (model)
@@ -320,7 +320,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
     // The rows of a sweep share one copy of the weights; otherwise one model is in memory at a time.
     if (i == 0 || rows[i - 1].path != row.path) {
       loaded = nullptr;
-      loaded = load(row, *threads, store != nullptr || !o.out.empty());
+      loaded = load(row, *threads, store != nullptr || !o.out.empty() ? moe::ContentHash(moe::sha256) : nullptr);
     }
     const auto model = loaded ? with_setting(*loaded, row) : loaded;
     result = model ? run_row(row, *model, *threads, o, store.get(), report) : moe::Result<void>(moe::forward(model));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "moe/config.hpp"
+#include "moe/content_hash.hpp"
 #include "moe/error.hpp"
 #include "moe/parallel.hpp"
 #include "moe/quant/formats.hpp"
@@ -33,7 +34,7 @@ struct LoadOptions {
   std::function<void(Progress)> on_progress = {};
   std::function<bool()> cancelled = {};  ///< asked between tensors; true ends with ErrorCode::cancelled
   bool tokenizer_optional = true;        ///< false: a model without a usable tokenizer is an error
-  bool hash_content = false;             ///< fill Model::content_hash(): all bytes are hashed while they are loaded
+  ContentHash content_hash = nullptr;    ///< fills Model::content_hash(): all bytes are hashed while they are loaded
 };
 
 /// Tensors of one format in a file.
@@ -55,7 +56,7 @@ struct ModelInfo {
       0;  ///< of those, the part that each expert chosen per token adds (all MoE layers together)
   std::vector<FormatUse> formats;  ///< most bytes first
   std::string format_summary;      ///< "133 q5_0, 13 q8_0, ...", the same as text
-  std::uint64_t hash = 0;          ///< of header and tensor list; models of one recipe share it (see Model::content_hash)
+  std::uint64_t hash = 0;  ///< of header and tensor list; models of one recipe share it (see Model::content_hash)
   std::vector<std::string> notes;  ///< what the user should know of the file: two values of one thing, tensors not used
   /// Keys of config.json, or of GGUF metadata, that nothing asked for and of which libmoe does not know that they never
   /// matter.
@@ -81,7 +82,7 @@ class MOE_API Model {
   const std::string& tokenizer_error() const;
   /// Names this model by its bytes: a SHA-256 in hexadecimal over the .gguf file with its shards, or over all files of a
   /// directory that were read (weights, index, config.json, tokenizer). It is taken from the open files that were loaded,
-  /// whatever lies at their paths now. Empty unless LoadOptions::hash_content. A single file may be renamed.
+  /// whatever lies at their paths now. Empty unless LoadOptions::content_hash. A single file may be renamed.
   const std::string& content_hash() const;
   /// Bytes of the packed weights in memory.
   std::int64_t resident_bytes() const;

@@ -83,13 +83,13 @@ Result<std::string> gguf_of_directory(const std::string& directory) {
                                                    directory, found.size(), names));
 }
 
-Result<std::unique_ptr<Checkpoint>> open(const std::string& path) {
+Result<std::unique_ptr<Checkpoint>> open(const std::string& path, ContentHash hash) {
   std::error_code ignored;
   std::string file_path = path;
   if (std::filesystem::is_directory(path, ignored)) {
     const auto inside = gguf_of_directory(path);
     if (!inside) return forward(inside);
-    if (inside->empty()) return open_hf(path);
+    if (inside->empty()) return open_hf(path, hash);
     file_path = *inside;
   }
   auto file = InputFile::open(file_path);

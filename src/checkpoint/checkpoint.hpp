@@ -91,7 +91,7 @@ class Checkpoint {
   virtual std::uint64_t file_bytes() const = 0;
   /// A hash of header, metadata and tensor list (not of the weights); part of run-store keys.
   virtual std::uint64_t header_hash() const = 0;
-  /// What ContentHash takes: the files of tensors, by TensorInfo::file, then the texts that were read so far.
+  /// What ContentHasher takes: the files of tensors, by TensorInfo::file, then the texts that were read so far.
   virtual std::vector<Source> sources() const = 0;
 
   /// The tokenizer in the file or directory, for a model with that many rows (0: not known).
@@ -120,6 +120,6 @@ Result<std::string> gguf_of_directory(const std::string& directory);
 /// A .gguf file (any shard of a split one opens all), a directory with config.json and safetensors, or one that holds one
 /// GGUF file.
 /// Errors: not_found, bad_file, unsupported, io - the message names the file, the item, what was found and expected.
-Result<std::unique_ptr<Checkpoint>> open(const std::string& path);
+Result<std::unique_ptr<Checkpoint>> open(const std::string& path, ContentHash hash = nullptr);
 
 }  // namespace moe::inline MOE_ABI::checkpoint

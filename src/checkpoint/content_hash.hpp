@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "checkpoint/input_file.hpp"
-#include "support/sha256.hpp"
+#include "moe/content_hash.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 
@@ -19,12 +19,12 @@ struct Source {
   std::string digest = {};  ///< of a text: content_digest()
 };
 
-/// Stands for one file's content: SHA-256 of its size and the digests of its stretches of 4 MiB, in hexadecimal.
-std::string content_digest(std::string_view content);
+/// Stands for one file's content: the digest of its size and the digests of its stretches of 4 MiB, in hexadecimal.
+std::string content_digest(std::string_view content, ContentHash hash);
 
-/// SHA-256 over the sources' digests. Names count where there are several files, as they say what the files are; a
+/// A digest over the sources' digests. Names count where there are several files, as they say what the files are; a
 /// single file may be renamed.
-class ContentHash {
+class ContentHasher {
  public:
   /// Part of an open file. They are hashed in any order, by any thread.
   struct Stretch {
@@ -33,7 +33,7 @@ class ContentHash {
   };
 
   /// The files must live as long as this.
-  explicit ContentHash(std::vector<Source> sources);
+  ContentHasher(std::vector<Source> sources, ContentHash hash);
 
   const std::vector<Stretch>& stretches() const { return stretches_; }
   /// Errors: io, when the file is no longer what it was when it was opened.
@@ -43,8 +43,9 @@ class ContentHash {
 
  private:
   std::vector<Source> sources_;
-  std::vector<Stretch> stretches_;     // by source, then by offset
-  std::vector<Sha256Digest> digests_;  // of the stretches
+  std::vector<Stretch> stretches_;      // by source, then by offset
+  std::vector<ContentDigest> digests_;  // of the stretches
+  ContentHash hash_;
 };
 
 }  // namespace moe::inline MOE_ABI::checkpoint

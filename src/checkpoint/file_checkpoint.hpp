@@ -24,6 +24,6 @@ class FileCheckpoint : public Checkpoint {
 
 /// The two kinds; `open` chooses between them.
 Result<std::unique_ptr<Checkpoint>> open_gguf(InputFile file);
-Result<std::unique_ptr<Checkpoint>> open_hf(const std::string& directory);
+Result<std::unique_ptr<Checkpoint>> open_hf(const std::string& directory, ContentHash hash);
 
 }  // namespace moe::inline MOE_ABI::checkpoint

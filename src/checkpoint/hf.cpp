@@ -23,7 +23,7 @@ constexpr std::uint64_t kTokenizerLimit = std::uint64_t{256} << 20;
 
 class HfCheckpoint final : public FileCheckpoint {
  public:
-  explicit HfCheckpoint(std::string directory) : texts_(std::move(directory)) {}
+  HfCheckpoint(std::string directory, ContentHash hash) : texts_(std::move(directory), hash) {}
 
   Kind kind() const override { return Kind::hf; }
   const MetaValue* meta(std::string_view) const override { return nullptr; }
@@ -235,8 +235,8 @@ Result<TokenizerText> HfCheckpoint::tokenizer_text() const {
 
 }  // namespace
 
-Result<std::unique_ptr<Checkpoint>> open_hf(const std::string& directory) {
-  auto checkpoint = std::make_unique<HfCheckpoint>(directory);
+Result<std::unique_ptr<Checkpoint>> open_hf(const std::string& directory, ContentHash hash) {
+  auto checkpoint = std::make_unique<HfCheckpoint>(directory, hash);
   if (auto ok = checkpoint->open(); !ok) return forward(ok);
   return std::unique_ptr<Checkpoint>(std::move(checkpoint));
 }

@@ -2,14 +2,22 @@
 
 #include <fmt/format.h>
 
+#include "checkpoint/hash.hpp"
 #include "support/text_file.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 
+std::string TextFiles::digest_of(std::string_view text) const {
+  if (hash_ != nullptr) return content_digest(text, hash_);
+  Fnv1a fingerprint;  // enough to see a change
+  fingerprint.update(std::as_bytes(std::span(text)));
+  return std::to_string(fingerprint.value());
+}
+
 Result<std::string> TextFiles::read(const std::string& name, std::uint64_t limit) const {
   auto text = read_text(path_of(name), limit);
   if (!text && text.error().code != ErrorCode::not_found) return text;
-  const auto digest = text ? std::optional(content_digest(*text)) : std::nullopt;
+  const auto digest = text ? std::optional(digest_of(*text)) : std::nullopt;
   const std::lock_guard lock(mutex_);
   const auto [first, is_new] = seen_.emplace(name, digest);
   if (!is_new && first->second != digest)

@@ -14,7 +14,8 @@ namespace moe::inline MOE_ABI::checkpoint {
 
 class TextFiles {
  public:
-  explicit TextFiles(std::string directory) : directory_(std::move(directory)) {}
+  /// `hash` may be null: then sources() has no digests that name contents.
+  TextFiles(std::string directory, ContentHash hash) : directory_(std::move(directory)), hash_(hash) {}
 
   const std::string& directory() const { return directory_; }
   std::string path_of(std::string_view name) const { return directory_ + "/" + std::string(name); }
@@ -28,7 +29,10 @@ class TextFiles {
   std::vector<Source> sources() const;
 
  private:
+  std::string digest_of(std::string_view text) const;
+
   std::string directory_;
+  ContentHash hash_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, std::optional<std::string>> seen_;  // digests; none for what was absent
 };

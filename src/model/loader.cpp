@@ -58,7 +58,7 @@ struct Task {
 
 /// Units in the plan's order. With stretches, both in the files' order: what one task reads, the next finds in the page
 /// cache.
-std::vector<Task> order_tasks(const std::vector<Unit>& units, const checkpoint::ContentHash* hash) {
+std::vector<Task> order_tasks(const std::vector<Unit>& units, const checkpoint::ContentHasher* hash) {
   std::vector<Task> tasks;
   for (std::size_t i = 0; i < units.size(); ++i) {
     const MatrixJob& job = *units[i].job;
@@ -80,7 +80,7 @@ std::vector<Task> order_tasks(const std::vector<Unit>& units, const checkpoint::
 class Loader {
  public:
   Loader(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options, Weights& weights,
-         checkpoint::ContentHash* hash)
+         checkpoint::ContentHasher* hash)
       : file_(file),
         plan_(plan),
         options_(options),
@@ -101,7 +101,7 @@ class Loader {
   const checkpoint::Checkpoint& file_;
   const LoadPlan& plan_;
   const LoadOptions& options_;
-  checkpoint::ContentHash* hash_;
+  checkpoint::ContentHasher* hash_;
   AlignedBuffer<std::byte>& memory_;
   std::vector<RowBuffers> buffers_;  // one per worker
   std::atomic<std::int64_t> done_{0};
@@ -260,7 +260,7 @@ Result<void> Loader::run() {
 }  // namespace
 
 Result<void> load_weights(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options,
-                          Weights& weights, checkpoint::ContentHash* hash) {
+                          Weights& weights, checkpoint::ContentHasher* hash) {
   return Loader(file, plan, options, weights, hash).run();
 }
 

@@ -10,6 +10,6 @@ namespace moe::inline MOE_ABI {
 /// way, unless it is null: each part of a file then comes from the disk once.
 /// Errors: io, bad_file (a block that no kernel may see), out_of_memory, cancelled, non_finite (norms and biases).
 Result<void> load_weights(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options,
-                          Weights& weights, checkpoint::ContentHash* hash);
+                          Weights& weights, checkpoint::ContentHasher* hash);
 
 }  // namespace moe::inline MOE_ABI

@@ -38,7 +38,7 @@ Model::~Model() = default;
 
 Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const LoadOptions& options) {
   if (auto ok = check_workers(options.threads); !ok) return forward(ok);
-  auto file = checkpoint::open(path);
+  auto file = checkpoint::open(path, options.content_hash);
   if (!file) return about(path, file);
   auto recognised = arch::recognise(**file);
   if (!recognised) return about(path, recognised);
@@ -56,8 +56,8 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
   else
     impl->tokenizer_error = tokenizer.error().message;
 
-  std::optional<checkpoint::ContentHash> hash;
-  if (options.hash_content) hash.emplace((*file)->sources());
+  std::optional<checkpoint::ContentHasher> hash;
+  if (options.content_hash != nullptr) hash.emplace((*file)->sources(), options.content_hash);
   if (auto ok = load_weights(**file, *plan, options, *weights, hash ? &*hash : nullptr); !ok) return about(path, ok);
   if (hash) impl->content_hash = hash->value();
   impl->resident_bytes = static_cast<std::int64_t>(weights->memory.size_bytes());

@@ -13,7 +13,7 @@ struct ModelImpl {
   ModelInfo info;
   std::shared_ptr<const Tokenizer> tokenizer;
   std::string tokenizer_error;
-  std::string content_hash;  // empty unless LoadOptions::hash_content
+  std::string content_hash;  // empty unless LoadOptions::content_hash
   std::int64_t resident_bytes = 0;
 };
 

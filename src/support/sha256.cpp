@@ -4,23 +4,21 @@
 
 #include "support/sha256.hpp"
 
+#include <openssl/sha.h>
+
 namespace moe::inline MOE_ABI {
 
-Sha256::Sha256() { SHA256_Init(&state_); }
-
-void Sha256::update(std::span<const std::byte> bytes) { SHA256_Update(&state_, bytes.data(), bytes.size()); }
-
-Sha256Digest Sha256::finish() {
-  Sha256Digest digest{};
-  SHA256_Final(digest.data(), &state_);
+ContentDigest sha256(std::span<const std::byte> bytes) {
+  static_assert(sizeof(ContentDigest) == SHA256_DIGEST_LENGTH);
+  ContentDigest digest{};
+  SHA256_CTX state;
+  SHA256_Init(&state);
+  SHA256_Update(&state, bytes.data(), bytes.size());
+  SHA256_Final(digest.data(), &state);
   return digest;
 }
 
-Sha256Digest sha256(std::string_view text) {
-  Sha256 hash;
-  hash.update(std::as_bytes(std::span(text)));
-  return hash.finish();
-}
+ContentDigest sha256(std::string_view text) { return sha256(std::as_bytes(std::span(text))); }
 
 std::string sha256_hex(std::string_view text) {
   constexpr char kDigits[] = "0123456789abcdef";

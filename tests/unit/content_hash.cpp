@@ -1,6 +1,7 @@
 // Model::content_hash: it names the bytes that were loaded, whatever happens to the files meanwhile.
 
 #include "checkpoint/content_hash.hpp"
+#include "support/sha256.hpp"
 
 #include <fcntl.h>
 #include <sys/inotify.h>
@@ -48,7 +49,7 @@ void copy_model(const fs::path& to) {
 }
 
 std::string hash_of(const fs::path& path, moe::LoadOptions options = {}) {
-  options.hash_content = true;
+  options.content_hash = moe::sha256;
   const auto model = moe::Model::load(path.string(), options);
   REQUIRE_MESSAGE(model.has_value(), model.error().message);
   return (*model)->content_hash();
@@ -126,12 +127,12 @@ TEST_CASE("the hash names the content: every byte counts, the place and the numb
   const fs::path gguf = kGolden / "gguf/qwen3_moe-q8_0.gguf";
   fs::copy(gguf, scratch.dir / "renamed.gguf");
   const std::string single = hash_of(gguf);
-  CHECK(single == moe::sha256_hex('\0' + moe::checkpoint::content_digest(moe_test::read_file(gguf))));
+  CHECK(single == moe::sha256_hex('\0' + moe::checkpoint::content_digest(moe_test::read_file(gguf), moe::sha256)));
   CHECK(hash_of(scratch.dir / "renamed.gguf") == single);
 
   const auto unasked = moe::Model::load(gguf.string());
   CHECK((*unasked)->content_hash().empty());
-  const auto asked = moe::Model::load(gguf.string(), {.hash_content = true});
+  const auto asked = moe::Model::load(gguf.string(), {.content_hash = moe::sha256});
   CHECK((*(*asked)->with_top_k(1))->content_hash() == single);
 }
 
@@ -172,7 +173,7 @@ TEST_CASE("names of several files say what they are") {
     std::vector<moe::checkpoint::Source> sources;
     for (const std::string& name : names) files.push_back(*moe::checkpoint::InputFile::open(scratch.dir / name));
     for (const auto& file : files) sources.push_back({fs::path(file.path()).filename().string(), &file});
-    moe::checkpoint::ContentHash all(sources);
+    moe::checkpoint::ContentHasher all(sources, moe::sha256);
     for (std::size_t i = all.stretches().size(); i-- > 0;) REQUIRE(all.add(i).has_value());
     return all.value();
   };
@@ -182,7 +183,7 @@ TEST_CASE("names of several files say what they are") {
   write(scratch.dir / "x", large);
   write(scratch.dir / "y", "");
   write(scratch.dir / "z", large);
-  CHECK(hash({"x"}) == moe::sha256_hex('\0' + moe::checkpoint::content_digest(large)));
+  CHECK(hash({"x"}) == moe::sha256_hex('\0' + moe::checkpoint::content_digest(large, moe::sha256)));
   CHECK(hash({"x"}) == hash({"z"}));
   CHECK(hash({"x", "y"}) == hash({"y", "x"}));
   CHECK(hash({"x", "y"}) != hash({"z", "y"}));
@@ -204,13 +205,13 @@ TEST_CASE("a model that is changed while it is loaded is an error; one that is r
   const std::uint64_t last = fs::file_size(weights) - 2;
 
   // Loads afresh and does `change` when the first part was read.
-  const auto load_while = [&](bool hash_content, const std::function<void()>& change) {
+  const auto load_while = [&](moe::ContentHash content_hash, const std::function<void()>& change) {
     fs::remove_all(dir);
     copy_model(dir);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));  // older kernels' clock of files ticks every 4 to 10 ms
     bool done = false;
     moe::LoadOptions options;
-    options.hash_content = hash_content;
+    options.content_hash = content_hash;
     options.on_progress = [&](moe::Progress) {
       if (!done) change();
       done = true;
@@ -233,10 +234,10 @@ TEST_CASE("a model that is changed while it is loaded is an error; one that is r
       {"shorter", [&] { fs::resize_file(weights, last); }},
       {"longer", [&] { fs::resize_file(weights, last + 100); }}};
   for (const auto& [how, change] : changes)
-    for (const bool hash_content : {false, true}) {
+    for (const moe::ContentHash content_hash : {moe::ContentHash(), moe::ContentHash(moe::sha256)}) {
       CAPTURE(how);
-      CAPTURE(hash_content);
-      const auto model = load_while(hash_content, change);
+      CAPTURE(content_hash != nullptr);
+      const auto model = load_while(content_hash, change);
       REQUIRE_FALSE(model.has_value());
       CHECK_MESSAGE(model.error().code == moe::ErrorCode::io, model.error().message);
       CHECK_MESSAGE(model.error().message.find("model.safetensors") != std::string::npos, model.error().message);
@@ -255,7 +256,7 @@ TEST_CASE("a model that is changed while it is loaded is an error; one that is r
       {"the texts", [&] { write(dir / "tokenizer.json", "{}"), write(dir / "config.json", "{}"); }}};
   for (const auto& [how, change] : replacements) {
     CAPTURE(how);
-    const auto model = load_while(true, change);
+    const auto model = load_while(moe::sha256, change);
     REQUIRE_MESSAGE(model.has_value(), model.error().message);
     CHECK((*model)->content_hash() == original);
   }

@@ -98,7 +98,7 @@ StoredModel::StoredModel(LanguageModel& model, RunStore& store, const StoreSetti
 Result<void> StoredModel::check_setting() const {
   if (!setting_.empty()) return {};
   return fail(ErrorCode::bad_argument,
-              "StoreSetting::model_hash is empty, expected Model::content_hash() (LoadOptions::hash_content fills it)");
+              "StoreSetting::model_hash is empty, expected Model::content_hash() (LoadOptions::content_hash fills it)");
 }
 
 Result<std::vector<Score>> StoredModel::score(std::span<const ScoreRequest> requests, const Hooks& hooks) {

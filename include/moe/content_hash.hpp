@@ -1,0 +1,22 @@
+#pragma once
+// What names a model by its bytes (Model::content_hash).
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI {
+
+using ContentDigest = std::array<std::uint8_t, 32>;
+
+/// Digest of some bytes. Called by many threads at once.
+using ContentHash = ContentDigest (*)(std::span<const std::byte> bytes);
+
+/// SHA-256 (FIPS 180-4) by libcrypto: what the run store and run.json expect. Programs that never name it need no
+/// libcrypto where they link the static library.
+MOE_API ContentDigest sha256(std::span<const std::byte> bytes);
+
+}  // namespace moe::inline MOE_ABI
