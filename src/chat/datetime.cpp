@@ -111,7 +111,9 @@ std::optional<std::string> text_of(char directive, const DateTime& t) {
 
 }  // namespace
 
-std::string format_time(std::string_view format, const DateTime& time) {
+std::string format_time(std::string_view format, const DateTime& moment) {
+  DateTime time = moment;
+  time.month = std::clamp(time.month, 1, 12);  // an index below
   std::string out;
   for (std::size_t at = 0; at < format.size(); ++at) {
     if (format[at] != '%' || at + 1 == format.size()) {

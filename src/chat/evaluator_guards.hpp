@@ -26,7 +26,7 @@ class Evaluator::Deeper {
 class Evaluator::Inside {
  public:
   Inside(Evaluator& evaluator, ActivationPtr variables, TextBuilder* out)
-      : evaluator_(evaluator), out_(evaluator.out_), variables_(std::move(variables)) {
+      : evaluator_(evaluator), out_(evaluator.out_), writes_(out != nullptr), variables_(std::move(variables)) {
     evaluator_.variables_.swap(variables_);
     if (out != nullptr) evaluator_.out_ = out;
     if (++evaluator_.calls_ > evaluator_.run_.limits.calls)
@@ -38,7 +38,8 @@ class Evaluator::Inside {
     evaluator_.out_ = out_;
     evaluator_.variables_.swap(variables_);
     // A macro, a loop or an iterator inside may hold on to the variables: then they live until the end of the run.
-    if (variables_.use_count() > 1) evaluator_.run_.keep(variables_);
+    // Those of a loop's filter belong to its iterator.
+    if (writes_ && variables_.use_count() > 1) evaluator_.run_.keep(variables_);
   }
   Inside(const Inside&) = delete;
   Inside& operator=(const Inside&) = delete;
@@ -46,6 +47,7 @@ class Evaluator::Inside {
  private:
   Evaluator& evaluator_;
   TextBuilder* out_;
+  bool writes_;
   ActivationPtr variables_;
 };
 

@@ -30,6 +30,7 @@ Value int_filter(Run& run, const Value& value, const Args& args) {
     return truncated(run, value.real()).value_or(absent);
   }
   if (!value.is_text()) return absent;
+  run.look(value.text().bytes().size());
   const bool has_base = !a.has(1) || a[1].is_integer();
   const std::int64_t base = has_base && a.has(1) ? a[1].integer() : 10;
   if (has_base && (base == 0 || (base >= 2 && base <= 36))) {
@@ -47,6 +48,7 @@ Value float_filter(Run& run, const Value& value, const Args& args) {
   if (!a) return {};
   if (value.is_undefined()) return run.use_of(value);
   if (value.is_number()) return value.real();
+  if (value.is_text()) run.look(value.text().bytes().size());
   const auto real = value.is_text() ? read_float(value.text().bytes()) : std::nullopt;
   return real ? Value(*real) : a.value_or(0, Value(0.0));
 }

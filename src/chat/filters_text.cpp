@@ -127,6 +127,7 @@ Value truncate(Run& run, const Value& value, const Args& args) {
   if (size - leeway <= length) return value;
   if (!value.is_text()) return run.type_error("a {} cannot be truncated", type_name(value));
   const Text& text = value.text();
+  run.look(text.bytes().size());
   std::size_t cut = text.byte_at(length - end->length());
   if (!a.truth(1)) {
     const std::size_t space = text.bytes().substr(0, cut).rfind(' ');
@@ -140,7 +141,9 @@ Value wordcount(Run& run, const Value& value, const Args& args) {
   if (!a) return {};
   std::int64_t words = 0;
   bool inside = false;
-  each_character(to_text(run, value)->bytes(), [&](char32_t c, std::size_t, std::size_t) {
+  const TextPtr text = to_text(run, value);
+  run.look(text->bytes().size());
+  each_character(text->bytes(), [&](char32_t c, std::size_t, std::size_t) {
     const bool word = is_word(c);
     words += word && !inside ? 1 : 0;
     inside = word;

@@ -60,7 +60,7 @@ bool ordered(Run& run, Comparison op, const Value& a, const Value& b) {
 bool contained_in_list(Run& run, const Value& item, const std::vector<Value>& items) {
   for (const Value& other : items) {
     if (!run.step()) return false;
-    if (equal(item, other) || same_object(item, other)) return true;
+    if (run.same(item, other) || same_object(item, other)) return true;
   }
   return false;
 }
@@ -72,9 +72,9 @@ bool contained_in_view(Run& run, const Value& item, const View& view) {
   }
   for (const auto& [key, value] : view.dict->entries()) {
     if (!run.step()) return false;
-    if (view.of == ViewOf::values ? equal(item, value)
-                                  : item.is(Kind::tuple) && item.items().size() == 2 && equal(item.items()[0], key) &&
-                                        equal(item.items()[1], value))
+    if (view.of == ViewOf::values ? run.same(item, value)
+                                  : item.is(Kind::tuple) && item.items().size() == 2 &&
+                                        run.same(item.items()[0], key) && run.same(item.items()[1], value))
       return true;
   }
   return false;
@@ -100,7 +100,7 @@ bool contained(Run& run, const Value& item, const Value& whole) {
   if (!is_iterable(whole)) return run.type_error("argument of type '{}' is not iterable", type_name(whole)), false;
   const auto walk = iterate(run, whole);
   for (Value other; run.ok() && walk->next(run, other);)
-    if (equal(item, other)) return true;
+    if (run.same(item, other)) return true;
   return false;
 }
 
@@ -297,25 +297,80 @@ Value call_value(Run& run, const Value& callee, const Args& args) {
   }
 }
 
-void sort_by(Run& run, std::vector<Value>& values, const std::vector<Value>& keys, bool reverse) {
-  // A merge sort from the bottom up: stable, and safe with any answers of the comparison (NaN, faults).
-  std::vector<std::size_t> order(values.size()), merged(values.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  const auto before = [&](std::size_t a, std::size_t b) {
-    if (!run.step()) return false;
-    return reverse ? less(run, keys[b], keys[a]) : less(run, keys[a], keys[b]);
-  };
-  for (std::size_t width = 1; width < order.size() && run.ok(); width *= 2) {
-    for (std::size_t begin = 0; begin < order.size(); begin += 2 * width) {
-      const std::size_t middle = std::min(begin + width, order.size()), end = std::min(begin + 2 * width, order.size());
-      std::size_t left = begin, right = middle;
-      for (std::size_t at = begin; at < end; ++at) {
-        const bool take_right = left == middle || (right < end && before(order[right], order[left]));
-        merged[at] = order[take_right ? right++ : left++];
+namespace {
+
+// Python's comparisons in Python's order as long as it sorts by insertion: where several of them would fail, the first
+// one names the error.
+class KeySort {
+ public:
+  KeySort(Run& run, const std::vector<Value>& keys) : run_(run), keys_(keys) {}
+
+  void insertion(std::vector<std::size_t>& order) {
+    std::size_t sorted = first_run(order);
+    for (; sorted < order.size() && run_.ok(); ++sorted) {
+      const std::size_t pivot = order[sorted];
+      std::size_t left = 0, right = sorted;
+      while (left < right) {
+        const std::size_t middle = left + (right - left) / 2;
+        if (before(pivot, order[middle]))
+          right = middle;
+        else
+          left = middle + 1;
       }
+      std::copy_backward(order.begin() + static_cast<std::ptrdiff_t>(left),
+                         order.begin() + static_cast<std::ptrdiff_t>(sorted),
+                         order.begin() + static_cast<std::ptrdiff_t>(sorted) + 1);
+      order[left] = pivot;
     }
-    order.swap(merged);
   }
+
+  // From the bottom up: no recursion, and safe with any answers of the comparison (NaN, faults).
+  void merging(std::vector<std::size_t>& order) {
+    std::vector<std::size_t> merged(order.size());
+    for (std::size_t width = 1; width < order.size() && run_.ok(); width *= 2) {
+      for (std::size_t begin = 0; begin < order.size(); begin += 2 * width) {
+        const std::size_t middle = std::min(begin + width, order.size()),
+                          end = std::min(begin + 2 * width, order.size());
+        std::size_t left = begin, right = middle;
+        for (std::size_t at = begin; at < end; ++at) {
+          const bool take_right = left == middle || (right < end && before(order[right], order[left]));
+          merged[at] = order[take_right ? right++ : left++];
+        }
+      }
+      order.swap(merged);
+    }
+  }
+
+ private:
+  bool before(std::size_t a, std::size_t b) { return run_.step() && less(run_, keys_[a], keys_[b]); }
+
+  // The length of the rising or falling run at the start; a falling one is turned round.
+  std::size_t first_run(std::vector<std::size_t>& order) {
+    if (order.size() < 2) return order.size();
+    const bool falling = before(order[1], order[0]);
+    std::size_t end = 2;
+    while (end < order.size() && run_.ok() && before(order[end], order[end - 1]) == falling) ++end;
+    if (falling) std::reverse(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(end));
+    return end;
+  }
+
+  Run& run_;
+  const std::vector<Value>& keys_;
+};
+
+}  // namespace
+
+void sort_by(Run& run, std::vector<Value>& values, const std::vector<Value>& keys, bool reverse) {
+  std::vector<std::size_t> order(values.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  // Turned round before and after, so that equal items stay in their order.
+  if (reverse) std::reverse(order.begin(), order.end());
+  KeySort sort(run, keys);
+  if (order.size() < 64)
+    sort.insertion(order);
+  else
+    sort.merging(order);
+  if (reverse) std::reverse(order.begin(), order.end());
   std::vector<Value> sorted;
   sorted.reserve(values.size());
   for (std::size_t i : order) sorted.push_back(std::move(values[i]));

@@ -76,7 +76,7 @@ Value Run::sequence(Kind kind, std::vector<Value> items) {
 }
 
 Value Run::dict(std::shared_ptr<Dict> dict) {
-  charge(*dict, sizeof(Dict) + dict->size() * (2 * sizeof(Value) + 16));
+  charge(*dict, sizeof(Dict) + dict->size() * (3 * sizeof(Value) + 48));
   if (deep(dict->depth())) return {};
   return Value(Kind::dict, std::move(dict));
 }

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "chat/fault.hpp"
@@ -55,6 +56,8 @@ class Run {
   bool look(std::size_t bytes) { return step(bytes >> 10); }
   /// Steps for walking over all of a value.
   bool walk(const Value& value) { return step(weight_of(value) >> 3); }
+  /// a == b, with the steps that it takes.
+  bool same(const Value& a, const Value& b) { return step(std::min(weight_of(a), weight_of(b)) >> 3) && equal(a, b); }
   /// False, with a fault, when a text of so many bytes may not be.
   bool text_fits(std::size_t bytes);
 

@@ -1,5 +1,6 @@
 #include "chat/search.hpp"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,11 +13,12 @@ constexpr std::size_t kShort = 16;
 // Knuth, Morris and Pratt. `at(i)` reads byte i of the whole, so that it also searches backwards.
 template <class At>
 std::size_t linear_find(At at, std::size_t size, std::string_view part) {
-  std::vector<std::size_t> fallback(part.size(), 0);
+  if (part.size() > size) return std::string_view::npos;
+  std::vector<std::uint32_t> fallback(part.size(), 0);
   for (std::size_t i = 1, k = 0; i < part.size(); ++i) {
     while (k > 0 && part[i] != part[k]) k = fallback[k - 1];
     if (part[i] == part[k]) ++k;
-    fallback[i] = k;
+    fallback[i] = static_cast<std::uint32_t>(k);
   }
   for (std::size_t i = 0, k = 0; i < size; ++i) {
     while (k > 0 && at(i) != part[k]) k = fallback[k - 1];

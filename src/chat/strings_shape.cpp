@@ -34,6 +34,7 @@ Value case_test(Run& run, const Value& self, const Args& args) {
   const Bound<0> a(run, args, "the method", {});
   if (!a) return {};
   bool some = false, all = true;
+  run.look(self.text().bytes().size());
   each_character(self.text().bytes(), [&](char32_t c, std::size_t, std::size_t) {
     if (Is(c))
       some = true;
@@ -47,6 +48,7 @@ Value istitle(Run& run, const Value& self, const Args& args) {
   const Bound<0> a(run, args, "istitle", {});
   if (!a) return {};
   bool some = false, fits = true, inside = false;
+  run.look(self.text().bytes().size());
   each_character(self.text().bytes(), [&](char32_t c, std::size_t, std::size_t) {
     const bool capital = is_upper(c) || is_title(c), small = is_lower(c);
     if ((capital && inside) || (small && !inside)) fits = false;
@@ -57,13 +59,15 @@ Value istitle(Run& run, const Value& self, const Args& args) {
 }
 
 Value isascii(Run&, const Value& self, const Args&) { return self.text().ascii(); }
-Value isprintable(Run&, const Value& self, const Args&) {
+Value isprintable(Run& run, const Value& self, const Args&) {
   bool all = true;
+  run.look(self.text().bytes().size());
   each_character(self.text().bytes(), [&](char32_t c, std::size_t, std::size_t) { all = all && is_printable(c); });
   return all;
 }
-Value isidentifier(Run&, const Value& self, const Args&) {
+Value isidentifier(Run& run, const Value& self, const Args&) {
   bool fits = !self.text().bytes().empty();
+  run.look(self.text().bytes().size());
   each_character(self.text().bytes(), [&](char32_t c, std::size_t at, std::size_t) {
     fits = fits && (at == 0 ? is_alpha(c) || c == '_' : is_word(c));
   });

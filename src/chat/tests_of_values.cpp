@@ -53,7 +53,9 @@ bool sequence(Run&, const Value& v) {
 template <bool (*Is)(char32_t)>
 bool cased(Run& run, const Value& v) {
   bool some = false, all = true;
-  each_character(to_text(run, v)->bytes(), [&](char32_t c, std::size_t, std::size_t) {
+  const TextPtr text = to_text(run, v);
+  run.look(text->bytes().size());
+  each_character(text->bytes(), [&](char32_t c, std::size_t, std::size_t) {
     if (Is(c))
       some = true;
     else if (is_cased(c))

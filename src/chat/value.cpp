@@ -1,7 +1,9 @@
 #include "chat/value.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <functional>
 
 namespace moe::inline MOE_ABI::chat {
 
@@ -18,6 +20,7 @@ List::List(std::vector<Value> items) : items_(std::move(items)) {
   for (const Value& item : items_) {
     depth_ = std::max(depth_, 1 + depth_of(item));
     weight_ = plus(weight_, weight_of(item));
+    hashable_ = hashable_ && hashable(item);
   }
 }
 
@@ -37,23 +40,47 @@ const Value* Args::named_value(std::string_view name) const {
   return nullptr;
 }
 
-std::size_t Dict::slot_of(const Value& key, std::size_t hash) const {
-  const std::size_t mask = slots_.size() - 1;
-  std::size_t at = hash & mask;
-  while (slots_[at] != 0 && !equal(entries_[slots_[at] - 1].first, key)) at = (at + 1) & mask;
-  return at;
+namespace {
+
+// -1, 0, 1 for numbers of any kind. long double holds every int64 and every double; NaN is last, and one key.
+int order_numbers(const Value& a, const Value& b) {
+  const auto wide = [](const Value& v) {
+    return v.is_integer() ? static_cast<long double>(v.integer()) : static_cast<long double>(v.real());
+  };
+  const long double x = wide(a), y = wide(b);
+  if (std::isnan(x) || std::isnan(y)) return static_cast<int>(std::isnan(x)) - static_cast<int>(std::isnan(y));
+  return x < y ? -1 : static_cast<int>(x > y);
 }
 
-void Dict::grow() {
-  const std::size_t wanted = entries_.size() * 4;
-  std::size_t size = 32;
-  while (size < wanted) size *= 2;
-  slots_.assign(size, 0);
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    const Value& key = entries_[i].first;
-    slots_[slot_of(key, hash_of(key))] = static_cast<std::uint32_t>(i + 1);
+// Any order will do, as long as equal keys are equal in it.
+int order_keys(const Value& a, const Value& b) {
+  if (a.is_number() && b.is_number()) return order_numbers(a, b);
+  const auto rank = [](const Value& v) { return v.is_number() ? -1 : static_cast<int>(v.kind()); };
+  if (rank(a) != rank(b)) return rank(a) < rank(b) ? -1 : 1;
+  if (a.is_text()) return a.text().bytes().compare(b.text().bytes());
+  if (a.is_none() || a.is_undefined()) return 0;
+  if (a.is(Kind::tuple)) {
+    const auto &x = a.items(), &y = b.items();
+    for (std::size_t i = 0; i < x.size() && i < y.size(); ++i)
+      if (const int order = order_keys(x[i], y[i]); order != 0) return order;
+    return x.size() < y.size() ? -1 : static_cast<int>(x.size() > y.size());
   }
+  if (a.is(Kind::range)) {
+    const auto &x = a.as<Range>(), &y = b.as<Range>();
+    const auto key = [](const Range& r) {
+      return std::array<std::int64_t, 3>{r.length, r.length > 0 ? r.start : 0, r.length > 1 ? r.step : 0};
+    };
+    return key(x) < key(y) ? -1 : static_cast<int>(key(y) < key(x));
+  }
+  return std::less<>{}(a.object(), b.object()) ? -1 : static_cast<int>(a.object() != b.object());
 }
+
+// Looking through so many entries is faster than the tree.
+constexpr std::size_t kFewEntries = 8;
+
+}  // namespace
+
+bool Dict::Before::operator()(const Value& a, const Value& b) const { return order_keys(a, b) < 0; }
 
 void Dict::set(Value key, Value value) {
   depth_ = std::max({depth_, 1 + depth_of(key), 1 + depth_of(value)});
@@ -63,29 +90,26 @@ void Dict::set(Value key, Value value) {
     return;
   }
   entries_.emplace_back(std::move(key), std::move(value));
-  if (entries_.size() <= 8) return;
-  if (slots_.size() < entries_.size() * 2) return grow();
-  const Value& added = entries_.back().first;
-  slots_[slot_of(added, hash_of(added))] = static_cast<std::uint32_t>(entries_.size());
+  if (entries_.size() <= kFewEntries) return;
+  for (std::size_t i = places_.size(); i < entries_.size(); ++i)
+    places_.emplace(entries_[i].first, static_cast<std::uint32_t>(i));
 }
 
 const Value* Dict::find(const Value& key) const {
-  if (slots_.empty()) {
+  if (places_.empty()) {
     for (const Entry& entry : entries_)
-      if (equal(entry.first, key)) return &entry.second;
+      if (order_keys(entry.first, key) == 0) return &entry.second;
     return nullptr;
   }
-  const std::size_t at = slot_of(key, hash_of(key));
-  return slots_[at] == 0 ? nullptr : &entries_[slots_[at] - 1].second;
+  const auto found = places_.find(key);
+  return found == places_.end() ? nullptr : &entries_[found->second].second;
 }
 
 const Value* Dict::find(std::string_view key) const {
-  if (slots_.empty()) {
-    for (const Entry& entry : entries_)
-      if (entry.first.is_text() && entry.first.text().bytes() == key) return &entry.second;
-    return nullptr;
-  }
-  return find(Value(Text::make(std::string(key))));
+  if (!places_.empty()) return find(Value(Text::make(std::string(key))));
+  for (const Entry& entry : entries_)
+    if (entry.first.is_text() && entry.first.text().bytes() == key) return &entry.second;
+  return nullptr;
 }
 
 std::string_view type_name(const Value& value) {
@@ -167,30 +191,8 @@ std::uint64_t weight_of(const Value& value) {
 bool hashable(const Value& value) {
   if (value.is(Kind::list) || value.is(Kind::dict)) return false;
   if (value.is(Kind::view)) return value.as<View>().of == ViewOf::values;
-  if (value.is(Kind::tuple)) return std::all_of(value.items().begin(), value.items().end(), hashable);
+  if (value.is(Kind::tuple)) return value.as<List>().hashable_items();
   return true;
-}
-
-std::size_t hash_of(const Value& value) {
-  switch (value.kind()) {
-    case Kind::none: return 17;
-    case Kind::undefined: return 19;
-    case Kind::boolean:
-    case Kind::integer: return std::hash<std::int64_t>{}(value.integer()) * 0x9e3779b97f4a7c15u >> 7;
-    case Kind::real: {
-      const double d = value.real();
-      if (std::trunc(d) == d && std::abs(d) < 9.2e18) return hash_of(Value(static_cast<std::int64_t>(d)));
-      return std::hash<double>{}(d);
-    }
-    case Kind::text: return std::hash<std::string_view>{}(value.text().bytes());
-    case Kind::tuple: {
-      std::size_t hash = 23;
-      for (const Value& item : value.items()) hash = hash * 1'000'003 + hash_of(item);
-      return hash;
-    }
-    case Kind::range: return std::hash<std::int64_t>{}(value.as<Range>().length);
-    default: return std::hash<const void*>{}(value.object());
-  }
 }
 
 namespace {

@@ -3,7 +3,7 @@
 // refuses append(), update() and their like, so lists and dicts may be shared freely.
 
 #include <cstdint>
-#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -93,12 +93,15 @@ class List : public Object {
   const std::vector<Value>& items() const { return items_; }
   int depth() const { return depth_; }
   std::uint64_t weight() const { return weight_; }
+  /// Every item is hashable; asked of tuples.
+  bool hashable_items() const { return hashable_; }
   bool group = false;  ///< what groupby yields: its two items are also called grouper and list
 
  private:
   std::vector<Value> items_;
   int depth_ = 1;
   std::uint64_t weight_ = 1;
+  bool hashable_ = true;
 };
 
 /// Keys in the order of their insertion; any key that Python can hash.
@@ -115,10 +118,13 @@ class Dict : public Object {
   std::uint64_t weight() const { return weight_; }
 
  private:
-  std::size_t slot_of(const Value& key, std::size_t hash) const;
-  void grow();
+  // A tree and no hash table: whoever chooses the keys must not be able to make it slow. Equal keys (1, 1.0, true) are
+  // one key.
+  struct Before {
+    bool operator()(const Value& a, const Value& b) const;
+  };
   std::vector<Entry> entries_;
-  std::vector<std::uint32_t> slots_;  // entry + 1, or 0; a power of two of them, empty up to 8 entries
+  std::map<Value, std::uint32_t, Before> places_;  // empty up to 8 entries
   int depth_ = 1;
   std::uint64_t weight_ = 1;
 };
@@ -195,8 +201,7 @@ struct Args {
 std::string_view type_name(const Value& value);
 /// bool(value).
 bool truthy(const Value& value);
-/// Equal values have equal hashes, also 1, 1.0 and True. The value must be hashable.
-std::size_t hash_of(const Value& value);
+/// Whether the value may be the key of a dict.
 bool hashable(const Value& value);
 /// ==, which cannot fail.
 bool equal(const Value& a, const Value& b);
