@@ -58,6 +58,77 @@ Result<Value> convert(const nlohmann::ordered_json& json, Origin origin, int dep
   }
 }
 
+/// Builds values from the events of nlohmann's parser.
+class JsonReader : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  explicit JsonReader(Origin origin) : origin_(origin) {}
+
+  bool null() override { return put(Value()); }
+  bool boolean(bool b) override { return put(Value(b)); }
+  bool number_integer(number_integer_t i) override { return put(Value(static_cast<std::int64_t>(i))); }
+  bool number_unsigned(number_unsigned_t u) override {
+    if (u > static_cast<std::uint64_t>(INT64_MAX)) return refuse("a number does not fit into 64 bits");
+    return put(Value(static_cast<std::int64_t>(u)));
+  }
+  bool number_float(number_float_t d, const string_t& text) override {
+    // The parser hands whole numbers beyond 64 bits over as floats.
+    if (text.find_first_of(".eE") == string_t::npos) return refuse("a number does not fit into 64 bits");
+    return put(Value(d));
+  }
+  bool string(string_t& text) override { return put(Value(Text::make(std::move(text), origin_))); }
+  bool binary(binary_t&) override { return refuse("binary data"); }
+  bool start_object(std::size_t) override { return open(true); }
+  bool start_array(std::size_t) override { return open(false); }
+  bool key(string_t& name) override {
+    Level& level = levels_.back();
+    level.key = Value(Text::make(std::move(name), origin_));
+    return level.dict->find(level.key) == nullptr || refuse("a key stands twice in one object");
+  }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool parse_error(std::size_t at, const std::string&, const nlohmann::detail::exception&) override {
+    if (problem.empty()) problem = fmt::format("no JSON from byte {} on", at);
+    return false;
+  }
+
+  Value result;
+  std::string problem;
+
+ private:
+  struct Level {
+    std::shared_ptr<Dict> dict;  // null for an array
+    std::vector<Value> items;
+    Value key;
+  };
+  bool refuse(const char* why) {
+    if (problem.empty()) problem = why;
+    return false;
+  }
+  bool open(bool object) {
+    if (levels_.size() >= static_cast<std::size_t>(kDeepest)) return refuse("nesting beyond 100 levels");
+    levels_.emplace_back();
+    if (object) levels_.back().dict = std::make_shared<Dict>();
+    return true;
+  }
+  bool close() {
+    Level level = std::move(levels_.back());
+    levels_.pop_back();
+    if (level.dict != nullptr) return put(Value(Kind::dict, std::move(level.dict)));
+    return put(Value(Kind::list, std::make_shared<List>(std::move(level.items))));
+  }
+  bool put(Value value) {
+    if (levels_.empty())
+      result = std::move(value);
+    else if (levels_.back().dict != nullptr)
+      levels_.back().dict->set(levels_.back().key, std::move(value));
+    else
+      levels_.back().items.push_back(std::move(value));
+    return true;
+  }
+  Origin origin_;
+  std::vector<Level> levels_;
+};
+
 class JsonWriter {
  public:
   JsonWriter(Run& run, const JsonStyle& style) : run_(run), style_(style), out_(run) {}
@@ -185,6 +256,14 @@ bool read_separators(Run& run, const Value& value, JsonStyle& style) {
 }  // namespace
 
 Result<Value> from_json(const nlohmann::ordered_json& json, Origin origin) { return convert(json, origin, 0); }
+
+Result<Value> read_json(std::string_view text, Origin origin) {
+  if (text.size() > UINT32_MAX / 2) return fail(ErrorCode::bad_argument, "JSON for a chat template is too long");
+  JsonReader reader(origin);
+  if (!nlohmann::json::sax_parse(text.begin(), text.end(), &reader))
+    return fail(ErrorCode::bad_argument, fmt::format("JSON for a chat template: {}", reader.problem));
+  return std::move(reader.result);
+}
 
 Value to_json(Run& run, const Value& value, const JsonStyle& style) {
   JsonWriter writer(run, style);
