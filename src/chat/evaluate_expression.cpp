@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "chat/evaluator.hpp"
 #include "chat/evaluator_guards.hpp"
@@ -44,6 +45,12 @@ Value Evaluator::expression(const Expr& node) {
   }
   const Value second = expression(*node.items[1]);
   if (!run_.ok()) return {};
+  if (node.folded_base && first.is_number() && std::signbit(first.real())) {
+    // The reference writes a constant base as Python's text, without brackets, and to Python -2 ** n is -(2 ** n).
+    const Value base = negate(run_, first);
+    const Value power = run_.ok() ? arithmetic(run_, node.operation, base, second) : Value();
+    return run_.ok() ? negate(run_, power) : Value();
+  }
   return arithmetic(run_, node.operation, first, second);
 }
 

@@ -162,6 +162,19 @@ ExprPtr ExpressionParser::product() {
   return left;
 }
 
+namespace {
+
+// What the reference computes while it compiles.
+bool is_constant(const Expr& node) {
+  if (node.kind == ExprKind::name || node.kind == ExprKind::call) return false;
+  const auto constant = [](const ExprPtr& child) { return child == nullptr || is_constant(*child); };
+  return std::all_of(node.items.begin(), node.items.end(), constant) && constant(node.spread) &&
+         constant(node.spread_named) &&
+         std::all_of(node.named.begin(), node.named.end(), [&](const Keyword& k) { return constant(k.value); });
+}
+
+}  // namespace
+
 ExprPtr ExpressionParser::power() {
   ExprPtr left = unary(true);
   while (stream_.is_sign("**")) {
@@ -169,6 +182,7 @@ ExprPtr ExpressionParser::power() {
     stream_.advance();
     left = join(ExprKind::arithmetic, line, std::move(left), unary(true));
     left->operation = Arithmetic::power;
+    left->folded_base = is_constant(*left->items[0]) && !is_constant(*left->items[1]);
     raise(*left);
   }
   return left;
