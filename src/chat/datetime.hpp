@@ -1,0 +1,21 @@
+#pragma once
+// A moment for strftime_now. The library does not read the clock: whoever renders says what time it is, so that a
+// prompt does not change at midnight.
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI::chat {
+
+struct DateTime {
+  int year = 1970, month = 1, day = 1;  ///< month and day from 1
+  int hour = 0, minute = 0, second = 0, microsecond = 0;
+};
+
+/// datetime.strftime() in the C locale, with glibc's flags (%-d). Directives that glibc does not know stay as they are.
+std::string format_time(std::string_view format, const DateTime& time);
+
+}  // namespace moe::inline MOE_ABI::chat

@@ -1,0 +1,26 @@
+#pragma once
+// Numbers as Python reads and writes them.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI::chat {
+
+/// repr(float): the shortest digits that read back as the same value; inf and nan by name.
+std::string float_repr(double value);
+
+/// int(text, base): white space around, a sign, underscores between digits, digits of any script, a prefix that fits
+/// the base (any of them for base 0). `too_big` tells a number beyond 64 bits from a text that is none.
+std::optional<std::int64_t> read_int(std::string_view text, int base, bool* too_big);
+
+/// float(text). The text must not be longer than a few KiB to be a number.
+std::optional<double> read_float(std::string_view text);
+
+/// round(value, digits) of Python: exact decimal rounding, half to even.
+double round_to(double value, std::int64_t digits);
+
+}  // namespace moe::inline MOE_ABI::chat
