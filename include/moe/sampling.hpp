@@ -1,6 +1,6 @@
 #pragma once
-// The next token from logits: greedy, or drawn with temperature, top-k and top-p. Same seed, same logits, same tokens
-// on every compiler and CPU.
+// The next token from logits: greedy, or drawn with temperature, top-k, top-p and min-p, after penalties and biases.
+// Same seed, same logits, same tokens on every compiler and CPU.
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +9,7 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "moe/detail/math.hpp"
@@ -43,12 +44,26 @@ class Rng {
   std::uint64_t state_ = 0;
 };
 
-/// Filters run in this order: temperature, top-k, top-p (as transformers does).
+/// Shifts the logit of one token.
+struct LogitBias {
+  std::int32_t token = 0;
+  double bias = 0.0;
+};
+
+/// First the logits change: repetition penalty, frequency and presence penalties, biases. Then the filters run:
+/// temperature, top-k, top-p, min-p (the order of transformers). The defaults change nothing.
 struct SamplingConfig {
   double temperature = 0.0;  ///< 0 = greedy: the first maximum, nothing drawn
   std::int64_t top_k = 0;    ///< only the k highest logits; 0 = all
   double top_p = 1.0;        ///< only the smallest set of best tokens that holds this share; 1 = all
   std::uint64_t seed = 0;
+  double min_p = 0.0;  ///< only tokens at least this many times as likely as the best one; 0 = all
+  /// Tokens of the prompt and the reply: positive logits are divided by it, others multiplied (CTRL, arXiv:1909.05858,
+  /// section 4.1); 1 = none.
+  double repetition_penalty = 1.0;
+  double frequency_penalty = 0.0;  ///< taken off a token's logit once for every time the reply holds it
+  double presence_penalty = 0.0;   ///< taken off the logit of every token that the reply holds
+  std::vector<LogitBias> logit_bias = {};
 };
 
 /// Position of the first maximum. Errors: bad_argument when empty, non_finite for NaN or +infinity, or nothing but
@@ -66,7 +81,7 @@ struct SamplingConfig {
   return static_cast<std::int32_t>(best);
 }
 
-/// Draws tokens; keeps its generator and its scratch between calls. One per sequence.
+/// Draws tokens; keeps its generator, its scratch and, where a penalty asks for it, the tokens seen. One per sequence.
 class Sampler {
  public:
   /// Errors: bad_argument, naming the setting.
@@ -78,11 +93,64 @@ class Sampler {
       return refuse("temperature", config.temperature, "a number of at least 0");
     if (!(config.top_p > 0.0 && config.top_p <= 1.0)) return refuse("top_p", config.top_p, "more than 0 and at most 1");
     if (config.top_k < 0) return refuse("top_k", static_cast<double>(config.top_k), "at least 0");
+    if (!(config.min_p >= 0.0 && config.min_p <= 1.0)) return refuse("min_p", config.min_p, "from 0 to 1");
+    if (!(config.repetition_penalty > 0.0) || !std::isfinite(config.repetition_penalty))
+      return refuse("repetition_penalty", config.repetition_penalty, "a number above 0");
+    if (!std::isfinite(config.frequency_penalty))
+      return refuse("frequency_penalty", config.frequency_penalty, "a number");
+    if (!std::isfinite(config.presence_penalty)) return refuse("presence_penalty", config.presence_penalty, "a number");
+    for (const LogitBias& b : config.logit_bias)
+      if (!std::isfinite(b.bias) || b.token < 0)
+        return fail(ErrorCode::bad_argument, "logit_bias of token " + std::to_string(b.token) + " is " +
+                                                 std::to_string(b.bias) + ", expected a token id and a number");
     return Sampler(config);
   }
 
-  /// Errors: as greedy_token.
+  /// The tokens in front of the reply, for the repetition penalty.
+  void see_prompt(std::span<const std::int32_t> tokens) {
+    if (config_.repetition_penalty == 1.0) return;
+    for (const std::int32_t token : tokens) seen_.try_emplace(token, 0);
+  }
+
+  /// The next token of the reply. Biases beyond the logits count for nothing. Errors: as greedy_token.
   Result<std::int32_t> next(std::span<const float> logits) {
+    if (!changes_logits()) return draw(logits);
+    adjusted_.assign(logits.begin(), logits.end());
+    adjust();
+    auto token = draw(adjusted_);
+    if (token && remembers()) ++seen_[*token];
+    return token;
+  }
+
+ private:
+  bool remembers() const {
+    return config_.repetition_penalty != 1.0 || config_.frequency_penalty != 0.0 || config_.presence_penalty != 0.0;
+  }
+  bool changes_logits() const { return remembers() || !config_.logit_bias.empty(); }
+
+  void adjust() {
+    // Every token has a logit of its own: the order in which the map lists them changes no bit.
+    for (const auto& [token, in_reply] : seen_) {
+      if (token < 0 || static_cast<std::size_t>(token) >= adjusted_.size()) continue;
+      float& adjusted = adjusted_[static_cast<std::size_t>(token)];
+      double logit = static_cast<double>(adjusted);
+      logit = logit > 0.0 ? logit / config_.repetition_penalty : logit * config_.repetition_penalty;
+      if (in_reply > 0) {
+        // The product is rounded by itself: no compiler may fuse it (docs/NUMERICS.md).
+        const double frequency = config_.frequency_penalty * static_cast<double>(in_reply);
+        logit -= frequency;
+        logit -= config_.presence_penalty;
+      }
+      adjusted = static_cast<float>(logit);
+    }
+    for (const LogitBias& b : config_.logit_bias)
+      if (static_cast<std::size_t>(b.token) < adjusted_.size()) {
+        float& logit = adjusted_[static_cast<std::size_t>(b.token)];
+        logit = static_cast<float>(static_cast<double>(logit) + b.bias);
+      }
+  }
+
+  Result<std::int32_t> draw(std::span<const float> logits) {
     auto best = greedy_token(logits);
     if (!best || config_.temperature == 0.0) return best;
     const double highest = static_cast<double>(logits[static_cast<std::size_t>(*best)]);
@@ -104,6 +172,7 @@ class Sampler {
       total += c.weight;
     }
     if (config_.top_p < 1.0) total = keep_nucleus(total, limited);
+    if (config_.min_p > 0.0) total = keep_likely();
 
     const double target = rng_.uniform() * total;
     double sum = 0.0;
@@ -117,7 +186,6 @@ class Sampler {
     return last;
   }
 
- private:
   struct Candidate {
     float logit;
     std::int32_t id;
@@ -144,9 +212,19 @@ class Sampler {
     return sum;
   }
 
+  /// Keeps the candidates of at least min_p times the weight of the best one, which is exp(0) = 1; returns their sum.
+  double keep_likely() {
+    std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < config_.min_p; });
+    double sum = 0.0;
+    for (const Candidate& c : candidates_) sum += c.weight;
+    return sum;
+  }
+
   SamplingConfig config_;
   Rng rng_;
   std::vector<Candidate> candidates_;
+  std::unordered_map<std::int32_t, std::int64_t> seen_;  // token -> how often the reply holds it; 0: the prompt does
+  std::vector<float> adjusted_;
 };
 
 }  // namespace moe::inline MOE_ABI

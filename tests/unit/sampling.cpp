@@ -121,3 +121,73 @@ TEST_CASE("what cannot be drawn from is refused") {
         SamplingConfig{.top_p = 0.0}, SamplingConfig{.top_p = 1.5}, SamplingConfig{.top_p = std::nan("")}})
     CHECK(Sampler::make(bad).error().code == moe::ErrorCode::bad_argument);
 }
+
+TEST_CASE("min-p keeps what is likely enough beside the best token") {
+  const std::vector<float> logits{std::log(0.1f), std::log(0.4f), std::log(0.1f), std::log(0.25f), std::log(0.15f)};
+  CHECK(draw({.temperature = 1.0, .min_p = 1.0}, logits, 500).size() == 1);
+  const auto half = draw({.temperature = 1.0, .seed = 3, .min_p = 0.5}, logits, 20000);
+  REQUIRE(half.size() == 2);
+  CHECK(half.at(1) / 20000.0 == doctest::Approx(0.4 / 0.65).epsilon(0.03));
+  // After top-p, which already left two.
+  CHECK(draw({.temperature = 1.0, .top_p = 0.6, .min_p = 0.1}, logits, 2000).size() == 2);
+}
+
+TEST_CASE("penalties and biases change the logits as their definitions say") {
+  const auto greedy = [](const SamplingConfig& config, std::vector<std::int32_t> prompt, std::vector<float> logits,
+                         int n) {
+    auto sampler = Sampler::make(config);
+    REQUIRE(sampler.has_value());
+    sampler->see_prompt(prompt);
+    std::vector<std::int32_t> out;
+    for (int i = 0; i < n; ++i) out.push_back(sampler->next(logits).value());
+    return out;
+  };
+  using Ids = std::vector<std::int32_t>;
+  // Frequency: token 0 leads by 1 and loses 0.4 each time; the third time it is 0.8 below, a lead of 0.2.
+  CHECK(greedy({.frequency_penalty = 0.4}, {}, {3.0f, 2.0f, 0.0f}, 5) == Ids{0, 0, 0, 1, 0});
+  // Presence: once only, however often the token stands there.
+  CHECK(greedy({.presence_penalty = 0.9}, {}, {3.0f, 2.0f, 0.0f}, 4) == Ids{0, 0, 0, 0});
+  CHECK(greedy({.presence_penalty = 1.5}, {}, {3.0f, 2.0f, 0.0f}, 4) == Ids{0, 1, 0, 0});
+  // Neither looks at the prompt; the repetition penalty does. 3 / 2 = 1.5; a negative logit is multiplied.
+  CHECK(greedy({.presence_penalty = 1.5}, {0}, {3.0f, 2.0f, 0.0f}, 1) == Ids{0});
+  CHECK(greedy({.repetition_penalty = 2.0}, {0}, {3.0f, 2.0f, 0.0f}, 1) == Ids{1});
+  CHECK(greedy({.repetition_penalty = 2.0}, {0}, {-3.0f, -5.0f, -9.0f}, 1) == Ids{1});
+  CHECK(greedy({.repetition_penalty = 2.0}, {-7, 1 << 30}, {3.0f, 2.0f}, 1) == Ids{0});
+  // Biases, one of them beyond the vocabulary.
+  CHECK(greedy({.logit_bias = {{2, 100.0}, {1 << 30, 5.0}}}, {}, {3.0f, 2.0f, 0.0f}, 2) == Ids{2, 2});
+  CHECK(greedy({.logit_bias = {{0, -100.0}}}, {}, {3.0f, 2.0f, 0.0f}, 1) == Ids{1});
+}
+
+TEST_CASE("neutral penalties give the tokens of a sampler without them") {
+  std::vector<float> logits;
+  for (int i = 0; i < 300; ++i) logits.push_back(std::sin(static_cast<float>(i)));
+  const auto run = [&](const SamplingConfig& config) {
+    auto sampler = Sampler::make(config);
+    sampler->see_prompt(std::vector<std::int32_t>{1, 2, 3});
+    std::vector<std::int32_t> out;
+    for (int i = 0; i < 200; ++i) out.push_back(sampler->next(logits).value());
+    return out;
+  };
+  const auto plain = run({.temperature = 0.9, .top_k = 50, .top_p = 0.9, .seed = 11});
+  // A bias of nothing takes the way through the adjusted logits.
+  CHECK(run({.temperature = 0.9, .top_k = 50, .top_p = 0.9, .seed = 11, .logit_bias = {{5, 0.0}}}) == plain);
+  CHECK(run({.temperature = 0.9, .top_k = 50, .top_p = 0.9, .seed = 11, .presence_penalty = 1e-30}) == plain);
+}
+
+TEST_CASE("settings of penalties that are no numbers are refused by name") {
+  const double nan = std::nan("");
+  const auto refused = [](const SamplingConfig& config, const char* name) {
+    const auto made = Sampler::make(config);
+    REQUIRE(!made.has_value());
+    CHECK(made.error().code == moe::ErrorCode::bad_argument);
+    CHECK(made.error().message.starts_with(name));
+  };
+  refused({.min_p = 1.5}, "min_p");
+  refused({.min_p = nan}, "min_p");
+  refused({.repetition_penalty = 0.0}, "repetition_penalty");
+  refused({.repetition_penalty = nan}, "repetition_penalty");
+  refused({.frequency_penalty = nan}, "frequency_penalty");
+  refused({.presence_penalty = nan}, "presence_penalty");
+  refused({.logit_bias = {{3, nan}}}, "logit_bias of token 3");
+  refused({.logit_bias = {{-1, 1.0}}}, "logit_bias of token -1");
+}
