@@ -7,7 +7,7 @@
 #include <random>
 
 #include "eval/run/encode.hpp"
-#include "eval/run/log_softmax.hpp"
+#include "support/log_softmax.hpp"
 #include "eval/run/prefix_tree.hpp"
 #include "support.hpp"
 

@@ -9,7 +9,7 @@
 #include <map>
 
 #include "eval/run/encode.hpp"
-#include "eval/run/log_softmax.hpp"
+#include "support/log_softmax.hpp"
 #include "eval/run/request_plan.hpp"
 #include "eval/score/text.hpp"
 #include "moe/eval/evaluate.hpp"

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "eval/run/log_softmax.hpp"
+#include "support/log_softmax.hpp"
 #include "eval/run/tree_walk.hpp"
 
 namespace moe::inline MOE_ABI::eval {

@@ -1,11 +1,11 @@
-#include "eval/run/log_softmax.hpp"
+#include "support/log_softmax.hpp"
 
 #include <bit>
 #include <cmath>
 
 #include "moe/detail/math.hpp"
 
-namespace moe::inline MOE_ABI::eval {
+namespace moe::inline MOE_ABI {
 namespace {
 
 constexpr std::size_t kLanes = 16;
@@ -73,4 +73,4 @@ RowSummary summarise(std::span<const float> row) {
   return out;
 }
 
-}  // namespace moe::inline MOE_ABI::eval
+}  // namespace moe::inline MOE_ABI

@@ -6,7 +6,7 @@
 
 #include "moe/error.hpp"
 
-namespace moe::inline MOE_ABI::eval {
+namespace moe::inline MOE_ABI {
 
 struct RowSummary {
   double max = 0;
@@ -18,4 +18,4 @@ struct RowSummary {
 /// Sum: 16 partial sums p[i % 16] in rising i, then the tree 8, 4, 2, 1 (docs/NUMERICS.md). `row` is not empty.
 MOE_API RowSummary summarise(std::span<const float> row);
 
-}  // namespace moe::inline MOE_ABI::eval
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,161 @@
+#include "generate/reply.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "generate/utf8_tail.hpp"
+#include "support/log_softmax.hpp"
+#include "tokenizer/unicode.hpp"
+
+namespace moe::inline MOE_ABI {
+
+std::string_view name_of(EndReason reason) {
+  switch (reason) {
+    case EndReason::end_token: return "end_token";
+    case EndReason::stop_text: return "stop_text";
+    case EndReason::max_tokens: return "max_tokens";
+    case EndReason::cancelled: return "cancelled";
+  }
+  return "unknown";
+}
+
+namespace generate {
+namespace {
+
+constexpr std::int64_t kMostListed = 1000;
+
+// The `count` highest logits, falling, equal ones by rising id.
+std::vector<TokenId> best_tokens(std::span<const float> row, std::int64_t count) {
+  const auto better = [&](TokenId a, TokenId b) {
+    const float x = row[static_cast<std::size_t>(a)], y = row[static_cast<std::size_t>(b)];
+    return x > y || (x == y && a < b);
+  };
+  std::vector<TokenId> best;
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    const auto id = static_cast<TokenId>(i);
+    if (static_cast<std::int64_t>(best.size()) == count) {
+      if (count == 0 || !better(id, best.back())) continue;
+      best.pop_back();
+    }
+    best.insert(std::upper_bound(best.begin(), best.end(), id, better), id);
+  }
+  return best;
+}
+
+PositionLogProbabilities log_probabilities_of(std::span<const float> row, std::size_t known, TokenId chosen,
+                                              std::int64_t count) {
+  const RowSummary summary = summarise(row);
+  const auto entry = [&](TokenId id) {
+    return TokenLogProbability{id, summary.log_probability(row[static_cast<std::size_t>(id)])};
+  };
+  PositionLogProbabilities out{entry(chosen), {}};
+  for (const TokenId id : best_tokens(row.first(known), count)) out.best.push_back(entry(id));
+  return out;
+}
+
+}  // namespace
+
+Result<Reply> Reply::create(const Tokenizer* tokenizer, const GenerateOptions& options, std::int64_t max_tokens,
+                            std::uint64_t seed, TextStart start) {
+  SamplingConfig sampling = options.sampling;
+  sampling.seed = seed;
+  auto sampler = Sampler::make(sampling);
+  if (!sampler) return forward(sampler);
+  if (tokenizer == nullptr && !options.stop.empty())
+    return fail(ErrorCode::bad_argument, "stop texts need a tokenizer, and the model has none");
+  if (options.log_probabilities && (*options.log_probabilities < 0 || *options.log_probabilities > kMostListed))
+    return fail(ErrorCode::bad_argument,
+                fmt::format("log_probabilities is {}, expected 0 to {}", *options.log_probabilities, kMostListed));
+  Reply reply(tokenizer, options, std::move(*sampler));
+  reply.max_tokens_ = max_tokens;
+  reply.special_tokens_ = options.special_tokens;
+  reply.start_ = start;
+  reply.log_probabilities_ = options.log_probabilities;
+  reply.end_tokens_ = options.stop_tokens;
+  if (tokenizer != nullptr && options.end_tokens == EndTokens::stop)
+    for (const TokenId id : tokenizer->stop_ids()) reply.end_tokens_.push_back(id);
+  std::sort(reply.end_tokens_.begin(), reply.end_tokens_.end());
+  reply.result_.seed = seed;
+  return reply;
+}
+
+bool Reply::is_end_token(TokenId token) const {
+  return std::binary_search(end_tokens_.begin(), end_tokens_.end(), token);
+}
+
+Result<std::string_view> Reply::take(std::span<const float> row, std::size_t known) {
+  known = std::min(known, row.size());
+  const auto token = sampler_.next(row.first(known));
+  if (!token) return forward(token);
+  result_.tokens.push_back(*token);
+  if (log_probabilities_)
+    result_.log_probabilities.push_back(log_probabilities_of(row, known, *token, *log_probabilities_));
+  if (is_end_token(*token)) return end(EndReason::end_token);
+
+  const std::size_t old_visible = visible_.size(), old_raw = raw_.size();
+  if (auto ok = append_text(*token); !ok) return forward(ok);
+  look_for_stop(old_visible, old_raw);
+  if (ended_) return show(visible_.size());
+  if (left() <= 0) return end(EndReason::max_tokens);
+
+  // A stop text may begin here; a character may be half written.
+  const std::size_t held = std::max(stop_.possible_beginning(visible_), stop_.possible_beginning(raw_));
+  std::size_t safe = std::max(shown_, visible_.size() - std::min(held, visible_.size()));
+  safe -= std::min(incomplete_utf8_tail(std::string_view(visible_).substr(shown_, safe - shown_)), safe - shown_);
+  return show(safe);
+}
+
+std::string_view Reply::end(EndReason reason) {
+  ended_ = true;
+  result_.end = reason;
+  return show(visible_.size());
+}
+
+Result<void> Reply::append_text(TokenId token) {
+  if (tokenizer_ == nullptr) return {};
+  const auto bytes = [&](const std::string& before, bool skip_special) {
+    return start_ == TextStart::alone && before.empty() ? tokenizer_->decode({token}, skip_special)
+                                                        : tokenizer_->decode_more({token}, skip_special);
+  };
+  const auto raw = bytes(raw_, false);
+  if (!raw) return forward(raw);
+  const auto visible = bytes(visible_, special_tokens_ == SpecialTokens::hide);
+  if (!visible) return forward(visible);
+  if (visible->empty() && !raw->empty()) hidden_.push_back({raw_.size(), raw->size()});
+  raw_ += *raw;
+  visible_ += *visible;
+  return {};
+}
+
+std::size_t Reply::visible_before(std::size_t raw_end) const {
+  std::size_t hidden = 0;
+  for (const Hidden& h : hidden_)
+    if (h.at < raw_end) hidden += std::min(h.size, raw_end - h.at);
+  return raw_end - hidden;
+}
+
+// A stop text may stand in what is shown, or name a special token that is not.
+void Reply::look_for_stop(std::size_t old_visible, std::size_t old_raw) {
+  if (stop_.empty()) return;
+  auto found = stop_.find(visible_, old_visible);
+  if (!found && !hidden_.empty()) {
+    found = stop_.find(raw_, old_raw);
+    if (found) found->at = visible_before(found->at);
+  }
+  if (!found) return;
+  visible_.resize(std::max(std::min(found->at, visible_.size()), shown_));
+  result_.stop = stop_[found->text];
+  ended_ = true;
+  result_.end = EndReason::stop_text;
+}
+
+std::string_view Reply::show(std::size_t end) {
+  piece_ = tokenizer::replace_invalid_utf8(std::string_view(visible_).substr(shown_, end - shown_));
+  shown_ = end;
+  result_.text += piece_;
+  return piece_;
+}
+
+}  // namespace generate
+}  // namespace moe::inline MOE_ABI

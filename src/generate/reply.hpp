@@ -1,0 +1,71 @@
+#pragma once
+// One reply while it is being written: draws the next token, joins its bytes to text, knows when the reply ends.
+// It sees logits and nothing of Sessions, so that every loop over a Session can use it.
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "generate/stop_text.hpp"
+#include "generate/types.hpp"
+
+namespace moe::inline MOE_ABI::generate {
+
+/// How the text of a reply begins.
+enum class TextStart {
+  goes_on,  ///< behind the prompt: a space in front stays
+  alone,    ///< as a text of its own: SentencePiece's space in front of a text is taken away
+};
+
+class Reply {
+ public:
+  /// `tokenizer` may be null: then there is no text, and nothing but token ids ends the reply. `max_tokens` >= 1.
+  /// Errors: bad_argument naming the setting.
+  static Result<Reply> create(const Tokenizer* tokenizer, const GenerateOptions& options, std::int64_t max_tokens,
+                              std::uint64_t seed, TextStart start);
+
+  /// Draws a token from the logits behind the last one. `row` has all rows of the head, of which the first `known` are
+  /// tokens. Returns the stretch of text that can be shown now; it is valid until the next call.
+  /// Errors: non_finite; those of Tokenizer::decode.
+  Result<std::string_view> take(std::span<const float> row, std::size_t known);
+  void see_prompt(std::span<const TokenId> tokens) { sampler_.see_prompt(tokens); }
+  /// Ends the reply where it stands; returns what was held back.
+  std::string_view end(EndReason reason);
+
+  bool ended() const { return ended_; }
+  /// The token to be run next.
+  const TokenId& last() const { return result_.tokens.back(); }
+  std::int64_t left() const { return max_tokens_ - static_cast<std::int64_t>(result_.tokens.size()); }
+  /// Text, reason and tokens; the rest is the caller's to fill in.
+  Generation& result() { return result_; }
+
+ private:
+  Reply(const Tokenizer* tokenizer, const GenerateOptions& options, Sampler sampler)
+      : tokenizer_(tokenizer), stop_(options.stop), sampler_(std::move(sampler)) {}
+
+  bool is_end_token(TokenId token) const;
+  Result<void> append_text(TokenId token);
+  void look_for_stop(std::size_t old_visible, std::size_t old_raw);
+  std::size_t visible_before(std::size_t raw_end) const;
+  std::string_view show(std::size_t end);
+
+  const Tokenizer* tokenizer_;
+  StopTexts stop_;
+  Sampler sampler_;
+  std::vector<TokenId> end_tokens_;  // rising
+  SpecialTokens special_tokens_ = SpecialTokens::hide;
+  TextStart start_ = TextStart::goes_on;
+  std::optional<std::int64_t> log_probabilities_;
+  std::int64_t max_tokens_ = 1;
+  // `raw_` holds special tokens too: stop texts may name them. hidden_ is where it differs from `visible_`.
+  std::string raw_, visible_, piece_;
+  struct Hidden {
+    std::size_t at, size;
+  };
+  std::vector<Hidden> hidden_;
+  std::size_t shown_ = 0;  // bytes of visible_ handed out
+  bool ended_ = false;
+  Generation result_;
+};
+
+}  // namespace moe::inline MOE_ABI::generate
