@@ -138,7 +138,7 @@ class Reader {
     const std::int32_t limit_ms = nobody ? limits_.writer_ms : limits_.idle_ms;
     if (is_terminal_ || Clock::now() - last_ < std::chrono::milliseconds(limit_ms)) return true;
     if (nobody) return bad("is a FIFO that nobody writes into, expected a regular file or a pipe");
-    return bad(fmt::format("gave nothing for {} ms, expected a file that ends", limit_ms));
+    return bad(fmt::format("gave nothing for {} s, expected a file that ends", limit_ms / 1000.0));
   }
 
   Result<void> check_unchanged(std::size_t bytes) const {

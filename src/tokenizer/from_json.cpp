@@ -279,6 +279,13 @@ Result<Parts> read_parts(JsonValue root, std::string_view config_text) {
   return parts;
 }
 
+// The document ends here, before tables are built of what it says.
+Result<Parts> parse_parts(std::string_view json_text, std::string_view config_text) {
+  const auto document = parse_json_object(json_text, "tokenizer.json");
+  if (!document) return forward(document);
+  return read_parts(document->root(), config_text);
+}
+
 }  // namespace
 
 Result<GgufVocabulary> vocabulary_from_json(std::string_view json_text, std::string_view config_text) {
@@ -322,9 +329,7 @@ Result<GgufVocabulary> vocabulary_from_json(std::string_view json_text, std::str
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_json(std::string_view tokenizer_json,
                                                               std::string_view tokenizer_config_json,
                                                               const TokenizerOptions& options) {
-  const auto document = parse_json_object(tokenizer_json, "tokenizer.json");
-  if (!document) return forward(document);
-  auto parts = tokenizer::read_parts(document->root(), tokenizer_config_json);
+  auto parts = tokenizer::parse_parts(tokenizer_json, tokenizer_config_json);
   if (!parts) return forward(parts);
   if (auto ok = tokenizer::finish_parts(*parts, options); !ok) return forward(ok);
   return std::shared_ptr<const Tokenizer>(std::make_shared<tokenizer::ByteLevelBpe>(std::move(*parts)));

@@ -36,8 +36,9 @@ std::string quoted(const std::string& text) {
   return out + "'";
 }
 
-Outcome run(const Scratch& scratch, const std::vector<std::string>& arguments) {
-  std::string command = "MOE_THREADS=1 " + quoted(MOE_EVAL);  // nothing here is about threads
+/// `before` stands in front of the command, as what is piped into it.
+Outcome run(const Scratch& scratch, const std::vector<std::string>& arguments, const std::string& before = "") {
+  std::string command = before + "MOE_THREADS=1 " + quoted(MOE_EVAL);  // nothing here is about threads
   for (const std::string& a : arguments) command += " " + quoted(a);
   command += " >" + quoted(scratch / "out.txt") + " 2>" + quoted(scratch / "err.txt");
   const int raw = std::system(command.c_str());
@@ -273,4 +274,50 @@ TEST_CASE("a directory with one GGUF file: its answers are that file's, and run.
   std::ofstream(s.dir / "hf/config.json") << config.dump();
   REQUIRE(run(s, {"--model", s / "hf", "--tasks", kExam, "--limit", "2", "--out", s / "four"}).status == 0);
   CHECK(Json::parse(moe_test::read_file(s.dir / "four/run.json"))["models"][0]["unread_keys"] == Json{"made_up"});
+}
+
+TEST_CASE("questions from a pipe: -, /dev/stdin and a FIFO give the scores of the file") {
+  const Scratch s;
+  const std::string right = R"({"question":"one?","choices":["x","y"],"answer":"B"})"
+                            "\n"
+                            R"({"question":"two?","choices":["x","y","z"],"answer":2.0})"
+                            "\n";
+  const std::string file = s.file("exam.jsonl", right), fifo = s / "fifo.jsonl";
+  const auto samples = [&](const std::string& before, const std::string& task, const std::string& name) {
+    const Outcome got = run(s, {"--model", kModel, "--tasks", task, "--out", s / ("out_" + name)}, before);
+    CHECK_MESSAGE(got.status == 0, got.err);
+    return sample_file(s.dir / ("out_" + name), "samples_" + name);
+  };
+  const std::string expected = samples("", file, "exam");
+  CHECK(std::count(expected.begin(), expected.end(), '\n') == 2);
+  const std::string pipe = "cat " + quoted(file) + " | ";
+  CHECK(samples(pipe, "-", "stdin") == expected);
+  fs::remove_all(s.dir / "out_stdin");
+  CHECK(samples(pipe, "/dev/stdin", "stdin") == expected);
+  CHECK(samples("exec 7<" + quoted(file) + "; ", "/dev/fd/7", "fd7") == expected);
+  CHECK(samples("mkfifo " + quoted(fifo) + "; cat " + quoted(file) + " >" + quoted(fifo) + " & ", fifo, "fifo") ==
+        expected);
+}
+
+TEST_CASE("an input that is none, or never ends, is one line at once") {
+  const Scratch s;
+  const auto asked = [&](const std::string& task, const std::string& before = "") {
+    return run(s, {"--model", kModel, "--tasks", task}, before);
+  };
+  for (const char* device : {"/dev/zero", "/dev/urandom", "/dev/null"}) check_one_line(asked(device), 1, device);
+  check_one_line(asked("-", "exec </dev/zero; "), 1, "standard input: is a character device");
+  check_one_line(asked("-", "exec <&-; "), 1, "standard input");
+  check_one_line(asked("-", "printf '{}' | "), 1, "standard input:1: question");
+  const std::string fifo = s / "f.jsonl", task = s / "f.json";
+  check_one_line(asked(fifo, "mkfifo " + quoted(fifo) + " " + quoted(task) + "; "), 1,
+                 fifo + ": is a FIFO that nobody writes into");
+  check_one_line(asked(task), 1, task + ": is a FIFO that nobody writes into");
+  fs::create_directory(s.dir / "folder.json");
+  check_one_line(asked(s / "folder.json"), 1, "is a directory");
+  check_one_line(asked(s.file("named.json", R"({"task":"t","questions":"./f.jsonl","prompt":"{question}",)"
+                                            R"("metrics":["acc"]})")),
+                 1, "f.jsonl: is a FIFO that nobody writes into");
+  const std::string sparse = s.file("sparse.jsonl", "");
+  fs::resize_file(sparse, std::uintmax_t{1} << 36);
+  check_one_line(asked(sparse), 1, sparse);
 }

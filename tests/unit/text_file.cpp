@@ -129,9 +129,9 @@ TEST_CASE("a FIFO whose writer writes nothing, too much, or stops in the middle"
   // Open for both: there is a writer, and no end.
   const int held = ::open(fifo.c_str(), O_RDWR | O_CLOEXEC);
   REQUIRE(held >= 0);
-  check_refused(read_text(fifo, limits(9)), ErrorCode::bad_file, {fifo, "gave nothing for 200 ms"});
+  check_refused(read_text(fifo, limits(9)), ErrorCode::bad_file, {fifo, "gave nothing for 0.2 s"});
   REQUIRE(::write(held, "half", 4) == 4);
-  check_refused(read_text(fifo, limits(9)), ErrorCode::bad_file, {fifo, "gave nothing for 200 ms"});
+  check_refused(read_text(fifo, limits(9)), ErrorCode::bad_file, {fifo, "gave nothing for 0.2 s"});
   REQUIRE(::write(held, "0123456789", 10) == 10);
   check_refused(read_text(fifo, limits(9)), ErrorCode::bad_file, {fifo, "more than 9 bytes"});
   ::close(held);

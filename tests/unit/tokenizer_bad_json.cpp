@@ -207,6 +207,42 @@ TEST_CASE("added tokens go on where the vocabulary ends, as the tokenizers packa
   check_error(with({added_token(301, "<t>")}, 300), ErrorCode::bad_file, "expected 262");
 }
 
+// Encoding recurses from step to step, and what a few bytes of template may add to every text is no few ids.
+TEST_CASE("steps without number are refused before a text meets them") {
+  const json digits = {{"type", "Digits"}}, byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}};
+  const auto sequence = [](const char* list, const std::vector<json>& steps) {
+    return json{{"type", "Sequence"}, {list, steps}};
+  };
+  const auto pre_tokenizer = [&](std::size_t count) {
+    std::vector<json> steps(count - 1, digits);
+    steps.push_back(byte_level);
+    json file = small_json();
+    file["pre_tokenizer"] = sequence("pretokenizers", steps);
+    return file;
+  };
+  CHECK(must_encode(*load(pre_tokenizer(64)), "a1") == Ids{'a', '1'});
+  check_error(pre_tokenizer(65), ErrorCode::unsupported, "pre_tokenizer with more steps than 64");
+  // As many as overflow any stack, also by sequences in sequences.
+  check_error(pre_tokenizer(200'000), ErrorCode::unsupported, "pre_tokenizer with more steps than 64");
+  json nested = small_json();
+  nested["pre_tokenizer"] = byte_level;
+  for (int i = 0; i < 20; ++i)
+    nested["pre_tokenizer"] = sequence("pretokenizers", {digits, digits, digits, digits, nested["pre_tokenizer"]});
+  check_error(nested, ErrorCode::unsupported, "pre_tokenizer with more steps than 64");
+
+  json forms = small_json();
+  forms["normalizer"] = sequence("normalizers", std::vector<json>(65, {{"type", "NFC"}}));
+  check_error(forms, ErrorCode::unsupported, "normalizer with more steps than 64");
+  json added = small_json();
+  const json token = {{"SpecialToken", {{"id", "<s>"}}}};
+  std::vector<json> single(1000, token);
+  single.push_back({{"Sequence", {{"id", "A"}}}});
+  added["post_processor"] = {{"type", "TemplateProcessing"},
+                             {"single", single},
+                             {"special_tokens", {{"<s>", {{"ids", std::vector<int>(1000, 1)}}}}}};
+  check_error(added, ErrorCode::unsupported, "post_processor that adds more tokens than 64");
+}
+
 TEST_CASE("any cut or changed file gives a tokenizer that works or an error") {
   json file = small_json();
   file["added_tokens"] = {added_token(261, "<s>")};

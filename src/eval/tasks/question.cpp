@@ -106,13 +106,14 @@ Result<std::vector<QuestionLine>> read_lines(const std::string& path, const std:
   const auto content = read_text(path, {kQuestionBytes, Streams::allowed, cancelled});
   if (!content) return forward(content);
   std::vector<QuestionLine> lines;
+  const std::string file = path == "-" ? "standard input" : path;
   std::int64_t number = 0;
   for (std::size_t begin = 0; begin < content->size();) {
     const std::size_t end = std::min(content->find('\n', begin), content->size());
     ++number;
     std::string text = content->substr(begin, end - begin);
     begin = end + 1;
-    if (!strip(text).empty()) lines.push_back({std::move(text), path, number});
+    if (!strip(text).empty()) lines.push_back({std::move(text), file, number});
   }
   return lines;
 }
