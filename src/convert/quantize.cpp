@@ -360,9 +360,12 @@ Result<QuantizeReport> quantize(const std::string& in, const std::string& out, c
   const auto model = arch::recognise(**file);
   if (!model) return about(in, model);
   Weights shapes;
-  if (const auto plan = plan_weights(**file, *model, shapes); !plan) return about(in, plan);
+  const auto plan = plan_weights(**file, *model, shapes);
+  if (!plan) return about(in, plan);
 
   QuantizeReport report;
+  for (const std::vector<std::string>* notes : {&model->notes, &plan->notes})
+    report.notes.insert(report.notes.end(), notes->begin(), notes->end());
   const bool directory = (*file)->kind() == checkpoint::Kind::hf;
   auto metadata =
       directory ? convert::metadata_of_directory(**file, *model, name_of_directory(in), options.tokenizer, report.notes)
