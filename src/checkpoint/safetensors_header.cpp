@@ -93,7 +93,8 @@ class HeaderForm {
     return fail(ErrorCode::bad_file, fmt::format("{}: {}", path_, message));
   }
   tl::unexpected<Error> wrong(std::string_view where, JsonValue found) const {
-    return bad(fmt::format("{} holds {} {}, which does not belong there", where, found.type_name(), found.in_ascii(40)));
+    return bad(
+        fmt::format("{} holds {} {}, which does not belong there", where, found.type_name(), found.in_ascii(40)));
   }
 
   Result<void> check_metadata(JsonValue metadata) const {

@@ -7,9 +7,9 @@
 #include <random>
 
 #include "eval/run/encode.hpp"
-#include "support/log_softmax.hpp"
 #include "eval/run/prefix_tree.hpp"
 #include "support.hpp"
+#include "support/log_softmax.hpp"
 
 using namespace moe::eval;
 

@@ -9,12 +9,12 @@
 #include <map>
 
 #include "eval/run/encode.hpp"
-#include "support/log_softmax.hpp"
 #include "eval/run/request_plan.hpp"
 #include "eval/score/text.hpp"
 #include "moe/eval/evaluate.hpp"
 #include "moe/eval/session_model.hpp"
 #include "support.hpp"
+#include "support/log_softmax.hpp"
 
 using namespace moe::eval;
 

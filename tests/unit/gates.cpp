@@ -18,7 +18,10 @@ struct Gate {
 };
 
 const std::vector<Gate> kGates = {
-    {R"(\.dump\()", {"src", "tools", "bench"}, {"src/support/json_text.hpp", "src/support/json.cpp"}, "moe::json_text (support/json_text.hpp)"},
+    {R"(\.dump\()",
+     {"src", "tools", "bench"},
+     {"src/support/json_text.hpp", "src/support/json.cpp"},
+     "moe::json_text (support/json_text.hpp)"},
     {R"(\b(std::ofstream|std::fstream|O_CREAT|std::fopen|std::rename|fs::rename|filesystem::rename)\b)",
      {"src", "tools", "bench"},
      {"src/support/output_file.cpp"},
