@@ -12,6 +12,8 @@
 #include "support/log_softmax.hpp"
 
 using namespace moe::eval;
+using moe::RowSummary;
+using moe::summarise;
 
 TEST_CASE("log-softmax agrees with long double and ignores the row's length modulo 16") {
   std::mt19937 random(5);

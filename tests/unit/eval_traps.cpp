@@ -17,6 +17,8 @@
 #include "support/log_softmax.hpp"
 
 using namespace moe::eval;
+using moe::RowSummary;
+using moe::summarise;
 
 namespace {
 
