@@ -239,8 +239,8 @@ class ReplyRun {
   std::int64_t max_rows_ = 1, replies_done_ = 0;
   TreeWalk walk_;
   std::vector<Active> active_;
-  std::string eos_text_;  // a stop text of every reply, as in the reference harness, also when it is spelled out
-  std::vector<TokenId> first_;    // [request] the first token of a reply that is to begin
+  std::string eos_text_;        // a stop text of every reply, as in the reference harness, also when it is spelled out
+  std::vector<TokenId> first_;  // [request] the first token of a reply that is to begin
   std::vector<std::string> raw_;  // [request] the reply with its special tokens
 };
 

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <limits>
 
-#include "support/log_softmax.hpp"
 #include "eval/run/tree_walk.hpp"
+#include "support/log_softmax.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {

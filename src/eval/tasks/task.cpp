@@ -162,7 +162,8 @@ FilterStep read_step(JsonValue item, Reader& reader) {
     if (const auto value = whole_number(*group, -1000, 1000))
       step.group_select = *value;
     else
-      reader.problem(fmt::format("filters: group_select is {}, expected a whole number", in_quotes(group->in_ascii(80))));
+      reader.problem(
+          fmt::format("filters: group_select is {}, expected a whole number", in_quotes(group->in_ascii(80))));
   }
   const auto mapping = item.find("mapping_dict");
   if (is_map && !mapping) return reader.problem("filters: map has no mapping_dict"), step;
