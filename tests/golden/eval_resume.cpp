@@ -174,16 +174,15 @@ void copy_store(const fs::path& from, const fs::path& to) {
 }
 
 // Kills one run at `kKills` steps and lets each of them go on.
-void check_kills(const Exam& exam) {
-  const Scratch scratch;
+void check_kills(const Exam& exam, const fs::path& folder) {
   const auto model = nano();
-  const Run whole = run(exam, model, scratch.dir / "whole.db");
+  const Run whole = run(exam, model, folder / "whole.db");
   REQUIRE(whole.steps > kKills + 2);
   std::set<std::int64_t> kills;
   for (std::int64_t k = 0; k < kKills; ++k) kills.insert(1 + k * (whole.steps - 2) / kKills);
-  const auto path_of = [&](std::int64_t step) { return scratch.dir / ("killed" + std::to_string(step) + ".db"); };
-  const Run again = run(exam, model, scratch.dir / "killed.db", [&](std::int64_t step) {
-    if (kills.contains(step)) copy_store(scratch.dir / "killed.db", path_of(step));
+  const auto path_of = [&](std::int64_t step) { return folder / ("killed" + std::to_string(step) + ".db"); };
+  const Run again = run(exam, model, folder / "killed.db", [&](std::int64_t step) {
+    if (kills.contains(step)) copy_store(folder / "killed.db", path_of(step));
   });
   CHECK(again.samples == whole.samples);
   for (const std::int64_t step : kills) {
@@ -198,24 +197,26 @@ void check_kills(const Exam& exam) {
 }  // namespace
 
 TEST_CASE("killed anywhere, the nano exam goes on to the same bytes") {
-  check_kills({prepared((kNano / "nano_exam.jsonl").string(), {.limit = 300}), 64});
+  const Scratch scratch;
+  check_kills({prepared((kNano / "nano_exam.jsonl").string(), {.limit = 300}), 64}, scratch.dir);
 }
 
 TEST_CASE("full: killed anywhere, the whole nano exam goes on to the same bytes" * doctest::skip()) {
-  check_kills({prepared((kNano / "nano_exam.jsonl").string(), {})});
+  const Scratch scratch;
+  check_kills({prepared((kNano / "nano_exam.jsonl").string(), {})}, scratch.dir);
 }
 
 TEST_CASE("killed anywhere, an exam with five worked examples per question goes on to the same bytes") {
   const Scratch scratch;
-  check_kills({prepared(write_shots_exam(scratch.dir), {.num_fewshot = 5}), 64});
+  check_kills({prepared(write_shots_exam(scratch.dir), {.num_fewshot = 5}), 64}, scratch.dir);
 }
 
 TEST_CASE("killed anywhere, an exam of nested stems goes on to the same bytes") {
   const Scratch scratch;
-  check_kills({prepared(write_deep_exam(scratch.dir, {.depth = 60, .others = 150}), {})});
+  check_kills({prepared(write_deep_exam(scratch.dir, {.depth = 60, .others = 150}), {})}, scratch.dir);
 }
 
 TEST_CASE("killed anywhere, replies to nested prompts go on to the same bytes") {
   const Scratch scratch;
-  check_kills({prepared(write_reply_task(scratch.dir), {}), 16});
+  check_kills({prepared(write_reply_task(scratch.dir), {}), 16}, scratch.dir);
 }
