@@ -64,6 +64,8 @@ class MOE_API RunStore {
   Result<std::int64_t> begin_run(const StoredRun& run);
   Result<void> finish_run(std::int64_t id, const std::string& finished, const PreparedTask& task,
                           const TaskOutcome& outcome);
+  /// Looks at every row of every table. Errors: bad_file.
+  Result<void> verify() const;
   /// In the order in which they began.
   Result<std::vector<StoredRun>> runs() const;
   Result<std::vector<StoredAnswer>> answers(std::int64_t run) const;

@@ -266,6 +266,23 @@ Result<std::vector<StoredRun>> RunStore::runs() const {
   return out;
 }
 
+Result<void> RunStore::verify() const {
+  auto sound = impl_->snapshot([&]() -> Result<void> {
+    for (const char* table : {"scores", "replies"}) {
+      RowReader q(impl_->database, table, "");
+      for (;;) {
+        const auto row = q.next();
+        if (!row) return forward(row);
+        if (!*row) break;
+      }
+    }
+    return {};
+  });
+  if (!sound) return sound;
+  const auto listed = runs();
+  return listed ? Result<void>() : forward(listed);
+}
+
 Result<std::vector<StoredAnswer>> RunStore::answers(std::int64_t run) const {
   std::vector<StoredAnswer> out;
   auto done = impl_->snapshot([&]() -> Result<void> {
