@@ -86,7 +86,7 @@ void write_lines(const fs::path& path, const std::vector<Json>& lines) {
 // Five worked examples of each subject in front of every question: prefixes of some 500 tokens.
 std::string write_shots_exam(const fs::path& folder) {
   std::vector<Json> lines;
-  const std::vector<std::string> questions = nested_questions({.depth = 20, .others = 45});
+  const std::vector<std::string> questions = nested_questions({.depth = 20, .others = 30});
   for (std::size_t subject = 0; subject < 2; ++subject) {
     const auto add = [&](const char* split, const std::string& question) {
       lines.push_back({{"split", split},
@@ -198,7 +198,7 @@ void check_kills(const Exam& exam, const fs::path& folder) {
 
 TEST_CASE("killed anywhere, the nano exam goes on to the same bytes") {
   const Scratch scratch;
-  check_kills({prepared((kNano / "nano_exam.jsonl").string(), {.limit = 300}), 64}, scratch.dir);
+  check_kills({prepared((kNano / "nano_exam.jsonl").string(), {.limit = 200}), 64}, scratch.dir);
 }
 
 TEST_CASE("full: killed anywhere, the whole nano exam goes on to the same bytes" * doctest::skip()) {
@@ -208,7 +208,7 @@ TEST_CASE("full: killed anywhere, the whole nano exam goes on to the same bytes"
 
 TEST_CASE("killed anywhere, an exam with five worked examples per question goes on to the same bytes") {
   const Scratch scratch;
-  check_kills({prepared(write_shots_exam(scratch.dir), {.num_fewshot = 5}), 64}, scratch.dir);
+  check_kills({prepared(write_shots_exam(scratch.dir), {.num_fewshot = 5}), 32}, scratch.dir);
 }
 
 TEST_CASE("killed anywhere, an exam of nested stems goes on to the same bytes") {
