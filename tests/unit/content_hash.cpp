@@ -233,11 +233,11 @@ TEST_CASE("a model that is changed while it is loaded is an error; one that is r
       {"cut off and written anew", [&] { write(weights, moe_test::read_file(weights)); }},
       {"shorter", [&] { fs::resize_file(weights, last); }},
       {"longer", [&] { fs::resize_file(weights, last + 100); }}};
-  for (const auto& [how, change] : changes)
+  for (const auto& change : changes)
     for (const moe::ContentHash content_hash : {moe::ContentHash(), moe::ContentHash(moe::sha256)}) {
-      CAPTURE(how);
+      CAPTURE(change.first);
       CAPTURE(content_hash != nullptr);
-      const auto model = load_while(content_hash, change);
+      const auto model = load_while(content_hash, change.second);
       REQUIRE_FALSE(model.has_value());
       CHECK_MESSAGE(model.error().code == moe::ErrorCode::io, model.error().message);
       CHECK_MESSAGE(model.error().message.find("model.safetensors") != std::string::npos, model.error().message);
@@ -254,9 +254,9 @@ TEST_CASE("a model that is changed while it is loaded is an error; one that is r
       {"removed", [&] { fs::remove(weights); }},
       {"a link more", [&] { fs::create_hard_link(weights, dir / "link"); }},
       {"the texts", [&] { write(dir / "tokenizer.json", "{}"), write(dir / "config.json", "{}"); }}};
-  for (const auto& [how, change] : replacements) {
-    CAPTURE(how);
-    const auto model = load_while(moe::sha256, change);
+  for (const auto& change : replacements) {
+    CAPTURE(change.first);
+    const auto model = load_while(moe::sha256, change.second);
     REQUIRE_MESSAGE(model.has_value(), model.error().message);
     CHECK((*model)->content_hash() == original);
   }
