@@ -57,13 +57,14 @@ struct TaskOutcome {
   std::int64_t model_flops = 0;  ///< over all questions
   std::int64_t pass_tokens = 0;  ///< what a run without reuse computes
   /// Questions that were not asked and answered plainly; none is ever scored silently.
-  std::int64_t truncated = 0;   ///< their context was cut from the left
-  std::int64_t too_long = 0;    ///< not asked, an answer does not fit the model: counted as wrong
-  std::int64_t non_finite = 0;  ///< the model's logits were not finite: counted as wrong
-  std::int64_t skipped = 0;     ///< in the file, left out by the limit
-  std::int64_t tied = 0;        ///< several best answers: the first counts
-  std::int64_t reencoded = 0;   ///< an answer vanished inside a token of the prompt and was encoded alone
-  Work executed;                ///< of this task
+  std::int64_t truncated = 0;    ///< their context was cut from the left
+  std::int64_t too_long = 0;     ///< not asked, an answer does not fit the model: counted as wrong
+  std::int64_t non_finite = 0;   ///< the model's logits were not finite: counted as wrong
+  std::int64_t match_limit = 0;  ///< a filter's pattern gave up on the reply: counted as wrong
+  std::int64_t skipped = 0;      ///< in the file, left out by the limit
+  std::int64_t tied = 0;         ///< several best answers: the first counts
+  std::int64_t reencoded = 0;    ///< an answer vanished inside a token of the prompt and was encoded alone
+  Work executed;                 ///< of this task
   double seconds = 0;
 };
 
@@ -81,7 +82,8 @@ MOE_API Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& mo
 MOE_API Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& document,
                                                std::vector<Score> scores);
 
-/// The metrics of one question from the model's reply. Errors: bad_argument when a pattern's match limit is reached.
+/// The metrics of one question from the model's reply; wrong, with Failure::match_limit, where a pattern gives up on it.
+/// Errors: out_of_memory.
 MOE_API Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document& document, Generation reply);
 
 /// Mean with its standard error; a perplexity gets a bootstrap of `bootstrap_count` resamples, a Brier score none (as in

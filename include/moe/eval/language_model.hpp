@@ -22,8 +22,9 @@ struct ScoreRequest {
 /// Why a request has no result. It is counted and reported, and its question counts as answered wrongly.
 enum class Failure {
   none,
-  too_long,    ///< the answer alone, or the room for the reply, does not fit the model's context
-  non_finite,  ///< a hidden state or a logit was not finite
+  too_long,     ///< the answer alone, or the room for the reply, does not fit the model's context
+  non_finite,   ///< a hidden state or a logit was not finite
+  match_limit,  ///< a filter's pattern needs more steps or memory on this reply than a pattern may take
 };
 
 struct Score {

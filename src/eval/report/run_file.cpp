@@ -63,6 +63,7 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome) {
       {"truncated_questions", outcome.truncated},
       {"too_long_questions", outcome.too_long},
       {"non_finite_questions", outcome.non_finite},
+      {"match_limit_questions", outcome.match_limit},
       {"skipped_questions", outcome.skipped},
       {"tied_questions", outcome.tied},
       {"reencoded_questions", outcome.reencoded},
