@@ -7,8 +7,7 @@
 #include <optional>
 
 #include "bench/store_commands.hpp"
-#include "kernels/table.hpp"
-#include "model/model_info.hpp"
+#include "moe/cpu.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
@@ -311,7 +310,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
     store = std::move(*opened);
   }
   report.thread_count = threads->worker_count;
-  if (const auto* table = moe::kernels::active_table()) report.isa = table->isa;
+  report.isa = moe::active_isa();
 
   moe::Result<void> result;
   moe::Result<std::shared_ptr<const moe::Model>> loaded(nullptr);

@@ -32,6 +32,9 @@ struct Progress {
 /// Checks every number against the limits and against the others; router.hpp has the same for a RouterConfig.
 /// Errors: bad_config, naming the field, what was found and what was expected.
 MOE_API Result<void> validate(const ModelConfig& config);
+/// The same model with another number of routed experts per token: what Model::with_top_k would run.
+/// Errors: bad_config when top_k is out of range, or the model is dense.
+MOE_API Result<ModelConfig> with_top_k(const ModelConfig& config, std::int64_t top_k);
 
 struct LoadOptions {
   ParallelFor threads = {};  ///< default: one thread

@@ -1,5 +1,7 @@
 #pragma once
 #include "moe/config.hpp"
+#include "moe/cpu.hpp"
+#include "moe/demand.hpp"
 #include "moe/error.hpp"
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
@@ -13,3 +15,4 @@
 #include "moe/session.hpp"
 #include "moe/tensor.hpp"
 #include "moe/tokenizer.hpp"
+#include "moe/unfinished_files.hpp"

@@ -1,7 +1,7 @@
 #pragma once
 // The router: which experts a token goes to, and with which weights. Needs nothing to link.
 //
-// Methods, as a RouterConfig:
+// Methods, as a RouterConfig (which names the published ones, RouterConfig::deepseek_v3() and so on):
 //   DeepSeek-V3, GLM-4.5, dots1 (noaux_tc)   sigmoid, top2_sum groups, selection_bias, norm_topk_prob, scaling
 //   DeepSeek-V2 (group_limited_greedy)       softmax, max groups, scaling; V2-Lite (greedy): one group
 //   Qwen, OLMoE, Mixtral, Hunyuan            softmax, norm_topk_prob as the model says

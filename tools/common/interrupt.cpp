@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <ctime>
 
-#include "support/unfinished_files.hpp"
+#include "moe/unfinished_files.hpp"
 #include "tools/common/program.hpp"
 
 namespace cli {

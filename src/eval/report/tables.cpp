@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "eval/report/chart.hpp"
-#include "eval/report/text_table.hpp"
 #include "moe/eval/report.hpp"
+#include "support/text_table.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "moe/error.hpp"
 
-namespace moe::inline MOE_ABI::eval {
+namespace moe::inline MOE_ABI {
 
 /// A name in a table or a line: printable, at most 60 columns.
 std::string shown_name(std::string_view name);
@@ -30,4 +30,4 @@ class TextTable {
   Align align_;
 };
 
-}  // namespace moe::inline MOE_ABI::eval
+}  // namespace moe::inline MOE_ABI

@@ -1,11 +1,11 @@
-#include "eval/report/text_table.hpp"
+#include "support/text_table.hpp"
 
 #include <algorithm>
 #include <utility>
 
 #include "support/show.hpp"
 
-namespace moe::inline MOE_ABI::eval {
+namespace moe::inline MOE_ABI {
 
 namespace {
 constexpr std::size_t kNameColumns = 60;
@@ -42,4 +42,4 @@ std::string TextTable::render() const {
   return out;
 }
 
-}  // namespace moe::inline MOE_ABI::eval
+}  // namespace moe::inline MOE_ABI

@@ -15,7 +15,7 @@
 #include <system_error>
 #include <utility>
 
-#include "support/unfinished_files.hpp"
+#include "moe/unfinished_files.hpp"
 
 namespace moe::inline MOE_ABI {
 
