@@ -295,7 +295,7 @@ std::string Bench::table() const {
 
 // One row of the roofline table: a stage of one item.
 struct StageRow {
-  const char* name;
+  std::string_view name;
   double seconds;  // of workers, a repetition
   double share;    // of all workers' time
   moe::Demand demand;
@@ -304,12 +304,12 @@ struct StageRow {
 std::vector<StageRow> stage_rows(const Item& item, std::int32_t repetitions) {
   std::vector<StageRow> rows;
   const auto total = static_cast<double>(item.profile.total_ns);
-  const auto add = [&](const char* name, std::int64_t ns, const moe::Demand& demand) {
+  const auto add = [&](std::string_view name, std::int64_t ns, const moe::Demand& demand) {
     rows.push_back({name, static_cast<double>(ns) * 1e-9 / repetitions, static_cast<double>(ns) / total, demand});
   };
   std::int64_t rest = item.profile.total_ns - item.profile.waiting_ns;
   for (std::size_t i = 0; i < moe::kStageCount; ++i) {
-    add(moe::stage_name(static_cast<moe::Stage>(i)), item.profile.busy_ns[i], item.demands.stage[i]);
+    add(name_of(static_cast<moe::Stage>(i)), item.profile.busy_ns[i], item.demands.stage[i]);
     rest -= item.profile.busy_ns[i];
   }
   add("waiting", item.profile.waiting_ns, {});

@@ -18,8 +18,6 @@ namespace {
 
 namespace eval = moe::eval;
 
-const char* name_of(moe::KvType kv) { return kv == moe::KvType::f32 ? "f32" : kv == moe::KvType::f16 ? "f16" : "bf16"; }
-
 std::string percent(double x) { return fmt::format("{:.2f}", 100 * x); }
 std::string percent(const std::optional<double>& x) { return x ? percent(*x) : std::string("N/A"); }
 
@@ -105,7 +103,7 @@ moe::Result<void> history(const std::string& path) {
     const std::string giga = fmt::format("{:.4g}", static_cast<double>(r.model_flops) / 1e9 / questions);
     const bool done = !r.finished.empty();
     table.add({std::to_string(r.id), r.started.substr(0, 19), moe::shown_name(r.model),
-               r.setting.precision == moe::Precision::reference ? "reference" : "auto", name_of(r.setting.kv),
+               std::string(name_of(r.setting.precision)), std::string(name_of(r.setting.kv)),
                std::to_string(r.setting.top_k), moe::shown_name(r.task), std::to_string(r.num_fewshot),
                std::to_string(r.question_count), done ? percent(r.accuracy) : "-",
                done ? percent(r.standard_error) : "-", done ? giga : "-", done ? "finished" : "cut short"});

@@ -217,7 +217,7 @@ std::string text_of(const std::string& path, const Facts& f) {
     line("weights as", "stored / touched per decoded token, with the cache at " + at + " tokens");
     for (const Format format : kSizedFor) {
       const std::int64_t touched = moe::weight_bytes_touched(c, bytes_as(format));
-      line("  " + std::string(moe::format_name(format)),
+      line("  " + std::string(moe::name_of(format)),
            bytes_text(moe::weight_bytes_stored(c, bytes_as(format))) + " / " + bytes_text(touched) + ", " +
                bytes_text(touched + 2 * f.cache_values * f.context) +
                (f.peaks ? "; at most " + limit_text(limit_of(f, touched, moe::multiplies_int8(format)))
@@ -247,7 +247,7 @@ json as_json(const std::string& path, const Facts& f) {
               {"vocab_size", c.vocab_size},
               {"max_position", c.max_position},
               {"tie_word_embeddings", c.tie_word_embeddings},
-              {"attention", c.attention == moe::AttentionKind::mla ? "mla" : "gqa"},
+              {"attention", name_of(c.attention)},
               {"head_count", c.head_count}};
   if (c.router.expert_count > 0)
     out["experts"] = {{"routed", c.router.expert_count},   {"per_token", c.router.top_k},
@@ -275,12 +275,12 @@ json as_json(const std::string& path, const Facts& f) {
                                    {"bf16", 2 * f.cache_values * f.context}};
   if (f.config_only()) {
     for (const Format format : kSizedFor)
-      out["weight_bytes_as"][std::string(moe::format_name(format))] = {
+      out["weight_bytes_as"][std::string(moe::name_of(format))] = {
           {"stored", moe::weight_bytes_stored(c, bytes_as(format))},
           {"touched_per_token", moe::weight_bytes_touched(c, bytes_as(format))}};
     for (const Format format : kSizedFor)
       if (f.peaks)
-        out["limit_tokens_per_second"][std::string(moe::format_name(format))] =
+        out["limit_tokens_per_second"][std::string(moe::name_of(format))] =
             limit_of(f, moe::weight_bytes_touched(c, bytes_as(format)), moe::multiplies_int8(format)).tokens_per_second;
     return out;
   }

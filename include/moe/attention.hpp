@@ -2,6 +2,7 @@
 // What one attention call reads and writes. The arithmetic is in reference/attention.hpp, the fast form in kernels/.
 
 #include <cstdint>
+#include <string_view>
 
 #include "moe/error.hpp"
 
@@ -10,6 +11,14 @@ namespace moe::inline MOE_ABI {
 inline constexpr int kKeyBlock = 64;  ///< keys per attention block, at absolute multiples of 64
 
 enum class CacheType : std::uint8_t { f32, f16, bf16 };
+constexpr std::string_view name_of(CacheType value) noexcept {
+  switch (value) {
+    case CacheType::f32: return "f32";
+    case CacheType::f16: return "f16";
+    case CacheType::bf16: return "bf16";
+  }
+  return "";
+}
 
 /// One head group of one sequence against its cache. Keys of block b (absolute positions 64 b .. 64 b + 63):
 ///   gqa  keys   [key_dim, 64]  (lanes are keys), values [64, value_dim], each of the cache's type

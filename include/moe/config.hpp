@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "moe/error.hpp"
@@ -12,8 +13,22 @@
 namespace moe::inline MOE_ABI {
 
 enum class AttentionKind { gqa, mla };
+constexpr std::string_view name_of(AttentionKind value) noexcept {
+  switch (value) {
+    case AttentionKind::gqa: return "gqa";
+    case AttentionKind::mla: return "mla";
+  }
+  return "";
+}
 /// Which values form a rotated pair: (i, i + d/2) or (2i, 2i + 1).
 enum class RopeStyle { half_split, interleaved };
+constexpr std::string_view name_of(RopeStyle value) noexcept {
+  switch (value) {
+    case RopeStyle::half_split: return "half_split";
+    case RopeStyle::interleaved: return "interleaved";
+  }
+  return "";
+}
 enum class RopeScaling {
   none,
   linear,
@@ -21,6 +36,16 @@ enum class RopeScaling {
   yarn,
   factors,  ///< a divisor per rotated pair, as GGUF files hold Llama 3.1's rule
 };
+constexpr std::string_view name_of(RopeScaling value) noexcept {
+  switch (value) {
+    case RopeScaling::none: return "none";
+    case RopeScaling::linear: return "linear";
+    case RopeScaling::llama3: return "llama3";
+    case RopeScaling::yarn: return "yarn";
+    case RopeScaling::factors: return "factors";
+  }
+  return "";
+}
 /// RMSNorm of queries and keys, with one learnt weight per value.
 enum class QkNorm {
   none,
@@ -28,20 +53,52 @@ enum class QkNorm {
   head_after_rope,  ///< the same behind RoPE (Hunyuan)
   projection,       ///< of all heads as one vector, before RoPE (OLMoE)
 };
+constexpr std::string_view name_of(QkNorm value) noexcept {
+  switch (value) {
+    case QkNorm::none: return "none";
+    case QkNorm::head: return "head";
+    case QkNorm::head_after_rope: return "head_after_rope";
+    case QkNorm::projection: return "projection";
+  }
+  return "";
+}
 /// What a gated FFN does with its gate and up.
 enum class Activation {
   silu,            ///< silu(gate) * up
   gelu_tanh,       ///< gelu(gate) * up, GELU in its tanh form (Gemma)
   swiglu_clamped,  ///< (up + 1) * gate * sigmoid(alpha * gate) of clamped values (gpt-oss)
 };
+constexpr std::string_view name_of(Activation value) noexcept {
+  switch (value) {
+    case Activation::silu: return "silu";
+    case Activation::gelu_tanh: return "gelu_tanh";
+    case Activation::swiglu_clamped: return "swiglu_clamped";
+  }
+  return "";
+}
 /// How logits become scores.
 enum class RouterScore {
   softmax,         ///< over all experts, before the choice (Qwen, Mixtral, DeepSeek-V2, ERNIE)
   sigmoid,         ///< of each expert by itself (DeepSeek-V3, GLM-4.5)
   chosen_softmax,  ///< the choice is made on the logits, the softmax is over the chosen ones (gpt-oss)
 };
+constexpr std::string_view name_of(RouterScore value) noexcept {
+  switch (value) {
+    case RouterScore::softmax: return "softmax";
+    case RouterScore::sigmoid: return "sigmoid";
+    case RouterScore::chosen_softmax: return "chosen_softmax";
+  }
+  return "";
+}
 /// How a group of experts is ranked: by its best score (V2) or by the sum of its best two (V3).
 enum class GroupScore { max, top2_sum };
+constexpr std::string_view name_of(GroupScore value) noexcept {
+  switch (value) {
+    case GroupScore::max: return "max";
+    case GroupScore::top2_sum: return "top2_sum";
+  }
+  return "";
+}
 
 /// Rotary position embedding. Angles are computed in double (docs/NUMERICS.md).
 struct RopeConfig {
@@ -132,7 +189,7 @@ constexpr RouterConfig RouterConfig::gpt_oss_20b() {
 }
 
 struct ModelConfig {
-  std::string family;  ///< "llama", "qwen3_moe", "deepseek_v3", ..: docs/MODELS.md lists them
+  std::string family = {};  ///< "llama", "qwen3_moe", "deepseek_v3", ..: docs/MODELS.md lists them
   std::int64_t layer_count = 0;
   std::int64_t hidden_size = 0;  ///< D
   std::int64_t vocab_size = 0;   ///< V
@@ -150,8 +207,8 @@ struct ModelConfig {
   std::int64_t rotary_dim = 0;   ///< gqa: the first values of a head that RoPE turns; 0 = all of head_dim
   bool post_norms = false;       ///< RMSNorm of what attention and FFN give, before it is added (GLM-4-0414, Gemma 3)
   bool attention_sinks = false;  ///< one more logit per head that weighs nothing (gpt-oss)
-  std::int64_t sliding_window = 0;           ///< keys that a query sees in sliding layers, its own among them
-  std::vector<std::int64_t> sliding_layers;  ///< rising; empty: every layer sees all keys
+  std::int64_t sliding_window = 0;                ///< keys that a query sees in sliding layers, its own among them
+  std::vector<std::int64_t> sliding_layers = {};  ///< rising; empty: every layer sees all keys
 
   std::int64_t q_lora_rank = 0;  ///< 0 = queries are projected in one step
   std::int64_t kv_lora_rank = 0;
@@ -160,8 +217,8 @@ struct ModelConfig {
   std::int64_t v_head_dim = 0;  ///< mla; gqa: equal to head_dim
 
   double softmax_scale = 0.0;  ///< multiplies q.k; mscale^2 of YaRN is already in it
-  RopeConfig rope;
-  std::optional<RopeConfig> sliding_rope;  ///< of sliding layers, where theirs differs (Gemma 3)
+  RopeConfig rope = {};
+  std::optional<RopeConfig> sliding_rope = {};  ///< of sliding layers, where theirs differs (Gemma 3)
 
   double embedding_scale = 1.0;  ///< multiplies the embedding, not the head tied to it (Gemma: sqrt(D))
   Activation activation = Activation::silu;
@@ -175,10 +232,10 @@ struct ModelConfig {
   bool shared_expert_gate = false;         ///< their result is weighted by sigmoid(gate . x) (Qwen2-MoE)
   std::int64_t first_k_dense_replace = 0;  ///< layers before this one are dense
   /// Further dense layers (Qwen's mlp_only_layers and decoder_sparse_step); empty for nearly all published models.
-  std::vector<std::int64_t> mlp_only_layers;
+  std::vector<std::int64_t> mlp_only_layers = {};
   bool expert_bias = false;  ///< gate, up and down of every routed expert add one
   bool router_bias = false;  ///< added to the router's logits (gpt-oss); not the selection bias
-  RouterConfig router;
+  RouterConfig router = {};
 
   std::int64_t mtp_layer_count = 0;  ///< multi-token-prediction layers in the file; counted, never run
 

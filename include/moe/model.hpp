@@ -10,6 +10,7 @@
 #include "moe/config.hpp"
 #include "moe/content_hash.hpp"
 #include "moe/error.hpp"
+#include "moe/metadata.hpp"
 #include "moe/parallel.hpp"
 #include "moe/quant/formats.hpp"
 #include "moe/tokenizer.hpp"
@@ -23,6 +24,14 @@ enum class Precision {
   automatic,  ///< int8 activations against integer formats, float32 against float formats
   reference,  ///< float32 activations against the widened weights: what golden data compares with
 };
+/// As result files and command lines spell it: "auto", "reference".
+constexpr std::string_view name_of(Precision value) noexcept {
+  switch (value) {
+    case Precision::automatic: return "auto";
+    case Precision::reference: return "reference";
+  }
+  return "";
+}
 
 /// Bytes and work done so far; called from the loading thread, at most some ten times a second.
 struct Progress {
@@ -47,31 +56,34 @@ struct LoadOptions {
 /// Tensors of one format in a file.
 struct FormatUse {
   Format format = Format::f32;  ///< what they become in memory
-  std::string name;             ///< what they are in the file: the format's name, or "f8_e4m3" (widened to f32 at load)
+  std::string name = {};        ///< what they are in the file: the format's name, or "f8_e4m3" (widened to f32 at load)
   std::int64_t tensor_count = 0;
   std::int64_t bytes = 0;
 };
 
 /// Facts about a model file that need no weights in memory.
 struct ModelInfo {
-  ModelConfig config;
+  ModelConfig config = {};
   std::int64_t total_parameters = 0;  ///< without MTP layers
   std::int64_t mtp_parameters = 0;
   std::int64_t weight_bytes = 0;   ///< as stored in the file; 0 when only a config.json was there
   std::int64_t touched_bytes = 0;  ///< of those, what decoding one token reads (K of E experts, one embedding row)
   std::int64_t routed_bytes =
       0;  ///< of those, the part that each expert chosen per token adds (all MoE layers together)
-  std::vector<FormatUse> formats;  ///< most bytes first
-  std::string format_summary;      ///< "133 q5_0, 13 q8_0, ...", the same as text
+  std::vector<FormatUse> formats = {};  ///< most bytes first
+  std::string format_summary = {};      ///< "133 q5_0, 13 q8_0, ...", the same as text
   std::uint64_t hash = 0;  ///< of header and tensor list; models of one recipe share it (see Model::content_hash)
-  std::vector<std::string> notes;  ///< what the user should know of the file: two values of one thing, tensors not used
+  std::vector<std::string> notes =
+      {};  ///< what the user should know of the file: two values of one thing, tensors not used
   /// Keys of config.json, or of GGUF metadata, that nothing asked for and of which libmoe does not know that they never
   /// matter.
-  std::vector<std::string> unread_keys;
+  std::vector<std::string> unread_keys = {};
+  Metadata metadata = {};  ///< what the files say beside the weights
 };
 
 struct ModelImpl;
 
+/// Immutable: any number of threads may use one object at once.
 class MOE_API Model {
  public:
   /// A .gguf file, a directory that holds one, or a Hugging Face directory. A file that is changed meanwhile is an error;
@@ -84,6 +96,8 @@ class MOE_API Model {
   ~Model();
   const ModelConfig& config() const;
   const ModelInfo& info() const;
+  /// What the model's files say beside their weights: info().metadata.
+  const Metadata& metadata() const;
   /// Null when the file has none or libmoe does not know its pre-tokenizer; tokenizer_error() says why.
   const std::shared_ptr<const Tokenizer>& tokenizer() const;
   const std::string& tokenizer_error() const;

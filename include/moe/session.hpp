@@ -14,6 +14,14 @@
 namespace moe::inline MOE_ABI {
 
 enum class KvType { f32, f16, bf16 };
+constexpr std::string_view name_of(KvType value) noexcept {
+  switch (value) {
+    case KvType::f32: return "f32";
+    case KvType::f16: return "f16";
+    case KvType::bf16: return "bf16";
+  }
+  return "";
+}
 
 struct SessionOptions {
   Precision precision = Precision::automatic;
@@ -39,19 +47,27 @@ using Sequence = std::int32_t;
 inline constexpr std::int64_t kPageTokens = 64;
 
 enum class Logits { none, last, all };
+constexpr std::string_view name_of(Logits value) noexcept {
+  switch (value) {
+    case Logits::none: return "none";
+    case Logits::last: return "last";
+    case Logits::all: return "all";
+  }
+  return "";
+}
 
 /// A stretch of tokens to append to one sequence. A sequence may stand once in a batch.
 struct BatchItem {
   Sequence sequence = 0;
-  std::span<const TokenId> tokens;
+  std::span<const TokenId> tokens = {};
   Logits logits = Logits::last;
 };
 using Batch = std::span<const BatchItem>;
 
 /// Experts of one token in one layer, best first.
 struct TokenRouting {
-  std::vector<std::int32_t> experts;
-  std::vector<float> weights;
+  std::vector<std::int32_t> experts = {};
+  std::vector<float> weights = {};
 };
 
 /// Valid until the next call on the Session.
@@ -80,7 +96,7 @@ class MOE_API Session {
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model,
                                                  const SessionOptions& options = {});
   /// What create() and load() would hold, computed from the configuration alone.
-  static MemoryEstimate estimate_memory(const ModelInfo& info, const SessionOptions& options);
+  static MemoryEstimate estimate_memory(const ModelInfo& info, const SessionOptions& options = {});
   ~Session();
 
   /// A new empty sequence. Errors: out_of_memory.

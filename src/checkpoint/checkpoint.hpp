@@ -10,11 +10,11 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <variant>
 #include <vector>
 
 #include "checkpoint/content_hash.hpp"
 #include "moe/error.hpp"
+#include "moe/metadata.hpp"
 #include "moe/quant/formats.hpp"
 #include "moe/tokenizer.hpp"
 
@@ -47,8 +47,7 @@ struct UnsupportedTensor {
 };
 
 /// GGUF metadata value. Integers of every width are widened; arrays are of one element type.
-using MetaValue = std::variant<std::int64_t, std::uint64_t, double, bool, std::string, std::vector<std::int64_t>,
-                               std::vector<double>, std::vector<bool>, std::vector<std::string>>;
+using MetaValue = MetadataValue;
 
 enum class Kind { gguf, hf };
 
@@ -86,6 +85,8 @@ class Checkpoint {
   virtual std::vector<std::string> meta_keys() const { return {}; }
   /// HF: text of config.json. GGUF: empty.
   virtual const std::string& config_json() const = 0;
+  /// HF: text of generation_config.json, empty where there is none. GGUF: empty. Errors: io, bad_file.
+  virtual Result<std::string> generation_json() const { return std::string(); }
 
   /// Sum of the sizes of all shards, in bytes.
   virtual std::uint64_t file_bytes() const = 0;

@@ -28,6 +28,11 @@ class HfCheckpoint final : public FileCheckpoint {
   Kind kind() const override { return Kind::hf; }
   const MetaValue* meta(std::string_view) const override { return nullptr; }
   const std::string& config_json() const override { return config_; }
+  Result<std::string> generation_json() const override {
+    auto text = texts_.read_optional("generation_config.json", kConfigLimit);
+    if (!text) return forward(text);
+    return text->value_or(std::string());
+  }
   Result<std::shared_ptr<const Tokenizer>> load_tokenizer(std::int64_t row_count) const override;
   Result<TokenizerText> tokenizer_text() const override;
   std::vector<Source> sources() const override;

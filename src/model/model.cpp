@@ -83,6 +83,7 @@ Result<ModelInfo> Model::inspect(const std::string& path) {
 
 const ModelConfig& Model::config() const { return impl_->info.config; }
 const ModelInfo& Model::info() const { return impl_->info; }
+const Metadata& Model::metadata() const { return impl_->info.metadata; }
 const std::shared_ptr<const Tokenizer>& Model::tokenizer() const { return impl_->tokenizer; }
 const std::string& Model::tokenizer_error() const { return impl_->tokenizer_error; }
 const std::string& Model::content_hash() const { return impl_->content_hash; }

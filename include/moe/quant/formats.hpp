@@ -41,10 +41,10 @@ enum class Format : std::uint8_t {
 };
 
 struct FormatInfo {
-  Format format;
-  std::string_view name;
-  std::int32_t block_values;  ///< values per block
-  std::int32_t block_bytes;
+  Format format = {};
+  std::string_view name = {};
+  std::int32_t block_values = {};  ///< values per block
+  std::int32_t block_bytes = {};
 };
 
 inline constexpr FormatInfo kFormats[] = {
@@ -82,7 +82,11 @@ constexpr const FormatInfo* find_format(std::uint32_t gguf_type_id) {
   return nullptr;
 }
 constexpr const FormatInfo& format_info(Format format) { return *find_format(static_cast<std::uint32_t>(format)); }
-constexpr std::string_view format_name(Format format) { return format_info(format).name; }
+/// GGUF's name in lower case; empty for a value that is no format.
+constexpr std::string_view name_of(Format format) noexcept {
+  const FormatInfo* info = find_format(static_cast<std::uint32_t>(format));
+  return info == nullptr ? std::string_view() : info->name;
+}
 /// Bytes of a row of `value_count` values (a multiple of block_values).
 constexpr std::int64_t row_bytes(Format format, std::int64_t value_count) {
   const FormatInfo& f = format_info(format);

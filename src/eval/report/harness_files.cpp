@@ -222,9 +222,7 @@ Json checks_of(const DocumentOutcome& scored) {
   };
   Json out = Json::array();
   if (any(&Score::truncated) || (scored.reply && scored.reply->truncated)) out.push_back("truncated");
-  if (scored.failure == Failure::too_long) out.push_back("too_long");
-  if (scored.failure == Failure::non_finite) out.push_back("non_finite");
-  if (scored.failure == Failure::match_limit) out.push_back("match_limit");
+  if (scored.failure != Failure::none) out.push_back(name_of(scored.failure));
   if (scored.tied) out.push_back("tied");
   if (any(&Score::reencoded)) out.push_back("reencoded");
   return out;

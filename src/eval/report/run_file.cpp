@@ -75,9 +75,6 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome) {
   return out;
 }
 
-const char* name_of(Precision p) { return p == Precision::reference ? "reference" : "auto"; }
-const char* name_of(KvType kv) { return kv == KvType::f32 ? "f32" : kv == KvType::f16 ? "f16" : "bf16"; }
-
 Json model_json(const RunReport& report, const ModelRun& run) {
   const ParameterCount parameters = count_parameters(run.info.config);
   Json out = {{"name", run.name},

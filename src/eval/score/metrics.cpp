@@ -109,7 +109,10 @@ std::string about(const Document& document, const Error& error) {
 
 }  // namespace
 
-std::string_view name_of(Metric metric) { return kMetricNames[static_cast<int>(metric)]; }
+std::string_view name_of(Metric metric) {
+  const auto index = static_cast<std::size_t>(metric);
+  return index < std::size(kMetricNames) ? kMetricNames[index] : std::string_view();
+}
 bool higher_is_better(Metric metric) { return is_share(metric); }
 bool is_share(Metric metric) {
   return metric == Metric::acc || metric == Metric::acc_norm || metric == Metric::exact_match ||
