@@ -38,7 +38,7 @@ void check_sharing(const std::shared_ptr<const moe::Model>& model, const moe::Se
   auto out = session->step(both);
   REQUIRE(out.has_value());
   REQUIRE(out->row_count == static_cast<std::int64_t>(cut));
-  CHECK(std::memcmp(out->logits, expected.data(), cut * V * sizeof(float)) == 0);
+  CHECK(std::memcmp(out->logits.get(), expected.data(), cut * V * sizeof(float)) == 0);
 
   const moe::Sequence fork = *session->fork(a);
   const std::vector<float> tail(expected.begin() + static_cast<std::ptrdiff_t>(cut * V), expected.end());

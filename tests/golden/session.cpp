@@ -1,5 +1,8 @@
 // What a host sees of a Session: errors that name the item, nothing changed after an error, limits, cancel, progress.
 
+#include <set>
+#include <thread>
+
 #include "golden/golden.hpp"
 
 namespace {
@@ -133,6 +136,96 @@ TEST_CASE("cancel and progress reach the host") {
   REQUIRE_FALSE(out.has_value());
   CHECK(out.error().code == moe::ErrorCode::cancelled);
   CHECK(*session->length(s) == 10);
+}
+
+TEST_CASE("two threads, two Sessions, one Model: the bits of each alone") {
+  const auto model = any_model();
+  const auto vocabulary = static_cast<std::int64_t>(model->config().vocab_size);
+  struct Run {
+    std::vector<moe::TokenId> tokens;
+    moe::ParallelFor threads = {};
+    std::vector<float> rows = {};  // of every step, one behind the other
+    bool failed = false;
+  };
+  const auto play = [&](Run& run) {
+    moe::SessionOptions options;
+    options.threads = run.threads;
+    auto session = moe::Session::create(model, options);
+    const auto sequence = session ? (*session)->open() : moe::Result<moe::Sequence>(moe::fail(moe::ErrorCode::io, ""));
+    run.failed = !sequence;
+    for (int repeat = 0; repeat < 4 && !run.failed; ++repeat) {
+      run.failed = !(*session)->rewind(*sequence, 0);
+      for (std::size_t i = 0; i < run.tokens.size() && !run.failed; i += 5) {
+        const auto count = std::min<std::size_t>(5, run.tokens.size() - i);
+        const auto out = (*session)->step(*sequence, std::span(run.tokens).subspan(i, count));
+        run.failed = !out;
+        if (out) run.rows.insert(run.rows.end(), out->row(0).begin(), out->row(0).end());
+      }
+    }
+  };
+  const auto make = [&](std::int64_t factor, const moe::ParallelFor& threads) {
+    Run run;
+    run.threads = threads;
+    for (std::int64_t i = 0; i < 40; ++i)
+      run.tokens.push_back(static_cast<moe::TokenId>((factor * i + 3) % vocabulary));
+    return run;
+  };
+  for (const moe::ParallelFor& threads : {moe::ParallelFor{}, moe::openmp_pool(2)}) {
+    Run a = make(7, threads), b = make(11, threads), alone_a = make(7, {}), alone_b = make(11, {});
+    play(alone_a);
+    play(alone_b);
+    std::thread first([&] { play(a); }), second([&] { play(b); });
+    first.join();
+    second.join();
+    REQUIRE_FALSE(a.failed);
+    REQUIRE_FALSE(b.failed);
+    REQUIRE_FALSE(alone_a.failed);
+    CHECK_FALSE(alone_a.rows.empty());
+    CHECK(same_bits(a.rows, alone_a.rows));
+    CHECK(same_bits(b.rows, alone_b.rows));
+    CHECK_FALSE(same_bits(a.rows, b.rows));
+  }
+}
+
+TEST_CASE("logits stay as they are while somebody holds them, and their room is used again afterwards") {
+  const auto model = any_model();
+  auto session = open_session(model, reference_options());
+  const moe::Sequence s = *session->open();
+  const std::vector<moe::TokenId> first = {1, 2, 3}, other = {4, 5};
+  std::vector<moe::StepOutput> held;
+  std::vector<std::vector<float>> copies;
+  for (int i = 0; i < 4; ++i) {
+    auto out = session->step(s, i % 2 == 0 ? first : other, i == 2 ? moe::Logits::all : moe::Logits::last);
+    REQUIRE(out.has_value());
+    CHECK(out->row_count == (i == 2 ? 3 : 1));
+    copies.emplace_back(out->row(0).begin(), out->row(0).end());
+    held.push_back(std::move(*out));
+  }
+  for (std::size_t i = 0; i < held.size(); ++i) {
+    CHECK(std::equal(copies[i].begin(), copies[i].end(), held[i].row(0).begin()));
+    for (std::size_t j = 0; j < i; ++j) CHECK(held[i].logits != held[j].logits);
+  }
+  session = nullptr;  // they outlive the Session
+  for (std::size_t i = 0; i < held.size(); ++i)
+    CHECK(std::equal(copies[i].begin(), copies[i].end(), held[i].row(0).begin()));
+
+  session = open_session(model, reference_options());
+  const moe::Sequence again = *session->open();
+  std::set<const float*> rooms;
+  for (int i = 0; i < 6; ++i) {
+    const auto out = session->step(again, other);
+    REQUIRE(out.has_value());
+    rooms.insert(out->logits.get());
+  }
+  CHECK(rooms.size() == 1);
+  moe::StepOutput last;
+  for (int i = 0; i < 6; ++i) {  // as a loop does that keeps one StepOutput
+    auto out = session->step(again, other);
+    REQUIRE(out.has_value());
+    last = std::move(*out);
+    rooms.insert(last.logits.get());
+  }
+  CHECK(rooms.size() <= 2);
 }
 
 TEST_CASE("the host's thread pool is used, and options are checked") {

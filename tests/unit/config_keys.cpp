@@ -110,7 +110,7 @@ std::vector<float> logits_of(const std::string& path) {
   const moe::BatchItem item = {*(*session)->open(), ids, moe::Logits::last};
   auto out = (*session)->step({&item, 1});
   REQUIRE(out.has_value());
-  return {out->logits, out->logits + out->vocab_size};
+  return {out->logits.get(), out->logits.get() + out->vocab_size};
 }
 
 /// Llama's rows stand in another order in GGUF, and so do the terms of some sums.
