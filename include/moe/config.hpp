@@ -1,5 +1,5 @@
 #pragma once
-// What a model is, apart from its weights: plain aggregates with defaults, and validate().
+// What a model is, apart from its weights: plain aggregates with defaults. validate() is in router.hpp and model.hpp.
 
 #include <algorithm>
 #include <cstdint>
@@ -73,7 +73,63 @@ struct RouterConfig {
   double routed_scaling_factor = 1.0;
 
   bool operator==(const RouterConfig&) const = default;
+
+  // Routers of published models; tests/unit/router_configs.cpp compares them with the published config.json.
+  static constexpr RouterConfig deepseek_v3();
+  static constexpr RouterConfig kimi_k2();
+  static constexpr RouterConfig moonlight();
+  static constexpr RouterConfig glm4_5();
+  static constexpr RouterConfig glm4_5_air();
+  static constexpr RouterConfig deepseek_v2();
+  static constexpr RouterConfig deepseek_v2_lite();
+  static constexpr RouterConfig qwen3_moe();    ///< 30B-A3B and 235B-A22B
+  static constexpr RouterConfig qwen2_moe();    ///< 57B-A14B
+  static constexpr RouterConfig qwen1_5_moe();  ///< A2.7B
+  static constexpr RouterConfig mixtral();      ///< 8x7B and 8x22B
+  static constexpr RouterConfig olmoe();
+  static constexpr RouterConfig gpt_oss_120b();
+  static constexpr RouterConfig gpt_oss_20b();
 };
+
+namespace detail {
+
+/// noaux_tc: sigmoid scores, a bias for the choice, weights that sum to `scale`.
+constexpr RouterConfig noaux_router(std::int64_t experts, std::int64_t top_k, double scale) {
+  return {.expert_count = experts,
+          .top_k = top_k,
+          .score = RouterScore::sigmoid,
+          .group_score = GroupScore::top2_sum,
+          .selection_bias = true,
+          .norm_topk_prob = true,
+          .routed_scaling_factor = scale};
+}
+
+}  // namespace detail
+
+constexpr RouterConfig RouterConfig::deepseek_v3() {
+  RouterConfig r = detail::noaux_router(256, 8, 2.5);
+  r.group_count = 8, r.topk_group = 4;
+  return r;
+}
+constexpr RouterConfig RouterConfig::kimi_k2() { return detail::noaux_router(384, 8, 2.827); }
+constexpr RouterConfig RouterConfig::moonlight() { return detail::noaux_router(64, 6, 2.446); }
+constexpr RouterConfig RouterConfig::glm4_5() { return detail::noaux_router(160, 8, 2.5); }
+constexpr RouterConfig RouterConfig::glm4_5_air() { return detail::noaux_router(128, 8, 1.0); }
+constexpr RouterConfig RouterConfig::deepseek_v2() {
+  return {.expert_count = 160, .top_k = 6, .group_count = 8, .topk_group = 3, .routed_scaling_factor = 16.0};
+}
+constexpr RouterConfig RouterConfig::deepseek_v2_lite() { return {.expert_count = 64, .top_k = 6}; }
+constexpr RouterConfig RouterConfig::qwen3_moe() { return {.expert_count = 128, .top_k = 8, .norm_topk_prob = true}; }
+constexpr RouterConfig RouterConfig::qwen2_moe() { return {.expert_count = 64, .top_k = 8}; }
+constexpr RouterConfig RouterConfig::qwen1_5_moe() { return {.expert_count = 60, .top_k = 4}; }
+constexpr RouterConfig RouterConfig::mixtral() { return {.expert_count = 8, .top_k = 2, .norm_topk_prob = true}; }
+constexpr RouterConfig RouterConfig::olmoe() { return {.expert_count = 64, .top_k = 8}; }
+constexpr RouterConfig RouterConfig::gpt_oss_120b() {
+  return {.expert_count = 128, .top_k = 4, .score = RouterScore::chosen_softmax};
+}
+constexpr RouterConfig RouterConfig::gpt_oss_20b() {
+  return {.expert_count = 32, .top_k = 4, .score = RouterScore::chosen_softmax};
+}
 
 struct ModelConfig {
   std::string family;  ///< "llama", "qwen3_moe", "deepseek_v3", ..: docs/MODELS.md lists them
@@ -148,10 +204,5 @@ struct ModelConfig {
 
   bool operator==(const ModelConfig&) const = default;
 };
-
-/// Checks every number against the limits and against the others.
-/// Errors: bad_config, naming the field, what was found and what was expected.
-MOE_API Result<void> validate(const RouterConfig& config);
-MOE_API Result<void> validate(const ModelConfig& config);
 
 }  // namespace moe::inline MOE_ABI

@@ -29,6 +29,10 @@ struct Progress {
   std::int64_t done = 0, total = 0;
 };
 
+/// Checks every number against the limits and against the others; router.hpp has the same for a RouterConfig.
+/// Errors: bad_config, naming the field, what was found and what was expected.
+MOE_API Result<void> validate(const ModelConfig& config);
+
 struct LoadOptions {
   ParallelFor threads = {};  ///< default: one thread
   std::function<void(Progress)> on_progress = {};
