@@ -1,5 +1,5 @@
 #pragma once
-// Text to token ids and back: byte-level BPE, and the BPE of SentencePiece.
+// Text to token ids and back: BPE over bytes or characters, and the BPE of SentencePiece.
 
 #include <algorithm>
 #include <cstdint>
@@ -36,7 +36,7 @@ struct TokenizerOptions {
 
 /// What a tokenizer is built from; filled by the GGUF reader (arrays) or the tokenizer.json reader (bytes).
 struct GgufVocabulary {
-  std::string model;  ///< tokenizer.ggml.model, "gpt2" for byte-level BPE, "llama" for SentencePiece's BPE
+  std::string model;  ///< tokenizer.ggml.model: "gpt2" (byte-level BPE), "llama" (SentencePiece's), "gemma4" (characters)
   std::string pre;    ///< tokenizer.ggml.pre
   std::vector<std::string> tokens;  ///< tokenizer.ggml.tokens
   std::vector<std::int32_t>

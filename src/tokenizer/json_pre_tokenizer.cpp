@@ -1,6 +1,7 @@
 #include "tokenizer/json_pre_tokenizer.hpp"
 
 #include "tokenizer/json_fields.hpp"
+#include "tokenizer/json_normalizer.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
@@ -10,16 +11,6 @@ using nlohmann::json;
 tl::unexpected<Error> bad(std::string message) { return fail(ErrorCode::bad_file, std::move(message)); }
 tl::unexpected<Error> unknown(const char* part, const std::string& type, const char* known) {
   return fail(ErrorCode::unsupported, std::string(part) + " " + in_quotes(type) + "; known are " + known);
-}
-
-// Calls `each` for every element of the list member `name`.
-template <class Each>
-Result<void> for_each(const json& node, const char* part, const char* name, Each&& each) {
-  const json* list = member(node, name);
-  if (!list || !list->is_array()) return bad(std::string(part) + " Sequence has no list \"" + name + "\"");
-  for (const json& element : *list)
-    if (auto done = each(element); !done) return done;
-  return {};
 }
 
 Result<Behavior> read_behavior(const std::string& name) {
@@ -32,22 +23,8 @@ Result<Behavior> read_behavior(const std::string& name) {
              "; known are Isolated, Removed, MergedWithPrevious, MergedWithNext, Contiguous");
 }
 
-Result<std::unique_ptr<Finder>> read_pattern(const json& node) {
-  const json* pattern = member(node, "pattern");
-  if (pattern) {
-    if (const json* text = member(*pattern, "String"); text && text->is_string())
-      return make_literal(text->get_ref<const std::string&>());
-    if (const json* regex = member(*pattern, "Regex"); regex && regex->is_string()) {
-      const auto& source = regex->get_ref<const std::string&>();
-      if (auto known = make_known(source)) return known;
-      return make_pattern(source);
-    }
-  }
-  return bad("pre_tokenizer Split has no \"pattern\" with a \"String\" or a \"Regex\"");
-}
-
 Result<void> read_split(const json& node, std::vector<Split>& splits) {
-  auto finder = read_pattern(node);
+  auto finder = read_pattern(node, "pre_tokenizer Split");
   if (!finder) return forward(finder);
   const auto name = text_member(node, "behavior");
   if (!name) return forward(name);
@@ -79,7 +56,23 @@ Result<void> read_byte_level(const json& node, std::vector<Split>& splits) {
   if (!regex) return forward(regex);
   Split split;
   if (*regex) split.finder = make_scanner(Scanner::gpt2);
-  split.add_prefix_space = *space;
+  if (*space) split.space = " ", split.in_front = InFront::of_all;
+  splits.push_back(std::move(split));
+  return {};
+}
+
+Result<void> read_metaspace(const json& node, std::vector<Split>& splits) {
+  Split split;
+  auto space = character_member(node, "replacement");
+  if (!space) return forward(space);
+  split.space = std::move(*space);
+  const auto scheme = prepend_scheme(node);
+  if (!scheme) return forward(scheme);
+  split.in_front = *scheme == "always" ? InFront::of_all : *scheme == "first" ? InFront::of_text : InFront::nothing;
+  const auto cut = bool_member(node, "split", true);
+  if (!cut) return forward(cut);
+  if (*cut) split.finder = make_literal(split.space);
+  split.behavior = Behavior::merged_with_next;
   splits.push_back(std::move(split));
   return {};
 }
@@ -94,11 +87,12 @@ Result<void> read_step(const json& node, std::vector<Split>& splits, bool& done)
                     [&](const json& step) { return read_step(step, splits, done); });
   if (*type == "Split") return read_split(node, splits);
   if (*type == "Digits") return read_digits(node, splits);
+  if (*type == "Metaspace") return read_metaspace(node, splits);
   if (*type == "ByteLevel") {
     done = true;
     return read_byte_level(node, splits);
   }
-  return unknown("pre_tokenizer", *type, "Sequence, Split, Digits, ByteLevel");
+  return unknown("pre_tokenizer", *type, "Sequence, Split, Digits, Metaspace, ByteLevel");
 }
 
 Result<std::vector<TokenId>> special_ids(const json& node, const json& token) {
@@ -144,29 +138,8 @@ Result<void> read_template(const json& node, std::vector<TokenId>& prefix, std::
 
 }  // namespace
 
-Result<void> read_pre_tokenizer(const json& node, std::vector<Split>& splits) {
-  bool done = false;
-  if (auto ok = read_step(node, splits, done); !ok) return ok;
-  if (!done) return fail(ErrorCode::unsupported, "pre_tokenizer without ByteLevel; only byte-level BPE is known");
-  return {};
-}
-
-Result<void> read_normalizer(const json& node, std::vector<Normalization>& forms) {
-  const auto type = text_member(node, "type");
-  if (!type) return forward(type);
-  if (*type == "Sequence")
-    return for_each(node, "normalizer", "normalizers", [&](const json& step) { return read_normalizer(step, forms); });
-  if (*type == "NFC")
-    forms.push_back(Normalization::nfc);
-  else if (*type == "NFD")
-    forms.push_back(Normalization::nfd);
-  else if (*type == "NFKC")
-    forms.push_back(Normalization::nfkc);
-  else if (*type == "NFKD")
-    forms.push_back(Normalization::nfkd);
-  else
-    return unknown("normalizer", *type, "Sequence, NFC, NFD, NFKC, NFKD");
-  return {};
+Result<void> read_pre_tokenizer(const json& node, std::vector<Split>& splits, bool& byte_level) {
+  return read_step(node, splits, byte_level);
 }
 
 Result<void> read_post_processor(const json& node, std::vector<TokenId>& prefix, std::vector<TokenId>& suffix) {
@@ -178,15 +151,6 @@ Result<void> read_post_processor(const json& node, std::vector<TokenId>& prefix,
     return for_each(node, "post_processor", "processors",
                     [&](const json& step) { return read_post_processor(step, prefix, suffix); });
   return unknown("post_processor", *type, "Sequence, TemplateProcessing, ByteLevel");
-}
-
-Result<void> check_decoder(const json& node) {
-  const auto type = text_member(node, "type");
-  if (!type) return forward(type);
-  if (*type == "ByteLevel") return {};
-  if (*type == "Sequence")
-    return for_each(node, "decoder", "decoders", [](const json& step) { return check_decoder(step); });
-  return unknown("decoder", *type, "Sequence, ByteLevel");
 }
 
 }  // namespace moe::inline MOE_ABI::tokenizer

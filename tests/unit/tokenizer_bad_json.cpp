@@ -131,15 +131,14 @@ TEST_CASE("unknown parts are refused by name") {
   };
   for (const char* type : {"Unigram", "WordPiece", "WordLevel"})
     check("/model/type", type, ErrorCode::unsupported, type);
-  for (const char* type : {"Lowercase", "Replace", "Prepend", "BertNormalizer"})
+  for (const char* type : {"Lowercase", "Strip", "Precompiled", "BertNormalizer"})
     check("/normalizer", {{"type", type}}, ErrorCode::unsupported, type);
-  for (const char* type : {"Whitespace", "Metaspace", "Punctuation"})
+  for (const char* type : {"Whitespace", "UnicodeScripts", "Punctuation"})
     check("/pre_tokenizer", {{"type", type}}, ErrorCode::unsupported, type);
   check("/pre_tokenizer", nullptr, ErrorCode::unsupported, "pre_tokenizer");
   check("/pre_tokenizer", {{"type", "Digits"}}, ErrorCode::unsupported, "ByteLevel");
   check("/post_processor", {{"type", "BertProcessing"}}, ErrorCode::unsupported, "BertProcessing");
   check("/decoder", {{"type", "WordPiece"}}, ErrorCode::unsupported, "WordPiece");
-  check("/model/byte_fallback", true, ErrorCode::unsupported, "byte_fallback");
   check("/model/dropout", 0.1, ErrorCode::unsupported, "dropout");
   check("/model/end_of_word_suffix", "</w>", ErrorCode::unsupported, "end_of_word_suffix");
 }

@@ -71,7 +71,7 @@ std::vector<std::string> pieces_of(std::unique_ptr<Finder> finder, std::string_v
   const PreTokenizer pre(std::move(splits));
   const auto states = pre.make_states();
   std::vector<std::string> pieces;
-  const auto done = pre.run(text, states, [&](std::string_view piece) -> moe::Result<void> {
+  const auto done = pre.run(text, true, states, [&](std::string_view piece) -> moe::Result<void> {
     pieces.emplace_back(piece);
     return {};
   });
@@ -176,7 +176,7 @@ TEST_CASE("what becomes of a match: the five behaviors") {
     const PreTokenizer pre(std::move(splits));
     std::string joined;
     const auto done =
-        pre.run("the-final--countdown", pre.make_states(), [&](std::string_view piece) -> moe::Result<void> {
+        pre.run("the-final--countdown", true, pre.make_states(), [&](std::string_view piece) -> moe::Result<void> {
           joined.append(joined.empty() ? "" : " ").append(piece);
           return {};
         });
