@@ -46,7 +46,7 @@ enum CharClass : std::uint32_t {
   kAsciiDigit = 1 << 7,
   kAsciiLetter = 1 << 8,
   kAsciiPunctuation = 1 << 9,
-  kConnector = 1 << 10,            ///< Pc
+  kWordCharacter = 1 << 10,        ///< \w as the tokenizers package reads it, for tokens that are whole words
   kDeepseekLetter = 1 << 11,       ///< the letters of deepseek-llm (cased scripts)
   kDeepseekPunctuation = 1 << 12,  ///< [!-/:-~ ... U+2018-U+201F U+3000-U+3002] of deepseek-llm
   kDeepseekWide = 1 << 13,         ///< [U+4E00-U+9FA5 U+0800-U+4E00 U+AC00-U+D7FF] of deepseek-llm and -coder

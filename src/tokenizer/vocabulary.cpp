@@ -15,7 +15,7 @@ std::uint64_t hash_text(std::string_view text) {
   return h ^ (h >> 29);
 }
 
-bool is_word(char32_t c) { return char_classes()[c] & (kLetter | kNumber | kMark | kConnector); }
+bool is_word(char32_t c) { return char_classes()[c] & kWordCharacter; }
 
 // Start of the character that ends at `end`.
 std::size_t previous(std::string_view text, std::size_t end) {

@@ -65,6 +65,11 @@ TEST_CASE("added tokens: special or not, white space taken along, whole words, n
   CHECK(ids({{"lstrip", true}}, "a \n<t> b") == Ids{'a', id, ' ', 'b'});
   CHECK(ids({{"rstrip", true}}, "a <t> \nb") == Ids{'a', ' ', id, 'b'});
   CHECK(ids({{"single_word", true}}, "a<t> <t>b <t>") == Ids{'a', '<', 't', '>', ' ', '<', 't', '>', 'b', ' ', id});
+  // Word characters are those of \w: digits and circled letters, but no fractions.
+  for (const char* part : {"7", "\u0663", "\u2167", "_", "\u0301", "\u200d", "\u24b7"})
+    CHECK(ids({{"single_word", true}}, std::string(part) + "<t>").back() == '>');
+  for (const char* part : {"\u00bd", "\u00b2", "\u2460", "-", "\u20ac", "\u200b"})
+    CHECK(ids({{"single_word", true}}, std::string(part) + "<t>").back() == id);
   file["normalizer"] = {{"type", "NFC"}};
   json composed = file;
   composed["added_tokens"] = {added_token(id, "e\u0301", {{"normalized", true}})};
