@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "tokenizer/bpe_tokenizer.hpp"
-#include "tokenizer/gguf_vocabulary.hpp"
 #include "tokenizer/json_fields.hpp"
 #include "tokenizer/json_normalizer.hpp"
 #include "tokenizer/json_pre_tokenizer.hpp"
@@ -100,6 +99,8 @@ Result<void> read_tokens(const json& root, const json& model, const JsonDecoder&
   return {};
 }
 
+}  // namespace
+
 Result<Parts> read_parts(const json& root, std::string_view config_text) {
   const json* model = member(root, "model");
   if (!model || !model->is_object()) return bad("tokenizer.json has no object \"model\"");
@@ -126,43 +127,6 @@ Result<Parts> read_parts(const json& root, std::string_view config_text) {
     return forward(ok);
   }
   return parts;
-}
-
-}  // namespace
-
-Result<GgufVocabulary> vocabulary_from_json(std::string_view json_text, std::string_view config_text) {
-  const auto root = parse_tree(json_text, "tokenizer.json");
-  if (!root) return forward(root);
-  auto parts = read_parts(*root, config_text);
-  if (!parts) return forward(parts);
-
-  GgufVocabulary v;
-  v.model = "gpt2";
-  v.pre = name_of_splits(PreTokenizer(std::move(parts->splits)).description(), parts->ignore_merges);
-  v.types.assign(parts->texts.size(), kNormal);
-  for (std::size_t id = 0; id < parts->texts.size(); ++id)
-    if (parts->texts[id].empty()) {
-      parts->texts[id] = "[PAD" + std::to_string(id) + "]";
-      v.types[id] = kUnused;
-    }
-  for (const AddedToken& token : parts->added)
-    v.types[static_cast<std::size_t>(token.id)] = token.special ? kControl : kUserDefined;
-  v.tokens = std::move(parts->texts);
-
-  const auto merges = read_merges(*member(*root, "model"));
-  if (!merges) return forward(merges);
-  for (const MergeText& merge : *merges) {
-    if (merge.left.find(' ') != std::string_view::npos || merge.right.find(' ') != std::string_view::npos)
-      return fail(ErrorCode::unsupported, "merge (" + in_quotes(merge.left) + ", " + in_quotes(merge.right) +
-                                              ") has a space, which GGUF cannot hold");
-    v.merges.push_back(std::string(merge.left).append(" ").append(merge.right));
-  }
-  v.bos = parts->bos;
-  v.eos = parts->eos;
-  v.unk = parts->unk;
-  v.add_bos = v.bos && !parts->prefix.empty() && parts->prefix.front() == *v.bos;
-  v.add_eos = v.eos && !parts->suffix.empty() && parts->suffix.back() == *v.eos;
-  return v;
 }
 
 }  // namespace tokenizer

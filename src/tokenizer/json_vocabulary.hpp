@@ -21,4 +21,7 @@ Result<void> read_unknown(const nlohmann::json& model, const TokenTexts& texts, 
 /// The tokens for single bytes, where the model has "byte_fallback".
 Result<void> read_byte_fallback(const nlohmann::json& model, const TokenTexts& texts, Parts& parts);
 
+/// All of a tokenizer.json, and of the tokenizer_config.json beside it (may be empty); defined in from_json.cpp.
+Result<Parts> read_parts(const nlohmann::json& root, std::string_view config_text);
+
 }  // namespace moe::inline MOE_ABI::tokenizer

@@ -1,5 +1,7 @@
 #include "tokenizer/normalizer.hpp"
 
+#include <algorithm>
+
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
 
@@ -20,6 +22,11 @@ Result<std::string> replaced(const NormalizerStep& step, FinderState* state, std
 }
 
 }  // namespace
+
+bool Normalizer::prepends() const {
+  return std::any_of(steps_.begin(), steps_.end(),
+                     [](const NormalizerStep& step) { return step.kind == NormalizerStep::Kind::prepend; });
+}
 
 FinderStates Normalizer::make_states() const {
   FinderStates states;

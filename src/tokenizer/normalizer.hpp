@@ -24,6 +24,8 @@ class Normalizer {
   explicit Normalizer(std::vector<NormalizerStep> steps) : steps_(std::move(steps)) {}
 
   bool empty() const { return steps_.empty(); }
+  /// Something is put in front of every text.
+  bool prepends() const;
   FinderStates make_states() const;
   /// Errors: bad_argument, from a pattern.
   Result<std::string> run(std::string_view text, const FinderStates& states) const;

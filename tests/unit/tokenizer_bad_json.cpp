@@ -148,6 +148,54 @@ TEST_CASE("unknown parts are refused by name") {
   check("/model/end_of_word_suffix", "</w>", ErrorCode::unsupported, "end_of_word_suffix");
 }
 
+TEST_CASE("steps of character vocabularies: what is not built, or means something else at its place, is refused") {
+  const json space = {{"type", "Replace"}, {"pattern", {{"String", "\u2581"}}}, {"content", " "}};
+  const json bytes = {{"type", "ByteFallback"}}, fuse = {{"type", "Fuse"}};
+  const json strip = {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}};
+  const json metaspace = {{"type", "Metaspace"}, {"replacement", "\u2581"}};
+  json good = small_json();
+  good["pre_tokenizer"] = nullptr;
+  good["decoder"] = {{"type", "Sequence"}, {"decoders", {space, bytes, fuse, strip}}};
+  CHECK(must_encode(*load(good), "ab") == Ids{260});
+  const auto check = [&](const char* part, const json& value, ErrorCode code, const std::string& name) {
+    json file = good;
+    file[json::json_pointer(part)] = value;
+    check_error(file, code, name);
+  };
+  const auto with = [](const json& step, const char* key, const json& value) {
+    json changed = step;
+    changed[key] = value;
+    return changed;
+  };
+  check("/decoder", nullptr, ErrorCode::unsupported, "without decoder");
+  check("/decoder/decoders/3", with(strip, "stop", 1), ErrorCode::unsupported, "Strip");
+  check("/decoder/decoders/3", with(strip, "content", "x"), ErrorCode::unsupported, "Strip");
+  check("/decoder/decoders/3", with(strip, "start", -1), ErrorCode::unsupported, "Strip");
+  check("/decoder/decoders/3", space, ErrorCode::unsupported, "Replace");
+  check("/decoder/decoders/3", bytes, ErrorCode::unsupported, "ByteFallback");
+  check("/decoder/decoders/2", strip, ErrorCode::unsupported, "Strip");
+  check("/decoder/decoders/2", metaspace, ErrorCode::unsupported, "Metaspace");
+  check("/decoder/decoders/0", with(space, "pattern", {{"Regex", "x"}}), ErrorCode::unsupported, "Replace");
+  check("/decoder/decoders/0", {{"type", "CTC"}}, ErrorCode::unsupported, "CTC");
+  for (const json& sign : {json(), json(""), json("ab"), json(1)})
+    check("/pre_tokenizer", with(metaspace, "replacement", sign), ErrorCode::bad_file, "replacement");
+  check("/pre_tokenizer", with(metaspace, "prepend_scheme", "last"), ErrorCode::bad_file, "prepend_scheme");
+  check("/pre_tokenizer", with(metaspace, "add_prefix_space", false), ErrorCode::bad_file, "add_prefix_space");
+  check("/pre_tokenizer", with(metaspace, "split", 1), ErrorCode::bad_file, "split");
+  check("/normalizer", {{"type", "Replace"}}, ErrorCode::bad_file, "pattern");
+  check("/normalizer", with(space, "content", 1), ErrorCode::bad_file, "content");
+  check("/normalizer", {{"type", "Prepend"}, {"prepend", 1}}, ErrorCode::bad_file, "prepend");
+  // Bytes in GPT-2's alphabet and characters do not mix; byte_fallback never acts where every byte has its symbol.
+  json mixed = small_json();
+  mixed["decoder"] = fuse;
+  check_error(mixed, ErrorCode::unsupported, "another decoder");
+  mixed = small_json();
+  mixed["model"]["byte_fallback"] = true;
+  CHECK(must_encode(*load(mixed), "ab") == Ids{260});
+  mixed["model"]["vocab"].erase("!");
+  check_error(mixed, ErrorCode::unsupported, "byte_fallback");
+}
+
 TEST_CASE("bad tokenizer.json files are refused in one line") {
   const auto check = [](const char* part, const json& value, const std::string& name) {
     json file = small_json();

@@ -203,6 +203,7 @@ TEST_CASE("a script's name means the script alone, as Oniguruma reads it") {
   CHECK(pieces_of(pattern(R"([\p{Katakana}\p{Hiragana}]+)"), "\u30a2\u3042\u30fb\u30fc") ==
         std::vector<std::string>{"\u30a2\u3042", "\u30fb\u30fc"});
   CHECK(pieces_of(pattern(R"(\P{Greek}+)"), "a\u03b1") == std::vector<std::string>{"a", "\u03b1"});
+  CHECK(pieces_of(pattern(R"(\p{^Han}+)"), "\u30fb\u4f60") == std::vector<std::string>{"\u30fb", "\u4f60"});
   CHECK(pieces_of(pattern(R"(\p{Lu}+)"), "AB\u0410c") == std::vector<std::string>{"AB\u0410", "c"});
 }
 

@@ -116,3 +116,42 @@ TEST_CASE("GGUF's named pre-tokenizers split as the models' own tokenizer.json")
     }
   CHECK(names > 20);
 }
+
+TEST_CASE("as SentencePiece's scores in a GGUF file: the same ids where the merges are SentencePiece's") {
+  const Cases cases = read_cases();
+  json file = json::parse(read_file(kFolder / "characters.json"));
+  // What converters make of a SentencePiece model: every pair of tokens that joins into one, by the joined one's rank.
+  std::vector<std::string> ranked;
+  for (const json& merge : file["model"]["merges"]) {
+    const std::string joined = merge[0].get<std::string>() + merge[1].get<std::string>();
+    if (std::find(ranked.begin(), ranked.end(), joined) == ranked.end()) ranked.push_back(joined);
+  }
+  json merges = json::array();
+  const auto is_token = [&](const std::string& text) { return file["model"]["vocab"].contains(text); };
+  for (const std::string& token : ranked)
+    for (std::size_t cut = 1; cut < token.size(); ++cut)
+      if (is_token(token.substr(0, cut)) && is_token(token.substr(cut)))
+        merges.push_back({token.substr(0, cut), token.substr(cut)});
+  file["model"]["merges"] = merges;
+  const json replace = {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "\u2581"}};
+  const json prepend = {{"type", "Prepend"}, {"prepend", "\u2581"}};
+  for (const bool in_front : {false, true}) {
+    CAPTURE(in_front);
+    file["normalizer"] = in_front ? json{{"type", "Sequence"}, {"normalizers", {prepend, replace}}} : json(replace);
+    auto arrays = moe::tokenizer::vocabulary_from_json(file.dump(), R"({"bos_token": "<s>", "eos_token": "</s>"})");
+    REQUIRE_MESSAGE(arrays.has_value(), arrays.error().message);
+    CHECK(arrays->model == "llama");
+    CHECK(arrays->add_space_prefix == in_front);
+    const SharedTokenizer written = must(moe::Tokenizer::from_gguf(*arrays));
+    const SharedTokenizer read = must(moe::Tokenizer::from_json(file.dump(), {}));
+    int different = 0;
+    for (const std::string& text : cases.texts)
+      if (!text.empty() && must_encode(*written, text) != must_encode(*read, text)) {
+        if (++different <= 3) MESSAGE(text);
+      }
+    CHECK(different == 0);
+    CHECK(must_decode(*written, must_encode(*read, "a word")) == "a word");
+  }
+  file["model"]["byte_fallback"] = false;
+  CHECK(moe::tokenizer::vocabulary_from_json(file.dump(), {}).error().code == moe::ErrorCode::unsupported);
+}
