@@ -1,5 +1,5 @@
 #pragma once
-// Text to token ids and back: byte-level BPE, and the BPE of SentencePiece.
+// Text to token ids and back: BPE over bytes or characters, and the BPE of SentencePiece.
 
 #include <algorithm>
 #include <cstdint>
@@ -42,11 +42,12 @@ struct TokenizerOptions {
 
 /// What a tokenizer is built from; filled by the GGUF reader (arrays) or the tokenizer.json reader (bytes).
 struct GgufVocabulary {
-  std::string model = {};  ///< tokenizer.ggml.model, "gpt2" for byte-level BPE, "llama" for SentencePiece's BPE
-  std::string pre = {};    ///< tokenizer.ggml.pre
+  /// tokenizer.ggml.model: "gpt2" (byte-level BPE), "llama" (SentencePiece's), "gemma4" (characters)
+  std::string model = {};
+  std::string pre = {};                  ///< tokenizer.ggml.pre
   std::vector<std::string> tokens = {};  ///< tokenizer.ggml.tokens
-  std::vector<std::int32_t> types =
-      {};  ///< tokenizer.ggml.token_type of every token: 1 normal, 3 control, 4 user-defined, 5 unused, 6 byte
+  /// tokenizer.ggml.token_type of every token: 1 normal, 3 control, 4 user-defined, 5 unused, 6 byte
+  std::vector<std::int32_t> types = {};
   std::vector<std::string> merges = {};  ///< tokenizer.ggml.merges
   std::optional<TokenId> bos = {}, eos = {}, unk = {};
   std::optional<bool> add_bos = {}, add_eos = {};

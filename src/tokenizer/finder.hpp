@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,24 @@ class Finder {
   virtual std::unique_ptr<FinderState> make_state() const { return nullptr; }
   /// Everything that shapes the matches, for the fingerprint.
   virtual std::string description() const = 0;
+};
+
+/// Engine states, one for each of a list of finders; null where a finder needs none.
+using FinderStates = std::vector<std::unique_ptr<FinderState>>;
+
+/// The matches of a finder one after the other; empty ones are never repeated at one place.
+class Matches {
+ public:
+  Matches(const Finder& finder, FinderState* state, std::string_view segment)
+      : finder_(finder), state_(state), segment_(segment) {}
+  Found next(Match& match, Error& error);
+
+ private:
+  const Finder& finder_;
+  FinderState* state_;
+  std::string_view segment_;
+  std::size_t from_ = 0;
+  std::optional<std::size_t> last_end_;
 };
 
 /// \s?[set]{min,max}: a run of code points of the classes in `set` (CharClass bits).

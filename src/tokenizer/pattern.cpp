@@ -92,8 +92,10 @@ class Translator {
       const std::size_t end = in_.find('}', i_);
       if (end == std::string_view::npos) return true;
       const std::string name(in_.substr(i_ + 1, end - i_ - 1));
-      if ((c == 'p' || c == 'P') && name.size() > 2 && compiles("\\p{sc:" + name + "}")) {
-        out_ += "{sc:" + name + "}";
+      const std::string negated(name.starts_with('^') ? "^" : ""),
+          script = negated + "sc:" + name.substr(negated.size());
+      if ((c == 'p' || c == 'P') && name.size() > 2 && compiles("\\p{" + script + "}")) {
+        out_ += "{" + script + "}";
         i_ = end + 1;
       } else {
         copy(end + 1 - i_);

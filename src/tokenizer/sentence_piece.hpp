@@ -8,12 +8,10 @@
 #include <vector>
 
 #include "moe/tokenizer.hpp"
+#include "tokenizer/unicode.hpp"
 #include "tokenizer/vocabulary_tokenizer.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
-
-/// What stands for a space in token texts: U+2581.
-inline constexpr std::string_view kSpaceSymbol = "\xe2\x96\x81";
 
 /// What a reader finds out about such a tokenizer.
 struct SentencePieceParts : TokenParts {

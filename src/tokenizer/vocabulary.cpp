@@ -15,17 +15,10 @@ std::uint64_t hash_text(std::string_view text) {
   return h ^ (h >> 29);
 }
 
-bool is_word(char32_t c) { return char_classes()[c] & (kLetter | kNumber | kMark | kConnector); }
-
-// Start of the character that ends at `end`.
-std::size_t previous(std::string_view text, std::size_t end) {
-  std::size_t i = end - 1;
-  while (i > 0 && (static_cast<unsigned char>(text[i]) & 0xc0) == 0x80) --i;
-  return i;
-}
+bool is_word(char32_t c) { return char_classes()[c] & kWordCharacter; }
 
 bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
-  if (begin > 0 && is_word(decode_utf8(text.data() + previous(text, begin)).value)) return false;
+  if (begin > 0 && is_word(decode_utf8(text.data() + previous_character(text, begin)).value)) return false;
   return end == text.size() || !is_word(decode_utf8(text.data() + end).value);
 }
 
@@ -117,8 +110,8 @@ void AddedTokens::split(std::string_view text, SpecialText special, std::vector<
     if (token->special && special == SpecialText::plain) continue;
     if (token->single_word && !stands_alone(text, begin, end)) continue;
     if (token->lstrip)
-      while (begin > done && is_space(decode_utf8(text.data() + previous(text, begin)).value))
-        begin = previous(text, begin);
+      while (begin > done && is_space(decode_utf8(text.data() + previous_character(text, begin)).value))
+        begin = previous_character(text, begin);
     if (token->rstrip)
       while (end < text.size() && is_space(decode_utf8(text.data() + end).value))
         end += decode_utf8(text.data() + end).bytes;

@@ -388,8 +388,8 @@ TEST_CASE("questions that cannot be scored are counted, count as wrong, and chan
   run.name = "m";
   run.outcomes.push_back(*evaluate(task, **scorer));
   const std::string table = render_tables(report);
-  CHECK_MESSAGE(table.find("truncated  too long  non-finite  skipped  ties") != std::string::npos, table);
-  CHECK_MESSAGE(table.find("m                  0         1           2        2") != std::string::npos, table);
+  CHECK_MESSAGE(table.find("truncated  too long  non-finite  match limit  skipped  ties") != std::string::npos, table);
+  CHECK_MESSAGE(table.find("m                  0         1           2            0        2") != std::string::npos, table);
   REQUIRE(write_run_file(report, scratch.dir.string()).has_value());
   const Json file = Json::parse(moe_test::read_file(scratch.dir / "run.json"));
   const Json& counted = file["models"][0]["tasks"][0];

@@ -205,6 +205,37 @@ TEST_CASE("a prompt that begins with the BOS that is added as well is noted once
   CHECK(rows("a<|im_start|>", false) == 3);
 }
 
+#ifdef MOE_EXAMPLE_GENERATE
+TEST_CASE("examples/generate prints what moe-run prints, on a padded vocabulary and on one of words with spaces") {
+  const Scratch scratch;
+  const auto compare = [&](const std::string& model) {
+    const auto expected = run(scratch, MOE_RUN, {"--model", model, "--prompt", "Hello", "-n", "12", "--kv", "f16"});
+    REQUIRE_MESSAGE(expected.status == 0, expected.err);
+    const auto got = run(scratch, MOE_EXAMPLE_GENERATE, {model, "Hello", "12"});
+    REQUIRE_MESSAGE(got.status == 0, got.err);
+    CHECK(got.out.starts_with("Hello" + expected.out));
+    return expected.out;
+  };
+  // Every token but single characters is a word with a space in front, as in SentencePiece's vocabularies.
+  json tokenizer = json::parse(R"({"normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
+    "pre_tokenizer": null, "post_processor": null, "added_tokens": [],
+    "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
+      {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+    "model": {"type": "BPE", "unk_token": null, "fuse_unk": true, "byte_fallback": false, "merges": []}})");
+  for (const char* first : {"H", "e", "l", "o", "\u2581"}) {
+    json& vocab = tokenizer["model"]["vocab"];
+    vocab[first] = vocab.size();
+  }
+  for (int id = 5; id < 300; ++id) tokenizer["model"]["vocab"]["\u2581w" + std::to_string(id)] = id;  // of 320 rows
+  const std::string model = model_with(scratch, "words", "tokenizer_config.json", {{"eos_token", nullptr}});
+  std::ofstream(model + "/tokenizer.json") << tokenizer;
+  CHECK(compare(model).find(" w") != std::string::npos);
+  fs::remove(model + "/tokenizer.json");
+  const auto none = run(scratch, MOE_EXAMPLE_GENERATE, {model, "Hello", "12"});
+  check_one_line(none, 1, "tokenizer.json");
+}
+#endif
+
 TEST_CASE("moe-inspect's JSON carries the closed forms") {
   const Scratch scratch;
   const auto got =

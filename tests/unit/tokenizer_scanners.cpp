@@ -71,7 +71,7 @@ std::vector<std::string> pieces_of(std::unique_ptr<Finder> finder, std::string_v
   const PreTokenizer pre(std::move(splits));
   const auto states = pre.make_states();
   std::vector<std::string> pieces;
-  const auto done = pre.run(text, states, [&](std::string_view piece) -> moe::Result<void> {
+  const auto done = pre.run(text, true, states, [&](std::string_view piece) -> moe::Result<void> {
     pieces.emplace_back(piece);
     return {};
   });
@@ -176,7 +176,7 @@ TEST_CASE("what becomes of a match: the five behaviors") {
     const PreTokenizer pre(std::move(splits));
     std::string joined;
     const auto done =
-        pre.run("the-final--countdown", pre.make_states(), [&](std::string_view piece) -> moe::Result<void> {
+        pre.run("the-final--countdown", true, pre.make_states(), [&](std::string_view piece) -> moe::Result<void> {
           joined.append(joined.empty() ? "" : " ").append(piece);
           return {};
         });
@@ -203,6 +203,7 @@ TEST_CASE("a script's name means the script alone, as Oniguruma reads it") {
   CHECK(pieces_of(pattern(R"([\p{Katakana}\p{Hiragana}]+)"), "\u30a2\u3042\u30fb\u30fc") ==
         std::vector<std::string>{"\u30a2\u3042", "\u30fb\u30fc"});
   CHECK(pieces_of(pattern(R"(\P{Greek}+)"), "a\u03b1") == std::vector<std::string>{"a", "\u03b1"});
+  CHECK(pieces_of(pattern(R"(\p{^Han}+)"), "\u30fb\u4f60") == std::vector<std::string>{"\u30fb", "\u4f60"});
   CHECK(pieces_of(pattern(R"(\p{Lu}+)"), "AB\u0410c") == std::vector<std::string>{"AB\u0410", "c"});
 }
 
