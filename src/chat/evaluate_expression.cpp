@@ -57,7 +57,7 @@ Value Evaluator::expression(const Expr& node) {
 Value Evaluator::name(const Expr& node) {
   const Value& value = variable(node.ref);
   if (!value.is_missing()) return value;
-  return run_.undefined(fmt::format("{} is undefined", quoted(node.name)));
+  return run_.undefined(fmt::format("{} is undefined", repr_of(node.name)));
 }
 
 Value Evaluator::sequence(const Expr& node) {
@@ -143,7 +143,7 @@ bool Evaluator::spread_named(const Expr& node, Args& args) {
     if (!run_.step()) return false;
     if (!key.is_text()) return run_.type_error("keywords must be strings"), false;
     if (args.named_value(key.text().bytes()) != nullptr)
-      return run_.type_error("got multiple values for keyword argument {}", quoted(key.text().bytes())), false;
+      return run_.type_error("got multiple values for keyword argument {}", repr_of(key.text().bytes())), false;
     args.named.emplace_back(key.text().bytes(), value);
   }
   return true;
@@ -184,7 +184,7 @@ Value Evaluator::filter_or_test(const Expr& node) {
   const std::string_view kind = node.kind == ExprKind::filter ? "filter" : "test";
   if (node.function == nullptr)
     return run_.fail(FaultKind::refused, "TemplateRuntimeError",
-                     fmt::format("No {} named {} found.", kind, quoted(node.name)));
+                     fmt::format("No {} named {} found.", kind, repr_of(node.name)));
   if (node.function->call == nullptr) return run_.unsupported("the {} {} is not known here", kind, node.name);
   return node.function->call(run_, subject, args);
 }

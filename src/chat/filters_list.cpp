@@ -166,7 +166,7 @@ Value attr(Run& run, const Value& value, const Args& args) {
   const Attribute found = find_attribute(run, value, name->bytes());
   if (!run.ok()) return {};
   if (found.unsafe || !found.value.is_missing()) return get_attribute(run, value, name->bytes());
-  return run.undefined(fmt::format("'{} object' has no attribute {}", type_name(value), quoted(name->bytes())));
+  return run.undefined(fmt::format("'{} object' has no attribute {}", type_name(value), repr_of(name->bytes())));
 }
 
 constexpr MethodRow kFilters[] = {{"attr", attr},

@@ -129,7 +129,7 @@ namespace {
 
 Value no_such(Run& run, const Value& object, const Value& key) {
   const std::string type = object.is_none() ? std::string("None") : fmt::format("{} object", type_name(object));
-  if (key.is_text()) return run.undefined(fmt::format("'{}' has no attribute {}", type, quoted(key.text().bytes())));
+  if (key.is_text()) return run.undefined(fmt::format("'{}' has no attribute {}", type, repr_of(key.text().bytes())));
   if (key.is_integer()) return run.undefined(fmt::format("{} has no element {}", type, key.integer()));
   return run.undefined(fmt::format("{} has no element of type {}", type, type_name(key)));
 }
@@ -165,8 +165,8 @@ Value plain_item(Run& run, const Value& object, const Value& key) {
 }
 
 Value unsafe(Run& run, const Value& object, std::string_view name) {
-  return run.undefined(fmt::format("access to attribute {} of '{}' object is unsafe.", quoted(name), type_name(object)),
-                       true);
+  return run.undefined(
+      fmt::format("access to attribute {} of '{}' object is unsafe.", repr_of(name), type_name(object)), true);
 }
 
 }  // namespace
