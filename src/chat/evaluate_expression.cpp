@@ -45,7 +45,7 @@ Value Evaluator::expression(const Expr& node) {
   }
   const Value second = expression(*node.items[1]);
   if (!run_.ok()) return {};
-  if (node.folded_base && first.is_number() && std::signbit(first.real())) {
+  if (node.folded && first.is_number() && std::signbit(first.real())) {
     // The reference writes a constant base as Python's text, without brackets, and to Python -2 ** n is -(2 ** n).
     const Value base = negate(run_, first);
     const Value power = run_.ok() ? arithmetic(run_, node.operation, base, second) : Value();
@@ -121,6 +121,10 @@ Value Evaluator::item(const Expr& node) {
       bounds[i] = expression(*key.items[static_cast<std::size_t>(i)]);
     if (!run_.ok()) return {};
   }
+  // Compiled code slices as Python does; a constant goes through the sandbox, for which this is a missing element.
+  const bool can_be_sliced =
+      object.is_text() || object.is_sequence() || object.is(Kind::range) || object.is_undefined();
+  if (node.folded && !can_be_sliced) return run_.undefined(fmt::format("{} object has no element", type_name(object)));
   return slice(run_, object, bounds[0], bounds[1], bounds[2]);
 }
 

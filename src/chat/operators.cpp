@@ -191,9 +191,9 @@ Value get_item(Run& run, const Value& object, std::string_view key) {
 }
 
 Value get_attribute(Run& run, const Value& object, std::string_view name) {
-  if (object.is_undefined()) return run.use_of(object);
   const Attribute attribute = find_attribute(run, object, name);
   if (attribute.unsafe) return unsafe(run, object, name);
+  if (object.is_undefined()) return run.use_of(object);
   if (!attribute.value.is_missing() || !run.ok()) return attribute.value;
   if (object.is(Kind::dict))
     if (const Value* found = object.as<Dict>().find(name)) return *found;
