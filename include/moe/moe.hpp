@@ -2,6 +2,7 @@
 #include "moe/config.hpp"
 #include "moe/error.hpp"
 #include "moe/flops.hpp"
+#include "moe/generate.hpp"
 #include "moe/model.hpp"
 #include "moe/parallel.hpp"
 #include "moe/profile.hpp"
