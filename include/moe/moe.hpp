@@ -11,6 +11,7 @@
 #include "moe/router.hpp"
 #include "moe/router_statistics.hpp"
 #include "moe/sampling.hpp"
+#include "moe/score.hpp"
 #include "moe/session.hpp"
 #include "moe/tensor.hpp"
 #include "moe/tokenizer.hpp"
