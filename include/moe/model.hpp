@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "moe/chat_templates.hpp"
 #include "moe/config.hpp"
 #include "moe/content_hash.hpp"
 #include "moe/error.hpp"
@@ -95,6 +96,7 @@ struct ModelInfo {
   /// matter.
   std::vector<std::string> unread_keys = {};
   Metadata metadata = {};  ///< what the files say beside the weights
+  ChatTemplates chat_templates = {};  ///< as texts; moe/chat.hpp compiles and uses them
 };
 
 struct ModelImpl;
@@ -118,9 +120,11 @@ class MOE_API Model {
   /// tokenizer_error() says why.
   const std::shared_ptr<const Tokenizer>& tokenizer() const;
   const std::string& tokenizer_error() const;
+  const ChatTemplates& chat_templates() const { return info().chat_templates; }
   /// Names this model by its bytes: a SHA-256 in hexadecimal over the .gguf file with its shards, or over all files of a
-  /// directory that were read (weights, index, config.json, tokenizer). It is taken from the open files that were loaded,
-  /// whatever lies at their paths now. Empty unless LoadOptions::content_hash. A single file may be renamed.
+  /// directory that were read (weights, index, config.json, tokenizer, chat templates). It is taken from the open files
+  /// that were loaded, whatever lies at their paths now. Empty unless LoadOptions::content_hash. A single file may be
+  /// renamed.
   const std::string& content_hash() const;
   /// Bytes of the packed weights in memory.
   std::int64_t resident_bytes() const;

@@ -1,4 +1,6 @@
 #pragma once
+#include "moe/chat.hpp"
+#include "moe/chat_templates.hpp"
 #include "moe/config.hpp"
 #include "moe/cpu.hpp"
 #include "moe/demand.hpp"

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "checkpoint/content_hash.hpp"
+#include "moe/chat_templates.hpp"
 #include "moe/error.hpp"
 #include "moe/formats.hpp"
 #include "moe/metadata.hpp"
@@ -53,9 +54,8 @@ enum class Kind { gguf, hf };
 
 /// The tokenizer of a directory as it stands there; absent files are empty.
 struct TokenizerText {
-  std::string json;           ///< tokenizer.json
-  std::string config;         ///< tokenizer_config.json
-  std::string chat_template;  ///< chat_template.jinja
+  std::string json;    ///< tokenizer.json
+  std::string config;  ///< tokenizer_config.json
 };
 
 /// A GGUF metadata entry as it stands in the file: its type and value.
@@ -98,6 +98,9 @@ class Checkpoint {
   /// The tokenizer in the file or directory, for a model with that many rows (0: not known).
   /// Errors: not_found when there is none ("no_vocab"), unsupported, bad_file.
   virtual Result<std::shared_ptr<const Tokenizer>> load_tokenizer(std::int64_t row_count = 0) const = 0;
+
+  /// Never fails: what is wrong with one stands in ChatTemplates::error.
+  virtual ChatTemplates chat_templates() const = 0;
 
   /// For writing another file. HF: the texts; GGUF: empty. Errors: io, bad_file.
   virtual Result<TokenizerText> tokenizer_text() const { return TokenizerText{}; }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "checkpoint/chat_templates.hpp"
 #include "checkpoint/file_checkpoint.hpp"
 #include "checkpoint/gguf_header.hpp"
 #include "checkpoint/hash.hpp"
@@ -32,6 +33,7 @@ class GgufCheckpoint final : public FileCheckpoint {
   }
   const std::string& config_json() const override { return no_json_; }
   Result<std::shared_ptr<const Tokenizer>> load_tokenizer(std::int64_t row_count) const override;
+  ChatTemplates chat_templates() const override { return read_gguf_chat_templates(*this); }
   Result<std::vector<RawMetadata>> raw_metadata() const override;
 
   /// Takes the first shard, or the only file.

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "checkpoint/chat_templates.hpp"
 #include "checkpoint/file_checkpoint.hpp"
 #include "checkpoint/hash.hpp"
 #include "checkpoint/safetensors_header.hpp"
@@ -34,6 +35,7 @@ class HfCheckpoint final : public FileCheckpoint {
     return text->value_or(std::string());
   }
   Result<std::shared_ptr<const Tokenizer>> load_tokenizer(std::int64_t row_count) const override;
+  ChatTemplates chat_templates() const override { return read_hf_chat_templates(texts_); }
   Result<TokenizerText> tokenizer_text() const override;
   std::vector<Source> sources() const override;
 
@@ -227,9 +229,7 @@ std::vector<Source> HfCheckpoint::sources() const {
 Result<TokenizerText> HfCheckpoint::tokenizer_text() const {
   TokenizerText text;
   const std::tuple<const char*, std::uint64_t, std::string*> files[] = {
-      {"tokenizer.json", kTokenizerLimit, &text.json},
-      {"tokenizer_config.json", kConfigLimit, &text.config},
-      {"chat_template.jinja", kConfigLimit, &text.chat_template}};
+      {"tokenizer.json", kTokenizerLimit, &text.json}, {"tokenizer_config.json", kConfigLimit, &text.config}};
   for (const auto& [name, limit, out] : files) {
     auto found = texts_.read_optional(name, limit);
     if (!found) return forward(found);
