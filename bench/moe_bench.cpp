@@ -403,6 +403,7 @@ Result<void> run(const Options& options) {
   }
   moe::LoadOptions load;
   load.threads = *threads;
+  load.tokenizer = moe::TokenizerUse::none;  // its tokens are numbers
   load.cancelled = cli::interrupted;
   std::shared_ptr<const moe::Model> model;
   {

@@ -166,7 +166,6 @@ moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const mo
   options.threads = threads;
   options.on_progress = [&](moe::Progress p) { line.update(p); };
   options.cancelled = cli::interrupted;
-  options.tokenizer_optional = false;
   options.content_hash = content_hash;
   auto model = moe::Model::load(row.path, options);
   line.clear();

@@ -12,7 +12,6 @@ namespace {
 moe::Result<void> generate(const std::string& path, const std::string& prompt, int count) {
   moe::LoadOptions load;
   load.threads = moe::openmp_pool();  // or your own pool: ParallelFor is one function pointer
-  load.tokenizer_optional = false;
   auto model = moe::Model::load(path, load);
   if (!model) return moe::forward(model);
   moe::SessionOptions session;

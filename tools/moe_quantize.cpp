@@ -6,7 +6,7 @@
 #include <chrono>
 #include <string>
 
-#include "moe/quant/encode.hpp"
+#include "moe/encode.hpp"
 #include "moe/quantize.hpp"
 #include "support/show.hpp"
 #include "tools/common/program.hpp"

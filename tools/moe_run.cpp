@@ -248,9 +248,10 @@ Result<void> run(const Options& options) {
   if (!threads) return moe::forward(threads);
 
   cli::ProgressLine line("loading");
-  auto model = moe::Model::load(
-      options.model,
-      {.threads = *threads, .on_progress = [&](moe::Progress p) { line.update(p); }, .cancelled = cli::interrupted});
+  auto model = moe::Model::load(options.model, {.threads = *threads,
+                                                .on_progress = [&](moe::Progress p) { line.update(p); },
+                                                .cancelled = cli::interrupted,
+                                                .tokenizer = moe::TokenizerUse::optional});  // for --tokens
   line.clear();
   if (!model) return moe::forward(model);
   for (const std::string& note : (*model)->info().notes) cli::complain("moe-run", "note: " + note);

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "moe/error.hpp"
-#include "moe/quant/formats.hpp"
+#include "moe/formats.hpp"
 
 namespace moe::inline MOE_ABI {
 

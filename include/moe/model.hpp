@@ -5,15 +5,16 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "moe/chat_templates.hpp"
 #include "moe/config.hpp"
 #include "moe/content_hash.hpp"
 #include "moe/error.hpp"
+#include "moe/formats.hpp"
 #include "moe/metadata.hpp"
 #include "moe/parallel.hpp"
-#include "moe/quant/formats.hpp"
 #include "moe/tokenizer.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -46,12 +47,27 @@ MOE_API Result<void> validate(const ModelConfig& config);
 /// Errors: bad_config when top_k is out of range, or the model is dense.
 MOE_API Result<ModelConfig> with_top_k(const ModelConfig& config, std::int64_t top_k);
 
+/// What a model without a usable tokenizer is: one with an unknown pre-tokenizer, or none at all.
+enum class TokenizerUse {
+  required,  ///< an error, which says why
+  optional,  ///< a model for token ids; Model::tokenizer_error() says why
+  none,      ///< the tokenizer is not even read
+};
+constexpr std::string_view name_of(TokenizerUse value) noexcept {
+  switch (value) {
+    case TokenizerUse::required: return "required";
+    case TokenizerUse::optional: return "optional";
+    case TokenizerUse::none: return "none";
+  }
+  return "";
+}
+
 struct LoadOptions {
   ParallelFor threads = {};  ///< default: one thread
   std::function<void(Progress)> on_progress = {};
   std::function<bool()> cancelled = {};  ///< asked between tensors; true ends with ErrorCode::cancelled
-  bool tokenizer_optional = true;        ///< false: a model without a usable tokenizer is an error
-  ContentHash content_hash = nullptr;    ///< fills Model::content_hash(): all bytes are hashed while they are loaded
+  TokenizerUse tokenizer = TokenizerUse::required;
+  ContentHash content_hash = nullptr;  ///< fills Model::content_hash(): all bytes are hashed while they are loaded
 };
 
 /// Tensors of one format in a file.
@@ -100,7 +116,8 @@ class MOE_API Model {
   const ModelInfo& info() const;
   /// What the model's files say beside their weights: info().metadata.
   const Metadata& metadata() const;
-  /// Null when the file has none or libmoe does not know its pre-tokenizer; tokenizer_error() says why.
+  /// Never null where it was required. Else null when the file has none or libmoe does not know its pre-tokenizer;
+  /// tokenizer_error() says why.
   const std::shared_ptr<const Tokenizer>& tokenizer() const;
   const std::string& tokenizer_error() const;
   const ChatTemplates& chat_templates() const { return info().chat_templates; }

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "moe/error.hpp"
+#include "moe/formats.hpp"
 #include "moe/model.hpp"
 #include "moe/parallel.hpp"
-#include "moe/quant/formats.hpp"
 
 namespace moe::inline MOE_ABI {
 

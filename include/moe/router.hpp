@@ -188,11 +188,11 @@ class Routing {
     std::uint64_t values = 0;
     if (!checked_multiply(static_cast<std::uint64_t>(capacity), static_cast<std::uint64_t>(config.top_k), values))
       return fail(ErrorCode::out_of_memory, "router: the routing of so many tokens exceeds the address space");
-    auto ids = AlignedBuffer<std::int32_t>::make(values);
+    auto ids = AlignedBuffer<std::int32_t>::create(values);
     if (!ids) return forward(ids);
-    auto weights = AlignedBuffer<float>::make(values);
+    auto weights = AlignedBuffer<float>::create(values);
     if (!weights) return forward(weights);
-    auto scores = AlignedBuffer<float>::make(static_cast<std::size_t>(config.expert_count));
+    auto scores = AlignedBuffer<float>::create(static_cast<std::size_t>(config.expert_count));
     if (!scores) return forward(scores);
     Routing out;
     out.capacity_ = capacity;

@@ -15,8 +15,8 @@
 #include "checkpoint/content_hash.hpp"
 #include "moe/chat_templates.hpp"
 #include "moe/error.hpp"
+#include "moe/formats.hpp"
 #include "moe/metadata.hpp"
-#include "moe/quant/formats.hpp"
 #include "moe/tokenizer.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {

@@ -320,7 +320,7 @@ Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out) {
     same(field, static_cast<double>(a), static_cast<double>(b));
   };
   const auto same_frequencies = [&](std::string_view field, const RopeConfig& a, const RopeConfig& b) {
-    const auto x = RopeTable::make(a, in.rotated_dim()), y = RopeTable::make(b, in.rotated_dim());
+    const auto x = RopeTable::create(a, in.rotated_dim()), y = RopeTable::create(b, in.rotated_dim());
     for (std::size_t i = 0; x && y && i < x->frequencies().size(); ++i)
       same(fmt::format("{} frequency {}", field, i), x->frequencies()[i], y->frequencies()[i]);
   };

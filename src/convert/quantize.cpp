@@ -15,8 +15,8 @@
 #include "kernels/packing.hpp"
 #include "model/plan.hpp"
 #include "model/stored.hpp"
-#include "moe/quant/decode.hpp"
-#include "moe/quant/encode.hpp"
+#include "moe/decode.hpp"
+#include "moe/encode.hpp"
 #include "support/thread_check.hpp"
 
 namespace moe::inline MOE_ABI {

@@ -105,7 +105,7 @@ std::int64_t KvCache::pages_held_by(std::span<const Sequence> sequences) const {
 Result<void> KvCache::add_slab() {
   const auto made = static_cast<std::int64_t>(pages_.size());
   const std::int64_t count = std::min(pages_per_slab_, page_limit_ - made);
-  auto slab = AlignedBuffer<std::byte>::make(static_cast<std::size_t>(count * layout_.page_bytes));
+  auto slab = AlignedBuffer<std::byte>::create(static_cast<std::size_t>(count * layout_.page_bytes));
   if (!slab) return forward(slab);
   for (std::int64_t i = count - 1; i >= 0; --i) free_.push_back(static_cast<std::int32_t>(made + i));
   for (std::int64_t i = 0; i < count; ++i) pages_.push_back(slab->data() + i * layout_.page_bytes);

@@ -12,7 +12,7 @@
 
 #include "kernels/packing.hpp"
 #include "model/stored.hpp"
-#include "moe/quant/decode.hpp"
+#include "moe/decode.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -170,7 +170,7 @@ Result<void> Loader::allocate() {
   const auto bytes_of = [](const Matrix& m) { return (m.bytes() + kLine - 1) / kLine * kLine; };
   std::int64_t bytes = 0;
   for (const MatrixJob& job : plan_.matrices) bytes += bytes_of(*job.out);
-  auto buffer = AlignedBuffer<std::byte>::make(static_cast<std::size_t>(bytes));
+  auto buffer = AlignedBuffer<std::byte>::create(static_cast<std::size_t>(bytes));
   if (!buffer) return fail(buffer.error().code, fmt::format("the weights: {}", buffer.error().message));
   std::byte* next = buffer->data();
   for (const MatrixJob& job : plan_.matrices) {

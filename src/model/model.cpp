@@ -49,13 +49,14 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
 
   auto impl = std::make_shared<ModelImpl>();
   impl->info = make_info(**file, *recognised, *plan);
-  auto tokenizer = (*file)->load_tokenizer(recognised->config.vocab_size);
-  if (tokenizer)
+  if (options.tokenizer == TokenizerUse::none) {
+    impl->tokenizer_error = "it was not asked for (TokenizerUse::none)";
+  } else if (auto tokenizer = (*file)->load_tokenizer(recognised->config.vocab_size)) {
     impl->tokenizer = *tokenizer;
-  else if (!options.tokenizer_optional)
-    return about(path, tokenizer);
-  else
+  } else {
+    if (options.tokenizer == TokenizerUse::required) return about(path, tokenizer);
     impl->tokenizer_error = tokenizer.error().message;
+  }
 
   std::optional<checkpoint::ContentHasher> hash;
   if (options.content_hash != nullptr) hash.emplace((*file)->sources(), options.content_hash);

@@ -139,7 +139,7 @@ Result<void> Session::Impl::take_logits(std::int64_t rows) {
     // Another thread may have been the last to let go: what it read must not be overwritten before.
     std::atomic_thread_fence(std::memory_order_acquire);
   } else {
-    auto buffer = AlignedBuffer<float>::make(values);
+    auto buffer = AlignedBuffer<float>::create(values);
     if (!buffer) return moe::forward(buffer);
     *free = std::make_shared<AlignedBuffer<float>>(std::move(*buffer));
   }

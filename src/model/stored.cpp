@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "moe/quant/fp8.hpp"
+#include "moe/detail/quant/fp8.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {

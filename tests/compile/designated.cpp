@@ -1,7 +1,7 @@
 // Every public struct with one member named and the others left to their defaults. -Wextra warns of a member without one.
 // designated.sh looks that no struct is missing here.
 
-#include "moe/attention.hpp"
+#include "moe/detail/attention.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"

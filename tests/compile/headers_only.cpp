@@ -19,7 +19,7 @@ int main() {
   std::vector<std::int64_t> load(8, 0);
   if (!moe::count_load(routing->ids(0), load) || moe::load_statistics(load).assignments != 2) return 1;
   const auto token = moe::greedy_token(logits);
-  const auto angles = moe::RopeTable::make({}, 64);
+  const auto angles = moe::RopeTable::create({}, 64);
   if (!token || *token != 1 || !angles || angles->pair_count() != 32) return 1;
   moe::ModelConfig shape;
   shape.layer_count = 1, shape.hidden_size = 64, shape.vocab_size = 100;

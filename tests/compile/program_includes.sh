@@ -3,7 +3,7 @@
 # support/, which knows no model. bench/micro measures the library's inside and may look there.
 set -euo pipefail
 cd "$1"
-public='moe/(eval/)?[a-z0-9_]+\.hpp|moe/quant/(decode|encode|formats)\.hpp'
+public='moe/(eval/)?[a-z0-9_]+\.hpp'
 strangers=$(find tools bench examples \( -name '*.cpp' -o -name '*.hpp' \) -not -path 'bench/micro/*' -print0 |
   xargs -0 grep -HnE '#include *["<](moe|support|kernels|src|tests|[a-z_]+)/' |
   grep -vE "#include *[\"<]($public|support/[a-z_]+\.hpp|(tools|bench)/[a-z_/]+\.hpp|(CLI|fmt|nlohmann|sys|editline)/[a-z_]+\.?[a-z]*)[\">]" || true)

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 using moe::Format;
 
 std::shared_ptr<const moe::Model> load(const fs::path& path) {
-  auto model = moe::Model::load(path.string());
+  auto model = moe::Model::load(path.string(), {.tokenizer = moe::TokenizerUse::optional});
   if (!model) FAIL(model.error().message);
   return *model;
 }

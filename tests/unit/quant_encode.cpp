@@ -6,8 +6,8 @@
 #include <limits>
 #include <optional>
 
-#include "moe/quant/decode.hpp"
-#include "moe/quant/encode.hpp"
+#include "moe/decode.hpp"
+#include "moe/encode.hpp"
 #include "safetensors.hpp"
 
 namespace {
