@@ -7,8 +7,7 @@
 #include <optional>
 
 #include "bench/store_commands.hpp"
-#include "kernels/table.hpp"
-#include "model/model_info.hpp"
+#include "moe/cpu.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
@@ -167,7 +166,6 @@ moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const mo
   options.threads = threads;
   options.on_progress = [&](moe::Progress p) { line.update(p); };
   options.cancelled = cli::interrupted;
-  options.tokenizer_optional = false;
   options.content_hash = content_hash;
   auto model = moe::Model::load(row.path, options);
   line.clear();
@@ -311,7 +309,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
     store = std::move(*opened);
   }
   report.thread_count = threads->worker_count;
-  if (const auto* table = moe::kernels::active_table()) report.isa = table->isa;
+  report.isa = moe::active_isa();
 
   moe::Result<void> result;
   moe::Result<std::shared_ptr<const moe::Model>> loaded(nullptr);

@@ -8,13 +8,13 @@
 #include <tuple>
 #include <utility>
 
-#include "moe/sampling.hpp"
-#include "moe/session.hpp"
+#include "moe/generate.hpp"
 #include "support/json_text.hpp"
 #include "support/output_file.hpp"
 #include "support/show.hpp"
 #include "token_text.hpp"
 #include "tools/common/npy_file.hpp"
+#include "tools/common/numbers.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
 
@@ -28,6 +28,8 @@ struct Options {
   std::string model, prompt, tokens, logits, routing;
   std::int64_t new_tokens = -1;  // -1: 128, or 0 with --logits or --routing
   moe::SamplingConfig sampling;
+  std::vector<std::string> stop;
+  bool ignore_eos = false;
   moe::Precision precision = moe::Precision::automatic;
   moe::KvType kv = moe::KvType::f16;
   std::int32_t threads = 0;
@@ -71,25 +73,23 @@ class RoutingLog {
   std::map<std::size_t, nlohmann::json> layers_;
 };
 
-/// Prints tokens as they come: text, or ids with --tokens.
+/// Prints a reply as it comes: text, or ids with --tokens.
 class Output {
  public:
-  Output(const moe::Tokenizer* tokenizer, bool raw_ids)
-      : tokenizer_(tokenizer), raw_ids_(raw_ids), terminal_(isatty(STDOUT_FILENO) == 1) {}
-  Result<void> show(TokenId id) {
-    const bool first = !std::exchange(any_, true);
-    if (raw_ids_) return put((first ? "" : " ") + std::to_string(id));
-    auto bytes = tokenizer_->decode_more({id}, /*skip_special=*/true);
-    if (!bytes) return moe::forward(bytes);
-    return put(stream_.push(*bytes));
+  explicit Output(bool raw_ids) : raw_ids_(raw_ids), terminal_(isatty(STDOUT_FILENO) == 1) {}
+  Result<void> show(const moe::Piece& piece) {
+    std::string out(raw_ids_ ? "" : piece.text);
+    for (const TokenId id : piece.tokens) {
+      const bool first = !std::exchange(any_, true);
+      if (raw_ids_) out += (first ? "" : " ") + std::to_string(id);
+    }
+    return out.empty() ? Result<void>() : put(out);
   }
-  Result<void> finish() { return put(stream_.finish() + (any_ ? "\n" : "")); }
+  Result<void> finish() { return any_ ? put("\n") : Result<void>(); }
 
  private:
   Result<void> put(const std::string& text) { return cli::print(terminal_ ? moe::printable_lines(text) : text); }
-  const moe::Tokenizer* tokenizer_;
   bool raw_ids_, terminal_, any_ = false;
-  cli::Utf8Stream stream_;
 };
 
 Result<std::vector<TokenId>> prompt_ids(const Options& options, const moe::Model& model) {
@@ -137,10 +137,10 @@ struct Files {
   }
 };
 
-/// One sequence from prompt to end; everything asked for is written when it has run.
-class Generation {
+/// Prompt and reply; everything asked for is written when both have run.
+class Run {
  public:
-  Generation(const Options& options, Files& files, moe::Session& session, std::vector<TokenId> prompt)
+  Run(const Options& options, Files& files, moe::Session& session, std::vector<TokenId> prompt)
       : options_(options), files_(files), session_(session), ids_(std::move(prompt)), prompt_length_(ids_.size()) {}
 
   Result<void> run(std::int64_t new_tokens) {
@@ -149,15 +149,11 @@ class Generation {
       if (!file) return moe::forward(file);
       logits_.emplace(std::move(*file));
     }
-    auto sequence = session_.open();
-    if (!sequence) return moe::forward(sequence);
-    sequence_ = *sequence;
-    const auto start = Clock::now();
-    if (auto ok = feed(ids_); !ok) return ok;
-    const auto prompt_done = Clock::now();
-    auto ok = generate(new_tokens);
-    if (!ok) return ok;
-    summarise(prompt_done - start, Clock::now() - prompt_done);
+    if (new_tokens > 0)
+      if (auto ok = generate(new_tokens); !ok) return ok;
+    if (recording() || new_tokens == 0)
+      if (auto ok = record(); !ok) return ok;
+    summarise();
     if (logits_) note(logits_->finish());
     if (files_.routing) note(routing_.write(*files_.routing, ids_, prompt_length_));
     return failed_;
@@ -174,65 +170,58 @@ class Generation {
     return written.has_value();
   }
 
-  /// Appends tokens; next_row_ is the last one's logits afterwards.
-  Result<void> feed(std::span<const TokenId> tokens) {
+  Result<void> generate(std::int64_t new_tokens) {
+    Output output(options_.raw_ids);
+    bool printing = true;
+    moe::GenerateOptions o;
+    o.max_tokens = new_tokens;
+    o.sampling = options_.sampling;
+    o.stop = options_.stop;
+    if (options_.raw_ids || options_.ignore_eos) o.end_tokens = moe::EndTokens::ignore;
+    // Ids in, ids out: then every row of the model is an id, as in reference data.
+    if (options_.raw_ids) o.candidates = moe::Candidates::all_rows;
+    o.on_piece = [&](const moe::Piece& piece) { printing = printing && note(output.show(piece)); };
+    o.cancelled = [&] { return cli::interrupted() || (!printing && !recording()); };
+    moe::Generator generator(session_);
+    auto reply = generator.generate(ids_, o);
+    if (printing) note(output.finish());
+    if (!reply) return moe::forward(reply);
+    if (cli::interrupted())
+      return moe::fail(ErrorCode::cancelled, "interrupted after " + std::to_string(reply->tokens.size()) + " tokens");
+    prompt_seconds_ = reply->prompt_seconds, reply_seconds_ = reply->reply_seconds;
+    if (reply->end == moe::EndReason::end_token) reply->tokens.pop_back();
+    ids_.insert(ids_.end(), reply->tokens.begin(), reply->tokens.end());
+    return {};
+  }
+
+  /// Runs prompt and reply once more for the files: they want what the generator never looks at, the logits of every
+  /// token and its experts. The same tokens have the same logits however they are batched.
+  Result<void> record() {
+    const auto start = Clock::now();
+    auto sequence = session_.open();
+    if (!sequence) return moe::forward(sequence);
     // Logits of every token are wanted only for a file: then in pieces, 128 rows of a 150k vocabulary are 77 MB.
-    const std::size_t piece = logits_ ? 128 : tokens.size();
-    for (std::size_t at = 0; at < tokens.size(); at += piece) {
-      const auto part = tokens.subspan(at, std::min(piece, tokens.size() - at));
-      const moe::BatchItem item{sequence_, part, logits_ ? moe::Logits::all : moe::Logits::last};
+    const std::size_t piece = logits_ ? 128 : ids_.size();
+    for (std::size_t at = 0; at < ids_.size() && (recording() || failed_); at += piece) {
+      const auto part = std::span(ids_).subspan(at, std::min(piece, ids_.size() - at));
+      const moe::BatchItem item{*sequence, part, logits_ ? moe::Logits::all : moe::Logits::last};
       auto out = session_.step(moe::Batch(&item, 1));
       if (!out) return moe::forward(out);
-      if (logits_)
-        for (std::int64_t r = 0; r < out->row_count; ++r)
-          if (!note(logits_->append(out->padded_row(r)))) {
-            logits_.reset();
-            break;
-          }
+      for (std::int64_t r = 0; logits_ && r < out->row_count; ++r)
+        if (!note(logits_->append(out->padded_row(r)))) logits_.reset();
       if (files_.routing) routing_.append(session_.routing());
-      // Ids in, ids out: then every row of the model is an id, as in reference data.
-      const std::int64_t r = out->row_count - 1;
-      const auto last = options_.raw_ids ? out->padded_row(r) : out->row(r);
-      next_row_.assign(last.begin(), last.end());
     }
+    if (ids_.size() == prompt_length_) prompt_seconds_ = std::chrono::duration<double>(Clock::now() - start).count();
     return {};
   }
 
-  Result<void> generate(std::int64_t new_tokens) {
-    auto sampler = moe::Sampler::make(options_.sampling);
-    if (!sampler) return moe::forward(sampler);
-    const moe::Tokenizer* tokenizer = session_.model().tokenizer().get();
-    Output output(tokenizer, options_.raw_ids);
-    bool printing = true;
-    for (std::int64_t i = 0; i < new_tokens; ++i) {
-      if (cli::interrupted()) {
-        note(output.finish());
-        return moe::fail(ErrorCode::cancelled, "interrupted after " + std::to_string(i) + " tokens");
-      }
-      auto next = sampler->next(next_row_);
-      if (!next) return moe::forward(next);
-      if (!options_.raw_ids && tokenizer->is_stop(*next)) break;
-      ids_.push_back(*next);
-      printing = printing && note(output.show(*next));
-      if (!printing && !recording()) return failed_;
-      if (i + 1 == new_tokens && !recording()) break;  // nobody asks what would follow
-      if (auto ok = feed(std::span(&ids_.back(), 1)); !ok) {
-        note(output.finish());
-        return ok;
-      }
-    }
-    if (printing) note(output.finish());
-    return {};
-  }
-
-  void summarise(Clock::duration prompt_time, Clock::duration generate_time) const {
-    const auto part = [](const char* what, std::size_t tokens, Clock::duration time) {
-      const double s = std::chrono::duration<double>(time).count();
+  void summarise() const {
+    const auto part = [](const char* what, std::size_t tokens, double s) {
       std::fprintf(stderr, "%s %zu tokens, %.2f s, %.1f tokens/s", what, tokens, s,
                    s > 0.0 ? static_cast<double>(tokens) / s : 0.0);
     };
-    part("prompt", prompt_length_, prompt_time);
-    if (ids_.size() > prompt_length_) part("; generated", ids_.size() - prompt_length_, generate_time);
+    part("prompt", prompt_length_, prompt_seconds_);
+    if (ids_.size() > prompt_length_) part("; generated", ids_.size() - prompt_length_, reply_seconds_);
     std::fputc('\n', stderr);
   }
 
@@ -241,8 +230,7 @@ class Generation {
   moe::Session& session_;
   std::vector<TokenId> ids_;
   std::size_t prompt_length_;
-  moe::Sequence sequence_ = 0;
-  std::vector<float> next_row_;
+  double prompt_seconds_ = 0, reply_seconds_ = 0;
   std::optional<cli::NpyFile> logits_;
   RoutingLog routing_;
   Result<void> failed_;
@@ -260,9 +248,10 @@ Result<void> run(const Options& options) {
   if (!threads) return moe::forward(threads);
 
   cli::ProgressLine line("loading");
-  auto model = moe::Model::load(
-      options.model,
-      {.threads = *threads, .on_progress = [&](moe::Progress p) { line.update(p); }, .cancelled = cli::interrupted});
+  auto model = moe::Model::load(options.model, {.threads = *threads,
+                                                .on_progress = [&](moe::Progress p) { line.update(p); },
+                                                .cancelled = cli::interrupted,
+                                                .tokenizer = moe::TokenizerUse::optional});  // for --tokens
   line.clear();
   if (!model) return moe::forward(model);
   for (const std::string& note : (*model)->info().notes) cli::complain("moe-run", "note: " + note);
@@ -288,7 +277,7 @@ Result<void> run(const Options& options) {
   session_options.cancelled = cli::interrupted;
   auto session = moe::Session::create(*model, session_options);
   if (!session) return moe::forward(session);
-  return Generation(options, files, **session, std::move(*ids)).run(new_tokens);
+  return Run(options, files, **session, std::move(*ids)).run(new_tokens);
 }
 
 }  // namespace
@@ -309,6 +298,39 @@ int main(int argc, char** argv) {
   cli::add_number(app, "--top-k", o.sampling.top_k, kCount, "sample from the k best tokens; 0 = all (0)");
   cli::add_number(app, "--top-p", o.sampling.top_p, moe::Bounds<double>{0, 1, true},
                   "sample from the best tokens that hold this share (1)");
+  cli::add_number(app, "--min-p", o.sampling.min_p, moe::Bounds<double>{0, 1},
+                  "sample from tokens at least this many times as likely as the best one (0)");
+  constexpr double kLargest = std::numeric_limits<double>::max();
+  cli::add_number(app, "--repetition-penalty", o.sampling.repetition_penalty, moe::Bounds<double>{0, kLargest, true},
+                  "divides the positive logits of tokens seen in prompt and reply, multiplies the others (1)");
+  const moe::Bounds<double> any_number{-kLargest, kLargest};
+  cli::add_number(app, "--frequency-penalty", o.sampling.frequency_penalty, any_number,
+                  "taken off a token's logit for every time the reply holds it (0)")
+      ->type_name("X");
+  cli::add_number(app, "--presence-penalty", o.sampling.presence_penalty, any_number,
+                  "taken off the logit of every token that the reply holds (0)")
+      ->type_name("X");
+  const auto add_bias = [&o, any_number](const std::string& text) {
+    const std::size_t split = std::min(text.find('='), text.size());
+    const auto token = cli::number_of("the token of --logit-bias", std::string_view(text).substr(0, split),
+                                      moe::Bounds<TokenId>{0, std::numeric_limits<TokenId>::max()});
+    const std::string_view bias = std::string_view(text).substr(std::min(split + 1, text.size()));
+    o.sampling.logit_bias.push_back({token, cli::number_of("the bias of --logit-bias", bias, any_number)});
+  };
+  app.add_option_function<std::vector<std::string>>(
+         "--logit-bias",
+         [add_bias](const std::vector<std::string>& all) {
+           for (const auto& b : all) add_bias(b);
+         },
+         "added to the logit of a token, \"15043=-1.5\"; repeatable")
+      ->type_name("ID=X")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--stop", o.stop, "text that ends the reply; repeatable")
+      ->type_name("TEXT")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_flag("--ignore-eos", o.ignore_eos, "end tokens of the model do not end the reply");
   cli::add_number(app, "--seed", o.sampling.seed,
                   moe::Bounds<std::uint64_t>{0, std::numeric_limits<std::uint64_t>::max()},
                   "of the random numbers (0)");

@@ -5,7 +5,7 @@
 #include <cstdio>
 
 int main(int argc, char** argv) {
-  auto model = moe::Model::load(argc > 1 ? argv[1] : "model.gguf", {.tokenizer_optional = false});
+  auto model = moe::Model::load(argc > 1 ? argv[1] : "model.gguf");
   if (!model) return std::fprintf(stderr, "%s\n", model.error().message.c_str()), 1;
   auto session = moe::Session::create(*model, {.max_tokens = 64}).value();
   auto tokens = (*model)->tokenizer()->encode("Hello", false).value();

@@ -10,46 +10,52 @@
 #include <vector>
 
 #include "moe/error.hpp"
+#include "moe/token.hpp"
 
 namespace moe::inline MOE_ABI {
-
-using TokenId = std::int32_t;
 
 /// How text that looks like a special token is treated.
 enum class SpecialText {
   parse,  ///< "<|im_end|>" becomes the one token (what transformers and llama.cpp do by default)
   plain,  ///< it is ordinary text
 };
+constexpr std::string_view name_of(SpecialText value) noexcept {
+  switch (value) {
+    case SpecialText::parse: return "parse";
+    case SpecialText::plain: return "plain";
+  }
+  return "";
+}
 
 /// Ids at which a text ends, as one key of a model's files names them.
 struct StopIds {
-  std::string where;  ///< for messages: "generation_config.json: eos_token_id"
-  std::vector<std::int64_t> ids;
+  std::string where = {};  ///< for messages: "generation_config.json: eos_token_id"
+  std::vector<std::int64_t> ids = {};
   bool generate = true;  ///< transformers' generate() stops at them
 };
 
 /// What else of a model decides about its tokens.
 struct TokenizerOptions {
-  std::int64_t row_count = 0;  ///< rows of the model's embedding; 0: not known
-  std::vector<StopIds> stop;   ///< besides the tokenizer's own EOS
+  std::int64_t row_count = 0;      ///< rows of the model's embedding; 0: not known
+  std::vector<StopIds> stop = {};  ///< besides the tokenizer's own EOS
 };
 
 /// What a tokenizer is built from; filled by the GGUF reader (arrays) or the tokenizer.json reader (bytes).
 struct GgufVocabulary {
-  std::string
-      model;        ///< tokenizer.ggml.model: "gpt2" (byte-level BPE), "llama" (SentencePiece's), "gemma4" (characters)
-  std::string pre;  ///< tokenizer.ggml.pre
-  std::vector<std::string> tokens;  ///< tokenizer.ggml.tokens
-  std::vector<std::int32_t>
-      types;  ///< tokenizer.ggml.token_type of every token: 1 normal, 3 control, 4 user-defined, 5 unused, 6 byte
-  std::vector<std::string> merges;  ///< tokenizer.ggml.merges
-  std::optional<TokenId> bos, eos, unk;
-  std::optional<bool> add_bos, add_eos;
-  std::vector<float> scores;             ///< tokenizer.ggml.scores: one for every token of a "llama" vocabulary
-  std::optional<bool> add_space_prefix;  ///< of a "llama" vocabulary, true when absent
+  /// tokenizer.ggml.model: "gpt2" (byte-level BPE), "llama" (SentencePiece's), "gemma4" (characters)
+  std::string model = {};
+  std::string pre = {};                  ///< tokenizer.ggml.pre
+  std::vector<std::string> tokens = {};  ///< tokenizer.ggml.tokens
+  /// tokenizer.ggml.token_type of every token: 1 normal, 3 control, 4 user-defined, 5 unused, 6 byte
+  std::vector<std::int32_t> types = {};
+  std::vector<std::string> merges = {};  ///< tokenizer.ggml.merges
+  std::optional<TokenId> bos = {}, eos = {}, unk = {};
+  std::optional<bool> add_bos = {}, add_eos = {};
+  std::vector<float> scores = {};             ///< tokenizer.ggml.scores: one for every token of a "llama" vocabulary
+  std::optional<bool> add_space_prefix = {};  ///< of a "llama" vocabulary, true when absent
 };
 
-/// Immutable; one object may be used from several threads at once.
+/// Immutable: any number of threads may use one object at once.
 class MOE_API Tokenizer {
  public:
   /// Errors: unsupported (model or pre-tokenizer not known: names it and lists the known ones), bad_file.

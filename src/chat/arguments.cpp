@@ -14,11 +14,11 @@ bool bind_arguments(Run& run, const Args& args, std::string_view function, const
     std::size_t i = 0;
     while (i < count && names[i] != name) ++i;
     if (i == count || naming == Naming::positional_only) {
-      run.type_error("{}() got an unexpected keyword argument {}", function, quoted(name));
+      run.type_error("{}() got an unexpected keyword argument {}", function, repr_of(name));
       return false;
     }
     if (!values[i].is_missing()) {
-      run.type_error("{}() got multiple values for argument {}", function, quoted(name));
+      run.type_error("{}() got multiple values for argument {}", function, repr_of(name));
       return false;
     }
     values[i] = value;

@@ -71,8 +71,8 @@ struct Expr {
   ExprKind kind = ExprKind::constant;
   int line = 0;
   int height = 1;
-  bool stored = false;       ///< a name that is assigned to
-  bool folded_base = false;  ///< of a power: the base is constant and the exponent is not
+  bool stored = false;  ///< a name that is assigned to
+  bool folded = false;  ///< jinja2 computes it, or the base of a power, while it compiles, with rules of its own
   Arithmetic operation = Arithmetic::add;
   std::vector<Comparison> comparisons;
   Value value;            ///< of a constant

@@ -129,7 +129,8 @@ Attribute find_attribute(Run& run, const Value& object, std::string_view name) {
     return found != nullptr ? Attribute{*found, false} : Attribute{};
   }
   if (!name.empty() && name[0] == '_') {
-    const bool container = object.is_text() || object.is_sequence() || object.is(Kind::dict) || object.is(Kind::range);
+    const bool container = object.is_undefined() || object.is_text() || object.is_sequence() || object.is(Kind::dict) ||
+                           object.is(Kind::range);
     return {Value::missing(), is_special(name) || (container && is_container_special(name))};
   }
   switch (object.kind()) {

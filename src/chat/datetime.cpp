@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::chat {
 namespace {
@@ -109,7 +112,35 @@ std::optional<std::string> text_of(char directive, const DateTime& t) {
   }
 }
 
+// `count` digits at `at`, a number from `least` to `most`.
+bool read_digits(std::string_view text, std::size_t at, std::size_t count, int least, int most, int& out) {
+  if (at + count > text.size()) return false;
+  const char* end = text.data() + at + count;
+  const auto read = std::from_chars(text.data() + at, end, out);
+  return read.ec == std::errc{} && read.ptr == end && out >= least && out <= most;
+}
+
+int days_in(int year, int month) {
+  if (month == 2) return is_leap(year) ? 29 : 28;
+  return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
+}
+
 }  // namespace
+
+Result<DateTime> parse_time(std::string_view text) {
+  DateTime t;
+  const auto sign = [&](std::size_t at, char c) { return at < text.size() && text[at] == c; };
+  const bool has_date = read_digits(text, 0, 4, 1, 9999, t.year) && sign(4, '-') &&
+                        read_digits(text, 5, 2, 1, 12, t.month) && sign(7, '-') &&
+                        read_digits(text, 8, 2, 1, days_in(t.year, t.month), t.day);
+  const bool has_time = has_date && (text.size() == 10 || (text.size() == 19 && sign(10, 'T') && sign(13, ':') &&
+                                                           sign(16, ':') && read_digits(text, 11, 2, 0, 23, t.hour) &&
+                                                           read_digits(text, 14, 2, 0, 59, t.minute) &&
+                                                           read_digits(text, 17, 2, 0, 59, t.second)));
+  if (has_time) return t;
+  return fail(ErrorCode::bad_argument,
+              fmt::format("date {}: expected YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS", in_quotes(text)));
+}
 
 std::string format_time(std::string_view format, const DateTime& moment) {
   DateTime time = moment;

@@ -15,6 +15,9 @@ struct DateTime {
   int hour = 0, minute = 0, second = 0, microsecond = 0;
 };
 
+/// "2026-11-27" or "2026-11-27T14:05:00". Errors: bad_argument.
+Result<DateTime> parse_time(std::string_view text);
+
 /// datetime.strftime() in the C locale, with glibc's flags (%-d). Directives that glibc does not know stay as they are.
 std::string format_time(std::string_view format, const DateTime& time);
 

@@ -45,7 +45,7 @@ Value Evaluator::expression(const Expr& node) {
   }
   const Value second = expression(*node.items[1]);
   if (!run_.ok()) return {};
-  if (node.folded_base && first.is_number() && std::signbit(first.real())) {
+  if (node.folded && first.is_number() && std::signbit(first.real())) {
     // The reference writes a constant base as Python's text, without brackets, and to Python -2 ** n is -(2 ** n).
     const Value base = negate(run_, first);
     const Value power = run_.ok() ? arithmetic(run_, node.operation, base, second) : Value();
@@ -57,7 +57,7 @@ Value Evaluator::expression(const Expr& node) {
 Value Evaluator::name(const Expr& node) {
   const Value& value = variable(node.ref);
   if (!value.is_missing()) return value;
-  return run_.undefined(fmt::format("{} is undefined", quoted(node.name)));
+  return run_.undefined(fmt::format("{} is undefined", repr_of(node.name)));
 }
 
 Value Evaluator::sequence(const Expr& node) {
@@ -121,6 +121,10 @@ Value Evaluator::item(const Expr& node) {
       bounds[i] = expression(*key.items[static_cast<std::size_t>(i)]);
     if (!run_.ok()) return {};
   }
+  // Compiled code slices as Python does; a constant goes through the sandbox, for which this is a missing element.
+  const bool can_be_sliced =
+      object.is_text() || object.is_sequence() || object.is(Kind::range) || object.is_undefined();
+  if (node.folded && !can_be_sliced) return run_.undefined(fmt::format("{} object has no element", type_name(object)));
   return slice(run_, object, bounds[0], bounds[1], bounds[2]);
 }
 
@@ -143,7 +147,7 @@ bool Evaluator::spread_named(const Expr& node, Args& args) {
     if (!run_.step()) return false;
     if (!key.is_text()) return run_.type_error("keywords must be strings"), false;
     if (args.named_value(key.text().bytes()) != nullptr)
-      return run_.type_error("got multiple values for keyword argument {}", quoted(key.text().bytes())), false;
+      return run_.type_error("got multiple values for keyword argument {}", repr_of(key.text().bytes())), false;
     args.named.emplace_back(key.text().bytes(), value);
   }
   return true;
@@ -184,7 +188,7 @@ Value Evaluator::filter_or_test(const Expr& node) {
   const std::string_view kind = node.kind == ExprKind::filter ? "filter" : "test";
   if (node.function == nullptr)
     return run_.fail(FaultKind::refused, "TemplateRuntimeError",
-                     fmt::format("No {} named {} found.", kind, quoted(node.name)));
+                     fmt::format("No {} named {} found.", kind, repr_of(node.name)));
   if (node.function->call == nullptr) return run_.unsupported("the {} {} is not known here", kind, node.name);
   return node.function->call(run_, subject, args);
 }

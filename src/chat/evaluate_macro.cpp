@@ -14,7 +14,7 @@ class Macro : public Function {
   Macro(const Stmt& node, ActivationPtr closure) : node_(node), closure_(std::move(closure)) {}
   Value call(Run& run, const Args& args) override { return run.evaluator->call_macro(node_, closure_, args); }
   std::string repr() const override {
-    return node_.kind == StmtKind::macro ? fmt::format("<Macro {}>", quoted(node_.name)) : "<Macro anonymous>";
+    return node_.kind == StmtKind::macro ? fmt::format("<Macro {}>", repr_of(node_.name)) : "<Macro anonymous>";
   }
   std::string_view type_name() const override { return "Macro"; }
   Value attribute(Run& run, std::string_view name) override {
@@ -50,7 +50,7 @@ class BlockReference : public Function {
   std::string_view type_name() const override { return "BlockReference"; }
   Value attribute(Run& run, std::string_view name) override {
     if (name == "name") return run.text(node_.name);
-    if (name == "super") return run.undefined(fmt::format("there is no parent block called {}.", quoted(node_.name)));
+    if (name == "super") return run.undefined(fmt::format("there is no parent block called {}.", repr_of(node_.name)));
     return Value::missing();
   }
 
@@ -103,7 +103,7 @@ void Evaluator::call_statement(const Stmt& node) {
 
 // Arguments into the macro's variables, by the rules of jinja2's Macro. Parameters without an argument stay missing.
 bool Evaluator::bind_macro(const Stmt& node, const Args& args, Activation& variables) {
-  const std::string shown = node.kind == StmtKind::macro ? quoted(node.name) : "None";
+  const std::string shown = node.kind == StmtKind::macro ? repr_of(node.name) : "None";
   const auto slot = [&](int i) -> Value& { return variables.slots[static_cast<std::size_t>(i)]; };
   std::vector<std::pair<std::string, Value>> named = args.named;
   const auto take = [&](std::string_view name) {
@@ -131,7 +131,7 @@ bool Evaluator::bind_macro(const Stmt& node, const Args& args, Activation& varia
     if (caller)
       run_.type_error("macro {} was invoked with two values for the special caller argument", shown);
     else
-      run_.type_error("macro {} takes no keyword argument {}", shown, quoted(named[0].first));
+      run_.type_error("macro {} takes no keyword argument {}", shown, repr_of(named[0].first));
     return false;
   }
   if (node.rest_slot >= 0) {
@@ -160,7 +160,7 @@ Value Evaluator::call_macro(const Stmt& node, ActivationPtr closure, const Args&
       const Value value =
           i >= first_default
               ? expression(*node.more[i - first_default])
-              : run_.undefined(fmt::format("parameter {} was not provided", quoted(node.exprs[i]->name)));
+              : run_.undefined(fmt::format("parameter {} was not provided", repr_of(node.exprs[i]->name)));
       variable(node.exprs[i]->ref) = value;
     }
     if (run_.ok()) body(node.body);
@@ -183,7 +183,7 @@ Value Evaluator::call_block(const Stmt& node, Context& context) {
           Value(Kind::thing, run_.make<SelfReference>(0, context));
     if (node.rest_slot >= 0)
       variables_->slots[static_cast<std::size_t>(node.rest_slot)] =
-          run_.undefined(fmt::format("there is no parent block called {}.", quoted(node.name)));
+          run_.undefined(fmt::format("there is no parent block called {}.", repr_of(node.name)));
     enter(node.scope);
     body(node.body);
   }
@@ -194,7 +194,7 @@ Value Evaluator::call_block(const Stmt& node, Context& context) {
 void Evaluator::block(const Stmt& node) {
   if (node.required) {
     run_.fail(FaultKind::refused, "TemplateRuntimeError",
-              fmt::format("Required block {} not found", quoted(node.name)));
+              fmt::format("Required block {} not found", repr_of(node.name)));
     return;
   }
   Context& context = node.scoped ? contexts_.emplace_back(*context_) : *context_;

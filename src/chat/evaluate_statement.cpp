@@ -176,7 +176,7 @@ void Evaluator::assign_attribute(const Expr& target, const Value& value) {
     run_.fail(FaultKind::refused, "SecurityError",
               fmt::format("Chat templates cannot store underscore-prefixed attributes on a namespace, but got {}. "
                           "Please rename the attribute.",
-                          quoted(target.attribute)));
+                          repr_of(target.attribute)));
     return;
   }
   variable(target.ref).as<Space>().attributes->set(Value(Text::make(target.attribute)), value);

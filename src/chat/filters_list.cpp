@@ -162,11 +162,11 @@ Value attr(Run& run, const Value& value, const Args& args) {
   const Bound<1> a(run, args, "do_attr", {"name"}, 1);
   const TextPtr name = a ? a.text(0) : nullptr;
   if (name == nullptr) return {};
-  if (value.is_undefined()) return run.use_of(value);
   const Attribute found = find_attribute(run, value, name->bytes());
   if (!run.ok()) return {};
+  if (!found.unsafe && value.is_undefined()) return run.use_of(value);
   if (found.unsafe || !found.value.is_missing()) return get_attribute(run, value, name->bytes());
-  return run.undefined(fmt::format("'{} object' has no attribute {}", type_name(value), quoted(name->bytes())));
+  return run.undefined(fmt::format("'{} object' has no attribute {}", type_name(value), repr_of(name->bytes())));
 }
 
 constexpr MethodRow kFilters[] = {{"attr", attr},

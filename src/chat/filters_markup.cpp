@@ -85,7 +85,7 @@ Value xmlattr(Run& run, const Value& value, const Args& args) {
     if (item.is_none() || item.is_undefined()) continue;
     if (!key.is_text()) return run.type_error("expected string or bytes-like object, got '{}'", type_name(key));
     if (key.text().bytes().find_first_of(" \t\n\r\f\v/>=") != std::string_view::npos)
-      return run.value_error("Invalid character in attribute name: {}", quoted(key.text().bytes()));
+      return run.value_error("Invalid character in attribute name: {}", repr_of(key.text().bytes()));
     if (out.size() > 0 || a.truth(0, true)) out.add(" ");
     const Value name = escape(run, key), shown = escape(run, item);
     if (!run.ok()) return {};
@@ -118,7 +118,7 @@ Value apply(Run& run, const MethodRow* row, std::string_view kind, const Value& 
             const Args& args) {
   if (row == nullptr)
     return run.fail(FaultKind::refused, "TemplateRuntimeError",
-                    fmt::format("No {} named {}.", kind, name.is_text() ? quoted(name.text().bytes()) : "that"));
+                    fmt::format("No {} named {}.", kind, name.is_text() ? repr_of(name.text().bytes()) : "that"));
   if (row->call == nullptr) return run.unsupported("the {} {} is not known here", kind, row->name);
   return run.step() ? row->call(run, value, args) : Value();
 }

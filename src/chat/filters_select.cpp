@@ -54,7 +54,7 @@ struct Mapping {
         if (name == "default")
           absent = value;
         else if (name != "attribute")
-          argument_error(run, fmt::format("Unexpected keyword argument {}", quoted(name)));
+          argument_error(run, fmt::format("Unexpected keyword argument {}", repr_of(name)));
       }
     } else if (given.positional.empty()) {
       argument_error(run, "map requires a filter argument");

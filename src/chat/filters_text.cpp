@@ -165,6 +165,7 @@ Value format_filter(Run& run, const Value& value, const Args& args) {
 // pprint sorts the keys of dicts and breaks lines after 80 columns; what needs no break is its repr.
 Value sorted_copy(Run& run, const Value& value) {
   if (!run.step()) return {};
+  if (value.is(Kind::tuple) && value.as<List>().group) return value;  // has a repr of its own
   if (value.is_sequence()) {
     std::vector<Value> items;
     for (const Value& item : value.items()) items.push_back(sorted_copy(run, item));

@@ -66,7 +66,7 @@ std::optional<Spec> read_spec(Run& run, std::string_view text, const Value& valu
   }
   if (at + 1 == text.size()) spec.number.type = text[at++];
   if (at < text.size())
-    return run.value_error("Invalid format specifier {} for object of type '{}'", quoted(text), type_name(value)),
+    return run.value_error("Invalid format specifier {} for object of type '{}'", repr_of(text), type_name(value)),
            std::nullopt;
   return spec;
 }
@@ -215,7 +215,7 @@ class BraceFormatter {
       at = number(name);
     } else {
       const Value* found = args_.named_value(name);
-      return found != nullptr ? *found : run_.fail(FaultKind::python, "KeyError", quoted(name));
+      return found != nullptr ? *found : run_.fail(FaultKind::python, "KeyError", repr_of(name));
     }
     if (at < static_cast<std::int64_t>(args_.positional.size())) return args_.positional[static_cast<std::size_t>(at)];
     return run_.fail(FaultKind::python, "IndexError", fmt::format("no positional argument {}", at));

@@ -86,7 +86,7 @@ class PercentFormatter {
     const Value* found = values_.is(Kind::dict) ? values_.as<Dict>().find(name) : nullptr;
     if (found == nullptr) {
       if (values_.is(Kind::dict))
-        run_.fail(FaultKind::python, "KeyError", quoted(name));
+        run_.fail(FaultKind::python, "KeyError", repr_of(name));
       else
         run_.type_error("{} indices must be integers or slices, not str", type_name(values_));
       return;

@@ -68,7 +68,7 @@ Value make_namespace(Run& run, const Value&, const Args& args) {
       return run.fail(FaultKind::refused, "SecurityError",
                       fmt::format("Chat templates cannot store underscore-prefixed attributes on a namespace, but got "
                                   "{}. Please rename the attribute.",
-                                  quoted(key.text().bytes())));
+                                  repr_of(key.text().bytes())));
   if (!run.ok()) return {};
   const std::size_t bytes = attributes->size() * 2 * sizeof(Value) + sizeof(Dict);
   auto space = run.make<Space>(bytes);

@@ -282,7 +282,7 @@ class Lexer {
     const char quote = peek();
     std::size_t end = at_ + 1;
     while (end < view_.size() && view_[end] != quote) end += view_[end] == '\\' ? 2 : 1;
-    if (end >= view_.size()) return fail(fmt::format("unexpected char {}", quoted(std::string_view(&quote, 1))));
+    if (end >= view_.size()) return fail(fmt::format("unexpected char {}", repr_of(std::string_view(&quote, 1))));
     auto text = read_string_literal(view_.substr(at_ + 1, end - at_ - 1));
     if (!text) return fail(text.error());
     add(TokenKind::text, std::move(*text));
@@ -298,7 +298,7 @@ class Lexer {
       }
     const char c = peek();
     if (c == '\0' || kSigns.find(c) == std::string_view::npos)
-      return fail(fmt::format("unexpected char {}", quoted(view_.substr(at_, decode_utf8(view_.data() + at_).bytes))));
+      return fail(fmt::format("unexpected char {}", repr_of(view_.substr(at_, decode_utf8(view_.data() + at_).bytes))));
     if (c == '{') open_.push_back('}');
     if (c == '(') open_.push_back(')');
     if (c == '[') open_.push_back(']');

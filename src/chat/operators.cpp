@@ -129,7 +129,7 @@ namespace {
 
 Value no_such(Run& run, const Value& object, const Value& key) {
   const std::string type = object.is_none() ? std::string("None") : fmt::format("{} object", type_name(object));
-  if (key.is_text()) return run.undefined(fmt::format("'{}' has no attribute {}", type, quoted(key.text().bytes())));
+  if (key.is_text()) return run.undefined(fmt::format("'{}' has no attribute {}", type, repr_of(key.text().bytes())));
   if (key.is_integer()) return run.undefined(fmt::format("{} has no element {}", type, key.integer()));
   return run.undefined(fmt::format("{} has no element of type {}", type, type_name(key)));
 }
@@ -165,8 +165,8 @@ Value plain_item(Run& run, const Value& object, const Value& key) {
 }
 
 Value unsafe(Run& run, const Value& object, std::string_view name) {
-  return run.undefined(fmt::format("access to attribute {} of '{}' object is unsafe.", quoted(name), type_name(object)),
-                       true);
+  return run.undefined(
+      fmt::format("access to attribute {} of '{}' object is unsafe.", repr_of(name), type_name(object)), true);
 }
 
 }  // namespace
@@ -191,9 +191,9 @@ Value get_item(Run& run, const Value& object, std::string_view key) {
 }
 
 Value get_attribute(Run& run, const Value& object, std::string_view name) {
-  if (object.is_undefined()) return run.use_of(object);
   const Attribute attribute = find_attribute(run, object, name);
   if (attribute.unsafe) return unsafe(run, object, name);
+  if (object.is_undefined()) return run.use_of(object);
   if (!attribute.value.is_missing() || !run.ok()) return attribute.value;
   if (object.is(Kind::dict))
     if (const Value* found = object.as<Dict>().find(name)) return *found;

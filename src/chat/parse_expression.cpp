@@ -166,14 +166,28 @@ namespace {
 
 // What the reference computes while it compiles.
 bool is_constant(const Expr& node) {
+  static constexpr std::string_view kNeedContext[] = {"map", "select", "reject", "selectattr", "rejectattr", "random"};
   if (node.kind == ExprKind::name || node.kind == ExprKind::call) return false;
+  if (node.kind == ExprKind::filter &&
+      std::find(std::begin(kNeedContext), std::end(kNeedContext), node.name) != std::end(kNeedContext))
+    return false;
   const auto constant = [](const ExprPtr& child) { return child == nullptr || is_constant(*child); };
   return std::all_of(node.items.begin(), node.items.end(), constant) && constant(node.spread) &&
          constant(node.spread_named) &&
          std::all_of(node.named.begin(), node.named.end(), [&](const Keyword& k) { return constant(k.value); });
 }
 
+void mark_slices(Expr& node) {
+  node.folded = node.folded || node.kind == ExprKind::item;
+  for (const ExprPtr& item : node.items)
+    if (item != nullptr) mark_slices(*item);
+}
+
 }  // namespace
+
+void ExpressionParser::fold_output(Expr& node) {
+  if (is_constant(node)) mark_slices(node);
+}
 
 ExprPtr ExpressionParser::power() {
   ExprPtr left = unary(true);
@@ -182,7 +196,7 @@ ExprPtr ExpressionParser::power() {
     stream_.advance();
     left = join(ExprKind::arithmetic, line, std::move(left), unary(true));
     left->operation = Arithmetic::power;
-    left->folded_base = is_constant(*left->items[0]) && !is_constant(*left->items[1]);
+    left->folded = is_constant(*left->items[0]) && !is_constant(*left->items[1]);
     raise(*left);
   }
   return left;

@@ -54,6 +54,7 @@ class StatementParser {
       } else if (stream_.is(TokenKind::variable_begin)) {
         stream_.advance();
         print(expressions_.tuple({}));
+        ExpressionParser::fold_output(*output->exprs.back());
         stream_.expect(TokenKind::variable_end, "'}}'");
       } else {
         output = nullptr;

@@ -140,7 +140,7 @@ TextPtr to_text(Run& run, const Value& value) {
   return run.ok() ? made.text_ptr() : Text::make({});
 }
 
-std::string quoted(std::string_view bytes) {
+std::string repr_of(std::string_view bytes) {
   constexpr std::size_t kShown = 60;
   std::string out = "'";
   out += bytes.substr(0, tokenizer::valid_utf8_prefix(bytes.substr(0, kShown)));

@@ -11,7 +11,7 @@ TextPtr to_text(Run& run, const Value& value);
 void add_str(Run& run, TextBuilder& out, const Value& value);
 /// repr(value) at the end of `out`.
 void add_repr(Run& run, TextBuilder& out, const Value& value);
-/// repr() of a text for an error message, shortened.
-std::string quoted(std::string_view bytes);
+/// repr() of a text for an error message, shortened. (Not `quoted`: the standard library has one for every string.)
+std::string repr_of(std::string_view bytes);
 
 }  // namespace moe::inline MOE_ABI::chat

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "support/show.hpp"
+
 namespace moe::inline MOE_ABI::chat {
 
 Error as_error(const Fault& fault, const std::string& template_name) {
@@ -11,7 +13,7 @@ Error as_error(const Fault& fault, const std::string& template_name) {
   std::string where = fmt::format("chat template {}", template_name);
   if (fault.line > 0) where += fmt::format(", line {}", fault.line);
   const std::string name = fault.exception.empty() ? std::string() : fault.exception + ": ";
-  return {code, fmt::format("{}: {}{}", where, name, fault.message)};
+  return {code, fmt::format("{}: {}{}", where, name, shortened(fault.message, 300))};
 }
 
 Run::~Run() {

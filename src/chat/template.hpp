@@ -29,8 +29,8 @@ struct Tree;
 /// The text for the model.
 struct Rendered {
   std::string text;
-  /// Bytes that came from values marked Origin::from_content, in rising order, none adjacent. A control token that lies
-  /// within one of them was spelled by a user and must be encoded as plain text.
+  /// Bytes that came from values marked Origin::from_content, in rising order, none adjacent. A control token with a
+  /// byte in one of them was spelled by a user and must be encoded as plain text.
   std::vector<Span> content;
 };
 

@@ -118,6 +118,8 @@ class ExpressionParser {
   /// A name, or names with commas between; `spaces` allows ns.attribute.
   ExprPtr target(std::string_view end_name, bool spaces);
   ExprPtr target_name();
+  /// What is printed may be computed while jinja2 compiles: marks the places where that makes a difference.
+  static void fold_output(Expr& node);
   /// Filters from `|` on; `inline_first` begins with a name (filter blocks).
   ExprPtr filters(ExprPtr node, bool inline_first);
 

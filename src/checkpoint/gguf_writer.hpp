@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "moe/quant/formats.hpp"
+#include "moe/formats.hpp"
 #include "support/output_file.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {

@@ -189,6 +189,20 @@ Result<void> drop_rowless(GgufVocabulary& v, std::int64_t vocab_size, std::vecto
   return {};
 }
 
+/// Named templates have keys of their own, and a list of the names.
+void write_chat_templates(const ChatTemplates& chat, GgufMetadata& out, std::vector<std::string>& notes) {
+  if (!chat.error.empty()) notes.push_back("a chat template is left out: " + chat.error);
+  std::vector<std::string> names;
+  for (const auto& [name, text] : chat.texts)
+    if (name == "default")
+      out.text("tokenizer.chat_template", text);
+    else
+      names.push_back(name);
+  if (names.empty()) return;
+  out.texts("tokenizer.chat_templates", names);
+  for (const std::string& name : names) out.text("tokenizer.chat_template." + name, chat.texts.at(name));
+}
+
 Result<void> write_tokenizer(const Checkpoint& file, std::int64_t vocab_size, GgufMetadata& out,
                              std::vector<std::string>& notes) {
   const auto text = file.tokenizer_text();
@@ -242,14 +256,7 @@ Result<void> write_tokenizer(const Checkpoint& file, std::int64_t vocab_size, Gg
   out.boolean("tokenizer.ggml.add_eos_token", v.add_eos.value_or(false));
   out.text(checkpoint::kTokenizerJsonKey, text->json);
 
-  std::string chat = text->chat_template;
-  if (chat.empty() && !text->config.empty()) {
-    const auto config = parse_json_object(text->config, "tokenizer_config.json");
-    if (!config) return forward(config);
-    // A list of named templates has no place in GGUF.
-    if (const auto found = config->root().find("chat_template")) chat = found->text();
-  }
-  if (!chat.empty()) out.text("tokenizer.chat_template", chat);
+  write_chat_templates(file.chat_templates(), out, notes);
   return {};
 }
 
@@ -313,7 +320,7 @@ Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out) {
     same(field, static_cast<double>(a), static_cast<double>(b));
   };
   const auto same_frequencies = [&](std::string_view field, const RopeConfig& a, const RopeConfig& b) {
-    const auto x = RopeTable::make(a, in.rotated_dim()), y = RopeTable::make(b, in.rotated_dim());
+    const auto x = RopeTable::create(a, in.rotated_dim()), y = RopeTable::create(b, in.rotated_dim());
     for (std::size_t i = 0; x && y && i < x->frequencies().size(); ++i)
       same(fmt::format("{} frequency {}", field, i), x->frequencies()[i], y->frequencies()[i]);
   };

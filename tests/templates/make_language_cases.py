@@ -87,6 +87,11 @@ x {%- raw -%} {{ a }} {%- endraw -%} y
 {{ d.update({}) }}
 {{ d.pop }}|{{ xs.append }}|{{ s.__class__ }}
 {{ s.__class__.x }}
+{{ missing.__class__ }}|{{ missing|attr('__class__') }}
+{{ missing.__nothing__ }}
+{{ true[1:] }}|{{ 'abc'[1:] }}
+{% if true[1:] %}{% endif %}
+{{ msgs[:1]|groupby('role')|pprint }}
 {{ d.pop() }}
 {% set xs2 = xs.copy() %}{{ xs2 }} {{ xs.index(1) }} {{ xs.count(3) }} {{ xs.index(99) }}
 {% if missing %}a{% elif n > 5 %}b{% else %}c{% endif %}

@@ -5,10 +5,10 @@
 #include <sstream>
 
 #include "eval/report/chart.hpp"
-#include "eval/report/text_table.hpp"
 #include "moe/eval/report.hpp"
 #include "support.hpp"
 #include "support/show.hpp"
+#include "support/text_table.hpp"
 #include "unit/fake_model.hpp"
 
 namespace {
