@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "eval/run/tree_walk.hpp"
+#include "eval/score/text.hpp"
 #include "tokenizer/unicode.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -194,7 +195,8 @@ class ReplyRun {
     Generation& reply = encoded_.replies[static_cast<std::size_t>(index)];
     // A reply may end inside a character.
     const std::string valid = tokenizer::replace_invalid_utf8(reply.text);
-    const std::string_view cut = cut_at(valid, requests_[static_cast<std::size_t>(index)].stop);
+    const GenerateRequest& request = requests_[static_cast<std::size_t>(index)];
+    const std::string_view cut = cut_at(after_thinking(valid, request.think_end), request.stop);
     reply.text = std::string(cut_at(cut, std::span(&eos_text_, 1)));
     reply.pass_tokens += reply.generated_tokens - 1;
     raw_[static_cast<std::size_t>(index)] = {};
