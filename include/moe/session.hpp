@@ -113,6 +113,8 @@ class MOE_API Session {
   Result<void> close(Sequence sequence);
   Result<std::int64_t> length(Sequence sequence) const;
   std::int64_t free_tokens() const;  ///< room left in the cache: free pages times kPageTokens
+  /// Room that closing all of these would give back: pages that nothing else holds, times kPageTokens.
+  std::int64_t closing_frees(std::span<const Sequence> sequences) const;
 
   /// Appends the tokens and computes the logits asked for. On an error every sequence is as before the call.
   /// Errors: bad_argument (sequence, token id, repeated sequence), out_of_memory (cache full, naming room and need),

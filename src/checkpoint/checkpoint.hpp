@@ -92,6 +92,8 @@ class Checkpoint {
   virtual std::uint64_t file_bytes() const = 0;
   /// A hash of header, metadata and tensor list (not of the weights); part of run-store keys.
   virtual std::uint64_t header_hash() const = 0;
+  /// With a hash from open(): how many stretches of files are kept in memory (stretch_cache.hpp).
+  virtual void keep_stretches(std::size_t count) const = 0;
   /// What ContentHasher takes: the files of tensors, by TensorInfo::file, then the texts that were read so far.
   virtual std::vector<Source> sources() const = 0;
 
@@ -122,7 +124,7 @@ class Checkpoint {
 Result<std::string> gguf_of_directory(const std::string& directory);
 
 /// A .gguf file (any shard of a split one opens all), a directory with config.json and safetensors, or one that holds one
-/// GGUF file.
+/// GGUF file. With a hash, all that is read from then on, the headers first, is hashed on its way (content_hash.hpp).
 /// Errors: not_found, bad_file, unsupported, io - the message names the file, the item, what was found and expected.
 Result<std::unique_ptr<Checkpoint>> open(const std::string& path, ContentHash hash = nullptr);
 

@@ -24,7 +24,7 @@ constexpr std::uint64_t kTokenizerLimit = std::uint64_t{256} << 20;
 
 class HfCheckpoint final : public FileCheckpoint {
  public:
-  HfCheckpoint(std::string directory, ContentHash hash) : texts_(std::move(directory), hash) {}
+  HfCheckpoint(std::string directory, ContentHash hash) : FileCheckpoint(hash), texts_(std::move(directory), hash) {}
 
   Kind kind() const override { return Kind::hf; }
   const MetaValue* meta(std::string_view) const override { return nullptr; }
@@ -116,7 +116,7 @@ Result<void> HfCheckpoint::add_indexed(const std::string& index_path, const std:
   const auto files = read_weight_map(index_path, index_text);
   if (!files) return forward(files);
   for (const auto& [name, expected] : *files) {
-    auto file = InputFile::open(path_of(name));
+    auto file = open_file(path_of(name));
     if (!file)
       return fail(file.error().code,
                   fmt::format("{}: names a file that is missing: {}", index_path, file.error().message));
@@ -146,7 +146,7 @@ Result<void> HfCheckpoint::finish() {
 
 Result<void> HfCheckpoint::open() {
   if (auto ok = read_config(); !ok) return ok;
-  auto single = InputFile::open(path_of("model.safetensors"));
+  auto single = open_file(path_of("model.safetensors"));
   if (single) {
     if (auto ok = add_file(std::move(*single)); !ok) return ok;
     return finish();

@@ -61,7 +61,11 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
   std::optional<checkpoint::ContentHasher> hash;
   if (options.content_hash != nullptr) hash.emplace((*file)->sources(), options.content_hash);
   if (auto ok = load_weights(**file, *plan, options, *weights, hash ? &*hash : nullptr); !ok) return about(path, ok);
-  if (hash) impl->content_hash = hash->value();
+  if (hash) {
+    auto value = hash->value();
+    if (!value) return about(path, value);
+    impl->content_hash = std::move(*value);
+  }
   impl->resident_bytes = static_cast<std::int64_t>(weights->memory.size_bytes());
   impl->weights = std::move(weights);
   return std::shared_ptr<const Model>(new Model(std::move(impl)));

@@ -91,6 +91,9 @@ Result<void> Session::rewind(Sequence sequence, std::int64_t length) { return im
 Result<void> Session::close(Sequence sequence) { return impl_->cache.close(sequence); }
 Result<std::int64_t> Session::length(Sequence sequence) const { return impl_->cache.length(sequence); }
 std::int64_t Session::free_tokens() const { return impl_->cache.free_pages() * kPageTokens; }
+std::int64_t Session::closing_frees(std::span<const Sequence> sequences) const {
+  return impl_->cache.pages_held_by(sequences) * kPageTokens;
+}
 const Work& Session::executed() const { return impl_->executed; }
 const Profile& Session::profile() const { return impl_->profile; }
 const std::vector<std::vector<TokenRouting>>& Session::routing() const { return impl_->forward.routing; }

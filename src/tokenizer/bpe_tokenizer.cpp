@@ -310,7 +310,8 @@ Result<std::string> BpeTokenizer::decode(const std::vector<TokenId>& ids, bool s
     const auto first =
         std::find_if(ids.begin(), ids.end(), [&](TokenId id) { return !skip_special || !is_control(id); });
     if (first == ids.end() || (byte_fallback_ && byte_token(texts_[*first]) >= 0)) return text;
-    std::string kept(texts_[*first]);
+    const AddedToken* added = added_normalized_.find(*first);
+    std::string kept(added ? added->content : texts_[*first]);
     for (std::size_t at; (at = kept.find(first_token_drops_)) != std::string::npos;)
       kept.erase(at, first_token_drops_.size());
     text->replace(0, bytes_[*first].size(), kept);

@@ -31,6 +31,8 @@ class Finder {
   /// pattern: "$" is its end. `failed` fills `error`.
   virtual Found find(std::string_view segment, std::size_t from, FinderState* state, Match& match,
                      Error& error) const = 0;
+  /// Whether a match may be empty; true also where that is not known.
+  virtual bool matches_nothing() const { return false; }
   virtual std::unique_ptr<FinderState> make_state() const { return nullptr; }
   /// Everything that shapes the matches, for the fingerprint.
   virtual std::string description() const = 0;

@@ -1,5 +1,7 @@
 // BPE out of a tokenizer.json, with BOS and EOS of the tokenizer_config.json beside it.
 
+#include <algorithm>
+
 #include "support/show.hpp"
 #include "tokenizer/bpe_tokenizer.hpp"
 #include "tokenizer/json_fields.hpp"
@@ -58,6 +60,18 @@ Result<void> check_template(const Parts& parts) {
   return {};
 }
 
+// "first" puts a space before the segment that begins the text as it was before normalisers. That is no longer the one
+// that begins the text now where a normaliser took the beginning away, or made several segments of it.
+Result<void> check_first(const Parts& parts) {
+  const auto first = std::find_if(parts.splits.begin(), parts.splits.end(),
+                                  [](const Split& split) { return split.in_front == InFront::of_text; });
+  if (first == parts.splits.end()) return {};
+  const bool cut_before = first != parts.splits.begin();
+  if (!parts.normalizer.strips_beginning() && !(cut_before && parts.normalizer.widens_beginning())) return {};
+  return fail(ErrorCode::unsupported,
+              "pre_tokenizer Metaspace with the prepend_scheme \"first\" after a normalizer that moves the beginning");
+}
+
 // Everything but the vocabulary: how text is cut, what goes around it, and how tokens become text again.
 Result<JsonDecoder> read_pipeline(JsonValue root, Parts& parts) {
   std::vector<NormalizerStep> steps;
@@ -67,6 +81,7 @@ Result<JsonDecoder> read_pipeline(JsonValue root, Parts& parts) {
   parts.byte_level = false;
   if (const auto node = member(root, "pre_tokenizer"))
     if (auto ok = read_pre_tokenizer(*node, parts.splits, parts.byte_level); !ok) return forward(ok);
+  if (auto ok = check_first(parts); !ok) return forward(ok);
   if (const auto node = member(root, "post_processor"))
     if (auto ok = read_post_processor(*node, parts.prefix, parts.suffix); !ok) return forward(ok);
   JsonDecoder decoder;

@@ -37,12 +37,12 @@ Result<NormalizerStep> read_replace(JsonValue node, Growth& growth) {
   auto content = text_member(node, "content");
   if (!content) return forward(content);
   step.content = std::move(*content);
-  const auto text = member(*member(node, "pattern"), "String");
-  if (text && text->text().empty())  // matches everywhere in the tokenizers package
-    return fail(ErrorCode::unsupported, "normalizer Replace with an empty \"String\"");
-  // A pattern may match between all characters.
-  const auto ok = text ? growth.replace("normalizer Replace", text->text().size(), step.content.size())
-                       : growth.replace("normalizer Replace", 1, 1 + step.content.size());
+  auto text = member(*member(node, "pattern"), "String");
+  if (text && !text->is_string()) text = std::nullopt;
+  // The tokenizers package puts the content twice where a match is empty, at some places.
+  if (step.finder->matches_nothing() || (text && text->text().empty()))
+    return fail(ErrorCode::unsupported, "normalizer Replace with a pattern that matches an empty text");
+  const auto ok = growth.replace("normalizer Replace", text ? text->text().size() : 1, step.content.size());
   if (!ok) return forward(ok);
   return step;
 }

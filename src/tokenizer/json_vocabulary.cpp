@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "support/show.hpp"
 #include "tokenizer/json_fields.hpp"
@@ -115,6 +116,7 @@ Result<void> read_added_tokens(JsonValue root, std::size_t vocabulary_size, Part
   if (!list->is_array()) return bad("\"added_tokens\" is not a list");
   const TokenTexts vocabulary(parts.texts);
   AddedIds ids(vocabulary_size);
+  std::unordered_set<std::string> specials;
   for (const JsonValue node : *list) {
     auto token = read_added_token(node);
     if (!token) return forward(token);
@@ -131,15 +133,20 @@ Result<void> read_added_tokens(JsonValue root, std::size_t vocabulary_size, Part
                  ", expected " + std::to_string(id) + ": added tokens go on where the vocabulary ends, without a gap");
     grow(parts, token->id);
     parts.texts[at] = token->content;
+    if (token->special) specials.insert(token->content);
     if (token->normalized) {
       auto content = parts.normalizer.run(token->content, parts.normalizer.make_states());
       if (!content) return forward(content);
+      if (content->empty())  // found everywhere, or never
+        return fail(ErrorCode::unsupported,
+                    "added token " + in_quotes(token->content) + " of which the normalizer leaves nothing");
       token->content = std::move(*content);
     }
-    // What the tokenizers package gives back is the normalised text, which it does not know as special.
-    parts.special[at] = token->special && token->content == parts.texts[at];
     parts.added.push_back(std::move(*token));
   }
+  // The tokenizers package gives back the normalised text, which it need not know as special.
+  for (const AddedToken& token : parts.added)
+    parts.special[static_cast<std::size_t>(token.id)] = specials.contains(token.content);
   return {};
 }
 

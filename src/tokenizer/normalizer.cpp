@@ -36,6 +36,16 @@ bool Normalizer::prepends() const {
                      [](const NormalizerStep& step) { return step.kind == NormalizerStep::Kind::prepend; });
 }
 
+bool Normalizer::strips_beginning() const {
+  return std::any_of(steps_.begin(), steps_.end(), [](const NormalizerStep& step) { return step.left; });
+}
+
+bool Normalizer::widens_beginning() const {
+  return prepends() || std::any_of(steps_.begin(), steps_.end(), [](const NormalizerStep& step) {
+           return step.kind == NormalizerStep::Kind::unicode && step.form != Normalization::nfc;
+         });
+}
+
 FinderStates Normalizer::make_states() const {
   FinderStates states;
   for (const NormalizerStep& step : steps_) states.push_back(step.finder ? step.finder->make_state() : nullptr);

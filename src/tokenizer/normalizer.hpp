@@ -27,6 +27,10 @@ class Normalizer {
   bool empty() const { return steps_.empty(); }
   /// Something is put in front of every text.
   bool prepends() const;
+  /// A text may lose its beginning.
+  bool strips_beginning() const;
+  /// Several characters may come of the first one.
+  bool widens_beginning() const;
   FinderStates make_states() const;
   /// Errors: bad_argument, from a pattern.
   Result<std::string> run(std::string_view text, const FinderStates& states) const;

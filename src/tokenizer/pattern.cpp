@@ -192,6 +192,12 @@ class Pattern final : public Finder {
     return Found::yes;
   }
 
+  bool matches_nothing() const override {
+    std::uint32_t empty = 1;
+    pcre2_pattern_info(code_.get(), PCRE2_INFO_MATCHEMPTY, &empty);
+    return empty != 0;
+  }
+
   std::unique_ptr<FinderState> make_state() const override {
     auto state = std::make_unique<PatternState>();
     state->data.reset(pcre2_match_data_create_from_pattern(code_.get(), nullptr));

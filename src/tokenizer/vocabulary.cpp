@@ -92,9 +92,15 @@ const AddedToken* AddedTokens::longest_at(std::string_view text, std::size_t i) 
   return best;
 }
 
+const AddedToken* AddedTokens::find(TokenId id) const {
+  const auto found =
+      std::find_if(tokens_.begin(), tokens_.end(), [&](const AddedToken& token) { return token.id == id; });
+  return found == tokens_.end() ? nullptr : &*found;
+}
+
 void AddedTokens::split(std::string_view text, SpecialText special, std::vector<Piece>& pieces) const {
   const auto is_space = [](char32_t c) { return char_classes()[c] & kSpace; };
-  std::size_t done = 0, i = 0;
+  std::size_t done = 0, i = 0, spaces_end = 0;
   while (i < text.size()) {
     if (!starts_[static_cast<unsigned char>(text[i])]) {
       ++i;
@@ -109,15 +115,22 @@ void AddedTokens::split(std::string_view text, SpecialText special, std::vector<
     i = end;
     if (token->special && special == SpecialText::plain) continue;
     if (token->single_word && !stands_alone(text, begin, end)) continue;
-    if (token->lstrip)
+    if (token->lstrip) {
       while (begin > done && is_space(decode_utf8(text.data() + previous_character(text, begin)).value))
         begin = previous_character(text, begin);
-    if (token->rstrip)
+      begin = std::max(begin, done);
+    }
+    if (token->rstrip) {
+      if (end < spaces_end) end = spaces_end;  // white space that a token before took along: not looked at again
       while (end < text.size() && is_space(decode_utf8(text.data() + end).value))
         end += decode_utf8(text.data() + end).bytes;
+      spaces_end = end;
+    }
     if (begin > done) pieces.push_back({text.substr(done, begin - done), nullptr});
-    pieces.push_back({text.substr(begin, end - begin), token});
-    done = i = end;
+    // As in the tokenizers package, tokens in the white space that one before took along are found all the same, unless
+    // nothing is left of them.
+    if (begin < end) pieces.push_back({text.substr(begin, end - begin), token});
+    done = end;
   }
   if (done < text.size()) pieces.push_back({text.substr(done), nullptr});
 }

@@ -65,6 +65,8 @@ class AddedTokens {
   explicit AddedTokens(std::vector<AddedToken> tokens);
 
   bool empty() const { return tokens_.empty(); }
+  /// Null: not one of these.
+  const AddedToken* find(TokenId id) const;
 
   /// A stretch of text, or a token in it (`token` not null; the text it covers may include stripped white space).
   struct Piece {

@@ -8,13 +8,14 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "batch/tree_walk.hpp"
 #include "eval/run/reply_run.hpp"
 #include "eval/run/score_run.hpp"
-#include "eval/run/tree_walk.hpp"
 #include "moe/model.hpp"
 #include "support.hpp"
 
 namespace fs = std::filesystem;
+using namespace moe::batch;
 using namespace moe::eval;
 
 namespace {

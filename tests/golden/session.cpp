@@ -59,6 +59,31 @@ TEST_CASE("step refuses what is out of range, and the sequence is as before") {
   CHECK_FALSE(session->fork(s).has_value());
 }
 
+TEST_CASE("closing_frees counts the pages that nothing else holds, each once") {
+  const auto model = any_model();
+  moe::SessionOptions options = reference_options();
+  options.max_tokens = 640;
+  auto session = open_session(model, options);
+  const auto frees = [&](std::vector<moe::Sequence> sequences) { return session->closing_frees(sequences); };
+  const moe::Sequence a = *session->open();
+  step(*session, a, std::vector<moe::TokenId>(70, 1));  // two pages
+  CHECK(frees({a}) == 128);
+  CHECK(frees({a, a}) == 128);
+  CHECK(frees({}) == 0);
+  CHECK(frees({77, -1}) == 0);
+  const moe::Sequence b = *session->fork(a);
+  CHECK(frees({a}) == 0);
+  CHECK(frees({a, b}) == 128);
+  step(*session, b, std::vector<moe::TokenId>{2});  // its own copy of the second page
+  CHECK(frees({a}) == 64);
+  CHECK(frees({b}) == 64);
+  CHECK(frees({b, a}) == 192);
+  const std::int64_t before = session->free_tokens();
+  REQUIRE(session->close(b).has_value());
+  CHECK(session->free_tokens() - before == 64);
+  CHECK(frees({a}) == 128);
+}
+
 TEST_CASE("a full cache is an error that names it, and room comes back when sequences close") {
   const auto model = any_model();
   moe::SessionOptions options = reference_options();

@@ -6,12 +6,13 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "eval/run/encode.hpp"
-#include "eval/run/prefix_tree.hpp"
+#include "batch/prefix_tree.hpp"
+#include "score/pair_encoder.hpp"
 #include "support.hpp"
 #include "support/log_softmax.hpp"
 
-using namespace moe::eval;
+using namespace moe::batch;
+using moe::score::PairEncoder;
 using moe::RowSummary;
 using moe::summarise;
 

@@ -8,11 +8,11 @@
 #include <fstream>
 #include <map>
 
-#include "eval/run/encode.hpp"
 #include "eval/run/request_plan.hpp"
 #include "eval/score/text.hpp"
 #include "moe/eval/evaluate.hpp"
 #include "moe/eval/session_model.hpp"
+#include "score/pair_encoder.hpp"
 #include "support.hpp"
 #include "support/log_softmax.hpp"
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "moe/model.hpp"
@@ -175,8 +176,59 @@ TEST_CASE("a reply ends at any end token of the model's files, without it; --tok
   const json ends = {{"eos_token_id", {1, written[n]}}};
   CHECK(text(model_with(scratch, "generation", "generation_config.json", ends), "12") == expected);
   CHECK(text(model_with(scratch, "config", "config.json", ends), "12") == expected);
+  const auto ignored = run(
+      scratch, MOE_RUN, {"--model", (scratch / "config"), "--prompt", "Numbers and words", "-n", "12", "--ignore-eos"});
+  CHECK(ignored.out == text(kModel, "12"));
   const auto on = run(scratch, MOE_RUN, {"--model", (scratch / "config"), "--tokens", ids, "-n", "12"});
   CHECK(std::count(on.out.begin(), on.out.end(), ' ') == 11);
+}
+
+TEST_CASE("options that shape a reply act, and refuse what is no number") {
+  const Scratch scratch;
+  const auto out = [&](std::vector<std::string> options) {
+    std::vector<std::string> all = {"--model", kModel};
+    all.insert(all.end(), options.begin(), options.end());
+    const auto got = run(scratch, MOE_RUN, all);
+    REQUIRE_MESSAGE(got.status == 0, got.err);
+    return got.out;
+  };
+  CHECK(out({"--tokens", "5", "-n", "3", "--logit-bias", "7=1e30"}) == "7 7 7\n");
+  CHECK(out({"--tokens", "5", "-n", "3", "--logit-bias", "7=1e30", "--logit-bias", "9=2e30"}) == "9 9 9\n");
+  CHECK(out({"--tokens", "5", "-n", "3", "--logit-bias", "7=1e9", "--logit-bias", "9=9e8", "--presence-penalty",
+             "2e8"}) == "7 9 7\n");
+  CHECK(out({"--tokens", "5", "-n", "3", "--logit-bias", "7=1e9", "--logit-bias", "9=9e8", "--frequency-penalty",
+             "3e8"}) == "7 9 7\n");
+  CHECK(out({"--tokens", "5", "-n", "2", "--logit-bias", "7=1e9", "--logit-bias", "5=1.5e9", "--presence-penalty",
+             "-1e9"}) == "5 5\n");
+  const std::vector<std::string> greedy = {"--tokens", "5 6 7", "-n", "8"};
+  auto likely = greedy, penalised = greedy;
+  likely.insert(likely.end(), {"--temp", "50", "--min-p", "1"});
+  CHECK(out(likely) == out(greedy));
+  penalised.insert(penalised.end(), {"--repetition-penalty", "1e6"});
+  std::istringstream ids(out(penalised));
+  std::vector<int> written{std::istream_iterator<int>(ids), {}};
+  std::sort(written.begin(), written.end());
+  CHECK(std::adjacent_find(written.begin(), written.end()) == written.end());
+
+  const std::string text = out({"--prompt", "Numbers and words", "-n", "12"});
+  const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
+  std::size_t at = 1;
+  while (at + 2 < text.size() && !(letter(text[at]) && letter(text[at + 1]))) ++at;
+  REQUIRE(at + 2 < text.size());
+  const std::string stop = text.substr(at, 2);
+  CHECK(out({"--prompt", "Numbers and words", "-n", "12", "--stop", "never there", "--stop", stop}) ==
+        text.substr(0, text.find(stop)) + "\n");
+  const auto wrong = [&](std::vector<std::string> options, const std::string& message) {
+    options.insert(options.begin(), {"--model", kModel, "--tokens", "1"});
+    check_one_line(run(scratch, MOE_RUN, options), 2, message);
+  };
+  wrong({"--logit-bias", "7"}, "the bias of --logit-bias is ''");
+  wrong({"--logit-bias", "x=1"}, "the token of --logit-bias is 'x'");
+  wrong({"--logit-bias", "7=nan"}, "the bias of --logit-bias is 'nan'");
+  wrong({"--presence-penalty", "nan"}, "--presence-penalty is 'nan'");
+  wrong({"--frequency-penalty", "0x1"}, "--frequency-penalty is '0x1'");
+  wrong({"--repetition-penalty", "0"}, "--repetition-penalty is '0'");
+  wrong({"--min-p", "2"}, "--min-p is '2'");
 }
 
 TEST_CASE("at any temperature only tokens are drawn, never a row of padding") {

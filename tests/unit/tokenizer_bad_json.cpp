@@ -187,6 +187,8 @@ TEST_CASE("steps of character vocabularies: what is not built, or means somethin
   check("/normalizer", {{"type", "Prepend"}, {"prepend", 1}}, ErrorCode::bad_file, "prepend");
   check("/normalizer", {{"type", "Strip"}, {"strip_left", 1}}, ErrorCode::bad_file, "strip_left");
   check("/normalizer", with(space, "pattern", {{"String", ""}}), ErrorCode::unsupported, "empty");
+  for (const char* pattern : {"x*", "^", "a|$", "\\b", "(?=a)"})
+    check("/normalizer", with(space, "pattern", {{"Regex", pattern}}), ErrorCode::unsupported, "empty");
   check("/decoder/decoders/1", {{"type", "ByteLevel"}}, ErrorCode::unsupported, "ByteLevel");
   // Bytes in GPT-2's alphabet and characters do not mix; byte_fallback never acts where every byte has its symbol.
   json mixed = small_json();
@@ -218,7 +220,7 @@ TEST_CASE("steps that make texts long are refused, by what they could make of a 
       check_error(file, ErrorCode::unsupported, count > 64 ? "than 64" : "times as long");
   };
   const json doubled = replace("a", "aa"),
-             pattern = {{"type", "Replace"}, {"pattern", {{"Regex", "x*"}}}, {"content", "y"}};
+             pattern = {{"type", "Replace"}, {"pattern", {{"Regex", "x"}}}, {"content", "yy"}};
   const json in_front = {{"type", "Prepend"}, {"prepend", "a"}};
   for (const auto& [part, list] : {std::pair{"normalizer", "normalizers"}, {"decoder", "decoders"}}) {
     check(part, list, doubled, 8, true);

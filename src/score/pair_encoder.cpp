@@ -1,13 +1,13 @@
-#include "eval/run/encode.hpp"
+#include "score/pair_encoder.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "eval/score/text.hpp"
 #include "support/show.hpp"
+#include "support/white_space.hpp"
 
-namespace moe::inline MOE_ABI::eval {
+namespace moe::inline MOE_ABI::score {
 
 PairEncoder::PairEncoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {
   if (tokenizer.bos())
@@ -93,4 +93,4 @@ Result<std::vector<PairEncoder::Pair>> PairEncoder::encode(std::string_view cont
   return out;
 }
 
-}  // namespace moe::inline MOE_ABI::eval
+}  // namespace moe::inline MOE_ABI::score

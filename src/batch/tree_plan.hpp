@@ -5,11 +5,10 @@
 #include <span>
 #include <vector>
 
-#include "eval/run/prefix_tree.hpp"
-#include "eval/run/request_plan.hpp"
+#include "batch/prefix_tree.hpp"
 #include "moe/session.hpp"
 
-namespace moe::inline MOE_ABI::eval {
+namespace moe::inline MOE_ABI::batch {
 
 /// Rows of logits held at one time: 128 MiB, 220 rows of a vocabulary of 152,000.
 std::int64_t max_logit_rows(std::int64_t vocab_size);
@@ -33,9 +32,11 @@ struct TreeLimits {
   std::int64_t vocab_size = 1;
 };
 
-MOE_API TreePlan plan_scores(const EncodedScores& encoded, const TreeLimits& limits);
+MOE_API TreePlan plan_passes(Passes passes, const TreeLimits& limits);
 /// Every reply is a node below its prompt, first among its siblings where they need the same pages.
-MOE_API TreePlan plan_replies(const EncodedContexts& encoded, std::span<const GenerateRequest> requests,
-                              const TreeLimits& limits);
+/// max_tokens[i]: of the reply to request i.
+MOE_API TreePlan plan_replies(Passes prompts, std::span<const std::int64_t> max_tokens, const TreeLimits& limits);
+/// The prompts as passes: the logits behind the last token of each are needed.
+MOE_API Passes collect_prompts(const Inputs& prompts, std::span<const std::int32_t> group = {});
 
-}  // namespace moe::inline MOE_ABI::eval
+}  // namespace moe::inline MOE_ABI::batch

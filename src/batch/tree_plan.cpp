@@ -1,9 +1,9 @@
-#include "eval/run/tree_plan.hpp"
+#include "batch/tree_plan.hpp"
 
 #include <algorithm>
 #include <utility>
 
-namespace moe::inline MOE_ABI::eval {
+namespace moe::inline MOE_ABI::batch {
 namespace {
 
 PrefixNode& at(std::vector<PrefixNode>& nodes, std::int32_t i) { return nodes[static_cast<std::size_t>(i)]; }
@@ -46,7 +46,7 @@ void count_pages(TreePlan& plan) {
 }
 
 // The prompts that end with a node are those of its first pass, the shortest of its passes.
-void add_replies(TreePlan& plan, std::span<const GenerateRequest> requests) {
+void add_replies(TreePlan& plan, std::span<const std::int64_t> max_tokens) {
   const std::size_t prompt_nodes = plan.nodes.size();
   for (std::size_t i = 0; i < prompt_nodes; ++i) {
     const PrefixNode node = plan.nodes[i];
@@ -60,7 +60,7 @@ void add_replies(TreePlan& plan, std::span<const GenerateRequest> requests) {
       reply.first_pass = node.first_pass, reply.last_pass = node.first_pass + 1;
       reply.request = *request;
       // The last token of a reply is never fed.
-      reply.begin = node.end, reply.end = node.end + requests[static_cast<std::size_t>(*request)].max_tokens - 1;
+      reply.begin = node.end, reply.end = node.end + max_tokens[static_cast<std::size_t>(*request)] - 1;
       reply.logits = Logits::last;
       reply.next_sibling = std::exchange(next, static_cast<std::int32_t>(plan.nodes.size()));
       plan.nodes.push_back(reply);
@@ -78,25 +78,27 @@ std::int64_t max_logit_rows(std::int64_t vocab_size) {
   return std::clamp<std::int64_t>(kLogitBytes / (4 * vocab_size), 1, 4096);
 }
 
-TreePlan plan_scores(const EncodedScores& encoded, const TreeLimits& limits) {
+TreePlan plan_passes(Passes passes, const TreeLimits& limits) {
   TreePlan plan;
-  plan.passes = collect_passes(encoded);
+  plan.passes = std::move(passes);
   plan.nodes = build_prefix_tree(plan.passes.list, limits.share_prefixes, max_logit_rows(limits.vocab_size));
   count_pages(plan);
   return plan;
 }
 
-TreePlan plan_replies(const EncodedContexts& encoded, std::span<const GenerateRequest> requests,
-                      const TreeLimits& limits) {
-  // A prompt needs the logits of its last token.
-  std::vector<std::int64_t> last(requests.size());
-  for (std::size_t i = 0; i < requests.size(); ++i) last[i] = static_cast<std::int64_t>(encoded.inputs[i].size()) - 1;
+TreePlan plan_replies(Passes prompts, std::span<const std::int64_t> max_tokens, const TreeLimits& limits) {
   TreePlan plan;
-  plan.passes = collect_passes(encoded.inputs, last);
+  plan.passes = std::move(prompts);
   plan.nodes = build_prefix_tree(plan.passes.list, limits.share_prefixes, max_logit_rows(limits.vocab_size));
-  add_replies(plan, requests);
+  add_replies(plan, max_tokens);
   count_pages(plan);
   return plan;
 }
 
-}  // namespace moe::inline MOE_ABI::eval
+Passes collect_prompts(const Inputs& prompts, std::span<const std::int32_t> group) {
+  std::vector<std::int64_t> last(prompts.size());
+  for (std::size_t i = 0; i < last.size(); ++i) last[i] = static_cast<std::int64_t>(prompts[i].size()) - 1;
+  return collect_passes(prompts, last, group);
+}
+
+}  // namespace moe::inline MOE_ABI::batch

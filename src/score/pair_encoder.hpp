@@ -6,7 +6,7 @@
 
 #include "moe/tokenizer.hpp"
 
-namespace moe::inline MOE_ABI::eval {
+namespace moe::inline MOE_ABI::score {
 
 /// Encodes text with the tokenizer's own default for BOS; a text that starts with BOS gets no second one.
 class MOE_API PairEncoder {
@@ -38,4 +38,4 @@ class MOE_API PairEncoder {
   std::string bos_text_;
 };
 
-}  // namespace moe::inline MOE_ABI::eval
+}  // namespace moe::inline MOE_ABI::score

@@ -1,8 +1,8 @@
-#include "eval/run/prefix_tree.hpp"
+#include "batch/prefix_tree.hpp"
 
 #include <algorithm>
 
-namespace moe::inline MOE_ABI::eval {
+namespace moe::inline MOE_ABI::batch {
 namespace {
 
 class Builder {
@@ -46,7 +46,7 @@ class Builder {
     const std::size_t bottom = stack_.size();
     for (std::int32_t i = first; i < last;) {
       std::int32_t end = i + 1;
-      while (share_ && end < last && token(end, depth) == token(i, depth)) ++end;
+      while (share_ && end < last && pass(end).group == pass(i).group && token(end, depth) == token(i, depth)) ++end;
       stack_.push_back({i, end, depth, parent});
       i = end;
     }
@@ -101,4 +101,4 @@ std::vector<PrefixNode> build_prefix_tree(std::span<const Pass> passes, bool sha
   return Builder(passes, share, max_rows).build();
 }
 
-}  // namespace moe::inline MOE_ABI::eval
+}  // namespace moe::inline MOE_ABI::batch

@@ -6,10 +6,11 @@
 #include <span>
 #include <vector>
 
-#include "eval/run/tree_plan.hpp"
+#include "batch/kept_sequences.hpp"
+#include "batch/tree_plan.hpp"
 #include "moe/session.hpp"
 
-namespace moe::inline MOE_ABI::eval {
+namespace moe::inline MOE_ABI::batch {
 
 /// What the next step has room for.
 struct StepRoom {
@@ -29,18 +30,24 @@ struct StepNode {
 };
 using TreeStep = std::vector<StepNode>;
 
+/// Errors: out_of_memory when `free_pages` are fewer than the least that the tree needs, naming both.
+MOE_API Result<void> check_room(std::int64_t free_pages, const TreePlan& plan);
+inline Result<void> check_room(const Session& session, const TreePlan& plan) {
+  return check_room(session.free_tokens() / kPageTokens, plan);
+}
+
 /// Depth first, so that few branches wait, and as many nodes in a step as the cache can take without ever getting stuck.
 /// A step is planned, opened, and finished or abandoned; planning changes nothing.
 class TreeWalk {
  public:
-  /// Both must live as long as the walk. Nobody else opens sequences in `session` meanwhile, but for replies.
-  TreeWalk(Session& session, const TreePlan& plan);
+  /// All must live as long as the walk. Nobody else opens sequences in `session` meanwhile, but for replies. `kept` may
+  /// be null: roots of the plan may begin with tokens that it holds, and its pages count as free.
+  TreeWalk(Session& session, const TreePlan& plan, KeptSequences* kept = nullptr);
   ~TreeWalk();
   TreeWalk(const TreeWalk&) = delete;
   TreeWalk& operator=(const TreeWalk&) = delete;
 
-  /// Errors: out_of_memory when the cache is smaller than the least that the tree needs, naming both.
-  Result<void> check_room() const;
+  Result<void> check_room() const { return batch::check_room(page_limit_, plan_); }
   const PrefixNode& at(std::int32_t node) const { return nodes_[static_cast<std::size_t>(node)]; }
   bool is_done() const { return branches_.empty(); }
 
@@ -74,16 +81,23 @@ class TreeWalk {
     std::int64_t pages = 0;         // of this branch and all below it
   };
   std::int64_t end_of(const Branch& b) const { return b.node < 0 ? 0 : at(b.node).end; }
-  std::int64_t free_pages() const { return session_.free_tokens() / kPageTokens; }
+  std::int64_t free_pages() const {
+    return session_.free_tokens() / kPageTokens + (kept_ != nullptr ? kept_->pages() : 0);
+  }
+  // Tokens of the node that need not be computed.
+  std::int64_t cached_tokens(const PrefixNode& node) const {
+    return kept_ != nullptr && node.kept >= 0 && kept_->holds(node.kept) ? node.kept_tokens : 0;
+  }
   std::span<const TokenId> tokens(const PrefixNode& node) const;
   Result<Sequence> open(const StepNode& node);
   bool continues_parent(const StepNode& node) const { return node.is_last && branches_[node.level].node >= 0; }
 
   Session& session_;
   const TreePlan& plan_;
+  KeptSequences* kept_;
   std::vector<PrefixNode> nodes_;
   std::vector<Branch> branches_;  // a stack
-  std::int64_t page_limit_ = 0;   // pages that were free at the start
+  std::int64_t page_limit_ = 0;   // pages that were free at the start, or kept
 };
 
 template <class Drop>
@@ -101,4 +115,4 @@ void TreeWalk::drop_children(std::int32_t node, Drop&& drop) {
   }
 }
 
-}  // namespace moe::inline MOE_ABI::eval
+}  // namespace moe::inline MOE_ABI::batch

@@ -1,4 +1,4 @@
-#include "eval/run/tree_walk.hpp"
+#include "batch/tree_walk.hpp"
 
 #include <fmt/format.h>
 
@@ -19,11 +19,15 @@
 // TreePlan::least_pages. A step of several nodes may leave more branches waiting: it takes as many nodes as leave the
 // invariant true.
 //
+// Pages of kept sequences count as free: dropping them gives back all that no branch shares. A root that begins with a
+// kept sequence is counted with all its pages, whoever else holds them, so the cache never has less room than the
+// invariant says.
+//
 // Replies being written are no branches. All of them can go on to their ends at any time, as the pages that they may
 // still take are promised to them and no step uses those; what they hold comes back, and the invariant above is
 // that of the walk without them.
 
-namespace moe::inline MOE_ABI::eval {
+namespace moe::inline MOE_ABI::batch {
 namespace {
 
 // The branches that a step leaves waiting, put under each other one by one.
@@ -51,8 +55,8 @@ class NewBranches {
 
 }  // namespace
 
-TreeWalk::TreeWalk(Session& session, const TreePlan& plan)
-    : session_(session), plan_(plan), nodes_(plan.nodes), page_limit_(free_pages()) {
+TreeWalk::TreeWalk(Session& session, const TreePlan& plan, KeptSequences* kept)
+    : session_(session), plan_(plan), kept_(kept), nodes_(plan.nodes), page_limit_(free_pages()) {
   if (!nodes_.empty()) branches_.push_back({-1, 0, -1, 0, 0});
 }
 
@@ -61,13 +65,13 @@ TreeWalk::~TreeWalk() {
     if (b.sequence >= 0) static_cast<void>(session_.close(b.sequence));
 }
 
-Result<void> TreeWalk::check_room() const {
-  if (plan_.least_pages <= page_limit_) return {};
+Result<void> check_room(std::int64_t free_pages, const TreePlan& plan) {
+  if (plan.least_pages <= free_pages) return {};
   return fail(
       ErrorCode::out_of_memory,
       fmt::format("the key/value cache has room for {} tokens, and these requests need at least {} (the longest "
                   "one with what others share with it)",
-                  page_limit_ * kPageTokens, plan_.least_pages * kPageTokens));
+                  free_pages * kPageTokens, plan.least_pages * kPageTokens));
 }
 
 bool TreeWalk::can_finish() const {
@@ -90,7 +94,7 @@ TreeStep TreeWalk::plan(const StepRoom& room) const {
       const std::int64_t shared = is_last ? parent.shared_pages : full_pages_of(end_of(parent));
       const std::int64_t pages_below = !is_last ? parent.pages : level > 0 ? branches_[level - 1].pages : 0;
       waiting.add(node, shared);
-      tokens += node.request >= 0 ? 1 : node.token_count();
+      tokens += node.request >= 0 ? 1 : node.token_count() - cached_tokens(node);
       rows += node.row_count();
       // The last child goes on in its parent's sequence.
       free -= pages_of(node.end) - (is_last ? pages_of(end_of(parent)) : full_pages_of(end_of(parent)));
@@ -109,7 +113,10 @@ TreeStep TreeWalk::plan(const StepRoom& room) const {
 
 Result<Sequence> TreeWalk::open(const StepNode& node) {
   const Branch& parent = branches_[node.level];
-  if (parent.node < 0) return session_.open();
+  if (parent.node < 0) {
+    const std::int64_t cached = cached_tokens(at(node.node));
+    return cached > 0 ? kept_->fork(at(node.node).kept, cached) : session_.open();
+  }
   return node.is_last ? Result<Sequence>(parent.sequence) : session_.fork(parent.sequence);
 }
 
@@ -122,7 +129,8 @@ Result<void> TreeWalk::open(const TreeStep& step, std::vector<BatchItem>& items)
       items.resize(before);
       return forward(sequence);
     }
-    items.push_back({*sequence, tokens(at(node.node)), at(node.node).logits});
+    const auto cached = static_cast<std::size_t>(*session_.length(*sequence) - at(node.node).begin);
+    items.push_back({*sequence, tokens(at(node.node)).subspan(cached), at(node.node).logits});
   }
   return {};
 }
@@ -158,7 +166,8 @@ void TreeWalk::finish(const TreeStep& step, std::span<const BatchItem> items) {
         {step[i].node, node.first_child, items[i].sequence, shared, below + pages_of(node.end) - shared});
     shared = std::numeric_limits<std::int64_t>::max();
   }
-  MOE_ASSERT(held_pages() <= page_limit_ - free_pages() && can_finish());
+  // What roots share with a kept sequence is counted for each of them, and held once.
+  MOE_ASSERT((kept_ != nullptr || held_pages() <= page_limit_ - free_pages()) && can_finish());
 }
 
 void TreeWalk::give_up(const TreeStep& step) {
@@ -170,4 +179,4 @@ void TreeWalk::give_up(const TreeStep& step) {
   branches_.pop_back();
 }
 
-}  // namespace moe::inline MOE_ABI::eval
+}  // namespace moe::inline MOE_ABI::batch
