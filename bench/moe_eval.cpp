@@ -127,7 +127,7 @@ moe::Result<std::vector<Setting>> settings_of(const Options& o) {
 moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o) {
   std::vector<eval::PreparedTask> tasks;
   for (const std::string& name : o.tasks) {
-    const auto spec = eval::find_task(name);
+    const auto spec = eval::load_task(name);
     if (!spec) return moe::forward(spec);
     for (const eval::PreparedTask& before : tasks)
       if (before.spec.name == spec->name)
