@@ -3,6 +3,7 @@
 
 #include "moe/chat.hpp"
 #include "moe/detail/attention.hpp"
+#include "moe/eval/chat_prompts.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
@@ -63,7 +64,10 @@ inline const moe::Work work{.router = 1};
 inline const eval::Accuracy accuracy{.value = 1.0};
 inline const eval::Aggregate aggregate{.is_group = true};
 inline const eval::Breakdown breakdown{.field = "subject"};
+inline const eval::ChatSetting chat_setting{.reported_name = "tool_use"};
+inline const eval::ChatUse chat_use{.multiturn = true};
 inline const eval::Comparison comparison{.a = 1};
+inline const eval::Conversation conversation{.unfinished = true};
 inline const eval::Document document{.target = "B"};
 inline const eval::DocumentOutcome document_outcome{.tied = true};
 inline const eval::EvaluateOptions evaluate_options{.bootstrap_count = 1};
