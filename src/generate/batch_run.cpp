@@ -81,7 +81,7 @@ Result<std::vector<TokenId>> BatchRun::tokens_of(const Prompt& prompt) const {
     if (tokenizer_ == nullptr)
       return fail(ErrorCode::unsupported,
                   fmt::format("a prompt of text needs a tokenizer: {}", session_.model().tokenizer_error()));
-    return tokenizer_->encode(*text, /*add_special=*/true);
+    return tokenizer_->encode(*text, {.ends = TextEnds::as_model});
   }
   const auto& ids = std::get<std::vector<TokenId>>(prompt);
   const std::int64_t rows = session_.model().config().vocab_size;
