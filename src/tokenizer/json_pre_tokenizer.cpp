@@ -131,9 +131,11 @@ Result<void> read_template(JsonValue node, std::vector<TokenId>& prefix, std::ve
     }
   }
   if (texts != 1) return bad("post_processor TemplateProcessing holds the text " + std::to_string(texts) + " times");
-  // Of several templates the later one goes around the earlier.
-  prefix.insert(prefix.begin(), before.begin(), before.end());
-  suffix.insert(suffix.end(), after.begin(), after.end());
+  // The tokenizers package takes what came of an earlier one for a pair of texts.
+  if (!prefix.empty() || !suffix.empty())
+    return fail(ErrorCode::unsupported, "post_processor TemplateProcessing after another that adds tokens");
+  prefix = std::move(before);
+  suffix = std::move(after);
   return check_count("post_processor that adds more tokens", prefix.size() + suffix.size());
 }
 

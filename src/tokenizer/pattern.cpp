@@ -123,8 +123,20 @@ class Translator {
     }
     if (starts("&&")) return no("&& in a class");
     if (starts("[:")) return no("a POSIX class");
-    if (c == '[') return no("a class in a class");
+    if (c == '[') return open_inner_class();
     copy(1);
+    return true;
+  }
+
+  // A class in a class adds its members: its brackets may as well not be there, but for a range across them.
+  bool open_inner_class() {
+    const std::size_t end = in_.find_first_of("[]\\&", i_ + 1);
+    const bool plain = end != std::string_view::npos && in_[end] == ']' && end > i_ + 1 && in_[i_ + 1] != '^';
+    if (!plain || in_[i_ - 1] == '-' || in_[i_ + 1] == '-' || in_[end - 1] == '-' || in_.substr(end + 1, 1) == "-")
+      return no("this class in a class");
+    ++i_;
+    copy(end - i_);
+    ++i_;
     return true;
   }
 
@@ -132,9 +144,22 @@ class Translator {
     if (starts("(?m")) return no("(?m)");
     if (starts("(?x") || starts("(?C") || starts("(*") || starts("(?{")) return no("this group");
     // "{1,3}+" repeats the repetition in Oniguruma and is possessive in PCRE2.
+    if (starts("{1,") && repeats_interval()) return true;
     if (after_interval_ && c == '+') return no("\"+\" after {n,m}");
     after_interval_ = c == '}';
     copy(1);
+    return true;
+  }
+
+  // "{1,m}+" is "+": as many as there are.
+  bool repeats_interval() {
+    std::size_t end = in_.find_first_not_of("0123456789", i_ + 3);
+    if (end == i_ + 3 || in_.substr(end, 2) != "}+") return false;
+    end += 2;
+    if (end < in_.size() && (in_[end] == '+' || in_[end] == '?' || in_[end] == '*' || in_[end] == '{')) return false;
+    out_ += '+';
+    i_ = end;
+    after_interval_ = false;
     return true;
   }
 

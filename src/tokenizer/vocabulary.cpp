@@ -126,10 +126,11 @@ void AddedTokens::split(std::string_view text, SpecialText special, std::vector<
         end += decode_utf8(text.data() + end).bytes;
       spaces_end = end;
     }
-    if (begin > done) pieces.push_back({text.substr(done, begin - done), nullptr});
     // As in the tokenizers package, tokens in the white space that one before took along are found all the same, unless
     // nothing is left of them.
-    if (begin < end) pieces.push_back({text.substr(begin, end - begin), token});
+    if (begin >= end) continue;
+    if (begin > done) pieces.push_back({text.substr(done, begin - done), nullptr});
+    pieces.push_back({text.substr(begin, end - begin), token});
     done = end;
   }
   if (done < text.size()) pieces.push_back({text.substr(done), nullptr});

@@ -120,6 +120,9 @@ TEST_CASE("what goes around a text, and what tokenizer_config.json says about it
     "special_tokens": {"<s>": {"id": "<s>", "ids": [261]}, "</s>": {"id": "</s>", "ids": [262]}}}]})");
   CHECK(must_encode(*load(file), "a", true) == Ids{261, 'a', 262});
   CHECK(must_encode(*load(file), "a") == Ids{'a'});
+  json twice = file;
+  twice["post_processor"]["processors"].push_back(twice["post_processor"]["processors"][1]);
+  check_error(twice, ErrorCode::unsupported, "after another");
   CHECK(load(file)->adds_bos());
   CHECK(must_encode(*load(file, names + R"(, "add_bos_token": false})"), "a", true) == Ids{'a', 262});
   CHECK(*load(file, names + "}")->eos() == 262);
@@ -199,6 +202,55 @@ TEST_CASE("steps of character vocabularies: what is not built, or means somethin
   CHECK(must_encode(*load(mixed), "ab") == Ids{260});
   mixed["model"]["vocab"].erase("!");
   check_error(mixed, ErrorCode::unsupported, "byte_fallback");
+}
+
+TEST_CASE("tokens in the white space that another one took along are found, unless nothing is left of them") {
+  json file = small_json();
+  const auto ids = [&](const json& flags, std::string_view text) {
+    file["added_tokens"] = {added_token(261, "<t>", {{"rstrip", true}}), added_token(262, "  ", flags)};
+    return must_encode(*load(file), text);
+  };
+  CHECK(ids(json::object(), "<t>     x") == Ids{261, 262, 262, ' ', 'x'});
+  CHECK(ids({{"rstrip", true}}, "<t>     x") == Ids{261, 262, 262, 'x'});
+  CHECK(ids({{"lstrip", true}}, "<t>     x") == Ids{261, 'x'});
+  CHECK(ids({{"lstrip", true}}, "a      x") == Ids{'a', 262, 262, 262, 'x'});
+  CHECK(ids({{"lstrip", true}, {"rstrip", true}}, "a      x") == Ids{'a', 262, 'x'});
+  // In time that grows with the text alone.
+  CHECK(ids({{"rstrip", true}}, std::string(1 << 20, ' ')).size() == 1 << 19);
+}
+
+TEST_CASE("what the tokenizers package itself reads in no useful way is refused by name") {
+  json file = small_json();
+  file["pre_tokenizer"] = nullptr;
+  file["decoder"] = {{"type", "Fuse"}};
+  file["added_tokens"] = {added_token(261, "\t", {{"normalized", true}})};
+  CHECK(load(file) != nullptr);
+  const json strip_left = {{"type", "Strip"}, {"strip_left", true}, {"strip_right", false}};
+  const json strip_right = {{"type", "Strip"}, {"strip_left", false}, {"strip_right", true}};
+  file["normalizer"] = strip_left;
+  check_error(file, ErrorCode::unsupported, "leaves nothing");
+  file["added_tokens"] = json::array();
+  CHECK(load(file) != nullptr);
+
+  // "first" asks where the text began before it was normalised.
+  const json first = {{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "first"}, {"split", false}};
+  const json digits = {{"type", "Digits"}, {"individual_digits", true}};
+  const json cut = {{"type", "Sequence"}, {"pretokenizers", {digits, first}}};
+  const json in_front = {{"type", "Prepend"}, {"prepend", "a"}};
+  const auto accepts = [&](const json& normalizer, const json& pre) {
+    file["normalizer"] = normalizer;
+    file["pre_tokenizer"] = pre;
+    if (moe::Tokenizer::from_json(file.dump(), {}).has_value()) return true;
+    check_error(file, ErrorCode::unsupported, "\"first\"");
+    return false;
+  };
+  for (const json& pre : {first, cut}) {
+    CHECK_FALSE(accepts(strip_left, pre));
+    CHECK(accepts(strip_right, pre));
+    CHECK(accepts({{"type", "NFC"}}, pre));
+    CHECK(accepts(in_front, pre) == (pre == first));
+    CHECK(accepts({{"type", "NFKC"}}, pre) == (pre == first));
+  }
 }
 
 TEST_CASE("steps that make texts long are refused, by what they could make of a text together") {

@@ -205,6 +205,18 @@ def variants():
         "type": "Sequence", "decoders": [metaspace("always", True), {"type": "ByteFallback"}]}}, []
     yield "another sign for spaces", "characters", {"pre_tokenizer": metaspace("first", True, "_"), "decoder": {
         "type": "Sequence", "decoders": [metaspace("never", True, "_"), {"type": "ByteFallback"}]}}, []
+    yield "white space taken along and found", "byte_level", {"pre_tokenizer": GPT2, "added_tokens": [
+        added(0, "<|end|>"), added(1000, "  "), added(1001, "\t", lstrip=True, rstrip=True),
+        added(1002, "\n", rstrip=True), added(1003, "'s", special=False, normalized=True, single_word=True)]}, []
+    yield "normalised tokens, metaspace decoder", "characters", {
+        "normalizer": REPLACE, "pre_tokenizer": metaspace("never", True), "decoder": metaspace("always", True),
+        "added_tokens": tokens[:3] + [added(n, " a", normalized=True), added(n + 1, "  ", special=False, normalized=True)]}, []
+    strip = {"type": "Strip", "strip_left": True, "strip_right": True}
+    yield "stripped", "characters", {"normalizer": {"type": "Sequence", "normalizers": [strip, {"type": "NFC"}]},
+                                     "pre_tokenizer": metaspace("always", False)}, []
+    yield "patterns of Bloom and of tiktoken", "byte_level", {"pre_tokenizer": split(
+        r" ?[^(\s|[.,!?…。，、।۔،])]+",
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s")}, []
     yield "digits, then metaspace", "characters", {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [
         {"type": "Digits", "individual_digits": True}, metaspace("first", False)]}}, []
     yield "metaspace, then punctuation", "characters", {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [
