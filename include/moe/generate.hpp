@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "moe/chat.hpp"
 #include "moe/model.hpp"
 #include "moe/sampling.hpp"
 #include "moe/session.hpp"
@@ -99,8 +100,9 @@ struct Generation {
   std::optional<Error> error = {};
 };
 
-/// A text, with what the model's tokenizer puts around a text (BOS), or token ids as they are.
-using Prompt = std::variant<std::string, std::vector<TokenId>>;
+/// A text, with what the model's tokenizer puts around a text (BOS); token ids as they are; or a conversation, as the
+/// model's chat template writes it (encode_chat in chat.hpp).
+using Prompt = std::variant<std::string, std::vector<TokenId>, Chat>;
 
 struct GenerateRequest {
   Prompt prompt = {};
@@ -128,7 +130,7 @@ class MOE_API Generator {
 
   /// One reply. Cancelled is no error: what was written comes back with EndReason::cancelled.
   /// Errors: bad_argument (no tokens in the prompt, more than the context or the cache holds, an id outside the
-  /// vocabulary, an option), unsupported (a text, and no tokenizer), non_finite, out_of_memory.
+  /// vocabulary, an option), unsupported (a text, and no tokenizer), those of encode_chat, non_finite, out_of_memory.
   Result<Generation> generate(const Prompt& prompt, const GenerateOptions& options = {});
 
   /// Many prompts with one or more replies each, in full batches: what they share is computed once, a reply that ends

@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 std::shared_ptr<const moe::Model> load(const fs::path& path) {
-  auto model = moe::Model::load((fs::path(MOE_SOURCE_DIR) / path).string());
+  auto model = moe::Model::load((fs::path(MOE_SOURCE_DIR) / path).string(), {.tokenizer = moe::TokenizerUse::optional});
   REQUIRE_MESSAGE(model.has_value(), model.error().message);
   return *model;
 }
