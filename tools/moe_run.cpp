@@ -13,10 +13,13 @@
 #include "support/output_file.hpp"
 #include "support/show.hpp"
 #include "token_text.hpp"
+#include "tools/chat/chat.hpp"
+#include "tools/chat/chat_options.hpp"
 #include "tools/common/npy_file.hpp"
 #include "tools/common/numbers.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
+#include "tools/sampling_options.hpp"
 
 namespace {
 
@@ -34,6 +37,15 @@ struct Options {
   moe::KvType kv = moe::KvType::f16;
   std::int32_t threads = 0;
   bool raw_ids = false;  // --tokens: ids in, ids out
+  cli::ChatArguments chat;
+
+  bool is_chat() const { return chat.chat || !chat.messages.empty(); }
+  bool is_recorded() const { return !logits.empty() || !routing.empty(); }
+  // How many tokens a reply has at most, within the model's context.
+  std::int64_t most_tokens() const {
+    if (new_tokens >= 0) return new_tokens;
+    return is_recorded() ? 0 : is_chat() ? std::numeric_limits<std::int64_t>::max() : 128;
+  }
 };
 
 /// Routing of every token that ran, layer by layer, in the form of the reference files.
@@ -92,6 +104,16 @@ class Output {
   bool raw_ids_, terminal_, any_ = false;
 };
 
+Result<std::vector<TokenId>> message_ids(const Options& options, const moe::Model& model) {
+  auto messages = cli::read_messages(options.chat.messages);
+  if (!messages) return moe::forward(messages);
+  auto chat = cli::chat_options(options.chat);
+  if (!chat) return moe::forward(chat);
+  auto rendered = moe::encode_chat(model, {std::move(*messages), std::move(*chat)});
+  if (!rendered) return moe::forward(rendered);
+  return std::move(rendered->ids);
+}
+
 Result<std::vector<TokenId>> prompt_ids(const Options& options, const moe::Model& model) {
   if (options.raw_ids) {
     auto ids = cli::parse_ids(options.tokens);
@@ -102,6 +124,7 @@ Result<std::vector<TokenId>> prompt_ids(const Options& options, const moe::Model
   if (!model.tokenizer())
     return moe::fail(ErrorCode::unsupported,
                      options.model + ": " + model.tokenizer_error() + "; --tokens works without a tokenizer");
+  if (!options.chat.messages.empty()) return message_ids(options, model);
   auto ids = model.tokenizer()->encode(options.prompt, /*add_special=*/true);
   if (!ids) return ids;
   const auto bos = model.tokenizer()->bos();
@@ -236,8 +259,31 @@ class Run {
   Result<void> failed_;
 };
 
+// The text of the ids, control tokens as they are spelled.
+Result<void> show_prompt(const moe::Model& model, const std::vector<TokenId>& ids) {
+  std::string text, line = std::to_string(ids.size()) + " tokens:";
+  for (const TokenId id : ids) {
+    text += model.tokenizer() ? model.tokenizer()->bytes_of(id) : std::string();
+    line += " " + std::to_string(id);
+  }
+  std::fprintf(stderr, "%s\n", line.c_str());
+  return cli::print(isatty(STDOUT_FILENO) == 1 ? moe::printable_lines(text) + "\n" : text);
+}
+
+Result<void> converse(const Options& options, moe::Session& session) {
+  auto chat = cli::chat_options(options.chat);
+  if (!chat) return moe::forward(chat);
+  cli::ChatProgram program{options.chat.system, options.chat.show_prompt, std::move(*chat), {}};
+  program.generate.max_tokens = options.new_tokens < 0 ? 0 : options.new_tokens;
+  program.generate.sampling = options.sampling;
+  program.generate.stop = options.stop;
+  if (options.ignore_eos) program.generate.end_tokens = moe::EndTokens::ignore;
+  moe::Generator generator(session);
+  return cli::run_chat(generator, program);
+}
+
 Result<void> run(const Options& options) {
-  if (auto sampler = moe::Sampler::make(options.sampling); !sampler)
+  if (auto sampler = moe::Sampler::create(options.sampling); !sampler)
     throw CLI::ValidationError("sampling", sampler.error().message);
   if (options.raw_ids)
     if (auto ids = cli::parse_ids(options.tokens); !ids) throw CLI::ValidationError("--tokens", ids.error().message);
@@ -257,27 +303,33 @@ Result<void> run(const Options& options) {
   for (const std::string& note : (*model)->info().notes) cli::complain("moe-run", "note: " + note);
   const moe::ModelConfig& config = (*model)->config();
 
-  auto ids = prompt_ids(options, **model);
-  if (!ids) return moe::forward(ids);
-  const auto length = static_cast<std::int64_t>(ids->size());
+  if (options.chat.chat && !(*model)->tokenizer())
+    return moe::fail(ErrorCode::unsupported, options.model + ": " + (*model)->tokenizer_error());
+  std::vector<TokenId> prompt;
+  if (!options.chat.chat) {
+    auto ids = prompt_ids(options, **model);
+    if (!ids) return moe::forward(ids);
+    prompt = std::move(*ids);
+    if (options.chat.show_prompt) return show_prompt(**model, prompt);
+  }
+  const auto length = static_cast<std::int64_t>(prompt.size());
   if (length > config.max_position)
     return moe::fail(ErrorCode::bad_argument, "the prompt has " + std::to_string(length) +
                                                   " tokens, expected at most " + std::to_string(config.max_position) +
                                                   " (the model's context)");
-  std::int64_t new_tokens = options.new_tokens;
-  if (new_tokens < 0) new_tokens = options.logits.empty() && options.routing.empty() ? 128 : 0;
-  new_tokens = std::min(new_tokens, config.max_position - length);
+  const std::int64_t new_tokens = std::min(options.most_tokens(), config.max_position - length);
 
   moe::SessionOptions session_options;
   session_options.precision = options.precision;
   session_options.kv = options.kv;
-  session_options.max_tokens = length + new_tokens;
+  session_options.max_tokens = options.chat.chat ? 0 : length + new_tokens;
   session_options.threads = *threads;
   session_options.record_routing = !options.routing.empty();
   session_options.cancelled = cli::interrupted;
   auto session = moe::Session::create(*model, session_options);
   if (!session) return moe::forward(session);
-  return Run(options, files, **session, std::move(*ids)).run(new_tokens);
+  if (options.chat.chat) return converse(options, **session);
+  return Run(options, files, **session, std::move(prompt)).run(new_tokens);
 }
 
 }  // namespace
@@ -290,50 +342,13 @@ int main(int argc, char** argv) {
   auto* prompt = app.add_option("--prompt", o.prompt, "text to continue");
   auto* tokens = app.add_option("--tokens", o.tokens,
                                 "token ids instead of text, \"1 2 3\"; ids are printed, and end tokens do not stop");
-  prompt->excludes(tokens);
   constexpr moe::Bounds<std::int64_t> kCount{0, std::numeric_limits<std::int64_t>::max()};
-  cli::add_number(app, "-n", o.new_tokens, kCount, "tokens to generate (128; 0 with --logits or --routing)");
-  cli::add_number(app, "--temp", o.sampling.temperature, moe::Bounds<double>{0, std::numeric_limits<double>::max()},
-                  "temperature; 0 takes the best token (0)");
-  cli::add_number(app, "--top-k", o.sampling.top_k, kCount, "sample from the k best tokens; 0 = all (0)");
-  cli::add_number(app, "--top-p", o.sampling.top_p, moe::Bounds<double>{0, 1, true},
-                  "sample from the best tokens that hold this share (1)");
-  cli::add_number(app, "--min-p", o.sampling.min_p, moe::Bounds<double>{0, 1},
-                  "sample from tokens at least this many times as likely as the best one (0)");
-  constexpr double kLargest = std::numeric_limits<double>::max();
-  cli::add_number(app, "--repetition-penalty", o.sampling.repetition_penalty, moe::Bounds<double>{0, kLargest, true},
-                  "divides the positive logits of tokens seen in prompt and reply, multiplies the others (1)");
-  const moe::Bounds<double> any_number{-kLargest, kLargest};
-  cli::add_number(app, "--frequency-penalty", o.sampling.frequency_penalty, any_number,
-                  "taken off a token's logit for every time the reply holds it (0)")
-      ->type_name("X");
-  cli::add_number(app, "--presence-penalty", o.sampling.presence_penalty, any_number,
-                  "taken off the logit of every token that the reply holds (0)")
-      ->type_name("X");
-  const auto add_bias = [&o, any_number](const std::string& text) {
-    const std::size_t split = std::min(text.find('='), text.size());
-    const auto token = cli::number_of("the token of --logit-bias", std::string_view(text).substr(0, split),
-                                      moe::Bounds<TokenId>{0, std::numeric_limits<TokenId>::max()});
-    const std::string_view bias = std::string_view(text).substr(std::min(split + 1, text.size()));
-    o.sampling.logit_bias.push_back({token, cli::number_of("the bias of --logit-bias", bias, any_number)});
-  };
-  app.add_option_function<std::vector<std::string>>(
-         "--logit-bias",
-         [add_bias](const std::vector<std::string>& all) {
-           for (const auto& b : all) add_bias(b);
-         },
-         "added to the logit of a token, \"15043=-1.5\"; repeatable")
-      ->type_name("ID=X")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--stop", o.stop, "text that ends the reply; repeatable")
-      ->type_name("TEXT")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_flag("--ignore-eos", o.ignore_eos, "end tokens of the model do not end the reply");
-  cli::add_number(app, "--seed", o.sampling.seed,
-                  moe::Bounds<std::uint64_t>{0, std::numeric_limits<std::uint64_t>::max()},
-                  "of the random numbers (0)");
+  cli::add_number(app, "-n", o.new_tokens, kCount,
+                  "tokens to generate (128; to the end of the context with --chat and --messages; 0 with --logits or "
+                  "--routing)");
+  cli::add_chat_options(app, o.chat);
+  cli::add_sampling_options(app, o.sampling);
+  cli::add_end_options(app, o.stop, o.ignore_eos);
   app.add_option("--logits", o.logits,
                  "write float32 [T, V] as .npy: a row per prompt token, then per generated token");
   app.add_option("--routing", o.routing, "write the chosen experts and their weights as JSON");
@@ -343,8 +358,22 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   cli::add_threads(app, o.threads);
   app.final_callback([&] {
-    if (prompt->count() + tokens->count() == 0) throw CLI::RequiredError("--prompt or --tokens");
+    const auto sources =
+        prompt->count() + tokens->count() + (o.chat.chat ? 1u : 0u) + (o.chat.messages.empty() ? 0u : 1u);
+    if (sources == 0) throw CLI::RequiredError("--prompt, --tokens, --chat or --messages");
+    if (sources > 1) throw CLI::ValidationError("--prompt, --tokens, --chat, --messages", "expected one of them alone");
+    if (o.chat.chat && !(o.logits.empty() && o.routing.empty()))
+      throw CLI::ValidationError("--chat", "writes no --logits and no --routing: expected --messages");
+    if (!o.chat.system.empty() && !o.chat.chat)
+      throw CLI::ValidationError("--system", "is for --chat; a file of --messages has its own");
   });
+  app.footer(
+      "Examples:\n"
+      "  moe-run --model model.gguf --prompt 'Once upon a time' -n 64 --temp 0.8 --seed 7\n"
+      "  moe-run --model model.gguf --chat --system 'You answer in one sentence.'\n"
+      "  moe-run --model model.gguf --messages chat.json --show-prompt\n"
+      "  moe-run --model model.gguf --tokens '1 2 3' -n 0 --logits logits.npy --routing -\n"
+      "Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal or out of memory, 130 interrupted.");
   return cli::run(app, argc, argv, [&]() -> Result<void> {
     o.raw_ids = tokens->count() > 0;
     if (precision == "reference") o.precision = moe::Precision::reference;

@@ -86,7 +86,7 @@ struct SamplingConfig {
 class Sampler {
  public:
   /// Errors: bad_argument, naming the setting.
-  static Result<Sampler> make(const SamplingConfig& config) {
+  static Result<Sampler> create(const SamplingConfig& config) {
     const auto refuse = [](const std::string& what, double found, const char* expected) {
       return fail(ErrorCode::bad_argument, what + " is " + std::to_string(found) + ", expected " + expected);
     };

@@ -55,8 +55,8 @@ std::vector<GenerateRequest> generate_requests_of(const PreparedTask& task) {
   std::vector<GenerateRequest> requests;
   for (const Subtask& subtask : task.subtasks)
     for (const Document& document : subtask.documents)
-      requests.push_back(
-          {document.contexts[0], task.spec.generation.until, task.spec.generation.max_tokens, document.question.id});
+      requests.push_back({document.contexts[0], task.spec.generation.until, task.spec.generation.max_tokens,
+                          document.question.id, task.spec.generation.think_end});
   return requests;
 }
 

@@ -60,7 +60,7 @@ Result<Reply> Reply::create(const Tokenizer* tokenizer, const GenerateOptions& o
                             std::uint64_t seed, TextStart start) {
   SamplingConfig sampling = options.sampling;
   sampling.seed = seed;
-  auto sampler = Sampler::make(sampling);
+  auto sampler = Sampler::create(sampling);
   if (!sampler) return forward(sampler);
   if (tokenizer == nullptr && !options.stop.empty())
     return fail(ErrorCode::bad_argument, "stop texts need a tokenizer, and the model has none");

@@ -1,6 +1,7 @@
 // Every public struct with one member named and the others left to their defaults. -Wextra warns of a member without one.
 // designated.sh looks that no struct is missing here.
 
+#include "moe/chat.hpp"
 #include "moe/detail/attention.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
@@ -14,6 +15,10 @@ namespace eval = moe::eval;
 
 inline const moe::Attention attention{.q_stride = 1};
 inline const moe::BatchItem batch_item{.sequence = 1};
+inline const moe::Chat chat{.messages = {}};
+inline const moe::ChatMessage chat_message{.role = "user"};
+inline const moe::ChatOptions chat_options{.date = "2026-11-27"};
+inline const moe::ChatTemplates chat_templates{.are_named = true};
 inline const moe::Demand demand{.bytes = 1.0};
 inline const moe::StageDemands stage_demands{.stage = {}};
 inline const moe::Error error{.code = moe::ErrorCode::io};
@@ -33,6 +38,7 @@ inline const moe::Progress progress{.total = 1};
 inline const moe::QuantizeOptions quantize_options{.type = moe::Format::q4_k};
 inline const moe::QuantizeReport quantize_report{.file_bytes_before = 1};
 inline const moe::QuantizedFormat quantized_format{.bytes_after = 1};
+inline const moe::RenderedChat rendered_chat{.text = "a"};
 inline const moe::RopeConfig rope_config{.theta = 1e6};
 inline const moe::RouterConfig router_config{.expert_count = 8};
 inline const moe::SamplingConfig sampling_config{.temperature = 0.7};

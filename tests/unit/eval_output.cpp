@@ -11,6 +11,8 @@
 #include "support/text_table.hpp"
 #include "unit/fake_model.hpp"
 
+using moe::TextTable;
+
 namespace {
 
 namespace fs = std::filesystem;

@@ -203,6 +203,11 @@ TEST_CASE("whole texts: every token once, no window longer than the model's") {
       }
       CHECK(next == count);
     }
+  // A reply that began with thoughts.
+  CHECK(after_thinking(" a</t>b", "") == " a</t>b");
+  CHECK(after_thinking("\u3000 a", "</t>") == "a");
+  CHECK(after_thinking("a</t>b </t>\n\n c </", "</t>") == "c </");
+  CHECK(after_thinking("a</t>", "</t>").empty());
   CHECK(words("") == 1);
   CHECK(words(" a\u3000 b\n") == 4);
   CHECK(words("a b") == 2);

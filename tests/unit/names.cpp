@@ -45,6 +45,7 @@ TEST_CASE("every value of every public enum has a name of its own") {
   check_names(moe::Logits::all);
   check_names(moe::SpecialText::plain);
   check_names(moe::Fill::zero);
+  check_names(moe::ChatEnd::unfinished);
   check_names(moe::TokenizerUse::none);
   check_names(eval::Failure::match_limit);
   check_names(eval::TaskKind::rolling);

@@ -25,6 +25,7 @@ struct StoreSetting {
   std::int64_t top_k = 0, max_length = 0;
   std::uint64_t tokenizer = 0;  ///< its fingerprint
   int numerics_version = kNumericsVersion;
+  std::string chat = {};  ///< digest of everything that says how a chat template is applied; empty: none is
 };
 
 /// What one model answered to one task.

@@ -148,6 +148,7 @@ struct FewshotSpec {
 struct GenerationSpec {
   std::vector<std::string> until = {};
   std::int64_t max_tokens = 256;
+  std::string think_end = {};  ///< PrepareOptions::think_end
 };
 
 /// A task file, checked. Templates are text with {field}, {choices[0]}, {choice}, {label} and filters, as

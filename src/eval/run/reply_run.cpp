@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "batch/reply_loop.hpp"
+#include "eval/score/text.hpp"
 #include "tokenizer/unicode.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -79,7 +80,7 @@ class HarnessReplies final : public batch::ReplyWriter {
     Generation& reply = encoded_.replies[index];
     // A reply may end inside a character.
     const std::string valid = tokenizer::replace_invalid_utf8(reply.text);
-    const std::string_view cut = cut_at(valid, requests_[index].stop);
+    const std::string_view cut = cut_at(after_thinking(valid, requests_[index].think_end), requests_[index].stop);
     reply.text = std::string(cut_at(cut, std::span(&eos_text_, 1)));
     reply.pass_tokens += reply.generated_tokens - 1;
     raw_[index] = {};

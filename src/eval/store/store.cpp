@@ -22,10 +22,12 @@ std::int64_t flags_of(const Generation& g) { return (g.finished ? 1 : 0) | (g.tr
 
 std::string key_of(const StoredRun& run) {
   const StoreSetting& s = run.setting;
-  return sha256_hex(fmt::format("{}\n{}\n{} {} {} {} {} {}\n{}\n{}\n{}\n{} {} {}", s.model_hash, s.formats,
-                                s.numerics_version, static_cast<int>(s.precision), static_cast<int>(s.kv), s.top_k,
-                                s.max_length, s.tokenizer, run.task, run.task_hash, run.questions_hash, run.num_fewshot,
-                                run.limit, run.seed));
+  std::string text =
+      fmt::format("{}\n{}\n{} {} {} {} {} {}\n{}\n{}\n{}\n{} {} {}", s.model_hash, s.formats, s.numerics_version,
+                  static_cast<int>(s.precision), static_cast<int>(s.kv), s.top_k, s.max_length, s.tokenizer, run.task,
+                  run.task_hash, run.questions_hash, run.num_fewshot, run.limit, run.seed);
+  if (!s.chat.empty()) text += "\nchat " + s.chat;
+  return sha256_hex(text);
 }
 
 // The columns of `runs`, in order. `answers`: see answers_of().

@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "eval/score/python_random.hpp"
+#include "eval/tasks/turns.hpp"
 #include "moe/eval/task.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 
-/// A worked example, rendered: prompt, delimiter, right answer, delimiter.
+/// A worked example, rendered.
 struct Shot {
-  std::string text;
+  std::vector<Turn> turns;
   std::string json;   ///< its line, by which a question recognises itself
   std::string match;  ///< value of FewshotSpec::match
 };
@@ -26,8 +27,8 @@ class MOE_API FewshotSampler {
   /// `pool` is borrowed. `count` examples stand before each question.
   FewshotSampler(const FewshotSpec& spec, const std::vector<Shot>& pool, std::int64_t count, std::uint64_t seed);
 
-  /// The examples for `question`, joined. Errors: bad_argument when there are too few.
-  Result<std::string> before(const Question& question);
+  /// The examples for `question`, in their order; they live in the pool. Errors: bad_argument when there are too few.
+  Result<std::vector<const Shot*>> before(const Question& question);
 
  private:
   const std::vector<std::size_t>& candidates(const std::string& match);
@@ -37,7 +38,6 @@ class MOE_API FewshotSampler {
   std::size_t count_;
   PythonRandom random_;
   std::map<std::string, std::vector<std::size_t>> candidates_;  // by match value
-  std::map<std::string, std::string> joined_;                   // first_n: the same text for every question
 };
 
 /// The value of `field` in the question, empty when it has none.

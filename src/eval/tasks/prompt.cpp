@@ -12,6 +12,7 @@
 #include "eval/score/text.hpp"
 #include "eval/tasks/fewshot.hpp"
 #include "eval/tasks/template.hpp"
+#include "eval/tasks/turns.hpp"
 #include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -40,34 +41,58 @@ Result<Templates> compile(const TaskSpec& task) {
   return out;
 }
 
-// One worked example: its text, the delimiter, its right answer.
-Result<std::string> render_shot(const TaskSpec& task, const Templates& t, const Question& shot) {
-  const auto text = t.prompt.render(task, shot, shot.answer), prefix = t.gen_prefix.render(task, shot, -1),
-             answer = t.continuation.render(task, shot, shot.answer);
+// One worked example.
+Result<std::vector<Turn>> render_shot(const TaskSpec& task, const Templates& t, const Question& shot) {
+  auto text = t.prompt.render(task, shot, shot.answer), prefix = t.gen_prefix.render(task, shot, -1),
+       answer = t.continuation.render(task, shot, shot.answer);
   for (const auto* part : {&text, &prefix, &answer})
     if (!*part) return forward(*part);
-  const bool is_delimited = prefix->empty() || wants_delimiter(*text, *prefix);
-  return *text + (is_delimited ? task.fewshot.target_delimiter.value_or(task.target_delimiter) : "") +
-         delimited(*prefix, *answer, " ") + task.fewshot_delimiter;
+  return example_turns(
+      std::move(*text), *answer,
+      {std::move(*prefix), task.fewshot.target_delimiter.value_or(task.target_delimiter), task.fewshot_delimiter});
 }
 
-// What stands before the answer to a question: its text, and the answer's beginning where the task gives it.
-Result<std::string> render_question(const TaskSpec& task, const Templates& t, const Question& question,
-                                    std::int64_t choice) {
-  auto text = t.prompt.render(task, question, choice);
-  if (!text) return text;
-  const auto prefix = t.gen_prefix.render(task, question, -1);
-  if (!prefix) return forward(prefix);
-  return delimited(*text, *prefix, t.own_contexts() ? "" : task.target_delimiter);
-}
+// What stands before an answer, in both forms.
+class ContextBuilder {
+ public:
+  // `before`: the system's text and the worked examples.
+  ContextBuilder(const TaskSpec& task, const Templates& templates, std::vector<Turn> before, Conversations form)
+      : task_(task), templates_(templates), before_(std::move(before)), form_(form) {}
+
+  Result<void> add(const Question& question, std::int64_t choice, Document& out) const {
+    auto text = templates_.prompt.render(task_, question, choice);
+    if (!text) return forward(text);
+    auto prefix = templates_.gen_prefix.render(task_, question, -1);
+    if (!prefix) return forward(prefix);
+    std::vector<Turn> turns = before_;
+    for (Turn& turn :
+         question_turns(std::move(*text),
+                        {std::move(*prefix), templates_.own_contexts() ? std::string() : task_.target_delimiter, {}}))
+      turns.push_back(std::move(turn));
+    out.contexts.push_back(plain_text(turns));
+    if (form_ != Conversations::none) out.conversations.push_back(conversation_of(turns, form_));
+    return {};
+  }
+
+  // Behind a conversation nothing stands between question and answer, unless the answer has begun.
+  std::optional<std::string> chat_delimiter() const {
+    if (form_ == Conversations::none || task_.kind != TaskKind::multiple_choice) return {};
+    const bool goes_on = !task_.gen_prefix.empty() && rstrip_length(task_.gen_prefix) == task_.gen_prefix.size();
+    return goes_on ? task_.target_delimiter : std::string();
+  }
+
+ private:
+  const TaskSpec& task_;
+  const Templates& templates_;
+  std::vector<Turn> before_;
+  Conversations form_;
+};
 
 // A question whose answer the model writes: one context, and what the reply must equal.
 Result<Document> build_generation(const TaskSpec& task, const Templates& t, Question question,
-                                  const std::string& before) {
+                                  const ContextBuilder& contexts) {
   Document doc;
-  const auto context = render_question(task, t, question, question.answer);
-  if (!context) return forward(context);
-  doc.contexts.push_back(before + *context);
+  if (auto ok = contexts.add(question, question.answer, doc); !ok) return forward(ok);
   auto target = t.target.render(task, question, question.answer);
   if (!target) return forward(target);
   doc.target = std::move(*target);
@@ -90,21 +115,21 @@ Result<Document> build_text(const TaskSpec& task, const Templates& t, Question q
 }
 
 // A question whose answers are scored.
-Result<Document> build_scored(const TaskSpec& task, const Templates& t, Question question, const std::string& before) {
+Result<Document> build_scored(const TaskSpec& task, const Templates& t, Question question,
+                              const ContextBuilder& contexts) {
   Document doc;
+  const auto chat_delimiter = contexts.chat_delimiter();
   const bool is_cloze = task.kind == TaskKind::cloze;
   const std::int64_t count = is_cloze ? 1 : static_cast<std::int64_t>(question.choices.size());
   for (std::int64_t i = 0; i < count; ++i) {
-    if (i == 0 || t.own_contexts()) {
-      const auto context = render_question(task, t, question, i);
-      if (!context) return forward(context);
-      doc.contexts.push_back(before + *context);
-    }
+    if (i == 0 || t.own_contexts())
+      if (auto ok = contexts.add(question, i, doc); !ok) return forward(ok);
     const auto continuation = t.continuation.render(task, question, i);
     if (!continuation) return forward(continuation);
     doc.lengths.push_back(code_points(*continuation));
     doc.byte_lengths.push_back(static_cast<std::int32_t>(continuation->size()));
     doc.continuations.push_back(task.target_delimiter + *continuation);
+    if (chat_delimiter) doc.chat_continuations.push_back(*chat_delimiter + *continuation);
     if (continuation->empty())
       return fail(ErrorCode::bad_file, fmt::format("question {}: {} is empty", in_quotes(question.id),
                                                    is_cloze ? "the target" : fmt::format("choice {}", i + 1)));
@@ -114,10 +139,10 @@ Result<Document> build_scored(const TaskSpec& task, const Templates& t, Question
   return doc;
 }
 
-Result<Document> build(const TaskSpec& task, const Templates& t, Question question, const std::string& before) {
-  auto doc = task.kind == TaskKind::generation ? build_generation(task, t, std::move(question), before)
+Result<Document> build(const TaskSpec& task, const Templates& t, Question question, const ContextBuilder& contexts) {
+  auto doc = task.kind == TaskKind::generation ? build_generation(task, t, std::move(question), contexts)
              : task.kind == TaskKind::rolling  ? build_text(task, t, std::move(question))
-                                               : build_scored(task, t, std::move(question), before);
+                                               : build_scored(task, t, std::move(question), contexts);
   if (!doc) return doc;
   auto cluster = t.cluster.render(task, doc->question, -1);
   if (!cluster) return forward(cluster);
@@ -159,9 +184,9 @@ std::string locate(const std::filesystem::path& data_dir, const char* kind, cons
 Result<std::vector<Shot>> render_pool(const TaskSpec& task, const Templates& t, const std::vector<Question>& examples) {
   std::vector<Shot> pool;
   for (const Question& example : examples) {
-    auto text = render_shot(task, t, example);
-    if (!text) return forward(text);
-    pool.push_back({std::move(*text), example.json,
+    auto turns = render_shot(task, t, example);
+    if (!turns) return forward(turns);
+    pool.push_back({std::move(*turns), example.json,
                     task.fewshot.match.empty() ? std::string() : field_of(example, task.fewshot.match)});
   }
   return pool;
@@ -223,6 +248,7 @@ Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options
   const std::filesystem::path data_dir = options.data_dir;
   PreparedTask out;
   out.spec = task;
+  out.spec.generation.think_end = options.think_end;
   out.num_fewshot = task.kind == TaskKind::rolling ? 0 : options.num_fewshot.value_or(task.num_fewshot);
   out.data_path = task.data_is_path ? task.data : locate(data_dir, "questions", task.data, task.csv_questions);
   auto questions = load_questions(out.data_path, task.kind, options.cancelled);
@@ -250,7 +276,11 @@ Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options
       const auto shots = sampler.before(document.question);
       if (!shots)
         return fail(shots.error().code, fmt::format("{}: {}", shortened(subtask.name, 60), shots.error().message));
-      auto built = build(task, *templates, std::move(document.question), beginning + *shots);
+      std::vector<Turn> before;
+      if (!beginning.empty()) before.push_back({Turn::Role::system, beginning, {}});
+      for (const Shot* shot : *shots) before.insert(before.end(), shot->turns.begin(), shot->turns.end());
+      const ContextBuilder contexts(task, *templates, std::move(before), options.conversations);
+      auto built = build(task, *templates, std::move(document.question), contexts);
       if (!built) {
         Error error = built.error();
         error.message = fmt::format("{}: {}", out.data_path, error.message);
