@@ -24,7 +24,7 @@ using eval_rows::Setting;
 moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eval::Conversations conversations) {
   std::vector<eval::PreparedTask> tasks;
   for (const std::string& name : o.tasks) {
-    const auto spec = eval::find_task(name);
+    const auto spec = eval::load_task(name);
     if (!spec) return moe::forward(spec);
     for (const eval::PreparedTask& before : tasks)
       if (before.spec.name == spec->name)

@@ -125,7 +125,7 @@ Result<std::vector<TokenId>> prompt_ids(const Options& options, const moe::Model
     return moe::fail(ErrorCode::unsupported,
                      options.model + ": " + model.tokenizer_error() + "; --tokens works without a tokenizer");
   if (!options.chat.messages.empty()) return message_ids(options, model);
-  auto ids = model.tokenizer()->encode(options.prompt, /*add_special=*/true);
+  auto ids = model.tokenizer()->encode(options.prompt, {.ends = moe::TextEnds::as_model});
   if (!ids) return ids;
   const auto bos = model.tokenizer()->bos();
   if (model.tokenizer()->adds_bos() && ids->size() > 1 && (*ids)[1] == *bos)

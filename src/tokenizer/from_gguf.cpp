@@ -226,7 +226,7 @@ Result<Parts> bpe_parts(GgufVocabulary v) {
 }  // namespace
 }  // namespace tokenizer
 
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(GgufVocabulary v, const TokenizerOptions& options) {
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::create(GgufVocabulary v, const TokenizerOptions& options) {
   using namespace tokenizer;
   if (auto ok = check(v); !ok) return forward(ok);
   drop_padding(v);

@@ -3,6 +3,7 @@
 
 #include "moe/chat.hpp"
 #include "moe/detail/attention.hpp"
+#include "moe/eval/chat_prompts.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
@@ -19,6 +20,17 @@ inline const moe::Chat chat{.messages = {}};
 inline const moe::ChatMessage chat_message{.role = "user"};
 inline const moe::ChatOptions chat_options{.date = "2026-11-27"};
 inline const moe::ChatTemplates chat_templates{.are_named = true};
+inline const moe::Choice choice{.best = 1};
+inline const moe::EncodeOptions encode_options{.ends = moe::TextEnds::as_model};
+inline const moe::GenerateOptions generate_options{.max_tokens = 1};
+inline const moe::GenerateRequest moe_generate_request{.prompt = {}};
+inline const moe::Generation moe_generation{.text = "a"};
+inline const moe::JsonTokenizer json_tokenizer{.json = "{}"};
+inline const moe::Piece piece{.text = "a"};
+inline const moe::PositionLogProbabilities position{.best = {}};
+inline const moe::Score moe_score{.tokens = 1};
+inline const moe::ScoreRequest moe_score_request{.context = "a"};
+inline const moe::TokenLogProbability token_log_probability{.token = 1};
 inline const moe::Demand demand{.bytes = 1.0};
 inline const moe::StageDemands stage_demands{.stage = {}};
 inline const moe::Error error{.code = moe::ErrorCode::io};
@@ -52,7 +64,10 @@ inline const moe::Work work{.router = 1};
 inline const eval::Accuracy accuracy{.value = 1.0};
 inline const eval::Aggregate aggregate{.is_group = true};
 inline const eval::Breakdown breakdown{.field = "subject"};
+inline const eval::ChatSetting chat_setting{.reported_name = "tool_use"};
+inline const eval::ChatUse chat_use{.multiturn = true};
 inline const eval::Comparison comparison{.a = 1};
+inline const eval::Conversation conversation{.unfinished = true};
 inline const eval::Document document{.target = "B"};
 inline const eval::DocumentOutcome document_outcome{.tied = true};
 inline const eval::EvaluateOptions evaluate_options{.bootstrap_count = 1};

@@ -160,7 +160,8 @@ TEST_CASE("a reply ends at any end token of the model's files, without it; --tok
     return got.out;
   };
   // The first id of the reply that was not there before is made an end token.
-  const auto prompt = *(*moe::Model::load(kModel))->tokenizer()->encode("Numbers and words", true);
+  const auto prompt =
+      *(*moe::Model::load(kModel))->tokenizer()->encode("Numbers and words", {.ends = moe::TextEnds::as_model});
   std::string ids;
   for (const moe::TokenId id : prompt) ids += std::to_string(id) + " ";
   std::istringstream reply(run(scratch, MOE_RUN, {"--model", kModel, "--tokens", ids, "-n", "12"}).out);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "moe/chat.hpp"
@@ -18,6 +19,14 @@ enum class Conversations {
   multiturn,   ///< every worked example is two turns
   singleturn,  ///< all but the system's text and the answer's beginning is one turn
 };
+constexpr std::string_view name_of(Conversations value) noexcept {
+  switch (value) {
+    case Conversations::none: return "none";
+    case Conversations::multiturn: return "multiturn";
+    case Conversations::singleturn: return "singleturn";
+  }
+  return "";
+}
 
 struct PrepareOptions {
   std::string data_dir = {};                     ///< holds questions/ and fewshot/

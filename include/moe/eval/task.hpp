@@ -193,7 +193,7 @@ MOE_API std::vector<std::string> builtin_task_names();
 /// `what` is a built-in name, PATH.json (a task file) or PATH.jsonl (questions of the multiple-choice schema, asked as
 /// `Question: {question}\nAnswer:`; "-", standard input, and what lies in /dev are such files as well).
 /// Errors: not_found listing the known tasks; bad_file.
-MOE_API Result<TaskSpec> find_task(const std::string& what);
+MOE_API Result<TaskSpec> load_task(const std::string& what);
 
 /// One line of a question file.
 struct Question {

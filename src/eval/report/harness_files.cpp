@@ -126,7 +126,7 @@ Json unix_time(const std::string& iso) {
 // Text and number of a special token, as the harness notes them.
 Json token_json(const Tokenizer& tokenizer, std::optional<TokenId> id) {
   if (!id) return Json::array({nullptr, "None"});
-  const auto text = tokenizer.decode({*id});
+  const auto text = tokenizer.decode(*id);
   return Json::array({text ? Json(*text) : Json(nullptr), fmt::format("{}", *id)});
 }
 
