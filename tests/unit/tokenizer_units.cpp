@@ -299,9 +299,14 @@ TEST_CASE("bad GGUF vocabularies are refused in one line") {
     CHECK(error.message.size() < 400);
   };
   auto v = good;
-  for (const char* model : {"t5", "rwkv", "bert", "plamo2", "", "Llama"}) {
+  for (const auto& [model, kind] : {std::pair{"t5", " (Unigram)"},
+                                    {"bert", " (WordPiece)"},
+                                    {"rwkv", ""},
+                                    {"plamo2", ""},
+                                    {"", ""},
+                                    {"Llama", ""}}) {
     v.model = model;
-    check(v, ErrorCode::unsupported, ("'" + std::string(model) + "'; known are gpt2").c_str());
+    check(v, ErrorCode::unsupported, ("'" + std::string(model) + "'" + kind + "; known are gpt2").c_str());
   }
   v = good;
   v.tokens.clear();
