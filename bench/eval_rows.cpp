@@ -26,7 +26,7 @@ moe::Result<void> apply(Setting& row, const std::string& key, const std::string&
   if (key == "top_k") {
     const auto top_k = moe::parse_number("--sweep top_k", value, kTopK);
     if (!top_k) return moe::forward(top_k);
-    row.top_k = *top_k;
+    row.top_k = *top_k, row.top_k_option = "--sweep top_k";
   } else if (key == "precision") {
     const auto precision = precision_of(value);
     if (!precision) return moe::forward(precision);

@@ -31,6 +31,7 @@ struct Options {
 struct Setting {
   std::string name, path;
   std::int64_t top_k = 0;  // 0: the model's own
+  std::string top_k_option = "--top-k";
   moe::Precision precision = moe::Precision::automatic;
   moe::KvType kv = moe::KvType::f16;
   std::optional<moe::eval::ChatSetting> chat;

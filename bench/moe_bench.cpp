@@ -191,7 +191,7 @@ class Bench {
 
   // Shared machines change while we measure: the limit is the better of the two readings.
   Result<void> measure_bandwidth_again() {
-    auto after = moe_bench::measure_read_bandwidth(threads_);
+    auto after = moe_bench::measure_read_bandwidth(threads_, cli::interrupted);
     if (!after) return moe::forward(after);
     bandwidth_before_ = peaks_.read_bytes, bandwidth_after_ = *after;
     peaks_.read_bytes = std::max(bandwidth_before_, bandwidth_after_);

@@ -187,7 +187,8 @@ moe::Result<std::vector<eval_chat::Asked>> check_rows(const std::vector<Setting>
     const auto info = moe::Model::inspect(row.path);
     if (!info) return moe::forward(info);
     if (const auto ok = moe::with_top_k(info->config, row.top_k); row.top_k > 0 && !ok)
-      return moe::fail(ok.error().code, row.path + ": " + ok.error().message);
+      return moe::fail(ok.error().code, row.top_k_option + " " + std::to_string(row.top_k) + ": " + row.path + ": " +
+                                            ok.error().message);
     auto prompts = row.chat ? eval_chat::ask_through(*row.chat, chat, row.name, info->chat_templates, tasks)
                             : moe::Result<eval_chat::Asked>(eval_chat::Asked());
     if (!prompts) return moe::forward(prompts);

@@ -122,8 +122,7 @@ Result<std::vector<TokenId>> prompt_ids(const Options& options, const moe::Model
     return ids;
   }
   if (!model.tokenizer())
-    return moe::fail(ErrorCode::unsupported,
-                     options.model + ": " + model.tokenizer_error() + "; --tokens works without a tokenizer");
+    return moe::fail(ErrorCode::unsupported, model.tokenizer_error() + "; --tokens works without a tokenizer");
   if (!options.chat.messages.empty()) return message_ids(options, model);
   auto ids = model.tokenizer()->encode(options.prompt, {.ends = moe::TextEnds::as_model});
   if (!ids) return ids;

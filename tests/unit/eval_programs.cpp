@@ -122,7 +122,8 @@ TEST_CASE("a wrong task, question, model or store ends with one line and its sta
   check_one_line(run(s, {"--model", lost.string(), "--tasks", nothing}), 1,
                  "'b8': an empty context needs a BOS or EOS");
   // What is wrong with a later row is found before the first one is asked.
-  check_one_line(asked(kExam, {"--sweep", "top_k=1,999", "--cache", s / "asked.db"}), 1, "top_k is 999");
+  check_one_line(asked(kExam, {"--sweep", "top_k=1,999", "--cache", s / "asked.db"}), 1, "--sweep top_k 999: ");
+  check_one_line(asked(kExam, {"--top-k", "64", "--cache", s / "asked.db"}), 1, "--top-k 64: ");
   // And so are results that would meet in one name, with the files they would meet in.
   s.file("twice.jsonl", R"({"id":"a","question":"q?","choices":["x","y"],"answer":0,"subject":"s1"})"
                         "\n"

@@ -81,6 +81,36 @@ TEST_CASE("bad input and wrong usage end with one line and their status") {
   check_one_line(run(scratch, inspect, {scratch / "unknown"}), 1, "NobodysModel");
 }
 
+TEST_CASE("a directory without a model: the message names what is there, and each path once") {
+  const Scratch scratch;
+  const fs::path dir = scratch.dir / "dir";
+  fs::create_directory(dir);
+  const auto error = [&](int status) {
+    const auto got = run(scratch, MOE_RUN, {"--model", dir.string(), "--prompt", "a"});
+    CHECK(got.status == status);
+    const std::size_t first = got.err.find(dir.string());
+    CHECK_MESSAGE((first != std::string::npos && got.err.find(dir.string(), first + 1) == std::string::npos), got.err);
+    return got.err;
+  };
+  const auto holds = [](const std::string& text, const char* part) {
+    CHECK_MESSAGE(text.find(part) != std::string::npos, text);
+  };
+  holds(error(1), "holds nothing, expected a config.json or a .gguf file");
+  std::ofstream(dir / "pytorch_model.bin") << "x";
+  std::ofstream(dir / "notes.txt") << "x";
+  holds(error(1), "holds 'notes.txt', 'pytorch_model.bin', expected a config.json or a .gguf file");
+  // Endings in capitals, and a later shard alone, are seen; what is wrong with the file itself is the message.
+  std::ofstream(dir / "X.GGUF") << "nothing";
+  holds(error(1), "X.GGUF");
+  fs::remove(dir / "X.GGUF");
+  std::ofstream(dir / "m-00002-of-00002.gguf") << "nothing";
+  holds(error(1), "m-00002-of-00002.gguf");
+  fs::remove_all(dir);
+  fs::copy(kModel, dir);
+  std::ofstream(dir / "tokenizer.json") << "{}";
+  holds(error(1), "--tokens works without a tokenizer");
+}
+
 TEST_CASE("logits and routing of given tokens are those of the reference") {
   const Scratch scratch;
   const json golden = json::parse(moe_test::read_file(kModel + "/golden.json"));
