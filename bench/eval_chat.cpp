@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "support/sha256.hpp"
 #include "support/show.hpp"
 #include "tools/common/chat_template.hpp"
 #include "tools/common/program.hpp"
@@ -27,6 +26,8 @@ void add_bool(CLI::App& app, const std::string& name, std::optional<bool>& into,
       ->type_name("BOOL");
 }
 
+std::string sha256_text(std::string_view text) { return moe::hex_text(moe::sha256(std::as_bytes(std::span(text)))); }
+
 // Fields with their lengths, so that neighbours cannot run into each other.
 std::string digest_of(const std::string& template_text, const eval::ChatUse& use) {
   const bool tells_time = template_text.find("strftime_now") != std::string::npos;
@@ -35,7 +36,7 @@ std::string digest_of(const std::string& template_text, const eval::ChatUse& use
     all += fmt::format("{}:", field.size()) + field;
   all += use.multiturn ? " multiturn" : " singleturn";
   if (use.enable_thinking) all += *use.enable_thinking ? " thinking" : " no thinking";
-  return moe::sha256_hex(all);
+  return sha256_text(all);
 }
 
 void usage_error(const std::string& message) { throw CLI::ValidationError(message, CLI::ExitCodes::ValidationError); }
@@ -106,7 +107,7 @@ moe::Result<Rows> rows_of(const Flags& flags, bool swept, const std::vector<std:
 }
 
 std::string store_digest(const Asked& asked, const Flags& flags) {
-  return flags.think_end.empty() ? asked.digest : moe::sha256_hex(asked.digest + " think " + flags.think_end);
+  return flags.think_end.empty() ? asked.digest : sha256_text(asked.digest + " think " + flags.think_end);
 }
 
 std::optional<eval::ChatSetting> swept_setting(const Rows& rows, const std::string& value) {

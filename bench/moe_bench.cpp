@@ -8,9 +8,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "limits.hpp"
+#include "bench/limits.hpp"
+#include "bench/peaks.hpp"
+#include "moe/cpu.hpp"
 #include "moe/moe.hpp"
-#include "peaks.hpp"
 #include "support/json_text.hpp"
 #include "support/output_file.hpp"
 #include "support/show.hpp"
@@ -52,10 +53,10 @@ struct Item {
 
   bool prefill;
   std::int64_t count;
-  std::vector<double> seconds;      // of each repetition
-  moe_bench::StageDemands demands;  // of the timed steps; zero without peaks
-  moe_bench::Demand demand;         // their sum
-  moe::Profile profile;             // of all repetitions, with --profile
+  std::vector<double> seconds;  // of each repetition
+  moe::StageDemands demands;    // of the timed steps; zero without peaks
+  moe::Demand demand;           // their sum
+  moe::Profile profile;         // of all repetitions, with --profile
   moe::Work work;
 
   std::string kind() const { return prefill ? "pp" : "tg"; }
@@ -160,14 +161,14 @@ class Bench {
       if (auto ok = session_->rewind(sequence_, 0); !ok) return ok;
       if (item.prefill) {
         if (auto ok = step(0, item.count); !ok) return ok;
-        item.demands = moe_bench::step_demand(*model_, kv_, 0, item.count, session_->routing());
+        item.demands = moe::step_demand(*model_, kv_, 0, item.count, session_->routing());
         item.demand = item.demands.total();
         continue;
       }
       if (auto ok = step(0, 1); !ok) return ok;
       for (std::int64_t i = 1; i <= item.count; ++i) {
         if (auto ok = step(i, 1); !ok) return ok;
-        item.demands += moe_bench::step_demand(*model_, kv_, i, 1, session_->routing());
+        item.demands += moe::step_demand(*model_, kv_, i, 1, session_->routing());
       }
       item.demand = item.demands.total();
     }
@@ -254,8 +255,8 @@ class Bench {
 };
 
 std::string isa_name() {
-  const moe::kernels::KernelTable* table = moe::kernels::active_table();
-  return table == nullptr ? "none" : table->isa;
+  const std::string_view isa = moe::active_isa();
+  return isa.empty() ? "none" : std::string(isa);
 }
 
 std::string Bench::table() const {
@@ -294,21 +295,21 @@ std::string Bench::table() const {
 
 // One row of the roofline table: a stage of one item.
 struct StageRow {
-  const char* name;
+  std::string_view name;
   double seconds;  // of workers, a repetition
   double share;    // of all workers' time
-  moe_bench::Demand demand;
+  moe::Demand demand;
 };
 
 std::vector<StageRow> stage_rows(const Item& item, std::int32_t repetitions) {
   std::vector<StageRow> rows;
   const auto total = static_cast<double>(item.profile.total_ns);
-  const auto add = [&](const char* name, std::int64_t ns, const moe_bench::Demand& demand) {
+  const auto add = [&](std::string_view name, std::int64_t ns, const moe::Demand& demand) {
     rows.push_back({name, static_cast<double>(ns) * 1e-9 / repetitions, static_cast<double>(ns) / total, demand});
   };
   std::int64_t rest = item.profile.total_ns - item.profile.waiting_ns;
   for (std::size_t i = 0; i < moe::kStageCount; ++i) {
-    add(moe::stage_name(static_cast<moe::Stage>(i)), item.profile.busy_ns[i], item.demands.stage[i]);
+    add(name_of(static_cast<moe::Stage>(i)), item.profile.busy_ns[i], item.demands.stage[i]);
     rest -= item.profile.busy_ns[i];
   }
   add("waiting", item.profile.waiting_ns, {});
@@ -402,6 +403,7 @@ Result<void> run(const Options& options) {
   }
   moe::LoadOptions load;
   load.threads = *threads;
+  load.tokenizer = moe::TokenizerUse::none;  // its tokens are numbers
   load.cancelled = cli::interrupted;
   std::shared_ptr<const moe::Model> model;
   {

@@ -8,8 +8,7 @@
 
 #include "bench/eval_rows.hpp"
 #include "bench/store_commands.hpp"
-#include "kernels/table.hpp"
-#include "model/model_info.hpp"
+#include "moe/cpu.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
@@ -25,7 +24,7 @@ using eval_rows::Setting;
 moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eval::Conversations conversations) {
   std::vector<eval::PreparedTask> tasks;
   for (const std::string& name : o.tasks) {
-    const auto spec = eval::find_task(name);
+    const auto spec = eval::load_task(name);
     if (!spec) return moe::forward(spec);
     for (const eval::PreparedTask& before : tasks)
       if (before.spec.name == spec->name)
@@ -66,7 +65,6 @@ moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const mo
   options.threads = threads;
   options.on_progress = [&](moe::Progress p) { line.update(p); };
   options.cancelled = cli::interrupted;
-  options.tokenizer_optional = false;
   options.content_hash = content_hash;
   auto model = moe::Model::load(row.path, options);
   line.clear();
@@ -227,7 +225,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
     store = std::move(*opened);
   }
   report.thread_count = threads->worker_count;
-  if (const auto* table = moe::kernels::active_table()) report.isa = table->isa;
+  report.isa = moe::active_isa();
 
   moe::Result<void> result;
   moe::Result<std::shared_ptr<const moe::Model>> loaded(nullptr);

@@ -166,7 +166,7 @@ std::string int8_instruction() { return int8_loop().name; }
 
 moe::Result<double> measure_read_bandwidth(std::int32_t threads) {
   constexpr std::size_t kValues = std::size_t{48} << 20;  // 384 MB over all threads
-  auto buffer = moe::AlignedBuffer<std::uint64_t>::make(kValues, true);
+  auto buffer = moe::AlignedBuffer<std::uint64_t>::create(kValues, moe::Fill::zero);
   if (!buffer) return moe::forward(buffer);
   const std::size_t share = kValues / static_cast<std::size_t>(threads) / 64 * 64;
   const std::size_t piece = std::min<std::size_t>(share, std::size_t{1} << 20);

@@ -7,18 +7,16 @@
 #include <map>
 #include <vector>
 
-#include "eval/report/text_table.hpp"
 #include "moe/eval/statistics.hpp"
 #include "moe/eval/store.hpp"
 #include "support/number.hpp"
+#include "support/text_table.hpp"
 #include "tools/common/standard_output.hpp"
 
 namespace store_commands {
 namespace {
 
 namespace eval = moe::eval;
-
-const char* name_of(moe::KvType kv) { return kv == moe::KvType::f32 ? "f32" : kv == moe::KvType::f16 ? "f16" : "bf16"; }
 
 std::string percent(double x) { return fmt::format("{:.2f}", 100 * x); }
 std::string percent(const std::optional<double>& x) { return x ? percent(*x) : std::string("N/A"); }
@@ -67,10 +65,10 @@ moe::Result<std::vector<std::string>> compare_runs(const eval::RunStore& store, 
       gap->p_value >= 0.05 ? "not distinguishable" : "run " + std::to_string(gap->gap > 0 ? a.id : b.id) + " is better";
   // Another prompt is another question to the model; the gap then holds more than the models.
   const std::string note = a.questions_hash == b.questions_hash ? "" : "the prompts differ";
-  return std::vector<std::string>{eval::shown_name(a.task),
-                                  std::to_string(a.id) + " " + eval::shown_name(a.model),
+  return std::vector<std::string>{moe::shown_name(a.task),
+                                  std::to_string(a.id) + " " + moe::shown_name(a.model),
                                   percent(a.accuracy),
-                                  std::to_string(b.id) + " " + eval::shown_name(b.model),
+                                  std::to_string(b.id) + " " + moe::shown_name(b.model),
                                   percent(b.accuracy),
                                   fmt::format("{:+.2f}", 100 * gap->gap),
                                   percent(gap->standard_error),
@@ -97,16 +95,16 @@ moe::Result<void> history(const std::string& path) {
   if (!store) return moe::forward(store);
   const auto runs = (*store)->runs();
   if (!runs) return moe::forward(runs);
-  eval::TextTable table({"run", "started", "model", "precision", "kv", "top-k", "task", "shots", "questions", "acc %",
-                         "+- SE", "GFLOPs/question", "state"},
-                        eval::TextTable::Align::words);
+  moe::TextTable table({"run", "started", "model", "precision", "kv", "top-k", "task", "shots", "questions", "acc %",
+                        "+- SE", "GFLOPs/question", "state"},
+                       moe::TextTable::Align::words);
   for (const eval::StoredRun& r : *runs) {
     const auto questions = static_cast<double>(std::max<std::int64_t>(r.question_count, 1));
     const std::string giga = fmt::format("{:.4g}", static_cast<double>(r.model_flops) / 1e9 / questions);
     const bool done = !r.finished.empty();
-    table.add({std::to_string(r.id), r.started.substr(0, 19), eval::shown_name(r.model),
-               r.setting.precision == moe::Precision::reference ? "reference" : "auto", name_of(r.setting.kv),
-               std::to_string(r.setting.top_k), eval::shown_name(r.task), std::to_string(r.num_fewshot),
+    table.add({std::to_string(r.id), r.started.substr(0, 19), moe::shown_name(r.model),
+               std::string(name_of(r.setting.precision)), std::string(name_of(r.setting.kv)),
+               std::to_string(r.setting.top_k), moe::shown_name(r.task), std::to_string(r.num_fewshot),
                std::to_string(r.question_count), done ? percent(r.accuracy) : "-",
                done ? percent(r.standard_error) : "-", done ? giga : "-", done ? "finished" : "cut short"});
   }
@@ -121,9 +119,9 @@ moe::Result<void> compare(const std::string& path, const std::string& a, const s
   const auto left = named(*runs, a), right = named(*runs, b);
   if (!left) return moe::forward(left);
   if (!right) return moe::forward(right);
-  eval::TextTable table(
+  moe::TextTable table(
       {"task", "A", "acc %", "B", "acc %", "A - B", "+- SE", "only A", "only B", "p (McNemar)", "MDE", "verdict", ""},
-      eval::TextTable::Align::words);
+      moe::TextTable::Align::words);
   bool any = false;
   for (const auto& [task, run] : *left) {
     auto other = right->find(task);

@@ -4,10 +4,15 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/moe)
 set_target_properties(moe_headers PROPERTIES EXPORT_NAME headers)
 
-install(TARGETS moe moe_headers EXPORT moe_targets
-        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+# Two sets: who asks for the headers alone must not need what the library is linked with.
+install(TARGETS moe_headers EXPORT moe_headers_targets)
+install(EXPORT moe_headers_targets NAMESPACE moe:: DESTINATION ${package_dir})
+if(MOE_BUILD_LIBRARY)
+  install(TARGETS moe EXPORT moe_targets
+          ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(EXPORT moe_targets NAMESPACE moe:: DESTINATION ${package_dir})
+endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/moe DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.hpp)
-install(EXPORT moe_targets NAMESPACE moe:: DESTINATION ${package_dir})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/NOTICE ${PROJECT_SOURCE_DIR}/THIRD_PARTY_NOTICES.md
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
@@ -18,11 +23,18 @@ foreach(program ${programs})
   install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endforeach()
 
+set(moe_library_component "")
+if(MOE_BUILD_LIBRARY)
+  set(moe_library_component " or moe")
+endif()
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/moe-config.cmake.in ${PROJECT_BINARY_DIR}/moe-config.cmake
                               INSTALL_DESTINATION ${package_dir} NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/moe-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/moe-config.cmake ${PROJECT_BINARY_DIR}/moe-config-version.cmake DESTINATION ${package_dir})
 
+if(NOT MOE_BUILD_LIBRARY)
+  return()
+endif()
 # A static library brings its private needs to the consumer's link line; a shared one carries them itself.
 set(pc_requires "")
 set(pc_libs "")

@@ -1,7 +1,6 @@
-// Continues a text, token by token, always taking the most likely one.
+// Continues a text, always taking the most likely token, and shows it while it is written.
 //   generate MODEL [PROMPT [TOKENS]]       MODEL: a .gguf file or a Hugging Face directory
 
-#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <string>
@@ -13,38 +12,25 @@ namespace {
 moe::Result<void> generate(const std::string& path, const std::string& prompt, int count) {
   moe::LoadOptions load;
   load.threads = moe::openmp_pool();  // or your own pool: ParallelFor is one function pointer
-  load.tokenizer_optional = false;
   auto model = moe::Model::load(path, load);
   if (!model) return moe::forward(model);
-  const moe::Tokenizer& tokenizer = *(*model)->tokenizer();
+  moe::SessionOptions session;
+  session.threads = load.threads;
+  auto generator = moe::Generator::create(*model, session);
+  if (!generator) return moe::forward(generator);
 
-  auto tokens = tokenizer.encode(prompt, tokenizer.adds_bos());
-  if (!tokens) return moe::forward(tokens);
-
-  moe::SessionOptions options;
-  options.threads = load.threads;
-  options.max_tokens = static_cast<std::int64_t>(tokens->size()) + count;
-  auto session = moe::Session::create(*model, options);
-  if (!session) return moe::forward(session);
-  auto sequence = (*session)->open();
-  if (!sequence) return moe::forward(sequence);
-
-  std::printf("%s", prompt.c_str());
-  for (int i = 0; i < count; ++i) {
-    // The first step runs the whole prompt, each later one a single token; logits of the last position only.
-    const moe::BatchItem item{*sequence, *tokens, moe::Logits::last};
-    auto out = (*session)->step({&item, 1});
-    if (!out) return moe::forward(out);
-    const auto logits = out->row(0);
-    const auto next = static_cast<moe::TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-    if (tokenizer.is_stop(next)) break;
-    tokens->assign(1, next);
-    auto text = tokenizer.decode_more(*tokens);
-    if (!text) return moe::forward(text);
-    std::printf("%s", text->c_str());
+  moe::GenerateOptions options;
+  options.max_tokens = count;
+  options.on_piece = [](const moe::Piece& piece) {
+    std::fwrite(piece.text.data(), 1, piece.text.size(), stdout);
     std::fflush(stdout);
-  }
-  std::printf("\n%.3f GFLOPs\n", static_cast<double>((*session)->executed().total()) / 1e9);
+  };
+  std::printf("%s", prompt.c_str());
+  auto reply = generator->generate(prompt, options);
+  if (!reply) return moe::forward(reply);
+  std::printf("\n%zu tokens, %.3f GFLOPs, %.1f tokens/s\n", reply->tokens.size(),
+              static_cast<double>(reply->flops) / 1e9,
+              static_cast<double>(reply->tokens.size()) / (reply->prompt_seconds + reply->reply_seconds));
   return {};
 }
 

@@ -10,13 +10,13 @@
 #include "kernels/rope.hpp"
 #include "kernels/softmax.hpp"
 #include "kernels/table.hpp"
-#include "moe/reference/activation.hpp"
-#include "moe/reference/attention.hpp"
-#include "moe/reference/cache.hpp"
-#include "moe/reference/elementwise.hpp"
-#include "moe/reference/rms_norm.hpp"
-#include "moe/reference/rope.hpp"
-#include "moe/reference/softmax.hpp"
+#include "moe/detail/reference/activation.hpp"
+#include "moe/detail/reference/attention.hpp"
+#include "moe/detail/reference/cache.hpp"
+#include "moe/detail/reference/elementwise.hpp"
+#include "moe/detail/reference/rms_norm.hpp"
+#include "moe/detail/reference/rope.hpp"
+#include "moe/detail/reference/softmax.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 

@@ -1,11 +1,11 @@
 #pragma once
-// The matrix products of the scalar table: the functions of include/moe/reference, one output at a time.
+// The matrix products of the scalar table: the functions of include/moe/detail/reference, one output at a time.
 
 #include <cstring>
 
 #include "kernels/packing.hpp"
 #include "kernels/panel_layout.hpp"
-#include "moe/reference/gemm.hpp"
+#include "moe/detail/reference/gemm.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 

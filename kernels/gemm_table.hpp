@@ -1,6 +1,6 @@
 #pragma once
 // The matrix products' part of a table (kernels/make_table.hpp adds the float kernels). Formats come from the one list in
-// moe/quant/formats.hpp.
+// moe/formats.hpp.
 
 #include <iterator>
 #include <type_traits>
@@ -11,7 +11,7 @@
 #include "kernels/gemm_scalar.hpp"
 #include "kernels/quantize_q8.hpp"
 #include "kernels/table.hpp"
-#include "moe/reference/quantize.hpp"
+#include "moe/detail/reference/quantize.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 

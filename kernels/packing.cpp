@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "kernels/panel_layout.hpp"
-#include "moe/quant/decode.hpp"
+#include "moe/decode.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 

@@ -3,7 +3,7 @@
 
 #include "kernels/panel_layout.hpp"
 #include "kernels/simd_dot.hpp"
-#include "moe/quant/formats.hpp"
+#include "moe/formats.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 

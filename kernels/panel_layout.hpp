@@ -14,7 +14,7 @@
 // f32, f16, bf16: [k][16] values. Every other format: 16 rows as the file stores them.
 
 #include "kernels/table.hpp"
-#include "moe/reference/weight_block.hpp"
+#include "moe/detail/reference/weight_block.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "moe/reference/rope.hpp"
+#include "moe/detail/reference/rope.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 

@@ -16,7 +16,7 @@
 
 namespace moe::inline MOE_ABI::kernels {
 
-/// The table without vector instructions: the functions of include/moe/reference, for checking the others.
+/// The table without vector instructions: the functions of include/moe/detail/reference, for checking the others.
 struct Scalar {
   static constexpr const char* kName = "scalar";
 };

@@ -5,7 +5,7 @@
 
 #include "kernels/lanes_math.hpp"
 #include "kernels/simd.hpp"
-#include "moe/quant/half.hpp"
+#include "moe/detail/quant/half.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 

@@ -9,8 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "moe/attention.hpp"
-#include "moe/quant/formats.hpp"
+#include "moe/detail/attention.hpp"
+#include "moe/formats.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 
@@ -116,7 +116,7 @@ struct KernelTable {
   void (*silu_mul)(const float* gate, const float* up, std::int64_t n, float* y) noexcept;
   /// y = gelu(gate) * up (tanh form); y may be gate.
   void (*gelu_mul)(const float* gate, const float* up, std::int64_t n, float* y) noexcept;
-  /// gpt-oss: reference/activation.hpp has the formula; y may be gate.
+  /// gpt-oss: detail/reference/activation.hpp has the formula; y may be gate.
   void (*swiglu_clamped)(const float* gate, const float* up, float alpha, float limit, std::int64_t n,
                          float* y) noexcept;
   void (*sigmoid)(const float* x, std::int64_t n, float* y) noexcept;

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "bench/peaks.hpp"
-#include "kernels/table.hpp"
+#include "moe/cpu.hpp"
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
 #include "support/json.hpp"
@@ -58,14 +58,9 @@ Limit limit_of(const Facts& f, std::int64_t touched_bytes, bool int8) {
   return {1.0 / std::max(reading, computing), reading >= computing};
 }
 
-bool multiplies_int8(Format format) {
-  const moe::kernels::KernelTable* table = moe::kernels::active_table();
-  return table != nullptr && table->gemm_q8[static_cast<int>(format)] != nullptr;
-}
-
 /// Of a file: its largest format decides about the arithmetic.
 Limit limit_of(const Facts& f) {
-  return limit_of(f, f.info.touched_bytes, multiplies_int8(f.info.formats.front().format));
+  return limit_of(f, f.info.touched_bytes, moe::multiplies_int8(f.info.formats.front().format));
 }
 
 std::string limit_text(const Limit& limit) {
@@ -222,10 +217,11 @@ std::string text_of(const std::string& path, const Facts& f) {
     line("weights as", "stored / touched per decoded token, with the cache at " + at + " tokens");
     for (const Format format : kSizedFor) {
       const std::int64_t touched = moe::weight_bytes_touched(c, bytes_as(format));
-      line("  " + std::string(moe::format_name(format)),
+      line("  " + std::string(moe::name_of(format)),
            bytes_text(moe::weight_bytes_stored(c, bytes_as(format))) + " / " + bytes_text(touched) + ", " +
                bytes_text(touched + 2 * f.cache_values * f.context) +
-               (f.peaks ? "; at most " + limit_text(limit_of(f, touched, multiplies_int8(format))) : std::string{}));
+               (f.peaks ? "; at most " + limit_text(limit_of(f, touched, moe::multiplies_int8(format)))
+                        : std::string{}));
     }
     return out;
   }
@@ -251,7 +247,7 @@ json as_json(const std::string& path, const Facts& f) {
               {"vocab_size", c.vocab_size},
               {"max_position", c.max_position},
               {"tie_word_embeddings", c.tie_word_embeddings},
-              {"attention", c.attention == moe::AttentionKind::mla ? "mla" : "gqa"},
+              {"attention", name_of(c.attention)},
               {"head_count", c.head_count}};
   if (c.router.expert_count > 0)
     out["experts"] = {{"routed", c.router.expert_count},   {"per_token", c.router.top_k},
@@ -279,13 +275,13 @@ json as_json(const std::string& path, const Facts& f) {
                                    {"bf16", 2 * f.cache_values * f.context}};
   if (f.config_only()) {
     for (const Format format : kSizedFor)
-      out["weight_bytes_as"][std::string(moe::format_name(format))] = {
+      out["weight_bytes_as"][std::string(moe::name_of(format))] = {
           {"stored", moe::weight_bytes_stored(c, bytes_as(format))},
           {"touched_per_token", moe::weight_bytes_touched(c, bytes_as(format))}};
     for (const Format format : kSizedFor)
       if (f.peaks)
-        out["limit_tokens_per_second"][std::string(moe::format_name(format))] =
-            limit_of(f, moe::weight_bytes_touched(c, bytes_as(format)), multiplies_int8(format)).tokens_per_second;
+        out["limit_tokens_per_second"][std::string(moe::name_of(format))] =
+            limit_of(f, moe::weight_bytes_touched(c, bytes_as(format)), moe::multiplies_int8(format)).tokens_per_second;
     return out;
   }
   out["weight_bytes"] = f.info.weight_bytes;

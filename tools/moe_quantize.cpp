@@ -6,7 +6,7 @@
 #include <chrono>
 #include <string>
 
-#include "moe/quant/encode.hpp"
+#include "moe/encode.hpp"
 #include "moe/quantize.hpp"
 #include "support/show.hpp"
 #include "tools/common/program.hpp"
@@ -52,7 +52,7 @@ std::string table_of(const std::string& out, const moe::QuantizeReport& report) 
                      std::string(72, '-') + "\n";
   moe::QuantizedFormat all;
   for (const moe::QuantizedFormat& f : report.formats) {
-    text += fmt::format("{:<8}  {:>8}  {:>12}  {:>12}  {:>12}  {:>10}\n", moe::format_name(f.format), f.tensor_count,
+    text += fmt::format("{:<8}  {:>8}  {:>12}  {:>12}  {:>12}  {:>10}\n", moe::name_of(f.format), f.tensor_count,
                         f.value_count, megabytes(f.bytes_before), megabytes(f.bytes_after),
                         f.relative_rms_error > 0.0 ? fmt::format("{:.2e}", f.relative_rms_error) : "0");
     all.tensor_count += f.tensor_count;

@@ -8,15 +8,18 @@
 #include <tuple>
 #include <utility>
 
-#include "moe/sampling.hpp"
-#include "moe/session.hpp"
+#include "moe/generate.hpp"
 #include "support/json_text.hpp"
 #include "support/output_file.hpp"
 #include "support/show.hpp"
 #include "token_text.hpp"
+#include "tools/chat/chat.hpp"
+#include "tools/chat/chat_options.hpp"
 #include "tools/common/npy_file.hpp"
+#include "tools/common/numbers.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
+#include "tools/sampling_options.hpp"
 
 namespace {
 
@@ -28,10 +31,21 @@ struct Options {
   std::string model, prompt, tokens, logits, routing;
   std::int64_t new_tokens = -1;  // -1: 128, or 0 with --logits or --routing
   moe::SamplingConfig sampling;
+  std::vector<std::string> stop;
+  bool ignore_eos = false;
   moe::Precision precision = moe::Precision::automatic;
   moe::KvType kv = moe::KvType::f16;
   std::int32_t threads = 0;
   bool raw_ids = false;  // --tokens: ids in, ids out
+  cli::ChatArguments chat;
+
+  bool is_chat() const { return chat.chat || !chat.messages.empty(); }
+  bool is_recorded() const { return !logits.empty() || !routing.empty(); }
+  // How many tokens a reply has at most, within the model's context.
+  std::int64_t most_tokens() const {
+    if (new_tokens >= 0) return new_tokens;
+    return is_recorded() ? 0 : is_chat() ? std::numeric_limits<std::int64_t>::max() : 128;
+  }
 };
 
 /// Routing of every token that ran, layer by layer, in the form of the reference files.
@@ -71,26 +85,34 @@ class RoutingLog {
   std::map<std::size_t, nlohmann::json> layers_;
 };
 
-/// Prints tokens as they come: text, or ids with --tokens.
+/// Prints a reply as it comes: text, or ids with --tokens.
 class Output {
  public:
-  Output(const moe::Tokenizer* tokenizer, bool raw_ids)
-      : tokenizer_(tokenizer), raw_ids_(raw_ids), terminal_(isatty(STDOUT_FILENO) == 1) {}
-  Result<void> show(TokenId id) {
-    const bool first = !std::exchange(any_, true);
-    if (raw_ids_) return put((first ? "" : " ") + std::to_string(id));
-    auto bytes = tokenizer_->decode_more({id}, /*skip_special=*/true);
-    if (!bytes) return moe::forward(bytes);
-    return put(stream_.push(*bytes));
+  explicit Output(bool raw_ids) : raw_ids_(raw_ids), terminal_(isatty(STDOUT_FILENO) == 1) {}
+  Result<void> show(const moe::Piece& piece) {
+    std::string out(raw_ids_ ? "" : piece.text);
+    for (const TokenId id : piece.tokens) {
+      const bool first = !std::exchange(any_, true);
+      if (raw_ids_) out += (first ? "" : " ") + std::to_string(id);
+    }
+    return out.empty() ? Result<void>() : put(out);
   }
-  Result<void> finish() { return put(stream_.finish() + (any_ ? "\n" : "")); }
+  Result<void> finish() { return any_ ? put("\n") : Result<void>(); }
 
  private:
   Result<void> put(const std::string& text) { return cli::print(terminal_ ? moe::printable_lines(text) : text); }
-  const moe::Tokenizer* tokenizer_;
   bool raw_ids_, terminal_, any_ = false;
-  cli::Utf8Stream stream_;
 };
+
+Result<std::vector<TokenId>> message_ids(const Options& options, const moe::Model& model) {
+  auto messages = cli::read_messages(options.chat.messages);
+  if (!messages) return moe::forward(messages);
+  auto chat = cli::chat_options(options.chat);
+  if (!chat) return moe::forward(chat);
+  auto rendered = moe::encode_chat(model, {std::move(*messages), std::move(*chat)});
+  if (!rendered) return moe::forward(rendered);
+  return std::move(rendered->ids);
+}
 
 Result<std::vector<TokenId>> prompt_ids(const Options& options, const moe::Model& model) {
   if (options.raw_ids) {
@@ -102,7 +124,8 @@ Result<std::vector<TokenId>> prompt_ids(const Options& options, const moe::Model
   if (!model.tokenizer())
     return moe::fail(ErrorCode::unsupported,
                      options.model + ": " + model.tokenizer_error() + "; --tokens works without a tokenizer");
-  auto ids = model.tokenizer()->encode(options.prompt, /*add_special=*/true);
+  if (!options.chat.messages.empty()) return message_ids(options, model);
+  auto ids = model.tokenizer()->encode(options.prompt, {.ends = moe::TextEnds::as_model});
   if (!ids) return ids;
   const auto bos = model.tokenizer()->bos();
   if (model.tokenizer()->adds_bos() && ids->size() > 1 && (*ids)[1] == *bos)
@@ -137,10 +160,10 @@ struct Files {
   }
 };
 
-/// One sequence from prompt to end; everything asked for is written when it has run.
-class Generation {
+/// Prompt and reply; everything asked for is written when both have run.
+class Run {
  public:
-  Generation(const Options& options, Files& files, moe::Session& session, std::vector<TokenId> prompt)
+  Run(const Options& options, Files& files, moe::Session& session, std::vector<TokenId> prompt)
       : options_(options), files_(files), session_(session), ids_(std::move(prompt)), prompt_length_(ids_.size()) {}
 
   Result<void> run(std::int64_t new_tokens) {
@@ -149,15 +172,11 @@ class Generation {
       if (!file) return moe::forward(file);
       logits_.emplace(std::move(*file));
     }
-    auto sequence = session_.open();
-    if (!sequence) return moe::forward(sequence);
-    sequence_ = *sequence;
-    const auto start = Clock::now();
-    if (auto ok = feed(ids_); !ok) return ok;
-    const auto prompt_done = Clock::now();
-    auto ok = generate(new_tokens);
-    if (!ok) return ok;
-    summarise(prompt_done - start, Clock::now() - prompt_done);
+    if (new_tokens > 0)
+      if (auto ok = generate(new_tokens); !ok) return ok;
+    if (recording() || new_tokens == 0)
+      if (auto ok = record(); !ok) return ok;
+    summarise();
     if (logits_) note(logits_->finish());
     if (files_.routing) note(routing_.write(*files_.routing, ids_, prompt_length_));
     return failed_;
@@ -174,65 +193,58 @@ class Generation {
     return written.has_value();
   }
 
-  /// Appends tokens; next_row_ is the last one's logits afterwards.
-  Result<void> feed(std::span<const TokenId> tokens) {
+  Result<void> generate(std::int64_t new_tokens) {
+    Output output(options_.raw_ids);
+    bool printing = true;
+    moe::GenerateOptions o;
+    o.max_tokens = new_tokens;
+    o.sampling = options_.sampling;
+    o.stop = options_.stop;
+    if (options_.raw_ids || options_.ignore_eos) o.end_tokens = moe::EndTokens::ignore;
+    // Ids in, ids out: then every row of the model is an id, as in reference data.
+    if (options_.raw_ids) o.candidates = moe::Candidates::all_rows;
+    o.on_piece = [&](const moe::Piece& piece) { printing = printing && note(output.show(piece)); };
+    o.cancelled = [&] { return cli::interrupted() || (!printing && !recording()); };
+    moe::Generator generator(session_);
+    auto reply = generator.generate(ids_, o);
+    if (printing) note(output.finish());
+    if (!reply) return moe::forward(reply);
+    if (cli::interrupted())
+      return moe::fail(ErrorCode::cancelled, "interrupted after " + std::to_string(reply->tokens.size()) + " tokens");
+    prompt_seconds_ = reply->prompt_seconds, reply_seconds_ = reply->reply_seconds;
+    if (reply->end == moe::EndReason::end_token) reply->tokens.pop_back();
+    ids_.insert(ids_.end(), reply->tokens.begin(), reply->tokens.end());
+    return {};
+  }
+
+  /// Runs prompt and reply once more for the files: they want what the generator never looks at, the logits of every
+  /// token and its experts. The same tokens have the same logits however they are batched.
+  Result<void> record() {
+    const auto start = Clock::now();
+    auto sequence = session_.open();
+    if (!sequence) return moe::forward(sequence);
     // Logits of every token are wanted only for a file: then in pieces, 128 rows of a 150k vocabulary are 77 MB.
-    const std::size_t piece = logits_ ? 128 : tokens.size();
-    for (std::size_t at = 0; at < tokens.size(); at += piece) {
-      const auto part = tokens.subspan(at, std::min(piece, tokens.size() - at));
-      const moe::BatchItem item{sequence_, part, logits_ ? moe::Logits::all : moe::Logits::last};
+    const std::size_t piece = logits_ ? 128 : ids_.size();
+    for (std::size_t at = 0; at < ids_.size() && (recording() || failed_); at += piece) {
+      const auto part = std::span(ids_).subspan(at, std::min(piece, ids_.size() - at));
+      const moe::BatchItem item{*sequence, part, logits_ ? moe::Logits::all : moe::Logits::last};
       auto out = session_.step(moe::Batch(&item, 1));
       if (!out) return moe::forward(out);
-      if (logits_)
-        for (std::int64_t r = 0; r < out->row_count; ++r)
-          if (!note(logits_->append(out->padded_row(r)))) {
-            logits_.reset();
-            break;
-          }
+      for (std::int64_t r = 0; logits_ && r < out->row_count; ++r)
+        if (!note(logits_->append(out->padded_row(r)))) logits_.reset();
       if (files_.routing) routing_.append(session_.routing());
-      // Ids in, ids out: then every row of the model is an id, as in reference data.
-      const std::int64_t r = out->row_count - 1;
-      const auto last = options_.raw_ids ? out->padded_row(r) : out->row(r);
-      next_row_.assign(last.begin(), last.end());
     }
+    if (ids_.size() == prompt_length_) prompt_seconds_ = std::chrono::duration<double>(Clock::now() - start).count();
     return {};
   }
 
-  Result<void> generate(std::int64_t new_tokens) {
-    auto sampler = moe::Sampler::make(options_.sampling);
-    if (!sampler) return moe::forward(sampler);
-    const moe::Tokenizer* tokenizer = session_.model().tokenizer().get();
-    Output output(tokenizer, options_.raw_ids);
-    bool printing = true;
-    for (std::int64_t i = 0; i < new_tokens; ++i) {
-      if (cli::interrupted()) {
-        note(output.finish());
-        return moe::fail(ErrorCode::cancelled, "interrupted after " + std::to_string(i) + " tokens");
-      }
-      auto next = sampler->next(next_row_);
-      if (!next) return moe::forward(next);
-      if (!options_.raw_ids && tokenizer->is_stop(*next)) break;
-      ids_.push_back(*next);
-      printing = printing && note(output.show(*next));
-      if (!printing && !recording()) return failed_;
-      if (i + 1 == new_tokens && !recording()) break;  // nobody asks what would follow
-      if (auto ok = feed(std::span(&ids_.back(), 1)); !ok) {
-        note(output.finish());
-        return ok;
-      }
-    }
-    if (printing) note(output.finish());
-    return {};
-  }
-
-  void summarise(Clock::duration prompt_time, Clock::duration generate_time) const {
-    const auto part = [](const char* what, std::size_t tokens, Clock::duration time) {
-      const double s = std::chrono::duration<double>(time).count();
+  void summarise() const {
+    const auto part = [](const char* what, std::size_t tokens, double s) {
       std::fprintf(stderr, "%s %zu tokens, %.2f s, %.1f tokens/s", what, tokens, s,
                    s > 0.0 ? static_cast<double>(tokens) / s : 0.0);
     };
-    part("prompt", prompt_length_, prompt_time);
-    if (ids_.size() > prompt_length_) part("; generated", ids_.size() - prompt_length_, generate_time);
+    part("prompt", prompt_length_, prompt_seconds_);
+    if (ids_.size() > prompt_length_) part("; generated", ids_.size() - prompt_length_, reply_seconds_);
     std::fputc('\n', stderr);
   }
 
@@ -241,15 +253,37 @@ class Generation {
   moe::Session& session_;
   std::vector<TokenId> ids_;
   std::size_t prompt_length_;
-  moe::Sequence sequence_ = 0;
-  std::vector<float> next_row_;
+  double prompt_seconds_ = 0, reply_seconds_ = 0;
   std::optional<cli::NpyFile> logits_;
   RoutingLog routing_;
   Result<void> failed_;
 };
 
+// The text of the ids, control tokens as they are spelled.
+Result<void> show_prompt(const moe::Model& model, const std::vector<TokenId>& ids) {
+  std::string text, line = std::to_string(ids.size()) + " tokens:";
+  for (const TokenId id : ids) {
+    text += model.tokenizer() ? model.tokenizer()->bytes_of(id) : std::string();
+    line += " " + std::to_string(id);
+  }
+  std::fprintf(stderr, "%s\n", line.c_str());
+  return cli::print(isatty(STDOUT_FILENO) == 1 ? moe::printable_lines(text) + "\n" : text);
+}
+
+Result<void> converse(const Options& options, moe::Session& session) {
+  auto chat = cli::chat_options(options.chat);
+  if (!chat) return moe::forward(chat);
+  cli::ChatProgram program{options.chat.system, options.chat.show_prompt, std::move(*chat), {}};
+  program.generate.max_tokens = options.new_tokens < 0 ? 0 : options.new_tokens;
+  program.generate.sampling = options.sampling;
+  program.generate.stop = options.stop;
+  if (options.ignore_eos) program.generate.end_tokens = moe::EndTokens::ignore;
+  moe::Generator generator(session);
+  return cli::run_chat(generator, program);
+}
+
 Result<void> run(const Options& options) {
-  if (auto sampler = moe::Sampler::make(options.sampling); !sampler)
+  if (auto sampler = moe::Sampler::create(options.sampling); !sampler)
     throw CLI::ValidationError("sampling", sampler.error().message);
   if (options.raw_ids)
     if (auto ids = cli::parse_ids(options.tokens); !ids) throw CLI::ValidationError("--tokens", ids.error().message);
@@ -260,35 +294,42 @@ Result<void> run(const Options& options) {
   if (!threads) return moe::forward(threads);
 
   cli::ProgressLine line("loading");
-  auto model = moe::Model::load(
-      options.model,
-      {.threads = *threads, .on_progress = [&](moe::Progress p) { line.update(p); }, .cancelled = cli::interrupted});
+  auto model = moe::Model::load(options.model, {.threads = *threads,
+                                                .on_progress = [&](moe::Progress p) { line.update(p); },
+                                                .cancelled = cli::interrupted,
+                                                .tokenizer = moe::TokenizerUse::optional});  // for --tokens
   line.clear();
   if (!model) return moe::forward(model);
   for (const std::string& note : (*model)->info().notes) cli::complain("moe-run", "note: " + note);
   const moe::ModelConfig& config = (*model)->config();
 
-  auto ids = prompt_ids(options, **model);
-  if (!ids) return moe::forward(ids);
-  const auto length = static_cast<std::int64_t>(ids->size());
+  if (options.chat.chat && !(*model)->tokenizer())
+    return moe::fail(ErrorCode::unsupported, options.model + ": " + (*model)->tokenizer_error());
+  std::vector<TokenId> prompt;
+  if (!options.chat.chat) {
+    auto ids = prompt_ids(options, **model);
+    if (!ids) return moe::forward(ids);
+    prompt = std::move(*ids);
+    if (options.chat.show_prompt) return show_prompt(**model, prompt);
+  }
+  const auto length = static_cast<std::int64_t>(prompt.size());
   if (length > config.max_position)
     return moe::fail(ErrorCode::bad_argument, "the prompt has " + std::to_string(length) +
                                                   " tokens, expected at most " + std::to_string(config.max_position) +
                                                   " (the model's context)");
-  std::int64_t new_tokens = options.new_tokens;
-  if (new_tokens < 0) new_tokens = options.logits.empty() && options.routing.empty() ? 128 : 0;
-  new_tokens = std::min(new_tokens, config.max_position - length);
+  const std::int64_t new_tokens = std::min(options.most_tokens(), config.max_position - length);
 
   moe::SessionOptions session_options;
   session_options.precision = options.precision;
   session_options.kv = options.kv;
-  session_options.max_tokens = length + new_tokens;
+  session_options.max_tokens = options.chat.chat ? 0 : length + new_tokens;
   session_options.threads = *threads;
   session_options.record_routing = !options.routing.empty();
   session_options.cancelled = cli::interrupted;
   auto session = moe::Session::create(*model, session_options);
   if (!session) return moe::forward(session);
-  return Generation(options, files, **session, std::move(*ids)).run(new_tokens);
+  if (options.chat.chat) return converse(options, **session);
+  return Run(options, files, **session, std::move(prompt)).run(new_tokens);
 }
 
 }  // namespace
@@ -301,17 +342,13 @@ int main(int argc, char** argv) {
   auto* prompt = app.add_option("--prompt", o.prompt, "text to continue");
   auto* tokens = app.add_option("--tokens", o.tokens,
                                 "token ids instead of text, \"1 2 3\"; ids are printed, and end tokens do not stop");
-  prompt->excludes(tokens);
   constexpr moe::Bounds<std::int64_t> kCount{0, std::numeric_limits<std::int64_t>::max()};
-  cli::add_number(app, "-n", o.new_tokens, kCount, "tokens to generate (128; 0 with --logits or --routing)");
-  cli::add_number(app, "--temp", o.sampling.temperature, moe::Bounds<double>{0, std::numeric_limits<double>::max()},
-                  "temperature; 0 takes the best token (0)");
-  cli::add_number(app, "--top-k", o.sampling.top_k, kCount, "sample from the k best tokens; 0 = all (0)");
-  cli::add_number(app, "--top-p", o.sampling.top_p, moe::Bounds<double>{0, 1, true},
-                  "sample from the best tokens that hold this share (1)");
-  cli::add_number(app, "--seed", o.sampling.seed,
-                  moe::Bounds<std::uint64_t>{0, std::numeric_limits<std::uint64_t>::max()},
-                  "of the random numbers (0)");
+  cli::add_number(app, "-n", o.new_tokens, kCount,
+                  "tokens to generate (128; to the end of the context with --chat and --messages; 0 with --logits or "
+                  "--routing)");
+  cli::add_chat_options(app, o.chat);
+  cli::add_sampling_options(app, o.sampling);
+  cli::add_end_options(app, o.stop, o.ignore_eos);
   app.add_option("--logits", o.logits,
                  "write float32 [T, V] as .npy: a row per prompt token, then per generated token");
   app.add_option("--routing", o.routing, "write the chosen experts and their weights as JSON");
@@ -321,8 +358,22 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   cli::add_threads(app, o.threads);
   app.final_callback([&] {
-    if (prompt->count() + tokens->count() == 0) throw CLI::RequiredError("--prompt or --tokens");
+    const auto sources =
+        prompt->count() + tokens->count() + (o.chat.chat ? 1u : 0u) + (o.chat.messages.empty() ? 0u : 1u);
+    if (sources == 0) throw CLI::RequiredError("--prompt, --tokens, --chat or --messages");
+    if (sources > 1) throw CLI::ValidationError("--prompt, --tokens, --chat, --messages", "expected one of them alone");
+    if (o.chat.chat && !(o.logits.empty() && o.routing.empty()))
+      throw CLI::ValidationError("--chat", "writes no --logits and no --routing: expected --messages");
+    if (!o.chat.system.empty() && !o.chat.chat)
+      throw CLI::ValidationError("--system", "is for --chat; a file of --messages has its own");
   });
+  app.footer(
+      "Examples:\n"
+      "  moe-run --model model.gguf --prompt 'Once upon a time' -n 64 --temp 0.8 --seed 7\n"
+      "  moe-run --model model.gguf --chat --system 'You answer in one sentence.'\n"
+      "  moe-run --model model.gguf --messages chat.json --show-prompt\n"
+      "  moe-run --model model.gguf --tokens '1 2 3' -n 0 --logits logits.npy --routing -\n"
+      "Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal or out of memory, 130 interrupted.");
   return cli::run(app, argc, argv, [&]() -> Result<void> {
     o.raw_ids = tokens->count() > 0;
     if (precision == "reference") o.precision = moe::Precision::reference;

@@ -1,11 +1,10 @@
 #pragma once
-// Token ids from a command line, and whole characters while text is being generated.
+// Token ids from a command line.
 
 #include <algorithm>
 #include <limits>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "moe/tokenizer.hpp"
@@ -27,31 +26,5 @@ inline moe::Result<std::vector<moe::TokenId>> parse_ids(std::string_view text) {
   }
   return ids;
 }
-
-/// Joins the bytes of tokens into whole UTF-8 characters: a character may come in several tokens.
-class Utf8Stream {
- public:
-  /// Takes the bytes of one token; returns what can be shown now.
-  std::string push(std::string_view bytes) {
-    held_ += bytes;
-    std::size_t keep = 0;  // bytes at the end that may yet become a character
-    for (std::size_t back = 1; back <= std::min<std::size_t>(3, held_.size()); ++back) {
-      const auto lead = static_cast<unsigned char>(held_[held_.size() - back]);
-      if (lead < 0x80) break;
-      if (lead < 0xC0) continue;  // a continuation byte: look further back
-      const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-      if (length > back) keep = back;
-      break;
-    }
-    std::string out = held_.substr(0, held_.size() - keep);
-    held_.erase(0, held_.size() - keep);
-    return out;
-  }
-  /// What is left when no more tokens come.
-  std::string finish() { return std::exchange(held_, {}); }
-
- private:
-  std::string held_;
-};
 
 }  // namespace cli

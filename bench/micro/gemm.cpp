@@ -8,8 +8,8 @@
 #include "kernels/packing.hpp"
 #include "kernels/table.hpp"
 #include "micro.hpp"
-#include "moe/quant/decode.hpp"
-#include "moe/reference/weight_block.hpp"
+#include "moe/decode.hpp"
+#include "moe/detail/reference/weight_block.hpp"
 
 namespace {
 

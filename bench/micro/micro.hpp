@@ -16,7 +16,7 @@ namespace micro {
 
 template <class T>
 moe::AlignedBuffer<T> buffer(std::int64_t count) {
-  return moe::AlignedBuffer<T>::make(static_cast<std::size_t>(count), true).value();
+  return moe::AlignedBuffer<T>::create(static_cast<std::size_t>(count), moe::Fill::zero).value();
 }
 
 /// Uniform in [low, high), the same values in every run.

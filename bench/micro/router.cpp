@@ -10,16 +10,6 @@ namespace {
 
 using moe::RouterConfig;
 
-constexpr RouterConfig kDeepSeekV3{.expert_count = 256,
-                                   .top_k = 8,
-                                   .group_count = 8,
-                                   .topk_group = 4,
-                                   .score = moe::RouterScore::sigmoid,
-                                   .group_score = moe::GroupScore::top2_sum,
-                                   .selection_bias = true,
-                                   .norm_topk_prob = true,
-                                   .routed_scaling_factor = 2.5};
-
 RouterConfig all_groups(RouterConfig config) {
   config.topk_group = config.group_count;
   return config;
@@ -55,10 +45,10 @@ int main(int argc, char** argv) {
   const auto add = [](const char* name, const RouterConfig& config) {
     benchmark::RegisterBenchmark(name, run_choice, config);
   };
-  add("deepseek_v3/256/top8/groups4of8", kDeepSeekV3);
-  add("deepseek_v3/256/top8/groups8of8", all_groups(kDeepSeekV3));
-  add("qwen3/128/top8", {.expert_count = 128, .top_k = 8, .norm_topk_prob = true});
-  add("mixtral/8/top2", {.expert_count = 8, .top_k = 2, .norm_topk_prob = true});
-  add("gpt_oss/128/top4", {.expert_count = 128, .top_k = 4, .score = moe::RouterScore::chosen_softmax});
+  add("deepseek_v3/256/top8/groups4of8", RouterConfig::deepseek_v3());
+  add("deepseek_v3/256/top8/groups8of8", all_groups(RouterConfig::deepseek_v3()));
+  add("qwen3/128/top8", RouterConfig::qwen3_moe());
+  add("mixtral/8/top2", RouterConfig::mixtral());
+  add("gpt_oss/128/top4", RouterConfig::gpt_oss_120b());
   return micro::run(argc, argv);
 }

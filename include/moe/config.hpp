@@ -1,10 +1,11 @@
 #pragma once
-// What a model is, apart from its weights: plain aggregates with defaults, and validate().
+// What a model is, apart from its weights: plain aggregates with defaults. validate() is in router.hpp and model.hpp.
 
 #include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "moe/error.hpp"
@@ -12,8 +13,22 @@
 namespace moe::inline MOE_ABI {
 
 enum class AttentionKind { gqa, mla };
+constexpr std::string_view name_of(AttentionKind value) noexcept {
+  switch (value) {
+    case AttentionKind::gqa: return "gqa";
+    case AttentionKind::mla: return "mla";
+  }
+  return "";
+}
 /// Which values form a rotated pair: (i, i + d/2) or (2i, 2i + 1).
 enum class RopeStyle { half_split, interleaved };
+constexpr std::string_view name_of(RopeStyle value) noexcept {
+  switch (value) {
+    case RopeStyle::half_split: return "half_split";
+    case RopeStyle::interleaved: return "interleaved";
+  }
+  return "";
+}
 enum class RopeScaling {
   none,
   linear,
@@ -21,6 +36,16 @@ enum class RopeScaling {
   yarn,
   factors,  ///< a divisor per rotated pair, as GGUF files hold Llama 3.1's rule
 };
+constexpr std::string_view name_of(RopeScaling value) noexcept {
+  switch (value) {
+    case RopeScaling::none: return "none";
+    case RopeScaling::linear: return "linear";
+    case RopeScaling::llama3: return "llama3";
+    case RopeScaling::yarn: return "yarn";
+    case RopeScaling::factors: return "factors";
+  }
+  return "";
+}
 /// RMSNorm of queries and keys, with one learnt weight per value.
 enum class QkNorm {
   none,
@@ -28,20 +53,52 @@ enum class QkNorm {
   head_after_rope,  ///< the same behind RoPE (Hunyuan)
   projection,       ///< of all heads as one vector, before RoPE (OLMoE)
 };
+constexpr std::string_view name_of(QkNorm value) noexcept {
+  switch (value) {
+    case QkNorm::none: return "none";
+    case QkNorm::head: return "head";
+    case QkNorm::head_after_rope: return "head_after_rope";
+    case QkNorm::projection: return "projection";
+  }
+  return "";
+}
 /// What a gated FFN does with its gate and up.
 enum class Activation {
   silu,            ///< silu(gate) * up
   gelu_tanh,       ///< gelu(gate) * up, GELU in its tanh form (Gemma)
   swiglu_clamped,  ///< (up + 1) * gate * sigmoid(alpha * gate) of clamped values (gpt-oss)
 };
+constexpr std::string_view name_of(Activation value) noexcept {
+  switch (value) {
+    case Activation::silu: return "silu";
+    case Activation::gelu_tanh: return "gelu_tanh";
+    case Activation::swiglu_clamped: return "swiglu_clamped";
+  }
+  return "";
+}
 /// How logits become scores.
 enum class RouterScore {
   softmax,         ///< over all experts, before the choice (Qwen, Mixtral, DeepSeek-V2, ERNIE)
   sigmoid,         ///< of each expert by itself (DeepSeek-V3, GLM-4.5)
   chosen_softmax,  ///< the choice is made on the logits, the softmax is over the chosen ones (gpt-oss)
 };
+constexpr std::string_view name_of(RouterScore value) noexcept {
+  switch (value) {
+    case RouterScore::softmax: return "softmax";
+    case RouterScore::sigmoid: return "sigmoid";
+    case RouterScore::chosen_softmax: return "chosen_softmax";
+  }
+  return "";
+}
 /// How a group of experts is ranked: by its best score (V2) or by the sum of its best two (V3).
 enum class GroupScore { max, top2_sum };
+constexpr std::string_view name_of(GroupScore value) noexcept {
+  switch (value) {
+    case GroupScore::max: return "max";
+    case GroupScore::top2_sum: return "top2_sum";
+  }
+  return "";
+}
 
 /// Rotary position embedding. Angles are computed in double (docs/NUMERICS.md).
 struct RopeConfig {
@@ -73,10 +130,66 @@ struct RouterConfig {
   double routed_scaling_factor = 1.0;
 
   bool operator==(const RouterConfig&) const = default;
+
+  // Routers of published models; tests/unit/router_configs.cpp compares them with the published config.json.
+  static constexpr RouterConfig deepseek_v3();
+  static constexpr RouterConfig kimi_k2();
+  static constexpr RouterConfig moonlight();
+  static constexpr RouterConfig glm4_5();
+  static constexpr RouterConfig glm4_5_air();
+  static constexpr RouterConfig deepseek_v2();
+  static constexpr RouterConfig deepseek_v2_lite();
+  static constexpr RouterConfig qwen3_moe();    ///< 30B-A3B and 235B-A22B
+  static constexpr RouterConfig qwen2_moe();    ///< 57B-A14B
+  static constexpr RouterConfig qwen1_5_moe();  ///< A2.7B
+  static constexpr RouterConfig mixtral();      ///< 8x7B and 8x22B
+  static constexpr RouterConfig olmoe();
+  static constexpr RouterConfig gpt_oss_120b();
+  static constexpr RouterConfig gpt_oss_20b();
 };
 
+namespace detail {
+
+/// noaux_tc: sigmoid scores, a bias for the choice, weights that sum to `scale`.
+constexpr RouterConfig noaux_router(std::int64_t experts, std::int64_t top_k, double scale) {
+  return {.expert_count = experts,
+          .top_k = top_k,
+          .score = RouterScore::sigmoid,
+          .group_score = GroupScore::top2_sum,
+          .selection_bias = true,
+          .norm_topk_prob = true,
+          .routed_scaling_factor = scale};
+}
+
+}  // namespace detail
+
+constexpr RouterConfig RouterConfig::deepseek_v3() {
+  RouterConfig r = detail::noaux_router(256, 8, 2.5);
+  r.group_count = 8, r.topk_group = 4;
+  return r;
+}
+constexpr RouterConfig RouterConfig::kimi_k2() { return detail::noaux_router(384, 8, 2.827); }
+constexpr RouterConfig RouterConfig::moonlight() { return detail::noaux_router(64, 6, 2.446); }
+constexpr RouterConfig RouterConfig::glm4_5() { return detail::noaux_router(160, 8, 2.5); }
+constexpr RouterConfig RouterConfig::glm4_5_air() { return detail::noaux_router(128, 8, 1.0); }
+constexpr RouterConfig RouterConfig::deepseek_v2() {
+  return {.expert_count = 160, .top_k = 6, .group_count = 8, .topk_group = 3, .routed_scaling_factor = 16.0};
+}
+constexpr RouterConfig RouterConfig::deepseek_v2_lite() { return {.expert_count = 64, .top_k = 6}; }
+constexpr RouterConfig RouterConfig::qwen3_moe() { return {.expert_count = 128, .top_k = 8, .norm_topk_prob = true}; }
+constexpr RouterConfig RouterConfig::qwen2_moe() { return {.expert_count = 64, .top_k = 8}; }
+constexpr RouterConfig RouterConfig::qwen1_5_moe() { return {.expert_count = 60, .top_k = 4}; }
+constexpr RouterConfig RouterConfig::mixtral() { return {.expert_count = 8, .top_k = 2, .norm_topk_prob = true}; }
+constexpr RouterConfig RouterConfig::olmoe() { return {.expert_count = 64, .top_k = 8}; }
+constexpr RouterConfig RouterConfig::gpt_oss_120b() {
+  return {.expert_count = 128, .top_k = 4, .score = RouterScore::chosen_softmax};
+}
+constexpr RouterConfig RouterConfig::gpt_oss_20b() {
+  return {.expert_count = 32, .top_k = 4, .score = RouterScore::chosen_softmax};
+}
+
 struct ModelConfig {
-  std::string family;  ///< "llama", "qwen3_moe", "deepseek_v3", ..: docs/MODELS.md lists them
+  std::string family = {};  ///< "llama", "qwen3_moe", "deepseek_v3", ..: docs/MODELS.md lists them
   std::int64_t layer_count = 0;
   std::int64_t hidden_size = 0;  ///< D
   std::int64_t vocab_size = 0;   ///< V
@@ -94,8 +207,8 @@ struct ModelConfig {
   std::int64_t rotary_dim = 0;   ///< gqa: the first values of a head that RoPE turns; 0 = all of head_dim
   bool post_norms = false;       ///< RMSNorm of what attention and FFN give, before it is added (GLM-4-0414, Gemma 3)
   bool attention_sinks = false;  ///< one more logit per head that weighs nothing (gpt-oss)
-  std::int64_t sliding_window = 0;           ///< keys that a query sees in sliding layers, its own among them
-  std::vector<std::int64_t> sliding_layers;  ///< rising; empty: every layer sees all keys
+  std::int64_t sliding_window = 0;                ///< keys that a query sees in sliding layers, its own among them
+  std::vector<std::int64_t> sliding_layers = {};  ///< rising; empty: every layer sees all keys
 
   std::int64_t q_lora_rank = 0;  ///< 0 = queries are projected in one step
   std::int64_t kv_lora_rank = 0;
@@ -104,8 +217,8 @@ struct ModelConfig {
   std::int64_t v_head_dim = 0;  ///< mla; gqa: equal to head_dim
 
   double softmax_scale = 0.0;  ///< multiplies q.k; mscale^2 of YaRN is already in it
-  RopeConfig rope;
-  std::optional<RopeConfig> sliding_rope;  ///< of sliding layers, where theirs differs (Gemma 3)
+  RopeConfig rope = {};
+  std::optional<RopeConfig> sliding_rope = {};  ///< of sliding layers, where theirs differs (Gemma 3)
 
   double embedding_scale = 1.0;  ///< multiplies the embedding, not the head tied to it (Gemma: sqrt(D))
   Activation activation = Activation::silu;
@@ -119,10 +232,10 @@ struct ModelConfig {
   bool shared_expert_gate = false;         ///< their result is weighted by sigmoid(gate . x) (Qwen2-MoE)
   std::int64_t first_k_dense_replace = 0;  ///< layers before this one are dense
   /// Further dense layers (Qwen's mlp_only_layers and decoder_sparse_step); empty for nearly all published models.
-  std::vector<std::int64_t> mlp_only_layers;
+  std::vector<std::int64_t> mlp_only_layers = {};
   bool expert_bias = false;  ///< gate, up and down of every routed expert add one
   bool router_bias = false;  ///< added to the router's logits (gpt-oss); not the selection bias
-  RouterConfig router;
+  RouterConfig router = {};
 
   std::int64_t mtp_layer_count = 0;  ///< multi-token-prediction layers in the file; counted, never run
 
@@ -148,10 +261,5 @@ struct ModelConfig {
 
   bool operator==(const ModelConfig&) const = default;
 };
-
-/// Checks every number against the limits and against the others.
-/// Errors: bad_config, naming the field, what was found and what was expected.
-MOE_API Result<void> validate(const RouterConfig& config);
-MOE_API Result<void> validate(const ModelConfig& config);
 
 }  // namespace moe::inline MOE_ABI

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <tl/expected.hpp>
 #include <utility>
 
@@ -46,11 +47,28 @@ enum class ErrorCode {
   non_finite,     ///< NaN or infinity where a number belongs
   internal,       ///< a bug in libmoe
 };
+/// As it is spelt here. Every public enum has such a name_of; it is empty for a value that none is.
+constexpr std::string_view name_of(ErrorCode value) noexcept {
+  switch (value) {
+    case ErrorCode::bad_file: return "bad_file";
+    case ErrorCode::bad_config: return "bad_config";
+    case ErrorCode::bad_shape: return "bad_shape";
+    case ErrorCode::bad_argument: return "bad_argument";
+    case ErrorCode::unsupported: return "unsupported";
+    case ErrorCode::not_found: return "not_found";
+    case ErrorCode::io: return "io";
+    case ErrorCode::out_of_memory: return "out_of_memory";
+    case ErrorCode::cancelled: return "cancelled";
+    case ErrorCode::non_finite: return "non_finite";
+    case ErrorCode::internal: return "internal";
+  }
+  return "";
+}
 
 /// What went wrong, in one line that names the item, what was found and what was expected.
 struct Error {
   ErrorCode code = ErrorCode::internal;
-  std::string message;
+  std::string message = {};
 };
 
 /// A value or an Error. value() on an error throws tl::bad_expected_access, or asserts where exceptions are off.

@@ -43,6 +43,13 @@ struct Work {
 
 /// Expanded is the textbook form of MLA (keys and values per head); absorbed is what libmoe runs (docs/NUMERICS.md).
 enum class MlaForm { expanded, absorbed };
+constexpr std::string_view name_of(MlaForm value) noexcept {
+  switch (value) {
+    case MlaForm::expanded: return "expanded";
+    case MlaForm::absorbed: return "absorbed";
+  }
+  return "";
+}
 
 /// Keys that the new tokens of this layer see, summed: i + 1 of them at position i, at most its window.
 inline std::int64_t visible_keys(const ModelConfig& c, std::int64_t layer, std::int64_t cached_tokens,
@@ -109,6 +116,19 @@ inline std::int64_t weight_flops_per_token(const ModelConfig& c, bool with_head)
 }
 
 enum class WeightPart { embedding, attention, router, routed_experts, shared_experts, dense_ffn, head, vector };
+constexpr std::string_view name_of(WeightPart value) noexcept {
+  switch (value) {
+    case WeightPart::embedding: return "embedding";
+    case WeightPart::attention: return "attention";
+    case WeightPart::router: return "router";
+    case WeightPart::routed_experts: return "routed_experts";
+    case WeightPart::shared_experts: return "shared_experts";
+    case WeightPart::dense_ffn: return "dense_ffn";
+    case WeightPart::head: return "head";
+    case WeightPart::vector: return "vector";
+  }
+  return "";
+}
 
 /// One weight of the model, or several of one shape.
 struct WeightShape {

@@ -5,14 +5,16 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "moe/chat_templates.hpp"
 #include "moe/config.hpp"
 #include "moe/content_hash.hpp"
 #include "moe/error.hpp"
+#include "moe/formats.hpp"
+#include "moe/metadata.hpp"
 #include "moe/parallel.hpp"
-#include "moe/quant/formats.hpp"
 #include "moe/tokenizer.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -24,49 +26,82 @@ enum class Precision {
   automatic,  ///< int8 activations against integer formats, float32 against float formats
   reference,  ///< float32 activations against the widened weights: what golden data compares with
 };
+/// As result files and command lines spell it: "auto", "reference".
+constexpr std::string_view name_of(Precision value) noexcept {
+  switch (value) {
+    case Precision::automatic: return "auto";
+    case Precision::reference: return "reference";
+  }
+  return "";
+}
 
 /// Bytes and work done so far; called from the loading thread, at most some ten times a second.
 struct Progress {
   std::int64_t done = 0, total = 0;
 };
 
+/// Checks every number against the limits and against the others; router.hpp has the same for a RouterConfig.
+/// Errors: bad_config, naming the field, what was found and what was expected.
+MOE_API Result<void> validate(const ModelConfig& config);
+/// The same model with another number of routed experts per token: what Model::with_top_k would run.
+/// Errors: bad_config when top_k is out of range, or the model is dense.
+MOE_API Result<ModelConfig> with_top_k(const ModelConfig& config, std::int64_t top_k);
+
+/// What a model without a usable tokenizer is: one with an unknown pre-tokenizer, or none at all.
+enum class TokenizerUse {
+  required,  ///< an error, which says why
+  optional,  ///< a model for token ids; Model::tokenizer_error() says why
+  none,      ///< the tokenizer is not even read
+};
+constexpr std::string_view name_of(TokenizerUse value) noexcept {
+  switch (value) {
+    case TokenizerUse::required: return "required";
+    case TokenizerUse::optional: return "optional";
+    case TokenizerUse::none: return "none";
+  }
+  return "";
+}
+
 struct LoadOptions {
   ParallelFor threads = {};  ///< default: one thread
   std::function<void(Progress)> on_progress = {};
   std::function<bool()> cancelled = {};  ///< asked between tensors; true ends with ErrorCode::cancelled
-  bool tokenizer_optional = true;        ///< false: a model without a usable tokenizer is an error
-  ContentHash content_hash = nullptr;    ///< fills Model::content_hash(): all bytes are hashed while they are loaded
+  TokenizerUse tokenizer = TokenizerUse::required;
+  ContentHash content_hash = nullptr;  ///< fills Model::content_hash(): all bytes are hashed while they are loaded
 };
 
 /// Tensors of one format in a file.
 struct FormatUse {
   Format format = Format::f32;  ///< what they become in memory
-  std::string name;             ///< what they are in the file: the format's name, or "f8_e4m3" (widened to f32 at load)
+  std::string name = {};        ///< what they are in the file: the format's name, or "f8_e4m3" (widened to f32 at load)
   std::int64_t tensor_count = 0;
   std::int64_t bytes = 0;
 };
 
 /// Facts about a model file that need no weights in memory.
 struct ModelInfo {
-  ModelConfig config;
+  ModelConfig config = {};
   std::int64_t total_parameters = 0;  ///< without MTP layers
   std::int64_t mtp_parameters = 0;
   std::int64_t weight_bytes = 0;   ///< as stored in the file; 0 when only a config.json was there
   std::int64_t touched_bytes = 0;  ///< of those, what decoding one token reads (K of E experts, one embedding row)
   std::int64_t routed_bytes =
       0;  ///< of those, the part that each expert chosen per token adds (all MoE layers together)
-  std::vector<FormatUse> formats;  ///< most bytes first
-  std::string format_summary;      ///< "133 q5_0, 13 q8_0, ...", the same as text
+  std::vector<FormatUse> formats = {};  ///< most bytes first
+  std::string format_summary = {};      ///< "133 q5_0, 13 q8_0, ...", the same as text
   std::uint64_t hash = 0;  ///< of header and tensor list; models of one recipe share it (see Model::content_hash)
-  std::vector<std::string> notes;  ///< what the user should know of the file: two values of one thing, tensors not used
+  std::vector<std::string> notes =
+      {};  ///< what the user should know of the file: two values of one thing, tensors not used
   /// Keys of config.json, or of GGUF metadata, that nothing asked for and of which libmoe does not know that they never
   /// matter.
-  std::vector<std::string> unread_keys;
-  ChatTemplates chat_templates;  ///< as texts; moe/chat.hpp compiles and uses them
+  std::vector<std::string> unread_keys = {};
+  Metadata metadata = {};             ///< what the files say beside the weights
+  ChatTemplates chat_templates = {};  ///< as texts; moe/chat.hpp compiles and uses them
 };
 
 struct ModelImpl;
 
+/// Immutable: any number of threads may use one object at once.
 class MOE_API Model {
  public:
   /// A .gguf file, a directory that holds one, or a Hugging Face directory. A file that is changed meanwhile is an error;
@@ -79,7 +114,10 @@ class MOE_API Model {
   ~Model();
   const ModelConfig& config() const;
   const ModelInfo& info() const;
-  /// Null when the file has none or libmoe does not know its pre-tokenizer; tokenizer_error() says why.
+  /// What the model's files say beside their weights: info().metadata.
+  const Metadata& metadata() const;
+  /// Never null where it was required. Else null when the file has none or libmoe does not know its pre-tokenizer;
+  /// tokenizer_error() says why.
   const std::shared_ptr<const Tokenizer>& tokenizer() const;
   const std::string& tokenizer_error() const;
   const ChatTemplates& chat_templates() const { return info().chat_templates; }

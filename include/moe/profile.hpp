@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "moe/error.hpp"
 
@@ -18,10 +19,17 @@ enum class Stage : std::uint8_t {
   elementwise,  ///< embedding, biases, RoPE, cache, residuals
 };
 inline constexpr std::size_t kStageCount = 7;
-constexpr const char* stage_name(Stage stage) noexcept {
-  constexpr const char* kNames[kStageCount] = {"projections", "attention",  "router",     "experts",
-                                               "head",        "quantising", "elementwise"};
-  return kNames[static_cast<std::size_t>(stage)];
+constexpr std::string_view name_of(Stage value) noexcept {
+  switch (value) {
+    case Stage::projections: return "projections";
+    case Stage::attention: return "attention";
+    case Stage::router: return "router";
+    case Stage::experts: return "experts";
+    case Stage::head: return "head";
+    case Stage::quantising: return "quantising";
+    case Stage::elementwise: return "elementwise";
+  }
+  return "";
 }
 
 /// Sums over all steps. Times are of workers: a step of s seconds on n workers is n * s of them.

@@ -8,20 +8,20 @@
 #include <vector>
 
 #include "moe/error.hpp"
+#include "moe/formats.hpp"
 #include "moe/model.hpp"
 #include "moe/parallel.hpp"
-#include "moe/quant/formats.hpp"
 
 namespace moe::inline MOE_ABI {
 
 struct QuantizeOptions {
-  Format type = Format::q8_0;       ///< of matrices; can_encode() says which formats are written
-  std::optional<Format> head;       ///< of the output head (of the embedding, where both are one); default: type
-  std::optional<Format> embedding;  ///< of the token embedding; default: type
-  bool requantize = false;          ///< a source that is quantised already may be quantised again
-  bool replace = false;             ///< the output may exist
-  bool tokenizer = true;            ///< false: leave the tokenizer of a Hugging Face directory out
-  ParallelFor threads = {};         ///< default: one thread; the bytes never depend on it
+  Format type = Format::q8_0;            ///< of matrices; can_encode() says which formats are written
+  std::optional<Format> head = {};       ///< of the output head (of the embedding, where both are one); default: type
+  std::optional<Format> embedding = {};  ///< of the token embedding; default: type
+  bool requantize = false;               ///< a source that is quantised already may be quantised again
+  bool replace = false;                  ///< the output may exist
+  bool tokenizer = true;                 ///< false: leave the tokenizer of a Hugging Face directory out
+  ParallelFor threads = {};              ///< default: one thread; the bytes never depend on it
   std::function<void(Progress)> on_progress = {};  ///< in bytes of the output, from the calling thread
   std::function<bool()> cancelled = {};            ///< true ends with ErrorCode::cancelled
 };
@@ -37,9 +37,9 @@ struct QuantizedFormat {
 };
 
 struct QuantizeReport {
-  std::vector<QuantizedFormat> formats;  ///< most bytes first
+  std::vector<QuantizedFormat> formats = {};  ///< most bytes first
   std::int64_t file_bytes_before = 0, file_bytes_after = 0;
-  std::vector<std::string> notes;  ///< one line each: fallbacks, and what the file cannot say
+  std::vector<std::string> notes = {};  ///< one line each: fallbacks, and what the file cannot say
 };
 
 /// Reads `in` (a .gguf file or a Hugging Face directory) and writes `out`, whole or not at all; never holds more than a
@@ -49,6 +49,7 @@ struct QuantizeReport {
 /// Errors    as Model::load for `in`; unsupported (a family or setting that GGUF cannot express, a format that is not
 ///           written, a quantised source without `requantize`); bad_argument (`out` exists, weights too large for the
 ///           format); non_finite; io; cancelled
-MOE_API Result<QuantizeReport> quantize(const std::string& in, const std::string& out, const QuantizeOptions& options);
+MOE_API Result<QuantizeReport> quantize(const std::string& in, const std::string& out,
+                                        const QuantizeOptions& options = {});
 
 }  // namespace moe::inline MOE_ABI

@@ -20,7 +20,7 @@ class RopeTable {
   ///
   /// Errors  bad_config, naming the field, when the numbers cannot give finite angles
   /// Source  the rules are those of transformers' modeling_rope_utils: linear, llama3, yarn
-  static Result<RopeTable> make(const RopeConfig& config, std::int64_t rotary_dim);
+  static Result<RopeTable> create(const RopeConfig& config, std::int64_t rotary_dim);
 
   std::int64_t pair_count() const { return static_cast<std::int64_t>(frequency_.size()); }
   /// Angle per position of each pair, scaling included.
@@ -68,7 +68,7 @@ inline double yarn_frequency(double frequency, double factor, double low, double
 
 }  // namespace detail
 
-inline Result<RopeTable> RopeTable::make(const RopeConfig& config, std::int64_t rotary_dim) {
+inline Result<RopeTable> RopeTable::create(const RopeConfig& config, std::int64_t rotary_dim) {
   const auto bad = [](const char* field, double found, const char* expected) {
     return fail(ErrorCode::bad_config,
                 std::string("rope: ") + field + " is " + std::to_string(found) + ", expected " + expected);

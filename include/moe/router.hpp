@@ -1,7 +1,7 @@
 #pragma once
 // The router: which experts a token goes to, and with which weights. Needs nothing to link.
 //
-// Methods, as a RouterConfig:
+// Methods, as a RouterConfig (which names the published ones, RouterConfig::deepseek_v3() and so on):
 //   DeepSeek-V3, GLM-4.5, dots1 (noaux_tc)   sigmoid, top2_sum groups, selection_bias, norm_topk_prob, scaling
 //   DeepSeek-V2 (group_limited_greedy)       softmax, max groups, scaling; V2-Lite (greedy): one group
 //   Qwen, OLMoE, Mixtral, Hunyuan            softmax, norm_topk_prob as the model says
@@ -19,33 +19,16 @@
 
 #include "moe/config.hpp"
 #include "moe/detail/math.hpp"
+#include "moe/detail/router_rules.hpp"
 #include "moe/error.hpp"
 #include "moe/tensor.hpp"
 
 namespace moe::inline MOE_ABI {
 
-inline constexpr std::int64_t kMaxExperts = 65536;     // published: 384 (Kimi-K2)
-inline constexpr std::int64_t kMaxRouterGroups = 256;  // published: 8; the group scores live on the stack
-
 namespace detail {
 
-/// The first rule that the numbers break, or null; `checked` once per call, so nothing here allocates.
-inline const char* broken_router_rule(const RouterConfig& c) noexcept {
-  if (c.expert_count < 1 || c.expert_count > kMaxExperts) return "expert_count must be in 1..65536";
-  if (c.group_count < 1 || c.group_count > kMaxRouterGroups) return "group_count must be in 1..256";
-  if (c.expert_count % c.group_count != 0) return "group_count must divide expert_count";
-  if (c.topk_group < 1 || c.topk_group > c.group_count) return "topk_group must be in 1..group_count";
-  const std::int64_t per_group = c.expert_count / c.group_count;
-  if (c.top_k < 1 || c.top_k > per_group * c.topk_group) return "top_k must be in 1..experts of the kept groups";
-  if (c.topk_group < c.group_count && c.group_score == GroupScore::top2_sum && per_group < 2)
-    return "a group scored by its best two experts needs two";
-  if (!std::isfinite(c.routed_scaling_factor)) return "routed_scaling_factor must be finite";
-  if (!(c.norm_min >= 0.0) || !std::isfinite(c.norm_min)) return "norm_min must be finite and not negative";
-  return nullptr;
-}
-
 /// A bias is there exactly when the configuration says so: neither of the two is ever without effect.
-inline Result<void> check_bias(const RouterConfig& c, std::size_t size) noexcept {
+inline Result<void> check_bias(const RouterConfig& c, std::size_t size) {
   if (c.selection_bias == (size > 0)) return {};
   return fail(ErrorCode::bad_config,
               c.selection_bias
@@ -117,6 +100,15 @@ inline bool finish_weights(const RouterConfig& c, std::span<float> w) noexcept {
 
 }  // namespace detail
 
+/// Checks every number against the limits and against the others. expert_count 0 is a dense model: top_k must be 0 too.
+/// What choose_experts() and route() check themselves is less: whether they can compute with these numbers at all.
+/// Errors: bad_config, naming the field, what was found and what was expected.
+[[nodiscard]] inline Result<void> validate(const RouterConfig& config) {
+  std::string refusal = detail::router_refusal(config);
+  if (refusal.empty()) return {};
+  return fail(ErrorCode::bad_config, "config: " + std::move(refusal));
+}
+
 /// Chooses the experts of one token from its scores.
 ///
 ///   scores  [E]  softmax or sigmoid of the logits; the logits themselves for RouterScore::chosen_softmax
@@ -131,7 +123,7 @@ inline bool finish_weights(const RouterConfig& c, std::span<float> w) noexcept {
 /// Accuracy  sums run in rank order, one division per weight (docs/NUMERICS.md)
 [[nodiscard]] inline Result<void> choose_experts(std::span<const float> scores, std::span<const float> bias,
                                                  const RouterConfig& config, std::span<std::int32_t> ids,
-                                                 std::span<float> weights) noexcept {
+                                                 std::span<float> weights) {
   if (const char* broken = detail::broken_router_rule(config))
     return fail(ErrorCode::bad_config, std::string("router: ") + broken);
   const auto expert_count = static_cast<std::size_t>(config.expert_count);
@@ -184,25 +176,26 @@ inline bool finish_weights(const RouterConfig& c, std::span<float> w) noexcept {
   return {};
 }
 
-/// Where route() writes: ids and weights of T tokens, and the scores of one.
+/// Where route() writes: ids and weights of up to `capacity` tokens, and the scores of one. A decoding loop makes one for
+/// its largest batch and uses it for every step.
 class Routing {
  public:
-  /// Errors: bad_config, out_of_memory.
-  static Result<Routing> make(const RouterConfig& config, std::int64_t token_count) {
+  /// Errors: bad_config, bad_argument, out_of_memory.
+  static Result<Routing> create(const RouterConfig& config, std::int64_t capacity) {
     if (const char* broken = detail::broken_router_rule(config))
       return fail(ErrorCode::bad_config, std::string("router: ") + broken);
-    if (token_count < 0) return fail(ErrorCode::bad_argument, "router: a negative number of tokens");
+    if (capacity < 0) return fail(ErrorCode::bad_argument, "router: room for a negative number of tokens");
     std::uint64_t values = 0;
-    if (!checked_multiply(static_cast<std::uint64_t>(token_count), static_cast<std::uint64_t>(config.top_k), values))
+    if (!checked_multiply(static_cast<std::uint64_t>(capacity), static_cast<std::uint64_t>(config.top_k), values))
       return fail(ErrorCode::out_of_memory, "router: the routing of so many tokens exceeds the address space");
-    auto ids = AlignedBuffer<std::int32_t>::make(values);
+    auto ids = AlignedBuffer<std::int32_t>::create(values);
     if (!ids) return forward(ids);
-    auto weights = AlignedBuffer<float>::make(values);
+    auto weights = AlignedBuffer<float>::create(values);
     if (!weights) return forward(weights);
-    auto scores = AlignedBuffer<float>::make(static_cast<std::size_t>(config.expert_count));
+    auto scores = AlignedBuffer<float>::create(static_cast<std::size_t>(config.expert_count));
     if (!scores) return forward(scores);
     Routing out;
-    out.token_count_ = token_count;
+    out.capacity_ = capacity;
     out.top_k_ = config.top_k;
     out.ids_ = std::move(*ids);
     out.weights_ = std::move(*weights);
@@ -210,7 +203,17 @@ class Routing {
     return out;
   }
 
+  std::int64_t capacity() const noexcept { return capacity_; }
+  /// Tokens that were routed last; 0 before.
   std::int64_t token_count() const noexcept { return token_count_; }
+  /// For those who call choose_experts() themselves; route() does so. Errors: bad_shape above the capacity.
+  Result<void> resize(std::int64_t token_count) {
+    if (token_count < 0 || token_count > capacity_)
+      return fail(ErrorCode::bad_shape, "router: " + std::to_string(token_count) + " tokens, expected at most " +
+                                            std::to_string(capacity_) + ", the capacity of the routing");
+    token_count_ = token_count;
+    return {};
+  }
   std::int64_t top_k() const noexcept { return top_k_; }
   /// Experts of token t, best first [K].
   std::span<std::int32_t> ids(std::int64_t t) noexcept { return {ids_.data() + t * top_k_, width()}; }
@@ -223,7 +226,7 @@ class Routing {
  private:
   std::size_t width() const noexcept { return static_cast<std::size_t>(top_k_); }
 
-  std::int64_t token_count_ = 0, top_k_ = 0;
+  std::int64_t capacity_ = 0, token_count_ = 0, top_k_ = 0;
   AlignedBuffer<std::int32_t> ids_;
   AlignedBuffer<float> weights_;
   AlignedBuffer<float> scores_;
@@ -236,21 +239,23 @@ class Routing {
 ///   out.ids      [T, K]  best first; equal scores go to the lower index
 ///   out.weights  [T, K]  from the unbiased scores; they sum to routed_scaling_factor when norm_topk_prob
 ///
-/// `out` comes from Routing::make for this config and number of tokens.
+/// `out` comes from Routing::create for this config; its token_count() becomes T, at most its capacity.
 ///
-/// Errors    bad_config (a bias that selection_bias denies is one), bad_shape, non_finite (naming the token); `out` is
-///           not to be used then
+/// Errors    bad_config (a bias that selection_bias denies is one), bad_shape, non_finite (naming the token); `out` has
+///           no tokens then
 /// Cost      O(T * E), no allocation unless it fails, safe to call concurrently on distinct outputs
 /// Accuracy  same bits for any T and on every compiler (docs/NUMERICS.md)
 /// Source    DeepSeek-V3 report (arXiv:2412.19437), section 2.1.2, and the routers of Hugging Face transformers
 [[nodiscard]] inline Result<void> route(MatrixView<const float> logits, VectorView<const float> bias,
-                                        const RouterConfig& config, Routing& out) noexcept {
-  if (logits.cols != config.expert_count || logits.rows != out.token_count() || out.top_k() != config.top_k ||
-      out.scores().size() != static_cast<std::size_t>(logits.cols))
+                                        const RouterConfig& config, Routing& out) {
+  if (auto ok = out.resize(0); !ok) return ok;
+  if (logits.cols != config.expert_count || logits.rows < 0 || logits.rows > out.capacity() ||
+      out.top_k() != config.top_k || out.scores().size() != static_cast<std::size_t>(logits.cols))
     return fail(ErrorCode::bad_shape, "router: logits [" + std::to_string(logits.rows) + ", " +
-                                          std::to_string(logits.cols) + "] for a routing of " +
-                                          std::to_string(out.token_count()) + " tokens, top " +
-                                          std::to_string(out.top_k()) + " of " + std::to_string(out.scores().size()));
+                                          std::to_string(logits.cols) + "], expected at most [" +
+                                          std::to_string(out.capacity()) + ", " + std::to_string(out.scores().size()) +
+                                          "], and top " + std::to_string(config.top_k) + " for a routing of top " +
+                                          std::to_string(out.top_k()));
   if (auto ok = detail::check_bias(config, bias.size()); !ok) return ok;
   for (std::int64_t t = 0; t < logits.rows; ++t) {
     const std::span<const float> row(logits.row(t), static_cast<std::size_t>(logits.cols));
@@ -269,7 +274,11 @@ class Routing {
     if (auto chosen = choose_experts(scores, bias, config, out.ids(t), out.weights(t)); !chosen)
       return fail(chosen.error().code, chosen.error().message + " (token " + std::to_string(t) + ")");
   }
-  return {};
+  return out.resize(logits.rows);
+}
+/// The same for routers without a selection bias.
+[[nodiscard]] inline Result<void> route(MatrixView<const float> logits, const RouterConfig& config, Routing& out) {
+  return route(logits, {}, config, out);
 }
 
 /// Weight of what the shared experts give for one token: sigmoid(gate . x) (Qwen2-MoE); models without a gate use 1.
@@ -279,8 +288,7 @@ class Routing {
 ///
 /// Errors    bad_shape, non_finite for NaN or infinity in the product
 /// Accuracy  one chain of fma in rising order, as in moe::moe's float path
-[[nodiscard]] inline Result<float> shared_expert_weight(std::span<const float> gate,
-                                                        std::span<const float> x) noexcept {
+[[nodiscard]] inline Result<float> shared_expert_weight(std::span<const float> gate, std::span<const float> x) {
   if (gate.size() != x.size())
     return fail(ErrorCode::bad_shape,
                 "shared expert: a gate of " + std::to_string(gate.size()) + " values for " + std::to_string(x.size()));
@@ -302,7 +310,7 @@ class Routing {
 /// Accuracy  h = fma(w, y, h) in this order (docs/NUMERICS.md), so same bits everywhere
 [[nodiscard]] inline Result<void> add_experts(std::span<const float> shared, float shared_weight,
                                               MatrixView<const float> routed, std::span<const float> weights,
-                                              std::span<float> hidden) noexcept {
+                                              std::span<float> hidden) {
   if ((!shared.empty() && shared.size() != hidden.size()) || static_cast<std::size_t>(routed.rows) != weights.size() ||
       static_cast<std::size_t>(routed.cols) != hidden.size())
     return fail(ErrorCode::bad_shape, "experts: outputs [" + std::to_string(routed.rows) + ", " +

@@ -14,6 +14,7 @@
 
 #include "moe/detail/math.hpp"
 #include "moe/error.hpp"
+#include "moe/token.hpp"
 
 namespace moe::inline MOE_ABI {
 
@@ -46,7 +47,7 @@ class Rng {
 
 /// Shifts the logit of one token.
 struct LogitBias {
-  std::int32_t token = 0;
+  TokenId token = 0;
   double bias = 0.0;
 };
 
@@ -68,7 +69,7 @@ struct SamplingConfig {
 
 /// Position of the first maximum. Errors: bad_argument when empty, non_finite for NaN or +infinity, or nothing but
 /// -inf.
-[[nodiscard]] inline Result<std::int32_t> greedy_token(std::span<const float> logits) {
+[[nodiscard]] inline Result<TokenId> greedy_token(std::span<const float> logits) {
   if (logits.empty()) return fail(ErrorCode::bad_argument, "sampling: no logits");
   std::size_t best = 0;
   bool legal = true;
@@ -78,14 +79,14 @@ struct SamplingConfig {
   }
   if (!legal || logits[best] < -std::numeric_limits<float>::max())
     return fail(ErrorCode::non_finite, "sampling: a logit is NaN or +infinity, or all are -infinity");
-  return static_cast<std::int32_t>(best);
+  return static_cast<TokenId>(best);
 }
 
 /// Draws tokens; keeps its generator, its scratch and, where a penalty asks for it, the tokens seen. One per sequence.
 class Sampler {
  public:
   /// Errors: bad_argument, naming the setting.
-  static Result<Sampler> make(const SamplingConfig& config) {
+  static Result<Sampler> create(const SamplingConfig& config) {
     const auto refuse = [](const std::string& what, double found, const char* expected) {
       return fail(ErrorCode::bad_argument, what + " is " + std::to_string(found) + ", expected " + expected);
     };
@@ -107,13 +108,13 @@ class Sampler {
   }
 
   /// The tokens in front of the reply, for the repetition penalty.
-  void see_prompt(std::span<const std::int32_t> tokens) {
+  void see_prompt(std::span<const TokenId> tokens) {
     if (config_.repetition_penalty == 1.0) return;
-    for (const std::int32_t token : tokens) seen_.try_emplace(token, 0);
+    for (const TokenId token : tokens) seen_.try_emplace(token, 0);
   }
 
   /// The next token of the reply. Biases beyond the logits count for nothing. Errors: as greedy_token.
-  Result<std::int32_t> next(std::span<const float> logits) {
+  Result<TokenId> next(std::span<const float> logits) {
     if (!changes_logits()) return draw(logits);
     adjusted_.assign(logits.begin(), logits.end());
     adjust();
@@ -150,14 +151,13 @@ class Sampler {
       }
   }
 
-  Result<std::int32_t> draw(std::span<const float> logits) {
+  Result<TokenId> draw(std::span<const float> logits) {
     auto best = greedy_token(logits);
     if (!best || config_.temperature == 0.0) return best;
     const double highest = static_cast<double>(logits[static_cast<std::size_t>(*best)]);
 
     candidates_.clear();
-    for (std::size_t i = 0; i < logits.size(); ++i)
-      candidates_.push_back({logits[i], static_cast<std::int32_t>(i), 0.0});
+    for (std::size_t i = 0; i < logits.size(); ++i) candidates_.push_back({logits[i], static_cast<TokenId>(i), 0.0});
     // Sums must not depend on how a standard library orders what it partitions: they run in index order, or sorted.
     const bool limited = config_.top_k > 0 && static_cast<std::size_t>(config_.top_k) < candidates_.size();
     if (limited) {
@@ -176,7 +176,7 @@ class Sampler {
 
     const double target = rng_.uniform() * total;
     double sum = 0.0;
-    std::int32_t last = *best;  // rounding may leave the sum a little below the target
+    TokenId last = *best;  // rounding may leave the sum a little below the target
     for (const Candidate& c : candidates_) {
       if (c.weight == 0.0) continue;
       sum += c.weight;
@@ -188,7 +188,7 @@ class Sampler {
 
   struct Candidate {
     float logit;
-    std::int32_t id;
+    TokenId id;
     double weight;
   };
   static bool better(const Candidate& a, const Candidate& b) {
@@ -223,7 +223,7 @@ class Sampler {
   SamplingConfig config_;
   Rng rng_;
   std::vector<Candidate> candidates_;
-  std::unordered_map<std::int32_t, std::int64_t> seen_;  // token -> how often the reply holds it; 0: the prompt does
+  std::unordered_map<TokenId, std::int64_t> seen_;  // token -> how often the reply holds it; 0: the prompt does
   std::vector<float> adjusted_;
 };
 

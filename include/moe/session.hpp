@@ -14,6 +14,14 @@
 namespace moe::inline MOE_ABI {
 
 enum class KvType { f32, f16, bf16 };
+constexpr std::string_view name_of(KvType value) noexcept {
+  switch (value) {
+    case KvType::f32: return "f32";
+    case KvType::f16: return "f16";
+    case KvType::bf16: return "bf16";
+  }
+  return "";
+}
 
 struct SessionOptions {
   Precision precision = Precision::automatic;
@@ -39,25 +47,33 @@ using Sequence = std::int32_t;
 inline constexpr std::int64_t kPageTokens = 64;
 
 enum class Logits { none, last, all };
+constexpr std::string_view name_of(Logits value) noexcept {
+  switch (value) {
+    case Logits::none: return "none";
+    case Logits::last: return "last";
+    case Logits::all: return "all";
+  }
+  return "";
+}
 
 /// A stretch of tokens to append to one sequence. A sequence may stand once in a batch.
 struct BatchItem {
   Sequence sequence = 0;
-  std::span<const TokenId> tokens;
+  std::span<const TokenId> tokens = {};
   Logits logits = Logits::last;
 };
 using Batch = std::span<const BatchItem>;
 
 /// Experts of one token in one layer, best first.
 struct TokenRouting {
-  std::vector<std::int32_t> experts;
-  std::vector<float> weights;
+  std::vector<std::int32_t> experts = {};
+  std::vector<float> weights = {};
 };
 
-/// Valid until the next call on the Session.
+/// The logits of a step. They stay as they are for as long as somebody holds `logits`, whatever the Session does next.
 struct StepOutput {
   /// [row_count, vocab_size]: the rows asked for, in batch order.
-  const float* logits = nullptr;
+  std::shared_ptr<const float[]> logits = nullptr;
   std::int64_t row_count = 0;
   std::int64_t vocab_size = 0;   ///< V: rows of the model's head
   std::int64_t token_count = 0;  ///< of those, the ones that have a token; V for a model without tokenizer
@@ -67,7 +83,7 @@ struct StepOutput {
   }
   /// The same with the padding that many models have behind their vocabulary. The reference harness normalises over it.
   std::span<const float> padded_row(std::int64_t r) const {
-    return {logits + r * vocab_size, static_cast<std::size_t>(vocab_size)};
+    return {logits.get() + r * vocab_size, static_cast<std::size_t>(vocab_size)};
   }
 };
 
@@ -75,12 +91,17 @@ struct MemoryEstimate {
   std::int64_t weight_bytes = 0, cache_bytes = 0, scratch_bytes = 0;
 };
 
+/// One thread at a time may use a Session. Several Sessions may share a Model and run at once, each from a thread of its
+/// own; the bits are those of a Session that runs alone. `cancelled` and `on_progress` are called by the thread that is in
+/// step(), and must not call the Session. With openmp_pool() each of those threads has a team of its own: n threads whose
+/// pools have m workers are n * m threads. References and spans that the Session gives are valid until its next call;
+/// StepOutput says how long logits are. A child after fork() must not use a Session whose pool has run (libgomp).
 class MOE_API Session {
  public:
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model,
                                                  const SessionOptions& options = {});
   /// What create() and load() would hold, computed from the configuration alone.
-  static MemoryEstimate estimate_memory(const ModelInfo& info, const SessionOptions& options);
+  static MemoryEstimate estimate_memory(const ModelInfo& info, const SessionOptions& options = {});
   ~Session();
 
   /// A new empty sequence. Errors: out_of_memory.
@@ -92,11 +113,18 @@ class MOE_API Session {
   Result<void> close(Sequence sequence);
   Result<std::int64_t> length(Sequence sequence) const;
   std::int64_t free_tokens() const;  ///< room left in the cache: free pages times kPageTokens
+  /// Room that closing all of these would give back: pages that nothing else holds, times kPageTokens.
+  std::int64_t closing_frees(std::span<const Sequence> sequences) const;
 
   /// Appends the tokens and computes the logits asked for. On an error every sequence is as before the call.
   /// Errors: bad_argument (sequence, token id, repeated sequence), out_of_memory (cache full, naming room and need),
   /// cancelled, non_finite (a hidden state or logit, naming layer and token).
   Result<StepOutput> step(Batch batch);
+  /// The same for one sequence.
+  Result<StepOutput> step(Sequence sequence, std::span<const TokenId> tokens, Logits logits = Logits::last) {
+    const BatchItem item{sequence, tokens, logits};
+    return step(Batch(&item, 1));
+  }
 
   /// Work done since the Session was made, counted where kernels are called.
   const Work& executed() const;

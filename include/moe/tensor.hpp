@@ -11,6 +11,7 @@
 #include <cstring>
 #include <limits>
 #include <span>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -48,6 +49,16 @@ struct MatrixView {
   return !__builtin_add_overflow(a, b, &out);
 }
 
+/// What a new buffer holds: whatever was there, or zeros.
+enum class Fill { none, zero };
+constexpr std::string_view name_of(Fill value) noexcept {
+  switch (value) {
+    case Fill::none: return "none";
+    case Fill::zero: return "zero";
+  }
+  return "";
+}
+
 /// Owns `count` values of a trivial type on a 64-byte boundary, zero-filled on request. Two MiB and more lie on huge pages
 /// where Linux has them: fewer addresses to look up, and reads that run on past 4 KiB.
 template <class T>
@@ -69,7 +80,7 @@ class AlignedBuffer {
   ~AlignedBuffer() { std::free(data_); }
 
   /// Errors: out_of_memory, naming the bytes asked for.
-  static Result<AlignedBuffer> make(std::size_t count, bool zero = false) {
+  static Result<AlignedBuffer> create(std::size_t count, Fill fill = Fill::none) {
     AlignedBuffer b;
     if (count == 0) return b;
     if (count > (std::numeric_limits<std::size_t>::max() - kHugePage) / sizeof(T))
@@ -85,7 +96,7 @@ class AlignedBuffer {
     // Where the system leaves huge pages to the program. Only speed depends on it: a refusal changes nothing.
     if (boundary == kHugePage) madvise(static_cast<void*>(b.data_), bytes, MADV_HUGEPAGE);
 #endif
-    if (zero) std::memset(static_cast<void*>(b.data_), 0, bytes);
+    if (fill == Fill::zero) std::memset(static_cast<void*>(b.data_), 0, bytes);
     return b;
   }
 

@@ -8,6 +8,7 @@
 
 #include "arch/common.hpp"
 #include "arch/family.hpp"
+#include "moe/router.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace {

@@ -30,7 +30,7 @@ void read_rope_factors(GgufConfig& meta, const checkpoint::TensorInfo& tensor, M
   if (tensor.shape != std::vector<std::int64_t>{pairs} || tensor.format != Format::f32)
     return meta.refuse(ErrorCode::bad_shape,
                        fmt::format("tensor {} has shape [{}] of {}, expected [{}] of f32", tensor.name,
-                                   fmt::join(tensor.shape, ", "), format_name(tensor.format), pairs));
+                                   fmt::join(tensor.shape, ", "), name_of(tensor.format), pairs));
   std::vector<float> values(static_cast<std::size_t>(pairs));
   if (auto ok = meta.file().read(tensor, 0, std::as_writable_bytes(std::span(values))); !ok)
     return meta.refuse(ok.error().code, ok.error().message);

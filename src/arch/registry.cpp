@@ -4,6 +4,7 @@
 #include "arch/common.hpp"
 #include "arch/defaults.hpp"
 #include "arch/family.hpp"
+#include "moe/model.hpp"
 #include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::arch {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "arch/family.hpp"
-#include "moe/quant/decode.hpp"
+#include "moe/decode.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace {

@@ -92,9 +92,7 @@ Result<std::unique_ptr<Checkpoint>> open(const std::string& path, ContentHash ha
     if (inside->empty()) return open_hf(path, hash);
     file_path = *inside;
   }
-  auto file = InputFile::open(file_path);
-  if (!file) return forward(file);
-  return open_gguf(std::move(*file));
+  return open_gguf(file_path, hash);
 }
 
 }  // namespace moe::inline MOE_ABI::checkpoint

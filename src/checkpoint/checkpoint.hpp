@@ -10,13 +10,13 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <variant>
 #include <vector>
 
 #include "checkpoint/content_hash.hpp"
 #include "moe/chat_templates.hpp"
 #include "moe/error.hpp"
-#include "moe/quant/formats.hpp"
+#include "moe/formats.hpp"
+#include "moe/metadata.hpp"
 #include "moe/tokenizer.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
@@ -48,8 +48,7 @@ struct UnsupportedTensor {
 };
 
 /// GGUF metadata value. Integers of every width are widened; arrays are of one element type.
-using MetaValue = std::variant<std::int64_t, std::uint64_t, double, bool, std::string, std::vector<std::int64_t>,
-                               std::vector<double>, std::vector<bool>, std::vector<std::string>>;
+using MetaValue = MetadataValue;
 
 enum class Kind { gguf, hf };
 
@@ -86,11 +85,15 @@ class Checkpoint {
   virtual std::vector<std::string> meta_keys() const { return {}; }
   /// HF: text of config.json. GGUF: empty.
   virtual const std::string& config_json() const = 0;
+  /// HF: text of generation_config.json, empty where there is none. GGUF: empty. Errors: io, bad_file.
+  virtual Result<std::string> generation_json() const { return std::string(); }
 
   /// Sum of the sizes of all shards, in bytes.
   virtual std::uint64_t file_bytes() const = 0;
   /// A hash of header, metadata and tensor list (not of the weights); part of run-store keys.
   virtual std::uint64_t header_hash() const = 0;
+  /// With a hash from open(): how many stretches of files are kept in memory (stretch_cache.hpp).
+  virtual void keep_stretches(std::size_t count) const = 0;
   /// What ContentHasher takes: the files of tensors, by TensorInfo::file, then the texts that were read so far.
   virtual std::vector<Source> sources() const = 0;
 
@@ -121,7 +124,7 @@ class Checkpoint {
 Result<std::string> gguf_of_directory(const std::string& directory);
 
 /// A .gguf file (any shard of a split one opens all), a directory with config.json and safetensors, or one that holds one
-/// GGUF file.
+/// GGUF file. With a hash, all that is read from then on, the headers first, is hashed on its way (content_hash.hpp).
 /// Errors: not_found, bad_file, unsupported, io - the message names the file, the item, what was found and expected.
 Result<std::unique_ptr<Checkpoint>> open(const std::string& path, ContentHash hash = nullptr);
 

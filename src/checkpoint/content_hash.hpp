@@ -1,6 +1,6 @@
 #pragma once
-// One hash over everything that a model was read from. Files of tensors are hashed through the descriptors that the
-// tensors are read from, texts as they were parsed: never what a path leads to later.
+// One hash over everything that a model was read from: the very bytes that came from files of tensors
+// (stretch_cache.hpp), and texts as they were parsed. Never what a path leads to later.
 
 #include <cstdint>
 #include <string>
@@ -12,7 +12,7 @@
 
 namespace moe::inline MOE_ABI::checkpoint {
 
-/// A file that counts: an open one, or a text that was read and its digest.
+/// A file that counts: an open one that is read by stretches, or a text that was read and its digest.
 struct Source {
   std::string name;  ///< without its folder
   const InputFile* file = nullptr;
@@ -26,25 +26,24 @@ std::string content_digest(std::string_view content, ContentHash hash);
 /// single file may be renamed.
 class ContentHasher {
  public:
-  /// Part of an open file. They are hashed in any order, by any thread.
+  /// Part of an open file. They are read in any order, by any thread.
   struct Stretch {
     std::size_t source = 0;
     std::uint64_t offset = 0, bytes = 0;
   };
 
-  /// The files must live as long as this.
+  /// The files must live as long as this, and have been opened with that hash.
   ContentHasher(std::vector<Source> sources, ContentHash hash);
 
   const std::vector<Stretch>& stretches() const { return stretches_; }
-  /// Errors: io, when the file is no longer what it was when it was opened.
-  Result<void> add(std::size_t stretch);
-  /// When all were added: 64 hexadecimal digits.
-  std::string value() const;
+  /// Reads the stretch for its digest, unless somebody has read it. Errors: as InputFile::read().
+  Result<void> add(std::size_t stretch) const;
+  /// 64 hexadecimal digits. Errors: bad_argument, when a stretch was not read.
+  Result<std::string> value() const;
 
  private:
   std::vector<Source> sources_;
-  std::vector<Stretch> stretches_;      // by source, then by offset
-  std::vector<ContentDigest> digests_;  // of the stretches
+  std::vector<Stretch> stretches_;  // by source, then by offset
   ContentHash hash_;
 };
 

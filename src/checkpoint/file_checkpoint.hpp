@@ -1,6 +1,8 @@
 #pragma once
 // What GGUF files and Hugging Face directories share: a list of files and of tensors inside them.
 
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/checkpoint.hpp"
@@ -10,20 +12,29 @@ namespace moe::inline MOE_ABI::checkpoint {
 
 class FileCheckpoint : public Checkpoint {
  public:
+  /// `hash` may be null.
+  explicit FileCheckpoint(ContentHash hash)
+      : stretches_(hash == nullptr ? nullptr : std::make_shared<StretchCache>(hash)) {}
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   Result<void> read(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const override;
   std::uint64_t file_bytes() const override;
   std::uint64_t header_hash() const override { return header_hash_; }
   std::vector<Source> sources() const override;
+  void keep_stretches(std::size_t count) const override {
+    if (stretches_ != nullptr) stretches_->keep(count);
+  }
 
  protected:
+  Result<InputFile> open_file(std::string path) const { return InputFile::open(std::move(path), stretches_); }
+
+  std::shared_ptr<StretchCache> stretches_;  // null without a hash
   std::vector<InputFile> files_;
   std::vector<TensorInfo> tensors_;
   std::uint64_t header_hash_ = 0;
 };
 
 /// The two kinds; `open` chooses between them.
-Result<std::unique_ptr<Checkpoint>> open_gguf(InputFile file);
+Result<std::unique_ptr<Checkpoint>> open_gguf(const std::string& path, ContentHash hash);
 Result<std::unique_ptr<Checkpoint>> open_hf(const std::string& directory, ContentHash hash);
 
 }  // namespace moe::inline MOE_ABI::checkpoint

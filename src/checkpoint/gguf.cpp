@@ -21,6 +21,9 @@ namespace {
 
 class GgufCheckpoint final : public FileCheckpoint {
  public:
+  using FileCheckpoint::FileCheckpoint;
+  using FileCheckpoint::open_file;
+
   Kind kind() const override { return Kind::gguf; }
   const MetaValue* meta(std::string_view key) const override {
     const auto it = metadata_.find(key);
@@ -113,13 +116,13 @@ Result<std::shared_ptr<const Tokenizer>> GgufCheckpoint::load_tokenizer(std::int
     if (text == nullptr)
       return fail(ErrorCode::bad_file, fmt::format("{}: metadata {} is {}, expected a string", file(0).path(),
                                                    kTokenizerJsonKey, describe(*json)));
-    auto built = Tokenizer::from_json(*text, tokenizer_config_of(*vocabulary), options);
+    auto built = Tokenizer::create(JsonTokenizer{*text, tokenizer_config_of(*vocabulary)}, options);
     if (built) return built;
     if (built.error().code != ErrorCode::unsupported)
       return fail(built.error().code,
                   fmt::format("{}: {}: {}", file(0).path(), kTokenizerJsonKey, built.error().message));
   }
-  auto built = Tokenizer::from_gguf(std::move(*vocabulary), options);
+  auto built = Tokenizer::create(std::move(*vocabulary), options);
   if (!built) return fail(built.error().code, fmt::format("{}: {}", file(0).path(), built.error().message));
   return built;
 }
@@ -167,8 +170,9 @@ Result<std::string> shard_prefix(const std::string& path, const Split& split) {
 }
 
 /// Opens shard `number` and checks that it belongs to the same set.
-Result<std::pair<InputFile, GgufHeader>> open_shard(const std::string& prefix, std::int64_t number, const Split& set) {
-  auto file = InputFile::open(prefix + shard_ending(number, set.count));
+Result<std::pair<InputFile, GgufHeader>> open_shard(const GgufCheckpoint& checkpoint, const std::string& prefix,
+                                                    std::int64_t number, const Split& set) {
+  auto file = checkpoint.open_file(prefix + shard_ending(number, set.count));
   if (!file)
     return fail(file.error().code,
                 fmt::format("shard {} of {} is missing: {}", number + 1, set.count, file.error().message));
@@ -188,7 +192,7 @@ Result<void> open_all_shards(const std::string& path, const Split& set, GgufChec
   const auto prefix = shard_prefix(path, set);
   if (!prefix) return forward(prefix);
   for (std::int64_t number = 0; number < set.count; ++number) {
-    auto shard = open_shard(*prefix, number, set);
+    auto shard = open_shard(checkpoint, *prefix, number, set);
     if (!shard) return forward(shard);
     if (number == 0)
       checkpoint.start(std::move(shard->first), std::move(shard->second));
@@ -204,15 +208,17 @@ Result<void> open_all_shards(const std::string& path, const Split& set, GgufChec
 
 }  // namespace
 
-Result<std::unique_ptr<Checkpoint>> open_gguf(InputFile file) {
-  auto header = read_gguf_header(file);
+Result<std::unique_ptr<Checkpoint>> open_gguf(const std::string& path, ContentHash hash) {
+  auto checkpoint = std::make_unique<GgufCheckpoint>(hash);
+  auto file = checkpoint->open_file(path);
+  if (!file) return forward(file);
+  auto header = read_gguf_header(*file);
   if (!header) return forward(header);
-  const auto split = read_split(*header, file.path());
+  const auto split = read_split(*header, path);
   if (!split) return forward(split);
-  auto checkpoint = std::make_unique<GgufCheckpoint>();
   if (split->count == 1) {
-    checkpoint->start(std::move(file), std::move(*header));
-  } else if (auto ok = open_all_shards(file.path(), *split, *checkpoint); !ok) {
+    checkpoint->start(std::move(*file), std::move(*header));
+  } else if (auto ok = open_all_shards(path, *split, *checkpoint); !ok) {
     return forward(ok);
   }
   if (auto ok = checkpoint->finish(); !ok) return forward(ok);

@@ -79,6 +79,12 @@ void GgufMetadata::integers(std::string_view key, std::span<const std::int32_t> 
   put(bytes_, static_cast<std::uint64_t>(values.size()));
   for (const std::int32_t value : values) put(bytes_, static_cast<std::uint32_t>(value));
 }
+void GgufMetadata::numbers(std::string_view key, std::span<const float> values) {
+  start(key, kArray);
+  put(bytes_, static_cast<std::uint32_t>(kF32));
+  put(bytes_, static_cast<std::uint64_t>(values.size()));
+  for (const float value : values) put(bytes_, std::bit_cast<std::uint32_t>(value));
+}
 void GgufMetadata::raw(std::string_view key, std::span<const std::byte> value) {
   put_text(bytes_, key);
   bytes_.append(reinterpret_cast<const char*>(value.data()), value.size());

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "moe/quant/formats.hpp"
+#include "moe/formats.hpp"
 #include "support/output_file.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
@@ -22,6 +22,7 @@ class GgufMetadata {
   void text(std::string_view key, std::string_view value);
   void texts(std::string_view key, std::span<const std::string> values);
   void integers(std::string_view key, std::span<const std::int32_t> values);
+  void numbers(std::string_view key, std::span<const float> values);
   /// An entry of another file: `value` is its type and value as they stand there.
   void raw(std::string_view key, std::span<const std::byte> value);
 

@@ -24,11 +24,16 @@ constexpr std::uint64_t kTokenizerLimit = std::uint64_t{256} << 20;
 
 class HfCheckpoint final : public FileCheckpoint {
  public:
-  HfCheckpoint(std::string directory, ContentHash hash) : texts_(std::move(directory), hash) {}
+  HfCheckpoint(std::string directory, ContentHash hash) : FileCheckpoint(hash), texts_(std::move(directory), hash) {}
 
   Kind kind() const override { return Kind::hf; }
   const MetaValue* meta(std::string_view) const override { return nullptr; }
   const std::string& config_json() const override { return config_; }
+  Result<std::string> generation_json() const override {
+    auto text = texts_.read_optional("generation_config.json", kConfigLimit);
+    if (!text) return forward(text);
+    return text->value_or(std::string());
+  }
   Result<std::shared_ptr<const Tokenizer>> load_tokenizer(std::int64_t row_count) const override;
   ChatTemplates chat_templates() const override { return read_hf_chat_templates(texts_); }
   Result<TokenizerText> tokenizer_text() const override;
@@ -111,7 +116,7 @@ Result<void> HfCheckpoint::add_indexed(const std::string& index_path, const std:
   const auto files = read_weight_map(index_path, index_text);
   if (!files) return forward(files);
   for (const auto& [name, expected] : *files) {
-    auto file = InputFile::open(path_of(name));
+    auto file = open_file(path_of(name));
     if (!file)
       return fail(file.error().code,
                   fmt::format("{}: names a file that is missing: {}", index_path, file.error().message));
@@ -141,7 +146,7 @@ Result<void> HfCheckpoint::finish() {
 
 Result<void> HfCheckpoint::open() {
   if (auto ok = read_config(); !ok) return ok;
-  auto single = InputFile::open(path_of("model.safetensors"));
+  auto single = open_file(path_of("model.safetensors"));
   if (single) {
     if (auto ok = add_file(std::move(*single)); !ok) return ok;
     return finish();
@@ -210,7 +215,7 @@ Result<std::shared_ptr<const Tokenizer>> HfCheckpoint::load_tokenizer(std::int64
   if (!config) return forward(config);
   auto stop = read_stop_ids();
   if (!stop) return forward(stop);
-  auto built = Tokenizer::from_json(*tokenizer, config->value_or(""), {row_count, std::move(*stop)});
+  auto built = Tokenizer::create(JsonTokenizer{*tokenizer, config->value_or("")}, {row_count, std::move(*stop)});
   if (built || built.error().message.starts_with(texts_.directory())) return built;  // it names another file
   return fail(built.error().code, fmt::format("{}: {}", path_of("tokenizer.json"), built.error().message));
 }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -20,7 +21,7 @@ std::int64_t nanoseconds(const timespec& t) { return static_cast<std::int64_t>(t
 
 }  // namespace
 
-Result<InputFile> InputFile::open(std::string path) {
+Result<InputFile> InputFile::open(std::string path, std::shared_ptr<StretchCache> stretches) {
   if (path.find('\0') != std::string::npos) return fail(ErrorCode::not_found, "a file name contains a NUL byte");
   InputFile file;
   file.path_ = std::move(path);
@@ -37,6 +38,8 @@ Result<InputFile> InputFile::open(std::string path) {
   if (!S_ISREG(state->mode)) return fail(ErrorCode::bad_file, fmt::format("{}: is not a regular file", file.path_));
   file.size_ = static_cast<std::uint64_t>(state->size);
   file.opened_ = *state;
+  if (stretches != nullptr) file.number_ = stretches->add_file(file.size_);
+  file.stretches_ = std::move(stretches);
   return file;
 }
 
@@ -44,13 +47,17 @@ InputFile::InputFile(InputFile&& other) noexcept
     : path_(std::move(other.path_)),
       descriptor_(std::exchange(other.descriptor_, -1)),
       size_(other.size_),
-      opened_(other.opened_) {}
+      opened_(other.opened_),
+      stretches_(std::move(other.stretches_)),
+      number_(other.number_) {}
 
 InputFile& InputFile::operator=(InputFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(descriptor_, other.descriptor_);
   std::swap(size_, other.size_);
   std::swap(opened_, other.opened_);
+  std::swap(stretches_, other.stretches_);
+  std::swap(number_, other.number_);
   return *this;
 }
 
@@ -92,6 +99,40 @@ Result<void> InputFile::read(std::uint64_t offset, std::span<std::byte> out) con
   if (offset > size_ || out.size() > size_ - offset)
     return fail(ErrorCode::io,
                 fmt::format("{}: ends at byte {}, expected {} bytes at {}", path_, size_, out.size(), offset));
+  if (stretches_ == nullptr) return read_directly(offset, out);
+  while (!out.empty()) {
+    const auto index = static_cast<std::size_t>(offset / kStretchBytes),
+               at = static_cast<std::size_t>(offset % kStretchBytes);
+    const std::size_t n = std::min(out.size(), static_cast<std::size_t>(kStretchBytes) - at);
+    const auto bytes = stretch(index);
+    if (!bytes) return forward(bytes);
+    std::memcpy(out.data(), bytes->get() + at, n);
+    out = out.subspan(n);
+    offset += n;
+  }
+  // What was read from memory is sound, but nobody wants half an old file.
+  return check_unchanged();
+}
+
+Result<StretchCache::Bytes> InputFile::stretch(std::size_t index) const {
+  auto bytes = stretches_->get(number_, index,
+                               [&](std::span<std::byte> out) { return read_directly(index * kStretchBytes, out); });
+  if (bytes || bytes.error().message.starts_with(path_)) return bytes;
+  return fail(bytes.error().code, fmt::format("{}: {}", path_, bytes.error().message));
+}
+
+Result<void> InputFile::hash_stretch(std::size_t index) const {
+  if (stretches_ == nullptr) return fail(ErrorCode::bad_argument, fmt::format("{}: was opened without a hash", path_));
+  if (stretches_->digest(number_, index)) return {};
+  const auto bytes = stretch(index);
+  return bytes ? Result<void>{} : forward(bytes);
+}
+
+std::optional<ContentDigest> InputFile::digest(std::size_t index) const {
+  return stretches_ == nullptr ? std::nullopt : stretches_->digest(number_, index);
+}
+
+Result<void> InputFile::read_directly(std::uint64_t offset, std::span<std::byte> out) const {
   std::size_t done = 0;
   while (done < out.size()) {
     // One call reads at most 1 GiB: Linux itself stops short of 2 GiB.

@@ -3,17 +3,20 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 
+#include "checkpoint/stretch_cache.hpp"
 #include "moe/error.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 
 class InputFile {
  public:
+  /// With `stretches`, everything that is read is hashed, and whoever reads twice gets the same bytes or an error.
   /// Errors: not_found, io, bad_file when it is no regular file.
-  static Result<InputFile> open(std::string path);
+  static Result<InputFile> open(std::string path, std::shared_ptr<StretchCache> stretches = nullptr);
 
   InputFile(InputFile&& other) noexcept;
   InputFile& operator=(InputFile&& other) noexcept;
@@ -25,10 +28,15 @@ class InputFile {
   /// When it was opened.
   std::uint64_t size() const { return size_; }
 
-  /// Fills `out` from byte `offset`. Thread-safe. The bytes are those of the file as it was when it was opened: whoever
-  /// reads twice sees one content.
-  /// Errors: io, when the file ends early or was changed since (its size, its times).
+  /// Fills `out` from byte `offset`. Thread-safe.
+  /// Errors: io, when the file ends early or was changed since it was opened (its size, its times; with stretches also
+  /// bytes that differ from those read before).
   Result<void> read(std::uint64_t offset, std::span<std::byte> out) const;
+
+  /// Reads stretch `index` unless it was read before; of a file that was opened with stretches. Errors: as read().
+  Result<void> hash_stretch(std::size_t index) const;
+  /// What reading the stretch gave. Nothing before, and without stretches.
+  std::optional<ContentDigest> digest(std::size_t index) const;
 
  private:
   /// What tells one state of a file from another.
@@ -40,11 +48,15 @@ class InputFile {
   InputFile() = default;
   Result<State> state() const;
   Result<void> check_unchanged() const;
+  Result<void> read_directly(std::uint64_t offset, std::span<std::byte> out) const;
+  Result<StretchCache::Bytes> stretch(std::size_t index) const;
 
   std::string path_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
   State opened_;
+  std::shared_ptr<StretchCache> stretches_;
+  std::size_t number_ = 0;  // in stretches_
 };
 
 }  // namespace moe::inline MOE_ABI::checkpoint

@@ -174,6 +174,21 @@ void write_stop_ids(const Tokenizer& tokenizer, std::optional<TokenId> eos, Gguf
                                 more.size() + 1, more[std::size(keys)]));
 }
 
+/// Added tokens may lie beyond the model's rows (Gemma 3 1B has one of its larger siblings): no reader could use them.
+Result<void> drop_rowless(GgufVocabulary& v, std::int64_t vocab_size, std::vector<std::string>& notes) {
+  const auto rows = static_cast<std::size_t>(vocab_size);
+  if (v.tokens.size() <= rows) return {};
+  for (std::size_t id = rows; id < v.tokens.size(); ++id)
+    if (v.types[id] == tokenizer::kNormal)
+      return fail(ErrorCode::unsupported, fmt::format("tokenizer.json has {} tokens, expected at most vocab_size ({})",
+                                                      v.tokens.size(), vocab_size));
+  notes.push_back(fmt::format("{} added tokens have no row in the model and are left out", v.tokens.size() - rows));
+  v.tokens.resize(rows);
+  v.types.resize(rows);
+  if (!v.scores.empty()) v.scores.resize(rows);
+  return {};
+}
+
 /// Named templates have keys of their own, and a list of the names.
 void write_chat_templates(const ChatTemplates& chat, GgufMetadata& out, std::vector<std::string>& notes) {
   if (!chat.error.empty()) notes.push_back("a chat template is left out: " + chat.error);
@@ -200,13 +215,12 @@ Result<void> write_tokenizer(const Checkpoint& file, std::int64_t vocab_size, Gg
   auto vocabulary = tokenizer::vocabulary_from_json(text->json, text->config);
   if (!vocabulary) return fail(vocabulary.error().code, "tokenizer.json: " + vocabulary.error().message);
   GgufVocabulary& v = *vocabulary;
-  if (static_cast<std::int64_t>(v.tokens.size()) > vocab_size)
-    return fail(ErrorCode::unsupported, fmt::format("tokenizer.json has {} tokens, expected at most vocab_size ({})",
-                                                    v.tokens.size(), vocab_size));
+  if (auto ok = drop_rowless(v, vocab_size, notes); !ok) return ok;
   // Readers take the number of tokens for the embedding's rows.
   for (std::int64_t id = static_cast<std::int64_t>(v.tokens.size()); id < vocab_size; ++id) {
     v.tokens.push_back(fmt::format("[PAD{}]", id));
     v.types.push_back(tokenizer::kUnused);
+    if (v.model == "llama") v.scores.push_back(0.0F);
   }
   complete_ids(file, v);
   const auto tokenizer = file.load_tokenizer(vocab_size);
@@ -214,7 +228,11 @@ Result<void> write_tokenizer(const Checkpoint& file, std::int64_t vocab_size, Gg
   if (!v.eos && !(*tokenizer)->stop_ids().empty()) v.eos = (*tokenizer)->stop_ids().front();
 
   out.text("tokenizer.ggml.model", v.model);
-  if (v.pre.empty())
+  if (v.model == "llama")
+    notes.push_back(
+        "llama.cpp reads this tokenizer from scores made of its merges: the same ids where those are SentencePiece's; "
+        "libmoe reads the tokenizer.json that the file holds");
+  else if (v.pre.empty())
     notes.push_back(
         "llama.cpp has no name for this tokenizer's splits: it loads the file and cuts text otherwise; libmoe "
         "reads the tokenizer.json that the file holds");
@@ -222,7 +240,12 @@ Result<void> write_tokenizer(const Checkpoint& file, std::int64_t vocab_size, Gg
     out.text("tokenizer.ggml.pre", v.pre);
   out.texts("tokenizer.ggml.tokens", v.tokens);
   out.integers("tokenizer.ggml.token_type", v.types);
-  out.texts("tokenizer.ggml.merges", v.merges);
+  if (v.model == "llama") {
+    out.numbers("tokenizer.ggml.scores", v.scores);
+    out.boolean("tokenizer.ggml.add_space_prefix", v.add_space_prefix.value_or(true));
+  } else {
+    out.texts("tokenizer.ggml.merges", v.merges);
+  }
   const std::pair<const char*, std::optional<TokenId>> ids[] = {{"tokenizer.ggml.bos_token_id", v.bos},
                                                                 {"tokenizer.ggml.eos_token_id", v.eos},
                                                                 {"tokenizer.ggml.unknown_token_id", v.unk}};
@@ -297,7 +320,7 @@ Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out) {
     same(field, static_cast<double>(a), static_cast<double>(b));
   };
   const auto same_frequencies = [&](std::string_view field, const RopeConfig& a, const RopeConfig& b) {
-    const auto x = RopeTable::make(a, in.rotated_dim()), y = RopeTable::make(b, in.rotated_dim());
+    const auto x = RopeTable::create(a, in.rotated_dim()), y = RopeTable::create(b, in.rotated_dim());
     for (std::size_t i = 0; x && y && i < x->frequencies().size(); ++i)
       same(fmt::format("{} frequency {}", field, i), x->frequencies()[i], y->frequencies()[i]);
   };

@@ -15,8 +15,8 @@
 #include "kernels/packing.hpp"
 #include "model/plan.hpp"
 #include "model/stored.hpp"
-#include "moe/quant/decode.hpp"
-#include "moe/quant/encode.hpp"
+#include "moe/decode.hpp"
+#include "moe/encode.hpp"
 #include "support/thread_check.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -55,7 +55,7 @@ class FormatChoice {
     for (const auto& [what, count] : fallbacks_) {
       const auto& [asked, chosen, cols] = what;
       notes.push_back(fmt::format("{} tensor{} with rows of {} values became {}: {} needs a multiple of {}", count,
-                                  count == 1 ? "" : "s", cols, format_name(chosen), format_name(asked),
+                                  count == 1 ? "" : "s", cols, name_of(chosen), name_of(asked),
                                   format_info(asked).block_values));
     }
   }
@@ -106,7 +106,7 @@ Result<void> check_requantize(const std::vector<OutputTensor>& tensors, const Qu
           ErrorCode::unsupported,
           fmt::format(
               "tensor {} is {} already: quantising it again to {} adds the errors of both; requantize allows it",
-              t.sources.front().tensor->name, format_name(from), format_name(t.tensor.format)));
+              t.sources.front().tensor->name, name_of(from), name_of(t.tensor.format)));
   }
   return {};
 }
@@ -353,7 +353,7 @@ Result<QuantizeReport> quantize(const std::string& in, const std::string& out, c
   for (const Format format :
        {options.type, options.head.value_or(options.type), options.embedding.value_or(options.type)})
     if (!can_encode(format))
-      return fail(ErrorCode::unsupported, fmt::format("format {} is read but not written", format_name(format)));
+      return fail(ErrorCode::unsupported, fmt::format("format {} is read but not written", name_of(format)));
   if (auto ok = check_workers(options.threads); !ok) return forward(ok);
   const auto file = checkpoint::open(in);
   if (!file) return about(in, file);

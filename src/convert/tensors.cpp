@@ -111,7 +111,7 @@ class Lister {
   void add_rope_factors() {
     RopeConfig plain = c_.rope;
     plain.scaling = RopeScaling::none;
-    const auto slow = RopeTable::make(c_.rope, c_.rotated_dim()), fast = RopeTable::make(plain, c_.rotated_dim());
+    const auto slow = RopeTable::create(c_.rope, c_.rotated_dim()), fast = RopeTable::create(plain, c_.rotated_dim());
     if (!slow || !fast) return;  // validate() has seen the numbers
     OutputTensor& out = start(Role::rope_factors, 0, {fast->pair_count()});
     for (std::size_t i = 0; i < fast->frequencies().size(); ++i)

@@ -150,6 +150,7 @@ void count_flags(const DocumentOutcome& document, TaskOutcome& outcome) {
   outcome.tied += document.tied;
   outcome.too_long += document.failure == Failure::too_long;
   outcome.non_finite += document.failure == Failure::non_finite;
+  outcome.match_limit += document.failure == Failure::match_limit;
 }
 
 std::size_t index_of(const TaskSpec& spec, const MetricColumn& column) {

@@ -60,7 +60,7 @@ Result<Reply> Reply::create(const Tokenizer* tokenizer, const GenerateOptions& o
                             std::uint64_t seed, TextStart start) {
   SamplingConfig sampling = options.sampling;
   sampling.seed = seed;
-  auto sampler = Sampler::make(sampling);
+  auto sampler = Sampler::create(sampling);
   if (!sampler) return forward(sampler);
   if (tokenizer == nullptr && !options.stop.empty())
     return fail(ErrorCode::bad_argument, "stop texts need a tokenizer, and the model has none");
@@ -71,6 +71,7 @@ Result<Reply> Reply::create(const Tokenizer* tokenizer, const GenerateOptions& o
   reply.max_tokens_ = max_tokens;
   reply.special_tokens_ = options.special_tokens;
   reply.start_ = start;
+  reply.candidates_ = options.candidates;
   reply.log_probabilities_ = options.log_probabilities;
   reply.end_tokens_ = options.stop_tokens;
   if (tokenizer != nullptr && options.end_tokens == EndTokens::stop)
@@ -85,7 +86,7 @@ bool Reply::is_end_token(TokenId token) const {
 }
 
 Result<std::string_view> Reply::take(std::span<const float> row, std::size_t known) {
-  known = std::min(known, row.size());
+  known = candidates_ == Candidates::all_rows ? row.size() : std::min(known, row.size());
   const auto token = sampler_.next(row.first(known));
   if (!token) return forward(token);
   result_.tokens.push_back(*token);
@@ -113,14 +114,14 @@ std::string_view Reply::end(EndReason reason) {
 }
 
 Result<void> Reply::append_text(TokenId token) {
-  if (tokenizer_ == nullptr) return {};
-  const auto bytes = [&](const std::string& before, bool skip_special) {
-    return start_ == TextStart::alone && before.empty() ? tokenizer_->decode({token}, skip_special)
-                                                        : tokenizer_->decode_more({token}, skip_special);
+  if (tokenizer_ == nullptr || token >= tokenizer_->vocab_size()) return {};  // padding has no text
+  const auto bytes = [&](const std::string& before, SpecialTokens special) {
+    return start_ == TextStart::alone && before.empty() ? tokenizer_->decode(token, special)
+                                                        : tokenizer_->decode_more(token, special);
   };
-  const auto raw = bytes(raw_, false);
+  const auto raw = bytes(raw_, SpecialTokens::show);
   if (!raw) return forward(raw);
-  const auto visible = bytes(visible_, special_tokens_ == SpecialTokens::hide);
+  const auto visible = bytes(visible_, special_tokens_);
   if (!visible) return forward(visible);
   if (visible->empty() && !raw->empty()) hidden_.push_back({raw_.size(), raw->size()});
   raw_ += *raw;

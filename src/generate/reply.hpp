@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "generate/stop_text.hpp"
-#include "generate/types.hpp"
+#include "moe/generate.hpp"
 
 namespace moe::inline MOE_ABI::generate {
 
@@ -55,6 +55,7 @@ class Reply {
   std::vector<TokenId> end_tokens_;  // rising
   SpecialTokens special_tokens_ = SpecialTokens::hide;
   TextStart start_ = TextStart::goes_on;
+  Candidates candidates_ = Candidates::tokens;
   std::optional<std::int64_t> log_probabilities_;
   std::int64_t max_tokens_ = 1;
   // `raw_` holds special tokens too: stop texts may name them. hidden_ is where it differs from `visible_`.

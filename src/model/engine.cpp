@@ -6,9 +6,9 @@ namespace moe::inline MOE_ABI {
 
 Result<void> Q8Buffer::allocate(std::int64_t row_count, std::int64_t k) {
   width = k;
-  auto c = AlignedBuffer<std::int8_t>::make(static_cast<std::size_t>(row_count * k));
-  auto s = AlignedBuffer<float>::make(static_cast<std::size_t>(row_count * (k / 32)));
-  auto b = AlignedBuffer<std::int16_t>::make(static_cast<std::size_t>(row_count * (k / 16)));
+  auto c = AlignedBuffer<std::int8_t>::create(static_cast<std::size_t>(row_count * k));
+  auto s = AlignedBuffer<float>::create(static_cast<std::size_t>(row_count * (k / 32)));
+  auto b = AlignedBuffer<std::int16_t>::create(static_cast<std::size_t>(row_count * (k / 16)));
   if (!c) return forward(c);
   if (!s) return forward(s);
   if (!b) return forward(b);
@@ -51,11 +51,11 @@ Result<void> Engine::create(const kernels::KernelTable& table, const SessionOpti
     for (std::int64_t n = 1; most > 0 && n <= std::min(kTokenRange, options.chunk_tokens); ++n)
       tiles = std::max(tiles, kernels::tiles_bytes(n, most, scratch.q8_width));
   for (Worker& worker : workers_) {
-    auto kernel = AlignedBuffer<float>::make(static_cast<std::size_t>(scratch.kernel_floats));
+    auto kernel = AlignedBuffer<float>::create(static_cast<std::size_t>(scratch.kernel_floats));
     if (!kernel) return forward(kernel);
-    auto tile = AlignedBuffer<float>::make(static_cast<std::size_t>(scratch.tile_floats));
+    auto tile = AlignedBuffer<float>::create(static_cast<std::size_t>(scratch.tile_floats));
     if (!tile) return forward(tile);
-    auto q8 = AlignedBuffer<std::byte>::make(static_cast<std::size_t>(tiles));
+    auto q8 = AlignedBuffer<std::byte>::create(static_cast<std::size_t>(tiles));
     if (!q8) return forward(q8);
     worker.kernel_scratch = std::move(*kernel);
     worker.tile = std::move(*tile);

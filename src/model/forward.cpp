@@ -62,11 +62,11 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
   tiles_.emplace(*c_, options.chunk_tokens);
   scratch.tile_floats = tiles_->floats;
   if (auto ok = engine_.create(table, options, scratch); !ok) return ok;
-  auto rope = RopeTable::make(c_->rope, c_->rotated_dim());
+  auto rope = RopeTable::create(c_->rope, c_->rotated_dim());
   if (!rope) return forward(rope);
   rope_.emplace(std::move(*rope));
   if (c_->sliding_rope) {
-    auto sliding = RopeTable::make(*c_->sliding_rope, c_->rotated_dim());
+    auto sliding = RopeTable::create(*c_->sliding_rope, c_->rotated_dim());
     if (!sliding) return forward(sliding);
     sliding_rope_.emplace(std::move(*sliding));
   }

@@ -90,10 +90,22 @@ Result<std::int64_t> KvCache::length(Sequence sequence) const {
   return state->length;
 }
 
+std::int64_t KvCache::pages_held_by(std::span<const Sequence> sequences) const {
+  std::vector<Sequence> each(sequences.begin(), sequences.end());
+  std::sort(each.begin(), each.end());
+  each.erase(std::unique(each.begin(), each.end()), each.end());
+  std::vector<std::int32_t> left = reference_count_;
+  std::int64_t held = 0;
+  for (const Sequence sequence : each)
+    if (const State* state = find(sequence))
+      for (const std::int32_t page : state->pages) held += --left[static_cast<std::size_t>(page)] == 0;
+  return held;
+}
+
 Result<void> KvCache::add_slab() {
   const auto made = static_cast<std::int64_t>(pages_.size());
   const std::int64_t count = std::min(pages_per_slab_, page_limit_ - made);
-  auto slab = AlignedBuffer<std::byte>::make(static_cast<std::size_t>(count * layout_.page_bytes));
+  auto slab = AlignedBuffer<std::byte>::create(static_cast<std::size_t>(count * layout_.page_bytes));
   if (!slab) return forward(slab);
   for (std::int64_t i = count - 1; i >= 0; --i) free_.push_back(static_cast<std::int32_t>(made + i));
   for (std::int64_t i = 0; i < count; ++i) pages_.push_back(slab->data() + i * layout_.page_bytes);

@@ -2,6 +2,7 @@
 // The key/value cache: pages of 64 positions over all layers, shared between sequences by reference count.
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kernels/table.hpp"
@@ -38,6 +39,8 @@ class KvCache {
   const PageLayout& layout() const { return layout_; }
   std::int64_t page_limit() const { return page_limit_; }
   std::int64_t free_pages() const { return page_limit_ - used_pages_; }
+  /// Pages that these sequences hold and no other. What is not open holds none.
+  std::int64_t pages_held_by(std::span<const Sequence> sequences) const;
 
   Result<Sequence> open();
   Result<Sequence> fork(Sequence parent);

@@ -12,7 +12,7 @@
 
 #include "kernels/packing.hpp"
 #include "model/stored.hpp"
-#include "moe/quant/decode.hpp"
+#include "moe/decode.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -22,59 +22,91 @@ using kernels::kPanelRows;
 
 constexpr std::int64_t kUnitBytes = 1 << 20;  // read at a time: large enough for the disk, small enough for L2
 
-/// Panels [begin, end) of one job.
+/// A vector, or panels [begin, end) of a matrix: one of the two jobs is null.
 struct Unit {
-  const MatrixJob* job;
+  const VectorJob* vector;
+  const MatrixJob* matrix;
   std::int64_t begin, end;
-  std::int64_t bytes;  // read from the file
+  std::size_t file;
+  std::uint64_t offset;  // where reading begins
+  std::int64_t bytes;    // read from the file
 };
 
+Unit unit_of(const VectorJob& job) {
+  // From the first to the last value that is wanted; blocks of more values are read whole.
+  const Format format = job.tensor->format;
+  return {&job,
+          nullptr,
+          0,
+          0,
+          static_cast<std::size_t>(job.tensor->file),
+          job.tensor->offset + static_cast<std::uint64_t>(row_bytes(format, job.first)),
+          row_bytes(format, (job.count - 1) * job.step + 1)};
+}
+
+Unit unit_of(const MatrixJob& job, std::int64_t begin, std::int64_t end) {
+  const std::int64_t row = stored_row_bytes(job);
+  const std::int64_t first = job.first_row + (job.transposed ? 0 : begin * kPanelRows * job.step);
+  const std::int64_t rows =
+      job.transposed ? job.out->k : (std::min(end * kPanelRows, job.out->rows) - begin * kPanelRows) * job.step;
+  return {nullptr,
+          &job,
+          begin,
+          end,
+          static_cast<std::size_t>(job.tensor->file),
+          job.tensor->offset + static_cast<std::uint64_t>(first * row),
+          rows * row};
+}
+
+/// In the plan's order.
 std::vector<Unit> cut_into_units(const LoadPlan& plan) {
   std::vector<Unit> units;
+  for (const VectorJob& job : plan.vectors) units.push_back(unit_of(job));
   for (const MatrixJob& job : plan.matrices) {
-    const std::int64_t panels = job.out->panel_count();
-    const std::int64_t row = stored_row_bytes(job) * (job.transposed ? 1 : job.step);
-    if (job.transposed) {
-      units.push_back({&job, 0, panels, row * job.out->k});
-      continue;
-    }
-    const std::int64_t step = std::max<std::int64_t>(1, kUnitBytes / std::max<std::int64_t>(1, row * kPanelRows));
-    for (std::int64_t begin = 0; begin < panels; begin += step) {
-      const std::int64_t end = std::min(panels, begin + step);
-      units.push_back({&job, begin, end, (std::min(end * kPanelRows, job.out->rows) - begin * kPanelRows) * row});
-    }
+    const std::int64_t panels = job.out->panel_count(), row = stored_row_bytes(job) * job.step;
+    const std::int64_t step =
+        job.transposed ? panels : std::max<std::int64_t>(1, kUnitBytes / std::max<std::int64_t>(1, row * kPanelRows));
+    for (std::int64_t begin = 0; begin < panels; begin += step)
+      units.push_back(unit_of(job, begin, std::min(panels, begin + step)));
   }
   return units;
 }
 
-/// A unit to pack, or a stretch of a file to hash, by their numbers.
+/// One worker's part: units [begin, end), behind a stretch to hash if there is one.
 struct Task {
-  bool hashes;
-  std::size_t index;
-  std::int64_t bytes;
-  std::size_t file;
-  std::uint64_t offset;  // where reading begins
+  std::size_t begin, end;
+  std::optional<std::size_t> stretch;
 };
 
-/// Units in the plan's order. With stretches, both in the files' order: what one task reads, the next finds in the page
-/// cache.
-std::vector<Task> order_tasks(const std::vector<Unit>& units, const checkpoint::ContentHasher* hash) {
+/// Without a hash, units one by one. With it, units in the files' order by the stretch in which they begin: whoever reads
+/// a stretch packs what it holds.
+std::vector<Task> make_tasks(std::vector<Unit>& units, const checkpoint::ContentHasher* hash) {
   std::vector<Task> tasks;
-  for (std::size_t i = 0; i < units.size(); ++i) {
-    const MatrixJob& job = *units[i].job;
-    const std::int64_t row = job.first_row + (job.transposed ? 0 : units[i].begin * kPanelRows * job.step);
-    tasks.push_back({false, i, units[i].bytes, static_cast<std::size_t>(job.tensor->file),
-                     job.tensor->offset + static_cast<std::uint64_t>(row * stored_row_bytes(job))});
+  if (hash == nullptr) {
+    for (std::size_t i = 0; i < units.size(); ++i) tasks.push_back({i, i + 1, {}});
+    return tasks;
   }
-  if (hash == nullptr) return tasks;
+  std::stable_sort(units.begin(), units.end(), [](const Unit& a, const Unit& b) {
+    return std::tie(a.file, a.offset) < std::tie(b.file, b.offset);
+  });
+  std::size_t next = 0;
   for (std::size_t i = 0; i < hash->stretches().size(); ++i) {
     const auto& stretch = hash->stretches()[i];
-    tasks.push_back({true, i, static_cast<std::int64_t>(stretch.bytes), stretch.source, stretch.offset});
+    const std::size_t begin = next;
+    while (next < units.size() &&
+           std::tie(units[next].file, units[next].offset) < std::tuple(stretch.source, stretch.offset + stretch.bytes))
+      ++next;
+    tasks.push_back({begin, next, i});
   }
-  std::sort(tasks.begin(), tasks.end(), [](const Task& a, const Task& b) {
-    return std::tie(a.file, a.offset, b.hashes) < std::tie(b.file, b.offset, a.hashes);
-  });
   return tasks;
+}
+
+/// Each worker's stretches: those of its unit and of the next, and one of scales, which stand elsewhere.
+std::size_t stretches_in_use(const std::vector<Unit>& units, std::int32_t workers) {
+  std::uint64_t bytes = 0;
+  for (const Unit& unit : units) bytes = std::max(bytes, static_cast<std::uint64_t>(unit.bytes));
+  return static_cast<std::size_t>((bytes + checkpoint::kStretchBytes - 1) / checkpoint::kStretchBytes + 2) *
+         static_cast<std::size_t>(workers);
 }
 
 class Loader {
@@ -83,6 +115,7 @@ class Loader {
          checkpoint::ContentHasher* hash)
       : file_(file),
         plan_(plan),
+        units_(cut_into_units(plan)),
         options_(options),
         hash_(hash),
         memory_(weights.memory),
@@ -91,8 +124,9 @@ class Loader {
   Result<void> run();
 
  private:
-  Result<void> vectors();
   Result<void> allocate();
+  Result<void> work_on(const Task& task, std::int32_t worker);
+  Result<void> read_vector(const Unit& unit, RowBuffers& buffers);
   Result<void> pack(const Unit& unit, RowBuffers& buffers);
   Result<void> pack_transposed(const Unit& unit, const std::byte* raw);
   Result<void> check_rows(const Unit& unit, const std::byte* raw, std::int64_t first, std::int64_t rows);
@@ -100,6 +134,7 @@ class Loader {
 
   const checkpoint::Checkpoint& file_;
   const LoadPlan& plan_;
+  std::vector<Unit> units_;
   const LoadOptions& options_;
   checkpoint::ContentHasher* hash_;
   AlignedBuffer<std::byte>& memory_;
@@ -112,25 +147,19 @@ class Loader {
   std::chrono::steady_clock::time_point last_report_{};
 };
 
-Result<void> Loader::vectors() {
-  std::vector<std::byte> raw;
-  std::vector<float> values;
-  for (const VectorJob& job : plan_.vectors) {
-    // From the first to the last value that is wanted; blocks of more values are read whole.
-    const std::int64_t span = (job.count - 1) * job.step + 1;
-    raw.resize(static_cast<std::size_t>(row_bytes(job.tensor->format, span)));
-    const auto offset = static_cast<std::uint64_t>(row_bytes(job.tensor->format, job.first));
-    if (auto ok = file_.read(*job.tensor, offset, raw); !ok) return forward(ok);
-    values.resize(static_cast<std::size_t>(span));
-    decode_row(job.tensor->format, raw.data(), span, values.data());
-    job.out->resize(static_cast<std::size_t>(job.count));
-    for (std::int64_t i = 0; i < job.count; ++i) {
-      const float x = values[static_cast<std::size_t>(i * job.step)];
-      (*job.out)[static_cast<std::size_t>(i)] = job.added == 0.0f ? x : x + job.added;
-      if (!std::isfinite(x))
-        return fail(ErrorCode::non_finite,
-                    fmt::format("tensor {} holds {}, expected finite numbers", job.tensor->name, x));
-    }
+Result<void> Loader::read_vector(const Unit& unit, RowBuffers& buffers) {
+  const VectorJob& job = *unit.vector;
+  buffers.raw.resize(static_cast<std::size_t>(unit.bytes));
+  if (auto ok = file_.read(*job.tensor, unit.offset - job.tensor->offset, buffers.raw); !ok) return forward(ok);
+  std::vector<float> values(static_cast<std::size_t>((job.count - 1) * job.step + 1));
+  decode_row(job.tensor->format, buffers.raw.data(), static_cast<std::int64_t>(values.size()), values.data());
+  job.out->resize(static_cast<std::size_t>(job.count));
+  for (std::int64_t i = 0; i < job.count; ++i) {
+    const float x = values[static_cast<std::size_t>(i * job.step)];
+    (*job.out)[static_cast<std::size_t>(i)] = job.added == 0.0f ? x : x + job.added;
+    if (!std::isfinite(x))
+      return fail(ErrorCode::non_finite,
+                  fmt::format("tensor {} holds {}, expected finite numbers", job.tensor->name, x));
   }
   return {};
 }
@@ -141,7 +170,7 @@ Result<void> Loader::allocate() {
   const auto bytes_of = [](const Matrix& m) { return (m.bytes() + kLine - 1) / kLine * kLine; };
   std::int64_t bytes = 0;
   for (const MatrixJob& job : plan_.matrices) bytes += bytes_of(*job.out);
-  auto buffer = AlignedBuffer<std::byte>::make(static_cast<std::size_t>(bytes));
+  auto buffer = AlignedBuffer<std::byte>::create(static_cast<std::size_t>(bytes));
   if (!buffer) return fail(buffer.error().code, fmt::format("the weights: {}", buffer.error().message));
   std::byte* next = buffer->data();
   for (const MatrixJob& job : plan_.matrices) {
@@ -153,9 +182,9 @@ Result<void> Loader::allocate() {
 }
 
 Result<void> Loader::check_rows(const Unit& unit, const std::byte* raw, std::int64_t first, std::int64_t rows) {
-  const TensorInfo& tensor = *unit.job->tensor;
-  const Format format = read_format(*unit.job);
-  const std::int64_t columns = unit.job->transposed ? tensor.cols() : unit.job->out->k,
+  const TensorInfo& tensor = *unit.matrix->tensor;
+  const Format format = read_format(*unit.matrix);
+  const std::int64_t columns = unit.matrix->transposed ? tensor.cols() : unit.matrix->out->k,
                      bytes_per_row = row_bytes(format, columns);
   for (std::int64_t r = 0; r < rows; ++r)
     if (!kernels::row_is_valid(format, columns, raw + r * bytes_per_row))
@@ -164,7 +193,7 @@ Result<void> Loader::check_rows(const Unit& unit, const std::byte* raw, std::int
 }
 
 Result<void> Loader::pack(const Unit& unit, RowBuffers& buffers) {
-  const MatrixJob& job = *unit.job;
+  const MatrixJob& job = *unit.matrix;
   if (job.transposed) {
     auto rows = read_rows(file_, job, job.first_row, job.out->k, buffers);
     if (!rows) return forward(rows);
@@ -191,7 +220,7 @@ Result<void> Loader::pack(const Unit& unit, RowBuffers& buffers) {
 
 // Formats with one value per block are transposed as they are; others widen to float32 first.
 Result<void> Loader::pack_transposed(const Unit& unit, const std::byte* raw) {
-  const MatrixJob& job = *unit.job;
+  const MatrixJob& job = *unit.matrix;
   Matrix& out = *job.out;
   const Format stored = read_format(job);
   const std::int64_t k = out.k, columns = job.tensor->cols();
@@ -232,24 +261,37 @@ void Loader::report(std::int32_t worker) {
   options_.on_progress({done_.load(), total_});
 }
 
+Result<void> Loader::work_on(const Task& task, std::int32_t worker) {
+  if (task.stretch) {
+    if (auto ok = hash_->add(*task.stretch); !ok) return ok;
+    done_ += static_cast<std::int64_t>(hash_->stretches()[*task.stretch].bytes);
+    report(worker);
+  }
+  RowBuffers& buffers = buffers_[static_cast<std::size_t>(worker)];
+  for (std::size_t i = task.begin; i < task.end && !stop_; ++i) {
+    const Unit& unit = units_[i];
+    if (auto ok = unit.vector != nullptr ? read_vector(unit, buffers) : pack(unit, buffers); !ok) return ok;
+    done_ += unit.bytes;
+    report(worker);
+  }
+  return {};
+}
+
 Result<void> Loader::run() {
-  if (auto ok = vectors(); !ok) return forward(ok);
   if (auto ok = allocate(); !ok) return forward(ok);
-  const std::vector<Unit> units = cut_into_units(plan_);
-  const std::vector<Task> tasks = order_tasks(units, hash_);
-  for (const Task& task : tasks) total_ += task.bytes;
+  const std::vector<Task> tasks = make_tasks(units_, hash_);
+  for (const Unit& unit : units_) total_ += unit.bytes;
+  if (hash_ != nullptr) {
+    for (const auto& stretch : hash_->stretches()) total_ += static_cast<std::int64_t>(stretch.bytes);
+    file_.keep_stretches(stretches_in_use(units_, options_.threads.worker_count));
+  }
   parallel_for(options_.threads, static_cast<std::int64_t>(tasks.size()), [&](std::int64_t i, std::int32_t worker) {
     if (stop_) return;
-    const Task& task = tasks[static_cast<std::size_t>(i)];
-    const auto ok =
-        task.hashes ? hash_->add(task.index) : pack(units[task.index], buffers_[static_cast<std::size_t>(worker)]);
-    if (!ok) {
+    if (const auto ok = work_on(tasks[static_cast<std::size_t>(i)], worker); !ok) {
       const std::lock_guard lock(error_mutex_);
       if (!error_) error_ = ok.error();
       stop_ = true;
     }
-    done_ += task.bytes;
-    report(worker);
   });
   if (error_) return tl::unexpected<Error>(*error_);
   if (stop_) return fail(ErrorCode::cancelled, "loading was cancelled");

@@ -49,18 +49,23 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
 
   auto impl = std::make_shared<ModelImpl>();
   impl->info = make_info(**file, *recognised, *plan);
-  auto tokenizer = (*file)->load_tokenizer(recognised->config.vocab_size);
-  if (tokenizer)
+  if (options.tokenizer == TokenizerUse::none) {
+    impl->tokenizer_error = "it was not asked for (TokenizerUse::none)";
+  } else if (auto tokenizer = (*file)->load_tokenizer(recognised->config.vocab_size)) {
     impl->tokenizer = *tokenizer;
-  else if (!options.tokenizer_optional)
-    return about(path, tokenizer);
-  else
+  } else {
+    if (options.tokenizer == TokenizerUse::required) return about(path, tokenizer);
     impl->tokenizer_error = tokenizer.error().message;
+  }
 
   std::optional<checkpoint::ContentHasher> hash;
   if (options.content_hash != nullptr) hash.emplace((*file)->sources(), options.content_hash);
   if (auto ok = load_weights(**file, *plan, options, *weights, hash ? &*hash : nullptr); !ok) return about(path, ok);
-  if (hash) impl->content_hash = hash->value();
+  if (hash) {
+    auto value = hash->value();
+    if (!value) return about(path, value);
+    impl->content_hash = std::move(*value);
+  }
   impl->resident_bytes = static_cast<std::int64_t>(weights->memory.size_bytes());
   impl->weights = std::move(weights);
   return std::shared_ptr<const Model>(new Model(std::move(impl)));
@@ -84,6 +89,7 @@ Result<ModelInfo> Model::inspect(const std::string& path) {
 
 const ModelConfig& Model::config() const { return impl_->info.config; }
 const ModelInfo& Model::info() const { return impl_->info; }
+const Metadata& Model::metadata() const { return impl_->info.metadata; }
 const std::shared_ptr<const Tokenizer>& Model::tokenizer() const { return impl_->tokenizer; }
 const std::string& Model::tokenizer_error() const { return impl_->tokenizer_error; }
 const std::string& Model::content_hash() const { return impl_->content_hash; }

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "arch/family.hpp"
+#include "model/model_metadata.hpp"
 #include "moe/flops.hpp"
 #include "support/text_file.hpp"
 
@@ -19,11 +20,11 @@ constexpr std::uint64_t kMaxConfigBytes = 16u << 20;  // published: under 10 KB
 /// visit(tensor, format in memory, name of the format in the file), those that are widened or shuffled at load as well.
 template <class Visit>
 void each_tensor(const checkpoint::Checkpoint& file, Visit&& visit) {
-  for (const checkpoint::TensorInfo& tensor : file.tensors()) visit(tensor, tensor.format, format_name(tensor.format));
+  for (const checkpoint::TensorInfo& tensor : file.tensors()) visit(tensor, tensor.format, name_of(tensor.format));
   if (file.kind() != checkpoint::Kind::hf) return;
   for (const checkpoint::UnsupportedTensor& tensor : file.unsupported()) {
     if (tensor.type == "F8_E4M3") visit(tensor.where, Format::f32, "f8_e4m3");
-    if (tensor.type == "U8") visit(tensor.where, Format::mxfp4, format_name(Format::mxfp4));
+    if (tensor.type == "U8") visit(tensor.where, Format::mxfp4, name_of(Format::mxfp4));
   }
 }
 
@@ -89,6 +90,7 @@ ModelInfo describe(const checkpoint::Checkpoint& file, const arch::Recognised& m
   }
   count_touched_bytes(file, model, info);
   info.hash = file.header_hash();
+  info.metadata = metadata_of(file);
   return info;
 }
 
@@ -115,6 +117,7 @@ Result<ModelInfo> describe_config_only(const std::string& path) {
   info.unread_keys = recognised->unread_keys;
   info.total_parameters = count_parameters(info.config).total;
   info.mtp_parameters = count_mtp_parameters(info.config);
+  add_json_metadata(*text, "", info.metadata);
   return info;
 }
 

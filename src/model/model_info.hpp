@@ -18,7 +18,4 @@ bool is_config_only(const std::string& path);
 /// Errors: io, bad_file, bad_config, unsupported.
 Result<ModelInfo> describe_config_only(const std::string& path);
 
-/// With another number of routed experts per token. Errors: bad_config.
-Result<ModelConfig> with_top_k(const ModelConfig& config, std::int64_t top_k);
-
 }  // namespace moe::inline MOE_ABI

@@ -93,7 +93,7 @@ const TensorInfo* Planner::require(Role role, const Shape& shape, std::int64_t l
 bool Planner::one_value_blocks(const TensorInfo& tensor) {
   if (format_info(tensor.format).block_values == 1) return true;
   refuse(ErrorCode::unsupported,
-         fmt::format("tensor {} is of type {}, expected a float type", tensor.name, format_name(tensor.format)));
+         fmt::format("tensor {} is of type {}, expected a float type", tensor.name, name_of(tensor.format)));
   return false;
 }
 
@@ -149,7 +149,7 @@ void Planner::add(MatrixJob job) {
     else if (job.scales->shape != shape || job.scales->format != Format::f32)
       refuse(ErrorCode::bad_shape,
              fmt::format("tensor {} has shape [{}] of {}, expected [{}] of f32", name,
-                         fmt::join(job.scales->shape, ", "), format_name(job.scales->format), fmt::join(shape, ", ")));
+                         fmt::join(job.scales->shape, ", "), name_of(job.scales->format), fmt::join(shape, ", ")));
     else
       scales_.insert(job.scales);
   }

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 
@@ -42,14 +44,16 @@ struct Session::Impl {
   Forward forward;
   Work executed;
   Profile profile;
-  AlignedBuffer<float> logits;
+  // Two, so that a caller who holds the last step's logits during the next one costs no allocation.
+  std::array<std::shared_ptr<AlignedBuffer<float>>, 2> logit_buffers;
+  std::shared_ptr<AlignedBuffer<float>> logits;  // of the present step
 
   Impl(std::shared_ptr<const Model> m, const SessionOptions& o)
       : model(std::move(m)), options(o), cache(model->config(), o.kv, cache_tokens(model->config(), o)) {}
 
   Result<void> check(Batch batch) const;
   Result<void> run_chunks(Batch batch, std::int64_t rows);
-  Result<void> grow_logits(std::int64_t rows);
+  Result<void> take_logits(std::int64_t rows);
 };
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -87,6 +91,9 @@ Result<void> Session::rewind(Sequence sequence, std::int64_t length) { return im
 Result<void> Session::close(Sequence sequence) { return impl_->cache.close(sequence); }
 Result<std::int64_t> Session::length(Sequence sequence) const { return impl_->cache.length(sequence); }
 std::int64_t Session::free_tokens() const { return impl_->cache.free_pages() * kPageTokens; }
+std::int64_t Session::closing_frees(std::span<const Sequence> sequences) const {
+  return impl_->cache.pages_held_by(sequences) * kPageTokens;
+}
 const Work& Session::executed() const { return impl_->executed; }
 const Profile& Session::profile() const { return impl_->profile; }
 const std::vector<std::vector<TokenRouting>>& Session::routing() const { return impl_->forward.routing; }
@@ -118,27 +125,37 @@ Result<void> Session::Impl::check(Batch batch) const {
   return {};
 }
 
-Result<void> Session::Impl::grow_logits(std::int64_t rows) {
+// A buffer that nobody else holds, or a new one: what an earlier step gave out stays as it is.
+Result<void> Session::Impl::take_logits(std::int64_t rows) {
+  logits = nullptr;
   std::uint64_t values = 0;
   if (!checked_multiply(static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(model->config().vocab_size),
                         values))
     return fail(ErrorCode::out_of_memory, fmt::format("{} rows of logits exceed the address space", rows));
-  if (logits.size() >= values) return {};
-  auto buffer = AlignedBuffer<float>::make(values);
-  if (!buffer) return moe::forward(buffer);
-  logits = std::move(*buffer);
+  const auto is_free = [](const auto& held) { return held == nullptr || held.use_count() == 1; };
+  auto free = std::find_if(logit_buffers.begin(), logit_buffers.end(), is_free);
+  if (free == logit_buffers.end()) free = logit_buffers.begin();  // its holders keep it alive
+  if (*free != nullptr && is_free(*free) && (*free)->size() >= values) {
+    // Another thread may have been the last to let go: what it read must not be overwritten before.
+    std::atomic_thread_fence(std::memory_order_acquire);
+  } else {
+    auto buffer = AlignedBuffer<float>::create(values);
+    if (!buffer) return moe::forward(buffer);
+    *free = std::make_shared<AlignedBuffer<float>>(std::move(*buffer));
+  }
+  logits = *free;
   return {};
 }
 
 // Cuts the batch into chunks of at most chunk_tokens. Where the cuts fall changes no bit of any result.
 Result<void> Session::Impl::run_chunks(Batch batch, std::int64_t rows) {
-  if (auto ok = grow_logits(rows); !ok) return ok;
+  if (auto ok = take_logits(rows); !ok) return ok;
   std::int64_t total = 0, done = 0, rows_done = 0;
   for (const BatchItem& item : batch) total += static_cast<std::int64_t>(item.tokens.size());
   Chunk chunk;
   const auto flush = [&]() -> Result<void> {
     if (chunk.ids.empty()) return {};
-    if (auto ok = forward.run(chunk, logits.data() + rows_done * model->config().vocab_size); !ok) return ok;
+    if (auto ok = forward.run(chunk, logits->data() + rows_done * model->config().vocab_size); !ok) return ok;
     rows_done += static_cast<std::int64_t>(chunk.logit_rows.size());
     done += chunk.size();
     if (options.on_progress) options.on_progress({done, total});
@@ -190,9 +207,11 @@ Result<StepOutput> Session::step(Batch batch) {
       s.cache.commit(item.sequence, static_cast<std::int64_t>(item.tokens.size()));
     else
       s.cache.trim(item.sequence);
+  const auto buffer = std::move(s.logits);  // the Session itself keeps none: is_free counts holders
   if (!done) return moe::forward(done);
   const std::int64_t tokens = s.model->tokenizer() ? s.model->tokenizer()->vocab_size() : c.vocab_size;
-  return StepOutput{s.logits.data(), rows, c.vocab_size, std::min(tokens, c.vocab_size)};
+  return StepOutput{std::shared_ptr<const float[]>(buffer, buffer->data()), rows, c.vocab_size,
+                    std::min(tokens, c.vocab_size)};
 }
 
 }  // namespace moe::inline MOE_ABI

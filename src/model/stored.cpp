@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "moe/quant/fp8.hpp"
+#include "moe/detail/quant/fp8.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -81,8 +81,8 @@ Error not_finite(std::string_view tensor, std::int64_t row, Format format) {
   const bool blocks = format_info(format).block_values > 1;
   return {ErrorCode::non_finite,
           fmt::format("tensor {}, row {}: {}", tensor, row,
-                      blocks ? fmt::format("a {} block with a scale that is not a finite number", format_name(format))
-                             : fmt::format("a {} value that is not a finite number", format_name(format)))};
+                      blocks ? fmt::format("a {} block with a scale that is not a finite number", name_of(format))
+                             : fmt::format("a {} value that is not a finite number", name_of(format)))};
 }
 
 Result<std::span<const std::byte>> read_rows(const checkpoint::Checkpoint& file, const MatrixJob& job,

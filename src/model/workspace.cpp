@@ -73,7 +73,7 @@ void each(W& w, const ModelConfig& c, std::int64_t chunk, std::int64_t workers, 
 template <class T>
 void take(AlignedBuffer<T>& buffer, std::int64_t count, Result<void>& status) {
   if (!status) return;
-  auto made = AlignedBuffer<T>::make(static_cast<std::size_t>(count));
+  auto made = AlignedBuffer<T>::create(static_cast<std::size_t>(count));
   if (made)
     buffer = std::move(*made);
   else

@@ -1,13 +1,12 @@
 // The border of the library for hyper-parameters: past validate(), no product of two of them can overflow and no
 // division can meet a zero.
 
-#include "moe/config.hpp"
-
 #include <fmt/format.h>
 
 #include <cmath>
 #include <initializer_list>
 
+#include "moe/model.hpp"
 #include "moe/router.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -203,39 +202,6 @@ double rough_parameters(const ModelConfig& c) {
 }
 
 }  // namespace
-
-Result<void> validate(const RouterConfig& c) {
-  if (c.expert_count == 0) {
-    if (c.top_k != 0) return refuse(fmt::format("router.top_k is {}, expected 0 without experts", c.top_k));
-    return {};
-  }
-  if (auto ok = check_ranges({{"router.expert_count", c.expert_count, 0, kMaxExperts},
-                              {"router.group_count", c.group_count, 1, kMaxRouterGroups},
-                              {"router.topk_group", c.topk_group, 1, c.group_count}});
-      !ok)
-    return ok;
-  if (c.expert_count % c.group_count != 0)
-    return refuse(
-        fmt::format("router.group_count is {}, expected a divisor of expert_count {}", c.group_count, c.expert_count));
-  const std::int64_t per_group = c.expert_count / c.group_count;
-  // Kept groups of a router with as many groups as it keeps are all experts.
-  if (auto ok = check_ranges({{"router.top_k", c.top_k, 1, per_group * c.topk_group}}); !ok) return ok;
-  if (c.group_score != GroupScore::max && c.group_score != GroupScore::top2_sum)
-    return refuse("router.group_score is none of the known ones");
-  if (c.score != RouterScore::softmax && c.score != RouterScore::sigmoid && c.score != RouterScore::chosen_softmax)
-    return refuse("router.score is none of the known ones");
-  if (c.topk_group < c.group_count && c.group_score == GroupScore::top2_sum && per_group < 2)
-    return refuse(
-        fmt::format("router.group_count is {}, expected groups of at least two of the {} experts: a group is "
-                    "scored by its best two",
-                    c.group_count, c.expert_count));
-  if (!(c.norm_min >= 0.0 && c.norm_min <= 1.0))
-    return refuse(fmt::format("router.norm_min is {}, expected 0..1", c.norm_min));
-  if (auto ok = check_positive({{"router.routed_scaling_factor", c.routed_scaling_factor, 1e6}}); !ok) return ok;
-  // What route() checks must never be stricter than this border.
-  if (const char* broken = detail::broken_router_rule(c)) return refuse(fmt::format("router: {}", broken));
-  return {};
-}
 
 Result<void> validate(const ModelConfig& c) {
   if (auto ok = check_ranges({{"layer_count", c.layer_count, 1, kMaxLayers},

@@ -1,4 +1,4 @@
-#include "support/unfinished_files.hpp"
+#include "moe/unfinished_files.hpp"
 
 #include <unistd.h>
 

@@ -22,6 +22,13 @@ class MergeTable {
   explicit MergeTable(std::size_t expected = 0);
   /// A pair that is there already keeps its merge unless `replace`.
   void insert(TokenId left, TokenId right, std::uint32_t rank, TokenId merged, bool replace);
+  /// Calls `visit(left, right, merged)` for every pair, in no order.
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    for (const Merge& m : slots_)
+      if (m.pair != kEmpty)
+        visit(static_cast<TokenId>(m.pair >> 32), static_cast<TokenId>(m.pair & 0xffffffff), m.merged);
+  }
   const Merge* find(TokenId left, TokenId right) const {
     const std::uint64_t pair = key(left, right);
     for (std::size_t i = slot(pair);; i = (i + 1) & mask_) {

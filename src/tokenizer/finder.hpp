@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,9 +31,29 @@ class Finder {
   /// pattern: "$" is its end. `failed` fills `error`.
   virtual Found find(std::string_view segment, std::size_t from, FinderState* state, Match& match,
                      Error& error) const = 0;
+  /// Whether a match may be empty; true also where that is not known.
+  virtual bool matches_nothing() const { return false; }
   virtual std::unique_ptr<FinderState> make_state() const { return nullptr; }
   /// Everything that shapes the matches, for the fingerprint.
   virtual std::string description() const = 0;
+};
+
+/// Engine states, one for each of a list of finders; null where a finder needs none.
+using FinderStates = std::vector<std::unique_ptr<FinderState>>;
+
+/// The matches of a finder one after the other; empty ones are never repeated at one place.
+class Matches {
+ public:
+  Matches(const Finder& finder, FinderState* state, std::string_view segment)
+      : finder_(finder), state_(state), segment_(segment) {}
+  Found next(Match& match, Error& error);
+
+ private:
+  const Finder& finder_;
+  FinderState* state_;
+  std::string_view segment_;
+  std::size_t from_ = 0;
+  std::optional<std::size_t> last_end_;
 };
 
 /// \s?[set]{min,max}: a run of code points of the classes in `set` (CharClass bits).

@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "support/show.hpp"
-#include "tokenizer/byte_level_bpe.hpp"
+#include "tokenizer/bpe_tokenizer.hpp"
 #include "tokenizer/gguf_vocabulary.hpp"
 #include "tokenizer/sentence_piece.hpp"
 
@@ -15,20 +15,6 @@ namespace {
 
 tl::unexpected<Error> bad(std::string message) { return fail(ErrorCode::bad_file, std::move(message)); }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-// "<0x0A>", exactly two digits; -1 for everything else.
-int byte_token(std::string_view text) {
-  if (text.size() != 6 || text.substr(0, 3) != "<0x" || text[5] != '>') return -1;
-  const int high = hex_digit(text[3]), low = hex_digit(text[4]);
-  return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
 Result<void> check_id(const char* name, std::optional<TokenId> id, std::size_t count) {
   if (id && (*id < 0 || static_cast<std::size_t>(*id) >= count))
     return bad("tokenizer.ggml." + std::string(name) + "_token_id is " + std::to_string(*id) + ", but there are " +
@@ -37,9 +23,11 @@ Result<void> check_id(const char* name, std::optional<TokenId> id, std::size_t c
 }
 
 Result<void> check(const GgufVocabulary& v) {
-  if (v.model != "gpt2" && v.model != "llama")
-    return fail(ErrorCode::unsupported, "tokenizer.ggml.model is " + in_quotes(v.model) +
-                                            "; known are gpt2 (byte-level BPE), llama (SentencePiece BPE)");
+  if (v.model != "gpt2" && v.model != "llama" && v.model != "gemma4")
+    return fail(ErrorCode::unsupported,
+                "tokenizer.ggml.model is " + in_quotes(v.model) +
+                    "; known are gpt2 (byte-level BPE), llama (SentencePiece BPE), gemma4 (BPE of "
+                    "characters)");
   if (v.tokens.empty()) return bad("tokenizer.ggml.tokens is empty");
   if (v.tokens.size() > (std::size_t{1} << 30)) return bad("tokenizer.ggml.tokens is longer than 2^30");
   if (v.types.empty())
@@ -97,9 +85,10 @@ Result<bool> add_fixed_token(AnyParts& parts, const std::string& text, std::int3
 Result<void> add_token(Parts& parts, const std::string& text, std::int32_t type) {
   const auto done = add_fixed_token(parts, text, type);
   if (!done) return forward(done);
+  if (type == kByte && !parts.byte_level)
+    parts.byte_ids[static_cast<unsigned char>(parts.bytes.back()[0])] = static_cast<TokenId>(parts.bytes.size()) - 1;
   if (*done) return {};
-  auto bytes = from_token_text(text);
-  parts.bytes.push_back(bytes ? std::move(*bytes) : text);
+  parts.bytes.push_back(parts.byte_level ? from_token_text(text).value_or(text) : without_space_symbols(text));
   return {};
 }
 
@@ -188,22 +177,47 @@ Result<SentencePieceParts> sentence_piece_parts(GgufVocabulary v) {
   return parts;
 }
 
-Result<Parts> byte_level_parts(GgufVocabulary v) {
+// Characters, with U+2581 for a space and no split: a newline is a character like others.
+void prepare_gemma4(GgufVocabulary& v, Parts& parts) {
+  std::vector<NormalizerStep> steps(1);
+  steps[0].kind = NormalizerStep::Kind::replace;
+  steps[0].finder = make_literal(" ");
+  steps[0].content = kSpaceSymbol;
+  parts.normalizer = Normalizer(std::move(steps));
+  parts.byte_level = false;
+  parts.byte_fallback = true;
+  parts.byte_ids.fill(-1);
+  v.add_bos = true;  // early files say false; the model was trained with it, and llama.cpp overrides them too
+}
+
+Result<void> prepare_named(GgufVocabulary& v, Parts& parts) {
   auto pre = named_pre_tokenizer(v.pre);
   if (!pre) return forward(pre);
-  Parts parts;
   parts.splits = std::move(pre->splits);
   parts.ignore_merges = pre->ignore_merges;
+  if (!v.add_bos) v.add_bos = pre->add_bos;
+  return {};
+}
+
+Result<Parts> bpe_parts(GgufVocabulary v) {
+  Parts parts;
+  if (v.model == "gemma4")
+    prepare_gemma4(v, parts);
+  else if (auto ok = prepare_named(v, parts); !ok)
+    return forward(ok);
   for (std::size_t i = 0; i < v.tokens.size(); ++i)
     if (auto ok = add_token(parts, v.tokens[i], v.types[i]); !ok) return forward(ok);
+  if (parts.byte_fallback)
+    if (auto ok = check_byte_tokens(parts.byte_ids); !ok) return forward(ok);
   if (auto ok = check_merges(parts, v); !ok) return forward(ok);
   const auto pairs = split_merges(v.merges);
   if (!pairs) return forward(pairs);
   parts.texts = std::move(v.tokens);
+  parts.in_model.assign(parts.texts.size(), true);
   if (auto ok = add_merges(parts, TokenTexts(parts.texts), *pairs, false); !ok) return forward(ok);
   parts.bos = v.bos;
   parts.eos = v.eos;
-  if (v.bos && v.add_bos.value_or(pre->add_bos)) parts.prefix.push_back(*v.bos);
+  if (v.bos && *v.add_bos) parts.prefix.push_back(*v.bos);
   if (v.eos && v.add_eos.value_or(false)) parts.suffix.push_back(*v.eos);
   return parts;
 }
@@ -211,7 +225,7 @@ Result<Parts> byte_level_parts(GgufVocabulary v) {
 }  // namespace
 }  // namespace tokenizer
 
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(GgufVocabulary v, const TokenizerOptions& options) {
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::create(GgufVocabulary v, const TokenizerOptions& options) {
   using namespace tokenizer;
   if (auto ok = check(v); !ok) return forward(ok);
   drop_padding(v);
@@ -221,10 +235,10 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(GgufVocabulary v, 
     if (auto ok = finish_parts(*parts, options); !ok) return forward(ok);
     return std::shared_ptr<const Tokenizer>(std::make_shared<SentencePiece>(std::move(*parts)));
   }
-  auto parts = byte_level_parts(std::move(v));
+  auto parts = bpe_parts(std::move(v));
   if (!parts) return forward(parts);
   if (auto ok = finish_parts(*parts, options); !ok) return forward(ok);
-  return std::shared_ptr<const Tokenizer>(std::make_shared<ByteLevelBpe>(std::move(*parts)));
+  return std::shared_ptr<const Tokenizer>(std::make_shared<BpeTokenizer>(std::move(*parts)));
 }
 
 }  // namespace moe::inline MOE_ABI

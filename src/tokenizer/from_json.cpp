@@ -1,195 +1,19 @@
-// Byte-level BPE out of a tokenizer.json, with BOS and EOS of the tokenizer_config.json beside it.
+// BPE out of a tokenizer.json, with BOS and EOS of the tokenizer_config.json beside it.
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "support/show.hpp"
-#include "tokenizer/byte_level_bpe.hpp"
-#include "tokenizer/gguf_vocabulary.hpp"
+#include "tokenizer/bpe_tokenizer.hpp"
 #include "tokenizer/json_fields.hpp"
+#include "tokenizer/json_normalizer.hpp"
 #include "tokenizer/json_pre_tokenizer.hpp"
+#include "tokenizer/json_vocabulary.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace tokenizer {
 namespace {
 
 tl::unexpected<Error> bad(std::string message) { return fail(ErrorCode::bad_file, std::move(message)); }
-
-// Options of the BPE model that would change the ids and are not built.
-Result<void> check_model(JsonValue model) {
-  const auto type = text_member(model, "type");
-  if (!type) return forward(type);
-  if (!type->empty() && *type != "BPE")
-    return fail(ErrorCode::unsupported, "tokenizer model " + in_quotes(*type) + "; known is BPE");
-  for (const char* name : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    const auto text = text_member(model, name);
-    if (!text) return forward(text);
-    if (!text->empty()) return fail(ErrorCode::unsupported, std::string("tokenizer model with ") + name);
-  }
-  const auto fallback = bool_member(model, "byte_fallback", false);
-  if (!fallback) return forward(fallback);
-  if (*fallback)
-    return fail(ErrorCode::unsupported, "tokenizer model with byte_fallback; only byte-level BPE is known");
-  if (const auto dropout = member(model, "dropout"); dropout && !(dropout->is_number() && dropout->get<double>() == 0))
-    return fail(ErrorCode::unsupported, "tokenizer model with dropout");
-  return {};
-}
-
-// Ids may leave holes, but not so large ones that a few bytes of file ask for gigabytes of table.
-Result<void> check_range(TokenId id, std::string_view token, std::size_t count) {
-  const std::size_t limit = count * 8 + 4096;
-  if (static_cast<std::size_t>(id) < limit) return {};
-  return bad("token " + in_quotes(token) + " has the id " + std::to_string(id) + " among " + std::to_string(count) +
-             " tokens");
-}
-
-/// Gives added tokens the ids that the tokenizers package would: those of the vocabulary, else the next free ones.
-class AddedIds {
- public:
-  explicit AddedIds(std::size_t vocabulary_size) : next_(static_cast<std::int64_t>(vocabulary_size)) {}
-  std::int64_t of(const std::string& content, std::optional<TokenId> in_vocabulary) {
-    const auto [place, fresh] = ids_.try_emplace(content, in_vocabulary ? *in_vocabulary : next_);
-    if (fresh) next_ = std::max(next_, place->second + 1);
-    return place->second;
-  }
-
- private:
-  std::unordered_map<std::string, std::int64_t> ids_;
-  std::int64_t next_;
-};
-
-void grow(Parts& parts, TokenId id) {
-  const std::size_t size = static_cast<std::size_t>(id) + 1;
-  if (parts.texts.size() >= size) return;
-  parts.texts.resize(size);
-  parts.bytes.resize(size);
-  parts.special.resize(size, false);
-}
-
-Result<void> read_vocab(JsonValue model, std::size_t count, Parts& parts) {
-  const auto vocab = member(model, "vocab");
-  if (!vocab || !vocab->is_object()) return bad("tokenizer model has no object \"vocab\"");
-  std::vector<bool> taken;
-  for (const auto& [text, value] : vocab->items()) {
-    const auto id = token_id(value, "token " + in_quotes(text));
-    if (!id) return forward(id);
-    if (auto ok = check_range(*id, text, count); !ok) return ok;
-    grow(parts, *id);
-    const auto at = static_cast<std::size_t>(*id);
-    if (taken.size() <= at) taken.resize(parts.texts.size(), false);
-    if (taken[at])
-      return bad("tokens " + in_quotes(parts.texts[at]) + " and " + in_quotes(text) + " share the id " +
-                 std::to_string(*id));
-    taken[at] = true;
-    parts.texts[at] = text;
-    auto bytes = from_token_text(text);
-    parts.bytes[at] = bytes ? std::move(*bytes) : std::string(text);
-  }
-  return {};
-}
-
-Result<AddedToken> read_added_token(JsonValue node) {
-  AddedToken token;
-  if (!node.is_object()) return bad("an entry of \"added_tokens\" is not an object");
-  const auto content = text_member(node, "content");
-  if (!content) return forward(content);
-  if (content->empty()) return bad("an added token has no \"content\"");
-  if (content->size() > AddedTokens::kMaxBytes)
-    return bad("an added token of " + std::to_string(content->size()) + " bytes; at most " +
-               std::to_string(AddedTokens::kMaxBytes) + " are read");
-  token.content = *content;
-  const auto id = member(node, "id");
-  if (!id) return bad("added token " + in_quotes(*content) + " has no \"id\"");
-  const auto number = token_id(*id, "added token " + in_quotes(*content));
-  if (!number) return forward(number);
-  token.id = *number;
-  for (const auto& [name, field] : {std::pair{"special", &AddedToken::special},
-                                    {"single_word", &AddedToken::single_word},
-                                    {"lstrip", &AddedToken::lstrip},
-                                    {"rstrip", &AddedToken::rstrip},
-                                    {"normalized", &AddedToken::normalized}}) {
-    const auto value = bool_member(node, name, false);
-    if (!value) return forward(value);
-    token.*field = *value;
-  }
-  return token;
-}
-
-Result<void> read_added_tokens(JsonValue root, std::size_t vocabulary_size, Parts& parts) {
-  const auto list = member(root, "added_tokens");
-  if (!list) return {};
-  if (!list->is_array()) return bad("\"added_tokens\" is not a list");
-  const TokenTexts vocabulary(parts.texts);
-  AddedIds ids(vocabulary_size);
-  for (const JsonValue node : *list) {
-    auto token = read_added_token(node);
-    if (!token) return forward(token);
-    const auto known = vocabulary.find(token->content);
-    if (known && *known != token->id)
-      return bad("added token " + in_quotes(token->content) + " has the id " + std::to_string(token->id) + ", but " +
-                 std::to_string(*known) + " in \"vocab\"");
-    const auto at = static_cast<std::size_t>(token->id);
-    if (at < parts.texts.size() && !parts.texts[at].empty() && parts.texts[at] != token->content)
-      return bad("added token " + in_quotes(token->content) + " and token " + in_quotes(parts.texts[at]) +
-                 " share the id " + std::to_string(token->id));
-    if (const std::int64_t id = ids.of(token->content, known); id != token->id)
-      return bad("added token " + in_quotes(token->content) + " has the id " + std::to_string(token->id) +
-                 ", expected " + std::to_string(id) + ": added tokens go on where the vocabulary ends, without a gap");
-    grow(parts, token->id);
-    parts.texts[at] = parts.bytes[at] = token->content;
-    parts.special[at] = token->special;
-    if (token->normalized) {
-      for (Normalization form : parts.normalizers) {
-        auto content = normalize(token->content, form);
-        if (!content) return forward(content);
-        token->content = std::move(*content);
-      }
-    }
-    parts.added.push_back(std::move(*token));
-  }
-  return {};
-}
-
-Result<std::vector<MergeText>> read_merges(JsonValue model) {
-  std::vector<MergeText> pairs;
-  const auto merges = member(model, "merges");
-  if (!merges || !merges->is_array()) return bad("tokenizer model has no list \"merges\"");
-  pairs.reserve(merges->size());
-  std::size_t number = 0;
-  for (const JsonValue merge : *merges) {
-    const std::size_t i = number++;
-    if (merge.is_array() && merge.size() == 2) {
-      const JsonValue left = merge.front(), right = *++merge.begin();
-      if (left.is_string() && right.is_string()) {
-        pairs.push_back({left.text(), right.text()});
-        continue;
-      }
-    }
-    if (merge.is_string()) {
-      const std::string_view text = merge.text();
-      if (i == 0 && text.substr(0, 8) == "#version") continue;
-      const std::size_t space = text.find(' ');
-      if (space != std::string_view::npos && text.find(' ', space + 1) == std::string_view::npos) {
-        pairs.push_back({text.substr(0, space), text.substr(space + 1)});
-        continue;
-      }
-    }
-    return bad("merge " + std::to_string(i) + " is neither \"a b\" nor a pair of strings");
-  }
-  return pairs;
-}
-
-Result<void> read_unknown(JsonValue model, const TokenTexts& texts, Parts& parts) {
-  const auto unk = text_member(model, "unk_token");
-  if (!unk) return forward(unk);
-  const auto fuse = bool_member(model, "fuse_unk", false);
-  if (!fuse) return forward(fuse);
-  parts.fuse_unk = *fuse;
-  if (unk->empty()) return {};
-  parts.unk = texts.find(*unk);
-  if (!parts.unk) return bad("unk_token " + in_quotes(*unk) + " is not in the vocabulary");
-  return {};
-}
 
 // "bos_token": a string, or an object with "content".
 Result<std::optional<TokenId>> config_token(JsonValue config, const char* name, const TokenTexts& texts) {
@@ -236,30 +60,67 @@ Result<void> check_template(const Parts& parts) {
   return {};
 }
 
-// Everything but the vocabulary: how text is cut and what goes around it.
-Result<void> read_pipeline(JsonValue root, Parts& parts) {
+// "first" puts a space before the segment that begins the text as it was before normalisers. That is no longer the one
+// that begins the text now where a normaliser took the beginning away, or made several segments of it.
+Result<void> check_first(const Parts& parts) {
+  const auto first = std::find_if(parts.splits.begin(), parts.splits.end(),
+                                  [](const Split& split) { return split.in_front == InFront::of_text; });
+  if (first == parts.splits.end()) return {};
+  const bool cut_before = first != parts.splits.begin();
+  if (!parts.normalizer.strips_beginning() && !(cut_before && parts.normalizer.widens_beginning())) return {};
+  return fail(ErrorCode::unsupported,
+              "pre_tokenizer Metaspace with the prepend_scheme \"first\" after a normalizer that moves the beginning");
+}
+
+// Everything but the vocabulary: how text is cut, what goes around it, and how tokens become text again.
+Result<JsonDecoder> read_pipeline(JsonValue root, Parts& parts) {
+  std::vector<NormalizerStep> steps;
   if (const auto node = member(root, "normalizer"))
-    if (auto ok = read_normalizer(*node, parts.normalizers); !ok) return ok;
-  const auto pre = member(root, "pre_tokenizer");
-  if (!pre) return fail(ErrorCode::unsupported, "tokenizer.json without pre_tokenizer; only byte-level BPE is known");
-  if (auto ok = read_pre_tokenizer(*pre, parts.splits); !ok) return ok;
+    if (auto ok = read_normalizer(*node, steps); !ok) return forward(ok);
+  parts.normalizer = Normalizer(std::move(steps));
+  parts.byte_level = false;
+  if (const auto node = member(root, "pre_tokenizer"))
+    if (auto ok = read_pre_tokenizer(*node, parts.splits, parts.byte_level); !ok) return forward(ok);
+  if (auto ok = check_first(parts); !ok) return forward(ok);
   if (const auto node = member(root, "post_processor"))
-    if (auto ok = read_post_processor(*node, parts.prefix, parts.suffix); !ok) return ok;
-  if (const auto node = member(root, "decoder"))
-    if (auto ok = check_decoder(*node); !ok) return ok;
+    if (auto ok = read_post_processor(*node, parts.prefix, parts.suffix); !ok) return forward(ok);
+  JsonDecoder decoder;
+  decoder.byte_level = parts.byte_level;
+  if (const auto node = member(root, "decoder")) {
+    auto read = read_decoder(*node);
+    if (!read) return read;
+    decoder = std::move(*read);
+  } else if (!parts.byte_level) {
+    return fail(ErrorCode::unsupported, "tokenizer.json without decoder and without a ByteLevel pre_tokenizer");
+  }
+  if (decoder.byte_level != parts.byte_level)
+    return fail(ErrorCode::unsupported, decoder.byte_level ? "decoder ByteLevel without a ByteLevel pre_tokenizer"
+                                                           : "pre_tokenizer ByteLevel with another decoder");
+  return decoder;
+}
+
+Result<void> read_tokens(JsonValue root, JsonValue model, const JsonDecoder& decoder, Parts& parts) {
+  if (auto ok = read_vocab(model, parts); !ok) return ok;
+  if (auto ok = read_added_tokens(root, member(model, "vocab")->size(), parts); !ok) return ok;
+  for (std::size_t id = 0; id < parts.texts.size(); ++id) parts.bytes[id] = decoder.bytes_of(parts.texts[id]);
+  for (const AddedToken& token : parts.added)  // these are not written in GPT-2's alphabet
+    parts.bytes[static_cast<std::size_t>(token.id)] =
+        decoder.byte_level ? token.content : decoder.bytes_of(token.content);
+  parts.strip = decoder.strip;
+  parts.first_token_drops = decoder.first_token_drops;
   return {};
 }
+
+}  // namespace
 
 Result<Parts> read_parts(JsonValue root, std::string_view config_text) {
   const auto model = member(root, "model");
   if (!model || !model->is_object()) return bad("tokenizer.json has no object \"model\"");
   if (auto ok = check_model(*model); !ok) return forward(ok);
   Parts parts;
-  if (auto ok = read_pipeline(root, parts); !ok) return forward(ok);
-  const auto vocab = member(*model, "vocab");
-  const std::size_t count = vocab ? vocab->size() : 0;
-  if (auto ok = read_vocab(*model, count, parts); !ok) return forward(ok);
-  if (auto ok = read_added_tokens(root, count, parts); !ok) return forward(ok);
+  const auto decoder = read_pipeline(root, parts);
+  if (!decoder) return forward(decoder);
+  if (auto ok = read_tokens(root, *model, *decoder, parts); !ok) return forward(ok);
   const auto ignore_merges = bool_member(*model, "ignore_merges", false);
   if (!ignore_merges) return forward(ignore_merges);
   parts.ignore_merges = *ignore_merges;
@@ -269,6 +130,7 @@ Result<Parts> read_parts(JsonValue root, std::string_view config_text) {
   if (!merges) return forward(merges);
   if (auto ok = add_merges(parts, texts, *merges, true); !ok) return forward(ok);
   if (auto ok = read_unknown(*model, texts, parts); !ok) return forward(ok);
+  if (auto ok = read_byte_fallback(*model, texts, parts); !ok) return forward(ok);
   if (auto ok = check_template(parts); !ok) return forward(ok);
   if (config_text.empty()) {
     if (!parts.prefix.empty()) parts.bos = parts.prefix.front();
@@ -279,6 +141,8 @@ Result<Parts> read_parts(JsonValue root, std::string_view config_text) {
   return parts;
 }
 
+namespace {
+
 // The document ends here, before tables are built of what it says.
 Result<Parts> parse_parts(std::string_view json_text, std::string_view config_text) {
   const auto document = parse_json_object(json_text, "tokenizer.json");
@@ -287,52 +151,14 @@ Result<Parts> parse_parts(std::string_view json_text, std::string_view config_te
 }
 
 }  // namespace
-
-Result<GgufVocabulary> vocabulary_from_json(std::string_view json_text, std::string_view config_text) {
-  const auto document = parse_json_object(json_text, "tokenizer.json");
-  if (!document) return forward(document);
-  const JsonValue root = document->root();
-  auto parts = read_parts(root, config_text);
-  if (!parts) return forward(parts);
-
-  GgufVocabulary v;
-  v.model = "gpt2";
-  v.pre = name_of_splits(PreTokenizer(std::move(parts->splits)).description(), parts->ignore_merges);
-  v.types.assign(parts->texts.size(), kNormal);
-  for (std::size_t id = 0; id < parts->texts.size(); ++id)
-    if (parts->texts[id].empty()) {
-      parts->texts[id] = "[PAD" + std::to_string(id) + "]";
-      v.types[id] = kUnused;
-    }
-  for (const AddedToken& token : parts->added)
-    v.types[static_cast<std::size_t>(token.id)] = token.special ? kControl : kUserDefined;
-  v.tokens = std::move(parts->texts);
-
-  const auto merges = read_merges(*member(root, "model"));
-  if (!merges) return forward(merges);
-  for (const MergeText& merge : *merges) {
-    if (merge.left.find(' ') != std::string_view::npos || merge.right.find(' ') != std::string_view::npos)
-      return fail(ErrorCode::unsupported, "merge (" + in_quotes(merge.left) + ", " + in_quotes(merge.right) +
-                                              ") has a space, which GGUF cannot hold");
-    v.merges.push_back(std::string(merge.left).append(" ").append(merge.right));
-  }
-  v.bos = parts->bos;
-  v.eos = parts->eos;
-  v.unk = parts->unk;
-  v.add_bos = v.bos && !parts->prefix.empty() && parts->prefix.front() == *v.bos;
-  v.add_eos = v.eos && !parts->suffix.empty() && parts->suffix.back() == *v.eos;
-  return v;
-}
-
 }  // namespace tokenizer
 
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_json(std::string_view tokenizer_json,
-                                                              std::string_view tokenizer_config_json,
-                                                              const TokenizerOptions& options) {
-  auto parts = tokenizer::parse_parts(tokenizer_json, tokenizer_config_json);
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::create(const JsonTokenizer& texts,
+                                                           const TokenizerOptions& options) {
+  auto parts = tokenizer::parse_parts(texts.json, texts.config);
   if (!parts) return forward(parts);
   if (auto ok = tokenizer::finish_parts(*parts, options); !ok) return forward(ok);
-  return std::shared_ptr<const Tokenizer>(std::make_shared<tokenizer::ByteLevelBpe>(std::move(*parts)));
+  return std::shared_ptr<const Tokenizer>(std::make_shared<tokenizer::BpeTokenizer>(std::move(*parts)));
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -2,31 +2,14 @@
 
 #include "support/show.hpp"
 #include "tokenizer/json_fields.hpp"
+#include "tokenizer/json_normalizer.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
 
-// Published files have up to 8 steps, and up to 2 tokens around a text. Encoding recurses from step to step.
-constexpr std::size_t kMostSteps = 64;
-
 tl::unexpected<Error> bad(std::string message) { return fail(ErrorCode::bad_file, std::move(message)); }
 tl::unexpected<Error> unknown(const char* part, const std::string& type, const char* known) {
   return fail(ErrorCode::unsupported, std::string(part) + " " + in_quotes(type) + "; known are " + known);
-}
-
-Result<void> check_count(const char* what, std::size_t count) {
-  if (count <= kMostSteps) return {};
-  return fail(ErrorCode::unsupported, std::string(what) + " than " + std::to_string(kMostSteps));
-}
-
-// Calls `each` for every element of the list member `name`. Sequences hold sequences as deep as JSON may be nested.
-template <class Each>
-Result<void> for_each(JsonValue node, const char* part, const char* name, Each&& each) {
-  const auto list = member(node, name);
-  if (!list || !list->is_array()) return bad(std::string(part) + " Sequence has no list \"" + name + "\"");
-  for (const JsonValue element : *list)
-    if (auto done = each(element); !done) return done;
-  return {};
 }
 
 Result<Behavior> read_behavior(const std::string& name) {
@@ -39,22 +22,8 @@ Result<Behavior> read_behavior(const std::string& name) {
              "; known are Isolated, Removed, MergedWithPrevious, MergedWithNext, Contiguous");
 }
 
-Result<std::unique_ptr<Finder>> read_pattern(JsonValue node) {
-  const auto pattern = member(node, "pattern");
-  if (pattern) {
-    if (const auto text = member(*pattern, "String"); text && text->is_string())
-      return make_literal(std::string(text->text()));
-    if (const auto regex = member(*pattern, "Regex"); regex && regex->is_string()) {
-      const std::string_view source = regex->text();
-      if (auto known = make_known(source)) return known;
-      return make_pattern(source);
-    }
-  }
-  return bad("pre_tokenizer Split has no \"pattern\" with a \"String\" or a \"Regex\"");
-}
-
 Result<void> read_split(JsonValue node, std::vector<Split>& splits) {
-  auto finder = read_pattern(node);
+  auto finder = read_pattern(node, "pre_tokenizer Split");
   if (!finder) return forward(finder);
   const auto name = text_member(node, "behavior");
   if (!name) return forward(name);
@@ -86,7 +55,23 @@ Result<void> read_byte_level(JsonValue node, std::vector<Split>& splits) {
   if (!regex) return forward(regex);
   Split split;
   if (*regex) split.finder = make_scanner(Scanner::gpt2);
-  split.add_prefix_space = *space;
+  if (*space) split.space = " ", split.in_front = InFront::of_all;
+  splits.push_back(std::move(split));
+  return {};
+}
+
+Result<void> read_metaspace(JsonValue node, std::vector<Split>& splits) {
+  Split split;
+  auto space = character_member(node, "replacement");
+  if (!space) return forward(space);
+  split.space = std::move(*space);
+  const auto scheme = prepend_scheme(node);
+  if (!scheme) return forward(scheme);
+  split.in_front = *scheme == "always" ? InFront::of_all : *scheme == "first" ? InFront::of_text : InFront::nothing;
+  const auto cut = bool_member(node, "split", true);
+  if (!cut) return forward(cut);
+  if (*cut) split.finder = make_literal(split.space);
+  split.behavior = Behavior::merged_with_next;
   splits.push_back(std::move(split));
   return {};
 }
@@ -102,11 +87,12 @@ Result<void> read_step(JsonValue node, std::vector<Split>& splits, bool& done) {
                     [&](JsonValue step) { return read_step(step, splits, done); });
   if (*type == "Split") return read_split(node, splits);
   if (*type == "Digits") return read_digits(node, splits);
+  if (*type == "Metaspace") return read_metaspace(node, splits);
   if (*type == "ByteLevel") {
     done = true;
     return read_byte_level(node, splits);
   }
-  return unknown("pre_tokenizer", *type, "Sequence, Split, Digits, ByteLevel");
+  return unknown("pre_tokenizer", *type, "Sequence, Split, Digits, Metaspace, ByteLevel");
 }
 
 Result<std::vector<TokenId>> special_ids(JsonValue node, JsonValue token) {
@@ -145,37 +131,18 @@ Result<void> read_template(JsonValue node, std::vector<TokenId>& prefix, std::ve
     }
   }
   if (texts != 1) return bad("post_processor TemplateProcessing holds the text " + std::to_string(texts) + " times");
-  // Of several templates the later one goes around the earlier.
-  prefix.insert(prefix.begin(), before.begin(), before.end());
-  suffix.insert(suffix.end(), after.begin(), after.end());
+  // The tokenizers package takes what came of an earlier one for a pair of texts.
+  if (!prefix.empty() || !suffix.empty())
+    return fail(ErrorCode::unsupported, "post_processor TemplateProcessing after another that adds tokens");
+  prefix = std::move(before);
+  suffix = std::move(after);
   return check_count("post_processor that adds more tokens", prefix.size() + suffix.size());
 }
 
 }  // namespace
 
-Result<void> read_pre_tokenizer(JsonValue node, std::vector<Split>& splits) {
-  bool done = false;
-  if (auto ok = read_step(node, splits, done); !ok) return ok;
-  if (!done) return fail(ErrorCode::unsupported, "pre_tokenizer without ByteLevel; only byte-level BPE is known");
-  return {};
-}
-
-Result<void> read_normalizer(JsonValue node, std::vector<Normalization>& forms) {
-  const auto type = text_member(node, "type");
-  if (!type) return forward(type);
-  if (*type == "Sequence")
-    return for_each(node, "normalizer", "normalizers", [&](JsonValue step) { return read_normalizer(step, forms); });
-  if (*type == "NFC")
-    forms.push_back(Normalization::nfc);
-  else if (*type == "NFD")
-    forms.push_back(Normalization::nfd);
-  else if (*type == "NFKC")
-    forms.push_back(Normalization::nfkc);
-  else if (*type == "NFKD")
-    forms.push_back(Normalization::nfkd);
-  else
-    return unknown("normalizer", *type, "Sequence, NFC, NFD, NFKC, NFKD");
-  return check_count("normalizer with more steps", forms.size());
+Result<void> read_pre_tokenizer(JsonValue node, std::vector<Split>& splits, bool& byte_level) {
+  return read_step(node, splits, byte_level);
 }
 
 Result<void> read_post_processor(JsonValue node, std::vector<TokenId>& prefix, std::vector<TokenId>& suffix) {
@@ -187,15 +154,6 @@ Result<void> read_post_processor(JsonValue node, std::vector<TokenId>& prefix, s
     return for_each(node, "post_processor", "processors",
                     [&](JsonValue step) { return read_post_processor(step, prefix, suffix); });
   return unknown("post_processor", *type, "Sequence, TemplateProcessing, ByteLevel");
-}
-
-Result<void> check_decoder(JsonValue node) {
-  const auto type = text_member(node, "type");
-  if (!type) return forward(type);
-  if (*type == "ByteLevel") return {};
-  if (*type == "Sequence")
-    return for_each(node, "decoder", "decoders", [](JsonValue step) { return check_decoder(step); });
-  return unknown("decoder", *type, "Sequence, ByteLevel");
 }
 
 }  // namespace moe::inline MOE_ABI::tokenizer

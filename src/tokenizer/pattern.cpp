@@ -92,8 +92,10 @@ class Translator {
       const std::size_t end = in_.find('}', i_);
       if (end == std::string_view::npos) return true;
       const std::string name(in_.substr(i_ + 1, end - i_ - 1));
-      if ((c == 'p' || c == 'P') && name.size() > 2 && compiles("\\p{sc:" + name + "}")) {
-        out_ += "{sc:" + name + "}";
+      const std::string negated(name.starts_with('^') ? "^" : ""),
+          script = negated + "sc:" + name.substr(negated.size());
+      if ((c == 'p' || c == 'P') && name.size() > 2 && compiles("\\p{" + script + "}")) {
+        out_ += "{" + script + "}";
         i_ = end + 1;
       } else {
         copy(end + 1 - i_);
@@ -121,8 +123,20 @@ class Translator {
     }
     if (starts("&&")) return no("&& in a class");
     if (starts("[:")) return no("a POSIX class");
-    if (c == '[') return no("a class in a class");
+    if (c == '[') return open_inner_class();
     copy(1);
+    return true;
+  }
+
+  // A class in a class adds its members: its brackets may as well not be there, but for a range across them.
+  bool open_inner_class() {
+    const std::size_t end = in_.find_first_of("[]\\&", i_ + 1);
+    const bool plain = end != std::string_view::npos && in_[end] == ']' && end > i_ + 1 && in_[i_ + 1] != '^';
+    if (!plain || in_[i_ - 1] == '-' || in_[i_ + 1] == '-' || in_[end - 1] == '-' || in_.substr(end + 1, 1) == "-")
+      return no("this class in a class");
+    ++i_;
+    copy(end - i_);
+    ++i_;
     return true;
   }
 
@@ -130,9 +144,22 @@ class Translator {
     if (starts("(?m")) return no("(?m)");
     if (starts("(?x") || starts("(?C") || starts("(*") || starts("(?{")) return no("this group");
     // "{1,3}+" repeats the repetition in Oniguruma and is possessive in PCRE2.
+    if (starts("{1,") && repeats_interval()) return true;
     if (after_interval_ && c == '+') return no("\"+\" after {n,m}");
     after_interval_ = c == '}';
     copy(1);
+    return true;
+  }
+
+  // "{1,m}+" is "+": as many as there are.
+  bool repeats_interval() {
+    std::size_t end = in_.find_first_not_of("0123456789", i_ + 3);
+    if (end == i_ + 3 || in_.substr(end, 2) != "}+") return false;
+    end += 2;
+    if (end < in_.size() && (in_[end] == '+' || in_[end] == '?' || in_[end] == '*' || in_[end] == '{')) return false;
+    out_ += '+';
+    i_ = end;
+    after_interval_ = false;
     return true;
   }
 
@@ -188,6 +215,12 @@ class Pattern final : public Finder {
     const PCRE2_SIZE* range = pcre2_get_ovector_pointer(s->data.get());
     match = {range[0], range[1]};
     return Found::yes;
+  }
+
+  bool matches_nothing() const override {
+    std::uint32_t empty = 1;
+    pcre2_pattern_info(code_.get(), PCRE2_INFO_MATCHEMPTY, &empty);
+    return empty != 0;
   }
 
   std::unique_ptr<FinderState> make_state() const override {

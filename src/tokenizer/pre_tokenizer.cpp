@@ -102,24 +102,8 @@ NamedPreTokenizer build(std::string_view kind) {
 
 }  // namespace
 
-Found PreTokenizer::Matches::next(Match& match, Error& error) {
-  while (from_ <= segment_.size()) {
-    const Found found = finder_.find(segment_, from_, state_, match, error);
-    if (found != Found::yes) return found;
-    if (match.begin == match.end && last_end_ == match.end) {
-      if (from_ >= segment_.size()) return Found::no;
-      from_ += decode_utf8(segment_.data() + from_).bytes;
-      continue;
-    }
-    from_ = match.end;
-    last_end_ = match.end;
-    return Found::yes;
-  }
-  return Found::no;
-}
-
-PreTokenizer::States PreTokenizer::make_states() const {
-  States states;
+FinderStates PreTokenizer::make_states() const {
+  FinderStates states;
   for (const Split& split : splits_) states.push_back(split.finder ? split.finder->make_state() : nullptr);
   return states;
 }
@@ -129,9 +113,28 @@ std::string PreTokenizer::description() const {
   for (const Split& split : splits_) {
     text += split.finder ? split.finder->description() : "none";
     text += "; " + std::to_string(static_cast<int>(split.behavior)) + (split.invert ? " inverted" : "") +
-            (split.add_prefix_space ? " space" : "") + "\n";
+            (split.space.empty() ? "" : " space " + split.space) +
+            (split.in_front == InFront::nothing  ? ""
+             : split.in_front == InFront::of_all ? " of all"
+                                                 : " of text") +
+            "\n";
   }
   return text;
+}
+
+std::string PreTokenizer::with_spaces(const Split& split, std::string_view segment, bool begins) {
+  std::string out;
+  out.reserve(segment.size() + segment.size() / 2 + split.space.size());
+  const bool has_one = segment.starts_with(' ') || segment.starts_with(split.space);
+  if (!has_one && (split.in_front == InFront::of_all || (split.in_front == InFront::of_text && begins)))
+    out += split.space;
+  for (const char c : segment) {
+    if (c == ' ')
+      out += split.space;
+    else
+      out += c;
+  }
+  return out;
 }
 
 Result<std::vector<PreTokenizer::Part>> PreTokenizer::parts(const Split& split, FinderState* state,

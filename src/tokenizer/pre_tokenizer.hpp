@@ -14,26 +14,30 @@ namespace moe::inline MOE_ABI::tokenizer {
 /// What becomes of a match and of the text around it (the names of tokenizer.json).
 enum class Behavior { isolated, removed, merged_with_previous, merged_with_next, contiguous };
 
+/// Where a space is put in front before a split.
+enum class InFront { nothing, of_all, of_text };
+
 struct Split {
-  std::unique_ptr<Finder> finder;  ///< null: no split (a ByteLevel that only adds the space)
+  std::unique_ptr<Finder> finder;  ///< null: no split (a ByteLevel or Metaspace that only changes spaces)
   Behavior behavior = Behavior::isolated;
   bool invert = false;
-  bool add_prefix_space = false;  ///< put a space before every segment that has none, then split
+  std::string space = {};  ///< before the split, spaces become this; empty: they stay
+  /// And one is put in front where there is none: of every segment, or of the one that begins the text.
+  InFront in_front = InFront::nothing;
 };
 
 class PreTokenizer {
  public:
-  using States = std::vector<std::unique_ptr<FinderState>>;
-
   explicit PreTokenizer(std::vector<Split> splits) : splits_(std::move(splits)) {}
 
-  States make_states() const;
+  FinderStates make_states() const;
   std::string description() const;
 
-  /// Calls `emit(piece)` (returning Result<void>) for every piece in order; empty ones are dropped.
+  /// Calls `emit(piece)` (returning Result<void>) for every piece in order; empty ones are dropped. `begins`: the segment
+  /// is the beginning of a text.
   template <class Emit>
-  Result<void> run(std::string_view segment, const States& states, Emit&& emit) const {
-    return run_from(0, segment, states, emit);
+  Result<void> run(std::string_view segment, bool begins, const FinderStates& states, Emit&& emit) const {
+    return run_from(0, segment, begins, states, emit);
   }
 
  private:
@@ -42,48 +46,35 @@ class PreTokenizer {
     bool is_match = false;
   };
 
-  /// The matches of a split one after the other; empty ones split but are never repeated at one place.
-  class Matches {
-   public:
-    Matches(const Finder& finder, FinderState* state, std::string_view segment)
-        : finder_(finder), state_(state), segment_(segment) {}
-    Found next(Match& match, Error& error);
-
-   private:
-    const Finder& finder_;
-    FinderState* state_;
-    std::string_view segment_;
-    std::size_t from_ = 0;
-    std::optional<std::size_t> last_end_;
-  };
-
+  static std::string with_spaces(const Split& split, std::string_view segment, bool begins);
   Result<std::vector<Part>> parts(const Split& split, FinderState* state, std::string_view segment) const;
 
   template <class Emit>
-  Result<void> run_from(std::size_t k, std::string_view segment, const States& states, Emit& emit) const {
+  Result<void> run_from(std::size_t k, std::string_view segment, bool begins, const FinderStates& states,
+                        Emit& emit) const {
     if (segment.empty()) return {};
     if (k == splits_.size()) return emit(segment);
     const Split& split = splits_[k];
-    std::string with_space;
-    if (split.add_prefix_space && segment.front() != ' ') {
-      with_space.reserve(segment.size() + 1);
-      with_space.push_back(' ');
-      with_space.append(segment);
-      segment = with_space;
+    std::string changed;
+    if (!split.space.empty()) {
+      changed = with_spaces(split, segment, begins);
+      segment = changed;
     }
-    if (!split.finder) return run_from(k + 1, segment, states, emit);
-    if (split.behavior == Behavior::isolated) return run_isolated(k, segment, states, emit);
+    if (!split.finder) return run_from(k + 1, segment, begins, states, emit);
+    if (split.behavior == Behavior::isolated) return run_isolated(k, segment, begins, states, emit);
     const auto pieces = parts(split, states[k].get(), segment);
     if (!pieces) return forward(pieces);
     for (const Part& part : *pieces) {
-      auto done = run_from(k + 1, segment.substr(part.range.begin, part.range.end - part.range.begin), states, emit);
+      auto done = run_from(k + 1, segment.substr(part.range.begin, part.range.end - part.range.begin),
+                           begins && part.range.begin == 0, states, emit);
       if (!done) return done;
     }
     return {};
   }
 
   template <class Emit>
-  Result<void> run_isolated(std::size_t k, std::string_view segment, const States& states, Emit& emit) const {
+  Result<void> run_isolated(std::size_t k, std::string_view segment, bool begins, const FinderStates& states,
+                            Emit& emit) const {
     Matches matches(*splits_[k].finder, states[k].get(), segment);
     std::size_t done = 0;
     Match match;
@@ -93,14 +84,15 @@ class PreTokenizer {
       if (found == Found::failed) return tl::unexpected<Error>(std::move(error));
       if (found == Found::no) break;
       if (match.begin > done) {
-        auto before = run_from(k + 1, segment.substr(done, match.begin - done), states, emit);
+        auto before = run_from(k + 1, segment.substr(done, match.begin - done), begins && done == 0, states, emit);
         if (!before) return before;
       }
-      auto piece = run_from(k + 1, segment.substr(match.begin, match.end - match.begin), states, emit);
+      auto piece = run_from(k + 1, segment.substr(match.begin, match.end - match.begin), begins && match.begin == 0,
+                            states, emit);
       if (!piece) return piece;
       done = match.end;
     }
-    return run_from(k + 1, segment.substr(done), states, emit);
+    return run_from(k + 1, segment.substr(done), begins && done == 0, states, emit);
   }
 
   std::vector<Split> splits_;

@@ -8,12 +8,10 @@
 #include <vector>
 
 #include "moe/tokenizer.hpp"
+#include "tokenizer/unicode.hpp"
 #include "tokenizer/vocabulary_tokenizer.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
-
-/// What stands for a space in token texts: U+2581.
-inline constexpr std::string_view kSpaceSymbol = "\xe2\x96\x81";
 
 /// What a reader finds out about such a tokenizer.
 struct SentencePieceParts : TokenParts {
@@ -33,7 +31,7 @@ class SentencePiece final : public VocabularyTokenizer {
  public:
   explicit SentencePiece(SentencePieceParts parts);
 
-  Result<std::string> decode(const std::vector<TokenId>& ids, bool skip_special) const override;
+  Result<std::string> decode_text(std::span<const TokenId> ids, SpecialTokens special) const override;
 
  private:
   /// A stretch of text that is, or may become, one token; `id` is -1 for a character that has none.

@@ -40,6 +40,9 @@ constexpr Range kDeepseekPunctuationRanges[] = {{'!', '/'},       {':', '~'},   
                                                 {0xff1a, 0xff5e}, {0x2018, 0x201f}, {0x3000, 0x3002}};
 constexpr Range kDeepseekWideRanges[] = {{0x4e00, 0x9fa5}, {0x0800, 0x4e00}, {0xac00, 0xd7ff}};
 constexpr Range kCjkRanges[] = {{0x4e00, 0x9fa5}, {0x3040, 0x30ff}};
+// Join controls, and letters in circles and squares: word characters by property, not by category.
+constexpr Range kWordRanges[] = {
+    {0x200c, 0x200d}, {0x24b6, 0x24e9}, {0x1f130, 0x1f149}, {0x1f150, 0x1f169}, {0x1f170, 0x1f189}};
 constexpr Range kSpaceRanges[] = {{0x9, 0xd},       {0x20, 0x20},     {0x85, 0x85},     {0xa0, 0xa0},
                                   {0x1680, 0x1680}, {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f},
                                   {0x205f, 0x205f}, {0x3000, 0x3000}};
@@ -54,17 +57,17 @@ constexpr Range kHanRanges[] = {{0x2e80, 0x2e99},   {0x2e9b, 0x2ef3},   {0x2f00,
 std::uint32_t category_bits(char32_t c) {
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
     case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LT: return kLetter | kUpper;
-    case UTF8PROC_CATEGORY_LL: return kLetter | kLower;
+    case UTF8PROC_CATEGORY_LT: return kLetter | kUpper | kWordCharacter;
+    case UTF8PROC_CATEGORY_LL: return kLetter | kLower | kWordCharacter;
     case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO: return kLetter;
+    case UTF8PROC_CATEGORY_LO: return kLetter | kWordCharacter;
     case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME: return kMark;
+    case UTF8PROC_CATEGORY_ME: return kMark | kWordCharacter;
     case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NL: return kNumber | kWordCharacter;
     case UTF8PROC_CATEGORY_NO: return kNumber;
-    case UTF8PROC_CATEGORY_PC: return kPunctuation | kConnector;
+    case UTF8PROC_CATEGORY_PC: return kPunctuation | kWordCharacter;
     case UTF8PROC_CATEGORY_PD:
     case UTF8PROC_CATEGORY_PS:
     case UTF8PROC_CATEGORY_PE:
@@ -99,6 +102,7 @@ ClassTable build_classes() {
   mark(table, kDeepseekWideRanges, kDeepseekWide);
   mark(table, kCjkRanges, kCjk);
   mark(table, kHanRanges, kHan);
+  mark(table, kWordRanges, kWordCharacter);
   for (char32_t c = 0; c < 0x80; ++c) {
     if (table[c] & kLetter) table[c] |= kAsciiLetter;
     if (table[c] & kNumber) table[c] |= kAsciiDigit;

@@ -25,6 +25,13 @@ inline Decoded decode_utf8(const char* p) {
   return {(u[0] & 0x07u) << 18 | (u[1] & 0x3fu) << 12 | (u[2] & 0x3fu) << 6 | (u[3] & 0x3fu), 4};
 }
 
+/// Where the character that ends at byte `end` begins; `end` is above 0.
+inline std::size_t previous_character(std::string_view text, std::size_t end) {
+  std::size_t i = end - 1;
+  while (i > 0 && (static_cast<unsigned char>(text[i]) & 0xc0) == 0x80) --i;
+  return i;
+}
+
 void append_utf8(std::string& text, char32_t code_point);
 
 /// Length of the valid UTF-8 prefix: text.size() when all of it is valid.
@@ -46,7 +53,7 @@ enum CharClass : std::uint32_t {
   kAsciiDigit = 1 << 7,
   kAsciiLetter = 1 << 8,
   kAsciiPunctuation = 1 << 9,
-  kConnector = 1 << 10,            ///< Pc
+  kWordCharacter = 1 << 10,        ///< \w as the tokenizers package reads it, for tokens that are whole words
   kDeepseekLetter = 1 << 11,       ///< the letters of deepseek-llm (cased scripts)
   kDeepseekPunctuation = 1 << 12,  ///< [!-/:-~ ... U+2018-U+201F U+3000-U+3002] of deepseek-llm
   kDeepseekWide = 1 << 13,         ///< [U+4E00-U+9FA5 U+0800-U+4E00 U+AC00-U+D7FF] of deepseek-llm and -coder
@@ -59,6 +66,9 @@ enum CharClass : std::uint32_t {
 
 /// Class bits of every code point (0 .. 0x10FFFF), built once.
 const std::uint32_t* char_classes();
+
+/// What stands for a space in the token texts of SentencePiece and its relatives: U+2581.
+inline constexpr std::string_view kSpaceSymbol = "\xe2\x96\x81";
 
 /// The code point that stands for a byte in token texts (GPT-2's printable alphabet).
 char32_t byte_symbol(unsigned char byte);

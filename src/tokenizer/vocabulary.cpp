@@ -15,17 +15,10 @@ std::uint64_t hash_text(std::string_view text) {
   return h ^ (h >> 29);
 }
 
-bool is_word(char32_t c) { return char_classes()[c] & (kLetter | kNumber | kMark | kConnector); }
-
-// Start of the character that ends at `end`.
-std::size_t previous(std::string_view text, std::size_t end) {
-  std::size_t i = end - 1;
-  while (i > 0 && (static_cast<unsigned char>(text[i]) & 0xc0) == 0x80) --i;
-  return i;
-}
+bool is_word(char32_t c) { return char_classes()[c] & kWordCharacter; }
 
 bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
-  if (begin > 0 && is_word(decode_utf8(text.data() + previous(text, begin)).value)) return false;
+  if (begin > 0 && is_word(decode_utf8(text.data() + previous_character(text, begin)).value)) return false;
   return end == text.size() || !is_word(decode_utf8(text.data() + end).value);
 }
 
@@ -99,9 +92,15 @@ const AddedToken* AddedTokens::longest_at(std::string_view text, std::size_t i) 
   return best;
 }
 
+const AddedToken* AddedTokens::find(TokenId id) const {
+  const auto found =
+      std::find_if(tokens_.begin(), tokens_.end(), [&](const AddedToken& token) { return token.id == id; });
+  return found == tokens_.end() ? nullptr : &*found;
+}
+
 void AddedTokens::split(std::string_view text, SpecialText special, std::vector<Piece>& pieces) const {
   const auto is_space = [](char32_t c) { return char_classes()[c] & kSpace; };
-  std::size_t done = 0, i = 0;
+  std::size_t done = 0, i = 0, spaces_end = 0;
   while (i < text.size()) {
     if (!starts_[static_cast<unsigned char>(text[i])]) {
       ++i;
@@ -116,15 +115,23 @@ void AddedTokens::split(std::string_view text, SpecialText special, std::vector<
     i = end;
     if (token->special && special == SpecialText::plain) continue;
     if (token->single_word && !stands_alone(text, begin, end)) continue;
-    if (token->lstrip)
-      while (begin > done && is_space(decode_utf8(text.data() + previous(text, begin)).value))
-        begin = previous(text, begin);
-    if (token->rstrip)
+    if (token->lstrip) {
+      while (begin > done && is_space(decode_utf8(text.data() + previous_character(text, begin)).value))
+        begin = previous_character(text, begin);
+      begin = std::max(begin, done);
+    }
+    if (token->rstrip) {
+      if (end < spaces_end) end = spaces_end;  // white space that a token before took along: not looked at again
       while (end < text.size() && is_space(decode_utf8(text.data() + end).value))
         end += decode_utf8(text.data() + end).bytes;
+      spaces_end = end;
+    }
+    // As in the tokenizers package, tokens in the white space that one before took along are found all the same, unless
+    // nothing is left of them.
+    if (begin >= end) continue;
     if (begin > done) pieces.push_back({text.substr(done, begin - done), nullptr});
     pieces.push_back({text.substr(begin, end - begin), token});
-    done = i = end;
+    done = end;
   }
   if (done < text.size()) pieces.push_back({text.substr(done), nullptr});
 }
@@ -139,14 +146,14 @@ Result<std::string_view> encodable(std::string_view text, std::string& repaired)
   return std::string_view(repaired);
 }
 
-Result<std::string> joined(const TokenTexts& bytes, const std::vector<bool>& special, const std::vector<TokenId>& ids,
-                           bool skip_special) {
+Result<std::string> joined(const TokenTexts& bytes, const std::vector<bool>& special, std::span<const TokenId> ids,
+                           SpecialTokens shown) {
   std::string text;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0 || static_cast<std::size_t>(ids[i]) >= bytes.size())
       return fail(ErrorCode::bad_argument, "token id " + std::to_string(ids[i]) + " at position " + std::to_string(i) +
                                                " is outside the vocabulary of " + std::to_string(bytes.size()));
-    if (skip_special && special[static_cast<std::size_t>(ids[i])]) continue;
+    if (shown == SpecialTokens::hide && special[static_cast<std::size_t>(ids[i])]) continue;
     text += bytes[ids[i]];
   }
   return text;

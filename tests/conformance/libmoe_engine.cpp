@@ -35,7 +35,7 @@ bool configure(const moe_router_case& q, moe::RouterConfig& c) {
 int libmoe_route(const moe_router_case* question, int32_t* ids, float* weights, void*) {
   moe::RouterConfig config;
   if (!configure(*question, config)) return MOE_ROUTER_NO_SUCH_METHOD;
-  auto out = moe::Routing::make(config, 1);
+  auto out = moe::Routing::create(config, 1);
   if (!out) return MOE_ROUTER_REFUSED;
   const moe::MatrixView<const float> logits(question->logits, 1, question->expert_count);
   const std::span<const float> bias(question->bias,

@@ -40,7 +40,7 @@ bool check_model_survives(const std::string& path) {
       FAIL_CHECK("inspect: " << info.error().message);
     return false;
   }
-  const auto model = moe::Model::load(path);
+  const auto model = moe::Model::load(path, {.tokenizer = moe::TokenizerUse::optional});
   if (!model) {
     if (model.error().message.empty() || model.error().code == moe::ErrorCode::internal)
       FAIL_CHECK("load: " << model.error().message);

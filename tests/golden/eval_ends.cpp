@@ -44,7 +44,7 @@ std::vector<moe::TokenId> ids_of_reply(const std::shared_ptr<const moe::Model>& 
   auto session = moe::Session::create(model);
   REQUIRE(session.has_value());
   const moe::Tokenizer& tokenizer = *model->tokenizer();
-  std::vector<moe::TokenId> next = *tokenizer.encode(context, false), written;
+  std::vector<moe::TokenId> next = *tokenizer.encode(context), written;
   const moe::Sequence sequence = *(*session)->open();
   for (std::int64_t i = 0; i < count; ++i) {
     const moe::BatchItem item{sequence, next, moe::Logits::last};

@@ -174,8 +174,7 @@ TEST_CASE("log-likelihoods of real models") {
       moe_test::report_skip("realgold of " + name, "no model file (scripts/get-models brings it)");
       continue;
     }
-    const auto model =
-        moe::Model::load(path.string(), {.threads = moe::openmp_pool(), .on_progress = {}, .cancelled = {}});
+    const auto model = moe::Model::load(path.string(), {.threads = moe::openmp_pool()});
     REQUIRE_MESSAGE(model.has_value(), model.error().message);
     const std::vector<Json> chosen = full ? rows : sample(rows, 40 / cases.size());
     MESSAGE(name);

@@ -8,13 +8,14 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "batch/tree_walk.hpp"
 #include "eval/run/reply_run.hpp"
 #include "eval/run/score_run.hpp"
-#include "eval/run/tree_walk.hpp"
 #include "moe/model.hpp"
 #include "support.hpp"
 
 namespace fs = std::filesystem;
+using namespace moe::batch;
 using namespace moe::eval;
 
 namespace {
@@ -32,7 +33,7 @@ std::shared_ptr<const moe::Model> load(const std::string& name) {
   auto config = nlohmann::json::parse(moe_test::read_file(from / "config.json"));
   config["max_position_embeddings"] = kContext;
   std::ofstream(copy / "config.json") << config.dump();
-  const auto model = moe::Model::load(copy.string());
+  const auto model = moe::Model::load(copy.string(), {.tokenizer = moe::TokenizerUse::optional});
   fs::remove_all(copy);
   REQUIRE_MESSAGE(model.has_value(), model.error().message);
   return *model;

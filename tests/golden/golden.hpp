@@ -76,7 +76,7 @@ inline std::vector<float> step(moe::Session& session, moe::Sequence sequence, st
   const moe::BatchItem item = {sequence, tokens, logits};
   auto out = session.step({&item, 1});
   if (!out) FAIL("step: " << out.error().message);
-  return {out->logits, out->logits + out->row_count * out->vocab_size};
+  return {out->logits.get(), out->logits.get() + out->row_count * out->vocab_size};
 }
 
 /// The ways to compute that the numerics contract covers.

@@ -111,7 +111,7 @@ void check_prompt(const std::shared_ptr<const moe::Model>& model, const Prompt& 
 /// Load or skip, then every prompt; false where the family is unknown.
 bool check_model(const GoldenCase& c, std::set<std::string>& families) {
   CAPTURE(c.name);
-  auto model = moe::Model::load(c.model.string());
+  auto model = moe::Model::load(c.model.string(), {.tokenizer = moe::TokenizerUse::optional});
   if (!model && model.error().code == moe::ErrorCode::unsupported) {
     report_skip(c.name, model.error().message);
     return false;

@@ -1,5 +1,8 @@
 // What a host sees of a Session: errors that name the item, nothing changed after an error, limits, cancel, progress.
 
+#include <set>
+#include <thread>
+
 #include "golden/golden.hpp"
 
 namespace {
@@ -12,7 +15,9 @@ std::shared_ptr<const moe::Model> any_model() {
   for (GoldenCase& c : golden_cases_in(std::filesystem::path(MOE_SOURCE_DIR) / "tests/data/golden"))
     cases.push_back(std::move(c));
   for (const GoldenCase& c : cases)
-    if (auto model = moe::Model::load(c.model.string()); model && (*model)->config().max_position >= 64) return *model;
+    if (auto model = moe::Model::load(c.model.string(), {.tokenizer = moe::TokenizerUse::optional});
+        model && (*model)->config().max_position >= 64)
+      return *model;
   FAIL("no loadable golden model");
   return nullptr;
 }
@@ -52,6 +57,31 @@ TEST_CASE("step refuses what is out of range, and the sequence is as before") {
   REQUIRE(session->close(s).has_value());
   CHECK_FALSE(session->length(s).has_value());
   CHECK_FALSE(session->fork(s).has_value());
+}
+
+TEST_CASE("closing_frees counts the pages that nothing else holds, each once") {
+  const auto model = any_model();
+  moe::SessionOptions options = reference_options();
+  options.max_tokens = 640;
+  auto session = open_session(model, options);
+  const auto frees = [&](std::vector<moe::Sequence> sequences) { return session->closing_frees(sequences); };
+  const moe::Sequence a = *session->open();
+  step(*session, a, std::vector<moe::TokenId>(70, 1));  // two pages
+  CHECK(frees({a}) == 128);
+  CHECK(frees({a, a}) == 128);
+  CHECK(frees({}) == 0);
+  CHECK(frees({77, -1}) == 0);
+  const moe::Sequence b = *session->fork(a);
+  CHECK(frees({a}) == 0);
+  CHECK(frees({a, b}) == 128);
+  step(*session, b, std::vector<moe::TokenId>{2});  // its own copy of the second page
+  CHECK(frees({a}) == 64);
+  CHECK(frees({b}) == 64);
+  CHECK(frees({b, a}) == 192);
+  const std::int64_t before = session->free_tokens();
+  REQUIRE(session->close(b).has_value());
+  CHECK(session->free_tokens() - before == 64);
+  CHECK(frees({a}) == 128);
 }
 
 TEST_CASE("a full cache is an error that names it, and room comes back when sequences close") {
@@ -135,6 +165,96 @@ TEST_CASE("cancel and progress reach the host") {
   CHECK(*session->length(s) == 10);
 }
 
+TEST_CASE("two threads, two Sessions, one Model: the bits of each alone") {
+  const auto model = any_model();
+  const auto vocabulary = static_cast<std::int64_t>(model->config().vocab_size);
+  struct Run {
+    std::vector<moe::TokenId> tokens;
+    moe::ParallelFor threads = {};
+    std::vector<float> rows = {};  // of every step, one behind the other
+    bool failed = false;
+  };
+  const auto play = [&](Run& run) {
+    moe::SessionOptions options;
+    options.threads = run.threads;
+    auto session = moe::Session::create(model, options);
+    const auto sequence = session ? (*session)->open() : moe::Result<moe::Sequence>(moe::fail(moe::ErrorCode::io, ""));
+    run.failed = !sequence;
+    for (int repeat = 0; repeat < 4 && !run.failed; ++repeat) {
+      run.failed = !(*session)->rewind(*sequence, 0);
+      for (std::size_t i = 0; i < run.tokens.size() && !run.failed; i += 5) {
+        const auto count = std::min<std::size_t>(5, run.tokens.size() - i);
+        const auto out = (*session)->step(*sequence, std::span(run.tokens).subspan(i, count));
+        run.failed = !out;
+        if (out) run.rows.insert(run.rows.end(), out->row(0).begin(), out->row(0).end());
+      }
+    }
+  };
+  const auto make = [&](std::int64_t factor, const moe::ParallelFor& threads) {
+    Run run;
+    run.threads = threads;
+    for (std::int64_t i = 0; i < 40; ++i)
+      run.tokens.push_back(static_cast<moe::TokenId>((factor * i + 3) % vocabulary));
+    return run;
+  };
+  for (const moe::ParallelFor& threads : {moe::ParallelFor{}, moe::openmp_pool(2)}) {
+    Run a = make(7, threads), b = make(11, threads), alone_a = make(7, {}), alone_b = make(11, {});
+    play(alone_a);
+    play(alone_b);
+    std::thread first([&] { play(a); }), second([&] { play(b); });
+    first.join();
+    second.join();
+    REQUIRE_FALSE(a.failed);
+    REQUIRE_FALSE(b.failed);
+    REQUIRE_FALSE(alone_a.failed);
+    CHECK_FALSE(alone_a.rows.empty());
+    CHECK(same_bits(a.rows, alone_a.rows));
+    CHECK(same_bits(b.rows, alone_b.rows));
+    CHECK_FALSE(same_bits(a.rows, b.rows));
+  }
+}
+
+TEST_CASE("logits stay as they are while somebody holds them, and their room is used again afterwards") {
+  const auto model = any_model();
+  auto session = open_session(model, reference_options());
+  const moe::Sequence s = *session->open();
+  const std::vector<moe::TokenId> first = {1, 2, 3}, other = {4, 5};
+  std::vector<moe::StepOutput> held;
+  std::vector<std::vector<float>> copies;
+  for (int i = 0; i < 4; ++i) {
+    auto out = session->step(s, i % 2 == 0 ? first : other, i == 2 ? moe::Logits::all : moe::Logits::last);
+    REQUIRE(out.has_value());
+    CHECK(out->row_count == (i == 2 ? 3 : 1));
+    copies.emplace_back(out->row(0).begin(), out->row(0).end());
+    held.push_back(std::move(*out));
+  }
+  for (std::size_t i = 0; i < held.size(); ++i) {
+    CHECK(std::equal(copies[i].begin(), copies[i].end(), held[i].row(0).begin()));
+    for (std::size_t j = 0; j < i; ++j) CHECK(held[i].logits != held[j].logits);
+  }
+  session = nullptr;  // they outlive the Session
+  for (std::size_t i = 0; i < held.size(); ++i)
+    CHECK(std::equal(copies[i].begin(), copies[i].end(), held[i].row(0).begin()));
+
+  session = open_session(model, reference_options());
+  const moe::Sequence again = *session->open();
+  std::set<const float*> rooms;
+  for (int i = 0; i < 6; ++i) {
+    const auto out = session->step(again, other);
+    REQUIRE(out.has_value());
+    rooms.insert(out->logits.get());
+  }
+  CHECK(rooms.size() == 1);
+  moe::StepOutput last;
+  for (int i = 0; i < 6; ++i) {  // as a loop does that keeps one StepOutput
+    auto out = session->step(again, other);
+    REQUIRE(out.has_value());
+    last = std::move(*out);
+    rooms.insert(last.logits.get());
+  }
+  CHECK(rooms.size() <= 2);
+}
+
 TEST_CASE("the host's thread pool is used, and options are checked") {
   const auto model = any_model();
   moe::SessionOptions options = reference_options();
@@ -162,7 +282,7 @@ TEST_CASE("memory is estimated before loading; top_k can be changed on a model t
     const auto info = moe::Model::inspect(c.model.string());
     if (!info) continue;
     CAPTURE(c.name);
-    auto model = moe::Model::load(c.model.string());
+    auto model = moe::Model::load(c.model.string(), {.tokenizer = moe::TokenizerUse::optional});
     REQUIRE(model.has_value());
     CHECK(info->total_parameters == (*model)->info().total_parameters);
     const moe::MemoryEstimate estimate = moe::Session::estimate_memory(*info, reference_options());

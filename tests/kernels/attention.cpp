@@ -1,6 +1,6 @@
 // Attention: every table gives the twin's bits for any grouping; the twin follows float64; unwritten slots do not matter.
 
-#include "moe/reference/attention.hpp"
+#include "moe/detail/reference/attention.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
 // store_cache rounds as hardware does, and every table gives the twin's bits.
 
-#include "moe/reference/cache.hpp"
+#include "moe/detail/reference/cache.hpp"
 
 #include <cmath>
 

@@ -8,9 +8,9 @@
 
 #include "kernels/packing.hpp"
 #include "kernels/panel_layout.hpp"
-#include "moe/quant/decode.hpp"
-#include "moe/reference/gemm.hpp"
-#include "moe/reference/quantize.hpp"
+#include "moe/decode.hpp"
+#include "moe/detail/reference/gemm.hpp"
+#include "moe/detail/reference/quantize.hpp"
 #include "support.hpp"
 
 namespace moe_test {

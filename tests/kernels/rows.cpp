@@ -1,14 +1,14 @@
-// Kernels over one row: every table gives the bits of include/moe/reference, which follow float64.
+// Kernels over one row: every table gives the bits of include/moe/detail/reference, which follow float64.
 
 #include <cmath>
 #include <functional>
 #include <string>
 
-#include "moe/reference/activation.hpp"
-#include "moe/reference/elementwise.hpp"
-#include "moe/reference/rms_norm.hpp"
-#include "moe/reference/rope.hpp"
-#include "moe/reference/softmax.hpp"
+#include "moe/detail/reference/activation.hpp"
+#include "moe/detail/reference/elementwise.hpp"
+#include "moe/detail/reference/rms_norm.hpp"
+#include "moe/detail/reference/rope.hpp"
+#include "moe/detail/reference/softmax.hpp"
 #include "tables.hpp"
 
 using namespace moe;

@@ -8,7 +8,7 @@
 
 #include "checkpoint/metadata.hpp"
 #include "checkpoint/vocabulary.hpp"
-#include "moe/quant/decode.hpp"
+#include "moe/decode.hpp"
 #include "safetensors.hpp"
 
 namespace {

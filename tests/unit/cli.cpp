@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <thread>
 
-#include "eval/score/text.hpp"
 #include "support.hpp"
 #include "tools/common/npy_file.hpp"
 #include "tools/common/program.hpp"
@@ -64,24 +63,6 @@ TEST_CASE("token ids of a command line") {
   CHECK(cli::parse_ids("")->empty());
   for (const char* wrong : {"1 x", "1.5", "99999999999", "1-2", "-4", "0x10"})
     CHECK_FALSE(cli::parse_ids(wrong).has_value());
-}
-
-TEST_CASE("characters that come in pieces are shown whole") {
-  const std::string text = "a\xC3\xA9 \xE4\xBD\xA0\xF0\x9F\x98\x80z";
-  for (std::size_t piece = 1; piece <= text.size(); ++piece) {
-    cli::Utf8Stream stream;
-    std::string all;
-    for (std::size_t at = 0; at < text.size(); at += piece) {
-      const std::string shown = stream.push(std::string_view(text).substr(at, piece));
-      REQUIRE(moe::eval::is_utf8(shown));
-      all += shown;
-    }
-    CHECK(all + stream.finish() == text);
-  }
-  cli::Utf8Stream broken;
-  CHECK(broken.push("\xF0\x9F").empty());
-  CHECK(broken.finish() == "\xF0\x9F");
-  CHECK(broken.push("\x80\x80\x80\x80") == "\x80\x80\x80\x80");  // no character can come of it: nothing is held back
 }
 
 TEST_CASE("a .npy file has NumPy's header, and its name only when complete") {

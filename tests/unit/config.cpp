@@ -1,6 +1,6 @@
 // validate(): published shapes pass, and one wrong number at a time is refused by name.
 
-#include "moe/config.hpp"
+#include "moe/model.hpp"
 
 #include <doctest/doctest.h>
 

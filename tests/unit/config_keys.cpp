@@ -100,7 +100,7 @@ struct Tensors {
 };
 
 std::vector<float> logits_of(const std::string& path) {
-  const auto model = moe::Model::load(path);
+  const auto model = moe::Model::load(path, {.tokenizer = moe::TokenizerUse::optional});
   REQUIRE_MESSAGE(model.has_value(), model.error().message);
   moe::SessionOptions options;
   options.precision = moe::Precision::reference;
@@ -110,7 +110,7 @@ std::vector<float> logits_of(const std::string& path) {
   const moe::BatchItem item = {*(*session)->open(), ids, moe::Logits::last};
   auto out = (*session)->step({&item, 1});
   REQUIRE(out.has_value());
-  return {out->logits, out->logits + out->vocab_size};
+  return {out->logits.get(), out->logits.get() + out->vocab_size};
 }
 
 /// Llama's rows stand in another order in GGUF, and so do the terms of some sums.
@@ -322,7 +322,7 @@ TEST_CASE("an error that may come of a default says which keys the file leaves o
     json short_of = json::parse(moe_test::read_file(model / "config.json"));
     short_of.erase(key);
     scratch.write("config.json", short_of.dump());
-    const auto loaded = moe::Model::load(scratch.path());
+    const auto loaded = moe::Model::load(scratch.path(), {.tokenizer = moe::TokenizerUse::optional});
     REQUIRE_FALSE(loaded.has_value());
     CHECK_MESSAGE(loaded.error().message.find(key) != std::string::npos, loaded.error().message);
   }
@@ -338,7 +338,7 @@ TEST_CASE("a head of its own beside tie_word_embeddings wins, and a note says so
   const auto load = [&] {
     scratch.write("config.json", config.dump());
     scratch.write("model.safetensors", tensors.text());
-    auto model = moe::Model::load(scratch.path());
+    auto model = moe::Model::load(scratch.path(), {.tokenizer = moe::TokenizerUse::optional});
     REQUIRE_MESSAGE(model.has_value(), model.error().message);
     return *model;
   };
@@ -389,7 +389,7 @@ TEST_CASE("a head of its own beside tie_word_embeddings wins, and a note says so
   tensors.all["lm_head.weight"].shape[0] -= 1;
   tensors.all["lm_head.weight"].bytes.resize(embedding.bytes.size() - 2 * static_cast<std::size_t>(embedding.shape[1]));
   scratch.write("model.safetensors", tensors.text());
-  const auto torn = moe::Model::load(scratch.path());
+  const auto torn = moe::Model::load(scratch.path(), {.tokenizer = moe::TokenizerUse::optional});
   REQUIRE_FALSE(torn.has_value());
   CHECK(torn.error().message.find("tensor lm_head.weight has shape") != std::string::npos);
 }
@@ -419,7 +419,7 @@ TEST_CASE("a directory with one GGUF file is that file; with several their names
     const auto info = moe::Model::inspect(scratch.path());
     REQUIRE_MESSAGE(info.has_value(), info.error().message);
     CHECK(info->hash == expected->hash);
-    CHECK(moe::Model::load(scratch.path()).has_value());
+    CHECK(moe::Model::load(scratch.path(), {.tokenizer = moe::TokenizerUse::optional}).has_value());
   };
   fs::copy_file(file, scratch.dir / "one.gguf");
   same_model();
@@ -427,7 +427,7 @@ TEST_CASE("a directory with one GGUF file is that file; with several their names
   scratch.write("config.json", "{}");  // as some publishers leave beside it
   same_model();
   fs::copy_file(file, scratch.dir / "another.gguf");
-  const auto two = moe::Model::load(scratch.path());
+  const auto two = moe::Model::load(scratch.path(), {.tokenizer = moe::TokenizerUse::optional});
   REQUIRE_FALSE(two.has_value());
   CHECK(two.error().code == ErrorCode::bad_argument);
   CHECK_MESSAGE(two.error().message.find("holds 2 GGUF files") != std::string::npos, two.error().message);
@@ -467,7 +467,7 @@ TEST_CASE("a value that is not finite is caught in every tensor of every family,
       REQUIRE(tensor.dtype == "BF16");
       std::memcpy(bytes.data() + bytes.size() - 2, &code, 2);
       scratch.write("model.safetensors", spoilt.text());
-      const auto loaded = moe::Model::load(scratch.path());
+      const auto loaded = moe::Model::load(scratch.path(), {.tokenizer = moe::TokenizerUse::optional});
       REQUIRE_FALSE(loaded.has_value());
       CHECK_MESSAGE(loaded.error().message.find(name) != std::string::npos, loaded.error().message);
       ++checked;

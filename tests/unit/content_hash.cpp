@@ -1,14 +1,17 @@
 // Model::content_hash: it names the bytes that were loaded, whatever happens to the files meanwhile.
 
 #include "checkpoint/content_hash.hpp"
+#include "model/model_impl.hpp"
 #include "support/sha256.hpp"
 
 #include <fcntl.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -24,6 +27,8 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 const fs::path kGolden = fs::path(MOE_SOURCE_DIR) / "tests/data/golden";
+
+constexpr moe::ContentHash kSha256 = moe::sha256;  // one of the overloads
 
 /// A directory of this test alone, removed at the end.
 struct Scratch {
@@ -50,6 +55,7 @@ void copy_model(const fs::path& to) {
 
 std::string hash_of(const fs::path& path, moe::LoadOptions options = {}) {
   options.content_hash = moe::sha256;
+  options.tokenizer = moe::TokenizerUse::optional;
   const auto model = moe::Model::load(path.string(), options);
   REQUIRE_MESSAGE(model.has_value(), model.error().message);
   return (*model)->content_hash();
@@ -95,6 +101,31 @@ void split(const fs::path& dir) {
   fs::remove(dir / "model.safetensors");
 }
 
+// A file that another program has mapped: what it writes moves none of the file's times. (The first write to a page
+// does, so each page is written to once.)
+class Mapping {
+ public:
+  explicit Mapping(const fs::path& path) : size_(fs::file_size(path)) {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    REQUIRE(fd >= 0);
+    void* at = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ::close(fd);
+    REQUIRE(at != MAP_FAILED);
+    bytes_ = static_cast<volatile char*>(at);
+    for (std::size_t i = 0; i < size_; i += 4096) bytes_[i] = bytes_[i];
+  }
+  ~Mapping() { ::munmap(const_cast<char*>(bytes_), size_); }
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+
+  void flip(std::size_t at) { bytes_[at] = static_cast<char>(bytes_[at] ^ 1); }
+  std::size_t size() const { return size_; }
+
+ private:
+  std::size_t size_;
+  volatile char* bytes_ = nullptr;
+};
+
 // Names of the files in `dir` that are opened by `body`; none where the system does not tell.
 std::set<std::string> opened_by(const fs::path& dir, const std::function<void()>& body) {
   const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -130,9 +161,10 @@ TEST_CASE("the hash names the content: every byte counts, the place and the numb
   CHECK(single == moe::sha256_hex('\0' + moe::checkpoint::content_digest(moe_test::read_file(gguf), moe::sha256)));
   CHECK(hash_of(scratch.dir / "renamed.gguf") == single);
 
-  const auto unasked = moe::Model::load(gguf.string());
+  const auto unasked = moe::Model::load(gguf.string(), {.tokenizer = moe::TokenizerUse::optional});
   CHECK((*unasked)->content_hash().empty());
-  const auto asked = moe::Model::load(gguf.string(), {.content_hash = moe::sha256});
+  const auto asked =
+      moe::Model::load(gguf.string(), {.tokenizer = moe::TokenizerUse::optional, .content_hash = moe::sha256});
   CHECK((*(*asked)->with_top_k(1))->content_hash() == single);
 }
 
@@ -169,13 +201,18 @@ TEST_CASE("every file that loading opens counts, and no other") {
 TEST_CASE("names of several files say what they are") {
   const Scratch scratch;
   const auto hash = [&](const std::vector<std::string>& names) {
+    const auto stretches = std::make_shared<moe::checkpoint::StretchCache>(kSha256);
     std::vector<moe::checkpoint::InputFile> files;
     std::vector<moe::checkpoint::Source> sources;
-    for (const std::string& name : names) files.push_back(*moe::checkpoint::InputFile::open(scratch.dir / name));
+    for (const std::string& name : names)
+      files.push_back(*moe::checkpoint::InputFile::open(scratch.dir / name, stretches));
     for (const auto& file : files) sources.push_back({fs::path(file.path()).filename().string(), &file});
-    moe::checkpoint::ContentHasher all(sources, moe::sha256);
-    for (std::size_t i = all.stretches().size(); i-- > 0;) REQUIRE(all.add(i).has_value());
-    return all.value();
+    const moe::checkpoint::ContentHasher all(sources, moe::sha256);
+    for (std::size_t i = all.stretches().size(); i-- > 0;) {
+      CHECK_FALSE(all.value().has_value());
+      REQUIRE(all.add(i).has_value());
+    }
+    return *all.value();
   };
   // More than two stretches, the last one short; an empty file.
   std::string large(9'000'001, '\0');
@@ -212,6 +249,7 @@ TEST_CASE("a model that is changed while it is loaded is an error; one that is r
     bool done = false;
     moe::LoadOptions options;
     options.content_hash = content_hash;
+    options.tokenizer = moe::TokenizerUse::optional;
     options.on_progress = [&](moe::Progress) {
       if (!done) change();
       done = true;
@@ -260,4 +298,108 @@ TEST_CASE("a model that is changed while it is loaded is an error; one that is r
     REQUIRE_MESSAGE(model.has_value(), model.error().message);
     CHECK((*model)->content_hash() == original);
   }
+}
+
+TEST_CASE("the bytes that are hashed are those that are loaded, also where nothing shows that a file changes") {
+  const Scratch scratch;
+  const fs::path dir = scratch.dir / "m";
+  copy_model(dir);
+  const auto weights_of = [](const moe::Model& model) {
+    const auto& memory = model.impl().weights->memory;
+    return std::string(reinterpret_cast<const char*>(memory.data()), memory.size_bytes());
+  };
+  std::map<std::string, std::string> weights;  // by hash
+  const auto load = [&](std::int32_t threads, const std::function<void()>& change) {
+    bool done = false;
+    moe::LoadOptions options{.threads = moe::openmp_pool(threads), .content_hash = moe::sha256};
+    options.on_progress = [&](moe::Progress) {
+      if (!done) change();
+      done = true;
+    };
+    auto model = moe::Model::load(dir.string(), options);
+    REQUIRE_MESSAGE(model.has_value(), model.error().message);
+    CHECK(done);
+    return *model;
+  };
+  Mapping mapped(dir / "model.safetensors");
+  const std::size_t middle = mapped.size() / 2 / 4 * 4;  // of a matrix: the vectors stand at the end
+  std::string digests[2];
+  for (std::string& digest : digests) {
+    const auto model = load(1, [] {});
+    digest = model->content_hash();
+    weights[digest] = weights_of(*model);
+    mapped.flip(middle);
+  }
+  REQUIRE(weights.size() == 2);
+  const bool differ = weights.at(digests[0]) != weights.at(digests[1]);
+  REQUIRE(differ);
+  for (const std::int32_t threads : {1, 2}) {
+    const auto model = load(threads, [&] { mapped.flip(middle); });
+    REQUIRE(weights.count(model->content_hash()) == 1);
+    const bool same = weights_of(*model) == weights.at(model->content_hash());
+    CHECK(same);
+  }
+}
+
+TEST_CASE("a stretch that is read again must be what it was") {
+  const Scratch scratch;
+  constexpr std::size_t kStretch = moe::checkpoint::kStretchBytes, kCount = 5;
+  std::string text(kStretch * kCount - 100, '\0');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 2654435761u >> 13);
+  write(scratch.dir / "x", text);
+  Mapping mapped(scratch.dir / "x");
+  const auto stretches = std::make_shared<moe::checkpoint::StretchCache>(kSha256);
+  const auto file = *moe::checkpoint::InputFile::open(scratch.dir / "x", stretches);
+  const moe::checkpoint::ContentHasher all({{.name = "x", .file = &file}}, kSha256);
+  const auto read = [&](std::size_t offset, std::size_t size) -> moe::Result<std::string> {
+    std::string out(size, '\0');
+    if (auto ok = file.read(offset, std::as_writable_bytes(std::span(out))); !ok) return moe::forward(ok);
+    return out;
+  };
+  // Over a border, and what is left of the last one; then everything, in an order of its own.
+  for (const auto& [offset, size] :
+       {std::pair(kStretch - 5, std::size_t{10}), std::pair(std::size_t{1}, 3 * kStretch),
+        std::pair(text.size() - 7, std::size_t{7}), std::pair(text.size(), std::size_t{0})})
+    CHECK(read(offset, size) == text.substr(offset, size));
+  CHECK_FALSE(read(text.size() - 7, 8).has_value());
+  for (std::size_t i = all.stretches().size(); i-- > 0;) REQUIRE(all.add(i).has_value());
+  const std::string digest = moe::sha256_hex('\0' + moe::checkpoint::content_digest(text, moe::sha256));
+  CHECK(all.value() == digest);
+
+  // The cache has two: the third is read from the file again, the first is not.
+  REQUIRE(read(0, 1).has_value());
+  mapped.flip(3);
+  mapped.flip(2 * kStretch + 3);
+  CHECK(read(0, 10) == text.substr(0, 10));
+  const auto changed = read(2 * kStretch, 1);
+  REQUIRE_FALSE(changed.has_value());
+  CHECK(changed.error().code == moe::ErrorCode::io);
+  CHECK_MESSAGE(changed.error().message.find("x: bytes 8388608 to 12582911 were changed") != std::string::npos,
+                changed.error().message);
+  mapped.flip(2 * kStretch + 3);
+  CHECK(read(2 * kStretch, 10) == text.substr(2 * kStretch, 10));
+  CHECK(all.value() == digest);
+}
+
+TEST_CASE("threads that want one stretch read it once") {
+  moe::checkpoint::StretchCache cache(moe::sha256);
+  constexpr std::size_t kCount = 6;
+  const std::size_t number = cache.add_file(kCount * moe::checkpoint::kStretchBytes);
+  cache.keep(kCount);
+  std::atomic<int> reads{0}, wrong{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (std::size_t i = 0; i < kCount; ++i) {
+        const auto bytes = cache.get(number, i, [&](std::span<std::byte> out) -> moe::Result<void> {
+          ++reads;
+          std::memset(out.data(), static_cast<int>(i), out.size());
+          return {};
+        });
+        wrong += !bytes || (*bytes)[moe::checkpoint::kStretchBytes - 1] != static_cast<std::byte>(i);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+  CHECK(reads == kCount);
 }

@@ -100,7 +100,7 @@ TEST_CASE("rows behind the vocabulary are in padded_row() alone") {
     const auto out = (*session)->step({&item, 1});
     REQUIRE(out.has_value());
     for (std::int64_t r = 0; r < 3; ++r) {
-      CHECK(out->padded_row(r).data() == out->logits + 320 * r);
+      CHECK(out->padded_row(r).data() == out->logits.get() + 320 * r);
       CHECK(out->padded_row(r).size() == 320);
       CHECK(out->row(r).data() == out->padded_row(r).data());
       CHECK(out->row(r).size() == tokens);
@@ -108,5 +108,5 @@ TEST_CASE("rows behind the vocabulary are in padded_row() alone") {
   };
   check(*model, 316);
   fs::remove(copy.dir / "tokenizer.json");  // then every row is a token
-  check(*moe::Model::load(copy.dir.string()), 320);
+  check(*moe::Model::load(copy.dir.string(), {.tokenizer = moe::TokenizerUse::optional}), 320);
 }

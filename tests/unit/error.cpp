@@ -30,11 +30,11 @@ TEST_CASE("value() of an error throws for those who like exceptions") {
 #endif
 
 TEST_CASE("AlignedBuffer is aligned and refuses sizes that wrap") {
-  auto buffer = moe::AlignedBuffer<float>::make(33, true);
+  auto buffer = moe::AlignedBuffer<float>::create(33, moe::Fill::zero);
   REQUIRE(buffer.has_value());
   CHECK(reinterpret_cast<std::uintptr_t>(buffer->data()) % 64 == 0);
   for (float x : buffer->span()) CHECK(x == 0.0f);
-  const auto huge = moe::AlignedBuffer<double>::make(~std::size_t{0} / 4);
+  const auto huge = moe::AlignedBuffer<double>::create(~std::size_t{0} / 4);
   REQUIRE_FALSE(huge.has_value());
   CHECK(huge.error().code == moe::ErrorCode::out_of_memory);
 }

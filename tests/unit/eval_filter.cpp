@@ -7,6 +7,7 @@
 
 #include "eval/score/regex.hpp"
 #include "eval/score/text.hpp"
+#include "moe/eval/evaluate.hpp"
 #include "support.hpp"
 
 using namespace moe::eval;
@@ -186,6 +187,36 @@ TEST_CASE("patterns that do not compile or run for ever are one line") {
   CHECK(stopped.error().message == "pattern '(a+)+$' on a text of 61 bytes: match limit exceeded");
   // A reply that ends inside a character is no error.
   CHECK(*Regex::compile("b")->find_all("a\xe4\xb8 b") == std::vector<std::string>{"b"});
+}
+
+TEST_CASE("a reply on which a pattern gives up is one wrong answer, not the end of the run") {
+  moe::eval::TaskSpec task;
+  task.kind = moe::eval::TaskKind::generation;
+  FilterStep step;
+  step.function = Function::regex;
+  step.regex_pattern = "(a+)+$";
+  task.filters = {{"slow", {step}}};
+  task.metrics = {{moe::eval::Metric::exact_match, "slow"}};
+  const auto scored = [&](const std::string& text) {
+    moe::eval::Generation reply;
+    reply.text = text;
+    return moe::eval::score_reply(task, {}, std::move(reply));
+  };
+  const std::string slow = std::string(60, 'a') + "b";
+  for (const bool in_filter : {true, false}) {
+    CAPTURE(in_filter);
+    if (!in_filter) {
+      task.filters[0].steps.clear();
+      task.exact_match.regexes_to_ignore = {"(a+)+$"};
+    }
+    const auto outcome = scored(slow);
+    REQUIRE_MESSAGE(outcome.has_value(), outcome.error().message);
+    CHECK(outcome->failure == moe::eval::Failure::match_limit);
+    CHECK(outcome->metrics == std::vector<double>{0});
+    CHECK(outcome->filtered == std::vector<std::string>{""});
+    CHECK(outcome->reply->text == slow);
+    CHECK(scored("aa")->failure == moe::eval::Failure::none);
+  }
 }
 
 TEST_CASE("filter functions") {

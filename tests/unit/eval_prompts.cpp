@@ -2,11 +2,13 @@
 
 #include <ctime>
 
+#include "batch/score_loop.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "eval/run/request_plan.hpp"
 #include "moe/eval/prompt.hpp"
 #include "support.hpp"
 
+using namespace moe::batch;
 using namespace moe::eval;
 
 TEST_CASE("MMLU, 5 shots: built and encoded in seconds, a quarter of the tokens computed") {
@@ -16,7 +18,7 @@ TEST_CASE("MMLU, 5 shots: built and encoded in seconds, a quarter of the tokens 
     return moe_test::report_skip("MMLU prompts", "questions or model files not there");
   const auto processor_seconds = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; };
   double start = processor_seconds();
-  const auto task = prepare(*find_task("mmlu"), {.data_dir = data.string(), .num_fewshot = 5});
+  const auto task = prepare(*load_task("mmlu"), {.data_dir = data.string(), .num_fewshot = 5});
   REQUIRE_MESSAGE(task.has_value(), task.error().message);
   const double built = processor_seconds() - start;
   std::vector<ScoreRequest> requests;
@@ -35,7 +37,7 @@ TEST_CASE("MMLU, 5 shots: built and encoded in seconds, a quarter of the tokens 
     REQUIRE_MESSAGE(encoded.has_value(), encoded.error().message);
     const double encoding = processor_seconds() - start;
     start = processor_seconds();
-    const Passes passes = collect_passes(*encoded);
+    const Passes passes = collect_passes({encoded->inputs, encoded->targets, {}});
     std::int64_t computed = 0;
     for (const PrefixNode& node : build_prefix_tree(passes.list, true, 512)) computed += node.token_count();
     const double planning = processor_seconds() - start;

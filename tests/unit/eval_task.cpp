@@ -120,11 +120,11 @@ TEST_CASE("templates") {
 TEST_CASE("every built-in task file is sound and named as its file") {
   CHECK(builtin_task_names().size() >= 5);
   for (const std::string& name : builtin_task_names()) {
-    const auto task = find_task(name);
+    const auto task = load_task(name);
     REQUIRE_MESSAGE(task.has_value(), task.error().message);
     CHECK_FALSE(task->metrics.empty());
   }
-  CHECK(find_task("mmlu")->subjects.size() == 57);
+  CHECK(load_task("mmlu")->subjects.size() == 57);
 }
 
 TEST_CASE("bad task files and names give one line") {
@@ -217,10 +217,10 @@ TEST_CASE("bad task files and names give one line") {
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"subtasks":{"name":"{subject}"},)"
               R"("groups":[{"name":"g","subject":["a"]}]})")
             .find("t.json: groups: unknown key 'subject'") == 0);
-  const auto unknown = find_task("mmlo");
+  const auto unknown = load_task("mmlo");
   REQUIRE_FALSE(unknown.has_value());
   CHECK(unknown.error().message.find("unknown task 'mmlo' (known: arc_challenge, arc_easy") == 0);
-  CHECK(find_task("nowhere.json").error().code == moe::ErrorCode::not_found);
+  CHECK(load_task("nowhere.json").error().code == moe::ErrorCode::not_found);
 }
 
 TEST_CASE("bad question files name file, line and question") {
@@ -289,7 +289,7 @@ TEST_CASE("a question file of one's own: default prompt, 3- and 5-choice items, 
                                 R"({"id":"2","question":"Q2","choices":["a","b","c","d","e"],"answer":4})"
                                 "\n"
                                 R"({"id":"3","question":"Q3","choices":["a","b"],"answer":0})");
-  const auto spec = find_task(path);
+  const auto spec = load_task(path);
   REQUIRE(spec.has_value());
   CHECK(spec->name == "own");
   const auto task = prepare(*spec, {});
@@ -413,7 +413,7 @@ TEST_CASE("an exam in one file: worked examples by subject, tables by subject an
                            line("q2", "art", "9", R"(,"split":"test")") + line("d2", "art", "1", R"(,"split":"dev")") +
                            line("q3", "law", "9", "");
   const std::string path = folder.write("exam.jsonl", text);
-  const auto spec = find_task(path);
+  const auto spec = load_task(path);
   const auto plain = prepare(*spec, {});
   REQUIRE_MESSAGE(plain.has_value(), plain.error().message);
   CHECK(plain->question_count() == 3);
@@ -456,8 +456,8 @@ TEST_CASE("an exam in one file: worked examples by subject, tables by subject an
        {"acc % +- SE by subject  questions", "acc % +- SE by tier  questions", "\nlaw ", "\n9 ", "\n10 "})
     CHECK_MESSAGE(tables.find(row) != std::string::npos, tables);
 
-  CHECK(find_task(folder.write("only.jsonl", line("d1", "law", "1", R"(,"split":"dev")"))).has_value());
-  CHECK(prepare(*find_task((folder.path / "only.jsonl").string()), {})
+  CHECK(load_task(folder.write("only.jsonl", line("d1", "law", "1", R"(,"split":"dev")"))).has_value());
+  CHECK(prepare(*load_task((folder.path / "only.jsonl").string()), {})
             .error()
             .message.find("only.jsonl holds examples only, no question") != std::string::npos);
   CHECK(error_of_questions(line("q", "law", "1", R"(,"split":"dve")")) ==
@@ -465,7 +465,7 @@ TEST_CASE("an exam in one file: worked examples by subject, tables by subject an
         "(examples)");
   // The same with examples in a file of their own, named by a task file that lies beside both.
   folder.write("dev.jsonl", line("e1", "law", "1", "") + line("e2", "art", "1", ""));
-  const auto beside = find_task(folder.write("t.json", R"({"task":"t","questions":"./exam.jsonl","fewshot":{"examples":
+  const auto beside = load_task(folder.write("t.json", R"({"task":"t","questions":"./exam.jsonl","fewshot":{"examples":
     "./dev.jsonl","match":"subject"},"prompt":"{question}","metrics":["acc"],"group_by":["tier"]})"));
   REQUIRE_MESSAGE(beside.has_value(), beside.error().message);
   const auto other = prepare(*beside, {.num_fewshot = 1});

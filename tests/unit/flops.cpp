@@ -7,7 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "moe/quant/formats.hpp"
+#include "moe/formats.hpp"
 #include "published.hpp"
 #include "support.hpp"
 

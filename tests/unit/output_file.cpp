@@ -12,8 +12,8 @@
 #include <csignal>
 #include <thread>
 
+#include "moe/unfinished_files.hpp"
 #include "support.hpp"
-#include "support/unfinished_files.hpp"
 
 namespace {
 

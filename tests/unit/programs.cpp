@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "moe/model.hpp"
@@ -159,7 +160,8 @@ TEST_CASE("a reply ends at any end token of the model's files, without it; --tok
     return got.out;
   };
   // The first id of the reply that was not there before is made an end token.
-  const auto prompt = *(*moe::Model::load(kModel))->tokenizer()->encode("Numbers and words", true);
+  const auto prompt =
+      *(*moe::Model::load(kModel))->tokenizer()->encode("Numbers and words", {.ends = moe::TextEnds::as_model});
   std::string ids;
   for (const moe::TokenId id : prompt) ids += std::to_string(id) + " ";
   std::istringstream reply(run(scratch, MOE_RUN, {"--model", kModel, "--tokens", ids, "-n", "12"}).out);
@@ -175,8 +177,59 @@ TEST_CASE("a reply ends at any end token of the model's files, without it; --tok
   const json ends = {{"eos_token_id", {1, written[n]}}};
   CHECK(text(model_with(scratch, "generation", "generation_config.json", ends), "12") == expected);
   CHECK(text(model_with(scratch, "config", "config.json", ends), "12") == expected);
+  const auto ignored = run(
+      scratch, MOE_RUN, {"--model", (scratch / "config"), "--prompt", "Numbers and words", "-n", "12", "--ignore-eos"});
+  CHECK(ignored.out == text(kModel, "12"));
   const auto on = run(scratch, MOE_RUN, {"--model", (scratch / "config"), "--tokens", ids, "-n", "12"});
   CHECK(std::count(on.out.begin(), on.out.end(), ' ') == 11);
+}
+
+TEST_CASE("options that shape a reply act, and refuse what is no number") {
+  const Scratch scratch;
+  const auto out = [&](std::vector<std::string> options) {
+    std::vector<std::string> all = {"--model", kModel};
+    all.insert(all.end(), options.begin(), options.end());
+    const auto got = run(scratch, MOE_RUN, all);
+    REQUIRE_MESSAGE(got.status == 0, got.err);
+    return got.out;
+  };
+  CHECK(out({"--tokens", "5", "-n", "3", "--logit-bias", "7=1e30"}) == "7 7 7\n");
+  CHECK(out({"--tokens", "5", "-n", "3", "--logit-bias", "7=1e30", "--logit-bias", "9=2e30"}) == "9 9 9\n");
+  CHECK(out({"--tokens", "5", "-n", "3", "--logit-bias", "7=1e9", "--logit-bias", "9=9e8", "--presence-penalty",
+             "2e8"}) == "7 9 7\n");
+  CHECK(out({"--tokens", "5", "-n", "3", "--logit-bias", "7=1e9", "--logit-bias", "9=9e8", "--frequency-penalty",
+             "3e8"}) == "7 9 7\n");
+  CHECK(out({"--tokens", "5", "-n", "2", "--logit-bias", "7=1e9", "--logit-bias", "5=1.5e9", "--presence-penalty",
+             "-1e9"}) == "5 5\n");
+  const std::vector<std::string> greedy = {"--tokens", "5 6 7", "-n", "8"};
+  auto likely = greedy, penalised = greedy;
+  likely.insert(likely.end(), {"--temp", "50", "--min-p", "1"});
+  CHECK(out(likely) == out(greedy));
+  penalised.insert(penalised.end(), {"--repetition-penalty", "1e6"});
+  std::istringstream ids(out(penalised));
+  std::vector<int> written{std::istream_iterator<int>(ids), {}};
+  std::sort(written.begin(), written.end());
+  CHECK(std::adjacent_find(written.begin(), written.end()) == written.end());
+
+  const std::string text = out({"--prompt", "Numbers and words", "-n", "12"});
+  const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
+  std::size_t at = 1;
+  while (at + 2 < text.size() && !(letter(text[at]) && letter(text[at + 1]))) ++at;
+  REQUIRE(at + 2 < text.size());
+  const std::string stop = text.substr(at, 2);
+  CHECK(out({"--prompt", "Numbers and words", "-n", "12", "--stop", "never there", "--stop", stop}) ==
+        text.substr(0, text.find(stop)) + "\n");
+  const auto wrong = [&](std::vector<std::string> options, const std::string& message) {
+    options.insert(options.begin(), {"--model", kModel, "--tokens", "1"});
+    check_one_line(run(scratch, MOE_RUN, options), 2, message);
+  };
+  wrong({"--logit-bias", "7"}, "the bias of --logit-bias is ''");
+  wrong({"--logit-bias", "x=1"}, "the token of --logit-bias is 'x'");
+  wrong({"--logit-bias", "7=nan"}, "the bias of --logit-bias is 'nan'");
+  wrong({"--presence-penalty", "nan"}, "--presence-penalty is 'nan'");
+  wrong({"--frequency-penalty", "0x1"}, "--frequency-penalty is '0x1'");
+  wrong({"--repetition-penalty", "0"}, "--repetition-penalty is '0'");
+  wrong({"--min-p", "2"}, "--min-p is '2'");
 }
 
 TEST_CASE("at any temperature only tokens are drawn, never a row of padding") {
@@ -204,6 +257,37 @@ TEST_CASE("a prompt that begins with the BOS that is added as well is noted once
   CHECK(rows("a", false) == 2);
   CHECK(rows("a<|im_start|>", false) == 3);
 }
+
+#ifdef MOE_EXAMPLE_GENERATE
+TEST_CASE("examples/generate prints what moe-run prints, on a padded vocabulary and on one of words with spaces") {
+  const Scratch scratch;
+  const auto compare = [&](const std::string& model) {
+    const auto expected = run(scratch, MOE_RUN, {"--model", model, "--prompt", "Hello", "-n", "12", "--kv", "f16"});
+    REQUIRE_MESSAGE(expected.status == 0, expected.err);
+    const auto got = run(scratch, MOE_EXAMPLE_GENERATE, {model, "Hello", "12"});
+    REQUIRE_MESSAGE(got.status == 0, got.err);
+    CHECK(got.out.starts_with("Hello" + expected.out));
+    return expected.out;
+  };
+  // Every token but single characters is a word with a space in front, as in SentencePiece's vocabularies.
+  json tokenizer = json::parse(R"({"normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
+    "pre_tokenizer": null, "post_processor": null, "added_tokens": [],
+    "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
+      {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+    "model": {"type": "BPE", "unk_token": null, "fuse_unk": true, "byte_fallback": false, "merges": []}})");
+  for (const char* first : {"H", "e", "l", "o", "\u2581"}) {
+    json& vocab = tokenizer["model"]["vocab"];
+    vocab[first] = vocab.size();
+  }
+  for (int id = 5; id < 300; ++id) tokenizer["model"]["vocab"]["\u2581w" + std::to_string(id)] = id;  // of 320 rows
+  const std::string model = model_with(scratch, "words", "tokenizer_config.json", {{"eos_token", nullptr}});
+  std::ofstream(model + "/tokenizer.json") << tokenizer;
+  CHECK(compare(model).find(" w") != std::string::npos);
+  fs::remove(model + "/tokenizer.json");
+  const auto none = run(scratch, MOE_EXAMPLE_GENERATE, {model, "Hello", "12"});
+  check_one_line(none, 1, "tokenizer.json");
+}
+#endif
 
 TEST_CASE("moe-inspect's JSON carries the closed forms") {
   const Scratch scratch;

@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
-#include "moe/quant/decode.hpp"
-#include "moe/quant/half.hpp"
+#include "moe/decode.hpp"
+#include "moe/detail/quant/half.hpp"
 #include "safetensors.hpp"
 
 namespace {

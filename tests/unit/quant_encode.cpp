@@ -6,8 +6,8 @@
 #include <limits>
 #include <optional>
 
-#include "moe/quant/decode.hpp"
-#include "moe/quant/encode.hpp"
+#include "moe/decode.hpp"
+#include "moe/encode.hpp"
 #include "safetensors.hpp"
 
 namespace {
@@ -25,7 +25,7 @@ std::vector<Format> encoded_formats() {
 std::optional<Format> encoded_format_named(std::string name) {
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
   for (const Format f : encoded_formats())
-    if (moe::format_name(f) == name) return f;
+    if (moe::name_of(f) == name) return f;
   return {};
 }
 
@@ -133,7 +133,7 @@ TEST_CASE("errors of the 32-value formats stay within half a step, and what f16 
                           {Format::q5_0, 32, true},
                           {Format::q4_1, 15, false},
                           {Format::q5_1, 31, false}}) {
-    CAPTURE(moe::format_name(rule.format));
+    CAPTURE(moe::name_of(rule.format));
     for (const auto& row : rows_of(own_reference().at("input"))) {
       const auto values = decoded(rule.format, encoded(rule.format, row.data(), row.size()), row.size());
       for (std::size_t at = 0; at < row.size(); at += 32) {
@@ -158,7 +158,7 @@ TEST_CASE("K formats: every value takes the nearest of what its part's stored sc
   for (const auto& entry : {std::pair{Format::q4_k, std::size_t{32}}, {Format::q6_k, std::size_t{16}}}) {
     const Format format = entry.first;  // doctest makes lambdas, for which clang 14 captures no structured binding
     const std::size_t part = entry.second;
-    CAPTURE(moe::format_name(format));
+    CAPTURE(moe::name_of(format));
     for (const auto& row : rows_of(own_reference().at("input"))) {
       const auto values = decoded(format, encoded(format, row.data(), row.size()), row.size());
       for (std::size_t at = 0; at < row.size(); at += part)
@@ -199,7 +199,7 @@ TEST_CASE("values that are no numbers or too large are refused, at any place of 
   const auto huge = rows_of(own_reference().at("too_large.input"));
   REQUIRE(huge.size() == 3);
   for (const Format format : encoded_formats()) {
-    CAPTURE(moe::format_name(format));
+    CAPTURE(moe::name_of(format));
     std::vector<std::byte> out(static_cast<std::size_t>(moe::row_bytes(format, 512)));
     const auto wrong = [&](std::vector<float> row, moe::ErrorCode code, const std::string& named) {
       const auto done = moe::encode_row(format, row.data(), static_cast<std::int64_t>(row.size()), out.data());

@@ -265,7 +265,7 @@ TEST_CASE("a directory without a tokenizer becomes a file without one, and a bro
   REQUIRE_FALSE(report->notes.empty());
   CHECK(report->notes.front().find("no tokenizer") != std::string::npos);
   CHECK(moe_test::read_file(s.file("a.gguf")).size() == moe_test::read_file(s.file("b.gguf")).size());
-  const auto model = moe::Model::load(s.file("b.gguf"));
+  const auto model = moe::Model::load(s.file("b.gguf"), {.tokenizer = moe::TokenizerUse::optional});
   REQUIRE(model.has_value());
   CHECK((*model)->tokenizer() == nullptr);
 }
@@ -298,6 +298,40 @@ TEST_CASE("the tokenizer.json inside a file is checked like one in a directory")
   const auto arrays = load(R"({"model": {"type": "Unigram", "vocab": []}})");
   REQUIRE(arrays.has_value());
   CHECK((*arrays)->vocab_size() == 2);
+}
+
+TEST_CASE("a tokenizer of characters goes into the file as scores and as it is; tokens without a row are left out") {
+  const Scratch s;
+  json tokenizer = json::parse(R"({"normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
+    "pre_tokenizer": null, "post_processor": null, "added_tokens": [],
+    "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
+      {"type": "ByteFallback"}, {"type": "Fuse"}]},
+    "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true,
+      "merges": [["a", "b"], ["\u2581", "ab"]]}})");
+  json& vocab = tokenizer["model"]["vocab"];
+  vocab = {{"<unk>", 0}, {"</s>", 1}, {"\u2581", 2}, {"a", 3}, {"b", 4}, {"ab", 5}, {"\u2581ab", 6}};
+  const char* digits = "0123456789ABCDEF";
+  for (int b = 0; b < 256; ++b) vocab[std::string("<0x") + digits[b / 16] + digits[b % 16] + ">"] = 7 + b;
+  for (int id = 263; id < 322; ++id) {  // the model has 320 rows
+    const json special = {{"id", id}, {"content", "<" + std::to_string(id) + ">"}, {"special", true}};
+    tokenizer["added_tokens"].push_back(special);
+  }
+  std::ofstream(s.dir / "model/tokenizer.json") << tokenizer;
+  std::ofstream(s.dir / "model/tokenizer_config.json") << R"({"eos_token": "</s>"})";
+  const auto done = moe::quantize(s.model(), s.file("t.gguf"), {});
+  REQUIRE_MESSAGE(done.has_value(), done.error().message);
+  const auto file = moe::checkpoint::open(s.file("t.gguf"));
+  REQUIRE(file.has_value());
+  const auto whole = (*file)->load_tokenizer(320), folder = (*moe::checkpoint::open(s.model()))->load_tokenizer(320);
+  REQUIRE_MESSAGE((whole.has_value() && folder.has_value()), whole.error().message);
+  CHECK((*whole)->fingerprint() == (*folder)->fingerprint());
+  CHECK(*(*whole)->encode("ab ab\n<263>") == std::vector<moe::TokenId>{5, 6, 7 + '\n', 263});
+  CHECK_FALSE((*whole)->encode("<321>").has_value());
+  const auto* scores = std::get_if<std::vector<double>>((*file)->meta("tokenizer.ggml.scores"));
+  REQUIRE(scores != nullptr);
+  CHECK(scores->size() == 320);
+  CHECK(((*scores)[5] == -1 && (*scores)[6] == -2 && (*scores)[3] == 0));
+  CHECK((*file)->meta("tokenizer.ggml.merges") == nullptr);
 }
 
 TEST_CASE("the writer refuses tensors that GGUF cannot hold, and files with bytes missing") {

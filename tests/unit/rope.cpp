@@ -19,7 +19,7 @@ std::vector<double> plain(double theta, std::int64_t dim) {
 }
 
 void check_frequencies(const RopeConfig& config, std::int64_t dim, const std::vector<double>& expected) {
-  const Result<RopeTable> table = RopeTable::make(config, dim);
+  const Result<RopeTable> table = RopeTable::create(config, dim);
   REQUIRE(table.has_value());
   REQUIRE(table->frequencies().size() == expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -100,7 +100,7 @@ TEST_CASE("YaRN frequencies with truncated corrections") {
 
 TEST_CASE("cosines and sines of a position carry the attention factor and one rounding") {
   const RopeConfig config{.theta = 10000.0, .attention_factor = 1.25};
-  const RopeTable table = RopeTable::make(config, 32).value();
+  const RopeTable table = RopeTable::create(config, 32).value();
   std::vector<float> cos(16), sin(16);
   for (std::int64_t position : {0, 1, 77, 4095, 131071, 1000000}) {
     table.fill(position, cos.data(), sin.data());
@@ -114,7 +114,7 @@ TEST_CASE("cosines and sines of a position carry the attention factor and one ro
 
 TEST_CASE("a configuration that cannot give angles is refused by name") {
   const auto message = [](const RopeConfig& config, std::int64_t dim) {
-    const Result<RopeTable> table = RopeTable::make(config, dim);
+    const Result<RopeTable> table = RopeTable::create(config, dim);
     REQUIRE_FALSE(table.has_value());
     CHECK(table.error().code == ErrorCode::bad_config);
     return table.error().message;

@@ -66,7 +66,7 @@ struct Answer {
 };
 
 moe::Result<Answer> ask(const std::vector<float>& logits, const std::vector<float>& bias, const RouterConfig& config) {
-  auto out = Routing::make(config, 1);
+  auto out = Routing::create(config, 1);
   if (!out) return moe::forward(out);
   const MatrixView<const float> row(logits.data(), 1, static_cast<std::int64_t>(logits.size()));
   if (auto done = moe::route(row, bias, config, *out); !done) return moe::forward(done);
@@ -93,22 +93,8 @@ std::vector<float> random_logits(std::mt19937& rng, std::int64_t n) {
   return x;
 }
 
-RouterConfig v3_like() {
-  RouterConfig r;
-  r.expert_count = 256;
-  r.top_k = 8;
-  r.group_count = 8;
-  r.topk_group = 4;
-  r.score = RouterScore::sigmoid;
-  r.group_score = GroupScore::top2_sum;
-  r.selection_bias = true;
-  r.norm_topk_prob = true;
-  r.routed_scaling_factor = 2.5;
-  return r;
-}
-
 std::vector<RouterConfig> all_methods() {
-  RouterConfig v2 = v3_like();
+  RouterConfig v2 = RouterConfig::deepseek_v3();
   v2.score = RouterScore::softmax;
   v2.group_score = GroupScore::max;
   v2.norm_topk_prob = v2.selection_bias = false;
@@ -120,7 +106,7 @@ std::vector<RouterConfig> all_methods() {
   RouterConfig gpt_oss = qwen;
   gpt_oss.norm_topk_prob = false;
   gpt_oss.score = RouterScore::chosen_softmax;
-  return {v3_like(), v2, qwen, ernie, gpt_oss};
+  return {RouterConfig::deepseek_v3(), v2, qwen, ernie, gpt_oss};
 }
 
 }  // namespace
@@ -228,7 +214,7 @@ TEST_CASE("a batch equals its tokens one by one, to the bit") {
     const std::int64_t tokens = 17, stride = config.expert_count + 3;
     const auto logits = random_logits(rng, tokens * stride);
     const auto bias = random_logits(rng, config.selection_bias ? config.expert_count : 0);
-    auto batch = Routing::make(config, tokens);
+    auto batch = Routing::create(config, tokens);
     REQUIRE(batch.has_value());
     const MatrixView<const float> view(logits.data(), tokens, config.expert_count, stride);
     REQUIRE(moe::route(view, bias, config, *batch).has_value());
@@ -242,7 +228,7 @@ TEST_CASE("a batch equals its tokens one by one, to the bit") {
 }
 
 TEST_CASE("dropped groups are never chosen, whatever the bias") {
-  RouterConfig config = v3_like();
+  RouterConfig config = RouterConfig::deepseek_v3();
   config.topk_group = 1;
   std::vector<float> logits(256, -3.0f), bias(256, -10.0f);
   for (std::size_t e = 96; e < 128; ++e) bias[e] = -9.0f;  // group 3 wins; all its scores stay negative
@@ -254,7 +240,7 @@ TEST_CASE("dropped groups are never chosen, whatever the bias") {
 TEST_CASE("what is not finite is an error and names the token") {
   const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
   for (const RouterConfig& config : all_methods()) {
-    auto out = Routing::make(config, 2);
+    auto out = Routing::create(config, 2);
     REQUIRE(out.has_value());
     const std::vector<float> bias(config.selection_bias ? 256 : 0, 0.0f);
     for (float bad : {nan, inf}) {
@@ -286,11 +272,11 @@ TEST_CASE("numbers and shapes that do not fit are refused") {
     REQUIRE_FALSE(done.has_value());
     return done.error().code;
   };
-  CHECK(code(v3_like(), 255, 256, 8) == ErrorCode::bad_shape);
-  CHECK(code(v3_like(), 256, 9, 8) == ErrorCode::bad_shape);
-  CHECK(code(v3_like(), 256, 256, 7) == ErrorCode::bad_shape);
+  CHECK(code(RouterConfig::deepseek_v3(), 255, 256, 8) == ErrorCode::bad_shape);
+  CHECK(code(RouterConfig::deepseek_v3(), 256, 9, 8) == ErrorCode::bad_shape);
+  CHECK(code(RouterConfig::deepseek_v3(), 256, 256, 7) == ErrorCode::bad_shape);
   auto broken = [&](auto change) {
-    RouterConfig c = v3_like();
+    RouterConfig c = RouterConfig::deepseek_v3();
     change(c);
     return code(c, 256, 256, 8);
   };
@@ -302,8 +288,49 @@ TEST_CASE("numbers and shapes that do not fit are refused") {
   CHECK(broken([](RouterConfig& c) { c.top_k = 129; }) == ErrorCode::bad_config);
   CHECK(broken([](RouterConfig& c) { c.top_k = -1; }) == ErrorCode::bad_config);
   CHECK(broken([](RouterConfig& c) { c.routed_scaling_factor = std::nan(""); }) == ErrorCode::bad_config);
-  CHECK_FALSE(Routing::make(v3_like(), -1).has_value());
-  CHECK_FALSE(Routing::make(v3_like(), std::numeric_limits<std::int64_t>::max()).has_value());
+  CHECK_FALSE(Routing::create(RouterConfig::deepseek_v3(), -1).has_value());
+  CHECK_FALSE(Routing::create(RouterConfig::deepseek_v3(), std::numeric_limits<std::int64_t>::max()).has_value());
+}
+
+TEST_CASE("one Routing serves every number of tokens up to its capacity") {
+  std::mt19937 rng(4);
+  for (const RouterConfig& config : all_methods()) {
+    const std::int64_t experts = config.expert_count;
+    auto out = Routing::create(config, 5);
+    REQUIRE(out.has_value());
+    CHECK(out->capacity() == 5);
+    CHECK(out->token_count() == 0);
+    const std::int32_t* room = out->ids(0).data();
+    const auto logits = random_logits(rng, 6 * experts);
+    const auto bias = random_logits(rng, config.selection_bias ? experts : 0);
+    for (const std::int64_t tokens : {5, 1, 0, 3}) {
+      REQUIRE(moe::route(MatrixView<const float>(logits.data(), tokens, experts), bias, config, *out).has_value());
+      CHECK(out->token_count() == tokens);
+      CHECK(out->ids(0).data() == room);
+      for (std::int64_t t = 0; t < tokens; ++t) {
+        const float* row = logits.data() + t * experts;
+        const auto one = ask({row, row + experts}, bias, config);
+        REQUIRE(one.has_value());
+        CHECK(std::equal(one->ids.begin(), one->ids.end(), out->ids(t).begin()));
+        CHECK(moe_test::same_bits(std::span<const float>(one->weights), std::as_const(*out).weights(t)));
+      }
+    }
+    const auto more = moe::route(MatrixView<const float>(logits.data(), 6, experts), bias, config, *out);
+    REQUIRE_FALSE(more.has_value());
+    CHECK(more.error().code == ErrorCode::bad_shape);
+    CHECK(more.error().message.find("[6, ") != std::string::npos);
+    CHECK(more.error().message.find("at most [5, ") != std::string::npos);
+    CHECK(out->token_count() == 0);  // what it holds is not to be used
+    CHECK(out->resize(5).has_value());
+    CHECK_FALSE(out->resize(6).has_value());
+    CHECK_FALSE(out->resize(-1).has_value());
+    if (!config.selection_bias) {
+      REQUIRE(moe::route(MatrixView<const float>(logits.data(), 2, experts), config, *out).has_value());
+      CHECK(out->token_count() == 2);
+    } else {
+      CHECK_FALSE(moe::route(MatrixView<const float>(logits.data(), 2, experts), config, *out).has_value());
+    }
+  }
 }
 
 TEST_CASE("a bias that the configuration denies, and a missing one, are errors: neither is ever without effect") {
@@ -318,7 +345,7 @@ TEST_CASE("a bias that the configuration denies, and a missing one, are errors: 
         config.selection_bias = wanted;
         const std::span<const float> passed = given ? std::span<const float>(bias) : std::span<const float>();
         for (const std::int64_t tokens : {0, 1}) {
-          auto out = Routing::make(config, tokens);
+          auto out = Routing::create(config, tokens);
           REQUIRE(out.has_value());
           const auto done = moe::route(MatrixView<const float>(logits.data(), tokens, 256), passed, config, *out);
           CHECK(done.has_value() == (wanted == given));

@@ -14,7 +14,7 @@ using moe::Sampler;
 using moe::SamplingConfig;
 
 std::map<std::int32_t, int> draw(const SamplingConfig& config, const std::vector<float>& logits, int n) {
-  auto sampler = Sampler::make(config);
+  auto sampler = Sampler::create(config);
   REQUIRE(sampler.has_value());
   std::map<std::int32_t, int> seen;
   for (int i = 0; i < n; ++i) {
@@ -98,7 +98,7 @@ TEST_CASE("top-k and top-p keep what they say") {
 TEST_CASE("the same seed gives the same tokens, another seed others") {
   const std::vector<float> logits(100, 0.0f);
   const auto run = [&](std::uint64_t seed) {
-    auto sampler = Sampler::make({.temperature = 0.8, .top_p = 0.95, .seed = seed});
+    auto sampler = Sampler::create({.temperature = 0.8, .top_p = 0.95, .seed = seed});
     std::vector<std::int32_t> out;
     for (int i = 0; i < 32; ++i) out.push_back(*sampler->next(logits));
     return out;
@@ -109,7 +109,7 @@ TEST_CASE("the same seed gives the same tokens, another seed others") {
 
 TEST_CASE("what cannot be drawn from is refused") {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::nanf("");
-  auto sampler = Sampler::make({.temperature = 1.0});
+  auto sampler = Sampler::create({.temperature = 1.0});
   REQUIRE(sampler.has_value());
   CHECK(sampler->next(std::vector<float>{}).error().code == moe::ErrorCode::bad_argument);
   CHECK(sampler->next(std::vector<float>{0.0f, nan}).error().code == moe::ErrorCode::non_finite);
@@ -119,7 +119,7 @@ TEST_CASE("what cannot be drawn from is refused") {
   for (const SamplingConfig& bad :
        {SamplingConfig{.temperature = -1.0}, SamplingConfig{.temperature = std::nan("")}, SamplingConfig{.top_k = -1},
         SamplingConfig{.top_p = 0.0}, SamplingConfig{.top_p = 1.5}, SamplingConfig{.top_p = std::nan("")}})
-    CHECK(Sampler::make(bad).error().code == moe::ErrorCode::bad_argument);
+    CHECK(Sampler::create(bad).error().code == moe::ErrorCode::bad_argument);
 }
 
 TEST_CASE("min-p keeps what is likely enough beside the best token") {
@@ -135,7 +135,7 @@ TEST_CASE("min-p keeps what is likely enough beside the best token") {
 TEST_CASE("penalties and biases change the logits as their definitions say") {
   const auto greedy = [](const SamplingConfig& config, std::vector<std::int32_t> prompt, std::vector<float> logits,
                          int n) {
-    auto sampler = Sampler::make(config);
+    auto sampler = Sampler::create(config);
     REQUIRE(sampler.has_value());
     sampler->see_prompt(prompt);
     std::vector<std::int32_t> out;
@@ -162,7 +162,7 @@ TEST_CASE("neutral penalties give the tokens of a sampler without them") {
   std::vector<float> logits;
   for (int i = 0; i < 300; ++i) logits.push_back(std::sin(static_cast<float>(i)));
   const auto run = [&](const SamplingConfig& config) {
-    auto sampler = Sampler::make(config);
+    auto sampler = Sampler::create(config);
     sampler->see_prompt(std::vector<std::int32_t>{1, 2, 3});
     std::vector<std::int32_t> out;
     for (int i = 0; i < 200; ++i) out.push_back(sampler->next(logits).value());
@@ -177,7 +177,7 @@ TEST_CASE("neutral penalties give the tokens of a sampler without them") {
 TEST_CASE("settings of penalties that are no numbers are refused by name") {
   const double nan = std::nan("");
   const auto refused = [](const SamplingConfig& config, const char* name) {
-    const auto made = Sampler::make(config);
+    const auto made = Sampler::create(config);
     REQUIRE(!made.has_value());
     CHECK(made.error().code == moe::ErrorCode::bad_argument);
     CHECK(made.error().message.starts_with(name));

@@ -152,7 +152,7 @@ TEST_CASE("counts of threads out of range") {
   moe::ParallelFor pool;
   for (const std::int32_t wrong : {0, -1, 1025, -2147483647}) {
     pool.worker_count = wrong;
-    const auto model = moe::Model::load(kModel, {.threads = pool, .on_progress = {}, .cancelled = {}});
+    const auto model = moe::Model::load(kModel, {.threads = pool});
     REQUIRE_FALSE(model.has_value());
     CHECK(model.error().code == moe::ErrorCode::bad_argument);
     moe::QuantizeOptions options;

@@ -30,11 +30,11 @@ json added_token(int id, const std::string& content, const json& flags = json::o
 }
 
 SharedTokenizer load(const json& file, const std::string& config = {}) {
-  return must(moe::Tokenizer::from_json(file.dump(), config));
+  return must(moe::Tokenizer::create(moe::JsonTokenizer{file.dump(), config}));
 }
 
 moe::Error error_of(const std::string& text, const std::string& config = {}) {
-  const auto made = moe::Tokenizer::from_json(text, config);
+  const auto made = moe::Tokenizer::create(moe::JsonTokenizer{text, config});
   return made ? moe::Error{ErrorCode::internal, "it loaded"} : made.error();
 }
 
@@ -65,6 +65,11 @@ TEST_CASE("added tokens: special or not, white space taken along, whole words, n
   CHECK(ids({{"lstrip", true}}, "a \n<t> b") == Ids{'a', id, ' ', 'b'});
   CHECK(ids({{"rstrip", true}}, "a <t> \nb") == Ids{'a', ' ', id, 'b'});
   CHECK(ids({{"single_word", true}}, "a<t> <t>b <t>") == Ids{'a', '<', 't', '>', ' ', '<', 't', '>', 'b', ' ', id});
+  // Word characters are those of \w: digits and circled letters, but no fractions.
+  for (const char* part : {"7", "\u0663", "\u2167", "_", "\u0301", "\u200d", "\u24b7"})
+    CHECK(ids({{"single_word", true}}, std::string(part) + "<t>").back() == '>');
+  for (const char* part : {"\u00bd", "\u00b2", "\u2460", "-", "\u20ac", "\u200b"})
+    CHECK(ids({{"single_word", true}}, std::string(part) + "<t>").back() == id);
   file["normalizer"] = {{"type", "NFC"}};
   json composed = file;
   composed["added_tokens"] = {added_token(id, "e\u0301", {{"normalized", true}})};
@@ -115,6 +120,9 @@ TEST_CASE("what goes around a text, and what tokenizer_config.json says about it
     "special_tokens": {"<s>": {"id": "<s>", "ids": [261]}, "</s>": {"id": "</s>", "ids": [262]}}}]})");
   CHECK(must_encode(*load(file), "a", true) == Ids{261, 'a', 262});
   CHECK(must_encode(*load(file), "a") == Ids{'a'});
+  json twice = file;
+  twice["post_processor"]["processors"].push_back(twice["post_processor"]["processors"][1]);
+  check_error(twice, ErrorCode::unsupported, "after another");
   CHECK(load(file)->adds_bos());
   CHECK(must_encode(*load(file, names + R"(, "add_bos_token": false})"), "a", true) == Ids{'a', 262});
   CHECK(*load(file, names + "}")->eos() == 262);
@@ -131,17 +139,153 @@ TEST_CASE("unknown parts are refused by name") {
   };
   for (const char* type : {"Unigram", "WordPiece", "WordLevel"})
     check("/model/type", type, ErrorCode::unsupported, type);
-  for (const char* type : {"Lowercase", "Replace", "Prepend", "BertNormalizer"})
+  for (const char* type : {"Lowercase", "Nmt", "Precompiled", "BertNormalizer"})
     check("/normalizer", {{"type", type}}, ErrorCode::unsupported, type);
-  for (const char* type : {"Whitespace", "Metaspace", "Punctuation"})
+  for (const char* type : {"Whitespace", "UnicodeScripts", "Punctuation"})
     check("/pre_tokenizer", {{"type", type}}, ErrorCode::unsupported, type);
   check("/pre_tokenizer", nullptr, ErrorCode::unsupported, "pre_tokenizer");
   check("/pre_tokenizer", {{"type", "Digits"}}, ErrorCode::unsupported, "ByteLevel");
   check("/post_processor", {{"type", "BertProcessing"}}, ErrorCode::unsupported, "BertProcessing");
   check("/decoder", {{"type", "WordPiece"}}, ErrorCode::unsupported, "WordPiece");
-  check("/model/byte_fallback", true, ErrorCode::unsupported, "byte_fallback");
   check("/model/dropout", 0.1, ErrorCode::unsupported, "dropout");
   check("/model/end_of_word_suffix", "</w>", ErrorCode::unsupported, "end_of_word_suffix");
+}
+
+TEST_CASE("steps of character vocabularies: what is not built, or means something else at its place, is refused") {
+  const json space = {{"type", "Replace"}, {"pattern", {{"String", "\u2581"}}}, {"content", " "}};
+  const json bytes = {{"type", "ByteFallback"}}, fuse = {{"type", "Fuse"}};
+  const json strip = {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}};
+  const json metaspace = {{"type", "Metaspace"}, {"replacement", "\u2581"}};
+  json good = small_json();
+  good["pre_tokenizer"] = nullptr;
+  good["decoder"] = {{"type", "Sequence"}, {"decoders", {space, bytes, fuse, strip}}};
+  CHECK(must_encode(*load(good), "ab") == Ids{260});
+  const auto check = [&](const char* part, const json& value, ErrorCode code, const std::string& name) {
+    json file = good;
+    file[json::json_pointer(part)] = value;
+    check_error(file, code, name);
+  };
+  const auto with = [](const json& step, const char* key, const json& value) {
+    json changed = step;
+    changed[key] = value;
+    return changed;
+  };
+  check("/decoder", nullptr, ErrorCode::unsupported, "without decoder");
+  check("/decoder/decoders/3", with(strip, "stop", 1), ErrorCode::unsupported, "Strip");
+  check("/decoder/decoders/3", with(strip, "content", "x"), ErrorCode::unsupported, "Strip");
+  check("/decoder/decoders/3", with(strip, "start", -1), ErrorCode::unsupported, "Strip");
+  check("/decoder/decoders/3", space, ErrorCode::unsupported, "Replace");
+  check("/decoder/decoders/3", bytes, ErrorCode::unsupported, "ByteFallback");
+  check("/decoder/decoders/2", strip, ErrorCode::unsupported, "Strip");
+  check("/decoder/decoders/2", metaspace, ErrorCode::unsupported, "Metaspace");
+  check("/decoder/decoders/0", with(space, "pattern", {{"Regex", "x"}}), ErrorCode::unsupported, "Replace");
+  check("/decoder/decoders/0", {{"type", "CTC"}}, ErrorCode::unsupported, "CTC");
+  for (const json& sign : {json(), json(""), json("ab"), json(1)})
+    check("/pre_tokenizer", with(metaspace, "replacement", sign), ErrorCode::bad_file, "replacement");
+  check("/pre_tokenizer", with(metaspace, "prepend_scheme", "last"), ErrorCode::bad_file, "prepend_scheme");
+  check("/pre_tokenizer", with(metaspace, "add_prefix_space", false), ErrorCode::bad_file, "add_prefix_space");
+  check("/pre_tokenizer", with(metaspace, "split", 1), ErrorCode::bad_file, "split");
+  check("/normalizer", {{"type", "Replace"}}, ErrorCode::bad_file, "pattern");
+  check("/normalizer", with(space, "content", 1), ErrorCode::bad_file, "content");
+  check("/normalizer", {{"type", "Prepend"}, {"prepend", 1}}, ErrorCode::bad_file, "prepend");
+  check("/normalizer", {{"type", "Strip"}, {"strip_left", 1}}, ErrorCode::bad_file, "strip_left");
+  check("/normalizer", with(space, "pattern", {{"String", ""}}), ErrorCode::unsupported, "empty");
+  for (const char* pattern : {"x*", "^", "a|$", "\\b", "(?=a)"})
+    check("/normalizer", with(space, "pattern", {{"Regex", pattern}}), ErrorCode::unsupported, "empty");
+  check("/decoder/decoders/1", {{"type", "ByteLevel"}}, ErrorCode::unsupported, "ByteLevel");
+  // Bytes in GPT-2's alphabet and characters do not mix; byte_fallback never acts where every byte has its symbol.
+  json mixed = small_json();
+  mixed["decoder"] = fuse;
+  check_error(mixed, ErrorCode::unsupported, "another decoder");
+  mixed = small_json();
+  mixed["model"]["byte_fallback"] = true;
+  CHECK(must_encode(*load(mixed), "ab") == Ids{260});
+  mixed["model"]["vocab"].erase("!");
+  check_error(mixed, ErrorCode::unsupported, "byte_fallback");
+}
+
+TEST_CASE("tokens in the white space that another one took along are found, unless nothing is left of them") {
+  json file = small_json();
+  const auto ids = [&](const json& flags, std::string_view text) {
+    file["added_tokens"] = {added_token(261, "<t>", {{"rstrip", true}}), added_token(262, "  ", flags)};
+    return must_encode(*load(file), text);
+  };
+  CHECK(ids(json::object(), "<t>     x") == Ids{261, 262, 262, ' ', 'x'});
+  CHECK(ids({{"rstrip", true}}, "<t>     x") == Ids{261, 262, 262, 'x'});
+  CHECK(ids({{"lstrip", true}}, "<t>     x") == Ids{261, 'x'});
+  CHECK(ids({{"lstrip", true}}, "a      x") == Ids{'a', 262, 262, 262, 'x'});
+  CHECK(ids({{"lstrip", true}, {"rstrip", true}}, "a      x") == Ids{'a', 262, 'x'});
+  // In time that grows with the text alone.
+  CHECK(ids({{"rstrip", true}}, std::string(1 << 20, ' ')).size() == 1 << 19);
+}
+
+TEST_CASE("what the tokenizers package itself reads in no useful way is refused by name") {
+  json file = small_json();
+  file["pre_tokenizer"] = nullptr;
+  file["decoder"] = {{"type", "Fuse"}};
+  file["added_tokens"] = {added_token(261, "\t", {{"normalized", true}})};
+  CHECK(load(file) != nullptr);
+  const json strip_left = {{"type", "Strip"}, {"strip_left", true}, {"strip_right", false}};
+  const json strip_right = {{"type", "Strip"}, {"strip_left", false}, {"strip_right", true}};
+  file["normalizer"] = strip_left;
+  check_error(file, ErrorCode::unsupported, "leaves nothing");
+  file["added_tokens"] = json::array();
+  CHECK(load(file) != nullptr);
+
+  // "first" asks where the text began before it was normalised.
+  const json first = {{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "first"}, {"split", false}};
+  const json digits = {{"type", "Digits"}, {"individual_digits", true}};
+  const json cut = {{"type", "Sequence"}, {"pretokenizers", {digits, first}}};
+  const json in_front = {{"type", "Prepend"}, {"prepend", "a"}};
+  const auto accepts = [&](const json& normalizer, const json& pre) {
+    file["normalizer"] = normalizer;
+    file["pre_tokenizer"] = pre;
+    if (moe::Tokenizer::create(moe::JsonTokenizer{file.dump(), {}}).has_value()) return true;
+    check_error(file, ErrorCode::unsupported, "\"first\"");
+    return false;
+  };
+  for (const json& pre : {first, cut}) {
+    CHECK_FALSE(accepts(strip_left, pre));
+    CHECK(accepts(strip_right, pre));
+    CHECK(accepts({{"type", "NFC"}}, pre));
+    CHECK(accepts(in_front, pre) == (pre == first));
+    CHECK(accepts({{"type", "NFKC"}}, pre) == (pre == first));
+  }
+}
+
+TEST_CASE("steps that make texts long are refused, by what they could make of a text together") {
+  const auto replace = [](const std::string& what, const std::string& by) {
+    return json{{"type", "Replace"}, {"pattern", {{"String", what}}}, {"content", by}};
+  };
+  const auto sequence = [](const char* type, const char* name, const json& step, std::size_t count) {
+    return json{{"type", type}, {name, std::vector<json>(count, step)}};
+  };
+  const auto check = [&](const char* part, const char* list, const json& step, std::size_t count, bool good) {
+    json file = small_json();
+    file["pre_tokenizer"] = nullptr;
+    file["decoder"] = {{"type", "Fuse"}};
+    file[part] = sequence("Sequence", list, step, count);
+    CAPTURE(file[part].dump().substr(0, 200));
+    if (good)
+      CHECK(load(file) != nullptr);
+    else
+      check_error(file, ErrorCode::unsupported, count > 64 ? "than 64" : "times as long");
+  };
+  const json doubled = replace("a", "aa"),
+             pattern = {{"type", "Replace"}, {"pattern", {{"Regex", "x"}}}, {"content", "yy"}};
+  const json in_front = {{"type", "Prepend"}, {"prepend", "a"}};
+  for (const auto& [part, list] : {std::pair{"normalizer", "normalizers"}, {"decoder", "decoders"}}) {
+    check(part, list, doubled, 8, true);
+    check(part, list, doubled, 9, false);
+    check(part, list, replace("a", std::string(257, 'a')), 1, false);
+    check(part, list, replace("ab", "cd"), 64, true);
+    check(part, list, replace("ab", "cd"), 65, false);
+  }
+  for (const json& step : {pattern, in_front}) {
+    check("normalizer", "normalizers", step, 8, true);
+    check("normalizer", "normalizers", step, 9, false);
+  }
+  check("normalizer", "normalizers", {{"type", "NFC"}}, 65, false);
 }
 
 TEST_CASE("bad tokenizer.json files are refused in one line") {
@@ -251,12 +395,12 @@ TEST_CASE("any cut or changed file gives a tokenizer that works or an error") {
     "behavior": "Isolated", "invert": false}, {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}]})");
   const std::string good = file.dump();
   const auto try_it = [](const std::string& text) {
-    const auto made = moe::Tokenizer::from_json(text, {});
+    const auto made = moe::Tokenizer::create(moe::JsonTokenizer{text, {}});
     if (!made) {
       CHECK_FALSE(made.error().message.empty());
       return;
     }
-    const auto ids = (*made)->encode("hello <s> 123 \u4f60", true);
+    const auto ids = (*made)->encode("hello <s> 123 \u4f60", {.ends = moe::TextEnds::as_model});
     if (ids) CHECK((*made)->decode(*ids).has_value());
   };
   for (std::size_t length = 0; length < good.size(); length += 7) try_it(good.substr(0, length));

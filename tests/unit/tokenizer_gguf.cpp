@@ -21,6 +21,7 @@ std::vector<std::string> split_texts(const std::string& all) {
   std::size_t begin = 0;
   for (std::size_t end; (end = all.find(separator, begin)) != std::string::npos; begin = end + separator.size())
     texts.push_back(all.substr(begin, end - begin));
+  if (begin < all.size()) texts.push_back(all.substr(begin));  // not every file ends with a separator
   return texts;
 }
 
@@ -46,13 +47,7 @@ TEST_CASE("vocabularies with cases: the ids of llama.cpp") {
     if (entry.path().extension() != ".gguf") continue;
     CAPTURE(entry.path());
     ++files;
-    const auto loaded = load(entry.path());
-    if (!loaded && loaded.error().code == moe::ErrorCode::unsupported) {  // other people's files, of other kinds
-      report_skip(entry.path().filename().string(), loaded.error().message);
-      CHECK(loaded.error().message.find("known are") != std::string::npos);
-      continue;
-    }
-    const SharedTokenizer tokenizer = must(loaded);
+    const SharedTokenizer tokenizer = must(load(entry.path()));
     const auto texts = split_texts(read_file(entry.path().string() + ".inp"));
     const auto expected = split_ids(read_file(entry.path().string() + ".out"));
     REQUIRE(texts.size() > 0);
@@ -131,7 +126,7 @@ TEST_CASE("every named pre-tokenizer on the vocabularies of tokenizer_cases.json
     const json post = file["post_processor"];
     v.add_bos = post["single"].size() > 1;
     if (*v.add_bos) v.bos = 0;
-    const SharedTokenizer tokenizer = must(moe::Tokenizer::from_gguf(v));
+    const SharedTokenizer tokenizer = must(moe::Tokenizer::create(v));
     for (const json& c : kind["cases"]) {
       auto text = c["text"].get<std::string>();
       CAPTURE(text);

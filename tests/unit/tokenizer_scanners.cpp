@@ -71,7 +71,7 @@ std::vector<std::string> pieces_of(std::unique_ptr<Finder> finder, std::string_v
   const PreTokenizer pre(std::move(splits));
   const auto states = pre.make_states();
   std::vector<std::string> pieces;
-  const auto done = pre.run(text, states, [&](std::string_view piece) -> moe::Result<void> {
+  const auto done = pre.run(text, true, states, [&](std::string_view piece) -> moe::Result<void> {
     pieces.emplace_back(piece);
     return {};
   });
@@ -176,7 +176,7 @@ TEST_CASE("what becomes of a match: the five behaviors") {
     const PreTokenizer pre(std::move(splits));
     std::string joined;
     const auto done =
-        pre.run("the-final--countdown", pre.make_states(), [&](std::string_view piece) -> moe::Result<void> {
+        pre.run("the-final--countdown", true, pre.make_states(), [&](std::string_view piece) -> moe::Result<void> {
           joined.append(joined.empty() ? "" : " ").append(piece);
           return {};
         });
@@ -203,7 +203,16 @@ TEST_CASE("a script's name means the script alone, as Oniguruma reads it") {
   CHECK(pieces_of(pattern(R"([\p{Katakana}\p{Hiragana}]+)"), "\u30a2\u3042\u30fb\u30fc") ==
         std::vector<std::string>{"\u30a2\u3042", "\u30fb\u30fc"});
   CHECK(pieces_of(pattern(R"(\P{Greek}+)"), "a\u03b1") == std::vector<std::string>{"a", "\u03b1"});
+  CHECK(pieces_of(pattern(R"(\p{^Han}+)"), "\u30fb\u4f60") == std::vector<std::string>{"\u30fb", "\u4f60"});
   CHECK(pieces_of(pattern(R"(\p{Lu}+)"), "AB\u0410c") == std::vector<std::string>{"AB\u0410", "c"});
+}
+
+TEST_CASE("a class in a class adds its members, and {1,n}+ repeats without end, as Oniguruma reads them") {
+  CHECK(pieces_of(pattern("[x[ab]]+"), "xa[b]c") == std::vector<std::string>{"xa", "[", "b", "]c"});
+  CHECK(pieces_of(pattern("[^x[ab]]+"), "xa[]cb") == std::vector<std::string>{"xa", "[]c", "b"});
+  CHECK(pieces_of(pattern("[[ab]c]+"), "abc[d") == std::vector<std::string>{"abc", "[d"});
+  CHECK(pieces_of(pattern("a{1,3}+"), "aaaaaaab") == std::vector<std::string>{"aaaaaaa", "b"});
+  CHECK(pieces_of(pattern("[0-9]{1,3}+5"), "12345x") == std::vector<std::string>{"12345", "x"});
 }
 
 TEST_CASE("patterns that cannot be trusted are refused or stopped") {
@@ -216,10 +225,13 @@ TEST_CASE("patterns that cannot be trusted are refused or stopped") {
   CHECK(code("a\\") == moe::ErrorCode::bad_file);
   CHECK(code("\\C") == moe::ErrorCode::bad_file);
   CHECK(code(R"([\p{L}&&[^a]])") == moe::ErrorCode::unsupported);
-  CHECK(code("[a[bc]]") == moe::ErrorCode::unsupported);
+  for (const char* inner : {"[a[^bc]]", "[a[b[c]]]", "[a-[bc]]", "[a[-c]]", "[a[b-]]", "[[a]-c]", R"([a[\s]])", "[a[]]",
+                            "[a[b&&c]]", "[a[[:alpha:]]]"})
+    CHECK(code(inner) == moe::ErrorCode::unsupported);
   CHECK(code(R"(\h)") == moe::ErrorCode::unsupported);
   CHECK(code("(*LIMIT_MATCH=1)a") == moe::ErrorCode::unsupported);
-  CHECK(code("a{1,3}+") == moe::ErrorCode::unsupported);
+  for (const char* repeated : {"a{2,3}+", "a{1,}+", "a{2}+", "a{1,3}++", "a{1,3}+?", "a{1,3}+{2}"})
+    CHECK(code(repeated) == moe::ErrorCode::unsupported);
   CHECK(code(std::string(100000, 'a').c_str()) == moe::ErrorCode::bad_file);
   CHECK(code((std::string(5000, '(') + std::string(5000, ')')).c_str()) == moe::ErrorCode::bad_file);
 

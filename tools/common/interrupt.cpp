@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <ctime>
 
-#include "support/unfinished_files.hpp"
+#include "moe/unfinished_files.hpp"
 #include "tools/common/program.hpp"
 
 namespace cli {
@@ -17,10 +17,12 @@ namespace {
 
 // Any thread may get the signal.
 std::atomic<std::int64_t> first_ms{0};
+std::atomic<bool> must_end{false};  // by something else than Ctrl-C
 static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 
-extern "C" void on_interrupt(int) {
+extern "C" void on_interrupt(int signal) {
   const int error = errno;
+  if (signal != SIGINT) must_end.store(true);
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   const std::int64_t now_ms = std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000 + 1;  // never 0
@@ -45,5 +47,11 @@ void catch_interrupts() {
 }
 
 bool interrupted() { return first_ms.load(std::memory_order_relaxed) != 0; }
+
+bool forget_ctrl_c() {
+  if (must_end.load()) return false;
+  first_ms.store(0);
+  return true;
+}
 
 }  // namespace cli

@@ -10,4 +10,8 @@ void catch_interrupts();
 /// For LoadOptions::cancelled, SessionOptions::cancelled and their like.
 bool interrupted();
 
+/// For a conversation, in which Ctrl-C ends a reply and not the program: true when it was Ctrl-C alone that asked, and
+/// interrupted() is false again. SIGTERM and the end of the terminal are never forgotten.
+bool forget_ctrl_c();
+
 }  // namespace cli

@@ -15,16 +15,26 @@ namespace moe::inline MOE_ABI::eval {
 
 /// The texts are borrowed for the time of the call.
 struct ScoreRequest {
-  std::string_view context, continuation;
-  std::string_view question;  ///< its id, for error messages
+  std::string_view context = {}, continuation = {};
+  std::string_view question = {};  ///< its id, for error messages
 };
 
 /// Why a request has no result. It is counted and reported, and its question counts as answered wrongly.
 enum class Failure {
   none,
-  too_long,    ///< the answer alone, or the room for the reply, does not fit the model's context
-  non_finite,  ///< a hidden state or a logit was not finite
+  too_long,     ///< the answer alone, or the room for the reply, does not fit the model's context
+  non_finite,   ///< a hidden state or a logit was not finite
+  match_limit,  ///< a filter's pattern needs more steps or memory on this reply than a pattern may take
 };
+constexpr std::string_view name_of(Failure value) noexcept {
+  switch (value) {
+    case Failure::none: return "none";
+    case Failure::too_long: return "too_long";
+    case Failure::non_finite: return "non_finite";
+    case Failure::match_limit: return "match_limit";
+  }
+  return "";
+}
 
 struct Score {
   double log_likelihood = 0;  ///< sum over the continuation's tokens, natural logarithm; NaN after a failure
@@ -40,22 +50,22 @@ struct Score {
 
 /// A text to score as a whole, whatever its length. Borrowed for the time of the call.
 struct TextRequest {
-  std::string_view text;
-  std::string_view question;  ///< its id, for error messages
+  std::string_view text = {};
+  std::string_view question = {};  ///< its id, for error messages
 };
 
 /// A reply to write greedily. Everything is borrowed for the time of the call.
 struct GenerateRequest {
-  std::string_view context;
-  std::span<const std::string>
-      stop;  ///< texts that end the reply; so do EOS, as token or text, and the model's other end tokens
-  std::int64_t max_tokens = 256;  ///< the context is cut from the left until this many fit behind it
-  std::string_view question;      ///< its id, for error messages
+  std::string_view context = {};
+  std::span<const std::string> stop =
+      {};  ///< texts that end the reply; so do EOS, as token or text, and the model's other end tokens
+  std::int64_t max_tokens = 256;    ///< the context is cut from the left until this many fit behind it
+  std::string_view question = {};   ///< its id, for error messages
   std::string_view think_end = {};  ///< the text begins behind the last of these; empty: nowhere
 };
 
 struct Generation {
-  std::string text;                 ///< up to the first stop text, without it; white space is kept
+  std::string text = {};            ///< up to the first stop text, without it; white space is kept
   Failure failure = Failure::none;  ///< then there is no text
   bool finished = false;            ///< by a stop text or an end token, not by max_tokens
   bool truncated = false;           ///< context tokens were cut from the left to fit the model
@@ -65,11 +75,11 @@ struct Generation {
 };
 
 struct Hooks {
-  std::function<void(std::int64_t done, std::int64_t total)> on_progress;  ///< requests; from the calling thread
-  std::function<bool()> cancelled;                                         ///< asked at least between steps
+  std::function<void(std::int64_t done, std::int64_t total)> on_progress = {};  ///< requests; from the calling thread
+  std::function<bool()> cancelled = {};                                         ///< asked at least between steps
   /// Each score once, as soon as it is known, in any order (progress stores).
-  std::function<void(std::int64_t request, const Score& score)> on_score;
-  std::function<void(std::int64_t request, const Generation& reply)> on_reply;
+  std::function<void(std::int64_t request, const Score& score)> on_score = {};
+  std::function<void(std::int64_t request, const Generation& reply)> on_reply = {};
 };
 
 class MOE_API LanguageModel {
@@ -79,16 +89,16 @@ class MOE_API LanguageModel {
   /// out[i] belongs to requests[i]; nothing depends on the order or the grouping of requests.
   /// What one request cannot have is its own Failure. Errors: bad_argument (from the tokenizer, naming the question),
   /// cancelled, out_of_memory.
-  virtual Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks) = 0;
+  virtual Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks = {}) = 0;
 
   /// out[i] belongs to requests[i]; nothing depends on the order or the grouping of requests.
   /// Errors: as score; unsupported by models that only score.
-  virtual Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks& hooks);
+  virtual Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks& hooks = {});
 
   /// Every token of each text is scored once, the first behind the BOS (else EOS) token: windows of the model's context,
   /// each begins with the last token of the one before; the last window is filled up to the left.
   /// Score::continuation_tokens counts all tokens, pass_tokens those of all windows. Errors: as score; unsupported.
-  virtual Result<std::vector<Score>> score_texts(std::span<const TextRequest> requests, const Hooks& hooks);
+  virtual Result<std::vector<Score>> score_texts(std::span<const TextRequest> requests, const Hooks& hooks = {});
   /// Model FLOPs of the windows of a text of so many tokens; empty when not known.
   virtual Work text_work(std::int64_t tokens) const;
 

@@ -18,27 +18,27 @@ namespace moe::inline MOE_ABI::eval {
 
 /// How a model was asked through a chat template.
 struct ChatUse {
-  std::string template_text;  ///< ChatPrompts::reported_text
+  std::string template_text = {};  ///< ChatPrompts::reported_text
   bool multiturn = true;
-  std::string variables, date;  ///< ChatOptions; the date as it was told
-  std::optional<bool> enable_thinking;
+  std::string variables = {}, date = {};  ///< ChatOptions; the date as it was told
+  std::optional<bool> enable_thinking = {};
 };
 
 /// One row of the tables: a model with one setting, and what it answered.
 struct ModelRun {
-  std::string name, path;
-  ModelInfo info;            ///< of the file; config.router.top_k is the one that ran
-  std::string content_hash;  ///< Model::content_hash; may be empty
+  std::string name = {}, path = {};
+  ModelInfo info = {};            ///< of the file; config.router.top_k is the one that ran
+  std::string content_hash = {};  ///< Model::content_hash; may be empty
   Precision precision = Precision::automatic;
   KvType kv = KvType::f16;
-  std::int64_t resident_bytes = 0;             ///< packed weights
-  std::int64_t session_bytes = 0;              ///< cache and scratch
-  std::int64_t max_length = 0;                 ///< tokens that the model saw at most
-  std::shared_ptr<const Tokenizer> tokenizer;  ///< for the files; may be empty
-  std::vector<TaskOutcome> outcomes;           ///< one per finished task, in the order of RunReport::tasks
-  std::optional<ChatUse> chat;
+  std::int64_t resident_bytes = 0;                  ///< packed weights
+  std::int64_t session_bytes = 0;                   ///< cache and scratch
+  std::int64_t max_length = 0;                      ///< tokens that the model saw at most
+  std::shared_ptr<const Tokenizer> tokenizer = {};  ///< for the files; may be empty
+  std::vector<TaskOutcome> outcomes = {};           ///< one per finished task, in the order of RunReport::tasks
+  std::optional<ChatUse> chat = {};
   /// What this model was asked, where it is another prompt than RunReport::tasks': one per outcome, or none.
-  std::vector<PreparedTask> tasks;
+  std::vector<PreparedTask> tasks = {};
 
   const PreparedTask& task(const std::vector<PreparedTask>& of_report, std::size_t index) const {
     return index < tasks.size() ? tasks[index] : of_report[index];
@@ -46,24 +46,24 @@ struct ModelRun {
 };
 
 struct RunReport {
-  std::vector<PreparedTask> tasks;
-  std::vector<ModelRun> models;
-  std::string baseline;  ///< gaps are taken against this model; empty: every pair
-  std::string isa;
+  std::vector<PreparedTask> tasks = {};
+  std::vector<ModelRun> models = {};
+  std::string baseline = {};  ///< gaps are taken against this model; empty: every pair
+  std::string isa = {};
   std::int32_t thread_count = 1;
   double limit = 0;
   std::uint64_t seed = 1234;
-  std::string system_instruction;
-  std::string think_end;                     ///< PrepareOptions::think_end
-  std::optional<bool> fewshot_as_multiturn;  ///< as it was asked for; with a template the row's ChatUse counts
-  std::string started;                       ///< ISO 8601 time
+  std::string system_instruction = {};
+  std::string think_end = {};                     ///< PrepareOptions::think_end
+  std::optional<bool> fewshot_as_multiturn = {};  ///< as it was asked for; with a template the row's ChatUse counts
+  std::string started = {};                       ///< ISO 8601 time
   double seconds = 0;
 };
 
 /// One comparison of two models on one task.
 struct Comparison {
   std::size_t task = 0, a = 0, b = 0;  ///< indices into the report
-  PairedGap gap;                       ///< accuracy of a minus accuracy of b
+  PairedGap gap = {};                  ///< accuracy of a minus accuracy of b
   double adjusted_p = 1;               ///< Holm over all comparisons of the run
   bool distinguishable() const { return adjusted_p < 0.05; }
 };
@@ -72,7 +72,7 @@ MOE_API std::vector<Comparison> compare_models(const RunReport& report);
 /// Accuracy with the standard error that clusters questions by TaskSpec::cluster.
 struct Accuracy {
   double value = 0;
-  std::optional<double> standard_error;
+  std::optional<double> standard_error = {};
 };
 MOE_API Accuracy accuracy_of(const PreparedTask& task, const TaskOutcome& outcome);
 

@@ -19,7 +19,7 @@ struct SessionModelOptions {
   bool share_prefixes = true;   ///< false: every pass from its first token (comparisons)
 };
 
-/// One at a time may use an object; several objects may share a Model.
+/// One thread at a time may use an object; several objects may share a Model and run at once, as Sessions do.
 class MOE_API SessionModel : public LanguageModel {
  public:
   /// Errors: unsupported when the model has no usable tokenizer (saying why).
@@ -27,9 +27,9 @@ class MOE_API SessionModel : public LanguageModel {
                                                       const SessionModelOptions& options = {});
   ~SessionModel() override;
 
-  Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks) override;
-  Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks& hooks) override;
-  Result<std::vector<Score>> score_texts(std::span<const TextRequest> requests, const Hooks& hooks) override;
+  Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks = {}) override;
+  Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks& hooks = {}) override;
+  Result<std::vector<Score>> score_texts(std::span<const TextRequest> requests, const Hooks& hooks = {}) override;
   Work text_work(std::int64_t tokens) const override;
   Work pass_work(std::int64_t tokens, std::int64_t rows) const override;
   Work executed() const override;

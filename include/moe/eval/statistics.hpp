@@ -39,10 +39,10 @@ MOE_API double minimum_detectable_effect(double standard_error);
 
 struct PairedGap {
   std::int64_t question_count = 0;
-  double gap = 0;                        ///< mean of a - b
-  std::optional<double> standard_error;  ///< of the gap, paired; clustered when clusters are given
-  std::int64_t only_a = 0, only_b = 0;   ///< questions that one of the two got right
-  double p_value = 1;                    ///< McNemar: exact below 25 discordant questions, mid-p above
+  double gap = 0;                             ///< mean of a - b
+  std::optional<double> standard_error = {};  ///< of the gap, paired; clustered when clusters are given
+  std::int64_t only_a = 0, only_b = 0;        ///< questions that one of the two got right
+  double p_value = 1;                         ///< McNemar: exact below 25 discordant questions, mid-p above
 };
 
 /// Scores of 0 or 1 of two models on the same questions in the same order.

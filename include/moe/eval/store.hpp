@@ -18,8 +18,8 @@ namespace moe::inline MOE_ABI::eval {
 
 /// Everything that an answer depends on, but for the question itself.
 struct StoreSetting {
-  std::string model_hash;  ///< Model::content_hash
-  std::string formats;     ///< quantisation, as ModelInfo::format_summary
+  std::string model_hash = {};  ///< Model::content_hash
+  std::string formats = {};     ///< quantisation, as ModelInfo::format_summary
   Precision precision = Precision::automatic;
   KvType kv = KvType::f16;
   std::int64_t top_k = 0, max_length = 0;
@@ -31,21 +31,21 @@ struct StoreSetting {
 /// What one model answered to one task.
 struct StoredRun {
   std::int64_t id = 0;
-  std::string started, finished;  ///< ISO 8601 times; `finished` is empty for a run that was cut short
-  std::string model, path;
-  StoreSetting setting;
-  std::string task, task_hash, questions_hash;  ///< SHA-256 of the task file, of all prompts
+  std::string started = {}, finished = {};  ///< ISO 8601 times; `finished` is empty for a run that was cut short
+  std::string model = {}, path = {};
+  StoreSetting setting = {};
+  std::string task = {}, task_hash = {}, questions_hash = {};  ///< SHA-256 of the task file, of all prompts
   std::int64_t num_fewshot = 0, question_count = 0;
   double limit = 0;
   std::uint64_t seed = 0;
-  std::optional<double> accuracy, standard_error;  ///< of tasks that have one
+  std::optional<double> accuracy = {}, standard_error = {};  ///< of tasks that have one
   std::int64_t model_flops = 0;
   double seconds = 0;  ///< of the call that finished it
 };
 
 /// One question of a finished run.
 struct StoredAnswer {
-  std::string question, cluster;
+  std::string question = {}, cluster = {};
   double correct = 0;
 };
 
@@ -96,9 +96,9 @@ class MOE_API StoredModel : public LanguageModel {
   /// `model` and `store` must live as long as this. Without setting.model_hash every call is bad_argument.
   StoredModel(LanguageModel& model, RunStore& store, const StoreSetting& setting);
 
-  Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks) override;
-  Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks& hooks) override;
-  Result<std::vector<Score>> score_texts(std::span<const TextRequest> requests, const Hooks& hooks) override;
+  Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks = {}) override;
+  Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks& hooks = {}) override;
+  Result<std::vector<Score>> score_texts(std::span<const TextRequest> requests, const Hooks& hooks = {}) override;
   Work text_work(std::int64_t tokens) const override { return model_.text_work(tokens); }
   Work pass_work(std::int64_t tokens, std::int64_t rows) const override { return model_.pass_work(tokens, rows); }
   Work executed() const override { return model_.executed(); }

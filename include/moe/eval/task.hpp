@@ -21,6 +21,15 @@ enum class TaskKind {
   generation,       ///< the model writes a reply, which is filtered and compared with the target
   rolling,          ///< a text as a whole: what the model expects of all of its tokens
 };
+constexpr std::string_view name_of(TaskKind value) noexcept {
+  switch (value) {
+    case TaskKind::multiple_choice: return "multiple_choice";
+    case TaskKind::cloze: return "cloze";
+    case TaskKind::generation: return "generation";
+    case TaskKind::rolling: return "rolling";
+  }
+  return "";
+}
 
 enum class Metric {
   acc,       ///< multiple choice: first maximum of the log-likelihoods is the answer; cloze: the continuation is greedy
@@ -52,22 +61,36 @@ struct FilterStep {
     majority_vote  ///< the most frequent, the earliest of equals
   };
   Function function = Function::take_first;
-  std::string regex_pattern;
+  std::string regex_pattern = {};
   std::int64_t group_select = 0;  ///< from the end when negative
   std::string fallback = "[invalid]";
-  std::vector<std::pair<std::string, std::string>> mapping;
+  std::vector<std::pair<std::string, std::string>> mapping = {};
   std::int64_t k = 1;
 };
+constexpr std::string_view name_of(FilterStep::Function value) noexcept {
+  using Function = FilterStep::Function;
+  switch (value) {
+    case Function::regex: return "regex";
+    case Function::remove_whitespace: return "remove_whitespace";
+    case Function::lowercase: return "lowercase";
+    case Function::uppercase: return "uppercase";
+    case Function::map: return "map";
+    case Function::take_first: return "take_first";
+    case Function::take_first_k: return "take_first_k";
+    case Function::majority_vote: return "majority_vote";
+  }
+  return "";
+}
 
 /// A named chain of steps: one column of results.
 struct FilterSpec {
   std::string name = "none";
-  std::vector<FilterStep> steps;
+  std::vector<FilterStep> steps = {};
 };
 
 /// What exact_match takes out of both texts before it compares them, in this order.
 struct ExactMatchSpec {
-  std::vector<std::string> regexes_to_ignore;
+  std::vector<std::string> regexes_to_ignore = {};
   bool ignore_case = false;
   bool ignore_punctuation = false;  ///< of ASCII
   bool ignore_numbers = false;      ///< digits of ASCII
@@ -92,31 +115,39 @@ MOE_API std::size_t headline_column(const std::vector<MetricColumn>& columns);
 
 /// Subtasks that are reported together; their metrics are averaged over questions unless each subtask weighs the same.
 struct GroupSpec {
-  std::string name, alias;
+  std::string name = {}, alias = {};
   bool weight_by_size = true;
-  std::string version;  ///< empty: TaskSpec::group_version
-  std::vector<std::string> subjects;
+  std::string version = {};  ///< empty: TaskSpec::group_version
+  std::vector<std::string> subjects = {};
 };
 
 enum class FewshotRule {
   first_n,  ///< the first examples, in the order of the file
   random,   ///< random.Random(seed).sample, one generator per subtask that advances from question to question
 };
+constexpr std::string_view name_of(FewshotRule value) noexcept {
+  switch (value) {
+    case FewshotRule::first_n: return "first_n";
+    case FewshotRule::random: return "random";
+  }
+  return "";
+}
 
 /// Where worked examples come from and which ones stand before a question.
 struct FewshotSpec {
-  std::string examples;  ///< file below DATA/fewshot, or a path when `is_path`; empty: the question file's own examples
+  std::string examples =
+      {};  ///< file below DATA/fewshot, or a path when `is_path`; empty: the question file's own examples
   bool is_path = false;
   bool from_questions = false;  ///< the questions themselves; `spare` is then true
   bool spare = false;  ///< one more is drawn than is shown: a question that is among them is not its own example
   FewshotRule rule = FewshotRule::first_n;
-  std::optional<std::string> target_delimiter;  ///< in examples; empty: TaskSpec::target_delimiter
-  std::string match;  ///< examples are those whose value of this field is the question's; empty: all
+  std::optional<std::string> target_delimiter = {};  ///< in examples; empty: TaskSpec::target_delimiter
+  std::string match = {};  ///< examples are those whose value of this field is the question's; empty: all
 };
 
 /// How a reply is written: greedily, until one of these texts, the end-of-sequence token or the limit.
 struct GenerationSpec {
-  std::vector<std::string> until;
+  std::vector<std::string> until = {};
   std::int64_t max_tokens = 256;
   std::string think_end = {};  ///< PrepareOptions::think_end
 };
@@ -124,33 +155,34 @@ struct GenerationSpec {
 /// A task file, checked. Templates are text with {field}, {choices[0]}, {choice}, {label} and filters, as
 /// {question|strip}; a literal brace is doubled. docs/EVALUATION.md lists fields and filters.
 struct TaskSpec {
-  std::string name, alias;
+  std::string name = {}, alias = {};
   std::string version = "1.0", group_version = "1.0";
   TaskKind kind = TaskKind::multiple_choice;
-  std::string data;  ///< file below DATA/questions, or a path when `data_is_path`
+  std::string data = {};  ///< file below DATA/questions, or a path when `data_is_path`
   bool data_is_path = false;
-  std::string csv_questions, csv_examples;  ///< folders of CSV files below DATA, used where `data` is not there
-  FewshotSpec fewshot;
+  std::string csv_questions = {},
+              csv_examples = {};  ///< folders of CSV files below DATA, used where `data` is not there
+  FewshotSpec fewshot = {};
   std::int64_t num_fewshot = 0;           ///< worked examples unless the caller asks for another number
-  std::string description;                ///< template; stands before everything, without a delimiter of its own
-  std::string prompt;                     ///< template; when it uses {choice}, every choice has a context of its own
+  std::string description = {};           ///< template; stands before everything, without a delimiter of its own
+  std::string prompt = {};                ///< template; when it uses {choice}, every choice has a context of its own
   std::string continuation = "{choice}";  ///< template; follows target_delimiter
-  GenerationSpec generation;
+  GenerationSpec generation = {};
   std::vector<FilterSpec> filters = {{}};  ///< of replies
-  ExactMatchSpec exact_match;
-  std::string target;  ///< template; what a reply must equal. Empty: the continuation of the right answer
+  ExactMatchSpec exact_match = {};
+  std::string target = {};  ///< template; what a reply must equal. Empty: the continuation of the right answer
   std::string target_delimiter = " ", fewshot_delimiter = "\n\n";
-  std::string gen_prefix;             ///< template; begins every answer, those of worked examples included
-  std::vector<std::string> labels;    ///< what {label} is for each choice
-  std::vector<std::string> group_by;  ///< fields; the report has a table per field with a row per value
-  std::string cluster;  ///< template; questions with the same text count as one cluster in standard errors
-  std::vector<MetricColumn> metrics, group_metrics;  ///< of each filter in turn
-  std::string subtask_name;   ///< template; one subtask per distinct subject. Empty: the task is one piece
-  std::string subtask_alias;  ///< template; empty: the subtask's name
-  std::vector<std::pair<std::string, std::string>>
-      subjects;  ///< key and what {subject|title} gives, in reporting order
-  std::vector<GroupSpec> groups;
-  std::string source;  ///< the file's text (run-store keys)
+  std::string gen_prefix = {};             ///< template; begins every answer, those of worked examples included
+  std::vector<std::string> labels = {};    ///< what {label} is for each choice
+  std::vector<std::string> group_by = {};  ///< fields; the report has a table per field with a row per value
+  std::string cluster = {};  ///< template; questions with the same text count as one cluster in standard errors
+  std::vector<MetricColumn> metrics = {}, group_metrics = {};  ///< of each filter in turn
+  std::string subtask_name = {};   ///< template; one subtask per distinct subject. Empty: the task is one piece
+  std::string subtask_alias = {};  ///< template; empty: the subtask's name
+  std::vector<std::pair<std::string, std::string>> subjects =
+      {};  ///< key and what {subject|title} gives, in reporting order
+  std::vector<GroupSpec> groups = {};
+  std::string source = {};  ///< the file's text (run-store keys)
 };
 
 /// Errors: bad_file naming the task file and the key at fault.
@@ -162,16 +194,16 @@ MOE_API std::vector<std::string> builtin_task_names();
 /// `what` is a built-in name, PATH.json (a task file) or PATH.jsonl (questions of the multiple-choice schema, asked as
 /// `Question: {question}\nAnswer:`; "-", standard input, and what lies in /dev are such files as well).
 /// Errors: not_found listing the known tasks; bad_file.
-MOE_API Result<TaskSpec> find_task(const std::string& what);
+MOE_API Result<TaskSpec> load_task(const std::string& what);
 
 /// One line of a question file.
 struct Question {
-  std::string id, subject;
-  std::vector<std::string> choices;
-  std::int64_t answer = -1;                              ///< index into choices; -1 for questions without choices
-  bool is_example = false;                               ///< "split" is dev, train or fewshot: shown, never asked
-  std::map<std::string, std::string, std::less<>> text;  ///< every field that is a string, a number or true/false
-  std::string json;                                      ///< the line
+  std::string id = {}, subject = {};
+  std::vector<std::string> choices = {};
+  std::int64_t answer = -1;                                   ///< index into choices; -1 for questions without choices
+  bool is_example = false;                                    ///< "split" is dev, train or fewshot: shown, never asked
+  std::map<std::string, std::string, std::less<>> text = {};  ///< every field that is a string, a number or true/false
+  std::string json = {};                                      ///< the line
   std::int64_t line = 0;
 };
 

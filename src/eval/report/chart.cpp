@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "eval/report/text_table.hpp"
+#include "support/text_table.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 

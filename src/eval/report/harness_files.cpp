@@ -126,7 +126,7 @@ Json unix_time(const std::string& iso) {
 // Text and number of a special token, as the harness notes them.
 Json token_json(const Tokenizer& tokenizer, std::optional<TokenId> id) {
   if (!id) return Json::array({nullptr, "None"});
-  const auto text = tokenizer.decode({*id});
+  const auto text = tokenizer.decode(*id);
   return Json::array({text ? Json(*text) : Json(nullptr), fmt::format("{}", *id)});
 }
 
@@ -155,13 +155,11 @@ Json results_json(const RunReport& report, const ModelRun& run) {
     seconds += run.outcomes[t].seconds;
     // Not the harness's own; its readers pass over keys that they do not know.
     const TaskOutcome& o = run.outcomes[t];
-    root["libmoe_checks"][report.tasks[t].spec.name] = {{"truncated", o.truncated},
-                                                        {"too_long", o.too_long},
-                                                        {"non_finite", o.non_finite},
-                                                        {"skipped", o.skipped},
-                                                        {"tied", o.tied},
-                                                        {"reencoded", o.reencoded},
-                                                        {"without_system", run.task(report.tasks, t).chat_retries}};
+    root["libmoe_checks"][report.tasks[t].spec.name] = {
+        {"truncated", o.truncated},   {"too_long", o.too_long},
+        {"non_finite", o.non_finite}, {"match_limit", o.match_limit},
+        {"skipped", o.skipped},       {"tied", o.tied},
+        {"reencoded", o.reencoded},   {"without_system", run.task(report.tasks, t).chat_retries}};
   }
   root["config"] = {{"model", "libmoe"},
                     {"model_args", "path=" + run.path},
@@ -237,8 +235,7 @@ Json checks_of(const DocumentOutcome& scored) {
   };
   Json out = Json::array();
   if (any(&Score::truncated) || (scored.reply && scored.reply->truncated)) out.push_back("truncated");
-  if (scored.failure == Failure::too_long) out.push_back("too_long");
-  if (scored.failure == Failure::non_finite) out.push_back("non_finite");
+  if (scored.failure != Failure::none) out.push_back(name_of(scored.failure));
   if (scored.tied) out.push_back("tied");
   if (any(&Score::reencoded)) out.push_back("reencoded");
   return out;

@@ -63,6 +63,7 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome) {
       {"truncated_questions", outcome.truncated},
       {"too_long_questions", outcome.too_long},
       {"non_finite_questions", outcome.non_finite},
+      {"match_limit_questions", outcome.match_limit},
       {"skipped_questions", outcome.skipped},
       {"tied_questions", outcome.tied},
       {"reencoded_questions", outcome.reencoded},
@@ -73,9 +74,6 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome) {
     for (const Aggregate& row : breakdown.rows) out["by"][breakdown.field].push_back(aggregate_json(row));
   return out;
 }
-
-const char* name_of(Precision p) { return p == Precision::reference ? "reference" : "auto"; }
-const char* name_of(KvType kv) { return kv == KvType::f32 ? "f32" : kv == KvType::f16 ? "f16" : "bf16"; }
 
 Json chat_json(const ModelRun& run) {
   if (!run.chat) return nullptr;

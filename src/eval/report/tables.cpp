@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "eval/report/chart.hpp"
-#include "eval/report/text_table.hpp"
 #include "moe/eval/report.hpp"
+#include "support/text_table.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -113,14 +113,14 @@ std::string remarks(const PreparedTask& task, const ModelRun& model, const TaskO
 
 // Questions that were not plainly asked and answered, zeros included: none is scored silently.
 std::string checks_table(const RunReport& report, std::size_t t) {
-  TextTable table({"questions", "truncated", "too long", "non-finite", "skipped", "ties", "re-encoded", "tokens asked",
-                   "tokens computed"});
+  TextTable table({"questions", "truncated", "too long", "non-finite", "match limit", "skipped", "ties", "re-encoded",
+                   "tokens asked", "tokens computed"});
   for (const ModelRun& model : report.models) {
     if (t >= model.outcomes.size()) continue;
     const TaskOutcome& o = model.outcomes[t];
     std::vector<std::string> row = {shown_name(model.name)};
-    for (std::int64_t count :
-         {o.truncated, o.too_long, o.non_finite, o.skipped, o.tied, o.reencoded, o.pass_tokens, o.executed.tokens})
+    for (std::int64_t count : {o.truncated, o.too_long, o.non_finite, o.match_limit, o.skipped, o.tied, o.reencoded,
+                               o.pass_tokens, o.executed.tokens})
       row.push_back(std::to_string(count));
     table.add(row);
   }

@@ -1,17 +1,20 @@
 #pragma once
-// Greedy replies, many questions at a time: prompts through their prefix tree, then a token per reply and step. A
-// finished reply leaves the batch and the next prompt takes its place.
+// Greedy replies as the reference harness writes them: which token comes next, where a reply ends, what its text is.
 
-#include "eval/run/tree_plan.hpp"
+#include "batch/tree_plan.hpp"
+#include "eval/run/request_plan.hpp"
 #include "moe/session.hpp"
 
 namespace moe::inline MOE_ABI::eval {
+
+MOE_API batch::TreePlan plan_replies(const EncodedContexts& encoded, std::span<const GenerateRequest> requests,
+                                     const batch::TreeLimits& limits);
 
 /// Fills in `encoded.replies`. A reply whose logits are not finite gets that failure, the others their texts. A step
 /// computes up to `batch_tokens` new tokens.
 /// Errors: cancelled, out_of_memory (a cache below plan.least_pages: before the first step), bad_argument (from the
 /// tokenizer).
-MOE_API Result<void> run_replies(Session& session, std::int64_t batch_tokens, const TreePlan& plan,
+MOE_API Result<void> run_replies(Session& session, std::int64_t batch_tokens, const batch::TreePlan& plan,
                                  std::span<const GenerateRequest> requests, EncodedContexts& encoded,
                                  const Hooks& hooks);
 

@@ -7,7 +7,6 @@
 #include <limits>
 #include <numeric>
 
-#include "eval/run/encode.hpp"
 #include "eval/score/text.hpp"
 #include "support/show.hpp"
 
@@ -98,17 +97,6 @@ Result<EncodedScores> encode_scores(const Tokenizer& tokenizer, std::span<const 
   return out;
 }
 
-std::vector<TextWindow> text_windows(std::int64_t count, std::int64_t max_length) {
-  std::vector<TextWindow> out;
-  for (std::int64_t begin = 0; begin < count; begin += max_length) {
-    TextWindow w;
-    w.begin = begin, w.end = std::min(count, begin + max_length);
-    w.first = begin == 0 ? -1 : w.end - 1 - max_length;  // the last window is filled up to the left
-    out.push_back(w);
-  }
-  return out;
-}
-
 Result<EncodedTexts> encode_texts(const Tokenizer& tokenizer, std::span<const TextRequest> requests,
                                   std::int64_t max_length, const ParallelFor& threads, const Hooks& hooks) {
   const PairEncoder encoder(tokenizer);
@@ -169,35 +157,6 @@ Result<EncodedContexts> encode_contexts(const Tokenizer& tokenizer, std::span<co
   if (auto done = in_slices(static_cast<std::int64_t>(requests.size()), threads, hooks, encode_one); !done)
     return forward(done);
   return out;
-}
-
-Passes collect_passes(const Inputs& inputs, std::span<const std::int64_t> first_row) {
-  std::vector<std::int32_t> order(inputs.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto input = [&](std::int32_t i) -> const std::vector<TokenId>& { return inputs[static_cast<std::size_t>(i)]; };
-  std::erase_if(order, [&](std::int32_t i) { return input(i).empty(); });
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::int32_t a, std::int32_t b) { return &input(a) != &input(b) && input(a) < input(b); });
-  Passes out;
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    const std::vector<TokenId>& tokens = input(order[i]);
-    const std::int64_t row = first_row[static_cast<std::size_t>(order[i])];
-    if (i == 0 || (&tokens != &input(order[i - 1]) && tokens != input(order[i - 1]))) {
-      out.list.push_back({tokens, row});
-      out.requests.emplace_back();
-      out.tokens += static_cast<std::int64_t>(tokens.size());
-      out.longest = std::max(out.longest, static_cast<std::int64_t>(tokens.size()));
-    }
-    out.requests.back().push_back(order[i]);
-    out.list.back().first_row = std::min(out.list.back().first_row, row);
-  }
-  return out;
-}
-
-Passes collect_passes(const EncodedScores& encoded) {
-  std::vector<std::int64_t> first_row(encoded.inputs.size());
-  for (std::size_t i = 0; i < first_row.size(); ++i) first_row[i] = encoded.first_row(i);
-  return collect_passes(encoded.inputs, first_row);
 }
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -10,7 +10,6 @@
 #include "eval/run/reply_run.hpp"
 #include "eval/run/request_plan.hpp"
 #include "eval/run/score_run.hpp"
-#include "eval/run/tree_plan.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 
@@ -26,7 +25,7 @@ struct SessionModel::Impl {
     return options.max_length > 0 ? std::min(options.max_length, own) : own;
   }
 
-  TreeLimits limits() const { return {options.share_prefixes, model->config().vocab_size}; }
+  batch::TreeLimits limits() const { return {options.share_prefixes, model->config().vocab_size}; }
 
   SessionOptions session_options(std::int64_t max_tokens) {
     SessionOptions o;
@@ -40,12 +39,12 @@ struct SessionModel::Impl {
   }
 
   // What the tree needs at least, more where the budget allows: room for many steps, but not beyond the whole run.
-  Result<void> prepare_session(const TreePlan& plan) {
+  Result<void> prepare_session(const batch::TreePlan& plan) {
     const std::int64_t page_bytes =
         std::max<std::int64_t>(1, Session::estimate_memory(model->info(), session_options(kPageTokens)).cache_bytes);
     const std::int64_t affordable = options.cache_bytes / page_bytes;
     // Each step of a reply is one token: as many replies at a time as a step holds tokens, up to 64.
-    const std::int64_t enough = 16 * pages_of(options.batch_tokens) + 4 * pages_of(plan.passes.longest) +
+    const std::int64_t enough = 16 * batch::pages_of(options.batch_tokens) + 4 * batch::pages_of(plan.passes.longest) +
                                 std::min<std::int64_t>(options.batch_tokens, 64) * plan.reply_pages;
     const std::int64_t pages = std::max(plan.least_pages, std::min({plan.all_pages, affordable, enough}));
     const std::int64_t wanted = std::max<std::int64_t>(pages, 1) * kPageTokens;
@@ -78,7 +77,7 @@ Result<std::vector<Score>> SessionModel::score(std::span<const ScoreRequest> req
   const std::int64_t max_length = impl_->max_length();
   auto encoded = encode_scores(*impl_->model->tokenizer(), requests, max_length, impl_->options.threads, hooks);
   if (!encoded) return forward(encoded);
-  const TreePlan plan = plan_scores(*encoded, impl_->limits());
+  const batch::TreePlan plan = plan_scores(*encoded, impl_->limits());
   impl_->hooks = &hooks;
   auto done = impl_->prepare_session(plan);
   if (done) done = run_scores(*impl_->session, impl_->options.batch_tokens, plan, *encoded, hooks);
@@ -91,7 +90,7 @@ Result<std::vector<Generation>> SessionModel::generate(std::span<const GenerateR
   const std::int64_t max_length = impl_->max_length();
   auto encoded = encode_contexts(*impl_->model->tokenizer(), requests, max_length, impl_->options.threads, hooks);
   if (!encoded) return forward(encoded);
-  const TreePlan plan = plan_replies(*encoded, requests, impl_->limits());
+  const batch::TreePlan plan = plan_replies(*encoded, requests, impl_->limits());
   impl_->hooks = &hooks;
   auto done = impl_->prepare_session(plan);
   if (done) done = run_replies(*impl_->session, impl_->options.batch_tokens, plan, requests, *encoded, hooks);
@@ -105,7 +104,7 @@ Result<std::vector<Score>> SessionModel::score_texts(std::span<const TextRequest
   if (!encoded) return forward(encoded);
   std::vector<std::int64_t> windows_left(requests.size(), 0);
   for (std::size_t text : encoded->owner) ++windows_left[text];
-  const TreePlan plan = plan_scores(encoded->windows, impl_->limits());
+  const batch::TreePlan plan = plan_scores(encoded->windows, impl_->limits());
   // A text is known when its last window is.
   std::int64_t known = 0;
   const auto add_up = [&](std::size_t text) {

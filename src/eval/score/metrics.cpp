@@ -109,7 +109,10 @@ std::string about(const Document& document, const Error& error) {
 
 }  // namespace
 
-std::string_view name_of(Metric metric) { return kMetricNames[static_cast<int>(metric)]; }
+std::string_view name_of(Metric metric) {
+  const auto index = static_cast<std::size_t>(metric);
+  return index < std::size(kMetricNames) ? kMetricNames[index] : std::string_view();
+}
 bool higher_is_better(Metric metric) { return is_share(metric); }
 bool is_share(Metric metric) {
   return metric == Metric::acc || metric == Metric::acc_norm || metric == Metric::exact_match ||
@@ -151,10 +154,27 @@ Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& doc
   return out;
 }
 
+namespace {
+
+// Patterns compile and steps are possible (check_filters): what is left of bad_argument is the match limit.
+bool is_match_limit(const Error& error) { return error.code == ErrorCode::bad_argument; }
+
+DocumentOutcome beyond_limit(const TaskSpec& task, Generation reply) {
+  DocumentOutcome out;
+  out.metrics.assign(task.metrics.size(), 0.0);
+  out.filtered.resize(task.filters.size());
+  out.failure = Failure::match_limit;
+  out.reply = std::move(reply);
+  return out;
+}
+
+}  // namespace
+
 Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document& document, Generation reply) {
   DocumentOutcome out;
   for (const FilterSpec& filter : task.filters) {
     auto answer = apply_filter(filter, {reply.text});
+    if (!answer && is_match_limit(answer.error())) return beyond_limit(task, std::move(reply));
     if (!answer) return fail(answer.error().code, about(document, answer.error()));
     out.filtered.push_back(std::move(*answer));
   }
@@ -163,6 +183,7 @@ Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document& docume
                                      [&](const FilterSpec& f) { return f.name == column.filter; });
     const auto& answer = out.filtered[static_cast<std::size_t>(filter - task.filters.begin())];
     const auto equal = exact_match(task.exact_match, answer, document.target);
+    if (!equal && is_match_limit(equal.error())) return beyond_limit(task, std::move(reply));
     if (!equal) return fail(equal.error().code, about(document, equal.error()));
     out.metrics.push_back(*equal ? 1 : 0);
   }

@@ -93,9 +93,11 @@ Result<std::vector<Regex::Match>> Regex::matches(std::string_view text) const {
     const int rc = pcre2_match(code_->compiled.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
                                options, data.get(), context.get());
     if (rc == PCRE2_ERROR_NOMATCH) break;
+    const bool is_limit = rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT;
     if (rc < 0)
-      return fail(ErrorCode::bad_argument, fmt::format("pattern {} on a text of {} bytes: {}", in_quotes(code_->source),
-                                                       text.size(), message_of(rc)));
+      return fail(
+          is_limit ? ErrorCode::bad_argument : ErrorCode::internal,
+          fmt::format("pattern {} on a text of {} bytes: {}", in_quotes(code_->source), text.size(), message_of(rc)));
     Match match{range[0], range[1], {}};
     const auto group = [&](std::uint32_t g) {
       return range[2 * g] == PCRE2_UNSET ? std::string_view()

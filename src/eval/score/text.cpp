@@ -9,22 +9,7 @@
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-// str.isspace(): category Zs, or bidirectional class WS, B or S.
-bool is_space(utf8proc_int32_t code_point) {
-  const utf8proc_property_t* p = utf8proc_get_property(code_point);
-  return p->category == UTF8PROC_CATEGORY_ZS || p->bidi_class == UTF8PROC_BIDI_CLASS_WS ||
-         p->bidi_class == UTF8PROC_BIDI_CLASS_B || p->bidi_class == UTF8PROC_BIDI_CLASS_S;
-}
-
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
-
-// Bytes of the white space that starts the text; 0 when there is none.
-std::size_t leading_space(std::string_view text) {
-  utf8proc_int32_t code_point = -1;
-  const utf8proc_ssize_t n = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                                              static_cast<utf8proc_ssize_t>(text.size()), &code_point);
-  return n > 0 && is_space(code_point) ? static_cast<std::size_t>(n) : 0;
-}
 
 std::string mapped(std::string_view text, utf8proc_int32_t (*map)(utf8proc_int32_t)) {
   std::string out;
@@ -43,24 +28,9 @@ std::string mapped(std::string_view text, utf8proc_int32_t (*map)(utf8proc_int32
   return out;
 }
 
-}  // namespace
-
-std::size_t rstrip_length(std::string_view text) {
-  std::size_t end = text.size();
-  while (end > 0) {
-    std::size_t start = end - 1;
-    while (start > 0 && end - start < 4 && is_continuation(text[start])) --start;
-    if (leading_space(text.substr(start, end - start)) != end - start) break;
-    end = start;
-  }
-  return end;
-}
-
-namespace {
-
 std::string_view lstrip(std::string_view text) {
   while (!text.empty()) {
-    const std::size_t n = leading_space(text);
+    const std::size_t n = leading_white_space(text);
     if (n == 0) break;
     text.remove_prefix(n);
   }
@@ -89,7 +59,7 @@ bool is_utf8(std::string_view text) {
 }
 
 bool wants_delimiter(std::string_view before, std::string_view after) {
-  return !before.empty() && !after.empty() && rstrip_length(before) == before.size() && leading_space(after) == 0;
+  return !before.empty() && !after.empty() && rstrip_length(before) == before.size() && leading_white_space(after) == 0;
 }
 
 std::string delimited(std::string_view before, std::string_view after, std::string_view delimiter) {
@@ -107,7 +77,7 @@ std::int32_t code_points(std::string_view text) {
 std::int64_t words(std::string_view text) {
   std::int64_t count = 1;
   for (bool in_space = false; !text.empty();) {
-    const std::size_t space = leading_space(text);
+    const std::size_t space = leading_white_space(text);
     count += space > 0 && !in_space;
     in_space = space > 0;
     text.remove_prefix(std::max<std::size_t>(space, 1));

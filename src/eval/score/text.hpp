@@ -6,12 +6,13 @@
 #include <string_view>
 
 #include "moe/error.hpp"
+#include "support/white_space.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 
-/// str.strip() and the length that str.rstrip() leaves: all Unicode white space, U+00A0 and U+3000 included.
+/// str.strip(): all Unicode white space, U+00A0 and U+3000 included.
 MOE_API std::string_view strip(std::string_view text);
-MOE_API std::size_t rstrip_length(std::string_view text);
+using moe::rstrip_length;
 
 /// Whether two texts that are joined want a delimiter: neither is empty and neither has white space where they meet.
 MOE_API bool wants_delimiter(std::string_view before, std::string_view after);

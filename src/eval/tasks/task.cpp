@@ -406,7 +406,7 @@ std::vector<std::string> builtin_task_names() {
   return names;
 }
 
-Result<TaskSpec> find_task(const std::string& what) {
+Result<TaskSpec> load_task(const std::string& what) {
   for (const BuiltinTask& task : builtin_tasks())
     if (what == task.name) return parse_task(task.json, fmt::format("built-in task {}", task.name));
   const std::string extension = std::filesystem::path(what).extension().string();

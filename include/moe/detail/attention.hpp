@@ -1,0 +1,45 @@
+#pragma once
+// What one attention call reads and writes. The arithmetic is in detail/reference/attention.hpp, the fast form in kernels/.
+
+#include <cstdint>
+#include <string_view>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI {
+
+inline constexpr int kKeyBlock = 64;  ///< keys per attention block, at absolute multiples of 64
+
+enum class CacheType : std::uint8_t { f32, f16, bf16 };
+constexpr std::string_view name_of(CacheType value) noexcept {
+  switch (value) {
+    case CacheType::f32: return "f32";
+    case CacheType::f16: return "f16";
+    case CacheType::bf16: return "bf16";
+  }
+  return "";
+}
+
+/// One head group of one sequence against its cache. Keys of block b (absolute positions 64 b .. 64 b + 63):
+///   gqa  keys   [key_dim, 64]  (lanes are keys), values [64, value_dim], each of the cache's type
+///   mla  keys are row-major [64, key_dim]; the values are the first value_dim numbers of each key: value_blocks is null
+/// Query i (row i of q) sees positions first_position[i] .. last_position[i]; what lies in other slots has no influence.
+/// A sink is one more score that weighs nothing: m starts at it, l at 1.
+struct Attention {
+  const float* q = nullptr;  ///< [query_count, key_dim], q_stride apart; not yet scaled
+  std::int64_t q_stride = 0;
+  std::int64_t query_count = 0;
+  const std::int64_t* last_position = nullptr;   ///< [query_count], rising or equal
+  const std::int64_t* first_position = nullptr;  ///< [query_count], rising or equal; null = all 0. gqa only
+  const float* sinks = nullptr;                  ///< [query_count]; null = none. gqa only
+  const void* const* key_blocks = nullptr;       ///< one pointer per block of 64
+  const void* const* value_blocks = nullptr;
+  CacheType cache_type = CacheType::f32;
+  std::int64_t key_dim = 0, value_dim = 0;
+  float scale = 1.0f;
+  float* out = nullptr;  ///< [query_count, value_dim], out_stride apart
+  std::int64_t out_stride = 0;
+  float* scratch = nullptr;  ///< kernels::attention_scratch(key_dim, value_dim) floats of the calling worker
+};
+
+}  // namespace moe::inline MOE_ABI

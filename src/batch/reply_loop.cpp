@@ -1,0 +1,206 @@
+#include "batch/reply_loop.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "batch/work.hpp"
+
+namespace moe::inline MOE_ABI::batch {
+
+ReplyLoop::ReplyLoop(Session& session, std::int64_t batch_tokens, const TreePlan& plan, ReplyWriter& writer,
+                     KeptSequences* kept)
+    : session_(session),
+      batch_tokens_(batch_tokens),
+      plan_(plan),
+      writer_(writer),
+      kept_(kept),
+      max_rows_(max_logit_rows(session.model().config().vocab_size)),
+      walk_(session, plan, kept) {
+  std::size_t requests = 0;
+  for (const PrefixNode& node : plan.nodes)
+    if (node.request >= 0) requests = std::max(requests, static_cast<std::size_t>(node.request) + 1);
+  first_.resize(requests);
+}
+
+ReplyLoop::~ReplyLoop() {
+  for (const Active& a : active_) static_cast<void>(session_.close(a.sequence));
+}
+
+Result<void> ReplyLoop::run() {
+  auto done = run_steps();
+  if (!done && in_vain_ > 0) {
+    // A step that was undone counts for whoever was served first.
+    std::int32_t request = std::numeric_limits<std::int32_t>::max();
+    for (const Active& a : active_) request = std::min(request, a.request);
+    if (active_.empty())
+      for (const PrefixNode& node : plan_.nodes)
+        if (node.request >= 0) request = std::min(request, node.request);
+    writer_.on_work_in_vain(request, std::exchange(in_vain_, 0));
+  }
+  for (const Active& a : std::exchange(active_, {})) release(a);
+  return done;
+}
+
+Result<void> ReplyLoop::run_steps() {
+  if (auto enough = walk_.check_room(); !enough) return enough;
+  std::size_t most = std::numeric_limits<std::size_t>::max();
+  while (!walk_.is_done() || !active_.empty()) {
+    if (auto go_on = writer_.before_step(); !go_on) return go_on;
+    const Plan plan = make_plan(most);
+    const auto done = step(plan);
+    const std::size_t size = plan.active + plan.nodes.size();
+    if (!done && size > 1 && done.error().code == ErrorCode::non_finite) {
+      most = size / 2;  // one of them: fewer at a time
+      continue;
+    }
+    if (!done && done.error().code == ErrorCode::non_finite)
+      give_up(plan, done.error());
+    else if (!done)
+      return done;
+    most = std::max(most, most * 2);
+  }
+  return {};
+}
+
+// Replies before prompts: what is finished makes room.
+ReplyLoop::Plan ReplyLoop::make_plan(std::size_t most) const {
+  Plan plan;
+  const std::int64_t most_rows = std::min(max_rows_, batch_tokens_);
+  plan.active = std::min({active_.size(), most, static_cast<std::size_t>(most_rows)});
+  StepRoom room;
+  room.nodes = most - plan.active;
+  room.tokens = batch_tokens_ - static_cast<std::int64_t>(plan.active);
+  room.rows = max_rows_ - static_cast<std::int64_t>(plan.active);
+  room.is_empty = plan.active == 0;
+  for (const Active& a : active_) room.promised_pages += a.pages_to_come();
+  plan.nodes = walk_.plan(room);
+  return plan;
+}
+
+Result<void> ReplyLoop::step(const Plan& plan) {
+  std::vector<BatchItem> items;
+  for (std::size_t i = 0; i < plan.active; ++i)
+    items.push_back({active_[i].sequence, std::span(&active_[i].last, 1), Logits::last});
+  if (auto opened = walk_.open(plan.nodes, items); !opened) return opened;
+  const auto of_nodes = std::span(items).subspan(plan.active);
+  for (std::size_t i = 0; i < of_nodes.size(); ++i)
+    if (const std::int32_t request = walk_.at(plan.nodes[i].node).request; request >= 0)
+      of_nodes[i].tokens = std::span(&first_[static_cast<std::size_t>(request)], 1);
+  const auto output = run(items);
+  if (!output) {
+    walk_.abandon(plan.nodes, of_nodes);
+    return forward(output);
+  }
+  tell_work(plan, of_nodes);
+  return read(plan, of_nodes, *output);
+}
+
+// What is kept goes when the step needs its room.
+Result<StepOutput> ReplyLoop::run(std::span<const BatchItem> items) {
+  const std::int64_t before = session_.executed().total();
+  auto output = session_.step(items);
+  while (!output && output.error().code == ErrorCode::out_of_memory && kept_ != nullptr && kept_->drop_one())
+    output = session_.step(items);
+  if (!output) in_vain_ += session_.executed().total() - before;
+  return output;
+}
+
+void ReplyLoop::tell_work(const Plan& plan, std::span<const BatchItem> of_nodes) {
+  for (std::size_t i = 0; i < plan.active; ++i)
+    writer_.on_work(active_[i].request, active_[i].end - active_[i].left, 1, 1);
+  for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
+    const PrefixNode& node = walk_.at(plan.nodes[i].node);
+    const auto count = static_cast<std::int64_t>(of_nodes[i].tokens.size());
+    const std::int64_t end = node.request >= 0 ? node.begin + 1 : node.end;
+    writer_.on_work(first_request(plan_, node), end - count, count, node.row_count());
+    const std::int64_t reused = node.token_count() - count;
+    if (node.request >= 0 || node.parent >= 0 || reused == 0) continue;
+    for (std::int32_t pass = node.first_pass; pass < node.last_pass; ++pass)
+      for (const std::int32_t request : plan_.passes.requests[static_cast<std::size_t>(pass)])
+        writer_.on_reuse(request, reused);
+  }
+}
+
+// The new token of every reply; finished replies leave, those of prompts that end here begin in a later step.
+Result<void> ReplyLoop::read(const Plan& plan, std::span<const BatchItem> of_nodes, const StepOutput& output) {
+  std::int64_t row = 0;
+  std::vector<Active> next(active_.begin() + static_cast<std::ptrdiff_t>(plan.active), active_.end());
+  const std::vector<Active> before(active_.begin(), active_.begin() + static_cast<std::ptrdiff_t>(plan.active));
+  active_ = std::move(next);  // those that waited come first in the next step
+  Result<void> result;
+  const auto wants_more = [&](Active& a, std::int64_t r) {
+    const auto more = result ? goes_on(a, output, r) : Result<bool>(false);
+    if (!more) result = forward(more);
+    return more && *more;
+  };
+  const auto go_on = [&](Active a, std::int64_t r) {
+    if (wants_more(a, r))
+      active_.push_back(a);
+    else
+      release(a);
+  };
+  for (const Active& a : before) go_on(a, row++);
+  for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
+    const PrefixNode& node = walk_.at(plan.nodes[i].node);
+    if (node.request >= 0) {
+      go_on(begun(node, of_nodes[i].sequence), row);
+    } else {
+      walk_.drop_children(plan.nodes[i].node, [&](const PrefixNode& child) {
+        if (child.request < 0) return false;
+        Active a{child.request, of_nodes[i].sequence, 0, child.token_count() + 1, child.end};
+        const bool begins = wants_more(a, row);
+        first_[static_cast<std::size_t>(child.request)] = a.last;
+        if (begins || !writer_.keeps()) return !begins;
+        if (const auto prompt = session_.fork(a.sequence)) writer_.keep(a.request, *prompt);
+        return true;
+      });
+    }
+    row += node.row_count();
+  }
+  walk_.finish(plan.nodes, of_nodes);
+  return result;
+}
+
+// False when the reply has ended.
+Result<bool> ReplyLoop::goes_on(Active& a, const StepOutput& output, std::int64_t row) {
+  const auto token = writer_.take(a.request, output.padded_row(row), static_cast<std::size_t>(output.token_count));
+  if (!token) return forward(token);
+  --a.left;
+  if (!*token) return false;
+  a.last = **token;
+  MOE_ASSERT(a.left > 0);
+  return true;
+}
+
+// A reply whose first token is known and was run.
+ReplyLoop::Active ReplyLoop::begun(const PrefixNode& reply, Sequence sequence) const {
+  return {reply.request, sequence, first_[static_cast<std::size_t>(reply.request)], reply.token_count(), reply.end};
+}
+
+void ReplyLoop::release(const Active& a) {
+  if (writer_.keeps())
+    writer_.keep(a.request, a.sequence);
+  else
+    static_cast<void>(session_.close(a.sequence));
+}
+
+// The one thing of a step that has no finite logits.
+void ReplyLoop::give_up(const Plan& plan, const Error& why) {
+  if (plan.active > 0) {
+    writer_.on_work_in_vain(active_.front().request, std::exchange(in_vain_, 0));
+    static_cast<void>(session_.close(active_.front().sequence));
+    writer_.give_up(active_.front().request, why);
+    active_.erase(active_.begin());
+    return;
+  }
+  const PrefixNode& node = walk_.at(plan.nodes[0].node);
+  writer_.on_work_in_vain(first_request(plan_, node), std::exchange(in_vain_, 0));
+  if (node.request >= 0) writer_.give_up(node.request, why);
+  for (std::int32_t pass = node.first_pass; node.request < 0 && pass < node.last_pass; ++pass)
+    for (const std::int32_t request : plan_.passes.requests[static_cast<std::size_t>(pass)])
+      writer_.give_up(request, why);
+  walk_.give_up(plan.nodes);
+}
+
+}  // namespace moe::inline MOE_ABI::batch

@@ -1,0 +1,94 @@
+#pragma once
+// Replies, many at a time: prompts through their prefix tree, then a token per reply and step. A finished reply leaves
+// the batch and the next prompt takes its place. Which token comes next, and when a reply ends, the writer says.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "batch/tree_plan.hpp"
+#include "batch/tree_walk.hpp"
+#include "moe/session.hpp"
+
+namespace moe::inline MOE_ABI::batch {
+
+/// What a loop asks of the replies that it runs, by their requests in the plan.
+class ReplyWriter {
+ public:
+  virtual ~ReplyWriter() = default;
+
+  /// The logits of a row with its padding, of which the first `known` are tokens: behind the prompt, or behind the last
+  /// token. Returns the token to be run next, nothing when the reply has ended. An error ends the run.
+  virtual Result<std::optional<TokenId>> take(std::int32_t request, std::span<const float> row, std::size_t known) = 0;
+  /// The reply cannot go on: the logits behind its last token are not finite.
+  virtual void give_up(std::int32_t request, const Error& why) = 0;
+  /// Before each step. An error ends the run with it.
+  virtual Result<void> before_step() { return {}; }
+  /// So much was run for this request; of what requests share, for the first of them.
+  virtual void on_work(std::int32_t /*request*/, std::int64_t /*cached_tokens*/, std::int64_t /*new_tokens*/,
+                       std::int64_t /*rows*/) {}
+  /// FLOPs of steps that failed because of this request.
+  virtual void on_work_in_vain(std::int32_t /*request*/, std::int64_t /*flops*/) {}
+  /// The prompt of this request begins with so many tokens that were in the cache before the run.
+  virtual void on_reuse(std::int32_t /*request*/, std::int64_t /*tokens*/) {}
+  /// Whether keep() wants sequences.
+  virtual bool keeps() const { return false; }
+  /// The sequence of a reply that has ended: its prompt and all its tokens but the last. It is the writer's now.
+  virtual void keep(std::int32_t /*request*/, Sequence /*sequence*/) {}
+};
+
+class ReplyLoop {
+ public:
+  /// All must live as long as the loop; `kept` may be null. A step computes up to `batch_tokens` new tokens.
+  ReplyLoop(Session& session, std::int64_t batch_tokens, const TreePlan& plan, ReplyWriter& writer,
+            KeptSequences* kept = nullptr);
+  ~ReplyLoop();
+  ReplyLoop(const ReplyLoop&) = delete;
+  ReplyLoop& operator=(const ReplyLoop&) = delete;
+
+  /// Errors: out_of_memory when the cache is below plan.least_pages (before the first step); those of the writer and of
+  /// Session::step, but for non_finite, which ends the reply that it belongs to. Replies that were being written are
+  /// offered to keep() in any case.
+  Result<void> run();
+
+ private:
+  // A reply that is being written.
+  struct Active {
+    std::int32_t request = 0;
+    Sequence sequence = 0;
+    TokenId last = 0;       // to be run next
+    std::int64_t left = 0;  // tokens that may still follow
+    std::int64_t end = 0;   // the sequence's length when all of them did
+    std::int64_t pages_to_come() const { return pages_of(end) - pages_of(end - left); }
+  };
+  // One step: the first `active` replies go on by a token, and these nodes are computed: prompts, or replies that begin.
+  struct Plan {
+    std::size_t active = 0;
+    TreeStep nodes;
+  };
+
+  Result<void> run_steps();
+  Plan make_plan(std::size_t most) const;
+  Result<void> step(const Plan& plan);
+  Result<StepOutput> run(std::span<const BatchItem> items);
+  void tell_work(const Plan& plan, std::span<const BatchItem> of_nodes);
+  Result<void> read(const Plan& plan, std::span<const BatchItem> of_nodes, const StepOutput& output);
+  Result<bool> goes_on(Active& a, const StepOutput& output, std::int64_t row);
+  Active begun(const PrefixNode& reply, Sequence sequence) const;
+  void release(const Active& a);
+  void give_up(const Plan& plan, const Error& why);
+
+  Session& session_;
+  std::int64_t batch_tokens_;
+  const TreePlan& plan_;
+  ReplyWriter& writer_;
+  KeptSequences* kept_;
+  std::int64_t max_rows_ = 1;
+  std::int64_t in_vain_ = 0;  // FLOPs of steps that failed
+  TreeWalk walk_;
+  std::vector<Active> active_;
+  std::vector<TokenId> first_;  // [request] the first token of a reply that is to begin
+};
+
+}  // namespace moe::inline MOE_ABI::batch

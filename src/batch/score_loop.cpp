@@ -1,0 +1,160 @@
+#include "batch/score_loop.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "batch/work.hpp"
+#include "support/log_softmax.hpp"
+
+namespace moe::inline MOE_ABI::batch {
+namespace {
+
+class ScoreLoop {
+ public:
+  ScoreLoop(Session& session, std::int64_t batch_tokens, const TreePlan& plan, const ScoreJob& job)
+      : session_(session),
+        batch_tokens_(batch_tokens),
+        plan_(plan),
+        job_(job),
+        max_rows_(max_logit_rows(session.model().config().vocab_size)),
+        walk_(session, plan),
+        scores_(job.targets.size()) {
+    for (const auto& targets : job.targets) rows_left_.push_back(static_cast<std::int32_t>(targets.size()));
+  }
+
+  Result<void> run() {
+    if (auto enough = walk_.check_room(); !enough) return enough;
+    StepRoom room;
+    room.tokens = batch_tokens_, room.rows = max_rows_;
+    while (!walk_.is_done()) {
+      if (job_.before_step)
+        if (auto go_on = job_.before_step(); !go_on) return go_on;
+      const TreeStep nodes = walk_.plan(room);
+      const auto done = step(nodes);
+      if (!done && nodes.size() > 1 && done.error().code == ErrorCode::non_finite) {
+        room.nodes = nodes.size() / 2;  // one of them: fewer at a time
+        continue;
+      }
+      if (!done && done.error().code == ErrorCode::non_finite)
+        give_up(nodes);
+      else if (!done)
+        return done;
+      room.nodes = std::max(room.nodes, room.nodes * 2);
+    }
+    return {};
+  }
+
+ private:
+  Result<void> step(const TreeStep& nodes) {
+    std::vector<BatchItem> items;
+    if (auto opened = walk_.open(nodes, items); !opened) return opened;
+    const std::int64_t before = session_.executed().total();
+    const auto output = session_.step(items);
+    if (!output) {
+      in_vain_ += session_.executed().total() - before;
+      walk_.abandon(nodes, items);
+      return forward(output);
+    }
+    for (const StepNode& n : nodes) tell_work(walk_.at(n.node));
+    const auto read = read_rows(nodes, *output);
+    walk_.finish(nodes, items);
+    return read;
+  }
+
+  void tell_work(const PrefixNode& node) {
+    if (!job_.on_work) return;
+    const ModelConfig& config = session_.model().config();
+    job_.on_work(first_request(plan_, node), flops_of(config, node.begin, node.token_count(), node.row_count()));
+  }
+
+  Result<void> read_rows(const TreeStep& nodes, const StepOutput& output) {
+    std::vector<RowSummary> rows(static_cast<std::size_t>(output.row_count));
+    // A nanosecond per logit: little work is not worth waking another thread.
+    const bool alone = output.row_count * output.vocab_size < session_.options().share_from_ns;
+    parallel_for(
+        alone ? ParallelFor{} : session_.options().threads, output.row_count,
+        [&](std::int64_t r, std::int32_t) { rows[static_cast<std::size_t>(r)] = summarise(output.padded_row(r)); });
+    std::int64_t row = 0;
+    for (const StepNode& n : nodes) {
+      const PrefixNode& node = walk_.at(n.node);
+      const std::int64_t count = node.row_count();
+      for (std::int64_t r = 0; r < count; ++r)
+        if (const auto read = read_row(node, node.end - count + r, output.padded_row(row + r),
+                                       rows[static_cast<std::size_t>(row + r)]);
+            !read)
+          return read;
+      row += count;
+    }
+    return {};
+  }
+
+  // Every request that scores a token after `position` of this node. Positions come in rising order for each request.
+  Result<void> read_row(const PrefixNode& node, std::int64_t position, std::span<const float> logits,
+                        const RowSummary& summary) {
+    for (std::int32_t pass = node.first_pass; pass < node.last_pass; ++pass)
+      for (std::int32_t index : plan_.passes.requests[static_cast<std::size_t>(pass)]) {
+        const auto request = static_cast<std::size_t>(index);
+        const std::int64_t nth = position - job_.first_row(request);
+        if (nth < 0) continue;
+        const TokenId target = job_.targets[request][static_cast<std::size_t>(nth)];
+        if (target < 0 || static_cast<std::size_t>(target) >= logits.size())
+          return fail(
+              ErrorCode::bad_argument,
+              fmt::format("token {} of an answer lies outside the model's vocabulary of {}", target, logits.size()));
+        TargetScore& score = scores_[request];
+        score.log_likelihood += summary.log_probability(logits[static_cast<std::size_t>(target)]);
+        score.is_greedy = score.is_greedy && summary.argmax == target;
+        if (--rows_left_[request] > 0) continue;
+        if (!std::isfinite(score.log_likelihood)) set_failed(score);
+        job_.on_score(index, score);
+      }
+    return {};
+  }
+
+  // Every request that still waits for a row of this node or below it.
+  void give_up(const TreeStep& one) {
+    const PrefixNode& node = walk_.at(one[0].node);
+    if (job_.on_work) job_.on_work(first_request(plan_, node), std::exchange(in_vain_, 0));
+    for (std::int32_t pass = node.first_pass; pass < node.last_pass; ++pass)
+      for (std::int32_t index : plan_.passes.requests[static_cast<std::size_t>(pass)]) {
+        if (rows_left_[static_cast<std::size_t>(index)] == 0) continue;
+        rows_left_[static_cast<std::size_t>(index)] = 0;
+        set_failed(scores_[static_cast<std::size_t>(index)]);
+        job_.on_score(index, scores_[static_cast<std::size_t>(index)]);
+      }
+    walk_.give_up(one);
+  }
+
+  static void set_failed(TargetScore& score) {
+    score.is_finite = false;
+    score.log_likelihood = std::numeric_limits<double>::quiet_NaN();
+    score.is_greedy = false;
+  }
+
+  Session& session_;
+  std::int64_t batch_tokens_;
+  const TreePlan& plan_;
+  const ScoreJob& job_;
+  std::int64_t max_rows_ = 1, in_vain_ = 0;
+  TreeWalk walk_;
+  std::vector<TargetScore> scores_;
+  std::vector<std::int32_t> rows_left_;
+};
+
+}  // namespace
+
+Passes collect_passes(const ScoreJob& job) {
+  std::vector<std::int64_t> first_row(job.inputs.size());
+  for (std::size_t i = 0; i < first_row.size(); ++i) first_row[i] = job.first_row(i);
+  return collect_passes(job.inputs, first_row);
+}
+
+Result<void> run_scores(Session& session, std::int64_t batch_tokens, const TreePlan& plan, const ScoreJob& job) {
+  return ScoreLoop(session, batch_tokens, plan, job).run();
+}
+
+}  // namespace moe::inline MOE_ABI::batch

@@ -1,0 +1,104 @@
+#include "batch/tree_plan.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace moe::inline MOE_ABI::batch {
+namespace {
+
+PrefixNode& at(std::vector<PrefixNode>& nodes, std::int32_t i) { return nodes[static_cast<std::size_t>(i)]; }
+
+// Pages held at most while the node and everything below it are computed one after another, with what stands above it.
+//
+// A child begins with all pages of its parent. The full ones stay shared. The partly filled last one is copied for every
+// child but the last, which goes on in the parent's own sequence: until then the parent holds one page more than the
+// branch that is being computed. So a branch of n nodes that wait needs up to n pages beyond those of its tokens, and
+// the order decides how many wait: the child that needs the most is computed last, when its parent does not wait any
+// more. This is how registers are given to an expression tree (Sethi and Ullman 1970): whatever the depth, no more than
+// the logarithm of the number of passes wait at one time.
+std::int64_t find_pages(std::vector<PrefixNode>& nodes, PrefixNode& node) {
+  std::int32_t neediest = -1, before_neediest = -1, last = -1;
+  for (std::int32_t i = node.first_child; i >= 0; last = i, i = at(nodes, i).next_sibling)
+    if (neediest < 0 || at(nodes, i).pages >= at(nodes, neediest).pages) neediest = i, before_neediest = last;
+  if (neediest < 0) return pages_of(node.end);
+  if (neediest != last) {
+    (before_neediest < 0 ? node.first_child : at(nodes, before_neediest).next_sibling) =
+        at(nodes, neediest).next_sibling;
+    at(nodes, last).next_sibling = neediest;
+    at(nodes, neediest).next_sibling = -1;
+  }
+  const std::int64_t partial = pages_of(node.end) - full_pages_of(node.end);
+  std::int64_t most = at(nodes, neediest).pages;
+  for (std::int32_t i = node.first_child; i != neediest; i = at(nodes, i).next_sibling)
+    most = std::max(most, at(nodes, i).pages + partial);
+  return most;
+}
+
+// Children stand behind their parents.
+void count_pages(TreePlan& plan) {
+  for (std::size_t i = plan.nodes.size(); i-- > 0;) {
+    PrefixNode& node = plan.nodes[i];
+    node.pages = find_pages(plan.nodes, node);
+    plan.all_pages += pages_of(node.end) - full_pages_of(node.begin);
+    if (node.request >= 0) plan.reply_pages = std::max(plan.reply_pages, node.pages);
+    if (node.parent < 0) plan.least_pages = std::max(plan.least_pages, node.pages);
+  }
+}
+
+// The prompts that end with a node are those of its first pass, the shortest of its passes.
+void add_replies(TreePlan& plan, std::span<const std::int64_t> max_tokens) {
+  const std::size_t prompt_nodes = plan.nodes.size();
+  for (std::size_t i = 0; i < prompt_nodes; ++i) {
+    const PrefixNode node = plan.nodes[i];
+    const auto pass = static_cast<std::size_t>(node.first_pass);
+    if (static_cast<std::int64_t>(plan.passes.list[pass].tokens.size()) != node.end) continue;
+    const auto& ending = plan.passes.requests[pass];
+    std::int32_t next = node.first_child;
+    for (auto request = ending.rbegin(); request != ending.rend(); ++request) {
+      PrefixNode reply;
+      reply.parent = static_cast<std::int32_t>(i);
+      reply.first_pass = node.first_pass, reply.last_pass = node.first_pass + 1;
+      reply.request = *request;
+      // The last token of a reply is never fed.
+      reply.begin = node.end, reply.end = node.end + max_tokens[static_cast<std::size_t>(*request)] - 1;
+      reply.logits = Logits::last;
+      reply.next_sibling = std::exchange(next, static_cast<std::int32_t>(plan.nodes.size()));
+      plan.nodes.push_back(reply);
+      plan.nodes[i].reply_pages += pages_of(reply.end) - full_pages_of(reply.begin);
+    }
+    plan.nodes[i].first_child = next;
+    plan.nodes[i].child_count += static_cast<std::int32_t>(ending.size());
+  }
+}
+
+}  // namespace
+
+std::int64_t max_logit_rows(std::int64_t vocab_size) {
+  constexpr std::int64_t kLogitBytes = std::int64_t{128} << 20;
+  return std::clamp<std::int64_t>(kLogitBytes / (4 * vocab_size), 1, 4096);
+}
+
+TreePlan plan_passes(Passes passes, const TreeLimits& limits) {
+  TreePlan plan;
+  plan.passes = std::move(passes);
+  plan.nodes = build_prefix_tree(plan.passes.list, limits.share_prefixes, max_logit_rows(limits.vocab_size));
+  count_pages(plan);
+  return plan;
+}
+
+TreePlan plan_replies(Passes prompts, std::span<const std::int64_t> max_tokens, const TreeLimits& limits) {
+  TreePlan plan;
+  plan.passes = std::move(prompts);
+  plan.nodes = build_prefix_tree(plan.passes.list, limits.share_prefixes, max_logit_rows(limits.vocab_size));
+  add_replies(plan, max_tokens);
+  count_pages(plan);
+  return plan;
+}
+
+Passes collect_prompts(const Inputs& prompts, std::span<const std::int32_t> group) {
+  std::vector<std::int64_t> last(prompts.size());
+  for (std::size_t i = 0; i < last.size(); ++i) last[i] = static_cast<std::int64_t>(prompts[i].size()) - 1;
+  return collect_passes(prompts, last, group);
+}
+
+}  // namespace moe::inline MOE_ABI::batch

@@ -1,0 +1,30 @@
+#pragma once
+// Who pays for a node: exact FLOPs of a run, request by request.
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <span>
+
+#include "batch/tree_plan.hpp"
+#include "moe/flops.hpp"
+
+namespace moe::inline MOE_ABI::batch {
+
+/// The first request that needs the node.
+inline std::int32_t first_request(const TreePlan& plan, const PrefixNode& node) {
+  if (node.request >= 0) return node.request;
+  std::int32_t first = std::numeric_limits<std::int32_t>::max();
+  for (std::int32_t pass = node.first_pass; pass < node.last_pass; ++pass)
+    for (const std::int32_t request : plan.passes.requests[static_cast<std::size_t>(pass)])
+      first = std::min(first, request);
+  return first;
+}
+
+/// FLOPs of what a step runs for one sequence, as the Session counts them.
+inline std::int64_t flops_of(const ModelConfig& config, std::int64_t cached_tokens, std::int64_t new_tokens,
+                             std::int64_t rows) {
+  return forward_work(config, cached_tokens, new_tokens, rows, MlaForm::absorbed).total();
+}
+
+}  // namespace moe::inline MOE_ABI::batch

@@ -1,0 +1,81 @@
+#include "checkpoint/stretch_cache.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+namespace moe::inline MOE_ABI::checkpoint {
+
+void StretchCache::keep(std::size_t count) {
+  const std::lock_guard lock(mutex_);
+  limit_ = std::max<std::size_t>(count, 1);
+  make_room(limit_);
+}
+
+std::size_t StretchCache::add_file(std::uint64_t size) {
+  const std::lock_guard lock(mutex_);
+  files_.push_back({size, {}});
+  files_.back().digests.resize(static_cast<std::size_t>((size + kStretchBytes - 1) / kStretchBytes));
+  return files_.size() - 1;
+}
+
+std::optional<ContentDigest> StretchCache::digest(std::size_t file, std::size_t index) const {
+  const std::lock_guard lock(mutex_);
+  return files_[file].digests[index];
+}
+
+std::vector<StretchCache::Kept>::iterator StretchCache::find(std::size_t file, std::size_t index) {
+  return std::find_if(kept_.begin(), kept_.end(), [=](const Kept& k) { return k.file == file && k.index == index; });
+}
+
+// Drops the oldest until `count` are left. What is being read stays.
+void StretchCache::make_room(std::size_t count) {
+  for (auto it = kept_.begin(); it != kept_.end() && kept_.size() > count;)
+    it = it->bytes == nullptr ? it + 1 : kept_.erase(it);
+}
+
+Result<StretchCache::Bytes> StretchCache::get(std::size_t file, std::size_t index, const Read& read) {
+  std::unique_lock lock(mutex_);
+  auto found = find(file, index);
+  for (; found != kept_.end(); found = find(file, index)) {
+    if (found->bytes != nullptr) {
+      std::rotate(found, found + 1, kept_.end());
+      return kept_.back().bytes;
+    }
+    was_read_.wait(lock);
+  }
+  make_room(limit_ - 1);
+  kept_.push_back({file, index, nullptr});
+  const std::uint64_t left = files_[file].size - index * kStretchBytes;
+  lock.unlock();
+  auto bytes = read_and_hash(file, index, static_cast<std::size_t>(std::min(left, kStretchBytes)), read);
+  lock.lock();
+  found = find(file, index);
+  if (bytes)
+    found->bytes = *bytes;
+  else
+    kept_.erase(found);
+  lock.unlock();
+  was_read_.notify_all();
+  return bytes;
+}
+
+Result<StretchCache::Bytes> StretchCache::read_and_hash(std::size_t file, std::size_t index, std::size_t size,
+                                                        const Read& read) {
+  const std::shared_ptr<std::byte[]> bytes(new (std::nothrow) std::byte[size]);
+  if (bytes == nullptr) return fail(ErrorCode::out_of_memory, fmt::format("no memory for {} bytes of a file", size));
+  const std::span<std::byte> all(bytes.get(), size);
+  if (auto ok = read(all); !ok) return forward(ok);
+  const ContentDigest digest = hash_(all);
+  const std::lock_guard lock(mutex_);
+  auto& first = files_[file].digests[index];
+  if (first && *first != digest)
+    return fail(ErrorCode::io, fmt::format("bytes {} to {} were changed while the file was read", index * kStretchBytes,
+                                           index * kStretchBytes + size - 1));
+  first = digest;
+  return Bytes(bytes);
+}
+
+}  // namespace moe::inline MOE_ABI::checkpoint

@@ -1,0 +1,64 @@
+#pragma once
+// Reads open files by stretches of 4 MiB and hashes each as it is read. Readers get copies of the bytes that were hashed,
+// so that a content hash names the very bytes that were used: a second read of the file would not do, as a program that
+// has it mapped can change it without moving any of its times.
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "moe/content_hash.hpp"
+
+namespace moe::inline MOE_ABI::checkpoint {
+
+constexpr std::uint64_t kStretchBytes = std::uint64_t{4} << 20;
+
+/// Shared by the files of one model. Thread-safe. A stretch that is asked for while another thread reads it is waited for;
+/// one that has left the cache is read again, and must have its first digest.
+class StretchCache {
+ public:
+  using Bytes = std::shared_ptr<const std::byte[]>;
+  /// Fills the buffer with the stretch's bytes.
+  using Read = std::function<Result<void>(std::span<std::byte>)>;
+
+  explicit StretchCache(ContentHash hash) : hash_(hash) {}
+
+  void keep(std::size_t count);
+
+  /// The number of another file, for the calls below.
+  std::size_t add_file(std::uint64_t size);
+  /// Stretch `index` of the file. Errors: those of `read`; out_of_memory; io, when the bytes are not those of the first
+  /// reading.
+  Result<Bytes> get(std::size_t file, std::size_t index, const Read& read);
+  /// Nothing before the first reading.
+  std::optional<ContentDigest> digest(std::size_t file, std::size_t index) const;
+
+ private:
+  struct File {
+    std::uint64_t size = 0;
+    std::vector<std::optional<ContentDigest>> digests;
+  };
+  struct Kept {
+    std::size_t file = 0, index = 0;
+    Bytes bytes;  // null while it is read
+  };
+
+  Result<Bytes> read_and_hash(std::size_t file, std::size_t index, std::size_t size, const Read& read);
+  std::vector<Kept>::iterator find(std::size_t file, std::size_t index);
+  void make_room(std::size_t count);
+
+  ContentHash hash_;
+  mutable std::mutex mutex_;  // of all below; not held while a file is read
+  std::condition_variable was_read_;
+  std::size_t limit_ = 2;
+  std::vector<File> files_;
+  std::vector<Kept> kept_;  // the latest at the end
+};
+
+}  // namespace moe::inline MOE_ABI::checkpoint

@@ -1,0 +1,298 @@
+#include "support/output_file.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "moe/unfinished_files.hpp"
+
+namespace moe::inline MOE_ABI {
+
+namespace {
+
+std::string reason(int error) { return std::generic_category().message(error); }
+
+constexpr const char* kStandardOutput = "standard output";
+
+// --- what a name leads to --------------------------------------------------------------------------------------------
+
+// The descriptor that a name stands for. Opening such a name anew would begin at the front of the file behind it, and
+// replacing that file would take it away from the shell that opened it.
+int descriptor_named(const std::string& path) {
+  if (path == "-" || path == "/dev/stdout") return STDOUT_FILENO;
+  if (path == "/dev/stderr") return STDERR_FILENO;
+  for (const std::string& folder :
+       {std::string("/dev/fd/"), std::string("/proc/self/fd/"), fmt::format("/proc/{}/fd/", ::getpid())}) {
+    if (!path.starts_with(folder)) continue;
+    const std::string number = path.substr(folder.size());
+    if (!number.empty() && number.size() < 7 && number.find_first_not_of("0123456789") == std::string::npos)
+      return std::stoi(number);
+  }
+  return -1;
+}
+
+struct Target {
+  std::string path;     // no symbolic link
+  int descriptor = -1;  // or the descriptor it stands for
+  bool exists = false;
+  struct stat status {};
+};
+
+Result<Target> resolve(const std::string& path) {
+  Target out{path, -1, false, {}};
+  for (int links = 0; links < 40; ++links) {
+    out.descriptor = descriptor_named(out.path);
+    if (out.descriptor >= 0) return out;
+    if (::lstat(out.path.c_str(), &out.status) != 0) return out;  // what else is wrong comes up when it is created
+    out.exists = true;
+    if (!S_ISLNK(out.status.st_mode)) return out;
+    char link[4096];
+    const ssize_t n = ::readlink(out.path.c_str(), link, sizeof link);
+    if (n <= 0 || n == static_cast<ssize_t>(sizeof link)) break;
+    const std::string next(link, static_cast<std::size_t>(n));
+    const std::size_t folder = out.path.rfind('/');
+    out.path = next[0] == '/' || folder == std::string::npos ? next : out.path.substr(0, folder + 1) + next;
+    out.exists = false;
+  }
+  return fail(ErrorCode::io, fmt::format("{}: {}", path, reason(ELOOP)));
+}
+
+// Whether a regular file may come to stand under the name.
+Result<void> check_free(const std::string& path, const OutputOptions& options, const Target& target) {
+  if (!target.exists) return {};
+  if (S_ISDIR(target.status.st_mode))
+    return fail(ErrorCode::bad_argument, fmt::format("{}: is a directory and not a regular file", path));
+  if (!S_ISREG(target.status.st_mode))
+    return fail(ErrorCode::bad_argument, fmt::format("{}: is not a regular file and will not be replaced", path));
+  if (!options.replace)
+    return fail(ErrorCode::bad_argument, fmt::format("{}: exists already; force replaces it", path));
+  // Renaming asks the folder alone; a file that is protected from writing is not to be replaced either.
+  if (::faccessat(AT_FDCWD, target.path.c_str(), W_OK, AT_EACCESS) != 0)
+    return fail(ErrorCode::io, fmt::format("{}: cannot be written: {}", path, reason(errno)));
+  return {};
+}
+
+// --- SIGPIPE ---------------------------------------------------------------------------------------------------------
+
+// Keeps the signal of a broken pipe from this thread: a library must not end its host.
+class WithoutSigpipe {
+ public:
+  WithoutSigpipe() {
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    sigset_t pending;
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~WithoutSigpipe() {
+    const int error = errno;
+    sigset_t pending;
+    sigpending(&pending);
+    int taken = 0;
+    if (!was_pending_ && sigismember(&pending, SIGPIPE) == 1) sigwait(&pipe_, &taken);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    errno = error;
+  }
+  WithoutSigpipe(const WithoutSigpipe&) = delete;
+  WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
+
+ private:
+  sigset_t pipe_{}, before_{};
+  bool was_pending_ = false;
+};
+
+}  // namespace
+
+int write_all(int descriptor, std::span<const std::byte> bytes, const std::function<bool()>& cancelled) {
+  struct stat status {};
+  const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+  std::optional<WithoutSigpipe> guard;
+  if (!regular) guard.emplace();
+  while (!bytes.empty()) {
+    // A pipe with a slow reader: a write of at most PIPE_BUF bytes does not wait where poll() says that there is room.
+    if (!regular) {
+      pollfd room{descriptor, POLLOUT, 0};
+      if (const int n = ::poll(&room, 1, 100); n == 0 || (n < 0 && errno == EINTR)) {
+        if (cancelled && cancelled()) return ECANCELED;
+        continue;
+      }
+    }
+    const std::size_t most = regular ? std::size_t{1} << 30 : std::size_t{4096};
+    const ssize_t n = ::write(descriptor, bytes.data(), std::min(bytes.size(), most));
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (n <= 0) return n < 0 ? errno : ENOSPC;
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+  return 0;
+}
+
+Error standard_output_error(int error) {
+  if (error == ECANCELED) return {ErrorCode::cancelled, "interrupted"};
+  return {ErrorCode::io, fmt::format("{}: cannot be written: {}", kStandardOutput, reason(error))};
+}
+
+tl::unexpected<Error> OutputFile::failed(const char* what, int error) const {
+  if (error == ECANCELED) return fail(ErrorCode::cancelled, fmt::format("{}: interrupted", path_));
+  return fail(ErrorCode::io, fmt::format("{}: cannot {}: {}", path_, what, reason(error)));
+}
+
+Result<OutputFile> OutputFile::create(std::string path, OutputOptions options) {
+  if (path.empty() || path.find('\0') != std::string::npos)
+    return fail(ErrorCode::bad_argument, "the output's name is empty or contains a NUL byte");
+  const auto target = resolve(path);
+  if (!target) return forward(target);
+  OutputFile file;
+  file.path_ = target->descriptor == STDOUT_FILENO ? kStandardOutput : std::move(path);
+  file.options_ = std::move(options);
+  const bool is_regular = target->descriptor < 0 && (!target->exists || S_ISREG(target->status.st_mode));
+  if (target->descriptor >= 0 && !file.options_.streams)
+    return fail(ErrorCode::bad_argument, file.path_ + ": expected a regular file (./- for one that is called -)");
+  if (target->descriptor >= 0) {
+    file.descriptor_ = ::fcntl(target->descriptor, F_DUPFD_CLOEXEC, 3);
+    if (file.descriptor_ < 0) return file.failed("be written", errno);
+    return file;
+  }
+  if (!is_regular && file.options_.streams && !S_ISDIR(target->status.st_mode)) {
+    if (auto ok = file.open_stream(target->path, S_ISFIFO(target->status.st_mode)); !ok) return forward(ok);
+    return file;
+  }
+  if (auto ok = check_free(file.path_, file.options_, *target); !ok) return forward(ok);
+  if (auto ok = file.open_part(target->path); !ok) return forward(ok);
+  if (target->exists) {
+    // The new file is to the old one's users what the old one was. Only root may give files away.
+    [[maybe_unused]] int ignored = ::fchown(file.descriptor_, target->status.st_uid, target->status.st_gid);
+    ignored = ::fchmod(file.descriptor_, target->status.st_mode & 0777);
+  }
+  return file;
+}
+
+Result<void> OutputFile::open_stream(const std::string& target, bool is_fifo) {
+  // Non-blocking: a FIFO without a reader is an error then, and not a wait that nothing ends.
+  while ((descriptor_ = ::open(target.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) < 0) {
+    if (errno != EINTR && !(errno == ENXIO && is_fifo)) return failed("be written", errno);
+    if (options_.cancelled && options_.cancelled()) return failed("be written", ECANCELED);
+    ::poll(nullptr, 0, 20);
+  }
+  return {};
+}
+
+Result<void> OutputFile::open_part(const std::string& target) {
+  target_ = target;
+  // The name may be as long as names can be: the part's must not be longer.
+  const std::size_t name = target.rfind('/') + 1;
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    part_ = fmt::format("{}{}.part{}", target.substr(0, name), target.substr(name, 200), ::getpid());
+    if (attempt > 0) part_ += fmt::format("-{}", attempt);
+    // Noted first: between the two an interrupted program would leave the file behind.
+    slot_ = note_unfinished(part_);
+    descriptor_ = ::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor_ >= 0) return {};
+    const int error = errno;
+    note_finished(std::exchange(slot_, -1));
+    if (error != EEXIST) return failed("be created", error);
+  }
+  return failed("be created", EEXIST);
+}
+
+OutputFile::OutputFile(OutputFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      target_(std::move(other.target_)),
+      part_(std::move(other.part_)),
+      options_(std::move(other.options_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      slot_(std::exchange(other.slot_, -1)),
+      position_(other.position_) {}
+
+OutputFile::~OutputFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  if (!is_stream()) ::unlink(part_.c_str());
+  note_finished(slot_);
+}
+
+bool OutputFile::is_standard_output() const { return path_ == kStandardOutput; }
+
+bool OutputFile::is_same(const OutputFile& other) const {
+  if (is_stream() != other.is_stream()) return false;
+  struct stat a {
+  }, b{};
+  if (is_stream()) {
+    if (::fstat(descriptor_, &a) != 0 || ::fstat(other.descriptor_, &b) != 0) return false;
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino && !S_ISCHR(a.st_mode);  // what goes to /dev/null may meet
+  }
+  const auto split = [](const std::string& path) {
+    const std::size_t name = path.rfind('/') + 1;
+    return std::pair{name == 0 ? std::string(".") : path.substr(0, name), path.substr(name)};
+  };
+  const auto [folder, name] = split(target_);
+  const auto [other_folder, other_name] = split(other.target_);
+  return name == other_name && ::stat(folder.c_str(), &a) == 0 && ::stat(other_folder.c_str(), &b) == 0 &&
+         a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+Result<void> OutputFile::extend(std::uint64_t bytes) {
+  struct statvfs disk {};
+  if (::fstatvfs(descriptor_, &disk) == 0) {
+    const std::uint64_t room = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
+    if (bytes > room + position_)
+      return fail(ErrorCode::io,
+                  fmt::format("{}: needs {} bytes, but the disk has room for {}", path_, bytes, room + position_));
+  }
+  if (::ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) return failed("be extended", errno);
+  return {};
+}
+
+Result<void> OutputFile::write(std::span<const std::byte> bytes) {
+  if (is_stream() && options_.cancelled && options_.cancelled()) return failed("be written", ECANCELED);
+  if (const int error = write_all(descriptor_, bytes, options_.cancelled); error != 0)
+    return failed("be written", error);
+  position_ += static_cast<std::uint64_t>(bytes.size());
+  return {};
+}
+
+Result<void> OutputFile::rewrite(std::uint64_t offset, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::pwrite(descriptor_, text.data(), text.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return failed("be written", n < 0 ? errno : ENOSPC);
+    offset += static_cast<std::uint64_t>(n);
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+Result<void> OutputFile::finish() {
+  if (is_stream()) {
+    if (::close(std::exchange(descriptor_, -1)) != 0) return failed("be written", errno);
+    return {};
+  }
+  if (::fsync(descriptor_) != 0 && errno != EINVAL && errno != ENOSYS) return failed("be written", errno);
+  Target now{target_, -1, false, {}};
+  now.exists = ::lstat(target_.c_str(), &now.status) == 0;
+  if (auto ok = check_free(path_, options_, now); !ok) return ok;
+  if (std::rename(part_.c_str(), target_.c_str()) != 0) return failed("be renamed into place", errno);
+  ::close(std::exchange(descriptor_, -1));
+  note_finished(std::exchange(slot_, -1));
+  return {};
+}
+
+Result<void> write_file(const std::string& path, std::string_view bytes, OutputOptions options) {
+  auto file = OutputFile::create(path, std::move(options));
+  if (!file) return forward(file);
+  if (auto ok = file->write(bytes); !ok) return ok;
+  return file->finish();
+}
+
+}  // namespace moe::inline MOE_ABI

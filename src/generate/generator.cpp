@@ -1,0 +1,63 @@
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "batch/kept_sequences.hpp"
+#include "generate/batch_run.hpp"
+#include "moe/generate.hpp"
+
+namespace moe::inline MOE_ABI {
+
+struct Generator::Impl {
+  std::unique_ptr<Session> own;
+  Session* session = nullptr;
+  std::optional<batch::KeptSequences> kept;
+  generate::BatchRun* running = nullptr;
+
+  void use(Session& s) { kept.emplace(*(session = &s)); }
+};
+
+Generator::Generator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Generator::Generator(Session& session) : impl_(std::make_unique<Impl>()) { impl_->use(session); }
+Generator::~Generator() = default;
+Generator::Generator(Generator&&) noexcept = default;
+Generator& Generator::operator=(Generator&&) noexcept = default;
+
+Result<Generator> Generator::create(std::shared_ptr<const Model> model, const SessionOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  SessionOptions with_cancel = options;
+  with_cancel.cancelled = [running = &impl->running, own = options.cancelled] {
+    return (own && own()) || (*running != nullptr && (*running)->is_cancelled());
+  };
+  auto session = Session::create(std::move(model), with_cancel);
+  if (!session) return forward(session);
+  impl->own = std::move(*session);
+  impl->use(*impl->own);
+  return Generator(std::move(impl));
+}
+
+Result<std::vector<std::vector<Generation>>> Generator::generate(std::span<const GenerateRequest> requests) {
+  generate::BatchRun run(*impl_->session, *impl_->kept, requests);
+  impl_->running = &run;
+  auto out = run.run();
+  impl_->running = nullptr;
+  return out;
+}
+
+Result<Generation> Generator::generate(const Prompt& prompt, const GenerateOptions& options) {
+  if (options.replies != 1)
+    return fail(
+        ErrorCode::bad_argument,
+        fmt::format("replies is {}, expected 1: the call for several requests returns several", options.replies));
+  const GenerateRequest request{prompt, options};
+  auto out = generate(std::span(&request, 1));
+  if (!out) return forward(out);
+  Generation& reply = out->front().front();
+  if (reply.error) return fail(reply.error->code, reply.error->message);
+  return std::move(reply);
+}
+
+void Generator::forget() { impl_->kept->clear(); }
+Session& Generator::session() { return *impl_->session; }
+
+}  // namespace moe::inline MOE_ABI

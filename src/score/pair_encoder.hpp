@@ -1,0 +1,41 @@
+#pragma once
+// Token ids of (context, continuation), split as the reference harness splits them.
+
+#include <string_view>
+#include <vector>
+
+#include "moe/tokenizer.hpp"
+
+namespace moe::inline MOE_ABI::score {
+
+/// Encodes text with the tokenizer's own default for BOS; a text that starts with BOS gets no second one.
+class MOE_API PairEncoder {
+ public:
+  explicit PairEncoder(const Tokenizer& tokenizer);
+
+  struct Pair {
+    std::vector<TokenId> context, continuation;
+    bool reencoded = false;  ///< the joint text left nothing for the continuation: encoded alone
+  };
+
+  /// White space at the context's end moves to the continuation; the continuation is what the joint text has beyond
+  /// the context's own length in tokens, even where a token spans the join.
+  /// Errors: unsupported (an empty context and neither BOS nor EOS), bad_argument (from the tokenizer, or a
+  /// continuation without tokens).
+  Result<Pair> encode(std::string_view context, std::string_view continuation) const;
+  /// The same for several continuations of one context.
+  Result<std::vector<Pair>> encode(std::string_view context, const std::vector<std::string_view>& continuations) const;
+  /// A prompt alone, white space kept. An empty one is BOS, or EOS where there is none.
+  Result<std::vector<TokenId>> encode_context(std::string_view context) const;
+  /// A text to score as a whole, behind the prefix token (BOS, or EOS where there is none).
+  Result<std::vector<TokenId>> encode_text(std::string_view text) const;
+
+ private:
+  Result<std::vector<TokenId>> with_bos(std::string_view text) const;
+  Result<Pair> without_context(std::string_view continuation) const;
+
+  const Tokenizer& tokenizer_;
+  std::string bos_text_;
+};
+
+}  // namespace moe::inline MOE_ABI::score

@@ -1,0 +1,80 @@
+// LoadOptions::tokenizer: a model without one is an error unless the caller says otherwise.
+
+#include <unistd.h>
+
+#include "moe/session.hpp"
+#include "support.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path kTiny = fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe";
+
+/// A copy of the model with another tokenizer.json; none when the text is empty.
+struct Copy {
+  fs::path path = fs::temp_directory_path() / ("moe_load_" + std::to_string(getpid()));
+  explicit Copy(const std::string& tokenizer_json) {
+    fs::create_directories(path);
+    for (const auto& entry : fs::directory_iterator(kTiny))
+      if (entry.path().filename() != "tokenizer.json") fs::copy(entry.path(), path / entry.path().filename());
+    if (!tokenizer_json.empty()) std::ofstream(path / "tokenizer.json") << tokenizer_json;
+  }
+  ~Copy() { fs::remove_all(path); }
+};
+
+}  // namespace
+
+TEST_CASE("a model without a usable tokenizer is refused, unless it may do without") {
+  for (const char* text : {"", R"({"model": {"type": "Unigram"}})", "{"}) {
+    CAPTURE(text);
+    const Copy copy(text);
+    const auto required = moe::Model::load(copy.path.string());
+    REQUIRE_FALSE(required.has_value());
+    CHECK(required.error().message.find(copy.path.string()) != std::string::npos);
+    const auto optional = moe::Model::load(copy.path.string(), {.tokenizer = moe::TokenizerUse::optional});
+    REQUIRE_MESSAGE(optional.has_value(), optional.error().message);
+    CHECK((*optional)->tokenizer() == nullptr);
+    CHECK_FALSE((*optional)->tokenizer_error().empty());
+    CHECK(required.error().message.find((*optional)->tokenizer_error()) != std::string::npos);
+  }
+}
+
+TEST_CASE("a tokenizer by itself, from a model's directory or one without weights") {
+  const auto of_model = moe::Model::load(kTiny.string());
+  REQUIRE(of_model.has_value());
+  const auto alone = moe::Tokenizer::load(kTiny.string());
+  REQUIRE_MESSAGE(alone.has_value(), alone.error().message);
+  const std::string text = "Hello, 3 worlds";
+  const auto ids = (*alone)->encode(text);
+  REQUIRE(ids.has_value());
+  CHECK(*ids == *(*of_model)->tokenizer()->encode(text));
+  CHECK(*(*alone)->decode(*ids) == text);
+  CHECK(*(*alone)->decode(ids->front()) == *(*alone)->decode(std::span(*ids).first(1)));
+
+  const Copy copy(moe_test::read_file(kTiny / "tokenizer.json"));
+  fs::remove(copy.path / "model.safetensors");
+  const auto bare = moe::Tokenizer::load(copy.path.string());
+  REQUIRE_MESSAGE(bare.has_value(), bare.error().message);
+  CHECK(*(*bare)->encode(text) == *ids);
+  fs::remove(copy.path / "tokenizer.json");
+  CHECK(moe::Tokenizer::load(copy.path.string()).error().code == moe::ErrorCode::not_found);
+  CHECK(moe::Tokenizer::load("/nonexistent").error().code == moe::ErrorCode::not_found);
+}
+
+TEST_CASE("a tokenizer that is there is there by default, and not read where nobody wants it") {
+  const auto plain = moe::Model::load(kTiny.string());
+  REQUIRE_MESSAGE(plain.has_value(), plain.error().message);
+  CHECK((*plain)->tokenizer() != nullptr);
+  CHECK((*plain)->tokenizer_error().empty());
+  const Copy broken("{");
+  const auto without = moe::Model::load(broken.path.string(), {.tokenizer = moe::TokenizerUse::none});
+  REQUIRE_MESSAGE(without.has_value(), without.error().message);
+  CHECK((*without)->tokenizer() == nullptr);
+  CHECK((*without)->tokenizer_error().find("TokenizerUse::none") != std::string::npos);
+  auto session = moe::Session::create(*without);
+  REQUIRE(session.has_value());
+  const std::vector<moe::TokenId> tokens = {1, 2};
+  const auto out = (*session)->step(*(*session)->open(), tokens);
+  REQUIRE(out.has_value());
+  CHECK(out->row(0).size() == static_cast<std::size_t>((*without)->config().vocab_size));
+}

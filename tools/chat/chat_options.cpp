@@ -1,0 +1,58 @@
+#include "tools/chat/chat_options.hpp"
+
+#include <filesystem>
+
+#include "support/show.hpp"
+#include "support/text_file.hpp"
+
+namespace cli {
+namespace {
+
+constexpr std::uint64_t kMostTemplateBytes = 1u << 20, kMostMessageBytes = 16u << 20;
+
+}  // namespace
+
+void add_chat_options(CLI::App& app, ChatArguments& arguments) {
+  app.add_flag("--chat", arguments.chat, "a conversation: a message per line of standard input, /help for commands");
+  app.add_option("--messages", arguments.messages,
+                 "JSON file with a list of {\"role\", \"content\"} to reply to; - for standard input")
+      ->type_name("FILE");
+  app.add_option("--system", arguments.system, "system message in front of a conversation")->type_name("TEXT");
+  app.add_option("--chat-template", arguments.chat_template,
+                 "a file with a Jinja template, or the name of one of the model's own templates")
+      ->type_name("FILE|NAME");
+  app.add_option("--chat-template-args", arguments.chat_template_args,
+                 "JSON object with further variables of the template, {\"enable_thinking\": false}")
+      ->type_name("JSON");
+  app.add_option("--chat-date", arguments.chat_date, "the date that a template is told, 2026-11-28 (now)")
+      ->type_name("DATE");
+  app.add_flag("--show-prompt", arguments.show_prompt,
+               "print the prompt as the model would read it, and no reply; its token ids go to stderr");
+}
+
+moe::Result<moe::ChatOptions> chat_options(const ChatArguments& arguments) {
+  moe::ChatOptions options;
+  options.variables = arguments.chat_template_args;
+  options.date = arguments.chat_date;
+  if (arguments.chat_template.empty()) return options;
+  std::error_code ignored;
+  if (!std::filesystem::exists(arguments.chat_template, ignored)) {
+    options.template_name = arguments.chat_template;
+    return options;
+  }
+  auto text = moe::read_text(arguments.chat_template, kMostTemplateBytes);
+  if (!text) return moe::forward(text);
+  options.template_text = std::move(*text);
+  return options;
+}
+
+moe::Result<std::vector<moe::ChatMessage>> read_messages(const std::string& path) {
+  auto text =
+      moe::read_text(path, {.bytes = kMostMessageBytes, .streams = moe::Streams::allowed, .cancelled = interrupted});
+  if (!text) return moe::forward(text);
+  auto messages = moe::parse_chat_messages(*text);
+  if (!messages) return moe::fail(messages.error().code, moe::printable(path) + ": " + messages.error().message);
+  return messages;
+}
+
+}  // namespace cli

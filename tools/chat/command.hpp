@@ -1,0 +1,25 @@
+#pragma once
+// What a user of a conversation types: a message, or a command behind a slash.
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace cli {
+
+enum class CommandKind { message, help, system, retry, save, clear, quit, unknown };
+
+struct Command {
+  CommandKind kind = CommandKind::message;
+  std::string text;  ///< the message; what follows the command's name; the name that is not known
+};
+
+/// "/save chat.json" -> {save, "chat.json"}; "//etc" is the message "/etc".
+Command parse_command(std::string_view line);
+
+struct CommandHelp {
+  std::string_view usage, meaning;
+};
+std::span<const CommandHelp> command_help();
+
+}  // namespace cli
