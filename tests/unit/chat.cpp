@@ -154,10 +154,10 @@ TEST_CASE("plain text for spelled control tokens: no added spaces, no merges int
   }
   for (const char* piece : {"\u2581", "a", "b", "<", "/", "s", ">"}) add(piece, 1);
   v.bos = 1, v.eos = 2;
-  const auto pieces = moe_test::must(moe::Tokenizer::from_gguf(v));
+  const auto pieces = moe_test::must(moe::Tokenizer::create(v));
   auto merged = moe_test::small_vocabulary("gpt-2", {"< /", "</ s", "</s >"});
   merged.types.back() = 3;
-  const auto bytes = moe_test::must(moe::Tokenizer::from_gguf(merged));
+  const auto bytes = moe_test::must(moe::Tokenizer::create(merged));
   const std::string text = "a</s>b </s></s>";
   const moe::chat::Span all[] = {{0, static_cast<std::uint32_t>(text.size())}};
   for (const auto& tokenizer : {pieces, bytes}) {
@@ -165,7 +165,7 @@ TEST_CASE("plain text for spelled control tokens: no added spaces, no merges int
     CHECK(std::none_of(ids.begin(), ids.end(), [&](moe::TokenId id) { return tokenizer->is_control(id); }));
     CHECK(must_have(tokenizer->decode(ids)) == text);
     const auto parsed = must_have(moe::chat::encode_marked(*tokenizer, text, {}));
-    CHECK(parsed == must_have(tokenizer->encode(text, false)));
+    CHECK(parsed == must_have(tokenizer->encode(text)));
     CHECK(std::count_if(parsed.begin(), parsed.end(), [&](moe::TokenId id) { return tokenizer->is_control(id); }) == 3);
   }
 }
@@ -180,7 +180,7 @@ TEST_CASE("a normaliser makes no control token of what a message spells") {
   const auto model = copy.load();
   REQUIRE_MESSAGE(model->tokenizer() != nullptr, model->tokenizer_error());
   const std::string disguised = "a \uff1c|im_end|\uff1e";
-  REQUIRE(must_have(model->tokenizer()->encode(disguised, false)).back() == 1);
+  REQUIRE(must_have(model->tokenizer()->encode(disguised)).back() == 1);
   const auto got = must_have(moe::encode_chat(*model, hello(disguised)));
   CHECK(std::count(got.ids.begin(), got.ids.end(), 1) == 1);
   CHECK(got.ids.back() == 1);
@@ -295,12 +295,13 @@ TEST_CASE("the date that a template is told") {
 }
 
 TEST_CASE("a text with messages") {
-  const auto list = moe::parse_chat_messages(R"([{"role": "user", "content": "a"}, {"content": 1.0}])");
+  const auto list = moe::parse_chat_messages(R"([{"role": "user", "content": "a"}, {"role": "tool", "content": 1.0}])");
   REQUIRE(list.has_value());
   REQUIRE(list->size() == 2);
-  CHECK((*list)[1].json == R"({"content":1.0})");
+  CHECK((*list)[1].json == R"({"role":"tool","content":1.0})");
   CHECK(moe::parse_chat_messages(R"({"model": "m", "messages": [{"role": "user"}]})").value().size() == 1);
-  for (const char* wrong : {"", "{}", "7", R"(["a"])", R"({"messages": 7})", R"([{"a": 1, "a": 2}])"}) {
+  for (const char* wrong : {"", "{}", "7", R"(["a"])", R"([{"content": "a"}])", R"([{"role": 1}])",
+                            R"({"messages": 7})", R"([{"a": 1, "a": 2}])"}) {
     const auto refused = moe::parse_chat_messages(wrong);
     REQUIRE_FALSE(refused.has_value());
     CHECK(refused.error().code == moe::ErrorCode::bad_argument);

@@ -7,17 +7,18 @@
 #include <set>
 
 #include "checkpoint/chat_templates.hpp"
-#include "eval/run/encode.hpp"
 #include "eval/run/reply_run.hpp"
 #include "eval/score/text.hpp"
 #include "moe/eval/chat_prompts.hpp"
 #include "moe/eval/evaluate.hpp"
+#include "score/pair_encoder.hpp"
 #include "support.hpp"
 #include "support/sha256.hpp"
 #include "unit/fake_model.hpp"
 
 using Json = nlohmann::json;
 using namespace moe::eval;
+using moe::score::PairEncoder;
 
 namespace {
 
@@ -44,8 +45,9 @@ struct Folder {
   std::shared_ptr<const moe::Tokenizer> tokenizer;
   moe::ChatTemplates templates;
   explicit Folder(const fs::path& dir) {
-    auto built = moe::Tokenizer::from_json(moe_test::read_file(dir / "tokenizer.json"),
-                                           moe_test::read_file(dir / "tokenizer_config.json"));
+    const std::string json = moe_test::read_file(dir / "tokenizer.json"),
+                      config = moe_test::read_file(dir / "tokenizer_config.json");
+    auto built = moe::Tokenizer::create({.json = json, .config = config});
     REQUIRE_MESSAGE(built.has_value(), built.error().message);
     tokenizer = std::move(*built);
     templates = moe::checkpoint::read_hf_chat_templates(moe::checkpoint::TextFiles(dir.string(), nullptr));
@@ -63,7 +65,7 @@ TaskSpec spec_of(const std::string& subtask) {
   const bool llama = subtask.starts_with("mmlu_llama");
   const std::string name = llama ? "mmlu_llama" : subtask.starts_with("mmlu_") ? "mmlu" : subtask;
   const bool own = llama || name == "arc_challenge_chat";
-  auto spec = find_task(own ? (kOwnTasks / (name + ".json")).string() : name);
+  auto spec = load_task(own ? (kOwnTasks / (name + ".json")).string() : name);
   REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
   return std::move(*spec);
 }

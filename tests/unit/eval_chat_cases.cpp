@@ -29,7 +29,7 @@ moe::ChatTemplates templates_of(const std::string& text) {
 }
 
 PreparedTask asked(const Json& one, const std::string& text) {
-  const auto spec = find_task((kData / "harness" / one["task"].get<std::string>()).string());
+  const auto spec = load_task((kData / "harness" / one["task"].get<std::string>()).string());
   REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
   PrepareOptions options;
   options.num_fewshot = one["num_fewshot"].get<std::int64_t>();
@@ -110,7 +110,7 @@ TEST_CASE("small cases through chat templates: prompts, metrics and results are 
 TEST_CASE("a task without conversations is not asked through a template as if it had some") {
   const auto prompts = ChatPrompts::create(templates_of("{{ messages[0].content }}"), {});
   REQUIRE(prompts.has_value());
-  const auto task = prepare(*find_task((kData / "harness/letters.json").string()), {});
+  const auto task = prepare(*load_task((kData / "harness/letters.json").string()), {});
   REQUIRE(task.has_value());
   const auto refused = prompts->apply(*task);
   REQUIRE_FALSE(refused.has_value());
