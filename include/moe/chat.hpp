@@ -58,7 +58,8 @@ struct RenderedChat {
   std::vector<TokenId> ids = {};  ///< BOS and the like are there only if the template writes them
 };
 
-/// Messages of a JSON list of objects, or of an object that holds one as "messages". Errors: bad_argument.
+/// Messages of a JSON list of objects, or of an object that holds one as "messages"; each has a role. Errors:
+/// bad_argument.
 MOE_API Result<std::vector<ChatMessage>> parse_chat_messages(std::string_view json);
 
 /// The text alone, as transformers' apply_chat_template(tokenize=False); needs no tokenizer.

@@ -52,7 +52,7 @@ MOE_API bool is_share(Metric metric);
 struct FilterStep {
   enum class Function {
     regex,              ///< the match of re.findall that `group_select` names, stripped; else `fallback`
-    remove_whitespace,  ///< one leading space goes
+    remove_whitespace,  ///< at both ends
     lowercase,
     uppercase,
     map,           ///< `mapping`, else `fallback`
@@ -138,7 +138,8 @@ struct FewshotSpec {
   std::string examples =
       {};  ///< file below DATA/fewshot, or a path when `is_path`; empty: the question file's own examples
   bool is_path = false;
-  bool from_questions = false;  ///< the questions themselves; a question is never its own example
+  bool from_questions = false;  ///< the questions themselves; `spare` is then true
+  bool spare = false;  ///< one more is drawn than is shown: a question that is among them is not its own example
   FewshotRule rule = FewshotRule::first_n;
   std::optional<std::string> target_delimiter = {};  ///< in examples; empty: TaskSpec::target_delimiter
   std::string match = {};  ///< examples are those whose value of this field is the question's; empty: all

@@ -31,10 +31,10 @@ std::string key_of(const StoredRun& run) {
 }
 
 // The columns of `runs`, in order. `answers`: see answers_of().
-Result<void> write_run(const Database& database, const StoredRun& run, std::int64_t answers) {
+Result<void> write_run(const Database& database, const std::string& key, const StoredRun& run, std::int64_t answers) {
   const StoreSetting& s = run.setting;
   RowWriter row(database, "runs", kRunColumns);
-  row.add(run.id).add(key_of(run)).add(run.started).add(run.finished).add(run.model).add(run.path);
+  row.add(run.id).add(key).add(run.started).add(run.finished).add(run.model).add(run.path);
   row.add(s.model_hash).add(s.formats).add(static_cast<std::int64_t>(s.precision));
   row.add(static_cast<std::int64_t>(s.kv)).add(s.top_k).add(s.max_length).add(std::bit_cast<std::int64_t>(s.tokenizer));
   row.add(std::int64_t{s.numerics_version}).add(run.task).add(run.task_hash).add(run.questions_hash);
@@ -215,7 +215,7 @@ Result<std::int64_t> RunStore::begin_run(const StoredRun& run) {
     begun.finished.clear(), begun.accuracy.reset(), begun.standard_error.reset();
     begun.model_flops = 0, begun.seconds = 0;
     if (auto ok = delete_answers(impl_->database, begun.id); !ok) return ok;
-    return write_run(impl_->database, begun, AnswersChecksum().value());
+    return write_run(impl_->database, key, begun, AnswersChecksum().value());
   });
   if (!done) return forward(done);
   return begun.id;
@@ -232,6 +232,7 @@ Result<void> RunStore::finish_run(std::int64_t id, const std::string& finished, 
     if (!known) return forward(known);
     if (!*known) return impl_->database.damaged(fmt::format("run {} is gone", id));
     StoredRun run = read_run(find);
+    const std::string key = find.text(1);  // not all of it is in the row
     find.reset();
     run.finished = finished, run.standard_error = accuracy.standard_error;
     run.accuracy = column < task.spec.metrics.size() ? std::optional(accuracy.value) : std::nullopt;
@@ -248,7 +249,7 @@ Result<void> RunStore::finish_run(std::int64_t id, const std::string& finished, 
         if (!written) return forward(written);
         sum.add(*written);
       }
-    return write_run(impl_->database, run, sum.value());
+    return write_run(impl_->database, key, run, sum.value());
   });
 }
 

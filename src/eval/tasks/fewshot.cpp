@@ -31,7 +31,7 @@ Result<std::vector<const Shot*>> FewshotSampler::before(const Question& question
   const std::string match = spec_.match.empty() ? std::string() : field_of(question, spec_.match);
   const std::vector<std::size_t>& from = candidates(match);
   // A question that may be its own example needs a spare one.
-  const std::size_t wanted = count_ + (spec_.from_questions ? 1 : 0);
+  const std::size_t wanted = count_ + (spec_.spare ? 1 : 0);
   if (from.size() < wanted)
     return fail(
         ErrorCode::bad_argument,
@@ -45,7 +45,7 @@ Result<std::vector<const Shot*>> FewshotSampler::before(const Question& question
   std::vector<const Shot*> shots;
   for (std::size_t c : chosen) {
     const Shot& shot = pool_[from[c]];
-    if (shots.size() < count_ && !(spec_.from_questions && shot.json == question.json)) shots.push_back(&shot);
+    if (shots.size() < count_ && !(spec_.spare && shot.json == question.json)) shots.push_back(&shot);
   }
   return shots;
 }

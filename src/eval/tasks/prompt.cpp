@@ -47,9 +47,16 @@ Result<std::vector<Turn>> render_shot(const TaskSpec& task, const Templates& t, 
        answer = t.continuation.render(task, shot, shot.answer);
   for (const auto* part : {&text, &prefix, &answer})
     if (!*part) return forward(*part);
-  return example_turns(
-      std::move(*text), *answer,
-      {std::move(*prefix), task.fewshot.target_delimiter.value_or(task.target_delimiter), task.fewshot_delimiter});
+  TurnStyle style{std::move(*prefix), task.fewshot.target_delimiter.value_or(task.target_delimiter),
+                  task.fewshot_delimiter};
+  if (task.kind == TaskKind::cloze) {
+    // In the reference harness the delimiter is the beginning of such an answer, and of what an assistant says.
+    *answer = task.target_delimiter + *answer;
+    if (style.target_delimiter.ends_with(task.target_delimiter) &&
+        (style.prefix.empty() || task.fewshot.target_delimiter))
+      style.target_delimiter.resize(style.target_delimiter.size() - task.target_delimiter.size());
+  }
+  return example_turns(std::move(*text), *answer, style);
 }
 
 // What stands before an answer, in both forms.

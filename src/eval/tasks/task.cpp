@@ -228,11 +228,13 @@ void read_fewshot(JsonValue root, Reader& reader, TaskSpec& task) {
   const auto fewshot = root.find("fewshot");
   if (!fewshot) return;
   if (!fewshot->is_object()) return reader.problem("key 'fewshot' is not an object");
-  reader.only(*fewshot, {"examples", "rule", "match", "target_delimiter"}, "fewshot: ");
+  reader.only(*fewshot, {"examples", "rule", "match", "spare", "target_delimiter"}, "fewshot: ");
   if (fewshot->contains("target_delimiter"))
     reader.text(*fewshot, "target_delimiter", task.fewshot.target_delimiter.emplace());
   reader.text(*fewshot, "examples", task.fewshot.examples);
   if (task.fewshot.examples == "self") task.fewshot.examples.clear(), task.fewshot.from_questions = true;
+  task.fewshot.spare = task.fewshot.from_questions;
+  if (!task.fewshot.from_questions) reader.flag(*fewshot, "spare", task.fewshot.spare);
   reader.text(*fewshot, "match", task.fewshot.match);
   std::string rule = "first_n";
   reader.text(*fewshot, "rule", rule);
