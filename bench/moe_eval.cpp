@@ -21,10 +21,23 @@ namespace eval = moe::eval;
 using eval_rows::Options;
 using eval_rows::Setting;
 
+// Ctrl-C and a line on stderr for each step of the preparation.
+eval::ReadHooks reading_hooks(std::optional<cli::ProgressLine>& line) {
+  eval::ReadHooks hooks;
+  hooks.cancelled = cli::interrupted;
+  hooks.on_progress = [&line, label = std::string()](std::string_view what, std::int64_t done,
+                                                     std::int64_t total) mutable {
+    if (!line || label != what) line.emplace(label = what);
+    line->update({done, total});
+  };
+  return hooks;
+}
+
 moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eval::Conversations conversations) {
   std::vector<eval::PreparedTask> tasks;
+  std::optional<cli::ProgressLine> line;
   for (const std::string& name : o.tasks) {
-    const auto spec = eval::load_task(name);
+    const auto spec = eval::load_task(name, cli::interrupted);
     if (!spec) return moe::forward(spec);
     for (const eval::PreparedTask& before : tasks)
       if (before.spec.name == spec->name)
@@ -39,7 +52,7 @@ moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eva
                                       .system_instruction = o.system_instruction,
                                       .conversations = conversations,
                                       .think_end = o.chat.think_end,
-                                      .cancelled = cli::interrupted});
+                                      .hooks = reading_hooks(line)});
     if (!task) return moe::forward(task);
     tasks.push_back(std::move(*task));
   }

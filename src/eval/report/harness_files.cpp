@@ -245,7 +245,7 @@ Json sample_of(const PreparedTask& task, const Document& document, const Documen
                std::size_t filter) {
   // Bad where a caller made the question himself.
   const auto question = JsonDocument::parse(document.question.json);
-  const Json doc = question ? copy_json<Json>(question->root()) : Json(document.question.json);
+  const Json doc = question ? copy_json<Json>(question->root()) : Json(std::string(document.question.json));
   Json line = {{"doc_id", index},
                {"doc", doc},
                {"target", document.target},
