@@ -14,6 +14,7 @@
 #include "moe/moe.hpp"
 #include "support/json_text.hpp"
 #include "support/output_file.hpp"
+#include "support/same_file.hpp"
 #include "support/show.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
@@ -397,6 +398,8 @@ Result<void> run(const Options& options) {
   if (!threads) return moe::forward(threads);
   std::optional<moe::OutputFile> file;  // opened before the minutes that could be lost
   if (!options.json.empty()) {
+    if (auto ok = moe::check_not_of_model(options.json, options.model); !ok)
+      return moe::fail(ok.error().code, "--json: " + ok.error().message);
     auto opened = moe::OutputFile::create(options.json, {.cancelled = cli::interrupted});
     if (!opened) return moe::forward(opened);
     file.emplace(std::move(*opened));

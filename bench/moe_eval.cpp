@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "bench/eval_outputs.hpp"
 #include "bench/eval_rows.hpp"
 #include "bench/store_commands.hpp"
 #include "moe/cpu.hpp"
@@ -189,14 +190,15 @@ moe::Result<void> put_out(eval::RunReport& report, const std::string& out, bool 
 }
 
 // A model that cannot be opened or has too few experts, a chat template that is missing or refuses a question, results
-// that would meet in one file, a folder that is none. Gives what each row is asked.
-moe::Result<std::vector<eval_chat::Asked>> check_rows(const std::vector<Setting>& rows, const eval_chat::Rows& chat,
-                                                      const std::vector<eval::PreparedTask>& tasks,
-                                                      const std::string& out) {
-  std::vector<std::string> names;
+// that would meet in one file or in one that is read, a folder that is none. Gives what each row is asked.
+moe::Result<std::vector<eval_chat::Asked>> check_rows(const Options& o, const std::vector<Setting>& rows,
+                                                      const eval_chat::Rows& chat, const eval::RunReport& report) {
+  const std::vector<eval::PreparedTask>& tasks = report.tasks;
+  const std::string& out = o.out;
+  std::vector<std::string> names, paths;
   std::vector<eval_chat::Asked> asked;
   for (const Setting& row : rows) {
-    names.push_back(row.name);
+    names.push_back(row.name), paths.push_back(row.path);
     const auto info = moe::Model::inspect(row.path);
     if (!info) return moe::forward(info);
     if (const auto ok = moe::with_top_k(info->config, row.top_k); row.top_k > 0 && !ok)
@@ -207,6 +209,8 @@ moe::Result<std::vector<eval_chat::Asked>> check_rows(const std::vector<Setting>
     asked.push_back(std::move(*prompts));
   }
   if (auto ok = eval::check_names(tasks, names); !ok) return moe::forward(ok);
+  if (auto ok = eval_outputs::check({names, paths, o.tasks, tasks, out, o.cache, report.started}); !ok)
+    return moe::forward(ok);
   if (out.empty()) return asked;
   const auto made = eval::make_output_folders(out, names);
   if (!made) return moe::fail(made.error().code, "--out " + made.error().message);
@@ -229,7 +233,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   report.tasks = std::move(*tasks);
   // What is wrong is found now, not after the models before it have answered for an hour.
   if (auto ok = eval_chat::check_tasks(o.chat, report.tasks); !ok) return ok;
-  auto asked = check_rows(rows, chat, report.tasks, o.out);
+  auto asked = check_rows(o, rows, chat, report);
   if (!asked) return moe::forward(asked);
   std::unique_ptr<eval::RunStore> store;
   if (!o.cache.empty()) {

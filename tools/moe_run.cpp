@@ -11,6 +11,7 @@
 #include "moe/generate.hpp"
 #include "support/json_text.hpp"
 #include "support/output_file.hpp"
+#include "support/same_file.hpp"
 #include "support/show.hpp"
 #include "token_text.hpp"
 #include "tools/chat/chat.hpp"
@@ -148,6 +149,8 @@ struct Files {
     for (const auto& [option, path, file] :
          {std::tuple{"--logits", &options.logits, &logits}, {"--routing", &options.routing, &routing}}) {
       if (path->empty()) continue;
+      if (auto ok = moe::check_not_of_model(*path, options.model); !ok)
+        return moe::fail(ok.error().code, std::string(option) + ": " + ok.error().message);
       auto opened = moe::OutputFile::create(*path, {.cancelled = cli::interrupted});
       if (!opened) return moe::forward(opened);
       if (opened->is_standard_output() && options.new_tokens > 0)
