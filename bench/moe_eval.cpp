@@ -280,11 +280,11 @@ void add_options(CLI::App& app, Options& o) {
   std::string known;
   for (const std::string& name : eval::builtin_task_names()) known += (known.empty() ? "" : ", ") + name;
   app.footer(kExamples);
-  app.add_option("--model", o.models, "[NAME=]PATH of a .gguf file or a Hugging Face folder; repeat it to compare");
-  app.add_option("--tasks", o.tasks,
-                 "comma-separated: " + known + "; a .jsonl question file, or - for standard input; a .json task file")
+  cli::add_path(app, "--model", o.models, "[NAME=]PATH of a .gguf file or a Hugging Face folder; repeat it to compare");
+  cli::add_path(app, "--tasks", o.tasks,
+                "comma-separated: " + known + "; a .jsonl question file, or - for standard input; a .json task file")
       ->delimiter(',');
-  app.add_option("--data", o.data, "folder with questions/ and fewshot/");
+  cli::add_path(app, "--data", o.data, "folder with questions/ and fewshot/");
   cli::add_number(app, "--num-fewshot", o.num_fewshot, moe::Bounds<std::int64_t>{0, 1000},
                   "worked examples before each question (default: the task's own number)");
   cli::add_number(app, "--limit", o.limit, moe::Bounds<double>{0, std::numeric_limits<double>::max(), true},
@@ -294,16 +294,16 @@ void add_options(CLI::App& app, Options& o) {
   cli::add_number(app, "--max-length", o.max_length, moe::Bounds<std::int64_t>{2, std::int64_t{1} << 30},
                   "tokens that the model sees at most (default: what it was made for)");
   cli::add_threads(app, o.threads);
-  app.add_option("--precision", o.precision, "auto (int8 activations) or reference (float32)")->capture_default_str();
+  app.add_option("--precision", o.precision, "auto (int8 activations, the default) or reference (float32)");
   app.add_option("--kv", o.kv,
                  "type of the key/value cache: f32, f16 or bf16 (default f16; f32 with --precision reference)");
   cli::add_number(app, "--top-k", o.top_k, eval_rows::kTopK, "routed experts per token instead of the model's own");
   app.add_option(
       "--sweep", o.sweep,
       "KEY=V1,V2,...: a row for each value of top_k, precision, kv or chat_template (none, default or a name)");
-  app.add_option("--out", o.out, "folder for results, samples and run.json");
-  app.add_option("--cache", o.cache,
-                 "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
+  cli::add_path(app, "--out", o.out, "folder for results, samples and run.json");
+  cli::add_path(app, "--cache", o.cache,
+                "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
   app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
   cli::add_number(app, "--seed", o.seed, moe::Bounds<std::uint64_t>{0, std::numeric_limits<std::uint64_t>::max()},
                   "of worked examples that are drawn at random (1234)");
@@ -318,7 +318,8 @@ int main(int argc, char** argv) {
   add_options(app, options);
   CLI::App* history = app.add_subcommand("history", "lists the runs of a --cache file");
   CLI::App* compare = app.add_subcommand("compare", "paired comparison of two finished runs of a --cache file");
-  for (CLI::App* command : {history, compare}) command->add_option("--cache", options.cache, "the file")->required();
+  for (CLI::App* command : {history, compare})
+    cli::add_path(*command, "--cache", options.cache, "the file")->required();
   compare->add_option("A", options.a, "number of a run (moe-eval history), or name of a model: its last runs")
       ->required();
   compare->add_option("B", options.b, "what A is compared with")->required();

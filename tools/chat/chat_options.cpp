@@ -14,12 +14,12 @@ constexpr std::uint64_t kMostTemplateBytes = 1u << 20, kMostMessageBytes = 16u <
 
 void add_chat_options(CLI::App& app, ChatArguments& arguments) {
   app.add_flag("--chat", arguments.chat, "a conversation: a message per line of standard input, /help for commands");
-  app.add_option("--messages", arguments.messages,
-                 "JSON file with a list of {\"role\", \"content\"} to reply to; - for standard input")
+  add_path(app, "--messages", arguments.messages,
+           "JSON file with a list of {\"role\", \"content\"} to reply to; - for standard input")
       ->type_name("FILE");
   app.add_option("--system", arguments.system, "system message in front of a conversation")->type_name("TEXT");
-  app.add_option("--chat-template", arguments.chat_template,
-                 "a file with a Jinja template, or the name of one of the model's own templates")
+  add_path(app, "--chat-template", arguments.chat_template,
+           "a file with a Jinja template, or the name of one of the model's own templates")
       ->type_name("FILE|NAME");
   app.add_option("--chat-template-args", arguments.chat_template_args,
                  "JSON object with further variables of the template, {\"enable_thinking\": false}")

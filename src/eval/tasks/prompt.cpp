@@ -136,7 +136,8 @@ Result<Document> build_scored(const TaskSpec& task, const Templates& t, const Qu
   return doc;
 }
 
-Result<Document> build(const TaskSpec& task, const Templates& t, const QuestionFields& question, const ContextBuilder& contexts) {
+Result<Document> build(const TaskSpec& task, const Templates& t, const QuestionFields& question,
+                       const ContextBuilder& contexts) {
   auto doc = task.kind == TaskKind::generation ? build_generation(task, t, question, contexts)
              : task.kind == TaskKind::rolling  ? build_text(task, t, question)
                                                : build_scored(task, t, question, contexts);
