@@ -57,6 +57,7 @@ void add_options(CLI::App& app, Flags& flags) {
   app.add_option_function<std::string>(
          "--chat-template",
          [&flags](const std::string& given) {
+           if (given.empty()) throw CLI::ValidationError("--chat-template", "is empty, expected a path or a name");
            flags.applied = true;
            flags.given = given;
          },

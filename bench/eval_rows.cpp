@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <tuple>
 
 namespace eval_rows {
 namespace {
@@ -16,7 +17,7 @@ moe::Result<moe::KvType> kv_of(const std::string& text) {
 }
 
 moe::Result<moe::Precision> precision_of(const std::string& text) {
-  if (text == "auto") return moe::Precision::automatic;
+  if (text.empty() || text == "auto") return moe::Precision::automatic;
   if (text == "reference") return moe::Precision::reference;
   return moe::fail(moe::ErrorCode::bad_argument, "precision '" + text + "': expected auto or reference");
 }
@@ -84,7 +85,18 @@ moe::Result<Sweep> sweep_of(const Options& o) {
   if (equals == std::string::npos || equals + 1 == o.sweep.size())
     return moe::fail(moe::ErrorCode::bad_argument, "--sweep '" + o.sweep + "': expected KEY=V1,V2");
   out.key = o.sweep.substr(0, equals);
-  for (const std::string& v : CLI::detail::split(o.sweep.substr(equals + 1), ',')) out.values.push_back(v);
+  const auto about = [&](const std::string& problem) {
+    return moe::fail(moe::ErrorCode::bad_argument, "--sweep '" + o.sweep + "': " + problem);
+  };
+  for (std::size_t begin = equals + 1, end = equals; end != std::string::npos; begin = end + 1) {
+    end = o.sweep.find(',', begin);
+    out.values.push_back(o.sweep.substr(begin, end == std::string::npos ? end : end - begin));
+    if (out.values.back().empty()) return about("a value is empty");
+  }
+  for (const auto& [key, option, is_given] : {std::tuple{"top_k", "--top-k", o.top_k > 0},
+                                              {"precision", "--precision", !o.precision.empty()},
+                                              {"kv", "--kv", !o.kv.empty()}})
+    if (out.key == key && is_given) return about(std::string(option) + " says something else");
   return out;
 }
 
@@ -100,12 +112,18 @@ moe::Result<std::vector<Setting>> settings_of(const Options& o, const Sweep& swe
   if (!kv) return moe::forward(kv);
   for (const std::string& model : o.models) {
     Setting row = row_of(model, o);
+    if (row.path.empty()) return moe::fail(moe::ErrorCode::bad_argument, "--model '" + model + "': the path is empty");
     row.precision = *precision, row.kv = *kv;
     if (chat.any) row.chat = chat.setting;
     if (sweep.values.empty()) rows.push_back(row);
     for (const std::string& value : sweep.values) {
       Setting swept = row;
       if (auto applied = apply(swept, sweep.key, value, chat); !applied) return moe::forward(applied);
+      // A number can be written in several ways.
+      for (auto before = rows.end() - (&value - sweep.values.data()); before != rows.end(); ++before)
+        if (sweep.key == "top_k" && before->top_k == swept.top_k)
+          return moe::fail(moe::ErrorCode::bad_argument,
+                           "--sweep '" + o.sweep + "': " + swept.name + " is the setting of " + before->name);
       rows.push_back(swept);
     }
   }

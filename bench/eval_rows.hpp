@@ -17,7 +17,7 @@ inline constexpr moe::Bounds<std::int64_t> kTopK{1, 4096};
 
 struct Options {
   std::vector<std::string> models, tasks;
-  std::string data, out, baseline, precision = "auto", kv, sweep, cache, system_instruction;
+  std::string data, out, baseline, precision, kv, sweep, cache, system_instruction;
   std::optional<std::int64_t> num_fewshot;  // the task's own number
   std::int64_t top_k = 0, max_length = 0;
   double limit = 0;

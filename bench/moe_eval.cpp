@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "bench/eval_outputs.hpp"
 #include "bench/eval_rows.hpp"
 #include "bench/store_commands.hpp"
 #include "moe/cpu.hpp"
@@ -21,10 +22,23 @@ namespace eval = moe::eval;
 using eval_rows::Options;
 using eval_rows::Setting;
 
+// Ctrl-C and a line on stderr for each step of the preparation.
+eval::ReadHooks reading_hooks(std::optional<cli::ProgressLine>& line) {
+  eval::ReadHooks hooks;
+  hooks.cancelled = cli::interrupted;
+  hooks.on_progress = [&line, label = std::string()](std::string_view what, std::int64_t done,
+                                                     std::int64_t total) mutable {
+    if (!line || label != what) line.emplace(label = what);
+    line->update({done, total});
+  };
+  return hooks;
+}
+
 moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eval::Conversations conversations) {
   std::vector<eval::PreparedTask> tasks;
+  std::optional<cli::ProgressLine> line;
   for (const std::string& name : o.tasks) {
-    const auto spec = eval::load_task(name);
+    const auto spec = eval::load_task(name, cli::interrupted);
     if (!spec) return moe::forward(spec);
     for (const eval::PreparedTask& before : tasks)
       if (before.spec.name == spec->name)
@@ -39,7 +53,7 @@ moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eva
                                       .system_instruction = o.system_instruction,
                                       .conversations = conversations,
                                       .think_end = o.chat.think_end,
-                                      .cancelled = cli::interrupted});
+                                      .hooks = reading_hooks(line)});
     if (!task) return moe::forward(task);
     tasks.push_back(std::move(*task));
   }
@@ -176,14 +190,15 @@ moe::Result<void> put_out(eval::RunReport& report, const std::string& out, bool 
 }
 
 // A model that cannot be opened or has too few experts, a chat template that is missing or refuses a question, results
-// that would meet in one file, a folder that is none. Gives what each row is asked.
-moe::Result<std::vector<eval_chat::Asked>> check_rows(const std::vector<Setting>& rows, const eval_chat::Rows& chat,
-                                                      const std::vector<eval::PreparedTask>& tasks,
-                                                      const std::string& out) {
-  std::vector<std::string> names;
+// that would meet in one file or in one that is read, a folder that is none. Gives what each row is asked.
+moe::Result<std::vector<eval_chat::Asked>> check_rows(const Options& o, const std::vector<Setting>& rows,
+                                                      const eval_chat::Rows& chat, const eval::RunReport& report) {
+  const std::vector<eval::PreparedTask>& tasks = report.tasks;
+  const std::string& out = o.out;
+  std::vector<std::string> names, paths;
   std::vector<eval_chat::Asked> asked;
   for (const Setting& row : rows) {
-    names.push_back(row.name);
+    names.push_back(row.name), paths.push_back(row.path);
     const auto info = moe::Model::inspect(row.path);
     if (!info) return moe::forward(info);
     if (const auto ok = moe::with_top_k(info->config, row.top_k); row.top_k > 0 && !ok)
@@ -195,6 +210,8 @@ moe::Result<std::vector<eval_chat::Asked>> check_rows(const std::vector<Setting>
     asked.push_back(std::move(*prompts));
   }
   if (auto ok = eval::check_names(tasks, names); !ok) return moe::forward(ok);
+  if (auto ok = eval_outputs::check({names, paths, o.tasks, tasks, out, o.cache, report.started}); !ok)
+    return moe::forward(ok);
   if (out.empty()) return asked;
   const auto made = eval::make_output_folders(out, names);
   if (!made) return moe::fail(made.error().code, "--out " + made.error().message);
@@ -217,7 +234,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   report.tasks = std::move(*tasks);
   // What is wrong is found now, not after the models before it have answered for an hour.
   if (auto ok = eval_chat::check_tasks(o.chat, report.tasks); !ok) return ok;
-  auto asked = check_rows(rows, chat, report.tasks, o.out);
+  auto asked = check_rows(o, rows, chat, report);
   if (!asked) return moe::forward(asked);
   std::unique_ptr<eval::RunStore> store;
   if (!o.cache.empty()) {
@@ -264,11 +281,11 @@ void add_options(CLI::App& app, Options& o) {
   std::string known;
   for (const std::string& name : eval::builtin_task_names()) known += (known.empty() ? "" : ", ") + name;
   app.footer(kExamples);
-  app.add_option("--model", o.models, "[NAME=]PATH of a .gguf file or a Hugging Face folder; repeat it to compare");
-  app.add_option("--tasks", o.tasks,
-                 "comma-separated: " + known + "; a .jsonl question file, or - for standard input; a .json task file")
+  cli::add_path(app, "--model", o.models, "[NAME=]PATH of a .gguf file or a Hugging Face folder; repeat it to compare");
+  cli::add_path(app, "--tasks", o.tasks,
+                "comma-separated: " + known + "; a .jsonl question file, or - for standard input; a .json task file")
       ->delimiter(',');
-  app.add_option("--data", o.data, "folder with questions/ and fewshot/");
+  cli::add_path(app, "--data", o.data, "folder with questions/ and fewshot/");
   cli::add_number(app, "--num-fewshot", o.num_fewshot, moe::Bounds<std::int64_t>{0, 1000},
                   "worked examples before each question (default: the task's own number)");
   cli::add_number(app, "--limit", o.limit, moe::Bounds<double>{0, std::numeric_limits<double>::max(), true},
@@ -278,16 +295,16 @@ void add_options(CLI::App& app, Options& o) {
   cli::add_number(app, "--max-length", o.max_length, moe::Bounds<std::int64_t>{2, std::int64_t{1} << 30},
                   "tokens that the model sees at most (default: what it was made for)");
   cli::add_threads(app, o.threads);
-  app.add_option("--precision", o.precision, "auto (int8 activations) or reference (float32)")->capture_default_str();
+  app.add_option("--precision", o.precision, "auto (int8 activations, the default) or reference (float32)");
   app.add_option("--kv", o.kv,
                  "type of the key/value cache: f32, f16 or bf16 (default f16; f32 with --precision reference)");
   cli::add_number(app, "--top-k", o.top_k, eval_rows::kTopK, "routed experts per token instead of the model's own");
   app.add_option(
       "--sweep", o.sweep,
       "KEY=V1,V2,...: a row for each value of top_k, precision, kv or chat_template (none, default or a name)");
-  app.add_option("--out", o.out, "folder for results, samples and run.json");
-  app.add_option("--cache", o.cache,
-                 "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
+  cli::add_path(app, "--out", o.out, "folder for results, samples and run.json");
+  cli::add_path(app, "--cache", o.cache,
+                "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
   app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
   cli::add_number(app, "--seed", o.seed, moe::Bounds<std::uint64_t>{0, std::numeric_limits<std::uint64_t>::max()},
                   "of worked examples that are drawn at random (1234)");
@@ -302,7 +319,8 @@ int main(int argc, char** argv) {
   add_options(app, options);
   CLI::App* history = app.add_subcommand("history", "lists the runs of a --cache file");
   CLI::App* compare = app.add_subcommand("compare", "paired comparison of two finished runs of a --cache file");
-  for (CLI::App* command : {history, compare}) command->add_option("--cache", options.cache, "the file")->required();
+  for (CLI::App* command : {history, compare})
+    cli::add_path(*command, "--cache", options.cache, "the file")->required();
   compare->add_option("A", options.a, "number of a run (moe-eval history), or name of a model: its last runs")
       ->required();
   compare->add_option("B", options.b, "what A is compared with")->required();

@@ -109,9 +109,18 @@ TEST_CASE("bad CSV files name file and line") {
   CHECK(error_of("a_test.csv", "q,1,2,3,4,A\n\nq,1,2,3,A\n") ==
         "test/a_test.csv:3: the question has 5 columns, expected 6: question, 4 choices, answer");
   CHECK(error_of("a_test.csv", "q,1,2,3,4,E\n") ==
-        "test/a_test.csv:1: the question has the answer 'E', expected a letter from A to D");
-  CHECK(error_of("a_test.csv", "q,1,2,3,4,\n") ==
-        "test/a_test.csv:1: the question has the answer '', expected a letter from A to D");
+        "test/a_test.csv:1: question 'a/test/0' \"answer\" is 'E', expected a number from 0 to 3 or a letter from A to "
+        "D");
+  CHECK(
+      error_of("a_test.csv", "q,1,2,3,4,\n") ==
+      "test/a_test.csv:1: question 'a/test/0' \"answer\" is '', expected a number from 0 to 3 or a letter from A to D");
+  CHECK(error_of("a_test.csv", "q,w,x,y,z,b\nq,w,x,y,z, 2 \n").empty());  // as in JSON lines
+  CHECK(error_of("a_test.csv", "q,2,1,0,3,1\n").empty());
+  CHECK(error_of("a_test.csv", "q,1,2,3,4,1\n").find("names choice 2 and is the text of choice 1") !=
+        std::string::npos);
+  std::string rows;
+  for (int i = 0; i < 20'000; ++i) rows += "q,w,x,A\n";
+  CHECK(error_of("a_test.csv", rows).find("questions in 160000 bytes") != std::string::npos);
   CHECK(error_of("a_test.csv", "q,1,,3,4,A\n") == "test/a_test.csv:1: question 'a/test/0' choice 2 is empty");
   CHECK(error_of("a_test.csv", "q,\"1,2,3,4,A\n") == "test/a_test.csv:1: a quote is never closed");
   CHECK(error_of("a_test.csv", "q,\xff,2,3,4,A\n") == "test/a_test.csv:1: the question is not UTF-8");

@@ -183,9 +183,7 @@ TEST_CASE("the built-in tasks can be asked in one run") {
     auto spec = load_task(name);
     REQUIRE(spec.has_value());
     PreparedTask& task = tasks.emplace_back();
-    Question question;
     for (const auto& [subject, title] : spec->subjects) {
-      question.text["subject"] = subject;
       Subtask& subtask = task.subtasks.emplace_back();
       subtask.subject = subject;
       // The templates of the built-in subtasks hold the subject alone.

@@ -407,4 +407,12 @@ TEST_CASE("runs are one line each: begun once, finished with their answers") {
   REQUIRE(answers->size() == 4);
   CHECK((*answers)[2].question == "q2");
   CHECK(store->answers(*other)->empty());
+  // Another path is the same run, another name is a run of its own.
+  run.path = "elsewhere";
+  CHECK(*store->begin_run(run) == *other);
+  run.model = "n";
+  const auto named = store->begin_run(run);
+  REQUIRE(named.has_value());
+  REQUIRE(*named == 3);
+  CHECK((*store->runs())[2].model == "n");
 }

@@ -337,6 +337,17 @@ TEST_CASE("moe-inspect's JSON carries the closed forms") {
   CHECK(text.out.find("4 of 10 per token") != std::string::npos);
 }
 
+TEST_CASE("JSON on standard output is ASCII, whatever names it repeats") {
+  const Scratch scratch;
+  // A control sequence of one code point, a line end, and a mark that turns the direction of text.
+  const std::string name = scratch / "a\u009b31m\u0085\u202e\x7f";
+  std::filesystem::copy(kModel, name, std::filesystem::copy_options::recursive);
+  const auto got = run(scratch, MOE_INSPECT, {name, "--json"});
+  REQUIRE_MESSAGE(got.status == 0, got.err);
+  for (const char c : got.out) CHECK((c == '\n' || (c >= 0x20 && c < 0x7f)));
+  CHECK(got.out.find("a\\u009b31m\\u0085\\u202e\\u007f") != std::string::npos);
+}
+
 TEST_CASE("moe-inspect lists keys that nothing read, and programs print notes") {
   const Scratch scratch;
   const fs::path model = scratch.dir / "model";

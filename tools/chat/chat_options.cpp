@@ -13,12 +13,12 @@ constexpr std::uint64_t kMostMessageBytes = 16u << 20;
 
 void add_chat_options(CLI::App& app, ChatArguments& arguments) {
   app.add_flag("--chat", arguments.chat, "a conversation: a message per line of standard input, /help for commands");
-  app.add_option("--messages", arguments.messages,
-                 "JSON file with a list of {\"role\", \"content\"} to reply to; - for standard input")
+  add_path(app, "--messages", arguments.messages,
+           "JSON file with a list of {\"role\", \"content\"} to reply to; - for standard input")
       ->type_name("FILE");
   app.add_option("--system", arguments.system, "system message in front of a conversation")->type_name("TEXT");
-  app.add_option("--chat-template", arguments.chat_template,
-                 "a template: a file that ends in .jinja or has a / in its path, or the NAME of one of the model's")
+  add_path(app, "--chat-template", arguments.chat_template,
+           "a template: a file that ends in .jinja or has a / in its path, or the NAME of one of the model's")
       ->type_name("FILE|NAME");
   app.add_option("--chat-template-args", arguments.chat_template_args,
                  "JSON object with further variables of the template, {\"enable_thinking\": false}")

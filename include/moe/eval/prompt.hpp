@@ -36,7 +36,7 @@ struct PrepareOptions {
   std::string system_instruction = {};  ///< stands before the description, an empty line between them
   Conversations conversations = Conversations::none;
   std::string think_end = {};  ///< a reply's answer begins behind the last of these ("</think>"); empty: nowhere
-  std::function<bool()> cancelled = {};  ///< asked while a pipe with questions has nothing to read
+  ReadHooks hooks = {};        ///< while questions are read and prompts are built
 };
 
 /// A prompt before a chat template makes a text of it.
@@ -84,8 +84,8 @@ struct PreparedTask {
 };
 
 /// Reads the question files and builds every prompt.
-/// Errors: those of load_questions; bad_file when a question lacks a field of the template; bad_argument when the task
-/// has fewer examples than num_fewshot asks for.
+/// Errors: those of load_questions; bad_file when a question lacks a field of the template, or when there are more
+/// subjects than a report has tables for; bad_argument when the task has fewer examples than num_fewshot asks for.
 MOE_API Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options = {});
 
 }  // namespace moe::inline MOE_ABI::eval

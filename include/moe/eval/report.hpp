@@ -90,6 +90,10 @@ MOE_API Result<void> check_names(std::span<const PreparedTask> tasks, std::span<
 /// Makes OUT and the models' folders in it. To be asked before the first question as well. Errors: io.
 MOE_API Result<void> make_output_folders(const std::string& directory, std::span<const std::string> models);
 
+/// Every file that write_harness_files and write_run_file will write. `started`: RunReport::started.
+MOE_API std::vector<std::string> output_files(std::span<const PreparedTask> tasks, std::span<const std::string> models,
+                                              const std::string& directory, const std::string& started);
+
 /// OUT/<name>/results_<time>.json and samples_<task>_<time>.jsonl of one model, as the reference harness writes them.
 /// Every file appears whole or not at all; one that cannot be written does not keep the others from it. A name that is
 /// no file name is changed into one (results hold its file then, under libmoe_sample_files). `cancelled` is asked where

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -193,25 +193,34 @@ MOE_API std::vector<std::string> builtin_task_names();
 
 /// `what` is a built-in name, PATH.json (a task file) or PATH.jsonl (questions of the multiple-choice schema, asked as
 /// `Question: {question}\nAnswer:`; "-", standard input, and what lies in /dev are such files as well).
-/// Errors: not_found listing the known tasks; bad_file.
-MOE_API Result<TaskSpec> load_task(const std::string& what);
+/// Errors: not_found listing the known tasks; bad_file; cancelled, which `cancelled` is asked for while a pipe gives
+/// nothing.
+MOE_API Result<TaskSpec> load_task(const std::string& what, const std::function<bool()>& cancelled = {});
 
-/// One line of a question file.
+/// One line of a question file, checked. What else it says is read from the line where it is needed: many short questions
+/// then take a few times their file, and not a hundred times.
 struct Question {
-  std::string id = {}, subject = {};
-  std::vector<std::string> choices = {};
-  std::int64_t answer = -1;                                   ///< index into choices; -1 for questions without choices
-  bool is_example = false;                                    ///< "split" is dev, train or fewshot: shown, never asked
-  std::map<std::string, std::string, std::less<>> text = {};  ///< every field that is a string, a number or true/false
-  std::string json = {};                                      ///< the line
+  std::string id = {};
+  std::string_view json = {};                    ///< the line, which lies in `file`
+  std::shared_ptr<const std::string> file = {};  ///< a text that the questions of a file share
   std::int64_t line = 0;
+  std::int64_t answer = -1;  ///< index into "choices"; -1 for questions without choices
+  bool is_example = false;   ///< "split" is dev, train or fewshot: shown, never asked
+  bool is_asked = false;     ///< "split" is test or validation: never shown
+};
+
+struct ReadHooks {
+  std::function<bool()> cancelled = {};  ///< asked every few milliseconds
+  /// `what` is done with `done` of `total` pieces.
+  std::function<void(std::string_view what, std::int64_t done, std::int64_t total)> on_progress = {};
 };
 
 /// `path` is a file of JSON lines (or a pipe, or "-" for standard input), or a folder of CSV files as MMLU, CMMLU and
-/// C-Eval are published (docs). `cancelled` is asked while a pipe has nothing to read.
+/// C-Eval are published (docs).
 /// Errors: not_found, io, cancelled, bad_file naming file:line (no JSON object, no answer, answer out of range or with
-/// two meanings, fewer than two choices, an empty one, an unknown split, an id that was there before).
+/// two meanings, fewer than two choices, an empty one, an unknown split, a field of the wrong type, an id that was there
+/// before) or the file (thousands of questions of a few bytes each).
 MOE_API Result<std::vector<Question>> load_questions(const std::string& path, TaskKind kind,
-                                                     const std::function<bool()>& cancelled = {});
+                                                     const ReadHooks& hooks = {});
 
 }  // namespace moe::inline MOE_ABI::eval

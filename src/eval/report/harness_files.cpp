@@ -245,7 +245,7 @@ Json sample_of(const PreparedTask& task, const Document& document, const Documen
                std::size_t filter) {
   // Bad where a caller made the question himself.
   const auto question = JsonDocument::parse(document.question.json);
-  const Json doc = question ? copy_json<Json>(question->root()) : Json(document.question.json);
+  const Json doc = question ? copy_json<Json>(question->root()) : Json(std::string(document.question.json));
   Json line = {{"doc_id", index},
                {"doc", doc},
                {"target", document.target},
@@ -314,9 +314,7 @@ Result<void> write_harness_files(const RunReport& report, const ModelRun& run, c
   if (auto ok = check_names(report.tasks, std::span(&run.name, 1)); !ok) return ok;
   const std::filesystem::path folder = std::filesystem::path(directory) / model_folder(run.name);
   if (auto made = make_folder(folder.string()); !made) return made;
-  std::string time = report.started;
-  std::replace(time.begin(), time.end(), ':', '-');
-  time = file_name_of(time);
+  const std::string time = file_time(report.started);
   Json results = results_json(report, run);
   FileErrors errors;
   const auto write = [&](const std::string& file, const std::string& text) {
@@ -335,7 +333,7 @@ Result<void> write_harness_files(const RunReport& report, const ModelRun& run, c
       write(file, lines);
     }
   }
-  write(fmt::format("results_{}.json", time), json_text(results, 2) + "\n");
+  write(results_file(time), json_text(results, 2) + "\n");
   return errors.result();
 }
 

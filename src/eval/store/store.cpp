@@ -20,6 +20,7 @@ constexpr int kScoreColumns = 8, kReplyColumns = 7, kRunColumns = 27, kAnswerCol
 std::int64_t flags_of(const Score& s) { return (s.is_greedy ? 1 : 0) | (s.truncated ? 2 : 0) | (s.reencoded ? 4 : 0); }
 std::int64_t flags_of(const Generation& g) { return (g.finished ? 1 : 0) | (g.truncated ? 2 : 0); }
 
+// With the model's name: who asks one content under two names finds both in the store. Their answers are shared.
 std::string key_of(const StoredRun& run) {
   const StoreSetting& s = run.setting;
   std::string text =
@@ -27,7 +28,7 @@ std::string key_of(const StoredRun& run) {
                   static_cast<int>(s.precision), static_cast<int>(s.kv), s.top_k, s.max_length, s.tokenizer, run.task,
                   run.task_hash, run.questions_hash, run.num_fewshot, run.limit, run.seed);
   if (!s.chat.empty()) text += "\nchat " + s.chat;
-  return sha256_hex(text);
+  return sha256_hex(text + "\nmodel " + run.model);
 }
 
 // The columns of `runs`, in order. `answers`: see answers_of().
@@ -73,6 +74,20 @@ class AnswersChecksum {
 Result<void> delete_answers(const Database& database, std::int64_t run) {
   Statement all(database, "DELETE FROM answers WHERE run = ?");
   return all.bind(0, run).finish();
+}
+
+// No run is ever taken out: one that is missing was, and its answers may still be there.
+Result<void> check_numbers(const Database& database) {
+  Statement gap(database, "SELECT ifnull(max(id), 0), count(*) FROM runs");
+  if (const auto row = gap.step(); !row) return forward(row);
+  if (gap.integer(0) != gap.integer(1))
+    return database.damaged(
+        fmt::format("it has {} runs, the last of which is number {}", gap.integer(1), gap.integer(0)));
+  Statement orphan(database, "SELECT run FROM answers WHERE run NOT IN (SELECT id FROM runs) LIMIT 1");
+  const auto row = orphan.step();
+  if (!row) return forward(row);
+  if (*row) return database.damaged(fmt::format("run {} is gone, but for its answers", orphan.integer(0)));
+  return {};
 }
 
 // Those of one run, which must be the ones it was finished with.
@@ -214,7 +229,7 @@ Result<std::int64_t> RunStore::begin_run(const StoredRun& run) {
     begun.id = last.integer(0) + 1;
     begun.finished.clear(), begun.accuracy.reset(), begun.standard_error.reset();
     begun.model_flops = 0, begun.seconds = 0;
-    if (auto ok = delete_answers(impl_->database, begun.id); !ok) return ok;
+    if (auto ok = check_numbers(impl_->database); !ok) return ok;
     return write_run(impl_->database, key, begun, AnswersChecksum().value());
   });
   if (!done) return forward(done);
@@ -279,7 +294,7 @@ Result<void> RunStore::verify() const {
         if (!*row) break;
       }
     }
-    return {};
+    return check_numbers(impl_->database);
   });
   if (!sound) return sound;
   const auto listed = runs();

@@ -9,9 +9,8 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-std::string field_of(const Question& question, const std::string& field) {
-  const auto found = question.text.find(field);
-  return found == question.text.end() ? std::string() : found->second;
+std::string field_of(const QuestionFields& question, const std::string& field) {
+  return question.text(field).value_or(std::string());
 }
 
 FewshotSampler::FewshotSampler(const FewshotSpec& spec, const std::vector<Shot>& pool, std::int64_t count,
@@ -26,7 +25,7 @@ const std::vector<std::size_t>& FewshotSampler::candidates(const std::string& ma
   return at->second;
 }
 
-Result<std::vector<const Shot*>> FewshotSampler::before(const Question& question) {
+Result<std::vector<const Shot*>> FewshotSampler::before(const QuestionFields& question) {
   if (count_ == 0) return std::vector<const Shot*>();
   const std::string match = spec_.match.empty() ? std::string() : field_of(question, spec_.match);
   const std::vector<std::size_t>& from = candidates(match);
@@ -45,7 +44,7 @@ Result<std::vector<const Shot*>> FewshotSampler::before(const Question& question
   std::vector<const Shot*> shots;
   for (std::size_t c : chosen) {
     const Shot& shot = pool_[from[c]];
-    if (shots.size() < count_ && !(spec_.spare && shot.json == question.json)) shots.push_back(&shot);
+    if (shots.size() < count_ && !(spec_.spare && shot.json == question.question().json)) shots.push_back(&shot);
   }
   return shots;
 }

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "eval/score/python_random.hpp"
+#include "eval/tasks/question.hpp"
 #include "eval/tasks/turns.hpp"
 #include "moe/eval/task.hpp"
 
@@ -16,8 +18,10 @@ namespace moe::inline MOE_ABI::eval {
 /// A worked example, rendered.
 struct Shot {
   std::vector<Turn> turns;
-  std::string json;   ///< its line, by which a question recognises itself
   std::string match;  ///< value of FewshotSpec::match
+  /// With FewshotSpec::from_questions its line, by which a question recognises itself, and the text that it lies in.
+  std::string_view json;
+  std::shared_ptr<const std::string> file;
 };
 
 /// The examples of one subtask. The random rule keeps one generator whose state advances from question to question, as
@@ -28,7 +32,7 @@ class MOE_API FewshotSampler {
   FewshotSampler(const FewshotSpec& spec, const std::vector<Shot>& pool, std::int64_t count, std::uint64_t seed);
 
   /// The examples for `question`, in their order; they live in the pool. Errors: bad_argument when there are too few.
-  Result<std::vector<const Shot*>> before(const Question& question);
+  Result<std::vector<const Shot*>> before(const QuestionFields& question);
 
  private:
   const std::vector<std::size_t>& candidates(const std::string& match);
@@ -41,6 +45,6 @@ class MOE_API FewshotSampler {
 };
 
 /// The value of `field` in the question, empty when it has none.
-MOE_API std::string field_of(const Question& question, const std::string& field);
+MOE_API std::string field_of(const QuestionFields& question, const std::string& field);
 
 }  // namespace moe::inline MOE_ABI::eval
