@@ -19,7 +19,7 @@ namespace moe::inline MOE_ABI::eval {
 struct Shot {
   std::vector<Turn> turns;
   std::string match;  ///< value of FewshotSpec::match
-  /// With FewshotSpec::from_questions its line, by which a question recognises itself, and the text that it lies in.
+  /// With FewshotSpec::spare its line, by which a question recognises itself, and the text that it lies in.
   std::string_view json;
   std::shared_ptr<const std::string> file;
 };

@@ -177,7 +177,7 @@ Result<std::vector<Shot>> render_pool(const TaskSpec& task, const Templates& t, 
     if (!turns) return forward(turns);
     Shot& shot = pool.emplace_back();
     shot.turns = std::move(*turns);
-    if (task.fewshot.from_questions) shot.json = example.json, shot.file = example.file;
+    if (task.fewshot.spare) shot.json = example.json, shot.file = example.file;
     if (!task.fewshot.match.empty()) shot.match = field_of(*fields, task.fewshot.match);
   }
   return pool;
