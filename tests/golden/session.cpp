@@ -1,5 +1,6 @@
 // What a host sees of a Session: errors that name the item, nothing changed after an error, limits, cancel, progress.
 
+#include <atomic>
 #include <set>
 #include <thread>
 
@@ -171,16 +172,19 @@ TEST_CASE("two threads, two Sessions, one Model: the bits of each alone") {
   struct Run {
     std::vector<moe::TokenId> tokens;
     moe::ParallelFor threads = {};
+    int repeats = 0;
     std::vector<float> rows = {};  // of every step, one behind the other
     bool failed = false;
   };
+  std::atomic<int> missing{0};  // threads that are not ready yet: both run at once, not one after the other
   const auto play = [&](Run& run) {
     moe::SessionOptions options;
     options.threads = run.threads;
     auto session = moe::Session::create(model, options);
     const auto sequence = session ? (*session)->open() : moe::Result<moe::Sequence>(moe::fail(moe::ErrorCode::io, ""));
     run.failed = !sequence;
-    for (int repeat = 0; repeat < 4 && !run.failed; ++repeat) {
+    for (--missing; missing > 0;) std::this_thread::yield();
+    for (int repeat = 0; repeat < run.repeats && !run.failed; ++repeat) {
       run.failed = !(*session)->rewind(*sequence, 0);
       for (std::size_t i = 0; i < run.tokens.size() && !run.failed; i += 5) {
         const auto count = std::min<std::size_t>(5, run.tokens.size() - i);
@@ -193,14 +197,18 @@ TEST_CASE("two threads, two Sessions, one Model: the bits of each alone") {
   const auto make = [&](std::int64_t factor, const moe::ParallelFor& threads) {
     Run run;
     run.threads = threads;
+    run.repeats = threads.worker_count > 1 ? 4 : 40;  // enough that the two meet; pools of four workers are slow
     for (std::int64_t i = 0; i < 40; ++i)
       run.tokens.push_back(static_cast<moe::TokenId>((factor * i + 3) % vocabulary));
     return run;
   };
   for (const moe::ParallelFor& threads : {moe::ParallelFor{}, moe::openmp_pool(2)}) {
-    Run a = make(7, threads), b = make(11, threads), alone_a = make(7, {}), alone_b = make(11, {});
+    Run a = make(7, threads), b = make(11, threads), alone_a = a, alone_b = b;
+    alone_a.threads = alone_b.threads = {};
+    missing = 0;
     play(alone_a);
     play(alone_b);
+    missing = 2;
     std::thread first([&] { play(a); }), second([&] { play(b); });
     first.join();
     second.join();
