@@ -14,6 +14,7 @@
 #include "moe/moe.hpp"
 #include "support/json_text.hpp"
 #include "support/output_file.hpp"
+#include "support/same_file.hpp"
 #include "support/show.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
@@ -191,7 +192,7 @@ class Bench {
 
   // Shared machines change while we measure: the limit is the better of the two readings.
   Result<void> measure_bandwidth_again() {
-    auto after = moe_bench::measure_read_bandwidth(threads_);
+    auto after = moe_bench::measure_read_bandwidth(threads_, cli::interrupted);
     if (!after) return moe::forward(after);
     bandwidth_before_ = peaks_.read_bytes, bandwidth_after_ = *after;
     peaks_.read_bytes = std::max(bandwidth_before_, bandwidth_after_);
@@ -397,6 +398,8 @@ Result<void> run(const Options& options) {
   if (!threads) return moe::forward(threads);
   std::optional<moe::OutputFile> file;  // opened before the minutes that could be lost
   if (!options.json.empty()) {
+    if (auto ok = moe::check_not_of_model(options.json, options.model); !ok)
+      return moe::fail(ok.error().code, "--json: " + ok.error().message);
     auto opened = moe::OutputFile::create(options.json, {.cancelled = cli::interrupted});
     if (!opened) return moe::forward(opened);
     file.emplace(std::move(*opened));
@@ -415,7 +418,8 @@ Result<void> run(const Options& options) {
   }
   Bench bench(model, *threads, options);
   if (auto ok = bench.run(); !ok) return ok;
-  const std::string json = moe::json_text(bench.to_json()) + "\n";
+  const bool is_shown = file && file->is_stream();
+  const std::string json = (is_shown ? moe::ascii_json_text(bench.to_json()) : moe::json_text(bench.to_json())) + "\n";
   const auto printed = cli::print(bench.table() + (options.profile ? bench.profile_table() : ""));
   if (file) {  // also where the table could not be printed
     if (auto ok = file->write(json); !ok) return ok;
@@ -431,7 +435,7 @@ int main(int argc, char** argv) {
   CLI::App app("Measures tokens per second of a model, and the machine's limits beside them.", "moe-bench");
   app.footer(kExamples);
   constexpr moe::Bounds<std::int64_t> kCount{1, 9999999};
-  app.add_option("--model", options.model, "a .gguf file or a Hugging Face directory")->required();
+  cli::add_path(app, "--model", options.model, "a .gguf file or a Hugging Face directory")->required();
   cli::add_numbers(app, "--pp", options.pp, kCount, "prefill lengths, \"\" for none (16,128,512)");
   cli::add_numbers(app, "--tg", options.tg, kCount, "numbers of tokens decoded one by one, \"\" for none (32)");
   cli::add_threads(app, options.threads);
@@ -441,6 +445,6 @@ int main(int argc, char** argv) {
   app.add_flag("--profile", options.profile,
                "where the workers' time goes: a roofline table by layer kind for each item")
       ->excludes(no_peaks);
-  app.add_option("--json", options.json, "write JSON to a file; - prints it as the last line");
+  cli::add_path(app, "--json", options.json, "write JSON to a file; - prints it as the last line");
   return cli::run(app, argc, argv, [&] { return run(options); });
 }

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "bench/eval_outputs.hpp"
+#include "bench/eval_rows.hpp"
 #include "bench/store_commands.hpp"
 #include "moe/cpu.hpp"
 #include "moe/eval/report.hpp"
@@ -17,117 +19,26 @@
 namespace {
 
 namespace eval = moe::eval;
+using eval_rows::Options;
+using eval_rows::Setting;
 
-constexpr moe::Bounds<std::int64_t> kTopK{1, 4096};
-
-struct Options {
-  std::vector<std::string> models, tasks;
-  std::string data, out, baseline, precision = "auto", kv, sweep, cache, system_instruction;
-  std::optional<std::int64_t> num_fewshot;  // the task's own number
-  std::int64_t top_k = 0, max_length = 0;
-  double limit = 0;
-  std::int32_t threads = 0;
-  std::uint64_t seed = 1234;
-  std::string a, b;  // of compare
-};
-
-// What one row of the tables runs with.
-struct Setting {
-  std::string name, path;
-  std::int64_t top_k = 0;  // 0: the model's own
-  moe::Precision precision = moe::Precision::automatic;
-  moe::KvType kv = moe::KvType::f16;
-};
-
-moe::Result<moe::KvType> kv_of(const std::string& text) {
-  if (text == "f32") return moe::KvType::f32;
-  if (text == "f16") return moe::KvType::f16;
-  if (text == "bf16") return moe::KvType::bf16;
-  return moe::fail(moe::ErrorCode::bad_argument, "--kv '" + text + "': expected f32, f16 or bf16");
+// Ctrl-C and a line on stderr for each step of the preparation.
+eval::ReadHooks reading_hooks(std::optional<cli::ProgressLine>& line) {
+  eval::ReadHooks hooks;
+  hooks.cancelled = cli::interrupted;
+  hooks.on_progress = [&line, label = std::string()](std::string_view what, std::int64_t done,
+                                                     std::int64_t total) mutable {
+    if (!line || label != what) line.emplace(label = what);
+    line->update({done, total});
+  };
+  return hooks;
 }
 
-moe::Result<moe::Precision> precision_of(const std::string& text) {
-  if (text == "auto") return moe::Precision::automatic;
-  if (text == "reference") return moe::Precision::reference;
-  return moe::fail(moe::ErrorCode::bad_argument, "precision '" + text + "': expected auto or reference");
-}
-
-// Applies KEY=VALUE of a sweep; the row's name says so.
-moe::Result<void> apply(Setting& row, const std::string& key, const std::string& value) {
-  if (key == "top_k") {
-    const auto top_k = moe::parse_number("--sweep top_k", value, kTopK);
-    if (!top_k) return moe::forward(top_k);
-    row.top_k = *top_k;
-  } else if (key == "precision") {
-    const auto precision = precision_of(value);
-    if (!precision) return moe::forward(precision);
-    row.precision = *precision;
-  } else if (key == "kv") {
-    const auto kv = kv_of(value);
-    if (!kv) return moe::forward(kv);
-    row.kv = *kv;
-  } else {
-    return moe::fail(moe::ErrorCode::bad_argument, "--sweep '" + key + "': expected top_k, precision or kv");
-  }
-  row.name += "[" + key + "=" + value + "]";
-  return {};
-}
-
-// One row per model and value of the sweep.
-moe::Result<std::vector<Setting>> settings_of(const Options& o) {
-  std::vector<Setting> rows;
-  const auto precision = precision_of(o.precision);
-  if (!precision) return moe::forward(precision);
-  const auto kv = o.kv.empty() ? moe::Result<moe::KvType>(*precision == moe::Precision::reference ? moe::KvType::f32
-                                                                                                  : moe::KvType::f16)
-                               : kv_of(o.kv);
-  if (!kv) return moe::forward(kv);
-  std::string key;
-  std::vector<std::string> values;
-  if (!o.sweep.empty()) {
-    const std::size_t equals = o.sweep.find('=');
-    if (equals == std::string::npos || equals + 1 == o.sweep.size())
-      return moe::fail(moe::ErrorCode::bad_argument, "--sweep '" + o.sweep + "': expected KEY=V1,V2");
-    key = o.sweep.substr(0, equals);
-    for (const std::string& v : CLI::detail::split(o.sweep.substr(equals + 1), ',')) values.push_back(v);
-  }
-  for (const std::string& model : o.models) {
-    Setting row;
-    const std::size_t equals = model.find('=');
-    const bool named = equals != std::string::npos && equals > 0 && model.find('/') > equals;
-    row.path = named ? model.substr(equals + 1) : model;
-    // "dir/" has no stem of its own.
-    std::filesystem::path path(row.path);
-    if (path.filename().empty()) path = path.parent_path();
-    row.name = named ? model.substr(0, equals) : (path.extension() == ".gguf" ? path.stem() : path.filename()).string();
-    row.top_k = o.top_k, row.precision = *precision, row.kv = *kv;
-    if (o.top_k > 0) row.name += "[top_k=" + std::to_string(o.top_k) + "]";
-    if (values.empty()) rows.push_back(row);
-    for (const std::string& value : values) {
-      Setting swept = row;
-      if (auto applied = apply(swept, key, value); !applied) return moe::forward(applied);
-      rows.push_back(swept);
-    }
-  }
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].name.empty() || rows[i].name == "." || rows[i].name == "..")
-      return moe::fail(moe::ErrorCode::bad_argument,
-                       "--model " + rows[i].path + ": give it a name, as NAME=" + rows[i].path);
-    for (std::size_t j = 0; j < i; ++j)
-      if (rows[i].name == rows[j].name)
-        return moe::fail(moe::ErrorCode::bad_argument,
-                         "two models are called '" + rows[i].name + "': name them, as NAME=PATH");
-  }
-  if (!o.baseline.empty() &&
-      std::none_of(rows.begin(), rows.end(), [&](const Setting& s) { return s.name == o.baseline; }))
-    return moe::fail(moe::ErrorCode::bad_argument, "--baseline '" + o.baseline + "' is none of the models");
-  return rows;
-}
-
-moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o) {
+moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eval::Conversations conversations) {
   std::vector<eval::PreparedTask> tasks;
+  std::optional<cli::ProgressLine> line;
   for (const std::string& name : o.tasks) {
-    const auto spec = eval::find_task(name);
+    const auto spec = eval::load_task(name, cli::interrupted);
     if (!spec) return moe::forward(spec);
     for (const eval::PreparedTask& before : tasks)
       if (before.spec.name == spec->name)
@@ -140,7 +51,9 @@ moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o) {
                                       .limit = o.limit,
                                       .fewshot_seed = o.seed,
                                       .system_instruction = o.system_instruction,
-                                      .cancelled = cli::interrupted});
+                                      .conversations = conversations,
+                                      .think_end = o.chat.think_end,
+                                      .hooks = reading_hooks(line)});
     if (!task) return moe::forward(task);
     tasks.push_back(std::move(*task));
   }
@@ -216,7 +129,7 @@ moe::Result<eval::TaskOutcome> run_task(const Setting& row, const eval::Prepared
 }
 
 // Asks one row all tasks; what is finished stays in `report` when a later task fails.
-moe::Result<void> run_row(const Setting& row, const std::shared_ptr<const moe::Model>& model,
+moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std::shared_ptr<const moe::Model>& model,
                           const moe::ParallelFor& threads, const Options& o, eval::RunStore* store,
                           eval::RunReport& report) {
   eval::SessionModelOptions options;
@@ -226,7 +139,8 @@ moe::Result<void> run_row(const Setting& row, const std::shared_ptr<const moe::M
   options.max_length = o.max_length;
   auto scorer = eval::SessionModel::create(model, options);
   if (!scorer) return moe::fail(scorer.error().code, row.path + ": " + scorer.error().message);
-  const eval::StoreSetting setting = store_setting(row, *model, (*scorer)->max_length());
+  eval::StoreSetting setting = store_setting(row, *model, (*scorer)->max_length());
+  setting.chat = eval_chat::store_digest(asked, o.chat);
   eval::ModelRun& run = report.models.emplace_back();
   run.name = row.name, run.path = row.path;
   run.info = model->info();
@@ -236,7 +150,10 @@ moe::Result<void> run_row(const Setting& row, const std::shared_ptr<const moe::M
   run.resident_bytes = model->resident_bytes();
   run.max_length = (*scorer)->max_length();
   run.tokenizer = model->tokenizer();
-  for (const eval::PreparedTask& task : report.tasks) {
+  run.chat = std::move(asked.use);
+  run.tasks = std::move(asked.tasks);
+  for (std::size_t t = 0; t < report.tasks.size(); ++t) {
+    const eval::PreparedTask& task = run.task(report.tasks, t);
     cli::ProgressLine line(row.name + " " + task.spec.name);
     eval::EvaluateOptions how;
     how.threads = threads;
@@ -272,36 +189,53 @@ moe::Result<void> put_out(eval::RunReport& report, const std::string& out, bool 
   return result;
 }
 
-// A model that cannot be opened or has too few experts, results that would meet in one file, a folder that is none.
-moe::Result<void> check_rows(const std::vector<Setting>& rows, const std::vector<eval::PreparedTask>& tasks,
-                             const std::string& out) {
-  std::vector<std::string> names;
+// A model that cannot be opened or has too few experts, a chat template that is missing or refuses a question, results
+// that would meet in one file or in one that is read, a folder that is none. Gives what each row is asked.
+moe::Result<std::vector<eval_chat::Asked>> check_rows(const Options& o, const std::vector<Setting>& rows,
+                                                      const eval_chat::Rows& chat, const eval::RunReport& report) {
+  const std::vector<eval::PreparedTask>& tasks = report.tasks;
+  const std::string& out = o.out;
+  std::vector<std::string> names, paths;
+  std::vector<eval_chat::Asked> asked;
   for (const Setting& row : rows) {
-    names.push_back(row.name);
+    names.push_back(row.name), paths.push_back(row.path);
     const auto info = moe::Model::inspect(row.path);
     if (!info) return moe::forward(info);
     if (const auto ok = moe::with_top_k(info->config, row.top_k); row.top_k > 0 && !ok)
-      return moe::fail(ok.error().code, row.path + ": " + ok.error().message);
+      return moe::fail(ok.error().code, row.top_k_option + " " + std::to_string(row.top_k) + ": " + row.path + ": " +
+                                            ok.error().message);
+    auto prompts = row.chat ? eval_chat::ask_through(*row.chat, chat, row.name, info->chat_templates, tasks)
+                            : moe::Result<eval_chat::Asked>(eval_chat::Asked());
+    if (!prompts) return moe::forward(prompts);
+    asked.push_back(std::move(*prompts));
   }
-  if (auto ok = eval::check_names(tasks, names); !ok) return ok;
-  if (out.empty()) return {};
+  if (auto ok = eval::check_names(tasks, names); !ok) return moe::forward(ok);
+  if (auto ok = eval_outputs::check({names, paths, o.tasks, tasks, out, o.cache, report.started}); !ok)
+    return moe::forward(ok);
+  if (out.empty()) return asked;
   const auto made = eval::make_output_folders(out, names);
-  return made ? made : moe::Result<void>(moe::fail(made.error().code, "--out " + made.error().message));
+  if (!made) return moe::fail(made.error().code, "--out " + made.error().message);
+  return asked;
 }
 
-moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& rows) {
+moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& rows, const eval_chat::Rows& chat,
+                               const std::string& started) {
   const auto start = std::chrono::steady_clock::now();
   const auto threads = cli::start_threads(o.threads);
   if (!threads) return moe::forward(threads);
   eval::RunReport report;
-  report.started = iso_time();
+  report.started = started;
   report.baseline = o.baseline, report.limit = o.limit, report.seed = o.seed;
   report.system_instruction = o.system_instruction;
-  auto tasks = prepare_tasks(o);
+  report.think_end = o.chat.think_end;
+  report.fewshot_as_multiturn = o.chat.multiturn;
+  auto tasks = prepare_tasks(o, chat.conversations);
   if (!tasks) return moe::forward(tasks);
   report.tasks = std::move(*tasks);
   // What is wrong is found now, not after the models before it have answered for an hour.
-  if (auto ok = check_rows(rows, report.tasks, o.out); !ok) return ok;
+  if (auto ok = eval_chat::check_tasks(o.chat, report.tasks); !ok) return ok;
+  auto asked = check_rows(o, rows, chat, report);
+  if (!asked) return moe::forward(asked);
   std::unique_ptr<eval::RunStore> store;
   if (!o.cache.empty()) {
     auto opened = eval::RunStore::open(o.cache);
@@ -321,7 +255,8 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
       loaded = load(row, *threads, store != nullptr || !o.out.empty() ? moe::ContentHash(moe::sha256) : nullptr);
     }
     const auto model = loaded ? with_setting(*loaded, row) : loaded;
-    result = model ? run_row(row, *model, *threads, o, store.get(), report) : moe::Result<void>(moe::forward(model));
+    result = model ? run_row(row, std::move((*asked)[i]), *model, *threads, o, store.get(), report)
+                   : moe::Result<void>(moe::forward(model));
     if (!result) break;
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -333,6 +268,8 @@ constexpr const char* kExamples = R"(Examples:
   moe-eval --model smollm2=models/real/SmolLM2-135M-Instruct.Q4_1.gguf --tasks mmlu --limit 5 --data DATA
   moe-eval --model a=one.gguf --model b=two.gguf --tasks arc_easy,hellaswag --data DATA --out runs/today
   moe-eval --model moe=DIR --tasks my_exam.jsonl --sweep top_k=1,2,4,8
+  moe-eval --model chat=one.gguf --tasks arc_easy,gsm8k --data DATA --apply-chat-template
+  moe-eval --model chat=one.gguf --tasks arc_easy --data DATA --sweep chat_template=none,default
   moe-eval --model a=one.gguf --tasks mmlu --data DATA --cache runs.db     and after a crash, the same line again
   moe-eval history --cache runs.db
   moe-eval compare 1 2 --cache runs.db
@@ -344,27 +281,30 @@ void add_options(CLI::App& app, Options& o) {
   std::string known;
   for (const std::string& name : eval::builtin_task_names()) known += (known.empty() ? "" : ", ") + name;
   app.footer(kExamples);
-  app.add_option("--model", o.models, "[NAME=]PATH of a .gguf file or a Hugging Face folder; repeat it to compare");
-  app.add_option("--tasks", o.tasks,
-                 "comma-separated: " + known + "; a .jsonl question file, or - for standard input; a .json task file")
+  cli::add_path(app, "--model", o.models, "[NAME=]PATH of a .gguf file or a Hugging Face folder; repeat it to compare");
+  cli::add_path(app, "--tasks", o.tasks,
+                "comma-separated: " + known + "; a .jsonl question file, or - for standard input; a .json task file")
       ->delimiter(',');
-  app.add_option("--data", o.data, "folder with questions/ and fewshot/");
+  cli::add_path(app, "--data", o.data, "folder with questions/ and fewshot/");
   cli::add_number(app, "--num-fewshot", o.num_fewshot, moe::Bounds<std::int64_t>{0, 1000},
                   "worked examples before each question (default: the task's own number)");
   cli::add_number(app, "--limit", o.limit, moe::Bounds<double>{0, std::numeric_limits<double>::max(), true},
                   "only the first N questions of each subject, or that share of them when below 1");
   app.add_option("--system-instruction", o.system_instruction, "text that stands before every prompt");
+  eval_chat::add_options(app, o.chat);
   cli::add_number(app, "--max-length", o.max_length, moe::Bounds<std::int64_t>{2, std::int64_t{1} << 30},
                   "tokens that the model sees at most (default: what it was made for)");
   cli::add_threads(app, o.threads);
-  app.add_option("--precision", o.precision, "auto (int8 activations) or reference (float32)")->capture_default_str();
+  app.add_option("--precision", o.precision, "auto (int8 activations, the default) or reference (float32)");
   app.add_option("--kv", o.kv,
                  "type of the key/value cache: f32, f16 or bf16 (default f16; f32 with --precision reference)");
-  cli::add_number(app, "--top-k", o.top_k, kTopK, "routed experts per token instead of the model's own");
-  app.add_option("--sweep", o.sweep, "KEY=V1,V2,...: a row for each value of top_k, precision or kv");
-  app.add_option("--out", o.out, "folder for results, samples and run.json");
-  app.add_option("--cache", o.cache,
-                 "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
+  cli::add_number(app, "--top-k", o.top_k, eval_rows::kTopK, "routed experts per token instead of the model's own");
+  app.add_option(
+      "--sweep", o.sweep,
+      "KEY=V1,V2,...: a row for each value of top_k, precision, kv or chat_template (none, default or a name)");
+  cli::add_path(app, "--out", o.out, "folder for results, samples and run.json");
+  cli::add_path(app, "--cache", o.cache,
+                "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
   app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
   cli::add_number(app, "--seed", o.seed, moe::Bounds<std::uint64_t>{0, std::numeric_limits<std::uint64_t>::max()},
                   "of worked examples that are drawn at random (1234)");
@@ -379,7 +319,8 @@ int main(int argc, char** argv) {
   add_options(app, options);
   CLI::App* history = app.add_subcommand("history", "lists the runs of a --cache file");
   CLI::App* compare = app.add_subcommand("compare", "paired comparison of two finished runs of a --cache file");
-  for (CLI::App* command : {history, compare}) command->add_option("--cache", options.cache, "the file")->required();
+  for (CLI::App* command : {history, compare})
+    cli::add_path(*command, "--cache", options.cache, "the file")->required();
   compare->add_option("A", options.a, "number of a run (moe-eval history), or name of a model: its last runs")
       ->required();
   compare->add_option("B", options.b, "what A is compared with")->required();
@@ -391,12 +332,20 @@ int main(int argc, char** argv) {
     if (options.models.empty())
       return moe::fail(moe::ErrorCode::not_found,
                        "no --model NAME=PATH (scripts/evaluate without arguments runs the models of models/nano)");
-    auto settings = settings_of(options);
+    const std::string started = iso_time();
+    const auto sweep = eval_rows::sweep_of(options);
+    if (!sweep) {
+      usage = cli::kUsage;
+      return moe::forward(sweep);
+    }
+    const auto chat = eval_chat::rows_of(options.chat, sweep->is_of_chat(), sweep->values, started);
+    if (!chat) return moe::forward(chat);
+    const auto settings = eval_rows::settings_of(options, *sweep, *chat);
     if (!settings) {
       usage = cli::kUsage;
       return moe::forward(settings);
     }
-    return evaluate_all(options, *settings);
+    return evaluate_all(options, *settings, *chat, started);
   });
   return status == cli::kBadInput && usage != cli::kDone ? usage : status;
 }

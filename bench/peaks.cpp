@@ -128,6 +128,8 @@ PeakLoop float_loop() { return {"fmla (128 bits)", float_neon, kChains * 8.0}; }
 
 volatile float keep_result = 0.0f;
 
+auto interrupted() { return moe::fail(moe::ErrorCode::cancelled, "interrupted while peaks were measured"); }
+
 /// Every worker runs until the time is over; the rates of the workers add up.
 template <class Body>
 double summed_rate(std::int32_t threads, double seconds, Body&& body) {
@@ -149,14 +151,16 @@ double summed_rate(std::int32_t threads, double seconds, Body&& body) {
   return sum;
 }
 
-double measure_loop(const PeakLoop& loop, std::int32_t threads) {
+moe::Result<double> measure_loop(const PeakLoop& loop, std::int32_t threads, const std::function<bool()>& cancelled) {
   constexpr std::int64_t kRounds = 100000;
   double best = 0.0;
-  for (int repetition = 0; repetition < 3; ++repetition)
+  for (int repetition = 0; repetition < 3; ++repetition) {
+    if (cancelled && cancelled()) return interrupted();
     best = std::max(best, summed_rate(threads, 0.12, [&](std::int64_t) {
                       keep_result = loop.run(kRounds);
                       return kRounds * loop.ops_per_round;
                     }));
+  }
   return best;
 }
 
@@ -164,7 +168,7 @@ double measure_loop(const PeakLoop& loop, std::int32_t threads) {
 
 std::string int8_instruction() { return int8_loop().name; }
 
-moe::Result<double> measure_read_bandwidth(std::int32_t threads) {
+moe::Result<double> measure_read_bandwidth(std::int32_t threads, const std::function<bool()>& cancelled) {
   constexpr std::size_t kValues = std::size_t{48} << 20;  // 384 MB over all threads
   auto buffer = moe::AlignedBuffer<std::uint64_t>::create(kValues, moe::Fill::zero);
   if (!buffer) return moe::forward(buffer);
@@ -173,7 +177,8 @@ moe::Result<double> measure_read_bandwidth(std::int32_t threads) {
   std::vector<std::size_t> at(static_cast<std::size_t>(threads), 0);
   const std::uint64_t* data = buffer->data();
   double best = 0.0;
-  for (int repetition = 0; repetition < 3; ++repetition)
+  for (int repetition = 0; repetition < 3; ++repetition) {
+    if (cancelled && cancelled()) return interrupted();
     best = std::max(best, summed_rate(threads, 0.15, [&](std::int64_t index) {
                       std::size_t& offset = at[static_cast<std::size_t>(index)];
                       const std::uint64_t* p = data + static_cast<std::size_t>(index) * share + offset;
@@ -186,21 +191,18 @@ moe::Result<double> measure_read_bandwidth(std::int32_t threads) {
                       offset = offset + 2 * piece <= share ? offset + piece : 0;
                       return static_cast<double>(piece / 8 * 8 * sizeof(std::uint64_t));
                     }));
+  }
   return best;
 }
 
 moe::Result<Peaks> measure_peaks(std::int32_t threads, const std::function<bool()>& cancelled) {
-  const auto interrupted = [] { return moe::fail(moe::ErrorCode::cancelled, "interrupted while peaks were measured"); };
-  Peaks peaks;
-  peaks.threads = threads;
-  peaks.int8_ops = measure_loop(int8_loop(), threads);
-  if (cancelled && cancelled()) return interrupted();
-  peaks.float_ops = measure_loop(float_loop(), threads);
-  if (cancelled && cancelled()) return interrupted();
-  auto bandwidth = measure_read_bandwidth(threads);
+  const auto int8 = measure_loop(int8_loop(), threads, cancelled);
+  if (!int8) return moe::forward(int8);
+  const auto floats = measure_loop(float_loop(), threads, cancelled);
+  if (!floats) return moe::forward(floats);
+  const auto bandwidth = measure_read_bandwidth(threads, cancelled);
   if (!bandwidth) return moe::forward(bandwidth);
-  peaks.read_bytes = *bandwidth;
-  return peaks;
+  return Peaks{threads, *int8, *floats, *bandwidth};
 }
 
 }  // namespace moe_bench

@@ -20,9 +20,9 @@ struct Peaks {
 /// Names of the instructions that measure_peaks uses here, fastest first choice.
 std::string int8_instruction();
 
-/// About half a second per figure. Errors: out_of_memory, cancelled.
+/// About half a second per figure; `cancelled` is asked several times in each. Errors: out_of_memory, cancelled.
 moe::Result<Peaks> measure_peaks(std::int32_t threads, const std::function<bool()>& cancelled = {});
-/// The bandwidth alone: on shared machines it moves from minute to minute.
-moe::Result<double> measure_read_bandwidth(std::int32_t threads);
+/// The bandwidth alone: on shared machines it moves from minute to minute. Errors: as above.
+moe::Result<double> measure_read_bandwidth(std::int32_t threads, const std::function<bool()>& cancelled = {});
 
 }  // namespace moe_bench

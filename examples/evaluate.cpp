@@ -21,7 +21,7 @@ moe::Result<void> run(const std::string& model_path, const std::string& exam_pat
   auto asked = moe::eval::SessionModel::create(*model, options);
   if (!asked) return moe::forward(asked);
 
-  auto spec = moe::eval::find_task(exam_path);  // or the name of a built-in task, "mmlu"
+  auto spec = moe::eval::load_task(exam_path);  // or the name of a built-in task, "mmlu"
   if (!spec) return moe::forward(spec);
   auto task = moe::eval::prepare(*spec, {});
   if (!task) return moe::forward(task);

@@ -299,12 +299,13 @@ int main(int argc, char** argv) {
   std::int64_t context = 2048;
   bool want_json = false;
   CLI::App app("Says what is in a model without loading its weights.", "moe-inspect");
-  app.add_option("path", path, "a .gguf file, a directory with one, or one with a config.json (weights may be missing)")
+  cli::add_path(app, "path", path,
+                "a .gguf file, a directory with one, or one with a config.json (weights may be missing)")
       ->required();
   cli::add_number(app, "--context", context, moe::Bounds<std::int64_t>{1, std::int64_t{1} << 26},
                   "tokens in the cache for what depends on it (2048)");
-  app.add_option("--peaks", peaks,
-                 "what this machine can do, for the limit in tokens/s: 'measure', or a file of moe-bench --json");
+  cli::add_path(app, "--peaks", peaks,
+                "what this machine can do, for the limit in tokens/s: 'measure', or a file of moe-bench --json");
   app.add_flag("--json", want_json, "one JSON object; FLOPs and bytes as integers");
   return cli::run(app, argc, argv, [&]() -> moe::Result<void> {
     auto info = moe::Model::inspect(path);
@@ -315,6 +316,6 @@ int main(int argc, char** argv) {
       if (!found) return moe::forward(found);
       facts.peaks = *found;
     }
-    return cli::print(want_json ? moe::json_text(as_json(path, facts), 2) + "\n" : text_of(path, facts));
+    return cli::print(want_json ? moe::ascii_json_text(as_json(path, facts), 2) + "\n" : text_of(path, facts));
   });
 }

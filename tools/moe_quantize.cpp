@@ -78,8 +78,8 @@ int main(int argc, char** argv) {
   bool no_tokenizer = false;
   CLI::App app("Writes a model as GGUF, its matrices in another weight format.", "moe-quantize");
   app.footer(kFooter);
-  app.add_option("IN", in, "a .gguf file, or a Hugging Face directory")->required();
-  app.add_option("OUT", out, "the .gguf file to write")->required();
+  cli::add_path(app, "IN", in, "a .gguf file, or a Hugging Face directory")->required();
+  cli::add_path(app, "OUT", out, "the .gguf file to write")->required();
   app.add_option("--type", type, "format of the matrices: " + format_list() + " (q8_0)");
   app.add_option("--head", head, "format of the output head (of the embedding, where both are one); --type");
   app.add_option("--embedding", embedding, "format of the token embedding; --type");

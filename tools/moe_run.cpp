@@ -11,6 +11,7 @@
 #include "moe/generate.hpp"
 #include "support/json_text.hpp"
 #include "support/output_file.hpp"
+#include "support/same_file.hpp"
 #include "support/show.hpp"
 #include "token_text.hpp"
 #include "tools/chat/chat.hpp"
@@ -122,10 +123,9 @@ Result<std::vector<TokenId>> prompt_ids(const Options& options, const moe::Model
     return ids;
   }
   if (!model.tokenizer())
-    return moe::fail(ErrorCode::unsupported,
-                     options.model + ": " + model.tokenizer_error() + "; --tokens works without a tokenizer");
+    return moe::fail(ErrorCode::unsupported, model.tokenizer_error() + "; --tokens works without a tokenizer");
   if (!options.chat.messages.empty()) return message_ids(options, model);
-  auto ids = model.tokenizer()->encode(options.prompt, /*add_special=*/true);
+  auto ids = model.tokenizer()->encode(options.prompt, {.ends = moe::TextEnds::as_model});
   if (!ids) return ids;
   const auto bos = model.tokenizer()->bos();
   if (model.tokenizer()->adds_bos() && ids->size() > 1 && (*ids)[1] == *bos)
@@ -148,6 +148,8 @@ struct Files {
     for (const auto& [option, path, file] :
          {std::tuple{"--logits", &options.logits, &logits}, {"--routing", &options.routing, &routing}}) {
       if (path->empty()) continue;
+      if (auto ok = moe::check_not_of_model(*path, options.model); !ok)
+        return moe::fail(ok.error().code, std::string(option) + ": " + ok.error().message);
       auto opened = moe::OutputFile::create(*path, {.cancelled = cli::interrupted});
       if (!opened) return moe::forward(opened);
       if (opened->is_standard_output() && options.new_tokens > 0)
@@ -273,7 +275,7 @@ Result<void> show_prompt(const moe::Model& model, const std::vector<TokenId>& id
 Result<void> converse(const Options& options, moe::Session& session) {
   auto chat = cli::chat_options(options.chat);
   if (!chat) return moe::forward(chat);
-  cli::ChatProgram program{options.chat.system, options.chat.show_prompt, std::move(*chat), {}};
+  cli::ChatProgram program{options.model, options.chat.system, options.chat.show_prompt, std::move(*chat), {}};
   program.generate.max_tokens = options.new_tokens < 0 ? 0 : options.new_tokens;
   program.generate.sampling = options.sampling;
   program.generate.stop = options.stop;
@@ -338,7 +340,7 @@ int main(int argc, char** argv) {
   Options o;
   std::string precision = "auto", kv;
   CLI::App app("Continues a prompt with a model, or writes logits and routing of token ids.", "moe-run");
-  app.add_option("--model", o.model, "a .gguf file, a directory with one, or a Hugging Face directory")->required();
+  cli::add_path(app, "--model", o.model, "a .gguf file, a directory with one, or a Hugging Face directory")->required();
   auto* prompt = app.add_option("--prompt", o.prompt, "text to continue");
   auto* tokens = app.add_option("--tokens", o.tokens,
                                 "token ids instead of text, \"1 2 3\"; ids are printed, and end tokens do not stop");
@@ -349,9 +351,9 @@ int main(int argc, char** argv) {
   cli::add_chat_options(app, o.chat);
   cli::add_sampling_options(app, o.sampling);
   cli::add_end_options(app, o.stop, o.ignore_eos);
-  app.add_option("--logits", o.logits,
-                 "write float32 [T, V] as .npy: a row per prompt token, then per generated token");
-  app.add_option("--routing", o.routing, "write the chosen experts and their weights as JSON");
+  cli::add_path(app, "--logits", o.logits,
+                "write float32 [T, V] as .npy: a row per prompt token, then per generated token");
+  cli::add_path(app, "--routing", o.routing, "write the chosen experts and their weights as JSON");
   app.add_option("--precision", precision, "auto or reference (float32 activations)")
       ->check(CLI::IsMember({"auto", "reference"}));
   app.add_option("--kv", kv, "type of the cache: f32, f16, bf16 (f16; f32 with --precision reference)")

@@ -14,7 +14,7 @@ namespace moe::inline MOE_ABI {
 
 /// One turn: ChatMessage{.role = "user", .content = "Hello"}. Templates know system, user, assistant, tool.
 struct ChatMessage {
-  std::string role, content;
+  std::string role = {}, content = {};
   /// The whole message as a JSON object, instead of the two: with tool calls, parts, reasoning, ...
   std::string json = {};
 };
@@ -25,6 +25,15 @@ enum class ChatEnd {
   message,    ///< behind the last message
   unfinished  ///< inside the last message, which the model goes on writing (continue_final_message)
 };
+
+constexpr std::string_view name_of(ChatEnd value) noexcept {
+  switch (value) {
+    case ChatEnd::reply: return "reply";
+    case ChatEnd::message: return "message";
+    case ChatEnd::unfinished: return "unfinished";
+  }
+  return "";
+}
 
 struct ChatOptions {
   /// Name of one of the model's templates. Empty: "tool_use" where there are tools and such a template, else "default".
@@ -40,16 +49,17 @@ struct ChatOptions {
 };
 
 struct Chat {
-  std::vector<ChatMessage> messages;
+  std::vector<ChatMessage> messages = {};
   ChatOptions options = {};
 };
 
 struct RenderedChat {
-  std::string text;
-  std::vector<TokenId> ids;  ///< BOS and the like are there only if the template writes them
+  std::string text = {};
+  std::vector<TokenId> ids = {};  ///< BOS and the like are there only if the template writes them
 };
 
-/// Messages of a JSON list of objects, or of an object that holds one as "messages". Errors: bad_argument.
+/// Messages of a JSON list of objects, or of an object that holds one as "messages"; each has a role. Errors:
+/// bad_argument.
 MOE_API Result<std::vector<ChatMessage>> parse_chat_messages(std::string_view json);
 
 /// The text alone, as transformers' apply_chat_template(tokenize=False); needs no tokenizer.

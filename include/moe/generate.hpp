@@ -29,13 +29,25 @@ MOE_API std::string_view name_of(EndReason reason);
 
 /// Whether the model's own end tokens end a reply.
 enum class EndTokens { stop, ignore };
-/// Whether special tokens stand in the text of a reply.
-enum class SpecialTokens { hide, show };
+constexpr std::string_view name_of(EndTokens value) noexcept {
+  switch (value) {
+    case EndTokens::stop: return "stop";
+    case EndTokens::ignore: return "ignore";
+  }
+  return "";
+}
 /// What the next token is chosen from.
 enum class Candidates {
   tokens,
   all_rows,  ///< of the model's head, also its padding, which has no text: what reference programs do with ids
 };
+constexpr std::string_view name_of(Candidates value) noexcept {
+  switch (value) {
+    case Candidates::tokens: return "tokens";
+    case Candidates::all_rows: return "all_rows";
+  }
+  return "";
+}
 
 struct TokenLogProbability {
   TokenId token = 0;
@@ -44,15 +56,15 @@ struct TokenLogProbability {
 
 /// One position of a reply.
 struct PositionLogProbabilities {
-  TokenLogProbability chosen;
-  std::vector<TokenLogProbability> best;  ///< falling; equal ones by rising id
+  TokenLogProbability chosen = {};
+  std::vector<TokenLogProbability> best = {};  ///< falling; equal ones by rising id
 };
 
 /// A stretch of a reply, as it is written.
 struct Piece {
-  std::size_t request = 0, reply = 0;  ///< of a batch; of GenerateOptions::replies
-  std::string_view text;               ///< whole characters; bytes that are none are U+FFFD
-  std::span<const TokenId> tokens;     ///< drawn since the last piece; their text may come with a later one
+  std::size_t request = 0, reply = 0;    ///< of a batch; of GenerateOptions::replies
+  std::string_view text = {};            ///< whole characters; bytes that are none are U+FFFD
+  std::span<const TokenId> tokens = {};  ///< drawn since the last piece; their text may come with a later one
 };
 
 struct GenerateOptions {
@@ -73,11 +85,11 @@ struct GenerateOptions {
 };
 
 struct Generation {
-  std::string text;  ///< without the stop text; all pieces one after the other
+  std::string text = {};  ///< without the stop text; all pieces one after the other
   EndReason end = EndReason::max_tokens;
-  std::string stop;                                         ///< the stop text that ended it
-  std::vector<TokenId> tokens;                              ///< the end token included
-  std::vector<PositionLogProbabilities> log_probabilities;  ///< one per token, where asked for
+  std::string stop = {};                                         ///< the stop text that ended it
+  std::vector<TokenId> tokens = {};                              ///< the end token included
+  std::vector<PositionLogProbabilities> log_probabilities = {};  ///< one per token, where asked for
   std::int64_t prompt_tokens = 0;
   std::int64_t reused_tokens = 0;  ///< of the prompt, found in the cache
   std::int64_t flops = 0;          ///< executed for this reply, exact; what replies share counts for the first of them
@@ -85,7 +97,7 @@ struct Generation {
   double prompt_seconds = 0;  ///< until the first token
   double reply_seconds = 0;   ///< from there to the last one
   /// Why this reply of a batch could not be finished: an option or a prompt that cannot be, non_finite logits.
-  std::optional<Error> error;
+  std::optional<Error> error = {};
 };
 
 /// A text, with what the model's tokenizer puts around a text (BOS); token ids as they are; or a conversation, as the
@@ -93,7 +105,7 @@ struct Generation {
 using Prompt = std::variant<std::string, std::vector<TokenId>, Chat>;
 
 struct GenerateRequest {
-  Prompt prompt;
+  Prompt prompt = {};
   GenerateOptions options = {};
 };
 

@@ -13,7 +13,7 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Integers of every width are widened; lists have values of one type.
+/// Integers of every width are std::int64_t, those beyond it std::uint64_t; lists have values of one type.
 using MetadataValue = std::variant<std::int64_t, std::uint64_t, double, bool, std::string, std::vector<std::int64_t>,
                                    std::vector<double>, std::vector<bool>, std::vector<std::string>>;
 

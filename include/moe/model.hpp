@@ -95,7 +95,7 @@ struct ModelInfo {
   /// Keys of config.json, or of GGUF metadata, that nothing asked for and of which libmoe does not know that they never
   /// matter.
   std::vector<std::string> unread_keys = {};
-  Metadata metadata = {};  ///< what the files say beside the weights
+  Metadata metadata = {};             ///< what the files say beside the weights
   ChatTemplates chat_templates = {};  ///< as texts; moe/chat.hpp compiles and uses them
 };
 

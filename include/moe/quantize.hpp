@@ -47,8 +47,8 @@ struct QuantizeReport {
 /// format's block falls back: q4_k to q5_0, q6_k to q8_0, and what does not fit those either to f16.
 ///
 /// Errors    as Model::load for `in`; unsupported (a family or setting that GGUF cannot express, a format that is not
-///           written, a quantised source without `requantize`); bad_argument (`out` exists, weights too large for the
-///           format); non_finite; io; cancelled
+///           written, a quantised source without `requantize`); bad_argument (`out` exists or is a file of `in`,
+///           weights too large for the format); non_finite; io; cancelled
 MOE_API Result<QuantizeReport> quantize(const std::string& in, const std::string& out,
                                         const QuantizeOptions& options = {});
 

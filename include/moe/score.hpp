@@ -20,14 +20,14 @@ struct Score {
   bool is_greedy = false;     ///< every token is the first maximum of its logits: greedy generation would write it
   std::int64_t tokens = 0;    ///< that were scored
   std::int64_t flops = 0;     ///< executed for it, exact; what scores share counts for the first of them
-  std::optional<Error>
-      error;  ///< why there is no score: no tokens, more than the context or the cache holds, non_finite
+  std::optional<Error> error =
+      {};  ///< why there is no score: no tokens, more than the context or the cache holds, non_finite
   double perplexity() const { return detail::exp(-log_likelihood / static_cast<double>(tokens)); }
 };
 
 struct ScoreRequest {
-  std::string context;
-  std::vector<std::string> continuations;
+  std::string context = {};
+  std::vector<std::string> continuations = {};
 };
 
 /// What labels are compared by.
@@ -35,13 +35,20 @@ enum class CompareBy {
   log_likelihood,
   per_token,  ///< the mean over a label's tokens, where labels have different lengths
 };
+constexpr std::string_view name_of(CompareBy value) noexcept {
+  switch (value) {
+    case CompareBy::log_likelihood: return "log_likelihood";
+    case CompareBy::per_token: return "per_token";
+  }
+  return "";
+}
 
 struct Choice {
-  std::size_t best = 0;               ///< the first of the most likely ones
-  std::vector<double> probabilities;  ///< of each label, given that it is one of them; their sum is 1
-  std::vector<Score> scores;
-  std::int64_t flops = 0;      ///< executed for all labels of this request
-  std::optional<Error> error;  ///< of the first label without a score; then nothing is chosen
+  std::size_t best = 0;                    ///< the first of the most likely ones
+  std::vector<double> probabilities = {};  ///< of each label, given that it is one of them; their sum is 1
+  std::vector<Score> scores = {};
+  std::int64_t flops = 0;           ///< executed for all labels of this request
+  std::optional<Error> error = {};  ///< of the first label without a score; then nothing is chosen
 };
 
 /// Scores texts in full batches. What they share, a context or its beginning, is computed once, and that changes no bit:

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,31 +56,72 @@ struct GgufVocabulary {
   std::optional<bool> add_space_prefix = {};  ///< of a "llama" vocabulary, true when absent
 };
 
+/// The two texts of a tokenizer of a Hugging Face directory.
+struct JsonTokenizer {
+  std::string_view json = {};    ///< tokenizer.json
+  std::string_view config = {};  ///< tokenizer_config.json; may be empty (BOS, EOS and add_bos_token come from it)
+};
+
+/// What stands around an encoded text.
+enum class TextEnds {
+  none,      ///< the text alone
+  as_model,  ///< BOS and EOS, each where the model asks for it
+};
+constexpr std::string_view name_of(TextEnds value) noexcept {
+  switch (value) {
+    case TextEnds::none: return "none";
+    case TextEnds::as_model: return "as_model";
+  }
+  return "";
+}
+
+struct EncodeOptions {
+  TextEnds ends = TextEnds::none;
+  SpecialText special = SpecialText::parse;
+};
+
+/// Whether the text of ids has their control tokens in it, "<|im_end|>" and the like.
+enum class SpecialTokens { hide, show };
+constexpr std::string_view name_of(SpecialTokens value) noexcept {
+  switch (value) {
+    case SpecialTokens::hide: return "hide";
+    case SpecialTokens::show: return "show";
+  }
+  return "";
+}
+
 /// Immutable: any number of threads may use one object at once.
 class MOE_API Tokenizer {
  public:
   /// Errors: unsupported (model or pre-tokenizer not known: names it and lists the known ones), bad_file.
-  static Result<std::shared_ptr<const Tokenizer>> from_gguf(GgufVocabulary vocabulary,
-                                                            const TokenizerOptions& options = {});
-  /// `tokenizer_json` is the file's content; `tokenizer_config_json` may be empty (BOS/EOS and add_bos_token come from it).
-  static Result<std::shared_ptr<const Tokenizer>> from_json(std::string_view tokenizer_json,
-                                                            std::string_view tokenizer_config_json,
-                                                            const TokenizerOptions& options = {});
+  static Result<std::shared_ptr<const Tokenizer>> create(GgufVocabulary vocabulary,
+                                                         const TokenizerOptions& options = {});
+  static Result<std::shared_ptr<const Tokenizer>> create(const JsonTokenizer& texts,
+                                                         const TokenizerOptions& options = {});
+  /// Of a model's files, as Model::load has it, but without its weights: a .gguf file, or a Hugging Face directory, where
+  /// tokenizer.json suffices. Errors: those of create; not_found, io.
+  static Result<std::shared_ptr<const Tokenizer>> load(const std::string& path);
 
   virtual ~Tokenizer() = default;
 
-  /// `add_special`: put BOS (and EOS, where the model asks for it) around the text.
   /// Errors: bad_argument when a PCRE2 match or depth limit is hit, or the text holds a token for which the model has no
   /// row. Invalid UTF-8 is replaced as transformers does.
-  virtual Result<std::vector<TokenId>> encode(std::string_view text, bool add_special,
-                                              SpecialText special = SpecialText::parse) const = 0;
-  /// Bytes of the ids, special tokens included unless `skip_special`. Errors: bad_argument naming the id out of range.
-  virtual Result<std::string> decode(const std::vector<TokenId>& ids, bool skip_special = false) const = 0;
+  virtual Result<std::vector<TokenId>> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
 
+  /// Bytes of the ids. Errors: bad_argument naming the id out of range.
+  Result<std::string> decode(std::span<const TokenId> ids, SpecialTokens special = SpecialTokens::show) const {
+    return decode_text(ids, special);
+  }
+  Result<std::string> decode(TokenId id, SpecialTokens special = SpecialTokens::show) const {
+    return decode_text({&id, 1}, special);
+  }
   /// The same for ids that go on with a text: the space in front, which SentencePiece adds to a text and decode() takes
   /// away again, stays. Replies put together token by token need this one.
-  virtual Result<std::string> decode_more(const std::vector<TokenId>& ids, bool skip_special = false) const {
-    return decode(ids, skip_special);
+  Result<std::string> decode_more(std::span<const TokenId> ids, SpecialTokens special = SpecialTokens::show) const {
+    return decode_continuation(ids, special);
+  }
+  Result<std::string> decode_more(TokenId id, SpecialTokens special = SpecialTokens::show) const {
+    return decode_continuation({&id, 1}, special);
   }
 
   /// Ids run from 0 to below this. A model may have more rows: padding, which no text is made of.
@@ -95,13 +137,17 @@ class MOE_API Tokenizer {
   virtual const std::vector<TokenId>& generate_stop_ids() const = 0;
   /// The bytes that decode_more() gives for one id; empty outside the vocabulary. Valid as long as the tokenizer is.
   virtual std::string_view bytes_of(TokenId id) const = 0;
-  /// Left out by skip_special: "<|im_end|>" and its like.
+  /// Left out by SpecialTokens::hide: "<|im_end|>" and its like.
   virtual bool is_control(TokenId id) const = 0;
   /// What the tokenizer itself does by default (Llama 3: true, Qwen: false).
   virtual bool adds_bos() const = 0;
   virtual std::optional<TokenId> find(std::string_view token_text) const = 0;
   /// SHA-256-free stable fingerprint of everything that shapes ids and the ends of replies (run-store keys).
   virtual std::uint64_t fingerprint() const = 0;
+
+ protected:
+  virtual Result<std::string> decode_text(std::span<const TokenId> ids, SpecialTokens special) const = 0;
+  virtual Result<std::string> decode_continuation(std::span<const TokenId> ids, SpecialTokens special) const = 0;
 };
 
 }  // namespace moe::inline MOE_ABI

@@ -106,8 +106,22 @@ constexpr std::string_view kNeverMatters[] = {
     "rope.scaling.original_context_length",  // of rules that scale nothing
 };
 
+constexpr std::string_view kOutsideNeverMatters[] = {
+    // read with the header
+    "general.architecture", "general.alignment", "split.no", "split.count", "split.tensors.count",
+    // names and origins
+    "general.name", "general.basename", "general.finetune", "general.version", "general.size_label", "general.author",
+    "general.organization", "general.description", "general.license*", "general.url", "general.repo_url", "general.doi",
+    "general.uuid", "general.source.*", "general.base_model.*", "general.dataset*", "general.tags", "general.languages",
+    "general.parameter_count", "general.quantized_by", "general.type",
+    // how it was quantised: each tensor says what it is
+    "general.file_type", "general.quantization_version", "quantize.imatrix.*",
+    "tokenizer.ggml.add_sep_token",  // between the texts of a pair
+};
+
 }  // namespace
 
+std::span<const std::string_view> gguf_outside_never_matters() { return kOutsideNeverMatters; }
 std::span<const UnreadRule> gguf_rules() { return kRules; }
 std::span<const std::string_view> gguf_never_matters() { return kNeverMatters; }
 

@@ -87,6 +87,9 @@ const nlohmann::json* JsonConfig::find(std::string_view key) const {
 }
 
 bool JsonConfig::has(std::string_view key) const { return find(key) != nullptr; }
+bool JsonConfig::knows(std::string_view key) const {
+  return default_of(key) != nullptr || (defaults_ != nullptr && defaults_->nullable.count(key) != 0);
+}
 bool JsonConfig::in_file(std::string_view key) const { return find_in_file(key) != nullptr; }
 
 void JsonConfig::refuse(ErrorCode code, std::string message) const {

@@ -32,6 +32,7 @@ class JsonConfig {
 
   bool has(std::string_view key) const;      ///< not null, in the file or by default
   bool in_file(std::string_view key) const;  ///< the file itself has it, be it null
+  bool knows(std::string_view key) const;    ///< the family's class has such a key
   std::int64_t integer(std::string_view key, std::int64_t min, std::int64_t max) const;
   double number(std::string_view key) const;
   bool boolean(std::string_view key) const;  ///< null is false

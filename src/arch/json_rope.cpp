@@ -31,10 +31,21 @@ struct Source {
   const JsonConfig& whole;  ///< all of rope_parameters; the block itself unless there is one per kind of layer
   const JsonConfig& block;
   std::string_view theta_key;
+  bool old_name = true;  ///< "type" names the rule where there is no rope_type
   bool nested() const { return &whole != &block; }
 };
 
-std::string type_of(const JsonConfig& block) {
+std::string type_of(const Source& s) {
+  const JsonConfig& block = s.block;
+  if (!s.old_name && !block.in_file("rope_type")) {
+    const std::string type = block.string_or("type", "default");
+    if (type != "default")
+      s.file.note(
+          fmt::format("config.json: {} is '{}' and there is no rope_type: positions are not scaled, as in "
+                      "transformers 5",
+                      block.path("type"), type.substr(0, 60)));
+    return "default";
+  }
   for (const char* key : {"rope_type", "type"})
     if (block.in_file(key)) {
       if (!block.has(key)) block.refuse(ErrorCode::bad_config, "config.json: " + block.path(key) + " is null");
@@ -103,7 +114,7 @@ void read_alpha(const Source& s, RopeConfig& rope, const ModelConfig& c) {
 
 void read_block(const Source& s, DynamicRope dynamic, RopeConfig& rope, ModelConfig& c) {
   rope.theta = theta_of(s);
-  const std::string type = type_of(s.block);
+  const std::string type = type_of(s);
   if (type == "default") return;
   if (type == "dynamic" && dynamic == DynamicRope::alpha) return read_alpha(s, rope, c);
   if (type != "linear" && type != "llama3" && type != "yarn")
@@ -169,9 +180,17 @@ void read_partial_rotary(const JsonConfig& json, ModelConfig& c) {
 void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& c, DynamicRope dynamic) {
   const JsonConfig whole = rope_block(json);
   c.rope.style = style;
-  if (!is_nested(whole.value())) {
+  // As in transformers: a class without layer_types has one block, whatever stands inside of it.
+  if (!is_nested(whole.value()) || !json.knows("layer_types")) {
     whole_heads(json, whole, c);
-    return read_block({json, whole, whole, "rope_theta"}, dynamic, c.rope, c);
+    read_block({json, whole, whole, "rope_theta"}, dynamic, c.rope, c);
+    for (const std::string_view kind : {kFull, kSliding})
+      if (whole.in_file(kind))
+        json.note(
+            fmt::format("config.json: {} is not used, as in transformers 5: layers of this family are of one "
+                        "kind, whose base is {}",
+                        whole.path(kind), c.rope.theta));
+    return;
   }
   const bool slides = !c.sliding_layers.empty();
   const bool sees_all = static_cast<std::int64_t>(c.sliding_layers.size()) < c.layer_count;
@@ -211,8 +230,9 @@ void read_gemma_rope(const JsonConfig& json, ModelConfig& c) {
   whole_heads(json, full, c);
   whole_heads(json, sliding, c);
   RopeConfig of_sliding;
-  // A rule of the older form is the full layers' alone.
-  read_block({json, parameters, scaling.empty() ? full : scaling, "rope_theta"}, DynamicRope::none, c.rope, c);
+  // A rule of the older form is the full layers' alone. transformers lays it over a block that says rope_type "default".
+  read_block({json, parameters, scaling.empty() ? full : scaling, "rope_theta", scaling.empty()}, DynamicRope::none,
+             c.rope, c);
   read_block({json, parameters, sliding, "rope_local_base_freq"}, DynamicRope::none, of_sliding, c);
   if (!c.sliding_layers.empty()) c.sliding_rope = of_sliding;
 }

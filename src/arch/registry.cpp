@@ -4,6 +4,7 @@
 #include "arch/common.hpp"
 #include "arch/defaults.hpp"
 #include "arch/family.hpp"
+#include "checkpoint/vocabulary.hpp"
 #include "moe/model.hpp"
 #include "support/show.hpp"
 
@@ -58,15 +59,13 @@ Result<const Family*> family_of(const JsonConfig& json) {
                                                   in_quotes(architecture), known(false)));
 }
 
-/// Keys outside of the architecture's that say something about no part of a GGUF file that libmoe knows.
+/// Keys outside of the architecture's that nothing reads and that may matter.
 std::vector<std::string> foreign_keys(const checkpoint::Checkpoint& file, std::string_view architecture) {
   std::vector<std::string> out;
-  for (const std::string& key : file.meta_keys()) {
-    bool known = key.starts_with(std::string(architecture) + ".");
-    for (const std::string_view part : {"general.", "tokenizer.", "split.", "quantize."})
-      known |= key.starts_with(part);
-    if (!known) out.push_back(key);
-  }
+  for (const std::string& key : file.meta_keys())
+    if (!key.starts_with(std::string(architecture) + ".") && !checkpoint::is_tokenizer_key(key) &&
+        !never_matters_outside(key))
+      out.push_back(key);
   return out;
 }
 

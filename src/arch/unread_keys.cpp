@@ -36,7 +36,9 @@ std::string shown(const json& value) { return shortened(json_text(value), 60); }
 /// What the message says was expected.
 std::string expected(const json& accepted) {
   std::string text;
-  for (const json& value : accepted) text += (text.empty() ? "" : " or ") + shown(value);
+  for (auto value = accepted.begin(); value != accepted.end(); ++value)
+    if (std::none_of(accepted.begin(), value, [&](const json& before) { return same(before, *value); }))
+      text += (text.empty() ? "" : " or ") + shown(*value);
   return text.empty() ? "no such key" : text;
 }
 
@@ -103,6 +105,11 @@ Result<std::vector<std::string>> judge_unread_gguf(const std::vector<UnreadKey>&
   if (shown)
     for (std::string& key : *shown) key = fmt::format("{}.{}", architecture, key);
   return shown;
+}
+
+bool never_matters_outside(std::string_view key) {
+  const auto known = gguf_outside_never_matters();
+  return std::any_of(known.begin(), known.end(), [key](std::string_view pattern) { return matches(pattern, key); });
 }
 
 }  // namespace moe::inline MOE_ABI::arch

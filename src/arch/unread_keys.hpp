@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "moe/config.hpp"
@@ -23,5 +24,7 @@ Result<std::vector<std::string>> judge_unread_json(const std::vector<UnreadKey>&
 /// The same of "<architecture>.<key>".
 Result<std::vector<std::string>> judge_unread_gguf(const std::vector<UnreadKey>& keys, std::string_view architecture,
                                                    const ModelConfig& config);
+/// Whether a GGUF key outside of "<architecture>." is read wherever it matters, or never does.
+bool never_matters_outside(std::string_view key);
 
 }  // namespace moe::inline MOE_ABI::arch

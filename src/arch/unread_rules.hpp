@@ -35,5 +35,7 @@ std::span<const UnreadRule> gguf_rules();
 /// Keys that never matter to a forward pass: training, names, generation, other programs. "mm.*" as above.
 std::span<const std::string_view> json_never_matters();
 std::span<const std::string_view> gguf_never_matters();
+/// With their first part, "general." and so on.
+std::span<const std::string_view> gguf_outside_never_matters();
 
 }  // namespace moe::inline MOE_ABI::arch

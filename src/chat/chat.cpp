@@ -35,6 +35,10 @@ Result<std::vector<ChatMessage>> parse_chat_messages(std::string_view json) {
     if (!message.is_object())
       return fail(ErrorCode::bad_argument, "message " + std::to_string(out.size() + 1) + " is a JSON " +
                                                message.type_name() + ", expected an object");
+    if (const auto role = message.find("role"); !role || !role->is_string())
+      return fail(ErrorCode::bad_argument, "message " + std::to_string(out.size() + 1) + " has " +
+                                               (role ? std::string("a ") + role->type_name() + " as role" : "no role") +
+                                               ", expected a text");
     ChatMessage& added = out.emplace_back();
     added.json = message.in_ascii();
   }

@@ -74,10 +74,10 @@ Result<void> add_hidden(const Tokenizer& tokenizer, std::string_view text, std::
       }
       end = is_before ? places[next].begin : span.end;
       const std::string_view piece = text.substr(begin, end - begin);
-      const auto parsed = tokenizer.encode(piece, false, SpecialText::parse);
+      const auto parsed = tokenizer.encode(piece, {.special = SpecialText::parse});
       if (!parsed) return forward(parsed);
       if (!has_control(tokenizer, *parsed)) continue;
-      const auto plain = tokenizer.encode(piece, false, SpecialText::plain);
+      const auto plain = tokenizer.encode(piece, {.special = SpecialText::plain});
       if (!plain) return forward(plain);
       if (*plain != *parsed) places.push_back({begin, end});
     }
@@ -92,7 +92,7 @@ class MarkedEncoder {
 
   Result<void> add(std::string_view piece, SpecialText special) {
     if (piece.empty()) return {};
-    auto more = ids.empty() ? tokenizer_.encode(piece, false, special) : inside(piece, special);
+    auto more = ids.empty() ? tokenizer_.encode(piece, {.special = special}) : inside(piece, special);
     if (!more) return forward(more);
     if (special == SpecialText::plain && has_control(tokenizer_, *more)) more = by_characters(piece);
     if (!more) return forward(more);
@@ -104,12 +104,12 @@ class MarkedEncoder {
  private:
   /// SentencePiece begins a text with a space: behind a line feed it does not, and the line feed is taken out again.
   Result<std::vector<TokenId>> inside(std::string_view piece, SpecialText special) const {
-    const auto line = tokenizer_.encode("\n", false, special);
+    const auto line = tokenizer_.encode("\n", {.special = special});
     if (!line) return line;
-    auto joined = tokenizer_.encode("\n" + std::string(piece), false, special);
+    auto joined = tokenizer_.encode("\n" + std::string(piece), {.special = special});
     if (!joined) return joined;
     if (joined->size() < line->size() || !std::equal(line->begin(), line->end(), joined->begin()))
-      return tokenizer_.encode(piece, false, special);
+      return tokenizer_.encode(piece, {.special = special});
     joined->erase(joined->begin(), joined->begin() + static_cast<std::ptrdiff_t>(line->size()));
     return joined;
   }

@@ -51,6 +51,12 @@ std::vector<Source> FileCheckpoint::sources() const {
 
 namespace {
 
+bool is_gguf(const std::string& name) {
+  constexpr std::string_view kEnding = ".gguf";
+  return name.size() >= kEnding.size() && std::equal(kEnding.begin(), kEnding.end(), name.end() - kEnding.size(),
+                                                     [](char a, char b) { return a == b || a - 'a' == b - 'A'; });
+}
+
 /// "-00002-of-00005.gguf": one of a set, of which the first stands for all.
 bool is_later_shard(const std::string& name) {
   const std::size_t of = name.rfind("-of-");
@@ -59,20 +65,37 @@ bool is_later_shard(const std::string& name) {
   return std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; }) && number != "00001";
 }
 
+/// A directory that is no model: names some of what it holds.
+Error no_model_in(const std::string& directory) {
+  std::vector<std::string> names;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator entry(directory, failed), end; !failed && entry != end;
+       entry.increment(failed))
+    names.push_back(entry->path().filename().string());
+  std::sort(names.begin(), names.end());
+  std::string held;
+  for (std::size_t i = 0; i < names.size() && i < 5; ++i) held += (i > 0 ? ", " : "") + in_quotes(names[i]);
+  if (names.size() > 5) held += fmt::format(" and {} more", names.size() - 5);
+  return {ErrorCode::not_found, fmt::format("{}: holds {}, expected a config.json or a .gguf file", directory,
+                                            held.empty() ? "nothing" : held)};
+}
+
 }  // namespace
 
 Result<std::string> gguf_of_directory(const std::string& directory) {
   namespace fs = std::filesystem;
-  std::vector<std::string> found;
+  std::vector<std::string> found, later;
   bool config = false, weights = false;  // of a Hugging Face directory
   std::error_code failed;
   for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end; entry.increment(failed)) {
     const std::string name = entry->path().filename().string();
     config |= name == "config.json";
     weights |= name.ends_with(".safetensors");
-    if (name.ends_with(".gguf") && !is_later_shard(name)) found.push_back(name);
+    if (is_gguf(name)) (is_later_shard(name) ? later : found).push_back(name);
   }
   if (failed) return fail(ErrorCode::io, fmt::format("cannot read {}: {}", directory, failed.message()));
+  // A later shard alone: opening it says which one is missing.
+  if (found.empty() && !later.empty()) found = {*std::min_element(later.begin(), later.end())};
   if (found.empty() || (config && weights)) return std::string();
   if (found.size() == 1) return (fs::path(directory) / found.front()).string();
   std::sort(found.begin(), found.end());
@@ -89,6 +112,9 @@ Result<std::unique_ptr<Checkpoint>> open(const std::string& path, ContentHash ha
   if (std::filesystem::is_directory(path, ignored)) {
     const auto inside = gguf_of_directory(path);
     if (!inside) return forward(inside);
+    const std::string config = path + "/config.json";
+    if (inside->empty() && !std::filesystem::exists(std::filesystem::symlink_status(config, ignored)))
+      return tl::unexpected<Error>(no_model_in(path));
     if (inside->empty()) return open_hf(path, hash);
     file_path = *inside;
   }

@@ -116,13 +116,13 @@ Result<std::shared_ptr<const Tokenizer>> GgufCheckpoint::load_tokenizer(std::int
     if (text == nullptr)
       return fail(ErrorCode::bad_file, fmt::format("{}: metadata {} is {}, expected a string", file(0).path(),
                                                    kTokenizerJsonKey, describe(*json)));
-    auto built = Tokenizer::from_json(*text, tokenizer_config_of(*vocabulary), options);
+    auto built = Tokenizer::create(JsonTokenizer{*text, tokenizer_config_of(*vocabulary)}, options);
     if (built) return built;
     if (built.error().code != ErrorCode::unsupported)
       return fail(built.error().code,
                   fmt::format("{}: {}: {}", file(0).path(), kTokenizerJsonKey, built.error().message));
   }
-  auto built = Tokenizer::from_gguf(std::move(*vocabulary), options);
+  auto built = Tokenizer::create(std::move(*vocabulary), options);
   if (!built) return fail(built.error().code, fmt::format("{}: {}", file(0).path(), built.error().message));
   return built;
 }

@@ -215,7 +215,7 @@ Result<std::shared_ptr<const Tokenizer>> HfCheckpoint::load_tokenizer(std::int64
   if (!config) return forward(config);
   auto stop = read_stop_ids();
   if (!stop) return forward(stop);
-  auto built = Tokenizer::from_json(*tokenizer, config->value_or(""), {row_count, std::move(*stop)});
+  auto built = Tokenizer::create(JsonTokenizer{*tokenizer, config->value_or("")}, {row_count, std::move(*stop)});
   if (built || built.error().message.starts_with(texts_.directory())) return built;  // it names another file
   return fail(built.error().code, fmt::format("{}: {}", path_of("tokenizer.json"), built.error().message));
 }

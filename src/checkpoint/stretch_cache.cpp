@@ -62,9 +62,26 @@ Result<StretchCache::Bytes> StretchCache::get(std::size_t file, std::size_t inde
   return bytes;
 }
 
+std::shared_ptr<std::byte[]> StretchCache::take_buffer() {
+  std::unique_ptr<std::byte[]> buffer;
+  {
+    const std::lock_guard lock(spare_->mutex);
+    if (!spare_->buffers.empty()) {
+      buffer = std::move(spare_->buffers.back());
+      spare_->buffers.pop_back();
+    }
+  }
+  if (buffer == nullptr) buffer.reset(new (std::nothrow) std::byte[kStretchBytes]);
+  if (buffer == nullptr) return nullptr;
+  return {buffer.release(), [spare = spare_](std::byte* used) {
+            const std::lock_guard lock(spare->mutex);
+            spare->buffers.emplace_back(used);
+          }};
+}
+
 Result<StretchCache::Bytes> StretchCache::read_and_hash(std::size_t file, std::size_t index, std::size_t size,
                                                         const Read& read) {
-  const std::shared_ptr<std::byte[]> bytes(new (std::nothrow) std::byte[size]);
+  const std::shared_ptr<std::byte[]> bytes = take_buffer();
   if (bytes == nullptr) return fail(ErrorCode::out_of_memory, fmt::format("no memory for {} bytes of a file", size));
   const std::span<std::byte> all(bytes.get(), size);
   if (auto ok = read(all); !ok) return forward(ok);

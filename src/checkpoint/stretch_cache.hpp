@@ -27,7 +27,7 @@ class StretchCache {
   /// Fills the buffer with the stretch's bytes.
   using Read = std::function<Result<void>(std::span<std::byte>)>;
 
-  explicit StretchCache(ContentHash hash) : hash_(hash) {}
+  explicit StretchCache(ContentHash hash) : hash_(hash), spare_(std::make_shared<Spare>()) {}
 
   void keep(std::size_t count);
 
@@ -49,11 +49,19 @@ class StretchCache {
     Bytes bytes;  // null while it is read
   };
 
+  /// Buffers whose stretches have left: memory from the system costs as much as reading into it.
+  struct Spare {
+    std::mutex mutex;
+    std::vector<std::unique_ptr<std::byte[]>> buffers;
+  };
+
+  std::shared_ptr<std::byte[]> take_buffer();
   Result<Bytes> read_and_hash(std::size_t file, std::size_t index, std::size_t size, const Read& read);
   std::vector<Kept>::iterator find(std::size_t file, std::size_t index);
   void make_room(std::size_t count);
 
   ContentHash hash_;
+  std::shared_ptr<Spare> spare_;
   mutable std::mutex mutex_;  // of all below; not held while a file is read
   std::condition_variable was_read_;
   std::size_t limit_ = 2;

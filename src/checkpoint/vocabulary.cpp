@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <limits>
 #include <string_view>
 #include <utility>
@@ -109,6 +111,34 @@ Result<void> read_ids(const Checkpoint& file, GgufVocabulary& v) {
 }
 
 }  // namespace
+
+bool is_tokenizer_key(std::string_view key) {
+  // Ids of the second line are names in chat templates (chat_templates.cpp).
+  constexpr std::string_view kGgml[] = {"model",
+                                        "pre",
+                                        "tokens",
+                                        "merges",
+                                        "token_type",
+                                        "scores",
+                                        "bos_token_id",
+                                        "eos_token_id",
+                                        "eot_token_id",
+                                        "eom_token_id",
+                                        "add_bos_token",
+                                        "add_eos_token",
+                                        "add_space_prefix",
+                                        "unknown_token_id",
+                                        "separator_token_id",
+                                        "seperator_token_id",
+                                        "padding_token_id",
+                                        "cls_token_id",
+                                        "mask_token_id"};
+  constexpr std::string_view kPart = "tokenizer.ggml.";
+  if (key.starts_with(kPart))
+    return std::find(std::begin(kGgml), std::end(kGgml), key.substr(kPart.size())) != std::end(kGgml);
+  return key == kTokenizerJsonKey || key == "tokenizer.chat_template" || key == "tokenizer.chat_templates" ||
+         key.starts_with("tokenizer.chat_template.");
+}
 
 Result<std::vector<StopIds>> read_stop_ids(const Checkpoint& file, std::size_t tokens) {
   std::vector<StopIds> all;

@@ -8,6 +8,9 @@ namespace moe::inline MOE_ABI::checkpoint {
 /// The whole tokenizer.json of the directory that the file was made from (the GGUF specification's own key).
 inline constexpr std::string_view kTokenizerJsonKey = "tokenizer.huggingface.json";
 
+/// Whether read_vocabulary(), read_stop_ids(), or the reader of chat templates asks for this key of "tokenizer.".
+bool is_tokenizer_key(std::string_view key);
+
 /// Checks types, lengths of parallel arrays and ranges of ids; what the texts mean is the tokenizer's business.
 /// Errors: not_found when there is no vocabulary, bad_file.
 Result<GgufVocabulary> read_vocabulary(const Checkpoint& file);

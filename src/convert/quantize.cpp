@@ -17,6 +17,7 @@
 #include "model/stored.hpp"
 #include "moe/decode.hpp"
 #include "moe/encode.hpp"
+#include "support/same_file.hpp"
 #include "support/thread_check.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -384,6 +385,8 @@ Result<QuantizeReport> quantize(const std::string& in, const std::string& out, c
   choice.report(report.notes);
   if (auto ok = check_requantize(*tensors, options); !ok) return about(in, ok);
 
+  // What the output replaces is read until it is complete, and is all there is of the original.
+  if (auto ok = check_not_of_model(out, in); !ok) return forward(ok);
   auto target = OutputFile::create(
       out, {.replace = options.replace, .streams = false, .cancelled = options.cancelled});  // it is read back
   if (!target) return forward(target);

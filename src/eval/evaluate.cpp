@@ -7,6 +7,8 @@
 #include <chrono>
 #include <map>
 
+#include "eval/tasks/question.hpp"
+
 namespace moe::inline MOE_ABI::eval {
 
 Work LanguageModel::pass_work(std::int64_t, std::int64_t) const { return {}; }
@@ -20,6 +22,8 @@ Result<std::vector<Score>> LanguageModel::score_texts(std::span<const TextReques
 Work LanguageModel::text_work(std::int64_t) const { return {}; }
 
 namespace {
+
+tl::unexpected<Error> cancelled() { return fail(ErrorCode::cancelled, "evaluation was cancelled"); }
 
 // acc_mutual_info compares with every answer behind nothing at all.
 bool asks_answers_alone(const TaskSpec& task) {
@@ -55,8 +59,8 @@ std::vector<GenerateRequest> generate_requests_of(const PreparedTask& task) {
   std::vector<GenerateRequest> requests;
   for (const Subtask& subtask : task.subtasks)
     for (const Document& document : subtask.documents)
-      requests.push_back(
-          {document.contexts[0], task.spec.generation.until, task.spec.generation.max_tokens, document.question.id});
+      requests.push_back({document.contexts[0], task.spec.generation.until, task.spec.generation.max_tokens,
+                          document.question.id, task.spec.generation.think_end});
   return requests;
 }
 
@@ -238,24 +242,34 @@ void order_values(std::vector<std::string>& values) {
                    [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
 }
 
+// The values of a field, and the questions that have each.
+struct Values {
+  std::vector<std::string> in_order;
+  std::map<std::string, std::vector<const DocumentOutcome*>> members;
+};
+
 // One table per field of group_by; a field with a single value says nothing.
-void add_breakdowns(const PreparedTask& task, const EvaluateOptions& options, TaskOutcome& outcome) {
-  for (const std::string& field : task.spec.group_by) {
-    std::vector<std::string> values;
-    std::map<std::string, std::vector<const DocumentOutcome*>> members;
-    for (std::size_t s = 0; s < task.subtasks.size(); ++s)
-      for (std::size_t d = 0; d < task.subtasks[s].documents.size(); ++d) {
-        const auto& text = task.subtasks[s].documents[d].question.text;
-        const auto found = text.find(field);
-        const std::string value = found == text.end() ? "-" : found->second;
-        if (!members.contains(value)) values.push_back(value);
-        members[value].push_back(&outcome.documents[s][d]);
+Result<void> add_breakdowns(const PreparedTask& task, const EvaluateOptions& options, TaskOutcome& outcome) {
+  const std::vector<std::string>& names = task.spec.group_by;
+  std::vector<Values> values(names.size());
+  for (std::size_t s = 0; s < task.subtasks.size() && !names.empty(); ++s)
+    for (std::size_t d = 0; d < task.subtasks[s].documents.size(); ++d) {
+      if (options.hooks.cancelled && options.hooks.cancelled()) return cancelled();
+      const auto fields = QuestionFields::read(task.subtasks[s].documents[d].question);
+      if (!fields) return forward(fields);
+      for (std::size_t f = 0; f < names.size(); ++f) {
+        const std::string value = fields->text(names[f]).value_or("-");
+        auto& members = values[f].members[value];
+        if (members.empty()) values[f].in_order.push_back(value);
+        members.push_back(&outcome.documents[s][d]);
       }
-    if (values.size() < 2) continue;
-    order_values(values);
-    Breakdown breakdown{field, {}};
-    for (const std::string& value : values) {
-      const auto& of_value = members[value];
+    }
+  for (std::size_t f = 0; f < names.size(); ++f) {
+    if (values[f].in_order.size() < 2) continue;
+    order_values(values[f].in_order);
+    Breakdown breakdown{names[f], {}};
+    for (const std::string& value : values[f].in_order) {
+      const auto& of_value = values[f].members[value];
       Aggregate row{value, value, true, static_cast<std::int64_t>(of_value.size()), task.spec.metrics, {}};
       for (std::size_t m = 0; m < task.spec.metrics.size(); ++m)
         row.metrics.push_back(aggregate_column(of_value, task.spec.metrics[m].metric, m, options));
@@ -263,6 +277,7 @@ void add_breakdowns(const PreparedTask& task, const EvaluateOptions& options, Ta
     }
     outcome.breakdowns.push_back(std::move(breakdown));
   }
+  return {};
 }
 
 }  // namespace
@@ -279,14 +294,14 @@ Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, con
   if (!replies) return forward(replies);
 
   // Filters and resampling may take longer than somebody who pressed Ctrl-C waits.
-  const auto cancelled = [&] { return options.hooks.cancelled && options.hooks.cancelled(); };
+  const auto is_cancelled = [&] { return options.hooks.cancelled && options.hooks.cancelled(); };
   TaskOutcome outcome;
   std::size_t next = 0;
   for (const Subtask& subtask : task.subtasks) {
     auto& documents = outcome.documents.emplace_back();
     outcome.skipped += subtask.original_count - static_cast<std::int64_t>(subtask.documents.size());
     for (const Document& document : subtask.documents) {
-      if (cancelled()) return fail(ErrorCode::cancelled, "evaluation was cancelled");
+      if (is_cancelled()) return cancelled();
       const std::size_t count = request_count(task.spec, document);
       const auto first = scores->begin() + static_cast<std::ptrdiff_t>(writes ? 0 : next);
       auto scored = writes ? outcome_of(task.spec, document, std::move((*replies)[next]))
@@ -306,8 +321,8 @@ Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, con
   }
   outcome.chance /= static_cast<double>(task.question_count());
   add_rows(task, options, outcome);
-  add_breakdowns(task, options, outcome);
-  if (cancelled()) return fail(ErrorCode::cancelled, "evaluation was cancelled");
+  if (auto ok = add_breakdowns(task, options, outcome); !ok) return forward(ok);
+  if (is_cancelled()) return cancelled();
   outcome.executed = difference(model.executed(), before);
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return outcome;

@@ -81,7 +81,7 @@ Result<std::vector<TokenId>> BatchRun::tokens_of(const Prompt& prompt) const {
     if (tokenizer_ == nullptr)
       return fail(ErrorCode::unsupported,
                   fmt::format("a prompt of text needs a tokenizer: {}", session_.model().tokenizer_error()));
-    return tokenizer_->encode(*text, /*add_special=*/true);
+    return tokenizer_->encode(*text, {.ends = TextEnds::as_model});
   }
   if (const auto* chat = std::get_if<Chat>(&prompt)) {
     auto rendered = encode_chat(session_.model(), *chat);

@@ -115,13 +115,13 @@ std::string_view Reply::end(EndReason reason) {
 
 Result<void> Reply::append_text(TokenId token) {
   if (tokenizer_ == nullptr || token >= tokenizer_->vocab_size()) return {};  // padding has no text
-  const auto bytes = [&](const std::string& before, bool skip_special) {
-    return start_ == TextStart::alone && before.empty() ? tokenizer_->decode({token}, skip_special)
-                                                        : tokenizer_->decode_more({token}, skip_special);
+  const auto bytes = [&](const std::string& before, SpecialTokens special) {
+    return start_ == TextStart::alone && before.empty() ? tokenizer_->decode(token, special)
+                                                        : tokenizer_->decode_more(token, special);
   };
-  const auto raw = bytes(raw_, false);
+  const auto raw = bytes(raw_, SpecialTokens::show);
   if (!raw) return forward(raw);
-  const auto visible = bytes(visible_, special_tokens_ == SpecialTokens::hide);
+  const auto visible = bytes(visible_, special_tokens_);
   if (!visible) return forward(visible);
   if (visible->empty() && !raw->empty()) hidden_.push_back({raw_.size(), raw->size()});
   raw_ += *raw;

@@ -1,5 +1,6 @@
 #include "model/model_metadata.hpp"
 
+#include <limits>
 #include <optional>
 
 #include "support/json.hpp"
@@ -67,6 +68,13 @@ void add_members(JsonValue object, const std::string& prefix, Metadata& out) {
   }
 }
 
+// Whole numbers have one type wherever they fit, whatever the width and sign in the file.
+MetadataValue widened(const MetadataValue& value) {
+  const auto* whole = std::get_if<std::uint64_t>(&value);
+  if (whole == nullptr || *whole > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return value;
+  return static_cast<std::int64_t>(*whole);
+}
+
 }  // namespace
 
 void add_json_metadata(std::string_view text, const std::string& prefix, Metadata& out) {
@@ -78,7 +86,7 @@ Metadata metadata_of(const checkpoint::Checkpoint& file) {
   Metadata out;
   for (const std::string& key : file.meta_keys()) {
     const MetadataValue* value = file.meta(key);
-    if (value != nullptr && key.size() <= kMaxMetadataKey && is_short(*value)) out.emplace(key, *value);
+    if (value != nullptr && key.size() <= kMaxMetadataKey && is_short(*value)) out.emplace(key, widened(*value));
   }
   if (file.kind() != checkpoint::Kind::hf) return out;
   add_json_metadata(file.config_json(), "", out);

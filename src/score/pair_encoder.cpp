@@ -11,11 +11,11 @@ namespace moe::inline MOE_ABI::score {
 
 PairEncoder::PairEncoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {
   if (tokenizer.bos())
-    if (auto text = tokenizer.decode({*tokenizer.bos()})) bos_text_ = std::move(*text);
+    if (auto text = tokenizer.decode(*tokenizer.bos())) bos_text_ = std::move(*text);
 }
 
 Result<std::vector<TokenId>> PairEncoder::with_bos(std::string_view text) const {
-  auto ids = tokenizer_.encode(text, false);
+  auto ids = tokenizer_.encode(text);
   if (!ids) return ids;
   const bool already = !bos_text_.empty() && text.starts_with(bos_text_);
   if (tokenizer_.adds_bos() && tokenizer_.bos() && !already) ids->insert(ids->begin(), *tokenizer_.bos());
@@ -26,7 +26,7 @@ Result<PairEncoder::Pair> PairEncoder::without_context(std::string_view continua
   const auto prefix = tokenizer_.bos() ? tokenizer_.bos() : tokenizer_.eos();
   if (!prefix)
     return fail(ErrorCode::unsupported, "an empty context needs a BOS or EOS token; the tokenizer names neither");
-  auto ids = tokenizer_.encode(continuation, false);
+  auto ids = tokenizer_.encode(continuation);
   if (!ids) return forward(ids);
   Pair out{{*prefix}, std::move(*ids), false};
   if (!out.continuation.empty() && out.continuation[0] == *prefix) out.continuation.erase(out.continuation.begin());
@@ -80,7 +80,7 @@ Result<std::vector<PairEncoder::Pair>> PairEncoder::encode(std::string_view cont
       if (whole->size() > ids->size()) {
         pair.continuation.assign(whole->begin() + static_cast<std::ptrdiff_t>(ids->size()), whole->end());
       } else {
-        auto alone = tokenizer_.encode(moved, false);
+        auto alone = tokenizer_.encode(moved);
         if (!alone) return forward(alone);
         pair.continuation = std::move(*alone);
         pair.reencoded = true;

@@ -37,6 +37,12 @@ void run_openmp(void* pool, std::int64_t count, void* context, ParallelFor::Task
   for (std::int64_t i = 0; i < count; ++i) task(context, i, omp_get_thread_num());
 }
 
+/// For messages: which stacks OpenMP was asked for, if it was.
+std::string about_stacks() {
+  const std::size_t bytes = openmp_stack_bytes();
+  return bytes == 0 ? std::string() : fmt::format(" with stacks of {} bytes, as OMP_STACKSIZE says", bytes);
+}
+
 ParallelFor pool_of(std::int32_t threads) {
   ParallelFor pool;
   pool.run = run_openmp;
@@ -80,9 +86,9 @@ Result<ParallelFor> start_openmp_pool(std::int32_t thread_count) {
   if (tested_threads.had < pool.worker_count)
     return fail(
         ErrorCode::io,
-        fmt::format("the system starts {} of {} threads ({}): ask for fewer, or raise the limit on processes or "
+        fmt::format("the system starts {} of {} threads{} ({}): ask for fewer, or raise the limit on processes or "
                     "memory",
-                    tested_threads.had, pool.worker_count,
+                    tested_threads.had, pool.worker_count, about_stacks(),
                     std::error_code(tested_threads.error, std::generic_category()).message()));
   // OpenMP creates its threads now, right after the test, and keeps them.
   run_openmp(pool.pool, pool.worker_count, nullptr, [](void*, std::int64_t, std::int32_t) {});

@@ -20,14 +20,16 @@ ContentDigest sha256(std::span<const std::byte> bytes) {
 
 ContentDigest sha256(std::string_view text) { return sha256(std::as_bytes(std::span(text))); }
 
-std::string sha256_hex(std::string_view text) {
+std::string hex_text(const ContentDigest& digest) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string out;
-  for (std::uint8_t byte : sha256(text)) {
+  for (std::uint8_t byte : digest) {
     out += kDigits[byte >> 4];
     out += kDigits[byte & 15];
   }
   return out;
 }
+
+std::string sha256_hex(std::string_view text) { return hex_text(sha256(text)); }
 
 }  // namespace moe::inline MOE_ABI

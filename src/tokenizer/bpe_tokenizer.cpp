@@ -303,12 +303,12 @@ void BpeTokenizer::append_symbols(std::string_view piece, MergeScratch& scratch)
   flush();
 }
 
-Result<std::string> BpeTokenizer::decode(const std::vector<TokenId>& ids, bool skip_special) const {
-  auto text = decode_more(ids, skip_special);
+Result<std::string> BpeTokenizer::decode_text(std::span<const TokenId> ids, SpecialTokens special) const {
+  auto text = decode_continuation(ids, special);
   if (!text) return text;
   if (!first_token_drops_.empty()) {
-    const auto first =
-        std::find_if(ids.begin(), ids.end(), [&](TokenId id) { return !skip_special || !is_control(id); });
+    const auto first = std::find_if(ids.begin(), ids.end(),
+                                    [&](TokenId id) { return special == SpecialTokens::show || !is_control(id); });
     if (first == ids.end() || (byte_fallback_ && byte_token(texts_[*first]) >= 0)) return text;
     const AddedToken* added = added_normalized_.find(*first);
     std::string kept(added ? added->content : texts_[*first]);

@@ -51,7 +51,7 @@ class BpeTokenizer final : public VocabularyTokenizer {
  public:
   explicit BpeTokenizer(Parts parts);
 
-  Result<std::string> decode(const std::vector<TokenId>& ids, bool skip_special) const override;
+  Result<std::string> decode_text(std::span<const TokenId> ids, SpecialTokens special) const override;
 
  private:
   /// Everything that changes while encoding. One encode call borrows one; the word cache stays warm between calls.

@@ -23,11 +23,12 @@ Result<void> check_id(const char* name, std::optional<TokenId> id, std::size_t c
 }
 
 Result<void> check(const GgufVocabulary& v) {
-  if (v.model != "gpt2" && v.model != "llama" && v.model != "gemma4")
-    return fail(ErrorCode::unsupported,
-                "tokenizer.ggml.model is " + in_quotes(v.model) +
-                    "; known are gpt2 (byte-level BPE), llama (SentencePiece BPE), gemma4 (BPE of "
-                    "characters)");
+  if (v.model != "gpt2" && v.model != "llama" && v.model != "gemma4") {
+    const std::string kind = v.model == "t5" ? " (Unigram)" : v.model == "bert" ? " (WordPiece)" : "";
+    return fail(ErrorCode::unsupported, "tokenizer.ggml.model is " + in_quotes(v.model) + kind +
+                                            "; known are gpt2 (byte-level BPE), llama (SentencePiece BPE), gemma4 "
+                                            "(BPE of characters)");
+  }
   if (v.tokens.empty()) return bad("tokenizer.ggml.tokens is empty");
   if (v.tokens.size() > (std::size_t{1} << 30)) return bad("tokenizer.ggml.tokens is longer than 2^30");
   if (v.types.empty())
@@ -225,7 +226,7 @@ Result<Parts> bpe_parts(GgufVocabulary v) {
 }  // namespace
 }  // namespace tokenizer
 
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(GgufVocabulary v, const TokenizerOptions& options) {
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::create(GgufVocabulary v, const TokenizerOptions& options) {
   using namespace tokenizer;
   if (auto ok = check(v); !ok) return forward(ok);
   drop_padding(v);

@@ -153,10 +153,9 @@ Result<Parts> parse_parts(std::string_view json_text, std::string_view config_te
 }  // namespace
 }  // namespace tokenizer
 
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_json(std::string_view tokenizer_json,
-                                                              std::string_view tokenizer_config_json,
-                                                              const TokenizerOptions& options) {
-  auto parts = tokenizer::parse_parts(tokenizer_json, tokenizer_config_json);
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::create(const JsonTokenizer& texts,
+                                                           const TokenizerOptions& options) {
+  auto parts = tokenizer::parse_parts(texts.json, texts.config);
   if (!parts) return forward(parts);
   if (auto ok = tokenizer::finish_parts(*parts, options); !ok) return forward(ok);
   return std::shared_ptr<const Tokenizer>(std::make_shared<tokenizer::BpeTokenizer>(std::move(*parts)));

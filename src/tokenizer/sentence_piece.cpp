@@ -183,8 +183,8 @@ void SentencePiece::encode_piece(std::string_view text, Scratch& scratch, std::v
   }
 }
 
-Result<std::string> SentencePiece::decode(const std::vector<TokenId>& ids, bool skip_special) const {
-  auto text = decode_more(ids, skip_special);
+Result<std::string> SentencePiece::decode_text(std::span<const TokenId> ids, SpecialTokens special) const {
+  auto text = decode_continuation(ids, special);
   if (text && space_prefix_ && text->starts_with(' ')) text->erase(0, 1);
   return text;
 }

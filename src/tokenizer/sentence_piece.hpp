@@ -31,7 +31,7 @@ class SentencePiece final : public VocabularyTokenizer {
  public:
   explicit SentencePiece(SentencePieceParts parts);
 
-  Result<std::string> decode(const std::vector<TokenId>& ids, bool skip_special) const override;
+  Result<std::string> decode_text(std::span<const TokenId> ids, SpecialTokens special) const override;
 
  private:
   /// A stretch of text that is, or may become, one token; `id` is -1 for a character that has none.

@@ -146,14 +146,14 @@ Result<std::string_view> encodable(std::string_view text, std::string& repaired)
   return std::string_view(repaired);
 }
 
-Result<std::string> joined(const TokenTexts& bytes, const std::vector<bool>& special, const std::vector<TokenId>& ids,
-                           bool skip_special) {
+Result<std::string> joined(const TokenTexts& bytes, const std::vector<bool>& special, std::span<const TokenId> ids,
+                           SpecialTokens shown) {
   std::string text;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0 || static_cast<std::size_t>(ids[i]) >= bytes.size())
       return fail(ErrorCode::bad_argument, "token id " + std::to_string(ids[i]) + " at position " + std::to_string(i) +
                                                " is outside the vocabulary of " + std::to_string(bytes.size()));
-    if (skip_special && special[static_cast<std::size_t>(ids[i])]) continue;
+    if (shown == SpecialTokens::hide && special[static_cast<std::size_t>(ids[i])]) continue;
     text += bytes[ids[i]];
   }
   return text;

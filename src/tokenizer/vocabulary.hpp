@@ -39,10 +39,10 @@ class TokenTexts {
 /// Errors: bad_argument, longer than is encoded at once.
 Result<std::string_view> encodable(std::string_view text, std::string& repaired);
 
-/// The tokens' bytes one after the other; skip_special leaves out those of which `special` is true.
+/// The tokens' bytes one after the other; SpecialTokens::hide leaves out those of which `special` is true.
 /// Errors: bad_argument, naming the id that is outside the vocabulary and its position.
-Result<std::string> joined(const TokenTexts& bytes, const std::vector<bool>& special, const std::vector<TokenId>& ids,
-                           bool skip_special);
+Result<std::string> joined(const TokenTexts& bytes, const std::vector<bool>& special, std::span<const TokenId> ids,
+                           SpecialTokens shown);
 
 /// A token that is matched in the text as a whole.
 struct AddedToken {

@@ -62,15 +62,14 @@ void VocabularyTokenizer::add_ends(Fingerprint& f) const {
   f.ids(generate_stop_ids_);
 }
 
-Result<std::vector<TokenId>> VocabularyTokenizer::encode(std::string_view text, bool add_special,
-                                                         SpecialText special) const {
+Result<std::vector<TokenId>> VocabularyTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   std::string repaired;
   const auto checked = encodable(text, repaired);
   if (!checked) return forward(checked);
   std::vector<TokenId> ids;
-  if (add_special) ids = prefix_;
-  if (auto ok = encode_text(*checked, special, ids); !ok) return forward(ok);
-  if (add_special) ids.insert(ids.end(), suffix_.begin(), suffix_.end());
+  if (options.ends == TextEnds::as_model) ids = prefix_;
+  if (auto ok = encode_text(*checked, options.special, ids); !ok) return forward(ok);
+  if (options.ends == TextEnds::as_model) ids.insert(ids.end(), suffix_.begin(), suffix_.end());
   if (auto ok = check_rows(ids); !ok) return forward(ok);
   return ids;
 }
@@ -87,12 +86,13 @@ Result<void> VocabularyTokenizer::check_rows(const std::vector<TokenId>& ids) co
   return {};
 }
 
-Result<std::string> VocabularyTokenizer::decode(const std::vector<TokenId>& ids, bool skip_special) const {
-  return decode_more(ids, skip_special);
+Result<std::string> VocabularyTokenizer::decode_text(std::span<const TokenId> ids, SpecialTokens special) const {
+  return decode_continuation(ids, special);
 }
 
-Result<std::string> VocabularyTokenizer::decode_more(const std::vector<TokenId>& ids, bool skip_special) const {
-  return joined(bytes_, special_, ids, skip_special);
+Result<std::string> VocabularyTokenizer::decode_continuation(std::span<const TokenId> ids,
+                                                             SpecialTokens special) const {
+  return joined(bytes_, special_, ids, special);
 }
 
 std::string_view VocabularyTokenizer::bytes_of(TokenId id) const { return has(id) ? bytes_[id] : std::string_view(); }

@@ -15,10 +15,10 @@ namespace moe::inline MOE_ABI::tokenizer {
 struct TokenParts {
   std::vector<std::string> texts;  ///< by id, as the file writes them ("Ġhello"); holes are empty
   std::vector<std::string> bytes;  ///< by id, what decoding gives
-  std::vector<bool> special;       ///< by id, left out by decode(skip_special)
+  std::vector<bool> special;       ///< by id, left out by SpecialTokens::hide
   std::vector<AddedToken> added;
   std::optional<TokenId> bos, eos;
-  std::vector<TokenId> prefix, suffix;  ///< around every text with add_special
+  std::vector<TokenId> prefix, suffix;  ///< around every text with TextEnds::as_model
   std::vector<TokenId> stop_ids, generate_stop_ids;
   std::int64_t row_count = 0;  ///< of the model; 0: not known
 };
@@ -30,9 +30,9 @@ Result<void> finish_parts(TokenParts& parts, const TokenizerOptions& options);
 
 class VocabularyTokenizer : public Tokenizer {
  public:
-  Result<std::vector<TokenId>> encode(std::string_view text, bool add_special, SpecialText special) const final;
-  Result<std::string> decode(const std::vector<TokenId>& ids, bool skip_special) const override;
-  Result<std::string> decode_more(const std::vector<TokenId>& ids, bool skip_special) const final;
+  Result<std::vector<TokenId>> encode(std::string_view text, const EncodeOptions& options) const final;
+  Result<std::string> decode_text(std::span<const TokenId> ids, SpecialTokens special) const override;
+  Result<std::string> decode_continuation(std::span<const TokenId> ids, SpecialTokens special) const final;
   std::int64_t vocab_size() const final { return static_cast<std::int64_t>(texts_.size()); }
   std::optional<TokenId> bos() const final { return bos_; }
   std::optional<TokenId> eos() const final { return eos_; }

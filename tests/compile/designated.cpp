@@ -1,7 +1,9 @@
 // Every public struct with one member named and the others left to their defaults. -Wextra warns of a member without one.
 // designated.sh looks that no struct is missing here.
 
+#include "moe/chat.hpp"
 #include "moe/detail/attention.hpp"
+#include "moe/eval/chat_prompts.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
@@ -14,6 +16,21 @@ namespace eval = moe::eval;
 
 inline const moe::Attention attention{.q_stride = 1};
 inline const moe::BatchItem batch_item{.sequence = 1};
+inline const moe::Chat chat{.messages = {}};
+inline const moe::ChatMessage chat_message{.role = "user"};
+inline const moe::ChatOptions chat_options{.date = "2026-11-27"};
+inline const moe::ChatTemplates chat_templates{.are_named = true};
+inline const moe::Choice choice{.best = 1};
+inline const moe::EncodeOptions encode_options{.ends = moe::TextEnds::as_model};
+inline const moe::GenerateOptions generate_options{.max_tokens = 1};
+inline const moe::GenerateRequest moe_generate_request{.prompt = {}};
+inline const moe::Generation moe_generation{.text = "a"};
+inline const moe::JsonTokenizer json_tokenizer{.json = "{}"};
+inline const moe::Piece piece{.text = "a"};
+inline const moe::PositionLogProbabilities position{.best = {}};
+inline const moe::Score moe_score{.tokens = 1};
+inline const moe::ScoreRequest moe_score_request{.context = "a"};
+inline const moe::TokenLogProbability token_log_probability{.token = 1};
 inline const moe::Demand demand{.bytes = 1.0};
 inline const moe::StageDemands stage_demands{.stage = {}};
 inline const moe::Error error{.code = moe::ErrorCode::io};
@@ -33,6 +50,7 @@ inline const moe::Progress progress{.total = 1};
 inline const moe::QuantizeOptions quantize_options{.type = moe::Format::q4_k};
 inline const moe::QuantizeReport quantize_report{.file_bytes_before = 1};
 inline const moe::QuantizedFormat quantized_format{.bytes_after = 1};
+inline const moe::RenderedChat rendered_chat{.text = "a"};
 inline const moe::RopeConfig rope_config{.theta = 1e6};
 inline const moe::RouterConfig router_config{.expert_count = 8};
 inline const moe::SamplingConfig sampling_config{.temperature = 0.7};
@@ -46,7 +64,10 @@ inline const moe::Work work{.router = 1};
 inline const eval::Accuracy accuracy{.value = 1.0};
 inline const eval::Aggregate aggregate{.is_group = true};
 inline const eval::Breakdown breakdown{.field = "subject"};
+inline const eval::ChatSetting chat_setting{.reported_name = "tool_use"};
+inline const eval::ChatUse chat_use{.multiturn = true};
 inline const eval::Comparison comparison{.a = 1};
+inline const eval::Conversation conversation{.unfinished = true};
 inline const eval::Document document{.target = "B"};
 inline const eval::DocumentOutcome document_outcome{.tied = true};
 inline const eval::EvaluateOptions evaluate_options{.bootstrap_count = 1};

@@ -4,8 +4,13 @@
 set -euo pipefail
 cd "$1"
 missing=0
-for name in $(cat include/moe/*.hpp include/moe/eval/*.hpp | sed -nE 's/^struct (MOE_API )?([A-Za-z]+).*\{$/\2/p' |
-  sort -u | grep -vxE 'MatrixView|MetricColumn|BestList'); do
-  grep -qE "(moe|eval)::$name [a-z_]+\{\." tests/compile/designated.cpp || { echo "FAILED: $name is not in designated.cpp"; missing=1; }
-done
+check() {  # NAMESPACE HEADER...
+  local space=$1 name
+  shift
+  for name in $(cat "$@" | sed -nE 's/^struct (MOE_API )?([A-Za-z]+).*\{$/\2/p' | sort -u | grep -vxE 'MatrixView|MetricColumn|BestList'); do
+    grep -qE " $space::$name [a-z_]+\{\." tests/compile/designated.cpp || { echo "FAILED: $space::$name is not in designated.cpp"; missing=1; }
+  done
+}
+check moe include/moe/*.hpp
+check eval include/moe/eval/*.hpp
 exit $missing

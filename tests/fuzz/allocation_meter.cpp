@@ -39,5 +39,6 @@ void start_allocation_meter() {
   g_peak = g_now.load();
 }
 std::size_t allocation_peak() { return g_peak.load() - g_start.load(); }
+std::size_t allocation_level() { return g_now.load() - g_start.load(); }
 
 }  // namespace moe_test

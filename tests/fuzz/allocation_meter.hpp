@@ -9,5 +9,7 @@ namespace moe_test {
 void start_allocation_meter();
 /// Most bytes allocated at one time since then, above the level at its start.
 std::size_t allocation_peak();
+/// Bytes allocated now, above the level at its start.
+std::size_t allocation_level();
 
 }  // namespace moe_test

@@ -102,10 +102,12 @@ const std::vector<Reader>& readers() {
                                R"({"weight_map": {"a": "a.safetensors"}, "x": )" + v + "}");
        }},
       {"tokenizer.json", true,
-       [](const std::string& v) { return outcome(moe::Tokenizer::from_json(tokenizer_json(v), {})); }},
+       [](const std::string& v) {
+         return outcome(moe::Tokenizer::create(moe::JsonTokenizer{tokenizer_json(v), {}}));
+       }},
       {"tokenizer_config.json", true,
        [](const std::string& v) {
-         return outcome(moe::Tokenizer::from_json(tokenizer_json("1"), R"({"x": )" + v + "}"));
+         return outcome(moe::Tokenizer::create(moe::JsonTokenizer{tokenizer_json("1"), R"({"x": )" + v + "}"}));
        }},
       {"tokenizer.json in GGUF", true, [](const std::string& v) { return open_gguf(tokenizer_json(v)); }},
       {"task", false,

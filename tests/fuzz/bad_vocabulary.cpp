@@ -145,11 +145,11 @@ TEST_CASE("odd tokens do not crash a vocabulary") {
         continue;
       }
       for (const std::string& text : {std::string(), std::string("abc \xff\x00<0x-1>", 12), std::string(3000, 'a')}) {
-        const auto ids = (*tokenizer)->encode(text, true);
+        const auto ids = (*tokenizer)->encode(text, {.ends = moe::TextEnds::as_model});
         if (ids)
           for (const moe::TokenId id : *ids) CHECK((id >= 0 && id < (*tokenizer)->vocab_size()));
       }
-      CHECK_FALSE((*tokenizer)->decode({-1}).has_value());
-      CHECK_FALSE((*tokenizer)->decode({5}).has_value());
+      CHECK_FALSE((*tokenizer)->decode(-1).has_value());
+      CHECK_FALSE((*tokenizer)->decode(5).has_value());
     }
 }

@@ -43,7 +43,8 @@ inline Outcome exercise(const std::string& path) {
     if (const std::string c = complain_about(tokenizer.error()); !c.empty()) out.complaint = c;
     return out;
   }
-  const auto ids = (*tokenizer)->encode("The 3 quick\tbrown f\xc3\xb6xes <|end|> \xff", true);
+  const auto ids =
+      (*tokenizer)->encode("The 3 quick\tbrown f\xc3\xb6xes <|end|> \xff", {.ends = moe::TextEnds::as_model});
   if (!ids) {
     if (const std::string c = complain_about(ids.error()); !c.empty()) out.complaint = c;
     return out;

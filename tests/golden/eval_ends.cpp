@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "eval/score/text.hpp"
 #include "moe/eval/session_model.hpp"
 #include "support.hpp"
 
@@ -28,8 +29,8 @@ std::shared_ptr<const moe::Model> load(const fs::path& folder) {
   return *model;
 }
 
-Generation reply(const fs::path& folder) {
-  const std::vector<GenerateRequest> request = {{kContext, {}, 16, "q"}};
+Generation reply(const fs::path& folder, const std::vector<std::string>& stop = {}, const std::string& think_end = {}) {
+  const std::vector<GenerateRequest> request = {{kContext, stop, 16, "q", think_end}};
   auto scorer = SessionModel::create(load(folder));
   REQUIRE(scorer.has_value());
   auto replies = (*scorer)->generate(request, {});
@@ -43,7 +44,7 @@ std::vector<moe::TokenId> ids_of_reply(const std::shared_ptr<const moe::Model>& 
   auto session = moe::Session::create(model);
   REQUIRE(session.has_value());
   const moe::Tokenizer& tokenizer = *model->tokenizer();
-  std::vector<moe::TokenId> next = *tokenizer.encode(context, false), written;
+  std::vector<moe::TokenId> next = *tokenizer.encode(context), written;
   const moe::Sequence sequence = *(*session)->open();
   for (std::int64_t i = 0; i < count; ++i) {
     const moe::BatchItem item{sequence, next, moe::Logits::last};
@@ -105,4 +106,24 @@ TEST_CASE("the text of EOS ends a reply although ordinary tokens spell it") {
   std::ofstream(copy / "tokenizer.json") << file;
   std::ofstream(copy / "tokenizer_config.json") << Json{{"eos_token", part}};
   CHECK(reply(copy).text == whole.substr(0, whole.find(part)));
+}
+
+TEST_CASE(
+    "the answer of a reply with thoughts begins behind the last end of thoughts, and stop texts cut what is left") {
+  const Generation whole = reply(kModel);
+  const auto is_ascii = [&](std::size_t i) { return whole.text[i] > ' ' && whole.text[i] < 0x7f; };
+  std::size_t at = whole.text.size() / 3;
+  while (at + 1 < whole.text.size() && !is_ascii(at)) ++at;
+  REQUIRE(at + 1 < whole.text.size());
+  const std::string end = whole.text.substr(at, 1);
+  const std::string answer(after_thinking(whole.text, end));
+  REQUIRE(answer.size() < whole.text.size());
+  const Generation got = reply(kModel, {}, end);
+  CHECK(got.text == answer);
+  CHECK(got.generated_tokens == whole.generated_tokens);
+  // Writing ends at a stop text wherever it stands, as in the harness; what is behind the thoughts is then cut at it.
+  const Generation cut = reply(kModel, {end}, end);
+  CHECK(cut.generated_tokens <= whole.generated_tokens);
+  CHECK(cut.text.find(end) == std::string::npos);
+  CHECK(reply(kModel, {}, "no such text").text == after_thinking(whole.text, "no such text"));
 }

@@ -23,7 +23,7 @@ const std::filesystem::path models = std::filesystem::path(MOE_SOURCE_DIR) / "mo
 const std::filesystem::path references = std::filesystem::path(MOE_SOURCE_DIR) / "tests/data/nano";
 
 TaskSpec exam_spec() {
-  auto spec = find_task((models / "nano_exam.jsonl").string());
+  auto spec = load_task((models / "nano_exam.jsonl").string());
   REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
   return std::move(*spec);
 }
@@ -83,7 +83,7 @@ std::map<std::size_t, std::vector<std::int64_t>> expert_load(const std::vector<s
                                                              const moe::Model& model, moe::Session& session) {
   std::map<std::size_t, std::vector<std::int64_t>> counts;
   for (const std::string& text : texts) {
-    const auto ids = model.tokenizer()->encode(text, false);
+    const auto ids = model.tokenizer()->encode(text);
     REQUIRE(ids.has_value());
     const auto sequence = session.open();
     REQUIRE(sequence.has_value());

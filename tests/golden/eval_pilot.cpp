@@ -63,7 +63,7 @@ void compare(const PreparedTask& task, const TaskOutcome& outcome, const Referen
 TEST_CASE("trained nano models answer their exam as the reference does") {
   const auto folder = moe_test::reference_dir("MOE_PILOT_DIR", "../shared/pilot");
   if (folder.empty()) return moe_test::report_skip("pilot", "no reference directory");
-  const auto spec = find_task((folder / "exam.jsonl").string());
+  const auto spec = load_task((folder / "exam.jsonl").string());
   REQUIRE(spec.has_value());
   RunReport report;
   report.tasks.push_back(*prepare(*spec, {}));
@@ -99,7 +99,7 @@ TEST_CASE("accuracy over experts per token has its maximum near the trained numb
   if (folder.empty()) return moe_test::report_skip("pilot", "no reference directory");
   if (std::getenv("MOE_TEST_FULL") == nullptr)
     return moe_test::report_skip("accuracy against top_k", "MOE_TEST_FULL is not set");
-  const auto task = prepare(*find_task((folder / "exam.jsonl").string()), {});
+  const auto task = prepare(*load_task((folder / "exam.jsonl").string()), {});
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (!std::filesystem::exists(entry.path() / "config.json")) continue;
     const auto model = moe::Model::load(entry.path().string());

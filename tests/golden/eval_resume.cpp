@@ -35,7 +35,7 @@ std::shared_ptr<const moe::Model> nano() {
 }
 
 PreparedTask prepared(const std::string& what, const PrepareOptions& options) {
-  const auto spec = find_task(what);
+  const auto spec = load_task(what);
   REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
   auto task = prepare(*spec, options);
   REQUIRE_MESSAGE(task.has_value(), task.error().message);

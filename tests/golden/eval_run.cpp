@@ -93,7 +93,7 @@ std::string write_text_task(const fs::path& folder) {
 }
 
 PreparedTask prepared(const std::string& what, std::int64_t shots) {
-  const auto spec = find_task(what);
+  const auto spec = load_task(what);
   REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
   auto task = prepare(*spec, {.num_fewshot = shots});
   REQUIRE_MESSAGE(task.has_value(), task.error().message);
@@ -131,7 +131,7 @@ Generation plain_reply(const std::shared_ptr<const moe::Model>& model, const std
   auto session = moe::Session::create(model);
   REQUIRE(session.has_value());
   const moe::Tokenizer& tokenizer = *model->tokenizer();
-  std::vector<moe::TokenId> ids = *tokenizer.encode(context, false), next = ids, written;
+  std::vector<moe::TokenId> ids = *tokenizer.encode(context), next = ids, written;
   const moe::Sequence sequence = *(*session)->open();
   Generation out;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -146,7 +146,7 @@ Generation plain_reply(const std::shared_ptr<const moe::Model>& model, const std
   }
   out.generated_tokens = static_cast<std::int32_t>(written.size());
   std::erase_if(written, [&](moe::TokenId id) { return id >= tokenizer.vocab_size(); });  // padding has no text
-  const auto text = tokenizer.decode(written, true);
+  const auto text = tokenizer.decode(written, moe::SpecialTokens::hide);
   REQUIRE(text.has_value());
   out.text = moe::tokenizer::replace_invalid_utf8(*text);
   return out;
@@ -329,7 +329,7 @@ TEST_CASE("questions that cannot be scored are counted, count as wrong, and chan
     }
   }
   const auto sound = load(moe_test::spoiled_model(kModel, scratch.dir, {}));
-  const auto tilde = sound->tokenizer()->encode("~", false);
+  const auto tilde = sound->tokenizer()->encode("~");
   REQUIRE(tilde->size() == 1);
   const auto spoiled = load(moe_test::spoiled_model(kModel, scratch.dir, tilde->front()));
   PreparedTask task = prepared(exam, 0);
@@ -366,7 +366,8 @@ TEST_CASE("questions that cannot be scored are counted, count as wrong, and chan
   run.outcomes.push_back(*evaluate(task, **scorer));
   const std::string table = render_tables(report);
   CHECK_MESSAGE(table.find("truncated  too long  non-finite  match limit  skipped  ties") != std::string::npos, table);
-  CHECK_MESSAGE(table.find("m                  0         1           2            0        2") != std::string::npos, table);
+  CHECK_MESSAGE(table.find("m                  0         1           2            0        2") != std::string::npos,
+                table);
   REQUIRE(write_run_file(report, scratch.dir.string()).has_value());
   const Json file = Json::parse(moe_test::read_file(scratch.dir / "run.json"));
   const Json& counted = file["models"][0]["tasks"][0];

@@ -40,7 +40,7 @@ class Tasks {
       if (!name.starts_with(task)) continue;
       const std::string key = task + "/" + std::to_string(shots);
       if (!prepared_.contains(key)) {
-        auto made = prepare(*find_task(task), {.data_dir = data_.string(), .num_fewshot = shots, .limit = 40});
+        auto made = prepare(*load_task(task), {.data_dir = data_.string(), .num_fewshot = shots, .limit = 40});
         REQUIRE_MESSAGE(made.has_value(), made.error().message);
         prepared_.emplace(key, std::move(*made));
       }

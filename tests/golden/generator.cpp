@@ -108,7 +108,7 @@ TEST_CASE("the next turn of a conversation computes its new tokens alone") {
     const Generation one = generate(generator, first, options);
     CHECK(one.reused_tokens == 0);
     // As ids, so that the text's tokens are those of the reply.
-    Ids prompt = *model->tokenizer()->encode(first, true);
+    Ids prompt = *model->tokenizer()->encode(first, {.ends = moe::TextEnds::as_model});
     CHECK(one.prompt_tokens == static_cast<std::int64_t>(prompt.size()));
     prompt.insert(prompt.end(), one.tokens.begin(), one.tokens.end());
     const auto known = static_cast<std::int64_t>(prompt.size()) - 1;  // the last token was never run

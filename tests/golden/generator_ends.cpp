@@ -79,7 +79,7 @@ TEST_CASE("a cancelled reply comes back with what was written; others go on") {
   CHECK_FALSE(part.text.empty());
   CHECK(part.flops == generator.session().executed().total() - before);
   // What it wrote is kept.
-  Ids on = *nano()->tokenizer()->encode("Question: Who", true);
+  Ids on = *nano()->tokenizer()->encode("Question: Who", {.ends = moe::TextEnds::as_model});
   on.insert(on.end(), part.tokens.begin(), part.tokens.end());
   CHECK(generate(generator, on, options).reused_tokens == static_cast<std::int64_t>(on.size()) - 1);
 

@@ -423,7 +423,11 @@ TEST_CASE("keys of a GGUF file that nothing reads: refused where they change the
     f.metadata.u32("llama.vocab_size", 8);
     f.metadata.u32("llama.attention.sliding_window", 0);
     f.metadata.text("general.name", "a name");
+    f.metadata.text("general.base_model.0.name", "another");
+    f.metadata.text("quantize.imatrix.file", "a file");
     f.metadata.text("tokenizer.ggml.model", "no_vocab");
+    f.metadata.text("tokenizer.chat_template", "{{ messages }}");
+    f.metadata.u32("tokenizer.ggml.padding_token_id", 0);
   });
   if (!harmless) FAIL(harmless.error().message);
   CHECK(harmless->unread_keys.empty());
@@ -431,9 +435,22 @@ TEST_CASE("keys of a GGUF file that nothing reads: refused where they change the
     f.metadata.f32("llama.made_up", 1.0f);
     f.metadata.u32("gemma3.context_length", 8);  // of another architecture
     f.metadata.u32("made.up", 8);
+    f.metadata.u32("tokenizer.ggml.eos_token_ids", 3);
+    f.metadata.boolean("tokenizer.ggml.remove_extra_whitespaces", true);
+    f.metadata.text("tokenizer.made_up", "");
+    f.metadata.f32("general.sampling.temp", 0.5f);
+    f.metadata.u32("split.made_up", 1);
+    f.metadata.u32("quantize.made_up", 1);
   });
   if (!unknown) FAIL(unknown.error().message);
-  CHECK(unknown->unread_keys == std::vector<std::string>{"llama.made_up", "gemma3.context_length", "made.up"});
+  CHECK(unknown->unread_keys ==
+        std::vector<std::string>{"llama.made_up", "gemma3.context_length", "general.sampling.temp", "made.up",
+                                 "quantize.made_up", "split.made_up", "tokenizer.ggml.eos_token_ids",
+                                 "tokenizer.ggml.remove_extra_whitespaces", "tokenizer.made_up"});
+  // What a message says was expected is said once, also where the family computes the neutral value.
+  const auto chunks = read("llama", [](File& f) { f.metadata.u32("llama.attention.sliding_window", 8); });
+  REQUIRE_FALSE(chunks.has_value());
+  CHECK_MESSAGE(chunks.error().message.ends_with("expected 0"), chunks.error().message);
   // Experts: what one architecture reads is refused in another that would ignore it.
   const auto experts = [](File& f) {
     f.metadata.u32("llama.expert_count", 4);

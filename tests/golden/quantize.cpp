@@ -45,7 +45,8 @@ void check_same_tokenizer(const moe::Model& a, const moe::Model& b) {
   CHECK(a.tokenizer()->fingerprint() == b.tokenizer()->fingerprint());
   for (const char* text : kTexts)
     for (const bool special : {false, true})
-      CHECK(*a.tokenizer()->encode(text, special) == *b.tokenizer()->encode(text, special));
+      CHECK(*a.tokenizer()->encode(text, {.ends = special ? moe::TextEnds::as_model : moe::TextEnds::none}) ==
+            *b.tokenizer()->encode(text, {.ends = special ? moe::TextEnds::as_model : moe::TextEnds::none}));
 }
 
 bool same_numbers(const moe::ModelConfig& a, const moe::ModelConfig& b) {

@@ -22,7 +22,8 @@ void write_file(const fs::path& path, const std::string& text) { std::ofstream(p
 
 // The model of the README with a template of its own.
 struct Folder : ScratchDir {
-  explicit Folder(bool with_template = true) : ScratchDir("moe_chat_program") {
+  explicit Folder(bool with_template = true)
+      : ScratchDir(with_template ? "moe_chat_program" : "moe_chat_program_bare") {
     for (const auto& file : fs::directory_iterator(fs::path(MOE_SOURCE_DIR) / "models/nano/nano-moe"))
       fs::create_symlink(file.path(), dir / file.path().filename());
     if (with_template) write_file(dir / "chat_template.jinja", kTemplate);
@@ -104,3 +105,27 @@ TEST_CASE("what a script does wrong is one line and an exit status") {
   CHECK(folder.run({"--chat"}, "").status == 0);
   CHECK(folder.run({"--chat"}, "/help\n/clear\n/system Be brief.\n").status == 0);
 }
+
+#ifdef MOE_EXAMPLE_CHAT
+TEST_CASE("the example talks, and its second turn computes what is new") {
+  const Folder folder;
+  write_file(folder.dir / "in", "What is iron?\nAnd copper?\n");
+  const ProgramOutcome got = run_program(folder, "OMP_NUM_THREADS=1 <" + moe_test::shell_quoted(folder / "in"),
+                                         MOE_EXAMPLE_CHAT, {folder.dir.string()});
+  CAPTURE(got.err);
+  REQUIRE(got.status == 0);
+  const std::regex pattern("([0-9]+) of ([0-9]+) before them reused");
+  std::vector<std::pair<int, int>> counts;
+  for (std::sregex_iterator at(got.err.begin(), got.err.end(), pattern), end; at != end; ++at)
+    counts.emplace_back(std::stoi((*at)[1]), std::stoi((*at)[2]));
+  REQUIRE(counts.size() == 2);
+  CHECK(counts[0].first == 0);
+  CHECK(counts[1].first >= counts[0].second);
+  const Folder bare(false);
+  write_file(bare.dir / "in", "hi\n");
+  const ProgramOutcome none =
+      run_program(bare, "<" + moe_test::shell_quoted(bare / "in"), MOE_EXAMPLE_CHAT, {bare.dir.string()});
+  CHECK(none.status == 1);
+  CHECK(none.err.find("chat template") != std::string::npos);
+}
+#endif

@@ -268,18 +268,36 @@ TEST_CASE("two places that say different things about RoPE: transformers' choice
   CHECK(twice->config == theta->config);
   CHECK(twice->unread_keys.empty());
 
-  // A block per kind of layer, in a family that has one rule for all layers.
+  // A block per kind of layer, in a family whose class has no such kinds: transformers does not look into it.
   json nested = llama;
   nested["rope_parameters"] = {{"full_attention", {{"rope_type", "linear"}, {"factor", 2.0}, {"rope_theta", 300.0}}}};
-  const auto read = recognise_hf_config(nested.dump());
+  const auto plain = recognise_hf_config(llama.dump()), read = recognise_hf_config(nested.dump());
   REQUIRE_MESSAGE(read.has_value(), read.error().message);
-  CHECK(read->config.rope.theta == 300.0);
-  CHECK(read->config.rope.factor == 2.0);
-  CHECK_FALSE(read->config.sliding_rope.has_value());
+  CHECK(read->config == plain->config);
+  CHECK(read->unread_keys.empty());
+  REQUIRE(read->notes.size() == 1);
+  for (const char* part : {"rope_parameters.full_attention is not used", "whose base is 20000"})
+    CHECK_MESSAGE(read->notes[0].find(part) != std::string::npos, read->notes[0]);
   nested["rope_parameters"]["rope_theta"] = 5.0;
-  CHECK(error_of(nested).find("rope_parameters.rope_theta stands beside") != std::string::npos);
-  nested["rope_parameters"] = {{"sliding_attention", {{"rope_theta", 300.0}}}};
-  CHECK(error_of(nested).find("rope_parameters.full_attention is missing") != std::string::npos);
+  const auto beside = recognise_hf_config(nested.dump());
+  REQUIRE_MESSAGE(beside.has_value(), beside.error().message);
+  CHECK(beside->config.rope.theta == 5.0);
+  CHECK(beside->config.rope.factor == plain->config.rope.factor);
+
+  // In one with kinds it is the rule, though all layers may be of one kind.
+  json kinds = bases()["qwen3"];
+  kinds["use_sliding_window"] = false;
+  kinds.erase("layer_types");
+  kinds["rope_parameters"] = {{"full_attention", {{"rope_type", "linear"}, {"factor", 2.0}, {"rope_theta", 300.0}}}};
+  const auto full = recognise_hf_config(kinds.dump());
+  REQUIRE_MESSAGE(full.has_value(), full.error().message);
+  CHECK(full->config.rope.theta == 300.0);
+  CHECK(full->config.rope.factor == 2.0);
+  CHECK_FALSE(full->config.sliding_rope.has_value());
+  kinds["rope_parameters"]["rope_theta"] = 5.0;
+  CHECK(error_of(kinds).find("rope_parameters.rope_theta stands beside") != std::string::npos);
+  kinds["rope_parameters"] = {{"sliding_attention", {{"rope_theta", 300.0}}}};
+  CHECK(error_of(kinds).find("rope_parameters.full_attention is missing") != std::string::npos);
 
   // With windows in some layers the other kind gets its own.
   json windows = bases()["qwen2"];
@@ -290,6 +308,39 @@ TEST_CASE("two places that say different things about RoPE: transformers' choice
   CHECK(both->config.rope.theta == 300.0);
   REQUIRE(both->config.sliding_rope.has_value());
   CHECK(both->config.sliding_rope->theta == 40.0);
+}
+
+TEST_CASE("Gemma 3's rope_scaling needs rope_type, as transformers lays it over a default block") {
+  const json base = bases()["gemma3_text"];
+  json config = base;
+  const auto read = [&](const json& scaling) {
+    config["rope_scaling"] = scaling;
+    auto found = recognise_hf_config(config.dump());
+    REQUIRE_MESSAGE(found.has_value(), found.error().message);
+    return *found;
+  };
+  const auto plain = read(nullptr);
+  CHECK(plain.config.rope.scaling == moe::RopeScaling::none);
+  for (const char* type : {"linear", "yarn"}) {
+    CAPTURE(type);
+    const auto old = read({{"type", type}, {"factor", 2.0}});
+    CHECK(old.config == plain.config);
+    REQUIRE(old.notes.size() == plain.notes.size() + 1);
+    CHECK_MESSAGE(old.notes.back().find(std::string("rope_scaling.type is '") + type) != std::string::npos,
+                  old.notes.back());
+    const auto scaled = read({{"rope_type", type}, {"factor", 2.0}});
+    CHECK(scaled.config.rope.scaling != moe::RopeScaling::none);
+    CHECK(scaled.config.rope.factor == 2.0);
+    CHECK(scaled.notes.size() == plain.notes.size());
+    CHECK(read({{"rope_type", type}, {"type", "default"}, {"factor", 2.0}}).config == scaled.config);
+  }
+  CHECK(read({{"type", "default"}}).notes.size() == plain.notes.size());
+  // The newer form's blocks take either name.
+  config.erase("rope_scaling");
+  config["rope_parameters"] = {{"full_attention", {{"type", "linear"}, {"factor", 2.0}}}};
+  const auto newer = recognise_hf_config(config.dump());
+  REQUIRE_MESSAGE(newer.has_value(), newer.error().message);
+  CHECK(newer->config.rope.factor == 2.0);
 }
 
 TEST_CASE("architectures and model_type") {

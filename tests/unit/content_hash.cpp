@@ -341,6 +341,30 @@ TEST_CASE("the bytes that are hashed are those that are loaded, also where nothi
   }
 }
 
+TEST_CASE("weights are the same with a hash and without, in any kind of file") {
+  std::vector<fs::path> models;
+  for (const auto& entry : fs::directory_iterator(kGolden / "gguf"))
+    if (entry.path().extension() == ".gguf") models.push_back(entry.path());
+  for (const auto& entry : fs::directory_iterator(kGolden.parent_path() / "variants"))
+    if (fs::exists(entry.path() / "model.safetensors")) models.push_back(entry.path());
+  std::size_t compared = 0;
+  for (const fs::path& path : models) {
+    CAPTURE(path.string());
+    moe::LoadOptions options{.threads = moe::openmp_pool(2), .tokenizer = moe::TokenizerUse::optional};
+    const auto plain = moe::Model::load(path.string(), options);
+    options.content_hash = moe::sha256;
+    const auto hashed = moe::Model::load(path.string(), options);
+    REQUIRE_MESSAGE(plain.has_value(), plain.error().message);
+    REQUIRE_MESSAGE(hashed.has_value(), hashed.error().message);
+    const auto &a = *(*plain)->impl().weights, &b = *(*hashed)->impl().weights;
+    REQUIRE(a.memory.size_bytes() == b.memory.size_bytes());
+    CHECK(std::memcmp(a.memory.data(), b.memory.data(), a.memory.size_bytes()) == 0);
+    CHECK(a.final_norm == b.final_norm);
+    ++compared;
+  }
+  CHECK(compared >= 10);
+}
+
 TEST_CASE("a stretch that is read again must be what it was") {
   const Scratch scratch;
   constexpr std::size_t kStretch = moe::checkpoint::kStretchBytes, kCount = 5;

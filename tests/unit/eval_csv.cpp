@@ -73,7 +73,7 @@ TEST_CASE("MMLU from its published folder: no header, the answer is a letter") {
   data.write("test/virology_test.csv", "Virus?,a,b,c,d,D\n");
   data.write("dev/anatomy_dev.csv", "Shot?,p,q,r,s,B\n");
   data.write("dev/virology_dev.csv", "Shot 2?,p,q,r,s,A\n");
-  const auto task = prepare(*find_task("mmlu"), {.data_dir = data.path.string(), .num_fewshot = 1});
+  const auto task = prepare(*load_task("mmlu"), {.data_dir = data.path.string(), .num_fewshot = 1});
   REQUIRE_MESSAGE(task.has_value(), task.error().message);
   REQUIRE(task->subtasks.size() == 2);
   CHECK(task->subtasks[0].name == "mmlu_anatomy");
@@ -87,7 +87,7 @@ TEST_CASE("MMLU from its published folder: no header, the answer is a letter") {
   // DATA/questions goes first where both are there.
   data.write("questions/mmlu.jsonl",
              R"({"id":"x","subject":"anatomy","question":"J?","choices":["a","b","c","d"],"answer":0})");
-  CHECK(prepare(*find_task("mmlu"), {.data_dir = data.path.string(), .num_fewshot = 0})->question_count() == 1);
+  CHECK(prepare(*load_task("mmlu"), {.data_dir = data.path.string(), .num_fewshot = 0})->question_count() == 1);
 }
 
 TEST_CASE("CMMLU and C-Eval from their published folders: headers name the columns") {
@@ -95,10 +95,10 @@ TEST_CASE("CMMLU and C-Eval from their published folders: headers name the colum
   data.write("test/anatomy.csv", ",Question,A,B,C,D,Answer\n0,\xe9\x97\xae,w,x,y,z,B\n");
   data.write("val/law_val.csv", "id,question,A,B,C,D,answer\n0,\xe9\x97\xae,w,x,y,z,D\n");
   data.write("dev/law_dev.csv", "id,question,A,B,C,D,answer,explanation\n0,s,w,x,y,z,A,why\n");
-  const auto cmmlu = prepare(*find_task("cmmlu"), {.data_dir = data.path.string()});
+  const auto cmmlu = prepare(*load_task("cmmlu"), {.data_dir = data.path.string()});
   REQUIRE_MESSAGE(cmmlu.has_value(), cmmlu.error().message);
   CHECK(cmmlu->subtasks[0].documents[0].target == "1");
-  const auto ceval = prepare(*find_task("ceval"), {.data_dir = data.path.string(), .num_fewshot = 1});
+  const auto ceval = prepare(*load_task("ceval"), {.data_dir = data.path.string(), .num_fewshot = 1});
   REQUIRE_MESSAGE(ceval.has_value(), ceval.error().message);
   CHECK(ceval->subtasks[0].documents[0].target == "3");
   CHECK(ceval->subtasks[0].documents[0].contexts[0].find(
@@ -109,9 +109,18 @@ TEST_CASE("bad CSV files name file and line") {
   CHECK(error_of("a_test.csv", "q,1,2,3,4,A\n\nq,1,2,3,A\n") ==
         "test/a_test.csv:3: the question has 5 columns, expected 6: question, 4 choices, answer");
   CHECK(error_of("a_test.csv", "q,1,2,3,4,E\n") ==
-        "test/a_test.csv:1: the question has the answer 'E', expected a letter from A to D");
-  CHECK(error_of("a_test.csv", "q,1,2,3,4,\n") ==
-        "test/a_test.csv:1: the question has the answer '', expected a letter from A to D");
+        "test/a_test.csv:1: question 'a/test/0' \"answer\" is 'E', expected a number from 0 to 3 or a letter from A to "
+        "D");
+  CHECK(
+      error_of("a_test.csv", "q,1,2,3,4,\n") ==
+      "test/a_test.csv:1: question 'a/test/0' \"answer\" is '', expected a number from 0 to 3 or a letter from A to D");
+  CHECK(error_of("a_test.csv", "q,w,x,y,z,b\nq,w,x,y,z, 2 \n").empty());  // as in JSON lines
+  CHECK(error_of("a_test.csv", "q,2,1,0,3,1\n").empty());
+  CHECK(error_of("a_test.csv", "q,1,2,3,4,1\n").find("names choice 2 and is the text of choice 1") !=
+        std::string::npos);
+  std::string rows;
+  for (int i = 0; i < 20'000; ++i) rows += "q,w,x,A\n";
+  CHECK(error_of("a_test.csv", rows).find("questions in 160000 bytes") != std::string::npos);
   CHECK(error_of("a_test.csv", "q,1,,3,4,A\n") == "test/a_test.csv:1: question 'a/test/0' choice 2 is empty");
   CHECK(error_of("a_test.csv", "q,\"1,2,3,4,A\n") == "test/a_test.csv:1: a quote is never closed");
   CHECK(error_of("a_test.csv", "q,\xff,2,3,4,A\n") == "test/a_test.csv:1: the question is not UTF-8");

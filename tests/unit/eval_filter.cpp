@@ -228,8 +228,8 @@ TEST_CASE("filter functions") {
   CHECK(filtered({two, step(Function::majority_vote)}, {"b", "a", "a"}) == "b");
   two.k = 4;
   CHECK(filtered({two}, {"b", "a", "a"}) == "error: filter f: take_first_k: 4 replies asked for, there are 3");
-  CHECK(filtered({step(Function::remove_whitespace)}, {"  x "}) == " x ");
-  CHECK(filtered({step(Function::remove_whitespace)}, {"\n x"}) == "\n x");
+  CHECK(filtered({step(Function::remove_whitespace)}, {"  x "}) == "x");
+  CHECK(filtered({step(Function::remove_whitespace)}, {"\n x y\u3000"}) == "x y");
   CHECK(filtered({step(Function::lowercase)}, {"\xc3\x84 B\xff"}) == "\xc3\xa4 b\xff");
   CHECK(filtered({step(Function::uppercase)}, {"\xc3\xa4 b"}) == "\xc3\x84 B");
   FilterStep map = step(Function::map);

@@ -182,7 +182,7 @@ TEST_CASE("the reference harness's prompts, metrics, means and standard errors")
       if (sample.contains("raw")) replies[sample["c"][0].get<std::string>()] = sample["raw"].get<std::string>();
     std::size_t reported = 0;
     for (const std::string& name : builtin_task_names()) {
-      const auto spec = find_task(name);
+      const auto spec = load_task(name);
       REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
       if (!results.contains(spec->name)) continue;
       const auto task = prepare(*spec, options);

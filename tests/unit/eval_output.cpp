@@ -46,7 +46,7 @@ Exam exam(const Scratch& s, const Json& spec, const std::vector<std::string>& su
               << "\n";
   questions.close();
   std::ofstream(s.dir / "task.json") << spec;
-  const auto found = find_task((s.dir / "task.json").string());
+  const auto found = load_task((s.dir / "task.json").string());
   REQUIRE_MESSAGE(found.has_value(), found.error().message);
   auto task = prepare(*found, {});
   REQUIRE_MESSAGE(task.has_value(), task.error().message);
@@ -180,12 +180,10 @@ TEST_CASE("names that would meet are refused, and both are named") {
 TEST_CASE("the built-in tasks can be asked in one run") {
   std::vector<PreparedTask> tasks;
   for (const std::string& name : builtin_task_names()) {
-    auto spec = find_task(name);
+    auto spec = load_task(name);
     REQUIRE(spec.has_value());
     PreparedTask& task = tasks.emplace_back();
-    Question question;
     for (const auto& [subject, title] : spec->subjects) {
-      question.text["subject"] = subject;
       Subtask& subtask = task.subtasks.emplace_back();
       subtask.subject = subject;
       // The templates of the built-in subtasks hold the subject alone.

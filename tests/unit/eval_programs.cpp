@@ -122,7 +122,8 @@ TEST_CASE("a wrong task, question, model or store ends with one line and its sta
   check_one_line(run(s, {"--model", lost.string(), "--tasks", nothing}), 1,
                  "'b8': an empty context needs a BOS or EOS");
   // What is wrong with a later row is found before the first one is asked.
-  check_one_line(asked(kExam, {"--sweep", "top_k=1,999", "--cache", s / "asked.db"}), 1, "top_k is 999");
+  check_one_line(asked(kExam, {"--sweep", "top_k=1,999", "--cache", s / "asked.db"}), 1, "--sweep top_k 999: ");
+  check_one_line(asked(kExam, {"--top-k", "64", "--cache", s / "asked.db"}), 1, "--top-k 64: ");
   // And so are results that would meet in one name, with the files they would meet in.
   s.file("twice.jsonl", R"({"id":"a","question":"q?","choices":["x","y"],"answer":0,"subject":"s1"})"
                         "\n"
@@ -320,4 +321,81 @@ TEST_CASE("an input that is none, or never ends, is one line at once") {
   const std::string sparse = s.file("sparse.jsonl", "");
   fs::resize_file(sparse, std::uintmax_t{1} << 36);
   check_one_line(asked(sparse), 1, sparse);
+}
+
+TEST_CASE("what is written is never what is read, nor the store") {
+  const Scratch s;
+  fs::copy(kModel, s / "model", fs::copy_options::recursive);
+  fs::create_directories(s / "linked");
+  fs::create_symlink("../c.db-wal", s / "linked/run.json");
+  const std::string exam = s.file("run.json", moe_test::read_file(kExam));
+  fs::create_hard_link(exam, s / "exam.jsonl");
+  const auto asked = [&](const std::string& task, std::vector<std::string> more) {
+    std::vector<std::string> all = {"--model", "m=" + (s / "model"), "--tasks", task};
+    all.insert(all.end(), more.begin(), more.end());
+    return run(s, all);
+  };
+  check_one_line(asked(kExam, {"--out", s / "o", "--cache", s / "o/run.json"}), 1, "an output of --out");
+  check_one_line(asked(kExam, {"--out", s / "o", "--cache", s / "./o/../o/run.json"}), 1, "an output of --out");
+  check_one_line(asked(kExam, {"--out", s / "o", "--cache", s / "o/m"}), 1, "an output of --out");
+  check_one_line(asked(kExam, {"--out", s / "linked", "--cache", s / "c.db"}), 1, "c.db-wal is an output of --out");
+  check_one_line(asked(kExam, {"--cache", s / "model/config.json"}), 1, "which the model is read from");
+  check_one_line(asked(s / "exam.jsonl", {"--out", s.dir.string()}), 1, "read as well");
+  check_one_line(asked(s / "exam.jsonl", {"--cache", exam}), 1, "read as well");
+  check_one_line(asked(kExam, {"--out", s / "model"}), 1, "the model's folder");
+  check_one_line(run(s, {"--model", s / "model", "--tasks", kExam, "--out", s.dir.string()}), 1, "the model's folder");
+  CHECK_FALSE(fs::exists(s / "o"));
+  CHECK_FALSE(fs::exists(s / "c.db"));
+  CHECK(moe_test::read_file(exam) == moe_test::read_file(kExam));
+  // Beside the outputs is a good place.
+  const auto good = asked(kExam, {"--limit", "1", "--out", s / "o", "--cache", s / "o/c.db"});
+  CHECK_MESSAGE(good.status == 0, good.err);
+}
+
+TEST_CASE("one content under two names: each has its runs, the answers are shared") {
+  const Scratch s;
+  const auto asked = [&](std::vector<std::string> names, const std::string& out) {
+    std::vector<std::string> all = {"--tasks", kExam, "--limit", "4", "--cache", s / "c.db", "--out", s / out};
+    for (const std::string& name : names) all.insert(all.end(), {"--model", name + "=" + kModel});
+    return run(s, all);
+  };
+  REQUIRE(asked({"old"}, "one").status == 0);
+  const auto again = asked({"new", "other"}, "two");
+  REQUIRE_MESSAGE(again.status == 0, again.err);
+  for (const auto& model : Json::parse(moe_test::read_file(s.dir / "two/run.json"))["models"])
+    CHECK(model["tasks"][0]["executed"]["total"] == 0);
+  const auto list = run(s, {"history", "--cache", s / "c.db"});
+  for (const char* name : {" old ", " new ", " other "})
+    CHECK_MESSAGE(list.out.find(name) != std::string::npos, list.out);
+  const auto gap = run(s, {"compare", "new", "old", "--cache", s / "c.db"});
+  CHECK_MESSAGE(gap.status == 0, gap.err);
+  CHECK(gap.out.find("not distinguishable") != std::string::npos);
+}
+
+TEST_CASE("a sweep has a row for each of its values, and no value twice, empty or against another option") {
+  const Scratch s;
+  const auto asked = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = {"--model", "m=" + kModel, "--tasks", kExam, "--limit", "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run(s, all);
+  };
+  for (const char* sweep : {"top_k=1,", "top_k=,1", "top_k=1,,2", "precision=auto,", "kv=f16,,f32"})
+    check_one_line(asked({"--sweep", sweep}), 2, "a value is empty");
+  check_one_line(asked({"--sweep", "top_k=1,01"}), 2, "m[top_k=01] is the setting of m[top_k=1]");
+  check_one_line(asked({"--sweep", "kv=f16,f32,f16"}), 2, "two models are called 'm[kv=f16]'");
+  check_one_line(asked({"--sweep", "top_k=1,2", "--top-k", "3"}), 2,
+                 "--sweep 'top_k=1,2': --top-k says something else");
+  check_one_line(asked({"--sweep", "kv=f16", "--kv", "f32"}), 2, "--kv says something else");
+  check_one_line(asked({"--sweep", "precision=auto", "--precision", "auto"}), 2, "--precision says something else");
+  const auto good = asked({"--sweep", "kv=f16,f32", "--top-k", "2"});
+  CHECK_MESSAGE(good.status == 0, good.err);
+  CHECK(good.out.find("m[top_k=2][kv=f32]") != std::string::npos);
+}
+
+TEST_CASE("standard input that is closed is called so") {
+  const Scratch s;
+  const std::string command = "MOE_THREADS=1 " + quoted(MOE_EVAL) + " --model " + quoted(kModel) + " --tasks - <&- 2>" +
+                              quoted(s / "closed.txt") + " >/dev/null";
+  CHECK(WEXITSTATUS(std::system(command.c_str())) == 1);
+  CHECK(moe_test::read_file(s / "closed.txt") == "moe-eval: standard input: is closed, expected a file or a pipe\n");
 }

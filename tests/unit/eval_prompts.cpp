@@ -18,7 +18,7 @@ TEST_CASE("MMLU, 5 shots: built and encoded in seconds, a quarter of the tokens 
     return moe_test::report_skip("MMLU prompts", "questions or model files not there");
   const auto processor_seconds = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; };
   double start = processor_seconds();
-  const auto task = prepare(*find_task("mmlu"), {.data_dir = data.string(), .num_fewshot = 5});
+  const auto task = prepare(*load_task("mmlu"), {.data_dir = data.string(), .num_fewshot = 5});
   REQUIRE_MESSAGE(task.has_value(), task.error().message);
   const double built = processor_seconds() - start;
   std::vector<ScoreRequest> requests;

@@ -12,9 +12,9 @@
 #include "support/log_softmax.hpp"
 
 using namespace moe::batch;
-using moe::score::PairEncoder;
 using moe::RowSummary;
 using moe::summarise;
+using moe::score::PairEncoder;
 
 TEST_CASE("log-softmax agrees with long double and ignores the row's length modulo 16") {
   std::mt19937 random(5);
@@ -117,8 +117,8 @@ TEST_CASE("prefix tree: every pass, every row, nothing twice") {
 TEST_CASE("pairs of context and continuation as the harness encodes them") {
   const auto folder = moe_test::reference_dir("MOE_TINY_MOE_DIR", "../shared/data/tiny_moe");
   if (folder.empty()) return moe_test::report_skip("encode_pairs", "no reference directory");
-  const auto tokenizer = moe::Tokenizer::from_json(moe_test::read_file(folder / "tokenizer.json"),
-                                                   moe_test::read_file(folder / "tokenizer_config.json"));
+  const auto tokenizer = moe::Tokenizer::create(moe::JsonTokenizer{
+      moe_test::read_file(folder / "tokenizer.json"), moe_test::read_file(folder / "tokenizer_config.json")});
   REQUIRE_MESSAGE(tokenizer.has_value(), tokenizer.error().message);
   const PairEncoder encoder(**tokenizer);
   std::size_t cases = 0;

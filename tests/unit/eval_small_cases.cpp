@@ -61,7 +61,7 @@ TEST_CASE("small cases: prompts, metrics and results are the reference harness's
   for (const Json& expected : file["cases"]) {
     CAPTURE(expected["task"].get<std::string>());
     CAPTURE(expected["num_fewshot"].get<int>());
-    const auto spec = find_task((kFolder / expected["task"].get<std::string>()).string());
+    const auto spec = load_task((kFolder / expected["task"].get<std::string>()).string());
     REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
     PrepareOptions options;
     options.num_fewshot = expected["num_fewshot"].get<std::int64_t>();

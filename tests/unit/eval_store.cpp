@@ -99,7 +99,7 @@ TEST_CASE("another model, precision, cache type, tokenizer or version asks anew;
     REQUIRE(evaluate(task, stored).has_value());
   }
   CHECK(missing(task, scratch / "runs.db") == 0);
-  std::vector<StoreSetting> others(8, kSetting);
+  std::vector<StoreSetting> others(9, kSetting);
   others[0].model_hash = "other";
   others[1].formats = "4 q4_0";
   others[2].precision = moe::Precision::reference;
@@ -108,6 +108,7 @@ TEST_CASE("another model, precision, cache type, tokenizer or version asks anew;
   others[5].max_length = 128;
   others[6].tokenizer = 78;
   others[7].numerics_version += 1;
+  others[8].chat = "a template";
   for (std::size_t i = 0; i < others.size(); ++i) {
     CAPTURE(i);
     CHECK(missing(task, scratch / "runs.db", others[i]) == 8);
@@ -406,4 +407,12 @@ TEST_CASE("runs are one line each: begun once, finished with their answers") {
   REQUIRE(answers->size() == 4);
   CHECK((*answers)[2].question == "q2");
   CHECK(store->answers(*other)->empty());
+  // Another path is the same run, another name is a run of its own.
+  run.path = "elsewhere";
+  CHECK(*store->begin_run(run) == *other);
+  run.model = "n";
+  const auto named = store->begin_run(run);
+  REQUIRE(named.has_value());
+  REQUIRE(*named == 3);
+  CHECK((*store->runs())[2].model == "n");
 }

@@ -241,5 +241,22 @@ TEST_CASE("any path may name a store that is listed; what is no regular file is 
     REQUIRE_FALSE(refused.has_value());
     CHECK_MESSAGE(refused.error().message.find(says) != std::string::npos, refused.error().message);
     CHECK(refused.error().message.find(name) != std::string::npos);
+    if (!fs::is_regular_file(scratch / name.c_str()) && fs::exists(scratch / name.c_str()))
+      CHECK(RunStore::open(scratch / name.c_str()).error().message == refused.error().message);
   }
+  CHECK(RunStore::open("/dev/null").error().message == "store /dev/null is no regular file");
+  CHECK_FALSE(RunStore::open("").has_value());
+}
+
+TEST_CASE("no name is special to a store: what it holds is in a file of that name") {
+  const Scratch scratch;
+  const fs::path before = fs::current_path();
+  fs::current_path(scratch.dir);
+  for (const char* name : {":memory:", "file:x?mode=memory", "file::memory:?cache=shared", "-"}) {
+    CAPTURE(name);
+    begin(*open_store(name), "first");
+    CHECK(fs::is_regular_file(scratch / name));
+    CHECK(run_count(*open_to_list(name)) == 1);
+  }
+  fs::current_path(before);
 }

@@ -161,6 +161,11 @@ TEST_CASE("a row that is gone, or went elsewhere, is an error") {
        "UPDATE runs SET accuracy = (SELECT accuracy FROM runs WHERE id = 2), standard_error = 0 WHERE id = 1"},
       {"an unfinished run with a finished one's end",
        "UPDATE runs SET (finished, accuracy) = (SELECT finished, accuracy FROM runs WHERE id = 1) WHERE id = 3"},
+      {"a finished run is gone", "DELETE FROM runs WHERE id = 1"},
+      {"a finished run is gone with its answers", "DELETE FROM runs WHERE id = 1; DELETE FROM answers WHERE run = 1"},
+      {"the last runs are gone", "DELETE FROM runs WHERE id > 1"},
+      {"a table is gone", "DROP TABLE scores"},
+      {"a table has another column", "ALTER TABLE replies ADD COLUMN more"},
       {"a score under another key",
        "UPDATE scores SET (log_likelihood, flags, context_tokens, continuation_tokens, pass_tokens, pass, checksum) = "
        "(SELECT log_likelihood, flags, context_tokens, continuation_tokens, pass_tokens, pass, checksum FROM scores "
@@ -174,7 +179,10 @@ TEST_CASE("a row that is gone, or went elsewhere, is an error") {
     fs::copy_file(good, path, fs::copy_options::overwrite_existing);
     sql(path, change.second);
     check_damaged(list(path));
-    if (how == "a score under another key") check_damaged(go_on(path, task));
+    if (how.starts_with("a table"))
+      check_damaged(RunStore::open(path));
+    else if (how == "a score under another key" || how.ends_with("run is gone") || how == "the last runs are gone")
+      check_damaged(go_on(path, task));
   }
 }
 

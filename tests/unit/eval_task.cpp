@@ -41,6 +41,13 @@ std::string error_of_questions(const std::string& lines, TaskKind kind = TaskKin
   return loaded.error().message.substr(folder.path.string().size() + 1);
 }
 
+std::string error_of_template(int pieces) {
+  std::string text;
+  for (int i = 0; i < pieces; ++i) text += "{a}";
+  const auto parsed = Template::parse(text);
+  return parsed ? "" : parsed.error().message;
+}
+
 const std::string kGood = R"({"id":"a","question":"1+1?","choices":["1","2"],"answer":1})";
 
 }  // namespace
@@ -92,15 +99,14 @@ TEST_CASE("templates") {
   task.labels = {"A", "B"};
   task.subjects = {{"high_school", "High School"}};
   Question q;
-  q.choices = {"one", " two "};
-  q.text = {{"question", "  what?\xc2\xa0"},
-            {"subject", "high_school"},
-            {"passage", "long\ntext\nlast"},
-            {"wiki", " A [header] b [title] c [d"}};
+  q.json = R"({"choices":["one"," two "],"question":"  what?\u00a0","subject":"high_school","number":1.50,"flag":true,
+    "passage":"long\ntext\nlast","wiki":" A [header] b [title] c [d","open":"[[ [ [x]\n[ y] ","list":["no text"]})";
+  const auto fields = QuestionFields::read(q);
+  REQUIRE_MESSAGE(fields.has_value(), fields.error().message);
   const auto render = [&](const char* text, std::int64_t choice = -1) {
     const auto parsed = Template::parse(text);
     if (!parsed) return parsed.error().message;
-    const auto out = parsed->render(task, q, choice);
+    const auto out = parsed->render(task, *fields, choice);
     return out ? *out : out.error().message;
   };
   CHECK(render("{question|strip} {choices[1]}|{{x}}") == "what?  two |{x}");
@@ -108,6 +114,9 @@ TEST_CASE("templates") {
   CHECK(render("{label}. {choice}", 1) == "B.  two ");
   CHECK(render("{passage|head}") == "long\ntext");
   CHECK(render("{wiki|unbracket}") == "A b. c [d");  // "A  b" shrinks once; a bracket that never closes stays
+  CHECK(render("{open|unbracket}") == "\n");
+  CHECK(render("{number} {flag}") == "1.5 true");
+  CHECK(render("{list}").find("has no field 'list'") != std::string::npos);
   CHECK(render("{choices[2]}").find("has no choice 3 (it has 2)") != std::string::npos);
   CHECK(render("{nothing}").find("has no field 'nothing'") != std::string::npos);
   CHECK(render("{question|upper}").find("unknown filter 'upper' (known: strip, spaces") != std::string::npos);
@@ -120,11 +129,11 @@ TEST_CASE("templates") {
 TEST_CASE("every built-in task file is sound and named as its file") {
   CHECK(builtin_task_names().size() >= 5);
   for (const std::string& name : builtin_task_names()) {
-    const auto task = find_task(name);
+    const auto task = load_task(name);
     REQUIRE_MESSAGE(task.has_value(), task.error().message);
     CHECK_FALSE(task->metrics.empty());
   }
-  CHECK(find_task("mmlu")->subjects.size() == 57);
+  CHECK(load_task("mmlu")->subjects.size() == 57);
 }
 
 TEST_CASE("bad task files and names give one line") {
@@ -217,10 +226,10 @@ TEST_CASE("bad task files and names give one line") {
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"subtasks":{"name":"{subject}"},)"
               R"("groups":[{"name":"g","subject":["a"]}]})")
             .find("t.json: groups: unknown key 'subject'") == 0);
-  const auto unknown = find_task("mmlo");
+  const auto unknown = load_task("mmlo");
   REQUIRE_FALSE(unknown.has_value());
   CHECK(unknown.error().message.find("unknown task 'mmlo' (known: arc_challenge, arc_easy") == 0);
-  CHECK(find_task("nowhere.json").error().code == moe::ErrorCode::not_found);
+  CHECK(load_task("nowhere.json").error().code == moe::ErrorCode::not_found);
 }
 
 TEST_CASE("bad question files name file, line and question") {
@@ -289,7 +298,7 @@ TEST_CASE("a question file of one's own: default prompt, 3- and 5-choice items, 
                                 R"({"id":"2","question":"Q2","choices":["a","b","c","d","e"],"answer":4})"
                                 "\n"
                                 R"({"id":"3","question":"Q3","choices":["a","b"],"answer":0})");
-  const auto spec = find_task(path);
+  const auto spec = load_task(path);
   REQUIRE(spec.has_value());
   CHECK(spec->name == "own");
   const auto task = prepare(*spec, {});
@@ -386,7 +395,7 @@ TEST_CASE("random examples: a new draw for every question, one generator per sub
   for (const Document& d : drawn.subtasks[0].documents) {
     std::string text;
     for (std::size_t i : expected.sample(40, 2)) text += "Q" + std::to_string(i) + " a" + std::to_string(i) + "\n\n";
-    CHECK(d.contexts[0] == text + d.question.text.at("question"));
+    CHECK(d.contexts[0] == text + QuestionFields::read(d.question)->text("question").value());
   }
   CHECK(prepared(random, 2, 1).subtasks[0].documents[0].contexts != drawn.subtasks[0].documents[0].contexts);
   // Drawn among the questions: one more than asked for, the question itself left out.
@@ -413,7 +422,7 @@ TEST_CASE("an exam in one file: worked examples by subject, tables by subject an
                            line("q2", "art", "9", R"(,"split":"test")") + line("d2", "art", "1", R"(,"split":"dev")") +
                            line("q3", "law", "9", "");
   const std::string path = folder.write("exam.jsonl", text);
-  const auto spec = find_task(path);
+  const auto spec = load_task(path);
   const auto plain = prepare(*spec, {});
   REQUIRE_MESSAGE(plain.has_value(), plain.error().message);
   CHECK(plain->question_count() == 3);
@@ -456,8 +465,8 @@ TEST_CASE("an exam in one file: worked examples by subject, tables by subject an
        {"acc % +- SE by subject  questions", "acc % +- SE by tier  questions", "\nlaw ", "\n9 ", "\n10 "})
     CHECK_MESSAGE(tables.find(row) != std::string::npos, tables);
 
-  CHECK(find_task(folder.write("only.jsonl", line("d1", "law", "1", R"(,"split":"dev")"))).has_value());
-  CHECK(prepare(*find_task((folder.path / "only.jsonl").string()), {})
+  CHECK(load_task(folder.write("only.jsonl", line("d1", "law", "1", R"(,"split":"dev")"))).has_value());
+  CHECK(prepare(*load_task((folder.path / "only.jsonl").string()), {})
             .error()
             .message.find("only.jsonl holds examples only, no question") != std::string::npos);
   CHECK(error_of_questions(line("q", "law", "1", R"(,"split":"dve")")) ==
@@ -465,12 +474,61 @@ TEST_CASE("an exam in one file: worked examples by subject, tables by subject an
         "(examples)");
   // The same with examples in a file of their own, named by a task file that lies beside both.
   folder.write("dev.jsonl", line("e1", "law", "1", "") + line("e2", "art", "1", ""));
-  const auto beside = find_task(folder.write("t.json", R"({"task":"t","questions":"./exam.jsonl","fewshot":{"examples":
+  const auto beside = load_task(folder.write("t.json", R"({"task":"t","questions":"./exam.jsonl","fewshot":{"examples":
     "./dev.jsonl","match":"subject"},"prompt":"{question}","metrics":["acc"],"group_by":["tier"]})"));
   REQUIRE_MESSAGE(beside.has_value(), beside.error().message);
   const auto other = prepare(*beside, {.num_fewshot = 1});
   REQUIRE_MESSAGE(other.has_value(), other.error().message);
   CHECK(other->subtasks[0].documents[1].contexts[0] == "e2? x\n\nq2?");
+}
+
+TEST_CASE("the fields that name and sort a question have a type") {
+  const std::string rest = R"(,"choices":["x","y"],"answer":0})";
+  CHECK(error_of_questions(R"({"split":["dev"])" + rest).find("\"split\" is array, expected test or") !=
+        std::string::npos);
+  CHECK(error_of_questions(R"({"split":1)" + rest).find("\"split\" is number") != std::string::npos);
+  CHECK(error_of_questions(R"({"id":["a"])" + rest) ==
+        "q.jsonl:1: question 'line 1' \"id\" is array, expected text or "
+        "a number");
+  CHECK(error_of_questions(R"({"id":7,"subject":{})" + rest) ==
+        "q.jsonl:1: question '7' \"subject\" is object, expected text or a number");
+  CHECK(error_of_questions(R"({"subject":true)" + rest).find("\"subject\" is boolean") != std::string::npos);
+  CHECK(error_of_questions(R"({"id":null,"subject":3,"split":null)" + rest).empty());
+  CHECK(error_of_questions(R"({"id":1)" + rest + "\n" + R"({"id":"1")" + rest) ==
+        "q.jsonl:2: question '1' has the id of line 1");
+}
+
+TEST_CASE("lists of a task file have at most as many entries as a task can use") {
+  const auto refused = [](const std::string& key, const std::string& element, int count,
+                          const std::string& after = "") {
+    std::string text = R"({"task":"t","type":"generation","questions":"q","prompt":"p","continuation":"c","metrics":)"
+                       R"(["exact_match"],)" +
+                       key;
+    for (int i = 0; i < count; ++i) text += (i == 0 ? "" : ",") + fmt::format(fmt::runtime(element), i);
+    const auto task = parse_task(text + after + "}", "t.json");
+    return task ? std::string() : task.error().message;
+  };
+  struct List {
+    const char *key, *element, *after;
+    int most;
+  };
+  for (const List& list : std::vector<List>{
+           {"\"labels\":[", "\"{}\"", "]", 1024},
+           {"\"until\":[", "\"{}\"", "]", 64},
+           {"\"group_by\":[", "\"{}\"", "]", 64},
+           {R"("filters":[{"name":"f","steps":[)", R"({{"function":"lowercase"}})", "]}]", 64},
+           {R"("filters":[{"name":"f","steps":[{"function":"map","mapping_dict":{)", R"("{}":"")", "}}]}]", 4096},
+           {R"("exact_match":{"regexes_to_ignore":[)", "\"{}\"", "]}", 64},
+           {R"("subtasks":{"name":"t_{subject}","titles":{)", R"("{}":"")", "}}", 4096},
+           {R"("subtasks":{"name":"t"},"groups":[{"name":"g","subjects":[)", "\"{}\"", "]}]", 4096},
+           {R"("subtasks":{"name":"t"},"groups":[)", R"({{"name":"{}","subjects":[]}})", "]", 256}}) {
+    CAPTURE(std::string(list.key));
+    CHECK(refused(list.key, list.element, list.most, list.after) == "");
+    const std::string says = refused(list.key, list.element, list.most + 20'000, list.after);
+    CHECK_MESSAGE(says.find("expected at most " + std::to_string(list.most)) != std::string::npos, says);
+  }
+  CHECK(error_of_template(1024).empty());
+  CHECK(error_of_template(1025).find("more than 1024 pieces") != std::string::npos);
 }
 
 TEST_CASE("metrics: first maximum, code points, greedy, NaN refused") {

@@ -31,7 +31,7 @@ struct DataFolder {
   }
   ~DataFolder() { std::filesystem::remove_all(path); }
   PreparedTask prepared(const std::string& task, const std::string& lines, PrepareOptions options = {}) const {
-    const auto spec = find_task(task);
+    const auto spec = load_task(task);
     REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
     std::filesystem::create_directories(path / "questions");
     std::ofstream(path / "questions" / spec->data, std::ios::binary) << lines;
@@ -69,14 +69,14 @@ using Ids = std::vector<moe::TokenId>;
 
 // The tokenizer of the model in the tree, with or without a BOS token that it adds by itself.
 std::shared_ptr<const moe::Tokenizer> tokenizer_of(bool adds_bos) {
-  const auto made = moe::Tokenizer::from_json(moe_test::read_file(kModel / "tokenizer.json"),
-                                              adds_bos ? R"({"bos_token":"<|endoftext|>","add_bos_token":true})"
-                                                       : R"({"bos_token":null,"eos_token":"<|im_end|>"})");
+  const auto made = moe::Tokenizer::create(moe::JsonTokenizer{
+      moe_test::read_file(kModel / "tokenizer.json"), adds_bos ? R"({"bos_token":"<|endoftext|>","add_bos_token":true})"
+                                                               : R"({"bos_token":null,"eos_token":"<|im_end|>"})"});
   REQUIRE_MESSAGE(made.has_value(), made.error().message);
   return *made;
 }
 
-Ids plain(const moe::Tokenizer& tokenizer, const std::string& text) { return *tokenizer.encode(text, false); }
+Ids plain(const moe::Tokenizer& tokenizer, const std::string& text) { return *tokenizer.encode(text); }
 
 }  // namespace
 
@@ -203,6 +203,11 @@ TEST_CASE("whole texts: every token once, no window longer than the model's") {
       }
       CHECK(next == count);
     }
+  // A reply that began with thoughts.
+  CHECK(after_thinking(" a</t>b", "") == " a</t>b");
+  CHECK(after_thinking("\u3000 a", "</t>") == "a");
+  CHECK(after_thinking("a</t>b </t>\n\n c </", "</t>") == "c </");
+  CHECK(after_thinking("a</t>", "</t>").empty());
   CHECK(words("") == 1);
   CHECK(words(" a\u3000 b\n") == 4);
   CHECK(words("a b") == 2);
@@ -231,7 +236,7 @@ TEST_CASE("trap: questions are stripped of Unicode white space, choices keep the
 TEST_CASE("trap: a space before the letter, even behind a full-width colon") {
   for (const char* task : {"cmmlu", "ceval"}) {
     CAPTURE(task);
-    const std::string subject = find_task(task)->subjects.front().first;
+    const std::string subject = load_task(task)->subjects.front().first;
     const Document d = only_document(
         task, R"({"id":"1","subject":")" + subject + R"(","question":"Q","choices":["a","b","c","d"],"answer":3})");
     CHECK(d.contexts[0].ends_with("\xe7\xad\x94\xe6\xa1\x88\xef\xbc\x9a"));
@@ -252,11 +257,11 @@ TEST_CASE("trap: WinoGrande scores one shared ending behind two contexts, withou
       R"({"id":"1","question":"","choices":["Ann was late because Ann","Ann was late because Bob"],"continuation":" slept. ","answer":0})");
   CHECK(d.contexts == std::vector<std::string>{"Ann was late because Ann", "Ann was late because Bob"});
   CHECK(d.continuations == std::vector<std::string>{" slept.", " slept."});
-  CHECK(column_of(find_task("winogrande")->metrics, Metric::acc_norm) == find_task("winogrande")->metrics.size());
+  CHECK(column_of(load_task("winogrande")->metrics, Metric::acc_norm) == load_task("winogrande")->metrics.size());
 }
 
 TEST_CASE("trap: LAMBADA counts a word only when every token of it is greedy") {
-  TaskSpec spec = *find_task("lambada_openai");
+  TaskSpec spec = *load_task("lambada_openai");
   Document d;
   d.lengths = {1};
   Score score;
@@ -292,7 +297,7 @@ TEST_CASE("trap: three and five choices, none assumed") {
   std::filesystem::create_directories(data.path / "questions");
   std::ofstream(data.path / "questions/mmlu.jsonl")
       << R"({"id":"7","subject":"anatomy","question":"q","choices":["a","b","c"],"answer":2})";
-  const auto missing = prepare(*find_task("mmlu"), {.data_dir = data.path.string()});
+  const auto missing = prepare(*load_task("mmlu"), {.data_dir = data.path.string()});
   REQUIRE_FALSE(missing.has_value());
   CHECK(missing.error().message ==
         (data.path / "questions/mmlu.jsonl").string() + ": question '7' has no choice 4 (it has 3)");
@@ -301,7 +306,7 @@ TEST_CASE("trap: three and five choices, none assumed") {
 TEST_CASE("trap: worked examples are asked for, except where the task says so") {
   for (const std::string& name : builtin_task_names()) {
     CAPTURE(name);
-    CHECK(find_task(name)->num_fewshot == (name == "gsm8k" ? 5 : 0));
+    CHECK(load_task(name)->num_fewshot == (name == "gsm8k" ? 5 : 0));
   }
 }
 
@@ -321,7 +326,7 @@ TEST_CASE("trap: the limit is of each subtask; groups weigh questions, not subta
   std::ofstream(data.path / "macro.json") << R"({"task":"t","questions":"./questions/mmlu.jsonl","prompt":"{question}",
       "continuation":"{label}","labels":["A","B","C","D"],"metrics":["acc"],"subtasks":{"name":"t_{subject}"},
       "groups":[{"name":"all","weight_by_size":false,"subjects":["anatomy","virology"]}]})";
-  const auto spec = find_task((data.path / "macro.json").string());
+  const auto spec = load_task((data.path / "macro.json").string());
   REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
   const auto macro = evaluate(*prepare(*spec, {}), model);
   REQUIRE(macro.has_value());

@@ -39,6 +39,28 @@ TEST_CASE("a model without a usable tokenizer is refused, unless it may do witho
   }
 }
 
+TEST_CASE("a tokenizer by itself, from a model's directory or one without weights") {
+  const auto of_model = moe::Model::load(kTiny.string());
+  REQUIRE(of_model.has_value());
+  const auto alone = moe::Tokenizer::load(kTiny.string());
+  REQUIRE_MESSAGE(alone.has_value(), alone.error().message);
+  const std::string text = "Hello, 3 worlds";
+  const auto ids = (*alone)->encode(text);
+  REQUIRE(ids.has_value());
+  CHECK(*ids == *(*of_model)->tokenizer()->encode(text));
+  CHECK(*(*alone)->decode(*ids) == text);
+  CHECK(*(*alone)->decode(ids->front()) == *(*alone)->decode(std::span(*ids).first(1)));
+
+  const Copy copy(moe_test::read_file(kTiny / "tokenizer.json"));
+  fs::remove(copy.path / "model.safetensors");
+  const auto bare = moe::Tokenizer::load(copy.path.string());
+  REQUIRE_MESSAGE(bare.has_value(), bare.error().message);
+  CHECK(*(*bare)->encode(text) == *ids);
+  fs::remove(copy.path / "tokenizer.json");
+  CHECK(moe::Tokenizer::load(copy.path.string()).error().code == moe::ErrorCode::not_found);
+  CHECK(moe::Tokenizer::load("/nonexistent").error().code == moe::ErrorCode::not_found);
+}
+
 TEST_CASE("a tokenizer that is there is there by default, and not read where nobody wants it") {
   const auto plain = moe::Model::load(kTiny.string());
   REQUIRE_MESSAGE(plain.has_value(), plain.error().message);

@@ -4,6 +4,7 @@
 
 #include "moe/detail/attention.hpp"
 #include "moe/eval/language_model.hpp"
+#include "moe/eval/prompt.hpp"
 #include "moe/eval/task.hpp"
 #include "moe/moe.hpp"
 #include "support.hpp"
@@ -45,6 +46,14 @@ TEST_CASE("every value of every public enum has a name of its own") {
   check_names(moe::Logits::all);
   check_names(moe::SpecialText::plain);
   check_names(moe::Fill::zero);
+  check_names(eval::Conversations::singleturn);
+  check_names(moe::TextEnds::as_model);
+  check_names(moe::SpecialTokens::show);
+  check_names(moe::EndTokens::ignore);
+  check_names(moe::Candidates::all_rows);
+  check_names(moe::CompareBy::per_token);
+  check_names(moe::EndReason::cancelled, false);
+  check_names(moe::ChatEnd::unfinished);
   check_names(moe::TokenizerUse::none);
   check_names(eval::Failure::match_limit);
   check_names(eval::TaskKind::rolling);

@@ -291,6 +291,71 @@ TEST_CASE("outputs that are links, FIFOs, devices or nothing that can be written
     }
 }
 
+TEST_CASE("no program writes over the model that it reads") {
+  const Scratch s;
+  const std::string model = s / "model";
+  fs::copy(kModel, model, fs::copy_options::recursive);
+  fs::create_hard_link(model + "/config.json", s / "hard");
+  fs::create_symlink("model/model.safetensors", s / "soft");
+  const std::string config = moe_test::read_file(model + "/config.json");
+  const auto size = fs::file_size(model + "/model.safetensors");
+  for (const std::string& program : programs())
+    for (const FileOption& option : usage_of(program).files)
+      for (const std::string& file : {model + "/config.json", s / "hard", s / "soft"}) {
+        CAPTURE(program);
+        CAPTURE(file);
+        Words arguments = replaced(replaced(usage_of(program).prints, kModel, model), "{out}", file);
+        for (const std::string& word : option.before) arguments.push_back(word);
+        if (!option.before.empty()) arguments.push_back(file);
+        const Ended ended = run(s, program, arguments);
+        CHECK(ended.status == 1);
+        CHECK_MESSAGE(ended.err.find("which the model is read from") != std::string::npos, ended.err);
+      }
+  CHECK(moe_test::read_file(model + "/config.json") == config);
+  CHECK(fs::file_size(model + "/model.safetensors") == size);
+}
+
+TEST_CASE("an empty path is a wrong usage, never no path at all") {
+  const Scratch s;
+  const std::map<std::string, std::vector<Words>> paths = {
+      {"moe-run", {{"--model", ""}, {"--logits", ""}, {"--routing", ""}}},
+      {"moe-inspect", {{""}, {kModel, "--peaks", ""}}},
+      {"moe-quantize", {{"", s / "o"}, {kModel, ""}}},
+      {"moe-bench", {{"--model", ""}, {"--json", ""}}},
+      {"moe-eval",
+       {{"--model", ""},
+        {"--model", "m="},
+        {"--tasks", ""},
+        {"--data", ""},
+        {"--out", ""},
+        {"--cache", ""},
+        {"history", "--cache", ""},
+        {"compare", "1", "2", "--cache", ""}}},
+  };
+  for (const std::string& program : programs()) {
+    const auto found = paths.find(fs::path(program).filename().string());
+    REQUIRE_MESSAGE(found != paths.end(), program);
+    for (const Words& some : found->second) {
+      Words arguments = some;
+      if (some[0].starts_with("--"))
+        for (const std::string& word : usage_of(program).prints)
+          if (word != some[0]) arguments.push_back(word);
+      // Its own option once, and the value that stood behind it not at all.
+      if (some[0] == "--model" || some[0] == "--tasks") {
+        const auto& prints = usage_of(program).prints;
+        const auto at = std::find(prints.begin(), prints.end(), some[0]);
+        if (at != prints.end()) arguments.erase(arguments.begin() + 2 + (at - prints.begin()));
+      }
+      CAPTURE(program);
+      CAPTURE(some.back());
+      CAPTURE(some[0]);
+      const Ended ended = run(s, program, arguments);
+      CHECK_MESSAGE(ended.status == 2, ended.err);
+      CHECK_MESSAGE(ended.err.find("is empty") != std::string::npos, ended.err);
+    }
+  }
+}
+
 TEST_CASE("Ctrl-C is exit 130 while the work is going on") {
   const Scratch s;
   const std::string many = many_questions(s);

@@ -81,6 +81,36 @@ TEST_CASE("bad input and wrong usage end with one line and their status") {
   check_one_line(run(scratch, inspect, {scratch / "unknown"}), 1, "NobodysModel");
 }
 
+TEST_CASE("a directory without a model: the message names what is there, and each path once") {
+  const Scratch scratch;
+  const fs::path dir = scratch.dir / "dir";
+  fs::create_directory(dir);
+  const auto error = [&](int status) {
+    const auto got = run(scratch, MOE_RUN, {"--model", dir.string(), "--prompt", "a"});
+    CHECK(got.status == status);
+    const std::size_t first = got.err.find(dir.string());
+    CHECK_MESSAGE((first != std::string::npos && got.err.find(dir.string(), first + 1) == std::string::npos), got.err);
+    return got.err;
+  };
+  const auto holds = [](const std::string& text, const char* part) {
+    CHECK_MESSAGE(text.find(part) != std::string::npos, text);
+  };
+  holds(error(1), "holds nothing, expected a config.json or a .gguf file");
+  std::ofstream(dir / "pytorch_model.bin") << "x";
+  std::ofstream(dir / "notes.txt") << "x";
+  holds(error(1), "holds 'notes.txt', 'pytorch_model.bin', expected a config.json or a .gguf file");
+  // Endings in capitals, and a later shard alone, are seen; what is wrong with the file itself is the message.
+  std::ofstream(dir / "X.GGUF") << "nothing";
+  holds(error(1), "X.GGUF");
+  fs::remove(dir / "X.GGUF");
+  std::ofstream(dir / "m-00002-of-00002.gguf") << "nothing";
+  holds(error(1), "m-00002-of-00002.gguf");
+  fs::remove_all(dir);
+  fs::copy(kModel, dir);
+  std::ofstream(dir / "tokenizer.json") << "{}";
+  holds(error(1), "--tokens works without a tokenizer");
+}
+
 TEST_CASE("logits and routing of given tokens are those of the reference") {
   const Scratch scratch;
   const json golden = json::parse(moe_test::read_file(kModel + "/golden.json"));
@@ -160,7 +190,8 @@ TEST_CASE("a reply ends at any end token of the model's files, without it; --tok
     return got.out;
   };
   // The first id of the reply that was not there before is made an end token.
-  const auto prompt = *(*moe::Model::load(kModel))->tokenizer()->encode("Numbers and words", true);
+  const auto prompt =
+      *(*moe::Model::load(kModel))->tokenizer()->encode("Numbers and words", {.ends = moe::TextEnds::as_model});
   std::string ids;
   for (const moe::TokenId id : prompt) ids += std::to_string(id) + " ";
   std::istringstream reply(run(scratch, MOE_RUN, {"--model", kModel, "--tokens", ids, "-n", "12"}).out);
@@ -304,6 +335,17 @@ TEST_CASE("moe-inspect's JSON carries the closed forms") {
   CHECK(text.status == 0);
   CHECK(text.out.find("bf16") != std::string::npos);
   CHECK(text.out.find("4 of 10 per token") != std::string::npos);
+}
+
+TEST_CASE("JSON on standard output is ASCII, whatever names it repeats") {
+  const Scratch scratch;
+  // A control sequence of one code point, a line end, and a mark that turns the direction of text.
+  const std::string name = scratch / "a\u009b31m\u0085\u202e\x7f";
+  std::filesystem::copy(kModel, name, std::filesystem::copy_options::recursive);
+  const auto got = run(scratch, MOE_INSPECT, {name, "--json"});
+  REQUIRE_MESSAGE(got.status == 0, got.err);
+  for (const char c : got.out) CHECK((c == '\n' || (c >= 0x20 && c < 0x7f)));
+  CHECK(got.out.find("a\\u009b31m\\u0085\\u202e\\u007f") != std::string::npos);
 }
 
 TEST_CASE("moe-inspect lists keys that nothing read, and programs print notes") {

@@ -23,7 +23,7 @@ using moe_test::Ids;
 moe_test::SharedTokenizer tokenizer() {
   auto v = moe_test::small_vocabulary("gpt-2", {"a b", "b a", "ab a"}, {"<|tool|>", "<|end|>"});
   v.eos = static_cast<TokenId>(v.tokens.size()) - 1;
-  return moe_test::must(moe::Tokenizer::from_gguf(v));
+  return moe_test::must(moe::Tokenizer::create(v));
 }
 
 struct Written {

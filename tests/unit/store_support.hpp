@@ -36,7 +36,7 @@ inline PreparedTask exam(const Scratch& scratch, int count) {
                .dump()
         << "\n";
   out.close();
-  auto task = prepare(*find_task(scratch / "exam.jsonl"), {});
+  auto task = prepare(*load_task(scratch / "exam.jsonl"), {});
   REQUIRE(task.has_value());
   return std::move(*task);
 }

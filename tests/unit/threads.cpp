@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -117,6 +119,42 @@ TEST_CASE("start_openmp_pool says how many threads the system starts") {
           found.expect(alive >= 2, "OpenMP's own threads run");
           if (pool) run_tasks(found, *pool, 100);
           found.expect(moe_test_threads_alive() == alive, "work creates no more");
+        }) == "");
+}
+
+TEST_CASE("threads are tested with the stacks that OpenMP gives its own") {
+  const std::map<std::string, std::size_t> sizes = {{"3", 3u << 10},    {" 16 K ", 16u << 10},
+                                                    {"5b", 5},          {"2M", 2u << 20},
+                                                    {"+1g", 1u << 30},  {"", 0},
+                                                    {"M", 0},           {"-1", 0},
+                                                    {"4 MB", 0},        {"1.5M", 0},
+                                                    {"7 x", 0},         {"0", 0},
+                                                    {"99999999999G", 0}};
+  for (const auto& [text, bytes] : sizes)
+    for (const char* name : {"OMP_STACKSIZE", "GOMP_STACKSIZE"}) {
+      CAPTURE(text);
+      setenv(name, text.c_str(), 1);
+      CHECK(moe::openmp_stack_bytes() == bytes);
+      unsetenv(name);
+    }
+  setenv("OMP_STACKSIZE", "none", 1), setenv("GOMP_STACKSIZE", "3M", 1);
+  CHECK(moe::openmp_stack_bytes() == std::size_t{3} << 20);
+  setenv("OMP_STACKSIZE", "2M", 1);
+  CHECK(moe::openmp_stack_bytes() == std::size_t{2} << 20);
+  unsetenv("OMP_STACKSIZE"), unsetenv("GOMP_STACKSIZE");
+  CHECK(moe::openmp_stack_bytes() == 0);
+
+  // More address space than there is.
+  CHECK(in_child(kPlenty, [](Findings& found) {
+          setenv("OMP_STACKSIZE", "1000000G", 1);
+          const auto pool = moe::start_openmp_pool(2);
+          found.expect(!pool.has_value(), "2 threads were started");
+          if (pool) return;
+          for (const char* part : {"1 of 2 threads", "with stacks of 1073741824000000 bytes", "OMP_STACKSIZE"})
+            found.expect(pool.error().message.find(part) != std::string::npos, pool.error().message);
+          found.expect(run_tasks(found, moe::openmp_pool(2), 10) == 1, "2 workers");
+          unsetenv("OMP_STACKSIZE");
+          found.expect(moe::start_openmp_pool(2).has_value(), "2 threads are not started");
         }) == "");
 }
 

@@ -30,11 +30,11 @@ json added_token(int id, const std::string& content, const json& flags = json::o
 }
 
 SharedTokenizer load(const json& file, const std::string& config = {}) {
-  return must(moe::Tokenizer::from_json(file.dump(), config));
+  return must(moe::Tokenizer::create(moe::JsonTokenizer{file.dump(), config}));
 }
 
 moe::Error error_of(const std::string& text, const std::string& config = {}) {
-  const auto made = moe::Tokenizer::from_json(text, config);
+  const auto made = moe::Tokenizer::create(moe::JsonTokenizer{text, config});
   return made ? moe::Error{ErrorCode::internal, "it loaded"} : made.error();
 }
 
@@ -240,7 +240,7 @@ TEST_CASE("what the tokenizers package itself reads in no useful way is refused 
   const auto accepts = [&](const json& normalizer, const json& pre) {
     file["normalizer"] = normalizer;
     file["pre_tokenizer"] = pre;
-    if (moe::Tokenizer::from_json(file.dump(), {}).has_value()) return true;
+    if (moe::Tokenizer::create(moe::JsonTokenizer{file.dump(), {}}).has_value()) return true;
     check_error(file, ErrorCode::unsupported, "\"first\"");
     return false;
   };
@@ -395,12 +395,12 @@ TEST_CASE("any cut or changed file gives a tokenizer that works or an error") {
     "behavior": "Isolated", "invert": false}, {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}]})");
   const std::string good = file.dump();
   const auto try_it = [](const std::string& text) {
-    const auto made = moe::Tokenizer::from_json(text, {});
+    const auto made = moe::Tokenizer::create(moe::JsonTokenizer{text, {}});
     if (!made) {
       CHECK_FALSE(made.error().message.empty());
       return;
     }
-    const auto ids = (*made)->encode("hello <s> 123 \u4f60", true);
+    const auto ids = (*made)->encode("hello <s> 123 \u4f60", {.ends = moe::TextEnds::as_model});
     if (ids) CHECK((*made)->decode(*ids).has_value());
   };
   for (std::size_t length = 0; length < good.size(); length += 7) try_it(good.substr(0, length));

@@ -126,7 +126,7 @@ TEST_CASE("every named pre-tokenizer on the vocabularies of tokenizer_cases.json
     const json post = file["post_processor"];
     v.add_bos = post["single"].size() > 1;
     if (*v.add_bos) v.bos = 0;
-    const SharedTokenizer tokenizer = must(moe::Tokenizer::from_gguf(v));
+    const SharedTokenizer tokenizer = must(moe::Tokenizer::create(v));
     for (const json& c : kind["cases"]) {
       auto text = c["text"].get<std::string>();
       CAPTURE(text);

@@ -11,8 +11,8 @@ namespace {
 
 SharedTokenizer load(const std::filesystem::path& tokenizer_json) {
   const auto config = tokenizer_json.parent_path() / "tokenizer_config.json";
-  return must(moe::Tokenizer::from_json(read_file(tokenizer_json),
-                                        std::filesystem::exists(config) ? read_file(config) : std::string()));
+  return must(moe::Tokenizer::create(moe::JsonTokenizer{
+      read_file(tokenizer_json), std::filesystem::exists(config) ? read_file(config) : std::string()}));
 }
 
 // How the harness splits a request: white space at the end of the context belongs to the continuation.

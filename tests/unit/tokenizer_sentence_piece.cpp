@@ -73,7 +73,7 @@ moe::TokenId id_of(const moe::GgufVocabulary& v, const std::string& text) {
   return -1;
 }
 
-SharedTokenizer load(const moe::GgufVocabulary& v) { return must(moe::Tokenizer::from_gguf(v)); }
+SharedTokenizer load(const moe::GgufVocabulary& v) { return must(moe::Tokenizer::create(v)); }
 
 // The best score first, the leftmost of equals, one pair at a time, on the whole text.
 Ids plain_encode(const moe::GgufVocabulary& v, const std::string& text) {
@@ -117,7 +117,7 @@ Ids plain_encode(const moe::GgufVocabulary& v, const std::string& text) {
 }
 
 moe::Error error_of(const moe::GgufVocabulary& v) {
-  const auto made = moe::Tokenizer::from_gguf(v);
+  const auto made = moe::Tokenizer::create(v);
   return made ? moe::Error{ErrorCode::internal, "it loaded"} : made.error();
 }
 
@@ -159,7 +159,7 @@ TEST_CASE("SentencePiece: BOS, EOS, tokens found as a whole, the space in front"
   CHECK(must_decode(*tokenizer, {1, space, a, 2}, true) == "a");
   CHECK(must_decode(*tokenizer, {space, space, a}) == " a");
   CHECK(must_decode(*tokenizer, {byte_id(0xc3), byte_id(0xa9)}) == "\u00e9");
-  CHECK(tokenizer->decode_more({id("\u2581hello")}).value() == " hello");
+  CHECK(tokenizer->decode_more(id("\u2581hello")).value() == " hello");
   for (const Ids& ids : {Ids{-1}, Ids{0, static_cast<int>(v.tokens.size())}, Ids{0x7fffffff}}) {
     REQUIRE_FALSE(tokenizer->decode(ids).has_value());
     CHECK(tokenizer->decode(ids).error().code == ErrorCode::bad_argument);
@@ -222,14 +222,14 @@ TEST_CASE("SentencePiece: a megabyte without a space takes the time of a megabyt
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     CHECK(seconds.count() < 20);  // quadratic would take hours
   }
-  const auto too_long = tokenizer->encode(std::string((std::size_t{1} << 26) + 1, 'a'), false);
+  const auto too_long = tokenizer->encode(std::string((std::size_t{1} << 26) + 1, 'a'));
   REQUIRE_FALSE(too_long.has_value());
   CHECK(too_long.error().code == ErrorCode::bad_argument);
 }
 
 TEST_CASE("SentencePiece: bad vocabularies are refused in one line") {
   const auto good = hello_vocabulary();
-  REQUIRE(moe::Tokenizer::from_gguf(good).has_value());
+  REQUIRE(moe::Tokenizer::create(good).has_value());
   const auto check = [](const moe::GgufVocabulary& v, const char* part) {
     const moe::Error error = error_of(v);
     CHECK(error.code == ErrorCode::bad_file);

@@ -30,13 +30,14 @@ inline SharedTokenizer must(moe::Result<SharedTokenizer> loaded) {
 
 inline Ids must_encode(const moe::Tokenizer& tokenizer, std::string_view text, bool add_special = false,
                        moe::SpecialText special = moe::SpecialText::parse) {
-  auto ids = tokenizer.encode(text, add_special, special);
+  auto ids =
+      tokenizer.encode(text, {.ends = add_special ? moe::TextEnds::as_model : moe::TextEnds::none, .special = special});
   if (!ids) FAIL(ids.error().message);
   return std::move(*ids);
 }
 
 inline std::string must_decode(const moe::Tokenizer& tokenizer, const Ids& ids, bool skip_special = false) {
-  auto text = tokenizer.decode(ids, skip_special);
+  auto text = tokenizer.decode(ids, skip_special ? moe::SpecialTokens::hide : moe::SpecialTokens::show);
   if (!text) FAIL(text.error().message);
   return std::move(*text);
 }

@@ -89,7 +89,7 @@ TEST_CASE("every kind of tokenizer.json gives the ids and the texts of the token
     CAPTURE(name);
     const json base = json::parse(read_file(kFolder / (variant["base"].get<std::string>() + ".json")));
     const json file = changed(base, variant["changes"]);
-    const SharedTokenizer tokenizer = must(moe::Tokenizer::from_json(file.dump(), {}));
+    const SharedTokenizer tokenizer = must(moe::Tokenizer::create(moe::JsonTokenizer{file.dump(), {}}));
     check_ids(*tokenizer, cases, variant);
     for (std::size_t i = 0; i < variant["with_special"].size(); ++i)
       CHECK(show(must_encode(*tokenizer, cases.texts[i], true)) == show(ids_of(variant["with_special"][i])));
@@ -110,7 +110,7 @@ TEST_CASE("GGUF's named pre-tokenizers split as the models' own tokenizer.json")
     for (const json& pre : variant["pre"]) {
       CAPTURE(pre.get<std::string>());
       const json file = json::parse(read_file(kFolder / (variant["base"].get<std::string>() + ".json")));
-      const SharedTokenizer tokenizer = must(moe::Tokenizer::from_gguf(arrays_of(file, pre.get<std::string>())));
+      const SharedTokenizer tokenizer = must(moe::Tokenizer::create(arrays_of(file, pre.get<std::string>())));
       check_ids(*tokenizer, cases, variant);
       ++names;
     }
@@ -142,8 +142,8 @@ TEST_CASE("as SentencePiece's scores in a GGUF file: the same ids where the merg
     REQUIRE_MESSAGE(arrays.has_value(), arrays.error().message);
     CHECK(arrays->model == "llama");
     CHECK(arrays->add_space_prefix == in_front);
-    const SharedTokenizer written = must(moe::Tokenizer::from_gguf(*arrays));
-    const SharedTokenizer read = must(moe::Tokenizer::from_json(file.dump(), {}));
+    const SharedTokenizer written = must(moe::Tokenizer::create(*arrays));
+    const SharedTokenizer read = must(moe::Tokenizer::create(moe::JsonTokenizer{file.dump(), {}}));
     int different = 0;
     for (const std::string& text : cases.texts)
       if (!text.empty() && must_encode(*written, text) != must_encode(*read, text)) {

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 
+#include "support/same_file.hpp"
 #include "support/show.hpp"
 #include "tools/chat/command.hpp"
 #include "tools/chat/conversation.hpp"
@@ -105,6 +106,7 @@ class Chat {
 
   Result<void> save(const std::string& path) {
     if (path.empty()) return moe::fail(moe::ErrorCode::bad_argument, "/save needs the name of a file");
+    if (auto ok = moe::check_not_of_model(path, program_.model); !ok) return ok;
     return conversation_.save(path);
   }
 

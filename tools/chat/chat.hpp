@@ -9,6 +9,7 @@
 namespace cli {
 
 struct ChatProgram {
+  std::string model;         ///< where it was read from: nothing is saved over it
   std::string system;        ///< message in front of the conversation; may be empty
   bool show_prompt = false;  ///< each prompt on stderr before its reply
   moe::ChatOptions chat = {};

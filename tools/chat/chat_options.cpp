@@ -1,25 +1,24 @@
 #include "tools/chat/chat_options.hpp"
 
-#include <filesystem>
-
 #include "support/show.hpp"
 #include "support/text_file.hpp"
+#include "tools/common/chat_template.hpp"
 
 namespace cli {
 namespace {
 
-constexpr std::uint64_t kMostTemplateBytes = 1u << 20, kMostMessageBytes = 16u << 20;
+constexpr std::uint64_t kMostMessageBytes = 16u << 20;
 
 }  // namespace
 
 void add_chat_options(CLI::App& app, ChatArguments& arguments) {
   app.add_flag("--chat", arguments.chat, "a conversation: a message per line of standard input, /help for commands");
-  app.add_option("--messages", arguments.messages,
-                 "JSON file with a list of {\"role\", \"content\"} to reply to; - for standard input")
+  add_path(app, "--messages", arguments.messages,
+           "JSON file with a list of {\"role\", \"content\"} to reply to; - for standard input")
       ->type_name("FILE");
   app.add_option("--system", arguments.system, "system message in front of a conversation")->type_name("TEXT");
-  app.add_option("--chat-template", arguments.chat_template,
-                 "a file with a Jinja template, or the name of one of the model's own templates")
+  add_path(app, "--chat-template", arguments.chat_template,
+           "a template: a file that ends in .jinja or has a / in its path, or the NAME of one of the model's")
       ->type_name("FILE|NAME");
   app.add_option("--chat-template-args", arguments.chat_template_args,
                  "JSON object with further variables of the template, {\"enable_thinking\": false}")
@@ -35,14 +34,7 @@ moe::Result<moe::ChatOptions> chat_options(const ChatArguments& arguments) {
   options.variables = arguments.chat_template_args;
   options.date = arguments.chat_date;
   if (arguments.chat_template.empty()) return options;
-  std::error_code ignored;
-  if (!std::filesystem::exists(arguments.chat_template, ignored)) {
-    options.template_name = arguments.chat_template;
-    return options;
-  }
-  auto text = moe::read_text(arguments.chat_template, kMostTemplateBytes);
-  if (!text) return moe::forward(text);
-  options.template_text = std::move(*text);
+  if (auto ok = use_chat_template(arguments.chat_template, options); !ok) return moe::forward(ok);
   return options;
 }
 

@@ -19,7 +19,7 @@ struct ChatArguments {
 /// `arguments` must live until the command line is parsed.
 void add_chat_options(CLI::App& app, ChatArguments& arguments);
 
-/// Reads the template where a file of that name is there. Errors: those of reading it.
+/// --chat-template as use_chat_template() reads it. Errors: those of reading a file.
 moe::Result<moe::ChatOptions> chat_options(const ChatArguments& arguments);
 
 /// The messages of a JSON file, "-" for standard input. Errors: of reading, naming file and place.

@@ -26,7 +26,8 @@ moe::Result<void> Conversation::save(const std::string& path) const {
     list.push_back({{"role", message.role}, {"content", message.content}});
   auto file = moe::OutputFile::create(path, {.cancelled = interrupted});
   if (!file) return moe::forward(file);
-  if (auto written = file->write(moe::json_text(list, 2) + "\n"); !written) return written;
+  const std::string text = file->is_stream() ? moe::ascii_json_text(list, 2) : moe::json_text(list, 2);
+  if (auto written = file->write(text + "\n"); !written) return written;
   return file->finish();
 }
 

@@ -21,6 +21,15 @@ int exit_status(moe::ErrorCode code);
 /// "program: message" on stderr, on one line whatever the message holds.
 void complain(std::string_view program, std::string_view message);
 
+/// An option or argument that names a file or folder. An empty name, as an unset variable of a shell leaves behind, is a
+/// wrong usage: it must not mean that nothing was asked for.
+template <class T>
+CLI::Option* add_path(CLI::App& app, const std::string& name, T& path, const std::string& help) {
+  return app.add_option(name, path, help)->check([](const std::string& value) {
+    return value.empty() ? "is empty, expected a path" : std::string();
+  });
+}
+
 /// Parses the command line and runs `body` (ErrorCode::cancelled after Ctrl-C). Whatever happens ends in one of the
 /// statuses above; CLI11's help goes to stdout, a wrong usage is one line on stderr.
 int run(CLI::App& app, int argc, char** argv, const std::function<moe::Result<void>()>& body);

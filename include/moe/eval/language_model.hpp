@@ -59,8 +59,9 @@ struct GenerateRequest {
   std::string_view context = {};
   std::span<const std::string> stop =
       {};  ///< texts that end the reply; so do EOS, as token or text, and the model's other end tokens
-  std::int64_t max_tokens = 256;   ///< the context is cut from the left until this many fit behind it
-  std::string_view question = {};  ///< its id, for error messages
+  std::int64_t max_tokens = 256;    ///< the context is cut from the left until this many fit behind it
+  std::string_view question = {};   ///< its id, for error messages
+  std::string_view think_end = {};  ///< the text begins behind the last of these; empty: nowhere
 };
 
 struct Generation {

@@ -5,28 +5,55 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "moe/chat.hpp"
 #include "moe/eval/task.hpp"
 
 namespace moe::inline MOE_ABI::eval {
+
+/// Whether prompts are also kept as conversations: what a chat template wants (moe/eval/chat_prompts.hpp).
+enum class Conversations {
+  none,
+  multiturn,   ///< every worked example is two turns
+  singleturn,  ///< all but the system's text and the answer's beginning is one turn
+};
+constexpr std::string_view name_of(Conversations value) noexcept {
+  switch (value) {
+    case Conversations::none: return "none";
+    case Conversations::multiturn: return "multiturn";
+    case Conversations::singleturn: return "singleturn";
+  }
+  return "";
+}
 
 struct PrepareOptions {
   std::string data_dir = {};                     ///< holds questions/ and fewshot/
   std::optional<std::int64_t> num_fewshot = {};  ///< worked examples before each question; empty: the task's number
   double limit = 0;                   ///< of EACH subtask: >= 1 its first L questions, < 1 that share rounded up; 0 all
   std::uint64_t fewshot_seed = 1234;  ///< of examples that are drawn at random
-  std::string system_instruction = {};   ///< stands before the description, an empty line between them
-  std::function<bool()> cancelled = {};  ///< asked while a pipe with questions has nothing to read
+  std::string system_instruction = {};  ///< stands before the description, an empty line between them
+  Conversations conversations = Conversations::none;
+  std::string think_end = {};  ///< a reply's answer begins behind the last of these ("</think>"); empty: nowhere
+  ReadHooks hooks = {};        ///< while questions are read and prompts are built
+};
+
+/// A prompt before a chat template makes a text of it.
+struct Conversation {
+  std::vector<ChatMessage> messages = {};
+  bool unfinished = false;  ///< the last one is the beginning of the answer
 };
 
 /// A question with everything that is asked about it.
 struct Document {
   Question question = {};
-  std::vector<std::string> contexts = {};       ///< one, or one per continuation
-  std::vector<std::string> continuations = {};  ///< delimiter included; none when the model writes the answer
-  std::vector<std::int32_t> lengths = {};       ///< of the continuations without delimiter, in code points
-  std::vector<std::int32_t> byte_lengths = {};  ///< the same in bytes of UTF-8
+  std::vector<std::string> contexts = {};            ///< one, or one per continuation
+  std::vector<std::string> continuations = {};       ///< delimiter included; none when the model writes the answer
+  std::vector<Conversation> conversations = {};      ///< of PrepareOptions::conversations: as many as contexts, or none
+  std::vector<std::string> chat_continuations = {};  ///< what follows a conversation, where it is not `continuations`
+  std::vector<std::int32_t> lengths = {};            ///< of the continuations without delimiter, in code points
+  std::vector<std::int32_t> byte_lengths = {};       ///< the same in bytes of UTF-8
   std::string target = {};            ///< the right answer as the reference harness prints it; what a reply must equal
   std::string cluster = {};           ///< questions with the same non-empty text are one cluster
   std::int64_t words = 0, bytes = 0;  ///< of a text that is scored as a whole: re.split(r"\s+") pieces, bytes of UTF-8
@@ -47,6 +74,7 @@ struct PreparedTask {
   std::int64_t num_fewshot = 0;
   std::vector<Subtask> subtasks = {};  ///< in reporting order
   std::string data_path = {};
+  std::int64_t chat_retries = 0;  ///< prompts without the system's text, because the chat template refuses it
 
   std::int64_t question_count() const {
     std::int64_t n = 0;
@@ -56,8 +84,8 @@ struct PreparedTask {
 };
 
 /// Reads the question files and builds every prompt.
-/// Errors: those of load_questions; bad_file when a question lacks a field of the template; bad_argument when the task
-/// has fewer examples than num_fewshot asks for.
+/// Errors: those of load_questions; bad_file when a question lacks a field of the template, or when there are more
+/// subjects than a report has tables for; bad_argument when the task has fewer examples than num_fewshot asks for.
 MOE_API Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options = {});
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -16,6 +16,14 @@
 
 namespace moe::inline MOE_ABI::eval {
 
+/// How a model was asked through a chat template.
+struct ChatUse {
+  std::string template_text = {};  ///< ChatPrompts::reported_text
+  bool multiturn = true;
+  std::string variables = {}, date = {};  ///< ChatOptions; the date as it was told
+  std::optional<bool> enable_thinking = {};
+};
+
 /// One row of the tables: a model with one setting, and what it answered.
 struct ModelRun {
   std::string name = {}, path = {};
@@ -28,6 +36,13 @@ struct ModelRun {
   std::int64_t max_length = 0;                      ///< tokens that the model saw at most
   std::shared_ptr<const Tokenizer> tokenizer = {};  ///< for the files; may be empty
   std::vector<TaskOutcome> outcomes = {};           ///< one per finished task, in the order of RunReport::tasks
+  std::optional<ChatUse> chat = {};
+  /// What this model was asked, where it is another prompt than RunReport::tasks': one per outcome, or none.
+  std::vector<PreparedTask> tasks = {};
+
+  const PreparedTask& task(const std::vector<PreparedTask>& of_report, std::size_t index) const {
+    return index < tasks.size() ? tasks[index] : of_report[index];
+  }
 };
 
 struct RunReport {
@@ -39,7 +54,9 @@ struct RunReport {
   double limit = 0;
   std::uint64_t seed = 1234;
   std::string system_instruction = {};
-  std::string started = {};  ///< ISO 8601 time
+  std::string think_end = {};                     ///< PrepareOptions::think_end
+  std::optional<bool> fewshot_as_multiturn = {};  ///< as it was asked for; with a template the row's ChatUse counts
+  std::string started = {};                       ///< ISO 8601 time
   double seconds = 0;
 };
 
@@ -72,6 +89,10 @@ MOE_API std::string render_tables(const RunReport& report);
 MOE_API Result<void> check_names(std::span<const PreparedTask> tasks, std::span<const std::string> models);
 /// Makes OUT and the models' folders in it. To be asked before the first question as well. Errors: io.
 MOE_API Result<void> make_output_folders(const std::string& directory, std::span<const std::string> models);
+
+/// Every file that write_harness_files and write_run_file will write. `started`: RunReport::started.
+MOE_API std::vector<std::string> output_files(std::span<const PreparedTask> tasks, std::span<const std::string> models,
+                                              const std::string& directory, const std::string& started);
 
 /// OUT/<name>/results_<time>.json and samples_<task>_<time>.jsonl of one model, as the reference harness writes them.
 /// Every file appears whole or not at all; one that cannot be written does not keep the others from it. A name that is

@@ -25,6 +25,7 @@ struct StoreSetting {
   std::int64_t top_k = 0, max_length = 0;
   std::uint64_t tokenizer = 0;  ///< its fingerprint
   int numerics_version = kNumericsVersion;
+  std::string chat = {};  ///< digest of everything that says how a chat template is applied; empty: none is
 };
 
 /// What one model answered to one task.
@@ -60,7 +61,8 @@ class MOE_API RunStore {
   static Result<std::unique_ptr<RunStore>> open_read_only(const std::string& path);
   ~RunStore();
 
-  /// Notes that a run begins, or goes on; gives its number. A run is the same one when everything but names and times is.
+  /// Notes that a run begins, or goes on; gives its number. A run is the same one when everything but paths and times is;
+  /// another name of a model makes another run, of the same answers.
   Result<std::int64_t> begin_run(const StoredRun& run);
   Result<void> finish_run(std::int64_t id, const std::string& finished, const PreparedTask& task,
                           const TaskOutcome& outcome);

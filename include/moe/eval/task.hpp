@@ -4,7 +4,7 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -52,7 +52,7 @@ MOE_API bool is_share(Metric metric);
 struct FilterStep {
   enum class Function {
     regex,              ///< the match of re.findall that `group_select` names, stripped; else `fallback`
-    remove_whitespace,  ///< one leading space goes
+    remove_whitespace,  ///< at both ends
     lowercase,
     uppercase,
     map,           ///< `mapping`, else `fallback`
@@ -138,7 +138,8 @@ struct FewshotSpec {
   std::string examples =
       {};  ///< file below DATA/fewshot, or a path when `is_path`; empty: the question file's own examples
   bool is_path = false;
-  bool from_questions = false;  ///< the questions themselves; a question is never its own example
+  bool from_questions = false;  ///< the questions themselves; `spare` is then true
+  bool spare = false;  ///< one more is drawn than is shown: a question that is among them is not its own example
   FewshotRule rule = FewshotRule::first_n;
   std::optional<std::string> target_delimiter = {};  ///< in examples; empty: TaskSpec::target_delimiter
   std::string match = {};  ///< examples are those whose value of this field is the question's; empty: all
@@ -148,6 +149,7 @@ struct FewshotSpec {
 struct GenerationSpec {
   std::vector<std::string> until = {};
   std::int64_t max_tokens = 256;
+  std::string think_end = {};  ///< PrepareOptions::think_end
 };
 
 /// A task file, checked. Templates are text with {field}, {choices[0]}, {choice}, {label} and filters, as
@@ -191,25 +193,34 @@ MOE_API std::vector<std::string> builtin_task_names();
 
 /// `what` is a built-in name, PATH.json (a task file) or PATH.jsonl (questions of the multiple-choice schema, asked as
 /// `Question: {question}\nAnswer:`; "-", standard input, and what lies in /dev are such files as well).
-/// Errors: not_found listing the known tasks; bad_file.
-MOE_API Result<TaskSpec> find_task(const std::string& what);
+/// Errors: not_found listing the known tasks; bad_file; cancelled, which `cancelled` is asked for while a pipe gives
+/// nothing.
+MOE_API Result<TaskSpec> load_task(const std::string& what, const std::function<bool()>& cancelled = {});
 
-/// One line of a question file.
+/// One line of a question file, checked. What else it says is read from the line where it is needed: many short questions
+/// then take a few times their file, and not a hundred times.
 struct Question {
-  std::string id = {}, subject = {};
-  std::vector<std::string> choices = {};
-  std::int64_t answer = -1;                                   ///< index into choices; -1 for questions without choices
-  bool is_example = false;                                    ///< "split" is dev, train or fewshot: shown, never asked
-  std::map<std::string, std::string, std::less<>> text = {};  ///< every field that is a string, a number or true/false
-  std::string json = {};                                      ///< the line
+  std::string id = {};
+  std::string_view json = {};                    ///< the line, which lies in `file`
+  std::shared_ptr<const std::string> file = {};  ///< a text that the questions of a file share
   std::int64_t line = 0;
+  std::int64_t answer = -1;  ///< index into "choices"; -1 for questions without choices
+  bool is_example = false;   ///< "split" is dev, train or fewshot: shown, never asked
+  bool is_asked = false;     ///< "split" is test or validation: never shown
+};
+
+struct ReadHooks {
+  std::function<bool()> cancelled = {};  ///< asked every few milliseconds
+  /// `what` is done with `done` of `total` pieces.
+  std::function<void(std::string_view what, std::int64_t done, std::int64_t total)> on_progress = {};
 };
 
 /// `path` is a file of JSON lines (or a pipe, or "-" for standard input), or a folder of CSV files as MMLU, CMMLU and
-/// C-Eval are published (docs). `cancelled` is asked while a pipe has nothing to read.
+/// C-Eval are published (docs).
 /// Errors: not_found, io, cancelled, bad_file naming file:line (no JSON object, no answer, answer out of range or with
-/// two meanings, fewer than two choices, an empty one, an unknown split, an id that was there before).
+/// two meanings, fewer than two choices, an empty one, an unknown split, a field of the wrong type, an id that was there
+/// before) or the file (thousands of questions of a few bytes each).
 MOE_API Result<std::vector<Question>> load_questions(const std::string& path, TaskKind kind,
-                                                     const std::function<bool()>& cancelled = {});
+                                                     const ReadHooks& hooks = {});
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -14,4 +14,11 @@ std::string json_text(const Json& value, int indent = -1) {
   return value.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
+/// The same in ASCII, for what may be a terminal: there, control characters and marks that turn the direction of text do
+/// what they say.
+template <class Json>
+std::string ascii_json_text(const Json& value, int indent = -1) {
+  return value.dump(indent, ' ', true, Json::error_handler_t::replace);
+}
+
 }  // namespace moe::inline MOE_ABI

@@ -76,6 +76,9 @@ class Reader {
   }
 
   Result<void> check_kind() {
+    // A program that was started with it closed may have put something in its place that cannot be read.
+    const int flags = is_stdin_ ? ::fcntl(descriptor_, F_GETFL) : O_RDONLY;
+    if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY) return bad("is closed, expected a file or a pipe");
     if (::fstat(descriptor_, &status_) != 0) return system_error("cannot be examined");
     const mode_t mode = status_.st_mode;
     if (S_ISREG(mode)) {

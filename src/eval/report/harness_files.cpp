@@ -126,11 +126,24 @@ Json unix_time(const std::string& iso) {
 // Text and number of a special token, as the harness notes them.
 Json token_json(const Tokenizer& tokenizer, std::optional<TokenId> id) {
   if (!id) return Json::array({nullptr, "None"});
-  const auto text = tokenizer.decode({*id});
+  const auto text = tokenizer.decode(*id);
   return Json::array({text ? Json(*text) : Json(nullptr), fmt::format("{}", *id)});
 }
 
 std::string hex16(std::uint64_t hash) { return fmt::format("{:016x}", hash); }
+
+// Keys that begin with libmoe_ are not the harness's own.
+void add_chat(const RunReport& report, const ModelRun& run, Json& root) {
+  const auto maybe = [](const std::optional<bool>& b) { return b ? Json(*b) : Json(nullptr); };
+  root["fewshot_as_multiturn"] = run.chat ? Json(run.chat->multiturn) : maybe(report.fewshot_as_multiturn);
+  root["chat_template"] = run.chat ? Json(run.chat->template_text) : Json(nullptr);
+  root["chat_template_sha"] = run.chat ? Json(sha256_hex(run.chat->template_text)) : Json(nullptr);
+  if (run.chat)
+    root["libmoe_chat"] = {{"variables", run.chat->variables},
+                           {"date", run.chat->date},
+                           {"enable_thinking", maybe(run.chat->enable_thinking)}};
+  if (!report.think_end.empty()) root["libmoe_think_end_token"] = report.think_end;
+}
 
 Json results_json(const RunReport& report, const ModelRun& run) {
   Json root = {{"results", Json::object()},          {"groups", Json::object()},   {"group_subtasks", Json::object()},
@@ -138,14 +151,15 @@ Json results_json(const RunReport& report, const ModelRun& run) {
                {"higher_is_better", Json::object()}, {"n-samples", Json::object()}};
   double seconds = 0;
   for (std::size_t t = 0; t < run.outcomes.size(); ++t) {
-    add_task(report.tasks[t], run.outcomes[t], root);
+    add_task(run.task(report.tasks, t), run.outcomes[t], root);
     seconds += run.outcomes[t].seconds;
     // Not the harness's own; its readers pass over keys that they do not know.
     const TaskOutcome& o = run.outcomes[t];
-    root["libmoe_checks"][report.tasks[t].spec.name] = {{"truncated", o.truncated},   {"too_long", o.too_long},
-                                                        {"non_finite", o.non_finite}, {"match_limit", o.match_limit},
-                                                        {"skipped", o.skipped},       {"tied", o.tied},
-                                                        {"reencoded", o.reencoded}};
+    root["libmoe_checks"][report.tasks[t].spec.name] = {
+        {"truncated", o.truncated},   {"too_long", o.too_long},
+        {"non_finite", o.non_finite}, {"match_limit", o.match_limit},
+        {"skipped", o.skipped},       {"tied", o.tied},
+        {"reencoded", o.reencoded},   {"without_system", run.task(report.tasks, t).chat_retries}};
   }
   root["config"] = {{"model", "libmoe"},
                     {"model_args", "path=" + run.path},
@@ -167,8 +181,7 @@ Json results_json(const RunReport& report, const ModelRun& run) {
   root["system_instruction"] = report.system_instruction.empty() ? Json(nullptr) : Json(report.system_instruction);
   root["system_instruction_sha"] =
       report.system_instruction.empty() ? Json(nullptr) : Json(sha256_hex(report.system_instruction));
-  root["fewshot_as_multiturn"] = false;
-  root["chat_template"] = nullptr;
+  add_chat(report, run, root);
   root["model_name"] = run.name;
   root["total_evaluation_time_seconds"] = fmt::format("{}", seconds);
   return root;
@@ -232,7 +245,7 @@ Json sample_of(const PreparedTask& task, const Document& document, const Documen
                std::size_t filter) {
   // Bad where a caller made the question himself.
   const auto question = JsonDocument::parse(document.question.json);
-  const Json doc = question ? copy_json<Json>(question->root()) : Json(document.question.json);
+  const Json doc = question ? copy_json<Json>(question->root()) : Json(std::string(document.question.json));
   Json line = {{"doc_id", index},
                {"doc", doc},
                {"target", document.target},
@@ -301,26 +314,26 @@ Result<void> write_harness_files(const RunReport& report, const ModelRun& run, c
   if (auto ok = check_names(report.tasks, std::span(&run.name, 1)); !ok) return ok;
   const std::filesystem::path folder = std::filesystem::path(directory) / model_folder(run.name);
   if (auto made = make_folder(folder.string()); !made) return made;
-  std::string time = report.started;
-  std::replace(time.begin(), time.end(), ':', '-');
-  time = file_name_of(time);
+  const std::string time = file_time(report.started);
   Json results = results_json(report, run);
   FileErrors errors;
   const auto write = [&](const std::string& file, const std::string& text) {
     if (!errors.cancelled()) errors.note(write_file((folder / file).string(), text, {.cancelled = cancelled}));
   };
-  for (std::size_t t = 0; t < run.outcomes.size(); ++t)
-    for (std::size_t s = 0; s < report.tasks[t].subtasks.size(); ++s) {
-      const Subtask& subtask = report.tasks[t].subtasks[s];
+  for (std::size_t t = 0; t < run.outcomes.size(); ++t) {
+    const PreparedTask& task = run.task(report.tasks, t);
+    for (std::size_t s = 0; s < task.subtasks.size(); ++s) {
+      const Subtask& subtask = task.subtasks[s];
       std::string hash;
-      const std::string lines = sample_lines(report.tasks[t], subtask, run.outcomes[t].documents[s], hash);
+      const std::string lines = sample_lines(task, subtask, run.outcomes[t].documents[s], hash);
       const std::string file = samples_file(subtask.name, time);
       results["task_hashes"][subtask.name] = hash;
       // Readers take the subtask's name out of the file's; where it is another one, this says so.
       if (file_name_of(subtask.name) != subtask.name) results["libmoe_sample_files"][subtask.name] = file;
       write(file, lines);
     }
-  write(fmt::format("results_{}.json", time), json_text(results, 2) + "\n");
+  }
+  write(results_file(time), json_text(results, 2) + "\n");
   return errors.result();
 }
 

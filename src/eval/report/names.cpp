@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <map>
@@ -64,6 +65,13 @@ std::string samples_file(std::string_view subtask, std::string_view time) {
   return fmt::format("samples_{}_{}.jsonl", file_name_of(subtask), time);
 }
 
+std::string results_file(std::string_view time) { return fmt::format("results_{}.json", time); }
+
+std::string file_time(std::string started) {
+  std::replace(started.begin(), started.end(), ':', '-');
+  return file_name_of(started);
+}
+
 Result<void> make_folder(const std::string& path) {
   std::error_code failed;
   std::filesystem::create_directories(path, failed);
@@ -83,6 +91,21 @@ Result<void> check_names(std::span<const PreparedTask> tasks, std::span<const st
   for (const std::string& model : models)
     if (auto ok = folders.take(model, model_folder(model), "model " + in_quotes(model)); !ok) return ok;
   return {};
+}
+
+std::vector<std::string> output_files(std::span<const PreparedTask> tasks, std::span<const std::string> models,
+                                      const std::string& directory, const std::string& started) {
+  const std::filesystem::path out(directory);
+  const std::string time = file_time(started);
+  std::vector<std::string> files = {(out / kRunFile).string()};
+  for (const std::string& model : models) {
+    const std::filesystem::path folder = out / model_folder(model);
+    files.push_back((folder / results_file(time)).string());
+    for (const PreparedTask& task : tasks)
+      for (const Subtask& subtask : task.subtasks)
+        files.push_back((folder / samples_file(subtask.name, time)).string());
+  }
+  return files;
 }
 
 Result<void> make_output_folders(const std::string& directory, std::span<const std::string> models) {

@@ -13,6 +13,9 @@ inline constexpr const char* kRunFile = "run.json";
 /// As the reference harness calls it: "org/name" is org__name.
 std::string model_folder(std::string_view model);
 std::string samples_file(std::string_view subtask, std::string_view time);
+std::string results_file(std::string_view time);
+/// RunReport::started as it stands in names of files.
+std::string file_time(std::string started);
 
 /// The folder and those above it, where they are not there yet. Errors: io, also when nothing can be written there.
 Result<void> make_folder(const std::string& path);

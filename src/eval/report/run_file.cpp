@@ -75,6 +75,15 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome) {
   return out;
 }
 
+Json chat_json(const ModelRun& run) {
+  if (!run.chat) return nullptr;
+  return {{"template_sha256", sha256_hex(run.chat->template_text)},
+          {"fewshot_as_multiturn", run.chat->multiturn},
+          {"variables", run.chat->variables},
+          {"enable_thinking", run.chat->enable_thinking ? Json(*run.chat->enable_thinking) : Json(nullptr)},
+          {"date", run.chat->date}};
+}
+
 Json model_json(const RunReport& report, const ModelRun& run) {
   const ParameterCount parameters = count_parameters(run.info.config);
   Json out = {{"name", run.name},
@@ -96,9 +105,10 @@ Json model_json(const RunReport& report, const ModelRun& run) {
               {"resident_bytes", run.resident_bytes},
               {"session_bytes", run.session_bytes},
               {"max_length", run.max_length},
+              {"chat", chat_json(run)},
               {"tasks", Json::array()}};
   for (std::size_t t = 0; t < run.outcomes.size(); ++t)
-    out["tasks"].push_back(outcome_json(report.tasks[t], run.outcomes[t]));
+    out["tasks"].push_back(outcome_json(run.task(report.tasks, t), run.outcomes[t]));
   return out;
 }
 
@@ -106,12 +116,19 @@ Json model_json(const RunReport& report, const ModelRun& run) {
 
 Result<void> write_run_file(const RunReport& report, const std::string& directory,
                             const std::function<bool()>& cancelled) {
-  Json root = {{"format", "libmoe run 1"},    {"started", report.started},
-               {"seconds", report.seconds},   {"numerics_version", kNumericsVersion},
-               {"isa", report.isa},           {"threads", report.thread_count},
-               {"seed", report.seed},         {"limit", report.limit},
-               {"baseline", report.baseline}, {"system_instruction", report.system_instruction},
-               {"models", Json::array()},     {"comparisons", Json::array()}};
+  Json root = {{"format", "libmoe run 1"},
+               {"started", report.started},
+               {"seconds", report.seconds},
+               {"numerics_version", kNumericsVersion},
+               {"isa", report.isa},
+               {"threads", report.thread_count},
+               {"seed", report.seed},
+               {"limit", report.limit},
+               {"baseline", report.baseline},
+               {"system_instruction", report.system_instruction},
+               {"think_end_token", report.think_end},
+               {"models", Json::array()},
+               {"comparisons", Json::array()}};
   for (const ModelRun& run : report.models) root["models"].push_back(model_json(report, run));
   for (const Comparison& c : compare_models(report))
     root["comparisons"].push_back({{"task", report.tasks[c.task].spec.name},

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "batch/reply_loop.hpp"
+#include "eval/score/text.hpp"
 #include "tokenizer/unicode.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -53,10 +54,10 @@ class HarnessReplies final : public batch::ReplyWriter {
     ++reply.generated_tokens;
     // A vocabulary is often padded: such a token has no text.
     const std::vector<TokenId> ids(token < tokenizer_.vocab_size() ? 1 : 0, token);
-    const auto part = [&](const std::string& before, bool skip_special) {
-      return before.empty() ? tokenizer_.decode(ids, skip_special) : tokenizer_.decode_more(ids, skip_special);
+    const auto part = [&](const std::string& before, SpecialTokens special) {
+      return before.empty() ? tokenizer_.decode(ids, special) : tokenizer_.decode_more(ids, special);
     };
-    const auto raw = part(raw_[index], false), text = part(reply.text, true);
+    const auto raw = part(raw_[index], SpecialTokens::show), text = part(reply.text, SpecialTokens::hide);
     if (!raw) return forward(raw);
     if (!text) return forward(text);
     // Stop texts are looked for in the text with its special tokens, and only where the new token can matter.
@@ -79,7 +80,7 @@ class HarnessReplies final : public batch::ReplyWriter {
     Generation& reply = encoded_.replies[index];
     // A reply may end inside a character.
     const std::string valid = tokenizer::replace_invalid_utf8(reply.text);
-    const std::string_view cut = cut_at(valid, requests_[index].stop);
+    const std::string_view cut = cut_at(after_thinking(valid, requests_[index].think_end), requests_[index].stop);
     reply.text = std::string(cut_at(cut, std::span(&eos_text_, 1)));
     reply.pass_tokens += reply.generated_tokens - 1;
     raw_[index] = {};

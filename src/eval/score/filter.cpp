@@ -25,7 +25,7 @@ Result<std::string> select_match(const FilterStep& step, const Regex& regex, con
 
 std::string transformed(const FilterStep& step, std::string reply) {
   switch (step.function) {
-    case Function::remove_whitespace: return reply.starts_with(' ') ? reply.substr(1) : reply;
+    case Function::remove_whitespace: return std::string(strip(reply));
     case Function::lowercase: return lowercase(reply);
     case Function::uppercase: return uppercase(reply);
     case Function::map: {

@@ -28,16 +28,23 @@ std::string mapped(std::string_view text, utf8proc_int32_t (*map)(utf8proc_int32
   return out;
 }
 
-}  // namespace
-
-std::string_view strip(std::string_view text) {
-  text = text.substr(0, rstrip_length(text));
+std::string_view lstrip(std::string_view text) {
   while (!text.empty()) {
     const std::size_t n = leading_white_space(text);
     if (n == 0) break;
     text.remove_prefix(n);
   }
   return text;
+}
+
+}  // namespace
+
+std::string_view strip(std::string_view text) { return lstrip(text.substr(0, rstrip_length(text))); }
+
+std::string_view after_thinking(std::string_view reply, std::string_view think_end) {
+  if (think_end.empty()) return reply;
+  const std::size_t at = reply.rfind(think_end);
+  return lstrip(at == std::string_view::npos ? reply : reply.substr(at + think_end.size()));
 }
 
 bool is_utf8(std::string_view text) {

@@ -19,6 +19,10 @@ MOE_API bool wants_delimiter(std::string_view before, std::string_view after);
 /// The two, with the delimiter where they want one.
 MOE_API std::string delimited(std::string_view before, std::string_view after, std::string_view delimiter);
 
+/// The answer in a reply that began with thoughts: behind the last `think_end`, without white space in front. With an
+/// empty `think_end` the reply as it is.
+MOE_API std::string_view after_thinking(std::string_view reply, std::string_view think_end);
+
 /// len(str): code points, never bytes.
 MOE_API std::int32_t code_points(std::string_view text);
 

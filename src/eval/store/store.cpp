@@ -20,19 +20,22 @@ constexpr int kScoreColumns = 8, kReplyColumns = 7, kRunColumns = 27, kAnswerCol
 std::int64_t flags_of(const Score& s) { return (s.is_greedy ? 1 : 0) | (s.truncated ? 2 : 0) | (s.reencoded ? 4 : 0); }
 std::int64_t flags_of(const Generation& g) { return (g.finished ? 1 : 0) | (g.truncated ? 2 : 0); }
 
+// With the model's name: who asks one content under two names finds both in the store. Their answers are shared.
 std::string key_of(const StoredRun& run) {
   const StoreSetting& s = run.setting;
-  return sha256_hex(fmt::format("{}\n{}\n{} {} {} {} {} {}\n{}\n{}\n{}\n{} {} {}", s.model_hash, s.formats,
-                                s.numerics_version, static_cast<int>(s.precision), static_cast<int>(s.kv), s.top_k,
-                                s.max_length, s.tokenizer, run.task, run.task_hash, run.questions_hash, run.num_fewshot,
-                                run.limit, run.seed));
+  std::string text =
+      fmt::format("{}\n{}\n{} {} {} {} {} {}\n{}\n{}\n{}\n{} {} {}", s.model_hash, s.formats, s.numerics_version,
+                  static_cast<int>(s.precision), static_cast<int>(s.kv), s.top_k, s.max_length, s.tokenizer, run.task,
+                  run.task_hash, run.questions_hash, run.num_fewshot, run.limit, run.seed);
+  if (!s.chat.empty()) text += "\nchat " + s.chat;
+  return sha256_hex(text + "\nmodel " + run.model);
 }
 
 // The columns of `runs`, in order. `answers`: see answers_of().
-Result<void> write_run(const Database& database, const StoredRun& run, std::int64_t answers) {
+Result<void> write_run(const Database& database, const std::string& key, const StoredRun& run, std::int64_t answers) {
   const StoreSetting& s = run.setting;
   RowWriter row(database, "runs", kRunColumns);
-  row.add(run.id).add(key_of(run)).add(run.started).add(run.finished).add(run.model).add(run.path);
+  row.add(run.id).add(key).add(run.started).add(run.finished).add(run.model).add(run.path);
   row.add(s.model_hash).add(s.formats).add(static_cast<std::int64_t>(s.precision));
   row.add(static_cast<std::int64_t>(s.kv)).add(s.top_k).add(s.max_length).add(std::bit_cast<std::int64_t>(s.tokenizer));
   row.add(std::int64_t{s.numerics_version}).add(run.task).add(run.task_hash).add(run.questions_hash);
@@ -71,6 +74,20 @@ class AnswersChecksum {
 Result<void> delete_answers(const Database& database, std::int64_t run) {
   Statement all(database, "DELETE FROM answers WHERE run = ?");
   return all.bind(0, run).finish();
+}
+
+// No run is ever taken out: one that is missing was, and its answers may still be there.
+Result<void> check_numbers(const Database& database) {
+  Statement gap(database, "SELECT ifnull(max(id), 0), count(*) FROM runs");
+  if (const auto row = gap.step(); !row) return forward(row);
+  if (gap.integer(0) != gap.integer(1))
+    return database.damaged(
+        fmt::format("it has {} runs, the last of which is number {}", gap.integer(1), gap.integer(0)));
+  Statement orphan(database, "SELECT run FROM answers WHERE run NOT IN (SELECT id FROM runs) LIMIT 1");
+  const auto row = orphan.step();
+  if (!row) return forward(row);
+  if (*row) return database.damaged(fmt::format("run {} is gone, but for its answers", orphan.integer(0)));
+  return {};
 }
 
 // Those of one run, which must be the ones it was finished with.
@@ -212,8 +229,8 @@ Result<std::int64_t> RunStore::begin_run(const StoredRun& run) {
     begun.id = last.integer(0) + 1;
     begun.finished.clear(), begun.accuracy.reset(), begun.standard_error.reset();
     begun.model_flops = 0, begun.seconds = 0;
-    if (auto ok = delete_answers(impl_->database, begun.id); !ok) return ok;
-    return write_run(impl_->database, begun, AnswersChecksum().value());
+    if (auto ok = check_numbers(impl_->database); !ok) return ok;
+    return write_run(impl_->database, key, begun, AnswersChecksum().value());
   });
   if (!done) return forward(done);
   return begun.id;
@@ -230,6 +247,7 @@ Result<void> RunStore::finish_run(std::int64_t id, const std::string& finished, 
     if (!known) return forward(known);
     if (!*known) return impl_->database.damaged(fmt::format("run {} is gone", id));
     StoredRun run = read_run(find);
+    const std::string key = find.text(1);  // not all of it is in the row
     find.reset();
     run.finished = finished, run.standard_error = accuracy.standard_error;
     run.accuracy = column < task.spec.metrics.size() ? std::optional(accuracy.value) : std::nullopt;
@@ -246,7 +264,7 @@ Result<void> RunStore::finish_run(std::int64_t id, const std::string& finished, 
         if (!written) return forward(written);
         sum.add(*written);
       }
-    return write_run(impl_->database, run, sum.value());
+    return write_run(impl_->database, key, run, sum.value());
   });
 }
 
@@ -276,7 +294,7 @@ Result<void> RunStore::verify() const {
         if (!*row) break;
       }
     }
-    return {};
+    return check_numbers(impl_->database);
   });
   if (!sound) return sound;
   const auto listed = runs();

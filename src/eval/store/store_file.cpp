@@ -7,6 +7,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "support/show.hpp"
+
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
@@ -30,6 +32,26 @@ CREATE TABLE answers(run INTEGER, position INTEGER, question TEXT, cluster TEXT,
   PRIMARY KEY(run, position)) WITHOUT ROWID;
 )";
 
+// Every table as it was made: SQLite keeps the statement.
+Result<void> check_tables(const Database& database) {
+  Statement find(database, "SELECT count(*) FROM sqlite_master WHERE sql = ?");
+  for (std::string_view rest = kSchema; rest.find(';') != std::string_view::npos;) {
+    const std::size_t begin = rest.find("CREATE"), end = rest.find(';');
+    const std::string_view table = rest.substr(begin, end - begin);
+    rest.remove_prefix(end + 1);
+    find.bind(0, table);
+    const auto row = find.step();
+    if (!row) return forward(row);
+    if (find.integer(0) != 1) {
+      constexpr std::size_t kName = std::string_view("CREATE TABLE ").size();
+      return database.damaged(
+          fmt::format("its table {} is not as it was made", table.substr(kName, table.find('(') - kName)));
+    }
+    find.reset();
+  }
+  return {};
+}
+
 // Refuses what is no sound store of this version.
 Result<void> check(const Database& database, const std::string& path) {
   const auto application = database.ask("PRAGMA application_id");
@@ -50,7 +72,7 @@ Result<void> check(const Database& database, const std::string& path) {
   const auto sound = database.ask("PRAGMA quick_check(1)");
   if (!sound) return forward(sound);
   if (*sound != "ok") return database.damaged(*sound);
-  return {};
+  return check_tables(database);
 }
 
 // Makes the tables of a new file.
@@ -81,6 +103,10 @@ std::string as_uri(const std::string& path, std::string_view parameters) {
   return out.append(parameters);
 }
 
+tl::unexpected<Error> no_file(const std::string& path) {
+  return fail(ErrorCode::bad_file, fmt::format("store {} is no regular file", path));
+}
+
 Result<std::unique_ptr<Database>> open_database(const std::string& path, const std::string& name, int flags) {
   sqlite3* handle = nullptr;
   const int opened = sqlite3_open_v2(name.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX, nullptr);
@@ -93,7 +119,14 @@ Result<std::unique_ptr<Database>> open_database(const std::string& path, const s
 }  // namespace
 
 Result<std::unique_ptr<Database>> open_store(const std::string& path) {
-  auto database = open_database(path, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) return no_file(path);
+  std::error_code failed;
+  const std::string file = std::filesystem::absolute(path, failed).string();
+  if (failed || path.empty()) return fail(ErrorCode::io, fmt::format("store {}: is no path", in_quotes(path)));
+  // Behind a folder no name is special: not ":memory:", which keeps nothing, and no URI.
+  auto database =
+      open_database(path, as_uri(file, "?mode=rwc"), SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI);
   if (!database) return database;
   // SQLite opens a file that cannot be written as well, and says so at the first answer.
   if (sqlite3_db_readonly((*database)->handle(), "main") == 1) return (*database)->error(SQLITE_READONLY);
@@ -112,7 +145,7 @@ Result<std::unique_ptr<Database>> open_store_read_only(const std::string& path) 
       return fail(ErrorCode::not_found, fmt::format("there is no store {}", path));
     return fail(ErrorCode::io, fmt::format("store {}: {}", path, std::strerror(errno)));
   }
-  if (!S_ISREG(status.st_mode)) return fail(ErrorCode::bad_file, fmt::format("store {} is no regular file", path));
+  if (!S_ISREG(status.st_mode)) return no_file(path);
   // The log lies beside the file itself.
   std::error_code failed;
   const std::string file = std::filesystem::canonical(path, failed).string();

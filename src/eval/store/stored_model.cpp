@@ -91,6 +91,8 @@ StoredModel::StoredModel(LanguageModel& model, RunStore& store, const StoreSetti
   append(text, setting.formats);
   append(text, fmt::format("{} {} {} {} {} {}", setting.numerics_version, static_cast<int>(setting.precision),
                            static_cast<int>(setting.kv), setting.top_k, setting.max_length, setting.tokenizer));
+  // Answers without a template keep the keys that they had before there were templates.
+  if (!setting.chat.empty()) append(text, "chat " + setting.chat);
   if (!setting.model_hash.empty()) setting_ = digest(text);
 }
 
@@ -124,6 +126,7 @@ Result<std::vector<Generation>> StoredModel::generate(std::span<const GenerateRe
     std::string text = setting_ + "reply" + contexts.digest_of(r.context);
     append(text, fmt::format("{}", r.max_tokens));
     for (const std::string& stop : r.stop) append(text, stop);
+    if (!r.think_end.empty()) append(text.append("think"), r.think_end);
     keys.push_back(key_of(text));
   }
   return ask<GenerateRequest, Generation>(

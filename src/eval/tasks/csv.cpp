@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "eval/score/text.hpp"
+#include "eval/tasks/question.hpp"
 #include "support/json_text.hpp"
 #include "support/show.hpp"
 #include "support/text_file.hpp"
@@ -55,43 +56,13 @@ std::string row_to_json(const CsvRow& row, const Columns& columns, nlohmann::ord
     if (!is_utf8(cell)) return "is not UTF-8";
   out["question"] = row.cells[columns.question];
   for (std::size_t c : columns.choices) out["choices"].push_back(row.cells[c]);
-  const std::string letter(strip(row.cells[columns.answer]));
-  const std::size_t answer = letter.size() == 1 ? static_cast<std::size_t>(letter[0] - 'A') : columns.choices.size();
-  if (answer >= columns.choices.size())
-    return fmt::format("has the answer {}, expected a letter from A to {}", in_quotes(letter),
-                       static_cast<char>('A' + columns.choices.size() - 1));
-  out["answer"] = answer;
+  // A letter is what the format wants; whether anything else is an answer, the question's own rule says.
+  const std::string_view answer = strip(row.cells[columns.answer]);
+  if (const auto index = index_of_letter(answer); index && *index < columns.choices.size())
+    out["answer"] = *index;
+  else
+    out["answer"] = answer;
   return {};
-}
-
-Result<void> read_subject(const std::filesystem::path& path, const std::string& split,
-                          std::vector<QuestionLine>& lines) {
-  const std::string file = path.string();
-  const auto text = read_text(file, kFileBytes);
-  if (!text) return forward(text);
-  CsvReader reader(*text);
-  CsvRow row;
-  std::optional<Columns> columns;
-  std::string subject = path.stem().string();
-  if (subject.ends_with("_" + split)) subject.resize(subject.size() - split.size() - 1);
-  for (std::size_t number = 0;;) {
-    const auto more = reader.next(row);
-    if (!more) return fail(more.error().code, fmt::format("{}:{}", file, more.error().message));
-    if (!*more) return {};
-    if (!columns) {
-      columns = header_of(row.cells);
-      if (columns) continue;
-      if (row.cells.size() < 4)
-        return fail(ErrorCode::bad_file,
-                    fmt::format("{}:{}: {} columns, expected question, two choices or more, answer", file, row.line,
-                                row.cells.size()));
-      columns = plain_columns(row.cells.size());
-    }
-    nlohmann::ordered_json json = {{"id", fmt::format("{}/{}/{}", subject, split, number++)}, {"subject", subject}};
-    if (const std::string problem = row_to_json(row, *columns, json); !problem.empty())
-      return fail(ErrorCode::bad_file, fmt::format("{}:{}: the question {}", file, row.line, problem));
-    lines.push_back({json_text(json), file, row.line});
-  }
 }
 
 }  // namespace
@@ -134,21 +105,55 @@ Result<bool> CsvReader::next(CsvRow& row) {
   return any;
 }
 
-Result<std::vector<QuestionLine>> read_csv_folder(const std::string& folder) {
+Result<std::vector<std::string>> csv_files(const std::string& folder) {
   std::error_code failed;
-  std::vector<std::filesystem::path> files;
+  std::vector<std::string> files;
   std::filesystem::directory_iterator it(folder, failed), end;
   for (; !failed && it != end; it.increment(failed))
-    if (it->path().extension() == ".csv") files.push_back(it->path());
+    if (it->path().extension() == ".csv") files.push_back(it->path().string());
   if (failed) return fail(ErrorCode::io, fmt::format("cannot list {}: {}", folder, failed.message()));
   if (files.empty()) return fail(ErrorCode::bad_file, fmt::format("{} holds no .csv file", folder));
   std::sort(files.begin(), files.end());
-  std::filesystem::path named(folder);
-  if (named.filename().empty()) named = named.parent_path();
-  std::vector<QuestionLine> lines;
-  for (const auto& file : files)
-    if (auto read = read_subject(file, named.filename().string(), lines); !read) return forward(read);
-  return lines;
+  return files;
+}
+
+Result<CsvSubject> read_csv_subject(const std::string& file, const std::string& split,
+                                    const std::function<bool()>& cancelled) {
+  const auto text = read_text(file, kFileBytes);
+  if (!text) return forward(text);
+  const auto bad = [&](std::int64_t line, const std::string& problem) {
+    return fail(ErrorCode::bad_file, fmt::format("{}:{}: {}", file, line, problem));
+  };
+  CsvReader reader(*text);
+  CsvRow row;
+  std::optional<Columns> columns;
+  std::string subject = std::filesystem::path(file).stem().string();
+  if (subject.ends_with("_" + split)) subject.resize(subject.size() - split.size() - 1);
+  CsvSubject out;
+  out.size = text->size();
+  for (;;) {
+    const auto more = reader.next(row);
+    if (!more) return fail(more.error().code, fmt::format("{}:{}", file, more.error().message));
+    if (!*more) return out;
+    if (!columns) {
+      columns = header_of(row.cells);
+      if (columns) continue;
+      if (row.cells.size() < 4)
+        return bad(row.line,
+                   fmt::format("{} columns, expected question, two choices or more, answer", row.cells.size()));
+      columns = plain_columns(row.cells.size());
+    }
+    const std::size_t number = out.lines.size();
+    if (auto ok = check_question_count(number, out.size); !ok)
+      return fail(ok.error().code, fmt::format("{} {}", file, ok.error().message));
+    if (number % 64 == 0 && cancelled && cancelled())
+      return fail(ErrorCode::cancelled, fmt::format("interrupted while {} was read", file));
+    nlohmann::ordered_json json = {{"id", fmt::format("{}/{}/{}", subject, split, number)}, {"subject", subject}};
+    if (const std::string problem = row_to_json(row, *columns, json); !problem.empty())
+      return bad(row.line, "the question " + problem);
+    out.json += json_text(json) + '\n';
+    out.lines.push_back(row.line);
+  }
 }
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -2,6 +2,7 @@
 // The CSV folders in which MMLU, CMMLU and C-Eval are published: one file per subject.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,15 +31,20 @@ class MOE_API CsvReader {
   std::int64_t line_ = 1;
 };
 
-/// A line of a question file, and where it stood.
-struct QuestionLine {
-  std::string json, file;
-  std::int64_t line = 0;
+/// Paths of the .csv files of a folder, sorted. Errors: io; bad_file when there is none.
+Result<std::vector<std::string>> csv_files(const std::string& folder);
+
+/// The questions of one CSV file as JSON lines.
+struct CsvSubject {
+  std::string json;
+  std::vector<std::int64_t> lines;  ///< where each began in the file
+  std::uint64_t size = 0;           ///< bytes of the file
 };
 
-/// The questions of FOLDER/<subject>_<folder's name>.csv (or <subject>.csv), sorted by subject: rows of question,
-/// choices and the right letter, or under a header that names question, A, B, ... and answer.
-/// Errors: io; bad_file naming file and line.
-MOE_API Result<std::vector<QuestionLine>> read_csv_folder(const std::string& folder);
+/// <subject>_<split>.csv or <subject>.csv: rows of question, choices and the right answer, or under a header that names
+/// question, A, B, ... and answer.
+/// Errors: io; cancelled; bad_file naming file and line.
+Result<CsvSubject> read_csv_subject(const std::string& file, const std::string& split,
+                                    const std::function<bool()>& cancelled);
 
 }  // namespace moe::inline MOE_ABI::eval

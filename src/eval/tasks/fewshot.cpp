@@ -9,9 +9,8 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-std::string field_of(const Question& question, const std::string& field) {
-  const auto found = question.text.find(field);
-  return found == question.text.end() ? std::string() : found->second;
+std::string field_of(const QuestionFields& question, const std::string& field) {
+  return question.text(field).value_or(std::string());
 }
 
 FewshotSampler::FewshotSampler(const FewshotSpec& spec, const std::vector<Shot>& pool, std::int64_t count,
@@ -26,15 +25,12 @@ const std::vector<std::size_t>& FewshotSampler::candidates(const std::string& ma
   return at->second;
 }
 
-Result<std::string> FewshotSampler::before(const Question& question) {
-  if (count_ == 0) return std::string();
+Result<std::vector<const Shot*>> FewshotSampler::before(const QuestionFields& question) {
+  if (count_ == 0) return std::vector<const Shot*>();
   const std::string match = spec_.match.empty() ? std::string() : field_of(question, spec_.match);
-  const bool one_text_for_all = spec_.rule == FewshotRule::first_n && !spec_.from_questions;
-  if (one_text_for_all)
-    if (const auto known = joined_.find(match); known != joined_.end()) return known->second;
   const std::vector<std::size_t>& from = candidates(match);
   // A question that may be its own example needs a spare one.
-  const std::size_t wanted = count_ + (spec_.from_questions ? 1 : 0);
+  const std::size_t wanted = count_ + (spec_.spare ? 1 : 0);
   if (from.size() < wanted)
     return fail(
         ErrorCode::bad_argument,
@@ -45,16 +41,12 @@ Result<std::string> FewshotSampler::before(const Question& question) {
     chosen = random_.sample(from.size(), wanted);
   else
     std::iota(chosen.begin(), chosen.end(), std::size_t{0});
-  std::string text;
-  std::size_t used = 0;
+  std::vector<const Shot*> shots;
   for (std::size_t c : chosen) {
     const Shot& shot = pool_[from[c]];
-    if (used == count_ || (spec_.from_questions && shot.json == question.json)) continue;
-    text += shot.text;
-    ++used;
+    if (shots.size() < count_ && !(spec_.spare && shot.json == question.question().json)) shots.push_back(&shot);
   }
-  if (one_text_for_all) joined_.emplace(match, text);
-  return text;
+  return shots;
 }
 
 }  // namespace moe::inline MOE_ABI::eval

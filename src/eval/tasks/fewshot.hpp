@@ -3,20 +3,25 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "eval/score/python_random.hpp"
+#include "eval/tasks/question.hpp"
+#include "eval/tasks/turns.hpp"
 #include "moe/eval/task.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 
-/// A worked example, rendered: prompt, delimiter, right answer, delimiter.
+/// A worked example, rendered.
 struct Shot {
-  std::string text;
-  std::string json;   ///< its line, by which a question recognises itself
+  std::vector<Turn> turns;
   std::string match;  ///< value of FewshotSpec::match
+  /// With FewshotSpec::spare its line, by which a question recognises itself, and the text that it lies in.
+  std::string_view json;
+  std::shared_ptr<const std::string> file;
 };
 
 /// The examples of one subtask. The random rule keeps one generator whose state advances from question to question, as
@@ -26,8 +31,8 @@ class MOE_API FewshotSampler {
   /// `pool` is borrowed. `count` examples stand before each question.
   FewshotSampler(const FewshotSpec& spec, const std::vector<Shot>& pool, std::int64_t count, std::uint64_t seed);
 
-  /// The examples for `question`, joined. Errors: bad_argument when there are too few.
-  Result<std::string> before(const Question& question);
+  /// The examples for `question`, in their order; they live in the pool. Errors: bad_argument when there are too few.
+  Result<std::vector<const Shot*>> before(const QuestionFields& question);
 
  private:
   const std::vector<std::size_t>& candidates(const std::string& match);
@@ -37,10 +42,9 @@ class MOE_API FewshotSampler {
   std::size_t count_;
   PythonRandom random_;
   std::map<std::string, std::vector<std::size_t>> candidates_;  // by match value
-  std::map<std::string, std::string> joined_;                   // first_n: the same text for every question
 };
 
 /// The value of `field` in the question, empty when it has none.
-MOE_API std::string field_of(const Question& question, const std::string& field);
+MOE_API std::string field_of(const QuestionFields& question, const std::string& field);
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -14,6 +14,7 @@
 #include "eval/score/metric_names.hpp"
 #include "eval/score/text.hpp"
 #include "eval/tasks/builtin_tasks.hpp"
+#include "eval/tasks/subtasks.hpp"
 #include "eval/tasks/template.hpp"
 #include "support/json.hpp"
 #include "support/show.hpp"
@@ -23,6 +24,13 @@ namespace moe::inline MOE_ABI::eval {
 namespace {
 
 constexpr std::uint64_t kTaskBytes = std::uint64_t{16} << 20;
+
+// An element costs more than its few bytes of text: no list may have as many as fit into a file.
+constexpr std::size_t kMostItems = 64;       // of lists that work through all of them for each question
+constexpr std::size_t kMostLabels = 1024;    // as many as choices
+constexpr std::size_t kMostGroups = 256;     // tables
+constexpr std::size_t kMostMembers = 16384;  // of all groups together
+constexpr std::size_t kMostMappings = 4096;  // entries of all mapping_dict together
 
 constexpr std::string_view kKeys[] = {
     "task",        "alias",    "version",       "group_version", "type",    "questions",        "fewshot",
@@ -78,13 +86,19 @@ class Reader {
   void only(JsonValue object, const std::vector<std::string_view>& keys, std::string_view where) {
     for (const auto& [key, value] : object.items())
       if (std::find(keys.begin(), keys.end(), key) == keys.end())
-        problem(fmt::format("{}unknown key {} (known: {})", where, in_quotes(key), fmt::join(keys, ", ")));
+        return problem(fmt::format("{}unknown key {} (known: {})", where, in_quotes(key), fmt::join(keys, ", ")));
   }
-  void texts(JsonValue object, const char* key, std::vector<std::string>& out) {
+  // Whether `count` things fit.
+  bool fits(std::string_view what, std::size_t count, std::size_t most) {
+    if (count > most) problem(fmt::format("{}{} has {} entries, expected at most {}", where_, what, count, most));
+    return count <= most;
+  }
+  void texts(JsonValue object, const char* key, std::vector<std::string>& out, std::size_t most = kMostItems) {
     const auto found = object.find(key);
     if (!found) return;
     if (!found->is_array())
       return problem(fmt::format("{}key '{}' is {}, expected a list of texts", where_, key, found->type_name()));
+    if (!fits(fmt::format("key '{}'", key), found->size(), most)) return;
     for (const JsonValue item : *found) {
       if (!item.is_string())
         return problem(fmt::format("{}key '{}' holds {}, expected texts only", where_, key, item.type_name()));
@@ -99,10 +113,7 @@ class Reader {
   }
   void metrics(JsonValue object, const char* key, const TaskSpec& task, std::vector<MetricColumn>& out) {
     std::vector<std::string> names;
-    texts(object, key, names);
-    if (names.size() > std::size(kMetricNames))
-      return problem(
-          fmt::format("key '{}' has {} names, expected at most {}", key, names.size(), std::size(kMetricNames)));
+    texts(object, key, names, std::size(kMetricNames));
     different(key, names);
     for (const FilterSpec& filter : task.filters)
       for (const std::string& name : names) {
@@ -135,7 +146,8 @@ bool has_metric(TaskKind kind, Metric metric) {
   }
 }
 
-FilterStep read_step(JsonValue item, Reader& reader) {
+// `mappings`: entries so far.
+FilterStep read_step(JsonValue item, Reader& reader, std::size_t& mappings) {
   // The order is that of enum FilterStep::Function.
   static constexpr std::string_view kFunctions[] = {"regex", "remove_whitespace", "lowercase",    "uppercase",
                                                     "map",   "take_first",        "take_first_k", "majority_vote"};
@@ -169,6 +181,8 @@ FilterStep read_step(JsonValue item, Reader& reader) {
   if (is_map && !mapping) return reader.problem("filters: map has no mapping_dict"), step;
   if (mapping) {
     if (!mapping->is_object()) return reader.problem("filters: mapping_dict is not an object"), step;
+    mappings += mapping->size();
+    if (!reader.fits("filters: mapping_dict", mappings, kMostMappings)) return step;
     for (const auto& [from, to] : mapping->items()) {
       if (!to.is_string()) return reader.problem("filters: mapping_dict holds something that is no text"), step;
       step.mapping.emplace_back(from, to.text());
@@ -181,9 +195,8 @@ void read_filters(JsonValue root, Reader& reader, TaskSpec& task) {
   const auto filters = root.find("filters");
   if (!filters) return;
   if (!filters->is_array() || filters->empty()) return reader.problem("key 'filters' is no list of filters");
-  constexpr std::size_t kMost = 64;  // each has a column per metric
-  if (filters->size() > kMost)
-    return reader.problem(fmt::format("key 'filters' has {} filters, expected at most {}", filters->size(), kMost));
+  if (!reader.fits("key 'filters'", filters->size(), kMostItems)) return;  // each has a column per metric
+  std::size_t mappings = 0;
   task.filters.clear();
   for (const JsonValue item : *filters) {
     if (!item.is_object()) return reader.problem("key 'filters' holds something that is no object");
@@ -195,10 +208,11 @@ void read_filters(JsonValue root, Reader& reader, TaskSpec& task) {
     const auto steps = item.find("steps");
     if (!steps || !steps->is_array())
       return reader.problem(fmt::format("filters: {} has no list of 'steps'", in_quotes(filter.name)));
+    if (!reader.fits("filters: key 'steps'", steps->size(), kMostItems)) return;
     for (const JsonValue step : *steps) {
       if (!step.is_object())
         return reader.problem(fmt::format("filters: a step of {} is no object", in_quotes(filter.name)));
-      filter.steps.push_back(read_step(step, reader));
+      filter.steps.push_back(read_step(step, reader, mappings));
     }
     task.filters.push_back(std::move(filter));
   }
@@ -228,11 +242,13 @@ void read_fewshot(JsonValue root, Reader& reader, TaskSpec& task) {
   const auto fewshot = root.find("fewshot");
   if (!fewshot) return;
   if (!fewshot->is_object()) return reader.problem("key 'fewshot' is not an object");
-  reader.only(*fewshot, {"examples", "rule", "match", "target_delimiter"}, "fewshot: ");
+  reader.only(*fewshot, {"examples", "rule", "match", "spare", "target_delimiter"}, "fewshot: ");
   if (fewshot->contains("target_delimiter"))
     reader.text(*fewshot, "target_delimiter", task.fewshot.target_delimiter.emplace());
   reader.text(*fewshot, "examples", task.fewshot.examples);
   if (task.fewshot.examples == "self") task.fewshot.examples.clear(), task.fewshot.from_questions = true;
+  task.fewshot.spare = task.fewshot.from_questions;
+  if (!task.fewshot.from_questions) reader.flag(*fewshot, "spare", task.fewshot.spare);
   reader.text(*fewshot, "match", task.fewshot.match);
   std::string rule = "first_n";
   reader.text(*fewshot, "rule", rule);
@@ -261,6 +277,7 @@ void read_subtasks(JsonValue root, Reader& reader, TaskSpec& task) {
   const auto titles = subtasks->find("titles");
   if (titles) {
     if (!titles->is_object()) return reader.problem("subtasks: key 'titles' is not an object");
+    if (!reader.fits("subtasks: key 'titles'", titles->size(), kMostSubtasks)) return;
     for (const auto& [key, title] : titles->items()) {
       if (!title.is_string()) return reader.problem(fmt::format("subtasks: title of {} is not text", in_quotes(key)));
       task.subjects.emplace_back(key, title.text());
@@ -272,6 +289,8 @@ void read_groups(JsonValue root, Reader& reader, TaskSpec& task) {
   const auto groups = root.find("groups");
   if (!groups) return;
   if (!groups->is_array()) return reader.problem("key 'groups' is not a list");
+  if (!reader.fits("key 'groups'", groups->size(), kMostGroups)) return;
+  std::size_t members = 0;
   std::set<std::string> known;
   for (const auto& subject : task.subjects) known.insert(subject.first);
   for (const JsonValue item : *groups) {
@@ -287,7 +306,9 @@ void read_groups(JsonValue root, Reader& reader, TaskSpec& task) {
     reader.text(item, "alias", group.alias);
     reader.text(item, "version", group.version);
     reader.flag(item, "weight_by_size", group.weight_by_size);
-    reader.texts(item, "subjects", group.subjects);
+    reader.texts(item, "subjects", group.subjects, kMostSubtasks);
+    members += group.subjects.size();
+    if (!reader.fits("groups: key 'subjects' of all groups", members, kMostMembers)) return;
     for (const std::string& subject : group.subjects)
       if (known.insert(subject).second) task.subjects.emplace_back(subject, subject);
     task.groups.push_back(std::move(group));
@@ -327,7 +348,6 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   reader.only(root, {std::begin(kKeys), std::end(kKeys)}, "");
 
   TaskSpec task;
-  task.source = json;
   reader.text(root, "task", task.name, true);
   if (task.name.empty()) reader.problem("key 'task' is empty");
   task.alias = task.name;
@@ -354,7 +374,7 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   reader.text(root, "prompt", task.prompt, !is_rolling);
   reader.text(root, "continuation", task.continuation, task.kind != TaskKind::multiple_choice);
   read_generation(root, reader, task);
-  reader.texts(root, "labels", task.labels);
+  reader.texts(root, "labels", task.labels, kMostLabels);
   reader.text(root, "cluster", task.cluster);
   reader.text(root, "target_delimiter", task.target_delimiter);
   reader.text(root, "fewshot_delimiter", task.fewshot_delimiter);
@@ -394,6 +414,7 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
         "metric acc_mutual_info needs one prompt for all answers: 'prompt' must not use {choice} or {label}");
   if (const auto filters = check_filters(task); !filters) reader.problem(filters.error().message);
   if (reader.failed()) return tl::unexpected<Error>(reader.error());
+  task.source = json;
   return task;
 }
 
@@ -404,13 +425,13 @@ std::vector<std::string> builtin_task_names() {
   return names;
 }
 
-Result<TaskSpec> find_task(const std::string& what) {
+Result<TaskSpec> load_task(const std::string& what, const std::function<bool()>& cancelled) {
   for (const BuiltinTask& task : builtin_tasks())
     if (what == task.name) return parse_task(task.json, fmt::format("built-in task {}", task.name));
   const std::string extension = std::filesystem::path(what).extension().string();
   if (extension == ".jsonl" || is_stream_name(what)) return task_of_question_file(what);
   if (extension == ".json") {
-    const auto text = read_text(what, {.bytes = kTaskBytes, .streams = Streams::allowed});
+    const auto text = read_text(what, {.bytes = kTaskBytes, .streams = Streams::allowed, .cancelled = cancelled});
     if (!text) return forward(text);
     auto task = parse_task(*text, what);
     if (!task) return task;

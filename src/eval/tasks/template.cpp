@@ -12,28 +12,33 @@
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
-    text.replace(at, from.size(), to);
+constexpr std::size_t kMostParts = 1024;
+
+std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
+  std::string out;
+  for (std::size_t at = text.find(from); at != std::string_view::npos; at = text.find(from)) {
+    out.append(text.substr(0, at)).append(to);
+    text.remove_prefix(at + from.size());
+  }
+  return out.append(text);
 }
 
 // HellaSwag's cleaning: " [title]" ends a sentence, other [..] on one line go, double spaces shrink once.
 std::string unbracket(std::string_view in) {
-  std::string text(strip(in));
-  replace_all(text, " [title]", ". ");
+  const std::string text = replaced(strip(in), " [title]", ". ");
   std::string kept;
+  std::size_t end = 0;  // of the line, or its next ]
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '[') {
-      const std::size_t end = text.find_first_of("]\n", i);
-      if (end != std::string::npos && text[end] == ']') {
+      if (end <= i) end = std::min(text.find_first_of("]\n", i), text.size());
+      if (end < text.size() && text[end] == ']') {
         i = end;
         continue;
       }
     }
     kept += text[i];
   }
-  replace_all(kept, "  ", " ");
-  return kept;
+  return replaced(kept, "  ", " ");
 }
 
 }  // namespace
@@ -73,6 +78,12 @@ Result<Template::Part> Template::parse_placeholder(std::string_view inside) {
 Result<Template> Template::parse(std::string_view text) {
   Template out;
   std::string literal;
+  const auto add = [&](Part part) -> Result<void> {
+    if (out.parts_.size() == kMostParts)
+      return fail(ErrorCode::bad_file, fmt::format("more than {} pieces in {}", kMostParts, in_quotes(text)));
+    out.parts_.push_back(std::move(part));
+    return {};
+  };
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if ((c == '{' || c == '}') && i + 1 < text.size() && text[i + 1] == c) {
@@ -85,7 +96,7 @@ Result<Template> Template::parse(std::string_view text) {
       auto part = parse_placeholder(text.substr(i + 1, close - i - 1));
       if (!part) return forward(part);
       if (!literal.empty()) out.parts_.push_back({std::exchange(literal, {}), false, {}, {}});
-      out.parts_.push_back(std::move(*part));
+      if (auto ok = add(std::move(*part)); !ok) return forward(ok);
       i = close;
     } else if (c == '}') {
       return fail(ErrorCode::bad_file, fmt::format("a single }} in {} (a literal brace is doubled)", in_quotes(text)));
@@ -101,28 +112,28 @@ bool Template::uses(std::string_view field) const {
   return std::any_of(parts_.begin(), parts_.end(), [&](const Part& p) { return p.is_field && p.text == field; });
 }
 
-Result<std::string> Template::value(const Part& part, const TaskSpec& task, const Question& question,
+Result<std::string> Template::value(const Part& part, const TaskSpec& task, const QuestionFields& question,
                                     std::int64_t choice) const {
   const auto missing = [&](std::string_view what) {
-    return fail(ErrorCode::bad_file, fmt::format("question {} has no {}", in_quotes(question.id), what));
+    return fail(ErrorCode::bad_file, fmt::format("question {} has no {}", in_quotes(question.question().id), what));
   };
   if (part.text == "choices" || part.text == "choice") {
     const std::size_t at = part.index ? *part.index : static_cast<std::size_t>(choice);
-    if (at >= question.choices.size())
-      return missing(fmt::format("choice {} (it has {})", at + 1, question.choices.size()));
-    return question.choices[at];
+    if (at >= question.choices().size())
+      return missing(fmt::format("choice {} (it has {})", at + 1, question.choices().size()));
+    return std::string(question.choices()[at]);
   }
   if (part.text == "label") {
     if (static_cast<std::size_t>(choice) >= task.labels.size())
       return missing(fmt::format("label for choice {} (the task has {} labels)", choice + 1, task.labels.size()));
     return task.labels[static_cast<std::size_t>(choice)];
   }
-  const auto found = question.text.find(part.text);
-  if (found == question.text.end()) return missing(fmt::format("field {}", in_quotes(part.text)));
-  return found->second;
+  auto found = question.text(part.text);
+  if (!found) return missing(fmt::format("field {}", in_quotes(part.text)));
+  return std::move(*found);
 }
 
-Result<std::string> Template::render(const TaskSpec& task, const Question& question, std::int64_t choice) const {
+Result<std::string> Template::render(const TaskSpec& task, const QuestionFields& question, std::int64_t choice) const {
   std::string out;
   for (const Part& part : parts_) {
     if (!part.is_field) {
@@ -142,7 +153,7 @@ Result<std::string> Template::render(const TaskSpec& task, const Question& quest
             std::find_if(task.subjects.begin(), task.subjects.end(), [&](const auto& s) { return s.first == *text; });
         if (subject == task.subjects.end())
           return fail(ErrorCode::bad_file, fmt::format("question {}: the task file has no title for subject {}",
-                                                       in_quotes(question.id), in_quotes(*text)));
+                                                       in_quotes(question.question().id), in_quotes(*text)));
         *text = subject->second;
       }
     }

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "eval/tasks/question.hpp"
 #include "moe/eval/task.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -15,9 +16,9 @@ class MOE_API Template {
   /// Errors: bad_file naming the placeholder (no closing brace, unknown filter, a bad index).
   static Result<Template> parse(std::string_view text);
 
-  /// `choice` indexes question.choices for {choice} and {label}; -1 where there is none.
+  /// `choice` indexes question.choices() for {choice} and {label}; -1 where there is none.
   /// Errors: bad_file naming the field that the question lacks.
-  Result<std::string> render(const TaskSpec& task, const Question& question, std::int64_t choice) const;
+  Result<std::string> render(const TaskSpec& task, const QuestionFields& question, std::int64_t choice) const;
 
   bool uses(std::string_view field) const;
 
@@ -30,7 +31,7 @@ class MOE_API Template {
     std::vector<Filter> filters;
   };
   static Result<Part> parse_placeholder(std::string_view inside);
-  Result<std::string> value(const Part& part, const TaskSpec& task, const Question& question,
+  Result<std::string> value(const Part& part, const TaskSpec& task, const QuestionFields& question,
                             std::int64_t choice) const;
 
   std::vector<Part> parts_;

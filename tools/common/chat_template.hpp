@@ -1,0 +1,13 @@
+#pragma once
+// --chat-template of every program that has one: a file with a template, or the name of one of the model's.
+
+#include <string>
+
+#include "moe/chat.hpp"
+
+namespace cli {
+
+/// What ends in .jinja or holds a / is a file (or a pipe), anything else a name. Errors: as moe::read_text.
+moe::Result<void> use_chat_template(const std::string& file_or_name, moe::ChatOptions& options);
+
+}  // namespace cli
