@@ -10,7 +10,8 @@ int main(int argc, char** argv) {
   auto session = moe::Session::create(*model, {.max_tokens = 64}).value();
   auto tokens = (*model)->tokenizer()->encode("Hello").value();
   const moe::BatchItem item{session->open().value(), tokens};
-  const auto logits = session->step({&item, 1}).value().row(0);
+  const auto out = session->step({&item, 1}).value();  // holds the logits
+  const auto logits = out.row(0);
   const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
   std::printf("%s: token %td follows\n", (*model)->config().family.c_str(), best);
 }

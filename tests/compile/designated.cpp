@@ -86,6 +86,7 @@ inline const eval::PairedGap paired_gap{.gap = 1.0};
 inline const eval::PrepareOptions prepare_options{.limit = 1.0};
 inline const eval::PreparedTask prepared_task{.num_fewshot = 1};
 inline const eval::Question question{.id = "1"};
+inline const eval::ReadHooks read_hooks{.cancelled = {}};
 inline const eval::RunReport run_report{.isa = "avx2"};
 inline const eval::Score score{.is_greedy = true};
 inline const eval::ScoreRequest score_request{.continuation = "a"};

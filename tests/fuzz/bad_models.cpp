@@ -108,6 +108,9 @@ const std::vector<ConfigCase>& config_cases() {
       {"rope_theta", "1e300", {"theta"}},
       {"rope_scaling", "7"},
       {"rope_scaling", R"({"type": "nonsense", "factor": 2.0})", {"nonsense"}},
+      {"rope_scaling", R"({"rope_type": "nonsense", "factor": 2.0})", {"nonsense"}},
+      {"rope_scaling", R"({"rope_type": "yarn"})", {"factor"}},
+      {"rope_scaling", R"({"rope_type": "linear", "factor": "2"})", {"factor"}},
       {"rope_scaling", R"({"type": "yarn"})", {"factor"}},
       {"rope_scaling", R"({"type": "yarn", "factor": 0})", {"factor"}},
       {"rope_scaling", R"({"type": "yarn", "factor": -4.0})", {"factor"}},
@@ -195,9 +198,12 @@ TEST_CASE("hyper-parameters outside their limits or against each other: config.j
         std::vector<std::string> words = c.words;
         words.push_back(c.key);
         inspect_with(model, "config.json", changed.dump(), [&](const auto& result) {
-          // Latent attention has no key heads, and a model of experts only no dense layer.
+          // Latent attention has no key heads, a model of experts only no dense layer, and Gemma 3's class looks at
+          // rope_type alone (a note says so).
           const bool unused = (c.key == "num_key_value_heads" && config.contains("kv_lora_rank")) ||
-                              (c.key == "intermediate_size" && config.contains("num_experts"));
+                              (c.key == "intermediate_size" && config.contains("num_experts")) ||
+                              (c.key == "rope_scaling" && c.value.find("\"type\"") != std::string::npos &&
+                               config.at("model_type") == "gemma3_text");
           if (unused) return;
           check_model_refused(result, words);
         });

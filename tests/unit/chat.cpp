@@ -186,6 +186,25 @@ TEST_CASE("a normaliser makes no control token of what a message spells") {
   CHECK(got.ids.back() == 1);
 }
 
+TEST_CASE("a control token that merges would make of plain text is written by its characters") {
+  const ModelCopy copy;
+  copy.write("chat_template.jinja", "{{ messages[0].content }}he");
+  Json tokenizer = Json::parse(moe_test::read_file(copy.dir / "tokenizer.json"));
+  REQUIRE(tokenizer["model"]["vocab"].contains("he"));
+  const auto id = tokenizer["model"]["vocab"]["he"].get<moe::TokenId>();
+  Json added = tokenizer["added_tokens"][0];
+  added["id"] = id, added["content"] = "he";
+  tokenizer["added_tokens"].push_back(added);
+  copy.write("tokenizer.json", tokenizer.dump());
+  const auto model = copy.load();
+  REQUIRE_MESSAGE(model->tokenizer() != nullptr, model->tokenizer_error());
+  REQUIRE(must_have(model->tokenizer()->encode("he", {.special = moe::SpecialText::plain})) == Ids{id});
+  const auto got = must_have(moe::encode_chat(*model, hello("a he bhe")));
+  CHECK(std::count(got.ids.begin(), got.ids.end(), id) == 1);
+  CHECK(got.ids.back() == id);
+  CHECK(must_have(model->tokenizer()->decode(got.ids)) == "a he bhehe");
+}
+
 TEST_CASE("a conversation that cannot be written says why, and the model loads") {
   const ModelCopy copy;
   CHECK(copy.load()->chat_templates().texts.empty());
@@ -245,6 +264,12 @@ TEST_CASE("template files that are no template are an error of the chat alone") 
   const ModelCopy copy;
   for (int i = 0; i < 70; ++i) copy.write("additional_chat_templates/t" + std::to_string(i) + ".jinja", "x");
   CHECK(holds(error_of(*copy.load(), hello(), moe::ErrorCode::not_found), "more than 64 chat templates"));
+}
+
+TEST_CASE("line ends of template files are read as Python reads them") {
+  const ModelCopy copy;
+  copy.write("chat_template.jinja", "a\r\nb\rc\n\r");
+  CHECK(copy.load()->chat_templates().texts.at("default") == "a\nb\nc\n\n");
 }
 
 TEST_CASE("old processors keep their template in chat_template.json") {

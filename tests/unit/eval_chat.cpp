@@ -1,87 +1,19 @@
-// Prompts, token ids and metrics through chat templates as the reference harness has them: every configuration, pair and
-// edge case of MOE_HARNESS_CHAT_DIR, asked through the scripted fake model.
+// Prompts, token ids and metrics through chat templates as the reference harness has them: every configuration of
+// MOE_HARNESS_CHAT_DIR, asked through the scripted fake model.
 
-#include <cmath>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 
-#include "checkpoint/chat_templates.hpp"
 #include "eval/run/reply_run.hpp"
 #include "eval/score/text.hpp"
-#include "moe/eval/chat_prompts.hpp"
 #include "moe/eval/evaluate.hpp"
-#include "score/pair_encoder.hpp"
-#include "support.hpp"
 #include "support/sha256.hpp"
 #include "unit/fake_model.hpp"
+#include "unit/harness_chat.hpp"
 
-using Json = nlohmann::json;
-using namespace moe::eval;
-using moe::score::PairEncoder;
+using namespace harness_chat;
 
 namespace {
-
-namespace fs = std::filesystem;
-using Ids = std::vector<moe::TokenId>;
-
-const fs::path kOwnTasks = fs::path(MOE_SOURCE_DIR) / "tests/data/harness/chat";
-
-bool close(double a, double b) { return std::abs(a - b) <= 1e-12 * std::max(1.0, std::abs(b)); }
-
-std::string text_of(const Json& value) { return value.get<std::string>(); }
-
-fs::path directory() { return moe_test::reference_dir("MOE_HARNESS_CHAT_DIR", "../shared/data/harness_chat"); }
-
-std::vector<Json> parse_lines(const fs::path& path) {
-  std::vector<Json> out;
-  for (const std::string& line : moe_test::read_lines(path))
-    if (!line.empty()) out.push_back(Json::parse(line));
-  return out;
-}
-
-/// A tokenizer directory of the reference: it has no weights, so it is no model.
-struct Folder {
-  std::shared_ptr<const moe::Tokenizer> tokenizer;
-  moe::ChatTemplates templates;
-  explicit Folder(const fs::path& dir) {
-    const std::string json = moe_test::read_file(dir / "tokenizer.json"),
-                      config = moe_test::read_file(dir / "tokenizer_config.json");
-    auto built = moe::Tokenizer::create({.json = json, .config = config});
-    REQUIRE_MESSAGE(built.has_value(), built.error().message);
-    tokenizer = std::move(*built);
-    templates = moe::checkpoint::read_hf_chat_templates(moe::checkpoint::TextFiles(dir.string(), nullptr));
-  }
-};
-
-/// Task files are the harness's YAMLs in our form; fields that are Jinja there are placeholders here.
-std::string as_placeholder(const std::string& jinja) {
-  if (jinja == "question" || jinja == "{{ question }}") return "{question}";
-  if (jinja == "{{ 'Answer to the question:' }}") return "Answer to the question:";
-  return jinja;
-}
-
-TaskSpec spec_of(const std::string& subtask) {
-  const bool llama = subtask.starts_with("mmlu_llama");
-  const std::string name = llama ? "mmlu_llama" : subtask.starts_with("mmlu_") ? "mmlu" : subtask;
-  const bool own = llama || name == "arc_challenge_chat";
-  auto spec = load_task(own ? (kOwnTasks / (name + ".json")).string() : name);
-  REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
-  return std::move(*spec);
-}
-
-const Subtask& subtask_of(const PreparedTask& task, const std::string& name) {
-  for (const Subtask& s : task.subtasks)
-    if (s.name == name) return s;
-  FAIL("no subtask " << name);
-  return task.subtasks.front();
-}
-
-Json messages_json(const Conversation& conversation) {
-  Json out = Json::array();
-  for (const moe::ChatMessage& m : conversation.messages) out.push_back({{"role", m.role}, {"content", m.content}});
-  return out;
-}
 
 /// One line of a requests file against what was asked.
 struct Checker {
@@ -157,9 +89,9 @@ class Configuration {
     std::map<std::string, std::vector<const Json*>> by_subtask;
     for (const Json& line : lines_) by_subtask[line["t"].get<std::string>()].push_back(&line);
     std::set<std::string> seen;
-    for (const auto& [subtask, lines] : by_subtask) {
-      CAPTURE(subtask);
-      check_subtask(subtask, lines, seen);
+    for (const auto& one : by_subtask) {
+      CAPTURE(one.first);
+      check_subtask(one.first, one.second, seen);
     }
     CHECK(retries_ == config_["retries"].get<std::int64_t>());
     CHECK(seen.size() == config_["results"].size());
@@ -265,7 +197,9 @@ TEST_CASE("every configuration of the reference harness with chat templates") {
   }
   std::map<std::string, std::unique_ptr<Folder>> folders;
   std::size_t checked = 0;
-  for (const auto& [name, config] : all["configs"].items()) {
+  for (const auto& one : all["configs"].items()) {
+    const std::string& name = one.key();
+    const Json& config = one.value();
     CAPTURE(name);
     const std::string tokenizer = text_of(config["tokenizer"]);
     auto& folder = folders[tokenizer];
@@ -276,138 +210,4 @@ TEST_CASE("every configuration of the reference harness with chat templates") {
   }
   MESSAGE(all["configs"].size() << " configurations, " << checked << " requests");
   CHECK(lines.size() == all["configs"].size());
-}
-
-TEST_CASE("pairs of contexts and continuations at the borders, with the tokenizers of the chat models") {
-  const fs::path dir = directory();
-  if (dir.empty()) return moe_test::report_skip("harness pairs", "no reference directory");
-  std::size_t checked = 0;
-  for (const auto& entry : fs::directory_iterator(dir / "tok")) {
-    const std::string name = entry.path().filename().string();
-    const fs::path pairs = dir / ("encode_pairs_" + name + ".jsonl");
-    if (!fs::exists(pairs)) {
-      moe_test::report_skip("pairs of " + name, "no file");
-      continue;
-    }
-    const Folder folder(entry.path());
-    const PairEncoder encoder(*folder.tokenizer);
-    for (const Json& line : parse_lines(pairs)) {
-      CAPTURE(line.dump());
-      const std::string context = text_of(line["context"]), continuation = text_of(line["continuation"]);
-      const auto pair = encoder.encode(context, continuation);
-      if (line["cont"].empty()) {  // the harness itself aborts; here it is an error, or the continuation alone
-        CHECK((!pair.has_value() || pair->reencoded));
-      } else {
-        REQUIRE_MESSAGE(pair.has_value(), pair.error().message);
-        // Nothing in front of the first token: the harness aborts in its model, here BOS or EOS stands there.
-        if (!line["ctx"].empty()) CHECK(pair->context == line["ctx"].get<Ids>());
-        CHECK(pair->continuation == line["cont"].get<Ids>());
-      }
-      const auto ids = encoder.encode_context(context.empty() ? continuation : context);
-      REQUIRE(ids.has_value());
-      CHECK(*ids == line["gen"].get<Ids>());
-      ++checked;
-    }
-  }
-  MESSAGE(checked << " pairs");
-  CHECK(checked > 0);
-}
-
-namespace {
-
-moe::ChatTemplates templates_of(const Json& texts, const Folder& folder) {
-  moe::ChatTemplates out;
-  out.special_tokens = folder.templates.special_tokens;
-  if (texts.is_string()) out.texts["default"] = texts.get<std::string>();
-  out.are_named = texts.is_object();
-  for (const auto& [name, text] : texts.items())
-    if (texts.is_object()) out.texts[name] = text.get<std::string>();
-  return out;
-}
-
-void apply_overrides(const Json& overrides, TaskSpec& spec) {
-  for (const auto& [key, value] : overrides.items()) {
-    const std::string text = text_of(value);
-    if (key == "gen_prefix") spec.gen_prefix = as_placeholder(text);
-    if (key == "target_delimiter") spec.target_delimiter = text;
-    if (key == "fewshot_delimiter") spec.fewshot_delimiter = text;
-    if (key == "description") spec.description = text;
-    if (key == "doc_to_text") spec.prompt = "a<|eot_id|>b{question}<|begin_of_text|>";
-  }
-}
-
-moe::Result<PreparedTask> asked_of(const Json& one, const PreparedTask& plain, const Folder& folder, Json& reported) {
-  if (one["apply"] == false) return plain;
-  ChatSetting setting;
-  if (one["apply"].is_string()) setting.reported_name = one["apply"].get<std::string>();
-  if (one["lm_args"].contains("chat_template_args"))
-    setting.options.variables = one["lm_args"]["chat_template_args"].dump();
-  if (one["lm_args"].contains("enable_thinking"))
-    setting.enable_thinking = one["lm_args"]["enable_thinking"].get<bool>();
-  const auto prompts = ChatPrompts::create(templates_of(one["template"], folder), setting);
-  if (!prompts) return moe::forward(prompts);
-  reported = prompts->reported_text();
-  return prompts->apply(plain);
-}
-
-// Of the cases with a template of their own.
-void check_edge_case(const Json& one, const fs::path& dir, const Folder& folder) {
-  TaskSpec spec = spec_of(text_of(one["task"]));
-  apply_overrides(one["overrides"], spec);
-  PrepareOptions options{.data_dir = dir.string()};
-  options.num_fewshot = one["shots"].get<std::int64_t>();
-  options.limit = 1;
-  if (one["system"].is_string()) options.system_instruction = one["system"].get<std::string>();
-  options.conversations = one["multiturn"].get<bool>() ? Conversations::multiturn : Conversations::singleturn;
-  const auto plain = prepare(spec, options);
-  REQUIRE_MESSAGE(plain.has_value(), plain.error().message);
-  Json reported;
-  const auto asked = asked_of(one, *plain, folder, reported);
-  CHECK(asked.has_value() == one["ok"].get<bool>());
-  if (!asked || !one["ok"].get<bool>()) return;
-  const Document& document = subtask_of(*asked, text_of(one["task"])).documents.front();
-  CHECK(document.contexts[0] == one["prompt"].get<std::string>());
-  CHECK(Json(document.continuations) == one["conts"]);
-  CHECK(reported == one["reported"]);
-  const std::int64_t per_prompt = asked->chat_retries / std::max<std::int64_t>(1, asked->question_count());
-  CHECK(per_prompt == one["retries"].get<std::int64_t>());
-  if (one["apply"] != false && one.contains("messages"))
-    CHECK(messages_json(subtask_of(*plain, text_of(one["task"])).documents.front().conversations[0]) ==
-          one["messages"]);
-  if (one["lm_args"].value("add_bos_token", true)) {
-    const auto pair = PairEncoder(*folder.tokenizer).encode(document.contexts[0], document.continuations[0]);
-    REQUIRE(pair.has_value());
-    CHECK(pair->context == one["ids"].get<Ids>());
-  }
-}
-
-}  // namespace
-
-TEST_CASE("edge cases of the reference harness with chat templates") {
-  const fs::path dir = directory();
-  if (dir.empty()) return moe_test::report_skip("harness edge cases", "no reference directory");
-  const Folder llama(dir / "tok/llama31");
-  std::size_t checked = 0, others = 0;
-  for (const Json& one : parse_lines(dir / "edge_cases.jsonl")) {
-    CAPTURE(one.dump().substr(0, 400));
-    if (one["case"] == "add_bos_token" && one["value"].is_null()) {
-      const Folder folder(dir / "tok" / one["tok"].get<std::string>());
-      const auto ids = PairEncoder(*folder.tokenizer).encode_context("Hi A");
-      REQUIRE(ids.has_value());
-      CHECK(*ids == one["gen"].get<Ids>());
-      ++checked;
-    } else if (!one.contains("task")) {
-      ++others;  // options of the command line: tests/unit/eval_programs.cpp
-    } else if (one["overrides"].value("gen_prefix", "") == "{{ question[:0] }}") {
-      moe_test::report_skip("edge case with gen_prefix {{ question[:0] }}", "task files have no such expression");
-    } else if (one["case"] == "enable_thinking with choices") {
-      ++others;  // refused by the program
-    } else {
-      check_edge_case(one, dir, llama);
-      ++checked;
-    }
-  }
-  moe_test::report_skip(std::to_string(others) + " edge cases", "of options that a library call does not have");
-  MESSAGE(checked << " edge cases");
-  CHECK(checked > 0);
 }

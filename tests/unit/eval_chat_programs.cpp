@@ -93,7 +93,7 @@ TEST_CASE("options of chat templates that do not go together, and templates that
 
 TEST_CASE("result files, run.json and the store say how a template was applied") {
   const Scratch s;
-  const std::string model = s.model("chat", kTemplate);
+  const std::string model = s.model("model", kTemplate);
   const auto asked = [&](const std::string& out, std::vector<std::string> more) {
     more.insert(more.begin(), {"--model", "m=" + model, "--tasks", kExam, "--limit", "3", "--cache", s / "runs.db",
                                "--out", s / out, "--system-instruction", "Think."});

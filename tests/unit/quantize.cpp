@@ -85,7 +85,7 @@ TEST_CASE("what stands at the output's place is not touched") {
   CHECK(moe_test::read_file(s.file("taken.gguf")) == "mine");
   auto replace = to(Format::q8_0);
   replace.replace = true;
-  check_fails(s.model(), s.model(), replace, ErrorCode::bad_argument, {"not a regular file"});
+  check_fails(s.model(), s.model(), replace, ErrorCode::bad_argument, {"which the model is read from"});
   check_fails(s.model(), "/dev/null", replace, ErrorCode::bad_argument, {"not a regular file"});
   check_fails(s.model(), s.file("absent/x.gguf"), replace, ErrorCode::io, {"absent/x.gguf", "created"});
   check_fails(s.model(), "", replace, ErrorCode::bad_argument, {"name"});

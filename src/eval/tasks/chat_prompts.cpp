@@ -11,6 +11,7 @@
 #include "chat/renderer.hpp"
 #include "chat/select.hpp"
 #include "support/json.hpp"
+#include "support/json_text.hpp"
 #include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -23,7 +24,7 @@ Result<std::string> with_thinking(const std::string& variables, bool enable_thin
     const auto object = parse_json_object(variables, "the variables for a chat template");
     if (!object) return fail(ErrorCode::bad_argument, object.error().message);
     for (const auto& [key, value] : object->root().items())
-      if (key != "enable_thinking") out += fmt::format(",{}:{}", nlohmann::json(key).dump(), value.in_ascii());
+      if (key != "enable_thinking") out += fmt::format(",{}:{}", json_text(nlohmann::json(key)), value.in_ascii());
   }
   return out + "}";
 }
