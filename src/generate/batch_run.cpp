@@ -116,24 +116,27 @@ batch::TreePlan BatchRun::plan() const {
 }
 
 batch::TreePlan BatchRun::plan(bool share) const {
-  // Prompts that go on from the same place of the same kept sequence are a group; its roots begin there.
-  std::vector<batch::KeptSequences::Match> begins(1);
-  std::map<std::pair<std::int64_t, std::int64_t>, std::int32_t> groups;
-  std::vector<std::int32_t> group(slots_.size(), 0);
+  // Prompts that go on from the same place of the same kept sequence are a group; its roots begin there. They come first,
+  // before others need the room of what is kept.
+  std::vector<batch::KeptSequences::Match> matches, begins;
   std::vector<std::int64_t> max_tokens;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     max_tokens.push_back(slots_[i].max_tokens);
-    const std::vector<TokenId>& prompt = inputs_[i];
-    auto match = kept_.find(prompt);
+    auto match = kept_.find(inputs_[i]);
     // The logits of the last token are needed: it is computed again.
-    match.tokens = std::min(match.tokens, static_cast<std::int64_t>(prompt.size()) - 1);
-    if (match.tokens <= 0) match = {};
-    if (share && match.id < 0) continue;
-    const auto next = static_cast<std::int32_t>(begins.size());
-    const auto [found, is_new] = groups.try_emplace({match.id, match.tokens}, next);
-    group[i] = share ? found->second : next;
-    if (is_new || !share) begins.push_back(match);
+    match.tokens = std::min(match.tokens, static_cast<std::int64_t>(inputs_[i].size()) - 1);
+    matches.push_back(match.tokens > 0 ? match : batch::KeptSequences::Match{});
   }
+  std::map<std::pair<std::int64_t, std::int64_t>, std::int32_t> groups;
+  std::vector<std::int32_t> group(slots_.size(), 0);
+  for (const bool is_kept : {true, false})
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if ((matches[i].id >= 0) != is_kept) continue;
+      const auto next = static_cast<std::int32_t>(begins.size());
+      const auto [found, is_new] = groups.try_emplace({matches[i].id, matches[i].tokens}, next);
+      group[i] = share ? found->second : next;
+      if (is_new || !share) begins.push_back(matches[i]);
+    }
   auto plan = batch::plan_replies(batch::collect_prompts(inputs_, group), max_tokens,
                                   {.share_prefixes = share, .vocab_size = session_.model().config().vocab_size});
   for (batch::PrefixNode& node : plan.nodes) {

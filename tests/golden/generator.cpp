@@ -69,6 +69,14 @@ void check_bits(std::uint32_t rounds, std::size_t count) {
         options.max_tokens = size.cache, options.chunk_tokens = size.chunk;
         if (size.threads > 1) options.threads = moe::openmp_pool(size.threads);
         Generator generator = create(model, options);
+        // Prompts that differ in one token leave what must not be taken for the others'.
+        auto similar = requests;
+        for (GenerateRequest& r : similar) {
+          Ids& ids = std::get<Ids>(r.prompt);
+          TokenId& changed = ids[random() % ids.size()];
+          changed = changed == 0 ? 1 : changed - 1;
+        }
+        generate(generator, similar);
         for (int pass = 0; pass < 2; ++pass) {  // the second one over what the first one left
           CAPTURE(size.cache);
           CAPTURE(size.chunk);
@@ -81,7 +89,7 @@ void check_bits(std::uint32_t rounds, std::size_t count) {
             for (const Generation& g : replies) CHECK(bits(g) == expected[i++]);
           CHECK(i == expected.size());
           CHECK(cost_of(got).flops == generator.session().executed().total() - before);
-          CHECK((cost_of(got).reused > 0) == (pass == 1));
+          if (pass == 1) CHECK(cost_of(got).reused > 0);
         }
         generator.forget();
         CHECK(generator.session().free_tokens() == size.cache);
@@ -167,17 +175,19 @@ TEST_CASE("a chat is written by its template; the second turn goes on behind the
 }
 
 TEST_CASE("conversations that take turns keep their prefixes, until one needs the room of the other") {
-  Generator generator = create(padded(), {.max_tokens = 320});  // five pages; each conversation takes two
+  Generator tight = create(padded(), {.max_tokens = 256});  // four pages; each conversation takes two
   GenerateOptions options;
   options.max_tokens = 4;
   const Ids a(70, 5), b(70, 6), c(70, 7);
+  generate(tight, a, options), generate(tight, b, options);
+  for (int turn = 0; turn < 3; ++turn) {
+    CHECK(generate(tight, a, options).reused_tokens == 69);
+    CHECK(generate(tight, b, options).reused_tokens == 69);
+  }
+  Generator generator = create(padded(), {.max_tokens = 320});
   const auto reused = [&](const Ids& prompt) { return generate(generator, prompt, options).reused_tokens; };
   CHECK(reused(a) == 0);
   CHECK(reused(b) == 0);
-  for (int turn = 0; turn < 3; ++turn) {
-    CHECK(reused(a) == 69);
-    CHECK(reused(b) == 69);
-  }
   // Both at a time, in one batch.
   const auto both = generate(generator, std::vector<GenerateRequest>{{a, options}, {b, options}});
   CHECK(both[0][0].reused_tokens == 69);

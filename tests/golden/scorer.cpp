@@ -55,7 +55,7 @@ TEST_CASE("scores are the evaluator's, in any batch and cache, on two threads; F
     REQUIRE(evaluator.has_value());
     const auto expected = (*evaluator)->score(flat, {});
     REQUIRE_MESSAGE(expected.has_value(), expected.error().message);
-    for (const std::int64_t cache : {192, 1024})
+    for (const std::int64_t cache : {128, 192, 1024})
       for (const std::int64_t chunk : {5, 512})
         for (const std::int32_t threads : {1, 2}) {
           CAPTURE(cache);
@@ -78,7 +78,8 @@ TEST_CASE("scores are the evaluator's, in any batch and cache, on two threads; F
             }
           CHECK(i == flat.size());
           CHECK(flops_of(*got) == scorer.session().executed().total());
-          CHECK((*got)[3][0].flops < (*got)[0][0].flops);  // its context is the first one's
+          // Its context is the first one's. (In two pages passes may be computed one by one.)
+          if (cache > 128) CHECK((*got)[3][0].flops < (*got)[0][0].flops);
           CHECK(scorer.session().free_tokens() == cache);
         }
   }
@@ -144,8 +145,12 @@ TEST_CASE("the best label, its probability and its price") {
 
 TEST_CASE("what has no score says why and leaves the others alone") {
   const auto model = load("tests/data/golden/qwen3_moe");
-  std::string words;
-  for (int i = 0; i < 300; ++i) words += " word";
+  const auto words_of = [&](std::size_t tokens) {
+    std::string words;
+    while (model->tokenizer()->encode(words)->size() < tokens) words += " word";
+    return words;
+  };
+  const std::string words = words_of(160);
   moe::Scorer scorer = create(model, {.max_tokens = 128});
   const auto alone = scorer.score("Numbers", std::vector<std::string>{" one"});
   REQUIRE(alone.has_value());
@@ -171,7 +176,7 @@ TEST_CASE("what has no score says why and leaves the others alone") {
   CHECK((*choices)[3].error->message == "there are 0 labels, expected at least 1");
   CHECK(scorer.score("Numbers", std::vector<std::string>{words}).error().code == moe::ErrorCode::bad_argument);
   CHECK(create(model)
-            .score("Numbers", std::vector<std::string>{words})
+            .score("Numbers", std::vector<std::string>{words_of(270)})
             .error()
             .message.find("expected at most 257 (the model's context") != std::string::npos);
   CHECK(moe::Scorer::create(load("tests/data/variants/gpt_oss")).error().code == moe::ErrorCode::unsupported);

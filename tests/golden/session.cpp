@@ -75,6 +75,7 @@ TEST_CASE("closing_frees counts the pages that nothing else holds, each once") {
   const moe::Sequence b = *session->fork(a);
   CHECK(frees({a}) == 0);
   CHECK(frees({a, b}) == 128);
+  CHECK(frees({a, a}) == 0);
   step(*session, b, std::vector<moe::TokenId>{2});  // its own copy of the second page
   CHECK(frees({a}) == 64);
   CHECK(frees({b}) == 64);
