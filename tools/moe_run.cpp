@@ -1,15 +1,13 @@
 // moe-run: continues a prompt, or writes down logits and routing of given token ids.
 
+#include <algorithm>
 #include <chrono>
-#include <map>
-#include <nlohmann/json.hpp>
-#include <numeric>
+#include <limits>
 #include <optional>
 #include <tuple>
 #include <utility>
 
 #include "moe/generate.hpp"
-#include "support/json_text.hpp"
 #include "support/output_file.hpp"
 #include "support/same_file.hpp"
 #include "support/show.hpp"
@@ -20,6 +18,7 @@
 #include "tools/common/numbers.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
+#include "tools/routing_log.hpp"
 #include "tools/sampling_options.hpp"
 
 namespace {
@@ -30,7 +29,7 @@ using moe::TokenId;
 
 struct Options {
   std::string model, prompt, tokens, logits, routing;
-  std::int64_t new_tokens = -1;  // -1: 128, or 0 with --logits or --routing
+  std::int64_t new_tokens = -1;  // -1: most_tokens() decides
   moe::SamplingConfig sampling;
   std::vector<std::string> stop;
   bool ignore_eos = false;
@@ -47,43 +46,6 @@ struct Options {
     if (new_tokens >= 0) return new_tokens;
     return is_recorded() ? 0 : is_chat() ? std::numeric_limits<std::int64_t>::max() : 128;
   }
-};
-
-/// Routing of every token that ran, layer by layer, in the form of the reference files.
-class RoutingLog {
- public:
-  void append(const std::vector<std::vector<moe::TokenRouting>>& step) {
-    for (std::size_t layer = 0; layer < step.size(); ++layer) {
-      for (const moe::TokenRouting& token : step[layer]) {
-        // Files list experts by rising index, whatever their rank.
-        std::vector<std::size_t> order(token.experts.size());
-        std::iota(order.begin(), order.end(), std::size_t{0});
-        std::sort(order.begin(), order.end(),
-                  [&](std::size_t a, std::size_t b) { return token.experts[a] < token.experts[b]; });
-        nlohmann::json experts = nlohmann::json::array(), weights = nlohmann::json::array();
-        for (const std::size_t i : order) {
-          experts.push_back(token.experts[i]);
-          weights.push_back(token.weights[i]);
-        }
-        auto& entry = layers_[layer];
-        entry["experts"].push_back(std::move(experts));
-        entry["weights"].push_back(std::move(weights));
-      }
-    }
-  }
-  Result<void> write(moe::OutputFile& file, const std::vector<TokenId>& ids, std::size_t prompt_length) const {
-    nlohmann::json routing = nlohmann::json::object();
-    for (const auto& [layer, entry] : layers_) routing[std::to_string(layer)] = entry;
-    const nlohmann::json all = {
-        {"ids", std::vector<TokenId>(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(prompt_length))},
-        {"generated", std::vector<TokenId>(ids.begin() + static_cast<std::ptrdiff_t>(prompt_length), ids.end())},
-        {"routing", routing}};
-    if (auto ok = file.write(moe::json_text(all) + "\n"); !ok) return ok;
-    return file.finish();
-  }
-
- private:
-  std::map<std::size_t, nlohmann::json> layers_;
 };
 
 /// Prints a reply as it comes: text, or ids with --tokens.
@@ -105,39 +67,55 @@ class Output {
   bool raw_ids_, terminal_, any_ = false;
 };
 
-Result<std::vector<TokenId>> message_ids(const Options& options, const moe::Model& model) {
-  auto messages = cli::read_messages(options.chat.messages);
-  if (!messages) return moe::forward(messages);
-  auto chat = cli::chat_options(options.chat);
-  if (!chat) return moe::forward(chat);
-  auto rendered = moe::encode_chat(model, {std::move(*messages), std::move(*chat)});
-  if (!rendered) return moe::forward(rendered);
-  return std::move(rendered->ids);
-}
+/// What the command line and files hold, read before a model is loaded for it.
+struct Input {
+  std::vector<TokenId> ids;  // of --tokens
+  moe::Chat chat;            // messages of --messages; options of both kinds of chat
+};
 
-Result<std::vector<TokenId>> prompt_ids(const Options& options, const moe::Model& model) {
+Result<Input> read_input(const Options& options) {
+  Input input;
   if (options.raw_ids) {
     auto ids = cli::parse_ids(options.tokens);
     if (!ids) throw CLI::ValidationError("--tokens", ids.error().message);
     if (ids->empty()) throw CLI::ValidationError("--tokens", "holds no token id");
-    return ids;
+    input.ids = std::move(*ids);
   }
-  if (!model.tokenizer())
-    return moe::fail(ErrorCode::unsupported, model.tokenizer_error() + "; --tokens works without a tokenizer");
-  if (!options.chat.messages.empty()) return message_ids(options, model);
-  auto ids = model.tokenizer()->encode(options.prompt, {.ends = moe::TextEnds::as_model});
+  if (!options.is_chat()) return input;
+  auto chat = cli::chat_options(options.chat);
+  if (!chat) return moe::forward(chat);
+  input.chat.options = std::move(*chat);
+  if (options.chat.chat) return input;
+  auto messages = cli::read_messages(options.chat.messages);
+  if (!messages) return moe::forward(messages);
+  input.chat.messages = std::move(*messages);
+  return input;
+}
+
+Result<std::vector<TokenId>> text_ids(const std::string& text, const moe::Tokenizer& tokenizer) {
+  auto ids = tokenizer.encode(text, {.ends = moe::TextEnds::as_model});
   if (!ids) return ids;
-  const auto bos = model.tokenizer()->bos();
-  if (model.tokenizer()->adds_bos() && ids->size() > 1 && (*ids)[1] == *bos)
+  const auto bos = tokenizer.bos();
+  if (tokenizer.adds_bos() && ids->size() > 1 && (*ids)[1] == *bos)
     std::fprintf(stderr, "note: the prompt begins with %s, the BOS token that is added as well: there are two\n",
-                 moe::printable(model.tokenizer()->bytes_of(*bos)).c_str());
+                 moe::printable(tokenizer.bytes_of(*bos)).c_str());
   if (ids->empty()) {  // an empty prompt starts where a document does
-    const auto start = model.tokenizer()->bos() ? model.tokenizer()->bos() : model.tokenizer()->eos();
+    const auto start = bos ? bos : tokenizer.eos();
     if (!start)
       return moe::fail(ErrorCode::bad_argument, "the prompt has no tokens, and the model has no BOS to start from");
     ids->push_back(*start);
   }
   return ids;
+}
+
+Result<std::vector<TokenId>> prompt_ids(const Options& options, const Input& input, const moe::Model& model) {
+  if (options.raw_ids) return input.ids;
+  if (!model.tokenizer())
+    return moe::fail(ErrorCode::unsupported, model.tokenizer_error() + "; --tokens works without a tokenizer");
+  if (!options.is_chat()) return text_ids(options.prompt, *model.tokenizer());
+  auto rendered = moe::encode_chat(model, input.chat);
+  if (!rendered) return moe::forward(rendered);
+  return std::move(rendered->ids);
 }
 
 /// The files that are asked for, opened before there is any work that could be lost.
@@ -257,7 +235,7 @@ class Run {
   std::size_t prompt_length_;
   double prompt_seconds_ = 0, reply_seconds_ = 0;
   std::optional<cli::NpyFile> logits_;
-  RoutingLog routing_;
+  cli::RoutingLog routing_;
   Result<void> failed_;
 };
 
@@ -272,10 +250,8 @@ Result<void> show_prompt(const moe::Model& model, const std::vector<TokenId>& id
   return cli::print(isatty(STDOUT_FILENO) == 1 ? moe::printable_lines(text) + "\n" : text);
 }
 
-Result<void> converse(const Options& options, moe::Session& session) {
-  auto chat = cli::chat_options(options.chat);
-  if (!chat) return moe::forward(chat);
-  cli::ChatProgram program{options.model, options.chat.system, options.chat.show_prompt, std::move(*chat), {}};
+Result<void> converse(const Options& options, const moe::ChatOptions& chat, moe::Session& session) {
+  cli::ChatProgram program{options.model, options.chat.system, options.chat.show_prompt, chat, {}};
   program.generate.max_tokens = options.new_tokens < 0 ? 0 : options.new_tokens;
   program.generate.sampling = options.sampling;
   program.generate.stop = options.stop;
@@ -287,9 +263,8 @@ Result<void> converse(const Options& options, moe::Session& session) {
 Result<void> run(const Options& options) {
   if (auto sampler = moe::Sampler::create(options.sampling); !sampler)
     throw CLI::ValidationError("sampling", sampler.error().message);
-  if (options.raw_ids)
-    if (auto ids = cli::parse_ids(options.tokens); !ids) throw CLI::ValidationError("--tokens", ids.error().message);
-
+  const auto input = read_input(options);
+  if (!input) return moe::forward(input);
   Files files;
   if (auto ok = files.open(options); !ok) return ok;
   const auto threads = cli::start_threads(options.threads);
@@ -309,7 +284,7 @@ Result<void> run(const Options& options) {
     return moe::fail(ErrorCode::unsupported, options.model + ": " + (*model)->tokenizer_error());
   std::vector<TokenId> prompt;
   if (!options.chat.chat) {
-    auto ids = prompt_ids(options, **model);
+    auto ids = prompt_ids(options, *input, **model);
     if (!ids) return moe::forward(ids);
     prompt = std::move(*ids);
     if (options.chat.show_prompt) return show_prompt(**model, prompt);
@@ -330,8 +305,25 @@ Result<void> run(const Options& options) {
   session_options.cancelled = cli::interrupted;
   auto session = moe::Session::create(*model, session_options);
   if (!session) return moe::forward(session);
-  if (options.chat.chat) return converse(options, **session);
+  if (options.chat.chat) return converse(options, input->chat.options, **session);
   return Run(options, files, **session, std::move(prompt)).run(new_tokens);
+}
+
+/// What contradicts each other, or would be ignored. `texts`: how many of --prompt and --tokens are there.
+void check_sources(const Options& o, std::size_t texts) {
+  const auto sources = texts + (o.chat.chat ? 1u : 0u) + (o.chat.messages.empty() ? 0u : 1u);
+  if (sources == 0) throw CLI::RequiredError("--prompt, --tokens, --chat or --messages");
+  if (sources > 1) throw CLI::ValidationError("--prompt, --tokens, --chat, --messages", "expected one of them alone");
+  if (o.chat.chat && o.is_recorded())
+    throw CLI::ValidationError("--chat", "writes no --logits and no --routing: expected --messages");
+  if (o.chat.show_prompt && o.is_recorded())
+    throw CLI::ValidationError("--show-prompt", "runs no model: there are no --logits and no --routing");
+  if (!o.chat.system.empty() && !o.chat.chat)
+    throw CLI::ValidationError("--system", "is for --chat; a file of --messages has its own");
+  for (const auto& [option, value] : {std::pair{"--chat-template", &o.chat.chat_template},
+                                      {"--chat-template-args", &o.chat.chat_template_args},
+                                      {"--chat-date", &o.chat.chat_date}})
+    if (!value->empty() && !o.is_chat()) throw CLI::ValidationError(option, "needs --chat or --messages");
 }
 
 }  // namespace
@@ -359,16 +351,7 @@ int main(int argc, char** argv) {
   app.add_option("--kv", kv, "type of the cache: f32, f16, bf16 (f16; f32 with --precision reference)")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   cli::add_threads(app, o.threads);
-  app.final_callback([&] {
-    const auto sources =
-        prompt->count() + tokens->count() + (o.chat.chat ? 1u : 0u) + (o.chat.messages.empty() ? 0u : 1u);
-    if (sources == 0) throw CLI::RequiredError("--prompt, --tokens, --chat or --messages");
-    if (sources > 1) throw CLI::ValidationError("--prompt, --tokens, --chat, --messages", "expected one of them alone");
-    if (o.chat.chat && !(o.logits.empty() && o.routing.empty()))
-      throw CLI::ValidationError("--chat", "writes no --logits and no --routing: expected --messages");
-    if (!o.chat.system.empty() && !o.chat.chat)
-      throw CLI::ValidationError("--system", "is for --chat; a file of --messages has its own");
-  });
+  app.final_callback([&] { check_sources(o, prompt->count() + tokens->count()); });
   app.footer(
       "Examples:\n"
       "  moe-run --model model.gguf --prompt 'Once upon a time' -n 64 --temp 0.8 --seed 7\n"

@@ -102,6 +102,12 @@ TEST_CASE("what a script does wrong is one line and an exit status") {
   write_file(folder / "bad.json", R"([{"role": 1}])");
   check_one_line(folder.run({"--messages", folder / "bad.json"}), 1, "bad.json");
   check_one_line(folder.run({"--prompt", "x", "--system", "y"}), 2, "--system");
+  check_one_line(folder.run({"--prompt", "x", "--chat-template", "default"}), 2, "--chat-template");
+  check_one_line(folder.run({"--prompt", "x", "--chat-date", "2026-01-01"}), 2, "--chat-date");
+  check_one_line(folder.run({"--prompt", "x", "--show-prompt", "--logits", folder / "l.npy"}), 2, "--show-prompt");
+  // Files are read before the model is: a wrong one costs no loading.
+  CHECK(run_program(folder, "", kRun, {"--model", "/absent", "--messages", folder / "absent.json"})
+            .err.find("absent.json") != std::string::npos);
   CHECK(folder.run({"--chat"}, "").status == 0);
   CHECK(folder.run({"--chat"}, "/help\n/clear\n/system Be brief.\n").status == 0);
 }
