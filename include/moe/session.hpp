@@ -77,14 +77,17 @@ struct StepOutput {
   std::int64_t row_count = 0;
   std::int64_t vocab_size = 0;   ///< V: rows of the model's head
   std::int64_t token_count = 0;  ///< of those, the ones that have a token; V for a model without tokenizer
-  /// The logits of tokens: what to choose the next one from.
-  std::span<const float> row(std::int64_t r) const {
+  /// The logits of tokens: what to choose the next one from. They live as long as the output or `logits` is held, so
+  /// there are no rows of a temporary.
+  std::span<const float> row(std::int64_t r) const& {
     return padded_row(r).first(static_cast<std::size_t>(token_count));
   }
   /// The same with the padding that many models have behind their vocabulary. The reference harness normalises over it.
-  std::span<const float> padded_row(std::int64_t r) const {
+  std::span<const float> padded_row(std::int64_t r) const& {
     return {logits.get() + r * vocab_size, static_cast<std::size_t>(vocab_size)};
   }
+  std::span<const float> row(std::int64_t r) const&& = delete;
+  std::span<const float> padded_row(std::int64_t r) const&& = delete;
 };
 
 struct MemoryEstimate {
