@@ -85,6 +85,10 @@ struct SamplingConfig {
 /// Draws tokens; keeps its generator, its scratch and, where a penalty asks for it, the tokens seen. One per sequence.
 class Sampler {
  public:
+  /// The name of create() before 0.1.
+  [[deprecated("use Sampler::create")]] static Result<Sampler> make(const SamplingConfig& config) {
+    return create(config);
+  }
   /// Errors: bad_argument, naming the setting.
   static Result<Sampler> create(const SamplingConfig& config) {
     const auto refuse = [](const std::string& what, double found, const char* expected) {
