@@ -257,7 +257,8 @@ std::string render_tables(const RunReport& report) {
         "tokens too.\n"
         "reuse: tokens of those passes over tokens computed. SE: questions with one text in common count as a "
         "cluster.\n"
-        "truncated: cut from the left to fit the model. too long, non-finite, match limit: counted as wrong. skipped: by "
+        "truncated: cut from the left to fit the model. too long, non-finite, match limit: counted as wrong. skipped: "
+        "by "
         "--limit. ties: the first counts.\n";
   return out;
 }
