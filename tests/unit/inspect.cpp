@@ -48,7 +48,8 @@ TEST_CASE("errors about a configuration are one line, whatever its texts hold") 
     if (!fs::exists(entry.path() / "config.json")) continue;
     const auto config = nlohmann::json::parse(moe_test::read_file(entry.path() / "config.json"));
     const auto flat = config.flatten();
-    for (const auto& [pointer, value] : flat.items()) {
+    for (const auto& item : flat.items()) {
+      const std::string& pointer = item.key();
       auto changed = config;
       changed[nlohmann::json::json_pointer(pointer)] = evil;
       std::ofstream(dir / "config.json") << changed;
