@@ -2,7 +2,6 @@
 // of the golden models), every layout of experts and attention gives the same bits, and what is wrong is named.
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <map>
@@ -13,6 +12,7 @@
 #include "checkpoint/gguf_writer.hpp"
 #include "golden/golden.hpp"
 #include "moe/quantize.hpp"
+#include "scratch_dir.hpp"
 
 namespace {
 
@@ -22,11 +22,9 @@ using moe::Format;
 using moe::checkpoint::GgufTensor;
 using nlohmann::json;
 
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_gguf_" + std::to_string(getpid()));
-  Scratch() { fs::create_directories(dir); }
-  ~Scratch() { fs::remove_all(dir); }
-  std::string file(const std::string& name) const { return (dir / name).string(); }
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_gguf") {}
+  std::string file(const std::string& name) const { return *this / name; }
 };
 
 struct Tensor {

@@ -1,7 +1,6 @@
 // No key of config.json is ignored unseen: it is read, or refused, or known never to matter, or listed. And what a directory
 // holds beside the tensors that the configuration asks for.
 
-#include <unistd.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -15,7 +14,7 @@
 #include "moe/quantize.hpp"
 #include "moe/session.hpp"
 #include "safetensors.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 namespace {
 
@@ -48,13 +47,8 @@ json with(json config, const std::string& key, const json& value) {
 }
 
 /// A directory of this test alone.
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_config_keys_" + std::to_string(getpid()));
-  Scratch() {
-    fs::remove_all(dir);
-    fs::create_directories(dir);
-  }
-  ~Scratch() { fs::remove_all(dir); }
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_config_keys") {}
   std::string path() const { return dir.string(); }
   void write(const std::string& name, const std::string& bytes) const {
     std::ofstream(dir / name, std::ios::binary) << bytes;

@@ -1,59 +1,31 @@
 // moe-eval as a script sees it: exit status, one-line errors, a run that goes on, history and compare.
 
 #include <sqlite3.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "support.hpp"
+#include "program.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
+using moe_test::check_one_line;
+using moe_test::ProgramOutcome;
 
-struct Outcome {
-  int status = -1;
-  std::string out, err;
-};
-
-/// A directory of this test alone, removed at the end.
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_eval_programs_" + std::to_string(getpid()));
-  Scratch() { fs::create_directory(dir); }
-  ~Scratch() { fs::remove_all(dir); }
-  std::string operator/(const std::string& name) const { return (dir / name).string(); }
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_eval_programs") {}
   std::string file(const std::string& name, const std::string& text) const {
     std::ofstream(dir / name) << text;
     return *this / name;
   }
 };
 
-std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 /// `before` stands in front of the command, as what is piped into it.
-Outcome run(const Scratch& scratch, const std::vector<std::string>& arguments, const std::string& before = "") {
-  std::string command = before + "MOE_THREADS=1 " + quoted(MOE_EVAL);  // nothing here is about threads
-  for (const std::string& a : arguments) command += " " + quoted(a);
-  command += " >" + quoted(scratch / "out.txt") + " 2>" + quoted(scratch / "err.txt");
-  const int raw = std::system(command.c_str());
-  return {WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw), moe_test::read_file(scratch / "out.txt"),
-          moe_test::read_file(scratch / "err.txt")};
-}
-
-void check_one_line(const Outcome& got, int status, const std::string& names) {
-  CAPTURE(got.err);
-  CAPTURE(names);
-  CHECK(got.status == status);
-  CHECK(std::count(got.err.begin(), got.err.end(), '\n') == 1);
-  CHECK(got.err.find(names) != std::string::npos);
-  for (const char c : got.err) CHECK((c == '\n' || static_cast<unsigned char>(c) >= 0x20));
-  CHECK(got.out.empty());
+ProgramOutcome run(const Scratch& scratch, const std::vector<std::string>& arguments, const std::string& before = "") {
+  return moe_test::run_program(scratch, before + "MOE_THREADS=1", MOE_EVAL,
+                               arguments);  // nothing here is about threads
 }
 
 const std::string kModel = std::string(MOE_SOURCE_DIR) + "/tests/data/golden/qwen3_moe";
@@ -285,19 +257,20 @@ TEST_CASE("questions from a pipe: -, /dev/stdin and a FIFO give the scores of th
                             "\n";
   const std::string file = s.file("exam.jsonl", right), fifo = s / "fifo.jsonl";
   const auto samples = [&](const std::string& before, const std::string& task, const std::string& name) {
-    const Outcome got = run(s, {"--model", kModel, "--tasks", task, "--out", s / ("out_" + name)}, before);
+    const ProgramOutcome got = run(s, {"--model", kModel, "--tasks", task, "--out", s / ("out_" + name)}, before);
     CHECK_MESSAGE(got.status == 0, got.err);
     return sample_file(s.dir / ("out_" + name), "samples_" + name);
   };
   const std::string expected = samples("", file, "exam");
   CHECK(std::count(expected.begin(), expected.end(), '\n') == 2);
-  const std::string pipe = "cat " + quoted(file) + " | ";
+  const std::string pipe = "cat " + moe_test::shell_quoted(file) + " | ";
   CHECK(samples(pipe, "-", "stdin") == expected);
   fs::remove_all(s.dir / "out_stdin");
   CHECK(samples(pipe, "/dev/stdin", "stdin") == expected);
-  CHECK(samples("exec 7<" + quoted(file) + "; ", "/dev/fd/7", "fd7") == expected);
-  CHECK(samples("mkfifo " + quoted(fifo) + "; cat " + quoted(file) + " >" + quoted(fifo) + " & ", fifo, "fifo") ==
-        expected);
+  CHECK(samples("exec 7<" + moe_test::shell_quoted(file) + "; ", "/dev/fd/7", "fd7") == expected);
+  CHECK(samples("mkfifo " + moe_test::shell_quoted(fifo) + "; cat " + moe_test::shell_quoted(file) + " >" +
+                    moe_test::shell_quoted(fifo) + " & ",
+                fifo, "fifo") == expected);
 }
 
 TEST_CASE("an input that is none, or never ends, is one line at once") {
@@ -310,7 +283,7 @@ TEST_CASE("an input that is none, or never ends, is one line at once") {
   check_one_line(asked("-", "exec <&-; "), 1, "standard input");
   check_one_line(asked("-", "printf '{}' | "), 1, "standard input:1: question");
   const std::string fifo = s / "f.jsonl", task = s / "f.json";
-  check_one_line(asked(fifo, "mkfifo " + quoted(fifo) + " " + quoted(task) + "; "), 1,
+  check_one_line(asked(fifo, "mkfifo " + moe_test::shell_quoted(fifo) + " " + moe_test::shell_quoted(task) + "; "), 1,
                  fifo + ": is a FIFO that nobody writes into");
   check_one_line(asked(task), 1, task + ": is a FIFO that nobody writes into");
   fs::create_directory(s.dir / "folder.json");
@@ -394,8 +367,7 @@ TEST_CASE("a sweep has a row for each of its values, and no value twice, empty o
 
 TEST_CASE("standard input that is closed is called so") {
   const Scratch s;
-  const std::string command = "MOE_THREADS=1 " + quoted(MOE_EVAL) + " --model " + quoted(kModel) + " --tasks - <&- 2>" +
-                              quoted(s / "closed.txt") + " >/dev/null";
-  CHECK(WEXITSTATUS(std::system(command.c_str())) == 1);
-  CHECK(moe_test::read_file(s / "closed.txt") == "moe-eval: standard input: is closed, expected a file or a pipe\n");
+  const auto got = run(s, {"--model", kModel, "--tasks", "-"}, "exec <&-; ");
+  CHECK(got.status == 1);
+  CHECK(got.err == "moe-eval: standard input: is closed, expected a file or a pipe\n");
 }

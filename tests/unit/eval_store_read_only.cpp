@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <functional>
 #include <map>
@@ -237,12 +238,12 @@ TEST_CASE("any path may name a store that is listed; what is no regular file is 
                                                                      {"folder.db", "is no regular file"},
                                                                      {"fifo.db", "is no regular file"},
                                                                      {"absent.db", "there is no store"}}) {
-    const auto refused = RunStore::open_read_only(scratch / name.c_str());
+    const auto refused = RunStore::open_read_only(scratch / name);
     REQUIRE_FALSE(refused.has_value());
     CHECK_MESSAGE(refused.error().message.find(says) != std::string::npos, refused.error().message);
     CHECK(refused.error().message.find(name) != std::string::npos);
-    if (!fs::is_regular_file(scratch / name.c_str()) && fs::exists(scratch / name.c_str()))
-      CHECK(RunStore::open(scratch / name.c_str()).error().message == refused.error().message);
+    if (!fs::is_regular_file(scratch / name) && fs::exists(scratch / name))
+      CHECK(RunStore::open(scratch / name).error().message == refused.error().message);
   }
   CHECK(RunStore::open("/dev/null").error().message == "store /dev/null is no regular file");
   CHECK_FALSE(RunStore::open("").has_value());
