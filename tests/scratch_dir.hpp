@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "support.hpp"
@@ -22,6 +23,14 @@ struct ScratchDir {
   ScratchDir(const ScratchDir&) = delete;
   ScratchDir& operator=(const ScratchDir&) = delete;
   std::string operator/(const std::string& name) const { return (dir / name).string(); }
+  /// Writes a file, and the folders above it; returns its path.
+  std::string write(const std::string& name, const std::string& bytes) const {
+    std::filesystem::create_directories((dir / name).parent_path());
+    std::ofstream out(dir / name, std::ios::binary);
+    out << bytes;
+    REQUIRE_MESSAGE(out.flush().good(), "cannot write " << dir / name);
+    return *this / name;
+  }
 };
 
 }  // namespace moe_test

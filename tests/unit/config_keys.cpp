@@ -50,9 +50,6 @@ json with(json config, const std::string& key, const json& value) {
 struct Scratch : moe_test::ScratchDir {
   Scratch() : ScratchDir("moe_config_keys") {}
   std::string path() const { return dir.string(); }
-  void write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(dir / name, std::ios::binary) << bytes;
-  }
 };
 
 const fs::path kVariants = fs::path(MOE_SOURCE_DIR) / "tests/data/variants";
