@@ -1,16 +1,14 @@
 #pragma once
-// Runs a program as a script would: exit status, what it printed, files in a directory of the test's own.
+// Runs a program as a script would: exit status, what it printed, with a directory for its files.
 
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
 #include <vector>
 
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 namespace moe_test {
 
@@ -19,34 +17,22 @@ struct ProgramOutcome {
   std::string out, err;
 };
 
-/// A directory of this process alone, removed at the end.
-struct ScratchDir {
-  std::filesystem::path dir;
-  explicit ScratchDir(const std::string& name)
-      : dir(std::filesystem::temp_directory_path() / (name + "_" + std::to_string(getpid()))) {
-    std::filesystem::create_directory(dir);
-  }
-  ~ScratchDir() { std::filesystem::remove_all(dir); }
-  ScratchDir(const ScratchDir&) = delete;
-  ScratchDir& operator=(const ScratchDir&) = delete;
-  std::string operator/(const std::string& name) const { return (dir / name).string(); }
-};
-
 inline std::string shell_quoted(const std::string& text) {
   std::string out = "'";
   for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out + "'";
 }
 
-/// `environment` as the shell takes it in front of a command, "MOE_THREADS=1".
+/// `environment`: what the shell takes in front of a command, "MOE_THREADS=1" or "cat FILE | MOE_THREADS=1". What is
+/// printed goes through stdout.txt and stderr.txt of the directory.
 inline ProgramOutcome run_program(const ScratchDir& scratch, const std::string& environment, const std::string& program,
                                   const std::vector<std::string>& arguments) {
   std::string command = environment + " " + shell_quoted(program);
   for (const std::string& a : arguments) command += " " + shell_quoted(a);
-  command += " >" + shell_quoted(scratch / "out") + " 2>" + shell_quoted(scratch / "err");
+  command += " >" + shell_quoted(scratch / "stdout.txt") + " 2>" + shell_quoted(scratch / "stderr.txt");
   const int raw = std::system(command.c_str());
-  return {WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw), read_file(scratch / "out"),
-          read_file(scratch / "err")};
+  return {WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw), read_file(scratch / "stdout.txt"),
+          read_file(scratch / "stderr.txt")};
 }
 
 /// The program failed with this status, said so in one line that names `names`, and printed nothing else.

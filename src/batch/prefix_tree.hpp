@@ -26,9 +26,9 @@ struct PrefixNode {
   std::int64_t row_count() const { return logits == Logits::none ? 0 : logits == Logits::last ? 1 : token_count(); }
 };
 
-/// `passes` are sorted by group and tokens (lexicographically), those of a group distinct. Parents stand before their children, roots are
-/// linked as siblings from node 0. `share` false: every pass is a branch of its own. Nodes that return logits of all
-/// their positions have at most `max_rows` of them.
+/// `passes` are sorted by group and tokens (lexicographically), those of a group distinct. Parents stand before their
+/// children, roots are linked as siblings from node 0. `share` false: every pass is a branch of its own. Nodes that
+/// return logits of all their positions have at most `max_rows` of them.
 MOE_API std::vector<PrefixNode> build_prefix_tree(std::span<const Pass> passes, bool share, std::int64_t max_rows);
 
 }  // namespace moe::inline MOE_ABI::batch

@@ -170,16 +170,16 @@ bool BatchRun::asks_to_cancel(std::size_t request) {
   return cancelled_[request];
 }
 
+bool BatchRun::goes_on(const Slot& s) { return !s.is_done && !asks_to_cancel(s.request); }
+
 bool BatchRun::is_cancelled() {
-  return std::all_of(slots_.begin(), slots_.end(),
-                     [&](const Slot& s) { return s.is_done || asks_to_cancel(s.request); });
+  return std::none_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return goes_on(s); });
 }
 
+// All are asked, also after one that goes on: take() ends each reply by itself.
 Result<void> BatchRun::before_step() {
-  bool all = true;
-  for (const Slot& s : slots_) all = (s.is_done || asks_to_cancel(s.request)) && all;
-  if (all) return fail(ErrorCode::cancelled, "interrupted");
-  return {};
+  if (std::count_if(slots_.begin(), slots_.end(), [&](const Slot& s) { return goes_on(s); }) > 0) return {};
+  return fail(ErrorCode::cancelled, "interrupted");
 }
 
 Result<std::optional<TokenId>> BatchRun::take(std::int32_t index, std::span<const float> row, std::size_t known) {

@@ -42,6 +42,7 @@ class BatchRun final : public batch::ReplyWriter {
   Result<std::vector<TokenId>> tokens_of(const Prompt& prompt) const;
   Result<std::int64_t> room_behind(std::int64_t prompt_tokens) const;
   bool asks_to_cancel(std::size_t request);
+  bool goes_on(const Slot& s);
   batch::TreePlan plan() const;
   batch::TreePlan plan(bool share) const;
 

@@ -22,10 +22,14 @@ Result<std::vector<TokenId>> PairEncoder::with_bos(std::string_view text) const 
   return ids;
 }
 
+Result<TokenId> PairEncoder::prefix_token(std::string_view need) const {
+  if (const auto prefix = tokenizer_.bos() ? tokenizer_.bos() : tokenizer_.eos()) return *prefix;
+  return fail(ErrorCode::unsupported, fmt::format("{}; the tokenizer names neither", need));
+}
+
 Result<PairEncoder::Pair> PairEncoder::without_context(std::string_view continuation) const {
-  const auto prefix = tokenizer_.bos() ? tokenizer_.bos() : tokenizer_.eos();
-  if (!prefix)
-    return fail(ErrorCode::unsupported, "an empty context needs a BOS or EOS token; the tokenizer names neither");
+  const auto prefix = prefix_token("an empty context needs a BOS or EOS token");
+  if (!prefix) return forward(prefix);
   auto ids = tokenizer_.encode(continuation);
   if (!ids) return forward(ids);
   Pair out{{*prefix}, std::move(*ids), false};
@@ -36,16 +40,14 @@ Result<PairEncoder::Pair> PairEncoder::without_context(std::string_view continua
 Result<std::vector<TokenId>> PairEncoder::encode_context(std::string_view context) const {
   auto ids = with_bos(context);
   if (!ids || !ids->empty()) return ids;
-  const auto prefix = tokenizer_.bos() ? tokenizer_.bos() : tokenizer_.eos();
-  if (!prefix)
-    return fail(ErrorCode::unsupported, "an empty prompt needs a BOS or EOS token; the tokenizer names neither");
+  const auto prefix = prefix_token("an empty prompt needs a BOS or EOS token");
+  if (!prefix) return forward(prefix);
   return std::vector<TokenId>{*prefix};
 }
 
 Result<std::vector<TokenId>> PairEncoder::encode_text(std::string_view text) const {
-  const auto prefix = tokenizer_.bos() ? tokenizer_.bos() : tokenizer_.eos();
-  if (!prefix)
-    return fail(ErrorCode::unsupported, "a whole text needs a BOS or EOS token before it; the tokenizer names neither");
+  const auto prefix = prefix_token("a whole text needs a BOS or EOS token before it");
+  if (!prefix) return forward(prefix);
   auto ids = with_bos(text);
   if (!ids) return ids;
   ids->insert(ids->begin(), *prefix);

@@ -31,6 +31,8 @@ class MOE_API PairEncoder {
   Result<std::vector<TokenId>> encode_text(std::string_view text) const;
 
  private:
+  /// BOS, or EOS where there is none. Errors: unsupported without both, beginning with `need`.
+  Result<TokenId> prefix_token(std::string_view need) const;
   Result<std::vector<TokenId>> with_bos(std::string_view text) const;
   Result<Pair> without_context(std::string_view continuation) const;
 

@@ -98,6 +98,7 @@ struct Scorer::Impl {
       jobs.owners[i]->is_greedy = true;
       inputs.set(i, std::move(jobs.inputs[i]));
     }
+    std::vector<batch::TargetScore> parts(jobs.targets.size());
     batch::ScoreJob job{inputs, jobs.targets, {}};
     job.on_score = [&](std::int32_t i, const batch::TargetScore& found) {
       Score& score = *jobs.owners[static_cast<std::size_t>(i)];
@@ -105,13 +106,12 @@ struct Scorer::Impl {
       parts[static_cast<std::size_t>(i)] = found;
     };
     job.on_work = [&](std::int32_t i, std::int64_t flops) { jobs.owners[static_cast<std::size_t>(i)]->flops += flops; };
-    parts.assign(jobs.targets.size(), {});
     batch::TreeLimits limits{true, session->model().config().vocab_size};
     auto plan = batch::plan_passes(batch::collect_passes(job), limits);
     // A tree takes more room than its longest branch. A cache that has not so much computes every pass by itself.
     if (plan.least_pages * kPageTokens > session->free_tokens()) {
       limits.share_prefixes = false;
-      plan = batch::plan_passes(batch::collect_passes(job), limits);
+      plan = batch::plan_passes(std::move(plan.passes), limits);
     }
     auto done = batch::run_scores(*session, session->options().chunk_tokens, plan, job);
     if (!done) return done;
@@ -122,8 +122,6 @@ struct Scorer::Impl {
     }
     return {};
   }
-
-  std::vector<batch::TargetScore> parts;
 };
 
 Scorer::Scorer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -5,7 +5,7 @@
 
 #include "eval/score/text.hpp"
 #include "moe/eval/session_model.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
@@ -16,11 +16,8 @@ namespace {
 const fs::path kModel = fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe";
 const std::string kContext = "Numbers and words.\n\nQuestion: 3 and a?\nAnswer:";
 
-/// A directory of this test alone, removed at the end.
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_eval_ends_" + std::to_string(getpid()));
-  Scratch() { fs::create_directory(dir); }
-  ~Scratch() { fs::remove_all(dir); }
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_eval_ends") {}
 };
 
 std::shared_ptr<const moe::Model> load(const fs::path& folder) {

@@ -167,7 +167,8 @@ TEST_CASE("log-likelihoods of real models") {
   const bool full = std::getenv("MOE_TEST_FULL") != nullptr;
   const auto cases = read_cases(folder);
   CHECK(!cases.empty());
-  for (const auto& [name, rows] : cases) {
+  for (const auto& [key, rows] : cases) {
+    const std::string& name = key;  // clang 14 lets no structured binding into CAPTURE
     CAPTURE(name);
     const auto path = find_model(models, name);
     if (path.empty()) {

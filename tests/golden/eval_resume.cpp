@@ -1,8 +1,6 @@
 // A run that is killed goes on, wherever it was killed: what is left of its prefix tree is another tree, and the cache
 // has to suffice for that one too. The exams are those whose trees differ most.
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -10,7 +8,7 @@
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
@@ -21,11 +19,8 @@ namespace {
 const fs::path kNano = fs::path(MOE_SOURCE_DIR) / "models/nano";
 constexpr std::int64_t kKills = 20;
 
-/// A directory of this test alone, removed at the end.
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_eval_resume_" + std::to_string(getpid()));
-  Scratch() { fs::create_directory(dir); }
-  ~Scratch() { fs::remove_all(dir); }
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_eval_resume") {}
 };
 
 std::shared_ptr<const moe::Model> nano() {

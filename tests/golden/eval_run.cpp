@@ -9,8 +9,8 @@
 #include "eval/run/request_plan.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
+#include "scratch_dir.hpp"
 #include "spoiled_model.hpp"
-#include "support.hpp"
 #include "tokenizer/unicode.hpp"
 
 namespace fs = std::filesystem;
@@ -22,11 +22,8 @@ namespace {
 
 const fs::path kModel = fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe";
 
-/// A directory of this test alone, removed at the end.
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_eval_run_" + std::to_string(getpid()));
-  Scratch() { fs::create_directory(dir); }
-  ~Scratch() { fs::remove_all(dir); }
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_eval_run") {}
 };
 
 std::shared_ptr<const moe::Model> load(const fs::path& folder) {
@@ -195,7 +192,8 @@ TEST_CASE("sample files have the same bytes for any batch, cache, thread count a
         CAPTURE(share);
         const auto got = samples(tasks, model, options, scratch.dir / "out");
         CHECK(got.size() == expected.size());
-        for (const auto& [name, bytes] : expected) {
+        for (const auto& [file, bytes] : expected) {
+          const std::string& name = file;  // clang 14 lets no structured binding into CAPTURE
           CAPTURE(name);
           REQUIRE(got.contains(name));
           CHECK((got.at(name).size() == bytes.size() &&

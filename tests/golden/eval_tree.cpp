@@ -1,8 +1,6 @@
 // The prefix tree in the smallest cache that its plan allows: random trees always finish, in steps of any size, and give
 // the bits of a run that shares nothing. A smaller cache is one error before the first step.
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
 #include <nlohmann/json.hpp>
@@ -12,7 +10,7 @@
 #include "eval/run/reply_run.hpp"
 #include "eval/run/score_run.hpp"
 #include "moe/model.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 namespace fs = std::filesystem;
 using namespace moe::batch;
@@ -26,15 +24,13 @@ constexpr std::int64_t kContext = 2048;
 /// A small model with room for deep trees: nothing of it depends on the longest position.
 std::shared_ptr<const moe::Model> load(const std::string& name) {
   const fs::path from = fs::path(MOE_SOURCE_DIR) / "tests/data" / name;
-  const fs::path copy = fs::temp_directory_path() / ("moe_eval_tree_" + std::to_string(getpid()));
-  fs::create_directory(copy);
+  const moe_test::ScratchDir copy("moe_eval_tree");
   for (const char* file : {"model.safetensors", "tokenizer.json", "tokenizer_config.json"})
-    if (fs::exists(from / file)) fs::copy_file(from / file, copy / file);
+    if (fs::exists(from / file)) fs::copy_file(from / file, copy.dir / file);
   auto config = nlohmann::json::parse(moe_test::read_file(from / "config.json"));
   config["max_position_embeddings"] = kContext;
-  std::ofstream(copy / "config.json") << config.dump();
-  const auto model = moe::Model::load(copy.string(), {.tokenizer = moe::TokenizerUse::optional});
-  fs::remove_all(copy);
+  copy.write("config.json", config.dump());
+  const auto model = moe::Model::load(copy.dir.string(), {.tokenizer = moe::TokenizerUse::optional});
   REQUIRE_MESSAGE(model.has_value(), model.error().message);
   return *model;
 }

@@ -2,7 +2,6 @@
 // of the golden models), every layout of experts and attention gives the same bits, and what is wrong is named.
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <map>
@@ -13,6 +12,7 @@
 #include "checkpoint/gguf_writer.hpp"
 #include "golden/golden.hpp"
 #include "moe/quantize.hpp"
+#include "scratch_dir.hpp"
 
 namespace {
 
@@ -22,11 +22,9 @@ using moe::Format;
 using moe::checkpoint::GgufTensor;
 using nlohmann::json;
 
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_gguf_" + std::to_string(getpid()));
-  Scratch() { fs::create_directories(dir); }
-  ~Scratch() { fs::remove_all(dir); }
-  std::string file(const std::string& name) const { return (dir / name).string(); }
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_gguf") {}
+  std::string file(const std::string& name) const { return *this / name; }
 };
 
 struct Tensor {
@@ -106,17 +104,19 @@ void check_metadata(const moe::checkpoint::MetaValue* found, const json& expecte
 void check_layout(const std::string& path, const json& expected) {
   const auto opened = moe::checkpoint::open(path);
   REQUIRE(opened.has_value());
-  for (const auto& [key, value] : expected["metadata"].items()) {
-    CAPTURE(key);
-    check_metadata((*opened)->meta(key), value);
+  for (const auto& item : expected["metadata"].items()) {  // clang 14 lets no structured binding into CAPTURE
+    CAPTURE(item.key());
+    check_metadata((*opened)->meta(item.key()), item.value());
   }
   const File file = read_gguf(path);
   const std::set<std::string> left_out = {"token_embd.weight"};  // of Gemma
-  for (const auto& [name, t] : file.tensors) {
+  for (const auto& tensor : file.tensors) {
+    const std::string& name = tensor.first;
     CAPTURE(name);
     CHECK((expected["tensors"].contains(name) || left_out.count(name) == 1));
   }
-  for (const auto& [name, t] : expected["tensors"].items()) {
+  for (const auto& [key, t] : expected["tensors"].items()) {
+    const std::string& name = key;
     CAPTURE(name);
     const auto found = file.tensors.find(name);
     REQUIRE(found != file.tensors.end());
@@ -234,7 +234,8 @@ TEST_CASE("experts one by one, gate and up fused, q, k and v fused: the same bit
     if (!to_f32(c.model, scratch.file("x.gguf"))) continue;  // reported by golden_quantize
     const File original = read_gguf(scratch.file("x.gguf"));
     const std::vector<float> expected = logits_of(scratch.file("x.gguf"));
-    for (const auto& [what, change] : layouts) {
+    for (const auto& [layout, change] : layouts) {
+      const char* what = layout;
       CAPTURE(what);
       File file = original;
       bool any = false;
@@ -262,7 +263,8 @@ TEST_CASE("a missing, misshapen or unknown tensor of a GGUF file is named") {
     REQUIRE(family.has_value());
     if (!seen.insert(family->config.family).second) continue;  // one model of every family
     CAPTURE(c.name);
-    for (const auto& [name, t] : original.tensors) {
+    for (const auto& [key, t] : original.tensors) {
+      const std::string& name = key;
       if (!name.starts_with("blk.1.") && !name.starts_with("output_norm")) continue;
       CAPTURE(name);
       File file = original;
@@ -397,7 +399,7 @@ TEST_CASE("keys of a GGUF file that nothing reads: refused where they change the
     return recognise(architecture, more, scratch.file("x.gguf"));
   };
   using Change = void (*)(File&);
-  for (const auto& [key, change] : std::vector<std::pair<const char*, Change>>{
+  for (const auto& [name, change] : std::vector<std::pair<const char*, Change>>{
            {"attn_logit_softcapping", [](File& f) { f.metadata.f32("llama.attn_logit_softcapping", 50.0f); }},
            {"final_logit_softcapping", [](File& f) { f.metadata.f32("llama.final_logit_softcapping", 30.0f); }},
            {"logit_scale", [](File& f) { f.metadata.f32("llama.logit_scale", 0.5f); }},
@@ -409,6 +411,7 @@ TEST_CASE("keys of a GGUF file that nothing reads: refused where they change the
            {"rope.freq_base_swa", [](File& f) { f.metadata.f32("llama.rope.freq_base_swa", 5.0f); }},
            {"ssm.conv_kernel", [](File& f) { f.metadata.u32("llama.ssm.conv_kernel", 4); }},
            {"attention.kv_lora_rank", [](File& f) { f.metadata.u32("llama.attention.kv_lora_rank", 8); }}}) {
+    const char* key = name;
     CAPTURE(key);
     const auto found = read("llama", change);
     REQUIRE_FALSE(found.has_value());

@@ -83,7 +83,8 @@ void check_prompt(const std::shared_ptr<const moe::Model>& model, const Prompt& 
     CAPTURE(l);
     CHECK(worst(session->hidden()[l], prompt.hidden[l]) <= tolerance);
   }
-  for (const auto& [layer, expected] : prompt.routing.items()) {
+  for (const auto& [key, expected] : prompt.routing.items()) {
+    const std::string& layer = key;  // clang 14 lets no structured binding into CAPTURE
     CAPTURE(layer);
     check_routing(session->routing()[static_cast<std::size_t>(std::stoi(layer))], expected, tolerance);
   }

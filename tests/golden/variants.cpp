@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "golden/golden.hpp"
+#include "scratch_dir.hpp"
 
 namespace {
 
@@ -25,33 +26,22 @@ json changed(json config, const json& changes) {
   return config;
 }
 
-class Scratch {
- public:
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "moe-variants-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Scratch() { fs::remove_all(path); }
-  fs::path path;
-};
-
 }  // namespace
 
 TEST_CASE("every spelling of a configuration means what transformers computes") {
   const json all = json::parse(read_file(kFolder / "variants.json"));
   const auto ids = all["ids"].get<std::vector<moe::TokenId>>();
   const double tolerance = all["tolerance"].get<double>();
-  Scratch scratch;
+  const ScratchDir scratch("moe_variants");
   for (const json& variant : all["variants"]) {
     const auto name = variant["model"].get<std::string>();
     CAPTURE(name);
     CAPTURE(variant["variant"].get<std::string>());
-    fs::copy_file(kFolder / name / "model.safetensors", scratch.path / "model.safetensors",
+    fs::copy_file(kFolder / name / "model.safetensors", scratch.dir / "model.safetensors",
                   fs::copy_options::overwrite_existing);
-    std::ofstream(scratch.path / "config.json")
+    std::ofstream(scratch.dir / "config.json")
         << changed(json::parse(read_file(kFolder / name / "config.json")), variant["changes"]);
-    const auto model = moe::Model::load(scratch.path.string(), {.tokenizer = moe::TokenizerUse::optional});
+    const auto model = moe::Model::load(scratch.dir.string(), {.tokenizer = moe::TokenizerUse::optional});
     REQUIRE_MESSAGE(model.has_value(), model.error().message);
     CHECK((*model)->info().unread_keys.empty());
     auto session = open_session(*model, reference_options());

@@ -1,8 +1,6 @@
 #pragma once
 // A model wide enough for every weight format, generated, and a place for the files that quantising it makes.
 
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -10,14 +8,13 @@
 #include <vector>
 
 #include "moe/quantize.hpp"
+#include "scratch_dir.hpp"
 
 namespace moe_test {
 
-struct Scratch {
-  std::filesystem::path dir = std::filesystem::temp_directory_path() / ("moe_test_" + std::to_string(getpid()));
-  Scratch() { std::filesystem::create_directories(dir); }
-  ~Scratch() { std::filesystem::remove_all(dir); }
-  std::string file(const std::string& name) const { return (dir / name).string(); }
+struct Scratch : ScratchDir {
+  Scratch() : ScratchDir("moe_wide_model") {}
+  std::string file(const std::string& name) const { return *this / name; }
 };
 
 inline moe::QuantizeOptions to(moe::Format type) {

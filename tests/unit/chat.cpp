@@ -8,7 +8,7 @@
 #include "chat/datetime.hpp"
 #include "chat/encode.hpp"
 #include "moe/quantize.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 #include "unit/tokenizer_support.hpp"
 
 namespace {
@@ -21,18 +21,10 @@ using moe::ChatEnd;
 const fs::path kData = fs::path(MOE_SOURCE_DIR) / "tests/data";
 
 /// A copy of the small model with other files beside it. <|endoftext|> is 0, <|im_end|> 1, <|im_start|> 2.
-struct ModelCopy {
-  fs::path dir = fs::temp_directory_path() / ("moe_chat_" + std::to_string(getpid()));
-  ModelCopy() {
-    fs::remove_all(dir);
-    fs::create_directories(dir);
+struct ModelCopy : moe_test::ScratchDir {
+  ModelCopy() : ScratchDir("moe_chat") {
     for (const char* file : {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"})
       fs::copy(kData / "golden/qwen3_moe" / file, dir);
-  }
-  ~ModelCopy() { fs::remove_all(dir); }
-  void write(const std::string& file, const std::string& text) const {
-    fs::create_directories((dir / file).parent_path());
-    std::ofstream(dir / file, std::ios::binary) << text;
   }
   std::shared_ptr<const moe::Model> load() const {
     auto model = moe::Model::load(dir.string());

@@ -10,15 +10,12 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 #include <thread>
 
-#include "support.hpp"
+#include "scratch_dir.hpp"
 #include "tools/chat/command.hpp"
 #include "tools/chat/line_reader.hpp"
 #include "tools/common/interrupt.hpp"
-
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -125,15 +122,14 @@ TEST_CASE("lines of a terminal are edited, Ctrl-C leaves a line, Ctrl-D ends") {
 }
 
 TEST_CASE("a history is kept between conversations, for this user alone") {
-  const fs::path dir = fs::temp_directory_path() / ("moe_history_" + std::to_string(getpid()));
-  const std::string file = (dir / "state" / "history").string();
+  const moe_test::ScratchDir scratch("moe_history");
+  const std::string file = scratch / "state/history";
   CHECK(typed({"first\r", "second\r", "\x1b[A\x1b[A\r", "\x04"}, file) ==
         "terminal\n[first]\n[second]\n[first]\nend\n");
   CHECK(typed({"\x1b[A\r", "\x04"}, file) == "terminal\n[first]\nend\n");
   struct stat status {};
   REQUIRE(stat(file.c_str(), &status) == 0);
   CHECK((status.st_mode & 0077) == 0);
-  fs::remove_all(dir);
 }
 
 TEST_CASE("commands") {

@@ -22,8 +22,7 @@ void write_file(const fs::path& path, const std::string& text) { std::ofstream(p
 
 // The model of the README with a template of its own.
 struct Folder : ScratchDir {
-  explicit Folder(bool with_template = true)
-      : ScratchDir(with_template ? "moe_chat_program" : "moe_chat_program_bare") {
+  explicit Folder(bool with_template = true) : ScratchDir("moe_chat_program") {
     for (const auto& file : fs::directory_iterator(fs::path(MOE_SOURCE_DIR) / "models/nano/nano-moe"))
       fs::create_symlink(file.path(), dir / file.path().filename());
     if (with_template) write_file(dir / "chat_template.jinja", kTemplate);

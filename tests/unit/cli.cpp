@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "support.hpp"
+#include "scratch_dir.hpp"
 #include "tools/common/npy_file.hpp"
 #include "tools/common/program.hpp"
 #include "tools/token_text.hpp"
@@ -27,14 +27,13 @@ TEST_CASE("every error code has its exit status") {
 
 TEST_CASE("one Ctrl-C asks, one that comes later ends the program and removes what it was writing") {
   namespace fs = std::filesystem;
-  const fs::path dir = fs::temp_directory_path() / ("moe_interrupt_" + std::to_string(getpid()));
-  fs::create_directory(dir);
+  const moe_test::ScratchDir scratch("moe_interrupt");
   const auto in_child = [&](int pause_ms) {
     const pid_t child = fork();
     REQUIRE(child >= 0);
     if (child == 0) {
       cli::catch_interrupts();
-      auto file = moe::OutputFile::create((dir / "out").string());
+      auto file = moe::OutputFile::create(scratch / "out");
       if (!file || cli::interrupted()) _exit(1);
       raise(SIGINT);
       if (!cli::interrupted()) _exit(2);
@@ -47,9 +46,8 @@ TEST_CASE("one Ctrl-C asks, one that comes later ends the program and removes wh
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   };
   CHECK(in_child(600) == 130);
-  CHECK(fs::is_empty(dir));
+  CHECK(fs::is_empty(scratch.dir));
   CHECK(in_child(0) == 3);  // `timeout` sends two at a time: that is one request to stop
-  fs::remove_all(dir);
 }
 
 TEST_CASE("durations") {
@@ -67,9 +65,8 @@ TEST_CASE("token ids of a command line") {
 
 TEST_CASE("a .npy file has NumPy's header, and its name only when complete") {
   namespace fs = std::filesystem;
-  const fs::path dir = fs::temp_directory_path() / ("moe_npy_" + std::to_string(getpid()));
-  fs::create_directory(dir);
-  const std::string path = (dir / "x.npy").string();
+  const moe_test::ScratchDir scratch("moe_npy");
+  const std::string path = scratch / "x.npy";
   const auto create = [&](const std::string& name) {
     auto file = moe::OutputFile::create(name);
     REQUIRE(file.has_value());
@@ -81,7 +78,7 @@ TEST_CASE("a .npy file has NumPy's header, and its name only when complete") {
     REQUIRE(file->append(std::vector<float>{1, 2, 3}).has_value());
     CHECK_FALSE(fs::exists(path));
   }
-  CHECK(fs::is_empty(dir));
+  CHECK(fs::is_empty(scratch.dir));
   auto file = create(path);
   REQUIRE(file.has_value());
   REQUIRE(file->append(std::vector<float>{1, 2, 3}).has_value());
@@ -96,7 +93,7 @@ TEST_CASE("a .npy file has NumPy's header, and its name only when complete") {
   std::memcpy(&last, bytes.data() + bytes.size() - sizeof last, sizeof last);
   CHECK(last == 6.0f);
   // A FIFO cannot be gone back in: its reader gets the same bytes nevertheless.
-  const std::string fifo = (dir / "fifo").string();
+  const std::string fifo = scratch / "fifo";
   REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
   std::string received;
   std::thread reader([&] { received = moe_test::read_file(fifo); });
@@ -107,5 +104,4 @@ TEST_CASE("a .npy file has NumPy's header, and its name only when complete") {
   CHECK(stream->finish().has_value());
   reader.join();
   CHECK(received == bytes);
-  fs::remove_all(dir);
 }

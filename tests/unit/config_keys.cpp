@@ -1,7 +1,6 @@
 // No key of config.json is ignored unseen: it is read, or refused, or known never to matter, or listed. And what a directory
 // holds beside the tensors that the configuration asks for.
 
-#include <unistd.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -15,7 +14,7 @@
 #include "moe/quantize.hpp"
 #include "moe/session.hpp"
 #include "safetensors.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 namespace {
 
@@ -48,17 +47,9 @@ json with(json config, const std::string& key, const json& value) {
 }
 
 /// A directory of this test alone.
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_config_keys_" + std::to_string(getpid()));
-  Scratch() {
-    fs::remove_all(dir);
-    fs::create_directories(dir);
-  }
-  ~Scratch() { fs::remove_all(dir); }
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_config_keys") {}
   std::string path() const { return dir.string(); }
-  void write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(dir / name, std::ios::binary) << bytes;
-  }
 };
 
 const fs::path kVariants = fs::path(MOE_SOURCE_DIR) / "tests/data/variants";
@@ -201,7 +192,8 @@ TEST_CASE("keys that change the arithmetic are refused by name, unless they say 
 TEST_CASE("whatever its value, a known key is refused or listed, in every family") {
   std::size_t refused = 0, shown = 0;
   const json all = bases();
-  for (const auto& [family, base] : all.items()) {
+  for (const auto& [name, base] : all.items()) {
+    const std::string& family = name;  // clang 14 lets no structured binding into CAPTURE
     CAPTURE(family);
     for (const moe::arch::UnreadRule& rule : moe::arch::json_rules()) {
       std::string key(rule.key);
@@ -220,7 +212,8 @@ TEST_CASE("whatever its value, a known key is refused or listed, in every family
 
 TEST_CASE("keys that nobody knows are listed, those that never matter are not") {
   const json all = bases();
-  for (const auto& [family, base] : all.items()) {
+  for (const auto& [name, base] : all.items()) {
+    const std::string& family = name;
     CAPTURE(family);
     json config = base;
     for (const char* key : {"torch_dtype", "transformers_version", "use_cache", "initializer_range", "auto_map"})
@@ -509,7 +502,8 @@ TEST_CASE("a value that is not finite is caught in every tensor of every family,
     if (!entry.is_directory()) continue;
     const Tensors original(entry.path() / "model.safetensors");
     fs::copy_file(entry.path() / "config.json", scratch.dir / "config.json", fs::copy_options::overwrite_existing);
-    for (const auto& [name, tensor] : original.all) {
+    for (const auto& [key, tensor] : original.all) {
+      const std::string& name = key;
       if (name.find("layers.0") != std::string::npos) continue;  // the last layers have all kinds
       CAPTURE(name);
       Tensors spoilt = original;

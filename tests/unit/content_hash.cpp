@@ -19,7 +19,7 @@
 #include <thread>
 
 #include "moe/model.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 namespace {
 
@@ -30,14 +30,8 @@ const fs::path kGolden = fs::path(MOE_SOURCE_DIR) / "tests/data/golden";
 
 constexpr moe::ContentHash kSha256 = moe::sha256;  // one of the overloads
 
-/// A directory of this test alone, removed at the end.
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_content_hash_" + std::to_string(getpid()));
-  Scratch() {
-    fs::remove_all(dir);
-    fs::create_directory(dir);
-  }
-  ~Scratch() { fs::remove_all(dir); }
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_content_hash") {}
 };
 
 void write(const fs::path& path, std::string_view bytes) {

@@ -78,14 +78,16 @@ TEST_CASE("the table of defaults has every family, and the cases too") {
 TEST_CASE("an absent key means what transformers' class of the family says") {
   std::size_t same = 0, refused = 0;
   const json families = read_cases()["families"];
-  for (const auto& [name, entry] : families.items()) {
+  for (const auto& [family, entry] : families.items()) {
+    const std::string& name = family;  // clang 14 lets no structured binding into CAPTURE
     CAPTURE(name);
     const json& base = entry["base"];
     const moe::arch::ClassDefaults& defaults = *moe::arch::defaults_of(name);
     const auto whole = recognise_hf_config(base.dump());
     REQUIRE_MESSAGE(whole.has_value(), whole.error().message);
     CHECK(whole->unread_keys.empty());
-    for (const auto& [key, value] : entry["absent"].items()) {
+    for (const auto& [absent_key, value] : entry["absent"].items()) {
+      const std::string& key = absent_key;
       CAPTURE(key);
       const json config = without(base, key, defaults);
       json written = config;
@@ -107,10 +109,12 @@ TEST_CASE("an absent key means what transformers' class of the family says") {
 TEST_CASE("null is what the class makes of it: none, a value worked out of others, or an error that names the key") {
   std::size_t accepted = 0, refused = 0;
   const json families = read_cases()["families"];
-  for (const auto& [name, entry] : families.items()) {
+  for (const auto& [family, entry] : families.items()) {
+    const std::string& name = family;
     CAPTURE(name);
     const moe::arch::ClassDefaults& defaults = *moe::arch::defaults_of(name);
-    for (const auto& [key, value] : defaults.values.items()) {
+    for (const auto& [null_key, value] : defaults.values.items()) {
+      const std::string& key = null_key;
       if (kInert.count(key) != 0) continue;
       CAPTURE(key);
       json config = without(entry["base"], key, defaults);
@@ -127,7 +131,8 @@ TEST_CASE("null is what the class makes of it: none, a value worked out of other
 
 TEST_CASE("a key under two names") {
   const json families = read_cases()["families"];
-  for (const auto& [name, entry] : families.items()) {
+  for (const auto& [family, entry] : families.items()) {
+    const std::string& name = family;
     CAPTURE(name);
     for (const auto& [one, other] : moe::arch::defaults_of(name)->names) {
       const json& base = entry["base"];

@@ -4,7 +4,7 @@
 
 #include "checkpoint/checkpoint.hpp"
 #include "moe/session.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 namespace {
 
@@ -13,14 +13,11 @@ using json = nlohmann::json;
 using Ids = std::vector<moe::TokenId>;
 
 /// A copy of the small model; its tokenizer has 316 tokens, the model 320 rows, EOS is 1.
-struct ModelCopy {
-  fs::path dir = fs::temp_directory_path() / ("moe_end_tokens_" + std::to_string(getpid()));
-  ModelCopy() {
-    fs::remove_all(dir);
+struct ModelCopy : moe_test::ScratchDir {
+  ModelCopy() : ScratchDir("moe_end_tokens") {
     fs::copy(fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe", dir);
     edit("config.json", [](json& config) { config.erase("eos_token_id"); });
   }
-  ~ModelCopy() { fs::remove_all(dir); }
   template <class Edit>
   void edit(const char* name, Edit&& change) const {
     json file = fs::exists(dir / name) ? json::parse(moe_test::read_file(dir / name)) : json::object();

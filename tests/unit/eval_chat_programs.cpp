@@ -20,15 +20,10 @@ const std::string kTemplate =
 
 struct Scratch : moe_test::ScratchDir {
   Scratch() : ScratchDir("moe_eval_chat_programs") {}
-  std::string file(const std::string& name, const std::string& text) const {
-    fs::create_directories((dir / name).parent_path());
-    std::ofstream(dir / name, std::ios::binary) << text;
-    return *this / name;
-  }
   /// A model, with a template where `text` is not empty.
   std::string model(const std::string& name, const std::string& text) const {
     fs::copy(std::string(MOE_SOURCE_DIR) + "/tests/data/golden/qwen3_moe", dir / name);
-    if (!text.empty()) file(name + "/chat_template.jinja", text);
+    if (!text.empty()) write(name + "/chat_template.jinja", text);
     return *this / name;
   }
   ProgramOutcome run(const std::vector<std::string>& arguments) const {
@@ -58,7 +53,7 @@ TEST_CASE("options of chat templates that do not go together, and templates that
   const Scratch s;
   const std::string bare = s.model("bare", ""), chat = s.model("chat", kTemplate);
   const std::string named = s.model("named", "D"), broken = s.model("broken", "{% if %}");
-  s.file("named/additional_chat_templates/rag.jinja", "R{{ raise_exception('no rag') }}");
+  s.write("named/additional_chat_templates/rag.jinja", "R{{ raise_exception('no rag') }}");
   const auto asked = [&](const std::string& model, std::vector<std::string> more) {
     more.insert(more.begin(), {"--model", "m=" + model, "--tasks", kExam, "--limit", "2"});
     return s.run(more);
@@ -79,7 +74,7 @@ TEST_CASE("options of chat templates that do not go together, and templates that
                  "has no chat template: give it one with --chat-template FILE");
   check_one_line(asked(broken, {"--apply-chat-template"}), 1, "m: chat template 'default', line 1");
   check_one_line(asked(chat, {"--chat-template", s / "absent.jinja"}), 1, "absent.jinja");
-  check_one_line(asked(chat, {"--chat-template", s.file("empty.jinja", "")}), 1, "is empty");
+  check_one_line(asked(chat, {"--chat-template", s.write("empty.jinja", "")}), 1, "is empty");
   check_one_line(asked(chat, {"--chat-template", "rag"}), 1, "no chat template 'rag': the model has 'default'");
   check_one_line(asked(named, {"--apply-chat-template", "rug"}), 1, "the model has 'default', 'rag'");
   check_one_line(asked(named, {"--chat-template", "rag"}), 1, "TemplateError: no rag");
@@ -121,7 +116,7 @@ TEST_CASE("result files, run.json and the store say how a template was applied")
   asked("single", {"--apply-chat-template", "--fewshot-as-multiturn", "false"});
   asked("moody", {"--apply-chat-template", "--chat-template-args", R"({"mood": "good"})"});
   asked("unused", {"--apply-chat-template", "--chat-template-args", R"({"unused": 1})"});
-  const Json given = asked("given", {"--chat-template", s.file("x.jinja", "X{{ messages[-1].content }}")});
+  const Json given = asked("given", {"--chat-template", s.write("x.jinja", "X{{ messages[-1].content }}")});
   CHECK(given["chat_template"] == "X{{ messages[-1].content }}");
   CHECK(Json::parse(moe_test::read_file(s / "moody/run.json"))["models"][0]["chat"]["variables"] ==
         R"({"mood": "good"})");

@@ -7,24 +7,14 @@
 #include <string>
 
 #include "moe/eval/prompt.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 using namespace moe::eval;
 
 namespace {
 
-struct DataFolder {
-  std::filesystem::path path;
-  DataFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "moe_csv_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~DataFolder() { std::filesystem::remove_all(path); }
-  void write(const std::string& name, const std::string& content) const {
-    std::filesystem::create_directories((path / name).parent_path());
-    std::ofstream(path / name, std::ios::binary) << content;
-  }
+struct DataFolder : moe_test::ScratchDir {
+  DataFolder() : ScratchDir("moe_csv") {}
 };
 
 using Cells = std::vector<std::string>;
@@ -43,8 +33,8 @@ moe::Result<std::vector<CsvRow>> parse_csv(std::string_view text) {
 std::string error_of(const std::string& file, const std::string& content) {
   const DataFolder data;
   data.write("test/" + file, content);
-  const auto loaded = load_questions((data.path / "test").string(), TaskKind::multiple_choice);
-  return loaded ? "" : loaded.error().message.substr(data.path.string().size() + 1);
+  const auto loaded = load_questions((data.dir / "test").string(), TaskKind::multiple_choice);
+  return loaded ? "" : loaded.error().message.substr(data.dir.string().size() + 1);
 }
 
 }  // namespace
@@ -73,7 +63,7 @@ TEST_CASE("MMLU from its published folder: no header, the answer is a letter") {
   data.write("test/virology_test.csv", "Virus?,a,b,c,d,D\n");
   data.write("dev/anatomy_dev.csv", "Shot?,p,q,r,s,B\n");
   data.write("dev/virology_dev.csv", "Shot 2?,p,q,r,s,A\n");
-  const auto task = prepare(*load_task("mmlu"), {.data_dir = data.path.string(), .num_fewshot = 1});
+  const auto task = prepare(*load_task("mmlu"), {.data_dir = data.dir.string(), .num_fewshot = 1});
   REQUIRE_MESSAGE(task.has_value(), task.error().message);
   REQUIRE(task->subtasks.size() == 2);
   CHECK(task->subtasks[0].name == "mmlu_anatomy");
@@ -87,7 +77,7 @@ TEST_CASE("MMLU from its published folder: no header, the answer is a letter") {
   // DATA/questions goes first where both are there.
   data.write("questions/mmlu.jsonl",
              R"({"id":"x","subject":"anatomy","question":"J?","choices":["a","b","c","d"],"answer":0})");
-  CHECK(prepare(*load_task("mmlu"), {.data_dir = data.path.string(), .num_fewshot = 0})->question_count() == 1);
+  CHECK(prepare(*load_task("mmlu"), {.data_dir = data.dir.string(), .num_fewshot = 0})->question_count() == 1);
 }
 
 TEST_CASE("CMMLU and C-Eval from their published folders: headers name the columns") {
@@ -95,10 +85,10 @@ TEST_CASE("CMMLU and C-Eval from their published folders: headers name the colum
   data.write("test/anatomy.csv", ",Question,A,B,C,D,Answer\n0,\xe9\x97\xae,w,x,y,z,B\n");
   data.write("val/law_val.csv", "id,question,A,B,C,D,answer\n0,\xe9\x97\xae,w,x,y,z,D\n");
   data.write("dev/law_dev.csv", "id,question,A,B,C,D,answer,explanation\n0,s,w,x,y,z,A,why\n");
-  const auto cmmlu = prepare(*load_task("cmmlu"), {.data_dir = data.path.string()});
+  const auto cmmlu = prepare(*load_task("cmmlu"), {.data_dir = data.dir.string()});
   REQUIRE_MESSAGE(cmmlu.has_value(), cmmlu.error().message);
   CHECK(cmmlu->subtasks[0].documents[0].target == "1");
-  const auto ceval = prepare(*load_task("ceval"), {.data_dir = data.path.string(), .num_fewshot = 1});
+  const auto ceval = prepare(*load_task("ceval"), {.data_dir = data.dir.string(), .num_fewshot = 1});
   REQUIRE_MESSAGE(ceval.has_value(), ceval.error().message);
   CHECK(ceval->subtasks[0].documents[0].target == "3");
   CHECK(ceval->subtasks[0].documents[0].contexts[0].find(

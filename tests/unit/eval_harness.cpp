@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moe/eval/report.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 #include "support/sha256.hpp"
 #include "unit/fake_model.hpp"
 
@@ -37,7 +37,8 @@ void check_row(const Aggregate& row, const Json& results) {
   // Nothing that the harness reports is left out.
   for (const auto& [key, value] : expected.items())
     if (key.find(',') != std::string::npos && key.find("_stderr") == std::string::npos)
-      CHECK(std::any_of(row.kinds.begin(), row.kinds.end(), [&](const MetricColumn& c) { return key == c.key(); }));
+      CHECK(std::any_of(row.kinds.begin(), row.kinds.end(),
+                        [&, &k = key](const MetricColumn& c) { return k == c.key(); }));
 }
 
 // Every sample of the task: contexts by hash, then metrics.
@@ -109,16 +110,16 @@ std::vector<Json> parse_lines(const std::filesystem::path& path) {
 
 // The files that moe-eval writes say the same as the harness's, block by block.
 void check_files(RunReport report, ModelRun run, const Json& expected) {
-  std::string name = (std::filesystem::temp_directory_path() / "moe_eval_XXXXXX").string();
-  REQUIRE(mkdtemp(name.data()) != nullptr);
-  const std::filesystem::path folder = name;
+  const moe_test::ScratchDir scratch("moe_eval_harness");
+  const std::filesystem::path& folder = scratch.dir;
   run.name = "org/fake";
   report.started = "2026-01-02T03:04:05.000006";
-  const auto written = write_harness_files(report, run, name);
+  const auto written = write_harness_files(report, run, folder.string());
   REQUIRE_MESSAGE(written.has_value(), written.error().message);
   const Json got = Json::parse(moe_test::read_file(folder / "org__fake" / "results_2026-01-02T03-04-05.000006.json"));
   for (const char* block : {"versions", "n-shot", "n-samples", "group_subtasks", "higher_is_better"})
-    for (const auto& [key, value] : expected[block].items()) {
+    for (const auto& [field, value] : expected[block].items()) {
+      const std::string& key = field;  // clang 14 lets no structured binding into CAPTURE
       // Of groups the harness also lists what follows from their parts.
       if (!got[block].contains(key) && expected.contains("groups") && expected["groups"].contains(key)) continue;
       CAPTURE(key);
@@ -147,7 +148,6 @@ void check_files(RunReport report, ModelRun run, const Json& expected) {
             scored.scores[0].log_likelihood);
     }
   }
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

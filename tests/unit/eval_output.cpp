@@ -6,7 +6,7 @@
 
 #include "eval/report/chart.hpp"
 #include "moe/eval/report.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 #include "support/show.hpp"
 #include "support/text_table.hpp"
 #include "unit/fake_model.hpp"
@@ -19,14 +19,8 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using namespace moe::eval;
 
-struct Scratch {
-  fs::path dir;
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "moe_eval_output_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    dir = name;
-  }
-  ~Scratch() { fs::remove_all(dir); }
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_eval_output") {}
 };
 
 // A task whose questions have these subjects, and what a scripted model answered.

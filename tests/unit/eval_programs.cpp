@@ -1,59 +1,27 @@
 // moe-eval as a script sees it: exit status, one-line errors, a run that goes on, history and compare.
 
 #include <sqlite3.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "support.hpp"
+#include "program.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
+using moe_test::check_one_line;
+using moe_test::ProgramOutcome;
 
-struct Outcome {
-  int status = -1;
-  std::string out, err;
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_eval_programs") {}
 };
-
-/// A directory of this test alone, removed at the end.
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_eval_programs_" + std::to_string(getpid()));
-  Scratch() { fs::create_directory(dir); }
-  ~Scratch() { fs::remove_all(dir); }
-  std::string operator/(const std::string& name) const { return (dir / name).string(); }
-  std::string file(const std::string& name, const std::string& text) const {
-    std::ofstream(dir / name) << text;
-    return *this / name;
-  }
-};
-
-std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
 
 /// `before` stands in front of the command, as what is piped into it.
-Outcome run(const Scratch& scratch, const std::vector<std::string>& arguments, const std::string& before = "") {
-  std::string command = before + "MOE_THREADS=1 " + quoted(MOE_EVAL);  // nothing here is about threads
-  for (const std::string& a : arguments) command += " " + quoted(a);
-  command += " >" + quoted(scratch / "out.txt") + " 2>" + quoted(scratch / "err.txt");
-  const int raw = std::system(command.c_str());
-  return {WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw), moe_test::read_file(scratch / "out.txt"),
-          moe_test::read_file(scratch / "err.txt")};
-}
-
-void check_one_line(const Outcome& got, int status, const std::string& names) {
-  CAPTURE(got.err);
-  CAPTURE(names);
-  CHECK(got.status == status);
-  CHECK(std::count(got.err.begin(), got.err.end(), '\n') == 1);
-  CHECK(got.err.find(names) != std::string::npos);
-  for (const char c : got.err) CHECK((c == '\n' || static_cast<unsigned char>(c) >= 0x20));
-  CHECK(got.out.empty());
+ProgramOutcome run(const Scratch& scratch, const std::vector<std::string>& arguments, const std::string& before = "") {
+  return moe_test::run_program(scratch, before + "MOE_THREADS=1", MOE_EVAL,
+                               arguments);  // nothing here is about threads
 }
 
 const std::string kModel = std::string(MOE_SOURCE_DIR) + "/tests/data/golden/qwen3_moe";
@@ -78,27 +46,27 @@ TEST_CASE("a wrong task, question, model or store ends with one line and its sta
   // Task files.
   check_one_line(asked("no_such_task"), 1, "no_such_task");
   check_one_line(asked(s / "absent.json"), 1, "absent.json");
-  check_one_line(asked(s.file("broken.json", "{")), 1, "broken.json");
-  check_one_line(asked(s.file("unknown.json", R"({"task":"t","quetsions":"./q.jsonl"})")), 1, "quetsions");
+  check_one_line(asked(s.write("broken.json", "{")), 1, "broken.json");
+  check_one_line(asked(s.write("unknown.json", R"({"task":"t","quetsions":"./q.jsonl"})")), 1, "quetsions");
   check_one_line(asked("mmlu"), 1, "--data");
   // Questions.
   const std::string right = R"({"id":"a","question":"q?","choices":["x","y"],"answer":0})";
-  check_one_line(asked(s.file("none.jsonl", right + "\n" + R"({"id":"b","question":"q?","answer":0})" + "\n")), 1,
+  check_one_line(asked(s.write("none.jsonl", right + "\n" + R"({"id":"b","question":"q?","answer":0})" + "\n")), 1,
                  "none.jsonl:2");
-  check_one_line(asked(s.file("one.jsonl", R"({"id":"b","question":"q?","choices":["x"],"answer":0})")), 1,
+  check_one_line(asked(s.write("one.jsonl", R"({"id":"b","question":"q?","choices":["x"],"answer":0})")), 1,
                  "one.jsonl:1");
-  check_one_line(asked(s.file("range.jsonl", R"({"id":"b","question":"q?","choices":["x","y"],"answer":2})")), 1,
+  check_one_line(asked(s.write("range.jsonl", R"({"id":"b","question":"q?","choices":["x","y"],"answer":2})")), 1,
                  "range.jsonl:1");
-  check_one_line(asked(s.file("empty.jsonl", R"({"id":"b7","question":"q?","choices":["x",""],"answer":0})")), 1,
+  check_one_line(asked(s.write("empty.jsonl", R"({"id":"b7","question":"q?","choices":["x",""],"answer":0})")), 1,
                  "empty.jsonl:1");
-  s.file("three.jsonl", R"({"id":"b8","question":"q?","choices":["x","y","z"],"answer":0})");
-  check_one_line(asked(s.file("four.json", R"({"task":"four","questions":"./three.jsonl","metrics":["acc"],)"
-                                           R"("prompt":"{question} {choices[3]}","continuation":"{choice}"})")),
+  s.write("three.jsonl", R"({"id":"b8","question":"q?","choices":["x","y","z"],"answer":0})");
+  check_one_line(asked(s.write("four.json", R"({"task":"four","questions":"./three.jsonl","metrics":["acc"],)"
+                                            R"("prompt":"{question} {choices[3]}","continuation":"{choice}"})")),
                  1, "b8");
-  check_one_line(asked(s.file("rolling.json", R"({"task":"r","type":"rolling","questions":"./empty_text.jsonl",)"
-                                              R"("continuation":"{text}","metrics":["bits_per_byte"]})")),
+  check_one_line(asked(s.write("rolling.json", R"({"task":"r","type":"rolling","questions":"./empty_text.jsonl",)"
+                                               R"("continuation":"{text}","metrics":["bits_per_byte"]})")),
                  1, "empty_text.jsonl");
-  s.file("empty_text.jsonl", R"({"id":"t9","text":""})");
+  s.write("empty_text.jsonl", R"({"id":"t9","text":""})");
   check_one_line(asked(s / "rolling.json"), 1, "'t9': the text is empty");
   check_one_line(asked("arc_easy", {"--num-fewshot", "1", "--data", s.dir.string()}), 1, "arc_easy.jsonl");
   // Models.
@@ -117,27 +85,27 @@ TEST_CASE("a wrong task, question, model or store ends with one line and its sta
   Json tokenizer = Json::parse(moe_test::read_file(lost / "tokenizer_config.json"));
   tokenizer.erase("bos_token"), tokenizer.erase("eos_token");
   std::ofstream(lost / "tokenizer_config.json") << tokenizer.dump();
-  const std::string nothing = s.file("nothing.json", R"({"task":"nothing","questions":"./three.jsonl","prompt":"",)"
-                                                     R"("continuation":"{choice}","metrics":["acc"]})");
+  const std::string nothing = s.write("nothing.json", R"({"task":"nothing","questions":"./three.jsonl","prompt":"",)"
+                                                      R"("continuation":"{choice}","metrics":["acc"]})");
   check_one_line(run(s, {"--model", lost.string(), "--tasks", nothing}), 1,
                  "'b8': an empty context needs a BOS or EOS");
   // What is wrong with a later row is found before the first one is asked.
   check_one_line(asked(kExam, {"--sweep", "top_k=1,999", "--cache", s / "asked.db"}), 1, "--sweep top_k 999: ");
   check_one_line(asked(kExam, {"--top-k", "64", "--cache", s / "asked.db"}), 1, "--top-k 64: ");
   // And so are results that would meet in one name, with the files they would meet in.
-  s.file("twice.jsonl", R"({"id":"a","question":"q?","choices":["x","y"],"answer":0,"subject":"s1"})"
-                        "\n"
-                        R"({"id":"b","question":"q?","choices":["x","y"],"answer":0,"subject":"s2"})");
-  const std::string same = s.file("same.json", R"({"task":"same","questions":"./twice.jsonl","prompt":"{question}",)"
-                                               R"("metrics":["acc"],"subtasks":{"name":"one"}})");
+  s.write("twice.jsonl", R"({"id":"a","question":"q?","choices":["x","y"],"answer":0,"subject":"s1"})"
+                         "\n"
+                         R"({"id":"b","question":"q?","choices":["x","y"],"answer":0,"subject":"s2"})");
+  const std::string same = s.write("same.json", R"({"task":"same","questions":"./twice.jsonl","prompt":"{question}",)"
+                                                R"("metrics":["acc"],"subtasks":{"name":"one"}})");
   check_one_line(asked(same, {"--out", s / "same", "--cache", s / "asked.db"}), 1, "subject 's1'");
   check_one_line(run(s, {"--model", "run.json=" + kModel, "--tasks", kExam}), 1, "model 'run.json'");
   check_one_line(run(s, {"--model", "m\xE9=" + kModel, "--model", "m\xE8=" + kModel, "--tasks", kExam}), 1, "'m\\xe8'");
-  s.file("taken", "a file");
+  s.write("taken", "a file");
   check_one_line(asked(kExam, {"--out", s / "taken", "--cache", s / "asked.db"}), 1, "--out " + (s / "taken"));
-  check_one_line(asked(s.file("vote.json", R"({"task":"v","type":"generation","questions":"./twice.jsonl",)"
-                                           R"("prompt":"{question}","continuation":"x","metrics":["exact_match"],)"
-                                           R"("filters":[{"name":"f","steps":[{"function":"take_first_k","k":3}]}]})"),
+  check_one_line(asked(s.write("vote.json", R"({"task":"v","type":"generation","questions":"./twice.jsonl",)"
+                                            R"("prompt":"{question}","continuation":"x","metrics":["exact_match"],)"
+                                            R"("filters":[{"name":"f","steps":[{"function":"take_first_k","k":3}]}]})"),
                        {"--cache", s / "asked.db"}),
                  1, "take_first_k: 3 replies");
   CHECK_FALSE(fs::exists(s / "asked.db"));  // a store is opened last of all
@@ -147,7 +115,7 @@ TEST_CASE("a wrong task, question, model or store ends with one line and its sta
   check_one_line(asked(kExam, {"--sweep", "top_k"}), 2, "--sweep");
   check_one_line(run(s, {"compare", "1", "--cache", s / "x.db"}), 2, "B");
   // Stores.
-  check_one_line(asked(kExam, {"--cache", s.file("text.db", "not a database, but long enough to look like one")}), 1,
+  check_one_line(asked(kExam, {"--cache", s.write("text.db", "not a database, but long enough to look like one")}), 1,
                  "text.db is damaged");
   check_one_line(run(s, {"history", "--cache", s / "absent.db"}), 1, "absent.db");
 }
@@ -156,9 +124,9 @@ TEST_CASE("tasks without an accuracy, a shorter context and a system instruction
   const Scratch s;
   std::string text = "one";
   for (int i = 0; i < 90; ++i) text += " word" + std::to_string(i);
-  s.file("texts.jsonl", Json{{"id", "t"}, {"text", text}}.dump() + "\n");
-  const std::string task = s.file("texts.json", R"({"task":"texts","type":"rolling","questions":"./texts.jsonl",)"
-                                                R"("continuation":"{text}","metrics":["word_perplexity"]})");
+  s.write("texts.jsonl", Json{{"id", "t"}, {"text", text}}.dump() + "\n");
+  const std::string task = s.write("texts.json", R"({"task":"texts","type":"rolling","questions":"./texts.jsonl",)"
+                                                 R"("continuation":"{text}","metrics":["word_perplexity"]})");
   for (const char* top_k : {"1", "2"}) {
     const auto got =
         run(s, {"--model", "m=" + kModel, "--top-k", top_k, "--tasks", task + "," + kExam, "--cache", s / "runs.db",
@@ -236,7 +204,7 @@ TEST_CASE("another model at the same path is asked anew; a number that was chang
   CHECK(first["content_hash"] == again["content_hash"]);
   std::string weights = moe_test::read_file(s / "m/model.safetensors");
   weights[weights.size() - 2] = static_cast<char>(weights[weights.size() - 2] ^ 1);
-  s.file("m/model.safetensors", weights);
+  s.write("m/model.safetensors", weights);
   const Json other = asked("three");
   CHECK(other["content_hash"] != first["content_hash"]);
   CHECK(other["tasks"][0]["executed"] == first["tasks"][0]["executed"]);
@@ -283,21 +251,22 @@ TEST_CASE("questions from a pipe: -, /dev/stdin and a FIFO give the scores of th
                             "\n"
                             R"({"question":"two?","choices":["x","y","z"],"answer":2.0})"
                             "\n";
-  const std::string file = s.file("exam.jsonl", right), fifo = s / "fifo.jsonl";
+  const std::string file = s.write("exam.jsonl", right), fifo = s / "fifo.jsonl";
   const auto samples = [&](const std::string& before, const std::string& task, const std::string& name) {
-    const Outcome got = run(s, {"--model", kModel, "--tasks", task, "--out", s / ("out_" + name)}, before);
+    const ProgramOutcome got = run(s, {"--model", kModel, "--tasks", task, "--out", s / ("out_" + name)}, before);
     CHECK_MESSAGE(got.status == 0, got.err);
     return sample_file(s.dir / ("out_" + name), "samples_" + name);
   };
   const std::string expected = samples("", file, "exam");
   CHECK(std::count(expected.begin(), expected.end(), '\n') == 2);
-  const std::string pipe = "cat " + quoted(file) + " | ";
+  const std::string pipe = "cat " + moe_test::shell_quoted(file) + " | ";
   CHECK(samples(pipe, "-", "stdin") == expected);
   fs::remove_all(s.dir / "out_stdin");
   CHECK(samples(pipe, "/dev/stdin", "stdin") == expected);
-  CHECK(samples("exec 7<" + quoted(file) + "; ", "/dev/fd/7", "fd7") == expected);
-  CHECK(samples("mkfifo " + quoted(fifo) + "; cat " + quoted(file) + " >" + quoted(fifo) + " & ", fifo, "fifo") ==
-        expected);
+  CHECK(samples("exec 7<" + moe_test::shell_quoted(file) + "; ", "/dev/fd/7", "fd7") == expected);
+  CHECK(samples("mkfifo " + moe_test::shell_quoted(fifo) + "; cat " + moe_test::shell_quoted(file) + " >" +
+                    moe_test::shell_quoted(fifo) + " & ",
+                fifo, "fifo") == expected);
 }
 
 TEST_CASE("an input that is none, or never ends, is one line at once") {
@@ -310,15 +279,15 @@ TEST_CASE("an input that is none, or never ends, is one line at once") {
   check_one_line(asked("-", "exec <&-; "), 1, "standard input");
   check_one_line(asked("-", "printf '{}' | "), 1, "standard input:1: question");
   const std::string fifo = s / "f.jsonl", task = s / "f.json";
-  check_one_line(asked(fifo, "mkfifo " + quoted(fifo) + " " + quoted(task) + "; "), 1,
+  check_one_line(asked(fifo, "mkfifo " + moe_test::shell_quoted(fifo) + " " + moe_test::shell_quoted(task) + "; "), 1,
                  fifo + ": is a FIFO that nobody writes into");
   check_one_line(asked(task), 1, task + ": is a FIFO that nobody writes into");
   fs::create_directory(s.dir / "folder.json");
   check_one_line(asked(s / "folder.json"), 1, "is a directory");
-  check_one_line(asked(s.file("named.json", R"({"task":"t","questions":"./f.jsonl","prompt":"{question}",)"
-                                            R"("metrics":["acc"]})")),
+  check_one_line(asked(s.write("named.json", R"({"task":"t","questions":"./f.jsonl","prompt":"{question}",)"
+                                             R"("metrics":["acc"]})")),
                  1, "f.jsonl: is a FIFO that nobody writes into");
-  const std::string sparse = s.file("sparse.jsonl", "");
+  const std::string sparse = s.write("sparse.jsonl", "");
   fs::resize_file(sparse, std::uintmax_t{1} << 36);
   check_one_line(asked(sparse), 1, sparse);
 }
@@ -328,7 +297,7 @@ TEST_CASE("what is written is never what is read, nor the store") {
   fs::copy(kModel, s / "model", fs::copy_options::recursive);
   fs::create_directories(s / "linked");
   fs::create_symlink("../c.db-wal", s / "linked/run.json");
-  const std::string exam = s.file("run.json", moe_test::read_file(kExam));
+  const std::string exam = s.write("run.json", moe_test::read_file(kExam));
   fs::create_hard_link(exam, s / "exam.jsonl");
   const auto asked = [&](const std::string& task, std::vector<std::string> more) {
     std::vector<std::string> all = {"--model", "m=" + (s / "model"), "--tasks", task};
@@ -394,8 +363,7 @@ TEST_CASE("a sweep has a row for each of its values, and no value twice, empty o
 
 TEST_CASE("standard input that is closed is called so") {
   const Scratch s;
-  const std::string command = "MOE_THREADS=1 " + quoted(MOE_EVAL) + " --model " + quoted(kModel) + " --tasks - <&- 2>" +
-                              quoted(s / "closed.txt") + " >/dev/null";
-  CHECK(WEXITSTATUS(std::system(command.c_str())) == 1);
-  CHECK(moe_test::read_file(s / "closed.txt") == "moe-eval: standard input: is closed, expected a file or a pipe\n");
+  const auto got = run(s, {"--model", kModel, "--tasks", "-"}, "exec <&-; ");
+  CHECK(got.status == 1);
+  CHECK(got.err == "moe-eval: standard input: is closed, expected a file or a pipe\n");
 }

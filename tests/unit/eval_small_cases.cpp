@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moe/eval/report.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 #include "unit/fake_model.hpp"
 
 using Json = nlohmann::json;
@@ -19,20 +19,17 @@ bool close(double a, double b) { return std::abs(a - b) <= 1e-12 * std::max(1.0,
 
 // The sample lines that moe-eval writes for the one subtask of a run.
 std::vector<Json> written_samples(const PreparedTask& task, const TaskOutcome& outcome) {
-  std::string name = (std::filesystem::temp_directory_path() / "moe_cases_XXXXXX").string();
-  REQUIRE(mkdtemp(name.data()) != nullptr);
+  const moe_test::ScratchDir scratch("moe_cases");
   RunReport report;
   report.started = "now";
   report.tasks = {task};
   ModelRun run;
   run.name = "m";
   run.outcomes = {outcome};
-  REQUIRE(write_harness_files(report, run, name).has_value());
+  REQUIRE(write_harness_files(report, run, scratch.dir.string()).has_value());
   std::vector<Json> lines;
-  for (const std::string& line :
-       moe_test::read_lines(std::filesystem::path(name) / "m" / ("samples_" + task.spec.name + "_now.jsonl")))
+  for (const std::string& line : moe_test::read_lines(scratch.dir / "m" / ("samples_" + task.spec.name + "_now.jsonl")))
     lines.push_back(Json::parse(line));
-  std::filesystem::remove_all(name);
   return lines;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <functional>
 #include <map>
@@ -132,32 +133,33 @@ void check_refused(const moe::Result<T>& result, const std::string& says) {
   CHECK_MESSAGE(result.error().message.find(says) != std::string::npos, result.error().message);
 }
 
-const std::vector<std::string> kStates = {"at rest", "killed", "log without index", "in use"};
-
-}  // namespace
-
-TEST_CASE("listing leaves no file behind and changes none") {
+// Calls `body` with the folder of a store in each state, until one says that this cannot be tried here.
+void in_every_state(const std::function<bool(const fs::path& folder)>& body) {
   const Scratch scratch;
-  for (const std::string& state : kStates) {
+  for (const std::string state : {"at rest", "killed", "log without index", "in use"}) {
     CAPTURE(state);
     const fs::path folder = scratch.dir / state;
     fs::create_directory(folder);
     const auto user = make(folder, state);
+    if (!body(folder)) return;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("listing leaves no file behind and changes none") {
+  in_every_state([](const fs::path& folder) {
     const auto before = look(folder);
     CHECK(in_child([&] { return list((folder / "runs.db").string()); }) == 0);
     CHECK(look(folder) == before);
     // A run goes on from there.
     CHECK(run_count(*open_store((folder / "runs.db").string())) == 2);
-  }
+    return true;
+  });
 }
 
 TEST_CASE("a store without permission to write can be listed, and a run says that it cannot be written") {
-  const Scratch scratch;
-  for (const std::string& state : kStates) {
-    CAPTURE(state);
-    const fs::path folder = scratch.dir / state;
-    fs::create_directory(folder);
-    const auto user = make(folder, state);
+  in_every_state([](const fs::path& folder) {
     const auto before = look(folder);
     for (const auto& entry : fs::directory_iterator(folder)) fs::permissions(entry.path(), fs::perms(0444));
     fs::permissions(folder, fs::perms(0555));
@@ -169,30 +171,31 @@ TEST_CASE("a store without permission to write can be listed, and a run says tha
       return result != 0 ? result : refuse_run(path);
     });
     fs::permissions(folder, fs::perms(0755));
-    if (listed == kNotPossible)
-      return report_skip("stores without permission to write", "another user cannot be tried here, or reach " + path);
+    if (listed == kNotPossible) {
+      report_skip("stores without permission to write", "another user cannot be tried here, or reach " + path);
+      return false;
+    }
     CHECK(listed == 0);
     CHECK(look(folder) == before);
-  }
+    return true;
+  });
 }
 
 TEST_CASE("a store on a read-only file system can be listed, and a run says that it cannot be written") {
-  const Scratch scratch;
-  for (const std::string& state : kStates) {
-    CAPTURE(state);
-    const fs::path folder = scratch.dir / state;
-    fs::create_directory(folder);
-    const auto user = make(folder, state);
+  in_every_state([](const fs::path& folder) {
     const std::string path = (folder / "runs.db").string();
     const int listed = in_child([&] {
       if (!mount_read_only(folder)) return kNotPossible;
       const int result = list(path);
       return result != 0 ? result : refuse_run(path);
     });
-    if (listed == kNotPossible)
-      return report_skip("stores on a read-only file system", "a folder cannot be mounted here (root may)");
+    if (listed == kNotPossible) {
+      report_skip("stores on a read-only file system", "a folder cannot be mounted here (root may)");
+      return false;
+    }
     CHECK(listed == 0);
-  }
+    return true;
+  });
 }
 
 TEST_CASE("a store at rest that is written to while it is listed is an error, not a mixture") {
@@ -237,12 +240,12 @@ TEST_CASE("any path may name a store that is listed; what is no regular file is 
                                                                      {"folder.db", "is no regular file"},
                                                                      {"fifo.db", "is no regular file"},
                                                                      {"absent.db", "there is no store"}}) {
-    const auto refused = RunStore::open_read_only(scratch / name.c_str());
+    const auto refused = RunStore::open_read_only(scratch / name);
     REQUIRE_FALSE(refused.has_value());
     CHECK_MESSAGE(refused.error().message.find(says) != std::string::npos, refused.error().message);
     CHECK(refused.error().message.find(name) != std::string::npos);
-    if (!fs::is_regular_file(scratch / name.c_str()) && fs::exists(scratch / name.c_str()))
-      CHECK(RunStore::open(scratch / name.c_str()).error().message == refused.error().message);
+    if (!fs::is_regular_file(scratch / name) && fs::exists(scratch / name))
+      CHECK(RunStore::open(scratch / name).error().message == refused.error().message);
   }
   CHECK(RunStore::open("/dev/null").error().message == "store /dev/null is no regular file");
   CHECK_FALSE(RunStore::open("").has_value());

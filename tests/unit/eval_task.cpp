@@ -11,34 +11,22 @@
 #include "eval/score/text.hpp"
 #include "eval/tasks/template.hpp"
 #include "moe/eval/report.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 #include "support/sha256.hpp"
 
 using namespace moe::eval;
 
 namespace {
 
-// A folder that is gone when the test is over.
-struct TemporaryFolder {
-  std::filesystem::path path;
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "moe_eval_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path); }
-  std::string write(const std::string& name, const std::string& content) const {
-    std::filesystem::create_directories((path / name).parent_path());
-    std::ofstream(path / name, std::ios::binary) << content;
-    return (path / name).string();
-  }
+struct TemporaryFolder : moe_test::ScratchDir {
+  TemporaryFolder() : ScratchDir("moe_eval_task") {}
 };
 
 std::string error_of_questions(const std::string& lines, TaskKind kind = TaskKind::multiple_choice) {
   const TemporaryFolder folder;
   const auto loaded = load_questions(folder.write("q.jsonl", lines), kind);
   if (loaded) return "";
-  return loaded.error().message.substr(folder.path.string().size() + 1);
+  return loaded.error().message.substr(folder.dir.string().size() + 1);
 }
 
 std::string error_of_template(int pieces) {
@@ -333,14 +321,14 @@ TEST_CASE("few-shot examples, subtasks and clusters of a task file") {
       "prompt":"{question}\nA:","metrics":["acc"],"cluster":"{question|head}","subtasks":{"name":"t_{subject}"}})",
       "t.json");
   REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
-  const auto task = prepare(*spec, {.data_dir = folder.path.string(), .num_fewshot = 1});
+  const auto task = prepare(*spec, {.data_dir = folder.dir.string(), .num_fewshot = 1});
   REQUIRE_MESSAGE(task.has_value(), task.error().message);
   REQUIRE(task->subtasks.size() == 2);
   CHECK(task->subtasks[0].name == "t_b_b");
   CHECK(task->subtasks[0].documents[1].contexts[0] == "On b b.\n\nS1\nA: v\n\np\nQ3\nA:");
   CHECK(task->subtasks[0].documents[0].cluster == task->subtasks[0].documents[1].cluster);
   CHECK(task->subtasks[1].documents[0].contexts[0] == "On a.\n\nS2\nA: u\n\nQ2\nA:");
-  const auto too_many = prepare(*spec, {.data_dir = folder.path.string(), .num_fewshot = 2});
+  const auto too_many = prepare(*spec, {.data_dir = folder.dir.string(), .num_fewshot = 2});
   REQUIRE_FALSE(too_many.has_value());
   CHECK(too_many.error().message == "t_b_b: 2 examples asked for, there is 1 with subject 'b_b'");
 }
@@ -385,7 +373,7 @@ TEST_CASE("random examples: a new draw for every question, one generator per sub
                    "t.json");
     REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
     auto task =
-        prepare(*spec, {.data_dir = folder.path.string(), .num_fewshot = count, .limit = 30, .fewshot_seed = seed});
+        prepare(*spec, {.data_dir = folder.dir.string(), .num_fewshot = count, .limit = 30, .fewshot_seed = seed});
     REQUIRE_MESSAGE(task.has_value(), task.error().message);
     return std::move(*task);
   };
@@ -466,7 +454,7 @@ TEST_CASE("an exam in one file: worked examples by subject, tables by subject an
     CHECK_MESSAGE(tables.find(row) != std::string::npos, tables);
 
   CHECK(load_task(folder.write("only.jsonl", line("d1", "law", "1", R"(,"split":"dev")"))).has_value());
-  CHECK(prepare(*load_task((folder.path / "only.jsonl").string()), {})
+  CHECK(prepare(*load_task((folder.dir / "only.jsonl").string()), {})
             .error()
             .message.find("only.jsonl holds examples only, no question") != std::string::npos);
   CHECK(error_of_questions(line("q", "law", "1", R"(,"split":"dve")")) ==
@@ -568,7 +556,7 @@ TEST_CASE("a generation task: one prompt per question, the reply is compared wit
       "continuation":"{label}","labels":["A","B"],"until":["\n"],"max_tokens":8,"metrics":["exact_match"]})",
       "t.json");
   REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
-  const auto task = prepare(*spec, {.data_dir = folder.path.string(), .num_fewshot = 1});
+  const auto task = prepare(*spec, {.data_dir = folder.dir.string(), .num_fewshot = 1});
   REQUIRE_MESSAGE(task.has_value(), task.error().message);
   const Document& document = task->subtasks[0].documents[0];
   CHECK(document.contexts == std::vector<std::string>{"S1\nA: A\n\nQ1\nA:"});

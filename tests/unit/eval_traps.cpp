@@ -13,7 +13,7 @@
 #include "moe/eval/evaluate.hpp"
 #include "moe/eval/session_model.hpp"
 #include "score/pair_encoder.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 #include "support/log_softmax.hpp"
 
 using namespace moe::eval;
@@ -22,20 +22,13 @@ using moe::summarise;
 
 namespace {
 
-struct DataFolder {
-  std::filesystem::path path;
-  DataFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "moe_traps_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~DataFolder() { std::filesystem::remove_all(path); }
+struct DataFolder : moe_test::ScratchDir {
+  DataFolder() : ScratchDir("moe_traps") {}
   PreparedTask prepared(const std::string& task, const std::string& lines, PrepareOptions options = {}) const {
     const auto spec = load_task(task);
     REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
-    std::filesystem::create_directories(path / "questions");
-    std::ofstream(path / "questions" / spec->data, std::ios::binary) << lines;
-    options.data_dir = path.string();
+    write("questions/" + spec->data, lines);
+    options.data_dir = dir.string();
     auto out = prepare(*spec, options);
     REQUIRE_MESSAGE(out.has_value(), out.error().message);
     return std::move(*out);

@@ -1,13 +1,11 @@
 // What Model::inspect() says of model files and of bare configurations, against the closed forms.
 
-#include <unistd.h>
-
 #include <nlohmann/json.hpp>
 
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
 #include "published.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 namespace {
 namespace fs = std::filesystem;
@@ -41,18 +39,18 @@ TEST_CASE("the library reads the published configurations to the same sizes") {
 
 TEST_CASE("errors about a configuration are one line, whatever its texts hold") {
   const std::string evil = "x\x1b[31m\nEVIL\x07\xE2\x80\xAE";
-  const fs::path dir = fs::temp_directory_path() / ("moe_inspect_" + std::to_string(getpid()));
-  fs::create_directory(dir);
+  const moe_test::ScratchDir scratch("moe_inspect");
   std::size_t refused = 0;
   for (const auto& entry : fs::directory_iterator(fs::path(MOE_SOURCE_DIR) / "tests/data/published")) {
     if (!fs::exists(entry.path() / "config.json")) continue;
     const auto config = nlohmann::json::parse(moe_test::read_file(entry.path() / "config.json"));
     const auto flat = config.flatten();
-    for (const auto& [pointer, value] : flat.items()) {
+    for (const auto& item : flat.items()) {
+      const std::string& pointer = item.key();
       auto changed = config;
       changed[nlohmann::json::json_pointer(pointer)] = evil;
-      std::ofstream(dir / "config.json") << changed;
-      const auto info = moe::Model::inspect(dir.string());
+      scratch.write("config.json", changed.dump());
+      const auto info = moe::Model::inspect(scratch.dir.string());
       if (info) continue;
       ++refused;
       const std::string& message = info.error().message;
@@ -62,7 +60,6 @@ TEST_CASE("errors about a configuration are one line, whatever its texts hold") 
     }
   }
   CHECK(refused > 100);
-  fs::remove_all(dir);
 }
 
 TEST_CASE("closed forms agree with the tensors of every model file at hand") {

@@ -1,9 +1,7 @@
 // LoadOptions::tokenizer: a model without one is an error unless the caller says otherwise.
 
-#include <unistd.h>
-
 #include "moe/session.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 namespace {
 
@@ -11,15 +9,12 @@ namespace fs = std::filesystem;
 const fs::path kTiny = fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe";
 
 /// A copy of the model with another tokenizer.json; none when the text is empty.
-struct Copy {
-  fs::path path = fs::temp_directory_path() / ("moe_load_" + std::to_string(getpid()));
-  explicit Copy(const std::string& tokenizer_json) {
-    fs::create_directories(path);
+struct Copy : moe_test::ScratchDir {
+  explicit Copy(const std::string& tokenizer_json) : ScratchDir("moe_load") {
     for (const auto& entry : fs::directory_iterator(kTiny))
-      if (entry.path().filename() != "tokenizer.json") fs::copy(entry.path(), path / entry.path().filename());
-    if (!tokenizer_json.empty()) std::ofstream(path / "tokenizer.json") << tokenizer_json;
+      if (entry.path().filename() != "tokenizer.json") fs::copy(entry.path(), dir / entry.path().filename());
+    if (!tokenizer_json.empty()) write("tokenizer.json", tokenizer_json);
   }
-  ~Copy() { fs::remove_all(path); }
 };
 
 }  // namespace
@@ -28,10 +23,10 @@ TEST_CASE("a model without a usable tokenizer is refused, unless it may do witho
   for (const char* text : {"", R"({"model": {"type": "Unigram"}})", "{"}) {
     CAPTURE(text);
     const Copy copy(text);
-    const auto required = moe::Model::load(copy.path.string());
+    const auto required = moe::Model::load(copy.dir.string());
     REQUIRE_FALSE(required.has_value());
-    CHECK(required.error().message.find(copy.path.string()) != std::string::npos);
-    const auto optional = moe::Model::load(copy.path.string(), {.tokenizer = moe::TokenizerUse::optional});
+    CHECK(required.error().message.find(copy.dir.string()) != std::string::npos);
+    const auto optional = moe::Model::load(copy.dir.string(), {.tokenizer = moe::TokenizerUse::optional});
     REQUIRE_MESSAGE(optional.has_value(), optional.error().message);
     CHECK((*optional)->tokenizer() == nullptr);
     CHECK_FALSE((*optional)->tokenizer_error().empty());
@@ -52,12 +47,12 @@ TEST_CASE("a tokenizer by itself, from a model's directory or one without weight
   CHECK(*(*alone)->decode(ids->front()) == *(*alone)->decode(std::span(*ids).first(1)));
 
   const Copy copy(moe_test::read_file(kTiny / "tokenizer.json"));
-  fs::remove(copy.path / "model.safetensors");
-  const auto bare = moe::Tokenizer::load(copy.path.string());
+  fs::remove(copy.dir / "model.safetensors");
+  const auto bare = moe::Tokenizer::load(copy.dir.string());
   REQUIRE_MESSAGE(bare.has_value(), bare.error().message);
   CHECK(*(*bare)->encode(text) == *ids);
-  fs::remove(copy.path / "tokenizer.json");
-  CHECK(moe::Tokenizer::load(copy.path.string()).error().code == moe::ErrorCode::not_found);
+  fs::remove(copy.dir / "tokenizer.json");
+  CHECK(moe::Tokenizer::load(copy.dir.string()).error().code == moe::ErrorCode::not_found);
   CHECK(moe::Tokenizer::load("/nonexistent").error().code == moe::ErrorCode::not_found);
 }
 
@@ -67,7 +62,7 @@ TEST_CASE("a tokenizer that is there is there by default, and not read where nob
   CHECK((*plain)->tokenizer() != nullptr);
   CHECK((*plain)->tokenizer_error().empty());
   const Copy broken("{");
-  const auto without = moe::Model::load(broken.path.string(), {.tokenizer = moe::TokenizerUse::none});
+  const auto without = moe::Model::load(broken.dir.string(), {.tokenizer = moe::TokenizerUse::none});
   REQUIRE_MESSAGE(without.has_value(), without.error().message);
   CHECK((*without)->tokenizer() == nullptr);
   CHECK((*without)->tokenizer_error().find("TokenizerUse::none") != std::string::npos);

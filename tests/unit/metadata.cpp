@@ -2,12 +2,10 @@
 
 #include "moe/metadata.hpp"
 
-#include <unistd.h>
-
 #include "model/model_metadata.hpp"
 #include "moe/model.hpp"
 #include "moe/quantize.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 using moe::find_metadata;
 using moe::Metadata;
@@ -23,20 +21,18 @@ Metadata of_json(const std::string& text) {
   return out;
 }
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("moe_metadata_" + std::to_string(getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
+struct Folder : moe_test::ScratchDir {
+  Folder() : ScratchDir("moe_metadata") {}
 };
 
 }  // namespace
 
 TEST_CASE("config.json and generation_config.json, by key") {
   const Folder folder;
-  for (const auto& entry : fs::directory_iterator(kTiny)) fs::copy(entry.path(), folder.path / entry.path().filename());
-  std::ofstream(folder.path / "generation_config.json")
+  for (const auto& entry : fs::directory_iterator(kTiny)) fs::copy(entry.path(), folder.dir / entry.path().filename());
+  std::ofstream(folder.dir / "generation_config.json")
       << R"({"temperature": 0.6, "eos_token_id": [1, 2], "do_sample": true})";
-  const auto model = moe::Model::load(folder.path.string());
+  const auto model = moe::Model::load(folder.dir.string());
   REQUIRE_MESSAGE(model.has_value(), model.error().message);
   const Metadata& m = (*model)->metadata();
   REQUIRE(find_metadata<std::string>(m, "model_type") != nullptr);
@@ -52,7 +48,7 @@ TEST_CASE("config.json and generation_config.json, by key") {
   CHECK(*find_metadata<std::vector<std::int64_t>>(m, "generation_config.eos_token_id") ==
         std::vector<std::int64_t>{1, 2});
   CHECK(m == (*model)->info().metadata);
-  const auto inspected = moe::Model::inspect(folder.path.string());
+  const auto inspected = moe::Model::inspect(folder.dir.string());
   REQUIRE(inspected.has_value());
   CHECK(inspected->metadata == m);
 }
@@ -66,7 +62,7 @@ TEST_CASE("a bare config.json has them too") {
 
 TEST_CASE("GGUF keys, without the vocabulary") {
   const Folder folder;
-  const std::string file = (folder.path / "m.gguf").string();
+  const std::string file = (folder.dir / "m.gguf").string();
   const auto written = moe::quantize(kTiny, file);
   REQUIRE_MESSAGE(written.has_value(), written.error().message);
   const auto model = moe::Model::load(file);

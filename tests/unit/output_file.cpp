@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "moe/unfinished_files.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 namespace {
 
@@ -23,15 +23,8 @@ using moe::OutputFile;
 using moe::write_file;
 using moe_test::read_file;
 
-struct Scratch {
-  fs::path dir;
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "moe_output_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    dir = name;
-  }
-  ~Scratch() { fs::remove_all(dir); }
-  std::string operator/(const std::string& name) const { return (dir / name).string(); }
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_output") {}
   std::ptrdiff_t entries() const { return std::distance(fs::directory_iterator(dir), fs::directory_iterator{}); }
 };
 

@@ -13,7 +13,7 @@
 #include <sstream>
 #include <thread>
 
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 namespace {
 
@@ -24,15 +24,8 @@ using Words = std::vector<std::string>;
 const std::string kModel = std::string(MOE_SOURCE_DIR) + "/tests/data/golden/qwen3_moe";
 const std::string kExam = std::string(MOE_SOURCE_DIR) + "/tests/data/stand_in_exam.jsonl";
 
-struct Scratch {
-  fs::path dir;
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "moe_outputs_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    dir = name;
-  }
-  ~Scratch() { fs::remove_all(dir); }
-  std::string operator/(const std::string& name) const { return (dir / name).string(); }
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_outputs") {}
 };
 
 // An option that names an output file. `repeats`: the same command writes the same bytes.

@@ -1,55 +1,26 @@
 // moe-run and moe-inspect as a script sees them: exit status, one-line errors, whole files or none.
 
-#include <sys/wait.h>
-
 #include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "moe/model.hpp"
-#include "support.hpp"
+#include "program.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using json = nlohmann::json;
+using moe_test::check_one_line;
 
-struct Outcome {
-  int status = -1;
-  std::string out, err;
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_programs") {}
 };
 
-/// A directory of this test alone, removed at the end.
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_programs_" + std::to_string(getpid()));
-  Scratch() { fs::create_directory(dir); }
-  ~Scratch() { fs::remove_all(dir); }
-  std::string operator/(const char* name) const { return (dir / name).string(); }
-};
-
-std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
-Outcome run(const Scratch& scratch, const std::string& program, const std::vector<std::string>& arguments) {
-  std::string command = "MOE_THREADS=1 " + quoted(program);  // nothing here is about threads
-  for (const std::string& a : arguments) command += " " + quoted(a);
-  command += " >" + quoted(scratch / "out") + " 2>" + quoted(scratch / "err");
-  const int raw = std::system(command.c_str());
-  return {WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw), moe_test::read_file(scratch / "out"),
-          moe_test::read_file(scratch / "err")};
-}
-
-void check_one_line(const Outcome& got, int status, const std::string& names) {
-  CAPTURE(got.err);
-  CHECK(got.status == status);
-  CHECK(std::count(got.err.begin(), got.err.end(), '\n') == 1);
-  CHECK(got.err.find(names) != std::string::npos);
-  for (const char c : got.err) CHECK((c == '\n' || static_cast<unsigned char>(c) >= 0x20));
-  CHECK(got.out.empty());
+moe_test::ProgramOutcome run(const Scratch& scratch, const std::string& program,
+                             const std::vector<std::string>& arguments) {
+  return moe_test::run_program(scratch, "MOE_THREADS=1", program, arguments);  // nothing here is about threads
 }
 
 /// The small model that is in the tree.

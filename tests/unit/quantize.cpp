@@ -2,10 +2,7 @@
 // script sees it.
 
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <nlohmann/json.hpp>
@@ -13,7 +10,7 @@
 #include "checkpoint/checkpoint.hpp"
 #include "checkpoint/gguf_writer.hpp"
 #include "moe/quantize.hpp"
-#include "support.hpp"
+#include "program.hpp"
 
 namespace {
 
@@ -24,16 +21,13 @@ using json = nlohmann::json;
 
 const fs::path kModel = fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe";
 
-/// A directory of this test alone, with a copy of the small model in it.
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_quantize_errors_" + std::to_string(getpid()));
-  Scratch() {
-    fs::remove_all(dir);
+/// A directory with a copy of the small model in it.
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_quantize_errors") {
     fs::create_directories(dir / "model");
     for (const char* name : {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"})
       fs::copy_file(kModel / name, dir / "model" / name);
   }
-  ~Scratch() { fs::remove_all(dir); }
   std::string model() const { return (dir / "model").string(); }
   std::string file(const std::string& name) const { return (dir / name).string(); }
   /// Nothing but the model and what is named is there.
@@ -366,49 +360,29 @@ TEST_CASE("the writer refuses tensors that GGUF cannot hold, and files with byte
 }
 
 #ifdef MOE_QUANTIZE
-namespace {
-
-struct Outcome {
-  int status = -1;
-  std::string out, err;
-};
-
-Outcome run(const Scratch& s, const std::string& arguments) {
-  const std::string command = std::string("MOE_THREADS=1 '") + MOE_QUANTIZE + "' " + arguments + " >'" +
-                              s.file("model/out") + "' 2>'" + s.file("model/err") + "'";
-  const int raw = std::system(command.c_str());
-  return {WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw), moe_test::read_file(s.file("model/out")),
-          moe_test::read_file(s.file("model/err"))};
-}
-
-void check_one_line(const Outcome& got, int status, const std::string& names) {
-  CAPTURE(got.err);
-  CHECK(got.status == status);
-  CHECK(std::count(got.err.begin(), got.err.end(), '\n') == 1);
-  CHECK(got.err.find(names) != std::string::npos);
-  CHECK(got.out.empty());
-}
-
-}  // namespace
-
 TEST_CASE("moe-quantize: statuses, one line per error, and the table") {
+  using moe_test::check_one_line;
   const Scratch s;
-  const std::string in = "'" + s.model() + "' ", out = "'" + s.file("x.gguf") + "' ";
-  check_one_line(run(s, in), 2, "OUT");
-  check_one_line(run(s, in + out + "--type q5_k"), 2, "q5_k");
-  check_one_line(run(s, in + out + "--head q9"), 2, "q9");
-  check_one_line(run(s, in + out + "--threads -1"), 2, "threads");
-  check_one_line(run(s, "/absent " + out), 1, "/absent");
-  check_one_line(run(s, in + "/absent/x.gguf"), 1, "/absent/x.gguf");
+  const moe_test::ScratchDir printed("moe_quantize_printed");
+  const auto run = [&](const std::vector<std::string>& arguments) {
+    return moe_test::run_program(printed, "MOE_THREADS=1", MOE_QUANTIZE, arguments);
+  };
+  const std::string in = s.model(), out = s.file("x.gguf");
+  check_one_line(run({in}), 2, "OUT");
+  check_one_line(run({in, out, "--type", "q5_k"}), 2, "q5_k");
+  check_one_line(run({in, out, "--head", "q9"}), 2, "q9");
+  check_one_line(run({in, out, "--threads", "-1"}), 2, "threads");
+  check_one_line(run({"/absent", out}), 1, "/absent");
+  check_one_line(run({in, "/absent/x.gguf"}), 1, "/absent/x.gguf");
   s.check_clean();
-  const auto done = run(s, in + out + "--type Q4_0 --head q8_0");
+  const auto done = run({in, out, "--type", "Q4_0", "--head", "q8_0"});
   CHECK(done.status == 0);
   CHECK(done.err.empty());
   for (const char* text : {"q4_0", "q8_0", "f32", "rms error", "bits per weight"})
     CHECK(done.out.find(text) != std::string::npos);
-  check_one_line(run(s, in + out), 1, "exists");
-  CHECK(run(s, in + out + "--force").status == 0);
-  const auto help = run(s, "--help");
+  check_one_line(run({in, out}), 1, "exists");
+  CHECK(run({in, out, "--force"}).status == 0);
+  const auto help = run({"--help"});
   CHECK(help.status == 0);
   CHECK(help.out.find("Examples") != std::string::npos);
 }

@@ -5,21 +5,14 @@
 #include <filesystem>
 #include <fstream>
 
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 
-struct Scratch {
-  fs::path dir;
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "moe_same_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    dir = name;
-  }
-  ~Scratch() { fs::remove_all(dir); }
-  std::string operator/(const std::string& name) const { return (dir / name).string(); }
+struct Scratch : moe_test::ScratchDir {
+  Scratch() : ScratchDir("moe_same") {}
 };
 
 }  // namespace

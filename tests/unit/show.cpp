@@ -5,9 +5,9 @@
 #include <random>
 #include <set>
 
-#include "eval/score/text.hpp"
 #include "support.hpp"
 #include "support/json_text.hpp"
+#include "tokenizer/unicode.hpp"
 
 using moe::display_width;
 using moe::file_name_of;
@@ -64,7 +64,7 @@ std::vector<std::string> texts() {
 bool is_one_harmless_line(const std::string& text) {
   for (const char c : text)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return false;
-  return moe::eval::is_utf8(text) && text.find("\xC2\x9B") == std::string::npos;
+  return moe::tokenizer::is_valid_utf8(text) && text.find("\xC2\x9B") == std::string::npos;
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 // What the tests of the run store share: a folder, an exam, a model that answers by counting.
 
 #include <sqlite3.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -10,7 +9,7 @@
 
 #include "moe/eval/report.hpp"
 #include "moe/eval/store.hpp"
-#include "support.hpp"
+#include "scratch_dir.hpp"
 
 namespace moe_test {
 
@@ -18,12 +17,8 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using namespace moe::eval;
 
-/// A directory of this test alone, removed at the end.
-struct Scratch {
-  fs::path dir = fs::temp_directory_path() / ("moe_eval_store_" + std::to_string(getpid()));
-  Scratch() { fs::create_directory(dir); }
-  ~Scratch() { fs::remove_all(dir); }
-  std::string operator/(const char* name) const { return (dir / name).string(); }
+struct Scratch : ScratchDir {
+  Scratch() : ScratchDir("moe_eval_store") {}
 };
 
 inline PreparedTask exam(const Scratch& scratch, int count) {

@@ -130,8 +130,9 @@ TEST_CASE("threads are tested with the stacks that OpenMP gives its own") {
                                                     {"4 MB", 0},        {"1.5M", 0},
                                                     {"7 x", 0},         {"0", 0},
                                                     {"99999999999G", 0}};
-  for (const auto& [text, bytes] : sizes)
+  for (const auto& [size, bytes] : sizes)
     for (const char* name : {"OMP_STACKSIZE", "GOMP_STACKSIZE"}) {
+      const std::string& text = size;  // clang 14 lets no structured binding into CAPTURE
       CAPTURE(text);
       setenv(name, text.c_str(), 1);
       CHECK(moe::openmp_stack_bytes() == bytes);

@@ -22,8 +22,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// A text as the number that it is, or as it is. Python's json.dumps: floats as repr writes them, so numbers survive both ways. nlohmann's shortest form is the same
-// value; this only keeps "16.0" from becoming "16".
+// A number where the text is one, else the text.
 Json version_of(const std::string& text) {
   const auto number = JsonDocument::parse(text);
   return number && number->root().is_number() ? copy_json<Json>(number->root()) : Json(text);

@@ -24,9 +24,6 @@ struct EncodedScores {
   Inputs inputs;
   std::vector<std::vector<TokenId>> targets;  ///< the continuation's tokens
   std::vector<Score> scores;                  ///< token counts, flags and failures are filled in
-  std::int64_t first_row(std::size_t i) const {
-    return static_cast<std::int64_t>(inputs[i].size()) - static_cast<std::int64_t>(targets[i].size());
-  }
 };
 
 /// Context + continuation, cut from the left to the model's context, without the last token. In parallel over contexts.

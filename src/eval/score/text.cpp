@@ -47,17 +47,6 @@ std::string_view after_thinking(std::string_view reply, std::string_view think_e
   return lstrip(at == std::string_view::npos ? reply : reply.substr(at + think_end.size()));
 }
 
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    utf8proc_int32_t code_point = -1;
-    const utf8proc_ssize_t n = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                                                static_cast<utf8proc_ssize_t>(text.size()), &code_point);
-    if (n <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return true;
-}
-
 bool wants_delimiter(std::string_view before, std::string_view after) {
   return !before.empty() && !after.empty() && rstrip_length(before) == before.size() && leading_white_space(after) == 0;
 }

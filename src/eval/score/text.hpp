@@ -29,8 +29,6 @@ MOE_API std::int32_t code_points(std::string_view text);
 /// len(re.split(r"\s+", text)): runs of white space and one, even where the text begins or ends with such a run.
 MOE_API std::int64_t words(std::string_view text);
 
-MOE_API bool is_utf8(std::string_view text);
-
 /// str.lower() and str.upper() by Unicode's simple mappings: one code point for one. Broken bytes stay.
 MOE_API std::string lowercase(std::string_view text);
 MOE_API std::string uppercase(std::string_view text);

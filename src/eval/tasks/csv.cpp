@@ -12,6 +12,7 @@
 #include "support/json_text.hpp"
 #include "support/show.hpp"
 #include "support/text_file.hpp"
+#include "tokenizer/unicode.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -53,7 +54,7 @@ std::string row_to_json(const CsvRow& row, const Columns& columns, nlohmann::ord
     return fmt::format("has {} columns, expected {}: question, {} choices, answer", row.cells.size(), columns.count,
                        columns.choices.size());
   for (const std::string& cell : row.cells)
-    if (!is_utf8(cell)) return "is not UTF-8";
+    if (!tokenizer::is_valid_utf8(cell)) return "is not UTF-8";
   out["question"] = row.cells[columns.question];
   for (std::size_t c : columns.choices) out["choices"].push_back(row.cells[c]);
   // A letter is what the format wants; whether anything else is an answer, the question's own rule says.

@@ -7,14 +7,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <optional>
 #include <set>
 
 #include "eval/score/filter.hpp"
-#include "eval/score/metric_names.hpp"
-#include "eval/score/text.hpp"
 #include "eval/tasks/builtin_tasks.hpp"
 #include "eval/tasks/subtasks.hpp"
+#include "eval/tasks/task_reader.hpp"
 #include "eval/tasks/template.hpp"
 #include "support/json.hpp"
 #include "support/show.hpp"
@@ -25,8 +23,7 @@ namespace {
 
 constexpr std::uint64_t kTaskBytes = std::uint64_t{16} << 20;
 
-// An element costs more than its few bytes of text: no list may have as many as fit into a file.
-constexpr std::size_t kMostItems = 64;       // of lists that work through all of them for each question
+// Bounds of lists for which kMostItems (task_reader.hpp says why there is one) is too few.
 constexpr std::size_t kMostLabels = 1024;    // as many as choices
 constexpr std::size_t kMostGroups = 256;     // tables
 constexpr std::size_t kMostMembers = 16384;  // of all groups together
@@ -37,101 +34,6 @@ constexpr std::string_view kKeys[] = {
     "description", "prompt",   "continuation",  "labels",        "cluster", "target_delimiter", "fewshot_delimiter",
     "gen_prefix",  "metrics",  "group_metrics", "subtasks",      "groups",  "target",           "until",
     "max_tokens",  "group_by", "filters",       "exact_match",   "csv",     "num_fewshot"};
-
-std::optional<std::int64_t> whole_number(JsonValue value, std::int64_t least, std::int64_t most) {
-  const auto n = value.get<std::int64_t>();
-  // Above 2^63 - 1 it wraps round to below 0.
-  const bool fits = value.is_number_integer() && n >= least && n <= most && (n >= 0 || !value.is_number_unsigned());
-  return fits ? std::optional(n) : std::nullopt;
-}
-
-// Fetches typed members; remembers the first problem so that reading stays a flat list of lines.
-class Reader {
- public:
-  Reader(std::string file, std::string where) : file_(std::move(file)), where_(std::move(where)) {}
-
-  bool failed() const { return !problem_.empty(); }
-  Error error() const { return {ErrorCode::bad_file, fmt::format("{}: {}", file_, problem_)}; }
-  void problem(std::string text) {
-    if (problem_.empty()) problem_ = std::move(text);
-  }
-
-  void text(JsonValue object, const char* key, std::string& out, bool required = false) {
-    const auto found = object.find(key);
-    if (!found) {
-      if (required) problem(fmt::format("{}key '{}' is missing", where_, key));
-    } else if (!found->is_string()) {
-      problem(fmt::format("{}key '{}' is {}, expected text", where_, key, found->type_name()));
-    } else {
-      out = found->text();
-    }
-  }
-  void count(JsonValue object, const char* key, std::int64_t& out, std::int64_t least = 1) {
-    const auto found = object.find(key);
-    if (!found) return;
-    constexpr std::int64_t kMost = 1 << 20;
-    const auto value = whole_number(*found, least, kMost);
-    if (!value)
-      return problem(fmt::format("{}key '{}' is {}, expected a whole number from {} to {}", where_, key,
-                                 in_quotes(found->in_ascii(80)), least, kMost));
-    out = *value;
-  }
-  void flag(JsonValue object, const char* key, bool& out) {
-    const auto found = object.find(key);
-    if (!found) return;
-    if (!found->is_boolean())
-      return problem(fmt::format("{}key '{}' is {}, expected true or false", where_, key, found->type_name()));
-    out = found->get<bool>();
-  }
-  void only(JsonValue object, const std::vector<std::string_view>& keys, std::string_view where) {
-    for (const auto& [key, value] : object.items())
-      if (std::find(keys.begin(), keys.end(), key) == keys.end())
-        return problem(fmt::format("{}unknown key {} (known: {})", where, in_quotes(key), fmt::join(keys, ", ")));
-  }
-  // Whether `count` things fit.
-  bool fits(std::string_view what, std::size_t count, std::size_t most) {
-    if (count > most) problem(fmt::format("{}{} has {} entries, expected at most {}", where_, what, count, most));
-    return count <= most;
-  }
-  void texts(JsonValue object, const char* key, std::vector<std::string>& out, std::size_t most = kMostItems) {
-    const auto found = object.find(key);
-    if (!found) return;
-    if (!found->is_array())
-      return problem(fmt::format("{}key '{}' is {}, expected a list of texts", where_, key, found->type_name()));
-    if (!fits(fmt::format("key '{}'", key), found->size(), most)) return;
-    for (const JsonValue item : *found) {
-      if (!item.is_string())
-        return problem(fmt::format("{}key '{}' holds {}, expected texts only", where_, key, item.type_name()));
-      out.emplace_back(item.text());
-    }
-  }
-  void different(const char* key, const std::vector<std::string>& items) {
-    for (std::size_t i = 0; i < items.size(); ++i)
-      if (std::find(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(i), items[i]) !=
-          items.begin() + static_cast<std::ptrdiff_t>(i))
-        problem(fmt::format("{} names {} twice", key, in_quotes(items[i])));
-  }
-  void metrics(JsonValue object, const char* key, const TaskSpec& task, std::vector<MetricColumn>& out) {
-    std::vector<std::string> names;
-    texts(object, key, names, std::size(kMetricNames));
-    different(key, names);
-    for (const FilterSpec& filter : task.filters)
-      for (const std::string& name : names) {
-        const auto* known = std::find(std::begin(kMetricNames), std::end(kMetricNames), name);
-        if (known == std::end(kMetricNames))
-          return problem(
-              fmt::format("{}: unknown metric {} (known: {})", key, in_quotes(name), fmt::join(kMetricNames, ", ")));
-        out.emplace_back(static_cast<Metric>(known - std::begin(kMetricNames)), filter.name);
-      }
-  }
-  void checked_template(const char* key, const std::string& source) {
-    if (const auto parsed = Template::parse(source); !parsed)
-      problem(fmt::format("{}: {}", key, parsed.error().message));
-  }
-
- private:
-  std::string file_, where_, problem_;
-};
 
 bool has_metric(TaskKind kind, Metric metric) {
   switch (metric) {
@@ -147,7 +49,7 @@ bool has_metric(TaskKind kind, Metric metric) {
 }
 
 // `mappings`: entries so far.
-FilterStep read_step(JsonValue item, Reader& reader, std::size_t& mappings) {
+FilterStep read_step(JsonValue item, TaskReader& reader, std::size_t& mappings) {
   // The order is that of enum FilterStep::Function.
   static constexpr std::string_view kFunctions[] = {"regex", "remove_whitespace", "lowercase",    "uppercase",
                                                     "map",   "take_first",        "take_first_k", "majority_vote"};
@@ -191,7 +93,7 @@ FilterStep read_step(JsonValue item, Reader& reader, std::size_t& mappings) {
   return step;
 }
 
-void read_filters(JsonValue root, Reader& reader, TaskSpec& task) {
+void read_filters(JsonValue root, TaskReader& reader, TaskSpec& task) {
   const auto filters = root.find("filters");
   if (!filters) return;
   if (!filters->is_array() || filters->empty()) return reader.problem("key 'filters' is no list of filters");
@@ -218,7 +120,7 @@ void read_filters(JsonValue root, Reader& reader, TaskSpec& task) {
   }
 }
 
-void read_generation(JsonValue root, Reader& reader, TaskSpec& task) {
+void read_generation(JsonValue root, TaskReader& reader, TaskSpec& task) {
   for (const char* key : {"target", "until", "max_tokens", "filters", "exact_match"})
     if (root.contains(key) && task.kind != TaskKind::generation)
       return reader.problem(fmt::format("key '{}' is for tasks of type generation", key));
@@ -238,7 +140,7 @@ void read_generation(JsonValue root, Reader& reader, TaskSpec& task) {
   reader.flag(*match, "ignore_numbers", task.exact_match.ignore_numbers);
 }
 
-void read_fewshot(JsonValue root, Reader& reader, TaskSpec& task) {
+void read_fewshot(JsonValue root, TaskReader& reader, TaskSpec& task) {
   const auto fewshot = root.find("fewshot");
   if (!fewshot) return;
   if (!fewshot->is_object()) return reader.problem("key 'fewshot' is not an object");
@@ -258,7 +160,7 @@ void read_fewshot(JsonValue root, Reader& reader, TaskSpec& task) {
     reader.problem(fmt::format("fewshot: unknown rule {} (known: first_n, random)", in_quotes(rule)));
 }
 
-void read_csv_folders(JsonValue root, Reader& reader, TaskSpec& task) {
+void read_csv_folders(JsonValue root, TaskReader& reader, TaskSpec& task) {
   const auto csv = root.find("csv");
   if (!csv) return;
   if (!csv->is_object()) return reader.problem("key 'csv' is not an object");
@@ -267,7 +169,7 @@ void read_csv_folders(JsonValue root, Reader& reader, TaskSpec& task) {
   reader.text(*csv, "examples", task.csv_examples);
 }
 
-void read_subtasks(JsonValue root, Reader& reader, TaskSpec& task) {
+void read_subtasks(JsonValue root, TaskReader& reader, TaskSpec& task) {
   const auto subtasks = root.find("subtasks");
   if (!subtasks) return;
   if (!subtasks->is_object()) return reader.problem("key 'subtasks' is not an object");
@@ -285,7 +187,7 @@ void read_subtasks(JsonValue root, Reader& reader, TaskSpec& task) {
   }
 }
 
-void read_groups(JsonValue root, Reader& reader, TaskSpec& task) {
+void read_groups(JsonValue root, TaskReader& reader, TaskSpec& task) {
   const auto groups = root.find("groups");
   if (!groups) return;
   if (!groups->is_array()) return reader.problem("key 'groups' is not a list");
@@ -344,7 +246,7 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   const auto document = parse_json_object(json, file_name);
   if (!document) return forward(document);
   const JsonValue root = document->root();
-  Reader reader(file_name, "");
+  TaskReader reader(file_name);
   reader.only(root, {std::begin(kKeys), std::end(kKeys)}, "");
 
   TaskSpec task;

@@ -1,0 +1,158 @@
+#include "bench/speeds.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "bench/limits.hpp"
+#include "moe/cpu.hpp"
+#include "support/show.hpp"
+
+namespace moe_bench {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string isa_name() {
+  const std::string_view isa = moe::active_isa();
+  return isa.empty() ? "none" : std::string(isa);
+}
+
+// One row of the roofline table: a stage of one item.
+struct StageRow {
+  std::string_view name;
+  double seconds;  // of workers, a repetition
+  double share;    // of all workers' time
+  moe::Demand demand;
+};
+
+std::vector<StageRow> stage_rows(const Item& item, std::int32_t repetitions) {
+  std::vector<StageRow> rows;
+  const auto total = static_cast<double>(item.profile.total_ns);
+  const auto add = [&](std::string_view name, std::int64_t ns, const moe::Demand& demand) {
+    rows.push_back({name, static_cast<double>(ns) * 1e-9 / repetitions, static_cast<double>(ns) / total, demand});
+  };
+  std::int64_t rest = item.profile.total_ns - item.profile.waiting_ns;
+  for (std::size_t i = 0; i < moe::kStageCount; ++i) {
+    add(name_of(static_cast<moe::Stage>(i)), item.profile.busy_ns[i], item.demands.stage[i]);
+    rest -= item.profile.busy_ns[i];
+  }
+  add("waiting", item.profile.waiting_ns, {});
+  add("bookkeeping", rest, {});
+  return rows;
+}
+
+}  // namespace
+
+std::string table(const Options& options, const Speeds& speeds) {
+  std::string out;
+  out += fmt::format("{}: {} {}, {} threads, {}, {} repetitions\n", moe::printable(options.model),
+                     speeds.model->config().family, moe::printable(speeds.model->info().format_summary), speeds.threads,
+                     isa_name(), options.repetitions);
+  if (!options.no_peaks) {
+    const auto line = [&out](const Peaks& p, const char* note) {
+      out += fmt::format("peak, {} thread{}: int8 {:.0f} GOP/s ({}), float32 {:.0f} GFLOP/s, read {:.1f} GB/s{}\n",
+                         p.threads, p.threads == 1 ? "" : "s", p.int8_ops * 1e-9, int8_instruction(),
+                         p.float_ops * 1e-9, p.read_bytes * 1e-9, note);
+    };
+    line(speeds.peaks,
+         fmt::format(" (before {:.1f}, after {:.1f})", speeds.bandwidth_before * 1e-9, speeds.bandwidth_after * 1e-9)
+             .c_str());
+    if (speeds.threads != 1) line(speeds.one_thread, "");
+  }
+  out += fmt::format("{:<8} {:>10} {:>21} {:>10} {:>8} {:>11} {:>7}  {}\n", "item", "tokens/s", "[least, most]",
+                     "GFLOP/s", "GB/s", "limit t/s", "% of it", "bound by");
+  for (const Item& item : speeds.items) {
+    const double seconds = item.median_seconds(), n = static_cast<double>(item.count);
+    const auto [least, most] = std::minmax_element(item.seconds.begin(), item.seconds.end());
+    out += fmt::format("{:<8} {:>10.1f} {:>21} {:>10.1f}", item.kind() + std::to_string(item.count),
+                       item.tokens_per_second(), fmt::format("[{:.1f}, {:.1f}]", n / *most, n / *least),
+                       static_cast<double>(item.work.total()) / seconds * 1e-9);
+    if (!options.no_peaks) {
+      const double limit = n / least_seconds(item.demand, speeds.peaks);
+      out += fmt::format(" {:>8.1f} {:>11.1f} {:>7.1f}  {}", item.demand.bytes / seconds * 1e-9, limit,
+                         100.0 * item.tokens_per_second() / limit, bound_by(item.demand, speeds.peaks));
+    }
+    out += "\n";
+  }
+  return out;
+}
+
+std::string profile_table(const Options& options, const Speeds& speeds) {
+  std::string out;
+  for (const Item& item : speeds.items) {
+    out +=
+        fmt::format("\n{:<12} {:>10} {:>7} {:>10} {:>8} {:>10} {:>7}  {}\n", item.kind() + std::to_string(item.count),
+                    "worker ms", "%", "GFLOP/s", "GB/s", "limit ms", "% of it", "bound by");
+    for (const StageRow& row : stage_rows(item, options.repetitions)) {
+      out += fmt::format("{:<12} {:>10.3f} {:>7.1f}", row.name, row.seconds * 1e3, 100.0 * row.share);
+      const double operations = row.demand.int8_ops + row.demand.float_ops;
+      if (operations > 0.0 && row.seconds > 0.0) {
+        const double least = least_seconds(row.demand, speeds.peaks) * speeds.threads,
+                     wall = row.seconds / speeds.threads;
+        out += fmt::format(" {:>10.1f} {:>8.1f} {:>10.3f} {:>7.1f}  {}", operations / wall * 1e-9,
+                           row.demand.bytes / wall * 1e-9, least * 1e3, 100.0 * least / row.seconds,
+                           bound_by(row.demand, speeds.peaks));
+      }
+      out += "\n";
+    }
+  }
+  out += fmt::format("worker ms: of all {} workers, a repetition; GFLOP/s and GB/s as if all of them did this stage.\n",
+                     speeds.threads);
+  return out;
+}
+
+ordered_json to_json(const Options& options, const Speeds& speeds) {
+  ordered_json out;
+  for (const char* kind : {"pp", "tg"}) {
+    out[kind] = ordered_json::object();
+    for (const Item& item : speeds.items)
+      if (item.kind() == kind) out[kind][std::to_string(item.count)] = item.tokens_per_second();
+  }
+  out["model"] = options.model;
+  out["family"] = speeds.model->config().family;
+  out["formats"] = speeds.model->info().format_summary;
+  out["isa"] = isa_name();
+  out["threads"] = speeds.threads;
+  out["reps"] = options.repetitions;
+  out["numerics_version"] = moe::kNumericsVersion;
+  for (const Item& item : speeds.items) {
+    ordered_json j{{"item", item.kind() + std::to_string(item.count)},
+                   {"seconds", item.seconds},
+                   {"gflops", static_cast<double>(item.work.total()) * 1e-9}};
+    if (!options.no_peaks) {
+      const double limit = static_cast<double>(item.count) / least_seconds(item.demand, speeds.peaks);
+      j["gigabytes"] = item.demand.bytes * 1e-9;
+      j["limit_tokens_per_second"] = limit;
+      j["percent_of_limit"] = 100.0 * item.tokens_per_second() / limit;
+      j["bound_by"] = bound_by(item.demand, speeds.peaks);
+    }
+    if (options.profile)
+      for (const StageRow& row : stage_rows(item, options.repetitions)) {
+        ordered_json stage{{"stage", row.name}, {"worker_seconds", row.seconds}, {"share", row.share}};
+        if (row.demand.bytes > 0.0) {
+          stage["gflop"] = (row.demand.int8_ops + row.demand.float_ops) * 1e-9;
+          stage["gigabytes"] = row.demand.bytes * 1e-9;
+          stage["limit_worker_seconds"] = least_seconds(row.demand, speeds.peaks) * speeds.threads;
+        }
+        j["profile"].push_back(std::move(stage));
+      }
+    out["items"].push_back(std::move(j));
+  }
+  if (options.no_peaks) return out;
+  const auto peak = [](const Peaks& p) {
+    return ordered_json{{"threads", p.threads},
+                        {"int8_gops", p.int8_ops * 1e-9},
+                        {"float32_gflops", p.float_ops * 1e-9},
+                        {"read_gigabytes_per_second", p.read_bytes * 1e-9}};
+  };
+  out["peaks"] = {{"int8_instruction", int8_instruction()},
+                  {"all", peak(speeds.peaks)},
+                  {"one", peak(speeds.one_thread)},
+                  {"read_before", speeds.bandwidth_before * 1e-9},
+                  {"read_after", speeds.bandwidth_after * 1e-9}};
+  return out;
+}
+
+}  // namespace moe_bench

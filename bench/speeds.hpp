@@ -1,0 +1,59 @@
+#pragma once
+// What moe-bench measured, and how it is shown.
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "bench/peaks.hpp"
+#include "moe/demand.hpp"
+#include "moe/moe.hpp"
+
+namespace moe_bench {
+
+struct Options {
+  std::string model, json;
+  std::vector<std::int64_t> pp = {16, 128, 512}, tg = {32};
+  std::int32_t threads = 0;
+  std::int32_t repetitions = 3;
+  bool no_peaks = false;
+  bool profile = false;
+};
+
+/// pp or tg with a number of tokens.
+struct Item {
+  Item(bool is_prefill, std::int64_t token_count) : prefill(is_prefill), count(token_count) {}
+
+  bool prefill;
+  std::int64_t count;
+  std::vector<double> seconds;  // of each repetition
+  moe::StageDemands demands;    // of the timed steps; zero without peaks
+  moe::Demand demand;           // their sum
+  moe::Profile profile;         // of all repetitions, with --profile
+  moe::Work work;
+
+  std::string kind() const { return prefill ? "pp" : "tg"; }
+  double median_seconds() const {
+    std::vector<double> s = seconds;
+    std::sort(s.begin(), s.end());
+    return s.size() % 2 != 0 ? s[s.size() / 2] : (s[s.size() / 2 - 1] + s[s.size() / 2]) / 2;
+  }
+  double tokens_per_second() const { return static_cast<double>(count) / median_seconds(); }
+};
+
+struct Speeds {
+  std::shared_ptr<const moe::Model> model;
+  std::vector<Item> items;
+  std::int32_t threads = 1;
+  Peaks peaks, one_thread;  // zero with --no-peaks
+  double bandwidth_before = 0.0, bandwidth_after = 0.0;
+};
+
+std::string table(const Options& options, const Speeds& speeds);
+std::string profile_table(const Options& options, const Speeds& speeds);
+nlohmann::ordered_json to_json(const Options& options, const Speeds& speeds);
+
+}  // namespace moe_bench
