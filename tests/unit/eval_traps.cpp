@@ -287,13 +287,13 @@ TEST_CASE("trap: three and five choices, none assumed") {
             .continuations.size() == 5);
   // A prompt that names four choices does not take a question with three.
   const DataFolder data;
-  std::filesystem::create_directories(data.path / "questions");
-  std::ofstream(data.path / "questions/mmlu.jsonl")
+  std::filesystem::create_directories(data.dir / "questions");
+  std::ofstream(data.dir / "questions/mmlu.jsonl")
       << R"({"id":"7","subject":"anatomy","question":"q","choices":["a","b","c"],"answer":2})";
-  const auto missing = prepare(*load_task("mmlu"), {.data_dir = data.path.string()});
+  const auto missing = prepare(*load_task("mmlu"), {.data_dir = data.dir.string()});
   REQUIRE_FALSE(missing.has_value());
   CHECK(missing.error().message ==
-        (data.path / "questions/mmlu.jsonl").string() + ": question '7' has no choice 4 (it has 3)");
+        (data.dir / "questions/mmlu.jsonl").string() + ": question '7' has no choice 4 (it has 3)");
 }
 
 TEST_CASE("trap: worked examples are asked for, except where the task says so") {
@@ -316,10 +316,10 @@ TEST_CASE("trap: the limit is of each subtask; groups weigh questions, not subta
   REQUIRE(outcome.has_value());
   CHECK(outcome->overall.metrics[0].value == doctest::Approx(4.0 / 6));  // the mean of 1 and 0 would be 1/2
   // A group that asks for that mean has it.
-  std::ofstream(data.path / "macro.json") << R"({"task":"t","questions":"./questions/mmlu.jsonl","prompt":"{question}",
+  std::ofstream(data.dir / "macro.json") << R"({"task":"t","questions":"./questions/mmlu.jsonl","prompt":"{question}",
       "continuation":"{label}","labels":["A","B","C","D"],"metrics":["acc"],"subtasks":{"name":"t_{subject}"},
       "groups":[{"name":"all","weight_by_size":false,"subjects":["anatomy","virology"]}]})";
-  const auto spec = load_task((data.path / "macro.json").string());
+  const auto spec = load_task((data.dir / "macro.json").string());
   REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
   const auto macro = evaluate(*prepare(*spec, {}), model);
   REQUIRE(macro.has_value());
