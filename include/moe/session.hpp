@@ -8,20 +8,11 @@
 #include <vector>
 
 #include "moe/flops.hpp"
+#include "moe/kv_type.hpp"
 #include "moe/model.hpp"
 #include "moe/profile.hpp"
 
 namespace moe::inline MOE_ABI {
-
-enum class KvType { f32, f16, bf16 };
-constexpr std::string_view name_of(KvType value) noexcept {
-  switch (value) {
-    case KvType::f32: return "f32";
-    case KvType::f16: return "f16";
-    case KvType::bf16: return "bf16";
-  }
-  return "";
-}
 
 struct SessionOptions {
   Precision precision = Precision::automatic;
