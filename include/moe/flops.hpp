@@ -109,9 +109,19 @@ inline std::int64_t attention_flops(const ModelConfig& c, std::int64_t keys, Mla
   return w.attention_score + w.attention_value;
 }
 
+/// Whether the language-model head is counted: a prompt needs it for its last token only, a reply for every one.
+enum class HeadFlops { include, exclude };
+constexpr std::string_view name_of(HeadFlops value) noexcept {
+  switch (value) {
+    case HeadFlops::include: return "include";
+    case HeadFlops::exclude: return "exclude";
+  }
+  return "";
+}
+
 /// FLOPs per token that do not depend on the context: 2 * matmul parameters that the token meets.
-inline std::int64_t weight_flops_per_token(const ModelConfig& c, bool with_head) {
-  const Work w = forward_work(c, 0, 1, with_head ? 1 : 0, MlaForm::expanded);
+inline std::int64_t weight_flops_per_token(const ModelConfig& c, HeadFlops head = HeadFlops::include) {
+  const Work w = forward_work(c, 0, 1, head == HeadFlops::include ? 1 : 0, MlaForm::expanded);
   return w.total() - w.attention_score - w.attention_value;
 }
 

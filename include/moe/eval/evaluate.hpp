@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -88,15 +89,15 @@ MOE_API Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document
 
 /// Mean with its standard error; a perplexity gets a bootstrap of `bootstrap_count` resamples, a Brier score none (as in
 /// the reference harness). Once it is `cancelled`, the result means nothing.
-MOE_API MetricValue aggregate(Metric metric, const std::vector<double>& values, std::int64_t bootstrap_count,
+MOE_API MetricValue aggregate(Metric metric, std::span<const double> values, std::int64_t bootstrap_count,
                               const ParallelFor& threads = {}, const std::function<bool()>& cancelled = {});
 
 /// word_perplexity, byte_perplexity and bits_per_byte: by the log-likelihoods of texts and their sizes. No standard
 /// error, as in the reference harness.
-MOE_API MetricValue aggregate_texts(Metric metric, const std::vector<double>& log_likelihoods,
-                                    const std::vector<std::int64_t>& sizes);
+MOE_API MetricValue aggregate_texts(Metric metric, std::span<const double> log_likelihoods,
+                                    std::span<const std::int64_t> sizes);
 
 /// Micro average of subtasks and the pooled standard error of the reference harness.
-MOE_API MetricValue pool(const std::vector<MetricValue>& parts, const std::vector<std::int64_t>& counts);
+MOE_API MetricValue pool(std::span<const MetricValue> parts, std::span<const std::int64_t> counts);
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -78,8 +78,8 @@ MOE_API Accuracy accuracy_of(const PreparedTask& task, const TaskOutcome& outcom
 
 /// How much more compute the others' front needs for this row's accuracy (log-linear between its points): above 1 the
 /// row is the cheaper way. Empty where the front does not reach that accuracy or starts above it.
-MOE_API std::vector<std::optional<double>> compute_multipliers(const std::vector<double>& flops,
-                                                               const std::vector<double>& accuracy);
+MOE_API std::vector<std::optional<double>> compute_multipliers(std::span<const double> flops,
+                                                               std::span<const double> accuracy);
 
 /// The tables of everything that is finished, one per task; the paired gaps; accuracy against compute.
 MOE_API std::string render_tables(const RunReport& report);

@@ -99,7 +99,7 @@ Json model_json(const RunReport& report, const ModelRun& run) {
               {"kv", name_of(run.kv)},
               {"total_parameters", parameters.total},
               {"active_parameters", parameters.active_matmul},
-              {"weight_flops_per_token", weight_flops_per_token(run.info.config, true)},
+              {"weight_flops_per_token", weight_flops_per_token(run.info.config)},
               {"weight_bytes", run.info.weight_bytes},
               {"weight_bytes_per_token", run.info.touched_bytes},
               {"resident_bytes", run.resident_bytes},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "eval/report/chart.hpp"
 #include "moe/eval/report.hpp"
@@ -34,10 +35,10 @@ std::string title_of(const MetricColumn& column) {
   return column.filter == "none" ? std::string(name_of(column.metric)) : column.key();
 }
 
-bool has_accuracy(const std::vector<MetricColumn>& columns) { return headline_column(columns) < columns.size(); }
+bool has_accuracy(std::span<const MetricColumn> columns) { return headline_column(columns) < columns.size(); }
 
 // The column that stands for the task: its accuracy, else what it has first.
-std::size_t main_column(const std::vector<MetricColumn>& columns) {
+std::size_t main_column(std::span<const MetricColumn> columns) {
   return has_accuracy(columns) ? headline_column(columns) : 0;
 }
 
@@ -52,7 +53,7 @@ std::string error_text(Metric metric, const MetricValue& value) {
 }
 
 // The columns beside the headline one.
-std::vector<std::size_t> extra_columns(const std::vector<MetricColumn>& columns) {
+std::vector<std::size_t> extra_columns(std::span<const MetricColumn> columns) {
   std::vector<std::size_t> out;
   for (std::size_t c = 0; c < columns.size(); ++c)
     if (c != headline_column(columns)) out.push_back(c);
@@ -85,7 +86,7 @@ std::vector<std::string> row_of(const PreparedTask& task, const ModelRun& model,
   }
   const ParameterCount parameters = count_parameters(model.info.config);
   row.push_back(giga(static_cast<double>(outcome.model_flops) / questions));
-  row.push_back(giga(static_cast<double>(weight_flops_per_token(model.info.config, true))));
+  row.push_back(giga(static_cast<double>(weight_flops_per_token(model.info.config))));
   row.push_back(scaled(static_cast<double>(parameters.active_matmul)) + "/" +
                 scaled(static_cast<double>(parameters.total)));
   row.push_back(scaled(static_cast<double>(model.info.touched_bytes)));

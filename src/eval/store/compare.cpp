@@ -55,8 +55,8 @@ std::vector<Comparison> compare_models(const RunReport& report) {
   return out;
 }
 
-std::vector<std::optional<double>> compute_multipliers(const std::vector<double>& flops,
-                                                       const std::vector<double>& accuracy) {
+std::vector<std::optional<double>> compute_multipliers(std::span<const double> flops,
+                                                       std::span<const double> accuracy) {
   std::vector<std::optional<double>> out(flops.size());
   for (std::size_t row = 0; row < flops.size(); ++row) {
     // The front of all other rows, cheapest first.
