@@ -23,6 +23,7 @@ struct Options {
   double limit = 0;
   std::int32_t threads = 0;
   std::uint64_t seed = 1234;
+  bool verbose = false;
   eval_chat::Flags chat;
   std::string a, b;  // of compare
 };

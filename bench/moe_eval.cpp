@@ -14,6 +14,7 @@
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
 #include "tools/common/program.hpp"
+#include "tools/common/terminal.hpp"
 #include "tools/common/threads.hpp"
 
 namespace {
@@ -177,9 +178,14 @@ moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std:
 
 // Tables first: whatever happens to a file, what was found out is there to be read. One file that cannot be written, or
 // a reader that has gone, does not cost the others. `complete`: every row has answered every task.
-moe::Result<void> put_out(eval::RunReport& report, const std::string& out, bool complete) {
+moe::Result<void> put_out(eval::RunReport& report, const Options& o, bool complete) {
+  const std::string& out = o.out;
+  const cli::Terminal terminal = cli::standard_output();
   std::erase_if(report.models, [](const eval::ModelRun& run) { return run.outcomes.empty(); });  // no row
-  moe::Result<void> result = cli::print(eval::render_tables(report));
+  moe::Result<void> result = cli::print(eval::render_tables(report, {.columns = terminal.columns,
+                                                                     .verbose = o.verbose,
+                                                                     .is_terminal = terminal.is_terminal,
+                                                                     .colour = terminal.colour}));
   const auto note = [&](const moe::Result<void>& written) {
     if (!written && (result || cli::is_broken_pipe(result.error()))) result = written;
   };
@@ -260,7 +266,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
     if (!result) break;
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const auto written = put_out(report, o.out, result.has_value());
+  const auto written = put_out(report, o, result.has_value());
   return result ? written : result;
 }
 
@@ -306,6 +312,7 @@ void add_options(CLI::App& app, Options& o) {
   cli::add_path(app, "--cache", o.cache,
                 "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
   app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
+  app.add_flag("--verbose", o.verbose, "also memory, bytes, executed work and every counter in the tables");
   cli::add_number(app, "--seed", o.seed, moe::Bounds<std::uint64_t>{0, std::numeric_limits<std::uint64_t>::max()},
                   "of worked examples that are drawn at random (1234)");
 }

@@ -12,6 +12,7 @@
 #include "support/number.hpp"
 #include "support/text_table.hpp"
 #include "tools/common/standard_output.hpp"
+#include "tools/common/terminal.hpp"
 
 namespace store_commands {
 namespace {
@@ -108,7 +109,7 @@ moe::Result<void> history(const std::string& path) {
                std::to_string(r.question_count), done ? percent(r.accuracy) : "-",
                done ? percent(r.standard_error) : "-", done ? giga : "-", done ? "finished" : "cut short"});
   }
-  return cli::print(table.render());
+  return cli::print(table.render(cli::standard_output().columns));
 }
 
 moe::Result<void> compare(const std::string& path, const std::string& a, const std::string& b) {
@@ -134,7 +135,7 @@ moe::Result<void> compare(const std::string& path, const std::string& a, const s
     any = true;
   }
   if (!any) return moe::fail(moe::ErrorCode::not_found, "'" + a + "' and '" + b + "' have no finished task in common");
-  return cli::print(table.render());
+  return cli::print(table.render(cli::standard_output().columns));
 }
 
 }  // namespace store_commands

@@ -81,8 +81,17 @@ MOE_API Accuracy accuracy_of(const PreparedTask& task, const TaskOutcome& outcom
 MOE_API std::vector<std::optional<double>> compute_multipliers(std::span<const double> flops,
                                                                std::span<const double> accuracy);
 
-/// The tables of everything that is finished, one per task; the paired gaps; accuracy against compute.
-MOE_API std::string render_tables(const RunReport& report);
+/// Where the tables are read.
+struct TableOptions {
+  std::size_t columns = 100;  ///< width of the widest line; at least 40
+  bool verbose = false;       ///< also memory, bytes, executed work, reuse, all counters, McNemar's counts
+  bool is_terminal = false;   ///< bars
+  bool colour = false;        ///< ANSI escapes: bold heads, green and yellow verdicts
+};
+
+/// What was found in words, then tables of everything that is finished, one per task; the paired gaps; accuracy against
+/// compute. Names in it are printable, whatever they hold.
+MOE_API std::string render_tables(const RunReport& report, const TableOptions& options = {});
 
 /// Whether every result will have a name, a file and a folder of its own: tasks, subtasks and groups, and the models.
 /// To be asked before the first question. Errors: bad_argument naming the two that meet.

@@ -1,0 +1,22 @@
+#pragma once
+// The models that answered one task, and where they stand against each other.
+
+#include <optional>
+#include <vector>
+
+#include "moe/eval/report.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+/// Model FLOPs, on average over the questions.
+double flops_per_question(const PreparedTask& task, const TaskOutcome& outcome);
+
+struct Standing {
+  std::vector<const ModelRun*> models;             ///< those with an outcome of the task; the others follow their order
+  std::vector<double> cost, accuracy;              ///< FLOPs of a question, share of right answers
+  std::vector<bool> front;                         ///< pareto_front()
+  std::vector<std::optional<double>> multipliers;  ///< compute_multipliers()
+};
+Standing standing_of(const RunReport& report, std::size_t task);
+
+}  // namespace moe::inline MOE_ABI::eval
