@@ -1,0 +1,285 @@
+#include "eval/report/pictures.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "eval/report/forms.hpp"
+#include "eval/report/gnuplot.hpp"
+#include "eval/report/svg.hpp"
+#include "support/show.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+namespace {
+
+constexpr double kWidth = 600, kLetter = 6.9;  // pixels; of one letter at the labels' size
+constexpr std::size_t kMostPoints = 200, kMostBars = 64, kMostLabels = 24, kMostCells = 20000;
+
+// Plot area in pixels.
+struct Frame {
+  double width, height, left, right, top, bottom;
+  std::string head() const {
+    return fmt::format(
+        "set terminal svg size {:.0f},{:.0f} fixed noenhanced font 'sans-serif,12'\nset encoding utf8\nunset key\n"
+        "set lmargin at screen {:.5f}\nset rmargin at screen {:.5f}\nset tmargin at screen {:.5f}\nset bmargin at "
+        "screen {:.5f}\nset border 3 lc rgb '{}'\nset tics nomirror scale 0.6 textcolor rgb '{}'\n"
+        "set grid lc rgb '{}' lw 1 dt 1\n",
+        width, height, left / width, 1 - right / width, 1 - top / height, bottom / height, colour_of(kMuted),
+        colour_of(kMuted), colour_of(kGrid));
+  }
+  double inner_width() const { return width - left - right; }
+  double inner_height() const { return height - top - bottom; }
+};
+
+std::string number(double x) { return fmt::format("{:.9g}", x); }
+
+// Round numbers between two ends of a logarithmic axis: 1-2-5, finer where that gives too few.
+std::string log_tics(double low, double high) {
+  static constexpr double kCoarse[] = {1}, kMiddle[] = {1, 2, 5}, kFine[] = {1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9};
+  for (const auto& mantissas :
+       {std::span<const double>(kCoarse), std::span<const double>(kMiddle), std::span<const double>(kFine)}) {
+    std::string out;
+    int count = 0;
+    for (double decade = std::pow(10, std::floor(std::log10(low))); decade <= high; decade *= 10)
+      for (const double m : mantissas)
+        if (const double x = m * decade; x >= low && x <= high && count < 40) {
+          out += fmt::format("{}'{:.6g}' {}", count == 0 ? "" : ", ", x, number(x));
+          ++count;
+        }
+    if (count >= 3 || mantissas.size() == std::size(kFine)) return out;
+  }
+  return {};
+}
+
+struct Axis {
+  double low = 0, high = 1;
+};
+
+// Shares as percent, with room at both ends.
+Axis percent_axis(const std::vector<Point>& points) {
+  Axis out{100, 0};
+  for (const Point& p : points) {
+    out.low = std::min({out.low, 100 * p.y, 100 * p.low});
+    out.high = std::max({out.high, 100 * p.y, 100 * p.high});
+  }
+  const double room = std::max(0.08 * (out.high - out.low), 0.5);
+  return {out.low - room, out.high + room};
+}
+
+std::string shown(const std::string& label) { return shortened(label, 30); }
+
+// Places a label beside each point so that none covers another: right of it, or left in the right half; moved up or down
+// where another label is.
+std::string place_labels(const Frame& f, const std::vector<Point>& points, const Axis& x, const Axis& y) {
+  struct Box {
+    double left, right, middle;
+  };
+  std::vector<Box> taken;
+  std::string out;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const Point& p = points[i];
+    if (points.size() > kMostLabels && !p.front) continue;
+    const double px = f.left + f.inner_width() * std::log(p.x / x.low) / std::log(x.high / x.low);
+    const double py = f.top + f.inner_height() * (y.high - 100 * p.y) / (y.high - y.low);
+    const double wide = kLetter * static_cast<double>(display_width(shown(p.label)));
+    const bool to_left = px > f.left + f.inner_width() / 2;
+    const Box at{to_left ? px - 9 - wide : px + 9, to_left ? px - 9 : px + 9 + wide, py};
+    double middle = at.middle;
+    const auto is_free = [&](double m) {
+      return m > f.top + 4 && m < f.height - f.bottom - 4 &&
+             std::none_of(taken.begin(), taken.end(), [&](const Box& b) {
+               return b.left < at.right && at.left < b.right && std::abs(b.middle - m) < 14;
+             });
+    };
+    for (int step = 0; step < 40 && !is_free(middle); ++step)
+      middle = at.middle + (step % 2 == 0 ? 1 : -1) * 7.0 * (1 + step / 2);
+    if (!is_free(middle)) continue;
+    taken.push_back({at.left, at.right, middle});
+    out += fmt::format("set label '@{}@' at screen {:.5f},{:.5f} {} front textcolor rgb '{}'\n", i,
+                       (to_left ? at.right : at.left) / f.width, 1 - middle / f.height, to_left ? "right" : "left",
+                       p.front ? "black" : colour_of(kMuted));
+  }
+  return out;
+}
+
+std::string block(const char* name, const std::vector<Point>& points, bool front) {
+  std::string out = fmt::format("${} << END\n", name);
+  for (const Point& p : points)
+    if (p.front == front)
+      out += fmt::format("{} {} {} {}\n", number(p.x), number(100 * p.y), number(100 * p.low), number(100 * p.high));
+  return out + "END\n";
+}
+
+}  // namespace
+
+std::optional<std::string> Painter::draw(const std::string& script, const std::string& title,
+                                         const std::vector<std::string>& labels) {
+  if (failure_) return std::nullopt;
+  if (program_.empty()) {
+    failure_ = Error{ErrorCode::not_found, "they were not asked for"};
+    return std::nullopt;
+  }
+  auto svg = run_gnuplot(program_, script, cancelled_);
+  auto picture = svg ? page_picture(*svg, title, labels) : Result<std::string>(forward(svg));
+  if (picture) return std::move(*picture);
+  failure_ = picture.error();
+  return std::nullopt;
+}
+
+std::optional<std::string> Painter::scatter(const std::string& title, const std::string& x_title,
+                                            std::vector<Point> points) {
+  std::erase_if(points, [](const Point& p) { return !(p.x > 0) || !std::isfinite(p.x); });
+  if (points.size() < 2 || points.size() > kMostPoints) return std::nullopt;
+  std::stable_sort(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.y > b.y; });
+  Axis x{points[0].x, points[0].x};
+  for (const Point& p : points) x = {std::min(x.low, p.x), std::max(x.high, p.x)};
+  const double room = std::max(1.15, std::pow(x.high / x.low, 0.06));
+  x = {x.low / room, x.high * room};
+  const Axis y = percent_axis(points);
+  const Frame f{kWidth, 360, 58, 16, 14, 50};
+  std::string script = f.head() + place_labels(f, points, x, y);
+  script += block("front", points, true) + block("others", points, false);
+  // The best that can be had for so much, from the cheapest point on the front to the right edge.
+  std::vector<Point> front;
+  for (const Point& p : points)
+    if (p.front) front.push_back(p);
+  std::stable_sort(front.begin(), front.end(), [](const Point& a, const Point& b) { return a.x < b.x; });
+  script += "$steps << END\n";
+  for (const Point& p : front) script += fmt::format("{} {}\n", number(p.x), number(100 * p.y));
+  if (!front.empty()) script += fmt::format("{} {}\n", number(x.high), number(100 * front.back().y));
+  script += fmt::format(
+      "END\nset logscale x\nset xrange [{}:{}]\nset yrange [{}:{}]\nset xtics ({})\nset format y '%g'\n"
+      "set xlabel '{}' textcolor rgb '{}'\nset ylabel 'accuracy, %' textcolor rgb '{}' offset 1,0\n",
+      number(x.low), number(x.high), number(y.low), number(y.high), log_tics(x.low, x.high), x_title, colour_of(kMuted),
+      colour_of(kMuted));
+  std::string plot;
+  const auto add = [&](const std::string& what) { plot += (plot.empty() ? "plot " : ", ") + what; };
+  if (!front.empty()) add(fmt::format("$steps using 1:2 with steps lc rgb '{}' lw 1.5 dt 2", colour_of(kFront)));
+  if (front.size() < points.size())
+    add(fmt::format("$others using 1:2:3:4 with yerrorbars pt 6 ps 0.9 lw 1.5 lc rgb '{}'", colour_of(kOther)));
+  if (!front.empty())
+    add(fmt::format("$front using 1:2:3:4 with yerrorbars pt 7 ps 0.9 lw 1.5 lc rgb '{}'", colour_of(kFront)));
+  std::vector<std::string> labels;
+  for (const Point& p : points) labels.push_back(shown(p.label));
+  return draw(script + plot + "\n", title, labels);
+}
+
+std::optional<std::string> Painter::forest(const std::string& title, const std::vector<Bar>& bars) {
+  if (bars.empty() || bars.size() > kMostBars) return std::nullopt;
+  std::vector<std::string> labels;
+  double wide = 0, low = 0, high = 0;
+  for (const Bar& bar : bars) {
+    labels.push_back(shortened(bar.label, 36));
+    wide = std::max(wide, kLetter * static_cast<double>(display_width(labels.back())));
+    low = std::min(low, 100 * bar.low), high = std::max(high, 100 * bar.high);
+  }
+  const double room = std::max(0.06 * (high - low), 0.5);
+  const Frame f{kWidth, 66 + 26 * static_cast<double>(bars.size()), wide + 20, 16, 10, 48};
+  std::string script = f.head();
+  const auto count = static_cast<double>(bars.size());
+  script += "set ytics (";
+  for (std::size_t i = 0; i < bars.size(); ++i)
+    script += fmt::format("{}'@{}@' {}", i == 0 ? "" : ", ", i, count - static_cast<double>(i));
+  script += fmt::format(
+      ") textcolor rgb 'black' scale 0\nset border 1\nunset grid\nset grid xtics lc rgb '{}' lw 1 dt 1\n"
+      "set xrange [{}:{}]\nset yrange [0.4:{}]\nset xlabel 'points' textcolor rgb '{}'\n"
+      "set arrow from 0,0.4 to 0,{} nohead lc rgb 'black' lw 1 front\n",
+      colour_of(kGrid), number(low - room), number(high + room), count + 0.6, colour_of(kMuted), count + 0.6);
+  std::string plot;
+  for (const int direction : {1, -1, 0}) {
+    std::string data;
+    for (std::size_t i = 0; i < bars.size(); ++i)
+      if (bars[i].direction == direction)
+        data += fmt::format("{} {} {} {}\n", number(100 * bars[i].value), count - static_cast<double>(i),
+                            number(100 * bars[i].low), number(100 * bars[i].high));
+    if (data.empty()) continue;
+    const std::string name = direction > 0 ? "better" : direction < 0 ? "worse" : "tied";
+    script += fmt::format("${} << END\n{}END\n", name, data);
+    plot += fmt::format("{}${} using 1:2:3:4 with xerrorbars pt {} ps 0.9 lw 1.8 lc rgb '{}'",
+                        plot.empty() ? "plot " : ", ", name, direction == 0 ? 6 : 7,
+                        colour_of(direction > 0   ? kFront
+                                  : direction < 0 ? kBehind
+                                                  : kOther));
+  }
+  return draw(script + plot + "\n", title, labels);
+}
+
+std::optional<std::string> Painter::curves(const std::string& title, const std::string& x_title,
+                                           const std::vector<Series>& series) {
+  if (series.empty() || series.size() > static_cast<std::size_t>(kSeriesCount)) return std::nullopt;
+  std::vector<Point> all;
+  for (const Series& s : series) all.insert(all.end(), s.points.begin(), s.points.end());
+  if (all.size() < 2 || all.size() > kMostPoints) return std::nullopt;
+  Axis x{all[0].x, all[0].x};
+  for (const Point& p : all) x = {std::min(x.low, p.x), std::max(x.high, p.x)};
+  const double room = 0.05 * (x.high - x.low);
+  const Axis y = percent_axis(all);
+  const Frame f{kWidth, 340 + 18 * static_cast<double>(series.size()), 58,
+                16,     14 + 18 * static_cast<double>(series.size()),  50};
+  std::string script = f.head(), plot;
+  std::vector<std::string> labels;
+  for (std::size_t i = 0; i < series.size(); ++i) {
+    labels.push_back(shortened(series[i].label, 60));
+    script += fmt::format("$s{} << END\n", i);
+    for (const Point& p : series[i].points)
+      script += fmt::format("{} {} {} {}\n", number(p.x), number(100 * p.y), number(100 * p.low), number(100 * p.high));
+    const std::string colour = colour_of(kSeries + static_cast<int>(i));
+    script += fmt::format("END\nset label '@{}@' at screen {:.5f},{:.5f} left textcolor rgb '{}'\n", i,
+                          f.left / f.width, 1 - (12 + 18 * static_cast<double>(i)) / f.height, colour);
+    plot += fmt::format(
+        "{0}$s{1} using 1:2 with lines lw 1.5 lc rgb '{2}', $s{1} using 1:2:3:4 with yerrorbars pt 7 ps 0.9 lw 1.5 lc "
+        "rgb '{2}'",
+        plot.empty() ? "plot " : ", ", i, colour);
+  }
+  script += fmt::format(
+      "set xrange [{}:{}]\nset yrange [{}:{}]\nset xlabel '{}' textcolor rgb '{}'\n"
+      "set ylabel 'accuracy, %' textcolor rgb '{}' offset 1,0\n",
+      number(x.low - room), number(x.high + room), number(y.low), number(y.high), x_title, colour_of(kMuted),
+      colour_of(kMuted));
+  return draw(script + plot + "\n", title, labels);
+}
+
+std::optional<std::string> Painter::heat_map(const std::string& title, const HeatMap& map) {
+  const std::size_t rows = map.loads.size();
+  std::size_t columns = 0;
+  for (const auto& row : map.loads) columns = std::max(columns, row.size());
+  if (rows == 0 || columns == 0 || rows * columns > kMostCells) return std::nullopt;
+  std::vector<std::string> labels;
+  double wide = 0;
+  for (const std::string& label : map.row_labels) {
+    labels.push_back(shortened(label, 30));
+    wide = std::max(wide, kLetter * static_cast<double>(display_width(labels.back())));
+  }
+  const double cell = std::clamp(360.0 / static_cast<double>(rows), 9.0, 24.0);
+  const Frame f{kWidth, 62 + cell * static_cast<double>(rows), wide + 38, 16, 10, 50};
+  std::string script = f.head() + "unset grid\nset border 0\nset tics scale 0\nset ytics (";
+  // Not more labels than lines of text have room.
+  const auto step = static_cast<std::size_t>(std::ceil(14 / cell));
+  bool first = true;
+  for (std::size_t r = 0; r < labels.size(); r += step) {
+    script += fmt::format("{}'@{}@' {}", std::exchange(first, false) ? "" : ", ", r, rows - 1 - r);
+  }
+  script += fmt::format(
+      ")\nset xrange [-0.5:{}]\nset yrange [-0.5:{}]\nset xlabel '{}' textcolor rgb '{}'\nset ylabel '{}' textcolor "
+      "rgb "
+      "'{}' offset 1,0\nset style fill solid noborder\n",
+      static_cast<double>(columns) - 0.5, static_cast<double>(rows) - 0.5, map.columns, colour_of(kMuted), map.rows,
+      colour_of(kMuted));
+  std::string plot;
+  for (int level = 0; level < kHeatCount; ++level) {
+    std::string data;
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t c = 0; c < map.loads[r].size(); ++c) {
+        const auto* const at = std::upper_bound(std::begin(kHeatSteps), std::end(kHeatSteps), map.loads[r][c]);
+        if (at - std::begin(kHeatSteps) == level) data += fmt::format("{} {}\n", c, rows - 1 - r);
+      }
+    if (data.empty()) continue;
+    script += fmt::format("$l{} << END\n{}END\n", level, data);
+    plot += fmt::format("{}$l{} using 1:2:(0.46):(0.46) with boxxyerror lc rgb '{}'", plot.empty() ? "plot " : ", ",
+                        level, colour_of(kHeat + level));
+  }
+  return draw(script + plot + "\n", title, labels);
+}
+
+}  // namespace moe::inline MOE_ABI::eval
