@@ -84,11 +84,22 @@ Cell metric_cell(const std::string& key, double value, std::string at) {
   return is_share(key) ? percent_cell(value, std::move(at)) : significant_cell(value, std::move(at));
 }
 
-std::string metric_title(const std::string& key) { return key + (is_share(key) ? ", %" : ""); }
+std::string metric_title(const std::string& key, const std::string& what) {
+  return key + what + (is_share(key) ? ", %" : "");
+}
 
 std::string pointer_step(const std::string& name) {
   std::string out;
-  for (const char c : name) out += c == '~' ? std::string("~0") : c == '/' ? std::string("~1") : std::string(1, c);
+  for (const char c : name) {
+    const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                          std::string_view("_-.,").find(c) != std::string_view::npos;
+    if (c == '~')
+      out += "~0";
+    else if (c == '/')
+      out += "~1";
+    else
+      out += is_plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
   return out;
 }
 

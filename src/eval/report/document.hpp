@@ -77,9 +77,10 @@ Cell p_cell(double p, std::string at);
 Cell interval_cell(const read::Interval& interval, std::string at, bool is_signed);
 /// Shares as percent, other metrics as they are.
 Cell metric_cell(const std::string& key, double value, std::string at);
-std::string metric_title(const std::string& key);
+/// With its unit; `what` stands between.
+std::string metric_title(const std::string& key, const std::string& what = {});
 
-/// A step of a JSON pointer.
+/// A step of a JSON pointer, percent-encoded as in a URI fragment (RFC 6901, 6).
 std::string pointer_step(const std::string& name);
 
 // The parts of a section, each in a file of its own (document_<part>.cpp).

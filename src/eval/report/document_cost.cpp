@@ -127,27 +127,50 @@ void add_cost_pictures(Document& out, const Section& section, Painter& painter) 
   }
 }
 
-std::vector<Cell> cost_row(const ModelResult& r, bool has_bytes, bool has_joules) {
-  const read::Task& task = *r.of_task;
-  const read::Model& model = *r.of_model;
-  const std::string at = r.at(), of_model = r.model_at();
-  std::vector<Cell> row = {word(r.label),
-                           significant_cell(task.flops_per_question, at + "/model_flops_per_question", 1e-9),
-                           significant_cell(model.weight_flops_per_token, of_model + "/weight_flops_per_token", 1e-9),
-                           significant_cell(model.active_parameters, of_model + "/active_parameters", 1e-6),
-                           significant_cell(model.total_parameters, of_model + "/total_parameters", 1e-6),
-                           significant_cell(model.weight_bytes_per_token, of_model + "/weight_bytes_per_token", 1e-6)};
-  if (has_bytes)
-    row.push_back(task.weight_bytes_per_question
-                      ? significant_cell(*task.weight_bytes_per_question, at + "/weight_bytes_per_question", 1e-6)
-                      : nothing());
-  row.push_back(significant_cell(model.resident_bytes, of_model + "/resident_bytes", 1e-6));
-  row.push_back(count_cell(task.tokens, at + "/model_tokens"));
-  row.push_back(count_cell(task.executed_tokens, at + "/executed/tokens"));
-  row.push_back(significant_cell(task.executed_flops, at + "/executed/total", 1e-9));
-  row.push_back(significant_cell(task.seconds, at + "/seconds"));
-  if (has_joules) row.push_back(task.joules ? significant_cell(*task.joules, at + "/joules") : word("not measured"));
-  return row;
+// What a token costs, whatever is asked.
+Table model_table(const Section& section) {
+  Table table;
+  table.caption = "Cost of a token";
+  table.columns = {{"model", false},  {"GFLOPs / token"}, {"active parameters, M"},
+                   {"parameters, M"}, {"MB / token"},     {"in memory, MB"}};
+  for (const ModelResult& r : section.results) {
+    const read::Model& m = *r.of_model;
+    const std::string at = r.model_at();
+    table.rows.push_back({word(r.label),
+                          significant_cell(m.weight_flops_per_token, at + "/weight_flops_per_token", 1e-9),
+                          significant_cell(m.active_parameters, at + "/active_parameters", 1e-6),
+                          significant_cell(m.total_parameters, at + "/total_parameters", 1e-6),
+                          significant_cell(m.weight_bytes_per_token, at + "/weight_bytes_per_token", 1e-6),
+                          significant_cell(m.resident_bytes, at + "/resident_bytes", 1e-6)});
+  }
+  return table;
+}
+
+// What this exam took.
+Table run_table(const Section& section, bool has_bytes, bool has_joules) {
+  Table table;
+  table.caption = "Cost of the exam";
+  table.columns = {{"model", false}, {"GFLOPs / question"}};
+  if (has_bytes) table.columns.push_back({"MB / question"});
+  table.columns.insert(table.columns.end(), {{"tokens asked"}, {"tokens computed"}, {"executed GFLOPs"}, {"seconds"}});
+  if (has_joules) table.columns.push_back({"joules"});
+  for (const ModelResult& r : section.results) {
+    const read::Task& task = *r.of_task;
+    const std::string at = r.at();
+    std::vector<Cell> row = {word(r.label),
+                             significant_cell(task.flops_per_question, at + "/model_flops_per_question", 1e-9)};
+    if (has_bytes)
+      row.push_back(task.weight_bytes_per_question
+                        ? significant_cell(*task.weight_bytes_per_question, at + "/weight_bytes_per_question", 1e-6)
+                        : nothing());
+    row.push_back(count_cell(task.tokens, at + "/model_tokens"));
+    row.push_back(count_cell(task.executed_tokens, at + "/executed/tokens"));
+    row.push_back(significant_cell(task.executed_flops, at + "/executed/total", 1e-9));
+    row.push_back(significant_cell(task.seconds, at + "/seconds"));
+    if (has_joules) row.push_back(task.joules ? significant_cell(*task.joules, at + "/joules") : word("not measured"));
+    table.rows.push_back(std::move(row));
+  }
+  return table;
 }
 
 }  // namespace
@@ -183,16 +206,8 @@ void add_costs(Document& out, const Section& section, Painter& painter) {
                        [&](const ModelResult& r) { return (r.of_task->*member).has_value(); });
   };
   const bool has_bytes = any(&read::Task::weight_bytes_per_question), has_joules = any(&read::Task::joules);
-  Table table;
-  table.caption = "Cost";
-  table.columns = {{"model", false}, {"GFLOPs / question"}, {"GFLOPs / token"},
-                   {"active, M"},    {"parameters, M"},     {"MB / token"}};
-  if (has_bytes) table.columns.push_back({"MB / question"});
-  table.columns.insert(table.columns.end(),
-                       {{"in memory, MB"}, {"tokens asked"}, {"tokens computed"}, {"executed GFLOPs"}, {"seconds"}});
-  if (has_joules) table.columns.push_back({"joules"});
-  for (const ModelResult& r : section.results) table.rows.push_back(cost_row(r, has_bytes, has_joules));
-  out.table(std::move(table));
+  out.table(run_table(section, has_bytes, has_joules));
+  out.table(model_table(section));
   out.add(Block::Kind::small,
           std::string("GFLOPs per question: one forward pass per distinct context and answer, nothing reused; 2 per "
                       "multiply-add. MB per token: weights that decoding one token reads; per question: if each token "

@@ -25,28 +25,32 @@ Bar bar_of(const read::Gap& gap, std::string label) {
 void add_gap_cells(std::vector<Cell>& row, const read::Gap& gap, const std::string& at, const std::string& verdict) {
   row.push_back(points_cell(gap.gap, at + "/gap"));
   row.back().mark = mark_of(gap);
-  row.push_back(gap.standard_error ? percent_cell(*gap.standard_error, at + "/standard_error") : nothing());
   row.push_back(interval_cell(gap.interval, at + "/interval_95", true));
+  row.push_back(p_cell(gap.p_holm, at + "/p_holm"));
+  row.push_back({verdict, {}, {}, 1, mark_of(gap)});
+  row.push_back(gap.standard_error ? percent_cell(*gap.standard_error, at + "/standard_error") : nothing());
   row.push_back(count_cell(gap.only_a, at + "/only_a"));
   row.push_back(count_cell(gap.only_b, at + "/only_b"));
   row.push_back(p_cell(gap.p, at + "/p_mcnemar"));
-  row.push_back(p_cell(gap.p_holm, at + "/p_holm"));
   row.push_back(gap.mde ? percent_cell(*gap.mde, at + "/minimum_detectable_effect") : nothing());
   row.push_back(gap.questions_needed ? count_cell(*gap.questions_needed, at + "/questions_needed") : nothing());
-  row.push_back({verdict, {}, {}, 1, mark_of(gap)});
 }
 
 void add_gap_columns(Table& table) {
   table.columns.insert(table.columns.end(), {{"points"},
-                                             {"\xC2\xB1 SE"},
                                              {"95 % interval"},
+                                             {"p (Holm)"},
+                                             {"verdict", false},
+                                             {"\xC2\xB1 SE"},
                                              {"only A"},
                                              {"only B"},
                                              {"p (McNemar)"},
-                                             {"p (Holm)"},
                                              {"MDE"},
-                                             {"needs questions"},
-                                             {"verdict", false}});
+                                             {"needs questions"}});
+}
+
+std::string first_metric(const std::vector<read::Row>& rows) {
+  return rows.empty() || rows[0].metrics.empty() ? "no metric" : rows[0].metrics[0].key;
 }
 
 // Accuracy by one field, a column per model.
@@ -54,8 +58,7 @@ void add_accuracy_table(Document& out, const Section& section, std::size_t field
   const ModelResult& first = section.results[0];
   const read::Breakdown& by = first.of_task->by[field];
   Table table;
-  if (!by.rows.empty() && !by.rows[0].metrics.empty()) table.caption = metric_title(by.rows[0].metrics[0].key);
-  table.caption += " by " + by.field;
+  table.caption = metric_title(first_metric(by.rows), " by " + by.field);
   table.columns = {{by.field, false}, {"questions"}};
   for (const ModelResult& r : section.results) table.columns.push_back({r.label});
   for (std::size_t i = 0; i < by.rows.size(); ++i) {
@@ -85,8 +88,7 @@ void add_rows_table(Document& out, const Section& section) {
   const ModelResult& first = section.results[0];
   if (first.of_task->rows.size() < 2) return;
   Table table;
-  if (!first.of_task->rows[0].metrics.empty()) table.caption = metric_title(first.of_task->rows[0].metrics[0].key);
-  table.caption += " by subtask and group";
+  table.caption = metric_title(first_metric(first.of_task->rows), " by subtask and group");
   table.columns = {{"name", false}, {"questions"}};
   for (const ModelResult& r : section.results) table.columns.push_back({r.label});
   for (std::size_t i = 0; i < first.of_task->rows.size(); ++i) {

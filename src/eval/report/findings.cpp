@@ -64,7 +64,7 @@ std::string alone(const Section& section, const ModelResult& r) {
   std::string out = fmt::format("{} answers {} of {} question{} correctly", r.label, percent_of(task),
                                 count_form(section.questions), section.questions == 1 ? "" : "s");
   if (task.interval)
-    out += fmt::format(" (95 % interval {} to {} %)", percent_form(task.interval->first),
+    out += fmt::format(" (95 % interval {} to {}\u00A0%)", percent_form(task.interval->first),
                        percent_form(task.interval->second));
   out += fmt::format(", at {} GFLOPs per question", significant_form(task.flops_per_question / 1e9));
   if (task.interval && task.chance > 0 && task.interval->first <= task.chance && task.chance <= task.interval->second)
@@ -144,7 +144,7 @@ std::string pair_sentence(const PairFinding& pair) {
   if (gap.interval)
     out +=
         fmt::format(" (95 % interval {} to {})", points_form(gap.interval->first), points_form(gap.interval->second));
-  out += fmt::format(", p = {}: {}", p_form(gap.p_holm), verdict_of(gap, pair.a, pair.b));
+  out += fmt::format(", p\u00A0=\u00A0{}: {}", p_form(gap.p_holm), verdict_of(gap, pair.a, pair.b));
   if (!gap.distinguishable && gap.mde)
     out += fmt::format("; such an exam finds gaps from {} points on", percent_form(*gap.mde));
   if (!gap.distinguishable && gap.questions_needed)

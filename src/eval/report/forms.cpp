@@ -41,7 +41,11 @@ std::string significant_form(double value) {
 
 std::string count_form(std::int64_t value) { return with_minus(grouped(std::to_string(value))); }
 
-std::string p_form(double p) { return p > 0 && p < 1e-4 ? fmt::format("{:.0e}", p) : fmt::format("{:.4f}", p); }
+std::string p_form(double p) {
+  if (!(p > 0 && p < 1e-4)) return fmt::format("{:.4f}", p);
+  std::string text = fmt::format("{:.0e}", p);
+  return text.replace(text.find('-'), 1, kMinus);  // a line does not break at it
+}
 
 std::string exact_form(double value) { return fmt::format("{}", value); }
 

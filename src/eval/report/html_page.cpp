@@ -83,6 +83,10 @@ bool is_of_verdict(const Block& b) {
   return b.kind == Block::Kind::lead || b.kind == Block::Kind::list || (b.kind == Block::Kind::heading && b.level == 3);
 }
 
+bool is_picture(const Document& document, std::size_t index) {
+  return index < document.blocks.size() && document.blocks[index].kind == Block::Kind::picture;
+}
+
 }  // namespace
 
 std::string html_page(const Document& document) {
@@ -105,7 +109,14 @@ std::string html_page(const Document& document) {
     if (!b.anchor.empty())
       links += fmt::format("<li><a href=\"#{}\">{}</a></li>\n", html_escaped(b.anchor), foreign(b.text));
   if (links.find("<li>", 1) != std::string::npos) out += "<nav aria-label=\"tasks\"><ul>\n" + links + "</ul></nav>\n";
-  for (; next < document.blocks.size(); ++next) out += block(document.blocks[next]);
+  for (; next < document.blocks.size(); ++next) {
+    // A picture is as wide as the page; those that follow it stand side by side where there is room.
+    const bool is_second = is_picture(document, next) && next > 0 && is_picture(document, next - 1);
+    const bool is_first_of_rest = is_second && !(next > 1 && is_picture(document, next - 2));
+    if (is_first_of_rest) out += "<div class=\"pictures\">\n";
+    out += block(document.blocks[next]);
+    if (is_second && !is_picture(document, next + 1)) out += "</div>\n";
+  }
   return out +
          "<footer><p>Made from run.json by moe-eval report. Numbers hold every digit in the page's "
          "source.</p></footer>\n"

@@ -27,7 +27,7 @@ body {
   margin: 0; background: var(--page); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif;
 }
-main { max-width: 68rem; margin: 0 auto; padding: 2rem 1.5rem 3rem; }
+main { max-width: 72rem; margin: 0 auto; padding: 2rem 1.5rem 3rem; }
 h1, h2, h3, p, li, summary, figcaption, caption { overflow-wrap: anywhere; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3rem; letter-spacing: -.01em; }
 h2 { font-size: 1.35rem; line-height: 1.3; margin: 3rem 0 .5rem; padding-top: 1rem; border-top: 1px solid var(--line); }
@@ -39,16 +39,16 @@ header p { color: var(--muted); margin: 0; }
 .verdict { margin: 1.5rem 0; padding: 1.1rem 1.3rem; background: var(--tint); border-left: 4px solid var(--accent); border-radius: 0 6px 6px 0; }
 .verdict h3 { margin: 1.2rem 0 .3rem; font-size: .95rem; color: var(--muted); }
 .verdict h3:first-child { margin-top: 0; }
-.verdict ul { margin: .2rem 0 0; padding-left: 1.1rem; color: var(--muted); font-variant-numeric: tabular-nums; }
-.verdict li { margin: .15rem 0; }
-.lead { font-size: 1.18rem; line-height: 1.45; font-weight: 600; margin-bottom: .5rem; }
+.verdict ul { max-width: none; margin: .2rem 0 0; padding-left: 1.1rem; color: var(--muted); font-variant-numeric: tabular-nums; }
+li { margin: .15rem 0; }
+.lead { max-width: 54rem; font-size: 1.18rem; line-height: 1.45; font-weight: 600; margin-bottom: .5rem; }
 .small, figcaption, footer { color: var(--muted); font-size: .86rem; line-height: 1.5; }
 nav ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; }
 .box { overflow-x: auto; margin: 0 0 .9rem; }
 .box:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table { border-collapse: collapse; font-size: .9rem; line-height: 1.35; font-variant-numeric: tabular-nums; }
 caption { caption-side: top; text-align: left; font-weight: 600; padding: .35rem 0; }
-th, td { padding: .34rem .7rem; text-align: left; vertical-align: top; white-space: nowrap; border-bottom: 1px solid var(--line); }
+th, td { padding: .34rem .55rem; text-align: left; vertical-align: top; white-space: nowrap; border-bottom: 1px solid var(--line); }
 thead th { color: var(--muted); font-weight: 500; vertical-align: bottom; border-bottom: 1px solid var(--muted); }
 tbody th { font-weight: 400; }
 th:first-child, td:first-child { padding-left: 0; }
@@ -59,7 +59,10 @@ th.front { font-weight: 600; }
 .tied { color: var(--muted); }
 figure { margin: .5rem 0 1.5rem; }
 figure .box { margin: 0; }
-svg { display: block; width: 100%; max-width: 50rem; min-width: 30rem; height: auto; fill: none; stroke: currentColor; stroke-width: 1; font-family: inherit; font-variant-numeric: tabular-nums; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 1fr)); gap: 0 2rem; }
+.pictures figure { min-width: 0; }
+.pictures svg { min-width: 28rem; }
+svg { display: block; width: 100%; max-width: 50rem; min-width: 34rem; height: auto; fill: none; stroke: currentColor; stroke-width: 1; font-family: inherit; font-variant-numeric: tabular-nums; }
 .legend { font-size: .82rem; color: var(--muted); max-width: none; margin-top: -.8rem; }
 .legend span { white-space: nowrap; margin-left: .6rem; }
 .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .3em; border: 1px solid var(--line); }

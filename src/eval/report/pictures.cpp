@@ -84,7 +84,9 @@ std::string place_labels(const Frame& f, const std::vector<Point>& points, const
     const double py = f.top + f.inner_height() * (y.high - 100 * p.y) / (y.high - y.low);
     const double wide = kLetter * static_cast<double>(display_width(shown(p.label)));
     const bool to_left = px > f.left + f.inner_width() / 2;
-    const Box at{to_left ? px - 9 - wide : px + 9, to_left ? px - 9 : px + 9 + wide, py};
+    // The front's dashed line leaves its points to the right.
+    const double raised = p.front && !to_left ? py - 10 : py;
+    const Box at{to_left ? px - 9 - wide : px + 9, to_left ? px - 9 : px + 9 + wide, raised};
     double middle = at.middle;
     const auto is_free = [&](double m) {
       return m > f.top + 4 && m < f.height - f.bottom - 4 &&
@@ -137,7 +139,7 @@ std::optional<std::string> Painter::scatter(const std::string& title, const std:
   const double room = std::max(1.15, std::pow(x.high / x.low, 0.06));
   x = {x.low / room, x.high * room};
   const Axis y = percent_axis(points);
-  const Frame f{kWidth, 360, 58, 16, 14, 50};
+  const Frame f{kWidth, 360, 58, 16, 14, 52};
   std::string script = f.head() + place_labels(f, points, x, y);
   script += block("front", points, true) + block("others", points, false);
   // The best that can be had for so much, from the cheapest point on the front to the right edge.
@@ -150,7 +152,7 @@ std::optional<std::string> Painter::scatter(const std::string& title, const std:
   if (!front.empty()) script += fmt::format("{} {}\n", number(x.high), number(100 * front.back().y));
   script += fmt::format(
       "END\nset logscale x\nset xrange [{}:{}]\nset yrange [{}:{}]\nset xtics ({})\nset format y '%g'\n"
-      "set xlabel '{}' textcolor rgb '{}'\nset ylabel 'accuracy, %' textcolor rgb '{}' offset 1,0\n",
+      "set xlabel '{}' offset 0,0.3 textcolor rgb '{}'\nset ylabel 'accuracy, %' textcolor rgb '{}' offset 1,0\n",
       number(x.low), number(x.high), number(y.low), number(y.high), log_tics(x.low, x.high), x_title, colour_of(kMuted),
       colour_of(kMuted));
   std::string plot;
@@ -175,7 +177,7 @@ std::optional<std::string> Painter::forest(const std::string& title, const std::
     low = std::min(low, 100 * bar.low), high = std::max(high, 100 * bar.high);
   }
   const double room = std::max(0.06 * (high - low), 0.5);
-  const Frame f{kWidth, 66 + 26 * static_cast<double>(bars.size()), wide + 20, 16, 10, 48};
+  const Frame f{kWidth, 70 + 26 * static_cast<double>(bars.size()), wide + 20, 16, 10, 52};
   std::string script = f.head();
   const auto count = static_cast<double>(bars.size());
   script += "set ytics (";
@@ -233,7 +235,7 @@ std::optional<std::string> Painter::curves(const std::string& title, const std::
         plot.empty() ? "plot " : ", ", i, colour);
   }
   script += fmt::format(
-      "set xrange [{}:{}]\nset yrange [{}:{}]\nset xlabel '{}' textcolor rgb '{}'\n"
+      "set xrange [{}:{}]\nset yrange [{}:{}]\nset xlabel '{}' offset 0,0.3 textcolor rgb '{}'\n"
       "set ylabel 'accuracy, %' textcolor rgb '{}' offset 1,0\n",
       number(x.low - room), number(x.high + room), number(y.low), number(y.high), x_title, colour_of(kMuted),
       colour_of(kMuted));
@@ -252,7 +254,7 @@ std::optional<std::string> Painter::heat_map(const std::string& title, const Hea
     wide = std::max(wide, kLetter * static_cast<double>(display_width(labels.back())));
   }
   const double cell = std::clamp(360.0 / static_cast<double>(rows), 9.0, 24.0);
-  const Frame f{kWidth, 62 + cell * static_cast<double>(rows), wide + 38, 16, 10, 50};
+  const Frame f{kWidth, 64 + cell * static_cast<double>(rows), wide + 38, 16, 10, 52};
   std::string script = f.head() + "unset grid\nset border 0\nset tics scale 0\nset ytics (";
   // Not more labels than lines of text have room.
   const auto step = static_cast<std::size_t>(std::ceil(14 / cell));
@@ -261,7 +263,8 @@ std::optional<std::string> Painter::heat_map(const std::string& title, const Hea
     script += fmt::format("{}'@{}@' {}", std::exchange(first, false) ? "" : ", ", r, rows - 1 - r);
   }
   script += fmt::format(
-      ")\nset xrange [-0.5:{}]\nset yrange [-0.5:{}]\nset xlabel '{}' textcolor rgb '{}'\nset ylabel '{}' textcolor "
+      ")\nset xrange [-0.5:{}]\nset yrange [-0.5:{}]\nset xlabel '{}' offset 0,0.3 textcolor rgb '{}'\nset ylabel '{}' "
+      "textcolor "
       "rgb "
       "'{}' offset 1,0\nset style fill solid noborder\n",
       static_cast<double>(columns) - 0.5, static_cast<double>(rows) - 0.5, map.columns, colour_of(kMuted), map.rows,

@@ -17,8 +17,9 @@ using View = std::string_view;
 using Attributes = std::vector<std::pair<View, View>>;
 
 constexpr View kSpace = " \t\r\n";
-constexpr View kShapes[] = {"path", "rect", "polygon", "polyline", "circle", "line", "use", "text"};
-constexpr View kDropped[] = {"title", "desc", "defs"};
+constexpr View kShapes[] = {"path", "polygon", "polyline", "circle", "line", "use", "text"};
+// Besides words and definitions the empty rectangle behind everything.
+constexpr View kDropped[] = {"title", "desc", "defs", "rect"};
 constexpr View kColours[] = {"fill", "stroke"};
 constexpr View kNumbers[] = {
     "x",      "y",         "width",        "height",           "cx",          "cy", "x1", "y1", "x2", "y2", "r",
@@ -64,6 +65,7 @@ std::optional<std::string> page_colour(View text) {
     if (read.ec == std::errc{}) ++count;
     at += static_cast<std::size_t>(read.ec == std::errc{} ? read.ptr - begin : 1);
   }
+  if (count == 3 && values[0] + values[1] + values[2] == 0) return "currentColor";
   if (count != 3 || values[0] != values[1] || values[1] != values[2] || values[0] > kMostColour) return std::nullopt;
   return fmt::format("var(--c{})", values[0]);
 }
