@@ -73,6 +73,18 @@ std::vector<Cell> result_row(const ModelResult& r, const Section& section, const
 // One more picture of accuracy, against something that was measured for every question.
 using CostOf = std::function<std::optional<double>(const ModelResult&)>;
 
+// Variants of one model, "name[top_k=4]": what they share says nothing.
+void shorten_labels(std::vector<Point>& points) {
+  std::string shared;
+  for (const Point& p : points) {
+    const std::size_t at = p.label.find('[');
+    if (at == std::string::npos || at == 0 || !p.label.ends_with(']')) return;
+    if (&p != &points[0] && p.label.substr(0, at) != shared) return;
+    shared = p.label.substr(0, at);
+  }
+  for (Point& p : points) p.label = p.label.substr(shared.size() + 1, p.label.size() - shared.size() - 2);
+}
+
 std::vector<Point> points_of(const Section& section, const CostOf& cost) {
   std::vector<Point> out;
   for (const ModelResult& r : section.results) {
@@ -82,6 +94,7 @@ std::vector<Point> points_of(const Section& section, const CostOf& cost) {
     const auto [low, high] = r.of_task->interval.value_or(std::pair{y, y});
     out.push_back({r.label, *x, y, low, high, false});
   }
+  shorten_labels(out);
   std::vector<Point*> by_cost;
   for (Point& p : out) by_cost.push_back(&p);
   std::stable_sort(by_cost.begin(), by_cost.end(),

@@ -122,8 +122,8 @@ std::string cost(const Section& section, const ModelResult& best, const Field& f
     if (r->of_task->flops_per_question < cheapest->of_task->flops_per_question) cheapest = r;
   const double own = cheapest->of_task->flops_per_question;
   if (cheapest != &best && own > 0)
-    return fmt::format("{} is not distinguishable from it and spends {} times less compute per question.",
-                       cheapest->label, significant_form(best.of_task->flops_per_question / own));
+    return fmt::format("{} spends {:.0f}\u00A0% of its compute per question and is not distinguishable from it.",
+                       cheapest->label, 100 * own / best.of_task->flops_per_question);
   double least = own, most = own;
   for (const ModelResult& r : section.results) {
     if (!r.of_task->accuracy) continue;
@@ -175,15 +175,14 @@ void put_in_words(Section& section) {
     const Field field = field_of(section, *best);
     section.headline = ranking(section, *best, field);
     section.details.push_back(cost(section, *best, field));
-    // Those of the best first: they decide the headline.
+    // Of many, those of the best: they decide the headline.
     std::vector<const PairFinding*> pairs;
-    for (const PairFinding& p : section.pairs) pairs.push_back(&p);
-    std::stable_partition(pairs.begin(), pairs.end(),
-                          [&](const PairFinding* p) { return p->a == best->label || p->b == best->label; });
-    for (std::size_t i = 0; i < pairs.size() && i < kMostPairs; ++i)
-      section.details.push_back(pair_sentence(*pairs[i]));
-    if (pairs.size() > kMostPairs)
-      section.details.push_back(fmt::format("{} more gaps are in the table.", pairs.size() - kMostPairs));
+    for (const PairFinding& p : section.pairs)
+      if (section.pairs.size() <= kMostPairs || p.a == best->label || p.b == best->label) pairs.push_back(&p);
+    if (pairs.size() > kMostPairs) pairs.resize(kMostPairs);
+    for (const PairFinding* pair : pairs) section.details.push_back(pair_sentence(*pair));
+    if (pairs.size() < section.pairs.size())
+      section.details.push_back(fmt::format("{} more gaps are in the table.", section.pairs.size() - pairs.size()));
   }
   section.details.push_back(honesty(section));
 }

@@ -51,6 +51,7 @@ caption { caption-side: top; text-align: left; font-weight: 600; padding: .35rem
 th, td { padding: .34rem .55rem; text-align: left; vertical-align: top; white-space: nowrap; border-bottom: 1px solid var(--line); }
 thead th { color: var(--muted); font-weight: 500; vertical-align: bottom; border-bottom: 1px solid var(--muted); }
 tbody th { font-weight: 400; }
+th:first-child { position: sticky; left: 0; background: var(--page); }
 th:first-child, td:first-child { padding-left: 0; }
 .n { text-align: right; }
 th.front { font-weight: 600; }
@@ -78,6 +79,8 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem
   .verdict { margin-left: -1rem; margin-right: -1rem; padding: 1rem; border-radius: 0; }
   .lead { font-size: 1.06rem; }
   th, td { padding: .3rem .5rem; }
+  tbody th { min-width: 7.5rem; max-width: 9.5rem; white-space: normal; overflow-wrap: anywhere; }
+  svg, .pictures svg { min-width: 30rem; }
 }
 @media print {
   :root {
@@ -87,7 +90,10 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem
     --c11: #0072b2; --c12: #c4500a; --c13: #00805c; --c14: #a8417f; --c15: #8a6d00; --c16: #2f6f8f; --c17: #5b4bb5; --c18: #444b53;
     --c21: #f0f4f8; --c22: #d8e5f0; --c23: #b5d0e5; --c24: #86b4d6; --c25: #5195c4; --c26: #2676ad; --c27: #0e5488; --c28: #08305a;
   }
-  body { font-size: 10pt; }
+  html { font-size: 9.5pt; }
+  body { font-size: 1rem; }
+  h2 { margin-top: 1.6rem; }
+  .pictures { grid-template-columns: 1fr 1fr; }
   main { max-width: none; padding: 0; }
   nav { display: none; }
   .box { overflow: visible; }
@@ -97,7 +103,7 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
   figure, tr, .verdict { break-inside: avoid; }
   h2, h3, caption { break-after: avoid; }
-  svg { max-width: 15cm; min-width: 0; }
+  svg, .pictures svg { max-width: 15cm; min-width: 0; }
   details:not([open])::details-content { content-visibility: visible; block-size: auto; }
 }
 )css";

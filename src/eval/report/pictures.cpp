@@ -69,41 +69,64 @@ Axis percent_axis(const std::vector<Point>& points) {
 
 std::string shown(const std::string& label) { return shortened(label, 30); }
 
-// Places a label beside each point so that none covers another: right of it, or left in the right half; moved up or down
-// where another label is.
-std::string place_labels(const Frame& f, const std::vector<Point>& points, const Axis& x, const Axis& y) {
-  struct Box {
-    double left, right, middle;
-  };
-  std::vector<Box> taken;
-  std::string out;
-  for (std::size_t i = 0; i < points.size(); ++i) {
-    const Point& p = points[i];
-    if (points.size() > kMostLabels && !p.front) continue;
-    const double px = f.left + f.inner_width() * std::log(p.x / x.low) / std::log(x.high / x.low);
-    const double py = f.top + f.inner_height() * (y.high - 100 * p.y) / (y.high - y.low);
-    const double wide = kLetter * static_cast<double>(display_width(shown(p.label)));
-    const bool to_left = px > f.left + f.inner_width() / 2;
-    // The front's dashed line leaves its points to the right.
-    const double raised = p.front && !to_left ? py - 10 : py;
-    const Box at{to_left ? px - 9 - wide : px + 9, to_left ? px - 9 : px + 9 + wide, raised};
-    double middle = at.middle;
-    const auto is_free = [&](double m) {
-      return m > f.top + 4 && m < f.height - f.bottom - 4 &&
-             std::none_of(taken.begin(), taken.end(), [&](const Box& b) {
-               return b.left < at.right && at.left < b.right && std::abs(b.middle - m) < 14;
-             });
-    };
-    for (int step = 0; step < 40 && !is_free(middle); ++step)
-      middle = at.middle + (step % 2 == 0 ? 1 : -1) * 7.0 * (1 + step / 2);
-    if (!is_free(middle)) continue;
-    taken.push_back({at.left, at.right, middle});
-    out += fmt::format("set label '@{}@' at screen {:.5f},{:.5f} {} front textcolor rgb '{}'\n", i,
-                       (to_left ? at.right : at.left) / f.width, 1 - middle / f.height, to_left ? "right" : "left",
-                       p.front ? "black" : colour_of(kMuted));
+// In pixels.
+struct Box {
+  double left, right, top, bottom;
+  bool meets(const Box& o) const { return left < o.right && o.left < right && top < o.bottom && o.top < bottom; }
+};
+
+// Finds a place for each label beside its point: where no other label is and, if that can be had, no bar and no line.
+class Labels {
+ public:
+  Labels(const Frame& f, const Axis& x, const Axis& y) : f_(f), x_(x), y_(y) {}
+
+  double across(double x) const {
+    return f_.left + f_.inner_width() * std::log(x / x_.low) / std::log(x_.high / x_.low);
   }
-  return out;
-}
+  double down(double y) const { return f_.top + f_.inner_height() * (y_.high - 100 * y) / (y_.high - y_.low); }
+
+  void add_obstacles(const std::vector<Point>& points, const std::vector<Point>& front) {
+    for (const Point& p : points) {
+      const double at = across(p.x);
+      obstacles_.push_back({at - 6, at + 6, down(p.high) - 1, down(p.low) + 1});
+    }
+    for (std::size_t i = 0; i < front.size(); ++i) {
+      const double at = across(front[i].x), level = down(front[i].y);
+      const double end = i + 1 < front.size() ? across(front[i + 1].x) : f_.left + f_.inner_width();
+      obstacles_.push_back({at, end, level - 1, level + 1});
+      if (i + 1 < front.size()) obstacles_.push_back({end - 1, end + 1, down(front[i + 1].y), level});
+    }
+  }
+
+  std::string place(const Point& p, std::size_t number) {
+    const double wide = kLetter * static_cast<double>(display_width(shown(p.label)));
+    for (const bool avoids_all : {true, false})
+      for (const double shift : {0.0, -11.0, 11.0, -18.0, 18.0, -25.0, 25.0, -34.0, 34.0, -43.0, 43.0, -52.0, 52.0})
+        for (const bool to_left :
+             {across(p.x) > f_.left + f_.inner_width() / 2, across(p.x) <= f_.left + f_.inner_width() / 2}) {
+          const double edge = across(p.x) + (to_left ? -9 : 9), middle = down(p.y) + shift;
+          const Box box{to_left ? edge - wide : edge, to_left ? edge : edge + wide, middle - 7, middle + 7};
+          if (!is_free(box, avoids_all)) continue;
+          taken_.push_back(box);
+          return fmt::format("set label '@{}@' at screen {:.5f},{:.5f} {} front textcolor rgb '{}'\n", number,
+                             edge / f_.width, 1 - middle / f_.height, to_left ? "right" : "left",
+                             p.front ? "black" : colour_of(kMuted));
+        }
+    return {};
+  }
+
+ private:
+  bool is_free(const Box& box, bool avoids_all) const {
+    const auto meets = [&](const Box& other) { return box.meets(other); };
+    return box.left > f_.left && box.right < f_.width && box.top > 0 && box.bottom < f_.height - f_.bottom &&
+           std::none_of(taken_.begin(), taken_.end(), meets) &&
+           !(avoids_all && std::any_of(obstacles_.begin(), obstacles_.end(), meets));
+  }
+
+  const Frame f_;
+  const Axis x_, y_;
+  std::vector<Box> taken_, obstacles_;
+};
 
 std::string block(const char* name, const std::vector<Point>& points, bool front) {
   std::string out = fmt::format("${} << END\n", name);
@@ -140,13 +163,16 @@ std::optional<std::string> Painter::scatter(const std::string& title, const std:
   x = {x.low / room, x.high * room};
   const Axis y = percent_axis(points);
   const Frame f{kWidth, 360, 58, 16, 14, 52};
-  std::string script = f.head() + place_labels(f, points, x, y);
-  script += block("front", points, true) + block("others", points, false);
+  std::string script = f.head() + block("front", points, true) + block("others", points, false);
   // The best that can be had for so much, from the cheapest point on the front to the right edge.
   std::vector<Point> front;
   for (const Point& p : points)
     if (p.front) front.push_back(p);
   std::stable_sort(front.begin(), front.end(), [](const Point& a, const Point& b) { return a.x < b.x; });
+  Labels places(f, x, y);
+  places.add_obstacles(points, front);
+  for (std::size_t i = 0; i < points.size(); ++i)
+    if (points.size() <= kMostLabels || points[i].front) script += places.place(points[i], i);
   script += "$steps << END\n";
   for (const Point& p : front) script += fmt::format("{} {}\n", number(p.x), number(100 * p.y));
   if (!front.empty()) script += fmt::format("{} {}\n", number(x.high), number(100 * front.back().y));
