@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "moe/eval/run_report.hpp"
+#include "support/output_file.hpp"
 #include "support/same_file.hpp"
 #include "support/show.hpp"
 #include "support/text_file.hpp"
@@ -37,6 +38,8 @@ CLI::App* add(CLI::App& app, Options& options) {
       "report", "report.html, report.md and report.csv of one or several run.json files (not of stored runs)");
   cli::add_path(*command, "RUN", options.runs, "a run.json, or the folder that holds one")->required();
   cli::add_path(*command, "--out", options.out, "folder for the report (default: that of the first RUN)");
+  cli::add_path(*command, "--svg", options.svg,
+                "file for accuracy against compute of the first task, a picture for a README");
   command->footer(
       "The page is one file that opens offline and needs no JavaScript. Its pictures are drawn by gnuplot where that "
       "is\n"
@@ -51,6 +54,9 @@ moe::Result<void> run(const Options& options) {
   std::string folder = options.out.empty() ? fs::path(files[0]).parent_path().string() : options.out;
   if (folder.empty()) folder = ".";
   if (auto ok = check_outputs(folder, files); !ok) return ok;
+  for (const std::string& file : files)
+    if (!options.svg.empty() && moe::same_file(options.svg, file))
+      return moe::fail(moe::ErrorCode::bad_argument, "--svg " + options.svg + " is read as well: name another");
   for (const std::string& file : files) {
     auto text = moe::read_text(file, kMostBytes);
     if (!text) return moe::forward(text);
@@ -60,6 +66,13 @@ moe::Result<void> run(const Options& options) {
   if (!report) return moe::forward(report);
   if (!report->no_pictures.empty()) cli::complain("moe-eval", "note: no pictures: " + report->no_pictures);
   if (auto ok = eval::write_report_files(*report, folder, cli::interrupted); !ok) return ok;
+  if (!options.svg.empty()) {
+    if (report->svg.empty())
+      return moe::fail(moe::ErrorCode::bad_argument,
+                       "--svg " + options.svg + ": there is no picture" +
+                           (report->no_pictures.empty() ? ", it takes two results" : ": " + report->no_pictures));
+    if (auto ok = moe::write_file(options.svg, report->svg, {.cancelled = cli::interrupted}); !ok) return ok;
+  }
   std::string said = report->verdict + "\n";
   for (const char* name : kFiles) said += moe::printable((fs::path(folder) / name).string()) + "\n";
   return cli::print(said);

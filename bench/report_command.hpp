@@ -14,6 +14,7 @@ namespace report_command {
 struct Options {
   std::vector<std::string> runs;
   std::string out;  ///< empty: the folder of the first run
+  std::string svg;  ///< a file for the first picture; empty: none
 };
 
 /// The subcommand with its options.

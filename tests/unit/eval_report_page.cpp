@@ -242,4 +242,8 @@ TEST_CASE("the real gnuplot: every picture, no name of ours in its script, forei
   for (const char* no : {"xlink", "id='gp", "rgb(", "font-family=\""}) CHECK(got->html.find(no) == std::string::npos);
   CHECK(got->html.find("<text>&lt;script&gt;x&lt;/script&gt;</text>") != std::string::npos);
   CHECK(got->html.find("var(--c3)") != std::string::npos);
+  // As a file of its own.
+  CHECK(got->svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 600 360\""));
+  CHECK(got->svg.find("&lt;script&gt;x&lt;/script&gt;: 87.50 % at 2.500 GFLOPs per question.") != std::string::npos);
+  CHECK_FALSE(elements(got->svg).contains("script"));
 }

@@ -83,8 +83,10 @@ TEST_CASE("without gnuplot on PATH the report has tables, and the program says s
   const Scratch s;
   REQUIRE(s.ask(s / "out").status == 0);
   const auto got = moe_test::run_program(s, "PATH=" + moe_test::shell_quoted(s / "empty"), MOE_EVAL,
-                                         {"report", s / "out", "--out", s / "bare"});
-  CHECK_MESSAGE(got.status == 0, got.err);
+                                         {"report", s / "out", "--out", s / "bare", "--svg", s / "p.svg"});
+  CHECK(got.status == 1);  // a picture that was asked for by name
+  CHECK(got.err.find("p.svg: there is no picture: gnuplot is not installed") != std::string::npos);
+  CHECK_FALSE(fs::exists(s.dir / "p.svg"));
   CHECK(got.err.find("note: no pictures: gnuplot is not installed") != std::string::npos);
   const std::string html = moe_test::read_file(s / "bare/report.html");
   CHECK(html.find("<svg") == std::string::npos);
@@ -99,6 +101,8 @@ TEST_CASE("what report cannot read or must not overwrite") {
   check_one_line(s.run({"report", s / "folder"}), 1, "folder/run.json");
   check_one_line(s.run({"report", s.write("report.csv", "{}")}), 1, "is read as well");
   CHECK(moe_test::read_file(s / "report.csv") == "{}");
+  const std::string two = s.write("two/run.json", "{}");
+  check_one_line(s.run({"report", two, "--out", s / "o", "--svg", two}), 1, "is read as well");
   CHECK(s.run({"report"}).status == 2);
   CHECK(s.run({"report", "--help"}).out.find("run.json") != std::string::npos);
   // Names that a report has taken.

@@ -27,6 +27,7 @@ struct RunReportTexts {
   std::string html = {};         ///< one file that loads nothing and runs nothing, in UTF-8
   std::string markdown = {};     ///< without pictures
   std::string csv = {};          ///< a line for each number with its error, every digit of it
+  std::string svg = {};          ///< the first picture as a file of its own; empty where there is none
   std::string verdict = {};      ///< what a reader wants first, in plain lines
   std::string no_pictures = {};  ///< why the page has none; empty where it has
 };

@@ -99,7 +99,9 @@ Document make_document(const std::vector<read::Run>& runs, const std::vector<Sec
 std::string html_page(const Document& document);
 std::string markdown_report(const Document& document);
 std::string csv_report(const std::vector<read::Run>& runs);
-/// The style sheet of the page.
-extern const char* const kPageStyle;
+/// The first picture as a file of its own, in both themes; its description holds the numbers. Empty where there is none.
+std::string picture_file(const Document& document, const std::vector<Section>& sections);
+/// The page's style sheet: its colours, which the pictures share, and the rest.
+extern const char *const kPageColours, *const kPageStyle;
 
 }  // namespace moe::inline MOE_ABI::eval

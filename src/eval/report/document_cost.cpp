@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "eval/report/document.hpp"
 #include "eval/report/forms.hpp"

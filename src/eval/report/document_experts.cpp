@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "eval/report/document.hpp"
 #include "eval/report/forms.hpp"

@@ -18,7 +18,7 @@ std::string mark_of(const read::Gap& gap) { return !gap.distinguishable ? "tied"
 
 Bar bar_of(const read::Gap& gap, std::string label) {
   const auto [low, high] = gap.interval.value_or(std::pair{gap.gap, gap.gap});
-  return {std::move(label), {}, gap.gap, low, high, !gap.distinguishable ? 0 : gap.gap > 0 ? 1 : -1};
+  return {std::move(label), gap.gap, low, high, !gap.distinguishable ? 0 : gap.gap > 0 ? 1 : -1};
 }
 
 // What every table of gaps has behind its first columns.

@@ -96,9 +96,9 @@ std::string html_page(const Document& document) {
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<meta name=\"color-scheme\" content=\"light dark\">\n"
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-      "<title>{} \xE2\x80\x93 moe-eval report</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n<header>\n"
+      "<title>{} \xE2\x80\x93 moe-eval report</title>\n<style>\n{}{}</style>\n</head>\n<body>\n<main>\n<header>\n"
       "<p class=\"eyebrow\">moe-eval report</p>\n<h1><bdi>{}</bdi></h1>\n<p>{}</p>\n</header>\n",
-      title, kPageStyle, title, foreign(document.subtitle));
+      title, kPageColours, kPageStyle, title, foreign(document.subtitle));
   std::size_t next = 0;
   out += "<section class=\"verdict\" aria-label=\"verdict\">\n";
   for (; next < document.blocks.size() && is_of_verdict(document.blocks[next]); ++next)

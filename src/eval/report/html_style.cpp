@@ -6,7 +6,7 @@ namespace moe::inline MOE_ABI::eval {
 
 // --c<n> are the colours of the pictures (pictures.hpp). Blue and vermilion of Okabe and Ito's palette stand for A and
 // B: they differ for every kind of colour vision and in grey.
-const char* const kPageStyle = R"css(:root {
+const char* const kPageColours = R"css(:root {
   color-scheme: light dark;
   --page: #ffffff; --ink: #1b1f24; --muted: #59626d; --line: #dde1e6; --tint: #f4f6f8; --accent: #00619e;
   --c1: #e6e9ed; --c2: #59626d; --c3: #0072b2; --c4: #7d8590; --c5: #c4500a;
@@ -21,7 +21,9 @@ const char* const kPageStyle = R"css(:root {
     --c21: #1c232b; --c22: #1f3347; --c23: #204868; --c24: #23628e; --c25: #2f80b5; --c26: #4fa3d6; --c27: #8cc7ec; --c28: #d8effc;
   }
 }
-* { box-sizing: border-box; }
+)css";
+
+const char* const kPageStyle = R"css(* { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body {
   margin: 0; background: var(--page); color: var(--ink);

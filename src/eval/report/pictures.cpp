@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "eval/report/forms.hpp"
 #include "eval/report/gnuplot.hpp"

@@ -35,7 +35,7 @@ struct Series {
 };
 
 struct Bar {
-  std::string label, verdict;
+  std::string label;
   double value = 0, low = 0, high = 0;  ///< shares
   int direction = 0;                    ///< 1: A is better, -1: B is better, 0: not distinguishable
 };
