@@ -56,6 +56,8 @@ TEST_CASE("a run writes its report; report makes the same bytes again, alone and
   const Json& task = run["models"][0]["tasks"][0];
   CHECK(task["interval_95"][0] < task["accuracy"]);
   CHECK(task["interval_95"][1] > task["accuracy"]);
+  // All sixty right or wrong, and sixty are few: the interval is Wilson's, never a point.
+  CHECK(task["interval_95"][1].get<double>() - task["interval_95"][0].get<double>() > 0.1);
   const double bytes =
       run["models"][0]["weight_bytes_per_token"].get<double>() * task["model_tokens"].get<double>() / 60;
   CHECK(task["weight_bytes_per_question"].get<double>() == doctest::Approx(bytes));

@@ -23,12 +23,12 @@ Json optional_number(const std::optional<double>& x) { return x ? Json(*x) : Jso
 
 constexpr double kQuantile95 = 1.959963984540054;
 
-// Of an accuracy: Wilson's below 100 questions, where the normal one means little.
+// Of an accuracy. Wilson's where the normal one means little: few questions, or hardly any right or wrong ones.
 Json accuracy_interval(const Accuracy& accuracy, std::int64_t questions) {
   if (questions < 1) return nullptr;
-  if (questions < 100) {
-    const auto [low, high] =
-        wilson_interval(std::llround(accuracy.value * static_cast<double>(questions)), questions, kQuantile95);
+  const std::int64_t right = std::llround(accuracy.value * static_cast<double>(questions));
+  if (questions < 100 || std::min(right, questions - right) < 10) {
+    const auto [low, high] = wilson_interval(right, questions, kQuantile95);
     return {low, high};
   }
   if (!accuracy.standard_error) return nullptr;
