@@ -132,10 +132,10 @@ std::string cost(const Section& section, const ModelResult& best, const Field& f
   }
   if (!(least > 0) || most / least < 1.005) return "All spend the same compute per question.";
   if (own == least)
-    return fmt::format("It also spends the least compute, {} GFLOPs per question; the most is {} times as much.",
-                       significant_form(own / 1e9), significant_form(most / own));
-  return fmt::format("It spends {} GFLOPs per question, {} times as much as the cheapest.", significant_form(own / 1e9),
-                     significant_form(own / least));
+    return fmt::format("{} also spends the least compute, {} GFLOPs per question; the most is {} times as much.",
+                       cheapest->label, significant_form(own / 1e9), significant_form(most / own));
+  return fmt::format("{} spends {} GFLOPs per question, {} times as much as the cheapest.", cheapest->label,
+                     significant_form(own / 1e9), significant_form(own / least));
 }
 
 std::string pair_sentence(const PairFinding& pair) {

@@ -134,11 +134,13 @@ Json model_json(const RunReport& report, const ModelRun& run) {
   return out;
 }
 
-// What a gap is, of a whole task or of one subject.
+// What a gap is, of a whole task or of one subject. Without a single difference there is no spread to tell errors from.
 Json gap_json(const PairedGap& gap, double adjusted_p, bool distinguishable) {
-  Json interval = nullptr;
-  if (gap.standard_error)
+  Json interval = nullptr, mde = nullptr;
+  if (gap.standard_error && *gap.standard_error > 0) {
     interval = {gap.gap - kQuantile95 * *gap.standard_error, gap.gap + kQuantile95 * *gap.standard_error};
+    mde = minimum_detectable_effect(*gap.standard_error);
+  }
   const auto needed = questions_needed(gap);
   return {{"questions", gap.question_count},
           {"gap", gap.gap},
@@ -148,8 +150,7 @@ Json gap_json(const PairedGap& gap, double adjusted_p, bool distinguishable) {
           {"only_b", gap.only_b},
           {"p_mcnemar", gap.p_value},
           {"p_holm", adjusted_p},
-          {"minimum_detectable_effect",
-           gap.standard_error ? Json(minimum_detectable_effect(*gap.standard_error)) : Json(nullptr)},
+          {"minimum_detectable_effect", mde},
           {"questions_needed", needed ? Json(*needed) : Json(nullptr)},
           {"distinguishable", distinguishable}};
 }
