@@ -142,7 +142,8 @@ std::optional<HeatMap> subject_map(const read::Experts& experts, std::int64_t& l
 }
 
 void add_one(Document& out, const ModelResult& r, const read::Experts& experts, Painter& painter, bool is_drawn) {
-  std::string text = fmt::format("{}: {} tokens", r.label, count_form(experts.all.tokens));
+  out.heading(4, r.label);
+  std::string text = fmt::format("{} tokens", count_form(experts.all.tokens));
   if (experts.mean_experts_per_token)
     text += fmt::format(", {} experts per token and layer", significant_form(*experts.mean_experts_per_token));
   out.add(Block::Kind::text, text + ".");

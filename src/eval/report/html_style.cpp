@@ -30,10 +30,11 @@ body {
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif;
 }
 main { max-width: 72rem; margin: 0 auto; padding: 2rem 1.5rem 3rem; }
-h1, h2, h3, p, li, summary, figcaption, caption { overflow-wrap: anywhere; }
+h1, h2, h3, h4, p, li, summary, figcaption, caption { overflow-wrap: anywhere; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3rem; letter-spacing: -.01em; }
 h2 { font-size: 1.35rem; line-height: 1.3; margin: 3rem 0 .5rem; padding-top: 1rem; border-top: 1px solid var(--line); }
 h3 { font-size: 1.08rem; line-height: 1.35; margin: 2.2rem 0 .6rem; }
+h4 { font-size: 1rem; margin: 1.6rem 0 .3rem; }
 p, ul { margin: 0 0 .8rem; max-width: 46rem; }
 a { color: var(--accent); }
 header p { color: var(--muted); margin: 0; }
@@ -104,7 +105,7 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem
   td.n, td.n data { white-space: nowrap; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
   figure, tr, .verdict { break-inside: avoid; }
-  h2, h3, caption { break-after: avoid; }
+  h2, h3, h4, caption { break-after: avoid; }
   svg, .pictures svg { max-width: 15cm; min-width: 0; }
   details:not([open])::details-content { content-visibility: visible; block-size: auto; }
 }

@@ -290,12 +290,12 @@ std::optional<std::string> Painter::heat_map(const std::string& title, const Hea
     script += fmt::format("{}'@{}@' {}", std::exchange(first, false) ? "" : ", ", r, rows - 1 - r);
   }
   script += fmt::format(
-      ")\nset xrange [-0.5:{}]\nset yrange [-0.5:{}]\nset xlabel '{}' offset 0,0.3 textcolor rgb '{}'\nset ylabel '{}' "
-      "textcolor "
-      "rgb "
-      "'{}' offset 1,0\nset style fill solid noborder\n",
-      static_cast<double>(columns) - 0.5, static_cast<double>(rows) - 0.5, map.columns, colour_of(kMuted), map.rows,
-      colour_of(kMuted));
+      ")\nset xrange [-0.5:{}]\nset yrange [-0.5:{}]\nset xlabel '{}' offset 0,0.3 textcolor rgb '{}'\n"
+      "set style fill solid noborder\n",
+      static_cast<double>(columns) - 0.5, static_cast<double>(rows) - 0.5, map.columns, colour_of(kMuted));
+  // gnuplot does not know how long the names will be that stand for "@0@": the axis' own title would meet them.
+  script += fmt::format("set label '{}' at screen {:.5f},{:.5f} center rotate textcolor rgb '{}'\n", map.rows,
+                        14 / f.width, (f.bottom + f.inner_height() / 2) / f.height, colour_of(kMuted));
   std::string plot;
   for (int level = 0; level < kHeatCount; ++level) {
     std::string data;
