@@ -122,6 +122,9 @@ TEST_CASE("verdicts in words") {
   RunJson texts = run_json();
   for (RunJson& model : texts["models"]) model["tasks"][0]["accuracy"] = nullptr;
   texts["comparisons"] = RunJson::array();
+  // A perplexity that is infinite.
+  texts["models"][0]["tasks"][0]["rows"][0]["metrics"]["word_perplexity"] = {{"value", nullptr},
+                                                                             {"standard_error", nullptr}};
   CHECK(headline(texts).starts_with("exam measures no accuracy"));
   RunJson nothing = run_json();
   nothing["models"] = RunJson::array(), nothing["comparisons"] = RunJson::array();

@@ -77,7 +77,7 @@ std::string row_lines(const read::Run& run, const read::Model& model, const read
   for (const read::Metric& metric : row.metrics) {
     Line l;
     l.kind = kind, l.file = run.file, l.model = model.name, l.task = task.name, l.field = field, l.name = row.name;
-    l.metric = metric.key, l.value = exact_form(metric.value), l.standard_error = optional(metric.standard_error);
+    l.metric = metric.key, l.value = optional(metric.value), l.standard_error = optional(metric.standard_error);
     l.questions = std::to_string(row.questions);
     out += text_of(l);
   }

@@ -80,8 +80,9 @@ Cell interval_cell(const read::Interval& interval, std::string at, bool is_signe
           exact_form(interval->first) + " " + exact_form(interval->second), std::move(at), 100};
 }
 
-Cell metric_cell(const std::string& key, double value, std::string at) {
-  return is_share(key) ? percent_cell(value, std::move(at)) : significant_cell(value, std::move(at));
+Cell metric_cell(const std::string& key, const std::optional<double>& value, std::string at) {
+  if (!value) return nothing();
+  return is_share(key) ? percent_cell(*value, std::move(at)) : significant_cell(*value, std::move(at));
 }
 
 std::string metric_title(const std::string& key, const std::string& what) {

@@ -48,7 +48,7 @@ void add_metric(std::vector<Cell>& row, const ModelResult& result, const std::st
   }
   const std::string at = fmt::format("{}/rows/{}/metrics/{}", result.at(), index, pointer_step(key));
   row.push_back(metric_cell(key, found->value, at + "/value"));
-  row.push_back(found->standard_error ? metric_cell(key, *found->standard_error, at + "/standard_error") : nothing());
+  row.push_back(metric_cell(key, found->standard_error, at + "/standard_error"));
 }
 
 std::vector<Cell> result_row(const ModelResult& r, const Section& section, const std::vector<std::string>& keys) {

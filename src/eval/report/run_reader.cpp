@@ -7,8 +7,8 @@
 namespace moe::inline MOE_ABI::eval::read {
 namespace {
 
-// Far above what a run holds; a page of more would help nobody.
-constexpr std::size_t kMostModels = 256, kMostTasks = 256, kMostRows = 8192, kMostComparisons = 65536;
+// Above what any run writes: a file is refused for what it is, not for its size.
+constexpr std::size_t kMostModels = 4096, kMostTasks = 4096, kMostRows = 1 << 20, kMostComparisons = 1 << 20;
 constexpr std::size_t kMostLayers = 1024, kMostExperts = 4096, kMostTexts = 4096, kMostFields = 64, kMostMetrics = 64;
 
 Interval interval(MemberReader& reader, const Place& place, double least, double most) {
@@ -31,7 +31,7 @@ Row read_row(MemberReader& reader, const Place& place) {
   row.questions = reader.count(place, "questions");
   for (const auto& [key, at] : reader.members(place, "metrics", kMostMetrics, false)) {
     if (!at.value.is_object()) reader.expected(at.at, at.value, "an object");
-    row.metrics.push_back({key, reader.number(at, "value", -kMostNumber, kMostNumber),
+    row.metrics.push_back({key, reader.optional_number(at, "value", -kMostNumber, kMostNumber),
                            reader.optional_number(at, "standard_error", 0, kMostNumber)});
   }
   return row;

@@ -15,8 +15,7 @@ using Interval = std::optional<std::pair<double, double>>;
 
 struct Metric {
   std::string key;
-  double value = 0;
-  std::optional<double> standard_error;
+  std::optional<double> value, standard_error;  ///< a value that is no finite number is null in the file
 };
 
 /// A subtask, a group, or the questions of one value of a field.
