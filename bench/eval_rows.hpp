@@ -16,6 +16,7 @@ namespace eval_rows {
 inline constexpr moe::Bounds<std::int64_t> kTopK{1, 4096};
 
 struct Options {
+  std::vector<std::string> command;  // as it was given
   std::vector<std::string> models, tasks;
   std::string data, out, baseline, precision, kv, sweep, cache, system_instruction;
   std::optional<std::int64_t> num_fewshot;  // the task's own number

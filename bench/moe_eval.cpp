@@ -8,6 +8,7 @@
 
 #include "bench/eval_outputs.hpp"
 #include "bench/eval_rows.hpp"
+#include "bench/report_command.hpp"
 #include "bench/store_commands.hpp"
 #include "moe/cpu.hpp"
 #include "moe/eval/report.hpp"
@@ -191,7 +192,9 @@ moe::Result<void> put_out(eval::RunReport& report, const Options& o, bool comple
   };
   if (out.empty()) return result;
   for (const eval::ModelRun& run : report.models) note(eval::write_harness_files(report, run, out, cli::interrupted));
-  if (complete) note(eval::write_run_file(report, out, cli::interrupted));
+  if (!complete) return result;
+  note(eval::write_run_file(report, out, cli::interrupted));
+  note(report_command::write_beside(report, out));
   return result;
 }
 
@@ -231,6 +234,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   if (!threads) return moe::forward(threads);
   eval::RunReport report;
   report.started = started;
+  report.command = o.command;
   report.baseline = o.baseline, report.limit = o.limit, report.seed = o.seed;
   report.system_instruction = o.system_instruction;
   report.think_end = o.chat.think_end;
@@ -279,6 +283,7 @@ constexpr const char* kExamples = R"(Examples:
   moe-eval --model a=one.gguf --tasks mmlu --data DATA --cache runs.db     and after a crash, the same line again
   moe-eval history --cache runs.db
   moe-eval compare 1 2 --cache runs.db
+  moe-eval report runs/today
 DATA holds questions/<task>.jsonl and fewshot/<task>.jsonl (docs/EVALUATION.md). A question is a line
   {"id": "1", "subject": "s", "question": "...", "choices": ["...", "..."], "answer": 0}
 Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal error or out of memory, 130 interrupted.)";
@@ -308,7 +313,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option(
       "--sweep", o.sweep,
       "KEY=V1,V2,...: a row for each value of top_k, precision, kv or chat_template (none, default or a name)");
-  cli::add_path(app, "--out", o.out, "folder for results, samples and run.json");
+  cli::add_path(app, "--out", o.out, "folder for results, samples, run.json and report.html");
   cli::add_path(app, "--cache", o.cache,
                 "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
   app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
@@ -323,6 +328,7 @@ int main(int argc, char** argv) {
   CLI::App app("Asks language models benchmark questions: accuracy with its error bar, and what the answers cost.",
                "moe-eval");
   Options options;
+  options.command.assign(argv, argv + argc);
   add_options(app, options);
   CLI::App* history = app.add_subcommand("history", "lists the runs of a --cache file");
   CLI::App* compare = app.add_subcommand("compare", "paired comparison of two finished runs of a --cache file");
@@ -331,10 +337,13 @@ int main(int argc, char** argv) {
   compare->add_option("A", options.a, "number of a run (moe-eval history), or name of a model: its last runs")
       ->required();
   compare->add_option("B", options.b, "what A is compared with")->required();
+  report_command::Options reported;
+  const CLI::App* report = report_command::add(app, reported);
   int usage = cli::kDone;
   const int status = cli::run(app, argc, argv, [&]() -> moe::Result<void> {
     if (history->parsed()) return store_commands::history(options.cache);
     if (compare->parsed()) return store_commands::compare(options.cache, options.a, options.b);
+    if (report->parsed()) return report_command::run(reported);
     if (options.tasks.empty()) throw CLI::RequiredError("--tasks");
     if (options.models.empty())
       return moe::fail(moe::ErrorCode::not_found,

@@ -5,6 +5,7 @@
 #include "moe/detail/attention.hpp"
 #include "moe/eval/chat_prompts.hpp"
 #include "moe/eval/report.hpp"
+#include "moe/eval/run_report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
 #include "moe/moe.hpp"
@@ -88,6 +89,9 @@ inline const eval::PreparedTask prepared_task{.num_fewshot = 1};
 inline const eval::Question question{.id = "1"};
 inline const eval::ReadHooks read_hooks{.cancelled = {}};
 inline const eval::RunReport run_report{.isa = "avx2"};
+inline const eval::RunReportOptions run_report_options{.gnuplot = ""};
+inline const eval::RunReportTexts run_report_texts{.verdict = "equal"};
+inline const eval::RunText run_text{.name = "run.json"};
 inline const eval::Score score{.is_greedy = true};
 inline const eval::ScoreRequest score_request{.continuation = "a"};
 inline const eval::SessionModelOptions session_model_options{.max_length = 1};
@@ -95,6 +99,7 @@ inline const eval::StoreSetting store_setting{.top_k = 1};
 inline const eval::StoredAnswer stored_answer{.correct = 1.0};
 inline const eval::StoredRun stored_run{.model = "a"};
 inline const eval::Subtask subtask{.name = "a"};
+inline const eval::TableOptions table_options{.columns = 80};
 inline const eval::TaskOutcome task_outcome{.tied = 1};
 inline const eval::TaskSpec task_spec{.prompt = "{question}"};
 inline const eval::TextRequest text_request{.question = "1"};

@@ -57,6 +57,7 @@ struct RunReport {
   std::string think_end = {};                     ///< PrepareOptions::think_end
   std::optional<bool> fewshot_as_multiturn = {};  ///< as it was asked for; with a template the row's ChatUse counts
   std::string started = {};                       ///< ISO 8601 time
+  std::vector<std::string> command = {};          ///< the program and its arguments, for run.json; may be empty
   double seconds = 0;
 };
 
@@ -99,7 +100,7 @@ MOE_API Result<void> check_names(std::span<const PreparedTask> tasks, std::span<
 /// Makes OUT and the models' folders in it. To be asked before the first question as well. Errors: io.
 MOE_API Result<void> make_output_folders(const std::string& directory, std::span<const std::string> models);
 
-/// Every file that write_harness_files and write_run_file will write. `started`: RunReport::started.
+/// Every file that write_harness_files, write_run_file and write_report_files (run_report.hpp) will write. `started`: RunReport::started.
 MOE_API std::vector<std::string> output_files(std::span<const PreparedTask> tasks, std::span<const std::string> models,
                                               const std::string& directory, const std::string& started);
 
@@ -109,6 +110,8 @@ MOE_API std::vector<std::string> output_files(std::span<const PreparedTask> task
 /// an output is a FIFO that nobody reads. Errors: io, cancelled, bad_argument (as check_names, or a folder in the way).
 MOE_API Result<void> write_harness_files(const RunReport& report, const ModelRun& run, const std::string& directory,
                                          const std::function<bool()>& cancelled = {});
+/// What run.json holds.
+MOE_API std::string run_file_text(const RunReport& report);
 /// OUT/run.json: everything, with what is needed to repeat it.
 MOE_API Result<void> write_run_file(const RunReport& report, const std::string& directory,
                                     const std::function<bool()>& cancelled = {});

@@ -38,7 +38,10 @@ std::string TextTable::render(std::size_t columns) const {
   const std::size_t count = rows_[0].size();
   std::vector<std::size_t> width = widths();
   if (this->width() <= columns) return render_part(1, count, width);
-  width[0] = std::min(width[0], std::max(columns / 3, kLeastColumns));
+  std::size_t widest = 0;  // each other column must fit beside the first
+  for (std::size_t c = 1; c < count; ++c) widest = std::max(widest, width[c] + 2);
+  const std::size_t room = std::min(columns / 2, columns - std::min(columns, widest));
+  width[0] = std::min(width[0], std::max(room, kLeastColumns));
   std::string out;
   for (std::size_t from = 1, to = from; from < count || out.empty(); from = to) {
     std::size_t used = width[0];

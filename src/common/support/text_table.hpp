@@ -26,8 +26,8 @@ class TextTable {
   };
   explicit TextTable(std::vector<std::string> header, Align align = Align::numbers);
   void add(std::vector<std::string> row);
-  /// Each line ends in a newline and in no space. A table wider than `columns` has its first column cut to at most a
-  /// third of them, and then goes on below with the columns that are left, the first one repeated.
+  /// Each line ends in a newline and in no space. A table wider than `columns` has its first column cut to at most
+  /// half of them, and then goes on below with the columns that are left, the first one repeated.
   std::string render(std::size_t columns = kUnbounded) const;
   /// Columns of the whole table.
   std::size_t width() const;

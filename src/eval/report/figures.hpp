@@ -27,13 +27,4 @@ inline std::string scaled(double x) {
 /// GFLOPs over the whole range from nano models to large ones.
 inline std::string giga(double flops) { return fmt::format("{:.4g}", flops / 1e9); }
 
-inline std::string p_text(double p) { return p < 1e-4 ? fmt::format("{:.0e}", p) : fmt::format("{:.4f}", p); }
-
-/// 1,234,567
-inline std::string grouped(std::int64_t x) {
-  std::string digits = std::to_string(x);
-  for (std::size_t at = digits.size(); at > 3 + (x < 0 ? 1u : 0u); at -= 3) digits.insert(at - 3, ",");
-  return digits;
-}
-
 }  // namespace moe::inline MOE_ABI::eval

@@ -5,6 +5,7 @@
 
 #include "eval/report/chart.hpp"
 #include "eval/report/figures.hpp"
+#include "eval/report/forms.hpp"
 #include "eval/report/standing.hpp"
 #include "eval/report/verdict.hpp"
 #include "support/text_table.hpp"
@@ -45,10 +46,10 @@ std::vector<std::size_t> extra_columns(std::span<const MetricColumn> columns) {
 std::string headline(const PreparedTask& task, const TableOptions& options) {
   const bool is_one = task.question_count() == 1;
   std::string text = inked(shown_name(task.spec.name), Ink::bold, options) +
-                     fmt::format(": {} question{}", grouped(task.question_count()), is_one ? "" : "s");
+                     fmt::format(": {} question{}", count_form(task.question_count()), is_one ? "" : "s");
   std::int64_t original = 0;
   for (const Subtask& s : task.subtasks) original += s.original_count;
-  if (original != task.question_count()) text += " of " + grouped(original);
+  if (original != task.question_count()) text += " of " + count_form(original);
   if (task.subtasks.size() > 1) text += fmt::format(" in {} subjects", task.subtasks.size());
   text += fmt::format(", {} shot{}", task.num_fewshot, task.num_fewshot == 1 ? "" : "s");
   return wrapped(text, options.columns) + "\n";
@@ -118,7 +119,7 @@ std::string checks(const Standing& standing, std::size_t t, const TableOptions& 
     for (const Counter& counter : kCounters) {
       const std::int64_t count = model->outcomes[t].*counter.count;
       if (count == 0 || counter.count == &TaskOutcome::skipped) continue;  // the headline says how many were left out
-      counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", grouped(count), counter.name);
+      counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", count_form(count), counter.name);
     }
     if (!counts.empty()) found += (found.empty() ? "" : "; ") + shown_name(model->name) + ": " + counts;
   }
@@ -250,8 +251,8 @@ std::string gap_table(const RunReport& report, const TableOptions& options) {
     if (report.tasks.size() > 1) row.push_back(shown_name(report.tasks[c.task].spec.name));
     row.insert(row.end(), {fmt::format("{:+.2f}", 100 * c.gap.gap), percent(c.gap.standard_error)});
     if (options.verbose)
-      row.insert(row.end(), {std::to_string(c.gap.only_a), std::to_string(c.gap.only_b), p_text(c.gap.p_value)});
-    row.push_back(p_text(c.adjusted_p));
+      row.insert(row.end(), {std::to_string(c.gap.only_a), std::to_string(c.gap.only_b), p_form(c.gap.p_value)});
+    row.push_back(p_form(c.adjusted_p));
     row.push_back(c.gap.standard_error ? percent(minimum_detectable_effect(*c.gap.standard_error)) : "N/A");
     row.emplace_back(!c.distinguishable() ? "not distinguishable"
                      : c.gap.gap > 0      ? "first is better"

@@ -4,7 +4,9 @@
 #include <limits>
 
 #include "eval/report/figures.hpp"
+#include "eval/report/forms.hpp"
 #include "eval/report/standing.hpp"
+#include "eval/report/subject_gaps.hpp"
 #include "support/text_table.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -14,13 +16,9 @@ namespace {
 // More comparisons than these are left to their table.
 constexpr std::size_t kSentences = 6;
 
-/// Questions for which a test would find this gap with 80 % probability; the standard error falls with their root.
-std::string questions_needed(const PairedGap& gap) {
-  if (!gap.standard_error || *gap.standard_error == 0 || gap.gap == 0) return "";
-  const double ratio = minimum_detectable_effect(*gap.standard_error) / std::abs(gap.gap);
-  const double count = ratio * ratio * static_cast<double>(gap.question_count);
-  if (!(count < 1e9)) return "; a gap of this size needs more than a billion questions";
-  return "; a gap of this size needs about " + grouped(std::llround(count)) + " questions";
+std::string size_needed(const PairedGap& gap) {
+  const auto count = questions_needed(gap);
+  return count ? "; a gap of this size needs about " + count_form(*count) + " questions" : "";
 }
 
 std::string sentence(const RunReport& report, const Comparison& c, const TableOptions& options) {
@@ -30,10 +28,10 @@ std::string sentence(const RunReport& report, const Comparison& c, const TableOp
       fmt::format("{:.2f} ± {} points", 100 * std::abs(c.gap.gap), percent(c.gap.standard_error));
   if (c.distinguishable())
     return fmt::format("{}: {} is {} than {} by {} (p {})", task, c.gap.gap > 0 ? a : b,
-                       inked("better", Ink::good, options), c.gap.gap > 0 ? b : a, points, p_text(c.adjusted_p));
+                       inked("better", Ink::good, options), c.gap.gap > 0 ? b : a, points, p_form(c.adjusted_p));
   return fmt::format("{}: {} and {} are {} by {} questions: {} (p {}){}", task, a, b,
-                     inked("not distinguishable", Ink::open, options), grouped(c.gap.question_count), points,
-                     p_text(c.adjusted_p), questions_needed(c.gap));
+                     inked("not distinguishable", Ink::open, options), count_form(c.gap.question_count), points,
+                     p_form(c.adjusted_p), size_needed(c.gap));
 }
 
 bool has_accuracy(const PreparedTask& task) { return headline_column(task.spec.metrics) < task.spec.metrics.size(); }
@@ -43,7 +41,7 @@ std::string alone(const PreparedTask& task, const ModelRun& model, const TaskOut
   const Accuracy accuracy = accuracy_of(task, outcome);
   std::string text =
       fmt::format("{}: {} answers {} ± {} % of {} questions", shown_name(task.spec.name), shown_name(model.name),
-                  percent(accuracy.value), percent(accuracy.standard_error), grouped(task.question_count()));
+                  percent(accuracy.value), percent(accuracy.standard_error), count_form(task.question_count()));
   if (outcome.chance > 0) text += fmt::format(" (guessing: {} %)", percent(outcome.chance));
   return text + fmt::format(", {} GFLOPs each", giga(flops_per_question(task, outcome)));
 }
