@@ -9,6 +9,7 @@
 #include "bench/eval_outputs.hpp"
 #include "bench/eval_rows.hpp"
 #include "bench/report_command.hpp"
+#include "bench/search_command.hpp"
 #include "bench/store_commands.hpp"
 #include "moe/cpu.hpp"
 #include "moe/eval/report.hpp"
@@ -91,8 +92,8 @@ moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const mo
 
 moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_ptr<const moe::Model>& model,
                                                             const Setting& row) {
-  if (row.top_k == 0) return model;
-  auto changed = model->with_top_k(row.top_k);
+  if (row.experts.is_default()) return model;
+  auto changed = model->with_experts(row.experts.options);
   if (!changed) return moe::fail(changed.error().code, row.path + ": " + changed.error().message);
   return changed;
 }
@@ -103,6 +104,7 @@ eval::StoreSetting store_setting(const Setting& row, const moe::Model& model, st
   out.formats = model.info().format_summary;
   out.precision = row.precision, out.kv = row.kv;
   out.top_k = model.config().router.top_k, out.max_length = max_length;
+  out.experts = eval::expert_setting(model.config());
   out.tokenizer = model.tokenizer()->fingerprint();
   return out;
 }
@@ -130,16 +132,30 @@ moe::Result<eval::TaskOutcome> run_task(const Setting& row, const eval::Prepared
   return outcome;
 }
 
-// Asks one row all tasks; what is finished stays in `report` when a later task fails.
-moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std::shared_ptr<const moe::Model>& model,
-                          const moe::ParallelFor& threads, const Options& o, eval::RunStore* store,
-                          eval::RunReport& report) {
+eval::SessionModelOptions session_options(const Setting& row, const moe::ParallelFor& threads, const Options& o) {
   eval::SessionModelOptions options;
   options.precision = row.precision;
   options.kv = row.kv;
   options.threads = threads;
   options.max_length = o.max_length;
-  auto scorer = eval::SessionModel::create(model, options);
+  return options;
+}
+
+eval::EvaluateOptions evaluate_options(const moe::ParallelFor& threads, cli::ProgressLine& line) {
+  eval::EvaluateOptions how;
+  how.threads = threads;
+  how.hooks.on_progress = [&line](std::int64_t done, std::int64_t total) {
+    line.update({done, total}, std::to_string(done) + " of " + std::to_string(total) + " answers scored");
+  };
+  how.hooks.cancelled = cli::interrupted;
+  return how;
+}
+
+// Asks one row all tasks; what is finished stays in `report` when a later task fails.
+moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std::shared_ptr<const moe::Model>& model,
+                          const moe::ParallelFor& threads, const Options& o, eval::RunStore* store,
+                          eval::RunReport& report) {
+  auto scorer = eval::SessionModel::create(model, session_options(row, threads, o));
   if (!scorer) return moe::fail(scorer.error().code, row.path + ": " + scorer.error().message);
   eval::StoreSetting setting = store_setting(row, *model, (*scorer)->max_length());
   setting.chat = eval_chat::store_digest(asked, o.chat);
@@ -157,12 +173,7 @@ moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std:
   for (std::size_t t = 0; t < report.tasks.size(); ++t) {
     const eval::PreparedTask& task = run.task(report.tasks, t);
     cli::ProgressLine line(row.name + " " + task.spec.name);
-    eval::EvaluateOptions how;
-    how.threads = threads;
-    how.hooks.on_progress = [&](std::int64_t done, std::int64_t total) {
-      line.update({done, total}, std::to_string(done) + " of " + std::to_string(total) + " answers scored");
-    };
-    how.hooks.cancelled = cli::interrupted;
+    const eval::EvaluateOptions how = evaluate_options(threads, line);
     auto outcome = run_task(row, task, o, **scorer, setting, store, how);
     if (!outcome && outcome.error().code == moe::ErrorCode::cancelled)
       return moe::fail(moe::ErrorCode::cancelled,
@@ -210,9 +221,9 @@ moe::Result<std::vector<eval_chat::Asked>> check_rows(const Options& o, const st
     names.push_back(row.name), paths.push_back(row.path);
     const auto info = moe::Model::inspect(row.path);
     if (!info) return moe::forward(info);
-    if (const auto ok = moe::with_top_k(info->config, row.top_k); row.top_k > 0 && !ok)
-      return moe::fail(ok.error().code, row.top_k_option + " " + std::to_string(row.top_k) + ": " + row.path + ": " +
-                                            ok.error().message);
+    if (!row.experts.is_default())
+      if (const auto ok = moe::with_experts(info->config, row.experts.options); !ok)
+        return moe::fail(ok.error().code, row.experts.asked + ": " + row.path + ": " + ok.error().message);
     auto prompts = row.chat ? eval_chat::ask_through(*row.chat, chat, row.name, info->chat_templates, tasks)
                             : moe::Result<eval_chat::Asked>(eval_chat::Asked());
     if (!prompts) return moe::forward(prompts);
@@ -227,33 +238,52 @@ moe::Result<std::vector<eval_chat::Asked>> check_rows(const Options& o, const st
   return asked;
 }
 
-moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& rows, const eval_chat::Rows& chat,
-                               const std::string& started) {
-  const auto start = std::chrono::steady_clock::now();
+// All that is known before the first question is asked.
+struct Run {
+  moe::ParallelFor threads;
+  eval::RunReport report;
+  std::vector<eval_chat::Asked> asked;  // [row]
+  std::unique_ptr<eval::RunStore> store;
+};
+
+moe::Result<Run> prepare_run(const Options& o, const std::vector<Setting>& rows, const eval_chat::Rows& chat,
+                             const std::string& started) {
+  Run run;
   const auto threads = cli::start_threads(o.threads);
   if (!threads) return moe::forward(threads);
-  eval::RunReport report;
+  run.threads = *threads;
+  eval::RunReport& report = run.report;
   report.started = started;
   report.command = o.command;
   report.baseline = o.baseline, report.limit = o.limit, report.seed = o.seed;
   report.system_instruction = o.system_instruction;
   report.think_end = o.chat.think_end;
   report.fewshot_as_multiturn = o.chat.multiturn;
+  report.thread_count = threads->worker_count;
+  report.isa = moe::active_isa();
   auto tasks = prepare_tasks(o, chat.conversations);
   if (!tasks) return moe::forward(tasks);
   report.tasks = std::move(*tasks);
   // What is wrong is found now, not after the models before it have answered for an hour.
-  if (auto ok = eval_chat::check_tasks(o.chat, report.tasks); !ok) return ok;
+  if (auto ok = eval_chat::check_tasks(o.chat, report.tasks); !ok) return moe::forward(ok);
   auto asked = check_rows(o, rows, chat, report);
   if (!asked) return moe::forward(asked);
-  std::unique_ptr<eval::RunStore> store;
+  run.asked = std::move(*asked);
   if (!o.cache.empty()) {
     auto opened = eval::RunStore::open(o.cache);
     if (!opened) return moe::forward(opened);
-    store = std::move(*opened);
+    run.store = std::move(*opened);
   }
-  report.thread_count = threads->worker_count;
-  report.isa = moe::active_isa();
+  return run;
+}
+
+moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& rows, const eval_chat::Rows& chat,
+                               const std::string& started) {
+  const auto start = std::chrono::steady_clock::now();
+  auto run = prepare_run(o, rows, chat, started);
+  if (!run) return moe::forward(run);
+  eval::RunReport& report = run->report;
+  const bool needs_hash = run->store != nullptr || !o.out.empty();
 
   moe::Result<void> result;
   moe::Result<std::shared_ptr<const moe::Model>> loaded(nullptr);
@@ -262,10 +292,10 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
     // The rows of a sweep share one copy of the weights; otherwise one model is in memory at a time.
     if (i == 0 || rows[i - 1].path != row.path) {
       loaded = nullptr;
-      loaded = load(row, *threads, store != nullptr || !o.out.empty() ? moe::ContentHash(moe::sha256) : nullptr);
+      loaded = load(row, run->threads, needs_hash ? moe::ContentHash(moe::sha256) : nullptr);
     }
     const auto model = loaded ? with_setting(*loaded, row) : loaded;
-    result = model ? run_row(row, std::move((*asked)[i]), *model, *threads, o, store.get(), report)
+    result = model ? run_row(row, std::move(run->asked[i]), *model, run->threads, o, run->store.get(), report)
                    : moe::Result<void>(moe::forward(model));
     if (!result) break;
   }
@@ -274,10 +304,41 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   return result ? written : result;
 }
 
+// One model, whose experts are the search's to choose.
+moe::Result<void> search_experts(const Options& o, const std::vector<Setting>& rows, const eval_chat::Rows& chat,
+                                 const std::string& started, double budget) {
+  const Setting& row = rows.front();
+  auto run = prepare_run(o, rows, chat, started);
+  if (!run) return moe::forward(run);
+  auto model = load(row, run->threads, run->store != nullptr ? moe::ContentHash(moe::sha256) : nullptr);
+  if (model) model = with_setting(*model, row);
+  if (!model) return moe::forward(model);
+  const eval_chat::Asked& asked = run->asked.front();
+  search_command::Search search;
+  search.name = row.name, search.model = *model;
+  search.tasks = asked.tasks.empty() ? run->report.tasks : asked.tasks;
+  search.budget = budget, search.seed = o.seed;
+  search.ask = [&](const std::shared_ptr<const moe::Model>& setting, const eval::PreparedTask& task,
+                   const std::string& label) -> moe::Result<eval::TaskOutcome> {
+    auto scorer = eval::SessionModel::create(setting, session_options(row, run->threads, o));
+    if (!scorer) return moe::fail(scorer.error().code, row.path + ": " + scorer.error().message);
+    cli::ProgressLine line(label);
+    const eval::EvaluateOptions how = evaluate_options(run->threads, line);
+    if (run->store == nullptr) return eval::evaluate(task, **scorer, how);
+    eval::StoreSetting key = store_setting(row, *setting, (*scorer)->max_length());
+    key.chat = eval_chat::store_digest(asked, o.chat);
+    eval::StoredModel stored(**scorer, *run->store, key);
+    return eval::evaluate(task, stored, how);
+  };
+  return search_command::run(search);
+}
+
 constexpr const char* kExamples = R"(Examples:
   moe-eval --model smollm2=models/real/SmolLM2-135M-Instruct.Q4_1.gguf --tasks mmlu --limit 5 --data DATA
   moe-eval --model a=one.gguf --model b=two.gguf --tasks arc_easy,hellaswag --data DATA --out runs/today
   moe-eval --model moe=DIR --tasks my_exam.jsonl --sweep top_k=1,2,4,8
+  moe-eval --model moe=DIR --tasks my_exam.jsonl --sweep expert_mass=0.5,0.7,0.9
+  moe-eval search --budget 0.9 --model moe=DIR --tasks my_exam.jsonl
   moe-eval --model chat=one.gguf --tasks arc_easy,gsm8k --data DATA --apply-chat-template
   moe-eval --model chat=one.gguf --tasks arc_easy --data DATA --sweep chat_template=none,default
   moe-eval --model a=one.gguf --tasks mmlu --data DATA --cache runs.db     and after a crash, the same line again
@@ -309,10 +370,12 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--precision", o.precision, "auto (int8 activations, the default) or reference (float32)");
   app.add_option("--kv", o.kv,
                  "type of the key/value cache: f32, f16 or bf16 (default f16; f32 with --precision reference)");
-  cli::add_number(app, "--top-k", o.top_k, eval_rows::kTopK, "routed experts per token instead of the model's own");
-  app.add_option(
-      "--sweep", o.sweep,
-      "KEY=V1,V2,...: a row for each value of top_k, precision, kv or chat_template (none, default or a name)");
+  eval_experts::add_options(app, o.experts);
+  app.add_option("--sweep", o.sweeps,
+                 "KEY=V1,V2,...: a row for each value of top_k, expert_mass, expert_mass_variant, precision, kv or "
+                 "chat_template (none, default or a name); repeat it for every combination")
+      ->allow_extra_args(false)
+      ->type_name("KEY=V1,V2");
   cli::add_path(app, "--out", o.out, "folder for results, samples, run.json and report.html");
   cli::add_path(app, "--cache", o.cache,
                 "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
@@ -339,6 +402,8 @@ int main(int argc, char** argv) {
   compare->add_option("B", options.b, "what A is compared with")->required();
   report_command::Options reported;
   const CLI::App* report = report_command::add(app, reported);
+  search_command::Options search_options;
+  const CLI::App* search = search_command::add(app, search_options);
   int usage = cli::kDone;
   const int status = cli::run(app, argc, argv, [&]() -> moe::Result<void> {
     if (history->parsed()) return store_commands::history(options.cache);
@@ -349,19 +414,24 @@ int main(int argc, char** argv) {
       return moe::fail(moe::ErrorCode::not_found,
                        "no --model NAME=PATH (scripts/evaluate without arguments runs the models of models/nano)");
     const std::string started = iso_time();
-    const auto sweep = eval_rows::sweep_of(options);
-    if (!sweep) {
+    const auto sweeps = eval_rows::sweeps_of(options);
+    if (!sweeps) {
       usage = cli::kUsage;
-      return moe::forward(sweep);
+      return moe::forward(sweeps);
     }
-    const auto chat = eval_chat::rows_of(options.chat, sweep->is_of_chat(), sweep->values, started);
+    const eval_rows::Sweep* of_chat = sweeps->of_chat();
+    const auto chat = eval_chat::rows_of(options.chat, of_chat != nullptr,
+                                         of_chat != nullptr ? of_chat->values : std::vector<std::string>(), started);
     if (!chat) return moe::forward(chat);
-    const auto settings = eval_rows::settings_of(options, *sweep, *chat);
+    const auto settings = eval_rows::settings_of(options, *sweeps, *chat);
     if (!settings) {
       usage = cli::kUsage;
       return moe::forward(settings);
     }
-    return evaluate_all(options, *settings, *chat, started);
+    if (!search->parsed()) return evaluate_all(options, *settings, *chat, started);
+    if (settings->size() > 1) throw CLI::ValidationError("search", "asks one model, without --sweep");
+    if (!options.out.empty()) throw CLI::ValidationError("search", "prints what it found, it takes no --out");
+    return search_experts(options, *settings, *chat, started, search_options.budget);
   });
   return status == cli::kBadInput && usage != cli::kDone ? usage : status;
 }

@@ -105,9 +105,10 @@ moe::Result<void> history(const std::string& path) {
     const bool done = !r.finished.empty();
     table.add({std::to_string(r.id), r.started.substr(0, 19), moe::shown_name(r.model),
                std::string(name_of(r.setting.precision)), std::string(name_of(r.setting.kv)),
-               std::to_string(r.setting.top_k), moe::shown_name(r.task), std::to_string(r.num_fewshot),
-               std::to_string(r.question_count), done ? percent(r.accuracy) : "-",
-               done ? percent(r.standard_error) : "-", done ? giga : "-", done ? "finished" : "cut short"});
+               r.setting.experts.empty() ? std::to_string(r.setting.top_k) : moe::shown_name(r.setting.experts),
+               moe::shown_name(r.task), std::to_string(r.num_fewshot), std::to_string(r.question_count),
+               done ? percent(r.accuracy) : "-", done ? percent(r.standard_error) : "-", done ? giga : "-",
+               done ? "finished" : "cut short"});
   }
   return cli::print(table.render(cli::standard_output().columns));
 }

@@ -8,18 +8,20 @@
 #include <map>
 
 #include "eval/tasks/question.hpp"
+#include "eval/tasks/subjects.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 
-Work LanguageModel::pass_work(std::int64_t, std::int64_t) const { return {}; }
+Work LanguageModel::pass_work(std::int64_t, std::int64_t, std::int64_t) const { return {}; }
 Work LanguageModel::executed() const { return {}; }
+ExpertLoad LanguageModel::expert_load() const { return {}; }
 Result<std::vector<Generation>> LanguageModel::generate(std::span<const GenerateRequest>, const Hooks&) {
   return fail(ErrorCode::unsupported, "this model scores answers and writes none");
 }
 Result<std::vector<Score>> LanguageModel::score_texts(std::span<const TextRequest>, const Hooks&) {
   return fail(ErrorCode::unsupported, "this model scores answers and no whole texts");
 }
-Work LanguageModel::text_work(std::int64_t) const { return {}; }
+Work LanguageModel::text_work(std::int64_t, std::int64_t) const { return {}; }
 
 namespace {
 
@@ -36,31 +38,34 @@ std::size_t request_count(const TaskSpec& task, const Document& document) {
   return document.continuations.size() * (asks_answers_alone(task) ? 2 : 1);
 }
 
-std::vector<ScoreRequest> requests_of(const PreparedTask& task) {
+std::vector<ScoreRequest> requests_of(const PreparedTask& task, const SubjectNames& subjects) {
   std::vector<ScoreRequest> requests;
+  std::size_t question = 0;
   for (const Subtask& subtask : task.subtasks)
     for (const Document& document : subtask.documents) {
+      const std::int32_t tally = subjects.of_question[question++];
       for (std::size_t i = 0; i < document.continuations.size(); ++i)
-        requests.push_back({document.context_of(i), document.continuations[i], document.question.id});
+        requests.push_back({document.context_of(i), document.continuations[i], document.question.id, tally});
       for (std::size_t i = 0; i < document.continuations.size() && asks_answers_alone(task.spec); ++i)
-        requests.push_back({{}, document.continuations[i], document.question.id});
+        requests.push_back({{}, document.continuations[i], document.question.id, tally});
     }
   return requests;
 }
 
-std::vector<TextRequest> texts_of(const PreparedTask& task) {
+std::vector<TextRequest> texts_of(const PreparedTask& task, const SubjectNames& subjects) {
   std::vector<TextRequest> requests;
   for (const Subtask& subtask : task.subtasks)
-    for (const Document& document : subtask.documents) requests.push_back({document.contexts[0], document.question.id});
+    for (const Document& document : subtask.documents)
+      requests.push_back({document.contexts[0], document.question.id, subjects.of_question[requests.size()]});
   return requests;
 }
 
-std::vector<GenerateRequest> generate_requests_of(const PreparedTask& task) {
+std::vector<GenerateRequest> generate_requests_of(const PreparedTask& task, const SubjectNames& subjects) {
   std::vector<GenerateRequest> requests;
   for (const Subtask& subtask : task.subtasks)
     for (const Document& document : subtask.documents)
       requests.push_back({document.contexts[0], task.spec.generation.until, task.spec.generation.max_tokens,
-                          document.question.id, task.spec.generation.think_end});
+                          document.question.id, task.spec.generation.think_end, subjects.of_question[requests.size()]});
   return requests;
 }
 
@@ -68,23 +73,28 @@ std::vector<GenerateRequest> generate_requests_of(const PreparedTask& task) {
 void count_work(const LanguageModel& model, TaskKind kind, DocumentOutcome& document) {
   if (kind == TaskKind::rolling) {
     document.pass_tokens = document.scores[0].pass_tokens;
-    document.flops = model.text_work(document.scores[0].continuation_tokens).total();
+    document.flops = model.text_work(document.scores[0].continuation_tokens, document.scores[0].pass_experts).total();
     return;
   }
-  std::map<std::int64_t, std::pair<std::int64_t, std::int64_t>> passes;  // pass -> tokens, scored positions
+  struct Pass {
+    std::int64_t tokens = 0, rows = 0, experts = -1;  // rows: scored positions
+  };
+  std::map<std::int64_t, Pass> passes;
   for (const Score& score : document.scores) {
     if (score.failure == Failure::too_long) continue;
-    auto& [tokens, rows] = passes[score.pass];
-    tokens = score.pass_tokens;
-    rows = std::max<std::int64_t>(rows, score.continuation_tokens);
+    Pass& pass = passes[score.pass];
+    pass.tokens = score.pass_tokens;
+    pass.rows = std::max<std::int64_t>(pass.rows, score.continuation_tokens);
+    pass.experts = score.pass_experts;
   }
-  for (const auto& [pass, size] : passes) {
-    document.pass_tokens += size.first;
-    document.flops += model.pass_work(size.first, size.second).total();
+  for (const auto& [key, pass] : passes) {
+    document.pass_tokens += pass.tokens;
+    document.flops += model.pass_work(pass.tokens, pass.rows, pass.experts).total();
   }
   if (document.reply && document.reply->failure != Failure::too_long) {
     document.pass_tokens = document.reply->pass_tokens;
-    document.flops = model.pass_work(document.reply->pass_tokens, document.reply->generated_tokens).total();
+    const Generation& reply = *document.reply;
+    document.flops = model.pass_work(reply.pass_tokens, reply.generated_tokens, reply.pass_experts).total();
   }
 }
 
@@ -285,12 +295,15 @@ Result<void> add_breakdowns(const PreparedTask& task, const EvaluateOptions& opt
 Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, const EvaluateOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const Work before = model.executed();
+  const ExpertLoad load_before = model.expert_load();
+  const SubjectNames subjects = subjects_of(task);
   const bool writes = task.spec.kind == TaskKind::generation;
   auto scores = writes                                ? std::vector<Score>()
-                : task.spec.kind == TaskKind::rolling ? model.score_texts(texts_of(task), options.hooks)
-                                                      : model.score(requests_of(task), options.hooks);
+                : task.spec.kind == TaskKind::rolling ? model.score_texts(texts_of(task, subjects), options.hooks)
+                                                      : model.score(requests_of(task, subjects), options.hooks);
   if (!scores) return forward(scores);
-  auto replies = writes ? model.generate(generate_requests_of(task), options.hooks) : std::vector<Generation>();
+  auto replies =
+      writes ? model.generate(generate_requests_of(task, subjects), options.hooks) : std::vector<Generation>();
   if (!replies) return forward(replies);
 
   // Filters and resampling may take longer than somebody who pressed Ctrl-C waits.
@@ -324,6 +337,8 @@ Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, con
   if (auto ok = add_breakdowns(task, options, outcome); !ok) return forward(ok);
   if (is_cancelled()) return cancelled();
   outcome.executed = difference(model.executed(), before);
+  outcome.experts = expert_use(load_before, model.expert_load(), subjects.names);
+  if (outcome.experts->tokens == 0) outcome.experts.reset();
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return outcome;
 }

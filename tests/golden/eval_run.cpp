@@ -280,7 +280,7 @@ TEST_CASE("whole texts are scored as the reference harness scores them with the 
     CHECK((*scores)[i].continuation_tokens == file["texts"][i]["tokens"].get<int>());
     CHECK(std::abs((*scores)[i].log_likelihood - expected) <= 1e-3 + 1e-5 * std::abs(expected));
     is_long = is_long || (*scores)[i].continuation_tokens > 2 * (*scorer)->max_length();
-    charged += (*scorer)->text_work((*scores)[i].continuation_tokens);
+    charged += (*scorer)->text_work((*scores)[i].continuation_tokens, (*scores)[i].pass_experts);
   }
   CHECK(is_long);
   CHECK((*scorer)->executed().tokens <= charged.tokens);

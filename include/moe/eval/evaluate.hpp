@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "moe/eval/expert_use.hpp"
 #include "moe/eval/language_model.hpp"
 #include "moe/eval/prompt.hpp"
 #include "moe/parallel.hpp"
@@ -58,14 +59,15 @@ struct TaskOutcome {
   std::int64_t model_flops = 0;  ///< over all questions
   std::int64_t pass_tokens = 0;  ///< what a run without reuse computes
   /// Questions that were not asked and answered plainly; none is ever scored silently.
-  std::int64_t truncated = 0;    ///< their context was cut from the left
-  std::int64_t too_long = 0;     ///< not asked, an answer does not fit the model: counted as wrong
-  std::int64_t non_finite = 0;   ///< the model's logits were not finite: counted as wrong
-  std::int64_t match_limit = 0;  ///< a filter's pattern gave up on the reply: counted as wrong
-  std::int64_t skipped = 0;      ///< in the file, left out by the limit
-  std::int64_t tied = 0;         ///< several best answers: the first counts
-  std::int64_t reencoded = 0;    ///< an answer vanished inside a token of the prompt and was encoded alone
-  Work executed = {};            ///< of this task
+  std::int64_t truncated = 0;             ///< their context was cut from the left
+  std::int64_t too_long = 0;              ///< not asked, an answer does not fit the model: counted as wrong
+  std::int64_t non_finite = 0;            ///< the model's logits were not finite: counted as wrong
+  std::int64_t match_limit = 0;           ///< a filter's pattern gave up on the reply: counted as wrong
+  std::int64_t skipped = 0;               ///< in the file, left out by the limit
+  std::int64_t tied = 0;                  ///< several best answers: the first counts
+  std::int64_t reencoded = 0;             ///< an answer vanished inside a token of the prompt and was encoded alone
+  Work executed = {};                     ///< of this task
+  std::optional<ExpertUse> experts = {};  ///< of the tokens in `executed`; none where no token met an expert
   double seconds = 0;
 };
 

@@ -50,6 +50,18 @@ Json work_json(const Work& w) {
           {"head_tokens", w.head_tokens}};
 }
 
+// Null where nothing was counted: a dense model, or answers that all came out of a store.
+Json experts_json(const std::optional<ExpertUse>& use) {
+  if (!use) return nullptr;
+  Json subjects = Json::object();
+  for (const ExpertUse::Subject& s : use->subjects) subjects[s.name] = {{"tokens", s.tokens}, {"counts", s.counts}};
+  return {{"layers", use->layers},
+          {"tokens", use->tokens},
+          {"counts", use->counts},
+          {"entropy_bits", use->entropy_bits},
+          {"subjects", subjects}};
+}
+
 Json aggregate_json(const Aggregate& row) {
   Json out = {{"name", row.name}, {"alias", row.alias}, {"is_group", row.is_group}, {"questions", row.question_count}};
   for (std::size_t m = 0; m < row.kinds.size(); ++m)
@@ -81,6 +93,8 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome, std::int
       {"weight_bytes_per_question",
        static_cast<double>(touched_bytes) * static_cast<double>(outcome.pass_tokens) / questions},
       {"executed", work_json(outcome.executed)},
+      {"mean_experts_per_token", outcome.experts ? Json(outcome.experts->mean_experts_per_token()) : Json(nullptr)},
+      {"experts", experts_json(outcome.experts)},
       {"seconds", outcome.seconds},
       {"truncated_questions", outcome.truncated},
       {"too_long_questions", outcome.too_long},
@@ -108,6 +122,8 @@ Json chat_json(const ModelRun& run) {
 
 Json model_json(const RunReport& report, const ModelRun& run) {
   const ParameterCount parameters = count_parameters(run.info.config);
+  const RouterConfig& router = run.info.config.router;
+  const std::vector<std::int64_t>& layer_top_k = run.info.config.layer_top_k;
   Json out = {{"name", run.name},
               {"path", run.path},
               {"hash", fmt::format("{:016x}", run.info.hash)},
@@ -117,6 +133,10 @@ Json model_json(const RunReport& report, const ModelRun& run) {
               {"notes", run.info.notes},
               {"unread_keys", run.info.unread_keys},
               {"top_k", run.info.config.router.top_k},
+              {"layer_top_k", layer_top_k.empty() ? Json(nullptr) : Json(layer_top_k)},
+              {"expert_mass", router.expert_mass < 1.0 ? Json(router.expert_mass) : Json(nullptr)},
+              {"expert_mass_variant",
+               router.expert_mass < 1.0 ? Json(std::string(name_of(router.mass_variant))) : Json(nullptr)},
               {"precision", name_of(run.precision)},
               {"kv", name_of(run.kv)},
               {"total_parameters", parameters.total},
