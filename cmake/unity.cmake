@@ -1,5 +1,6 @@
 # moe_unite(<target>): compiles the target's files folder by folder, each folder as one file. Headers are then read and
-# templates compiled once per folder. Model families stay apart: each has its own from_hf() and from_gguf().
+# templates compiled once per folder. Model families stay apart: each has its own from_hf() and from_gguf(). So does
+# support/: who links the archive and hashes nothing needs no libcrypto.
 function(moe_unite target)
   get_target_property(sources ${target} SOURCES)
   get_target_property(source_dir ${target} SOURCE_DIR)
@@ -9,7 +10,7 @@ function(moe_unite target)
     endif()
     file(RELATIVE_PATH folder ${source_dir} ${source})
     get_filename_component(folder ${folder} DIRECTORY)
-    if(folder STREQUAL arch OR folder STREQUAL "")
+    if(folder MATCHES "^(|arch|support)$")
       continue()
     endif()
     string(REPLACE "/" "_" group "${folder}")

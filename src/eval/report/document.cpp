@@ -75,7 +75,7 @@ Cell significant_cell(std::int64_t value, std::string at, double scale) {
 Cell p_cell(double p, std::string at) { return {p_form(p), exact_form(p), std::move(at)}; }
 Cell interval_cell(const read::Interval& interval, std::string at, bool is_signed) {
   if (!interval) return nothing();
-  const auto form = is_signed ? points_form : percent_form;
+  const auto form = [&](double end) { return is_signed ? points_form(end) : percent_form(end); };
   return {form(interval->first) + " to " + form(interval->second),
           exact_form(interval->first) + " " + exact_form(interval->second), std::move(at), 100};
 }

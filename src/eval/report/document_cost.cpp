@@ -8,6 +8,7 @@
 
 #include "eval/report/document.hpp"
 #include "eval/report/forms.hpp"
+#include "moe/eval/statistics.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -96,15 +97,10 @@ std::vector<Point> points_of(const Section& section, const CostOf& cost) {
     out.push_back({r.label, *x, y, low, high, false});
   }
   shorten_labels(out);
-  std::vector<Point*> by_cost;
-  for (Point& p : out) by_cost.push_back(&p);
-  std::stable_sort(by_cost.begin(), by_cost.end(),
-                   [](const Point* a, const Point* b) { return a->x != b->x ? a->x < b->x : a->y > b->y; });
-  double best = -1;
-  for (Point* p : by_cost) {
-    p->front = p->y > best;
-    best = std::max(best, p->y);
-  }
+  std::vector<double> x, y;
+  for (const Point& p : out) x.push_back(p.x), y.push_back(p.y);
+  const std::vector<bool> front = pareto_front(x, y);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i].front = front[i];
   return out;
 }
 

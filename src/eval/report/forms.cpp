@@ -29,6 +29,8 @@ std::string with_minus(std::string text) {
 
 std::string percent_form(double share) { return with_minus(fmt::format("{:.2f}", 100 * share)); }
 
+std::string percent_form(const std::optional<double>& share) { return share ? percent_form(*share) : "N/A"; }
+
 std::string points_form(double share) { return with_minus(fmt::format("{:+.2f}", 100 * share)); }
 
 std::string significant_form(double value) {
@@ -37,6 +39,16 @@ std::string significant_form(double value) {
   if (magnitude < -5 || magnitude > 14) return with_minus(fmt::format("{:.3e}", value));
   const int digits = std::max(0, 3 - static_cast<int>(magnitude));
   return with_minus(grouped(fmt::format("{:.{}f}", value, digits)));
+}
+
+std::string gflops_form(double flops) { return significant_form(flops / 1e9); }
+
+std::string scaled_form(double x) {
+  static constexpr const char* kUnits[] = {"", "k", "M", "G", "T", "P"};
+  std::size_t unit = 0;
+  for (; std::abs(x) >= 999.5 && unit + 1 < std::size(kUnits); ++unit) x /= 1000;
+  const int digits = unit == 0 && x == std::floor(x) ? 0 : std::abs(x) >= 99.95 ? 0 : std::abs(x) >= 9.995 ? 1 : 2;
+  return fmt::format("{:.{}f}{}", x, digits, kUnits[unit]);
 }
 
 std::string count_form(std::int64_t value) { return with_minus(grouped(std::to_string(value))); }

@@ -86,21 +86,15 @@ class MemberReader {
   /// Elements of a list; an absent one is empty unless it is `required`.
   std::vector<Place> list(const Place& place, std::string_view key, std::size_t most, bool required = true) {
     const auto found = place.value.find(key);
-    const std::string at = name_of(place, key);
-    std::vector<Place> out;
-    if (!found && !required) return out;
-    if (!found || !found->is_array() || found->size() > most) {
-      expected(at, found, fmt::format("a list of at most {} elements", most));
-      return out;
-    }
-    for (const JsonValue element : *found) out.push_back({element, fmt::format("{}[{}]", at, out.size())});
-    return out;
+    if (!found && !required) return {};
+    return elements(found, name_of(place, key), most);
   }
-  std::vector<Place> objects(const Place& place, std::string_view key, std::size_t most, bool required = true) {
-    std::vector<Place> out = list(place, key, most, required);
-    for (const Place& element : out)
-      if (!element.value.is_object()) expected(element.at, element.value, "an object");
-    return out;
+  std::vector<Place> objects(const Place& place, std::string_view key, std::size_t most) {
+    return as_objects(list(place, key, most));
+  }
+  /// Of a place that is a list itself.
+  std::vector<Place> objects(const Place& place, std::size_t most) {
+    return as_objects(elements(place.value, place.at, most));
   }
   std::vector<std::string> texts(const Place& place, std::string_view key, std::size_t most, bool required = true) {
     std::vector<std::string> out;
@@ -134,6 +128,19 @@ class MemberReader {
   }
 
  private:
+  std::vector<Place> elements(const std::optional<JsonValue>& found, const std::string& at, std::size_t most) {
+    std::vector<Place> out;
+    if (!found || !found->is_array() || found->size() > most)
+      expected(at, found, fmt::format("a list of at most {} elements", most));
+    else
+      for (const JsonValue element : *found) out.push_back({element, fmt::format("{}[{}]", at, out.size())});
+    return out;
+  }
+  std::vector<Place> as_objects(std::vector<Place> places) {
+    for (const Place& place : places)
+      if (!place.value.is_object()) expected(place.at, place.value, "an object");
+    return places;
+  }
   static std::string range(double least, double most) {
     if (most == kMostNumber) return least == -kMostNumber ? "a number" : fmt::format("a number from {} on", least);
     return fmt::format("a number from {} to {}", least, most);

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "eval/report/names.hpp"
+#include "eval/report/standing.hpp"
 #include "eval/report/subject_gaps.hpp"
 #include "moe/eval/report.hpp"
 #include "support/json_text.hpp"
@@ -74,7 +75,7 @@ Json aggregate_json(const Aggregate& row) {
 Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome, std::int64_t touched_bytes) {
   const Accuracy accuracy = accuracy_of(task, outcome);
   const auto questions = static_cast<double>(task.question_count());
-  const bool has_accuracy = headline_column(task.spec.metrics) < task.spec.metrics.size();
+  const bool is_accuracy = has_accuracy(task.spec.metrics);
   Json out = {
       {"task", task.spec.name},
       {"version", task.spec.version},
@@ -82,11 +83,11 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome, std::int
       {"questions", task.question_count()},
       {"question_file", task.data_path},
       {"task_hash", sha256_hex(task.spec.source)},
-      {"accuracy", has_accuracy ? Json(accuracy.value) : Json(nullptr)},
+      {"accuracy", is_accuracy ? Json(accuracy.value) : Json(nullptr)},
       {"standard_error", optional_number(accuracy.standard_error)},
-      {"interval_95", has_accuracy ? accuracy_interval(accuracy, task.question_count()) : Json(nullptr)},
+      {"interval_95", is_accuracy ? accuracy_interval(accuracy, task.question_count()) : Json(nullptr)},
       {"chance", outcome.chance},
-      {"chance_corrected", has_accuracy ? Json(chance_corrected(accuracy.value, outcome.chance)) : Json(nullptr)},
+      {"chance_corrected", is_accuracy ? Json(chance_corrected(accuracy.value, outcome.chance)) : Json(nullptr)},
       {"model_flops", outcome.model_flops},
       {"model_flops_per_question", static_cast<double>(outcome.model_flops) / questions},
       {"model_tokens", outcome.pass_tokens},

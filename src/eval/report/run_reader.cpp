@@ -126,9 +126,7 @@ Task read_task(MemberReader& reader, const Place& place) {
   for (const Place& row : reader.objects(place, "rows", kMostRows)) task.rows.push_back(read_row(reader, row));
   for (const auto& [field, at] : reader.members(place, "by", kMostFields, false)) {
     task.by.push_back({field, {}});
-    const Place parent{place.value.find("by").value_or(at.value), MemberReader::name_of(place, "by")};
-    for (const Place& row : reader.objects(parent, field, kMostRows))
-      task.by.back().rows.push_back(read_row(reader, row));
+    for (const Place& row : reader.objects(at, kMostRows)) task.by.back().rows.push_back(read_row(reader, row));
   }
   task.experts = read_experts(reader, place);
   return task;
@@ -205,8 +203,7 @@ Comparison read_comparison(MemberReader& reader, const Place& place, const Answe
   read_gap(reader, place, out);
   for (const auto& [field, at] : reader.members(place, "by", kMostFields, false)) {
     out.by.push_back({field, {}});
-    const Place parent{place.value.find("by").value_or(at.value), MemberReader::name_of(place, "by")};
-    for (const Place& row : reader.objects(parent, field, kMostRows)) {
+    for (const Place& row : reader.objects(at, kMostRows)) {
       Gap& gap = out.by.back().rows.emplace_back();
       gap.name = reader.text(row, "name");
       read_gap(reader, row, gap);

@@ -2,11 +2,15 @@
 // The models that answered one task, and where they stand against each other.
 
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "moe/eval/report.hpp"
 
 namespace moe::inline MOE_ABI::eval {
+
+/// Whether questions are right or wrong, so that models can be compared.
+inline bool has_accuracy(std::span<const MetricColumn> columns) { return headline_column(columns) < columns.size(); }
 
 /// Model FLOPs, on average over the questions.
 double flops_per_question(const PreparedTask& task, const TaskOutcome& outcome);

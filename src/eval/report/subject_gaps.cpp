@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "eval/report/standing.hpp"
 #include "eval/tasks/question.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -87,7 +88,7 @@ std::vector<SubjectGaps> compare_subjects(const RunReport& report, const std::ve
   for (std::size_t i = 0; i < comparisons.size(); ++i) {
     const Comparison& c = comparisons[i];
     const PreparedTask& task = report.tasks[c.task];
-    if (headline_column(task.spec.metrics) == task.spec.metrics.size()) continue;
+    if (!has_accuracy(task.spec.metrics)) continue;
     auto found = by_task.find(c.task);
     if (found == by_task.end())
       found = by_task.emplace(c.task, parts_of(task, report.models[c.a].outcomes[c.task])).first;

@@ -1,10 +1,12 @@
 // Tables on stdout.
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <span>
 
 #include "eval/report/chart.hpp"
-#include "eval/report/figures.hpp"
 #include "eval/report/forms.hpp"
 #include "eval/report/standing.hpp"
 #include "eval/report/verdict.hpp"
@@ -18,8 +20,6 @@ std::string title_of(const MetricColumn& column) {
   return column.filter == "none" ? std::string(name_of(column.metric)) : column.key();
 }
 
-bool has_accuracy(std::span<const MetricColumn> columns) { return headline_column(columns) < columns.size(); }
-
 // The column that stands for the task: its accuracy, else what it has first.
 std::size_t main_column(std::span<const MetricColumn> columns) {
   return has_accuracy(columns) ? headline_column(columns) : 0;
@@ -28,11 +28,11 @@ std::size_t main_column(std::span<const MetricColumn> columns) {
 std::string with_unit(const MetricColumn& column) { return title_of(column) + (is_share(column.metric) ? " %" : ""); }
 
 std::string value_text(Metric metric, const MetricValue& value) {
-  return is_share(metric) ? percent(value.value) : fmt::format("{:.4g}", value.value);
+  return is_share(metric) ? percent_form(value.value) : fmt::format("{:.4g}", value.value);
 }
 std::string error_text(Metric metric, const MetricValue& value) {
   if (!value.standard_error) return "N/A";
-  return is_share(metric) ? percent(*value.standard_error) : fmt::format("{:.2g}", *value.standard_error);
+  return is_share(metric) ? percent_form(*value.standard_error) : fmt::format("{:.2g}", *value.standard_error);
 }
 
 // The columns beside the headline one.
@@ -74,17 +74,17 @@ std::vector<std::string> row_of(const PreparedTask& task, const Standing& standi
   const Accuracy accuracy = accuracy_of(task, outcome);
   const auto& kinds = outcome.overall.kinds;
   std::vector<std::string> row = {shown_name(standing.models[m]->name)};
-  if (has_accuracy(kinds)) row.insert(row.end(), {percent(accuracy.value), percent(accuracy.standard_error)});
+  if (has_accuracy(kinds)) row.insert(row.end(), {percent_form(accuracy.value), percent_form(accuracy.standard_error)});
   if (has_accuracy(kinds) && with_bars) row.push_back(bar(accuracy.value));
   for (std::size_t at : extra_columns(kinds)) {
     const MetricValue& value = outcome.overall.metrics[at];
     row.insert(row.end(), {value_text(kinds[at].metric, value), error_text(kinds[at].metric, value)});
   }
-  row.push_back(giga(standing.cost[m]));
+  row.push_back(gflops_form(standing.cost[m]));
   if (standing.models.size() > 1 && has_accuracy(kinds))
     row.insert(row.end(), {standing.front[m] ? "*" : "",
                            standing.multipliers[m] ? fmt::format("{:.2f}", *standing.multipliers[m]) : "-"});
-  row.push_back(scaled(outcome.seconds > 0 ? static_cast<double>(outcome.pass_tokens) / outcome.seconds : 0));
+  row.push_back(scaled_form(outcome.seconds > 0 ? static_cast<double>(outcome.pass_tokens) / outcome.seconds : 0));
   return row;
 }
 
@@ -96,7 +96,7 @@ std::string remarks(const PreparedTask& task, const ModelRun& model, const TaskO
   const double accuracy = accuracy_of(task, outcome).value;
   const auto [low, high] = wilson_interval(std::llround(accuracy * static_cast<double>(n)), n);
   return wrapped(fmt::format("{}: only {} question{}, 95 % interval {} to {} % (Wilson)", shown_name(model.name), n,
-                             n == 1 ? "" : "s", percent(low), percent(high)),
+                             n == 1 ? "" : "s", percent_form(low), percent_form(high)),
                  options.columns);
 }
 
@@ -172,16 +172,16 @@ std::string details(const RunReport& report, std::size_t t, const TableOptions& 
     const TaskOutcome& o = model.outcomes[t];
     const ParameterCount parameters = count_parameters(model.info.config);
     std::vector<std::string> row = {shown_name(model.name)};
-    if (is_choice) row.push_back(percent(chance_corrected(standing.accuracy[m], o.chance)));
+    if (is_choice) row.push_back(percent_form(chance_corrected(standing.accuracy[m], o.chance)));
     row.push_back(standing.cost[m] > 0 ? fmt::format("{:.4g}", 100 * standing.accuracy[m] / (standing.cost[m] / 1e9))
                                        : "-");
-    row.push_back(giga(static_cast<double>(weight_flops_per_token(model.info.config))));
-    row.push_back(scaled(static_cast<double>(parameters.active_matmul)) + "/" +
-                  scaled(static_cast<double>(parameters.total)));
-    row.push_back(scaled(static_cast<double>(model.info.touched_bytes)));
-    row.push_back(scaled(static_cast<double>(model.resident_bytes + model.session_bytes)));
+    row.push_back(gflops_form(static_cast<double>(weight_flops_per_token(model.info.config))));
+    row.push_back(scaled_form(static_cast<double>(parameters.active_matmul)) + "/" +
+                  scaled_form(static_cast<double>(parameters.total)));
+    row.push_back(scaled_form(static_cast<double>(model.info.touched_bytes)));
+    row.push_back(scaled_form(static_cast<double>(model.resident_bytes + model.session_bytes)));
     row.push_back(fmt::format("{:.1f}", o.seconds));
-    row.push_back(giga(static_cast<double>(o.executed.total())));
+    row.push_back(gflops_form(static_cast<double>(o.executed.total())));
     row.push_back(o.executed.tokens > 0 ? fmt::format("{:.2f}", static_cast<double>(o.pass_tokens) /
                                                                     static_cast<double>(o.executed.tokens))
                                         : "-");
@@ -249,11 +249,11 @@ std::string gap_table(const RunReport& report, const TableOptions& options) {
     const std::string a = shown_name(report.models[c.a].name), b = shown_name(report.models[c.b].name);
     std::vector<std::string> row = {a + " - " + b};
     if (report.tasks.size() > 1) row.push_back(shown_name(report.tasks[c.task].spec.name));
-    row.insert(row.end(), {fmt::format("{:+.2f}", 100 * c.gap.gap), percent(c.gap.standard_error)});
+    row.insert(row.end(), {points_form(c.gap.gap), percent_form(c.gap.standard_error)});
     if (options.verbose)
       row.insert(row.end(), {std::to_string(c.gap.only_a), std::to_string(c.gap.only_b), p_form(c.gap.p_value)});
     row.push_back(p_form(c.adjusted_p));
-    row.push_back(c.gap.standard_error ? percent(minimum_detectable_effect(*c.gap.standard_error)) : "N/A");
+    row.push_back(c.gap.standard_error ? percent_form(minimum_detectable_effect(*c.gap.standard_error)) : "N/A");
     row.emplace_back(!c.distinguishable() ? "not distinguishable"
                      : c.gap.gap > 0      ? "first is better"
                                           : "second is better");

@@ -1,9 +1,11 @@
 #include "eval/report/verdict.hpp"
 
-#include <array>
-#include <limits>
+#include <fmt/format.h>
 
-#include "eval/report/figures.hpp"
+#include <algorithm>
+#include <array>
+#include <cmath>
+
 #include "eval/report/forms.hpp"
 #include "eval/report/standing.hpp"
 #include "eval/report/subject_gaps.hpp"
@@ -25,7 +27,7 @@ std::string sentence(const RunReport& report, const Comparison& c, const TableOp
   const std::string task = shown_name(report.tasks[c.task].spec.name);
   const std::string a = shown_name(report.models[c.a].name), b = shown_name(report.models[c.b].name);
   const std::string points =
-      fmt::format("{:.2f} ± {} points", 100 * std::abs(c.gap.gap), percent(c.gap.standard_error));
+      fmt::format("{} ± {} points", percent_form(std::abs(c.gap.gap)), percent_form(c.gap.standard_error));
   if (c.distinguishable())
     return fmt::format("{}: {} is {} than {} by {} (p {})", task, c.gap.gap > 0 ? a : b,
                        inked("better", Ink::good, options), c.gap.gap > 0 ? b : a, points, p_form(c.adjusted_p));
@@ -34,16 +36,14 @@ std::string sentence(const RunReport& report, const Comparison& c, const TableOp
                      p_form(c.adjusted_p), size_needed(c.gap));
 }
 
-bool has_accuracy(const PreparedTask& task) { return headline_column(task.spec.metrics) < task.spec.metrics.size(); }
-
 // What one model alone did: there is nothing to compare it with but guessing.
 std::string alone(const PreparedTask& task, const ModelRun& model, const TaskOutcome& outcome) {
   const Accuracy accuracy = accuracy_of(task, outcome);
-  std::string text =
-      fmt::format("{}: {} answers {} ± {} % of {} questions", shown_name(task.spec.name), shown_name(model.name),
-                  percent(accuracy.value), percent(accuracy.standard_error), count_form(task.question_count()));
-  if (outcome.chance > 0) text += fmt::format(" (guessing: {} %)", percent(outcome.chance));
-  return text + fmt::format(", {} GFLOPs each", giga(flops_per_question(task, outcome)));
+  std::string text = fmt::format("{}: {} answers {} ± {} % of {} questions", shown_name(task.spec.name),
+                                 shown_name(model.name), percent_form(accuracy.value),
+                                 percent_form(accuracy.standard_error), count_form(task.question_count()));
+  if (outcome.chance > 0) text += fmt::format(" (guessing: {} %)", percent_form(outcome.chance));
+  return text + fmt::format(", {} GFLOPs each", gflops_form(flops_per_question(task, outcome)));
 }
 
 // Names of the models that no other beats in both accuracy and compute.
@@ -72,7 +72,7 @@ std::string render_verdict(const RunReport& report, const TableOptions& options)
   if (comparisons.size() > kSentences)
     lines.push_back(fmt::format("{} more comparisons stand in the table of gaps", comparisons.size() - kSentences));
   for (std::size_t t = 0; t < report.tasks.size(); ++t) {
-    if (!has_accuracy(report.tasks[t])) continue;
+    if (!has_accuracy(report.tasks[t].spec.metrics)) continue;
     if (report.models.size() == 1 && t < report.models[0].outcomes.size())
       lines.push_back(alone(report.tasks[t], report.models[0], report.models[0].outcomes[t]));
     else if (const std::string front = front_of(report, t); !front.empty())
