@@ -1,6 +1,5 @@
 # moe_unite(<target>): compiles the target's files folder by folder, each folder as one file. Headers are then read and
-# templates compiled once per folder. Model families stay apart: each has its own from_hf() and from_gguf(). So does
-# support/: who links the archive and hashes nothing needs no libcrypto.
+# templates compiled once per folder. support/ stays apart: who links the archive and hashes nothing needs no libcrypto.
 function(moe_unite target)
   get_target_property(sources ${target} SOURCES)
   get_target_property(source_dir ${target} SOURCE_DIR)
@@ -10,7 +9,7 @@ function(moe_unite target)
     endif()
     file(RELATIVE_PATH folder ${source_dir} ${source})
     get_filename_component(folder ${folder} DIRECTORY)
-    if(folder MATCHES "^(|arch|support)$")
+    if(folder MATCHES "^(|support)$")
       continue()
     endif()
     string(REPLACE "/" "_" group "${folder}")

@@ -2,7 +2,7 @@
 #include "arch/unread_rules.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace gguf_table {
 
 using nlohmann::json;
 
@@ -119,10 +119,10 @@ constexpr std::string_view kOutsideNeverMatters[] = {
     "tokenizer.ggml.add_sep_token",  // between the texts of a pair
 };
 
-}  // namespace
+}  // namespace gguf_table
 
-std::span<const std::string_view> gguf_outside_never_matters() { return kOutsideNeverMatters; }
-std::span<const UnreadRule> gguf_rules() { return kRules; }
-std::span<const std::string_view> gguf_never_matters() { return kNeverMatters; }
+std::span<const std::string_view> gguf_outside_never_matters() { return gguf_table::kOutsideNeverMatters; }
+std::span<const UnreadRule> gguf_rules() { return gguf_table::kRules; }
+std::span<const std::string_view> gguf_never_matters() { return gguf_table::kNeverMatters; }
 
 }  // namespace moe::inline MOE_ABI::arch

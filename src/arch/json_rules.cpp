@@ -4,7 +4,7 @@
 #include "arch/unread_rules.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace json_table {
 
 using nlohmann::json;
 
@@ -307,10 +307,10 @@ constexpr std::string_view kNeverMatters[] = {
     "quantization_config.modules_to_not_convert", "quantization_config.ignored_layers",
     "quantization_config.activation_scheme", "quantization_config.scale_fmt"};
 
-}  // namespace
+}  // namespace json_table
 
-std::span<const UnreadRule> json_rules() { return kRules; }
-std::span<const UnreadRule> json_rope_rules() { return kRopeRules; }
-std::span<const std::string_view> json_never_matters() { return kNeverMatters; }
+std::span<const UnreadRule> json_rules() { return json_table::kRules; }
+std::span<const UnreadRule> json_rope_rules() { return json_table::kRopeRules; }
+std::span<const std::string_view> json_never_matters() { return json_table::kNeverMatters; }
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -12,8 +12,6 @@
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
-using nlohmann::json;
-
 bool matches(std::string_view pattern, std::string_view key) {
   if (!pattern.ends_with('*')) return pattern == key;
   pattern.remove_suffix(1);
@@ -22,7 +20,7 @@ bool matches(std::string_view pattern, std::string_view key) {
 }
 
 /// GGUF holds float32 of what was a decimal.
-bool same(const json& a, const json& b) {
+bool same(const nlohmann::json& a, const nlohmann::json& b) {
   if (a.is_number() && b.is_number()) {
     const double x = a.get<double>(), y = b.get<double>();
     return std::abs(x - y) <= 1e-6 * std::max(std::abs(x), std::abs(y));
@@ -31,14 +29,14 @@ bool same(const json& a, const json& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
 }
 
-std::string shown(const json& value) { return shortened(json_text(value), 60); }
+std::string in_short(const nlohmann::json& value) { return shortened(json_text(value), 60); }
 
 /// What the message says was expected.
-std::string expected(const json& accepted) {
+std::string expected(const nlohmann::json& accepted) {
   std::string text;
   for (auto value = accepted.begin(); value != accepted.end(); ++value)
-    if (std::none_of(accepted.begin(), value, [&](const json& before) { return same(before, *value); }))
-      text += (text.empty() ? "" : " or ") + shown(*value);
+    if (std::none_of(accepted.begin(), value, [&](const nlohmann::json& before) { return same(before, *value); }))
+      text += (text.empty() ? "" : " or ") + in_short(*value);
   return text.empty() ? "no such key" : text;
 }
 
@@ -49,13 +47,15 @@ struct Judged {
   std::string expected;
 };
 
-Judged judge(std::string_view key, const json& value, std::span<const UnreadRule> rules, const ModelConfig& config) {
+Judged judge(std::string_view key, const nlohmann::json& value, std::span<const UnreadRule> rules,
+             const ModelConfig& config) {
   for (const UnreadRule& rule : rules) {
     if (!matches(rule.key, key)) continue;
-    json accepted = json::parse(rule.neutral, nullptr, false);
+    nlohmann::json accepted = nlohmann::json::parse(rule.neutral, nullptr, false);
     if (rule.computed != nullptr)
-      for (json& computed : rule.computed(config)) accepted.push_back(std::move(computed));
-    if (value.is_null() || std::any_of(accepted.begin(), accepted.end(), [&](const json& a) { return same(a, value); }))
+      for (nlohmann::json& computed : rule.computed(config)) accepted.push_back(std::move(computed));
+    if (value.is_null() ||
+        std::any_of(accepted.begin(), accepted.end(), [&](const nlohmann::json& a) { return same(a, value); }))
       return {Verdict::drop, {}};
     const bool shown = rule.otherwise == Otherwise::show ||
                        (rule.otherwise == Otherwise::refuse_if_moe && config.router.expert_count == 0);
@@ -78,7 +78,7 @@ Result<std::vector<std::string>> judge_all(const std::vector<UnreadKey>& keys, s
     if (judged.verdict == Verdict::refuse)
       return fail(ErrorCode::unsupported,
                   fmt::format("{} is {}, which libmoe does not support in a {} model, expected {}",
-                              where(unread.key.substr(0, 80)), shown(unread.value), family, judged.expected));
+                              where(unread.key.substr(0, 80)), in_short(unread.value), family, judged.expected));
     if (judged.verdict == Verdict::show) out.push_back(unread.key);
   }
   return out;

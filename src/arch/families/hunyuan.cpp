@@ -7,7 +7,7 @@
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace hunyuan {
 
 constexpr TensorName kNames[] = {
     {Role::q_norm, "model.layers.{l}.self_attn.query_layernorm.weight"},
@@ -89,11 +89,11 @@ ModelConfig moe_from_gguf(GgufConfig& meta) {
   return c;
 }
 
-}  // namespace
+}  // namespace hunyuan
 
-const Family kHunyuanDense = {"hunyuan_v1_dense", "hunyuan-dense", "HunYuanDenseV1ForCausalLM",
-                              dense_from_hf,      dense_from_gguf, kNames};
-const Family kHunyuanMoe = {"hunyuan_v1_moe", "hunyuan-moe", "HunYuanMoEV1ForCausalLM",
-                            moe_from_hf,      moe_from_gguf, kNames};
+const Family kHunyuanDense = {"hunyuan_v1_dense",     "hunyuan-dense",          "HunYuanDenseV1ForCausalLM",
+                              hunyuan::dense_from_hf, hunyuan::dense_from_gguf, hunyuan::kNames};
+const Family kHunyuanMoe = {"hunyuan_v1_moe",     "hunyuan-moe",          "HunYuanMoEV1ForCausalLM",
+                            hunyuan::moe_from_hf, hunyuan::moe_from_gguf, hunyuan::kNames};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -7,7 +7,7 @@
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace gemma3 {
 
 constexpr TensorName kNames[] = {
     {Role::post_attention_norm, "model.layers.{l}.post_attention_layernorm.weight"},
@@ -50,8 +50,9 @@ ModelConfig from_gguf(GgufConfig& meta) {
   return c;
 }
 
-}  // namespace
+}  // namespace gemma3
 
-const Family kGemma3 = {"gemma3_text", "gemma3", "Gemma3ForCausalLM", from_hf, from_gguf, kNames, true};
+const Family kGemma3 = {"gemma3_text",  "gemma3", "Gemma3ForCausalLM", gemma3::from_hf, gemma3::from_gguf,
+                        gemma3::kNames, true};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -4,7 +4,7 @@
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace qwen3_moe {
 
 void set_router(std::int64_t experts, std::int64_t top_k, bool norm, ModelConfig& c) {
   c.qk_norm = QkNorm::head;
@@ -40,8 +40,8 @@ ModelConfig from_gguf(GgufConfig& meta) {
   return c;
 }
 
-}  // namespace
+}  // namespace qwen3_moe
 
-const Family kQwen3Moe = {"qwen3_moe", "qwen3moe", "Qwen3MoeForCausalLM", from_hf, from_gguf};
+const Family kQwen3Moe = {"qwen3_moe", "qwen3moe", "Qwen3MoeForCausalLM", qwen3_moe::from_hf, qwen3_moe::from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -5,7 +5,7 @@
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace ernie4_5_moe {
 
 constexpr TensorName kNames[] = {
     {Role::router_bias, "model.layers.{l}.mlp.moe_statics.e_score_correction_bias"},
@@ -47,8 +47,9 @@ ModelConfig from_gguf(GgufConfig& meta) {
   return c;
 }
 
-}  // namespace
+}  // namespace ernie4_5_moe
 
-const Family kErnieMoe = {"ernie4_5_moe", "ernie4_5-moe", "Ernie4_5_MoeForCausalLM", from_hf, from_gguf, kNames};
+const Family kErnieMoe = {"ernie4_5_moe",        "ernie4_5-moe",          "Ernie4_5_MoeForCausalLM",
+                          ernie4_5_moe::from_hf, ernie4_5_moe::from_gguf, ernie4_5_moe::kNames};
 
 }  // namespace moe::inline MOE_ABI::arch

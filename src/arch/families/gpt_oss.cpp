@@ -5,7 +5,7 @@
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace gpt_oss {
 
 constexpr TensorName kNames[] = {
     {Role::sinks, "model.layers.{l}.self_attn.sinks"},
@@ -51,8 +51,9 @@ ModelConfig from_gguf(GgufConfig& meta) {
 // GGUF keeps Hugging Face's name for the norm before the FFN, and the experts' gate and up apart.
 constexpr TensorName kGgufNames[] = {{Role::ffn_norm, "blk.{l}.post_attention_norm.weight"}};
 
-}  // namespace
+}  // namespace gpt_oss
 
-const Family kGptOss = {"gpt_oss", "gpt-oss", "GptOssForCausalLM", from_hf, from_gguf, kNames, false, kGgufNames};
+const Family kGptOss = {"gpt_oss",       "gpt-oss", "GptOssForCausalLM", gpt_oss::from_hf, gpt_oss::from_gguf,
+                        gpt_oss::kNames, false,     gpt_oss::kGgufNames};
 
 }  // namespace moe::inline MOE_ABI::arch

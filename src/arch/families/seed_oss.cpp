@@ -3,7 +3,7 @@
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace seed_oss {
 
 ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "seed_oss");
@@ -25,8 +25,9 @@ ModelConfig from_gguf(GgufConfig& meta) {
 // GGUF keeps Hugging Face's name for the norm before the FFN.
 constexpr TensorName kGgufNames[] = {{Role::ffn_norm, "blk.{l}.post_attention_norm.weight"}};
 
-}  // namespace
+}  // namespace seed_oss
 
-const Family kSeedOss = {"seed_oss", "seed_oss", "SeedOssForCausalLM", from_hf, from_gguf, {}, false, kGgufNames};
+const Family kSeedOss = {"seed_oss", "seed_oss", "SeedOssForCausalLM", seed_oss::from_hf, seed_oss::from_gguf,
+                         {},         false,      seed_oss::kGgufNames};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -5,7 +5,7 @@
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace glm4 {
 
 // Despite its name, post_attention_layernorm is the norm before the FFN.
 constexpr TensorName kDenseNames[] = {
@@ -64,11 +64,17 @@ constexpr TensorName kDenseGgufNames[] = {{Role::gate_up, "blk.{l}.ffn_up.weight
 // GGUF keeps Hugging Face's name for the norm before the FFN.
 constexpr TensorName kMoeGgufNames[] = {{Role::ffn_norm, "blk.{l}.post_attention_norm.weight"}};
 
-}  // namespace
+}  // namespace glm4
 
-const Family kGlm4 = {"glm4",      "glm4", "Glm4ForCausalLM", dense_from_hf, dense_from_gguf,
-                      kDenseNames, false,  kDenseGgufNames};
-const Family kGlm4Moe = {"glm4_moe", "glm4moe", "Glm4MoeForCausalLM", moe_from_hf, moe_from_gguf,
-                         {},         false,     kMoeGgufNames};
+const Family kGlm4 = {"glm4",
+                      "glm4",
+                      "Glm4ForCausalLM",
+                      glm4::dense_from_hf,
+                      glm4::dense_from_gguf,
+                      glm4::kDenseNames,
+                      false,
+                      glm4::kDenseGgufNames};
+const Family kGlm4Moe = {"glm4_moe", "glm4moe", "Glm4MoeForCausalLM", glm4::moe_from_hf, glm4::moe_from_gguf,
+                         {},         false,     glm4::kMoeGgufNames};
 
 }  // namespace moe::inline MOE_ABI::arch

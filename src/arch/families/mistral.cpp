@@ -4,7 +4,7 @@
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace mistral {
 
 ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "mistral");
@@ -14,8 +14,8 @@ ModelConfig from_hf(const JsonConfig& json) {
   return c;
 }
 
-}  // namespace
+}  // namespace mistral
 
-const Family kMistral = {"mistral", "llama", "MistralForCausalLM", from_hf, nullptr};
+const Family kMistral = {"mistral", "llama", "MistralForCausalLM", mistral::from_hf, nullptr};
 
 }  // namespace moe::inline MOE_ABI::arch

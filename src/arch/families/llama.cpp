@@ -4,7 +4,7 @@
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace llama {
 
 ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "llama");
@@ -33,8 +33,8 @@ ModelConfig from_gguf(GgufConfig& meta) {
   return c;
 }
 
-}  // namespace
+}  // namespace llama
 
-const Family kLlama = {"llama", "llama", "LlamaForCausalLM", from_hf, from_gguf};
+const Family kLlama = {"llama", "llama", "LlamaForCausalLM", llama::from_hf, llama::from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch

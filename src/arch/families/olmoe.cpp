@@ -4,7 +4,7 @@
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace olmoe {
 
 ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "olmoe");
@@ -30,8 +30,8 @@ ModelConfig from_gguf(GgufConfig& meta) {
   return c;
 }
 
-}  // namespace
+}  // namespace olmoe
 
-const Family kOlmoe = {"olmoe", "olmoe", "OlmoeForCausalLM", from_hf, from_gguf};
+const Family kOlmoe = {"olmoe", "olmoe", "OlmoeForCausalLM", olmoe::from_hf, olmoe::from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch

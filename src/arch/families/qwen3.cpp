@@ -1,35 +1,33 @@
-// dots.llm1: Qwen3's attention (q and k norm per head before RoPE) with DeepSeek-V3's routing and shared experts.
-// Source: arXiv:2506.05767, section 2; transformers, modeling_dots1.
+// Qwen3 (dense): per-head RMSNorm of q and k before RoPE, explicit head_dim. Source: Qwen3 report (arXiv:2505.09388), section 2.
 #include "arch/common.hpp"
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace qwen3 {
 
 ModelConfig from_hf(const JsonConfig& json) {
-  ModelConfig c = read_common(json, "dots1");
+  ModelConfig c = read_common(json, "qwen3");
   read_gqa(json, c);
+  const bool windows = json.boolean("use_sliding_window") && json.has("sliding_window");
   const std::int64_t first = json.integer("max_window_layers", 0, kMaxLayers);
   read_windows(
-      json, json.has("sliding_window"), [&](std::int64_t l) { return l >= first; }, c);
+      json, windows, [&](std::int64_t l) { return l >= first; }, c);
   read_rope(json, RopeStyle::half_split, c);
   c.qk_norm = QkNorm::head;
-  read_noaux_tc(json, c);
   c.qkv_bias = c.o_bias = json.boolean("attention_bias");
   return c;
 }
 
 ModelConfig from_gguf(GgufConfig& meta) {
-  ModelConfig c = read_common(meta, "dots1");
+  ModelConfig c = read_common(meta, "qwen3");
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::half_split, c);
   c.qk_norm = QkNorm::head;
-  read_noaux_tc(meta, c);
   return c;
 }
 
-}  // namespace
+}  // namespace qwen3
 
-const Family kDots1 = {"dots1", "dots1", "Dots1ForCausalLM", from_hf, from_gguf};
+const Family kQwen3 = {"qwen3", "qwen3", "Qwen3ForCausalLM", qwen3::from_hf, qwen3::from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch

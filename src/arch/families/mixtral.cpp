@@ -4,7 +4,7 @@
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace mixtral {
 
 constexpr TensorName kNames[] = {
     {Role::router, "model.layers.{l}.block_sparse_moe.gate.weight"},
@@ -26,8 +26,8 @@ ModelConfig from_hf(const JsonConfig& json) {
   return c;
 }
 
-}  // namespace
+}  // namespace mixtral
 
-const Family kMixtral = {"mixtral", "llama", "MixtralForCausalLM", from_hf, nullptr, kNames};
+const Family kMixtral = {"mixtral", "llama", "MixtralForCausalLM", mixtral::from_hf, nullptr, mixtral::kNames};
 
 }  // namespace moe::inline MOE_ABI::arch

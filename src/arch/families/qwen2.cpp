@@ -3,7 +3,7 @@
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace qwen2 {
 
 ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "qwen2");
@@ -25,8 +25,8 @@ ModelConfig from_gguf(GgufConfig& meta) {
   return c;
 }
 
-}  // namespace
+}  // namespace qwen2
 
-const Family kQwen2 = {"qwen2", "qwen2", "Qwen2ForCausalLM", from_hf, from_gguf};
+const Family kQwen2 = {"qwen2", "qwen2", "Qwen2ForCausalLM", qwen2::from_hf, qwen2::from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch

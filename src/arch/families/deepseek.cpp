@@ -11,7 +11,7 @@
 #include "moe/router.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace deepseek {
 
 void set_mla(ModelConfig& c) {
   c.attention = AttentionKind::mla;
@@ -127,9 +127,10 @@ ModelConfig from_gguf(GgufConfig& meta) {
   return c;
 }
 
-}  // namespace
+}  // namespace deepseek
 
-const Family kDeepseekV2 = {"deepseek_v2", "deepseek2", "DeepseekV2ForCausalLM", v2_from_hf, nullptr};
-const Family kDeepseekV3 = {"deepseek_v3", "deepseek2", "DeepseekV3ForCausalLM", v3_from_hf, from_gguf};
+const Family kDeepseekV2 = {"deepseek_v2", "deepseek2", "DeepseekV2ForCausalLM", deepseek::v2_from_hf, nullptr};
+const Family kDeepseekV3 = {"deepseek_v3", "deepseek2", "DeepseekV3ForCausalLM", deepseek::v3_from_hf,
+                            deepseek::from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -4,7 +4,7 @@
 #include "arch/family.hpp"
 
 namespace moe::inline MOE_ABI::arch {
-namespace {
+namespace qwen2_moe {
 
 constexpr TensorName kNames[] = {
     {Role::shared_gate, "model.layers.{l}.mlp.shared_expert.gate_proj.weight"},
@@ -51,8 +51,9 @@ ModelConfig from_gguf(GgufConfig& meta) {
   return c;
 }
 
-}  // namespace
+}  // namespace qwen2_moe
 
-const Family kQwen2Moe = {"qwen2_moe", "qwen2moe", "Qwen2MoeForCausalLM", from_hf, from_gguf, kNames};
+const Family kQwen2Moe = {"qwen2_moe",        "qwen2moe",           "Qwen2MoeForCausalLM",
+                          qwen2_moe::from_hf, qwen2_moe::from_gguf, qwen2_moe::kNames};
 
 }  // namespace moe::inline MOE_ABI::arch
