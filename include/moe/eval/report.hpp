@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "moe/eval/evaluate.hpp"
+#include "moe/eval/multiplier.hpp"
 #include "moe/eval/statistics.hpp"
 #include "moe/model.hpp"
 #include "moe/session.hpp"
@@ -76,11 +77,6 @@ struct Accuracy {
   std::optional<double> standard_error = {};
 };
 MOE_API Accuracy accuracy_of(const PreparedTask& task, const TaskOutcome& outcome);
-
-/// How much more compute the others' front needs for this row's accuracy (log-linear between its points): above 1 the
-/// row is the cheaper way. Empty where the front does not reach that accuracy or starts above it.
-MOE_API std::vector<std::optional<double>> compute_multipliers(std::span<const double> flops,
-                                                               std::span<const double> accuracy);
 
 /// Where the tables are read.
 struct TableOptions {

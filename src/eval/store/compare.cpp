@@ -1,7 +1,4 @@
-// Comparisons between the models of a run: paired gaps, and accuracy against compute.
-
-#include <algorithm>
-#include <cmath>
+// Comparisons between the models of a run: accuracies and paired gaps.
 
 #include "moe/eval/report.hpp"
 
@@ -52,35 +49,6 @@ std::vector<Comparison> compare_models(const RunReport& report) {
   for (const Comparison& c : out) p_values.push_back(c.gap.p_value);
   const std::vector<double> adjusted = holm(p_values);
   for (std::size_t i = 0; i < out.size(); ++i) out[i].adjusted_p = adjusted[i];
-  return out;
-}
-
-std::vector<std::optional<double>> compute_multipliers(std::span<const double> flops,
-                                                       std::span<const double> accuracy) {
-  std::vector<std::optional<double>> out(flops.size());
-  for (std::size_t row = 0; row < flops.size(); ++row) {
-    // The front of all other rows, cheapest first.
-    std::vector<std::pair<double, double>> front;
-    for (std::size_t i = 0; i < flops.size(); ++i)
-      if (i != row && flops[i] > 0) front.emplace_back(flops[i], accuracy[i]);
-    std::sort(front.begin(), front.end(), [](const auto& x, const auto& y) {
-      return x.first != y.first ? x.first < y.first : x.second > y.second;
-    });
-    double best = -1;
-    std::erase_if(front, [&](const auto& p) {
-      const bool beaten = p.second <= best;
-      best = std::max(best, p.second);
-      return beaten;
-    });
-    for (std::size_t i = 0; i + 1 < front.size(); ++i) {
-      const auto [low_flops, low] = front[i];
-      const auto [high_flops, high] = front[i + 1];
-      if (accuracy[row] < low || accuracy[row] > high) continue;
-      const double share = (accuracy[row] - low) / (high - low);
-      out[row] = std::exp(std::log(low_flops) + share * (std::log(high_flops) - std::log(low_flops))) / flops[row];
-      break;
-    }
-  }
   return out;
 }
 
