@@ -96,6 +96,7 @@ std::vector<YearGap> gaps_by_year(std::span<const Row> rows);
 struct ReportedGap {
   const char* when;
   double gap;
+  double top;  ///< score of the best row
   /// With the largest error that any two scores of this gap can have (around 50 %), and with the error where the better
   /// one is as good as the best row of the table.
   Judgement widest, narrowest;

@@ -186,21 +186,22 @@ std::vector<Cell> judgement_cells(const Judgement& j) {
           word(verdict_of(j))};
 }
 
-const std::vector<Column> kJudgementColumns = {{"points"},          {"\xC2\xB1 SE"}, {"p"},
+const std::vector<Column> kJudgementColumns = {{"points"},          {"\xC2\xB1 SE"}, {"p", true, true},
                                                {"MDE", true, true}, {"questions"},   {"verdict", false}};
 
 void add_gaps(ReportDocument& out, const View& view) {
   out.heading(2, "The gap between the US and China");
-  out.add(Block::Kind::small,
-          fmt::format("Best row of each country by year of release, US minus China. \xC2\xB1 SE is the sampling noise "
-                      "of {} questions. Published rows carry no answer per question, so it is the binomial error of "
-                      "independent questions, unpaired: an upper bound where two models tend to fail on the same "
-                      "questions. What is real here stays real question by question; what is not distinguishable here "
-                      "may be told apart that way, with fewer questions than named. real: more than this noise. It "
-                      "knows nothing of differences in prompts, of contamination, or of picking the best of many rows. "
-                      "Each gap is judged by itself at 5 %, two-sided. MDE: the gap that 80 % of such exams would "
-                      "find; questions: how many it takes for 80 % of exams to find this gap.",
-                      count_form(kQuestions)));
+  out.add(
+      Block::Kind::small,
+      fmt::format("Best row of each country by year of release, US minus China. \xC2\xB1 SE is the sampling noise "
+                  "of {} questions. Published rows carry no answer per question, so it is the binomial error of "
+                  "independent questions, unpaired: an upper bound where two models tend to fail on the same "
+                  "questions. Then what is real here stays real question by question; what is not distinguishable here "
+                  "may be told apart that way, with fewer questions than named. real: more than this noise. It "
+                  "knows nothing of differences in prompts, of contamination, or of picking the best of many rows. "
+                  "Each gap is judged by itself at 5 %, two-sided. MDE: the gap that 80 % of such exams would "
+                  "find; questions: how many it takes for 80 % of exams to find this gap.",
+                  count_form(kQuestions)));
   std::vector<Column> columns = {{"year of release", false}, {"US %"}, {"CN %"}};
   columns.insert(columns.end(), kJudgementColumns.begin(), kJudgementColumns.end());
   Table by_year{"Best US against best CN row of the table", columns, {}};
@@ -213,11 +214,12 @@ void add_gaps(ReportDocument& out, const View& view) {
   out.table(std::move(by_year));
   columns = {{"gap", false}};
   columns.insert(columns.end(), kJudgementColumns.begin(), kJudgementColumns.end());
-  Table reported{"Gaps that the AI Index report 2025 (Stanford HAI) names without the two scores", columns, {}};
+  Table reported{"Gaps of the AI Index report 2025 (Stanford HAI), for scores around 50 % and as high as the best row",
+                 columns,
+                 {}};
   for (const ReportedGap& gap : view.reported)
-    for (const auto& [judgement, where] :
-         {std::pair{&gap.widest, "scores around 50 %"}, std::pair{&gap.narrowest, "scores up to the best row's"}}) {
-      std::vector<Cell> row = {word(fmt::format("{}, {}", gap.when, where))};
+    for (const auto& [judgement, score] : {std::pair{&gap.widest, 0.5}, std::pair{&gap.narrowest, gap.top}}) {
+      std::vector<Cell> row = {word(fmt::format("{}, at {:.0f} %", gap.when, 100 * score))};
       const std::vector<Cell> rest = judgement_cells(*judgement);
       row.insert(row.end(), rest.begin(), rest.end());
       reported.rows.push_back(std::move(row));
@@ -263,7 +265,7 @@ ReportDocument index_document(const View& view, Painter& painter) {
   ReportDocument out;
   out.program = "moe-eval index",
   out.origin = view.measured.rows.empty() ? "a published table" : "a published table and run.json";
-  out.title = "MMLU against compute, published and measured";
+  out.title = view.measured.rows.empty() ? "MMLU against compute" : "MMLU against compute, published and measured";
   out.subtitle = fmt::format("{} published rows ({})", view.rows.size(), view.file);
   if (!view.measured.rows.empty()) out.subtitle += fmt::format(", {} measured", view.measured.rows.size());
   out.add(Block::Kind::lead, headline(view.reported));

@@ -128,7 +128,7 @@ std::array<ReportedGap, 2> reported_gaps(std::span<const Row> rows) {
   double top = 0.5;
   for (const Row& row : rows) top = std::max(top, row.accuracy);
   const auto of = [&](const char* when, double gap) {
-    return ReportedGap{when, gap, judge(0.5 + gap / 2, 0.5 - gap / 2), judge(top, top - gap)};
+    return ReportedGap{when, gap, top, judge(0.5 + gap / 2, 0.5 - gap / 2), judge(top, top - gap)};
   };
   return {of("end of 2023", 0.175), of("end of 2024", 0.003)};
 }

@@ -20,7 +20,7 @@ std::string needed_words(const Judgement& judgement) {
 }
 
 std::string scored(const Row& row) {
-  return fmt::format("{} ({}) {} %", shown_model(row), row.country, percent_form(row.accuracy));
+  return fmt::format("{} ({}) {}\u00A0%", shown_model(row), row.country, percent_form(row.accuracy));
 }
 
 }  // namespace
@@ -55,11 +55,11 @@ std::string headline(std::span<const ReportedGap> gaps) {
 std::string words(const ReportedGap& gap) {
   const std::string what = fmt::format("AI Index, {}: {:g} points", gap.when, 100 * gap.gap);
   if (gap.is_real())
-    return fmt::format("{}, real: whatever the two scores were, {} questions leave at most \xC2\xB1 {} points open.",
+    return fmt::format("{}, real: whatever the two scores were, {} questions leave at most ±\u00A0{} points open.",
                        what, count_form(kQuestions), percent_form(gap.widest.standard_error));
   std::string out = fmt::format(
-      "{}, {}: {} questions leave \xC2\xB1 {} points open for scores up to the best row's, {} "
-      "around 50 %",
+      "{}, {}: {} questions leave ±\u00A0{} points open for scores up to the best row's, {} "
+      "around 50\u00A0%",
       what, gap.is_open() ? "not distinguishable" : "depending on the two scores", count_form(kQuestions),
       percent_form(gap.narrowest.standard_error), percent_form(gap.widest.standard_error));
   const auto least = gap.narrowest.questions_needed, most = gap.widest.questions_needed;
@@ -72,7 +72,7 @@ std::string words(const YearGap& gap) {
   const Judgement& j = gap.judgement;
   std::string out = name_of(gap);
   if (gap.is_one_table()) out += fmt::format(" (both from {}, {})", gap.us->source, gap.us->protocol);
-  return fmt::format("{}: {} against {}: {} ± {} points, {}{}.", out, scored(*gap.us), scored(*gap.cn),
+  return fmt::format("{}: {} against {}: {} ±\u00A0{} points, {}{}.", out, scored(*gap.us), scored(*gap.cn),
                      size_form(j.gap), percent_form(j.standard_error), verdict_of(j), needed_words(j));
 }
 

@@ -99,19 +99,28 @@ class Labels {
     }
   }
 
-  std::string place(const Point& p, std::size_t number) {
+  /// Empty where there is no room. Among many points a name that stands apart from its own gets a thin line to it.
+  std::string place(const Point& p, std::size_t number, bool is_crowded) {
     const double wide = kLetter * static_cast<double>(display_width(shown(p.label)));
     for (const bool avoids_all : {true, false})
-      for (const double shift : {0.0, -11.0, 11.0, -18.0, 18.0, -25.0, 25.0, -34.0, 34.0, -43.0, 43.0, -52.0, 52.0})
+      for (const double shift : {0.0, -11.0, 11.0, -18.0, 18.0, -25.0, 25.0, -34.0, 34.0, -43.0, 43.0, -52.0, 52.0,
+                                 -61.0, 61.0, -70.0, 70.0})
         for (const bool to_left :
              {across(p.x) > f_.left + f_.inner_width() / 2, across(p.x) <= f_.left + f_.inner_width() / 2}) {
+          if (std::abs(shift) > (is_crowded ? 70 : 52) || (!avoids_all && is_crowded && !p.front)) continue;
           const double edge = across(p.x) + (to_left ? -9 : 9), middle = down(p.y) + shift;
           const Box box{to_left ? edge - wide : edge, to_left ? edge : edge + wide, middle - 7, middle + 7};
           if (!is_free(box, avoids_all)) continue;
           taken_.push_back(box);
-          return fmt::format("set label '@{}@' at screen {:.5f},{:.5f} {} front textcolor rgb '{}'\n", number,
-                             edge / f_.width, 1 - middle / f_.height, to_left ? "right" : "left",
-                             p.front ? "black" : colour_of(kMuted));
+          std::string out;
+          if (is_crowded && shift != 0)
+            out = fmt::format(
+                "set arrow from screen {:.5f},{:.5f} to screen {:.5f},{:.5f} nohead back lc rgb '{}' lw 0.7\n",
+                across(p.x) / f_.width, 1 - down(p.y) / f_.height, edge / f_.width, 1 - middle / f_.height,
+                colour_of(kMuted));
+          return out + fmt::format("set label '@{}@' at screen {:.5f},{:.5f} {} front textcolor rgb '{}'\n", number,
+                                   edge / f_.width, 1 - middle / f_.height, to_left ? "right" : "left",
+                                   p.front ? "black" : colour_of(kMuted));
         }
     return {};
   }
@@ -210,8 +219,10 @@ std::optional<std::string> Painter::scatter(const std::string& title, const std:
   std::stable_sort(front.begin(), front.end(), [](const Point& a, const Point& b) { return a.x < b.x; });
   Labels places(f, x, y);
   places.add_obstacles(points, front);
+  if (is_crowded)
+    std::stable_sort(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.front > b.front; });
   for (std::size_t i = 0; i < points.size(); ++i)
-    if (!is_crowded || points[i].front || points[i].is_named) script += places.place(points[i], i);
+    if (!is_crowded || points[i].front || points[i].is_named) script += places.place(points[i], i, is_crowded);
   if (!front.empty()) {
     std::vector<Point> steps = front;
     steps.push_back(front.back()), steps.back().x = x.high;
