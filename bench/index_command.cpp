@@ -1,5 +1,6 @@
 #include "bench/index_command.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "bench/report_command.hpp"

@@ -139,19 +139,23 @@ TEST_CASE("the fit is that of the normal equations in forty digits") {
     const index::Row& r = row_of(all, model);
     return index::multiplier_of(*fit, r.accuracy, *r.gflops_per_token);
   };
-  for (const auto& [model, value, is_extrapolated] : {std::tuple{"Qwen3-30B-A3B-Base", 7.6675509826282, false},
-                                                      {"Qwen3-235B-A22B-Base", 3.8520425261057967, true},
-                                                      {"Llama-4-Maverick", 3.091754377350399, false},
-                                                      {"Kimi-K2-Base", 2.616108639955596, true},
-                                                      {"DeepSeek-V3-Base", 1.9242107701353823, true},
-                                                      {"Moonlight-16B-A3B", 1.8304950035066725, false},
-                                                      {"OLMoE-1B-7B", 0.7044240333148171, false},
-                                                      {"Llama-3.1-405B", 0.11634774155273163, false}}) {
-    CAPTURE(model);
-    const auto got = multiplier(model);
+  struct Expected {
+    const char* model;
+    double value;
+    bool is_extrapolated;
+  };
+  constexpr Expected kExpected[] = {
+      {"Qwen3-30B-A3B-Base", 7.6675509826282, false}, {"Qwen3-235B-A22B-Base", 3.8520425261057967, true},
+      {"Llama-4-Maverick", 3.091754377350399, false}, {"Kimi-K2-Base", 2.616108639955596, true},
+      {"DeepSeek-V3-Base", 1.9242107701353823, true}, {"Moonlight-16B-A3B", 1.8304950035066725, false},
+      {"OLMoE-1B-7B", 0.7044240333148171, false},     {"Llama-3.1-405B", 0.11634774155273163, false},
+  };
+  for (const Expected& expected : kExpected) {
+    CAPTURE(expected.model);
+    const auto got = multiplier(expected.model);
     REQUIRE(got);
-    CHECK(got->value == doctest::Approx(value).epsilon(1e-10));
-    CHECK(got->is_extrapolated == is_extrapolated);
+    CHECK(got->value == doctest::Approx(expected.value).epsilon(1e-10));
+    CHECK(got->is_extrapolated == expected.is_extrapolated);
   }
   CHECK_FALSE(index::multiplier_of(*fit, 0, 1));
   CHECK_FALSE(index::multiplier_of(*fit, 1, 1));
