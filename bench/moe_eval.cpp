@@ -8,6 +8,7 @@
 
 #include "bench/eval_outputs.hpp"
 #include "bench/eval_rows.hpp"
+#include "bench/index_command.hpp"
 #include "bench/report_command.hpp"
 #include "bench/search_command.hpp"
 #include "bench/store_commands.hpp"
@@ -345,6 +346,7 @@ constexpr const char* kExamples = R"(Examples:
   moe-eval history --cache runs.db
   moe-eval compare 1 2 --cache runs.db
   moe-eval report runs/today
+  moe-eval index runs/today
 DATA holds questions/<task>.jsonl and fewshot/<task>.jsonl (docs/EVALUATION.md). A question is a line
   {"id": "1", "subject": "s", "question": "...", "choices": ["...", "..."], "answer": 0}
 Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal error or out of memory, 130 interrupted.)";
@@ -404,11 +406,14 @@ int main(int argc, char** argv) {
   const CLI::App* report = report_command::add(app, reported);
   search_command::Options search_options;
   const CLI::App* search = search_command::add(app, search_options);
+  index_command::Options indexed;
+  const CLI::App* index = index_command::add(app, indexed);
   int usage = cli::kDone;
   const int status = cli::run(app, argc, argv, [&]() -> moe::Result<void> {
     if (history->parsed()) return store_commands::history(options.cache);
     if (compare->parsed()) return store_commands::compare(options.cache, options.a, options.b);
     if (report->parsed()) return report_command::run(reported);
+    if (index->parsed()) return index_command::run(indexed);
     if (options.tasks.empty()) throw CLI::RequiredError("--tasks");
     if (options.models.empty())
       return moe::fail(moe::ErrorCode::not_found,

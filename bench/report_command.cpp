@@ -14,14 +14,7 @@ namespace {
 namespace eval = moe::eval;
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kMostBytes = std::uint64_t{128} << 20;
 constexpr const char* kFiles[] = {"report.html", "report.md", "report.csv"};
-
-// A run.json, or the folder that holds one.
-std::string file_of(const std::string& run) {
-  std::error_code ignored;
-  return fs::is_directory(run, ignored) ? (fs::path(run) / "run.json").string() : run;
-}
 
 moe::Result<void> check_outputs(const std::string& folder, const std::vector<std::string>& inputs) {
   for (const char* name : kFiles)
@@ -32,6 +25,11 @@ moe::Result<void> check_outputs(const std::string& folder, const std::vector<std
 }
 
 }  // namespace
+
+std::string file_of(const std::string& run) {
+  std::error_code ignored;
+  return fs::is_directory(run, ignored) ? (fs::path(run) / "run.json").string() : run;
+}
 
 CLI::App* add(CLI::App& app, Options& options) {
   CLI::App* command = app.add_subcommand(

@@ -1,6 +1,7 @@
 #pragma once
 // moe-eval report, and the report beside each run.json.
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -16,6 +17,11 @@ struct Options {
   std::string out;  ///< empty: the folder of the first run
   std::string svg;  ///< a file for the first picture; empty: none
 };
+
+/// Of a run.json.
+inline constexpr std::uint64_t kMostBytes = std::uint64_t{128} << 20;
+/// A run.json itself, or the one of a folder.
+std::string file_of(const std::string& run);
 
 /// The subcommand with its options.
 CLI::App* add(CLI::App& app, Options& options);

@@ -3,6 +3,7 @@
 
 #include "moe/chat.hpp"
 #include "moe/detail/attention.hpp"
+#include "moe/eval/ai_index.hpp"
 #include "moe/eval/chat_prompts.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/run_report.hpp"
@@ -66,6 +67,8 @@ inline const moe::WeightShape weight_shape{.rows = 1};
 inline const moe::Work work{.router = 1};
 inline const eval::Accuracy accuracy{.value = 1.0};
 inline const eval::Aggregate aggregate{.is_group = true};
+inline const eval::AiIndexOptions ai_index_options{.gnuplot = ""};
+inline const eval::AiIndexTexts ai_index_texts{.text = "a"};
 inline const eval::Breakdown breakdown{.field = "subject"};
 inline const eval::ChatSetting chat_setting{.reported_name = "tool_use"};
 inline const eval::ChatUse chat_use{.multiturn = true};

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""check_page.py MOE_EVAL SOURCE [--shots DIR]: what report.html shows, in a headless browser.
+"""check_page.py MOE_EVAL SOURCE [--shots DIR]: what report.html and index.html show, in a headless browser.
 
 Nothing is loaded from outside and nothing runs; no horizontal overflow at 360, 768 and 1280 px in both themes; text is
 readable; every number in a table is run.json's. One report is of the nano models, one of the same numbers under hostile
-names, with a sweep, joules and expert loads. --shots keeps the screenshots.
+names, with a sweep, joules and expert loads; the index has the same runs beside its published rows, whose numbers are
+not run.json's. --shots keeps the screenshots.
 """
 
 import html.parser
@@ -100,7 +101,7 @@ def is_shown(text, value):
     return abs(float(plain) - value) <= unit * 0.5000001 + abs(value) * 1e-12
 
 
-def check_numbers(page, runs, what):
+def check_numbers(page, runs, what, all_have_sources=True):
     for number in page.numbers:
         if "data-at" not in number:
             continue
@@ -112,7 +113,7 @@ def check_numbers(page, runs, what):
         scale = float(number.get("data-scale", 1))
         check(len(shown) == len(found) and all(is_shown(s, v * scale) for s, v in zip(shown, found)),
               f"{what}: shows {number['text']} for {found}")
-    for cell in page.cells:
+    for cell in page.cells if all_have_sources else []:
         is_number = "n" in cell["class"].split() and cell["text"] not in ("–", "not measured")
         check(not is_number or (cell["data"] and "data-at" in cell["data"]) or cell["column"] in DERIVED,
               f"{what}: no source for {cell}")
@@ -231,8 +232,24 @@ def main():
         subprocess.run([moe_eval, "report", out / "hostile"], check=True, stdout=subprocess.DEVNULL)
         subprocess.run([moe_eval, "report", out / "nano", out / "hostile", "--out", out / "both"], check=True,
                        stdout=subprocess.DEVNULL)
+        asked_mmlu = [json.loads(json.dumps(r)) for r in (run, bad)]
+        for i, each in enumerate(asked_mmlu):
+            each["comparisons"] = []
+            for model in each["models"]:
+                model["tasks"][0]["task"] = "mmlu"
+            (out / f"mmlu-{i}.json").write_text(json.dumps(each))
+        subprocess.run([moe_eval, "index", out / "mmlu-0.json", out / "mmlu-1.json", "--out", out / "index"], check=True,
+                       stdout=subprocess.DEVNULL)
         browser = Browser(browser_path)
         try:
+            path = out / "index/index.html"
+            page = Page()
+            page.feed(path.read_text())
+            check(any(tag == "svg" for tag, _ in page.elements) or not shutil.which("gnuplot"), "index: no picture")
+            check_static(path.read_text(), page, "index")
+            check_numbers(page, asked_mmlu, "index", all_have_sources=False)
+            check(sum(n.get("data-at", "").endswith("/accuracy") for n in page.numbers) == 6, "index: a measured row is missing")
+            check_browser(browser, path, "index", shots)
             for what, runs in (("nano", [run]), ("hostile", [bad]), ("both", [run, bad])):
                 path = out / what / "report.html"
                 text = path.read_text()

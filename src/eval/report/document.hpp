@@ -9,6 +9,7 @@
 #include "eval/report/findings.hpp"
 #include "eval/report/pictures.hpp"
 #include "eval/report/run_reader.hpp"
+#include "moe/eval/report.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 
@@ -23,12 +24,14 @@ struct Cell {
 struct Column {
   std::string title;
   bool is_number = true;
+  bool is_extra = false;  ///< left out on a terminal that has no room for all columns
 };
 
 struct Table {
   std::string caption;
   std::vector<Column> columns;
   std::vector<std::vector<Cell>> rows;
+  bool is_extra = false;  ///< on a terminal only with --verbose
 };
 
 struct Block {
@@ -57,6 +60,8 @@ struct Block {
 struct ReportDocument {
   std::string title, subtitle;
   std::vector<Block> blocks;
+  std::string program = "moe-eval report";  ///< that made it
+  std::string origin = "run.json";          ///< what it was made from
 
   void heading(int level, std::string text, std::string anchor = {});
   void add(Block::Kind kind, std::string text) { blocks.push_back({kind, 2, std::move(text)}); }
@@ -100,8 +105,13 @@ ReportDocument make_document(const std::vector<read::Run>& runs, const std::vect
 std::string html_page(const ReportDocument& document);
 std::string markdown_report(const ReportDocument& document);
 std::string csv_report(const std::vector<read::Run>& runs);
-/// The first picture as a file of its own, in both themes; its description holds the numbers. Empty where there is none.
-std::string picture_file(const ReportDocument& document, const std::vector<Section>& sections);
+/// For a terminal: neither pictures nor code.
+std::string plain_report(const ReportDocument& document, const TableOptions& options);
+/// The first picture as a file of its own, in both themes; `description` is for those who cannot see it. Empty where
+/// there is none.
+std::string picture_file(const ReportDocument& document, const std::string& description);
+/// The numbers of the first section's picture.
+std::string picture_description(const std::vector<Section>& sections);
 /// The page's style sheet: its colours, which the pictures share, and the rest.
 extern const char *const kPageColours, *const kPageStyle;
 

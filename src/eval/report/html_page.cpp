@@ -96,9 +96,9 @@ std::string html_page(const ReportDocument& document) {
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<meta name=\"color-scheme\" content=\"light dark\">\n"
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-      "<title>{} \xE2\x80\x93 moe-eval report</title>\n<style>\n{}{}</style>\n</head>\n<body>\n<main>\n<header>\n"
-      "<p class=\"eyebrow\">moe-eval report</p>\n<h1><bdi>{}</bdi></h1>\n<p>{}</p>\n</header>\n",
-      title, kPageColours, kPageStyle, title, foreign(document.subtitle));
+      "<title>{} \xE2\x80\x93 {}</title>\n<style>\n{}{}</style>\n</head>\n<body>\n<main>\n<header>\n"
+      "<p class=\"eyebrow\">{}</p>\n<h1><bdi>{}</bdi></h1>\n<p>{}</p>\n</header>\n",
+      title, document.program, kPageColours, kPageStyle, document.program, title, foreign(document.subtitle));
   std::size_t next = 0;
   out += "<section class=\"verdict\" aria-label=\"verdict\">\n";
   for (; next < document.blocks.size() && is_of_verdict(document.blocks[next]); ++next)
@@ -117,10 +117,10 @@ std::string html_page(const ReportDocument& document) {
     out += block(document.blocks[next]);
     if (is_second && !is_picture(document, next + 1)) out += "</div>\n";
   }
-  return out +
-         "<footer><p>Made from run.json by moe-eval report. Numbers hold every digit in the page's "
-         "source.</p></footer>\n"
-         "</main>\n</body>\n</html>\n";
+  return out + fmt::format(
+                   "<footer><p>Made from {} by {}. Numbers hold every digit in the page's source.</p></footer>\n"
+                   "</main>\n</body>\n</html>\n",
+                   document.origin, document.program);
 }
 
 }  // namespace moe::inline MOE_ABI::eval

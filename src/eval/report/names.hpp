@@ -11,6 +11,8 @@ namespace moe::inline MOE_ABI::eval {
 inline constexpr const char* kRunFile = "run.json";
 /// Beside it, for people.
 inline constexpr const char* kReportFiles[] = {"report.html", "report.md", "report.csv"};
+/// Of the AI-Index view.
+inline constexpr const char* kIndexFiles[] = {"index.html", "index.md"};
 
 /// As the reference harness calls it: "org/name" is org__name.
 std::string model_folder(std::string_view model);

@@ -8,9 +8,10 @@
 #include "eval/report/forms.hpp"
 
 namespace moe::inline MOE_ABI::eval {
-namespace {
 
-std::string described(const Section& section) {
+std::string picture_description(const std::vector<Section>& sections) {
+  if (sections.empty()) return {};
+  const Section& section = sections[0];
   std::string out = section.headline;
   for (const ModelResult& r : section.results)
     if (r.of_task->accuracy)
@@ -19,12 +20,10 @@ std::string described(const Section& section) {
   return out;
 }
 
-}  // namespace
-
-std::string picture_file(const ReportDocument& document, const std::vector<Section>& sections) {
+std::string picture_file(const ReportDocument& document, const std::string& description) {
   const auto picture = std::find_if(document.blocks.begin(), document.blocks.end(),
                                     [](const Block& b) { return b.kind == Block::Kind::picture; });
-  if (picture == document.blocks.end() || sections.empty()) return {};
+  if (picture == document.blocks.end()) return {};
   // page_picture writes no '>' in an attribute.
   const std::size_t inside = picture->svg.find('>') + 1;
   const std::size_t name = std::string_view("<svg").size();
@@ -32,8 +31,7 @@ std::string picture_file(const ReportDocument& document, const std::vector<Secti
       "<svg xmlns=\"http://www.w3.org/2000/svg\"{}<desc>{}</desc>\n<style>\n{}svg {{ color: var(--ink); fill: none; "
       "stroke: currentColor; stroke-width: 1; font-family: system-ui, sans-serif; }}\n</style>\n"
       "<rect width=\"100%\" height=\"100%\" fill=\"var(--page)\" stroke=\"none\"/>{}\n",
-      picture->svg.substr(name, inside - name), html_escaped(described(sections[0])), kPageColours,
-      picture->svg.substr(inside));
+      picture->svg.substr(name, inside - name), html_escaped(description), kPageColours, picture->svg.substr(inside));
 }
 
 }  // namespace moe::inline MOE_ABI::eval

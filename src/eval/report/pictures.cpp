@@ -99,19 +99,28 @@ class Labels {
     }
   }
 
-  std::string place(const Point& p, std::size_t number) {
+  /// Empty where there is no room. Among many points a name that stands apart from its own gets a thin line to it.
+  std::string place(const Point& p, std::size_t number, bool is_crowded) {
     const double wide = kLetter * static_cast<double>(display_width(shown(p.label)));
     for (const bool avoids_all : {true, false})
-      for (const double shift : {0.0, -11.0, 11.0, -18.0, 18.0, -25.0, 25.0, -34.0, 34.0, -43.0, 43.0, -52.0, 52.0})
+      for (const double shift : {0.0, -11.0, 11.0, -18.0, 18.0, -25.0, 25.0, -34.0, 34.0, -43.0, 43.0, -52.0, 52.0,
+                                 -61.0, 61.0, -70.0, 70.0})
         for (const bool to_left :
              {across(p.x) > f_.left + f_.inner_width() / 2, across(p.x) <= f_.left + f_.inner_width() / 2}) {
+          if (std::abs(shift) > (is_crowded ? 70 : 52) || (!avoids_all && is_crowded && !p.front)) continue;
           const double edge = across(p.x) + (to_left ? -9 : 9), middle = down(p.y) + shift;
           const Box box{to_left ? edge - wide : edge, to_left ? edge : edge + wide, middle - 7, middle + 7};
           if (!is_free(box, avoids_all)) continue;
           taken_.push_back(box);
-          return fmt::format("set label '@{}@' at screen {:.5f},{:.5f} {} front textcolor rgb '{}'\n", number,
-                             edge / f_.width, 1 - middle / f_.height, to_left ? "right" : "left",
-                             p.front ? "black" : colour_of(kMuted));
+          std::string out;
+          if (is_crowded && shift != 0)
+            out = fmt::format(
+                "set arrow from screen {:.5f},{:.5f} to screen {:.5f},{:.5f} nohead back lc rgb '{}' lw 0.7\n",
+                across(p.x) / f_.width, 1 - down(p.y) / f_.height, edge / f_.width, 1 - middle / f_.height,
+                colour_of(kMuted));
+          return out + fmt::format("set label '@{}@' at screen {:.5f},{:.5f} {} front textcolor rgb '{}'\n", number,
+                                   edge / f_.width, 1 - middle / f_.height, to_left ? "right" : "left",
+                                   p.front ? "black" : colour_of(kMuted));
         }
     return {};
   }
@@ -129,11 +138,45 @@ class Labels {
   std::vector<Box> taken_, obstacles_;
 };
 
-std::string block(const char* name, const std::vector<Point>& points, bool front) {
-  std::string out = fmt::format("${} << END\n", name);
+// What a point looks like.
+struct Style {
+  bool front;
+  Shape shape;
+  int colour;
+  bool operator==(const Style&) const = default;
+  // gnuplot's number of the symbol, filled on the front.
+  int symbol() const {
+    switch (shape) {
+      case Shape::triangle: return front ? 9 : 8;
+      case Shape::square: return 5;
+      case Shape::circle: break;
+    }
+    return front ? 7 : 6;
+  }
+};
+Style style_of(const Point& p) { return {p.front, p.shape, p.colour != 0 ? p.colour : p.front ? kFront : kOther}; }
+
+// Those behind others first.
+std::vector<Style> styles_of(const std::vector<Point>& points) {
+  std::vector<Style> out;
+  for (const bool front : {false, true})
+    for (const Point& p : points)
+      if (const Style style = style_of(p); p.front == front && std::find(out.begin(), out.end(), style) == out.end())
+        out.push_back(style);
+  return out;
+}
+
+std::string block(std::size_t name, const std::vector<Point>& points, const Style& style) {
+  std::string out = fmt::format("$p{} << END\n", name);
   for (const Point& p : points)
-    if (p.front == front)
+    if (style_of(p) == style)
       out += fmt::format("{} {} {} {}\n", number(p.x), number(100 * p.y), number(100 * p.low), number(100 * p.high));
+  return out + "END\n";
+}
+
+std::string line_block(const char* name, const std::vector<Point>& line) {
+  std::string out = fmt::format("${} << END\n", name);
+  for (const Point& p : line) out += fmt::format("{} {}\n", number(p.x), number(100 * p.y));
   return out + "END\n";
 }
 
@@ -154,7 +197,7 @@ std::optional<std::string> Painter::draw(const std::string& script, const std::s
 }
 
 std::optional<std::string> Painter::scatter(const std::string& title, const std::string& x_title,
-                                            std::vector<Point> points) {
+                                            std::vector<Point> points, const std::vector<Point>& line) {
   std::erase_if(points, [](const Point& p) { return !(p.x > 0) || !std::isfinite(p.x); });
   if (points.size() < 2 || points.size() > kMostPoints) return std::nullopt;
   std::stable_sort(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.y > b.y; });
@@ -162,9 +205,13 @@ std::optional<std::string> Painter::scatter(const std::string& title, const std:
   for (const Point& p : points) x = {std::min(x.low, p.x), std::max(x.high, p.x)};
   const double room = std::max(1.15, std::pow(x.high / x.low, 0.06));
   x = {x.low / room, x.high * room};
-  const Axis y = percent_axis(points);
-  const Frame f{kWidth, 360, 58, 16, 14, 52};
-  std::string script = f.head() + block("front", points, true) + block("others", points, false);
+  Axis y = percent_axis(points);
+  const bool is_crowded = points.size() > kMostLabels;
+  if (is_crowded) y.high += 0.06 * (y.high - y.low);  // names of the best find their place above them
+  const Frame f{kWidth, is_crowded ? 460.0 : 360.0, 58, 16, 14, 52};
+  const std::vector<Style> styles = styles_of(points);
+  std::string script = f.head();
+  for (std::size_t s = 0; s < styles.size(); ++s) script += block(s, points, styles[s]);
   // The best that can be had for so much, from the cheapest point on the front to the right edge.
   std::vector<Point> front;
   for (const Point& p : points)
@@ -172,23 +219,31 @@ std::optional<std::string> Painter::scatter(const std::string& title, const std:
   std::stable_sort(front.begin(), front.end(), [](const Point& a, const Point& b) { return a.x < b.x; });
   Labels places(f, x, y);
   places.add_obstacles(points, front);
+  if (is_crowded)
+    std::stable_sort(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.front > b.front; });
   for (std::size_t i = 0; i < points.size(); ++i)
-    if (points.size() <= kMostLabels || points[i].front) script += places.place(points[i], i);
-  script += "$steps << END\n";
-  for (const Point& p : front) script += fmt::format("{} {}\n", number(p.x), number(100 * p.y));
-  if (!front.empty()) script += fmt::format("{} {}\n", number(x.high), number(100 * front.back().y));
+    if (!is_crowded || points[i].front || points[i].is_named) script += places.place(points[i], i, is_crowded);
+  if (!front.empty()) {
+    std::vector<Point> steps = front;
+    steps.push_back(front.back()), steps.back().x = x.high;
+    script += line_block("steps", steps);
+  }
+  if (!line.empty()) script += line_block("line", line);
   script += fmt::format(
-      "END\nset logscale x\nset xrange [{}:{}]\nset yrange [{}:{}]\nset xtics ({})\nset format y '%g'\n"
+      "set logscale x\nset xrange [{}:{}]\nset yrange [{}:{}]\nset xtics ({})\nset format y '%g'\n"
       "set xlabel '{}' offset 0,0.3 textcolor rgb '{}'\nset ylabel 'accuracy, %' textcolor rgb '{}' offset 1,0\n",
       number(x.low), number(x.high), number(y.low), number(y.high), log_tics(x.low, x.high), x_title, colour_of(kMuted),
       colour_of(kMuted));
   std::string plot;
   const auto add = [&](const std::string& what) { plot += (plot.empty() ? "plot " : ", ") + what; };
-  if (!front.empty()) add(fmt::format("$steps using 1:2 with steps lc rgb '{}' lw 1.5 dt 2", colour_of(kFront)));
-  if (front.size() < points.size())
-    add(fmt::format("$others using 1:2:3:4 with yerrorbars pt 6 ps 0.9 lw 1.5 lc rgb '{}'", colour_of(kOther)));
+  // Where colours stand for something else the line has none.
+  const bool is_plain = std::all_of(points.begin(), points.end(), [](const Point& p) { return p.colour == 0; });
   if (!front.empty())
-    add(fmt::format("$front using 1:2:3:4 with yerrorbars pt 7 ps 0.9 lw 1.5 lc rgb '{}'", colour_of(kFront)));
+    add(fmt::format("$steps using 1:2 with steps lc rgb '{}' lw 1.5 dt 2", colour_of(is_plain ? kFront : kMuted)));
+  if (!line.empty()) add(fmt::format("$line using 1:2 with lines lc rgb '{}' lw 1.5 dt 3", colour_of(kMuted)));
+  for (std::size_t s = 0; s < styles.size(); ++s)
+    add(fmt::format("$p{} using 1:2:3:4 with yerrorbars pt {} ps 0.9 lw 1.5 lc rgb '{}'", s, styles[s].symbol(),
+                    colour_of(styles[s].colour)));
   std::vector<std::string> labels;
   for (const Point& p : points) labels.push_back(shown(p.label));
   return draw(script + plot + "\n", title, labels);

@@ -22,11 +22,16 @@ enum Colour : int {
 };
 inline constexpr int kSeriesCount = 8, kHeatCount = 8;
 
+enum class Shape { circle, triangle, square };
+
 struct Point {
   std::string label;
   double x = 0, y = 0;       ///< y: a share
   double low = 0, high = 0;  ///< the ends of its bar; both y where there is none
-  bool front = false;
+  bool front = false;        ///< filled, joined by a line, and named wherever there is room
+  Shape shape = Shape::circle;
+  int colour = 0;         ///< a Colour; 0: kFront on the front, kOther elsewhere
+  bool is_named = false;  ///< as those on the front are
 };
 
 struct Series {
@@ -56,8 +61,9 @@ class Painter {
   Painter(std::string program, std::function<bool()> cancelled)
       : program_(std::move(program)), cancelled_(std::move(cancelled)) {}
 
-  /// Empty for fewer than two points, or where one has no place on a logarithmic axis.
-  std::optional<std::string> scatter(const std::string& title, const std::string& x_title, std::vector<Point> points);
+  /// Empty for fewer than two points, or where one has no place on a logarithmic axis. `line` is drawn behind the points.
+  std::optional<std::string> scatter(const std::string& title, const std::string& x_title, std::vector<Point> points,
+                                     const std::vector<Point>& line = {});
   std::optional<std::string> forest(const std::string& title, const std::vector<Bar>& bars);
   std::optional<std::string> curves(const std::string& title, const std::string& x_title,
                                     const std::vector<Series>& series);

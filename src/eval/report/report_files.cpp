@@ -39,7 +39,7 @@ Result<RunReportTexts> render_run_report(std::span<const RunText> texts, const R
   out.html = html_page(document);
   out.markdown = markdown_report(document);
   out.csv = csv_report(runs);
-  out.svg = picture_file(document, sections);
+  out.svg = picture_file(document, picture_description(sections));
   out.verdict = plain_verdict(sections);
   if (painter.failure()) out.no_pictures = painter.failure()->message;
   return out;

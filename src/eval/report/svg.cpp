@@ -71,10 +71,21 @@ std::optional<std::string> page_colour(View text) {
 }
 
 // gnuplot's point symbols that the pictures use, without the definitions that they refer to.
-std::optional<std::string> symbol(View reference) {
-  if (reference == "#gpPt5") return "circle r=\"1\" stroke-width=\"0.35\"";
-  if (reference == "#gpPt6") return "circle r=\"1\"";
-  return std::nullopt;
+struct Symbol {
+  View name, shape;
+  bool is_filled;
+};
+constexpr Symbol kSymbols[] = {
+    {"#gpPt4", "path d=\"M-1,-1 H1 V1 H-1 Z\"", true},
+    {"#gpPt5", "circle r=\"1\" stroke-width=\"0.35\"", false},
+    {"#gpPt6", "circle r=\"1\"", true},
+    {"#gpPt7", "path d=\"M0,-1.2 L1.1,0.8 H-1.1 Z\" stroke-width=\"0.35\"", false},
+    {"#gpPt8", "path d=\"M0,-1.2 L1.1,0.8 H-1.1 Z\"", true},
+};
+const Symbol* symbol(View reference) {
+  const auto found =
+      std::find_if(std::begin(kSymbols), std::end(kSymbols), [&](const Symbol& one) { return one.name == reference; });
+  return found == std::end(kSymbols) ? nullptr : found;
 }
 
 class Rewriter {
@@ -160,16 +171,15 @@ class Rewriter {
     std::string shown(name), rest;
     for (const auto& [key, value] : attributes) {
       if (name == "use" && key == "xlink:href") {
-        const auto shape = symbol(value);
-        if (!shape) return refused("a symbol " + in_quotes(value));
-        const bool is_filled = value == "#gpPt6";
-        shown = *shape;
+        const Symbol* const known = symbol(value);
+        if (known == nullptr) return refused("a symbol " + in_quotes(value));
+        shown = known->shape;
         for (const auto& [other, colour] : attributes)
           if (other == "color") {
             const auto own = page_colour(colour);
             if (!own) return refused("a colour " + in_quotes(colour));
-            rest += is_filled ? fmt::format(" fill=\"{}\" stroke=\"none\"", *own)
-                              : fmt::format(" fill=\"var(--page)\" stroke=\"{}\"", *own);
+            rest += known->is_filled ? fmt::format(" fill=\"{}\" stroke=\"none\"", *own)
+                                     : fmt::format(" fill=\"var(--page)\" stroke=\"{}\"", *own);
           }
         continue;
       }
