@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -77,6 +78,15 @@ struct EvaluateOptions {
 /// Errors: those of LanguageModel::score; cancelled; non_finite naming the question whose score is no number though nothing failed.
 MOE_API Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model,
                                      const EvaluateOptions& options = {});
+
+/// Its two halves, for those who ask block by block. out[i] belongs to questions[i], whatever else is asked with it.
+/// Errors: as evaluate.
+MOE_API Result<std::vector<DocumentOutcome>> answer(const PreparedTask& task, std::span<const QuestionIndex> questions,
+                                                    LanguageModel& model, const Hooks& hooks = {});
+/// All but `executed` and `seconds`, which the caller has measured. `answers`: of all_questions(task), one each, of a
+/// task with at least one. Errors: bad_argument for another number of answers; cancelled.
+MOE_API Result<TaskOutcome> summarise_answers(const PreparedTask& task, std::vector<DocumentOutcome> answers,
+                                              const EvaluateOptions& options = {});
 
 /// The metrics of one question from its scores (first maximum wins). Errors: non_finite.
 MOE_API Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& document,

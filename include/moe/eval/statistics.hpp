@@ -37,6 +37,10 @@ MOE_API std::vector<double> holm(std::span<const double> p_values);
 /// The smallest true gap that a two-sided 5 % test would find with 80 % probability: (1.960 + 0.842) * se.
 MOE_API double minimum_detectable_effect(double standard_error);
 
+/// Questions of the same kind that would show a gap of that size with 80 % power at two-sided 5 %, when the gap's
+/// standard error on `question_count` questions is `standard_error`. Empty without a gap, or beyond 10^15 questions.
+MOE_API std::optional<std::int64_t> questions_for(double gap, double standard_error, std::int64_t question_count);
+
 struct PairedGap {
   std::int64_t question_count = 0;
   double gap = 0;                             ///< mean of a - b

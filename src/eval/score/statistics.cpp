@@ -92,6 +92,14 @@ double minimum_detectable_effect(double standard_error) {
   return (kTwoSided5 + kPower80) * standard_error;
 }
 
+std::optional<std::int64_t> questions_for(double gap, double standard_error, std::int64_t question_count) {
+  // The standard error falls with the root of the number of questions.
+  const double ratio = minimum_detectable_effect(standard_error) / std::abs(gap);
+  const double questions = std::ceil(static_cast<double>(question_count) * ratio * ratio);
+  if (!(questions <= 1e15)) return std::nullopt;
+  return std::max(static_cast<std::int64_t>(questions), std::int64_t{2});
+}
+
 Result<PairedGap> paired_gap(std::span<const double> a, std::span<const double> b,
                              std::span<const std::string> clusters) {
   if (a.size() != b.size() || a.empty() || (!clusters.empty() && clusters.size() != a.size()))
