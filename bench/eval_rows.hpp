@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bench/eval_chat.hpp"
+#include "bench/eval_until_known.hpp"
 #include "moe/error.hpp"
 #include "moe/model.hpp"
 #include "moe/session.hpp"
@@ -24,6 +25,7 @@ struct Options {
   std::int32_t threads = 0;
   std::uint64_t seed = 1234;
   eval_chat::Flags chat;
+  eval_until_known::Flags until_known;
   std::string a, b;  // of compare
 };
 

@@ -128,10 +128,11 @@ moe::Result<eval::TaskOutcome> run_task(const Setting& row, const eval::Prepared
   return outcome;
 }
 
-// Asks one row all tasks; what is finished stays in `report` when a later task fails.
-moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std::shared_ptr<const moe::Model>& model,
-                          const moe::ParallelFor& threads, const Options& o, eval::RunStore* store,
-                          eval::RunReport& report) {
+// A model that can be asked, and its run in the report.
+moe::Result<eval_until_known::Row> open_row(const Setting& row, eval_chat::Asked asked,
+                                            const std::shared_ptr<const moe::Model>& model,
+                                            const moe::ParallelFor& threads, const Options& o,
+                                            eval::RunReport& report) {
   eval::SessionModelOptions options;
   options.precision = row.precision;
   options.kv = row.kv;
@@ -152,6 +153,17 @@ moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std:
   run.tokenizer = model->tokenizer();
   run.chat = std::move(asked.use);
   run.tasks = std::move(asked.tasks);
+  return eval_until_known::Row{std::move(*scorer), std::move(setting)};
+}
+
+// Asks one row all tasks; what is finished stays in `report` when a later task fails.
+moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std::shared_ptr<const moe::Model>& model,
+                          const moe::ParallelFor& threads, const Options& o, eval::RunStore* store,
+                          eval::RunReport& report) {
+  auto opened = open_row(row, std::move(asked), model, threads, o, report);
+  if (!opened) return moe::forward(opened);
+  auto& [scorer, setting] = *opened;
+  eval::ModelRun& run = report.models.back();
   for (std::size_t t = 0; t < report.tasks.size(); ++t) {
     const eval::PreparedTask& task = run.task(report.tasks, t);
     cli::ProgressLine line(row.name + " " + task.spec.name);
@@ -161,7 +173,7 @@ moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std:
       line.update({done, total}, std::to_string(done) + " of " + std::to_string(total) + " answers scored");
     };
     how.hooks.cancelled = cli::interrupted;
-    auto outcome = run_task(row, task, o, **scorer, setting, store, how);
+    auto outcome = run_task(row, task, o, *scorer, setting, store, how);
     if (!outcome && outcome.error().code == moe::ErrorCode::cancelled)
       return moe::fail(moe::ErrorCode::cancelled,
                        "interrupted while " + row.name + " answered " + task.spec.name +
@@ -170,7 +182,7 @@ moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std:
     if (!outcome)
       return moe::fail(outcome.error().code, row.name + ", " + task.spec.name + ": " + outcome.error().message);
     run.outcomes.push_back(std::move(*outcome));
-    run.session_bytes = (*scorer)->session_bytes();
+    run.session_bytes = scorer->session_bytes();
   }
   return {};
 }
@@ -179,7 +191,8 @@ moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std:
 // a reader that has gone, does not cost the others. `complete`: every row has answered every task.
 moe::Result<void> put_out(eval::RunReport& report, const std::string& out, bool complete) {
   std::erase_if(report.models, [](const eval::ModelRun& run) { return run.outcomes.empty(); });  // no row
-  moe::Result<void> result = cli::print(eval::render_tables(report));
+  moe::Result<void> result =
+      cli::print(report.until_known ? eval::render_until_known(report) : eval::render_tables(report));
   const auto note = [&](const moe::Result<void>& written) {
     if (!written && (result || cli::is_broken_pipe(result.error()))) result = written;
   };
@@ -236,6 +249,10 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   if (auto ok = eval_chat::check_tasks(o.chat, report.tasks); !ok) return ok;
   auto asked = check_rows(o, rows, chat, report);
   if (!asked) return moe::forward(asked);
+  std::vector<std::string> paths;
+  for (const Setting& row : rows) paths.push_back(row.path);
+  if (o.until_known.wanted)
+    if (auto ok = eval_until_known::check(o.until_known, paths, report.tasks); !ok) return ok;
   std::unique_ptr<eval::RunStore> store;
   if (!o.cache.empty()) {
     auto opened = eval::RunStore::open(o.cache);
@@ -247,6 +264,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
 
   moe::Result<void> result;
   moe::Result<std::shared_ptr<const moe::Model>> loaded(nullptr);
+  std::vector<eval_until_known::Row> side_by_side;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Setting& row = rows[i];
     // The rows of a sweep share one copy of the weights; otherwise one model is in memory at a time.
@@ -255,10 +273,19 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
       loaded = load(row, *threads, store != nullptr || !o.out.empty() ? moe::ContentHash(moe::sha256) : nullptr);
     }
     const auto model = loaded ? with_setting(*loaded, row) : loaded;
+    if (model && o.until_known.wanted) {
+      auto opened = open_row(row, std::move((*asked)[i]), *model, *threads, o, report);
+      result = opened ? moe::Result<void>() : moe::forward(opened);
+      if (!opened) break;
+      side_by_side.push_back(std::move(*opened));
+      continue;
+    }
     result = model ? run_row(row, std::move((*asked)[i]), *model, *threads, o, store.get(), report)
                    : moe::Result<void>(moe::forward(model));
     if (!result) break;
   }
+  if (result && o.until_known.wanted)
+    result = eval_until_known::ask(o.until_known, side_by_side, *threads, store.get(), report);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const auto written = put_out(report, o.out, result.has_value());
   return result ? written : result;
@@ -305,9 +332,10 @@ void add_options(CLI::App& app, Options& o) {
   cli::add_path(app, "--out", o.out, "folder for results, samples and run.json");
   cli::add_path(app, "--cache", o.cache,
                 "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
+  eval_until_known::add_options(app, o.until_known);
   app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
   cli::add_number(app, "--seed", o.seed, moe::Bounds<std::uint64_t>{0, std::numeric_limits<std::uint64_t>::max()},
-                  "of worked examples that are drawn at random (1234)");
+                  "of worked examples that are drawn at random, and of the order of --until-known (1234)");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "moe/eval/evaluate.hpp"
 #include "moe/eval/statistics.hpp"
+#include "moe/eval/until_known.hpp"
 #include "moe/model.hpp"
 #include "moe/session.hpp"
 
@@ -58,6 +59,8 @@ struct RunReport {
   std::optional<bool> fewshot_as_multiturn = {};  ///< as it was asked for; with a template the row's ChatUse counts
   std::string started = {};                       ///< ISO 8601 time
   double seconds = 0;
+  /// Of a run that stopped when it was known. Every run then has tasks of its own, with the questions that it was asked.
+  std::optional<UntilKnown> until_known = {};
 };
 
 /// One comparison of two models on one task.
@@ -67,6 +70,7 @@ struct Comparison {
   double adjusted_p = 1;               ///< Holm over all comparisons of the run
   bool distinguishable() const { return adjusted_p < 0.05; }
 };
+/// None of a run that was stopped by what it found: these tests hold for a number of questions that was fixed before.
 MOE_API std::vector<Comparison> compare_models(const RunReport& report);
 
 /// Accuracy with the standard error that clusters questions by TaskSpec::cluster.
@@ -83,6 +87,8 @@ MOE_API std::vector<std::optional<double>> compute_multipliers(const std::vector
 
 /// The tables of everything that is finished, one per task; the paired gaps; accuracy against compute.
 MOE_API std::string render_tables(const RunReport& report);
+/// Verdicts, questions and FLOPs of RunReport::until_known; empty without it. At most 100 columns.
+MOE_API std::string render_until_known(const RunReport& report);
 
 /// Whether every result will have a name, a file and a folder of its own: tasks, subtasks and groups, and the models.
 /// To be asked before the first question. Errors: bad_argument naming the two that meet.

@@ -112,6 +112,37 @@ Json model_json(const RunReport& report, const ModelRun& run) {
   return out;
 }
 
+Json until_known_json(const RunReport& report, const UntilKnown& known) {
+  Json out = {{"alpha", known.alpha},
+              {"pair_alpha", known.pair_alpha},
+              {"margin", known.margin},
+              {"seed", known.seed},
+              {"questions", known.asked},
+              {"questions_of_all", known.question_count},
+              {"clusters_of_all", known.cluster_count},
+              {"largest_cluster", known.largest_cluster},
+              {"looks", known.looks},
+              {"pairs", Json::array()},
+              {"models", Json::array()}};
+  for (const PairVerdict& pair : known.pairs)
+    out["pairs"].push_back({{"a", report.models[pair.a].name},
+                            {"b", report.models[pair.b].name},
+                            {"verdict", name_of(pair.verdict)},
+                            {"gap", pair.gap},
+                            {"interval", {pair.lower, pair.upper}},
+                            {"p_anytime", pair.p_value},
+                            {"questions", pair.questions},
+                            {"only_a", pair.only_a},
+                            {"only_b", pair.only_b}});
+  for (std::size_t m = 0; m < known.models.size(); ++m)
+    out["models"].push_back({{"name", report.models[m].name},
+                             {"questions", known.models[m].questions},
+                             {"model_flops", known.models[m].model_flops},
+                             {"saved_model_flops_estimate", known.models[m].unasked_flops},
+                             {"executed_flops", known.models[m].executed_flops}});
+  return out;
+}
+
 }  // namespace
 
 Result<void> write_run_file(const RunReport& report, const std::string& directory,
@@ -141,6 +172,7 @@ Result<void> write_run_file(const RunReport& report, const std::string& director
                                    {"p_mcnemar", c.gap.p_value},
                                    {"p_holm", c.adjusted_p},
                                    {"distinguishable", c.distinguishable()}});
+  if (report.until_known) root["until_known"] = until_known_json(report, *report.until_known);
   if (auto made = make_folder(directory); !made) return made;
   return write_file((std::filesystem::path(directory) / kRunFile).string(), json_text(root, 2) + "\n",
                     {.cancelled = cancelled});

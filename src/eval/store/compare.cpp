@@ -36,6 +36,7 @@ Accuracy accuracy_of(const PreparedTask& task, const TaskOutcome& outcome) {
 
 std::vector<Comparison> compare_models(const RunReport& report) {
   std::vector<Comparison> out;
+  if (report.until_known) return out;
   for (std::size_t t = 0; t < report.tasks.size(); ++t)
     for (std::size_t a = 0; a < report.models.size(); ++a)
       for (std::size_t b = 0; b < report.models.size(); ++b) {
