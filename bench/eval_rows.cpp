@@ -24,10 +24,8 @@ moe::Result<moe::Precision> precision_of(const std::string& text) {
 
 // Applies KEY=VALUE of a sweep; the row's name says so.
 moe::Result<void> apply(Setting& row, const std::string& key, const std::string& value, const eval_chat::Rows& chat) {
-  if (key == "top_k") {
-    const auto top_k = moe::parse_number("--sweep top_k", value, kTopK);
-    if (!top_k) return moe::forward(top_k);
-    row.top_k = *top_k, row.top_k_option = "--sweep top_k";
+  if (eval_experts::is_key(key)) {
+    if (auto ok = eval_experts::apply(row.experts, key, value); !ok) return ok;
   } else if (key == "precision") {
     const auto precision = precision_of(value);
     if (!precision) return moe::forward(precision);
@@ -39,15 +37,16 @@ moe::Result<void> apply(Setting& row, const std::string& key, const std::string&
   } else if (key == kChatKey) {
     row.chat = eval_chat::swept_setting(chat, value);
   } else {
-    return moe::fail(moe::ErrorCode::bad_argument,
-                     "--sweep '" + key + "': expected top_k, precision, kv or chat_template");
+    return moe::fail(
+        moe::ErrorCode::bad_argument,
+        "--sweep '" + key + "': expected top_k, expert_mass, expert_mass_variant, precision, kv or chat_template");
   }
   row.name += "[" + key + "=" + value + "]";
   return {};
 }
 
 // A row before any sweep: NAME=PATH, or a path whose last part is the name.
-Setting row_of(const std::string& model, const Options& o) {
+Setting row_of(const std::string& model, const eval_experts::Setting& experts) {
   Setting row;
   const std::size_t equals = model.find('=');
   const bool named = equals != std::string::npos && equals > 0 && model.find('/') > equals;
@@ -56,8 +55,8 @@ Setting row_of(const std::string& model, const Options& o) {
   std::filesystem::path path(row.path);
   if (path.filename().empty()) path = path.parent_path();
   row.name = named ? model.substr(0, equals) : (path.extension() == ".gguf" ? path.stem() : path.filename()).string();
-  row.top_k = o.top_k;
-  if (o.top_k > 0) row.name += "[top_k=" + std::to_string(o.top_k) + "]";
+  row.experts = experts;
+  row.name += experts.name;
   return row;
 }
 
@@ -76,33 +75,73 @@ moe::Result<void> check_names(const std::vector<Setting>& rows, const std::strin
   return {};
 }
 
-}  // namespace
-
-moe::Result<Sweep> sweep_of(const Options& o) {
+// KEY=V1,V2.
+moe::Result<Sweep> sweep_of(const std::string& text, const Options& o) {
   Sweep out;
-  if (o.sweep.empty()) return out;
-  const std::size_t equals = o.sweep.find('=');
-  if (equals == std::string::npos || equals + 1 == o.sweep.size())
-    return moe::fail(moe::ErrorCode::bad_argument, "--sweep '" + o.sweep + "': expected KEY=V1,V2");
-  out.key = o.sweep.substr(0, equals);
+  out.text = text;
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals + 1 == text.size())
+    return moe::fail(moe::ErrorCode::bad_argument, "--sweep '" + text + "': expected KEY=V1,V2");
+  out.key = text.substr(0, equals);
   const auto about = [&](const std::string& problem) {
-    return moe::fail(moe::ErrorCode::bad_argument, "--sweep '" + o.sweep + "': " + problem);
+    return moe::fail(moe::ErrorCode::bad_argument, "--sweep '" + text + "': " + problem);
   };
   for (std::size_t begin = equals + 1, end = equals; end != std::string::npos; begin = end + 1) {
-    end = o.sweep.find(',', begin);
-    out.values.push_back(o.sweep.substr(begin, end == std::string::npos ? end : end - begin));
+    end = text.find(',', begin);
+    out.values.push_back(text.substr(begin, end == std::string::npos ? end : end - begin));
     if (out.values.back().empty()) return about("a value is empty");
   }
-  for (const auto& [key, option, is_given] : {std::tuple{"top_k", "--top-k", o.top_k > 0},
-                                              {"precision", "--precision", !o.precision.empty()},
-                                              {"kv", "--kv", !o.kv.empty()}})
+  for (const auto& [key, option, is_given] :
+       {std::tuple{"top_k", "--top-k", !o.experts.top_k.empty()},
+        {"expert_mass", "--expert-mass", o.experts.mass.has_value()},
+        {"expert_mass_variant", "--expert-mass-variant", !o.experts.variant.empty()},
+        {"precision", "--precision", !o.precision.empty()},
+        {"kv", "--kv", !o.kv.empty()}})
     if (out.key == key && is_given) return about(std::string(option) + " says something else");
   return out;
 }
 
-bool Sweep::is_of_chat() const { return key == kChatKey; }
+// Every row with every value of the sweep.
+moe::Result<std::vector<Setting>> swept_rows(const std::vector<Setting>& rows, const Sweep& sweep,
+                                             const eval_chat::Rows& chat) {
+  std::vector<Setting> out;
+  for (const Setting& row : rows) {
+    const std::size_t first = out.size();
+    for (const std::string& value : sweep.values) {
+      Setting swept = row;
+      if (auto applied = apply(swept, sweep.key, value, chat); !applied) return moe::forward(applied);
+      // A number can be written in several ways.
+      for (std::size_t i = first; i < out.size() && eval_experts::is_key(sweep.key); ++i)
+        if (out[i].experts.options == swept.experts.options)
+          return moe::fail(moe::ErrorCode::bad_argument,
+                           "--sweep '" + sweep.text + "': " + swept.name + " is the setting of " + out[i].name);
+      out.push_back(std::move(swept));
+    }
+  }
+  return out;
+}
 
-moe::Result<std::vector<Setting>> settings_of(const Options& o, const Sweep& sweep, const eval_chat::Rows& chat) {
+}  // namespace
+
+const Sweep* Sweeps::find(std::string_view key) const {
+  const auto at = std::find_if(all.begin(), all.end(), [&](const Sweep& s) { return s.key == key; });
+  return at == all.end() ? nullptr : &*at;
+}
+const Sweep* Sweeps::of_chat() const { return find(kChatKey); }
+
+moe::Result<Sweeps> sweeps_of(const Options& o) {
+  Sweeps out;
+  for (const std::string& text : o.sweeps) {
+    auto sweep = sweep_of(text, o);
+    if (!sweep) return moe::forward(sweep);
+    if (out.find(sweep->key) != nullptr)
+      return moe::fail(moe::ErrorCode::bad_argument, "--sweep " + sweep->key + " stands twice");
+    out.all.push_back(std::move(*sweep));
+  }
+  return out;
+}
+
+moe::Result<std::vector<Setting>> settings_of(const Options& o, const Sweeps& sweeps, const eval_chat::Rows& chat) {
   std::vector<Setting> rows;
   const auto precision = precision_of(o.precision);
   if (!precision) return moe::forward(precision);
@@ -110,22 +149,20 @@ moe::Result<std::vector<Setting>> settings_of(const Options& o, const Sweep& swe
                                                                                                   : moe::KvType::f16)
                                : kv_of(o.kv);
   if (!kv) return moe::forward(kv);
+  const auto experts = eval_experts::setting_of(o.experts, sweeps.find("expert_mass") != nullptr);
+  if (!experts) return moe::forward(experts);
   for (const std::string& model : o.models) {
-    Setting row = row_of(model, o);
+    Setting row = row_of(model, *experts);
     if (row.path.empty()) return moe::fail(moe::ErrorCode::bad_argument, "--model '" + model + "': the path is empty");
     row.precision = *precision, row.kv = *kv;
     if (chat.any) row.chat = chat.setting;
-    if (sweep.values.empty()) rows.push_back(row);
-    for (const std::string& value : sweep.values) {
-      Setting swept = row;
-      if (auto applied = apply(swept, sweep.key, value, chat); !applied) return moe::forward(applied);
-      // A number can be written in several ways.
-      for (auto before = rows.end() - (&value - sweep.values.data()); before != rows.end(); ++before)
-        if (sweep.key == "top_k" && before->top_k == swept.top_k)
-          return moe::fail(moe::ErrorCode::bad_argument,
-                           "--sweep '" + o.sweep + "': " + swept.name + " is the setting of " + before->name);
-      rows.push_back(swept);
+    std::vector<Setting> of_model = {row};
+    for (const Sweep& sweep : sweeps.all) {
+      auto more = swept_rows(of_model, sweep, chat);
+      if (!more) return moe::forward(more);
+      of_model = std::move(*more);
     }
+    rows.insert(rows.end(), of_model.begin(), of_model.end());
   }
   if (auto ok = check_names(rows, o.baseline); !ok) return moe::forward(ok);
   return rows;

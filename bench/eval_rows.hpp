@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "bench/eval_chat.hpp"
+#include "bench/eval_experts.hpp"
+#include "bench/eval_families.hpp"
 #include "bench/eval_until_known.hpp"
 #include "moe/error.hpp"
 #include "moe/model.hpp"
@@ -14,40 +16,47 @@
 
 namespace eval_rows {
 
-inline constexpr moe::Bounds<std::int64_t> kTopK{1, 4096};
-
 struct Options {
+  std::vector<std::string> command;  // as it was given
   std::vector<std::string> models, tasks;
-  std::string data, out, baseline, precision, kv, sweep, cache, system_instruction;
+  std::vector<std::string> sweeps;
+  std::string data, out, baseline, precision, kv, cache, system_instruction;
   std::optional<std::int64_t> num_fewshot;  // the task's own number
-  std::int64_t top_k = 0, max_length = 0;
+  std::int64_t max_length = 0;
   double limit = 0;
   std::int32_t threads = 0;
   std::uint64_t seed = 1234;
+  bool verbose = false;
   eval_chat::Flags chat;
+  eval_experts::Flags experts;
   eval_until_known::Flags until_known;
+  eval_families::Flags families;
   std::string a, b;  // of compare
 };
 
 // What one row of the tables runs with.
 struct Setting {
   std::string name, path;
-  std::int64_t top_k = 0;  // 0: the model's own
-  std::string top_k_option = "--top-k";
+  eval_experts::Setting experts;
   moe::Precision precision = moe::Precision::automatic;
   moe::KvType kv = moe::KvType::f16;
   std::optional<moe::eval::ChatSetting> chat;
 };
 
-// --sweep KEY=V1,V2.
+// --sweep KEY=V1,V2, as often as there are keys.
 struct Sweep {
-  std::string key;
+  std::string text, key;
   std::vector<std::string> values;
-  bool is_of_chat() const;
+};
+struct Sweeps {
+  std::vector<Sweep> all;
+  const Sweep* find(std::string_view key) const;
+  const Sweep* of_chat() const;
 };
 /// Errors: bad_argument.
-moe::Result<Sweep> sweep_of(const Options& options);
-/// One row per model and value of the sweep. Errors: bad_argument.
-moe::Result<std::vector<Setting>> settings_of(const Options& options, const Sweep& sweep, const eval_chat::Rows& chat);
+moe::Result<Sweeps> sweeps_of(const Options& options);
+/// One row per model and combination of the sweeps' values, those of the last sweep side by side. Errors: bad_argument.
+moe::Result<std::vector<Setting>> settings_of(const Options& options, const Sweeps& sweeps,
+                                              const eval_chat::Rows& chat);
 
 }  // namespace eval_rows

@@ -66,10 +66,13 @@ void add_options(CLI::App& app, Flags& flags) {
 }
 
 moe::Result<void> check(const Flags& flags, const std::vector<std::string>& paths,
-                        const std::vector<eval::PreparedTask>& tasks) {
+                        const eval::RunReport& report) {
+  if (!report.families.empty())
+    return moe::fail(moe::ErrorCode::bad_argument,
+                     "--until-known: --families compares models on all questions; leave one of the two out");
   eval::UntilKnownOptions options;
   options.alpha = flags.alpha, options.margin = flags.margin_points / 100;
-  if (auto ok = eval::check_until_known(paths.size(), tasks, options); !ok)
+  if (auto ok = eval::check_until_known(paths.size(), report.tasks, options); !ok)
     return moe::fail(ok.error().code, "--until-known: " + ok.error().message);
   return check_memory(paths);
 }

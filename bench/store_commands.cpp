@@ -12,6 +12,7 @@
 #include "support/number.hpp"
 #include "support/text_table.hpp"
 #include "tools/common/standard_output.hpp"
+#include "tools/common/terminal.hpp"
 
 namespace store_commands {
 namespace {
@@ -104,11 +105,12 @@ moe::Result<void> history(const std::string& path) {
     const bool done = !r.finished.empty();
     table.add({std::to_string(r.id), r.started.substr(0, 19), moe::shown_name(r.model),
                std::string(name_of(r.setting.precision)), std::string(name_of(r.setting.kv)),
-               std::to_string(r.setting.top_k), moe::shown_name(r.task), std::to_string(r.num_fewshot),
-               std::to_string(r.question_count), done ? percent(r.accuracy) : "-",
-               done ? percent(r.standard_error) : "-", done ? giga : "-", done ? "finished" : "cut short"});
+               r.setting.experts.empty() ? std::to_string(r.setting.top_k) : moe::shown_name(r.setting.experts),
+               moe::shown_name(r.task), std::to_string(r.num_fewshot), std::to_string(r.question_count),
+               done ? percent(r.accuracy) : "-", done ? percent(r.standard_error) : "-", done ? giga : "-",
+               done ? "finished" : "cut short"});
   }
-  return cli::print(table.render());
+  return cli::print(table.render(cli::standard_output().columns));
 }
 
 moe::Result<void> compare(const std::string& path, const std::string& a, const std::string& b) {
@@ -134,7 +136,7 @@ moe::Result<void> compare(const std::string& path, const std::string& a, const s
     any = true;
   }
   if (!any) return moe::fail(moe::ErrorCode::not_found, "'" + a + "' and '" + b + "' have no finished task in common");
-  return cli::print(table.render());
+  return cli::print(table.render(cli::standard_output().columns));
 }
 
 }  // namespace store_commands

@@ -151,9 +151,9 @@ void attention_gqa(const Attention& a) noexcept {
     const std::int64_t rest = a.query_count - first;
     const int queries = static_cast<int>(rest < kGqaGroup ? rest : kGqaGroup);
     switch (a.cache_type) {
-      case CacheType::f32: gqa_group<Arch, CacheF32>(a, first, queries, s); break;
-      case CacheType::f16: gqa_group<Arch, CacheF16>(a, first, queries, s); break;
-      case CacheType::bf16: gqa_group<Arch, CacheBf16>(a, first, queries, s); break;
+      case KvType::f32: gqa_group<Arch, CacheF32>(a, first, queries, s); break;
+      case KvType::f16: gqa_group<Arch, CacheF16>(a, first, queries, s); break;
+      case KvType::bf16: gqa_group<Arch, CacheBf16>(a, first, queries, s); break;
     }
   }
 }

@@ -178,9 +178,9 @@ void attention_mla(const Attention& a) noexcept {
     const std::int64_t rest = a.query_count - first;
     const int queries = static_cast<int>(rest < kQueryGroup ? rest : kQueryGroup);
     switch (a.cache_type) {
-      case CacheType::f32: mla_group<Arch, CacheF32>(a, first, queries, s); break;
-      case CacheType::f16: mla_group<Arch, CacheF16>(a, first, queries, s); break;
-      case CacheType::bf16: mla_group<Arch, CacheBf16>(a, first, queries, s); break;
+      case KvType::f32: mla_group<Arch, CacheF32>(a, first, queries, s); break;
+      case KvType::f16: mla_group<Arch, CacheF16>(a, first, queries, s); break;
+      case KvType::bf16: mla_group<Arch, CacheBf16>(a, first, queries, s); break;
     }
   }
 }

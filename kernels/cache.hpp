@@ -25,11 +25,11 @@ MOE_FORCE_INLINE void store_cache_16bit(const float* x, std::int64_t n, std::uin
 }
 
 template <class Arch>
-void store_cache(CacheType type, const float* x, std::int64_t n, void* out, std::int64_t stride) noexcept {
+void store_cache(KvType type, const float* x, std::int64_t n, void* out, std::int64_t stride) noexcept {
   switch (type) {
-    case CacheType::f16: return store_cache_16bit<Arch, CacheF16>(x, n, static_cast<std::uint16_t*>(out), stride);
-    case CacheType::bf16: return store_cache_16bit<Arch, CacheBf16>(x, n, static_cast<std::uint16_t*>(out), stride);
-    case CacheType::f32: break;
+    case KvType::f16: return store_cache_16bit<Arch, CacheF16>(x, n, static_cast<std::uint16_t*>(out), stride);
+    case KvType::bf16: return store_cache_16bit<Arch, CacheBf16>(x, n, static_cast<std::uint16_t*>(out), stride);
+    case KvType::f32: break;
   }
   float* wide = static_cast<float*>(out);
   for (std::int64_t i = 0; i < n; ++i) wide[i * stride] = x[i];

@@ -102,8 +102,8 @@ Facts gather(moe::ModelInfo info, std::int64_t context) {
   const ModelConfig& c = info.config;
   f.context = context;
   f.parameters = moe::count_parameters(c);
-  f.flops_per_token = moe::weight_flops_per_token(c, true);
-  f.flops_per_token_without_head = moe::weight_flops_per_token(c, false);
+  f.flops_per_token = moe::weight_flops_per_token(c);
+  f.flops_per_token_without_head = moe::weight_flops_per_token(c, moe::HeadFlops::exclude);
   f.attention_decode = moe::attention_flops(c, context, MlaForm::expanded);
   f.attention_decode_absorbed = moe::attention_flops(c, context, MlaForm::absorbed);
   f.attention_prefill_mean = moe::attention_flops(c, std::max<std::int64_t>(1, context / 2), MlaForm::expanded);

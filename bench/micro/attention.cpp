@@ -13,6 +13,7 @@
 namespace {
 
 using namespace moe::kernels;
+using moe::KvType;
 
 struct Shape {
   const char* kernel;
@@ -28,7 +29,7 @@ constexpr Shape kShapes[] = {
 /// Cache blocks of one kv head, filled with random numbers in the cache's type.
 class Blocks {
  public:
-  Blocks(const KernelTable& table, CacheType type, std::int64_t count, std::int64_t dim)
+  Blocks(const KernelTable& table, KvType type, std::int64_t count, std::int64_t dim)
       : block_bytes_(kKeyBlock * dim * micro::cache_bytes(type)),
         memory_(micro::buffer<std::byte>(count * block_bytes_)) {
     const auto values = micro::random_floats(kKeyBlock * dim);
@@ -47,7 +48,7 @@ class Blocks {
   std::vector<const void*> pointers_;
 };
 
-void run(benchmark::State& state, const KernelTable* table, const Shape* shape, std::int64_t keys, CacheType type,
+void run(benchmark::State& state, const KernelTable* table, const Shape* shape, std::int64_t keys, KvType type,
          std::int64_t tokens) {
   const Shape& s = *shape;
   const std::int64_t queries = tokens * s.group;
@@ -82,7 +83,7 @@ void run(benchmark::State& state, const KernelTable* table, const Shape* shape, 
 void add_table(const KernelTable* table) {
   for (const Shape& s : kShapes)
     for (const std::int64_t keys : {64, 512, 4096})
-      for (const auto& [type, type_name] : micro::kCacheTypes)
+      for (const auto& [type, type_name] : micro::kKvTypes)
         for (const bool prefill : {true, false}) {
           const std::string dims = std::to_string(s.key_dim) + "x" + std::to_string(s.value_dim);
           const std::string name =

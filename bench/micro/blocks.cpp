@@ -10,6 +10,7 @@
 namespace {
 
 using namespace moe::kernels;
+using moe::KvType;
 
 struct Row {
   const float *a, *b, *c;
@@ -53,7 +54,7 @@ void run_row(benchmark::State& state, const KernelTable* table, const RowKernel*
   micro::count_work(state, kernel->operations * static_cast<double>(n), kernel->bytes * n);
 }
 
-void run_store(benchmark::State& state, const KernelTable* table, CacheType type, std::int64_t n, std::int64_t stride) {
+void run_store(benchmark::State& state, const KernelTable* table, KvType type, std::int64_t n, std::int64_t stride) {
   const auto x = micro::random_floats(n);
   auto out = micro::buffer<std::byte>(n * stride * micro::cache_bytes(type));
   for (auto _ : state) table->store_cache(type, x.data(), n, out.data(), stride);
@@ -69,7 +70,7 @@ void add_table(const KernelTable* table) {
     for (const std::int64_t n : {128, 576, 2048, 7168}) add(kernel, n);
   for (const RowKernel& kernel : kRotations)
     for (const std::int64_t n : {64, 128}) add(kernel, n);
-  for (const auto& [type, type_name] : micro::kCacheTypes)
+  for (const auto& [type, type_name] : micro::kKvTypes)
     for (const std::int64_t n : {64, 128, 576})
       for (const std::int64_t stride : {1, 64}) {
         const std::string name =

@@ -45,14 +45,14 @@ std::string name(const std::string& first, const Parts&... rest) {
   return (first + ... + ("/" + text(rest)));
 }
 
-struct NamedCacheType {
-  moe::CacheType type;
+struct NamedKvType {
+  moe::KvType type;
   const char* name;
 };
-inline constexpr NamedCacheType kCacheTypes[] = {
-    {moe::CacheType::f32, "f32"}, {moe::CacheType::f16, "f16"}, {moe::CacheType::bf16, "bf16"}};
+inline constexpr NamedKvType kKvTypes[] = {
+    {moe::KvType::f32, "f32"}, {moe::KvType::f16, "f16"}, {moe::KvType::bf16, "bf16"}};
 /// Bytes of one number.
-constexpr std::int64_t cache_bytes(moe::CacheType type) { return type == moe::CacheType::f32 ? 4 : 2; }
+constexpr std::int64_t cache_bytes(moe::KvType type) { return type == moe::KvType::f32 ? 4 : 2; }
 
 /// Calls register_table(table) for every table that this machine can run, the portable one first.
 template <class Register>

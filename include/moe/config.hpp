@@ -100,6 +100,19 @@ constexpr std::string_view name_of(GroupScore value) noexcept {
   return "";
 }
 
+/// Weights of the experts that RouterConfig::expert_mass keeps.
+enum class MassVariant {
+  renormalised,  ///< scaled to the sum that the weights of all top_k experts have
+  plain,         ///< as they are: what the dropped experts would have added is missing
+};
+constexpr std::string_view name_of(MassVariant value) noexcept {
+  switch (value) {
+    case MassVariant::renormalised: return "renormalised";
+    case MassVariant::plain: return "plain";
+  }
+  return "";
+}
+
 /// Rotary position embedding. Angles are computed in double (docs/NUMERICS.md).
 struct RopeConfig {
   double theta = 10000.0;
@@ -128,6 +141,10 @@ struct RouterConfig {
   bool norm_topk_prob = false;  ///< divide the chosen scores by their sum (chosen_softmax does so by itself)
   double norm_min = 1e-12;      ///< least divisor of softmax scores (ERNIE's moe_norm_min); sigmoid adds 1e-20 instead
   double routed_scaling_factor = 1.0;
+  /// Below 1, a token's experts are the shortest prefix in rank order whose share of the weights of all top_k reaches
+  /// this, at least one; 1 = all top_k.
+  double expert_mass = 1.0;
+  MassVariant mass_variant = MassVariant::renormalised;
 
   bool operator==(const RouterConfig&) const = default;
 
@@ -236,6 +253,9 @@ struct ModelConfig {
   bool expert_bias = false;  ///< gate, up and down of every routed expert add one
   bool router_bias = false;  ///< added to the router's logits (gpt-oss); not the selection bias
   RouterConfig router = {};
+  /// Experts per token of each MoE layer, in rising layers, where they differ; router.top_k is the largest of them then.
+  /// Empty: router.top_k in all of them.
+  std::vector<std::int64_t> layer_top_k = {};
 
   std::int64_t mtp_layer_count = 0;  ///< multi-token-prediction layers in the file; counted, never run
 
@@ -257,6 +277,23 @@ struct ModelConfig {
     for (std::int64_t dense : mlp_only_layers)
       if (dense == layer) return false;
     return true;
+  }
+
+  std::int64_t moe_layer_count() const {
+    std::int64_t n = 0;
+    for (std::int64_t layer = 0; layer < layer_count; ++layer) n += layer_is_moe(layer);
+    return n;
+  }
+  /// Experts that a token may go to in the MoE layer which is the `index`-th one.
+  std::int64_t moe_layer_top_k(std::int64_t index) const {
+    return layer_top_k.empty() ? router.top_k : layer_top_k[static_cast<std::size_t>(index)];
+  }
+  /// Calls visit(layer, index among the MoE layers) for every MoE layer.
+  template <class Visit>
+  void for_each_moe_layer(Visit&& visit) const {
+    std::int64_t index = 0;
+    for (std::int64_t layer = 0; layer < layer_count; ++layer)
+      if (layer_is_moe(layer)) visit(layer, index++);
   }
 
   bool operator==(const ModelConfig&) const = default;

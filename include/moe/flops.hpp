@@ -61,6 +61,18 @@ inline std::int64_t visible_keys(const ModelConfig& c, std::int64_t layer, std::
   return rising * cached_tokens + rising * (rising + 1) / 2 + (new_tokens - rising) * window;
 }
 
+/// Routed experts that tokens go to, summed over the MoE layers: top_k of each layer. With router.expert_mass it is the
+/// most that can be; Session says how many there were.
+inline std::int64_t routed_expert_count(const ModelConfig& c, std::int64_t tokens) {
+  std::int64_t per_token = 0;
+  c.for_each_moe_layer([&](std::int64_t, std::int64_t index) { per_token += c.moe_layer_top_k(index); });
+  return tokens * per_token;
+}
+/// FLOPs of so many runs of one routed expert for one token.
+inline std::int64_t routed_expert_flops(const ModelConfig& c, std::int64_t expert_count) {
+  return 2 * expert_count * 3 * c.hidden_size * c.moe_intermediate_size;
+}
+
 /// Work of running `new_tokens` tokens after `cached_tokens` that are in the cache, logits at `logit_rows` positions.
 /// Token i sees cached_tokens + i + 1 keys, or as many of them as the layer's window holds.
 inline Work forward_work(const ModelConfig& c, std::int64_t cached_tokens, std::int64_t new_tokens,
@@ -91,15 +103,24 @@ inline Work forward_work(const ModelConfig& c, std::int64_t cached_tokens, std::
     }
     if (c.layer_is_moe(layer)) {
       w.router += 2 * n * D * c.router.expert_count;
-      w.routed_experts += 2 * n * c.router.top_k * 3 * D * c.moe_intermediate_size;
       w.shared_experts += 2 * n * D * (3 * c.shared_width() + (c.shared_expert_gate ? 1 : 0));
     } else {
       w.dense_ffn += 2 * n * 3 * D * c.intermediate_size;
     }
   }
+  w.routed_experts = routed_expert_flops(c, routed_expert_count(c, n));
   w.head = 2 * logit_rows * D * c.vocab_size;
   w.tokens = n;
   w.head_tokens = logit_rows;
+  return w;
+}
+
+/// The same where it is known to how many routed experts the new tokens went, summed over tokens and layers
+/// (StepOutput::expert_counts): what router.expert_mass leaves to each token.
+inline Work forward_work(const ModelConfig& c, std::int64_t cached_tokens, std::int64_t new_tokens,
+                         std::int64_t logit_rows, MlaForm form, std::int64_t expert_count) {
+  Work w = forward_work(c, cached_tokens, new_tokens, logit_rows, form);
+  w.routed_experts = routed_expert_flops(c, expert_count);
   return w;
 }
 
@@ -109,9 +130,19 @@ inline std::int64_t attention_flops(const ModelConfig& c, std::int64_t keys, Mla
   return w.attention_score + w.attention_value;
 }
 
+/// Whether the language-model head is counted: a prompt needs it for its last token only, a reply for every one.
+enum class HeadFlops { include, exclude };
+constexpr std::string_view name_of(HeadFlops value) noexcept {
+  switch (value) {
+    case HeadFlops::include: return "include";
+    case HeadFlops::exclude: return "exclude";
+  }
+  return "";
+}
+
 /// FLOPs per token that do not depend on the context: 2 * matmul parameters that the token meets.
-inline std::int64_t weight_flops_per_token(const ModelConfig& c, bool with_head) {
-  const Work w = forward_work(c, 0, 1, with_head ? 1 : 0, MlaForm::expanded);
+inline std::int64_t weight_flops_per_token(const ModelConfig& c, HeadFlops head = HeadFlops::include) {
+  const Work w = forward_work(c, 0, 1, head == HeadFlops::include ? 1 : 0, MlaForm::expanded);
   return w.total() - w.attention_score - w.attention_value;
 }
 
@@ -147,6 +178,7 @@ struct WeightShape {
 template <class Visit>
 void for_each_weight(const ModelConfig& c, Visit&& visit) {
   const std::int64_t D = c.hidden_size, H = c.head_count;
+  std::int64_t moe_layers = 0;
   visit(WeightShape{WeightPart::embedding, -1, c.vocab_size, D, 1, 0});
   for (std::int64_t l = 0; l < c.layer_count; ++l) {
     const auto matrix = [&](WeightPart part, std::int64_t rows, std::int64_t cols, std::int64_t stored = 1,
@@ -188,13 +220,13 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
     vector(D);
     if (c.post_norms) vector(2 * D);
     if (c.layer_is_moe(l)) {
+      const std::int64_t top_k = c.moe_layer_top_k(moe_layers++);
       matrix(WeightPart::router, c.router.expert_count, D);
       if (c.router.selection_bias) vector(c.router.expert_count);
       if (c.router_bias) vector(c.router.expert_count);
       if (c.expert_bias)
-        visit(WeightShape{WeightPart::vector, l, 1, 2 * c.moe_intermediate_size + D, c.router.expert_count,
-                          c.router.top_k});
-      ffn(WeightPart::routed_experts, c.moe_intermediate_size, c.router.expert_count, c.router.top_k);
+        visit(WeightShape{WeightPart::vector, l, 1, 2 * c.moe_intermediate_size + D, c.router.expert_count, top_k});
+      ffn(WeightPart::routed_experts, c.moe_intermediate_size, c.router.expert_count, top_k);
       if (c.shared_width() > 0) ffn(WeightPart::shared_experts, c.shared_width(), 1, 1);
       if (c.shared_expert_gate) matrix(WeightPart::shared_experts, 1, D);
     } else {

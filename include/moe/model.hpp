@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,9 +44,20 @@ struct Progress {
 /// Checks every number against the limits and against the others; router.hpp has the same for a RouterConfig.
 /// Errors: bad_config, naming the field, what was found and what was expected.
 MOE_API Result<void> validate(const ModelConfig& config);
-/// The same model with another number of routed experts per token: what Model::with_top_k would run.
-/// Errors: bad_config when top_k is out of range, or the model is dense.
-MOE_API Result<ModelConfig> with_top_k(const ModelConfig& config, std::int64_t top_k);
+/// To how many routed experts tokens go, where it is not what the model was trained with.
+struct ExpertOptions {
+  std::vector<std::int64_t> top_k = {};          ///< one number for all MoE layers or one for each; empty: as it is
+  std::optional<double> expert_mass = {};        ///< RouterConfig::expert_mass; empty: as it is
+  std::optional<MassVariant> mass_variant = {};  ///< matters below a mass of 1; empty: as it is
+  bool operator==(const ExpertOptions&) const = default;
+};
+/// The same model with other experts per token: what Model::with_experts would run.
+/// Errors: bad_config when a number is out of range (naming the layer, the number and the range), when there are neither
+/// one nor as many as MoE layers, or the model is dense.
+MOE_API Result<ModelConfig> with_experts(const ModelConfig& config, const ExpertOptions& options);
+inline Result<ModelConfig> with_top_k(const ModelConfig& config, std::int64_t top_k) {
+  return with_experts(config, {.top_k = {top_k}});
+}
 
 /// What a model without a usable tokenizer is: one with an unknown pre-tokenizer, or none at all.
 enum class TokenizerUse {
@@ -87,8 +99,9 @@ struct ModelInfo {
   std::int64_t touched_bytes = 0;  ///< of those, what decoding one token reads (K of E experts, one embedding row)
   std::int64_t routed_bytes =
       0;  ///< of those, the part that each expert chosen per token adds (all MoE layers together)
-  std::vector<FormatUse> formats = {};  ///< most bytes first
-  std::string format_summary = {};      ///< "133 q5_0, 13 q8_0, ...", the same as text
+  std::vector<std::int64_t> layer_routed_bytes = {};  ///< the same of each MoE layer
+  std::vector<FormatUse> formats = {};                ///< most bytes first
+  std::string format_summary = {};                    ///< "133 q5_0, 13 q8_0, ...", the same as text
   std::uint64_t hash = 0;  ///< of header and tensor list; models of one recipe share it (see Model::content_hash)
   std::vector<std::string> notes =
       {};  ///< what the user should know of the file: two values of one thing, tensors not used
@@ -128,9 +141,10 @@ class MOE_API Model {
   const std::string& content_hash() const;
   /// Bytes of the packed weights in memory.
   std::int64_t resident_bytes() const;
-  /// A copy of this model's handle that routes to another number of experts per token; the weights are shared.
-  /// Errors: bad_config when top_k is out of range, or the model is dense.
-  Result<std::shared_ptr<const Model>> with_top_k(std::int64_t top_k) const;
+  /// A copy of this model's handle that routes to other numbers of experts per token; the weights are shared.
+  /// ModelInfo::touched_bytes follows top_k; with a mass it is the most that a token reads. Errors: those of with_experts.
+  Result<std::shared_ptr<const Model>> with_experts(const ExpertOptions& options) const;
+  Result<std::shared_ptr<const Model>> with_top_k(std::int64_t top_k) const { return with_experts({.top_k = {top_k}}); }
 
   const ModelImpl& impl() const { return *impl_; }
 

@@ -7,6 +7,8 @@
 //   Qwen, OLMoE, Mixtral, Hunyuan            softmax, norm_topk_prob as the model says
 //   ERNIE 4.5                                softmax, selection_bias, norm_topk_prob, norm_min
 //   gpt-oss                                  chosen_softmax
+// For measurements, expert_mass lets a token go to fewer than top_k of them: to the shortest prefix in rank order whose
+// share of the weights reaches it, renormalised or plain.
 // Shared experts are added beside the chosen ones, Qwen2-MoE's weighted by a gate of their own: below, at the end.
 
 #include <array>
@@ -72,12 +74,33 @@ inline float group_selection_score(std::span<const float> scores, std::span<cons
   return rule == GroupScore::max ? first : first + second;
 }
 
-/// Turns the chosen experts' unbiased scores, in rank order, into mixing weights. False when they are not finite.
-inline bool finish_weights(const RouterConfig& c, std::span<float> w) noexcept {
+/// Length of the shortest prefix whose share of all weights reaches RouterConfig::expert_mass, at least one. Its weights
+/// are scaled where the variant says so. Sums run in rank order, in double: the share of a weight does not depend on how
+/// many stand behind it.
+inline std::size_t cut_to_mass(const RouterConfig& c, std::span<float> w) noexcept {
+  double total = 0.0, kept = 0.0;
+  for (const float x : w) total += static_cast<double>(x);
+  const double wanted = c.expert_mass * total;
+  std::size_t count = 0;
+  do kept += static_cast<double>(w[count++]);
+  while (count < w.size() && kept < wanted);
+  if (c.mass_variant == MassVariant::renormalised && count < w.size() && kept > 0.0) {
+    const float part = static_cast<float>(kept), whole = static_cast<float>(total);
+    for (float& x : w.first(count)) {
+      x /= part;  // one expert alone weighs exactly `whole`
+      x *= whole;
+    }
+  }
+  return count;
+}
+
+/// Turns the chosen experts' unbiased scores, in rank order, into mixing weights: of how many experts, 0 when they are
+/// not finite.
+inline std::size_t finish_weights(const RouterConfig& c, std::span<float> w) noexcept {
   if (c.score == RouterScore::chosen_softmax) {
     float highest = w[0];
     for (const float x : w) highest = x > highest ? x : highest;
-    if (!std::isfinite(highest)) return false;
+    if (!std::isfinite(highest)) return 0;
     for (float& x : w) x = exp(x - highest);
   }
   if (c.norm_topk_prob || c.score == RouterScore::chosen_softmax) {
@@ -89,13 +112,14 @@ inline bool finish_weights(const RouterConfig& c, std::span<float> w) noexcept {
       const float least = static_cast<float>(c.norm_min);
       sum = sum > least ? sum : least;
     }
-    if (sum <= 0.0f) return false;  // only with norm_min = 0
+    if (sum <= 0.0f) return 0;  // only with norm_min = 0
     for (float& x : w) x /= sum;
   }
+  if (c.expert_mass < 1.0) w = w.first(cut_to_mass(c, w));
   const float scale = static_cast<float>(c.routed_scaling_factor);
   if (scale != 1.0f)
     for (float& x : w) x *= scale;
-  return true;
+  return w.size();
 }
 
 }  // namespace detail
@@ -116,19 +140,21 @@ inline bool finish_weights(const RouterConfig& c, std::span<float> w) noexcept {
 ///   ids     [K]  best first by score + bias; equal values go to the lower index
 ///   weights [K]  of those experts, all scaling included
 ///
+/// Returns how many of them are the token's: K, or fewer with config.expert_mass; what stands behind them means nothing.
+///
 /// Errors    bad_config for numbers that contradict each other and for a bias that selection_bias denies, bad_shape for spans of other lengths,
 ///           non_finite for NaN or infinity among scores or bias (a logit of -inf is a legal "never" in
 ///           chosen_softmax); ids are not to be used then
 /// Cost      O(E) and K comparisons per new best, no allocation unless it fails; concurrent calls are safe
 /// Accuracy  sums run in rank order, one division per weight (docs/NUMERICS.md)
-[[nodiscard]] inline Result<void> choose_experts(std::span<const float> scores, std::span<const float> bias,
-                                                 const RouterConfig& config, std::span<std::int32_t> ids,
-                                                 std::span<float> weights) {
+[[nodiscard]] inline Result<std::int64_t> choose_experts(std::span<const float> scores, std::span<const float> bias,
+                                                         const RouterConfig& config, std::span<std::int32_t> ids,
+                                                         std::span<float> weights) {
   if (const char* broken = detail::broken_router_rule(config))
     return fail(ErrorCode::bad_config, std::string("router: ") + broken);
   const auto expert_count = static_cast<std::size_t>(config.expert_count);
   const auto top_k = static_cast<std::size_t>(config.top_k);
-  if (auto ok = detail::check_bias(config, bias.size()); !ok) return ok;
+  if (auto ok = detail::check_bias(config, bias.size()); !ok) return forward(ok);
   if (scores.size() != expert_count || (!bias.empty() && bias.size() != expert_count))
     return fail(ErrorCode::bad_shape, "router: " + std::to_string(scores.size()) + " scores and " +
                                           std::to_string(bias.size()) + " biases for " + std::to_string(expert_count) +
@@ -171,9 +197,9 @@ inline bool finish_weights(const RouterConfig& c, std::span<float> w) noexcept {
   }
 
   for (std::size_t i = 0; i < top_k; ++i) weights[i] = scores[static_cast<std::size_t>(ids[i])];
-  if (!detail::finish_weights(config, weights))
-    return fail(ErrorCode::non_finite, "router: the chosen scores have no finite, positive sum");
-  return {};
+  const std::size_t count = detail::finish_weights(config, weights);
+  if (count == 0) return fail(ErrorCode::non_finite, "router: the chosen scores have no finite, positive sum");
+  return static_cast<std::int64_t>(count);
 }
 
 /// Where route() writes: ids and weights of up to `capacity` tokens, and the scores of one. A decoding loop makes one for
@@ -196,6 +222,8 @@ class Routing {
     if (!ids) return forward(ids);
     auto weights = AlignedBuffer<float>::create(values);
     if (!weights) return forward(weights);
+    auto counts = AlignedBuffer<std::int32_t>::create(static_cast<std::size_t>(capacity));
+    if (!counts) return forward(counts);
     auto scores = AlignedBuffer<float>::create(static_cast<std::size_t>(config.expert_count));
     if (!scores) return forward(scores);
     Routing out;
@@ -203,36 +231,47 @@ class Routing {
     out.top_k_ = config.top_k;
     out.ids_ = std::move(*ids);
     out.weights_ = std::move(*weights);
+    out.counts_ = std::move(*counts);
     out.scores_ = std::move(*scores);
+    for (std::int64_t t = 0; t < capacity; ++t) out.set_count(t, config.top_k);
     return out;
   }
 
   std::int64_t capacity() const noexcept { return capacity_; }
   /// Tokens that were routed last; 0 before.
   std::int64_t token_count() const noexcept { return token_count_; }
-  /// For those who call choose_experts() themselves; route() does so. Errors: bad_shape above the capacity.
+  /// For those who call choose_experts() themselves; route() does so. Every token has room for K experts then, until
+  /// set_count() says how many it has. Errors: bad_shape above the capacity.
   Result<void> resize(std::int64_t token_count) {
     if (token_count < 0 || token_count > capacity_)
       return fail(ErrorCode::bad_shape, "router: " + std::to_string(token_count) + " tokens, expected at most " +
                                             std::to_string(capacity_) + ", the capacity of the routing");
     token_count_ = token_count;
+    for (std::int64_t t = 0; t < token_count; ++t) set_count(t, top_k_);
     return {};
   }
   std::int64_t top_k() const noexcept { return top_k_; }
-  /// Experts of token t, best first [K].
-  std::span<std::int32_t> ids(std::int64_t t) noexcept { return {ids_.data() + t * top_k_, width()}; }
-  std::span<const std::int32_t> ids(std::int64_t t) const noexcept { return {ids_.data() + t * top_k_, width()}; }
-  std::span<float> weights(std::int64_t t) noexcept { return {weights_.data() + t * top_k_, width()}; }
-  std::span<const float> weights(std::int64_t t) const noexcept { return {weights_.data() + t * top_k_, width()}; }
+  /// Experts of token t: K, or fewer with RouterConfig::expert_mass.
+  std::int64_t count(std::int64_t t) const noexcept { return counts_[static_cast<std::size_t>(t)]; }
+  /// What choose_experts() returned for token t: 1..K.
+  void set_count(std::int64_t t, std::int64_t count) noexcept {
+    counts_[static_cast<std::size_t>(t)] = static_cast<std::int32_t>(count);
+  }
+  /// Experts of token t, best first [count(t)].
+  std::span<std::int32_t> ids(std::int64_t t) noexcept { return {ids_.data() + t * top_k_, width(t)}; }
+  std::span<const std::int32_t> ids(std::int64_t t) const noexcept { return {ids_.data() + t * top_k_, width(t)}; }
+  std::span<float> weights(std::int64_t t) noexcept { return {weights_.data() + t * top_k_, width(t)}; }
+  std::span<const float> weights(std::int64_t t) const noexcept { return {weights_.data() + t * top_k_, width(t)}; }
   /// Scratch [E].
   std::span<float> scores() noexcept { return scores_.span(); }
 
  private:
-  std::size_t width() const noexcept { return static_cast<std::size_t>(top_k_); }
+  std::size_t width(std::int64_t t) const noexcept { return static_cast<std::size_t>(count(t)); }
 
   std::int64_t capacity_ = 0, token_count_ = 0, top_k_ = 0;
   AlignedBuffer<std::int32_t> ids_;
   AlignedBuffer<float> weights_;
+  AlignedBuffer<std::int32_t> counts_;  // [capacity]
   AlignedBuffer<float> scores_;
 };
 
@@ -242,6 +281,7 @@ class Routing {
 ///   bias         [E]     with config.selection_bias, else empty; shifts selection only
 ///   out.ids      [T, K]  best first; equal scores go to the lower index
 ///   out.weights  [T, K]  from the unbiased scores; they sum to routed_scaling_factor when norm_topk_prob
+///   out.count    [T]     K, or with config.expert_mass how many of a token's K experts it goes to
 ///
 /// `out` comes from Routing::create for this config; its token_count() becomes T, at most its capacity.
 ///
@@ -261,12 +301,17 @@ class Routing {
                                           "], and top " + std::to_string(config.top_k) + " for a routing of top " +
                                           std::to_string(out.top_k()));
   if (auto ok = detail::check_bias(config, bias.size()); !ok) return ok;
+  if (auto ok = out.resize(logits.rows); !ok) return ok;
+  const auto refuse = [&](ErrorCode code, std::string message) {
+    static_cast<void>(out.resize(0));
+    return fail(code, std::move(message));
+  };
   for (std::int64_t t = 0; t < logits.rows; ++t) {
     const std::span<const float> row(logits.row(t), static_cast<std::size_t>(logits.cols));
     bool legal = true;
     for (const float x : row) legal &= x <= std::numeric_limits<float>::max();
     if (!legal)
-      return fail(ErrorCode::non_finite, "router: a logit of token " + std::to_string(t) + " is NaN or +infinity");
+      return refuse(ErrorCode::non_finite, "router: a logit of token " + std::to_string(t) + " is NaN or +infinity");
     std::span<const float> scores = row;
     if (config.score == RouterScore::softmax) {
       detail::softmax(row.data(), logits.cols, out.scores().data());
@@ -275,10 +320,11 @@ class Routing {
       for (std::size_t e = 0; e < row.size(); ++e) out.scores()[e] = detail::sigmoid(row[e]);
       scores = out.scores();
     }
-    if (auto chosen = choose_experts(scores, bias, config, out.ids(t), out.weights(t)); !chosen)
-      return fail(chosen.error().code, chosen.error().message + " (token " + std::to_string(t) + ")");
+    const auto chosen = choose_experts(scores, bias, config, out.ids(t), out.weights(t));
+    if (!chosen) return refuse(chosen.error().code, chosen.error().message + " (token " + std::to_string(t) + ")");
+    out.set_count(t, *chosen);
   }
-  return out.resize(logits.rows);
+  return {};
 }
 /// The same for routers without a selection bias.
 [[nodiscard]] inline Result<void> route(MatrixView<const float> logits, const RouterConfig& config, Routing& out) {

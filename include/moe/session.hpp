@@ -8,20 +8,11 @@
 #include <vector>
 
 #include "moe/flops.hpp"
+#include "moe/kv_type.hpp"
 #include "moe/model.hpp"
 #include "moe/profile.hpp"
 
 namespace moe::inline MOE_ABI {
-
-enum class KvType { f32, f16, bf16 };
-constexpr std::string_view name_of(KvType value) noexcept {
-  switch (value) {
-    case KvType::f32: return "f32";
-    case KvType::f16: return "f16";
-    case KvType::bf16: return "bf16";
-  }
-  return "";
-}
 
 struct SessionOptions {
   Precision precision = Precision::automatic;
@@ -61,8 +52,24 @@ struct BatchItem {
   Sequence sequence = 0;
   std::span<const TokenId> tokens = {};
   Logits logits = Logits::last;
+  std::int32_t tally = 0;  ///< which of ExpertLoad::tallies counts its experts: 0 .. kMaxTallies - 1
 };
 using Batch = std::span<const BatchItem>;
+
+inline constexpr std::int32_t kMaxTallies = 65536;
+
+/// How often every routed expert ran, counted where the experts are chosen.
+struct ExpertLoad {
+  std::int64_t expert_count = 0;          ///< E; 0: the model is dense
+  std::vector<std::int64_t> layers = {};  ///< the MoE layers by their numbers, rising
+  struct Tally {
+    std::int64_t tokens = 0;
+    std::vector<std::int64_t> counts = {};  ///< [MoE layer, E]; empty while there was no token
+  };
+  std::vector<Tally> tallies = {};  ///< by BatchItem::tally, up to the largest one seen
+  /// Adds what another session of the same model counted.
+  MOE_API void add(const ExpertLoad& other);
+};
 
 /// Experts of one token in one layer, best first.
 struct TokenRouting {
@@ -77,6 +84,8 @@ struct StepOutput {
   std::int64_t row_count = 0;
   std::int64_t vocab_size = 0;   ///< V: rows of the model's head
   std::int64_t token_count = 0;  ///< of those, the ones that have a token; V for a model without tokenizer
+  /// [batch item] routed experts that its tokens went to, summed over tokens and layers.
+  std::vector<std::int64_t> expert_counts = {};
   /// The logits of tokens: what to choose the next one from. They live as long as the output or `logits` is held, so
   /// there are no rows of a temporary.
   std::span<const float> row(std::int64_t r) const& {
@@ -120,7 +129,7 @@ class MOE_API Session {
   std::int64_t closing_frees(std::span<const Sequence> sequences) const;
 
   /// Appends the tokens and computes the logits asked for. On an error every sequence is as before the call.
-  /// Errors: bad_argument (sequence, token id, repeated sequence), out_of_memory (cache full, naming room and need),
+  /// Errors: bad_argument (sequence, token id, repeated sequence, tally), out_of_memory (cache full, naming room and need),
   /// cancelled, non_finite (a hidden state or logit, naming layer and token).
   Result<StepOutput> step(Batch batch);
   /// The same for one sequence.
@@ -131,6 +140,9 @@ class MOE_API Session {
 
   /// Work done since the Session was made, counted where kernels are called.
   const Work& executed() const;
+  /// To which experts tokens went since the Session was made, those of steps that failed as well: what
+  /// executed().routed_experts is made of.
+  const ExpertLoad& expert_load() const;
   /// Where the time went since the Session was made, with SessionOptions::profile.
   const Profile& profile() const;
   /// routing()[layer][token] of the last step, with SessionOptions::record_routing; dense layers are empty.

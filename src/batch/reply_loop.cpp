@@ -16,7 +16,8 @@ ReplyLoop::ReplyLoop(Session& session, std::int64_t batch_tokens, const TreePlan
       writer_(writer),
       kept_(kept),
       max_rows_(max_logit_rows(session.model().config().vocab_size)),
-      walk_(session, plan, kept) {
+      walk_(session, plan, kept),
+      experts_(plan.nodes.size(), 0) {
   std::size_t requests = 0;
   for (const PrefixNode& node : plan.nodes)
     if (node.request >= 0) requests = std::max(requests, static_cast<std::size_t>(node.request) + 1);
@@ -87,12 +88,13 @@ Result<void> ReplyLoop::step(const Plan& plan) {
   for (std::size_t i = 0; i < of_nodes.size(); ++i)
     if (const std::int32_t request = walk_.at(plan.nodes[i].node).request; request >= 0)
       of_nodes[i].tokens = std::span(&first_[static_cast<std::size_t>(request)], 1);
+  set_tallies(plan, items);
   const auto output = run(items);
   if (!output) {
     walk_.abandon(plan.nodes, of_nodes);
     return forward(output);
   }
-  tell_work(plan, of_nodes);
+  tell_work(plan, of_nodes, output->expert_counts);
   return read(plan, of_nodes, *output);
 }
 
@@ -106,14 +108,27 @@ Result<StepOutput> ReplyLoop::run(std::span<const BatchItem> items) {
   return output;
 }
 
-void ReplyLoop::tell_work(const Plan& plan, std::span<const BatchItem> of_nodes) {
-  for (std::size_t i = 0; i < plan.active; ++i)
-    writer_.on_work(active_[i].request, active_[i].end - active_[i].left, 1, 1);
+void ReplyLoop::set_tallies(const Plan& plan, std::span<BatchItem> items) const {
+  for (std::size_t i = 0; i < items.size(); ++i)
+    items[i].tally = writer_.tally(i < plan.active ? active_[i].request
+                                                   : first_request(plan_, walk_.at(plan.nodes[i - plan.active].node)));
+}
+
+void ReplyLoop::tell_work(const Plan& plan, std::span<const BatchItem> of_nodes,
+                          std::span<const std::int64_t> experts) {
+  for (std::size_t i = 0; i < plan.active; ++i) {
+    active_[i].experts += experts[i];
+    writer_.on_work(active_[i].request, {active_[i].end - active_[i].left, 1, 1, experts[i]});
+  }
   for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
-    const PrefixNode& node = walk_.at(plan.nodes[i].node);
+    const std::int32_t index = plan.nodes[i].node;
+    const PrefixNode& node = walk_.at(index);
+    const std::int64_t here = experts[plan.active + i];
+    experts_[static_cast<std::size_t>(index)] =
+        here + (node.parent >= 0 ? experts_[static_cast<std::size_t>(node.parent)] : 0);
     const auto count = static_cast<std::int64_t>(of_nodes[i].tokens.size());
     const std::int64_t end = node.request >= 0 ? node.begin + 1 : node.end;
-    writer_.on_work(first_request(plan_, node), end - count, count, node.row_count());
+    writer_.on_work(first_request(plan_, node), {end - count, count, node.row_count(), here});
     const std::int64_t reused = node.token_count() - count;
     if (node.request >= 0 || node.parent >= 0 || reused == 0) continue;
     for (std::int32_t pass = node.first_pass; pass < node.last_pass; ++pass)
@@ -144,11 +159,12 @@ Result<void> ReplyLoop::read(const Plan& plan, std::span<const BatchItem> of_nod
   for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
     const PrefixNode& node = walk_.at(plan.nodes[i].node);
     if (node.request >= 0) {
-      go_on(begun(node, of_nodes[i].sequence), row);
+      go_on(begun(plan.nodes[i].node, of_nodes[i].sequence), row);
     } else {
       walk_.drop_children(plan.nodes[i].node, [&](const PrefixNode& child) {
         if (child.request < 0) return false;
-        Active a{child.request, of_nodes[i].sequence, 0, child.token_count() + 1, child.end};
+        const std::int64_t experts = experts_[static_cast<std::size_t>(plan.nodes[i].node)];
+        Active a{child.request, of_nodes[i].sequence, 0, child.token_count() + 1, child.end, experts};
         const bool begins = wants_more(a, row);
         first_[static_cast<std::size_t>(child.request)] = a.last;
         if (begins || !writer_.keeps()) return !begins;
@@ -164,6 +180,7 @@ Result<void> ReplyLoop::read(const Plan& plan, std::span<const BatchItem> of_nod
 
 // False when the reply has ended.
 Result<bool> ReplyLoop::goes_on(Active& a, const StepOutput& output, std::int64_t row) {
+  writer_.on_experts(a.request, a.experts);
   const auto token = writer_.take(a.request, output.padded_row(row), static_cast<std::size_t>(output.token_count));
   if (!token) return forward(token);
   --a.left;
@@ -174,8 +191,10 @@ Result<bool> ReplyLoop::goes_on(Active& a, const StepOutput& output, std::int64_
 }
 
 // A reply whose first token is known and was run.
-ReplyLoop::Active ReplyLoop::begun(const PrefixNode& reply, Sequence sequence) const {
-  return {reply.request, sequence, first_[static_cast<std::size_t>(reply.request)], reply.token_count(), reply.end};
+ReplyLoop::Active ReplyLoop::begun(std::int32_t node, Sequence sequence) const {
+  const PrefixNode& reply = walk_.at(node);
+  return {reply.request,       sequence,  first_[static_cast<std::size_t>(reply.request)],
+          reply.token_count(), reply.end, experts_[static_cast<std::size_t>(node)]};
 }
 
 void ReplyLoop::release(const Active& a) {

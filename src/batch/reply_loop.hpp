@@ -26,8 +26,16 @@ class ReplyWriter {
   /// Before each step. An error ends the run with it.
   virtual Result<void> before_step() { return {}; }
   /// So much was run for this request; of what requests share, for the first of them.
-  virtual void on_work(std::int32_t /*request*/, std::int64_t /*cached_tokens*/, std::int64_t /*new_tokens*/,
-                       std::int64_t /*rows*/) {}
+  struct StepWork {
+    std::int64_t cached_tokens = 0, new_tokens = 0, rows = 0;
+    std::int64_t experts = 0;  ///< StepOutput::expert_counts
+  };
+  virtual void on_work(std::int32_t /*request*/, const StepWork& /*work*/) {}
+  /// Before take(): routed experts that the tokens of this request's prompt and reply went to so far, those that were
+  /// kept from earlier runs left out.
+  virtual void on_experts(std::int32_t /*request*/, std::int64_t /*count*/) {}
+  /// BatchItem::tally of a request; of what requests share, the first of them says it.
+  virtual std::int32_t tally(std::int32_t /*request*/) const { return 0; }
   /// FLOPs of steps that failed because of this request.
   virtual void on_work_in_vain(std::int32_t /*request*/, std::int64_t /*flops*/) {}
   /// The prompt of this request begins with so many tokens that were in the cache before the run.
@@ -57,9 +65,10 @@ class ReplyLoop {
   struct Active {
     std::int32_t request = 0;
     Sequence sequence = 0;
-    TokenId last = 0;       // to be run next
-    std::int64_t left = 0;  // tokens that may still follow
-    std::int64_t end = 0;   // the sequence's length when all of them did
+    TokenId last = 0;          // to be run next
+    std::int64_t left = 0;     // tokens that may still follow
+    std::int64_t end = 0;      // the sequence's length when all of them did
+    std::int64_t experts = 0;  // that its tokens went to
     std::int64_t pages_to_come() const { return pages_of(end) - pages_of(end - left); }
   };
   // One step: the first `active` replies go on by a token, and these nodes are computed: prompts, or replies that begin.
@@ -72,10 +81,11 @@ class ReplyLoop {
   Plan make_plan(std::size_t most) const;
   Result<void> step(const Plan& plan);
   Result<StepOutput> run(std::span<const BatchItem> items);
-  void tell_work(const Plan& plan, std::span<const BatchItem> of_nodes);
+  void set_tallies(const Plan& plan, std::span<BatchItem> items) const;
+  void tell_work(const Plan& plan, std::span<const BatchItem> of_nodes, std::span<const std::int64_t> experts);
   Result<void> read(const Plan& plan, std::span<const BatchItem> of_nodes, const StepOutput& output);
   Result<bool> goes_on(Active& a, const StepOutput& output, std::int64_t row);
-  Active begun(const PrefixNode& reply, Sequence sequence) const;
+  Active begun(std::int32_t node, Sequence sequence) const;
   void release(const Active& a);
   void give_up(const Plan& plan, const Error& why);
 
@@ -88,7 +98,8 @@ class ReplyLoop {
   std::int64_t in_vain_ = 0;  // FLOPs of steps that failed
   TreeWalk walk_;
   std::vector<Active> active_;
-  std::vector<TokenId> first_;  // [request] the first token of a reply that is to begin
+  std::vector<TokenId> first_;         // [request] the first token of a reply that is to begin
+  std::vector<std::int64_t> experts_;  // [node] that its tokens and those above it went to
 };
 
 }  // namespace moe::inline MOE_ABI::batch

@@ -22,7 +22,8 @@ class ScoreLoop {
         job_(job),
         max_rows_(max_logit_rows(session.model().config().vocab_size)),
         walk_(session, plan),
-        scores_(job.targets.size()) {
+        scores_(job.targets.size()),
+        expert_counts_(plan.nodes.size(), 0) {
     for (const auto& targets : job.targets) rows_left_.push_back(static_cast<std::int32_t>(targets.size()));
   }
 
@@ -52,6 +53,8 @@ class ScoreLoop {
   Result<void> step(const TreeStep& nodes) {
     std::vector<BatchItem> items;
     if (auto opened = walk_.open(nodes, items); !opened) return opened;
+    for (std::size_t i = 0; job_.tally && i < items.size(); ++i)
+      items[i].tally = job_.tally(first_request(plan_, walk_.at(nodes[i].node)));
     const std::int64_t before = session_.executed().total();
     const auto output = session_.step(items);
     if (!output) {
@@ -59,16 +62,19 @@ class ScoreLoop {
       walk_.abandon(nodes, items);
       return forward(output);
     }
-    for (const StepNode& n : nodes) tell_work(walk_.at(n.node));
+    for (std::size_t i = 0; i < nodes.size(); ++i) tell_work(nodes[i].node, output->expert_counts[i]);
     const auto read = read_rows(nodes, *output);
     walk_.finish(nodes, items);
     return read;
   }
 
-  void tell_work(const PrefixNode& node) {
+  void tell_work(std::int32_t index, std::int64_t experts) {
+    const PrefixNode& node = walk_.at(index);
+    const std::int64_t above = node.parent >= 0 ? expert_counts_[static_cast<std::size_t>(node.parent)] : 0;
+    expert_counts_[static_cast<std::size_t>(index)] = above + experts;
     if (!job_.on_work) return;
-    const ModelConfig& config = session_.model().config();
-    job_.on_work(first_request(plan_, node), flops_of(config, node.begin, node.token_count(), node.row_count()));
+    job_.on_work(first_request(plan_, node),
+                 flops_of(session_.model().config(), node.begin, node.token_count(), node.row_count(), experts));
   }
 
   Result<void> read_rows(const TreeStep& nodes, const StepOutput& output) {
@@ -83,7 +89,7 @@ class ScoreLoop {
       const PrefixNode& node = walk_.at(n.node);
       const std::int64_t count = node.row_count();
       for (std::int64_t r = 0; r < count; ++r)
-        if (const auto read = read_row(node, node.end - count + r, output.padded_row(row + r),
+        if (const auto read = read_row(n.node, node.end - count + r, output.padded_row(row + r),
                                        rows[static_cast<std::size_t>(row + r)]);
             !read)
           return read;
@@ -93,8 +99,9 @@ class ScoreLoop {
   }
 
   // Every request that scores a token after `position` of this node. Positions come in rising order for each request.
-  Result<void> read_row(const PrefixNode& node, std::int64_t position, std::span<const float> logits,
+  Result<void> read_row(std::int32_t at, std::int64_t position, std::span<const float> logits,
                         const RowSummary& summary) {
+    const PrefixNode& node = walk_.at(at);
     for (std::int32_t pass = node.first_pass; pass < node.last_pass; ++pass)
       for (std::int32_t index : plan_.passes.requests[static_cast<std::size_t>(pass)]) {
         const auto request = static_cast<std::size_t>(index);
@@ -109,6 +116,9 @@ class ScoreLoop {
         score.log_likelihood += summary.log_probability(logits[static_cast<std::size_t>(target)]);
         score.is_greedy = score.is_greedy && summary.argmax == target;
         if (--rows_left_[request] > 0) continue;
+        // A pass ends where a node does: its last row is the node's.
+        MOE_ASSERT(position + 1 == node.end);
+        score.expert_count = expert_counts_[static_cast<std::size_t>(at)];
         if (!std::isfinite(score.log_likelihood)) set_failed(score);
         job_.on_score(index, score);
       }
@@ -143,6 +153,7 @@ class ScoreLoop {
   TreeWalk walk_;
   std::vector<TargetScore> scores_;
   std::vector<std::int32_t> rows_left_;
+  std::vector<std::int64_t> expert_counts_;  // [node] of its tokens and of those above it
 };
 
 }  // namespace

@@ -16,6 +16,7 @@ struct TargetScore {
   double log_likelihood = 0;  ///< sum of natural logarithms, in the order of the targets; NaN when not finite
   bool is_greedy = true;      ///< every target is the first maximum of its logits
   bool is_finite = true;
+  std::int64_t expert_count = 0;  ///< routed experts that the tokens of its input went to, shared ones included
 };
 
 /// `targets[i]` stand behind the last tokens of input i, one per row; a request without targets is not asked.
@@ -28,6 +29,8 @@ struct ScoreJob {
   std::function<Result<void>()> before_step = {};
   /// Work for this request; of what requests share, the first of them. FLOPs of steps that failed are told as well.
   std::function<void(std::int32_t request, std::int64_t flops)> on_work = {};
+  /// BatchItem::tally of a request; of what requests share, the first of them says it. Empty: 0.
+  std::function<std::int32_t(std::int32_t request)> tally = {};
   std::int64_t first_row(std::size_t i) const {
     return static_cast<std::int64_t>(inputs[i].size()) - static_cast<std::int64_t>(targets[i].size());
   }

@@ -21,10 +21,10 @@ inline std::int32_t first_request(const TreePlan& plan, const PrefixNode& node) 
   return first;
 }
 
-/// FLOPs of what a step runs for one sequence, as the Session counts them.
+/// FLOPs of what a step runs for one sequence, as the Session counts them; `experts`: StepOutput::expert_counts.
 inline std::int64_t flops_of(const ModelConfig& config, std::int64_t cached_tokens, std::int64_t new_tokens,
-                             std::int64_t rows) {
-  return forward_work(config, cached_tokens, new_tokens, rows, MlaForm::absorbed).total();
+                             std::int64_t rows, std::int64_t experts) {
+  return forward_work(config, cached_tokens, new_tokens, rows, MlaForm::absorbed, experts).total();
 }
 
 }  // namespace moe::inline MOE_ABI::batch

@@ -8,7 +8,7 @@
 namespace moe::inline MOE_ABI::chat {
 namespace {
 
-constexpr std::string_view kSigns[] = {"+", "-", "*", "/", "//", "%", "** or pow()"};
+constexpr std::string_view kArithmeticSigns[] = {"+", "-", "*", "/", "//", "%", "** or pow()"};
 
 Value mismatch(Run& run, Arithmetic op, const Value& a, const Value& b) {
   if (a.is_undefined() || b.is_undefined()) return run.use_of(a.is_undefined() ? a : b);
@@ -16,8 +16,8 @@ Value mismatch(Run& run, Arithmetic op, const Value& a, const Value& b) {
     return run.type_error("can only concatenate {} (not \"{}\") to {}", type_name(a), type_name(b), type_name(a));
   if (op == Arithmetic::multiply && (a.is_text() || a.is_sequence() || b.is_text() || b.is_sequence()))
     return run.type_error("can't multiply sequence by non-int of type '{}'", type_name(a.is_integer() ? a : b));
-  return run.type_error("unsupported operand type(s) for {}: '{}' and '{}'", kSigns[static_cast<int>(op)], type_name(a),
-                        type_name(b));
+  return run.type_error("unsupported operand type(s) for {}: '{}' and '{}'", kArithmeticSigns[static_cast<int>(op)],
+                        type_name(a), type_name(b));
 }
 
 Value divided_by_zero(Run& run, const char* what) { return run.fail(FaultKind::python, "ZeroDivisionError", what); }

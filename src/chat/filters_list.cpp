@@ -169,24 +169,24 @@ Value attr(Run& run, const Value& value, const Args& args) {
   return run.undefined(fmt::format("'{} object' has no attribute {}", type_name(value), repr_of(name->bytes())));
 }
 
-constexpr MethodRow kFilters[] = {{"attr", attr},
-                                  {"count", length_filter},
-                                  {"d", default_filter},
-                                  {"default", default_filter},
-                                  {"dictsort", dictsort},
-                                  {"first", first},
-                                  {"groupby", groupby},
-                                  {"join", join},
-                                  {"last", last},
-                                  {"length", length_filter},
-                                  {"list", list},
-                                  {"max", extreme<true>},
-                                  {"min", extreme<false>},
-                                  {"random", nullptr},
-                                  {"reverse", reverse},
-                                  {"sort", sort},
-                                  {"sum", sum},
-                                  {"tojson", tojson_filter}};
+constexpr MethodRow kListFilters[] = {{"attr", attr},
+                                      {"count", length_filter},
+                                      {"d", default_filter},
+                                      {"default", default_filter},
+                                      {"dictsort", dictsort},
+                                      {"first", first},
+                                      {"groupby", groupby},
+                                      {"join", join},
+                                      {"last", last},
+                                      {"length", length_filter},
+                                      {"list", list},
+                                      {"max", extreme<true>},
+                                      {"min", extreme<false>},
+                                      {"random", nullptr},
+                                      {"reverse", reverse},
+                                      {"sort", sort},
+                                      {"sum", sum},
+                                      {"tojson", tojson_filter}};
 
 }  // namespace
 
@@ -198,6 +198,6 @@ Value length_filter(Run& run, const Value& value, const Args& args) {
   return length >= 0 ? Value(length) : run.type_error("object of type '{}' has no len()", type_name(value));
 }
 
-std::span<const MethodRow> list_filters() { return kFilters; }
+std::span<const MethodRow> list_filters() { return kListFilters; }
 
 }  // namespace moe::inline MOE_ABI::chat

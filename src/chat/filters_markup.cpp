@@ -97,13 +97,13 @@ Value xmlattr(Run& run, const Value& value, const Args& args) {
   return out.finish();
 }
 
-constexpr MethodRow kFilters[] = {{"e", escape_filter}, {"escape", escape_filter}, {"forceescape", forceescape},
-                                  {"safe", safe},       {"striptags", striptags},  {"urlencode", urlencode},
-                                  {"urlize", nullptr},  {"xmlattr", xmlattr}};
+constexpr MethodRow kMarkupFilters[] = {{"e", escape_filter}, {"escape", escape_filter}, {"forceescape", forceescape},
+                                        {"safe", safe},       {"striptags", striptags},  {"urlencode", urlencode},
+                                        {"urlize", nullptr},  {"xmlattr", xmlattr}};
 
 }  // namespace
 
-std::span<const MethodRow> markup_filters() { return kFilters; }
+std::span<const MethodRow> markup_filters() { return kMarkupFilters; }
 
 const MethodRow* find_filter(std::string_view name) {
   for (const auto rows : {text_filters(), list_filters(), select_filters(), number_filters(), markup_filters()})

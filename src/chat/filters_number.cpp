@@ -151,14 +151,14 @@ Value filesizeformat(Run& run, const Value& value, const Args& args) {
                 : Value();
 }
 
-constexpr MethodRow kFilters[] = {{"abs", abs_filter},
-                                  {"filesizeformat", filesizeformat},
-                                  {"float", float_filter},
-                                  {"int", int_filter},
-                                  {"round", round_filter}};
+constexpr MethodRow kNumberFilters[] = {{"abs", abs_filter},
+                                        {"filesizeformat", filesizeformat},
+                                        {"float", float_filter},
+                                        {"int", int_filter},
+                                        {"round", round_filter}};
 
 }  // namespace
 
-std::span<const MethodRow> number_filters() { return kFilters; }
+std::span<const MethodRow> number_filters() { return kNumberFilters; }
 
 }  // namespace moe::inline MOE_ABI::chat

@@ -226,18 +226,18 @@ Value slice_filter(Run& run, const Value& value, const Args& args) {
   return run.iterator(generate("generator", step), value);
 }
 
-constexpr MethodRow kFilters[] = {{"batch", batch},
-                                  {"items", items_filter},
-                                  {"map", map_filter},
-                                  {"reject", choose<false, false>},
-                                  {"rejectattr", choose<false, true>},
-                                  {"select", choose<true, false>},
-                                  {"selectattr", choose<true, true>},
-                                  {"slice", slice_filter},
-                                  {"unique", unique}};
+constexpr MethodRow kSelectFilters[] = {{"batch", batch},
+                                        {"items", items_filter},
+                                        {"map", map_filter},
+                                        {"reject", choose<false, false>},
+                                        {"rejectattr", choose<false, true>},
+                                        {"select", choose<true, false>},
+                                        {"selectattr", choose<true, true>},
+                                        {"slice", slice_filter},
+                                        {"unique", unique}};
 
 }  // namespace
 
-std::span<const MethodRow> select_filters() { return kFilters; }
+std::span<const MethodRow> select_filters() { return kSelectFilters; }
 
 }  // namespace moe::inline MOE_ABI::chat

@@ -195,23 +195,23 @@ Value pprint(Run& run, const Value& value, const Args& args) {
   return made;
 }
 
-constexpr MethodRow kFilters[] = {{"capitalize", case_filter<capitalize>},
-                                  {"center", center_filter},
-                                  {"format", format_filter},
-                                  {"indent", indent},
-                                  {"lower", case_filter<lower>},
-                                  {"pprint", pprint},
-                                  {"replace", replace_filter},
-                                  {"string", string_filter},
-                                  {"title", title_filter},
-                                  {"trim", trim},
-                                  {"truncate", truncate},
-                                  {"upper", case_filter<upper>},
-                                  {"wordcount", wordcount},
-                                  {"wordwrap", wordwrap_filter}};
+constexpr MethodRow kTextFilters[] = {{"capitalize", case_filter<capitalize>},
+                                      {"center", center_filter},
+                                      {"format", format_filter},
+                                      {"indent", indent},
+                                      {"lower", case_filter<lower>},
+                                      {"pprint", pprint},
+                                      {"replace", replace_filter},
+                                      {"string", string_filter},
+                                      {"title", title_filter},
+                                      {"trim", trim},
+                                      {"truncate", truncate},
+                                      {"upper", case_filter<upper>},
+                                      {"wordcount", wordcount},
+                                      {"wordwrap", wordwrap_filter}};
 
 }  // namespace
 
-std::span<const MethodRow> text_filters() { return kFilters; }
+std::span<const MethodRow> text_filters() { return kTextFilters; }
 
 }  // namespace moe::inline MOE_ABI::chat

@@ -30,7 +30,7 @@ std::string normalized(std::string_view source) {
 }
 
 constexpr std::string_view kLongSigns[] = {"//", "**", "==", "!=", ">=", "<="};
-constexpr std::string_view kSigns = "+-/*%~[](){}><=.:|,;";
+constexpr std::string_view kSingleSigns = "+-/*%~[](){}><=.:|,;";
 
 class Lexer {
  public:
@@ -297,7 +297,7 @@ class Lexer {
         return;
       }
     const char c = peek();
-    if (c == '\0' || kSigns.find(c) == std::string_view::npos)
+    if (c == '\0' || kSingleSigns.find(c) == std::string_view::npos)
       return fail(fmt::format("unexpected char {}", repr_of(view_.substr(at_, decode_utf8(view_.data() + at_).bytes))));
     if (c == '{') open_.push_back('}');
     if (c == '(') open_.push_back(')');

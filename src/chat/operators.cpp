@@ -26,7 +26,7 @@ int order_numbers(const Value& a, const Value& b) {
   return order(x<y, x> y);
 }
 
-constexpr std::string_view kSigns[] = {"==", "!=", "<", "<=", ">", ">=", "in", "not in"};
+constexpr std::string_view kComparisonSigns[] = {"==", "!=", "<", "<=", ">", ">=", "in", "not in"};
 
 bool holds(Comparison op, int order) {
   switch (op) {
@@ -52,8 +52,8 @@ bool ordered(Run& run, Comparison op, const Value& a, const Value& b) {
       if (!equal(x[i], y[i])) return ordered(run, op, x[i], y[i]);
     return holds(op, order(x.size() < y.size(), x.size() > y.size()));
   }
-  run.type_error("'{}' not supported between instances of '{}' and '{}'", kSigns[static_cast<int>(op)], type_name(a),
-                 type_name(b));
+  run.type_error("'{}' not supported between instances of '{}' and '{}'", kComparisonSigns[static_cast<int>(op)],
+                 type_name(a), type_name(b));
   return false;
 }
 

@@ -139,16 +139,16 @@ Value remove_affix(Run& run, const Value& self, const Args& args) {
   return Suffix ? part_of(run, text, 0, size - cut) : part_of(run, text, cut, size);
 }
 
-constexpr MethodRow kMethods[] = {{"count", count},
-                                  {"endswith", starts_or_ends<true>},
-                                  {"find", find<false>},
-                                  {"index", index<false>},
-                                  {"removeprefix", remove_affix<false>},
-                                  {"removesuffix", remove_affix<true>},
-                                  {"replace", replace_method},
-                                  {"rfind", find<true>},
-                                  {"rindex", index<true>},
-                                  {"startswith", starts_or_ends<false>}};
+constexpr MethodRow kSearchMethods[] = {{"count", count},
+                                        {"endswith", starts_or_ends<true>},
+                                        {"find", find<false>},
+                                        {"index", index<false>},
+                                        {"removeprefix", remove_affix<false>},
+                                        {"removesuffix", remove_affix<true>},
+                                        {"replace", replace_method},
+                                        {"rfind", find<true>},
+                                        {"rindex", index<true>},
+                                        {"startswith", starts_or_ends<false>}};
 
 // An empty part stands before every character and at the end.
 Value replace_empty(Run& run, const Text& text, const Text& new_part, std::int64_t count) {
@@ -186,6 +186,6 @@ Value replace(Run& run, const Text& text, const Text& old_part, const Text& new_
   return out.finish(text.markup());
 }
 
-std::span<const MethodRow> str_search_methods() { return kMethods; }
+std::span<const MethodRow> str_search_methods() { return kSearchMethods; }
 
 }  // namespace moe::inline MOE_ABI::chat

@@ -138,34 +138,34 @@ Value expandtabs(Run& run, const Value& self, const Args& args) {
   return out.finish(text.markup());
 }
 
-constexpr MethodRow kMethods[] = {{"capitalize", case_method<capitalize>},
-                                  {"casefold", case_method<casefold>},
-                                  {"center", pad_method<Pad::around>},
-                                  {"encode", nullptr},
-                                  {"expandtabs", expandtabs},
-                                  {"format", brace_format_method},
-                                  {"format_map", brace_format_map_method},
-                                  {"isalnum", all_method<is_alnum>},
-                                  {"isalpha", all_method<is_alpha>},
-                                  {"isascii", isascii},
-                                  {"isdecimal", all_method<is_decimal>},
-                                  {"isdigit", all_method<is_digit>},
-                                  {"isidentifier", isidentifier},
-                                  {"islower", case_test<is_lower>},
-                                  {"isnumeric", all_method<is_numeric>},
-                                  {"isprintable", isprintable},
-                                  {"isspace", all_method<is_space>},
-                                  {"istitle", istitle},
-                                  {"isupper", case_test<is_upper>},
-                                  {"ljust", pad_method<Pad::right>},
-                                  {"lower", case_method<lower>},
-                                  {"maketrans", nullptr},
-                                  {"rjust", pad_method<Pad::left>},
-                                  {"swapcase", case_method<swapcase>},
-                                  {"title", case_method<title>},
-                                  {"translate", nullptr},
-                                  {"upper", case_method<upper>},
-                                  {"zfill", zfill}};
+constexpr MethodRow kShapeMethods[] = {{"capitalize", case_method<capitalize>},
+                                       {"casefold", case_method<casefold>},
+                                       {"center", pad_method<Pad::around>},
+                                       {"encode", nullptr},
+                                       {"expandtabs", expandtabs},
+                                       {"format", brace_format_method},
+                                       {"format_map", brace_format_map_method},
+                                       {"isalnum", all_method<is_alnum>},
+                                       {"isalpha", all_method<is_alpha>},
+                                       {"isascii", isascii},
+                                       {"isdecimal", all_method<is_decimal>},
+                                       {"isdigit", all_method<is_digit>},
+                                       {"isidentifier", isidentifier},
+                                       {"islower", case_test<is_lower>},
+                                       {"isnumeric", all_method<is_numeric>},
+                                       {"isprintable", isprintable},
+                                       {"isspace", all_method<is_space>},
+                                       {"istitle", istitle},
+                                       {"isupper", case_test<is_upper>},
+                                       {"ljust", pad_method<Pad::right>},
+                                       {"lower", case_method<lower>},
+                                       {"maketrans", nullptr},
+                                       {"rjust", pad_method<Pad::left>},
+                                       {"swapcase", case_method<swapcase>},
+                                       {"title", case_method<title>},
+                                       {"translate", nullptr},
+                                       {"upper", case_method<upper>},
+                                       {"zfill", zfill}};
 
 }  // namespace
 
@@ -176,7 +176,7 @@ Value center(Run& run, const Text& text, std::int64_t width, const Text& fill) {
   return padded(run, text, left, missing - left, fill);
 }
 
-std::span<const MethodRow> str_shape_methods() { return kMethods; }
+std::span<const MethodRow> str_shape_methods() { return kShapeMethods; }
 
 const MethodRow* find_str_method(std::string_view name) {
   for (const auto rows : {str_search_methods(), str_split_methods(), str_shape_methods()})

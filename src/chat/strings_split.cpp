@@ -144,7 +144,7 @@ Value partition(Run& run, const Value& self, const Args& args) {
       {part_of(run, text, 0, at), part_of(run, text, at, behind), part_of(run, text, behind, bytes.size())});
 }
 
-Value join(Run& run, const Value& self, const Args& args) {
+Value join_method(Run& run, const Value& self, const Args& args) {
   const Bound<1> a(run, args, "join", {"iterable"}, 1, Naming::positional_only);
   const auto walk = a ? iterate(run, a[0]) : nullptr;
   if (walk == nullptr) return {};
@@ -163,15 +163,10 @@ Value join(Run& run, const Value& self, const Args& args) {
   return out.finish(between.markup());
 }
 
-constexpr MethodRow kMethods[] = {{"join", join},
-                                  {"lstrip", strip_method<Side::left>},
-                                  {"partition", partition<false>},
-                                  {"rpartition", partition<true>},
-                                  {"rsplit", split_method<true>},
-                                  {"rstrip", strip_method<Side::right>},
-                                  {"split", split_method<false>},
-                                  {"splitlines", splitlines_method},
-                                  {"strip", strip_method<Side::both>}};
+constexpr MethodRow kSplitMethods[] = {
+    {"join", join_method},           {"lstrip", strip_method<Side::left>}, {"partition", partition<false>},
+    {"rpartition", partition<true>}, {"rsplit", split_method<true>},       {"rstrip", strip_method<Side::right>},
+    {"split", split_method<false>},  {"splitlines", splitlines_method},    {"strip", strip_method<Side::both>}};
 
 }  // namespace
 
@@ -223,6 +218,6 @@ std::vector<Value> split_lines(Run& run, const Text& text, bool keep_ends) {
   return out;
 }
 
-std::span<const MethodRow> str_split_methods() { return kMethods; }
+std::span<const MethodRow> str_split_methods() { return kSplitMethods; }
 
 }  // namespace moe::inline MOE_ABI::chat

@@ -43,7 +43,7 @@ const Value* Args::named_value(std::string_view name) const {
 namespace {
 
 // -1, 0, 1 for numbers of any kind. long double holds every int64 and every double; NaN is last, and one key.
-int order_numbers(const Value& a, const Value& b) {
+int order_number_keys(const Value& a, const Value& b) {
   const auto wide = [](const Value& v) {
     return v.is_integer() ? static_cast<long double>(v.integer()) : static_cast<long double>(v.real());
   };
@@ -54,7 +54,7 @@ int order_numbers(const Value& a, const Value& b) {
 
 // Any order will do, as long as equal keys are equal in it.
 int order_keys(const Value& a, const Value& b) {
-  if (a.is_number() && b.is_number()) return order_numbers(a, b);
+  if (a.is_number() && b.is_number()) return order_number_keys(a, b);
   const auto rank = [](const Value& v) { return v.is_number() ? -1 : static_cast<int>(v.kind()); };
   if (rank(a) != rank(b)) return rank(a) < rank(b) ? -1 : 1;
   if (a.is_text()) return a.text().bytes().compare(b.text().bytes());

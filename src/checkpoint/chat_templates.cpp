@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::size_t kTemplateLimit = std::size_t{1} << 20;  // the largest published one has 17 KB
 constexpr std::size_t kCountLimit = 64;
-constexpr std::uint64_t kConfigLimit = std::uint64_t{16} << 20;
 constexpr const char* kUsual = "default";
 constexpr const char* kFolder = "additional_chat_templates";
 

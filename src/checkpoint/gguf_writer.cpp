@@ -14,10 +14,10 @@ namespace moe::inline MOE_ABI::checkpoint {
 namespace {
 
 constexpr std::uint64_t kAlignment = 32;
-constexpr std::size_t kNameLimit = 63;  // llama.cpp keeps 64 bytes with the final zero
-constexpr std::size_t kDimensionLimit = 4;
+constexpr std::size_t kWrittenNameLimit = 63;  // llama.cpp keeps 64 bytes with the final zero
+constexpr std::size_t kWrittenDimensionLimit = 4;
 
-enum ValueType : std::uint32_t { kU32 = 4, kI32 = 5, kF32 = 6, kBoolean = 7, kText = 8, kArray = 9 };
+enum WrittenType : std::uint32_t { kU32 = 4, kI32 = 5, kF32 = 6, kBoolean = 7, kText = 8, kArray = 9 };
 
 template <class T>
 void put(std::string& out, T value) {
@@ -33,15 +33,15 @@ std::uint64_t aligned(std::uint64_t n) { return (n + kAlignment - 1) / kAlignmen
 
 Result<void> check(const GgufTensor& tensor) {
   const FormatInfo& info = format_info(tensor.format);
-  const bool good = !tensor.name.empty() && tensor.name.size() <= kNameLimit && !tensor.shape.empty() &&
-                    tensor.shape.size() <= kDimensionLimit && tensor.cols() % info.block_values == 0;
+  const bool good = !tensor.name.empty() && tensor.name.size() <= kWrittenNameLimit && !tensor.shape.empty() &&
+                    tensor.shape.size() <= kWrittenDimensionLimit && tensor.cols() % info.block_values == 0;
   if (good) return {};
   return fail(
       ErrorCode::bad_shape,
       fmt::format("tensor {} of shape [{}] cannot be written as {}: names have at most {} bytes, shapes 1 to {} "
                   "dimensions, rows a multiple of {} values",
-                  in_quotes(tensor.name), fmt::join(tensor.shape, ", "), info.name, kNameLimit, kDimensionLimit,
-                  info.block_values));
+                  in_quotes(tensor.name), fmt::join(tensor.shape, ", "), info.name, kWrittenNameLimit,
+                  kWrittenDimensionLimit, info.block_values));
 }
 
 }  // namespace

@@ -18,9 +18,7 @@ namespace moe::inline MOE_ABI::checkpoint {
 
 namespace {
 
-constexpr std::uint64_t kConfigLimit = std::uint64_t{16} << 20;
 constexpr std::uint64_t kIndexLimit = std::uint64_t{64} << 20;
-constexpr std::uint64_t kTokenizerLimit = std::uint64_t{256} << 20;
 
 class HfCheckpoint final : public FileCheckpoint {
  public:

@@ -10,15 +10,12 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
-constexpr std::uint64_t kTokenizerLimit = std::uint64_t{256} << 20;
-constexpr std::uint64_t kConfigLimit = std::uint64_t{16} << 20;
-
 /// A directory that holds a tokenizer and no model.
 Result<std::shared_ptr<const Tokenizer>> from_directory(const std::string& path) {
   const checkpoint::TextFiles texts(path, nullptr);
-  const auto json = texts.read("tokenizer.json", kTokenizerLimit);
+  const auto json = texts.read("tokenizer.json", checkpoint::kTokenizerLimit);
   if (!json) return forward(json);
-  const auto config = texts.read_optional("tokenizer_config.json", kConfigLimit);
+  const auto config = texts.read_optional("tokenizer_config.json", checkpoint::kConfigLimit);
   if (!config) return forward(config);
   auto built = Tokenizer::create({.json = *json, .config = config->value_or("")});
   if (built) return built;

@@ -19,7 +19,7 @@ namespace moe::inline MOE_ABI::checkpoint {
 
 namespace {
 
-constexpr std::uint64_t kHeaderLimit = 100'000'000;
+constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 
 struct Dtype {
   std::string_view name;
@@ -219,9 +219,9 @@ Result<SafetensorsHeader> read_safetensors_header(const InputFile& file) {
   HeaderReader in(file, file.size());
   const auto length = in.number<std::uint64_t>("the header's length");
   if (!length) return forward(length);
-  if (*length > in.remaining() || *length > kHeaderLimit)
+  if (*length > in.remaining() || *length > kMaxHeaderBytes)
     return fail(ErrorCode::bad_file, fmt::format("{}: the header's length is {}, expected at most {}", file.path(),
-                                                 *length, std::min(in.remaining(), kHeaderLimit)));
+                                                 *length, std::min(in.remaining(), kMaxHeaderBytes)));
   std::string text(static_cast<std::size_t>(*length), '\0');
   if (auto ok = in.read(std::as_writable_bytes(std::span(text)), "the header"); !ok) return forward(ok);
   auto entries = read_entries(std::move(text), file.path());

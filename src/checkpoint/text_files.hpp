@@ -2,6 +2,7 @@
 // The text files of a model's directory. Whoever reads one again, for another purpose, gets the same text or an error,
 // and the content hash knows all that were read.
 
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -11,6 +12,10 @@
 #include "checkpoint/content_hash.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
+
+/// The largest text that is read, by what it is.
+inline constexpr std::uint64_t kConfigLimit = std::uint64_t{16} << 20;
+inline constexpr std::uint64_t kTokenizerLimit = std::uint64_t{256} << 20;
 
 class TextFiles {
  public:

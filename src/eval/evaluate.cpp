@@ -8,19 +8,21 @@
 #include <map>
 
 #include "eval/tasks/question.hpp"
+#include "eval/tasks/subjects.hpp"
 #include "eval/work_difference.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 
-Work LanguageModel::pass_work(std::int64_t, std::int64_t) const { return {}; }
+Work LanguageModel::pass_work(std::int64_t, std::int64_t, std::int64_t) const { return {}; }
 Work LanguageModel::executed() const { return {}; }
+ExpertLoad LanguageModel::expert_load() const { return {}; }
 Result<std::vector<Generation>> LanguageModel::generate(std::span<const GenerateRequest>, const Hooks&) {
   return fail(ErrorCode::unsupported, "this model scores answers and writes none");
 }
 Result<std::vector<Score>> LanguageModel::score_texts(std::span<const TextRequest>, const Hooks&) {
   return fail(ErrorCode::unsupported, "this model scores answers and no whole texts");
 }
-Work LanguageModel::text_work(std::int64_t) const { return {}; }
+Work LanguageModel::text_work(std::int64_t, std::int64_t) const { return {}; }
 
 namespace {
 
@@ -37,31 +39,36 @@ std::size_t request_count(const TaskSpec& task, const Document& document) {
   return document.continuations.size() * (asks_answers_alone(task) ? 2 : 1);
 }
 
-// What is asked, question by question.
-using Documents = std::vector<const Document*>;
+// A question that is asked, and which of ExpertLoad::tallies counts for it.
+struct Asked {
+  const Document* document;
+  std::int32_t tally;
+};
 
-std::vector<ScoreRequest> requests_of(const TaskSpec& task, const Documents& documents) {
+std::vector<ScoreRequest> requests_of(const TaskSpec& task, const std::vector<Asked>& questions) {
   std::vector<ScoreRequest> requests;
-  for (const Document* document : documents) {
-    for (std::size_t i = 0; i < document->continuations.size(); ++i)
-      requests.push_back({document->context_of(i), document->continuations[i], document->question.id});
-    for (std::size_t i = 0; i < document->continuations.size() && asks_answers_alone(task); ++i)
-      requests.push_back({{}, document->continuations[i], document->question.id});
+  for (const Asked& asked : questions) {
+    const Document& document = *asked.document;
+    for (std::size_t i = 0; i < document.continuations.size(); ++i)
+      requests.push_back({document.context_of(i), document.continuations[i], document.question.id, asked.tally});
+    for (std::size_t i = 0; i < document.continuations.size() && asks_answers_alone(task); ++i)
+      requests.push_back({{}, document.continuations[i], document.question.id, asked.tally});
   }
   return requests;
 }
 
-std::vector<TextRequest> texts_of(const Documents& documents) {
+std::vector<TextRequest> texts_of(const std::vector<Asked>& questions) {
   std::vector<TextRequest> requests;
-  for (const Document* document : documents) requests.push_back({document->contexts[0], document->question.id});
+  for (const Asked& asked : questions)
+    requests.push_back({asked.document->contexts[0], asked.document->question.id, asked.tally});
   return requests;
 }
 
-std::vector<GenerateRequest> generate_requests_of(const TaskSpec& task, const Documents& documents) {
+std::vector<GenerateRequest> generate_requests_of(const TaskSpec& task, const std::vector<Asked>& questions) {
   std::vector<GenerateRequest> requests;
-  for (const Document* document : documents)
-    requests.push_back({document->contexts[0], task.generation.until, task.generation.max_tokens, document->question.id,
-                        task.generation.think_end});
+  for (const Asked& asked : questions)
+    requests.push_back({asked.document->contexts[0], task.generation.until, task.generation.max_tokens,
+                        asked.document->question.id, task.generation.think_end, asked.tally});
   return requests;
 }
 
@@ -69,23 +76,28 @@ std::vector<GenerateRequest> generate_requests_of(const TaskSpec& task, const Do
 void count_work(const LanguageModel& model, TaskKind kind, DocumentOutcome& document) {
   if (kind == TaskKind::rolling) {
     document.pass_tokens = document.scores[0].pass_tokens;
-    document.flops = model.text_work(document.scores[0].continuation_tokens).total();
+    document.flops = model.text_work(document.scores[0].continuation_tokens, document.scores[0].pass_experts).total();
     return;
   }
-  std::map<std::int64_t, std::pair<std::int64_t, std::int64_t>> passes;  // pass -> tokens, scored positions
+  struct Pass {
+    std::int64_t tokens = 0, rows = 0, experts = -1;  // rows: scored positions
+  };
+  std::map<std::int64_t, Pass> passes;
   for (const Score& score : document.scores) {
     if (score.failure == Failure::too_long) continue;
-    auto& [tokens, rows] = passes[score.pass];
-    tokens = score.pass_tokens;
-    rows = std::max<std::int64_t>(rows, score.continuation_tokens);
+    Pass& pass = passes[score.pass];
+    pass.tokens = score.pass_tokens;
+    pass.rows = std::max<std::int64_t>(pass.rows, score.continuation_tokens);
+    pass.experts = score.pass_experts;
   }
-  for (const auto& [pass, size] : passes) {
-    document.pass_tokens += size.first;
-    document.flops += model.pass_work(size.first, size.second).total();
+  for (const auto& [key, pass] : passes) {
+    document.pass_tokens += pass.tokens;
+    document.flops += model.pass_work(pass.tokens, pass.rows, pass.experts).total();
   }
   if (document.reply && document.reply->failure != Failure::too_long) {
     document.pass_tokens = document.reply->pass_tokens;
-    document.flops = model.pass_work(document.reply->pass_tokens, document.reply->generated_tokens).total();
+    const Generation& reply = *document.reply;
+    document.flops = model.pass_work(reply.pass_tokens, reply.generated_tokens, reply.pass_experts).total();
   }
 }
 
@@ -276,9 +288,12 @@ Result<void> add_breakdowns(const PreparedTask& task, const EvaluateOptions& opt
 }  // namespace
 
 Result<std::vector<DocumentOutcome>> answer(const PreparedTask& task, std::span<const QuestionIndex> questions,
-                                            LanguageModel& model, const Hooks& hooks) {
-  Documents asked;
-  for (const QuestionIndex& q : questions) asked.push_back(&task.subtasks[q.subtask].documents[q.document]);
+                                            LanguageModel& model, const Hooks& hooks,
+                                            std::span<const std::int32_t> tallies) {
+  std::vector<Asked> asked;
+  for (const QuestionIndex& q : questions)
+    asked.push_back({&task.subtasks[q.subtask].documents[q.document],
+                     asked.size() < tallies.size() ? tallies[asked.size()] : 0});
   const bool writes = task.spec.kind == TaskKind::generation;
   auto scores = writes                                ? std::vector<Score>()
                 : task.spec.kind == TaskKind::rolling ? model.score_texts(texts_of(asked), hooks)
@@ -289,7 +304,8 @@ Result<std::vector<DocumentOutcome>> answer(const PreparedTask& task, std::span<
 
   std::vector<DocumentOutcome> out;
   std::size_t next = 0;
-  for (const Document* document : asked) {
+  for (const Asked& one : asked) {
+    const Document* document = one.document;
     // Filters may take longer than somebody who pressed Ctrl-C waits.
     if (hooks.cancelled && hooks.cancelled()) return cancelled();
     const std::size_t count = request_count(task.spec, *document);
@@ -337,11 +353,15 @@ Result<TaskOutcome> summarise_answers(const PreparedTask& task, std::vector<Docu
 Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, const EvaluateOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const Work before = model.executed();
-  auto answers = answer(task, all_questions(task), model, options.hooks);
+  const ExpertLoad load_before = model.expert_load();
+  const SubjectNames subjects = subjects_of(task);
+  auto answers = answer(task, all_questions(task), model, options.hooks, subjects.of_question);
   if (!answers) return forward(answers);
   auto outcome = summarise_answers(task, std::move(*answers), options);
   if (!outcome) return outcome;
   outcome->executed = difference(model.executed(), before);
+  outcome->experts = expert_use(load_before, model.expert_load(), subjects.names);
+  if (outcome->experts->tokens == 0) outcome->experts.reset();
   outcome->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return outcome;
 }

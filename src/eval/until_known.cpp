@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "eval/run/question_order.hpp"
+#include "eval/tasks/subjects.hpp"
 #include "eval/work_difference.hpp"
 #include "moe/eval/sequential.hpp"
 
@@ -26,7 +27,27 @@ struct Progress {
   std::vector<std::pair<QuestionIndex, DocumentOutcome>> answers;
   std::vector<std::vector<double>> scores;  // [subtask][question], 0 or 1; of the questions that were asked
   Work executed;
+  ExpertLoad load_before, load_after;  // sums over the blocks
   double seconds = 0;
+};
+
+// Of one task's questions, the index of each one's subject.
+struct Tallies {
+  SubjectNames subjects;
+  std::vector<std::size_t> first;  // [subtask] where its questions begin in subjects.of_question
+
+  explicit Tallies(const PreparedTask& task) : subjects(subjects_of(task)) {
+    std::size_t at = 0;
+    for (const Subtask& subtask : task.subtasks) {
+      first.push_back(at);
+      at += subtask.documents.size();
+    }
+  }
+  std::vector<std::int32_t> of(const std::vector<QuestionIndex>& questions) const {
+    std::vector<std::int32_t> out;
+    for (const QuestionIndex& q : questions) out.push_back(subjects.of_question[first[q.subtask] + q.document]);
+    return out;
+  }
 };
 
 class Run {
@@ -47,6 +68,7 @@ class Run {
       for (std::size_t t = 0; t < contestants[m].tasks.size(); ++t)
         for (const Subtask& subtask : contestants[m].tasks[t].subtasks)
           progress_[m][t].scores.emplace_back(subtask.documents.size(), 0.0);
+    for (const PreparedTask& task : contestants[0].tasks) tallies_.emplace_back(task);
     make_pairs();
   }
 
@@ -116,7 +138,9 @@ class Run {
     const Contestant& contestant = contestants_[m];
     const auto start = std::chrono::steady_clock::now();
     const Work before = contestant.model->executed();
-    auto answers = answer(contestant.tasks[t], questions, *contestant.model, options_.evaluate.hooks);
+    const ExpertLoad load_before = contestant.model->expert_load();
+    auto answers = answer(contestant.tasks[t], questions, *contestant.model, options_.evaluate.hooks,
+                          tallies_[t].of(questions));
     if (!answers)
       return fail(answers.error().code,
                   contestant.name + ", " + contestant.tasks[t].spec.name + ": " + answers.error().message);
@@ -127,6 +151,7 @@ class Run {
       progress.answers.emplace_back(questions[i], std::move((*answers)[i]));
     }
     progress.executed += difference(contestant.model->executed(), before);
+    progress.load_before.add(load_before), progress.load_after.add(contestant.model->expert_load());
     progress.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return {};
   }
@@ -181,7 +206,7 @@ class Run {
       auto& parts = out.asked.emplace_back();
       auto& outcomes = out.outcomes.emplace_back();
       for (std::size_t t = 0; t < contestants_[m].tasks.size(); ++t) {
-        auto outcome = outcome_of(progress_[m][t], contestants_[m].tasks[t], parts);
+        auto outcome = outcome_of(progress_[m][t], contestants_[m].tasks[t], tallies_[t].subjects.names, parts);
         if (!outcome) return forward(outcome);
         use.questions += parts.back().question_count();
         use.model_flops += outcome->model_flops;
@@ -197,7 +222,8 @@ class Run {
     return out;
   }
 
-  Result<TaskOutcome> outcome_of(Progress& progress, const PreparedTask& task, std::vector<PreparedTask>& parts) const {
+  Result<TaskOutcome> outcome_of(Progress& progress, const PreparedTask& task, const std::vector<std::string>& subjects,
+                                 std::vector<PreparedTask>& parts) const {
     std::sort(progress.answers.begin(), progress.answers.end(),
               [](const auto& a, const auto& b) { return a.first < b.first; });
     std::vector<QuestionIndex> questions;
@@ -213,6 +239,8 @@ class Run {
     outcome->skipped = -parts.back().question_count();
     for (const Subtask& subtask : task.subtasks) outcome->skipped += subtask.original_count;
     outcome->executed = progress.executed, outcome->seconds = progress.seconds;
+    outcome->experts = expert_use(progress.load_before, progress.load_after, subjects);
+    if (outcome->experts->tokens == 0) outcome->experts.reset();
     return outcome;
   }
 
@@ -220,6 +248,7 @@ class Run {
   const UntilKnownOptions& options_;
   std::vector<Cluster> clusters_;
   std::vector<std::vector<Progress>> progress_;  // [model][task]
+  std::vector<Tallies> tallies_;                 // [task]
   std::vector<Pair> pairs_;
   UntilKnown summary_;
 };

@@ -221,8 +221,9 @@ void BatchRun::show(Slot& s, std::string_view text) {
   if (on_piece && (!text.empty() || !tokens.empty())) on_piece({s.request, s.reply, text, tokens});
 }
 
-void BatchRun::on_work(std::int32_t index, std::int64_t cached_tokens, std::int64_t new_tokens, std::int64_t rows) {
-  result(slot(index)).flops += batch::flops_of(session_.model().config(), cached_tokens, new_tokens, rows);
+void BatchRun::on_work(std::int32_t index, const StepWork& work) {
+  result(slot(index)).flops +=
+      batch::flops_of(session_.model().config(), work.cached_tokens, work.new_tokens, work.rows, work.experts);
 }
 void BatchRun::on_work_in_vain(std::int32_t index, std::int64_t flops) { result(slot(index)).flops += flops; }
 void BatchRun::on_reuse(std::int32_t index, std::int64_t tokens) { result(slot(index)).reused_tokens = tokens; }

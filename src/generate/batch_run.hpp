@@ -49,7 +49,7 @@ class BatchRun final : public batch::ReplyWriter {
   Result<std::optional<TokenId>> take(std::int32_t index, std::span<const float> row, std::size_t known) override;
   void give_up(std::int32_t index, const Error& why) override;
   Result<void> before_step() override;
-  void on_work(std::int32_t index, std::int64_t cached_tokens, std::int64_t new_tokens, std::int64_t rows) override;
+  void on_work(std::int32_t index, const StepWork& work) override;
   void on_work_in_vain(std::int32_t index, std::int64_t flops) override;
   void on_reuse(std::int32_t index, std::int64_t tokens) override;
   bool keeps() const override { return true; }

@@ -45,7 +45,7 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
   const auto eps = static_cast<float>(c_->rms_norm_eps);
   const bool sliding = sliding_rope_ && c_->window(layer) > 0;
   const PageLayout& layout = cache_->layout();
-  const kernels::CacheType type = cache_type(options_->kv);
+  const KvType type = options_->kv;
   const auto one_token = [&](const Segment& s, std::int64_t i) {
     const std::int64_t t = s.begin + i, position = s.position + i;
     const float* cos = (sliding ? ws_.sliding_cos : ws_.cos).data() + t * pairs;
@@ -161,7 +161,7 @@ void Forward::attend(kernels::Attention& a, Sequence sequence, std::int64_t laye
   Worker& worker = engine_.worker(worker_index);
   a.q_stride = a.key_dim;
   a.out_stride = a.value_dim;
-  a.cache_type = cache_type(options_->kv);
+  a.cache_type = options_->kv;
   a.scale = static_cast<float>(c_->softmax_scale);
   a.scratch = worker.kernel_scratch.data();
   const std::int64_t blocks = a.last_position[a.query_count - 1] / kernels::kKeyBlock + 1;

@@ -14,9 +14,4 @@ inline void rotate(const kernels::KernelTable& k, RopeStyle style, const float* 
   style == RopeStyle::interleaved ? k.rope_interleaved(cos, sin, pairs, x) : k.rope_half(cos, sin, pairs, x);
 }
 
-inline kernels::CacheType cache_type(KvType type) {
-  return type == KvType::f32 ? kernels::CacheType::f32
-                             : (type == KvType::f16 ? kernels::CacheType::f16 : kernels::CacheType::bf16);
-}
-
 }  // namespace moe::inline MOE_ABI

@@ -17,6 +17,13 @@ std::int64_t distinct_experts(const std::vector<TokenRouting>& layer) {
   return std::unique(ids.begin(), ids.end()) - ids.begin();
 }
 
+/// Pairs of a token and an expert that it goes to.
+std::int64_t expert_runs(const std::vector<TokenRouting>& layer) {
+  std::int64_t runs = 0;
+  for (const TokenRouting& token : layer) runs += static_cast<std::int64_t>(token.experts.size());
+  return runs;
+}
+
 }  // namespace
 
 StageDemands step_demand(const Model& model, KvType kv, std::int64_t cached, std::int64_t tokens,
@@ -43,8 +50,9 @@ StageDemands step_demand(const Model& model, KvType kv, std::int64_t cached, std
     matrix(Stage::router, w.router, 1.0, T);
     ffn(w.shared, 1.0, T);
     if (!w.experts.empty()) {  // experts of a layer have one shape; nearly always one format
-      const auto touched = static_cast<double>(l < routing.size() ? distinct_experts(routing[l]) : 0);
-      ffn(w.experts.front(), touched, T * static_cast<double>(c.router.top_k));
+      const std::int64_t touched = l < routing.size() ? distinct_experts(routing[l]) : 0;
+      const std::int64_t rows = l < routing.size() ? expert_runs(routing[l]) : tokens * c.router.top_k;
+      ffn(w.experts.front(), static_cast<double>(touched), static_cast<double>(rows));
     }
   }
   matrix(Stage::head, weights.head_matrix(), 1.0, 1.0);

@@ -53,8 +53,8 @@ void Forward::feed_forward(std::int64_t layer) {
 
 void Forward::choose(const LayerWeights& w, std::int64_t layer) {
   engine_.enter(Stage::router);
-  const RouterConfig& r = c_->router;
-  const std::int64_t E = r.expert_count, K = r.top_k, T = tokens();
+  const RouterConfig& r = routers_[static_cast<std::size_t>(layer)];
+  const std::int64_t E = r.expert_count, K = r.top_k, stride = c_->router.top_k, T = tokens();
   // Always float32, whatever the precision: a rounding here would change which experts run.
   const LinearJob job = {&w.router, {ws_.normed.data(), c_->hidden_size, {}}, nullptr, T, ws_.router.data(), E};
   engine_.linear(std::span(&job, 1), &Work::router);
@@ -70,34 +70,62 @@ void Forward::choose(const LayerWeights& w, std::int64_t layer) {
     if (r.score == RouterScore::sigmoid) engine_.table().sigmoid(scores, E, scores);
     if (r.score == RouterScore::softmax) engine_.table().softmax(scores, E, scores);
     const auto chosen = choose_experts({scores, static_cast<std::size_t>(E)}, w.router_bias, r,
-                                       {ws_.expert_ids.data() + t * K, static_cast<std::size_t>(K)},
-                                       {ws_.expert_weights.data() + t * K, static_cast<std::size_t>(K)});
-    if (!chosen)
+                                       {ws_.expert_ids.data() + t * stride, static_cast<std::size_t>(K)},
+                                       {ws_.expert_weights.data() + t * stride, static_cast<std::size_t>(K)});
+    if (chosen)
+      ws_.expert_counts[static_cast<std::size_t>(t)] = static_cast<std::int32_t>(*chosen);
+    else
       fail_once(chosen.error().code,
                 fmt::format("layer {}, position {}: {}", layer, chunk_->positions[static_cast<std::size_t>(t)],
                             chosen.error().message));
   });
-  if (!options_->record_routing || failed_) return;
-  for (std::int64_t t = 0; t < T; ++t) {
-    const std::int32_t* ids = ws_.expert_ids.data() + t * K;
-    const float* weights = ws_.expert_weights.data() + t * K;
-    routing[static_cast<std::size_t>(layer)].push_back({{ids, ids + K}, {weights, weights + K}});
+  if (failed_) return;
+  count_load(layer);
+  if (options_->record_routing) record_routing(layer);
+}
+
+void Forward::count_load(std::int64_t layer) {
+  const std::int64_t E = c_->router.expert_count, stride = c_->router.top_k;
+  const std::size_t index = moe_index_[static_cast<std::size_t>(layer)];
+  for (const Segment& s : chunk_->segments) {
+    ExpertLoad::Tally& tally = load.tallies[static_cast<std::size_t>(tallies_[s.item])];
+    if (index == 0) tally.tokens += s.count;
+    std::int64_t* counts = tally.counts.data() + static_cast<std::int64_t>(index) * E;
+    for (std::int64_t t = s.begin; t < s.begin + s.count; ++t) {
+      const std::int32_t n = ws_.expert_counts[static_cast<std::size_t>(t)];
+      expert_counts[s.item] += n;
+      for (std::int32_t r = 0; r < n; ++r) counts[ws_.expert_ids[static_cast<std::size_t>(t * stride + r)]] += 1;
+    }
+  }
+}
+
+void Forward::record_routing(std::int64_t layer) {
+  const std::int64_t stride = c_->router.top_k;
+  for (std::int64_t t = 0; t < tokens(); ++t) {
+    const std::int32_t n = ws_.expert_counts[static_cast<std::size_t>(t)];
+    const std::int32_t* ids = ws_.expert_ids.data() + t * stride;
+    const float* weights = ws_.expert_weights.data() + t * stride;
+    routing[static_cast<std::size_t>(layer)].push_back({{ids, ids + n}, {weights, weights + n}});
   }
 }
 
 // Counting sort of the (token, expert) pairs by expert; tokens stay in order inside an expert.
 void Forward::sort_pairs() {
-  const std::int64_t K = c_->router.top_k, pairs = tokens() * K;
+  const std::int64_t stride = c_->router.top_k, T = tokens();
+  const auto each_pair = [&](auto&& visit) {
+    for (std::int64_t t = 0; t < T; ++t)
+      for (std::int64_t i = t * stride, end = i + ws_.expert_counts[static_cast<std::size_t>(t)]; i < end; ++i)
+        visit(t, static_cast<std::size_t>(i), static_cast<std::size_t>(ws_.expert_ids[static_cast<std::size_t>(i)]));
+  };
   expert_begin_.assign(static_cast<std::size_t>(c_->router.expert_count) + 1, 0);
-  for (std::int64_t i = 0; i < pairs; ++i)
-    expert_begin_[static_cast<std::size_t>(ws_.expert_ids[static_cast<std::size_t>(i)]) + 1] += 1;
+  each_pair([&](std::int64_t, std::size_t, std::size_t expert) { expert_begin_[expert + 1] += 1; });
   for (std::size_t e = 1; e < expert_begin_.size(); ++e) expert_begin_[e] += expert_begin_[e - 1];
   std::vector<std::int32_t> next(expert_begin_.begin(), expert_begin_.end() - 1);
-  for (std::int64_t i = 0; i < pairs; ++i) {
-    const std::int32_t at = next[static_cast<std::size_t>(ws_.expert_ids[static_cast<std::size_t>(i)])]++;
-    ws_.pair_token[static_cast<std::size_t>(at)] = static_cast<std::int32_t>(i / K);
-    ws_.pair_of[static_cast<std::size_t>(i)] = at;
-  }
+  each_pair([&](std::int64_t t, std::size_t pair, std::size_t expert) {
+    const std::int32_t at = next[expert]++;
+    ws_.pair_token[static_cast<std::size_t>(at)] = static_cast<std::int32_t>(t);
+    ws_.pair_of[pair] = at;
+  });
 }
 
 void Forward::activate(const float* gate, const float* up, std::int64_t n, float* out) const {
@@ -217,7 +245,7 @@ std::vector<LinearJob> Forward::down_jobs(const std::vector<ExpertRun>& runs) {
 
 void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
   const std::vector<LinearJob> jobs = down_jobs(runs);
-  const std::int64_t D = c_->hidden_size, K = c_->router.top_k, T = tokens();
+  const std::int64_t D = c_->hidden_size, stride = c_->router.top_k, T = tokens();
   const bool moe = !w.experts.empty();
   const std::int64_t whole = (D + kernels::kPanelRows - 1) / kernels::kPanelRows;
   const std::int64_t even = std::max<std::int64_t>(1, whole / (engine_.worker_count() * 4));
@@ -257,9 +285,10 @@ void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
         k.axpy(ws_.shared_gate[static_cast<std::size_t>(t)], dense + t * width, width, h);
       else if (has_dense)
         k.add(dense + t * width, width, h);
-      for (std::int64_t r = 0; moe && r < K; ++r)
-        k.axpy(ws_.expert_weights[static_cast<std::size_t>(t * K + r)],
-               routed + ws_.pair_of[static_cast<std::size_t>(t * K + r)] * width, width, h);
+      const std::int64_t chosen = moe ? ws_.expert_counts[static_cast<std::size_t>(t)] : 0;
+      for (std::int64_t r = 0; r < chosen; ++r)
+        k.axpy(ws_.expert_weights[static_cast<std::size_t>(t * stride + r)],
+               routed + ws_.pair_of[static_cast<std::size_t>(t * stride + r)] * width, width, h);
     }
   });
 }

@@ -70,7 +70,30 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
     if (!sliding) return forward(sliding);
     sliding_rope_.emplace(std::move(*sliding));
   }
+  routers_.assign(static_cast<std::size_t>(c_->layer_count), c_->router);
+  moe_index_.assign(static_cast<std::size_t>(c_->layer_count), 0);
+  load.expert_count = c_->router.expert_count;
+  c_->for_each_moe_layer([&](std::int64_t layer, std::int64_t index) {
+    routers_[static_cast<std::size_t>(layer)].top_k = c_->moe_layer_top_k(index);
+    moe_index_[static_cast<std::size_t>(layer)] = static_cast<std::size_t>(index);
+    load.layers.push_back(layer);
+  });
   return ws_.allocate(*c_, options.chunk_tokens, engine_.worker_count());
+}
+
+void Forward::begin(Batch batch) {
+  routing.assign(options_->record_routing ? static_cast<std::size_t>(c_->layer_count) : 0, {});
+  hidden.assign(options_->record_hidden ? static_cast<std::size_t>(c_->layer_count) + 1 : 0, {});
+  expert_counts.assign(batch.size(), 0);
+  tallies_.clear();
+  for (const BatchItem& item : batch) {
+    tallies_.push_back(item.tally);
+    if (load.layers.empty()) continue;
+    const auto tally = static_cast<std::size_t>(item.tally);
+    if (load.tallies.size() <= tally) load.tallies.resize(tally + 1);
+    if (load.tallies[tally].counts.empty() && !item.tokens.empty())
+      load.tallies[tally].counts.resize(load.layers.size() * static_cast<std::size_t>(load.expert_count));
+  }
 }
 
 void Forward::fail_once(ErrorCode code, std::string message) {

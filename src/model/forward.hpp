@@ -21,6 +21,7 @@ struct Segment {
   std::int64_t position = 0;  // of its first token
   std::int64_t begin = 0;     // index of that token in the chunk
   std::int64_t count = 0;
+  std::size_t item = 0;  // of the batch
 };
 
 struct Chunk {
@@ -42,6 +43,11 @@ class Forward {
   Work collect_work() { return engine_.collect_work(); }
   Profile collect_profile() { return engine_.collect_profile(); }
 
+  /// Begins a step: what follows is recorded for this batch.
+  void begin(Batch batch);
+
+  std::vector<std::int64_t> expert_counts;         // [batch item] of the step
+  ExpertLoad load;                                 // since create()
   std::vector<std::vector<TokenRouting>> routing;  // [layer][token], appended by run() when recorded
   std::vector<std::vector<float>> hidden;          // [layer + 1][T * D]
 
@@ -75,6 +81,8 @@ class Forward {
   // ffn_block.cpp
   void feed_forward(std::int64_t layer);
   void choose(const LayerWeights& w, std::int64_t layer);
+  void count_load(std::int64_t layer);
+  void record_routing(std::int64_t layer);
   void sort_pairs();
   struct ExpertRun;
   void activate(const float* gate, const float* up, std::int64_t n, float* out) const;
@@ -96,6 +104,9 @@ class Forward {
   std::optional<TileSizes> tiles_;
   std::optional<RopeTable> rope_, sliding_rope_;
   const Chunk* chunk_ = nullptr;
+  std::vector<RouterConfig> routers_;       // [layer] the model's, with the layer's own top_k
+  std::vector<std::size_t> moe_index_;      // [layer] which of the MoE layers it is
+  std::vector<std::int32_t> tallies_;       // [batch item]
   std::vector<std::int32_t> expert_begin_;  // [E + 1] into pair_token
   std::optional<Error> error_;
   std::atomic<bool> failed_{false};

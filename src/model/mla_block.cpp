@@ -49,8 +49,7 @@ void Forward::mla_latent(const LayerWeights& w, std::int64_t layer) {
       rotate(k, c_->rope.style, ws_.cos.data() + t * pairs, ws_.sin.data() + t * pairs, pairs, row + lora);
       std::byte* page = cache_->page(s.sequence, position / kernels::kKeyBlock);
       const std::int64_t slot = position % kernels::kKeyBlock;
-      k.store_cache(cache_type(options_->kv), row, latent,
-                    page + layout.keys(layer, 0) + slot * latent * layout.value_bytes, 1);
+      k.store_cache(options_->kv, row, latent, page + layout.keys(layer, 0) + slot * latent * layout.value_bytes, 1);
     });
   }
 }

@@ -95,12 +95,14 @@ const std::string& Model::tokenizer_error() const { return impl_->tokenizer_erro
 const std::string& Model::content_hash() const { return impl_->content_hash; }
 std::int64_t Model::resident_bytes() const { return impl_->resident_bytes; }
 
-Result<std::shared_ptr<const Model>> Model::with_top_k(std::int64_t top_k) const {
-  auto changed = moe::with_top_k(config(), top_k);
+Result<std::shared_ptr<const Model>> Model::with_experts(const ExpertOptions& options) const {
+  auto changed = moe::with_experts(config(), options);
   if (!changed) return forward(changed);
   auto impl = std::make_shared<ModelImpl>(*impl_);
-  impl->info.touched_bytes += impl->info.routed_bytes * (top_k - config().router.top_k);
-  impl->info.config = std::move(*changed);
+  ModelInfo& info = impl->info;
+  info.touched_bytes -= touched_expert_bytes(info);
+  info.config = std::move(*changed);
+  info.touched_bytes += touched_expert_bytes(info);
   return std::shared_ptr<const Model>(new Model(std::move(impl)));
 }
 

@@ -60,7 +60,8 @@ void count_touched_bytes(const checkpoint::Checkpoint& file, const arch::Recogni
   const ModelConfig& c = model.config;
   const std::string embedding = arch::embedding_name(file, *model.family, c);
   const std::string head = arch::tensor_name(*model.family, file.kind(), arch::Role::head);
-  std::int64_t always = 0, experts = 0;
+  std::int64_t always = 0;
+  std::vector<std::int64_t> experts(static_cast<std::size_t>(c.layer_count), 0);
   each_tensor(file, [&](const checkpoint::TensorInfo& tensor, Format, std::string_view) {
     const auto bytes = static_cast<std::int64_t>(tensor.bytes);
     if (layer_of(tensor.name) >= c.layer_count || arch::is_leftover(file.kind(), tensor.name)) return;
@@ -68,12 +69,15 @@ void count_touched_bytes(const checkpoint::Checkpoint& file, const arch::Recogni
     if (tensor.name == embedding)
       always += bytes / std::max<std::int64_t>(tensor.rows(), 1) + (c.tie_word_embeddings ? bytes : 0);
     else if (tensor.name.find(".experts.") != std::string::npos || tensor.name.find("_exps.") != std::string::npos)
-      experts += bytes;
+      experts[static_cast<std::size_t>(std::max<std::int64_t>(layer_of(tensor.name), 0))] += bytes;
     else
       always += bytes;
   });
-  info.routed_bytes = c.router.expert_count > 0 ? experts / c.router.expert_count : 0;
-  info.touched_bytes = always + info.routed_bytes * c.router.top_k;
+  c.for_each_moe_layer([&](std::int64_t layer, std::int64_t) {
+    info.layer_routed_bytes.push_back(experts[static_cast<std::size_t>(layer)] / c.router.expert_count);
+    info.routed_bytes += info.layer_routed_bytes.back();
+  });
+  info.touched_bytes = always + touched_expert_bytes(info);
 }
 
 }  // namespace
@@ -121,12 +125,40 @@ Result<ModelInfo> describe_config_only(const std::string& path) {
   return info;
 }
 
-Result<ModelConfig> with_top_k(const ModelConfig& config, std::int64_t top_k) {
+std::int64_t touched_expert_bytes(const ModelInfo& info) {
+  std::int64_t bytes = 0;
+  for (std::size_t i = 0; i < info.layer_routed_bytes.size(); ++i)
+    bytes += info.config.moe_layer_top_k(static_cast<std::int64_t>(i)) * info.layer_routed_bytes[i];
+  return bytes;
+}
+
+Result<ModelConfig> with_experts(const ModelConfig& config, const ExpertOptions& options) {
   if (config.router.expert_count == 0)
     return fail(ErrorCode::bad_config,
-                fmt::format("top_k {}: the {} model is dense, it has no experts", top_k, config.family));
+                options.top_k.empty()
+                    ? fmt::format("expert_mass: the {} model is dense, it has no experts", config.family)
+                    : fmt::format("top_k {}: the {} model is dense, it has no experts", fmt::join(options.top_k, ","),
+                                  config.family));
   ModelConfig changed = config;
-  changed.router.top_k = top_k;
+  const std::vector<std::int64_t>& top_k = options.top_k;
+  if (!top_k.empty()) {
+    if (top_k.size() > 1 && static_cast<std::int64_t>(top_k.size()) != config.moe_layer_count())
+      return fail(ErrorCode::bad_config,
+                  fmt::format("top_k has {} numbers, expected 1 or {}, as many as the model has MoE layers",
+                              top_k.size(), config.moe_layer_count()));
+    changed.router.top_k = *std::max_element(top_k.begin(), top_k.end());
+    // Equal numbers are one setting, however they are written.
+    const bool differ = std::any_of(top_k.begin(), top_k.end(), [&](std::int64_t k) { return k != top_k[0]; });
+    changed.layer_top_k = differ ? top_k : std::vector<std::int64_t>();
+    // Before the router: its message does not know of layers.
+    const RouterConfig& r = config.router;
+    if (differ)
+      changed.router.top_k =
+          std::clamp<std::int64_t>(changed.router.top_k, 1, r.expert_count / r.group_count * r.topk_group);
+  }
+  if (options.expert_mass) changed.router.expert_mass = *options.expert_mass;
+  if (options.mass_variant) changed.router.mass_variant = *options.mass_variant;
+  if (changed.router.expert_mass == 1.0) changed.router.mass_variant = MassVariant::renormalised;
   if (auto ok = validate(changed); !ok) return forward(ok);
   return changed;
 }

@@ -12,6 +12,9 @@ namespace moe::inline MOE_ABI {
 /// Formats, bytes, bytes touched per token, the hash, notes and unread keys; parameters are the caller's.
 ModelInfo describe(const checkpoint::Checkpoint& file, const arch::Recognised& model);
 
+/// Bytes of the routed experts that one token reads, by the numbers in info.config.
+std::int64_t touched_expert_bytes(const ModelInfo& info);
+
 /// True for a directory that holds a config.json and no safetensors file.
 bool is_config_only(const std::string& path);
 /// What the configuration alone says: sizes by the closed form, no formats, weight_bytes 0.

@@ -57,6 +57,16 @@ struct Session::Impl {
 };
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+void ExpertLoad::add(const ExpertLoad& other) {
+  expert_count = other.expert_count, layers = other.layers;
+  tallies.resize(std::max(tallies.size(), other.tallies.size()));
+  for (std::size_t i = 0; i < other.tallies.size(); ++i) {
+    tallies[i].tokens += other.tallies[i].tokens;
+    tallies[i].counts.resize(std::max(tallies[i].counts.size(), other.tallies[i].counts.size()));
+    for (std::size_t j = 0; j < other.tallies[i].counts.size(); ++j) tallies[i].counts[j] += other.tallies[i].counts[j];
+  }
+}
+
 Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionOptions& options) {
@@ -95,6 +105,7 @@ std::int64_t Session::closing_frees(std::span<const Sequence> sequences) const {
   return impl_->cache.pages_held_by(sequences) * kPageTokens;
 }
 const Work& Session::executed() const { return impl_->executed; }
+const ExpertLoad& Session::expert_load() const { return impl_->forward.load; }
 const Profile& Session::profile() const { return impl_->profile; }
 const std::vector<std::vector<TokenRouting>>& Session::routing() const { return impl_->forward.routing; }
 const std::vector<std::vector<float>>& Session::hidden() const { return impl_->forward.hidden; }
@@ -116,6 +127,9 @@ Result<void> Session::Impl::check(Batch batch) const {
       if (item.tokens[i] < 0 || item.tokens[i] >= c.vocab_size)
         return fail(ErrorCode::bad_argument, fmt::format("token {} of sequence {} is {}, expected an id from 0 to {}",
                                                          i, item.sequence, item.tokens[i], c.vocab_size - 1));
+    if (item.tally < 0 || item.tally >= kMaxTallies)
+      return fail(ErrorCode::bad_argument, fmt::format("tally of sequence {} is {}, expected 0 to {}", item.sequence,
+                                                       item.tally, kMaxTallies - 1));
     seen.push_back(item.sequence);
   }
   std::sort(seen.begin(), seen.end());
@@ -167,7 +181,8 @@ Result<void> Session::Impl::run_chunks(Batch batch, std::int64_t rows) {
     const std::int64_t length = *cache.length(item.sequence);
     for (std::int64_t i = 0; i < count;) {
       const std::int64_t take = std::min(count - i, options.chunk_tokens - chunk.size());
-      chunk.segments.push_back({item.sequence, length + i, chunk.size(), take});
+      chunk.segments.push_back(
+          {item.sequence, length + i, chunk.size(), take, static_cast<std::size_t>(&item - batch.data())});
       for (std::int64_t j = i; j < i + take; ++j) {
         if (item.logits == Logits::all || (item.logits == Logits::last && j == count - 1))
           chunk.logit_rows.push_back(static_cast<std::int32_t>(chunk.size()));
@@ -187,8 +202,7 @@ Result<StepOutput> Session::step(Batch batch) {
   if (auto ok = s.check(batch); !ok) return moe::forward(ok);
   if (auto ok = s.cache.reserve(batch); !ok) return moe::forward(ok);
   const ModelConfig& c = s.model->config();
-  s.forward.routing.assign(s.options.record_routing ? static_cast<std::size_t>(c.layer_count) : 0, {});
-  s.forward.hidden.assign(s.options.record_hidden ? static_cast<std::size_t>(c.layer_count) + 1 : 0, {});
+  s.forward.begin(batch);
   std::int64_t rows = 0;
   for (const BatchItem& item : batch) {
     const auto count = static_cast<std::int64_t>(item.tokens.size());
@@ -211,7 +225,7 @@ Result<StepOutput> Session::step(Batch batch) {
   if (!done) return moe::forward(done);
   const std::int64_t tokens = s.model->tokenizer() ? s.model->tokenizer()->vocab_size() : c.vocab_size;
   return StepOutput{std::shared_ptr<const float[]>(buffer, buffer->data()), rows, c.vocab_size,
-                    std::min(tokens, c.vocab_size)};
+                    std::min(tokens, c.vocab_size), s.forward.expert_counts};
 }
 
 }  // namespace moe::inline MOE_ABI

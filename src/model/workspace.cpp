@@ -63,6 +63,7 @@ void each(W& w, const ModelConfig& c, std::int64_t chunk, std::int64_t workers, 
     item(w.expert_weights, chunk * K);
     item8(w.q8_routed, chunk * K, c.moe_intermediate_size);
     integers(w.expert_ids, chunk * K);
+    integers(w.expert_counts, chunk);
     integers(w.pair_token, chunk * K);
     integers(w.pair_of, chunk * K);
   }

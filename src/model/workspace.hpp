@@ -31,8 +31,9 @@ struct Workspace {
   AlignedBuffer<std::int64_t> positions;        // last visible position of every attention row
   AlignedBuffer<std::int64_t> first_positions;  // the same: first visible position, in layers with a window
   AlignedBuffer<float> sinks;                   // [C * H]  of every attention row
-  AlignedBuffer<std::int32_t> expert_ids;       // [C, K] best first
+  AlignedBuffer<std::int32_t> expert_ids;       // [C, K] best first; K: the most of any layer
   AlignedBuffer<float> expert_weights;          // [C, K]
+  AlignedBuffer<std::int32_t> expert_counts;    // [C]  how many of them the token goes to
   AlignedBuffer<std::int32_t> pair_token;       // [C * K]  token of every (token, expert) pair, sorted by expert
   AlignedBuffer<std::int32_t> pair_of;          // [C, K]  where a token's r-th expert stands in that order
   AlignedBuffer<std::byte> down_tiles;          // inputs of the down projections as tiles, one stretch per run

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <initializer_list>
 
@@ -188,6 +189,26 @@ Result<void> check_ffn(const ModelConfig& c) {
   return {};
 }
 
+/// One number per MoE layer, the largest of them in router.top_k: buffers are made for that one.
+Result<void> check_layer_top_k(const ModelConfig& c) {
+  if (c.layer_top_k.empty()) return {};
+  if (static_cast<std::int64_t>(c.layer_top_k.size()) != c.moe_layer_count())
+    return refuse(fmt::format("layer_top_k has {} numbers, expected {}, one per MoE layer", c.layer_top_k.size(),
+                              c.moe_layer_count()));
+  const std::int64_t most = c.router.expert_count / c.router.group_count * c.router.topk_group;
+  Result<void> result;
+  std::int64_t largest = 0;
+  c.for_each_moe_layer([&](std::int64_t layer, std::int64_t index) {
+    const std::int64_t top_k = c.moe_layer_top_k(index);
+    largest = std::max(largest, top_k);
+    if (result && (top_k < 1 || top_k > most))
+      result = refuse(fmt::format("top_k of layer {} is {}, expected 1..{}", layer, top_k, most));
+  });
+  if (result && largest != c.router.top_k)
+    return refuse(fmt::format("router.top_k is {}, expected {}, the largest of layer_top_k", c.router.top_k, largest));
+  return result;
+}
+
 /// The largest parts in doubles: exact enough to refuse what would overflow the integers of flops.hpp.
 double rough_parameters(const ModelConfig& c) {
   const double d = static_cast<double>(c.hidden_size), layers = static_cast<double>(c.layer_count);
@@ -223,6 +244,7 @@ Result<void> validate(const ModelConfig& c) {
   if (auto ok = check_activation(c); !ok) return ok;
   if (auto ok = validate(c.router); !ok) return ok;
   if (auto ok = check_ffn(c); !ok) return ok;
+  if (auto ok = check_layer_top_k(c); !ok) return ok;
   if (const double n = rough_parameters(c); n > static_cast<double>(kMaxParameters))
     return refuse(fmt::format("the model has about {:.3g} parameters, expected at most {:.3g}", n,
                               static_cast<double>(kMaxParameters)));

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "support/show.hpp"
+#include "tokenizer/bad_file.hpp"
 #include "tokenizer/bpe_tokenizer.hpp"
 #include "tokenizer/gguf_vocabulary.hpp"
 #include "tokenizer/sentence_piece.hpp"
@@ -12,8 +13,6 @@
 namespace moe::inline MOE_ABI {
 namespace tokenizer {
 namespace {
-
-tl::unexpected<Error> bad(std::string message) { return fail(ErrorCode::bad_file, std::move(message)); }
 
 Result<void> check_id(const char* name, std::optional<TokenId> id, std::size_t count) {
   if (id && (*id < 0 || static_cast<std::size_t>(*id) >= count))

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "support/show.hpp"
+#include "tokenizer/bad_file.hpp"
 #include "tokenizer/bpe_tokenizer.hpp"
 #include "tokenizer/json_fields.hpp"
 #include "tokenizer/json_normalizer.hpp"
@@ -12,8 +13,6 @@
 namespace moe::inline MOE_ABI {
 namespace tokenizer {
 namespace {
-
-tl::unexpected<Error> bad(std::string message) { return fail(ErrorCode::bad_file, std::move(message)); }
 
 // "bos_token": a string, or an object with "content".
 Result<std::optional<TokenId>> config_token(JsonValue config, const char* name, const TokenTexts& texts) {

@@ -1,13 +1,12 @@
 #include "tokenizer/json_normalizer.hpp"
 
 #include "support/show.hpp"
+#include "tokenizer/bad_file.hpp"
 #include "tokenizer/bpe_tokenizer.hpp"
 #include "tokenizer/json_fields.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
-
-tl::unexpected<Error> bad(std::string message) { return fail(ErrorCode::bad_file, std::move(message)); }
 
 // Replacements multiply each other's lengths: few bytes of file could ask for any amount of memory. Published ones put a
 // character in front and make 3 bytes of a space.

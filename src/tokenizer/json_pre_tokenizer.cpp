@@ -1,13 +1,13 @@
 #include "tokenizer/json_pre_tokenizer.hpp"
 
 #include "support/show.hpp"
+#include "tokenizer/bad_file.hpp"
 #include "tokenizer/json_fields.hpp"
 #include "tokenizer/json_normalizer.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
 
-tl::unexpected<Error> bad(std::string message) { return fail(ErrorCode::bad_file, std::move(message)); }
 tl::unexpected<Error> unknown(const char* part, const std::string& type, const char* known) {
   return fail(ErrorCode::unsupported, std::string(part) + " " + in_quotes(type) + "; known are " + known);
 }

@@ -5,12 +5,11 @@
 #include <unordered_set>
 
 #include "support/show.hpp"
+#include "tokenizer/bad_file.hpp"
 #include "tokenizer/json_fields.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
-
-tl::unexpected<Error> bad(std::string message) { return fail(ErrorCode::bad_file, std::move(message)); }
 
 // Ids may leave holes, but not so large ones that a few bytes of file ask for gigabytes of table.
 Result<void> check_range(TokenId id, std::string_view token, std::size_t count) {

@@ -1,10 +1,6 @@
 // Patterns out of a tokenizer.json, under PCRE2 with match, depth and heap limits.
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
-#include <array>
-
+#include "support/pcre2.hpp"
 #include "support/show.hpp"
 #include "tokenizer/finder.hpp"
 #include "tokenizer/unicode.hpp"
@@ -171,28 +167,15 @@ class Translator {
   const char* why_ = "";
 };
 
-template <auto Free>
-struct Deleter {
-  template <class T>
-  void operator()(T* p) const {
-    Free(p);
-  }
-};
-using Code = std::unique_ptr<pcre2_code, Deleter<pcre2_code_free>>;
-using MatchData = std::unique_ptr<pcre2_match_data, Deleter<pcre2_match_data_free>>;
-using MatchContext = std::unique_ptr<pcre2_match_context, Deleter<pcre2_match_context_free>>;
-using CompileContext = std::unique_ptr<pcre2_compile_context, Deleter<pcre2_compile_context_free>>;
-using JitStack = std::unique_ptr<pcre2_jit_stack, Deleter<pcre2_jit_stack_free>>;
-
 struct PatternState final : FinderState {
-  JitStack stack;  // before the context that points to it
-  MatchData data;
-  MatchContext context;
+  pcre2::JitStack stack;  // before the context that points to it
+  pcre2::MatchData data;
+  pcre2::MatchContext context;
 };
 
 class Pattern final : public Finder {
  public:
-  Pattern(Code code, std::string source) : code_(std::move(code)), source_(std::move(source)) {}
+  Pattern(pcre2::Code code, std::string source) : code_(std::move(code)), source_(std::move(source)) {}
 
   Found find(std::string_view segment, std::size_t from, FinderState* state, Match& match,
              Error& error) const override {
@@ -205,11 +188,8 @@ class Pattern final : public Finder {
                                PCRE2_NO_UTF_CHECK, s->data.get(), s->context.get());
     if (rc == PCRE2_ERROR_NOMATCH) return Found::no;
     if (rc < 0) {
-      std::array<PCRE2_UCHAR, 200> text{};
-      pcre2_get_error_message(rc, text.data(), text.size());
       error = {ErrorCode::bad_argument, "pattern " + in_quotes(source_) + " on a text of " +
-                                            std::to_string(segment.size()) +
-                                            " bytes: " + reinterpret_cast<const char*>(text.data())};
+                                            std::to_string(segment.size()) + " bytes: " + pcre2::message_of(rc)};
       return Found::failed;
     }
     const PCRE2_SIZE* range = pcre2_get_ovector_pointer(s->data.get());
@@ -239,7 +219,7 @@ class Pattern final : public Finder {
   std::string description() const override { return "pattern " + source_; }
 
  private:
-  Code code_;
+  pcre2::Code code_;
   std::string source_;
 };
 
@@ -252,7 +232,7 @@ Result<std::unique_ptr<Finder>> make_pattern(std::string_view pattern) {
   const auto translated = Translator(pattern).run();
   if (!translated) return forward(translated);
 
-  const CompileContext context(pcre2_compile_context_create(nullptr));
+  const pcre2::CompileContext context(pcre2_compile_context_create(nullptr));
   if (!context) return fail(ErrorCode::out_of_memory, "no memory for a pattern");
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   pcre2_set_parens_nest_limit(context.get(), 100);
@@ -260,13 +240,10 @@ Result<std::unique_ptr<Finder>> make_pattern(std::string_view pattern) {
   constexpr std::uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
   int code = 0;
   PCRE2_SIZE offset = 0;
-  Code compiled(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated->data()), translated->size(), kOptions, &code,
-                              &offset, context.get()));
+  pcre2::Code compiled(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated->data()), translated->size(), kOptions,
+                                     &code, &offset, context.get()));
   if (!compiled) {
-    std::array<PCRE2_UCHAR, 200> text{};
-    pcre2_get_error_message(code, text.data(), text.size());
-    return fail(ErrorCode::bad_file,
-                "pattern " + in_quotes(pattern) + " does not compile: " + reinterpret_cast<const char*>(text.data()));
+    return fail(ErrorCode::bad_file, "pattern " + in_quotes(pattern) + " does not compile: " + pcre2::message_of(code));
   }
   // Without JIT (not built in, or no executable memory) the interpreter gives the same matches, slower.
   static_cast<void>(pcre2_jit_compile(compiled.get(), PCRE2_JIT_COMPLETE));

@@ -8,8 +8,8 @@
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
 
-constexpr std::uint32_t kNone = ~std::uint32_t{0};
-constexpr std::size_t kMaxPieceBytes = std::size_t{1} << 26;  // symbols and candidates need about 60 bytes for each
+constexpr std::uint32_t kNoSymbol = ~std::uint32_t{0};
+constexpr std::size_t kMaxRunBytes = std::size_t{1} << 26;  // symbols and candidates need about 60 bytes for each
 
 std::vector<std::string> select(const std::vector<std::string>& texts, const std::vector<bool>& wanted) {
   std::vector<std::string> some(texts.size());
@@ -110,10 +110,10 @@ Result<void> SentencePiece::encode_stretch(std::string_view text, Scratch& scrat
   const std::string_view all = escaped;
   for (std::size_t begin = 0, end; begin < all.size(); begin = end) {
     end = cut_at_spaces_ ? next_cut(all, begin) : all.size();
-    if (end - begin > kMaxPieceBytes)
+    if (end - begin > kMaxRunBytes)
       return fail(ErrorCode::bad_argument, "a piece of " + std::to_string(end - begin) +
                                                " bytes without a place to split; at most " +
-                                               std::to_string(kMaxPieceBytes) + " are merged at once");
+                                               std::to_string(kMaxRunBytes) + " are merged at once");
     encode_piece(all.substr(begin, end - begin), scratch, ids);
   }
   return {};
@@ -122,7 +122,7 @@ Result<void> SentencePiece::encode_stretch(std::string_view text, Scratch& scrat
 // The merge of the symbol `at` with the next one.
 bool SentencePiece::find_merge(std::string_view text, const std::vector<Symbol>& symbols, std::uint32_t at,
                                Candidate& out) const {
-  if (at == kNone || symbols[at].next == kNone) return false;
+  if (at == kNoSymbol || symbols[at].next == kNoSymbol) return false;
   const Symbol& left = symbols[at];
   const Symbol& right = symbols[left.next];
   const std::size_t bytes = std::size_t{left.bytes} + right.bytes;
@@ -143,10 +143,10 @@ void SentencePiece::encode_piece(std::string_view text, Scratch& scratch, std::v
     const std::uint32_t bytes = decode_utf8(text.data() + i).bytes;
     const auto n = static_cast<std::uint32_t>(symbols.size());
     symbols.push_back({static_cast<std::uint32_t>(i), bytes, pieces_.find(text.substr(i, bytes)).value_or(-1),
-                       n == 0 ? kNone : n - 1, n + 1});
+                       n == 0 ? kNoSymbol : n - 1, n + 1});
     i += bytes;
   }
-  symbols.back().next = kNone;
+  symbols.back().next = kNoSymbol;
 
   const auto later = [](const Candidate& a, const Candidate& b) {
     return a.rank != b.rank ? a.rank > b.rank : a.at > b.at;
@@ -160,12 +160,13 @@ void SentencePiece::encode_piece(std::string_view text, Scratch& scratch, std::v
     const Candidate best = heap.back();
     heap.pop_back();
     Symbol& left = symbols[best.at];
-    if (left.bytes != best.left_bytes || left.next == kNone || symbols[left.next].bytes != best.right_bytes) continue;
+    if (left.bytes != best.left_bytes || left.next == kNoSymbol || symbols[left.next].bytes != best.right_bytes)
+      continue;
     Symbol& right = symbols[left.next];
     left.bytes += right.bytes;
     left.id = best.merged;
     left.next = right.next;
-    if (left.next != kNone) symbols[left.next].previous = best.at;
+    if (left.next != kNoSymbol) symbols[left.next].previous = best.at;
     right.bytes = 0;
     for (std::uint32_t at : {left.previous, best.at}) {
       if (!find_merge(text, symbols, at, c)) continue;
@@ -173,7 +174,7 @@ void SentencePiece::encode_piece(std::string_view text, Scratch& scratch, std::v
       std::push_heap(heap.begin(), heap.end(), later);
     }
   }
-  for (std::uint32_t i = 0; i != kNone; i = symbols[i].next) {
+  for (std::uint32_t i = 0; i != kNoSymbol; i = symbols[i].next) {
     if (symbols[i].id >= 0) {
       ids.push_back(symbols[i].id);
       continue;

@@ -27,10 +27,15 @@ void count_release(void* p) {
 
 void* operator new(std::size_t size) { return count_allocation(size); }
 void* operator new[](std::size_t size) { return count_allocation(size); }
+// std::stable_sort asks for its buffer in this way; a sanitizer's own form would not match the deletes below.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return count_allocation(size); }
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return count_allocation(size); }
 void operator delete(void* p) noexcept { count_release(p); }
 void operator delete[](void* p) noexcept { count_release(p); }
 void operator delete(void* p, std::size_t) noexcept { count_release(p); }
 void operator delete[](void* p, std::size_t) noexcept { count_release(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { count_release(p); }
+void operator delete[](void* p, const std::nothrow_t&) noexcept { count_release(p); }
 
 namespace moe_test {
 

@@ -280,7 +280,7 @@ TEST_CASE("whole texts are scored as the reference harness scores them with the 
     CHECK((*scores)[i].continuation_tokens == file["texts"][i]["tokens"].get<int>());
     CHECK(std::abs((*scores)[i].log_likelihood - expected) <= 1e-3 + 1e-5 * std::abs(expected));
     is_long = is_long || (*scores)[i].continuation_tokens > 2 * (*scorer)->max_length();
-    charged += (*scorer)->text_work((*scores)[i].continuation_tokens);
+    charged += (*scorer)->text_work((*scores)[i].continuation_tokens, (*scores)[i].pass_experts);
   }
   CHECK(is_long);
   CHECK((*scorer)->executed().tokens <= charged.tokens);
@@ -362,7 +362,9 @@ TEST_CASE("questions that cannot be scored are counted, count as wrong, and chan
   ModelRun& run = report.models.emplace_back();
   run.name = "m";
   run.outcomes.push_back(*evaluate(task, **scorer));
-  const std::string table = render_tables(report);
+  CHECK(render_tables(report).find("Questions that were not plainly asked and answered: m: 1 too long, 2 non-finite") !=
+        std::string::npos);
+  const std::string table = render_tables(report, {.verbose = true});
   CHECK_MESSAGE(table.find("truncated  too long  non-finite  match limit  skipped  ties") != std::string::npos, table);
   CHECK_MESSAGE(table.find("m                  0         1           2            0        2") != std::string::npos,
                 table);

@@ -52,6 +52,7 @@ Cost cost_of(const std::vector<std::vector<Generation>>& all) {
 void check_bits(std::uint32_t rounds, std::size_t count) {
   for (const auto& model : {nano(), padded(), without_tokenizer()}) {
     std::mt19937 random(7);
+    std::int64_t reused_in_small_caches = 0;
     for (std::uint32_t round = 0; round < rounds; ++round) {
       const auto requests = random_requests(random, *model, count);
       std::vector<std::string> expected;
@@ -89,12 +90,18 @@ void check_bits(std::uint32_t rounds, std::size_t count) {
             for (const Generation& g : replies) CHECK(bits(g) == expected[i++]);
           CHECK(i == expected.size());
           CHECK(cost_of(got).flops == generator.session().executed().total() - before);
-          if (pass == 1) CHECK(cost_of(got).reused > 0);
+          if (pass == 0) continue;
+          // A small cache may have given every prefix away before its request comes again.
+          if (size.cache == 4096)
+            CHECK(cost_of(got).reused > 0);
+          else
+            reused_in_small_caches += cost_of(got).reused;
         }
         generator.forget();
         CHECK(generator.session().free_tokens() == size.cache);
       }
     }
+    CHECK(reused_in_small_caches > 0);
   }
 }
 

@@ -25,6 +25,9 @@ by_cmake=$("$work/build/consumer" "$model")
 echo "$by_cmake"
 "$work/build/route"
 
+echo "-- every example"
+bash "$source_tree/tests/install/examples.sh" "$source_tree" "$work/prefix" "$compiler"
+
 echo "-- the component headers needs tl-expected and nothing else"
 mkdir "$work/headers"
 cp "$source_tree/examples/consumer/main_headers.cpp" "$source_tree/examples/route_one_token.cpp" "$work/headers"

@@ -23,7 +23,7 @@ struct Shape {
 /// A cache with `length` keys, NaN in all later slots, and queries with rising last positions.
 struct AttentionCase {
   Shape shape;
-  CacheType type;
+  KvType type;
   std::int64_t length, query_count;
   std::vector<std::vector<float>> key_store, value_store;  // blocks, as raw bytes of the cache's type
   std::vector<const void*> keys, values;
@@ -34,7 +34,7 @@ struct AttentionCase {
   std::int64_t q_stride() const { return shape.key_dim + 3; }
   std::int64_t out_stride() const { return shape.value_dim + 5; }
 
-  AttentionCase(Shape s, CacheType t, std::int64_t keys_in_cache, std::int64_t queries, std::uint64_t seed)
+  AttentionCase(Shape s, KvType t, std::int64_t keys_in_cache, std::int64_t queries, std::uint64_t seed)
       : shape(s), type(t), length(keys_in_cache), query_count(queries) {
     std::mt19937_64 random(seed);
     const std::int64_t blocks = (length + kKeyBlock - 1) / kKeyBlock;
@@ -47,7 +47,7 @@ struct AttentionCase {
       const std::vector<float> key = random_row(s.key_dim, seed + 100 + static_cast<std::uint64_t>(position), 1.5f);
       const std::vector<float> value = random_row(s.value_dim, seed + 9000 + static_cast<std::uint64_t>(position));
       const auto block = static_cast<std::size_t>(position / kKeyBlock);
-      const std::int64_t j = position % kKeyBlock, bytes = type == CacheType::f32 ? 4 : 2;
+      const std::int64_t j = position % kKeyBlock, bytes = type == KvType::f32 ? 4 : 2;
       auto* k = reinterpret_cast<std::byte*>(key_store[block].data());
       auto* v = reinterpret_cast<std::byte*>(value_store[block].data());
       if (s.kind == Kind::gqa) {
@@ -121,7 +121,7 @@ struct AttentionCase {
 constexpr Shape kShapes[] = {{Kind::gqa, 16, 16},   {Kind::gqa, 64, 64}, {Kind::gqa, 128, 128},
                              {Kind::gqa, 24, 8},    {Kind::gqa, 10, 20}, {Kind::mla, 48, 32},
                              {Kind::mla, 576, 512}, {Kind::mla, 20, 12}, {Kind::mla, 37, 25}};
-constexpr CacheType kTypes[] = {CacheType::f32, CacheType::f16, CacheType::bf16};
+constexpr KvType kTypes[] = {KvType::f32, KvType::f16, KvType::bf16};
 
 }  // namespace
 
@@ -129,7 +129,7 @@ TEST_CASE("attention gives the twin's bits on every ISA, for every cache type, l
   const auto tables = all_tables();
   std::uint64_t seed = 1;
   for (const Shape& shape : kShapes)
-    for (CacheType type : kTypes)
+    for (KvType type : kTypes)
       for (std::int64_t length : {1, 5, 16, 63, 64, 65, 128, 131, 200}) {
         const std::int64_t wide = shape.key_dim > 200 ? 7 : 53;  // more than one group of 48 where it is cheap
         const AttentionCase c(shape, type, length, length % 2 == 0 ? 17 : wide, ++seed);
@@ -151,7 +151,7 @@ TEST_CASE("windows and sinks give the twin's bits on every ISA, for every groupi
   std::uint64_t seed = 500;
   for (const Shape& shape : kShapes) {
     if (shape.kind == Kind::mla) continue;
-    for (CacheType type : kTypes)
+    for (KvType type : kTypes)
       for (std::int64_t length : {1, 9, 64, 65, 131, 200})
         for (std::int64_t window : {1, 3, 64, 70, 1000})
           for (bool sinks : {false, true}) {
@@ -175,7 +175,7 @@ TEST_CASE("windows and sinks give the twin's bits on every ISA, for every groupi
 
 TEST_CASE("a window that reaches back to the start changes no bit; slots before it have no influence") {
   for (const KernelTable* table : all_tables()) {
-    AttentionCase plain({Kind::gqa, 16, 16}, CacheType::f16, 150, 9, 3), wide = plain, narrow = plain;
+    AttentionCase plain({Kind::gqa, 16, 16}, KvType::f16, 150, 9, 3), wide = plain, narrow = plain;
     wide.with_window(1000);
     CHECK(same_bits(plain.run(*table, 4), wide.run(*table, 4)));
     narrow.with_window(20);
@@ -199,7 +199,7 @@ TEST_CASE("a window that reaches back to the start changes no bit; slots before 
 TEST_CASE("the twin follows float64") {
   for (const Shape& shape : kShapes)
     for (std::int64_t length : {1, 64, 150}) {
-      AttentionCase c(shape, CacheType::f16, length, 5, 77);
+      AttentionCase c(shape, KvType::f16, length, 5, 77);
       if (shape.kind == Kind::gqa) c.with_window(100).with_sinks();
       const std::vector<float> found = c.run_twin();
       for (std::int64_t i = 0; i < c.query_count; ++i) {

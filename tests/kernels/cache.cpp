@@ -44,7 +44,7 @@ std::vector<float> around_codes(Widen&& widen) {
   return x;
 }
 
-std::vector<std::uint16_t> stored(const KernelTable& table, CacheType type, const std::vector<float>& x) {
+std::vector<std::uint16_t> stored(const KernelTable& table, KvType type, const std::vector<float>& x) {
   std::vector<std::uint16_t> out(x.size());
   table.store_cache(type, x.data(), static_cast<std::int64_t>(x.size()), out.data(), 1);
   return out;
@@ -55,7 +55,7 @@ std::vector<std::uint16_t> stored(const KernelTable& table, CacheType type, cons
 TEST_CASE("f16: nearest even around every code, as the compiler's own half precision") {
   const std::vector<float> x = around_codes(f16_to_float);
   std::vector<std::uint16_t> expected(x.size());
-  reference::store_cache(CacheType::f16, x.data(), static_cast<std::int64_t>(x.size()), expected.data(), 1);
+  reference::store_cache(KvType::f16, x.data(), static_cast<std::int64_t>(x.size()), expected.data(), 1);
 #ifdef MOE_TEST_HALF
   for (std::size_t i = 0; i < x.size(); ++i) {
     CAPTURE(x[i]);
@@ -66,14 +66,14 @@ TEST_CASE("f16: nearest even around every code, as the compiler's own half preci
 #endif
   for (const KernelTable* table : all_tables()) {
     CAPTURE(table->isa);
-    CHECK(same_bits(expected, stored(*table, CacheType::f16, x)));
+    CHECK(same_bits(expected, stored(*table, KvType::f16, x)));
   }
 }
 
 TEST_CASE("bf16: nearest even around every code") {
   const std::vector<float> x = around_codes(bf16_to_float);
   std::vector<std::uint16_t> expected(x.size());
-  reference::store_cache(CacheType::bf16, x.data(), static_cast<std::int64_t>(x.size()), expected.data(), 1);
+  reference::store_cache(KvType::bf16, x.data(), static_cast<std::int64_t>(x.size()), expected.data(), 1);
   for (std::size_t i = 0; i < x.size(); ++i) {
     // Of the two neighbours the nearer one, the even one on a tie: decided in double, where distances are exact.
     const auto below = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x[i]) >> 16);
@@ -87,7 +87,7 @@ TEST_CASE("bf16: nearest even around every code") {
   }
   for (const KernelTable* table : all_tables()) {
     CAPTURE(table->isa);
-    CHECK(same_bits(expected, stored(*table, CacheType::bf16, x)));
+    CHECK(same_bits(expected, stored(*table, KvType::bf16, x)));
   }
 }
 
@@ -95,7 +95,7 @@ TEST_CASE("rows of any length and transposed keys; nothing else is written") {
   for (const KernelTable* table : all_tables())
     for (std::int64_t n : kRowSizes)
       for (std::int64_t stride : {1, 64})
-        for (CacheType type : {CacheType::f32, CacheType::f16, CacheType::bf16}) {
+        for (KvType type : {KvType::f32, KvType::f16, KvType::bf16}) {
           CAPTURE(table->isa);
           CAPTURE(n);
           const std::vector<float> x = with_nan_tail(random_row(n, 21));

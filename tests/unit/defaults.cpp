@@ -48,13 +48,13 @@ void check_same(const moe::Result<moe::arch::Recognised>& absent, const moe::Res
   }
 }
 
-/// The names in the first column of docs/MODELS.md's table.
+/// The names in front of each item of docs/MODELS.md's list: "* name, name: ...".
 std::set<std::string> documented_families() {
   std::set<std::string> out;
   for (const std::string& line : moe_test::read_lines(std::filesystem::path(MOE_SOURCE_DIR) / "docs/MODELS.md")) {
-    if (!line.starts_with("| ")) continue;
-    std::istringstream cell(line.substr(2, line.find(" |", 2) - 2));
-    for (std::string name; std::getline(cell >> std::ws, name, ',');) out.insert(name);
+    if (!line.starts_with("* ")) continue;
+    std::istringstream names(line.substr(2, line.find(':') - 2));
+    for (std::string name; std::getline(names >> std::ws, name, ',');) out.insert(name);
   }
   return out;
 }
@@ -72,7 +72,7 @@ TEST_CASE("the table of defaults has every family, and the cases too") {
   CHECK(moe::arch::defaults_of("nobodys_model") == nullptr);
   const std::set<std::string> documented = documented_families();
   for (const moe::arch::Family* family : moe::arch::families())
-    CHECK_MESSAGE(documented.count(std::string(family->name)) == 1, family->name << " has no row in docs/MODELS.md");
+    CHECK_MESSAGE(documented.count(std::string(family->name)) == 1, family->name << " is not in docs/MODELS.md");
 }
 
 TEST_CASE("an absent key means what transformers' class of the family says") {

@@ -222,7 +222,7 @@ TEST_CASE("tables show any name on one line, aligned, and cut where it is long")
   spec["group_by"] = {"subject"};
   spec["groups"] = {{{"name", "g\nEVIL"}, {"alias", "\x1b]0;x\x07"}, {"subjects", {kBadNames[2], kBadNames[7]}}}};
   const RunReport report = report_of({exam(s, spec, kBadNames)}, {"m\nEVIL", "\xE6\xA8\xA1\xE5\x9E\x8B", "\x1b[31m"});
-  const std::string text = render_tables(report);
+  const std::string text = render_tables(report, {.columns = 300, .verbose = true});
   for (const char c : text) CHECK((c == '\n' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F)));
   CHECK(text.find("\xE2\x80\xAE") == std::string::npos);
   std::size_t aligned = 0;
@@ -244,6 +244,48 @@ TEST_CASE("tables show any name on one line, aligned, and cut where it is long")
       ends.push_back(moe::display_width(line));
   REQUIRE(ends.size() >= 2);
   for (const std::size_t end : ends) CHECK(end == ends.front());
+}
+
+TEST_CASE("tables are as wide as they may be, and lose no column") {
+  const Scratch s;
+  Json spec = subjects_task("t", "{subject}");
+  const RunReport report =
+      report_of({exam(s, spec, kBadNames)}, {std::string(90, 'm'), "\xE6\xA8\xA1\xE5\x9E\x8B", std::string(70, 'n')});
+  for (const std::size_t columns : {40, 60, 80, 100, 200})
+    for (const bool is_terminal : {false, true}) {
+      CAPTURE(columns);
+      const std::string text = render_tables(report, {.columns = columns, .verbose = true, .is_terminal = is_terminal});
+      for (const std::string& line : lines_of(text)) CHECK_MESSAGE(moe::display_width(line) <= columns, line);
+      for (const char* head : {"acc %", "GFLOPs/question", "front", "tokens/s", "points/GFLOP", "resident B", "reuse",
+                               "truncated", "tokens computed", "p (McNemar)", "verdict"})
+        CHECK_MESSAGE(text.find(head) != std::string::npos, head);
+      CHECK((text.find("\u2588") != std::string::npos) == (is_terminal && columns == 200));
+      CHECK(text.find('\x1b') == std::string::npos);
+    }
+  CHECK(render_tables(report, {.colour = true}).find("\x1b[1m") != std::string::npos);
+}
+
+TEST_CASE("what was found stands first, in words") {
+  const Scratch s;
+  Json spec = subjects_task("t", "{subject}");
+  const RunReport two = report_of({exam(s, spec, kBadNames)}, {"a", "b"});
+  CHECK_MESSAGE(render_tables(two).starts_with("t: a and b are not distinguishable by "), render_tables(two));
+  const RunReport one = report_of({exam(s, spec, kBadNames)}, {"a"});
+  CHECK_MESSAGE(render_tables(one).starts_with("t: a answers "), render_tables(one));
+  // Two models that answer nothing alike differ.
+  RunReport apart = two;
+  for (auto& subtask : apart.models[0].outcomes[0].documents)
+    for (auto& document : subtask) document.metrics[0] = 1;
+  for (auto& subtask : apart.models[1].outcomes[0].documents)
+    for (auto& document : subtask) document.metrics[0] = 0;
+  CHECK_MESSAGE(render_tables(apart).starts_with("t: a is better than b by 100.00 ± "), render_tables(apart));
+}
+
+TEST_CASE("a text is wrapped between words, and colours take no columns") {
+  CHECK(moe::wrapped("one two three four", 9) == "one two\n  three\n  four\n");
+  CHECK(moe::wrapped("one \x1b[1mtwo\x1b[0m three", 9) == "one \x1b[1mtwo\x1b[0m\n  three\n");
+  CHECK(moe::wrapped("abcdefghijklm no", 10) == "abcd...m\n  no\n");
+  CHECK(moe::wrapped("", 9) == "\n");
 }
 
 TEST_CASE("a table and a chart are gates of their own") {

@@ -199,14 +199,6 @@ TEST_CASE("the order is random over all tasks, and the same for a seed") {
   CHECK(once->asked[0][0].subtasks[0].positions != other->asked[0][0].subtasks[0].positions);
 }
 
-TEST_CASE("questions that a gap would need") {
-  // MMLU's 0.3 points at 4, 8 and 16 % discordant: 35, 70 and 140 thousand.
-  for (const auto& [discordant, expected] : {std::pair{0.04, 34884}, {0.08, 69768}, {0.16, 139536}})
-    CHECK(std::abs(static_cast<double>(*questions_for(0.003, std::sqrt(discordant / 14042), 14042)) - expected) < 20);
-  CHECK(questions_for(-0.003, 0.001, 1000) == questions_for(0.003, 0.001, 1000));
-  CHECK_FALSE(questions_for(0, 0.01, 1000).has_value());
-}
-
 TEST_CASE("families: the maximum is taken anew in each replicate") {
   // Six equal models in A, one in B: who wins A is chance.
   Random random(9);

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -99,13 +100,14 @@ TEST_CASE("perplexity: exp(-mean), its error from a bootstrap with fixed seeds, 
   REQUIRE(once.standard_error.has_value());
   CHECK(*aggregate(Metric::perplexity, lls, 5000, moe::openmp_pool(3)).standard_error == *once.standard_error);
   CHECK_FALSE(aggregate(Metric::perplexity, lls, 0).standard_error.has_value());
-  CHECK_FALSE(aggregate(Metric::acc, {1}, 0).standard_error.has_value());
+  CHECK_FALSE(aggregate(Metric::acc, std::array{1.0}, 0).standard_error.has_value());
 }
 
 TEST_CASE("groups average over questions, not over subtasks") {
   const MetricValue half{0.5, 0.1}, one{1.0, 0.0};
-  const MetricValue pooled = pool({half, one}, {30, 10});
+  const MetricValue pooled = pool(std::array{half, one}, std::array<std::int64_t, 2>{30, 10});
   CHECK(pooled.value == near(0.625));
   CHECK(*pooled.standard_error == near(std::sqrt(29 * 0.01 * 30 / 38 / 40)));
-  CHECK_FALSE(pool({half, MetricValue{1.0, std::nullopt}}, {30, 1}).standard_error.has_value());
+  CHECK_FALSE(pool(std::array{half, MetricValue{1.0, std::nullopt}}, std::array<std::int64_t, 2>{30, 1})
+                  .standard_error.has_value());
 }

@@ -99,7 +99,7 @@ TEST_CASE("another model, precision, cache type, tokenizer or version asks anew;
     REQUIRE(evaluate(task, stored).has_value());
   }
   CHECK(missing(task, scratch / "runs.db") == 0);
-  std::vector<StoreSetting> others(9, kSetting);
+  std::vector<StoreSetting> others(10, kSetting);
   others[0].model_hash = "other";
   others[1].formats = "4 q4_0";
   others[2].precision = moe::Precision::reference;
@@ -109,6 +109,7 @@ TEST_CASE("another model, precision, cache type, tokenizer or version asks anew;
   others[6].tokenizer = 78;
   others[7].numerics_version += 1;
   others[8].chat = "a template";
+  others[9].experts = "top_k=2 expert_mass=0.9 plain";
   for (std::size_t i = 0; i < others.size(); ++i) {
     CAPTURE(i);
     CHECK(missing(task, scratch / "runs.db", others[i]) == 8);

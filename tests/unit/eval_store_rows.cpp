@@ -246,7 +246,7 @@ TEST_CASE("a store of another version is refused by name") {
   for (const auto& store : {RunStore::open(path), RunStore::open_read_only(path)}) {
     REQUIRE_FALSE(store.has_value());
     CHECK(store.error().code == moe::ErrorCode::bad_file);
-    CHECK(store.error().message.find("old.db has version 1, this program knows version 2") != std::string::npos);
+    CHECK(store.error().message.find("old.db has version 1, this program knows version 3") != std::string::npos);
   }
 }
 

@@ -450,7 +450,7 @@ TEST_CASE("an exam in one file: worked examples by subject, tables by subject an
   report.models.push_back(run);
   const std::string tables = render_tables(report);
   for (const char* row :
-       {"acc % +- SE by subject  questions", "acc % +- SE by tier  questions", "\nlaw ", "\n9 ", "\n10 "})
+       {"acc % ± SE by subject  questions", "acc % ± SE by tier  questions", "\nlaw ", "\n9 ", "\n10 "})
     CHECK_MESSAGE(tables.find(row) != std::string::npos, tables);
 
   CHECK(load_task(folder.write("only.jsonl", line("d1", "law", "1", R"(,"split":"dev")"))).has_value());

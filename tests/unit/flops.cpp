@@ -59,8 +59,8 @@ TEST_CASE("parameters and FLOPs agree with flops_ref.json to its digits") {
     check("total_B", n.matrices, 2);
     check("active_matmul_B", n.active_matmul, 3);
     check("active_incl_embed_B", n.active_with_embedding, 2);
-    check("gflops_tok", moe::weight_flops_per_token(c, true), 2);
-    check("gflops_tok_nohead", moe::weight_flops_per_token(c, false), 2);
+    check("gflops_tok", moe::weight_flops_per_token(c), 2);
+    check("gflops_tok_nohead", moe::weight_flops_per_token(c, moe::HeadFlops::exclude), 2);
     check("attn_decode_gflops_2k", moe::attention_flops(c, 2048, MlaForm::expanded), 2);
     // "Mean" is half of the full context; the exact causal mean of 2048 tokens is 1024.5 keys, 0.05 % more.
     check("attn_prefill_mean_gflops_2k", moe::attention_flops(c, 1024, MlaForm::expanded), 2);

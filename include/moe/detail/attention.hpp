@@ -2,23 +2,12 @@
 // What one attention call reads and writes. The arithmetic is in detail/reference/attention.hpp, the fast form in kernels/.
 
 #include <cstdint>
-#include <string_view>
 
-#include "moe/error.hpp"
+#include "moe/kv_type.hpp"
 
 namespace moe::inline MOE_ABI {
 
 inline constexpr int kKeyBlock = 64;  ///< keys per attention block, at absolute multiples of 64
-
-enum class CacheType : std::uint8_t { f32, f16, bf16 };
-constexpr std::string_view name_of(CacheType value) noexcept {
-  switch (value) {
-    case CacheType::f32: return "f32";
-    case CacheType::f16: return "f16";
-    case CacheType::bf16: return "bf16";
-  }
-  return "";
-}
 
 /// One head group of one sequence against its cache. Keys of block b (absolute positions 64 b .. 64 b + 63):
 ///   gqa  keys   [key_dim, 64]  (lanes are keys), values [64, value_dim], each of the cache's type
@@ -34,7 +23,7 @@ struct Attention {
   const float* sinks = nullptr;                  ///< [query_count]; null = none. gqa only
   const void* const* key_blocks = nullptr;       ///< one pointer per block of 64
   const void* const* value_blocks = nullptr;
-  CacheType cache_type = CacheType::f32;
+  KvType cache_type = KvType::f32;
   std::int64_t key_dim = 0, value_dim = 0;
   float scale = 1.0f;
   float* out = nullptr;  ///< [query_count, value_dim], out_stride apart

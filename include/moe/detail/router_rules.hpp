@@ -27,6 +27,7 @@ inline const char* broken_router_rule(const RouterConfig& c) noexcept {
     return "a group scored by its best two experts needs two";
   if (!std::isfinite(c.routed_scaling_factor)) return "routed_scaling_factor must be finite";
   if (!(c.norm_min >= 0.0) || !std::isfinite(c.norm_min)) return "norm_min must be finite and not negative";
+  if (!(c.expert_mass > 0.0 && c.expert_mass <= 1.0)) return "expert_mass must be above 0 and at most 1";
   return nullptr;
 }
 
@@ -68,6 +69,10 @@ inline std::string router_refusal(const RouterConfig& c) {
       c.routed_scaling_factor > 1e6)
     return "router.routed_scaling_factor is " + shortest_text(c.routed_scaling_factor) +
            ", expected a positive number up to 1000000";
+  if (!(c.expert_mass > 0.0 && c.expert_mass <= 1.0))
+    return "router.expert_mass is " + shortest_text(c.expert_mass) + ", expected a number above 0 and at most 1";
+  if (c.mass_variant != MassVariant::renormalised && c.mass_variant != MassVariant::plain)
+    return "router.mass_variant is none of the known ones";
   // What route() checks must never be stricter than this border.
   if (const char* broken = broken_router_rule(c)) return std::string("router: ") + broken;
   return {};

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "moe/eval/expert_use.hpp"
 #include "moe/eval/language_model.hpp"
 #include "moe/eval/prompt.hpp"
 #include "moe/parallel.hpp"
@@ -58,14 +59,15 @@ struct TaskOutcome {
   std::int64_t model_flops = 0;  ///< over all questions
   std::int64_t pass_tokens = 0;  ///< what a run without reuse computes
   /// Questions that were not asked and answered plainly; none is ever scored silently.
-  std::int64_t truncated = 0;    ///< their context was cut from the left
-  std::int64_t too_long = 0;     ///< not asked, an answer does not fit the model: counted as wrong
-  std::int64_t non_finite = 0;   ///< the model's logits were not finite: counted as wrong
-  std::int64_t match_limit = 0;  ///< a filter's pattern gave up on the reply: counted as wrong
-  std::int64_t skipped = 0;      ///< in the file, left out by the limit
-  std::int64_t tied = 0;         ///< several best answers: the first counts
-  std::int64_t reencoded = 0;    ///< an answer vanished inside a token of the prompt and was encoded alone
-  Work executed = {};            ///< of this task
+  std::int64_t truncated = 0;             ///< their context was cut from the left
+  std::int64_t too_long = 0;              ///< not asked, an answer does not fit the model: counted as wrong
+  std::int64_t non_finite = 0;            ///< the model's logits were not finite: counted as wrong
+  std::int64_t match_limit = 0;           ///< a filter's pattern gave up on the reply: counted as wrong
+  std::int64_t skipped = 0;               ///< in the file, left out by the limit
+  std::int64_t tied = 0;                  ///< several best answers: the first counts
+  std::int64_t reencoded = 0;             ///< an answer vanished inside a token of the prompt and was encoded alone
+  Work executed = {};                     ///< of this task
+  std::optional<ExpertUse> experts = {};  ///< of the tokens in `executed`; none where no token met an expert
   double seconds = 0;
 };
 
@@ -80,10 +82,11 @@ MOE_API Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& mo
                                      const EvaluateOptions& options = {});
 
 /// Its two halves, for those who ask block by block. out[i] belongs to questions[i], whatever else is asked with it.
-/// Errors: as evaluate.
+/// tallies[i]: which of ExpertLoad::tallies counts its experts; 0 where there is none. Errors: as evaluate.
 MOE_API Result<std::vector<DocumentOutcome>> answer(const PreparedTask& task, std::span<const QuestionIndex> questions,
-                                                    LanguageModel& model, const Hooks& hooks = {});
-/// All but `executed` and `seconds`, which the caller has measured. `answers`: of all_questions(task), one each, of a
+                                                    LanguageModel& model, const Hooks& hooks = {},
+                                                    std::span<const std::int32_t> tallies = {});
+/// All but `executed`, `experts` and `seconds`, which the caller has measured. `answers`: of all_questions(task), one each, of a
 /// task with at least one. Errors: bad_argument for another number of answers; cancelled.
 MOE_API Result<TaskOutcome> summarise_answers(const PreparedTask& task, std::vector<DocumentOutcome> answers,
                                               const EvaluateOptions& options = {});
@@ -98,15 +101,15 @@ MOE_API Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document
 
 /// Mean with its standard error; a perplexity gets a bootstrap of `bootstrap_count` resamples, a Brier score none (as in
 /// the reference harness). Once it is `cancelled`, the result means nothing.
-MOE_API MetricValue aggregate(Metric metric, const std::vector<double>& values, std::int64_t bootstrap_count,
+MOE_API MetricValue aggregate(Metric metric, std::span<const double> values, std::int64_t bootstrap_count,
                               const ParallelFor& threads = {}, const std::function<bool()>& cancelled = {});
 
 /// word_perplexity, byte_perplexity and bits_per_byte: by the log-likelihoods of texts and their sizes. No standard
 /// error, as in the reference harness.
-MOE_API MetricValue aggregate_texts(Metric metric, const std::vector<double>& log_likelihoods,
-                                    const std::vector<std::int64_t>& sizes);
+MOE_API MetricValue aggregate_texts(Metric metric, std::span<const double> log_likelihoods,
+                                    std::span<const std::int64_t> sizes);
 
 /// Micro average of subtasks and the pooled standard error of the reference harness.
-MOE_API MetricValue pool(const std::vector<MetricValue>& parts, const std::vector<std::int64_t>& counts);
+MOE_API MetricValue pool(std::span<const MetricValue> parts, std::span<const std::int64_t> counts);
 
 }  // namespace moe::inline MOE_ABI::eval

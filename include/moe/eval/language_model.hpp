@@ -10,6 +10,7 @@
 
 #include "moe/error.hpp"
 #include "moe/flops.hpp"
+#include "moe/session.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 
@@ -17,6 +18,7 @@ namespace moe::inline MOE_ABI::eval {
 struct ScoreRequest {
   std::string_view context = {}, continuation = {};
   std::string_view question = {};  ///< its id, for error messages
+  std::int32_t tally = 0;          ///< which of LanguageModel::expert_load's tallies counts its experts
 };
 
 /// Why a request has no result. It is counted and reported, and its question counts as answered wrongly.
@@ -44,14 +46,16 @@ struct Score {
   bool reencoded = false;  ///< the continuation vanished inside a token of the joint text and was encoded alone
   std::int32_t context_tokens = 0;  ///< before truncation
   std::int32_t continuation_tokens = 0;
-  std::int32_t pass_tokens = 0;  ///< of the forward pass that a run without reuse needs: context + continuation[:-1]
-  std::int64_t pass = -1;        ///< fingerprint of that pass: requests with equal passes share it
+  std::int32_t pass_tokens = 0;    ///< of the forward pass that a run without reuse needs: context + continuation[:-1]
+  std::int64_t pass = -1;          ///< fingerprint of that pass: requests with equal passes share it
+  std::int64_t pass_experts = -1;  ///< routed experts that the tokens of that pass went to; -1: not known
 };
 
 /// A text to score as a whole, whatever its length. Borrowed for the time of the call.
 struct TextRequest {
   std::string_view text = {};
   std::string_view question = {};  ///< its id, for error messages
+  std::int32_t tally = 0;          ///< as of ScoreRequest
 };
 
 /// A reply to write greedily. Everything is borrowed for the time of the call.
@@ -62,6 +66,7 @@ struct GenerateRequest {
   std::int64_t max_tokens = 256;    ///< the context is cut from the left until this many fit behind it
   std::string_view question = {};   ///< its id, for error messages
   std::string_view think_end = {};  ///< the text begins behind the last of these; empty: nowhere
+  std::int32_t tally = 0;           ///< as of ScoreRequest
 };
 
 struct Generation {
@@ -72,6 +77,7 @@ struct Generation {
   std::int32_t context_tokens = 0;  ///< before truncation
   std::int32_t pass_tokens = 0;  ///< context that was run + generated[:-1]: what one forward pass over the reply needs
   std::int32_t generated_tokens = 0;
+  std::int64_t pass_experts = -1;  ///< routed experts that the tokens of that pass went to; -1: not known
 };
 
 struct Hooks {
@@ -99,13 +105,16 @@ class MOE_API LanguageModel {
   /// each begins with the last token of the one before; the last window is filled up to the left.
   /// Score::continuation_tokens counts all tokens, pass_tokens those of all windows. Errors: as score; unsupported.
   virtual Result<std::vector<Score>> score_texts(std::span<const TextRequest> requests, const Hooks& hooks = {});
-  /// Model FLOPs of the windows of a text of so many tokens; empty when not known.
-  virtual Work text_work(std::int64_t tokens) const;
+  /// Model FLOPs of the windows of a text of so many tokens; empty when not known. `experts`: Score::pass_experts.
+  virtual Work text_work(std::int64_t tokens, std::int64_t experts) const;
 
   /// Model FLOPs of one forward pass over `tokens` tokens with logits at `rows` positions; empty when not known.
-  virtual Work pass_work(std::int64_t tokens, std::int64_t rows) const;
+  /// `experts`: Score::pass_experts; -1 stands for top_k of every token.
+  virtual Work pass_work(std::int64_t tokens, std::int64_t rows, std::int64_t experts) const;
   /// Work really done since the model was made.
   virtual Work executed() const;
+  /// To which experts the tokens of that work went; empty when not known.
+  virtual ExpertLoad expert_load() const;
 };
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "moe/eval/evaluate.hpp"
+#include "moe/eval/families.hpp"
 #include "moe/eval/statistics.hpp"
 #include "moe/eval/until_known.hpp"
 #include "moe/model.hpp"
@@ -46,6 +47,18 @@ struct ModelRun {
   }
 };
 
+/// Models that are compared by the best of them.
+struct Family {
+  std::string name = {};
+  std::vector<std::size_t> models = {};  ///< indices into RunReport::models
+};
+
+/// Best of family `a` minus best of family `b` on one task.
+struct FamilyComparison {
+  std::size_t task = 0, a = 0, b = 0;  ///< indices into the report's tasks and families
+  FamilyGap gap = {};                  ///< best_a and best_b: indices into RunReport::models
+};
+
 struct RunReport {
   std::vector<PreparedTask> tasks = {};
   std::vector<ModelRun> models = {};
@@ -58,9 +71,12 @@ struct RunReport {
   std::string think_end = {};                     ///< PrepareOptions::think_end
   std::optional<bool> fewshot_as_multiturn = {};  ///< as it was asked for; with a template the row's ChatUse counts
   std::string started = {};                       ///< ISO 8601 time
+  std::vector<std::string> command = {};          ///< the program and its arguments, for run.json; may be empty
   double seconds = 0;
   /// Of a run that stopped when it was known. Every run then has tasks of its own, with the questions that it was asked.
   std::optional<UntilKnown> until_known = {};
+  std::vector<Family> families = {};
+  std::vector<FamilyComparison> family_gaps = {};  ///< compare_families
 };
 
 /// One comparison of two models on one task.
@@ -73,6 +89,11 @@ struct Comparison {
 /// None of a run that was stopped by what it found: these tests hold for a number of questions that was fixed before.
 MOE_API std::vector<Comparison> compare_models(const RunReport& report);
 
+/// Every two of RunReport::families, the one named first minus the other, on every task with an accuracy.
+/// Errors: those of family_gap, naming task and families.
+MOE_API Result<std::vector<FamilyComparison>> compare_families(const RunReport& report,
+                                                               const FamilyOptions& options = {});
+
 /// Accuracy with the standard error that clusters questions by TaskSpec::cluster.
 struct Accuracy {
   double value = 0;
@@ -82,13 +103,25 @@ MOE_API Accuracy accuracy_of(const PreparedTask& task, const TaskOutcome& outcom
 
 /// How much more compute the others' front needs for this row's accuracy (log-linear between its points): above 1 the
 /// row is the cheaper way. Empty where the front does not reach that accuracy or starts above it.
-MOE_API std::vector<std::optional<double>> compute_multipliers(const std::vector<double>& flops,
-                                                               const std::vector<double>& accuracy);
+MOE_API std::vector<std::optional<double>> compute_multipliers(std::span<const double> flops,
+                                                               std::span<const double> accuracy);
 
-/// The tables of everything that is finished, one per task; the paired gaps; accuracy against compute.
-MOE_API std::string render_tables(const RunReport& report);
-/// Verdicts, questions and FLOPs of RunReport::until_known; empty without it. At most 100 columns.
-MOE_API std::string render_until_known(const RunReport& report);
+/// Where the tables are read.
+struct TableOptions {
+  std::size_t columns = 100;  ///< width of the widest line; at least 40
+  bool verbose = false;       ///< also memory, bytes, executed work, reuse, all counters, McNemar's counts
+  bool is_terminal = false;   ///< bars
+  bool colour = false;        ///< ANSI escapes: bold heads, green and yellow verdicts
+};
+
+/// What was found in words, then tables of everything that is finished, one per task; the paired gaps; accuracy against
+/// compute. Names in it are printable, whatever they hold.
+MOE_API std::string render_tables(const RunReport& report, const TableOptions& options = {});
+
+/// Verdicts, questions and FLOPs of RunReport::until_known; empty without it.
+MOE_API std::string render_until_known(const RunReport& report, const TableOptions& options = {});
+/// RunReport::family_gaps in words and a table; empty without any.
+MOE_API std::string render_families(const RunReport& report, const TableOptions& options = {});
 
 /// Whether every result will have a name, a file and a folder of its own: tasks, subtasks and groups, and the models.
 /// To be asked before the first question. Errors: bad_argument naming the two that meet.
@@ -96,7 +129,7 @@ MOE_API Result<void> check_names(std::span<const PreparedTask> tasks, std::span<
 /// Makes OUT and the models' folders in it. To be asked before the first question as well. Errors: io.
 MOE_API Result<void> make_output_folders(const std::string& directory, std::span<const std::string> models);
 
-/// Every file that write_harness_files and write_run_file will write. `started`: RunReport::started.
+/// Every file that write_harness_files, write_run_file and write_report_files (run_report.hpp) will write. `started`: RunReport::started.
 MOE_API std::vector<std::string> output_files(std::span<const PreparedTask> tasks, std::span<const std::string> models,
                                               const std::string& directory, const std::string& started);
 
@@ -106,6 +139,8 @@ MOE_API std::vector<std::string> output_files(std::span<const PreparedTask> task
 /// an output is a FIFO that nobody reads. Errors: io, cancelled, bad_argument (as check_names, or a folder in the way).
 MOE_API Result<void> write_harness_files(const RunReport& report, const ModelRun& run, const std::string& directory,
                                          const std::function<bool()>& cancelled = {});
+/// What run.json holds.
+MOE_API std::string run_file_text(const RunReport& report);
 /// OUT/run.json: everything, with what is needed to repeat it.
 MOE_API Result<void> write_run_file(const RunReport& report, const std::string& directory,
                                     const std::function<bool()>& cancelled = {});

@@ -30,9 +30,10 @@ class MOE_API SessionModel : public LanguageModel {
   Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks = {}) override;
   Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks& hooks = {}) override;
   Result<std::vector<Score>> score_texts(std::span<const TextRequest> requests, const Hooks& hooks = {}) override;
-  Work text_work(std::int64_t tokens) const override;
-  Work pass_work(std::int64_t tokens, std::int64_t rows) const override;
+  Work text_work(std::int64_t tokens, std::int64_t experts) const override;
+  Work pass_work(std::int64_t tokens, std::int64_t rows, std::int64_t experts) const override;
   Work executed() const override;
+  ExpertLoad expert_load() const override;
   /// Tokens that the model sees at most.
   std::int64_t max_length() const;
   /// Bytes of the key/value cache and scratch of the present Session.

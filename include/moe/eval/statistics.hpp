@@ -37,10 +37,6 @@ MOE_API std::vector<double> holm(std::span<const double> p_values);
 /// The smallest true gap that a two-sided 5 % test would find with 80 % probability: (1.960 + 0.842) * se.
 MOE_API double minimum_detectable_effect(double standard_error);
 
-/// Questions of the same kind that would show a gap of that size with 80 % power at two-sided 5 %, when the gap's
-/// standard error on `question_count` questions is `standard_error`. Empty without a gap, or beyond 10^15 questions.
-MOE_API std::optional<std::int64_t> questions_for(double gap, double standard_error, std::int64_t question_count);
-
 struct PairedGap {
   std::int64_t question_count = 0;
   double gap = 0;                             ///< mean of a - b
@@ -53,6 +49,10 @@ struct PairedGap {
 /// Errors: bad_argument when the lengths differ or nothing is given.
 MOE_API Result<PairedGap> paired_gap(std::span<const double> a, std::span<const double> b,
                                      std::span<const std::string> clusters = {});
+
+/// How many questions of this kind it takes for a gap of this size to be found in 80 % of exams, by a two-sided 5 % test.
+/// Empty where the gap or its error is 0 or unknown, and beyond 10^15.
+MOE_API std::optional<std::int64_t> questions_needed(const PairedGap& gap);
 
 /// Marks the points that no other point beats in both senses (lower cost, higher score); ties keep the first.
 MOE_API std::vector<bool> pareto_front(std::span<const double> cost, std::span<const double> score);

@@ -25,8 +25,13 @@ struct StoreSetting {
   std::int64_t top_k = 0, max_length = 0;
   std::uint64_t tokenizer = 0;  ///< its fingerprint
   int numerics_version = kNumericsVersion;
-  std::string chat = {};  ///< digest of everything that says how a chat template is applied; empty: none is
+  std::string experts = {};  ///< expert_setting() of the model
+  std::string chat = {};     ///< digest of everything that says how a chat template is applied; empty: none is
 };
+
+/// What beside top_k says to which experts tokens go: "top_k=4,4,3", "top_k=4 expert_mass=0.9 renormalised". Empty where
+/// it is the same top_k in all layers and nothing else.
+MOE_API std::string expert_setting(const ModelConfig& config);
 
 /// What one model answered to one task.
 struct StoredRun {
@@ -100,9 +105,12 @@ class MOE_API StoredModel : public LanguageModel {
   Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks = {}) override;
   Result<std::vector<Generation>> generate(std::span<const GenerateRequest> requests, const Hooks& hooks = {}) override;
   Result<std::vector<Score>> score_texts(std::span<const TextRequest> requests, const Hooks& hooks = {}) override;
-  Work text_work(std::int64_t tokens) const override { return model_.text_work(tokens); }
-  Work pass_work(std::int64_t tokens, std::int64_t rows) const override { return model_.pass_work(tokens, rows); }
+  Work text_work(std::int64_t tokens, std::int64_t experts) const override { return model_.text_work(tokens, experts); }
+  Work pass_work(std::int64_t tokens, std::int64_t rows, std::int64_t experts) const override {
+    return model_.pass_work(tokens, rows, experts);
+  }
   Work executed() const override { return model_.executed(); }
+  ExpertLoad expert_load() const override { return model_.expert_load(); }
 
  private:
   Result<void> check_setting() const;

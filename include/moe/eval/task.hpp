@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -108,10 +109,10 @@ struct MetricColumn {
   }
 };
 /// Index of the first column with that metric; columns.size() when there is none.
-MOE_API std::size_t column_of(const std::vector<MetricColumn>& columns, Metric metric);
+MOE_API std::size_t column_of(std::span<const MetricColumn> columns, Metric metric);
 /// The column that stands for a task in comparisons: acc, else exact_match, else the first share of questions;
 /// columns.size() when there is none.
-MOE_API std::size_t headline_column(const std::vector<MetricColumn>& columns);
+MOE_API std::size_t headline_column(std::span<const MetricColumn> columns);
 
 /// Subtasks that are reported together; their metrics are averaged over questions unless each subtask weighs the same.
 struct GroupSpec {

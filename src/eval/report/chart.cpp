@@ -21,14 +21,14 @@ int cell_of(double value, double low, double high, int cells) {
   return std::clamp(static_cast<int>(std::lround(at)), 0, cells - 1);
 }
 
-struct Frame {
+struct ChartFrame {
   double low_x, high_x, low_y, high_y;
   int column(double flops) const { return cell_of(std::log(flops), low_x, high_x, kColumns); }
   int row(double accuracy) const { return kRows - 1 - cell_of(accuracy, low_y, high_y, kRows); }
 };
 
-Frame frame_of(const std::vector<ChartPoint>& points) {
-  Frame f{1e300, -1e300, 1e300, -1e300};
+ChartFrame frame_of(const std::vector<ChartPoint>& points) {
+  ChartFrame f{1e300, -1e300, 1e300, -1e300};
   for (const ChartPoint& p : points) {
     const double spread = p.standard_error.value_or(0);
     f.low_x = std::min(f.low_x, std::log(p.flops)), f.high_x = std::max(f.high_x, std::log(p.flops));
@@ -37,7 +37,7 @@ Frame frame_of(const std::vector<ChartPoint>& points) {
   return f;
 }
 
-void draw(const ChartPoint& point, char mark, const Frame& frame, std::vector<std::string>& canvas) {
+void draw(const ChartPoint& point, char mark, const ChartFrame& frame, std::vector<std::string>& canvas) {
   int column = frame.column(point.flops);
   const int row = frame.row(point.accuracy), spread_top = frame.row(point.accuracy + point.standard_error.value_or(0)),
             spread_bottom = frame.row(point.accuracy - point.standard_error.value_or(0));
@@ -68,7 +68,7 @@ std::string render_chart(const std::vector<ChartPoint>& points) {
            std::isfinite(p.standard_error.value_or(0));
   };
   if (points.size() < 2 || !std::all_of(points.begin(), points.end(), drawable)) return {};
-  const Frame frame = frame_of(points);
+  const ChartFrame frame = frame_of(points);
   std::vector<std::string> canvas(kRows, std::string(kColumns, ' '));
   for (std::size_t i = 0; i < std::min(points.size(), kMarks); ++i)
     draw(points[i], static_cast<char>('A' + i), frame, canvas);

@@ -88,6 +88,8 @@ Result<void> check_names(std::span<const PreparedTask> tasks, std::span<const st
     if (auto ok = take_names(task, names); !ok) return ok;
   Names folders;
   if (auto ok = folders.take(kRunFile, kRunFile, "the file of the whole run"); !ok) return ok;
+  for (const char* file : kReportFiles)
+    if (auto ok = folders.take(file, file, "the report of the whole run"); !ok) return ok;
   for (const std::string& model : models)
     if (auto ok = folders.take(model, model_folder(model), "model " + in_quotes(model)); !ok) return ok;
   return {};
@@ -98,6 +100,7 @@ std::vector<std::string> output_files(std::span<const PreparedTask> tasks, std::
   const std::filesystem::path out(directory);
   const std::string time = file_time(started);
   std::vector<std::string> files = {(out / kRunFile).string()};
+  for (const char* file : kReportFiles) files.push_back((out / file).string());
   for (const std::string& model : models) {
     const std::filesystem::path folder = out / model_folder(model);
     files.push_back((folder / results_file(time)).string());
@@ -114,8 +117,9 @@ Result<void> make_output_folders(const std::string& directory, std::span<const s
   for (const std::string& model : models)
     if (auto ok = make_folder((out / model_folder(model)).string()); !ok) return ok;
   std::error_code ignored;
-  if (std::filesystem::is_directory(out / kRunFile, ignored))
-    return fail(ErrorCode::io, fmt::format("{}: is a directory", (out / kRunFile).string()));
+  for (const char* file : {kRunFile, kReportFiles[0], kReportFiles[1], kReportFiles[2]})
+    if (std::filesystem::is_directory(out / file, ignored))
+      return fail(ErrorCode::io, fmt::format("{}: is a directory", (out / file).string()));
   return {};
 }
 

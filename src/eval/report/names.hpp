@@ -9,6 +9,8 @@
 namespace moe::inline MOE_ABI::eval {
 
 inline constexpr const char* kRunFile = "run.json";
+/// Beside it, for people.
+inline constexpr const char* kReportFiles[] = {"report.html", "report.md", "report.csv"};
 
 /// As the reference harness calls it: "org/name" is org__name.
 std::string model_folder(std::string_view model);

@@ -2,10 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "eval/report/names.hpp"
+#include "eval/report/standing.hpp"
+#include "eval/report/subject_gaps.hpp"
 #include "moe/eval/report.hpp"
 #include "support/json_text.hpp"
 #include "support/output_file.hpp"
@@ -17,6 +21,21 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json optional_number(const std::optional<double>& x) { return x ? Json(*x) : Json(nullptr); }
+
+constexpr double kQuantile95 = 1.959963984540054;
+
+// Of an accuracy. Wilson's where the normal one means little: few questions, or hardly any right or wrong ones.
+Json accuracy_interval(const Accuracy& accuracy, std::int64_t questions) {
+  if (questions < 1) return nullptr;
+  const std::int64_t right = std::llround(accuracy.value * static_cast<double>(questions));
+  if (questions < 100 || std::min(right, questions - right) < 10) {
+    const auto [low, high] = wilson_interval(right, questions, kQuantile95);
+    return {low, high};
+  }
+  if (!accuracy.standard_error) return nullptr;
+  const double half = kQuantile95 * *accuracy.standard_error;
+  return {std::max(0.0, accuracy.value - half), std::min(1.0, accuracy.value + half)};
+}
 
 Json work_json(const Work& w) {
   return {{"total", w.total()},
@@ -32,6 +51,18 @@ Json work_json(const Work& w) {
           {"head_tokens", w.head_tokens}};
 }
 
+// Null where nothing was counted: a dense model, or answers that all came out of a store.
+Json experts_json(const std::optional<ExpertUse>& use) {
+  if (!use) return nullptr;
+  Json subjects = Json::object();
+  for (const ExpertUse::Subject& s : use->subjects) subjects[s.name] = {{"tokens", s.tokens}, {"counts", s.counts}};
+  return {{"layers", use->layers},
+          {"tokens", use->tokens},
+          {"counts", use->counts},
+          {"entropy_bits", use->entropy_bits},
+          {"subjects", subjects}};
+}
+
 Json aggregate_json(const Aggregate& row) {
   Json out = {{"name", row.name}, {"alias", row.alias}, {"is_group", row.is_group}, {"questions", row.question_count}};
   for (std::size_t m = 0; m < row.kinds.size(); ++m)
@@ -41,24 +72,30 @@ Json aggregate_json(const Aggregate& row) {
   return out;
 }
 
-Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome) {
+Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome, std::int64_t touched_bytes) {
   const Accuracy accuracy = accuracy_of(task, outcome);
   const auto questions = static_cast<double>(task.question_count());
-  const bool has_accuracy = headline_column(task.spec.metrics) < task.spec.metrics.size();
+  const bool is_accuracy = has_accuracy(task.spec.metrics);
   Json out = {
       {"task", task.spec.name},
+      {"version", task.spec.version},
       {"num_fewshot", task.num_fewshot},
       {"questions", task.question_count()},
       {"question_file", task.data_path},
       {"task_hash", sha256_hex(task.spec.source)},
-      {"accuracy", has_accuracy ? Json(accuracy.value) : Json(nullptr)},
+      {"accuracy", is_accuracy ? Json(accuracy.value) : Json(nullptr)},
       {"standard_error", optional_number(accuracy.standard_error)},
+      {"interval_95", is_accuracy ? accuracy_interval(accuracy, task.question_count()) : Json(nullptr)},
       {"chance", outcome.chance},
-      {"chance_corrected", has_accuracy ? Json(chance_corrected(accuracy.value, outcome.chance)) : Json(nullptr)},
+      {"chance_corrected", is_accuracy ? Json(chance_corrected(accuracy.value, outcome.chance)) : Json(nullptr)},
       {"model_flops", outcome.model_flops},
       {"model_flops_per_question", static_cast<double>(outcome.model_flops) / questions},
       {"model_tokens", outcome.pass_tokens},
+      {"weight_bytes_per_question",
+       static_cast<double>(touched_bytes) * static_cast<double>(outcome.pass_tokens) / questions},
       {"executed", work_json(outcome.executed)},
+      {"mean_experts_per_token", outcome.experts ? Json(outcome.experts->mean_experts_per_token()) : Json(nullptr)},
+      {"experts", experts_json(outcome.experts)},
       {"seconds", outcome.seconds},
       {"truncated_questions", outcome.truncated},
       {"too_long_questions", outcome.too_long},
@@ -86,6 +123,8 @@ Json chat_json(const ModelRun& run) {
 
 Json model_json(const RunReport& report, const ModelRun& run) {
   const ParameterCount parameters = count_parameters(run.info.config);
+  const RouterConfig& router = run.info.config.router;
+  const std::vector<std::int64_t>& layer_top_k = run.info.config.layer_top_k;
   Json out = {{"name", run.name},
               {"path", run.path},
               {"hash", fmt::format("{:016x}", run.info.hash)},
@@ -95,11 +134,15 @@ Json model_json(const RunReport& report, const ModelRun& run) {
               {"notes", run.info.notes},
               {"unread_keys", run.info.unread_keys},
               {"top_k", run.info.config.router.top_k},
+              {"layer_top_k", layer_top_k.empty() ? Json(nullptr) : Json(layer_top_k)},
+              {"expert_mass", router.expert_mass < 1.0 ? Json(router.expert_mass) : Json(nullptr)},
+              {"expert_mass_variant",
+               router.expert_mass < 1.0 ? Json(std::string(name_of(router.mass_variant))) : Json(nullptr)},
               {"precision", name_of(run.precision)},
               {"kv", name_of(run.kv)},
               {"total_parameters", parameters.total},
               {"active_parameters", parameters.active_matmul},
-              {"weight_flops_per_token", weight_flops_per_token(run.info.config, true)},
+              {"weight_flops_per_token", weight_flops_per_token(run.info.config)},
               {"weight_bytes", run.info.weight_bytes},
               {"weight_bytes_per_token", run.info.touched_bytes},
               {"resident_bytes", run.resident_bytes},
@@ -108,7 +151,69 @@ Json model_json(const RunReport& report, const ModelRun& run) {
               {"chat", chat_json(run)},
               {"tasks", Json::array()}};
   for (std::size_t t = 0; t < run.outcomes.size(); ++t)
-    out["tasks"].push_back(outcome_json(run.task(report.tasks, t), run.outcomes[t]));
+    out["tasks"].push_back(outcome_json(run.task(report.tasks, t), run.outcomes[t], run.info.touched_bytes));
+  return out;
+}
+
+// What a gap is, of a whole task or of one subject. Without a single difference there is no spread to tell errors from.
+Json gap_json(const PairedGap& gap, double adjusted_p, bool distinguishable) {
+  Json interval = nullptr, mde = nullptr;
+  if (gap.standard_error && *gap.standard_error > 0) {
+    interval = {gap.gap - kQuantile95 * *gap.standard_error, gap.gap + kQuantile95 * *gap.standard_error};
+    mde = minimum_detectable_effect(*gap.standard_error);
+  }
+  const auto needed = questions_needed(gap);
+  return {{"questions", gap.question_count},
+          {"gap", gap.gap},
+          {"standard_error", optional_number(gap.standard_error)},
+          {"interval_95", interval},
+          {"only_a", gap.only_a},
+          {"only_b", gap.only_b},
+          {"p_mcnemar", gap.p_value},
+          {"p_holm", adjusted_p},
+          {"minimum_detectable_effect", mde},
+          {"questions_needed", needed ? Json(*needed) : Json(nullptr)},
+          {"distinguishable", distinguishable}};
+}
+
+Json comparisons_json(const RunReport& report) {
+  const std::vector<Comparison> comparisons = compare_models(report);
+  Json out = Json::array();
+  for (const Comparison& c : comparisons) {
+    Json row = {
+        {"task", report.tasks[c.task].spec.name}, {"a", report.models[c.a].name}, {"b", report.models[c.b].name}};
+    row.update(gap_json(c.gap, c.adjusted_p, c.distinguishable()));
+    out.push_back(std::move(row));
+  }
+  for (const SubjectGaps& gaps : compare_subjects(report, comparisons))
+    for (const SubjectGap& subject : gaps.rows) {
+      Json row = {{"name", subject.name}};
+      row.update(gap_json(subject.gap, subject.adjusted_p, subject.distinguishable()));
+      out[gaps.comparison]["by"][gaps.field].push_back(std::move(row));
+    }
+  return out;
+}
+
+Json families_json(const RunReport& report) {
+  Json out = Json::array();
+  const auto names = [&](std::size_t family) {
+    Json models = Json::array();
+    for (const std::size_t m : report.families[family].models) models.push_back(report.models[m].name);
+    return models;
+  };
+  for (const FamilyComparison& c : report.family_gaps)
+    out.push_back({{"task", report.tasks[c.task].spec.name},
+                   {"a", report.families[c.a].name},
+                   {"b", report.families[c.b].name},
+                   {"models_a", names(c.a)},
+                   {"models_b", names(c.b)},
+                   {"best_a", report.models[c.gap.best_a].name},
+                   {"best_b", report.models[c.gap.best_b].name},
+                   {"gap", c.gap.gap},
+                   {"standard_error", c.gap.standard_error},
+                   {"interval_95", {c.gap.low, c.gap.high}},
+                   {"replicates", c.gap.replicates},
+                   {"distinguishable", c.gap.distinguishable()}});
   return out;
 }
 
@@ -145,11 +250,13 @@ Json until_known_json(const RunReport& report, const UntilKnown& known) {
 
 }  // namespace
 
-Result<void> write_run_file(const RunReport& report, const std::string& directory,
-                            const std::function<bool()>& cancelled) {
+std::string run_file_text(const RunReport& report) {
   Json root = {{"format", "libmoe run 1"},
                {"started", report.started},
                {"seconds", report.seconds},
+               {"libmoe_version", MOE_VERSION},
+               {"compiler", __VERSION__},
+               {"command", report.command},
                {"numerics_version", kNumericsVersion},
                {"isa", report.isa},
                {"threads", report.thread_count},
@@ -159,22 +266,17 @@ Result<void> write_run_file(const RunReport& report, const std::string& director
                {"system_instruction", report.system_instruction},
                {"think_end_token", report.think_end},
                {"models", Json::array()},
-               {"comparisons", Json::array()}};
+               {"comparisons", comparisons_json(report)}};
   for (const ModelRun& run : report.models) root["models"].push_back(model_json(report, run));
-  for (const Comparison& c : compare_models(report))
-    root["comparisons"].push_back({{"task", report.tasks[c.task].spec.name},
-                                   {"a", report.models[c.a].name},
-                                   {"b", report.models[c.b].name},
-                                   {"gap", c.gap.gap},
-                                   {"standard_error", optional_number(c.gap.standard_error)},
-                                   {"only_a", c.gap.only_a},
-                                   {"only_b", c.gap.only_b},
-                                   {"p_mcnemar", c.gap.p_value},
-                                   {"p_holm", c.adjusted_p},
-                                   {"distinguishable", c.distinguishable()}});
+  if (!report.family_gaps.empty()) root["family_gaps"] = families_json(report);
   if (report.until_known) root["until_known"] = until_known_json(report, *report.until_known);
+  return json_text(root, 2) + "\n";
+}
+
+Result<void> write_run_file(const RunReport& report, const std::string& directory,
+                            const std::function<bool()>& cancelled) {
   if (auto made = make_folder(directory); !made) return made;
-  return write_file((std::filesystem::path(directory) / kRunFile).string(), json_text(root, 2) + "\n",
+  return write_file((std::filesystem::path(directory) / kRunFile).string(), run_file_text(report),
                     {.cancelled = cancelled});
 }
 

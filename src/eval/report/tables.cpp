@@ -4,159 +4,206 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "eval/report/chart.hpp"
-#include "moe/eval/report.hpp"
+#include "eval/report/forms.hpp"
+#include "eval/report/standing.hpp"
+#include "eval/report/verdict.hpp"
 #include "support/text_table.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
-
-std::string percent(double x) { return fmt::format("{:.2f}", 100 * x); }
-std::string percent(const std::optional<double>& x) { return x ? percent(*x) : "N/A"; }
-
-// Three significant digits with a unit of 1000.
-std::string scaled(double x) {
-  static constexpr const char* kUnits[] = {"", "k", "M", "G", "T", "P"};
-  std::size_t unit = 0;
-  for (; std::abs(x) >= 999.5 && unit + 1 < std::size(kUnits); ++unit) x /= 1000;
-  const int digits = unit == 0 && x == std::floor(x) ? 0 : std::abs(x) >= 99.95 ? 0 : std::abs(x) >= 9.995 ? 1 : 2;
-  return fmt::format("{:.{}f}{}", x, digits, kUnits[unit]);
-}
-
-// GFLOPs over the whole range from nano models to large ones.
-std::string giga(double flops) { return fmt::format("{:.4g}", flops / 1e9); }
-
-std::string p_text(double p) { return p < 1e-4 ? fmt::format("{:.0e}", p) : fmt::format("{:.4f}", p); }
 
 // "exact_match,strict-match" for the columns of filters, "acc" for others.
 std::string title_of(const MetricColumn& column) {
   return column.filter == "none" ? std::string(name_of(column.metric)) : column.key();
 }
 
-bool has_accuracy(const std::vector<MetricColumn>& columns) { return headline_column(columns) < columns.size(); }
-
 // The column that stands for the task: its accuracy, else what it has first.
-std::size_t main_column(const std::vector<MetricColumn>& columns) {
+std::size_t main_column(std::span<const MetricColumn> columns) {
   return has_accuracy(columns) ? headline_column(columns) : 0;
 }
 
 std::string with_unit(const MetricColumn& column) { return title_of(column) + (is_share(column.metric) ? " %" : ""); }
 
 std::string value_text(Metric metric, const MetricValue& value) {
-  return is_share(metric) ? percent(value.value) : fmt::format("{:.4g}", value.value);
+  return is_share(metric) ? percent_form(value.value) : fmt::format("{:.4g}", value.value);
 }
 std::string error_text(Metric metric, const MetricValue& value) {
   if (!value.standard_error) return "N/A";
-  return is_share(metric) ? percent(*value.standard_error) : fmt::format("{:.2g}", *value.standard_error);
+  return is_share(metric) ? percent_form(*value.standard_error) : fmt::format("{:.2g}", *value.standard_error);
 }
 
 // The columns beside the headline one.
-std::vector<std::size_t> extra_columns(const std::vector<MetricColumn>& columns) {
+std::vector<std::size_t> extra_columns(std::span<const MetricColumn> columns) {
   std::vector<std::size_t> out;
   for (std::size_t c = 0; c < columns.size(); ++c)
     if (c != headline_column(columns)) out.push_back(c);
   return out;
 }
 
-std::string headline(const PreparedTask& task) {
+std::string headline(const PreparedTask& task, const TableOptions& options) {
   const bool is_one = task.question_count() == 1;
-  std::string text =
-      fmt::format("{}: {} question{}", shown_name(task.spec.name), task.question_count(), is_one ? "" : "s");
+  std::string text = inked(shown_name(task.spec.name), Ink::bold, options) +
+                     fmt::format(": {} question{}", count_form(task.question_count()), is_one ? "" : "s");
   std::int64_t original = 0;
   for (const Subtask& s : task.subtasks) original += s.original_count;
-  if (original != task.question_count()) text += fmt::format(" of {}", original);
+  if (original != task.question_count()) text += " of " + count_form(original);
   if (task.subtasks.size() > 1) text += fmt::format(" in {} subjects", task.subtasks.size());
-  return text + fmt::format(", {} shot{}\n\n", task.num_fewshot, task.num_fewshot == 1 ? "" : "s");
+  text += fmt::format(", {} shot{}", task.num_fewshot, task.num_fewshot == 1 ? "" : "s");
+  return wrapped(text, options.columns) + "\n";
 }
 
-std::vector<std::string> row_of(const PreparedTask& task, const ModelRun& model, const TaskOutcome& outcome) {
+constexpr int kBarColumns = 20;
+constexpr std::size_t kChartColumns = 80;  // a narrower terminal has tables alone
+
+// 0 to 100 % in eighths of a column.
+std::string bar(double share) {
+  static constexpr const char* kParts[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+  const int eighths = static_cast<int>(std::lround(std::clamp(share, 0.0, 1.0) * kBarColumns * 8));
+  std::string out;
+  for (int i = 0; i < eighths / 8; ++i) out += "█";
+  out += kParts[eighths % 8];
+  for (int i = (eighths + 7) / 8; i < kBarColumns; ++i) out += "·";
+  return out;
+}
+
+std::vector<std::string> row_of(const PreparedTask& task, const Standing& standing, std::size_t m,
+                                const TaskOutcome& outcome, bool with_bars) {
   const Accuracy accuracy = accuracy_of(task, outcome);
-  const double questions = static_cast<double>(task.question_count());
-  std::vector<std::string> row = {shown_name(model.name)};
-  if (has_accuracy(outcome.overall.kinds))
-    row.insert(row.end(), {percent(accuracy.value), percent(accuracy.standard_error)});
-  if (has_accuracy(outcome.overall.kinds) && task.spec.kind == TaskKind::multiple_choice)
-    row.push_back(percent(chance_corrected(accuracy.value, outcome.chance)));
-  for (std::size_t at : extra_columns(outcome.overall.kinds)) {
+  const auto& kinds = outcome.overall.kinds;
+  std::vector<std::string> row = {shown_name(standing.models[m]->name)};
+  if (has_accuracy(kinds)) row.insert(row.end(), {percent_form(accuracy.value), percent_form(accuracy.standard_error)});
+  if (has_accuracy(kinds) && with_bars) row.push_back(bar(accuracy.value));
+  for (std::size_t at : extra_columns(kinds)) {
     const MetricValue& value = outcome.overall.metrics[at];
-    const Metric metric = outcome.overall.kinds[at].metric;
-    row.insert(row.end(), {value_text(metric, value), error_text(metric, value)});
+    row.insert(row.end(), {value_text(kinds[at].metric, value), error_text(kinds[at].metric, value)});
   }
-  const ParameterCount parameters = count_parameters(model.info.config);
-  row.push_back(giga(static_cast<double>(outcome.model_flops) / questions));
-  row.push_back(giga(static_cast<double>(weight_flops_per_token(model.info.config, true))));
-  row.push_back(scaled(static_cast<double>(parameters.active_matmul)) + "/" +
-                scaled(static_cast<double>(parameters.total)));
-  row.push_back(scaled(static_cast<double>(model.info.touched_bytes)));
-  row.push_back(scaled(static_cast<double>(model.resident_bytes + model.session_bytes)));
-  row.push_back(scaled(outcome.seconds > 0 ? static_cast<double>(outcome.pass_tokens) / outcome.seconds : 0));
-  row.push_back(fmt::format("{:.1f}", outcome.seconds));
-  row.push_back(giga(static_cast<double>(outcome.executed.total())));
-  row.push_back(outcome.executed.tokens > 0 ? fmt::format("{:.2f}", static_cast<double>(outcome.pass_tokens) /
-                                                                        static_cast<double>(outcome.executed.tokens))
-                                            : "-");
+  row.push_back(gflops_form(standing.cost[m]));
+  if (standing.models.size() > 1 && has_accuracy(kinds))
+    row.insert(row.end(), {standing.front[m] ? "*" : "",
+                           standing.multipliers[m] ? fmt::format("{:.2f}", *standing.multipliers[m]) : "-"});
+  row.push_back(scaled_form(outcome.seconds > 0 ? static_cast<double>(outcome.pass_tokens) / outcome.seconds : 0));
   return row;
 }
 
 // The normal error bar means little for few questions.
-std::string remarks(const PreparedTask& task, const ModelRun& model, const TaskOutcome& outcome) {
-  std::string text;
-  if (const std::int64_t n = task.question_count(); n < 100 && has_accuracy(outcome.overall.kinds)) {
-    const double accuracy = accuracy_of(task, outcome).value;
-    const auto [low, high] = wilson_interval(std::llround(accuracy * static_cast<double>(n)), n);
-    text += fmt::format("{}: only {} question{}, 95 % interval {} to {} % (Wilson)\n", shown_name(model.name), n,
-                        n == 1 ? "" : "s", percent(low), percent(high));
-  }
-  return text;
+std::string remarks(const PreparedTask& task, const ModelRun& model, const TaskOutcome& outcome,
+                    const TableOptions& options) {
+  const std::int64_t n = task.question_count();
+  if (n >= 100 || !has_accuracy(outcome.overall.kinds)) return "";
+  const double accuracy = accuracy_of(task, outcome).value;
+  const auto [low, high] = wilson_interval(std::llround(accuracy * static_cast<double>(n)), n);
+  return wrapped(fmt::format("{}: only {} question{}, 95 % interval {} to {} % (Wilson)", shown_name(model.name), n,
+                             n == 1 ? "" : "s", percent_form(low), percent_form(high)),
+                 options.columns);
 }
 
-// Questions that were not plainly asked and answered, zeros included: none is scored silently.
-std::string checks_table(const RunReport& report, std::size_t t) {
-  TextTable table({"questions", "truncated", "too long", "non-finite", "match limit", "skipped", "ties", "re-encoded",
-                   "tokens asked", "tokens computed"});
-  for (const ModelRun& model : report.models) {
-    if (t >= model.outcomes.size()) continue;
-    const TaskOutcome& o = model.outcomes[t];
-    std::vector<std::string> row = {shown_name(model.name)};
-    for (std::int64_t count : {o.truncated, o.too_long, o.non_finite, o.match_limit, o.skipped, o.tied, o.reencoded,
-                               o.pass_tokens, o.executed.tokens})
-      row.push_back(std::to_string(count));
-    table.add(row);
+struct Counter {
+  const char* name;
+  std::int64_t TaskOutcome::*count;
+};
+constexpr Counter kCounters[] = {
+    {"truncated", &TaskOutcome::truncated},   {"too long", &TaskOutcome::too_long},
+    {"non-finite", &TaskOutcome::non_finite}, {"match limit", &TaskOutcome::match_limit},
+    {"skipped", &TaskOutcome::skipped},       {"ties", &TaskOutcome::tied},
+    {"re-encoded", &TaskOutcome::reencoded},
+};
+
+// Questions that were not plainly asked and answered: none is scored silently.
+std::string checks(const Standing& standing, std::size_t t, const TableOptions& options) {
+  std::string found;
+  for (const ModelRun* model : standing.models) {
+    std::string counts;
+    for (const Counter& counter : kCounters) {
+      const std::int64_t count = model->outcomes[t].*counter.count;
+      if (count == 0 || counter.count == &TaskOutcome::skipped) continue;  // the headline says how many were left out
+      counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", count_form(count), counter.name);
+    }
+    if (!counts.empty()) found += (found.empty() ? "" : "; ") + shown_name(model->name) + ": " + counts;
   }
-  return table.render();
+  return wrapped("Questions that were not plainly asked and answered: " + (found.empty() ? "none" : found),
+                 options.columns);
 }
 
-std::string task_table(const RunReport& report, std::size_t t) {
-  const PreparedTask& task = report.tasks[t];
+TextTable answers(const PreparedTask& task, std::size_t t, const Standing& standing, bool with_bars) {
   const auto& metrics = task.spec.group_metrics;
   std::vector<std::string> header = {"model"};
-  if (has_accuracy(metrics)) header.insert(header.end(), {with_unit(metrics[main_column(metrics)]), "+- SE"});
-  if (has_accuracy(metrics) && task.spec.kind == TaskKind::multiple_choice) header.emplace_back("corrected %");
-  for (std::size_t extra : extra_columns(metrics)) header.insert(header.end(), {with_unit(metrics[extra]), "+- SE"});
-  header.insert(header.end(), {"GFLOPs/question", "GFLOPs/token", "active/total", "B/token", "resident B", "tokens/s",
-                               "seconds", "executed GFLOPs", "reuse"});
+  if (has_accuracy(metrics)) header.insert(header.end(), {with_unit(metrics[main_column(metrics)]), "± SE"});
+  if (has_accuracy(metrics) && with_bars) header.emplace_back("0 to 100 %");
+  for (std::size_t extra : extra_columns(metrics)) header.insert(header.end(), {with_unit(metrics[extra]), "± SE"});
+  header.emplace_back("GFLOPs/question");
+  if (standing.models.size() > 1 && has_accuracy(metrics)) header.insert(header.end(), {"front", "compute x"});
+  header.emplace_back("tokens/s");
   TextTable table(header);
+  for (std::size_t m = 0; m < standing.models.size(); ++m)
+    table.add(row_of(task, standing, m, standing.models[m]->outcomes[t], with_bars));
+  return table;
+}
+
+std::string task_table(const RunReport& report, std::size_t t, const TableOptions& options) {
+  const PreparedTask& task = report.tasks[t];
+  const Standing standing = standing_of(report, t);
+  if (standing.models.empty()) return "";
+  // Bars are for terminals that have room for them.
+  TextTable table = answers(task, t, standing, options.is_terminal);
+  if (options.is_terminal && table.width() > options.columns) table = answers(task, t, standing, false);
   std::string notes;
-  bool any = false;
-  for (const ModelRun& model : report.models)
-    if (t < model.outcomes.size()) {
-      table.add(row_of(task, model, model.outcomes[t]));
-      notes += remarks(task, model, model.outcomes[t]);
-      any = true;
-    }
-  return any ? headline(task) + table.render() + notes + "\n" + checks_table(report, t) + "\n" : "";
+  for (const ModelRun* model : standing.models) notes += remarks(task, *model, model->outcomes[t], options);
+  return headline(task, options) + table.render(options.columns) + notes + checks(standing, t, options) + "\n";
+}
+
+// What --verbose adds: memory, bytes, executed work, and every counter, zeros included.
+std::string details(const RunReport& report, std::size_t t, const TableOptions& options) {
+  const Standing standing = standing_of(report, t);
+  const PreparedTask& task = report.tasks[t];
+  if (standing.models.empty()) return "";
+  const bool is_choice = has_accuracy(task.spec.group_metrics) && task.spec.kind == TaskKind::multiple_choice;
+  std::vector<std::string> header = {"cost"};
+  if (is_choice) header.emplace_back("corrected %");
+  header.insert(header.end(), {"points/GFLOP", "GFLOPs/token", "active/total", "B/token", "resident B", "seconds",
+                               "executed GFLOPs", "reuse"});
+  TextTable costs(header);
+  TextTable counters({"questions", "truncated", "too long", "non-finite", "match limit", "skipped", "ties",
+                      "re-encoded", "tokens asked", "tokens computed"});
+  for (std::size_t m = 0; m < standing.models.size(); ++m) {
+    const ModelRun& model = *standing.models[m];
+    const TaskOutcome& o = model.outcomes[t];
+    const ParameterCount parameters = count_parameters(model.info.config);
+    std::vector<std::string> row = {shown_name(model.name)};
+    if (is_choice) row.push_back(percent_form(chance_corrected(standing.accuracy[m], o.chance)));
+    row.push_back(standing.cost[m] > 0 ? fmt::format("{:.4g}", 100 * standing.accuracy[m] / (standing.cost[m] / 1e9))
+                                       : "-");
+    row.push_back(gflops_form(static_cast<double>(weight_flops_per_token(model.info.config))));
+    row.push_back(scaled_form(static_cast<double>(parameters.active_matmul)) + "/" +
+                  scaled_form(static_cast<double>(parameters.total)));
+    row.push_back(scaled_form(static_cast<double>(model.info.touched_bytes)));
+    row.push_back(scaled_form(static_cast<double>(model.resident_bytes + model.session_bytes)));
+    row.push_back(fmt::format("{:.1f}", o.seconds));
+    row.push_back(gflops_form(static_cast<double>(o.executed.total())));
+    row.push_back(o.executed.tokens > 0 ? fmt::format("{:.2f}", static_cast<double>(o.pass_tokens) /
+                                                                    static_cast<double>(o.executed.tokens))
+                                        : "-");
+    costs.add(row);
+    row = {shown_name(model.name)};
+    for (const Counter& counter : kCounters) row.push_back(std::to_string(o.*counter.count));
+    row.insert(row.end(), {std::to_string(o.pass_tokens), std::to_string(o.executed.tokens)});
+    counters.add(row);
+  }
+  return costs.render(options.columns) + "\n" + counters.render(options.columns) + "\n";
 }
 
 // Accuracy with its error bar by group, a column per model; `rows_of` picks the rows of an outcome.
 template <class RowsOf>
-std::string rows_table(const RunReport& report, std::size_t t, const std::string& title, RowsOf rows_of) {
+std::string rows_table(const RunReport& report, std::size_t t, const std::string& title, const TableOptions& options,
+                       RowsOf rows_of) {
   std::vector<const ModelRun*> models;
   for (const ModelRun& model : report.models)
     if (t < model.outcomes.size() && rows_of(model.outcomes[t]).size() > 1) models.push_back(&model);
   if (models.empty()) return "";
   const auto& kinds = rows_of(models[0]->outcomes[t])[0].kinds;
-  std::vector<std::string> header = {with_unit(kinds[main_column(kinds)]) + " +- SE by " + shown_name(title),
+  std::vector<std::string> header = {with_unit(kinds[main_column(kinds)]) + " ± SE by " + shown_name(title),
                                      "questions"};
   for (const ModelRun* model : models) header.push_back(shown_name(model->name));
   TextTable table(header);
@@ -167,100 +214,109 @@ std::string rows_table(const RunReport& report, std::size_t t, const std::string
       const Aggregate& group = rows_of(model->outcomes[t])[g];
       const std::size_t at = main_column(group.kinds);
       const Metric metric = group.kinds[at].metric;
-      row.push_back(value_text(metric, group.metrics[at]) + " +- " + error_text(metric, group.metrics[at]));
+      row.push_back(value_text(metric, group.metrics[at]) + " ± " + error_text(metric, group.metrics[at]));
     }
     table.add(row);
   }
-  return table.render() + "\n";
+  return table.render(options.columns) + "\n";
 }
 
 // Groups of subjects (mmlu: stem, humanities, ...), then the fields of group_by.
-std::string group_tables(const RunReport& report, std::size_t t) {
+std::string group_tables(const RunReport& report, std::size_t t, const TableOptions& options) {
   std::string out = rows_table(
-      report, t, "group", [](const TaskOutcome& o) -> const auto& { return o.groups; });
+      report, t, "group", options, [](const TaskOutcome& o) -> const auto& { return o.groups; });
   for (std::size_t f = 0; f < report.tasks[t].spec.group_by.size(); ++f)
     for (const ModelRun& model : report.models) {
       if (t >= model.outcomes.size() || f >= model.outcomes[t].breakdowns.size()) continue;
       out += rows_table(
-          report, t, model.outcomes[t].breakdowns[f].field, [&](const TaskOutcome& o) -> const auto& {
-            return o.breakdowns[f].rows;
-          });
+          report, t, model.outcomes[t].breakdowns[f].field,
+          options, [&](const TaskOutcome& o) -> const auto& { return o.breakdowns[f].rows; });
       break;
     }
   return out;
 }
 
-std::string gap_table(const RunReport& report) {
+std::string gap_table(const RunReport& report, const TableOptions& options) {
   const std::vector<Comparison> comparisons = compare_models(report);
   if (comparisons.empty()) return "";
-  TextTable table(
-      {"paired gap", "task", "points", "+- SE", "only A", "only B", "p (McNemar)", "p (Holm)", "MDE", "verdict"});
+  std::vector<std::string> header = {"paired gap"};
+  if (report.tasks.size() > 1) header.emplace_back("task");
+  header.insert(header.end(), {"points", "± SE"});
+  if (options.verbose) header.insert(header.end(), {"only A", "only B", "p (McNemar)"});
+  header.insert(header.end(), {"p (Holm)", "MDE", "verdict"});
+  TextTable table(header);
   for (const Comparison& c : comparisons) {
     const std::string a = shown_name(report.models[c.a].name), b = shown_name(report.models[c.b].name);
-    const std::string mde = c.gap.standard_error ? percent(minimum_detectable_effect(*c.gap.standard_error)) : "N/A";
-    table.add({a + " - " + b, shown_name(report.tasks[c.task].spec.name), fmt::format("{:+.2f}", 100 * c.gap.gap),
-               percent(c.gap.standard_error), std::to_string(c.gap.only_a), std::to_string(c.gap.only_b),
-               p_text(c.gap.p_value), p_text(c.adjusted_p), mde,
-               !c.distinguishable() ? "not distinguishable" : (c.gap.gap > 0 ? a : b) + " is better"});
+    std::vector<std::string> row = {a + " - " + b};
+    if (report.tasks.size() > 1) row.push_back(shown_name(report.tasks[c.task].spec.name));
+    row.insert(row.end(), {points_form(c.gap.gap), percent_form(c.gap.standard_error)});
+    if (options.verbose)
+      row.insert(row.end(), {std::to_string(c.gap.only_a), std::to_string(c.gap.only_b), p_form(c.gap.p_value)});
+    row.push_back(p_form(c.adjusted_p));
+    row.push_back(c.gap.standard_error ? percent_form(minimum_detectable_effect(*c.gap.standard_error)) : "N/A");
+    row.emplace_back(!c.distinguishable() ? "not distinguishable"
+                     : c.gap.gap > 0      ? "first is better"
+                                          : "second is better");
+    table.add(row);
   }
-  return table.render() + fmt::format(
-                              "Same questions for both; p after Holm over {} comparison{}; MDE: the gap that 80 % of "
-                              "such exams would find.\n\n",
-                              comparisons.size(), comparisons.size() == 1 ? "" : "s");
+  return table.render(options.columns) +
+         wrapped(
+             fmt::format("Same questions for both; p after Holm over {} comparison{}; MDE: the gap that 80 % of such "
+                         "exams would find.",
+                         comparisons.size(), comparisons.size() == 1 ? "" : "s"),
+             options.columns) +
+         "\n";
 }
 
-std::string curve_table(const RunReport& report, std::size_t t) {
-  std::vector<std::size_t> rows;
-  for (std::size_t m = 0; m < report.models.size(); ++m)
-    if (t < report.models[m].outcomes.size()) rows.push_back(m);
-  if (rows.size() < 2 || !has_accuracy(report.tasks[t].spec.metrics)) return "";
-  const auto flops_of = [&](std::size_t m) {
-    return static_cast<double>(report.models[m].outcomes[t].model_flops) /
-           static_cast<double>(report.tasks[t].question_count());
-  };
-  std::stable_sort(rows.begin(), rows.end(), [&](std::size_t a, std::size_t b) { return flops_of(a) < flops_of(b); });
-  std::vector<double> cost, accuracy;
-  for (std::size_t m : rows) {
-    cost.push_back(flops_of(m));
-    accuracy.push_back(accuracy_of(report.tasks[t], report.models[m].outcomes[t]).value);
-  }
-  const std::vector<bool> front = pareto_front(cost, accuracy);
-  const auto multipliers = compute_multipliers(cost, accuracy);
-  TextTable table({"accuracy against compute, " + shown_name(report.tasks[t].spec.name), "GFLOPs/question", "acc %",
-                   "front", "compute x", "points/GFLOP"});
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    table.add({shown_name(report.models[rows[i]].name), giga(cost[i]), percent(accuracy[i]), front[i] ? "*" : "",
-               multipliers[i] ? fmt::format("{:.2f}", *multipliers[i]) : "-",
-               cost[i] > 0 ? fmt::format("{:.4g}", 100 * accuracy[i] / (cost[i] / 1e9)) : "-"});
+std::string chart_of(const RunReport& report, std::size_t t) {
+  if (!has_accuracy(report.tasks[t].spec.metrics)) return "";
+  const Standing standing = standing_of(report, t);
+  std::vector<std::size_t> order(standing.models.size());
+  for (std::size_t m = 0; m < order.size(); ++m) order[m] = m;
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return standing.cost[a] < standing.cost[b]; });
   std::vector<ChartPoint> points;
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    points.push_back({report.models[rows[i]].name, cost[i], accuracy[i],
-                      accuracy_of(report.tasks[t], report.models[rows[i]].outcomes[t]).standard_error, front[i]});
-  return table.render() +
-         "front: no other row is both cheaper and better. compute x: what the other rows would spend for this "
-         "accuracy, over what this row spends.\n\n" +
-         render_chart(points);
+  for (std::size_t m : order)
+    points.push_back({standing.models[m]->name, standing.cost[m], standing.accuracy[m],
+                      accuracy_of(report.tasks[t], standing.models[m]->outcomes[t]).standard_error, standing.front[m]});
+  return render_chart(points);
+}
+
+std::string legend(const RunReport& report, const TableOptions& options) {
+  std::string out = wrapped(
+      "GFLOPs/question: one forward pass per distinct context and answer, nothing reused; tokens/s "
+      "counts those tokens too. SE, ±: standard error; questions with one text in common count as a cluster.",
+      options.columns);
+  if (report.models.size() > 1)
+    out += wrapped(
+        "front: no other row is both cheaper and better. compute x: what the other rows would spend for this "
+        "accuracy, over what this row spends.",
+        options.columns);
+  if (options.verbose)
+    out += wrapped(
+        "reuse: tokens of those passes over tokens computed. truncated: cut from the left to fit the model. too "
+        "long, non-finite, match limit: counted as wrong. skipped: by --limit. ties: the first counts.",
+        options.columns);
+  return out;
 }
 
 }  // namespace
 
-std::string render_tables(const RunReport& report) {
+std::string render_tables(const RunReport& report, const TableOptions& wanted) {
+  TableOptions options = wanted;
+  options.columns = std::max<std::size_t>(wanted.columns, 40);
   std::string out;
-  for (std::size_t t = 0; t < report.tasks.size(); ++t) out += task_table(report, t) + group_tables(report, t);
-  if (report.models.size() > 1) {
-    out += gap_table(report);
-    for (std::size_t t = 0; t < report.tasks.size(); ++t) out += curve_table(report, t);
+  for (std::size_t t = 0; t < report.tasks.size(); ++t) {
+    out += task_table(report, t, options);
+    if (options.verbose) out += details(report, t, options);
+    out += group_tables(report, t, options);
   }
-  if (!out.empty())
-    out +=
-        "GFLOPs/question: one forward pass per distinct context and answer, nothing reused; tokens/s counts those "
-        "tokens too.\n"
-        "reuse: tokens of those passes over tokens computed. SE: questions with one text in common count as a "
-        "cluster.\n"
-        "truncated: cut from the left to fit the model. too long, non-finite, match limit: counted as wrong. skipped: "
-        "by "
-        "--limit. ties: the first counts.\n";
-  return out;
+  if (report.models.size() > 1) {
+    out += gap_table(report, options);
+    for (std::size_t t = 0; t < report.tasks.size() && options.columns >= kChartColumns; ++t)
+      out += chart_of(report, t);
+  }
+  return out.empty() ? out : render_verdict(report, options) + out + legend(report, options);
 }
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -36,11 +36,17 @@ class HarnessReplies final : public batch::ReplyWriter {
   void give_up(std::int32_t index, const Error& /*why*/) override {
     Generation& reply = encoded_.replies[static_cast<std::size_t>(index)];
     reply.failure = Failure::non_finite;
+    reply.pass_experts = -1;
     reply.text.clear();
     reply.finished = false;
     reply.pass_tokens += std::max(reply.generated_tokens - 1, 0);
     report(static_cast<std::size_t>(index));
   }
+
+  void on_experts(std::int32_t index, std::int64_t count) override {
+    encoded_.replies[static_cast<std::size_t>(index)].pass_experts = count;
+  }
+  std::int32_t tally(std::int32_t index) const override { return requests_[static_cast<std::size_t>(index)].tally; }
 
   void progress() const {
     if (hooks_.on_progress) hooks_.on_progress(replies_done_, static_cast<std::int64_t>(requests_.size()));

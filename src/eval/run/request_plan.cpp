@@ -79,6 +79,7 @@ Result<EncodedScores> encode_scores(const Tokenizer& tokenizer, std::span<const 
   EncodedScores out{Inputs(requests.size()), {}, {}};
   out.targets.resize(requests.size());
   out.scores.resize(requests.size());
+  for (const ScoreRequest& request : requests) out.tallies.push_back(request.tally);
   const auto encode_group = [&](std::size_t group) -> Result<void> {
     const std::size_t begin = starts[group], end = starts[group + 1];
     std::vector<std::string_view> continuations;

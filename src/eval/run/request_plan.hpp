@@ -24,6 +24,7 @@ struct EncodedScores {
   Inputs inputs;
   std::vector<std::vector<TokenId>> targets;  ///< the continuation's tokens
   std::vector<Score> scores;                  ///< token counts, flags and failures are filled in
+  std::vector<std::int32_t> tallies = {};     ///< ScoreRequest::tally; empty: 0
 };
 
 /// Context + continuation, cut from the left to the model's context, without the last token. In parallel over contexts.

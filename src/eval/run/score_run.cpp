@@ -26,9 +26,14 @@ Result<void> run_scores(Session& session, std::int64_t batch_tokens, const batch
     Score& score = encoded.scores[static_cast<std::size_t>(request)];
     score.log_likelihood = found.log_likelihood;
     score.is_greedy = found.is_greedy;
-    if (!found.is_finite) score.failure = Failure::non_finite;
+    if (found.is_finite)
+      score.pass_experts = found.expert_count;
+    else
+      score.failure = Failure::non_finite;
     report(static_cast<std::size_t>(request));
   };
+  if (!encoded.tallies.empty())
+    job.tally = [&](std::int32_t request) { return encoded.tallies[static_cast<std::size_t>(request)]; };
   job.before_step = [&]() -> Result<void> {
     progress();
     if (hooks.cancelled && hooks.cancelled()) return fail(ErrorCode::cancelled, "interrupted");

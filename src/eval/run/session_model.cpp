@@ -18,6 +18,7 @@ struct SessionModel::Impl {
   SessionModelOptions options;
   std::unique_ptr<Session> session;
   Work finished;  // of sessions that were replaced
+  ExpertLoad finished_load;
   const Hooks* hooks = nullptr;
 
   std::int64_t max_length() const {
@@ -49,7 +50,7 @@ struct SessionModel::Impl {
     const std::int64_t pages = std::max(plan.least_pages, std::min({plan.all_pages, affordable, enough}));
     const std::int64_t wanted = std::max<std::int64_t>(pages, 1) * kPageTokens;
     if (session && session->options().max_tokens >= wanted) return {};
-    if (session) finished += session->executed();
+    if (session) finished += session->executed(), finished_load.add(session->expert_load());
     session.reset();
     auto created = Session::create(model, session_options(wanted));
     if (!created) return forward(created);
@@ -103,18 +104,24 @@ Result<std::vector<Score>> SessionModel::score_texts(std::span<const TextRequest
   auto encoded = encode_texts(*impl_->model->tokenizer(), requests, impl_->max_length(), impl_->options.threads, hooks);
   if (!encoded) return forward(encoded);
   std::vector<std::int64_t> windows_left(requests.size(), 0);
-  for (std::size_t text : encoded->owner) ++windows_left[text];
+  for (std::size_t text : encoded->owner) {
+    ++windows_left[text];
+    encoded->windows.tallies.push_back(requests[text].tally);
+  }
   const batch::TreePlan plan = plan_scores(encoded->windows, impl_->limits());
   // A text is known when its last window is.
   std::int64_t known = 0;
   const auto add_up = [&](std::size_t text) {
     Score& score = encoded->scores[text];
+    std::int64_t experts = 0;
     const auto [first, last] = std::equal_range(encoded->owner.begin(), encoded->owner.end(), text);
     for (auto w = static_cast<std::size_t>(first - encoded->owner.begin());
          w < static_cast<std::size_t>(last - encoded->owner.begin()); ++w) {
       score.log_likelihood += encoded->windows.scores[w].log_likelihood;
       if (score.failure == Failure::none) score.failure = encoded->windows.scores[w].failure;
+      experts += encoded->windows.scores[w].pass_experts;
     }
+    if (score.failure == Failure::none) score.pass_experts = experts;
     ++known;
     if (hooks.on_score) hooks.on_score(static_cast<std::int64_t>(text), score);
   };
@@ -135,15 +142,24 @@ Result<std::vector<Score>> SessionModel::score_texts(std::span<const TextRequest
   return std::move(encoded->scores);
 }
 
-Work SessionModel::text_work(std::int64_t tokens) const {
+Work SessionModel::text_work(std::int64_t tokens, std::int64_t experts) const {
   Work total;
   for (const TextWindow& w : text_windows(tokens, impl_->max_length()))
-    total += pass_work(w.input_count(), w.end - w.begin);
+    total += pass_work(w.input_count(), w.end - w.begin, -1);
+  if (experts >= 0) total.routed_experts = routed_expert_flops(impl_->model->config(), experts);
   return total;
 }
 
-Work SessionModel::pass_work(std::int64_t tokens, std::int64_t rows) const {
-  return forward_work(impl_->model->config(), 0, tokens, rows, MlaForm::expanded);
+Work SessionModel::pass_work(std::int64_t tokens, std::int64_t rows, std::int64_t experts) const {
+  const ModelConfig& config = impl_->model->config();
+  return experts < 0 ? forward_work(config, 0, tokens, rows, MlaForm::expanded)
+                     : forward_work(config, 0, tokens, rows, MlaForm::expanded, experts);
+}
+
+ExpertLoad SessionModel::expert_load() const {
+  ExpertLoad total = impl_->finished_load;
+  if (impl_->session) total.add(impl_->session->expert_load());
+  return total;
 }
 
 Work SessionModel::executed() const {

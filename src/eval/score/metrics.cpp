@@ -20,14 +20,14 @@ std::size_t first_max(const std::vector<double>& values) {
   return static_cast<std::size_t>(std::max_element(values.begin(), values.end()) - values.begin());
 }
 
-double mean(const std::vector<double>& values) {
+double mean(std::span<const double> values) {
   double sum = 0;
   for (double x : values) sum += x;
   return sum / static_cast<double>(values.size());
 }
 
 // Sample standard deviation, from the mean, as the harness computes it.
-double sample_deviation(const std::vector<double>& values) {
+double sample_deviation(std::span<const double> values) {
   const double m = mean(values);
   double squares = 0;
   for (double x : values) squares += (x - m) * (x - m);
@@ -35,7 +35,7 @@ double sample_deviation(const std::vector<double>& values) {
 }
 
 // The harness's bootstrap: chunk i draws 1,000 resamples with random.Random(i).
-double bootstrap_error(const std::vector<double>& log_likelihoods, std::int64_t count, const ParallelFor& threads,
+double bootstrap_error(std::span<const double> log_likelihoods, std::int64_t count, const ParallelFor& threads,
                        const std::function<bool()>& cancelled) {
   constexpr std::int64_t kChunk = 1000;
   const std::int64_t chunk_count = (count + kChunk - 1) / kChunk;
@@ -119,13 +119,13 @@ bool is_share(Metric metric) {
          metric == Metric::acc_bytes || metric == Metric::acc_mutual_info;
 }
 
-std::size_t column_of(const std::vector<MetricColumn>& columns, Metric metric) {
+std::size_t column_of(std::span<const MetricColumn> columns, Metric metric) {
   return static_cast<std::size_t>(
       std::find_if(columns.begin(), columns.end(), [&](const MetricColumn& c) { return c.metric == metric; }) -
       columns.begin());
 }
 
-std::size_t headline_column(const std::vector<MetricColumn>& columns) {
+std::size_t headline_column(std::span<const MetricColumn> columns) {
   for (Metric metric : {Metric::acc, Metric::exact_match})
     if (const std::size_t at = column_of(columns, metric); at < columns.size()) return at;
   return static_cast<std::size_t>(
@@ -191,7 +191,7 @@ Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document& docume
   return out;
 }
 
-MetricValue aggregate(Metric metric, const std::vector<double>& values, std::int64_t bootstrap_count,
+MetricValue aggregate(Metric metric, std::span<const double> values, std::int64_t bootstrap_count,
                       const ParallelFor& threads, const std::function<bool()>& cancelled) {
   MetricValue out;
   if (values.empty()) return out;
@@ -204,8 +204,8 @@ MetricValue aggregate(Metric metric, const std::vector<double>& values, std::int
   return out;
 }
 
-MetricValue aggregate_texts(Metric metric, const std::vector<double>& log_likelihoods,
-                            const std::vector<std::int64_t>& sizes) {
+MetricValue aggregate_texts(Metric metric, std::span<const double> log_likelihoods,
+                            std::span<const std::int64_t> sizes) {
   double sum = 0, size = 0;
   for (double x : log_likelihoods) sum += x;
   for (std::int64_t n : sizes) size += static_cast<double>(n);
@@ -213,7 +213,7 @@ MetricValue aggregate_texts(Metric metric, const std::vector<double>& log_likeli
   return {metric == Metric::bits_per_byte ? -sum / size / std::log(2.0) : std::exp(-sum / size), std::nullopt};
 }
 
-MetricValue pool(const std::vector<MetricValue>& parts, const std::vector<std::int64_t>& counts) {
+MetricValue pool(std::span<const MetricValue> parts, std::span<const std::int64_t> counts) {
   MetricValue out;
   double total = 0, squares = 0;
   bool all_known = true;

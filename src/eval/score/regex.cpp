@@ -1,12 +1,9 @@
 #include "eval/score/regex.hpp"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include <fmt/format.h>
-#include <pcre2.h>
-
-#include <array>
 
 #include "eval/score/text.hpp"
+#include "support/pcre2.hpp"
 #include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -16,24 +13,6 @@ constexpr std::size_t kMaxPatternBytes = 1 << 16;
 constexpr std::uint32_t kMatchLimit = 10'000'000;  // steps of one search; a reply is a few kilobytes
 constexpr std::uint32_t kDepthLimit = 100'000;
 constexpr std::uint32_t kHeapLimitKib = 64 * 1024;
-
-template <auto Free>
-struct Deleter {
-  template <class T>
-  void operator()(T* p) const {
-    Free(p);
-  }
-};
-using Compiled = std::unique_ptr<pcre2_code, Deleter<pcre2_code_free>>;
-using MatchData = std::unique_ptr<pcre2_match_data, Deleter<pcre2_match_data_free>>;
-using MatchContext = std::unique_ptr<pcre2_match_context, Deleter<pcre2_match_context_free>>;
-using CompileContext = std::unique_ptr<pcre2_compile_context, Deleter<pcre2_compile_context_free>>;
-
-std::string message_of(int code) {
-  std::array<PCRE2_UCHAR, 200> text{};
-  pcre2_get_error_message(code, text.data(), text.size());
-  return reinterpret_cast<const char*>(text.data());
-}
 
 // Python's \Z is the very end of the text, which PCRE2 spells \z; everything else that filters use is spelled alike.
 std::string translated(std::string_view pattern) {
@@ -48,7 +27,7 @@ std::string translated(std::string_view pattern) {
 }  // namespace
 
 struct Regex::Code {
-  Compiled compiled;
+  pcre2::Code compiled;
   std::string source;
 };
 
@@ -61,7 +40,7 @@ Result<Regex> Regex::compile(std::string_view pattern) {
   if (pattern.size() > kMaxPatternBytes)
     return fail(ErrorCode::bad_argument,
                 fmt::format("a pattern of {} bytes; at most {} are read", pattern.size(), kMaxPatternBytes));
-  const CompileContext context(pcre2_compile_context_create(nullptr));
+  const pcre2::CompileContext context(pcre2_compile_context_create(nullptr));
   if (!context) return fail(ErrorCode::out_of_memory, "no memory for a pattern");
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   pcre2_set_parens_nest_limit(context.get(), 100);
@@ -69,18 +48,18 @@ Result<Regex> Regex::compile(std::string_view pattern) {
   int code = 0;
   PCRE2_SIZE offset = 0;
   // INVALID_UTF: a reply may end inside a character.
-  Compiled compiled(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(source.data()), source.size(),
-                                  PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C, &code,
-                                  &offset, context.get()));
+  pcre2::Code compiled(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(source.data()), source.size(),
+                                     PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C, &code,
+                                     &offset, context.get()));
   if (!compiled)
     return fail(ErrorCode::bad_file,
-                fmt::format("pattern {}: {} (at byte {})", in_quotes(pattern), message_of(code), offset));
+                fmt::format("pattern {}: {} (at byte {})", in_quotes(pattern), pcre2::message_of(code), offset));
   return Regex(std::make_shared<const Code>(Code{std::move(compiled), std::string(pattern)}));
 }
 
 Result<std::vector<Regex::Match>> Regex::matches(std::string_view text) const {
-  const MatchData data(pcre2_match_data_create_from_pattern(code_->compiled.get(), nullptr));
-  const MatchContext context(pcre2_match_context_create(nullptr));
+  const pcre2::MatchData data(pcre2_match_data_create_from_pattern(code_->compiled.get(), nullptr));
+  const pcre2::MatchContext context(pcre2_match_context_create(nullptr));
   if (!data || !context) return fail(ErrorCode::out_of_memory, "no memory for a pattern match");
   pcre2_set_match_limit(context.get(), kMatchLimit);
   pcre2_set_depth_limit(context.get(), kDepthLimit);
@@ -95,9 +74,9 @@ Result<std::vector<Regex::Match>> Regex::matches(std::string_view text) const {
     if (rc == PCRE2_ERROR_NOMATCH) break;
     const bool is_limit = rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT;
     if (rc < 0)
-      return fail(
-          is_limit ? ErrorCode::bad_argument : ErrorCode::internal,
-          fmt::format("pattern {} on a text of {} bytes: {}", in_quotes(code_->source), text.size(), message_of(rc)));
+      return fail(is_limit ? ErrorCode::bad_argument : ErrorCode::internal,
+                  fmt::format("pattern {} on a text of {} bytes: {}", in_quotes(code_->source), text.size(),
+                              pcre2::message_of(rc)));
     Match match{range[0], range[1], {}};
     const auto group = [&](std::uint32_t g) {
       return range[2 * g] == PCRE2_UNSET ? std::string_view()

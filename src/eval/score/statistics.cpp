@@ -92,14 +92,6 @@ double minimum_detectable_effect(double standard_error) {
   return (kTwoSided5 + kPower80) * standard_error;
 }
 
-std::optional<std::int64_t> questions_for(double gap, double standard_error, std::int64_t question_count) {
-  // The standard error falls with the root of the number of questions.
-  const double ratio = minimum_detectable_effect(standard_error) / std::abs(gap);
-  const double questions = std::ceil(static_cast<double>(question_count) * ratio * ratio);
-  if (!(questions <= 1e15)) return std::nullopt;
-  return std::max(static_cast<std::int64_t>(questions), std::int64_t{2});
-}
-
 Result<PairedGap> paired_gap(std::span<const double> a, std::span<const double> b,
                              std::span<const std::string> clusters) {
   if (a.size() != b.size() || a.empty() || (!clusters.empty() && clusters.size() != a.size()))
@@ -119,6 +111,15 @@ Result<PairedGap> paired_gap(std::span<const double> a, std::span<const double> 
   out.p_value =
       out.only_a + out.only_b < 25 ? mcnemar_exact(out.only_a, out.only_b) : mcnemar_mid_p(out.only_a, out.only_b);
   return out;
+}
+
+std::optional<std::int64_t> questions_needed(const PairedGap& gap) {
+  if (!gap.standard_error || !(*gap.standard_error > 0) || gap.gap == 0) return std::nullopt;
+  // The standard error falls with the root of the number of questions.
+  const double times = minimum_detectable_effect(*gap.standard_error) / std::abs(gap.gap);
+  const double needed = std::ceil(static_cast<double>(gap.question_count) * times * times);
+  if (!(needed < 1e15)) return std::nullopt;
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(needed));
 }
 
 std::vector<bool> pareto_front(std::span<const double> cost, std::span<const double> score) {

@@ -15,7 +15,7 @@
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-constexpr int kScoreColumns = 8, kReplyColumns = 7, kRunColumns = 27, kAnswerColumns = 6;
+constexpr int kScoreColumns = 9, kReplyColumns = 8, kRunColumns = 28, kAnswerColumns = 6;
 
 std::int64_t flags_of(const Score& s) { return (s.is_greedy ? 1 : 0) | (s.truncated ? 2 : 0) | (s.reencoded ? 4 : 0); }
 std::int64_t flags_of(const Generation& g) { return (g.finished ? 1 : 0) | (g.truncated ? 2 : 0); }
@@ -28,6 +28,7 @@ std::string key_of(const StoredRun& run) {
                   static_cast<int>(s.precision), static_cast<int>(s.kv), s.top_k, s.max_length, s.tokenizer, run.task,
                   run.task_hash, run.questions_hash, run.num_fewshot, run.limit, run.seed);
   if (!s.chat.empty()) text += "\nchat " + s.chat;
+  if (!s.experts.empty()) text += "\nexperts " + s.experts;
   return sha256_hex(text + "\nmodel " + run.model);
 }
 
@@ -40,7 +41,7 @@ Result<void> write_run(const Database& database, const std::string& key, const S
   row.add(static_cast<std::int64_t>(s.kv)).add(s.top_k).add(s.max_length).add(std::bit_cast<std::int64_t>(s.tokenizer));
   row.add(std::int64_t{s.numerics_version}).add(run.task).add(run.task_hash).add(run.questions_hash);
   row.add(run.num_fewshot).add(run.question_count).add(run.limit).add(std::bit_cast<std::int64_t>(run.seed));
-  row.add(run.accuracy).add(run.standard_error).add(run.model_flops).add(run.seconds).add(answers);
+  row.add(run.accuracy).add(run.standard_error).add(run.model_flops).add(run.seconds).add(answers).add(s.experts);
   const auto written = row.write();
   return written ? Result<void>() : forward(written);
 }
@@ -57,6 +58,7 @@ StoredRun read_run(const RowReader& q) {
   r.num_fewshot = q.integer(17), r.question_count = q.integer(18), r.limit = q.number(19);
   r.seed = std::bit_cast<std::uint64_t>(q.integer(20)), r.accuracy = q.maybe_number(21);
   r.standard_error = q.maybe_number(22), r.model_flops = q.integer(23), r.seconds = q.number(24);
+  r.setting.experts = q.text(26);
   return r;
 }
 std::int64_t answers_column(const RowReader& run) { return run.integer(25); }
@@ -175,7 +177,7 @@ Result<std::optional<Score>> RunStore::find_score(const std::string& key) const 
   s.context_tokens = static_cast<std::int32_t>(q.integer(3));
   s.continuation_tokens = static_cast<std::int32_t>(q.integer(4));
   s.pass_tokens = static_cast<std::int32_t>(q.integer(5));
-  s.pass = q.integer(6);
+  s.pass = q.integer(6), s.pass_experts = q.integer(7);
   q.reset();
   return std::optional<Score>(s);
 }
@@ -193,6 +195,7 @@ Result<std::optional<Generation>> RunStore::find_reply(const std::string& key) c
   g.context_tokens = static_cast<std::int32_t>(q.integer(3));
   g.pass_tokens = static_cast<std::int32_t>(q.integer(4));
   g.generated_tokens = static_cast<std::int32_t>(q.integer(5));
+  g.pass_experts = q.integer(6);
   q.reset();
   return std::optional<Generation>(std::move(g));
 }
@@ -203,12 +206,13 @@ Result<void> RunStore::add(const std::vector<std::pair<std::string, Score>>& sco
     for (const auto& [key, s] : scores) {
       RowWriter& row = impl_->add_score.add_bytes(key).add(s.log_likelihood).add(flags_of(s));
       row.add(std::int64_t{s.context_tokens}).add(std::int64_t{s.continuation_tokens});
-      if (auto ok = row.add(std::int64_t{s.pass_tokens}).add(s.pass).write(); !ok) return forward(ok);
+      if (auto ok = row.add(std::int64_t{s.pass_tokens}).add(s.pass).add(s.pass_experts).write(); !ok)
+        return forward(ok);
     }
     for (const auto& [key, g] : replies) {
       RowWriter& row = impl_->add_reply.add_bytes(key).add_bytes(g.text).add(flags_of(g));
       row.add(std::int64_t{g.context_tokens}).add(std::int64_t{g.pass_tokens});
-      if (auto ok = row.add(std::int64_t{g.generated_tokens}).write(); !ok) return forward(ok);
+      if (auto ok = row.add(std::int64_t{g.generated_tokens}).add(g.pass_experts).write(); !ok) return forward(ok);
     }
     return {};
   });

@@ -13,21 +13,21 @@ namespace moe::inline MOE_ABI::eval {
 namespace {
 
 constexpr const char* kApplication = "1836016979";  // "moeS"
-constexpr const char* kVersion = "2";
+constexpr const char* kVersion = "3";
 constexpr int kPatienceMs = 3000;
 
 // Every table's last column is the checksum of its row (rows.hpp). Columns of floating-point numbers have no type:
 // SQLite keeps no sign of -0.0 in a REAL one. `answers` of a run is a checksum over its rows of that table.
 constexpr const char* kSchema = R"(
 CREATE TABLE scores(key BLOB PRIMARY KEY, log_likelihood, flags INTEGER, context_tokens INTEGER,
-  continuation_tokens INTEGER, pass_tokens INTEGER, pass INTEGER, checksum INTEGER) WITHOUT ROWID;
+  continuation_tokens INTEGER, pass_tokens INTEGER, pass INTEGER, pass_experts INTEGER, checksum INTEGER) WITHOUT ROWID;
 CREATE TABLE replies(key BLOB PRIMARY KEY, text BLOB, flags INTEGER, context_tokens INTEGER, pass_tokens INTEGER,
-  generated_tokens INTEGER, checksum INTEGER) WITHOUT ROWID;
+  generated_tokens INTEGER, pass_experts INTEGER, checksum INTEGER) WITHOUT ROWID;
 CREATE TABLE runs(id INTEGER PRIMARY KEY, key TEXT UNIQUE, started TEXT, finished TEXT, model TEXT, path TEXT,
   model_hash TEXT, formats TEXT, precision INTEGER, kv INTEGER, top_k INTEGER, max_length INTEGER, tokenizer INTEGER,
   numerics_version INTEGER, task TEXT, task_hash TEXT, questions_hash TEXT, num_fewshot INTEGER, question_count INTEGER,
   question_limit, seed INTEGER, accuracy, standard_error, model_flops INTEGER, seconds, answers INTEGER,
-  checksum INTEGER);
+  experts TEXT, checksum INTEGER);
 CREATE TABLE answers(run INTEGER, position INTEGER, question TEXT, cluster TEXT, correct, checksum INTEGER,
   PRIMARY KEY(run, position)) WITHOUT ROWID;
 )";

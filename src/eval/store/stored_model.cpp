@@ -93,6 +93,7 @@ StoredModel::StoredModel(LanguageModel& model, RunStore& store, const StoreSetti
                            static_cast<int>(setting.kv), setting.top_k, setting.max_length, setting.tokenizer));
   // Answers without a template keep the keys that they had before there were templates.
   if (!setting.chat.empty()) append(text, "chat " + setting.chat);
+  if (!setting.experts.empty()) append(text, "experts " + setting.experts);
   if (!setting.model_hash.empty()) setting_ = digest(text);
 }
 
@@ -143,6 +144,16 @@ Result<std::vector<Score>> StoredModel::score_texts(std::span<const TextRequest>
       requests, keys, hooks, &Hooks::on_score, [&](const std::string& key) { return store_.find_score(key); },
       [&](const std::vector<std::pair<std::string, Score>>& some) { return store_.add(some, {}); },
       [&](std::span<const TextRequest> some, const Hooks& inner) { return model_.score_texts(some, inner); });
+}
+
+std::string expert_setting(const ModelConfig& config) {
+  const RouterConfig& r = config.router;
+  if (config.layer_top_k.empty() && r.expert_mass == 1.0) return {};
+  std::string text = "top_k=";
+  text +=
+      config.layer_top_k.empty() ? fmt::format("{}", r.top_k) : fmt::format("{}", fmt::join(config.layer_top_k, ","));
+  if (r.expert_mass < 1.0) text += fmt::format(" expert_mass={} {}", r.expert_mass, name_of(r.mass_variant));
+  return text;
 }
 
 std::string hash_task(const TaskSpec& task) { return sha256_hex(task.source); }

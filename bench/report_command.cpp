@@ -1,0 +1,88 @@
+#include "bench/report_command.hpp"
+
+#include <filesystem>
+
+#include "moe/eval/run_report.hpp"
+#include "support/output_file.hpp"
+#include "support/same_file.hpp"
+#include "support/show.hpp"
+#include "support/text_file.hpp"
+
+namespace report_command {
+namespace {
+
+namespace eval = moe::eval;
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kMostBytes = std::uint64_t{128} << 20;
+constexpr const char* kFiles[] = {"report.html", "report.md", "report.csv"};
+
+// A run.json, or the folder that holds one.
+std::string file_of(const std::string& run) {
+  std::error_code ignored;
+  return fs::is_directory(run, ignored) ? (fs::path(run) / "run.json").string() : run;
+}
+
+moe::Result<void> check_outputs(const std::string& folder, const std::vector<std::string>& inputs) {
+  for (const char* name : kFiles)
+    for (const std::string& input : inputs)
+      if (const std::string output = (fs::path(folder) / name).string(); moe::same_file(output, input))
+        return moe::fail(moe::ErrorCode::bad_argument, output + " is read as well: name another --out");
+  return {};
+}
+
+}  // namespace
+
+CLI::App* add(CLI::App& app, Options& options) {
+  CLI::App* command = app.add_subcommand(
+      "report", "report.html, report.md and report.csv of one or several run.json files (not of stored runs)");
+  cli::add_path(*command, "RUN", options.runs, "a run.json, or the folder that holds one")->required();
+  cli::add_path(*command, "--out", options.out, "folder for the report (default: that of the first RUN)");
+  cli::add_path(*command, "--svg", options.svg,
+                "file for accuracy against compute of the first task, a picture for a README");
+  command->footer(
+      "The page is one file that opens offline and needs no JavaScript. Its pictures are drawn by gnuplot where that "
+      "is\n"
+      "installed (Debian: gnuplot-nox); without it there are the tables alone.");
+  return command;
+}
+
+moe::Result<void> run(const Options& options) {
+  std::vector<std::string> files;
+  std::vector<eval::RunText> texts;
+  for (const std::string& name : options.runs) files.push_back(file_of(name));
+  std::string folder = options.out.empty() ? fs::path(files[0]).parent_path().string() : options.out;
+  if (folder.empty()) folder = ".";
+  if (auto ok = check_outputs(folder, files); !ok) return ok;
+  for (const std::string& file : files)
+    if (!options.svg.empty() && moe::same_file(options.svg, file))
+      return moe::fail(moe::ErrorCode::bad_argument, "--svg " + options.svg + " is read as well: name another");
+  for (const std::string& file : files) {
+    auto text = moe::read_text(file, kMostBytes);
+    if (!text) return moe::forward(text);
+    texts.push_back({file, std::move(*text)});
+  }
+  const auto report = eval::render_run_report(texts, {.cancelled = cli::interrupted});
+  if (!report) return moe::forward(report);
+  if (!report->no_pictures.empty()) cli::complain("moe-eval", "note: no pictures: " + report->no_pictures);
+  if (auto ok = eval::write_report_files(*report, folder, cli::interrupted); !ok) return ok;
+  if (!options.svg.empty()) {
+    if (report->svg.empty())
+      return moe::fail(moe::ErrorCode::bad_argument,
+                       "--svg " + options.svg + ": there is no picture" +
+                           (report->no_pictures.empty() ? ", it takes two results" : ": " + report->no_pictures));
+    if (auto ok = moe::write_file(options.svg, report->svg, {.cancelled = cli::interrupted}); !ok) return ok;
+  }
+  std::string said = report->verdict + "\n";
+  for (const char* name : kFiles) said += moe::printable((fs::path(folder) / name).string()) + "\n";
+  return cli::print(said);
+}
+
+moe::Result<void> write_beside(const eval::RunReport& report, const std::string& folder) {
+  const eval::RunText text{"run.json", eval::run_file_text(report)};
+  const auto texts = eval::render_run_report({&text, 1}, {.cancelled = cli::interrupted});
+  if (!texts) return moe::forward(texts);
+  return eval::write_report_files(*texts, folder, cli::interrupted);
+}
+
+}  // namespace report_command

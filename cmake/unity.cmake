@@ -1,0 +1,20 @@
+# moe_unite(<target>): compiles the target's files folder by folder, each folder as one file. Headers are then read and
+# templates compiled once per folder. Model families stay apart: each has its own from_hf() and from_gguf(). So does
+# support/: who links the archive and hashes nothing needs no libcrypto.
+function(moe_unite target)
+  get_target_property(sources ${target} SOURCES)
+  get_target_property(source_dir ${target} SOURCE_DIR)
+  foreach(source ${sources})
+    if(NOT source MATCHES "\\.cpp$")
+      continue()
+    endif()
+    file(RELATIVE_PATH folder ${source_dir} ${source})
+    get_filename_component(folder ${folder} DIRECTORY)
+    if(folder MATCHES "^(|arch|support)$")
+      continue()
+    endif()
+    string(REPLACE "/" "_" group "${folder}")
+    set_source_files_properties(${source} TARGET_DIRECTORY ${target} PROPERTIES UNITY_GROUP ${group})
+  endforeach()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+endfunction()

@@ -1,0 +1,114 @@
+#pragma once
+// A report before it is HTML or Markdown: headings, sentences, tables and pictures in reading order. All texts here are
+// plain; who writes them out escapes them.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eval/report/findings.hpp"
+#include "eval/report/pictures.hpp"
+#include "eval/report/run_reader.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+struct Cell {
+  std::string text;        ///< as it is shown
+  std::string exact = {};  ///< every digit of a number
+  std::string at = {};  ///< where the number stands: index of the run and JSON pointer; empty for one that was derived
+  double scale = 1;     ///< what the shown number is multiplied by
+  std::string mark = {};  ///< a class for the style sheet
+};
+
+struct Column {
+  std::string title;
+  bool is_number = true;
+};
+
+struct Table {
+  std::string caption;
+  std::vector<Column> columns;
+  std::vector<std::vector<Cell>> rows;
+};
+
+struct Block {
+  enum class Kind {
+    heading,  ///< of `level`
+    text,     ///< a paragraph
+    small,    ///< a paragraph that explains
+    lead,     ///< the verdict
+    list,     ///< `items`
+    code,     ///< a command line
+    table,
+    picture,  ///< `svg` with `text` as its caption; HTML only
+    fold,     ///< `text` is the summary of what follows, `level` 1: open
+    fold_end,
+    legend,  ///< of a heat map's colours; HTML only
+  };
+  Kind kind = Kind::text;
+  int level = 2;
+  std::string text = {};
+  std::vector<std::string> items = {};
+  Table table = {};
+  std::string svg = {};
+  std::string anchor = {};  ///< of a heading
+};
+
+struct ReportDocument {
+  std::string title, subtitle;
+  std::vector<Block> blocks;
+
+  void heading(int level, std::string text, std::string anchor = {});
+  void add(Block::Kind kind, std::string text) { blocks.push_back({kind, 2, std::move(text)}); }
+  void table(Table table);
+  void picture(std::optional<std::string> svg, std::string caption);
+};
+
+Cell word(std::string text);
+Cell nothing();  ///< where there is no number
+Cell percent_cell(double share, std::string at);
+Cell points_cell(double share, std::string at);
+Cell count_cell(std::int64_t value, std::string at);
+/// `scale` 1e-9 shows FLOPs as GFLOPs.
+Cell significant_cell(double value, std::string at, double scale = 1);
+Cell significant_cell(std::int64_t value, std::string at, double scale = 1);
+Cell p_cell(double p, std::string at);
+/// "86.5 to 89.3"; its ends are two numbers of one member.
+Cell interval_cell(const read::Interval& interval, std::string at, bool is_signed);
+/// Shares as percent, other metrics as they are.
+Cell metric_cell(const std::string& key, const std::optional<double>& value, std::string at);
+/// With its unit; `what` stands between.
+std::string metric_title(const std::string& key, const std::string& what = {});
+
+/// A step of a JSON pointer, percent-encoded as in a URI fragment (RFC 6901, 6).
+std::string pointer_step(const std::string& name);
+
+// The parts of a section, each in a file of its own (document_<part>.cpp).
+void add_results(ReportDocument& out, const Section& section);
+void add_costs(ReportDocument& out, const Section& section, Painter& painter);
+void add_gaps(ReportDocument& out, const Section& section, Painter& painter);
+void add_subjects(ReportDocument& out, const Section& section, Painter& painter);
+void add_sweeps(ReportDocument& out, const Section& section, Painter& painter);
+void add_experts(ReportDocument& out, const Section& section, Painter& painter);
+void add_checks(ReportDocument& out, const Section& section);
+/// Of all runs.
+void add_stopped(ReportDocument& out, const std::vector<read::Run>& runs);
+void add_families(ReportDocument& out, const std::vector<read::Run>& runs);
+void add_origin(ReportDocument& out, const std::vector<read::Run>& runs);
+
+/// Verdicts, one each; then questions and FLOPs, and what the numbers are worth. Empty where the run was not stopped.
+std::vector<std::string> stopped_sentences(const read::Run& run);
+std::vector<std::string> family_sentences(const read::Run& run);
+
+ReportDocument make_document(const std::vector<read::Run>& runs, const std::vector<Section>& sections,
+                             Painter& painter);
+
+std::string html_page(const ReportDocument& document);
+std::string markdown_report(const ReportDocument& document);
+std::string csv_report(const std::vector<read::Run>& runs);
+/// The first picture as a file of its own, in both themes; its description holds the numbers. Empty where there is none.
+std::string picture_file(const ReportDocument& document, const std::vector<Section>& sections);
+/// The page's style sheet: its colours, which the pictures share, and the rest.
+extern const char *const kPageColours, *const kPageStyle;
+
+}  // namespace moe::inline MOE_ABI::eval

@@ -1,0 +1,77 @@
+#pragma once
+// The pictures of a report.
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+/// Numbers of the page's colours (--c<n> in its style sheet).
+enum Colour : int {
+  kGrid = 1,
+  kMuted = 2,
+  kFront = 3,    ///< on the front; A is better
+  kOther = 4,    ///< not on the front; not distinguishable
+  kBehind = 5,   ///< B is better
+  kSeries = 11,  ///< and seven more
+  kHeat = 21,    ///< and eight more, from few to many
+};
+inline constexpr int kSeriesCount = 8, kHeatCount = 8;
+
+struct Point {
+  std::string label;
+  double x = 0, y = 0;       ///< y: a share
+  double low = 0, high = 0;  ///< the ends of its bar; both y where there is none
+  bool front = false;
+};
+
+struct Series {
+  std::string label;
+  std::vector<Point> points;  ///< by rising x
+};
+
+struct Bar {
+  std::string label;
+  double value = 0, low = 0, high = 0;  ///< shares
+  int direction = 0;                    ///< 1: A is better, -1: B is better, 0: not distinguishable
+};
+
+/// Where a share of the load would be if all experts had the same: 1.
+struct HeatMap {
+  std::string rows, columns;               ///< what they are
+  std::vector<std::string> row_labels;     ///< from top to bottom
+  std::vector<std::vector<double>> loads;  ///< [row][column]
+};
+
+/// Upper ends of the colours of a heat map; the last has none.
+inline constexpr double kHeatSteps[kHeatCount - 1] = {0.25, 0.5, 0.8, 1.25, 2, 4, 8};
+
+/// Draws through gnuplot. The first failure ends all drawing and is kept: a page has all pictures or says why not.
+class Painter {
+ public:
+  Painter(std::string program, std::function<bool()> cancelled)
+      : program_(std::move(program)), cancelled_(std::move(cancelled)) {}
+
+  /// Empty for fewer than two points, or where one has no place on a logarithmic axis.
+  std::optional<std::string> scatter(const std::string& title, const std::string& x_title, std::vector<Point> points);
+  std::optional<std::string> forest(const std::string& title, const std::vector<Bar>& bars);
+  std::optional<std::string> curves(const std::string& title, const std::string& x_title,
+                                    const std::vector<Series>& series);
+  std::optional<std::string> heat_map(const std::string& title, const HeatMap& map);
+
+  const std::optional<Error>& failure() const { return failure_; }
+
+ private:
+  std::optional<std::string> draw(const std::string& script, const std::string& title,
+                                  const std::vector<std::string>& labels);
+
+  std::string program_;
+  std::function<bool()> cancelled_;
+  std::optional<Error> failure_;
+};
+
+}  // namespace moe::inline MOE_ABI::eval

@@ -1,0 +1,86 @@
+#include "eval/report/verdict.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "eval/report/forms.hpp"
+#include "eval/report/standing.hpp"
+#include "eval/report/subject_gaps.hpp"
+#include "support/text_table.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+namespace {
+
+// More comparisons than these are left to their table.
+constexpr std::size_t kSentences = 6;
+
+std::string size_needed(const PairedGap& gap) {
+  const auto count = questions_needed(gap);
+  return count ? "; a gap of this size needs about " + count_form(*count) + " questions" : "";
+}
+
+std::string sentence(const RunReport& report, const Comparison& c, const TableOptions& options) {
+  const std::string task = shown_name(report.tasks[c.task].spec.name);
+  const std::string a = shown_name(report.models[c.a].name), b = shown_name(report.models[c.b].name);
+  const std::string points =
+      fmt::format("{} ± {} points", percent_form(std::abs(c.gap.gap)), percent_form(c.gap.standard_error));
+  if (c.distinguishable())
+    return fmt::format("{}: {} is {} than {} by {} (p {})", task, c.gap.gap > 0 ? a : b,
+                       inked("better", Ink::good, options), c.gap.gap > 0 ? b : a, points, p_form(c.adjusted_p));
+  return fmt::format("{}: {} and {} are {} by {} questions: {} (p {}){}", task, a, b,
+                     inked("not distinguishable", Ink::open, options), count_form(c.gap.question_count), points,
+                     p_form(c.adjusted_p), size_needed(c.gap));
+}
+
+// What one model alone did: there is nothing to compare it with but guessing.
+std::string alone(const PreparedTask& task, const ModelRun& model, const TaskOutcome& outcome) {
+  const Accuracy accuracy = accuracy_of(task, outcome);
+  std::string text = fmt::format("{}: {} answers {} ± {} % of {} questions", shown_name(task.spec.name),
+                                 shown_name(model.name), percent_form(accuracy.value),
+                                 percent_form(accuracy.standard_error), count_form(task.question_count()));
+  if (outcome.chance > 0) text += fmt::format(" (guessing: {} %)", percent_form(outcome.chance));
+  return text + fmt::format(", {} GFLOPs each", gflops_form(flops_per_question(task, outcome)));
+}
+
+// Names of the models that no other beats in both accuracy and compute.
+std::string front_of(const RunReport& report, std::size_t t) {
+  const Standing standing = standing_of(report, t);
+  if (standing.models.size() < 2) return "";
+  std::string names;
+  for (std::size_t m = 0; m < standing.models.size(); ++m)
+    if (standing.front[m]) names += (names.empty() ? "" : ", ") + shown_name(standing.models[m]->name);
+  return fmt::format("{}: Pareto front of accuracy against FLOPs: {}", shown_name(report.tasks[t].spec.name), names);
+}
+
+}  // namespace
+
+std::string inked(std::string_view text, Ink ink, const TableOptions& options) {
+  static constexpr std::array kCodes = {"1", "1;32", "1;35"};  // green and magenta: to be read on black and on white
+  if (!options.colour) return std::string(text);
+  return fmt::format("\x1b[{}m{}\x1b[0m", kCodes[static_cast<std::size_t>(ink)], text);
+}
+
+std::string render_verdict(const RunReport& report, const TableOptions& options) {
+  std::vector<std::string> lines;
+  const std::vector<Comparison> comparisons = compare_models(report);
+  for (std::size_t i = 0; i < std::min(comparisons.size(), kSentences); ++i)
+    lines.push_back(sentence(report, comparisons[i], options));
+  if (comparisons.size() > kSentences)
+    lines.push_back(fmt::format("{} more comparisons stand in the table of gaps", comparisons.size() - kSentences));
+  for (std::size_t t = 0; t < report.tasks.size(); ++t) {
+    if (!has_accuracy(report.tasks[t].spec.metrics)) continue;
+    if (report.models.size() == 1 && t < report.models[0].outcomes.size())
+      lines.push_back(alone(report.tasks[t], report.models[0], report.models[0].outcomes[t]));
+    else if (const std::string front = front_of(report, t); !front.empty())
+      lines.push_back(front);
+  }
+  std::string out;
+  for (const std::string& line : lines) out += wrapped(line, options.columns);
+  return out.empty() ? out : out + "\n";
+}
+
+}  // namespace moe::inline MOE_ABI::eval

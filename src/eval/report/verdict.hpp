@@ -1,0 +1,18 @@
+#pragma once
+// What a run found, in sentences.
+
+#include <string>
+
+#include "moe/eval/report.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+/// A line for each finding, wrapped: which models differ and which do not, or what the only one answered, and who stands
+/// on the Pareto front. Empty where no task has an accuracy.
+std::string render_verdict(const RunReport& report, const TableOptions& options);
+
+/// ANSI escapes around a text, where colours are wanted.
+enum class Ink { bold, good, open };
+std::string inked(std::string_view text, Ink ink, const TableOptions& options);
+
+}  // namespace moe::inline MOE_ABI::eval
