@@ -55,8 +55,7 @@ moe::Result<void> set(const Flags& flags, const std::vector<std::string>& rows, 
       if (before.name == family.name) return wrong(text, "family '", moe::printable(family.name), "' is named twice");
     for (const std::string& name : split(text.substr(equals + 1))) {
       const auto row = std::find(rows.begin(), rows.end(), name);
-      if (row == rows.end())
-        return wrong(text, "no model '", moe::printable(name), "'; there are ", listed(rows));
+      if (row == rows.end()) return wrong(text, "no model '", moe::printable(name), "'; there are ", listed(rows));
       const auto [known, is_new] = family_of.emplace(name, family.name);
       if (!is_new)
         return wrong(text, "model '", moe::printable(name), "' stands in family '", moe::printable(known->second),

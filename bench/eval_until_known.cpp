@@ -65,8 +65,7 @@ void add_options(CLI::App& app, Flags& flags) {
       ->needs(wanted);
 }
 
-moe::Result<void> check(const Flags& flags, const std::vector<std::string>& paths,
-                        const eval::RunReport& report) {
+moe::Result<void> check(const Flags& flags, const std::vector<std::string>& paths, const eval::RunReport& report) {
   if (!report.families.empty())
     return moe::fail(moe::ErrorCode::bad_argument,
                      "--until-known: --families compares models on all questions; leave one of the two out");

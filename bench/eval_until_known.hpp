@@ -22,8 +22,7 @@ void add_options(CLI::App& app, Flags& flags);
 
 /// What would fail later: --families beside it, too few models, tasks without right and wrong, models that do not fit into memory together.
 /// `paths`: of the rows; equal neighbours share their weights. Errors: bad_argument, unsupported, out_of_memory.
-moe::Result<void> check(const Flags& flags, const std::vector<std::string>& paths,
-                        const moe::eval::RunReport& report);
+moe::Result<void> check(const Flags& flags, const std::vector<std::string>& paths, const moe::eval::RunReport& report);
 
 /// A model that is ready to answer.
 struct Row {

@@ -77,9 +77,9 @@ moe::Result<void> put_out(eval::RunReport& report, const Options& o, bool comple
                                      .verbose = o.verbose,
                                      .is_terminal = terminal.is_terminal,
                                      .colour = terminal.colour};
-  moe::Result<void> result = cli::print(report.until_known ? eval::render_until_known(report, tables)
-                                                           : eval::render_tables(report, tables) +
-                                                                 eval::render_families(report, tables));
+  moe::Result<void> result =
+      cli::print(report.until_known ? eval::render_until_known(report, tables)
+                                    : eval::render_tables(report, tables) + eval::render_families(report, tables));
   const auto note = [&](const moe::Result<void>& written) {
     if (!written && (result || cli::is_broken_pipe(result.error()))) result = written;
   };

@@ -292,8 +292,8 @@ Result<std::vector<DocumentOutcome>> answer(const PreparedTask& task, std::span<
                                             std::span<const std::int32_t> tallies) {
   std::vector<Asked> asked;
   for (const QuestionIndex& q : questions)
-    asked.push_back({&task.subtasks[q.subtask].documents[q.document],
-                     asked.size() < tallies.size() ? tallies[asked.size()] : 0});
+    asked.push_back(
+        {&task.subtasks[q.subtask].documents[q.document], asked.size() < tallies.size() ? tallies[asked.size()] : 0});
   const bool writes = task.spec.kind == TaskKind::generation;
   auto scores = writes                                ? std::vector<Score>()
                 : task.spec.kind == TaskKind::rolling ? model.score_texts(texts_of(asked), hooks)

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 
 #include "eval/run/question_order.hpp"
 #include "eval/tasks/subjects.hpp"
@@ -139,8 +138,8 @@ class Run {
     const auto start = std::chrono::steady_clock::now();
     const Work before = contestant.model->executed();
     const ExpertLoad load_before = contestant.model->expert_load();
-    auto answers = answer(contestant.tasks[t], questions, *contestant.model, options_.evaluate.hooks,
-                          tallies_[t].of(questions));
+    auto answers =
+        answer(contestant.tasks[t], questions, *contestant.model, options_.evaluate.hooks, tallies_[t].of(questions));
     if (!answers)
       return fail(answers.error().code,
                   contestant.name + ", " + contestant.tasks[t].spec.name + ": " + answers.error().message);
@@ -183,18 +182,10 @@ class Run {
     PairVerdict& known = pair.known;
     known.gap = pair.sequence.gap(), known.questions = pair.sequence.question_count();
     known.lower = pair.sequence.lower(), known.upper = pair.sequence.upper();
-    bool a_better = known.lower > 0, b_better = known.upper < 0;
-    if (summary_.largest_cluster == 1) {
-      // The mixture martingale is exact where every question stands alone.
-      const double p = std::exp(-log_mixture_martingale(known.only_a, known.only_b));
-      known.p_value = std::min(known.p_value, p);
-      a_better = known.p_value <= summary_.pair_alpha && known.only_a > known.only_b;
-      b_better = known.p_value <= summary_.pair_alpha && known.only_b > known.only_a;
-    } else {
-      known.p_value = pair.sequence.p_value();
-    }
-    if (a_better || b_better)
-      known.verdict = a_better ? Verdict::a_better : Verdict::b_better;
+    known.p_value = pair.sequence.p_value();
+    // One event makes any of these wrong: the interval misses the gap at some look.
+    if (known.lower > 0 || known.upper < 0)
+      known.verdict = known.lower > 0 ? Verdict::a_better : Verdict::b_better;
     else if (options_.margin > 0 && known.lower > -options_.margin && known.upper < options_.margin)
       known.verdict = Verdict::equal;
   }

@@ -5,10 +5,10 @@
 #include "moe/detail/attention.hpp"
 #include "moe/eval/chat_prompts.hpp"
 #include "moe/eval/report.hpp"
-#include "moe/eval/until_known.hpp"
 #include "moe/eval/run_report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
+#include "moe/eval/until_known.hpp"
 #include "moe/moe.hpp"
 #include "moe/rope.hpp"
 

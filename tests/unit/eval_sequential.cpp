@@ -5,69 +5,18 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <random>
 
 #include "moe/eval/families.hpp"
 #include "moe/eval/statistics.hpp"
 #include "moe/eval/until_known.hpp"
+#include "scripted_exam.hpp"
 
 using namespace moe::eval;
-
-namespace {
-
-using Random = std::mt19937_64;
-double uniform(Random& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
-
-// A model that gives its answers by the question's number: `right` says to which it knows the answer.
-class Scripted : public LanguageModel {
- public:
-  explicit Scripted(std::vector<bool> right) : right_(std::move(right)) {}
-  moe::Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks&) override {
-    std::vector<Score> out;
-    for (const ScoreRequest& r : requests) {
-      const bool is_first = r.continuation == " a";
-      Score s;
-      s.log_likelihood = is_first == right_[static_cast<std::size_t>(std::stoi(std::string(r.question)))] ? -1 : -2;
-      s.pass_tokens = 10, s.pass = 1, s.continuation_tokens = 1;
-      out.push_back(s);
-    }
-    return out;
-  }
-  moe::Work pass_work(std::int64_t tokens, std::int64_t) const override {
-    moe::Work work;
-    work.head = tokens;
-    return work;
-  }
-
- private:
-  std::vector<bool> right_;
-};
-
-// The right answer is the first; `cluster` questions in a row share a text.
-PreparedTask exam(int count, int cluster) {
-  PreparedTask task;
-  task.spec.name = "exam";
-  task.spec.metrics = {Metric::acc}, task.spec.group_metrics = {Metric::acc};
-  task.subtasks.push_back({"exam", "exam", {}, {}, count, {}});
-  for (int i = 0; i < count; ++i) {
-    Document d;
-    d.question.id = std::to_string(i);
-    d.contexts = {"q"}, d.continuations = {" a", " b"};
-    d.lengths = {1, 1}, d.byte_lengths = {1, 1};
-    if (cluster > 1) d.cluster = std::to_string(i / cluster);
-    task.subtasks[0].documents.push_back(std::move(d));
-  }
-  return task;
-}
-
-std::vector<bool> answers(int count, double accuracy, std::uint64_t seed) {
-  Random random(seed);
-  std::vector<bool> out;
-  for (int i = 0; i < count; ++i) out.push_back(uniform(random) < accuracy);
-  return out;
-}
-
-}  // namespace
+using moe_test::answers;
+using moe_test::exam;
+using moe_test::Random;
+using moe_test::uniform;
+using Scripted = moe_test::ScriptedModel;
 
 TEST_CASE("the mixture martingale is a fair game, in closed form") {
   CHECK(std::exp(log_mixture_martingale(0, 0)) == doctest::Approx(1));
@@ -126,22 +75,6 @@ TEST_CASE("clusters: the interval is of the gap per question, and covers it at e
   CHECK(missed <= kRuns * 0.08);
 }
 
-TEST_CASE("looking after every question, equal models are told apart in 5 % of runs at most") {
-  Random random(11);
-  int wrong = 0;
-  for (int run = 0; run < 500; ++run) {
-    std::int64_t b = 0, c = 0;
-    bool decided = false;
-    for (int i = 0; i < 3000 && !decided; ++i) {
-      const double u = uniform(random);
-      b += u < 0.1, c += u >= 0.1 && u < 0.2;
-      decided = log_mixture_martingale(b, c) >= std::log(20.0);
-    }
-    wrong += decided;
-  }
-  CHECK(wrong <= 35);
-}
-
 TEST_CASE("models stop when it is known, equal ones at the margin or at the end") {
   for (int cluster : {1, 3}) {
     CAPTURE(cluster);
@@ -159,9 +92,11 @@ TEST_CASE("models stop when it is known, equal ones at the margin or at the end"
     CHECK(s.pairs[1].verdict == Verdict::equal);
     CHECK(s.pairs[2].verdict == Verdict::b_better);
     CHECK(s.pairs[0].lower > 0);
+    CHECK(s.pairs[0].p_value <= s.pair_alpha);
+    CHECK(s.pair_alpha == 0.05 / 3);
     // The bad one is decided against both others and stops first.
     CHECK(s.models[1].questions < s.models[0].questions);
-    CHECK(s.models[1].questions < 600);
+    CHECK(s.models[1].questions < 1000);
     CHECK(s.models[0].questions == s.models[2].questions);
     CHECK(s.models[1].model_flops == 10 * s.models[1].questions);
     CHECK(s.models[1].unasked_flops == doctest::Approx(10.0 * static_cast<double>(3000 - s.models[1].questions)));

@@ -81,9 +81,8 @@ struct UntilKnownOutcome {
   std::vector<std::vector<TaskOutcome>> outcomes = {};  ///< of those parts
 };
 
-/// Asks clusters of questions of all tasks in one uniformly random order. After each block the mixture martingale (of
-/// clusters of one question) and the confidence sequence are looked at; each pair has alpha / pairs. A model stops when
-/// all its pairs are decided. The first block reaches far enough to hold a question of each task.
+/// Asks clusters of questions of all tasks in one uniformly random order. After each block the confidence sequence of
+/// each pair is looked at; each has alpha / pairs. A model stops when all its pairs are decided. The first block reaches far enough to hold a question of each task.
 /// Errors: check_until_known's; as evaluate, naming model and task.
 MOE_API Result<UntilKnownOutcome> ask_until_known(std::span<const Contestant> contestants,
                                                   const UntilKnownOptions& options = {});

@@ -18,8 +18,8 @@ std::vector<std::string> names_of(const read::Run& run) {
 Table verdict_table(const UntilKnown& known, const std::vector<std::string>& names, const std::string& at) {
   Table table;
   table.caption = "Verdicts";
-  table.columns = {{"A", false}, {"B", false}, {"verdict", false}, {"points"}, {"interval"}, {"anytime p"}, {"only A"},
-                   {"only B"},   {"questions"}};
+  table.columns = {{"A", false},  {"B", false}, {"verdict", false}, {"points"},   {"interval"},
+                   {"anytime p"}, {"only A"},   {"only B"},         {"questions"}};
   for (std::size_t i = 0; i < known.pairs.size(); ++i) {
     const PairVerdict& pair = known.pairs[i];
     const std::string in = fmt::format("{}/pairs/{}", at, i);
@@ -39,8 +39,8 @@ Table verdict_table(const UntilKnown& known, const std::vector<std::string>& nam
 Table use_table(const UntilKnown& known, const std::vector<std::string>& names, const std::string& at) {
   Table table;
   table.caption = "Questions used, FLOPs spent and saved";
-  table.columns = {{"model", false},     {"questions"}, {"of all, %"}, {"GFLOPs spent"}, {"saved (estimate)"},
-                   {"executed GFLOPs"}};
+  table.columns = {{"model", false}, {"questions"},        {"of all, %"},
+                   {"GFLOPs spent"}, {"saved (estimate)"}, {"executed GFLOPs"}};
   for (std::size_t m = 0; m < known.models.size(); ++m) {
     const ModelUse& use = known.models[m];
     const std::string in = fmt::format("{}/models/{}", at, m);
@@ -92,8 +92,8 @@ void add_stopped(ReportDocument& out, const std::vector<read::Run>& runs) {
 void add_families(ReportDocument& out, const std::vector<read::Run>& runs) {
   Table table;
   table.caption = "Best of A against best of B";
-  table.columns = {{"task", false}, {"A", false},  {"B", false}, {"best of A", false}, {"best of B", false},
-                   {"points"},      {"95 % interval"}, {"± SE"}};
+  table.columns = {{"task", false},      {"A", false}, {"B", false},      {"best of A", false},
+                   {"best of B", false}, {"points"},   {"95 % interval"}, {"± SE"}};
   for (std::size_t r = 0; r < runs.size(); ++r)
     for (std::size_t i = 0; i < runs[r].family_gaps.size(); ++i) {
       const read::FamilyFinding& f = runs[r].family_gaps[i];

@@ -210,11 +210,9 @@ std::vector<Section> find_sections(const std::vector<read::Run>& runs) {
       for (std::size_t t = 0; t < runs[r].models[m].tasks.size(); ++t) {
         const read::Model& model = runs[r].models[m];
         const read::Task& task = model.tasks[t];
-        auto section = std::find_if(out.begin(), out.end(),
-                                    [&](const Section& s) {
-                                      return same_questions(*s.results[0].of_task, task) &&
-                                             s.is_part == runs[r].until_known.has_value();
-                                    });
+        auto section = std::find_if(out.begin(), out.end(), [&](const Section& s) {
+          return same_questions(*s.results[0].of_task, task) && s.is_part == runs[r].until_known.has_value();
+        });
         if (section == out.end()) {
           Section& added = out.emplace_back();
           added.task = added.title = task.name;

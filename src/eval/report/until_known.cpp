@@ -63,7 +63,7 @@ std::string pair_verdict(const UntilKnown& known, const PairVerdict& pair, const
     case Verdict::b_better: return better(b, a, -pair.upper, -pair.lower);
     case Verdict::equal:
       return fmt::format("{} and {} are equal within ±{} points ({}), known after {} questions", a, b,
-                         significant_form(100 * known.margin), interval, after);
+                         fmt::format("{:g}", 100 * known.margin), interval, after);
     case Verdict::open: break;
   }
   return fmt::format("{} and {}: not known after all {} questions ({} points, {})", a, b, after, points_form(pair.gap),
@@ -72,8 +72,7 @@ std::string pair_verdict(const UntilKnown& known, const PairVerdict& pair, const
 
 std::string questions_used(const UntilKnown& known) {
   double spent = 0, saved = 0;
-  for (const ModelUse& use : known.models)
-    spent += static_cast<double>(use.model_flops), saved += use.unasked_flops;
+  for (const ModelUse& use : known.models) spent += static_cast<double>(use.model_flops), saved += use.unasked_flops;
   return fmt::format("{} of {} questions were asked ({} %), with {} look{}; {} GFLOPs spent, about {} saved ({:.0f} %)",
                      count_form(known.asked), count_form(known.question_count),
                      percent_form(static_cast<double>(known.asked) / static_cast<double>(known.question_count)),
@@ -85,12 +84,13 @@ std::vector<std::string> cautions(const UntilKnown& known) {
   std::vector<std::string> out = {
       fmt::format("All verdicts and intervals hold together with probability {} %, although the run looked after every "
                   "block and stopped when it knew (alpha {})",
-                  significant_form(100 * (1 - known.alpha)), significant_form(known.alpha))};
+                  fmt::format("{:g}", 100 * (1 - known.alpha)), fmt::format("{:g}", known.alpha))};
   const bool is_part = std::any_of(known.models.begin(), known.models.end(),
                                    [&](const ModelUse& use) { return use.questions < known.question_count; });
   if (is_part)
-    out.push_back("Rows by subject are partial: each subject has only the questions that were drawn; FLOPs saved are "
-                  "an estimate from the mean of those asked");
+    out.push_back(
+        "Rows by subject are partial: each subject has only the questions that were drawn; FLOPs saved are "
+        "an estimate from the mean of those asked");
   return out;
 }
 

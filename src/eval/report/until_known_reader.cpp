@@ -63,7 +63,8 @@ void read_until_known(MemberReader& reader, const Place& root, Run& run) {
   known.cluster_count = reader.count(place, "clusters_of_all", 1);
   known.largest_cluster = reader.count(place, "largest_cluster", 1);
   known.looks = reader.count(place, "looks", 1);
-  for (const Place& pair : reader.objects(place, "pairs", kMostPairs)) known.pairs.push_back(pair_at(reader, pair, run));
+  for (const Place& pair : reader.objects(place, "pairs", kMostPairs))
+    known.pairs.push_back(pair_at(reader, pair, run));
   for (const Place& model : reader.objects(place, "models", kMostFamilies)) {
     // They are those of the run, in its order.
     if (model_of(reader, model, "name", run) != known.models.size())
