@@ -102,8 +102,10 @@ moe::Result<void> ask(const Flags& flags, std::span<const Row> rows, const moe::
   auto known = eval::ask_until_known(contestants, options);
   line.clear();
   if (!known && known.error().code == moe::ErrorCode::cancelled)
-    return moe::fail(moe::ErrorCode::cancelled, std::string("interrupted before it was known") +
-                                                    (store != nullptr ? "; the same command goes on from here" : ""));
+    return moe::fail(moe::ErrorCode::cancelled,
+                     std::string("interrupted before it was known") +
+                         (store != nullptr ? "; the same command goes on from here"
+                                           : " (with --cache FILE the same command would go on from here)"));
   if (!known) return moe::forward(known);
   std::size_t longest = 0;
   for (std::size_t m = 0; m < rows.size(); ++m) {

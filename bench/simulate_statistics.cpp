@@ -18,6 +18,7 @@ namespace {
 
 namespace eval = moe::eval;
 using Random = std::mt19937_64;
+constexpr double kQuantile = 1.959963984540054;  // of a 95 % interval
 
 // In [0, 1): the same on every standard library, as std's distributions are not.
 double uniform(Random& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
@@ -33,7 +34,8 @@ std::string percent(std::int64_t part, std::int64_t all) {
 }
 
 moe::Result<void> wilson(std::int64_t runs, Random& random, std::string& out) {
-  for (const auto& [count, truth] : {std::pair{100, 0.25}, {100, 0.9}, {1000, 0.88}}) {
+  for (const auto& [count, truth] :
+       {std::pair{10, 0.25}, {20, 0.95}, {50, 0.5}, {100, 0.25}, {100, 0.9}, {1000, 0.88}, {2167, 0.88}}) {
     std::int64_t covered = 0;
     for (std::int64_t r = 0; r < runs; ++r) {
       std::int64_t right = 0;
@@ -48,47 +50,51 @@ moe::Result<void> wilson(std::int64_t runs, Random& random, std::string& out) {
 
 // Clusters of 1 to 5 questions share a part of their difficulty; paired differences of two models.
 moe::Result<void> clustered(std::int64_t runs, Random& random, std::string& out) {
-  constexpr int kClusters = 200;
-  for (const bool paired : {false, true}) {
-    std::int64_t covered = 0, ignoring = 0;
-    for (std::int64_t r = 0; r < runs; ++r) {
-      std::vector<double> values;
-      std::vector<std::string> names;
-      for (int c = 0; c < kClusters; ++c) {
-        const double level = uniform(random);
-        const int size = 1 + static_cast<int>(uniform(random) * 5);
-        for (int i = 0; i < size; ++i) {
-          values.push_back(paired ? difference(random, 0.1 * (level - 0.5) * 4, 0.3) : uniform(random) < level);
-          names.push_back(std::to_string(c));
+  for (const int clusters : {10, 30, 200})
+    for (const bool paired : {false, true}) {
+      std::int64_t covered = 0, ignoring = 0;
+      for (std::int64_t r = 0; r < runs; ++r) {
+        std::vector<double> values;
+        std::vector<std::string> names;
+        for (int c = 0; c < clusters; ++c) {
+          const double level = uniform(random);
+          const int size = 1 + static_cast<int>(uniform(random) * 5);
+          for (int i = 0; i < size; ++i) {
+            values.push_back(paired ? difference(random, 0.4 * (level - 0.5), 0.3) : uniform(random) < level);
+            names.push_back(std::to_string(c));
+          }
         }
+        const double truth = paired ? 0 : 0.5;
+        double mean = 0;
+        for (double x : values) mean += x / static_cast<double>(values.size());
+        covered += std::abs(mean - truth) <= kQuantile * *eval::clustered_standard_error(values, names);
+        ignoring += std::abs(mean - truth) <= kQuantile * *eval::standard_error(values);
       }
-      const double truth = paired ? 0 : 0.5;
-      double mean = 0;
-      for (double x : values) mean += x / static_cast<double>(values.size());
-      covered += std::abs(mean - truth) <= 1.959963984540054 * *eval::clustered_standard_error(values, names);
-      ignoring += std::abs(mean - truth) <= 1.959963984540054 * *eval::standard_error(values);
+      out += fmt::format("| {}, {} clusters of 1 to 5 | {} (clusters ignored: {}) |\n",
+                         paired ? "paired and clustered" : "clustered", clusters, percent(covered, runs),
+                         percent(ignoring, runs));
     }
-    out += fmt::format("| {}, {} clusters of 1 to 5 | {} (clusters ignored: {}) |\n",
-                       paired ? "paired and clustered" : "clustered", kClusters, percent(covered, runs),
-                       percent(ignoring, runs));
-  }
   return {};
 }
 
 moe::Result<void> paired(std::int64_t runs, Random& random, std::string& out) {
-  constexpr int kQuestions = 1000, kModels = 5;
-  for (const double gap : {0.0, 0.03}) {
+  for (const auto& [questions, gap] : {std::pair{100, 0.0}, {1000, 0.0}, {1000, 0.03}}) {
     std::int64_t covered = 0;
     for (std::int64_t r = 0; r < runs; ++r) {
-      std::vector<double> values(kQuestions);
+      std::vector<double> values(static_cast<std::size_t>(questions));
       double mean = 0;
-      for (double& d : values) mean += (d = difference(random, gap, 0.16)) / kQuestions;
-      covered += std::abs(mean - gap) <= 1.959963984540054 * *eval::standard_error(values);
+      for (double& d : values) mean += (d = difference(random, gap, 0.16)) / questions;
+      covered += std::abs(mean - gap) <= kQuantile * *eval::standard_error(values);
     }
-    out += fmt::format("| paired, {} questions, gap {:g} points, 16 % discordant | {} |\n", kQuestions, 100 * gap,
+    out += fmt::format("| paired, {} questions, gap {:g} points, 16 % discordant | {} |\n", questions, 100 * gap,
                        percent(covered, runs));
   }
-  // Five equal models, ten pairs: any rejection is false.
+  return {};
+}
+
+// Five equal models, ten pairs: any rejection is false.
+moe::Result<void> holm(std::int64_t runs, Random& random, std::string& out) {
+  constexpr int kModels = 5;
   std::int64_t false_runs = 0, uncorrected = 0;
   for (std::int64_t r = 0; r < runs; ++r) {
     std::vector<std::vector<double>> scores(kModels, std::vector<double>(300));
@@ -109,48 +115,62 @@ moe::Result<void> paired(std::int64_t runs, Random& random, std::string& out) {
   }
   out += fmt::format("| Holm, 5 equal models: runs with a false pair (at most 5 %) | {} (uncorrected: {}) |\n",
                      percent(false_runs, runs), percent(uncorrected, runs));
-  // At the minimum detectable effect a two-sided 5 % test should find 80 %.
-  std::int64_t found = 0;
-  const double gap = eval::minimum_detectable_effect(std::sqrt(0.2 / 2000));
-  for (std::int64_t r = 0; r < runs; ++r) {
-    std::int64_t only_a = 0, only_b = 0;
-    for (int i = 0; i < 2000; ++i) {
-      const double d = difference(random, gap, 0.2);
-      only_a += d > 0, only_b += d < 0;
+  return {};
+}
+
+// At the minimum detectable effect, and with the questions that a gap needs, a two-sided 5 % test should find 80 %.
+moe::Result<void> power(std::int64_t runs, Random& random, std::string& out) {
+  const auto found = [&](double gap, double discordant, std::int64_t questions) {
+    std::int64_t count = 0;
+    for (std::int64_t r = 0; r < runs; ++r) {
+      std::int64_t only_a = 0, only_b = 0;
+      for (std::int64_t i = 0; i < questions; ++i) {
+        const double d = difference(random, gap, discordant);
+        only_a += d > 0, only_b += d < 0;
+      }
+      count += eval::mcnemar_mid_p(only_a, only_b) < 0.05;
     }
-    found += eval::mcnemar_mid_p(only_a, only_b) < 0.05;
-  }
-  out += fmt::format("| power at the MDE, 2,000 questions, 20 % discordant | {} |\n", percent(found, runs));
+    return percent(count, runs);
+  };
+  const double mde = eval::minimum_detectable_effect(std::sqrt(0.2 / 2000));
+  out += fmt::format("| power at the MDE ({:.2f} points), 2,000 questions, 20 % discordant (80 %) | {} |\n", 100 * mde,
+                     found(mde, 0.2, 2000));
+  eval::PairedGap gap;
+  gap.question_count = 1000, gap.gap = 0.03, gap.standard_error = std::sqrt((0.16 - 0.03 * 0.03) / 1000);
+  const std::int64_t needed = eval::questions_needed(gap).value_or(0);
+  out += fmt::format("| power with the {} questions that 3 points at 16 % discordant need (80 %) | {} |\n", needed,
+                     found(0.03, 0.16, needed));
   return {};
 }
 
 // One sequential comparison: the true gap, what was found, after how many questions.
 struct Truth {
   std::string name;
-  double gap = 0, discordant = 0.2;
+  double gap = 0, discordant = 0.2, margin = 0;
   std::int64_t questions = 14042;
   int largest_cluster = 1;
-  bool opposite_halves = false;  // subjects with gaps of +10 and -10 points, one asked after the other
+  double opposite = 0;  // subjects with gaps of so much more and less, one half of the exam each
   bool in_random_order = true;
+  bool after_every_question = false;  // by the mixture martingale, as a library's caller may
 };
 
 struct Stop {
   int sign = 0;
+  bool equal = false, covered = true;
   std::int64_t questions = 0;
-  bool covered = true;
 };
 
 double local_gap(const Truth& truth, Random& random, std::int64_t asked) {
-  if (!truth.opposite_halves) return truth.gap;
   const bool first = truth.in_random_order ? uniform(random) < 0.5 : asked < truth.questions / 2;
-  return first ? 0.1 : -0.1;
+  return truth.gap + (first ? truth.opposite : -truth.opposite);
 }
 
+// Blocks as moe-eval asks them: 64 questions, later an eighth of those asked.
 moe::Result<Stop> run_once(const Truth& truth, Random& random) {
   eval::GapSequence sequence(0.05, truth.largest_cluster);
   Stop stop;
   std::int64_t only_a = 0, only_b = 0, next_look = 64;
-  while (stop.questions < truth.questions && stop.sign == 0) {
+  while (stop.questions < truth.questions && stop.sign == 0 && !stop.equal) {
     const int size = 1 + static_cast<int>(uniform(random) * truth.largest_cluster);
     // The questions of a cluster lean to one side together.
     const double lean = truth.largest_cluster > 1 ? (uniform(random) < 0.5 ? 0.08 : -0.08) : 0;
@@ -161,43 +181,61 @@ moe::Result<Stop> run_once(const Truth& truth, Random& random) {
       only_a += d > 0, only_b += d < 0;
       sum += d;
     }
-    if (auto added = sequence.add(sum, size); !added) return moe::forward(added);
     stop.questions += size;
-    if (truth.largest_cluster == 1) {  // looked at after every question
+    if (truth.after_every_question) {
       if (eval::log_mixture_martingale(only_a, only_b) >= std::log(20.0)) stop.sign = only_a > only_b ? 1 : -1;
+      continue;
     }
-    if (stop.questions < next_look && stop.sign == 0) continue;
+    if (auto added = sequence.add(sum, size); !added) return moe::forward(added);
+    if (stop.questions < next_look && stop.questions < truth.questions) continue;
     sequence.look();
-    next_look = stop.questions + std::max<std::int64_t>(truth.largest_cluster > 1 ? 16 : 64, stop.questions / 8);
+    next_look = stop.questions + std::max<std::int64_t>(64, stop.questions / 8);
     stop.covered = stop.covered && sequence.lower() <= truth.gap && truth.gap <= sequence.upper();
-    if (truth.largest_cluster > 1) stop.sign = sequence.lower() > 0 ? 1 : sequence.upper() < 0 ? -1 : 0;
+    stop.sign = sequence.lower() > 0 ? 1 : sequence.upper() < 0 ? -1 : 0;
+    stop.equal = stop.sign == 0 && sequence.lower() > -truth.margin && sequence.upper() < truth.margin;
   }
   return stop;
 }
 
+std::vector<Truth> truths() {
+  return {{.name = "equal"},
+          {.name = "equal, the mixture martingale after every question", .after_every_question = true},
+          {.name = "equal, clusters of 1 to 5", .largest_cluster = 5},
+          {.name = "equal, two subjects of +10 and -10, random order", .discordant = 0.22, .opposite = 0.1},
+          {.name = "the trap: the same, one subject after the other",
+           .discordant = 0.22,
+           .opposite = 0.1,
+           .in_random_order = false},
+          {.name = "10 points, 30 % discordant", .gap = 0.1, .discordant = 0.3},
+          {.name = "10 points, 30 %, clusters of 1 to 5", .gap = 0.1, .discordant = 0.3, .largest_cluster = 5},
+          {.name = "10.4 points, 22 %, exam of 2,167", .gap = 0.104, .discordant = 0.22, .questions = 2167},
+          {.name = "3 points, 16 %", .gap = 0.03, .discordant = 0.16},
+          {.name = "2 points, 20 %", .gap = 0.02},
+          {.name = "0.3 points, 8 %", .gap = 0.003, .discordant = 0.08},
+          {.name = "equal, 8 %, margin 2 points", .discordant = 0.08, .margin = 0.02},
+          {.name = "2 points, 8 %, margin 2 points", .gap = 0.02, .discordant = 0.08, .margin = 0.02}};
+}
+
 moe::Result<void> sequential(std::int64_t runs, Random& random, std::string& out) {
-  out += "\n| truth | decided | wrong | median questions | interval always covers |\n|---|---|---|---|---|\n";
-  for (const Truth& truth :
-       {Truth{"equal, 20 % discordant"}, Truth{"equal, clusters of 1 to 5", 0, 0.2, 14042, 5},
-        Truth{"equal, two subjects of +10 and -10, random order", 0, 0.22, 14042, 1, true},
-        Truth{"the trap: the same, one subject after the other", 0, 0.22, 14042, 1, true, false},
-        Truth{"10 points, 30 % discordant", 0.1, 0.3}, Truth{"10 points, clusters of 1 to 5", 0.1, 0.3, 14042, 5},
-        Truth{"3 points, 16 % discordant", 0.03, 0.16}, Truth{"2 points, 20 % discordant", 0.02, 0.2},
-        Truth{"10.4 points, 22 % discordant, exam of 2,167", 0.104, 0.22, 2167}}) {
-    std::int64_t decided = 0, wrong = 0, covered = 0;
+  out +=
+      "\n| truth (20 % discordant unless named) | sign known | wrong | equal | median questions | covered |\n"
+      "|---|---|---|---|---|---|\n";
+  for (const Truth& truth : truths()) {
+    std::int64_t decided = 0, wrong = 0, equal = 0, covered = 0;
     std::vector<std::int64_t> questions;
     for (std::int64_t r = 0; r < runs; ++r) {
       const auto stop = run_once(truth, random);
       if (!stop) return moe::forward(stop);
-      decided += stop->sign != 0;
-      wrong += stop->sign != 0 && (truth.gap <= 0 || stop->sign < 0);
+      decided += stop->sign != 0, equal += stop->equal;
+      wrong += (stop->sign != 0 && (truth.gap <= 0 || stop->sign < 0)) || (stop->equal && truth.gap >= truth.margin);
       covered += stop->covered;
       questions.push_back(stop->questions);
     }
     std::sort(questions.begin(), questions.end());
     const std::int64_t median = questions[questions.size() / 2];
-    out += fmt::format("| {} | {} | {} | {} ({}) | {} |\n", truth.name, percent(decided, runs), percent(wrong, runs),
-                       median, percent(median, truth.questions), percent(covered, runs));
+    out += fmt::format("| {} | {} | {} | {} | {} ({}) | {} |\n", truth.name, percent(decided, runs),
+                       percent(wrong, runs), truth.margin > 0 ? percent(equal, runs) : "-", median,
+                       percent(median, truth.questions), truth.after_every_question ? "-" : percent(covered, runs));
   }
   return {};
 }
@@ -215,7 +253,7 @@ int main(int argc, char** argv) {
   return cli::run(app, argc, argv, [&]() -> moe::Result<void> {
     Random random(seed);
     std::string out = "| what (95 % intervals) | found |\n|---|---|\n";
-    for (auto* part : {wilson, clustered, paired})
+    for (auto* part : {wilson, clustered, paired, holm, power})
       if (auto done = part(runs, random, out); !done) return done;
     if (auto done = sequential(sequential_runs, random, out); !done) return done;
     return cli::print(out);

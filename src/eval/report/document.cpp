@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "eval/report/forms.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -116,8 +118,11 @@ std::string pointer_step(const std::string& name) {
 ReportDocument make_document(const std::vector<read::Run>& runs, const std::vector<Section>& sections,
                              Painter& painter) {
   ReportDocument out;
-  for (std::size_t i = 0; i < sections.size() && i < 3; ++i) out.title += (i > 0 ? ", " : "") + sections[i].task;
-  if (sections.size() > 3) out.title += fmt::format(" and {} more", sections.size() - 3);
+  std::vector<std::string> tasks;
+  for (const Section& section : sections)
+    if (std::find(tasks.begin(), tasks.end(), section.task) == tasks.end()) tasks.push_back(section.task);
+  for (std::size_t i = 0; i < tasks.size() && i < 3; ++i) out.title += (i > 0 ? ", " : "") + tasks[i];
+  if (tasks.size() > 3) out.title += fmt::format(" and {} more", tasks.size() - 3);
   if (sections.empty()) out.title = "No results";
   out.subtitle = subtitle(runs);
   for (const read::Run& run : runs) {

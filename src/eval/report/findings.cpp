@@ -167,10 +167,13 @@ std::string honesty(const Section& section) {
 void put_in_words(Section& section) {
   const ModelResult* best = best_of(section);
   constexpr std::size_t kMostPairs = 6;
-  if (section.is_part) {
+  if (section.is_part && best != nullptr) {
     // Who is better was found above, in a way that allows for the stop; a ranking here would be another one.
-    section.headline = fmt::format("Of {}, {} question{} that were drawn.", section.task, count_form(section.questions),
-                                   section.questions == 1 ? "" : "s");
+    std::vector<std::string> shares;
+    for (const ModelResult& r : section.results)
+      if (r.of_task->accuracy) shares.push_back(r.label + " " + percent_of(*r.of_task));
+    section.headline = fmt::format("On the {} question{} that were drawn: {}.", count_form(section.questions),
+                                   section.questions == 1 ? "" : "s", listed(shares));
   } else if (best == nullptr) {
     section.headline = fmt::format("{} measures no accuracy; its metrics are below.", section.task);
   } else if (section.results.size() == 1) {
