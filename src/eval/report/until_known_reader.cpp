@@ -58,6 +58,11 @@ void read_until_known(MemberReader& reader, const Place& root, Run& run) {
   UntilKnown known;
   known.alpha = reader.number(place, "alpha", 0, 1), known.pair_alpha = reader.number(place, "pair_alpha", 0, 1);
   known.margin = reader.number(place, "margin", 0, 1);
+  const auto seed = found->find("seed");
+  if (seed && seed->is_number_unsigned())
+    known.seed = seed->get<std::uint64_t>();
+  else
+    reader.expected("until_known.seed", seed, "a whole number from 0 on");
   known.asked = reader.count(place, "questions", 1);
   known.question_count = reader.count(place, "questions_of_all", known.asked);
   known.cluster_count = reader.count(place, "clusters_of_all", 1);
@@ -94,6 +99,9 @@ void read_families(MemberReader& reader, const Place& root, Run& run) {
     out.gap.replicates = reader.count(place, "replicates", 2);
     out.models_a = reader.texts(place, "models_a", kMostFamilies);
     out.models_b = reader.texts(place, "models_b", kMostFamilies);
+    if (reader.flag(place, "distinguishable") != out.gap.distinguishable())
+      reader.expected(place.at + ".distinguishable", place.value.find("distinguishable"),
+                      "whether 0 lies outside of interval_95");
     run.family_gaps.push_back(std::move(out));
   }
 }
