@@ -87,10 +87,11 @@ std::vector<std::string> cautions(const UntilKnown& known) {
                   fmt::format("{:g}", 100 * (1 - known.alpha)), fmt::format("{:g}", known.alpha))};
   const bool is_part = std::any_of(known.models.begin(), known.models.end(),
                                    [&](const ModelUse& use) { return use.questions < known.question_count; });
-  if (is_part)
-    out.push_back(
-        "Rows by subject are partial: each subject has only the questions that were drawn; FLOPs saved are "
-        "an estimate from the mean of those asked");
+  if (!is_part) return out;
+  out.push_back("Gaps in points tend to be too large where a run stopped early; the intervals allow for that");
+  out.push_back(
+      "Rows by subject are partial: each subject has only the questions that were drawn; FLOPs saved are an "
+      "estimate from the mean of those asked");
   return out;
 }
 
