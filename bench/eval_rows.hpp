@@ -7,6 +7,8 @@
 
 #include "bench/eval_chat.hpp"
 #include "bench/eval_experts.hpp"
+#include "bench/eval_families.hpp"
+#include "bench/eval_until_known.hpp"
 #include "moe/error.hpp"
 #include "moe/model.hpp"
 #include "moe/session.hpp"
@@ -27,6 +29,8 @@ struct Options {
   bool verbose = false;
   eval_chat::Flags chat;
   eval_experts::Flags experts;
+  eval_until_known::Flags until_known;
+  eval_families::Flags families;
   std::string a, b;  // of compare
 };
 

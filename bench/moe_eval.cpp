@@ -2,20 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
-#include <filesystem>
-#include <optional>
 
-#include "bench/eval_outputs.hpp"
 #include "bench/eval_rows.hpp"
+#include "bench/eval_setup.hpp"
 #include "bench/index_command.hpp"
 #include "bench/report_command.hpp"
 #include "bench/search_command.hpp"
 #include "bench/store_commands.hpp"
-#include "moe/cpu.hpp"
-#include "moe/eval/report.hpp"
-#include "moe/eval/session_model.hpp"
-#include "moe/eval/store.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/terminal.hpp"
 #include "tools/common/threads.hpp"
@@ -26,97 +19,13 @@ namespace eval = moe::eval;
 using eval_rows::Options;
 using eval_rows::Setting;
 
-// Ctrl-C and a line on stderr for each step of the preparation.
-eval::ReadHooks reading_hooks(std::optional<cli::ProgressLine>& line) {
-  eval::ReadHooks hooks;
-  hooks.cancelled = cli::interrupted;
-  hooks.on_progress = [&line, label = std::string()](std::string_view what, std::int64_t done,
-                                                     std::int64_t total) mutable {
-    if (!line || label != what) line.emplace(label = what);
-    line->update({done, total});
-  };
-  return hooks;
-}
-
-moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eval::Conversations conversations) {
-  std::vector<eval::PreparedTask> tasks;
-  std::optional<cli::ProgressLine> line;
-  for (const std::string& name : o.tasks) {
-    const auto spec = eval::load_task(name, cli::interrupted);
-    if (!spec) return moe::forward(spec);
-    for (const eval::PreparedTask& before : tasks)
-      if (before.spec.name == spec->name)
-        return moe::fail(moe::ErrorCode::bad_argument, "task '" + spec->name + "' is named twice");
-    if (o.data.empty() && !spec->data_is_path)
-      return moe::fail(moe::ErrorCode::bad_argument,
-                       "task '" + name + "' needs --data DIR, the folder that holds questions/" + spec->data);
-    auto task = eval::prepare(*spec, {.data_dir = o.data,
-                                      .num_fewshot = o.num_fewshot,
-                                      .limit = o.limit,
-                                      .fewshot_seed = o.seed,
-                                      .system_instruction = o.system_instruction,
-                                      .conversations = conversations,
-                                      .think_end = o.chat.think_end,
-                                      .hooks = reading_hooks(line)});
-    if (!task) return moe::forward(task);
-    tasks.push_back(std::move(*task));
-  }
-  return tasks;
-}
-
-std::string iso_time() {
-  const auto now = std::chrono::system_clock::now();
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count() % 1000000;
-  std::tm local{};
-  localtime_r(&seconds, &local);
-  char text[64], out[96];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &local);
-  std::snprintf(out, sizeof out, "%s.%06d", text, static_cast<int>(micros));
-  return out;
-}
-
-moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const moe::ParallelFor& threads,
-                                                    moe::ContentHash content_hash) {
-  cli::ProgressLine line("loading " + row.name);
-  moe::LoadOptions options;
-  options.threads = threads;
-  options.on_progress = [&](moe::Progress p) { line.update(p); };
-  options.cancelled = cli::interrupted;
-  options.content_hash = content_hash;
-  auto model = moe::Model::load(row.path, options);
-  line.clear();
-  if (model)
-    for (const std::string& note : (*model)->info().notes) cli::complain("moe-eval", row.path + ": note: " + note);
-  return model;
-}
-
-moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_ptr<const moe::Model>& model,
-                                                            const Setting& row) {
-  if (row.experts.is_default()) return model;
-  auto changed = model->with_experts(row.experts.options);
-  if (!changed) return moe::fail(changed.error().code, row.path + ": " + changed.error().message);
-  return changed;
-}
-
-eval::StoreSetting store_setting(const Setting& row, const moe::Model& model, std::int64_t max_length) {
-  eval::StoreSetting out;
-  out.model_hash = model.content_hash();
-  out.formats = model.info().format_summary;
-  out.precision = row.precision, out.kv = row.kv;
-  out.top_k = model.config().router.top_k, out.max_length = max_length;
-  out.experts = eval::expert_setting(model.config());
-  out.tokenizer = model.tokenizer()->fingerprint();
-  return out;
-}
-
 // One task, through the store where there is one.
 moe::Result<eval::TaskOutcome> run_task(const Setting& row, const eval::PreparedTask& task, const Options& o,
                                         eval::LanguageModel& scorer, const eval::StoreSetting& setting,
                                         eval::RunStore* store, const eval::EvaluateOptions& how) {
   if (store == nullptr) return eval::evaluate(task, scorer, how);
   eval::StoredRun record;
-  record.started = iso_time();
+  record.started = eval_setup::iso_time();
   record.model = row.name, record.path = row.path;
   record.setting = setting;
   record.task = task.spec.name;
@@ -129,53 +38,23 @@ moe::Result<eval::TaskOutcome> run_task(const Setting& row, const eval::Prepared
   eval::StoredModel stored(scorer, *store, setting);
   auto outcome = eval::evaluate(task, stored, how);
   if (!outcome) return outcome;
-  if (auto kept = store->finish_run(*id, iso_time(), task, *outcome); !kept) return moe::forward(kept);
+  if (auto kept = store->finish_run(*id, eval_setup::iso_time(), task, *outcome); !kept) return moe::forward(kept);
   return outcome;
-}
-
-eval::SessionModelOptions session_options(const Setting& row, const moe::ParallelFor& threads, const Options& o) {
-  eval::SessionModelOptions options;
-  options.precision = row.precision;
-  options.kv = row.kv;
-  options.threads = threads;
-  options.max_length = o.max_length;
-  return options;
-}
-
-eval::EvaluateOptions evaluate_options(const moe::ParallelFor& threads, cli::ProgressLine& line) {
-  eval::EvaluateOptions how;
-  how.threads = threads;
-  how.hooks.on_progress = [&line](std::int64_t done, std::int64_t total) {
-    line.update({done, total}, std::to_string(done) + " of " + std::to_string(total) + " answers scored");
-  };
-  how.hooks.cancelled = cli::interrupted;
-  return how;
 }
 
 // Asks one row all tasks; what is finished stays in `report` when a later task fails.
 moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std::shared_ptr<const moe::Model>& model,
                           const moe::ParallelFor& threads, const Options& o, eval::RunStore* store,
                           eval::RunReport& report) {
-  auto scorer = eval::SessionModel::create(model, session_options(row, threads, o));
-  if (!scorer) return moe::fail(scorer.error().code, row.path + ": " + scorer.error().message);
-  eval::StoreSetting setting = store_setting(row, *model, (*scorer)->max_length());
-  setting.chat = eval_chat::store_digest(asked, o.chat);
-  eval::ModelRun& run = report.models.emplace_back();
-  run.name = row.name, run.path = row.path;
-  run.info = model->info();
-  run.info.config = model->config();
-  run.content_hash = model->content_hash();
-  run.precision = row.precision, run.kv = row.kv;
-  run.resident_bytes = model->resident_bytes();
-  run.max_length = (*scorer)->max_length();
-  run.tokenizer = model->tokenizer();
-  run.chat = std::move(asked.use);
-  run.tasks = std::move(asked.tasks);
+  auto opened = eval_setup::open_row(row, std::move(asked), model, threads, o, report);
+  if (!opened) return moe::forward(opened);
+  auto& [scorer, setting] = *opened;
+  eval::ModelRun& run = report.models.back();
   for (std::size_t t = 0; t < report.tasks.size(); ++t) {
     const eval::PreparedTask& task = run.task(report.tasks, t);
     cli::ProgressLine line(row.name + " " + task.spec.name);
-    const eval::EvaluateOptions how = evaluate_options(threads, line);
-    auto outcome = run_task(row, task, o, **scorer, setting, store, how);
+    const eval::EvaluateOptions how = eval_setup::evaluate_options(threads, line);
+    auto outcome = run_task(row, task, o, *scorer, setting, store, how);
     if (!outcome && outcome.error().code == moe::ErrorCode::cancelled)
       return moe::fail(moe::ErrorCode::cancelled,
                        "interrupted while " + row.name + " answered " + task.spec.name +
@@ -184,7 +63,7 @@ moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std:
     if (!outcome)
       return moe::fail(outcome.error().code, row.name + ", " + task.spec.name + ": " + outcome.error().message);
     run.outcomes.push_back(std::move(*outcome));
-    run.session_bytes = (*scorer)->session_bytes();
+    run.session_bytes = scorer->session_bytes();
   }
   return {};
 }
@@ -195,10 +74,13 @@ moe::Result<void> put_out(eval::RunReport& report, const Options& o, bool comple
   const std::string& out = o.out;
   const cli::Terminal terminal = cli::standard_output();
   std::erase_if(report.models, [](const eval::ModelRun& run) { return run.outcomes.empty(); });  // no row
-  moe::Result<void> result = cli::print(eval::render_tables(report, {.columns = terminal.columns,
-                                                                     .verbose = o.verbose,
-                                                                     .is_terminal = terminal.is_terminal,
-                                                                     .colour = terminal.colour}));
+  const eval::TableOptions tables = {.columns = terminal.columns,
+                                     .verbose = o.verbose,
+                                     .is_terminal = terminal.is_terminal,
+                                     .colour = terminal.colour};
+  moe::Result<void> result =
+      cli::print(report.until_known ? eval::render_until_known(report, tables)
+                                    : eval::render_tables(report, tables) + eval::render_families(report, tables));
   const auto note = [&](const moe::Result<void>& written) {
     if (!written && (result || cli::is_broken_pipe(result.error()))) result = written;
   };
@@ -210,96 +92,39 @@ moe::Result<void> put_out(eval::RunReport& report, const Options& o, bool comple
   return result;
 }
 
-// A model that cannot be opened or has too few experts, a chat template that is missing or refuses a question, results
-// that would meet in one file or in one that is read, a folder that is none. Gives what each row is asked.
-moe::Result<std::vector<eval_chat::Asked>> check_rows(const Options& o, const std::vector<Setting>& rows,
-                                                      const eval_chat::Rows& chat, const eval::RunReport& report) {
-  const std::vector<eval::PreparedTask>& tasks = report.tasks;
-  const std::string& out = o.out;
-  std::vector<std::string> names, paths;
-  std::vector<eval_chat::Asked> asked;
-  for (const Setting& row : rows) {
-    names.push_back(row.name), paths.push_back(row.path);
-    const auto info = moe::Model::inspect(row.path);
-    if (!info) return moe::forward(info);
-    if (!row.experts.is_default())
-      if (const auto ok = moe::with_experts(info->config, row.experts.options); !ok)
-        return moe::fail(ok.error().code, row.experts.asked + ": " + row.path + ": " + ok.error().message);
-    auto prompts = row.chat ? eval_chat::ask_through(*row.chat, chat, row.name, info->chat_templates, tasks)
-                            : moe::Result<eval_chat::Asked>(eval_chat::Asked());
-    if (!prompts) return moe::forward(prompts);
-    asked.push_back(std::move(*prompts));
-  }
-  if (auto ok = eval::check_names(tasks, names); !ok) return moe::forward(ok);
-  if (auto ok = eval_outputs::check({names, paths, o.tasks, tasks, out, o.cache, report.started}); !ok)
-    return moe::forward(ok);
-  if (out.empty()) return asked;
-  const auto made = eval::make_output_folders(out, names);
-  if (!made) return moe::fail(made.error().code, "--out " + made.error().message);
-  return asked;
-}
-
-// All that is known before the first question is asked.
-struct Run {
-  moe::ParallelFor threads;
-  eval::RunReport report;
-  std::vector<eval_chat::Asked> asked;  // [row]
-  std::unique_ptr<eval::RunStore> store;
-};
-
-moe::Result<Run> prepare_run(const Options& o, const std::vector<Setting>& rows, const eval_chat::Rows& chat,
-                             const std::string& started) {
-  Run run;
-  const auto threads = cli::start_threads(o.threads);
-  if (!threads) return moe::forward(threads);
-  run.threads = *threads;
-  eval::RunReport& report = run.report;
-  report.started = started;
-  report.command = o.command;
-  report.baseline = o.baseline, report.limit = o.limit, report.seed = o.seed;
-  report.system_instruction = o.system_instruction;
-  report.think_end = o.chat.think_end;
-  report.fewshot_as_multiturn = o.chat.multiturn;
-  report.thread_count = threads->worker_count;
-  report.isa = moe::active_isa();
-  auto tasks = prepare_tasks(o, chat.conversations);
-  if (!tasks) return moe::forward(tasks);
-  report.tasks = std::move(*tasks);
-  // What is wrong is found now, not after the models before it have answered for an hour.
-  if (auto ok = eval_chat::check_tasks(o.chat, report.tasks); !ok) return moe::forward(ok);
-  auto asked = check_rows(o, rows, chat, report);
-  if (!asked) return moe::forward(asked);
-  run.asked = std::move(*asked);
-  if (!o.cache.empty()) {
-    auto opened = eval::RunStore::open(o.cache);
-    if (!opened) return moe::forward(opened);
-    run.store = std::move(*opened);
-  }
-  return run;
-}
-
 moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& rows, const eval_chat::Rows& chat,
                                const std::string& started) {
   const auto start = std::chrono::steady_clock::now();
-  auto run = prepare_run(o, rows, chat, started);
+  auto run = eval_setup::prepare_run(o, rows, chat, started);
   if (!run) return moe::forward(run);
   eval::RunReport& report = run->report;
   const bool needs_hash = run->store != nullptr || !o.out.empty();
 
   moe::Result<void> result;
   moe::Result<std::shared_ptr<const moe::Model>> loaded(nullptr);
+  std::vector<eval_until_known::Row> side_by_side;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Setting& row = rows[i];
     // The rows of a sweep share one copy of the weights; otherwise one model is in memory at a time.
     if (i == 0 || rows[i - 1].path != row.path) {
       loaded = nullptr;
-      loaded = load(row, run->threads, needs_hash ? moe::ContentHash(moe::sha256) : nullptr);
+      loaded = eval_setup::load(row, run->threads, needs_hash ? moe::ContentHash(moe::sha256) : nullptr);
     }
-    const auto model = loaded ? with_setting(*loaded, row) : loaded;
+    const auto model = loaded ? eval_setup::with_setting(*loaded, row) : loaded;
+    if (model && o.until_known.wanted) {
+      auto opened = eval_setup::open_row(row, std::move(run->asked[i]), *model, run->threads, o, report);
+      result = opened ? moe::Result<void>() : moe::forward(opened);
+      if (!opened) break;
+      side_by_side.push_back(std::move(*opened));
+      continue;
+    }
     result = model ? run_row(row, std::move(run->asked[i]), *model, run->threads, o, run->store.get(), report)
                    : moe::Result<void>(moe::forward(model));
     if (!result) break;
   }
+  if (result && o.until_known.wanted)
+    result = eval_until_known::ask(o.until_known, side_by_side, run->threads, run->store.get(), report);
+  if (result) result = eval_families::compare(report);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const auto written = put_out(report, o, result.has_value());
   return result ? written : result;
@@ -309,10 +134,10 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
 moe::Result<void> search_experts(const Options& o, const std::vector<Setting>& rows, const eval_chat::Rows& chat,
                                  const std::string& started, double budget) {
   const Setting& row = rows.front();
-  auto run = prepare_run(o, rows, chat, started);
+  auto run = eval_setup::prepare_run(o, rows, chat, started);
   if (!run) return moe::forward(run);
-  auto model = load(row, run->threads, run->store != nullptr ? moe::ContentHash(moe::sha256) : nullptr);
-  if (model) model = with_setting(*model, row);
+  auto model = eval_setup::load(row, run->threads, run->store != nullptr ? moe::ContentHash(moe::sha256) : nullptr);
+  if (model) model = eval_setup::with_setting(*model, row);
   if (!model) return moe::forward(model);
   const eval_chat::Asked& asked = run->asked.front();
   search_command::Search search;
@@ -321,12 +146,12 @@ moe::Result<void> search_experts(const Options& o, const std::vector<Setting>& r
   search.budget = budget, search.seed = o.seed;
   search.ask = [&](const std::shared_ptr<const moe::Model>& setting, const eval::PreparedTask& task,
                    const std::string& label) -> moe::Result<eval::TaskOutcome> {
-    auto scorer = eval::SessionModel::create(setting, session_options(row, run->threads, o));
+    auto scorer = eval::SessionModel::create(setting, eval_setup::session_options(row, run->threads, o));
     if (!scorer) return moe::fail(scorer.error().code, row.path + ": " + scorer.error().message);
     cli::ProgressLine line(label);
-    const eval::EvaluateOptions how = evaluate_options(run->threads, line);
+    const eval::EvaluateOptions how = eval_setup::evaluate_options(run->threads, line);
     if (run->store == nullptr) return eval::evaluate(task, **scorer, how);
-    eval::StoreSetting key = store_setting(row, *setting, (*scorer)->max_length());
+    eval::StoreSetting key = eval_setup::store_setting(row, *setting, (*scorer)->max_length());
     key.chat = eval_chat::store_digest(asked, o.chat);
     eval::StoredModel stored(**scorer, *run->store, key);
     return eval::evaluate(task, stored, how);
@@ -339,6 +164,8 @@ constexpr const char* kExamples = R"(Examples:
   moe-eval --model a=one.gguf --model b=two.gguf --tasks arc_easy,hellaswag --data DATA --out runs/today
   moe-eval --model moe=DIR --tasks my_exam.jsonl --sweep top_k=1,2,4,8
   moe-eval --model moe=DIR --tasks my_exam.jsonl --sweep expert_mass=0.5,0.7,0.9
+  moe-eval --model a=one.gguf --model b=two.gguf --tasks my_exam.jsonl --until-known --margin 2
+  moe-eval --model a=A --model b=B --model c=C --tasks my_exam.jsonl --families US=a,b --families CN=c
   moe-eval search --budget 0.9 --model moe=DIR --tasks my_exam.jsonl
   moe-eval --model chat=one.gguf --tasks arc_easy,gsm8k --data DATA --apply-chat-template
   moe-eval --model chat=one.gguf --tasks arc_easy --data DATA --sweep chat_template=none,default
@@ -381,10 +208,12 @@ void add_options(CLI::App& app, Options& o) {
   cli::add_path(app, "--out", o.out, "folder for results, samples, run.json and report.html");
   cli::add_path(app, "--cache", o.cache,
                 "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
+  eval_until_known::add_options(app, o.until_known);
+  eval_families::add_options(app, o.families);
   app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
   app.add_flag("--verbose", o.verbose, "also memory, bytes, executed work and every counter in the tables");
   cli::add_number(app, "--seed", o.seed, moe::Bounds<std::uint64_t>{0, std::numeric_limits<std::uint64_t>::max()},
-                  "of worked examples that are drawn at random (1234)");
+                  "of worked examples that are drawn at random, and of the order of --until-known (1234)");
 }
 
 }  // namespace
@@ -418,7 +247,7 @@ int main(int argc, char** argv) {
     if (options.models.empty())
       return moe::fail(moe::ErrorCode::not_found,
                        "no --model NAME=PATH (scripts/evaluate without arguments runs the models of models/nano)");
-    const std::string started = iso_time();
+    const std::string started = eval_setup::iso_time();
     const auto sweeps = eval_rows::sweeps_of(options);
     if (!sweeps) {
       usage = cli::kUsage;
@@ -435,6 +264,8 @@ int main(int argc, char** argv) {
     }
     if (!search->parsed()) return evaluate_all(options, *settings, *chat, started);
     if (settings->size() > 1) throw CLI::ValidationError("search", "asks one model, without --sweep");
+    if (options.until_known.wanted || !options.families.families.empty())
+      throw CLI::ValidationError("search", "asks one model, without --until-known and --families");
     if (!options.out.empty()) throw CLI::ValidationError("search", "prints what it found, it takes no --out");
     return search_experts(options, *settings, *chat, started, search_options.budget);
   });

@@ -9,6 +9,7 @@
 
 #include "eval/tasks/question.hpp"
 #include "eval/tasks/subjects.hpp"
+#include "eval/work_difference.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 
@@ -38,34 +39,36 @@ std::size_t request_count(const TaskSpec& task, const Document& document) {
   return document.continuations.size() * (asks_answers_alone(task) ? 2 : 1);
 }
 
-std::vector<ScoreRequest> requests_of(const PreparedTask& task, const SubjectNames& subjects) {
+// A question that is asked, and which of ExpertLoad::tallies counts for it.
+struct Asked {
+  const Document* document;
+  std::int32_t tally;
+};
+
+std::vector<ScoreRequest> requests_of(const TaskSpec& task, const std::vector<Asked>& questions) {
   std::vector<ScoreRequest> requests;
-  std::size_t question = 0;
-  for (const Subtask& subtask : task.subtasks)
-    for (const Document& document : subtask.documents) {
-      const std::int32_t tally = subjects.of_question[question++];
-      for (std::size_t i = 0; i < document.continuations.size(); ++i)
-        requests.push_back({document.context_of(i), document.continuations[i], document.question.id, tally});
-      for (std::size_t i = 0; i < document.continuations.size() && asks_answers_alone(task.spec); ++i)
-        requests.push_back({{}, document.continuations[i], document.question.id, tally});
-    }
+  for (const Asked& asked : questions) {
+    const Document& document = *asked.document;
+    for (std::size_t i = 0; i < document.continuations.size(); ++i)
+      requests.push_back({document.context_of(i), document.continuations[i], document.question.id, asked.tally});
+    for (std::size_t i = 0; i < document.continuations.size() && asks_answers_alone(task); ++i)
+      requests.push_back({{}, document.continuations[i], document.question.id, asked.tally});
+  }
   return requests;
 }
 
-std::vector<TextRequest> texts_of(const PreparedTask& task, const SubjectNames& subjects) {
+std::vector<TextRequest> texts_of(const std::vector<Asked>& questions) {
   std::vector<TextRequest> requests;
-  for (const Subtask& subtask : task.subtasks)
-    for (const Document& document : subtask.documents)
-      requests.push_back({document.contexts[0], document.question.id, subjects.of_question[requests.size()]});
+  for (const Asked& asked : questions)
+    requests.push_back({asked.document->contexts[0], asked.document->question.id, asked.tally});
   return requests;
 }
 
-std::vector<GenerateRequest> generate_requests_of(const PreparedTask& task, const SubjectNames& subjects) {
+std::vector<GenerateRequest> generate_requests_of(const TaskSpec& task, const std::vector<Asked>& questions) {
   std::vector<GenerateRequest> requests;
-  for (const Subtask& subtask : task.subtasks)
-    for (const Document& document : subtask.documents)
-      requests.push_back({document.contexts[0], task.spec.generation.until, task.spec.generation.max_tokens,
-                          document.question.id, task.spec.generation.think_end, subjects.of_question[requests.size()]});
+  for (const Asked& asked : questions)
+    requests.push_back({asked.document->contexts[0], task.generation.until, task.generation.max_tokens,
+                        asked.document->question.id, task.generation.think_end, asked.tally});
   return requests;
 }
 
@@ -96,14 +99,6 @@ void count_work(const LanguageModel& model, TaskKind kind, DocumentOutcome& docu
     const Generation& reply = *document.reply;
     document.flops = model.pass_work(reply.pass_tokens, reply.generated_tokens, reply.pass_experts).total();
   }
-}
-
-Work difference(Work after, const Work& before) {
-  for (auto part :
-       {&Work::attention_projection, &Work::attention_score, &Work::attention_value, &Work::router,
-        &Work::routed_experts, &Work::shared_experts, &Work::dense_ffn, &Work::head, &Work::tokens, &Work::head_tokens})
-    after.*part -= before.*part;
-  return after;
 }
 
 // One metric over questions. A question that failed is wrong, but it has no log-likelihood.
@@ -292,54 +287,82 @@ Result<void> add_breakdowns(const PreparedTask& task, const EvaluateOptions& opt
 
 }  // namespace
 
-Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, const EvaluateOptions& options) {
-  const auto start = std::chrono::steady_clock::now();
-  const Work before = model.executed();
-  const ExpertLoad load_before = model.expert_load();
-  const SubjectNames subjects = subjects_of(task);
+Result<std::vector<DocumentOutcome>> answer(const PreparedTask& task, std::span<const QuestionIndex> questions,
+                                            LanguageModel& model, const Hooks& hooks,
+                                            std::span<const std::int32_t> tallies) {
+  std::vector<Asked> asked;
+  for (const QuestionIndex& q : questions)
+    asked.push_back(
+        {&task.subtasks[q.subtask].documents[q.document], asked.size() < tallies.size() ? tallies[asked.size()] : 0});
   const bool writes = task.spec.kind == TaskKind::generation;
   auto scores = writes                                ? std::vector<Score>()
-                : task.spec.kind == TaskKind::rolling ? model.score_texts(texts_of(task, subjects), options.hooks)
-                                                      : model.score(requests_of(task, subjects), options.hooks);
+                : task.spec.kind == TaskKind::rolling ? model.score_texts(texts_of(asked), hooks)
+                                                      : model.score(requests_of(task.spec, asked), hooks);
   if (!scores) return forward(scores);
-  auto replies =
-      writes ? model.generate(generate_requests_of(task, subjects), options.hooks) : std::vector<Generation>();
+  auto replies = writes ? model.generate(generate_requests_of(task.spec, asked), hooks) : std::vector<Generation>();
   if (!replies) return forward(replies);
 
-  // Filters and resampling may take longer than somebody who pressed Ctrl-C waits.
+  std::vector<DocumentOutcome> out;
+  std::size_t next = 0;
+  for (const Asked& one : asked) {
+    const Document* document = one.document;
+    // Filters may take longer than somebody who pressed Ctrl-C waits.
+    if (hooks.cancelled && hooks.cancelled()) return cancelled();
+    const std::size_t count = request_count(task.spec, *document);
+    const auto first = scores->begin() + static_cast<std::ptrdiff_t>(writes ? 0 : next);
+    auto scored = writes ? outcome_of(task.spec, *document, std::move((*replies)[next]))
+                         : outcome_of(task.spec, *document,
+                                      std::vector<Score>(first, first + static_cast<std::ptrdiff_t>(count)));
+    if (!scored) return forward(scored);
+    next += count;
+    scored->words = document->words, scored->bytes = document->bytes;
+    count_work(model, task.spec.kind, *scored);
+    out.push_back(std::move(*scored));
+  }
+  return out;
+}
+
+Result<TaskOutcome> summarise_answers(const PreparedTask& task, std::vector<DocumentOutcome> answers,
+                                      const EvaluateOptions& options) {
   const auto is_cancelled = [&] { return options.hooks.cancelled && options.hooks.cancelled(); };
+  if (static_cast<std::int64_t>(answers.size()) != task.question_count())
+    return fail(ErrorCode::bad_argument, "task '" + task.spec.name + "': " + std::to_string(answers.size()) +
+                                             " answers to " + std::to_string(task.question_count()) + " questions");
   TaskOutcome outcome;
   std::size_t next = 0;
   for (const Subtask& subtask : task.subtasks) {
     auto& documents = outcome.documents.emplace_back();
     outcome.skipped += subtask.original_count - static_cast<std::int64_t>(subtask.documents.size());
     for (const Document& document : subtask.documents) {
-      if (is_cancelled()) return cancelled();
-      const std::size_t count = request_count(task.spec, document);
-      const auto first = scores->begin() + static_cast<std::ptrdiff_t>(writes ? 0 : next);
-      auto scored = writes ? outcome_of(task.spec, document, std::move((*replies)[next]))
-                           : outcome_of(task.spec, document,
-                                        std::vector<Score>(first, first + static_cast<std::ptrdiff_t>(count)));
-      if (!scored) return forward(scored);
-      next += count;
-      scored->words = document.words, scored->bytes = document.bytes;
-      count_work(model, task.spec.kind, *scored);
-      count_flags(*scored, outcome);
-      outcome.model_flops += scored->flops;
-      outcome.pass_tokens += scored->pass_tokens;
+      DocumentOutcome& scored = answers[next++];
+      count_flags(scored, outcome);
+      outcome.model_flops += scored.flops;
+      outcome.pass_tokens += scored.pass_tokens;
       if (task.spec.kind == TaskKind::multiple_choice)
         outcome.chance += 1.0 / static_cast<double>(document.continuations.size());
-      documents.push_back(std::move(*scored));
+      documents.push_back(std::move(scored));
     }
   }
   outcome.chance /= static_cast<double>(task.question_count());
   add_rows(task, options, outcome);
   if (auto ok = add_breakdowns(task, options, outcome); !ok) return forward(ok);
   if (is_cancelled()) return cancelled();
-  outcome.executed = difference(model.executed(), before);
-  outcome.experts = expert_use(load_before, model.expert_load(), subjects.names);
-  if (outcome.experts->tokens == 0) outcome.experts.reset();
-  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return outcome;
+}
+
+Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, const EvaluateOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const Work before = model.executed();
+  const ExpertLoad load_before = model.expert_load();
+  const SubjectNames subjects = subjects_of(task);
+  auto answers = answer(task, all_questions(task), model, options.hooks, subjects.of_question);
+  if (!answers) return forward(answers);
+  auto outcome = summarise_answers(task, std::move(*answers), options);
+  if (!outcome) return outcome;
+  outcome->executed = difference(model.executed(), before);
+  outcome->experts = expert_use(load_before, model.expert_load(), subjects.names);
+  if (outcome->experts->tokens == 0) outcome->experts.reset();
+  outcome->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return outcome;
 }
 

@@ -9,6 +9,7 @@
 #include "moe/eval/run_report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
+#include "moe/eval/until_known.hpp"
 #include "moe/moe.hpp"
 #include "moe/rope.hpp"
 
@@ -73,11 +74,16 @@ inline const eval::Breakdown breakdown{.field = "subject"};
 inline const eval::ChatSetting chat_setting{.reported_name = "tool_use"};
 inline const eval::ChatUse chat_use{.multiturn = true};
 inline const eval::Comparison comparison{.a = 1};
+inline const eval::Contestant contestant{.name = "a"};
 inline const eval::Conversation conversation{.unfinished = true};
 inline const eval::Document document{.target = "B"};
 inline const eval::DocumentOutcome document_outcome{.tied = true};
 inline const eval::EvaluateOptions evaluate_options{.bootstrap_count = 1};
 inline const eval::ExactMatchSpec exact_match{.ignore_case = true};
+inline const eval::Family family{.name = "US"};
+inline const eval::FamilyComparison family_comparison{.a = 1};
+inline const eval::FamilyGap family_gap{.gap = 1.0};
+inline const eval::FamilyOptions family_options{.replicates = 2};
 inline const eval::FewshotSpec fewshot{.from_questions = true};
 inline const eval::FilterSpec filter_spec{.name = "strict"};
 inline const eval::FilterStep filter_step{.k = 2};
@@ -90,10 +96,13 @@ inline const eval::ComputeMultiplier compute_multiplier{.low = 1.0};
 inline const eval::MultiplierOptions multiplier_options{.replicates = 1};
 inline const eval::MetricValue metric_value{.value = 1.0};
 inline const eval::ModelRun model_run{.name = "a"};
+inline const eval::ModelUse model_use{.questions = 1};
 inline const eval::PairedGap paired_gap{.gap = 1.0};
+inline const eval::PairVerdict pair_verdict{.gap = 1.0};
 inline const eval::PrepareOptions prepare_options{.limit = 1.0};
 inline const eval::PreparedTask prepared_task{.num_fewshot = 1};
 inline const eval::Question question{.id = "1"};
+inline const eval::QuestionIndex question_index{.document = 1};
 inline const eval::ReadHooks read_hooks{.cancelled = {}};
 inline const eval::RunReport run_report{.isa = "avx2"};
 inline const eval::RunReportOptions run_report_options{.gnuplot = ""};
@@ -111,5 +120,8 @@ inline const eval::TableOptions table_options{.columns = 80};
 inline const eval::TaskOutcome task_outcome{.tied = 1};
 inline const eval::TaskSpec task_spec{.prompt = "{question}"};
 inline const eval::TextRequest text_request{.question = "1"};
+inline const eval::UntilKnown until_known{.alpha = 0.05};
+inline const eval::UntilKnownOptions until_known_options{.alpha = 0.05};
+inline const eval::UntilKnownOutcome until_known_outcome{.asked = {}};
 
 }  // namespace designated

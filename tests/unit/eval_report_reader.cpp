@@ -65,6 +65,33 @@ TEST_CASE("what newer versions write may be missing: a run.json of before can be
   CHECK(error_of(run) == "");
 }
 
+TEST_CASE("a run that stopped, and families") {
+  const auto run = read::read_run(moe_test::run_text(moe_test::stopped_json()));
+  REQUIRE_MESSAGE(run.has_value(), run.error().message);
+  REQUIRE(run->until_known.has_value());
+  CHECK(run->until_known->seed == 18446744073709551615u);
+  CHECK(run->until_known->pairs.at(0).b == 1);
+  CHECK(run->until_known->pairs[0].verdict == moe::eval::Verdict::a_better);
+  CHECK(run->until_known->pairs[0].upper == 0.1875);
+  CHECK(run->until_known->models.at(1).unasked_flops == 5e12);
+  CHECK(run->family_gaps.at(0).gap.best_b == 1);
+  CHECK(run->family_gaps[0].models_a == std::vector<std::string>{run->models[0].name});
+  const auto broken = [](const char* at, const RunJson& value) {
+    RunJson changed = moe_test::stopped_json();
+    changed[RunJson::json_pointer(at)] = value;
+    return error_of(changed);
+  };
+  CHECK(broken("/until_known/pairs/0/a", "third") ==
+        "run.json: until_known.pairs[0].a is '\"third\"', expected the name of a model of this file");
+  CHECK(broken("/until_known/pairs/0/verdict", "maybe").find("expected open, a_better, b_better or equal") !=
+        std::string::npos);
+  CHECK(broken("/until_known/pairs/0/interval", {0.2, 0.1}).find("the lower one first") != std::string::npos);
+  CHECK(broken("/until_known/questions_of_all", 199).find("expected a whole number from 200 on") != std::string::npos);
+  CHECK(broken("/until_known/models", RunJson::array()).find("expected 2 models") != std::string::npos);
+  CHECK(broken("/family_gaps/0/best_b", "third").find("family_gaps[0].best_b is") != std::string::npos);
+  CHECK(broken("/family_gaps/0/distinguishable", true).find("whether 0 lies outside") != std::string::npos);
+}
+
 TEST_CASE("errors name the member, what was found and what was expected") {
   const auto broken = [](const char* at, const RunJson& value) {
     RunJson run = run_json();
@@ -95,7 +122,9 @@ TEST_CASE("any member of another kind, or missing, is an error that names it, or
   // Written for other readers, or free to be absent.
   const std::set<std::string> unread = {"alias", "weight_bytes"};
   std::vector<std::string> places;
-  const RunJson whole = run_json();
+  RunJson whole = moe_test::stopped_json();
+  whole["comparisons"] = run_json()["comparisons"];
+  REQUIRE(error_of(whole) == "");
   walk(whole, "", places);
   CHECK(places.size() > 200);
   std::size_t refused = 0;

@@ -128,6 +128,52 @@ inline RunJson run_json(const std::string& a = "first", const std::string& b = "
           {"comparisons", RunJson::array({comparison})}};
 }
 
+/// The same run, had it stopped when it was known, and with two families.
+inline RunJson stopped_json() {
+  RunJson run = run_json();
+  const std::string a = run["models"][0]["name"].get<std::string>(), b = run["models"][1]["name"].get<std::string>();
+  const auto use = [](const std::string& name, double saved) {
+    return RunJson{{"name", name},
+                   {"questions", 200},
+                   {"model_flops", 1000000000000},
+                   {"saved_model_flops_estimate", saved},
+                   {"executed_flops", 600000000000}};
+  };
+  run["comparisons"] = RunJson::array();
+  run["until_known"] = {{"alpha", 0.05},
+                        {"pair_alpha", 0.05},
+                        {"margin", 0.0},
+                        {"seed", 18446744073709551615u},
+                        {"questions", 200},
+                        {"questions_of_all", 1000},
+                        {"clusters_of_all", 900},
+                        {"largest_cluster", 3},
+                        {"looks", 4},
+                        {"pairs", RunJson::array({{{"a", a},
+                                                   {"b", b},
+                                                   {"verdict", "a_better"},
+                                                   {"gap", 0.1},
+                                                   {"interval", {0.0125, 0.1875}},
+                                                   {"p_anytime", 0.004},
+                                                   {"questions", 200},
+                                                   {"only_a", 31},
+                                                   {"only_b", 11}}})},
+                        {"models", {use(a, 4e12), use(b, 5e12)}}};
+  run["family_gaps"] = RunJson::array({{{"task", "exam"},
+                                        {"a", "<b>US"},
+                                        {"b", "CN"},
+                                        {"models_a", {a}},
+                                        {"models_b", {b}},
+                                        {"best_a", a},
+                                        {"best_b", b},
+                                        {"gap", -0.02},
+                                        {"standard_error", 0.0125},
+                                        {"interval_95", {-0.045, 0.005}},
+                                        {"replicates", 10000},
+                                        {"distinguishable", false}}});
+  return run;
+}
+
 inline moe::eval::RunText run_text(const RunJson& run, const std::string& name = "run.json") {
   return {name, run.dump(-1, ' ', false, RunJson::error_handler_t::replace)};
 }

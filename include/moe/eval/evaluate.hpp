@@ -81,6 +81,16 @@ struct EvaluateOptions {
 MOE_API Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model,
                                      const EvaluateOptions& options = {});
 
+/// Its two halves, for those who ask block by block. out[i] belongs to questions[i], whatever else is asked with it.
+/// tallies[i]: which of ExpertLoad::tallies counts its experts; 0 where there is none. Errors: as evaluate.
+MOE_API Result<std::vector<DocumentOutcome>> answer(const PreparedTask& task, std::span<const QuestionIndex> questions,
+                                                    LanguageModel& model, const Hooks& hooks = {},
+                                                    std::span<const std::int32_t> tallies = {});
+/// All but `executed`, `experts` and `seconds`, which the caller has measured. `answers`: of all_questions(task), one each, of a
+/// task with at least one. Errors: bad_argument for another number of answers; cancelled.
+MOE_API Result<TaskOutcome> summarise_answers(const PreparedTask& task, std::vector<DocumentOutcome> answers,
+                                              const EvaluateOptions& options = {});
+
 /// The metrics of one question from its scores (first maximum wins). Errors: non_finite.
 MOE_API Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& document,
                                                std::vector<Score> scores);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,7 +67,19 @@ struct Document {
 struct Subtask {
   std::string name = {}, alias = {}, subject = {};
   std::vector<Document> documents = {};
-  std::int64_t original_count = 0;  ///< before the limit
+  std::int64_t original_count = 0;           ///< before the limit
+  std::vector<std::int64_t> positions = {};  ///< of the documents among all of the subtask; empty: 0, 1, 2, ...
+
+  std::int64_t position(std::size_t document) const {
+    return positions.empty() ? static_cast<std::int64_t>(document) : positions[document];
+  }
+};
+
+/// One question of a PreparedTask.
+struct QuestionIndex {
+  std::size_t subtask = 0, document = 0;
+  friend bool operator==(const QuestionIndex&, const QuestionIndex&) = default;
+  friend auto operator<=>(const QuestionIndex&, const QuestionIndex&) = default;
 };
 
 struct PreparedTask {
@@ -82,6 +95,11 @@ struct PreparedTask {
     return n;
   }
 };
+
+/// Every question, in file order of the subtasks.
+MOE_API std::vector<QuestionIndex> all_questions(const PreparedTask& task);
+/// The task with these questions only, in rising order; subtasks without any are left out.
+MOE_API PreparedTask select_questions(const PreparedTask& task, std::span<const QuestionIndex> questions);
 
 /// Reads the question files and builds every prompt.
 /// Errors: those of load_questions; bad_file when a question lacks a field of the template, or when there are more

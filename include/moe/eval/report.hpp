@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "moe/eval/evaluate.hpp"
+#include "moe/eval/families.hpp"
 #include "moe/eval/multiplier.hpp"
 #include "moe/eval/statistics.hpp"
+#include "moe/eval/until_known.hpp"
 #include "moe/model.hpp"
 #include "moe/session.hpp"
 
@@ -46,6 +48,18 @@ struct ModelRun {
   }
 };
 
+/// Models that are compared by the best of them.
+struct Family {
+  std::string name = {};
+  std::vector<std::size_t> models = {};  ///< indices into RunReport::models
+};
+
+/// Best of family `a` minus best of family `b` on one task.
+struct FamilyComparison {
+  std::size_t task = 0, a = 0, b = 0;  ///< indices into the report's tasks and families
+  FamilyGap gap = {};                  ///< best_a and best_b: indices into RunReport::models
+};
+
 struct RunReport {
   std::vector<PreparedTask> tasks = {};
   std::vector<ModelRun> models = {};
@@ -60,6 +74,10 @@ struct RunReport {
   std::string started = {};                       ///< ISO 8601 time
   std::vector<std::string> command = {};          ///< the program and its arguments, for run.json; may be empty
   double seconds = 0;
+  /// Of a run that stopped when it was known. Every run then has tasks of its own, with the questions that it was asked.
+  std::optional<UntilKnown> until_known = {};
+  std::vector<Family> families = {};
+  std::vector<FamilyComparison> family_gaps = {};  ///< compare_families
 };
 
 /// One comparison of two models on one task.
@@ -69,7 +87,13 @@ struct Comparison {
   double adjusted_p = 1;               ///< Holm over all comparisons of the run
   bool distinguishable() const { return adjusted_p < 0.05; }
 };
+/// None of a run that was stopped by what it found: these tests hold for a number of questions that was fixed before.
 MOE_API std::vector<Comparison> compare_models(const RunReport& report);
+
+/// Every two of RunReport::families, the one named first minus the other, on every task with an accuracy.
+/// Errors: those of family_gap, naming task and families.
+MOE_API Result<std::vector<FamilyComparison>> compare_families(const RunReport& report,
+                                                               const FamilyOptions& options = {});
 
 /// Accuracy with the standard error that clusters questions by TaskSpec::cluster.
 struct Accuracy {
@@ -89,6 +113,11 @@ struct TableOptions {
 /// What was found in words, then tables of everything that is finished, one per task; the paired gaps; accuracy against
 /// compute. Names in it are printable, whatever they hold.
 MOE_API std::string render_tables(const RunReport& report, const TableOptions& options = {});
+
+/// Verdicts, questions and FLOPs of RunReport::until_known; empty without it.
+MOE_API std::string render_until_known(const RunReport& report, const TableOptions& options = {});
+/// RunReport::family_gaps in words and a table; empty without any.
+MOE_API std::string render_families(const RunReport& report, const TableOptions& options = {});
 
 /// Whether every result will have a name, a file and a folder of its own: tasks, subtasks and groups, and the models.
 /// To be asked before the first question. Errors: bad_argument naming the two that meet.

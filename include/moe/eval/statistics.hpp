@@ -50,6 +50,10 @@ struct PairedGap {
 MOE_API Result<PairedGap> paired_gap(std::span<const double> a, std::span<const double> b,
                                      std::span<const std::string> clusters = {});
 
+/// How many questions of this kind it takes for a gap of this size to be found in 80 % of exams, by a two-sided 5 % test.
+/// Empty where the gap or its error is 0 or unknown, and beyond 10^15.
+MOE_API std::optional<std::int64_t> questions_needed(const PairedGap& gap);
+
 /// Marks the points that no other point beats in both senses (lower cost, higher score); ties keep the first.
 MOE_API std::vector<bool> pareto_front(std::span<const double> cost, std::span<const double> score);
 

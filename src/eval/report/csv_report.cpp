@@ -96,6 +96,26 @@ std::string gap_line(const read::Run& run, const read::Comparison& c, const read
   return text_of(l);
 }
 
+// The interval is a confidence sequence's, p anytime-valid: both allow for the stop, as those of "gap" do not.
+std::string pair_line(const read::Run& run, const PairVerdict& pair) {
+  Line l;
+  l.kind = "until_known", l.file = run.file, l.model = run.models[pair.a].name, l.other = run.models[pair.b].name;
+  l.name = std::string(name_of(pair.verdict)), l.metric = "accuracy", l.value = exact_form(pair.gap);
+  l.low = exact_form(pair.lower), l.high = exact_form(pair.upper);
+  l.questions = std::to_string(pair.questions);
+  l.distinguishable = pair.verdict == Verdict::a_better || pair.verdict == Verdict::b_better ? "true" : "false";
+  return text_of(l);
+}
+
+std::string family_line(const read::Run& run, const read::FamilyFinding& f) {
+  Line l;
+  l.kind = "family", l.file = run.file, l.task = f.task, l.model = f.a, l.other = f.b, l.metric = "accuracy";
+  l.value = exact_form(f.gap.gap), l.standard_error = exact_form(f.gap.standard_error);
+  l.low = exact_form(f.gap.low), l.high = exact_form(f.gap.high);
+  l.distinguishable = f.gap.distinguishable() ? "true" : "false";
+  return text_of(l);
+}
+
 }  // namespace
 
 std::string csv_report(const std::vector<read::Run>& runs) {
@@ -121,6 +141,9 @@ std::string csv_report(const std::vector<read::Run>& runs) {
       for (const read::Comparison::By& by : c.by)
         for (const read::Gap& gap : by.rows) out += gap_line(run, c, gap, by.field);
     }
+    if (run.until_known)
+      for (const PairVerdict& pair : run.until_known->pairs) out += pair_line(run, pair);
+    for (const read::FamilyFinding& f : run.family_gaps) out += family_line(run, f);
   }
   return out;
 }

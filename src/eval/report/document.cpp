@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "eval/report/forms.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -20,6 +22,15 @@ std::string subtitle(const std::vector<read::Run>& runs) {
   if (runs.size() > 1) out += fmt::format(" in {} runs", runs.size());
   if (!runs.empty()) out += ", started " + runs[0].started.substr(0, 16);
   return out;
+}
+
+// The first sentence large, the others below it.
+void add_lead(ReportDocument& out, const std::vector<std::string>& sentences) {
+  if (sentences.empty()) return;
+  out.add(Block::Kind::lead, sentences[0]);
+  Block rest{Block::Kind::list};
+  rest.items.assign(sentences.begin() + 1, sentences.end());
+  if (!rest.items.empty()) out.blocks.push_back(std::move(rest));
 }
 
 void add_section(ReportDocument& out, const Section& section, std::size_t index, Painter& painter) {
@@ -107,10 +118,17 @@ std::string pointer_step(const std::string& name) {
 ReportDocument make_document(const std::vector<read::Run>& runs, const std::vector<Section>& sections,
                              Painter& painter) {
   ReportDocument out;
-  for (std::size_t i = 0; i < sections.size() && i < 3; ++i) out.title += (i > 0 ? ", " : "") + sections[i].task;
-  if (sections.size() > 3) out.title += fmt::format(" and {} more", sections.size() - 3);
+  std::vector<std::string> tasks;
+  for (const Section& section : sections)
+    if (std::find(tasks.begin(), tasks.end(), section.task) == tasks.end()) tasks.push_back(section.task);
+  for (std::size_t i = 0; i < tasks.size() && i < 3; ++i) out.title += (i > 0 ? ", " : "") + tasks[i];
+  if (tasks.size() > 3) out.title += fmt::format(" and {} more", tasks.size() - 3);
   if (sections.empty()) out.title = "No results";
   out.subtitle = subtitle(runs);
+  for (const read::Run& run : runs) {
+    add_lead(out, stopped_sentences(run));
+    add_lead(out, family_sentences(run));
+  }
   for (std::size_t i = 0; i < sections.size(); ++i) {
     if (sections.size() > 1) out.heading(3, sections[i].title);
     out.add(Block::Kind::lead, sections[i].headline);
@@ -119,6 +137,8 @@ ReportDocument make_document(const std::vector<read::Run>& runs, const std::vect
     out.blocks.push_back(std::move(details));
   }
   const std::size_t verdicts = out.blocks.size();
+  add_stopped(out, runs);
+  add_families(out, runs);
   for (std::size_t i = 0; i < sections.size(); ++i) add_section(out, sections[i], i, painter);
   add_origin(out, runs);
   if (painter.failure())

@@ -97,7 +97,13 @@ void add_sweeps(ReportDocument& out, const Section& section, Painter& painter);
 void add_experts(ReportDocument& out, const Section& section, Painter& painter);
 void add_checks(ReportDocument& out, const Section& section);
 /// Of all runs.
+void add_stopped(ReportDocument& out, const std::vector<read::Run>& runs);
+void add_families(ReportDocument& out, const std::vector<read::Run>& runs);
 void add_origin(ReportDocument& out, const std::vector<read::Run>& runs);
+
+/// Verdicts, one each; then questions and FLOPs, and what the numbers are worth. Empty where the run was not stopped.
+std::vector<std::string> stopped_sentences(const read::Run& run);
+std::vector<std::string> family_sentences(const read::Run& run);
 
 ReportDocument make_document(const std::vector<read::Run>& runs, const std::vector<Section>& sections,
                              Painter& painter);

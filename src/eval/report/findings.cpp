@@ -167,7 +167,14 @@ std::string honesty(const Section& section) {
 void put_in_words(Section& section) {
   const ModelResult* best = best_of(section);
   constexpr std::size_t kMostPairs = 6;
-  if (best == nullptr) {
+  if (section.is_part && best != nullptr) {
+    // Who is better was found above, in a way that allows for the stop; a ranking here would be another one.
+    std::vector<std::string> shares;
+    for (const ModelResult& r : section.results)
+      if (r.of_task->accuracy) shares.push_back(r.label + " " + percent_of(*r.of_task));
+    section.headline = fmt::format("On the {} question{} that were drawn: {}.", count_form(section.questions),
+                                   section.questions == 1 ? "" : "s", listed(shares));
+  } else if (best == nullptr) {
     section.headline = fmt::format("{} measures no accuracy; its metrics are below.", section.task);
   } else if (section.results.size() == 1) {
     section.headline = alone(section, *best);
@@ -206,11 +213,13 @@ std::vector<Section> find_sections(const std::vector<read::Run>& runs) {
       for (std::size_t t = 0; t < runs[r].models[m].tasks.size(); ++t) {
         const read::Model& model = runs[r].models[m];
         const read::Task& task = model.tasks[t];
-        auto section = std::find_if(out.begin(), out.end(),
-                                    [&](const Section& s) { return same_questions(*s.results[0].of_task, task); });
+        auto section = std::find_if(out.begin(), out.end(), [&](const Section& s) {
+          return same_questions(*s.results[0].of_task, task) && s.is_part == runs[r].until_known.has_value();
+        });
         if (section == out.end()) {
           Section& added = out.emplace_back();
           added.task = added.title = task.name;
+          added.is_part = runs[r].until_known.has_value();
           added.questions = task.questions, added.shots = task.shots, added.chance = task.chance;
           section = std::prev(out.end());
         }

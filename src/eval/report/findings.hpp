@@ -34,6 +34,7 @@ struct Section {
   std::string task, title;  ///< `title`: the task, with the number of worked examples where it is there twice
   std::int64_t questions = 0, shots = 0;
   double chance = 0;
+  bool is_part = false;  ///< of a run that stopped when it was known: questions that were drawn
   std::vector<ModelResult> results;
   std::vector<PairFinding> pairs;
   std::string headline;              ///< one sentence

@@ -240,7 +240,7 @@ Json checks_of(const DocumentOutcome& scored) {
   return out;
 }
 
-Json sample_of(const PreparedTask& task, const Document& document, const DocumentOutcome& scored, std::size_t index,
+Json sample_of(const PreparedTask& task, const Document& document, const DocumentOutcome& scored, std::int64_t index,
                std::size_t filter) {
   // Bad where a caller made the question himself.
   const auto question = JsonDocument::parse(document.question.json);
@@ -278,7 +278,7 @@ std::string sample_lines(const PreparedTask& task, const Subtask& subtask,
   std::string lines, hashes;
   for (std::size_t f = 0; f < task.spec.filters.size(); ++f)
     for (std::size_t d = 0; d < subtask.documents.size(); ++d) {
-      const Json line = sample_of(task, subtask.documents[d], documents[d], d, f);
+      const Json line = sample_of(task, subtask.documents[d], documents[d], subtask.position(d), f);
       for (const char* key : {"doc_hash", "prompt_hash", "target_hash"})
         hashes += *line[key].get_ptr<const std::string*>();
       lines += json_text(line) + "\n";

@@ -13,8 +13,11 @@
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-std::string plain_verdict(const std::vector<Section>& sections) {
+std::string plain_verdict(const std::vector<read::Run>& runs, const std::vector<Section>& sections) {
   std::string out;
+  for (const read::Run& run : runs)
+    for (const auto& sentences : {stopped_sentences(run), family_sentences(run)})
+      for (const std::string& sentence : sentences) out += printable(sentence) + "\n";
   for (const Section& section : sections) {
     out += printable(section.headline) + "\n";
     for (const std::string& detail : section.details) out += "  " + printable(detail) + "\n";
@@ -40,7 +43,7 @@ Result<RunReportTexts> render_run_report(std::span<const RunText> texts, const R
   out.markdown = markdown_report(document);
   out.csv = csv_report(runs);
   out.svg = picture_file(document, picture_description(sections));
-  out.verdict = plain_verdict(sections);
+  out.verdict = plain_verdict(runs, sections);
   if (painter.failure()) out.no_pictures = painter.failure()->message;
   return out;
 }

@@ -194,6 +194,60 @@ Json comparisons_json(const RunReport& report) {
   return out;
 }
 
+Json families_json(const RunReport& report) {
+  Json out = Json::array();
+  const auto names = [&](std::size_t family) {
+    Json models = Json::array();
+    for (const std::size_t m : report.families[family].models) models.push_back(report.models[m].name);
+    return models;
+  };
+  for (const FamilyComparison& c : report.family_gaps)
+    out.push_back({{"task", report.tasks[c.task].spec.name},
+                   {"a", report.families[c.a].name},
+                   {"b", report.families[c.b].name},
+                   {"models_a", names(c.a)},
+                   {"models_b", names(c.b)},
+                   {"best_a", report.models[c.gap.best_a].name},
+                   {"best_b", report.models[c.gap.best_b].name},
+                   {"gap", c.gap.gap},
+                   {"standard_error", c.gap.standard_error},
+                   {"interval_95", {c.gap.low, c.gap.high}},
+                   {"replicates", c.gap.replicates},
+                   {"distinguishable", c.gap.distinguishable()}});
+  return out;
+}
+
+Json until_known_json(const RunReport& report, const UntilKnown& known) {
+  Json out = {{"alpha", known.alpha},
+              {"pair_alpha", known.pair_alpha},
+              {"margin", known.margin},
+              {"seed", known.seed},
+              {"questions", known.asked},
+              {"questions_of_all", known.question_count},
+              {"clusters_of_all", known.cluster_count},
+              {"largest_cluster", known.largest_cluster},
+              {"looks", known.looks},
+              {"pairs", Json::array()},
+              {"models", Json::array()}};
+  for (const PairVerdict& pair : known.pairs)
+    out["pairs"].push_back({{"a", report.models[pair.a].name},
+                            {"b", report.models[pair.b].name},
+                            {"verdict", name_of(pair.verdict)},
+                            {"gap", pair.gap},
+                            {"interval", {pair.lower, pair.upper}},
+                            {"p_anytime", pair.p_value},
+                            {"questions", pair.questions},
+                            {"only_a", pair.only_a},
+                            {"only_b", pair.only_b}});
+  for (std::size_t m = 0; m < known.models.size(); ++m)
+    out["models"].push_back({{"name", report.models[m].name},
+                             {"questions", known.models[m].questions},
+                             {"model_flops", known.models[m].model_flops},
+                             {"saved_model_flops_estimate", known.models[m].unasked_flops},
+                             {"executed_flops", known.models[m].executed_flops}});
+  return out;
+}
+
 }  // namespace
 
 std::string run_file_text(const RunReport& report) {
@@ -214,6 +268,8 @@ std::string run_file_text(const RunReport& report) {
                {"models", Json::array()},
                {"comparisons", comparisons_json(report)}};
   for (const ModelRun& run : report.models) root["models"].push_back(model_json(report, run));
+  if (!report.family_gaps.empty()) root["family_gaps"] = families_json(report);
+  if (report.until_known) root["until_known"] = until_known_json(report, *report.until_known);
   return json_text(root, 2) + "\n";
 }
 

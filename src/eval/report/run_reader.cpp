@@ -3,6 +3,7 @@
 #include <set>
 
 #include "eval/report/member_reader.hpp"
+#include "eval/report/until_known_reader.hpp"
 
 namespace moe::inline MOE_ABI::eval::read {
 namespace {
@@ -260,6 +261,8 @@ Result<Run> read_run(const RunText& text) {
     run.comparisons.push_back(read_comparison(reader, row, answered));
     if (reader.failed()) break;
   }
+  read_until_known(reader, root, run);
+  read_families(reader, root, run);
   if (reader.failed()) return tl::unexpected(reader.error());
   return run;
 }

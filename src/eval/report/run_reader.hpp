@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "moe/eval/report.hpp"
 #include "moe/eval/run_report.hpp"
 
 namespace moe::inline MOE_ABI::eval::read {
@@ -101,6 +102,13 @@ struct Comparison : Gap {
   std::vector<By> by;
 };
 
+/// Best of family `a` against best of family `b`; gap.best_a and best_b are indices into Run::models.
+struct FamilyFinding {
+  std::string task, a, b;
+  std::vector<std::string> models_a, models_b;
+  FamilyGap gap;
+};
+
 struct Run {
   std::string file, started, version, compiler, isa, baseline, system_instruction, think_end;
   double seconds = 0, limit = 0;
@@ -109,6 +117,8 @@ struct Run {
   std::vector<std::string> command;
   std::vector<Model> models;
   std::vector<Comparison> comparisons;
+  std::optional<UntilKnown> until_known;  ///< its pairs and models are those of `models`
+  std::vector<FamilyFinding> family_gaps;
 };
 
 /// Errors: bad_file, "FILE: MEMBER is FOUND, expected EXPECTED".

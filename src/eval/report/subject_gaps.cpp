@@ -1,7 +1,6 @@
 #include "eval/report/subject_gaps.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "eval/report/standing.hpp"
@@ -100,14 +99,6 @@ std::vector<SubjectGaps> compare_subjects(const RunReport& report, const std::ve
   }
   adjust(out, comparisons);
   return out;
-}
-
-std::optional<std::int64_t> questions_needed(const PairedGap& gap) {
-  if (!gap.standard_error || !(*gap.standard_error > 0) || gap.gap == 0) return std::nullopt;
-  const double times = minimum_detectable_effect(*gap.standard_error) / std::abs(gap.gap);
-  const double needed = std::ceil(static_cast<double>(gap.question_count) * times * times);
-  if (!(needed < 1e15)) return std::nullopt;
-  return std::max<std::int64_t>(1, static_cast<std::int64_t>(needed));
 }
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -26,8 +26,4 @@ struct SubjectGaps {
 /// A comparison and a field after the other. Questions without accuracy have none.
 std::vector<SubjectGaps> compare_subjects(const RunReport& report, const std::vector<Comparison>& comparisons);
 
-/// How many questions of this kind it takes for a gap of this size to be found in 80 % of exams. Empty where the gap or
-/// its error is 0 or unknown, and beyond 10^15.
-std::optional<std::int64_t> questions_needed(const PairedGap& gap);
-
 }  // namespace moe::inline MOE_ABI::eval

@@ -113,6 +113,15 @@ Result<PairedGap> paired_gap(std::span<const double> a, std::span<const double> 
   return out;
 }
 
+std::optional<std::int64_t> questions_needed(const PairedGap& gap) {
+  if (!gap.standard_error || !(*gap.standard_error > 0) || gap.gap == 0) return std::nullopt;
+  // The standard error falls with the root of the number of questions.
+  const double times = minimum_detectable_effect(*gap.standard_error) / std::abs(gap.gap);
+  const double needed = std::ceil(static_cast<double>(gap.question_count) * times * times);
+  if (!(needed < 1e15)) return std::nullopt;
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(needed));
+}
+
 std::vector<bool> pareto_front(std::span<const double> cost, std::span<const double> score) {
   std::vector<bool> front(cost.size(), true);
   for (std::size_t i = 0; i < cost.size(); ++i)

@@ -33,6 +33,7 @@ Accuracy accuracy_of(const PreparedTask& task, const TaskOutcome& outcome) {
 
 std::vector<Comparison> compare_models(const RunReport& report) {
   std::vector<Comparison> out;
+  if (report.until_known) return out;
   for (std::size_t t = 0; t < report.tasks.size(); ++t)
     for (std::size_t a = 0; a < report.models.size(); ++a)
       for (std::size_t b = 0; b < report.models.size(); ++b) {
@@ -49,6 +50,35 @@ std::vector<Comparison> compare_models(const RunReport& report) {
   for (const Comparison& c : out) p_values.push_back(c.gap.p_value);
   const std::vector<double> adjusted = holm(p_values);
   for (std::size_t i = 0; i < out.size(); ++i) out[i].adjusted_p = adjusted[i];
+  return out;
+}
+
+Result<std::vector<FamilyComparison>> compare_families(const RunReport& report, const FamilyOptions& options) {
+  std::vector<FamilyComparison> out;
+  for (std::size_t t = 0; t < report.tasks.size(); ++t) {
+    const TaskSpec& spec = report.tasks[t].spec;
+    if (headline_column(spec.metrics) == spec.metrics.size()) continue;
+    for (std::size_t a = 0; a < report.families.size(); ++a)
+      for (std::size_t b = a + 1; b < report.families.size(); ++b) {
+        std::vector<std::string> clusters;
+        const auto scores_of = [&](const Family& family) {
+          std::vector<std::vector<double>> scores;
+          for (const std::size_t m : family.models) {
+            clusters.clear();
+            collect(report.tasks[t], report.models[m].outcomes[t], scores.emplace_back(), clusters);
+          }
+          return scores;
+        };
+        const Family &first = report.families[a], &second = report.families[b];
+        const auto of_first = scores_of(first), of_second = scores_of(second);
+        auto gap = family_gap(of_first, of_second, clusters, options);
+        if (!gap)
+          return fail(gap.error().code, "task '" + spec.name + "', families '" + first.name + "' and '" + second.name +
+                                            "': " + gap.error().message);
+        gap->best_a = first.models[gap->best_a], gap->best_b = second.models[gap->best_b];
+        out.push_back({t, a, b, *gap});
+      }
+  }
   return out;
 }
 

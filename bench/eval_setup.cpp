@@ -1,0 +1,220 @@
+#include "bench/eval_setup.hpp"
+
+#include <chrono>
+#include <ctime>
+#include <optional>
+
+#include "bench/eval_outputs.hpp"
+#include "moe/cpu.hpp"
+#include "tools/common/threads.hpp"
+
+namespace eval_setup {
+namespace {
+
+namespace eval = moe::eval;
+using eval_rows::Options;
+using eval_rows::Setting;
+
+// Ctrl-C and a line on stderr for each step of the preparation.
+eval::ReadHooks reading_hooks(std::optional<cli::ProgressLine>& line) {
+  eval::ReadHooks hooks;
+  hooks.cancelled = cli::interrupted;
+  hooks.on_progress = [&line, label = std::string()](std::string_view what, std::int64_t done,
+                                                     std::int64_t total) mutable {
+    if (!line || label != what) line.emplace(label = what);
+    line->update({done, total});
+  };
+  return hooks;
+}
+
+moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eval::Conversations conversations) {
+  std::vector<eval::PreparedTask> tasks;
+  std::optional<cli::ProgressLine> line;
+  for (const std::string& name : o.tasks) {
+    const auto spec = eval::load_task(name, cli::interrupted);
+    if (!spec) return moe::forward(spec);
+    for (const eval::PreparedTask& before : tasks)
+      if (before.spec.name == spec->name)
+        return moe::fail(moe::ErrorCode::bad_argument, "task '" + spec->name + "' is named twice");
+    if (o.data.empty() && !spec->data_is_path)
+      return moe::fail(moe::ErrorCode::bad_argument,
+                       "task '" + name + "' needs --data DIR, the folder that holds questions/" + spec->data);
+    auto task = eval::prepare(*spec, {.data_dir = o.data,
+                                      .num_fewshot = o.num_fewshot,
+                                      .limit = o.limit,
+                                      .fewshot_seed = o.seed,
+                                      .system_instruction = o.system_instruction,
+                                      .conversations = conversations,
+                                      .think_end = o.chat.think_end,
+                                      .hooks = reading_hooks(line)});
+    if (!task) return moe::forward(task);
+    tasks.push_back(std::move(*task));
+  }
+  return tasks;
+}
+
+// A model that cannot be opened or has too few experts, a chat template that is missing or refuses a question, results
+// that would meet in one file or in one that is read, a folder that is none. Gives what each row is asked.
+moe::Result<std::vector<eval_chat::Asked>> check_rows(const Options& o, const std::vector<Setting>& rows,
+                                                      const eval_chat::Rows& chat, const eval::RunReport& report) {
+  const std::vector<eval::PreparedTask>& tasks = report.tasks;
+  const std::string& out = o.out;
+  std::vector<std::string> names, paths;
+  std::vector<eval_chat::Asked> asked;
+  for (const Setting& row : rows) {
+    names.push_back(row.name), paths.push_back(row.path);
+    const auto info = moe::Model::inspect(row.path);
+    if (!info) return moe::forward(info);
+    if (!row.experts.is_default())
+      if (const auto ok = moe::with_experts(info->config, row.experts.options); !ok)
+        return moe::fail(ok.error().code, row.experts.asked + ": " + row.path + ": " + ok.error().message);
+    auto prompts = row.chat ? eval_chat::ask_through(*row.chat, chat, row.name, info->chat_templates, tasks)
+                            : moe::Result<eval_chat::Asked>(eval_chat::Asked());
+    if (!prompts) return moe::forward(prompts);
+    asked.push_back(std::move(*prompts));
+  }
+  if (auto ok = eval::check_names(tasks, names); !ok) return moe::forward(ok);
+  if (auto ok = eval_outputs::check({names, paths, o.tasks, tasks, out, o.cache, report.started}); !ok)
+    return moe::forward(ok);
+  if (out.empty()) return asked;
+  const auto made = eval::make_output_folders(out, names);
+  if (!made) return moe::fail(made.error().code, "--out " + made.error().message);
+  return asked;
+}
+
+std::vector<std::string> paths_of(const std::vector<Setting>& rows) {
+  std::vector<std::string> paths;
+  for (const Setting& row : rows) paths.push_back(row.path);
+  return paths;
+}
+
+std::vector<std::string> names_of(const std::vector<Setting>& rows) {
+  std::vector<std::string> names;
+  for (const Setting& row : rows) names.push_back(row.name);
+  return names;
+}
+
+}  // namespace
+
+std::string iso_time() {
+  const auto now = std::chrono::system_clock::now();
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count() % 1000000;
+  std::tm local{};
+  localtime_r(&seconds, &local);
+  char text[64], out[96];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &local);
+  std::snprintf(out, sizeof out, "%s.%06d", text, static_cast<int>(micros));
+  return out;
+}
+
+moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const moe::ParallelFor& threads,
+                                                    moe::ContentHash content_hash) {
+  cli::ProgressLine line("loading " + row.name);
+  moe::LoadOptions options;
+  options.threads = threads;
+  options.on_progress = [&](moe::Progress p) { line.update(p); };
+  options.cancelled = cli::interrupted;
+  options.content_hash = content_hash;
+  auto model = moe::Model::load(row.path, options);
+  line.clear();
+  if (model)
+    for (const std::string& note : (*model)->info().notes) cli::complain("moe-eval", row.path + ": note: " + note);
+  return model;
+}
+
+moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_ptr<const moe::Model>& model,
+                                                            const Setting& row) {
+  if (row.experts.is_default()) return model;
+  auto changed = model->with_experts(row.experts.options);
+  if (!changed) return moe::fail(changed.error().code, row.path + ": " + changed.error().message);
+  return changed;
+}
+
+eval::StoreSetting store_setting(const Setting& row, const moe::Model& model, std::int64_t max_length) {
+  eval::StoreSetting out;
+  out.model_hash = model.content_hash();
+  out.formats = model.info().format_summary;
+  out.precision = row.precision, out.kv = row.kv;
+  out.top_k = model.config().router.top_k, out.max_length = max_length;
+  out.experts = eval::expert_setting(model.config());
+  out.tokenizer = model.tokenizer()->fingerprint();
+  return out;
+}
+
+eval::SessionModelOptions session_options(const Setting& row, const moe::ParallelFor& threads, const Options& o) {
+  eval::SessionModelOptions options;
+  options.precision = row.precision;
+  options.kv = row.kv;
+  options.threads = threads;
+  options.max_length = o.max_length;
+  return options;
+}
+
+eval::EvaluateOptions evaluate_options(const moe::ParallelFor& threads, cli::ProgressLine& line) {
+  eval::EvaluateOptions how;
+  how.threads = threads;
+  how.hooks.on_progress = [&line](std::int64_t done, std::int64_t total) {
+    line.update({done, total}, std::to_string(done) + " of " + std::to_string(total) + " answers scored");
+  };
+  how.hooks.cancelled = cli::interrupted;
+  return how;
+}
+
+moe::Result<eval_until_known::Row> open_row(const Setting& row, eval_chat::Asked asked,
+                                            const std::shared_ptr<const moe::Model>& model,
+                                            const moe::ParallelFor& threads, const Options& o,
+                                            eval::RunReport& report) {
+  auto scorer = eval::SessionModel::create(model, session_options(row, threads, o));
+  if (!scorer) return moe::fail(scorer.error().code, row.path + ": " + scorer.error().message);
+  eval::StoreSetting setting = store_setting(row, *model, (*scorer)->max_length());
+  setting.chat = eval_chat::store_digest(asked, o.chat);
+  eval::ModelRun& run = report.models.emplace_back();
+  run.name = row.name, run.path = row.path;
+  run.info = model->info();
+  run.info.config = model->config();
+  run.content_hash = model->content_hash();
+  run.precision = row.precision, run.kv = row.kv;
+  run.resident_bytes = model->resident_bytes();
+  run.max_length = (*scorer)->max_length();
+  run.tokenizer = model->tokenizer();
+  run.chat = std::move(asked.use);
+  run.tasks = std::move(asked.tasks);
+  return eval_until_known::Row{std::move(*scorer), std::move(setting)};
+}
+
+moe::Result<Run> prepare_run(const Options& o, const std::vector<Setting>& rows, const eval_chat::Rows& chat,
+                             const std::string& started) {
+  Run run;
+  const auto threads = cli::start_threads(o.threads);
+  if (!threads) return moe::forward(threads);
+  run.threads = *threads;
+  eval::RunReport& report = run.report;
+  report.started = started;
+  report.command = o.command;
+  report.baseline = o.baseline, report.limit = o.limit, report.seed = o.seed;
+  report.system_instruction = o.system_instruction;
+  report.think_end = o.chat.think_end;
+  report.fewshot_as_multiturn = o.chat.multiturn;
+  report.thread_count = threads->worker_count;
+  report.isa = moe::active_isa();
+  auto tasks = prepare_tasks(o, chat.conversations);
+  if (!tasks) return moe::forward(tasks);
+  report.tasks = std::move(*tasks);
+  // What is wrong is found now, not after the models before it have answered for an hour.
+  if (auto ok = eval_chat::check_tasks(o.chat, report.tasks); !ok) return moe::forward(ok);
+  auto asked = check_rows(o, rows, chat, report);
+  if (!asked) return moe::forward(asked);
+  run.asked = std::move(*asked);
+  if (auto ok = eval_families::set(o.families, names_of(rows), report); !ok) return moe::forward(ok);
+  if (o.until_known.wanted)
+    if (auto ok = eval_until_known::check(o.until_known, paths_of(rows), report); !ok) return moe::forward(ok);
+  if (!o.cache.empty()) {
+    auto opened = eval::RunStore::open(o.cache);
+    if (!opened) return moe::forward(opened);
+    run.store = std::move(*opened);
+  }
+  return run;
+}
+
+}  // namespace eval_setup

@@ -1,0 +1,44 @@
+#pragma once
+// What moe-eval does before the first question is asked: tasks are read, models opened, mistakes found.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/eval_rows.hpp"
+#include "moe/eval/report.hpp"
+#include "moe/eval/session_model.hpp"
+#include "moe/eval/store.hpp"
+#include "tools/common/program.hpp"
+
+namespace eval_setup {
+
+std::string iso_time();
+
+/// All that is known before the first question is asked.
+struct Run {
+  moe::ParallelFor threads;
+  moe::eval::RunReport report;
+  std::vector<eval_chat::Asked> asked;  // [row]
+  std::unique_ptr<moe::eval::RunStore> store;
+};
+moe::Result<Run> prepare_run(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows,
+                             const eval_chat::Rows& chat, const std::string& started);
+
+moe::Result<std::shared_ptr<const moe::Model>> load(const eval_rows::Setting& row, const moe::ParallelFor& threads,
+                                                    moe::ContentHash content_hash);
+moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_ptr<const moe::Model>& model,
+                                                            const eval_rows::Setting& row);
+
+/// A model that can be asked, and its run in `report`.
+moe::Result<eval_until_known::Row> open_row(const eval_rows::Setting& row, eval_chat::Asked asked,
+                                            const std::shared_ptr<const moe::Model>& model,
+                                            const moe::ParallelFor& threads, const eval_rows::Options& o,
+                                            moe::eval::RunReport& report);
+
+moe::eval::StoreSetting store_setting(const eval_rows::Setting& row, const moe::Model& model, std::int64_t max_length);
+moe::eval::SessionModelOptions session_options(const eval_rows::Setting& row, const moe::ParallelFor& threads,
+                                               const eval_rows::Options& o);
+moe::eval::EvaluateOptions evaluate_options(const moe::ParallelFor& threads, cli::ProgressLine& line);
+
+}  // namespace eval_setup

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "moe/flops.hpp"
+
+namespace moe::inline MOE_ABI::eval {
+
+/// What was done between two readings of a counter.
+inline Work difference(Work after, const Work& before) {
+  for (auto part :
+       {&Work::attention_projection, &Work::attention_score, &Work::attention_value, &Work::router,
+        &Work::routed_experts, &Work::shared_experts, &Work::dense_ffn, &Work::head, &Work::tokens, &Work::head_tokens})
+    after.*part -= before.*part;
+  return after;
+}
+
+}  // namespace moe::inline MOE_ABI::eval
