@@ -43,7 +43,30 @@ void add_options(CLI::App& app, Flags& flags) {
                  "NAME=MODEL,MODEL: the best of this family is compared with the best of each other; repeat it")
       ->allow_extra_args(false)
       ->type_name("NAME=MODELS");
+  app.add_option("--reference", flags.reference,
+                 "MODEL,MODEL: compute multipliers are taken against the front of these (default: of all others)")
+      ->type_name("MODELS");
 }
+
+namespace {
+
+moe::Result<void> set_reference(const Flags& flags, const std::vector<std::string>& rows, eval::RunReport& report) {
+  if (flags.reference.empty()) return {};
+  for (const std::string& name : split(flags.reference)) {
+    const auto row = std::find(rows.begin(), rows.end(), name);
+    const auto problem = [&](const std::string& what) {
+      return moe::fail(moe::ErrorCode::bad_argument, "--reference " + moe::printable(flags.reference) + ": " + what);
+    };
+    if (row == rows.end()) return problem("no model '" + moe::printable(name) + "'; there are " + listed(rows));
+    const auto index = static_cast<std::size_t>(row - rows.begin());
+    if (std::find(report.reference.begin(), report.reference.end(), index) != report.reference.end())
+      return problem("model '" + moe::printable(name) + "' stands there twice");
+    report.reference.push_back(index);
+  }
+  return {};
+}
+
+}  // namespace
 
 moe::Result<void> set(const Flags& flags, const std::vector<std::string>& rows, eval::RunReport& report) {
   std::map<std::string, std::string> family_of;
@@ -66,12 +89,15 @@ moe::Result<void> set(const Flags& flags, const std::vector<std::string>& rows, 
   }
   if (report.families.size() == 1)
     return wrong(flags.families[0], "one family alone; name another that it is compared with");
-  return {};
+  return set_reference(flags, rows, report);
 }
 
 moe::Result<void> compare(eval::RunReport& report) {
+  cli::ProgressLine line("comparing models");
+  auto multipliers = eval::multipliers_of(report, {.seed = report.seed, .cancelled = cli::interrupted});
+  if (!multipliers) return moe::forward(multipliers);
+  report.multipliers = std::move(*multipliers);
   if (report.families.empty()) return {};
-  cli::ProgressLine line("comparing families");
   auto gaps = eval::compare_families(report, {.seed = report.seed, .cancelled = cli::interrupted});
   line.clear();
   if (!gaps) return moe::forward(gaps);

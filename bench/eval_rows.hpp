@@ -31,6 +31,7 @@ struct Options {
   eval_experts::Flags experts;
   eval_until_known::Flags until_known;
   eval_families::Flags families;
+  bool peaks = false;
   std::string a, b;  // of compare
 };
 

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "bench/eval_outputs.hpp"
+#include "bench/peaks.hpp"
 #include "moe/cpu.hpp"
 #include "tools/common/threads.hpp"
 
@@ -215,6 +216,18 @@ moe::Result<Run> prepare_run(const Options& o, const std::vector<Setting>& rows,
     run.store = std::move(*opened);
   }
   return run;
+}
+
+moe::Result<void> measure_peaks(const eval_rows::Options& o, eval::RunReport& report) {
+  if (!o.peaks) return {};
+  cli::ProgressLine line("measuring the machine");
+  const auto peaks = moe_bench::measure_peaks(report.thread_count, cli::interrupted);
+  if (!peaks) return moe::forward(peaks);
+  report.peaks = {.threads = peaks->threads,
+                  .int8_ops = peaks->int8_ops,
+                  .float_ops = peaks->float_ops,
+                  .read_bytes = peaks->read_bytes};
+  return {};
 }
 
 }  // namespace eval_setup

@@ -30,6 +30,9 @@ moe::Result<std::shared_ptr<const moe::Model>> load(const eval_rows::Setting& ro
 moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_ptr<const moe::Model>& model,
                                                             const eval_rows::Setting& row);
 
+/// RunReport::peaks, with --peaks. Errors: those of moe_bench::measure_peaks.
+moe::Result<void> measure_peaks(const eval_rows::Options& o, moe::eval::RunReport& report);
+
 /// A model that can be asked, and its run in `report`.
 moe::Result<eval_until_known::Row> open_row(const eval_rows::Setting& row, eval_chat::Asked asked,
                                             const std::shared_ptr<const moe::Model>& model,

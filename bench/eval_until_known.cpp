@@ -66,6 +66,9 @@ void add_options(CLI::App& app, Flags& flags) {
 }
 
 moe::Result<void> check(const Flags& flags, const std::vector<std::string>& paths, const eval::RunReport& report) {
+  if (!report.reference.empty())
+    return moe::fail(moe::ErrorCode::bad_argument,
+                     "--until-known: --reference compares models on all questions; leave one of the two out");
   if (!report.families.empty())
     return moe::fail(moe::ErrorCode::bad_argument,
                      "--until-known: --families compares models on all questions; leave one of the two out");

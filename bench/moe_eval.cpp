@@ -98,6 +98,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   auto run = eval_setup::prepare_run(o, rows, chat, started);
   if (!run) return moe::forward(run);
   eval::RunReport& report = run->report;
+  if (auto measured = eval_setup::measure_peaks(o, report); !measured) return measured;
   const bool needs_hash = run->store != nullptr || !o.out.empty();
 
   moe::Result<void> result;
@@ -211,6 +212,7 @@ void add_options(CLI::App& app, Options& o) {
   eval_until_known::add_options(app, o.until_known);
   eval_families::add_options(app, o.families);
   app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
+  app.add_flag("--peaks", o.peaks, "measure the machine first (2 seconds): operations and bytes per second at best");
   app.add_flag("--verbose", o.verbose, "also memory, bytes, executed work and every counter in the tables");
   cli::add_number(app, "--seed", o.seed, moe::Bounds<std::uint64_t>{0, std::numeric_limits<std::uint64_t>::max()},
                   "of worked examples that are drawn at random, and of the order of --until-known (1234)");

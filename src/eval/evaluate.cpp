@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <map>
 
+#include "eval/run/stretch.hpp"
 #include "eval/tasks/question.hpp"
 #include "eval/tasks/subjects.hpp"
 #include "eval/work_difference.hpp"
@@ -117,6 +117,10 @@ MetricValue aggregate_column(const std::vector<const DocumentOutcome*>& document
                   : aggregate(metric, values, options.bootstrap_count, options.threads, options.hooks.cancelled);
 }
 
+void add_work(const std::vector<const DocumentOutcome*>& documents, Aggregate& row) {
+  for (const DocumentOutcome* d : documents) row.model_flops += d->flops, row.pass_tokens += d->pass_tokens;
+}
+
 std::vector<const DocumentOutcome*> pointers(const std::vector<DocumentOutcome>& documents) {
   std::vector<const DocumentOutcome*> out;
   for (const DocumentOutcome& d : documents) out.push_back(&d);
@@ -178,6 +182,7 @@ Aggregate pool_group(const TaskSpec& spec, const TaskOutcome& outcome, const std
   for (std::size_t m : members) {
     counts.push_back(outcome.subtasks[m].question_count);
     group.question_count += counts.back();
+    group.model_flops += outcome.subtasks[m].model_flops, group.pass_tokens += outcome.subtasks[m].pass_tokens;
   }
   for (const MetricColumn& column : group.kinds) {
     const std::size_t at = index_of(spec, column);
@@ -208,6 +213,7 @@ void add_rows(const PreparedTask& task, const EvaluateOptions& options, TaskOutc
                   static_cast<std::int64_t>(documents.size()),
                   spec.metrics,
                   {}};
+    add_work(documents, row);
     for (std::size_t m = 0; m < spec.metrics.size(); ++m)
       row.metrics.push_back(aggregate_column(documents, spec.metrics[m].metric, m, options));
     outcome.subtasks.push_back(std::move(row));
@@ -276,6 +282,7 @@ Result<void> add_breakdowns(const PreparedTask& task, const EvaluateOptions& opt
     for (const std::string& value : values[f].in_order) {
       const auto& of_value = values[f].members[value];
       Aggregate row{value, value, true, static_cast<std::int64_t>(of_value.size()), task.spec.metrics, {}};
+      add_work(of_value, row);
       for (std::size_t m = 0; m < task.spec.metrics.size(); ++m)
         row.metrics.push_back(aggregate_column(of_value, task.spec.metrics[m].metric, m, options));
       breakdown.rows.push_back(std::move(row));
@@ -351,18 +358,18 @@ Result<TaskOutcome> summarise_answers(const PreparedTask& task, std::vector<Docu
 }
 
 Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, const EvaluateOptions& options) {
-  const auto start = std::chrono::steady_clock::now();
+  Stretch stretch(options.system_root);
   const Work before = model.executed();
   const ExpertLoad load_before = model.expert_load();
   const SubjectNames subjects = subjects_of(task);
-  auto answers = answer(task, all_questions(task), model, options.hooks, subjects.of_question);
+  auto answers = answer(task, all_questions(task), model, stretch.watched(options.hooks), subjects.of_question);
   if (!answers) return forward(answers);
   auto outcome = summarise_answers(task, std::move(*answers), options);
   if (!outcome) return outcome;
   outcome->executed = difference(model.executed(), before);
   outcome->experts = expert_use(load_before, model.expert_load(), subjects.names);
   if (outcome->experts->tokens == 0) outcome->experts.reset();
-  outcome->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  outcome->seconds = stretch.seconds(), outcome->joules = stretch.joules();
   return outcome;
 }
 

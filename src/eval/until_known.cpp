@@ -5,9 +5,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "eval/run/question_order.hpp"
+#include "eval/run/stretch.hpp"
 #include "eval/tasks/subjects.hpp"
 #include "eval/work_difference.hpp"
 #include "moe/eval/sequential.hpp"
@@ -28,6 +28,7 @@ struct Progress {
   Work executed;
   ExpertLoad load_before, load_after;  // sums over the blocks
   double seconds = 0;
+  std::optional<double> joules = 0;  // none once a block was not measured
 };
 
 // Of one task's questions, the index of each one's subject.
@@ -135,11 +136,11 @@ class Run {
 
   Result<void> ask_model(std::size_t m, std::size_t t, const std::vector<QuestionIndex>& questions) {
     const Contestant& contestant = contestants_[m];
-    const auto start = std::chrono::steady_clock::now();
+    Stretch stretch(options_.evaluate.system_root);
     const Work before = contestant.model->executed();
     const ExpertLoad load_before = contestant.model->expert_load();
-    auto answers =
-        answer(contestant.tasks[t], questions, *contestant.model, options_.evaluate.hooks, tallies_[t].of(questions));
+    auto answers = answer(contestant.tasks[t], questions, *contestant.model, stretch.watched(options_.evaluate.hooks),
+                          tallies_[t].of(questions));
     if (!answers)
       return fail(answers.error().code,
                   contestant.name + ", " + contestant.tasks[t].spec.name + ": " + answers.error().message);
@@ -151,7 +152,9 @@ class Run {
     }
     progress.executed += difference(contestant.model->executed(), before);
     progress.load_before.add(load_before), progress.load_after.add(contestant.model->expert_load());
-    progress.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    progress.seconds += stretch.seconds();
+    const auto joules = stretch.joules();
+    progress.joules = progress.joules && joules ? std::optional(*progress.joules + *joules) : std::nullopt;
     return {};
   }
 
@@ -229,7 +232,7 @@ class Run {
     // Subjects that were not reached have no row that could say so.
     outcome->skipped = -parts.back().question_count();
     for (const Subtask& subtask : task.subtasks) outcome->skipped += subtask.original_count;
-    outcome->executed = progress.executed, outcome->seconds = progress.seconds;
+    outcome->executed = progress.executed, outcome->seconds = progress.seconds, outcome->joules = progress.joules;
     outcome->experts = expert_use(progress.load_before, progress.load_after, subjects);
     if (outcome->experts->tokens == 0) outcome->experts.reset();
     return outcome;

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "moe/error.hpp"
+
 namespace moe::inline MOE_ABI {
 
 /// Source: Linux, Documentation/power/powercap/powercap.rst. Counts `package-N` zones and their `dram` zones; `psys` and

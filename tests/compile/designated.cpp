@@ -104,6 +104,7 @@ inline const eval::PreparedTask prepared_task{.num_fewshot = 1};
 inline const eval::Question question{.id = "1"};
 inline const eval::QuestionIndex question_index{.document = 1};
 inline const eval::ReadHooks read_hooks{.cancelled = {}};
+inline const eval::MachinePeaks machine_peaks{.threads = 1};
 inline const eval::RunReport run_report{.isa = "avx2"};
 inline const eval::RunReportOptions run_report_options{.gnuplot = ""};
 inline const eval::RunReportTexts run_report_texts{.verdict = "equal"};

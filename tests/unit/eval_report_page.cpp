@@ -198,8 +198,8 @@ TEST_CASE("CSV holds every digit, and the same number of fields in every line") 
     CHECK_MESSAGE(std::count(line.begin(), line.end(), ',') == fields, line);
     at = end + 2, ++lines;
   }
-  // A head; per model a result, two metrics of one row and of two subjects; a gap, and two by subject.
-  CHECK(lines == 1 + 2 * (1 + 2 + 4) + 1 + 2);
+  // A head; per model a result, its multiplier, two metrics of one row and of two subjects; a gap, and two by subject.
+  CHECK(lines == 1 + 2 * (1 + 1 + 2 + 4) + 1 + 2);
   CHECK(got->csv.find("result,run.json,first,exam,,,,accuracy,0.875,0.03,") != std::string::npos);
   CHECK(got->csv.find("gap,run.json,first,exam,second,subject,law,accuracy,-0.02,0.0123,") != std::string::npos);
 }

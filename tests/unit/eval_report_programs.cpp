@@ -95,6 +95,46 @@ TEST_CASE("without gnuplot on PATH the report has tables, and the program says s
   CHECK(html.find("This report has no pictures: gnuplot is not installed.") != std::string::npos);
 }
 
+TEST_CASE("what a run cost stands in run.json: by subject, beside a reference, on this machine") {
+  const Scratch s;
+  std::string exam;
+  for (int i = 0; i < 40; ++i)
+    exam += Json{{"id", i},
+                 {"question", "q" + std::to_string(i * 37)},
+                 {"choices", {"a" + std::to_string(i), "b"}},
+                 {"answer", i % 2},
+                 {"subject", i % 3 == 0 ? "red" : "blue"}}
+                .dump() +
+            "\n";
+  const std::vector<std::string> asked = {"--model", "m=" + kModel, "--tasks", s.write("exam.jsonl", exam),
+                                          "--sweep", "top_k=1,2,4"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), asked.begin(), asked.end());
+    return s.run(more);
+  };
+  const ProgramOutcome got = with({"--out", s / "out", "--peaks", "--verbose", "--reference", "m[top_k=1],m[top_k=4]"});
+  REQUIRE_MESSAGE(got.status == 0, got.err);
+  CHECK(got.out.find("This machine at its best, 1 thread: ") != std::string::npos);
+  const Json run = Json::parse(moe_test::read_file(s / "out/run.json"));
+  CHECK(run["machine_peaks"]["float_operations_per_second"].get<double>() > 1e8);
+  for (const Json& model : run["models"]) {
+    const Json& task = model["tasks"][0];
+    CHECK(task["compute_multiplier"]["reference"] == Json({"m[top_k=1]", "m[top_k=4]"}));
+    std::int64_t flops = 0;
+    for (const Json& row : task["by"]["subject"]) flops += row["model_flops"].get<std::int64_t>();
+    CHECK(flops == task["model_flops"]);
+    // A number, or honestly none.
+    CHECK((task["joules"].is_null() || task["joules"].get<double>() >= 0));
+  }
+  const std::string page = moe_test::read_file(s / "out/report.html");
+  CHECK(page.find("what m[top_k=1], m[top_k=4] would spend for this accuracy") != std::string::npos);
+  CHECK(page.find("GFLOPs / question, m[top_k=2]") != std::string::npos);
+  CHECK(page.find("GB/s out of memory") != std::string::npos);
+
+  check_one_line(with({"--reference", "m[top_k=1],other"}), 1, "no model 'other'; there are m[top_k=1], m[top_k=2]");
+  check_one_line(with({"--reference", "m[top_k=1],m[top_k=1]"}), 1, "model 'm[top_k=1]' stands there twice");
+}
+
 TEST_CASE("what report cannot read or must not overwrite") {
   const Scratch s;
   check_one_line(s.run({"report", s / "absent"}), 1, "absent");

@@ -52,17 +52,34 @@ TEST_CASE("a whole run.json comes back as it was written") {
 
 TEST_CASE("what newer versions write may be missing: a run.json of before can be reported") {
   RunJson run = run_json();
-  for (const char* key : {"libmoe_version", "compiler", "command", "baseline"}) run.erase(key);
+  for (const char* key : {"libmoe_version", "compiler", "command", "baseline", "machine_peaks"}) run.erase(key);
   for (RunJson& model : run["models"]) {
-    for (const char* key : {"version", "interval_95", "weight_bytes_per_question", "joules", "experts", "by"})
+    for (const char* key : {"version", "interval_95", "weight_bytes_per_question", "joules", "experts", "by",
+                            "compute_multiplier", "mean_experts_per_token"})
       model["tasks"][0].erase(key);
-    model.erase("content_hash"), model.erase("notes"), model.erase("chat");
+    for (RunJson& row : model["tasks"][0]["rows"]) row.erase("model_flops"), row.erase("model_tokens");
+    model.erase("layer_top_k"), model.erase("content_hash"), model.erase("notes"), model.erase("chat");
   }
   for (const char* key : {"interval_95", "minimum_detectable_effect", "questions_needed", "questions", "by"})
     run["comparisons"][0].erase(key);
   CHECK(error_of(run) == "");
-  run["models"][0]["top_k"] = {4, 4, 3};
-  CHECK(error_of(run) == "");
+}
+
+TEST_CASE("experts per layer, multipliers with an open end and the machine come back") {
+  RunJson json = run_json();
+  json["models"][0]["layer_top_k"] = {4, 4, 3};
+  const auto run = read::read_run(moe_test::run_text(json));
+  REQUIRE_MESSAGE(run.has_value(), run.error().message);
+  CHECK(run->models[0].top_k_text == "4,4,3");
+  CHECK_FALSE(run->models[0].top_k);
+  const read::Task& task = run->models[0].tasks[0];
+  CHECK(*task.experts->mean_experts_per_token == 2.5);
+  REQUIRE(task.multiplier);
+  CHECK(*task.multiplier->low == 1.125);
+  CHECK_FALSE(task.multiplier->high);
+  CHECK(task.reference == std::vector<std::string>{"second"});
+  CHECK(*task.by[0].rows[0].model_flops == 3000000000);
+  CHECK(run->peaks->read_bytes == 3e10);
 }
 
 TEST_CASE("a run that stopped, and families") {
@@ -120,7 +137,7 @@ TEST_CASE("errors name the member, what was found and what was expected") {
 
 TEST_CASE("any member of another kind, or missing, is an error that names it, or nothing that a report reads") {
   // Written for other readers, or free to be absent.
-  const std::set<std::string> unread = {"alias", "weight_bytes"};
+  const std::set<std::string> unread = {"alias", "weight_bytes", "model_tokens"};
   std::vector<std::string> places;
   RunJson whole = moe_test::stopped_json();
   whole["comparisons"] = run_json()["comparisons"];

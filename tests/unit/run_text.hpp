@@ -30,6 +30,8 @@ inline RunJson row_json(const std::string& name, bool is_group, double acc) {
           {"alias", name},
           {"is_group", is_group},
           {"questions", 100},
+          {"model_flops", 3000000000},
+          {"model_tokens", 4321},
           {"metrics",
            {{"acc", {{"value", acc}, {"standard_error", 0.02}}},
             {"acc_norm", {{"value", acc + 0.01}, {"standard_error", nullptr}}}}}};
@@ -44,29 +46,32 @@ inline RunJson experts_json() {
       {"tokens", 50},
       {"counts", counts},
       {"entropy_bits", {1.8464, 1.0}},
-      {"subjects", {{"history", {{"tokens", 5}, {"counts", first}}}, {"law", {{"tokens", 45}, {"counts", second}}}}},
-      {"mean_experts_per_token", 2.5}};
+      {"subjects", {{"history", {{"tokens", 5}, {"counts", first}}}, {"law", {{"tokens", 45}, {"counts", second}}}}}};
 }
 
 inline RunJson task_json(const std::string& name, double accuracy, double flops) {
-  RunJson out = {{"task", name},
-                 {"version", "1.0"},
-                 {"num_fewshot", 5},
-                 {"questions", 200},
-                 {"question_file", "exam.jsonl"},
-                 {"task_hash", "abc123"},
-                 {"accuracy", accuracy},
-                 {"standard_error", 0.03},
-                 {"interval_95", {accuracy - 0.06, accuracy + 0.06}},
-                 {"chance", 0.25},
-                 {"chance_corrected", (accuracy - 0.25) / 0.75},
-                 {"model_flops", 4000000000},
-                 {"model_flops_per_question", flops},
-                 {"model_tokens", 12345},
-                 {"weight_bytes_per_question", 9876543.25},
-                 {"executed", {{"total", 2000000000}, {"tokens", 6789}}},
-                 {"seconds", 1.5},
-                 {"joules", 42.25}};
+  RunJson out = {
+      {"task", name},
+      {"version", "1.0"},
+      {"num_fewshot", 5},
+      {"questions", 200},
+      {"question_file", "exam.jsonl"},
+      {"task_hash", "abc123"},
+      {"accuracy", accuracy},
+      {"standard_error", 0.03},
+      {"interval_95", {accuracy - 0.06, accuracy + 0.06}},
+      {"chance", 0.25},
+      {"chance_corrected", (accuracy - 0.25) / 0.75},
+      {"model_flops", 4000000000},
+      {"model_flops_per_question", flops},
+      {"model_tokens", 12345},
+      {"weight_bytes_per_question", 9876543.25},
+      {"executed", {{"total", 2000000000}, {"tokens", 6789}}},
+      {"seconds", 1.5},
+      {"joules", 42.25},
+
+      {"compute_multiplier",
+       {{"value", 1.25}, {"low_95", 1.125}, {"high_95", nullptr}, {"reference", RunJson::array({"second"})}}}};
   for (const char* key : {"truncated_questions", "too_long_questions", "non_finite_questions", "match_limit_questions",
                           "skipped_questions", "tied_questions", "reencoded_questions"})
     out[key] = 0;
@@ -85,6 +90,7 @@ inline RunJson model_json(const std::string& name, std::int64_t top_k, RunJson t
                  {"notes", {"a note"}},
                  {"unread_keys", RunJson::array()},
                  {"top_k", top_k},
+                 {"layer_top_k", nullptr},
                  {"precision", "auto"},
                  {"kv", "f16"},
                  {"total_parameters", 1000000},
@@ -110,6 +116,7 @@ inline RunJson run_json(const std::string& a = "first", const std::string& b = "
   }
   RunJson first = task_json("exam", 0.875, 2.5e9);
   first["experts"] = experts_json();
+  first["mean_experts_per_token"] = 2.5;
   return {{"format", "libmoe run 1"},
           {"started", "2026-01-02T03:04:05.000006"},
           {"seconds", 12.5},
@@ -119,6 +126,11 @@ inline RunJson run_json(const std::string& a = "first", const std::string& b = "
           {"numerics_version", 2},
           {"isa", "avx2"},
           {"threads", 2},
+          {"machine_peaks",
+           {{"threads", 2},
+            {"int8_operations_per_second", 8e11},
+            {"float_operations_per_second", 2e11},
+            {"read_bytes_per_second", 3e10}}},
           {"seed", 18446744073709551615u},
           {"limit", 0.0},
           {"baseline", ""},

@@ -41,7 +41,8 @@ struct Aggregate {
   bool is_group = false;
   std::int64_t question_count = 0;
   std::vector<MetricColumn> kinds = {};
-  std::vector<MetricValue> metrics = {};  ///< one per kind
+  std::vector<MetricValue> metrics = {};          ///< one per kind
+  std::int64_t model_flops = 0, pass_tokens = 0;  ///< of its questions, as in DocumentOutcome
 };
 
 /// The questions by the values of one of their fields (TaskSpec::group_by).
@@ -69,12 +70,15 @@ struct TaskOutcome {
   Work executed = {};                     ///< of this task
   std::optional<ExpertUse> experts = {};  ///< of the tokens in `executed`; none where no token met an expert
   double seconds = 0;
+  /// The whole machine's while this task ran; none where it could not be measured (EnergyMeter).
+  std::optional<double> joules = {};
 };
 
 struct EvaluateOptions {
   std::int64_t bootstrap_count = 100000;  ///< resamples for the standard error of a perplexity
   ParallelFor threads = {};
   Hooks hooks = {};
+  std::string system_root = {};  ///< stands before the paths of energy counters (tests)
 };
 
 /// Errors: those of LanguageModel::score; cancelled; non_finite naming the question whose score is no number though nothing failed.
@@ -86,7 +90,7 @@ MOE_API Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& mo
 MOE_API Result<std::vector<DocumentOutcome>> answer(const PreparedTask& task, std::span<const QuestionIndex> questions,
                                                     LanguageModel& model, const Hooks& hooks = {},
                                                     std::span<const std::int32_t> tallies = {});
-/// All but `executed`, `experts` and `seconds`, which the caller has measured. `answers`: of all_questions(task), one each, of a
+/// All but `executed`, `experts`, `seconds` and `joules`, which the caller has measured. `answers`: of all_questions(task), one each, of a
 /// task with at least one. Errors: bad_argument for another number of answers; cancelled.
 MOE_API Result<TaskOutcome> summarise_answers(const PreparedTask& task, std::vector<DocumentOutcome> answers,
                                               const EvaluateOptions& options = {});

@@ -60,6 +60,13 @@ struct FamilyComparison {
   FamilyGap gap = {};                  ///< best_a and best_b: indices into RunReport::models
 };
 
+/// What this machine can do at most, as somebody measured it.
+struct MachinePeaks {
+  std::int32_t threads = 1;
+  double int8_ops = 0, float_ops = 0;  ///< operations per second, 2 per multiply-add
+  double read_bytes = 0;               ///< bytes per second out of memory
+};
+
 struct RunReport {
   std::vector<PreparedTask> tasks = {};
   std::vector<ModelRun> models = {};
@@ -78,6 +85,9 @@ struct RunReport {
   std::optional<UntilKnown> until_known = {};
   std::vector<Family> families = {};
   std::vector<FamilyComparison> family_gaps = {};  ///< compare_families
+  std::vector<std::size_t> reference = {};  ///< models whose front compute is compared with; empty: for each all others
+  std::vector<std::vector<ComputeMultiplier>> multipliers = {};  ///< [task][model], multipliers_of; or empty
+  std::optional<MachinePeaks> peaks = {};
 };
 
 /// One comparison of two models on one task.
@@ -94,6 +104,12 @@ MOE_API std::vector<Comparison> compare_models(const RunReport& report);
 /// Errors: those of family_gap, naming task and families.
 MOE_API Result<std::vector<FamilyComparison>> compare_families(const RunReport& report,
                                                                const FamilyOptions& options = {});
+
+/// Iso-accuracy compute of every model on every task, against RunReport::reference. A task without an accuracy, or with
+/// a model that did not finish it, has none; nor has a run that was stopped by what it found: its models answered
+/// different questions. Errors: those of compute_multipliers.
+MOE_API Result<std::vector<std::vector<ComputeMultiplier>>> multipliers_of(const RunReport& report,
+                                                                           MultiplierOptions options = {});
 
 /// Accuracy with the standard error that clusters questions by TaskSpec::cluster.
 struct Accuracy {

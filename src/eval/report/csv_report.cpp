@@ -71,6 +71,16 @@ Line result_line(const read::Run& run, const read::Model& model, const read::Tas
   return l;
 }
 
+std::string multiplier_line(const read::Run& run, const read::Model& model, const read::Task& task) {
+  if (!task.multiplier || !task.multiplier->value) return "";
+  Line l;
+  l.kind = "multiplier", l.file = run.file, l.model = model.name, l.task = task.name, l.metric = "compute";
+  l.other = fmt::format("{}", fmt::join(task.reference, ","));
+  l.value = optional(task.multiplier->value);
+  l.low = optional(task.multiplier->low), l.high = optional(task.multiplier->high);
+  return text_of(l);
+}
+
 std::string row_lines(const read::Run& run, const read::Model& model, const read::Task& task, const read::Row& row,
                       const std::string& kind, const std::string& field) {
   std::string out;
@@ -79,6 +89,7 @@ std::string row_lines(const read::Run& run, const read::Model& model, const read
     l.kind = kind, l.file = run.file, l.model = model.name, l.task = task.name, l.field = field, l.name = row.name;
     l.metric = metric.key, l.value = optional(metric.value), l.standard_error = optional(metric.standard_error);
     l.questions = std::to_string(row.questions);
+    if (row.model_flops) l.flops = std::to_string(*row.model_flops);
     out += text_of(l);
   }
   return out;
@@ -130,7 +141,7 @@ std::string csv_report(const std::vector<read::Run>& runs) {
   for (const read::Run& run : runs) {
     for (const read::Model& model : run.models)
       for (const read::Task& task : model.tasks) {
-        out += text_of(result_line(run, model, task));
+        out += text_of(result_line(run, model, task)) + multiplier_line(run, model, task);
         for (const read::Row& row : task.rows)
           out += row_lines(run, model, task, row, row.is_group ? "group" : "subtask", "");
         for (const read::Breakdown& by : task.by)

@@ -52,6 +52,11 @@ void add_metric(std::vector<Cell>& row, const ModelResult& result, const std::st
   row.push_back(metric_cell(key, found->standard_error, at + "/standard_error"));
 }
 
+bool has_intervals(const Section& section) {
+  return std::any_of(section.results.begin(), section.results.end(),
+                     [](const ModelResult& r) { return r.multiplier.low || r.multiplier.high; });
+}
+
 std::vector<Cell> result_row(const ModelResult& r, const Section& section, const std::vector<std::string>& keys) {
   const read::Task& task = *r.of_task;
   std::vector<Cell> row = {word(r.label)};
@@ -66,10 +71,19 @@ std::vector<Cell> result_row(const ModelResult& r, const Section& section, const
   row.push_back(significant_cell(task.flops_per_question, r.at() + "/model_flops_per_question", 1e-9));
   if (section.results.size() > 1 && section.has_accuracy()) {
     row.push_back(word(r.front ? "front" : ""));
-    row.push_back(r.multiplier ? Cell{significant_form(*r.multiplier), exact_form(*r.multiplier)} : nothing());
+    row.push_back(r.multiplier.value ? Cell{significant_form(*r.multiplier.value), exact_form(*r.multiplier.value)}
+                                     : nothing());
+    if (has_intervals(section)) row.push_back(word(ends_form(r.multiplier.low, r.multiplier.high)));
   }
   if (r.front && section.results.size() > 1) row[0].mark = "front";
   return row;
+}
+
+std::string reference_of(const Section& section) {
+  const std::vector<std::string>& names = section.results[0].of_task->reference;
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out.empty() ? "the other rows" : out;
 }
 
 // One more picture of accuracy, against something that was measured for every question.
@@ -200,12 +214,16 @@ void add_results(ReportDocument& out, const Section& section) {
   table.columns.push_back({"GFLOPs / question"});
   if (section.results.size() > 1 && section.has_accuracy())
     table.columns.insert(table.columns.end(), {{"front", false}, {"compute \xC3\x97"}});
+  if (section.results.size() > 1 && section.has_accuracy() && has_intervals(section))
+    table.columns.push_back({"95 % of it"});
   for (const ModelResult& r : section.results) table.rows.push_back(result_row(r, section, keys));
   out.table(std::move(table));
   if (section.results.size() > 1 && section.has_accuracy())
-    out.add(Block::Kind::small,
-            "Above chance: 0 is guessing, 100 is perfect. Compute \xC3\x97: what the other rows would spend for this "
-            "accuracy, over what this row spends; above 1 it is the cheaper way.");
+    out.add(
+        Block::Kind::small,
+        "Above chance: 0 is guessing, 100 is perfect. Compute \xC3\x97: what " + reference_of(section) +
+            " would spend for this accuracy, over what this row spends; above 1 it is the cheaper way. Its interval: "
+            "questions drawn anew 2,000 times; an end is open where the others' front does not reach.");
 }
 
 void add_costs(ReportDocument& out, const Section& section, Painter& painter) {

@@ -53,6 +53,18 @@ std::string first_metric(const std::vector<read::Row>& rows) {
   return rows.empty() || rows[0].metrics.empty() ? "no metric" : rows[0].metrics[0].key;
 }
 
+// What a question of each row cost, a column per model behind the accuracies.
+void add_cost_columns(Table& table, const Section& section, const std::vector<read::Row>& rows) {
+  if (rows.empty() || !rows[0].model_flops) return;
+  for (const ModelResult& r : section.results)
+    table.columns.push_back({"GFLOPs / question" + (section.results.size() > 1 ? ", " + r.label : std::string())});
+}
+void add_cost_cell(std::vector<Cell>& row, const read::Row* of_model, const std::string& at) {
+  if (of_model == nullptr || !of_model->model_flops || of_model->questions == 0) return row.push_back(nothing());
+  row.push_back(
+      significant_cell(*of_model->model_flops, at + "/model_flops", 1e-9 / static_cast<double>(of_model->questions)));
+}
+
 // Accuracy by one field, a column per model.
 void add_accuracy_table(ReportDocument& out, const Section& section, std::size_t field) {
   const ModelResult& first = section.results[0];
@@ -61,15 +73,21 @@ void add_accuracy_table(ReportDocument& out, const Section& section, std::size_t
   table.caption = metric_title(first_metric(by.rows), " by " + by.field);
   table.columns = {{by.field, false}, {"questions"}};
   for (const ModelResult& r : section.results) table.columns.push_back({r.label});
+  add_cost_columns(table, section, by.rows);
   for (std::size_t i = 0; i < by.rows.size(); ++i) {
+    std::vector<Cell> costs;
     std::vector<Cell> row = {
         word(by.rows[i].name),
         count_cell(by.rows[i].questions, fmt::format("{}/by/{}/{}/questions", first.at(), pointer_step(by.field), i))};
     for (const ModelResult& r : section.results) {
       const auto same = std::find_if(r.of_task->by.begin(), r.of_task->by.end(),
                                      [&](const read::Breakdown& b) { return b.field == by.field; });
-      if (same == r.of_task->by.end() || i >= same->rows.size() || same->rows[i].name != by.rows[i].name ||
-          same->rows[i].metrics.empty()) {
+      const bool is_there =
+          same != r.of_task->by.end() && i < same->rows.size() && same->rows[i].name == by.rows[i].name;
+      if (by.rows[0].model_flops)
+        add_cost_cell(costs, is_there ? &same->rows[i] : nullptr,
+                      fmt::format("{}/by/{}/{}", r.at(), pointer_step(by.field), i));
+      if (!is_there || same->rows[i].metrics.empty()) {
         row.push_back(nothing());
         continue;
       }
@@ -78,6 +96,7 @@ void add_accuracy_table(ReportDocument& out, const Section& section, std::size_t
           fmt::format("{}/by/{}/{}/metrics/{}/value", r.at(), pointer_step(by.field), i, pointer_step(metric.key));
       row.push_back(metric_cell(metric.key, metric.value, at));
     }
+    row.insert(row.end(), costs.begin(), costs.end());
     table.rows.push_back(std::move(row));
   }
   out.table(std::move(table));
@@ -91,14 +110,19 @@ void add_rows_table(ReportDocument& out, const Section& section) {
   table.caption = metric_title(first_metric(first.of_task->rows), " by subtask and group");
   table.columns = {{"name", false}, {"questions"}};
   for (const ModelResult& r : section.results) table.columns.push_back({r.label});
+  add_cost_columns(table, section, first.of_task->rows);
   for (std::size_t i = 0; i < first.of_task->rows.size(); ++i) {
+    std::vector<Cell> costs;
     const read::Row& of_first = first.of_task->rows[i];
     std::vector<Cell> row = {word(of_first.name),
                              count_cell(of_first.questions, fmt::format("{}/rows/{}/questions", first.at(), i))};
     if (of_first.is_group) row[0].mark = "front";
     for (const ModelResult& r : section.results) {
       const auto& rows = r.of_task->rows;
-      if (i >= rows.size() || rows[i].name != of_first.name || rows[i].metrics.empty()) {
+      const bool is_there = i < rows.size() && rows[i].name == of_first.name;
+      if (first.of_task->rows[0].model_flops)
+        add_cost_cell(costs, is_there ? &rows[i] : nullptr, fmt::format("{}/rows/{}", r.at(), i));
+      if (!is_there || rows[i].metrics.empty()) {
         row.push_back(nothing());
         continue;
       }
@@ -106,6 +130,7 @@ void add_rows_table(ReportDocument& out, const Section& section) {
           fmt::format("{}/rows/{}/metrics/{}/value", r.at(), i, pointer_step(rows[i].metrics[0].key));
       row.push_back(metric_cell(rows[i].metrics[0].key, rows[i].metrics[0].value, at));
     }
+    row.insert(row.end(), costs.begin(), costs.end());
     table.rows.push_back(std::move(row));
   }
   out.table(std::move(table));

@@ -63,6 +63,15 @@ void add_run(ReportDocument& out, const read::Run& run, std::size_t index, bool 
   add_number(table, "numerics version", run.numerics_version, at + "/numerics_version");
   add_line(table, "instruction set", run.isa);
   add_number(table, "threads", run.threads, at + "/threads");
+  if (run.peaks) {
+    const std::string peaks = at + "/machine_peaks";
+    table.rows.push_back({word("machine's peak, int8 GOPS"),
+                          significant_cell(run.peaks->int8_ops, peaks + "/int8_operations_per_second", 1e-9)});
+    table.rows.push_back({word("machine's peak, float32 GFLOPS"),
+                          significant_cell(run.peaks->float_ops, peaks + "/float_operations_per_second", 1e-9)});
+    table.rows.push_back({word("machine's peak, GB/s out of memory"),
+                          significant_cell(run.peaks->read_bytes, peaks + "/read_bytes_per_second", 1e-9)});
+  }
   table.rows.push_back({word("seed"), {std::to_string(run.seed), std::to_string(run.seed), at + "/seed"}});
   if (run.limit > 0) add_number(table, "limit", run.limit, at + "/limit");
   add_line(table, "baseline", run.baseline);

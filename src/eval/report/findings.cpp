@@ -38,8 +38,14 @@ void compare_costs(Section& section) {
     cost.push_back(r->of_task->flops_per_question), accuracy.push_back(*r->of_task->accuracy);
   const std::vector<bool> front = pareto_front(cost, accuracy);
   const auto multipliers = compute_multipliers(cost, accuracy);
-  for (std::size_t i = 0; i < results.size(); ++i)
-    results[i]->front = front[i], results[i]->multiplier = multipliers[i];
+  // A run has compared its own models, with intervals and against the reference that was asked for.
+  const bool is_one_run = std::all_of(results.begin(), results.end(), [&](const ModelResult* r) {
+    return r->run == results[0]->run && r->of_task->multiplier;
+  });
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    results[i]->front = front[i];
+    results[i]->multiplier = is_one_run ? *results[i]->of_task->multiplier : ComputeMultiplier{.value = multipliers[i]};
+  }
 }
 
 const ModelResult* best_of(const Section& section) {

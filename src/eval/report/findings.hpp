@@ -15,8 +15,8 @@ struct ModelResult {
   std::string label;  ///< the model's name, with its run where several runs have one of that name
   const read::Model* of_model = nullptr;
   const read::Task* of_task = nullptr;
-  bool front = false;                ///< no other is both cheaper and better
-  std::optional<double> multiplier;  ///< compute_multipliers
+  bool front = false;            ///< no other is both cheaper and better
+  ComputeMultiplier multiplier;  ///< with an interval where all results are of one run
   /// JSON pointer behind the run's index: "0/models/1/tasks/2".
   std::string at() const;
   std::string model_at() const;

@@ -59,6 +59,12 @@ std::string p_form(double p) {
   return text.replace(text.find('-'), 1, kMinusSign);  // a line does not break at it
 }
 
+std::string ends_form(const std::optional<double>& low, const std::optional<double>& high) {
+  const auto form = [](double end) { return fmt::format("{:.3g}", end); };
+  if (low && high) return form(*low) + " to " + form(*high);
+  return low ? form(*low) + " or more" : high ? form(*high) + " or less" : "-";
+}
+
 std::string exact_form(double value) { return fmt::format("{}", value); }
 
 std::string html_escaped(std::string_view text) {

@@ -26,6 +26,8 @@ std::string scaled_form(double value);
 std::string count_form(std::int64_t value);
 /// "0.0010", "6e-25".
 std::string p_form(double p);
+/// "1.2 to 5.6", "1.2 or more", "5.6 or less"; "-" without both ends.
+std::string ends_form(const std::optional<double>& low, const std::optional<double>& high);
 /// Every digit: what reads back as the same number.
 std::string exact_form(double value);
 

@@ -268,6 +268,8 @@ Json sample_of(const PreparedTask& task, const Document& document, const Documen
     line[std::string(name_of(task.spec.metrics[m].metric))] =
         metric_json(task.spec.metrics[m].metric, scored.metrics[m], scored);
   }
+  line["libmoe_model_flops"] = scored.flops;
+  line["libmoe_model_tokens"] = scored.pass_tokens;
   if (Json checks = checks_of(scored); !checks.empty()) line["libmoe_checks"] = std::move(checks);
   return line;
 }

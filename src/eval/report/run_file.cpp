@@ -64,7 +64,12 @@ Json experts_json(const std::optional<ExpertUse>& use) {
 }
 
 Json aggregate_json(const Aggregate& row) {
-  Json out = {{"name", row.name}, {"alias", row.alias}, {"is_group", row.is_group}, {"questions", row.question_count}};
+  Json out = {{"name", row.name},
+              {"alias", row.alias},
+              {"is_group", row.is_group},
+              {"questions", row.question_count},
+              {"model_flops", row.model_flops},
+              {"model_tokens", row.pass_tokens}};
   for (std::size_t m = 0; m < row.kinds.size(); ++m)
     out["metrics"]
        [row.kinds[m].filter == "none" ? std::string(eval::name_of(row.kinds[m].metric)) : row.kinds[m].key()] = {
@@ -97,6 +102,7 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome, std::int
       {"mean_experts_per_token", outcome.experts ? Json(outcome.experts->mean_experts_per_token()) : Json(nullptr)},
       {"experts", experts_json(outcome.experts)},
       {"seconds", outcome.seconds},
+      {"joules", optional_number(outcome.joules)},
       {"truncated_questions", outcome.truncated},
       {"too_long_questions", outcome.too_long},
       {"non_finite_questions", outcome.non_finite},
@@ -110,6 +116,27 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome, std::int
   for (const Breakdown& breakdown : outcome.breakdowns)
     for (const Aggregate& row : breakdown.rows) out["by"][breakdown.field].push_back(aggregate_json(row));
   return out;
+}
+
+// Null where there is nothing to compare with.
+Json multiplier_json(const RunReport& report, const ModelRun& run, std::size_t t) {
+  const auto index = static_cast<std::size_t>(&run - report.models.data());
+  if (t >= report.multipliers.size() || index >= report.multipliers[t].size()) return nullptr;
+  const ComputeMultiplier& multiplier = report.multipliers[t][index];
+  Json reference = Json::array();
+  for (const std::size_t m : report.reference) reference.push_back(report.models[m].name);
+  return {{"value", optional_number(multiplier.value)},
+          {"low_95", optional_number(multiplier.low)},
+          {"high_95", optional_number(multiplier.high)},
+          {"reference", reference.empty() ? Json(nullptr) : reference}};
+}
+
+Json peaks_json(const std::optional<MachinePeaks>& peaks) {
+  if (!peaks) return nullptr;
+  return {{"threads", peaks->threads},
+          {"int8_operations_per_second", peaks->int8_ops},
+          {"float_operations_per_second", peaks->float_ops},
+          {"read_bytes_per_second", peaks->read_bytes}};
 }
 
 Json chat_json(const ModelRun& run) {
@@ -150,8 +177,10 @@ Json model_json(const RunReport& report, const ModelRun& run) {
               {"max_length", run.max_length},
               {"chat", chat_json(run)},
               {"tasks", Json::array()}};
-  for (std::size_t t = 0; t < run.outcomes.size(); ++t)
+  for (std::size_t t = 0; t < run.outcomes.size(); ++t) {
     out["tasks"].push_back(outcome_json(run.task(report.tasks, t), run.outcomes[t], run.info.touched_bytes));
+    out["tasks"].back()["compute_multiplier"] = multiplier_json(report, run, t);
+  }
   return out;
 }
 
@@ -260,6 +289,7 @@ std::string run_file_text(const RunReport& report) {
                {"numerics_version", kNumericsVersion},
                {"isa", report.isa},
                {"threads", report.thread_count},
+               {"machine_peaks", peaks_json(report.peaks)},
                {"seed", report.seed},
                {"limit", report.limit},
                {"baseline", report.baseline},

@@ -30,6 +30,7 @@ Row read_row(MemberReader& reader, const Place& place) {
   row.name = reader.text(place, "name");
   row.is_group = reader.flag(place, "is_group");
   row.questions = reader.count(place, "questions");
+  row.model_flops = reader.optional_count(place, "model_flops");
   for (const auto& [key, at] : reader.members(place, "metrics", kMostMetrics, false)) {
     if (!at.value.is_object()) reader.expected(at.at, at.value, "an object");
     row.metrics.push_back({key, reader.optional_number(at, "value", -kMostNumber, kMostNumber),
@@ -90,7 +91,7 @@ std::optional<Experts> read_experts(MemberReader& reader, const Place& task) {
         reader.expected(at.at + ".counts", at.value.find("counts"), "as many counts as those of all questions");
     out.subjects.push_back(std::move(load));
   }
-  out.mean_experts_per_token = reader.optional_number(place, "mean_experts_per_token", 0, kMostExperts);
+  out.mean_experts_per_token = reader.optional_number(task, "mean_experts_per_token", 0, kMostExperts);
   return out;
 }
 
@@ -107,6 +108,31 @@ void read_costs(MemberReader& reader, const Place& place, Task& task) {
   const Place work{*executed, MemberReader::name_of(place, "executed")};
   task.executed_flops = reader.count(work, "total");
   task.executed_tokens = reader.count(work, "tokens");
+}
+
+void read_multiplier(MemberReader& reader, const Place& place, Task& task) {
+  const auto found = place.value.find("compute_multiplier");
+  if (!found || found->is_null()) return;
+  const Place at{*found, MemberReader::name_of(place, "compute_multiplier")};
+  if (!found->is_object()) return reader.expected(at.at, found, "an object");
+  task.multiplier = ComputeMultiplier{reader.optional_number(at, "value", 0, kMostNumber),
+                                      reader.optional_number(at, "low_95", 0, kMostNumber),
+                                      reader.optional_number(at, "high_95", 0, kMostNumber)};
+  if (const auto names = found->find("reference"); names && !names->is_null())
+    task.reference = reader.texts(at, "reference", kMostModels);
+}
+
+std::optional<MachinePeaks> read_peaks(MemberReader& reader, const Place& root) {
+  const auto found = root.value.find("machine_peaks");
+  if (!found || found->is_null()) return std::nullopt;
+  const Place at{*found, "machine_peaks"};
+  if (!found->is_object()) reader.expected(at.at, found, "an object");
+  MachinePeaks out;
+  out.threads = static_cast<std::int32_t>(std::min<std::int64_t>(reader.count(at, "threads", 1), 1 << 20));
+  out.int8_ops = reader.number(at, "int8_operations_per_second", 0, kMostNumber);
+  out.float_ops = reader.number(at, "float_operations_per_second", 0, kMostNumber);
+  out.read_bytes = reader.number(at, "read_bytes_per_second", 0, kMostNumber);
+  return out;
 }
 
 Task read_task(MemberReader& reader, const Place& place) {
@@ -130,18 +156,20 @@ Task read_task(MemberReader& reader, const Place& place) {
     for (const Place& row : reader.objects(at, kMostRows)) task.by.back().rows.push_back(read_row(reader, row));
   }
   task.experts = read_experts(reader, place);
+  read_multiplier(reader, place, task);
   return task;
 }
 
-// A number, or a list of one per layer.
+// One number, or one per layer.
 void read_top_k(MemberReader& reader, const Place& place, Model& model) {
-  const auto found = place.value.find("top_k");
-  if (!found || !found->is_array()) {
-    model.top_k = static_cast<double>(reader.count(place, "top_k"));
-    model.top_k_text = fmt::format("{}", *model.top_k);
+  const auto top_k = static_cast<double>(reader.count(place, "top_k"));
+  const auto found = place.value.find("layer_top_k");
+  if (!found || found->is_null()) {
+    model.top_k = top_k;
+    model.top_k_text = fmt::format("{}", top_k);
     return;
   }
-  for (const Place& layer : reader.list(place, "top_k", kMostLayers)) {
+  for (const Place& layer : reader.list(place, "layer_top_k", kMostLayers)) {
     const auto value = MemberReader::whole(layer.value);
     if (!value || *value < 0) reader.expected(layer.at, layer.value, "a whole number from 0 on");
     model.top_k_text += fmt::format("{}{}", model.top_k_text.empty() ? "" : ",", value.value_or(0));
@@ -263,6 +291,7 @@ Result<Run> read_run(const RunText& text) {
   }
   read_until_known(reader, root, run);
   read_families(reader, root, run);
+  run.peaks = read_peaks(reader, root);
   if (reader.failed()) return tl::unexpected(reader.error());
   return run;
 }

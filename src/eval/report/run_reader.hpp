@@ -24,6 +24,7 @@ struct Row {
   std::string name;
   bool is_group = false;
   std::int64_t questions = 0;
+  std::optional<std::int64_t> model_flops;
   std::vector<Metric> metrics;
 };
 
@@ -58,6 +59,9 @@ struct Task {
   std::vector<Row> rows;
   std::vector<Breakdown> by;
   std::optional<Experts> experts;
+  /// Iso-accuracy compute; `value` alone where several runs are joined.
+  std::optional<ComputeMultiplier> multiplier;
+  std::vector<std::string> reference;  ///< models that `multiplier` is taken against; empty: all others
 };
 
 struct Check {
@@ -119,6 +123,7 @@ struct Run {
   std::vector<Comparison> comparisons;
   std::optional<UntilKnown> until_known;  ///< its pairs and models are those of `models`
   std::vector<FamilyFinding> family_gaps;
+  std::optional<MachinePeaks> peaks;
 };
 
 /// Errors: bad_file, "FILE: MEMBER is FOUND, expected EXPECTED".

@@ -18,7 +18,11 @@ Standing standing_of(const RunReport& report, std::size_t task) {
     out.accuracy.push_back(accuracy_of(report.tasks[task], model.outcomes[task]).value);
   }
   out.front = pareto_front(out.cost, out.accuracy);
-  out.multipliers = compute_multipliers(out.cost, out.accuracy);
+  std::vector<bool> reference;
+  for (const ModelRun* model : out.models)
+    if (const auto index = static_cast<std::size_t>(model - report.models.data()); !report.reference.empty())
+      reference.push_back(std::find(report.reference.begin(), report.reference.end(), index) != report.reference.end());
+  out.multipliers = compute_multipliers(out.cost, out.accuracy, reference);
   return out;
 }
 

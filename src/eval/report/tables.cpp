@@ -162,8 +162,10 @@ std::string details(const RunReport& report, std::size_t t, const TableOptions& 
   const bool is_choice = has_accuracy(task.spec.group_metrics) && task.spec.kind == TaskKind::multiple_choice;
   std::vector<std::string> header = {"cost"};
   if (is_choice) header.emplace_back("corrected %");
+  const bool has_intervals = t < report.multipliers.size() && report.multipliers[t].size() == report.models.size();
+  if (has_intervals) header.emplace_back("compute x, 95 %");
   header.insert(header.end(), {"points/GFLOP", "GFLOPs/token", "active/total", "B/token", "resident B", "seconds",
-                               "executed GFLOPs", "reuse"});
+                               "joules", "executed GFLOPs", "reuse"});
   TextTable costs(header);
   TextTable counters({"questions", "truncated", "too long", "non-finite", "match limit", "skipped", "ties",
                       "re-encoded", "tokens asked", "tokens computed"});
@@ -173,6 +175,10 @@ std::string details(const RunReport& report, std::size_t t, const TableOptions& 
     const ParameterCount parameters = count_parameters(model.info.config);
     std::vector<std::string> row = {shown_name(model.name)};
     if (is_choice) row.push_back(percent_form(chance_corrected(standing.accuracy[m], o.chance)));
+    if (has_intervals) {
+      const auto index = static_cast<std::size_t>(standing.models[m] - report.models.data());
+      row.push_back(ends_form(report.multipliers[t][index].low, report.multipliers[t][index].high));
+    }
     row.push_back(standing.cost[m] > 0 ? fmt::format("{:.4g}", 100 * standing.accuracy[m] / (standing.cost[m] / 1e9))
                                        : "-");
     row.push_back(gflops_form(static_cast<double>(weight_flops_per_token(model.info.config))));
@@ -181,6 +187,7 @@ std::string details(const RunReport& report, std::size_t t, const TableOptions& 
     row.push_back(scaled_form(static_cast<double>(model.info.touched_bytes)));
     row.push_back(scaled_form(static_cast<double>(model.resident_bytes + model.session_bytes)));
     row.push_back(fmt::format("{:.1f}", o.seconds));
+    row.push_back(o.joules ? significant_form(*o.joules) : "not measured");
     row.push_back(gflops_form(static_cast<double>(o.executed.total())));
     row.push_back(o.executed.tokens > 0 ? fmt::format("{:.2f}", static_cast<double>(o.pass_tokens) /
                                                                     static_cast<double>(o.executed.tokens))
@@ -302,6 +309,21 @@ std::string legend(const RunReport& report, const TableOptions& options) {
 
 }  // namespace
 
+namespace {
+
+std::string machine(const RunReport& report, const TableOptions& options) {
+  if (!report.peaks) return "";
+  const MachinePeaks& p = *report.peaks;
+  return wrapped(fmt::format("This machine at its best, {} thread{}: {} int8 GOPS, {} float32 GFLOPS, {} GB/s out of "
+                             "memory.",
+                             p.threads, p.threads == 1 ? "" : "s", gflops_form(p.int8_ops), gflops_form(p.float_ops),
+                             gflops_form(p.read_bytes)),
+                 options.columns) +
+         "\n\n";
+}
+
+}  // namespace
+
 std::string render_tables(const RunReport& report, const TableOptions& wanted) {
   TableOptions options = wanted;
   options.columns = std::max<std::size_t>(wanted.columns, 40);
@@ -316,7 +338,7 @@ std::string render_tables(const RunReport& report, const TableOptions& wanted) {
     for (std::size_t t = 0; t < report.tasks.size() && options.columns >= kChartColumns; ++t)
       out += chart_of(report, t);
   }
-  return out.empty() ? out : render_verdict(report, options) + out + legend(report, options);
+  return out.empty() ? out : render_verdict(report, options) + out + machine(report, options) + legend(report, options);
 }
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -53,6 +53,29 @@ std::vector<Comparison> compare_models(const RunReport& report) {
   return out;
 }
 
+Result<std::vector<std::vector<ComputeMultiplier>>> multipliers_of(const RunReport& report, MultiplierOptions options) {
+  std::vector<std::vector<ComputeMultiplier>> out(report.tasks.size());
+  options.reference.assign(report.reference.empty() ? 0 : report.models.size(), false);
+  for (const std::size_t m : report.reference) options.reference[m] = true;
+  for (std::size_t t = 0; t < report.tasks.size() && !report.until_known && report.models.size() > 1; ++t) {
+    std::vector<std::vector<double>> flops, scores;
+    std::vector<std::string> clusters;
+    for (const ModelRun& model : report.models) {
+      if (t >= model.outcomes.size()) break;
+      clusters.clear();
+      collect(report.tasks[t], model.outcomes[t], scores.emplace_back(), clusters);
+      auto& of_model = flops.emplace_back();
+      for (const auto& subtask : model.outcomes[t].documents)
+        for (const DocumentOutcome& document : subtask) of_model.push_back(static_cast<double>(document.flops));
+    }
+    if (flops.size() < report.models.size() || clusters.empty()) continue;
+    auto multipliers = compute_multipliers(flops, scores, clusters, options);
+    if (!multipliers) return forward(multipliers);
+    out[t] = std::move(*multipliers);
+  }
+  return out;
+}
+
 Result<std::vector<FamilyComparison>> compare_families(const RunReport& report, const FamilyOptions& options) {
   std::vector<FamilyComparison> out;
   for (std::size_t t = 0; t < report.tasks.size(); ++t) {
