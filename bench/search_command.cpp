@@ -125,7 +125,7 @@ moe::Result<std::string> verdict_of(const Search& search, const Halves& halves, 
   if (!after) return moe::forward(after);
   const auto gap = eval::paired_gap(after->correct, before->correct, after->clusters);
   if (!gap) return moe::forward(gap);
-  const double half_width = gap->standard_error ? 1.959963984540054 * *gap->standard_error : 0.0;
+  const auto [low, high] = eval::interval_of(*gap).value_or(std::pair{gap->gap, gap->gap});
   const char* word = gap->p_value >= 0.05 ? "not distinguishable" : gap->gap > 0 ? "better" : "worse";
   return fmt::format(
       "Verdict, on {} questions that the search did not see: {:.2f} % with top_k={}, {:.2f} % before.\n"
@@ -133,7 +133,7 @@ moe::Result<std::string> verdict_of(const Search& search, const Halves& halves, 
       "GFLOPs/question {:.4g}, {:.4g} before: {:.2f} %.\n"
       "To run it: --top-k {}\n",
       after->correct.size(), 100 * after->accuracy(), list_text(found), 100 * before->accuracy(), 100 * gap->gap,
-      100 * (gap->gap - half_width), 100 * (gap->gap + half_width), gap->p_value, word,
+      100 * low, 100 * high, gap->p_value, word,
       gap->standard_error.value_or(0) > 0 ? fmt::format(" (a gap of {:.2f} would be found)",
                                                         100 * eval::minimum_detectable_effect(*gap->standard_error))
                                           : "",

@@ -18,7 +18,6 @@ namespace {
 
 namespace eval = moe::eval;
 using Random = std::mt19937_64;
-constexpr double kQuantile = 1.959963984540054;  // of a 95 % interval
 
 // In [0, 1): the same on every standard library, as std's distributions are not.
 double uniform(Random& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
@@ -67,8 +66,10 @@ moe::Result<void> clustered(std::int64_t runs, Random& random, std::string& out)
         const double truth = paired ? 0 : 0.5;
         double mean = 0;
         for (double x : values) mean += x / static_cast<double>(values.size());
-        covered += std::abs(mean - truth) <= kQuantile * *eval::clustered_standard_error(values, names);
-        ignoring += std::abs(mean - truth) <= kQuantile * *eval::standard_error(values);
+        covered +=
+            std::abs(mean - truth) <= eval::interval_factor(clusters) * *eval::clustered_standard_error(values, names);
+        const auto questions = static_cast<std::int64_t>(values.size());
+        ignoring += std::abs(mean - truth) <= eval::interval_factor(questions) * *eval::standard_error(values);
       }
       out += fmt::format("| {}, {} clusters of 1 to 5 | {} (clusters ignored: {}) |\n",
                          paired ? "paired and clustered" : "clustered", clusters, percent(covered, runs),
@@ -84,7 +85,8 @@ moe::Result<void> paired(std::int64_t runs, Random& random, std::string& out) {
       std::vector<double> values(static_cast<std::size_t>(questions));
       double mean = 0;
       for (double& d : values) mean += (d = difference(random, gap, 0.16)) / questions;
-      covered += std::abs(mean - gap) <= kQuantile * *eval::standard_error(values);
+      covered += std::abs(mean - gap) <=
+                 eval::interval_factor(static_cast<std::int64_t>(values.size())) * *eval::standard_error(values);
     }
     out += fmt::format("| paired, {} questions, gap {:g} points, 16 % discordant | {} |\n", questions, 100 * gap,
                        percent(covered, runs));

@@ -18,6 +18,31 @@ namespace {
 doctest::Approx near(double x) { return doctest::Approx(x).epsilon(1e-12); }
 }  // namespace
 
+TEST_CASE("intervals of few clusters are Student's") {
+  // scipy.stats.t.ppf(0.975, values - 1)
+  CHECK(interval_factor(2) == near(12.706204736174694));
+  CHECK(interval_factor(3) == near(4.302652729749464));
+  CHECK(std::abs(interval_factor(4) - 3.182446305283708) < 0.02);
+  CHECK(std::abs(interval_factor(6) - 2.5705818356363146) < 2e-3);
+  CHECK(std::abs(interval_factor(10) - 2.2621571628540993) < 2e-4);
+  CHECK(std::abs(interval_factor(31) - 2.0422724563012373) < 1e-6);
+  CHECK(std::abs(interval_factor(2167) - 1.9610598) < 1e-6);
+  CHECK(std::isinf(interval_factor(1)));
+  CHECK(std::isinf(interval_factor(0)));
+  const std::vector<std::string> clusters = {"", "a", "", "b", "a", "b", ""};
+  CHECK(count_clusters(clusters) == 5);
+
+  const std::vector<double> a = {1, 1, 0, 1, 1, 0, 1}, b = {0, 1, 0, 0, 1, 1, 0};
+  const auto gap = paired_gap(a, b, clusters);
+  REQUIRE(gap);
+  CHECK(gap->clusters == 5);
+  const auto ends = interval_of(*gap);
+  REQUIRE(ends);
+  CHECK(ends->second - gap->gap == near(interval_factor(5) * *gap->standard_error));
+  CHECK(gap->gap - ends->first == near(ends->second - gap->gap));
+  CHECK_FALSE(interval_of(*paired_gap(a, a)));
+}
+
 TEST_CASE("standard errors, plain and clustered") {
   const std::vector<double> right = {1, 0, 1, 1, 0, 1};
   CHECK(*standard_error(right) == near(0.21081851067789198));

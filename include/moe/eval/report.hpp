@@ -115,6 +115,7 @@ MOE_API Result<std::vector<std::vector<ComputeMultiplier>>> multipliers_of(const
 struct Accuracy {
   double value = 0;
   std::optional<double> standard_error = {};
+  std::int64_t clusters = 0;  ///< independent values
 };
 MOE_API Accuracy accuracy_of(const PreparedTask& task, const TaskOutcome& outcome);
 

@@ -22,18 +22,16 @@ using Json = nlohmann::ordered_json;
 
 Json optional_number(const std::optional<double>& x) { return x ? Json(*x) : Json(nullptr); }
 
-constexpr double kQuantile95 = 1.959963984540054;
-
 // Of an accuracy. Wilson's where the normal one means little: few questions, or hardly any right or wrong ones.
 Json accuracy_interval(const Accuracy& accuracy, std::int64_t questions) {
   if (questions < 1) return nullptr;
   const std::int64_t right = std::llround(accuracy.value * static_cast<double>(questions));
   if (questions < 100 || std::min(right, questions - right) < 10) {
-    const auto [low, high] = wilson_interval(right, questions, kQuantile95);
+    const auto [low, high] = wilson_interval(right, questions);
     return {low, high};
   }
   if (!accuracy.standard_error) return nullptr;
-  const double half = kQuantile95 * *accuracy.standard_error;
+  const double half = interval_factor(accuracy.clusters) * *accuracy.standard_error;
   return {std::max(0.0, accuracy.value - half), std::min(1.0, accuracy.value + half)};
 }
 
@@ -187,8 +185,8 @@ Json model_json(const RunReport& report, const ModelRun& run) {
 // What a gap is, of a whole task or of one subject. Without a single difference there is no spread to tell errors from.
 Json gap_json(const PairedGap& gap, double adjusted_p, bool distinguishable) {
   Json interval = nullptr, mde = nullptr;
-  if (gap.standard_error && *gap.standard_error > 0) {
-    interval = {gap.gap - kQuantile95 * *gap.standard_error, gap.gap + kQuantile95 * *gap.standard_error};
+  if (const auto ends = interval_of(gap)) {
+    interval = {ends->first, ends->second};
     mde = minimum_detectable_effect(*gap.standard_error);
   }
   const auto needed = questions_needed(gap);

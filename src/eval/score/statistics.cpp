@@ -5,8 +5,11 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -51,6 +54,30 @@ std::optional<double> clustered_standard_error(std::span<const double> values, s
   if (sums.size() < 2) return std::nullopt;
   const double count = static_cast<double>(sums.size());
   return std::sqrt(count / (count - 1) * as_array(sums).square().sum()) / static_cast<double>(values.size());
+}
+
+std::int64_t count_clusters(std::span<const std::string> clusters) {
+  std::unordered_set<std::string_view> names;
+  std::int64_t alone = 0;
+  for (const std::string& name : clusters) {
+    if (name.empty())
+      ++alone;
+    else
+      names.insert(name);
+  }
+  return alone + static_cast<std::int64_t>(names.size());
+}
+
+double interval_factor(std::int64_t values) {
+  constexpr double z = 1.959963984540054, z2 = z * z;
+  if (values < 2) return std::numeric_limits<double>::infinity();
+  const double v = static_cast<double>(values - 1);
+  if (values == 2) return 12.706204736174694;
+  if (values == 3) return 4.302652729749464;
+  const double g1 = z * (z2 + 1) / 4, g2 = z * (z2 * (5 * z2 + 16) + 3) / 96,
+               g3 = z * (z2 * (z2 * (3 * z2 + 19) + 17) - 15) / 384,
+               g4 = z * (z2 * (z2 * (z2 * (79 * z2 + 776) + 1482) - 1920) - 945) / 92160;
+  return z + (g1 + (g2 + (g3 + g4 / v) / v) / v) / v;
 }
 
 std::pair<double, double> wilson_interval(std::int64_t right, std::int64_t count, double z) {
@@ -100,6 +127,7 @@ Result<PairedGap> paired_gap(std::span<const double> a, std::span<const double> 
                                              " clusters; expected equal counts");
   PairedGap out;
   out.question_count = static_cast<std::int64_t>(a.size());
+  out.clusters = clusters.empty() ? out.question_count : count_clusters(clusters);
   std::vector<double> difference(a.size());
   for (std::size_t i = 0; i < a.size(); ++i) {
     difference[i] = a[i] - b[i];
@@ -120,6 +148,12 @@ std::optional<std::int64_t> questions_needed(const PairedGap& gap) {
   const double needed = std::ceil(static_cast<double>(gap.question_count) * times * times);
   if (!(needed < 1e15)) return std::nullopt;
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(needed));
+}
+
+std::optional<std::pair<double, double>> interval_of(const PairedGap& gap) {
+  if (!gap.standard_error || !(*gap.standard_error > 0)) return std::nullopt;
+  const double half = interval_factor(gap.clusters) * *gap.standard_error;
+  return std::pair{gap.gap - half, gap.gap + half};
 }
 
 std::vector<bool> pareto_front(std::span<const double> cost, std::span<const double> score) {

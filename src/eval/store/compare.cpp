@@ -28,6 +28,7 @@ Accuracy accuracy_of(const PreparedTask& task, const TaskOutcome& outcome) {
   for (double s : scores) out.value += s;
   out.value /= static_cast<double>(scores.size());
   out.standard_error = clustered_standard_error(scores, clusters);
+  out.clusters = count_clusters(clusters);
   return out;
 }
 
