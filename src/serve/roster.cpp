@@ -40,7 +40,7 @@ void Roster::add(std::unique_ptr<JobRecord> job) {
   jobs_[job->id] = std::move(job);
 }
 
-JobRecord* Roster::find(JobId id) {
+JobRecord* Roster::find(JobId id) const {
   const auto found = jobs_.find(id);
   return found == jobs_.end() || found->second->state == JobState::done ? nullptr : found->second.get();
 }

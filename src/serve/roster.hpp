@@ -22,7 +22,7 @@ class Roster {
   Roster& operator=(const Roster&) = delete;
 
   void add(std::unique_ptr<JobRecord> job);
-  JobRecord* find(JobId id);
+  JobRecord* find(JobId id) const;
 
   /// The next job that begins or goes on, started; null when there is none or no room for it.
   JobRecord* admit_one();
@@ -40,7 +40,9 @@ class Roster {
   std::string_view salt(const JobRecord& job) const {
     return options_.isolate_owners ? std::string_view(job.job.owner) : std::string_view();
   }
-  std::size_t waiting_count() const { return waiting_.size(); }
+  const std::deque<JobRecord*>& waiting() const { return waiting_; }
+  const std::vector<JobRecord*>& preempted() const { return preempted_; }
+  const std::vector<JobRecord*>& running() const { return running_; }
   bool is_empty() const { return jobs_.empty(); }
   const std::map<JobId, std::unique_ptr<JobRecord>>& jobs() const { return jobs_; }
   std::int64_t preemptions() const { return preemptions_; }

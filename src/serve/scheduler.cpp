@@ -217,7 +217,7 @@ void Scheduler::publish() {
   counters_.flops = engine_->flops();
   const std::lock_guard lock(mutex_);
   published_ = counters_;
-  waiting_ = static_cast<std::int64_t>(roster_.waiting_count());
+  waiting_ = static_cast<std::int64_t>(roster_.waiting().size());
 }
 
 std::vector<Sequence> Scheduler::held_sequences() const {
