@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <set>
 #include <vector>
 
@@ -37,7 +38,7 @@ struct FakeModel {
       row[i] = static_cast<float>(x >> 40) * 0x1p-22f;  // below 4
     }
     for (const int token : {'a', 'b', ' '}) row[token] += 4.0f;
-    if (hash % 24 == 0) row[tokens() - 1] += 9.0f;
+    if (hash % 160 == 0) row[tokens() - 1] += 9.0f;
   }
 };
 
@@ -67,6 +68,7 @@ class FakeEngine final : public moe::serve::StepEngine {
           *length + static_cast<std::int64_t>(item.tokens.size()) > model_.context)
         return moe::fail(moe::ErrorCode::bad_argument, "a batch that a Session would refuse or that is in vain");
     }
+    if (refuses && refuses()) return moe::fail(moe::ErrorCode::out_of_memory, "as if the cache were full");
     if (auto ok = cache_.reserve(batch); !ok) return moe::forward(ok);
     std::vector<std::uint64_t> hashes;  // of the positions with logits
     bool is_finite = true;
@@ -102,6 +104,7 @@ class FakeEngine final : public moe::serve::StepEngine {
     return cache_.pages_held_by(all) == cache_.page_limit() - cache_.free_pages();
   }
 
+  std::function<bool()> refuses = {};           ///< asked before each step, whether there is no room for it
   std::int64_t tokens_run = 0;                  ///< those of failed steps too
   std::vector<moe::BatchItem> last_batch = {};  ///< its tokens are gone
   std::int64_t last_rows = 0;

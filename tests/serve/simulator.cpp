@@ -18,9 +18,9 @@ class Simulation {
     SchedulerOptions o;
     o.batch_tokens = pick({1, 16, 64, 512});
     o.max_sequences = pick({4, 16, 64});
-    o.max_queue = pick({4, 12});
+    o.max_queue = pick({4, 24});
     o.logit_memory = pick({1, 5, 300}) * 4 * model_.rows;
-    pages_ = pick({5, 7, 10, 40});
+    pages_ = pick({5, 8, 14, 60});
     if (const auto kept = pick({-1, 0, 128, 640}); kept >= 0) o.prefix_cache_tokens = kept;
     o.reorder_window = pick({0, 3, 64});
     o.max_step_ms = 0;
@@ -29,23 +29,27 @@ class Simulation {
     auto engine = std::make_unique<FakeEngine>(model_, pages_);
     engine_ = engine.get();
     scheduler_ = std::move(*Scheduler::create(std::move(engine), o));
+    // Admission leaves room, so that real shortage is rare: some more is made up, as long as somebody can make room.
+    engine_->refuses = [this] { return refusals_ > 0 && holders() > 1 && refusals_-- > 0; };
+    const std::uint64_t longest = below(2) == 0 ? 20 : 180;
+    longest_reply_ = static_cast<std::uint64_t>(pick({60, 200, 380}));
     for (auto& trunk : trunks_)
-      for (std::uint64_t n = 1 + below(180); n > 0; --n) trunk.push_back(token());
+      for (std::uint64_t n = 1 + below(longest); n > 0; --n) trunk.push_back(token());
   }
 
   void run(int events) {
     for (int i = 0; i < events; ++i) {
-      const auto what = below(100);
-      if (what < 14)
-        submit();
-      else if (what < 16)
+      const auto what = below(1000);
+      if (what < 80)
+        for (std::uint64_t burst = 1 + below(5); burst > 0; --burst) submit();
+      else if (what < 105)
         any([&](JobId id) { cancel(id); });
-      else if (what < 19)
+      else if (what < 115)
         any([&](JobId id) { scheduler_->pause(id); });
-      else if (what < 23)
+      else if (what < 145)
         any([&](JobId id) { scheduler_->resume(id); });
       else
-        scheduler_->step();
+        step();
       check();
     }
     if (below(3) == 0) {
@@ -58,6 +62,7 @@ class Simulation {
 
   std::int64_t preemptions() const { return scheduler_->counters().preemptions; }
   std::int64_t reused() const { return scheduler_->counters().reused_tokens; }
+  std::int64_t prompt_tokens() const { return scheduler_->counters().prompt_tokens; }
   std::int64_t answers = 0, failures = 0;
 
  private:
@@ -79,8 +84,12 @@ class Simulation {
     if (j.prompt.empty()) j.prompt.push_back(token());
     GenerateOptions& o = j.options;
     if (below(3) == 0) j.score_prompt = pick({0, 1, 1, 3});
-    o.max_tokens = below(4) == 0 && j.score_prompt ? 0 : 1 + static_cast<std::int64_t>(below(below(2) == 0 ? 150 : 12));
+    o.max_tokens =
+        below(4) == 0 && j.score_prompt
+            ? 0
+            : 1 + static_cast<std::int64_t>(below(longest_reply_ > 60 || below(2) == 0 ? longest_reply_ : 12));
     if (below(40) == 0) o.max_tokens = 0;
+    if (longest_reply_ > 60 && below(4) > 0) o.end_tokens = moe::EndTokens::ignore;
     o.replies = below(3) == 0 ? 1 + static_cast<std::int64_t>(below(4)) : 1;
     o.sampling.temperature = below(2) == 0 ? 0.0 : 1.0;
     o.sampling.seed = random_();
@@ -91,6 +100,15 @@ class Simulation {
     if (below(5) == 0 && o.max_tokens > 0) j.min_tokens = std::min<std::int64_t>(o.max_tokens, 6);
     j.owner = std::string(1, static_cast<char>('A' + below(3)));
     return j;
+  }
+
+  void step() {
+    refusals_ = below(40) == 0 ? 1 + below(6) : 0;
+    scheduler_->step();
+  }
+  std::int64_t holders() const {
+    const auto& running = scheduler_->roster().running();
+    return std::count_if(running.begin(), running.end(), [](const auto* job) { return job->holds_sequences(); });
   }
 
   void submit() {
@@ -200,6 +218,7 @@ class Simulation {
   FakeModel model_;
   SchedulerOptions options_;
   std::int64_t pages_ = 0;
+  std::uint64_t longest_reply_ = 0, refusals_ = 0;
   FakeEngine* engine_ = nullptr;
   std::unique_ptr<Scheduler> scheduler_;
   std::vector<TokenId> trunks_[5];
@@ -209,16 +228,18 @@ class Simulation {
 };
 
 void simulate(std::uint64_t rounds, int events) {
-  std::int64_t answers = 0, failures = 0, preemptions = 0, reused = 0;
+  std::int64_t answers = 0, failures = 0, preemptions = 0, reused = 0, prompts = 0;
   for (std::uint64_t seed = 1; seed <= rounds; ++seed) {
     CAPTURE(seed);
     Simulation simulation(seed);
     simulation.run(events);
     answers += simulation.answers, failures += simulation.failures;
     preemptions += simulation.preemptions(), reused += simulation.reused();
+    prompts += simulation.prompt_tokens();
   }
   std::cout << rounds * static_cast<std::uint64_t>(events) << " events: " << answers << " answers, " << failures
-            << " of them failures, " << preemptions << " preemptions, " << reused << " tokens reused\n";
+            << " of them failures, " << preemptions << " preemptions, " << reused << " of " << prompts
+            << " tokens of prompts reused\n";
   CHECK(preemptions > 0);
   CHECK(reused > 0);
   CHECK(failures > 0);
