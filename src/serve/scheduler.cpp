@@ -58,6 +58,7 @@ Result<JobId> Scheduler::submit(Job job, std::shared_ptr<JobSink> sink) {
                                                         submitted_ + waiting_, options_.max_queue));
     id = (*record)->id = next_id_++;
     ++submitted_;
+    submitted_replies_ += (*record)->open_replies();
     commands_.push_back({Command::Kind::submit, id, std::move(*record)});
   }
   if (waker_) waker_();
@@ -82,7 +83,7 @@ void Scheduler::fail_all() { leave({Command::Kind::fail_all}); }
 Counters Scheduler::counters() const {
   const std::lock_guard lock(mutex_);
   Counters out = published_;
-  out.waiting += submitted_;
+  out.waiting += submitted_replies_;
   return out;
 }
 
@@ -94,6 +95,7 @@ void Scheduler::apply_commands() {
     const std::lock_guard lock(mutex_);
     commands.swap(commands_);
     waiting_ += std::exchange(submitted_, 0);
+    published_.waiting += std::exchange(submitted_replies_, 0);
   }
   for (Command& command : commands) apply(command);
 }

@@ -77,8 +77,8 @@ class Scheduler final : public JobQueue {
   mutable std::mutex mutex_;  // of what stands here
   std::vector<Command> commands_;
   JobId next_id_ = 1;
-  std::int64_t submitted_ = 0;  // in commands_
-  std::int64_t waiting_ = 0;    // in the roster
+  std::int64_t submitted_ = 0, submitted_replies_ = 0;  // in commands_
+  std::int64_t waiting_ = 0;                            // in the roster
   bool is_draining_ = false;
   Counters published_;
 

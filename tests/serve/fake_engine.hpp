@@ -48,11 +48,11 @@ class FakeEngine final : public moe::serve::StepEngine {
       : model_(model), cache_(config(), moe::KvType::f32, pages * moe::kPageTokens) {}
 
   moe::Result<moe::Sequence> open() override { return noted(cache_.open()); }
-  moe::Result<moe::Sequence> fork(moe::Sequence parent) override { return noted(cache_.fork(parent)); }
-  moe::Result<void> rewind(moe::Sequence s, std::int64_t length) override { return cache_.rewind(s, length); }
+  moe::Result<moe::Sequence> fork(moe::Sequence parent) override { return noted(must(cache_.fork(parent))); }
+  moe::Result<void> rewind(moe::Sequence s, std::int64_t length) override { return must(cache_.rewind(s, length)); }
   moe::Result<void> close(moe::Sequence s) override {
     open_.erase(s);
-    return cache_.close(s);
+    return must(cache_.close(s));
   }
   std::int64_t free_tokens() const override { return cache_.free_pages() * moe::kPageTokens; }
   std::int64_t closing_frees(std::span<const moe::Sequence> s) const override {
@@ -104,12 +104,18 @@ class FakeEngine final : public moe::serve::StepEngine {
     return cache_.pages_held_by(all) == cache_.page_limit() - cache_.free_pages();
   }
 
+  std::int64_t misuses = 0;                     ///< calls that name what is not there
   std::function<bool()> refuses = {};           ///< asked before each step, whether there is no room for it
   std::int64_t tokens_run = 0;                  ///< those of failed steps too
   std::vector<moe::BatchItem> last_batch = {};  ///< its tokens are gone
   std::int64_t last_rows = 0;
 
  private:
+  template <class T>
+  T must(T result) {
+    misuses += !result;
+    return result;
+  }
   // A page of 64 hashes.
   static moe::ModelConfig config() {
     moe::ModelConfig c;

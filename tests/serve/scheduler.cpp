@@ -150,6 +150,15 @@ TEST_CASE("what comes again goes on from what is kept, scores too") {
   CHECK(off.engine->open_sequences().empty());
 }
 
+TEST_CASE("the next turn of a conversation costs the last token of the reply and its own") {
+  Server s;
+  const auto first = s.submit(job_of(words(1, 30), 10));
+  s.finish();
+  CHECK(s.engine->tokens_run == 30 + 9);
+  CHECK(s.cost(job_of(words(1, 30) + first->generations.at(0).tokens + words(2, 5), 1)) == 1 + 5);
+  CHECK(s.engine->misuses == 0);
+}
+
 TEST_CASE("of jobs that come together and share a beginning, one computes it") {
   for (const bool scored : {false, true}) {
     Server s;
@@ -234,6 +243,9 @@ TEST_CASE("only the job whose logits are not finite fails") {
   std::vector<std::shared_ptr<RecordingSink>> sinks;
   for (std::uint64_t i = 0; i < 30; ++i) jobs.push_back(job_of(words(i, 10), 20));
   for (const Job& job : jobs) sinks.push_back(s.submit(job));
+  // A step that failed is repeated at once: the others lose no time.
+  for (std::size_t steps = 1; s.scheduler->step() && steps < 20; ++steps)
+    for (const auto& sink : sinks) CHECK((sink->is_over || sink->pieces == steps));
   s.finish();
   int failed = 0;
   for (std::size_t i = 0; i < jobs.size(); ++i) {

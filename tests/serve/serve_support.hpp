@@ -36,7 +36,7 @@ inline std::string bits(const std::vector<moe::PositionLogProbabilities>& all) {
   return out;
 }
 /// Everything of a reply that may not depend on how it came about.
-inline std::string bits(const Generation& g) {
+inline std::string reply_bits(const Generation& g) {
   std::string out = g.text + '\0' + std::string(name_of(g.end)) + '\0' + g.stop + '\0';
   for (const TokenId id : g.tokens) out.append(reinterpret_cast<const char*>(&id), sizeof id);
   return out + '\0' + bits(g.log_probabilities) + std::to_string(g.prompt_tokens) + ' ' + std::to_string(g.seed);
@@ -63,17 +63,18 @@ class RecordingSink final : public JobSink {
     check(!is_admitted && !is_over, "admitted twice or after the end");
     is_admitted = true;
   }
-  void on_prompt_scores(std::vector<moe::PositionLogProbabilities> scores) override {
+  void on_prompt_scores(std::vector<moe::PositionLogProbabilities> all) override {
     check(is_admitted && !is_over && scores_wanted_ && !has_scores_, "scores not wanted, too early or twice");
     has_scores_ = true;
-    answer.scores = bits(scores);
+    answer.scores = bits(all);
+    scores = std::move(all);
   }
   void on_piece(std::size_t reply, std::string_view text, std::span<const TokenId> tokens,
-                std::span<const moe::PositionLogProbabilities> scores) override {
+                std::span<const moe::PositionLogProbabilities> of_tokens) override {
     check(is_admitted && !is_over && has_scores_ == scores_wanted_ && !has_ended_.at(reply), "a piece out of order");
     text_[reply] += text;
     tokens_[reply].insert(tokens_[reply].end(), tokens.begin(), tokens.end());
-    scores_[reply].insert(scores_[reply].end(), scores.begin(), scores.end());
+    scores_[reply].insert(scores_[reply].end(), of_tokens.begin(), of_tokens.end());
     ++pieces;
   }
   void on_end(std::size_t reply, const Generation& g) override {
@@ -81,7 +82,7 @@ class RecordingSink final : public JobSink {
     check(g.text == text_[reply] && g.tokens == tokens_[reply] && bits(g.log_probabilities) == bits(scores_[reply]),
           "the pieces are not the whole");
     has_ended_[reply] = true;
-    answer.replies[reply] = bits(g);
+    answer.replies[reply] = reply_bits(g);
     generations.push_back(g);
   }
   void on_finished() override {
@@ -99,7 +100,8 @@ class RecordingSink final : public JobSink {
   void forbid() { is_over = true; }
 
   Answer answer;
-  std::vector<Generation> generations;  ///< as they ended
+  std::vector<moe::PositionLogProbabilities> scores;  ///< of the prompt
+  std::vector<Generation> generations;                ///< as they ended
   std::string broken;
   std::size_t pieces = 0;
   bool is_admitted = false, is_over = false;
@@ -165,7 +167,7 @@ inline Answer answer_alone(const FakeModel& model, const Job& job, std::int64_t 
     }
     if (!generates) static_cast<void>(reply.end(moe::EndReason::max_tokens));
     reply.result().prompt_tokens = static_cast<std::int64_t>(job.prompt.size());
-    answer.replies[k] = bits(reply.result());
+    answer.replies[k] = reply_bits(reply.result());
   }
   return answer;
 }

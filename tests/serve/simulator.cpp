@@ -154,6 +154,7 @@ class Simulation {
     REQUIRE(once.size() == held.size());
     REQUIRE(once == engine_->open_sequences());
     REQUIRE(engine_->pages_add_up());
+    REQUIRE(engine_->misuses == 0);
     check_states();
     for (auto j = running_.begin(); j != running_.end();) {
       REQUIRE_MESSAGE(j->second.sink->broken.empty(), j->second.sink->broken);
