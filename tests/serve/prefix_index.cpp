@@ -39,12 +39,15 @@ struct Trial {
     const moe::Sequence s = sequence(tokens);
     index.insert("", s, tokens, scores);
     kept[s] = tokens;
+    scored_of[s] = scored;
   }
   void check(const Ids& asked) {
     std::int64_t most = 0;
-    for (const moe::Sequence s : index.leaves())
+    for (const moe::Sequence s : index.leaves()) {
+      CHECK(index.scores("", kept.at(s), 1).size() + 1 >= scored_of.at(s));
       most = std::max<std::int64_t>(
           most, std::mismatch(asked.begin(), asked.end(), kept.at(s).begin(), kept.at(s).end()).first - asked.begin());
+    }
     CHECK(index.match("", asked) == most);
     CHECK(index.match("other", asked) == 0);
     const auto found = index.scores("", asked, 1);
@@ -63,6 +66,7 @@ struct Trial {
   FakeEngine engine;
   PrefixIndex index;
   std::map<moe::Sequence, Ids> kept;  // by the latest use of a number
+  std::map<moe::Sequence, std::size_t> scored_of;
 };
 
 }  // namespace
@@ -107,7 +111,9 @@ TEST_CASE("the leaf that was used least recently goes first, and what begins lik
   CHECK(trial.index.leaf_count() == 2);
   trial.insert({1, 2}, 0);
   CHECK(trial.index.leaf_count() == 2);
+  trial.insert(c, 0);
+  CHECK(trial.index.leaf_count() == 2);
   trial.index.evict_one();
-  CHECK(trial.index.match("", c) == 0);
-  CHECK(trial.index.match("", Ids{1, 2, 3, 7, 8, 9}) == 5);
+  CHECK(trial.index.match("", c) == 1);
+  CHECK(trial.index.match("", Ids{1, 2, 3, 7, 8, 9}) == 0);
 }

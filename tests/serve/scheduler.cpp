@@ -114,6 +114,19 @@ TEST_CASE("prompts of several owners go on in turns, whoever came first") {
   s.finish();
 }
 
+TEST_CASE("of several owners each comes first in turn, however little fits into a step") {
+  Server s({.options = {.batch_tokens = 16}});
+  Job a = job_of(words(1, 300), 1), b = job_of(words(2, 300), 1);
+  a.owner = "a", b.owner = "b";
+  s.submit(a), s.submit(b);
+  for (std::int64_t step = 1; step < 10; ++step) {
+    s.scheduler->step();
+    CHECK(s.scheduler->roster().find(1)->trunk_length == (step + 1) / 2 * 16);
+    CHECK(s.scheduler->roster().find(2)->trunk_length == step / 2 * 16);
+  }
+  s.finish();
+}
+
 TEST_CASE("positions with logits are bounded in every step, and replies do not keep prompts from theirs") {
   Server s({.options = {.logit_memory = 5 * 4 * 262}});
   std::vector<std::shared_ptr<RecordingSink>> sinks;
@@ -237,6 +250,20 @@ TEST_CASE("who is paused computes nothing, keeps its place, and makes room first
   CHECK(paused->answer == answer_alone(s.model, job, 190));
 }
 
+TEST_CASE("a shortage that no one can make room for fails the oldest job, and the next one goes on") {
+  Server s;
+  bool is_short = true;
+  s.engine->refuses = [&] { return is_short; };
+  const Job job = job_of(words(1, 10), 5);
+  const auto first = s.submit(job), second = s.submit(job_of(words(2, 10), 5));
+  for (int i = 0; i < 20 && !first->is_over; ++i) s.scheduler->step();
+  CHECK(first->answer.failed == "out_of_memory");
+  CHECK(!second->is_over);
+  is_short = false;
+  s.finish();
+  CHECK(second->answer.failed.empty());
+}
+
 TEST_CASE("only the job whose logits are not finite fails") {
   Server s({.model = {.poisoned = 400}});
   std::vector<Job> jobs;
@@ -331,6 +358,19 @@ TEST_CASE("a reply has its least length, whatever would end it") {
     s.finish();
     CHECK(sink->generations.at(0).tokens.size() >= static_cast<std::size_t>(least));
     CHECK(sink->generations.at(0).tokens.size() < static_cast<std::size_t>(least) + 10);
+  }
+  // End tokens that are the likeliest ones: they are not drawn, and no log-probability changes.
+  job.options.stop.clear();
+  job.options.stop_tokens = {'a', 'b', ' '};
+  job.options.log_probabilities = 1;
+  job.min_tokens = 7;
+  const auto sink = s.submit(job);
+  s.finish();
+  const Generation& g = sink->generations.at(0);
+  REQUIRE(g.tokens.size() == 8);
+  for (std::size_t i = 0; i < 7; ++i) {
+    CHECK(g.tokens[i] != g.log_probabilities[i].best.at(0).token);
+    CHECK(g.log_probabilities[i].chosen.log_probability < g.log_probabilities[i].best.at(0).log_probability);
   }
 }
 
