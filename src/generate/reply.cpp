@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
+#include "generate/log_probabilities.hpp"
 #include "generate/utf8_tail.hpp"
-#include "support/log_softmax.hpp"
 #include "tokenizer/unicode.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -21,40 +22,6 @@ std::string_view name_of(EndReason reason) {
 }
 
 namespace generate {
-namespace {
-
-constexpr std::int64_t kMostListed = 1000;
-
-// The `count` highest logits, falling, equal ones by rising id.
-std::vector<TokenId> best_tokens(std::span<const float> row, std::int64_t count) {
-  const auto better = [&](TokenId a, TokenId b) {
-    const float x = row[static_cast<std::size_t>(a)], y = row[static_cast<std::size_t>(b)];
-    return x > y || (x == y && a < b);
-  };
-  std::vector<TokenId> best;
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    const auto id = static_cast<TokenId>(i);
-    if (static_cast<std::int64_t>(best.size()) == count) {
-      if (count == 0 || !better(id, best.back())) continue;
-      best.pop_back();
-    }
-    best.insert(std::upper_bound(best.begin(), best.end(), id, better), id);
-  }
-  return best;
-}
-
-PositionLogProbabilities log_probabilities_of(std::span<const float> row, std::size_t known, TokenId chosen,
-                                              std::int64_t count) {
-  const RowSummary summary = summarise(row);
-  const auto entry = [&](TokenId id) {
-    return TokenLogProbability{id, summary.log_probability(row[static_cast<std::size_t>(id)])};
-  };
-  PositionLogProbabilities out{entry(chosen), {}};
-  for (const TokenId id : best_tokens(row.first(known), count)) out.best.push_back(entry(id));
-  return out;
-}
-
-}  // namespace
 
 Result<Reply> Reply::create(const Tokenizer* tokenizer, const GenerateOptions& options, std::int64_t max_tokens,
                             std::uint64_t seed, TextStart start) {
@@ -85,9 +52,18 @@ bool Reply::is_end_token(TokenId token) const {
   return std::binary_search(end_tokens_.begin(), end_tokens_.end(), token);
 }
 
+std::span<const float> Reply::without_end_tokens(std::span<const float> row) {
+  masked_.assign(row.begin(), row.end());
+  for (const TokenId id : end_tokens_)
+    if (id >= 0 && static_cast<std::size_t>(id) < masked_.size())
+      masked_[static_cast<std::size_t>(id)] = -std::numeric_limits<float>::infinity();
+  return masked_;
+}
+
 Result<std::string_view> Reply::take(std::span<const float> row, std::size_t known) {
   known = candidates_ == Candidates::all_rows ? row.size() : std::min(known, row.size());
-  const auto token = sampler_.next(row.first(known));
+  const bool may_end = static_cast<std::int64_t>(result_.tokens.size()) >= min_tokens_;
+  const auto token = sampler_.next(may_end ? row.first(known) : without_end_tokens(row.first(known)));
   if (!token) return forward(token);
   result_.tokens.push_back(*token);
   if (log_probabilities_)
@@ -96,7 +72,7 @@ Result<std::string_view> Reply::take(std::span<const float> row, std::size_t kno
 
   const std::size_t old_visible = visible_.size(), old_raw = raw_.size();
   if (auto ok = append_text(*token); !ok) return forward(ok);
-  look_for_stop(old_visible, old_raw);
+  if (static_cast<std::int64_t>(result_.tokens.size()) >= min_tokens_) look_for_stop(old_visible, old_raw);
   if (ended_) return show(visible_.size());
   if (left() <= 0) return end(EndReason::max_tokens);
 

@@ -28,6 +28,8 @@ class Reply {
   /// tokens. Returns the stretch of text that can be shown now; it is valid until the next call.
   /// Errors: non_finite; those of Tokenizer::decode.
   Result<std::string_view> take(std::span<const float> row, std::size_t known);
+  /// Before the reply has so many tokens, no end token is drawn and no stop text looked for.
+  void set_min_tokens(std::int64_t count) { min_tokens_ = count; }
   void see_prompt(std::span<const TokenId> tokens) { sampler_.see_prompt(tokens); }
   /// Ends the reply where it stands; returns what was held back.
   std::string_view end(EndReason reason);
@@ -38,12 +40,14 @@ class Reply {
   std::int64_t left() const { return max_tokens_ - static_cast<std::int64_t>(result_.tokens.size()); }
   /// Text, reason and tokens; the rest is the caller's to fill in.
   Generation& result() { return result_; }
+  const Generation& result() const { return result_; }
 
  private:
   Reply(const Tokenizer* tokenizer, const GenerateOptions& options, Sampler sampler)
       : tokenizer_(tokenizer), stop_(options.stop), sampler_(std::move(sampler)) {}
 
   bool is_end_token(TokenId token) const;
+  std::span<const float> without_end_tokens(std::span<const float> row);
   Result<void> append_text(TokenId token);
   void look_for_stop(std::size_t old_visible, std::size_t old_raw);
   std::size_t visible_before(std::size_t raw_end) const;
@@ -57,7 +61,8 @@ class Reply {
   TextStart start_ = TextStart::goes_on;
   Candidates candidates_ = Candidates::tokens;
   std::optional<std::int64_t> log_probabilities_;
-  std::int64_t max_tokens_ = 1;
+  std::int64_t min_tokens_ = 0, max_tokens_ = 1;
+  std::vector<float> masked_;
   // `raw_` holds special tokens too: stop texts may name them. hidden_ is where it differs from `visible_`.
   std::string raw_, visible_, piece_;
   struct Hidden {

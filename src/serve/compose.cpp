@@ -1,0 +1,102 @@
+#include "serve/compose.hpp"
+
+#include <algorithm>
+#include <map>
+
+namespace moe::inline MOE_ABI::serve {
+namespace {
+
+// What an owner gets at one turn.
+constexpr std::int64_t kTurnTokens = 64;
+
+}  // namespace
+
+std::span<const TokenId> StepItem::tokens() const {
+  const auto size = static_cast<std::size_t>(count);
+  if (reply == nullptr) return std::span(job->job.prompt).subspan(static_cast<std::size_t>(begin), size);
+  return std::span(reply->tokens()).subspan(static_cast<std::size_t>(begin - job->prompt_tokens()), size);
+}
+
+std::vector<StepItem> Composer::next_tokens(std::span<JobRecord* const> running, std::int64_t most) {
+  std::vector<StepItem> items;
+  for (JobRecord* job : running)
+    for (ReplyRecord& reply : job->replies)
+      if (reply.sequence != kNoSequence && job->pending(reply) == 1)
+        items.push_back({job, &reply, reply.sequence, reply.length, 1, Logits::last});
+  if (static_cast<std::int64_t>(items.size()) <= most) return items;
+  // Those that had to wait come first.
+  std::stable_sort(items.begin(), items.end(),
+                   [](const StepItem& a, const StepItem& b) { return a.reply->last_step < b.reply->last_step; });
+  items.resize(static_cast<std::size_t>(most));
+  return items;
+}
+
+std::vector<Composer::Slice> Composer::slices(std::span<JobRecord* const> running) {
+  std::vector<Slice> all;
+  for (JobRecord* job : running) {
+    if (!job->has_branched)
+      all.push_back(
+          {{job, nullptr, job->trunk, job->trunk_length, 0, Logits::none}, job->trunk_end(), job->first_row()});
+    for (ReplyRecord& reply : job->replies)
+      if (const std::int64_t pending = job->pending(reply); reply.sequence != kNoSequence && pending > 1)
+        all.push_back({{job, &reply, reply.sequence, reply.length, 0, Logits::none},
+                       reply.length + pending,
+                       reply.length + pending - 1});
+  }
+  return all;
+}
+
+// Rows cannot begin within a stretch, unless its last position is the only one.
+bool Composer::grow(Slice& slice, std::int64_t quantum, std::int64_t& tokens_left, std::int64_t& rows_left) {
+  StepItem& item = slice.item;
+  const std::int64_t rows_before = item.row_count(), room = rows_left + rows_before;
+  std::int64_t end = std::min(item.begin + item.count + std::min(quantum, tokens_left), slice.end);
+  Logits logits = Logits::none;
+  if (item.begin >= slice.first_row) {
+    end = std::min(end, item.begin + room);
+    logits = Logits::all;
+  } else if (end > slice.first_row) {
+    if (end == slice.first_row + 1 && room > 0)
+      logits = Logits::last;
+    else
+      end = slice.first_row;
+  }
+  const std::int64_t grown = end - item.begin - item.count;
+  if (grown <= 0) return false;
+  item.count += grown;
+  item.logits = logits;
+  tokens_left -= grown;
+  rows_left = room - item.row_count();
+  return true;
+}
+
+// Owners take turns; each one's oldest job goes first.
+void Composer::share_out(std::vector<Slice>& all, std::int64_t tokens_left, std::int64_t rows_left) {
+  std::map<std::string_view, std::vector<Slice*>> owners;
+  for (Slice& s : all) owners[s.item.job->job.owner].push_back(&s);
+  for (auto& [owner, waiting] : owners) std::reverse(waiting.begin(), waiting.end());  // the next one is the last
+  auto turn = owners.upper_bound(first_owner_);
+  if (turn == owners.end()) turn = owners.begin();
+  if (turn != owners.end()) first_owner_ = turn->first;
+  while (tokens_left > 0 && !owners.empty()) {
+    auto& waiting = turn->second;
+    while (!waiting.empty() && !grow(*waiting.back(), kTurnTokens, tokens_left, rows_left)) waiting.pop_back();
+    turn = waiting.empty() ? owners.erase(turn) : std::next(turn);
+    if (turn == owners.end()) turn = owners.begin();
+  }
+}
+
+std::vector<StepItem> Composer::compose(std::span<JobRecord* const> running, const StepBudget& budget) {
+  std::vector<Slice> all = slices(running);
+  // A row is left to prompts, so that they go on whatever is being written.
+  std::vector<StepItem> items = next_tokens(running, std::max<std::int64_t>(budget.rows - (all.empty() ? 0 : 1), 1));
+  const auto written = static_cast<std::int64_t>(items.size());
+  std::int64_t tokens = budget.tokens - written;
+  if (written > 0 && budget.beside_replies >= 0) tokens = std::min(tokens, budget.beside_replies);
+  share_out(all, std::max(tokens, kLeastSlice), std::max<std::int64_t>(budget.rows - written, 1));
+  for (const Slice& s : all)
+    if (s.item.count > 0) items.push_back(s.item);
+  return items;
+}
+
+}  // namespace moe::inline MOE_ABI::serve

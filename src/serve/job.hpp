@@ -1,0 +1,72 @@
+#pragma once
+// What the network side and the scheduler say to each other. Neither knows more of the other than this page.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moe/generate.hpp"
+
+namespace moe::inline MOE_ABI::serve {
+
+/// One prompt and its replies. Nothing in it depends on when or beside whom it runs, nor does anything that comes back.
+struct Job {
+  std::vector<TokenId> prompt = {};  ///< at least one; ids inside the vocabulary
+  /// `replies` to the prompt, which is computed once; reply i draws with seed_of_reply(seed, i). `max_tokens` may be 0
+  /// with `score_prompt`: nothing is written then. `on_piece` and `cancelled` stay empty.
+  GenerateOptions options = {};
+  std::int64_t min_tokens = 0;  ///< no end token and no stop text ends a reply before it has so many tokens
+  /// Log-probabilities of the prompt's own tokens, each with the so many best ones.
+  std::optional<std::int64_t> score_prompt = {};
+  std::string owner = {};  ///< whose request: prefill slices go round these
+};
+
+using JobId = std::uint64_t;
+
+/// Receives what becomes of a job. Called by the scheduler's thread, in this order: on_admitted once, on_prompt_scores once
+/// where asked for, on_piece as often as there is text or a token, on_end once per reply; then on_finished once. Or, at
+/// any point, on_failed once and nothing afterwards. Must not call the scheduler and must not block.
+class JobSink {
+ public:
+  virtual ~JobSink() = default;
+  /// It was feasible and its first tokens run next.
+  virtual void on_admitted() {}
+  /// One entry per prompt token but the first; scores[i] is of prompt[i + 1].
+  virtual void on_prompt_scores(std::vector<PositionLogProbabilities> /*scores*/) {}
+  /// Text is empty where bytes are held back; `scores` are of `tokens`, where asked for.
+  virtual void on_piece(std::size_t /*reply*/, std::string_view /*text*/, std::span<const TokenId> /*tokens*/,
+                        std::span<const PositionLogProbabilities> /*scores*/) {}
+  /// The whole reply: its text is that of all pieces.
+  virtual void on_end(std::size_t /*reply*/, const Generation& /*reply_written*/) {}
+  virtual void on_finished() {}
+  /// Errors: bad_argument (what can never be served), non_finite, cancelled (drained), out_of_memory.
+  virtual void on_failed(const Error& /*error*/) {}
+};
+
+/// Of everything since the start, and of now. Exact FLOPs as in Session::executed().
+struct Counters {
+  std::int64_t running = 0, waiting = 0, paused = 0;     ///< replies now
+  std::int64_t cache_tokens_used = 0, cache_tokens = 0;  ///< pages held now, and all, times kPageTokens
+  std::int64_t prompt_tokens = 0, reused_tokens = 0, reply_tokens = 0;
+  std::int64_t steps = 0, step_tokens = 0, preemptions = 0, cancelled = 0;
+  std::int64_t flops = 0, flops_saved = 0;  ///< executed; what the prefix index made unnecessary, as closed form
+};
+
+/// Takes jobs from one thread (the network's) while another one runs them.
+class JobQueue {
+ public:
+  virtual ~JobQueue() = default;
+  /// Any thread. The sink lives until on_finished or on_failed was called. Errors: bad_argument (can never be served: the
+  /// prompt and its limit do not fit context or cache, naming both), out_of_memory with ErrorCode::out_of_memory when the queue is full.
+  virtual Result<JobId> submit(Job job, std::shared_ptr<JobSink> sink) = 0;
+  /// Any thread. Takes effect before the next step; then the sink is never called again. Unknown ids are ignored.
+  virtual void cancel(JobId id) = 0;
+  /// Any thread. A reader that does not keep up: its replies leave the batch with what they computed, until resume.
+  virtual void pause(JobId id) = 0;
+  virtual void resume(JobId id) = 0;
+  virtual Counters counters() const = 0;
+};
+
+}  // namespace moe::inline MOE_ABI::serve

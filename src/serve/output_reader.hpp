@@ -1,0 +1,39 @@
+#pragma once
+// What becomes of a step's logits: scores of prompts, the next token of each reply, and word of it to the sinks.
+
+#include "serve/compose.hpp"
+#include "serve/roster.hpp"
+
+namespace moe::inline MOE_ABI::serve {
+
+class OutputReader {
+ public:
+  /// All must live as long as the reader.
+  OutputReader(StepEngine& engine, PrefixIndex& index, Roster& roster, Counters& counters)
+      : engine_(engine), index_(index), roster_(roster), counters_(counters) {}
+
+  /// The items of a step that was done, in its order.
+  void read(std::span<const StepItem> items, const StepOutput& output);
+  /// A trunk that is done without logits: all of it was known.
+  void finish_trunk(JobRecord& job) { finish_trunk(job, {}, 0); }
+  void fail(JobRecord& job, const Error& error);
+
+ private:
+  void read_item(const StepItem& item, const StepOutput& output, std::int64_t first_row);
+  bool read_scores(const StepItem& item, const StepOutput& output, std::int64_t first_row);
+  void finish_trunk(JobRecord& job, std::span<const float> row, std::size_t known);
+  void tell_prompt(JobRecord& job);
+  void end_without_replies(JobRecord& job);
+  bool draw_first(JobRecord& job, std::span<const float> row, std::size_t known);
+  bool branch(JobRecord& job);
+  bool take(JobRecord& job, ReplyRecord& reply, std::span<const float> row, std::size_t known);
+  void keep(JobRecord& job, ReplyRecord& reply);
+  void end_if_done(JobRecord& job);
+
+  StepEngine& engine_;
+  PrefixIndex& index_;
+  Roster& roster_;
+  Counters& counters_;
+};
+
+}  // namespace moe::inline MOE_ABI::serve

@@ -1,0 +1,74 @@
+#pragma once
+// All jobs of the scheduler: who waits, who runs, who makes room for whom.
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "serve/job_record.hpp"
+#include "serve/options.hpp"
+#include "serve/prefix_index.hpp"
+
+namespace moe::inline MOE_ABI::serve {
+
+class Roster {
+ public:
+  /// All must live as long as the roster.
+  Roster(StepEngine& engine, PrefixIndex& index, const SchedulerOptions& options);
+  ~Roster();
+  Roster(const Roster&) = delete;
+  Roster& operator=(const Roster&) = delete;
+
+  void add(std::unique_ptr<JobRecord> job);
+  JobRecord* find(JobId id) const;
+
+  /// The next job that begins or goes on, started; null when there is none or no room for it.
+  JobRecord* admit_one();
+  /// Those that run by age, but for paused ones and those that wait for another's trunk, which are started where the wait
+  /// has ended.
+  std::vector<JobRecord*> ready();
+  /// Takes its sequences from a job that runs: from a paused one, else from the youngest. Never from the oldest one that
+  /// is not paused, so there is always progress. False when nobody else holds any.
+  bool preempt_one();
+
+  /// Closes its sequences; the job is forgotten with the next sweep().
+  void end(JobRecord& job);
+  void sweep();
+
+  std::string_view salt(const JobRecord& job) const {
+    return options_.isolate_owners ? std::string_view(job.job.owner) : std::string_view();
+  }
+  const std::deque<JobRecord*>& waiting() const { return waiting_; }
+  const std::vector<JobRecord*>& preempted() const { return preempted_; }
+  const std::vector<JobRecord*>& running() const { return running_; }
+  bool is_empty() const { return jobs_.empty(); }
+  const std::map<JobId, std::unique_ptr<JobRecord>>& jobs() const { return jobs_; }
+  std::int64_t preemptions() const { return preemptions_; }
+
+ private:
+  std::int64_t free_pages() const { return engine_.free_tokens() / kPageTokens; }
+  JobRecord* first_in_line();
+  JobRecord* most_shared(JobRecord& head);
+  std::int64_t shared_tokens(const JobRecord& job) const;
+  bool make_room_for(const JobRecord& job);
+  void make_room_for_lone(const JobRecord& job);
+  void start(JobRecord& job);
+  void take_known_scores(JobRecord& job);
+  void wait_for_older(JobRecord& job);
+  void enlist(JobRecord& job);
+  void preempt(JobRecord& job);
+  void drop_sequences(JobRecord& job);
+
+  StepEngine& engine_;
+  PrefixIndex& index_;
+  const SchedulerOptions& options_;
+  std::map<JobId, std::unique_ptr<JobRecord>> jobs_;
+  std::deque<JobRecord*> waiting_;     // as they came
+  std::vector<JobRecord*> preempted_;  // by age
+  std::vector<JobRecord*> running_;    // by age
+  std::int64_t next_age_ = 1, preemptions_ = 0;
+};
+
+}  // namespace moe::inline MOE_ABI::serve

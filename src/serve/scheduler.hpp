@@ -1,0 +1,94 @@
+#pragma once
+// Continuous batching: many jobs through one Session, a step at a time. What a job gets depends on the job alone: batches,
+// reuse, preemption and order change when it comes, never a bit of it.
+//
+// submit, cancel, pause, resume, drain, fail_all and counters may be called by any thread; they leave word that the next
+// step() acts on. step() and all sinks run in one thread, the scheduler's.
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "serve/compose.hpp"
+#include "serve/intake.hpp"
+#include "serve/options.hpp"
+#include "serve/output_reader.hpp"
+#include "serve/prefix_index.hpp"
+#include "serve/roster.hpp"
+#include "serve/step_engine.hpp"
+
+namespace moe::inline MOE_ABI::serve {
+
+class Scheduler final : public JobQueue {
+ public:
+  /// Nothing is open in the engine. Errors: bad_argument, naming the option.
+  static Result<std::unique_ptr<Scheduler>> create(std::unique_ptr<StepEngine> engine,
+                                                   const SchedulerOptions& options = {});
+  ~Scheduler() override;
+
+  Result<JobId> submit(Job job, std::shared_ptr<JobSink> sink) override;
+  void cancel(JobId id) override;
+  void pause(JobId id) override;
+  void resume(JobId id) override;
+  Counters counters() const override;
+
+  /// From now on submit() refuses. Jobs that wait fail with `cancelled`, those that run are finished.
+  void drain();
+  /// The same, and those that run fail as well.
+  void fail_all();
+  /// Called after each of the above, by the thread that called it. To be set before anybody else knows the scheduler.
+  void set_waker(std::function<void()> waker) { waker_ = std::move(waker); }
+
+  /// Acts on what was asked for since the last step, and runs one. False when there is nothing to do until more is asked
+  /// for: no jobs, or paused ones only.
+  bool step();
+  /// Whether no job is left, of the scheduler's thread: those submitted since the last step do not count.
+  bool is_empty() const { return roster_.is_empty(); }
+
+  /// For tests: all sequences that jobs and index hold; the jobs; the index.
+  std::vector<Sequence> held_sequences() const;
+  const Roster& roster() const { return roster_; }
+  PrefixIndex& index() { return index_; }
+
+ private:
+  struct Command {
+    enum class Kind { submit, cancel, pause, resume, drain, fail_all } kind;
+    JobId id = 0;
+    std::unique_ptr<JobRecord> job = {};
+  };
+
+  Scheduler(std::unique_ptr<StepEngine> engine, const SchedulerOptions& options);
+  void leave(Command command);
+  void apply_commands();
+  void apply(Command& command);
+  void fail_where(bool also_running);
+  std::vector<JobRecord*> gather();
+  StepBudget budget() const;
+  void run(std::vector<StepItem> items);
+  void measure(std::int64_t tokens, Clock::duration time);
+  void publish();
+
+  const std::unique_ptr<StepEngine> engine_;
+  const SchedulerOptions options_;
+  const Limits limits_;
+  std::function<void()> waker_;
+
+  mutable std::mutex mutex_;  // of what stands here
+  std::vector<Command> commands_;
+  JobId next_id_ = 1;
+  std::int64_t submitted_ = 0, submitted_replies_ = 0;  // in commands_
+  std::int64_t waiting_ = 0;                            // in the roster
+  bool is_draining_ = false;
+  Counters published_;
+
+  Counters counters_;
+  PrefixIndex index_;
+  Roster roster_;
+  OutputReader reader_;
+  Composer composer_;
+  double seconds_per_token_ = 0;
+  bool has_progressed_ = false;
+};
+
+}  // namespace moe::inline MOE_ABI::serve

@@ -1,0 +1,38 @@
+#pragma once
+// A Session as the scheduler sees it.
+
+#include <memory>
+
+#include "serve/step_engine.hpp"
+
+namespace moe::inline MOE_ABI::serve {
+
+/// Nobody else may use the Session.
+class SessionEngine final : public StepEngine {
+ public:
+  explicit SessionEngine(std::unique_ptr<Session> session);
+
+  Result<Sequence> open() override { return session_->open(); }
+  Result<Sequence> fork(Sequence parent) override { return session_->fork(parent); }
+  Result<void> rewind(Sequence sequence, std::int64_t length) override { return session_->rewind(sequence, length); }
+  Result<void> close(Sequence sequence) override { return session_->close(sequence); }
+  std::int64_t free_tokens() const override { return session_->free_tokens(); }
+  std::int64_t closing_frees(std::span<const Sequence> s) const override { return session_->closing_frees(s); }
+  Result<StepOutput> step(Batch batch) override { return session_->step(batch); }
+
+  std::int64_t cache_tokens() const override { return cache_tokens_; }
+  std::int64_t context() const override { return session_->model().config().max_position; }
+  std::int64_t vocab_size() const override { return session_->model().config().vocab_size; }
+  const Tokenizer* tokenizer() const override { return session_->model().tokenizer().get(); }
+  ParallelFor threads() const override { return session_->options().threads; }
+
+  std::int64_t flops() const override { return session_->executed().total(); }
+  std::int64_t flops_of(std::int64_t cached_tokens, std::int64_t new_tokens, std::int64_t rows,
+                        std::optional<std::int64_t> experts) const override;
+
+ private:
+  std::unique_ptr<Session> session_;
+  std::int64_t cache_tokens_ = 0;
+};
+
+}  // namespace moe::inline MOE_ABI::serve

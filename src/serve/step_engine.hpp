@@ -1,0 +1,38 @@
+#pragma once
+// What the scheduler needs of a Session, so that tests can put another one in its place.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "moe/session.hpp"
+
+namespace moe::inline MOE_ABI::serve {
+
+/// Operations mean what they mean in Session.
+class StepEngine {
+ public:
+  virtual ~StepEngine() = default;
+
+  virtual Result<Sequence> open() = 0;
+  virtual Result<Sequence> fork(Sequence parent) = 0;
+  virtual Result<void> rewind(Sequence sequence, std::int64_t length) = 0;
+  virtual Result<void> close(Sequence sequence) = 0;
+  virtual std::int64_t free_tokens() const = 0;
+  virtual std::int64_t closing_frees(std::span<const Sequence> sequences) const = 0;
+  virtual Result<StepOutput> step(Batch batch) = 0;
+
+  virtual std::int64_t cache_tokens() const = 0;  ///< free_tokens() when nothing is open
+  virtual std::int64_t context() const = 0;       ///< tokens that a sequence may have
+  virtual std::int64_t vocab_size() const = 0;    ///< rows of the head
+  virtual const Tokenizer* tokenizer() const = 0;
+  /// For what the scheduler itself computes from logits.
+  virtual ParallelFor threads() const = 0;
+
+  virtual std::int64_t flops() const = 0;  ///< executed since the start
+  /// Of a stretch of tokens; `experts` as in StepOutput::expert_counts, nothing: what the router's top-k makes of it.
+  virtual std::int64_t flops_of(std::int64_t cached_tokens, std::int64_t new_tokens, std::int64_t rows,
+                                std::optional<std::int64_t> experts) const = 0;
+};
+
+}  // namespace moe::inline MOE_ABI::serve
