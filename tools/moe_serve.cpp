@@ -34,7 +34,8 @@ struct Options {
 Result<void> read_keys(const std::string& path, std::vector<std::string>& keys) {
   std::string text;
   if (!path.empty()) {
-    auto read = moe::read_text(path, {.bytes = 1 << 20, .streams = moe::Streams::allowed, .cancelled = cli::interrupted});
+    auto read =
+        moe::read_text(path, {.bytes = 1 << 20, .streams = moe::Streams::allowed, .cancelled = cli::interrupted});
     if (!read) return moe::fail(read.error().code, "--api-key-file " + read.error().message);
     text = std::move(*read);
   } else if (const char* key = std::getenv("MOE_API_KEY"); key != nullptr) {
@@ -60,16 +61,13 @@ std::string name_of_path(const std::string& path) {
   return last.ends_with(".gguf") ? last.substr(0, last.size() - 5) : last;
 }
 
-std::string size_text(std::int64_t bytes) {
-  return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
-}
+std::string size_text(std::int64_t bytes) { return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6); }
 
 Result<void> announce(const moe::serve::Server& server, const moe::Model& model, const ServerOptions& options) {
   const moe::MemoryEstimate memory = moe::Session::estimate_memory(model.info(), options.session);
-  return cli::print(fmt::format(
-      "moe-serve: {} serves {}: {} weights, {} cache of {} tokens, context {}\n", server.url(),
-      moe::printable(options.names.front()), size_text(model.resident_bytes()), size_text(memory.cache_bytes),
-      server.cache_tokens(), server.context_tokens()));
+  return cli::print(fmt::format("moe-serve: {} serves {}: {} weights, {} cache of {} tokens, context {}\n",
+                                server.url(), moe::printable(options.names.front()), size_text(model.resident_bytes()),
+                                size_text(memory.cache_bytes), server.cache_tokens(), server.context_tokens()));
 }
 
 Result<void> run(Options& o) {
@@ -83,9 +81,9 @@ Result<void> run(Options& o) {
   const auto threads = cli::start_threads(o.threads);
   if (!threads) return moe::forward(threads);
   cli::ProgressLine line("loading");
-  auto model = moe::Model::load(o.model, {.threads = *threads,
-                                          .on_progress = [&](moe::Progress p) { line.update(p); },
-                                          .cancelled = cli::interrupted});
+  auto model = moe::Model::load(
+      o.model,
+      {.threads = *threads, .on_progress = [&](moe::Progress p) { line.update(p); }, .cancelled = cli::interrupted});
   line.clear();
   if (!model) return moe::forward(model);
   for (const std::string& note : (*model)->info().notes) cli::complain("moe-serve", "note: " + note);

@@ -23,7 +23,7 @@ struct ServerOptions {
   std::string revision = {};            ///< of the program, for /version
 
   /// Of what the model is run with. `cancelled` and `on_progress` stay empty; `max_tokens` is the cache of all requests
-  /// together, 0: one context.
+  /// together, 0: one context and a page.
   SessionOptions session = {};
   std::int64_t context_tokens = 0;  ///< of one request, prompt and reply; 0: the model's context
   std::int64_t max_queue = 256;     ///< replies that wait; more are refused with 429

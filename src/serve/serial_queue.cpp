@@ -33,7 +33,10 @@ PositionLogProbabilities score_of(std::span<const float> row, std::size_t known,
 }  // namespace
 
 SerialQueue::SerialQueue(std::unique_ptr<Session> session, std::int64_t max_queue)
-    : session_(std::move(session)), max_queue_(max_queue), thread_([this] { work(); }) {}
+    : session_(std::move(session)),
+      room_(session_->options().max_tokens - kPageTokens),  // a fork copies the page that its prompt ends in
+      max_queue_(max_queue),
+      thread_([this] { work(); }) {}
 
 SerialQueue::~SerialQueue() {
   {
@@ -49,12 +52,13 @@ Result<JobId> SerialQueue::submit(Job job, std::shared_ptr<JobSink> sink) {
   const std::lock_guard lock(mutex_);
   if (draining_ || ending_) return fail(ErrorCode::cancelled, "the server is shutting down");
   const auto prompt = static_cast<std::int64_t>(job.prompt.size());
-  const std::int64_t room = session_->options().max_tokens;
+  const std::int64_t room = room_;
   const std::int64_t needed = prompt + std::max<std::int64_t>(job.options.max_tokens - 1, 0);
   if (prompt < 1 || needed > room)
-    return fail(ErrorCode::bad_argument, fmt::format("the prompt has {} tokens and the reply up to {}, expected at most "
-                                                     "{} together",
-                                                     prompt, job.options.max_tokens, room));
+    return fail(ErrorCode::bad_argument,
+                fmt::format("the prompt has {} tokens and the reply up to {}, expected at most "
+                            "{} together",
+                            prompt, job.options.max_tokens, room));
   if (job.min_tokens > 0) return fail(ErrorCode::unsupported, "min_tokens needs the scheduler");
   if (static_cast<std::int64_t>(waiting_.size()) >= max_queue_)
     return fail(ErrorCode::out_of_memory, fmt::format("{} requests are waiting already", waiting_.size()));
@@ -151,8 +155,8 @@ Result<Sequence> SerialQueue::compute_prompt(const Entry& entry, StepOutput& out
     }
     out = std::move(*step);
     for (std::size_t i = 0; job.score_prompt && i < part.size() && at + i + 1 < job.prompt.size(); ++i)
-      scores.push_back(score_of(out.padded_row(static_cast<std::int64_t>(i)),
-                                static_cast<std::size_t>(out.token_count), job.prompt[at + i + 1], *job.score_prompt));
+      scores.push_back(score_of(out.padded_row(static_cast<std::int64_t>(i)), static_cast<std::size_t>(out.token_count),
+                                job.prompt[at + i + 1], *job.score_prompt));
   }
   if (job.score_prompt && !stopped(entry.id)) entry.sink->on_prompt_scores(std::move(scores));
   return sequence;
@@ -168,8 +172,8 @@ Result<void> SerialQueue::run(Entry& entry) {
   }
   Result<void> done;
   const bool writes = entry.job.options.max_tokens > 0 || !entry.job.score_prompt;
-  for (std::size_t k = 0; writes && done && !stopped(entry.id) && k < static_cast<std::size_t>(entry.job.options.replies);
-       ++k)
+  for (std::size_t k = 0;
+       writes && done && !stopped(entry.id) && k < static_cast<std::size_t>(entry.job.options.replies); ++k)
     done = reply(entry, k, *prompt, out);
   (void)session_->close(*prompt);
   return done;
@@ -180,7 +184,7 @@ Result<void> SerialQueue::reply(Entry& entry, std::size_t index, Sequence prompt
   const auto start = std::chrono::steady_clock::now();
   const std::int64_t flops = session_->executed().total();
   const auto prompt_size = static_cast<std::int64_t>(entry.job.prompt.size());
-  const std::int64_t room = session_->options().max_tokens - prompt_size + 1;
+  const std::int64_t room = room_ - prompt_size + 1;
   auto writer = generate::Reply::create(session_->model().tokenizer().get(), o,
                                         o.max_tokens > 0 ? std::min(o.max_tokens, room) : room,
                                         generate::seed_of_reply(o.sampling.seed, index), generate::TextStart::goes_on);

@@ -38,7 +38,7 @@ class SerialQueue final : public JobQueue {
   Result<Sequence> compute_prompt(const Entry& entry, StepOutput& out);
 
   std::unique_ptr<Session> session_;
-  const std::int64_t max_queue_;
+  const std::int64_t room_, max_queue_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Entry> waiting_;

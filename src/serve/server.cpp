@@ -23,8 +23,8 @@ Result<void> check(const Model& model, const ServerOptions& options) {
   if (options.max_queue < 1) return refuse("ServerOptions::max_queue is below 1");
   const std::int64_t most = model.config().max_position;
   if (options.context_tokens < 0 || options.context_tokens > most)
-    return fail(ErrorCode::bad_argument,
-                fmt::format("context_tokens is {}, expected at most the model's context, {}", options.context_tokens, most));
+    return fail(ErrorCode::bad_argument, fmt::format("context_tokens is {}, expected at most the model's context, {}",
+                                                     options.context_tokens, most));
   if (options.session.max_tokens < 0) return refuse("ServerOptions::session.max_tokens is below 0");
   return {};
 }
@@ -61,9 +61,8 @@ Result<Server> Server::create(std::shared_ptr<const Model> model, const ServerOp
   auto impl = std::make_unique<Impl>();
   impl->options = options;
   SessionOptions session_options = options.session;
-  const std::int64_t context =
-      options.context_tokens > 0 ? options.context_tokens : model->config().max_position;
-  if (session_options.max_tokens == 0) session_options.max_tokens = context;
+  const std::int64_t context = options.context_tokens > 0 ? options.context_tokens : model->config().max_position;
+  if (session_options.max_tokens == 0) session_options.max_tokens = context + kPageTokens;
   auto session = Session::create(model, session_options);
   if (!session) return forward(session);
   impl->cache_tokens = session_options.max_tokens;
@@ -71,8 +70,8 @@ Result<Server> Server::create(std::shared_ptr<const Model> model, const ServerOp
   impl->context.reset(new api::Context{model, impl->options, *impl->queue, impl->metrics, *impl->intake, *impl->output,
                                        context, api::unix_now(), fingerprint_of(*model, session_options)});
   Impl* raw = impl.get();
-  impl->api = std::make_unique<api::Api>(*impl->context, [raw] { raw->queue->drain(); },
-                                         [raw] { return raw->http->gauges(); });
+  impl->api = std::make_unique<api::Api>(
+      *impl->context, [raw] { raw->queue->drain(); }, [raw] { return raw->http->gauges(); });
   http::Options http;
   http.host = options.host;
   http.port = options.port;

@@ -101,8 +101,8 @@ std::optional<http::Response> Api::refuse(http::Request& request) {
       notes->owner = std::to_string(i);
     }
   if (found) return {};
-  return error_response({401, "the API key is missing or wrong: expected Authorization: Bearer KEY", {},
-                         "invalid_api_key", {}});
+  return error_response(
+      {401, "the API key is missing or wrong: expected Authorization: Bearer KEY", {}, "invalid_api_key", {}});
 }
 
 std::optional<http::Response> Api::answer_now(const http::Request& request) const {
@@ -116,11 +116,11 @@ std::optional<http::Response> Api::answer_now(const http::Request& request) cons
   if (path == "/version") return json_response(version_json(context_));
   if (path == "/tokenizer_info") return json_response(tokenizer_info_json(context_));
   if (path == "/metrics")
-    return http::Response{200,
-                          context_.metrics.text({context_.queue.counters(), gauges_()}, context_.name(),
-                                                context_.options.metrics_alias),
-                          "text/plain; version=0.0.4; charset=utf-8",
-                          {}};
+    return http::Response{
+        200,
+        context_.metrics.text({context_.queue.counters(), gauges_()}, context_.name(), context_.options.metrics_alias),
+        "text/plain; version=0.0.4; charset=utf-8",
+        {}};
   if (path.starts_with(kModel)) {
     auto body = model_json(context_, percent_decoded(path.substr(kModel.size())));
     return body ? json_response(std::move(*body)) : error_response(body.error());

@@ -47,16 +47,13 @@ class Call {
 
   void admitted() {
     if (!plan_.settings.stream || std::exchange(streaming_, true)) return;
-    http::StreamHead head{"text/event-stream; charset=utf-8",
-                          {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}},
-                          ": ping\n\n"};
+    http::StreamHead head{
+        "text/event-stream; charset=utf-8", {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}}, ": ping\n\n"};
     if (!plan_.ignored.empty()) head.headers.push_back({"x-moe-ignored", plan_.ignored});
     responder_.start(std::move(head));
   }
 
-  void scored(std::size_t prompt, std::vector<PositionLogProbabilities> scores) {
-    scores_[prompt] = std::move(scores);
-  }
+  void scored(std::size_t prompt, std::vector<PositionLogProbabilities> scores) { scores_[prompt] = std::move(scores); }
 
   void piece(std::size_t prompt, std::size_t reply, std::string text, std::vector<TokenId> tokens,
              std::vector<PositionLogProbabilities> scores) {
@@ -140,8 +137,7 @@ class Call {
   void start_lists(ReplyState& state, std::size_t prompt) {
     if (plan_.is_chat || !plan_.logprobs) return;
     state.lists = std::make_unique<CompletionLogprobs>(context_.tokenizer(), special());
-    if (plan_.echo)
-      state.lists->add_prompt(plan_.prompts[prompt].ids, plan_.prompts[prompt].shown, scores_[prompt]);
+    if (plan_.echo) state.lists->add_prompt(plan_.prompts[prompt].ids, plan_.prompts[prompt].shown, scores_[prompt]);
   }
 
   Json logprobs_of(ReplyState& state, std::span<const TokenId> tokens,

@@ -55,9 +55,8 @@ Json usage_json(const Usage& usage, bool include_work) {
               {"total_tokens", usage.prompt + usage.reply},
               {"prompt_tokens_details", {{"cached_tokens", usage.cached}}}};
   if (include_work)
-    out["work"] = {{"flops", usage.flops},
-                   {"prompt_seconds", usage.prompt_seconds},
-                   {"reply_seconds", usage.reply_seconds}};
+    out["work"] = {
+        {"flops", usage.flops}, {"prompt_seconds", usage.prompt_seconds}, {"reply_seconds", usage.reply_seconds}};
   return out;
 }
 

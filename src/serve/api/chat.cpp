@@ -18,25 +18,31 @@ constexpr std::string_view kRoles[] = {"system", "developer", "user", "assistant
 Checked<void> check_message(JsonValue message, std::size_t index) {
   if (!message.is_object()) return invalid("messages", fmt::format("messages[{}] is no object", index));
   const auto role = message.find("role");
-  const bool known = role && role->is_string() &&
-                     std::find(std::begin(kRoles), std::end(kRoles), role->text()) != std::end(kRoles);
+  const bool known =
+      role && role->is_string() && std::find(std::begin(kRoles), std::end(kRoles), role->text()) != std::end(kRoles);
   if (!known)
-    return invalid("messages", fmt::format("messages[{}].role is {}, expected system, developer, user, assistant or tool",
-                                           index, role ? role->in_ascii(60) : "not there"));
+    return invalid("messages",
+                   fmt::format("messages[{}].role is {}, expected system, developer, user, assistant or tool", index,
+                               role ? role->in_ascii(60) : "not there"));
   const auto content = message.find("content");
   if (!content || content->is_null()) {
     if (role->text() == "assistant") return {};
     return invalid("messages", fmt::format("messages[{}] has no content", index));
   }
   if (content->is_string()) return {};
-  if (!content->is_array()) return invalid("messages", fmt::format("messages[{}].content is no string and no list", index));
+  if (!content->is_array())
+    return invalid("messages", fmt::format("messages[{}].content is no string and no list", index));
   for (const JsonValue part : *content) {
     const auto type = part.find("type");
     const auto text = part.find("text");
     if (!type || !type->is_string() || type->text() != "text" || !text || !text->is_string())
       return tl::unexpected<ApiError>(
-          {400, fmt::format("messages[{}].content has a part that is no text, expected {{\"type\": \"text\", \"text\"}}", index),
-           "messages", "unsupported_parameter", {}});
+          {400,
+           fmt::format("messages[{}].content has a part that is no text, expected {{\"type\": \"text\", \"text\"}}",
+                       index),
+           "messages",
+           "unsupported_parameter",
+           {}});
   }
   return {};
 }
@@ -129,8 +135,7 @@ Checked<CallPlan> plan_of(const Fields& fields, const Context& context) {
   if (auto ok = fit_prompt(plan.prompts.front().ids, plan.settings, context.context_tokens); !ok) return pass_on(ok);
   // Without a limit the reply may fill the context; the cache may be smaller still.
   if (!plan.settings.max_tokens && context.context_tokens < context.model->config().max_position)
-    plan.settings.max_tokens =
-        context.context_tokens - static_cast<std::int64_t>(plan.prompts.front().ids.size()) + 1;
+    plan.settings.max_tokens = context.context_tokens - static_cast<std::int64_t>(plan.prompts.front().ids.size()) + 1;
   return plan;
 }
 

@@ -27,7 +27,8 @@ Checked<CallPlan> plan_of(const Fields& fields, const Context& context) {
   if (fields.has("logprobs")) plan.logprobs = plan.settings.options.log_probabilities = fields.integer("logprobs");
   if (fields.has("best_of")) plan.best_of = static_cast<std::size_t>(fields.integer("best_of"));
   if (plan.best_of != 0 && plan.best_of < plan.settings.n)
-    return invalid("best_of", fmt::format("best_of is {}, expected at least n, which is {}", plan.best_of, plan.settings.n));
+    return invalid("best_of",
+                   fmt::format("best_of is {}, expected at least n, which is {}", plan.best_of, plan.settings.n));
   if (plan.best_of > plan.settings.n && plan.settings.stream)
     return invalid("best_of", "best_of above n cannot be streamed: which replies are best is known at their end");
   auto prompts = read_prompts(fields, context, plan.settings.options.special_tokens);

@@ -63,8 +63,8 @@ Checked<std::vector<PromptPart>> read_prompts(const Fields& fields, const Contex
     return out;
   }
   if (!prompt->is_array() || prompt->empty())
-    return invalid("prompt", fmt::format("prompt is {}, expected a string, token ids, or a list of them",
-                                         prompt->in_ascii(60)));
+    return invalid("prompt",
+                   fmt::format("prompt is {}, expected a string, token ids, or a list of them", prompt->in_ascii(60)));
   if (prompt->front().is_number()) {
     if (auto ok = take(id_prompt(*prompt, special, context)); !ok) return pass_on(ok);
     return out;

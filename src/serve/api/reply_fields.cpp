@@ -70,8 +70,9 @@ Checked<void> read_stream(const Fields& fields, ReplySettings& out) {
                  : member.first == "continuous_usage_stats" ? &out.continuous_usage
                                                             : nullptr;
     if (into == nullptr && !(member.first == "include_obfuscation" && !value.get<bool>()))
-      return invalid("stream_options", "stream_options has a field that is not known: expected include_usage or "
-                                       "continuous_usage_stats");
+      return invalid("stream_options",
+                     "stream_options has a field that is not known: expected include_usage or "
+                     "continuous_usage_stats");
     if (!value.is_boolean()) return invalid("stream_options", "a field of stream_options is not true or false");
     if (into != nullptr) *into = value.get<bool>();
   }
@@ -104,7 +105,8 @@ Checked<std::vector<TokenId>> read_ids(JsonValue list, std::string_view name, co
   std::vector<TokenId> out;
   out.reserve(list.size());
   for (const JsonValue v : list) {
-    if (v.kind() != JsonValue::Kind::whole || v.get<std::uint64_t>() >= static_cast<std::uint64_t>(tokenizer.vocab_size()))
+    if (v.kind() != JsonValue::Kind::whole ||
+        v.get<std::uint64_t>() >= static_cast<std::uint64_t>(tokenizer.vocab_size()))
       return invalid(name, fmt::format("{} holds {}, expected token ids from 0 to {}", name, v.in_ascii(60),
                                        tokenizer.vocab_size() - 1));
     out.push_back(v.get<TokenId>());
@@ -156,11 +158,10 @@ Checked<void> fit_prompt(std::vector<TokenId>& ids, const ReplySettings& setting
   if (prompt + reply <= context_tokens) return {};
   return tl::unexpected<ApiError>(
       {400,
-       fmt::format("the prompt has {} tokens and the reply up to {}, expected at most {} together (the context)", prompt,
-                   settings.max_tokens.value_or(1), context_tokens),
+       fmt::format("the prompt has {} tokens and the reply up to {}, expected at most {} together (the context)",
+                   prompt, settings.max_tokens.value_or(1), context_tokens),
        settings.max_tokens.value_or(0) > 1 && prompt <= context_tokens ? "max_tokens" : "prompt",
-       "context_length_exceeded",
-       std::pair{prompt, context_tokens}});
+       "context_length_exceeded", std::pair{prompt, context_tokens}});
 }
 
 }  // namespace moe::inline MOE_ABI::serve::api

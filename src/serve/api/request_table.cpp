@@ -44,8 +44,7 @@ bool same_value(JsonValue value, std::string_view json) {
 
 Checked<void> check_value(JsonValue value, const FieldRule& rule) {
   if (!has_type(value, rule.type))
-    return invalid(rule.name,
-                   fmt::format("{} is {}, expected {}", rule.name, value.in_ascii(60), expected(rule.type)));
+    return invalid(rule.name, fmt::format("{} is {}, expected {}", rule.name, value.in_ascii(60), expected(rule.type)));
   if (!value.is_number() || rule.type == FieldType::any) return {};
   const auto number = value.get<double>();
   if (number >= rule.least && number <= rule.most) return {};
@@ -91,8 +90,11 @@ Checked<Fields> Fields::check(JsonValue root, RequestTable table, bool strict) {
     const FieldRule* rule = find_rule(table, member.first);
     if (rule == nullptr) {
       if (strict)
-        return tl::unexpected<ApiError>({400, "there is no field " + in_quotes(member.first),
-                                         std::string(member.first), "unsupported_parameter", {}});
+        return tl::unexpected<ApiError>({400,
+                                         "there is no field " + in_quotes(member.first),
+                                         std::string(member.first),
+                                         "unsupported_parameter",
+                                         {}});
       fields.unknown_.emplace_back(member.first);
     } else if (auto ok = check_field(member.second, *rule); !ok) {
       return pass_on(ok);
@@ -133,15 +135,14 @@ std::string Fields::text(std::string_view name) const {
 
 Checked<JsonDocument> read_body(std::string_view body) {
   auto document = JsonDocument::parse(body);
-  if (!document)
-    return tl::unexpected<ApiError>({400, "the body " + document.error().message, {}, "invalid_json", {}});
+  if (!document) return tl::unexpected<ApiError>({400, "the body " + document.error().message, {}, "invalid_json", {}});
   if (!document->root().is_object())
-    return tl::unexpected<ApiError>({400,
-                                     fmt::format("the body is a JSON {}, expected an object",
-                                                 document->root().type_name()),
-                                     {},
-                                     "invalid_json",
-                                     {}});
+    return tl::unexpected<ApiError>(
+        {400,
+         fmt::format("the body is a JSON {}, expected an object", document->root().type_name()),
+         {},
+         "invalid_json",
+         {}});
   if (holds_no_number(document->root()))
     return tl::unexpected<ApiError>({400, "the body holds NaN or Infinity, which is no JSON", {}, "invalid_json", {}});
   return *document;

@@ -114,33 +114,32 @@ RequestTable completions_table() {
 }
 
 RequestTable chat_table() {
-  static const Rules rules = joined(
-      {reply_rules(),
-       foreign_rules(),
-       {{"messages", list},
-        {"logprobs", boolean},
-        {"top_logprobs", integer, kRead, 0, 20, 0},
-        {"tools", list},
-        {"documents", list},
-        {"chat_template", text},
-        {"chat_template_kwargs", object},
-        {"reasoning_effort", text},
-        {"add_generation_prompt", boolean, kRead, 0, 0, 1},
-        {"continue_final_message", boolean},
-        {"parallel_tool_calls", boolean, kAccepted},  // replies are plain text
-        refused("tool_choice", {R"("none")", R"("auto")"}),
-        refused("functions", {"[]"}),
-        refused("function_call", {R"("none")", R"("auto")"}),
-        refused("modalities", {R"(["text"])"}),
-        refused("audio"),
-        refused("prediction"),
-        refused("verbosity", {R"("medium")"}),
-        refused("web_search_options"),
-        refused("echo", {"false"}),
-        refused("best_of", {"1"}),
-        refused("include_reasoning", {"true"}),
-        refused("reasoning_format", {R"("none")"}),
-        refused("thinking_budget_tokens", {"-1"})}});
+  static const Rules rules = joined({reply_rules(),
+                                     foreign_rules(),
+                                     {{"messages", list},
+                                      {"logprobs", boolean},
+                                      {"top_logprobs", integer, kRead, 0, 20, 0},
+                                      {"tools", list},
+                                      {"documents", list},
+                                      {"chat_template", text},
+                                      {"chat_template_kwargs", object},
+                                      {"reasoning_effort", text},
+                                      {"add_generation_prompt", boolean, kRead, 0, 0, 1},
+                                      {"continue_final_message", boolean},
+                                      {"parallel_tool_calls", boolean, kAccepted},  // replies are plain text
+                                      refused("tool_choice", {R"("none")", R"("auto")"}),
+                                      refused("functions", {"[]"}),
+                                      refused("function_call", {R"("none")", R"("auto")"}),
+                                      refused("modalities", {R"(["text"])"}),
+                                      refused("audio"),
+                                      refused("prediction"),
+                                      refused("verbosity", {R"("medium")"}),
+                                      refused("web_search_options"),
+                                      refused("echo", {"false"}),
+                                      refused("best_of", {"1"}),
+                                      refused("include_reasoning", {"true"}),
+                                      refused("reasoning_format", {R"("none")"}),
+                                      refused("thinking_budget_tokens", {"-1"})}});
   return rules;
 }
 

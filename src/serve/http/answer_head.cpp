@@ -52,7 +52,8 @@ void add_cors(std::string& out, const Request& request, const Options& options) 
   out += "Access-Control-Allow-Origin: " + clean(options.cors_origin) + "\r\nVary: Origin\r\n";
   if (request.method == "OPTIONS")
     out +=
-        "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\nAccess-Control-Allow-Headers: Authorization, Content-Type, "
+        "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\nAccess-Control-Allow-Headers: Authorization, "
+        "Content-Type, "
         "X-Request-Id\r\nAccess-Control-Max-Age: 600\r\n";
 }
 

@@ -193,12 +193,11 @@ void Connection::write() {
   if (writing_ || out_.empty() || phase_ == Phase::closed) return;
   writing_ = true;
   set_deadline(write_deadline_, shared_.options.stall_seconds);
-  socket_.async_write_some(
-      asio::buffer(out_.front().data() + front_written_, out_.front().size() - front_written_),
-      [self = shared_from_this()](const ErrorOfSystem& error, std::size_t size) {
-        self->writing_ = false;
-        self->on_written(error, size);
-      });
+  socket_.async_write_some(asio::buffer(out_.front().data() + front_written_, out_.front().size() - front_written_),
+                           [self = shared_from_this()](const ErrorOfSystem& error, std::size_t size) {
+                             self->writing_ = false;
+                             self->on_written(error, size);
+                           });
 }
 
 void Connection::on_written(const ErrorOfSystem& error, std::size_t size) {

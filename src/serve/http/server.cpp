@@ -163,12 +163,12 @@ Responder::Target::~Target() {
 }
 
 void Responder::answer(Response response) const {
-  target_->run([response = std::move(response)](Connection& c, std::uint64_t e) mutable {
-    c.answer(e, std::move(response));
-  });
+  target_->run(
+      [response = std::move(response)](Connection& c, std::uint64_t e) mutable { c.answer(e, std::move(response)); });
 }
 void Responder::start(StreamHead head) const {
-  target_->run([head = std::move(head)](Connection& c, std::uint64_t e) mutable { c.start_stream(e, std::move(head)); });
+  target_->run(
+      [head = std::move(head)](Connection& c, std::uint64_t e) mutable { c.start_stream(e, std::move(head)); });
 }
 void Responder::send(std::string text) const {
   target_->run([text = std::move(text)](Connection& c, std::uint64_t e) mutable { c.send(e, std::move(text)); });
@@ -179,8 +179,6 @@ void Responder::finish() const {
 void Responder::abort() const {
   target_->run([](Connection& c, std::uint64_t e) { c.abort(e); });
 }
-void Responder::listen(ResponderEvents events) const {
-  target_->listen(std::move(events));
-}
+void Responder::listen(ResponderEvents events) const { target_->listen(std::move(events)); }
 
 }  // namespace moe::inline MOE_ABI::serve::http
