@@ -120,7 +120,7 @@ Checked<Fields> chat_fields(const JsonDocument& body, const Context& context) {
 Checked<CallPlan> plan_of(const Fields& fields, const Context& context) {
   CallPlan plan;
   plan.is_chat = true;
-  auto settings = read_reply_settings(fields, context.tokenizer());
+  auto settings = read_reply_settings(fields, context.tokenizer(), {});
   if (!settings) return pass_on(settings);
   plan.settings = std::move(*settings);
   if (plan.settings.max_tokens == 0) return invalid("max_tokens", "max_tokens is 0, expected at least 1");

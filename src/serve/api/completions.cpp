@@ -17,10 +17,9 @@ Checked<CallPlan> plan_of(const Fields& fields, const Context& context) {
   auto model = model_of(fields, context);
   if (!model) return pass_on(model);
   plan.model = std::move(*model);
-  auto settings = read_reply_settings(fields, context.tokenizer());
+  auto settings = read_reply_settings(fields, context.tokenizer(), kDefaultTokens);
   if (!settings) return pass_on(settings);
   plan.settings = std::move(*settings);
-  if (!plan.settings.max_tokens) plan.settings.max_tokens = kDefaultTokens;
   plan.echo = fields.flag("echo");
   if (*plan.settings.max_tokens == 0 && !plan.echo)
     return invalid("max_tokens", "max_tokens is 0, expected at least 1 without echo");

@@ -114,8 +114,10 @@ Checked<std::vector<TokenId>> read_ids(JsonValue list, std::string_view name, co
   return out;
 }
 
-Checked<ReplySettings> read_reply_settings(const Fields& fields, const Tokenizer& tokenizer) {
+Checked<ReplySettings> read_reply_settings(const Fields& fields, const Tokenizer& tokenizer,
+                                           std::optional<std::int64_t> max_tokens) {
   ReplySettings out;
+  out.max_tokens = max_tokens;
   read_sampling(fields, out);
   auto stop = read_stop(fields);
   if (!stop) return pass_on(stop);

@@ -6,7 +6,7 @@
 namespace moe::inline MOE_ABI::serve::api {
 
 struct ReplySettings {
-  GenerateOptions options = {};  ///< max_tokens is not set here
+  GenerateOptions options = {};  ///< but for max_tokens
   std::optional<std::int64_t> max_tokens = {};
   std::int64_t min_tokens = 0;
   std::optional<std::int64_t> truncate_prompt = {};  ///< -1: to what the context holds
@@ -17,7 +17,9 @@ struct ReplySettings {
   bool shows_seed = false;
 };
 
-Checked<ReplySettings> read_reply_settings(const Fields& fields, const Tokenizer& tokenizer);
+/// `max_tokens`: where the request sets no limit.
+Checked<ReplySettings> read_reply_settings(const Fields& fields, const Tokenizer& tokenizer,
+                                           std::optional<std::int64_t> max_tokens);
 
 /// A list of token ids inside the vocabulary.
 Checked<std::vector<TokenId>> read_ids(JsonValue list, std::string_view name, const Tokenizer& tokenizer);
