@@ -138,7 +138,7 @@ void add_network_options(CLI::App& app, Options& o) {
       ->type_name("ORIGIN");
   app.add_flag("--strict", o.server.strict, "a request with a field that is not known is an error");
   cli::add_number(app, "--max-queue", o.server.max_queue, Bounds<std::int64_t>{1, 1 << 20},
-                  "requests that wait; more are answered with 429 (256)");
+                  "prompts that wait; more are answered with 429 (4096)");
   cli::add_number(app, "--max-body", o.server.max_body_bytes, Bounds<std::size_t>{1, std::size_t{1} << 30},
                   "bytes of a request's body (16777216)");
   cli::add_number(app, "--max-prompts", o.server.max_prompts, Bounds<std::size_t>{1, 1 << 16},

@@ -26,7 +26,7 @@ struct ServerOptions {
   /// together, 0: one context and a page.
   SessionOptions session = {};
   std::int64_t context_tokens = 0;  ///< of one request, prompt and reply; 0: the model's context
-  std::int64_t max_queue = 256;     ///< replies that wait; more are refused with 429
+  std::int64_t max_queue = 4096;    ///< prompts that wait; more are refused with 429
 
   std::vector<std::string> api_keys = {};  ///< empty: none is asked for
   std::string cors_origin = {};            ///< of Access-Control-Allow-Origin; empty: no such header
