@@ -13,7 +13,7 @@ die() { say "$1"; exit "${2:-3}"; }
 
 # What a build of everything needs (docs/ARCHITECTURE.md says what for).
 build_packages=(cmake ninja-build g++ pkg-config libxsimd-dev libeigen3-dev libexpected-dev nlohmann-json3-dev
-  libpcre2-dev libutf8proc-dev libsqlite3-dev libssl-dev libcli11-dev libfmt-dev doctest-dev libbenchmark-dev zlib1g-dev libedit-dev
+  libpcre2-dev libutf8proc-dev libsqlite3-dev libssl-dev libcli11-dev libfmt-dev doctest-dev libbenchmark-dev zlib1g-dev libedit-dev libboost-dev
   gnuplot-nox)
 
 # Installs the Debian packages that are missing, and only those; without a missing one it needs no network and no root.

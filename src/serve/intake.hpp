@@ -1,8 +1,8 @@
 #pragma once
 // A job at the border: everything that can never be served is refused here, in the caller's thread.
 
+#include "moe/serve.hpp"
 #include "serve/job_record.hpp"
-#include "serve/options.hpp"
 #include "serve/step_engine.hpp"
 
 namespace moe::inline MOE_ABI::serve {

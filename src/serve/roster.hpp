@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "moe/serve.hpp"
 #include "serve/job_record.hpp"
-#include "serve/options.hpp"
 #include "serve/prefix_index.hpp"
 
 namespace moe::inline MOE_ABI::serve {

@@ -10,9 +10,9 @@
 #include <mutex>
 #include <vector>
 
+#include "moe/serve.hpp"
 #include "serve/compose.hpp"
 #include "serve/intake.hpp"
-#include "serve/options.hpp"
 #include "serve/output_reader.hpp"
 #include "serve/prefix_index.hpp"
 #include "serve/roster.hpp"

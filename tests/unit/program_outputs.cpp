@@ -45,6 +45,7 @@ const std::map<std::string, Usage> kUsage = {
     {"moe-run", {{"--model", kModel, "--tokens", "5 6 7", "-n", "3"}, {}, {{{"--logits"}}, {{"--routing"}}}}},
     {"moe-inspect", {{kModel}, {kModel, "--peaks", "measure"}, {}}},
     {"moe-quantize", {{kModel, "{out}"}, {}, {{{}, true, false}}}},
+    {"moe-serve", {{"--help"}, {}, {}}},  // its one line comes before it serves: tests/serve/check_http.py
     {"moe-eval", {{"--model", kModel, "--tasks", kExam, "--limit", "2"}, {"--model", kModel, "--tasks", "{many}"}, {}}},
     {"moe-bench",
      {{"--model", kModel, "--pp", "4", "--tg", "2", "--reps", "1", "--no-peaks"},
@@ -314,6 +315,7 @@ TEST_CASE("an empty path is a wrong usage, never no path at all") {
       {"moe-run", {{"--model", ""}, {"--logits", ""}, {"--routing", ""}}},
       {"moe-inspect", {{""}, {kModel, "--peaks", ""}}},
       {"moe-quantize", {{"", s / "o"}, {kModel, ""}}},
+      {"moe-serve", {{"--model", ""}, {"--api-key-file", ""}, {"--chat-template", ""}}},
       {"moe-bench", {{"--model", ""}, {"--json", ""}}},
       {"moe-eval",
        {{"--model", ""},

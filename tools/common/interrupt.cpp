@@ -48,6 +48,11 @@ void catch_interrupts() {
 
 bool interrupted() { return first_ms.load(std::memory_order_relaxed) != 0; }
 
+void take_interrupt_as_request() {
+  must_end.store(false);
+  first_ms.store(0);
+}
+
 bool forget_ctrl_c() {
   if (must_end.load()) return false;
   first_ms.store(0);

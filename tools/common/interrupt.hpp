@@ -14,4 +14,8 @@ bool interrupted();
 /// interrupted() is false again. SIGTERM and the end of the terminal are never forgotten.
 bool forget_ctrl_c();
 
+/// For a program that ends in its own order when it is asked to: interrupted() is false again, and the exit status that of
+/// what it did.
+void take_interrupt_as_request();
+
 }  // namespace cli

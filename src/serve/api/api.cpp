@@ -1,0 +1,172 @@
+#include "serve/api/api.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "serve/api/endpoints.hpp"
+#include "serve/api/json_out.hpp"
+
+namespace moe::inline MOE_ABI::serve::api {
+namespace {
+
+using Post = Checked<void> (*)(Arrival&);
+struct Route {
+  std::string_view path;
+  std::string_view methods;
+  Post post = nullptr;
+};
+
+// Every path is there with and without /v1: base URLs have it or not.
+constexpr Route kRoutes[] = {
+    {"/", "GET"},
+    {"/health", "GET"},
+    {"/models", "GET"},
+    {"/version", "GET"},
+    {"/metrics", "GET"},
+    {"/tokenizer_info", "GET"},
+    {"/completions", "POST", completions},
+    {"/chat/completions", "POST", chat_completions},
+    {"/chat/completions/input_tokens", "POST", count_input_tokens},
+    {"/apply-template", "POST", apply_template},
+    {"/tokenize", "POST", tokenize},
+    {"/detokenize", "POST", detokenize},
+};
+constexpr std::string_view kModel = "/models/";
+
+std::string_view without_version(std::string_view path) {
+  if (path.starts_with("/v1/")) path.remove_prefix(3);
+  return path;
+}
+
+const Route* route_of(std::string_view path) {
+  const auto plain = without_version(path);
+  for (const Route& route : kRoutes)
+    if (route.path == plain) return &route;
+  return nullptr;
+}
+
+// Takes as long for every wrong key of a length.
+bool same_key(std::string_view sent, std::string_view key) {
+  unsigned different = sent.size() == key.size() ? 0u : 1u;
+  for (std::size_t i = 0; i < key.size(); ++i)
+    different |= static_cast<unsigned char>(key[i]) ^
+                 static_cast<unsigned>(static_cast<unsigned char>(sent.empty() ? '\0' : sent[i % sent.size()]));
+  return different == 0;
+}
+
+std::string_view sent_key(const http::Request& request) {
+  const std::string* header = request.header("authorization");
+  if (header == nullptr || header->size() < 7 || !http::equal_ignoring_case(header->substr(0, 7), "Bearer ")) return {};
+  return std::string_view(*header).substr(7);
+}
+
+std::string percent_decoded(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned value = 0;
+    if (text[i] == '%' && i + 2 < text.size() &&
+        std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16).ptr == text.data() + i + 3) {
+      out += static_cast<char>(value);
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+http::Response json_response(std::string body, int status = 200) {
+  return {status, std::move(body), "application/json", {}};
+}
+
+}  // namespace
+
+std::string_view Api::methods(std::string_view path) const {
+  if (const Route* route = route_of(path)) return route->methods;
+  return without_version(path).starts_with(kModel) ? "GET" : "";
+}
+
+std::optional<http::Response> Api::refuse(http::Request& request) {
+  auto notes = std::make_shared<Notes>();
+  request.notes = notes;
+  const auto& keys = context_.options.api_keys;
+  const auto path = without_version(request.path);
+  if (keys.empty() || path == "/health" || path == "/") return {};
+  const auto sent = sent_key(request);
+  bool found = false;
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    if (same_key(sent, keys[i])) {
+      found = true;
+      notes->owner = std::to_string(i);
+    }
+  if (found) return {};
+  return error_response(
+      {401, "the API key is missing or wrong: expected Authorization: Bearer KEY", {}, "invalid_api_key", {}});
+}
+
+std::optional<http::Response> Api::answer_now(const http::Request& request) const {
+  const auto path = without_version(request.path);
+  if (path == "/") return http::Response{200, std::string(page()), "text/html; charset=utf-8", {}};
+  if (path == "/health") {
+    if (!stopping_) return json_response(json_text({{"status", "ok"}}));
+    return error_response({503, "the server is shutting down", {}, "draining", {}});
+  }
+  if (path == "/models") return json_response(models_json(context_));
+  if (path == "/version") return json_response(version_json(context_));
+  if (path == "/tokenizer_info") return json_response(tokenizer_info_json(context_));
+  if (path == "/metrics")
+    return http::Response{
+        200,
+        context_.metrics.text({context_.queue.counters(), gauges_()}, context_.name(), context_.options.metrics_alias),
+        "text/plain; version=0.0.4; charset=utf-8",
+        {}};
+  if (path.starts_with(kModel)) {
+    auto body = model_json(context_, percent_decoded(path.substr(kModel.size())));
+    return body ? json_response(std::move(*body)) : error_response(body.error());
+  }
+  return {};
+}
+
+void Api::handle(http::Request request, http::Responder responder) {
+  if (auto now = answer_now(request)) return responder.answer(std::move(*now));
+  if (stopping_) return responder.answer(error_response({503, "the server is shutting down", {}, "draining", {}}));
+  const Route* route = route_of(request.path);
+  auto notes = std::static_pointer_cast<Notes>(request.notes);
+  context_.intake.post([this, route, request = std::move(request), responder = std::move(responder),
+                        notes = std::move(notes)]() mutable {
+    Arrival arrival{context_, std::move(request), std::move(responder), std::move(notes)};
+    if (auto ok = route->post(arrival); !ok) arrival.responder.answer(error_response(ok.error()));
+  });
+}
+
+http::Response Api::error(int status, std::string_view message) const {
+  return error_response({status, std::string(message), {}, {}, {}});
+}
+
+void Api::on_answered(const http::Record& record) {
+  context_.metrics.count_answer(record.status);
+  context_.metrics.observe(Metrics::Time::request, record.seconds);
+  if (!context_.options.log) return;
+  Json line = {{"time", unix_now()},
+               {"id", record.request->id},
+               {"method", record.request->method.substr(0, 32)},
+               {"path", record.request->path.substr(0, 200)},
+               {"status", record.status},
+               {"bytes", record.bytes},
+               {"seconds", record.seconds}};
+  if (const auto notes = std::static_pointer_cast<Notes>(record.request->notes)) {
+    const std::lock_guard lock(notes->mutex);
+    if (notes->prompt_tokens >= 0) line["prompt_tokens"] = notes->prompt_tokens;
+    if (notes->reply_tokens >= 0) line["reply_tokens"] = notes->reply_tokens;
+    if (notes->first_token_seconds >= 0) line["first_token_seconds"] = notes->first_token_seconds;
+  }
+  context_.options.log(line.dump(-1, ' ', true, Json::error_handler_t::replace));
+}
+
+void Api::on_stopping() {
+  stopping_ = true;
+  if (on_stopping_) on_stopping_();
+}
+
+}  // namespace moe::inline MOE_ABI::serve::api

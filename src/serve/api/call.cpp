@@ -1,0 +1,348 @@
+#include "serve/api/call.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <utility>
+
+#include "serve/api/call_format.hpp"
+
+namespace moe::inline MOE_ABI::serve::api {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// What has become of one reply.
+struct ReplyState {
+  std::unique_ptr<CompletionLogprobs> lists;
+  Generation written = {};
+  std::int64_t tokens = 0;
+  bool opened = false;
+};
+
+/// All of it runs on the output thread, but for the times.
+class Call {
+ public:
+  Call(const Context& context, CallPlan plan, http::Responder responder, std::shared_ptr<Notes> notes)
+      : context_(context), plan_(std::move(plan)), responder_(std::move(responder)), notes_(std::move(notes)) {
+    static std::atomic<std::uint64_t> next{1};
+    const std::int64_t now = unix_now();
+    envelope_ = {fmt::format("{}-{:x}-{}", plan_.is_chat ? "chatcmpl" : "cmpl", now, next.fetch_add(1)), plan_.model,
+                 context.fingerprint, now};
+    per_prompt_ = std::max(plan_.best_of, plan_.settings.n);
+    replies_.resize(plan_.prompts.size() * per_prompt_);
+    scores_.resize(plan_.prompts.size());
+    left_ = plan_.prompts.size();
+    for (const PromptPart& p : plan_.prompts) usage_.prompt += static_cast<std::int64_t>(p.ids.size());
+  }
+
+  const CallPlan& plan() const { return plan_; }
+  const Context& context() const { return context_; }
+  Clock::time_point started() const { return started_; }
+  Notes& notes() { return *notes_; }
+
+  void admitted() {
+    if (!plan_.settings.stream || std::exchange(streaming_, true)) return;
+    http::StreamHead head{
+        "text/event-stream; charset=utf-8", {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}}, ": ping\n\n"};
+    if (!plan_.ignored.empty()) head.headers.push_back({"x-moe-ignored", plan_.ignored});
+    responder_.start(std::move(head));
+  }
+
+  void scored(std::size_t prompt, std::vector<PositionLogProbabilities> scores) { scores_[prompt] = std::move(scores); }
+
+  void piece(std::size_t prompt, std::size_t reply, std::string text, std::vector<TokenId> tokens,
+             std::vector<PositionLogProbabilities> scores) {
+    ReplyState& state = open(prompt, reply);
+    usage_.reply += static_cast<std::int64_t>(tokens.size());
+    ChoiceParts parts;
+    parts.index = prompt * plan_.settings.n + reply;
+    parts.logprobs = logprobs_of(state, tokens, scores);
+    if (text.empty() && parts.logprobs.is_null()) return;
+    parts.text = std::move(text);
+    send_choice(std::move(parts), false);
+  }
+
+  void ended(std::size_t prompt, std::size_t reply, Generation written) {
+    context_.metrics.count_reply(finish_reason(written.end));
+    usage_.flops += written.flops;
+    usage_.prompt_seconds = std::max(usage_.prompt_seconds, written.prompt_seconds);
+    usage_.reply_seconds = std::max(usage_.reply_seconds, written.reply_seconds);
+    if (reply == 0) usage_.cached += written.reused_tokens;
+    if (plan_.settings.stream) {
+      open(prompt, reply);
+      ChoiceParts parts = end_of(prompt, reply, written);
+      if (plan_.settings.include_stop) parts.text = written.stop;
+      send_choice(std::move(parts), false);
+    } else {
+      usage_.reply += static_cast<std::int64_t>(written.tokens.size());
+    }
+    replies_[prompt * per_prompt_ + reply].written = std::move(written);
+  }
+
+  void finished(std::size_t prompt) {
+    if (is_over_) return;
+    if (plan_.settings.stream && !writes_replies()) {
+      for (std::size_t k = 0; k < plan_.settings.n; ++k) ended(prompt, k, {});
+    }
+    if (--left_ > 0) return;
+    is_over_ = true;
+    note_usage();
+    if (!plan_.settings.stream) return responder_.answer(whole());
+    if (plan_.settings.include_usage) {
+      Json last = envelope_json(envelope_, plan_, true);
+      last["choices"] = Json::array();
+      last["usage"] = usage_json(usage_, plan_.settings.include_work);
+      responder_.send("data: " + json_text(last) + "\n\n");
+    }
+    responder_.send("data: [DONE]\n\n");
+    responder_.finish();
+  }
+
+  void failed(const ApiError& error) {
+    if (std::exchange(is_over_, true)) return;
+    note_usage();
+    if (!streaming_) return responder_.answer(error_response(error));
+    responder_.send("data: " + error_body(error) + "\n\n");
+    responder_.abort();
+  }
+
+ private:
+  bool writes_replies() const { return plan_.settings.max_tokens != 0; }
+
+  SpecialTokens special() const { return plan_.settings.options.special_tokens; }
+
+  // The first event of a choice: the role, or the prompt that is echoed.
+  ReplyState& open(std::size_t prompt, std::size_t reply) {
+    ReplyState& state = replies_[prompt * per_prompt_ + reply];
+    if (std::exchange(state.opened, true)) return state;
+    ChoiceParts parts;
+    parts.index = prompt * plan_.settings.n + reply;
+    if (plan_.is_chat) {
+      send_choice(std::move(parts), true);
+      return state;
+    }
+    start_lists(state, prompt);
+    if (!plan_.echo) return state;
+    parts.text = plan_.prompts[prompt].echo;
+    if (state.lists) parts.logprobs = state.lists->take();
+    send_choice(std::move(parts), true);
+    return state;
+  }
+
+  void start_lists(ReplyState& state, std::size_t prompt) {
+    if (plan_.is_chat || !plan_.logprobs) return;
+    state.lists = std::make_unique<CompletionLogprobs>(context_.tokenizer(), special());
+    if (plan_.echo) state.lists->add_prompt(plan_.prompts[prompt].ids, plan_.prompts[prompt].shown, scores_[prompt]);
+  }
+
+  Json logprobs_of(ReplyState& state, std::span<const TokenId> tokens,
+                   std::span<const PositionLogProbabilities> scores) {
+    if (!plan_.logprobs || tokens.empty()) return nullptr;
+    if (plan_.is_chat)
+      return {{"content", chat_logprobs(context_.tokenizer(), scores, static_cast<std::size_t>(*plan_.logprobs))}};
+    state.lists->add(tokens, scores);
+    return state.lists->take();
+  }
+
+  ChoiceParts end_of(std::size_t prompt, std::size_t reply, const Generation& written) const {
+    ChoiceParts parts;
+    parts.index = prompt * plan_.settings.n + reply;
+    parts.finish_reason = finish_reason(written.end);
+    parts.stop_reason = stop_reason(written, plan_.settings);
+    if (plan_.settings.shows_seed) parts.seed = written.seed;
+    return parts;
+  }
+
+  void send_choice(ChoiceParts parts, bool is_first) {
+    Json event = envelope_json(envelope_, plan_, true);
+    event["choices"] = Json::array({event_choice(plan_, std::move(parts), is_first)});
+    if (plan_.settings.continuous_usage) event["usage"] = usage_json(usage_, false);
+    responder_.send("data: " + json_text(event) + "\n\n");
+  }
+
+  // The replies to give of those that were written, best first where there are more.
+  std::vector<std::size_t> chosen(std::size_t prompt) const {
+    std::vector<std::size_t> order(per_prompt_);
+    std::vector<double> mean(per_prompt_, 0.0);
+    for (std::size_t k = 0; k < per_prompt_; ++k) {
+      order[k] = k;
+      const auto& scores = replies_[prompt * per_prompt_ + k].written.log_probabilities;
+      for (const auto& s : scores) mean[k] += s.chosen.log_probability;
+      if (!scores.empty()) mean[k] /= static_cast<double>(scores.size());
+    }
+    if (per_prompt_ > plan_.settings.n)
+      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return mean[a] > mean[b]; });
+    order.resize(plan_.settings.n);
+    return order;
+  }
+
+  http::Response whole() {
+    Json answer = envelope_json(envelope_, plan_, false);
+    Json choices = Json::array();
+    for (std::size_t p = 0; p < plan_.prompts.size(); ++p) {
+      std::size_t place = 0;
+      for (const std::size_t k : chosen(p)) {
+        ReplyState& state = replies_[p * per_prompt_ + k];
+        ChoiceParts parts = end_of(p, place++, state.written);
+        start_lists(state, p);
+        if (state.lists) {
+          state.lists->add(state.written.tokens, state.written.log_probabilities);
+          parts.logprobs = state.lists->take();
+        } else if (plan_.logprobs) {
+          parts.logprobs = logprobs_of(state, state.written.tokens, state.written.log_probabilities);
+        }
+        parts.text = (plan_.echo ? plan_.prompts[p].echo : "") + state.written.text;
+        if (plan_.settings.include_stop) parts.text += state.written.stop;
+        choices.push_back(whole_choice(plan_, std::move(parts)));
+      }
+    }
+    answer["choices"] = std::move(choices);
+    answer["usage"] = usage_json(usage_, plan_.settings.include_work);
+    http::Response response{200, json_text(answer), "application/json", {}};
+    if (!plan_.ignored.empty()) response.headers.push_back({"x-moe-ignored", plan_.ignored});
+    return response;
+  }
+
+  void note_usage() {
+    const std::lock_guard lock(notes_->mutex);
+    notes_->prompt_tokens = usage_.prompt;
+    notes_->reply_tokens = usage_.reply;
+  }
+
+  const Context& context_;
+  CallPlan plan_;
+  http::Responder responder_;
+  std::shared_ptr<Notes> notes_;
+  Envelope envelope_;
+  Clock::time_point started_ = Clock::now();
+  std::size_t per_prompt_ = 1, left_ = 0;
+  std::vector<ReplyState> replies_;
+  std::vector<std::vector<PositionLogProbabilities>> scores_;
+  Usage usage_;
+  bool streaming_ = false, is_over_ = false;
+};
+
+/// Takes what the scheduler's thread says to the output thread.
+class CallSink final : public JobSink {
+ public:
+  CallSink(std::shared_ptr<Call> call, std::shared_ptr<JobGroup> jobs, std::size_t prompt)
+      : call_(std::move(call)), jobs_(std::move(jobs)), prompt_(prompt) {}
+
+  void on_admitted() override {
+    metrics().observe(Metrics::Time::queue, seconds_since(call_->started()));
+    post([](Call& call, std::size_t) { call.admitted(); });
+  }
+  void on_prompt_scores(std::vector<PositionLogProbabilities> scores) override {
+    post([scores = std::move(scores)](Call& call, std::size_t p) mutable { call.scored(p, std::move(scores)); });
+  }
+  void on_piece(std::size_t reply, std::string_view text, std::span<const TokenId> tokens,
+                std::span<const PositionLogProbabilities> scores) override {
+    take_time();
+    if (!call_->plan().settings.stream) return;
+    post([reply, text = std::string(text), tokens = std::vector(tokens.begin(), tokens.end()),
+          scores = std::vector(scores.begin(), scores.end())](Call& call, std::size_t p) mutable {
+      call.piece(p, reply, std::move(text), std::move(tokens), std::move(scores));
+    });
+  }
+  void on_end(std::size_t reply, const Generation& written) override {
+    post([reply, written](Call& call, std::size_t p) mutable { call.ended(p, reply, std::move(written)); });
+  }
+  void on_finished() override {
+    post([](Call& call, std::size_t p) { call.finished(p); });
+  }
+  void on_failed(const Error& error) override {
+    post([error, jobs = jobs_](Call& call, std::size_t) {
+      jobs->cancel();
+      call.failed(from_library(error));
+    });
+  }
+
+ private:
+  Metrics& metrics() { return call_->context().metrics; }
+
+  template <class Task>
+  void post(Task task) {
+    call_->context().output.post(
+        [call = call_, prompt = prompt_, task = std::move(task)]() mutable { task(*call, prompt); });
+  }
+
+  void take_time() {
+    const auto now = Clock::now();
+    if (last_ == Clock::time_point()) {
+      const double seconds = seconds_since(call_->started());
+      metrics().observe(Metrics::Time::first_token, seconds);
+      const std::lock_guard lock(call_->notes().mutex);
+      if (call_->notes().first_token_seconds < 0) call_->notes().first_token_seconds = seconds;
+    } else {
+      metrics().observe(Metrics::Time::between_tokens, std::chrono::duration<double>(now - last_).count());
+    }
+    last_ = now;
+  }
+
+  std::shared_ptr<Call> call_;
+  std::shared_ptr<JobGroup> jobs_;
+  std::size_t prompt_;
+  Clock::time_point last_ = {};
+};
+
+Job job_of(const CallPlan& plan, const PromptPart& prompt) {
+  Job job;
+  job.prompt = prompt.ids;
+  job.options = plan.settings.options;
+  job.options.max_tokens = plan.settings.max_tokens.value_or(0);
+  job.options.replies = static_cast<std::int64_t>(std::max(plan.best_of, plan.settings.n));
+  job.options.log_probabilities = plan.logprobs;
+  if (plan.best_of > plan.settings.n && !plan.logprobs) job.options.log_probabilities = 0;
+  job.min_tokens = plan.settings.min_tokens;
+  if (plan.echo && plan.logprobs)
+    job.score_prompt = plan.logprobs;
+  else if (plan.settings.max_tokens == 0)
+    job.score_prompt = 0;  // the prompt is all there is to do
+  job.owner = plan.owner;
+  return job;
+}
+
+}  // namespace
+
+void JobGroup::add(JobId id) {
+  const std::lock_guard lock(mutex_);
+  ids_.push_back(id);
+  if (paused_) queue_.pause(id);
+  if (cancelled_) queue_.cancel(id);
+}
+void JobGroup::cancel() {
+  const std::lock_guard lock(mutex_);
+  cancelled_ = true;
+  for (const JobId id : ids_) queue_.cancel(id);
+}
+void JobGroup::set_paused(bool paused) {
+  const std::lock_guard lock(mutex_);
+  paused_ = paused;
+  for (const JobId id : ids_) paused ? queue_.pause(id) : queue_.resume(id);
+}
+
+void start_call(const Context& context, CallPlan plan, http::Responder responder, std::shared_ptr<Notes> notes) {
+  auto jobs = std::make_shared<JobGroup>(context.queue);
+  responder.listen({[jobs] { jobs->cancel(); }, [jobs](bool pressed) { jobs->set_paused(pressed); }});
+  auto call = std::make_shared<Call>(context, std::move(plan), std::move(responder), std::move(notes));
+  for (std::size_t p = 0; p < call->plan().prompts.size(); ++p) {
+    const auto id =
+        context.queue.submit(job_of(call->plan(), call->plan().prompts[p]), std::make_shared<CallSink>(call, jobs, p));
+    if (id) {
+      jobs->add(*id);
+      continue;
+    }
+    jobs->cancel();
+    ApiError error = from_library(id.error());
+    if (id.error().code == ErrorCode::bad_argument) error.code = "context_length_exceeded";
+    context.output.post([call, error] { call->failed(error); });
+    return;
+  }
+}
+
+}  // namespace moe::inline MOE_ABI::serve::api

@@ -1,0 +1,52 @@
+#pragma once
+// A request for replies from its jobs to its answer: whole, or event by event.
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "serve/api/context.hpp"
+#include "serve/api/logprobs.hpp"
+#include "serve/api/reply_fields.hpp"
+
+namespace moe::inline MOE_ABI::serve::api {
+
+/// One prompt as the model reads it, and as it is echoed.
+struct PromptPart {
+  std::vector<TokenId> ids = {};
+  std::string echo = {};
+  std::vector<std::string_view> shown = {};  ///< of each token, its bytes in `echo`; views into the tokenizer
+};
+
+struct CallPlan {
+  std::vector<PromptPart> prompts = {};
+  ReplySettings settings = {};
+  bool is_chat = false;
+  bool echo = false;
+  std::optional<std::int64_t> logprobs = {};  ///< best tokens listed for each position
+  std::size_t best_of = 0;                    ///< replies of which n are given; 0: n
+  std::string model = {};
+  std::string ignored = {};  ///< names of unknown fields
+  std::string owner = {};
+};
+
+/// Jobs of one request, to be stopped together. Any thread.
+class JobGroup {
+ public:
+  explicit JobGroup(JobQueue& queue) : queue_(queue) {}
+  void add(JobId id);
+  void cancel();
+  void set_paused(bool paused);
+
+ private:
+  JobQueue& queue_;
+  std::mutex mutex_;
+  std::vector<JobId> ids_;
+  bool cancelled_ = false, paused_ = false;
+};
+
+/// Submits the jobs; the answer goes to the responder, now or later.
+void start_call(const Context& context, CallPlan plan, http::Responder responder, std::shared_ptr<Notes> notes);
+
+}  // namespace moe::inline MOE_ABI::serve::api

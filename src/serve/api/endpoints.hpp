@@ -1,0 +1,40 @@
+#pragma once
+// The endpoints. Those that look at a body run on the intake thread.
+
+#include "serve/api/call.hpp"
+
+namespace moe::inline MOE_ABI::serve::api {
+
+struct Arrival {
+  const Context& context;
+  http::Request request;
+  http::Responder responder;
+  std::shared_ptr<Notes> notes;
+};
+
+// Each answers, or starts what will; an error is the answer.
+Checked<void> completions(Arrival& arrival);
+Checked<void> chat_completions(Arrival& arrival);
+Checked<void> apply_template(Arrival& arrival);
+Checked<void> count_input_tokens(Arrival& arrival);
+Checked<void> tokenize(Arrival& arrival);
+Checked<void> detokenize(Arrival& arrival);
+
+std::string tokenizer_info_json(const Context& context);
+std::string version_json(const Context& context);
+std::string models_json(const Context& context);
+/// Errors: 404 with the names there are.
+Checked<std::string> model_json(const Context& context, std::string_view id);
+
+/// The page at "/".
+std::string_view page();
+
+/// The ids of a text as an endpoint takes it. `add`: BOS and the like, where the tokenizer adds them and the text does not
+/// begin with BOS.
+Checked<std::vector<TokenId>> encode_text(const Context& context, std::string_view text, bool add,
+                                          SpecialText special = SpecialText::parse);
+
+/// The conversation of a request: its messages and what its template is told.
+Checked<Chat> read_chat(const Fields& fields, JsonValue messages, const Context& context);
+
+}  // namespace moe::inline MOE_ABI::serve::api

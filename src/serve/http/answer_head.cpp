@@ -1,0 +1,108 @@
+#include "serve/http/answer_head.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "serve/http/head_check.hpp"
+
+namespace moe::inline MOE_ABI::serve::http {
+namespace {
+
+// A page of any site can name this server by a domain of its own that resolves to 127.0.0.1; then the Host is that name.
+bool is_own_host(const Request& request, const Options& options) {
+  const std::string* host = request.header("host");
+  if (host == nullptr) return !request.is_http_1_1;
+  const auto name = host_name(*host);
+  if (!name) return false;
+  const std::array<std::string_view, 4> own{"localhost", "127.0.0.1", "[::1]", options.host};
+  return std::any_of(own.begin(), own.end(), [&](std::string_view o) { return equal_ignoring_case(*name, o); });
+}
+
+bool has_method(std::string_view list, std::string_view method) {
+  for (std::size_t at = 0; at < list.size();) {
+    const std::size_t end = std::min(list.find(", ", at), list.size());
+    if (list.substr(at, end - at) == method) return true;
+    at = end + 2;
+  }
+  return false;
+}
+
+bool is_json(const std::string& type) {
+  const auto media = std::string_view(type).substr(0, std::min(type.find_first_of("; \t"), type.size()));
+  return equal_ignoring_case(media, "application/json");
+}
+
+Response with_allow(Response response, std::string_view methods) {
+  std::string allow(methods);
+  if (has_method(methods, "GET")) allow += ", HEAD";
+  response.headers.push_back({"Allow", allow + ", OPTIONS"});
+  return response;
+}
+
+std::string clean(std::string_view value) {
+  std::string out(value);
+  std::erase_if(out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+  return out;
+}
+
+void add_cors(std::string& out, const Request& request, const Options& options) {
+  if (options.cors_origin.empty()) return;
+  out += "Access-Control-Allow-Origin: " + clean(options.cors_origin) + "\r\nVary: Origin\r\n";
+  if (request.method == "OPTIONS")
+    out +=
+        "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\nAccess-Control-Allow-Headers: Authorization, "
+        "Content-Type, "
+        "X-Request-Id\r\nAccess-Control-Max-Age: 600\r\n";
+}
+
+}  // namespace
+
+std::optional<Response> check_request(Request& request, const Options& options, bool host_is_loopback,
+                                      Handler& handler) {
+  if (host_is_loopback && !is_own_host(request, options))
+    return handler.error(403, "Host is not that of this server, which listens on the loopback address alone");
+  const std::string_view methods = handler.methods(request.path);
+  if (request.method == "OPTIONS" && (!methods.empty() || request.path == "*"))
+    return with_allow({.status = 204}, methods.empty() ? "GET, POST" : methods);
+  if (methods.empty()) return handler.error(404, "there is no " + request.path.substr(0, 200));
+  const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : request.method;
+  if (!has_method(methods, method))
+    return with_allow(handler.error(405, request.path + " takes " + std::string(methods)), methods);
+  if (method == "POST") {
+    const std::string* type = request.header("content-type");
+    if (type == nullptr) return handler.error(415, "there is no Content-Type header, expected application/json");
+    if (!is_json(*type))
+      return handler.error(415, "Content-Type is " + type->substr(0, 100) + ", expected application/json");
+  }
+  const std::string* expect = request.header("expect");
+  if (expect != nullptr && !equal_ignoring_case(*expect, "100-continue"))
+    return handler.error(417, "Expect is not 100-continue");
+  return handler.refuse(request);
+}
+
+std::string request_id(const Request& request, std::uint64_t number) {
+  const std::string* sent = request.header("x-request-id");
+  if (sent != nullptr && !sent->empty() && sent->size() <= 64 &&
+      std::all_of(sent->begin(), sent->end(), [](char c) { return c > ' ' && c < 0x7F; }))
+    return *sent;
+  return fmt::format("req-{}", number);
+}
+
+std::string answer_head(const AnswerHead& head, const Request& request, const Options& options) {
+  std::string out = fmt::format("HTTP/1.1 {} {}\r\n", head.status, reason_phrase(head.status));
+  if (head.status != 204) out += fmt::format("Content-Type: {}\r\n", head.type);
+  if (head.status != 204 && head.length) out += fmt::format("Content-Length: {}\r\n", *head.length);
+  if (head.chunked) out += "Transfer-Encoding: chunked\r\n";
+  if (head.close)
+    out += "Connection: close\r\n";
+  else if (!request.is_http_1_1)
+    out += "Connection: keep-alive\r\n";
+  out += fmt::format("x-request-id: {}\r\n", request.id);
+  for (const Header& h : *head.headers) out += fmt::format("{}: {}\r\n", h.name, clean(h.value));
+  add_cors(out, request, options);
+  return out + "\r\n";
+}
+
+}  // namespace moe::inline MOE_ABI::serve::http

@@ -1,0 +1,30 @@
+#pragma once
+// What of an answer depends on the request's head alone: whether it is refused, and the headers of the answer.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "serve/http/server.hpp"
+
+namespace moe::inline MOE_ABI::serve::http {
+
+/// Host, path, method, Content-Type, Expect, then what the handler has against it.
+std::optional<Response> check_request(Request& request, const Options& options, bool host_is_loopback,
+                                      Handler& handler);
+
+/// x-request-id as the client sent it, if it is usable.
+std::string request_id(const Request& request, std::uint64_t number);
+
+struct AnswerHead {
+  int status = 200;
+  std::string_view type = {};
+  const std::vector<Header>* headers = nullptr;
+  bool close = false;
+  std::optional<std::size_t> length = {};
+  bool chunked = false;
+};
+std::string answer_head(const AnswerHead& head, const Request& request, const Options& options);
+
+}  // namespace moe::inline MOE_ABI::serve::http

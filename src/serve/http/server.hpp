@@ -1,0 +1,51 @@
+#pragma once
+// An HTTP/1.1 server on one thread. Its rules are those of docs/SERVING.md; what it answers is a Handler's affair.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "serve/http/message.hpp"
+
+namespace moe::inline MOE_ABI::serve::http {
+
+struct Options {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8080;  ///< 0: any that is free
+  std::size_t max_body = 16u << 20;
+  std::size_t max_connections = 1024;
+  std::string cors_origin = {};  ///< empty: no CORS headers
+  double idle_seconds = 75;      ///< between requests: longer than clients keep a connection, so that they close first
+  double head_seconds = 10;
+  double stall_seconds = 30;  ///< a client that reads nothing for so long has left
+  double ping_seconds = 15;   ///< of silence in a stream, then StreamHead::idle_text
+  /// Asked some ten times a second: true lets the server end as stop() does.
+  std::function<bool()> stopping = {};
+};
+
+/// Now.
+struct Gauges {
+  std::size_t connections = 0, output_bytes = 0;
+};
+
+class Server {
+ public:
+  /// Binds and listens. `handler` lives longer. Errors: io, naming address and port; bad_argument.
+  static Result<std::unique_ptr<Server>> create(const Options& options, Handler& handler);
+  virtual ~Server() = default;
+
+  virtual std::uint16_t port() const = 0;
+  /// The I/O thread is the caller's. Returns after stop(), when all answers are written or `drain_seconds` have passed.
+  virtual Result<void> run(double drain_seconds) = 0;
+  /// Any thread: no new connections, and run() returns.
+  virtual void stop() = 0;
+  /// Any thread.
+  virtual void post(std::function<void()> task) = 0;
+  /// I/O thread.
+  virtual Gauges gauges() const = 0;
+  virtual bool is_stopping() const = 0;
+};
+
+}  // namespace moe::inline MOE_ABI::serve::http

@@ -1,0 +1,116 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "moe/serve.hpp"
+#include "serve/api/api.hpp"
+#include "serve/scheduler_thread.hpp"
+#include "serve/session_engine.hpp"
+
+namespace moe::inline MOE_ABI::serve {
+namespace {
+
+// Equal fingerprints and equal bodies mean equal answers.
+std::string fingerprint_of(const Model& model, const SessionOptions& session) {
+  return fmt::format("b{}-{:016x}-{}-{}", kNumericsVersion, model.info().hash, name_of(session.kv),
+                     name_of(session.precision));
+}
+
+Result<void> check(const Model& model, const ServerOptions& options) {
+  const auto refuse = [](const char* what) { return fail(ErrorCode::bad_argument, what); };
+  if (!model.tokenizer())
+    return fail(ErrorCode::unsupported, "a server needs the model's tokenizer: " + model.tokenizer_error());
+  if (options.names.empty()) return refuse("ServerOptions::names is empty, expected a name of the model");
+  const std::int64_t most = model.config().max_position;
+  if (options.context_tokens < 0 || options.context_tokens > most)
+    return fail(ErrorCode::bad_argument, fmt::format("context_tokens is {}, expected at most the model's context, {}",
+                                                     options.context_tokens, most));
+  if (options.session.max_tokens < 0) return refuse("ServerOptions::session.max_tokens is below 0");
+  return {};
+}
+
+// Room for some requests at once; a model with a long context may have little memory to spare.
+std::int64_t default_cache(std::int64_t context) {
+  constexpr std::int64_t kContexts = 8, kMostTokens = 32768;
+  return std::max(context, std::min(kContexts * context, kMostTokens)) + kPageTokens;
+}
+
+}  // namespace
+
+/// Members end in the reverse order: first nothing writes to the server any more, then it goes itself.
+struct Server::Impl {
+  ServerOptions options;
+  std::unique_ptr<http::Server> http;
+  api::Metrics metrics;
+  std::unique_ptr<TaskThread> output = std::make_unique<TaskThread>();
+  std::unique_ptr<Scheduler> scheduler;
+  std::unique_ptr<SchedulerThread> steps;
+  std::unique_ptr<TaskThread> intake = std::make_unique<TaskThread>();
+  std::unique_ptr<api::Context> context;
+  std::unique_ptr<api::Api> api;
+  std::int64_t cache_tokens = 0;
+
+  ~Impl() {
+    intake.reset();
+    steps.reset();
+    output.reset();
+    http.reset();
+  }
+};
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() = default;
+Server::Server(Server&&) noexcept = default;
+Server& Server::operator=(Server&&) noexcept = default;
+
+Result<Server> Server::create(std::shared_ptr<const Model> model, const ServerOptions& options) {
+  if (auto ok = check(*model, options); !ok) return forward(ok);
+  auto impl = std::make_unique<Impl>();
+  impl->options = options;
+  SessionOptions session_options = options.session;
+  const std::int64_t context = options.context_tokens > 0 ? options.context_tokens : model->config().max_position;
+  if (session_options.max_tokens == 0) session_options.max_tokens = default_cache(context);
+  auto session = Session::create(model, session_options);
+  if (!session) return forward(session);
+  impl->cache_tokens = session_options.max_tokens;
+  auto scheduler = Scheduler::create(std::make_unique<SessionEngine>(std::move(*session)), options.scheduler);
+  if (!scheduler) return forward(scheduler);
+  impl->scheduler = std::move(*scheduler);
+  auto steps = SchedulerThread::start(*impl->scheduler);
+  if (!steps) return forward(steps);
+  impl->steps = std::move(*steps);
+  impl->context.reset(new api::Context{model, impl->options, *impl->scheduler, impl->metrics, *impl->intake,
+                                       *impl->output, context, api::unix_now(),
+                                       fingerprint_of(*model, session_options)});
+  Impl* raw = impl.get();
+  impl->api = std::make_unique<api::Api>(
+      *impl->context, [raw] { raw->scheduler->drain(); }, [raw] { return raw->http->gauges(); });
+  http::Options http;
+  http.host = options.host;
+  http.port = options.port;
+  http.max_body = options.max_body_bytes;
+  http.max_connections = options.max_connections;
+  http.cors_origin = options.cors_origin;
+  http.idle_seconds = options.idle_seconds;
+  http.head_seconds = options.head_seconds;
+  http.stall_seconds = options.stall_seconds;
+  http.ping_seconds = options.ping_seconds;
+  http.stopping = options.stopping;
+  auto server = http::Server::create(http, *impl->api);
+  if (!server) return forward(server);
+  impl->http = std::move(*server);
+  return Server(std::move(impl));
+}
+
+std::uint16_t Server::port() const { return impl_->http->port(); }
+std::string Server::url() const {
+  const std::string& host = impl_->options.host;
+  const bool is_v6 = host.find(':') != std::string::npos;
+  return fmt::format("http://{}:{}", is_v6 ? "[" + host + "]" : host, port());
+}
+std::int64_t Server::context_tokens() const { return impl_->context->context_tokens; }
+std::int64_t Server::cache_tokens() const { return impl_->cache_tokens; }
+Result<void> Server::run() { return impl_->http->run(impl_->options.drain_seconds); }
+void Server::stop() { impl_->http->stop(); }
+
+}  // namespace moe::inline MOE_ABI::serve

@@ -1,0 +1,63 @@
+#pragma once
+// A thread that runs tasks one after the other: what is too slow for the I/O thread and must not wait for the model.
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI::serve {
+
+class TaskThread {
+ public:
+  TaskThread() : thread_([this] { run(); }) {}
+  /// Runs what is waiting, then ends.
+  ~TaskThread() {
+    {
+      const std::lock_guard lock(mutex_);
+      ending_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+  TaskThread(const TaskThread&) = delete;
+  TaskThread& operator=(const TaskThread&) = delete;
+
+  void post(std::function<void()> task) {
+    {
+      const std::lock_guard lock(mutex_);
+      tasks_.push_back(std::move(task));
+    }
+    wake_.notify_one();
+  }
+
+ private:
+  void run() {
+    for (std::unique_lock lock(mutex_);;) {
+      wake_.wait(lock, [this] { return ending_ || !tasks_.empty(); });
+      if (tasks_.empty()) return;
+      auto task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      try {
+        task();
+      } catch (const std::exception&) {
+        // Memory ran out. The task's Responder goes with it, and the client is told that its request was lost.
+      }
+      task = {};
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> tasks_;
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+}  // namespace moe::inline MOE_ABI::serve

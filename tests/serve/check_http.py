@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""check_http.py MOE_SERVE ROOT: every rule of HTTP in docs/SERVING.md, over raw sockets."""
+
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+
+from serving import Server, check, failures, finish, receive_all, status_of, wait_until
+
+HOST = b"Host: 127.0.0.1\r\n"
+JSON = b"Content-Type: application/json\r\n"
+PROMPT = b'{"prompt":"In which month","max_tokens":2,"temperature":0}'
+LONG = {"prompt": "In which month", "max_tokens": 1000, "temperature": 1, "seed": 7, "ignore_eos": True}
+
+
+def post(headers=b"", body=PROMPT, length=True, path=b"/v1/completions", host=HOST):
+    size = b"Content-Length: %d\r\n" % len(body) if length else b""
+    return b"POST %s HTTP/1.1\r\n%s%s%s%s\r\n%s" % (path, host, JSON, size, headers, body)
+
+
+def get(path=b"/health", headers=b"", host=HOST):
+    return b"GET %s HTTP/1.1\r\n%s%sConnection: close\r\n\r\n" % (path, host, headers)
+
+
+def chunked(body, headers=b""):
+    return post(b"Transfer-Encoding: chunked\r\nConnection: close\r\n" + headers, body, length=False)
+
+
+def framing(server):
+    """What is ambiguous is refused, and the connection closed."""
+    smuggled = b"GET /health HTTP/1.1\r\n" + HOST + b"\r\n"
+    te = b"Transfer-Encoding: chunked\r\n"
+    whole = b"%x\r\n%s\r\n0\r\n\r\n" % (len(PROMPT), PROMPT)
+    refused = {
+        "Content-Length and Transfer-Encoding": post(te, whole),
+        "Content-Length 0 and Transfer-Encoding": post(b"Content-Length: 0\r\n" + te, whole, length=False),
+        "two Content-Length": post(b"Content-Length: 5\r\n"),
+        "two equal Content-Length": post(b"Content-Length: %d\r\n" % len(PROMPT)),
+        "list in Content-Length": post(b"Content-Length: 58, 58\r\n", length=False),
+        "sign in Content-Length": post(b"Content-Length: +58\r\n", length=False),
+        "minus in Content-Length": post(b"Content-Length: -1\r\n", length=False),
+        "hex in Content-Length": post(b"Content-Length: 0x3a\r\n", length=False),
+        "empty Content-Length": post(b"Content-Length: \r\n", length=False),
+        "huge Content-Length": post(b"Content-Length: 99999999999999999999\r\n", length=False),
+        "xchunked": post(b"Transfer-Encoding: xchunked\r\n", whole, length=False),
+        "gzip, chunked": post(b"Transfer-Encoding: gzip, chunked\r\n", whole, length=False),
+        "two Transfer-Encoding": post(te + te, whole, length=False),
+        "chunked with a tab": post(b"Transfer-Encoding: chunked\x0b\r\n", whole, length=False),
+        "space before the colon": post(b"X-A : b\r\n"),
+        "obs-fold": post(b"X-A: b\r\n c\r\n"),
+        "obs-fold with a tab": post(b"X-A: b\r\n\tc\r\n"),
+        "bare LF": get().replace(b"\r\n", b"\n"),
+        "bare LF in a header": post(b"X-A: b\nX-B: c\r\n"),
+        "bare CR in a header": post(b"X-A: b\rX-B: c\r\n"),
+        "NUL in a header": post(b"X-A: b\0c\r\n"),
+        "no colon": post(b"X-A\r\n"),
+        "empty name": post(b": b\r\n"),
+        "space in the target": b"GET /he alth HTTP/1.1\r\n" + HOST + b"\r\n",
+        "absolute target": b"GET http://127.0.0.1/health HTTP/1.1\r\n" + HOST + b"\r\n",
+        "two parts": b"GET /health\r\n" + HOST + b"\r\n",
+        "no Host": get(host=b""),
+        "two Host": get(host=HOST + HOST),
+        "chunk size of 17 digits": chunked(b"00000000000000003\r\nabc\r\n0\r\n\r\n"),
+        "chunk size with 0x": chunked(b"0x3\r\nabc\r\n0\r\n\r\n"),
+        "chunk size with a sign": chunked(b"+3\r\nabc\r\n0\r\n\r\n"),
+        "no chunk size": chunked(b"\r\nabc\r\n0\r\n\r\n"),
+        "LF in a chunk extension": chunked(b"3;a\nb\r\nabc\r\n0\r\n\r\n"),
+        "LF behind a chunk size": chunked(b"3\nabc\r\n0\r\n\r\n"),
+        "chunk longer than its size": chunked(b"3\r\nabcd\r\n0\r\n\r\n"),
+        "trailers": chunked(b"3\r\nabc\r\n0\r\nX-A: b\r\n\r\n"),
+        "chunked HTTP/1.0": chunked(whole).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    }
+    for name, request in refused.items():
+        answer = server.raw(request + smuggled)
+        check(status_of(answer) == 400, f"{name}: {answer[:60]!r}, expected 400")
+        check(answer.count(b"HTTP/1.1 ") == 1, f"{name}: what followed was answered as well")
+        check(b"Connection: close" in answer, f"{name}: the connection is not closed")
+    check(status_of(server.raw(get().replace(b"HTTP/1.1", b"HTTP/3.7"))) == 505, "another version")
+    good = server.raw(chunked(b"5;name=\"a b\"\r\n" + PROMPT[:5] + b"\r\n%X\r\n%s\r\n0\r\n\r\n" % (
+        len(PROMPT) - 5, PROMPT[5:])))
+    check(status_of(good) == 200, f"chunks: {good[:200]!r}")
+
+
+def limits(server):
+    check(status_of(server.raw(get(b"/" + b"a" * 8200))) == 414, "a long request line")
+    check(status_of(server.raw(b"GET /" + b"a" * 20000)) == 414, "a long request line without end")
+    check(status_of(server.raw(get(headers=b"X-A: " + b"b" * 33000 + b"\r\n"))) == 431, "long headers")
+    many = b"".join(b"X-%d: b\r\n" % i for i in range(99))
+    check(status_of(server.raw(get(headers=many))) == 431, "more than 100 headers")
+    check(status_of(server.raw(get(headers=many[: many.rindex(b"X-97")]))) == 200, "99 headers")
+    check(status_of(server.raw(post(b"Content-Length: 4000\r\n", length=False))) == 413, "a body above the limit")
+    check(status_of(server.raw(chunked(b"fa0\r\n" + b"x" * 4000 + b"\r\n0\r\n\r\n"))) == 413, "a chunk above it")
+    small = b"100\r\n" + b" " * 256 + b"\r\n"
+    check(status_of(server.raw(chunked(small * 40 + b"0\r\n\r\n"))) == 413, "chunks above it")
+
+
+def hosts_types_methods(server):
+    for host in (b"localhost", b"LOCALHOST:1", b"127.0.0.1:8080", b"[::1]:80"):
+        check(status_of(server.raw(get(host=b"Host: " + host + b"\r\n"))) == 200, f"Host {host}")
+    for host in (b"evil.example", b"127.0.0.1.evil.example", b"10.0.0.1"):
+        check(status_of(server.raw(get(host=b"Host: " + host + b"\r\n"))) == 403, f"Host {host}")
+    plain = post(b"Connection: close\r\n")
+    for bad in (b"text/plain", b"application/x-www-form-urlencoded", b"application/jsonp"):
+        answer = server.raw(plain.replace(b"application/json", bad))
+        check(status_of(answer) == 415 and b"Content-Type" in answer, f"Content-Type {bad}")
+    check(status_of(server.raw(plain.replace(JSON, b""))) == 415, "no Content-Type")
+    answer = server.raw(plain.replace(b"application/json", b"Application/JSON; charset=utf-8"))
+    check(status_of(answer) == 200, "Content-Type with a charset")
+    answer = server.raw(get().replace(b"GET", b"DELETE"))
+    check(status_of(answer) == 405 and b"Allow: GET, HEAD, OPTIONS\r\n" in answer, f"405: {answer!r}")
+    answer = server.raw(get(b"/v1/completions"))
+    check(status_of(answer) == 405 and b"Allow: POST, OPTIONS\r\n" in answer, f"GET: {answer!r}")
+    answer = server.raw(get().replace(b"GET", b"HEAD"))
+    check(status_of(answer) == 200 and answer.endswith(b"\r\n\r\n") and b"Content-Length: 15" in answer, "HEAD")
+    answer = server.raw(get(b"/v1/completions").replace(b"GET", b"OPTIONS"))
+    check(status_of(answer) == 204 and b"Access-Control" not in answer, f"OPTIONS: {answer!r}")
+    check(status_of(server.raw(get(b"/nothing"))) == 404, "404")
+    answer = server.raw(get(headers=b"X-Request-Id: abc-7\r\n"))
+    check(b"x-request-id: abc-7\r\n" in answer, "x-request-id comes back")
+    answer = server.raw(get(headers=b"X-Request-Id: %s\r\n" % (b"a" * 65)))
+    check(b"x-request-id: req-" in answer, "x-request-id that is too long")
+
+
+def connections(server):
+    with server.connect() as client:
+        client.sendall(b"\r\nGET /health HTTP/1.1\r\n" + HOST + b"\r\n" + post() + get())
+        answer = receive_all(client)
+        found = [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]]
+        check(found == [b"200"] * 3, f"three requests in one go: {found}")
+        check(answer.index(b'"ok"') < answer.index(b"text_completion") < answer.rindex(b'"ok"'), "their order")
+    with server.connect() as client:
+        client.sendall(post(b"Expect: 100-continue\r\n").partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+        check(client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n", "100-continue")
+        client.sendall(PROMPT)
+        check(status_of(client.recv(4000)) == 200, "the answer behind it")
+    refused = server.raw(post(b"Expect: 100-continue\r\nContent-Length: 99999\r\n", length=False, body=b""))
+    check(status_of(refused) == 413 and b"100 Continue" not in refused, "Expect and a body that is too long")
+    check(status_of(server.raw(post(b"Expect: magic\r\n"))) == 417, "another Expect")
+    old = server.raw(get(host=b"").replace(b"1.1", b"1.0").replace(b"Connection: close\r\n", b""))
+    check(status_of(old) == 200 and b"Connection: close" in old, "HTTP/1.0")
+    body = json.dumps({**LONG, "max_tokens": 2, "stream": True}).encode()
+    old = server.raw(post(host=b"", body=body).replace(b"1.1", b"1.0", 1))
+    check(b"chunked" not in old and old.endswith(b"data: [DONE]\n\n"), f"a stream to HTTP/1.0: {old[-60:]!r}")
+
+
+def timeouts(program, model):
+    with Server(program, model, "--idle-seconds", "0.6", "--head-seconds", "0.3", "--ping-seconds", "0.1",
+                "--max-connections", "3") as server:
+        started = time.monotonic()
+        check(server.raw(b"") == b"" and 0.4 < time.monotonic() - started < 3, "an idle connection is closed")
+        started = time.monotonic()
+        answer = server.raw(b"GET /health HTTP/1.1\r\nHost: 127")
+        check(status_of(answer) == 408 and time.monotonic() - started < 2, f"slow headers: {answer!r}")
+        open_ones = [server.connect() for _ in range(3)]
+        check(wait_until(lambda: status_of(server.raw(get())) == 503), "connections above the limit: 503")
+        for client in open_ones:
+            client.close()
+        check(wait_until(lambda: status_of(server.raw(get())) == 200), "and again room for others")
+
+
+def cancelled(server):
+    return json.loads(server.call("/metrics")[2].split("moe_cancelled_total{")[-1].split("} ")[1].split("\n")[0])
+
+
+def gone(server):
+    """A client that leaves ends its request, streamed or not, before or behind the first token."""
+    for number, stream in enumerate((True, False)):
+        body = json.dumps({**LONG, "n": 64, "stream": stream}).encode()
+        for reset in (False, True):
+            before = cancelled(server)
+            client = server.connect()
+            client.sendall(post(body=body))
+            if stream:
+                client.recv(100)
+            started = time.monotonic()
+            status, _, _ = server.call("/health")
+            check(status == 200 and time.monotonic() - started < 0.5, "/health while a request runs")
+            if reset:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            check(wait_until(lambda: cancelled(server) == before + 1), f"client gone, stream {stream}, reset {reset}")
+    check(wait_until(lambda: any('"status":499' in line for line in server.log)), "499 in the log")
+
+
+def slow_reader(program, model):
+    with Server(program, model, "--stall-seconds", "1.5") as server:
+        client = server.connect(receive_buffer=4096)
+        client.sendall(post(body=json.dumps({**LONG, "n": 64, "stream": True, "logprobs": 20}).encode()))
+        check(wait_until(lambda: "moe_requests_paused{model_name=\"nano\"} 1" in server.call("/metrics")[2]),
+              "a reader that does not keep up is paused")
+        held = int(server.call("/metrics")[2].split("moe_output_bytes_held{")[-1].split("} ")[1].split("\n")[0])
+        check(200_000 < held < 700_000, f"{held} bytes are held for it, expected some 256 KiB")
+        while held > 0 and client.recv(65536):
+            held -= 65536
+        check(wait_until(lambda: cancelled(server) == 1), "and cancelled when it reads no more")
+        client.close()
+        check(server.call("/health")[0] == 200, "others are served")
+
+
+def cors_and_keys(program, model, folder):
+    keys = os.path.join(folder, "keys")
+    with open(keys, "w", encoding="utf-8") as file:
+        file.write("first-key\nsecond-key\n")
+    with Server(program, model, "--cors-origin", "https://a.example", "--api-key-file", keys) as server:
+        answer = server.raw(get(b"/v1/completions").replace(b"GET", b"OPTIONS"))
+        check(b"Access-Control-Allow-Origin: https://a.example\r\n" in answer, "CORS of OPTIONS")
+        check(b"Access-Control-Allow-Headers: Authorization" in answer, "CORS headers")
+        check(server.call("/health")[0] == 200, "/health needs no key")
+        for key, status in ((None, 401), ("first-ke", 401), ("first-keyy", 401), ("", 401), ("first-key", 200),
+                            ("second-key", 200)):
+            headers = {} if key is None else {"Authorization": "Bearer " + key}
+            found = server.call("/v1/models", headers=headers)
+            check(found[0] == status, f"key {key}: {found[0]}, expected {status}")
+            check(found[1]["Access-Control-Allow-Origin"] == "https://a.example", "CORS of an answer")
+
+
+def endings(program, model):
+    with Server(program, model) as server:
+        client = server.connect()
+        client.sendall(post(body=json.dumps({**LONG, "max_tokens": 300, "stream": True}).encode()))
+        client.recv(10)
+        check(server.stop() == 0, "SIGTERM: exit status 0")
+        check(b"data: [DONE]" in receive_all(client), "a reply that runs is written to its end")
+        client.close()
+    with Server(program, model) as server:
+        client = server.connect()
+        client.sendall(post(body=json.dumps({**LONG, "n": 64, "stream": True}).encode()))
+        client.recv(10)
+        server.process.send_signal(signal.SIGINT)
+        time.sleep(0.7)
+        server.process.send_signal(signal.SIGINT)
+        check(server.process.wait(timeout=5) == 130, "a second signal: exit status 130")
+        client.close()
+
+
+def main():
+    program, root = sys.argv[1:]
+    model = os.path.join(root, "models/nano/nano-moe")
+    folder = os.environ.get("TMPDIR", "/tmp") + f"/moe_check_http_{os.getpid()}"
+    os.makedirs(folder)
+    with Server(program, model, "--max-body", "3000") as server:
+        for rule in (framing, limits, hosts_types_methods, connections, gone):
+            started = time.monotonic()
+            rule(server)
+            print(f"{rule.__name__}: {time.monotonic() - started:.1f} s", flush=True)
+        check(server.call("/health")[0] == 200, "still serving")
+        check(server.stop() == 0, "exit status 0")
+        check(all(json.loads(line) for line in server.log if line), "every line of the log is JSON")
+        check(not any("month" in line for line in server.log), "no text of a prompt in the log")
+    for rule in (timeouts, slow_reader, endings):
+        started = time.monotonic()
+        rule(program, model)
+        print(f"{rule.__name__}: {time.monotonic() - started:.1f} s", flush=True)
+    cors_and_keys(program, model, folder)
+    os.remove(os.path.join(folder, "keys"))
+    os.rmdir(folder)
+    finish()
+
+
+if __name__ == "__main__":
+    main()

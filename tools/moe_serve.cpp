@@ -1,0 +1,197 @@
+// moe-serve: a model behind the OpenAI API.
+
+#include "moe/serve.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
+
+#include "support/show.hpp"
+#include "support/text_file.hpp"
+#include "tools/common/chat_template.hpp"
+#include "tools/common/numbers.hpp"
+#include "tools/common/program.hpp"
+#include "tools/common/threads.hpp"
+
+namespace {
+
+using moe::Bounds;
+using moe::Result;
+using moe::serve::ServerOptions;
+
+constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+
+struct Options {
+  std::string model, api_key_file, chat_template, precision = "auto", kv;
+  std::int32_t threads = 0;
+  bool no_log = false;
+  ServerOptions server;
+};
+
+Result<void> read_keys(const std::string& path, std::vector<std::string>& keys) {
+  std::string text;
+  if (!path.empty()) {
+    auto read =
+        moe::read_text(path, {.bytes = 1 << 20, .streams = moe::Streams::allowed, .cancelled = cli::interrupted});
+    if (!read) return moe::fail(read.error().code, "--api-key-file " + read.error().message);
+    text = std::move(*read);
+  } else if (const char* key = std::getenv("MOE_API_KEY"); key != nullptr) {
+    text = key;
+  }
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    std::string key = text.substr(at, end - at);
+    if (key.ends_with('\r')) key.pop_back();
+    if (!key.empty()) keys.push_back(std::move(key));
+    at = end + 1;
+  }
+  if (!path.empty() && keys.empty())
+    return moe::fail(moe::ErrorCode::bad_file, "--api-key-file " + moe::printable(path) + ": holds no key");
+  return {};
+}
+
+// What the model is called where --alias does not say.
+std::string name_of_path(const std::string& path) {
+  namespace fs = std::filesystem;
+  const fs::path p = fs::path(path).lexically_normal();
+  const std::string last = (p.has_filename() ? p.filename() : p.parent_path().filename()).string();
+  return last.ends_with(".gguf") ? last.substr(0, last.size() - 5) : last;
+}
+
+std::string size_text(std::int64_t bytes) { return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6); }
+
+Result<void> announce(const moe::serve::Server& server, const moe::Model& model, const ServerOptions& options) {
+  const moe::MemoryEstimate memory = moe::Session::estimate_memory(model.info(), options.session);
+  return cli::print(fmt::format("moe-serve: {} serves {}: {} weights, {} cache of {} tokens, context {}\n",
+                                server.url(), moe::printable(options.names.front()), size_text(model.resident_bytes()),
+                                size_text(memory.cache_bytes), server.cache_tokens(), server.context_tokens()));
+}
+
+Result<void> run(Options& o) {
+  if (auto ok = read_keys(o.api_key_file, o.server.api_keys); !ok) return ok;
+  if (!o.chat_template.empty()) {
+    moe::ChatOptions chat;
+    if (auto ok = cli::use_chat_template(o.chat_template, chat); !ok) return ok;
+    o.server.chat_template_name = chat.template_name;
+    o.server.chat_template_text = chat.template_text;
+  }
+  const auto threads = cli::start_threads(o.threads);
+  if (!threads) return moe::forward(threads);
+  cli::ProgressLine line("loading");
+  auto model = moe::Model::load(
+      o.model,
+      {.threads = *threads, .on_progress = [&](moe::Progress p) { line.update(p); }, .cancelled = cli::interrupted});
+  line.clear();
+  if (!model) return moe::forward(model);
+  for (const std::string& note : (*model)->info().notes) cli::complain("moe-serve", "note: " + note);
+  if (o.server.names.empty()) o.server.names.push_back(name_of_path(o.model));
+  o.server.session.threads = *threads;
+  o.server.stopping = cli::interrupted;
+  o.server.revision = "0.1.0";
+  if (!o.no_log)
+    o.server.log = [](std::string_view text) {
+      std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
+    };
+  auto server = moe::serve::Server::create(*model, o.server);
+  if (!server) return moe::forward(server);
+  if (o.server.session.max_tokens == 0) o.server.session.max_tokens = server->cache_tokens();
+  if (auto ok = announce(*server, **model, o.server); !ok) return ok;
+  auto done = server->run();
+  // Asked to stop is what a server's run ends with.
+  if (done) cli::take_interrupt_as_request();
+  return done;
+}
+
+void add_model_options(CLI::App& app, Options& o) {
+  cli::add_path(app, "--model", o.model, "a .gguf file, a directory with one, or a Hugging Face directory")->required();
+  app.add_option("--alias", o.server.names, "name of the model in requests and answers (that of the file); repeatable")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("NAME");
+  app.add_flag("--any-model-name", o.server.any_model_name, "requests may name any model");
+  cli::add_number(app, "--ctx,--max-model-len", o.server.context_tokens, Bounds<std::int64_t>{1, kMost},
+                  "tokens of one request, prompt and reply (the model's context)");
+  cli::add_number(app, "--cache-tokens", o.server.session.max_tokens, Bounds<std::int64_t>{1, kMost},
+                  "tokens that the cache holds for all requests together (8 times --ctx, at most 32768)");
+  cli::add_path(app, "--chat-template", o.chat_template,
+                "a template: a file that ends in .jinja or has a / in its path, or the NAME of one of the model's")
+      ->type_name("FILE|NAME");
+  app.add_flag("--trust-request-template", o.server.trust_request_template,
+               "requests may bring a chat_template of their own");
+  app.add_option("--precision", o.precision, "auto or reference (float32 activations)")
+      ->check(CLI::IsMember({"auto", "reference"}));
+  app.add_option("--kv", o.kv, "type of the cache: f32, f16, bf16 (f16; f32 with --precision reference)")
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  cli::add_threads(app, o.threads);
+}
+
+void add_scheduler_options(CLI::App& app, moe::serve::SchedulerOptions& o) {
+  cli::add_number(app, "--batch-tokens", o.batch_tokens, Bounds<std::int64_t>{1, 1 << 20},
+                  "tokens of a step: one of each reply, then of prompts (512)");
+  cli::add_number(app, "--max-sequences", o.max_sequences, Bounds<std::int64_t>{1, 1 << 16},
+                  "replies that run at one time (64)");
+  cli::add_number(app, "--max-queue", o.max_queue, Bounds<std::int64_t>{1, 1 << 20},
+                  "prompts that wait; more are refused with 429 (4096)");
+  cli::add_number(app, "--prefix-cache-tokens", o.prefix_cache_tokens, Bounds<std::int64_t>{0, kMost},
+                  "tokens that earlier prompts may hold in the cache; 0 keeps nothing (half of the cache)");
+  cli::add_number(app, "--reorder-window", o.reorder_window, Bounds<std::int64_t>{0, 1 << 20},
+                  "waiting prompts among which the one with most in the cache goes first (64)");
+  cli::add_number(app, "--max-step-ms", o.max_step_ms, Bounds<std::int64_t>{0, 1 << 20},
+                  "prompts wait where a step would take longer while replies are written; 0: never (200)");
+  app.add_flag("--isolate-keys", o.isolate_owners, "API keys do not share what is in the cache");
+}
+
+void add_network_options(CLI::App& app, Options& o) {
+  app.add_option("--host", o.server.host, "address to listen on (127.0.0.1); requests must name it as their Host")
+      ->type_name("ADDRESS");
+  cli::add_number(app, "--port", o.server.port, Bounds<std::uint16_t>{0, 65535}, "0: any that is free (8080)");
+  cli::add_path(app, "--api-key-file", o.api_key_file,
+                "file with a key per line, asked for as Authorization: Bearer KEY (MOE_API_KEY)");
+  app.add_option("--cors-origin", o.server.cors_origin, "site whose pages may call the server; * for all (none)")
+      ->type_name("ORIGIN");
+  app.add_flag("--strict", o.server.strict, "a request with a field that is not known is an error");
+  cli::add_number(app, "--max-body", o.server.max_body_bytes, Bounds<std::size_t>{1, std::size_t{1} << 30},
+                  "bytes of a request's body (16777216)");
+  cli::add_number(app, "--max-prompts", o.server.max_prompts, Bounds<std::size_t>{1, 1 << 16},
+                  "prompts of one request (256)");
+  cli::add_number(app, "--max-connections", o.server.max_connections, Bounds<std::size_t>{1, 1 << 20},
+                  "open connections (1024)");
+  const Bounds<double> seconds{0, 1e6, true};
+  cli::add_number(app, "--idle-seconds", o.server.idle_seconds, seconds, "a connection may be idle (75)");
+  cli::add_number(app, "--head-seconds", o.server.head_seconds, seconds, "a request's headers may take to arrive (10)");
+  cli::add_number(app, "--stall-seconds", o.server.stall_seconds, seconds, "a client may read nothing (30)");
+  cli::add_number(app, "--ping-seconds", o.server.ping_seconds, seconds,
+                  "of silence in a stream, then a comment is sent (15)");
+  cli::add_number(app, "--drain-seconds", o.server.drain_seconds, Bounds<double>{0, 1e6},
+                  "running replies may take after SIGTERM (30)");
+  app.add_option("--metrics-alias", o.server.metrics_alias, "metrics once more under the names of vllm or llamacpp")
+      ->check(CLI::IsMember({"vllm", "llamacpp"}));
+  app.add_flag("--no-log", o.no_log, "no line per request on stderr");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options o;
+  CLI::App app("Answers the requests of the OpenAI API with a model (docs/SERVING.md).", "moe-serve");
+  add_model_options(app, o);
+  add_scheduler_options(app, o.server.scheduler);
+  add_network_options(app, o);
+  app.footer(
+      "Examples:\n"
+      "  moe-serve --model model.gguf\n"
+      "  moe-serve --model models/nano/nano-moe --alias nano --port 0\n"
+      "  curl http://127.0.0.1:8080/v1/completions -H 'Content-Type: application/json' \\\n"
+      "    -d '{\"prompt\": \"Once upon a time\", \"max_tokens\": 32}'\n"
+      "The first SIGINT or SIGTERM lets running replies end, a second one ends the program at once.\n"
+      "Exit status: 0 stopped, 1 bad input, 2 wrong usage, 3 internal or out of memory, 130 ended by a second signal.");
+  return cli::run(app, argc, argv, [&]() -> Result<void> {
+    if (o.precision == "reference") o.server.session.precision = moe::Precision::reference;
+    if (o.kv.empty()) o.kv = o.precision == "reference" ? "f32" : "f16";
+    o.server.session.kv = o.kv == "f32" ? moe::KvType::f32 : o.kv == "bf16" ? moe::KvType::bf16 : moe::KvType::f16;
+    return run(o);
+  });
+}
