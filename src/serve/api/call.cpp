@@ -84,11 +84,8 @@ class Call {
     replies_[prompt * per_prompt_ + reply].written = std::move(written);
   }
 
-  void finished(std::size_t prompt) {
+  void finished() {
     if (is_over_) return;
-    if (plan_.settings.stream && !writes_replies()) {
-      for (std::size_t k = 0; k < plan_.settings.n; ++k) ended(prompt, k, {});
-    }
     if (--left_ > 0) return;
     is_over_ = true;
     note_usage();
@@ -112,8 +109,6 @@ class Call {
   }
 
  private:
-  bool writes_replies() const { return plan_.settings.max_tokens != 0; }
-
   SpecialTokens special() const { return plan_.settings.options.special_tokens; }
 
   // The first event of a choice: the role, or the prompt that is echoed.
@@ -253,7 +248,7 @@ class CallSink final : public JobSink {
     post([reply, written](Call& call, std::size_t p) mutable { call.ended(p, reply, std::move(written)); });
   }
   void on_finished() override {
-    post([](Call& call, std::size_t p) { call.finished(p); });
+    post([](Call& call, std::size_t) { call.finished(); });
   }
   void on_failed(const Error& error) override {
     post([error, jobs = jobs_](Call& call, std::size_t) {
