@@ -21,7 +21,8 @@ struct SchedulerOptions {
   std::int64_t batch_tokens = 512;  ///< computed in a step: a token of each reply that is being written, then prompts
   std::int64_t max_sequences = 64;  ///< replies that run at one time
   std::int64_t max_queue = 4096;    ///< prompts that wait; more are refused with 429
-  std::int64_t logit_memory = std::int64_t{128} << 20;  ///< bytes: bounds the positions of a step that have logits
+  std::int64_t logit_memory = std::int64_t{128}
+                              << 20;  ///< bytes: bounds the positions of a step with logits; two may always have them
   /// Tokens that earlier prompts and replies may hold beyond what running ones use. 0: nothing is kept. Unset: half of
   /// the cache.
   std::optional<std::int64_t> prefix_cache_tokens = {};

@@ -59,7 +59,8 @@ class JobQueue {
  public:
   virtual ~JobQueue() = default;
   /// Any thread. The sink lives until on_finished or on_failed was called. Errors: bad_argument (can never be served: the
-  /// prompt and its limit do not fit context or cache, naming both), out_of_memory with ErrorCode::out_of_memory when the queue is full.
+  /// prompt and its limit do not fit context or cache, naming both), out_of_memory when the queue is full, cancelled
+  /// when the server is shutting down.
   virtual Result<JobId> submit(Job job, std::shared_ptr<JobSink> sink) = 0;
   /// Any thread. Takes effect before the next step; then the sink is never called again. Unknown ids are ignored.
   virtual void cancel(JobId id) = 0;

@@ -8,7 +8,31 @@
 
 namespace moe::inline MOE_ABI::serve {
 
+// A nanosecond per logit: little work is not worth waking another thread.
+ParallelFor OutputReader::threads_for(std::int64_t logits) const {
+  constexpr std::int64_t kShareFrom = 20000;
+  return logits < kShareFrom ? ParallelFor{} : engine_.threads();
+}
+
+// Replies do not know of each other: each draws from its own generator, in whatever thread.
+std::vector<OutputReader::Drawn> OutputReader::draw(std::span<const StepItem> items, const StepOutput& output) const {
+  std::vector<Drawn> drawn(items.size());
+  std::vector<std::int64_t> last_row(items.size());
+  std::int64_t rows = 0;
+  for (std::size_t i = 0; i < items.size(); ++i) last_row[i] = (rows += items[i].row_count()) - 1;
+  parallel_for(threads_for(rows * output.vocab_size), static_cast<std::int64_t>(items.size()),
+               [&](std::int64_t n, std::int32_t) {
+                 const auto i = static_cast<std::size_t>(n);
+                 const StepItem& item = items[i];
+                 if (item.reply == nullptr || item.job->pending(*item.reply) > item.count) return;
+                 drawn[i] = item.reply->writing.take(output.padded_row(last_row[i]),
+                                                     static_cast<std::size_t>(output.token_count));
+               });
+  return drawn;
+}
+
 void OutputReader::read(std::span<const StepItem> items, const StepOutput& output) {
+  const std::vector<Drawn> drawn = draw(items, output);
   std::int64_t row = 0;
   for (std::size_t i = 0; i < items.size(); ++i) {
     const StepItem& item = items[i];
@@ -16,26 +40,26 @@ void OutputReader::read(std::span<const StepItem> items, const StepOutput& outpu
     (item.reply != nullptr ? *item.reply : item.job->replies.front()).writing.result().flops += flops;
     counters_.step_tokens += item.count;
     // A reply of the same job may have failed it.
-    if (item.job->state == JobState::running) read_item(item, output, row);
+    if (item.job->state == JobState::running) read_item(item, output, row, drawn[i]);
     row += item.row_count();
   }
 }
 
-void OutputReader::read_item(const StepItem& item, const StepOutput& output, std::int64_t first_row) {
+void OutputReader::read_item(const StepItem& item, const StepOutput& output, std::int64_t first_row,
+                             const Drawn& drawn) {
   JobRecord& job = *item.job;
-  const auto known = static_cast<std::size_t>(output.token_count);
-  const std::int64_t last_row = first_row + item.row_count() - 1;
-  const auto row = item.row_count() > 0 ? output.padded_row(last_row) : std::span<const float>();
-  if (item.reply == nullptr) {
-    job.trunk_length += item.count;
-    job.is_fresh = false;
-    if (read_scores(item, output, first_row) && job.trunk_length == job.trunk_end()) finish_trunk(job, row, known);
+  if (item.reply != nullptr) {
+    item.reply->length += item.count;
+    item.reply->last_step = counters_.steps;
+    if (drawn && tell(job, *item.reply, *drawn)) end_if_done(job);
     return;
   }
-  ReplyRecord& reply = *item.reply;
-  reply.length += item.count;
-  reply.last_step = counters_.steps;
-  if (job.pending(reply) == 0 && take(job, reply, row, known)) end_if_done(job);
+  job.trunk_length += item.count;
+  job.is_fresh = false;
+  if (!read_scores(item, output, first_row) || job.trunk_length < job.trunk_end()) return;
+  const auto row =
+      item.row_count() > 0 ? output.padded_row(first_row + item.row_count() - 1) : std::span<const float>();
+  finish_trunk(job, row, static_cast<std::size_t>(output.token_count));
 }
 
 // False when the job has failed. The row at a position is that of the next token.
@@ -47,7 +71,7 @@ bool OutputReader::read_scores(const StepItem& item, const StepOutput& output, s
   MOE_ASSERT(target == static_cast<std::int64_t>(job.scores.size()));
   const std::int64_t asked = *job.job.score_prompt;
   std::vector<PositionLogProbabilities> found(static_cast<std::size_t>(std::max<std::int64_t>(count, 0)));
-  parallel_for(engine_.threads(), count, [&](std::int64_t i, std::int32_t) {
+  parallel_for(threads_for(count * output.vocab_size), count, [&](std::int64_t i, std::int32_t) {
     found[static_cast<std::size_t>(i)] = generate::log_probabilities_of(
         output.padded_row(first_row + i), static_cast<std::size_t>(output.token_count),
         job.job.prompt[static_cast<std::size_t>(target + i)], std::max<std::int64_t>(asked, 1));
@@ -101,7 +125,7 @@ void OutputReader::finish_trunk(JobRecord& job, std::span<const float> row, std:
 bool OutputReader::draw_first(JobRecord& job, std::span<const float> row, std::size_t known) {
   job.has_drawn = true;
   return std::all_of(job.replies.begin(), job.replies.end(),
-                     [&](ReplyRecord& reply) { return take(job, reply, row, known); });
+                     [&](ReplyRecord& reply) { return tell(job, reply, reply.writing.take(row, known)); });
 }
 
 bool OutputReader::branch(JobRecord& job) {
@@ -119,8 +143,7 @@ bool OutputReader::branch(JobRecord& job) {
 }
 
 // False when the job has failed.
-bool OutputReader::take(JobRecord& job, ReplyRecord& reply, std::span<const float> row, std::size_t known) {
-  const auto text = reply.writing.take(row, known);
+bool OutputReader::tell(JobRecord& job, ReplyRecord& reply, const Result<std::string_view>& text) {
   if (!text) {
     fail(job, text.error());
     return false;

@@ -1,6 +1,9 @@
 #pragma once
 // What becomes of a step's logits: scores of prompts, the next token of each reply, and word of it to the sinks.
 
+#include <optional>
+#include <string_view>
+
 #include "serve/compose.hpp"
 #include "serve/roster.hpp"
 
@@ -19,14 +22,19 @@ class OutputReader {
   void fail(JobRecord& job, const Error& error);
 
  private:
-  void read_item(const StepItem& item, const StepOutput& output, std::int64_t first_row);
+  // The text that a reply's new token adds, or why it has none; nothing where no token was drawn.
+  using Drawn = std::optional<Result<std::string_view>>;
+
+  ParallelFor threads_for(std::int64_t logits) const;
+  std::vector<Drawn> draw(std::span<const StepItem> items, const StepOutput& output) const;
+  void read_item(const StepItem& item, const StepOutput& output, std::int64_t first_row, const Drawn& drawn);
   bool read_scores(const StepItem& item, const StepOutput& output, std::int64_t first_row);
   void finish_trunk(JobRecord& job, std::span<const float> row, std::size_t known);
   void tell_prompt(JobRecord& job);
   void end_without_replies(JobRecord& job);
   bool draw_first(JobRecord& job, std::span<const float> row, std::size_t known);
   bool branch(JobRecord& job);
-  bool take(JobRecord& job, ReplyRecord& reply, std::span<const float> row, std::size_t known);
+  bool tell(JobRecord& job, ReplyRecord& reply, const Result<std::string_view>& text);
   void keep(JobRecord& job, ReplyRecord& reply);
   void end_if_done(JobRecord& job);
 

@@ -229,7 +229,9 @@ std::vector<JobRecord*> Roster::ready() {
 
 void Roster::drop_sequences(JobRecord& job) {
   const auto close = [&](Sequence& sequence) {
-    if (sequence != kNoSequence) static_cast<void>(engine_.close(std::exchange(sequence, kNoSequence)));
+    if (sequence == kNoSequence) return;
+    static_cast<void>(engine_.close(std::exchange(sequence, kNoSequence)));
+    has_let_go_ = true;
   };
   close(job.trunk);
   job.trunk_length = job.reused = 0;

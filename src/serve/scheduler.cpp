@@ -150,9 +150,9 @@ StepBudget Scheduler::budget() const {
   return budget;
 }
 
-// A running mean, so that one slow step on a busy machine counts for little.
-void Scheduler::measure(std::int64_t tokens, Clock::duration time) {
-  if (tokens < kLeastSlice) return;  // a few tokens cost more each
+// A running mean over steps with stretches of prompts, so that one slow step on a busy machine counts for little.
+void Scheduler::measure(std::int64_t tokens, std::int64_t of_prompts, Clock::duration time) {
+  if (of_prompts < kLeastSlice) return;  // a few tokens cost more each
   const double now = std::chrono::duration<double>(time).count() / static_cast<double>(tokens);
   seconds_per_token_ = seconds_per_token_ > 0 ? 0.8 * seconds_per_token_ + 0.2 * now : now;
 }
@@ -164,14 +164,17 @@ bool Scheduler::step() {
   if (!items.empty()) {
     has_progressed_ = true;
     counters_.steps += 1;
-    std::int64_t tokens = 0;
-    for (const StepItem& item : items) tokens += item.count;
+    std::int64_t tokens = 0, of_prompts = 0;
+    for (const StepItem& item : items) {
+      tokens += item.count;
+      if (item.reply == nullptr || item.count > 1) of_prompts += item.count;
+    }
     const auto started = Clock::now();
     run(std::move(items));
-    measure(tokens, Clock::now() - started);
+    measure(tokens, of_prompts, Clock::now() - started);
   }
   roster_.sweep();
-  index_.enforce_limit();
+  if (roster_.has_let_go()) index_.enforce_limit();
   publish();
   return has_progressed_;
 }

@@ -66,7 +66,7 @@ class Scheduler final : public JobQueue {
   std::vector<JobRecord*> gather();
   StepBudget budget() const;
   void run(std::vector<StepItem> items);
-  void measure(std::int64_t tokens, Clock::duration time);
+  void measure(std::int64_t tokens, std::int64_t of_prompts, Clock::duration time);
   void publish();
 
   const std::unique_ptr<StepEngine> engine_;

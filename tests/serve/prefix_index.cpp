@@ -111,7 +111,8 @@ TEST_CASE("the leaf that was used least recently goes first, and what begins lik
   CHECK(trial.index.leaf_count() == 2);
   trial.insert({1, 2}, 0);
   CHECK(trial.index.leaf_count() == 2);
-  trial.insert(c, 0);
+  const auto again = trial.engine.open();
+  trial.index.insert("", *again, c, {});  // it is there, and now used
   CHECK(trial.index.leaf_count() == 2);
   trial.index.evict_one();
   CHECK(trial.index.match("", c) == 1);

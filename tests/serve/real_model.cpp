@@ -88,7 +88,7 @@ Answer expected_of(const std::shared_ptr<const moe::Model>& model, const Job& jo
 TEST_CASE("answers are the Generator's, whatever the cache, the batches and the index") {
   std::int64_t preemptions = 0;
   for (const auto& model : {nano(), padded(), without_tokenizer()}) {
-    const std::vector<Job> jobs = mixed_jobs(*model, 14);
+    const std::vector<Job> jobs = mixed_jobs(*model, 10);
     std::vector<Answer> expected;
     for (const Job& job : jobs) expected.push_back(expected_of(model, job));
     std::int64_t reused = 0;
@@ -98,7 +98,7 @@ TEST_CASE("answers are the Generator's, whatever the cache, the batches and the 
           CAPTURE(batch_tokens);
           CAPTURE(cache_pages);
           CAPTURE(index);
-          SchedulerOptions options{.batch_tokens = batch_tokens, .logit_memory = 12 * 4 * model->config().vocab_size};
+          SchedulerOptions options{.batch_tokens = batch_tokens, .logit_memory = 24 * 4 * model->config().vocab_size};
           if (!index) options.prefix_cache_tokens = 0;
           const auto scheduler = serve(model, options, cache_pages * moe::kPageTokens, index ? 2 : 1);
           std::vector<std::shared_ptr<RecordingSink>> sinks;

@@ -412,14 +412,38 @@ TEST_CASE("the thread serves many submitters, sleeps, drains and stops") {
 
 TEST_CASE("patience that ends fails what still runs") {
   Server s;
+  s.engine->refuses = [] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return false;
+  };
   auto thread = moe::serve::SchedulerThread::start(*s.scheduler);
   REQUIRE(thread.has_value());
-  const auto paused = s.submit(job_of(words(1, 10), 300));
-  s.scheduler->pause(s.last);
+  const auto slow = s.submit(job_of(words(1, 10), 300));
+  for (int i = 0; i < 2000 && s.scheduler->counters().reply_tokens == 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   std::atomic<bool> ended = false;
   (*thread)->drain(std::chrono::milliseconds(30), [&] { ended = true; });
-  for (int i = 0; i < 2000 && !ended; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  for (int i = 0; i < 400 && !ended; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   CHECK(ended);
   thread->reset();
-  CHECK(paused->answer.failed == "cancelled");
+  CHECK(slow->answer.failed == "cancelled");
+  CHECK(slow->pieces > 0);
+}
+
+TEST_CASE("what was submitted is counted at every moment") {
+  struct CountingSink final : JobSink {
+    Scheduler* scheduler = nullptr;
+    std::int64_t at_admission = 0;
+    void on_admitted() override { at_admission = scheduler->counters().waiting; }
+  };
+  Server s;
+  const auto sink = std::make_shared<CountingSink>();
+  sink->scheduler = s.scheduler.get();
+  REQUIRE(s.scheduler->submit(job_of(words(1, 10), 3), sink).has_value());
+  CHECK(s.scheduler->counters().waiting == 1);
+  s.scheduler->step();
+  CHECK(sink->at_admission == 1);
+  CHECK(s.scheduler->counters().waiting == 0);
+  CHECK(s.scheduler->counters().running == 1);
+  s.finish();
 }
