@@ -8,8 +8,9 @@ import socket
 import struct
 import sys
 import time
+from random import Random
 
-from serving import Server, check, failures, finish, receive_all, status_of, wait_until
+from serving import Server, check, finish, receive_all, status_of, wait_until
 
 HOST = b"Host: 127.0.0.1\r\n"
 JSON = b"Content-Type: application/json\r\n"
@@ -64,14 +65,14 @@ def framing(server):
         "two parts": b"GET /health\r\n" + HOST + b"\r\n",
         "no Host": get(host=b""),
         "two Host": get(host=HOST + HOST),
-        "chunk size of 17 digits": chunked(b"00000000000000003\r\nabc\r\n0\r\n\r\n"),
-        "chunk size with 0x": chunked(b"0x3\r\nabc\r\n0\r\n\r\n"),
-        "chunk size with a sign": chunked(b"+3\r\nabc\r\n0\r\n\r\n"),
-        "no chunk size": chunked(b"\r\nabc\r\n0\r\n\r\n"),
-        "LF in a chunk extension": chunked(b"3;a\nb\r\nabc\r\n0\r\n\r\n"),
-        "LF behind a chunk size": chunked(b"3\nabc\r\n0\r\n\r\n"),
-        "chunk longer than its size": chunked(b"3\r\nabcd\r\n0\r\n\r\n"),
-        "trailers": chunked(b"3\r\nabc\r\n0\r\nX-A: b\r\n\r\n"),
+        "chunk size of 17 digits": chunked(b"%017x\r\n%s\r\n0\r\n\r\n" % (len(PROMPT), PROMPT)),
+        "chunk size with 0x": chunked(b"0x%x\r\n%s\r\n0\r\n\r\n" % (len(PROMPT), PROMPT)),
+        "chunk size with a sign": chunked(b"+%x\r\n%s\r\n0\r\n\r\n" % (len(PROMPT), PROMPT)),
+        "no chunk size": chunked(b"\r\n%s\r\n0\r\n\r\n" % PROMPT),
+        "LF in a chunk extension": chunked(b"%x;a\nb\r\n%s\r\n0\r\n\r\n" % (len(PROMPT), PROMPT)),
+        "LF behind a chunk size": chunked(b"%x\n%s\r\n0\r\n\r\n" % (len(PROMPT), PROMPT)),
+        "chunk longer than its size": chunked(b"%x\r\n%s \r\n0\r\n\r\n" % (len(PROMPT), PROMPT)),
+        "trailers": chunked(b"%x\r\n%s\r\n0\r\nX-A: b\r\n\r\n" % (len(PROMPT), PROMPT)),
         "chunked HTTP/1.0": chunked(whole).replace(b"HTTP/1.1", b"HTTP/1.0"),
     }
     for name, request in refused.items():
@@ -201,6 +202,55 @@ def slow_reader(program, model):
         check(server.call("/health")[0] == 200, "others are served")
 
 
+def resident_bytes(server):
+    with open(f"/proc/{server.process.pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def hostile(server):
+    """Three hundred requests with bytes changed, cut or doubled, a hundred clients that drop a stream: memory stays flat."""
+    random = Random(5)
+    seeds = [post(), chunked(b"%x\r\n%s\r\n0\r\n\r\n" % (len(PROMPT), PROMPT)), get(), post(path=b"/tokenize")]
+
+    def drop(count):
+        body = json.dumps({**LONG, "stream": True, "logprobs": 5}).encode()
+        for _ in range(count):
+            with server.connect() as client:
+                client.sendall(post(body=body))
+                client.recv(random.randrange(1, 4000))
+
+    def malform(count):
+        for _ in range(count):
+            request = bytearray(random.choice(seeds))
+            for _ in range(random.randrange(1, 4)):
+                at = random.randrange(len(request))
+                kind = random.randrange(4)
+                if kind == 0:
+                    request[at] = random.randrange(256)
+                elif kind == 1:
+                    del request[at:at + random.randrange(1, 9)]
+                elif kind == 2:
+                    request[at:at] = request[at:at + random.randrange(1, 40)]
+                else:
+                    request[at:at] = random.choice([b"\r\n", b"\n", b"\0", b" ", b":", b"{", b'"', b"\\u", b"\xff"])
+            with server.connect() as client:
+                try:
+                    client.sendall(request)
+                    client.shutdown(socket.SHUT_WR)
+                    receive_all(client)
+                except OSError:
+                    pass
+
+    drop(20)
+    malform(50)
+    before = resident_bytes(server)
+    drop(100)
+    malform(300)
+    check(wait_until(lambda: "moe_requests_running{model_name=\"nano\"} 0" in server.call("/metrics")[2]), "idle again")
+    grown = resident_bytes(server) - before
+    check(grown < 4 << 20, f"memory grew by {grown} bytes")
+
+
 def cors_and_keys(program, model, folder):
     keys = os.path.join(folder, "keys")
     with open(keys, "w", encoding="utf-8") as file:
@@ -243,7 +293,7 @@ def main():
     folder = os.environ.get("TMPDIR", "/tmp") + f"/moe_check_http_{os.getpid()}"
     os.makedirs(folder)
     with Server(program, model, "--max-body", "3000") as server:
-        for rule in (framing, limits, hosts_types_methods, connections, gone):
+        for rule in (framing, limits, hosts_types_methods, connections, gone, hostile):
             started = time.monotonic()
             rule(server)
             print(f"{rule.__name__}: {time.monotonic() - started:.1f} s", flush=True)
