@@ -295,6 +295,10 @@ def main():
             part(server, *more)
             print(f"{part.__name__}: {time.monotonic() - started:.1f} s", flush=True)
         check(server.stop() == 0, "exit status 0")
+    with Server(program, model, "--max-sequences", "2") as server:
+        check(len(complete(server, **DRAWN, n=2)["choices"]) == 2, "as many replies as may run")
+        refused(server, {**DRAWN, "n": 3}, 400, "n")
+        refused(server, {**DRAWN, "n": 1, "best_of": 3}, 400, "best_of")
     with Server(program, model, "--strict", "--any-model-name") as server:
         refused(server, {"chat_id": 1}, 400, "chat_id", "unsupported_parameter")
         check(complete(server, model="what", max_tokens=1)["model"] == "what", "--any-model-name")

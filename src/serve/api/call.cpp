@@ -325,6 +325,14 @@ void start_call(const Context& context, CallPlan plan, http::Responder responder
   auto jobs = std::make_shared<JobGroup>(context.queue);
   responder.listen({[jobs] { jobs->cancel(); }, [jobs](bool pressed) { jobs->set_paused(pressed); }});
   auto call = std::make_shared<Call>(context, std::move(plan), std::move(responder), std::move(notes));
+  const auto most = static_cast<std::size_t>(context.options.scheduler.max_sequences);
+  if (const std::size_t asked = std::max(call->plan().best_of, call->plan().settings.n); asked > most) {
+    const auto wrong = invalid(
+        call->plan().best_of > most ? "best_of" : "n",
+        fmt::format("{} replies to a prompt, expected at most {}, which is what runs at one time", asked, most));
+    context.output.post([call, error = wrong.value()] { call->failed(error); });
+    return;
+  }
   for (std::size_t p = 0; p < call->plan().prompts.size(); ++p) {
     const auto id =
         context.queue.submit(job_of(call->plan(), call->plan().prompts[p]), std::make_shared<CallSink>(call, jobs, p));
