@@ -90,7 +90,7 @@ Result<void> run(Options& o) {
   if (o.server.names.empty()) o.server.names.push_back(name_of_path(o.model));
   o.server.session.threads = *threads;
   o.server.stopping = cli::interrupted;
-  o.server.revision = "0.1.0";
+  o.server.revision = MOE_VERSION;
   if (!o.no_log)
     o.server.log = [](std::string_view text) {
       std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());

@@ -40,7 +40,7 @@ std::optional<Fault> RequestReader::read() {
 }
 
 std::optional<Fault> RequestReader::read_head() {
-  if (in_.starts_with("\r\n")) in_.erase(0, 2);  // RFC 9112, section 2.2
+  while (in_.starts_with("\r\n")) in_.erase(0, 2);  // RFC 9112, section 2.2
   if (auto fault = check_size(in_)) return fault;
   const std::size_t end = in_.find("\r\n\r\n");
   if (end == std::string::npos) {
