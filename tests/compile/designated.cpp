@@ -12,6 +12,7 @@
 #include "moe/eval/until_known.hpp"
 #include "moe/moe.hpp"
 #include "moe/rope.hpp"
+#include "moe/serve.hpp"
 
 namespace designated {
 
@@ -66,6 +67,8 @@ inline const moe::TokenRouting token_routing{.experts = {1}};
 inline const moe::TokenizerOptions tokenizer_options{.row_count = 1};
 inline const moe::WeightShape weight_shape{.rows = 1};
 inline const moe::Work work{.router = 1};
+inline const serve::SchedulerOptions scheduler_options{.batch_tokens = 64};
+inline const serve::ServerOptions server_options{.port = 0};
 inline const eval::Accuracy accuracy{.value = 1.0};
 inline const eval::Aggregate aggregate{.is_group = true};
 inline const eval::AiIndexOptions ai_index_options{.gnuplot = ""};

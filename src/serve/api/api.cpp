@@ -161,7 +161,7 @@ void Api::on_answered(const http::Record& record) {
     if (notes->reply_tokens >= 0) line["reply_tokens"] = notes->reply_tokens;
     if (notes->first_token_seconds >= 0) line["first_token_seconds"] = notes->first_token_seconds;
   }
-  context_.options.log(line.dump(-1, ' ', true, Json::error_handler_t::replace));
+  context_.options.log(ascii_json_text(line));
 }
 
 void Api::on_stopping() {
