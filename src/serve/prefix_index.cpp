@@ -183,6 +183,7 @@ bool PrefixIndex::evict_one() {
 }
 
 void PrefixIndex::enforce_limit() {
+  if (engine_.cache_tokens() - engine_.free_tokens() <= max_tokens_) return;  // for nothing, and most often true
   while (!leaves_.empty() && tokens_held() > max_tokens_) evict_one();
 }
 

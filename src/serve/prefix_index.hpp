@@ -39,7 +39,8 @@ class PrefixIndex {
               std::span<const TokenScore> scores);
   /// Closes the leaf used least recently. False when there is none.
   bool evict_one();
-  /// Closes leaves until they hold no more than they may: others may have let go of pages since.
+  /// Closes leaves until they hold no more than they may. After each step: others may have let go of pages, or made their
+  /// own copies.
   void enforce_limit();
   void clear();
 

@@ -229,9 +229,7 @@ std::vector<JobRecord*> Roster::ready() {
 
 void Roster::drop_sequences(JobRecord& job) {
   const auto close = [&](Sequence& sequence) {
-    if (sequence == kNoSequence) return;
-    static_cast<void>(engine_.close(std::exchange(sequence, kNoSequence)));
-    has_let_go_ = true;
+    if (sequence != kNoSequence) static_cast<void>(engine_.close(std::exchange(sequence, kNoSequence)));
   };
   close(job.trunk);
   job.trunk_length = job.reused = 0;

@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "moe/serve.hpp"
@@ -37,8 +36,6 @@ class Roster {
   /// Closes its sequences; the job is forgotten with the next sweep().
   void end(JobRecord& job);
   void sweep();
-  /// Whether a job closed a sequence since the last call: what it shared with the index is the index's alone now.
-  bool has_let_go() { return std::exchange(has_let_go_, false); }
 
   std::string_view salt(const JobRecord& job) const {
     return options_.isolate_owners ? std::string_view(job.job.owner) : std::string_view();
@@ -72,7 +69,6 @@ class Roster {
   std::vector<JobRecord*> preempted_;  // by age
   std::vector<JobRecord*> running_;    // by age
   std::int64_t next_age_ = 1, preemptions_ = 0;
-  bool has_let_go_ = false;
 };
 
 }  // namespace moe::inline MOE_ABI::serve

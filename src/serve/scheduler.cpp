@@ -174,7 +174,7 @@ bool Scheduler::step() {
     measure(tokens, of_prompts, Clock::now() - started);
   }
   roster_.sweep();
-  if (roster_.has_let_go()) index_.enforce_limit();
+  index_.enforce_limit();
   publish();
   return has_progressed_;
 }

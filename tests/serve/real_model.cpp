@@ -51,9 +51,9 @@ std::vector<Job> mixed_jobs(const moe::Model& model, std::size_t count) {
     j.owner = random() % 2 == 0 ? "a" : "b";
   }
   // Some that grow far beyond what admission leaves for them.
-  for (std::size_t i = 0; i < 5; ++i) {
+  for (std::size_t i = 0; i < 4; ++i) {
     jobs[i] = {.prompt = ids(5), .owner = "a"};
-    jobs[i].options.max_tokens = 180;
+    jobs[i].options.max_tokens = 130;
     jobs[i].options.end_tokens = moe::EndTokens::ignore;
   }
   return jobs;

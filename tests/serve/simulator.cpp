@@ -105,7 +105,9 @@ class Simulation {
   void step() {
     refusals_ = below(40) == 0 ? 1 + below(6) : 0;
     scheduler_->step();
+    REQUIRE(scheduler_->index().tokens_held() <= limit());
   }
+  std::int64_t limit() const { return options_.prefix_cache_tokens.value_or(pages_ * moe::kPageTokens / 2); }
   std::int64_t holders() const {
     const auto& running = scheduler_->roster().running();
     return std::count_if(running.begin(), running.end(), [](const auto* job) { return job->holds_sequences(); });
@@ -207,8 +209,7 @@ class Simulation {
     REQUIRE(scheduler_->is_empty());
     auto& index = scheduler_->index();
     REQUIRE(index.leaves().size() == engine_->open_sequences().size());
-    const std::int64_t limit = options_.prefix_cache_tokens.value_or(pages_ * moe::kPageTokens / 2);
-    REQUIRE(index.tokens_held() <= limit);
+    REQUIRE(index.tokens_held() <= limit());
     REQUIRE(scheduler_->counters().waiting + scheduler_->counters().running + scheduler_->counters().paused == 0);
     index.clear();
     REQUIRE(engine_->free_tokens() == engine_->cache_tokens());
