@@ -21,7 +21,7 @@ struct ReplyState {
   std::unique_ptr<CompletionLogprobs> lists;
   Generation written = {};
   std::int64_t tokens = 0;
-  bool opened = false;
+  bool opened = false, ended = false;
 };
 
 /// All of it runs on the output thread, but for the times.
@@ -81,14 +81,15 @@ class Call {
     } else {
       usage_.reply += static_cast<std::int64_t>(written.tokens.size());
     }
+    replies_[prompt * per_prompt_ + reply].ended = true;
     replies_[prompt * per_prompt_ + reply].written = std::move(written);
   }
 
   void finished(std::size_t prompt) {
     if (is_over_) return;
-    if (plan_.settings.stream && !writes_replies()) {
-      for (std::size_t k = 0; k < plan_.settings.n; ++k) ended(prompt, k, {});
-    }
+    // A prompt that is only scored has replies as well, of no tokens; the queue need not tell of their ends.
+    for (std::size_t k = 0; k < per_prompt_ && !writes_replies(); ++k)
+      if (!replies_[prompt * per_prompt_ + k].ended) ended(prompt, k, {});
     if (--left_ > 0) return;
     is_over_ = true;
     note_usage();
