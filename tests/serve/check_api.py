@@ -111,7 +111,7 @@ def logprob_lists(server):
 def streams(server):
     for body in ({**GREEDY, "logprobs": 2}, {**GREEDY, "echo": True, "logprobs": 1}, DRAWN, {**DRAWN, "n": 3},
                  {**DRAWN, "stop": ["a", "on"]}, {**DRAWN, "stop": "o", "include_stop_str_in_output": True},
-                 {**DRAWN, "prompt": ["In", "Who", [72, 73]], "logprobs": 0}, {"echo": True, "max_tokens": 0, "logprobs": 1},
+                 {**DRAWN, "prompt": ["In", "Who", [72, 73]], "logprobs": 0}, {"echo": True, "max_tokens": 0, "logprobs": 1, "seed": 4},
                  {**DRAWN, "logit_bias": {"230": 20, "160": 20}, "logprobs": 1}):
         whole = complete(server, **body)
         events = server.events("/v1/completions", {"prompt": TEXT, **body, "stream_options": {"include_usage": True}})

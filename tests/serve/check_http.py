@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -193,7 +194,7 @@ def slow_reader(program, model):
     with Server(program, model, "--stall-seconds", "1.5", *ROOM) as server:
         client = server.connect(receive_buffer=4096)
         client.sendall(post(body=json.dumps({**LONG, "n": 64, "stream": True, "logprobs": 20}).encode()))
-        check(wait_until(lambda: "moe_requests_paused{model_name=\"nano\"} 1" in server.call("/metrics")[2]),
+        check(wait_until(lambda: re.search(r'^moe_requests_paused\{model_name="nano"\} [1-9]', server.call("/metrics")[2], re.M)),
               "a reader that does not keep up is paused")
         held = int(server.call("/metrics")[2].split("moe_output_bytes_held{")[-1].split("} ")[1].split("\n")[0])
         check(200_000 < held < 700_000, f"{held} bytes are held for it, expected some 256 KiB")
