@@ -10,10 +10,12 @@
 #include "moe/eval/store.hpp"
 #include "moe/moe.hpp"
 #include "moe/rope.hpp"
+#include "moe/serve.hpp"
 
 namespace designated {
 
 namespace eval = moe::eval;
+namespace serve = moe::serve;
 
 inline const moe::Attention attention{.q_stride = 1};
 inline const moe::BatchItem batch_item{.sequence = 1};
@@ -108,5 +110,6 @@ inline const eval::TableOptions table_options{.columns = 80};
 inline const eval::TaskOutcome task_outcome{.tied = 1};
 inline const eval::TaskSpec task_spec{.prompt = "{question}"};
 inline const eval::TextRequest text_request{.question = "1"};
+inline const serve::ServerOptions server_options{.port = 0};
 
 }  // namespace designated
