@@ -17,6 +17,7 @@
 namespace designated {
 
 namespace eval = moe::eval;
+namespace serve = moe::serve;
 
 inline const moe::Attention attention{.q_stride = 1};
 inline const moe::BatchItem batch_item{.sequence = 1};

@@ -11,7 +11,7 @@ check() {  # NAMESPACE HEADER...
     grep -qE " $space::$name [a-z_]+\{\." tests/compile/designated.cpp || { echo "FAILED: $space::$name is not in designated.cpp"; missing=1; }
   done
 }
-check moe $(ls include/moe/*.hpp | grep -v serve.hpp)
+check moe $(ls include/moe/*.hpp | grep -v /serve.hpp)
 check serve include/moe/serve.hpp
 check eval include/moe/eval/*.hpp
 exit $missing

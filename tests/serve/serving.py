@@ -29,8 +29,6 @@ class Server:
     """moe-serve in a process of its own, on any free port."""
 
     def __init__(self, program, model, *options, threads="1"):
-        if "--cache-tokens" not in options:
-            options += ("--cache-tokens", "70000")  # room for 64 of the longest replies at once
         self.process = subprocess.Popen(
             [program, "--model", model, "--alias", "nano", "--port", "0", "--threads", threads, *options],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -21,7 +21,7 @@ struct ReplyState {
   std::unique_ptr<CompletionLogprobs> lists;
   Generation written = {};
   std::int64_t tokens = 0;
-  bool opened = false;
+  bool opened = false, ended = false;
 };
 
 /// All of it runs on the output thread, but for the times.
@@ -81,11 +81,15 @@ class Call {
     } else {
       usage_.reply += static_cast<std::int64_t>(written.tokens.size());
     }
+    replies_[prompt * per_prompt_ + reply].ended = true;
     replies_[prompt * per_prompt_ + reply].written = std::move(written);
   }
 
-  void finished() {
+  void finished(std::size_t prompt) {
     if (is_over_) return;
+    // A prompt that is only scored has replies as well, of no tokens; the queue need not tell of their ends.
+    for (std::size_t k = 0; k < per_prompt_ && !writes_replies(); ++k)
+      if (!replies_[prompt * per_prompt_ + k].ended) ended(prompt, k, {});
     if (--left_ > 0) return;
     is_over_ = true;
     note_usage();
@@ -109,6 +113,8 @@ class Call {
   }
 
  private:
+  bool writes_replies() const { return plan_.settings.max_tokens != 0; }
+
   SpecialTokens special() const { return plan_.settings.options.special_tokens; }
 
   // The first event of a choice: the role, or the prompt that is echoed.
@@ -248,7 +254,7 @@ class CallSink final : public JobSink {
     post([reply, written](Call& call, std::size_t p) mutable { call.ended(p, reply, std::move(written)); });
   }
   void on_finished() override {
-    post([](Call& call, std::size_t) { call.finished(); });
+    post([](Call& call, std::size_t p) { call.finished(p); });
   }
   void on_failed(const Error& error) override {
     post([error, jobs = jobs_](Call& call, std::size_t) {

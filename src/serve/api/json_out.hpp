@@ -7,4 +7,6 @@ namespace moe::inline MOE_ABI::serve::api {
 
 using Json = nlohmann::ordered_json;
 
+inline std::string json_text(const Json& json) { return moe::json_text(json); }
+
 }  // namespace moe::inline MOE_ABI::serve::api
