@@ -89,9 +89,13 @@ bool Roster::make_room_for(const JobRecord& job) {
   // What it needs, with a page more for each reply, so that it does not have to make room again at once.
   std::int64_t pages = job.pages_to_come() + (job.generates ? job.open_replies() : 0);
   bool is_alone = true;
+  bool can_preempt = false;
   for (const JobRecord* other : running_) {
+    if (other->is_paused) {  // it needs nothing now, and gives what it has
+      can_preempt = can_preempt || other->holds_sequences();
+      continue;
+    }
     pages += other->pages_to_come();
-    if (other->is_paused) continue;
     sequences += sequences_of(*other);
     is_alone = false;
   }
@@ -101,8 +105,8 @@ bool Roster::make_room_for(const JobRecord& job) {
   }
   if (sequences > options_.max_sequences) return false;
   if (free_pages() >= pages) return true;
-  if (free_pages() + index_.tokens_held() / kPageTokens < pages) return false;
-  while (free_pages() < pages && index_.evict_one()) {
+  if (!can_preempt && free_pages() + index_.tokens_held() / kPageTokens < pages) return false;
+  while (free_pages() < pages && (index_.evict_one() || preempt_paused())) {
   }
   return free_pages() >= pages;
 }
@@ -134,15 +138,21 @@ void Roster::enlist(JobRecord& job) {
   insert_by_age(running_, job);
 }
 
+bool Roster::preempt_paused() {
+  const auto job = std::find_if(running_.rbegin(), running_.rend(),
+                                [](const JobRecord* j) { return j->is_paused && j->holds_sequences(); });
+  if (job == running_.rend()) return false;
+  preempt(**job);
+  return true;
+}
+
 bool Roster::preempt_one() {
-  for (const bool paused : {true, false}) {
-    const auto oldest = std::find_if(running_.begin(), running_.end(), [](const auto* j) { return !j->is_paused; });
-    for (auto job = running_.rbegin(); job != running_.rend(); ++job) {
-      if ((*job)->is_paused != paused || !(*job)->holds_sequences()) continue;
-      if (!paused && *job == *oldest) continue;
-      preempt(**job);
-      return true;
-    }
+  if (preempt_paused()) return true;
+  const auto oldest = std::find_if(running_.begin(), running_.end(), [](const auto* j) { return !j->is_paused; });
+  for (auto job = running_.rbegin(); job != running_.rend(); ++job) {
+    if ((*job)->is_paused || !(*job)->holds_sequences() || *job == *oldest) continue;
+    preempt(**job);
+    return true;
   }
   return false;
 }

@@ -53,6 +53,7 @@ class Roster {
   JobRecord* most_shared(JobRecord& head);
   std::int64_t shared_tokens(const JobRecord& job) const;
   bool make_room_for(const JobRecord& job);
+  bool preempt_paused();
   void make_room_for_lone(const JobRecord& job);
   void start(JobRecord& job);
   void take_known_scores(JobRecord& job);

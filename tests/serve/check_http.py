@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 from serving import Server, check, finish, receive_all, status_of, wait_until
@@ -166,8 +167,12 @@ def timeouts(program, model):
         check(wait_until(lambda: status_of(server.raw(get())) == 200), "and again room for others")
 
 
+def gauge(server, name):
+    return json.loads(server.call("/metrics")[2].split(f"moe_{name}{{")[-1].split("} ")[1].split("\n")[0])
+
+
 def cancelled(server):
-    return json.loads(server.call("/metrics")[2].split("moe_cancelled_total{")[-1].split("} ")[1].split("\n")[0])
+    return gauge(server, "cancelled_total")
 
 
 def gone(server):
@@ -203,6 +208,24 @@ def slow_reader(program, model):
         check(wait_until(lambda: cancelled(server) == 1), "and cancelled when it reads no more")
         client.close()
         check(server.call("/health")[0] == 200, "others are served")
+
+
+def stalled_readers(program, model):
+    """What they hold in the cache goes to those who read: these run together, not one after the other."""
+    with Server(program, model, "--cache-tokens", "2048") as server:
+        clients = [server.connect(receive_buffer=4096) for _ in range(8)]
+        for client in clients:
+            client.sendall(post(body=json.dumps({**LONG, "stream": True, "logprobs": 20}).encode()))
+        check(wait_until(lambda: gauge(server, "requests_paused") == 8, 30), "eight readers do not keep up")
+        before = gauge(server, "steps_total")
+        body = {"prompt": "Who is", "max_tokens": 150, "temperature": 0, "ignore_eos": True}
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: server.json("/v1/completions", body), range(8)))
+        check(all(status == 200 for status, _ in answers), "others are answered beside them")
+        steps = gauge(server, "steps_total") - before
+        check(steps < 600, f"{steps} steps for eight times 150 tokens, expected some 160")
+        for client in clients:
+            client.close()
 
 
 def resident_bytes(server):
@@ -304,7 +327,7 @@ def main():
         check(server.stop() == 0, "exit status 0")
         check(all(json.loads(line) for line in server.log if line), "every line of the log is JSON")
         check(not any("month" in line for line in server.log), "no text of a prompt in the log")
-    for rule in (timeouts, slow_reader, endings):
+    for rule in (timeouts, slow_reader, stalled_readers, endings):
         started = time.monotonic()
         rule(program, model)
         print(f"{rule.__name__}: {time.monotonic() - started:.1f} s", flush=True)
