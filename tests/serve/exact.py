@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from serving import Server, check, finish
+from serving import Server, check, finish, wait_until
 
 COUNT = 200
 
@@ -183,7 +183,7 @@ def main():
         with Server(program, model, *template, *cache, *index, "--batch-tokens", str(batch), threads=str(threads)) as server:
             what = f"{concurrency} at once, {' '.join(cache + index)} steps of {batch}, {threads} threads"
             replay(server, asked, expected, concurrency, seed, what)
-            check(counter(server, "requests_running") == 0 and counter(server, "requests_waiting") == 0, what + ": idle")
+            check(wait_until(lambda: counter(server, "requests_running") + counter(server, "requests_waiting") == 0), what + ": idle")
             preemptions += counter(server, "preemptions_total")
             reused = counter(server, "prompt_tokens_cached_total")
             check((reused > 0) == keeps, f"{what}: {reused} tokens reused")
