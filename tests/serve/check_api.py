@@ -235,7 +235,9 @@ def errors(server):
                         ({"logit_bias": {"x": 1}}, "logit_bias"), ({"logit_bias": {"5": 101}}, "logit_bias"),
                         ({"logit_bias": {"5": "1"}}, "logit_bias"), ({"best_of": 1, "n": 2}, "best_of"),
                         ({"best_of": 2, "stream": True}, "best_of"), ({"stream_options": {}}, "stream_options"),
-                        ({"stream": True, "stream_options": {"x": 1}}, "stream_options"), ({"min_tokens": 99}, "min_tokens")):
+                        ({"stream": True, "stream_options": {"x": 1}}, "stream_options"), ({"min_tokens": 99}, "min_tokens"),
+                        ({"top_p": 0}, "top_p"), ({"max_tokens": 2, "max_completion_tokens": 3}, "max_completion_tokens"),
+                        ({"repetition_penalty": 1.1, "repeat_penalty": 1.2}, "repeat_penalty")):
         refused(server, body, 400, param, "invalid_value")
     for body, param in (({"suffix": "x"}, "suffix"), ({"guided_json": {}}, "guided_json"), ({"use_beam_search": True}, "use_beam_search"),
                         ({"response_format": {"type": "json_object"}}, "response_format"), ({"mirostat": 2}, "mirostat")):
@@ -252,6 +254,9 @@ def errors(server):
     check(headers["x-moe-ignored"] == "chat_id, ????", f"x-moe-ignored: {headers['x-moe-ignored']}")
     refused(server, {"tokens": [1792]}, 400, "tokens", path="/detokenize", prompt=False)
     refused(server, {}, 400, "prompt", path="/tokenize", prompt=False)
+    refused(server, {"prompt": "a", "content": "b"}, 400, "prompt", path="/tokenize", prompt=False)
+    nulls = {"stream_options": {"include_usage": None}, "max_tokens": 2, "max_completion_tokens": 2}
+    check(server.events("/v1/completions", {"prompt": TEXT, **nulls})[-1]["choices"] != [], "null in stream_options: no usage")
 
 
 def others(server):
@@ -298,6 +303,14 @@ def main():
         check(len(complete(server, **DRAWN, n=2)["choices"]) == 2, "as many replies as may run")
         refused(server, {**DRAWN, "n": 3}, 400, "n")
         refused(server, {**DRAWN, "n": 1, "best_of": 3}, 400, "best_of")
+    broken = os.path.join(tempfile.mkdtemp(), "broken.jinja")
+    with open(broken, "w", encoding="utf-8") as file:
+        file.write("{% for x in %}")
+    for wrong, why in ((("--chat-template", "nothing"), "no chat template"), (("--chat-template", broken), "template"),
+                       (("--host", ""), "host"), (("--alias", ""), "name")):
+        refusal = subprocess.run([program, "--model", model, "--port", "0", *wrong], capture_output=True, text=True, timeout=20)
+        check(refusal.returncode == 1 and why in refusal.stderr and not refusal.stdout, f"{wrong}: {refusal}")
+    shutil.rmtree(os.path.dirname(broken))
     with Server(program, model, "--strict", "--any-model-name") as server:
         refused(server, {"chat_id": 1}, 400, "chat_id", "unsupported_parameter")
         check(complete(server, model="what", max_tokens=1)["model"] == "what", "--any-model-name")

@@ -66,6 +66,7 @@ Checked<void> read_stream(const Fields& fields, ReplySettings& out) {
   if (!out.stream) return invalid("stream_options", "stream_options needs stream: true");
   for (const auto& member : options->items()) {
     const JsonValue value = member.second;
+    if (value.is_null()) continue;
     bool* into = member.first == "include_usage"            ? &out.include_usage
                  : member.first == "continuous_usage_stats" ? &out.continuous_usage
                                                             : nullptr;
@@ -76,6 +77,20 @@ Checked<void> read_stream(const Fields& fields, ReplySettings& out) {
     if (!value.is_boolean()) return invalid("stream_options", "a field of stream_options is not true or false");
     if (into != nullptr) *into = value.get<bool>();
   }
+  return {};
+}
+
+// Two names of one thing: clients send either, or both alike.
+Checked<void> check_synonyms(const Fields& fields, std::string_view name, std::string_view other) {
+  if (!fields.has(name) || !fields.has(other) || fields.number(name) == fields.number(other)) return {};
+  return invalid(other, fmt::format("{} is {} and {} is {}, expected one of them", name, fields.number(name), other,
+                                    fields.number(other)));
+}
+
+Checked<void> check_numbers(const Fields& fields) {
+  if (auto ok = check_synonyms(fields, "max_tokens", "max_completion_tokens"); !ok) return ok;
+  if (auto ok = check_synonyms(fields, "repetition_penalty", "repeat_penalty"); !ok) return ok;
+  if (fields.number("top_p") == 0) return invalid("top_p", "top_p is 0, expected more than 0 and at most 1");
   return {};
 }
 
@@ -118,6 +133,7 @@ Checked<ReplySettings> read_reply_settings(const Fields& fields, const Tokenizer
                                            std::optional<std::int64_t> max_tokens) {
   ReplySettings out;
   out.max_tokens = max_tokens;
+  if (auto ok = check_numbers(fields); !ok) return pass_on(ok);
   read_sampling(fields, out);
   auto stop = read_stop(fields);
   if (!stop) return pass_on(stop);

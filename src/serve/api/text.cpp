@@ -20,6 +20,8 @@ Checked<std::vector<TokenId>> conversation_ids(const Fields& fields, JsonValue m
 Checked<std::vector<TokenId>> ids_of(const Fields& fields, const Context& context) {
   const auto special = fields.flag("parse_special") ? SpecialText::parse : SpecialText::plain;
   const auto prompt = fields.find("prompt");
+  if (fields.has("prompt") + fields.has("content") + fields.has("messages") > 1)
+    return invalid("prompt", "there are more than one of prompt, content and messages");
   if (const auto messages = fields.find("messages")) return conversation_ids(fields, *messages, context);
   // lm-eval sends a conversation as "prompt".
   if (prompt && prompt->is_array() && !prompt->empty() && prompt->front().is_object())
