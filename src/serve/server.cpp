@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "moe/chat.hpp"
 #include "moe/serve.hpp"
 #include "serve/api/api.hpp"
 #include "serve/scheduler_thread.hpp"
@@ -21,11 +22,29 @@ Result<void> check(const Model& model, const ServerOptions& options) {
   if (!model.tokenizer())
     return fail(ErrorCode::unsupported, "a server needs the model's tokenizer: " + model.tokenizer_error());
   if (options.names.empty()) return refuse("ServerOptions::names is empty, expected a name of the model");
+  for (const std::string& name : options.names)
+    if (name.empty()) return refuse("a name of the model is empty");
+  // The resolver takes it for every address there is.
+  if (options.host.empty()) return refuse("the host is empty, expected an address to listen on");
   const std::int64_t most = model.config().max_position;
   if (options.context_tokens < 0 || options.context_tokens > most)
     return fail(ErrorCode::bad_argument, fmt::format("context_tokens is {}, expected at most the model's context, {}",
                                                      options.context_tokens, most));
   if (options.session.max_tokens < 0) return refuse("ServerOptions::session.max_tokens is below 0");
+  return {};
+}
+
+// A template that is not there, or is none, is told when the server starts and not to each client. What a template makes
+// of a conversation is the client's affair.
+Result<void> check_template(const Model& model, const ServerOptions& options) {
+  if (options.chat_template_name.empty() && options.chat_template_text.empty()) return {};
+  Chat chat;
+  chat.messages = {{.role = "user", .content = "Hello"}};
+  chat.options.template_name = options.chat_template_name;
+  chat.options.template_text = options.chat_template_text;
+  const auto text = render_chat(model, chat);
+  if (!text && (text.error().code == ErrorCode::not_found || text.error().code == ErrorCode::bad_file))
+    return forward(text);
   return {};
 }
 
@@ -65,6 +84,7 @@ Server& Server::operator=(Server&&) noexcept = default;
 
 Result<Server> Server::create(std::shared_ptr<const Model> model, const ServerOptions& options) {
   if (auto ok = check(*model, options); !ok) return forward(ok);
+  if (auto ok = check_template(*model, options); !ok) return forward(ok);
   auto impl = std::make_unique<Impl>();
   impl->options = options;
   SessionOptions session_options = options.session;

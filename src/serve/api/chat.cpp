@@ -83,15 +83,6 @@ struct RenderedRequest {
   std::string model, ignored;
 };
 
-Checked<RenderedChat> encode(const Context& context, const Chat& chat) {
-  auto rendered = encode_chat(*context.model, chat);
-  if (rendered) return std::move(*rendered);
-  ApiError error = from_library(rendered.error());
-  if (rendered.error().code == ErrorCode::not_found && chat.options.template_text.empty())
-    error.message += "; moe-serve --chat-template FILE gives it one";
-  return tl::unexpected<ApiError>(std::move(error));
-}
-
 Checked<RenderedRequest> render(const Fields& fields, const Context& context) {
   RenderedRequest out;
   auto model = model_of(fields, context);
@@ -101,8 +92,8 @@ Checked<RenderedRequest> render(const Fields& fields, const Context& context) {
   if (!messages) return invalid("messages", "there are no messages");
   const auto chat = read_chat(fields, *messages, context);
   if (!chat) return pass_on(chat);
-  auto rendered = encode(context, *chat);
-  if (!rendered) return pass_on(rendered);
+  auto rendered = encode_chat(*context.model, *chat);
+  if (!rendered) return tl::unexpected<ApiError>(from_library(rendered.error()));
   out.chat = std::move(*rendered);
   const auto bos = context.tokenizer().bos();
   if (fields.flag("add_special_tokens") && context.tokenizer().adds_bos() && bos &&
