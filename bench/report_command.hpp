@@ -15,8 +15,8 @@ namespace report_command {
 struct Options {
   std::vector<std::string> runs;  ///< files, or with `cache` numbers of evaluations
   std::string cache;              ///< a store; empty: `runs` are files
-  std::string out;  ///< empty: the folder of the first run
-  std::string svg;  ///< a file for the first picture; empty: none
+  std::string out;                ///< empty: the folder of the first run
+  std::string svg;                ///< a file for the first picture; empty: none
 };
 
 /// Of a run.json.
