@@ -127,7 +127,10 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
     result = eval_until_known::ask(o.until_known, side_by_side, run->threads, run->store.get(), report);
   if (result) result = eval_families::compare(report);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const auto written = put_out(report, o, result.has_value());
+  auto written = put_out(report, o, result.has_value());
+  if (result && run->store != nullptr)
+    if (const auto kept = run->store->add_evaluation(report.started, eval::run_file_text(report)); !kept && written)
+      written = moe::forward(kept);
   return result ? written : result;
 }
 
@@ -174,6 +177,7 @@ constexpr const char* kExamples = R"(Examples:
   moe-eval history --cache runs.db
   moe-eval compare 1 2 --cache runs.db
   moe-eval report runs/today
+  moe-eval report --cache runs.db --out runs/again
   moe-eval index runs/today
 DATA holds questions/<task>.jsonl and fewshot/<task>.jsonl (docs/EVALUATION.md). A question is a line
   {"id": "1", "subject": "s", "question": "...", "choices": ["...", "..."], "answer": 0}

@@ -2,7 +2,9 @@
 
 #include <filesystem>
 
+#include "bench/store_commands.hpp"
 #include "moe/eval/run_report.hpp"
+#include "support/number.hpp"
 #include "support/output_file.hpp"
 #include "support/same_file.hpp"
 #include "support/show.hpp"
@@ -24,6 +26,44 @@ moe::Result<void> check_outputs(const std::string& folder, const std::vector<std
   return {};
 }
 
+moe::Result<std::vector<eval::RunText>> from_files(const Options& options) {
+  std::vector<eval::RunText> texts;
+  for (const std::string& name : options.runs) {
+    const std::string file = file_of(name);
+    auto text = moe::read_text(file, kMostBytes);
+    if (!text) return moe::forward(text);
+    texts.push_back({file, std::move(*text)});
+  }
+  return texts;
+}
+
+moe::Result<std::vector<eval::RunText>> from_store(const Options& options) {
+  const auto store = store_commands::open_whole(options.cache);
+  if (!store) return moe::forward(store);
+  const auto known = (*store)->evaluations();
+  if (!known) return moe::forward(known);
+  if (known->empty())
+    return moe::fail(moe::ErrorCode::not_found,
+                     options.cache + " holds no finished evaluation: the command that asks keeps one when it ends");
+  std::vector<std::string> numbers = options.runs;
+  if (numbers.empty()) numbers.push_back(std::to_string(known->back().id));
+  std::vector<eval::RunText> texts;
+  for (const std::string& number : numbers) {
+    const auto id = moe::parse_number<std::int64_t>("RUN", number, {1, known->back().id});
+    if (!id) {
+      std::string there;
+      for (const eval::StoredEvaluation& e : *known)
+        there +=
+            (there.empty() ? "" : ", ") + std::to_string(e.id) + " (" + moe::printable(e.started.substr(0, 19)) + ")";
+      return moe::fail(id.error().code, id.error().message + "; " + options.cache + " has " + there);
+    }
+    auto found = (*store)->evaluation(*id);
+    if (!found) return moe::forward(found);
+    texts.push_back({options.cache + "#" + number, std::move(found->run_file)});
+  }
+  return texts;
+}
+
 }  // namespace
 
 std::string file_of(const std::string& run) {
@@ -33,9 +73,13 @@ std::string file_of(const std::string& run) {
 
 CLI::App* add(CLI::App& app, Options& options) {
   CLI::App* command = app.add_subcommand(
-      "report", "report.html, report.md and report.csv of one or several run.json files (not of stored runs)");
-  cli::add_path(*command, "RUN", options.runs, "a run.json, or the folder that holds one")->required();
-  cli::add_path(*command, "--out", options.out, "folder for the report (default: that of the first RUN)");
+      "report", "report.html, report.md and report.csv of run.json files, or of evaluations in a --cache file");
+  cli::add_path(
+      *command, "RUN", options.runs,
+      "a run.json, or the folder that holds one; with --cache the number of an evaluation (default: the last)");
+  cli::add_path(*command, "--cache", options.cache, "the store of an evaluation");
+  cli::add_path(*command, "--out", options.out,
+                "folder for the report (default: that of the first RUN, or of the store)");
   cli::add_path(*command, "--svg", options.svg,
                 "file for accuracy against compute of the first task, a picture for a README");
   command->footer(
@@ -46,21 +90,21 @@ CLI::App* add(CLI::App& app, Options& options) {
 }
 
 moe::Result<void> run(const Options& options) {
+  if (options.runs.empty() && options.cache.empty()) throw CLI::RequiredError("RUN, or --cache");
   std::vector<std::string> files;
-  std::vector<eval::RunText> texts;
-  for (const std::string& name : options.runs) files.push_back(file_of(name));
+  if (options.cache.empty())
+    for (const std::string& name : options.runs) files.push_back(file_of(name));
+  else
+    files.push_back(options.cache);
   std::string folder = options.out.empty() ? fs::path(files[0]).parent_path().string() : options.out;
   if (folder.empty()) folder = ".";
   if (auto ok = check_outputs(folder, files); !ok) return ok;
   for (const std::string& file : files)
     if (!options.svg.empty() && moe::same_file(options.svg, file))
       return moe::fail(moe::ErrorCode::bad_argument, "--svg " + options.svg + " is read as well: name another");
-  for (const std::string& file : files) {
-    auto text = moe::read_text(file, kMostBytes);
-    if (!text) return moe::forward(text);
-    texts.push_back({file, std::move(*text)});
-  }
-  const auto report = eval::render_run_report(texts, {.cancelled = cli::interrupted});
+  const auto texts = options.cache.empty() ? from_files(options) : from_store(options);
+  if (!texts) return moe::forward(texts);
+  const auto report = eval::render_run_report(*texts, {.cancelled = cli::interrupted});
   if (!report) return moe::forward(report);
   if (!report->no_pictures.empty()) cli::complain("moe-eval", "note: no pictures: " + report->no_pictures);
   if (auto ok = eval::write_report_files(*report, folder, cli::interrupted); !ok) return ok;

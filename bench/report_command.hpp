@@ -13,9 +13,10 @@
 namespace report_command {
 
 struct Options {
-  std::vector<std::string> runs;
-  std::string out;  ///< empty: the folder of the first run
-  std::string svg;  ///< a file for the first picture; empty: none
+  std::vector<std::string> runs;  ///< files, or with `cache` numbers of evaluations
+  std::string cache;              ///< a store; empty: `runs` are files
+  std::string out;                ///< empty: the folder of the first run
+  std::string svg;                ///< a file for the first picture; empty: none
 };
 
 /// Of a run.json.
@@ -26,7 +27,7 @@ std::string file_of(const std::string& run);
 /// The subcommand with its options.
 CLI::App* add(CLI::App& app, Options& options);
 
-/// report.html, report.md and report.csv of the runs; the verdict and the files' names on standard output.
+/// report.html, report.md and report.csv of the runs (of a store: the last one where none is named); the verdict and the files' names on standard output.
 moe::Result<void> run(const Options& options);
 
 /// The same of a run that has just ended, in its folder.

@@ -81,18 +81,17 @@ moe::Result<std::vector<std::string>> compare_runs(const eval::RunStore& store, 
                                   note};
 }
 
-// A store that is whole: nothing of one that was changed is shown.
-moe::Result<std::unique_ptr<eval::RunStore>> open_store(const std::string& path) {
+}  // namespace
+
+moe::Result<std::unique_ptr<eval::RunStore>> open_whole(const std::string& path) {
   auto store = eval::RunStore::open_read_only(path);
   if (!store) return store;
   if (auto ok = (*store)->verify(); !ok) return moe::forward(ok);
   return store;
 }
 
-}  // namespace
-
 moe::Result<void> history(const std::string& path) {
-  const auto store = open_store(path);
+  const auto store = open_whole(path);
   if (!store) return moe::forward(store);
   const auto runs = (*store)->runs();
   if (!runs) return moe::forward(runs);
@@ -114,7 +113,7 @@ moe::Result<void> history(const std::string& path) {
 }
 
 moe::Result<void> compare(const std::string& path, const std::string& a, const std::string& b) {
-  const auto store = open_store(path);
+  const auto store = open_whole(path);
   if (!store) return moe::forward(store);
   const auto runs = (*store)->runs();
   if (!runs) return moe::forward(runs);

@@ -1,11 +1,17 @@
 #pragma once
 // moe-eval's subcommands over a run store.
 
+#include <memory>
 #include <string>
 
 #include "moe/error.hpp"
+#include "moe/eval/store.hpp"
 
 namespace store_commands {
+
+/// A store to read from that is whole: nothing of one that was changed is shown. Errors: those of
+/// RunStore::open_read_only and RunStore::verify.
+moe::Result<std::unique_ptr<moe::eval::RunStore>> open_whole(const std::string& path);
 
 /// Every run of the store, a line each.
 moe::Result<void> history(const std::string& store);

@@ -119,6 +119,7 @@ inline const eval::ScoreRequest score_request{.continuation = "a"};
 inline const eval::SessionModelOptions session_model_options{.max_length = 1};
 inline const eval::StoreSetting store_setting{.top_k = 1};
 inline const eval::StoredAnswer stored_answer{.correct = 1.0};
+inline const eval::StoredEvaluation stored_evaluation{.id = 1};
 inline const eval::StoredRun stored_run{.model = "a"};
 inline const eval::Subtask subtask{.name = "a"};
 inline const eval::TableOptions table_options{.columns = 80};

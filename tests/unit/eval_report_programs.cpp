@@ -95,6 +95,36 @@ TEST_CASE("without gnuplot on PATH the report has tables, and the program says s
   CHECK(html.find("This report has no pictures: gnuplot is not installed.") != std::string::npos);
 }
 
+TEST_CASE("a store keeps each finished evaluation, and reports it without its files") {
+  const Scratch s;
+  const std::string exam = s.write("exam.jsonl",
+                                   "{\"id\": 1, \"question\": \"a\", \"choices\": [\"b\", \"c\"], \"answer\": 0}\n"
+                                   "{\"id\": 2, \"question\": \"d\", \"choices\": [\"b\", \"c\"], \"answer\": 1}\n");
+  const auto ask = [&](const std::string& top_k, const std::string& out) {
+    return s.run({"--model", "m=" + kModel, "--tasks", exam, "--top-k", top_k, "--cache", s / "runs.db", "--out", out});
+  };
+  REQUIRE(ask("1", s / "one").status == 0);
+  const ProgramOutcome second = ask("2", s / "two");
+  REQUIRE_MESSAGE(second.status == 0, second.err);
+  const ProgramOutcome last = s.run({"report", "--cache", s / "runs.db", "--out", s / "last"});
+  REQUIRE_MESSAGE(last.status == 0, last.err);
+  const auto numbers_of = [&](const std::string& folder) {  // all but the file's name
+    std::string csv = moe_test::read_file(s.dir / folder / "report.csv");
+    for (const std::string& name : {s / "runs.db#2", s / "runs.db#1", std::string("run.json")})
+      for (std::size_t at; (at = csv.find(name)) != std::string::npos;) csv.erase(at, name.size());
+    return csv;
+  };
+  CHECK(numbers_of("last") == numbers_of("two"));
+  REQUIRE(s.run({"report", "1", "--cache", s / "runs.db", "--out", s / "first"}).status == 0);
+  CHECK(numbers_of("first") == numbers_of("one"));
+  CHECK(numbers_of("first") != numbers_of("two"));
+  CHECK(s.run({"report", "1", "2", "--cache", s / "runs.db", "--out", s / "both"}).status == 0);
+  const ProgramOutcome none = s.run({"report", "3", "--cache", s / "runs.db", "--out", s / "none"});
+  check_one_line(none, 1, "RUN is '3', expected a whole number from 1 to 2; ");
+  CHECK(none.err.find("has 1 (20") != std::string::npos);
+  check_one_line(s.run({"report", "--cache", s / "absent.db"}), 1, "absent.db");
+}
+
 TEST_CASE("what a run cost stands in run.json: by subject, beside a reference, on this machine") {
   const Scratch s;
   std::string exam;

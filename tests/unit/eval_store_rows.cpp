@@ -53,6 +53,8 @@ void fill(const std::string& path, const PreparedTask& task) {
     REQUIRE(stored.generate(kRequests, {}).has_value());
   }
   REQUIRE(store->begin_run(run_of(task, "c")).has_value());
+  for (const char* run_file : {"{}", "{\"format\": 1}", "3"})
+    REQUIRE(store->add_evaluation("2026-01-01T00:01:00", run_file).has_value());
 }
 
 // What history and compare do.
@@ -62,6 +64,8 @@ moe::Result<void> list(const std::string& path) {
   if (const auto ok = (*store)->verify(); !ok) return ok;
   const auto runs = (*store)->runs();
   if (!runs) return moe::forward(runs);
+  const auto evaluations = (*store)->evaluations();
+  if (!evaluations) return moe::forward(evaluations);
   for (const StoredRun& run : *runs)
     if (const auto answers = (*store)->answers(run.id); !answers) return moe::forward(answers);
   return {};
@@ -113,7 +117,8 @@ TEST_CASE("a changed value in any column of any table is an error") {
   const std::map<std::string, std::string> rows = {{"scores", "key = (SELECT max(key) FROM scores)"},
                                                    {"replies", "key = (SELECT max(key) FROM replies)"},
                                                    {"runs", "id = 2"},
-                                                   {"answers", "run = 2 AND position = 2"}};
+                                                   {"answers", "run = 2 AND position = 2"},
+                                                   {"evaluations", "id = 2"}};
   std::size_t tried = 0;
   for (const auto& row : rows) {
     const std::string& table = row.first;
@@ -126,7 +131,7 @@ TEST_CASE("a changed value in any column of any table is an error") {
         sql(path, "UPDATE " + table + " SET " + name + " = " + now + " WHERE " + row.second);
         ++tried;
         check_damaged(list(path));
-        if (table == "runs" || table == "answers") continue;
+        if (table == "runs" || table == "answers" || table == "evaluations") continue;
         if (name == "key")
           CHECK(go_on(path, task) == 1u);  // not there: asked anew
         else
@@ -164,6 +169,7 @@ TEST_CASE("a row that is gone, or went elsewhere, is an error") {
       {"a finished run is gone", "DELETE FROM runs WHERE id = 1"},
       {"a finished run is gone with its answers", "DELETE FROM runs WHERE id = 1; DELETE FROM answers WHERE run = 1"},
       {"the last runs are gone", "DELETE FROM runs WHERE id > 1"},
+      {"an evaluation is gone", "DELETE FROM evaluations WHERE id = 2"},
       {"a table is gone", "DROP TABLE scores"},
       {"a table has another column", "ALTER TABLE replies ADD COLUMN more"},
       {"a score under another key",
@@ -246,7 +252,7 @@ TEST_CASE("a store of another version is refused by name") {
   for (const auto& store : {RunStore::open(path), RunStore::open_read_only(path)}) {
     REQUIRE_FALSE(store.has_value());
     CHECK(store.error().code == moe::ErrorCode::bad_file);
-    CHECK(store.error().message.find("old.db has version 1, this program knows version 3") != std::string::npos);
+    CHECK(store.error().message.find("old.db has version 1, this program knows version 4") != std::string::npos);
   }
 }
 

@@ -54,6 +54,13 @@ struct StoredAnswer {
   double correct = 0;
 };
 
+/// One call that was finished: all its models and tasks.
+struct StoredEvaluation {
+  std::int64_t id = 0;
+  std::string started = {};   ///< RunReport::started
+  std::string run_file = {};  ///< run_file_text(); empty where it was not asked for
+};
+
 /// A file may be used by several programs at a time. Errors of all calls: io (cannot write, disk full, locked), bad_file
 /// (damaged, or no store). What was stored before an error stays. Every row carries a checksum that is looked at whenever
 /// the row is read; a run knows its answers, so that one that is missing is found as well.
@@ -71,6 +78,12 @@ class MOE_API RunStore {
   Result<std::int64_t> begin_run(const StoredRun& run);
   Result<void> finish_run(std::int64_t id, const std::string& finished, const PreparedTask& task,
                           const TaskOutcome& outcome);
+  /// Keeps what a finished call found, for a report; gives its number.
+  Result<std::int64_t> add_evaluation(const std::string& started, const std::string& run_file);
+  /// In the order in which they were added, without their run files.
+  Result<std::vector<StoredEvaluation>> evaluations() const;
+  /// Errors: not_found.
+  Result<StoredEvaluation> evaluation(std::int64_t id) const;
   /// Looks at every row of every table. Errors: bad_file.
   Result<void> verify() const;
   /// In the order in which they began.

@@ -15,7 +15,7 @@
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-constexpr int kScoreColumns = 9, kReplyColumns = 8, kRunColumns = 28, kAnswerColumns = 6;
+constexpr int kScoreColumns = 9, kReplyColumns = 8, kRunColumns = 28, kAnswerColumns = 6, kEvaluationColumns = 4;
 
 std::int64_t flags_of(const Score& s) { return (s.is_greedy ? 1 : 0) | (s.truncated ? 2 : 0) | (s.reencoded ? 4 : 0); }
 std::int64_t flags_of(const Generation& g) { return (g.finished ? 1 : 0) | (g.truncated ? 2 : 0); }
@@ -78,13 +78,15 @@ Result<void> delete_answers(const Database& database, std::int64_t run) {
   return all.bind(0, run).finish();
 }
 
-// No run is ever taken out: one that is missing was, and its answers may still be there.
+// Nothing is ever taken out: a number that is missing was. Answers of a run may still be there.
 Result<void> check_numbers(const Database& database) {
-  Statement gap(database, "SELECT ifnull(max(id), 0), count(*) FROM runs");
-  if (const auto row = gap.step(); !row) return forward(row);
-  if (gap.integer(0) != gap.integer(1))
-    return database.damaged(
-        fmt::format("it has {} runs, the last of which is number {}", gap.integer(1), gap.integer(0)));
+  for (const char* table : {"runs", "evaluations"}) {
+    Statement gap(database, fmt::format("SELECT ifnull(max(id), 0), count(*) FROM {}", table).c_str());
+    if (const auto row = gap.step(); !row) return forward(row);
+    if (gap.integer(0) != gap.integer(1))
+      return database.damaged(
+          fmt::format("it has {} {}, the last of which is number {}", gap.integer(1), table, gap.integer(0)));
+  }
   Statement orphan(database, "SELECT run FROM answers WHERE run NOT IN (SELECT id FROM runs) LIMIT 1");
   const auto row = orphan.step();
   if (!row) return forward(row);
@@ -272,6 +274,50 @@ Result<void> RunStore::finish_run(std::int64_t id, const std::string& finished, 
   });
 }
 
+Result<std::int64_t> RunStore::add_evaluation(const std::string& started, const std::string& run_file) {
+  std::int64_t id = 0;
+  auto done = impl_->transaction([&]() -> Result<void> {
+    Statement last(impl_->database, "SELECT ifnull(max(id), 0) FROM evaluations");
+    if (const auto row = last.step(); !row) return forward(row);
+    id = last.integer(0) + 1;
+    RowWriter row(impl_->database, "evaluations", kEvaluationColumns);
+    const auto written = row.add(id).add(started).add(run_file).write();
+    return written ? Result<void>() : forward(written);
+  });
+  if (!done) return forward(done);
+  return id;
+}
+
+Result<std::vector<StoredEvaluation>> RunStore::evaluations() const {
+  std::vector<StoredEvaluation> out;
+  auto done = impl_->snapshot([&]() -> Result<void> {
+    RowReader q(impl_->database, "evaluations", "ORDER BY id");
+    for (;;) {
+      const auto row = q.next();
+      if (!row) return forward(row);
+      if (!*row) return {};
+      out.push_back({q.integer(0), q.text(1), {}});
+    }
+  });
+  if (!done) return forward(done);
+  return out;
+}
+
+Result<StoredEvaluation> RunStore::evaluation(std::int64_t id) const {
+  StoredEvaluation out;
+  auto done = impl_->snapshot([&]() -> Result<void> {
+    RowReader q(impl_->database, "evaluations", "WHERE id = ?");
+    q.bind(0, id);
+    const auto row = q.next();
+    if (!row) return forward(row);
+    if (!*row) return fail(ErrorCode::not_found, fmt::format("the store has no evaluation {}", id));
+    out = {q.integer(0), q.text(1), q.text(2)};
+    return {};
+  });
+  if (!done) return forward(done);
+  return out;
+}
+
 Result<std::vector<StoredRun>> RunStore::runs() const {
   std::vector<StoredRun> out;
   auto done = impl_->snapshot([&]() -> Result<void> {
@@ -290,7 +336,7 @@ Result<std::vector<StoredRun>> RunStore::runs() const {
 
 Result<void> RunStore::verify() const {
   auto sound = impl_->snapshot([&]() -> Result<void> {
-    for (const char* table : {"scores", "replies"}) {
+    for (const char* table : {"scores", "replies", "evaluations"}) {
       RowReader q(impl_->database, table, "");
       for (;;) {
         const auto row = q.next();

@@ -13,7 +13,7 @@ namespace moe::inline MOE_ABI::eval {
 namespace {
 
 constexpr const char* kApplication = "1836016979";  // "moeS"
-constexpr const char* kVersion = "3";
+constexpr const char* kVersion = "4";
 constexpr int kPatienceMs = 3000;
 
 // Every table's last column is the checksum of its row (rows.hpp). Columns of floating-point numbers have no type:
@@ -30,6 +30,7 @@ CREATE TABLE runs(id INTEGER PRIMARY KEY, key TEXT UNIQUE, started TEXT, finishe
   experts TEXT, checksum INTEGER);
 CREATE TABLE answers(run INTEGER, position INTEGER, question TEXT, cluster TEXT, correct, checksum INTEGER,
   PRIMARY KEY(run, position)) WITHOUT ROWID;
+CREATE TABLE evaluations(id INTEGER PRIMARY KEY, started TEXT, run_file TEXT, checksum INTEGER);
 )";
 
 // Every table as it was made: SQLite keeps the statement.

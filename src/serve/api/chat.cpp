@@ -108,7 +108,7 @@ Checked<Fields> chat_fields(const JsonDocument& body, const Context& context) {
   return Fields::check(body.root(), chat_table(), context.options.strict);
 }
 
-Checked<CallPlan> plan_of(const Fields& fields, const Context& context) {
+Checked<CallPlan> chat_plan(const Fields& fields, const Context& context) {
   CallPlan plan;
   plan.is_chat = true;
   auto settings = read_reply_settings(fields, context.tokenizer(), {});
@@ -178,7 +178,7 @@ Checked<void> chat_completions(Arrival& arrival) {
   if (!body) return pass_on(body);
   const auto fields = chat_fields(*body, arrival.context);
   if (!fields) return pass_on(fields);
-  auto plan = plan_of(*fields, arrival.context);
+  auto plan = chat_plan(*fields, arrival.context);
   if (!plan) return pass_on(plan);
   plan->owner = arrival.notes->owner;
   start_call(arrival.context, std::move(*plan), arrival.responder, arrival.notes);

@@ -12,7 +12,7 @@ namespace {
 constexpr std::int64_t kDefaultTokens = 16;  // OpenAI's
 constexpr std::size_t kMostReplies = 1024;   // prompts times replies
 
-Checked<CallPlan> plan_of(const Fields& fields, const Context& context) {
+Checked<CallPlan> completion_plan(const Fields& fields, const Context& context) {
   CallPlan plan;
   auto model = model_of(fields, context);
   if (!model) return pass_on(model);
@@ -56,7 +56,7 @@ Checked<void> completions(Arrival& arrival) {
   if (!body) return pass_on(body);
   const auto fields = Fields::check(body->root(), completions_table(), arrival.context.options.strict);
   if (!fields) return pass_on(fields);
-  auto plan = plan_of(*fields, arrival.context);
+  auto plan = completion_plan(*fields, arrival.context);
   if (!plan) return pass_on(plan);
   plan->owner = arrival.notes->owner;
   start_call(arrival.context, std::move(*plan), arrival.responder, arrival.notes);
