@@ -40,6 +40,8 @@ Result<void> read_keys(const std::string& path, std::vector<std::string>& keys) 
     text = std::move(*read);
   } else if (const char* key = std::getenv("MOE_API_KEY"); key != nullptr) {
     text = key;
+  } else {
+    return {};
   }
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
@@ -48,8 +50,10 @@ Result<void> read_keys(const std::string& path, std::vector<std::string>& keys) 
     if (!key.empty()) keys.push_back(std::move(key));
     at = end + 1;
   }
-  if (!path.empty() && keys.empty())
-    return moe::fail(moe::ErrorCode::bad_file, "--api-key-file " + moe::printable(path) + ": holds no key");
+  // Who names a place for keys does not want an open server.
+  if (keys.empty())
+    return moe::fail(moe::ErrorCode::bad_file,
+                     (path.empty() ? "MOE_API_KEY" : "--api-key-file " + moe::printable(path)) + ": holds no key");
   return {};
 }
 
@@ -145,7 +149,8 @@ void add_scheduler_options(CLI::App& app, moe::serve::SchedulerOptions& o) {
 }
 
 void add_network_options(CLI::App& app, Options& o) {
-  app.add_option("--host", o.server.host, "address to listen on (127.0.0.1); requests must name it as their Host")
+  app.add_option("--host", o.server.host,
+                 "address to listen on (127.0.0.1); on loopback, requests must name it as their Host")
       ->type_name("ADDRESS");
   cli::add_number(app, "--port", o.server.port, Bounds<std::uint16_t>{0, 65535}, "0: any that is free (8080)");
   cli::add_path(app, "--api-key-file", o.api_key_file,

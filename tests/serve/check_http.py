@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -278,6 +279,10 @@ def hostile(server):
 
 
 def cors_and_keys(program, model, folder):
+    for key in ("", "\n"):
+        found = subprocess.run([program, "--model", model, "--port", "0"], env={**os.environ, "MOE_API_KEY": key}, timeout=20,
+                               capture_output=True, text=True)
+        check(found.returncode == 1 and "MOE_API_KEY: holds no key" in found.stderr, f"MOE_API_KEY {key!r}: {found.stderr}")
     keys = os.path.join(folder, "keys")
     with open(keys, "w", encoding="utf-8") as file:
         file.write("first-key\nsecond-key\n")
