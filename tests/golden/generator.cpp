@@ -23,18 +23,9 @@ std::vector<GenerateRequest> random_requests(std::mt19937& random, const moe::Mo
   std::vector<GenerateRequest> out;
   const Ids trunk = random_ids(random, 150, vocabulary);
   while (out.size() < count) {
-    Ids prompt(trunk.begin(), trunk.begin() + static_cast<long>(random() % 3 == 0 ? random() % 10 : random() % 150));
     const Ids own = random_ids(random, 1 + random() % 9, vocabulary);
-    prompt.insert(prompt.end(), own.begin(), own.end());
-    GenerateOptions o;
-    o.max_tokens = 1 + static_cast<std::int64_t>(random() % 30);
-    o.replies = 1 + static_cast<std::int64_t>(random() % 3);
-    o.sampling.temperature = random() % 2 == 0 ? 0.0 : 1.1;
-    o.sampling.seed = random();
-    if (random() % 2 == 0) o.sampling.repetition_penalty = 1.2;
-    if (random() % 2 == 0) o.log_probabilities = 2;
-    if (random() % 4 == 0) o.end_tokens = moe::EndTokens::ignore;
-    out.push_back({std::move(prompt), std::move(o)});
+    Ids prompt = moe_test::branch_of(random, trunk, own);
+    out.push_back({std::move(prompt), moe_test::random_options(random, 30)});
   }
   return out;
 }

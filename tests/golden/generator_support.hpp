@@ -2,6 +2,7 @@
 // Models, short calls and comparisons for tests of the Generator.
 
 #include <filesystem>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,26 @@ inline const std::shared_ptr<const moe::Model>& padded() {  // 320 rows for 316 
 inline const std::shared_ptr<const moe::Model>& without_tokenizer() {  // sliding windows
   static const auto model = load("tests/data/variants/gpt_oss");
   return model;
+}
+
+/// A beginning of `trunk`, often none of it, with `own` behind it.
+inline Ids branch_of(std::mt19937& random, const Ids& trunk, const Ids& own) {
+  const auto shared = random() % 3 == 0 ? random() % 10 : random() % trunk.size();
+  Ids prompt(trunk.begin(), trunk.begin() + static_cast<long>(shared));
+  prompt.insert(prompt.end(), own.begin(), own.end());
+  return prompt;
+}
+
+inline GenerateOptions random_options(std::mt19937& random, unsigned most_tokens) {
+  GenerateOptions o;
+  o.max_tokens = 1 + static_cast<std::int64_t>(random() % most_tokens);
+  o.replies = 1 + static_cast<std::int64_t>(random() % 3);
+  o.sampling.temperature = random() % 2 == 0 ? 0.0 : 1.1;
+  o.sampling.seed = random();
+  if (random() % 2 == 0) o.sampling.repetition_penalty = 1.2;
+  if (random() % 2 == 0) o.log_probabilities = 2;
+  if (random() % 4 == 0) o.end_tokens = moe::EndTokens::ignore;
+  return o;
 }
 
 inline Generator create(const std::shared_ptr<const moe::Model>& model, const moe::SessionOptions& options = {}) {

@@ -34,19 +34,9 @@ std::vector<Job> mixed_jobs(const moe::Model& model, std::size_t count) {
   const Ids trunk = ids(150);
   std::vector<Job> jobs(count);
   for (Job& j : jobs) {
-    j.prompt.assign(trunk.begin(),
-                    trunk.begin() + static_cast<long>(random() % 3 == 0 ? random() % 10 : random() % 150));
-    const Ids own = ids(1 + random() % 9);
-    j.prompt.insert(j.prompt.end(), own.begin(), own.end());
-    GenerateOptions& o = j.options;
-    o.max_tokens = 1 + static_cast<std::int64_t>(random() % 90);
-    o.replies = 1 + static_cast<std::int64_t>(random() % 3);
-    o.sampling.temperature = random() % 2 == 0 ? 0.0 : 1.1;
-    o.sampling.seed = random();
-    if (random() % 2 == 0) o.sampling.repetition_penalty = 1.2;
-    if (random() % 2 == 0) o.log_probabilities = 2;
-    if (random() % 4 == 0) o.end_tokens = moe::EndTokens::ignore;
-    if (model.tokenizer() && random() % 3 == 0) o.stop = {"e", "t"};
+    j.prompt = moe_test::branch_of(random, trunk, ids(1 + random() % 9));
+    j.options = moe_test::random_options(random, 90);
+    if (model.tokenizer() && random() % 3 == 0) j.options.stop = {"e", "t"};
     if (random() % 4 == 0) j.score_prompt = static_cast<std::int64_t>(random() % 3);
     j.owner = random() % 2 == 0 ? "a" : "b";
   }

@@ -18,10 +18,10 @@ struct Scratch : moe_test::ScratchDir {
   ProgramOutcome run(const std::vector<std::string>& arguments) const {
     return moe_test::run_program(*this, "MOE_THREADS=1", MOE_EVAL, arguments);
   }
-  // Sixty questions in two subjects, asked with one and with two experts.
-  ProgramOutcome ask(const std::string& out) const {
+  // Questions in two subjects.
+  std::string exam(int count) const {
     std::string exam;
-    for (int i = 0; i < 60; ++i)
+    for (int i = 0; i < count; ++i)
       exam += Json{{"id", i},
                    {"question", "q" + std::to_string(i * 37)},
                    {"choices", {"a" + std::to_string(i), "b"}},
@@ -29,7 +29,11 @@ struct Scratch : moe_test::ScratchDir {
                    {"subject", i % 3 == 0 ? "red" : "blue"}}
                   .dump() +
               "\n";
-    return run({"--model", "m=" + kModel, "--tasks", write("exam.jsonl", exam), "--sweep", "top_k=1,2", "--out", out});
+    return write("exam.jsonl", exam);
+  }
+  // Asked with one and with two experts.
+  ProgramOutcome ask(const std::string& out) const {
+    return run({"--model", "m=" + kModel, "--tasks", exam(60), "--sweep", "top_k=1,2", "--out", out});
   }
 };
 
@@ -97,9 +101,7 @@ TEST_CASE("without gnuplot on PATH the report has tables, and the program says s
 
 TEST_CASE("a store keeps each finished evaluation, and reports it without its files") {
   const Scratch s;
-  const std::string exam = s.write("exam.jsonl",
-                                   "{\"id\": 1, \"question\": \"a\", \"choices\": [\"b\", \"c\"], \"answer\": 0}\n"
-                                   "{\"id\": 2, \"question\": \"d\", \"choices\": [\"b\", \"c\"], \"answer\": 1}\n");
+  const std::string exam = s.exam(2);
   const auto ask = [&](const std::string& top_k, const std::string& out) {
     return s.run({"--model", "m=" + kModel, "--tasks", exam, "--top-k", top_k, "--cache", s / "runs.db", "--out", out});
   };
@@ -127,17 +129,7 @@ TEST_CASE("a store keeps each finished evaluation, and reports it without its fi
 
 TEST_CASE("what a run cost stands in run.json: by subject, beside a reference, on this machine") {
   const Scratch s;
-  std::string exam;
-  for (int i = 0; i < 40; ++i)
-    exam += Json{{"id", i},
-                 {"question", "q" + std::to_string(i * 37)},
-                 {"choices", {"a" + std::to_string(i), "b"}},
-                 {"answer", i % 2},
-                 {"subject", i % 3 == 0 ? "red" : "blue"}}
-                .dump() +
-            "\n";
-  const std::vector<std::string> asked = {"--model", "m=" + kModel, "--tasks", s.write("exam.jsonl", exam),
-                                          "--sweep", "top_k=1,2,4"};
+  const std::vector<std::string> asked = {"--model", "m=" + kModel, "--tasks", s.exam(40), "--sweep", "top_k=1,2,4"};
   const auto with = [&](std::vector<std::string> more) {
     more.insert(more.begin(), asked.begin(), asked.end());
     return s.run(more);
