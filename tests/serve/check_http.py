@@ -70,6 +70,7 @@ def framing(server):
         "two parts": b"GET /health\r\n" + HOST + b"\r\n",
         "no Host": get(host=b""),
         "two Host": get(host=HOST + HOST),
+        "two Authorization": get(host=HOST + b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n"),
         "chunk size of 17 digits": chunked(b"%017x\r\n%s\r\n0\r\n\r\n" % (len(PROMPT), PROMPT)),
         "chunk size with 0x": chunked(b"0x%x\r\n%s\r\n0\r\n\r\n" % (len(PROMPT), PROMPT)),
         "chunk size with a sign": chunked(b"+%x\r\n%s\r\n0\r\n\r\n" % (len(PROMPT), PROMPT)),

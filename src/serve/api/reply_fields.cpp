@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <random>
+#include <set>
 
 #include "support/number.hpp"
 
@@ -46,10 +47,12 @@ Checked<std::vector<LogitBias>> read_biases(const Fields& fields, const Tokenize
   if (!value->is_object() || value->size() > kMostBiases)
     return invalid("logit_bias", fmt::format("logit_bias is {}, expected an object of at most {} token ids",
                                              value->in_ascii(60), kMostBiases));
+  std::set<TokenId> seen;  // "5" and "05" are one token
   for (const auto& member : value->items()) {
     const auto id = parse_number("a key of logit_bias", member.first,
                                  Bounds<TokenId>{0, static_cast<TokenId>(tokenizer.vocab_size() - 1)});
     if (!id) return invalid("logit_bias", id.error().message);
+    if (!seen.insert(*id).second) return invalid("logit_bias", fmt::format("logit_bias names token {} twice", *id));
     const auto bias = member.second.get<double>();
     if (!member.second.is_number() || bias < -100 || bias > 100)
       return invalid("logit_bias", fmt::format("logit_bias of token {} is {}, expected a number from -100 to 100", *id,

@@ -42,15 +42,16 @@ std::optional<Fault> check_request_line(std::string_view line) {
   return {};
 }
 
-// The headers that decide where a request ends and for whom it is.
+// The headers that decide where a request ends, for whom it is and from whom.
 struct Framing {
-  int hosts = 0, lengths = 0, codings = 0;
+  int hosts = 0, lengths = 0, codings = 0, credentials = 0;
 
   std::optional<Fault> see(std::string_view name, std::string_view value) {
     if (equal_ignoring_case(name, "host")) {
       ++hosts;
       if (!host_name(value)) return Fault{400, "Host is no name with or without a port"};
     }
+    if (equal_ignoring_case(name, "authorization")) ++credentials;
     if (equal_ignoring_case(name, "content-length")) {
       ++lengths;
       if (value.empty() || value.size() > 18 || !std::all_of(value.begin(), value.end(), is_digit))
@@ -66,6 +67,7 @@ struct Framing {
   std::optional<Fault> check(bool is_1_1) const {
     if (hosts > 1) return Fault{400, "there are two Host headers"};
     if (hosts == 0 && is_1_1) return Fault{400, "there is no Host header"};
+    if (credentials > 1) return Fault{400, "there are two Authorization headers"};
     if (lengths > 1) return Fault{400, "there are two Content-Length headers"};
     if (codings > 1) return Fault{400, "there are two Transfer-Encoding headers"};
     if (codings > 0 && lengths > 0) return Fault{400, "there are Content-Length and Transfer-Encoding"};
