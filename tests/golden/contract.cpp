@@ -9,6 +9,8 @@
 #include "golden/wide_model.hpp"
 #include "kernels/table.hpp"
 
+namespace contract_test {
+
 namespace {
 
 using namespace moe_test;
@@ -133,3 +135,5 @@ TEST_CASE("profiling changes no bit and accounts for all of the workers' time") 
     CHECK(busy + p.waiting_ns <= p.total_ns);
   }
 }
+
+}  // namespace contract_test

@@ -7,6 +7,8 @@
 #include "moe/eval/session_model.hpp"
 #include "scratch_dir.hpp"
 
+namespace eval_ends_test {
+
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using namespace moe::eval;
@@ -124,3 +126,5 @@ TEST_CASE(
   CHECK(cut.text.find(end) == std::string::npos);
   CHECK(reply(kModel, {}, "no such text").text == after_thinking(whole.text, "no such text"));
 }
+
+}  // namespace eval_ends_test

@@ -13,6 +13,8 @@
 #include "moe/router_statistics.hpp"
 #include "support.hpp"
 
+namespace eval_nano_test {
+
 using Json = nlohmann::json;
 using namespace moe::eval;
 using moe_test::answer;
@@ -197,3 +199,5 @@ TEST_CASE("no expert of nano-moe is idle or overloaded on texts like those of it
     CHECK(load.max_over_mean < 2);
   }
 }
+
+}  // namespace eval_nano_test

@@ -10,6 +10,8 @@
 #include "moe/eval/session_model.hpp"
 #include "support.hpp"
 
+namespace eval_pilot_test {
+
 using Json = nlohmann::json;
 using namespace moe::eval;
 using moe_test::answer;
@@ -127,3 +129,5 @@ TEST_CASE("accuracy over experts per token has its maximum near the trained numb
     CHECK(at_trained >= best - 0.01);
   }
 }
+
+}  // namespace eval_pilot_test

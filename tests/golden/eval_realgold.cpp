@@ -9,6 +9,8 @@
 #include "moe/eval/session_model.hpp"
 #include "support.hpp"
 
+namespace eval_realgold_test {
+
 using Json = nlohmann::json;
 using namespace moe::eval;
 
@@ -183,3 +185,5 @@ TEST_CASE("log-likelihoods of real models") {
     check_automatic(*model, chosen, !full);
   }
 }
+
+}  // namespace eval_realgold_test

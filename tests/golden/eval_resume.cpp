@@ -10,6 +10,8 @@
 #include "moe/eval/store.hpp"
 #include "scratch_dir.hpp"
 
+namespace eval_resume_test {
+
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using namespace moe::eval;
@@ -215,3 +217,5 @@ TEST_CASE("killed anywhere, replies to nested prompts go on to the same bytes") 
   const Scratch scratch;
   check_kills({prepared(write_reply_task(scratch.dir), {}), 16}, scratch.dir);
 }
+
+}  // namespace eval_resume_test

@@ -13,6 +13,8 @@
 #include "spoiled_model.hpp"
 #include "tokenizer/unicode.hpp"
 
+namespace eval_run_test {
+
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using namespace moe::batch;
@@ -377,3 +379,5 @@ TEST_CASE("questions that cannot be scored are counted, count as wrong, and chan
   CHECK(counted["truncated_questions"] == 0);
   CHECK(counted["tied_questions"] == run.outcomes[0].tied);
 }
+
+}  // namespace eval_run_test

@@ -10,6 +10,8 @@
 #include "moe/eval/session_model.hpp"
 #include "support.hpp"
 
+namespace eval_tiny_moe_test {
+
 using Json = nlohmann::json;
 using namespace moe::eval;
 
@@ -209,3 +211,5 @@ TEST_CASE("an answer longer than the context has no score; cancelling stops") {
   REQUIRE_FALSE(cancelled.has_value());
   CHECK(cancelled.error().code == moe::ErrorCode::cancelled);
 }
+
+}  // namespace eval_tiny_moe_test

@@ -12,6 +12,8 @@
 #include "moe/model.hpp"
 #include "scratch_dir.hpp"
 
+namespace eval_tree_test {
+
 namespace fs = std::filesystem;
 using namespace moe::batch;
 using namespace moe::eval;
@@ -265,3 +267,5 @@ void check_all(std::uint32_t rounds) {
 TEST_CASE("random trees finish in the smallest cache, with the bits of a run that shares nothing") { check_all(10); }
 
 TEST_CASE("full: a thousand random trees" * doctest::skip()) { check_all(200); }
+
+}  // namespace eval_tree_test

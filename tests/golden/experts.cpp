@@ -5,6 +5,8 @@
 #include "golden/golden.hpp"
 #include "moe/flops.hpp"
 
+namespace experts_test {
+
 namespace {
 
 using namespace moe_test;
@@ -127,3 +129,5 @@ TEST_CASE("the counter equals the closed form with the measured counts, and the 
     }
   });
 }
+
+}  // namespace experts_test

@@ -7,6 +7,8 @@
 #include "generator_support.hpp"
 #include "golden/golden.hpp"
 
+namespace generator_test {
+
 using namespace moe_test;
 
 namespace {
@@ -273,3 +275,5 @@ TEST_CASE("over a caller's Session: its other sequences stay, and its room comes
   }
   CHECK(session->free_tokens() == 64);
 }
+
+}  // namespace generator_test

@@ -4,6 +4,8 @@
 #include "program.hpp"
 #include "spoiled_model.hpp"
 
+namespace generator_ends_test {
+
 using namespace moe_test;
 
 TEST_CASE("pieces are the text and the tokens of the reply; a stop text ends it across tokens") {
@@ -241,3 +243,5 @@ TEST_CASE("logits that are not finite end the replies that they belong to, and n
     CHECK(generator.session().free_tokens() == 256);
   }
 }
+
+}  // namespace generator_ends_test

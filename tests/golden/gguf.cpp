@@ -14,6 +14,8 @@
 #include "moe/quantize.hpp"
 #include "scratch_dir.hpp"
 
+namespace gguf_test {
+
 namespace {
 
 using namespace moe_test;
@@ -516,3 +518,5 @@ TEST_CASE("an architecture that is not known is refused with the list of those t
     CHECK(message.find(std::string(family->gguf_architecture)) != std::string::npos);
   }
 }
+
+}  // namespace gguf_test

@@ -4,6 +4,8 @@
 
 #include "golden/golden.hpp"
 
+namespace hashes_test {
+
 namespace {
 
 using namespace moe_test;
@@ -39,3 +41,5 @@ TEST_CASE("the committed hashes of logits hold") {
   }
   CHECK(checked == static_cast<int>(expected["logits"].size()));
 }
+
+}  // namespace hashes_test

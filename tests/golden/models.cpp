@@ -11,6 +11,8 @@
 #include "moe/flops.hpp"
 #include "safetensors.hpp"
 
+namespace models_test {
+
 namespace {
 
 using namespace moe_test;
@@ -202,3 +204,5 @@ TEST_CASE("golden models: config.json as transformers 5 writes it means the same
   if (found == 0) return report_skip("config_transformers5.json", "no directory holds one");
   CHECK(checked > 0);
 }
+
+}  // namespace models_test

@@ -8,6 +8,8 @@
 #include "golden/golden.hpp"
 #include "golden/wide_model.hpp"
 
+namespace quantize_test {
+
 namespace {
 
 using namespace moe_test;
@@ -273,3 +275,5 @@ TEST_CASE("rows of 256 values take the K formats, and finer formats come nearer 
     previous = distance;
   }
 }
+
+}  // namespace quantize_test

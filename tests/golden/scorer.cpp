@@ -9,6 +9,8 @@
 #include "program.hpp"
 #include "spoiled_model.hpp"
 
+namespace scorer_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -204,3 +206,5 @@ TEST_CASE("over a caller's Session, its sequences stay") {
   CHECK(*session->length(own) == 70);
   CHECK(session->free_tokens() == 128);
 }
+
+}  // namespace scorer_test

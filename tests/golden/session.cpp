@@ -6,6 +6,8 @@
 
 #include "golden/golden.hpp"
 
+namespace session_test {
+
 namespace {
 
 using namespace moe_test;
@@ -313,3 +315,5 @@ TEST_CASE("memory is estimated before loading; top_k can be changed on a model t
     CHECK(step(*session, *session->open(), std::vector<moe::TokenId>(3, 1)).size() > 0);
   }
 }
+
+}  // namespace session_test

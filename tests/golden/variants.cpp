@@ -7,6 +7,8 @@
 #include "golden/golden.hpp"
 #include "scratch_dir.hpp"
 
+namespace variants_test {
+
 namespace {
 
 using namespace moe_test;
@@ -55,3 +57,5 @@ TEST_CASE("every spelling of a configuration means what transformers computes") 
   }
   CHECK(all["variants"].size() >= 80);
 }
+
+}  // namespace variants_test

@@ -3,6 +3,8 @@
 #include "golden/golden.hpp"
 #include "moe/flops.hpp"
 
+namespace work_test {
+
 namespace {
 
 using namespace moe_test;
@@ -51,3 +53,5 @@ TEST_CASE("executed work equals the closed form for prefill, decode, prefix reus
   }
   CHECK(checked > 0);
 }
+
+}  // namespace work_test

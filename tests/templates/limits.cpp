@@ -1,6 +1,6 @@
 // A template is hostile input: whatever it asks for, it ends soon, in bounded memory, with a fault.
 
-#include <chrono>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "chat/template.hpp"
@@ -86,11 +86,11 @@ TEST_CASE("hostile templates end with a limit") {
   };
   for (const std::string& source : hostile) {
     CAPTURE(source.substr(0, 120));
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();  // of this process: a busy machine fails no test
     const chat::Fault fault = fault_of(source);
     CHECK(fault.kind == chat::FaultKind::limit);
     CHECK_MESSAGE(!fault.message.empty(), fault.message);
-    CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(20));
+    CHECK((std::clock() - start) / CLOCKS_PER_SEC < 20);
   }
 }
 

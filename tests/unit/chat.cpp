@@ -11,6 +11,8 @@
 #include "scratch_dir.hpp"
 #include "unit/tokenizer_support.hpp"
 
+namespace chat_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -324,3 +326,5 @@ TEST_CASE("a text with messages") {
     CHECK(refused.error().code == moe::ErrorCode::bad_argument);
   }
 }
+
+}  // namespace chat_test

@@ -11,6 +11,8 @@
 #include "moe/decode.hpp"
 #include "safetensors.hpp"
 
+namespace checkpoint_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -161,3 +163,5 @@ TEST_CASE("every reference directory opens, and its weights are what a plain rea
   if (models == 0) moe_test::report_skip("model directories", "none found");
   MESSAGE(models << " directories read");
 }
+
+}  // namespace checkpoint_test

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+namespace config_test {
+
 namespace {
 
 using moe::ModelConfig;
@@ -194,3 +196,5 @@ TEST_CASE("layers that are dense by name need a width") {
   c.mlp_only_layers = {5};
   CHECK_FALSE(moe::validate(c).has_value());
 }
+
+}  // namespace config_test

@@ -16,6 +16,8 @@
 #include "safetensors.hpp"
 #include "scratch_dir.hpp"
 
+namespace config_keys_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -520,3 +522,5 @@ TEST_CASE("a value that is not finite is caught in every tensor of every family,
   }
   CHECK(checked > 200);
 }
+
+}  // namespace config_keys_test

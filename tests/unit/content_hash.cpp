@@ -21,6 +21,8 @@
 #include "moe/model.hpp"
 #include "scratch_dir.hpp"
 
+namespace content_hash_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -421,3 +423,5 @@ TEST_CASE("threads that want one stretch read it once") {
   CHECK(wrong == 0);
   CHECK(reads == kCount);
 }
+
+}  // namespace content_hash_test

@@ -12,6 +12,8 @@
 #include "../program.hpp"
 #include "moe/parallel.hpp"
 
+namespace cpu_limit_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -201,3 +203,5 @@ TEST_CASE("a real control group's quota bounds the default number of threads") {
   if (threads == 0) return skip("no right to use one");
   CHECK(threads == 1);
 }
+
+}  // namespace cpu_limit_test

@@ -9,6 +9,8 @@
 #include "arch/family.hpp"
 #include "support.hpp"
 
+namespace defaults_test {
+
 namespace {
 
 using moe::arch::recognise_hf_config;
@@ -153,3 +155,5 @@ TEST_CASE("a key under two names") {
     }
   }
 }
+
+}  // namespace defaults_test

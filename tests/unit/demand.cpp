@@ -9,6 +9,8 @@
 #include "moe/flops.hpp"
 #include "support.hpp"
 
+namespace demand_test {
+
 using moe::Format;
 
 namespace {
@@ -71,3 +73,5 @@ TEST_CASE("the operations a step asks for are its work; experts are read once ho
     }
   }
 }
+
+}  // namespace demand_test

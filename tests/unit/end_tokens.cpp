@@ -6,6 +6,8 @@
 #include "moe/session.hpp"
 #include "scratch_dir.hpp"
 
+namespace end_tokens_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -107,3 +109,5 @@ TEST_CASE("rows behind the vocabulary are in padded_row() alone") {
   fs::remove(copy.dir / "tokenizer.json");  // then every row is a token
   check(*moe::Model::load(copy.dir.string(), {.tokenizer = moe::TokenizerUse::optional}), 320);
 }
+
+}  // namespace end_tokens_test

@@ -5,6 +5,8 @@
 #include "scratch_dir.hpp"
 #include "support.hpp"
 
+namespace energy_meter_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -80,3 +82,5 @@ TEST_CASE("a counter that cannot be read in between makes the sum no figure") {
   tree.energy_of("intel-rapl:1", "5000");
   CHECK_FALSE(meter.joules());
 }
+
+}  // namespace energy_meter_test

@@ -7,6 +7,8 @@
 #include "moe/parallel.hpp"
 #include "moe/tensor.hpp"
 
+namespace error_test {
+
 namespace {
 moe::Result<int> half(int x) {
   if (x % 2 != 0) return moe::fail(moe::ErrorCode::bad_argument, "odd");
@@ -49,3 +51,5 @@ TEST_CASE("parallel_for visits every index once, with any pool") {
     for (int n : seen) CHECK(n == 1);
   }
 }
+
+}  // namespace error_test

@@ -17,6 +17,8 @@
 #include "run_text.hpp"
 #include "support/show.hpp"
 
+namespace eval_ai_index_test {
+
 namespace {
 
 namespace eval = moe::eval;
@@ -380,3 +382,5 @@ TEST_CASE("the picture: circles, triangles for the unverified, squares for the m
   CHECK(with.html.find("<desc>") == std::string::npos);
   CHECK(with.svg.find("<desc>MMLU against GFLOPs per token. Pareto front") != std::string::npos);
 }
+
+}  // namespace eval_ai_index_test

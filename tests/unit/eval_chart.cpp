@@ -8,6 +8,8 @@
 
 #include "support.hpp"
 
+namespace eval_chart_test {
+
 using moe::eval::ChartPoint;
 using moe::eval::render_chart;
 
@@ -71,3 +73,5 @@ TEST_CASE("equal rows stand side by side, and what cannot be drawn is not") {
   for (int i = 0; i < 30; ++i) many.push_back({"m", 1e9 * (i + 1), 0.01 * i, 0.02, false});
   CHECK(render_chart(many).find("and 4 more, not drawn") != std::string::npos);
 }
+
+}  // namespace eval_chart_test

@@ -11,6 +11,8 @@
 #include "unit/fake_model.hpp"
 #include "unit/harness_chat.hpp"
 
+namespace eval_chat_test {
+
 using namespace harness_chat;
 
 namespace {
@@ -211,3 +213,5 @@ TEST_CASE("every configuration of the reference harness with chat templates") {
   MESSAGE(all["configs"].size() << " configurations, " << checked << " requests");
   CHECK(lines.size() == all["configs"].size());
 }
+
+}  // namespace eval_chat_test

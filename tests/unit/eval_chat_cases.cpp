@@ -10,6 +10,8 @@
 #include "support.hpp"
 #include "unit/fake_model.hpp"
 
+namespace eval_chat_cases_test {
+
 using Json = nlohmann::json;
 using namespace moe::eval;
 
@@ -117,3 +119,5 @@ TEST_CASE("a task without conversations is not asked through a template as if it
   CHECK(refused.error().code == moe::ErrorCode::bad_argument);
   CHECK(refused.error().message.find("PrepareOptions::conversations") != std::string::npos);
 }
+
+}  // namespace eval_chat_cases_test

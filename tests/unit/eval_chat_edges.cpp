@@ -3,6 +3,8 @@
 
 #include "unit/harness_chat.hpp"
 
+namespace eval_chat_edges_test {
+
 using namespace harness_chat;
 
 TEST_CASE("pairs of contexts and continuations at the borders, with the tokenizers of the chat models") {
@@ -138,3 +140,5 @@ TEST_CASE("edge cases of the reference harness with chat templates") {
   MESSAGE(checked << " edge cases");
   CHECK(checked > 0);
 }
+
+}  // namespace eval_chat_edges_test

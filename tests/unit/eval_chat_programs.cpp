@@ -6,6 +6,8 @@
 #include "program.hpp"
 #include "support/sha256.hpp"
 
+namespace eval_chat_programs_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -161,3 +163,5 @@ TEST_CASE("a template that refuses a system text is asked without it, and says s
   CHECK(named.status == 0);
   CHECK(named.err.find("the model has one chat template") != std::string::npos);
 }
+
+}  // namespace eval_chat_programs_test

@@ -6,6 +6,8 @@
 #include "support.hpp"
 #include "unit/scripted_exam.hpp"
 
+namespace eval_costs_test {
+
 namespace {
 
 namespace eval = moe::eval;
@@ -128,3 +130,5 @@ TEST_CASE("a report's multipliers are those of its questions, against the refere
   report.models[1].outcomes.clear();
   CHECK(eval::multipliers_of(report)->at(0).empty());
 }
+
+}  // namespace eval_costs_test

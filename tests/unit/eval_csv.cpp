@@ -9,6 +9,8 @@
 #include "moe/eval/prompt.hpp"
 #include "scratch_dir.hpp"
 
+namespace eval_csv_test {
+
 using namespace moe::eval;
 
 namespace {
@@ -118,3 +120,5 @@ TEST_CASE("bad CSV files name file and line") {
         "test/a_test.csv:1: 2 columns, expected question, two choices or more, answer");
   CHECK(error_of("notes.txt", "q,1\n") == "test holds no .csv file");
 }
+
+}  // namespace eval_csv_test

@@ -5,6 +5,8 @@
 
 #include "program.hpp"
 
+namespace eval_expert_programs_test {
+
 namespace {
 
 using Json = nlohmann::json;
@@ -146,3 +148,5 @@ TEST_CASE("search: a setting within the budget, the verdict on the other half of
                              "--tasks", kExam, "--limit", "2"});
   check_one_line(dense, 1, "dense");
 }
+
+}  // namespace eval_expert_programs_test

@@ -10,6 +10,8 @@
 #include "moe/eval/evaluate.hpp"
 #include "support.hpp"
 
+namespace eval_filter_test {
+
 using namespace moe::eval;
 
 namespace {
@@ -269,3 +271,5 @@ TEST_CASE("exact_match cleans both texts alike") {
   marks.ignore_numbers = true;
   CHECK(*exact_match(marks, "A1", "2A"));
 }
+
+}  // namespace eval_filter_test

@@ -11,6 +11,8 @@
 #include "support/sha256.hpp"
 #include "unit/fake_model.hpp"
 
+namespace eval_harness_test {
+
 using Json = nlohmann::json;
 using namespace moe::eval;
 
@@ -204,3 +206,5 @@ TEST_CASE("the reference harness's prompts, metrics, means and standard errors")
   MESSAGE(cases << " tasks, " << questions << " questions");
   CHECK(cases > 0);
 }
+
+}  // namespace eval_harness_test

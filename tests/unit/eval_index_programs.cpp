@@ -5,6 +5,8 @@
 #include "program.hpp"
 #include "run_text.hpp"
 
+namespace eval_index_programs_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -80,3 +82,5 @@ TEST_CASE("what index cannot read or must not overwrite") {
   CHECK(s.run({"index", "--csv", ""}).status == 2);
   CHECK(s.run({"index", "--help"}).out.find("moe-eval index runs/mine --out index") != std::string::npos);
 }
+
+}  // namespace eval_index_programs_test

@@ -6,6 +6,8 @@
 #include "moe/eval/multiplier.hpp"
 #include "support.hpp"
 
+namespace eval_multiplier_test {
+
 namespace {
 
 namespace eval = moe::eval;
@@ -152,3 +154,5 @@ TEST_CASE("what does not fit is named") {
   REQUIRE_FALSE(stopped);
   CHECK(stopped.error().code == moe::ErrorCode::cancelled);
 }
+
+}  // namespace eval_multiplier_test

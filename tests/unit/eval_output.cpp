@@ -11,6 +11,8 @@
 #include "support/text_table.hpp"
 #include "unit/fake_model.hpp"
 
+namespace eval_output_test {
+
 using moe::TextTable;
 
 namespace {
@@ -310,3 +312,5 @@ TEST_CASE("a table and a chart are gates of their own") {
     CHECK(moe::display_width(line) < 100);
   }
 }
+
+}  // namespace eval_output_test

@@ -9,6 +9,8 @@
 #include "program.hpp"
 #include "support/show.hpp"
 
+namespace eval_programs_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -375,3 +377,5 @@ TEST_CASE("standard input that is closed is called so") {
   CHECK(got.status == 1);
   CHECK(got.err == "moe-eval: standard input: is closed, expected a file or a pipe\n");
 }
+
+}  // namespace eval_programs_test

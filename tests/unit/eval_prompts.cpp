@@ -8,6 +8,8 @@
 #include "moe/eval/prompt.hpp"
 #include "support.hpp"
 
+namespace eval_prompts_test {
+
 using namespace moe::batch;
 using namespace moe::eval;
 
@@ -52,3 +54,5 @@ TEST_CASE("MMLU, 5 shots: built and encoded in seconds, a quarter of the tokens 
 #endif
   }
 }
+
+}  // namespace eval_prompts_test

@@ -5,6 +5,8 @@
 #include "eval/report/svg.hpp"
 #include "support.hpp"
 
+namespace eval_report_forms_test {
+
 using namespace moe::eval;
 
 TEST_CASE("numbers") {
@@ -110,3 +112,5 @@ TEST_CASE("a picture with anything else is refused") {
   for (std::size_t size = 0; size < whole.size(); ++size)
     CHECK_FALSE(page_picture(whole.substr(0, size), "t", {}).has_value());
 }
+
+}  // namespace eval_report_forms_test

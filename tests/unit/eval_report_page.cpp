@@ -11,6 +11,8 @@
 #include "run_text.hpp"
 #include "scratch_dir.hpp"
 
+namespace eval_report_page_test {
+
 namespace {
 
 using moe_test::report_of;
@@ -279,3 +281,5 @@ TEST_CASE("the real gnuplot: every picture, no name of ours in its script, forei
   CHECK(got->svg.find("&lt;script&gt;x&lt;/script&gt;: 87.50 % at 2.500 GFLOPs per question.") != std::string::npos);
   CHECK_FALSE(elements(got->svg).contains("script"));
 }
+
+}  // namespace eval_report_page_test

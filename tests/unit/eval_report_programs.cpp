@@ -4,6 +4,8 @@
 
 #include "program.hpp"
 
+namespace eval_report_programs_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -174,3 +176,5 @@ TEST_CASE("what report cannot read or must not overwrite") {
                         std::string(MOE_SOURCE_DIR) + "/tests/data/stand_in_exam.jsonl"}),
                  1, "model 'report.html'");
 }
+
+}  // namespace eval_report_programs_test

@@ -7,6 +7,8 @@
 #include "run_text.hpp"
 #include "support.hpp"
 
+namespace eval_report_reader_test {
+
 namespace {
 
 using moe_test::run_json;
@@ -182,3 +184,5 @@ TEST_CASE("bytes that are no run.json") {
   for (std::size_t size = 0; size + 1 < whole.size(); size += 97)
     CHECK_FALSE(read::read_run({"run.json", whole.substr(0, size)}).has_value());
 }
+
+}  // namespace eval_report_reader_test

@@ -11,6 +11,8 @@
 #include "support.hpp"
 #include "support/log_softmax.hpp"
 
+namespace eval_scoring_test {
+
 using namespace moe::batch;
 using moe::RowSummary;
 using moe::summarise;
@@ -136,3 +138,5 @@ TEST_CASE("pairs of context and continuation as the harness encodes them") {
   CHECK(cases > 0);
   CHECK_FALSE(encoder.encode("x", "").has_value());
 }
+
+}  // namespace eval_scoring_test

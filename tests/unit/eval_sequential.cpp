@@ -11,6 +11,8 @@
 #include "moe/eval/until_known.hpp"
 #include "scripted_exam.hpp"
 
+namespace eval_sequential_test {
+
 using namespace moe::eval;
 using moe_test::answers;
 using moe_test::exam;
@@ -153,3 +155,5 @@ TEST_CASE("families: the maximum is taken anew in each replicate") {
   CHECK_FALSE(family_gap(a, b, std::vector<std::string>(399)).has_value());
   CHECK_FALSE(family_gap(a, b, std::vector<std::string>(400, "one")).has_value());
 }
+
+}  // namespace eval_sequential_test

@@ -8,6 +8,8 @@
 #include "scratch_dir.hpp"
 #include "unit/fake_model.hpp"
 
+namespace eval_small_cases_test {
+
 using Json = nlohmann::json;
 using namespace moe::eval;
 
@@ -90,3 +92,5 @@ TEST_CASE("small cases: prompts, metrics and results are the reference harness's
     }
   }
 }
+
+}  // namespace eval_small_cases_test

@@ -12,6 +12,8 @@
 #include "eval/score/python_random.hpp"
 #include "moe/eval/evaluate.hpp"
 
+namespace eval_statistics_test {
+
 using namespace moe::eval;
 
 namespace {
@@ -136,3 +138,5 @@ TEST_CASE("groups average over questions, not over subtasks") {
   CHECK_FALSE(pool(std::array{half, MetricValue{1.0, std::nullopt}}, std::array<std::int64_t, 2>{30, 1})
                   .standard_error.has_value());
 }
+
+}  // namespace eval_statistics_test

@@ -9,6 +9,8 @@
 #include "moe/eval/until_known.hpp"
 #include "scripted_exam.hpp"
 
+namespace eval_stopping_test {
+
 using namespace moe::eval;
 using moe_test::Answers;
 using moe_test::Random;
@@ -148,3 +150,5 @@ TEST_CASE("10 points on an exam of MMLU's size are known after 3 % of its questi
     CHECK(found.questions <= 0.03 * 14042);
   }
 }
+
+}  // namespace eval_stopping_test

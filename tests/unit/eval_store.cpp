@@ -20,6 +20,8 @@
 #include "moe/eval/store.hpp"
 #include "unit/store_support.hpp"
 
+namespace eval_store_test {
+
 using namespace moe_test;
 
 namespace {
@@ -417,3 +419,5 @@ TEST_CASE("runs are one line each: begun once, finished with their answers") {
   REQUIRE(*named == 3);
   CHECK((*store->runs())[2].model == "n");
 }
+
+}  // namespace eval_store_test

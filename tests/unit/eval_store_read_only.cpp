@@ -13,6 +13,8 @@
 
 #include "unit/store_support.hpp"
 
+namespace eval_store_read_only_test {
+
 using namespace moe_test;
 
 namespace {
@@ -263,3 +265,5 @@ TEST_CASE("no name is special to a store: what it holds is in a file of that nam
   }
   fs::current_path(before);
 }
+
+}  // namespace eval_store_read_only_test

@@ -8,6 +8,8 @@
 #include "eval/store/rows.hpp"
 #include "unit/store_support.hpp"
 
+namespace eval_store_rows_test {
+
 using namespace moe_test;
 
 namespace {
@@ -270,3 +272,5 @@ TEST_CASE("without the model's hash nothing is looked up or stored") {
   CHECK(refused.error().message.find("model_hash is empty") != std::string::npos);
   CHECK(inner.asked == 0);
 }
+
+}  // namespace eval_store_rows_test

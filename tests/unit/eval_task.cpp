@@ -14,6 +14,8 @@
 #include "scratch_dir.hpp"
 #include "support/sha256.hpp"
 
+namespace eval_task_test {
+
 using namespace moe::eval;
 
 namespace {
@@ -587,3 +589,5 @@ TEST_CASE("a generation task: one prompt per question, the reply is compared wit
   writer.text = "A";
   CHECK(evaluate(*task, writer)->overall.metrics[0].value == 0);
 }
+
+}  // namespace eval_task_test

@@ -16,6 +16,8 @@
 #include "scratch_dir.hpp"
 #include "support/log_softmax.hpp"
 
+namespace eval_traps_test {
+
 using namespace moe::eval;
 using moe::RowSummary;
 using moe::summarise;
@@ -327,3 +329,5 @@ TEST_CASE("trap: the limit is of each subtask; groups weigh questions, not subta
   CHECK(macro->groups.front().metrics[0].value == doctest::Approx(0.5));
   CHECK(macro->overall.metrics[0].value == doctest::Approx(4.0 / 6));
 }
+
+}  // namespace eval_traps_test

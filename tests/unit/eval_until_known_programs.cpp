@@ -8,6 +8,8 @@
 
 #include "program.hpp"
 
+namespace eval_until_known_programs_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -200,3 +202,5 @@ TEST_CASE("families that are none") {
   check_one_line(asked(s, kFar, {"--families", "A=moe", "--families", "A=dense"}), 1, "family 'A' is named twice");
   check_one_line(asked(s, kFar, {"--families", "moe"}), 1, "--families moe: expected NAME=MODEL,MODEL");
 }
+
+}  // namespace eval_until_known_programs_test

@@ -4,6 +4,8 @@
 #include "moe/model.hpp"
 #include "support.hpp"
 
+namespace expert_options_test {
+
 namespace {
 
 using moe::ExpertOptions;
@@ -87,3 +89,5 @@ TEST_CASE("what is out of range is refused by layer, number and range") {
   for (const ExpertOptions& options : {ExpertOptions{.top_k = {1}}, ExpertOptions{.expert_mass = 0.5}})
     CHECK(moe::with_experts(dense, options).error().message.find("dense") != std::string::npos);
 }
+
+}  // namespace expert_options_test

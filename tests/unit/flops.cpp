@@ -11,6 +11,8 @@
 #include "published.hpp"
 #include "support.hpp"
 
+namespace flops_test {
+
 namespace {
 
 using json = nlohmann::json;
@@ -203,3 +205,5 @@ TEST_CASE("the cache of latent attention is small") {
   CHECK(moe::cache_values_per_token(configs.at("DeepSeek-V3")) == 61 * 576);
   CHECK(moe::cache_values_per_token(configs.at("Llama-3.1-8B")) == 2 * 32 * 8 * 128);
 }
+
+}  // namespace flops_test

@@ -6,6 +6,8 @@
 
 #include "support.hpp"
 
+namespace gates_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -71,3 +73,5 @@ TEST_CASE("nothing goes past the gates of text, files and standard output") {
   }
   CHECK(files > 300);
 }
+
+}  // namespace gates_test

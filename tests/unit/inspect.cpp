@@ -7,6 +7,8 @@
 #include "published.hpp"
 #include "scratch_dir.hpp"
 
+namespace inspect_test {
+
 namespace {
 namespace fs = std::filesystem;
 using moe::MlaForm;
@@ -94,3 +96,5 @@ TEST_CASE("closed forms agree with the tensors of every model file at hand") {
     CHECK(info->touched_bytes <= info->weight_bytes + info->config.hidden_size * 4);
   }
 }
+
+}  // namespace inspect_test

@@ -3,6 +3,8 @@
 #include "moe/session.hpp"
 #include "scratch_dir.hpp"
 
+namespace load_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -73,3 +75,5 @@ TEST_CASE("a tokenizer that is there is there by default, and not read where nob
   REQUIRE(out.has_value());
   CHECK(out->row(0).size() == static_cast<std::size_t>((*without)->config().vocab_size));
 }
+
+}  // namespace load_test

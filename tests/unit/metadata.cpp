@@ -7,6 +7,8 @@
 #include "moe/quantize.hpp"
 #include "scratch_dir.hpp"
 
+namespace metadata_test {
+
 using moe::find_metadata;
 using moe::Metadata;
 
@@ -105,3 +107,5 @@ TEST_CASE("what a file can make of it is bounded") {
   CHECK(of_json("{\"l\": [" + list + "]}").size() == 1);
   CHECK(of_json("{\"l\": [" + list + ",1]}").empty());
 }
+
+}  // namespace metadata_test

@@ -9,6 +9,8 @@
 #include "moe/moe.hpp"
 #include "support.hpp"
 
+namespace names_test {
+
 namespace {
 
 /// Values 0 to `last`; what lies behind has no name, so that a new value cannot be forgotten here.
@@ -91,3 +93,5 @@ TEST_CASE("no public enum is without a name_of") {
     }
   CHECK(seen >= 21);
 }
+
+}  // namespace names_test

@@ -15,6 +15,8 @@
 #include "moe/unfinished_files.hpp"
 #include "scratch_dir.hpp"
 
+namespace output_file_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -229,3 +231,5 @@ TEST_CASE("a program that ends at once can remove what it was writing") {
   CHECK(slot >= 0);
   moe::note_finished(slot);
 }
+
+}  // namespace output_file_test

@@ -11,6 +11,8 @@
 #include "moe/detail/quant/half.hpp"
 #include "safetensors.hpp"
 
+namespace quant_test {
+
 namespace {
 
 using moe_test::ReferenceTensor;
@@ -161,3 +163,5 @@ TEST_CASE("float_to_bf16 agrees with the reference's rounding") {
         FAIL_CHECK(input_name << " value " << i << ": " << values[i]);
   }
 }
+
+}  // namespace quant_test

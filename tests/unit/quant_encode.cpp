@@ -10,6 +10,8 @@
 #include "moe/encode.hpp"
 #include "safetensors.hpp"
 
+namespace quant_encode_test {
+
 namespace {
 
 using moe::Format;
@@ -242,3 +244,5 @@ TEST_CASE("scales and minimums of six bits come back from their twelve bytes") {
       }
     }
 }
+
+}  // namespace quant_encode_test

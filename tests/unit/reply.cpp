@@ -10,6 +10,8 @@
 #include "generate/utf8_tail.hpp"
 #include "tokenizer_support.hpp"
 
+namespace reply_test {
+
 namespace {
 
 using moe::EndReason;
@@ -171,3 +173,5 @@ TEST_CASE("settings that make no sense are refused by name; a model without toke
   CHECK(reply->ended());
   CHECK(reply->result().tokens == Ids{1, 2});
 }
+
+}  // namespace reply_test

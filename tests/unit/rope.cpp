@@ -7,6 +7,8 @@
 
 #include "support.hpp"
 
+namespace rope_test {
+
 using namespace moe;
 
 namespace {
@@ -136,3 +138,5 @@ TEST_CASE("a configuration that cannot give angles is refused by name") {
   CHECK(message({.scaling = RopeScaling::factors, .frequency_factors = {1.0, nan}}, 4).find("frequency_factors") !=
         std::string::npos);
 }
+
+}  // namespace rope_test

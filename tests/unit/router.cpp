@@ -12,6 +12,8 @@
 #include "moe/router_statistics.hpp"
 #include "support.hpp"
 
+namespace router_test {
+
 namespace {
 
 using json = nlohmann::json;
@@ -433,3 +435,5 @@ TEST_CASE("the bias update moves every expert towards the mean load") {
   }
   CHECK(last < 0.5 * first);
 }
+
+}  // namespace router_test

@@ -4,6 +4,8 @@
 #include "moe/router.hpp"
 #include "support.hpp"
 
+namespace router_configs_test {
+
 using moe::RouterConfig;
 
 namespace {
@@ -74,3 +76,5 @@ TEST_CASE("validate says which number of a router is wrong") {
   CHECK(message([](RouterConfig& c) { c = {.top_k = 3}; }) == "config: router.top_k is 3, expected 0 without experts");
   CHECK(moe::validate(RouterConfig{}).has_value());
 }
+
+}  // namespace router_configs_test

@@ -7,6 +7,8 @@
 #include "moe/router.hpp"
 #include "support.hpp"
 
+namespace router_mass_test {
+
 namespace {
 
 using moe::ErrorCode;
@@ -169,3 +171,5 @@ TEST_CASE("mass at its edges: weights of nothing, exact halves, numbers out of r
     CHECK(refused.error().message.find("above 0 and at most 1") != std::string::npos);
   }
 }
+
+}  // namespace router_mass_test

@@ -7,6 +7,8 @@
 
 #include "scratch_dir.hpp"
 
+namespace same_file_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -61,3 +63,5 @@ TEST_CASE("an output is no file of the model") {
   CHECK_FALSE(refused(s / "m/logits.npy", s / "m"));
   CHECK_FALSE(refused(s / "out", s / "none"));
 }
+
+}  // namespace same_file_test

@@ -8,6 +8,8 @@
 #include <map>
 #include <vector>
 
+namespace sampling_test {
+
 namespace {
 
 using moe::Sampler;
@@ -191,3 +193,5 @@ TEST_CASE("settings of penalties that are no numbers are refused by name") {
   refused({.logit_bias = {{3, nan}}}, "logit_bias of token 3");
   refused({.logit_bias = {{-1, 1.0}}}, "logit_bias of token -1");
 }
+
+}  // namespace sampling_test

@@ -9,6 +9,8 @@
 #include "support/json_text.hpp"
 #include "tokenizer/unicode.hpp"
 
+namespace show_test {
+
 using moe::display_width;
 using moe::file_name_of;
 using moe::in_quotes;
@@ -158,3 +160,5 @@ TEST_CASE("what is no UTF-8 becomes JSON all the same") {
   CHECK(moe::json_text(object) == "{\"m\xEF\xBF\xBD\":{\"text\":\"\xEF\xBF\xBD and \xEF\xBF\xBD\"}}");
   CHECK(moe::json_text(nlohmann::json{{"a", 1}}, 2) == "{\n  \"a\": 1\n}");
 }
+
+}  // namespace show_test

@@ -17,6 +17,8 @@
 
 #include "fuzz/bad_input.hpp"
 
+namespace text_file_test {
+
 namespace {
 
 using namespace moe_test;
@@ -159,3 +161,5 @@ TEST_CASE("a pipe under the name that shells give it") {
   CHECK(read_text(name, limits(9)).value().empty());
   ::close(ends[0]);
 }
+
+}  // namespace text_file_test

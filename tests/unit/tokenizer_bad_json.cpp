@@ -4,6 +4,8 @@
 
 #include "tokenizer_support.hpp"
 
+namespace tokenizer_bad_json_test {
+
 using namespace moe_test;
 using moe::ErrorCode;
 using nlohmann::json;
@@ -411,3 +413,5 @@ TEST_CASE("any cut or changed file gives a tokenizer that works or an error") {
     try_it(text);
   }
 }
+
+}  // namespace tokenizer_bad_json_test

@@ -4,6 +4,8 @@
 #include "tokenizer/unicode.hpp"
 #include "tokenizer_support.hpp"
 
+namespace tokenizer_gguf_test {
+
 using namespace moe_test;
 using nlohmann::json;
 
@@ -139,3 +141,5 @@ TEST_CASE("every named pre-tokenizer on the vocabularies of tokenizer_cases.json
   }
   CHECK_MESSAGE(cases > 0, "no case in " << dir);
 }
+
+}  // namespace tokenizer_gguf_test

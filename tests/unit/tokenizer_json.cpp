@@ -4,6 +4,8 @@
 
 #include "tokenizer_support.hpp"
 
+namespace tokenizer_json_test {
+
 using namespace moe_test;
 using nlohmann::json;
 
@@ -122,3 +124,5 @@ TEST_CASE("pilot: a pattern of its own, the ids of the whole exam") {
   CHECK(pairs > 0);
   MESSAGE(pairs << " pairs");
 }
+
+}  // namespace tokenizer_json_test

@@ -6,6 +6,8 @@
 #include "tokenizer/pre_tokenizer.hpp"
 #include "tokenizer_support.hpp"
 
+namespace tokenizer_scanners_test {
+
 using namespace moe_test;
 using namespace moe::tokenizer;
 
@@ -243,3 +245,5 @@ TEST_CASE("patterns that cannot be trusted are refused or stopped") {
   CHECK(error.code == moe::ErrorCode::bad_argument);
   CHECK(error.message.find("limit") != std::string::npos);
 }
+
+}  // namespace tokenizer_scanners_test

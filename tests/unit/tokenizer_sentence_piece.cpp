@@ -12,6 +12,8 @@
 #include "convert/convert.hpp"
 #include "tokenizer_support.hpp"
 
+namespace tokenizer_sentence_piece_test {
+
 using namespace moe_test;
 using moe::ErrorCode;
 
@@ -334,3 +336,5 @@ TEST_CASE("SentencePiece: scores and flags are read from a GGUF file, and carrie
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().message.find("tokenizer.ggml.scores has 275 elements") != std::string::npos);
 }
+
+}  // namespace tokenizer_sentence_piece_test

@@ -6,6 +6,8 @@
 #include "checkpoint/checkpoint.hpp"
 #include "tokenizer_support.hpp"
 
+namespace tokenizer_speed_test {
+
 using namespace moe_test;
 using nlohmann::json;
 
@@ -48,3 +50,5 @@ TEST_CASE("at least 20 MB/s on the questions") {
 #endif
   }
 }
+
+}  // namespace tokenizer_speed_test

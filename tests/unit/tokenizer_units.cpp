@@ -7,6 +7,8 @@
 #include "tokenizer/bpe.hpp"
 #include "tokenizer_support.hpp"
 
+namespace tokenizer_units_test {
+
 using namespace moe_test;
 using moe::ErrorCode;
 using namespace std::string_literals;
@@ -374,3 +376,5 @@ TEST_CASE("odd GGUF vocabularies that load: duplicates, empty and broken tokens,
   v.tokens['b'] = "";  // no token for this byte: dropped, as the reference implementations do
   CHECK(must_encode(*must(moe::Tokenizer::create(v)), "abc") == Ids{'a', 'c'});
 }
+
+}  // namespace tokenizer_units_test

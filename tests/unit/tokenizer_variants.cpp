@@ -7,6 +7,8 @@
 #include "tokenizer/gguf_vocabulary.hpp"
 #include "tokenizer_support.hpp"
 
+namespace tokenizer_variants_test {
+
 using namespace moe_test;
 using nlohmann::json;
 
@@ -155,3 +157,5 @@ TEST_CASE("as SentencePiece's scores in a GGUF file: the same ids where the merg
   file["model"]["byte_fallback"] = false;
   CHECK(moe::tokenizer::vocabulary_from_json(file.dump(), {}).error().code == moe::ErrorCode::unsupported);
 }
+
+}  // namespace tokenizer_variants_test
