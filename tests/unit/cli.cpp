@@ -6,12 +6,14 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <thread>
 
 #include "scratch_dir.hpp"
 #include "tools/common/npy_file.hpp"
 #include "tools/common/program.hpp"
+#include "tools/common/progress.hpp"
 #include "tools/token_text.hpp"
 
 TEST_CASE("every error code has its exit status") {
@@ -48,6 +50,25 @@ TEST_CASE("one Ctrl-C asks, one that comes later ends the program and removes wh
   CHECK(in_child(600) == 130);
   CHECK(fs::is_empty(scratch.dir));
   CHECK(in_child(0) == 3);  // `timeout` sends two at a time: that is one request to stop
+}
+
+TEST_CASE("progress in a file is a line from time to time, without control characters") {
+  const moe_test::ScratchDir scratch("progress");
+  const std::string path = scratch / "stderr";
+  const int kept = dup(STDERR_FILENO);
+  std::fflush(stderr);
+  REQUIRE(std::freopen(path.c_str(), "w", stderr) != nullptr);
+  {
+    cli::ProgressLine soon("loading", std::chrono::milliseconds(0));
+    soon.update({25, 100});
+    soon.update({50, 100}, "a note");
+    cli::ProgressLine late("asking");
+    late.update({50, 100});
+  }
+  std::fflush(stderr);
+  REQUIRE(dup2(kept, STDERR_FILENO) == STDERR_FILENO);
+  close(kept);
+  CHECK(moe_test::read_file(path) == "loading  25%  ...  \nloading  50%  0:00 left  a note\n");
 }
 
 TEST_CASE("durations") {

@@ -20,24 +20,24 @@ std::string duration_text(double seconds) {
 }
 
 // A line that wraps cannot be wiped out again.
-ProgressLine::ProgressLine(std::string_view label)
-    : label_(moe::shortened(label, 36)), shown_(isatty(STDERR_FILENO) == 1) {}
+ProgressLine::ProgressLine(std::string_view label, std::chrono::milliseconds file_interval)
+    : label_(moe::shortened(label, 36)), file_interval_(file_interval), is_terminal_(isatty(STDERR_FILENO) == 1) {}
 
 void ProgressLine::update(moe::Progress p, std::string_view note) {
-  if (!shown_ || p.total <= 0) return;
+  if (p.total <= 0) return;
   const auto now = Clock::now();
   // What was done before the first call (a run that goes on) took none of this time.
   if (first_ < 0) first_ = std::min(p.done, p.total);
-  if (drawn_ && now - last_ < std::chrono::milliseconds(100)) return;
+  if (is_terminal_ ? drawn_ && now - last_ < std::chrono::milliseconds(100) : now - last_ < file_interval_) return;
   last_ = now;
-  drawn_ = true;
+  drawn_ = is_terminal_;
   const double share = std::clamp(static_cast<double>(p.done) / static_cast<double>(p.total), 0.0, 1.0);
   const double spent = std::chrono::duration<double>(now - start_).count();
   const double left =
       static_cast<double>(p.total - p.done) / static_cast<double>(std::max(p.done - first_, std::int64_t{1}));
   const std::string eta = p.done > first_ ? duration_text(spent * left) + " left" : std::string("...");
-  std::fprintf(stderr, "\r\x1b[K%s %3.0f%%  %s  %s", label_.c_str(), 100.0 * share, eta.c_str(),
-               moe::shortened(note, 36).c_str());
+  std::fprintf(stderr, "%s%s %3.0f%%  %s  %s%s", is_terminal_ ? "\r\x1b[K" : "", label_.c_str(), 100.0 * share,
+               eta.c_str(), moe::shortened(note, 36).c_str(), is_terminal_ ? "" : "\n");
   std::fflush(stderr);
 }
 

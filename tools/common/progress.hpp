@@ -13,10 +13,10 @@ namespace cli {
 /// "1:02:05", "0:07".
 std::string duration_text(double seconds);
 
-/// Rewritten at most ten times a second; silent where stderr is no terminal.
+/// On a terminal one line, rewritten at most ten times a second. In a file a line for each `file_interval` that passes.
 class ProgressLine {
  public:
-  explicit ProgressLine(std::string_view label);
+  explicit ProgressLine(std::string_view label, std::chrono::milliseconds file_interval = std::chrono::seconds(30));
   ~ProgressLine() { clear(); }
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
@@ -28,9 +28,10 @@ class ProgressLine {
  private:
   using Clock = std::chrono::steady_clock;
   std::string label_;
-  bool shown_ = false, drawn_ = false;
+  std::chrono::milliseconds file_interval_;
+  bool is_terminal_ = false, drawn_ = false;
   std::int64_t first_ = -1;
-  Clock::time_point start_ = Clock::now(), last_{};
+  Clock::time_point start_ = Clock::now(), last_ = start_;
 };
 
 }  // namespace cli
