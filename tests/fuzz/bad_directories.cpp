@@ -170,7 +170,8 @@ TEST_CASE("config.json that is none") {
        {"deeper than 64"}},
   };
   for (const auto& [config, says] : configs) {
-    CAPTURE(config.substr(0, 60));
+    const std::string begin = config.substr(0, 60);
+    CAPTURE(begin);
     TemporaryDirectory dir;
     dir.write("config.json", config);
     dir.write("model.safetensors", safetensors_bytes(kHeader, 32));

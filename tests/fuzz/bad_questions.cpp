@@ -196,7 +196,8 @@ TEST_CASE("task files take at most 8 times their text") {
       {"unknown keys", keys},
   };
   for (const auto& [name, text] : texts) {
-    CAPTURE(std::string(name));
+    const std::string what = name;
+    CAPTURE(what);
     const std::string file = head + text + "}";
     start_allocation_meter();
     const auto read = parse_task(file, "t.json");

@@ -123,10 +123,11 @@ TEST_CASE("a Hugging Face directory, one file at a time mutated") {
   }
   std::mt19937_64 random(7);
   for (auto& [name, file] : files) {
+    const std::string what = name;
     const Budget budget(2.0);
     int done = 0, accepted = 0;
     for (; done < 3000 && budget.left(); ++done) {
-      CAPTURE(name);
+      CAPTURE(what);
       CAPTURE(done);
       REQUIRE(file.assign(mutate(texts[name], random, 1 << 14)));
       accepted += check_survives(dir.path().string(), total) ? 1 : 0;
@@ -158,7 +159,8 @@ TEST_CASE("headers that swell: memory stays a multiple of the file") {
   for (int i = 0; i < 20'000; ++i) tensors.tensors.push_back({std::to_string(i), {1}, 24, 1});
   files.emplace_back("many tensors", tensors.bytes());
   for (const auto& [name, bytes] : files) {
-    CAPTURE(name);
+    const std::string what = name;
+    CAPTURE(what);
     const MemoryFile file(bytes);
     start_allocation_meter();
     CHECK(moe::checkpoint::open(file.path()).has_value());
