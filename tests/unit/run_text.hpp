@@ -75,7 +75,7 @@ inline RunJson task_json(const std::string& name, double accuracy, double flops)
   for (const char* key : {"truncated_questions", "too_long_questions", "non_finite_questions", "match_limit_questions",
                           "skipped_questions", "tied_questions", "reencoded_questions"})
     out[key] = 0;
-  out["rows"] = {row_json(name, true, accuracy)};
+  out["rows"] = RunJson::array({row_json(name, true, accuracy)});  // clang takes {object} for the object
   out["by"]["subject"] = {row_json("history", true, accuracy + 0.05), row_json("law", true, accuracy - 0.05)};
   return out;
 }

@@ -154,8 +154,10 @@ TEST_CASE("threads are tested with the stacks that OpenMP gives its own") {
           for (const char* part : {"1 of 2 threads", "with stacks of 1073741824000000 bytes", "OMP_STACKSIZE"})
             found.expect(pool.error().message.find(part) != std::string::npos, pool.error().message);
           found.expect(run_tasks(found, moe::openmp_pool(2), 10) == 1, "2 workers");
+#ifndef __clang__  // LLVM's OpenMP keeps what the variable said at its first use
           unsetenv("OMP_STACKSIZE");
           found.expect(moe::start_openmp_pool(2).has_value(), "2 threads are not started");
+#endif
         }) == "");
 }
 

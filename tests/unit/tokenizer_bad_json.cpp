@@ -58,7 +58,7 @@ TEST_CASE("added tokens: special or not, white space taken along, whole words, n
   const int id = 261;
   const auto ids = [&](const json& flags, const std::string& text, moe::SpecialText special = moe::SpecialText::parse) {
     json with = file;
-    with["added_tokens"] = {added_token(id, "<t>", flags)};
+    with["added_tokens"] = json::array({added_token(id, "<t>", flags)});
     return must_encode(*load(with), text, false, special);
   };
   CHECK(ids(json::object(), "a<t>b") == Ids{'a', id, 'b'});
@@ -74,11 +74,11 @@ TEST_CASE("added tokens: special or not, white space taken along, whole words, n
     CHECK(ids({{"single_word", true}}, std::string(part) + "<t>").back() == id);
   file["normalizer"] = {{"type", "NFC"}};
   json composed = file;
-  composed["added_tokens"] = {added_token(id, "e\u0301", {{"normalized", true}})};
+  composed["added_tokens"] = json::array({added_token(id, "e\u0301", {{"normalized", true}})});
   CHECK(must_encode(*load(composed), "ae\u0301b\u00e9") == Ids{'a', id, 'b', id});
-  composed["added_tokens"] = {added_token(id, "e\u0301")};
+  composed["added_tokens"] = json::array({added_token(id, "e\u0301")});
   CHECK(must_encode(*load(composed), "e\u0301\u00e9") == Ids{id, 0xc3, 0xa9});
-  file["added_tokens"] = {added_token(id, "<t>"), added_token(id + 1, "<t><t>")};
+  file["added_tokens"] = json::array({added_token(id, "<t>"), added_token(id + 1, "<t><t>")});
   CHECK(must_encode(*load(file), "<t><t><t>") == Ids{id + 1, id});
 }
 
@@ -110,7 +110,7 @@ TEST_CASE("steps of the pre-tokenizer") {
 
 TEST_CASE("what goes around a text, and what tokenizer_config.json says about it") {
   json file = small_json();
-  file["added_tokens"] = {added_token(261, "<s>"), added_token(262, "</s>")};
+  file["added_tokens"] = json::array({added_token(261, "<s>"), added_token(262, "</s>")});
   const std::string names = R"({"bos_token": {"content": "<s>"}, "eos_token": "</s>")";
   CHECK(must_encode(*load(file, names + "}"), "a", true) == Ids{'a'});
   CHECK(must_encode(*load(file, names + R"(, "add_bos_token": true})"), "a", true) == Ids{261, 'a'});
@@ -209,7 +209,7 @@ TEST_CASE("steps of character vocabularies: what is not built, or means somethin
 TEST_CASE("tokens in the white space that another one took along are found, unless nothing is left of them") {
   json file = small_json();
   const auto ids = [&](const json& flags, std::string_view text) {
-    file["added_tokens"] = {added_token(261, "<t>", {{"rstrip", true}}), added_token(262, "  ", flags)};
+    file["added_tokens"] = json::array({added_token(261, "<t>", {{"rstrip", true}}), added_token(262, "  ", flags)});
     return must_encode(*load(file), text);
   };
   CHECK(ids(json::object(), "<t>     x") == Ids{261, 262, 262, ' ', 'x'});
@@ -225,7 +225,7 @@ TEST_CASE("what the tokenizers package itself reads in no useful way is refused 
   json file = small_json();
   file["pre_tokenizer"] = nullptr;
   file["decoder"] = {{"type", "Fuse"}};
-  file["added_tokens"] = {added_token(261, "\t", {{"normalized", true}})};
+  file["added_tokens"] = json::array({added_token(261, "\t", {{"normalized", true}})});
   CHECK(load(file) != nullptr);
   const json strip_left = {{"type", "Strip"}, {"strip_left", true}, {"strip_right", false}};
   const json strip_right = {{"type", "Strip"}, {"strip_left", false}, {"strip_right", true}};
@@ -391,7 +391,7 @@ TEST_CASE("steps without number are refused before a text meets them") {
 
 TEST_CASE("any cut or changed file gives a tokenizer that works or an error") {
   json file = small_json();
-  file["added_tokens"] = {added_token(261, "<s>")};
+  file["added_tokens"] = json::array({added_token(261, "<s>")});
   file["pre_tokenizer"] = json::parse(
       R"({"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "\\p{N}{1,3}|[^\\s]+"},
     "behavior": "Isolated", "invert": false}, {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}]})");
