@@ -150,7 +150,6 @@ def pytest_configure(config):
 
 def pytest_generate_tests(metafunc):
     if metafunc.function.__name__ in ALSO_HOT:
-        metafunc.fixturenames.append("fields_changed")
         hot = {"temperature": 1.0, "cache_prompt": True}
         metafunc.parametrize("fields_changed", [{}, hot], ids=["as-written", "hot"], indirect=True)
 
@@ -164,9 +163,9 @@ def pytest_collection_modifyitems(items):
 if "pytest" in sys.modules:
     import pytest
 
-    @pytest.fixture
+    @pytest.fixture(autouse=True)
     def fields_changed(request):
-        changed_fields.update(request.param)
+        changed_fields.update(getattr(request, "param", {}))
         yield
         changed_fields.clear()
 
