@@ -170,11 +170,9 @@ class Sampler {
       candidates_.erase(cut, candidates_.end());
       std::sort(candidates_.begin(), candidates_.end(), better);
     }
+    weigh_on_this_cpu(candidates_, highest, config_.temperature);
     double total = 0.0;
-    for (Candidate& c : candidates_) {
-      c.weight = detail::exp((static_cast<double>(c.logit) - highest) / config_.temperature);
-      total += c.weight;
-    }
+    for (const Candidate& c : candidates_) total += c.weight;
     if (config_.top_p < 1.0) total = keep_nucleus(total, limited);
     if (config_.min_p > 0.0) total = keep_likely();
 
@@ -198,6 +196,26 @@ class Sampler {
   static bool better(const Candidate& a, const Candidate& b) {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
   }
+
+  MOE_FORCE_INLINE static void weigh(std::span<Candidate> candidates, double highest, double temperature) {
+    for (Candidate& c : candidates) c.weight = detail::exp((static_cast<double>(c.logit) - highest) / temperature);
+  }
+  // exp() is a chain of fma. Where the compiler may not assume that instruction each of them is a library call, and a
+  // token of a vocabulary of 152,000 takes 30 ms instead of 1.5. The bits are the same.
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(__FMA__)
+  __attribute__((target("fma"), flatten)) static void weigh_by_fma(std::span<Candidate> candidates, double highest,
+                                                                   double temperature) {
+    weigh(candidates, highest, temperature);
+  }
+  static void weigh_on_this_cpu(std::span<Candidate> candidates, double highest, double temperature) {
+    if (__builtin_cpu_supports("fma")) return weigh_by_fma(candidates, highest, temperature);
+    weigh(candidates, highest, temperature);
+  }
+#else
+  static void weigh_on_this_cpu(std::span<Candidate> candidates, double highest, double temperature) {
+    weigh(candidates, highest, temperature);
+  }
+#endif
 
   explicit Sampler(const SamplingConfig& config) : config_(config), rng_(config.seed) {}
 

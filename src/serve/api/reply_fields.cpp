@@ -179,8 +179,10 @@ Checked<void> fit_prompt(std::vector<TokenId>& ids, const ReplySettings& setting
   if (prompt + reply <= context_tokens) return {};
   return tl::unexpected<ApiError>(
       {400,
-       fmt::format("the prompt has {} tokens and the reply up to {}, expected at most {} together (the context)",
-                   prompt, settings.max_tokens.value_or(1), context_tokens),
+       fmt::format(
+           "the prompt has {} tokens and the reply up to {}, which exceeds the available context size: expected "
+           "at most {} together",
+           prompt, settings.max_tokens.value_or(1), context_tokens),
        settings.max_tokens.value_or(0) > 1 && prompt <= context_tokens ? "max_tokens" : "prompt",
        "context_length_exceeded", std::pair{prompt, context_tokens}});
 }
