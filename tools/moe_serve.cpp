@@ -167,7 +167,7 @@ void add_model_options(CLI::App& app, Options& o) {
   app.add_flag("--parse-user-control-tokens", o.server.parse_user_control_tokens,
                "control tokens spelled in messages are obeyed, as other servers do (they are plain text)");
   app.add_flag("--use-generation-config", o.server.use_generation_config,
-               "requests sample as the model's generation_config.json says where they do not (as OpenAI's do)");
+               "what a request does not say of sampling is as generation_config.json says (OpenAI's defaults)");
   app.add_option("--precision", o.precision, "auto or reference (float32 activations)")
       ->check(CLI::IsMember({"auto", "reference"}));
   app.add_option("--kv", o.kv, "type of the cache: f32, f16, bf16 (f16; f32 with --precision reference)")
@@ -223,7 +223,7 @@ void add_network_options(CLI::App& app, Options& o) {
                   "running replies may take after SIGTERM (30)");
   app.add_option("--metrics-alias", o.server.metrics_alias, "metrics once more under the names of vllm or llamacpp")
       ->check(CLI::IsMember({"vllm", "llamacpp"}));
-  app.add_flag("--log-content", o.server.log_content, "prompts and replies are in the log (no text of theirs is)");
+  app.add_flag("--log-content", o.server.log_content, "the log has the texts of prompts and replies (it has none)");
   app.add_flag("--no-log", o.no_log, "no line per request on stderr");
 }
 

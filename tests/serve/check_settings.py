@@ -110,6 +110,14 @@ def memory(program, model):
         check(server.json("/v1/completions", b" " * 100000 + json.dumps(DRAWN).encode())[0] == 200, "now it has room")
         status, answer = server.json("/v1/completions", {**DRAWN, "n": 16, "logprobs": 20, "max_tokens": 100})
         check(status == 503 and answer["error"]["code"] == "overloaded", f"an answer beyond all memory: {status}")
+    with Server(program, model, *ROOM, "--buffer-memory", "50000") as server:
+        slow = server.connect(receive_buffer=4096)
+        slow.sendall(post(json.dumps({**LONG, "stream": True, "logprobs": 20}).encode()))
+        check(wait_until(lambda: metric(server, "requests_paused") > 0), "a slow reader waits")
+        held = metric(server, "output_bytes_held")
+        check(50000 < held < 200000, f"{held} bytes are held for it, expected little more than 50000")
+        check(server.json("/v1/completions", DRAWN)[0] == 200, "small answers have room")
+        slow.close()
     plain = {**DRAWN, "echo": True, "logprobs": 2, "prompt": "In which month " * 30}
     with Server(program, model, "--logit-memory", "1") as server:
         small = server.json("/v1/completions", plain)[1]
