@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
+#include <thread>
 
 #include "support/show.hpp"
 #include "support/text_file.hpp"
@@ -74,6 +75,50 @@ Result<void> announce(const moe::serve::Server& server, const moe::Model& model,
                                 size_text(memory.cache_bytes), server.cache_tokens(), server.context_tokens()));
 }
 
+// In the words of the command line.
+Result<void> check_context(const moe::Model& model, const ServerOptions& options) {
+  const std::int64_t most = model.config().max_position;
+  if (options.context_tokens <= most) return {};
+  return moe::fail(moe::ErrorCode::bad_argument,
+                   fmt::format("--ctx is {}, expected at most the model's context, {}", options.context_tokens, most));
+}
+
+/// The server's thread, from the start to the end of the program.
+class Network {
+ public:
+  explicit Network(moe::serve::Server& server) : server_(server), thread_([this] { done_ = server_.run(); }) {}
+  ~Network() {
+    if (!thread_.joinable()) return;
+    server_.stop();
+    thread_.join();
+  }
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+  Result<void> wait() {
+    thread_.join();
+    return done_;
+  }
+
+ private:
+  moe::serve::Server& server_;
+  Result<void> done_;
+  std::thread thread_;
+};
+
+Result<void> load(Options& o, moe::serve::Server& server) {
+  cli::ProgressLine line("loading");
+  auto model = moe::Model::load(o.model, {.threads = o.server.session.threads,
+                                          .on_progress = [&](moe::Progress p) { line.update(p); },
+                                          .cancelled = cli::interrupted});
+  line.clear();
+  if (!model) return moe::forward(model);
+  for (const std::string& note : (*model)->info().notes) cli::complain("moe-serve", "note: " + note);
+  if (auto ok = check_context(**model, o.server); !ok) return ok;
+  if (auto ok = server.serve(*model); !ok) return ok;
+  if (o.server.session.max_tokens == 0) o.server.session.max_tokens = server.cache_tokens();
+  return announce(server, **model, o.server);
+}
+
 Result<void> run(Options& o) {
   if (auto ok = read_keys(o.api_key_file, o.server.api_keys); !ok) return ok;
   if (!o.chat_template.empty()) {
@@ -84,13 +129,6 @@ Result<void> run(Options& o) {
   }
   const auto threads = cli::start_threads(o.threads);
   if (!threads) return moe::forward(threads);
-  cli::ProgressLine line("loading");
-  auto model = moe::Model::load(
-      o.model,
-      {.threads = *threads, .on_progress = [&](moe::Progress p) { line.update(p); }, .cancelled = cli::interrupted});
-  line.clear();
-  if (!model) return moe::forward(model);
-  for (const std::string& note : (*model)->info().notes) cli::complain("moe-serve", "note: " + note);
   if (o.server.names.empty()) o.server.names.push_back(name_of_path(o.model));
   o.server.session.threads = *threads;
   o.server.stopping = cli::interrupted;
@@ -99,11 +137,12 @@ Result<void> run(Options& o) {
     o.server.log = [](std::string_view text) {
       std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
     };
-  auto server = moe::serve::Server::create(*model, o.server);
+  // The port is taken first, and /health answers while the model is read.
+  auto server = moe::serve::Server::listen(o.server);
   if (!server) return moe::forward(server);
-  if (o.server.session.max_tokens == 0) o.server.session.max_tokens = server->cache_tokens();
-  if (auto ok = announce(*server, **model, o.server); !ok) return ok;
-  auto done = server->run();
+  Network network(*server);
+  if (auto ok = load(o, *server); !ok) return ok;
+  auto done = network.wait();
   // Asked to stop is what a server's run ends with.
   if (done) cli::take_interrupt_as_request();
   return done;
@@ -118,13 +157,17 @@ void add_model_options(CLI::App& app, Options& o) {
   app.add_flag("--any-model-name", o.server.any_model_name, "requests may name any model");
   cli::add_number(app, "--ctx,--max-model-len", o.server.context_tokens, Bounds<std::int64_t>{1, kMost},
                   "tokens of one request, prompt and reply (the model's context)");
-  cli::add_number(app, "--cache-tokens", o.server.session.max_tokens, Bounds<std::int64_t>{1, kMost},
+  cli::add_number(app, "--cache-tokens", o.server.session.max_tokens, Bounds<std::int64_t>{1, std::int64_t{1} << 40},
                   "tokens that the cache holds for all requests together (8 times --ctx, at most 32768)");
   cli::add_path(app, "--chat-template", o.chat_template,
                 "a template: a file that ends in .jinja or has a / in its path, or the NAME of one of the model's")
       ->type_name("FILE|NAME");
   app.add_flag("--trust-request-template", o.server.trust_request_template,
                "requests may bring a chat_template of their own");
+  app.add_flag("--parse-user-control-tokens", o.server.parse_user_control_tokens,
+               "control tokens spelled in messages are obeyed, as other servers do (they are plain text)");
+  app.add_flag("--use-generation-config", o.server.use_generation_config,
+               "what a request does not say of sampling is as generation_config.json says (OpenAI's defaults)");
   app.add_option("--precision", o.precision, "auto or reference (float32 activations)")
       ->check(CLI::IsMember({"auto", "reference"}));
   app.add_option("--kv", o.kv, "type of the cache: f32, f16, bf16 (f16; f32 with --precision reference)")
@@ -139,6 +182,8 @@ void add_scheduler_options(CLI::App& app, moe::serve::SchedulerOptions& o) {
                   "replies that run at one time (64)");
   cli::add_number(app, "--max-queue", o.max_queue, Bounds<std::int64_t>{1, 1 << 20},
                   "prompts that wait; more are refused with 429 (4096)");
+  cli::add_number(app, "--logit-memory", o.logit_memory, Bounds<std::int64_t>{1, std::int64_t{1} << 40},
+                  "bytes of logits in a step, which bound the scored positions of prompts (134217728)");
   cli::add_number(app, "--prefix-cache-tokens", o.prefix_cache_tokens, Bounds<std::int64_t>{0, kMost},
                   "tokens that earlier prompts may hold in the cache; 0 keeps nothing (half of the cache)");
   cli::add_number(app, "--reorder-window", o.reorder_window, Bounds<std::int64_t>{0, 1 << 20},
@@ -162,6 +207,8 @@ void add_network_options(CLI::App& app, Options& o) {
                   "bytes of a request's body (16777216)");
   cli::add_number(app, "--max-prompts", o.server.max_prompts, Bounds<std::size_t>{1, 1 << 16},
                   "prompts of one request (256)");
+  cli::add_number(app, "--buffer-memory", o.server.max_buffer_bytes, Bounds<std::size_t>{1, std::size_t{1} << 50},
+                  "bytes of all requests at work, and once more of all answers that wait for readers (1073741824)");
   cli::add_number(app, "--max-connections", o.server.max_connections, Bounds<std::size_t>{1, 1 << 20},
                   "open connections (1024)");
   const Bounds<double> seconds{0, 1e6, true};
@@ -170,10 +217,13 @@ void add_network_options(CLI::App& app, Options& o) {
   cli::add_number(app, "--stall-seconds", o.server.stall_seconds, seconds, "a client may read nothing (30)");
   cli::add_number(app, "--ping-seconds", o.server.ping_seconds, seconds,
                   "of silence in a stream, then a comment is sent (15)");
+  cli::add_number(app, "--request-timeout", o.server.request_seconds, Bounds<double>{0, 1e6},
+                  "seconds that a request may take, then it ends with an error; 0: no limit (0)");
   cli::add_number(app, "--drain-seconds", o.server.drain_seconds, Bounds<double>{0, 1e6},
                   "running replies may take after SIGTERM (30)");
   app.add_option("--metrics-alias", o.server.metrics_alias, "metrics once more under the names of vllm or llamacpp")
       ->check(CLI::IsMember({"vllm", "llamacpp"}));
+  app.add_flag("--log-content", o.server.log_content, "the log has the texts of prompts and replies (it has none)");
   app.add_flag("--no-log", o.no_log, "no line per request on stderr");
 }
 
@@ -182,6 +232,7 @@ void add_network_options(CLI::App& app, Options& o) {
 int main(int argc, char** argv) {
   Options o;
   CLI::App app("Answers the requests of the OpenAI API with a model (docs/SERVING.md).", "moe-serve");
+  app.set_version_flag("--version", "moe-serve " MOE_VERSION, "print the version and exit");
   add_model_options(app, o);
   add_scheduler_options(app, o.server.scheduler);
   add_network_options(app, o);

@@ -51,17 +51,26 @@ struct ServerOptions {
   std::string cors_origin = {};            ///< of Access-Control-Allow-Origin; empty: no such header
   std::string chat_template_name = {};     ///< of the model's templates; empty: as ChatOptions chooses
   std::string chat_template_text = {};     ///< instead of the model's own
-  bool trust_request_template = false;     ///< a request may bring a template of its own
-  bool strict = false;                     ///< a field that is not known is an error
-  std::string metrics_alias = {};          ///< "vllm" or "llamacpp": metrics once more under their names
+  /// Control tokens that a message spells are parsed, as other servers do; false: they are plain text.
+  bool parse_user_control_tokens = false;
+  /// What the model's generation_config.json says of sampling is the default of requests, instead of OpenAI's values.
+  bool use_generation_config = false;
+  bool trust_request_template = false;  ///< a request may bring a template of its own
+  bool strict = false;                  ///< a field that is not known is an error
+  std::string metrics_alias = {};       ///< "vllm" or "llamacpp": metrics once more under their names
 
   std::size_t max_body_bytes = 16u << 20;
   std::size_t max_prompts = 256;  ///< of one request
   std::size_t max_connections = 1024;
+  /// Of all requests that are not answered, and once more of all answers that clients have not read.
+  std::size_t max_buffer_bytes = std::size_t{1} << 30;
   double idle_seconds = 75, head_seconds = 10, stall_seconds = 30, ping_seconds = 15;
-  double drain_seconds = 30;  ///< running replies have so long to end after stop()
+  double request_seconds = 0;  ///< a request that takes longer ends with an error; 0: none does
+  double drain_seconds = 30;   ///< running replies have so long to end after stop()
 
-  /// One JSON object per request, without a line end; no text of a prompt or a reply is in it. From the I/O thread.
+  bool log_content = false;  ///< prompts and replies are in the log
+  /// One JSON object per request, without a line end; no text of a prompt or a reply is in it, but for log_content. From
+  /// the I/O thread.
   std::function<void(std::string_view)> log = {};
   /// Asked some ten times a second by run(): true is stop().
   std::function<bool()> stopping = {};
@@ -69,8 +78,13 @@ struct ServerOptions {
 
 class MOE_API Server {
  public:
-  /// Makes the session and listens; requests wait until run(). Errors: bad_argument naming the option, io (address and
-  /// port), those of Session::create; unsupported when the model has no usable tokenizer.
+  /// Listens. As long as there is no model, what run() answers is 503, "loading model". Errors: bad_argument naming the
+  /// option; io (address and port).
+  static Result<Server> listen(const ServerOptions& options);
+  /// Makes the session: from now on the model answers. Once, from any thread, before or beside run(). Errors: bad_argument
+  /// naming the option, those of Session::create; unsupported when the model has no usable tokenizer.
+  Result<void> serve(std::shared_ptr<const Model> model);
+  /// Both; requests wait until run().
   static Result<Server> create(std::shared_ptr<const Model> model, const ServerOptions& options);
   ~Server();
   Server(Server&&) noexcept;
@@ -79,8 +93,8 @@ class MOE_API Server {
   std::uint16_t port() const;
   /// "http://127.0.0.1:8080"
   std::string url() const;
-  std::int64_t context_tokens() const;
-  std::int64_t cache_tokens() const;
+  std::int64_t context_tokens() const;  ///< after serve()
+  std::int64_t cache_tokens() const;    ///< after serve()
   /// Serves until stop() in the calling thread, and lets running replies end. Once.
   Result<void> run();
   /// From any thread.

@@ -50,7 +50,7 @@ struct Counters {
   std::int64_t running = 0, waiting = 0, paused = 0;     ///< replies now
   std::int64_t cache_tokens_used = 0, cache_tokens = 0;  ///< pages held now, and all, times kPageTokens
   std::int64_t prompt_tokens = 0, reused_tokens = 0, reply_tokens = 0;
-  std::int64_t steps = 0, step_tokens = 0, preemptions = 0, cancelled = 0;
+  std::int64_t steps = 0, step_tokens = 0, step_sequences = 0, preemptions = 0, cancelled = 0;
   std::int64_t flops = 0, flops_saved = 0;  ///< executed; what the prefix index made unnecessary, as closed form
 };
 

@@ -68,12 +68,23 @@ JobRecord* Roster::most_shared(JobRecord& head) {
   return best;
 }
 
+// Owners take turns, so that nobody waits for the whole queue of another; of an owner's jobs the oldest.
+JobRecord* Roster::next_waiting() const {
+  JobRecord *behind = nullptr, *first = nullptr;  // of the owner behind the last one, and of the first of all
+  for (JobRecord* job : waiting_) {
+    if (job->is_paused) continue;
+    const std::string& owner = job->job.owner;
+    if (first == nullptr || owner < first->job.owner) first = job;
+    if (owner > last_owner_ && (behind == nullptr || owner < behind->job.owner)) behind = job;
+  }
+  return behind != nullptr ? behind : first;
+}
+
 JobRecord* Roster::first_in_line() {
   const auto goes = [](const JobRecord* job) { return !job->is_paused; };
   if (const auto job = std::find_if(preempted_.begin(), preempted_.end(), goes); job != preempted_.end()) return *job;
-  const auto head = std::find_if(waiting_.begin(), waiting_.end(), goes);
-  if (head == waiting_.end()) return nullptr;
-  return index_.is_on() ? most_shared(**head) : *head;
+  JobRecord* head = next_waiting();
+  return head != nullptr && index_.is_on() ? most_shared(*head) : head;
 }
 
 // ---- room
@@ -128,6 +139,7 @@ void Roster::enlist(JobRecord& job) {
     std::erase(preempted_, &job);
   } else {
     job.age = next_age_++;
+    last_owner_ = job.job.owner;
     for (JobRecord* other : waiting_) {
       if (other == &job) break;
       if (!other->is_paused && other->job.owner == job.job.owner) ++other->passed;

@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -50,6 +51,7 @@ class Roster {
  private:
   std::int64_t free_pages() const { return engine_.free_tokens() / kPageTokens; }
   JobRecord* first_in_line();
+  JobRecord* next_waiting() const;
   JobRecord* most_shared(JobRecord& head);
   std::int64_t shared_tokens(const JobRecord& job) const;
   bool make_room_for(const JobRecord& job);
@@ -69,6 +71,7 @@ class Roster {
   std::deque<JobRecord*> waiting_;     // as they came
   std::vector<JobRecord*> preempted_;  // by age
   std::vector<JobRecord*> running_;    // by age
+  std::string last_owner_;             // whose job began last: the next turn is another's
   std::int64_t next_age_ = 1, preemptions_ = 0;
 };
 

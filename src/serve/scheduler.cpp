@@ -164,6 +164,7 @@ bool Scheduler::step() {
   if (!items.empty()) {
     has_progressed_ = true;
     counters_.steps += 1;
+    counters_.step_sequences += static_cast<std::int64_t>(items.size());
     std::int64_t tokens = 0, of_prompts = 0;
     for (const StepItem& item : items) {
       tokens += item.count;
@@ -171,7 +172,9 @@ bool Scheduler::step() {
     }
     const auto started = Clock::now();
     run(std::move(items));
-    measure(tokens, of_prompts, Clock::now() - started);
+    const auto time = Clock::now() - started;
+    measure(tokens, of_prompts, time);
+    if (observer_) observer_(tokens, std::chrono::duration<double>(time).count());
   }
   roster_.sweep();
   index_.enforce_limit();

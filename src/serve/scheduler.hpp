@@ -40,6 +40,11 @@ class Scheduler final : public JobQueue {
   /// Called after each of the above, by the thread that called it. To be set before anybody else knows the scheduler.
   void set_waker(std::function<void()> waker) { waker_ = std::move(waker); }
 
+  /// Called after each step by the scheduler's thread. To be set before there is one.
+  void set_step_observer(std::function<void(std::int64_t tokens, double seconds)> observer) {
+    observer_ = std::move(observer);
+  }
+
   /// Acts on what was asked for since the last step, and runs one. False when there is nothing to do until more is asked
   /// for: no jobs, or paused ones only.
   bool step();
@@ -73,6 +78,7 @@ class Scheduler final : public JobQueue {
   const SchedulerOptions options_;
   const Limits limits_;
   std::function<void()> waker_;
+  std::function<void(std::int64_t, double)> observer_;
 
   mutable std::mutex mutex_;  // of what stands here
   std::vector<Command> commands_;

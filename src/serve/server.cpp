@@ -5,32 +5,50 @@
 #include "moe/chat.hpp"
 #include "moe/serve.hpp"
 #include "serve/api/api.hpp"
+#include "serve/api/sampling_defaults.hpp"
 #include "serve/scheduler_thread.hpp"
 #include "serve/session_engine.hpp"
 
 namespace moe::inline MOE_ABI::serve {
 namespace {
 
-// Equal fingerprints and equal bodies mean equal answers.
-std::string fingerprint_of(const Model& model, const SessionOptions& session) {
-  return fmt::format("b{}-{:016x}-{}-{}", kNumericsVersion, model.info().hash, name_of(session.kv),
-                     name_of(session.precision));
+// FNV-1a.
+std::uint64_t hash_of(std::string_view text) {
+  std::uint64_t hash = 14695981039346656037u;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return hash;
 }
 
-Result<void> check(const Model& model, const ServerOptions& options) {
+// Equal fingerprints and equal bodies mean equal answers: the options that change what a body means are in it.
+std::string fingerprint_of(const Model& model, const SessionOptions& session, const ServerOptions& options) {
+  std::string out = fmt::format("b{}-{:016x}-{}-{}", kNumericsVersion, model.info().hash, name_of(session.kv),
+                                name_of(session.precision));
+  if (const std::string chat = options.chat_template_name + options.chat_template_text; !chat.empty())
+    out += fmt::format("-{:016x}", hash_of(chat));
+  if (options.use_generation_config) out += "-gc";
+  if (options.parse_user_control_tokens) out += "-uc";
+  return out;
+}
+
+Result<void> check(const ServerOptions& options) {
   const auto refuse = [](const char* what) { return fail(ErrorCode::bad_argument, what); };
-  if (!model.tokenizer())
-    return fail(ErrorCode::unsupported, "a server needs the model's tokenizer: " + model.tokenizer_error());
   if (options.names.empty()) return refuse("ServerOptions::names is empty, expected a name of the model");
   for (const std::string& name : options.names)
     if (name.empty()) return refuse("a name of the model is empty");
   // The resolver takes it for every address there is.
   if (options.host.empty()) return refuse("the host is empty, expected an address to listen on");
+  if (options.context_tokens < 0) return refuse("ServerOptions::context_tokens is below 0");
+  if (options.session.max_tokens < 0) return refuse("ServerOptions::session.max_tokens is below 0");
+  return {};
+}
+
+Result<void> check_model(const Model& model, const ServerOptions& options) {
+  if (!model.tokenizer())
+    return fail(ErrorCode::unsupported, "a server needs the model's tokenizer: " + model.tokenizer_error());
   const std::int64_t most = model.config().max_position;
-  if (options.context_tokens < 0 || options.context_tokens > most)
+  if (options.context_tokens > most)
     return fail(ErrorCode::bad_argument, fmt::format("context_tokens is {}, expected at most the model's context, {}",
                                                      options.context_tokens, most));
-  if (options.session.max_tokens < 0) return refuse("ServerOptions::session.max_tokens is below 0");
   return {};
 }
 
@@ -54,6 +72,23 @@ std::int64_t default_cache(std::int64_t context) {
   return std::max(context, std::min(kContexts * context, kMostTokens)) + kPageTokens;
 }
 
+http::Options http_options(const ServerOptions& options) {
+  http::Options http;
+  http.host = options.host;
+  http.port = options.port;
+  http.max_body = options.max_body_bytes;
+  http.max_connections = options.max_connections;
+  http.buffer_bytes = options.max_buffer_bytes;
+  http.cors_origin = options.cors_origin;
+  http.idle_seconds = options.idle_seconds;
+  http.head_seconds = options.head_seconds;
+  http.stall_seconds = options.stall_seconds;
+  http.ping_seconds = options.ping_seconds;
+  http.request_seconds = options.request_seconds;
+  http.stopping = options.stopping;
+  return http;
+}
+
 }  // namespace
 
 /// Members end in the reverse order: first nothing writes to the server any more, then it goes itself.
@@ -61,7 +96,8 @@ struct Server::Impl {
   ServerOptions options;
   std::unique_ptr<http::Server> http;
   api::Metrics metrics;
-  std::unique_ptr<TaskThread> output = std::make_unique<TaskThread>();
+  // The model waits for the thread that writes its replies down: they would pile up.
+  std::unique_ptr<TaskThread> output = std::make_unique<TaskThread>(4096);
   std::unique_ptr<Scheduler> scheduler;
   std::unique_ptr<SchedulerThread> steps;
   std::unique_ptr<TaskThread> intake = std::make_unique<TaskThread>();
@@ -82,44 +118,54 @@ Server::~Server() = default;
 Server::Server(Server&&) noexcept = default;
 Server& Server::operator=(Server&&) noexcept = default;
 
-Result<Server> Server::create(std::shared_ptr<const Model> model, const ServerOptions& options) {
-  if (auto ok = check(*model, options); !ok) return forward(ok);
-  if (auto ok = check_template(*model, options); !ok) return forward(ok);
+Result<Server> Server::listen(const ServerOptions& options) {
+  if (auto ok = check(options); !ok) return forward(ok);
   auto impl = std::make_unique<Impl>();
   impl->options = options;
+  Impl* raw = impl.get();
+  impl->api = std::make_unique<api::Api>(
+      impl->options, impl->metrics, [raw] { raw->scheduler->drain(); }, [raw] { return raw->http->gauges(); });
+  auto server = http::Server::create(http_options(options), *impl->api);
+  if (!server) return forward(server);
+  impl->http = std::move(*server);
+  return Server(std::move(impl));
+}
+
+Result<void> Server::serve(std::shared_ptr<const Model> model) {
+  const ServerOptions& options = impl_->options;
+  if (impl_->scheduler != nullptr) return fail(ErrorCode::bad_argument, "the server has a model already");
+  if (auto ok = check_model(*model, options); !ok) return ok;
+  if (auto ok = check_template(*model, options); !ok) return ok;
+  auto defaults = api::sampling_defaults(*model, options.use_generation_config);
+  if (!defaults) return forward(defaults);
   SessionOptions session_options = options.session;
   const std::int64_t context = options.context_tokens > 0 ? options.context_tokens : model->config().max_position;
   if (session_options.max_tokens == 0) session_options.max_tokens = default_cache(context);
   auto session = Session::create(model, session_options);
   if (!session) return forward(session);
-  impl->cache_tokens = session_options.max_tokens;
+  impl_->cache_tokens = session_options.max_tokens;
   auto scheduler = Scheduler::create(std::make_unique<SessionEngine>(std::move(*session)), options.scheduler);
   if (!scheduler) return forward(scheduler);
-  impl->scheduler = std::move(*scheduler);
-  auto steps = SchedulerThread::start(*impl->scheduler);
+  impl_->scheduler = std::move(*scheduler);
+  impl_->scheduler->set_step_observer([&metrics = impl_->metrics](std::int64_t tokens, double seconds) {
+    metrics.observe(api::Metrics::Measure::step, seconds);
+    metrics.observe(api::Metrics::Measure::step_tokens, static_cast<double>(tokens));
+  });
+  auto steps = SchedulerThread::start(*impl_->scheduler);
   if (!steps) return forward(steps);
-  impl->steps = std::move(*steps);
-  impl->context.reset(new api::Context{model, impl->options, *impl->scheduler, impl->metrics, *impl->intake,
-                                       *impl->output, context, api::unix_now(),
-                                       fingerprint_of(*model, session_options)});
-  Impl* raw = impl.get();
-  impl->api = std::make_unique<api::Api>(
-      *impl->context, [raw] { raw->scheduler->drain(); }, [raw] { return raw->http->gauges(); });
-  http::Options http;
-  http.host = options.host;
-  http.port = options.port;
-  http.max_body = options.max_body_bytes;
-  http.max_connections = options.max_connections;
-  http.cors_origin = options.cors_origin;
-  http.idle_seconds = options.idle_seconds;
-  http.head_seconds = options.head_seconds;
-  http.stall_seconds = options.stall_seconds;
-  http.ping_seconds = options.ping_seconds;
-  http.stopping = options.stopping;
-  auto server = http::Server::create(http, *impl->api);
-  if (!server) return forward(server);
-  impl->http = std::move(*server);
-  return Server(std::move(impl));
+  impl_->steps = std::move(*steps);
+  impl_->context.reset(new api::Context{model, options, *impl_->scheduler, impl_->metrics, *impl_->intake,
+                                        *impl_->output, context, api::unix_now(),
+                                        fingerprint_of(*model, session_options, options), std::move(*defaults)});
+  impl_->api->serve(*impl_->context);
+  return {};
+}
+
+Result<Server> Server::create(std::shared_ptr<const Model> model, const ServerOptions& options) {
+  auto server = listen(options);
+  if (!server) return server;
+  if (auto ok = server->serve(std::move(model)); !ok) return forward(ok);
+  return server;
 }
 
 std::uint16_t Server::port() const { return impl_->http->port(); }
@@ -128,7 +174,7 @@ std::string Server::url() const {
   const bool is_v6 = host.find(':') != std::string::npos;
   return fmt::format("http://{}:{}", is_v6 ? "[" + host + "]" : host, port());
 }
-std::int64_t Server::context_tokens() const { return impl_->context->context_tokens; }
+std::int64_t Server::context_tokens() const { return impl_->context ? impl_->context->context_tokens : 0; }
 std::int64_t Server::cache_tokens() const { return impl_->cache_tokens; }
 Result<void> Server::run() { return impl_->http->run(impl_->options.drain_seconds); }
 void Server::stop() { impl_->http->stop(); }

@@ -5,6 +5,7 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <mutex>
 #include <thread>
 
@@ -14,7 +15,9 @@ namespace moe::inline MOE_ABI::serve {
 
 class TaskThread {
  public:
-  TaskThread() : thread_([this] { run(); }) {}
+  /// post() waits while `most` tasks do. Those that run must not post to the same thread then.
+  explicit TaskThread(std::size_t most = std::numeric_limits<std::size_t>::max())
+      : most_(most), thread_([this] { run(); }) {}
   /// Runs what is waiting, then ends.
   ~TaskThread() {
     {
@@ -29,7 +32,8 @@ class TaskThread {
 
   void post(std::function<void()> task) {
     {
-      const std::lock_guard lock(mutex_);
+      std::unique_lock lock(mutex_);
+      room_.wait(lock, [this] { return tasks_.size() < most_; });
       tasks_.push_back(std::move(task));
     }
     wake_.notify_one();
@@ -43,6 +47,7 @@ class TaskThread {
       auto task = std::move(tasks_.front());
       tasks_.pop_front();
       lock.unlock();
+      room_.notify_one();
       try {
         task();
       } catch (const std::exception&) {
@@ -54,10 +59,11 @@ class TaskThread {
   }
 
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_, room_;
   std::deque<std::function<void()>> tasks_;
+  const std::size_t most_;
   bool ending_ = false;
-  std::thread thread_;
+  std::thread thread_;  // last: it uses all of the above
 };
 
 }  // namespace moe::inline MOE_ABI::serve

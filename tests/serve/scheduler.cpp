@@ -127,6 +127,25 @@ TEST_CASE("of several owners each comes first in turn, however little fits into 
   s.finish();
 }
 
+TEST_CASE("owners' jobs begin in turns, however many one of them has in the queue") {
+  Server s({.options = {.max_sequences = 1}});
+  std::string begun;
+  struct Sink : JobSink {
+    Sink(std::string& all, char name) : begun(all), owner(name) {}
+    void on_admitted() override { begun += owner; }
+    std::string& begun;
+    char owner;
+  };
+  std::uint64_t seed = 0;
+  for (const char owner : std::string_view("aaaaabbca")) {
+    Job job = job_of(words(++seed, 20), 2);
+    job.owner = std::string(1, owner);
+    REQUIRE(s.scheduler->submit(job, std::make_shared<Sink>(begun, owner)));
+  }
+  s.finish();
+  CHECK(begun == "abcabaaaa");
+}
+
 TEST_CASE("positions with logits are bounded in every step, and replies do not keep prompts from theirs") {
   Server s({.options = {.logit_memory = 5 * 4 * 262}});
   std::vector<std::shared_ptr<RecordingSink>> sinks;

@@ -33,6 +33,10 @@ constexpr Route kRoutes[] = {
     {"/detokenize", "POST", detokenize},
 };
 constexpr std::string_view kModel = "/models/";
+constexpr std::string_view kBosShift =
+    "log-probabilities of a text to which the tokenizer adds BOS: its list has an entry for BOS too, so a client that "
+    "counts the text's own tokens (lm-eval with tokenized_requests=False) reads scores one token too early; send token "
+    "ids, or add_special_tokens: false. Said once.";
 
 std::string_view without_version(std::string_view path) {
   if (path.starts_with("/v1/")) path.remove_prefix(3);
@@ -90,7 +94,7 @@ std::string_view Api::methods(std::string_view path) const {
 std::optional<http::Response> Api::refuse(http::Request& request) {
   auto notes = std::make_shared<Notes>();
   request.notes = notes;
-  const auto& keys = context_.options.api_keys;
+  const auto& keys = options_.api_keys;
   const auto path = without_version(request.path);
   if (keys.empty() || path == "/health" || path == "/") return {};
   const auto sent = sent_key(request);
@@ -101,53 +105,80 @@ std::optional<http::Response> Api::refuse(http::Request& request) {
       notes->owner = std::to_string(i);
     }
   if (found) return {};
-  return error_response(
+  return refusal(
       {401, "the API key is missing or wrong: expected Authorization: Bearer KEY", {}, "invalid_api_key", {}});
 }
 
-std::optional<http::Response> Api::answer_now(const http::Request& request) const {
+std::optional<http::Response> Api::answer_now(const http::Request& request, const Context& context) const {
   const auto path = without_version(request.path);
-  if (path == "/") return http::Response{200, std::string(page()), "text/html; charset=utf-8", {}};
-  if (path == "/health") {
-    if (!stopping_) return json_response(json_text({{"status", "ok"}}));
-    return error_response({503, "the server is shutting down", {}, "draining", {}});
-  }
-  if (path == "/models") return json_response(models_json(context_));
-  if (path == "/version") return json_response(version_json(context_));
-  if (path == "/tokenizer_info") return json_response(tokenizer_info_json(context_));
+  if (path == "/models") return json_response(models_json(context));
+  if (path == "/version") return json_response(version_json(context));
+  if (path == "/tokenizer_info") return json_response(tokenizer_info_json(context));
   if (path == "/metrics")
-    return http::Response{
-        200,
-        context_.metrics.text({context_.queue.counters(), gauges_()}, context_.name(), context_.options.metrics_alias),
-        "text/plain; version=0.0.4; charset=utf-8",
-        {}};
+    return http::Response{200,
+                          metrics_.text({context.queue.counters(), gauges_()}, context.name(), options_.metrics_alias),
+                          "text/plain; version=0.0.4; charset=utf-8",
+                          {}};
   if (path.starts_with(kModel)) {
-    auto body = model_json(context_, percent_decoded(path.substr(kModel.size())));
-    return body ? json_response(std::move(*body)) : error_response(body.error());
+    auto body = model_json(context, percent_decoded(path.substr(kModel.size())));
+    return body ? json_response(std::move(*body)) : refusal(body.error());
   }
   return {};
 }
 
+std::optional<ApiError> Api::unavailable() const {
+  if (stopping_) return ApiError{503, "the server is shutting down", {}, "draining", {}};
+  if (context_.load() == nullptr) return ApiError{503, "the model is being loaded", {}, "loading model", {}};
+  return {};
+}
+
 void Api::handle(http::Request request, http::Responder responder) {
-  if (auto now = answer_now(request)) return responder.answer(std::move(*now));
-  if (stopping_) return responder.answer(error_response({503, "the server is shutting down", {}, "draining", {}}));
+  const auto path = without_version(request.path);
+  const auto why_not = unavailable();
+  if (path == "/") return responder.answer({200, std::string(page()), "text/html; charset=utf-8", {}});
+  if (path == "/health") {
+    if (!why_not) return responder.answer(json_response(json_text({{"status", "ok"}})));
+    http::Response response = error_response(*why_not);
+    response.body = error_body(*why_not, why_not->code);
+    return responder.answer(std::move(response));
+  }
+  const Context* context = context_.load();
+  if (context == nullptr) return responder.answer(refusal(*why_not));
+  if (auto now = answer_now(request, *context)) return responder.answer(std::move(*now));
+  if (why_not) return responder.answer(refusal(*why_not));
   const Route* route = route_of(request.path);
   auto notes = std::static_pointer_cast<Notes>(request.notes);
-  context_.intake.post([this, route, request = std::move(request), responder = std::move(responder),
+  context->intake.post([this, context, route, request = std::move(request), responder = std::move(responder),
                         notes = std::move(notes)]() mutable {
-    Arrival arrival{context_, std::move(request), std::move(responder), std::move(notes)};
-    if (auto ok = route->post(arrival); !ok) arrival.responder.answer(error_response(ok.error()));
+    Arrival arrival{*context, std::move(request), std::move(responder), std::move(notes)};
+    if (auto ok = route->post(arrival); !ok) arrival.responder.answer(refusal(ok.error()));
   });
 }
 
-http::Response Api::error(int status, std::string_view message) const {
-  return error_response({status, std::string(message), {}, {}, {}});
+http::Response Api::refusal(const ApiError& error) const {
+  metrics_.count_refusal(error);
+  return error_response(error);
+}
+
+ApiError Api::error_of(int status, std::string_view message) const {
+  ApiError error{status, std::string(message), {}, {}, {}};
+  if (status == 503) error.code = stopping_ ? "draining" : "overloaded";
+  if (status == 504) error.code = "request_timeout";
+  return error;
+}
+
+http::Response Api::error(int status, std::string_view message) const { return refusal(error_of(status, message)); }
+
+std::string Api::stream_error(int status, std::string_view message) const {
+  const ApiError error = error_of(status, message);
+  metrics_.count_refusal(error);
+  return "data: " + error_body(error) + "\n\n";
 }
 
 void Api::on_answered(const http::Record& record) {
-  context_.metrics.count_answer(record.status);
-  context_.metrics.observe(Metrics::Time::request, record.seconds);
-  if (!context_.options.log) return;
+  metrics_.count_answer(record.status);
+  metrics_.observe(Metrics::Measure::request, record.seconds);
+  if (!options_.log) return;
   Json line = {{"time", unix_now()},
                {"id", record.request->id},
                {"method", record.request->method.substr(0, 32)},
@@ -155,18 +186,24 @@ void Api::on_answered(const http::Record& record) {
                {"status", record.status},
                {"bytes", record.bytes},
                {"seconds", record.seconds}};
+  bool warns = false;
   if (const auto notes = std::static_pointer_cast<Notes>(record.request->notes)) {
     const std::lock_guard lock(notes->mutex);
     if (notes->prompt_tokens >= 0) line["prompt_tokens"] = notes->prompt_tokens;
     if (notes->reply_tokens >= 0) line["reply_tokens"] = notes->reply_tokens;
     if (notes->first_token_seconds >= 0) line["first_token_seconds"] = notes->first_token_seconds;
+    if (!notes->prompts.empty()) line["prompts"] = notes->prompts;
+    if (!notes->replies.empty()) line["replies"] = notes->replies;
+    warns = notes->has_scored_added_bos && !std::exchange(has_warned_, true);
   }
-  context_.options.log(ascii_json_text(line));
+  options_.log(ascii_json_text(line));
+  if (warns)
+    options_.log(ascii_json_text(Json{{"time", unix_now()}, {"id", record.request->id}, {"warning", kBosShift}}));
 }
 
 void Api::on_stopping() {
   stopping_ = true;
-  if (on_stopping_) on_stopping_();
+  if (context_.load() != nullptr && on_stopping_) on_stopping_();
 }
 
 }  // namespace moe::inline MOE_ABI::serve::api

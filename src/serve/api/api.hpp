@@ -12,24 +12,36 @@ namespace moe::inline MOE_ABI::serve::api {
 
 class Api final : public http::Handler {
  public:
-  /// `on_stopping`: what else begins to end then. `gauges` is asked by the I/O thread.
-  Api(const Context& context, std::function<void()> on_stopping, std::function<http::Gauges()> gauges)
-      : context_(context), on_stopping_(std::move(on_stopping)), gauges_(std::move(gauges)) {}
+  /// `on_stopping`: what else begins to end then. `gauges` is asked by the I/O thread. Both live longer.
+  Api(const ServerOptions& options, Metrics& metrics, std::function<void()> on_stopping,
+      std::function<http::Gauges()> gauges)
+      : options_(options), metrics_(metrics), on_stopping_(std::move(on_stopping)), gauges_(std::move(gauges)) {}
+
+  /// There is a model: before, all but the page and OPTIONS gets 503. Any thread; `context` lives longer.
+  void serve(const Context& context) { context_ = &context; }
 
   std::string_view methods(std::string_view path) const override;
   std::optional<http::Response> refuse(http::Request& request) override;
   void handle(http::Request request, http::Responder responder) override;
   http::Response error(int status, std::string_view message) const override;
+  std::string stream_error(int status, std::string_view message) const override;
   void on_answered(const http::Record& record) override;
   void on_stopping() override;
 
  private:
   /// What is answered at once by the I/O thread.
-  std::optional<http::Response> answer_now(const http::Request& request) const;
-  const Context& context_;
+  std::optional<http::Response> answer_now(const http::Request& request, const Context& context) const;
+  /// Why nothing is answered now: the model is being loaded, or the server ends.
+  std::optional<ApiError> unavailable() const;
+  http::Response refusal(const ApiError& error) const;
+  ApiError error_of(int status, std::string_view message) const;
+
+  const ServerOptions& options_;
+  Metrics& metrics_;
+  std::atomic<const Context*> context_ = nullptr;
   std::function<void()> on_stopping_;
   std::function<http::Gauges()> gauges_;
-  bool stopping_ = false;
+  bool stopping_ = false, has_warned_ = false;
 };
 
 }  // namespace moe::inline MOE_ABI::serve::api

@@ -38,6 +38,7 @@ class Call {
     scores_.resize(plan_.prompts.size());
     left_ = plan_.prompts.size();
     for (const PromptPart& p : plan_.prompts) usage_.prompt += static_cast<std::int64_t>(p.ids.size());
+    if (context.options.log_content) note_prompts();
   }
 
   const CallPlan& plan() const { return plan_; }
@@ -106,6 +107,7 @@ class Call {
 
   void failed(const ApiError& error) {
     if (std::exchange(is_over_, true)) return;
+    context_.metrics.count_refusal(error);
     note_usage();
     if (!streaming_) return responder_.answer(error_response(error));
     responder_.send("data: " + error_body(error) + "\n\n");
@@ -213,6 +215,13 @@ class Call {
     const std::lock_guard lock(notes_->mutex);
     notes_->prompt_tokens = usage_.prompt;
     notes_->reply_tokens = usage_.reply;
+    if (!context_.options.log_content) return;
+    for (const ReplyState& reply : replies_) notes_->replies.push_back(reply.written.text);
+  }
+  void note_prompts() {
+    const std::lock_guard lock(notes_->mutex);
+    for (const PromptPart& p : plan_.prompts)
+      notes_->prompts.push_back(context_.tokenizer().decode(p.ids, SpecialTokens::show).value_or(std::string()));
   }
 
   const Context& context_;
@@ -235,7 +244,7 @@ class CallSink final : public JobSink {
       : call_(std::move(call)), jobs_(std::move(jobs)), prompt_(prompt) {}
 
   void on_admitted() override {
-    metrics().observe(Metrics::Time::queue, seconds_since(call_->started()));
+    metrics().observe(Metrics::Measure::queue, seconds_since(call_->started()));
     post([](Call& call, std::size_t) { call.admitted(); });
   }
   void on_prompt_scores(std::vector<PositionLogProbabilities> scores) override {
@@ -276,11 +285,11 @@ class CallSink final : public JobSink {
     const auto now = Clock::now();
     if (last_ == Clock::time_point()) {
       const double seconds = seconds_since(call_->started());
-      metrics().observe(Metrics::Time::first_token, seconds);
+      metrics().observe(Metrics::Measure::first_token, seconds);
       const std::lock_guard lock(call_->notes().mutex);
       if (call_->notes().first_token_seconds < 0) call_->notes().first_token_seconds = seconds;
     } else {
-      metrics().observe(Metrics::Time::between_tokens, std::chrono::duration<double>(now - last_).count());
+      metrics().observe(Metrics::Measure::between_tokens, std::chrono::duration<double>(now - last_).count());
     }
     last_ = now;
   }

@@ -92,8 +92,8 @@ Checked<RenderedRequest> render(const Fields& fields, const Context& context) {
   if (!messages) return invalid("messages", "there are no messages");
   const auto chat = read_chat(fields, *messages, context);
   if (!chat) return pass_on(chat);
-  auto rendered = encode_chat(*context.model, *chat);
-  if (!rendered) return tl::unexpected<ApiError>(from_library(rendered.error()));
+  auto rendered = encode_conversation(context, *chat);
+  if (!rendered) return pass_on(rendered);
   out.chat = std::move(*rendered);
   const auto bos = context.tokenizer().bos();
   if (fields.flag("add_special_tokens") && context.tokenizer().adds_bos() && bos &&
@@ -111,7 +111,7 @@ Checked<Fields> chat_fields(const JsonDocument& body, const Context& context) {
 Checked<CallPlan> chat_plan(const Fields& fields, const Context& context) {
   CallPlan plan;
   plan.is_chat = true;
-  auto settings = read_reply_settings(fields, context.tokenizer(), {});
+  auto settings = read_reply_settings(fields, context, {});
   if (!settings) return pass_on(settings);
   plan.settings = std::move(*settings);
   if (plan.settings.max_tokens == 0) return invalid("max_tokens", "max_tokens is 0, expected at least 1");
@@ -140,6 +140,22 @@ Checked<RenderedRequest> rendered_body(const Arrival& arrival, std::optional<Jso
 }
 
 }  // namespace
+
+Checked<RenderedChat> encode_conversation(const Context& context, const Chat& chat) {
+  if (!context.options.parse_user_control_tokens) {
+    auto rendered = encode_chat(*context.model, chat);
+    if (!rendered) return tl::unexpected<ApiError>(from_library(rendered.error()));
+    return std::move(*rendered);
+  }
+  RenderedChat out;
+  auto text = render_chat(*context.model, chat);
+  if (!text) return tl::unexpected<ApiError>(from_library(text.error()));
+  out.text = std::move(*text);
+  auto ids = context.tokenizer().encode(out.text, {.ends = TextEnds::none, .special = SpecialText::parse});
+  if (!ids) return tl::unexpected<ApiError>(from_library(ids.error()));
+  out.ids = std::move(*ids);
+  return out;
+}
 
 Checked<Chat> read_chat(const Fields& fields, JsonValue messages, const Context& context) {
   Chat chat;

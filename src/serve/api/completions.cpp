@@ -17,7 +17,7 @@ Checked<CallPlan> completion_plan(const Fields& fields, const Context& context) 
   auto model = model_of(fields, context);
   if (!model) return pass_on(model);
   plan.model = std::move(*model);
-  auto settings = read_reply_settings(fields, context.tokenizer(), kDefaultTokens);
+  auto settings = read_reply_settings(fields, context, kDefaultTokens);
   if (!settings) return pass_on(settings);
   plan.settings = std::move(*settings);
   plan.echo = fields.flag("echo");
@@ -49,6 +49,16 @@ Checked<CallPlan> completion_plan(const Fields& fields, const Context& context) 
   return plan;
 }
 
+// Texts as prompts, echoed with scores, that got a BOS which is not in them.
+bool scores_added_bos(const Fields& fields, const CallPlan& plan, const Context& context) {
+  const auto bos = context.tokenizer().bos();
+  const auto prompt = fields.find("prompt");
+  if (!plan.echo || !plan.logprobs || !bos || !prompt) return false;
+  const bool is_text = prompt->is_string() || (prompt->is_array() && !prompt->empty() && prompt->front().is_string());
+  const PromptPart& first = plan.prompts.front();
+  return is_text && first.ids.front() == *bos && first.shown.front().empty();
+}
+
 }  // namespace
 
 Checked<void> completions(Arrival& arrival) {
@@ -59,6 +69,10 @@ Checked<void> completions(Arrival& arrival) {
   auto plan = completion_plan(*fields, arrival.context);
   if (!plan) return pass_on(plan);
   plan->owner = arrival.notes->owner;
+  if (scores_added_bos(*fields, *plan, arrival.context)) {
+    const std::lock_guard lock(arrival.notes->mutex);
+    arrival.notes->has_scored_added_bos = true;
+  }
   start_call(arrival.context, std::move(*plan), arrival.responder, arrival.notes);
   return {};
 }

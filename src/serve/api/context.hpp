@@ -1,9 +1,11 @@
 #pragma once
 // What every endpoint sees.
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "moe/serve.hpp"
 #include "serve/api/errors.hpp"
@@ -13,6 +15,9 @@
 #include "serve/task_thread.hpp"
 
 namespace moe::inline MOE_ABI::serve::api {
+
+/// Values of sampling fields where a request has none, by field.
+using SamplingDefaults = std::map<std::string, double, std::less<>>;
 
 struct Context {
   std::shared_ptr<const Model> model;
@@ -24,6 +29,7 @@ struct Context {
   std::int64_t context_tokens = 0;
   std::int64_t created = 0;  ///< when the server started, in seconds of Unix time
   std::string fingerprint = {};
+  SamplingDefaults sampling_defaults = {};
 
   const Tokenizer& tokenizer() const { return *model->tokenizer(); }
   const std::string& name() const { return options.names.front(); }
@@ -35,6 +41,9 @@ struct Notes {
   std::int64_t prompt_tokens = -1, reply_tokens = -1;
   double first_token_seconds = -1;
   std::string owner;
+  std::vector<std::string> prompts, replies;  // with ServerOptions::log_content
+  /// A client that counts tokens of a text without BOS reads echoed scores one place too early.
+  bool has_scored_added_bos = false;
 };
 
 /// The model that a request names. Errors: 404 with the names there are.

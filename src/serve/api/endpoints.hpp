@@ -1,6 +1,7 @@
 #pragma once
 // The endpoints. Those that look at a body run on the intake thread.
 
+#include "moe/chat.hpp"
 #include "serve/api/call.hpp"
 
 namespace moe::inline MOE_ABI::serve::api {
@@ -36,5 +37,8 @@ Checked<std::vector<TokenId>> encode_text(const Context& context, std::string_vi
 
 /// The conversation of a request: its messages and what its template is told.
 Checked<Chat> read_chat(const Fields& fields, JsonValue messages, const Context& context);
+
+/// Its text and ids. Control tokens that a message spells are plain text unless the server was told otherwise.
+Checked<RenderedChat> encode_conversation(const Context& context, const Chat& chat);
 
 }  // namespace moe::inline MOE_ABI::serve::api

@@ -15,6 +15,7 @@ std::string_view type_of(const ApiError& error) {
     case 500: return "server_error";
     case 501: return "not_supported_error";
     case 503: return "unavailable_error";
+    case 504: return "timeout_error";
     default: return "invalid_request_error";
   }
 }
@@ -35,7 +36,7 @@ ApiError from_library(const Error& error) {
   }
 }
 
-std::string error_body(const ApiError& error) {
+std::string error_body(const ApiError& error, std::string_view status) {
   Json inner = {{"message", error.message},
                 {"type", type_of(error)},
                 {"param", text_or_null(error.param)},
@@ -44,12 +45,17 @@ std::string error_body(const ApiError& error) {
     inner["n_prompt_tokens"] = error.tokens->first;
     inner["n_ctx"] = error.tokens->second;
   }
-  return json_text({{"error", std::move(inner)}});
+  Json body = Json::object();
+  if (!status.empty()) body["status"] = status;
+  body["error"] = std::move(inner);
+  return json_text(body);
 }
 
 http::Response error_response(const ApiError& error) {
   http::Response response{error.status, error_body(error), "application/json", {}};
   if (error.status == 429 || error.status == 503) response.headers.push_back({"Retry-After", "1"});
+  // It would take as long again: openai-python repeats what this does not forbid.
+  if (error.status == 504) response.headers.push_back({"x-should-retry", "false"});
   if (error.status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
   return response;
 }

@@ -35,8 +35,8 @@ tl::unexpected<ApiError> pass_on(const Checked<T>& failed) {
 /// What an error of the library or the queue is to a client: its own fault, a full queue, or ours.
 ApiError from_library(const Error& error);
 
-/// {"error": {...}}, without the outermost braces' status.
-std::string error_body(const ApiError& error);
+/// {"error": {...}}; with `status`, which /health has, {"status": ..., "error": {...}}.
+std::string error_body(const ApiError& error, std::string_view status = {});
 http::Response error_response(const ApiError& error);
 
 }  // namespace moe::inline MOE_ABI::serve::api

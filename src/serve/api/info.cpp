@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "moe/cpu.hpp"
+#include "moe/flops.hpp"
 #include "serve/api/endpoints.hpp"
 
 namespace moe::inline MOE_ABI::serve::api {
@@ -13,16 +14,20 @@ namespace {
 
 Json model_object(const Context& context, std::string_view id) {
   const ModelInfo& info = context.model->info();
-  return {{"id", id},
-          {"object", "model"},
-          {"created", context.created},
-          {"owned_by", "libmoe"},
-          {"max_model_len", context.context_tokens},
-          {"meta",
-           {{"parameters", info.total_parameters},
-            {"formats", info.format_summary},
-            {"hash", fmt::format("{:016x}", info.hash)},
-            {"vocab_size", context.tokenizer().vocab_size()}}}};
+  Json out = {{"id", id},
+              {"object", "model"},
+              {"created", context.created},
+              {"owned_by", "libmoe"},
+              {"max_model_len", context.context_tokens},
+              {"meta",
+               {{"parameters", info.total_parameters},
+                {"active", count_parameters(context.model->config()).active_matmul},
+                {"formats", info.format_summary},
+                {"hash", fmt::format("{:016x}", info.hash)},
+                {"vocab_size", context.tokenizer().vocab_size()}}}};
+  // What a request samples with where it does not say; OpenAI's values go without saying.
+  if (!context.sampling_defaults.empty()) out["meta"]["generation_config"] = context.sampling_defaults;
+  return out;
 }
 
 tl::unexpected<ApiError> no_such_model(const Context& context, std::string_view id) {
@@ -81,9 +86,10 @@ std::string tokenizer_info_json(const Context& context) {
     return nullptr;
   };
   Json used = nullptr;
+  const std::string& name = context.options.chat_template_name;
   if (!context.options.chat_template_text.empty())
     used = context.options.chat_template_text;
-  else if (const auto found = chat.texts.find("default"); found != chat.texts.end())
+  else if (const auto found = chat.texts.find(name.empty() ? "default" : name); found != chat.texts.end())
     used = found->second;
   return json_text({{"bos_token", special("bos_token", context.tokenizer().bos())},
                     {"eos_token", special("eos_token", context.tokenizer().eos())},

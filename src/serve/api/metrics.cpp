@@ -44,6 +44,25 @@ struct Writer {
   }
 };
 
+constexpr std::array<double, 14> kSeconds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60};
+constexpr std::array<double, 12> kTokens{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096};
+
+struct HistogramName {
+  std::string_view own, vllm, vllm_of_old, help;
+};
+// By Metrics::Measure.
+constexpr std::array<HistogramName, 6> kHistograms{{
+    {"moe_time_to_first_token_seconds", "vllm:time_to_first_token_seconds", "",
+     "Seconds from a request to the first token of a reply."},
+    {"moe_inter_token_latency_seconds", "vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds",
+     "Seconds between tokens of a reply."},
+    {"moe_request_latency_seconds", "vllm:e2e_request_latency_seconds", "",
+     "Seconds from the head of a request to the last byte of its answer."},
+    {"moe_queue_seconds", "vllm:request_queue_time_seconds", "", "Seconds that a prompt waits before it is run."},
+    {"moe_step_seconds", "", "", "Seconds of a step of the model."},
+    {"moe_step_tokens", "vllm:iteration_tokens_total", "", "Tokens computed in a step of the model."},
+}};
+
 double cache_usage(const Counters& c) {
   return c.cache_tokens > 0 ? static_cast<double>(c.cache_tokens_used) / static_cast<double>(c.cache_tokens) : 0.0;
 }
@@ -59,55 +78,61 @@ void write_counters(Writer& w, const Counters& c) {
   w.counter("moe_prompt_tokens_cached_total", "Of those, found in the cache.", c.reused_tokens);
   w.counter("moe_generation_tokens_total", "Tokens of replies.", c.reply_tokens);
   w.counter("moe_steps_total", "Steps of the model.", c.steps);
-  w.counter("moe_step_tokens_total", "Tokens computed in steps.", c.step_tokens);
-  w.counter("moe_cancelled_total", "Jobs whose client left.", c.cancelled);
+  w.counter("moe_cancelled_total", "Prompts given up because the client left or the time was over.", c.cancelled);
   w.counter("moe_flops_total", "Floating-point operations executed, exact.", c.flops);
   w.counter("moe_flops_saved_total", "Floating-point operations that the prefix index made unnecessary.",
             c.flops_saved);
 }
 
 void write_vllm(Writer& w, const Counters& c) {
-  w.gauge("vllm:num_requests_running", "moe_requests_running", c.running);
-  w.gauge("vllm:num_requests_waiting", "moe_requests_waiting", c.waiting);
-  w.gauge("vllm:kv_cache_usage_perc", "moe_cache_usage_ratio", cache_usage(c));
-  w.counter("vllm:num_preemptions_total", "moe_preemptions_total", c.preemptions);
-  w.counter("vllm:prompt_tokens_total", "moe_prompt_tokens_total", c.prompt_tokens);
-  w.counter("vllm:prefix_cache_queries_total", "moe_prompt_tokens_total", c.prompt_tokens);
-  w.counter("vllm:prefix_cache_hits_total", "moe_prompt_tokens_cached_total", c.reused_tokens);
-  w.counter("vllm:generation_tokens_total", "moe_generation_tokens_total", c.reply_tokens);
+  w.gauge("vllm:num_requests_running", "As moe_requests_running.", c.running);
+  w.gauge("vllm:num_requests_waiting", "As moe_requests_waiting.", c.waiting);
+  w.gauge("vllm:kv_cache_usage_perc", "As moe_cache_usage_ratio.", cache_usage(c));
+  w.gauge("vllm:gpu_cache_usage_perc", "As moe_cache_usage_ratio.", cache_usage(c));
+  w.counter("vllm:num_preemptions_total", "As moe_preemptions_total.", c.preemptions);
+  w.counter("vllm:prompt_tokens_total", "As moe_prompt_tokens_total.", c.prompt_tokens);
+  w.counter("vllm:prefix_cache_queries_total", "As moe_prompt_tokens_total.", c.prompt_tokens);
+  w.counter("vllm:prefix_cache_hits_total", "As moe_prompt_tokens_cached_total.", c.reused_tokens);
+  w.counter("vllm:generation_tokens_total", "As moe_generation_tokens_total.", c.reply_tokens);
 }
 
 void write_llamacpp(Writer& w, const Counters& c) {
-  w.gauge("llamacpp:requests_processing", "moe_requests_running", c.running);
-  w.gauge("llamacpp:requests_deferred", "moe_requests_waiting", c.waiting);
-  w.counter("llamacpp:prompt_tokens_total", "moe_prompt_tokens_total", c.prompt_tokens);
-  w.counter("llamacpp:prompt_tokens_cached_total", "moe_prompt_tokens_cached_total", c.reused_tokens);
-  w.counter("llamacpp:tokens_predicted_total", "moe_generation_tokens_total", c.reply_tokens);
-  w.counter("llamacpp:n_decode_total", "moe_steps_total", c.steps);
+  w.gauge("llamacpp:requests_processing", "As moe_requests_running.", c.running);
+  w.gauge("llamacpp:requests_deferred", "As moe_requests_waiting.", c.waiting);
+  w.counter("llamacpp:prompt_tokens_total", "As moe_prompt_tokens_total.", c.prompt_tokens);
+  w.counter("llamacpp:prompt_tokens_cached_total", "As moe_prompt_tokens_cached_total.", c.reused_tokens);
+  w.counter("llamacpp:tokens_predicted_total", "As moe_generation_tokens_total.", c.reply_tokens);
+  w.counter("llamacpp:n_decode_total", "As moe_steps_total.", c.steps);
+  w.gauge("llamacpp:n_busy_slots_per_decode", "Prompts and replies in a step, on average.",
+          c.steps > 0 ? static_cast<double>(c.step_sequences) / static_cast<double>(c.steps) : 0.0);
 }
 
 }  // namespace
 
-void Histogram::observe(double seconds) {
-  const auto bucket = std::lower_bound(kBounds.begin(), kBounds.end(), seconds) - kBounds.begin();
+void Histogram::observe(double value) {
+  const auto bucket = std::lower_bound(bounds_.begin(), bounds_.end(), value) - bounds_.begin();
   ++counts_[static_cast<std::size_t>(bucket)];
   ++count_;
-  sum_ += seconds;
+  sum_ += value;
 }
 
-void Histogram::write(std::string& out, std::string_view name, std::string_view labels) const {
+void Histogram::write(std::string& out, std::string_view name, std::string_view help, std::string_view labels) const {
   auto to = std::back_inserter(out);
-  fmt::format_to(to, "# HELP {0} Seconds.\n# TYPE {0} histogram\n", name);
+  fmt::format_to(to, "# HELP {0} {1}\n# TYPE {0} histogram\n", name, help);
   std::int64_t below = 0;
-  for (std::size_t i = 0; i < kBounds.size(); ++i)
-    fmt::format_to(to, "{}_bucket{{{},le=\"{}\"}} {}\n", name, labels, kBounds[i], below += counts_[i]);
+  for (std::size_t i = 0; i < bounds_.size(); ++i)
+    fmt::format_to(to, "{}_bucket{{{},le=\"{}\"}} {}\n", name, labels, bounds_[i], below += counts_[i]);
   fmt::format_to(to, "{}_bucket{{{},le=\"+Inf\"}} {}\n", name, labels, count_);
   fmt::format_to(to, "{0}_sum{{{1}}} {2}\n{0}_count{{{1}}} {3}\n", name, labels, sum_, count_);
 }
 
-void Metrics::observe(Time which, double seconds) {
+Metrics::Metrics()
+    : histograms_{Histogram(kSeconds), Histogram(kSeconds), Histogram(kSeconds),
+                  Histogram(kSeconds), Histogram(kSeconds), Histogram(kTokens)} {}
+
+void Metrics::observe(Measure which, double value) {
   const std::lock_guard lock(mutex_);
-  times_[static_cast<std::size_t>(which)].observe(seconds);
+  histograms_[static_cast<std::size_t>(which)].observe(value);
 }
 void Metrics::count_answer(int status) {
   const std::lock_guard lock(mutex_);
@@ -117,32 +142,40 @@ void Metrics::count_reply(std::string_view finish_reason) {
   const std::lock_guard lock(mutex_);
   ++replies_[std::string(finish_reason)];
 }
+void Metrics::count_refusal(const ApiError& error) {
+  const std::lock_guard lock(mutex_);
+  ++refusals_[error.code.empty() ? std::to_string(error.status) : error.code];
+}
+
+void Metrics::write_histograms(std::string& out, std::string_view labels, std::string_view alias) const {
+  for (std::size_t i = 0; i < histograms_.size(); ++i) {
+    const HistogramName& name = kHistograms[i];
+    histograms_[i].write(out, name.own, name.help, labels);
+    if (alias != "vllm") continue;
+    for (const std::string_view other : {name.vllm, name.vllm_of_old})
+      if (!other.empty()) histograms_[i].write(out, other, name.help, labels);
+  }
+}
 
 std::string Metrics::text(const Now& now, std::string_view model_name, std::string_view alias) const {
   std::string out;
   Writer w{out, fmt::format("model_name=\"{}\"", label_value(model_name))};
   write_counters(w, now.counters);
   w.gauge("moe_connections", "Open connections.", now.http.connections);
+  w.gauge("moe_input_bytes_held", "Bytes of requests that arrive or are worked on.", now.http.input_bytes);
   w.gauge("moe_output_bytes_held", "Bytes that wait for clients to read them.", now.http.output_bytes);
-  const std::lock_guard lock(mutex_);
-  w.head("moe_requests_total", "counter", "Replies by their finish_reason.");
-  for (const auto& entry : replies_)
-    w.line("moe_requests_total", fmt::format(",finished_reason=\"{}\"", entry.first), entry.second);
-  w.head("moe_http_responses_total", "counter", "Answers by their status; 499: the client left.");
-  for (const auto& entry : answers_)
-    w.line("moe_http_responses_total", fmt::format(",code=\"{}\"", entry.first), entry.second);
-  const std::string_view own[] = {"moe_time_to_first_token_seconds", "moe_inter_token_latency_seconds",
-                                  "moe_request_latency_seconds", "moe_queue_seconds"};
-  const std::string_view vllm[] = {"vllm:time_to_first_token_seconds", "vllm:inter_token_latency_seconds",
-                                   "vllm:e2e_request_latency_seconds", "vllm:request_queue_time_seconds"};
-  for (std::size_t i = 0; i < times_.size(); ++i) times_[i].write(out, own[i], w.labels);
   if (alias == "llamacpp") write_llamacpp(w, now.counters);
-  if (alias != "vllm") return out;
-  write_vllm(w, now.counters);
-  for (std::size_t i = 0; i < times_.size(); ++i) times_[i].write(out, vllm[i], w.labels);
-  w.head("vllm:request_success_total", "counter", "moe_requests_total");
-  for (const auto& entry : replies_)
-    w.line("vllm:request_success_total", fmt::format(",finished_reason=\"{}\"", entry.first), entry.second);
+  if (alias == "vllm") write_vllm(w, now.counters);
+  const std::lock_guard lock(mutex_);
+  write_histograms(out, w.labels, alias);
+  const auto by_label = [&](std::string_view name, std::string_view label, std::string_view help, const auto& counts) {
+    w.head(name, "counter", help);
+    for (const auto& entry : counts) w.line(name, fmt::format(",{}=\"{}\"", label, entry.first), entry.second);
+  };
+  by_label("moe_requests_total", "finished_reason", "Replies by their finish_reason.", replies_);
+  if (alias == "vllm") by_label("vllm:request_success_total", "finished_reason", "As moe_requests_total.", replies_);
+  by_label("moe_http_responses_total", "code", "Answers by their status; 499: the client left.", answers_);
+  by_label("moe_rejected_total", "reason", "Requests that ended with an error, by its code.", refusals_);
   return out;
 }
 

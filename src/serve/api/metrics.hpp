@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 
+#include "serve/api/errors.hpp"
 #include "serve/http/server.hpp"
 #include "serve/job.hpp"
 
@@ -15,14 +17,16 @@ namespace moe::inline MOE_ABI::serve::api {
 
 class Histogram {
  public:
-  void observe(double seconds);
+  /// `bounds` rise, and live longer; at most kMostBounds.
+  explicit Histogram(std::span<const double> bounds) : bounds_(bounds) {}
+  void observe(double value);
   /// Lines of one histogram in text format 0.0.4.
-  void write(std::string& out, std::string_view name, std::string_view labels) const;
+  void write(std::string& out, std::string_view name, std::string_view help, std::string_view labels) const;
 
  private:
-  static constexpr std::array<double, 14> kBounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
-                                                  0.25,  0.5,    1,     2.5,  5,     10,   60};
-  std::array<std::int64_t, kBounds.size() + 1> counts_ = {};
+  static constexpr std::size_t kMostBounds = 14;
+  std::span<const double> bounds_;
+  std::array<std::int64_t, kMostBounds + 1> counts_ = {};
   std::int64_t count_ = 0;
   double sum_ = 0;
 };
@@ -30,10 +34,13 @@ class Histogram {
 /// Any thread may call it.
 class Metrics {
  public:
-  enum class Time { first_token, between_tokens, request, queue };
-  void observe(Time which, double seconds);
+  enum class Measure { first_token, between_tokens, request, queue, step, step_tokens };
+  Metrics();
+  void observe(Measure which, double value);
   void count_answer(int status);
   void count_reply(std::string_view finish_reason);
+  /// A request that ends with this error, whatever was sent of its answer.
+  void count_refusal(const ApiError& error);
 
   struct Now {
     Counters counters;
@@ -43,10 +50,12 @@ class Metrics {
   std::string text(const Now& now, std::string_view model_name, std::string_view alias) const;
 
  private:
-  mutable std::mutex mutex_;
-  std::array<Histogram, 4> times_;
+  void write_histograms(std::string& out, std::string_view labels, std::string_view alias) const;
+
+  mutable std::mutex mutex_;  // of what follows
+  std::array<Histogram, 6> histograms_;
   std::map<int, std::int64_t> answers_;
-  std::map<std::string, std::int64_t, std::less<>> replies_;
+  std::map<std::string, std::int64_t, std::less<>> replies_, refusals_;
 };
 
 }  // namespace moe::inline MOE_ABI::serve::api

@@ -97,15 +97,19 @@ Checked<void> check_numbers(const Fields& fields) {
   return {};
 }
 
-void read_sampling(const Fields& fields, ReplySettings& out) {
+void read_sampling(const Fields& fields, const SamplingDefaults& defaults, ReplySettings& out) {
+  const auto number = [&](std::string_view name) {
+    const auto found = defaults.find(name);
+    return fields.has(name) || found == defaults.end() ? fields.number(name) : found->second;
+  };
   SamplingConfig& s = out.options.sampling;
-  s.temperature = fields.number("temperature");
-  s.top_p = fields.number("top_p");
-  s.top_k = std::max<std::int64_t>(fields.integer("top_k"), 0);
-  s.min_p = fields.number("min_p");
+  s.temperature = number("temperature");
+  s.top_p = number("top_p");
+  s.top_k = std::max<std::int64_t>(static_cast<std::int64_t>(number("top_k")), 0);
+  s.min_p = number("min_p");
   s.frequency_penalty = fields.number("frequency_penalty");
   s.presence_penalty = fields.number("presence_penalty");
-  s.repetition_penalty = fields.number(fields.has("repetition_penalty") ? "repetition_penalty" : "repeat_penalty");
+  s.repetition_penalty = fields.has("repeat_penalty") ? fields.number("repeat_penalty") : number("repetition_penalty");
   const auto seed = fields.find("seed");
   if (seed && seed->kind() == JsonValue::Kind::whole) {
     s.seed = seed->get<std::uint64_t>();
@@ -132,12 +136,13 @@ Checked<std::vector<TokenId>> read_ids(JsonValue list, std::string_view name, co
   return out;
 }
 
-Checked<ReplySettings> read_reply_settings(const Fields& fields, const Tokenizer& tokenizer,
+Checked<ReplySettings> read_reply_settings(const Fields& fields, const Context& context,
                                            std::optional<std::int64_t> max_tokens) {
+  const Tokenizer& tokenizer = context.tokenizer();
   ReplySettings out;
   out.max_tokens = max_tokens;
   if (auto ok = check_numbers(fields); !ok) return pass_on(ok);
-  read_sampling(fields, out);
+  read_sampling(fields, context.sampling_defaults, out);
   auto stop = read_stop(fields);
   if (!stop) return pass_on(stop);
   out.options.stop = std::move(*stop);

@@ -18,7 +18,7 @@ struct ReplySettings {
 };
 
 /// `max_tokens`: where the request sets no limit.
-Checked<ReplySettings> read_reply_settings(const Fields& fields, const Tokenizer& tokenizer,
+Checked<ReplySettings> read_reply_settings(const Fields& fields, const Context& context,
                                            std::optional<std::int64_t> max_tokens);
 
 /// A list of token ids inside the vocabulary.

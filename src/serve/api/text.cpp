@@ -12,8 +12,8 @@ namespace {
 Checked<std::vector<TokenId>> conversation_ids(const Fields& fields, JsonValue messages, const Context& context) {
   const auto chat = read_chat(fields, messages, context);
   if (!chat) return pass_on(chat);
-  auto rendered = encode_chat(*context.model, *chat);
-  if (!rendered) return tl::unexpected<ApiError>(from_library(rendered.error()));
+  auto rendered = encode_conversation(context, *chat);
+  if (!rendered) return pass_on(rendered);
   return std::move(rendered->ids);
 }
 

@@ -9,7 +9,8 @@
 namespace moe::inline MOE_ABI::serve::http {
 namespace {
 
-constexpr std::size_t kPressedBytes = 256 << 10, kRelievedBytes = 64 << 10;
+// A reader leaves so much unread before its replies wait, a little where memory is short; they go on at a quarter of it.
+constexpr std::size_t kPressedBytes = 256 << 10, kPressedWhenFull = 16 << 10;
 // The kernel holds so much more for a client that does not read.
 constexpr int kSendBufferBytes = 128 << 10;
 constexpr double kBodyGraceSeconds = 10, kBodyBytesPerSecond = 1024;
@@ -18,7 +19,11 @@ constexpr double kLingerSeconds = 2;
 }  // namespace
 
 Connection::Connection(Shared& shared, tcp::socket socket)
-    : shared_(shared), socket_(std::move(socket)), timer_(shared.io), reader_(shared.options.max_body) {
+    : shared_(shared),
+      socket_(std::move(socket)),
+      timer_(shared.io),
+      reader_(shared.options.max_body),
+      held_(shared.input_bytes) {
   ErrorOfSystem ignored;
   socket_.set_option(tcp::no_delay(true), ignored);
   socket_.set_option(asio::socket_base::send_buffer_size(kSendBufferBytes), ignored);
@@ -50,7 +55,7 @@ void Connection::on_read(const ErrorOfSystem& error, std::size_t size) {
   if (phase_ == Phase::closed) return;
   if (lingering_) return error ? close() : read();
   if (error) {
-    if (phase_ == Phase::handling || phase_ == Phase::streaming) return client_gone();
+    if (is_at_work()) return client_gone();
     close_after_ = true;
     return phase_ == Phase::reading ? close() : void();
   }
@@ -68,6 +73,9 @@ void Connection::advance() {
   if (reader_.state() == RequestReader::State::head) return;
   if (exchange_ == 0 && !accept_head()) return;
   if (auto fault = reader_.read()) return refuse(*fault);
+  held_.set(reader_.head_bytes() + reader_.body_bytes());
+  if (reader_.has_body() && shared_.input_bytes > shared_.options.buffer_bytes)
+    return refuse({503, "the requests at work hold all the memory that there is for them"});
   if (reader_.state() == RequestReader::State::complete) return handle();
   // A body comes at 1 KiB/s at least.
   const double allowed = kBodyGraceSeconds + static_cast<double>(reader_.body_bytes()) / kBodyBytesPerSecond;
@@ -100,7 +108,8 @@ void Connection::handle() {
   read_deadline_ = kNever;
   busy_ = true;
   ++shared_.busy;
-  auto target = std::make_shared<Responder::Target>(shared_.io, weak_from_this(), exchange_);
+  if (shared_.options.request_seconds > 0) set_deadline(answer_deadline_, shared_.options.request_seconds);
+  auto target = std::make_shared<Responder::Target>(shared_.io, weak_from_this(), exchange_, std::move(held_));
   Request copy = reader_.request();
   reader_.request().body = {};
   if (head_only_) copy.method = "GET";
@@ -131,7 +140,11 @@ void Connection::give(Response response) {
 }
 
 void Connection::answer(std::uint64_t exchange, Response response) {
-  if (is_current(exchange) && phase_ == Phase::handling) give(std::move(response));
+  if (!is_current(exchange) || phase_ != Phase::handling) return;
+  if (response.body.size() > kPressedWhenFull &&
+      shared_.output_bytes + response.body.size() > shared_.options.buffer_bytes)
+    response = shared_.handler.error(503, "the answers that wait for their readers hold all the memory for them");
+  give(std::move(response));
 }
 
 void Connection::start_stream(std::uint64_t exchange, StreamHead head) {
@@ -169,12 +182,29 @@ void Connection::abort(std::uint64_t exchange) {
   if (out_.empty() && !writing_) answer_written();
 }
 
+void Connection::give_up(const Fault& why) {
+  if (!is_at_work()) return;
+  const auto self = shared_from_this();
+  const auto events = std::exchange(events_, {});
+  if (phase_ == Phase::handling) {
+    give(shared_.handler.error(why.status, why.message));
+  } else {
+    send(exchange_, shared_.handler.stream_error(why.status, why.message));
+    abort(exchange_);
+  }
+  if (events.gone) events.gone();
+}
+
+// Who comes late has been given up, or the client has left.
 void Connection::listen(std::uint64_t exchange, ResponderEvents events) {
-  if (is_current(exchange))
+  if (is_current(exchange) && is_at_work())
     events_ = std::move(events);
-  else if (gone_ && events.gone)
+  else if (events.gone)
     events.gone();
 }
+
+bool Connection::is_full() const { return shared_.output_bytes > shared_.options.buffer_bytes; }
+std::size_t Connection::unread_limit() const { return is_full() ? kPressedWhenFull : kPressedBytes; }
 
 void Connection::push(std::string bytes) {
   if (phase_ == Phase::closed) return;
@@ -182,7 +212,7 @@ void Connection::push(std::string bytes) {
   shared_.output_bytes += bytes.size();
   out_.push_back(std::move(bytes));
   if (phase_ == Phase::streaming) set_deadline(ping_at_, shared_.options.ping_seconds);
-  if (!pressed_ && out_bytes_ > kPressedBytes && phase_ == Phase::streaming) {
+  if (!pressed_ && out_bytes_ > unread_limit() && phase_ == Phase::streaming) {
     pressed_ = true;
     if (events_.pressure) events_.pressure(true);
   }
@@ -211,7 +241,7 @@ void Connection::on_written(const ErrorOfSystem& error, std::size_t size) {
     front_written_ = 0;
   }
   write_deadline_ = kNever;
-  if (pressed_ && out_bytes_ < kRelievedBytes) {
+  if (pressed_ && out_bytes_ < unread_limit() / 4) {
     pressed_ = false;
     if (events_.pressure) events_.pressure(false);
   }
@@ -227,6 +257,8 @@ void Connection::leave_exchange(int status) {
   shared_.handler.on_answered({&reader_.request(), status, body_written_, seconds});
   exchange_ = 0;
   events_ = {};
+  answer_deadline_ = kNever;
+  held_.set(0);  // of a request that was never handled
   if (std::exchange(busy_, false)) --shared_.busy;
 }
 
@@ -242,7 +274,6 @@ void Connection::answer_written() {
 }
 
 void Connection::client_gone() {
-  gone_ = true;
   const auto events = std::move(events_);
   leave_exchange(499);
   close();
@@ -262,6 +293,7 @@ void Connection::close() {
   if (phase_ == Phase::closed) return;
   leave_exchange(499);
   phase_ = Phase::closed;
+  held_.set(0);
   shared_.output_bytes -= out_bytes_;
   out_bytes_ = 0;
   timer_.cancel();
@@ -277,7 +309,7 @@ void Connection::set_deadline(Clock::time_point& which, double seconds) {
 
 // A timer that is set already goes off early and looks again: cheaper than setting it for every token.
 void Connection::arm() {
-  const auto next = std::min({read_deadline_, write_deadline_, ping_at_});
+  const auto next = std::min({read_deadline_, write_deadline_, ping_at_, answer_deadline_});
   if (phase_ == Phase::closed || next >= armed_for_) return;
   armed_for_ = next;
   timer_.expires_at(next);
@@ -294,6 +326,10 @@ void Connection::on_time() {
   if (read_deadline_ <= now) {
     if (lingering_ || !head_begun_) return close();
     return refuse({408, "the request took too long to arrive"});
+  }
+  if (answer_deadline_ <= now) {
+    answer_deadline_ = kNever;
+    give_up({504, fmt::format("the request took longer than {} s", shared_.options.request_seconds)});
   }
   if (ping_at_ <= now) {
     ping_at_ = kNever;

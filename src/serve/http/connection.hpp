@@ -2,11 +2,13 @@
 // One client: reads a request, hands it on, writes its answer, and watches whether the client is still there.
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "serve/http/asio.hpp"
 #include "serve/http/request_reader.hpp"
@@ -16,14 +18,32 @@ namespace moe::inline MOE_ABI::serve::http {
 
 class Connection;
 
-/// What all connections share. I/O thread only.
+/// A request's part of a total, as long as it lives.
+class HeldBytes {
+ public:
+  explicit HeldBytes(std::atomic<std::size_t>& total) : total_(&total) {}
+  ~HeldBytes() { set(0); }
+  HeldBytes(HeldBytes&& other) noexcept : total_(other.total_), bytes_(std::exchange(other.bytes_, 0)) {}
+  HeldBytes& operator=(HeldBytes&&) = delete;
+  void set(std::size_t bytes) {
+    *total_ += bytes - bytes_;  // modulo 2^64, so it may shrink
+    bytes_ = bytes;
+  }
+
+ private:
+  std::atomic<std::size_t>* total_;
+  std::size_t bytes_ = 0;
+};
+
+/// What all connections share. I/O thread only, but for what requests hold: those are given up in any thread.
 struct Shared {
   const Options& options;
   Handler& handler;
   asio::io_context& io;
   std::set<std::shared_ptr<Connection>> connections = {};
-  std::size_t busy = 0;          ///< connections with a request that is not answered
-  std::size_t output_bytes = 0;  ///< waiting for clients to read
+  std::size_t busy = 0;                      ///< connections with a request that is not answered
+  std::size_t output_bytes = 0;              ///< waiting for clients to read
+  std::atomic<std::size_t> input_bytes = 0;  ///< of requests that arrive or are worked on
   bool stopping = false;
   bool host_is_loopback = false;
   std::uint64_t next_id = 1;
@@ -35,6 +55,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void start();
   /// There are too many: says so and closes.
   void start_refused();
+  /// A request that is not answered ends with this error, and whoever works on it is told.
+  void give_up(const Fault& why);
   /// The server ends: what was not written is lost.
   void drop() { close(); }
 
@@ -67,6 +89,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void linger();
   void close();
 
+  bool is_full() const;
+  std::size_t unread_limit() const;
+  bool is_at_work() const { return phase_ == Phase::handling || phase_ == Phase::streaming; }
   void set_deadline(Clock::time_point& which, double seconds);
   void arm();
   void on_time();
@@ -76,6 +101,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   tcp::socket socket_;
   asio::steady_timer timer_;
   RequestReader reader_;
+  HeldBytes held_;
   Phase phase_ = Phase::reading;
   std::uint64_t exchange_ = 0;
   ResponderEvents events_;
@@ -85,9 +111,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   int status_ = 0;
   std::string idle_text_;
   bool reading_ = false, writing_ = false, pressed_ = false, busy_ = false;
-  bool close_after_ = false, head_only_ = false, chunked_ = false, lingering_ = false, gone_ = false;
+  bool close_after_ = false, head_only_ = false, chunked_ = false, lingering_ = false;
   static constexpr Clock::time_point kNever = Clock::time_point::max();
-  Clock::time_point read_deadline_ = kNever, write_deadline_ = kNever, ping_at_ = kNever, armed_for_ = kNever;
+  Clock::time_point read_deadline_ = kNever, write_deadline_ = kNever, ping_at_ = kNever, answer_deadline_ = kNever;
+  Clock::time_point armed_for_ = kNever;
   Clock::time_point body_began_ = {};
   bool head_begun_ = false;
 };
@@ -95,8 +122,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 /// What Responders hold: the way to a connection, for one answer.
 class Responder::Target {
  public:
-  Target(asio::io_context& io, std::weak_ptr<Connection> connection, std::uint64_t exchange)
-      : io_(io), connection_(std::move(connection)), exchange_(exchange) {}
+  /// `held`: what the request takes, until nobody works on it any more.
+  Target(asio::io_context& io, std::weak_ptr<Connection> connection, std::uint64_t exchange, HeldBytes held)
+      : io_(io), connection_(std::move(connection)), exchange_(exchange), held_(std::move(held)) {}
   /// A request whose responders are all gone is ended.
   ~Target();
 
@@ -120,6 +148,7 @@ class Responder::Target {
   asio::io_context& io_;
   std::weak_ptr<Connection> connection_;
   std::uint64_t exchange_;
+  HeldBytes held_;
 };
 
 }  // namespace moe::inline MOE_ABI::serve::http

@@ -91,6 +91,8 @@ class Handler {
   virtual void handle(Request request, Responder responder) = 0;
   /// What the server itself refuses.
   virtual Response error(int status, std::string_view message) const = 0;
+  /// The last words of a stream that the server ends before its time.
+  virtual std::string stream_error(int status, std::string_view message) const = 0;
   virtual void on_answered(const Record& /*record*/) {}
   /// Nothing new is accepted from now on.
   virtual void on_stopping() {}

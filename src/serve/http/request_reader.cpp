@@ -25,7 +25,7 @@ void RequestReader::next() {
   parser_->beast.body_limit(max_body_);
   parser_->beast.header_limit(static_cast<std::uint32_t>(2 * kHeadBytes));
   chunks_ = {};
-  checked_ = body_bytes_ = 0;
+  checked_ = head_bytes_ = body_bytes_ = 0;
   state_ = State::head;
   may_read_body_ = has_body_ = false;
   keep_alive_ = true;
@@ -53,7 +53,8 @@ std::optional<Fault> RequestReader::read_head() {
   const auto head = std::string_view(in_).substr(0, end + 4);
   if (auto fault = check_head(head)) return fault;
   if (auto fault = take_head(head)) return fault;
-  in_.erase(0, end + 4);
+  head_bytes_ = end + 4;
+  in_.erase(0, head_bytes_);
   return {};
 }
 

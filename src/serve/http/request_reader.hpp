@@ -32,6 +32,7 @@ class RequestReader {
   bool has_body() const { return has_body_; }
   bool keeps_alive() const { return keep_alive_; }
   std::size_t body_bytes() const { return body_bytes_; }
+  std::size_t head_bytes() const { return head_bytes_; }
   /// Of the head; the body is there when state() is complete.
   Request& request() { return request_; }
 
@@ -46,7 +47,7 @@ class RequestReader {
   std::unique_ptr<Parser> parser_;
   ChunkCheck chunks_;
   std::size_t checked_ = 0;  // bytes of in_ that chunks_ has seen
-  std::size_t body_bytes_ = 0;
+  std::size_t head_bytes_ = 0, body_bytes_ = 0;
   State state_ = State::head;
   bool may_read_body_ = false, has_body_ = false, keep_alive_ = true;
   Request request_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <vector>
 
 #include "serve/http/connection.hpp"
 
@@ -12,7 +13,7 @@ namespace moe::inline MOE_ABI::serve::http {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto kTick = std::chrono::milliseconds(100);
+constexpr auto kTick = std::chrono::milliseconds(100), kLastWords = std::chrono::milliseconds(1000);
 // Beyond the most connections, so many are told so at a time; others are closed without a word.
 constexpr std::size_t kRefusedAtOnce = 5;
 // Standard streams, the listener, epoll, its timer and wake-up, and some for files.
@@ -65,7 +66,7 @@ class AsioServer final : public Server {
   void stop() override {
     asio::post(io_, [this] { begin_to_stop(); });
   }
-  Gauges gauges() const override { return {shared_.connections.size(), shared_.output_bytes}; }
+  Gauges gauges() const override { return {shared_.connections.size(), shared_.input_bytes, shared_.output_bytes}; }
   bool is_stopping() const override { return shared_.stopping; }
 
   Result<void> run(double drain_seconds) override {
@@ -119,14 +120,22 @@ class AsioServer final : public Server {
 
   void tick() {
     if (options_.stopping && options_.stopping()) begin_to_stop();
-    if (shared_.stopping && (shared_.busy == 0 || Clock::now() >= give_up_at_)) {
-      io_.stop();
-      return;
+    if (shared_.stopping && Clock::now() >= give_up_at_) {
+      if (std::exchange(has_given_up_, true)) return io_.stop();
+      give_up_all();
     }
+    if (shared_.stopping && shared_.busy == 0) return io_.stop();
     tick_.expires_after(shared_.stopping ? kTick / 10 : kTick);
     tick_.async_wait([this](const ErrorOfSystem& error) {
       if (!error) tick();
     });
+  }
+
+  // What still runs gets an error for its end, and a little time to read it.
+  void give_up_all() {
+    give_up_at_ = Clock::now() + kLastWords;
+    const std::vector<std::shared_ptr<Connection>> all(shared_.connections.begin(), shared_.connections.end());
+    for (const auto& connection : all) connection->give_up({503, "the server is shutting down"});
   }
 
   void begin_to_stop() {
@@ -146,6 +155,7 @@ class AsioServer final : public Server {
   std::size_t limit_ = 1;
   Clock::duration drain_ = {};
   Clock::time_point give_up_at_ = {};
+  bool has_given_up_ = false;
 };
 
 }  // namespace

@@ -19,15 +19,18 @@ struct Options {
   std::string cors_origin = {};  ///< empty: no CORS headers
   double idle_seconds = 75;      ///< between requests: longer than clients keep a connection, so that they close first
   double head_seconds = 10;
-  double stall_seconds = 30;  ///< a client that reads nothing for so long has left
-  double ping_seconds = 15;   ///< of silence in a stream, then StreamHead::idle_text
+  double stall_seconds = 30;   ///< a client that reads nothing for so long has left
+  double ping_seconds = 15;    ///< of silence in a stream, then StreamHead::idle_text
+  double request_seconds = 0;  ///< a request that takes longer is given up with 504; 0: none is
+  /// Of all requests that are not answered, and once more of all answers that clients have not read.
+  std::size_t buffer_bytes = std::size_t{1} << 30;
   /// Asked some ten times a second: true lets the server end as stop() does.
   std::function<bool()> stopping = {};
 };
 
 /// Now.
 struct Gauges {
-  std::size_t connections = 0, output_bytes = 0;
+  std::size_t connections = 0, input_bytes = 0, output_bytes = 0;
 };
 
 class Server {
@@ -37,7 +40,8 @@ class Server {
   virtual ~Server() = default;
 
   virtual std::uint16_t port() const = 0;
-  /// The I/O thread is the caller's. Returns after stop(), when all answers are written or `drain_seconds` have passed.
+  /// The I/O thread is the caller's. Returns after stop(), when all answers are written; after `drain_seconds` those
+  /// that are not whole end with an error.
   virtual Result<void> run(double drain_seconds) = 0;
   /// Any thread: no new connections, and run() returns.
   virtual void stop() = 0;
