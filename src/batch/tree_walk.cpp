@@ -63,6 +63,8 @@ TreeWalk::TreeWalk(Session& session, const TreePlan& plan, KeptSequences* kept)
 TreeWalk::~TreeWalk() {
   for (const Branch& b : branches_)
     if (b.sequence >= 0) static_cast<void>(session_.close(b.sequence));
+  // A step that an allocation ended, which failed.
+  for (const Sequence sequence : opened_) static_cast<void>(session_.close(sequence));
 }
 
 Result<void> check_room(std::int64_t free_pages, const TreePlan& plan) {
@@ -122,6 +124,10 @@ Result<Sequence> TreeWalk::open(const StepNode& node) {
 
 Result<void> TreeWalk::open(const TreeStep& step, std::vector<BatchItem>& items) {
   const std::size_t before = items.size();
+  // Room for all that follows up to finish(): no sequence is lost to an allocation that fails.
+  items.reserve(before + step.size());
+  opened_.reserve(step.size());
+  branches_.reserve(branches_.size() + step.size());
   for (const StepNode& node : step) {
     const auto sequence = open(node);
     if (!sequence) {
@@ -129,6 +135,7 @@ Result<void> TreeWalk::open(const TreeStep& step, std::vector<BatchItem>& items)
       items.resize(before);
       return forward(sequence);
     }
+    if (!continues_parent(node)) opened_.push_back(*sequence);
     const auto cached = static_cast<std::size_t>(*session_.length(*sequence) - at(node.node).begin);
     items.push_back({*sequence, tokens(at(node.node)).subspan(cached), at(node.node).logits});
   }
@@ -138,6 +145,7 @@ Result<void> TreeWalk::open(const TreeStep& step, std::vector<BatchItem>& items)
 void TreeWalk::abandon(const TreeStep& step, std::span<const BatchItem> items) {
   for (std::size_t i = 0; i < items.size(); ++i)
     if (!continues_parent(step[i])) static_cast<void>(session_.close(items[i].sequence));
+  opened_.clear();
 }
 
 std::span<const TokenId> TreeWalk::tokens(const PrefixNode& node) const {
@@ -147,6 +155,7 @@ std::span<const TokenId> TreeWalk::tokens(const PrefixNode& node) const {
 }
 
 void TreeWalk::finish(const TreeStep& step, std::span<const BatchItem> items) {
+  opened_.clear();
   if (step.empty()) return;
   // Branches above the last node's parent have no children left; the last one of each has taken over its sequence.
   branches_.resize(step.back().level + 1);

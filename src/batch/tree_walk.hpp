@@ -97,6 +97,7 @@ class TreeWalk {
   KeptSequences* kept_;
   std::vector<PrefixNode> nodes_;
   std::vector<Branch> branches_;  // a stack
+  std::vector<Sequence> opened_;  // for the step that is open: neither finished nor abandoned
   std::int64_t page_limit_ = 0;   // pages that were free at the start, or kept
 };
 

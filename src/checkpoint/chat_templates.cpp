@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 #include <limits>
 #include <optional>
 #include <utility>
 
+#include "support/directory.hpp"
 #include "support/json.hpp"
 #include "support/show.hpp"
 #include "tokenizer/unicode.hpp"
@@ -79,11 +79,10 @@ void add_file(const TextFiles& files, const std::string& name, const std::string
 /// chat_template.jinja and its folder. They stand for everything that other files say.
 void add_files(const TextFiles& files, Collector& into) {
   add_file(files, kUsual, "chat_template.jinja", into);
-  std::error_code error;
+  const auto held = names_in(files.path_of(kFolder));
+  if (!held && held.error().code != ErrorCode::not_found) return into.refuse(held.error().message);
   std::vector<std::string> names;
-  for (std::filesystem::directory_iterator at(files.path_of(kFolder), error), end; !error && at != end;
-       at.increment(error)) {
-    const std::string name = at->path().filename().string();
+  for (const std::string& name : held.value_or(std::vector<std::string>())) {
     if (name.ends_with(".jinja") && name != ".jinja") names.push_back(name);
     if (names.size() > kCountLimit)
       return into.refuse(fmt::format("{}: has more than {} chat templates", files.path_of(kFolder), kCountLimit));

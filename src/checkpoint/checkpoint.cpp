@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "checkpoint/file_checkpoint.hpp"
+#include "support/directory.hpp"
 #include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
@@ -67,11 +68,7 @@ bool is_later_shard(const std::string& name) {
 
 /// A directory that is no model: names some of what it holds.
 Error no_model_in(const std::string& directory) {
-  std::vector<std::string> names;
-  std::error_code failed;
-  for (std::filesystem::directory_iterator entry(directory, failed), end; !failed && entry != end;
-       entry.increment(failed))
-    names.push_back(entry->path().filename().string());
+  auto names = names_in(directory).value_or(std::vector<std::string>());
   std::sort(names.begin(), names.end());
   std::string held;
   for (std::size_t i = 0; i < names.size() && i < 5; ++i) held += (i > 0 ? ", " : "") + in_quotes(names[i]);
@@ -86,24 +83,23 @@ Result<std::string> gguf_of_directory(const std::string& directory) {
   namespace fs = std::filesystem;
   std::vector<std::string> found, later;
   bool config = false, weights = false;  // of a Hugging Face directory
-  std::error_code failed;
-  for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end; entry.increment(failed)) {
-    const std::string name = entry->path().filename().string();
+  const auto names = names_in(directory);
+  if (!names) return forward(names);
+  for (const std::string& name : *names) {
     config |= name == "config.json";
     weights |= name.ends_with(".safetensors");
     if (is_gguf(name)) (is_later_shard(name) ? later : found).push_back(name);
   }
-  if (failed) return fail(ErrorCode::io, fmt::format("cannot read {}: {}", directory, failed.message()));
   // A later shard alone: opening it says which one is missing.
   if (found.empty() && !later.empty()) found = {*std::min_element(later.begin(), later.end())};
   if (found.empty() || (config && weights)) return std::string();
   if (found.size() == 1) return (fs::path(directory) / found.front()).string();
   std::sort(found.begin(), found.end());
-  std::string names;
-  for (std::size_t i = 0; i < found.size() && i < 10; ++i) names += (i > 0 ? ", " : "") + in_quotes(found[i]);
-  if (found.size() > 10) names += ", ..";
+  std::string listed;
+  for (std::size_t i = 0; i < found.size() && i < 10; ++i) listed += (i > 0 ? ", " : "") + in_quotes(found[i]);
+  if (found.size() > 10) listed += ", ..";
   return fail(ErrorCode::bad_argument, fmt::format("{} holds {} GGUF files, expected the path of one of them: {}",
-                                                   directory, found.size(), names));
+                                                   directory, found.size(), listed));
 }
 
 Result<std::unique_ptr<Checkpoint>> open(const std::string& path, ContentHash hash) {

@@ -57,12 +57,12 @@ Result<Sequence> KvCache::open() {
 
 Result<Sequence> KvCache::fork(Sequence parent) {
   if (find(parent) == nullptr) return no_such(parent);
+  const State& from = sequences_[static_cast<std::size_t>(parent)];
+  State copy{true, from.length, {from.pages.begin(), from.pages.begin() + pages_for(from.length)}};
   auto child = open();
   if (!child) return child;
-  const State& from = sequences_[static_cast<std::size_t>(parent)];
   State& to = sequences_[static_cast<std::size_t>(*child)];
-  to.length = from.length;
-  to.pages.assign(from.pages.begin(), from.pages.begin() + pages_for(from.length));
+  to = std::move(copy);
   for (std::int32_t page : to.pages) reference_count_[static_cast<std::size_t>(page)] += 1;
   return child;
 }
@@ -107,6 +107,12 @@ Result<void> KvCache::add_slab() {
   const std::int64_t count = std::min(pages_per_slab_, page_limit_ - made);
   auto slab = AlignedBuffer<std::byte>::create(static_cast<std::size_t>(count * layout_.page_bytes));
   if (!slab) return forward(slab);
+  // All room before the first change: an allocation that fails changes nothing, and release() never needs one.
+  const auto pages = static_cast<std::size_t>(made + count);
+  free_.reserve(pages);
+  pages_.reserve(pages);
+  reference_count_.reserve(pages);
+  slabs_.reserve(slabs_.size() + 1);
   for (std::int64_t i = count - 1; i >= 0; --i) free_.push_back(static_cast<std::int32_t>(made + i));
   for (std::int64_t i = 0; i < count; ++i) pages_.push_back(slab->data() + i * layout_.page_bytes);
   reference_count_.resize(pages_.size(), 0);
@@ -167,6 +173,12 @@ Result<void> KvCache::reserve(Batch batch) {
   }
   while (static_cast<std::int64_t>(free_.size()) < needed)
     if (auto ok = add_slab(); !ok) return ok;
+  const auto wanted_pages = [this](const BatchItem& item) {
+    const std::int64_t length = sequences_[static_cast<std::size_t>(item.sequence)].length;
+    return static_cast<std::size_t>(pages_for(length + static_cast<std::int64_t>(item.tokens.size())));
+  };
+  for (const BatchItem& item : batch)
+    sequences_[static_cast<std::size_t>(item.sequence)].pages.reserve(wanted_pages(item));
   for (const BatchItem& item : batch) {
     if (item.tokens.empty()) continue;
     State& state = sequences_[static_cast<std::size_t>(item.sequence)];
@@ -177,8 +189,7 @@ Result<void> KvCache::reserve(Batch batch) {
       release(shared);
       state.pages.back() = copy;
     }
-    const auto wanted =
-        static_cast<std::size_t>(pages_for(state.length + static_cast<std::int64_t>(item.tokens.size())));
+    const std::size_t wanted = wanted_pages(item);
     while (state.pages.size() < wanted) state.pages.push_back(take_page());
   }
   return {};

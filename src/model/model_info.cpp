@@ -10,6 +10,7 @@
 #include "arch/family.hpp"
 #include "model/model_metadata.hpp"
 #include "moe/flops.hpp"
+#include "support/directory.hpp"
 #include "support/text_file.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -102,11 +103,10 @@ bool is_config_only(const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code error;
   if (!fs::is_regular_file(fs::path(path) / "config.json", error)) return false;
-  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error))
-    if (const std::string name = entry->path().filename().string();
-        name.find(".safetensors") != std::string::npos || name.ends_with(".gguf"))
-      return false;
-  return !error;
+  const auto names = names_in(path);
+  return names && std::none_of(names->begin(), names->end(), [](const std::string& name) {
+           return name.find(".safetensors") != std::string::npos || name.ends_with(".gguf");
+         });
 }
 
 Result<ModelInfo> describe_config_only(const std::string& path) {

@@ -197,10 +197,33 @@ Result<void> Session::Impl::run_chunks(Batch batch, std::int64_t rows) {
   return flush();
 }
 
+namespace {
+
+// Gives back what a batch has reserved unless it was committed, also where an allocation fails on the way.
+class Reservation {
+ public:
+  Reservation(KvCache& cache, Batch batch) : cache_(cache), batch_(batch) {}
+  Reservation(const Reservation&) = delete;
+  Reservation& operator=(const Reservation&) = delete;
+  ~Reservation() {
+    for (const BatchItem& item : batch_) cache_.trim(item.sequence);
+  }
+  void commit() {
+    for (const BatchItem& item : batch_) cache_.commit(item.sequence, static_cast<std::int64_t>(item.tokens.size()));
+  }
+
+ private:
+  KvCache& cache_;
+  Batch batch_;
+};
+
+}  // namespace
+
 Result<StepOutput> Session::step(Batch batch) {
   Impl& s = *impl_;
   if (auto ok = s.check(batch); !ok) return moe::forward(ok);
   if (auto ok = s.cache.reserve(batch); !ok) return moe::forward(ok);
+  Reservation reserved(s.cache, batch);
   const ModelConfig& c = s.model->config();
   s.forward.begin(batch);
   std::int64_t rows = 0;
@@ -216,16 +239,13 @@ Result<StepOutput> Session::step(Batch batch) {
     s.profile += s.forward.collect_profile();
     s.profile.total_ns += wall.count() * s.options.threads.worker_count;
   }
-  for (const BatchItem& item : batch)
-    if (done)
-      s.cache.commit(item.sequence, static_cast<std::int64_t>(item.tokens.size()));
-    else
-      s.cache.trim(item.sequence);
   const auto buffer = std::move(s.logits);  // the Session itself keeps none: is_free counts holders
   if (!done) return moe::forward(done);
   const std::int64_t tokens = s.model->tokenizer() ? s.model->tokenizer()->vocab_size() : c.vocab_size;
-  return StepOutput{std::shared_ptr<const float[]>(buffer, buffer->data()), rows, c.vocab_size,
-                    std::min(tokens, c.vocab_size), s.forward.expert_counts};
+  StepOutput out{std::shared_ptr<const float[]>(buffer, buffer->data()), rows, c.vocab_size,
+                 std::min(tokens, c.vocab_size), s.forward.expert_counts};
+  reserved.commit();
+  return out;
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -54,6 +54,11 @@ cmake --build "$work/headers/build" >"$work/log" 2>&1 || { cat "$work/log"; fail
 ! headers_alone "headers gpu" || fail "a component that does not exist was found"
 grep -q "moe has no component gpu here, expected headers" "$work/log" || { cat "$work/log"; fail "the unknown component is not named"; }
 
+if [[ -f $work/prefix/include/moe.h ]]; then
+  echo "-- from C: a project in C, and one line with pkg-config"
+  bash "$source_tree/tests/install/from_c.sh" "$source_tree" "$work/prefix" "$model"
+fi
+
 echo "-- pkg-config"
 export PKG_CONFIG_PATH=$libdir/pkgconfig
 read -ra flags <<<"$(pkg-config --cflags --libs moe)"

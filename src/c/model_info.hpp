@@ -1,0 +1,13 @@
+#pragma once
+// What a model is, as JSON.
+
+#include <string>
+
+#include "moe/model.hpp"
+
+namespace moe::inline MOE_ABI::c {
+
+/// `model` is null for a file of which only headers were read.
+std::string info_json(const ModelInfo& info, const Model* model);
+
+}  // namespace moe::inline MOE_ABI::c

@@ -1,0 +1,14 @@
+#pragma once
+// The names in a directory. std::filesystem's iterators end the process when an allocation fails in one (libstdc++ 12).
+
+#include <string>
+#include <vector>
+
+#include "moe/error.hpp"
+
+namespace moe::inline MOE_ABI {
+
+/// In the order of the system, without "." and "..". Errors: not_found where there is no directory, out_of_memory, io.
+Result<std::vector<std::string>> names_in(const std::string& directory);
+
+}  // namespace moe::inline MOE_ABI
