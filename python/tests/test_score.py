@@ -1,0 +1,62 @@
+import math
+
+import pytest
+
+import libmoe
+
+CONTEXT = "Question: What is the capital of Marlund?\nAnswer:"
+LABELS = [" Brexton", " Orla", " the river"]
+
+
+def test_shapes(model):
+    one = model.score(CONTEXT, LABELS[0])
+    several = model.score(CONTEXT, LABELS)
+    many = model.score([CONTEXT, "The"], [LABELS, [" end"]])
+    assert isinstance(one, libmoe.Score) and one.tokens > 0 and one.log_likelihood < 0
+    assert [s.log_likelihood for s in several] == [s.log_likelihood for s in many[0]]
+    assert one.log_likelihood == several[0].log_likelihood and len(many[1]) == 1
+    assert one.perplexity == pytest.approx(math.exp(-one.log_likelihood / one.tokens))
+    assert "Score(" in repr(one) and one.error is None
+
+
+def test_choose(model):
+    choice = model.choose(CONTEXT, LABELS)
+    scores = [s.log_likelihood for s in model.score(CONTEXT, LABELS)]
+    assert choice.best == scores.index(max(scores)) and sum(choice.probabilities) == pytest.approx(1)
+    assert [s.log_likelihood for s in choice.scores] == scores and "Choice(" in repr(choice)
+    per_token = model.choose(CONTEXT, LABELS, by="per_token")
+    means = [s.log_likelihood / s.tokens for s in choice.scores]
+    assert per_token.best == means.index(max(means))
+    with pytest.raises(libmoe.ArgumentError):
+        model.choose(CONTEXT, [])
+    with pytest.raises(libmoe.ArgumentError, match="per_token"):
+        model.choose(CONTEXT, LABELS, by="letters")
+
+
+def test_greedy_is_greedy(model):
+    reply = model.generate(CONTEXT, max_tokens=3, ignore_eos=True)
+    ids = model.tokenizer.encode(CONTEXT + reply.text)
+    if ids == model.tokenizer.encode(CONTEXT) + reply.tokens:
+        assert model.score(CONTEXT, reply.text).is_greedy
+
+
+def test_errors(model):
+    with pytest.raises(libmoe.ArgumentError):
+        model.score(CONTEXT, "")
+    with pytest.raises(libmoe.ArgumentError):
+        model.score(CONTEXT, " far" * 3000)
+    good, bad = model.score([CONTEXT, CONTEXT], [[" a"], [""]])
+    assert good[0].error is None and isinstance(bad[0].error, libmoe.ArgumentError)
+    for wrong in ((["a"], "b"), (["a", "b"], [["c"]])):
+        with pytest.raises(ValueError):
+            model.score(*wrong)
+    for wrong in ((CONTEXT, 5), (CONTEXT, [5]), (["a"], ["b"]), (5, "b")):
+        with pytest.raises(TypeError):
+            model.score(*wrong)
+
+
+def test_whole_texts_need_a_beginning(model):
+    # The nano tokenizer names neither BOS nor EOS as such.
+    with pytest.raises(libmoe.Error, match="BOS") as caught:
+        model.perplexity("Some text")
+    assert caught.value.code == "unsupported"
