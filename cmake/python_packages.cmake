@@ -26,5 +26,6 @@ else()
 endif()
 if(moe_missing)
   list(JOIN moe_missing " " moe_missing)
-  message(FATAL_ERROR "libmoe needs packages that are missing: apt-get install ${moe_missing}")
+  # A space in front keeps CMake from wrapping it.
+  message(FATAL_ERROR " libmoe needs packages that are missing: apt-get install ${moe_missing}")
 endif()

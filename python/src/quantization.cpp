@@ -54,7 +54,7 @@ void add_quantization(nb::module_& m) {
         return nb::str("QuantizedFormat({!r}, tensors={}, relative_rms_error={:.3g})")
             .format(std::string(moe::name_of(f.format)), f.tensor_count, f.relative_rms_error);
       });
-  nb::class_<QuantizeReport>(m, "QuantizeReport")
+  nb::class_<QuantizeReport>(m, "QuantizeReport", "What quantize() wrote.")
       .def_ro("formats", &QuantizeReport::formats, "most bytes first")
       .def_ro("file_bytes_before", &QuantizeReport::file_bytes_before)
       .def_ro("file_bytes_after", &QuantizeReport::file_bytes_after)
