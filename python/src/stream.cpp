@@ -36,10 +36,8 @@ Stream::Stream(ModelHandle model, moe::Prompt prompt, moe::GenerateOptions optio
 }
 
 Stream::~Stream() {
-  if (forks_ == fork_count()) {
-    close();
-    return;
-  }
+  close();
+  if (forks_ == fork_count()) return;
   // In a child of os.fork() the thread does not exist: there is nothing to wait for, and no telling what it held.
   static_cast<void>(thread_.release());
   if (lease_) lease_->abandon();
@@ -58,6 +56,7 @@ void Stream::join() {
 }
 
 void Stream::close() {
+  if (forks_ != fork_count()) return;  // there is no thread to wait for
   shared_->stop.store(true);
   join();
 }

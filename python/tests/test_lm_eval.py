@@ -87,20 +87,20 @@ def harness(tmp_path_factory):
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     manager = TaskManager(include_path=str(folder), include_defaults=False)
 
-    def ask(model, task, limit):
+    def ask(model, task, limit, **options):
         found = lm_eval.simple_evaluate(
-            model=model, tasks=[task], limit=limit, task_manager=manager, log_samples=True, bootstrap_iters=0
+            model=model, tasks=[task], limit=limit, task_manager=manager, log_samples=True, bootstrap_iters=0, **options
         )
         return {s["doc"]["id"]: s["resps"] for s in found["samples"][task]}
 
     return types.SimpleNamespace(ask=ask, folder=folder)
 
 
-def moe_eval(path, task, limit, out):
+def moe_eval(path, task, limit, out, *options):
     if task == "nano_exam":
         task = str(EXAM)
     subprocess.run(
-        [program("moe-eval"), "--model", f"m={path}", "--tasks", task, "--data", DATA, "--limit", str(limit), "--out", out],
+        [program("moe-eval"), "--model", f"m={path}", "--tasks", task, "--data", DATA, "--limit", str(limit), "--out", out, *options],
         check=True, capture_output=True,
     )
     (samples,) = pathlib.Path(out).glob("m/samples_*.jsonl")
@@ -127,6 +127,19 @@ def test_answers_are_moe_evals(harness, tmp_path, path, task, limit):
 
     expected = moe_eval(path, task, limit, tmp_path / "c")
     found = harness.ask(MoeLM(str(path), batch_size=8), task, limit)
+    assert len(found) == limit and found.keys() == expected.keys()
+    for question, resps in found.items():
+        assert plain(resps) == plain(expected[question]), question
+
+
+@pytest.mark.parametrize("task, limit", [("arc_easy", 8), ("gsm8k", 1)])
+def test_chat_answers_are_moe_evals(harness, tmp_path, task, limit):
+    if not REAL.exists() or not DATA.exists():
+        pytest.skip(f"{REAL} or {DATA} is not there")
+    from libmoe.lm_eval import MoeLM
+
+    expected = moe_eval(REAL, task, limit, tmp_path / "c", "--apply-chat-template")
+    found = harness.ask(MoeLM(str(REAL)), task, limit, apply_chat_template=True, fewshot_as_multiturn=True)
     assert len(found) == limit and found.keys() == expected.keys()
     for question, resps in found.items():
         assert plain(resps) == plain(expected[question]), question

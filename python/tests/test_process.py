@@ -104,6 +104,8 @@ if pid == 0:
             print("fine", found == expected)
         except libmoe.Error as error:
             print(error.code, "spawn" in str(error) or "fork" in str(error))
+    if stream:
+        stream.close()
     del stream, session, m, call
     sys.stdout.flush()
     sys.exit(0)
