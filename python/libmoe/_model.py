@@ -70,7 +70,7 @@ class Model:
         """Errors: Error 'unsupported' when the files have no usable one, saying why."""
         return Tokenizer(self._native)
 
-    @property
+    @cached_property
     def info(self) -> ModelInfo:
         """What the files say."""
         return self._native.info

@@ -142,3 +142,13 @@ def test_model_without_tokenizer(slow_model):
     with pytest.raises(libmoe.Error, match="tokenizer"):
         slow_model.score("a", "b")
     assert slow_model.generate([1, 2, 3], max_tokens=2).tokens == [0, 0]
+
+
+def test_version():
+    from importlib.metadata import PackageNotFoundError, version
+
+    assert libmoe.__version__.count(".") == 2 and libmoe.numerics_version >= 2 and libmoe.active_isa()
+    try:
+        assert version("libmoe") == libmoe.__version__
+    except PackageNotFoundError:
+        pytest.skip("libmoe is not installed here")
