@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 import libmoe
@@ -60,3 +61,29 @@ def test_whole_texts_need_a_beginning(model):
     with pytest.raises(libmoe.Error, match="BOS") as caught:
         model.perplexity("Some text")
     assert caught.value.code == "unsupported"
+
+
+def test_whole_texts(model, tmp_path):
+    """The same model with a BOS: a text scores as its tokens do behind that one."""
+    import json
+    import math
+
+    from conftest import NANO
+
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (tmp_path / name).symlink_to(NANO / name)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<|bos|>", "eos_token": "<|eos|>"}))
+    own = libmoe.Model(tmp_path, threads=1)
+    text = "The river is far from Brexton."
+    ids = [own.tokenizer.bos_token_id, *own.tokenizer.encode(text, add_special_tokens=False)]
+    session = own.session()
+    logits = session.step(session.open(), ids[:-1], logits="all", padded=True).astype("float64")
+    top = logits.max(axis=1, keepdims=True)
+    rows = logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
+    expected = sum(rows[i, id] for i, id in enumerate(ids[1:]))
+    score = own.score_text(text)
+    assert score.tokens == len(ids) - 1 and score.log_likelihood == pytest.approx(expected, rel=1e-6)
+    assert own.perplexity(text) == score.perplexity == pytest.approx(math.exp(-expected / score.tokens), rel=1e-6)
+    assert [s.log_likelihood for s in own.score_text([text, text])] == [score.log_likelihood] * 2
+    with pytest.raises(libmoe.ArgumentError):
+        own.perplexity("")
