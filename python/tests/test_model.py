@@ -28,7 +28,7 @@ def test_content_hash_and_progress():
 
 
 def test_progress_works_with_tqdm():
-    from tqdm import tqdm
+    tqdm = pytest.importorskip("tqdm").tqdm
 
     with tqdm(disable=True) as bar:
 
