@@ -46,7 +46,10 @@ Stream::~Stream() {
 
 void Stream::join() {
   if (!thread_) return;
-  {
+  if (process_is_ending()) {
+    thread_->join();  // it is on its way out, and needs no GIL for that
+  } else {
+    const InFlight in_flight;
     const nb::gil_scoped_release released;
     thread_->join();
   }
@@ -64,10 +67,12 @@ void Stream::close() {
 std::optional<StreamPiece> Stream::next() {
   if (forks_ != fork_count())
     raise(moe::ErrorCode::unsupported, "this stream was made before os.fork(): its thread did not come along");
+  check_process();
   while (true) {
     std::optional<StreamPiece> piece;
     bool ended = false;
     {
+      const InFlight in_flight;
       const nb::gil_scoped_release released;
       std::unique_lock lock(shared_->mutex);
       shared_->changed.wait_for(lock, kSignalPeriod,

@@ -151,6 +151,13 @@ def work():
             m.generate("Question: Who", max_tokens=200, ignore_eos=True)
         except libmoe.Error:
             time.sleep(0.001)
+def read():
+    while True:
+        try:
+            for piece in m.generate("Question: Who", max_tokens=200, stream=True, ignore_eos=True):
+                pass
+        except libmoe.Error:
+            time.sleep(0.001)
 def report(done, total):
     time.sleep(0.001)
 def load():
@@ -159,7 +166,7 @@ def load():
             libmoe.Model(os.environ["NANO"], threads=1, progress=report)
         except libmoe.Error:
             time.sleep(0.001)
-for target in (work, work, load, load):
+for target in (work, read, read, load):
     threading.Thread(target=target, daemon=True).start()
 time.sleep(0.2)
 sys.{how}
