@@ -109,9 +109,7 @@ class PySession {
   std::unique_ptr<moe::Session> session_;
 };
 
-}  // namespace
-
-void add_session(nb::module_& m) {
+void add_settings(nb::module_& m) {
   nb::class_<SessionSettings>(m, "SessionSettings")
       .def(
           "__init__",
@@ -123,7 +121,12 @@ void add_session(nb::module_& m) {
       .def_ro("precision", &SessionSettings::precision)
       .def_ro("kv", &SessionSettings::kv)
       .def_ro("cache_tokens", &SessionSettings::cache_tokens);
+}
 
+}  // namespace
+
+void add_session(nb::module_& m) {
+  add_settings(m);
   using Self = PySession;
   constexpr const char* kArray = "numpy.typing.NDArray[numpy.float32]";
   const std::string step_signature = std::string(
