@@ -1,0 +1,30 @@
+#pragma once
+// What Python may say about a Session.
+
+#include <cstdint>
+#include <string>
+
+#include "errors.hpp"
+#include "moe/session.hpp"
+
+namespace moe_python {
+
+struct SessionSettings {
+  std::string precision = "auto";
+  std::string kv = "f16";
+  std::int64_t cache_tokens = 0;
+};
+
+/// Errors: bad_argument.
+inline moe::SessionOptions session_options(const SessionSettings& settings) {
+  moe::SessionOptions options;
+  options.precision = enum_of("precision", settings.precision, {moe::Precision::automatic, moe::Precision::reference});
+  options.kv = enum_of("kv", settings.kv, {moe::KvType::f32, moe::KvType::f16, moe::KvType::bf16});
+  if (settings.cache_tokens < 0)
+    raise(moe::ErrorCode::bad_argument,
+          "cache_tokens is " + std::to_string(settings.cache_tokens) + ", expected at least 0");
+  options.max_tokens = settings.cache_tokens;
+  return options;
+}
+
+}  // namespace moe_python

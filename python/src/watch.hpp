@@ -1,0 +1,56 @@
+#pragma once
+// One call into the library: it runs without the GIL, Ctrl-C ends it, and Python hears of its progress.
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include "bindings.hpp"
+#include "process.hpp"
+
+namespace moe_python {
+
+/// Made with the GIL held, by the thread that will compute.
+class Watch {
+ public:
+  /// `progress`: a callable of (done, total), or None. Raises as check_process().
+  explicit Watch(nb::object progress = nb::none());
+
+  /// The library's hook of that name. In the main thread it looks for signals, at most every 50 ms.
+  bool cancelled();
+  /// The library's hook on_progress. What the callback raises ends the work.
+  void report(std::int64_t done, std::int64_t total);
+
+  /// What work() returns; it runs without the GIL. Raises what a signal handler or the callback raised.
+  template <class Work>
+  auto run(Work&& work) {
+    auto result = [&] {
+      const InFlight in_flight;
+      const nb::gil_scoped_release released;
+      return work();
+    }();
+    rethrow();
+    return result;
+  }
+
+ private:
+  void keep_python_error();
+  void rethrow();
+
+  nb::object progress_;
+  std::thread::id owner_ = std::this_thread::get_id();
+  bool sees_signals_ = false;  // Python delivers them to its main thread alone
+  std::chrono::steady_clock::time_point next_look_;
+  std::atomic<bool> stop_{false};
+  std::exception_ptr raised_;
+};
+
+/// True in the thread to which Python delivers signals. Needs the GIL.
+bool in_main_thread();
+
+inline constexpr std::chrono::milliseconds kSignalPeriod{50};
+
+}  // namespace moe_python

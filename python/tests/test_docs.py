@@ -1,0 +1,114 @@
+"""docs/PYTHON.md runs as it stands, and types check."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+
+
+def blocks():
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "PYTHON.md").read_text(), re.M | re.S)
+
+
+def test_the_page_runs(tmp_path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    code = "\n".join(blocks())
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "leaked" not in done.stderr
+    assert (tmp_path / "accuracy.png").stat().st_size > 5000
+    assert "nano-moe" in done.stdout and "not_found" in done.stdout
+
+
+EXAMPLE = """
+import numpy as np
+import numpy.typing as npt
+
+import libmoe
+
+model = libmoe.Model("model.gguf", threads=2, kv="bf16")
+reply: libmoe.Generation = model.generate("text", max_tokens=3, stop=["a"])
+by_ids: libmoe.Generation = model.generate([1, 2, 3], temperature=0.5, logit_bias={3: 1.0})
+by_array: libmoe.Generation = model.generate(np.array([1, 2, 3]), seed=3)
+several: list[libmoe.Generation] = model.generate(["a", "b"])
+for piece in model.generate("text", stream=True):
+    text: str = piece.text
+chat: libmoe.Generation = model.chat([{"role": "user", "content": "x"}], template_variables={"a": 1})
+score: libmoe.Score = model.score("a", "b")
+scores: list[libmoe.Score] = model.score("a", ["b", "c"])
+many: list[list[libmoe.Score]] = model.score(["a"], [["b", "c"]])
+best: int = model.choose("a", ["b"]).best
+session = model.session(kv="f32")
+logits: npt.NDArray[np.float32] = session.step(session.open(), [1, 2], logits="all")
+rows: list[npt.NDArray[np.float32]] = session.step_batch([(0, [1])])
+ids: list[int] = model.tokenizer.apply_chat_template([{"role": "user", "content": "x"}])
+shown: str = model.tokenizer.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False)
+experts, weights = libmoe.route(np.zeros((1, 4), np.float32), libmoe.RouterConfig(4, 2))
+chosen: npt.NDArray[np.int32] = experts
+report = libmoe.evaluate({"a": model, "b": "path"}, ["task"], progress=lambda done, total: None)
+accuracy: float = report.rows[0].metrics["acc,none"]
+total: int = model.flops(3).total + session.executed.total
+try:
+    libmoe.quantize("a", "b", "q8_0")
+except libmoe.Error as error:
+    code: str = error.code
+"""
+
+WRONG = [
+    ('model.generate("text", heat=1)', "heat"),
+    ('model.generate("text", max_tokens="3")', "max_tokens"),
+    ('libmoe.Model("a", kv="f64")', "kv"),
+    ('session.step(0, "text", logits="some")', "logits"),
+    ("number: int = model.perplexity('a')", "number"),
+    ("libmoe.nothing()", "nothing"),
+]
+
+
+def mypy(tmp_path, code):
+    pytest.importorskip("mypy")
+    (tmp_path / "example.py").write_text(code)
+    return subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file", ROOT / "pyproject.toml", "example.py"],
+        cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "MYPYPATH": os.environ.get("PYTHONPATH", "")},
+    )
+
+
+def test_examples_type_check(tmp_path):
+    done = mypy(tmp_path, EXAMPLE)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_types_find_mistakes(tmp_path):
+    lines = EXAMPLE.split("try:")[0] + "".join(f"{line}\n" for line, _ in WRONG)
+    done = mypy(tmp_path, lines)
+    first = EXAMPLE.split("try:")[0].count("\n")
+    for i, (line, _) in enumerate(WRONG):
+        assert f"example.py:{first + 1 + i}: error" in done.stdout, f"{line} passed:\n{done.stdout}"
+
+
+def test_the_package_type_checks(tmp_path):
+    pytest.importorskip("mypy")
+    pytest.importorskip("lm_eval")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file", ROOT / "pyproject.toml", "-p", "libmoe"],
+        cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "MYPYPATH": os.environ.get("PYTHONPATH", "")},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_public_things_are_documented():
+    import inspect
+
+    import libmoe
+
+    for name in libmoe.__all__:
+        thing = getattr(libmoe, name)
+        if inspect.isclass(thing) or inspect.isroutine(thing):
+            assert thing.__doc__, name
+    for name, thing in inspect.getmembers(libmoe.Model, inspect.isfunction):
+        assert name.startswith("_") or thing.__doc__, name
