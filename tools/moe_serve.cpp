@@ -3,6 +3,7 @@
 #include "moe/serve.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -71,8 +72,9 @@ std::string size_text(std::int64_t bytes) { return fmt::format("{:.1f} MB", stat
 Result<void> announce(const moe::serve::Server& server, const moe::Model& model, const ServerOptions& options) {
   const moe::MemoryEstimate memory = moe::Session::estimate_memory(model.info(), options.session);
   return cli::print(fmt::format("moe-serve: {} serves {}: {} weights, {} cache of {} tokens, context {}\n",
-                                server.url(), moe::printable(options.names.front()), size_text(model.resident_bytes()),
-                                size_text(memory.cache_bytes), server.cache_tokens(), server.context_tokens()));
+                                fmt::join(server.urls(), ", "), moe::printable(options.names.front()),
+                                size_text(model.resident_bytes()), size_text(memory.cache_bytes), server.cache_tokens(),
+                                server.context_tokens()));
 }
 
 // In the words of the command line.
@@ -194,8 +196,12 @@ void add_scheduler_options(CLI::App& app, moe::serve::SchedulerOptions& o) {
 }
 
 void add_network_options(CLI::App& app, Options& o) {
-  app.add_option("--host", o.server.host,
-                 "address to listen on (127.0.0.1); on loopback, requests must name it as their Host")
+  app.add_option("--host", o.server.hosts,
+                 "addresses to listen on, a list with commas or repeated (127.0.0.1); on loopback, requests must name "
+                 "one as their Host")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->delimiter(',')
       ->type_name("ADDRESS");
   cli::add_number(app, "--port", o.server.port, Bounds<std::uint16_t>{0, 65535}, "0: any that is free (8080)");
   cli::add_path(app, "--api-key-file", o.api_key_file,

@@ -56,6 +56,8 @@ def refused_starts(program, model, folder):
         wrong.append((("--model", model, "--port", "0", "--ctx", "5000"), 1, "--ctx is 5000"))
         wrong.append((("--model", model, "--port", "0", "--cache-tokens", "9" * 18), 2, "--cache-tokens"))
         wrong.append((("--model", model, "--port", "0", "--use-generation-config"), 1, "generation_config.json"))
+        wrong.append((("--model", model, "--port", "0", "--host", ""), 1, "the host is empty"))
+        wrong.append((("--model", model, "--port", "0", "--host", "127.0.0.1,127.0.0.1"), 1, "cannot listen on 127.0.0.1"))
         for number, (name, value) in enumerate((("temperature", "hot"), ("temperature", -1), ("top_k", 1.5), ("top_p", 0))):
             bad = copy_of(model, os.path.join(folder, f"bad{number}"), {"generation_config.json": {name: value}})
             wrong.append((("--model", bad, "--port", "0", "--use-generation-config"), 1, name))
@@ -235,12 +237,43 @@ def metrics(program, model):
                 check(line.startswith("#") or own in dict(families) or sample.group() in dict(families), f"a family of {line}")
 
 
+def addresses(program, model):
+    """Several, one port; loopback ones ask for their names as Host."""
+    def status(address, port, host):
+        with socket.create_connection((address, port), timeout=10) as client:
+            client.sendall(b"GET /health HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % host)
+            return status_of(receive_all(client))
+
+    for options in (("--host", "127.0.0.1,127.0.0.2"), ("--host", "127.0.0.1", "--host", "127.0.0.2")):
+        with Server(program, model, *options) as server:
+            check(f"http://127.0.0.1:{server.port}, http://127.0.0.2:{server.port} serves" in server.line, server.line)
+            for address in ("127.0.0.1", "127.0.0.2"):
+                found = [status(address, server.port, host) for host in (b"127.0.0.2", b"localhost", b"127.0.0.3", b"a.example")]
+                check(found == [200, 200, 403, 403], f"{address}: {found}")
+            with socket.socket() as other:
+                check(other.connect_ex(("127.0.0.3", server.port)) != 0, "nobody listens at another address")
+            taken = str(server.port)
+            start = [program, "--model", model, "--host", "127.0.0.3,127.0.0.2", "--port", taken]
+            found = subprocess.run(start, capture_output=True, text=True, timeout=20)
+            check(found.returncode == 1 and f"cannot listen on 127.0.0.2, port {taken}" in found.stderr, f"taken: {found}")
+    if socket.has_ipv6:
+        try:
+            with socket.socket(socket.AF_INET6) as probe:
+                probe.bind(("::1", 0))
+        except OSError:
+            return
+        with Server(program, model, "--host", "::,0.0.0.0") as server:
+            for address in ("127.0.0.1", "127.0.0.2", "::1"):
+                check(status(address, server.port, b"a.example") == 200, f"all addresses: {address}")
+
+
 def main():
     program, root = sys.argv[1:]
     model = os.path.join(root, "models/nano/nano-moe")
     folder = tempfile.mkdtemp()
     for part, more in ((refused_starts, (folder,)), (time_over, ()), (drain_over, ()), (memory, ()), (log_of_content, ()),
-                       (generation_config, (folder,)), (templates, (folder,)), (control_tokens, (root,)), (bos_warning, (folder,)), (metrics, ())):
+                       (generation_config, (folder,)), (templates, (folder,)), (control_tokens, (root,)), (bos_warning, (folder,)), (metrics, ()),
+                       (addresses, ())):
         started = time.monotonic()
         part(program, model, *more)
         print(f"{part.__name__}: {time.monotonic() - started:.1f} s", flush=True)
