@@ -29,7 +29,7 @@ constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
 struct Options {
   std::string model, api_key_file, chat_template, precision = "auto", kv;
   std::int32_t threads = 0;
-  bool no_log = false;
+  bool no_log = false, no_metrics = false;
   ServerOptions server;
 };
 
@@ -133,6 +133,7 @@ Result<void> run(Options& o) {
   if (!threads) return moe::forward(threads);
   if (o.server.names.empty()) o.server.names.push_back(name_of_path(o.model));
   o.server.session.threads = *threads;
+  o.server.metrics = !o.no_metrics;
   o.server.stopping = cli::interrupted;
   o.server.revision = MOE_VERSION;
   if (!o.no_log)
@@ -227,8 +228,10 @@ void add_network_options(CLI::App& app, Options& o) {
                   "seconds that a request may take, then it ends with an error; 0: no limit (0)");
   cli::add_number(app, "--drain-seconds", o.server.drain_seconds, Bounds<double>{0, 1e6},
                   "running replies may take after SIGTERM (30)");
+  auto* none = app.add_flag("--no-metrics", o.no_metrics, "/metrics answers 501");
   app.add_option("--metrics-alias", o.server.metrics_alias, "metrics once more under the names of vllm or llamacpp")
-      ->check(CLI::IsMember({"vllm", "llamacpp"}));
+      ->check(CLI::IsMember({"vllm", "llamacpp"}))
+      ->excludes(none);
   app.add_flag("--log-content", o.server.log_content, "the log has the texts of prompts and replies (it has none)");
   app.add_flag("--no-log", o.no_log, "no line per request on stderr");
 }

@@ -58,6 +58,7 @@ struct ServerOptions {
   bool use_generation_config = false;
   bool trust_request_template = false;  ///< a request may bring a template of its own
   bool strict = false;                  ///< a field that is not known is an error
+  bool metrics = true;                  ///< false: /metrics answers 501
   std::string metrics_alias = {};       ///< "vllm" or "llamacpp": metrics once more under their names
 
   std::size_t max_body_bytes = 16u << 20;
