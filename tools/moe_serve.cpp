@@ -3,6 +3,7 @@
 #include "moe/serve.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -28,7 +29,7 @@ constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
 struct Options {
   std::string model, api_key_file, chat_template, precision = "auto", kv;
   std::int32_t threads = 0;
-  bool no_log = false;
+  bool no_log = false, no_metrics = false;
   ServerOptions server;
 };
 
@@ -71,8 +72,9 @@ std::string size_text(std::int64_t bytes) { return fmt::format("{:.1f} MB", stat
 Result<void> announce(const moe::serve::Server& server, const moe::Model& model, const ServerOptions& options) {
   const moe::MemoryEstimate memory = moe::Session::estimate_memory(model.info(), options.session);
   return cli::print(fmt::format("moe-serve: {} serves {}: {} weights, {} cache of {} tokens, context {}\n",
-                                server.url(), moe::printable(options.names.front()), size_text(model.resident_bytes()),
-                                size_text(memory.cache_bytes), server.cache_tokens(), server.context_tokens()));
+                                fmt::join(server.urls(), ", "), moe::printable(options.names.front()),
+                                size_text(model.resident_bytes()), size_text(memory.cache_bytes), server.cache_tokens(),
+                                server.context_tokens()));
 }
 
 // In the words of the command line.
@@ -131,6 +133,7 @@ Result<void> run(Options& o) {
   if (!threads) return moe::forward(threads);
   if (o.server.names.empty()) o.server.names.push_back(name_of_path(o.model));
   o.server.session.threads = *threads;
+  o.server.metrics = !o.no_metrics;
   o.server.stopping = cli::interrupted;
   o.server.revision = MOE_VERSION;
   if (!o.no_log)
@@ -194,8 +197,12 @@ void add_scheduler_options(CLI::App& app, moe::serve::SchedulerOptions& o) {
 }
 
 void add_network_options(CLI::App& app, Options& o) {
-  app.add_option("--host", o.server.host,
-                 "address to listen on (127.0.0.1); on loopback, requests must name it as their Host")
+  app.add_option("--host", o.server.hosts,
+                 "addresses to listen on, a list with commas or repeated (127.0.0.1); on loopback, requests must name "
+                 "one as their Host")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->delimiter(',')
       ->type_name("ADDRESS");
   cli::add_number(app, "--port", o.server.port, Bounds<std::uint16_t>{0, 65535}, "0: any that is free (8080)");
   cli::add_path(app, "--api-key-file", o.api_key_file,
@@ -221,8 +228,10 @@ void add_network_options(CLI::App& app, Options& o) {
                   "seconds that a request may take, then it ends with an error; 0: no limit (0)");
   cli::add_number(app, "--drain-seconds", o.server.drain_seconds, Bounds<double>{0, 1e6},
                   "running replies may take after SIGTERM (30)");
+  auto* none = app.add_flag("--no-metrics", o.no_metrics, "/metrics answers 501");
   app.add_option("--metrics-alias", o.server.metrics_alias, "metrics once more under the names of vllm or llamacpp")
-      ->check(CLI::IsMember({"vllm", "llamacpp"}));
+      ->check(CLI::IsMember({"vllm", "llamacpp"}))
+      ->excludes(none);
   app.add_flag("--log-content", o.server.log_content, "the log has the texts of prompts and replies (it has none)");
   app.add_flag("--no-log", o.no_log, "no line per request on stderr");
 }

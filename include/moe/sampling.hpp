@@ -3,10 +3,13 @@
 // Same seed, same logits, same tokens on every compiler and CPU.
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -164,12 +167,7 @@ class Sampler {
     for (std::size_t i = 0; i < logits.size(); ++i) candidates_.push_back({logits[i], static_cast<TokenId>(i), 0.0});
     // Sums must not depend on how a standard library orders what it partitions: they run in index order, or sorted.
     const bool limited = config_.top_k > 0 && static_cast<std::size_t>(config_.top_k) < candidates_.size();
-    if (limited) {
-      const auto cut = candidates_.begin() + static_cast<std::ptrdiff_t>(config_.top_k);
-      std::nth_element(candidates_.begin(), cut - 1, candidates_.end(), better);
-      candidates_.erase(cut, candidates_.end());
-      std::sort(candidates_.begin(), candidates_.end(), better);
-    }
+    if (limited) keep_best(static_cast<std::size_t>(config_.top_k));
     weigh_on_this_cpu(candidates_, highest, config_.temperature);
     double total = 0.0;
     for (const Candidate& c : candidates_) total += c.weight;
@@ -196,6 +194,45 @@ class Sampler {
   static bool better(const Candidate& a, const Candidate& b) {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
   }
+
+  // Candidates in index order, both.
+  void keep_best(std::size_t count) {
+    if (count > kFew) {
+      sort_best_first();
+    } else {
+      const auto cut = candidates_.begin() + static_cast<std::ptrdiff_t>(count);
+      std::nth_element(candidates_.begin(), cut - 1, candidates_.end(), better);
+      std::sort(candidates_.begin(), cut, better);
+    }
+    candidates_.resize(count);
+  }
+  // Many at a high temperature, where comparisons take five times as long: by the digits of a key, the lowest first.
+  // Every pass keeps the order of equal digits, so equal logits stay in index order.
+  void sort_best_first() {
+    if (candidates_.size() <= kFew) return std::sort(candidates_.begin(), candidates_.end(), better);
+    constexpr int kDigits = 3, kBits = 11;
+    constexpr std::size_t kValues = std::size_t{1} << kBits;
+    const auto digit_of = [](const Candidate& c, int digit) {
+      return (key_of(c.logit) >> (digit * kBits)) & static_cast<std::uint32_t>(kValues - 1);
+    };
+    std::array<std::array<std::size_t, kValues>, kDigits> places = {};  // first how many have a value
+    for (const Candidate& c : candidates_)
+      for (int digit = 0; digit < kDigits; ++digit) ++places[static_cast<std::size_t>(digit)][digit_of(c, digit)];
+    std::vector<Candidate> sorted(candidates_.size());
+    for (int digit = 0; digit < kDigits; ++digit) {
+      auto& place = places[static_cast<std::size_t>(digit)];
+      if (place[digit_of(candidates_.front(), digit)] == candidates_.size()) continue;
+      std::exclusive_scan(place.begin(), place.end(), place.begin(), std::size_t{0});
+      for (const Candidate& c : candidates_) sorted[place[digit_of(c, digit)]++] = c;
+      candidates_.swap(sorted);
+    }
+  }
+  // Falls as the logit rises. Adding 0 makes +0 of -0, which is equal to it.
+  static std::uint32_t key_of(float logit) {
+    const auto bits = std::bit_cast<std::uint32_t>(logit + 0.0f);
+    return (bits >> 31) != 0 ? bits : bits ^ 0x7FFFFFFFu;
+  }
+  static constexpr std::size_t kFew = 512;
 
   MOE_FORCE_INLINE static void weigh(std::span<Candidate> candidates, double highest, double temperature) {
     for (Candidate& c : candidates) c.weight = detail::exp((static_cast<double>(c.logit) - highest) / temperature);
@@ -225,7 +262,7 @@ class Sampler {
       // All tokens below this weight together hold less than 1 - top_p: no need to sort them.
       const double negligible = (1.0 - config_.top_p) * total / static_cast<double>(candidates_.size());
       std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < negligible; });
-      std::sort(candidates_.begin(), candidates_.end(), better);
+      sort_best_first();
     }
     double sum = 0.0;
     std::size_t kept = 0;

@@ -35,8 +35,9 @@ struct SchedulerOptions {
 };
 
 struct ServerOptions {
-  std::string host = "127.0.0.1";  ///< a name or an address; the loopback addresses take requests for themselves alone
-  std::uint16_t port = 8080;       ///< 0: any that is free; Server::port() says which
+  /// Names or addresses, all with one port; at the loopback addresses requests must name one of them as their Host.
+  std::vector<std::string> hosts = {"127.0.0.1"};
+  std::uint16_t port = 8080;            ///< 0: any that is free; Server::port() says which
   std::vector<std::string> names = {};  ///< of the model in requests and answers; at least one
   bool any_model_name = false;          ///< requests may name any model
   std::string revision = {};            ///< of the program, for /version
@@ -57,6 +58,7 @@ struct ServerOptions {
   bool use_generation_config = false;
   bool trust_request_template = false;  ///< a request may bring a template of its own
   bool strict = false;                  ///< a field that is not known is an error
+  bool metrics = true;                  ///< false: /metrics answers 501
   std::string metrics_alias = {};       ///< "vllm" or "llamacpp": metrics once more under their names
 
   std::size_t max_body_bytes = 16u << 20;
@@ -91,8 +93,8 @@ class MOE_API Server {
   Server& operator=(Server&&) noexcept;
 
   std::uint16_t port() const;
-  /// "http://127.0.0.1:8080"
-  std::string url() const;
+  /// "http://127.0.0.1:8080", of each host.
+  std::vector<std::string> urls() const;
   std::int64_t context_tokens() const;  ///< after serve()
   std::int64_t cache_tokens() const;    ///< after serve()
   /// Serves until stop() in the calling thread, and lets running replies end. Once.

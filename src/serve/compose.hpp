@@ -18,6 +18,8 @@ struct StepItem {
   Logits logits = Logits::none;
   std::int64_t row_count() const { return logits == Logits::none ? 0 : logits == Logits::last ? 1 : count; }
   std::span<const TokenId> tokens() const;
+  /// Not the next token of a reply, but of a prompt or of what is computed again.
+  bool is_stretch() const { return reply == nullptr || count > 1; }
 };
 
 struct StepBudget {

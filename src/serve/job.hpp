@@ -40,6 +40,7 @@ class JobSink {
                         std::span<const PositionLogProbabilities> /*scores*/) {}
   /// The whole reply: its text is that of all pieces.
   virtual void on_end(std::size_t /*reply*/, const Generation& /*reply_written*/) {}
+  /// The counters have it all.
   virtual void on_finished() {}
   /// Errors: bad_argument (what can never be served), non_finite, cancelled (drained), out_of_memory.
   virtual void on_failed(const Error& /*error*/) {}
@@ -51,6 +52,11 @@ struct Counters {
   std::int64_t cache_tokens_used = 0, cache_tokens = 0;  ///< pages held now, and all, times kPageTokens
   std::int64_t prompt_tokens = 0, reused_tokens = 0, reply_tokens = 0;
   std::int64_t steps = 0, step_tokens = 0, step_sequences = 0, preemptions = 0, cancelled = 0;
+  /// Of step_tokens those of prompts, and of replies that are computed again after a preemption.
+  std::int64_t step_prompt_tokens = 0;
+  /// Of steps: the time of each is divided between its prompts and its replies by their tokens.
+  double prompt_seconds = 0, reply_seconds = 0;
+  std::int64_t longest_sequence = 0;        ///< tokens
   std::int64_t flops = 0, flops_saved = 0;  ///< executed; what the prefix index made unnecessary, as closed form
 };
 

@@ -39,6 +39,8 @@ void OutputReader::read(std::span<const StepItem> items, const StepOutput& outpu
     const std::int64_t flops = engine_.flops_of(item.begin, item.count, item.row_count(), output.expert_counts[i]);
     (item.reply != nullptr ? *item.reply : item.job->replies.front()).writing.result().flops += flops;
     counters_.step_tokens += item.count;
+    if (item.is_stretch()) counters_.step_prompt_tokens += item.count;
+    counters_.longest_sequence = std::max(counters_.longest_sequence, item.begin + item.count);
     // A reply of the same job may have failed it.
     if (item.job->state == JobState::running) read_item(item, output, row, drawn[i]);
     row += item.row_count();
@@ -180,7 +182,11 @@ void OutputReader::keep(JobRecord& job, ReplyRecord& reply) {
 void OutputReader::end_if_done(JobRecord& job) {
   if (job.open_replies() > 0) return;
   roster_.end(job);
-  job.sink->on_finished();
+  finished_.push_back(job.sink);
+}
+
+void OutputReader::tell_finished() {
+  for (const std::shared_ptr<JobSink>& sink : std::exchange(finished_, {})) sink->on_finished();
 }
 
 void OutputReader::fail(JobRecord& job, const Error& error) {

@@ -20,6 +20,8 @@ class OutputReader {
   /// A trunk that is done without logits: all of it was known.
   void finish_trunk(JobRecord& job) { finish_trunk(job, {}, 0); }
   void fail(JobRecord& job, const Error& error);
+  /// Calls on_finished of the jobs that ended since the last call.
+  void tell_finished();
 
  private:
   // The text that a reply's new token adds, or why it has none; nothing where no token was drawn.
@@ -42,6 +44,7 @@ class OutputReader {
   PrefixIndex& index_;
   Roster& roster_;
   Counters& counters_;
+  std::vector<std::shared_ptr<JobSink>> finished_;
 };
 
 }  // namespace moe::inline MOE_ABI::serve

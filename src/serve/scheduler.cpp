@@ -168,17 +168,23 @@ bool Scheduler::step() {
     std::int64_t tokens = 0, of_prompts = 0;
     for (const StepItem& item : items) {
       tokens += item.count;
-      if (item.reply == nullptr || item.count > 1) of_prompts += item.count;
+      if (item.is_stretch()) of_prompts += item.count;
     }
     const auto started = Clock::now();
     run(std::move(items));
     const auto time = Clock::now() - started;
+    const double seconds = std::chrono::duration<double>(time).count();
+    const double share = static_cast<double>(of_prompts) / static_cast<double>(tokens);
+    counters_.prompt_seconds += seconds * share;
+    counters_.reply_seconds += seconds * (1.0 - share);
     measure(tokens, of_prompts, time);
-    if (observer_) observer_(tokens, std::chrono::duration<double>(time).count());
+    if (observer_) observer_(tokens, seconds);
   }
   roster_.sweep();
   index_.enforce_limit();
   publish();
+  // Who has its answer finds it counted.
+  reader_.tell_finished();
   return has_progressed_;
 }
 

@@ -36,7 +36,9 @@ Result<void> check(const ServerOptions& options) {
   for (const std::string& name : options.names)
     if (name.empty()) return refuse("a name of the model is empty");
   // The resolver takes it for every address there is.
-  if (options.host.empty()) return refuse("the host is empty, expected an address to listen on");
+  if (options.hosts.empty()) return refuse("ServerOptions::hosts is empty, expected an address to listen on");
+  for (const std::string& host : options.hosts)
+    if (host.empty()) return refuse("the host is empty, expected an address to listen on");
   if (options.context_tokens < 0) return refuse("ServerOptions::context_tokens is below 0");
   if (options.session.max_tokens < 0) return refuse("ServerOptions::session.max_tokens is below 0");
   return {};
@@ -74,7 +76,7 @@ std::int64_t default_cache(std::int64_t context) {
 
 http::Options http_options(const ServerOptions& options) {
   http::Options http;
-  http.host = options.host;
+  http.hosts = options.hosts;
   http.port = options.port;
   http.max_body = options.max_body_bytes;
   http.max_connections = options.max_connections;
@@ -169,10 +171,13 @@ Result<Server> Server::create(std::shared_ptr<const Model> model, const ServerOp
 }
 
 std::uint16_t Server::port() const { return impl_->http->port(); }
-std::string Server::url() const {
-  const std::string& host = impl_->options.host;
-  const bool is_v6 = host.find(':') != std::string::npos;
-  return fmt::format("http://{}:{}", is_v6 ? "[" + host + "]" : host, port());
+std::vector<std::string> Server::urls() const {
+  std::vector<std::string> out;
+  for (const std::string& host : impl_->options.hosts) {
+    const bool is_v6 = host.find(':') != std::string::npos;
+    out.push_back(fmt::format("http://{}:{}", is_v6 ? "[" + host + "]" : host, port()));
+  }
+  return out;
 }
 std::int64_t Server::context_tokens() const { return impl_->context ? impl_->context->context_tokens : 0; }
 std::int64_t Server::cache_tokens() const { return impl_->cache_tokens; }

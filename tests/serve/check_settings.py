@@ -56,6 +56,9 @@ def refused_starts(program, model, folder):
         wrong.append((("--model", model, "--port", "0", "--ctx", "5000"), 1, "--ctx is 5000"))
         wrong.append((("--model", model, "--port", "0", "--cache-tokens", "9" * 18), 2, "--cache-tokens"))
         wrong.append((("--model", model, "--port", "0", "--use-generation-config"), 1, "generation_config.json"))
+        wrong.append((("--model", model, "--port", "0", "--host", ""), 1, "the host is empty"))
+        wrong.append((("--model", model, "--port", "0", "--host", "127.0.0.1,127.0.0.1"), 1, "cannot listen on 127.0.0.1"))
+        wrong.append((("--model", model, "--no-metrics", "--metrics-alias", "vllm"), 2, "excludes"))
         for number, (name, value) in enumerate((("temperature", "hot"), ("temperature", -1), ("top_k", 1.5), ("top_p", 0))):
             bad = copy_of(model, os.path.join(folder, f"bad{number}"), {"generation_config.json": {name: value}})
             wrong.append((("--model", bad, "--port", "0", "--use-generation-config"), 1, name))
@@ -212,8 +215,7 @@ def bos_warning(program, model, folder):
 
 def metrics(program, model):
     for alias, names in (("vllm", ("iteration_tokens_total_count", "kv_cache_usage_perc", "gpu_cache_usage_perc",
-                                   "time_per_output_token_seconds_count", 'request_success_total')),
-                         ("llamacpp", ("n_busy_slots_per_decode", "n_decode_total"))):
+                                   "time_per_output_token_seconds_count", "request_success_total")), ("llamacpp", ())):
         with Server(program, model, "--metrics-alias", alias) as server:
             server.json("/v1/completions", DRAWN)
             server.json("/v1/completions", {**DRAWN, "n": 0})
@@ -235,12 +237,85 @@ def metrics(program, model):
                 check(line.startswith("#") or own in dict(families) or sample.group() in dict(families), f"a family of {line}")
 
 
+def metrics_of_llamacpp(program, model):
+    """Names, types and values that llama.cpp's dashboards read; without labels."""
+    prompt = "In which month was Verta Palthus born?"
+    with Server(program, model, "--metrics-alias", "llamacpp") as server:
+        idle = server.call("/metrics")[2]
+        check(re.search(r"^llamacpp:prompt_tokens_seconds 0$", idle, re.M), "nothing is divided by no time")
+        usages = [server.json("/v1/completions", {**DRAWN, "prompt": prompt, "max_tokens": most})[1]["usage"]
+                  for most in (24, 1, 9)]
+        _, headers, text = server.call("/metrics")
+        value = {name: float(number) for name, number in re.findall(r"^llamacpp:(\w+) (\S+)$", text, re.M)}
+        types = dict(re.findall(r"^# TYPE llamacpp:(\w+) (\S+)$", text, re.M))
+        check(types.keys() == value.keys() and len(value) == 15, f"one line each, without labels: {value}")
+        gauges = {name for name, kind in types.items() if kind == "gauge"}
+        check(gauges == {"prompt_tokens_seconds", "predicted_tokens_seconds", "requests_processing", "requests_deferred",
+                         "n_busy_slots_per_decode"}, f"gauges: {gauges}")
+        asked = sum(usage["prompt_tokens"] for usage in usages)
+        cached = sum(usage["prompt_tokens_details"]["cached_tokens"] for usage in usages)
+        check(0 < cached == value["prompt_tokens_cached_total"], f"cached: {cached}, {value}")
+        check(value["prompt_tokens_total"] == asked - cached, f"computed of prompts: {asked} - {cached}, {value}")
+        check(value["tokens_predicted_total"] == 34, f"of replies: {value}")
+        # The last token of a reply is not run.
+        check(value["n_tokens_max"] == usages[0]["prompt_tokens"] + 23, f"the longest: {value['n_tokens_max']}")
+        check(value["n_decode_total"] == metric(server, "steps_total") and value["n_busy_slots_per_decode"] == 1, "steps")
+        both = value["prompt_seconds_total"] + value["tokens_predicted_seconds_total"]
+        check(abs(both - metric(server, "step_seconds_sum")) < 1e-3 * both, f"seconds of steps: {both}")
+        # The first token of a reply costs no step of its own.
+        for tokens, speed, seconds in ((asked - cached, "prompt_tokens_seconds", "prompt_seconds_total"),
+                                       (34 - 3, "predicted_tokens_seconds", "tokens_predicted_seconds_total")):
+            check(abs(value[speed] * value[seconds] - tokens) < 0.01, f"{speed}: {value[speed]} in {value[seconds]} s")
+        drafted = [value[f"spec_decode_{name}_total"] for name in ("num_draft_tokens", "num_accepted_tokens", "num_drafts")]
+        check(drafted == [0, 0, 0], "nothing is drafted")
+        began = int(headers["Process-Start-Time-Unix"])
+        check(time.time() - 60 < began <= time.time(), f"Process-Start-Time-Unix: {began}")
+
+
+def no_metrics(program, model):
+    with Server(program, model, "--no-metrics") as server:
+        status, _, text = server.call("/metrics")
+        check(status == 501 and json.loads(text)["error"]["type"] == "not_supported_error", f"--no-metrics: {status} {text}")
+        check(server.json("/v1/completions", DRAWN)[0] == 200, "the rest is there")
+
+
+def addresses(program, model):
+    """Several, one port; loopback ones ask for their names as Host."""
+    def status(address, port, host):
+        with socket.create_connection((address, port), timeout=10) as client:
+            client.sendall(b"GET /health HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % host)
+            return status_of(receive_all(client))
+
+    for options in (("--host", "127.0.0.1,127.0.0.2"), ("--host", "127.0.0.1", "--host", "127.0.0.2")):
+        with Server(program, model, *options) as server:
+            check(f"http://127.0.0.1:{server.port}, http://127.0.0.2:{server.port} serves" in server.line, server.line)
+            for address in ("127.0.0.1", "127.0.0.2"):
+                found = [status(address, server.port, host) for host in (b"127.0.0.2", b"localhost", b"127.0.0.3", b"a.example")]
+                check(found == [200, 200, 403, 403], f"{address}: {found}")
+            with socket.socket() as other:
+                check(other.connect_ex(("127.0.0.3", server.port)) != 0, "nobody listens at another address")
+            taken = str(server.port)
+            start = [program, "--model", model, "--host", "127.0.0.3,127.0.0.2", "--port", taken]
+            found = subprocess.run(start, capture_output=True, text=True, timeout=20)
+            check(found.returncode == 1 and f"cannot listen on 127.0.0.2, port {taken}" in found.stderr, f"taken: {found}")
+    if socket.has_ipv6:
+        try:
+            with socket.socket(socket.AF_INET6) as probe:
+                probe.bind(("::1", 0))
+        except OSError:
+            return
+        with Server(program, model, "--host", "::,0.0.0.0") as server:
+            for address in ("127.0.0.1", "127.0.0.2", "::1"):
+                check(status(address, server.port, b"a.example") == 200, f"all addresses: {address}")
+
+
 def main():
     program, root = sys.argv[1:]
     model = os.path.join(root, "models/nano/nano-moe")
     folder = tempfile.mkdtemp()
     for part, more in ((refused_starts, (folder,)), (time_over, ()), (drain_over, ()), (memory, ()), (log_of_content, ()),
-                       (generation_config, (folder,)), (templates, (folder,)), (control_tokens, (root,)), (bos_warning, (folder,)), (metrics, ())):
+                       (generation_config, (folder,)), (templates, (folder,)), (control_tokens, (root,)), (bos_warning, (folder,)), (metrics, ()),
+                       (metrics_of_llamacpp, ()), (no_metrics, ()), (addresses, ())):
         started = time.monotonic()
         part(program, model, *more)
         print(f"{part.__name__}: {time.monotonic() - started:.1f} s", flush=True)

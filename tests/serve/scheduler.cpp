@@ -449,6 +449,29 @@ TEST_CASE("patience that ends fails what still runs") {
   CHECK(slow->pieces > 0);
 }
 
+TEST_CASE("who is told that a job has finished finds it counted") {
+  struct Asking final : JobSink {
+    void on_finished() override { found = scheduler->counters(); }
+    Scheduler* scheduler = nullptr;
+    moe::serve::Counters found;
+  };
+  Server s;
+  const auto sink = std::make_shared<Asking>();
+  sink->scheduler = s.scheduler.get();
+  Job job{.prompt = {1, 2, 3}};
+  job.options.max_tokens = 5;
+  job.options.end_tokens = moe::EndTokens::ignore;
+  REQUIRE(s.scheduler->submit(job, sink).has_value());
+  s.finish();
+  CHECK(sink->found.running == 0);
+  CHECK(sink->found.prompt_tokens == 3);
+  CHECK(sink->found.reply_tokens == 5);
+  CHECK(sink->found.steps == 5);
+  CHECK(sink->found.longest_sequence == 7);
+  CHECK(sink->found.step_prompt_tokens == 3);
+  CHECK(sink->found.step_tokens == 7);
+}
+
 TEST_CASE("what was submitted is counted at every moment") {
   struct CountingSink final : JobSink {
     Scheduler* scheduler = nullptr;

@@ -2,10 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <vector>
 
 namespace sampling_test {
@@ -192,6 +194,38 @@ TEST_CASE("settings of penalties that are no numbers are refused by name") {
   refused({.presence_penalty = nan}, "presence_penalty");
   refused({.logit_bias = {{3, nan}}}, "logit_bias of token 3");
   refused({.logit_bias = {{-1, 1.0}}}, "logit_bias of token -1");
+}
+
+TEST_CASE("many tokens are drawn as the definition says, to the bit, equal logits and signs of zero too") {
+  constexpr std::size_t kCount = 3000;
+  std::vector<float> logits(kCount);
+  moe::Rng noise(3);
+  for (float& logit : logits) logit = static_cast<float>(noise.bits() % 64) / 8.0f - 4.0f;
+  for (std::size_t i = 0; i < kCount; i += 7) logits[i] = i % 2 == 0 ? 0.0f : -0.0f;
+  for (std::size_t i = 3; i < kCount; i += 11) logits[i] = -std::numeric_limits<float>::infinity();
+
+  // Sorted by comparisons; equal logits stay in index order.
+  std::vector<std::size_t> order(kCount);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return logits[a] > logits[b]; });
+  const auto weight = [&](std::size_t i) {
+    return moe::detail::exp((static_cast<double>(logits[order[i]]) - static_cast<double>(logits[order[0]])) / 3.0);
+  };
+  for (const std::size_t top_k : {std::size_t{0}, std::size_t{600}, std::size_t{2500}})
+    for (std::uint64_t seed = 0; seed < 100; ++seed) {
+      const double top_p = top_k == 0 ? 0.95 : 1.0;
+      double all = 0.0, sum = 0.0;
+      for (const float logit : logits)
+        all += moe::detail::exp((static_cast<double>(logit) - static_cast<double>(logits[order[0]])) / 3.0);
+      std::size_t kept = 0;
+      while (kept < (top_k == 0 ? kCount : top_k) && (top_p == 1.0 || sum < top_p * all)) sum += weight(kept++);
+      const double target = moe::Rng(seed).uniform() * sum;
+      std::size_t drawn = 0;
+      for (double below = weight(0); below <= target; below += weight(drawn)) ++drawn;
+      SamplingConfig config{
+          .temperature = 3.0, .top_k = static_cast<std::int64_t>(top_k), .top_p = top_p, .seed = seed};
+      REQUIRE(*Sampler::create(config)->next(logits) == static_cast<moe::TokenId>(order[drawn]));
+    }
 }
 
 }  // namespace sampling_test

@@ -109,16 +109,20 @@ std::optional<http::Response> Api::refuse(http::Request& request) {
       {401, "the API key is missing or wrong: expected Authorization: Bearer KEY", {}, "invalid_api_key", {}});
 }
 
+http::Response Api::metrics(const Context& context) const {
+  if (!options_.metrics) return refusal({501, "the server was started without metrics", {}, "metrics_off", {}});
+  return {200,
+          metrics_.text({context.queue.counters(), gauges_()}, context.name(), options_.metrics_alias),
+          "text/plain; version=0.0.4; charset=utf-8",
+          {{"Process-Start-Time-Unix", std::to_string(context.created)}}};
+}
+
 std::optional<http::Response> Api::answer_now(const http::Request& request, const Context& context) const {
   const auto path = without_version(request.path);
   if (path == "/models") return json_response(models_json(context));
   if (path == "/version") return json_response(version_json(context));
   if (path == "/tokenizer_info") return json_response(tokenizer_info_json(context));
-  if (path == "/metrics")
-    return http::Response{200,
-                          metrics_.text({context.queue.counters(), gauges_()}, context.name(), options_.metrics_alias),
-                          "text/plain; version=0.0.4; charset=utf-8",
-                          {}};
+  if (path == "/metrics") return metrics(context);
   if (path.starts_with(kModel)) {
     auto body = model_json(context, percent_decoded(path.substr(kModel.size())));
     return body ? json_response(std::move(*body)) : refusal(body.error());

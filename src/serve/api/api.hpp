@@ -31,6 +31,7 @@ class Api final : public http::Handler {
  private:
   /// What is answered at once by the I/O thread.
   std::optional<http::Response> answer_now(const http::Request& request, const Context& context) const;
+  http::Response metrics(const Context& context) const;
   /// Why nothing is answered now: the model is being loaded, or the server ends.
   std::optional<ApiError> unavailable() const;
   http::Response refusal(const ApiError& error) const;

@@ -23,14 +23,17 @@ std::string label_value(std::string_view text) {
 
 struct Writer {
   std::string& out;
-  std::string labels;  // model_name="..."
+  std::string labels;  // model_name="...", or none
 
   void head(std::string_view name, std::string_view type, std::string_view help) {
     fmt::format_to(std::back_inserter(out), "# HELP {0} {2}\n# TYPE {0} {1}\n", name, type, help);
   }
   template <class Value>
   void line(std::string_view name, std::string_view more, Value value) {
-    fmt::format_to(std::back_inserter(out), "{}{{{}{}}} {}\n", name, labels, more, value);
+    if (labels.empty() && more.empty())
+      fmt::format_to(std::back_inserter(out), "{} {}\n", name, value);
+    else
+      fmt::format_to(std::back_inserter(out), "{}{{{}{}}} {}\n", name, labels, more, value);
   }
   template <class Value>
   void gauge(std::string_view name, std::string_view help, Value value) {
@@ -63,8 +66,10 @@ constexpr std::array<HistogramName, 6> kHistograms{{
     {"moe_step_tokens", "vllm:iteration_tokens_total", "", "Tokens computed in a step of the model."},
 }};
 
+double ratio(double of, double to) { return to > 0 ? of / to : 0.0; }
+
 double cache_usage(const Counters& c) {
-  return c.cache_tokens > 0 ? static_cast<double>(c.cache_tokens_used) / static_cast<double>(c.cache_tokens) : 0.0;
+  return ratio(static_cast<double>(c.cache_tokens_used), static_cast<double>(c.cache_tokens));
 }
 
 void write_counters(Writer& w, const Counters& c) {
@@ -96,15 +101,37 @@ void write_vllm(Writer& w, const Counters& c) {
   w.counter("vllm:generation_tokens_total", "As moe_generation_tokens_total.", c.reply_tokens);
 }
 
-void write_llamacpp(Writer& w, const Counters& c) {
+// As llama-server writes them: no labels, and a maximum that is called a counter.
+void write_llamacpp(std::string& out, const Counters& c) {
+  Writer w{out, {}};
+  const auto prompts = static_cast<double>(c.step_prompt_tokens);
+  const auto replies = static_cast<double>(c.step_tokens - c.step_prompt_tokens);
+  w.counter("llamacpp:prompt_tokens_total", "Tokens of prompts, without those found in the cache.",
+            c.prompt_tokens - c.reused_tokens);
+  w.counter("llamacpp:prompt_tokens_cached_total", "As moe_prompt_tokens_cached_total.", c.reused_tokens);
+  w.counter("llamacpp:prompt_seconds_total",
+            "Seconds of steps for prompts: those of a step divided by its tokens of prompts and of replies.",
+            c.prompt_seconds);
+  w.counter("llamacpp:tokens_predicted_total", "As moe_generation_tokens_total.", c.reply_tokens);
+  w.counter("llamacpp:tokens_predicted_seconds_total",
+            "Seconds of steps for replies: those of a step divided by its tokens of prompts and of replies.",
+            c.reply_seconds);
+  w.counter("llamacpp:n_decode_total", "As moe_steps_total.", c.steps);
+  w.counter("llamacpp:n_tokens_max", "Tokens of the longest prompt with its reply since the start, a maximum.",
+            c.longest_sequence);
+  for (const std::string_view name : {"num_draft_tokens", "num_accepted_tokens", "num_drafts"})
+    w.counter(fmt::format("llamacpp:spec_decode_{}_total", name), "Always 0: no tokens are drafted.", 0);
+  w.gauge("llamacpp:prompt_tokens_seconds",
+          "Tokens of prompts, and of what is computed again, per second of prompt_seconds_total.",
+          ratio(prompts, c.prompt_seconds));
+  w.gauge(
+      "llamacpp:predicted_tokens_seconds",
+      "Tokens of replies computed per second of tokens_predicted_seconds_total; the first of a reply costs no step.",
+      ratio(replies, c.reply_seconds));
   w.gauge("llamacpp:requests_processing", "As moe_requests_running.", c.running);
   w.gauge("llamacpp:requests_deferred", "As moe_requests_waiting.", c.waiting);
-  w.counter("llamacpp:prompt_tokens_total", "As moe_prompt_tokens_total.", c.prompt_tokens);
-  w.counter("llamacpp:prompt_tokens_cached_total", "As moe_prompt_tokens_cached_total.", c.reused_tokens);
-  w.counter("llamacpp:tokens_predicted_total", "As moe_generation_tokens_total.", c.reply_tokens);
-  w.counter("llamacpp:n_decode_total", "As moe_steps_total.", c.steps);
   w.gauge("llamacpp:n_busy_slots_per_decode", "Prompts and replies in a step, on average.",
-          c.steps > 0 ? static_cast<double>(c.step_sequences) / static_cast<double>(c.steps) : 0.0);
+          ratio(static_cast<double>(c.step_sequences), static_cast<double>(c.steps)));
 }
 
 }  // namespace
@@ -164,7 +191,7 @@ std::string Metrics::text(const Now& now, std::string_view model_name, std::stri
   w.gauge("moe_connections", "Open connections.", now.http.connections);
   w.gauge("moe_input_bytes_held", "Bytes of requests that arrive or are worked on.", now.http.input_bytes);
   w.gauge("moe_output_bytes_held", "Bytes that wait for clients to read them.", now.http.output_bytes);
-  if (alias == "llamacpp") write_llamacpp(w, now.counters);
+  if (alias == "llamacpp") write_llamacpp(out, now.counters);
   if (alias == "vllm") write_vllm(w, now.counters);
   const std::lock_guard lock(mutex_);
   write_histograms(out, w.labels, alias);

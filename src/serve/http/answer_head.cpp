@@ -16,8 +16,10 @@ bool is_own_host(const Request& request, const Options& options) {
   if (host == nullptr) return !request.is_http_1_1;
   const auto name = host_name(*host);
   if (!name) return false;
-  const std::array<std::string_view, 4> own{"localhost", "127.0.0.1", "[::1]", options.host};
-  return std::any_of(own.begin(), own.end(), [&](std::string_view o) { return equal_ignoring_case(*name, o); });
+  constexpr std::array<std::string_view, 3> kAlways{"localhost", "127.0.0.1", "[::1]"};
+  const auto is_name = [&](std::string_view own) { return equal_ignoring_case(*name, own); };
+  return std::any_of(kAlways.begin(), kAlways.end(), is_name) ||
+         std::any_of(options.hosts.begin(), options.hosts.end(), is_name);
 }
 
 bool has_method(std::string_view list, std::string_view method) {
@@ -62,7 +64,7 @@ void add_cors(std::string& out, const Request& request, const Options& options) 
 std::optional<Response> check_request(Request& request, const Options& options, bool host_is_loopback,
                                       Handler& handler) {
   if (host_is_loopback && !is_own_host(request, options))
-    return handler.error(403, "Host is not that of this server, which listens on the loopback address alone");
+    return handler.error(403, "Host is not a name of this server at its loopback address");
   const std::string_view methods = handler.methods(request.path);
   if (request.method == "OPTIONS" && (!methods.empty() || request.path == "*"))
     return with_allow({.status = 204}, methods.empty() ? "GET, POST" : methods);

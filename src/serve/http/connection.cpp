@@ -18,9 +18,10 @@ constexpr double kLingerSeconds = 2;
 
 }  // namespace
 
-Connection::Connection(Shared& shared, tcp::socket socket)
+Connection::Connection(Shared& shared, tcp::socket socket, bool is_loopback)
     : shared_(shared),
       socket_(std::move(socket)),
+      is_loopback_(is_loopback),
       timer_(shared.io),
       reader_(shared.options.max_body),
       held_(shared.input_bytes) {
@@ -91,7 +92,7 @@ bool Connection::accept_head() {
   request.id = request_id(request, exchange_);
   head_only_ = request.method == "HEAD";
   close_after_ = !reader_.keeps_alive() || shared_.stopping;
-  if (auto refusal = check_request(request, shared_.options, shared_.host_is_loopback, shared_.handler)) {
+  if (auto refusal = check_request(request, shared_.options, is_loopback_, shared_.handler)) {
     if (reader_.state() != RequestReader::State::complete) close_after_ = true;  // nobody reads the body
     give(std::move(*refusal));
     return false;

@@ -45,13 +45,13 @@ struct Shared {
   std::size_t output_bytes = 0;              ///< waiting for clients to read
   std::atomic<std::size_t> input_bytes = 0;  ///< of requests that arrive or are worked on
   bool stopping = false;
-  bool host_is_loopback = false;
   std::uint64_t next_id = 1;
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Shared& shared, tcp::socket socket);
+  /// `is_loopback`: it came to an address that is.
+  Connection(Shared& shared, tcp::socket socket, bool is_loopback);
   void start();
   /// There are too many: says so and closes.
   void start_refused();
@@ -99,6 +99,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Shared& shared_;
   tcp::socket socket_;
+  const bool is_loopback_;
   asio::steady_timer timer_;
   RequestReader reader_;
   HeldBytes held_;

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <deque>
 #include <exception>
 #include <vector>
 
@@ -16,18 +17,19 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kTick = std::chrono::milliseconds(100), kLastWords = std::chrono::milliseconds(1000);
 // Beyond the most connections, so many are told so at a time; others are closed without a word.
 constexpr std::size_t kRefusedAtOnce = 5;
-// Standard streams, the listener, epoll, its timer and wake-up, and some for files.
+// Standard streams, epoll, its timer and wake-up, and some for files.
 constexpr std::size_t kOtherDescriptors = 16;
 
-Error io_error(const Options& options, const std::string& what) {
-  return {ErrorCode::io, fmt::format("cannot listen on {}, port {}: {}", options.host, options.port, what)};
+Error io_error(const std::string& host, std::uint16_t port, const std::string& what) {
+  return {ErrorCode::io, fmt::format("cannot listen on {}, port {}: {}", host, port, what)};
 }
 
 // How many connections the process may have, at most as many as asked for.
-std::size_t connection_limit(std::size_t asked) {
+std::size_t connection_limit(std::size_t asked, std::size_t listeners) {
   rlimit files{};
   if (getrlimit(RLIMIT_NOFILE, &files) != 0) return asked;
-  const std::size_t wanted = asked + kRefusedAtOnce + kOtherDescriptors;
+  const std::size_t others = kRefusedAtOnce + kOtherDescriptors + listeners;
+  const std::size_t wanted = asked + others;
   if (files.rlim_cur < wanted && files.rlim_cur < files.rlim_max) {
     files.rlim_cur = std::min<rlim_t>(wanted, files.rlim_max);
     setrlimit(RLIMIT_NOFILE, &files);
@@ -35,29 +37,25 @@ std::size_t connection_limit(std::size_t asked) {
   }
   if (files.rlim_cur >= wanted) return asked;
   const auto room = static_cast<std::size_t>(files.rlim_cur);
-  return room > kRefusedAtOnce + kOtherDescriptors ? room - kRefusedAtOnce - kOtherDescriptors : 1;
+  return room > others ? room - others : 1;
 }
+
+struct Listener {
+  explicit Listener(asio::io_context& io) : acceptor(io), retry(io) {}
+  tcp::acceptor acceptor;
+  asio::steady_timer retry;
+  bool is_loopback = false;
+};
 
 class AsioServer final : public Server {
  public:
   AsioServer(const Options& options, Handler& handler)
-      : options_(options), shared_{options_, handler, io_}, acceptor_(io_), tick_(io_), retry_(io_) {}
+      : options_(options), shared_{options_, handler, io_}, tick_(io_), port_(options.port) {}
 
   Result<void> listen() {
-    ErrorOfSystem error;
-    tcp::resolver resolver(io_);
-    const auto found = resolver.resolve(options_.host, std::to_string(options_.port),
-                                        tcp::resolver::passive | tcp::resolver::numeric_service, error);
-    if (error || found.empty()) return tl::unexpected<Error>(io_error(options_, error.message()));
-    const tcp::endpoint endpoint = found.begin()->endpoint();
-    acceptor_.open(endpoint.protocol(), error);
-    if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
-    if (!error) acceptor_.bind(endpoint, error);
-    if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
-    if (error) return tl::unexpected<Error>(io_error(options_, error.message()));
-    port_ = acceptor_.local_endpoint(error).port();
-    shared_.host_is_loopback = endpoint.address().is_loopback();
-    limit_ = connection_limit(options_.max_connections);
+    for (const std::string& host : options_.hosts)
+      if (auto ok = listen_on(host); !ok) return ok;
+    limit_ = connection_limit(options_.max_connections, listeners_.size());
     return {};
   }
 
@@ -71,7 +69,7 @@ class AsioServer final : public Server {
 
   Result<void> run(double drain_seconds) override {
     drain_ = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(drain_seconds));
-    accept();
+    for (Listener& listener : listeners_) accept(listener);
     tick();
     // What a handler throws (only bad_alloc can be) costs its own connection.
     for (bool running = true; running;) {
@@ -89,28 +87,50 @@ class AsioServer final : public Server {
   }
 
  private:
-  void accept() {
-    acceptor_.async_accept([this](const ErrorOfSystem& error, tcp::socket socket) {
-      if (!acceptor_.is_open()) return;
+  Result<void> listen_on(const std::string& host) {
+    ErrorOfSystem error;
+    tcp::resolver resolver(io_);
+    const auto found =
+        resolver.resolve(host, std::to_string(port_), tcp::resolver::passive | tcp::resolver::numeric_service, error);
+    if (error || found.empty()) return tl::unexpected<Error>(io_error(host, port_, error.message()));
+    const tcp::endpoint endpoint = found.begin()->endpoint();
+    Listener& listener = listeners_.emplace_back(io_);
+    tcp::acceptor& acceptor = listener.acceptor;
+    acceptor.open(endpoint.protocol(), error);
+    if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+    // Alone, :: stands for 0.0.0.0 as well; beside others it would take their port.
+    if (!error && options_.hosts.size() > 1 && endpoint.address().is_v6())
+      acceptor.set_option(asio::ip::v6_only(true), error);
+    if (!error) acceptor.bind(endpoint, error);
+    if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+    if (error) return tl::unexpected<Error>(io_error(host, port_, error.message()));
+    port_ = acceptor.local_endpoint(error).port();
+    listener.is_loopback = endpoint.address().is_loopback();
+    return {};
+  }
+
+  void accept(Listener& at) {
+    at.acceptor.async_accept([this, &at](const ErrorOfSystem& error, tcp::socket socket) {
+      if (!at.acceptor.is_open()) return;
       if (error == asio::error::operation_aborted) return;
-      if (error) return accept_later();
-      take(std::move(socket));
-      accept();
+      if (error) return accept_later(at);
+      take(std::move(socket), at.is_loopback);
+      accept(at);
     });
   }
 
   // No descriptors: asking again at once would only heat the processor.
-  void accept_later() {
-    retry_.expires_after(kTick);
-    retry_.async_wait([this](const ErrorOfSystem& error) {
-      if (!error && acceptor_.is_open()) accept();
+  void accept_later(Listener& at) {
+    at.retry.expires_after(kTick);
+    at.retry.async_wait([this, &at](const ErrorOfSystem& error) {
+      if (!error && at.acceptor.is_open()) accept(at);
     });
   }
 
-  void take(tcp::socket socket) {
+  void take(tcp::socket socket, bool is_loopback) {
     const std::size_t count = shared_.connections.size();
     if (count >= limit_ + kRefusedAtOnce) return;
-    auto connection = std::make_shared<Connection>(shared_, std::move(socket));
+    auto connection = std::make_shared<Connection>(shared_, std::move(socket), is_loopback);
     shared_.connections.insert(connection);
     if (count >= limit_)
       connection->start_refused();
@@ -142,16 +162,16 @@ class AsioServer final : public Server {
     if (std::exchange(shared_.stopping, true)) return;
     give_up_at_ = Clock::now() + drain_;
     ErrorOfSystem ignored;
-    acceptor_.close(ignored);
+    for (Listener& listener : listeners_) listener.acceptor.close(ignored);
     shared_.handler.on_stopping();
   }
 
   Options options_;
   asio::io_context io_{1};
   Shared shared_;
-  tcp::acceptor acceptor_;
-  asio::steady_timer tick_, retry_;
-  std::uint16_t port_ = 0;
+  std::deque<Listener> listeners_;
+  asio::steady_timer tick_;
+  std::uint16_t port_;
   std::size_t limit_ = 1;
   Clock::duration drain_ = {};
   Clock::time_point give_up_at_ = {};

@@ -6,14 +6,15 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "serve/http/message.hpp"
 
 namespace moe::inline MOE_ABI::serve::http {
 
 struct Options {
-  std::string host = "127.0.0.1";
-  std::uint16_t port = 8080;  ///< 0: any that is free
+  std::vector<std::string> hosts = {"127.0.0.1"};  ///< at least one
+  std::uint16_t port = 8080;                       ///< of all; 0: any that is free
   std::size_t max_body = 16u << 20;
   std::size_t max_connections = 1024;
   std::string cors_origin = {};  ///< empty: no CORS headers
