@@ -89,6 +89,7 @@ void check_contract(const std::shared_ptr<const moe::Model>& model, const Settin
 TEST_CASE("the same bits over instruction sets, threads, chunks, batches and cached prefixes") {
   int checked = 0;
   for (const GoldenCase& c : golden_cases()) {
+    if (c.name.ends_with("-bf16.gguf")) continue;  // the values of a directory, which is here as well
     auto model = moe::Model::load(c.model.string(), {.tokenizer = moe::TokenizerUse::optional});
     if (!model) continue;  // the model test reports it
     CAPTURE(c.name);
