@@ -48,6 +48,8 @@ ModelConfig from_hf(const JsonConfig& json) {
 
 ModelConfig from_gguf(GgufConfig& meta) {
   ModelConfig c = read_common(meta, "hy_v3");
+  c.mtp_layer_count = meta.integer_or("nextn_predict_layers", 0, 0, 16);
+  c.layer_count -= c.mtp_layer_count;  // block_count counts them
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::half_split, c);
   read_experts(meta, "expert_feed_forward_length", c);
