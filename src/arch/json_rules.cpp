@@ -81,6 +81,9 @@ json topk_group(const ModelConfig& c) { return one(c.router.topk_group); }
 json dense_layers(const ModelConfig& c) { return one(c.first_k_dense_replace); }
 json mlp_only(const ModelConfig& c) { return json::array({c.mlp_only_layers}); }
 
+/// No value for a family that does not read the key; others compute with it (uncomputed_keys_json).
+json other_families(const ModelConfig&) { return json::array(); }
+
 constexpr auto kShow = Otherwise::show;
 constexpr auto kMoe = Otherwise::refuse_if_moe;
 
@@ -160,7 +163,7 @@ constexpr UnreadRule kRules[] = {
     {"local_rope_theta", "[]", sliding_theta},
     {"global_rope_theta", "[]", theta},
     {"no_rope_layers", "[[]]", all_ones},
-    {"no_rope_layer_interval", "[0]"},
+    {"no_rope_layer_interval", "[0]", other_families},
     {"nope_layer_interval", "[0]"},
     {"use_rope", "[true]"},
     {"use_rotary_pos_emb", "[true]"},

@@ -120,19 +120,31 @@ Result<std::vector<std::string>> judge_unread_gguf(const std::vector<UnreadKey>&
   return shown;
 }
 
-std::vector<std::string> uncomputed_keys(const nlohmann::json& config) {
+namespace {
+
+void add_uncomputed(const std::string& key, const nlohmann::json& value, std::span<const UnreadRule> rules,
+                    std::vector<std::string>& out) {
+  const auto rule =
+      std::find_if(rules.begin(), rules.end(), [&](const UnreadRule& one) { return matches(one.key, key); });
+  // With `computed`, or in models with experts alone, some families compute it.
+  if (rule == rules.end() || rule->computed != nullptr || rule->otherwise != Otherwise::refuse || value.is_null())
+    return;
+  const nlohmann::json neutral = nlohmann::json::parse(rule->neutral, nullptr, false);
+  if (std::none_of(neutral.begin(), neutral.end(), [&](const nlohmann::json& n) { return same(n, value); }))
+    out.push_back(fmt::format("{} {}", shortened(key, 80), in_short(value)));
+}
+
+}  // namespace
+
+std::vector<std::string> uncomputed_keys_json(const nlohmann::json& config) {
   std::vector<std::string> out;
-  for (const auto& [key, value] : config.items())
-    for (const UnreadRule& rule : json_rules()) {
-      if (!matches(rule.key, key)) continue;
-      // With `computed`, or in models with experts alone, some families compute it.
-      if (rule.computed != nullptr || rule.otherwise != Otherwise::refuse) break;
-      const nlohmann::json neutral = nlohmann::json::parse(rule.neutral, nullptr, false);
-      if (!value.is_null() &&
-          std::none_of(neutral.begin(), neutral.end(), [&](const nlohmann::json& n) { return same(n, value); }))
-        out.push_back(fmt::format("{} {}", shortened(key, 80), in_short(value)));
-      break;
-    }
+  for (const auto& [key, value] : config.items()) add_uncomputed(key, value, json_rules(), out);
+  return out;
+}
+
+std::vector<std::string> uncomputed_keys_gguf(const std::vector<UnreadKey>& keys) {
+  std::vector<std::string> out;
+  for (const UnreadKey& one : keys) add_uncomputed(one.key, one.value, gguf_rules(), out);
   return out;
 }
 

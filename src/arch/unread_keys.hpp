@@ -22,8 +22,10 @@ struct UnreadKey {
 /// Errors: unsupported, naming the keys that would change the arithmetic.
 Result<std::vector<std::string>> judge_unread_json(const std::vector<UnreadKey>& keys, std::string_view prefix,
                                                    const ModelConfig& config);
-/// Keys whose value asks for what no family of libmoe computes: "linear_num_key_heads 16".
-std::vector<std::string> uncomputed_keys(const nlohmann::json& config);
+/// Keys of config.json, or of "<architecture>." metadata, whose value asks for what no family of libmoe computes:
+/// "linear_num_key_heads 16".
+std::vector<std::string> uncomputed_keys_json(const nlohmann::json& config);
+std::vector<std::string> uncomputed_keys_gguf(const std::vector<UnreadKey>& keys);
 /// Whether a key of config.json is known never to matter to a forward pass.
 bool never_matters_json(std::string_view key);
 /// The same of "<architecture>.<key>".

@@ -113,7 +113,7 @@ Result<void> add_json(std::string_view text, ModelOutline& out) {
   });
   if (const auto types = model.find("layer_types"); types != model.end() && types->is_array())
     add_layer_kinds(*types, out);
-  for (std::string& key : arch::uncomputed_keys(model)) out.missing.push_back(std::move(key));
+  for (std::string& key : arch::uncomputed_keys_json(model)) out.missing.push_back(std::move(key));
   ModelConfig tied = shapes;
   if (const auto found = model.find("tie_word_embeddings"); found != model.end() && found->is_boolean())
     tied.tie_word_embeddings = found->get<bool>();
@@ -126,6 +126,7 @@ void add_gguf(const checkpoint::Checkpoint& file, ModelOutline& out) {
   const auto* name = value == nullptr ? nullptr : std::get_if<std::string>(value);
   out.family = name == nullptr ? "unknown" : *name;
   arch::GgufConfig meta(file, out.family);
+  out.missing = arch::uncomputed_keys_gguf(meta.unread());
   ModelConfig shapes = common_shapes([&](std::initializer_list<std::string_view> keys) {
     for (const std::string_view key : keys)
       if (meta.has(key))
