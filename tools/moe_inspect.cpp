@@ -11,6 +11,7 @@
 #include "moe/cpu.hpp"
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
+#include "moe/outline.hpp"
 #include "support/json.hpp"
 #include "support/json_text.hpp"
 #include "support/show.hpp"
@@ -194,6 +195,9 @@ std::string text_of(const std::string& path, const Facts& f) {
                          (f.info.mtp_parameters > 0
                               ? ", and " + count_text(f.info.mtp_parameters) + " of multi-token prediction (not run)"
                               : std::string{}));
+  if (f.info.tower_tensors > 0)
+    line("other towers", number(f.info.tower_tensors) + " tensors of other models in the checkpoint, " +
+                             count_text(f.info.tower_parameters) + " parameters (not read)");
   line("active", count_text(f.parameters.active_with_embedding) + " with embedding and head, " +
                      count_text(f.parameters.active_matmul, 3) + " with the head alone, " +
                      count_text(f.parameters.active_without_head) + " with neither");
@@ -257,10 +261,12 @@ json as_json(const std::string& path, const Facts& f) {
   out["unread_keys"] = f.info.unread_keys;
   out["parameters"] = {{"total", f.info.total_parameters},
                        {"mtp", f.info.mtp_parameters},
+                       {"other_towers", f.info.tower_parameters},
                        {"matrices", f.parameters.matrices},
                        {"active_with_embedding", f.parameters.active_with_embedding},
                        {"active_matmul", f.parameters.active_matmul},
                        {"active_without_head", f.parameters.active_without_head}};
+  out["other_tower_tensors"] = f.info.tower_tensors;
   out["context"] = f.context;
   out["flops_per_token"] = {{"weights", f.flops_per_token},
                             {"weights_without_head", f.flops_per_token_without_head},
@@ -292,6 +298,56 @@ json as_json(const std::string& path, const Facts& f) {
   return out;
 }
 
+/// A model that libmoe does not run, as far as its configuration and tensors tell.
+std::string text_of(const std::string& path, const moe::ModelOutline& o) {
+  std::string out;
+  const auto line = [&](std::string_view label, const std::string& text) {
+    out += fmt::format("{:<16} {}\n", label, moe::printable(text));
+  };
+  const auto told = [](std::int64_t n) { return n > 0 ? number(n) : std::string("unknown"); };
+  line("model", path + " (not supported)");
+  line("family", o.family);
+  for (const std::string& missing : o.missing) line("missing", missing);
+  if (o.missing.empty()) line("missing", "the family, or what the message below says");
+  line("shape", told(o.layer_count) + " layers, width " + told(o.hidden_size) + ", vocabulary " + told(o.vocab_size) +
+                    ", context " + told(o.max_position));
+  if (o.expert_count > 0) line("experts", number(o.top_k) + " of " + number(o.expert_count) + " per token");
+  if (o.tensor_parameters > 0) line("parameters", count_text(o.tensor_parameters) + " in the tensors");
+  if (o.parameters > 0) {
+    line(o.tensor_parameters > 0 ? "" : "parameters",
+         count_text(o.parameters) + ", " + count_text(o.active_parameters) +
+             " active with embedding and head, if every layer were attention and FFN");
+    line("FLOPs per token", flops_text(o.flops_per_token) + " plus attention, by the same assumption");
+  } else {
+    line("FLOPs per token", "unknown: the configuration has other names for its sizes");
+  }
+  return out;
+}
+
+json as_json(const std::string& path, const moe::ModelOutline& o) {
+  return {{"path", path},
+          {"supported", false},
+          {"family", o.family},
+          {"missing", o.missing},
+          {"layer_count", o.layer_count},
+          {"hidden_size", o.hidden_size},
+          {"vocab_size", o.vocab_size},
+          {"max_position", o.max_position},
+          {"experts", {{"routed", o.expert_count}, {"per_token", o.top_k}}},
+          {"parameters",
+           {{"tensors", o.tensor_parameters}, {"total", o.parameters}, {"active_with_embedding", o.active_parameters}}},
+          {"flops_per_token", {{"weights", o.flops_per_token}}}};
+}
+
+/// What there is to say of it, then the error.
+moe::Result<void> print_outline(const std::string& path, bool want_json, const moe::Error& error) {
+  const auto o = moe::outline(path);
+  if (o)
+    if (auto ok = cli::print(want_json ? moe::ascii_json_text(as_json(path, *o), 2) + "\n" : text_of(path, *o)); !ok)
+      return ok;
+  return moe::fail(error.code, error.message);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -309,6 +365,7 @@ int main(int argc, char** argv) {
   app.add_flag("--json", want_json, "one JSON object; FLOPs and bytes as integers");
   return cli::run(app, argc, argv, [&]() -> moe::Result<void> {
     auto info = moe::Model::inspect(path);
+    if (!info && info.error().code == moe::ErrorCode::unsupported) return print_outline(path, want_json, info.error());
     if (!info) return moe::forward(info);
     Facts facts = gather(std::move(*info), context);
     if (!peaks.empty()) {

@@ -34,7 +34,8 @@ enum class RopeScaling {
   linear,
   llama3,
   yarn,
-  factors,  ///< a divisor per rotated pair, as GGUF files hold Llama 3.1's rule
+  factors,   ///< a divisor per rotated pair, as GGUF files hold Llama 3.1's rule
+  longrope,  ///< the same, with other divisors for all of a sequence longer than original_max_position (Phi-3)
 };
 constexpr std::string_view name_of(RopeScaling value) noexcept {
   switch (value) {
@@ -43,6 +44,7 @@ constexpr std::string_view name_of(RopeScaling value) noexcept {
     case RopeScaling::llama3: return "llama3";
     case RopeScaling::yarn: return "yarn";
     case RopeScaling::factors: return "factors";
+    case RopeScaling::longrope: return "longrope";
   }
   return "";
 }
@@ -123,8 +125,11 @@ struct RopeConfig {
   std::int64_t original_max_position = 0;  ///< of the unscaled model (yarn, llama3)
   double beta_fast = 32.0, beta_slow = 1.0;
   double low_freq_factor = 1.0, high_freq_factor = 4.0;  ///< llama3
-  std::vector<double> frequency_factors = {};            ///< factors: one per pair
+  std::vector<double> frequency_factors = {};            ///< factors, longrope: one per pair
+  std::vector<double> long_factors = {};                 ///< longrope: those of long sequences
   double attention_factor = 1.0;  ///< multiplies cos and sin; the family's mscale rules are applied when it is read
+  /// Queries at position p are multiplied by 1 + query_growth * ln(1 + floor(p / original_max_position)) (Ministral 3).
+  double query_growth = 0.0;
 
   bool operator==(const RopeConfig&) const = default;
 };
@@ -221,7 +226,9 @@ struct ModelConfig {
   bool qkv_bias = false;
   bool o_bias = false;
   QkNorm qk_norm = QkNorm::none;
-  std::int64_t rotary_dim = 0;   ///< gqa: the first values of a head that RoPE turns; 0 = all of head_dim
+  std::int64_t rotary_dim = 0;                 ///< gqa: the first values of a head that RoPE turns; 0 = all of head_dim
+  std::vector<std::int64_t> nope_layers = {};  ///< rising; layers whose queries and keys RoPE leaves alone (SmolLM3)
+  bool pre_norms = true;                       ///< RMSNorm of what attention and FFN read; OLMo 2 has none
   bool post_norms = false;       ///< RMSNorm of what attention and FFN give, before it is added (GLM-4-0414, Gemma 3)
   bool attention_sinks = false;  ///< one more logit per head that weighs nothing (gpt-oss)
   std::int64_t sliding_window = 0;                ///< keys that a query sees in sliding layers, its own among them
@@ -263,6 +270,7 @@ struct ModelConfig {
   std::int64_t window(std::int64_t layer) const {
     return std::binary_search(sliding_layers.begin(), sliding_layers.end(), layer) ? sliding_window : 0;
   }
+  bool has_rope(std::int64_t layer) const { return !std::binary_search(nope_layers.begin(), nope_layers.end(), layer); }
   /// Values of a head that RoPE turns.
   std::int64_t rotated_dim() const {
     return attention == AttentionKind::mla ? qk_rope_head_dim : (rotary_dim > 0 ? rotary_dim : head_dim);

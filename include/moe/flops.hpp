@@ -73,10 +73,28 @@ inline std::int64_t routed_expert_flops(const ModelConfig& c, std::int64_t exper
   return 2 * expert_count * 3 * c.hidden_size * c.moe_intermediate_size;
 }
 
+namespace detail {
+
+/// forward_work() of tokens whose predecessors' keys and values are of use.
+inline Work appended_work(const ModelConfig& c, std::int64_t cached_tokens, std::int64_t new_tokens,
+                          std::int64_t logit_rows, MlaForm form);
+
+}  // namespace detail
+
 /// Work of running `new_tokens` tokens after `cached_tokens` that are in the cache, logits at `logit_rows` positions.
 /// Token i sees cached_tokens + i + 1 keys, or as many of them as the layer's window holds.
+/// A sequence that LongRoPE turns otherwise from here on is computed anew, so that its cached tokens count as new ones.
 inline Work forward_work(const ModelConfig& c, std::int64_t cached_tokens, std::int64_t new_tokens,
                          std::int64_t logit_rows, MlaForm form) {
+  const std::int64_t context = c.rope.original_max_position;
+  const bool anew = c.rope.scaling == RopeScaling::longrope && cached_tokens > 0 && cached_tokens <= context &&
+                    cached_tokens + new_tokens > context && new_tokens > 0;
+  return anew ? detail::appended_work(c, 0, cached_tokens + new_tokens, logit_rows, form)
+              : detail::appended_work(c, cached_tokens, new_tokens, logit_rows, form);
+}
+
+inline Work detail::appended_work(const ModelConfig& c, std::int64_t cached_tokens, std::int64_t new_tokens,
+                                  std::int64_t logit_rows, MlaForm form) {
   Work w;
   const std::int64_t n = new_tokens;
   const std::int64_t D = c.hidden_size, H = c.head_count;
@@ -126,7 +144,7 @@ inline Work forward_work(const ModelConfig& c, std::int64_t cached_tokens, std::
 
 /// FLOPs of one token whose query sees `keys` keys (itself included) in every layer: scores and values, no projection.
 inline std::int64_t attention_flops(const ModelConfig& c, std::int64_t keys, MlaForm form) {
-  const Work w = forward_work(c, keys - 1, 1, 0, form);
+  const Work w = detail::appended_work(c, keys - 1, 1, 0, form);
   return w.attention_score + w.attention_value;
 }
 
@@ -191,7 +209,7 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
       matrix(part, width, D, stored, touched);  // up
       matrix(part, D, width, stored, touched);  // down
     };
-    vector(D);
+    if (c.pre_norms) vector(2 * D);
     if (c.attention == AttentionKind::gqa) {
       const std::int64_t q = H * c.head_dim, kv = c.kv_head_count * c.head_dim;
       matrix(WeightPart::attention, q, D);
@@ -217,7 +235,6 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
       matrix(WeightPart::attention, H * (c.qk_nope_head_dim + c.v_head_dim), c.kv_lora_rank);
       matrix(WeightPart::attention, D, H * c.v_head_dim);
     }
-    vector(D);
     if (c.post_norms) vector(2 * D);
     if (c.layer_is_moe(l)) {
       const std::int64_t top_k = c.moe_layer_top_k(moe_layers++);

@@ -95,6 +95,8 @@ struct ModelInfo {
   ModelConfig config = {};
   std::int64_t total_parameters = 0;  ///< without MTP layers
   std::int64_t mtp_parameters = 0;
+  /// Of the checkpoint's other models (vision, audio), which are not read: neither in total_parameters nor in weight_bytes.
+  std::int64_t tower_tensors = 0, tower_parameters = 0;
   std::int64_t weight_bytes = 0;   ///< as stored in the file; 0 when only a config.json was there
   std::int64_t touched_bytes = 0;  ///< of those, what decoding one token reads (K of E experts, one embedding row)
   std::int64_t routed_bytes =

@@ -10,6 +10,7 @@
 #include "moe/generate.hpp"
 #include "moe/metadata.hpp"
 #include "moe/model.hpp"
+#include "moe/outline.hpp"
 #include "moe/parallel.hpp"
 #include "moe/profile.hpp"
 #include "moe/quantize.hpp"

@@ -13,13 +13,26 @@
 
 namespace moe::inline MOE_ABI {
 
+/// The rule of sequences that are longer than original_max_position; the same one unless the scaling is longrope.
+inline RopeConfig beyond_original(const RopeConfig& config) {
+  RopeConfig beyond = config;
+  if (config.scaling == RopeScaling::longrope) beyond.frequency_factors = config.long_factors;
+  return beyond;
+}
+
+/// What multiplies queries at a position (RopeConfig::query_growth).
+inline double query_scale(const RopeConfig& config, std::int64_t position) {
+  const std::int64_t times = config.query_growth == 0.0 ? 0 : position / config.original_max_position;
+  return times == 0 ? 1.0 : detail::fma(config.query_growth, detail::log(1.0 + static_cast<double>(times)), 1.0);
+}
+
 /// Angles of one model. Everything is double until cos and sin are rounded once to float (docs/NUMERICS.md).
 class RopeTable {
  public:
   /// Frequencies for `rotary_dim` rotated values of a head (even).
   ///
   /// Errors  bad_config, naming the field, when the numbers cannot give finite angles
-  /// Source  the rules are those of transformers' modeling_rope_utils: linear, llama3, yarn
+  /// Source  the rules are those of transformers' modeling_rope_utils: linear, llama3, yarn, longrope
   static Result<RopeTable> create(const RopeConfig& config, std::int64_t rotary_dim);
 
   std::int64_t pair_count() const { return static_cast<std::int64_t>(frequency_.size()); }
@@ -83,19 +96,25 @@ inline Result<RopeTable> RopeTable::create(const RopeConfig& config, std::int64_
     return bad("attention_factor", config.attention_factor, "a number above 0, up to 1e6");
   if (config.scaling != RopeScaling::none && !(config.factor > 0.0 && config.factor <= 1e6))
     return bad("factor", config.factor, "a number above 0, up to 1e6");
-  const bool needs_context = config.scaling == RopeScaling::yarn || config.scaling == RopeScaling::llama3;
+  const bool needs_context = config.scaling == RopeScaling::yarn || config.scaling == RopeScaling::llama3 ||
+                             config.scaling == RopeScaling::longrope || config.query_growth != 0.0;
   if (needs_context && config.original_max_position < 1)
     return bad("original_max_position", static_cast<double>(config.original_max_position), "a number above 0");
   if (config.scaling == RopeScaling::llama3 &&
       !(config.low_freq_factor > 0.0 && config.high_freq_factor > config.low_freq_factor))
     return bad("high_freq_factor", config.high_freq_factor, "a number above low_freq_factor, which is above 0");
-  if (config.scaling == RopeScaling::factors &&
-      static_cast<std::int64_t>(config.frequency_factors.size()) != rotary_dim / 2)
-    return bad("number of frequency_factors", static_cast<double>(config.frequency_factors.size()),
-               "one for every rotated pair");
-  if (config.scaling == RopeScaling::factors)
-    for (const double factor : config.frequency_factors)
-      if (!(factor > 0.0 && factor <= 1e6)) return bad("frequency_factors", factor, "numbers above 0, up to 1e6");
+  if (!(config.query_growth >= 0.0 && config.query_growth <= 1e3))
+    return bad("query_growth", config.query_growth, "a number from 0 to 1000");
+  const bool both = config.scaling == RopeScaling::longrope;
+  for (const auto* factors : {&config.frequency_factors, &config.long_factors}) {
+    if (!both && (factors == &config.long_factors || config.scaling != RopeScaling::factors)) continue;
+    const char* name = factors == &config.long_factors ? "long_factors" : "frequency_factors";
+    if (static_cast<std::int64_t>(factors->size()) != rotary_dim / 2)
+      return bad((std::string("number of ") + name).c_str(), static_cast<double>(factors->size()),
+                 "one for every rotated pair");
+    for (const double factor : *factors)
+      if (!(factor > 0.0 && factor <= 1e6)) return bad(name, factor, "numbers above 0, up to 1e6");
+  }
   if (config.scaling == RopeScaling::yarn && !(config.beta_slow > 0.0 && config.beta_fast >= config.beta_slow &&
                                                config.beta_fast <= 1e6 && config.beta_slow >= 1e-6))
     return bad("beta_fast", config.beta_fast, "a number from beta_slow, which is above 0, to 1e6");
@@ -121,7 +140,8 @@ inline Result<RopeTable> RopeTable::create(const RopeConfig& config, std::int64_
       case RopeScaling::linear: f = f / config.factor; break;
       case RopeScaling::llama3: f = detail::llama3_frequency(config, f); break;
       case RopeScaling::yarn: f = detail::yarn_frequency(f, config.factor, low, high, i); break;
-      case RopeScaling::factors: f = f / config.frequency_factors[static_cast<std::size_t>(i)]; break;
+      case RopeScaling::factors:
+      case RopeScaling::longrope: f = f / config.frequency_factors[static_cast<std::size_t>(i)]; break;
     }
     table.frequency_.push_back(f);
   }

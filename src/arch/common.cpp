@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace moe::inline MOE_ABI::arch {
@@ -157,10 +158,47 @@ void read_windows(const JsonConfig& json, bool used, const std::function<bool(st
   if (!c.sliding_layers.empty()) c.sliding_window = json.integer("sliding_window", 1, kMaxPosition);
 }
 
+namespace {
+
+void set_window_of_all(std::int64_t window, ModelConfig& c) {
+  c.sliding_window = window;
+  for (std::int64_t layer = 0; layer < c.layer_count && window > 0; ++layer) c.sliding_layers.push_back(layer);
+}
+
+}  // namespace
+
 void read_window_of_all(const JsonConfig& json, ModelConfig& c) {
-  c.sliding_window = json.integer_or("sliding_window", 0, 1, kMaxPosition);
-  for (std::int64_t layer = 0; layer < c.layer_count && c.sliding_window > 0; ++layer)
-    c.sliding_layers.push_back(layer);
+  set_window_of_all(json.integer_or("sliding_window", 0, 1, kMaxPosition), c);
+}
+void read_window_of_all(GgufConfig& meta, ModelConfig& c) {
+  set_window_of_all(meta.integer_or("attention.sliding_window", 0, 0, kMaxPosition), c);
+}
+
+void read_dense_layers(const JsonConfig& json, std::int64_t leading, ModelConfig& c) {
+  constexpr std::string_view kFirst = "first_k_dense_replace", kTypes = "mlp_layer_types";
+  c.first_k_dense_replace = json.in_file(kFirst) ? json.integer(kFirst, 0, kMaxLayers) : leading;
+  const std::vector<std::string> types = json.strings_or_empty(kTypes);
+  if (types.empty()) return;
+  if (static_cast<std::int64_t>(types.size()) != c.layer_count)
+    return json.refuse(ErrorCode::bad_config,
+                       fmt::format("config.json: {} has {} entries, expected {} (num_hidden_layers)", json.path(kTypes),
+                                   types.size(), c.layer_count));
+  const auto dense = [&](std::int64_t l) { return types[static_cast<std::size_t>(l)] == "dense"; };
+  std::int64_t first = 0;
+  while (first < c.layer_count && dense(first)) ++first;
+  for (std::int64_t l = first; l < c.layer_count; ++l) {
+    const std::string& type = types[static_cast<std::size_t>(l)];
+    if (dense(l))
+      c.mlp_only_layers.push_back(l);
+    else if (type != "sparse")
+      return json.refuse(ErrorCode::bad_config, fmt::format("config.json: {} holds '{}', expected 'dense' or 'sparse'",
+                                                            json.path(kTypes), type.substr(0, 60)));
+  }
+  if (json.in_file(kFirst) && (std::min(c.first_k_dense_replace, c.layer_count) != first || !c.mlp_only_layers.empty()))
+    return json.refuse(ErrorCode::bad_config,
+                       fmt::format("config.json: {} is {}, but {} has other dense layers, expected the same of both",
+                                   json.path(kFirst), c.first_k_dense_replace, json.path(kTypes)));
+  c.first_k_dense_replace = first;
 }
 
 void read_windows(GgufConfig& meta, std::int64_t period, ModelConfig& c) {

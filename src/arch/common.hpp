@@ -34,13 +34,16 @@ void read_qkv_bias(const GgufConfig& meta, ModelConfig& config);
 void read_partial_rotary(const JsonConfig& json, ModelConfig& config);
 void read_partial_rotary(GgufConfig& meta, ModelConfig& config);
 
-/// What "dynamic" means: a rule that libmoe does not have, or Hunyuan's fixed alpha.
-enum class DynamicRope { none, alpha };
+/// Rules of single families: Hunyuan's fixed alpha under the name "dynamic", and Phi-3's "longrope".
+enum class OwnRope { none, alpha, longrope };
 /// The bases and rules of RoPE, behind read_windows(); multiplies softmax_scale where YaRN asks for it.
-void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& config, DynamicRope dynamic = DynamicRope::none);
+void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& config, OwnRope own = OwnRope::none);
 void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& config);
-/// Gemma's two bases: rope_theta and rope_local_base_freq, or a block per kind of layer.
-void read_gemma_rope(const JsonConfig& json, ModelConfig& config);
+/// A base of full and one of sliding layers, or a block per kind of layer; rope_scaling is about full layers alone. Without
+/// a block, rope_theta and `sliding_theta` hold the bases.
+void read_layered_rope(const JsonConfig& json, std::string_view sliding_theta, ModelConfig& config);
+/// The RoPE of sliding layers, where there are any and it differs.
+void set_sliding_rope(const RopeConfig& rope, ModelConfig& config);
 /// rope_parameters, or rope_scaling as older files call it.
 JsonConfig rope_block(const JsonConfig& json);
 
@@ -50,10 +53,15 @@ void read_windows(const JsonConfig& json, bool used, const std::function<bool(st
                   ModelConfig& config);
 /// sliding_window in every layer, where it is set.
 void read_window_of_all(const JsonConfig& json, ModelConfig& config);
+void read_window_of_all(GgufConfig& meta, ModelConfig& config);
 void read_windows(GgufConfig& meta, std::int64_t period, ModelConfig& config);
 
 /// quantization_config, where libmoe reads it.
 Quantization read_quantization(const JsonConfig& json);
+
+/// Layers without experts: first_k_dense_replace or mlp_layer_types, which must agree; `leading` ones where the file has
+/// neither.
+void read_dense_layers(const JsonConfig& json, std::int64_t leading, ModelConfig& config);
 
 /// DeepSeek-V3's routing under its own names (n_routed_experts, n_group, ..), with first_k_dense_replace and shared
 /// experts: dots1 and GLM-4.5 use it as it is.

@@ -8,6 +8,7 @@
 
 #include "arch/gguf_config.hpp"
 #include "arch/json_config.hpp"
+#include "arch/wrappers.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "moe/config.hpp"
 
@@ -19,6 +20,8 @@ enum class Role {
   final_norm,
   head,
   rope_factors,
+  rope_factors_short,
+  rope_factors_long,
   attention_norm,
   q,
   k,
@@ -81,6 +84,7 @@ struct Family {
   std::span<const TensorName> hf_names = {};  ///< where this family differs from the common names
   bool hf_norms_minus_one = false;            ///< Hugging Face files hold w - 1 of every norm (Gemma)
   std::span<const TensorName> gguf_names = {};
+  bool gguf_rope_pairs = false;  ///< GGUF files hold rows of q and k so that rotated pairs are neighbours (Llama)
 };
 
 /// What config.json's quantization_config says of a Hugging Face checkpoint.
@@ -102,6 +106,8 @@ struct Recognised {
   std::vector<std::string> notes;        ///< for the user: what the file says in two ways, or what is not used
   std::vector<std::string> unread_keys;  ///< keys that nothing has asked for
   std::vector<std::string> assumed;      ///< integers that config.json does not give
+  const Wrapper* wrapper = nullptr;      ///< of a checkpoint that holds other models as well
+  TextPrefix prefix = {};                ///< of its tensors' names
 };
 /// " (config.json does not give num_hidden_layers: the default of its class was taken)": for errors that may come of it.
 std::string about_assumed(const Recognised& model);
@@ -113,20 +119,21 @@ Result<Recognised> recognise_hf_config(std::string_view config_json);
 /// Errors: bad_shape, io.
 Result<void> untie_own_head(const checkpoint::Checkpoint& file, Recognised& model);
 /// The tensor of the embedding. A tied model may hold it under the head's name alone.
-std::string embedding_name(const checkpoint::Checkpoint& file, const Family& family, const ModelConfig& config);
+std::string embedding_name(const checkpoint::Checkpoint& file, const Recognised& model);
 
 /// The name of one expert's tensor in GGUF files from before experts were merged; empty for other roles.
 std::string legacy_expert_name(Role role, std::int64_t layer, std::int64_t expert);
 /// The name that most families use for a tensor; empty when there is none.
 std::string tensor_name(checkpoint::Kind kind, Role role, std::int64_t layer = 0, std::int64_t expert = 0);
-/// The family's own name of a tensor, else the common one.
-std::string tensor_name(const Family& family, checkpoint::Kind kind, Role role, std::int64_t layer = 0,
+/// The family's own name of a tensor, else the common one; in a Hugging Face checkpoint with the prefix of its wrapper.
+std::string tensor_name(const Recognised& model, checkpoint::Kind kind, Role role, std::int64_t layer = 0,
                         std::int64_t expert = 0);
 
 /// Rotary frequencies and the like, which older converters left in the file: the configuration says the same.
 bool is_leftover(checkpoint::Kind kind, std::string_view tensor);
 
 extern const Family kLlama, kMistral, kQwen2, kQwen3, kQwen2Moe, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kOlmoe,
-    kSeedOss, kDots1, kHunyuanDense, kHunyuanMoe, kGlm4, kGlm4Moe, kErnieMoe, kGptOss, kGemma3;
+    kSeedOss, kDots1, kHunyuanDense, kHunyuanMoe, kGlm4, kGlm4Moe, kErnieMoe, kGptOss, kGemma3, kMinistral3,
+    kGlm4MoeLite, kMinimaxM2, kHyV3, kErnie, kOlmo2, kOlmo3, kSmolLm3, kPhi3;
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -25,18 +25,37 @@ void apply_yarn(double mscale, double mscale_all_dim, double explicit_factor, Ro
 }
 
 // Llama 3.1's rule stands in the file as a divisor per rotated pair.
-void read_rope_factors(GgufConfig& meta, const checkpoint::TensorInfo& tensor, ModelConfig& c) {
+std::vector<double> read_factors(GgufConfig& meta, const checkpoint::TensorInfo& tensor, const ModelConfig& c) {
   const std::int64_t pairs = c.rotated_dim() / 2;
-  if (tensor.shape != std::vector<std::int64_t>{pairs} || tensor.format != Format::f32)
-    return meta.refuse(ErrorCode::bad_shape,
-                       fmt::format("tensor {} has shape [{}] of {}, expected [{}] of f32", tensor.name,
-                                   fmt::join(tensor.shape, ", "), name_of(tensor.format), pairs));
   std::vector<float> values(static_cast<std::size_t>(pairs));
-  if (auto ok = meta.file().read(tensor, 0, std::as_writable_bytes(std::span(values))); !ok)
-    return meta.refuse(ok.error().code, ok.error().message);
+  if (tensor.shape != std::vector<std::int64_t>{pairs} || tensor.format != Format::f32)
+    meta.refuse(ErrorCode::bad_shape, fmt::format("tensor {} has shape [{}] of {}, expected [{}] of f32", tensor.name,
+                                                  fmt::join(tensor.shape, ", "), name_of(tensor.format), pairs));
+  else if (auto ok = meta.file().read(tensor, 0, std::as_writable_bytes(std::span(values))); !ok)
+    meta.refuse(ok.error().code, ok.error().message);
+  return {values.begin(), values.end()};
+}
+
+void read_rope_factors(GgufConfig& meta, const checkpoint::TensorInfo& tensor, ModelConfig& c) {
   c.rope.scaling = RopeScaling::factors;
   c.rope.factor = 1.0;
-  c.rope.frequency_factors.assign(values.begin(), values.end());
+  c.rope.frequency_factors = read_factors(meta, tensor, c);
+}
+
+// Phi-3's two sets of divisors; the file has no key that names the rule.
+void read_longrope(GgufConfig& meta, const checkpoint::TensorInfo* within, const checkpoint::TensorInfo* beyond,
+                   ModelConfig& c) {
+  if (within == nullptr || beyond == nullptr)
+    return meta.refuse(ErrorCode::not_found,
+                       fmt::format("tensor {} is missing beside {}",
+                                   within == nullptr ? "rope_factors_short.weight" : "rope_factors_long.weight",
+                                   (within == nullptr ? beyond : within)->name));
+  c.rope.scaling = RopeScaling::longrope;
+  c.rope.frequency_factors = read_factors(meta, *within, c);
+  c.rope.long_factors = read_factors(meta, *beyond, c);
+  c.rope.original_max_position =
+      meta.integer_or("rope.scaling.original_context_length", c.max_position, 1, kMaxPosition);
+  c.rope.attention_factor = meta.number_or("rope.scaling.attn_factor", 1.0);
 }
 
 }  // namespace
@@ -60,6 +79,9 @@ void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& c) {
   const double linear = meta.number_or("rope.scaling.factor", meta.number_or("rope.scale_linear", 1.0));
   const std::string type = meta.string_or("rope.scaling.type", linear > 0.0 && linear != 1.0 ? "linear" : "none");
   const checkpoint::TensorInfo* factors = meta.file().find(tensor_name(checkpoint::Kind::gguf, Role::rope_factors));
+  const auto* within = meta.file().find(tensor_name(checkpoint::Kind::gguf, Role::rope_factors_short));
+  const auto* beyond = meta.file().find(tensor_name(checkpoint::Kind::gguf, Role::rope_factors_long));
+  if (factors == nullptr && (within != nullptr || beyond != nullptr)) return read_longrope(meta, within, beyond, c);
   if (factors != nullptr && type != "none")
     return meta.refuse(ErrorCode::unsupported,
                        fmt::format("tensor {} stands beside rope.scaling.type '{}', expected one of the two",

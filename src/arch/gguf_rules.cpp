@@ -38,6 +38,9 @@ json gating(const ModelConfig& c) {
   return json::array();
 }
 
+/// No value for a family that does not read the key; others compute with it (uncomputed_keys_gguf).
+json other_families(const ModelConfig&) { return json::array(); }
+
 constexpr auto kMoe = Otherwise::refuse_if_moe;
 
 constexpr UnreadRule kRules[] = {
@@ -46,15 +49,15 @@ constexpr UnreadRule kRules[] = {
     {"attention.clamp_kqv", "[0]"},
     {"attention.scale", "[0]", softmax_scale},
     {"attention.output_scale", "[0, 1]"},
-    {"attention.temperature_*", "[0]"},
+    {"attention.temperature_*", "[0]", other_families},
     {"attention.sliding_window", "[0]", window},
     {"attention.key_length_swa", "[]", head_dim},
     {"attention.value_length_swa", "[]", head_dim},
     {"attention.shared_kv_layers", "[0]"},
     {"attention.relative_buckets_count", "[0]"},
     {"attention.indexer.*", "[0]"},
-    {"attention.kv_lora_rank", "[0]"},
-    {"attention.q_lora_rank", "[0]"},
+    {"attention.kv_lora_rank", "[0]", other_families},
+    {"attention.q_lora_rank", "[0]", other_families},
     {"attention.group_norm_*", "[]"},
     {"*softcap*", "[0]"},
     {"logit_scale", "[0, 1]"},
@@ -71,10 +74,10 @@ constexpr UnreadRule kRules[] = {
     {"rope.dimension_count_swa", "[]", rotated_dim},
     {"rope.freq_base_swa", "[]", sliding_theta},
     {"rope.scaling.alpha", "[0, 1]"},
-    {"rope.scaling.attn_factor", "[0, 1]"},
-    {"rope.scaling.yarn_attn_factor", "[0, 1]"},
+    {"rope.scaling.attn_factor", "[0, 1]", other_families},
+    {"rope.scaling.yarn_attn_factor", "[0, 1]", other_families},
     {"rope.scaling.yarn_ext_factor", "[1, -1]"},
-    {"rope.scaling.yarn_log_multiplier", "[0]"},
+    {"rope.scaling.yarn_log_multiplier", "[0]", other_families},
     {"full_attention_interval", "[0, 1]"},
     {"ssm.*", "[0]"},
     {"shortconv.*", "[0]"},

@@ -206,6 +206,22 @@ std::vector<std::int64_t> JsonConfig::integers_or_empty(std::string_view key) co
   return out;
 }
 
+std::vector<double> JsonConfig::numbers_or_empty(std::string_view key) const {
+  std::vector<double> out;
+  const nlohmann::json* value = find(key);
+  if (value == nullptr) return out;
+  bool good = value->is_array() && value->size() <= 4096;
+  if (good)
+    for (const nlohmann::json& item : *value) {
+      good = good && item.is_number() && std::isfinite(item.get<double>());
+      out.push_back(good ? item.get<double>() : 0.0);
+    }
+  if (!good)
+    refuse(ErrorCode::bad_config,
+           fmt::format("config.json: {} is {}, expected a list of finite numbers", shown_path(key), shown(*value)));
+  return out;
+}
+
 std::vector<std::string> JsonConfig::strings_or_empty(std::string_view key) const {
   std::vector<std::string> out;
   const nlohmann::json* value = find(key);

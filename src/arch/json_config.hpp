@@ -42,6 +42,7 @@ class JsonConfig {
   bool boolean_or(std::string_view key, bool null) const;
   std::string string_or(std::string_view key, std::string_view null) const;
   std::vector<std::int64_t> integers_or_empty(std::string_view key) const;
+  std::vector<double> numbers_or_empty(std::string_view key) const;
   std::vector<std::string> strings_or_empty(std::string_view key) const;
   /// An integer, or a list with one entry per layer that are all the same.
   std::int64_t uniform_integer(std::string_view key, std::int64_t min, std::int64_t max) const;

@@ -2,6 +2,8 @@
 // or one per kind of layer, under either of two names; what the block does not say stands at the top level, or is a default.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "arch/common.hpp"
 #include "moe/detail/math.hpp"
 
@@ -112,11 +114,36 @@ void read_alpha(const Source& s, RopeConfig& rope, const ModelConfig& c) {
   for (const char* unused : {"factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim"}) s.block.in_file(unused);
 }
 
-void read_block(const Source& s, DynamicRope dynamic, RopeConfig& rope, ModelConfig& c) {
+/// Divisors per rotated pair, for sequences up to the original context and beyond it.
+void read_longrope(const Source& s, RopeConfig& rope, const ModelConfig& c) {
+  rope.scaling = RopeScaling::longrope;
+  rope.original_max_position = original_context(s, c);
+  rope.frequency_factors = s.block.numbers_or_empty("short_factor");
+  rope.long_factors = s.block.numbers_or_empty("long_factor");
+  for (const auto& [key, factors] :
+       {std::pair("short_factor", &rope.frequency_factors), std::pair("long_factor", &rope.long_factors)})
+    if (static_cast<std::int64_t>(factors->size()) != c.rotated_dim() / 2)
+      return s.file.refuse(ErrorCode::bad_config,
+                           fmt::format("config.json: {} has {} numbers, expected {}, one per rotated pair of a head",
+                                       s.block.path(key), factors->size(), c.rotated_dim() / 2));
+  const double context = static_cast<double>(rope.original_max_position);
+  const double factor = s.block.number_or("factor", static_cast<double>(c.max_position) / context);
+  const double grown = factor <= 1.0 ? 1.0 : std::sqrt(1.0 + std::log(factor) / std::log(context));
+  rope.attention_factor = s.block.number_or("attention_factor", grown);
+}
+
+void read_block(const Source& s, OwnRope own, RopeConfig& rope, ModelConfig& c) {
   rope.theta = theta_of(s);
   const std::string type = type_of(s);
   if (type == "default") return;
-  if (type == "dynamic" && dynamic == DynamicRope::alpha) return read_alpha(s, rope, c);
+  if (type == "dynamic" && own == OwnRope::alpha) return read_alpha(s, rope, c);
+  if (own == OwnRope::longrope) {
+    if (type == "longrope" || type == "su" || type == "yarn")  // older names of the same in Phi-3's files
+      return read_longrope(s, rope, c);
+    return s.file.refuse(
+        ErrorCode::unsupported,
+        fmt::format("config.json: rope type '{}' is not known here (known: default, longrope)", type.substr(0, 60)));
+  }
   if (type != "linear" && type != "llama3" && type != "yarn")
     return s.file.refuse(ErrorCode::unsupported,
                          fmt::format("config.json: rope type '{}' is not known (known: default, linear, llama3, yarn)",
@@ -167,7 +194,15 @@ JsonConfig rope_block(const JsonConfig& json) {
 
 void read_partial_rotary(const JsonConfig& json, ModelConfig& c) {
   const JsonConfig block = rope_block(json);
-  constexpr std::string_view kKey = "partial_rotary_factor";
+  constexpr std::string_view kKey = "partial_rotary_factor", kCount = "rotary_dim";
+  if (json.has(kCount) && !block.in_file(kKey)) {  // MiniMax's files have it as a number of values
+    c.rotary_dim = json.integer(kCount, 2, kMaxWidth);
+    if (c.rotary_dim % 2 != 0 || c.rotary_dim > c.head_dim)
+      json.refuse(ErrorCode::bad_config,
+                  fmt::format("config.json: {} is {}, expected an even number up to {} (head_dim)", json.path(kCount),
+                              c.rotary_dim, c.head_dim));
+    return;
+  }
   const double factor = block.in_file(kKey) ? block.number(kKey) : json.number_or(kKey, 1.0);
   json.in_file(kKey);
   if (factor > 0.0 && factor <= 1.0) c.rotary_dim = static_cast<std::int64_t>(static_cast<double>(c.head_dim) * factor);
@@ -177,13 +212,13 @@ void read_partial_rotary(const JsonConfig& json, ModelConfig& c) {
                                                    kKey, factor, c.head_dim));
 }
 
-void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& c, DynamicRope dynamic) {
+void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& c, OwnRope own) {
   const JsonConfig whole = rope_block(json);
   c.rope.style = style;
   // As in transformers: a class without layer_types has one block, whatever stands inside of it.
   if (!is_nested(whole.value()) || !json.knows("layer_types")) {
     whole_heads(json, whole, c);
-    read_block({json, whole, whole, "rope_theta"}, dynamic, c.rope, c);
+    read_block({json, whole, whole, "rope_theta"}, own, c.rope, c);
     for (const std::string_view kind : {kFull, kSliding})
       if (whole.in_file(kind))
         json.note(
@@ -210,13 +245,17 @@ void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& c, DynamicR
   for (const JsonConfig* block : {&full, &sliding})
     if (block == &full ? sees_all : slides) {
       whole_heads(json, *block, c);
-      read_block({json, whole, *block, "rope_theta"}, dynamic, block == &full ? of_full : of_sliding, c);
+      read_block({json, whole, *block, "rope_theta"}, own, block == &full ? of_full : of_sliding, c);
     }
   c.rope = sees_all ? of_full : of_sliding;
   if (sees_all && slides && !(of_full == of_sliding)) c.sliding_rope = of_sliding;
 }
 
-void read_gemma_rope(const JsonConfig& json, ModelConfig& c) {
+void set_sliding_rope(const RopeConfig& rope, ModelConfig& c) {
+  if (!c.sliding_layers.empty() && !(rope == c.rope)) c.sliding_rope = rope;
+}
+
+void read_layered_rope(const JsonConfig& json, std::string_view sliding_theta, ModelConfig& c) {
   const JsonConfig scaling = json.object("rope_scaling"), parameters = json.object("rope_parameters");
   if (!scaling.empty() && !parameters.empty())
     return json.refuse(ErrorCode::bad_config,
@@ -231,10 +270,10 @@ void read_gemma_rope(const JsonConfig& json, ModelConfig& c) {
   whole_heads(json, sliding, c);
   RopeConfig of_sliding;
   // A rule of the older form is the full layers' alone. transformers lays it over a block that says rope_type "default".
-  read_block({json, parameters, scaling.empty() ? full : scaling, "rope_theta", scaling.empty()}, DynamicRope::none,
-             c.rope, c);
-  read_block({json, parameters, sliding, "rope_local_base_freq"}, DynamicRope::none, of_sliding, c);
-  if (!c.sliding_layers.empty()) c.sliding_rope = of_sliding;
+  read_block({json, parameters, scaling.empty() ? full : scaling, "rope_theta", scaling.empty()}, OwnRope::none, c.rope,
+             c);
+  read_block({json, parameters, sliding, sliding_theta}, OwnRope::none, of_sliding, c);
+  set_sliding_rope(of_sliding, c);
 }
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -81,6 +81,9 @@ json topk_group(const ModelConfig& c) { return one(c.router.topk_group); }
 json dense_layers(const ModelConfig& c) { return one(c.first_k_dense_replace); }
 json mlp_only(const ModelConfig& c) { return json::array({c.mlp_only_layers}); }
 
+/// No value for a family that does not read the key; others compute with it (uncomputed_keys_json).
+json other_families(const ModelConfig&) { return json::array(); }
+
 constexpr auto kShow = Otherwise::show;
 constexpr auto kMoe = Otherwise::refuse_if_moe;
 
@@ -160,7 +163,7 @@ constexpr UnreadRule kRules[] = {
     {"local_rope_theta", "[]", sliding_theta},
     {"global_rope_theta", "[]", theta},
     {"no_rope_layers", "[[]]", all_ones},
-    {"no_rope_layer_interval", "[0]"},
+    {"no_rope_layer_interval", "[0]", other_families},
     {"nope_layer_interval", "[0]"},
     {"use_rope", "[true]"},
     {"use_rotary_pos_emb", "[true]"},
@@ -224,7 +227,11 @@ constexpr UnreadRule kRules[] = {
     {"full_attention_interval", "[1]"},
     {"full_attn_idxs", "[]"},
     {"attn_layer_*", "[]"},
-    {"attn_type_list", "[]"},
+    {"attn_type_list", "[]", all_ones},  // 1: softmax attention (MiniMax)
+    {"qk_norm_type", "[\"per_layer\"]"},
+    {"layernorm_full_attention_*", "[1]"},
+    {"layernorm_linear_attention_*", "[1]"},
+    {"layernorm_mlp_*", "[1]"},
     {"hybrid_override_pattern", "[]"},
     // experts
     {"num_experts", "[0, 1, false]", expert_count},
@@ -268,6 +275,7 @@ constexpr UnreadRule kRules[] = {
     {"mlp_layer_types", "[[]]", mlp_layer_types},
     {"moe_gate", "[\"topk\"]", nullptr, kMoe},
     {"moe_layer_num_skipped", "[0]", nullptr, kMoe},
+    {"shared_intermediate_size", "[0]", shared_width, kMoe},
     // weights
     {"compression_config", "[{}]"},
 };
@@ -285,7 +293,8 @@ constexpr std::string_view kNeverMatters[] = {
     "_flash_attn_2_enabled", "use_flash_attn*", "use_cache", "cache_implementation", "use_bfloat16", "torchscript",
     "tokenizer_class", "unsloth_version", "unsloth_fixed", "return_dict", "output_attentions", "output_hidden_states",
     "output_router_logits", "chunk_size_feed_forward", "tie_encoder_decoder", "is_decoder", "_sliding_window_pattern",
-    "pretraining_tp", "ep_size",
+    "pretraining_tp", "ep_size", "use_mtp", "num_mtp_modules", "mtp_transformer_layers", "mlp_intermediate_size",
+    "shared_moe_mode",
     // training
     "initializer_range", "initializer_factor", "attention_dropout", "residual_dropout", "resid_pdrop", "embd_pdrop",
     "attn_pdrop", "hidden_dropout", "embedding_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob",

@@ -1,6 +1,8 @@
 // The list of families. A new one adds its file and a line here.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "arch/common.hpp"
 #include "arch/defaults.hpp"
 #include "arch/family.hpp"
@@ -11,14 +13,21 @@
 namespace moe::inline MOE_ABI::arch {
 
 const std::vector<const Family*>& families() {
-  static const std::vector<const Family*> list = {&kLlama,    &kMistral,    &kQwen2,        &kQwen3,      &kQwen2Moe,
-                                                  &kQwen3Moe, &kDeepseekV2, &kDeepseekV3,   &kMixtral,    &kOlmoe,
-                                                  &kSeedOss,  &kDots1,      &kHunyuanDense, &kHunyuanMoe, &kGlm4,
-                                                  &kGlm4Moe,  &kErnieMoe,   &kGptOss,       &kGemma3};
+  static const std::vector<const Family*> list = {
+      &kLlama,      &kMistral, &kQwen2,    &kQwen3,   &kQwen2Moe, &kQwen3Moe,     &kDeepseekV2,
+      &kDeepseekV3, &kMixtral, &kOlmoe,    &kSeedOss, &kDots1,    &kHunyuanDense, &kHunyuanMoe,
+      &kGlm4,       &kGlm4Moe, &kErnieMoe, &kGptOss,  &kGemma3,   &kMinistral3,   &kGlm4MoeLite,
+      &kMinimaxM2,  &kHyV3,    &kErnie,    &kOlmo2,   &kOlmo3,    &kSmolLm3,      &kPhi3};
   return list;
 }
 
 namespace {
+
+const Family* family_named(std::string_view name) {
+  for (const Family* family : families())
+    if (family->name == name) return family;
+  return nullptr;
+}
 
 std::string known(bool gguf) {
   std::string names;
@@ -27,6 +36,11 @@ std::string known(bool gguf) {
     if (name.empty() || (gguf && family->from_gguf == nullptr)) continue;  // listed with the family that reads it
     if (!names.empty()) names += ", ";
     names += name;
+  }
+  std::string_view before;
+  for (const Wrapper& wrapper : wrappers()) {
+    if (!gguf && wrapper.model_type != before) names += fmt::format(", {}", wrapper.hf_architecture);
+    before = wrapper.model_type;
   }
   return names;
 }
@@ -43,9 +57,7 @@ Result<Recognised> checked(const Family* family, const Result<void>& read, Recog
 Result<const Family*> family_of(const JsonConfig& json) {
   const std::string architecture = json.architecture(), type = json.string_or("model_type", "");
   if (auto ok = json.status(); !ok) return forward(ok);
-  const Family* by_type = nullptr;
-  for (const Family* family : families())
-    if (family->name == type) by_type = family;
+  const Family* by_type = family_named(type);
   for (const Family* family : families()) {
     if (family->hf_architecture != architecture) continue;
     if (by_type != nullptr && by_type != family)
@@ -56,7 +68,20 @@ Result<const Family*> family_of(const JsonConfig& json) {
   }
   if (architecture.empty() && by_type != nullptr) return by_type;
   return fail(ErrorCode::unsupported, fmt::format("config.json: architecture {} is not known (known: {})",
-                                                  in_quotes(architecture), known(false)));
+                                                  in_quotes(architecture.empty() ? type : architecture), known(false)));
+}
+
+/// By the model_type of text_config: its architectures, where it has any, are those of a file of its own.
+Result<const Family*> family_of(const Wrapper& wrapper, const JsonConfig& text) {
+  const std::string type = text.string_or("model_type", wrapper.texts.front().model_type);
+  std::string names;
+  for (const WrappedText& one : wrapper.texts) {
+    if (one.model_type == type) return family_named(one.family);
+    names += (names.empty() ? "" : ", ") + std::string(one.model_type);
+  }
+  if (auto ok = text.status(); !ok) return forward(ok);
+  return fail(ErrorCode::unsupported, fmt::format("config.json: text_config.model_type is {}, expected {} in a {}",
+                                                  in_quotes(type), names, wrapper.hf_architecture));
 }
 
 /// Keys outside of the architecture's that nothing reads and that may matter.
@@ -95,28 +120,66 @@ std::string about_assumed(const Recognised& model) {
   return fmt::format(" (config.json does not give {}: there, the defaults of {} hold)", names, model.family->name);
 }
 
+namespace {
+
+/// The keys of a wrapper that are not the text model's and that nothing is known of.
+void add_outer_keys(const JsonConfig& json, Recognised& model) {
+  for (const UnreadKey& unread : json.unread()) {
+    const std::string_view first = std::string_view(unread.key).substr(0, unread.key.find('.'));
+    const auto& about_towers = model.wrapper->keys;
+    if (first != "text_config" && !never_matters_json(first) &&
+        std::find(about_towers.begin(), about_towers.end(), first) == about_towers.end())
+      model.unread_keys.push_back(unread.key);
+  }
+}
+
+/// The text model's own tie_word_embeddings counts; older files have it outside alone.
+void read_outer_tie(const JsonConfig& json, const JsonConfig& text, Recognised& model) {
+  constexpr std::string_view kKey = "tie_word_embeddings";
+  if (!json.in_file(kKey)) return;
+  const bool outer = json.boolean(kKey);
+  if (!text.in_file(kKey))
+    model.config.tie_word_embeddings = outer;
+  else if (outer != model.config.tie_word_embeddings)
+    model.notes.push_back(
+        fmt::format("config.json: {} is {} and {} is {}: the latter counts", kKey, outer, text.path(kKey), !outer));
+}
+
+}  // namespace
+
 Result<Recognised> recognise_hf_config(std::string_view config_json) {
   auto json = JsonConfig::parse(config_json);
   if (!json) return forward(json);
-  const auto family = family_of(*json);
-  if (!family) return forward(family);
-  if (const ClassDefaults* defaults = defaults_of((*family)->name)) json->use(*defaults);
   Recognised model;
-  model.config = (*family)->from_hf(*json);
-  model.quantization = read_quantization(*json);
+  const std::string architecture = json->architecture(), type = json->string_or("model_type", "");
+  if (auto ok = json->status(); !ok) return forward(ok);
+  model.wrapper = wrapper_of(architecture, type);
+  if (model.wrapper != nullptr && !json->has("text_config"))
+    return fail(ErrorCode::bad_config,
+                fmt::format("config.json: text_config is missing, expected the configuration of the text model in a {}",
+                            model.wrapper->hf_architecture));
+  JsonConfig text = model.wrapper == nullptr ? *json : json->object("text_config");
+  const auto family = model.wrapper == nullptr ? family_of(text) : family_of(*model.wrapper, text);
+  if (!family) return forward(family);
+  if (const ClassDefaults* defaults = defaults_of((*family)->name)) text.use(*defaults);
+  model.config = (*family)->from_hf(text);
+  model.quantization = read_quantization(text.has("quantization_config") ? text : *json);
   model.notes = json->notes();
+  if (model.wrapper != nullptr) read_outer_tie(*json, text, model);
   model.assumed = json->assumed();
   auto recognised = checked(*family, json->status(), std::move(model));
   if (!recognised) return recognised;
-  auto unread = judge_unread_json(json->unread(), recognised->config);
+  auto unread = judge_unread_json(text.unread(), text.path(""), recognised->config);
   if (!unread) return forward(unread);
   recognised->unread_keys = std::move(*unread);
+  if (recognised->wrapper != nullptr) add_outer_keys(*json, *recognised);
   return recognised;
 }
 
 Result<Recognised> recognise(const checkpoint::Checkpoint& file) {
   if (file.kind() == checkpoint::Kind::hf) {
     auto recognised = recognise_hf_config(file.config_json());
+    if (recognised && recognised->wrapper != nullptr) recognised->prefix = recognised->wrapper->prefix_of(file);
     if (recognised)
       if (auto ok = untie_own_head(file, *recognised); !ok) return forward(ok);
     return recognised;

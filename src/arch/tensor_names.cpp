@@ -47,6 +47,8 @@ constexpr TensorName kGgufNames[] = {
     {Role::final_norm, "output_norm.weight"},
     {Role::head, "output.weight"},
     {Role::rope_factors, "rope_freqs.weight"},
+    {Role::rope_factors_short, "rope_factors_short.weight"},
+    {Role::rope_factors_long, "rope_factors_long.weight"},
     {Role::attention_norm, "blk.{l}.attn_norm.weight"},
     {Role::q, "blk.{l}.attn_q.weight"},
     {Role::k, "blk.{l}.attn_k.weight"},
@@ -137,11 +139,15 @@ std::string tensor_name(checkpoint::Kind kind, Role role, std::int64_t layer, st
   return {};
 }
 
-std::string tensor_name(const Family& family, checkpoint::Kind kind, Role role, std::int64_t layer,
+std::string tensor_name(const Recognised& model, checkpoint::Kind kind, Role role, std::int64_t layer,
                         std::int64_t expert) {
-  for (const TensorName& name : kind == checkpoint::Kind::hf ? family.hf_names : family.gguf_names)
-    if (name.role == role) return filled(name.pattern, layer, expert);
-  return tensor_name(kind, role, layer, expert);
+  const bool hf = kind == checkpoint::Kind::hf;
+  const auto own = [&]() {
+    for (const TensorName& name : hf ? model.family->hf_names : model.family->gguf_names)
+      if (name.role == role) return filled(name.pattern, layer, expert);
+    return tensor_name(kind, role, layer, expert);
+  };
+  return hf ? model.prefix.in_file(own()) : own();
 }
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -38,8 +38,8 @@ Result<bool> same_values(const checkpoint::Checkpoint& file, const TensorInfo& a
 
 Result<void> untie_own_head(const checkpoint::Checkpoint& file, Recognised& model) {
   if (!model.config.tie_word_embeddings) return {};
-  const TensorInfo* embedding = file.find(tensor_name(*model.family, file.kind(), Role::embedding));
-  const TensorInfo* head = file.find(tensor_name(*model.family, file.kind(), Role::head));
+  const TensorInfo* embedding = file.find(tensor_name(model, file.kind(), Role::embedding));
+  const TensorInfo* head = file.find(tensor_name(model, file.kind(), Role::head));
   if (embedding == nullptr || head == nullptr) return {};
   if (embedding->shape != head->shape)
     return fail(
@@ -57,10 +57,10 @@ Result<void> untie_own_head(const checkpoint::Checkpoint& file, Recognised& mode
   return {};
 }
 
-std::string embedding_name(const checkpoint::Checkpoint& file, const Family& family, const ModelConfig& config) {
-  const std::string name = tensor_name(family, file.kind(), Role::embedding);
-  const std::string head = tensor_name(family, file.kind(), Role::head);
-  const bool under_head = config.tie_word_embeddings && file.find(name) == nullptr && file.find(head) != nullptr;
+std::string embedding_name(const checkpoint::Checkpoint& file, const Recognised& model) {
+  const std::string name = tensor_name(model, file.kind(), Role::embedding);
+  const std::string head = tensor_name(model, file.kind(), Role::head);
+  const bool under_head = model.config.tie_word_embeddings && file.find(name) == nullptr && file.find(head) != nullptr;
   return under_head ? head : name;
 }
 

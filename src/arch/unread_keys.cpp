@@ -70,30 +70,43 @@ Result<std::vector<std::string>> judge_all(const std::vector<UnreadKey>& keys, s
                                            std::span<const std::string_view> never, Where&& where, Rules&& rules,
                                            const ModelConfig& config) {
   std::vector<std::string> out;
+  std::string error, more;
   for (const UnreadKey& unread : keys) {
     if (std::any_of(never.begin(), never.end(), [&](std::string_view known) { return matches(known, unread.key); }))
       continue;
     const auto [key, list] = rules(unread.key);
     const Judged judged = judge(key, unread.value, list, config);
-    if (judged.verdict == Verdict::refuse)
-      return fail(ErrorCode::unsupported,
-                  fmt::format("{} is {}, which libmoe does not support in a {} model, expected {}",
-                              where(unread.key.substr(0, 80)), in_short(unread.value), family, judged.expected));
     if (judged.verdict == Verdict::show) out.push_back(unread.key);
+    if (judged.verdict != Verdict::refuse) continue;
+    if (error.empty())
+      error = fmt::format("{} is {}, which libmoe does not support in a {} model, expected {}",
+                          where(unread.key.substr(0, 80)), in_short(unread.value), family, judged.expected);
+    else
+      more += fmt::format("{}{} {}", more.empty() ? "" : ", ", shortened(unread.key, 80), in_short(unread.value));
   }
+  if (!more.empty()) error += fmt::format(" (nor does it {})", more);
+  if (!error.empty()) return fail(ErrorCode::unsupported, std::move(error));
   return out;
 }
 
 }  // namespace
 
-Result<std::vector<std::string>> judge_unread_json(const std::vector<UnreadKey>& keys, const ModelConfig& config) {
-  return judge_all(
-      keys, config.family, json_never_matters(), [](const std::string& key) { return "config.json: " + key; },
+Result<std::vector<std::string>> judge_unread_json(const std::vector<UnreadKey>& keys, std::string_view prefix,
+                                                   const ModelConfig& config) {
+  std::vector<UnreadKey> own = keys;
+  for (UnreadKey& key : own)
+    if (key.key.starts_with(prefix)) key.key.erase(0, prefix.size());
+  auto shown = judge_all(
+      own, config.family, json_never_matters(),
+      [&](const std::string& key) { return fmt::format("config.json: {}{}", prefix, key); },
       [](std::string_view path) {
         const bool rope = path.starts_with("rope_scaling.") || path.starts_with("rope_parameters.");
         return std::pair(rope ? path.substr(path.rfind('.') + 1) : path, rope ? json_rope_rules() : json_rules());
       },
       config);
+  if (shown)
+    for (std::string& key : *shown) key.insert(0, prefix);
+  return shown;
 }
 
 Result<std::vector<std::string>> judge_unread_gguf(const std::vector<UnreadKey>& keys, std::string_view architecture,
@@ -105,6 +118,39 @@ Result<std::vector<std::string>> judge_unread_gguf(const std::vector<UnreadKey>&
   if (shown)
     for (std::string& key : *shown) key = fmt::format("{}.{}", architecture, key);
   return shown;
+}
+
+namespace {
+
+void add_uncomputed(const std::string& key, const nlohmann::json& value, std::span<const UnreadRule> rules,
+                    std::vector<std::string>& out) {
+  const auto rule =
+      std::find_if(rules.begin(), rules.end(), [&](const UnreadRule& one) { return matches(one.key, key); });
+  // With `computed`, or in models with experts alone, some families compute it.
+  if (rule == rules.end() || rule->computed != nullptr || rule->otherwise != Otherwise::refuse || value.is_null())
+    return;
+  const nlohmann::json neutral = nlohmann::json::parse(rule->neutral, nullptr, false);
+  if (std::none_of(neutral.begin(), neutral.end(), [&](const nlohmann::json& n) { return same(n, value); }))
+    out.push_back(fmt::format("{} {}", shortened(key, 80), in_short(value)));
+}
+
+}  // namespace
+
+std::vector<std::string> uncomputed_keys_json(const nlohmann::json& config) {
+  std::vector<std::string> out;
+  for (const auto& [key, value] : config.items()) add_uncomputed(key, value, json_rules(), out);
+  return out;
+}
+
+std::vector<std::string> uncomputed_keys_gguf(const std::vector<UnreadKey>& keys) {
+  std::vector<std::string> out;
+  for (const UnreadKey& one : keys) add_uncomputed(one.key, one.value, gguf_rules(), out);
+  return out;
+}
+
+bool never_matters_json(std::string_view key) {
+  const auto known = json_never_matters();
+  return std::any_of(known.begin(), known.end(), [key](std::string_view pattern) { return matches(pattern, key); });
 }
 
 bool never_matters_outside(std::string_view key) {

@@ -18,9 +18,16 @@ struct UnreadKey {
   nlohmann::json value;
 };
 
-/// The keys of config.json to be shown, in the order given.
-/// Errors: unsupported, naming a key that would change the arithmetic.
-Result<std::vector<std::string>> judge_unread_json(const std::vector<UnreadKey>& keys, const ModelConfig& config);
+/// The keys of config.json to be shown, in the order given. `prefix` ("text_config.") stands before the text model's.
+/// Errors: unsupported, naming the keys that would change the arithmetic.
+Result<std::vector<std::string>> judge_unread_json(const std::vector<UnreadKey>& keys, std::string_view prefix,
+                                                   const ModelConfig& config);
+/// Keys of config.json, or of "<architecture>." metadata, whose value asks for what no family of libmoe computes:
+/// "linear_num_key_heads 16".
+std::vector<std::string> uncomputed_keys_json(const nlohmann::json& config);
+std::vector<std::string> uncomputed_keys_gguf(const std::vector<UnreadKey>& keys);
+/// Whether a key of config.json is known never to matter to a forward pass.
+bool never_matters_json(std::string_view key);
 /// The same of "<architecture>.<key>".
 Result<std::vector<std::string>> judge_unread_gguf(const std::vector<UnreadKey>& keys, std::string_view architecture,
                                                    const ModelConfig& config);

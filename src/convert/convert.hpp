@@ -37,6 +37,12 @@ struct OutputTensor {
   std::vector<float> values;  ///< of a tensor that the directory does not hold: no sources then
 };
 
+/// Divisors of RoPE's frequencies, which the configuration is made of.
+constexpr bool is_rope_factors(arch::Role role) {
+  return role == arch::Role::rope_factors || role == arch::Role::rope_factors_short ||
+         role == arch::Role::rope_factors_long;
+}
+
 /// Tensors under the names of GGUF, RoPE factors in front; layers of multi-token prediction are left out.
 /// Errors: unsupported, when the family has no GGUF form here.
 Result<std::vector<OutputTensor>> tensors_of_directory(const checkpoint::Checkpoint& file,
@@ -54,7 +60,8 @@ Result<checkpoint::GgufMetadata> metadata_of_directory(const checkpoint::Checkpo
 Result<checkpoint::GgufMetadata> metadata_of_gguf(const checkpoint::Checkpoint& file);
 
 /// The model that was written must be the one that was read: GGUF cannot express every configuration.
+/// `rope_pairs` is the family's Family::gguf_rope_pairs.
 /// Errors: unsupported, naming the field and both values.
-Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out);
+Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out, bool rope_pairs);
 
 }  // namespace moe::inline MOE_ABI::convert

@@ -47,17 +47,22 @@ void write_common(const ModelConfig& c, Keys& keys) {
   keys.count("vocab_size", c.vocab_size);
 }
 
-/// mscale_all_dim of the rope scaling in config.json; ModelConfig has only what follows from it.
-double mscale_all_dim(const Checkpoint& file) {
+/// A number of the rope scaling in config.json, 0 where it is absent; ModelConfig has only what follows from it.
+double in_rope_scaling(const Checkpoint& file, std::string_view key) {
   const auto json = arch::JsonConfig::parse(file.config_json());
   if (!json) return 0.0;
-  return arch::rope_block(*json).number_or("mscale_all_dim", 0.0);
+  return arch::rope_block(arch::text_config(*json)).number_or(key, 0.0);
 }
 
 void write_rope(const Checkpoint& file, const ModelConfig& c, Keys& keys) {
   keys.number("rope.freq_base", c.rope.theta);
   keys.count("rope.dimension_count", c.rotated_dim());
   if (c.sliding_rope) keys.number("rope.freq_base_swa", c.sliding_rope->theta);
+  if (c.rope.query_growth != 0.0) {
+    keys.number("attention.temperature_scale", c.rope.query_growth);
+    if (c.rope.scaling == RopeScaling::none)
+      keys.count("rope.scaling.original_context_length", c.rope.original_max_position);
+  }
   switch (c.rope.scaling) {
     case RopeScaling::none:
     case RopeScaling::llama3:  // a tensor, no keys
@@ -73,16 +78,25 @@ void write_rope(const Checkpoint& file, const ModelConfig& c, Keys& keys) {
       keys.number("rope.scaling.yarn_beta_fast", c.rope.beta_fast);
       keys.number("rope.scaling.yarn_beta_slow", c.rope.beta_slow);
       // The one number that GGUF has for DeepSeek's pair mscale, mscale_all_dim: a tenth of the latter.
-      if (c.attention == AttentionKind::mla)
-        if (const double s = mscale_all_dim(file); s != 0.0) keys.number("rope.scaling.yarn_log_multiplier", 0.1 * s);
+      if (const double s = in_rope_scaling(file, "mscale_all_dim"); s != 0.0) {
+        if (c.attention == AttentionKind::mla) keys.number("rope.scaling.yarn_log_multiplier", 0.1 * s);
+        if (c.family == "ministral3") keys.number("rope.scaling.yarn_log_multiplier", s);  // its converter's habit
+      }
+      if (const double s = in_rope_scaling(file, "attention_factor"); s != 0.0)
+        keys.number("rope.scaling.yarn_attn_factor", s);
+      return;
+    case RopeScaling::longrope:  // and two tensors
+      keys.count("rope.scaling.original_context_length", c.rope.original_max_position);
+      keys.number("rope.scaling.attn_factor", c.rope.attention_factor);
       return;
   }
 }
 
-/// A period where the sliding layers have one, else a list.
+/// A period where the sliding layers have one, else a list; nothing in families whose layers all have one.
 void write_windows(const ModelConfig& c, Keys& keys) {
   if (c.sliding_layers.empty()) return;
   keys.count("attention.sliding_window", c.sliding_window);
+  if (c.family == "phi3") return;
   const auto slides = [&](std::int64_t l) { return c.window(l) > 0; };
   std::int64_t period = 1;
   while (period < c.layer_count && slides(period - 1)) ++period;
@@ -149,12 +163,13 @@ void write_experts(const ModelConfig& c, Keys& keys) {
 
 /// BOS and EOS of config.json, where the tokenizer does not name them: without ids readers assume GPT-2's.
 void complete_ids(const Checkpoint& file, GgufVocabulary& v) {
-  const auto json = arch::JsonConfig::parse(file.config_json());
-  if (!json) return;
+  const auto whole = arch::JsonConfig::parse(file.config_json());
+  if (!whole) return;
+  const arch::JsonConfig json = arch::text_config(*whole);
   const auto last = static_cast<std::int64_t>(v.tokens.size()) - 1;
   const auto id = [&](std::string_view key) -> std::optional<TokenId> {
-    const std::int64_t found = json->integer_or(key, -1, -1, last);
-    return json->status() && found >= 0 ? std::optional(static_cast<TokenId>(found)) : std::nullopt;
+    const std::int64_t found = json.integer_or(key, -1, -1, last);
+    return json.status() && found >= 0 ? std::optional(static_cast<TokenId>(found)) : std::nullopt;
   };
   if (!v.bos) v.bos = id("bos_token_id");
   if (!v.eos) v.eos = id("eos_token_id");
@@ -309,7 +324,7 @@ Result<GgufMetadata> metadata_of_gguf(const Checkpoint& file) {
   return out;
 }
 
-Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out) {
+Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out, bool rope_pairs) {
   std::string different;
   const auto same = [&](std::string_view field, double a, double b) {
     // Numbers are float32 in the file.
@@ -341,7 +356,7 @@ Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out) {
   integer("the bias of the attention's output (attention_bias)", in.o_bias, out.o_bias);
   same("the softmax scale", in.softmax_scale, out.softmax_scale);
   same("rope_theta", in.rope.theta, out.rope.theta);
-  if (out.family != "llama" && out.family != "mixtral")  // whose rows are permuted instead
+  if (in.rope.style != RopeStyle::half_split || !rope_pairs)  // whose rows are permuted instead
     integer("rope_interleave", in.rope.style == RopeStyle::interleaved, out.rope.style == RopeStyle::interleaved);
   integer("the rotated part of a head", in.rotated_dim(), out.rotated_dim());
   if (in.rope.scaling != RopeScaling::llama3) {  // which the file holds as divisors
@@ -359,13 +374,18 @@ Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out) {
     same("rope_scaling.beta_slow", in.rope.beta_slow, out.rope.beta_slow);
     integer("rope_scaling.truncate", in.rope.truncate, out.rope.truncate);
   }
+  same("the growth of queries (llama_4_scaling_beta)", in.rope.query_growth, out.rope.query_growth);
+  if (in.rope.query_growth != 0.0 || in.rope.scaling == RopeScaling::longrope)
+    integer("original_max_position_embeddings", in.rope.original_max_position, out.rope.original_max_position);
   same("the rope attention factor (mscale)", in.rope.attention_factor, out.rope.attention_factor);
   for (std::int64_t l = 0; l < in.layer_count; ++l) {
     integer(fmt::format("layer {} with experts", l), in.layer_is_moe(l), out.layer_is_moe(l));
     integer(fmt::format("the window of layer {}", l), in.window(l), out.window(l));
+    integer(fmt::format("RoPE in layer {}", l), in.has_rope(l), out.has_rope(l));
   }
   integer("the kind of q and k norms", static_cast<int>(in.qk_norm), static_cast<int>(out.qk_norm));
   integer("norms behind attention and FFN", in.post_norms, out.post_norms);
+  integer("norms before attention and FFN", in.pre_norms, out.pre_norms);
   integer("attention sinks", in.attention_sinks, out.attention_sinks);
   same("the embedding's scale", in.embedding_scale, out.embedding_scale);
   integer("the activation", static_cast<int>(in.activation), static_cast<int>(out.activation));

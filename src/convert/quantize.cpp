@@ -329,7 +329,7 @@ Result<void> check_written(const GgufWriter& out, const ModelConfig& in) {
   if (!written) return forward(written);
   const auto model = arch::recognise(**written);
   if (!model) return forward(model);
-  if (auto ok = convert::check_same_model(in, model->config); !ok) return ok;
+  if (auto ok = convert::check_same_model(in, model->config, model->family->gguf_rope_pairs); !ok) return ok;
   Weights shapes;
   const auto plan = plan_weights(**written, *model, shapes);
   return plan ? Result<void>{} : forward(plan);
@@ -400,7 +400,8 @@ Result<QuantizeReport> quantize(const std::string& in, const std::string& out, c
   };
   // The configuration reads RoPE factors, which stand in front: they must be there when it is compared.
   const auto all = std::span<const OutputTensor>(*tensors);
-  const std::size_t early = all.empty() || all.front().role != arch::Role::rope_factors ? 0 : 1;
+  std::size_t early = 0;
+  while (early < all.size() && convert::is_rope_factors(all[early].role)) ++early;
   if (auto ok = run(all.first(early)); !ok) return forward(ok);
   if (auto ok = check_written(*writer, model->config); !ok) return about(in, ok);
   if (auto ok = run(all.subspan(early)); !ok) return forward(ok);

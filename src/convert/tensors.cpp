@@ -33,10 +33,11 @@ bool is_routing(Role role) {
 class Lister {
  public:
   Lister(const Checkpoint& file, const arch::Recognised& model)
-      : file_(file), family_(*model.family), c_(model.config) {}
+      : file_(file), model_(model), family_(*model.family), c_(model.config) {}
 
   std::vector<OutputTensor> run() {
     if (c_.rope.scaling == RopeScaling::llama3) add_rope_factors();
+    if (c_.rope.scaling == RopeScaling::longrope) add_long_rope();
     add_embedding();
     if (!c_.tie_word_embeddings) add(Role::head, 0);
     add(Role::final_norm, 0);
@@ -46,7 +47,7 @@ class Lister {
 
  private:
   const TensorInfo* find(Role role, std::int64_t layer, std::int64_t expert = 0) const {
-    const std::string name = arch::tensor_name(family_, Kind::hf, role, layer, expert);
+    const std::string name = arch::tensor_name(model_, Kind::hf, role, layer, expert);
     return name.empty() ? nullptr : file_.find(name);
   }
   static Source whole(const TensorInfo& tensor) { return {&tensor, 0, tensor.rows()}; }
@@ -54,27 +55,29 @@ class Lister {
   OutputTensor& start(Role role, std::int64_t l, std::vector<std::int64_t> shape) {
     OutputTensor& out = out_.emplace_back();
     out.role = role;
-    out.tensor.name = arch::tensor_name(family_, Kind::gguf, role, l);
+    out.tensor.name = arch::tensor_name(model_, Kind::gguf, role, l);
     out.is_matrix = shape.size() > 1 && !is_routing(role);
     out.tensor.shape = std::move(shape);
     return out;
   }
 
   void add(Role role, std::int64_t l) {
+    // OLMo 2 calls the norm behind attention as others call that before the FFN.
+    if (!c_.pre_norms && (role == Role::attention_norm || role == Role::ffn_norm)) return;
     const TensorInfo* tensor = find(role, l);
     if (tensor == nullptr) return;  // what a model of this family must have was checked before
     if (is_expert(role)) return add_experts(role, l, *tensor);
     OutputTensor& out = start(role, l, tensor->shape);
     out.sources = {whole(*tensor)};
     if (is_norm(role) && family_.hf_norms_minus_one) out.added = 1.0f;
-    if (family_.gguf_architecture == "llama" && (role == Role::q || role == Role::k)) {
+    if (family_.gguf_rope_pairs && (role == Role::q || role == Role::k)) {
       out.arrangement = Arrangement::rope_pairs;
       out.head_rows = c_.head_dim;
     }
   }
 
   void add_embedding() {
-    const TensorInfo* tensor = file_.find(arch::embedding_name(file_, family_, c_));
+    const TensorInfo* tensor = file_.find(arch::embedding_name(file_, model_));
     if (tensor == nullptr) return;
     start(Role::embedding, 0, tensor->shape).sources = {whole(*tensor)};
   }
@@ -118,6 +121,14 @@ class Lister {
       out.values.push_back(static_cast<float>(fast->frequencies()[i] / slow->frequencies()[i]));
   }
 
+  void add_long_rope() {
+    for (const auto& [role, factors] : {std::pair(Role::rope_factors_long, &c_.rope.long_factors),
+                                        std::pair(Role::rope_factors_short, &c_.rope.frequency_factors)}) {
+      OutputTensor& out = start(role, 0, {static_cast<std::int64_t>(factors->size())});
+      out.values.assign(factors->begin(), factors->end());
+    }
+  }
+
   /// kv_b holds per head the rows of K and then of V; the absorbed form wants K's part transposed.
   void add_latent_heads(std::int64_t l) {
     const TensorInfo* kv_b = find(Role::kv_b, l);
@@ -131,9 +142,9 @@ class Lister {
   }
 
   void layer(std::int64_t l) {
-    for (const Role role : {Role::attention_norm, Role::q, Role::k, Role::v, Role::o, Role::q_bias, Role::k_bias,
-                            Role::v_bias, Role::o_bias, Role::sinks, Role::q_norm, Role::k_norm, Role::q_a,
-                            Role::q_a_norm, Role::q_b, Role::kv_a, Role::kv_a_norm})
+    for (const Role role : {Role::attention_norm, Role::qkv, Role::q, Role::k, Role::v, Role::o, Role::q_bias,
+                            Role::k_bias, Role::v_bias, Role::o_bias, Role::sinks, Role::q_norm, Role::k_norm,
+                            Role::q_a, Role::q_a_norm, Role::q_b, Role::kv_a, Role::kv_a_norm})
       add(role, l);
     add_latent_heads(l);
     for (const Role role : {Role::post_attention_norm, Role::ffn_norm, Role::post_ffn_norm, Role::gate, Role::up,
@@ -145,6 +156,7 @@ class Lister {
   }
 
   const Checkpoint& file_;
+  const arch::Recognised& model_;
   const arch::Family& family_;
   const ModelConfig& c_;
   std::vector<OutputTensor> out_;
@@ -170,11 +182,12 @@ Result<std::vector<OutputTensor>> tensors_of_gguf(const Checkpoint& file) {
     out.role = Role::final_norm;  // any that is neither of the two
     if (tensor.name == arch::tensor_name(Kind::gguf, Role::embedding)) out.role = Role::embedding;
     if (tensor.name == arch::tensor_name(Kind::gguf, Role::head)) out.role = Role::head;
-    if (tensor.name == arch::tensor_name(Kind::gguf, Role::rope_factors)) out.role = Role::rope_factors;
+    for (const Role factors : {Role::rope_factors, Role::rope_factors_short, Role::rope_factors_long})
+      if (tensor.name == arch::tensor_name(Kind::gguf, factors)) out.role = factors;
     const bool router = tensor.name.find(".ffn_gate_inp") != std::string::npos;
     out.is_matrix = tensor.rows() > 1 && tensor.name.ends_with(".weight") && !router;
   }
-  std::stable_partition(all.begin(), all.end(), [](const OutputTensor& t) { return t.role == Role::rope_factors; });
+  std::stable_partition(all.begin(), all.end(), [](const OutputTensor& t) { return is_rope_factors(t.role); });
   return all;
 }
 

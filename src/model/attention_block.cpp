@@ -43,7 +43,7 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
   const std::int64_t hd = c_->head_dim, kv = c_->kv_head_count, group = c_->head_count / kv, T = tokens();
   const std::int64_t pairs = rope_->pair_count();
   const auto eps = static_cast<float>(c_->rms_norm_eps);
-  const bool sliding = sliding_rope_ && c_->window(layer) > 0;
+  const bool sliding = sliding_rope_ && c_->window(layer) > 0, rotates = c_->has_rope(layer);
   const PageLayout& layout = cache_->layout();
   const KvType type = options_->kv;
   const auto one_token = [&](const Segment& s, std::int64_t i) {
@@ -53,6 +53,7 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
     float* q = ws_.q.data() + t * w.q.rows;
     float* key = ws_.k.data() + t * w.k.rows;
     float* value = ws_.v.data() + t * w.v.rows;
+    const auto growth = static_cast<float>(query_scale(c_->rope, position));
     if (!w.q_bias.empty()) {
       k.add(w.q_bias.data(), w.q.rows, q);
       k.add(w.k_bias.data(), w.k.rows, key);
@@ -64,13 +65,15 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
     }
     const auto norm_and_rotate = [&](const std::vector<float>& norm, float* head) {
       if (c_->qk_norm == QkNorm::head) k.rms_norm(head, norm.data(), eps, hd, head);
-      rotate(k, c_->rope.style, cos, sin, pairs, head);
+      if (rotates) rotate(k, c_->rope.style, cos, sin, pairs, head);
       if (c_->qk_norm == QkNorm::head_after_rope) k.rms_norm(head, norm.data(), eps, hd, head);
     };
     for (std::int64_t h = 0; h < c_->head_count; ++h) {
       float* row = ws_.q_rows.data() + ((h / group * T + t) * group + h % group) * hd;
       std::memcpy(row, q + h * hd, static_cast<std::size_t>(hd) * sizeof(float));
       norm_and_rotate(w.q_norm, row);
+      if (growth != 1.0f)
+        for (std::int64_t d = 0; d < hd; ++d) row[d] *= growth;
     }
     std::byte* page = cache_->page(s.sequence, position / kernels::kKeyBlock);
     const std::int64_t slot = position % kernels::kKeyBlock;

@@ -65,6 +65,11 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
   auto rope = RopeTable::create(c_->rope, c_->rotated_dim());
   if (!rope) return forward(rope);
   rope_.emplace(std::move(*rope));
+  if (c_->rope.scaling == RopeScaling::longrope) {
+    auto beyond = RopeTable::create(beyond_original(c_->rope), c_->rotated_dim());
+    if (!beyond) return forward(beyond);
+    long_rope_.emplace(std::move(*beyond));
+  }
   if (c_->sliding_rope) {
     auto sliding = RopeTable::create(*c_->sliding_rope, c_->rotated_dim());
     if (!sliding) return forward(sliding);
@@ -116,12 +121,14 @@ void Forward::embed() {
     if (scale != 1.0f)
       for (std::int64_t i = 0; i < c_->hidden_size; ++i) row[i] *= scale;
     const std::int64_t pairs = rope_->pair_count(), position = chunk_->positions[static_cast<std::size_t>(t)];
-    rope_->fill(position, ws_.cos.data() + t * pairs, ws_.sin.data() + t * pairs);
+    const bool beyond = long_rope_ && chunk_->beyond[static_cast<std::size_t>(t)] != 0;
+    (beyond ? *long_rope_ : *rope_).fill(position, ws_.cos.data() + t * pairs, ws_.sin.data() + t * pairs);
     if (sliding_rope_)
       sliding_rope_->fill(position, ws_.sliding_cos.data() + t * pairs, ws_.sliding_sin.data() + t * pairs);
   });
 }
 
+// Without a weight the branch reads the residual stream as it is.
 void Forward::norm_rows(const std::vector<float>& weight, bool quantise) {
   engine_.enter(Stage::quantising);
   const std::int64_t D = c_->hidden_size;
@@ -129,7 +136,10 @@ void Forward::norm_rows(const std::vector<float>& weight, bool quantise) {
   Q8Buffer& q8 = ws_.q8_normed;
   engine_.run_each(tokens(), 2 * D, [&](std::int64_t t, std::int32_t) {
     float* out = ws_.normed.data() + t * D;
-    engine_.table().rms_norm(ws_.hidden.data() + t * D, weight.data(), eps, D, out);
+    if (weight.empty())
+      std::copy_n(ws_.hidden.data() + t * D, D, out);
+    else
+      engine_.table().rms_norm(ws_.hidden.data() + t * D, weight.data(), eps, D, out);
     if (quantise) q8.quantise(engine_.table(), t, out);
   });
 }

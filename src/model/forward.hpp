@@ -28,6 +28,7 @@ struct Chunk {
   std::vector<TokenId> ids;
   std::vector<std::int64_t> positions;
   std::vector<Segment> segments;
+  std::vector<std::uint8_t> beyond;      // its sequence is longer than the original context (longrope)
   std::vector<std::int32_t> logit_rows;  // indices into the chunk whose logits are wanted
   std::int64_t size() const { return static_cast<std::int64_t>(ids.size()); }
 };
@@ -102,7 +103,7 @@ class Forward {
   Engine engine_;
   Workspace ws_;
   std::optional<TileSizes> tiles_;
-  std::optional<RopeTable> rope_, sliding_rope_;
+  std::optional<RopeTable> rope_, long_rope_, sliding_rope_;
   const Chunk* chunk_ = nullptr;
   std::vector<RouterConfig> routers_;       // [layer] the model's, with the layer's own top_k
   std::vector<std::size_t> moe_index_;      // [layer] which of the MoE layers it is

@@ -84,6 +84,11 @@ Result<void> KvCache::close(Sequence sequence) {
   return {};
 }
 
+void KvCache::replace(Sequence sequence, Sequence by) {
+  std::swap(sequences_[static_cast<std::size_t>(sequence)], sequences_[static_cast<std::size_t>(by)]);
+  static_cast<void>(close(by));
+}
+
 Result<std::int64_t> KvCache::length(Sequence sequence) const {
   const State* state = find(sequence);
   if (state == nullptr) return no_such(sequence);

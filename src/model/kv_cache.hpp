@@ -46,6 +46,10 @@ class KvCache {
   Result<Sequence> fork(Sequence parent);
   Result<void> rewind(Sequence sequence, std::int64_t length);
   Result<void> close(Sequence sequence);
+  /// `sequence` becomes what `by` is, which is closed. Both are open.
+  void replace(Sequence sequence, Sequence by);
+  /// More room for a while; the same number below 0 takes it back. Until then as many pages must be free again.
+  void lend(std::int64_t pages) { page_limit_ += pages; }
   Result<std::int64_t> length(Sequence sequence) const;
 
   /// Makes pages for the batch's tokens; shared, partly filled last pages are copied first. Lengths stay. The sequences

@@ -20,6 +20,8 @@ ModelInfo make_info(const checkpoint::Checkpoint& file, const arch::Recognised& 
   info.notes.insert(info.notes.end(), plan.notes.begin(), plan.notes.end());
   info.total_parameters = plan.total_parameters;
   info.mtp_parameters = plan.mtp_parameters;
+  info.tower_tensors = plan.tower_tensors;
+  info.tower_parameters = plan.tower_parameters;
   info.chat_templates = file.chat_templates();
   return info;
 }

@@ -18,20 +18,25 @@ namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = 16u << 20;  // published: under 10 KB
 
-/// visit(tensor, format in memory, name of the format in the file), those that are widened or shuffled at load as well.
+/// visit(tensor, format in memory, name of the format in the file) for every tensor of the text model, those that are widened or shuffled at load as well.
 template <class Visit>
-void each_tensor(const checkpoint::Checkpoint& file, Visit&& visit) {
-  for (const checkpoint::TensorInfo& tensor : file.tensors()) visit(tensor, tensor.format, name_of(tensor.format));
+void each_tensor(const checkpoint::Checkpoint& file, const arch::Recognised& model, Visit&& visit) {
+  const auto is_tower = [&](const std::string& name) {
+    return model.wrapper != nullptr && model.wrapper->is_tower(name);
+  };
+  for (const checkpoint::TensorInfo& tensor : file.tensors())
+    if (!is_tower(tensor.name)) visit(tensor, tensor.format, name_of(tensor.format));
   if (file.kind() != checkpoint::Kind::hf) return;
   for (const checkpoint::UnsupportedTensor& tensor : file.unsupported()) {
+    if (is_tower(tensor.name)) continue;
     if (tensor.type == "F8_E4M3") visit(tensor.where, Format::f32, "f8_e4m3");
     if (tensor.type == "U8") visit(tensor.where, Format::mxfp4, name_of(Format::mxfp4));
   }
 }
 
-std::vector<FormatUse> formats_of(const checkpoint::Checkpoint& file) {
+std::vector<FormatUse> formats_of(const checkpoint::Checkpoint& file, const arch::Recognised& model) {
   std::map<std::string, FormatUse> uses;
-  each_tensor(file, [&](const checkpoint::TensorInfo& tensor, Format format, std::string_view name) {
+  each_tensor(file, model, [&](const checkpoint::TensorInfo& tensor, Format format, std::string_view name) {
     FormatUse& use = uses[std::string(name)];
     use.format = format;
     use.name = name;
@@ -59,18 +64,19 @@ std::int64_t layer_of(std::string_view name) {
 /// nothing of the MTP layers.
 void count_touched_bytes(const checkpoint::Checkpoint& file, const arch::Recognised& model, ModelInfo& info) {
   const ModelConfig& c = model.config;
-  const std::string embedding = arch::embedding_name(file, *model.family, c);
-  const std::string head = arch::tensor_name(*model.family, file.kind(), arch::Role::head);
+  const std::string embedding = arch::embedding_name(file, model);
+  const std::string head = arch::tensor_name(model, file.kind(), arch::Role::head);
   std::int64_t always = 0;
   std::vector<std::int64_t> experts(static_cast<std::size_t>(c.layer_count), 0);
-  each_tensor(file, [&](const checkpoint::TensorInfo& tensor, Format, std::string_view) {
+  each_tensor(file, model, [&](const checkpoint::TensorInfo& tensor, Format, std::string_view) {
     const auto bytes = static_cast<std::int64_t>(tensor.bytes);
-    if (layer_of(tensor.name) >= c.layer_count || arch::is_leftover(file.kind(), tensor.name)) return;
+    const std::int64_t layer = layer_of(model.prefix.without(tensor.name));
+    if (layer >= c.layer_count || arch::is_leftover(file.kind(), tensor.name)) return;
     if (c.tie_word_embeddings && tensor.name == head && head != embedding) return;  // the embedding once more
     if (tensor.name == embedding)
       always += bytes / std::max<std::int64_t>(tensor.rows(), 1) + (c.tie_word_embeddings ? bytes : 0);
     else if (tensor.name.find(".experts.") != std::string::npos || tensor.name.find("_exps.") != std::string::npos)
-      experts[static_cast<std::size_t>(std::max<std::int64_t>(layer_of(tensor.name), 0))] += bytes;
+      experts[static_cast<std::size_t>(std::max<std::int64_t>(layer, 0))] += bytes;
     else
       always += bytes;
   });
@@ -88,7 +94,7 @@ ModelInfo describe(const checkpoint::Checkpoint& file, const arch::Recognised& m
   info.config = model.config;
   info.notes = model.notes;
   info.unread_keys = model.unread_keys;
-  info.formats = formats_of(file);
+  info.formats = formats_of(file, model);
   for (const FormatUse& use : info.formats) {
     info.weight_bytes += use.bytes;
     info.format_summary += fmt::format("{}{} {}", info.format_summary.empty() ? "" : ", ", use.tensor_count, use.name);

@@ -60,10 +60,12 @@ class Planner {
   void stacked_mxfp4(Role role, std::int64_t l, std::int64_t e, std::int64_t first, std::int64_t step,
                      std::int64_t rows, Matrix& out);
   void expert_biases(std::int64_t l, LayerWeights& w);
-  bool has(Role role) const { return !arch::tensor_name(family_, file_.kind(), role).empty(); }
+  bool has(Role role) const { return !arch::tensor_name(recognised_, file_.kind(), role).empty(); }
   const checkpoint::UnsupportedTensor* find_raw(const std::string& name, std::string_view type) const;
   const TensorInfo* require_raw(const std::string& name, std::string_view type, const Shape& shape);
-  bool is_mtp(const std::string& name) const;
+  bool is_mtp(const std::string& in_file) const;
+  bool is_tower(const TensorInfo& tensor, std::string_view name);
+  bool is_rope_factors(const TensorInfo& tensor);
   void account();
   void refuse(ErrorCode code, std::string message) {
     if (!error_) error_ = Error{code, std::move(message)};
@@ -83,11 +85,11 @@ class Planner {
 };
 
 const TensorInfo* Planner::find(Role role, std::int64_t layer, std::int64_t expert) {
-  return file_.find(arch::tensor_name(family_, file_.kind(), role, layer, expert));
+  return file_.find(arch::tensor_name(recognised_, file_.kind(), role, layer, expert));
 }
 
 const TensorInfo* Planner::require(Role role, const Shape& shape, std::int64_t layer, std::int64_t expert) {
-  return require_named(arch::tensor_name(family_, file_.kind(), role, layer, expert), shape);
+  return require_named(arch::tensor_name(recognised_, file_.kind(), role, layer, expert), shape);
 }
 
 bool Planner::one_value_blocks(const TensorInfo& tensor) {
@@ -201,7 +203,9 @@ void Planner::row(Role role, std::int64_t count, std::vector<float>& out, std::i
 
 void Planner::gqa(std::int64_t l, LayerWeights& w) {
   const std::int64_t D = c_.hidden_size, q = c_.head_count * c_.head_dim, kv = c_.kv_head_count * c_.head_dim;
-  if (file_.kind() == Kind::gguf && find(Role::qkv, l) != nullptr) {
+  // GGUF files may hold either form, those of Phi-3 and its directories hold the fused one.
+  const bool always = !arch::tensor_name(recognised_, Kind::hf, Role::qkv).empty();
+  if (always || (file_.kind() == Kind::gguf && find(Role::qkv, l) != nullptr)) {
     if (const TensorInfo* all = require(Role::qkv, {q + 2 * kv, D}, l)) {
       rows_of(all, 0, q, D, w.q);
       rows_of(all, q, kv, D, w.k);
@@ -379,7 +383,7 @@ void Planner::stacked(Role role, std::int64_t l, std::int64_t e, std::int64_t fi
 void Planner::stacked_mxfp4(Role role, std::int64_t l, std::int64_t e, std::int64_t first, std::int64_t step,
                             std::int64_t rows, Matrix& out) {
   const std::int64_t E = c_.router.expert_count;
-  const std::string name = arch::tensor_name(family_, file_.kind(), role, l);
+  const std::string name = arch::tensor_name(recognised_, file_.kind(), role, l);
   if (out.k % 32 != 0)
     return refuse(ErrorCode::bad_shape,
                   fmt::format("tensor {}_blocks: inputs of {} values, expected a multiple of 32", name, out.k));
@@ -425,7 +429,7 @@ void Planner::gate_row(std::int64_t l, LayerWeights& w) {
 
 void Planner::dense(std::int64_t l, FfnWeights& w) {
   const std::int64_t D = c_.hidden_size, F = c_.intermediate_size;
-  if (arch::tensor_name(family_, file_.kind(), Role::gate_up, l).empty()) {
+  if (arch::tensor_name(recognised_, file_.kind(), Role::gate_up, l).empty()) {
     matrix(Role::gate, F, D, w.gate, l);
     matrix(Role::up, F, D, w.up, l);
   } else if (const TensorInfo* both = require(Role::gate_up, {2 * F, D}, l)) {
@@ -437,8 +441,10 @@ void Planner::dense(std::int64_t l, FfnWeights& w) {
 
 void Planner::layer(std::int64_t l) {
   LayerWeights& w = w_.layers[static_cast<std::size_t>(l)];
-  norm(Role::attention_norm, c_.hidden_size, w.attention_norm, l);
-  norm(Role::ffn_norm, c_.hidden_size, w.ffn_norm, l);
+  if (c_.pre_norms) {
+    norm(Role::attention_norm, c_.hidden_size, w.attention_norm, l);
+    norm(Role::ffn_norm, c_.hidden_size, w.ffn_norm, l);
+  }
   c_.attention == AttentionKind::mla ? mla(l, w) : gqa(l, w);
   if (c_.post_norms) {
     norm(Role::post_attention_norm, c_.hidden_size, w.post_attention_norm, l);
@@ -448,7 +454,8 @@ void Planner::layer(std::int64_t l) {
 }
 
 // Multi-token-prediction layers stand behind the last layer under the same naming, but for ERNIE's.
-bool Planner::is_mtp(const std::string& name) const {
+bool Planner::is_mtp(const std::string& in_file) const {
+  const std::string name = recognised_.prefix.without(in_file);
   if (name.starts_with("model.mtp_")) return true;  // ERNIE's, whatever the configuration says
   for (std::int64_t l = c_.layer_count; l < c_.layer_count + c_.mtp_layer_count; ++l)
     if (name.rfind(file_.kind() == Kind::hf ? fmt::format("model.layers.{}.", l) : fmt::format("blk.{}.", l), 0) == 0)
@@ -456,13 +463,27 @@ bool Planner::is_mtp(const std::string& name) const {
   return false;
 }
 
+// Tensors of the other models of a checkpoint are counted, not read.
+bool Planner::is_tower(const TensorInfo& tensor, std::string_view name) {
+  if (recognised_.wrapper == nullptr || !recognised_.wrapper->is_tower(name)) return false;
+  plan_.tower_tensors += 1;
+  plan_.tower_parameters += tensor.rows() * tensor.cols();
+  return true;
+}
+
+bool Planner::is_rope_factors(const TensorInfo& tensor) {
+  if (c_.rope.scaling == RopeScaling::factors) return &tensor == find(Role::rope_factors);
+  return c_.rope.scaling == RopeScaling::longrope &&
+         (&tensor == find(Role::rope_factors_short) || &tensor == find(Role::rope_factors_long));
+}
+
 void Planner::account() {
   std::vector<std::string> leftover;
   for (const TensorInfo& tensor : file_.tensors()) {
     const std::int64_t count = tensor.rows() * tensor.cols();
+    if (is_tower(tensor, tensor.name)) continue;
     if (scales_.count(&tensor) != 0) continue;  // of FP8 weights; no parameters
-    if (c_.rope.scaling == RopeScaling::factors && &tensor == find(Role::rope_factors))
-      continue;  // read with the configuration
+    if (is_rope_factors(tensor)) continue;      // read with the configuration
     if (used_.count(&tensor) != 0) {
       plan_.total_parameters += count;
     } else if (is_mtp(tensor.name) && quantization_.method == arch::Quantization::Method::fp8 &&
@@ -472,13 +493,14 @@ void Planner::account() {
       plan_.mtp_parameters += count;
     } else if (arch::is_leftover(file_.kind(), tensor.name)) {
       leftover.push_back(tensor.name);
-    } else if (!c_.tie_word_embeddings || tensor.name != arch::tensor_name(family_, file_.kind(), Role::head)) {
+    } else if (!c_.tie_word_embeddings || tensor.name != arch::tensor_name(recognised_, file_.kind(), Role::head)) {
       refuse(ErrorCode::unsupported,
              fmt::format("tensor {} is not expected in a {} model", tensor.name.substr(0, 120), c_.family));
     }
   }
   for (const checkpoint::UnsupportedTensor& tensor : file_.unsupported()) {
     const std::int64_t count = tensor.where.rows() * tensor.where.cols();
+    if (is_tower(tensor.where, tensor.name)) continue;
     if (raw_.count(&tensor.where) != 0)
       plan_.total_parameters += tensor.type == "F8_E4M3" ? count : tensor.name.ends_with("_blocks") ? 2 * count : 0;
     else if (is_mtp(tensor.name))
@@ -498,7 +520,7 @@ void Planner::account() {
 
 Result<LoadPlan> Planner::run() {
   const std::int64_t D = c_.hidden_size;
-  if (const TensorInfo* embedding = require_named(arch::embedding_name(file_, family_, c_), {c_.vocab_size, D}))
+  if (const TensorInfo* embedding = require_named(arch::embedding_name(file_, recognised_), {c_.vocab_size, D}))
     rows_of(embedding, 0, c_.vocab_size, D, w_.embedding);
   if (!c_.tie_word_embeddings) matrix(Role::head, c_.vocab_size, D, w_.head);
   norm(Role::final_norm, D, w_.final_norm, 0);

@@ -47,7 +47,8 @@ struct LoadPlan {
   std::vector<VectorJob> vectors;
   std::int64_t total_parameters = 0;
   std::int64_t mtp_parameters = 0;
-  std::vector<std::string> notes;  ///< tensors of the file that nothing reads
+  std::int64_t tower_tensors = 0, tower_parameters = 0;  ///< of the checkpoint's other models: not read
+  std::vector<std::string> notes;                        ///< tensors of the file that nothing reads
 };
 
 /// Fills `weights` with empty matrices of the right shapes and lists what to read into them.

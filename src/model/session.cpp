@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "model/forward.hpp"
+#include "model/long_ropes.hpp"
 #include "support/thread_check.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -41,6 +42,7 @@ struct Session::Impl {
   std::shared_ptr<const Model> model;
   SessionOptions options;
   KvCache cache;
+  LongRopes long_ropes;
   Forward forward;
   Work executed;
   Profile profile;
@@ -49,10 +51,14 @@ struct Session::Impl {
   std::shared_ptr<AlignedBuffer<float>> logits;  // of the present step
 
   Impl(std::shared_ptr<const Model> m, const SessionOptions& o)
-      : model(std::move(m)), options(o), cache(model->config(), o.kv, cache_tokens(model->config(), o)) {}
+      : model(std::move(m)),
+        options(o),
+        cache(model->config(), o.kv, cache_tokens(model->config(), o)),
+        long_ropes(model->config().rope) {}
 
   Result<void> check(Batch batch) const;
-  Result<void> run_chunks(Batch batch, std::int64_t rows);
+  Result<void> run_chunks(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows);
+  Result<void> run(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows);
   Result<void> take_logits(std::int64_t rows);
 };
 
@@ -96,8 +102,16 @@ MemoryEstimate Session::estimate_memory(const ModelInfo& info, const SessionOpti
 }
 
 Result<Sequence> Session::open() { return impl_->cache.open(); }
-Result<Sequence> Session::fork(Sequence parent) { return impl_->cache.fork(parent); }
-Result<void> Session::rewind(Sequence sequence, std::int64_t length) { return impl_->cache.rewind(sequence, length); }
+Result<Sequence> Session::fork(Sequence parent) {
+  auto child = impl_->cache.fork(parent);
+  if (child) impl_->long_ropes.fork(parent, *child);
+  return child;
+}
+Result<void> Session::rewind(Sequence sequence, std::int64_t length) {
+  if (auto ok = impl_->cache.rewind(sequence, length); !ok) return ok;
+  impl_->long_ropes.rewind(sequence, length);
+  return {};
+}
 Result<void> Session::close(Sequence sequence) { return impl_->cache.close(sequence); }
 Result<std::int64_t> Session::length(Sequence sequence) const { return impl_->cache.length(sequence); }
 std::int64_t Session::free_tokens() const { return impl_->cache.free_pages() * kPageTokens; }
@@ -162,10 +176,10 @@ Result<void> Session::Impl::take_logits(std::int64_t rows) {
 }
 
 // Cuts the batch into chunks of at most chunk_tokens. Where the cuts fall changes no bit of any result.
-Result<void> Session::Impl::run_chunks(Batch batch, std::int64_t rows) {
+Result<void> Session::Impl::run_chunks(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows) {
   if (auto ok = take_logits(rows); !ok) return ok;
   std::int64_t total = 0, done = 0, rows_done = 0;
-  for (const BatchItem& item : batch) total += static_cast<std::int64_t>(item.tokens.size());
+  for (const StepRun& run : runs) total += static_cast<std::int64_t>(run.tokens.size());
   Chunk chunk;
   const auto flush = [&]() -> Result<void> {
     if (chunk.ids.empty()) return {};
@@ -176,17 +190,19 @@ Result<void> Session::Impl::run_chunks(Batch batch, std::int64_t rows) {
     chunk = Chunk{};
     return {};
   };
-  for (const BatchItem& item : batch) {
-    const auto count = static_cast<std::int64_t>(item.tokens.size());
-    const std::int64_t length = *cache.length(item.sequence);
+  for (std::size_t r = 0; r < runs.size(); ++r) {
+    const StepRun& run = runs[r];
+    const Logits wanted = batch[r].logits;
+    const auto count = static_cast<std::int64_t>(run.tokens.size());
+    const std::int64_t length = *cache.length(run.sequence);
     for (std::int64_t i = 0; i < count;) {
       const std::int64_t take = std::min(count - i, options.chunk_tokens - chunk.size());
-      chunk.segments.push_back(
-          {item.sequence, length + i, chunk.size(), take, static_cast<std::size_t>(&item - batch.data())});
+      chunk.segments.push_back({run.sequence, length + i, chunk.size(), take, r});
       for (std::int64_t j = i; j < i + take; ++j) {
-        if (item.logits == Logits::all || (item.logits == Logits::last && j == count - 1))
+        if ((wanted == Logits::all && j >= run.again) || (wanted == Logits::last && j == count - 1))
           chunk.logit_rows.push_back(static_cast<std::int32_t>(chunk.size()));
-        chunk.ids.push_back(item.tokens[static_cast<std::size_t>(j)]);
+        chunk.ids.push_back(run.tokens[static_cast<std::size_t>(j)]);
+        chunk.beyond.push_back(run.beyond);
         chunk.positions.push_back(length + j);
       }
       i += take;
@@ -199,52 +215,75 @@ Result<void> Session::Impl::run_chunks(Batch batch, std::int64_t rows) {
 
 namespace {
 
-// Gives back what a batch has reserved unless it was committed, also where an allocation fails on the way.
+// What a step has reserved, given back unless it is committed, also where an allocation fails on the way.
 class Reservation {
  public:
-  Reservation(KvCache& cache, Batch batch) : cache_(cache), batch_(batch) {}
+  Reservation(KvCache& cache, LongRopes& ropes, Batch batch, const std::vector<StepRun>& runs)
+      : cache_(cache), ropes_(ropes), batch_(batch), runs_(runs) {}
   Reservation(const Reservation&) = delete;
   Reservation& operator=(const Reservation&) = delete;
   ~Reservation() {
-    for (const BatchItem& item : batch_) cache_.trim(item.sequence);
+    if (committed_) return;
+    for (const StepRun& run : runs_) cache_.trim(run.sequence);
+    ropes_.drop(batch_, runs_, cache_);
   }
   void commit() {
-    for (const BatchItem& item : batch_) cache_.commit(item.sequence, static_cast<std::int64_t>(item.tokens.size()));
+    committed_ = true;
+    for (const StepRun& run : runs_) {
+      cache_.commit(run.sequence, static_cast<std::int64_t>(run.tokens.size()));
+      cache_.trim(run.sequence);
+    }
+    ropes_.commit(batch_, runs_, cache_);
   }
 
  private:
   KvCache& cache_;
+  LongRopes& ropes_;
   Batch batch_;
+  const std::vector<StepRun>& runs_;
+  bool committed_ = false;
 };
 
 }  // namespace
 
+/// Reserves room, which the caller commits or gives back, and computes.
+Result<void> Session::Impl::run(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows) {
+  std::vector<BatchItem> items(batch.begin(), batch.end());
+  for (std::size_t i = 0; i < items.size(); ++i) items[i].sequence = runs[i].sequence, items[i].tokens = runs[i].tokens;
+  if (auto ok = cache.reserve(items); !ok) return ok;
+  forward.begin(items);
+  const auto started = std::chrono::steady_clock::now();
+  Result<void> done = run_chunks(batch, runs, rows);
+  executed += forward.collect_work();
+  if (options.profile) {
+    const auto wall = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - started);
+    profile += forward.collect_profile();
+    profile.total_ns += wall.count() * options.threads.worker_count;
+  }
+  return done;
+}
+
 Result<StepOutput> Session::step(Batch batch) {
   Impl& s = *impl_;
   if (auto ok = s.check(batch); !ok) return moe::forward(ok);
-  if (auto ok = s.cache.reserve(batch); !ok) return moe::forward(ok);
-  Reservation reserved(s.cache, batch);
   const ModelConfig& c = s.model->config();
-  s.forward.begin(batch);
   std::int64_t rows = 0;
   for (const BatchItem& item : batch) {
     const auto count = static_cast<std::int64_t>(item.tokens.size());
     rows += item.logits == Logits::all ? count : (item.logits == Logits::last && count > 0 ? 1 : 0);
   }
-  const auto started = std::chrono::steady_clock::now();
-  const Result<void> done = s.run_chunks(batch, rows);
-  s.executed += s.forward.collect_work();
-  if (s.options.profile) {
-    const auto wall = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - started);
-    s.profile += s.forward.collect_profile();
-    s.profile.total_ns += wall.count() * s.options.threads.worker_count;
-  }
+  const auto runs = s.long_ropes.begin(batch, s.cache);
+  if (!runs) return moe::forward(runs);
+  Reservation reserved(s.cache, s.long_ropes, batch, *runs);
+  const Result<void> done = s.run(batch, *runs, rows);
   const auto buffer = std::move(s.logits);  // the Session itself keeps none: is_free counts holders
   if (!done) return moe::forward(done);
   const std::int64_t tokens = s.model->tokenizer() ? s.model->tokenizer()->vocab_size() : c.vocab_size;
   StepOutput out{std::shared_ptr<const float[]>(buffer, buffer->data()), rows, c.vocab_size,
                  std::min(tokens, c.vocab_size), s.forward.expert_counts};
   reserved.commit();
+  for (auto& layer : s.forward.hidden) drop_again(*runs, layer);
+  for (auto& layer : s.forward.routing) drop_again(*runs, layer);
   return out;
 }
 

@@ -53,6 +53,14 @@ Result<void> check_positive(std::initializer_list<Positive> fields) {
   return {};
 }
 
+Result<void> check_factors(const char* name, const std::vector<double>& factors, std::int64_t rotated_dim) {
+  if (static_cast<std::int64_t>(factors.size()) != rotated_dim / 2)
+    return refuse(fmt::format("{} has {} values, expected {}", name, factors.size(), rotated_dim / 2));
+  for (const double factor : factors)
+    if (auto ok = check_positive({{name, factor, 1e6}}); !ok) return ok;
+  return {};
+}
+
 Result<void> check_rope(const RopeConfig& r, std::int64_t rotated_dim) {
   if (auto ok = check_positive({{"rope.theta", r.theta, 1e15}, {"rope.attention_factor", r.attention_factor, 1e3}});
       !ok)
@@ -60,6 +68,11 @@ Result<void> check_rope(const RopeConfig& r, std::int64_t rotated_dim) {
   if (r.theta <= 1.0) return refuse(fmt::format("rope.theta is {}, expected more than 1", r.theta));
   if (r.style != RopeStyle::half_split && r.style != RopeStyle::interleaved)
     return refuse("rope.style is none of the known ones");
+  if (!(r.query_growth >= 0.0 && r.query_growth <= 1e3))
+    return refuse(fmt::format("rope.query_growth is {}, expected 0 to 1000", r.query_growth));
+  if (r.query_growth > 0.0)
+    if (auto ok = check_ranges({{"rope.original_max_position", r.original_max_position, 1, kMaxPosition}}); !ok)
+      return ok;
   if (r.scaling == RopeScaling::none) return {};
   if (auto ok = check_positive({{"rope.factor", r.factor, 1e6}}); !ok) return ok;
   switch (r.scaling) {
@@ -79,16 +92,24 @@ Result<void> check_rope(const RopeConfig& r, std::int64_t rotated_dim) {
       if (r.beta_slow > r.beta_fast)
         return refuse(fmt::format("rope.beta_slow is {}, expected at most beta_fast {}", r.beta_slow, r.beta_fast));
       break;
-    case RopeScaling::factors:
-      if (static_cast<std::int64_t>(r.frequency_factors.size()) != rotated_dim / 2)
-        return refuse(fmt::format("rope.frequency_factors has {} values, expected {}", r.frequency_factors.size(),
-                                  rotated_dim / 2));
-      for (const double factor : r.frequency_factors)
-        if (auto ok = check_positive({{"rope.frequency_factors", factor, 1e6}}); !ok) return ok;
-      return {};
+    case RopeScaling::factors: return check_factors("rope.frequency_factors", r.frequency_factors, rotated_dim);
+    case RopeScaling::longrope:
+      if (auto ok = check_factors("rope.frequency_factors", r.frequency_factors, rotated_dim); !ok) return ok;
+      if (auto ok = check_factors("rope.long_factors", r.long_factors, rotated_dim); !ok) return ok;
+      break;
     default: return refuse("rope.scaling is none of the known ones");
   }
   return check_ranges({{"rope.original_max_position", r.original_max_position, 1, kMaxPosition}});
+}
+
+Result<void> check_layers(std::string_view name, const std::vector<std::int64_t>& layers, std::int64_t layer_count) {
+  std::int64_t before = -1;
+  for (const std::int64_t layer : layers) {
+    if (layer <= before || layer >= layer_count)
+      return refuse(fmt::format("{} holds {}, expected rising layers up to {}", name, layer, layer_count - 1));
+    before = layer;
+  }
+  return {};
 }
 
 /// Windows, sinks and the rest that only some attention kernels compute.
@@ -98,12 +119,7 @@ Result<void> check_windows(const ModelConfig& c) {
   if (c.sliding_layers.empty())
     return c.sliding_rope ? refuse("sliding_rope is set, expected sliding_layers with it") : Result<void>{};
   if (auto ok = check_ranges({{"sliding_window", c.sliding_window, 1, kMaxPosition}}); !ok) return ok;
-  std::int64_t before = -1;
-  for (const std::int64_t layer : c.sliding_layers) {
-    if (layer <= before || layer >= c.layer_count)
-      return refuse(fmt::format("sliding_layers holds {}, expected rising layers up to {}", layer, c.layer_count - 1));
-    before = layer;
-  }
+  if (auto ok = check_layers("sliding_layers", c.sliding_layers, c.layer_count); !ok) return ok;
   return c.sliding_rope ? check_rope(*c.sliding_rope, c.rotated_dim()) : Result<void>{};
 }
 
@@ -241,6 +257,13 @@ Result<void> validate(const ModelConfig& c) {
     return ok;
   if (auto ok = check_rope(c.rope, c.rotated_dim()); !ok) return ok;
   if (auto ok = check_windows(c); !ok) return ok;
+  if (auto ok = check_layers("nope_layers", c.nope_layers, c.layer_count); !ok) return ok;
+  if (c.attention == AttentionKind::mla && (!c.nope_layers.empty() || c.rope.query_growth != 0.0 || !c.pre_norms))
+    return refuse(
+        "nope_layers, rope.query_growth or a missing pre_norms is set, expected none of them with latent "
+        "attention");
+  if (c.sliding_rope && c.sliding_rope->scaling == RopeScaling::longrope)
+    return refuse("sliding_rope.scaling is longrope, expected it of all layers or none");
   if (auto ok = check_activation(c); !ok) return ok;
   if (auto ok = validate(c.router); !ok) return ok;
   if (auto ok = check_ffn(c); !ok) return ok;

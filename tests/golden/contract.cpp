@@ -84,11 +84,22 @@ void check_contract(const std::shared_ptr<const moe::Model>& model, const Settin
   check_sharing(model, options_for(setting, 2, 64), ids, expected);
 }
 
+/// Of golden-2026, by default the models with arithmetic that no model of golden has: each costs seconds.
+bool adds_arithmetic(const GoldenCase& c) {
+  if (c.name.ends_with("-bf16.gguf")) return false;  // the values of a directory, which is here as well
+  if (std::getenv("MOE_GOLDEN_DIR") != nullptr || c.model.string().find("golden-2026") == std::string::npos)
+    return true;
+  for (const char* name : {"ministral3", "olmo3", "smollm3", "phi3_longrope"})
+    if (c.name == name) return true;
+  return false;
+}
+
 }  // namespace
 
 TEST_CASE("the same bits over instruction sets, threads, chunks, batches and cached prefixes") {
   int checked = 0;
   for (const GoldenCase& c : golden_cases()) {
+    if (!adds_arithmetic(c)) continue;
     auto model = moe::Model::load(c.model.string(), {.tokenizer = moe::TokenizerUse::optional});
     if (!model) continue;  // the model test reports it
     CAPTURE(c.name);

@@ -212,8 +212,8 @@ TEST_CASE("a directory becomes the f32 file that llama.cpp's converter makes of 
     const auto config = json::parse(read_file(c.model / "config.json"));
     const auto width = expected["metadata"].find(expected["architecture"].get<std::string>() + ".embedding_length");
     const json golden = json::parse(read_file(c.expected));
-    if (config["hidden_size"] != *width ||
-        golden.value("weight_seed", json()) != expected.value("weight_seed", json())) {
+    const json& text = config.contains("text_config") ? config["text_config"] : config;
+    if (text["hidden_size"] != *width || golden.value("weight_seed", json()) != expected.value("weight_seed", json())) {
       report_skip(c.name, "not the model that tests/data/gguf describes");
       continue;
     }
@@ -474,7 +474,7 @@ TEST_CASE("keys of a GGUF file that nothing reads: refused where they change the
 TEST_CASE("no golden GGUF file has a key that libmoe does not know") {
   int checked = 0;
   for (const GoldenCase& c : golden_cases())
-    if (c.model.extension() == ".gguf") {
+    if (c.model.extension() == ".gguf" && !is_later_family(c)) {
       const auto info = moe::Model::inspect(c.model.string());
       REQUIRE_MESSAGE(info.has_value(), info.error().message);
       CHECK(info->unread_keys.empty());

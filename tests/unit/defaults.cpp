@@ -18,9 +18,10 @@ using nlohmann::json;
 
 /// Keys of these classes without effect on a forward pass.
 const std::set<std::string> kInert = {
-    "initializer_range",    "use_cache",           "pad_token_id",        "bos_token_id",      "eos_token_id",
-    "eod_token_id",         "sep_token_id",        "pretraining_tp",      "attention_dropout", "residual_dropout",
-    "router_aux_loss_coef", "router_jitter_noise", "output_router_logits"};
+    "initializer_range",    "use_cache",        "pad_token_id",         "bos_token_id",
+    "eos_token_id",         "eod_token_id",     "sep_token_id",         "pretraining_tp",
+    "attention_dropout",    "residual_dropout", "router_aux_loss_coef", "router_jitter_noise",
+    "output_router_logits", "embd_pdrop",       "resid_pdrop",          "enable_moe_fp32_combine"};
 
 json read_cases() {
   return json::parse(moe_test::read_file(std::filesystem::path(MOE_SOURCE_DIR) / "tests/data/defaults/cases.json"));

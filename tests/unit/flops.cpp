@@ -103,6 +103,16 @@ TEST_CASE("sizes that flops_ref.json lacks are those their makers print") {
   CHECK(rounded(static_cast<double>(moe::count_parameters(glm).total), 1) == "352.8");
   CHECK(rounded(static_cast<double>(moe::count_parameters(glm).active_without_head), 0) == "32");
   CHECK(rounded(static_cast<double>(moe::count_parameters(configs.at("GLM-4.5-Air")).active_without_head), 0) == "12");
+  // "3.08B parameters" (Hugging Face's announcement of SmolLM3, aibase.com/news/19552).
+  CHECK(rounded(static_cast<double>(moe::count_parameters(configs.at("SmolLM3-3B")).total), 2) == "3.08");
+  // "229B", 10 B of them active (apxml.com/models/minimax-m2).
+  CHECK(rounded(static_cast<double>(moe::count_parameters(configs.at("MiniMax-M2")).total), 0) == "229");
+  CHECK(rounded(static_cast<double>(moe::count_parameters(configs.at("MiniMax-M2")).active_matmul), 0) == "10");
+  // "30B-A3B", tensors of 31 B with the MTP layer (docs.nvidia.com/nemo/megatron-bridge, sddts.cn/index.php/archives/2873).
+  const moe::ModelConfig flash = configs.at("GLM-4.7-Flash");
+  CHECK(rounded(static_cast<double>(moe::count_parameters(flash).total), 0) == "30");
+  CHECK(rounded(static_cast<double>(moe::count_parameters(flash).total + moe::count_mtp_parameters(flash)), 0) == "31");
+  CHECK(rounded(static_cast<double>(moe::count_parameters(flash).active_without_head), 0) == "3");
 }
 
 TEST_CASE("a window bounds the keys that its layers count") {

@@ -35,7 +35,7 @@ inline moe::ModelConfig shapes_of(const nlohmann::json& j) {
   } else {
     c.head_dim = c.v_head_dim = integer(j, "head_dim", c.hidden_size / c.head_count);
     c.qkv_bias = c.family == "qwen2" || c.family == "qwen2_moe" || c.family == "gpt_oss" || c.family == "glm4_moe";
-    if (c.family == "olmoe") c.qk_norm = moe::QkNorm::projection;
+    if (c.family == "olmoe" || c.family == "minimax_m2") c.qk_norm = moe::QkNorm::projection;
     if (c.family == "glm4_moe" && j["use_qk_norm"].get<bool>()) c.qk_norm = moe::QkNorm::head;
     if (c.family == "gpt_oss") {
       c.o_bias = c.attention_sinks = c.expert_bias = c.router_bias = true;
@@ -48,7 +48,8 @@ inline moe::ModelConfig shapes_of(const nlohmann::json& j) {
     c.router.expert_count = integer(j, key, c.router.expert_count);
   if (c.router.expert_count > 0) {
     c.router.top_k = j["num_experts_per_tok"].get<std::int64_t>();
-    c.router.selection_bias = c.family == "glm4_moe" || j.value("topk_method", std::string{}) == "noaux_tc";
+    c.router.selection_bias =
+        c.family == "glm4_moe" || c.family == "minimax_m2" || j.value("topk_method", std::string{}) == "noaux_tc";
     c.moe_intermediate_size = integer(j, "moe_intermediate_size", c.intermediate_size);
     c.shared_expert_count = integer(j, "n_shared_experts", 0);
     c.first_k_dense_replace = integer(j, "first_k_dense_replace", 0);

@@ -1,7 +1,7 @@
-// DeepSeek-V2, V2-Lite and DeepSeek-V3 (R1, Moonlight, Kimi-K2): MLA with compressed cache, shared experts, first layers
+// DeepSeek-V2, V2-Lite, DeepSeek-V3 (R1, Moonlight, Kimi-K2) and GLM-4.7-Flash: MLA with compressed cache, shared experts, first layers
 // dense. V2 routes by softmax, groups ranked by their best expert, and never renormalises; V3 by sigmoid with a selection
 // bias, groups ranked by their best two. Sources: DeepSeek-V2 report (arXiv:2405.04434), section 2; DeepSeek-V3 report
-// (arXiv:2412.19437), section 2.1; transformers, modeling_deepseek_v2 and modeling_deepseek_v3.
+// (arXiv:2412.19437), section 2.1; transformers, modeling_deepseek_v2, _v3, modeling_glm4_moe_lite.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -42,7 +42,6 @@ ModelConfig read_hf(const JsonConfig& json, std::string_view family, RopeStyle s
   set_mla(c);
   read_rope(json, style, c);
 
-  c.first_k_dense_replace = json.integer("first_k_dense_replace", 0, kMaxLayers);
   c.moe_intermediate_size = json.integer("moe_intermediate_size", 1, kMaxWidth);
   c.shared_expert_count = json.integer_or("n_shared_experts", 0, 0, kMaxExperts);
   c.router.expert_count = json.integer("n_routed_experts", 1, kMaxExperts);
@@ -61,6 +60,7 @@ void read_groups(const JsonConfig& json, RouterConfig& r) {
 // sets it. So true is refused.
 ModelConfig v2_from_hf(const JsonConfig& json) {
   ModelConfig c = read_hf(json, "deepseek_v2", RopeStyle::interleaved);
+  c.first_k_dense_replace = json.integer("first_k_dense_replace", 0, kMaxLayers);
   set_v2_router(c.router);
   const std::string method = json.string_or("topk_method", "null");
   if (method == "group_limited_greedy") {
@@ -78,12 +78,26 @@ ModelConfig v2_from_hf(const JsonConfig& json) {
   return c;
 }
 
-ModelConfig v3_from_hf(const JsonConfig& json) {
+ModelConfig read_v3(const JsonConfig& json, std::string_view family) {
   const bool interleaved = json.boolean("rope_interleave");
-  ModelConfig c = read_hf(json, "deepseek_v3", interleaved ? RopeStyle::interleaved : RopeStyle::half_split);
+  ModelConfig c = read_hf(json, family, interleaved ? RopeStyle::interleaved : RopeStyle::half_split);
   set_v3_router(c.router);
   read_groups(json, c.router);
   c.router.norm_topk_prob = json.boolean("norm_topk_prob");
+  return c;
+}
+
+ModelConfig v3_from_hf(const JsonConfig& json) {
+  ModelConfig c = read_v3(json, "deepseek_v3");
+  c.first_k_dense_replace = json.integer("first_k_dense_replace", 0, kMaxLayers);
+  return c;
+}
+
+// GLM-4.7-Flash is DeepSeek-V3 in all but name.
+ModelConfig glm4_moe_lite_from_hf(const JsonConfig& json) {
+  ModelConfig c = read_v3(json, "glm4_moe_lite");
+  read_dense_layers(json, 1, c);
+  json.integer("num_key_value_heads", 1, kMaxWidth);  // the class refuses null, although latent attention has none
   return c;
 }
 
@@ -132,5 +146,7 @@ ModelConfig from_gguf(GgufConfig& meta) {
 const Family kDeepseekV2 = {"deepseek_v2", "deepseek2", "DeepseekV2ForCausalLM", deepseek::v2_from_hf, nullptr};
 const Family kDeepseekV3 = {"deepseek_v3", "deepseek2", "DeepseekV3ForCausalLM", deepseek::v3_from_hf,
                             deepseek::from_gguf};
+const Family kGlm4MoeLite = {"glm4_moe_lite", "deepseek2", "Glm4MoeLiteForCausalLM", deepseek::glm4_moe_lite_from_hf,
+                             nullptr};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -22,7 +22,7 @@ ModelConfig from_hf(const JsonConfig& json) {
   const std::int64_t period = json.integer("sliding_window_pattern", 1, kMaxLayers);
   read_windows(
       json, true, [&](std::int64_t l) { return (l + 1) % period != 0; }, c);
-  read_gemma_rope(json, c);
+  read_layered_rope(json, "rope_local_base_freq", c);
   c.qk_norm = QkNorm::head;
   c.post_norms = true;
   c.qkv_bias = c.o_bias = json.boolean("attention_bias");
@@ -37,8 +37,9 @@ ModelConfig from_gguf(GgufConfig& meta) {
   read_rope(meta, RopeStyle::half_split, c);
   if (!meta.has("rope.freq_base")) c.rope.theta = 1e6;
   if (!c.sliding_layers.empty()) {
-    c.sliding_rope.emplace();
-    c.sliding_rope->theta = meta.number_or("rope.freq_base_swa", 1e4);
+    RopeConfig sliding;
+    sliding.theta = meta.number_or("rope.freq_base_swa", 1e4);
+    set_sliding_rope(sliding, c);
   }
   // query_pre_attn_scalar is not stored: it is head_dim but in the 27B, which its 62 layers tell.
   if (c.layer_count == 62) c.softmax_scale = 1.0 / std::sqrt(static_cast<double>(c.hidden_size / c.head_count));

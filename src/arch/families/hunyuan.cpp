@@ -35,7 +35,7 @@ ModelConfig read_hunyuan(const JsonConfig& json, std::string_view family) {
   ModelConfig c = read_common(json, family);
   read_gqa(json, c);
   expect(json, "attention_head_dim", c.head_dim);
-  read_rope(json, RopeStyle::half_split, c, DynamicRope::alpha);
+  read_rope(json, RopeStyle::half_split, c, OwnRope::alpha);
   c.qk_norm = QkNorm::head_after_rope;
   c.qkv_bias = c.o_bias = json.boolean("attention_bias");
   return c;

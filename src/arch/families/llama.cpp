@@ -35,6 +35,6 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace llama
 
-const Family kLlama = {"llama", "llama", "LlamaForCausalLM", llama::from_hf, llama::from_gguf};
+const Family kLlama = {"llama", "llama", "LlamaForCausalLM", llama::from_hf, llama::from_gguf, {}, false, {}, true};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -16,6 +16,6 @@ ModelConfig from_hf(const JsonConfig& json) {
 
 }  // namespace mistral
 
-const Family kMistral = {"mistral", "llama", "MistralForCausalLM", mistral::from_hf, nullptr};
+const Family kMistral = {"mistral", "llama", "MistralForCausalLM", mistral::from_hf, nullptr, {}, false, {}, true};
 
 }  // namespace moe::inline MOE_ABI::arch

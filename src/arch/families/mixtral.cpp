@@ -28,6 +28,7 @@ ModelConfig from_hf(const JsonConfig& json) {
 
 }  // namespace mixtral
 
-const Family kMixtral = {"mixtral", "llama", "MixtralForCausalLM", mixtral::from_hf, nullptr, mixtral::kNames};
+const Family kMixtral = {"mixtral", "llama", "MixtralForCausalLM", mixtral::from_hf, nullptr, mixtral::kNames, false,
+                         {},        true};
 
 }  // namespace moe::inline MOE_ABI::arch

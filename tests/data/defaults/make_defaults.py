@@ -22,7 +22,8 @@ HERE = pathlib.Path(__file__).parent
 TABLE = HERE / "../../../src/arch/defaults_table.cpp"
 CASES = HERE / "cases.json"
 FAMILIES = ("llama mistral qwen2 qwen3 qwen2_moe qwen3_moe deepseek_v2 deepseek_v3 mixtral olmoe seed_oss dots1 hunyuan_v1_dense "
-            "hunyuan_v1_moe glm4 glm4_moe ernie4_5_moe gpt_oss gemma3_text").split()
+            "hunyuan_v1_moe glm4 glm4_moe ernie4_5_moe gpt_oss gemma3_text ministral3 glm4_moe_lite minimax_m2 hy_v3 "
+            "ernie4_5 olmo2 olmo3 smollm3 phi3").split()
 BASE_KEYS = {field.name for field in dataclasses.fields(transformers.PreTrainedConfig)}
 
 
@@ -41,6 +42,8 @@ def accepts_null(cls, key):
 def rope_defaults(cls):
     """Keys of RoPE are no fields: what stands in rope_parameters of an object made of nothing, under the names files use."""
     block = cls().rope_parameters
+    if cls.model_type == "olmo3":  # one base for both kinds of layer
+        return {"rope_theta": block["full_attention"]["rope_theta"]}
     if "full_attention" in block:  # Gemma 3
         return {"rope_theta": block["full_attention"]["rope_theta"],
                 "rope_local_base_freq": block["sliding_attention"]["rope_theta"], "sliding_window_pattern": 6}
@@ -126,6 +129,20 @@ BASES = {
     "gpt_oss": dict(DENSE, head_dim=20, sliding_window=9, num_local_experts=24, num_experts_per_tok=3,
                     swiglu_alpha=1.5, swiglu_limit=6.0, attention_bias=False,
                     rope_parameters={"rope_type": "linear", "factor": 2.0}),
+    "ministral3": dict(DENSE, head_dim=20, sliding_window=9, rope_parameters={
+        "rope_type": "yarn", "rope_theta": 20000.0, "factor": 8.0, "original_max_position_embeddings": 40,
+        "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.2}),
+    "glm4_moe_lite": dict({k: v for k, v in MLA.items() if k != "first_k_dense_replace"}, norm_topk_prob=False,
+                          rope_interleave=False),
+    "minimax_m2": dict(DENSE, head_dim=20, num_experts_per_tok=3, num_local_experts=24),
+    "hy_v3": dict(DENSE, head_dim=20, attention_bias=True, num_experts=24, num_experts_per_tok=3,
+                  num_shared_experts=2, moe_intermediate_size=48, router_scaling_factor=1.5),
+    "ernie4_5": dict(DENSE, tie_word_embeddings=False, head_dim=20),
+    "olmo2": dict(DENSE, attention_bias=True),
+    "olmo3": dict(DENSE, attention_bias=True, sliding_window=9),
+    "smollm3": dict(DENSE, attention_bias=True, tie_word_embeddings=False, use_sliding_window=True, sliding_window=9,
+                    no_rope_layer_interval=3),
+    "phi3": dict(DENSE, sliding_window=9, partial_rotary_factor=0.5),
     "gemma3_text": dict({k: v for k, v in DENSE.items() if k != "hidden_act"}, tie_word_embeddings=False, head_dim=20,
                         hidden_activation="gelu_pytorch_tanh", attention_bias=True, query_pre_attn_scalar=30,
                         sliding_window=9, sliding_window_pattern=3, rope_local_base_freq=5000.0),
@@ -143,7 +160,7 @@ def family_case(name):
         made = cls(**json.loads(json.dumps(config)))
         if key == "rope_parameters":
             # The whole block is another key's: only what the class makes of none is of interest here.
-            if name == "gpt_oss":
+            if name in ("gpt_oss", "ministral3"):
                 absent[key] = {k: v for k, v in made.rope_parameters.items() if k != "rope_theta"}
         elif key == "rope_theta":
             absent[key] = made.rope_parameters.get("full_attention", made.rope_parameters)["rope_theta"]

@@ -4,6 +4,8 @@
     convert_hf_to_gguf.py GOLDEN/<model> --outfile FILES/<model>-f32.gguf --outtype f32     for every model
     make_layouts.py GOLDEN FILES [<model> ..]                                              writes <model>.json beside this script
 
+Files of golden-2026 are <model>-bf16.gguf: what they hold is widened here.
+
 The converter was that of llama-cpp-python 0.3.36, with its check of the tokenizer's hash bypassed (the golden tokenizers are
 nobody's), Hunyuan's assertions on the published sizes off, and dense layers allowed in qwen2moe. Needs gguf-py.
 """
@@ -12,6 +14,7 @@ import pathlib
 import sys
 
 import gguf
+import numpy as np
 
 # Hunyuan's converter writes a context length of its own choice and the config's `false` as 0 groups, ERNIE's a width of the shared experts that is right for the
 # published sizes alone, Gemma's cuts the embedding to the tokenizer's length.
@@ -20,6 +23,12 @@ LEFT_OUT = {
     "hunyuan_v1_moe": ["context_length", "rope.scaling.", "expert_group"],
     "ernie4_5_moe": ["expert_shared_feed_forward_length"],
     "gemma3_text": ["token_embd.weight"],
+    "gemma3": ["token_embd.weight"],
+    # Without LongRoPE the original context says nothing; a window of 0 is none.
+    "phi3": ["rope.scaling.original_context_length"],
+    "phi3_longrope": ["attention.sliding_window"],
+    # A list where libmoe writes a period.
+    "olmo3": ["attention.sliding_window_pattern"],
 }
 
 
@@ -28,6 +37,12 @@ def fnv1a(data: bytes) -> str:
     for byte in data:
         h = ((h ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
     return f"{h:016x}"
+
+
+def as_float32(tensor) -> np.ndarray:
+    if tensor.tensor_type != gguf.GGMLQuantizationType.BF16:
+        return tensor.data
+    return (tensor.data.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
 
 
 def layout(path: pathlib.Path, model: str) -> dict:
@@ -43,7 +58,7 @@ def layout(path: pathlib.Path, model: str) -> dict:
         if t.name in dropped:
             continue
         # Frequency factors are computed, in float32 there and in double here.
-        digest = None if t.name == "rope_freqs.weight" else fnv1a(t.data.tobytes())
+        digest = None if t.name == "rope_freqs.weight" else fnv1a(as_float32(t).tobytes())
         out["tensors"][t.name] = {"shape": [int(n) for n in t.shape][::-1], "type": t.tensor_type.name.lower(), "fnv1a": digest}
     return out
 
@@ -51,8 +66,8 @@ def layout(path: pathlib.Path, model: str) -> dict:
 def main() -> None:
     golden, files, models = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:]
     here = pathlib.Path(__file__).parent
-    for path in sorted(files.glob("*-f32.gguf")):
-        model = path.name.removesuffix("-f32.gguf")
+    for path in sorted([*files.glob("*-f32.gguf"), *files.glob("*-bf16.gguf")]):
+        model = path.name.removesuffix("-f32.gguf").removesuffix("-bf16.gguf")
         if models and model not in models:
             continue
         result = layout(path, model)

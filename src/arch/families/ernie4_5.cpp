@@ -1,0 +1,26 @@
+// ERNIE 4.5 (dense, 0.3B): Llama with RoPE of neighbouring pairs. Source: transformers, modeling_ernie4_5.
+#include "arch/common.hpp"
+#include "arch/family.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace ernie4_5 {
+
+ModelConfig from_hf(const JsonConfig& json) {
+  ModelConfig c = read_common(json, "ernie4_5");
+  read_gqa(json, c);
+  read_rope(json, RopeStyle::interleaved, c);
+  return c;
+}
+
+ModelConfig from_gguf(GgufConfig& meta) {
+  ModelConfig c = read_common(meta, "ernie4_5");
+  read_gqa(meta, c);
+  read_rope(meta, RopeStyle::interleaved, c);
+  return c;
+}
+
+}  // namespace ernie4_5
+
+const Family kErnie = {"ernie4_5", "ernie4_5", "Ernie4_5ForCausalLM", ernie4_5::from_hf, ernie4_5::from_gguf};
+
+}  // namespace moe::inline MOE_ABI::arch

@@ -1,0 +1,38 @@
+// Ministral 3 (and Mistral Small 4's text models of that kind): Mistral with YaRN that leaves cosines as they are, and
+// queries that grow with the position beyond the original context. GGUF's `mistral3` holds plain Mistral of the same
+// wrapper as well. Source: transformers, modeling_ministral3.
+#include "arch/common.hpp"
+#include "arch/family.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace ministral3 {
+
+ModelConfig from_hf(const JsonConfig& json) {
+  ModelConfig c = read_common(json, "ministral3");
+  read_gqa(json, c);
+  read_window_of_all(json, c);
+  read_rope(json, RopeStyle::half_split, c);
+  const JsonConfig rope = rope_block(json);
+  rope.in_file("max_position_embeddings");  // the class writes the model's own once more
+  c.rope.query_growth = rope.number_or("llama_4_scaling_beta", 0.0);
+  if (c.rope.query_growth != 0.0)
+    c.rope.original_max_position = rope.integer("original_max_position_embeddings", 1, kMaxPosition);
+  return c;
+}
+
+ModelConfig from_gguf(GgufConfig& meta) {
+  ModelConfig c = read_common(meta, "ministral3");
+  read_gqa(meta, c);
+  read_rope(meta, RopeStyle::interleaved, c);
+  c.rope.query_growth = meta.number_or("attention.temperature_scale", 0.0);
+  if (c.rope.query_growth != 0.0)
+    c.rope.original_max_position = meta.integer("rope.scaling.original_context_length", 1, kMaxPosition);
+  return c;
+}
+
+}  // namespace ministral3
+
+const Family kMinistral3 = {
+    "ministral3", "mistral3", "Ministral3ForCausalLM", ministral3::from_hf, ministral3::from_gguf, {}, false, {}, true};
+
+}  // namespace moe::inline MOE_ABI::arch

@@ -1,0 +1,40 @@
+// Phi-3 and Phi-4 (mini, medium): Llama with q, k and v in one tensor, gate and up in another; a window in every layer, or
+// none; LongRoPE: divisors of the frequencies that are others for sequences beyond the original context.
+// Source: Phi-3 report (arXiv:2404.14219), section 2; LongRoPE (arXiv:2402.13753); transformers, modeling_phi3.
+#include "arch/common.hpp"
+#include "arch/family.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace phi3 {
+
+constexpr TensorName kNames[] = {
+    {Role::qkv, "model.layers.{l}.self_attn.qkv_proj.weight"},
+    {Role::gate_up, "model.layers.{l}.mlp.gate_up_proj.weight"},
+};
+constexpr TensorName kGgufNames[] = {{Role::gate_up, "blk.{l}.ffn_up.weight"}};
+
+ModelConfig from_hf(const JsonConfig& json) {
+  ModelConfig c = read_common(json, "phi3");
+  read_gqa(json, c);
+  read_window_of_all(json, c);
+  read_partial_rotary(json, c);
+  json.integer("original_max_position_embeddings", 1, kMaxPosition);  // where nothing is scaled it says nothing
+  read_rope(json, RopeStyle::half_split, c, OwnRope::longrope);
+  return c;
+}
+
+ModelConfig from_gguf(GgufConfig& meta) {
+  ModelConfig c = read_common(meta, "phi3");
+  read_gqa(meta, c);
+  read_window_of_all(meta, c);
+  read_partial_rotary(meta, c);
+  read_rope(meta, RopeStyle::half_split, c);
+  return c;
+}
+
+}  // namespace phi3
+
+const Family kPhi3 = {"phi3",       "phi3", "Phi3ForCausalLM", phi3::from_hf, phi3::from_gguf,
+                      phi3::kNames, false,  phi3::kGgufNames};
+
+}  // namespace moe::inline MOE_ABI::arch

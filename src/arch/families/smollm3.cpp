@@ -1,0 +1,62 @@
+// SmolLM3: Llama with a tied head, and every fourth layer without RoPE. Source: transformers, modeling_smollm3.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "arch/common.hpp"
+#include "arch/family.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace smollm3 {
+
+constexpr std::int64_t kGgufInterval = 4;  // llama.cpp's, for which there is no key
+
+void every(std::int64_t interval, ModelConfig& c) {
+  for (std::int64_t l = interval - 1; l < c.layer_count; l += interval) c.nope_layers.push_back(l);
+}
+
+/// no_rope_layers has a 1 for layers WITH RoPE, whatever its name says.
+void read_nope_layers(const JsonConfig& json, ModelConfig& c) {
+  constexpr std::string_view kKey = "no_rope_layers";
+  const std::int64_t interval = json.integer("no_rope_layer_interval", 1, kMaxLayers);
+  if (!json.has(kKey)) return every(interval, c);
+  const std::vector<std::int64_t> turns = json.integers_or_empty(kKey);
+  if (static_cast<std::int64_t>(turns.size()) != c.layer_count)
+    return json.refuse(ErrorCode::bad_config,
+                       fmt::format("config.json: {} has {} entries, expected {} (num_hidden_layers)", json.path(kKey),
+                                   turns.size(), c.layer_count));
+  for (std::int64_t l = 0; l < c.layer_count; ++l) {
+    const std::int64_t turned = turns[static_cast<std::size_t>(l)];
+    if (turned != 0 && turned != 1)
+      return json.refuse(ErrorCode::bad_config, fmt::format("config.json: {} holds {} for layer {}, expected 0 or 1",
+                                                            json.path(kKey), turned, l));
+    if (turned == 0) c.nope_layers.push_back(l);
+  }
+}
+
+ModelConfig from_hf(const JsonConfig& json) {
+  ModelConfig c = read_common(json, "smollm3");
+  read_gqa(json, c);
+  read_nope_layers(json, c);
+  const bool windows = json.boolean("use_sliding_window") && json.has("sliding_window");
+  read_windows(
+      json, windows, [&](std::int64_t l) { return !c.has_rope(l); }, c);
+  read_rope(json, RopeStyle::half_split, c);
+  c.qkv_bias = c.o_bias = json.boolean("attention_bias");
+  return c;
+}
+
+ModelConfig from_gguf(GgufConfig& meta) {
+  ModelConfig c = read_common(meta, "smollm3");
+  read_gqa(meta, c);
+  read_rope(meta, RopeStyle::interleaved, c);
+  every(kGgufInterval, c);
+  return c;
+}
+
+}  // namespace smollm3
+
+const Family kSmolLm3 = {"smollm3", "smollm3", "SmolLM3ForCausalLM", smollm3::from_hf, smollm3::from_gguf, {}, false,
+                         {},        true};
+
+}  // namespace moe::inline MOE_ABI::arch
