@@ -241,7 +241,6 @@ void add_network_options(CLI::App& app, Options& o) {
 int main(int argc, char** argv) {
   Options o;
   CLI::App app("Answers the requests of the OpenAI API with a model (docs/SERVING.md).", "moe-serve");
-  app.set_version_flag("--version", "moe-serve " MOE_VERSION, "print the version and exit");
   add_model_options(app, o);
   add_scheduler_options(app, o.server.scheduler);
   add_network_options(app, o);

@@ -199,6 +199,8 @@ class Model:
 
         Errors: those of score(); ArgumentError without labels.
         """
+        if isinstance(labels, str):
+            raise TypeError(f"labels: expected a list of texts, found the text {labels!r}")
         choice = _libmoe.choose(self._native, [(context, list(labels))], by)[0]
         if choice.error is not None:
             raise choice.error

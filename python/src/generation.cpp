@@ -54,6 +54,7 @@ nb::object log_probabilities(const Generation& g) {
 nb::str repr(const Generation& g) {
   const nb::str text = text_of(g.text);
   nb::object shown = nb::len(text) <= 60 ? nb::object(text) : text[nb::slice(0, 57)] + nb::str("...");
+  if (g.error) return nb::str("Generation({!r}, error={!r})").format(shown, g.error->message);
   return nb::str("Generation({!r}, tokens={}, end={!r})").format(shown, g.tokens.size(), std::string(name_of(g.end)));
 }
 

@@ -15,7 +15,7 @@ namespace {
 moe::TokenId checked(std::int64_t id, std::size_t position) {
   if (id < 0 || id > std::numeric_limits<moe::TokenId>::max())
     raise(moe::ErrorCode::bad_argument,
-          "token " + std::to_string(position) + " is " + std::to_string(id) + ", expected an id of at least 0");
+          "token " + std::to_string(position) + " is " + std::to_string(id) + ", expected 0 to 2147483647");
   return static_cast<moe::TokenId>(id);
 }
 
@@ -45,7 +45,8 @@ std::vector<moe::TokenId> ids_of_array(nb::handle object) {
 
 std::vector<moe::TokenId> ids_of(nb::handle object) {
   if (nb::isinstance<nb::str>(object) || nb::isinstance<nb::bytes>(object))
-    raise_type_error("expected token ids, found a text");
+    raise_type_error(nb::isinstance<nb::str>(object) ? "expected token ids, found a text"
+                                                     : "expected a str or token ids, found bytes");
   if (nb::ndarray_check(object)) return ids_of_array(object);
   std::vector<moe::TokenId> ids;
   for (nb::handle item : nb::iter(object)) {

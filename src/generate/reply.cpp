@@ -31,6 +31,9 @@ Result<Reply> Reply::create(const Tokenizer* tokenizer, const GenerateOptions& o
   if (!sampler) return forward(sampler);
   if (tokenizer == nullptr && !options.stop.empty())
     return fail(ErrorCode::bad_argument, "stop texts need a tokenizer, and the model has none");
+  for (std::size_t i = 0; i < options.stop.size(); ++i)
+    if (options.stop[i].empty())
+      return fail(ErrorCode::bad_argument, fmt::format("stop text {} is empty, expected at least one byte", i));
   if (options.log_probabilities && (*options.log_probabilities < 0 || *options.log_probabilities > kMostListed))
     return fail(ErrorCode::bad_argument,
                 fmt::format("log_probabilities is {}, expected 0 to {}", *options.log_probabilities, kMostListed));

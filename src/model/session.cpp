@@ -6,10 +6,12 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 
 #include "model/forward.hpp"
 #include "model/long_ropes.hpp"
+#include "support/show.hpp"
 #include "support/thread_check.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -73,15 +75,27 @@ void ExpertLoad::add(const ExpertLoad& other) {
   }
 }
 
+namespace {
+
+tl::unexpected<Error> no_such_isa() {
+  const char* found = std::getenv("MOE_ISA");
+  std::string names;
+  int count = 0;
+  const kernels::KernelTable* const* tables = kernels::runnable_tables(count);
+  for (int i = 0; i < count; ++i) names += (i == 0 ? "" : ", ") + std::string(tables[i]->isa);
+  return fail(ErrorCode::unsupported, fmt::format("MOE_ISA is {}, expected what this machine runs: {}",
+                                                  in_quotes(found == nullptr ? "" : found), names));
+}
+
+}  // namespace
+
 Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionOptions& options) {
   if (model == nullptr) return fail(ErrorCode::bad_argument, "model is null");
   if (auto ok = check_options(options); !ok) return moe::forward(ok);
   const kernels::KernelTable* table = kernels::active_table();
-  if (table == nullptr)
-    return fail(ErrorCode::unsupported,
-                "MOE_ISA names an instruction set that is unknown or that this machine cannot run");
+  if (table == nullptr) return no_such_isa();
   auto impl = std::make_unique<Impl>(std::move(model), options);
   if (auto ok = impl->forward.create(impl->model->impl(), impl->options, impl->cache, *table); !ok)
     return moe::forward(ok);
