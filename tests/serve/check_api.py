@@ -307,7 +307,7 @@ def main():
     broken = os.path.join(tempfile.mkdtemp(), "broken.jinja")
     with open(broken, "w", encoding="utf-8") as file:
         file.write("{% for x in %}")
-    for wrong, why in ((("--chat-template", "nothing"), "no chat template"), (("--chat-template", broken), "template"),
+    for wrong, why in ((("--chat-template", "nothing"), "no chat template 'nothing'"), (("--chat-template", broken), "template"),
                        (("--host", ""), "host"), (("--alias", ""), "name")):
         refusal = subprocess.run([program, "--model", model, "--port", "0", *wrong], capture_output=True, text=True, timeout=20)
         check(refusal.returncode == 1 and why in refusal.stderr and not refusal.stdout, f"{wrong}: {refusal}")
@@ -316,7 +316,7 @@ def main():
         refused(server, {"chat_id": 1}, 400, "chat_id", "unsupported_parameter")
         check(complete(server, model="what", max_tokens=1)["model"] == "what", "--any-model-name")
         status, answer = server.json("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}]})
-        check(status == 400 and "--chat-template" in answer["error"]["message"], f"no template: {answer}")
+        check(status == 400 and "no chat template" in answer["error"]["message"], f"no template: {answer}")
     finish()
 
 

@@ -202,7 +202,10 @@ TEST_CASE("a control token that merges would make of plain text is written by it
 TEST_CASE("a conversation that cannot be written says why, and the model loads") {
   const ModelCopy copy;
   CHECK(copy.load()->chat_templates().texts.empty());
-  CHECK(holds(error_of(*copy.load(), hello(), moe::ErrorCode::not_found), "--chat-template FILE"));
+  CHECK(holds(error_of(*copy.load(), hello(), moe::ErrorCode::not_found), "no chat template: the model has none"));
+  moe::Chat named = hello();
+  named.options.template_name = "rag";
+  CHECK(holds(error_of(*copy.load(), named, moe::ErrorCode::not_found), "no chat template 'rag': the model has none"));
   copy.write("chat_template.jinja", "{% for %}");
   CHECK(holds(error_of(*copy.load(), hello(), moe::ErrorCode::bad_file), "line 1"));
   copy.write("chat_template.jinja", "\n{{ raise_exception('only tools') }}");

@@ -73,7 +73,7 @@ TEST_CASE("options of chat templates that do not go together, and templates that
   check_one_line(asked(chat, {"--apply-chat-template", "--enable-thinking", "true", "--think-end-token", "</t>"}), 1,
                  "the answers of task 'stand_in_exam' are scored");
   check_one_line(asked(bare, {"--apply-chat-template"}), 1,
-                 "has no chat template: give it one with --chat-template FILE");
+                 "no chat template: the model has none; the text of one can be given instead");
   check_one_line(asked(broken, {"--apply-chat-template"}), 1, "m: chat template 'default', line 1");
   check_one_line(asked(chat, {"--chat-template", s / "absent.jinja"}), 1, "absent.jinja");
   check_one_line(asked(chat, {"--chat-template", s.write("empty.jinja", "")}), 1, "is empty");
