@@ -243,10 +243,7 @@ class Reservation {
   }
   void commit() {
     committed_ = true;
-    for (const StepRun& run : runs_) {
-      cache_.commit(run.sequence, static_cast<std::int64_t>(run.tokens.size()));
-      cache_.trim(run.sequence);
-    }
+    for (const StepRun& run : runs_) cache_.commit(run.sequence, static_cast<std::int64_t>(run.tokens.size()));
     ropes_.commit(batch_, runs_, cache_);
   }
 
