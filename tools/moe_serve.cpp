@@ -114,6 +114,8 @@ Result<void> load(Options& o, moe::serve::Server& server) {
                                           .cancelled = cli::interrupted});
   line.clear();
   if (!model) return moe::forward(model);
+  // From here on the server's own thread computes.
+  moe::end_openmp_threads();
   for (const std::string& note : (*model)->info().notes) cli::complain("moe-serve", "note: " + note);
   if (auto ok = check_context(**model, o.server); !ok) return ok;
   if (auto ok = server.serve(*model); !ok) return ok;

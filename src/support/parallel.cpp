@@ -95,4 +95,9 @@ Result<ParallelFor> start_openmp_pool(std::int32_t thread_count) {
   return pool;
 }
 
+void end_openmp_threads() {
+  omp_pause_resource_all(omp_pause_soft);
+  tested_threads = {};
+}
+
 }  // namespace moe::inline MOE_ABI

@@ -122,6 +122,31 @@ TEST_CASE("start_openmp_pool says how many threads the system starts") {
         }) == "");
 }
 
+TEST_CASE("end_openmp_threads leaves the threads of others and takes nothing for good") {
+  CHECK(in_child(kPlenty, [](Findings& found) {
+          const int before = moe_test_threads_alive();
+          const auto pool = moe::start_openmp_pool(3);
+          found.expect(pool.has_value(), "3 threads are not started");
+          moe::end_openmp_threads();
+#ifndef __clang__  // LLVM's OpenMP keeps its threads
+          found.expect(moe_test_threads_alive() == before, "threads are left");
+#endif
+          if (pool) found.expect(run_tasks(found, *pool, 200) > 1, "one worker did everything");
+          std::thread([&] {
+            if (pool) run_tasks(found, *pool, 20);
+            moe::end_openmp_threads();
+          }).join();
+          moe::end_openmp_threads();
+          moe::end_openmp_threads();
+        }) == "");
+  // Where it found room for three, there is none the next time.
+  CHECK(in_child(2, [](Findings& found) {
+          found.expect(moe::start_openmp_pool(3).has_value(), "3 threads are not started");
+          moe::end_openmp_threads();
+          found.expect(moe::start_openmp_pool(3).has_value(), "3 threads are not started again");
+        }) == "");
+}
+
 TEST_CASE("threads are tested with the stacks that OpenMP gives its own") {
   const std::map<std::string, std::size_t> sizes = {{"3", 3u << 10},    {" 16 K ", 16u << 10},
                                                     {"5b", 5},          {"2M", 2u << 20},
