@@ -159,6 +159,9 @@ struct RouterConfig {
   static constexpr RouterConfig moonlight();
   static constexpr RouterConfig glm4_5();
   static constexpr RouterConfig glm4_5_air();
+  static constexpr RouterConfig glm4_7_flash();
+  static constexpr RouterConfig dots1();
+  static constexpr RouterConfig minimax_m2();
   static constexpr RouterConfig deepseek_v2();
   static constexpr RouterConfig deepseek_v2_lite();
   static constexpr RouterConfig qwen3_moe();    ///< 30B-A3B and 235B-A22B
@@ -168,6 +171,9 @@ struct RouterConfig {
   static constexpr RouterConfig olmoe();
   static constexpr RouterConfig gpt_oss_120b();
   static constexpr RouterConfig gpt_oss_20b();
+  static constexpr RouterConfig hunyuan_a13b();
+  static constexpr RouterConfig ernie4_5_21b();
+  static constexpr RouterConfig ernie4_5_300b();
 };
 
 namespace detail {
@@ -194,6 +200,9 @@ constexpr RouterConfig RouterConfig::kimi_k2() { return detail::noaux_router(384
 constexpr RouterConfig RouterConfig::moonlight() { return detail::noaux_router(64, 6, 2.446); }
 constexpr RouterConfig RouterConfig::glm4_5() { return detail::noaux_router(160, 8, 2.5); }
 constexpr RouterConfig RouterConfig::glm4_5_air() { return detail::noaux_router(128, 8, 1.0); }
+constexpr RouterConfig RouterConfig::glm4_7_flash() { return detail::noaux_router(64, 4, 1.8); }
+constexpr RouterConfig RouterConfig::dots1() { return detail::noaux_router(128, 6, 2.5); }
+constexpr RouterConfig RouterConfig::minimax_m2() { return detail::noaux_router(256, 8, 1.0); }
 constexpr RouterConfig RouterConfig::deepseek_v2() {
   return {.expert_count = 160, .top_k = 6, .group_count = 8, .topk_group = 3, .routed_scaling_factor = 16.0};
 }
@@ -208,6 +217,13 @@ constexpr RouterConfig RouterConfig::gpt_oss_120b() {
 }
 constexpr RouterConfig RouterConfig::gpt_oss_20b() {
   return {.expert_count = 32, .top_k = 4, .score = RouterScore::chosen_softmax};
+}
+constexpr RouterConfig RouterConfig::hunyuan_a13b() { return {.expert_count = 64, .top_k = 8, .norm_topk_prob = true}; }
+constexpr RouterConfig RouterConfig::ernie4_5_21b() {
+  return {.expert_count = 64, .top_k = 6, .selection_bias = true, .norm_topk_prob = true};
+}
+constexpr RouterConfig RouterConfig::ernie4_5_300b() {
+  return {.expert_count = 64, .top_k = 8, .selection_bias = true, .norm_topk_prob = true};
 }
 
 struct ModelConfig {

@@ -72,6 +72,12 @@ json norm_topk(const ModelConfig& c) {
 }
 json routed_scale(const ModelConfig& c) { return one(c.router.routed_scaling_factor); }
 json score_name(const ModelConfig& c) { return one(c.router.score == RouterScore::sigmoid ? "sigmoid" : "softmax"); }
+/// dots.llm1's published config.json names the method here.
+json scoring_func(const ModelConfig& c) {
+  json names = score_name(c);
+  if (c.router.score == RouterScore::sigmoid && c.router.selection_bias) names.push_back("noaux_tc");
+  return names;
+}
 json topk_method(const ModelConfig& c) {
   return one(c.router.selection_bias ? "noaux_tc" : c.router.group_count > 1 ? "group_limited_greedy" : "greedy");
 }
@@ -254,7 +260,7 @@ constexpr UnreadRule kRules[] = {
     {"moe_renormalize", "[]", norm_topk, kMoe},
     {"routed_scaling_factor", "[]", routed_scale, kMoe},
     {"router_scaling_factor", "[]", routed_scale, kMoe},
-    {"scoring_func", "[]", score_name, kMoe},
+    {"scoring_func", "[]", scoring_func, kMoe},
     {"score_function", "[]", score_name, kMoe},
     {"moe_router_activation_func", "[]", score_name, kMoe},
     {"topk_method", "[]", topk_method, kMoe},

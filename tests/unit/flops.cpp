@@ -113,6 +113,15 @@ TEST_CASE("sizes that flops_ref.json lacks are those their makers print") {
   CHECK(rounded(static_cast<double>(moe::count_parameters(flash).total), 0) == "30");
   CHECK(rounded(static_cast<double>(moe::count_parameters(flash).total + moe::count_mtp_parameters(flash)), 0) == "31");
   CHECK(rounded(static_cast<double>(moe::count_parameters(flash).active_without_head), 0) == "3");
+  // By their names or model cards: dots.llm1 142 B, 14 B active; 80 and 13; 21 (rounded down) and 3; 300 and 47.
+  const auto sizes = [&](const char* model) {
+    const auto count = moe::count_parameters(configs.at(model));
+    return rounded(static_cast<double>(count.total), 1) + " " + rounded(static_cast<double>(count.active_matmul), 1);
+  };
+  CHECK(sizes("dots.llm1") == "142.8 13.4");
+  CHECK(sizes("Hunyuan-A13B") == "80.4 12.7");
+  CHECK(sizes("ERNIE-4.5-21B-A3B") == "21.8 3.4");
+  CHECK(sizes("ERNIE-4.5-300B-A47B") == "299.5 47.1");
 }
 
 TEST_CASE("a window bounds the keys that its layers count") {

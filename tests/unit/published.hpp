@@ -42,17 +42,22 @@ inline moe::ModelConfig shapes_of(const nlohmann::json& j) {
       c.sliding_window = j["sliding_window"].get<std::int64_t>();
       for (std::int64_t l = 0; l < c.layer_count; l += 2) c.sliding_layers.push_back(l);
     }
-    if (c.family == "qwen3" || c.family == "qwen3_moe") c.qk_norm = moe::QkNorm::head;
+    for (const char* family : {"qwen3", "qwen3_moe", "dots1", "hunyuan_v1_moe"})
+      if (c.family == family) c.qk_norm = moe::QkNorm::head;
   }
-  for (const char* key : {"n_routed_experts", "num_experts", "num_local_experts"})
+  for (const char* key : {"n_routed_experts", "num_experts", "num_local_experts", "moe_num_experts"})
     c.router.expert_count = integer(j, key, c.router.expert_count);
   if (c.router.expert_count > 0) {
-    c.router.top_k = j["num_experts_per_tok"].get<std::int64_t>();
-    c.router.selection_bias =
-        c.family == "glm4_moe" || c.family == "minimax_m2" || j.value("topk_method", std::string{}) == "noaux_tc";
+    for (const char* key : {"num_experts_per_tok", "moe_topk", "moe_k"})
+      c.router.top_k = integer(j, key, c.router.top_k);
+    for (const char* family : {"glm4_moe", "minimax_m2", "dots1", "ernie4_5_moe"})
+      if (c.family == family) c.router.selection_bias = true;
+    if (j.value("topk_method", std::string{}) == "noaux_tc") c.router.selection_bias = true;
     c.moe_intermediate_size = integer(j, "moe_intermediate_size", c.intermediate_size);
-    c.shared_expert_count = integer(j, "n_shared_experts", 0);
-    c.first_k_dense_replace = integer(j, "first_k_dense_replace", 0);
+    for (const char* key : {"n_shared_experts", "num_shared_expert", "moe_num_shared_experts"})
+      c.shared_expert_count = integer(j, key, c.shared_expert_count);
+    for (const char* key : {"first_k_dense_replace", "moe_layer_start_index"})
+      c.first_k_dense_replace = integer(j, key, c.first_k_dense_replace);
     if (j.contains("shared_expert_intermediate_size")) {
       c.shared_expert_count = 1;
       c.shared_expert_intermediate_size = j["shared_expert_intermediate_size"].get<std::int64_t>();

@@ -21,6 +21,9 @@ constexpr Named kNamed[] = {
     {RouterConfig::moonlight(), "Moonlight-16B-A3B"},
     {RouterConfig::glm4_5(), "GLM-4.5"},
     {RouterConfig::glm4_5_air(), "GLM-4.5-Air"},
+    {RouterConfig::glm4_7_flash(), "GLM-4.7-Flash"},
+    {RouterConfig::dots1(), "dots.llm1"},
+    {RouterConfig::minimax_m2(), "MiniMax-M2"},
     {RouterConfig::deepseek_v2(), "DeepSeek-V2"},
     {RouterConfig::deepseek_v2_lite(), "DeepSeek-V2-Lite"},
     {RouterConfig::qwen3_moe(), "Qwen3-30B-A3B"},
@@ -32,6 +35,9 @@ constexpr Named kNamed[] = {
     {RouterConfig::olmoe(), "OLMoE-1B-7B"},
     {RouterConfig::gpt_oss_120b(), "gpt-oss-120b"},
     {RouterConfig::gpt_oss_20b(), "gpt-oss-20b"},
+    {RouterConfig::hunyuan_a13b(), "Hunyuan-A13B"},
+    {RouterConfig::ernie4_5_21b(), "ERNIE-4.5-21B-A3B"},
+    {RouterConfig::ernie4_5_300b(), "ERNIE-4.5-300B-A47B"},
 };
 
 }  // namespace

@@ -58,7 +58,9 @@ ModelConfig moe_from_hf(const JsonConfig& json) {
   expect(json, "num_shared_expert", 1);
   expect(json, "n_group", 1);
   expect(json, "topk_group", 1);
-  expect(json, "routed_scaling_factor", 1);
+  if (json.has("routed_scaling_factor") && !json.is_false("routed_scaling_factor"))
+    if (const double scale = json.number("routed_scaling_factor"); scale != 1.0)
+      json.refuse(ErrorCode::unsupported, fmt::format("config.json: routed_scaling_factor is {}, expected 1", scale));
   expect(json, "moe_layer_num_skipped", 0);
   for (const char* key : {"norm_topk_prob", "use_mixed_mlp_moe"}) expect_true(json, key);
   return c;

@@ -18,6 +18,7 @@ constexpr TensorName kNames[] = {
 void set_router(ModelConfig& c) {
   c.qk_norm = QkNorm::projection;
   c.router.score = RouterScore::sigmoid;
+  c.router.group_score = GroupScore::top2_sum;  // DeepSeek-V3's method, with one group
   c.router.selection_bias = true;
   c.router.norm_topk_prob = true;
 }
