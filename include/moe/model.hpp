@@ -115,6 +115,8 @@ struct ModelInfo {
 };
 
 struct ModelImpl;
+class Model;
+const ModelImpl& impl_of(const Model& model);  // the library's own (src/model/model_impl.hpp)
 
 /// Immutable: any number of threads may use one object at once.
 class MOE_API Model {
@@ -148,9 +150,8 @@ class MOE_API Model {
   Result<std::shared_ptr<const Model>> with_experts(const ExpertOptions& options) const;
   Result<std::shared_ptr<const Model>> with_top_k(std::int64_t top_k) const { return with_experts({.top_k = {top_k}}); }
 
-  const ModelImpl& impl() const { return *impl_; }
-
  private:
+  friend const ModelImpl& impl_of(const Model& model);
   explicit Model(std::shared_ptr<const ModelImpl> impl);
   std::shared_ptr<const ModelImpl> impl_;
 };

@@ -29,7 +29,7 @@ std::int64_t expert_runs(const std::vector<TokenRouting>& layer) {
 StageDemands step_demand(const Model& model, KvType kv, std::int64_t cached, std::int64_t tokens,
                          const std::vector<std::vector<TokenRouting>>& routing) {
   const ModelConfig& c = model.config();
-  const Weights& weights = *model.impl().weights;
+  const Weights& weights = *impl_of(model).weights;
   StageDemands by_stage;
   const auto matrix = [&](Stage stage, const Matrix& m, double copies_read, double rows_of_x) {
     if (m.empty()) return;

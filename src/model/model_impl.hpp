@@ -17,4 +17,6 @@ struct ModelImpl {
   std::int64_t resident_bytes = 0;
 };
 
+inline const ModelImpl& impl_of(const Model& model) { return *model.impl_; }
+
 }  // namespace moe::inline MOE_ABI

@@ -97,7 +97,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   const kernels::KernelTable* table = kernels::active_table();
   if (table == nullptr) return no_such_isa();
   auto impl = std::make_unique<Impl>(std::move(model), options);
-  if (auto ok = impl->forward.create(impl->model->impl(), impl->options, impl->cache, *table); !ok)
+  if (auto ok = impl->forward.create(impl_of(*impl->model), impl->options, impl->cache, *table); !ok)
     return moe::forward(ok);
   return std::unique_ptr<Session>(new Session(std::move(impl)));
 }

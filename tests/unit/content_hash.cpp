@@ -301,7 +301,7 @@ TEST_CASE("the bytes that are hashed are those that are loaded, also where nothi
   const fs::path dir = scratch.dir / "m";
   copy_model(dir);
   const auto weights_of = [](const moe::Model& model) {
-    const auto& memory = model.impl().weights->memory;
+    const auto& memory = impl_of(model).weights->memory;
     return std::string(reinterpret_cast<const char*>(memory.data()), memory.size_bytes());
   };
   std::map<std::string, std::string> weights;  // by hash
@@ -352,7 +352,7 @@ TEST_CASE("weights are the same with a hash and without, in any kind of file") {
     const auto hashed = moe::Model::load(path.string(), options);
     REQUIRE_MESSAGE(plain.has_value(), plain.error().message);
     REQUIRE_MESSAGE(hashed.has_value(), hashed.error().message);
-    const auto &a = *(*plain)->impl().weights, &b = *(*hashed)->impl().weights;
+    const auto &a = *impl_of(**plain).weights, &b = *impl_of(**hashed).weights;
     REQUIRE(a.memory.size_bytes() == b.memory.size_bytes());
     CHECK(std::memcmp(a.memory.data(), b.memory.data(), a.memory.size_bytes()) == 0);
     CHECK(a.final_norm == b.final_norm);
