@@ -269,9 +269,11 @@ TEST_CASE("the real gnuplot: every picture, no name of ours in its script, forei
   REQUIRE_MESSAGE(got.has_value(), got.error().message);
   CHECK(got->no_pictures == "");
   const auto found = elements(got->html);
-  // Compute, bytes, time, energy; gaps; one by subject; the sweep; two heat maps.
-  CHECK(found.at("svg") == 9);
+  // Compute, bytes, time, energy; gaps; one by subject; the sweep; two heat maps. Each for a page and for a phone.
+  CHECK(found.at("svg") == 18);
   CHECK(found.at("figure") == 9);
+  CHECK(count(got->html, "<div class=\"wide\"><svg viewBox=\"0 0 600 ") == 9);
+  CHECK(count(got->html, "<div class=\"narrow\"><svg viewBox=\"0 0 328 ") == 9);
   CHECK_FALSE(found.contains("script"));
   for (const char* no : {"xlink", "id='gp", "rgb(", "font-family=\""}) CHECK(got->html.find(no) == std::string::npos);
   CHECK(got->html.find("<text>&lt;script&gt;x&lt;/script&gt;</text>") != std::string::npos);

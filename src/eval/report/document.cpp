@@ -63,10 +63,10 @@ void ReportDocument::table(Table table) {
   blocks.push_back(std::move(block));
 }
 
-void ReportDocument::picture(std::optional<std::string> svg, std::string caption) {
-  if (!svg) return;
+void ReportDocument::picture(std::optional<Picture> picture, std::string caption) {
+  if (!picture) return;
   Block block{Block::Kind::picture, 2, std::move(caption)};
-  block.svg = std::move(*svg);
+  block.picture = std::move(*picture);
   blocks.push_back(std::move(block));
 }
 

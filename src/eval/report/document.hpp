@@ -43,7 +43,7 @@ struct Block {
     list,     ///< `items`
     code,     ///< a command line
     table,
-    picture,  ///< `svg` with `text` as its caption; HTML only
+    picture,  ///< `picture` with `text` as its caption; HTML only
     fold,     ///< `text` is the summary of what follows, `level` 1: open
     fold_end,
     legend,  ///< of a heat map's colours; HTML only
@@ -53,7 +53,7 @@ struct Block {
   std::string text = {};
   std::vector<std::string> items = {};
   Table table = {};
-  std::string svg = {};
+  Picture picture = {};
   std::string anchor = {};  ///< of a heading
 };
 
@@ -66,7 +66,7 @@ struct ReportDocument {
   void heading(int level, std::string text, std::string anchor = {});
   void add(Block::Kind kind, std::string text) { blocks.push_back({kind, 2, std::move(text)}); }
   void table(Table table);
-  void picture(std::optional<std::string> svg, std::string caption);
+  void picture(std::optional<Picture> picture, std::string caption);
 };
 
 Cell word(std::string text);
