@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "eval/report/checks.hpp"
 #include "eval/report/names.hpp"
 #include "eval/report/standing.hpp"
 #include "eval/report/subject_gaps.hpp"
@@ -100,15 +101,9 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome, std::int
       {"mean_experts_per_token", outcome.experts ? Json(outcome.experts->mean_experts_per_token()) : Json(nullptr)},
       {"experts", experts_json(outcome.experts)},
       {"seconds", outcome.seconds},
-      {"joules", optional_number(outcome.joules)},
-      {"truncated_questions", outcome.truncated},
-      {"too_long_questions", outcome.too_long},
-      {"non_finite_questions", outcome.non_finite},
-      {"match_limit_questions", outcome.match_limit},
-      {"skipped_questions", outcome.skipped},
-      {"tied_questions", outcome.tied},
-      {"reencoded_questions", outcome.reencoded},
-      {"rows", Json::array()}};
+      {"joules", optional_number(outcome.joules)}};
+  for (const Check& check : kChecks) out[check.key] = outcome.*check.count;
+  out["rows"] = Json::array();
   for (const Aggregate& row : outcome.subtasks) out["rows"].push_back(aggregate_json(row));
   for (const Aggregate& row : outcome.groups) out["rows"].push_back(aggregate_json(row));
   for (const Breakdown& breakdown : outcome.breakdowns)
