@@ -153,7 +153,8 @@ Json model_json(const RunReport& report, const ModelRun& run) {
               {"formats", run.info.format_summary},
               {"notes", run.info.notes},
               {"unread_keys", run.info.unread_keys},
-              {"top_k", run.info.config.router.top_k},
+              // A dense model may have the keys of its family's experts.
+              {"top_k", run.info.config.moe_layer_count() > 0 ? router.top_k : 0},
               {"layer_top_k", layer_top_k.empty() ? Json(nullptr) : Json(layer_top_k)},
               {"expert_mass", router.expert_mass < 1.0 ? Json(router.expert_mass) : Json(nullptr)},
               {"expert_mass_variant",
