@@ -117,9 +117,18 @@ void Composer::share_out(std::vector<Slice>& all, std::int64_t tokens_left, std:
   auto turn = owners.upper_bound(first_owner_);
   if (turn == owners.end()) turn = owners.begin();
   if (turn != owners.end()) first_owner_ = turn->first;
-  while (tokens_left > 0 && !owners.empty()) {
+  for (std::int64_t least = kLeastSlice; std::max(tokens_left, least) > 0 && !owners.empty();) {
     auto& waiting = turn->second;
-    while (!waiting.empty() && !grow(*waiting.back(), kTurnTokens, tokens_left, rows_left)) waiting.pop_back();
+    while (!waiting.empty()) {
+      std::int64_t room = std::max(tokens_left, least);
+      const std::int64_t before = room;
+      if (grow(*waiting.back(), kTurnTokens, room, rows_left)) {
+        tokens_left -= before - room;
+        least = 0;
+        break;
+      }
+      waiting.pop_back();
+    }
     turn = waiting.empty() ? owners.erase(turn) : std::next(turn);
     if (turn == owners.end()) turn = owners.begin();
   }
@@ -134,7 +143,7 @@ std::vector<StepItem> Composer::compose(std::span<JobRecord* const> running, con
     const double left = budget.seconds - static_cast<double>(written) * budget.reply_seconds;
     tokens = std::min(tokens, fitting(std::max(left, budget.seconds / 2), budget.token_seconds));
   }
-  share_out(all, std::max(tokens, kLeastSlice), std::max<std::int64_t>(budget.rows - written, 1));
+  share_out(all, tokens, std::max<std::int64_t>(budget.rows - written, 1));
   for (const Slice& s : all)
     if (s.item.count > 0) items.push_back(s.item);
   return items;

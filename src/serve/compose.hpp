@@ -32,7 +32,7 @@ struct StepBudget {
   double reply_seconds = 0, token_seconds = 0;  ///< of a token of a reply and of a prompt, as measured; 0: not known
 };
 
-/// However many replies are being written, prompts go on by so many tokens in each step.
+/// However many replies are being written, a prompt goes on by so many tokens in each step.
 inline constexpr std::int64_t kLeastSlice = 16;
 
 class Composer {

@@ -124,6 +124,24 @@ TEST_CASE("prompts get what replies leave of a step's time, and a half of it at 
   s.finish();
 }
 
+TEST_CASE("of prompts that are nearly there a step has so many as fit as well, and one at least") {
+  Server s({.options = {.logit_memory = 2 * 4 * 262}, .pages = 256});  // two positions with logits
+  s.submit(job_of(words(1, 5), 50));
+  s.scheduler->step();
+  for (std::uint64_t i = 0; i < 10; ++i) s.submit(job_of(words(100 + i, 3), 20));
+  s.scheduler->step();
+  const auto prompts = [&](double token_seconds) {
+    const moe::serve::StepBudget budget{
+        .rows = 64, .seconds = 0.1, .reply_seconds = 0.01, .token_seconds = token_seconds};
+    const auto items = moe::serve::Composer().compose(s.scheduler->roster().running(), budget);
+    return std::count_if(items.begin(), items.end(), [](const auto& item) { return item.is_stretch(); });
+  };
+  CHECK(prompts(0.001) >= 8);
+  CHECK(prompts(0.02) == 4);
+  CHECK(prompts(0.2) == 1);
+  s.finish();
+}
+
 TEST_CASE("an owner below its share begins beside another's replies, and no step has more of them than before") {
   Server s({.options = {.max_sequences = 6}, .pages = 256});
   std::vector<std::shared_ptr<RecordingSink>> many, few;
