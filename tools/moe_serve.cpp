@@ -160,8 +160,10 @@ void add_model_options(CLI::App& app, Options& o) {
   app.add_flag("--any-model-name", o.server.any_model_name, "requests may name any model");
   cli::add_number(app, "--ctx,--max-model-len", o.server.context_tokens, Bounds<std::int64_t>{1, kMost},
                   "tokens of one request, prompt and reply (the model's context)");
-  cli::add_number(app, "--cache-tokens", o.server.session.max_tokens, Bounds<std::int64_t>{1, std::int64_t{1} << 40},
-                  "tokens that the cache holds for all requests together (8 times --ctx, at most 32768)");
+  cli::add_number(
+      app, "--cache-tokens", o.server.session.max_tokens, Bounds<std::int64_t>{1, std::int64_t{1} << 40},
+      "tokens that the cache holds for all requests together (8 times --ctx, at most 32768, at least one --ctx, and a "
+      "page of 64)");
   cli::add_path(app, "--chat-template", o.chat_template,
                 "a template: a file that ends in .jinja or has a / in its path, or the NAME of one of the model's")
       ->type_name("FILE|NAME");
