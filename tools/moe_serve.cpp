@@ -162,8 +162,10 @@ void add_model_options(CLI::App& app, Options& o) {
   app.add_flag("--any-model-name", o.server.any_model_name, "requests may name any model");
   cli::add_number(app, "--ctx,--max-model-len", o.server.context_tokens, Bounds<std::int64_t>{1, kMost},
                   "tokens of one request, prompt and reply (the model's context)");
-  cli::add_number(app, "--cache-tokens", o.server.session.max_tokens, Bounds<std::int64_t>{1, std::int64_t{1} << 40},
-                  "tokens that the cache holds for all requests together (8 times --ctx, at most 32768)");
+  cli::add_number(
+      app, "--cache-tokens", o.server.session.max_tokens, Bounds<std::int64_t>{1, std::int64_t{1} << 40},
+      "tokens that the cache holds for all requests together (8 times --ctx, at most 32768, at least one --ctx, and a "
+      "page of 64)");
   cli::add_path(app, "--chat-template", o.chat_template,
                 "a template: a file that ends in .jinja or has a / in its path, or the NAME of one of the model's")
       ->type_name("FILE|NAME");
@@ -184,7 +186,7 @@ void add_scheduler_options(CLI::App& app, moe::serve::SchedulerOptions& o) {
   cli::add_number(app, "--batch-tokens", o.batch_tokens, Bounds<std::int64_t>{1, 1 << 20},
                   "tokens of a step: one of each reply, then of prompts (512)");
   cli::add_number(app, "--max-sequences", o.max_sequences, Bounds<std::int64_t>{1, 1 << 16},
-                  "replies that run at one time (64)");
+                  "replies that run at one time; an API key below its share does not wait for others' (64)");
   cli::add_number(app, "--max-queue", o.max_queue, Bounds<std::int64_t>{1, 1 << 20},
                   "prompts that wait; more are refused with 429 (4096)");
   cli::add_number(app, "--logit-memory", o.logit_memory, Bounds<std::int64_t>{1, std::int64_t{1} << 40},
@@ -193,8 +195,10 @@ void add_scheduler_options(CLI::App& app, moe::serve::SchedulerOptions& o) {
                   "tokens that earlier prompts may hold in the cache; 0 keeps nothing (half of the cache)");
   cli::add_number(app, "--reorder-window", o.reorder_window, Bounds<std::int64_t>{0, 1 << 20},
                   "waiting prompts among which the one with most in the cache goes first (64)");
-  cli::add_number(app, "--max-step-ms", o.max_step_ms, Bounds<std::int64_t>{0, 1 << 20},
-                  "prompts wait where a step would take longer while replies are written; 0: never (200)");
+  cli::add_number(
+      app, "--max-step-ms", o.max_step_ms, Bounds<double>{0, 1e6},
+      "time of a step while replies are written: prompts get what is left, and half of it at least; several "
+      "keys' replies take turns within it; 0: no limit (200)");
   app.add_flag("--isolate-keys", o.isolate_owners, "API keys do not share what is in the cache");
 }
 

@@ -19,7 +19,7 @@ namespace moe::inline MOE_ABI::serve {
 /// How the scheduler uses cache and time. None of it changes a bit of an answer.
 struct SchedulerOptions {
   std::int64_t batch_tokens = 512;  ///< computed in a step: a token of each reply that is being written, then prompts
-  std::int64_t max_sequences = 64;  ///< replies that run at one time
+  std::int64_t max_sequences = 64;  ///< replies that run at one time, and get a token in a step
   std::int64_t max_queue = 4096;    ///< prompts that wait; more are refused with 429
   std::int64_t logit_memory = std::int64_t{128}
                               << 20;  ///< bytes: bounds the positions of a step with logits; two may always have them
@@ -29,8 +29,9 @@ struct SchedulerOptions {
   /// Among so many waiting jobs of an owner the one that shares most with what is cached goes first; none is passed over
   /// more often than this. 0: first come, first served.
   std::int64_t reorder_window = 64;
-  /// While replies are being written, prompts get at most so many tokens that a step takes about this long. 0: no limit.
-  std::int64_t max_step_ms = 200;
+  /// That a step takes about while replies are being written: prompts get what those leave of it, and at least a half;
+  /// replies of several owners take turns where all of them would take longer. 0: no limit.
+  double max_step_ms = 200;
   bool isolate_owners = false;  ///< owners do not share what is kept: the time of an answer tells nobody of another's
 };
 

@@ -2,12 +2,50 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace moe::inline MOE_ABI::serve {
 namespace {
 
 // What an owner gets at one turn.
 constexpr std::int64_t kTurnTokens = 64;
+
+using Owner = std::string_view;
+
+// Keeps `most` of the replies: owners take turns, and each one's go first that have waited longest.
+void keep_in_turn(std::vector<StepItem>& items, std::size_t most) {
+  if (items.size() <= most) return;
+  struct Place {
+    std::int64_t turn = 0, served = 0;  // of its owner: replies before this one, and served
+    StepItem item;
+  };
+  std::stable_sort(items.begin(), items.end(),
+                   [](const StepItem& a, const StepItem& b) { return a.reply->served < b.reply->served; });
+  std::map<Owner, std::int64_t> turns, served;
+  for (const StepItem& item : items) served[item.job->job.owner] = item.reply->served;  // the last one is the latest
+  std::vector<Place> places;
+  for (const StepItem& item : items) {
+    const Owner owner = item.job->job.owner;
+    places.push_back({turns[owner]++, served[owner], item});
+  }
+  std::stable_sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
+    return a.turn != b.turn ? a.turn < b.turn : a.served < b.served;
+  });
+  items.clear();
+  for (std::size_t i = 0; i < most; ++i) items.push_back(places[i].item);
+}
+
+// Tokens that take so long; all where nothing limits them or nothing was measured.
+std::int64_t fitting(double seconds, double each) {
+  constexpr double kAll = 1 << 30;
+  return static_cast<std::int64_t>(seconds > 0 && each > 0 ? std::min(seconds / each, kAll) : kAll);
+}
+
+std::int64_t count_owners(std::span<const StepItem> items) {
+  std::set<Owner> owners;
+  for (const StepItem& item : items) owners.insert(item.job->job.owner);
+  return static_cast<std::int64_t>(owners.size());
+}
 
 }  // namespace
 
@@ -17,17 +55,18 @@ std::span<const TokenId> StepItem::tokens() const {
   return std::span(reply->tokens()).subspan(static_cast<std::size_t>(begin - job->prompt_tokens()), size);
 }
 
-std::vector<StepItem> Composer::next_tokens(std::span<JobRecord* const> running, std::int64_t most) {
+std::vector<StepItem> Composer::next_tokens(std::span<JobRecord* const> running, const StepBudget& budget,
+                                            bool has_slices) {
   std::vector<StepItem> items;
   for (JobRecord* job : running)
     for (ReplyRecord& reply : job->replies)
       if (reply.sequence != kNoSequence && job->pending(reply) == 1)
         items.push_back({job, &reply, reply.sequence, reply.length, 1, Logits::last});
-  if (static_cast<std::int64_t>(items.size()) <= most) return items;
-  // Those that had to wait come first.
-  std::stable_sort(items.begin(), items.end(),
-                   [](const StepItem& a, const StepItem& b) { return a.reply->last_step < b.reply->last_step; });
-  items.resize(static_cast<std::size_t>(most));
+  // A row is left to prompts, so that they go on whatever is being written.
+  std::int64_t most = std::min(budget.rows - (has_slices ? 1 : 0), budget.replies);
+  if (const std::int64_t owners = count_owners(items); owners > 1)
+    most = std::min(most, std::max(fitting(budget.seconds, budget.reply_seconds), owners));
+  keep_in_turn(items, static_cast<std::size_t>(std::max<std::int64_t>(most, 1)));
   return items;
 }
 
@@ -78,9 +117,18 @@ void Composer::share_out(std::vector<Slice>& all, std::int64_t tokens_left, std:
   auto turn = owners.upper_bound(first_owner_);
   if (turn == owners.end()) turn = owners.begin();
   if (turn != owners.end()) first_owner_ = turn->first;
-  while (tokens_left > 0 && !owners.empty()) {
+  for (std::int64_t least = kLeastSlice; std::max(tokens_left, least) > 0 && !owners.empty();) {
     auto& waiting = turn->second;
-    while (!waiting.empty() && !grow(*waiting.back(), kTurnTokens, tokens_left, rows_left)) waiting.pop_back();
+    while (!waiting.empty()) {
+      std::int64_t room = std::max(tokens_left, least);
+      const std::int64_t before = room;
+      if (grow(*waiting.back(), kTurnTokens, room, rows_left)) {
+        tokens_left -= before - room;
+        least = 0;
+        break;
+      }
+      waiting.pop_back();
+    }
     turn = waiting.empty() ? owners.erase(turn) : std::next(turn);
     if (turn == owners.end()) turn = owners.begin();
   }
@@ -88,12 +136,14 @@ void Composer::share_out(std::vector<Slice>& all, std::int64_t tokens_left, std:
 
 std::vector<StepItem> Composer::compose(std::span<JobRecord* const> running, const StepBudget& budget) {
   std::vector<Slice> all = slices(running);
-  // A row is left to prompts, so that they go on whatever is being written.
-  std::vector<StepItem> items = next_tokens(running, std::max<std::int64_t>(budget.rows - (all.empty() ? 0 : 1), 1));
+  std::vector<StepItem> items = next_tokens(running, budget, !all.empty());
   const auto written = static_cast<std::int64_t>(items.size());
   std::int64_t tokens = budget.tokens - written;
-  if (written > 0 && budget.beside_replies >= 0) tokens = std::min(tokens, budget.beside_replies);
-  share_out(all, std::max(tokens, kLeastSlice), std::max<std::int64_t>(budget.rows - written, 1));
+  if (written > 0) {
+    const double left = budget.seconds - static_cast<double>(written) * budget.reply_seconds;
+    tokens = std::min(tokens, fitting(std::max(left, budget.seconds / 2), budget.token_seconds));
+  }
+  share_out(all, tokens, std::max<std::int64_t>(budget.rows - written, 1));
   for (const Slice& s : all)
     if (s.item.count > 0) items.push_back(s.item);
   return items;

@@ -23,12 +23,16 @@ struct StepItem {
 };
 
 struct StepBudget {
-  std::int64_t tokens = 512;         ///< of a step
-  std::int64_t rows = 2;             ///< positions with logits
-  std::int64_t beside_replies = -1;  ///< tokens of prompts while replies are being written; -1: no such limit
+  std::int64_t tokens = 512;  ///< of a step
+  std::int64_t rows = 2;      ///< positions with logits
+  std::int64_t replies = 64;  ///< that get a token
+  /// That a step may take while replies are being written: of several owners' replies so many get a token, and at least
+  /// one of each owner; prompts get the rest of it, and at least a half. 0: no limit.
+  double seconds = 0;
+  double reply_seconds = 0, token_seconds = 0;  ///< of a token of a reply and of a prompt, as measured; 0: not known
 };
 
-/// However many replies are being written, prompts go on by so many tokens in each step.
+/// However many replies are being written, a prompt goes on by so many tokens in each step.
 inline constexpr std::int64_t kLeastSlice = 16;
 
 class Composer {
@@ -43,7 +47,8 @@ class Composer {
     std::int64_t end = 0;        // it can reach
     std::int64_t first_row = 0;  // position from which logits are needed
   };
-  static std::vector<StepItem> next_tokens(std::span<JobRecord* const> running, std::int64_t most);
+  static std::vector<StepItem> next_tokens(std::span<JobRecord* const> running, const StepBudget& budget,
+                                           bool has_slices);
   static std::vector<Slice> slices(std::span<JobRecord* const> running);
   static bool grow(Slice& slice, std::int64_t quantum, std::int64_t& tokens_left, std::int64_t& rows_left);
   void share_out(std::vector<Slice>& all, std::int64_t tokens_left, std::int64_t rows_left);

@@ -32,8 +32,8 @@ enum class JobState {
 struct ReplyRecord {
   generate::Reply writing;
   Sequence sequence = kNoSequence;
-  std::int64_t length = 0;     ///< tokens in the sequence, those of the prompt included
-  std::int64_t last_step = 0;  ///< in which it got a token
+  std::int64_t length = 0;  ///< tokens in the sequence, those of the prompt included
+  std::int64_t served = 0;  ///< tokens of all steps up to its last one: who has fewest has waited longest
   bool has_ended = false;
   Clock::time_point first_token = {};
 

@@ -52,7 +52,7 @@ void OutputReader::read_item(const StepItem& item, const StepOutput& output, std
   JobRecord& job = *item.job;
   if (item.reply != nullptr) {
     item.reply->length += item.count;
-    item.reply->last_step = counters_.steps;
+    item.reply->served = counters_.step_tokens;
     if (drawn && tell(job, *item.reply, *drawn)) end_if_done(job);
     return;
   }

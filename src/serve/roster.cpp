@@ -68,16 +68,43 @@ JobRecord* Roster::most_shared(JobRecord& head) {
   return best;
 }
 
-// Owners take turns, so that nobody waits for the whole queue of another; of an owner's jobs the oldest.
-JobRecord* Roster::next_waiting() const {
-  JobRecord *behind = nullptr, *first = nullptr;  // of the owner behind the last one, and of the first of all
-  for (JobRecord* job : waiting_) {
+Roster::Places Roster::places() const {
+  Places out;
+  for (const JobRecord* job : running_) {
     if (job->is_paused) continue;
-    const std::string& owner = job->job.owner;
-    if (first == nullptr || owner < first->job.owner) first = job;
-    if (owner > last_owner_ && (behind == nullptr || owner < behind->job.owner)) behind = job;
+    out.taken += sequences_of(*job);
+    out.taken_by[job->job.owner] += sequences_of(*job);
   }
-  return behind != nullptr ? behind : first;
+  return out;
+}
+
+// An owner below its share does not wait for others' replies to end: a step has a token of so many replies as there are
+// places, in turns (Composer).
+bool Roster::is_due(const JobRecord& job, const Places& places) const {
+  const auto found = places.taken_by.find(job.job.owner);
+  const bool is_new = found == places.taken_by.end();
+  if (is_new && places.taken <= options_.max_sequences) return true;
+  const auto owners = static_cast<std::int64_t>(places.taken_by.size()) + (is_new ? 1 : 0);
+  return (is_new ? 0 : found->second) + sequences_of(job) <= options_.max_sequences / owners;
+}
+
+bool Roster::has_place(const JobRecord& job, const Places& places) const {
+  return places.taken == 0 || places.taken + sequences_of(job) <= options_.max_sequences || is_due(job, places);
+}
+
+// Owners take turns, so that nobody waits for the whole queue of another; of an owner's jobs the oldest. Where there is
+// no place for the owner in turn, those below their share go first, and nobody else.
+JobRecord* Roster::next_waiting() const {
+  std::map<std::string_view, JobRecord*> heads;
+  for (JobRecord* job : waiting_)
+    if (!job->is_paused) heads.emplace(job->job.owner, job);
+  const Places taken = places();
+  auto turn = heads.upper_bound(last_owner_);
+  for (std::size_t i = 0; i < heads.size(); ++i, ++turn) {
+    if (turn == heads.end()) turn = heads.begin();
+    if (i == 0 ? has_place(*turn->second, taken) : is_due(*turn->second, taken)) return turn->second;
+  }
+  return nullptr;
 }
 
 JobRecord* Roster::first_in_line() {
@@ -96,7 +123,6 @@ void Roster::make_room_for_lone(const JobRecord& job) {
 }
 
 bool Roster::make_room_for(const JobRecord& job) {
-  std::int64_t sequences = sequences_of(job);
   // What it needs, with a page more for each reply, so that it does not have to make room again at once.
   std::int64_t pages = job.pages_to_come() + (job.generates ? job.open_replies() : 0);
   bool is_alone = true;
@@ -107,14 +133,13 @@ bool Roster::make_room_for(const JobRecord& job) {
       continue;
     }
     pages += other->pages_to_come();
-    sequences += sequences_of(*other);
     is_alone = false;
   }
   if (is_alone) {
     make_room_for_lone(job);
     return true;
   }
-  if (sequences > options_.max_sequences) return false;
+  if (!has_place(job, places())) return false;
   if (free_pages() >= pages) return true;
   if (!can_preempt && free_pages() + index_.tokens_held() / kPageTokens < pages) return false;
   while (free_pages() < pages && (index_.evict_one() || preempt_paused())) {

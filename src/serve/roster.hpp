@@ -50,6 +50,14 @@ class Roster {
 
  private:
   std::int64_t free_pages() const { return engine_.free_tokens() / kPageTokens; }
+  // Replies that run, of all and by owner.
+  struct Places {
+    std::int64_t taken = 0;
+    std::map<std::string_view, std::int64_t> taken_by = {};
+  };
+  Places places() const;
+  bool has_place(const JobRecord& job, const Places& places) const;
+  bool is_due(const JobRecord& job, const Places& places) const;
   JobRecord* first_in_line();
   JobRecord* next_waiting() const;
   JobRecord* most_shared(JobRecord& head);

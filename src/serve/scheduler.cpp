@@ -18,7 +18,8 @@ Result<void> check(const SchedulerOptions& o) {
   if (o.logit_memory < 1) return refuse("logit_memory", o.logit_memory, 1);
   if (o.prefix_cache_tokens.value_or(0) < 0) return refuse("prefix_cache_tokens", *o.prefix_cache_tokens, 0);
   if (o.reorder_window < 0) return refuse("reorder_window", o.reorder_window, 0);
-  if (o.max_step_ms < 0) return refuse("max_step_ms", o.max_step_ms, 0);
+  if (!(o.max_step_ms >= 0))
+    return fail(ErrorCode::bad_argument, fmt::format("max_step_ms is {}, expected at least 0", o.max_step_ms));
   return {};
 }
 
@@ -143,18 +144,19 @@ StepBudget Scheduler::budget() const {
   StepBudget budget;
   budget.tokens = options_.batch_tokens;
   budget.rows = std::max<std::int64_t>(options_.logit_memory / (4 * limits_.vocab_size), 2);
-  if (options_.max_step_ms > 0 && seconds_per_token_ > 0) {
-    const double tokens = 1e-3 * static_cast<double>(options_.max_step_ms) / seconds_per_token_;
-    budget.beside_replies = static_cast<std::int64_t>(std::min(tokens, static_cast<double>(options_.batch_tokens)));
-  }
+  budget.replies = options_.max_sequences;
+  budget.seconds = 1e-3 * options_.max_step_ms;
+  budget.reply_seconds = reply_seconds_;
+  budget.token_seconds = token_seconds_;
   return budget;
 }
 
-// A running mean over steps with stretches of prompts, so that one slow step on a busy machine counts for little.
-void Scheduler::measure(std::int64_t tokens, std::int64_t of_prompts, Clock::duration time) {
-  if (of_prompts < kLeastSlice) return;  // a few tokens cost more each
-  const double now = std::chrono::duration<double>(time).count() / static_cast<double>(tokens);
-  seconds_per_token_ = seconds_per_token_ > 0 ? 0.8 * seconds_per_token_ + 0.2 * now : now;
+// Running means, so that one slow step on a busy machine counts for little: of a token of a reply, by steps of hardly more
+// than those, and of a token in steps with stretches of prompts, where each costs less.
+void Scheduler::measure(std::int64_t tokens, std::int64_t of_prompts, double seconds) {
+  double& mean = of_prompts < kLeastSlice ? reply_seconds_ : token_seconds_;
+  const double now = seconds / static_cast<double>(tokens);
+  mean = mean > 0 ? 0.8 * mean + 0.2 * now : now;
 }
 
 bool Scheduler::step() {
@@ -172,12 +174,11 @@ bool Scheduler::step() {
     }
     const auto started = Clock::now();
     run(std::move(items));
-    const auto time = Clock::now() - started;
-    const double seconds = std::chrono::duration<double>(time).count();
+    const double seconds = std::chrono::duration<double>(Clock::now() - started).count();
     const double share = static_cast<double>(of_prompts) / static_cast<double>(tokens);
     counters_.prompt_seconds += seconds * share;
     counters_.reply_seconds += seconds * (1.0 - share);
-    measure(tokens, of_prompts, time);
+    measure(tokens, of_prompts, seconds);
     if (observer_) observer_(tokens, seconds);
   }
   roster_.sweep();

@@ -71,7 +71,7 @@ class Scheduler final : public JobQueue {
   std::vector<JobRecord*> gather();
   StepBudget budget() const;
   void run(std::vector<StepItem> items);
-  void measure(std::int64_t tokens, std::int64_t of_prompts, Clock::duration time);
+  void measure(std::int64_t tokens, std::int64_t of_prompts, double seconds);
   void publish();
 
   const std::unique_ptr<StepEngine> engine_;
@@ -93,7 +93,7 @@ class Scheduler final : public JobQueue {
   Roster roster_;
   OutputReader reader_;
   Composer composer_;
-  double seconds_per_token_ = 0;
+  double reply_seconds_ = 0, token_seconds_ = 0;  // of a token; 0: not measured yet
   bool has_progressed_ = false;
 };
 

@@ -1,5 +1,5 @@
 // libFuzzer entry: any byte string as a chat template, rendered over one conversation.
-// clang++ with -DMOE_FUZZ=ON, see CMakeLists.txt; templates from shared/templates are a good start.
+// tests/data/templates is a good start.
 
 #include <cstdio>
 #include <cstdlib>

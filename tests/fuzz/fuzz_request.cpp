@@ -1,6 +1,6 @@
 // libFuzzer entry: any byte string as what a client of moe-serve sends: the reader of requests, whatever its bytes are cut
 // into, then what their heads are answered with, then their bodies as every endpoint reads them, up to the model.
-// clang++ with -DMOE_FUZZ=ON, see CMakeLists.txt; bodies of tests/serve/exact.py are a good start.
+// seeds/request is a good start.
 
 #include <algorithm>
 #include <cstdint>
@@ -57,7 +57,9 @@ struct Served {
         model(load()),
         context{model, options, queue, metrics, intake, output, 1024, 0, "b"},
         api(
-            context, [] {}, [] { return http::Gauges{}; }) {}
+            options, metrics, [] {}, [] { return http::Gauges{}; }) {
+    api.serve(context);
+  }
   static ServerOptions options_of() {
     ServerOptions o;
     o.names = {"nano"};
@@ -86,7 +88,7 @@ bool is_taken(const api::Checked<T>& checked) {
 }
 
 void check_completions(const api::Fields& fields, const api::Context& context) {
-  const auto settings = api::read_reply_settings(fields, context.tokenizer(), 16);
+  const auto settings = api::read_reply_settings(fields, context, 16);
   if (!is_taken(settings)) return;
   if (settings->n < 1 || settings->n > 64) complain("n is out of its range");
   auto prompts = api::read_prompts(fields, context, settings->options.special_tokens);
@@ -101,7 +103,7 @@ void check_completions(const api::Fields& fields, const api::Context& context) {
 }
 
 void check_conversation(const api::Fields& fields, const api::Context& context) {
-  (void)is_taken(api::read_reply_settings(fields, context.tokenizer(), {}));
+  (void)is_taken(api::read_reply_settings(fields, context, {}));
   const auto messages = fields.find("messages");
   if (!messages) return;
   const auto chat = api::read_chat(fields, *messages, context);

@@ -76,6 +76,7 @@ def framing(server):
         "chunk size with a sign": chunked(b"+%x\r\n%s\r\n0\r\n\r\n" % (len(PROMPT), PROMPT)),
         "no chunk size": chunked(b"\r\n%s\r\n0\r\n\r\n" % PROMPT),
         "LF in a chunk extension": chunked(b"%x;a\nb\r\n%s\r\n0\r\n\r\n" % (len(PROMPT), PROMPT)),
+        "a quoted text in a chunk extension that does not end": chunked(b'2;a="b\r\n[]\r\n0\r\n\r\n'),
         "LF behind a chunk size": chunked(b"%x\n%s\r\n0\r\n\r\n" % (len(PROMPT), PROMPT)),
         "chunk longer than its size": chunked(b"%x\r\n%s \r\n0\r\n\r\n" % (len(PROMPT), PROMPT)),
         "trailers": chunked(b"%x\r\n%s\r\n0\r\nX-A: b\r\n\r\n" % (len(PROMPT), PROMPT)),
@@ -87,7 +88,7 @@ def framing(server):
         check(answer.count(b"HTTP/1.1 ") == 1, f"{name}: what followed was answered as well")
         check(b"Connection: close" in answer, f"{name}: the connection is not closed")
     check(status_of(server.raw(get().replace(b"HTTP/1.1", b"HTTP/3.7"))) == 505, "another version")
-    good = server.raw(chunked(b"5;name=\"a b\"\r\n" + PROMPT[:5] + b"\r\n%X\r\n%s\r\n0\r\n\r\n" % (
+    good = server.raw(chunked(b"5;name=\"a \\\"b\";c\r\n" + PROMPT[:5] + b"\r\n%X\r\n%s\r\n0\r\n\r\n" % (
         len(PROMPT) - 5, PROMPT[5:])))
     check(status_of(good) == 200, f"chunks: {good[:200]!r}")
 

@@ -3,8 +3,8 @@
 
 200 requests of every kind are answered one by one by a fresh server that keeps nothing. Then they come again in random
 order, at once, beside clients that leave: at three concurrencies, with a cache of a quarter of what they need, steps of
-several sizes, one and two threads, with and without kept prefixes, streamed and not. Every body must be the same byte for
-byte, less id, created and cached_tokens. Some are compared with moe-run. --full: all combinations, several seeds.
+several sizes, one and two threads, with and without kept prefixes, streamed and not, of three API keys that take turns.
+Every body must be the same byte for byte, less id, created and cached_tokens. Some are compared with moe-run. --full: all combinations, several seeds.
 """
 
 import concurrent.futures
@@ -14,11 +14,13 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 
 from serving import Server, check, finish, wait_until
 
 COUNT = 200
+KEYS = ("one", "two", "three")
 
 
 def questions(root):
@@ -59,6 +61,10 @@ def requests_of(exam, ids_of, chance):
             body = {"prompt": text * 6, "temperature": 0, "max_tokens": 12, "echo": True, "logprobs": 1}
         out.append(("/v1/chat/completions" if "messages" in body else "/v1/completions", body))
     return out
+
+
+def bearer(key):
+    return {"Authorization": f"Bearer {key}"}
 
 
 def settled(answer):
@@ -103,7 +109,8 @@ def parts_of(answer):
 def leave_early(server, body, chance):
     """A client that goes away before its answer is there."""
     data = json.dumps({**body, "stream": chance.random() < 0.5}).encode()
-    head = f"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(data)}"
+    head = (f"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n"
+            f"Authorization: Bearer {KEYS[0]}")
     with server.connect() as client:
         client.sendall(head.encode() + b"\r\n\r\n" + data)
         time.sleep(chance.random() * 0.05)
@@ -122,12 +129,13 @@ def replay(server, asked, expected, concurrency, seed, what):
             leave_early(server, {"prompt": "Question: In", "max_tokens": 200, "ignore_eos": True, "n": 2}, chance)
             return
         path, body = asked[number]
+        headers = bearer(KEYS[number % len(KEYS)])
         if is_streamed:
-            events = server.events(path, {**body, "stream_options": {"include_usage": True}})
+            events = server.events(path, {**body, "stream_options": {"include_usage": True}}, headers=headers)
             if joined(events) != parts_of(expected[number]):
                 different.append((number, "streamed"))
         else:
-            status, answer = server.json(path, body)
+            status, answer = server.json(path, body, headers=headers)
             if status != 200 or settled(answer) != settled(expected[number]):
                 different.append((number, status))
 
@@ -137,7 +145,7 @@ def replay(server, asked, expected, concurrency, seed, what):
 
 
 def counter(server, name):
-    return int(server.call("/metrics")[2].split(f"\nmoe_{name}{{")[1].split("} ")[1].split("\n")[0])
+    return int(server.call("/metrics", headers=bearer(KEYS[0]))[2].split(f"\nmoe_{name}{{")[1].split("} ")[1].split("\n")[0])
 
 
 def equal_to_moe_run(moe_run, model, asked, expected):
@@ -177,11 +185,17 @@ def main():
         settings = [(8, quarter, 16, 1, True), (64, quarter, 64, 2, True), (64, (), 512, 2, False), (1, (), 512, 1, True),
                     (64, quarter, 512, 1, False)]
     preemptions = 0
+    keys = tempfile.NamedTemporaryFile("w")
+    keys.write("\n".join(KEYS))
+    keys.flush()
     for seed, (concurrency, cache, batch, threads, keeps) in enumerate(settings):
         index = () if keeps else ("--prefix-cache-tokens", "0")
         started = time.monotonic()
-        with Server(program, model, *template, *cache, *index, "--batch-tokens", str(batch), threads=str(threads)) as server:
-            what = f"{concurrency} at once, {' '.join(cache + index)} steps of {batch}, {threads} threads"
+        # Several keys' replies take turns where a step is short, or has few of them.
+        turns = ("--max-step-ms", "0.5", "--max-sequences", "8") if seed % 2 == 0 else ()
+        with Server(program, model, *template, *cache, *index, *turns, "--batch-tokens", str(batch), "--api-key-file", keys.name,
+                    threads=str(threads)) as server:
+            what = f"{concurrency} at once, {' '.join(cache + index + turns)} steps of {batch}, {threads} threads"
             replay(server, asked, expected, concurrency, seed, what)
             check(wait_until(lambda: counter(server, "requests_running") + counter(server, "requests_waiting") == 0), what + ": idle")
             preemptions += counter(server, "preemptions_total")

@@ -45,11 +45,14 @@ TEST_CASE("without a model: 503 loading model; with one: answers; a second one i
   const std::string health = ask(server->port(), "/health");
   CHECK_MESSAGE((health.starts_with("HTTP/1.1 503 ") && has(health, R"({"status":"loading model","error":{)")), health);
   CHECK(has(health, "Retry-After: 1\r\n"));
-  for (const char* path : {"/v1/models", "/metrics", "/version"}) {
+  for (const char* path : {"/v1/models", "/v1/models/nano", "/metrics", "/version", "/tokenizer_info"}) {
     const std::string answer = ask(server->port(), path);
     CHECK_MESSAGE((answer.starts_with("HTTP/1.1 503 ") && has(answer, "loading model")), answer);
   }
+  // What no model would change is answered as ever.
   CHECK(ask(server->port(), "/nothing").starts_with("HTTP/1.1 404 "));
+  const std::string stranger = ask(server->port(), "/v1/models/other");
+  CHECK_MESSAGE((stranger.starts_with("HTTP/1.1 404 ") && has(stranger, "expected one of: nano")), stranger);
   CHECK(ask(server->port(), "/").starts_with("HTTP/1.1 200 "));
   const auto model = moe_test::load("models/nano/nano-moe");
   const auto served = server->serve(model);
@@ -60,6 +63,24 @@ TEST_CASE("without a model: 503 loading model; with one: answers; a second one i
   server->stop();
   io.join();
   CHECK(done.has_value());
+}
+
+TEST_CASE("without metrics /metrics is 501 before there is a model as well, and 401 without the key") {
+  auto server = Server::listen({.port = 0, .names = {"nano"}, .metrics = false});
+  REQUIRE(server.has_value());
+  std::thread io([&] { static_cast<void>(server->run()); });
+  const std::string answer = ask(server->port(), "/metrics");
+  CHECK_MESSAGE((answer.starts_with("HTTP/1.1 501 ") && has(answer, "metrics_off")), answer);
+  CHECK(!has(answer, "Retry-After"));
+  server->stop();
+  io.join();
+  auto locked = Server::listen({.port = 0, .names = {"nano"}, .api_keys = {"key"}, .metrics = false});
+  REQUIRE(locked.has_value());
+  std::thread locked_io([&] { static_cast<void>(locked->run()); });
+  CHECK(ask(locked->port(), "/metrics").starts_with("HTTP/1.1 401 "));
+  CHECK(ask(locked->port(), "/v1/models/other").starts_with("HTTP/1.1 401 "));
+  locked->stop();
+  locked_io.join();
 }
 
 TEST_CASE("a server that never gets a model ends when it is asked to") {

@@ -1,89 +1,8 @@
-// What the scheduler promises beyond equal answers: who runs when, what is not computed twice, what is refused.
+// What the scheduler promises of its order: who runs when, what is not computed twice, who makes room.
 
-#include <thread>
-
-#include "serve/scheduler_thread.hpp"
-#include "serve_support.hpp"
+#include "scheduler_support.hpp"
 
 using namespace moe_test;
-
-namespace {
-
-struct Setting {
-  SchedulerOptions options = {};
-  std::int64_t pages = 64;
-  FakeModel model = {};
-};
-
-/// A scheduler over a fake engine, and the sinks of what was submitted.
-struct Server {
-  explicit Server(const Setting& s = {}) : tokenizer(serve_tokenizer()), model(s.model) {
-    model.tokenizer = tokenizer.get();
-    auto made = std::make_unique<FakeEngine>(model, s.pages);
-    engine = made.get();
-    SchedulerOptions options = s.options;
-    options.max_step_ms = 0;
-    auto created = Scheduler::create(std::move(made), options);
-    REQUIRE_MESSAGE(created.has_value(), created.error().message);
-    scheduler = std::move(*created);
-  }
-  std::shared_ptr<RecordingSink> submit(const Job& job) {
-    auto sink = std::make_shared<RecordingSink>(job);
-    const auto id = scheduler->submit(job, sink);
-    REQUIRE_MESSAGE(id.has_value(), id.error().message);
-    last = *id;
-    return sink;
-  }
-  std::string refusal(const Job& job) {
-    const auto id = scheduler->submit(job, std::make_shared<RecordingSink>(job));
-    REQUIRE(!id.has_value());
-    return std::string(name_of(id.error().code)) + ": " + id.error().message;
-  }
-  void finish() {
-    while (scheduler->step()) {
-    }
-    CHECK(scheduler->is_empty());
-  }
-  /// Tokens that the engine ran for it.
-  std::int64_t cost(const Job& job) {
-    const std::int64_t before = engine->tokens_run;
-    const auto sink = submit(job);
-    finish();
-    CHECK(sink->answer == answer_alone(model, job, job.options.max_tokens));
-    return engine->tokens_run - before;
-  }
-
-  SharedTokenizer tokenizer;
-  FakeModel model;
-  FakeEngine* engine = nullptr;
-  std::unique_ptr<Scheduler> scheduler;
-  JobId last = 0;
-};
-
-std::vector<TokenId> words(std::uint64_t seed, std::size_t count) {
-  std::vector<TokenId> ids(count);
-  for (TokenId& id : ids) id = static_cast<TokenId>("ab "[(seed = mix(seed + 1)) % 3]);
-  return ids;
-}
-std::vector<TokenId> operator+(std::vector<TokenId> a, const std::vector<TokenId>& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
-Job job_of(std::vector<TokenId> prompt, std::int64_t max_tokens) {
-  Job job;
-  job.prompt = std::move(prompt);
-  job.options.max_tokens = max_tokens;
-  job.options.end_tokens = moe::EndTokens::ignore;
-  return job;
-}
-Job score_of(std::vector<TokenId> prompt, std::int64_t best = 1, std::int64_t max_tokens = 1) {
-  Job job = job_of(std::move(prompt), max_tokens);
-  job.score_prompt = best;
-  return job;
-}
-
-}  // namespace
 
 TEST_CASE("replies get a token in every step while long prompts go on in slices") {
   Server s({.options = {.batch_tokens = 16}});
@@ -144,6 +63,105 @@ TEST_CASE("owners' jobs begin in turns, however many one of them has in the queu
   }
   s.finish();
   CHECK(begun == "abcabaaaa");
+}
+
+TEST_CASE("an owner's reply has a token in every step, however many of another's take turns") {
+  Server s({.options = {.logit_memory = 4 * 4 * 262}, .pages = 256});
+  std::vector<std::shared_ptr<RecordingSink>> many;
+  for (std::uint64_t i = 0; i < 11; ++i) many.push_back(s.submit(owned("many", words(i, 5), 90)));
+  const auto one = s.submit(owned("one", words(90, 5), 60));
+  const auto has_begun = [](const auto& sink) { return sink->pieces > 0; };
+  while (!has_begun(one) || !std::all_of(many.begin(), many.end(), has_begun)) s.scheduler->step();
+  for (int i = 0; i < 4; ++i) s.scheduler->step();  // whoever waited longest has had its turn
+  std::vector<std::size_t> before;
+  for (const auto& sink : many) before.push_back(sink->pieces);
+  for (std::size_t i = one->pieces + 1, last = i + 33; i < last; ++i) {
+    s.scheduler->step();
+    CHECK(one->pieces == i);
+    CHECK(s.engine->last_batch.size() == 4);
+  }
+  // The three other places go round.
+  for (std::size_t i = 0; i < many.size(); ++i) CHECK(many[i]->pieces - before[i] == 9);
+  s.finish();
+}
+
+TEST_CASE("of several owners' replies a step has so many as its time allows, and one of each at least") {
+  Server s({.pages = 256});
+  for (std::uint64_t i = 0; i < 20; ++i) s.submit(owned(i < 18 ? "a" : i == 18 ? "b" : "c", words(i, 5), 50));
+  s.scheduler->step();
+  const std::vector<moe::serve::JobRecord*> all = s.scheduler->roster().running();
+  std::vector<moe::serve::JobRecord*> alone;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(alone), [](const auto* j) { return j->job.owner == "a"; });
+  moe::serve::Composer composer;
+  const auto owners = [&](moe::serve::StepBudget budget, const auto& jobs) {
+    std::string names;
+    budget.rows = 64;
+    for (const auto& item : composer.compose(jobs, budget)) names += item.job->job.owner;
+    return names;
+  };
+  CHECK(owners({}, all) == "abc" + std::string(17, 'a'));
+  CHECK(owners({.seconds = 0.1}, all).size() == 20);  // nothing was measured
+  CHECK(owners({.seconds = 0.1, .reply_seconds = 0.02}, all) == "abcaa");
+  CHECK(owners({.seconds = 0.1, .reply_seconds = 0.2}, all) == "abc");
+  CHECK(owners({.seconds = 0.1, .reply_seconds = 0.02}, alone).size() == 18);  // nobody would gain
+  CHECK(owners({.replies = 2}, all).size() == 2);
+  s.finish();
+}
+
+TEST_CASE("prompts get what replies leave of a step's time, and a half of it at least") {
+  Server s({.options = {.batch_tokens = 16}});
+  s.submit(job_of(words(1, 5), 50));
+  s.scheduler->step();
+  s.submit(job_of(words(2, 350), 1));
+  s.scheduler->step();
+  const auto prompt_tokens = [&](double reply_seconds) {
+    const moe::serve::StepBudget budget{
+        .rows = 64, .seconds = 0.1, .reply_seconds = reply_seconds, .token_seconds = 0.001};
+    return moe::serve::Composer().compose(s.scheduler->roster().running(), budget).at(1).count;
+  };
+  CHECK(prompt_tokens(0.02) == 80);
+  CHECK(prompt_tokens(0.09) == 50);
+  s.finish();
+}
+
+TEST_CASE("of prompts that are nearly there a step has so many as fit as well, and one at least") {
+  Server s({.options = {.logit_memory = 2 * 4 * 262}, .pages = 256});  // two positions with logits
+  s.submit(job_of(words(1, 5), 50));
+  s.scheduler->step();
+  for (std::uint64_t i = 0; i < 10; ++i) s.submit(job_of(words(100 + i, 3), 20));
+  s.scheduler->step();
+  const auto prompts = [&](double token_seconds) {
+    const moe::serve::StepBudget budget{
+        .rows = 64, .seconds = 0.1, .reply_seconds = 0.01, .token_seconds = token_seconds};
+    const auto items = moe::serve::Composer().compose(s.scheduler->roster().running(), budget);
+    return std::count_if(items.begin(), items.end(), [](const auto& item) { return item.is_stretch(); });
+  };
+  CHECK(prompts(0.001) >= 8);
+  CHECK(prompts(0.02) == 4);
+  CHECK(prompts(0.2) == 1);
+  s.finish();
+}
+
+TEST_CASE("an owner below its share begins beside another's replies, and no step has more of them than before") {
+  Server s({.options = {.max_sequences = 6}, .pages = 256});
+  std::vector<std::shared_ptr<RecordingSink>> many, few;
+  for (std::uint64_t i = 0; i < 9; ++i) many.push_back(s.submit(owned("many", words(i, 5), 80)));
+  s.scheduler->step();
+  for (std::uint64_t i = 0; i < 5; ++i) few.push_back(s.submit(owned("few", words(50 + i, 5), 80)));
+  const auto begun = [](const auto& sinks) {
+    return std::count_if(sinks.begin(), sinks.end(), [](const auto& sink) { return sink->pieces > 0; });
+  };
+  for (int i = 0; i < 40; ++i) {
+    s.scheduler->step();
+    CHECK(s.engine->last_batch.size() <= 9);
+  }
+  CHECK(begun(many) == 6);
+  CHECK(begun(few) == 3);
+  // Three of six places for each.
+  CHECK(std::count_if(few.begin(), few.end(), [](const auto& sink) { return sink->pieces >= 38; }) == 3);
+  s.finish();
+  CHECK(begun(many) == 9);
+  CHECK(begun(few) == 5);
 }
 
 TEST_CASE("positions with logits are bounded in every step, and replies do not keep prompts from theirs") {
@@ -267,225 +285,4 @@ TEST_CASE("who is paused computes nothing, keeps its place, and makes room first
   s.scheduler->resume(id);
   s.finish();
   CHECK(paused->answer == answer_alone(s.model, job, 190));
-}
-
-TEST_CASE("a shortage that no one can make room for fails the oldest job, and the next one goes on") {
-  Server s;
-  bool is_short = true;
-  s.engine->refuses = [&] { return is_short; };
-  const Job job = job_of(words(1, 10), 5);
-  const auto first = s.submit(job), second = s.submit(job_of(words(2, 10), 5));
-  for (int i = 0; i < 20 && !first->is_over; ++i) s.scheduler->step();
-  CHECK(first->answer.failed == "out_of_memory");
-  CHECK(!second->is_over);
-  is_short = false;
-  s.finish();
-  CHECK(second->answer.failed.empty());
-}
-
-TEST_CASE("only the job whose logits are not finite fails") {
-  Server s({.model = {.poisoned = 400}});
-  std::vector<Job> jobs;
-  std::vector<std::shared_ptr<RecordingSink>> sinks;
-  for (std::uint64_t i = 0; i < 30; ++i) jobs.push_back(job_of(words(i, 10), 20));
-  for (const Job& job : jobs) sinks.push_back(s.submit(job));
-  // A step that failed is repeated at once: the others lose no time.
-  for (std::size_t steps = 1; s.scheduler->step() && steps < 20; ++steps)
-    for (const auto& sink : sinks) CHECK((sink->is_over || sink->pieces == steps));
-  s.finish();
-  int failed = 0;
-  for (std::size_t i = 0; i < jobs.size(); ++i) {
-    const Answer expected = answer_alone(s.model, jobs[i], 20);
-    CHECK(sinks[i]->answer == expected);
-    failed += expected.failed == "non_finite";
-  }
-  CHECK(failed > 0);
-  CHECK(failed < 30);
-}
-
-TEST_CASE("what can never be served is refused with what was found and what was expected") {
-  Server s({.options = {.max_sequences = 8}, .pages = 5});
-  CHECK(s.refusal(job_of({}, 1)) == "bad_argument: the prompt has 0 tokens, expected at least 1");
-  CHECK(s.refusal(job_of({1, 262}, 1)) == "bad_argument: token 1 of the prompt is 262, expected an id from 0 to 261");
-  CHECK(s.refusal(job_of(words(1, 401), 1)) ==
-        "bad_argument: the prompt has 401 tokens and the reply up to 1, expected at most 401 together (the model's "
-        "context, and the last token)");
-  CHECK(s.refusal(job_of(words(1, 300), 22)) ==
-        "bad_argument: the prompt has 300 tokens and 1 replies up to 22 each, which takes 6 pages of 64 tokens, "
-        "expected at most 5 (the key/value cache)");
-  CHECK(s.refusal(job_of(words(1, 330), 0)).find("do not fit into 5 pages") != std::string::npos);
-  Job job = job_of(words(1, 3), 5);
-  job.options.replies = 9;
-  CHECK(s.refusal(job) == "bad_argument: replies is 9, expected 1 to 8 (replies that run at one time)");
-  job = job_of(words(1, 3), 5), job.min_tokens = 6;
-  CHECK(s.refusal(job) == "bad_argument: min_tokens is 6, expected 0 to max_tokens");
-  job = job_of(words(1, 3), 5), job.score_prompt = 1001;
-  CHECK(s.refusal(job) == "bad_argument: score_prompt is 1001, expected 0 to 1000");
-  job = job_of(words(1, 3), 5), job.options.sampling.temperature = -1;
-  CHECK(s.refusal(job).find("temperature") != std::string::npos);
-  // Exactly what fits: the last token is never run.
-  const auto sink = s.submit(job_of(words(1, 300), 21));
-  const auto unlimited = s.submit(job_of(words(1, 300), 0));
-  s.finish();
-  CHECK(sink->generations.at(0).tokens.size() == 21);
-  CHECK(unlimited->generations.at(0).tokens.size() == 21);
-  CHECK(!Scheduler::create(std::make_unique<FakeEngine>(s.model, 4), {.batch_tokens = 0}).has_value());
-}
-
-TEST_CASE("a full queue refuses, a drained one fails, what runs is finished") {
-  Server s({.options = {.max_sequences = 1, .max_queue = 2}});
-  const Job job = job_of(words(1, 10), 5);
-  const auto runs = s.submit(job);
-  s.scheduler->step();
-  const auto first = s.submit(job), second = s.submit(job);
-  CHECK(s.scheduler->counters().waiting == 2);
-  CHECK(s.refusal(job) == "out_of_memory: 2 jobs are waiting, expected fewer than 2");
-  s.scheduler->drain();
-  CHECK(s.refusal(job) == "cancelled: the server is shutting down");
-  s.finish();
-  CHECK(runs->answer == answer_alone(s.model, job, 5));
-  CHECK(first->answer.failed == "cancelled");
-  CHECK(second->answer.failed == "cancelled");
-}
-
-TEST_CASE("a cancelled job leaves before the next step, at any time") {
-  for (int steps = 0; steps < 8; ++steps) {
-    Server s({.options = {.batch_tokens = 16}});
-    const auto sink = s.submit(job_of(words(1, 60), 5));
-    for (int i = 0; i < steps; ++i) s.scheduler->step();
-    s.scheduler->cancel(s.last);
-    s.scheduler->cancel(s.last + 7);
-    const std::size_t pieces = sink->pieces;
-    CHECK(!s.scheduler->step());
-    CHECK(sink->pieces == pieces);
-    CHECK(!sink->is_over);
-    CHECK(s.scheduler->is_empty());
-    CHECK(s.engine->open_sequences().size() == s.scheduler->index().leaf_count());
-    CHECK(s.scheduler->counters().cancelled == 1);
-  }
-}
-
-TEST_CASE("a reply has its least length, whatever would end it") {
-  Server s;
-  Job job = job_of(words(1, 30), 60);
-  job.options.end_tokens = moe::EndTokens::stop;
-  job.options.stop = {"a", "b", " "};
-  CHECK(s.cost(job) > 0);
-  for (const std::int64_t least : {1, 7, 60}) {
-    job.min_tokens = least;
-    const auto sink = s.submit(job);
-    s.finish();
-    CHECK(sink->generations.at(0).tokens.size() >= static_cast<std::size_t>(least));
-    CHECK(sink->generations.at(0).tokens.size() < static_cast<std::size_t>(least) + 10);
-  }
-  // End tokens that are the likeliest ones: they are not drawn, and no log-probability changes.
-  job.options.stop.clear();
-  job.options.stop_tokens = {'a', 'b', ' '};
-  job.options.log_probabilities = 1;
-  job.min_tokens = 7;
-  const auto sink = s.submit(job);
-  s.finish();
-  const Generation& g = sink->generations.at(0);
-  REQUIRE(g.tokens.size() == 8);
-  for (std::size_t i = 0; i < 7; ++i) {
-    CHECK(g.tokens[i] != g.log_probabilities[i].best.at(0).token);
-    CHECK(g.log_probabilities[i].chosen.log_probability < g.log_probabilities[i].best.at(0).log_probability);
-  }
-}
-
-TEST_CASE("the thread serves many submitters, sleeps, drains and stops") {
-  Server s({.options = {.max_queue = 1000}, .pages = 12});
-  auto thread = moe::serve::SchedulerThread::start(*s.scheduler);
-  REQUIRE(thread.has_value());
-  constexpr std::size_t kEach = 60;
-  std::vector<std::thread> clients;
-  std::vector<Job> jobs(4 * kEach);
-  std::vector<std::shared_ptr<RecordingSink>> sinks(4 * kEach);
-  std::atomic<int> refused = 0;
-  for (std::size_t c = 0; c < 4; ++c)
-    clients.emplace_back([&, c] {
-      for (std::size_t i = c * kEach; i < (c + 1) * kEach; ++i) {
-        jobs[i] = job_of(words(i % 9, 5 + i % 70), 1 + static_cast<std::int64_t>(i % 40));
-        sinks[i] = std::make_shared<RecordingSink>(jobs[i]);
-        const auto id = s.scheduler->submit(jobs[i], sinks[i]);
-        refused += !id;
-        if (i % 5 == 0) s.scheduler->pause(*id), s.scheduler->resume(*id);
-        static_cast<void>(s.scheduler->counters());
-      }
-    });
-  for (std::thread& client : clients) client.join();
-  CHECK(refused == 0);
-  for (int i = 0; i < 2000; ++i) {
-    const auto now = s.scheduler->counters();
-    if (now.running + now.waiting + now.paused == 0) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  std::atomic<bool> ended = false;
-  (*thread)->drain(std::chrono::seconds(10), [&] { ended = true; });
-  for (int i = 0; i < 2000 && !ended; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  CHECK(ended);
-  (*thread)->stop();
-  for (std::size_t i = 0; i < jobs.size(); ++i)
-    CHECK(sinks[i]->answer == answer_alone(s.model, jobs[i], jobs[i].options.max_tokens));
-}
-
-TEST_CASE("patience that ends fails what still runs") {
-  Server s;
-  s.engine->refuses = [] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    return false;
-  };
-  auto thread = moe::serve::SchedulerThread::start(*s.scheduler);
-  REQUIRE(thread.has_value());
-  const auto slow = s.submit(job_of(words(1, 10), 300));
-  for (int i = 0; i < 2000 && s.scheduler->counters().reply_tokens == 0; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  std::atomic<bool> ended = false;
-  (*thread)->drain(std::chrono::milliseconds(30), [&] { ended = true; });
-  for (int i = 0; i < 400 && !ended; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  CHECK(ended);
-  thread->reset();
-  CHECK(slow->answer.failed == "cancelled");
-  CHECK(slow->pieces > 0);
-}
-
-TEST_CASE("who is told that a job has finished finds it counted") {
-  struct Asking final : JobSink {
-    void on_finished() override { found = scheduler->counters(); }
-    Scheduler* scheduler = nullptr;
-    moe::serve::Counters found;
-  };
-  Server s;
-  const auto sink = std::make_shared<Asking>();
-  sink->scheduler = s.scheduler.get();
-  Job job{.prompt = {1, 2, 3}};
-  job.options.max_tokens = 5;
-  job.options.end_tokens = moe::EndTokens::ignore;
-  REQUIRE(s.scheduler->submit(job, sink).has_value());
-  s.finish();
-  CHECK(sink->found.running == 0);
-  CHECK(sink->found.prompt_tokens == 3);
-  CHECK(sink->found.reply_tokens == 5);
-  CHECK(sink->found.steps == 5);
-  CHECK(sink->found.longest_sequence == 7);
-  CHECK(sink->found.step_prompt_tokens == 3);
-  CHECK(sink->found.step_tokens == 7);
-}
-
-TEST_CASE("what was submitted is counted at every moment") {
-  struct CountingSink final : JobSink {
-    Scheduler* scheduler = nullptr;
-    std::int64_t at_admission = 0;
-    void on_admitted() override { at_admission = scheduler->counters().waiting; }
-  };
-  Server s;
-  const auto sink = std::make_shared<CountingSink>();
-  sink->scheduler = s.scheduler.get();
-  REQUIRE(s.scheduler->submit(job_of(words(1, 10), 3), sink).has_value());
-  CHECK(s.scheduler->counters().waiting == 1);
-  s.scheduler->step();
-  CHECK(sink->at_admission == 1);
-  CHECK(s.scheduler->counters().waiting == 0);
-  CHECK(s.scheduler->counters().running == 1);
-  s.finish();
 }

@@ -94,9 +94,9 @@ class Server:
         status, _, text = self.call(path, body, **more)
         return status, json.loads(text)
 
-    def events(self, path, body):
+    def events(self, path, body, **more):
         """The events of a stream, without [DONE]; its absence is a failure."""
-        status, headers, text = self.call(path, {**body, "stream": True})
+        status, headers, text = self.call(path, {**body, "stream": True}, **more)
         check(status == 200, f"stream {path}: {status} {text}")
         check(headers["Content-Type"] == "text/event-stream; charset=utf-8", "type of a stream")
         lines = [line for line in text.split("\n\n") if line and not line.startswith(":")]

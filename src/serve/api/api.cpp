@@ -109,8 +109,28 @@ std::optional<http::Response> Api::refuse(http::Request& request) {
       {401, "the API key is missing or wrong: expected Authorization: Bearer KEY", {}, "invalid_api_key", {}});
 }
 
+// What no model changes: before there is one the answer is the same.
+std::optional<http::Response> Api::answer_always(const http::Request& request) const {
+  const auto path = without_version(request.path);
+  if (path == "/") return http::Response{200, std::string(page()), "text/html; charset=utf-8", {}};
+  if (path == "/health") return health();
+  if (path == "/metrics" && !options_.metrics)
+    return refusal({501, "the server was started without metrics", {}, "metrics_off", {}});
+  if (path.starts_with(kModel))
+    if (auto known = check_model_name(options_, percent_decoded(path.substr(kModel.size()))); !known)
+      return refusal(known.error());
+  return {};
+}
+
+http::Response Api::health() const {
+  const auto why_not = unavailable();
+  if (!why_not) return json_response(json_text({{"status", "ok"}}));
+  http::Response response = error_response(*why_not);
+  response.body = error_body(*why_not, why_not->code);
+  return response;
+}
+
 http::Response Api::metrics(const Context& context) const {
-  if (!options_.metrics) return refusal({501, "the server was started without metrics", {}, "metrics_off", {}});
   return {200,
           metrics_.text({context.queue.counters(), gauges_()}, context.name(), options_.metrics_alias),
           "text/plain; version=0.0.4; charset=utf-8",
@@ -123,10 +143,7 @@ std::optional<http::Response> Api::answer_now(const http::Request& request, cons
   if (path == "/version") return json_response(version_json(context));
   if (path == "/tokenizer_info") return json_response(tokenizer_info_json(context));
   if (path == "/metrics") return metrics(context);
-  if (path.starts_with(kModel)) {
-    auto body = model_json(context, percent_decoded(path.substr(kModel.size())));
-    return body ? json_response(std::move(*body)) : refusal(body.error());
-  }
+  if (path.starts_with(kModel)) return json_response(model_json(context, percent_decoded(path.substr(kModel.size()))));
   return {};
 }
 
@@ -137,15 +154,8 @@ std::optional<ApiError> Api::unavailable() const {
 }
 
 void Api::handle(http::Request request, http::Responder responder) {
-  const auto path = without_version(request.path);
+  if (auto always = answer_always(request)) return responder.answer(std::move(*always));
   const auto why_not = unavailable();
-  if (path == "/") return responder.answer({200, std::string(page()), "text/html; charset=utf-8", {}});
-  if (path == "/health") {
-    if (!why_not) return responder.answer(json_response(json_text({{"status", "ok"}})));
-    http::Response response = error_response(*why_not);
-    response.body = error_body(*why_not, why_not->code);
-    return responder.answer(std::move(response));
-  }
   const Context* context = context_.load();
   if (context == nullptr) return responder.answer(refusal(*why_not));
   if (auto now = answer_now(request, *context)) return responder.answer(std::move(*now));

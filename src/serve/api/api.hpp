@@ -17,7 +17,7 @@ class Api final : public http::Handler {
       std::function<http::Gauges()> gauges)
       : options_(options), metrics_(metrics), on_stopping_(std::move(on_stopping)), gauges_(std::move(gauges)) {}
 
-  /// There is a model: before, all but the page and OPTIONS gets 503. Any thread; `context` lives longer.
+  /// There is a model: what needs one gets 503 before. Any thread; `context` lives longer.
   void serve(const Context& context) { context_ = &context; }
 
   std::string_view methods(std::string_view path) const override;
@@ -29,6 +29,8 @@ class Api final : public http::Handler {
   void on_stopping() override;
 
  private:
+  std::optional<http::Response> answer_always(const http::Request& request) const;
+  http::Response health() const;
   /// What is answered at once by the I/O thread.
   std::optional<http::Response> answer_now(const http::Request& request, const Context& context) const;
   http::Response metrics(const Context& context) const;

@@ -24,8 +24,10 @@ Checked<void> detokenize(Arrival& arrival);
 std::string tokenizer_info_json(const Context& context);
 std::string version_json(const Context& context);
 std::string models_json(const Context& context);
+/// `id` is one of the names.
+std::string model_json(const Context& context, std::string_view id);
 /// Errors: 404 with the names there are.
-Checked<std::string> model_json(const Context& context, std::string_view id);
+Checked<void> check_model_name(const ServerOptions& options, std::string_view id);
 
 /// The page at "/".
 std::string_view page();

@@ -30,9 +30,12 @@ Json model_object(const Context& context, std::string_view id) {
   return out;
 }
 
-tl::unexpected<ApiError> no_such_model(const Context& context, std::string_view id) {
+}  // namespace
+
+Checked<void> check_model_name(const ServerOptions& options, std::string_view id) {
+  if (std::find(options.names.begin(), options.names.end(), id) != options.names.end()) return {};
   std::string names;
-  for (const std::string& name : context.options.names) names += (names.empty() ? "" : ", ") + name;
+  for (const std::string& name : options.names) names += (names.empty() ? "" : ", ") + name;
   return tl::unexpected<ApiError>({404,
                                    fmt::format("there is no model '{}', expected one of: {}", id.substr(0, 200), names),
                                    "model",
@@ -40,18 +43,12 @@ tl::unexpected<ApiError> no_such_model(const Context& context, std::string_view 
                                    {}});
 }
 
-bool is_name(const Context& context, std::string_view id) {
-  const auto& names = context.options.names;
-  return std::find(names.begin(), names.end(), id) != names.end();
-}
-
-}  // namespace
-
 Checked<std::string> model_of(const Fields& fields, const Context& context) {
   if (!fields.has("model")) return context.name();
   std::string asked = fields.text("model");
-  if (is_name(context, asked) || context.options.any_model_name) return asked;
-  return no_such_model(context, asked);
+  if (context.options.any_model_name) return asked;
+  if (auto known = check_model_name(context.options, asked); !known) return pass_on(known);
+  return asked;
 }
 
 std::int64_t unix_now() {
@@ -64,10 +61,7 @@ std::string models_json(const Context& context) {
   return json_text({{"object", "list"}, {"data", std::move(list)}});
 }
 
-Checked<std::string> model_json(const Context& context, std::string_view id) {
-  if (!is_name(context, id)) return no_such_model(context, id);
-  return json_text(model_object(context, id));
-}
+std::string model_json(const Context& context, std::string_view id) { return json_text(model_object(context, id)); }
 
 std::string version_json(const Context& context) {
   return json_text({{"version", context.options.revision},

@@ -156,6 +156,24 @@ bool ChunkCheck::see(std::string_view bytes) {
   return true;
 }
 
+// Beast looks for the end of a quoted text behind the end of its line as well: what is data to others is none to it.
+bool ChunkCheck::step_extension(char c) {
+  if (c == '\r') {
+    if (is_quoted_) return fault("a quoted text in a chunk's extension does not end");
+    state_ = State::size_end;
+    return true;
+  }
+  if (is_control(c) || ++extension_bytes_ > 4096)
+    return fault("a chunk's extension is too long or has a control character");
+  if (is_escaped_)
+    is_escaped_ = false;
+  else if (c == '"')
+    is_quoted_ = !is_quoted_;
+  else
+    is_escaped_ = is_quoted_ && c == '\\';
+  return true;
+}
+
 bool ChunkCheck::step(char c) {
   switch (state_) {
     case State::size:
@@ -167,11 +185,7 @@ bool ChunkCheck::step(char c) {
       if (digits_ == 0 || (c != ';' && c != '\r')) return fault("a chunk's size is no hexadecimal number");
       state_ = c == ';' ? State::extension : State::size_end;
       return true;
-    case State::extension:
-      if (c == '\r') state_ = State::size_end;
-      if (c != '\r' && (is_control(c) || ++extension_bytes_ > 4096))
-        return fault("a chunk's extension is too long or has a control character");
-      return true;
+    case State::extension: return step_extension(c);
     case State::size_end:
       state_ = left_ > 0 ? State::data : State::last_return;
       digits_ = 0;

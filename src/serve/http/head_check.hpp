@@ -40,6 +40,7 @@ class ChunkCheck {
  private:
   enum class State { size, extension, size_end, data, data_return, data_end, last_return, last_end, done };
   bool step(char c);
+  bool step_extension(char c);
   bool fault(std::string_view what) {
     wrong_ = what;
     return false;
@@ -48,6 +49,7 @@ class ChunkCheck {
   std::uint64_t left_ = 0;
   int digits_ = 0;
   int extension_bytes_ = 0;
+  bool is_quoted_ = false, is_escaped_ = false;
   std::string_view wrong_;
 };
 
