@@ -26,19 +26,6 @@ void add_bool(CLI::App& app, const std::string& name, std::optional<bool>& into,
       ->type_name("BOOL");
 }
 
-std::string sha256_text(std::string_view text) { return moe::hex_text(moe::sha256(std::as_bytes(std::span(text)))); }
-
-// Fields with their lengths, so that neighbours cannot run into each other.
-std::string digest_of(const std::string& template_text, const eval::ChatUse& use) {
-  const bool tells_time = template_text.find("strftime_now") != std::string::npos;
-  std::string all;
-  for (const std::string& field : {template_text, use.variables, tells_time ? use.date : std::string()})
-    all += fmt::format("{}:", field.size()) + field;
-  all += use.multiturn ? " multiturn" : " singleturn";
-  if (use.enable_thinking) all += *use.enable_thinking ? " thinking" : " no thinking";
-  return sha256_text(all);
-}
-
 void usage_error(const std::string& message) { throw CLI::ValidationError(message, CLI::ExitCodes::ValidationError); }
 
 }  // namespace
@@ -107,10 +94,6 @@ moe::Result<Rows> rows_of(const Flags& flags, bool swept, const std::vector<std:
   return rows;
 }
 
-std::string store_digest(const Asked& asked, const Flags& flags) {
-  return flags.think_end.empty() ? asked.digest : sha256_text(asked.digest + " think " + flags.think_end);
-}
-
 std::optional<eval::ChatSetting> swept_setting(const Rows& rows, const std::string& value) {
   if (value == "none") return {};
   eval::ChatSetting setting = rows.setting;
@@ -118,18 +101,15 @@ std::optional<eval::ChatSetting> swept_setting(const Rows& rows, const std::stri
   return setting;
 }
 
-moe::Result<void> check_tasks(const Flags& flags, const std::vector<eval::PreparedTask>& tasks) {
-  if (!flags.enable_thinking.value_or(false)) return {};
-  for (const eval::PreparedTask& task : tasks)
-    if (task.spec.kind == eval::TaskKind::multiple_choice || task.spec.kind == eval::TaskKind::cloze)
-      return moe::fail(moe::ErrorCode::bad_argument,
-                       "--enable-thinking true: the answers of task " + moe::in_quotes(task.spec.name) +
-                           " are scored and not written, so the model cannot think first");
-  return {};
+Asked ask_plainly(const Flags& flags) {
+  Asked out;
+  out.digest = eval::chat_digest(nullptr, eval::Conversations::none, flags.think_end);
+  return out;
 }
 
-moe::Result<Asked> ask_through(const eval::ChatSetting& setting, const Rows& rows, const std::string& row,
-                               const moe::ChatTemplates& templates, const std::vector<eval::PreparedTask>& tasks) {
+moe::Result<Asked> ask_through(const eval::ChatSetting& setting, const Flags& flags, const Rows& rows,
+                               const std::string& row, const moe::ChatTemplates& templates,
+                               const std::vector<eval::PreparedTask>& tasks) {
   const auto about_row = [&](const moe::Error& error) { return moe::fail(error.code, row + ": " + error.message); };
   const auto prompts = eval::ChatPrompts::create(templates, setting);
   if (!prompts) return about_row(prompts.error());
@@ -151,7 +131,7 @@ moe::Result<Asked> ask_through(const eval::ChatSetting& setting, const Rows& row
                              : ": note: the model has one chat template, which has no name"));
   out.use = eval::ChatUse{prompts->reported_text(), rows.conversations == eval::Conversations::multiturn,
                           setting.options.variables, setting.options.date, setting.enable_thinking};
-  out.digest = digest_of(prompts->template_text(), *out.use);
+  out.digest = eval::chat_digest(&*prompts, rows.conversations, flags.think_end);
   return out;
 }
 

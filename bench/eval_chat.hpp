@@ -36,19 +36,16 @@ moe::Result<Rows> rows_of(const Flags& flags, bool swept, const std::vector<std:
 /// The setting of a row of --sweep chat_template=VALUE; none for "none".
 std::optional<moe::eval::ChatSetting> swept_setting(const Rows& rows, const std::string& value);
 
-/// Errors: bad_argument naming a task whose answers are scored, which a model that thinks first cannot be asked.
-moe::Result<void> check_tasks(const Flags& flags, const std::vector<moe::eval::PreparedTask>& tasks);
-
 /// What one row is asked.
 struct Asked {
   std::vector<moe::eval::PreparedTask> tasks;
   std::optional<moe::eval::ChatUse> use;
-  std::string digest;  // of template, variables and their kind; empty without a template
+  std::string digest;  // StoreSetting::chat
 };
-/// StoreSetting::chat.
-std::string store_digest(const Asked& asked, const Flags& flags);
+Asked ask_plainly(const Flags& flags);
 /// `row` names the model in errors and in notes on stderr.
-moe::Result<Asked> ask_through(const moe::eval::ChatSetting& setting, const Rows& rows, const std::string& row,
-                               const moe::ChatTemplates& templates, const std::vector<moe::eval::PreparedTask>& tasks);
+moe::Result<Asked> ask_through(const moe::eval::ChatSetting& setting, const Flags& flags, const Rows& rows,
+                               const std::string& row, const moe::ChatTemplates& templates,
+                               const std::vector<moe::eval::PreparedTask>& tasks);
 
 }  // namespace eval_chat

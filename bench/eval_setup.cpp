@@ -1,7 +1,5 @@
 #include "bench/eval_setup.hpp"
 
-#include <chrono>
-#include <ctime>
 #include <optional>
 
 #include "bench/eval_outputs.hpp"
@@ -69,8 +67,8 @@ moe::Result<std::vector<eval_chat::Asked>> check_rows(const Options& o, const st
     if (!row.experts.is_default())
       if (const auto ok = moe::with_experts(info->config, row.experts.options); !ok)
         return moe::fail(ok.error().code, row.experts.asked + ": " + row.path + ": " + ok.error().message);
-    auto prompts = row.chat ? eval_chat::ask_through(*row.chat, chat, row.name, info->chat_templates, tasks)
-                            : moe::Result<eval_chat::Asked>(eval_chat::Asked());
+    auto prompts = row.chat ? eval_chat::ask_through(*row.chat, o.chat, chat, row.name, info->chat_templates, tasks)
+                            : moe::Result<eval_chat::Asked>(eval_chat::ask_plainly(o.chat));
     if (!prompts) return moe::forward(prompts);
     asked.push_back(std::move(*prompts));
   }
@@ -97,18 +95,6 @@ std::vector<std::string> names_of(const std::vector<Setting>& rows) {
 
 }  // namespace
 
-std::string iso_time() {
-  const auto now = std::chrono::system_clock::now();
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count() % 1000000;
-  std::tm local{};
-  localtime_r(&seconds, &local);
-  char text[64], out[96];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &local);
-  std::snprintf(out, sizeof out, "%s.%06d", text, static_cast<int>(micros));
-  return out;
-}
-
 moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const moe::ParallelFor& threads,
                                                     moe::ContentHash content_hash) {
   cli::ProgressLine line("loading " + row.name);
@@ -130,17 +116,6 @@ moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_pt
   auto changed = model->with_experts(row.experts.options);
   if (!changed) return moe::fail(changed.error().code, row.path + ": " + changed.error().message);
   return changed;
-}
-
-eval::StoreSetting store_setting(const Setting& row, const moe::Model& model, std::int64_t max_length) {
-  eval::StoreSetting out;
-  out.model_hash = model.content_hash();
-  out.formats = model.info().format_summary;
-  out.precision = row.precision, out.kv = row.kv;
-  out.top_k = model.config().router.top_k, out.max_length = max_length;
-  out.experts = eval::expert_setting(model.config());
-  out.tokenizer = model.tokenizer()->fingerprint();
-  return out;
 }
 
 eval::SessionModelOptions session_options(const Setting& row, const moe::ParallelFor& threads, const Options& o) {
@@ -168,8 +143,8 @@ moe::Result<eval_until_known::Row> open_row(const Setting& row, eval_chat::Asked
                                             eval::RunReport& report) {
   auto scorer = eval::SessionModel::create(model, session_options(row, threads, o));
   if (!scorer) return moe::fail(scorer.error().code, row.path + ": " + scorer.error().message);
-  eval::StoreSetting setting = store_setting(row, *model, (*scorer)->max_length());
-  setting.chat = eval_chat::store_digest(asked, o.chat);
+  eval::StoreSetting setting =
+      eval::store_setting(*model, row.precision, row.kv, (*scorer)->max_length(), asked.digest);
   eval::ModelRun& run = report.models.emplace_back();
   run.name = row.name, run.path = row.path;
   run.info = model->info();
@@ -203,7 +178,6 @@ moe::Result<Run> prepare_run(const Options& o, const std::vector<Setting>& rows,
   if (!tasks) return moe::forward(tasks);
   report.tasks = std::move(*tasks);
   // What is wrong is found now, not after the models before it have answered for an hour.
-  if (auto ok = eval_chat::check_tasks(o.chat, report.tasks); !ok) return moe::forward(ok);
   auto asked = check_rows(o, rows, chat, report);
   if (!asked) return moe::forward(asked);
   run.asked = std::move(*asked);

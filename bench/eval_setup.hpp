@@ -13,8 +13,6 @@
 
 namespace eval_setup {
 
-std::string iso_time();
-
 /// All that is known before the first question is asked.
 struct Run {
   moe::ParallelFor threads;
@@ -39,7 +37,6 @@ moe::Result<eval_until_known::Row> open_row(const eval_rows::Setting& row, eval_
                                             const moe::ParallelFor& threads, const eval_rows::Options& o,
                                             moe::eval::RunReport& report);
 
-moe::eval::StoreSetting store_setting(const eval_rows::Setting& row, const moe::Model& model, std::int64_t max_length);
 moe::eval::SessionModelOptions session_options(const eval_rows::Setting& row, const moe::ParallelFor& threads,
                                                const eval_rows::Options& o);
 moe::eval::EvaluateOptions evaluate_options(const moe::ParallelFor& threads, cli::ProgressLine& line);

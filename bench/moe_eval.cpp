@@ -25,21 +25,10 @@ moe::Result<eval::TaskOutcome> run_task(const Setting& row, const eval::Prepared
                                         eval::RunStore* store, const eval::EvaluateOptions& how) {
   if (store == nullptr) return eval::evaluate(task, scorer, how);
   eval::StoredRun record;
-  record.started = eval_setup::iso_time();
   record.model = row.name, record.path = row.path;
-  record.setting = setting;
-  record.task = task.spec.name;
-  record.task_hash = eval::hash_task(task.spec);
-  record.questions_hash = eval::hash_questions(task);
-  record.num_fewshot = task.num_fewshot, record.question_count = task.question_count();
   record.limit = o.limit, record.seed = o.seed;
-  const auto id = store->begin_run(record);
-  if (!id) return moe::forward(id);
-  eval::StoredModel stored(scorer, *store, setting);
-  auto outcome = eval::evaluate(task, stored, how);
-  if (!outcome) return outcome;
-  if (auto kept = store->finish_run(*id, eval_setup::iso_time(), task, *outcome); !kept) return moe::forward(kept);
-  return outcome;
+  record.setting = setting;
+  return eval::evaluate_stored(task, scorer, *store, std::move(record), how);
 }
 
 // Asks one row all tasks; what is finished stays in `report` when a later task fails.
@@ -155,8 +144,8 @@ moe::Result<void> search_experts(const Options& o, const std::vector<Setting>& r
     cli::ProgressLine line(label);
     const eval::EvaluateOptions how = eval_setup::evaluate_options(run->threads, line);
     if (run->store == nullptr) return eval::evaluate(task, **scorer, how);
-    eval::StoreSetting key = eval_setup::store_setting(row, *setting, (*scorer)->max_length());
-    key.chat = eval_chat::store_digest(asked, o.chat);
+    const eval::StoreSetting key =
+        eval::store_setting(*setting, row.precision, row.kv, (*scorer)->max_length(), asked.digest);
     eval::StoredModel stored(**scorer, *run->store, key);
     return eval::evaluate(task, stored, how);
   };
@@ -254,7 +243,7 @@ int main(int argc, char** argv) {
     if (options.models.empty())
       return moe::fail(moe::ErrorCode::not_found,
                        "no --model NAME=PATH (scripts/evaluate without arguments runs the models of models/nano)");
-    const std::string started = eval_setup::iso_time();
+    const std::string started = eval::iso_time();
     const auto sweeps = eval_rows::sweeps_of(options);
     if (!sweeps) {
       usage = cli::kUsage;

@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
   moe_generate_options_init(&generate, sizeof generate);
   generate.max_tokens = 16;
   generate.on_piece = show;
+  /* Work runs in this thread and in the pool's; without a pool, in this thread alone. */
   ok = moe_pool_openmp(0, &pool, &error) == MOE_OK;
   load.pool = options.pool = pool;
   ok = ok && moe_model_load(argv[1], MOE_TEXT, &load, &model, &error) == MOE_OK &&

@@ -263,6 +263,8 @@ Result<void> converse(const Options& options, const moe::ChatOptions& chat, moe:
 Result<void> run(const Options& options) {
   if (auto sampler = moe::Sampler::create(options.sampling); !sampler)
     throw CLI::ValidationError("sampling", sampler.error().message);
+  if (options.chat.chat && options.new_tokens == 0)
+    throw CLI::ValidationError("-n", "is 0, expected at least 1 with --chat");
   const auto input = read_input(options);
   if (!input) return moe::forward(input);
   Files files;

@@ -24,7 +24,6 @@ from ._libmoe import (
     ResultRow,
     RouterConfig,
     Score,
-    Session,
     Stream,
     Work,
     active_isa,
@@ -33,6 +32,7 @@ from ._libmoe import (
 from ._model import Model
 from ._quantization import inspect, quantize
 from ._routing import route
+from ._session import Session
 from ._tokenizer import Tokenizer
 from ._types import ChatOptions, GenerateOptions, Message, Progress, Prompt
 

@@ -4,15 +4,26 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import _libmoe
+from . import _check, _libmoe
 from ._types import Message
 
 
-def _text(value: object, what: str) -> str:
+def _text(name: str, value: object) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{what}: {error}") from error
+        return _check.text(name, json.dumps(value, ensure_ascii=False))
+    except TypeError as error:
+        raise TypeError(f"{name} is no JSON: {error}") from error
+
+
+def _objects(name: str, value: object) -> str:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise _check.wrong_type(name, value, "a list of dicts")
+    return _text(name, [dict(_check.mapping(f"{name}[{i}]", item)) for i, item in enumerate(value)])
+
+
+def variables(given: Mapping[str, Any] | None, name: str = "template_variables") -> str:
+    """Further variables of a template as JSON; empty where there are none."""
+    return "" if given is None else _text(name, dict(_check.mapping(name, given)))
 
 
 def request(
@@ -27,22 +38,23 @@ def request(
 ) -> _libmoe.ChatRequest:
     """What _libmoe renders: `end` is 'reply', 'message' or 'unfinished'."""
     out = _libmoe.ChatRequest()
-    out.messages = _text(list(messages), "messages")
-    out.tools = _text(list(tools), "tools") if tools is not None else ""
-    out.documents = _text(list(documents), "documents") if documents is not None else ""
-    out.variables = _text(dict(template_variables), "template_variables") if template_variables else ""
+    out.messages = _objects("messages", messages)
+    out.tools = _objects("tools", tools) if tools is not None else ""
+    out.documents = _objects("documents", documents) if documents is not None else ""
+    out.variables = variables(template_variables)
     # A template's text holds a brace, a name never does (transformers decides the same way).
     if chat_template is not None:
-        if "{" in chat_template:
+        if "{" in _check.text("chat_template", chat_template):
             out.template_text = chat_template
         else:
             out.template_name = chat_template
-    out.date = date or ""
+    out.date = "" if date is None else _check.text("date", date)
     out.end = end
     return out
 
 
 def end_of(add_generation_prompt: bool, continue_final_message: bool) -> str:
-    if add_generation_prompt and continue_final_message:
+    _check.flag("add_generation_prompt", add_generation_prompt)
+    if _check.flag("continue_final_message", continue_final_message) and add_generation_prompt:
         raise ValueError("add_generation_prompt and continue_final_message: expected at most one of them")
     return "unfinished" if continue_final_message else "reply" if add_generation_prompt else "message"

@@ -1,17 +1,18 @@
 """A model in memory: replies, scores, sessions."""
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal, Unpack, cast, overload
 
 import numpy as np
 
-from . import _chat, _libmoe
-from ._libmoe import Choice, Generation, ModelInfo, Score, Session, SessionSettings, Stream, Work
+from . import _chat, _check, _libmoe
+from ._libmoe import Choice, Generation, ModelInfo, Score, SessionSettings, Stream, Work
+from ._session import Session
 from ._tokenizer import Tokenizer
 from ._types import ChatOptions, GenerateOptions, Ids, Message, Path, Progress, Prompt
 
+_MOST_THREADS = 2**31 - 1  # the library knows the limit
 _TEMPLATE_KEYS = ("tools", "documents", "chat_template", "template_variables", "date")
 
 
@@ -19,8 +20,8 @@ def _is_single(prompt: object) -> bool:
     """Whether it is one prompt: a text or ids, and no list of those."""
     if isinstance(prompt, (str, np.ndarray)):
         return True
-    if not isinstance(prompt, Sequence):
-        raise TypeError(f"expected a text, token ids or a list of those, found {type(prompt).__name__}")
+    if isinstance(prompt, bytes) or not isinstance(prompt, Sequence):
+        raise _check.wrong_type("prompt", prompt, "a text, token ids or a list of those")
     return len(prompt) > 0 and isinstance(prompt[0], (int, np.integer))
 
 
@@ -53,16 +54,25 @@ class Model:
         content_hash: bool = False,
         progress: Progress | None = None,
     ) -> None:
-        self._settings = SessionSettings(precision, _kv(precision, kv), cache_tokens)
+        self._settings = _settings(precision, _kv(precision, kv), cache_tokens)
+        _check.callback("progress", progress)
         self._native = _libmoe.LoadedModel.load(
-            os.fspath(path), threads, self._settings, _top_k(top_k), expert_mass, content_hash, progress
+            _check.path("path", path),
+            _check.integer("threads", threads, most=_MOST_THREADS),
+            self._settings,
+            _top_k(top_k),
+            _check.or_none(_check.number, "expert_mass", expert_mass),
+            _check.flag("content_hash", content_hash),
+            progress,
         )
 
     def with_experts(self, top_k: int | Sequence[int] | None = None, expert_mass: float | None = None) -> "Model":
         """The same weights, routed to other numbers of experts per token. Errors: ArgumentError."""
         other = Model.__new__(Model)
         other._settings = self._settings
-        other._native = self._native.with_experts(_top_k(top_k), expert_mass)
+        other._native = self._native.with_experts(
+            _top_k(top_k), _check.or_none(_check.number, "expert_mass", expert_mass)
+        )
         return other
 
     @cached_property
@@ -98,63 +108,119 @@ class Model:
 
     @overload
     def generate(  # type: ignore[overload-overlap]  # a text is a sequence of texts
-        self, prompt: str, *, stream: Literal[False] = False, **options: Unpack[GenerateOptions]
+        self, prompt: str, *, n: None = None, stream: Literal[False] = False, **options: Unpack[GenerateOptions]
     ) -> Generation: ...
     @overload
     def generate(
-        self, prompt: Ids, *, stream: Literal[False] = False, **options: Unpack[GenerateOptions]
+        self, prompt: Ids, *, n: None = None, stream: Literal[False] = False, **options: Unpack[GenerateOptions]
     ) -> Generation: ...
     @overload
     def generate(
-        self, prompt: Sequence[Prompt], *, stream: Literal[False] = False, **options: Unpack[GenerateOptions]
+        self,
+        prompt: Sequence[Prompt],
+        *,
+        n: None = None,
+        stream: Literal[False] = False,
+        **options: Unpack[GenerateOptions],
     ) -> list[Generation]: ...
     @overload
-    def generate(self, prompt: Prompt, *, stream: Literal[True], **options: Unpack[GenerateOptions]) -> Stream: ...
+    def generate(  # type: ignore[overload-overlap]
+        self, prompt: str, *, n: int, stream: Literal[False] = False, **options: Unpack[GenerateOptions]
+    ) -> list[Generation]: ...
+    @overload
+    def generate(
+        self, prompt: Ids, *, n: int, stream: Literal[False] = False, **options: Unpack[GenerateOptions]
+    ) -> list[Generation]: ...
+    @overload
+    def generate(
+        self, prompt: Sequence[Prompt], *, n: int, stream: Literal[False] = False, **options: Unpack[GenerateOptions]
+    ) -> list[list[Generation]]: ...
+    @overload
+    def generate(
+        self, prompt: Prompt, *, n: None = None, stream: Literal[True], **options: Unpack[GenerateOptions]
+    ) -> Stream: ...
 
     def generate(
-        self, prompt: Prompt | Sequence[Prompt], *, stream: bool = False, **options: Unpack[GenerateOptions]
-    ) -> Generation | list[Generation] | Stream:
+        self,
+        prompt: Prompt | Sequence[Prompt],
+        *,
+        n: int | None = None,
+        stream: bool = False,
+        **options: Unpack[GenerateOptions],
+    ) -> Generation | list[Generation] | list[list[Generation]] | Stream:
         """Replies to a text, to token ids, or to a list of those; ``options`` are those of GenerateOptions.
 
         One prompt gives a Generation; with ``stream=True`` an iterator of Piece, whose ``result`` is the Generation in
         the end. A list gives a list: what prompts share is computed once, and what one of them cannot have is its own
-        ``error``. A reply depends on the model, its settings, prompt and options, and on nothing else.
+        ``error``. With ``n`` there is a list of so many replies in place of each: the prompt is computed once, the
+        first reply is the one without ``n``, the others draw with seeds made from ``seed`` (greedy ones are all the
+        same). A reply depends on the model, its settings, prompt and options, and on nothing else.
 
         What was computed stays in the cache: a prompt that begins like an earlier one costs only its new tokens.
         Errors: ArgumentError (an empty prompt, a prompt beyond the context, an option), Error 'non_finite',
         OutOfMemoryError.
         """
         single = _is_single(prompt)
-        if stream:
+        if _check.flag("stream", stream):
             if not single:
-                raise TypeError("stream=True: expected one prompt, found a list of prompts")
+                raise _check.wrong_type("prompt", prompt, "one prompt with stream=True")
+            if n is not None:
+                raise TypeError("n and stream=True: expected at most one of them")
             return Stream(self._native, prompt, dict(options))
+        if n is not None:
+            prompts = [cast(Prompt, prompt)] if single else list(cast(Sequence[Prompt], prompt))
+            several = self._several(prompts, n, dict(options))
+            return _checked(several[0]) if single else several
         if single:
             return _libmoe.generate(self._native, prompt, dict(options))
-        return _libmoe.generate_many(self._native, list(cast(Sequence[Prompt], prompt)), dict(options))
+        return [replies[0] for replies in self._several(list(cast(Sequence[Prompt], prompt)), 1, dict(options))]
+
+    def _several(self, prompts: list[Any], n: int, options: dict[str, Any]) -> list[list[Generation]]:
+        return _libmoe.generate_many(self._native, prompts, options, _check.integer("n", n, least=1))
 
     @overload
     def chat(
-        self, messages: Sequence[Message], *, stream: Literal[False] = False, **options: Unpack[ChatOptions]
+        self,
+        messages: Sequence[Message],
+        *,
+        n: None = None,
+        stream: Literal[False] = False,
+        **options: Unpack[ChatOptions],
     ) -> Generation: ...
     @overload
-    def chat(self, messages: Sequence[Message], *, stream: Literal[True], **options: Unpack[ChatOptions]) -> Stream: ...
+    def chat(
+        self, messages: Sequence[Message], *, n: int, stream: Literal[False] = False, **options: Unpack[ChatOptions]
+    ) -> list[Generation]: ...
+    @overload
+    def chat(
+        self, messages: Sequence[Message], *, n: None = None, stream: Literal[True], **options: Unpack[ChatOptions]
+    ) -> Stream: ...
 
     def chat(
-        self, messages: Sequence[Message], *, stream: bool = False, **options: Unpack[ChatOptions]
-    ) -> Generation | Stream:
+        self,
+        messages: Sequence[Message],
+        *,
+        n: int | None = None,
+        stream: bool = False,
+        **options: Unpack[ChatOptions],
+    ) -> Generation | list[Generation] | Stream:
         """The next message of a conversation, as the model's chat template writes it.
 
-        The reply is as long as the context allows unless ``max_tokens`` limits it. Options: those of ChatOptions.
+        The reply is as long as the context allows unless ``max_tokens`` limits it. With ``n`` a list of so many
+        replies, as of generate(). Options: those of ChatOptions.
         Errors: those of generate() and of Tokenizer.apply_chat_template().
         """
         given: dict[str, Any] = dict(options)
         template = {key: given.pop(key) for key in _TEMPLATE_KEYS if key in given}
-        end = "unfinished" if given.pop("continue_final_message", False) else "reply"
-        request = _chat.request(messages, end=end, **template)
+        unfinished = _check.flag("continue_final_message", given.pop("continue_final_message", False))
+        request = _chat.request(messages, end="unfinished" if unfinished else "reply", **template)
         given.setdefault("max_tokens", 0)
-        if stream:
+        if _check.flag("stream", stream):
+            if n is not None:
+                raise TypeError("n and stream=True: expected at most one of them")
             return Stream(self._native, request, given)
+        if n is not None:
+            return _checked(self._several([request], n, given)[0])
         return _libmoe.generate(self._native, request, given)
 
     # -- scores ------------------------------------------------------------------------------------------------------
@@ -178,19 +244,23 @@ class Model:
         """
         if isinstance(context, str):
             single = isinstance(continuation, str)
-            texts = [cast(str, continuation)] if single else list(cast(Sequence[str], continuation))
-            scores = _libmoe.score(self._native, [(context, texts)])[0]
+            texts = [_check.text("continuation", continuation)] if single else _check.texts(
+                "continuation", continuation
+            )
+            scores = _libmoe.score(self._native, [(_check.text("context", context), texts)])[0]
             for score in scores:
                 if score.error is not None:
                     raise score.error
             return scores[0] if single else scores
-        if not isinstance(context, Sequence):
-            raise TypeError(f"score: expected a text or a list of texts, found {type(context).__name__}")
-        if isinstance(continuation, str) or len(context) != len(continuation):
-            raise ValueError("score: expected as many lists of continuations as contexts")
-        if any(isinstance(texts, str) for texts in continuation):
-            raise TypeError("score: expected a list of continuations for each context, found a text")
-        return _libmoe.score(self._native, [(c, list(t)) for c, t in zip(context, continuation, strict=True)])
+        contexts = _check.texts("context", context)
+        if isinstance(continuation, str) or not isinstance(continuation, Sequence):
+            raise _check.wrong_type("continuation", continuation, "a list of continuations for each context")
+        if len(contexts) != len(continuation):
+            raise _check.refusal(
+                f"continuation has {len(continuation)} lists, expected {len(contexts)}: one for each context"
+            )
+        lists = [_check.texts(f"continuation[{i}]", texts) for i, texts in enumerate(continuation)]
+        return _libmoe.score(self._native, list(zip(contexts, lists, strict=True)))
 
     def choose(
         self, context: str, labels: Sequence[str], *, by: Literal["log_likelihood", "per_token"] = "log_likelihood"
@@ -199,9 +269,8 @@ class Model:
 
         Errors: those of score(); ArgumentError without labels.
         """
-        if isinstance(labels, str):
-            raise TypeError(f"labels: expected a list of texts, found the text {labels!r}")
-        choice = _libmoe.choose(self._native, [(context, list(labels))], by)[0]
+        asked = [(_check.text("context", context), _check.texts("labels", labels))]
+        choice = _libmoe.choose(self._native, asked, _check.choice("by", by, ("log_likelihood", "per_token")))[0]
         if choice.error is not None:
             raise choice.error
         return choice
@@ -217,15 +286,15 @@ class Model:
         Errors: ArgumentError for an empty text; Error 'unsupported' without BOS and EOS.
         """
         if not isinstance(text, str):
-            return _libmoe.score_texts(self._native, list(text))
-        score = _libmoe.score_texts(self._native, [text])[0]
+            return _libmoe.score_texts(self._native, _check.texts("text", text))
+        score = _libmoe.score_texts(self._native, [_check.text("text", text)])[0]
         if score.error is not None:
             raise score.error
         return score
 
     def perplexity(self, text: str) -> float:
         """exp of the mean negative log-likelihood of the text's tokens. Errors: those of score_text()."""
-        return self.score_text(text).perplexity
+        return self.score_text(_check.text("text", text)).perplexity
 
     # -- below text --------------------------------------------------------------------------------------------------
 
@@ -242,10 +311,10 @@ class Model:
         Several sessions run at once, each in a thread of its own. Errors: OutOfMemoryError, ArgumentError.
         """
         if precision is None:
-            settings = SessionSettings(self._settings.precision, self._settings.kv if kv is None else kv, cache_tokens)
+            settings = _settings(self._settings.precision, self._settings.kv if kv is None else kv, cache_tokens)
         else:
-            settings = SessionSettings(precision, _kv(precision, kv), cache_tokens)
-        return Session(self._native, settings, record_routing)
+            settings = _settings(precision, _kv(precision, kv), cache_tokens)
+        return Session(self._native, settings, _check.flag("record_routing", record_routing))
 
     def flops(
         self,
@@ -260,7 +329,13 @@ class Model:
         ``mla``: the form of multi-head latent attention; libmoe runs "absorbed", the evaluator reports "expanded".
         Errors: ArgumentError for numbers beyond the context.
         """
-        return _libmoe.forward_work(self.info, new_tokens, cached_tokens, logit_rows, mla)
+        return _libmoe.forward_work(
+            self.info,
+            _check.integer("new_tokens", new_tokens),
+            _check.integer("cached_tokens", cached_tokens),
+            _check.integer("logit_rows", logit_rows),
+            _check.choice("mla", mla, ("absorbed", "expanded")),
+        )
 
     def forget(self) -> None:
         """Gives back what earlier calls left in the cache."""
@@ -275,10 +350,30 @@ class Model:
         )
 
 
+def _settings(precision: str, kv: str, cache_tokens: int) -> SessionSettings:
+    return SessionSettings(
+        _check.choice("precision", precision, ("auto", "reference")),
+        _check.choice("kv", kv, ("f32", "f16", "bf16")),
+        _check.integer("cache_tokens", cache_tokens),
+    )
+
+
 def _kv(precision: str, kv: str | None) -> str:
     """As the programs of libmoe have it."""
     return kv if kv is not None else "f32" if precision == "reference" else "f16"
 
 
 def _top_k(given: int | Sequence[int] | None) -> list[int]:
-    return [] if given is None else [given] if isinstance(given, int) else list(given)
+    if given is None:
+        return []
+    if isinstance(given, (str, bytes)) or not isinstance(given, (Sequence, np.ndarray)):
+        return [_check.integer("top_k", given)]
+    return [_check.integer(f"top_k[{i}]", k) for i, k in enumerate(given)]
+
+
+def _checked(replies: list[Generation]) -> list[Generation]:
+    """Replies to one prompt: what one of them cannot have is raised."""
+    for reply in replies:
+        if reply.error is not None:
+            raise reply.error
+    return replies

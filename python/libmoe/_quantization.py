@@ -1,15 +1,13 @@
 """Model files: what they say, and the same model in another weight format."""
 
-import os
-
-from . import _libmoe
+from . import _check, _libmoe
 from ._libmoe import ModelInfo, QuantizeReport
 from ._types import Path, Progress
 
 
 def inspect(path: Path) -> ModelInfo:
     """Reads a model's headers only. Errors: NotFoundError, FileFormatError, ArgumentError."""
-    return _libmoe.inspect(os.fspath(path))
+    return _libmoe.inspect(_check.path("path", path))
 
 
 def quantize(
@@ -33,6 +31,16 @@ def quantize(
 
     Errors: as Model(); ArgumentError (a format that is not written, an output that exists), Error 'unsupported'.
     """
+    _check.callback("progress", progress)
     return _libmoe.quantize(
-        os.fspath(source), os.fspath(target), type, head, embedding, requantize, replace, tokenizer, threads, progress
+        _check.path("source", source),
+        _check.path("target", target),
+        _check.text("type", type),
+        _check.or_none(_check.text, "head", head),
+        _check.or_none(_check.text, "embedding", embedding),
+        _check.flag("requantize", requantize),
+        _check.flag("replace", replace),
+        _check.flag("tokenizer", tokenizer),
+        _check.integer("threads", threads, most=2**31 - 1),
+        progress,
     )

@@ -5,14 +5,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _libmoe
+from . import _check, _libmoe
 from ._libmoe import RouterConfig
 
 
 def _float32(values: npt.ArrayLike, what: str) -> npt.NDArray[np.float32]:
     if isinstance(values, np.ndarray) and not np.can_cast(values.dtype, np.float32, "safe"):
         raise TypeError(f"{what}: expected float32, found {values.dtype}")
-    return np.ascontiguousarray(values, dtype=np.float32)
+    try:
+        return np.ascontiguousarray(values, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise _check.wrong_type(what, values, "an array of float32") from None
 
 
 def route(
@@ -27,6 +30,8 @@ def route(
     leaves a token fewer than K experts, the rest is -1 with weight 0. Same bits on every machine and for any T.
     Errors: ArgumentError naming shape or field; Error 'non_finite' naming the token.
     """
+    if not isinstance(config, RouterConfig):
+        raise _check.wrong_type("config", config, "a RouterConfig")
     rows: npt.NDArray[Any] = _float32(logits, "logits")
     if rows.ndim != 2:
         raise ValueError(f"logits: expected [T, E], found {rows.ndim} dimensions")

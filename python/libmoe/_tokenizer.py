@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, overload
 
-from . import _chat, _libmoe
+from . import _chat, _check, _libmoe
 from ._types import Ids, Message
 
 
@@ -20,23 +20,27 @@ class Tokenizer:
         spells a special token, "<|im_end|>", becomes that token.
         Errors: ArgumentError when the text holds a token for which the model has no row.
         """
-        return self._native.encode(text, add_special_tokens, parse_special)
+        return self._native.encode(
+            _check.text("text", text),
+            _check.flag("add_special_tokens", add_special_tokens),
+            _check.flag("parse_special", parse_special),
+        )
 
     def decode(self, ids: Ids, *, skip_special_tokens: bool = False) -> str:
         """The text of ids; bytes that are no UTF-8 become U+FFFD. Errors: ArgumentError naming an id out of range."""
-        return self._native.decode(ids, skip_special_tokens)
+        return self._native.decode(ids, _check.flag("skip_special_tokens", skip_special_tokens))
 
     def decode_bytes(self, ids: Ids, *, skip_special_tokens: bool = False) -> bytes:
         """The bytes of ids, as they are: a token may be a part of a character."""
-        return self._native.decode_bytes(ids, skip_special_tokens)
+        return self._native.decode_bytes(ids, _check.flag("skip_special_tokens", skip_special_tokens))
 
     def token_bytes(self, id: int) -> bytes:
         """The bytes that this id adds to a text. Errors: ArgumentError."""
-        return self._native.token_bytes(id)
+        return self._native.token_bytes(_check.integer("id", id, most=self.vocab_size - 1))
 
     def find(self, token: str) -> int | None:
         """The id of the token with this text: "<|im_end|>"; None where there is none."""
-        return self._native.find(token)
+        return self._native.find(_check.text("token", token))
 
     @overload
     def apply_chat_template(
@@ -98,11 +102,11 @@ class Tokenizer:
             date=date,
         )
         text, ids = self._native.render(request)
-        return ids if tokenize else text
+        return ids if _check.flag("tokenize", tokenize) else text
 
     def is_control(self, id: int) -> bool:
         """Whether ``skip_special_tokens`` leaves this id out."""
-        return self._native.is_control(id)
+        return self._native.is_control(_check.integer("id", id, most=self.vocab_size - 1))
 
     @property
     def vocab_size(self) -> int:

@@ -24,20 +24,18 @@ Generation generate(const ModelHandle& model, nb::handle prompt, const Keywords&
   return unwrap(watch.run([&] { return lease.worker().generate(asked, options); }));
 }
 
-std::vector<Generation> generate_many(const ModelHandle& model, const AnyList& prompts, const Keywords& keywords) {
-  const moe::GenerateOptions options = generate_options(keywords);
+/// [prompt][reply]
+std::vector<std::vector<Generation>> generate_many(const ModelHandle& model, const AnyList& prompts,
+                                                   const Keywords& keywords, std::int64_t replies) {
+  moe::GenerateOptions options = generate_options(keywords);
+  options.replies = replies;
   Watch watch;
+  options.cancelled = [&] { return watch.cancelled(); };
   std::vector<moe::GenerateRequest> requests;
-  for (nb::handle prompt : prompts) {
-    requests.push_back({prompt_of(prompt), options});
-    requests.back().options.cancelled = [&] { return watch.cancelled(); };
-  }
+  for (nb::handle prompt : prompts) requests.push_back({prompt_of(prompt), options});
   Lease<moe::Generator> lease(model, &LoadedModel::generators);
   lease.serve(watch);
-  auto replies = unwrap(watch.run([&] { return lease.worker().generate(requests); }));
-  std::vector<Generation> out;
-  for (auto& of_request : replies) out.push_back(std::move(of_request.front()));
-  return out;
+  return unwrap(watch.run([&] { return lease.worker().generate(requests); }));
 }
 
 nb::object log_probabilities(const Generation& g) {
@@ -85,7 +83,7 @@ void add_generation(nb::module_& m) {
       .def("__str__", [](const Generation& g) { return text_of(g.text); })
       .def("__repr__", repr);
   m.def("generate", generate, "model"_a, "prompt"_a, "keywords"_a);
-  m.def("generate_many", generate_many, "model"_a, "prompts"_a, "keywords"_a);
+  m.def("generate_many", generate_many, "model"_a, "prompts"_a, "keywords"_a, "replies"_a);
 }
 
 }  // namespace moe_python

@@ -19,6 +19,11 @@ moe::TokenId checked(std::int64_t id, std::size_t position) {
   return static_cast<moe::TokenId>(id);
 }
 
+std::string shown(nb::handle object) {
+  const nb::str text = nb::repr(object);
+  return nb::len(text) <= 60 ? std::string(text.c_str()) : std::string(nb::str(text[nb::slice(0, 57)]).c_str()) + "...";
+}
+
 template <class Number>
 std::vector<moe::TokenId> copy(const nb::ndarray<nb::ro, nb::ndim<1>, nb::device::cpu>& array) {
   const auto* data = static_cast<const char*>(array.data());
@@ -32,9 +37,25 @@ std::vector<moe::TokenId> copy(const nb::ndarray<nb::ro, nb::ndim<1>, nb::device
   return ids;
 }
 
+[[noreturn]] void wrong_ids(nb::handle object) {
+  raise_type_error("token ids: expected a list or an array of integers, found " + shown(object));
+}
+
+moe::TokenId id_of(nb::handle item, std::size_t position) {
+  const auto number = nb::steal(nb::isinstance<nb::bool_>(item) ? nullptr : PyNumber_Index(item.ptr()));
+  PyErr_Clear();
+  const std::string what = "token " + std::to_string(position) + " is ";
+  if (!number.is_valid()) raise_type_error(what + shown(item) + ", expected an integer");
+  std::int64_t id = 0;
+  if (!nb::try_cast(number, id, false))
+    raise(moe::ErrorCode::bad_argument, what + shown(item) + ", expected 0 to 2147483647");
+  return checked(id, position);
+}
+
 std::vector<moe::TokenId> ids_of_array(nb::handle object) {
   nb::ndarray<nb::ro, nb::ndim<1>, nb::device::cpu> array;
-  if (!nb::try_cast(object, array)) raise_type_error("token ids: expected an array of one dimension");
+  if (!nb::try_cast(object, array))
+    raise_type_error("token ids: expected an array of integers with one dimension, found " + shown(object));
   if (array.dtype() == nb::dtype<std::int32_t>()) return copy<std::int32_t>(array);
   if (array.dtype() == nb::dtype<std::int64_t>()) return copy<std::int64_t>(array);
   if (array.dtype() == nb::dtype<std::uint32_t>()) return copy<std::uint32_t>(array);
@@ -44,16 +65,11 @@ std::vector<moe::TokenId> ids_of_array(nb::handle object) {
 }  // namespace
 
 std::vector<moe::TokenId> ids_of(nb::handle object) {
-  if (nb::isinstance<nb::str>(object) || nb::isinstance<nb::bytes>(object))
-    raise_type_error(nb::isinstance<nb::str>(object) ? "expected token ids, found a text"
-                                                     : "expected a str or token ids, found bytes");
   if (nb::ndarray_check(object)) return ids_of_array(object);
+  const bool is_text = nb::isinstance<nb::str>(object) || nb::isinstance<nb::bytes>(object);
+  if (is_text || !nb::hasattr(object, "__iter__")) wrong_ids(object);
   std::vector<moe::TokenId> ids;
-  for (nb::handle item : nb::iter(object)) {
-    const long long id = PyLong_AsLongLong(item.ptr());
-    if (id == -1 && PyErr_Occurred() != nullptr) throw nb::python_error();
-    ids.push_back(checked(id, ids.size()));
-  }
+  for (nb::handle item : nb::iter(object)) ids.push_back(id_of(item, ids.size()));
   return ids;
 }
 

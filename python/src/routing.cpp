@@ -2,12 +2,14 @@
 
 #include <nanobind/ndarray.h>
 
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
-#include "errors.hpp"
+#include "arguments.hpp"
 #include "moe/model.hpp"
 #include "moe/router.hpp"
 #include "watch.hpp"
@@ -55,20 +57,55 @@ std::pair<Matrix<std::int32_t>, Matrix<float>> route(const Logits& logits, const
   return {matrix(std::move(ids), tokens, width), matrix(std::move(weights), tokens, width)};
 }
 
-// NOLINTNEXTLINE: one parameter per keyword of Python's constructor
-void make_config(RouterConfig* self, std::int64_t expert_count, std::int64_t top_k, std::int64_t group_count,
-                 std::int64_t topk_group, const std::string& score, const std::string& group_score, bool selection_bias,
-                 bool norm_topk_prob, double norm_min, double routed_scaling_factor, double expert_mass,
-                 const std::string& mass_variant) {
-  using moe::GroupScore, moe::MassVariant, moe::RouterScore;
+using Field = Keyword<RouterConfig>;
+constexpr std::array kFields = {
+    Field{"expert_count", [](auto& c, auto n, nb::handle v) { c.expert_count = integer(n, v); }},
+    Field{"top_k", [](auto& c, auto n, nb::handle v) { c.top_k = integer(n, v); }},
+    Field{"group_count", [](auto& c, auto n, nb::handle v) { c.group_count = integer(n, v); }},
+    Field{"topk_group", [](auto& c, auto n, nb::handle v) { c.topk_group = integer(n, v); }},
+    Field{"score",
+          [](auto& c, auto, nb::handle v) {
+            using moe::RouterScore;
+            c.score = enum_of("score", text("score", v),
+                              {RouterScore::softmax, RouterScore::sigmoid, RouterScore::chosen_softmax});
+          }},
+    Field{"group_score",
+          [](auto& c, auto, nb::handle v) {
+            c.group_score =
+                enum_of("group_score", text("group_score", v), {moe::GroupScore::max, moe::GroupScore::top2_sum});
+          }},
+    Field{"selection_bias", [](auto& c, auto n, nb::handle v) { c.selection_bias = flag(n, v); }},
+    Field{"norm_topk_prob", [](auto& c, auto n, nb::handle v) { c.norm_topk_prob = flag(n, v); }},
+    Field{"norm_min", [](auto& c, auto n, nb::handle v) { c.norm_min = number(n, v); }},
+    Field{"routed_scaling_factor", [](auto& c, auto n, nb::handle v) { c.routed_scaling_factor = number(n, v); }},
+    Field{"expert_mass", [](auto& c, auto n, nb::handle v) { c.expert_mass = number(n, v); }},
+    Field{"mass_variant",
+          [](auto& c, auto, nb::handle v) {
+            c.mass_variant = enum_of("mass_variant", text("mass_variant", v),
+                                     {moe::MassVariant::renormalised, moe::MassVariant::plain});
+          }},
+};
+
+/// expert_count and top_k may stand without their names.
+void make_config(RouterConfig* self, nb::args given, nb::kwargs named) {
   RouterConfig config;
-  config.expert_count = expert_count, config.top_k = top_k;
-  config.group_count = group_count, config.topk_group = topk_group;
-  config.score = enum_of("score", score, {RouterScore::softmax, RouterScore::sigmoid, RouterScore::chosen_softmax});
-  config.group_score = enum_of("group_score", group_score, {GroupScore::max, GroupScore::top2_sum});
-  config.selection_bias = selection_bias, config.norm_topk_prob = norm_topk_prob, config.norm_min = norm_min;
-  config.routed_scaling_factor = routed_scaling_factor, config.expert_mass = expert_mass;
-  config.mass_variant = enum_of("mass_variant", mass_variant, {MassVariant::renormalised, MassVariant::plain});
+  constexpr std::size_t kPositional = 2;
+  if (given.size() > kPositional)
+    raise_type_error("RouterConfig takes expert_count and top_k, and keyword arguments; found " +
+                     std::to_string(given.size()) + " positional ones");
+  for (std::size_t i = 0; i < given.size(); ++i) kFields[i].set(config, kFields[i].name, given[i]);
+  bool has[kPositional] = {given.size() > 0, given.size() > 1};
+  for (const auto& [key, value] : named) {
+    const auto name = nb::cast<std::string>(key);
+    for (std::size_t i = 0; i < kPositional; ++i) {
+      if (kFields[i].name != name) continue;
+      if (has[i]) raise_type_error(name + " is given twice");
+      has[i] = true;
+    }
+    if (!set_keyword(kFields, config, name, value)) raise_unexpected(kFields, name);
+  }
+  for (std::size_t i = 0; i < kPositional; ++i)
+    if (!has[i]) raise_type_error(std::string(kFields[i].name) + " is missing, expected an integer");
   unwrap(moe::validate(config));
   new (self) RouterConfig(config);
 }
@@ -78,6 +115,12 @@ std::string repr(const RouterConfig& c) {
          ", score='" + std::string(name_of(c.score)) + "', group_count=" + std::to_string(c.group_count) +
          ", topk_group=" + std::to_string(c.topk_group) + ")";
 }
+
+constexpr const char* kConstructor =
+    "def __init__(self, expert_count: int, top_k: int, *, group_count: int = 1, topk_group: int = 1, "
+    "score: str = 'softmax', group_score: str = 'max', selection_bias: bool = False, norm_topk_prob: bool = False, "
+    "norm_min: float = 1e-12, routed_scaling_factor: float = 1.0, expert_mass: float = 1.0, "
+    "mass_variant: str = 'renormalised') -> None";
 
 struct Published {
   const char* name;
@@ -103,13 +146,9 @@ constexpr Published kPublished[] = {
 }  // namespace
 
 void add_routing(nb::module_& m) {
-  const RouterConfig defaults;
   auto config = nb::class_<RouterConfig>(m, "RouterConfig", "How a router chooses experts and mixing weights.");
   config
-      .def("__init__", make_config, "expert_count"_a, "top_k"_a, nb::kw_only(), "group_count"_a = 1, "topk_group"_a = 1,
-           "score"_a = "softmax", "group_score"_a = "max", "selection_bias"_a = false, "norm_topk_prob"_a = false,
-           "norm_min"_a = defaults.norm_min, "routed_scaling_factor"_a = 1.0, "expert_mass"_a = 1.0,
-           "mass_variant"_a = "renormalised",
+      .def("__init__", make_config, nb::sig(kConstructor),
            "score: 'softmax', 'sigmoid' or 'chosen_softmax'; group_score: 'max' or 'top2_sum'; mass_variant:\n"
            "'renormalised' or 'plain'. Errors: ArgumentError naming the field.")
       .def_ro("expert_count", &RouterConfig::expert_count)

@@ -54,8 +54,6 @@ class PySession {
     const moe::Logits wanted = logits_of(logits);
     std::vector<std::pair<moe::Sequence, std::vector<moe::TokenId>>> given;
     for (nb::handle item : items) {
-      if (!nb::isinstance<nb::tuple>(item) || nb::len(item) != 2)
-        raise_type_error("step_batch: expected pairs (sequence, token ids)");
       const auto pair = nb::borrow<nb::tuple>(item);
       given.emplace_back(nb::cast<moe::Sequence>(pair[0]), ids_of(pair[1]));
     }
@@ -129,61 +127,31 @@ void add_session(nb::module_& m) {
   add_settings(m);
   using Self = PySession;
   constexpr const char* kArray = "numpy.typing.NDArray[numpy.float32]";
-  const std::string step_signature = std::string(
-                                         "def step(self, sequence: int, tokens: collections.abc.Iterable[int] | "
-                                         "numpy.typing.NDArray[numpy.integer[typing.Any]], logits: "
-                                         "typing.Literal['none', 'last', 'all'] = 'last', padded: bool = False) -> ") +
-                                     kArray;
+  const std::string step_signature =
+      std::string("def step(self, sequence: int, tokens: object, logits: str, padded: bool) -> ") + kArray;
   const std::string batch_signature =
-      std::string(
-          "def step_batch(self, items: list[tuple[int, collections.abc.Iterable[int]]], logits: "
-          "typing.Literal['none', 'last', 'all'] = 'last', padded: bool = False) -> list[") +
-      kArray + "]";
-  nb::class_<Self>(
-      m, "Session",
-      "Sequences over one model with their key/value cache; Model.session() makes one. One thread at a time.")
+      std::string("def step_batch(self, items: list[typing.Any], logits: str, padded: bool) -> list[") + kArray + "]";
+  nb::class_<Self>(m, "ModelSession", "The compiled part of libmoe.Session.")
       .def(nb::init<ModelHandle, const SessionSettings&, bool>(), "model"_a, "settings"_a, "record_routing"_a)
+      .def("open", [](Self& self) { return unwrap(self.idle().open()); })
       .def(
-          "open", [](Self& self) { return unwrap(self.idle().open()); }, "A new empty sequence; gives its number.")
-      .def(
-          "fork", [](Self& self, moe::Sequence parent) { return unwrap(self.idle().fork(parent)); }, "parent"_a,
-          "A new sequence that starts with all tokens of `parent`; the cached prefix is shared, not copied.")
+          "fork", [](Self& self, moe::Sequence parent) { return unwrap(self.idle().fork(parent)); }, "parent"_a)
       .def(
           "rewind",
           [](Self& self, moe::Sequence sequence, std::int64_t length) { unwrap(self.idle().rewind(sequence, length)); },
-          "sequence"_a, "length"_a, "Drops the tail so that `length` tokens stay.")
+          "sequence"_a, "length"_a)
       .def(
-          "close", [](Self& self, moe::Sequence sequence) { unwrap(self.idle().close(sequence)); }, "sequence"_a,
-          "Gives a sequence's room in the cache back.")
+          "close", [](Self& self, moe::Sequence sequence) { unwrap(self.idle().close(sequence)); }, "sequence"_a)
       .def(
           "length", [](Self& self, moe::Sequence sequence) { return unwrap(self.idle().length(sequence)); },
-          "sequence"_a, "Tokens that the sequence holds.")
-      .def_prop_ro(
-          "free_tokens", [](Self& self) { return self.idle().free_tokens(); }, "room left in the cache")
-      .def(
-          "step", &Self::step, "sequence"_a, "tokens"_a, "logits"_a = "last", "padded"_a = false,
-          nb::sig(step_signature.c_str()),
-          "Appends tokens [T] and computes logits.\n\n"
-          "Returns float32 [1, V] for 'last', [T, V] for 'all', [0, V] for 'none': a read-only view of the step's own\n"
-          "buffer, which lives as long as the array does. V is the number of tokens; with `padded`, that of the rows "
-          "of\n"
-          "the model's head.\n\n"
-          "Errors: ArgumentError (sequence, token id), OutOfMemoryError (cache full), Error 'non_finite'. The "
-          "sequence\n"
-          "is then as before, also after Ctrl-C.")
-      .def("step_batch", &Self::step_batch, "items"_a, "logits"_a = "last", "padded"_a = false,
-           nb::sig(batch_signature.c_str()),
-           "step() of several sequences at a time, as (sequence, tokens); gives an array for each. The bits are those "
-           "of\n"
-           "steps one by one.")
-      .def_prop_ro("routing", &Self::routing, nb::sig("def routing(self) -> list[list[tuple[list[int], list[float]]]]"),
-                   "(experts, weights) of each token of the last step by layer, with record_routing; dense layers are\n"
-                   "empty")
-      .def_prop_ro(
-          "executed", [](Self& self) { return self.idle().executed(); }, "Work done since the session was made")
-      .def("__repr__", [](Self& self) {
-        return "<libmoe.Session of " + nb::cast<std::string>(nb::repr(nb::str(self.model()->path.c_str()))) + ">";
-      });
+          "sequence"_a)
+      .def_prop_ro("free_tokens", [](Self& self) { return self.idle().free_tokens(); })
+      .def("step", &Self::step, "sequence"_a, "tokens"_a.none(), "logits"_a, "padded"_a,
+           nb::sig(step_signature.c_str()))
+      .def("step_batch", &Self::step_batch, "items"_a, "logits"_a, "padded"_a, nb::sig(batch_signature.c_str()))
+      .def_prop_ro("routing", &Self::routing, nb::sig("def routing(self) -> list[list[tuple[list[int], list[float]]]]"))
+      .def_prop_ro("executed", [](Self& self) { return self.idle().executed(); })
+      .def_prop_ro("path", [](const Self& self) { return self.model()->path; });
 }
 
 }  // namespace moe_python

@@ -75,14 +75,14 @@ void add_tokenizer(nb::module_& m) {
       .def("encode", encode, "text"_a, "add_special_tokens"_a, "parse_special"_a)
       .def(
           "decode", [](const Self& self, nb::handle ids, bool skip) { return text_of(decode(self, ids, skip)); },
-          "ids"_a, "skip_special_tokens"_a)
+          "ids"_a.none(), "skip_special_tokens"_a)
       .def(
           "decode_bytes",
           [](const Self& self, nb::handle ids, bool skip) {
             const std::string bytes = decode(self, ids, skip);
             return nb::bytes(bytes.data(), bytes.size());
           },
-          "ids"_a, "skip_special_tokens"_a)
+          "ids"_a.none(), "skip_special_tokens"_a)
       .def("token_bytes", token_bytes, "id"_a)
       .def(
           "find", [](const Self& self, const std::string& text) { return self.get().find(text); }, "text"_a)

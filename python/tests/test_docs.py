@@ -36,6 +36,8 @@ reply: libmoe.Generation = model.generate("text", max_tokens=3, stop=["a"])
 by_ids: libmoe.Generation = model.generate([1, 2, 3], temperature=0.5, logit_bias={3: 1.0})
 by_array: libmoe.Generation = model.generate(np.array([1, 2, 3]), seed=3)
 several: list[libmoe.Generation] = model.generate(["a", "b"])
+drafts: list[libmoe.Generation] = model.generate("a", n=2)
+lists: list[list[libmoe.Generation]] = model.generate(["a", "b"], n=2)
 for piece in model.generate("text", stream=True):
     text: str = piece.text
 chat: libmoe.Generation = model.chat([{"role": "user", "content": "x"}], template_variables={"a": 1})
@@ -43,14 +45,16 @@ score: libmoe.Score = model.score("a", "b")
 scores: list[libmoe.Score] = model.score("a", ["b", "c"])
 many: list[list[libmoe.Score]] = model.score(["a"], [["b", "c"]])
 best: int = model.choose("a", ["b"]).best
-session = model.session(kv="f32")
+session: libmoe.Session = model.session(kv="f32")
 logits: npt.NDArray[np.float32] = session.step(session.open(), [1, 2], logits="all")
 rows: list[npt.NDArray[np.float32]] = session.step_batch([(0, [1])])
 ids: list[int] = model.tokenizer.apply_chat_template([{"role": "user", "content": "x"}])
 shown: str = model.tokenizer.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False)
 experts, weights = libmoe.route(np.zeros((1, 4), np.float32), libmoe.RouterConfig(4, 2))
 chosen: npt.NDArray[np.int32] = experts
-report = libmoe.evaluate({"a": model, "b": "path"}, ["task"], progress=lambda done, total: None)
+report = libmoe.evaluate(
+    {"a": model, "b": "path"}, ["task"], apply_chat_template=True, cache="runs.db", progress=lambda done, total: None
+)
 accuracy: float = report.rows[0].metrics["acc,none"]
 total: int = model.flops(3).total + session.executed.total
 try:
@@ -89,6 +93,22 @@ def test_types_find_mistakes(tmp_path):
     first = EXAMPLE.split("try:")[0].count("\n")
     for i, (line, _) in enumerate(WRONG):
         assert f"example.py:{first + 1 + i}: error" in done.stdout, f"{line} passed:\n{done.stdout}"
+
+
+def test_pyright_agrees(tmp_path):
+    """Where pyright is installed: it fetches a part of itself with node when it first runs."""
+    pytest.importorskip("pyright")
+    (tmp_path / "example.py").write_text(EXAMPLE)
+    (tmp_path / "wrong.py").write_text(EXAMPLE.split("try:")[0] + "".join(f"{line}\n" for line, _ in WRONG))
+    check = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable]
+    if subprocess.run([*check, "--version"], capture_output=True).returncode != 0:
+        pytest.skip("pyright cannot get the rest of itself")
+    done = subprocess.run([*check, "example.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    found = subprocess.run([*check, "wrong.py"], cwd=tmp_path, capture_output=True, text=True).stdout
+    first = EXAMPLE.split("try:")[0].count("\n")
+    for i, (line, _) in enumerate(WRONG):
+        assert f"wrong.py:{first + 1 + i}:" in found, f"{line} passed:\n{found}"
 
 
 def test_the_package_type_checks(tmp_path):

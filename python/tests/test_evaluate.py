@@ -47,6 +47,72 @@ def test_same_bits_and_files_as_moe_eval(tmp_path):
     assert ours["models"][0].keys() == theirs["models"][0].keys()
 
 
+TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
+
+
+def chat_folder(tmp_path, text=TEMPLATE):
+    folder = tmp_path / "chatty"
+    folder.mkdir()
+    for file in NANO.iterdir():
+        (folder / file.name).symlink_to(file)
+    (folder / "chat_template.jinja").write_text(text)
+    return folder
+
+
+def test_chat_templates_and_the_cache_are_moe_evals(tmp_path):
+    folder, store = chat_folder(tmp_path), tmp_path / "runs.db"
+    command = [program("moe-eval"), "--model", f"m={folder}", "--tasks", EXAM, "--limit", "30", "--threads", "1"]
+    chat = ["--apply-chat-template", "--fewshot-as-multiturn", "false", "--chat-date", "2026-11-28",
+            "--chat-template-args", '{"a": 1}']
+    run = lambda *more: subprocess.run([*command, *more], check=True, capture_output=True)  # noqa: E731
+    run("--out", tmp_path / "plain")
+    run("--out", tmp_path / "c", "--cache", store, *chat)
+    options = dict(limit=30, apply_chat_template=True, fewshot_as_multiturn=False, chat_date="2026-11-28",
+                   chat_template_args={"a": 1})
+    report = libmoe.evaluate({"m": folder}, str(EXAM), out=tmp_path / "py", cache=store, **options)
+    assert samples(tmp_path / "py") == samples(tmp_path / "c") != samples(tmp_path / "plain")
+    ours, theirs = (json.loads((tmp_path / d / "run.json").read_text()) for d in ("py", "c"))
+    assert ours["models"][0].keys() == theirs["models"][0].keys()
+    # moe-eval had stored every answer under the same keys: nothing was computed.
+    assert ours["models"][0]["tasks"][0]["executed"]["total"] == 0
+    assert report.rows[0].gflops_per_question > 0
+    libmoe.evaluate({"m": folder}, str(EXAM), out=tmp_path / "other", cache=store, limit=30)
+    other = json.loads((tmp_path / "other" / "run.json").read_text())
+    assert other["models"][0]["tasks"][0]["executed"]["total"] > 0
+    named = libmoe.evaluate({"m": folder}, str(EXAM), limit=30, chat_template=TEMPLATE.replace("assistant", "you"))
+    assert named.rows[0].metrics
+
+
+def test_a_model_in_memory_and_the_cache(tmp_path):
+    model = libmoe.Model(NANO, content_hash=True)
+    for _ in range(2):
+        report = libmoe.evaluate(model, str(EXAM), limit=10, cache=tmp_path / "runs.db")
+    assert report.to_dict()["models"][0]["tasks"][0]["executed"]["total"] == 0
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (dict(apply_chat_template=True), "chat template"),  # the nano models have none
+        (dict(apply_chat_template=True, chat_template="absent"), "absent"),
+        (dict(apply_chat_template="x", chat_template="y"), "say two things"),
+        (dict(apply_chat_template=""), "apply_chat_template is ''"),
+        (dict(chat_template=TEMPLATE, chat_template_args="x"), "chat_template_args is 'x'"),
+        (dict(chat_template="{{ raise_exception('not so') }}"), "not so"),
+        (dict(chat_template=TEMPLATE, chat_date="some day"), "some day"),
+        (dict(chat_template=TEMPLATE, enable_thinking=True), "think_end_token"),
+        (dict(chat_template=TEMPLATE, enable_thinking=True, think_end_token="</t>"), "nano_exam"),
+        (dict(fewshot_as_multiturn=True), "fewshot_as_multiturn is True"),
+        (dict(chat_date="2026-11-28"), "chat_date is"),
+        (dict(cache="."), "."),
+    ],
+)
+def test_wrong_chat_options(model, options, says):
+    with pytest.raises((libmoe.Error, TypeError)) as caught:
+        libmoe.evaluate(libmoe.Model(NANO, threads=1, content_hash=True), str(EXAM), limit=2, **options)
+    assert says in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "call, kind",
     [

@@ -43,6 +43,29 @@ def test_sampling_repeats(model):
     assert len({tuple(t) for t in other}) > 1
 
 
+def test_several_replies(model):
+    options = dict(max_tokens=12, temperature=1.0, seed=7)
+    three = model.generate(PROMPT, n=3, **options)
+    assert three[0].tokens == model.generate(PROMPT, **options).tokens and three[0].seed == 7
+    assert len({tuple(r.tokens) for r in three}) == 3 and len({r.seed for r in three}) == 3
+    for reply in three[1:]:  # its seed alone makes the same reply
+        assert model.generate(PROMPT, **dict(options, seed=reply.seed)).tokens == reply.tokens
+    # The prompt was computed once.
+    apart = sum(model.flops(len(model.tokenizer.encode(PROMPT))).total for _ in three)
+    model.forget()
+    assert sum(r.flops for r in model.generate(PROMPT, n=3, max_tokens=1)) < apart
+    lists = model.generate([PROMPT, "The"], n=2, **options)
+    assert [len(replies) for replies in lists] == [2, 2] and lists[0][1].tokens == three[1].tokens
+    assert model.generate(PROMPT, n=1, **options)[0].tokens == three[0].tokens
+    messages = [{"role": "user", "content": "Who?"}]
+    both = model.chat(messages, n=2, chat_template=CHATML, **options)
+    assert both[0].tokens == model.chat(messages, chat_template=CHATML, **options).tokens
+    good, bad = model.generate([PROMPT, [999999]], n=2, max_tokens=2)
+    assert all(r.error is None for r in good) and all("999999" in str(r.error) for r in bad)
+    with pytest.raises(libmoe.ArgumentError, match="999999"):
+        model.generate([999999], n=2)
+
+
 def test_stop_texts_biases_and_logprobs(model):
     plain = model.generate(PROMPT, max_tokens=12, ignore_eos=True)
     word = plain.text.strip()[:3]

@@ -1,62 +1,24 @@
 """Threads, os.fork(), and the end of the interpreter."""
 
 import multiprocessing
-import os
+import subprocess
+import sys
 import threading
 import time
 
-import numpy as np
 import pytest
 
 import libmoe
-from conftest import NANO, PROMPT, run_python
-
-
-def in_threads(count, work):
-    failures = []
-
-    def guarded(i):
-        try:
-            work(i)
-        except BaseException as error:  # noqa: BLE001: shown in the main thread
-            failures.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(i,)) for i in range(count)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    if failures:
-        raise failures[0]
+from conftest import NANO, PROMPT, ROOT, run_python
 
 
 def test_eight_threads_one_model():
-    """A short soak; MOE_SOAK_SECONDS makes it a long one."""
-    model = libmoe.Model(NANO, threads=1)
-    prompts = [f"Question: What is number {i}?\nAnswer:" for i in range(8)]
-    replies = [model.generate(p, max_tokens=12, temperature=0.8, seed=i).tokens for i, p in enumerate(prompts)]
-    scores = [[s.log_likelihood for s in model.score(p, [" a", " b c"])] for p in prompts]
-    ids = [model.tokenizer.encode(p) for p in prompts]
-    session = model.session()
-    logits = [session.step(session.open(), i).copy() for i in ids]
-    end = time.monotonic() + float(os.environ.get("MOE_SOAK_SECONDS", "4"))
-    rounds = [0] * 8
-
-    def work(i):
-        own = model.session()
-        while time.monotonic() < end:
-            k = (i + rounds[i]) % 8
-            assert model.generate(prompts[k], max_tokens=12, temperature=0.8, seed=k).tokens == replies[k]
-            assert [s.log_likelihood for s in model.score(prompts[k], [" a", " b c"])] == scores[k]
-            sequence = own.open()
-            np.testing.assert_array_equal(own.step(sequence, ids[k]), logits[k])
-            own.close(sequence)
-            stream = model.generate(prompts[k], max_tokens=12, temperature=0.8, seed=k, stream=True)
-            assert [t for p in stream for t in p.tokens] == replies[k]
-            rounds[i] += 1
-
-    in_threads(8, work)
-    assert min(rounds) > 0
+    soak = subprocess.run(
+        [sys.executable, ROOT / "python" / "tests" / "soak.py", "--seconds", "3"],
+        capture_output=True, text=True, timeout=120,
+    )
+    assert soak.returncode == 0, soak.stdout + soak.stderr
+    assert " 0 differ, 0 threads raised" in soak.stdout
 
 
 def test_python_runs_while_native_code_does(slow_model):

@@ -3,24 +3,33 @@
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
-std::map<std::string, ClassDefaults, std::less<>> read_table() {
-  std::map<std::string, ClassDefaults, std::less<>> out;
-  const auto table = nlohmann::json::parse(kDefaultsTable, nullptr, false);
-  for (const auto& [family, entry] : table.items()) {
-    ClassDefaults& of = out[family];
-    of.values = entry["defaults"];
-    for (const auto& key : entry["nullable"]) of.nullable.insert(key.get<std::string>());
-    for (const auto& [name, key] : entry["aliases"].items()) of.names.emplace_back(name, key.get<std::string>());
+struct Table {
+  JsonDocument document;
+  std::map<std::string_view, ClassDefaults> families;
+};
+
+Table read_table() {
+  Table table;
+  const auto document = JsonDocument::parse(kDefaultsTable);
+  if (!document) return table;  // a test reads every family's
+  table.document = *document;
+  for (const auto& [family, entry] : document->root().items()) {
+    const auto values = entry.find("defaults"), nullable = entry.find("nullable"), aliases = entry.find("aliases");
+    if (!values || !nullable || !aliases) continue;
+    ClassDefaults of{*values, {}, {}};
+    for (const JsonValue key : *nullable) of.nullable.insert(key.get<std::string>());
+    for (const auto& [name, key] : aliases->items()) of.names.emplace_back(name, key.get<std::string>());
+    table.families.emplace(family, std::move(of));
   }
-  return out;
+  return table;
 }
 
 }  // namespace
 
 const ClassDefaults* defaults_of(std::string_view family) {
-  static const auto table = read_table();
-  const auto found = table.find(family);
-  return found == table.end() ? nullptr : &found->second;
+  static const Table table = read_table();
+  const auto found = table.families.find(family);
+  return found == table.families.end() ? nullptr : &found->second;
 }
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -3,7 +3,6 @@
 // generated (tests/data/defaults/make_defaults.py); no family has a default of its own beside it.
 
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>
@@ -11,11 +10,12 @@
 #include <vector>
 
 #include "moe/error.hpp"
+#include "support/json.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 
 struct ClassDefaults {
-  nlohmann::json values;                        ///< key -> value; null where the class works it out of other keys
+  JsonValue values;                             ///< key -> value; null where the class works it out of other keys
   std::set<std::string, std::less<>> nullable;  ///< keys that the class knows and whose value may be null
   std::vector<std::pair<std::string, std::string>> names;  ///< of one and the same key
 };

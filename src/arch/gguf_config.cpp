@@ -47,10 +47,13 @@ const MetaValue* GgufConfig::find(std::string_view key) const {
 
 std::vector<UnreadKey> GgufConfig::unread() const {
   std::vector<UnreadKey> out;
-  for (const std::string& key : file_.meta_keys())
-    if (key.starts_with(prefix_) && read_.count(std::string_view(key).substr(prefix_.size())) == 0)
-      out.push_back({key.substr(prefix_.size()),
-                     std::visit([](const auto& value) { return nlohmann::json(value); }, *file_.meta(key))});
+  for (const std::string& key : file_.meta_keys()) {
+    if (!key.starts_with(prefix_) || read_.count(std::string_view(key).substr(prefix_.size())) != 0) continue;
+    JsonWriter text(JsonWriter::NotFinite::words);
+    std::visit([&](const auto& value) { text.value(value); }, *file_.meta(key));
+    const auto document = JsonDocument::parse(text.take());
+    if (document) out.push_back({key.substr(prefix_.size()), *document, document->root()});
+  }
   return out;
 }
 

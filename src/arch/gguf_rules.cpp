@@ -4,42 +4,35 @@
 namespace moe::inline MOE_ABI::arch {
 namespace gguf_table {
 
-using nlohmann::json;
-
-template <class T>
-json one(T value) {
-  return json::array({std::move(value)});
-}
-
-json softmax_scale(const ModelConfig& c) { return one(c.softmax_scale); }
-json embedding_scale(const ModelConfig& c) { return one(c.embedding_scale); }
-json window(const ModelConfig& c) { return one(c.sliding_layers.empty() ? 0 : c.sliding_window); }
-json sliding_theta(const ModelConfig& c) { return one(c.sliding_rope ? c.sliding_rope->theta : c.rope.theta); }
-json rotated_dim(const ModelConfig& c) { return one(c.rotated_dim()); }
-json head_dim(const ModelConfig& c) { return one(c.head_dim); }
-json expert_count(const ModelConfig& c) { return one(c.router.expert_count); }
-json top_k(const ModelConfig& c) { return one(c.router.top_k); }
-json expert_width(const ModelConfig& c) { return one(c.moe_intermediate_size); }
-json shared_count(const ModelConfig& c) { return one(c.shared_expert_count); }
-json shared_width(const ModelConfig& c) { return one(c.shared_width()); }
-json dense_layers(const ModelConfig& c) { return one(c.first_k_dense_replace); }
-json group_count(const ModelConfig& c) { return one(c.router.group_count); }
-json topk_group(const ModelConfig& c) { return one(c.router.topk_group); }
-json norm_topk(const ModelConfig& c) {
+std::string softmax_scale(const ModelConfig& c) { return one(c.softmax_scale); }
+std::string embedding_scale(const ModelConfig& c) { return one(c.embedding_scale); }
+std::string window(const ModelConfig& c) { return one(c.sliding_layers.empty() ? 0 : c.sliding_window); }
+std::string sliding_theta(const ModelConfig& c) { return one(c.sliding_rope ? c.sliding_rope->theta : c.rope.theta); }
+std::string rotated_dim(const ModelConfig& c) { return one(c.rotated_dim()); }
+std::string head_dim(const ModelConfig& c) { return one(c.head_dim); }
+std::string expert_count(const ModelConfig& c) { return one(c.router.expert_count); }
+std::string top_k(const ModelConfig& c) { return one(c.router.top_k); }
+std::string expert_width(const ModelConfig& c) { return one(c.moe_intermediate_size); }
+std::string shared_count(const ModelConfig& c) { return one(c.shared_expert_count); }
+std::string shared_width(const ModelConfig& c) { return one(c.shared_width()); }
+std::string dense_layers(const ModelConfig& c) { return one(c.first_k_dense_replace); }
+std::string group_count(const ModelConfig& c) { return one(c.router.group_count); }
+std::string topk_group(const ModelConfig& c) { return one(c.router.topk_group); }
+std::string norm_topk(const ModelConfig& c) {
   return one(c.router.norm_topk_prob || c.router.score == RouterScore::chosen_softmax);
 }
-json routed_scale(const ModelConfig& c) { return one(c.router.routed_scaling_factor); }
-json gating(const ModelConfig& c) {
+std::string routed_scale(const ModelConfig& c) { return one(c.router.routed_scaling_factor); }
+std::string gating(const ModelConfig& c) {
   switch (c.router.score) {
     case RouterScore::softmax: return one(1);
     case RouterScore::sigmoid: return one(2);
     case RouterScore::chosen_softmax: return one(3);
   }
-  return json::array();
+  return "[]";
 }
 
 /// No value for a family that does not read the key; others compute with it (uncomputed_keys_gguf).
-json other_families(const ModelConfig&) { return json::array(); }
+std::string other_families(const ModelConfig&) { return "[]"; }
 
 constexpr auto kMoe = Otherwise::refuse_if_moe;
 

@@ -3,10 +3,9 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <map>
 
 #include "arch/defaults.hpp"
-#include "support/json_copy.hpp"
-#include "support/json_text.hpp"
 #include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::arch {
@@ -15,13 +14,8 @@ namespace {
 // Published: some 50. A list of layers or modules has thousands.
 constexpr std::size_t kMostValues = 1 << 16;
 
-// Long values would make a message unreadable; they are nested as deep as the reader of JSON allows.
-std::string shown(const nlohmann::json& value) {
-  if (value.is_number_float() && std::isnan(value.get<double>())) return "NaN";
-  if (value.is_number_float() && std::isinf(value.get<double>()))
-    return value.get<double>() > 0 ? "Infinity" : "-Infinity";
-  return shortened(json_text(value), 60);
-}
+// Long values would make a message unreadable.
+std::string shown(JsonValue value) { return value.in_ascii(60); }
 
 }  // namespace
 
@@ -32,7 +26,8 @@ Result<JsonConfig> JsonConfig::parse(std::string_view text) {
     return fail(ErrorCode::bad_file,
                 fmt::format("config.json: has {} values, expected at most {}", document->value_count(), kMostValues));
   JsonConfig config;
-  config.json_ = copy_json<nlohmann::json>(document->root());
+  config.document_ = *document;
+  config.json_ = document->root();
   return config;
 }
 
@@ -44,53 +39,52 @@ std::vector<std::string_view> JsonConfig::names_of(std::string_view key) const {
   return names;
 }
 
-const nlohmann::json* JsonConfig::find_in_file(std::string_view key) const {
-  const nlohmann::json* found = nullptr;
+std::optional<JsonValue> JsonConfig::find_in_file(std::string_view key) const {
+  std::optional<JsonValue> found;
   std::string_view under;
   for (const std::string_view name : names_of(key)) {
-    const auto it = json_.find(std::string(name));
-    if (it == json_.end()) continue;
+    const std::optional<JsonValue> value = json_.find(name);
+    if (!value) continue;
     shared_->read.insert(path(name));
-    if (found != nullptr && *found != *it)
+    if (found && !(*found == *value))
       refuse(ErrorCode::bad_config, fmt::format("config.json: {} is {} and {} is {}, expected one value: they are "
                                                 "names of the same number",
-                                                path(under), shown(*found), path(name), shown(*it)));
-    if (found == nullptr) found = &*it, under = name;
+                                                path(under), shown(*found), path(name), shown(*value)));
+    if (!found) found = value, under = name;
   }
   return found;
 }
 
 std::string JsonConfig::shown_path(std::string_view key) const {
   for (const std::string_view name : names_of(key))
-    if (json_.contains(std::string(name))) return path(name);
+    if (json_.contains(name)) return path(name);
   return path(key);
 }
 
-const nlohmann::json* JsonConfig::default_of(std::string_view key) const {
-  if (defaults_ == nullptr) return nullptr;
+std::optional<JsonValue> JsonConfig::default_of(std::string_view key) const {
+  if (defaults_ == nullptr) return std::nullopt;
   for (const std::string_view name : names_of(key))
-    if (const auto it = defaults_->values.find(std::string(name)); it != defaults_->values.end()) return &*it;
-  return nullptr;
+    if (const auto value = defaults_->values.find(name)) return value;
+  return std::nullopt;
 }
 
-const nlohmann::json* JsonConfig::find(std::string_view key) const {
-  const nlohmann::json* value = find_in_file(key);
-  const nlohmann::json* fallback = default_of(key);
-  if (value == nullptr) return fallback == nullptr || fallback->is_null() ? nullptr : fallback;
+std::optional<JsonValue> JsonConfig::find(std::string_view key) const {
+  const std::optional<JsonValue> value = find_in_file(key), fallback = default_of(key);
+  if (!value) return fallback && !fallback->is_null() ? fallback : std::nullopt;
   if (!value->is_null()) return value;
-  bool nullable = fallback == nullptr;
+  bool nullable = !fallback;
   for (const std::string_view name : names_of(key)) nullable |= defaults_ != nullptr && defaults_->nullable.count(name);
   if (!nullable)
     refuse(ErrorCode::bad_config,
            fmt::format("config.json: {} is null, expected a value like {}", shown_path(key), shown(*fallback)));
-  return nullptr;
+  return std::nullopt;
 }
 
-bool JsonConfig::has(std::string_view key) const { return find(key) != nullptr; }
+bool JsonConfig::has(std::string_view key) const { return find(key).has_value(); }
 bool JsonConfig::knows(std::string_view key) const {
-  return default_of(key) != nullptr || (defaults_ != nullptr && defaults_->nullable.count(key) != 0);
+  return default_of(key).has_value() || (defaults_ != nullptr && defaults_->nullable.count(key) != 0);
 }
-bool JsonConfig::in_file(std::string_view key) const { return find_in_file(key) != nullptr; }
+bool JsonConfig::in_file(std::string_view key) const { return find_in_file(key).has_value(); }
 
 void JsonConfig::refuse(ErrorCode code, std::string message) const {
   // Many of them name a text of the file.
@@ -106,11 +100,13 @@ Result<void> JsonConfig::status() const {
 
 std::vector<UnreadKey> JsonConfig::unread() const {
   std::vector<UnreadKey> out;
-  const auto collect = [&](const nlohmann::json& object, const std::string& prefix, const auto& inner) -> void {
-    for (const auto& [key, value] : object.items()) {
-      const std::string full = prefix + key;
+  const auto collect = [&](JsonValue object, const std::string& prefix, const auto& inner) -> void {
+    std::map<std::string_view, JsonValue> members;  // sorted: messages do not depend on the order of the file
+    for (const auto& [key, value] : object.items()) members.emplace(key, value);
+    for (const auto& [key, value] : members) {
+      const std::string full = prefix + std::string(key);
       if (shared_->read.count(full) == 0)
-        out.push_back({full, value});
+        out.push_back({full, document_, value});
       else if (value.is_object() && shared_->read.count(full + ".") != 0)
         inner(value, full + ".", inner);
     }
@@ -120,8 +116,8 @@ std::vector<UnreadKey> JsonConfig::unread() const {
 }
 
 std::int64_t JsonConfig::integer(std::string_view key, std::int64_t min, std::int64_t max) const {
-  const nlohmann::json* value = find(key);
-  if (value == nullptr) {
+  const std::optional<JsonValue> value = find(key);
+  if (!value) {
     refuse(ErrorCode::bad_config, fmt::format("config.json: {} is {}, expected an integer", shown_path(key),
                                               in_file(key) ? "null" : "missing"));
     return min;
@@ -150,12 +146,12 @@ std::int64_t JsonConfig::integer_or(std::string_view key, std::int64_t null, std
 }
 
 double JsonConfig::number(std::string_view key) const {
-  const nlohmann::json* value = find(key);
-  if (value == nullptr || !value->is_number() || !std::isfinite(value->get<double>())) {
+  const std::optional<JsonValue> value = find(key);
+  if (!value || !value->is_number() || !std::isfinite(value->get<double>())) {
     refuse(ErrorCode::bad_config, fmt::format("config.json: {} is {}, expected a finite number", shown_path(key),
-                                              value != nullptr ? shown(*value)
-                                              : in_file(key)   ? "null"
-                                                               : "missing"));
+                                              value          ? shown(*value)
+                                              : in_file(key) ? "null"
+                                                             : "missing"));
     return 0.0;
   }
   return value->get<double>();
@@ -166,8 +162,8 @@ double JsonConfig::number_or(std::string_view key, double null) const { return h
 bool JsonConfig::boolean(std::string_view key) const { return boolean_or(key, false); }
 
 bool JsonConfig::boolean_or(std::string_view key, bool null) const {
-  const nlohmann::json* value = find(key);
-  if (value == nullptr) return null;
+  const std::optional<JsonValue> value = find(key);
+  if (!value) return null;
   if (!value->is_boolean()) {
     refuse(ErrorCode::bad_config,
            fmt::format("config.json: {} is {}, expected true or false", shown_path(key), shown(*value)));
@@ -177,8 +173,8 @@ bool JsonConfig::boolean_or(std::string_view key, bool null) const {
 }
 
 std::string JsonConfig::string_or(std::string_view key, std::string_view null) const {
-  const nlohmann::json* value = find(key);
-  if (value == nullptr) return std::string(null);
+  const std::optional<JsonValue> value = find(key);
+  if (!value) return std::string(null);
   if (!value->is_string()) {
     refuse(ErrorCode::bad_config,
            fmt::format("config.json: {} is {}, expected a string", shown_path(key), shown(*value)));
@@ -189,11 +185,11 @@ std::string JsonConfig::string_or(std::string_view key, std::string_view null) c
 
 std::vector<std::int64_t> JsonConfig::integers_or_empty(std::string_view key) const {
   std::vector<std::int64_t> out;
-  const nlohmann::json* value = find(key);
-  if (value == nullptr) return out;
+  const std::optional<JsonValue> value = find(key);
+  if (!value) return out;
   bool good = value->is_array() && value->size() <= 4096;
   if (good)
-    for (const nlohmann::json& item : *value) {
+    for (const JsonValue item : *value) {
       if (!item.is_number_integer()) {
         good = false;
         break;
@@ -208,11 +204,11 @@ std::vector<std::int64_t> JsonConfig::integers_or_empty(std::string_view key) co
 
 std::vector<double> JsonConfig::numbers_or_empty(std::string_view key) const {
   std::vector<double> out;
-  const nlohmann::json* value = find(key);
-  if (value == nullptr) return out;
+  const std::optional<JsonValue> value = find(key);
+  if (!value) return out;
   bool good = value->is_array() && value->size() <= 4096;
   if (good)
-    for (const nlohmann::json& item : *value) {
+    for (const JsonValue item : *value) {
       good = good && item.is_number() && std::isfinite(item.get<double>());
       out.push_back(good ? item.get<double>() : 0.0);
     }
@@ -224,11 +220,11 @@ std::vector<double> JsonConfig::numbers_or_empty(std::string_view key) const {
 
 std::vector<std::string> JsonConfig::strings_or_empty(std::string_view key) const {
   std::vector<std::string> out;
-  const nlohmann::json* value = find(key);
-  if (value == nullptr) return out;
+  const std::optional<JsonValue> value = find(key);
+  if (!value) return out;
   bool good = value->is_array() && value->size() <= 4096;
   if (good)
-    for (const nlohmann::json& item : *value) {
+    for (const JsonValue item : *value) {
       if (!item.is_string()) {
         good = false;
         break;
@@ -242,8 +238,8 @@ std::vector<std::string> JsonConfig::strings_or_empty(std::string_view key) cons
 }
 
 std::int64_t JsonConfig::uniform_integer(std::string_view key, std::int64_t min, std::int64_t max) const {
-  const nlohmann::json* value = find(key);
-  if (value == nullptr || !value->is_array()) return integer(key, min, max);
+  const std::optional<JsonValue> value = find(key);
+  if (!value || !value->is_array()) return integer(key, min, max);
   const std::vector<std::int64_t> list = integers_or_empty(key);
   for (const std::int64_t n : list)
     if (n != list.front() || n < min || n > max) {
@@ -258,18 +254,18 @@ std::int64_t JsonConfig::uniform_integer(std::string_view key, std::int64_t min,
 }
 
 bool JsonConfig::is_false(std::string_view key) const {
-  const nlohmann::json* value = find(key);
-  return value != nullptr && value->is_boolean() && !value->get<bool>();
+  const std::optional<JsonValue> value = find(key);
+  return value && value->is_boolean() && !value->get<bool>();
 }
 
 JsonConfig JsonConfig::object(std::string_view key) const {
   JsonConfig inner;
   inner.prefix_ = path(key) + ".";
   inner.shared_ = shared_;
-  if (const nlohmann::json* value = find(key)) {
+  if (const std::optional<JsonValue> value = find(key)) {
     shared_->read.insert(inner.prefix_);
     if (value->is_object())
-      inner.json_ = *value;
+      inner.document_ = document_, inner.json_ = *value;
     else
       refuse(ErrorCode::bad_config,
              fmt::format("config.json: {} is {}, expected an object", shown_path(key), shown(*value)));
@@ -278,8 +274,8 @@ JsonConfig JsonConfig::object(std::string_view key) const {
 }
 
 std::string JsonConfig::architecture() const {
-  const nlohmann::json* list = find("architectures");
-  if (list == nullptr) return {};
+  const std::optional<JsonValue> list = find("architectures");
+  if (!list) return {};
   if (list->is_array() && !list->empty() && list->front().is_string()) return list->front().get<std::string>();
   refuse(ErrorCode::bad_config,
          fmt::format("config.json: architectures is {}, expected a list with a name", shown(*list)));

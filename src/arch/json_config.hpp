@@ -5,8 +5,6 @@
 // class allows it, it says "none", or "work it out"; elsewhere it is an error. Every key that is asked for is remembered,
 // so that the others can be named (arch/unread_keys.hpp).
 
-#include <nlohmann/json.hpp>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -17,6 +15,7 @@
 
 #include "arch/unread_keys.hpp"
 #include "moe/error.hpp"
+#include "support/json.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 
@@ -50,7 +49,7 @@ class JsonConfig {
   /// The object at `key`, or an empty one.
   JsonConfig object(std::string_view key) const;
   bool empty() const { return json_.empty(); }
-  const nlohmann::json& value() const { return json_; }
+  JsonValue value() const { return json_; }
   /// architectures[0], or empty.
   std::string architecture() const;
 
@@ -74,14 +73,15 @@ class JsonConfig {
     std::set<std::string, std::less<>> read;  // paths
     std::vector<std::string> notes, assumed;
   };
-  const nlohmann::json* find(std::string_view key) const;
-  const nlohmann::json* find_in_file(std::string_view key) const;
+  std::optional<JsonValue> find(std::string_view key) const;
+  std::optional<JsonValue> find_in_file(std::string_view key) const;
   /// The path of the key under the name that the file uses.
   std::string shown_path(std::string_view key) const;
   std::vector<std::string_view> names_of(std::string_view key) const;
-  const nlohmann::json* default_of(std::string_view key) const;
+  std::optional<JsonValue> default_of(std::string_view key) const;
 
-  nlohmann::json json_ = nlohmann::json::object();
+  JsonDocument document_;  // that of the whole file, also in an object inside of it
+  JsonValue json_ = document_.root();
   std::string prefix_;  // "rope_scaling." inside that object
   const ClassDefaults* defaults_ = nullptr;
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();

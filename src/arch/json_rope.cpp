@@ -12,19 +12,40 @@ namespace {
 
 constexpr std::string_view kFull = "full_attention", kSliding = "sliding_attention";
 
-bool is_nested(const nlohmann::json& block) { return block.contains(kFull) || block.contains(kSliding); }
+bool is_nested(JsonValue block) { return block.contains(kFull) || block.contains(kSliding); }
 
-/// The same block as transformers completes it, so that two spellings can be compared.
-nlohmann::json completed(nlohmann::json block, double theta) {
-  if (is_nested(block)) {
-    for (auto& [kind, inner] : block.items())
-      if (inner.is_object()) inner = completed(inner, theta);
-    return block;
+/// A key of a block that transformers completes: its value in the words of the file, or what absence means.
+std::string type_text(JsonValue block) {
+  for (const char* key : {"rope_type", "type"})
+    if (const auto type = block.find(key)) return type->in_ascii();
+  return "\"default\"";
+}
+bool same_theta(JsonValue a, JsonValue b, double absent) {
+  const auto x = a.find("rope_theta"), y = b.find("rope_theta");
+  if (x && y) return *x == *y;
+  const auto given = x ? x : y;
+  return !given || (given->is_number() && given->get<double>() == absent);
+}
+
+bool same_block(JsonValue a, JsonValue b, double theta);
+
+/// Whether `b` has all members of `a`, but for the keys above.
+bool has_members(JsonValue a, JsonValue b, double theta) {
+  const bool nested = is_nested(a);
+  for (const auto& [key, value] : a.items()) {
+    if (!nested && (key == "type" || key == "rope_type" || key == "rope_theta")) continue;
+    const auto other = b.find(key);
+    if (!other) return false;
+    const bool inner = nested && value.is_object() && other->is_object();
+    if (inner ? !same_block(value, *other, theta) : !(value == *other)) return false;
   }
-  if (!block.contains("rope_type")) block["rope_type"] = block.contains("type") ? block["type"] : "default";
-  block.erase("type");
-  if (!block.contains("rope_theta")) block["rope_theta"] = theta;
-  return block;
+  return true;
+}
+
+/// Whether two spellings of a block, completed as transformers does, say the same. Recurses at most kJsonDepthLimit deep.
+bool same_block(JsonValue a, JsonValue b, double theta) {
+  if (is_nested(a) != is_nested(b) || !has_members(a, b, theta) || !has_members(b, a, theta)) return false;
+  return is_nested(a) || (type_text(a) == type_text(b) && same_theta(a, b, theta));
 }
 
 /// One block, and where to look for what it leaves out.
@@ -184,7 +205,7 @@ JsonConfig rope_block(const JsonConfig& json) {
   if (scaling.empty()) return parameters;
   if (json.in_file("rope_parameters") && !parameters.empty()) {
     const double theta = json.number_or("rope_theta", 0.0);
-    if (completed(scaling.value(), theta) != completed(parameters.value(), theta))
+    if (!same_block(scaling.value(), parameters.value(), theta))
       json.refuse(ErrorCode::bad_config,
                   "config.json: rope_scaling and rope_parameters say different things, expected one of them");
     for (const auto& [key, value] : parameters.value().items()) parameters.in_file(key);  // said twice, read once

@@ -1,94 +1,86 @@
 // Keys of config.json that change the arithmetic of some model, and keys that never do.
-#include <cmath>
+#include <vector>
 
 #include "arch/unread_rules.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace json_table {
 
-using nlohmann::json;
-
-template <class T>
-json one(T value) {
-  return json::array({std::move(value)});
-}
-
 // What this model computes, in the words of the files.
-json qkv_bias(const ModelConfig& c) { return one(c.qkv_bias); }
-json o_bias(const ModelConfig& c) { return one(c.o_bias); }
-json interleaved(const ModelConfig& c) { return one(c.rope.style == RopeStyle::interleaved); }
-json is_mla(const ModelConfig& c) { return one(c.attention == AttentionKind::mla); }
-json v_head_dim(const ModelConfig& c) { return one(c.v_head_dim); }
-json rotated_dim(const ModelConfig& c) { return one(c.rotated_dim()); }
-json rope_dim_of_mla(const ModelConfig& c) { return one(c.qk_rope_head_dim); }
-json head_dim(const ModelConfig& c) { return one(c.head_dim); }
-json head_count(const ModelConfig& c) { return one(c.head_count); }
-json theta(const ModelConfig& c) { return one(c.rope.theta); }
-json sliding_theta(const ModelConfig& c) { return one(c.sliding_rope ? c.sliding_rope->theta : c.rope.theta); }
-json softmax_scale(const ModelConfig& c) { return one(c.softmax_scale); }
-json query_scalar(const ModelConfig& c) { return one(1.0 / (c.softmax_scale * c.softmax_scale)); }
-json embedding_scale(const ModelConfig& c) { return one(c.embedding_scale); }
-json has_qk_norm(const ModelConfig& c) { return one(c.qk_norm != QkNorm::none); }
-json has_post_norms(const ModelConfig& c) { return one(c.post_norms); }
-json has_sinks(const ModelConfig& c) { return one(c.attention_sinks); }
-json rms_norm_eps(const ModelConfig& c) { return one(c.rms_norm_eps); }
-json window(const ModelConfig& c) { return one(c.sliding_layers.empty() ? 0 : c.sliding_window); }
-json slides(const ModelConfig& c) { return one(!c.sliding_layers.empty()); }
-json activation(const ModelConfig& c) {
-  return c.activation == Activation::gelu_tanh ? json{"gelu_pytorch_tanh"} : json{"silu", "swish"};
+std::string qkv_bias(const ModelConfig& c) { return one(c.qkv_bias); }
+std::string o_bias(const ModelConfig& c) { return one(c.o_bias); }
+std::string interleaved(const ModelConfig& c) { return one(c.rope.style == RopeStyle::interleaved); }
+std::string is_mla(const ModelConfig& c) { return one(c.attention == AttentionKind::mla); }
+std::string v_head_dim(const ModelConfig& c) { return one(c.v_head_dim); }
+std::string rotated_dim(const ModelConfig& c) { return one(c.rotated_dim()); }
+std::string rope_dim_of_mla(const ModelConfig& c) { return one(c.qk_rope_head_dim); }
+std::string head_dim(const ModelConfig& c) { return one(c.head_dim); }
+std::string head_count(const ModelConfig& c) { return one(c.head_count); }
+std::string theta(const ModelConfig& c) { return one(c.rope.theta); }
+std::string sliding_theta(const ModelConfig& c) { return one(c.sliding_rope ? c.sliding_rope->theta : c.rope.theta); }
+std::string softmax_scale(const ModelConfig& c) { return one(c.softmax_scale); }
+std::string query_scalar(const ModelConfig& c) { return one(1.0 / (c.softmax_scale * c.softmax_scale)); }
+std::string embedding_scale(const ModelConfig& c) { return one(c.embedding_scale); }
+std::string has_qk_norm(const ModelConfig& c) { return one(c.qk_norm != QkNorm::none); }
+std::string has_post_norms(const ModelConfig& c) { return one(c.post_norms); }
+std::string has_sinks(const ModelConfig& c) { return one(c.attention_sinks); }
+std::string rms_norm_eps(const ModelConfig& c) { return one(c.rms_norm_eps); }
+std::string window(const ModelConfig& c) { return one(c.sliding_layers.empty() ? 0 : c.sliding_window); }
+std::string slides(const ModelConfig& c) { return one(!c.sliding_layers.empty()); }
+std::string activation(const ModelConfig& c) {
+  return c.activation == Activation::gelu_tanh ? R"(["gelu_pytorch_tanh"])" : R"(["silu", "swish"])";
 }
-json swiglu_limit(const ModelConfig& c) {
+std::string swiglu_limit(const ModelConfig& c) {
   return one(c.activation == Activation::swiglu_clamped ? c.swiglu_limit : 0.0);
 }
 
-json per_layer(const ModelConfig& c, json (*of)(const ModelConfig&, std::int64_t)) {
-  json list = json::array();
-  for (std::int64_t l = 0; l < c.layer_count; ++l) list.push_back(of(c, l));
-  return json::array({list});
+template <class Of>
+std::string per_layer(const ModelConfig& c, Of of) {
+  std::vector<decltype(of(0))> list;
+  for (std::int64_t l = 0; l < c.layer_count; ++l) list.push_back(of(l));
+  return one(list);
 }
-json layer_types(const ModelConfig& c) {
-  return per_layer(c, [](const ModelConfig& m, std::int64_t l) -> json {
-    return m.window(l) > 0 ? "sliding_attention" : "full_attention";
-  });
+std::string layer_types(const ModelConfig& c) {
+  return per_layer(c, [&](std::int64_t l) { return c.window(l) > 0 ? "sliding_attention" : "full_attention"; });
 }
-json mlp_layer_types(const ModelConfig& c) {
-  return per_layer(c,
-                   [](const ModelConfig& m, std::int64_t l) -> json { return m.layer_is_moe(l) ? "sparse" : "dense"; });
+std::string mlp_layer_types(const ModelConfig& c) {
+  return per_layer(c, [&](std::int64_t l) { return c.layer_is_moe(l) ? "sparse" : "dense"; });
 }
-json all_ones(const ModelConfig& c) {
-  return per_layer(c, [](const ModelConfig&, std::int64_t) -> json { return 1; });
+std::string all_ones(const ModelConfig& c) {
+  return per_layer(c, [](std::int64_t) { return 1; });
 }
-json moe_layer_flags(const ModelConfig& c) {
-  return per_layer(c, [](const ModelConfig& m, std::int64_t l) -> json { return m.layer_is_moe(l) ? 1 : 0; });
+std::string moe_layer_flags(const ModelConfig& c) {
+  return per_layer(c, [&](std::int64_t l) { return c.layer_is_moe(l) ? 1 : 0; });
 }
 
-json expert_count(const ModelConfig& c) { return one(c.router.expert_count); }
-json top_k(const ModelConfig& c) { return one(c.router.top_k); }
-json expert_width(const ModelConfig& c) { return one(c.moe_intermediate_size); }
-json shared_count(const ModelConfig& c) { return one(c.shared_expert_count); }
-json shared_width(const ModelConfig& c) { return one(c.shared_width()); }
-json norm_topk(const ModelConfig& c) {
+std::string expert_count(const ModelConfig& c) { return one(c.router.expert_count); }
+std::string top_k(const ModelConfig& c) { return one(c.router.top_k); }
+std::string expert_width(const ModelConfig& c) { return one(c.moe_intermediate_size); }
+std::string shared_count(const ModelConfig& c) { return one(c.shared_expert_count); }
+std::string shared_width(const ModelConfig& c) { return one(c.shared_width()); }
+std::string norm_topk(const ModelConfig& c) {
   return one(c.router.norm_topk_prob || c.router.score == RouterScore::chosen_softmax);
 }
-json routed_scale(const ModelConfig& c) { return one(c.router.routed_scaling_factor); }
-json score_name(const ModelConfig& c) { return one(c.router.score == RouterScore::sigmoid ? "sigmoid" : "softmax"); }
-/// dots.llm1's published config.json names the method here.
-json scoring_func(const ModelConfig& c) {
-  json names = score_name(c);
-  if (c.router.score == RouterScore::sigmoid && c.router.selection_bias) names.push_back("noaux_tc");
-  return names;
+std::string routed_scale(const ModelConfig& c) { return one(c.router.routed_scaling_factor); }
+std::string score_name(const ModelConfig& c) {
+  return one(c.router.score == RouterScore::sigmoid ? "sigmoid" : "softmax");
 }
-json topk_method(const ModelConfig& c) {
+/// dots.llm1's published config.json names the method here.
+std::string scoring_func(const ModelConfig& c) {
+  const bool names_method = c.router.score == RouterScore::sigmoid && c.router.selection_bias;
+  return names_method ? R"(["sigmoid", "noaux_tc"])" : score_name(c);
+}
+std::string topk_method(const ModelConfig& c) {
   return one(c.router.selection_bias ? "noaux_tc" : c.router.group_count > 1 ? "group_limited_greedy" : "greedy");
 }
-json has_selection_bias(const ModelConfig& c) { return one(c.router.selection_bias); }
-json group_count(const ModelConfig& c) { return one(c.router.group_count); }
-json topk_group(const ModelConfig& c) { return one(c.router.topk_group); }
-json dense_layers(const ModelConfig& c) { return one(c.first_k_dense_replace); }
-json mlp_only(const ModelConfig& c) { return json::array({c.mlp_only_layers}); }
+std::string has_selection_bias(const ModelConfig& c) { return one(c.router.selection_bias); }
+std::string group_count(const ModelConfig& c) { return one(c.router.group_count); }
+std::string topk_group(const ModelConfig& c) { return one(c.router.topk_group); }
+std::string dense_layers(const ModelConfig& c) { return one(c.first_k_dense_replace); }
+std::string mlp_only(const ModelConfig& c) { return one(c.mlp_only_layers); }
 
 /// No value for a family that does not read the key; others compute with it (uncomputed_keys_json).
-json other_families(const ModelConfig&) { return json::array(); }
+std::string other_families(const ModelConfig&) { return "[]"; }
 
 constexpr auto kShow = Otherwise::show;
 constexpr auto kMoe = Otherwise::refuse_if_moe;

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "arch/unread_rules.hpp"
-#include "support/json_text.hpp"
 #include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::arch {
@@ -20,25 +20,53 @@ bool matches(std::string_view pattern, std::string_view key) {
 }
 
 /// GGUF holds float32 of what was a decimal.
-bool same(const nlohmann::json& a, const nlohmann::json& b) {
+bool same(JsonValue a, JsonValue b) {
   if (a.is_number() && b.is_number()) {
     const double x = a.get<double>(), y = b.get<double>();
     return std::abs(x - y) <= 1e-6 * std::max(std::abs(x), std::abs(y));
   }
   if (!a.is_array() || !b.is_array()) return a == b;
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
+  if (a.size() != b.size()) return false;
+  auto other = b.begin();
+  for (const JsonValue element : a) {
+    if (!same(element, *other)) return false;
+    ++other;
+  }
+  return true;
 }
 
-std::string in_short(const nlohmann::json& value) { return shortened(json_text(value), 60); }
+std::string in_short(JsonValue value) { return value.in_ascii(60); }
 
-/// What the message says was expected.
-std::string expected(const nlohmann::json& accepted) {
-  std::string text;
-  for (auto value = accepted.begin(); value != accepted.end(); ++value)
-    if (std::none_of(accepted.begin(), value, [&](const nlohmann::json& before) { return same(before, *value); }))
-      text += (text.empty() ? "" : " or ") + in_short(*value);
-  return text.empty() ? "no such key" : text;
-}
+/// Values that are compared with what a file has.
+class Values {
+ public:
+  /// Those of "[..]".
+  explicit Values(std::string_view list) { add(list); }
+  void add(std::string_view list) {
+    if (auto document = JsonDocument::parse(list)) documents_.push_back(std::move(*document));
+  }
+  bool has(JsonValue value) const {
+    for (const JsonDocument& document : documents_)
+      for (const JsonValue one : document.root())
+        if (same(one, value)) return true;
+    return false;
+  }
+  /// What a message says was expected.
+  std::string text() const {
+    std::string out;
+    std::vector<JsonValue> before;
+    for (const JsonDocument& document : documents_)
+      for (const JsonValue one : document.root()) {
+        if (std::any_of(before.begin(), before.end(), [&](JsonValue b) { return same(b, one); })) continue;
+        before.push_back(one);
+        out += (out.empty() ? "" : " or ") + in_short(one);
+      }
+    return out.empty() ? "no such key" : out;
+  }
+
+ private:
+  std::vector<JsonDocument> documents_;
+};
 
 enum class Verdict { drop, show, refuse };
 
@@ -47,19 +75,15 @@ struct Judged {
   std::string expected;
 };
 
-Judged judge(std::string_view key, const nlohmann::json& value, std::span<const UnreadRule> rules,
-             const ModelConfig& config) {
+Judged judge(std::string_view key, JsonValue value, std::span<const UnreadRule> rules, const ModelConfig& config) {
   for (const UnreadRule& rule : rules) {
     if (!matches(rule.key, key)) continue;
-    nlohmann::json accepted = nlohmann::json::parse(rule.neutral, nullptr, false);
-    if (rule.computed != nullptr)
-      for (nlohmann::json& computed : rule.computed(config)) accepted.push_back(std::move(computed));
-    if (value.is_null() ||
-        std::any_of(accepted.begin(), accepted.end(), [&](const nlohmann::json& a) { return same(a, value); }))
-      return {Verdict::drop, {}};
+    Values accepted(rule.neutral);
+    if (rule.computed != nullptr) accepted.add(rule.computed(config));
+    if (value.is_null() || accepted.has(value)) return {Verdict::drop, {}};
     const bool shown = rule.otherwise == Otherwise::show ||
                        (rule.otherwise == Otherwise::refuse_if_moe && config.router.expert_count == 0);
-    return {shown ? Verdict::show : Verdict::refuse, expected(accepted)};
+    return {shown ? Verdict::show : Verdict::refuse, accepted.text()};
   }
   return {};
 }
@@ -122,23 +146,23 @@ Result<std::vector<std::string>> judge_unread_gguf(const std::vector<UnreadKey>&
 
 namespace {
 
-void add_uncomputed(const std::string& key, const nlohmann::json& value, std::span<const UnreadRule> rules,
+void add_uncomputed(std::string_view key, JsonValue value, std::span<const UnreadRule> rules,
                     std::vector<std::string>& out) {
   const auto rule =
       std::find_if(rules.begin(), rules.end(), [&](const UnreadRule& one) { return matches(one.key, key); });
   // With `computed`, or in models with experts alone, some families compute it.
   if (rule == rules.end() || rule->computed != nullptr || rule->otherwise != Otherwise::refuse || value.is_null())
     return;
-  const nlohmann::json neutral = nlohmann::json::parse(rule->neutral, nullptr, false);
-  if (std::none_of(neutral.begin(), neutral.end(), [&](const nlohmann::json& n) { return same(n, value); }))
-    out.push_back(fmt::format("{} {}", shortened(key, 80), in_short(value)));
+  if (!Values(rule->neutral).has(value)) out.push_back(fmt::format("{} {}", shortened(key, 80), in_short(value)));
 }
 
 }  // namespace
 
-std::vector<std::string> uncomputed_keys_json(const nlohmann::json& config) {
+std::vector<std::string> uncomputed_keys_json(JsonValue config) {
   std::vector<std::string> out;
-  for (const auto& [key, value] : config.items()) add_uncomputed(key, value, json_rules(), out);
+  std::map<std::string_view, JsonValue> members;  // sorted
+  for (const auto& [key, value] : config.items()) members.emplace(key, value);
+  for (const auto& [key, value] : members) add_uncomputed(key, value, json_rules(), out);
   return out;
 }
 

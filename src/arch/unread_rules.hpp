@@ -2,12 +2,12 @@
 // What is known of keys that a family does not read. A new family that computes with one of them asks for it; the rule then
 // holds for the others.
 
-#include <nlohmann/json.hpp>
-
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "moe/config.hpp"
+#include "support/json_writer.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 
@@ -21,10 +21,16 @@ enum class Otherwise {
 struct UnreadRule {
   std::string_view key;      ///< "mamba_*" stands for all that begin so, "*softcap*" for all that hold it
   std::string_view neutral;  ///< JSON values that change nothing, as "[..]"; null is one always
-  /// The values that say what this model computes anyway, as a JSON array; null: none do.
-  nlohmann::json (*computed)(const ModelConfig& config) = nullptr;
+  /// The values that say what this model computes anyway, as "[..]"; null: none do.
+  std::string (*computed)(const ModelConfig& config) = nullptr;
   Otherwise otherwise = Otherwise::refuse;
 };
+
+/// The list of one value, for `computed`.
+template <class T>
+std::string one(const T& value) {
+  return JsonWriter().begin('[').value(value).close(']').take();
+}
 
 std::span<const UnreadRule> json_rules();
 /// Of keys inside of rope_scaling or rope_parameters.

@@ -1,71 +1,12 @@
 #include "c/model_info.hpp"
 
-#include <fmt/format.h>
-
-#include <nlohmann/json.hpp>
-#include <type_traits>
-
 #include "moe/flops.hpp"
-#include "support/json_text.hpp"
+#include "support/json_writer.hpp"
 
 namespace moe::inline MOE_ABI::c {
 namespace {
 
-// One value at a time: a tree of nlohmann's ends the process when an allocation fails while it is destroyed (3.11.2).
-class Writer {
- public:
-  Writer& open(std::string_view key, char bracket) {
-    name(key);
-    return begin(bracket);
-  }
-  Writer& begin(char bracket) {
-    separate();
-    text_ += bracket;
-    is_first_ = true;
-    return *this;
-  }
-  Writer& close(char bracket) {
-    text_ += bracket;
-    is_first_ = false;
-    return *this;
-  }
-  template <class T>
-  Writer& add(std::string_view key, const T& v) {
-    name(key);
-    return value(v);
-  }
-  template <class T>
-  Writer& value(const T& v) {
-    separate();
-    if constexpr (std::is_convertible_v<T, std::string_view>)
-      text_ += json_text(nlohmann::json(std::string_view(v)));
-    else
-      text_ += json_text(nlohmann::json(v));
-    return *this;
-  }
-  template <class T>
-  Writer& value(const std::vector<T>& list) {
-    begin('[');
-    for (const auto& item : list) value<T>(item);
-    return close(']');
-  }
-  std::string take() { return std::move(text_); }
-
- private:
-  void name(std::string_view key) {
-    value(key);
-    text_ += ':';
-    is_first_ = true;
-  }
-  void separate() {
-    if (!is_first_) text_ += ',';
-    is_first_ = false;
-  }
-  std::string text_;
-  bool is_first_ = true;
-};
-
-void add_experts(Writer& out, const ModelConfig& c) {
+void add_experts(JsonWriter& out, const ModelConfig& c) {
   if (c.router.expert_count == 0) return;
   out.open("experts", '{')
       .add("routed", c.router.expert_count)
@@ -77,7 +18,7 @@ void add_experts(Writer& out, const ModelConfig& c) {
       .close('}');
 }
 
-void add_parameters(Writer& out, const ModelInfo& info) {
+void add_parameters(JsonWriter& out, const ModelInfo& info) {
   const ParameterCount count = count_parameters(info.config);
   out.open("parameters", '{')
       .add("total", info.total_parameters)
@@ -89,7 +30,7 @@ void add_parameters(Writer& out, const ModelInfo& info) {
       .close('}');
 }
 
-void add_weights(Writer& out, const ModelInfo& info) {
+void add_weights(JsonWriter& out, const ModelInfo& info) {
   if (info.formats.empty()) return;
   out.add("weight_bytes", info.weight_bytes).add("weight_bytes_touched_per_token", info.touched_bytes);
   out.open("formats", '[');
@@ -98,7 +39,7 @@ void add_weights(Writer& out, const ModelInfo& info) {
   out.close(']');
 }
 
-void add_tokenizer(Writer& out, const Model& model) {
+void add_tokenizer(JsonWriter& out, const Model& model) {
   const Tokenizer* tokenizer = model.tokenizer().get();
   out.open("tokenizer", '{').add("usable", tokenizer != nullptr);
   if (tokenizer == nullptr) {
@@ -116,7 +57,7 @@ void add_tokenizer(Writer& out, const Model& model) {
 
 std::string info_json(const ModelInfo& info, const Model* model) {
   const ModelConfig& c = info.config;
-  Writer out;
+  JsonWriter out;
   out.begin('{')
       .add("family", c.family)
       .add("config_only", info.formats.empty())

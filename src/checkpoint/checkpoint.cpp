@@ -103,6 +103,9 @@ Result<std::string> gguf_of_directory(const std::string& directory) {
 }
 
 Result<std::unique_ptr<Checkpoint>> open(const std::string& path, ContentHash hash) {
+  if (path.empty() || path.find('\0') != std::string::npos)
+    return fail(ErrorCode::bad_argument, "the path of a model is " + in_quotes(path) +
+                                             ", expected one that is not empty and has no zero byte inside");
   std::error_code ignored;
   std::string file_path = path;
   if (std::filesystem::is_directory(path, ignored)) {

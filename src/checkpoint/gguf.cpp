@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "checkpoint/chat_templates.hpp"
@@ -12,7 +11,7 @@
 #include "checkpoint/hash.hpp"
 #include "checkpoint/metadata.hpp"
 #include "checkpoint/vocabulary.hpp"
-#include "support/json_text.hpp"
+#include "support/json_writer.hpp"
 #include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
@@ -91,15 +90,13 @@ Result<std::vector<RawMetadata>> GgufCheckpoint::raw_metadata() const {
 
 /// What tokenizer_config.json would say, for a tokenizer.json inside a GGUF file: the arrays beside it know.
 std::string tokenizer_config_of(const GgufVocabulary& v) {
-  nlohmann::json config = nlohmann::json::object();
-  const auto token = [&](const char* key, std::optional<TokenId> id) {
-    if (id) config[key] = v.tokens[static_cast<std::size_t>(*id)];
-  };
-  token("bos_token", v.bos);
-  token("eos_token", v.eos);
-  if (v.add_bos) config["add_bos_token"] = *v.add_bos;
-  if (v.add_eos) config["add_eos_token"] = *v.add_eos;
-  return json_text(config);
+  JsonWriter config;
+  config.begin('{');
+  if (v.bos) config.add("bos_token", v.tokens[static_cast<std::size_t>(*v.bos)]);
+  if (v.eos) config.add("eos_token", v.tokens[static_cast<std::size_t>(*v.eos)]);
+  if (v.add_bos) config.add("add_bos_token", *v.add_bos);
+  if (v.add_eos) config.add("add_eos_token", *v.add_eos);
+  return config.close('}').take();
 }
 
 Result<std::shared_ptr<const Tokenizer>> GgufCheckpoint::load_tokenizer(std::int64_t row_count) const {

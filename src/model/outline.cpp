@@ -12,7 +12,7 @@
 #include "checkpoint/checkpoint.hpp"
 #include "model/model_info.hpp"
 #include "moe/flops.hpp"
-#include "support/json_copy.hpp"
+#include "support/json.hpp"
 #include "support/show.hpp"
 #include "support/text_file.hpp"
 
@@ -83,9 +83,9 @@ void add_shapes(ModelConfig c, ModelOutline& out) {
   out.flops_per_token = weight_flops_per_token(c);
 }
 
-void add_layer_kinds(const nlohmann::json& types, ModelOutline& out) {
+void add_layer_kinds(JsonValue types, ModelOutline& out) {
   std::map<std::string, int> kinds;
-  for (const nlohmann::json& type : types)
+  for (const JsonValue type : types)
     if (type.is_string()) kinds[type.get<std::string>()] += 1;
   for (const char* computed : {"full_attention", "sliding_attention", "attention"}) kinds.erase(computed);
   for (const auto& [kind, count] : kinds)
@@ -99,23 +99,22 @@ Result<void> add_json(std::string_view text, ModelOutline& out) {
   const std::string architecture = json->architecture(), type = json->string_or("model_type", "");
   out.family = architecture.empty() || type.empty() ? architecture + type : fmt::format("{} ({})", architecture, type);
   const auto inner = json->value().find("text_config");
-  const bool wrapped = inner != json->value().end() && inner->is_object();
-  const nlohmann::json& model = wrapped ? *inner : json->value();
+  const bool wrapped = inner && inner->is_object();
+  const JsonValue model = wrapped ? *inner : json->value();
   if (wrapped) {
     const auto name = model.find("model_type");
-    if (name != model.end() && name->is_string()) out.family += " of " + shortened(name->get<std::string>(), 60);
+    if (name && name->is_string()) out.family += " of " + shortened(name->get<std::string>(), 60);
   }
   const ModelConfig shapes = common_shapes([&](std::initializer_list<std::string_view> keys) {
     for (const std::string_view key : keys)
-      if (const auto found = model.find(std::string(key)); found != model.end() && found->is_number_integer())
+      if (const auto found = model.find(key); found && found->is_number_integer())
         if (const auto n = found->get<std::int64_t>(); n >= 0 && n <= kMost) return n;
     return std::int64_t{0};
   });
-  if (const auto types = model.find("layer_types"); types != model.end() && types->is_array())
-    add_layer_kinds(*types, out);
+  if (const auto types = model.find("layer_types"); types && types->is_array()) add_layer_kinds(*types, out);
   for (std::string& key : arch::uncomputed_keys_json(model)) out.missing.push_back(std::move(key));
   ModelConfig tied = shapes;
-  if (const auto found = model.find("tie_word_embeddings"); found != model.end() && found->is_boolean())
+  if (const auto found = model.find("tie_word_embeddings"); found && found->is_boolean())
     tied.tie_word_embeddings = found->get<bool>();
   add_shapes(tied, out);
   return {};

@@ -25,7 +25,7 @@ static int32_t never(void* user) { return user == NULL; }
 
 static void library(void) {
   CHECK(strchr(moe_version(), '.') != NULL);
-  CHECK(moe_abi_version() == MOE_ABI_VERSION);
+  CHECK(moe_abi_version() >= MOE_ABI_VERSION); /* built against an older header, too: c_frozen */
   CHECK(moe_numerics_version() >= 1);
   CHECK(moe_isa()[0] != '\0');
   CHECK(strcmp(moe_status_name(MOE_OK), "ok") == 0 && strcmp(moe_status_name(MOE_INTERNAL), "internal") == 0);

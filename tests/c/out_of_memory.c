@@ -1,5 +1,6 @@
-/* out_of_memory MODEL: the n-th allocation of a call fails, or all from the n-th on. The call says MOE_OUT_OF_MEMORY, or
- * does without; nothing crashes, and the same call afterwards gives what it gave before. */
+/* out_of_memory MODEL [every]: the n-th allocation of a call fails, or all from the n-th on. The call says
+ * MOE_OUT_OF_MEMORY, or does without; nothing crashes, and the same call afterwards gives what it gave before. Of a model
+ * that is loaded or inspected only some allocations fail, with "every" all of them, one after the other. */
 #include <errno.h>
 #include <stddef.h>
 
@@ -41,6 +42,25 @@ static int64_t prompt_count;
 static unsigned char result[65536];
 static int64_t result_bytes;
 
+static const char* model_path;
+static moe_status load(void) {
+  moe_model* loaded = NULL;
+  moe_dims dims;
+  const moe_status status = moe_model_load(model_path, MOE_TEXT, NULL, &loaded, &error);
+  CHECK((loaded != NULL) == (status == MOE_OK));
+  if (status == MOE_OK) {
+    memset(&dims, 0, sizeof dims);
+    dims.struct_size = sizeof dims;
+    CHECK(moe_model_dims(loaded, &dims, NULL) == MOE_OK);
+    result_bytes = sizeof dims;
+    memcpy(result, &dims, sizeof dims);
+  }
+  moe_model_release(loaded);
+  return status;
+}
+static moe_status inspect(void) {
+  return moe_inspect_json(model_path, MOE_TEXT, (char*)result, sizeof result, &result_bytes, &error);
+}
 static moe_status info(void) { return moe_model_info_json(model, (char*)result, sizeof result, &result_bytes, &error); }
 static moe_status tokenize(void) {
   int64_t count = 0;
@@ -153,8 +173,9 @@ static void deny(const char* name, moe_status (*call)(void), long first, long la
   }
 }
 
-static void try_call(const char* name, moe_status (*call)(void)) {
-  enum { kFirst = 48, kSpread = 48 };
+/* Each allocation of the first `first`, and some of the others. */
+static void try_call(const char* name, moe_status (*call)(void), long first) {
+  enum { kSpread = 48 };
   static unsigned char expected[sizeof result];
   int64_t expected_bytes, room = 0;
   long total, i;
@@ -168,8 +189,8 @@ static void try_call(const char* name, moe_status (*call)(void)) {
   expected_bytes = result_bytes;
   memcpy(expected, result, (size_t)expected_bytes);
   moe_session_forget(session, NULL);
-  for (i = 0; i < kFirst + kSpread && failures < 20; ++i) {
-    const long n = i < kFirst ? i : kFirst + (total - kFirst) * (i - kFirst) / kSpread;
+  for (i = 0; i < first + kSpread && failures < 20; ++i) {
+    const long n = i < first ? i : first + (total - first) * (i - first) / kSpread;
     if (n >= total) break;
     deny(name, call, n, n, expected, expected_bytes, room);
     deny(name, call, n, total * 2, expected, expected_bytes, room);
@@ -179,21 +200,24 @@ static void try_call(const char* name, moe_status (*call)(void)) {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 2;
+  enum { kFirst = 48, kEvery = 1000000 };
+  const long of_files = argc == 3 && strcmp(argv[2], "every") == 0 ? kEvery : kFirst;
+  if (argc != 2 && of_files != kEvery) return 2;
+  model_path = argv[1];
   init_error(&error);
   OK(moe_model_load(argv[1], MOE_TEXT, NULL, &model, &error));
   OK(moe_tokenize(model, "Hello", MOE_TEXT, 0, prompt, 16, &prompt_count, &error));
   OK(moe_session_create(model, NULL, &session, &error));
-  /* moe_model_load and moe_inspect_json are not among them: they read config.json into nlohmann::json, whose destructor
-   * allocates (3.11.2), and a destructor that fails ends the process. */
-  try_call("info", info);
-  try_call("tokenize", tokenize);
-  try_call("chat", chat);
-  try_call("create", create);
-  try_call("step", step);
-  try_call("generate", generate);
-  try_call("score", score);
-  try_call("sample", sample);
+  try_call("load", load, of_files);
+  try_call("inspect", inspect, of_files);
+  try_call("info", info, kFirst);
+  try_call("tokenize", tokenize, kFirst);
+  try_call("chat", chat, kFirst);
+  try_call("create", create, kFirst);
+  try_call("step", step, kFirst);
+  try_call("generate", generate, kFirst);
+  try_call("score", score, kFirst);
+  try_call("sample", sample, kFirst);
   printf("%ld calls with denied allocations, %ld refused\n", denied_calls, refused_calls);
   CHECK(refused_calls * 2 > denied_calls);
   moe_session_free(session);

@@ -113,6 +113,7 @@ int main(int argc, char** argv) {
   int32_t ids[16];
   int64_t count = 0;
   if (argc != 2) return 2;
+  CHECK(moe_abi_version() == MOE_ABI_VERSION);
   init_error(&error);
   OK(moe_model_load(argv[1], MOE_TEXT, NULL, &model, &error));
   OK(moe_tokenize(model, "Hello", MOE_TEXT, 0, ids, 16, &count, &error));

@@ -97,6 +97,7 @@ TEST_CASE("what a script does wrong is one line and an exit status") {
   check_one_line(folder.run({"--chat"}, "/save\n"), 1, "/save");
   check_one_line(folder.run({"--chat", "--chat-template", "absent"}, "hi\n"), 1, "absent");
   check_one_line(folder.run({"--chat", "--prompt", "x"}), 2, "--chat");
+  check_one_line(folder.run({"--chat", "-n", "0"}, "hi\n"), 2, "-n");
   check_one_line(folder.run({"--messages", folder / "absent.json"}), 1, "absent.json");
   write_file(folder / "bad.json", R"([{"role": 1}])");
   check_one_line(folder.run({"--messages", folder / "bad.json"}), 1, "bad.json");

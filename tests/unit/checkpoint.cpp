@@ -120,6 +120,12 @@ TEST_CASE("what is no checkpoint is said to be none") {
   REQUIRE_FALSE(source.has_value());
   CHECK(source.error().code == moe::ErrorCode::bad_file);
   CHECK(source.error().message.find("expected 'GGUF'") != std::string::npos);
+  for (const std::string& path : {std::string(), std::string("/tmp\0x", 6)}) {
+    const auto opened = moe::checkpoint::open(path);
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.error().code == moe::ErrorCode::bad_argument);
+    CHECK(opened.error().message.find("path") != std::string::npos);
+  }
 }
 
 TEST_CASE("every reference directory opens, and its weights are what a plain reader finds") {

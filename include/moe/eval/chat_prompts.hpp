@@ -33,18 +33,24 @@ class MOE_API ChatPrompts {
   /// The task with contexts and continuations as this template wants them; it was prepared with
   /// PrepareOptions::conversations. A conversation that the template refuses (raise_exception, an undefined value) is
   /// written once more without its system text, which PreparedTask::chat_retries counts.
-  /// Errors: bad_argument naming task, question and line of the template; cancelled.
+  /// Errors: bad_argument naming task, question and line of the template, or a task whose answers are scored where the
+  /// setting lets the model think first; cancelled.
   Result<PreparedTask> apply(const PreparedTask& task, const std::function<bool()>& cancelled = {}) const;
 
   /// What result files name: see ChatSetting::reported_name.
   const std::string& reported_text() const;
   /// The one that writes the prompts.
   const std::string& template_text() const;
+  const ChatSetting& setting() const;
 
  private:
   struct Impl;
   explicit ChatPrompts(std::unique_ptr<const Impl> impl);
   std::unique_ptr<const Impl> impl_;
 };
+
+/// StoreSetting::chat: a digest of all that says how tasks are asked through a template (null: through none), and of
+/// PrepareOptions::conversations and think_end. Empty where there is neither template nor think_end.
+MOE_API std::string chat_digest(const ChatPrompts* prompts, Conversations conversations, const std::string& think_end);
 
 }  // namespace moe::inline MOE_ABI::eval

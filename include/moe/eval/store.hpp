@@ -33,6 +33,10 @@ struct StoreSetting {
 /// it is the same top_k in all layers and nothing else.
 MOE_API std::string expert_setting(const ModelConfig& config);
 
+/// That of a model with a tokenizer. `chat`: chat_digest (moe/eval/chat_prompts.hpp).
+MOE_API StoreSetting store_setting(const Model& model, Precision precision, KvType kv, std::int64_t max_length,
+                                   const std::string& chat);
+
 /// What one model answered to one task.
 struct StoredRun {
   std::int64_t id = 0;
@@ -132,5 +136,13 @@ class MOE_API StoredModel : public LanguageModel {
   RunStore& store_;
   std::string setting_;  // its digest; empty without a model's hash
 };
+
+/// evaluate() through the store, where the run is noted. Of `run` the caller sets model, path, setting, limit and seed.
+/// What was answered before an error stays: the same call goes on from there. Errors: those of evaluate and of the store.
+MOE_API Result<TaskOutcome> evaluate_stored(const PreparedTask& task, LanguageModel& model, RunStore& store,
+                                            StoredRun run, const EvaluateOptions& options = {});
+
+/// Local time with microseconds, as RunReport::started has it: "2026-11-28T17:30:00.000000".
+MOE_API std::string iso_time();
 
 }  // namespace moe::inline MOE_ABI::eval

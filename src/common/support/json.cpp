@@ -65,6 +65,35 @@ std::optional<JsonValue> JsonValue::find_sorted(std::uint32_t entry, std::string
   return JsonValue(*tree_, *at + 1);
 }
 
+// Recurses at most kJsonDepthLimit deep.
+bool operator==(JsonValue a, JsonValue b) {
+  if (a.is_number() && b.is_number()) {
+    if (a.is_number_integer() && b.is_number_integer()) return a.kind() == b.kind() && a.payload() == b.payload();
+    return a.get<double>() == b.get<double>();
+  }
+  if (a.kind() != b.kind()) return false;
+  switch (a.kind()) {
+    case JsonTree::Kind::not_finite: return a.real() == b.real();
+    case JsonTree::Kind::string: return a.text() == b.text();
+    case JsonTree::Kind::array: {
+      if (a.size() != b.size()) return false;
+      auto other = b.begin();
+      for (const JsonValue element : a) {
+        if (!(element == *other)) return false;
+        ++other;
+      }
+      return true;
+    }
+    case JsonTree::Kind::object: {
+      if (a.size() != b.size()) return false;
+      for (const auto& [key, value] : a.items())
+        if (const auto other = b.find(key); !other || !(value == *other)) return false;
+      return true;
+    }
+    default: return true;
+  }
+}
+
 std::string JsonValue::in_ascii(std::size_t most) const {
   std::string out;
   write(out, most);
@@ -103,6 +132,13 @@ void JsonValue::write(std::string& out, std::size_t most) const {
     value.write(out, most);
   }
   out += is_array() ? ']' : '}';
+}
+
+JsonDocument::JsonDocument() {
+  JsonTree tree;
+  tree.kinds.push_back(JsonTree::Kind::object);
+  tree.payloads.push_back(std::uint64_t{1} << 32);
+  tree_ = std::make_shared<const JsonTree>(std::move(tree));
 }
 
 Result<JsonDocument> parse_json_object(std::string_view text, std::string_view what) {

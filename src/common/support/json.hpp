@@ -105,6 +105,9 @@ class JsonValue {
   /// The value as JSON in ASCII, for messages: cut behind `most` bytes ("..." says so).
   std::string in_ascii(std::size_t most = std::string::npos) const;
 
+  /// The same value: 1 and 1.0 are, members may stand in any order, NaN equals nothing.
+  friend bool operator==(JsonValue a, JsonValue b);
+
  private:
   friend class JsonDocument;
   std::uint64_t payload() const { return tree_->payloads[index_]; }
@@ -172,6 +175,8 @@ class JsonDocument {
   /// Errors: bad_file. The message begins with a verb ("is no valid JSON at byte 7"): who knows what the text is puts
   /// its name in front.
   static Result<JsonDocument> parse(std::string_view text);
+  /// {}
+  JsonDocument();
 
   JsonValue root() const { return {*tree_, 0}; }
   /// Keys count as well.

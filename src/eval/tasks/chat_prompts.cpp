@@ -12,6 +12,7 @@
 #include "chat/select.hpp"
 #include "support/json.hpp"
 #include "support/json_text.hpp"
+#include "support/sha256.hpp"
 #include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -38,6 +39,7 @@ bool has_system_text(const std::vector<ChatMessage>& messages) {
 struct ChatPrompts::Impl {
   chat::Renderer renderer;
   std::string reported;
+  ChatSetting setting;
 
   tl::expected<chat::Rendered, chat::Fault> render(const std::vector<ChatMessage>& messages, bool unfinished) const {
     const auto conversation = chat::conversation_of(messages);
@@ -80,10 +82,16 @@ Result<ChatPrompts> ChatPrompts::create(const ChatTemplates& templates, const Ch
   auto renderer = chat::Renderer::create(templates, options);
   if (!renderer) return forward(renderer);
   if (reported.empty()) reported = renderer->source();
-  return ChatPrompts(std::make_unique<const Impl>(Impl{std::move(*renderer), std::move(reported)}));
+  return ChatPrompts(std::make_unique<const Impl>(Impl{std::move(*renderer), std::move(reported), setting}));
 }
 
 Result<PreparedTask> ChatPrompts::apply(const PreparedTask& task, const std::function<bool()>& cancelled) const {
+  const bool is_scored = task.spec.kind == TaskKind::multiple_choice || task.spec.kind == TaskKind::cloze;
+  if (impl_->setting.enable_thinking.value_or(false) && is_scored)
+    return fail(ErrorCode::bad_argument,
+                fmt::format("enable_thinking is true, but the answers of task {} are scored and not written, so the "
+                            "model cannot think first",
+                            in_quotes(task.spec.name)));
   PreparedTask out = task;
   for (Subtask& subtask : out.subtasks)
     for (Document& document : subtask.documents) {
@@ -107,5 +115,23 @@ Result<PreparedTask> ChatPrompts::apply(const PreparedTask& task, const std::fun
 
 const std::string& ChatPrompts::reported_text() const { return impl_->reported; }
 const std::string& ChatPrompts::template_text() const { return impl_->renderer.source(); }
+const ChatSetting& ChatPrompts::setting() const { return impl_->setting; }
+
+std::string chat_digest(const ChatPrompts* prompts, Conversations conversations, const std::string& think_end) {
+  std::string digest;
+  if (prompts != nullptr) {
+    const ChatSetting& setting = prompts->setting();
+    const std::string& text = prompts->template_text();
+    const bool tells_time = text.find("strftime_now") != std::string::npos;
+    std::string all;
+    // Fields with their lengths, so that neighbours cannot run into each other.
+    for (const std::string& field : {text, setting.options.variables, tells_time ? setting.options.date : ""})
+      all += fmt::format("{}:", field.size()) + field;
+    all += conversations == Conversations::multiturn ? " multiturn" : " singleturn";
+    if (setting.enable_thinking) all += *setting.enable_thinking ? " thinking" : " no thinking";
+    digest = sha256_hex(all);
+  }
+  return think_end.empty() ? digest : sha256_hex(digest + " think " + think_end);
+}
 
 }  // namespace moe::inline MOE_ABI::eval
