@@ -121,6 +121,32 @@ moe::Result<std::vector<Setting>> swept_rows(const std::vector<Setting>& rows, c
   return out;
 }
 
+// Per model, whether it has no experts to choose from; only looked at where a sweep wants to know. Of dense models alone
+// none is: the sweep is refused then, it has nothing to turn. One that cannot be opened is found later.
+std::vector<bool> dense_models(const std::vector<std::string>& paths, const Sweeps& sweeps) {
+  std::vector<bool> dense(paths.size(), false);
+  if (std::none_of(sweeps.all.begin(), sweeps.all.end(), [](const Sweep& s) { return eval_experts::is_key(s.key); }))
+    return dense;
+  for (std::size_t i = 0; i < paths.size(); ++i)
+    if (const auto info = moe::Model::inspect(paths[i]); info) dense[i] = info->config.moe_layer_count() == 0;
+  if (std::find(dense.begin(), dense.end(), false) == dense.end()) dense.assign(paths.size(), false);
+  return dense;
+}
+
+// Every row with every combination of the sweeps' values. A dense model has no experts per token: it is one row whatever
+// they are, and its name says why.
+moe::Result<std::vector<Setting>> rows_of_model(const Setting& row, bool is_dense, const Sweeps& sweeps,
+                                                const eval_chat::Rows& chat) {
+  std::vector<Setting> rows = {row};
+  if (is_dense) rows[0].name += "[dense]";
+  for (const Sweep& sweep : sweeps.all) {
+    auto more = swept_rows(rows, sweep, chat);
+    if (!more) return more;
+    if (!is_dense || !eval_experts::is_key(sweep.key)) rows = std::move(*more);
+  }
+  return rows;
+}
+
 }  // namespace
 
 const Sweep* Sweeps::find(std::string_view key) const {
@@ -151,18 +177,21 @@ moe::Result<std::vector<Setting>> settings_of(const Options& o, const Sweeps& sw
   if (!kv) return moe::forward(kv);
   const auto experts = eval_experts::setting_of(o.experts, sweeps.find("expert_mass") != nullptr);
   if (!experts) return moe::forward(experts);
+  std::vector<Setting> models;
+  std::vector<std::string> paths;
   for (const std::string& model : o.models) {
     Setting row = row_of(model, *experts);
     if (row.path.empty()) return moe::fail(moe::ErrorCode::bad_argument, "--model '" + model + "': the path is empty");
     row.precision = *precision, row.kv = *kv;
     if (chat.any) row.chat = chat.setting;
-    std::vector<Setting> of_model = {row};
-    for (const Sweep& sweep : sweeps.all) {
-      auto more = swept_rows(of_model, sweep, chat);
-      if (!more) return moe::forward(more);
-      of_model = std::move(*more);
-    }
-    rows.insert(rows.end(), of_model.begin(), of_model.end());
+    paths.push_back(row.path);
+    models.push_back(std::move(row));
+  }
+  const std::vector<bool> dense = dense_models(paths, sweeps);
+  for (std::size_t m = 0; m < models.size(); ++m) {
+    const auto of_model = rows_of_model(models[m], dense[m], sweeps, chat);
+    if (!of_model) return of_model;
+    rows.insert(rows.end(), of_model->begin(), of_model->end());
   }
   if (auto ok = check_names(rows, o.baseline); !ok) return moe::forward(ok);
   return rows;

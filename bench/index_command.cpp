@@ -53,14 +53,16 @@ CLI::App* add(CLI::App& app, Options& options) {
   cli::add_path(*command, "--out", options.out, "folder for index.html and index.md");
   cli::add_path(*command, "--svg", options.svg, "file for the picture");
   command->add_flag("--verbose", options.verbose, "also protocol, source and status of each published row");
-  command->footer(R"(Examples:
+  command->footer(
+      R"(Examples:
   moe-eval index
   moe-eval index --out index --svg index.svg
   moe-eval --model mine=one.gguf --tasks mmlu --data DATA --out runs/mine
   moe-eval index runs/mine --out index
-Published rows are the figures of others, each with its source; rows that were not read there are marked. A page is one
-file that opens offline and needs no JavaScript; its picture is drawn by gnuplot where that is installed (Debian:
-gnuplot-nox).)");
+)"
+      "Published rows are the figures of others, each with its source; rows that were not read there are "
+      "marked. A page is one file that opens offline and needs no JavaScript; its picture is drawn by gnuplot "
+      "where that is installed (Debian: gnuplot-nox).");
   return command;
 }
 

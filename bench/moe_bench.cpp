@@ -24,11 +24,13 @@ using moe_bench::Options;
 using moe_bench::Speeds;
 using Clock = std::chrono::steady_clock;
 
-constexpr char kExamples[] = R"(
-Token i is (7919*i + 13) % (vocab - 8) + 4. pp N: one step of N tokens, logits of the last one only. tg N: one token
-untimed, then N tokens one by one. Figures are medians of the repetitions. The limit is what this machine's memory and
-arithmetic allow, measured in the same run; a model that fits in the caches may be faster than memory.
-
+constexpr char kExamples[] =
+    "\n"
+    "Token i is (7919*i + 13) % (vocab - 8) + 4. pp N: one step of N tokens, logits of the last one only. "
+    "tg N: one token untimed, then N tokens one by one. Figures are medians of the repetitions. The limit "
+    "is what this machine's memory and arithmetic allow, measured in the same run; a model that fits in "
+    "the caches may be faster than memory.\n"
+    R"(
 Examples:
   moe-bench --model model.gguf
   moe-bench --model model.gguf --pp 16,128 --tg 64 --threads 2 --reps 5

@@ -164,21 +164,22 @@ moe::Result<void> search_experts(const Options& o, const std::vector<Setting>& r
 }
 
 constexpr const char* kExamples = R"(Examples:
-  moe-eval --model smollm2=models/real/SmolLM2-135M-Instruct.Q4_1.gguf --tasks mmlu --limit 5 --data DATA
-  moe-eval --model a=one.gguf --model b=two.gguf --tasks arc_easy,hellaswag --data DATA --out runs/today
+  moe-eval --model smollm2=SmolLM2-135M-Instruct.Q4_1.gguf --tasks mmlu --limit 5 --data DATA
+  moe-eval --model a=one.gguf --model b=two.gguf --tasks arc_easy,mmlu --data DATA --out runs/today
   moe-eval --model moe=DIR --tasks my_exam.jsonl --sweep top_k=1,2,4,8
   moe-eval --model moe=DIR --tasks my_exam.jsonl --sweep expert_mass=0.5,0.7,0.9
   moe-eval --model a=one.gguf --model b=two.gguf --tasks my_exam.jsonl --until-known --margin 2
-  moe-eval --model a=A --model b=B --model c=C --tasks my_exam.jsonl --families US=a,b --families CN=c
+  moe-eval --model a=A --model b=B --model c=C --tasks exam.jsonl --families US=a,b --families CN=c
   moe-eval search --budget 0.9 --model moe=DIR --tasks my_exam.jsonl
   moe-eval --model chat=one.gguf --tasks arc_easy,gsm8k --data DATA --apply-chat-template
   moe-eval --model chat=one.gguf --tasks arc_easy --data DATA --sweep chat_template=none,default
-  moe-eval --model a=one.gguf --tasks mmlu --data DATA --cache runs.db     and after a crash, the same line again
+  moe-eval --model a=one.gguf --tasks mmlu --data DATA --cache runs.db
   moe-eval history --cache runs.db
   moe-eval compare 1 2 --cache runs.db
   moe-eval report runs/today
   moe-eval report --cache runs.db --out runs/again
   moe-eval index runs/today
+After a crash the same line with --cache goes on where it was.
 DATA holds questions/<task>.jsonl and fewshot/<task>.jsonl (docs/EVALUATION.md). A question is a line
   {"id": "1", "subject": "s", "question": "...", "choices": ["...", "..."], "answer": 0}
 Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal error or out of memory, 130 interrupted.)";

@@ -1,6 +1,8 @@
 #include "bench/report_command.hpp"
 
+#include <algorithm>
 #include <filesystem>
+#include <sstream>
 
 #include "bench/store_commands.hpp"
 #include "moe/eval/run_report.hpp"
@@ -9,6 +11,8 @@
 #include "support/same_file.hpp"
 #include "support/show.hpp"
 #include "support/text_file.hpp"
+#include "support/text_table.hpp"
+#include "tools/common/terminal.hpp"
 
 namespace report_command {
 namespace {
@@ -64,6 +68,18 @@ moe::Result<std::vector<eval::RunText>> from_store(const Options& options) {
   return texts;
 }
 
+// As wide as the terminal; what is indented stays so.
+std::string fitted(const std::string& text, std::size_t columns) {
+  std::string out;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t indent = std::min(line.find_first_not_of(' '), line.size());
+    std::istringstream wrapped(moe::wrapped(line, columns - indent));
+    for (std::string part; std::getline(wrapped, part);) out += std::string(indent, ' ') + part + "\n";
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string file_of(const std::string& run) {
@@ -84,8 +100,7 @@ CLI::App* add(CLI::App& app, Options& options) {
                 "file for accuracy against compute of the first task, a picture for a README");
   command->footer(
       "The page is one file that opens offline and needs no JavaScript. Its pictures are drawn by gnuplot where that "
-      "is\n"
-      "installed (Debian: gnuplot-nox); without it there are the tables alone.");
+      "is installed (Debian: gnuplot-nox); without it there are the tables alone.");
   return command;
 }
 
@@ -115,7 +130,7 @@ moe::Result<void> run(const Options& options) {
                            (report->no_pictures.empty() ? ", it takes two results" : ": " + report->no_pictures));
     if (auto ok = moe::write_file(options.svg, report->svg, {.cancelled = cli::interrupted}); !ok) return ok;
   }
-  std::string said = report->verdict + "\n";
+  std::string said = fitted(report->verdict, cli::standard_output().columns) + "\n";
   for (const char* name : kFiles) said += moe::printable((fs::path(folder) / name).string()) + "\n";
   return cli::print(said);
 }

@@ -14,7 +14,8 @@
 
 namespace {
 
-constexpr const char* kFooter = R"(
+constexpr const char* kFooter =
+    R"(
 Examples
   moe-quantize models/nano/nano-moe nano-moe-q8_0.gguf
   moe-quantize model.gguf model-q4_k.gguf --type q4_k --head q6_k
@@ -22,12 +23,13 @@ Examples
 
 What becomes of a tensor
   norms, biases, router        f32
-  rows that do not fit         q4_k -> q5_0, q6_k -> q8_0 (rows of a multiple of 32), everything else -> f16
+  rows that do not fit         q4_k -> q5_0, q6_k -> q8_0 (rows of a multiple of 32), else f16
   the same format as before    copied, byte by byte
   all other matrices           --type
 
-The output appears when it is complete. Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal error or out of memory,
-130 interrupted.)";
+)"
+    "The output appears when it is complete.\n"
+    "Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal error or out of memory, 130 interrupted.";
 
 std::string format_list() {
   std::string names;

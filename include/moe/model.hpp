@@ -143,7 +143,7 @@ class MOE_API Model {
   /// that were loaded, whatever lies at their paths now. Empty unless LoadOptions::content_hash. A single file may be
   /// renamed.
   const std::string& content_hash() const;
-  /// Bytes of the packed weights in memory.
+  /// Bytes of the weights in memory: packed matrices, and vectors of float32 (norms, biases).
   std::int64_t resident_bytes() const;
   /// A copy of this model's handle that routes to other numbers of experts per token; the weights are shared.
   /// ModelInfo::touched_bytes follows top_k; with a mass it is the most that a token reads. Errors: those of with_experts.

@@ -2,12 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "arch/common.hpp"
 #include "checkpoint/vocabulary.hpp"
 #include "convert/convert.hpp"
-#include "moe/rope.hpp"
 #include "support/json.hpp"
 #include "tokenizer/gguf_vocabulary.hpp"
 
@@ -322,89 +319,6 @@ Result<GgufMetadata> metadata_of_gguf(const Checkpoint& file) {
     if (!of_the_file) out.raw(entry.key, entry.value);
   }
   return out;
-}
-
-Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out, bool rope_pairs) {
-  std::string different;
-  const auto same = [&](std::string_view field, double a, double b) {
-    // Numbers are float32 in the file.
-    if (different.empty() && std::abs(a - b) > 1e-6 * std::max(std::abs(a), std::abs(b)))
-      different = fmt::format("{} is {}, but a GGUF file of this family would mean {}", field, a, b);
-  };
-  const auto integer = [&](std::string_view field, std::int64_t a, std::int64_t b) {
-    same(field, static_cast<double>(a), static_cast<double>(b));
-  };
-  const auto same_frequencies = [&](std::string_view field, const RopeConfig& a, const RopeConfig& b) {
-    const auto x = RopeTable::create(a, in.rotated_dim()), y = RopeTable::create(b, in.rotated_dim());
-    for (std::size_t i = 0; x && y && i < x->frequencies().size(); ++i)
-      same(fmt::format("{} frequency {}", field, i), x->frequencies()[i], y->frequencies()[i]);
-  };
-  integer("num_hidden_layers", in.layer_count, out.layer_count);
-  integer("hidden_size", in.hidden_size, out.hidden_size);
-  integer("vocab_size", in.vocab_size, out.vocab_size);
-  integer("max_position_embeddings", in.max_position, out.max_position);
-  same("rms_norm_eps", in.rms_norm_eps, out.rms_norm_eps);
-  integer("num_attention_heads", in.head_count, out.head_count);
-  integer("num_key_value_heads", in.kv_head_count, out.kv_head_count);
-  integer("head_dim", in.head_dim, out.head_dim);
-  integer("q_lora_rank", in.q_lora_rank, out.q_lora_rank);
-  integer("kv_lora_rank", in.kv_lora_rank, out.kv_lora_rank);
-  integer("qk_nope_head_dim", in.qk_nope_head_dim, out.qk_nope_head_dim);
-  integer("qk_rope_head_dim", in.qk_rope_head_dim, out.qk_rope_head_dim);
-  integer("v_head_dim", in.v_head_dim, out.v_head_dim);
-  integer("the bias of q, k and v (attention_bias)", in.qkv_bias, out.qkv_bias);
-  integer("the bias of the attention's output (attention_bias)", in.o_bias, out.o_bias);
-  same("the softmax scale", in.softmax_scale, out.softmax_scale);
-  same("rope_theta", in.rope.theta, out.rope.theta);
-  if (in.rope.style != RopeStyle::half_split || !rope_pairs)  // whose rows are permuted instead
-    integer("rope_interleave", in.rope.style == RopeStyle::interleaved, out.rope.style == RopeStyle::interleaved);
-  integer("the rotated part of a head", in.rotated_dim(), out.rotated_dim());
-  if (in.rope.scaling != RopeScaling::llama3) {  // which the file holds as divisors
-    integer("the kind of rope scaling", static_cast<int>(in.rope.scaling), static_cast<int>(out.rope.scaling));
-    same("rope_scaling.factor", in.rope.factor, out.rope.factor);
-  }
-  same_frequencies("the rope", in.rope, out.rope);
-  integer("a rope of the sliding layers", in.sliding_rope.has_value(), out.sliding_rope.has_value());
-  if (in.sliding_rope && out.sliding_rope)
-    same_frequencies("the sliding layers' rope", *in.sliding_rope, *out.sliding_rope);
-  if (in.rope.scaling == RopeScaling::yarn) {
-    integer("rope_scaling.original_max_position_embeddings", in.rope.original_max_position,
-            out.rope.original_max_position);
-    same("rope_scaling.beta_fast", in.rope.beta_fast, out.rope.beta_fast);
-    same("rope_scaling.beta_slow", in.rope.beta_slow, out.rope.beta_slow);
-    integer("rope_scaling.truncate", in.rope.truncate, out.rope.truncate);
-  }
-  same("the growth of queries (llama_4_scaling_beta)", in.rope.query_growth, out.rope.query_growth);
-  if (in.rope.query_growth != 0.0 || in.rope.scaling == RopeScaling::longrope)
-    integer("original_max_position_embeddings", in.rope.original_max_position, out.rope.original_max_position);
-  same("the rope attention factor (mscale)", in.rope.attention_factor, out.rope.attention_factor);
-  for (std::int64_t l = 0; l < in.layer_count; ++l) {
-    integer(fmt::format("layer {} with experts", l), in.layer_is_moe(l), out.layer_is_moe(l));
-    integer(fmt::format("the window of layer {}", l), in.window(l), out.window(l));
-    integer(fmt::format("RoPE in layer {}", l), in.has_rope(l), out.has_rope(l));
-  }
-  integer("the kind of q and k norms", static_cast<int>(in.qk_norm), static_cast<int>(out.qk_norm));
-  integer("norms behind attention and FFN", in.post_norms, out.post_norms);
-  integer("norms before attention and FFN", in.pre_norms, out.pre_norms);
-  integer("attention sinks", in.attention_sinks, out.attention_sinks);
-  same("the embedding's scale", in.embedding_scale, out.embedding_scale);
-  integer("the activation", static_cast<int>(in.activation), static_cast<int>(out.activation));
-  same("swiglu_alpha", in.swiglu_alpha, out.swiglu_alpha);
-  same("swiglu_limit", in.swiglu_limit, out.swiglu_limit);
-  integer("the experts' width", in.moe_intermediate_size, out.moe_intermediate_size);
-  integer("the shared experts' width", in.shared_width(), out.shared_width());
-  integer("the shared experts' gate", in.shared_expert_gate, out.shared_expert_gate);
-  same("moe_norm_min", in.router.norm_min, out.router.norm_min);
-  integer("the number of experts", in.router.expert_count, out.router.expert_count);
-  integer("num_experts_per_tok", in.router.top_k, out.router.top_k);
-  integer("n_group", in.router.group_count, out.router.group_count);
-  integer("topk_group", in.router.topk_group, out.router.topk_group);
-  integer("the router's score", static_cast<int>(in.router.score), static_cast<int>(out.router.score));
-  integer("the groups' score", static_cast<int>(in.router.group_score), static_cast<int>(out.router.group_score));
-  integer("norm_topk_prob", in.router.norm_topk_prob, out.router.norm_topk_prob);
-  same("routed_scaling_factor", in.router.routed_scaling_factor, out.router.routed_scaling_factor);
-  if (different.empty()) return {};
-  return fail(ErrorCode::unsupported, different);
 }
 
 }  // namespace moe::inline MOE_ABI::convert

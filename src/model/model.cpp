@@ -69,6 +69,8 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
     impl->content_hash = std::move(*value);
   }
   impl->resident_bytes = static_cast<std::int64_t>(weights->memory.size_bytes());
+  for (const VectorJob& job : plan->vectors)
+    impl->resident_bytes += static_cast<std::int64_t>(job.out->size() * sizeof(float));
   impl->weights = std::move(weights);
   return std::shared_ptr<const Model>(new Model(std::move(impl)));
 }

@@ -139,7 +139,7 @@ std::int64_t touched_expert_bytes(const ModelInfo& info) {
 }
 
 Result<ModelConfig> with_experts(const ModelConfig& config, const ExpertOptions& options) {
-  if (config.router.expert_count == 0)
+  if (config.moe_layer_count() == 0)  // also of a config that names experts and gives no layer any
     return fail(ErrorCode::bad_config,
                 options.top_k.empty()
                     ? fmt::format("expert_mass: the {} model is dense, it has no experts", config.family)

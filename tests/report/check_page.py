@@ -2,7 +2,7 @@
 """check_page.py MOE_EVAL SOURCE [--shots DIR]: what report.html and index.html show, in a headless browser.
 
 Nothing is loaded from outside and nothing runs; no horizontal overflow at 360, 768 and 1280 px in both themes; text is
-readable; every number in a table is run.json's. One report is of the nano models, one of the same numbers under hostile
+readable, that of pictures too: none is small, cut or meets another; every number in a table is run.json's. One report is of the nano models, one of the same numbers under hostile
 names, with a sweep, joules and expert loads; the index has the same runs beside its published rows, whose numbers are
 not run.json's. --shots keeps the screenshots.
 """
@@ -166,6 +166,28 @@ OUTSIDE = """
 [...document.querySelectorAll('body *')].filter(e => !e.closest('.box, style')
   && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))
 """
+# Each picture is there once, as wide as the window at most; its words can be read, lie inside, and do not meet.
+PICTURES = """
+[...document.querySelectorAll('figure')].filter(f => f.checkVisibility()).flatMap(f => {
+  const all = [...f.querySelectorAll('svg')].filter(s => s.checkVisibility()), out = [];
+  if (all.length != 1) return [['pictures', all.length]];
+  const frame = all[0].getBoundingClientRect(), scale = frame.width / all[0].viewBox.baseVal.width;
+  const words = [...all[0].querySelectorAll('text')].map(t => [t.textContent, t.getBoundingClientRect(), t]);
+  for (const [text, box, t] of words) {
+    const size = parseFloat(getComputedStyle(t).fontSize) * scale;
+    if (size < 10) out.push([text, 'is small', size]);
+    if (box.left < frame.left - 2 || box.right > frame.right + 2 || box.top < frame.top - 2 || box.bottom > frame.bottom + 2)
+      out.push([text, 'is cut']);
+  }
+  for (let i = 0; i < words.length; ++i)
+    for (let j = 0; j < i; ++j) {
+      const a = words[i][1], b = words[j][1];
+      if (Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4)
+        out.push([words[i][0], words[j][0], 'meet']);
+    }
+  return out;
+})
+"""
 
 
 def check_browser(browser, path, what, shots):
@@ -177,6 +199,7 @@ def check_browser(browser, path, what, shots):
             check(browser.value("document.documentElement.scrollWidth") <= width, f"{where}: wider than the window")
             check(browser.value(OUTSIDE) == [], f"{where}: outside: {browser.value(OUTSIDE)}")
             check(browser.value(LUMINANCE) == [], f"{where}: hard to read: {browser.value(LUMINANCE)}")
+            check(browser.value(PICTURES) == [], f"{where}: pictures: {browser.value(PICTURES)[:5]}")
             check(browser.value("document.title.length") > 0, f"{where}: no title")
             first = browser.value("document.querySelector('main').children[1].className")
             check(first == "verdict", f"{where}: the verdict is not first but {first}")
@@ -257,7 +280,7 @@ def main():
                 page.feed(text)
                 pictures = sum(tag == "svg" for tag, _ in page.elements)
                 if shutil.which("gnuplot"):
-                    check(pictures >= (8 if what == "nano" else 12), f"{what}: only {pictures} pictures")
+                    check(pictures >= (16 if what == "nano" else 24), f"{what}: only {pictures} pictures")
                 else:
                     print("SKIPPED pictures of the report: gnuplot is not installed")
                 check_static(text, page, what)

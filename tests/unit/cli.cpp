@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "scratch_dir.hpp"
+#include "tools/common/help.hpp"
 #include "tools/common/npy_file.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/progress.hpp"
@@ -25,6 +26,30 @@ TEST_CASE("every error code has its exit status") {
   CHECK(cli::exit_status(ErrorCode::out_of_memory) == 3);
   CHECK(cli::exit_status(ErrorCode::internal) == 3);
   CHECK(cli::exit_status(ErrorCode::cancelled) == 130);
+}
+
+TEST_CASE("help is as wide as it is asked to be: descriptions beside their names, or below them where it is narrow") {
+  std::string text;
+  CLI::App app("Does many things, which is more than a narrow terminal has room for in one line.", "program");
+  app.add_option("--text", text, "what is said about it, at some length, so that it takes more than one line");
+  app.add_subcommand("other", "another thing that the program does, said at such length that it takes two lines");
+  app.footer(
+      "Examples:\n  program --text 'an example is to be copied, it stays on its line'\nand words that are to be read");
+  for (const std::size_t columns : {40u, 72u}) {
+    cli::set_help(app, columns);
+    std::istringstream lines(app.help());
+    for (std::string line; std::getline(lines, line);)
+      CHECK_MESSAGE((line.size() <= columns || line.starts_with("  program --text 'an")), line);
+    CHECK(app.help().find("\n  program --text 'an example is to be copied, it stays on its line'\n") !=
+          std::string::npos);
+  }
+  CHECK(app.help().find("\n  --text TEXT                 what is said about it, at some length, so\n"
+                        "                              that it takes more than one line\n") != std::string::npos);
+  CHECK(app.help().find("\n  other                       another thing that") != std::string::npos);
+  cli::set_help(app, 40);
+  CHECK(app.help().find("\n  --text TEXT\n      what is said about it, at some\n") != std::string::npos);
+  CHECK(cli::filled("a word_that_is_longer_than_the_line b", 8, 2) ==
+        "  a\n  word_that_is_longer_than_the_line\n  b\n");
 }
 
 TEST_CASE("one Ctrl-C asks, one that comes later ends the program and removes what it was writing") {

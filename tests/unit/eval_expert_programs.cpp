@@ -125,6 +125,26 @@ TEST_CASE("sweeps multiply; what contradicts itself is a wrong usage") {
   check_one_line(asked(s, {"--top-k", "4,65"}), 1, "top_k of layer 2 is 65, expected 1..32");
 }
 
+TEST_CASE("a sweep of experts runs and lists a dense model once, with one word") {
+  const Scratch s;
+  const std::string dense = std::string(MOE_SOURCE_DIR) + "/models/nano/nano-dense-flops";
+  const auto names = [](const Json& run) {
+    std::vector<std::string> out;
+    for (const Json& model : run["models"]) out.push_back(model["name"].get<std::string>());
+    return out;
+  };
+  CHECK(names(run_file(s, {"--model", "d=" + dense, "--sweep", "top_k=2,4", "--sweep", "expert_mass=0.5,1"})) ==
+        std::vector<std::string>{"m[top_k=2][expert_mass=0.5]", "m[top_k=2][expert_mass=1]",
+                                 "m[top_k=4][expert_mass=0.5]", "m[top_k=4][expert_mass=1]", "d[dense]"});
+  CHECK(names(run_file(s, {"--model", "d=" + dense, "--sweep", "kv=f16,f32", "--sweep", "top_k=4"})) ==
+        std::vector<std::string>{"m[kv=f16][top_k=4]", "m[kv=f32][top_k=4]", "d[dense][kv=f16]", "d[dense][kv=f32]"});
+  // What has nothing to turn is still refused, and so is what is no number.
+  const auto alone = moe_test::run_program(
+      s, "MOE_THREADS=1", MOE_EVAL, {"--model", dense, "--tasks", kExam, "--limit", "2", "--sweep", "top_k=2,4"});
+  check_one_line(alone, 1, "dense");
+  check_one_line(asked(s, {"--model", "d=" + dense, "--sweep", "top_k=2,x"}), 2, "top_k is 'x'");
+}
+
 TEST_CASE("search: a setting within the budget, the verdict on the other half of the questions") {
   const Scratch s;
   const auto found = asked(s, {"search", "--budget", "0.95"});

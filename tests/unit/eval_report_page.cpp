@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <sstream>
 
 #include "eval/report/gnuplot.hpp"
 #include "run_text.hpp"
@@ -93,7 +94,9 @@ TEST_CASE("the verdict comes first, then results, cost, gaps, subjects, experts,
   CHECK(got->html.find("<data value=\"4321\" data-at=\"0/comparisons/0/by/subject/0/questions_needed\">4,321</data>") !=
         std::string::npos);
   CHECK(got->no_pictures == "they were not asked for");
-  CHECK(got->verdict.starts_with("first is best: "));
+  CHECK(got->verdict.starts_with("exam: first is best: "));
+  CHECK(got->verdict.find("\n  first is better than second by 10.00 ± 1.23 points (95 % interval +7.60 to +12.40, p "
+                          "0.0020).\n") != std::string::npos);
 }
 
 TEST_CASE("a run that stopped when it was known: its verdict, what it used and saved, and what its rows are worth") {
@@ -134,7 +137,9 @@ TEST_CASE("verdicts in words") {
   RunJson tied = run_json();
   tied["comparisons"][0].update(moe_test::gap_json(0.003, false));
   CHECK(headline(tied).starts_with(
-      "first and second are not distinguishable: 87.50 % against 77.50 % of 200 questions."));
+      "exam: first and second are not distinguishable: 87.50 % against 77.50 % of 200 questions."));
+  CHECK(headline(tied).find("first and second are not distinguishable by 200 questions: +0.30 ± 1.23 points (95 % "
+                            "interval \u22122.10 to +2.70, p 0.7000); ") != std::string::npos);
   CHECK(headline(tied).find("such an exam finds gaps from 3.45 points on; a gap of this size needs about 4,321 "
                             "questions.") != std::string::npos);
   // The cheaper one of a tie.
@@ -146,7 +151,9 @@ TEST_CASE("verdicts in words") {
   RunJson guess = run_json();
   guess["models"].erase(1), guess["comparisons"] = RunJson::array();
   guess["models"][0]["tasks"][0]["interval_95"] = {0.2, 0.3};
-  CHECK(headline(guess).find("not distinguishable from guessing (25.00 %)") != std::string::npos);
+  CHECK(headline(guess).starts_with(
+      "exam: first answers 87.50 ± 3.00 % of 200 questions (95 % interval 20.00 to 30.00 %, guessing 25.00 %) at 2.500 "
+      "GFLOPs each. That is not distinguishable from guessing.\n"));
   RunJson broken = run_json();
   broken["models"][1]["tasks"][0]["non_finite_questions"] = 17;
   CHECK(headline(broken).find("Not plainly asked and answered: second: 17 non-finite.") != std::string::npos);
@@ -156,10 +163,43 @@ TEST_CASE("verdicts in words") {
   // A perplexity that is infinite.
   texts["models"][0]["tasks"][0]["rows"][0]["metrics"]["word_perplexity"] = {{"value", nullptr},
                                                                              {"standard_error", nullptr}};
-  CHECK(headline(texts).starts_with("exam measures no accuracy"));
+  CHECK(headline(texts).starts_with("exam: No accuracy is measured; its metrics stand in the table.\n"));
   RunJson nothing = run_json();
   nothing["models"] = RunJson::array(), nothing["comparisons"] = RunJson::array();
   CHECK(headline(nothing) == "");
+}
+
+TEST_CASE("every block of the verdict names its task, and says where only some questions were asked") {
+  RunJson run = run_json();
+  for (RunJson& model : run["models"]) {
+    RunJson other = model["tasks"][0];
+    other["task"] = "other", other["skipped_questions"] = 1800;
+    other["rows"].push_back(moe_test::row_json("part", false, 0.5));
+    model["tasks"].push_back(other);
+  }
+  run["limit"] = 100.0;
+  const auto got = report_of(run);
+  REQUIRE_MESSAGE(got.has_value(), got.error().message);
+  std::size_t blocks = 0;
+  std::istringstream lines(got->verdict);
+  for (std::string line; std::getline(lines, line);)
+    if (!line.starts_with(' ')) CHECK(line.starts_with(++blocks == 1 ? "exam: " : "other: "));
+  CHECK(blocks == 2);
+  const std::string said = "Only 200 of 2,000 questions were asked, the first of each subject (--limit 100).";
+  CHECK(count(got->verdict, said) == 1);
+  CHECK(count(got->html, said) == 1);
+  CHECK(count(got->markdown, said) == 1);
+  for (const std::string* text : {&got->html, &got->markdown}) {
+    CHECK(count(*text, "200 of 2,000 questions, 5 shots; guessing gives 25.00 %") == 1);
+    CHECK(count(*text, "200 questions, 5 shots; guessing gives 25.00 %") == 1);  // of the task that was asked whole
+  }
+  // Another number of questions that were left out is another exam.
+  run["models"][1]["tasks"][1]["skipped_questions"] = 1801;
+  CHECK(count(report_of(run)->html, "<h2 id=") == 3);
+  run["models"][1]["tasks"][1]["skipped_questions"] = 9223372036854775807;
+  const auto too_many = report_of(run);
+  REQUIRE_FALSE(too_many.has_value());
+  CHECK(too_many.error().message.find("skipped_questions is '9223372036854775807'") != std::string::npos);
 }
 
 TEST_CASE("foreign names are text in the page, in Markdown and in CSV") {
@@ -269,9 +309,11 @@ TEST_CASE("the real gnuplot: every picture, no name of ours in its script, forei
   REQUIRE_MESSAGE(got.has_value(), got.error().message);
   CHECK(got->no_pictures == "");
   const auto found = elements(got->html);
-  // Compute, bytes, time, energy; gaps; one by subject; the sweep; two heat maps.
-  CHECK(found.at("svg") == 9);
+  // Compute, bytes, time, energy; gaps; one by subject; the sweep; two heat maps. Each for a page and for a phone.
+  CHECK(found.at("svg") == 18);
   CHECK(found.at("figure") == 9);
+  CHECK(count(got->html, "<div class=\"wide\"><svg viewBox=\"0 0 600 ") == 9);
+  CHECK(count(got->html, "<div class=\"narrow\"><svg viewBox=\"0 0 328 ") == 9);
   CHECK_FALSE(found.contains("script"));
   for (const char* no : {"xlink", "id='gp", "rgb(", "font-family=\""}) CHECK(got->html.find(no) == std::string::npos);
   CHECK(got->html.find("<text>&lt;script&gt;x&lt;/script&gt;</text>") != std::string::npos);

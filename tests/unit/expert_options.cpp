@@ -85,9 +85,14 @@ TEST_CASE("what is out of range is refused by layer, number and range") {
   ModelConfig broken = config();
   broken.layer_top_k = std::vector<std::int64_t>(58, 4);
   CHECK_FALSE(moe::validate(broken).has_value());  // router.top_k is not the largest: buffers would be made for 8
-  const ModelConfig dense = config("Llama-3.1-8B");
+  ModelConfig dense = config("Llama-3.1-8B"), unused = config();
+  unused.first_k_dense_replace = unused.layer_count;  // experts that no layer has
   for (const ExpertOptions& options : {ExpertOptions{.top_k = {1}}, ExpertOptions{.expert_mass = 0.5}})
-    CHECK(moe::with_experts(dense, options).error().message.find("dense") != std::string::npos);
+    for (const ModelConfig* c : {&dense, &unused}) {
+      const auto changed = moe::with_experts(*c, options);
+      REQUIRE_FALSE(changed.has_value());
+      CHECK(changed.error().message.find("dense") != std::string::npos);
+    }
 }
 
 }  // namespace expert_options_test

@@ -1,5 +1,6 @@
 // LoadOptions::tokenizer: a model without one is an error unless the caller says otherwise.
 
+#include "model/model_impl.hpp"
 #include "moe/session.hpp"
 #include "scratch_dir.hpp"
 
@@ -74,6 +75,22 @@ TEST_CASE("a tokenizer that is there is there by default, and not read where nob
   const auto out = (*session)->step(*(*session)->open(), tokens);
   REQUIRE(out.has_value());
   CHECK(out->row(0).size() == static_cast<std::size_t>((*without)->config().vocab_size));
+}
+
+TEST_CASE("resident_bytes is what the model holds: matrices as they are packed, and every vector") {
+  const auto model = moe::Model::load(kTiny.string());
+  REQUIRE_MESSAGE(model.has_value(), model.error().message);
+  const moe::Weights& weights = *(*model)->impl().weights;
+  std::size_t floats = weights.final_norm.size();
+  for (const moe::LayerWeights& l : weights.layers)
+    for (const std::vector<float>* v :
+         {&l.attention_norm, &l.ffn_norm, &l.post_attention_norm, &l.post_ffn_norm, &l.q_bias, &l.k_bias, &l.v_bias,
+          &l.sinks, &l.q_norm, &l.k_norm, &l.q_a_norm, &l.kv_a_norm, &l.o_bias, &l.router_bias, &l.router_logit_bias})
+      floats += v->size();
+  CHECK(floats > 0);
+  CHECK((*model)->resident_bytes() == static_cast<std::int64_t>(weights.memory.size_bytes() + 4 * floats));
+  // Of the file's numbers none is missing: the router is a matrix of its own there.
+  CHECK((*model)->resident_bytes() >= (*model)->info().weight_bytes);
 }
 
 }  // namespace load_test

@@ -165,6 +165,29 @@ std::string many_questions(const Scratch& s) {
 
 }  // namespace
 
+TEST_CASE("no line of any --help is wider than 100 columns where nobody knows how wide a terminal is") {
+  const Scratch s;
+  for (const std::string& program : programs()) {
+    std::vector<Words> helps = {{"--help"}};
+    for (std::size_t i = 0; i < helps.size(); ++i) {
+      CAPTURE(program);
+      CAPTURE(helps[i].front());
+      const Ended ended = run(s, program, helps[i]);
+      REQUIRE_MESSAGE(ended.status == 0, ended.err);
+      std::istringstream help(moe_test::read_file(s / "stdout"));
+      bool is_list = false;  // of subcommands: each has a help of its own
+      for (std::string line; std::getline(help, line);) {
+        CHECK_MESSAGE(line.size() <= 100, line);
+        CHECK_MESSAGE((line.empty() || line.back() != ' '), line);
+        if (is_list && i == 0 && line.size() > 2 && line.starts_with("  ") && line[2] != ' ')
+          helps.push_back({line.substr(2, line.find(' ', 2) - 2), "--help"});
+        is_list = line == "Subcommands:" || (is_list && line.starts_with(' '));
+      }
+    }
+    if (program.ends_with("moe-eval")) CHECK(helps.size() == 6);
+  }
+}
+
 TEST_CASE("standard output that is full or closed is exit 1 with its name; a reader that has gone is exit 1 without") {
   const Scratch s;
   for (const std::string& program : programs()) {

@@ -12,6 +12,8 @@
 #include <string>
 
 #include "support/show.hpp"
+#include "tools/common/help.hpp"
+#include "tools/common/terminal.hpp"
 
 namespace cli {
 
@@ -61,6 +63,7 @@ void complain(std::string_view program, std::string_view message) {
 int run(CLI::App& app, int argc, char** argv, const std::function<moe::Result<void>()>& body) {
   const std::string program = app.get_name();
   app.set_version_flag("--version", program + " " MOE_VERSION, "print the version and exit");
+  set_help(app, standard_output().columns);
   occupy_standard_descriptors();
   catch_interrupts();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that goes is an error of the write

@@ -36,6 +36,6 @@ ReportDocument index_document(const View& view, Painter& painter);
 /// For those who cannot see the picture.
 std::string picture_words(const View& view);
 /// Published and measured points (ai_index_picture.cpp); none where `painter` cannot draw.
-std::optional<std::string> index_picture(const View& view, Painter& painter);
+std::optional<Picture> index_picture(const View& view, Painter& painter);
 
 }  // namespace moe::inline MOE_ABI::eval::ai_index

@@ -48,7 +48,7 @@ std::vector<Point> reference_line(const Reference& reference) {
 
 }  // namespace
 
-std::optional<std::string> index_picture(const View& view, Painter& painter) {
+std::optional<Picture> index_picture(const View& view, Painter& painter) {
   std::vector<Point> points;
   for (std::size_t i = 0; i < view.rows.size(); ++i) {
     const Row& row = view.rows[i];

@@ -14,7 +14,7 @@ struct Line {
   std::string kind, file, model, task, other, field, name, metric, value, standard_error, low, high;
   std::string questions, shots, p_mcnemar, p_holm, mde, needed, distinguishable;
   std::string flops, flops_per_question, flops_per_token, bytes_per_token, bytes_per_question, tokens, executed_flops;
-  std::string seconds, joules, checks[std::size(read::kChecks)];
+  std::string seconds, joules, checks[std::size(kChecks)];
 };
 
 std::string optional(const std::optional<double>& x) { return x ? exact_form(*x) : std::string(); }
@@ -136,7 +136,7 @@ std::string csv_report(const std::vector<read::Run>& runs) {
       "question,"
       "weight_flops_per_token,weight_bytes_per_token,weight_bytes_per_question,model_tokens,executed_flops,seconds,"
       "joules";
-  for (const read::Check& check : read::kChecks) out += fmt::format(",{}", check.key);
+  for (const Check& check : kChecks) out += fmt::format(",{}", check.key);
   out += "\r\n";
   for (const read::Run& run : runs) {
     for (const read::Model& model : run.models)

@@ -5,20 +5,21 @@
 #include <algorithm>
 
 #include "eval/report/forms.hpp"
+#include "eval/report/sentences.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
 bool is_share(const std::string& key) { return key.starts_with("acc") || key.starts_with("exact_match"); }
 
-std::string number_word(std::size_t n, const char* word) { return fmt::format("{} {}{}", n, word, n == 1 ? "" : "s"); }
+std::string number_word(std::int64_t n, const char* word) { return fmt::format("{} {}{}", n, word, n == 1 ? "" : "s"); }
 
 std::string anchor_of(std::size_t section) { return fmt::format("task-{}", section + 1); }
 
 std::string subtitle(const std::vector<read::Run>& runs) {
   std::size_t models = 0;
   for (const read::Run& run : runs) models += run.models.size();
-  std::string out = number_word(models, "model");
+  std::string out = number_word(static_cast<std::int64_t>(models), "model");
   if (runs.size() > 1) out += fmt::format(" in {} runs", runs.size());
   if (!runs.empty()) out += ", started " + runs[0].started.substr(0, 16);
   return out;
@@ -35,8 +36,7 @@ void add_lead(ReportDocument& out, const std::vector<std::string>& sentences) {
 
 void add_section(ReportDocument& out, const Section& section, std::size_t index, Painter& painter) {
   out.heading(2, section.title, anchor_of(index));
-  std::string what = fmt::format("{} question{}, {} shot{}", count_form(section.questions),
-                                 section.questions == 1 ? "" : "s", section.shots, section.shots == 1 ? "" : "s");
+  std::string what = questions_form(section.questions, section.of_all) + ", " + number_word(section.shots, "shot");
   if (section.chance > 0) what += fmt::format("; guessing gives {} %", percent_form(section.chance));
   out.add(Block::Kind::text, what + ".");
   add_results(out, section);
@@ -63,10 +63,10 @@ void ReportDocument::table(Table table) {
   blocks.push_back(std::move(block));
 }
 
-void ReportDocument::picture(std::optional<std::string> svg, std::string caption) {
-  if (!svg) return;
+void ReportDocument::picture(std::optional<Picture> picture, std::string caption) {
+  if (!picture) return;
   Block block{Block::Kind::picture, 2, std::move(caption)};
-  block.svg = std::move(*svg);
+  block.picture = std::move(*picture);
   blocks.push_back(std::move(block));
 }
 

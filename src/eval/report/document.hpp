@@ -43,7 +43,7 @@ struct Block {
     list,     ///< `items`
     code,     ///< a command line
     table,
-    picture,  ///< `svg` with `text` as its caption; HTML only
+    picture,  ///< `picture` with `text` as its caption; HTML only
     fold,     ///< `text` is the summary of what follows, `level` 1: open
     fold_end,
     legend,  ///< of a heat map's colours; HTML only
@@ -53,7 +53,7 @@ struct Block {
   std::string text = {};
   std::vector<std::string> items = {};
   Table table = {};
-  std::string svg = {};
+  Picture picture = {};
   std::string anchor = {};  ///< of a heading
 };
 
@@ -66,7 +66,7 @@ struct ReportDocument {
   void heading(int level, std::string text, std::string anchor = {});
   void add(Block::Kind kind, std::string text) { blocks.push_back({kind, 2, std::move(text)}); }
   void table(Table table);
-  void picture(std::optional<std::string> svg, std::string caption);
+  void picture(std::optional<Picture> picture, std::string caption);
 };
 
 Cell word(std::string text);
@@ -104,6 +104,9 @@ void add_origin(ReportDocument& out, const std::vector<read::Run>& runs);
 /// Verdicts, one each; then questions and FLOPs, and what the numbers are worth. Empty where the run was not stopped.
 std::vector<std::string> stopped_sentences(const read::Run& run);
 std::vector<std::string> family_sentences(const read::Run& run);
+/// Of a run that stopped when it was known; `at`: where its numbers stand.
+Table stopped_pairs_table(const UntilKnown& known, const std::vector<std::string>& names, const std::string& at);
+Table stopped_use_table(const UntilKnown& known, const std::vector<std::string>& names, const std::string& at);
 
 ReportDocument make_document(const std::vector<read::Run>& runs, const std::vector<Section>& sections,
                              Painter& painter);
@@ -112,6 +115,7 @@ std::string html_page(const ReportDocument& document);
 std::string markdown_report(const ReportDocument& document);
 std::string csv_report(const std::vector<read::Run>& runs);
 /// For a terminal: neither pictures nor code.
+std::string plain_table(const Table& table, const TableOptions& options);
 std::string plain_report(const ReportDocument& document, const TableOptions& options);
 /// The first picture as a file of its own, in both themes; `description` is for those who cannot see it. Empty where
 /// there is none.

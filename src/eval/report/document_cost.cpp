@@ -8,6 +8,7 @@
 
 #include "eval/report/document.hpp"
 #include "eval/report/forms.hpp"
+#include "eval/report/sentences.hpp"
 #include "moe/eval/statistics.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -144,9 +145,9 @@ void add_cost_pictures(ReportDocument& out, const Section& section, Painter& pai
     const std::string title = fmt::format("{}: accuracy against {}", section.title, axis.what);
     std::string caption = fmt::format("Accuracy against {}.", axis.what);
     if (std::exchange(first, false))
-      caption +=
-          " Bars are 95 % intervals. Filled: on the front, no other row is both cheaper and better. Dashed: the "
-          "best that can be had for so much.";
+      caption += fmt::format(
+          " Bars are 95 % intervals. Filled: on the front, {}. Dashed: the best that can be had for so much.",
+          kFrontMeaning);
     out.picture(painter.scatter(title, axis.x_title, points_of(section, axis.cost)), caption);
   }
 }
@@ -221,9 +222,10 @@ void add_results(ReportDocument& out, const Section& section) {
   if (section.results.size() > 1 && section.has_accuracy())
     out.add(
         Block::Kind::small,
-        "Above chance: 0 is guessing, 100 is perfect. Compute \xC3\x97: what " + reference_of(section) +
-            " would spend for this accuracy, over what this row spends; above 1 it is the cheaper way. Its interval: "
-            "questions drawn anew 2,000 times; an end is open where the others' front does not reach.");
+        "Above chance: 0 is guessing, 100 is perfect. " +
+            multiplier_meaning("Compute \xC3\x97", reference_of(section)) +
+            "; above 1 it is the cheaper way. Its interval: questions drawn anew 2,000 times; an end is open where the "
+            "others' front does not reach.");
 }
 
 void add_costs(ReportDocument& out, const Section& section, Painter& painter) {
@@ -237,9 +239,10 @@ void add_costs(ReportDocument& out, const Section& section, Painter& painter) {
   out.table(run_table(section, has_bytes, has_joules));
   out.table(model_table(section));
   out.add(Block::Kind::small,
-          std::string("GFLOPs per question: one forward pass per distinct context and answer, nothing reused; 2 per "
-                      "multiply-add. MB per token: weights that decoding one token reads; per question: if each token "
-                      "were computed alone. Executed: what this run computed, prefixes shared.") +
+          fmt::format("GFLOPs per question: {}; 2 per multiply-add. MB per token: weights that decoding one token "
+                      "reads; per question: if each token were computed alone. Executed: what this run computed, "
+                      "prefixes shared.",
+                      kFlopsMeaning) +
               (has_joules ? "" : " Energy was not measured."));
 }
 

@@ -6,6 +6,7 @@
 
 #include "eval/report/document.hpp"
 #include "eval/report/forms.hpp"
+#include "eval/report/sentences.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -177,9 +178,10 @@ void add_gaps(ReportDocument& out, const Section& section, Painter& painter) {
               "explains it.");
   out.table(std::move(table));
   out.add(Block::Kind::small,
-          "SE: of the paired differences; questions that share a text count as a cluster. p (Holm): McNemar's p over "
-          "all gaps of the run. MDE: the gap that 80 % of such exams find. Needs questions: how many would find a gap "
-          "of this size.");
+          fmt::format("SE: of the paired differences; questions that share a text count as a cluster. p (Holm): "
+                      "McNemar's p over all gaps of the run. {}. Needs questions: how many would find a gap of this "
+                      "size.",
+                      kMdeMeaning));
 }
 
 void add_subjects(ReportDocument& out, const Section& section, Painter& painter) {

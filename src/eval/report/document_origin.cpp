@@ -6,6 +6,7 @@
 
 #include "eval/report/document.hpp"
 #include "eval/report/forms.hpp"
+#include "eval/report/sentences.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -122,20 +123,17 @@ void add_checks(ReportDocument& out, const Section& section) {
   Table table;
   table.caption = "Questions, none of them scored silently";
   table.columns = {{"model", false}};
-  for (const read::Check& check : read::kChecks) table.columns.push_back({check.title});
+  for (const Check& check : kChecks) table.columns.push_back({check.title});
   for (const ModelResult& r : section.results) {
     std::vector<Cell> row = {word(r.label)};
-    for (std::size_t c = 0; c < std::size(read::kChecks); ++c) {
-      row.push_back(count_cell(r.of_task->checks[c], r.at() + "/" + read::kChecks[c].key));
-      if (read::kChecks[c].is_fault && r.of_task->checks[c] > 0) row.back().mark = "behind";
+    for (std::size_t c = 0; c < std::size(kChecks); ++c) {
+      row.push_back(count_cell(r.of_task->checks[c], r.at() + "/" + kChecks[c].key));
+      if (kChecks[c].is_fault && r.of_task->checks[c] > 0) row.back().mark = "behind";
     }
     table.rows.push_back(std::move(row));
   }
   out.table(std::move(table));
-  out.add(
-      Block::Kind::small,
-      "Truncated: cut from the left to fit the model. Too long, non-finite, match limit: counted as wrong. Skipped: "
-      "by --limit. Ties: the first counts. Re-encoded: the answer vanished inside a token of the prompt.");
+  out.add(Block::Kind::small, kChecksMeaning);
 }
 
 void add_origin(ReportDocument& out, const std::vector<read::Run>& runs) {

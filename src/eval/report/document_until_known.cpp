@@ -15,11 +15,14 @@ std::vector<std::string> names_of(const read::Run& run) {
   return out;
 }
 
-Table verdict_table(const UntilKnown& known, const std::vector<std::string>& names, const std::string& at) {
+}  // namespace
+
+Table stopped_pairs_table(const UntilKnown& known, const std::vector<std::string>& names, const std::string& at) {
   Table table;
   table.caption = "Verdicts";
-  table.columns = {{"A", false},  {"B", false}, {"verdict", false}, {"points"},   {"interval"},
-                   {"anytime p"}, {"only A"},   {"only B"},         {"questions"}};
+  table.columns = {{"A", false}, {"B", false}, {"verdict", false, true},
+                   {"points"},   {"interval"}, {"anytime p"},
+                   {"only A"},   {"only B"},   {"questions"}};
   for (std::size_t i = 0; i < known.pairs.size(); ++i) {
     const PairVerdict& pair = known.pairs[i];
     const std::string in = fmt::format("{}/pairs/{}", at, i);
@@ -36,7 +39,7 @@ Table verdict_table(const UntilKnown& known, const std::vector<std::string>& nam
   return table;
 }
 
-Table use_table(const UntilKnown& known, const std::vector<std::string>& names, const std::string& at) {
+Table stopped_use_table(const UntilKnown& known, const std::vector<std::string>& names, const std::string& at) {
   Table table;
   table.caption = "Questions used, FLOPs spent and saved";
   table.columns = {{"model", false}, {"questions"},        {"of all, %"},
@@ -52,8 +55,6 @@ Table use_table(const UntilKnown& known, const std::vector<std::string>& names, 
   }
   return table;
 }
-
-}  // namespace
 
 std::vector<std::string> stopped_sentences(const read::Run& run) {
   std::vector<std::string> out;
@@ -80,8 +81,8 @@ void add_stopped(ReportDocument& out, const std::vector<read::Run>& runs) {
     const std::vector<std::string> names = names_of(runs[r]);
     const std::string at = fmt::format("{}/until_known", r);
     out.heading(2, "Asked until it was known");
-    out.table(verdict_table(*runs[r].until_known, names, at));
-    out.table(use_table(*runs[r].until_known, names, at));
+    out.table(stopped_pairs_table(*runs[r].until_known, names, at));
+    out.table(stopped_use_table(*runs[r].until_known, names, at));
     out.add(Block::Kind::small,
             "Questions came in random order. The intervals are confidence sequences and p is anytime-valid: both hold "
             "at every look together, so stopping early does not bias them. Intervals below this section are those of "

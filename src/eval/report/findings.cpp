@@ -8,13 +8,15 @@
 #include <set>
 
 #include "eval/report/forms.hpp"
+#include "eval/report/sentences.hpp"
 #include "moe/eval/report.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
 bool same_questions(const read::Task& a, const read::Task& b) {
-  return a.name == b.name && a.hash == b.hash && a.questions == b.questions && a.shots == b.shots;
+  return a.name == b.name && a.hash == b.hash && a.questions == b.questions && a.shots == b.shots &&
+         a.checks[kSkipped] == b.checks[kSkipped];
 }
 
 std::string label_of(const std::vector<read::Run>& runs, std::size_t run, const std::string& name) {
@@ -67,15 +69,17 @@ std::string listed(const std::vector<std::string>& names) {
 
 std::string alone(const Section& section, const ModelResult& r) {
   const read::Task& task = *r.of_task;
-  std::string out = fmt::format("{} answers {} of {} question{} correctly", r.label, percent_of(task),
-                                count_form(section.questions), section.questions == 1 ? "" : "s");
-  if (task.interval)
-    out += fmt::format(" (95 % interval {} to {}\u00A0%)", percent_form(task.interval->first),
-                       percent_form(task.interval->second));
-  out += fmt::format(", at {} GFLOPs per question", significant_form(task.flops_per_question / 1e9));
-  if (task.interval && task.chance > 0 && task.interval->first <= task.chance && task.chance <= task.interval->second)
-    out += fmt::format(". That is not distinguishable from guessing ({} %)", percent_form(task.chance));
-  return out + ".";
+  const std::string out = answer_sentence({.name = r.label,
+                                           .accuracy = *task.accuracy,
+                                           .standard_error = task.standard_error,
+                                           .interval = task.interval,
+                                           .questions = section.questions,
+                                           .chance = task.chance,
+                                           .flops_per_question = task.flops_per_question}) +
+                          ".";
+  const bool is_guess =
+      task.interval && task.chance > 0 && task.interval->first <= task.chance && task.chance <= task.interval->second;
+  return is_guess ? out + " That is not distinguishable from guessing." : out;
 }
 
 // The models whose gap to the best is small enough to be chance, those that were not compared with it, and how many are
@@ -105,12 +109,12 @@ std::vector<std::string> labels_of(const std::vector<const ModelResult*>& result
 }
 
 std::string ranking(const Section& section, const ModelResult& best, const Field& field) {
-  const std::string share = fmt::format("{} of {} questions", percent_of(*best.of_task), count_form(section.questions));
+  const std::string share = fmt::format("{} of {}", percent_of(*best.of_task), questions_form(section.questions));
   if (!field.tied.empty())
     return field.tied.size() == 1 && section.results.size() == 2
-               ? fmt::format("{} and {} are not distinguishable: {} against {} of {} questions.", best.label,
+               ? fmt::format("{} and {} are not distinguishable: {} against {} of {}.", best.label,
                              field.tied[0]->label, percent_of(*best.of_task), percent_of(*field.tied[0]->of_task),
-                             count_form(section.questions))
+                             questions_form(section.questions))
                : fmt::format("{} answers the most, {}, but is not distinguishable from {}.", best.label, share,
                              listed(labels_of(field.tied)));
   if (!field.behind.empty() && field.unknown.empty())
@@ -146,31 +150,41 @@ std::string cost(const Section& section, const ModelResult& best, const Field& f
 
 std::string pair_sentence(const PairFinding& pair) {
   const read::Comparison& gap = *pair.gap;
-  std::string out = fmt::format("{} \xE2\x88\x92 {}: {} points", pair.a, pair.b, points_form(gap.gap));
-  if (gap.interval)
-    out +=
-        fmt::format(" (95 % interval {} to {})", points_form(gap.interval->first), points_form(gap.interval->second));
-  out += fmt::format(", p\u00A0=\u00A0{}: {}", p_form(gap.p_holm), verdict_of(gap, pair.a, pair.b));
-  if (!gap.distinguishable && gap.mde)
-    out += fmt::format("; such an exam finds gaps from {} points on", percent_form(*gap.mde));
-  if (!gap.distinguishable && gap.questions_needed)
-    out += fmt::format("; a gap of this size needs about {} questions", count_form(*gap.questions_needed));
-  return out + ".";
+  return gap_sentence({.a = pair.a,
+                       .b = pair.b,
+                       .gap = gap.gap,
+                       .standard_error = gap.standard_error,
+                       .interval = gap.interval,
+                       .p = gap.p_holm,
+                       .distinguishable = gap.distinguishable,
+                       .questions = gap.questions,
+                       .mde = gap.mde,
+                       .questions_needed = gap.questions_needed}) +
+         ".";
 }
 
 // What was not plainly asked and answered, and could have changed the numbers.
 std::string honesty(const Section& section) {
   std::string out;
   for (const ModelResult& r : section.results)
-    for (std::size_t c = 0; c < std::size(read::kChecks); ++c)
-      if (read::kChecks[c].is_fault && r.of_task->checks[c] > 0)
+    for (std::size_t c = 0; c < std::size(kChecks); ++c)
+      if (kChecks[c].is_fault && r.of_task->checks[c] > 0)
         out += fmt::format("{}{}: {} {}", out.empty() ? "" : "; ", r.label, count_form(r.of_task->checks[c]),
-                           read::kChecks[c].title);
+                           kChecks[c].title);
   return out.empty() ? "Every question fitted the model, and every answer was a number."
                      : "Not plainly asked and answered: " + out + ".";
 }
 
-void put_in_words(Section& section) {
+// The first questions of an exam are no sample of it.
+std::string limited(const Section& section, const read::Run& run) {
+  const std::string count = questions_form(section.questions, section.of_all);
+  const bool has_subjects = section.results[0].of_task->rows.size() > 1;
+  return (has_subjects ? fmt::format("Only {} were asked, the first of each subject", count)
+                       : fmt::format("Only the first {} were asked", count)) +
+         (run.limit > 0 ? fmt::format(" (--limit {}).", run.limit) : ".");
+}
+
+void put_in_words(Section& section, const std::vector<read::Run>& runs) {
   const ModelResult* best = best_of(section);
   constexpr std::size_t kMostPairs = 6;
   if (section.is_part && best != nullptr) {
@@ -178,10 +192,9 @@ void put_in_words(Section& section) {
     std::vector<std::string> shares;
     for (const ModelResult& r : section.results)
       if (r.of_task->accuracy) shares.push_back(r.label + " " + percent_of(*r.of_task));
-    section.headline = fmt::format("On the {} question{} that were drawn: {}.", count_form(section.questions),
-                                   section.questions == 1 ? "" : "s", listed(shares));
+    section.headline = fmt::format("On the {} that were drawn: {}.", questions_form(section.questions), listed(shares));
   } else if (best == nullptr) {
-    section.headline = fmt::format("{} measures no accuracy; its metrics are below.", section.task);
+    section.headline = "No accuracy is measured; its metrics stand in the table.";
   } else if (section.results.size() == 1) {
     section.headline = alone(section, *best);
   } else {
@@ -198,6 +211,8 @@ void put_in_words(Section& section) {
       section.details.push_back(fmt::format("{} more gaps are in the table.", section.pairs.size() - pairs.size()));
   }
   section.details.push_back(honesty(section));
+  if (section.of_all > section.questions)
+    section.details.insert(section.details.begin(), limited(section, runs[section.results[0].run]));
 }
 
 }  // namespace
@@ -227,6 +242,8 @@ std::vector<Section> find_sections(const std::vector<read::Run>& runs) {
           added.task = added.title = task.name;
           added.is_part = runs[r].until_known.has_value();
           added.questions = task.questions, added.shots = task.shots, added.chance = task.chance;
+          // Of questions that were drawn the file does not know how many there were of each task.
+          added.of_all = task.questions + (added.is_part ? 0 : task.checks[kSkipped]);
           section = std::prev(out.end());
         }
         section->results.push_back({r, m, t, label_of(runs, r, model.name), &model, &task, false, {}});
@@ -243,7 +260,7 @@ std::vector<Section> find_sections(const std::vector<read::Run>& runs) {
     if (std::count_if(out.begin(), out.end(), [&](const Section& s) { return s.task == section.task; }) > 1)
       section.title += fmt::format(" ({} questions, {} shots)", count_form(section.questions), section.shots);
     compare_costs(section);
-    put_in_words(section);
+    put_in_words(section, runs);
   }
   return out;
 }

@@ -32,7 +32,7 @@ struct PairFinding {
 /// Results on the same questions: same task, same file of it, as many questions and worked examples.
 struct Section {
   std::string task, title;  ///< `title`: the task, with the number of worked examples where it is there twice
-  std::int64_t questions = 0, shots = 0;
+  std::int64_t questions = 0, of_all = 0, shots = 0;  ///< `of_all`: as many as there were without a limit
   double chance = 0;
   bool is_part = false;  ///< of a run that stopped when it was known: questions that were drawn
   std::vector<ModelResult> results;

@@ -66,8 +66,9 @@ std::string block(const Block& b) {
              "</code></pre>\n";
     case Block::Kind::table: return table(b.table);
     case Block::Kind::picture:
-      return "<figure><div class=\"box\" tabindex=\"0\" role=\"region\" aria-label=\"picture\">" + b.svg +
-             "</div><figcaption>" + foreign(b.text) + "</figcaption></figure>\n";
+      return fmt::format(
+          "<figure><div class=\"wide\">{}</div><div class=\"narrow\">{}</div><figcaption>{}</figcaption></figure>\n",
+          b.picture.wide, b.picture.narrow, foreign(b.text));
     case Block::Kind::fold:
       return fmt::format("<details{}><summary>{}</summary>\n", b.level == 1 ? " open" : "", foreign(b.text));
     case Block::Kind::fold_end: return "</details>\n";

@@ -62,11 +62,10 @@ th.front { font-weight: 600; }
 .behind { color: var(--c5); }
 .tied { color: var(--muted); }
 figure { margin: .5rem 0 1.5rem; }
-figure .box { margin: 0; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 1fr)); gap: 0 2rem; }
+.narrow { display: none; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(32rem, 100%), 1fr)); gap: 0 2rem; }
 .pictures figure { min-width: 0; }
-.pictures svg { min-width: 28rem; }
-svg { display: block; width: 100%; max-width: 50rem; min-width: 34rem; height: auto; fill: none; stroke: currentColor; stroke-width: 1; font-family: inherit; font-variant-numeric: tabular-nums; }
+svg { display: block; width: 100%; max-width: 50rem; height: auto; fill: none; stroke: currentColor; stroke-width: 1; font-family: inherit; font-variant-numeric: tabular-nums; }
 .legend { font-size: .82rem; color: var(--muted); max-width: none; margin-top: -.8rem; }
 .legend span { white-space: nowrap; margin-left: .6rem; }
 .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .3em; border: 1px solid var(--line); }
@@ -82,8 +81,10 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem
   .verdict { margin-left: -1rem; margin-right: -1rem; padding: 1rem; border-radius: 0; }
   .lead { font-size: 1.06rem; }
   th, td { padding: .3rem .5rem; }
-  tbody th { min-width: 7.5rem; max-width: 9.5rem; white-space: normal; overflow-wrap: anywhere; }
-  svg, .pictures svg { min-width: 30rem; }
+  tbody th { min-width: 9rem; max-width: 10rem; white-space: normal; overflow-wrap: anywhere; }
+  .wide { display: none; }
+  .narrow { display: block; }
+  svg { max-width: 26rem; }
 }
 @media print {
   :root {
@@ -106,7 +107,9 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
   figure, tr, .verdict { break-inside: avoid; }
   h2, h3, h4, caption { break-after: avoid; }
-  svg, .pictures svg { max-width: 15cm; min-width: 0; }
+  .wide { display: block; }
+  .narrow { display: none; }
+  svg { max-width: 15cm; }
   details:not([open])::details-content { content-visibility: visible; block-size: auto; }
 }
 )css";

@@ -21,17 +21,18 @@ std::string picture_description(const std::vector<Section>& sections) {
 }
 
 std::string picture_file(const ReportDocument& document, const std::string& description) {
-  const auto picture = std::find_if(document.blocks.begin(), document.blocks.end(),
-                                    [](const Block& b) { return b.kind == Block::Kind::picture; });
-  if (picture == document.blocks.end()) return {};
+  const auto found = std::find_if(document.blocks.begin(), document.blocks.end(),
+                                  [](const Block& b) { return b.kind == Block::Kind::picture; });
+  if (found == document.blocks.end()) return {};
+  const std::string& picture = found->picture.wide;
   // page_picture writes no '>' in an attribute.
-  const std::size_t inside = picture->svg.find('>') + 1;
+  const std::size_t inside = picture.find('>') + 1;
   const std::size_t name = std::string_view("<svg").size();
   return fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\"{}<desc>{}</desc>\n<style>\n{}svg {{ color: var(--ink); fill: none; "
       "stroke: currentColor; stroke-width: 1; font-family: system-ui, sans-serif; }}\n</style>\n"
       "<rect width=\"100%\" height=\"100%\" fill=\"var(--page)\" stroke=\"none\"/>{}\n",
-      picture->svg.substr(name, inside - name), html_escaped(description), kPageColours, picture->svg.substr(inside));
+      picture.substr(name, inside - name), html_escaped(description), kPageColours, picture.substr(inside));
 }
 
 }  // namespace moe::inline MOE_ABI::eval

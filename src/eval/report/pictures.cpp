@@ -8,135 +8,14 @@
 
 #include "eval/report/forms.hpp"
 #include "eval/report/gnuplot.hpp"
+#include "eval/report/picture_frame.hpp"
 #include "eval/report/svg.hpp"
 #include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-constexpr double kWidth = 600, kLetter = 6.9;  // pixels; of one letter at the labels' size
-constexpr std::size_t kMostPoints = 200, kMostBars = 64, kMostLabels = 24, kMostCells = 20000;
-
-// Plot area in pixels.
-struct Frame {
-  double width, height, left, right, top, bottom;
-  std::string head() const {
-    return fmt::format(
-        "set terminal svg size {:.0f},{:.0f} fixed noenhanced font 'sans-serif,12'\nset encoding utf8\nunset key\n"
-        "set lmargin at screen {:.5f}\nset rmargin at screen {:.5f}\nset tmargin at screen {:.5f}\nset bmargin at "
-        "screen {:.5f}\nset border 3 lc rgb '{}'\nset tics nomirror scale 0.6 textcolor rgb '{}'\n"
-        "set grid lc rgb '{}' lw 1 dt 1\n",
-        width, height, left / width, 1 - right / width, 1 - top / height, bottom / height, colour_of(kMuted),
-        colour_of(kMuted), colour_of(kGrid));
-  }
-  double inner_width() const { return width - left - right; }
-  double inner_height() const { return height - top - bottom; }
-};
-
-std::string number(double x) { return fmt::format("{:.9g}", x); }
-
-// Round numbers between two ends of a logarithmic axis: 1-2-5, finer where that gives too few.
-std::string log_tics(double low, double high) {
-  static constexpr double kCoarse[] = {1}, kMiddle[] = {1, 2, 5}, kFine[] = {1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9};
-  for (const auto& mantissas :
-       {std::span<const double>(kCoarse), std::span<const double>(kMiddle), std::span<const double>(kFine)}) {
-    std::string out;
-    int count = 0;
-    for (double decade = std::pow(10, std::floor(std::log10(low))); decade <= high; decade *= 10)
-      for (const double m : mantissas)
-        if (const double x = m * decade; x >= low && x <= high && count < 40) {
-          out += fmt::format("{}'{:.6g}' {}", count == 0 ? "" : ", ", x, number(x));
-          ++count;
-        }
-    if (count >= 3 || mantissas.size() == std::size(kFine)) return out;
-  }
-  return {};
-}
-
-struct Axis {
-  double low = 0, high = 1;
-};
-
-// Shares as percent, with room at both ends.
-Axis percent_axis(const std::vector<Point>& points) {
-  Axis out{100, 0};
-  for (const Point& p : points) {
-    out.low = std::min({out.low, 100 * p.y, 100 * p.low});
-    out.high = std::max({out.high, 100 * p.y, 100 * p.high});
-  }
-  const double room = std::max(0.08 * (out.high - out.low), 0.5);
-  return {out.low - room, out.high + room};
-}
-
-std::string shown(const std::string& label) { return shortened(label, 30); }
-
-// In pixels.
-struct Box {
-  double left, right, top, bottom;
-  bool meets(const Box& o) const { return left < o.right && o.left < right && top < o.bottom && o.top < bottom; }
-};
-
-// Finds a place for each label beside its point: where no other label is and, if that can be had, no bar and no line.
-class Labels {
- public:
-  Labels(const Frame& f, const Axis& x, const Axis& y) : f_(f), x_(x), y_(y) {}
-
-  double across(double x) const {
-    return f_.left + f_.inner_width() * std::log(x / x_.low) / std::log(x_.high / x_.low);
-  }
-  double down(double y) const { return f_.top + f_.inner_height() * (y_.high - 100 * y) / (y_.high - y_.low); }
-
-  void add_obstacles(const std::vector<Point>& points, const std::vector<Point>& front) {
-    for (const Point& p : points) {
-      const double at = across(p.x);
-      obstacles_.push_back({at - 6, at + 6, down(p.high) - 1, down(p.low) + 1});
-    }
-    for (std::size_t i = 0; i < front.size(); ++i) {
-      const double at = across(front[i].x), level = down(front[i].y);
-      const double end = i + 1 < front.size() ? across(front[i + 1].x) : f_.left + f_.inner_width();
-      obstacles_.push_back({at, end, level - 1, level + 1});
-      if (i + 1 < front.size()) obstacles_.push_back({end - 1, end + 1, down(front[i + 1].y), level});
-    }
-  }
-
-  /// Empty where there is no room. Among many points a name that stands apart from its own gets a thin line to it.
-  std::string place(const Point& p, std::size_t number, bool is_crowded) {
-    const double wide = kLetter * static_cast<double>(display_width(shown(p.label)));
-    for (const bool avoids_all : {true, false})
-      for (const double shift : {0.0, -11.0, 11.0, -18.0, 18.0, -25.0, 25.0, -34.0, 34.0, -43.0, 43.0, -52.0, 52.0,
-                                 -61.0, 61.0, -70.0, 70.0})
-        for (const bool to_left :
-             {across(p.x) > f_.left + f_.inner_width() / 2, across(p.x) <= f_.left + f_.inner_width() / 2}) {
-          if (std::abs(shift) > (is_crowded ? 70 : 52) || (!avoids_all && is_crowded && !p.front)) continue;
-          const double edge = across(p.x) + (to_left ? -9 : 9), middle = down(p.y) + shift;
-          const Box box{to_left ? edge - wide : edge, to_left ? edge : edge + wide, middle - 7, middle + 7};
-          if (!is_free(box, avoids_all)) continue;
-          taken_.push_back(box);
-          std::string out;
-          if (is_crowded && shift != 0)
-            out = fmt::format(
-                "set arrow from screen {:.5f},{:.5f} to screen {:.5f},{:.5f} nohead back lc rgb '{}' lw 0.7\n",
-                across(p.x) / f_.width, 1 - down(p.y) / f_.height, edge / f_.width, 1 - middle / f_.height,
-                colour_of(kMuted));
-          return out + fmt::format("set label '@{}@' at screen {:.5f},{:.5f} {} front textcolor rgb '{}'\n", number,
-                                   edge / f_.width, 1 - middle / f_.height, to_left ? "right" : "left",
-                                   p.front ? "black" : colour_of(kMuted));
-        }
-    return {};
-  }
-
- private:
-  bool is_free(const Box& box, bool avoids_all) const {
-    const auto meets = [&](const Box& other) { return box.meets(other); };
-    return box.left > f_.left && box.right < f_.width && box.top > 0 && box.bottom < f_.height - f_.bottom &&
-           std::none_of(taken_.begin(), taken_.end(), meets) &&
-           !(avoids_all && std::any_of(obstacles_.begin(), obstacles_.end(), meets));
-  }
-
-  const Frame f_;
-  const Axis x_, y_;
-  std::vector<Box> taken_, obstacles_;
-};
+constexpr std::size_t kMostPoints = 200, kMostBars = 64, kMostLabels = 24, kMostNarrowLabels = 10, kMostCells = 20000;
 
 // What a point looks like.
 struct Style {
@@ -180,96 +59,102 @@ std::string line_block(const char* name, const std::vector<Point>& line) {
   return out + "END\n";
 }
 
-}  // namespace
-
-std::optional<std::string> Painter::draw(const std::string& script, const std::string& title,
-                                         const std::vector<std::string>& labels) {
-  if (failure_) return std::nullopt;
-  if (program_.empty()) {
-    failure_ = Error{ErrorCode::not_found, "they were not asked for"};
-    return std::nullopt;
-  }
-  auto svg = run_gnuplot(program_, script, cancelled_);
-  auto picture = svg ? page_picture(*svg, title, labels) : Result<std::string>(forward(svg));
-  if (picture) return std::move(*picture);
-  failure_ = picture.error();
-  return std::nullopt;
+// The best that can be had for so much, from the cheapest point on the front to the right edge.
+std::vector<Point> front_of(const std::vector<Point>& points) {
+  std::vector<Point> front;
+  for (const Point& p : points)
+    if (p.front) front.push_back(p);
+  std::stable_sort(front.begin(), front.end(), [](const Point& a, const Point& b) { return a.x < b.x; });
+  return front;
 }
 
-std::optional<std::string> Painter::scatter(const std::string& title, const std::string& x_title,
-                                            std::vector<Point> points, const std::vector<Point>& line) {
-  std::erase_if(points, [](const Point& p) { return !(p.x > 0) || !std::isfinite(p.x); });
-  if (points.size() < 2 || points.size() > kMostPoints) return std::nullopt;
-  std::stable_sort(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.y > b.y; });
+std::string scatter_plot(const std::vector<Point>& points, const std::vector<Style>& styles, bool has_front,
+                         bool has_line) {
+  std::string plot;
+  const auto add = [&](const std::string& what) { plot += (plot.empty() ? "plot " : ", ") + what; };
+  // Where colours stand for something else the line has none.
+  const bool is_plain = std::all_of(points.begin(), points.end(), [](const Point& p) { return p.colour == 0; });
+  if (has_front)
+    add(fmt::format("$steps using 1:2 with steps lc rgb '{}' lw 1.5 dt 2", colour_of(is_plain ? kFront : kMuted)));
+  if (has_line) add(fmt::format("$line using 1:2 with lines lc rgb '{}' lw 1.5 dt 3", colour_of(kMuted)));
+  for (std::size_t s = 0; s < styles.size(); ++s)
+    add(fmt::format("$p{} using 1:2:3:4 with yerrorbars pt {} ps 0.9 lw 1.5 lc rgb '{}'", s, styles[s].symbol(),
+                    colour_of(styles[s].colour)));
+  return plot + "\n";
+}
+
+// `points` by falling accuracy.
+Drawing scatter_drawing(const Canvas& canvas, const std::string& x_title, std::vector<Point> points,
+                        const std::vector<Point>& line) {
   Axis x{points[0].x, points[0].x};
   for (const Point& p : points) x = {std::min(x.low, p.x), std::max(x.high, p.x)};
   const double room = std::max(1.15, std::pow(x.high / x.low, 0.06));
   x = {x.low / room, x.high * room};
   Axis y = percent_axis(points);
-  const bool is_crowded = points.size() > kMostLabels;
+  const bool is_crowded = points.size() > (canvas.is_narrow ? kMostNarrowLabels : kMostLabels);
   if (is_crowded) y.high += 0.06 * (y.high - y.low);  // names of the best find their place above them
-  const Frame f{kWidth, is_crowded ? 460.0 : 360.0, 58, 16, 14, 52};
+  Frame f{canvas.width, canvas.is_narrow ? (is_crowded ? 380.0 : 320.0) : (is_crowded ? 460.0 : 360.0), 58, 16, 14, 52};
+  f.bottom += 16 * (title_lines(x_title, f.inner_width()) - 1);
   const std::vector<Style> styles = styles_of(points);
   std::string script = f.head();
   for (std::size_t s = 0; s < styles.size(); ++s) script += block(s, points, styles[s]);
-  // The best that can be had for so much, from the cheapest point on the front to the right edge.
-  std::vector<Point> front;
-  for (const Point& p : points)
-    if (p.front) front.push_back(p);
-  std::stable_sort(front.begin(), front.end(), [](const Point& a, const Point& b) { return a.x < b.x; });
-  Labels places(f, x, y);
+  const std::vector<Point> front = front_of(points);
+  Labels places(f, x, y, canvas.is_narrow ? 20 : 30);
   places.add_obstacles(points, front);
   if (is_crowded)
     std::stable_sort(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.front > b.front; });
-  for (std::size_t i = 0; i < points.size(); ++i)
+  Drawing out;
+  for (std::size_t i = 0; i < points.size(); ++i) {
     if (!is_crowded || points[i].front || points[i].is_named) script += places.place(points[i], i, is_crowded);
+    out.labels.push_back(places.shown(points[i].label));
+  }
   if (!front.empty()) {
     std::vector<Point> steps = front;
     steps.push_back(front.back()), steps.back().x = x.high;
     script += line_block("steps", steps);
   }
   if (!line.empty()) script += line_block("line", line);
-  script += fmt::format(
-      "set logscale x\nset xrange [{}:{}]\nset yrange [{}:{}]\nset xtics ({})\nset format y '%g'\n"
-      "set xlabel '{}' offset 0,0.3 textcolor rgb '{}'\nset ylabel 'accuracy, %' textcolor rgb '{}' offset 1,0\n",
-      number(x.low), number(x.high), number(y.low), number(y.high), log_tics(x.low, x.high), x_title, colour_of(kMuted),
-      colour_of(kMuted));
-  std::string plot;
-  const auto add = [&](const std::string& what) { plot += (plot.empty() ? "plot " : ", ") + what; };
-  // Where colours stand for something else the line has none.
-  const bool is_plain = std::all_of(points.begin(), points.end(), [](const Point& p) { return p.colour == 0; });
-  if (!front.empty())
-    add(fmt::format("$steps using 1:2 with steps lc rgb '{}' lw 1.5 dt 2", colour_of(is_plain ? kFront : kMuted)));
-  if (!line.empty()) add(fmt::format("$line using 1:2 with lines lc rgb '{}' lw 1.5 dt 3", colour_of(kMuted)));
-  for (std::size_t s = 0; s < styles.size(); ++s)
-    add(fmt::format("$p{} using 1:2:3:4 with yerrorbars pt {} ps 0.9 lw 1.5 lc rgb '{}'", s, styles[s].symbol(),
-                    colour_of(styles[s].colour)));
-  std::vector<std::string> labels;
-  for (const Point& p : points) labels.push_back(shown(p.label));
-  return draw(script + plot + "\n", title, labels);
+  script += fmt::format("set logscale x\nset xrange [{}:{}]\nset yrange [{}:{}]\nset xtics ({})\nset format y '%g'\n",
+                        number(x.low), number(x.high), number(y.low), number(y.high), log_tics(x, f.inner_width()));
+  script += axis_title("x", x_title, f.inner_width()) + axis_title("y", "accuracy, %", f.inner_height());
+  out.script = script + scatter_plot(points, styles, !front.empty(), !line.empty());
+  return out;
 }
 
-std::optional<std::string> Painter::forest(const std::string& title, const std::vector<Bar>& bars) {
-  if (bars.empty() || bars.size() > kMostBars) return std::nullopt;
-  std::vector<std::string> labels;
+// Names beside their bars; on a phone above them, where the line of no difference makes room.
+std::string bar_names(const Canvas& canvas, std::size_t count) {
+  const auto zero_line = [](double from, double to) {
+    return fmt::format("set arrow from 0,{} to 0,{} nohead lc rgb 'black' lw 1 front\n", from, to);
+  };
+  const auto level_of = [&](std::size_t i) { return static_cast<double>(count - i); };
+  std::string out;
+  if (canvas.is_narrow) {
+    for (std::size_t i = 0; i < count; ++i)
+      out += fmt::format("set label '@{}@' at graph 0, first {} left front textcolor rgb 'black'\n", i,
+                         level_of(i) + 0.36) +
+             zero_line(level_of(i) - 0.4, level_of(i) + 0.16);
+    return out + "unset ytics\n";
+  }
+  for (std::size_t i = 0; i < count; ++i) out += fmt::format("{}'@{}@' {}", i == 0 ? "" : ", ", i, level_of(i));
+  return "set ytics (" + out + ") textcolor rgb 'black' scale 0\n" + zero_line(0.4, level_of(0) + 0.6);
+}
+
+Drawing forest_drawing(const Canvas& canvas, const std::vector<Bar>& bars) {
+  Drawing out;
   double wide = 0, low = 0, high = 0;
   for (const Bar& bar : bars) {
-    labels.push_back(shortened(bar.label, 36));
-    wide = std::max(wide, kLetter * static_cast<double>(display_width(labels.back())));
+    out.labels.push_back(shortened(bar.label, canvas.is_narrow ? 42 : 36));
+    wide = std::max(wide, kLetter * static_cast<double>(display_width(out.labels.back())));
     low = std::min(low, 100 * bar.low), high = std::max(high, 100 * bar.high);
   }
   const double room = std::max(0.06 * (high - low), 0.5);
-  const Frame f{kWidth, 70 + 26 * static_cast<double>(bars.size()), wide + 20, 16, 10, 52};
-  std::string script = f.head();
   const auto count = static_cast<double>(bars.size());
-  script += "set ytics (";
-  for (std::size_t i = 0; i < bars.size(); ++i)
-    script += fmt::format("{}'@{}@' {}", i == 0 ? "" : ", ", i, count - static_cast<double>(i));
-  script += fmt::format(
-      ") textcolor rgb 'black' scale 0\nset border 1\nunset grid\nset grid xtics lc rgb '{}' lw 1 dt 1\n"
-      "set xrange [{}:{}]\nset yrange [0.4:{}]\nset xlabel 'points' textcolor rgb '{}'\n"
-      "set arrow from 0,0.4 to 0,{} nohead lc rgb 'black' lw 1 front\n",
-      colour_of(kGrid), number(low - room), number(high + room), count + 0.6, colour_of(kMuted), count + 0.6);
+  const Frame f{canvas.width, 70 + (canvas.is_narrow ? 40 : 26) * count, canvas.is_narrow ? 14 : wide + 20, 16, 10, 52};
+  out.script = f.head() + bar_names(canvas, bars.size());
+  out.script += fmt::format(
+      "set border 1\nunset grid\nset grid xtics lc rgb '{}' lw 1 dt 1\nset xrange [{}:{}]\nset yrange [0.4:{}]\n",
+      colour_of(kGrid), number(low - room), number(high + room), count + 0.6);
+  out.script += axis_title("x", "points", f.inner_width());
   std::string plot;
   for (const int direction : {1, -1, 0}) {
     std::string data;
@@ -279,75 +164,68 @@ std::optional<std::string> Painter::forest(const std::string& title, const std::
                             number(100 * bars[i].low), number(100 * bars[i].high));
     if (data.empty()) continue;
     const std::string name = direction > 0 ? "better" : direction < 0 ? "worse" : "tied";
-    script += fmt::format("${} << END\n{}END\n", name, data);
+    out.script += fmt::format("${} << END\n{}END\n", name, data);
     plot += fmt::format("{}${} using 1:2:3:4 with xerrorbars pt {} ps 0.9 lw 1.8 lc rgb '{}'",
                         plot.empty() ? "plot " : ", ", name, direction == 0 ? 6 : 7,
                         colour_of(direction > 0   ? kFront
                                   : direction < 0 ? kBehind
                                                   : kOther));
   }
-  return draw(script + plot + "\n", title, labels);
+  out.script += plot + "\n";
+  return out;
 }
 
-std::optional<std::string> Painter::curves(const std::string& title, const std::string& x_title,
-                                           const std::vector<Series>& series) {
-  if (series.empty() || series.size() > static_cast<std::size_t>(kSeriesCount)) return std::nullopt;
-  std::vector<Point> all;
-  for (const Series& s : series) all.insert(all.end(), s.points.begin(), s.points.end());
-  if (all.size() < 2 || all.size() > kMostPoints) return std::nullopt;
+Drawing curves_drawing(const Canvas& canvas, const std::string& x_title, const std::vector<Series>& series,
+                       const std::vector<Point>& all) {
   Axis x{all[0].x, all[0].x};
   for (const Point& p : all) x = {std::min(x.low, p.x), std::max(x.high, p.x)};
   const double room = 0.05 * (x.high - x.low);
   const Axis y = percent_axis(all);
-  const Frame f{kWidth, 340 + 18 * static_cast<double>(series.size()), 58,
-                16,     14 + 18 * static_cast<double>(series.size()),  50};
-  std::string script = f.head(), plot;
-  std::vector<std::string> labels;
+  const double names = 18 * static_cast<double>(series.size());
+  Frame f{canvas.width, (canvas.is_narrow ? 300 : 340) + names, 58, 16, 14 + names, 50};
+  f.bottom += 16 * (title_lines(x_title, f.inner_width()) - 1);
+  Drawing out{f.head(), {}};
+  std::string plot;
   for (std::size_t i = 0; i < series.size(); ++i) {
-    labels.push_back(shortened(series[i].label, 60));
-    script += fmt::format("$s{} << END\n", i);
+    out.labels.push_back(shortened(series[i].label, std::min<std::size_t>(60, f.letters())));
+    out.script += fmt::format("$s{} << END\n", i);
     for (const Point& p : series[i].points)
-      script += fmt::format("{} {} {} {}\n", number(p.x), number(100 * p.y), number(100 * p.low), number(100 * p.high));
+      out.script +=
+          fmt::format("{} {} {} {}\n", number(p.x), number(100 * p.y), number(100 * p.low), number(100 * p.high));
     const std::string colour = colour_of(kSeries + static_cast<int>(i));
-    script += fmt::format("END\nset label '@{}@' at screen {:.5f},{:.5f} left textcolor rgb '{}'\n", i,
-                          f.left / f.width, 1 - (12 + 18 * static_cast<double>(i)) / f.height, colour);
+    out.script += fmt::format("END\nset label '@{}@' at screen {:.5f},{:.5f} left textcolor rgb '{}'\n", i,
+                              f.left / f.width, 1 - (12 + 18 * static_cast<double>(i)) / f.height, colour);
     plot += fmt::format(
         "{0}$s{1} using 1:2 with lines lw 1.5 lc rgb '{2}', $s{1} using 1:2:3:4 with yerrorbars pt 7 ps 0.9 lw 1.5 lc "
         "rgb '{2}'",
         plot.empty() ? "plot " : ", ", i, colour);
   }
-  script += fmt::format(
-      "set xrange [{}:{}]\nset yrange [{}:{}]\nset xlabel '{}' offset 0,0.3 textcolor rgb '{}'\n"
-      "set ylabel 'accuracy, %' textcolor rgb '{}' offset 1,0\n",
-      number(x.low - room), number(x.high + room), number(y.low), number(y.high), x_title, colour_of(kMuted),
-      colour_of(kMuted));
-  return draw(script + plot + "\n", title, labels);
+  out.script += fmt::format("set xrange [{}:{}]\nset yrange [{}:{}]\n", number(x.low - room), number(x.high + room),
+                            number(y.low), number(y.high));
+  out.script += axis_title("x", x_title, f.inner_width()) + axis_title("y", "accuracy, %", f.inner_height());
+  out.script += plot + "\n";
+  return out;
 }
 
-std::optional<std::string> Painter::heat_map(const std::string& title, const HeatMap& map) {
+Drawing heat_drawing(const Canvas& canvas, const HeatMap& map, std::size_t columns) {
   const std::size_t rows = map.loads.size();
-  std::size_t columns = 0;
-  for (const auto& row : map.loads) columns = std::max(columns, row.size());
-  if (rows == 0 || columns == 0 || rows * columns > kMostCells) return std::nullopt;
-  std::vector<std::string> labels;
+  Drawing out;
   double wide = 0;
   for (const std::string& label : map.row_labels) {
-    labels.push_back(shortened(label, 30));
-    wide = std::max(wide, kLetter * static_cast<double>(display_width(labels.back())));
+    out.labels.push_back(shortened(label, canvas.is_narrow ? 14 : 30));
+    wide = std::max(wide, kLetter * static_cast<double>(display_width(out.labels.back())));
   }
   const double cell = std::clamp(360.0 / static_cast<double>(rows), 9.0, 24.0);
-  const Frame f{kWidth, 64 + cell * static_cast<double>(rows), wide + 38, 16, 10, 52};
+  const Frame f{canvas.width, 64 + cell * static_cast<double>(rows), wide + 38, 16, 10, 52};
   std::string script = f.head() + "unset grid\nset border 0\nset tics scale 0\nset ytics (";
   // Not more labels than lines of text have room.
   const auto step = static_cast<std::size_t>(std::ceil(14 / cell));
   bool first = true;
-  for (std::size_t r = 0; r < labels.size(); r += step) {
+  for (std::size_t r = 0; r < out.labels.size(); r += step)
     script += fmt::format("{}'@{}@' {}", std::exchange(first, false) ? "" : ", ", r, rows - 1 - r);
-  }
-  script += fmt::format(
-      ")\nset xrange [-0.5:{}]\nset yrange [-0.5:{}]\nset xlabel '{}' offset 0,0.3 textcolor rgb '{}'\n"
-      "set style fill solid noborder\n",
-      static_cast<double>(columns) - 0.5, static_cast<double>(rows) - 0.5, map.columns, colour_of(kMuted));
+  script += fmt::format(")\nset xrange [-0.5:{}]\nset yrange [-0.5:{}]\nset style fill solid noborder\n",
+                        static_cast<double>(columns) - 0.5, static_cast<double>(rows) - 0.5);
+  script += axis_title("x", map.columns, f.inner_width());
   // gnuplot does not know how long the names will be that stand for "@0@": the axis' own title would meet them.
   script += fmt::format("set label '{}' at screen {:.5f},{:.5f} center rotate textcolor rgb '{}'\n", map.rows,
                         14 / f.width, (f.bottom + f.inner_height() / 2) / f.height, colour_of(kMuted));
@@ -364,7 +242,60 @@ std::optional<std::string> Painter::heat_map(const std::string& title, const Hea
     plot += fmt::format("{}$l{} using 1:2:(0.46):(0.46) with boxxyerror lc rgb '{}'", plot.empty() ? "plot " : ", ",
                         level, colour_of(kHeat + level));
   }
-  return draw(script + plot + "\n", title, labels);
+  out.script = script + plot + "\n";
+  return out;
+}
+
+}  // namespace
+
+std::optional<std::string> Painter::draw(const Drawing& drawing, const std::string& title) {
+  if (failure_) return std::nullopt;
+  if (program_.empty()) {
+    failure_ = Error{ErrorCode::not_found, "they were not asked for"};
+    return std::nullopt;
+  }
+  auto svg = run_gnuplot(program_, drawing.script, cancelled_);
+  auto picture = svg ? page_picture(*svg, title, drawing.labels) : Result<std::string>(forward(svg));
+  if (picture) return std::move(*picture);
+  failure_ = picture.error();
+  return std::nullopt;
+}
+
+std::optional<Picture> Painter::both(const std::string& title, const std::function<Drawing(const Canvas&)>& drawing) {
+  auto wide = draw(drawing(kWideCanvas), title);
+  auto narrow = wide ? draw(drawing(kNarrowCanvas), title) : std::nullopt;
+  if (!narrow) return std::nullopt;
+  return Picture{std::move(*wide), std::move(*narrow)};
+}
+
+std::optional<Picture> Painter::scatter(const std::string& title, const std::string& x_title, std::vector<Point> points,
+                                        const std::vector<Point>& line) {
+  std::erase_if(points, [](const Point& p) { return !(p.x > 0) || !std::isfinite(p.x); });
+  if (points.size() < 2 || points.size() > kMostPoints) return std::nullopt;
+  std::stable_sort(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.y > b.y; });
+  return both(title, [&](const Canvas& canvas) { return scatter_drawing(canvas, x_title, points, line); });
+}
+
+std::optional<Picture> Painter::forest(const std::string& title, const std::vector<Bar>& bars) {
+  if (bars.empty() || bars.size() > kMostBars) return std::nullopt;
+  return both(title, [&](const Canvas& canvas) { return forest_drawing(canvas, bars); });
+}
+
+std::optional<Picture> Painter::curves(const std::string& title, const std::string& x_title,
+                                       const std::vector<Series>& series) {
+  if (series.empty() || series.size() > static_cast<std::size_t>(kSeriesCount)) return std::nullopt;
+  std::vector<Point> all;
+  for (const Series& s : series) all.insert(all.end(), s.points.begin(), s.points.end());
+  if (all.size() < 2 || all.size() > kMostPoints) return std::nullopt;
+  return both(title, [&](const Canvas& canvas) { return curves_drawing(canvas, x_title, series, all); });
+}
+
+std::optional<Picture> Painter::heat_map(const std::string& title, const HeatMap& map) {
+  const std::size_t rows = map.loads.size();
+  std::size_t columns = 0;
+  for (const auto& row : map.loads) columns = std::max(columns, row.size());
+  if (rows == 0 || columns == 0 || rows * columns > kMostCells) return std::nullopt;
+  return both(title, [&](const Canvas& canvas) { return heat_drawing(canvas, map, columns); });
 }
 
 }  // namespace moe::inline MOE_ABI::eval

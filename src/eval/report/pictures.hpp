@@ -55,6 +55,15 @@ struct HeatMap {
 /// Upper ends of the colours of a heat map; the last has none.
 inline constexpr double kHeatSteps[kHeatCount - 1] = {0.25, 0.5, 0.8, 1.25, 2, 4, 8};
 
+/// A picture as SVG, for a page that has room and for a phone.
+struct Picture {
+  std::string wide, narrow;
+};
+
+// picture_frame.hpp
+struct Canvas;
+struct Drawing;
+
 /// Draws through gnuplot. The first failure ends all drawing and is kept: a page has all pictures or says why not.
 class Painter {
  public:
@@ -62,18 +71,18 @@ class Painter {
       : program_(std::move(program)), cancelled_(std::move(cancelled)) {}
 
   /// Empty for fewer than two points, or where one has no place on a logarithmic axis. `line` is drawn behind the points.
-  std::optional<std::string> scatter(const std::string& title, const std::string& x_title, std::vector<Point> points,
-                                     const std::vector<Point>& line = {});
-  std::optional<std::string> forest(const std::string& title, const std::vector<Bar>& bars);
-  std::optional<std::string> curves(const std::string& title, const std::string& x_title,
-                                    const std::vector<Series>& series);
-  std::optional<std::string> heat_map(const std::string& title, const HeatMap& map);
+  std::optional<Picture> scatter(const std::string& title, const std::string& x_title, std::vector<Point> points,
+                                 const std::vector<Point>& line = {});
+  std::optional<Picture> forest(const std::string& title, const std::vector<Bar>& bars);
+  std::optional<Picture> curves(const std::string& title, const std::string& x_title,
+                                const std::vector<Series>& series);
+  std::optional<Picture> heat_map(const std::string& title, const HeatMap& map);
 
   const std::optional<Error>& failure() const { return failure_; }
 
  private:
-  std::optional<std::string> draw(const std::string& script, const std::string& title,
-                                  const std::vector<std::string>& labels);
+  std::optional<std::string> draw(const Drawing& drawing, const std::string& title);
+  std::optional<Picture> both(const std::string& title, const std::function<Drawing(const Canvas&)>& drawing);
 
   std::string program_;
   std::function<bool()> cancelled_;

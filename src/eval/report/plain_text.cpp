@@ -29,13 +29,6 @@ TextTable text_table(const Table& table, bool with_extras) {
   return out;
 }
 
-std::string table_lines(const Table& table, const TableOptions& options) {
-  if (table.is_extra && !options.verbose) return {};
-  TextTable whole = text_table(table, true);
-  if (whole.width() > options.columns) whole = text_table(table, false);
-  return "\n" + wrapped(printable(table.caption), options.columns) + whole.render(options.columns);
-}
-
 std::string block_lines(const Block& b, const TableOptions& options) {
   const auto paragraph = [&](const std::string& text) { return wrapped(printable(text), options.columns); };
   switch (b.kind) {
@@ -43,7 +36,7 @@ std::string block_lines(const Block& b, const TableOptions& options) {
     case Block::Kind::text:
     case Block::Kind::small:
     case Block::Kind::lead: return paragraph(b.text);
-    case Block::Kind::table: return table_lines(b.table, options);
+    case Block::Kind::table: return plain_table(b.table, options);
     case Block::Kind::list: break;
     default: return {};
   }
@@ -53,6 +46,13 @@ std::string block_lines(const Block& b, const TableOptions& options) {
 }
 
 }  // namespace
+
+std::string plain_table(const Table& table, const TableOptions& options) {
+  if (table.is_extra && !options.verbose) return {};
+  TextTable whole = text_table(table, true);
+  if (whole.width() > options.columns) whole = text_table(table, false);
+  return "\n" + wrapped(printable(table.caption), options.columns) + whole.render(options.columns);
+}
 
 std::string plain_report(const ReportDocument& document, const TableOptions& options) {
   std::string out = wrapped(inked(printable(document.title), Ink::bold, options), options.columns) +

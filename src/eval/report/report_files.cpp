@@ -19,7 +19,7 @@ std::string plain_verdict(const std::vector<read::Run>& runs, const std::vector<
     for (const auto& sentences : {stopped_sentences(run), family_sentences(run)})
       for (const std::string& sentence : sentences) out += printable(sentence) + "\n";
   for (const Section& section : sections) {
-    out += printable(section.headline) + "\n";
+    out += printable(section.title + ": " + section.headline) + "\n";
     for (const std::string& detail : section.details) out += "  " + printable(detail) + "\n";
   }
   return out;

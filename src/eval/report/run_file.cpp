@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "eval/report/checks.hpp"
 #include "eval/report/names.hpp"
 #include "eval/report/standing.hpp"
 #include "eval/report/subject_gaps.hpp"
@@ -100,15 +101,9 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome, std::int
       {"mean_experts_per_token", outcome.experts ? Json(outcome.experts->mean_experts_per_token()) : Json(nullptr)},
       {"experts", experts_json(outcome.experts)},
       {"seconds", outcome.seconds},
-      {"joules", optional_number(outcome.joules)},
-      {"truncated_questions", outcome.truncated},
-      {"too_long_questions", outcome.too_long},
-      {"non_finite_questions", outcome.non_finite},
-      {"match_limit_questions", outcome.match_limit},
-      {"skipped_questions", outcome.skipped},
-      {"tied_questions", outcome.tied},
-      {"reencoded_questions", outcome.reencoded},
-      {"rows", Json::array()}};
+      {"joules", optional_number(outcome.joules)}};
+  for (const Check& check : kChecks) out[check.key] = outcome.*check.count;
+  out["rows"] = Json::array();
   for (const Aggregate& row : outcome.subtasks) out["rows"].push_back(aggregate_json(row));
   for (const Aggregate& row : outcome.groups) out["rows"].push_back(aggregate_json(row));
   for (const Breakdown& breakdown : outcome.breakdowns)
@@ -158,7 +153,8 @@ Json model_json(const RunReport& report, const ModelRun& run) {
               {"formats", run.info.format_summary},
               {"notes", run.info.notes},
               {"unread_keys", run.info.unread_keys},
-              {"top_k", run.info.config.router.top_k},
+              // A dense model may have the keys of its family's experts.
+              {"top_k", run.info.config.moe_layer_count() > 0 ? router.top_k : 0},
               {"layer_top_k", layer_top_k.empty() ? Json(nullptr) : Json(layer_top_k)},
               {"expert_mass", router.expert_mass < 1.0 ? Json(router.expert_mass) : Json(nullptr)},
               {"expert_mass_variant",

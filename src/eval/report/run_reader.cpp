@@ -150,6 +150,10 @@ Task read_task(MemberReader& reader, const Place& place) {
   task.chance_corrected = reader.optional_number(place, "chance_corrected", -kMostNumber, 1);
   read_costs(reader, place, task);
   for (const Check& check : kChecks) task.checks.push_back(reader.count(place, check.key));
+  const char* const skipped = kChecks[kSkipped].key;
+  if (task.checks[kSkipped] > kMostCount - task.questions)
+    reader.expected(MemberReader::name_of(place, skipped), place.value.find(skipped),
+                    "a count that adds to the questions");
   for (const Place& row : reader.objects(place, "rows", kMostRows)) task.rows.push_back(read_row(reader, row));
   for (const auto& [field, at] : reader.members(place, "by", kMostFields, false)) {
     task.by.push_back({field, {}});

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "eval/report/checks.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/run_report.hpp"
 
@@ -54,26 +55,13 @@ struct Task {
   Interval interval;
   double chance = 0, flops_per_question = 0, seconds = 0;
   std::int64_t model_flops = 0, tokens = 0, executed_flops = 0, executed_tokens = 0;
-  /// Questions that were not plainly asked and answered, as kChecks names them.
-  std::vector<std::int64_t> checks;
+  std::vector<std::int64_t> checks;  ///< as kChecks names them
   std::vector<Row> rows;
   std::vector<Breakdown> by;
   std::optional<Experts> experts;
   /// Iso-accuracy compute; `value` alone where several runs are joined.
   std::optional<ComputeMultiplier> multiplier;
   std::vector<std::string> reference;  ///< models that `multiplier` is taken against; empty: all others
-};
-
-struct Check {
-  const char* key;    ///< in run.json
-  const char* title;  ///< in tables
-  bool is_fault;      ///< something is wrong with these questions or their answers
-};
-inline constexpr Check kChecks[] = {
-    {"truncated_questions", "truncated", true},   {"too_long_questions", "too long", true},
-    {"non_finite_questions", "non-finite", true}, {"match_limit_questions", "match limit", true},
-    {"skipped_questions", "skipped", false},      {"tied_questions", "ties", false},
-    {"reencoded_questions", "re-encoded", false},
 };
 
 struct Model {

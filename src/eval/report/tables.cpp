@@ -7,7 +7,9 @@
 #include <span>
 
 #include "eval/report/chart.hpp"
+#include "eval/report/checks.hpp"
 #include "eval/report/forms.hpp"
+#include "eval/report/sentences.hpp"
 #include "eval/report/standing.hpp"
 #include "eval/report/verdict.hpp"
 #include "support/text_table.hpp"
@@ -44,12 +46,10 @@ std::vector<std::size_t> extra_columns(std::span<const MetricColumn> columns) {
 }
 
 std::string headline(const PreparedTask& task, const TableOptions& options) {
-  const bool is_one = task.question_count() == 1;
-  std::string text = inked(shown_name(task.spec.name), Ink::bold, options) +
-                     fmt::format(": {} question{}", count_form(task.question_count()), is_one ? "" : "s");
-  std::int64_t original = 0;
-  for (const Subtask& s : task.subtasks) original += s.original_count;
-  if (original != task.question_count()) text += " of " + count_form(original);
+  std::int64_t of_all = 0;
+  for (const Subtask& s : task.subtasks) of_all += s.original_count;
+  std::string text =
+      inked(shown_name(task.spec.name), Ink::bold, options) + ": " + questions_form(task.question_count(), of_all);
   if (task.subtasks.size() > 1) text += fmt::format(" in {} subjects", task.subtasks.size());
   text += fmt::format(", {} shot{}", task.num_fewshot, task.num_fewshot == 1 ? "" : "s");
   return wrapped(text, options.columns) + "\n";
@@ -95,31 +95,20 @@ std::string remarks(const PreparedTask& task, const ModelRun& model, const TaskO
   if (n >= 100 || !has_accuracy(outcome.overall.kinds)) return "";
   const double accuracy = accuracy_of(task, outcome).value;
   const auto [low, high] = wilson_interval(std::llround(accuracy * static_cast<double>(n)), n);
-  return wrapped(fmt::format("{}: only {} question{}, 95 % interval {} to {} % (Wilson)", shown_name(model.name), n,
-                             n == 1 ? "" : "s", percent_form(low), percent_form(high)),
+  return wrapped(fmt::format("{}: only {}, 95 % interval {} to {} % (Wilson)", shown_name(model.name),
+                             questions_form(n), percent_form(low), percent_form(high)),
                  options.columns);
 }
-
-struct Counter {
-  const char* name;
-  std::int64_t TaskOutcome::*count;
-};
-constexpr Counter kCounters[] = {
-    {"truncated", &TaskOutcome::truncated},   {"too long", &TaskOutcome::too_long},
-    {"non-finite", &TaskOutcome::non_finite}, {"match limit", &TaskOutcome::match_limit},
-    {"skipped", &TaskOutcome::skipped},       {"ties", &TaskOutcome::tied},
-    {"re-encoded", &TaskOutcome::reencoded},
-};
 
 // Questions that were not plainly asked and answered: none is scored silently.
 std::string checks(const Standing& standing, std::size_t t, const TableOptions& options) {
   std::string found;
   for (const ModelRun* model : standing.models) {
     std::string counts;
-    for (const Counter& counter : kCounters) {
-      const std::int64_t count = model->outcomes[t].*counter.count;
-      if (count == 0 || counter.count == &TaskOutcome::skipped) continue;  // the headline says how many were left out
-      counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", count_form(count), counter.name);
+    for (const Check& check : kChecks) {
+      const std::int64_t count = model->outcomes[t].*check.count;
+      if (count == 0 || check.count == &TaskOutcome::skipped) continue;  // the headline says how many were left out
+      counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", count_form(count), check.title);
     }
     if (!counts.empty()) found += (found.empty() ? "" : "; ") + shown_name(model->name) + ": " + counts;
   }
@@ -167,8 +156,10 @@ std::string details(const RunReport& report, std::size_t t, const TableOptions& 
   header.insert(header.end(), {"points/GFLOP", "GFLOPs/token", "active/total", "B/token", "resident B", "seconds",
                                "joules", "executed GFLOPs", "reuse"});
   TextTable costs(header);
-  TextTable counters({"questions", "truncated", "too long", "non-finite", "match limit", "skipped", "ties",
-                      "re-encoded", "tokens asked", "tokens computed"});
+  std::vector<std::string> counted = {"questions"};
+  for (const Check& check : kChecks) counted.emplace_back(check.title);
+  counted.insert(counted.end(), {"tokens asked", "tokens computed"});
+  TextTable counters(counted);
   for (std::size_t m = 0; m < standing.models.size(); ++m) {
     const ModelRun& model = *standing.models[m];
     const TaskOutcome& o = model.outcomes[t];
@@ -194,7 +185,7 @@ std::string details(const RunReport& report, std::size_t t, const TableOptions& 
                                         : "-");
     costs.add(row);
     row = {shown_name(model.name)};
-    for (const Counter& counter : kCounters) row.push_back(std::to_string(o.*counter.count));
+    for (const Check& check : kChecks) row.push_back(std::to_string(o.*check.count));
     row.insert(row.end(), {std::to_string(o.pass_tokens), std::to_string(o.executed.tokens)});
     counters.add(row);
   }
@@ -267,11 +258,9 @@ std::string gap_table(const RunReport& report, const TableOptions& options) {
     table.add(row);
   }
   return table.render(options.columns) +
-         wrapped(
-             fmt::format("Same questions for both; p after Holm over {} comparison{}; MDE: the gap that 80 % of such "
-                         "exams would find.",
-                         comparisons.size(), comparisons.size() == 1 ? "" : "s"),
-             options.columns) +
+         wrapped(fmt::format("Same questions for both; p after Holm over {} comparison{}; {}.", comparisons.size(),
+                             comparisons.size() == 1 ? "" : "s", kMdeMeaning),
+                 options.columns) +
          "\n";
 }
 
@@ -291,25 +280,18 @@ std::string chart_of(const RunReport& report, std::size_t t) {
 
 std::string legend(const RunReport& report, const TableOptions& options) {
   std::string out = wrapped(
-      "GFLOPs/question: one forward pass per distinct context and answer, nothing reused; tokens/s "
-      "counts those tokens too. SE, ±: standard error; questions with one text in common count as a cluster.",
+      fmt::format("GFLOPs/question: {}; tokens/s counts those tokens too. SE, ±: standard error; questions with one "
+                  "text in common count as a cluster.",
+                  kFlopsMeaning),
       options.columns);
   if (report.models.size() > 1)
-    out += wrapped(
-        "front: no other row is both cheaper and better. compute x: what the other rows would spend for this "
-        "accuracy, over what this row spends.",
-        options.columns);
+    out += wrapped(fmt::format("front: {}. {}.", kFrontMeaning, multiplier_meaning("compute x", "the other rows")),
+                   options.columns);
   if (options.verbose)
-    out += wrapped(
-        "reuse: tokens of those passes over tokens computed. truncated: cut from the left to fit the model. too "
-        "long, non-finite, match limit: counted as wrong. skipped: by --limit. ties: the first counts.",
-        options.columns);
+    out +=
+        wrapped(std::string("reuse: tokens of those passes over tokens computed. ") + kChecksMeaning, options.columns);
   return out;
 }
-
-}  // namespace
-
-namespace {
 
 std::string machine(const RunReport& report, const TableOptions& options) {
   if (!report.peaks) return "";

@@ -5,15 +5,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "eval/report/document.hpp"
 #include "eval/report/forms.hpp"
+#include "eval/report/sentences.hpp"
 #include "support/text_table.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
-
-std::string spread(const char* what, double low, double high) {
-  return fmt::format("{} {} to {}", what, points_form(low), points_form(high));
-}
 
 std::vector<std::string> shown_names(const RunReport& report) {
   std::vector<std::string> out;
@@ -21,60 +19,53 @@ std::vector<std::string> shown_names(const RunReport& report) {
   return out;
 }
 
-std::string pairs_table(const UntilKnown& known, const std::vector<std::string>& names, std::size_t columns) {
-  TextTable table({"A", "B", "points", "interval", "anytime p", "only A", "only B", "questions"});
-  for (const PairVerdict& pair : known.pairs)
-    table.add({names[pair.a], names[pair.b], points_form(pair.gap),
-               points_form(pair.lower) + " to " + points_form(pair.upper), p_form(pair.p_value),
-               count_form(pair.only_a), count_form(pair.only_b), count_form(pair.questions)});
-  return table.render(columns);
-}
-
-std::string use_table(const RunReport& report, const UntilKnown& known, const std::vector<std::string>& names,
-                      std::size_t columns) {
-  TextTable table({"model", "acc %", "questions", "of all %", "GFLOPs spent", "saved (estimate)", "executed"});
-  for (std::size_t m = 0; m < known.models.size(); ++m) {
-    const ModelUse& use = known.models[m];
+// What is shown of the page's table, with the accuracies behind the names.
+Table with_accuracy(Table table, const RunReport& report) {
+  table.columns.insert(table.columns.begin() + 1, Column{"acc %"});
+  for (std::size_t m = 0; m < table.rows.size(); ++m) {
     double right = 0;
     for (std::size_t t = 0; t < report.models[m].outcomes.size(); ++t) {
       const PreparedTask& task = report.models[m].task(report.tasks, t);
       right += accuracy_of(task, report.models[m].outcomes[t]).value * static_cast<double>(task.question_count());
     }
-    const auto asked = static_cast<double>(use.questions);
-    table.add({names[m], percent_form(right / asked), count_form(use.questions),
-               percent_form(asked / static_cast<double>(known.question_count)),
-               gflops_form(static_cast<double>(use.model_flops)), gflops_form(use.unasked_flops),
-               gflops_form(static_cast<double>(use.executed_flops))});
+    const auto asked = static_cast<double>(report.until_known->models[m].questions);
+    table.rows[m].insert(table.rows[m].begin() + 1, word(percent_form(right / asked)));
   }
-  return table.render(columns);
+  return table;
 }
 
 }  // namespace
 
 std::string pair_verdict(const UntilKnown& known, const PairVerdict& pair, const std::vector<std::string>& names) {
   const std::string &a = names[pair.a], &b = names[pair.b];
-  const std::string interval = spread("interval", pair.lower, pair.upper), after = count_form(pair.questions);
-  const auto better = [&](const std::string& winner, const std::string& loser, double low, double high) {
-    return fmt::format("{} is better than {} by {} points ({}), known after {} questions", winner, loser,
-                       percent_form(std::abs(pair.gap)), spread("interval", low, high), after);
-  };
+  const std::string after = "known after " + questions_form(pair.questions);
+  const std::string interval = fmt::format("interval {} to {}", points_form(pair.lower), points_form(pair.upper));
   switch (pair.verdict) {
-    case Verdict::a_better: return better(a, b, pair.lower, pair.upper);
-    case Verdict::b_better: return better(b, a, -pair.upper, -pair.lower);
+    case Verdict::a_better:
+    case Verdict::b_better: {
+      // The sign is the verdict's, whatever the gap on the questions that were drawn.
+      const double sign = pair.verdict == Verdict::a_better ? 1 : -1;
+      return gap_sentence({.a = a,
+                           .b = b,
+                           .gap = std::copysign(pair.gap, sign),
+                           .interval = std::pair{pair.lower, pair.upper},
+                           .interval_name = "interval",
+                           .distinguishable = true}) +
+             ", " + after;
+    }
     case Verdict::equal:
-      return fmt::format("{} and {} are equal within ±{} points ({}), known after {} questions", a, b,
-                         fmt::format("{:g}", 100 * known.margin), interval, after);
+      return fmt::format("{} and {} are equal within ±{:g} points ({}), {}", a, b, 100 * known.margin, interval, after);
     case Verdict::open: break;
   }
-  return fmt::format("{} and {}: not known after all {} questions ({} points, {})", a, b, after, points_form(pair.gap),
-                     interval);
+  return fmt::format("{} and {}: not known after all {} ({} points, {})", a, b, questions_form(pair.questions),
+                     points_form(pair.gap), interval);
 }
 
 std::string questions_used(const UntilKnown& known) {
   double spent = 0, saved = 0;
   for (const ModelUse& use : known.models) spent += static_cast<double>(use.model_flops), saved += use.unasked_flops;
-  return fmt::format("{} of {} questions were asked ({} %), with {} look{}; {} GFLOPs spent, about {} saved ({:.0f} %)",
-                     count_form(known.asked), count_form(known.question_count),
+  return fmt::format("{} of {} were asked ({} %), with {} look{}; {} GFLOPs spent, about {} saved ({:.0f} %)",
+                     count_form(known.asked), questions_form(known.question_count),
                      percent_form(static_cast<double>(known.asked) / static_cast<double>(known.question_count)),
                      known.looks, known.looks == 1 ? "" : "s", gflops_form(spent), gflops_form(saved),
                      spent + saved > 0 ? 100 * saved / (spent + saved) : 0.0);
@@ -97,15 +88,11 @@ std::vector<std::string> cautions(const UntilKnown& known) {
 
 std::string family_verdict(const std::string& family_a, const std::string& family_b, const std::string& best_a,
                            const std::string& best_b, const FamilyGap& gap) {
-  const std::string a = fmt::format("{} (best: {})", family_a, best_a);
-  const std::string b = fmt::format("{} (best: {})", family_b, best_b);
-  if (!gap.distinguishable())
-    return fmt::format("{} and {} are not distinguishable: {} points ({})", a, b, points_form(gap.gap),
-                       spread("95 % interval", gap.low, gap.high));
-  const bool is_a = gap.low > 0;
-  return fmt::format("{} is better than {} by {} points ({})", is_a ? a : b, is_a ? b : a,
-                     percent_form(std::abs(gap.gap)),
-                     spread("95 % interval", is_a ? gap.low : -gap.high, is_a ? gap.high : -gap.low));
+  return gap_sentence({.a = fmt::format("{} (best: {})", family_a, best_a),
+                       .b = fmt::format("{} (best: {})", family_b, best_b),
+                       .gap = gap.distinguishable() ? std::copysign(gap.gap, gap.low) : gap.gap,
+                       .interval = std::pair{gap.low, gap.high},
+                       .distinguishable = gap.distinguishable()});
 }
 
 std::string render_until_known(const RunReport& report, const TableOptions& options) {
@@ -115,8 +102,8 @@ std::string render_until_known(const RunReport& report, const TableOptions& opti
   std::string out;
   for (const PairVerdict& pair : known.pairs) out += wrapped(pair_verdict(known, pair, names), options.columns);
   out += wrapped(questions_used(known), options.columns);
-  out += "\n" + pairs_table(known, names, options.columns);
-  out += "\n" + use_table(report, known, names, options.columns);
+  out += plain_table(stopped_pairs_table(known, names, ""), options);
+  out += plain_table(with_accuracy(stopped_use_table(known, names, ""), report), options) + "\n";
   for (const std::string& caution : cautions(known)) out += wrapped(caution, options.columns);
   return out;
 }

@@ -4,9 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
-#include "eval/report/forms.hpp"
+#include "eval/report/sentences.hpp"
 #include "eval/report/standing.hpp"
 #include "eval/report/subject_gaps.hpp"
 #include "support/text_table.hpp"
@@ -18,32 +17,30 @@ namespace {
 // More comparisons than these are left to their table.
 constexpr std::size_t kSentences = 6;
 
-std::string size_needed(const PairedGap& gap) {
-  const auto count = questions_needed(gap);
-  return count ? "; a gap of this size needs about " + count_form(*count) + " questions" : "";
-}
-
 std::string sentence(const RunReport& report, const Comparison& c, const TableOptions& options) {
-  const std::string task = shown_name(report.tasks[c.task].spec.name);
-  const std::string a = shown_name(report.models[c.a].name), b = shown_name(report.models[c.b].name);
-  const std::string points =
-      fmt::format("{} ± {} points", percent_form(std::abs(c.gap.gap)), percent_form(c.gap.standard_error));
-  if (c.distinguishable())
-    return fmt::format("{}: {} is {} than {} by {} (p {})", task, c.gap.gap > 0 ? a : b,
-                       inked("better", Ink::good, options), c.gap.gap > 0 ? b : a, points, p_form(c.adjusted_p));
-  return fmt::format("{}: {} and {} are {} by {} questions: {} (p {}){}", task, a, b,
-                     inked("not distinguishable", Ink::open, options), count_form(c.gap.question_count), points,
-                     p_form(c.adjusted_p), size_needed(c.gap));
+  const GapFacts facts = {.a = shown_name(report.models[c.a].name),
+                          .b = shown_name(report.models[c.b].name),
+                          .gap = c.gap.gap,
+                          .standard_error = c.gap.standard_error,
+                          .p = c.adjusted_p,
+                          .distinguishable = c.distinguishable(),
+                          .questions = c.gap.question_count,
+                          .questions_needed = questions_needed(c.gap)};
+  const auto ink = [&](const char* words, bool is_better) {
+    return inked(words, is_better ? Ink::good : Ink::open, options);
+  };
+  return shown_name(report.tasks[c.task].spec.name) + ": " + gap_sentence(facts, ink);
 }
 
-// What one model alone did: there is nothing to compare it with but guessing.
 std::string alone(const PreparedTask& task, const ModelRun& model, const TaskOutcome& outcome) {
   const Accuracy accuracy = accuracy_of(task, outcome);
-  std::string text = fmt::format("{}: {} answers {} ± {} % of {} questions", shown_name(task.spec.name),
-                                 shown_name(model.name), percent_form(accuracy.value),
-                                 percent_form(accuracy.standard_error), count_form(task.question_count()));
-  if (outcome.chance > 0) text += fmt::format(" (guessing: {} %)", percent_form(outcome.chance));
-  return text + fmt::format(", {} GFLOPs each", gflops_form(flops_per_question(task, outcome)));
+  return shown_name(task.spec.name) + ": " +
+         answer_sentence({.name = shown_name(model.name),
+                          .accuracy = accuracy.value,
+                          .standard_error = accuracy.standard_error,
+                          .questions = task.question_count(),
+                          .chance = outcome.chance,
+                          .flops_per_question = flops_per_question(task, outcome)});
 }
 
 // Names of the models that no other beats in both accuracy and compute.

@@ -240,6 +240,50 @@ TaskSpec task_of_question_file(const std::string& path) {
   return task;
 }
 
+void read_kind(const JsonValue& root, TaskReader& reader, TaskSpec& task) {
+  std::string type = "multiple_choice";
+  reader.text(root, "type", type);
+  if (type == "cloze")
+    task.kind = TaskKind::cloze;
+  else if (type == "generation")
+    task.kind = TaskKind::generation;
+  else if (type == "rolling")
+    task.kind = TaskKind::rolling;
+  else if (type != "multiple_choice")
+    reader.problem(
+        fmt::format("unknown type {} (known: multiple_choice, cloze, generation, rolling)", in_quotes(type)));
+}
+
+void read_metrics(const JsonValue& root, TaskReader& reader, TaskSpec& task) {
+  reader.metrics(root, "metrics", task, task.metrics);
+  if (task.metrics.empty()) reader.problem("key 'metrics' is missing or empty");
+  reader.metrics(root, "group_metrics", task, task.group_metrics);
+  if (task.group_metrics.empty()) task.group_metrics = task.metrics;
+  for (const MetricColumn& column : task.group_metrics)
+    if (column_of(task.metrics, column.metric) == task.metrics.size())
+      reader.problem(fmt::format("group_metrics names {}, which metrics does not", name_of(column.metric)));
+  for (const MetricColumn& column : task.metrics)
+    if (!has_metric(task.kind, column.metric))
+      reader.problem(fmt::format("metric {} is not for tasks of type {}", name_of(column.metric), name_of(task.kind)));
+}
+
+void check_templates(TaskReader& reader, const TaskSpec& task) {
+  for (const auto& [key, source] : {std::pair{"description", task.description},
+                                    {"prompt", task.prompt},
+                                    {"continuation", task.continuation},
+                                    {"target", task.target},
+                                    {"cluster", task.cluster},
+                                    {"gen_prefix", task.gen_prefix},
+                                    {"subtasks.name", task.subtask_name},
+                                    {"subtasks.alias", task.subtask_alias}})
+    reader.checked_template(key, source);
+  if (const auto prompt = Template::parse(task.prompt);
+      prompt && (prompt->uses("choice") || prompt->uses("label")) &&
+      column_of(task.metrics, Metric::acc_mutual_info) < task.metrics.size())
+    reader.problem(
+        "metric acc_mutual_info needs one prompt for all answers: 'prompt' must not use {choice} or {label}");
+}
+
 }  // namespace
 
 Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name) {
@@ -256,17 +300,7 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   reader.text(root, "alias", task.alias);
   reader.text(root, "version", task.version);
   reader.text(root, "group_version", task.group_version);
-  std::string type = "multiple_choice";
-  reader.text(root, "type", type);
-  if (type == "cloze")
-    task.kind = TaskKind::cloze;
-  else if (type == "generation")
-    task.kind = TaskKind::generation;
-  else if (type == "rolling")
-    task.kind = TaskKind::rolling;
-  else if (type != "multiple_choice")
-    reader.problem(
-        fmt::format("unknown type {} (known: multiple_choice, cloze, generation, rolling)", in_quotes(type)));
+  read_kind(root, reader, task);
   // A text that is scored as a whole stands behind nothing.
   const bool is_rolling = task.kind == TaskKind::rolling;
   for (const char* key : {"description", "prompt", "labels", "fewshot", "num_fewshot", "gen_prefix"})
@@ -281,16 +315,7 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   reader.text(root, "target_delimiter", task.target_delimiter);
   reader.text(root, "fewshot_delimiter", task.fewshot_delimiter);
   reader.text(root, "gen_prefix", task.gen_prefix);
-  reader.metrics(root, "metrics", task, task.metrics);
-  if (task.metrics.empty()) reader.problem("key 'metrics' is missing or empty");
-  reader.metrics(root, "group_metrics", task, task.group_metrics);
-  if (task.group_metrics.empty()) task.group_metrics = task.metrics;
-  for (const MetricColumn& column : task.group_metrics)
-    if (column_of(task.metrics, column.metric) == task.metrics.size())
-      reader.problem(fmt::format("group_metrics names {}, which metrics does not", name_of(column.metric)));
-  for (const MetricColumn& column : task.metrics)
-    if (!has_metric(task.kind, column.metric))
-      reader.problem(fmt::format("metric {} is not for tasks of type {}", name_of(column.metric), type));
+  read_metrics(root, reader, task);
   read_subtasks(root, reader, task);
   if (!task.subtask_name.empty()) task.fewshot.match = "subject";
   read_fewshot(root, reader, task);
@@ -300,20 +325,7 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   read_csv_folders(root, reader, task);
   read_groups(root, reader, task);
   if (!task.groups.empty() && task.subtask_name.empty()) reader.problem("'groups' without 'subtasks'");
-  for (const auto& [key, source] : {std::pair{"description", task.description},
-                                    {"prompt", task.prompt},
-                                    {"continuation", task.continuation},
-                                    {"target", task.target},
-                                    {"cluster", task.cluster},
-                                    {"gen_prefix", task.gen_prefix},
-                                    {"subtasks.name", task.subtask_name},
-                                    {"subtasks.alias", task.subtask_alias}})
-    reader.checked_template(key, source);
-  if (const auto prompt = Template::parse(task.prompt);
-      prompt && (prompt->uses("choice") || prompt->uses("label")) &&
-      column_of(task.metrics, Metric::acc_mutual_info) < task.metrics.size())
-    reader.problem(
-        "metric acc_mutual_info needs one prompt for all answers: 'prompt' must not use {choice} or {label}");
+  check_templates(reader, task);
   if (const auto filters = check_filters(task); !filters) reader.problem(filters.error().message);
   if (reader.failed()) return tl::unexpected<Error>(reader.error());
   task.source = json;

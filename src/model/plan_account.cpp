@@ -1,0 +1,74 @@
+// What a file has beside the tensors that were asked for: counted, noted, or refused.
+#include <fmt/format.h>
+
+#include "model/planner.hpp"
+#include "support/show.hpp"
+
+namespace moe::inline MOE_ABI {
+
+// Multi-token-prediction layers stand behind the last layer under the same naming, but for ERNIE's.
+bool Planner::is_mtp(const std::string& in_file) const {
+  const std::string name = recognised_.prefix.without(in_file);
+  if (name.starts_with("model.mtp_")) return true;  // ERNIE's, whatever the configuration says
+  for (std::int64_t l = c_.layer_count; l < c_.layer_count + c_.mtp_layer_count; ++l)
+    if (name.rfind(file_.kind() == Kind::hf ? fmt::format("model.layers.{}.", l) : fmt::format("blk.{}.", l), 0) == 0)
+      return true;
+  return false;
+}
+
+// Tensors of the other models of a checkpoint are counted, not read.
+bool Planner::is_tower(const TensorInfo& tensor, std::string_view name) {
+  if (recognised_.wrapper == nullptr || !recognised_.wrapper->is_tower(name)) return false;
+  plan_.tower_tensors += 1;
+  plan_.tower_parameters += tensor.rows() * tensor.cols();
+  return true;
+}
+
+bool Planner::is_rope_factors(const TensorInfo& tensor) {
+  if (c_.rope.scaling == RopeScaling::factors) return &tensor == find(Role::rope_factors);
+  return c_.rope.scaling == RopeScaling::longrope &&
+         (&tensor == find(Role::rope_factors_short) || &tensor == find(Role::rope_factors_long));
+}
+
+void Planner::account() {
+  std::vector<std::string> leftover;
+  for (const TensorInfo& tensor : file_.tensors()) {
+    const std::int64_t count = tensor.rows() * tensor.cols();
+    if (is_tower(tensor, tensor.name)) continue;
+    if (scales_.count(&tensor) != 0) continue;  // of FP8 weights; no parameters
+    if (is_rope_factors(tensor)) continue;      // read with the configuration
+    if (used_.count(&tensor) != 0) {
+      plan_.total_parameters += count;
+    } else if (is_mtp(tensor.name) && quantization_.method == arch::Quantization::Method::fp8 &&
+               tensor.name.ends_with("_scale_inv")) {
+      continue;
+    } else if (is_mtp(tensor.name)) {
+      plan_.mtp_parameters += count;
+    } else if (arch::is_leftover(file_.kind(), tensor.name)) {
+      leftover.push_back(tensor.name);
+    } else if (!c_.tie_word_embeddings || tensor.name != arch::tensor_name(recognised_, file_.kind(), Role::head)) {
+      refuse(ErrorCode::unsupported,
+             fmt::format("tensor {} is not expected in a {} model", tensor.name.substr(0, 120), c_.family));
+    }
+  }
+  for (const checkpoint::UnsupportedTensor& tensor : file_.unsupported()) {
+    const std::int64_t count = tensor.where.rows() * tensor.where.cols();
+    if (is_tower(tensor.where, tensor.name)) continue;
+    if (raw_.count(&tensor.where) != 0)
+      plan_.total_parameters += tensor.type == "F8_E4M3" ? count : tensor.name.ends_with("_blocks") ? 2 * count : 0;
+    else if (is_mtp(tensor.name))
+      plan_.mtp_parameters += tensor.type == "F8_E4M3" ? count : 0;
+    else if (arch::is_leftover(file_.kind(), tensor.name))
+      leftover.push_back(tensor.name);
+    else
+      refuse(ErrorCode::unsupported, fmt::format("tensor {} of type {} is not expected in a {} model",
+                                                 tensor.name.substr(0, 120), tensor.type, c_.family));
+  }
+  if (!leftover.empty())
+    plan_.notes.push_back(fmt::format("{} {} of rotary frequencies ({}{}) {} not used: libmoe computes its own",
+                                      leftover.size(), leftover.size() == 1 ? "tensor" : "tensors",
+                                      in_quotes(leftover.front()), leftover.size() == 1 ? "" : ", ..",
+                                      leftover.size() == 1 ? "is" : "are"));
+}
+
+}  // namespace moe::inline MOE_ABI

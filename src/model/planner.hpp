@@ -1,0 +1,88 @@
+#pragma once
+// The work behind plan_weights(): one object per load, its parts in plan.cpp (finding tensors), plan_attention.cpp,
+// plan_experts.cpp (and dense layers) and plan_account.cpp (what the file has beside them).
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "arch/family.hpp"
+#include "checkpoint/checkpoint.hpp"
+#include "model/plan.hpp"
+
+namespace moe::inline MOE_ABI {
+
+class Planner {
+ public:
+  Planner(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights)
+      : file_(file),
+        recognised_(recognised),
+        family_(*recognised.family),
+        c_(recognised.config),
+        quantization_(recognised.quantization),
+        w_(weights) {
+    for (const checkpoint::UnsupportedTensor& tensor : file.unsupported()) unsupported_[tensor.name] = &tensor;
+  }
+
+  Result<LoadPlan> run();
+
+ private:
+  using Role = arch::Role;
+  using Kind = checkpoint::Kind;
+  using TensorInfo = checkpoint::TensorInfo;
+  using Shape = std::vector<std::int64_t>;
+
+  const TensorInfo* find(Role role, std::int64_t layer = 0, std::int64_t expert = 0);
+  const TensorInfo* require(Role role, const Shape& shape, std::int64_t layer = 0, std::int64_t expert = 0);
+  const TensorInfo* require_named(const std::string& name, const Shape& shape);
+  bool one_value_blocks(const TensorInfo& tensor);
+  void matrix(Role role, std::int64_t rows, std::int64_t k, Matrix& out, std::int64_t layer = 0);
+  void add(MatrixJob job);
+  void rows_of(const TensorInfo* tensor, std::int64_t first_row, std::int64_t rows, std::int64_t k, Matrix& out);
+  void vector(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
+  void row(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
+  void layer(std::int64_t l);
+  void gqa(std::int64_t l, LayerWeights& w);
+  void qkv_bias(std::int64_t l, LayerWeights& w);
+  void mla(std::int64_t l, LayerWeights& w);
+  void mla_heads(std::int64_t l, LayerWeights& w);
+  void moe(std::int64_t l, LayerWeights& w);
+  void gate_row(std::int64_t l, LayerWeights& w);
+  void dense(std::int64_t l, FfnWeights& w);
+  void experts(Role role, std::int64_t l, std::int64_t rows, std::int64_t k, Matrix FfnWeights::*member,
+               LayerWeights& w);
+  void norm(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
+  void fused_experts(std::int64_t l, LayerWeights& w);
+  void stacked_experts(std::int64_t l, LayerWeights& w);
+  void stacked(Role role, std::int64_t l, std::int64_t e, std::int64_t first, std::int64_t step, Matrix& out);
+  void stacked_mxfp4(Role role, std::int64_t l, std::int64_t e, std::int64_t first, std::int64_t step,
+                     std::int64_t rows, Matrix& out);
+  void expert_biases(std::int64_t l, LayerWeights& w);
+  bool has(Role role) const { return !arch::tensor_name(recognised_, file_.kind(), role).empty(); }
+  const checkpoint::UnsupportedTensor* find_raw(const std::string& name, std::string_view type) const;
+  const TensorInfo* require_raw(const std::string& name, std::string_view type, const Shape& shape);
+  bool is_mtp(const std::string& in_file) const;
+  bool is_tower(const TensorInfo& tensor, std::string_view name);
+  bool is_rope_factors(const TensorInfo& tensor);
+  void account();
+  void refuse(ErrorCode code, std::string message) {
+    if (!error_) error_ = Error{code, std::move(message)};
+  }
+
+  const checkpoint::Checkpoint& file_;
+  const arch::Recognised& recognised_;
+  const arch::Family& family_;
+  const ModelConfig& c_;
+  const arch::Quantization& quantization_;
+  Weights& w_;
+  LoadPlan plan_;
+  std::unordered_set<const TensorInfo*> used_;
+  std::unordered_set<const TensorInfo*> raw_, scales_;  // of file_.unsupported(), and FP8's scales
+  std::unordered_map<std::string_view, const checkpoint::UnsupportedTensor*> unsupported_;
+  std::optional<Error> error_;
+};
+
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,33 @@
+#pragma once
+// --help in lines that a terminal has room for.
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <string_view>
+
+namespace cli {
+
+/// `text` in lines of at most `columns`, behind `indent` spaces each; a word that is longer has a line of its own. Lines
+/// of the text stay apart. One that begins with a space is an example: it stays as it is, so that it can be copied.
+std::string filled(std::string_view text, std::size_t columns, std::size_t indent = 0);
+
+/// CLI11's layout: names to the left, what they are to the right of them or, on a narrow terminal, below.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  explicit HelpFormatter(std::size_t columns) : columns_(columns) {}
+  std::string make_usage(const CLI::App* app, std::string name) const override;
+  std::string make_description(const CLI::App* app) const override;
+  std::string make_footer(const CLI::App* app) const override;
+  std::string make_option(const CLI::Option* option, bool is_positional) const override;
+  std::string make_subcommand(const CLI::App* command) const override;
+
+ private:
+  std::string entry(const std::string& name, const std::string& description) const;
+
+  std::size_t columns_;
+};
+
+/// Of the program and all its subcommands.
+void set_help(CLI::App& app, std::size_t columns);
+
+}  // namespace cli
