@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""site.py ROOT OUT: the documents of the tree as mkdocs reads them, each at its own path, so that their links hold.
+"""collect_site.py ROOT OUT: the documents of the tree as mkdocs reads them, each at its own path, so that their links hold.
 
 From README.md and its neighbours and docs/, links are followed: a Markdown file is copied, any other file becomes a page
 that shows it. A link to a folder, or to a file that is not there, is an error: the site could not follow it.
