@@ -80,7 +80,7 @@ TEST_CASE("a tokenizer that is there is there by default, and not read where nob
 TEST_CASE("resident_bytes is what the model holds: matrices as they are packed, and every vector") {
   const auto model = moe::Model::load(kTiny.string());
   REQUIRE_MESSAGE(model.has_value(), model.error().message);
-  const moe::Weights& weights = *(*model)->impl().weights;
+  const moe::Weights& weights = *impl_of(**model).weights;
   std::size_t floats = weights.final_norm.size();
   for (const moe::LayerWeights& l : weights.layers)
     for (const std::vector<float>* v :
