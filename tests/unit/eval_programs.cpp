@@ -341,7 +341,8 @@ TEST_CASE("one content under two names: each has its runs, the answers are share
   REQUIRE(asked({"old"}, "one").status == 0);
   const auto again = asked({"new", "other"}, "two");
   REQUIRE_MESSAGE(again.status == 0, again.err);
-  for (const auto& model : Json::parse(moe_test::read_file(s.dir / "two/run.json"))["models"])
+  const Json two = Json::parse(moe_test::read_file(s.dir / "two/run.json"));
+  for (const auto& model : two["models"])
     CHECK(model["tasks"][0]["executed"]["total"] == 0);
   const auto list = run(s, {"history", "--cache", s / "c.db"});
   for (const char* name : {" old ", " new ", " other "})
