@@ -45,6 +45,7 @@ NOT_RUN = {
     ("docs/SERVING.md", "python3 -m venv /tmp/openai"): "installs; tests/serve/clients.py has the requests of the package",
     ("docs/SERVING.md", "- model_id: nano"): "it is a file",
     ("docs/SERVING.md", "llm -m nano"): "needs the package llm",
+    ("docs/SERVING.md", "guidellm run "): "needs guidellm",
     ("docs/SERVING.md", 'pip install "lm-eval[api]'): "installs",
     ("docs/SERVING.md", "lm-eval run --model gguf"): "needs lm-eval",
     ("docs/SERVING.md", "lm-eval run --model local-chat-completions"): "needs lm-eval",

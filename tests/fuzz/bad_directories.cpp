@@ -200,8 +200,9 @@ TEST_CASE("directories in which a file is missing or is something else") {
   std::filesystem::create_symlink("/dev/zero", model);
   check_refused(moe::checkpoint::open(dir.path()), ErrorCode::bad_file, {"not a regular file"});
   check_refused(moe::checkpoint::open("/dev/null"), ErrorCode::bad_file, {"/dev/null"});
-  check_refused(moe::checkpoint::open(std::string("/tmp\0x", 6)), ErrorCode::not_found, {"NUL"});
-  check_refused(moe::checkpoint::open(""), ErrorCode::not_found, {});
+  check_refused(moe::checkpoint::open(std::string("/tmp\0x", 6)), ErrorCode::bad_argument,
+                {"'/tmp\\x00x'", "zero byte"});
+  check_refused(moe::checkpoint::open(""), ErrorCode::bad_argument, {"''", "not empty"});
 }
 
 TEST_CASE("index files that lead astray") {
