@@ -342,8 +342,7 @@ TEST_CASE("one content under two names: each has its runs, the answers are share
   const auto again = asked({"new", "other"}, "two");
   REQUIRE_MESSAGE(again.status == 0, again.err);
   const Json two = Json::parse(moe_test::read_file(s.dir / "two/run.json"));
-  for (const auto& model : two["models"])
-    CHECK(model["tasks"][0]["executed"]["total"] == 0);
+  for (const auto& model : two["models"]) CHECK(model["tasks"][0]["executed"]["total"] == 0);
   const auto list = run(s, {"history", "--cache", s / "c.db"});
   for (const char* name : {" old ", " new ", " other "})
     CHECK_MESSAGE(list.out.find(name) != std::string::npos, list.out);
