@@ -96,8 +96,10 @@ Result<ParallelFor> start_openmp_pool(std::int32_t thread_count) {
 }
 
 void end_openmp_threads() {
+#ifndef KMP_VERSION_MAJOR  // LLVM's OpenMP keeps its threads, and does not count them as libgomp does
   omp_pause_resource_all(omp_pause_soft);
   tested_threads = {};
+#endif
 }
 
 }  // namespace moe::inline MOE_ABI
