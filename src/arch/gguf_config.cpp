@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "support/json_writer.hpp"
 #include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::arch {
