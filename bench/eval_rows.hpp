@@ -32,6 +32,7 @@ struct Options {
   eval_until_known::Flags until_known;
   eval_families::Flags families;
   bool peaks = false;
+  std::string shard;
   std::string a, b;  // of compare
 };
 

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 
 #include "bench/eval_rows.hpp"
 #include "bench/eval_setup.hpp"
+#include "bench/eval_shard.hpp"
 #include "bench/index_command.hpp"
 #include "bench/report_command.hpp"
 #include "bench/search_command.hpp"
@@ -165,6 +167,8 @@ constexpr const char* kExamples = R"(Examples:
   moe-eval --model a=one.gguf --tasks mmlu --data DATA --cache runs.db
   moe-eval history --cache runs.db
   moe-eval compare 1 2 --cache runs.db
+  moe-eval --model a=one.gguf --tasks mmlu --data DATA --cache part2.db --shard 2/3
+  moe-eval merge all.db part1.db part2.db part3.db
   moe-eval report runs/today
   moe-eval report --cache runs.db --out runs/again
   moe-eval index runs/today
@@ -203,6 +207,7 @@ void add_options(CLI::App& app, Options& o) {
   cli::add_path(app, "--out", o.out, "folder for results, samples, run.json and report.html");
   cli::add_path(app, "--cache", o.cache,
                 "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
+  eval_shard::add_options(app, o.shard);
   eval_until_known::add_options(app, o.until_known);
   eval_families::add_options(app, o.families);
   app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
@@ -227,6 +232,12 @@ int main(int argc, char** argv) {
   compare->add_option("A", options.a, "number of a run (moe-eval history), or name of a model: its last runs")
       ->required();
   compare->add_option("B", options.b, "what A is compared with")->required();
+  std::string merged;
+  std::vector<std::string> parts;
+  CLI::App* merge =
+      app.add_subcommand("merge", "adds all that --cache files hold to another one: shards become a whole");
+  cli::add_path(*merge, "OUT", merged, "the file that gets them; made where there is none")->required();
+  cli::add_path(*merge, "IN", parts, "files of shards, or of other runs")->required();
   report_command::Options reported;
   const CLI::App* report = report_command::add(app, reported);
   search_command::Options search_options;
@@ -237,6 +248,7 @@ int main(int argc, char** argv) {
   const int status = cli::run(app, argc, argv, [&]() -> moe::Result<void> {
     if (history->parsed()) return store_commands::history(options.cache);
     if (compare->parsed()) return store_commands::compare(options.cache, options.a, options.b);
+    if (merge->parsed()) return store_commands::merge(merged, parts);
     if (report->parsed()) return report_command::run(reported);
     if (index->parsed()) return index_command::run(indexed);
     if (options.tasks.empty()) throw CLI::RequiredError("--tasks");
@@ -257,6 +269,13 @@ int main(int argc, char** argv) {
     if (!settings) {
       usage = cli::kUsage;
       return moe::forward(settings);
+    }
+    const auto shard = eval_shard::wanted(options.shard, [](const char* name) { return std::getenv(name); });
+    if (!shard) return moe::forward(shard);
+    if (*shard && search->parsed()) throw CLI::ValidationError("search", "has no shards");
+    if (*shard) {
+      if (auto ok = eval_shard::check(options); !ok) return ok;
+      return eval_shard::run(options, *settings, *chat, started, **shard);
     }
     if (!search->parsed()) return evaluate_all(options, *settings, *chat, started);
     if (settings->size() > 1) throw CLI::ValidationError("search", "asks one model, without --sweep");

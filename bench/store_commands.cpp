@@ -10,7 +10,10 @@
 #include "moe/eval/statistics.hpp"
 #include "moe/eval/store.hpp"
 #include "support/number.hpp"
+#include "support/show.hpp"
 #include "support/text_table.hpp"
+#include "tools/common/interrupt.hpp"
+#include "tools/common/progress.hpp"
 #include "tools/common/standard_output.hpp"
 #include "tools/common/terminal.hpp"
 
@@ -136,6 +139,26 @@ moe::Result<void> compare(const std::string& path, const std::string& a, const s
   }
   if (!any) return moe::fail(moe::ErrorCode::not_found, "'" + a + "' and '" + b + "' have no finished task in common");
   return cli::print(table.render(cli::standard_output().columns));
+}
+
+moe::Result<void> merge(const std::string& into, const std::vector<std::string>& from) {
+  // A name that leads nowhere is found before the first hour of copying.
+  for (const std::string& path : from)
+    if (const auto store = eval::RunStore::open_read_only(path); !store) return moe::forward(store);
+  for (const std::string& path : from) {
+    cli::ProgressLine line("merging " + path);
+    eval::ReadHooks hooks;
+    hooks.cancelled = cli::interrupted;
+    hooks.on_progress = [&](std::string_view, std::int64_t done, std::int64_t total) { line.update({done, total}); };
+    const auto counts = eval::merge_store(into, path, hooks);
+    line.clear();
+    if (!counts) return moe::forward(counts);
+    if (auto ok = cli::print(fmt::format("{}: {} new answers, {} known before, {} new runs\n", moe::printable(path),
+                                         counts->added, counts->known, counts->runs));
+        !ok)
+      return ok;
+  }
+  return {};
 }
 
 }  // namespace store_commands

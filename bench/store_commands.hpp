@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "moe/error.hpp"
 #include "moe/eval/store.hpp"
@@ -19,5 +20,8 @@ moe::Result<void> history(const std::string& store);
 /// The paired gap between two finished runs. A and B are numbers of runs, or names of models: then every task that both
 /// have finished, the last run of each.
 moe::Result<void> compare(const std::string& store, const std::string& a, const std::string& b);
+
+/// Adds what the stores `from` hold to the store `into`, one after the other.
+moe::Result<void> merge(const std::string& into, const std::vector<std::string>& from);
 
 }  // namespace store_commands

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "moe/eval/evaluate.hpp"
+#include "moe/eval/shard.hpp"
 #include "moe/eval/statistics.hpp"
 #include "moe/model.hpp"
 #include "moe/session.hpp"
@@ -107,6 +108,19 @@ class MOE_API RunStore {
   std::unique_ptr<Impl> impl_;
 };
 
+/// What merge_store found in the store that it read.
+struct MergedCounts {
+  std::int64_t added = 0, known = 0;       ///< answers: new ones, and those that both stores hold
+  std::int64_t runs = 0, evaluations = 0;  ///< new ones
+};
+
+/// Adds all that the store `from` holds to the store `into`, which is made where there is none: the answers that either
+/// knows, and the runs. All of it or nothing. What both know must be equal to the bit, as the same model gives the same
+/// answer on every machine. Progress is in rows of `from`.
+/// Errors: those of RunStore; not_found for `from`; bad_argument for one store with itself; bad_file, naming both stores
+/// and both answers, when they answer the same question in two ways: one of the machines is broken; cancelled.
+MOE_API Result<MergedCounts> merge_store(const std::string& into, const std::string& from, const ReadHooks& hooks = {});
+
 /// SHA-256 of a task file: what StoredRun::task_hash is.
 MOE_API std::string hash_task(const TaskSpec& task);
 /// SHA-256 of all prompts and answers of a task: what StoredRun::questions_hash is.
@@ -141,6 +155,12 @@ class MOE_API StoredModel : public LanguageModel {
 /// What was answered before an error stays: the same call goes on from there. Errors: those of evaluate and of the store.
 MOE_API Result<TaskOutcome> evaluate_stored(const PreparedTask& task, LanguageModel& model, RunStore& store,
                                             StoredRun run, const EvaluateOptions& options = {});
+
+/// Answers the shard's questions into the store; gives their number. `run` as in evaluate_stored: it is noted as begun, and
+/// finished by whoever evaluates the whole task through a store that holds the answers of all shards (merge_store).
+/// Errors: those of answer(), questions_of and the store.
+MOE_API Result<std::int64_t> answer_shard(const PreparedTask& task, const Shard& shard, LanguageModel& model,
+                                          RunStore& store, StoredRun run, const Hooks& hooks = {});
 
 /// Local time with microseconds, as RunReport::started has it: "2026-11-28T17:30:00.000000".
 MOE_API std::string iso_time();

@@ -34,20 +34,40 @@ std::string iso_time() {
   return out;
 }
 
-Result<TaskOutcome> evaluate_stored(const PreparedTask& task, LanguageModel& model, RunStore& store, StoredRun run,
-                                    const EvaluateOptions& options) {
+namespace {
+
+Result<std::int64_t> begin_run(const PreparedTask& task, RunStore& store, StoredRun run) {
   run.started = iso_time();
   run.task = task.spec.name;
   run.task_hash = hash_task(task.spec);
   run.questions_hash = hash_questions(task);
   run.num_fewshot = task.num_fewshot, run.question_count = task.question_count();
-  const auto id = store.begin_run(run);
+  return store.begin_run(run);
+}
+
+}  // namespace
+
+Result<TaskOutcome> evaluate_stored(const PreparedTask& task, LanguageModel& model, RunStore& store, StoredRun run,
+                                    const EvaluateOptions& options) {
+  const auto id = begin_run(task, store, run);
   if (!id) return forward(id);
   StoredModel stored(model, store, run.setting);
   auto outcome = evaluate(task, stored, options);
   if (!outcome) return outcome;
   if (auto kept = store.finish_run(*id, iso_time(), task, *outcome); !kept) return forward(kept);
   return outcome;
+}
+
+Result<std::int64_t> answer_shard(const PreparedTask& task, const Shard& shard, LanguageModel& model, RunStore& store,
+                                  StoredRun run, const Hooks& hooks) {
+  const auto questions = questions_of(task, shard);
+  if (!questions) return forward(questions);
+  const StoreSetting setting = run.setting;
+  if (const auto id = begin_run(task, store, std::move(run)); !id) return forward(id);
+  StoredModel stored(model, store, setting);
+  const auto answers = answer(task, *questions, stored, hooks);
+  if (!answers) return forward(answers);
+  return static_cast<std::int64_t>(questions->size());
 }
 
 }  // namespace moe::inline MOE_ABI::eval

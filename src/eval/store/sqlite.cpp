@@ -105,6 +105,10 @@ Statement& Statement::bind_bytes(int at, std::string_view bytes) {
     code_ = sqlite3_bind_blob64(statement_, at + 1, bytes.empty() ? "" : bytes.data(), bytes.size(), SQLITE_TRANSIENT);
   return *this;
 }
+Statement& Statement::bind_column(int at, const Statement& row, int column) {
+  if (code_ == SQLITE_OK) code_ = sqlite3_bind_value(statement_, at + 1, sqlite3_column_value(row.statement_, column));
+  return *this;
+}
 
 Result<bool> Statement::step() {
   if (code_ == SQLITE_OK) {

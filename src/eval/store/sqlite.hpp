@@ -61,6 +61,8 @@ class Statement {
   Statement& bind(int at, const std::optional<double>& value);
   Statement& bind(int at, std::string_view text);
   Statement& bind_bytes(int at, std::string_view bytes);
+  /// The value of a column of another statement's row, with its type.
+  Statement& bind_column(int at, const Statement& row, int column);
 
   /// True when there is a row.
   Result<bool> step();
@@ -72,6 +74,7 @@ class Statement {
   double number(int at) const { return sqlite3_column_double(statement_, at); }
   std::optional<double> maybe_number(int at) const;
   std::string text(int at) const;
+  int column_count() const { return sqlite3_column_count(statement_); }
 
  protected:
   sqlite3_stmt* handle() const { return statement_; }

@@ -5,111 +5,19 @@
 
 #include <fmt/format.h>
 
-#include <bit>
-
 #include "eval/store/rows.hpp"
+#include "eval/store/run_rows.hpp"
 #include "eval/store/store_file.hpp"
+#include "eval/store/transaction.hpp"
 #include "moe/eval/report.hpp"
-#include "support/sha256.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-constexpr int kScoreColumns = 9, kReplyColumns = 8, kRunColumns = 28, kAnswerColumns = 6, kEvaluationColumns = 4;
+constexpr int kScoreColumns = 9, kReplyColumns = 8, kEvaluationColumns = 4;
 
 std::int64_t flags_of(const Score& s) { return (s.is_greedy ? 1 : 0) | (s.truncated ? 2 : 0) | (s.reencoded ? 4 : 0); }
 std::int64_t flags_of(const Generation& g) { return (g.finished ? 1 : 0) | (g.truncated ? 2 : 0); }
-
-// With the model's name: who asks one content under two names finds both in the store. Their answers are shared.
-std::string key_of(const StoredRun& run) {
-  const StoreSetting& s = run.setting;
-  std::string text =
-      fmt::format("{}\n{}\n{} {} {} {} {} {}\n{}\n{}\n{}\n{} {} {}", s.model_hash, s.formats, s.numerics_version,
-                  static_cast<int>(s.precision), static_cast<int>(s.kv), s.top_k, s.max_length, s.tokenizer, run.task,
-                  run.task_hash, run.questions_hash, run.num_fewshot, run.limit, run.seed);
-  if (!s.chat.empty()) text += "\nchat " + s.chat;
-  if (!s.experts.empty()) text += "\nexperts " + s.experts;
-  return sha256_hex(text + "\nmodel " + run.model);
-}
-
-// The columns of `runs`, in order. `answers`: see answers_of().
-Result<void> write_run(const Database& database, const std::string& key, const StoredRun& run, std::int64_t answers) {
-  const StoreSetting& s = run.setting;
-  RowWriter row(database, "runs", kRunColumns);
-  row.add(run.id).add(key).add(run.started).add(run.finished).add(run.model).add(run.path);
-  row.add(s.model_hash).add(s.formats).add(static_cast<std::int64_t>(s.precision));
-  row.add(static_cast<std::int64_t>(s.kv)).add(s.top_k).add(s.max_length).add(std::bit_cast<std::int64_t>(s.tokenizer));
-  row.add(std::int64_t{s.numerics_version}).add(run.task).add(run.task_hash).add(run.questions_hash);
-  row.add(run.num_fewshot).add(run.question_count).add(run.limit).add(std::bit_cast<std::int64_t>(run.seed));
-  row.add(run.accuracy).add(run.standard_error).add(run.model_flops).add(run.seconds).add(answers).add(s.experts);
-  const auto written = row.write();
-  return written ? Result<void>() : forward(written);
-}
-
-StoredRun read_run(const RowReader& q) {
-  StoredRun r;
-  r.id = q.integer(0), r.started = q.text(2), r.finished = q.text(3), r.model = q.text(4), r.path = q.text(5);
-  r.setting.model_hash = q.text(6), r.setting.formats = q.text(7);
-  r.setting.precision = static_cast<Precision>(q.integer(8)), r.setting.kv = static_cast<KvType>(q.integer(9));
-  r.setting.top_k = q.integer(10), r.setting.max_length = q.integer(11);
-  r.setting.tokenizer = std::bit_cast<std::uint64_t>(q.integer(12));
-  r.setting.numerics_version = static_cast<int>(q.integer(13));
-  r.task = q.text(14), r.task_hash = q.text(15), r.questions_hash = q.text(16);
-  r.num_fewshot = q.integer(17), r.question_count = q.integer(18), r.limit = q.number(19);
-  r.seed = std::bit_cast<std::uint64_t>(q.integer(20)), r.accuracy = q.maybe_number(21);
-  r.standard_error = q.maybe_number(22), r.model_flops = q.integer(23), r.seconds = q.number(24);
-  r.setting.experts = q.text(26);
-  return r;
-}
-std::int64_t answers_column(const RowReader& run) { return run.integer(25); }
-
-// Takes the checksums of a run's answers one by one: the run knows when one is missing or came from elsewhere.
-class AnswersChecksum {
- public:
-  void add(std::int64_t row) { sum_.add(row); }
-  std::int64_t value() const { return sum_.value(); }
-
- private:
-  RowChecksum sum_{"answers of a run"};
-};
-
-Result<void> delete_answers(const Database& database, std::int64_t run) {
-  Statement all(database, "DELETE FROM answers WHERE run = ?");
-  return all.bind(0, run).finish();
-}
-
-// Nothing is ever taken out: a number that is missing was. Answers of a run may still be there.
-Result<void> check_numbers(const Database& database) {
-  for (const char* table : {"runs", "evaluations"}) {
-    Statement gap(database, fmt::format("SELECT ifnull(max(id), 0), count(*) FROM {}", table).c_str());
-    if (const auto row = gap.step(); !row) return forward(row);
-    if (gap.integer(0) != gap.integer(1))
-      return database.damaged(
-          fmt::format("it has {} {}, the last of which is number {}", gap.integer(1), table, gap.integer(0)));
-  }
-  Statement orphan(database, "SELECT run FROM answers WHERE run NOT IN (SELECT id FROM runs) LIMIT 1");
-  const auto row = orphan.step();
-  if (!row) return forward(row);
-  if (*row) return database.damaged(fmt::format("run {} is gone, but for its answers", orphan.integer(0)));
-  return {};
-}
-
-// Those of one run, which must be the ones it was finished with.
-Result<std::vector<StoredAnswer>> answers_of(const Database& database, std::int64_t run, std::int64_t expected) {
-  RowReader q(database, "answers", "WHERE run = ? ORDER BY position");
-  q.bind(0, run);
-  std::vector<StoredAnswer> out;
-  AnswersChecksum sum;
-  for (;;) {
-    const auto row = q.next();
-    if (!row) return forward(row);
-    if (!*row) break;
-    sum.add(q.checksum());
-    out.push_back({q.text(2), q.text(3), q.number(4)});
-  }
-  if (sum.value() != expected) return database.damaged(fmt::format("the answers of run {} are not all there", run));
-  return out;
-}
 
 }  // namespace
 
@@ -127,27 +35,13 @@ struct RunStore::Impl {
         add_score(database, "scores", kScoreColumns),
         add_reply(database, "replies", kReplyColumns) {}
 
-  // All of `body` or nothing of it.
   template <class Body>
   Result<void> transaction(Body&& body) {
-    return between("BEGIN IMMEDIATE", body);
+    return in_transaction(database, body);
   }
-  // All that `body` reads is of one moment.
   template <class Body>
   Result<void> snapshot(Body&& body) const {
-    auto done = between("BEGIN", body);
-    if (auto ok = database.check_rest(); !ok) return ok;
-    return done;
-  }
-
- private:
-  template <class Body>
-  Result<void> between(const char* begin, Body& body) const {
-    if (auto begun = database.run(begin); !begun) return begun;
-    Result<void> done = body();
-    if (done) done = database.run("COMMIT");
-    if (!done) sqlite3_exec(database.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
-    return done;
+    return in_snapshot(database, body);
   }
 };
 
@@ -223,7 +117,7 @@ Result<void> RunStore::add(const std::vector<std::pair<std::string, Score>>& sco
 Result<std::int64_t> RunStore::begin_run(const StoredRun& run) {
   StoredRun begun = run;
   auto done = impl_->transaction([&]() -> Result<void> {
-    const std::string key = key_of(run);
+    const std::string key = run_key(run);
     RowReader find(impl_->database, "runs", "WHERE key = ?");
     find.bind(0, std::string_view(key));
     const auto known = find.next();
@@ -236,7 +130,7 @@ Result<std::int64_t> RunStore::begin_run(const StoredRun& run) {
     begun.finished.clear(), begun.accuracy.reset(), begun.standard_error.reset();
     begun.model_flops = 0, begun.seconds = 0;
     if (auto ok = check_numbers(impl_->database); !ok) return ok;
-    return write_run(impl_->database, key, begun, AnswersChecksum().value());
+    return write_run(impl_->database, key, begun, no_answers());
   });
   if (!done) return forward(done);
   return begun.id;
@@ -253,24 +147,20 @@ Result<void> RunStore::finish_run(std::int64_t id, const std::string& finished, 
     if (!known) return forward(known);
     if (!*known) return impl_->database.damaged(fmt::format("run {} is gone", id));
     StoredRun run = read_run(find);
-    const std::string key = find.text(1);  // not all of it is in the row
+    const std::string key = key_column(find);  // not all of it is in the row
     find.reset();
     run.finished = finished, run.standard_error = accuracy.standard_error;
     run.accuracy = column < task.spec.metrics.size() ? std::optional(accuracy.value) : std::nullopt;
     run.model_flops = outcome.model_flops, run.seconds = outcome.seconds;
-    if (auto ok = delete_answers(impl_->database, id); !ok) return ok;
-    RowWriter row(impl_->database, "answers", kAnswerColumns);
-    AnswersChecksum sum;
-    std::int64_t position = 0;
+    std::vector<StoredAnswer> answers;
     for (std::size_t s = 0; s < task.subtasks.size() && column < task.spec.metrics.size(); ++s)
       for (std::size_t d = 0; d < task.subtasks[s].documents.size(); ++d) {
         const Document& document = task.subtasks[s].documents[d];
-        row.add(id).add(position++).add(document.question.id).add(document.cluster);
-        const auto written = row.add(outcome.documents[s][d].metrics[column]).write();
-        if (!written) return forward(written);
-        sum.add(*written);
+        answers.push_back({document.question.id, document.cluster, outcome.documents[s][d].metrics[column]});
       }
-    return write_run(impl_->database, key, run, sum.value());
+    const auto sum = replace_answers(impl_->database, id, answers);
+    if (!sum) return forward(sum);
+    return write_run(impl_->database, key, run, *sum);
   });
 }
 
