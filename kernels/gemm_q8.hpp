@@ -192,7 +192,8 @@ MOE_FORCE_INLINE typename Vector<Arch>::F add_to_chain(const PanelScales<Arch, k
 }
 
 /// The chains of a register tile over all blocks; y[i] points at the 16 results of token kFirst + i of the first panel,
-/// those of the next panel follow. ahead: the panels to ask memory for meanwhile, or null.
+/// those of the next panel follow. ahead: the panels to ask memory for meanwhile, or null. Long, because every
+/// step works on the same arrays of registers.
 template <class Arch, Format kFormat, class Tile>
 MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, std::int64_t block_count,
                               const std::byte* tile, const std::byte* ahead, float* const* y) {

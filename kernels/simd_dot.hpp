@@ -9,7 +9,8 @@
 
 namespace moe::inline MOE_ABI::kernels {
 
-/// Vector<Arch>: I holds kLanes int32 (or 4 * kLanes bytes), F holds kLanes float32.
+/// Vector<Arch>: I holds kLanes int32 (or 4 * kLanes bytes), F holds kLanes float32. Every width has the same functions:
+/// they look alike, but each intrinsic is another.
 template <class Arch>
 struct Vector;
 

@@ -3,117 +3,34 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <optional>
 
-#include "bench/peaks.hpp"
 #include "moe/cpu.hpp"
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
 #include "moe/outline.hpp"
-#include "support/json.hpp"
 #include "support/json_text.hpp"
 #include "support/show.hpp"
-#include "support/text_file.hpp"
 #include "tools/common/program.hpp"
-#include "tools/common/threads.hpp"
+#include "tools/inspect_facts.hpp"
 
 namespace {
 
 using json = nlohmann::ordered_json;
+using inspect::Facts;
+using inspect::Limit;
+using inspect::limit_of;
 using moe::Format;
-using moe::MlaForm;
 using moe::ModelConfig;
 
 /// Formats that a model without weights is sized for.
 constexpr Format kSizedFor[] = {Format::bf16, Format::q8_0, Format::q6_k, Format::q4_k, Format::q4_0};
-
-/// All that is printed, in either form.
-struct Facts {
-  moe::ModelInfo info;
-  moe::ParameterCount parameters;
-  std::int64_t context = 0;
-  std::int64_t flops_per_token = 0, flops_per_token_without_head = 0;
-  std::int64_t attention_decode = 0;           ///< one token that sees `context` keys
-  std::int64_t attention_decode_absorbed = 0;  ///< the same in the form that runs; equal without latent attention
-  std::int64_t attention_decode_all_keys = 0;  ///< as if no layer had a window
-  std::int64_t attention_prefill_mean = 0;     ///< one token of a prefill, at half of the context
-  std::int64_t cache_values = 0;               ///< per token
-  std::optional<moe_bench::Peaks> peaks;
-  bool config_only() const { return info.formats.empty(); }
-};
-
-/// The most tokens per second that decoding one sequence at this context can reach: every touched byte is read once per
-/// token, every operation is done, whichever takes longer.
-struct Limit {
-  double tokens_per_second = 0.0;
-  bool by_bytes = true;
-};
-
-Limit limit_of(const Facts& f, std::int64_t touched_bytes, bool int8) {
-  const double bytes = static_cast<double>(touched_bytes + 2 * f.cache_values * f.context);
-  const double reading = bytes / f.peaks->read_bytes;
-  const double computing = static_cast<double>(f.flops_per_token) / (int8 ? f.peaks->int8_ops : f.peaks->float_ops) +
-                           static_cast<double>(f.attention_decode_absorbed) / f.peaks->float_ops;
-  return {1.0 / std::max(reading, computing), reading >= computing};
-}
-
-/// Of a file: its largest format decides about the arithmetic.
-Limit limit_of(const Facts& f) {
-  return limit_of(f, f.info.touched_bytes, moe::multiplies_int8(f.info.formats.front().format));
-}
 
 std::string limit_text(const Limit& limit) {
   char text[64];
   std::snprintf(text, sizeof text, "%.3g tokens/s (%s)", limit.tokens_per_second,
                 limit.by_bytes ? "bytes" : "operations");
   return text;
-}
-
-/// "measure", or a file that `moe-bench --json` wrote.
-moe::Result<moe_bench::Peaks> read_peaks(const std::string& source) {
-  if (source == "measure") {
-    const auto threads = cli::start_threads(0);
-    if (!threads) return moe::forward(threads);
-    return moe_bench::measure_peaks(threads->worker_count, cli::interrupted);
-  }
-  constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 20;
-  const auto text = moe::read_text(source, {kMostBytes, moe::Streams::allowed, cli::interrupted});
-  if (!text) return moe::forward(text);
-  const auto document = moe::parse_json_object(*text, source);
-  if (!document) return moe::forward(document);
-  const auto found = document->root().find("peaks");
-  const auto all = found ? found->find("all") : std::nullopt;
-  const auto number = [&](const char* key) {
-    const auto value = all ? all->find(key) : std::nullopt;
-    return value && value->is_number() ? value->get<double>() * 1e9 : 0.0;
-  };
-  moe_bench::Peaks peaks;
-  peaks.int8_ops = number("int8_gops");
-  peaks.float_ops = number("float32_gflops");
-  peaks.read_bytes = number("read_gigabytes_per_second");
-  if (!(peaks.int8_ops > 0.0 && peaks.float_ops > 0.0 && peaks.read_bytes > 0.0))
-    return moe::fail(moe::ErrorCode::bad_file, source + ": has no peaks, expected the file of moe-bench --json");
-  return peaks;
-}
-
-Facts gather(moe::ModelInfo info, std::int64_t context) {
-  Facts f;
-  const ModelConfig& c = info.config;
-  f.context = context;
-  f.parameters = moe::count_parameters(c);
-  f.flops_per_token = moe::weight_flops_per_token(c);
-  f.flops_per_token_without_head = moe::weight_flops_per_token(c, moe::HeadFlops::exclude);
-  f.attention_decode = moe::attention_flops(c, context, MlaForm::expanded);
-  f.attention_decode_absorbed = moe::attention_flops(c, context, MlaForm::absorbed);
-  f.attention_prefill_mean = moe::attention_flops(c, std::max<std::int64_t>(1, context / 2), MlaForm::expanded);
-  ModelConfig seeing_all = c;
-  seeing_all.sliding_layers.clear();
-  f.attention_decode_all_keys = moe::attention_flops(seeing_all, context, MlaForm::expanded);
-  f.cache_values = moe::cache_values_per_token(c);
-  f.info = std::move(info);
-  return f;
 }
 
 /// Bytes of weights in `format`: vectors and the router stay float32; rows that its blocks do not divide become q8_0 or,
@@ -177,68 +94,96 @@ std::string experts_line(const ModelConfig& c) {
   return text;
 }
 
-std::string text_of(const std::string& path, const Facts& f) {
-  std::string out;
-  const auto line = [&](std::string_view label, const std::string& text) {
-    out += fmt::format("{:<16} {}\n", label, moe::printable(text));
-  };
-  const ModelConfig& c = f.info.config;
-  line("model", path + (f.config_only() ? " (configuration only, no weights)" : ""));
-  line("family", c.family);
-  line("shape", number(c.layer_count) + " layers, width " + number(c.hidden_size) + ", vocabulary " +
-                    number(c.vocab_size) + (c.tie_word_embeddings ? " (head tied to the embedding)" : "") +
-                    ", context " + number(c.max_position));
-  line("attention", attention_line(c));
-  line("experts", c.router.expert_count > 0 ? experts_line(c) : "none (dense), width " + number(c.intermediate_size));
-  line("parameters", count_text(f.info.total_parameters) + " total (" + count_text(f.parameters.matrices) +
-                         " in matrices)" +
-                         (f.info.mtp_parameters > 0
-                              ? ", and " + count_text(f.info.mtp_parameters) + " of multi-token prediction (not run)"
-                              : std::string{}));
-  if (f.info.tower_tensors > 0)
-    line("other towers", number(f.info.tower_tensors) + " tensors of other models in the checkpoint, " +
-                             count_text(f.info.tower_parameters) + " parameters (not read)");
-  line("active", count_text(f.parameters.active_with_embedding) + " with embedding and head, " +
-                     count_text(f.parameters.active_matmul, 3) + " with the head alone, " +
-                     count_text(f.parameters.active_without_head) + " with neither");
-  line("FLOPs per token", flops_text(f.flops_per_token) + " (" + flops_text(f.flops_per_token_without_head) +
-                              " without the head), plus attention:");
-  const std::string at = number(f.context);
-  line("", flops_text(f.attention_decode) + " decoding at " + at + " tokens, " + flops_text(f.attention_prefill_mean) +
-               " mean of a prefill of " + at +
-               (f.attention_decode_all_keys != f.attention_decode
-                    ? "; " + flops_text(f.attention_decode_all_keys) + " decoding if every layer saw all keys"
-                    : "") +
-               (f.attention_decode_absorbed != f.attention_decode
-                    ? "; " + flops_text(f.attention_decode_absorbed) + " in the absorbed form that runs"
-                    : ""));
-  line("cache", bytes_text(2 * f.cache_values) + " per token as f16 or bf16, " + bytes_text(4 * f.cache_values) +
-                    " as f32; " + bytes_text(2 * f.cache_values * f.context) + " at " + at + " tokens (f16)");
-  // What a reader of the file should know, and what libmoe did not read.
-  for (const std::string& note : f.info.notes) line("note", note);
-  if (!f.info.unread_keys.empty()) line("keys not read", fmt::format("{}", fmt::join(f.info.unread_keys, ", ")));
-  if (f.config_only()) {
-    line("weights as", "stored / touched per decoded token, with the cache at " + at + " tokens");
-    for (const Format format : kSizedFor) {
-      const std::int64_t touched = moe::weight_bytes_touched(c, bytes_as(format));
-      line("  " + std::string(moe::name_of(format)),
-           bytes_text(moe::weight_bytes_stored(c, bytes_as(format))) + " / " + bytes_text(touched) + ", " +
-               bytes_text(touched + 2 * f.cache_values * f.context) +
-               (f.peaks ? "; at most " + limit_text(limit_of(f, touched, moe::multiplies_int8(format)))
-                        : std::string{}));
-    }
-    return out;
+/// Text in lines of a label and what is said of it.
+class Lines {
+ public:
+  void add(std::string_view label, const std::string& text) {
+    text_ += fmt::format("{:<16} {}\n", label, moe::printable(text));
   }
-  line("weights", bytes_text(f.info.weight_bytes) + " stored");
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+void add_sizes(Lines& out, const std::string& path, const Facts& f) {
+  const ModelConfig& c = f.info.config;
+  out.add("model", path + (f.config_only() ? " (configuration only, no weights)" : ""));
+  out.add("family", c.family);
+  out.add("shape", number(c.layer_count) + " layers, width " + number(c.hidden_size) + ", vocabulary " +
+                       number(c.vocab_size) + (c.tie_word_embeddings ? " (head tied to the embedding)" : "") +
+                       ", context " + number(c.max_position));
+  out.add("attention", attention_line(c));
+  out.add("experts",
+          c.router.expert_count > 0 ? experts_line(c) : "none (dense), width " + number(c.intermediate_size));
+  out.add("parameters", count_text(f.info.total_parameters) + " total (" + count_text(f.parameters.matrices) +
+                            " in matrices)" +
+                            (f.info.mtp_parameters > 0
+                                 ? ", and " + count_text(f.info.mtp_parameters) + " of multi-token prediction (not run)"
+                                 : std::string{}));
+  if (f.info.tower_tensors > 0)
+    out.add("other towers", number(f.info.tower_tensors) + " tensors of other models in the checkpoint, " +
+                                count_text(f.info.tower_parameters) + " parameters (not read)");
+}
+
+void add_work(Lines& out, const Facts& f) {
+  out.add("active", count_text(f.parameters.active_with_embedding) + " with embedding and head, " +
+                        count_text(f.parameters.active_matmul, 3) + " with the head alone, " +
+                        count_text(f.parameters.active_without_head) + " with neither");
+  out.add("FLOPs per token", flops_text(f.flops_per_token) + " (" + flops_text(f.flops_per_token_without_head) +
+                                 " without the head), plus attention:");
+  const std::string at = number(f.context);
+  out.add("", flops_text(f.attention_decode) + " decoding at " + at + " tokens, " +
+                  flops_text(f.attention_prefill_mean) + " mean of a prefill of " + at +
+                  (f.attention_decode_all_keys != f.attention_decode
+                       ? "; " + flops_text(f.attention_decode_all_keys) + " decoding if every layer saw all keys"
+                       : "") +
+                  (f.attention_decode_absorbed != f.attention_decode
+                       ? "; " + flops_text(f.attention_decode_absorbed) + " in the absorbed form that runs"
+                       : ""));
+  out.add("cache", bytes_text(2 * f.cache_values) + " per token as f16 or bf16, " + bytes_text(4 * f.cache_values) +
+                       " as f32; " + bytes_text(2 * f.cache_values * f.context) + " at " + at + " tokens (f16)");
+}
+
+/// Of a configuration alone: what its weights would take in some formats.
+void add_possible_weights(Lines& out, const Facts& f) {
+  const ModelConfig& c = f.info.config;
+  out.add("weights as", "stored / touched per decoded token, with the cache at " + number(f.context) + " tokens");
+  for (const Format format : kSizedFor) {
+    const std::int64_t touched = moe::weight_bytes_touched(c, bytes_as(format));
+    out.add(
+        "  " + std::string(moe::name_of(format)),
+        bytes_text(moe::weight_bytes_stored(c, bytes_as(format))) + " / " + bytes_text(touched) + ", " +
+            bytes_text(touched + 2 * f.cache_values * f.context) +
+            (f.peaks ? "; at most " + limit_text(limit_of(f, touched, moe::multiplies_int8(format))) : std::string{}));
+  }
+}
+
+void add_weights(Lines& out, const Facts& f) {
+  const std::string at = number(f.context);
+  out.add("weights", bytes_text(f.info.weight_bytes) + " stored");
   for (const moe::FormatUse& use : f.info.formats)
-    line("  " + use.name,
-         bytes_text(use.bytes) + " in " + number(use.tensor_count) + (use.tensor_count == 1 ? " tensor" : " tensors"));
-  line("touched", bytes_text(f.info.touched_bytes) + " of weights per decoded token, " +
-                      bytes_text(f.info.touched_bytes + 2 * f.cache_values * f.context) + " with the cache at " + at +
-                      " tokens (f16)");
+    out.add("  " + use.name, bytes_text(use.bytes) + " in " + number(use.tensor_count) +
+                                 (use.tensor_count == 1 ? " tensor" : " tensors"));
+  out.add("touched", bytes_text(f.info.touched_bytes) + " of weights per decoded token, " +
+                         bytes_text(f.info.touched_bytes + 2 * f.cache_values * f.context) + " with the cache at " +
+                         at + " tokens (f16)");
   if (f.peaks)
-    line("limit", limit_text(limit_of(f)) + " decoding one sequence at " + at + " tokens, by this machine's peaks");
-  return out;
+    out.add("limit", limit_text(limit_of(f)) + " decoding one sequence at " + at + " tokens, by this machine's peaks");
+}
+
+std::string text_of(const std::string& path, const Facts& f) {
+  Lines out;
+  add_sizes(out, path, f);
+  add_work(out, f);
+  // What a reader of the file should know, and what libmoe did not read.
+  for (const std::string& note : f.info.notes) out.add("note", note);
+  if (!f.info.unread_keys.empty()) out.add("keys not read", fmt::format("{}", fmt::join(f.info.unread_keys, ", ")));
+  if (f.config_only())
+    add_possible_weights(out, f);
+  else
+    add_weights(out, f);
+  return out.text();
 }
 
 json as_json(const std::string& path, const Facts& f) {
@@ -300,28 +245,25 @@ json as_json(const std::string& path, const Facts& f) {
 
 /// A model that libmoe does not run, as far as its configuration and tensors tell.
 std::string text_of(const std::string& path, const moe::ModelOutline& o) {
-  std::string out;
-  const auto line = [&](std::string_view label, const std::string& text) {
-    out += fmt::format("{:<16} {}\n", label, moe::printable(text));
-  };
+  Lines out;
   const auto told = [](std::int64_t n) { return n > 0 ? number(n) : std::string("unknown"); };
-  line("model", path + " (not supported)");
-  line("family", o.family);
-  for (const std::string& missing : o.missing) line("missing", missing);
-  if (o.missing.empty()) line("missing", "the family, or what the message below says");
-  line("shape", told(o.layer_count) + " layers, width " + told(o.hidden_size) + ", vocabulary " + told(o.vocab_size) +
-                    ", context " + told(o.max_position));
-  if (o.expert_count > 0) line("experts", number(o.top_k) + " of " + number(o.expert_count) + " per token");
-  if (o.tensor_parameters > 0) line("parameters", count_text(o.tensor_parameters) + " in the tensors");
+  out.add("model", path + " (not supported)");
+  out.add("family", o.family);
+  for (const std::string& missing : o.missing) out.add("missing", missing);
+  if (o.missing.empty()) out.add("missing", "the family, or what the message below says");
+  out.add("shape", told(o.layer_count) + " layers, width " + told(o.hidden_size) + ", vocabulary " +
+                       told(o.vocab_size) + ", context " + told(o.max_position));
+  if (o.expert_count > 0) out.add("experts", number(o.top_k) + " of " + number(o.expert_count) + " per token");
+  if (o.tensor_parameters > 0) out.add("parameters", count_text(o.tensor_parameters) + " in the tensors");
   if (o.parameters > 0) {
-    line(o.tensor_parameters > 0 ? "" : "parameters",
-         count_text(o.parameters) + ", " + count_text(o.active_parameters) +
-             " active with embedding and head, if every layer were attention and FFN");
-    line("FLOPs per token", flops_text(o.flops_per_token) + " plus attention, by the same assumption");
+    out.add(o.tensor_parameters > 0 ? "" : "parameters",
+            count_text(o.parameters) + ", " + count_text(o.active_parameters) +
+                " active with embedding and head, if every layer were attention and FFN");
+    out.add("FLOPs per token", flops_text(o.flops_per_token) + " plus attention, by the same assumption");
   } else {
-    line("FLOPs per token", "unknown: the configuration has other names for its sizes");
+    out.add("FLOPs per token", "unknown: the configuration has other names for its sizes");
   }
-  return out;
+  return out.text();
 }
 
 json as_json(const std::string& path, const moe::ModelOutline& o) {
@@ -367,9 +309,9 @@ int main(int argc, char** argv) {
     auto info = moe::Model::inspect(path);
     if (!info && info.error().code == moe::ErrorCode::unsupported) return print_outline(path, want_json, info.error());
     if (!info) return moe::forward(info);
-    Facts facts = gather(std::move(*info), context);
+    Facts facts = inspect::gather(std::move(*info), context);
     if (!peaks.empty()) {
-      auto found = read_peaks(peaks);
+      auto found = inspect::read_peaks(peaks);
       if (!found) return moe::forward(found);
       facts.peaks = *found;
     }

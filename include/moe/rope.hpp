@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "moe/config.hpp"
@@ -79,55 +80,70 @@ inline double yarn_frequency(double frequency, double factor, double low, double
   return fma(frequency / factor, ramp, frequency * (1.0 - ramp));
 }
 
+/// The pairs between which YaRN blends.
+struct YarnRamp {
+  double low = 0.0, high = 0.0;
+};
+inline YarnRamp yarn_ramp(const RopeConfig& c, double dim) {
+  double low = yarn_correction_pair(c, c.beta_fast, dim), high = yarn_correction_pair(c, c.beta_slow, dim);
+  if (c.truncate) low = std::floor(low), high = std::ceil(high);
+  low = std::max(low, 0.0), high = std::min(high, dim - 1.0);
+  if (low == high) high += 0.001;  // a step, not a division by zero
+  return {low, high};
+}
+
+inline tl::unexpected<Error> bad_rope(std::string_view field, double found, const char* expected) {
+  return fail(ErrorCode::bad_config,
+              "rope: " + std::string(field) + " is " + std::to_string(found) + ", expected " + expected);
+}
+
+/// The divisors of the rules that have them: one per rotated pair.
+inline Result<void> check_rope_factors(const RopeConfig& c, std::int64_t rotary_dim) {
+  const bool both = c.scaling == RopeScaling::longrope;
+  for (const auto* factors : {&c.frequency_factors, &c.long_factors}) {
+    if (!both && (factors == &c.long_factors || c.scaling != RopeScaling::factors)) continue;
+    const std::string name = factors == &c.long_factors ? "long_factors" : "frequency_factors";
+    if (static_cast<std::int64_t>(factors->size()) != rotary_dim / 2)
+      return bad_rope("number of " + name, static_cast<double>(factors->size()), "one for every rotated pair");
+    for (const double factor : *factors)
+      if (!(factor > 0.0 && factor <= 1e6)) return bad_rope(name, factor, "numbers above 0, up to 1e6");
+  }
+  return {};
+}
+
+/// Comparisons are negated, so that NaN is refused as well.
+inline Result<void> check_rope(const RopeConfig& c, std::int64_t rotary_dim) {
+  constexpr std::int64_t kMaxRotaryDim = 65536;
+  if (rotary_dim < 2 || rotary_dim % 2 != 0 || rotary_dim > kMaxRotaryDim)
+    return bad_rope("rotary dimension", static_cast<double>(rotary_dim), "an even number from 2 to 65536");
+  // Hunyuan's theta * alpha^(d / (d - 2)) grows large in small heads: 1e7 and 1e5 give 2e12 with d = 8.
+  if (!(c.theta > 1.0 && c.theta <= 1e30)) return bad_rope("theta", c.theta, "a number above 1, up to 1e30");
+  if (!(c.attention_factor > 0.0 && c.attention_factor <= 1e6))
+    return bad_rope("attention_factor", c.attention_factor, "a number above 0, up to 1e6");
+  if (c.scaling != RopeScaling::none && !(c.factor > 0.0 && c.factor <= 1e6))
+    return bad_rope("factor", c.factor, "a number above 0, up to 1e6");
+  const bool needs_context = c.scaling == RopeScaling::yarn || c.scaling == RopeScaling::llama3 ||
+                             c.scaling == RopeScaling::longrope || c.query_growth != 0.0;
+  if (needs_context && c.original_max_position < 1)
+    return bad_rope("original_max_position", static_cast<double>(c.original_max_position), "a number above 0");
+  if (c.scaling == RopeScaling::llama3 && !(c.low_freq_factor > 0.0 && c.high_freq_factor > c.low_freq_factor))
+    return bad_rope("high_freq_factor", c.high_freq_factor, "a number above low_freq_factor, which is above 0");
+  if (!(c.query_growth >= 0.0 && c.query_growth <= 1e3))
+    return bad_rope("query_growth", c.query_growth, "a number from 0 to 1000");
+  if (auto ok = check_rope_factors(c, rotary_dim); !ok) return ok;
+  if (c.scaling == RopeScaling::yarn &&
+      !(c.beta_slow > 0.0 && c.beta_fast >= c.beta_slow && c.beta_fast <= 1e6 && c.beta_slow >= 1e-6))
+    return bad_rope("beta_fast", c.beta_fast, "a number from beta_slow, which is above 0, to 1e6");
+  return {};
+}
+
 }  // namespace detail
 
 inline Result<RopeTable> RopeTable::create(const RopeConfig& config, std::int64_t rotary_dim) {
-  const auto bad = [](const char* field, double found, const char* expected) {
-    return fail(ErrorCode::bad_config,
-                std::string("rope: ") + field + " is " + std::to_string(found) + ", expected " + expected);
-  };
-  constexpr std::int64_t kMaxRotaryDim = 65536;
-  if (rotary_dim < 2 || rotary_dim % 2 != 0 || rotary_dim > kMaxRotaryDim)
-    return bad("rotary dimension", static_cast<double>(rotary_dim), "an even number from 2 to 65536");
-  // Negated comparisons, so that NaN is refused as well.
-  // Hunyuan's theta * alpha^(d / (d - 2)) grows large in small heads: 1e7 and 1e5 give 2e12 with d = 8.
-  if (!(config.theta > 1.0 && config.theta <= 1e30)) return bad("theta", config.theta, "a number above 1, up to 1e30");
-  if (!(config.attention_factor > 0.0 && config.attention_factor <= 1e6))
-    return bad("attention_factor", config.attention_factor, "a number above 0, up to 1e6");
-  if (config.scaling != RopeScaling::none && !(config.factor > 0.0 && config.factor <= 1e6))
-    return bad("factor", config.factor, "a number above 0, up to 1e6");
-  const bool needs_context = config.scaling == RopeScaling::yarn || config.scaling == RopeScaling::llama3 ||
-                             config.scaling == RopeScaling::longrope || config.query_growth != 0.0;
-  if (needs_context && config.original_max_position < 1)
-    return bad("original_max_position", static_cast<double>(config.original_max_position), "a number above 0");
-  if (config.scaling == RopeScaling::llama3 &&
-      !(config.low_freq_factor > 0.0 && config.high_freq_factor > config.low_freq_factor))
-    return bad("high_freq_factor", config.high_freq_factor, "a number above low_freq_factor, which is above 0");
-  if (!(config.query_growth >= 0.0 && config.query_growth <= 1e3))
-    return bad("query_growth", config.query_growth, "a number from 0 to 1000");
-  const bool both = config.scaling == RopeScaling::longrope;
-  for (const auto* factors : {&config.frequency_factors, &config.long_factors}) {
-    if (!both && (factors == &config.long_factors || config.scaling != RopeScaling::factors)) continue;
-    const char* name = factors == &config.long_factors ? "long_factors" : "frequency_factors";
-    if (static_cast<std::int64_t>(factors->size()) != rotary_dim / 2)
-      return bad((std::string("number of ") + name).c_str(), static_cast<double>(factors->size()),
-                 "one for every rotated pair");
-    for (const double factor : *factors)
-      if (!(factor > 0.0 && factor <= 1e6)) return bad(name, factor, "numbers above 0, up to 1e6");
-  }
-  if (config.scaling == RopeScaling::yarn && !(config.beta_slow > 0.0 && config.beta_fast >= config.beta_slow &&
-                                               config.beta_fast <= 1e6 && config.beta_slow >= 1e-6))
-    return bad("beta_fast", config.beta_fast, "a number from beta_slow, which is above 0, to 1e6");
-
+  if (auto ok = detail::check_rope(config, rotary_dim); !ok) return forward(ok);
   const double dim = static_cast<double>(rotary_dim);
-  double low = 0.0, high = 0.0;
-  if (config.scaling == RopeScaling::yarn) {
-    low = detail::yarn_correction_pair(config, config.beta_fast, dim);
-    high = detail::yarn_correction_pair(config, config.beta_slow, dim);
-    if (config.truncate) low = std::floor(low), high = std::ceil(high);
-    low = std::max(low, 0.0), high = std::min(high, dim - 1.0);
-    if (low == high) high += 0.001;  // a step, not a division by zero
-  }
+  detail::YarnRamp ramp;
+  if (config.scaling == RopeScaling::yarn) ramp = detail::yarn_ramp(config, dim);
 
   RopeTable table;
   table.attention_factor_ = config.attention_factor;
@@ -139,7 +155,7 @@ inline Result<RopeTable> RopeTable::create(const RopeConfig& config, std::int64_
       case RopeScaling::none: break;
       case RopeScaling::linear: f = f / config.factor; break;
       case RopeScaling::llama3: f = detail::llama3_frequency(config, f); break;
-      case RopeScaling::yarn: f = detail::yarn_frequency(f, config.factor, low, high, i); break;
+      case RopeScaling::yarn: f = detail::yarn_frequency(f, config.factor, ramp.low, ramp.high, i); break;
       case RopeScaling::factors:
       case RopeScaling::longrope: f = f / config.frequency_factors[static_cast<std::size_t>(i)]; break;
     }

@@ -45,9 +45,6 @@ struct MatrixView {
 [[nodiscard]] inline bool checked_multiply(std::uint64_t a, std::uint64_t b, std::uint64_t& out) {
   return !__builtin_mul_overflow(a, b, &out);
 }
-[[nodiscard]] inline bool checked_add(std::uint64_t a, std::uint64_t b, std::uint64_t& out) {
-  return !__builtin_add_overflow(a, b, &out);
-}
 
 /// What a new buffer holds: whatever was there, or zeros.
 enum class Fill { none, zero };

@@ -94,28 +94,44 @@ def evaluate(
     Errors: NotFoundError, FileFormatError, ArgumentError naming task, question or model; those of Model().
     """
     asked = _models(models)
+    names = _task_names(tasks)
+    _check.callback("progress", progress)
+    settings = _questions(data, num_fewshot, limit, seed, max_length)
+    settings.system_instruction = _check.text("system_instruction", system_instruction)
+    settings.fewshot_as_multiturn = _check.or_none(_check.flag, "fewshot_as_multiturn", fewshot_as_multiturn)
+    settings.enable_thinking = _check.or_none(_check.flag, "enable_thinking", enable_thinking)
+    settings.think_end = "" if think_end_token is None else _check.text("think_end_token", think_end_token)
+    settings.cache = "" if cache is None else _check.path("cache", cache)
+    settings.baseline = _baseline(baseline, asked)
+    _set_chat(settings, apply_chat_template, chat_template, chat_template_args, chat_date)
+    directory = "" if out is None else _check.path("out", out)
+    threads = _check.integer("threads", threads, most=_MOST)
+    return Report(_ask(_libmoe.Evaluation(names, settings), asked, directory, bool(settings.cache), threads, progress))
+
+
+def _task_names(tasks: str | Sequence[str]) -> list[str]:
     names = [_check.text("tasks", tasks)] if isinstance(tasks, str) else _check.texts("tasks", tasks)
     if not names:
         raise _check.refusal("tasks is empty, expected at least one")
-    _check.callback("progress", progress)
+    return names
+
+
+def _questions(
+    data: Path | None, num_fewshot: int | None, limit: float | None, seed: int, max_length: int | None
+) -> _libmoe.EvaluationSettings:
     settings = _libmoe.EvaluationSettings()
     settings.data = "" if data is None else _check.path("data", data)
     settings.num_fewshot = _check.or_none(_check.integer, "num_fewshot", num_fewshot)
     settings.limit = _limit(limit)
     settings.seed = _check.integer("seed", seed, most=2**64 - 1)
     settings.max_length = 0 if max_length is None else _check.integer("max_length", max_length, least=2)
-    settings.system_instruction = _check.text("system_instruction", system_instruction)
-    settings.fewshot_as_multiturn = _check.or_none(_check.flag, "fewshot_as_multiturn", fewshot_as_multiturn)
-    settings.enable_thinking = _check.or_none(_check.flag, "enable_thinking", enable_thinking)
-    settings.think_end = "" if think_end_token is None else _check.text("think_end_token", think_end_token)
-    settings.cache = "" if cache is None else _check.path("cache", cache)
+    return settings
+
+
+def _baseline(baseline: str | None, asked: Mapping[str, Model | Path]) -> str:
     if baseline is not None and _check.text("baseline", baseline) not in asked:
         raise _check.wrong_value("baseline", baseline, "one of " + ", ".join(map(repr, asked)))
-    settings.baseline = baseline or ""
-    _set_chat(settings, apply_chat_template, chat_template, chat_template_args, chat_date)
-    directory = "" if out is None else _check.path("out", out)
-    threads = _check.integer("threads", threads, most=_MOST)
-    return Report(_ask(_libmoe.Evaluation(names, settings), asked, directory, bool(settings.cache), threads, progress))
+    return baseline or ""
 
 
 def _ask(

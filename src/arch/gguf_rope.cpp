@@ -5,7 +5,9 @@
 #include <cmath>
 #include <span>
 
-#include "arch/common.hpp"
+#include "arch/family.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace {

@@ -183,58 +183,35 @@ std::string JsonConfig::string_or(std::string_view key, std::string_view null) c
   return value->get<std::string>();
 }
 
-std::vector<std::int64_t> JsonConfig::integers_or_empty(std::string_view key) const {
-  std::vector<std::int64_t> out;
+template <class T, class Fits>
+std::vector<T> JsonConfig::list_or_empty(std::string_view key, const char* expected, Fits&& fits) const {
+  std::vector<T> out;
   const std::optional<JsonValue> value = find(key);
   if (!value) return out;
   bool good = value->is_array() && value->size() <= 4096;
   if (good)
     for (const JsonValue item : *value) {
-      if (!item.is_number_integer()) {
-        good = false;
-        break;
-      }
-      out.push_back(item.get<std::int64_t>());
+      good = fits(item);
+      if (!good) break;
+      out.push_back(item.get<T>());
     }
   if (!good)
     refuse(ErrorCode::bad_config,
-           fmt::format("config.json: {} is {}, expected a list of integers", shown_path(key), shown(*value)));
+           fmt::format("config.json: {} is {}, expected a list of {}", shown_path(key), shown(*value), expected));
   return out;
+}
+
+std::vector<std::int64_t> JsonConfig::integers_or_empty(std::string_view key) const {
+  return list_or_empty<std::int64_t>(key, "integers", [](JsonValue item) { return item.is_number_integer(); });
 }
 
 std::vector<double> JsonConfig::numbers_or_empty(std::string_view key) const {
-  std::vector<double> out;
-  const std::optional<JsonValue> value = find(key);
-  if (!value) return out;
-  bool good = value->is_array() && value->size() <= 4096;
-  if (good)
-    for (const JsonValue item : *value) {
-      good = good && item.is_number() && std::isfinite(item.get<double>());
-      out.push_back(good ? item.get<double>() : 0.0);
-    }
-  if (!good)
-    refuse(ErrorCode::bad_config,
-           fmt::format("config.json: {} is {}, expected a list of finite numbers", shown_path(key), shown(*value)));
-  return out;
+  return list_or_empty<double>(key, "finite numbers",
+                               [](JsonValue item) { return item.is_number() && std::isfinite(item.get<double>()); });
 }
 
 std::vector<std::string> JsonConfig::strings_or_empty(std::string_view key) const {
-  std::vector<std::string> out;
-  const std::optional<JsonValue> value = find(key);
-  if (!value) return out;
-  bool good = value->is_array() && value->size() <= 4096;
-  if (good)
-    for (const JsonValue item : *value) {
-      if (!item.is_string()) {
-        good = false;
-        break;
-      }
-      out.push_back(item.get<std::string>());
-    }
-  if (!good)
-    refuse(ErrorCode::bad_config,
-           fmt::format("config.json: {} is {}, expected a list of strings", shown_path(key), shown(*value)));
-  return out;
+  return list_or_empty<std::string>(key, "strings", [](JsonValue item) { return item.is_string(); });
 }
 
 std::int64_t JsonConfig::uniform_integer(std::string_view key, std::int64_t min, std::int64_t max) const {

@@ -73,6 +73,9 @@ class JsonConfig {
     std::set<std::string, std::less<>> read;  // paths
     std::vector<std::string> notes, assumed;
   };
+  /// At most 4096 elements for which fits(element).
+  template <class T, class Fits>
+  std::vector<T> list_or_empty(std::string_view key, const char* expected, Fits&& fits) const;
   std::optional<JsonValue> find(std::string_view key) const;
   std::optional<JsonValue> find_in_file(std::string_view key) const;
   /// The path of the key under the name that the file uses.

@@ -4,7 +4,8 @@
 
 #include <cmath>
 
-#include "arch/common.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
 #include "moe/detail/math.hpp"
 
 namespace moe::inline MOE_ABI::arch {

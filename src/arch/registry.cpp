@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "arch/common.hpp"
 #include "arch/defaults.hpp"
 #include "arch/family.hpp"
+#include "arch/quantization_config.hpp"
 #include "checkpoint/vocabulary.hpp"
 #include "moe/model.hpp"
 #include "support/show.hpp"

@@ -1,146 +1,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <initializer_list>
 #include <optional>
 
+#include "chat/collect_names.hpp"
 #include "chat/parser.hpp"
 #include "chat/symbols.hpp"
+#include "chat/undeclared.hpp"
 
 namespace moe::inline MOE_ABI::chat {
 namespace {
-
-/// Which of some names are read before anything in the same walk assigns them. Order matters: it is that of jinja2.
-class Undeclared {
- public:
-  explicit Undeclared(std::initializer_list<std::string> names) : open_(names) {}
-
-  bool found(const std::string& name) const { return found_.count(name) != 0; }
-
-  void walk(const Body& body) {
-    for (const StmtPtr& node : body) walk(*node);
-  }
-
- private:
-  void walk(const ExprPtr& node) {
-    if (node == nullptr) return;
-    if (node->kind == ExprKind::name) {
-      if (node->stored)
-        open_.erase(node->name);
-      else if (open_.count(node->name) != 0)
-        found_.insert(node->name);
-      return;
-    }
-    walk(node->items);
-    for (const Keyword& keyword : node->named) walk(keyword.value);
-    walk(node->spread);
-    walk(node->spread_named);
-  }
-  void walk(const std::vector<ExprPtr>& nodes) {
-    for (const ExprPtr& node : nodes) walk(node);
-  }
-  void walk(const Stmt& node) {
-    if (node.kind == StmtKind::block) return;
-    if (node.kind == StmtKind::macro) {
-      walk(node.exprs);
-      walk(node.more);
-      return walk(node.body);
-    }
-    if (node.kind == StmtKind::with) {
-      walk(node.more);
-      walk(node.exprs);
-      return walk(node.body);
-    }
-    if (node.kind == StmtKind::filter) {
-      walk(node.body);
-      return walk(node.filter);
-    }
-    if (node.kind == StmtKind::loop) {
-      walk(node.target);
-      walk(node.value);
-      walk(node.body);
-      walk(node.otherwise);
-      return walk(node.test);
-    }
-    walk(node.target);
-    walk(node.value);
-    walk(node.exprs);
-    walk(node.more);
-    walk(node.filter);
-    for (const Branch& branch : node.branches) {
-      walk(branch.test);
-      walk(branch.body);
-    }
-    walk(node.body);
-    walk(node.otherwise);
-  }
-  std::set<std::string> open_, found_;
-};
-
-/// Tells a scope's symbols which names its statements load and store. Inner scopes are not entered.
-class Collector {
- public:
-  explicit Collector(Symbols& symbols) : symbols_(symbols) {}
-
-  void parameters(const std::vector<ExprPtr>& nodes) {
-    for (const ExprPtr& node : nodes) parameter(*node);
-  }
-  void parameter(const Expr& node) {
-    if (node.kind == ExprKind::name) symbols_.declare_parameter(node.name);
-    for (const ExprPtr& item : node.items) parameter(*item);
-  }
-  void expressions(const std::vector<ExprPtr>& nodes) {
-    for (const ExprPtr& node : nodes) expression(node);
-  }
-  void expression(const ExprPtr& node) {
-    if (node == nullptr) return;
-    if (node->kind == ExprKind::space_attribute) symbols_.load(node->name);
-    if (node->kind == ExprKind::name) {
-      if (node->stored)
-        symbols_.store(node->name);
-      else
-        symbols_.load(node->name);
-    }
-    expressions(node->items);
-    for (const Keyword& keyword : node->named) expression(keyword.value);
-    expression(node->spread);
-    expression(node->spread_named);
-  }
-  void body(const Body& nodes) {
-    for (const StmtPtr& node : nodes) statement(*node);
-  }
-
- private:
-  void statement(const Stmt& node) {
-    switch (node.kind) {
-      case StmtKind::output:
-      case StmtKind::with: return expressions(node.exprs);
-      case StmtKind::loop:
-      case StmtKind::call: return expression(node.value);
-      case StmtKind::branch: return branch(node);
-      case StmtKind::macro: return symbols_.store(node.name);
-      case StmtKind::filter: return expression(node.filter);
-      case StmtKind::set: expression(node.value); return expression(node.target);
-      case StmtKind::set_block: return expression(node.target);
-      case StmtKind::load_template:
-        expression(node.value);
-        for (const std::string& name : node.names) symbols_.store(name);
-        return;
-      default: return;
-    }
-  }
-  void branch(const Stmt& node) {
-    expression(node.branches[0].test);
-    const std::size_t mark = symbols_.log_mark();
-    for (std::size_t i = 0; i < node.branches.size(); ++i) {
-      if (i > 0) expression(node.branches[i].test);
-      body(node.branches[i].body);
-    }
-    body(node.otherwise);
-    symbols_.after_branches(mark);
-  }
-  Symbols& symbols_;
-};
 
 bool stores_loop(const Expr& node) {
   return (node.kind == ExprKind::name && node.stored && node.name == "loop") ||
@@ -170,7 +39,7 @@ class Resolver {
       symbols.declare_parameter("self");
       tree_.self_slot = symbols.ref("self", function).slot;
     }
-    Collector(symbols).body(tree_.body);
+    NameCollector(symbols).body(tree_.body);
     tree_.scope = symbols.scope();
     body(tree_.body, {symbols, true, false, false});
     for (Stmt* block : blocks_) resolve_block(*block);
@@ -207,7 +76,7 @@ class Resolver {
       symbols.declare_parameter(name);
       (name[1] == 'e' ? node.caller_slot : node.rest_slot) = symbols.ref(name, function).slot;
     }
-    Collector(symbols).body(node.body);
+    NameCollector(symbols).body(node.body);
     node.scope = symbols.scope();
     body(node.body, {symbols, false, false, false});
   }
@@ -294,7 +163,7 @@ class Resolver {
     FunctionScope function(node.test_function, &frame.symbols.function());
     Symbols symbols(function, &frame.symbols);
     node.test_target = copy_target(*node.target);
-    Collector collector(symbols);
+    NameCollector collector(symbols);
     collector.parameter(*node.target);
     collector.expression(node.test);
     node.test_scope = symbols.scope();
@@ -335,7 +204,7 @@ class Resolver {
       inner.declare_parameter("loop");
       node.loop_slot = inner.ref("loop", function).slot;
     }
-    Collector collector(inner);
+    NameCollector collector(inner);
     collector.parameter(*node.target);
     collector.body(node.body);
     node.scope = inner.scope();
@@ -345,7 +214,7 @@ class Resolver {
     --loops_;
     if (node.otherwise.empty()) return;
     Symbols other(function, &frame.symbols);
-    Collector(other).body(node.otherwise);
+    NameCollector(other).body(node.otherwise);
     node.else_scope = other.scope();
     body(node.otherwise, {other, false, false, frame.in_loop && !node.recursive});
   }
@@ -356,7 +225,7 @@ class Resolver {
     Symbols inner(function, &frame.symbols);
     Undeclared names{"caller", "kwargs", "varargs"};
     names.walk(node.body);
-    Collector collector(inner);
+    NameCollector collector(inner);
     collector.parameters(node.exprs);
     const auto declared = [&](std::string_view name) {
       return std::find_if(node.exprs.begin(), node.exprs.end(), [&](const ExprPtr& p) { return p->name == name; });
@@ -387,7 +256,7 @@ class Resolver {
 
   void filter(Stmt& node, const Frame& frame) {
     Symbols inner(frame.symbols.function(), &frame.symbols);
-    Collector collector(inner);
+    NameCollector collector(inner);
     collector.body(node.body);
     collector.expression(node.filter);
     node.scope = inner.scope();
@@ -398,7 +267,7 @@ class Resolver {
 
   void with(Stmt& node, const Frame& frame) {
     Symbols inner(frame.symbols.function(), &frame.symbols);
-    Collector collector(inner);
+    NameCollector collector(inner);
     collector.parameters(node.more);
     collector.body(node.body);
     node.scope = inner.scope();
@@ -411,7 +280,7 @@ class Resolver {
   void set_block(Stmt& node, const Frame& frame) {
     node.exported = frame.toplevel;
     Symbols inner(frame.symbols.function(), &frame.symbols);
-    Collector(inner).body(node.body);
+    NameCollector(inner).body(node.body);
     node.scope = inner.scope();
     const Frame inner_frame{inner, false, false, frame.in_loop};
     body(node.body, inner_frame);
@@ -421,7 +290,7 @@ class Resolver {
 
   void plain_scope(Stmt& node, const Frame& frame) {
     Symbols inner(frame.symbols.function(), &frame.symbols);
-    Collector(inner).body(node.body);
+    NameCollector(inner).body(node.body);
     node.scope = inner.scope();
     body(node.body, {inner, false, false, frame.in_loop});
   }

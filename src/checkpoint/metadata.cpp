@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
 #include <limits>
 #include <optional>
 
@@ -28,13 +27,6 @@ std::optional<std::int64_t> as_integer(const MetaValue& value) {
   return {};
 }
 
-Result<double> as_finite(std::string_view key, const MetaValue& value) {
-  if (const auto i = as_integer(value)) return static_cast<double>(*i);
-  const auto* d = std::get_if<double>(&value);
-  if (d == nullptr || !std::isfinite(*d)) return wrong(key, value, "a finite number");
-  return *d;
-}
-
 struct Describe {
   std::string operator()(std::int64_t v) const { return fmt::format("the integer {}", v); }
   std::string operator()(std::uint64_t v) const { return fmt::format("the integer {}", v); }
@@ -58,23 +50,6 @@ Result<std::int64_t> meta_int(const Checkpoint& file, std::string_view key, std:
   const auto i = as_integer(*value);
   if (!i || *i < min || *i > max) return wrong(key, *value, fmt::format("an integer in [{}, {}]", min, max));
   return *i;
-}
-
-Result<std::int64_t> meta_int_or(const Checkpoint& file, std::string_view key, std::int64_t fallback, std::int64_t min,
-                                 std::int64_t max) {
-  if (file.meta(key) == nullptr) return fallback;
-  return meta_int(file, key, min, max);
-}
-
-Result<double> meta_float(const Checkpoint& file, std::string_view key) {
-  const MetaValue* value = file.meta(key);
-  if (value == nullptr) return absent(key);
-  return as_finite(key, *value);
-}
-
-Result<double> meta_float_or(const Checkpoint& file, std::string_view key, double fallback) {
-  if (file.meta(key) == nullptr) return fallback;
-  return meta_float(file, key);
 }
 
 Result<bool> meta_bool_or(const Checkpoint& file, std::string_view key, bool fallback) {

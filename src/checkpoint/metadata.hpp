@@ -12,11 +12,6 @@ namespace moe::inline MOE_ABI::checkpoint {
 
 /// Errors of all: not_found, bad_file.
 Result<std::int64_t> meta_int(const Checkpoint& file, std::string_view key, std::int64_t min, std::int64_t max);
-Result<std::int64_t> meta_int_or(const Checkpoint& file, std::string_view key, std::int64_t fallback, std::int64_t min,
-                                 std::int64_t max);
-/// Finite; an integer in the file is accepted.
-Result<double> meta_float(const Checkpoint& file, std::string_view key);
-Result<double> meta_float_or(const Checkpoint& file, std::string_view key, double fallback);
 Result<bool> meta_bool_or(const Checkpoint& file, std::string_view key, bool fallback);
 Result<std::string> meta_string(const Checkpoint& file, std::string_view key);
 Result<std::string> meta_string_or(const Checkpoint& file, std::string_view key, std::string_view fallback);

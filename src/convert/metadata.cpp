@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "arch/common.hpp"
+#include "arch/rope.hpp"
 #include "checkpoint/vocabulary.hpp"
 #include "convert/convert.hpp"
 #include "support/json.hpp"

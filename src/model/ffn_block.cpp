@@ -21,6 +21,16 @@ struct Forward::ExpertRun {
   std::int64_t Work::*counter = nullptr;
 };
 
+/// Some pairs of a run times some panels of its gate and up projections.
+struct Forward::GateUpTask {
+  const ExpertRun* run;
+  std::int64_t row, rows;  // of the run's pairs
+  std::int64_t panel, panels;
+
+  std::int64_t first() const { return panel * kernels::kPanelRows; }  // column
+  std::int64_t width() const { return std::min(run->w->gate.rows - first(), panels * kernels::kPanelRows); }
+};
+
 void Forward::feed_forward(std::int64_t layer) {
   const LayerWeights& w = model_->weights->layers[static_cast<std::size_t>(layer)];
   const bool moe = !w.experts.empty();
@@ -139,45 +149,40 @@ void Forward::activate(const float* gate, const float* up, std::int64_t n, float
   }
 }
 
-void Forward::gate_up(const std::vector<ExpertRun>& runs) {
-  struct Task {
-    const ExpertRun* run;
-    std::int64_t row, rows;  // of the run's pairs
-    std::int64_t panel, panels;
-  };
+// Largest first, so that no worker ends long after the others. Tasks of the same tokens follow each other: their tiles
+// are built once per worker.
+std::vector<Forward::GateUpTask> Forward::gate_up_tasks(const std::vector<ExpertRun>& runs) const {
   constexpr std::int64_t kPanelPair = 2 * kernels::kPanelRows;  // 32 columns: one quantisation block
   std::int64_t columns = 0;
-  double cost = 0.0;
-  for (const ExpertRun& run : runs) {
-    columns += run.w->gate.rows;
-    cost += engine_.cost_ns(run.w->gate, run.count) + engine_.cost_ns(run.w->up, run.count);
-  }
+  for (const ExpertRun& run : runs) columns += run.w->gate.rows;
   const std::int64_t even = columns / (engine_.worker_count() * 16) / kPanelPair * kPanelPair;
   // Four panels at least: kernels take as many at a time for one token.
   const std::int64_t segment = std::clamp(even, 2 * kPanelPair, TileSizes::kMaxSegment) / kernels::kPanelRows;
-
-  // Largest first, so that no worker ends long after the others. Tasks of the same tokens follow each other: their tiles
-  // are built once per worker.
-  std::vector<Task> tasks;
+  std::vector<GateUpTask> tasks;
   for (const ExpertRun& run : runs)
     for (std::int64_t row = 0; row < run.count; row += TileSizes::kTokenTile)
       for (std::int64_t panel = 0; panel < run.w->gate.panel_count(); panel += segment)
         tasks.push_back({&run, row, std::min(TileSizes::kTokenTile, run.count - row), panel,
                          std::min(segment, run.w->gate.panel_count() - panel)});
-  std::stable_sort(tasks.begin(), tasks.end(), [](const Task& a, const Task& b) { return a.rows > b.rows; });
+  std::stable_sort(tasks.begin(), tasks.end(),
+                   [](const GateUpTask& a, const GateUpTask& b) { return a.rows > b.rows; });
+  return tasks;
+}
 
-  const kernels::KernelTable& k = engine_.table();
+void Forward::gate_up(const std::vector<ExpertRun>& runs) {
+  const std::vector<GateUpTask> tasks = gate_up_tasks(runs);
+  double cost = 0.0;
+  for (const ExpertRun& run : runs)
+    cost += engine_.cost_ns(run.w->gate, run.count) + engine_.cost_ns(run.w->up, run.count);
   const Activations normed = {ws_.normed.data(), c_->hidden_size, ws_.q8_normed.rows()};
   engine_.enter(Stage::experts);
   engine_.run(static_cast<std::int64_t>(tasks.size()), cost, [&](std::int64_t i, std::int32_t worker) {
-    const Task& task = tasks[static_cast<std::size_t>(i)];
+    const GateUpTask& task = tasks[static_cast<std::size_t>(i)];
     const ExpertRun& run = *task.run;
-    const std::int64_t F = run.w->gate.rows, first = task.panel * kernels::kPanelRows;
-    const std::int64_t width = std::min(F - first, task.panels * kernels::kPanelRows);
     float* gate = engine_.worker(worker).tile.data();
     float* up = gate + TileSizes::kTokenTile * TileSizes::kMaxSegment;
-    LinearJob job =
-        LinearJob{&run.w->gate, normed, run.token_index, run.count, nullptr, width}.of_tokens(task.row, task.rows);
+    LinearJob job = LinearJob{&run.w->gate, normed, run.token_index, run.count, nullptr, task.width()}.of_tokens(
+        task.row, task.rows);
     job.y = gate;
     job.next = Engine::panels_like(run.w->gate, run.w->up, task.panel);
     engine_.gemm(worker, job, task.panel, task.panel + task.panels, run.counter);
@@ -187,21 +192,28 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
     if (const auto after = static_cast<std::size_t>(i + engine_.worker_count()); after < tasks.size())
       job.next = Engine::panels_like(run.w->up, tasks[after].run->w->gate, tasks[after].panel);
     engine_.gemm(worker, job, task.panel, task.panel + task.panels, run.counter);
-
-    const bool quantise = engine_.wants_q8(run.w->down);
-    for (std::int64_t r = 0; r < task.rows; ++r) {
-      const std::int64_t row = run.first_row + task.row + r;
-      float* out = quantise ? gate + r * width : run.act->data() + row * F + first;
-      if (!run.w->gate_bias.empty()) {
-        k.add(run.w->gate_bias.data() + first, width, gate + r * width);
-        k.add(run.w->up_bias.data() + first, width, up + r * width);
-      }
-      activate(gate + r * width, up + r * width, width, out);
-      if (quantise)
-        k.quantize_q8(out, width, run.q8->codes.data() + row * F + first,
-                      run.q8->scales.data() + (row * F + first) / 32, run.q8->sums.data() + (row * F + first) / 16);
-    }
+    activate_rows(task, gate, up);
   });
+}
+
+// Biases, activation(gate) * up, and its quantised form where the down projection wants one.
+void Forward::activate_rows(const GateUpTask& task, float* gate, float* up) const {
+  const kernels::KernelTable& k = engine_.table();
+  const ExpertRun& run = *task.run;
+  const std::int64_t F = run.w->gate.rows, first = task.first(), width = task.width();
+  const bool quantise = engine_.wants_q8(run.w->down);
+  for (std::int64_t r = 0; r < task.rows; ++r) {
+    const std::int64_t row = run.first_row + task.row + r;
+    float* out = quantise ? gate + r * width : run.act->data() + row * F + first;
+    if (!run.w->gate_bias.empty()) {
+      k.add(run.w->gate_bias.data() + first, width, gate + r * width);
+      k.add(run.w->up_bias.data() + first, width, up + r * width);
+    }
+    activate(gate + r * width, up + r * width, width, out);
+    if (quantise)
+      k.quantize_q8(out, width, run.q8->codes.data() + row * F + first, run.q8->scales.data() + (row * F + first) / 32,
+                    run.q8->sums.data() + (row * F + first) / 16);
+  }
 }
 
 LinearJob Forward::down_job(const ExpertRun& run) const {

@@ -86,8 +86,11 @@ class Forward {
   void record_routing(std::int64_t layer);
   void sort_pairs();
   struct ExpertRun;
+  struct GateUpTask;
   void activate(const float* gate, const float* up, std::int64_t n, float* out) const;
+  std::vector<GateUpTask> gate_up_tasks(const std::vector<ExpertRun>& runs) const;
   void gate_up(const std::vector<ExpertRun>& runs);
+  void activate_rows(const GateUpTask& task, float* gate, float* up) const;
   LinearJob down_job(const ExpertRun& run) const;
   std::vector<LinearJob> down_jobs(const std::vector<ExpertRun>& runs);
   void down(const LayerWeights& w, const std::vector<ExpertRun>& runs);

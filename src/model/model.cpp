@@ -1,10 +1,9 @@
 #include "moe/model.hpp"
 
-#include <fmt/format.h>
-
 #include <optional>
 
 #include "arch/family.hpp"
+#include "checkpoint/about.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "model/loader.hpp"
 #include "model/model_impl.hpp"
@@ -15,6 +14,8 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
+using checkpoint::about;
+
 ModelInfo make_info(const checkpoint::Checkpoint& file, const arch::Recognised& model, const LoadPlan& plan) {
   ModelInfo info = describe(file, model);
   info.notes.insert(info.notes.end(), plan.notes.begin(), plan.notes.end());
@@ -24,14 +25,6 @@ ModelInfo make_info(const checkpoint::Checkpoint& file, const arch::Recognised& 
   info.tower_parameters = plan.tower_parameters;
   info.chat_templates = file.chat_templates();
   return info;
-}
-
-// Every message names the file it is about.
-template <class T>
-tl::unexpected<Error> about(const std::string& path, const Result<T>& failed) {
-  const std::string& message = failed.error().message;
-  if (message.find(path) != std::string::npos) return forward(failed);
-  return fail(failed.error().code, fmt::format("{}: {}", path, message));
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #pragma once
-// PCRE2's objects with owners.
+// PCRE2's objects with owners, and the limits of patterns from outside.
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -24,6 +26,27 @@ using MatchData = std::unique_ptr<pcre2_match_data, Deleter<pcre2_match_data_fre
 using MatchContext = std::unique_ptr<pcre2_match_context, Deleter<pcre2_match_context_free>>;
 using CompileContext = std::unique_ptr<pcre2_compile_context, Deleter<pcre2_compile_context_free>>;
 using JitStack = std::unique_ptr<pcre2_jit_stack, Deleter<pcre2_jit_stack_free>>;
+
+constexpr std::size_t kMaxPatternBytes = 1 << 16;
+
+/// For patterns from outside: lines end in LF, groups nest 100 deep at most. Null: no memory.
+inline CompileContext make_compile_context() {
+  CompileContext context(pcre2_compile_context_create(nullptr));
+  if (!context) return context;
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+  pcre2_set_parens_nest_limit(context.get(), 100);
+  return context;
+}
+
+/// At most `steps` of one search, and bounded memory. Null: no memory.
+inline MatchContext make_match_context(std::uint32_t steps) {
+  MatchContext context(pcre2_match_context_create(nullptr));
+  if (!context) return context;
+  pcre2_set_match_limit(context.get(), steps);
+  pcre2_set_depth_limit(context.get(), 100'000);
+  pcre2_set_heap_limit(context.get(), 64 * 1024);  // KiB
+  return context;
+}
 
 inline std::string message_of(int code) {
   std::array<PCRE2_UCHAR, 200> text{};

@@ -8,10 +8,7 @@
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
 
-constexpr std::size_t kMaxPatternBytes = 1 << 16;
 constexpr std::uint32_t kMatchLimit = 1'000'000;  // steps from one starting point; real patterns need tens
-constexpr std::uint32_t kDepthLimit = 100'000;
-constexpr std::uint32_t kHeapLimitKib = 64 * 1024;
 constexpr std::size_t kJitStackBytes = 1 << 20;
 
 // Unicode White_Space. PCRE2's own \s has U+180E as well, which Oniguruma's has not.
@@ -206,11 +203,8 @@ class Pattern final : public Finder {
   std::unique_ptr<FinderState> make_state() const override {
     auto state = std::make_unique<PatternState>();
     state->data.reset(pcre2_match_data_create_from_pattern(code_.get(), nullptr));
-    state->context.reset(pcre2_match_context_create(nullptr));
+    state->context = pcre2::make_match_context(kMatchLimit);
     if (!state->context) return state;
-    pcre2_set_match_limit(state->context.get(), kMatchLimit);
-    pcre2_set_depth_limit(state->context.get(), kDepthLimit);
-    pcre2_set_heap_limit(state->context.get(), kHeapLimitKib);
     state->stack.reset(pcre2_jit_stack_create(32 * 1024, kJitStackBytes, nullptr));
     if (state->stack) pcre2_jit_stack_assign(state->context.get(), nullptr, state->stack.get());
     return state;
@@ -226,16 +220,14 @@ class Pattern final : public Finder {
 }  // namespace
 
 Result<std::unique_ptr<Finder>> make_pattern(std::string_view pattern) {
-  if (pattern.size() > kMaxPatternBytes)
+  if (pattern.size() > pcre2::kMaxPatternBytes)
     return fail(ErrorCode::bad_file, "a pattern of " + std::to_string(pattern.size()) + " bytes; at most " +
-                                         std::to_string(kMaxPatternBytes) + " are read");
+                                         std::to_string(pcre2::kMaxPatternBytes) + " are read");
   const auto translated = Translator(pattern).run();
   if (!translated) return forward(translated);
 
-  const pcre2::CompileContext context(pcre2_compile_context_create(nullptr));
+  const pcre2::CompileContext context = pcre2::make_compile_context();
   if (!context) return fail(ErrorCode::out_of_memory, "no memory for a pattern");
-  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
-  pcre2_set_parens_nest_limit(context.get(), 100);
   // MULTILINE: "$" and "^" are the ends of lines in Oniguruma.
   constexpr std::uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
   int code = 0;

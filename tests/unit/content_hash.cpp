@@ -6,26 +6,24 @@
 
 #include <fcntl.h>
 #include <sys/inotify.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <functional>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
 
 #include "moe/model.hpp"
 #include "scratch_dir.hpp"
+#include "unit/changing_files.hpp"
 
 namespace content_hash_test {
 
 namespace {
 
-namespace fs = std::filesystem;
+using namespace moe_test;
 using Json = nlohmann::json;
 
 const fs::path kGolden = fs::path(MOE_SOURCE_DIR) / "tests/data/golden";
@@ -35,12 +33,6 @@ constexpr moe::ContentHash kSha256 = moe::sha256;  // one of the overloads
 struct Scratch : moe_test::ScratchDir {
   Scratch() : ScratchDir("moe_content_hash") {}
 };
-
-void write(const fs::path& path, std::string_view bytes) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << bytes;
-  REQUIRE(out.flush().good());
-}
 
 // The directory without what belongs to the tests.
 void copy_model(const fs::path& to) {
@@ -55,17 +47,6 @@ std::string hash_of(const fs::path& path, moe::LoadOptions options = {}) {
   const auto model = moe::Model::load(path.string(), options);
   REQUIRE_MESSAGE(model.has_value(), model.error().message);
   return (*model)->content_hash();
-}
-
-// Changes the byte in place: the file stays the same one.
-void flip(const fs::path& path, std::uint64_t offset) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-  REQUIRE(fd >= 0);
-  char byte = 0;
-  REQUIRE(::pread(fd, &byte, 1, static_cast<off_t>(offset)) == 1);
-  byte = static_cast<char>(byte ^ 1);
-  REQUIRE(::pwrite(fd, &byte, 1, static_cast<off_t>(offset)) == 1);
-  ::close(fd);
 }
 
 // Deals the tensors out to two files and writes their index.
@@ -90,37 +71,12 @@ void split(const fs::path& dir) {
     std::string text = headers[part].dump();
     text.append((8 - text.size() % 8) % 8, ' ');
     const std::uint64_t length = text.size();
-    write(dir / (part == 0 ? "a.safetensors" : "b.safetensors"),
-          std::string(reinterpret_cast<const char*>(&length), sizeof length) + text + data[part]);
+    write_file(dir / (part == 0 ? "a.safetensors" : "b.safetensors"),
+               std::string(reinterpret_cast<const char*>(&length), sizeof length) + text + data[part]);
   }
-  write(dir / "model.safetensors.index.json", index.dump());
+  write_file(dir / "model.safetensors.index.json", index.dump());
   fs::remove(dir / "model.safetensors");
 }
-
-// A file that another program has mapped: what it writes moves none of the file's times. (The first write to a page
-// does, so each page is written to once.)
-class Mapping {
- public:
-  explicit Mapping(const fs::path& path) : size_(fs::file_size(path)) {
-    const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-    REQUIRE(fd >= 0);
-    void* at = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    ::close(fd);
-    REQUIRE(at != MAP_FAILED);
-    bytes_ = static_cast<volatile char*>(at);
-    for (std::size_t i = 0; i < size_; i += 4096) bytes_[i] = bytes_[i];
-  }
-  ~Mapping() { ::munmap(const_cast<char*>(bytes_), size_); }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-
-  void flip(std::size_t at) { bytes_[at] = static_cast<char>(bytes_[at] ^ 1); }
-  std::size_t size() const { return size_; }
-
- private:
-  std::size_t size_;
-  volatile char* bytes_ = nullptr;
-};
 
 // Names of the files in `dir` that are opened by `body`; none where the system does not tell.
 std::set<std::string> opened_by(const fs::path& dir, const std::function<void()>& body) {
@@ -170,9 +126,9 @@ TEST_CASE("every file that loading opens counts, and no other") {
     const fs::path dir = scratch.dir / (in_parts ? "parts" : "whole");
     copy_model(dir);
     if (in_parts) split(dir);
-    write(dir / "generation_config.json", R"({"eos_token_id": 1})");
-    write(dir / "chat_template.jinja", "{{ messages }}");
-    write(dir / "README.md", "text");
+    write_file(dir / "generation_config.json", R"({"eos_token_id": 1})");
+    write_file(dir / "chat_template.jinja", "{{ messages }}");
+    write_file(dir / "README.md", "text");
     std::string original;
     const auto opened = opened_by(dir, [&] { original = hash_of(dir); });
     if (opened.empty()) return moe_test::report_skip("files that loading opens", "inotify sees no opening here");
@@ -186,9 +142,9 @@ TEST_CASE("every file that loading opens counts, and no other") {
       if (path.extension() == ".safetensors")
         flip(path, bytes.size() - 2);
       else
-        write(path, bytes + "\n");
+        write_file(path, bytes + "\n");
       CHECK((hash_of(dir) != original) == opened.contains(path.filename().string()));
-      write(path, bytes);
+      write_file(path, bytes);
       CHECK(hash_of(dir) == original);
     }
   }
@@ -213,9 +169,9 @@ TEST_CASE("names of several files say what they are") {
   // More than two stretches, the last one short; an empty file.
   std::string large(9'000'001, '\0');
   for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<char>(i * 2654435761u >> 13);
-  write(scratch.dir / "x", large);
-  write(scratch.dir / "y", "");
-  write(scratch.dir / "z", large);
+  write_file(scratch.dir / "x", large);
+  write_file(scratch.dir / "y", "");
+  write_file(scratch.dir / "z", large);
   CHECK(hash({"x"}) == moe::sha256_hex('\0' + moe::checkpoint::content_digest(large, moe::sha256)));
   CHECK(hash({"x"}) == hash({"z"}));
   CHECK(hash({"x", "y"}) == hash({"y", "x"}));
@@ -264,7 +220,7 @@ TEST_CASE("a model that is changed while it is loaded is an error; one that is r
   const std::map<std::string, std::function<void()>> changes = {
       {"in place", [&] { flip(weights, last); }},
       {"in place, with its old time", [&] { set_times_back([&] { flip(weights, last); }); }},
-      {"cut off and written anew", [&] { write(weights, moe_test::read_file(weights)); }},
+      {"cut off and written anew", [&] { write_file(weights, moe_test::read_file(weights)); }},
       {"shorter", [&] { fs::resize_file(weights, last); }},
       {"longer", [&] { fs::resize_file(weights, last + 100); }}};
   for (const auto& change : changes)
@@ -287,7 +243,7 @@ TEST_CASE("a model that is changed while it is loaded is an error; one that is r
        }},
       {"removed", [&] { fs::remove(weights); }},
       {"a link more", [&] { fs::create_hard_link(weights, dir / "link"); }},
-      {"the texts", [&] { write(dir / "tokenizer.json", "{}"), write(dir / "config.json", "{}"); }}};
+      {"the texts", [&] { write_file(dir / "tokenizer.json", "{}"), write_file(dir / "config.json", "{}"); }}};
   for (const auto& change : replacements) {
     CAPTURE(change.first);
     const auto model = load_while(moe::sha256, change.second);
@@ -359,69 +315,6 @@ TEST_CASE("weights are the same with a hash and without, in any kind of file") {
     ++compared;
   }
   CHECK(compared >= 10);
-}
-
-TEST_CASE("a stretch that is read again must be what it was") {
-  const Scratch scratch;
-  constexpr std::size_t kStretch = moe::checkpoint::kStretchBytes, kCount = 5;
-  std::string text(kStretch * kCount - 100, '\0');
-  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 2654435761u >> 13);
-  write(scratch.dir / "x", text);
-  Mapping mapped(scratch.dir / "x");
-  const auto stretches = std::make_shared<moe::checkpoint::StretchCache>(kSha256);
-  const auto file = *moe::checkpoint::InputFile::open(scratch.dir / "x", stretches);
-  const moe::checkpoint::ContentHasher all({{.name = "x", .file = &file}}, kSha256);
-  const auto read = [&](std::size_t offset, std::size_t size) -> moe::Result<std::string> {
-    std::string out(size, '\0');
-    if (auto ok = file.read(offset, std::as_writable_bytes(std::span(out))); !ok) return moe::forward(ok);
-    return out;
-  };
-  // Over a border, and what is left of the last one; then everything, in an order of its own.
-  for (const auto& [offset, size] :
-       {std::pair(kStretch - 5, std::size_t{10}), std::pair(std::size_t{1}, 3 * kStretch),
-        std::pair(text.size() - 7, std::size_t{7}), std::pair(text.size(), std::size_t{0})})
-    CHECK(read(offset, size) == text.substr(offset, size));
-  CHECK_FALSE(read(text.size() - 7, 8).has_value());
-  for (std::size_t i = all.stretches().size(); i-- > 0;) REQUIRE(all.add(i).has_value());
-  const std::string digest = moe::sha256_hex('\0' + moe::checkpoint::content_digest(text, moe::sha256));
-  CHECK(all.value() == digest);
-
-  // The cache has two: the third is read from the file again, the first is not.
-  REQUIRE(read(0, 1).has_value());
-  mapped.flip(3);
-  mapped.flip(2 * kStretch + 3);
-  CHECK(read(0, 10) == text.substr(0, 10));
-  const auto changed = read(2 * kStretch, 1);
-  REQUIRE_FALSE(changed.has_value());
-  CHECK(changed.error().code == moe::ErrorCode::io);
-  CHECK_MESSAGE(changed.error().message.find("x: bytes 8388608 to 12582911 were changed") != std::string::npos,
-                changed.error().message);
-  mapped.flip(2 * kStretch + 3);
-  CHECK(read(2 * kStretch, 10) == text.substr(2 * kStretch, 10));
-  CHECK(all.value() == digest);
-}
-
-TEST_CASE("threads that want one stretch read it once") {
-  moe::checkpoint::StretchCache cache(moe::sha256);
-  constexpr std::size_t kCount = 6;
-  const std::size_t number = cache.add_file(kCount * moe::checkpoint::kStretchBytes);
-  cache.keep(kCount);
-  std::atomic<int> reads{0}, wrong{0};
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t)
-    threads.emplace_back([&] {
-      for (std::size_t i = 0; i < kCount; ++i) {
-        const auto bytes = cache.get(number, i, [&](std::span<std::byte> out) -> moe::Result<void> {
-          ++reads;
-          std::memset(out.data(), static_cast<int>(i), out.size());
-          return {};
-        });
-        wrong += !bytes || (*bytes)[moe::checkpoint::kStretchBytes - 1] != static_cast<std::byte>(i);
-      }
-    });
-  for (std::thread& thread : threads) thread.join();
-  CHECK(wrong == 0);
-  CHECK(reads == kCount);
 }
 
 }  // namespace content_hash_test

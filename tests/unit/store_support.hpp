@@ -98,4 +98,38 @@ inline void sql(const std::string& path, const std::string& text) {
   sqlite3_close(db);
 }
 
+inline std::string samples_of(const PreparedTask& task, LanguageModel& model, const fs::path& folder) {
+  RunReport report;
+  report.started = "now";
+  report.tasks = {task};
+  ModelRun& run = report.models.emplace_back();
+  run.name = "m";
+  auto outcome = evaluate(task, model);
+  REQUIRE_MESSAGE(outcome.has_value(), outcome.error().message);
+  run.outcomes.push_back(std::move(*outcome));
+  fs::remove_all(folder);
+  REQUIRE(write_harness_files(report, run, folder.string()).has_value());
+  return moe_test::read_file(folder / "m" / "samples_exam_now.jsonl");
+}
+
+/// Counts what it is asked and answers nothing.
+class RefusingModel : public LanguageModel {
+ public:
+  std::size_t asked = 0;
+  moe::Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks&) override {
+    asked += requests.size();
+    return moe::fail(moe::ErrorCode::cancelled, "refused");
+  }
+};
+
+// How many of the task's requests the store does not hold.
+inline std::size_t missing_answers(const PreparedTask& task, const std::string& path,
+                                   const StoreSetting& setting = kSetting) {
+  const auto store = open_store(path);
+  RefusingModel inner;
+  StoredModel stored(inner, *store, setting);
+  static_cast<void>(evaluate(task, stored));
+  return inner.asked;
+}
+
 }  // namespace moe_test

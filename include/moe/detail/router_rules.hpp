@@ -10,14 +10,14 @@
 
 namespace moe::inline MOE_ABI {
 
-inline constexpr std::int64_t kMaxExperts = 65536;     // published: 384 (Kimi-K2)
-inline constexpr std::int64_t kMaxRouterGroups = 256;  // published: 8; the group scores live on the stack
+inline constexpr std::int64_t kMaxRouterExperts = 65536;  // published: 384 (Kimi-K2)
+inline constexpr std::int64_t kMaxRouterGroups = 256;     // published: 8; the group scores live on the stack
 
 namespace detail {
 
 /// The first rule that the numbers break, or null. Checked once per call, so nothing here allocates.
 inline const char* broken_router_rule(const RouterConfig& c) noexcept {
-  if (c.expert_count < 1 || c.expert_count > kMaxExperts) return "expert_count must be in 1..65536";
+  if (c.expert_count < 1 || c.expert_count > kMaxRouterExperts) return "expert_count must be in 1..65536";
   if (c.group_count < 1 || c.group_count > kMaxRouterGroups) return "group_count must be in 1..256";
   if (c.expert_count % c.group_count != 0) return "group_count must divide expert_count";
   if (c.topk_group < 1 || c.topk_group > c.group_count) return "topk_group must be in 1..group_count";
@@ -46,7 +46,7 @@ inline std::string shortest_text(double value) {
 inline std::string router_refusal(const RouterConfig& c) {
   if (c.expert_count == 0)
     return c.top_k == 0 ? std::string() : "router.top_k is " + std::to_string(c.top_k) + ", expected 0 without experts";
-  if (auto no = refused_number("router.expert_count", c.expert_count, 0, kMaxExperts); !no.empty()) return no;
+  if (auto no = refused_number("router.expert_count", c.expert_count, 0, kMaxRouterExperts); !no.empty()) return no;
   if (auto no = refused_number("router.group_count", c.group_count, 1, kMaxRouterGroups); !no.empty()) return no;
   if (auto no = refused_number("router.topk_group", c.topk_group, 1, c.group_count); !no.empty()) return no;
   if (c.expert_count % c.group_count != 0)

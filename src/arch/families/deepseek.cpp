@@ -6,8 +6,12 @@
 
 #include <cmath>
 
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
+#include "arch/dense_layers.hpp"
+#include "arch/experts.hpp"
 #include "arch/family.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
 #include "moe/router.hpp"
 
 namespace moe::inline MOE_ABI::arch {

@@ -1,7 +1,12 @@
 // dots.llm1: Qwen3's attention (q and k norm per head before RoPE) with DeepSeek-V3's routing and shared experts.
 // Source: arXiv:2506.05767, section 2; transformers, modeling_dots1.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
+#include "arch/experts.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
+#include "arch/sliding_window.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace dots1 {

@@ -1,6 +1,8 @@
 // ERNIE 4.5 (dense, 0.3B): Llama with RoPE of neighbouring pairs. Source: transformers, modeling_ernie4_5.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/rope.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace ernie4_5 {

@@ -1,8 +1,13 @@
 // ERNIE 4.5 MoE (21B-A3B, 300B-A47B): GQA with interleaved RoPE; softmax over all experts, a bias that shifts the choice
 // alone, weights renormalised with a least divisor; ungated shared experts.
 // Source: ERNIE 4.5 report (2025), section 2; transformers, modeling_ernie4_5_moe.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
+#include "arch/dense_layers.hpp"
+#include "arch/experts.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace ernie4_5_moe {

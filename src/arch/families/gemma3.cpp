@@ -3,8 +3,12 @@
 // section 2; transformers, modeling_gemma3.
 #include <cmath>
 
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
+#include "arch/sliding_window.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace gemma3 {

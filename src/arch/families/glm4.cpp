@@ -1,8 +1,11 @@
 // GLM-4-0414 (dense) and GLM-4.5 (MoE). Both turn only the first part of a head: GLM-4 neighbouring pairs, GLM-4.5 halves.
 // GLM-4 norms what attention and FFN give as well, and fuses gate and up; GLM-4.5 routes as DeepSeek-V3.
 // Source: GLM-4.5 report (arXiv:2508.06471), section 2.1; transformers, modeling_glm4 and modeling_glm4_moe.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
+#include "arch/experts.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/rope.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace glm4 {

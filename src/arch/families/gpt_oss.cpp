@@ -1,8 +1,13 @@
 // gpt-oss: windows in every other layer, a sink per head, biases everywhere, YaRN whose ramp is not rounded; the choice is made
 // on the logits and softmax runs over the chosen; experts with a clamped SwiGLU, stored for all experts in one tensor.
 // Source: gpt-oss model card (arXiv:2508.10925), section 2; transformers, modeling_gpt_oss.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
+#include "arch/experts.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
+#include "arch/sliding_window.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace gpt_oss {

@@ -3,8 +3,12 @@
 // Source: transformers, modeling_hunyuan_v1_dense and modeling_hunyuan_v1_moe.
 #include <fmt/format.h>
 
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
+#include "arch/experts.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace hunyuan {

@@ -3,8 +3,13 @@
 // Source: transformers, modeling_hy_v3.
 #include <fmt/format.h>
 
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
+#include "arch/dense_layers.hpp"
+#include "arch/experts.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace hy_v3 {

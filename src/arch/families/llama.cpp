@@ -1,7 +1,11 @@
 // Llama 1-3 and models that copy it (SmolLM2): GQA, half-split RoPE, dense SwiGLU. Source: transformers, modeling_llama.
 // In GGUF, Mixtral is the same architecture with experts.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
+#include "arch/experts.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace llama {

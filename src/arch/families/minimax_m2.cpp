@@ -1,8 +1,12 @@
 // MiniMax-M2: GQA with q and k normed as whole vectors and a part of each head turned; every layer has experts, chosen by
 // sigmoid and a selection bias, weights renormalised, no shared expert. intermediate_size is the width of one expert.
 // Source: transformers, modeling_minimax_m2.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
+#include "arch/experts.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace minimax_m2 {

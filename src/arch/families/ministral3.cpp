@@ -1,8 +1,12 @@
 // Ministral 3 (and Mistral Small 4's text models of that kind): Mistral with YaRN that leaves cosines as they are, and
 // queries that grow with the position beyond the original context. GGUF's `mistral3` holds plain Mistral of the same
 // wrapper as well. Source: transformers, modeling_ministral3.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
+#include "arch/sliding_window.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace ministral3 {

@@ -1,7 +1,10 @@
 // Mistral 7B and what is built like it: Llama with a window in every layer, or none. Source: arXiv:2310.06825, section 2;
 // transformers, modeling_mistral. GGUF files of it are Llama's.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/rope.hpp"
+#include "arch/sliding_window.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace mistral {

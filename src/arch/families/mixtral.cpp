@@ -1,7 +1,11 @@
 // Mixtral: Llama's attention, softmax over all experts, top-k, weights renormalised. Source: arXiv:2401.04088, section 2;
 // transformers, modeling_mixtral. intermediate_size is the width of one expert.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
+#include "arch/sliding_window.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace mixtral {

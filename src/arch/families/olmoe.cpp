@@ -1,7 +1,11 @@
 // OLMoE: queries and keys normed as whole vectors, every layer MoE, softmax top-k. Source: arXiv:2409.02060, section 2;
 // transformers, modeling_olmoe. intermediate_size is the width of one expert.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
+#include "arch/experts.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace olmoe {

@@ -1,8 +1,12 @@
 // Phi-3 and Phi-4 (mini, medium): Llama with q, k and v in one tensor, gate and up in another; a window in every layer, or
 // none; LongRoPE: divisors of the frequencies that are others for sequences beyond the original context.
 // Source: Phi-3 report (arXiv:2404.14219), section 2; LongRoPE (arXiv:2402.13753); transformers, modeling_phi3.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
+#include "arch/sliding_window.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace phi3 {

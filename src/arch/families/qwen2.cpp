@@ -1,6 +1,10 @@
 // Qwen2 and Qwen2.5 (dense): Llama with biases on q, k and v. Source: transformers, modeling_qwen2.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
+#include "arch/sliding_window.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace qwen2 {
@@ -8,10 +12,7 @@ namespace qwen2 {
 ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "qwen2");
   read_gqa(json, c);
-  const bool windows = json.boolean("use_sliding_window") && json.has("sliding_window");
-  const std::int64_t first = json.integer("max_window_layers", 0, kMaxLayers);
-  read_windows(
-      json, windows, [&](std::int64_t l) { return l >= first; }, c);
+  read_upper_windows(json, c);
   read_rope(json, RopeStyle::half_split, c);
   c.qkv_bias = true;
   return c;

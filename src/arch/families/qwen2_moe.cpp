@@ -1,7 +1,13 @@
 // Qwen1.5-MoE and Qwen2-57B-A14B: Qwen2's attention, softmax top-k, one wide shared expert weighted by the sigmoid of its own
 // gate. Source: Qwen2 report (arXiv:2407.10671), section 2.2.2; transformers, modeling_qwen2_moe.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
+#include "arch/dense_layers.hpp"
+#include "arch/experts.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
+#include "arch/sliding_window.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace qwen2_moe {

@@ -1,6 +1,10 @@
 // Qwen3 (dense): per-head RMSNorm of q and k before RoPE, explicit head_dim. Source: Qwen3 report (arXiv:2505.09388), section 2.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
+#include "arch/sliding_window.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace qwen3 {
@@ -8,10 +12,7 @@ namespace qwen3 {
 ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "qwen3");
   read_gqa(json, c);
-  const bool windows = json.boolean("use_sliding_window") && json.has("sliding_window");
-  const std::int64_t first = json.integer("max_window_layers", 0, kMaxLayers);
-  read_windows(
-      json, windows, [&](std::int64_t l) { return l >= first; }, c);
+  read_upper_windows(json, c);
   read_rope(json, RopeStyle::half_split, c);
   c.qk_norm = QkNorm::head;
   c.qkv_bias = c.o_bias = json.boolean("attention_bias");

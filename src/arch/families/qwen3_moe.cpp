@@ -1,7 +1,12 @@
 // Qwen3-MoE: Qwen3's attention, softmax over all experts, top-k, weights renormalised, no shared expert.
 // Source: Qwen3 report (arXiv:2505.09388), section 2; transformers, modeling_qwen3_moe.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
+#include "arch/dense_layers.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
+#include "arch/sliding_window.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace qwen3_moe {

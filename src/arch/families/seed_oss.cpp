@@ -1,6 +1,8 @@
 // Seed-OSS: Llama with biases on q, k and v but not on o, explicit head_dim. Source: transformers, modeling_seed_oss.
-#include "arch/common.hpp"
+#include "arch/common_fields.hpp"
 #include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/rope.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace seed_oss {

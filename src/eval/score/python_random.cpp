@@ -1,4 +1,5 @@
-// Matsumoto and Nishimura, "Mersenne Twister", ACM TOMACS 8(1), 1998; sample() as CPython's Lib/random.py describes it.
+// Matsumoto and Nishimura, "Mersenne Twister", ACM TOMACS 8(1), 1998: its engine is the standard library's, its seed is
+// CPython's; sample() as CPython's Lib/random.py describes it.
 
 #include "eval/score/python_random.hpp"
 
@@ -10,50 +11,50 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-PythonRandom::PythonRandom(std::uint64_t seed) {
-  // The key is the seed in 32-bit words, lowest first, at least one.
-  std::vector<std::uint32_t> key = {static_cast<std::uint32_t>(seed)};
-  if (seed >> 32) key.push_back(static_cast<std::uint32_t>(seed >> 32));
+namespace {
 
-  state_[0] = 19650218u;
-  for (std::size_t i = 1; i < kWords; ++i)
-    state_[i] = 1812433253u * (state_[i - 1] ^ (state_[i - 1] >> 30)) + static_cast<std::uint32_t>(i);
-  std::size_t i = 1, j = 0;
-  const auto advance = [&] {
-    if (++i == kWords) {
-      state_[0] = state_[kWords - 1];
-      i = 1;
+// CPython's init_by_array: fills the whole state, which std::mt19937 takes from its seed sequence as it is.
+struct InitByArray {
+  using result_type = std::uint32_t;
+  std::uint64_t seed;
+
+  template <class Iterator>
+  void generate(Iterator begin, Iterator end) const {
+    // The key is the seed in 32-bit words, lowest first, at least one.
+    const std::uint32_t key[] = {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
+    const std::size_t key_size = key[1] != 0 ? 2 : 1, size = static_cast<std::size_t>(end - begin);
+    std::vector<std::uint32_t> state(size);
+    state[0] = 19650218u;
+    for (std::size_t i = 1; i < size; ++i)
+      state[i] = 1812433253u * (state[i - 1] ^ (state[i - 1] >> 30)) + static_cast<std::uint32_t>(i);
+    std::size_t i = 1, j = 0;
+    const auto advance = [&] {
+      if (++i == size) {
+        state[0] = state[size - 1];
+        i = 1;
+      }
+    };
+    for (std::size_t n = size; n > 0; --n) {
+      const std::uint32_t before = state[i - 1] ^ (state[i - 1] >> 30);
+      state[i] = (state[i] ^ (before * 1664525u)) + key[j] + static_cast<std::uint32_t>(j);
+      j = (j + 1) % key_size;
+      advance();
     }
-  };
-  for (std::size_t n = std::max(kWords, key.size()); n > 0; --n) {
-    const std::uint32_t before = state_[i - 1] ^ (state_[i - 1] >> 30);
-    state_[i] = (state_[i] ^ (before * 1664525u)) + key[j] + static_cast<std::uint32_t>(j);
-    j = (j + 1) % key.size();
-    advance();
+    for (std::size_t n = size - 1; n > 0; --n) {
+      const std::uint32_t before = state[i - 1] ^ (state[i - 1] >> 30);
+      state[i] = (state[i] ^ (before * 1566083941u)) - static_cast<std::uint32_t>(i);
+      advance();
+    }
+    state[0] = 0x80000000u;
+    std::copy(state.begin(), state.end(), begin);
   }
-  for (std::size_t n = kWords - 1; n > 0; --n) {
-    const std::uint32_t before = state_[i - 1] ^ (state_[i - 1] >> 30);
-    state_[i] = (state_[i] ^ (before * 1566083941u)) - static_cast<std::uint32_t>(i);
-    advance();
-  }
-  state_[0] = 0x80000000u;
-}
+};
 
-void PythonRandom::refill() {
-  for (std::size_t i = 0; i < kWords; ++i) {
-    const std::uint32_t y = (state_[i] & 0x80000000u) | (state_[(i + 1) % kWords] & 0x7fffffffu);
-    state_[i] = state_[(i + 397) % kWords] ^ (y >> 1) ^ (y & 1 ? 0x9908b0dfu : 0u);
-  }
-  at_ = 0;
-}
+}  // namespace
 
-std::uint32_t PythonRandom::next32() {
-  if (at_ == kWords) refill();
-  std::uint32_t y = state_[at_++];
-  y ^= y >> 11;
-  y ^= (y << 7) & 0x9d2c5680u;
-  y ^= (y << 15) & 0xefc60000u;
-  return y ^ (y >> 18);
+PythonRandom::PythonRandom(std::uint64_t seed) {
+  InitByArray sequence{seed};
+  engine_.seed(sequence);
 }
 
 double PythonRandom::next_double() {

@@ -1,9 +1,9 @@
 #pragma once
 // CPython's random.Random: MT19937 seeded by init_by_array, 53-bit random(), choices(), sample().
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <random>
 #include <vector>
 
 #include "moe/error.hpp"
@@ -13,7 +13,7 @@ namespace moe::inline MOE_ABI::eval {
 class MOE_API PythonRandom {
  public:
   explicit PythonRandom(std::uint64_t seed);
-  std::uint32_t next32();
+  std::uint32_t next32() { return static_cast<std::uint32_t>(engine_()); }
   /// random(): uniform in [0, 1).
   double next_double();
   /// An index as random.choices() draws it.
@@ -26,10 +26,7 @@ class MOE_API PythonRandom {
 
  private:
   std::uint32_t below(std::uint32_t limit);
-  static constexpr std::size_t kWords = 624;
-  void refill();
-  std::array<std::uint32_t, kWords> state_{};
-  std::size_t at_ = kWords;
+  std::mt19937 engine_;
 };
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -9,10 +9,7 @@
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-constexpr std::size_t kMaxPatternBytes = 1 << 16;
 constexpr std::uint32_t kMatchLimit = 10'000'000;  // steps of one search; a reply is a few kilobytes
-constexpr std::uint32_t kDepthLimit = 100'000;
-constexpr std::uint32_t kHeapLimitKib = 64 * 1024;
 
 // Python's \Z is the very end of the text, which PCRE2 spells \z; everything else that filters use is spelled alike.
 std::string translated(std::string_view pattern) {
@@ -37,13 +34,11 @@ struct Regex::Match {
 };
 
 Result<Regex> Regex::compile(std::string_view pattern) {
-  if (pattern.size() > kMaxPatternBytes)
+  if (pattern.size() > pcre2::kMaxPatternBytes)
     return fail(ErrorCode::bad_argument,
-                fmt::format("a pattern of {} bytes; at most {} are read", pattern.size(), kMaxPatternBytes));
-  const pcre2::CompileContext context(pcre2_compile_context_create(nullptr));
+                fmt::format("a pattern of {} bytes; at most {} are read", pattern.size(), pcre2::kMaxPatternBytes));
+  const pcre2::CompileContext context = pcre2::make_compile_context();
   if (!context) return fail(ErrorCode::out_of_memory, "no memory for a pattern");
-  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
-  pcre2_set_parens_nest_limit(context.get(), 100);
   const std::string source = translated(pattern);
   int code = 0;
   PCRE2_SIZE offset = 0;
@@ -59,11 +54,8 @@ Result<Regex> Regex::compile(std::string_view pattern) {
 
 Result<std::vector<Regex::Match>> Regex::matches(std::string_view text) const {
   const pcre2::MatchData data(pcre2_match_data_create_from_pattern(code_->compiled.get(), nullptr));
-  const pcre2::MatchContext context(pcre2_match_context_create(nullptr));
+  const pcre2::MatchContext context = pcre2::make_match_context(kMatchLimit);
   if (!data || !context) return fail(ErrorCode::out_of_memory, "no memory for a pattern match");
-  pcre2_set_match_limit(context.get(), kMatchLimit);
-  pcre2_set_depth_limit(context.get(), kDepthLimit);
-  pcre2_set_heap_limit(context.get(), kHeapLimitKib);
   const PCRE2_SIZE* range = pcre2_get_ovector_pointer(data.get());
   const std::uint32_t pairs = pcre2_get_ovector_count(data.get());
   std::vector<Match> out;

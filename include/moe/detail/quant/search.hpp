@@ -28,76 +28,98 @@ struct AffineFit {
   float scale = 0.0f, minimum = 0.0f;
 };
 
-/// Scale and minimum of 32 values for codes 0..Max, and the codes. Starting from the range of the values, 21 steps
-/// between (Max - 1) and (Max + 1) per range are tried: codes for the step, then the least-squares scale and minimum for
-/// these codes. Values count by their magnitude plus the root mean square.
-template <int Max>
-inline AffineFit fit_affine(const float* x, std::uint8_t* codes) noexcept {
-  constexpr int kCount = 32;
-  float squares = 0.0f;
-  for (int i = 0; i < kCount; ++i) {
-    const float square = x[i] * x[i];
-    squares = squares + square;
-  }
-  const float rms = std::sqrt(squares / static_cast<float>(kCount));
+/// 32 values, what each counts (its magnitude plus the root mean square), and what every trial needs of both.
+struct WeightedValues {
+  static constexpr int kCount = 32;
+  const float* x;
   float weight[kCount];
-  for (int i = 0; i < kCount; ++i) weight[i] = rms + std::abs(x[i]);
+  float min, max, sum_w, sum_x;
 
-  float min = x[0], max = x[0], sum_w = weight[0], sum_x = weight[0] * x[0];
-  for (int i = 1; i < kCount; ++i) {
-    min = x[i] < min ? x[i] : min;
-    max = x[i] > max ? x[i] : max;
-    sum_w = sum_w + weight[i];
-    const float weighted = weight[i] * x[i];
-    sum_x = sum_x + weighted;
-  }
-  if (min > 0.0f) min = 0.0f;  // the format stores -minimum as a number >= 0
-  if (max == min) {
-    for (int i = 0; i < kCount; ++i) codes[i] = 0;
-    return {0.0f, -min};
+  MOE_FORCE_INLINE explicit WeightedValues(const float* values) noexcept : x(values) {
+    float squares = 0.0f;
+    for (int i = 0; i < kCount; ++i) {
+      const float square = x[i] * x[i];
+      squares = squares + square;
+    }
+    const float rms = std::sqrt(squares / static_cast<float>(kCount));
+    for (int i = 0; i < kCount; ++i) weight[i] = rms + std::abs(x[i]);
+
+    min = x[0], max = x[0], sum_w = weight[0], sum_x = weight[0] * x[0];
+    for (int i = 1; i < kCount; ++i) {
+      min = x[i] < min ? x[i] : min;
+      max = x[i] > max ? x[i] : max;
+      sum_w = sum_w + weight[i];
+      const float weighted = weight[i] * x[i];
+      sum_x = sum_x + weighted;
+    }
+    if (min > 0.0f) min = 0.0f;  // the format stores -minimum as a number >= 0
   }
 
-  const auto error_of = [&](const std::uint8_t* trial, float scale, float low) {
+  /// Codes 0..Max for `steps` codes per unit above `low`.
+  template <int Max>
+  MOE_FORCE_INLINE void choose(float steps, float low, std::uint8_t* codes) const noexcept {
+    for (int i = 0; i < kCount; ++i) codes[i] = static_cast<std::uint8_t>(nearest_code(steps * (x[i] - low), 0, Max));
+  }
+
+  /// The weighted squared error of codes. Here and below, fit.minimum is the value of code 0.
+  MOE_FORCE_INLINE float error_of(const std::uint8_t* codes, AffineFit fit) const noexcept {
     float sum = 0.0f;
     for (int i = 0; i < kCount; ++i) {
-      const float product = scale * static_cast<float>(trial[i]);
-      const float value = product + low;
+      const float product = fit.scale * static_cast<float>(codes[i]);
+      const float value = product + fit.minimum;
       const float difference = value - x[i];
       const float square = difference * difference;
       const float weighted = weight[i] * square;
       sum = sum + weighted;
     }
     return sum;
-  };
-  const auto choose = [&](float steps, float low, std::uint8_t* out) {
-    for (int i = 0; i < kCount; ++i) out[i] = static_cast<std::uint8_t>(nearest_code(steps * (x[i] - low), 0, Max));
-  };
+  }
 
-  const float first = static_cast<float>(Max) / (max - min);
-  choose(first, min, codes);
-  AffineFit best = {1.0f / first, min};
-  float best_error = error_of(codes, best.scale, best.minimum);
-  for (int step = 0; step <= 20; ++step) {
-    const float moved = 0.1f * static_cast<float>(step);
-    const float around = -1.0f + moved;
-    std::uint8_t trial[kCount];
-    // From the lowest value of the best fit so far, not of the data.
-    choose((around + static_cast<float>(Max)) / (max - best.minimum), best.minimum, trial);
+  /// The least-squares fit of codes; false where there is none.
+  MOE_FORCE_INLINE bool solve(const std::uint8_t* codes, AffineFit& fit) const noexcept {
     float sum_c = 0.0f, sum_cc = 0.0f, sum_cx = 0.0f;
     for (int i = 0; i < kCount; ++i) {
-      const float weighted = weight[i] * static_cast<float>(trial[i]);
-      const float weighted_c = weighted * static_cast<float>(trial[i]), weighted_x = weighted * x[i];
+      const float weighted = weight[i] * static_cast<float>(codes[i]);
+      const float weighted_c = weighted * static_cast<float>(codes[i]), weighted_x = weighted * x[i];
       sum_c = sum_c + weighted;
       sum_cc = sum_cc + weighted_c;
       sum_cx = sum_cx + weighted_x;
     }
     const float w_cc = sum_w * sum_cc, c_c = sum_c * sum_c;
     const float determinant = w_cc - c_c;
-    if (!(determinant > 0.0f)) continue;
+    if (!(determinant > 0.0f)) return false;
     const float w_cx = sum_w * sum_cx, x_c = sum_x * sum_c, cc_x = sum_cc * sum_x, c_cx = sum_c * sum_cx;
-    AffineFit fit = {(w_cx - x_c) / determinant, (cc_x - c_cx) / determinant};
+    fit = {(w_cx - x_c) / determinant, (cc_x - c_cx) / determinant};
     if (fit.minimum > 0.0f) fit = {sum_cx / sum_cc, 0.0f};
-    const float error = error_of(trial, fit.scale, fit.minimum);
+    return true;
+  }
+};
+
+/// Scale and minimum of 32 values for codes 0..Max, and the codes. Starting from the range of the values, 21 steps
+/// between (Max - 1) and (Max + 1) per range are tried: codes for the step, then the least-squares scale and minimum for
+/// these codes.
+template <int Max>
+inline AffineFit fit_affine(const float* x, std::uint8_t* codes) noexcept {
+  constexpr int kCount = WeightedValues::kCount;
+  const WeightedValues values(x);
+  const float min = values.min, max = values.max;
+  if (max == min) {
+    for (int i = 0; i < kCount; ++i) codes[i] = 0;
+    return {0.0f, -min};
+  }
+  const float first = static_cast<float>(Max) / (max - min);
+  values.template choose<Max>(first, min, codes);
+  AffineFit best = {1.0f / first, min};
+  float best_error = values.error_of(codes, best);
+  for (int step = 0; step <= 20; ++step) {
+    const float moved = 0.1f * static_cast<float>(step);
+    const float around = -1.0f + moved;
+    std::uint8_t trial[kCount];
+    // From the lowest value of the best fit so far, not of the data.
+    values.template choose<Max>((around + static_cast<float>(Max)) / (max - best.minimum), best.minimum, trial);
+    AffineFit fit;
+    if (!values.solve(trial, fit)) continue;
+    const float error = values.error_of(trial, fit);
     if (!(error < best_error)) continue;
     best_error = error;
     best = fit;

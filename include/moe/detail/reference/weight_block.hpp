@@ -55,77 +55,101 @@ struct WeightBlock {
   std::int8_t sc[2], mn[2];
 };
 
-/// Block `b` (values 32 b .. 32 b + 31) of a row as files store it.
-MOE_FORCE_INLINE WeightBlock read_weight_block(Format format, const std::byte* row, std::int64_t b) noexcept {
-  using namespace quant;
-  WeightBlock w{};
-  const BlockForm form = block_form(format);
-  const std::byte* p = row + b / form.super_blocks * format_info(format).block_bytes;
-  const int s = static_cast<int>(b % form.super_blocks);
-  const auto u16 = [&](int at) { return static_cast<std::uint16_t>(load_u16(p + at)); };
-  const auto u8 = [&](int at) { return static_cast<unsigned>(std::to_integer<unsigned char>(p[at])); };
-  // Value i in the low nibble of byte i, value 16 + i in the high nibble.
-  const auto split_nibbles = [&](int at) {
+/// Takes the bytes of one stored block (or of part `s` of a super-block) apart into `w`.
+struct BlockReader {
+  const std::byte* p;
+  int s;
+  WeightBlock& w;
+
+  MOE_FORCE_INLINE std::uint16_t u16(int at) const noexcept {
+    return static_cast<std::uint16_t>(quant::load_u16(p + at));
+  }
+  MOE_FORCE_INLINE unsigned u8(int at) const noexcept {
+    return static_cast<unsigned>(std::to_integer<unsigned char>(p[at]));
+  }
+  /// Value i in the low nibble of byte i, value 16 + i in the high nibble.
+  MOE_FORCE_INLINE void split_nibbles(int at) const noexcept {
     for (int i = 0; i < 16; ++i) {
       w.codes[i] = static_cast<std::uint8_t>(u8(at + i) & 15u);
       w.codes[16 + i] = static_cast<std::uint8_t>(u8(at + i) >> 4);
     }
-  };
-  // `bits` bits of 32 consecutive bytes, moved up to bit `to`.
-  const auto or_bits = [&](int at, int shift, unsigned mask, int to) {
+  }
+  /// `mask` bits of 32 consecutive bytes, from bit `shift`, moved up to bit `to`.
+  MOE_FORCE_INLINE void or_bits(int at, int shift, unsigned mask, int to) const noexcept {
     for (int i = 0; i < 32; ++i)
       w.codes[i] = static_cast<std::uint8_t>(w.codes[i] | (u8(at + i) >> shift & mask) << to);
-  };
-  const auto fifth_bits = [&](int at) {
-    const std::uint32_t high = load_u32(p + at);
+  }
+  MOE_FORCE_INLINE void fifth_bits(int at) const noexcept {
+    const std::uint32_t high = quant::load_u32(p + at);
     for (int i = 0; i < 32; ++i) w.codes[i] = static_cast<std::uint8_t>(w.codes[i] | (high >> i & 1u) << 4);
-  };
-  const auto k_scales = [&] {
-    const KScale k = k_scale(p + 4, s);
+  }
+  MOE_FORCE_INLINE void k_scales() const noexcept {
+    const quant::KScale k = quant::k_scale(p + 4, s);
     w.sc[0] = w.sc[1] = static_cast<std::int8_t>(k.scale);
     w.mn[0] = w.mn[1] = static_cast<std::int8_t>(k.minimum);
-  };
-  switch (format) {
-    case Format::q4_0: w.d = u16(0), split_nibbles(2); break;
-    case Format::q4_1: w.d = u16(0), w.m = u16(2), split_nibbles(4); break;
-    case Format::q5_0: w.d = u16(0), split_nibbles(6), fifth_bits(2); break;
-    case Format::q5_1: w.d = u16(0), w.m = u16(2), split_nibbles(8), fifth_bits(4); break;
-    case Format::mxfp4: w.d = static_cast<std::uint16_t>(u8(0)), split_nibbles(1); break;
-    case Format::q8_0:
-      w.d = u16(0);
-      for (int i = 0; i < 32; ++i) w.codes[i] = static_cast<std::uint8_t>(u8(2 + i) ^ 0x80u);
-      break;
-    case Format::q4_k:
-      w.d = u16(0), w.m = u16(2), k_scales();
-      or_bits(16 + 32 * (s / 2), 4 * (s % 2), 15u, 0);
-      break;
-    case Format::q5_k:
-      w.d = u16(0), w.m = u16(2), k_scales();
-      or_bits(48 + 32 * (s / 2), 4 * (s % 2), 15u, 0);
-      or_bits(16, s, 1u, 4);
-      break;
-    case Format::q6_k:
-      w.d = u16(208);
-      for (int h = 0; h < 2; ++h) w.sc[h] = static_cast<std::int8_t>(load_i8(p + 192 + 2 * s + h));
-      or_bits(64 * (s / 4) + 32 * (s % 2), 4 * (s % 4 / 2), 15u, 0);
-      or_bits(128 + 32 * (s / 4), 2 * (s % 4), 3u, 4);
-      break;
-    case Format::q3_k:
-      w.d = u16(108);
-      for (int h = 0; h < 2; ++h) w.sc[h] = static_cast<std::int8_t>(q3_k_scale(p + 96, 2 * s + h));
-      or_bits(32 + 32 * (s / 4), 2 * (s % 4), 3u, 0);
-      or_bits(0, s, 1u, 2);
-      break;
-    case Format::q2_k:
-      w.d = u16(80), w.m = u16(82);
-      for (int h = 0; h < 2; ++h) {
-        w.sc[h] = static_cast<std::int8_t>(u8(2 * s + h) & 15u);
-        w.mn[h] = static_cast<std::int8_t>(u8(2 * s + h) >> 4);
-      }
-      or_bits(16 + 32 * (s / 4), 2 * (s % 4), 3u, 0);
-      break;
-    default: break;
   }
+
+  /// Formats whose blocks are 32 values.
+  MOE_FORCE_INLINE void read_single(Format format) const noexcept {
+    switch (format) {
+      case Format::q4_0: w.d = u16(0), split_nibbles(2); break;
+      case Format::q4_1: w.d = u16(0), w.m = u16(2), split_nibbles(4); break;
+      case Format::q5_0: w.d = u16(0), split_nibbles(6), fifth_bits(2); break;
+      case Format::q5_1: w.d = u16(0), w.m = u16(2), split_nibbles(8), fifth_bits(4); break;
+      case Format::mxfp4: w.d = static_cast<std::uint16_t>(u8(0)), split_nibbles(1); break;
+      case Format::q8_0:
+        w.d = u16(0);
+        for (int i = 0; i < 32; ++i) w.codes[i] = static_cast<std::uint8_t>(u8(2 + i) ^ 0x80u);
+        break;
+      default: break;
+    }
+  }
+  /// The K formats: part `s` of 256 values.
+  MOE_FORCE_INLINE void read_part(Format format) const noexcept {
+    switch (format) {
+      case Format::q4_k:
+        w.d = u16(0), w.m = u16(2), k_scales();
+        or_bits(16 + 32 * (s / 2), 4 * (s % 2), 15u, 0);
+        break;
+      case Format::q5_k:
+        w.d = u16(0), w.m = u16(2), k_scales();
+        or_bits(48 + 32 * (s / 2), 4 * (s % 2), 15u, 0);
+        or_bits(16, s, 1u, 4);
+        break;
+      case Format::q6_k:
+        w.d = u16(208);
+        for (int h = 0; h < 2; ++h) w.sc[h] = static_cast<std::int8_t>(quant::load_i8(p + 192 + 2 * s + h));
+        or_bits(64 * (s / 4) + 32 * (s % 2), 4 * (s % 4 / 2), 15u, 0);
+        or_bits(128 + 32 * (s / 4), 2 * (s % 4), 3u, 4);
+        break;
+      case Format::q3_k:
+        w.d = u16(108);
+        for (int h = 0; h < 2; ++h) w.sc[h] = static_cast<std::int8_t>(quant::q3_k_scale(p + 96, 2 * s + h));
+        or_bits(32 + 32 * (s / 4), 2 * (s % 4), 3u, 0);
+        or_bits(0, s, 1u, 2);
+        break;
+      case Format::q2_k:
+        w.d = u16(80), w.m = u16(82);
+        for (int h = 0; h < 2; ++h) {
+          w.sc[h] = static_cast<std::int8_t>(u8(2 * s + h) & 15u);
+          w.mn[h] = static_cast<std::int8_t>(u8(2 * s + h) >> 4);
+        }
+        or_bits(16 + 32 * (s / 4), 2 * (s % 4), 3u, 0);
+        break;
+      default: break;
+    }
+  }
+};
+
+/// Block `b` (values 32 b .. 32 b + 31) of a row as files store it.
+MOE_FORCE_INLINE WeightBlock read_weight_block(Format format, const std::byte* row, std::int64_t b) noexcept {
+  WeightBlock w{};
+  const std::int64_t parts = block_form(format).super_blocks;
+  const BlockReader reader = {row + b / parts * format_info(format).block_bytes, static_cast<int>(b % parts), w};
+  if (parts == 1)
+    reader.read_single(format);
+  else
+    reader.read_part(format);
   return w;
 }
 

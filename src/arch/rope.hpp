@@ -1,0 +1,34 @@
+#pragma once
+// RoPE: its bases and scaling rules, of all layers or of each kind of layer (json_rope.cpp, gguf_rope.cpp).
+
+#include <cmath>
+#include <string_view>
+
+#include "arch/gguf_config.hpp"
+#include "arch/json_config.hpp"
+#include "moe/config.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+
+/// The part of a head that RoPE turns (partial_rotary_factor, in either place), before read_rope(). Families that do not
+/// call it refuse any factor but 1.
+void read_partial_rotary(const JsonConfig& json, ModelConfig& config);
+void read_partial_rotary(GgufConfig& meta, ModelConfig& config);
+
+/// Rules of single families: Hunyuan's fixed alpha under the name "dynamic", and Phi-3's "longrope".
+enum class OwnRope { none, alpha, longrope };
+/// The bases and rules of RoPE, after read_windows(); multiplies softmax_scale where YaRN asks for it.
+void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& config, OwnRope own = OwnRope::none);
+void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& config);
+/// A base of full and one of sliding layers, or a block per kind of layer; rope_scaling is about full layers alone. Without
+/// a block, rope_theta and `sliding_theta` hold the bases.
+void read_layered_rope(const JsonConfig& json, std::string_view sliding_theta, ModelConfig& config);
+/// The RoPE of sliding layers, where there are any and it differs.
+void set_sliding_rope(const RopeConfig& rope, ModelConfig& config);
+/// rope_parameters, or rope_scaling as older files call it.
+JsonConfig rope_block(const JsonConfig& json);
+
+/// YaRN's m(s) = 0.1 s ln(factor) + 1, and 1 for factor <= 1 (arXiv:2309.00071, with DeepSeek's s).
+inline double yarn_mscale(double factor, double s) { return factor <= 1.0 ? 1.0 : 0.1 * s * std::log(factor) + 1.0; }
+
+}  // namespace moe::inline MOE_ABI::arch

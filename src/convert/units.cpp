@@ -1,0 +1,134 @@
+#include "convert/units.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "convert/format_choice.hpp"
+#include "kernels/packing.hpp"
+#include "model/stored.hpp"
+#include "moe/decode.hpp"
+#include "moe/encode.hpp"
+
+namespace moe::inline MOE_ABI::convert {
+
+namespace {
+
+using checkpoint::Checkpoint;
+
+constexpr std::int64_t kUnitValues = 1 << 20;  // worked on at a time: 4 MiB as float32
+
+std::int64_t rows_given(const OutputTensor& t, const Source& s) {
+  return t.arrangement == Arrangement::transposed ? s.columns() : s.row_count;
+}
+
+/// Rows [first, first + count) of a source, widened.
+Result<void> read_rows(const Checkpoint& file, const Source& s, std::int64_t first, std::int64_t count,
+                       Workspace& work) {
+  const std::int64_t cols = s.tensor->cols(), bytes = row_bytes(s.tensor->format, cols);
+  work.raw.resize(static_cast<std::size_t>(count * bytes));
+  if (auto ok = file.read(*s.tensor, static_cast<std::uint64_t>((s.first_row + first) * bytes), work.raw); !ok)
+    return ok;
+  work.values.resize(static_cast<std::size_t>(count * cols));
+  decode_row(s.tensor->format, work.raw.data(), count * cols, work.values.data());
+  return {};
+}
+
+/// The unit's rows as float32, in work.values.
+Result<void> fill(const Checkpoint& file, const Unit& unit, Workspace& work) {
+  const OutputTensor& t = *unit.tensor;
+  const Source& source = *unit.source;
+  const std::int64_t cols = t.tensor.cols(), stored = source.tensor->cols(), count = unit.end - unit.begin;
+  if (t.arrangement != Arrangement::transposed) {
+    if (auto ok = read_rows(file, source, unit.begin, count, work); !ok) return ok;
+    if (t.added != 0.0f)
+      for (float& x : work.values) x += t.added;
+    if (t.arrangement == Arrangement::straight && source.step == 1) return {};
+    work.arranged.resize(static_cast<std::size_t>(count * cols));
+    if (t.arrangement == Arrangement::straight) {
+      for (std::int64_t r = 0; r < count; ++r)
+        for (std::int64_t c = 0; c < cols; ++c)
+          work.arranged[static_cast<std::size_t>(r * cols + c)] =
+              work.values[static_cast<std::size_t>(r * stored + source.first_column + c * source.step)];
+      work.values.swap(work.arranged);
+      return {};
+    }
+    const std::int64_t half = t.head_rows / 2;
+    for (std::int64_t r = 0; r < count; ++r) {
+      const std::int64_t in_head = r % t.head_rows, from = r - in_head + (in_head % 2) * half + in_head / 2;
+      std::memcpy(work.arranged.data() + r * cols, work.values.data() + from * cols,
+                  static_cast<std::size_t>(cols) * sizeof(float));
+    }
+  } else {
+    if (auto ok = read_rows(file, source, 0, cols, work); !ok) return ok;
+    work.arranged.resize(static_cast<std::size_t>(count * cols));
+    for (std::int64_t r = 0; r < cols; ++r)
+      for (std::int64_t c = 0; c < count; ++c)
+        work.arranged[static_cast<std::size_t>(c * cols + r)] =
+            work.values[static_cast<std::size_t>(r * stored + source.first_column + c * source.step)];
+  }
+  work.values.swap(work.arranged);
+  return {};
+}
+
+/// Rows whose format stays: read and checked, not decoded.
+Result<void> copy_rows(const Checkpoint& file, const Unit& unit, Workspace& work) {
+  const OutputTensor& t = *unit.tensor;
+  const std::int64_t cols = t.tensor.cols(), rows = unit.end - unit.begin, bytes = row_bytes(t.tensor.format, cols);
+  const std::int64_t first = unit.source->first_row + unit.begin;
+  work.encoded.resize(static_cast<std::size_t>(rows * bytes));
+  if (auto ok = file.read(*unit.source->tensor, static_cast<std::uint64_t>(first * bytes), work.encoded); !ok)
+    return ok;
+  for (std::int64_t r = 0; r < rows; ++r)
+    if (!kernels::row_is_valid(t.tensor.format, cols, work.encoded.data() + r * bytes))
+      return tl::unexpected<Error>(not_finite(unit.source->tensor->name, first + r, t.tensor.format));
+  return {};
+}
+
+}  // namespace
+
+std::vector<Unit> cut_into_units(std::span<const OutputTensor> tensors) {
+  std::vector<Unit> units;
+  for (const OutputTensor& t : tensors) {
+    if (t.sources.empty()) units.push_back({&t, nullptr, 0, 1});
+    for (const Source& s : t.sources) {
+      const std::int64_t rows = rows_given(t, s);
+      std::int64_t step = std::max<std::int64_t>(1, kUnitValues / t.tensor.cols());
+      if (t.arrangement == Arrangement::rope_pairs) step = std::max(t.head_rows, step / t.head_rows * t.head_rows);
+      if (t.arrangement == Arrangement::transposed) step = rows;
+      for (std::int64_t begin = 0; begin < rows; begin += step)
+        units.push_back({&t, &s, begin, std::min(rows, begin + step)});
+    }
+  }
+  return units;
+}
+
+Result<void> encode_unit(const Checkpoint& file, const Unit& unit, Workspace& work) {
+  const OutputTensor& t = *unit.tensor;
+  const std::int64_t cols = t.tensor.cols(), rows = unit.end - unit.begin, bytes = row_bytes(t.tensor.format, cols);
+  work.error_squares = work.squares = 0.0;
+  if (unit.source == nullptr) {
+    const auto values = std::as_bytes(std::span(t.values));
+    work.encoded.assign(values.begin(), values.end());
+    return {};
+  }
+  if (is_copy(t)) return copy_rows(file, unit, work);
+  if (auto ok = fill(file, unit, work); !ok) return ok;
+  work.encoded.resize(static_cast<std::size_t>(rows * bytes));
+  for (std::int64_t r = 0; r < rows; ++r)
+    if (auto ok = encode_row(t.tensor.format, work.values.data() + r * cols, cols, work.encoded.data() + r * bytes);
+        !ok)
+      return fail(ok.error().code, fmt::format("tensor {}, row {} of {}: {}", t.tensor.name, unit.begin + r,
+                                               unit.source->tensor->name, ok.error().message));
+  work.decoded.resize(work.values.size());
+  decode_row(t.tensor.format, work.encoded.data(), rows * cols, work.decoded.data());
+  for (std::size_t i = 0; i < work.values.size(); ++i) {
+    const double w = work.values[i], difference = w - work.decoded[i];
+    work.error_squares += difference * difference;
+    work.squares += w * w;
+  }
+  return {};
+}
+
+}  // namespace moe::inline MOE_ABI::convert

@@ -1,0 +1,221 @@
+// Keys of a GGUF file: windows, RoPE, the architecture, and what nothing reads.
+
+#include "golden/gguf_files.hpp"
+
+namespace gguf_keys_test {
+
+namespace {
+
+using namespace gguf_files;
+
+/// A header without weights: what a family reads of it.
+moe::Result<moe::arch::Recognised> recognise(std::string_view architecture, void (*more)(File&),
+                                             const std::string& path) {
+  File file;
+  file.metadata.text("general.architecture", architecture);
+  const auto key = [&](const char* name) { return std::string(architecture) + "." + name; };
+  for (const auto& [name, value] : {std::pair{"block_count", 4u},
+                                    {"embedding_length", 64u},
+                                    {"attention.head_count", 4u},
+                                    {"feed_forward_length", 32u},
+                                    {"context_length", 256u}})
+    file.metadata.u32(key(name), value);
+  file.metadata.f32(key("attention.layer_norm_rms_epsilon"), 1e-6f);
+  file.tensors["token_embd.weight"] = {{8, 64}, std::string(8 * 64 * sizeof(float), '\0')};
+  more(file);
+  write_gguf(file, path);
+  const auto opened = moe::checkpoint::open(path);
+  REQUIRE(opened.has_value());
+  return moe::arch::recognise(**opened);
+}
+
+using Layers = std::vector<std::int64_t>;
+
+}  // namespace
+
+TEST_CASE("windows of a GGUF file: a period, a list, or the family's own") {
+  const Scratch scratch;
+  const auto layers = [&](std::string_view architecture, void (*more)(File&)) {
+    const auto found = recognise(architecture, more, scratch.file("x.gguf"));
+    if (!found) FAIL(found.error().message);
+    CHECK(found->config.sliding_window == (found->config.sliding_layers.empty() ? 0 : 8));
+    return found->config.sliding_layers;
+  };
+  CHECK(layers("gemma3", [](File&) {}) == Layers{});
+  CHECK(layers("gemma3", [](File& f) { f.metadata.u32("gemma3.attention.sliding_window", 8); }) == Layers{0, 1, 2, 3});
+  CHECK(layers("gemma3", [](File& f) {
+          f.metadata.u32("gemma3.attention.sliding_window", 8);
+          f.metadata.u32("gemma3.attention.sliding_window_pattern", 3);
+        }) == Layers{0, 1, 3});
+  CHECK(layers("gemma3", [](File& f) {
+          f.metadata.u32("gemma3.attention.sliding_window", 8);
+          f.metadata.integers("gemma3.attention.sliding_window_pattern", std::vector<std::int32_t>{0, 1, 1, 0});
+        }) == Layers{1, 2});
+  const auto booleans = [](File& f) {
+    f.metadata.u32("gemma3.attention.sliding_window", 8);
+    // An array (9) of booleans (7), their number, and one byte each.
+    const unsigned char value[] = {9, 0, 0, 0, 7, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1};
+    f.metadata.raw("gemma3.attention.sliding_window_pattern", std::as_bytes(std::span(value)));
+  };
+  CHECK(layers("gemma3", booleans) == Layers{0, 1, 2, 3});
+  const auto wrong = recognise(
+      "gemma3",
+      [](File& f) {
+        f.metadata.u32("gemma3.attention.sliding_window", 8);
+        f.metadata.integers("gemma3.attention.sliding_window_pattern", std::vector<std::int32_t>{0, 1});
+      },
+      scratch.file("x.gguf"));
+  REQUIRE_FALSE(wrong.has_value());
+  CHECK(wrong.error().message.find("sliding_window_pattern has 2 entries, expected 4") != std::string::npos);
+}
+
+TEST_CASE("rope keys of a GGUF file") {
+  const Scratch scratch;
+  const auto read = [&](void (*more)(File&)) { return recognise("llama", more, scratch.file("x.gguf")); };
+  const auto rope = [&](void (*more)(File&)) {
+    const auto found = read(more);
+    if (!found) FAIL(found.error().message);
+    return found->config.rope;
+  };
+  for (const auto linear : {+[](File& f) { f.metadata.f32("llama.rope.scaling.factor", 4.0f); },
+                            +[](File& f) { f.metadata.f32("llama.rope.scale_linear", 4.0f); }}) {
+    CHECK(rope(linear).scaling == moe::RopeScaling::linear);
+    CHECK(rope(linear).factor == 4.0);
+  }
+  const auto none = [](File& f) {
+    f.metadata.text("llama.rope.scaling.type", "none");
+    f.metadata.f32("llama.rope.scaling.factor", 4.0f);
+  };
+  CHECK(rope(none).scaling == moe::RopeScaling::none);
+  const auto yarn = [](File& f) {
+    f.metadata.text("llama.rope.scaling.type", "yarn");
+    f.metadata.f32("llama.rope.scaling.factor", 4.0f);
+    f.metadata.u32("llama.rope.scaling.original_context_length", 64);
+    f.metadata.f32("llama.rope.scaling.yarn_attn_factor", 1.5f);
+  };
+  CHECK(rope(yarn).attention_factor == 1.5);
+  CHECK(rope(yarn).original_max_position == 64);
+  const auto factors = [](File& f) { f.tensors["rope_freqs.weight"] = {{8}, std::string(8 * sizeof(float), '\x40')}; };
+  CHECK(rope(factors).scaling == moe::RopeScaling::factors);
+  CHECK(rope(factors).frequency_factors == std::vector<double>(8, 0x1.80808p+1));
+  const auto too_few = read([](File& f) { f.tensors["rope_freqs.weight"] = {{4}, std::string(16, '\x40')}; });
+  REQUIRE_FALSE(too_few.has_value());
+  CHECK(too_few.error().message.find("tensor rope_freqs.weight has shape [4] of f32, expected [8]") !=
+        std::string::npos);
+  for (const auto& [text, bad] : {std::pair{"'longrope' is not known",
+                                            +[](File& f) {
+                                              f.metadata.text("llama.rope.scaling.type", "longrope");
+                                              f.metadata.f32("llama.rope.scaling.factor", 4.0f);
+                                            }},
+                                  {"rope.dimension_count is 8, expected 16",
+                                   +[](File& f) { f.metadata.u32("llama.rope.dimension_count", 8); }}}) {
+    const auto found = read(bad);
+    REQUIRE_FALSE(found.has_value());
+    CHECK(found.error().message.find(text) != std::string::npos);
+  }
+}
+
+TEST_CASE("keys of a GGUF file that nothing reads: refused where they change the arithmetic, else listed") {
+  const Scratch scratch;
+  const auto read = [&](std::string_view architecture, void (*more)(File&)) {
+    return recognise(architecture, more, scratch.file("x.gguf"));
+  };
+  using Change = void (*)(File&);
+  for (const auto& [name, change] : std::vector<std::pair<const char*, Change>>{
+           {"attn_logit_softcapping", [](File& f) { f.metadata.f32("llama.attn_logit_softcapping", 50.0f); }},
+           {"final_logit_softcapping", [](File& f) { f.metadata.f32("llama.final_logit_softcapping", 30.0f); }},
+           {"logit_scale", [](File& f) { f.metadata.f32("llama.logit_scale", 0.5f); }},
+           {"attention.clamp_kqv", [](File& f) { f.metadata.f32("llama.attention.clamp_kqv", 8.0f); }},
+           {"attention.causal", [](File& f) { f.metadata.boolean("llama.attention.causal", false); }},
+           {"attention.sliding_window", [](File& f) { f.metadata.u32("llama.attention.sliding_window", 8); }},
+           {"attention.scale", [](File& f) { f.metadata.f32("llama.attention.scale", 0.5f); }},
+           {"residual_scale", [](File& f) { f.metadata.f32("llama.residual_scale", 0.25f); }},
+           {"rope.freq_base_swa", [](File& f) { f.metadata.f32("llama.rope.freq_base_swa", 5.0f); }},
+           {"ssm.conv_kernel", [](File& f) { f.metadata.u32("llama.ssm.conv_kernel", 4); }},
+           {"attention.kv_lora_rank", [](File& f) { f.metadata.u32("llama.attention.kv_lora_rank", 8); }}}) {
+    const char* key = name;
+    CAPTURE(key);
+    const auto found = read("llama", change);
+    REQUIRE_FALSE(found.has_value());
+    CHECK_MESSAGE(found.error().message.find(std::string("metadata llama.") + key) != std::string::npos,
+                  found.error().message);
+  }
+  // What a family reads, or what says the same as libmoe computes, is no surprise.
+  const auto harmless = read("llama", [](File& f) {
+    f.metadata.f32("llama.logit_scale", 1.0f);
+    f.metadata.boolean("llama.attention.causal", true);
+    f.metadata.f32("llama.attention.scale", 0.25f);  // of heads of 16 values
+    f.metadata.u32("llama.vocab_size", 8);
+    f.metadata.u32("llama.attention.sliding_window", 0);
+    f.metadata.text("general.name", "a name");
+    f.metadata.text("general.base_model.0.name", "another");
+    f.metadata.text("quantize.imatrix.file", "a file");
+    f.metadata.text("tokenizer.ggml.model", "no_vocab");
+    f.metadata.text("tokenizer.chat_template", "{{ messages }}");
+    f.metadata.u32("tokenizer.ggml.padding_token_id", 0);
+  });
+  if (!harmless) FAIL(harmless.error().message);
+  CHECK(harmless->unread_keys.empty());
+  const auto unknown = read("llama", [](File& f) {
+    f.metadata.f32("llama.made_up", 1.0f);
+    f.metadata.u32("gemma3.context_length", 8);  // of another architecture
+    f.metadata.u32("made.up", 8);
+    f.metadata.u32("tokenizer.ggml.eos_token_ids", 3);
+    f.metadata.boolean("tokenizer.ggml.remove_extra_whitespaces", true);
+    f.metadata.text("tokenizer.made_up", "");
+    f.metadata.f32("general.sampling.temp", 0.5f);
+    f.metadata.u32("split.made_up", 1);
+    f.metadata.u32("quantize.made_up", 1);
+  });
+  if (!unknown) FAIL(unknown.error().message);
+  CHECK(unknown->unread_keys ==
+        std::vector<std::string>{"llama.made_up", "gemma3.context_length", "general.sampling.temp", "made.up",
+                                 "quantize.made_up", "split.made_up", "tokenizer.ggml.eos_token_ids",
+                                 "tokenizer.ggml.remove_extra_whitespaces", "tokenizer.made_up"});
+  // What a message says was expected is said once, also where the family computes the neutral value.
+  const auto chunks = read("llama", [](File& f) { f.metadata.u32("llama.attention.sliding_window", 8); });
+  REQUIRE_FALSE(chunks.has_value());
+  CHECK_MESSAGE(chunks.error().message.ends_with("expected 0"), chunks.error().message);
+  // Experts: what one architecture reads is refused in another that would ignore it.
+  const auto experts = [](File& f) {
+    f.metadata.u32("llama.expert_count", 4);
+    f.metadata.u32("llama.expert_used_count", 2);
+  };
+  CHECK(read("llama", experts).has_value());
+  const auto gated = read("llama", [](File& f) {
+    f.metadata.u32("llama.expert_count", 4);
+    f.metadata.u32("llama.expert_used_count", 2);
+    f.metadata.u32("llama.expert_gating_func", 2);
+  });
+  REQUIRE_FALSE(gated.has_value());
+  CHECK(gated.error().message.find("llama.expert_gating_func is 2") != std::string::npos);
+}
+
+TEST_CASE("no golden GGUF file has a key that libmoe does not know") {
+  int checked = 0;
+  for (const GoldenCase& c : golden_cases())
+    if (c.model.extension() == ".gguf" && !is_later_family(c)) {
+      const auto info = moe::Model::inspect(c.model.string());
+      REQUIRE_MESSAGE(info.has_value(), info.error().message);
+      CHECK(info->unread_keys.empty());
+      CHECK(info->notes.empty());
+      ++checked;
+    }
+  CHECK(checked > 0);
+}
+
+TEST_CASE("an architecture that is not known is refused with the list of those that are") {
+  const Scratch scratch;
+  File file;
+  file.metadata.text("general.architecture", "mamba");
+  const std::string message = error_of(file, scratch.file("x.gguf"));
+  CAPTURE(message);
+  CHECK(message.find("'mamba'") != std::string::npos);
+  for (const moe::arch::Family* family : moe::arch::families()) {
+    CAPTURE(family->name);
+    CHECK_FALSE(family->gguf_architecture.empty());
+    CHECK(message.find(std::string(family->gguf_architecture)) != std::string::npos);
+  }
+}
+
+}  // namespace gguf_keys_test
