@@ -1,5 +1,6 @@
 #pragma once
-// What a model is, apart from its weights: plain aggregates with defaults. validate() is in router.hpp and model.hpp.
+// What a model is, apart from its weights: plain aggregates with defaults. Settings of RoPE: rope_config.hpp.
+// validate() is in router.hpp and model.hpp.
 
 #include <algorithm>
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "moe/error.hpp"
+#include "moe/rope_config.hpp"
 
 namespace moe::inline MOE_ABI {
 
@@ -17,34 +19,6 @@ constexpr std::string_view name_of(AttentionKind value) noexcept {
   switch (value) {
     case AttentionKind::gqa: return "gqa";
     case AttentionKind::mla: return "mla";
-  }
-  return "";
-}
-/// Which values form a rotated pair: (i, i + d/2) or (2i, 2i + 1).
-enum class RopeStyle { half_split, interleaved };
-constexpr std::string_view name_of(RopeStyle value) noexcept {
-  switch (value) {
-    case RopeStyle::half_split: return "half_split";
-    case RopeStyle::interleaved: return "interleaved";
-  }
-  return "";
-}
-enum class RopeScaling {
-  none,
-  linear,
-  llama3,
-  yarn,
-  factors,   ///< a divisor per rotated pair, as GGUF files hold Llama 3.1's rule
-  longrope,  ///< the same, with other divisors for all of a sequence longer than original_max_position (Phi-3)
-};
-constexpr std::string_view name_of(RopeScaling value) noexcept {
-  switch (value) {
-    case RopeScaling::none: return "none";
-    case RopeScaling::linear: return "linear";
-    case RopeScaling::llama3: return "llama3";
-    case RopeScaling::yarn: return "yarn";
-    case RopeScaling::factors: return "factors";
-    case RopeScaling::longrope: return "longrope";
   }
   return "";
 }
@@ -114,25 +88,6 @@ constexpr std::string_view name_of(MassVariant value) noexcept {
   }
   return "";
 }
-
-/// Rotary position embedding. Angles are computed in double (docs/NUMERICS.md).
-struct RopeConfig {
-  double theta = 10000.0;
-  RopeStyle style = RopeStyle::half_split;
-  RopeScaling scaling = RopeScaling::none;
-  double factor = 1.0;
-  bool truncate = true;                    ///< yarn: the ramp's ends are rounded outwards to whole pairs
-  std::int64_t original_max_position = 0;  ///< of the unscaled model (yarn, llama3)
-  double beta_fast = 32.0, beta_slow = 1.0;
-  double low_freq_factor = 1.0, high_freq_factor = 4.0;  ///< llama3
-  std::vector<double> frequency_factors = {};            ///< factors, longrope: one per pair
-  std::vector<double> long_factors = {};                 ///< longrope: those of long sequences
-  double attention_factor = 1.0;  ///< multiplies cos and sin; the family's mscale rules are applied when it is read
-  /// Queries at position p are multiplied by 1 + query_growth * ln(1 + floor(p / original_max_position)) (Ministral 3).
-  double query_growth = 0.0;
-
-  bool operator==(const RopeConfig&) const = default;
-};
 
 /// Expert choice and mixing weights (include/moe/router.hpp).
 struct RouterConfig {

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "moe/config.hpp"
 #include "moe/detail/math.hpp"
 #include "moe/error.hpp"
+#include "moe/rope_config.hpp"
 
 namespace moe::inline MOE_ABI {
 
