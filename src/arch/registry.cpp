@@ -6,7 +6,7 @@
 #include "arch/common.hpp"
 #include "arch/defaults.hpp"
 #include "arch/family.hpp"
-#include "checkpoint/vocabulary.hpp"
+#include "checkpoint/tokenizer_metadata.hpp"
 #include "moe/model.hpp"
 #include "support/show.hpp"
 

@@ -10,7 +10,7 @@
 #include "checkpoint/gguf_header.hpp"
 #include "checkpoint/hash.hpp"
 #include "checkpoint/metadata.hpp"
-#include "checkpoint/vocabulary.hpp"
+#include "checkpoint/tokenizer_metadata.hpp"
 #include "support/json_writer.hpp"
 #include "support/show.hpp"
 

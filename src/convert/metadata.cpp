@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include "arch/common.hpp"
-#include "checkpoint/vocabulary.hpp"
+#include "checkpoint/tokenizer_metadata.hpp"
 #include "convert/convert.hpp"
 #include "support/json.hpp"
-#include "tokenizer/gguf_vocabulary.hpp"
+#include "tokenizer/gguf_arrays.hpp"
 
 namespace moe::inline MOE_ABI::convert {
 namespace {

@@ -7,7 +7,7 @@
 #include "support/show.hpp"
 #include "tokenizer/bad_file.hpp"
 #include "tokenizer/bpe_tokenizer.hpp"
-#include "tokenizer/gguf_vocabulary.hpp"
+#include "tokenizer/gguf_arrays.hpp"
 #include "tokenizer/sentence_piece.hpp"
 
 namespace moe::inline MOE_ABI {

@@ -7,7 +7,7 @@
 
 #include "moe/tokenizer.hpp"
 #include "tokenizer/fingerprint.hpp"
-#include "tokenizer/vocabulary.hpp"
+#include "tokenizer/token_texts.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
 

@@ -1,4 +1,4 @@
-#include "checkpoint/vocabulary.hpp"
+#include "checkpoint/tokenizer_metadata.hpp"
 
 #include <fmt/format.h>
 

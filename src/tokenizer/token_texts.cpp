@@ -1,4 +1,4 @@
-#include "tokenizer/vocabulary.hpp"
+#include "tokenizer/token_texts.hpp"
 
 #include <algorithm>
 #include <bit>
