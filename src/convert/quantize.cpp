@@ -14,7 +14,7 @@
 #include "convert/convert.hpp"
 #include "kernels/packing.hpp"
 #include "model/plan.hpp"
-#include "model/stored.hpp"
+#include "model/weight_rows.hpp"
 #include "moe/decode.hpp"
 #include "moe/encode.hpp"
 #include "support/same_file.hpp"

@@ -11,7 +11,7 @@
 #include <tuple>
 
 #include "kernels/packing.hpp"
-#include "model/stored.hpp"
+#include "model/weight_rows.hpp"
 #include "moe/decode.hpp"
 
 namespace moe::inline MOE_ABI {

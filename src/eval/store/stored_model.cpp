@@ -1,4 +1,4 @@
-// A model in front of its store: what is known is not asked again.
+// StoredModel: answers from the store where it has them, asks the model for the others, and stores those.
 
 #include <fmt/format.h>
 

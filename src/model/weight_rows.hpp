@@ -1,5 +1,5 @@
 #pragma once
-// Rows of a tensor in one of our formats, whatever the file's encoding.
+// Reads rows of a weight tensor in one of our formats, whatever the encoding in the file.
 
 #include <cstddef>
 #include <cstdint>

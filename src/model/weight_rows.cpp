@@ -1,4 +1,4 @@
-#include "model/stored.hpp"
+#include "model/weight_rows.hpp"
 
 #include <fmt/format.h>
 
