@@ -9,9 +9,9 @@
 #include "kernels/gemm_f32.hpp"
 #include "kernels/gemm_q8.hpp"
 #include "kernels/gemm_scalar.hpp"
-#include "kernels/quantize_q8.hpp"
+#include "kernels/quantize_activations.hpp"
 #include "kernels/table.hpp"
-#include "moe/detail/reference/quantize.hpp"
+#include "moe/detail/reference/quantize_activations.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 

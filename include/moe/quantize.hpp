@@ -1,5 +1,5 @@
 #pragma once
-// Writes a model as GGUF, its matrices in another weight format.
+// Converts a model: writes it as GGUF, its matrices in another weight format.
 
 #include <cstdint>
 #include <functional>
