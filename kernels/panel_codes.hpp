@@ -1,5 +1,5 @@
 #pragma once
-// Reads packed panels (panel_layout.hpp) into registers.
+// Reads packed panels (panel_layout.hpp) of Q4_K and the other integer formats into registers. packing.cpp writes them.
 
 #include "kernels/panel_layout.hpp"
 #include "kernels/simd_dot.hpp"
