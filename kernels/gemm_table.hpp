@@ -1,6 +1,6 @@
 #pragma once
-// The matrix products' part of a table (kernels/make_table.hpp adds the float kernels). Formats come from the one list in
-// moe/formats.hpp.
+// The matrix products' part of a table (kernels/make_table.hpp adds the float kernels). Formats come from the one list
+// in moe/formats.hpp.
 
 #include <iterator>
 #include <type_traits>
@@ -15,7 +15,7 @@
 
 namespace moe::inline MOE_ABI::kernels {
 
-// aarch64 uses the scalar products so far: same bits, no speed.
+// aarch64 uses the scalar products so far: the same bits, but slow.
 template <class Arch>
 inline constexpr bool kScalarGemm = requires {
   typename Vector<Arch>::I;
