@@ -110,7 +110,7 @@ constexpr std::string_view kOutsideNeverMatters[] = {
     "general.organization", "general.description", "general.license*", "general.url", "general.repo_url", "general.doi",
     "general.uuid", "general.source.*", "general.base_model.*", "general.dataset*", "general.tags", "general.languages",
     "general.parameter_count", "general.quantized_by", "general.type",
-    // how it was quantised: each tensor says what it is
+    // how it was quantised: each tensor has its own type
     "general.file_type", "general.quantization_version", "quantize.imatrix.*",
     "tokenizer.ggml.add_sep_token",  // between the texts of a pair
 };
