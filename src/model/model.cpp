@@ -26,7 +26,7 @@ ModelInfo make_info(const checkpoint::Checkpoint& file, const arch::Recognised& 
   return info;
 }
 
-// Every message names the file it is about.
+// Every message names its file.
 template <class T>
 tl::unexpected<Error> about(const std::string& path, const Result<T>& failed) {
   const std::string& message = failed.error().message;
