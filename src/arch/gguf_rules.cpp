@@ -96,7 +96,7 @@ constexpr UnreadRule kRules[] = {
 };
 
 constexpr std::string_view kNeverMatters[] = {
-    "vocab_size",                            // the embedding's rows say it
+    "vocab_size",                            // taken from the embedding's rows
     "tensor_data_layout",                    // of q and k, which the architecture decides
     "rope.scaling.finetuned",                // a remark
     "rope.scaling.original_context_length",  // of rules that scale nothing
