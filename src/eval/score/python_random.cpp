@@ -1,4 +1,4 @@
-// Matsumoto and Nishimura, "Mersenne Twister", ACM TOMACS 8(1), 1998; sample() as CPython's Lib/random.py describes it.
+// Matsumoto and Nishimura, "Mersenne Twister", ACM TOMACS 8(1), 1998; sample() as in CPython's Lib/random.py.
 
 #include "eval/score/python_random.hpp"
 

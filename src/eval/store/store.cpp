@@ -20,7 +20,7 @@ constexpr int kScoreColumns = 9, kReplyColumns = 8, kRunColumns = 28, kAnswerCol
 std::int64_t flags_of(const Score& s) { return (s.is_greedy ? 1 : 0) | (s.truncated ? 2 : 0) | (s.reencoded ? 4 : 0); }
 std::int64_t flags_of(const Generation& g) { return (g.finished ? 1 : 0) | (g.truncated ? 2 : 0); }
 
-// With the model's name: who asks one content under two names finds both in the store. Their answers are shared.
+// Includes the model's name: the same file under two names has two runs, which share answers.
 std::string key_of(const StoredRun& run) {
   const StoreSetting& s = run.setting;
   std::string text =
@@ -63,7 +63,7 @@ StoredRun read_run(const RowReader& q) {
 }
 std::int64_t answers_column(const RowReader& run) { return run.integer(25); }
 
-// Takes the checksums of a run's answers one by one: the run knows when one is missing or came from elsewhere.
+// Combines the checksums of a run's answers, to detect missing or foreign ones.
 class AnswersChecksum {
  public:
   void add(std::int64_t row) { sum_.add(row); }
@@ -78,7 +78,7 @@ Result<void> delete_answers(const Database& database, std::int64_t run) {
   return all.bind(0, run).finish();
 }
 
-// Nothing is ever taken out: a number that is missing was. Answers of a run may still be there.
+// Rows are never deleted, so a missing number means damage. Answers of a run may still exist.
 Result<void> check_numbers(const Database& database) {
   for (const char* table : {"runs", "evaluations"}) {
     Statement gap(database, fmt::format("SELECT ifnull(max(id), 0), count(*) FROM {}", table).c_str());
@@ -127,12 +127,12 @@ struct RunStore::Impl {
         add_score(database, "scores", kScoreColumns),
         add_reply(database, "replies", kReplyColumns) {}
 
-  // All of `body` or nothing of it.
+  // Runs `body` in a transaction.
   template <class Body>
   Result<void> transaction(Body&& body) {
     return between("BEGIN IMMEDIATE", body);
   }
-  // All that `body` reads is of one moment.
+  // Runs `body` on a consistent snapshot.
   template <class Body>
   Result<void> snapshot(Body&& body) const {
     auto done = between("BEGIN", body);
