@@ -10,7 +10,7 @@
 
 namespace moe::inline MOE_ABI::kernels {
 
-/// Where a group keeps its numbers (floats of the caller's scratch).
+/// Scratch of a group (floats of the caller's scratch).
 struct GqaScratch {
   float* keys;     // [key_dim, 64] widened
   float* values;   // [64, round_up_16(value_dim)] widened
@@ -21,15 +21,15 @@ struct GqaScratch {
   float* l;        // [kGqaGroup]
 };
 
-/// What the queries of a group see of one block: keys [begins[i], counts[i]), none where that is empty.
+/// Keys of one block that the queries of a group see: [begins[i], counts[i]), which may be empty.
 struct VisibleKeys {
   int begins[kGqaGroup] = {};
   int counts[kGqaGroup];
   bool any(int i) const { return begins[i] < counts[i]; }
 };
 
-/// Scores of 16 queries at most to weights: p = exp(s - m'), masked +0; updates m and l, sets alpha. A query that sees no key keeps
-/// its m and l. What is one number per query is computed for all of them at once.
+/// Scores of at most 16 queries to weights: p = exp(s - m'), masked +0; updates m and l, sets alpha. A query that sees
+/// no key keeps its m and l. Values per query are computed for all queries at once.
 template <class Arch>
 MOE_FORCE_INLINE void block_softmax(const VisibleKeys& keys, int first, int queries, const GqaScratch& s) {
   constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
@@ -66,7 +66,7 @@ MOE_FORCE_INLINE void block_softmax(const VisibleKeys& keys, int first, int quer
     if (keys.any(first + i)) s.m[first + i] = m[i], s.l[first + i] = l[i], s.alpha[first + i] = alpha[i];
 }
 
-/// One block for all queries of a group: all scores while the keys are in the first cache, then all values.
+/// One block for all queries of a group: all scores while the keys are in the L1 cache, then all values.
 template <class Arch, class Type>
 void gqa_block(const Attention& a, std::int64_t first, int queries, std::int64_t block,
                const typename Type::Value* keys, const typename Type::Value* values, std::int64_t v_stride,

@@ -1,7 +1,7 @@
 #pragma once
-// MLA attention in the absorbed form: one latent row [key_dim] per key for all heads, its first value_dim numbers are
-// the value. A call brings many queries (heads x tokens), so the scores have queries in their lanes: keys are read as
-// they lie (broadcast), the softmax needs no work across lanes, and only the queries are transposed, once.
+// MLA attention in the absorbed form: one latent row [key_dim] per key for all heads; its first value_dim numbers are
+// the value. A call has many queries (heads x tokens), so lanes are queries: keys are broadcast without a transpose,
+// the softmax needs no work across lanes, and only the queries are transposed, once.
 
 #include <cstdint>
 #include <limits>
@@ -10,7 +10,7 @@
 
 namespace moe::inline MOE_ABI::kernels {
 
-/// Where a group of up to 48 queries keeps its numbers (floats of the caller's scratch).
+/// Scratch of a group of up to 48 queries (floats of the caller's scratch).
 struct MlaScratch {
   float* keys;     // [64, round_up_16(key_dim)] widened
   float* q;        // [3, key_dim, 16]: queries transposed, 16 per slice
@@ -95,8 +95,8 @@ MOE_FORCE_INLINE void mla_softmax(float* weights, int count, const float* visibl
   store<Arch>(m, m_new);
 }
 
-/// Queries [first, first + queries) as [key_dim, 16] per 16; missing ones are zeros that see nothing. All three slices are
-/// written when there is more than one: the scores of a group run over all of them.
+/// Queries [first, first + queries) as [key_dim, 16] per 16; missing ones are zeros that see no key. All three slices
+/// are written when there is more than one: the scores of a group run over all of them.
 template <class Arch>
 MOE_FORCE_INLINE void mla_transpose(const Attention& a, std::int64_t first, int queries, float* out) {
   const int slices = queries > 16 ? kQueryGroup : 16;
@@ -127,7 +127,7 @@ void mla_block(const Attention& a, std::int64_t first, int queries, std::int64_t
   for (int i = 0; i < queries; i += 16) {
     mla_softmax<Arch>(s.weights + i, count, s.visible + i, s.alpha + i, s.m + i, s.l + i);
   }
-  // 64 dims of 64 values (16 KB) stay in the first cache while all queries use them.
+  // 64 dims of 64 values (16 KB) stay in the L1 cache while all queries use them.
   constexpr std::int64_t kDims = 64;
   for (std::int64_t d = 0; d < width; d += kDims) {
     const std::int64_t dims = width - d < kDims ? width - d : kDims;

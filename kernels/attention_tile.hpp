@@ -1,7 +1,7 @@
 #pragma once
 // The two register tiles of attention: scores of a few queries against 64 keys (lanes are keys), and weighted sums of
 // values (lanes are dims). Both keep one chain per result in rising order, whatever the tile (docs/NUMERICS.md).
-// The loops over a tile's accumulators are unrolled by request: left rolled (g++ -O2) the accumulators live in memory,
+// The loops over a tile's accumulators are unrolled explicitly: without it (g++ -O2) the accumulators are in memory,
 // 2.5 times slower. Unrolled, AVX-512 reaches 77-85 % of the peak of float32 fma (6 x 64 and 16 x 16 tiles, one core).
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace moe::inline MOE_ABI::kernels {
 
 /// Queries per tile: 6 x 4 accumulators of 16 lanes, 4 loads and a broadcast fill the 32 registers of AVX-512.
 inline constexpr int kQueryTile = 6;
-/// Queries that share one widened block and one set of scratch; multiples of the tile and of 16 lanes.
+/// Queries that share one widened block and scratch; multiples of the tile and of 16 lanes.
 inline constexpr int kQueryGroup = 48, kGqaGroup = 96;
 
 /// 16-lane columns per pass, so that `Queries` rows of accumulators stay in registers (16 on AVX2, 32 elsewhere).

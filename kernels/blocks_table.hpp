@@ -37,7 +37,7 @@ void fill_blocks(KernelTable& t) noexcept {
   t.attention_mla = attention_mla<Arch>;
 }
 
-/// The scalar table holds the reference functions themselves.
+/// The scalar table uses the reference functions directly.
 template <>
 inline void fill_blocks<Scalar>(KernelTable& t) noexcept {
   t.rms_norm = reference::rms_norm;

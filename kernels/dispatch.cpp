@@ -1,4 +1,4 @@
-// Chooses the kernel table: what the CPU has, what the operating system saves on a context switch, what MOE_ISA says.
+// Chooses the kernel table by CPU features, by the registers that the operating system saves, and by MOE_ISA.
 
 #include <cstdlib>
 #include <cstring>
@@ -30,7 +30,7 @@ struct Cpu {
   bool avx2 = false, avx512 = false, avx512vnni = false, amx = false;
 };
 
-// Linux saves the tile registers of a process only once it has asked: ARCH_REQ_XCOMP_PERM for XTILEDATA. It refuses where
+// Linux enables the tile registers of a process only on request: ARCH_REQ_XCOMP_PERM for XTILEDATA. It refuses where
 // a thread's alternative signal stack is too small to hold them.
 bool permit_tiles() noexcept {
 #ifdef __linux__
@@ -54,7 +54,7 @@ Cpu detect_cpu() noexcept {
   Cpu cpu;
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0) return cpu;
-  // A CPU may have registers that the operating system does not save: OSXSAVE says that XGETBV may be asked.
+  // The operating system may not save all registers of the CPU: XGETBV, available with OSXSAVE, tells which.
   const bool fma_osxsave_avx_f16c = all(c, bit(12) | bit(27) | bit(28) | bit(29));
   if (!fma_osxsave_avx_f16c) return cpu;
   const std::uint64_t state = enabled_state();
@@ -120,7 +120,7 @@ const KernelTable* find_table(const char* isa) noexcept {
   return nullptr;
 }
 
-// Asked once per Session: the environment may name another table for the next one.
+// Called once per Session: the environment may name another table for the next one.
 const KernelTable* active_table() noexcept {
   const char* forced = std::getenv("MOE_ISA");
   if (forced != nullptr && *forced != '\0') return find_table(forced);

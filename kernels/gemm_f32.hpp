@@ -1,7 +1,7 @@
 #pragma once
 // y[t, r] = sum_k W[r, k] * x[t, k] with float32 activations, every weight widened exactly; one chain in rising k.
 //
-// f32, f16 and bf16 panels are widened in registers. All other formats are widened stretch by stretch into the worker's
+// f32, f16 and bf16 panels are widened in registers. All other formats are widened piece by piece into the worker's
 // scratch, four panels at a time, and then multiplied as f32: the cost is shared by all tokens of the call.
 
 #include <cstring>
@@ -11,9 +11,9 @@
 
 namespace moe::inline MOE_ABI::kernels {
 
-/// Values of k per stretch: 256 is a whole super-block of any format, and 12 rows of it stay in L1.
+/// Values of k per piece: 256 is a whole super-block of any format, and 12 rows of it stay in L1.
 inline constexpr int kStretchF32 = 256;
-/// Floats between rows of the activation tile: 16 more than the stretch, so that rows fall into different cache sets.
+/// Floats between rows of the activation tile: 16 more than the piece, so that rows map to different cache sets.
 inline constexpr int kRowF32 = kStretchF32 + 16;
 inline constexpr int kScratchPanels = 4;
 /// Panels that share one filled activation tile.
@@ -53,7 +53,7 @@ MOE_FORCE_INLINE typename Vector<Arch>::F load_weights(const std::byte* p, std::
   }
 }
 
-/// Continues the chains y[kPanels][kTokens][16] over `count` values; w[p] points at the stretch of panel p.
+/// Continues the chains y[kPanels][kTokens][16] over `count` values; w[p] points at panel p's values.
 template <class Arch, Format kFormat, int kTokens, int kPanels>
 void tile_f32(const std::byte* const (&w)[kPanels], std::int64_t count, const float* x, float* y) noexcept {
   using V = Vector<Arch>;
@@ -83,7 +83,7 @@ void tile_f32(const std::byte* const (&w)[kPanels], std::int64_t count, const fl
       V::storef(y + (p / kParts * kTokens + t) * kPanelRows + p % kParts * V::kLanes, acc[p][t]);
 }
 
-/// What a call works on at a time: `count` values of k from k_begin, of panels [panel_begin, panel_end).
+/// One piece of work: `count` values of k from k_begin, of panels [panel_begin, panel_end).
 struct StretchF32 {
   std::int64_t panel_begin, panel_end, k_begin, count;
 };
@@ -122,7 +122,7 @@ void tile_over_panels_f32(const GemmF32& g, const StretchF32& s, const std::byte
 
 template <class Arch, Format kFormat>
 void stretch_f32(const GemmF32& g, const StretchF32& s, const std::byte* w, std::int64_t panel_bytes) noexcept {
-  // Four cycles of fma latency times two units ask for at least 8 chains; 12 accumulators leave room for weights.
+  // Four cycles of fma latency times two ports need at least 8 chains; 12 accumulators leave registers for weights.
   constexpr bool kWide = Vector<Arch>::kLanes == 16;
   constexpr int kMost = kWide ? 12 : 6;
   const std::int64_t tile_count = (g.token_count + kMost - 1) / kMost;

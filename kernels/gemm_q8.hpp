@@ -2,9 +2,9 @@
 // y[t, r] = sum_k W[r, k] * x[t, k] for integer weights and q8g32 activations.
 //
 // Rows are lanes: one dot product multiplies kLanes rows by 4 values of one token, broadcast. Sums are exact in int32
-// within a block of 32; one float chain per output runs over the blocks (docs/NUMERICS.md), so every Arch, tile and split
-// gives the same bits. Activations come as tiles (fill_q8): all addresses of a block are constants from one pointer, and
-// what a tile costs to build is shared by all panels that meet it.
+// within a block of 32; one float chain per output runs over the blocks (docs/NUMERICS.md), so every Arch, tile and
+// split gives the same bits. Activations come as tiles (fill_q8): all addresses of a block are constants from one
+// pointer, and all panels share the cost of building a tile.
 
 #include <cstring>
 
@@ -13,7 +13,7 @@
 
 namespace moe::inline MOE_ABI::kernels {
 
-/// Bytes of a group of panels that all tiles pass over: a quarter of a 1 MiB L2, which also holds the tiles in use.
+/// Bytes of a group of panels, multiplied by all tiles before the next group: a quarter of a 1 MiB L2 cache.
 inline constexpr std::int64_t kGroupBytes = 256 * 1024;
 
 /// One block of a tile of n tokens, kTileBlockBytes * n bytes:
@@ -59,7 +59,7 @@ void fill_q8(const FillQ8& f) noexcept {
   for (std::int64_t tile = f.tile_begin; tile < f.tile_end; ++tile) {
     std::byte* out = f.out + tile * split.width * blocks * kTileBlockBytes;
     for (int t = 0; t < split.width; ++t) {
-      // A tile with fewer tokens repeats the last one; the repetition is computed and dropped.
+      // A tile with fewer tokens repeats the last one; results of the repetition are dropped.
       const std::int64_t row = tile * split.tokens + (t < split.tokens ? t : split.tokens - 1);
       const std::int64_t last = f.token_count - 1, at = row < last ? row : last;
       const std::int64_t token = f.token_index != nullptr ? f.token_index[at] : at;
@@ -80,9 +80,8 @@ constexpr int most_tile_tokens() {
   return Vector<Arch>::kLanes == 16 ? (Arch::kVnni && !kHalves ? 12 : 8) : (kHalves ? 2 : 4);
 }
 
-/// Panels of a register tile. Wide tiles are split into halves that take two: half as many broadcasts per dot product,
-/// which are what the load ports are full of. One or two
-/// tokens take four: as many streams for the prefetchers to run ahead on.
+/// Panels of a register tile. Wide tiles are split into halves with two panels: half as many broadcasts per dot
+/// product, because the load ports are the limit. One or two tokens take four panels: four streams for the prefetchers.
 template <class Arch, Format kFormat, int kWidth>
 constexpr int panels_at_a_time() {
   if (Vector<Arch>::kLanes < 16) return kWidth == 1 ? 2 : 1;  // half as many registers
@@ -150,7 +149,7 @@ MOE_FORCE_INLINE void start_sums(bool offset, TileBlock<Tile::kWidth> x, bool se
   }
 }
 
-/// Asks for block b of the panels that come next, in step with the arithmetic: memory and dot products overlap.
+/// Prefetches block b of the next panels, so that memory accesses and dot products overlap.
 template <class Arch, Format kFormat, int kPanels>
 MOE_FORCE_INLINE void prefetch_block(const std::byte* panel, std::int64_t panel_bytes, std::int64_t block) {
   constexpr PanelLayout l = panel_layout(kFormat);
@@ -162,8 +161,8 @@ MOE_FORCE_INLINE void prefetch_block(const std::byte* panel, std::int64_t panel_
       __builtin_prefetch(panel + p * panel_bytes + block * kBytes + 64 * i, 0, 2);
 }
 
-/// The same, one line of each of several stretches of those panels: as many streams for the second cache's prefetcher to
-/// run ahead on. For few panels, whose arithmetic would otherwise wait for memory.
+/// The same, one cache line in each of several parts of those panels: as many streams for the L2 prefetcher. For few
+/// panels, whose arithmetic would otherwise wait for memory.
 template <class Arch, Format kFormat, int kPanels>
 MOE_FORCE_INLINE void prefetch_spread(const std::byte* panel, std::int64_t panel_bytes, std::int64_t block) {
   constexpr PanelLayout l = panel_layout(kFormat);
@@ -173,7 +172,7 @@ MOE_FORCE_INLINE void prefetch_spread(const std::byte* panel, std::int64_t panel
   for (int i = 0; i < kLines; ++i) __builtin_prefetch(panel + i * stretch + 64 * block, 0, 2);
 }
 
-/// acc + one block: `sum` holds the integer part of 16 rows, already weighed by the scales of its halves.
+/// acc + one block: `sum` holds the integer part of 16 rows, already multiplied by the scales of its halves.
 template <class Arch, Format kFormat, int kWidth>
 MOE_FORCE_INLINE typename Vector<Arch>::F add_to_chain(const PanelScales<Arch, kFormat>& scales,
                                                        typename Vector<Arch>::F sum, TileBlock<kWidth> x, int token,
@@ -192,8 +191,8 @@ MOE_FORCE_INLINE typename Vector<Arch>::F add_to_chain(const PanelScales<Arch, k
 }
 
 /// The chains of a register tile over all blocks; y[i] points at the 16 results of token kFirst + i of the first panel,
-/// those of the next panel follow. ahead: the panels to ask memory for meanwhile, or null. Long, because every
-/// step works on the same arrays of registers.
+/// those of the next panel follow. ahead: panels to prefetch, or null. Long, because every step works on the same arrays
+/// of registers.
 template <class Arch, Format kFormat, class Tile>
 MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, std::int64_t block_count,
                               const std::byte* tile, const std::byte* ahead, float* const* y) {
@@ -202,7 +201,7 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, 
   constexpr BlockForm form = reference::block_form(kFormat);
   constexpr int kTokens = Tile::kTokens, kPanels = Tile::kPanels;
   constexpr bool kHalves = form.halves();
-  constexpr bool kSigned = kFormat == Format::q8_0 && !Arch::kVnni;  // the dot products take the offset off themselves
+  constexpr bool kSigned = kFormat == Format::q8_0 && !Arch::kVnni;  // the dot products subtract the offset
   constexpr bool kOffset = form.offset != 0 && !kSigned;
   for (int lane = 0; lane < kPanelRows; lane += V::kLanes) {
     typename V::F acc[kPanels][kTokens];
@@ -262,7 +261,7 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, 
   }
 }
 
-/// Panels [panel_begin, panel_end) times one tile of `token_count` tokens that starts at row `y`; the first tile to meet
+/// Panels [panel_begin, panel_end) times one tile of `token_count` tokens that starts at row `y`; the first tile of
 /// these panels prefetches.
 template <class Arch, Format kFormat, int kWidth>
 void tile_over_panels(const GemmQ8& g, const std::byte* tile, int token_count, std::int64_t panel_begin,

@@ -1,12 +1,13 @@
 #pragma once
-// gemm_q8 on the tile registers of AMX: one instruction multiplies 16 tokens by the 16 rows of a panel over a block of 32.
+// gemm_q8 on the tile registers of AMX: one instruction multiplies 16 tokens by the 16 rows of a panel over a block of
+// 32.
 //
 // The sums are the same exact integers, and one float chain per output runs over the blocks as everywhere
-// (docs/NUMERICS.md). Weights are unpacked to signed bytes, a stretch of a panel at a time, shared by all tiles of tokens; the
-// products of a block leave the tile register through memory while later blocks are multiplied.
+// (docs/NUMERICS.md). Weights are unpacked to signed bytes, a part of a panel at a time, shared by all tiles of tokens.
+// The products of a block are stored from the tile register while later blocks are multiplied.
 //
-// While a tile instruction is under way the second 512-bit multiplier (port 5) is away: fma, multiplication and conversion
-// are left with one port, addition is not. Sums therefore become floats by additions (sums_to_float).
+// While a tile instruction runs, the second 512-bit multiplier (port 5) is unavailable: fma, multiplication and
+// conversion have one port left, addition has both. Sums therefore become floats by additions (sums_to_float).
 
 #include "kernels/gemm_q8.hpp"
 
@@ -15,16 +16,16 @@ namespace moe::inline MOE_ABI::kernels {
 inline constexpr int kAmxTokens = 16;
 /// Narrower tiles run on AVX-512, which is as fast at half a tile register.
 inline constexpr int kAmxFromWidth = 8;
-/// Blocks of a panel unpacked at a time: 32 KiB, two thirds of the first cache. An even number.
+/// Blocks of a panel unpacked at a time: 32 KiB, two thirds of the L1 cache. An even number.
 inline constexpr int kAmxStretch = 64;
 
-/// Bytes of tiles that stay in the second cache while all panels pass over them.
+/// Bytes of tiles that stay in the L2 cache while all panels are multiplied by them.
 inline constexpr std::int64_t kAmxGroupBytes = 768 * 1024;
 
 /// Blocks multiplied ahead of the one whose sums are added up; sums leave the tile registers two blocks later.
 inline constexpr int kAmxAhead = 4;
 
-/// What ldtilecfg reads.
+/// The operand of ldtilecfg.
 struct alignas(64) TileConfig {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
   std::uint16_t row_bytes[16] = {};
@@ -35,11 +36,11 @@ template <class Arch, Format kFormat>
 struct AmxScratch {
   static constexpr int kScales = PanelScales<Arch, kFormat>::kCount;
   static constexpr int kHalfCount = reference::block_form(kFormat).halves() ? 2 : 1;
-  alignas(64) std::int8_t weights[kAmxStretch][8][64];         // [block][k / 4][16 rows x 4 values], offset taken off
-  alignas(64) float scales[kAmxStretch][kScales][kPanelRows];  // [block], decoded, where several tiles want them
+  alignas(64) std::int8_t weights[kAmxStretch][8][64];         // [block][k / 4][16 rows x 4 values], offset subtracted
+  alignas(64) float scales[kAmxStretch][kScales][kPanelRows];  // [block], decoded, if several tiles use them
   using Sums = std::int32_t[kHalfCount][kAmxTokens][16];       // [half][token][row]
   alignas(64) Sums sums[4];  // of two blocks that are added up, and of two that leave the tile registers
-  alignas(64) float spare[kAmxTokens * kPanelRows];  // results that nobody wants
+  alignas(64) float spare[kAmxTokens * kPanelRows];  // unused results
 };
 
 template <class Arch, Format kFormat>
@@ -57,7 +58,7 @@ template <int kSums>
 MOE_FORCE_INLINE void multiply(const std::byte* codes, const std::int8_t (*weights)[64]) {
   _tile_loadd(4, codes, 32);
   _tile_loadd(5, weights, 64);
-  // The intrinsics are macros that want the register's number itself.
+  // The intrinsics are macros that need the register number as a literal.
   if constexpr (kSums == 0) {
     _tile_zero(0);
     _tile_dpbssd(0, 4, 5);
@@ -73,17 +74,17 @@ MOE_FORCE_INLINE void multiply(const std::byte* codes, const std::int8_t (*weigh
   }
 }
 
-/// The sums of 16 rows as floats. Exact for |sum| < 2^22 (32 * 128 * 127 at most), as a conversion is: added to the bits of
-/// 1.5 * 2^23, one more in the integer is one more in the float.
+/// The sums of 16 rows as floats. Exact for |sum| < 2^22 (32 * 128 * 127 at most), as a conversion is: added to the
+/// bits of 1.5 * 2^23, one more in the integer is one more in the float.
 template <class Arch>
 MOE_FORCE_INLINE typename Vector<Arch>::F sums_to_float(const std::int32_t (&sums)[16]) {
   using V = Vector<Arch>;
   return V::sub(V::as_float(V::add32(V::load(sums), V::set32(0x4b400000))), V::setf(12582912.0f));
 }
 
-/// One panel's stretch of blocks [begin, begin + count) times tiles of tokens. Products of kAmxAhead blocks are on their way
-/// while the sums of earlier ones join their chains, across tiles too.
-/// kMany: of several tiles, so that what is decoded for the first is kept for the others.
+/// A panel's blocks [begin, begin + count) times tiles of tokens. Products of kAmxAhead blocks are in flight while the
+/// sums of earlier ones are added to their chains, also across tiles.
+/// kMany: several tiles, so decoded scales are kept for the later ones.
 template <class Arch, Format kFormat, int kWidth, bool kMany>
 struct AmxStretch {
   using V = Vector<Arch>;
@@ -93,7 +94,7 @@ struct AmxStretch {
   static constexpr std::int64_t kBytes = kWidth * kTileBlockBytes;  // of a block of a tile
 
   const std::byte* panel;
-  const std::byte* ahead;  // the panel to ask memory for meanwhile, or null
+  const std::byte* ahead;  // the panel to prefetch, or null
   std::int64_t panel_bytes;
   std::int64_t begin;
   int count;               // even and at least kAmxAhead, or 1
@@ -108,7 +109,7 @@ struct AmxStretch {
   Sums* sums = s.sums;      // of the next two blocks
   Sums* free = s.sums + 2;  // for the two after them
 
-  /// One tile needs its weights once: a few places stay in the first cache.
+  /// A single tile needs its weights once: a small buffer stays in the L1 cache.
   static MOE_FORCE_INLINE int slot(int block) { return kMany ? block : block % 8; }
 
   MOE_FORCE_INLINE void unpack_next() {
@@ -150,7 +151,7 @@ struct AmxStretch {
     const Sums& in = sums[kOdd];
 #pragma GCC unroll 16
     for (int t = 0; t < kWidth; ++t) {
-      // Every fourth by a conversion: as much work on either port.
+      // Every fourth by a conversion, which balances the two ports.
       typename V::F sum =
           kKind == BlockKind::plain && t % 4 == 0 ? V::to_float(V::load(in[0][t])) : sums_to_float<Arch>(in[0][t]);
       if constexpr (kHalves) sum = V::fma(scales.sc0, sum, V::mul(scales.sc1, sums_to_float<Arch>(in[1][t])));
@@ -158,7 +159,7 @@ struct AmxStretch {
     }
   }
 
-  /// Two more blocks of the panel that comes next, as often as spreads them over all tiles.
+  /// Prefetches two more blocks of the next panel, spread over all tiles.
   MOE_FORCE_INLINE void prefetch_two_blocks() {
     if (kMany && ++wait < tile_count) return;
     wait = 0;
@@ -167,7 +168,7 @@ struct AmxStretch {
     prefetched += 2;
   }
 
-  /// The products that the first tile finds on their way.
+  /// Starts the first products of the first tile.
   MOE_FORCE_INLINE void start() {
     for (int i = 0; i < kAmxAhead + 2; ++i) unpack_next();
     product<0>(tiles, 0);
@@ -226,7 +227,7 @@ struct AmxStretch {
   }
 };
 
-/// One panel times tiles [tile_begin, tile_end): one, or many. `ahead` is asked for meanwhile, unless null.
+/// One panel times tiles [tile_begin, tile_end): one, or many. `ahead` is prefetched, unless null.
 template <class Arch, Format kFormat, int kWidth, bool kMany>
 void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int64_t tile_begin, std::int64_t tile_end,
                const std::byte* ahead, AmxScratch<Arch, kFormat>& s) noexcept {
@@ -254,7 +255,7 @@ void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int
       for (int t = 0; t < kWidth; ++t)
         y[t] = whole && t < split.tokens && first + t < g.token_count ? g.y + (first + t) * g.y_stride + row
                                                                       : s.spare + t * kPanelRows;
-      // The next tile's results: their lines come from as far as memory.
+      // Prefetches the next tile's results, which may be in memory.
       for (int t = 0; t < split.tokens && whole && first + split.tokens + t < g.token_count; ++t)
         __builtin_prefetch(g.y + (first + split.tokens + t) * g.y_stride + row, 1, 3);
       if (!kMany || tile == tile_begin)
@@ -304,7 +305,7 @@ template <class Arch, Format kFormat>
 void gemm_q8_amx(const GemmQ8& g) noexcept {
   if (g.token_count <= 0) return;
   const TileSplit split = split_tiles(g.token_count, kAmxTokens);
-  if (split.width < kAmxFromWidth)  // one tile, cut the same way for every `most`
+  if (split.width < kAmxFromWidth)  // one tile, split the same way for every `most`
     return table_for<Avx512Vnni>().gemm_q8[static_cast<int>(kFormat)](g);
   switch (split.width) {
     case 8: return amx_width<Arch, kFormat, 8>(g, split);

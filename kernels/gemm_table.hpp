@@ -1,6 +1,6 @@
 #pragma once
-// The matrix products' part of a table (kernels/make_table.hpp adds the float kernels). Formats come from the one list in
-// moe/formats.hpp.
+// The matrix products' part of a table (kernels/make_table.hpp adds the float kernels). Formats come from the one list
+// in moe/formats.hpp.
 
 #include <iterator>
 #include <type_traits>
@@ -9,13 +9,13 @@
 #include "kernels/gemm_f32.hpp"
 #include "kernels/gemm_q8.hpp"
 #include "kernels/gemm_scalar.hpp"
-#include "kernels/quantize_q8.hpp"
+#include "kernels/quantize_activations.hpp"
 #include "kernels/table.hpp"
-#include "moe/detail/reference/quantize.hpp"
+#include "moe/detail/reference/quantize_activations.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 
-// aarch64 uses the scalar products so far: same bits, no speed.
+// aarch64 uses the scalar products so far: the same bits, but slow.
 template <class Arch>
 inline constexpr bool kScalarGemm = requires {
   typename Vector<Arch>::I;

@@ -1,5 +1,5 @@
 #pragma once
-// Builds the table of one instruction set. Included by isa/<isa>.cpp alone, so that no other unit can build a table with
+// Builds the table of one instruction set. Included only by isa/<isa>.cpp, so that no other unit can build a table with
 // the wrong flags.
 
 #include "kernels/blocks_table.hpp"

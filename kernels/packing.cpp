@@ -1,3 +1,5 @@
+// Blocks of Q4_K, Q6_K, Q4_0 and the other integer formats become panels here: pack_panel(Format::q4_k, ..) reads each
+// block by reference::read_weight_block() and writes its scales and codes by pack_block(). Layout: panel_layout.hpp.
 #include "kernels/packing.hpp"
 
 #include <bit>
@@ -43,7 +45,7 @@ std::uint16_t mxfp4_exponent(std::uint16_t bits) noexcept {
   return static_cast<std::uint16_t>((bits >> 7) + 1);
 }
 
-// Four codes at a time: bytes of a 32-bit word never run into each other, as every code is masked first.
+// Four codes at a time in a 32-bit word. Every code is masked first, so no bits cross from one byte to the next.
 MOE_FORCE_INLINE void pack_codes(const PanelLayout& l, const WeightBlock& w, int row, std::byte* codes) noexcept {
   std::byte* out = codes + 4 * row;
   if (l.byte_codes)
@@ -96,11 +98,12 @@ MOE_FORCE_INLINE void pack_block(Format format, const PanelLayout& l, const Weig
   pack_codes(l, w, row, panel + l.codes_of(b));
 }
 
-/// A function per format: layout and decoding are constants in it, which packs two to three times as fast.
+/// Q4_K blocks (and every other integer format's) to a panel. One function per format, with layout and decoding as
+/// constants: two to three times as fast.
 template <Format kFormat>
 void pack_integer(std::int64_t k, const std::byte* const rows[kPanelRows], std::byte* panel) noexcept {
   constexpr PanelLayout l = panel_layout(kFormat);
-  // Blocks outside, rows inside: 16 input streams, one output stream.
+  // Rows in the inner loop: the panel is written in order.
   for (std::int64_t b = 0; b < k / kBlock; ++b)
     for (int r = 0; r < kPanelRows; ++r)
       if (rows[r] != nullptr) pack_block(kFormat, l, reference::read_weight_block(kFormat, rows[r], b), r, b, panel);

@@ -1,5 +1,6 @@
 #pragma once
-// Packs rows as files store them into panels of 16 rows (kernels/table.hpp), and reads single rows back.
+// Packs rows as files store them (Q4_K, Q8_0, F16 ...) into panels of 16 rows (kernels/table.hpp), and reads single rows
+// back.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,5 +1,5 @@
 #pragma once
-// Reads packed panels (panel_layout.hpp) into registers.
+// Reads packed panels (panel_layout.hpp) of Q4_K and the other integer formats into registers. packing.cpp writes them.
 
 #include "kernels/panel_layout.hpp"
 #include "kernels/simd_dot.hpp"
@@ -41,7 +41,7 @@ MOE_FORCE_INLINE typename Vector<Arch>::I load_codes(const std::byte* codes, int
   return c;
 }
 
-/// What a block's sums are multiplied with, for the lanes that `lane` starts.
+/// Factors of a block's sums, for the lanes from `lane` on.
 template <class Arch, Format kFormat>
 struct PanelScales {
   using V = Vector<Arch>;
@@ -77,12 +77,12 @@ struct PanelScales {
     }
   }
 
-  /// Vectors that the format has.
+  /// Number of vectors of the format.
   static constexpr int kCount = reference::block_form(kFormat).kind == BlockKind::plain     ? 1
                                 : reference::block_form(kFormat).kind == BlockKind::minimum ? 2
                                 : reference::block_form(kFormat).kind == BlockKind::halves  ? 3
                                                                                             : 6;
-  /// What load() found, to a place from which it comes back without decoding.
+  /// Stores the result of load(), so that restore() needs no decoding.
   MOE_FORCE_INLINE void save(float (&out)[kCount][kPanelRows]) const {
     V::storef(out[0], d);
     if constexpr (kCount == 3) V::storef(out[1], sc0), V::storef(out[2], sc1);

@@ -1,5 +1,5 @@
 #pragma once
-// Byte layout of packed panels, known to packing.cpp (which writes them) and to the kernels (which read them).
+// Byte layout of packed panels, which packing.cpp writes and the kernels read.
 //
 // Integer formats: super-blocks of `super_blocks` blocks of 32 values, each
 //   d       [16] f16 (mxfp4: bf16, which holds every power of two it needs)
@@ -61,7 +61,7 @@ constexpr PanelLayout panel_layout(Format format) noexcept {
   return l;
 }
 
-/// Raw rows of a panel (formats without a layout of their own) to [count][16] floats, values k_begin and on; k_begin is
+/// Raw rows of a panel (formats without their own layout) to [count][16] floats, values k_begin and on; k_begin is
 /// a multiple of 256. Compiled without instruction-set flags, as the decoders are plain inline functions.
 void widen_raw(Format format, const std::byte* panel, std::int64_t k, std::int64_t k_begin, std::int64_t count,
                float* out) noexcept;

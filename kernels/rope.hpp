@@ -1,6 +1,6 @@
 #pragma once
-// RoPE: the reference's own loops, vectorised by the compiler for the unit's instruction set. A head has 32..64 pairs;
-// hand-written shuffles would not show in any profile.
+// RoPE: the reference's loops, vectorised by the compiler for the unit's instruction set. A head has 32..64 pairs;
+// hand-written shuffles would gain nothing measurable.
 
 #include <cstdint>
 

@@ -1,5 +1,5 @@
 #pragma once
-// The only home of raw intrinsics. xsimd supplies loads, stores and plain arithmetic; this file adds what xsimd 8.1
+// All raw intrinsics are here. xsimd supplies loads, stores and plain arithmetic; this file adds what xsimd 8.1
 // lacks or gets wrong: fused multiply-add (its AVX-512 fma is a multiply and an add), rounding, conversions, max,
 // integer dot products. Every kernel works on Lanes<T, Arch>: always 16 lanes, in as many registers as the ISA needs.
 
@@ -21,7 +21,7 @@ struct Scalar {
   static constexpr const char* kName = "scalar";
 };
 
-// Architecture tags of our own: xsimd 8.1 knows no VNNI, and its tags would let two of our units share symbols.
+// Our own architecture tags: xsimd 8.1 has no VNNI, and with its tags two of our units would share symbols.
 #if defined(__x86_64__)
 struct Avx2 {
   using Simd = xsimd::fma3<xsimd::avx2>;
@@ -137,7 +137,7 @@ MOE_FORCE_INLINE float largest_register(__m256 a) {
 MOE_FORCE_INLINE float32x4_t fma_register(float32x4_t a, float32x4_t b, float32x4_t c) { return vfmaq_f32(c, a, b); }
 // xsimd 8.1 divides floats on NEON by a refined estimate, which is not the IEEE quotient.
 MOE_FORCE_INLINE float32x4_t div_register(float32x4_t a, float32x4_t b) { return vdivq_f32(a, b); }
-// x86 semantics: the second operand where the comparison is false (NaN, equal zeros).
+// x86 semantics: the second operand if the comparison is false (NaN, equal zeros).
 MOE_FORCE_INLINE float32x4_t max_register(float32x4_t a, float32x4_t b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 MOE_FORCE_INLINE float32x4_t min_register(float32x4_t a, float32x4_t b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 MOE_FORCE_INLINE float32x4_t round_even_register(float32x4_t a) { return vrndnq_f32(a); }

@@ -1,5 +1,5 @@
 #pragma once
-// 16-bit cache values to 16 float lanes and back. The raw intrinsics that only the cache needs; all others: simd.hpp.
+// 16-bit cache values to 16 float lanes and back: raw intrinsics for the key/value cache; all others are in simd.hpp.
 
 #include <cstdint>
 
@@ -65,7 +65,7 @@ MOE_FORCE_INLINE void narrow_f16(const float32x4_t* r, std::uint16_t* p) {
 }
 #endif
 
-/// The ISA's register type behind Register<float, Arch>.
+/// The ISA's register type in Register<float, Arch>.
 template <class Arch>
 using Native = typename Register<float, Arch>::register_type;
 

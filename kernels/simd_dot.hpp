@@ -1,6 +1,6 @@
 #pragma once
-// One register of lanes and what the matrix products do with it: bytes, integer dot products, widening. The rest of the
-// intrinsics is in simd.hpp. Everything is force-inlined.
+// One register of lanes with the operations of the matrix products: bytes, integer dot products, widening. The other
+// intrinsics are in simd.hpp. Everything is force-inlined.
 
 #include <cstdint>
 #include <cstring>

@@ -1,9 +1,9 @@
 #pragma once
-// KernelTable: the whole contract between the blocks (src/model) and the SIMD code. Plain pointers and integers only;
-// no threads, files, allocation or exceptions below this line. One table per instruction set; dispatch chooses once.
+// KernelTable: the interface between the blocks (src/model) and the SIMD code. Plain pointers and integers only;
+// no threads, files, allocation or exceptions. One table per instruction set; dispatch chooses once.
 //
-// Packed weights: a matrix [rows, k] is cut into panels of 16 rows; the 16 rows are the SIMD lanes. A panel holds all k
-// of its rows. Rows past the end are packed as zeros. One layout per format, the same for every instruction set
+// Packed weights: a matrix [rows, k] is split into panels of 16 rows, the SIMD lanes. A panel contains whole
+// rows. Rows past the end are packed as zeros. One layout per format, the same for every instruction set
 // (kernels/packing.hpp), so a packed matrix serves any table and any number of tokens.
 
 #include <cstddef>
@@ -34,7 +34,7 @@ struct Q8Rows {
   std::int64_t k = 0;
 };
 
-/// How tokens are cut into tiles: `count` tiles of `tokens` (the last may have fewer), each stored `width` wide.
+/// How tokens are split into tiles: `count` tiles of `tokens` (the last may have fewer), each stored `width` wide.
 struct TileSplit {
   std::int64_t count = 0;
   int tokens = 0, width = 0;
@@ -55,8 +55,8 @@ constexpr std::int64_t tiles_bytes(std::int64_t token_count, int most, std::int6
   return s.count * s.width * (k / kBlock) * kTileBlockBytes;
 }
 
-/// Tokens token(t) = token_index ? token_index[t] : t of x, as the tiles that gemm_q8 of the same format reads. `most` is
-/// the format's entry of q8_tile_tokens; tiles [tile_begin, tile_end) of split_tiles(token_count, most) are written.
+/// Tokens token(t) = token_index ? token_index[t] : t of x, as the tiles that gemm_q8 of the same format reads. `most`
+/// is the format's entry of q8_tile_tokens; tiles [tile_begin, tile_end) of split_tiles(token_count, most) are written.
 struct FillQ8 {
   Q8Rows x;
   const std::int32_t* token_index = nullptr;
@@ -76,7 +76,7 @@ struct GemmQ8 {
   float* y = nullptr;
   std::int64_t y_stride = 0;
   std::int64_t panel_begin = 0, panel_end = 0;
-  const std::byte* next = nullptr;  ///< panels of this format and size to ask memory for at the end: the caller's next
+  const std::byte* next = nullptr;  ///< panels of the same format and size to prefetch at the end
 };
 using GemmQ8Fn = void (*)(const GemmQ8&) noexcept;
 
@@ -131,7 +131,7 @@ struct KernelTable {
   void (*attention_mla)(const Attention&) noexcept;
 };
 
-/// Floats of worker scratch that the functions above ask for; the same for every table.
+/// Floats of worker scratch that the functions above need; the same for every table.
 std::int64_t gemm_f32_scratch(Format format, std::int64_t k) noexcept;
 std::int64_t attention_scratch(std::int64_t key_dim, std::int64_t value_dim) noexcept;
 

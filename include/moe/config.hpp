@@ -1,5 +1,6 @@
 #pragma once
-// What a model is, apart from its weights: plain aggregates with defaults. validate() is in router.hpp and model.hpp.
+// What a model is, apart from its weights: plain aggregates with defaults. Settings of RoPE: rope_config.hpp.
+// validate() is in router.hpp and model.hpp.
 
 #include <algorithm>
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "moe/error.hpp"
+#include "moe/rope_config.hpp"
 
 namespace moe::inline MOE_ABI {
 
@@ -20,39 +22,11 @@ constexpr std::string_view name_of(AttentionKind value) noexcept {
   }
   return "";
 }
-/// Which values form a rotated pair: (i, i + d/2) or (2i, 2i + 1).
-enum class RopeStyle { half_split, interleaved };
-constexpr std::string_view name_of(RopeStyle value) noexcept {
-  switch (value) {
-    case RopeStyle::half_split: return "half_split";
-    case RopeStyle::interleaved: return "interleaved";
-  }
-  return "";
-}
-enum class RopeScaling {
-  none,
-  linear,
-  llama3,
-  yarn,
-  factors,   ///< a divisor per rotated pair, as GGUF files hold Llama 3.1's rule
-  longrope,  ///< the same, with other divisors for all of a sequence longer than original_max_position (Phi-3)
-};
-constexpr std::string_view name_of(RopeScaling value) noexcept {
-  switch (value) {
-    case RopeScaling::none: return "none";
-    case RopeScaling::linear: return "linear";
-    case RopeScaling::llama3: return "llama3";
-    case RopeScaling::yarn: return "yarn";
-    case RopeScaling::factors: return "factors";
-    case RopeScaling::longrope: return "longrope";
-  }
-  return "";
-}
 /// RMSNorm of queries and keys, with one learnt weight per value.
 enum class QkNorm {
   none,
-  head,             ///< of every head by itself, before RoPE (Qwen3)
-  head_after_rope,  ///< the same behind RoPE (Hunyuan)
+  head,             ///< of each head, before RoPE (Qwen3)
+  head_after_rope,  ///< of each head, after RoPE (Hunyuan)
   projection,       ///< of all heads as one vector, before RoPE (OLMoE)
 };
 constexpr std::string_view name_of(QkNorm value) noexcept {
@@ -64,7 +38,7 @@ constexpr std::string_view name_of(QkNorm value) noexcept {
   }
   return "";
 }
-/// What a gated FFN does with its gate and up.
+/// How a gated FFN combines gate and up.
 enum class Activation {
   silu,            ///< silu(gate) * up
   gelu_tanh,       ///< gelu(gate) * up, GELU in its tanh form (Gemma)
@@ -80,9 +54,9 @@ constexpr std::string_view name_of(Activation value) noexcept {
 }
 /// How logits become scores.
 enum class RouterScore {
-  softmax,         ///< over all experts, before the choice (Qwen, Mixtral, DeepSeek-V2, ERNIE)
-  sigmoid,         ///< of each expert by itself (DeepSeek-V3, GLM-4.5)
-  chosen_softmax,  ///< the choice is made on the logits, the softmax is over the chosen ones (gpt-oss)
+  softmax,         ///< over all experts, before the selection (Qwen, Mixtral, DeepSeek-V2, ERNIE)
+  sigmoid,         ///< of each logit (DeepSeek-V3, GLM-4.5)
+  chosen_softmax,  ///< experts are chosen by logit; softmax over the chosen ones (gpt-oss)
 };
 constexpr std::string_view name_of(RouterScore value) noexcept {
   switch (value) {
@@ -104,8 +78,8 @@ constexpr std::string_view name_of(GroupScore value) noexcept {
 
 /// Weights of the experts that RouterConfig::expert_mass keeps.
 enum class MassVariant {
-  renormalised,  ///< scaled to the sum that the weights of all top_k experts have
-  plain,         ///< as they are: what the dropped experts would have added is missing
+  renormalised,  ///< scaled so that their sum is that of all top_k weights
+  plain,         ///< unchanged: the share of the dropped experts is missing
 };
 constexpr std::string_view name_of(MassVariant value) noexcept {
   switch (value) {
@@ -115,39 +89,20 @@ constexpr std::string_view name_of(MassVariant value) noexcept {
   return "";
 }
 
-/// Rotary position embedding. Angles are computed in double (docs/NUMERICS.md).
-struct RopeConfig {
-  double theta = 10000.0;
-  RopeStyle style = RopeStyle::half_split;
-  RopeScaling scaling = RopeScaling::none;
-  double factor = 1.0;
-  bool truncate = true;                    ///< yarn: the ramp's ends are rounded outwards to whole pairs
-  std::int64_t original_max_position = 0;  ///< of the unscaled model (yarn, llama3)
-  double beta_fast = 32.0, beta_slow = 1.0;
-  double low_freq_factor = 1.0, high_freq_factor = 4.0;  ///< llama3
-  std::vector<double> frequency_factors = {};            ///< factors, longrope: one per pair
-  std::vector<double> long_factors = {};                 ///< longrope: those of long sequences
-  double attention_factor = 1.0;  ///< multiplies cos and sin; the family's mscale rules are applied when it is read
-  /// Queries at position p are multiplied by 1 + query_growth * ln(1 + floor(p / original_max_position)) (Ministral 3).
-  double query_growth = 0.0;
-
-  bool operator==(const RopeConfig&) const = default;
-};
-
-/// Expert choice and mixing weights (include/moe/router.hpp).
+/// Selection of experts and their mixing weights (moe/router.hpp).
 struct RouterConfig {
   std::int64_t expert_count = 0;  ///< E; 0 = dense model
   std::int64_t top_k = 0;         ///< K
-  std::int64_t group_count = 1;   ///< G; consecutive runs of E / G experts
+  std::int64_t group_count = 1;   ///< G; groups of E / G consecutive experts
   std::int64_t topk_group = 1;    ///< groups kept
   RouterScore score = RouterScore::softmax;
   GroupScore group_score = GroupScore::max;
-  bool selection_bias = false;  ///< e_score_correction_bias: shifts the choice, never the weights
-  bool norm_topk_prob = false;  ///< divide the chosen scores by their sum (chosen_softmax does so by itself)
-  double norm_min = 1e-12;      ///< least divisor of softmax scores (ERNIE's moe_norm_min); sigmoid adds 1e-20 instead
+  bool selection_bias = false;  ///< e_score_correction_bias: affects the selection only, not the weights
+  bool norm_topk_prob = false;  ///< divide the chosen scores by their sum (chosen_softmax always does)
+  double norm_min = 1e-12;      ///< lower bound of that sum for softmax (ERNIE's moe_norm_min); sigmoid adds 1e-20
   double routed_scaling_factor = 1.0;
-  /// Below 1, a token's experts are the shortest prefix in rank order whose share of the weights of all top_k reaches
-  /// this, at least one; 1 = all top_k.
+  /// Below 1, a token goes only to its best experts, as few as reach this share of the weights of all top_k (at least
+  /// one). 1 = all top_k.
   double expert_mass = 1.0;
   MassVariant mass_variant = MassVariant::renormalised;
 
@@ -178,7 +133,7 @@ struct RouterConfig {
 
 namespace detail {
 
-/// noaux_tc: sigmoid scores, a bias for the choice, weights that sum to `scale`.
+/// noaux_tc: sigmoid scores, a selection bias, weights that sum to `scale`.
 constexpr RouterConfig noaux_router(std::int64_t experts, std::int64_t top_k, double scale) {
   return {.expert_count = experts,
           .top_k = top_k,
@@ -242,13 +197,13 @@ struct ModelConfig {
   bool qkv_bias = false;
   bool o_bias = false;
   QkNorm qk_norm = QkNorm::none;
-  std::int64_t rotary_dim = 0;                 ///< gqa: the first values of a head that RoPE turns; 0 = all of head_dim
-  std::vector<std::int64_t> nope_layers = {};  ///< rising; layers whose queries and keys RoPE leaves alone (SmolLM3)
-  bool pre_norms = true;                       ///< RMSNorm of what attention and FFN read; OLMo 2 has none
-  bool post_norms = false;       ///< RMSNorm of what attention and FFN give, before it is added (GLM-4-0414, Gemma 3)
-  bool attention_sinks = false;  ///< one more logit per head that weighs nothing (gpt-oss)
-  std::int64_t sliding_window = 0;                ///< keys that a query sees in sliding layers, its own among them
-  std::vector<std::int64_t> sliding_layers = {};  ///< rising; empty: every layer sees all keys
+  std::int64_t rotary_dim = 0;                 ///< gqa: first values of a head, rotated by RoPE; 0 = all of head_dim
+  std::vector<std::int64_t> nope_layers = {};  ///< ascending; layers without RoPE (SmolLM3)
+  bool pre_norms = true;                       ///< RMSNorm of the input of attention and FFN; OLMo 2 has none
+  bool post_norms = false;       ///< RMSNorm of the outputs of attention and FFN, before the sum (GLM-4-0414, Gemma 3)
+  bool attention_sinks = false;  ///< one more logit per head, in the softmax only (gpt-oss)
+  std::int64_t sliding_window = 0;                ///< keys that a query sees in sliding layers, its own included
+  std::vector<std::int64_t> sliding_layers = {};  ///< ascending; empty: every layer sees all keys
 
   std::int64_t q_lora_rank = 0;  ///< 0 = queries are projected in one step
   std::int64_t kv_lora_rank = 0;
@@ -256,11 +211,11 @@ struct ModelConfig {
   std::int64_t qk_rope_head_dim = 0;
   std::int64_t v_head_dim = 0;  ///< mla; gqa: equal to head_dim
 
-  double softmax_scale = 0.0;  ///< multiplies q.k; mscale^2 of YaRN is already in it
+  double softmax_scale = 0.0;  ///< multiplies q.k; includes YaRN's mscale^2
   RopeConfig rope = {};
-  std::optional<RopeConfig> sliding_rope = {};  ///< of sliding layers, where theirs differs (Gemma 3)
+  std::optional<RopeConfig> sliding_rope = {};  ///< of sliding layers, if different (Gemma 3)
 
-  double embedding_scale = 1.0;  ///< multiplies the embedding, not the head tied to it (Gemma: sqrt(D))
+  double embedding_scale = 1.0;  ///< multiplies the embedding, but not a tied head (Gemma: sqrt(D))
   Activation activation = Activation::silu;
   double swiglu_alpha = 1.702, swiglu_limit = 7.0;  ///< of swiglu_clamped
 
@@ -269,25 +224,25 @@ struct ModelConfig {
   std::int64_t shared_expert_count = 0;
   std::int64_t shared_expert_intermediate_size =
       0;                                   ///< of all shared experts together; 0 = count * moe_intermediate_size
-  bool shared_expert_gate = false;         ///< their result is weighted by sigmoid(gate . x) (Qwen2-MoE)
+  bool shared_expert_gate = false;         ///< weights their output by sigmoid(gate . x) (Qwen2-MoE)
   std::int64_t first_k_dense_replace = 0;  ///< layers before this one are dense
   /// Further dense layers (Qwen's mlp_only_layers and decoder_sparse_step); empty for nearly all published models.
   std::vector<std::int64_t> mlp_only_layers = {};
-  bool expert_bias = false;  ///< gate, up and down of every routed expert add one
+  bool expert_bias = false;  ///< gate, up and down of every routed expert have a bias
   bool router_bias = false;  ///< added to the router's logits (gpt-oss); not the selection bias
   RouterConfig router = {};
-  /// Experts per token of each MoE layer, in rising layers, where they differ; router.top_k is the largest of them then.
-  /// Empty: router.top_k in all of them.
+  /// Experts per token of each MoE layer, in layer order, if they differ; router.top_k is then their maximum.
+  /// Empty: router.top_k in all layers.
   std::vector<std::int64_t> layer_top_k = {};
 
-  std::int64_t mtp_layer_count = 0;  ///< multi-token-prediction layers in the file; counted, never run
+  std::int64_t mtp_layer_count = 0;  ///< multi-token-prediction (MTP) layers in the file; counted, never run
 
-  /// Keys that a query of this layer sees at most; 0 = all before it.
+  /// Most keys that a query of this layer sees; 0 = all before it.
   std::int64_t window(std::int64_t layer) const {
     return std::binary_search(sliding_layers.begin(), sliding_layers.end(), layer) ? sliding_window : 0;
   }
   bool has_rope(std::int64_t layer) const { return !std::binary_search(nope_layers.begin(), nope_layers.end(), layer); }
-  /// Values of a head that RoPE turns.
+  /// Values of a head that RoPE rotates.
   std::int64_t rotated_dim() const {
     return attention == AttentionKind::mla ? qk_rope_head_dim : (rotary_dim > 0 ? rotary_dim : head_dim);
   }
@@ -308,11 +263,11 @@ struct ModelConfig {
     for (std::int64_t layer = 0; layer < layer_count; ++layer) n += layer_is_moe(layer);
     return n;
   }
-  /// Experts that a token may go to in the MoE layer which is the `index`-th one.
+  /// Experts per token in MoE layer number `index` (dense layers not counted).
   std::int64_t moe_layer_top_k(std::int64_t index) const {
     return layer_top_k.empty() ? router.top_k : layer_top_k[static_cast<std::size_t>(index)];
   }
-  /// Calls visit(layer, index among the MoE layers) for every MoE layer.
+  /// Calls visit(layer, index among the MoE layers) for each MoE layer.
   template <class Visit>
   void for_each_moe_layer(Visit&& visit) const {
     std::int64_t index = 0;

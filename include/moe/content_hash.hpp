@@ -1,5 +1,5 @@
 #pragma once
-// What names a model by its bytes (Model::content_hash).
+// The hash that identifies a model by its bytes (Model::content_hash).
 
 #include <array>
 #include <cstddef>

@@ -49,10 +49,10 @@ inline void decode_blocks(const std::byte* row, std::int64_t value_count, float*
 
 }  // namespace detail
 
-/// Widens a row of weights; every value is the format's own, rounded once where a minimum is subtracted.
+/// Widens a row of weights to float32. Values are exact, except for one rounding where a minimum is subtracted.
 ///
 ///   row  [row_bytes(format, value_count)]
-///   out  [value_count], a multiple of the format's block_values (a rest is left alone)
+///   out  [value_count], a multiple of the format's block_values (a remainder is left untouched)
 ///
 /// Accuracy  bit-equal to the format's definition, on every compiler
 inline void decode_row(Format format, const std::byte* row, std::int64_t value_count, float* out) noexcept {

@@ -1,6 +1,6 @@
 #pragma once
-// What a step asks of the machine, stage by stage: the counterpart of Session::profile(). With the machine's bandwidth and
-// operations per second it gives the least time that a step can take.
+// Bytes and operations that a step needs, by stage: the counterpart of Session::profile(). Divided by the machine's
+// bandwidth and operations per second, they give a lower bound on the time of a step.
 
 #include <array>
 #include <cstdint>
@@ -12,9 +12,9 @@
 
 namespace moe::inline MOE_ABI {
 
-/// What steps ask of the machine.
+/// Bytes read and operations computed by one or more steps.
 struct Demand {
-  double bytes = 0.0;      ///< packed weights and cache, an expert that several tokens chose once per step
+  double bytes = 0.0;      ///< packed weights and cache; an expert that several tokens chose counts once per step
   double int8_ops = 0.0;   ///< products with weights whose kernel is int8
   double float_ops = 0.0;  ///< the other products, scores and values
   Demand& operator+=(const Demand& o) {
@@ -23,7 +23,7 @@ struct Demand {
   }
 };
 
-/// The same by stage of the forward pass; stages that multiply nothing ask for nothing.
+/// The same by stage of the forward pass; 0 for stages that multiply nothing.
 struct StageDemands {
   std::array<Demand, kStageCount> stage{};
   Demand& operator[](Stage s) { return stage[static_cast<std::size_t>(s)]; }
@@ -38,8 +38,8 @@ struct StageDemands {
   }
 };
 
-/// A step of `tokens` new tokens after `cached` ones in one sequence, logits of the last token only, in the present
-/// active_isa(). `routing` as in Session::routing() of such a step: it says how many experts were touched.
+/// A step of `tokens` new tokens after `cached` ones in one sequence, logits of the last token only, with the
+/// current active_isa(). `routing`: Session::routing() of such a step, from which the experts touched are counted.
 MOE_API StageDemands step_demand(const Model& model, KvType kv, std::int64_t cached, std::int64_t tokens,
                                  const std::vector<std::vector<TokenRouting>>& routing);
 

@@ -1,5 +1,5 @@
 #pragma once
-// float32 to those weight formats that libmoe writes, row by row.
+// float32 to the weight formats that libmoe writes, row by row.
 
 #include <cmath>
 #include <cstddef>
@@ -46,7 +46,7 @@ constexpr EncodeBlock block_encoder(Format format) {
 
 constexpr bool can_encode(Format format) { return detail::block_encoder(format) != nullptr; }
 
-/// Narrows a row of weights.
+/// Quantises a row of weights.
 ///
 ///   in   [value_count], a multiple of the format's block_values
 ///   row  [row_bytes(format, value_count)]; undefined after an error

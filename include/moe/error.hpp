@@ -1,5 +1,5 @@
 #pragma once
-// Errors are values. Everything that can fail because of something from outside returns Result<T>.
+// Errors are values: whatever can fail because of outside data returns Result<T>.
 
 #include <cstdio>
 #include <cstdlib>
@@ -12,7 +12,7 @@
 #error "libmoe cannot be compiled with -ffast-math: routing masks with minus infinity and the bits are a contract"
 #endif
 
-// Code compiled with and without exceptions may meet in one program; the inline namespace keeps their symbols apart.
+// One program may link code compiled with and without exceptions; the inline namespace keeps the symbols apart.
 #ifdef MOE_NO_EXCEPTIONS
 #define MOE_ABI v0_noexcept
 #else
@@ -24,7 +24,7 @@
 #define MOE_FORCE_INLINE inline __attribute__((always_inline))
 
 #if defined(MOE_ENABLE_ASSERTS) || !defined(NDEBUG)
-// A broken precondition is a bug in the caller inside libmoe, never a reaction to outside data.
+// For preconditions inside libmoe: a failure is a bug in libmoe, never caused by outside data.
 #define MOE_ASSERT(condition)         \
   ((condition) ? static_cast<void>(0) \
                : (std::fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition), std::abort()))
@@ -36,18 +36,18 @@ namespace moe::inline MOE_ABI {
 
 enum class ErrorCode {
   bad_file,       ///< a model, tokenizer, task or question file breaks its format
-  bad_config,     ///< hyper-parameters that contradict each other or lie outside the limits
-  bad_shape,      ///< a tensor or buffer of another shape than declared
+  bad_config,     ///< hyperparameters that contradict each other or are out of range
+  bad_shape,      ///< a tensor or buffer whose shape is not the declared one
   bad_argument,   ///< a caller's value (token id, sequence, length) is outside its range
   unsupported,    ///< well-formed, but libmoe does not know it (architecture, format, tokenizer)
   not_found,      ///< a file, tensor or key that must exist does not
   io,             ///< the operating system refused or a file ended early
-  out_of_memory,  ///< an allocation failed or the stated budget does not suffice
+  out_of_memory,  ///< an allocation failed or the given budget is too small
   cancelled,      ///< the host asked to stop
   non_finite,     ///< NaN or infinity where a number belongs
   internal,       ///< a bug in libmoe
 };
-/// As it is spelt here. Every public enum has such a name_of; it is empty for a value that none is.
+/// The enumerator's name. Every public enum has a name_of; it is empty for a value outside the enum.
 constexpr std::string_view name_of(ErrorCode value) noexcept {
   switch (value) {
     case ErrorCode::bad_file: return "bad_file";
@@ -109,7 +109,7 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
 [[nodiscard]] inline tl::unexpected<Error> fail(ErrorCode code, std::string message) {
   return tl::unexpected<Error>(Error{code, std::move(message)});
 }
-/// Hands an error on unchanged: `if (!r) return forward(r);`
+/// Passes an error on unchanged: `if (!r) return forward(r);`
 template <class T>
 [[nodiscard]] tl::unexpected<Error> forward(const Result<T>& failed) {
   return tl::unexpected<Error>(failed.error());

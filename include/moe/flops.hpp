@@ -1,5 +1,5 @@
 #pragma once
-// The single definition of FLOPs (2 per multiply-add of a matmul), of parameters, and of the bytes a token touches.
+// The single definition of FLOPs (2 per multiply-add of a matmul), of parameter counts, and of the bytes a token reads.
 
 #include <algorithm>
 #include <cstdint>
@@ -8,14 +8,14 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Exact work, in FLOPs (2 per multiply-add), split by kind. Norms, softmax and activations are not in it.
+/// Exact work in FLOPs (2 per multiply-add), split by kind. Norms, softmax and activations are not counted.
 struct Work {
   std::int64_t attention_projection = 0;  ///< q, k, v, o, and MLA's down and up projections
   std::int64_t attention_score = 0;       ///< q.k over the visible keys
   std::int64_t attention_value = 0;       ///< p.v over the visible keys
   std::int64_t router = 0;
   std::int64_t routed_experts = 0;
-  std::int64_t shared_experts = 0;  ///< and their gate
+  std::int64_t shared_experts = 0;  ///< their gate included
   std::int64_t dense_ffn = 0;
   std::int64_t head = 0;
   std::int64_t tokens = 0;       ///< tokens run through the layers
@@ -41,7 +41,7 @@ struct Work {
   friend bool operator==(const Work&, const Work&) = default;
 };
 
-/// Expanded is the textbook form of MLA (keys and values per head); absorbed is what libmoe runs (docs/NUMERICS.md).
+/// expanded: the textbook form of MLA, keys and values per head. absorbed: what libmoe runs (docs/NUMERICS.md).
 enum class MlaForm { expanded, absorbed };
 constexpr std::string_view name_of(MlaForm value) noexcept {
   switch (value) {
@@ -51,31 +51,31 @@ constexpr std::string_view name_of(MlaForm value) noexcept {
   return "";
 }
 
-/// Keys that the new tokens of this layer see, summed: i + 1 of them at position i, at most its window.
+/// Keys that the new tokens see in this layer, summed: i + 1 at position i, at most the layer's window.
 inline std::int64_t visible_keys(const ModelConfig& c, std::int64_t layer, std::int64_t cached_tokens,
                                  std::int64_t new_tokens) {
   const std::int64_t window = c.window(layer);
-  // The first `rising` tokens see everything before them.
+  // The first `rising` tokens see all keys before them.
   std::int64_t rising = new_tokens;
   if (window > 0) rising = std::clamp(window - cached_tokens, std::int64_t{0}, new_tokens);
   return rising * cached_tokens + rising * (rising + 1) / 2 + (new_tokens - rising) * window;
 }
 
-/// Routed experts that tokens go to, summed over the MoE layers: top_k of each layer. With router.expert_mass it is the
-/// most that can be; Session says how many there were.
+/// Routed experts of all tokens, summed over the MoE layers: top_k of each layer. With router.expert_mass this is an
+/// upper bound; StepOutput::expert_counts has the actual number.
 inline std::int64_t routed_expert_count(const ModelConfig& c, std::int64_t tokens) {
   std::int64_t per_token = 0;
   c.for_each_moe_layer([&](std::int64_t, std::int64_t index) { per_token += c.moe_layer_top_k(index); });
   return tokens * per_token;
 }
-/// FLOPs of so many runs of one routed expert for one token.
+/// FLOPs of running `expert_count` routed experts for one token each.
 inline std::int64_t routed_expert_flops(const ModelConfig& c, std::int64_t expert_count) {
   return 2 * expert_count * 3 * c.hidden_size * c.moe_intermediate_size;
 }
 
 namespace detail {
 
-/// forward_work() of tokens whose predecessors' keys and values are of use.
+/// forward_work() when the cached keys and values can be used as they are.
 inline Work appended_work(const ModelConfig& c, std::int64_t cached_tokens, std::int64_t new_tokens,
                           std::int64_t logit_rows, MlaForm form);
 
@@ -83,7 +83,7 @@ inline Work appended_work(const ModelConfig& c, std::int64_t cached_tokens, std:
 
 /// Work of running `new_tokens` tokens after `cached_tokens` that are in the cache, logits at `logit_rows` positions.
 /// Token i sees cached_tokens + i + 1 keys, or as many of them as the layer's window holds.
-/// A sequence that LongRoPE turns otherwise from here on is computed anew, so that its cached tokens count as new ones.
+/// When a sequence grows past LongRoPE's original context, its cached tokens are recomputed and count as new.
 inline Work forward_work(const ModelConfig& c, std::int64_t cached_tokens, std::int64_t new_tokens,
                          std::int64_t logit_rows, MlaForm form) {
   const std::int64_t context = c.rope.original_max_position;
@@ -133,8 +133,8 @@ inline Work detail::appended_work(const ModelConfig& c, std::int64_t cached_toke
   return w;
 }
 
-/// The same where it is known to how many routed experts the new tokens went, summed over tokens and layers
-/// (StepOutput::expert_counts): what router.expert_mass leaves to each token.
+/// The same with the actual number of routed experts that the new tokens went to, summed over tokens and layers
+/// (StepOutput::expert_counts), for router.expert_mass.
 inline Work forward_work(const ModelConfig& c, std::int64_t cached_tokens, std::int64_t new_tokens,
                          std::int64_t logit_rows, MlaForm form, std::int64_t expert_count) {
   Work w = forward_work(c, cached_tokens, new_tokens, logit_rows, form);
@@ -148,7 +148,7 @@ inline std::int64_t attention_flops(const ModelConfig& c, std::int64_t keys, Mla
   return w.attention_score + w.attention_value;
 }
 
-/// Whether the language-model head is counted: a prompt needs it for its last token only, a reply for every one.
+/// Whether the language-model head is counted: a prompt needs it for its last token only, a reply for each token.
 enum class HeadFlops { include, exclude };
 constexpr std::string_view name_of(HeadFlops value) noexcept {
   switch (value) {
@@ -158,7 +158,7 @@ constexpr std::string_view name_of(HeadFlops value) noexcept {
   return "";
 }
 
-/// FLOPs per token that do not depend on the context: 2 * matmul parameters that the token meets.
+/// FLOPs per token that do not depend on the context: 2 * active matmul parameters.
 inline std::int64_t weight_flops_per_token(const ModelConfig& c, HeadFlops head = HeadFlops::include) {
   const Work w = forward_work(c, 0, 1, head == HeadFlops::include ? 1 : 0, MlaForm::expanded);
   return w.total() - w.attention_score - w.attention_value;
@@ -190,9 +190,8 @@ struct WeightShape {
   std::int64_t touched_parameters() const { return rows * cols * touched; }
 };
 
-/// Calls visit(WeightShape) for every weight of the model, MTP layers left out. Norms, biases and the selection bias
-/// are vectors. A tied head is visited with stored = 0: it is the embedding, which a token's lookup does not read
-/// whole.
+/// Calls visit(WeightShape) for every weight of the model except MTP layers. Norms, biases and the selection bias are
+/// vectors. A tied head has stored = 0, because its parameters are counted with the embedding.
 template <class Visit>
 void for_each_weight(const ModelConfig& c, Visit&& visit) {
   const std::int64_t D = c.hidden_size, H = c.head_count;
@@ -254,12 +253,12 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
   visit(WeightShape{WeightPart::head, -1, c.vocab_size, D, c.tie_word_embeddings ? 0 : 1, 1});
 }
 
-/// Parameters of the whole model and of one token's path. Vendors count "active" in three ways:
+/// Parameters of the whole model and those active for one token. Vendors count "active" in three ways:
 /// DeepSeek with embedding and head, gpt-oss with the head alone, Moonlight with neither.
 struct ParameterCount {
-  std::int64_t total = 0;                  ///< everything stored, a tied head once, MTP layers left out
+  std::int64_t total = 0;                  ///< all stored parameters, a tied head once, without MTP layers
   std::int64_t matrices = 0;               ///< total without norms and biases
-  std::int64_t active_matmul = 0;          ///< matrices one token is multiplied with, head included
+  std::int64_t active_matmul = 0;          ///< matrices that one token is multiplied with, head included
   std::int64_t active_with_embedding = 0;  ///< active_matmul and the input embedding (once, when tied)
   std::int64_t active_without_head = 0;    ///< neither embedding nor head
 };
@@ -280,8 +279,8 @@ inline ParameterCount count_parameters(const ModelConfig& c) {
   return n;
 }
 
-/// Parameters of the multi-token-prediction layers that the file carries beside the model, with the copies of embedding
-/// and head that each of them holds (DeepSeek-V3: one layer, 13.5e9).
+/// Parameters of the multi-token-prediction layers in the file, including the copies of embedding and head that each of
+/// them has (DeepSeek-V3: one layer, 13.5e9).
 inline std::int64_t count_mtp_parameters(const ModelConfig& c) {
   std::int64_t layer = 0, ends = 0;
   for_each_weight(c, [&](const WeightShape& w) {
@@ -292,9 +291,9 @@ inline std::int64_t count_mtp_parameters(const ModelConfig& c) {
   return c.mtp_layer_count * (layer + ends + 2 * D * D + 3 * D);  // eh_proj; enorm, hnorm, shared_head.norm
 }
 
-/// Bytes that decoding one token reads from the weights: every matrix it is multiplied with, its own row of the
-/// embedding, norms and biases. bytes_of(const WeightShape&, std::int64_t rows) gives the bytes of `rows` rows in the
-/// format that this weight has.
+/// Bytes of weights that decoding one token reads: the matrices it is multiplied with, its row of the embedding, norms
+/// and biases. bytes_of(const WeightShape&, std::int64_t rows) returns the bytes of `rows` rows in that weight's
+/// format.
 template <class BytesOf>
 std::int64_t weight_bytes_touched(const ModelConfig& c, BytesOf&& bytes_of) {
   std::int64_t bytes = 0;
@@ -315,7 +314,7 @@ std::int64_t weight_bytes_stored(const ModelConfig& c, BytesOf&& bytes_of) {
   return bytes;
 }
 
-/// Values per token and sequence that the cache holds: K and V per head, or MLA's latent and its rope key.
+/// Values per token that the cache holds: K and V per head, or MLA's latent and its RoPE key.
 inline std::int64_t cache_values_per_token(const ModelConfig& c) {
   const std::int64_t per_layer =
       c.attention == AttentionKind::gqa ? 2 * c.kv_head_count * c.head_dim : c.kv_lora_rank + c.qk_rope_head_dim;

@@ -1,5 +1,5 @@
 #pragma once
-// In what numbers keys and values are kept.
+// The number type of cached keys and values.
 
 #include <cstdint>
 #include <string_view>

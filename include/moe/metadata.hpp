@@ -1,5 +1,5 @@
 #pragma once
-// What a model's files say about it beside its weights.
+// Metadata of a model's files: everything they say apart from the weights.
 
 #include <cstdint>
 #include <functional>
@@ -13,17 +13,17 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Integers of every width are std::int64_t, those beyond it std::uint64_t; lists have values of one type.
+/// Integers of every width are std::int64_t, or std::uint64_t where that is too small; lists have values of one type.
 using MetadataValue = std::variant<std::int64_t, std::uint64_t, double, bool, std::string, std::vector<std::int64_t>,
                                    std::vector<double>, std::vector<bool>, std::vector<std::string>>;
 
-/// By key, as the files name them:
+/// Keyed as in the files:
 ///   GGUF          "general.name", "qwen3moe.expert_count", "tokenizer.chat_template", ...
-///   Hugging Face  config.json, inner objects with dots ("rope_scaling.factor"), whole numbers as std::int64_t; the same
-///                 of generation_config.json behind "generation_config."
-/// Not in it: lists of more than kMaxMetadataList values (vocabularies: Tokenizer has them), null and what is no finite
-/// number, lists of several types, of lists or of objects, keys of more than kMaxMetadataKey bytes, and of a
-/// configuration what comes after its first kMaxMetadataCount entries.
+///   Hugging Face  config.json, inner objects with dots ("rope_scaling.factor"), whole numbers as std::int64_t;
+///                 generation_config.json likewise, with the prefix "generation_config."
+/// Left out: lists of more than kMaxMetadataList values (vocabularies, which Tokenizer has), null, numbers that are not
+/// finite, lists of mixed types, of lists or of objects, keys of more than kMaxMetadataKey bytes, and all but the first
+/// kMaxMetadataCount entries of a configuration.
 using Metadata = std::map<std::string, MetadataValue, std::less<>>;
 
 inline constexpr std::size_t kMaxMetadataList = 1024;

@@ -25,9 +25,9 @@ inline constexpr int kNumericsVersion = 2;
 
 enum class Precision {
   automatic,  ///< int8 activations against integer formats, float32 against float formats
-  reference,  ///< float32 activations against the widened weights: what golden data compares with
+  reference,  ///< float32 activations against the widened weights: what golden data is compared with
 };
-/// As result files and command lines spell it: "auto", "reference".
+/// As written in result files and on command lines: "auto", "reference".
 constexpr std::string_view name_of(Precision value) noexcept {
   switch (value) {
     case Precision::automatic: return "auto";
@@ -36,34 +36,34 @@ constexpr std::string_view name_of(Precision value) noexcept {
   return "";
 }
 
-/// Bytes and work done so far; called from the loading thread, at most some ten times a second.
+/// Progress in bytes; called from the loading thread, at most about ten times a second.
 struct Progress {
   std::int64_t done = 0, total = 0;
 };
 
-/// Checks every number against the limits and against the others; router.hpp has the same for a RouterConfig.
+/// Checks that all numbers are in range and consistent with each other; router.hpp has the same for a RouterConfig.
 /// Errors: bad_config, naming the field, what was found and what was expected.
 MOE_API Result<void> validate(const ModelConfig& config);
-/// To how many routed experts tokens go, where it is not what the model was trained with.
+/// Numbers of routed experts per token that differ from the model's own.
 struct ExpertOptions {
-  std::vector<std::int64_t> top_k = {};          ///< one number for all MoE layers or one for each; empty: as it is
-  std::optional<double> expert_mass = {};        ///< RouterConfig::expert_mass; empty: as it is
-  std::optional<MassVariant> mass_variant = {};  ///< matters below a mass of 1; empty: as it is
+  std::vector<std::int64_t> top_k = {};          ///< one number for all MoE layers or one for each; empty: the model's
+  std::optional<double> expert_mass = {};        ///< RouterConfig::expert_mass; empty: the model's
+  std::optional<MassVariant> mass_variant = {};  ///< matters below a mass of 1; empty: the model's
   bool operator==(const ExpertOptions&) const = default;
 };
-/// The same model with other experts per token: what Model::with_experts would run.
-/// Errors: bad_config when a number is out of range (naming the layer, the number and the range), when there are neither
-/// one nor as many as MoE layers, or the model is dense.
+/// The configuration that Model::with_experts would run.
+/// Errors: bad_config when a number is out of range (naming layer, number and range), when top_k has neither one entry
+/// nor one for each MoE layer, or when the model is dense.
 MOE_API Result<ModelConfig> with_experts(const ModelConfig& config, const ExpertOptions& options);
 inline Result<ModelConfig> with_top_k(const ModelConfig& config, std::int64_t top_k) {
   return with_experts(config, {.top_k = {top_k}});
 }
 
-/// What a model without a usable tokenizer is: one with an unknown pre-tokenizer, or none at all.
+/// What to do with a model that has no usable tokenizer: none at all, or one with an unknown pre-tokenizer.
 enum class TokenizerUse {
-  required,  ///< an error, which says why
-  optional,  ///< a model for token ids; Model::tokenizer_error() says why
-  none,      ///< the tokenizer is not even read
+  required,  ///< fail; the error says why
+  optional,  ///< load it for use with token ids; Model::tokenizer_error() says why
+  none,      ///< do not read the tokenizer
 };
 constexpr std::string_view name_of(TokenizerUse value) noexcept {
   switch (value) {
@@ -77,7 +77,7 @@ constexpr std::string_view name_of(TokenizerUse value) noexcept {
 struct LoadOptions {
   ParallelFor threads = {};  ///< default: one thread
   std::function<void(Progress)> on_progress = {};
-  std::function<bool()> cancelled = {};  ///< asked between tensors; true ends with ErrorCode::cancelled
+  std::function<bool()> cancelled = {};  ///< called between tensors; true ends with ErrorCode::cancelled
   TokenizerUse tokenizer = TokenizerUse::required;
   ContentHash content_hash = nullptr;  ///< fills Model::content_hash(): all bytes are hashed while they are loaded
 };
@@ -95,22 +95,21 @@ struct ModelInfo {
   ModelConfig config = {};
   std::int64_t total_parameters = 0;  ///< without MTP layers
   std::int64_t mtp_parameters = 0;
-  /// Of the checkpoint's other models (vision, audio), which are not read: neither in total_parameters nor in weight_bytes.
+  /// Parameters of other models in the checkpoint (vision, audio). They are not loaded and not counted in
+  /// total_parameters or weight_bytes.
   std::int64_t tower_tensors = 0, tower_parameters = 0;
-  std::int64_t weight_bytes = 0;   ///< as stored in the file; 0 when only a config.json was there
-  std::int64_t touched_bytes = 0;  ///< of those, what decoding one token reads (K of E experts, one embedding row)
+  std::int64_t weight_bytes = 0;   ///< as stored in the file; 0 when there is only a config.json
+  std::int64_t touched_bytes = 0;  ///< of those, read when decoding one token (K of E experts, one embedding row)
   std::int64_t routed_bytes =
       0;  ///< of those, the part that each expert chosen per token adds (all MoE layers together)
   std::vector<std::int64_t> layer_routed_bytes = {};  ///< the same of each MoE layer
   std::vector<FormatUse> formats = {};                ///< most bytes first
   std::string format_summary = {};                    ///< "133 q5_0, 13 q8_0, ...", the same as text
-  std::uint64_t hash = 0;  ///< of header and tensor list; models of one recipe share it (see Model::content_hash)
-  std::vector<std::string> notes =
-      {};  ///< what the user should know of the file: two values of one thing, tensors not used
-  /// Keys of config.json, or of GGUF metadata, that nothing asked for and of which libmoe does not know that they never
-  /// matter.
+  std::uint64_t hash = 0;  ///< of header and tensor list only; for the bytes of all weights see Model::content_hash
+  std::vector<std::string> notes = {};  ///< warnings about the file: contradicting values, tensors that are not used
+  /// Keys of config.json or GGUF metadata that were not read and that are not known to be irrelevant.
   std::vector<std::string> unread_keys = {};
-  Metadata metadata = {};             ///< what the files say beside the weights
+  Metadata metadata = {};             ///< of the model's files
   ChatTemplates chat_templates = {};  ///< as texts; moe/chat.hpp compiles and uses them
 };
 
@@ -121,32 +120,32 @@ const ModelImpl& impl_of(const Model& model);  // the library's own (src/model/m
 /// Immutable: any number of threads may use one object at once.
 class MOE_API Model {
  public:
-  /// A .gguf file, a directory that holds one, or a Hugging Face directory. A file that is changed meanwhile is an error;
-  /// one that is replaced by another of its name is not, the old one is read to its end.
+  /// A .gguf file, a directory that holds one, or a Hugging Face directory. A file that is modified while it is read is
+  /// an error; if it is replaced by a new file of the same name, the old one is read to its end.
   /// Errors: not_found, bad_file, bad_config, unsupported, io, out_of_memory, cancelled.
   static Result<std::shared_ptr<const Model>> load(const std::string& path, const LoadOptions& options = {});
-  /// Reads headers only. A directory with a config.json and no weights is described by its closed form.
+  /// Reads headers only. For a directory with a config.json and no weights, sizes are computed from the configuration.
   static Result<ModelInfo> inspect(const std::string& path);
 
   ~Model();
   const ModelConfig& config() const;
   const ModelInfo& info() const;
-  /// What the model's files say beside their weights: info().metadata.
+  /// Metadata of the model's files: info().metadata.
   const Metadata& metadata() const;
-  /// Never null where it was required. Else null when the file has none or libmoe does not know its pre-tokenizer;
-  /// tokenizer_error() says why.
+  /// Never null with TokenizerUse::required. Otherwise null when the file has none or libmoe does not know its
+  /// pre-tokenizer; tokenizer_error() says why.
   const std::shared_ptr<const Tokenizer>& tokenizer() const;
   const std::string& tokenizer_error() const;
   const ChatTemplates& chat_templates() const { return info().chat_templates; }
-  /// Names this model by its bytes: a SHA-256 in hexadecimal over the .gguf file with its shards, or over all files of a
-  /// directory that were read (weights, index, config.json, tokenizer, chat templates). It is taken from the open files
-  /// that were loaded, whatever lies at their paths now. Empty unless LoadOptions::content_hash. A single file may be
-  /// renamed.
+  /// Identifies this model by its bytes: a SHA-256 in hexadecimal over the .gguf file with its shards, or over all
+  /// files of a directory that were read (weights, index, config.json, tokenizer, chat templates). It is taken from the
+  /// open files as they are loaded. Empty unless LoadOptions::content_hash is set. Renaming a single file does not
+  /// change it.
   const std::string& content_hash() const;
   /// Bytes of the weights in memory: packed matrices, and vectors of float32 (norms, biases).
   std::int64_t resident_bytes() const;
-  /// A copy of this model's handle that routes to other numbers of experts per token; the weights are shared.
-  /// ModelInfo::touched_bytes follows top_k; with a mass it is the most that a token reads. Errors: those of with_experts.
+  /// The same model with other numbers of experts per token; the weights are shared. ModelInfo::touched_bytes follows
+  /// top_k; with an expert_mass it is an upper bound. Errors: bad_config (as moe::with_experts).
   Result<std::shared_ptr<const Model>> with_experts(const ExpertOptions& options) const;
   Result<std::shared_ptr<const Model>> with_top_k(std::int64_t top_k) const { return with_experts({.top_k = {top_k}}); }
 

@@ -1,5 +1,5 @@
 #pragma once
-// What can be said of a model that libmoe does not run.
+// An outline of any model, also of families that libmoe does not run.
 
 #include <cstdint>
 #include <string>
@@ -9,15 +9,15 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Numbers are 0 where neither configuration nor tensors tell.
+/// Numbers are 0 where neither configuration nor tensors give them.
 struct ModelOutline {
   std::string family = {};                ///< "Qwen3NextForCausalLM (qwen3_next)", or GGUF's general.architecture
-  std::vector<std::string> missing = {};  ///< what it has and libmoe does not compute, one each
+  std::vector<std::string> missing = {};  ///< features that libmoe does not compute
   std::int64_t layer_count = 0, hidden_size = 0, vocab_size = 0, max_position = 0;
   std::int64_t expert_count = 0, top_k = 0;
   std::int64_t tensor_parameters = 0;  ///< of all tensors in the file
-  /// The configuration's, and the FLOPs of one token without its attention over other tokens, as if every layer were
-  /// attention and a gated FFN or experts.
+  /// Computed from the configuration as if every layer were attention and a gated FFN or experts. FLOPs of one token,
+  /// without attention scores and values.
   std::int64_t parameters = 0, active_parameters = 0, flops_per_token = 0;
 };
 

@@ -1,5 +1,5 @@
 #pragma once
-// Threads come from OpenMP or from the host: one function pointer is the whole interface.
+// Threads, from OpenMP or from the host: the interface is one function pointer.
 
 #include <cstdint>
 #include <type_traits>
@@ -9,7 +9,7 @@
 namespace moe::inline MOE_ABI {
 
 /// Runs task(context, index, worker) for every index in [0, count), on up to worker_count workers; returns when all are
-/// done. `worker` in [0, worker_count) is unique among the tasks that run at one time (it picks the scratch buffer).
+/// done. `worker` in [0, worker_count) is unique among the tasks that run concurrently (it selects the scratch buffer).
 /// Results never depend on which worker runs which index.
 struct ParallelFor {
   using Task = void (*)(void* context, std::int64_t index, std::int32_t worker);
@@ -21,24 +21,24 @@ struct ParallelFor {
 /// The most workers that a pool may have.
 inline constexpr std::int32_t kMaxThreads = 1024;
 
-/// OpenMP threads, at most kMaxThreads. 0 asks for the default: MOE_THREADS (1 to kMaxThreads) or, where it is unset or
-/// no such number, the processors that this process may use, by its affinity and the CPU quotas of its control groups.
+/// OpenMP threads, at most kMaxThreads. 0 means the default: MOE_THREADS (1 to kMaxThreads) or, where it is unset or
+/// invalid, the processors that this process may use, by its affinity and the CPU quotas of its control groups.
 ///
-/// OpenMP ends the process when it cannot create a thread. So before a host thread's team grows, as many threads are
-/// started and ended again to see whether the system has room for them; where it has not, that host thread's tasks run
-/// on fewer workers. What no test can see is room that is taken away between the test and OpenMP's own threads, and an
-/// OMP_STACKSIZE above the default.
+/// OpenMP ends the process when it cannot create a thread. So before a host thread's team grows, libmoe starts and ends
+/// as many threads itself; if the system refuses, tasks of that host thread run on fewer workers. This test cannot
+/// protect against limits that tighten between the test and OpenMP's own threads, or an OMP_STACKSIZE above the
+/// default.
 MOE_API ParallelFor openmp_pool(std::int32_t thread_count = 0);
 
-/// The same for those who want to know: OpenMP's threads run when this returns, and later work of the calling thread
+/// The same, with errors reported: OpenMP's threads are running when this returns, and later work of the calling thread
 /// creates no more, as long as it uses pools of this many workers (or of one).
-/// Errors: bad_argument for a count or a MOE_THREADS out of range, io when the system does not start that many threads.
+/// Errors: bad_argument for a count or MOE_THREADS out of range, io when the system cannot start that many threads.
 MOE_API Result<ParallelFor> start_openmp_pool(std::int32_t thread_count = 0);
 
-/// Ends OpenMP's threads of the calling thread; its next shared work creates them again. For a thread that loads a model
-/// which another thread runs: libgomp counts the threads of all teams, and where they are more than the processors, they
-/// sleep after each piece of work instead of waiting awake. A small model then decodes 10 % slower. LLVM's OpenMP keeps
-/// its threads.
+/// Ends OpenMP's threads of the calling thread; its next parallel work creates them again. Useful for a thread that
+/// loads a model for another thread to run: when the threads of all teams outnumber the processors, libgomp puts
+/// workers to sleep between tasks instead of spinning, and a small model decodes 10 % slower. No effect with LLVM's
+/// OpenMP.
 MOE_API void end_openmp_threads();
 
 /// Calls body(index, worker) through the pool.

@@ -1,5 +1,5 @@
 #pragma once
-// Where the time of a session's steps goes, by stage of the forward pass (SessionOptions::profile).
+// Time of a session's steps by stage of the forward pass (SessionOptions::profile).
 
 #include <array>
 #include <cstdint>
@@ -10,12 +10,12 @@
 namespace moe::inline MOE_ABI {
 
 enum class Stage : std::uint8_t {
-  projections,  ///< q, k, v, o and MLA's maps
+  projections,  ///< q, k, v, o and MLA's projections
   attention,    ///< scores, softmax, values
   router,
-  experts,  ///< gate, up, activation, down of routed and shared experts and of dense layers; their input's quantisation
+  experts,  ///< gate, up, activation and down of routed and shared experts and dense layers; quantising their input
   head,
-  quantising,   ///< norms and activations to int8, tiles
+  quantising,   ///< norms; activations to int8 tiles
   elementwise,  ///< embedding, biases, RoPE, cache, residuals
 };
 inline constexpr std::size_t kStageCount = 7;
@@ -32,12 +32,11 @@ constexpr std::string_view name_of(Stage value) noexcept {
   return "";
 }
 
-/// Sums over all steps. Times are of workers: a step of s seconds on n workers is n * s of them.
+/// Sums over all steps and workers: a step of s seconds on n workers counts n * s.
 struct Profile {
   std::array<std::int64_t, kStageCount> busy_ns{};
-  std::int64_t waiting_ns =
-      0;  ///< workers without a task while others had one, and while one thread did what is not shared
-  std::int64_t total_ns = 0;  ///< of all workers; what is neither busy nor waiting is the steps' own bookkeeping
+  std::int64_t waiting_ns = 0;  ///< of workers without a task while others had one or while one thread did serial work
+  std::int64_t total_ns = 0;    ///< of all workers; the part neither busy nor waiting is overhead of the steps
 
   Profile& operator+=(const Profile& o) noexcept {
     for (std::size_t i = 0; i < kStageCount; ++i) busy_ns[i] += o.busy_ns[i];
@@ -45,7 +44,7 @@ struct Profile {
     total_ns += o.total_ns;
     return *this;
   }
-  /// What came after `o`, an earlier reading of the same session.
+  /// The difference to `o`, an earlier reading of the same session.
   Profile operator-(const Profile& o) const noexcept {
     Profile d = *this;
     for (std::size_t i = 0; i < kStageCount; ++i) d.busy_ns[i] -= o.busy_ns[i];

@@ -1,15 +1,14 @@
 #pragma once
-// The router: which experts a token goes to, and with which weights. Needs nothing to link.
+// The router: which experts a token goes to, and with which weights. Header-only.
 //
-// Methods, as a RouterConfig (which names the published ones, RouterConfig::deepseek_v3() and so on):
+// Methods, as a RouterConfig (RouterConfig::deepseek_v3() and others give those of published models):
 //   DeepSeek-V3, GLM-4.5, dots1 (noaux_tc)   sigmoid, top2_sum groups, selection_bias, norm_topk_prob, scaling
 //   DeepSeek-V2 (group_limited_greedy)       softmax, max groups, scaling; V2-Lite (greedy): one group
-//   Qwen, OLMoE, Mixtral, Hunyuan            softmax, norm_topk_prob as the model says
+//   Qwen, OLMoE, Mixtral, Hunyuan            softmax, norm_topk_prob per model
 //   ERNIE 4.5                                softmax, selection_bias, norm_topk_prob, norm_min
 //   gpt-oss                                  chosen_softmax
-// For measurements, expert_mass lets a token go to fewer than top_k of them: to the shortest prefix in rank order whose
-// share of the weights reaches it, renormalised or plain.
-// Shared experts are added beside the chosen ones, Qwen2-MoE's weighted by a gate of their own: below, at the end.
+// expert_mass below 1 (for experiments) keeps only a token's best experts, as few as reach that share of the weights.
+// Shared experts, and Qwen2-MoE's gate for them, are at the end of this file.
 
 #include <array>
 #include <cmath>
@@ -29,7 +28,7 @@ namespace moe::inline MOE_ABI {
 
 namespace detail {
 
-/// A bias is there exactly when the configuration says so: neither of the two is ever without effect.
+/// A bias must be given exactly when selection_bias is set, so that neither is silently ignored.
 inline Result<void> check_bias(const RouterConfig& c, std::size_t size) {
   if (c.selection_bias == (size > 0)) return {};
   return fail(ErrorCode::bad_config,
@@ -38,8 +37,8 @@ inline Result<void> check_bias(const RouterConfig& c, std::size_t size) {
                   : "router: a bias of " + std::to_string(size) + " values is given, but selection_bias is false");
 }
 
-/// Keeps the best `capacity` candidates, best first. Candidates must come in rising index: an equal key stays behind
-/// the one that came first, so ties go to the lower index. Once the list is full most candidates cost one comparison.
+/// Keeps the best `capacity` candidates, best first. Candidates must be offered in ascending index: of equal keys the
+/// first stays ahead, so ties go to the lower index. Once the list is full, most candidates cost one comparison.
 struct BestList {
   float* keys;
   std::int32_t* ids;
@@ -58,7 +57,7 @@ struct BestList {
   }
 };
 
-/// score + bias, in the one order of the contract.
+/// score + bias, in the order of the numerics contract.
 inline float selection_score(std::span<const float> scores, std::span<const float> bias, std::size_t e) noexcept {
   return bias.empty() ? scores[e] : scores[e] + bias[e];
 }
@@ -74,9 +73,8 @@ inline float group_selection_score(std::span<const float> scores, std::span<cons
   return rule == GroupScore::max ? first : first + second;
 }
 
-/// Length of the shortest prefix whose share of all weights reaches RouterConfig::expert_mass, at least one. Its weights
-/// are scaled where the variant says so. Sums run in rank order, in double: the share of a weight does not depend on how
-/// many stand behind it.
+/// Length (at least 1) of the shortest prefix whose share of all weights reaches RouterConfig::expert_mass. Its weights
+/// are rescaled with MassVariant::renormalised. Sums in double, in rank order.
 inline std::size_t cut_to_mass(const RouterConfig& c, std::span<float> w) noexcept {
   double total = 0.0, kept = 0.0;
   for (const float x : w) total += static_cast<double>(x);
@@ -94,8 +92,8 @@ inline std::size_t cut_to_mass(const RouterConfig& c, std::span<float> w) noexce
   return count;
 }
 
-/// Turns the chosen experts' unbiased scores, in rank order, into mixing weights: of how many experts, 0 when they are
-/// not finite.
+/// Turns the chosen experts' unbiased scores, in rank order, into mixing weights. Returns the number of experts, 0 when
+/// a weight is not finite.
 inline std::size_t finish_weights(const RouterConfig& c, std::span<float> w) noexcept {
   if (c.score == RouterScore::chosen_softmax) {
     float highest = w[0];
@@ -124,8 +122,8 @@ inline std::size_t finish_weights(const RouterConfig& c, std::span<float> w) noe
 
 }  // namespace detail
 
-/// Checks every number against the limits and against the others. expert_count 0 is a dense model: top_k must be 0 too.
-/// What choose_experts() and route() check themselves is less: whether they can compute with these numbers at all.
+/// Checks that all numbers are in range and consistent. expert_count 0 is a dense model: top_k must be 0 too.
+/// choose_experts() and route() check less: only that they can compute with these numbers.
 /// Errors: bad_config, naming the field, what was found and what was expected.
 [[nodiscard]] inline Result<void> validate(const RouterConfig& config) {
   std::string refusal = detail::router_refusal(config);
@@ -136,16 +134,16 @@ inline std::size_t finish_weights(const RouterConfig& c, std::span<float> w) noe
 /// Chooses the experts of one token from its scores.
 ///
 ///   scores  [E]  softmax or sigmoid of the logits; the logits themselves for RouterScore::chosen_softmax
-///   bias    [E]  with config.selection_bias, else empty; shifts the choice only, it never enters the weights
+///   bias    [E]  with config.selection_bias, else empty; affects the selection only, not the weights
 ///   ids     [K]  best first by score + bias; equal values go to the lower index
 ///   weights [K]  of those experts, all scaling included
 ///
-/// Returns how many of them are the token's: K, or fewer with config.expert_mass; what stands behind them means nothing.
+/// Returns how many of them the token goes to: K, or fewer with config.expert_mass; later entries are meaningless.
 ///
-/// Errors    bad_config for numbers that contradict each other and for a bias that selection_bias denies, bad_shape for spans of other lengths,
-///           non_finite for NaN or infinity among scores or bias (a logit of -inf is a legal "never" in
-///           chosen_softmax); ids are not to be used then
-/// Cost      O(E) and K comparisons per new best, no allocation unless it fails; concurrent calls are safe
+/// Errors    bad_config for numbers that contradict each other and for a bias without selection_bias; bad_shape for
+///           spans of other lengths; non_finite for NaN or infinity in scores or bias (chosen_softmax accepts a logit
+///           of -inf, which is never chosen). ids are undefined then
+/// Cost      O(E), and up to K comparisons per candidate kept; allocates only for errors; concurrent calls are safe
 /// Accuracy  sums run in rank order, one division per weight (docs/NUMERICS.md)
 [[nodiscard]] inline Result<std::int64_t> choose_experts(std::span<const float> scores, std::span<const float> bias,
                                                          const RouterConfig& config, std::span<std::int32_t> ids,
@@ -172,7 +170,7 @@ inline std::size_t finish_weights(const RouterConfig& c, std::span<float> w) noe
   for (const float b : bias) finite &= (b >= -kHighest) & (b <= kHighest);
   if (!finite) return fail(ErrorCode::non_finite, "router: a score or a selection bias is not finite");
 
-  // `weights` holds the selection scores until the choice is made.
+  // `weights` holds the selection scores until the experts are chosen.
   detail::BestList best{weights.data(), ids.data(), config.top_k};
   if (config.topk_group == config.group_count) {
     for (std::size_t e = 0; e < expert_count; ++e)
@@ -186,7 +184,7 @@ inline std::size_t finish_weights(const RouterConfig& c, std::span<float> w) noe
     for (std::size_t g = 0; g < group_count; ++g)
       groups.offer(detail::group_selection_score(scores, bias, config.group_score, g * per_group, (g + 1) * per_group),
                    static_cast<std::int32_t>(g));
-    std::array<bool, kMaxRouterGroups> keep{};  // they are visited in rising index, whatever their rank
+    std::array<bool, kMaxRouterGroups> keep{};  // visited in ascending index, whatever their rank
     for (std::int64_t i = 0; i < groups.count; ++i)
       keep[static_cast<std::size_t>(kept[static_cast<std::size_t>(i)])] = true;
     for (std::size_t g = 0; g < group_count; ++g) {
@@ -202,8 +200,8 @@ inline std::size_t finish_weights(const RouterConfig& c, std::span<float> w) noe
   return static_cast<std::int64_t>(count);
 }
 
-/// Where route() writes: ids and weights of up to `capacity` tokens, and the scores of one. A decoding loop makes one for
-/// its largest batch and uses it for every step.
+/// The output of route(): ids and weights of up to `capacity` tokens, and scratch for the scores of one. A decoding
+/// loop creates one for its largest batch and reuses it in every step.
 class Routing {
  public:
   /// The name of create() before 0.1.
@@ -238,10 +236,10 @@ class Routing {
   }
 
   std::int64_t capacity() const noexcept { return capacity_; }
-  /// Tokens that were routed last; 0 before.
+  /// Tokens of the last route() call; 0 before the first.
   std::int64_t token_count() const noexcept { return token_count_; }
-  /// For those who call choose_experts() themselves; route() does so. Every token has room for K experts then, until
-  /// set_count() says how many it has. Errors: bad_shape above the capacity.
+  /// For callers of choose_experts(); route() does this itself. Every token then has K experts until set_count() says
+  /// otherwise. Errors: bad_shape above the capacity.
   Result<void> resize(std::int64_t token_count) {
     if (token_count < 0 || token_count > capacity_)
       return fail(ErrorCode::bad_shape, "router: " + std::to_string(token_count) + " tokens, expected at most " +
@@ -277,17 +275,18 @@ class Routing {
 
 /// Chooses experts and mixing weights for each token.
 ///
-///   logits       [T, E]  -inf is a legal "never"; NaN and +inf are errors
+///   logits       [T, E]  an expert with -inf is never chosen; NaN and +inf are errors
 ///   bias         [E]     with config.selection_bias, else empty; shifts selection only
 ///   out.ids      [T, K]  best first; equal scores go to the lower index
 ///   out.weights  [T, K]  from the unbiased scores; they sum to routed_scaling_factor when norm_topk_prob
-///   out.count    [T]     K, or with config.expert_mass how many of a token's K experts it goes to
+///   out.count    [T]     K, or fewer with config.expert_mass
 ///
 /// `out` comes from Routing::create for this config; its token_count() becomes T, at most its capacity.
 ///
-/// Errors    bad_config (a bias that selection_bias denies is one), bad_shape, non_finite (naming the token); `out` has
-///           no tokens then
-/// Cost      O(T * E), no allocation unless it fails, safe to call concurrently on distinct outputs
+/// Errors    bad_config (also for a bias without selection_bias), bad_shape, non_finite (naming the token); `out` has
+/// no
+///           tokens then
+/// Cost      O(T * E), allocates only for errors, safe to call concurrently on distinct outputs
 /// Accuracy  same bits for any T and on every compiler (docs/NUMERICS.md)
 /// Source    DeepSeek-V3 report (arXiv:2412.19437), section 2.1.2, and the routers of Hugging Face transformers
 [[nodiscard]] inline Result<void> route(MatrixView<const float> logits, VectorView<const float> bias,
@@ -331,10 +330,10 @@ class Routing {
   return route(logits, {}, config, out);
 }
 
-/// Weight of what the shared experts give for one token: sigmoid(gate . x) (Qwen2-MoE); models without a gate use 1.
+/// Weight of the shared experts' output for one token: sigmoid(gate . x) (Qwen2-MoE). Models without a gate use 1.
 ///
 ///   gate  [D]
-///   x     [D]  what the experts see as well (behind the norm)
+///   x     [D]  the experts' input (after the norm)
 ///
 /// Errors    bad_shape, non_finite for NaN or infinity in the product
 /// Accuracy  one chain of fma in rising order, as in moe::moe's float path
@@ -348,7 +347,7 @@ class Routing {
   return detail::sigmoid(logit);
 }
 
-/// Adds what the experts give to one token's hidden state: shared experts first, then the chosen ones, best first.
+/// Adds the experts' outputs to one token's hidden state: shared experts first, then the chosen ones, best first.
 ///
 ///   shared         [D]     sum of the shared experts, or empty where the model has none
 ///   shared_weight          1, or shared_expert_weight()

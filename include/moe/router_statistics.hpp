@@ -1,5 +1,5 @@
 #pragma once
-// For those who own a router: how evenly experts are loaded, and the bias update that keeps them even.
+// For training a router: how evenly experts are loaded, and the bias update that balances them.
 
 #include <cmath>
 #include <cstdint>
@@ -9,13 +9,13 @@
 
 namespace moe::inline MOE_ABI {
 
-/// How evenly E experts share the work. All values are 0 when nothing was routed.
+/// How evenly the load is spread over E experts. All values are 0 when nothing was routed.
 struct LoadStatistics {
   std::int64_t assignments = 0;           ///< sum of all counts (tokens * K)
-  double entropy = 0.0;                   ///< of the shares, in nats; ln E when even
-  double normalized_entropy = 0.0;        ///< entropy / ln E, 1 when even; 1 for a single expert
-  double max_over_mean = 0.0;             ///< 1 when even, E when one expert has all
-  double coefficient_of_variation = 0.0;  ///< standard deviation (over E, not E - 1) / mean; 0 when even
+  double entropy = 0.0;                   ///< of the shares, in nats; ln E when balanced
+  double normalized_entropy = 0.0;        ///< entropy / ln E, 1 when balanced; 1 for a single expert
+  double max_over_mean = 0.0;             ///< 1 when balanced, E when one expert has all tokens
+  double coefficient_of_variation = 0.0;  ///< standard deviation (over E, not E - 1) / mean; 0 when balanced
   std::int64_t idle_experts = 0;          ///< experts without a token
 };
 
@@ -65,8 +65,8 @@ inline LoadStatistics load_statistics(std::span<const std::int64_t> counts) {
   return out;
 }
 
-/// One step of load balancing without an auxiliary loss: the bias of an expert with less than the mean load rises by
-/// gamma, with more it falls by gamma, at exactly the mean it stays.
+/// One step of load balancing without an auxiliary loss: adds gamma to the bias of an expert below the mean load and
+/// subtracts it above the mean; a bias at exactly the mean stays.
 ///
 ///   counts  [E]  assignments of the last training step
 ///   bias    [E]  changed in place

@@ -1,5 +1,5 @@
 #pragma once
-// The next token from logits: greedy, or drawn with temperature, top-k, top-p and min-p, after penalties and biases.
+// The next token from logits: greedy, or sampled with temperature, top-k, top-p and min-p, after penalties and biases.
 // Same seed, same logits, same tokens on every compiler and CPU.
 
 #include <algorithm>
@@ -21,8 +21,8 @@
 
 namespace moe::inline MOE_ABI {
 
-/// PCG-XSH-RR 64/32 (M. O'Neill, 2014): a 64-bit linear congruential state, its high bits mixed by a shift and a
-/// rotation that the top bits choose. Not for secrets.
+/// PCG-XSH-RR 64/32 (M. O'Neill, 2014): a 64-bit linear congruential generator whose output is a xorshift and a
+/// data-dependent rotation of the state. Not for cryptography.
 class Rng {
  public:
   explicit Rng(std::uint64_t seed) {
@@ -48,7 +48,7 @@ class Rng {
   std::uint64_t state_ = 0;
 };
 
-/// Shifts the logit of one token.
+/// Added to the logit of one token.
 struct LogitBias {
   TokenId token = 0;
   double bias = 0.0;
@@ -57,16 +57,16 @@ struct LogitBias {
 /// First the logits change: repetition penalty, frequency and presence penalties, biases. Then the filters run:
 /// temperature, top-k, top-p, min-p (the order of transformers). The defaults change nothing.
 struct SamplingConfig {
-  double temperature = 0.0;  ///< 0 = greedy: the first maximum, nothing drawn
+  double temperature = 0.0;  ///< 0 = greedy: the first maximum
   std::int64_t top_k = 0;    ///< only the k highest logits; 0 = all
-  double top_p = 1.0;        ///< only the smallest set of best tokens that holds this share; 1 = all
+  double top_p = 1.0;        ///< the fewest best tokens whose probabilities reach this sum; 1 = all
   std::uint64_t seed = 0;
-  double min_p = 0.0;  ///< only tokens at least this many times as likely as the best one; 0 = all
+  double min_p = 0.0;  ///< only tokens at least this many times as likely as the best; 0 = all
   /// Tokens of the prompt and the reply: positive logits are divided by it, others multiplied (CTRL, arXiv:1909.05858,
   /// section 4.1); 1 = none.
   double repetition_penalty = 1.0;
-  double frequency_penalty = 0.0;  ///< taken off a token's logit once for every time the reply holds it
-  double presence_penalty = 0.0;   ///< taken off the logit of every token that the reply holds
+  double frequency_penalty = 0.0;  ///< subtracted from a token's logit for each occurrence in the reply
+  double presence_penalty = 0.0;   ///< subtracted once from the logit of each token in the reply
   std::vector<LogitBias> logit_bias = {};
 };
 
@@ -85,7 +85,7 @@ struct SamplingConfig {
   return static_cast<TokenId>(best);
 }
 
-/// Draws tokens; keeps its generator, its scratch and, where a penalty asks for it, the tokens seen. One per sequence.
+/// Samples tokens. Holds the random generator, scratch and, if a penalty needs them, the tokens seen. One per sequence.
 class Sampler {
  public:
   /// The name of create() before 0.1.
@@ -114,13 +114,13 @@ class Sampler {
     return Sampler(config);
   }
 
-  /// The tokens in front of the reply, for the repetition penalty.
+  /// The tokens before the reply, for the repetition penalty.
   void see_prompt(std::span<const TokenId> tokens) {
     if (config_.repetition_penalty == 1.0) return;
     for (const TokenId token : tokens) seen_.try_emplace(token, 0);
   }
 
-  /// The next token of the reply. Biases beyond the logits count for nothing. Errors: as greedy_token.
+  /// The next token of the reply. Biases of ids beyond the logits are ignored. Errors: as greedy_token.
   Result<TokenId> next(std::span<const float> logits) {
     if (!changes_logits()) return draw(logits);
     adjusted_.assign(logits.begin(), logits.end());
@@ -137,14 +137,14 @@ class Sampler {
   bool changes_logits() const { return remembers() || !config_.logit_bias.empty(); }
 
   void adjust() {
-    // Every token has a logit of its own: the order in which the map lists them changes no bit.
+    // Each token changes its own logit only, so the order of the map does not matter.
     for (const auto& [token, in_reply] : seen_) {
       if (token < 0 || static_cast<std::size_t>(token) >= adjusted_.size()) continue;
       float& adjusted = adjusted_[static_cast<std::size_t>(token)];
       double logit = static_cast<double>(adjusted);
       logit = logit > 0.0 ? logit / config_.repetition_penalty : logit * config_.repetition_penalty;
       if (in_reply > 0) {
-        // The product is rounded by itself: no compiler may fuse it (docs/NUMERICS.md).
+        // The product is rounded on its own, never fused (docs/NUMERICS.md).
         const double frequency = config_.frequency_penalty * static_cast<double>(in_reply);
         logit -= frequency;
         logit -= config_.presence_penalty;
@@ -165,7 +165,7 @@ class Sampler {
 
     candidates_.clear();
     for (std::size_t i = 0; i < logits.size(); ++i) candidates_.push_back({logits[i], static_cast<TokenId>(i), 0.0});
-    // Sums must not depend on how a standard library orders what it partitions: they run in index order, or sorted.
+    // Sums run in index order or sorted: std::nth_element's order depends on the standard library.
     const bool limited = config_.top_k > 0 && static_cast<std::size_t>(config_.top_k) < candidates_.size();
     if (limited) keep_best(static_cast<std::size_t>(config_.top_k));
     weigh_on_this_cpu(candidates_, highest, config_.temperature);
@@ -176,7 +176,7 @@ class Sampler {
 
     const double target = rng_.uniform() * total;
     double sum = 0.0;
-    TokenId last = *best;  // rounding may leave the sum a little below the target
+    TokenId last = *best;  // rounding may leave the sum slightly below the target
     for (const Candidate& c : candidates_) {
       if (c.weight == 0.0) continue;
       sum += c.weight;
@@ -206,7 +206,7 @@ class Sampler {
     }
     candidates_.resize(count);
   }
-  // Many at a high temperature, where comparisons take five times as long: by the digits of a key, the lowest first.
+  // Radix sort for many candidates (high temperature): five times as fast as comparisons.
   // Every pass keeps the order of equal digits, so equal logits stay in index order.
   void sort_best_first() {
     if (candidates_.size() <= kFew) return std::sort(candidates_.begin(), candidates_.end(), better);
@@ -215,7 +215,7 @@ class Sampler {
     const auto digit_of = [](const Candidate& c, int digit) {
       return (key_of(c.logit) >> (digit * kBits)) & static_cast<std::uint32_t>(kValues - 1);
     };
-    std::array<std::array<std::size_t, kValues>, kDigits> places = {};  // first how many have a value
+    std::array<std::array<std::size_t, kValues>, kDigits> places = {};  // counts first
     for (const Candidate& c : candidates_)
       for (int digit = 0; digit < kDigits; ++digit) ++places[static_cast<std::size_t>(digit)][digit_of(c, digit)];
     std::vector<Candidate> sorted(candidates_.size());
@@ -227,7 +227,7 @@ class Sampler {
       candidates_.swap(sorted);
     }
   }
-  // Falls as the logit rises. Adding 0 makes +0 of -0, which is equal to it.
+  // Descending in the logit. Adding 0 turns -0 into +0, which compares equal.
   static std::uint32_t key_of(float logit) {
     const auto bits = std::bit_cast<std::uint32_t>(logit + 0.0f);
     return (bits >> 31) != 0 ? bits : bits ^ 0x7FFFFFFFu;
@@ -237,7 +237,7 @@ class Sampler {
   MOE_FORCE_INLINE static void weigh(std::span<Candidate> candidates, double highest, double temperature) {
     for (Candidate& c : candidates) c.weight = detail::exp((static_cast<double>(c.logit) - highest) / temperature);
   }
-  // exp() is a chain of fma. Where the compiler may not assume that instruction each of them is a library call, and a
+  // exp() is a chain of fma. Where the compiler may not assume that instruction, each is a library call, and a
   // token of a vocabulary of 152,000 takes 30 ms instead of 1.5. The bits are the same.
 #if defined(__GNUC__) && defined(__x86_64__) && !defined(__FMA__)
   __attribute__((target("fma"), flatten)) static void weigh_by_fma(std::span<Candidate> candidates, double highest,
@@ -259,7 +259,7 @@ class Sampler {
   /// Keeps the best candidates up to and including the one that reaches top_p; returns their sum.
   double keep_nucleus(double total, bool sorted) {
     if (!sorted) {
-      // All tokens below this weight together hold less than 1 - top_p: no need to sort them.
+      // Tokens below this weight have less than 1 - top_p together: no need to sort them.
       const double negligible = (1.0 - config_.top_p) * total / static_cast<double>(candidates_.size());
       std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < negligible; });
       sort_best_first();
@@ -282,7 +282,7 @@ class Sampler {
   SamplingConfig config_;
   Rng rng_;
   std::vector<Candidate> candidates_;
-  std::unordered_map<TokenId, std::int64_t> seen_;  // token -> how often the reply holds it; 0: the prompt does
+  std::unordered_map<TokenId, std::int64_t> seen_;  // token -> count in the reply; 0: in the prompt only
   std::vector<float> adjusted_;
 };
 

@@ -1,5 +1,5 @@
 #pragma once
-// How likely a model finds a text: continuations of a context, whole texts, the best of several labels.
+// Log-likelihoods: of continuations of a context, of whole texts, and the best of several labels.
 
 #include <cstdint>
 #include <memory>
@@ -17,9 +17,9 @@ namespace moe::inline MOE_ABI {
 
 struct Score {
   double log_likelihood = 0;  ///< natural logarithm, summed over the tokens; NaN with an error
-  bool is_greedy = false;     ///< every token is the first maximum of its logits: greedy generation would write it
-  std::int64_t tokens = 0;    ///< that were scored
-  std::int64_t flops = 0;     ///< executed for it, exact; what scores share counts for the first of them
+  bool is_greedy = false;     ///< every token is the first maximum of its logits, as greedy decoding would choose
+  std::int64_t tokens = 0;    ///< scored tokens
+  std::int64_t flops = 0;     ///< executed for it, exact; shared work counts for the first score
   std::optional<Error> error =
       {};  ///< why there is no score: no tokens, more than the context or the cache holds, non_finite
   double perplexity() const { return detail::exp(-log_likelihood / static_cast<double>(tokens)); }
@@ -30,10 +30,10 @@ struct ScoreRequest {
   std::vector<std::string> continuations = {};
 };
 
-/// What labels are compared by.
+/// The score by which labels are compared.
 enum class CompareBy {
   log_likelihood,
-  per_token,  ///< the mean over a label's tokens, where labels have different lengths
+  per_token,  ///< the mean over a label's tokens, for labels of different lengths
 };
 constexpr std::string_view name_of(CompareBy value) noexcept {
   switch (value) {
@@ -45,25 +45,25 @@ constexpr std::string_view name_of(CompareBy value) noexcept {
 
 struct Choice {
   std::size_t best = 0;                    ///< the first of the most likely ones
-  std::vector<double> probabilities = {};  ///< of each label, given that it is one of them; their sum is 1
+  std::vector<double> probabilities = {};  ///< of each label, normalised to a sum of 1
   std::vector<Score> scores = {};
   std::int64_t flops = 0;           ///< executed for all labels of this request
-  std::optional<Error> error = {};  ///< of the first label without a score; then nothing is chosen
+  std::optional<Error> error = {};  ///< of the first label without a score; `best` is then meaningless
 };
 
-/// Scores texts in full batches. What they share, a context or its beginning, is computed once, and that changes no bit:
-/// a score depends on the model, the session's precision and cache type, and its own text.
+/// Scores texts in full batches. Shared prefixes are computed once, which does not change a bit: a score depends only
+/// on the model, the session's precision and cache type, and its own text.
 ///
 /// Context and continuation become tokens as in the reference harness (docs/EVALUATION.md): white space at the end of
-/// the context belongs to the continuation, the two are encoded as one text and split behind the context's tokens.
+/// the context belongs to the continuation; the two are encoded as one text and split after the context's tokens.
 ///
 /// One thread at a time may use a Scorer; several may share a Model.
 class MOE_API Scorer {
  public:
   /// With a Session of its own. Errors: those of Session::create; unsupported when the model has no usable tokenizer.
   static Result<Scorer> create(std::shared_ptr<const Model> model, const SessionOptions& options = {});
-  /// Over a Session that lives longer; its sequences stay as they are. (A Generator over the same one keeps sequences:
-  /// Generator::forget() gives their room back.)
+  /// Over an existing Session, which must outlive this; its sequences are not changed. (A Generator over the same
+  /// Session keeps sequences in it; Generator::forget() frees them.)
   static Result<Scorer> create(Session& session);
   ~Scorer();
   Scorer(Scorer&&) noexcept;
@@ -72,12 +72,13 @@ class MOE_API Scorer {
   /// log p(continuation | context) of each. Errors: bad_argument, naming what is too long or empty; non_finite,
   /// out_of_memory, cancelled (by the Session's options).
   Result<std::vector<Score>> score(std::string_view context, std::span<const std::string> continuations);
-  /// The same for many contexts. out[i][k] is continuation k of requests[i]; what one cannot have is its Score::error.
+  /// The same for many contexts. out[i][k] is continuation k of requests[i]; one that fails has Score::error set.
   /// Errors: out_of_memory, cancelled.
   Result<std::vector<std::vector<Score>>> score(std::span<const ScoreRequest> requests);
 
-  /// Every token of the text behind BOS (else EOS), in windows of the model's context: each begins with the last token of
-  /// the one before, and the last one is filled up to the left. Errors: as above; unsupported without BOS and EOS.
+  /// Every token of the text after BOS (else EOS), in windows of the model's context: each begins with the last token
+  /// of the previous one, and the last window is extended to the left to full length. Errors: as above; unsupported
+  /// without BOS and EOS.
   Result<Score> score_text(std::string_view text);
   Result<std::vector<Score>> score_texts(std::span<const std::string> texts);
 

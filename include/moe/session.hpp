@@ -16,25 +16,25 @@ namespace moe::inline MOE_ABI {
 
 struct SessionOptions {
   Precision precision = Precision::automatic;
-  KvType kv = KvType::f16;          ///< callers that want the reference precision usually want f32 here
-  std::int64_t max_tokens = 0;      ///< cached tokens over all sequences, shared prefixes once; 0 = config.max_position
-  std::int64_t chunk_tokens = 512;  ///< tokens computed at one time; changes speed and memory, never a bit
+  KvType kv = KvType::f16;          ///< Precision::reference usually goes with f32
+  std::int64_t max_tokens = 0;      ///< cached tokens of all sequences, shared prefixes once; 0 = config.max_position
+  std::int64_t chunk_tokens = 512;  ///< tokens computed at a time; affects speed and memory, never results
   ParallelFor threads = {};
-  /// Blocks whose estimated work on one core is less than this run in the calling thread: waking workers costs more, and
-  /// far more on a machine that others use. Changes speed, never a bit.
+  /// Blocks whose estimated time on one core is below this run in the calling thread, because waking workers costs
+  /// more, and far more on a busy machine. Affects speed, never results.
   std::int64_t share_from_ns = 20000;
   bool record_routing = false;
-  bool record_hidden = false;            ///< keep the residual stream of every layer (tests, tools)
-  bool profile = false;                  ///< read the clock around every task (some 50 ns each)
-  std::function<bool()> cancelled = {};  ///< asked between layers
+  bool record_hidden = false;            ///< record the residual stream after every layer (tests, tools)
+  bool profile = false;                  ///< time every task (about 50 ns each)
+  std::function<bool()> cancelled = {};  ///< called between layers
   std::function<void(Progress)> on_progress = {};
 };
 
 /// Index of a sequence inside its Session.
 using Sequence = std::int32_t;
 
-/// The cache is handed out in pages of so many tokens, numbered from a sequence's first one. A fork shares all pages of
-/// its parent; the first token appended behind a partly filled page that is shared takes a copy of it.
+/// The cache is allocated in pages of this many tokens, counted from a sequence's start. A fork shares all pages of its
+/// parent; appending to a shared, partly filled page copies it.
 inline constexpr std::int64_t kPageTokens = 64;
 
 enum class Logits { none, last, all };
@@ -47,7 +47,7 @@ constexpr std::string_view name_of(Logits value) noexcept {
   return "";
 }
 
-/// A stretch of tokens to append to one sequence. A sequence may stand once in a batch.
+/// Tokens to append to one sequence. A sequence may appear once in a batch.
 struct BatchItem {
   Sequence sequence = 0;
   std::span<const TokenId> tokens = {};
@@ -61,13 +61,13 @@ inline constexpr std::int32_t kMaxTallies = 65536;
 /// How often every routed expert ran, counted where the experts are chosen.
 struct ExpertLoad {
   std::int64_t expert_count = 0;          ///< E; 0: the model is dense
-  std::vector<std::int64_t> layers = {};  ///< the MoE layers by their numbers, rising
+  std::vector<std::int64_t> layers = {};  ///< numbers of the MoE layers, ascending
   struct Tally {
     std::int64_t tokens = 0;
-    std::vector<std::int64_t> counts = {};  ///< [MoE layer, E]; empty while there was no token
+    std::vector<std::int64_t> counts = {};  ///< [MoE layer, E]; empty before the first token
   };
   std::vector<Tally> tallies = {};  ///< by BatchItem::tally, up to the largest one seen
-  /// Adds what another session of the same model counted.
+  /// Adds the counts of another session of the same model.
   MOE_API void add(const ExpertLoad& other);
 };
 
@@ -77,21 +77,21 @@ struct TokenRouting {
   std::vector<float> weights = {};
 };
 
-/// The logits of a step. They stay as they are for as long as somebody holds `logits`, whatever the Session does next.
+/// The logits of a step. They are valid and unchanged for as long as `logits` is held, whatever the Session does next.
 struct StepOutput {
   /// [row_count, vocab_size]: the rows asked for, in batch order.
   std::shared_ptr<const float[]> logits = nullptr;
   std::int64_t row_count = 0;
   std::int64_t vocab_size = 0;   ///< V: rows of the model's head
-  std::int64_t token_count = 0;  ///< of those, the ones that have a token; V for a model without tokenizer
-  /// [batch item] routed experts that its tokens went to, summed over tokens and layers.
+  std::int64_t token_count = 0;  ///< rows with a token; V for a model without tokenizer
+  /// [batch item] routed experts of its tokens, summed over tokens and layers.
   std::vector<std::int64_t> expert_counts = {};
-  /// The logits of tokens: what to choose the next one from. They live as long as the output or `logits` is held, so
-  /// there are no rows of a temporary.
+  /// The logits of tokens, from which to choose the next one. Valid while the output or `logits` is held, so this
+  /// cannot be called on a temporary.
   std::span<const float> row(std::int64_t r) const& {
     return padded_row(r).first(static_cast<std::size_t>(token_count));
   }
-  /// The same with the padding that many models have behind their vocabulary. The reference harness normalises over it.
+  /// The same with the padding that many models have after their vocabulary. The reference harness normalises over it.
   std::span<const float> padded_row(std::int64_t r) const& {
     return {logits.get() + r * vocab_size, static_cast<std::size_t>(vocab_size)};
   }
@@ -103,16 +103,16 @@ struct MemoryEstimate {
   std::int64_t weight_bytes = 0, cache_bytes = 0, scratch_bytes = 0;
 };
 
-/// One thread at a time may use a Session. Several Sessions may share a Model and run at once, each from a thread of its
-/// own; the bits are those of a Session that runs alone. `cancelled` and `on_progress` are called by the thread that is in
-/// step(), and must not call the Session. With openmp_pool() each of those threads has a team of its own: n threads whose
-/// pools have m workers are n * m threads. References and spans that the Session gives are valid until its next call;
-/// StepOutput says how long logits are. A child after fork() must not use a Session whose pool has run (libgomp).
+/// One thread at a time may use a Session. Several Sessions may share a Model and run in parallel, each in its own
+/// thread, with the same results as alone. `cancelled` and `on_progress` are called by the thread inside step() and
+/// must not call the Session. With openmp_pool() each of those threads has its own team: n threads with pools of m
+/// workers are n * m threads. References and spans that the Session returns are valid until its next call (logits: see
+/// StepOutput). A child after fork() must not use a Session whose pool has run (libgomp).
 class MOE_API Session {
  public:
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model,
                                                  const SessionOptions& options = {});
-  /// What create() and load() would hold, computed from the configuration alone.
+  /// Memory of Model::load() and create(), computed from the configuration alone.
   static MemoryEstimate estimate_memory(const ModelInfo& info, const SessionOptions& options = {});
   ~Session();
 
@@ -120,17 +120,17 @@ class MOE_API Session {
   Result<Sequence> open();
   /// A new sequence that starts with all tokens of `parent`; the cached prefix is shared, not copied.
   Result<Sequence> fork(Sequence parent);
-  /// Drops the tail so that `length` tokens stay.
+  /// Drops the last tokens so that `length` remain.
   Result<void> rewind(Sequence sequence, std::int64_t length);
   Result<void> close(Sequence sequence);
   Result<std::int64_t> length(Sequence sequence) const;
-  std::int64_t free_tokens() const;  ///< room left in the cache: free pages times kPageTokens
-  /// Room that closing all of these would give back: pages that nothing else holds, times kPageTokens.
+  std::int64_t free_tokens() const;  ///< free room of the cache: free pages times kPageTokens
+  /// Room that closing all of these would free: pages that nothing else uses, times kPageTokens.
   std::int64_t closing_frees(std::span<const Sequence> sequences) const;
 
   /// Appends the tokens and computes the logits asked for. On an error every sequence is as before the call.
-  /// Errors: bad_argument (sequence, token id, repeated sequence, tally), out_of_memory (cache full, naming room and need),
-  /// cancelled, non_finite (a hidden state or logit, naming layer and token).
+  /// Errors: bad_argument (sequence, token id, repeated sequence, tally), out_of_memory (cache full, naming room and
+  /// need), cancelled, non_finite (a hidden state or logit, naming layer and token).
   Result<StepOutput> step(Batch batch);
   /// The same for one sequence.
   Result<StepOutput> step(Sequence sequence, std::span<const TokenId> tokens, Logits logits = Logits::last) {
@@ -138,12 +138,12 @@ class MOE_API Session {
     return step(Batch(&item, 1));
   }
 
-  /// Work done since the Session was made, counted where kernels are called.
+  /// Work since the Session was created, counted where kernels are called.
   const Work& executed() const;
-  /// To which experts tokens went since the Session was made, those of steps that failed as well: what
-  /// executed().routed_experts is made of.
+  /// Experts that tokens went to since the Session was created, failed steps included, as in
+  /// executed().routed_experts.
   const ExpertLoad& expert_load() const;
-  /// Where the time went since the Session was made, with SessionOptions::profile.
+  /// Time by stage since the Session was created, with SessionOptions::profile.
   const Profile& profile() const;
   /// routing()[layer][token] of the last step, with SessionOptions::record_routing; dense layers are empty.
   const std::vector<std::vector<TokenRouting>>& routing() const;

@@ -1,5 +1,5 @@
 #pragma once
-// Views borrow, AlignedBuffer owns. There is no other tensor type.
+// Tensors: views (borrowed memory) and AlignedBuffer (owned memory). There is no other tensor type.
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -22,7 +22,7 @@ namespace moe::inline MOE_ABI {
 template <class T>
 using VectorView = std::span<T>;
 
-/// A row-major matrix that somebody else owns; `stride` (in values) separates its rows.
+/// A row-major matrix in borrowed memory; rows are `stride` values apart.
 template <class T>
 struct MatrixView {
   T* data = nullptr;
@@ -41,12 +41,12 @@ struct MatrixView {
   T& operator()(std::int64_t r, std::int64_t c) const { return data[r * stride + c]; }
 };
 
-/// Multiplies sizes that came from outside; false when the product does not fit.
+/// Multiplies sizes from outside; false on overflow.
 [[nodiscard]] inline bool checked_multiply(std::uint64_t a, std::uint64_t b, std::uint64_t& out) {
   return !__builtin_mul_overflow(a, b, &out);
 }
 
-/// What a new buffer holds: whatever was there, or zeros.
+/// Contents of a new buffer: uninitialised, or zeros.
 enum class Fill { none, zero };
 constexpr std::string_view name_of(Fill value) noexcept {
   switch (value) {
@@ -56,8 +56,8 @@ constexpr std::string_view name_of(Fill value) noexcept {
   return "";
 }
 
-/// Owns `count` values of a trivial type on a 64-byte boundary, zero-filled on request. Two MiB and more lie on huge pages
-/// where Linux has them: fewer addresses to look up, and reads that run on past 4 KiB.
+/// Owns `count` values of a trivial type, aligned to 64 bytes. From 2 MiB on it asks Linux for huge pages: fewer TLB
+/// misses, and prefetching beyond 4 KiB.
 template <class T>
 class AlignedBuffer {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -90,7 +90,7 @@ class AlignedBuffer {
       return fail(ErrorCode::out_of_memory, "cannot allocate " + std::to_string(bytes) + " bytes");
     b.size_ = count;
 #if defined(__linux__)
-    // Where the system leaves huge pages to the program. Only speed depends on it: a refusal changes nothing.
+    // Needed where huge pages are opt-in. A failure costs speed only, so it is ignored.
     if (boundary == kHugePage) madvise(static_cast<void*>(b.data_), bytes, MADV_HUGEPAGE);
 #endif
     if (fill == Fill::zero) std::memset(static_cast<void*>(b.data_), 0, bytes);

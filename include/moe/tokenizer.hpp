@@ -1,5 +1,5 @@
 #pragma once
-// Text to token ids and back: BPE over bytes or characters, and the BPE of SentencePiece.
+// Text to token ids and back: BPE over bytes or characters, and SentencePiece's BPE.
 
 #include <algorithm>
 #include <cstdint>
@@ -15,10 +15,10 @@
 
 namespace moe::inline MOE_ABI {
 
-/// How text that looks like a special token is treated.
+/// How to treat text that looks like a special token.
 enum class SpecialText {
-  parse,  ///< "<|im_end|>" becomes the one token (what transformers and llama.cpp do by default)
-  plain,  ///< it is ordinary text
+  parse,  ///< "<|im_end|>" becomes that token (the default of transformers and llama.cpp)
+  plain,  ///< it is encoded as ordinary text
 };
 constexpr std::string_view name_of(SpecialText value) noexcept {
   switch (value) {
@@ -28,20 +28,20 @@ constexpr std::string_view name_of(SpecialText value) noexcept {
   return "";
 }
 
-/// Ids at which a text ends, as one key of a model's files names them.
+/// End-of-text ids from one key of a model's files.
 struct StopIds {
   std::string where = {};  ///< for messages: "generation_config.json: eos_token_id"
   std::vector<std::int64_t> ids = {};
   bool generate = true;  ///< transformers' generate() stops at them
 };
 
-/// What else of a model decides about its tokens.
+/// Facts about the model that affect its tokens.
 struct TokenizerOptions {
   std::int64_t row_count = 0;      ///< rows of the model's embedding; 0: not known
   std::vector<StopIds> stop = {};  ///< besides the tokenizer's own EOS
 };
 
-/// What a tokenizer is built from; filled by the GGUF reader (arrays) or the tokenizer.json reader (bytes).
+/// The tokenizer.ggml.* arrays of a GGUF file.
 struct GgufVocabulary {
   /// tokenizer.ggml.model: "gpt2" (byte-level BPE), "llama" (SentencePiece's), "gemma4" (characters)
   std::string model = {};
@@ -56,16 +56,16 @@ struct GgufVocabulary {
   std::optional<bool> add_space_prefix = {};  ///< of a "llama" vocabulary, true when absent
 };
 
-/// The two texts of a tokenizer of a Hugging Face directory.
+/// The tokenizer files of a Hugging Face directory.
 struct JsonTokenizer {
   std::string_view json = {};    ///< tokenizer.json
   std::string_view config = {};  ///< tokenizer_config.json; may be empty (BOS, EOS and add_bos_token come from it)
 };
 
-/// What stands around an encoded text.
+/// Special tokens around an encoded text.
 enum class TextEnds {
   none,      ///< the text alone
-  as_model,  ///< BOS and EOS, each where the model asks for it
+  as_model,  ///< BOS and EOS, each if the model uses it
 };
 constexpr std::string_view name_of(TextEnds value) noexcept {
   switch (value) {
@@ -80,7 +80,7 @@ struct EncodeOptions {
   SpecialText special = SpecialText::parse;
 };
 
-/// Whether the text of ids has their control tokens in it, "<|im_end|>" and the like.
+/// Whether decoded text contains control tokens such as "<|im_end|>".
 enum class SpecialTokens { hide, show };
 constexpr std::string_view name_of(SpecialTokens value) noexcept {
   switch (value) {
@@ -90,7 +90,7 @@ constexpr std::string_view name_of(SpecialTokens value) noexcept {
   return "";
 }
 
-/// Immutable: any number of threads may use one object at once.
+/// Immutable: any number of threads may use one object.
 class MOE_API Tokenizer {
  public:
   /// Errors: unsupported (model or pre-tokenizer not known: names it and lists the known ones), bad_file.
@@ -98,14 +98,14 @@ class MOE_API Tokenizer {
                                                          const TokenizerOptions& options = {});
   static Result<std::shared_ptr<const Tokenizer>> create(const JsonTokenizer& texts,
                                                          const TokenizerOptions& options = {});
-  /// Of a model's files, as Model::load has it, but without its weights: a .gguf file, or a Hugging Face directory, where
-  /// tokenizer.json suffices. Errors: those of create; not_found, io.
+  /// Only the tokenizer of a path that Model::load accepts; weights are not needed. For a Hugging Face directory,
+  /// tokenizer.json is enough. Errors: those of create; not_found, io.
   static Result<std::shared_ptr<const Tokenizer>> load(const std::string& path);
 
   virtual ~Tokenizer() = default;
 
-  /// Errors: bad_argument when a PCRE2 match or depth limit is hit, or the text holds a token for which the model has no
-  /// row. Invalid UTF-8 is replaced as transformers does.
+  /// Errors: bad_argument when a PCRE2 match or depth limit is hit, or the text holds a token for which the model has
+  /// no row. Invalid UTF-8 is replaced as transformers does.
   virtual Result<std::vector<TokenId>> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
 
   /// Bytes of the ids. Errors: bad_argument naming the id out of range.
@@ -115,8 +115,8 @@ class MOE_API Tokenizer {
   Result<std::string> decode(TokenId id, SpecialTokens special = SpecialTokens::show) const {
     return decode_text({&id, 1}, special);
   }
-  /// The same for ids that go on with a text: the space in front, which SentencePiece adds to a text and decode() takes
-  /// away again, stays. Replies put together token by token need this one.
+  /// The same for ids that continue a text: keeps the leading space, which SentencePiece adds to a text and decode()
+  /// removes. Needed to put a reply together token by token.
   Result<std::string> decode_more(std::span<const TokenId> ids, SpecialTokens special = SpecialTokens::show) const {
     return decode_continuation(ids, special);
   }
@@ -124,25 +124,25 @@ class MOE_API Tokenizer {
     return decode_continuation({&id, 1}, special);
   }
 
-  /// Ids run from 0 to below this. A model may have more rows: padding, which no text is made of.
+  /// Ids are 0 to vocab_size() - 1. A model may have more rows: padding without text.
   virtual std::int64_t vocab_size() const = 0;
   virtual std::optional<TokenId> bos() const = 0;
   virtual std::optional<TokenId> eos() const = 0;
-  /// Every token that ends a reply, rising: eos(), and those of generation_config.json, config.json or a GGUF file's eos,
-  /// eot and eom, each of which may name several.
+  /// All tokens that end a reply, ascending: eos(), and those of generation_config.json, config.json or a GGUF file's
+  /// eos, eot and eom.
   virtual const std::vector<TokenId>& stop_ids() const = 0;
   bool is_stop(TokenId id) const { return std::binary_search(stop_ids().begin(), stop_ids().end(), id); }
-  /// Those of them at which the reference harness ends a reply: eos(), and generation_config.json's where there is that
-  /// file, else config.json's; of a GGUF file all.
+  /// Those at which the reference harness ends a reply: eos(), and those of generation_config.json, or of config.json
+  /// if there is no such file; for a GGUF file all.
   virtual const std::vector<TokenId>& generate_stop_ids() const = 0;
-  /// The bytes that decode_more() gives for one id; empty outside the vocabulary. Valid as long as the tokenizer is.
+  /// The bytes that decode_more() returns for one id; empty outside the vocabulary. Valid as long as the tokenizer.
   virtual std::string_view bytes_of(TokenId id) const = 0;
-  /// Left out by SpecialTokens::hide: "<|im_end|>" and its like.
+  /// Whether SpecialTokens::hide leaves it out ("<|im_end|>" and the like).
   virtual bool is_control(TokenId id) const = 0;
-  /// What the tokenizer itself does by default (Llama 3: true, Qwen: false).
+  /// Whether the tokenizer adds BOS by default (Llama 3: yes, Qwen: no).
   virtual bool adds_bos() const = 0;
   virtual std::optional<TokenId> find(std::string_view token_text) const = 0;
-  /// SHA-256-free stable fingerprint of everything that shapes ids and the ends of replies (run-store keys).
+  /// A stable hash (not SHA-256) of everything that affects ids and the ends of replies (for keys of the run store).
   virtual std::uint64_t fingerprint() const = 0;
 
  protected:

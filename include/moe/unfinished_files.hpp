@@ -1,6 +1,6 @@
 #pragma once
-// Names of files that are being written, where a signal handler can reach them: a host that ends at once leaves no
-// half-written files behind. quantize() and the evaluator's files are noted here by themselves.
+// Names of files that are being written, for a signal handler: a host that exits at once can remove half-written files.
+// quantize() and the evaluator register theirs here.
 
 #include <string>
 
@@ -8,11 +8,11 @@
 
 namespace moe::inline MOE_ABI {
 
-/// A number for note_finished(), or -1 when there is no room for the name: then the file is not removed.
+/// Returns a slot for note_finished(), or -1 when the table is full; the file is then not removed.
 MOE_API int note_unfinished(const std::string& path);
 MOE_API void note_finished(int slot);
 
-/// Removes all of them. May be called in a signal handler, by a program that calls _exit() next.
+/// Removes all of them. Safe in a signal handler that calls _exit() next.
 MOE_API void remove_unfinished_files() noexcept;
 
 }  // namespace moe::inline MOE_ABI

@@ -1,4 +1,4 @@
-// The table of avx512vnni with integer matrix products on the tile registers. Everything else is that table's own code.
+// The table of avx512vnni, except for integer matrix products, which use the tile registers.
 
 #include "kernels/isa/amx_parts.hpp"
 

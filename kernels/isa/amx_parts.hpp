@@ -1,5 +1,5 @@
 #pragma once
-// The formats of the table `amx`, in three units: one alone would compile for a minute.
+// The formats of the table `amx`, in three units, because a single one compiles for a minute.
 
 #include <iterator>
 #include <utility>

@@ -11,7 +11,7 @@ struct Table {
 Table read_table() {
   Table table;
   const auto document = JsonDocument::parse(kDefaultsTable);
-  if (!document) return table;  // a test reads every family's
+  if (!document) return table;  // every family's, for a test
   table.document = *document;
   for (const auto& [family, entry] : document->root().items()) {
     const auto values = entry.find("defaults"), nullable = entry.find("nullable"), aliases = entry.find("aliases");

@@ -1,6 +1,6 @@
 #pragma once
-// What a key of config.json means where it is absent: the defaults of transformers' configuration classes. The table is
-// generated (tests/data/defaults/make_defaults.py); no family has a default of its own beside it.
+// Values of absent keys of config.json: the defaults of transformers' configuration classes. The table is generated
+// (tests/data/defaults/make_defaults.py); no family has other defaults.
 
 #include <map>
 #include <set>
@@ -15,12 +15,12 @@
 namespace moe::inline MOE_ABI::arch {
 
 struct ClassDefaults {
-  JsonValue values;                             ///< key -> value; null where the class works it out of other keys
+  JsonValue values;                             ///< key -> value; null if the class derives it from other keys
   std::set<std::string, std::less<>> nullable;  ///< keys that the class knows and whose value may be null
   std::vector<std::pair<std::string, std::string>> names;  ///< of one and the same key
 };
 
-/// Null for a name that is no family.
+/// Null for an unknown family.
 const ClassDefaults* defaults_of(std::string_view family);
 
 /// {family: {"defaults": .., "nullable": .., "aliases": ..}}

@@ -1,5 +1,5 @@
 #pragma once
-// A model family: how its files describe it, and which tensors they hold. One file per family, one line in registry.cpp.
+// A model family: how its files describe it, and its tensors. One file per family, one line in registry.cpp.
 
 #include <span>
 #include <string>
@@ -14,7 +14,7 @@
 
 namespace moe::inline MOE_ABI::arch {
 
-/// What a tensor is for. Patterns in TensorNames map roles to the names that files use.
+/// The role of a tensor. Patterns in TensorNames map roles to names in files.
 enum class Role {
   embedding,
   final_norm,
@@ -65,10 +65,10 @@ enum class Role {
   expert_up_bias,
   expert_down_bias,
   expert_gate_up,
-  expert_gate_up_bias,  // of all experts in one tensor: HF's outputs alternate, GGUF's are two halves
+  expert_gate_up_bias,  // of all experts in one tensor: outputs interleaved in HF, two halves in GGUF
 };
 
-/// "{l}" stands for the layer, "{e}" for the expert; an expert pattern without "{e}" names one tensor with all experts.
+/// "{l}" is the layer, "{e}" the expert; an expert pattern without "{e}" is one tensor with all experts.
 struct TensorName {
   Role role;
   std::string_view pattern;
@@ -79,15 +79,15 @@ struct Family {
   std::string_view gguf_architecture;                ///< general.architecture; two families may share one
   std::string_view hf_architecture;                  ///< architectures[0] of config.json
   ModelConfig (*from_hf)(const JsonConfig& config);  ///< errors are in config.status()
-  /// Null: the family that shares the architecture reads it.
+  /// Null: another family with the same architecture reads it.
   ModelConfig (*from_gguf)(GgufConfig& metadata);
   std::span<const TensorName> hf_names = {};  ///< where this family differs from the common names
   bool hf_norms_minus_one = false;            ///< Hugging Face files hold w - 1 of every norm (Gemma)
   std::span<const TensorName> gguf_names = {};
-  bool gguf_rope_pairs = false;  ///< GGUF files hold rows of q and k so that rotated pairs are neighbours (Llama)
+  bool gguf_rope_pairs = false;  ///< GGUF files have q and k rows permuted for interleaved RoPE (Llama)
 };
 
-/// What config.json's quantization_config says of a Hugging Face checkpoint.
+/// quantization_config of a Hugging Face checkpoint.
 struct Quantization {
   enum class Method { none, fp8, mxfp4 };
   Method method = Method::none;
@@ -103,33 +103,33 @@ struct Recognised {
   const Family* family = nullptr;
   ModelConfig config;
   Quantization quantization;
-  std::vector<std::string> notes;        ///< for the user: what the file says in two ways, or what is not used
-  std::vector<std::string> unread_keys;  ///< keys that nothing has asked for
-  std::vector<std::string> assumed;      ///< integers that config.json does not give
-  const Wrapper* wrapper = nullptr;      ///< of a checkpoint that holds other models as well
+  std::vector<std::string> notes;        ///< for the user: contradictions in the file, and parts that are not used
+  std::vector<std::string> unread_keys;  ///< keys that were not read
+  std::vector<std::string> assumed;      ///< integers missing in config.json
+  const Wrapper* wrapper = nullptr;      ///< of a multimodal checkpoint
   TextPrefix prefix = {};                ///< of its tensors' names
 };
-/// " (config.json does not give num_hidden_layers: the default of its class was taken)": for errors that may come of it.
+/// " (config.json does not give num_hidden_layers: the default of its class was taken)": a hint for resulting errors.
 std::string about_assumed(const Recognised& model);
 Result<Recognised> recognise(const checkpoint::Checkpoint& file);
 Result<Recognised> recognise_hf_config(std::string_view config_json);
 
-/// tie_word_embeddings beside a head of its own, as transformers 5 decides: values that differ are two matrices, and a note
-/// says so.
+/// tie_word_embeddings with a separate head, decided as in transformers 5: different values are two matrices, and a
+/// note says so.
 /// Errors: bad_shape, io.
 Result<void> untie_own_head(const checkpoint::Checkpoint& file, Recognised& model);
-/// The tensor of the embedding. A tied model may hold it under the head's name alone.
+/// The tensor of the embedding. A tied model may have it only under the head's name.
 std::string embedding_name(const checkpoint::Checkpoint& file, const Recognised& model);
 
 /// The name of one expert's tensor in GGUF files from before experts were merged; empty for other roles.
 std::string legacy_expert_name(Role role, std::int64_t layer, std::int64_t expert);
 /// The name that most families use for a tensor; empty when there is none.
 std::string tensor_name(checkpoint::Kind kind, Role role, std::int64_t layer = 0, std::int64_t expert = 0);
-/// The family's own name of a tensor, else the common one; in a Hugging Face checkpoint with the prefix of its wrapper.
+/// The family's own name of a tensor, else the common one; with the wrapper's prefix in a Hugging Face checkpoint.
 std::string tensor_name(const Recognised& model, checkpoint::Kind kind, Role role, std::int64_t layer = 0,
                         std::int64_t expert = 0);
 
-/// Rotary frequencies and the like, which older converters left in the file: the configuration says the same.
+/// Rotary frequencies and the like that older converters wrote to the file; the configuration determines them.
 bool is_leftover(checkpoint::Kind kind, std::string_view tensor);
 
 extern const Family kLlama, kMistral, kQwen2, kQwen3, kQwen2Moe, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kOlmoe,

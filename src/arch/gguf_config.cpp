@@ -59,7 +59,7 @@ std::vector<UnreadKey> GgufConfig::unread() const {
 }
 
 void GgufConfig::refuse(ErrorCode code, std::string message) {
-  // Many of them name a text of the file.
+  // Names come from the file.
   if (!first_error_) first_error_ = Error{code, printable(message)};
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// Typed, range-checked access to "<architecture>.<key>" metadata of a GGUF file; the first error sticks, as in JsonConfig.
+// Typed, range-checked access to "<architecture>.<key>" metadata of a GGUF file; the first error is kept, as in
+// JsonConfig.
 
 #include <cstdint>
 #include <optional>
@@ -19,7 +20,7 @@ class GgufConfig {
       : file_(file), prefix_(std::string(architecture) + ".") {}
 
   bool has(std::string_view key) const { return find(key) != nullptr; }
-  /// A per-layer array is accepted where all its elements are equal.
+  /// A per-layer array is accepted if all its elements are equal.
   std::int64_t integer(std::string_view key, std::int64_t min, std::int64_t max);
   std::int64_t integer_or(std::string_view key, std::int64_t fallback, std::int64_t min, std::int64_t max);
   /// An array of integers or booleans; empty when the key is absent or holds a single value.
@@ -31,7 +32,7 @@ class GgufConfig {
   void refuse(ErrorCode code, std::string message);
   Result<void> status() const;
   const checkpoint::Checkpoint& file() const { return file_; }
-  /// Keys of this architecture that nothing has asked for, without its name.
+  /// Keys of this architecture that were not read, without its name.
   std::vector<UnreadKey> unread() const;
 
  private:

@@ -1,4 +1,4 @@
-// RoPE as the metadata of a GGUF file describes it.
+// RoPE settings (moe/rope_config.hpp) from the metadata of a GGUF file.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -26,7 +26,7 @@ void apply_yarn(double mscale, double mscale_all_dim, double explicit_factor, Ro
   }
 }
 
-// Llama 3.1's rule stands in the file as a divisor per rotated pair.
+// Llama 3.1's rule is stored as a divisor per rotated pair.
 std::vector<double> read_factors(GgufConfig& meta, const checkpoint::TensorInfo& tensor, const ModelConfig& c) {
   const std::int64_t pairs = c.rotated_dim() / 2;
   std::vector<float> values(static_cast<std::size_t>(pairs));
@@ -44,7 +44,7 @@ void read_rope_factors(GgufConfig& meta, const checkpoint::TensorInfo& tensor, M
   c.rope.frequency_factors = read_factors(meta, tensor, c);
 }
 
-// Phi-3's two sets of divisors; the file has no key that names the rule.
+// Phi-3's two sets of divisors; there is no key for the rule.
 void read_longrope(GgufConfig& meta, const checkpoint::TensorInfo* within, const checkpoint::TensorInfo* beyond,
                    ModelConfig& c) {
   if (within == nullptr || beyond == nullptr)
@@ -72,12 +72,12 @@ void read_partial_rotary(GgufConfig& meta, ModelConfig& c) {
 void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& c) {
   c.rope.style = style;
   c.rope.theta = meta.number_or("rope.freq_base", 10000.0);
-  // A part of a head is turned where the family says so (read_partial_rotary), else all of it.
+  // A part of a head is rotated if the family says so (read_partial_rotary), else all of it.
   if (const std::int64_t turned = meta.integer_or("rope.dimension_count", c.rotated_dim(), 1, kMaxWidth);
       turned != c.rotated_dim())
     meta.refuse(ErrorCode::unsupported,
                 fmt::format("rope.dimension_count is {}, expected {} (the whole head)", turned, c.rotated_dim()));
-  // Files from before rope.scaling.type give a factor alone, which is a linear one.
+  // Files from before rope.scaling.type have only a factor, which means linear scaling.
   const double linear = meta.number_or("rope.scaling.factor", meta.number_or("rope.scale_linear", 1.0));
   const std::string type = meta.string_or("rope.scaling.type", linear > 0.0 && linear != 1.0 ? "linear" : "none");
   const checkpoint::TensorInfo* factors = meta.file().find(tensor_name(checkpoint::Kind::gguf, Role::rope_factors));

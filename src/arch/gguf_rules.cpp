@@ -96,7 +96,7 @@ constexpr UnreadRule kRules[] = {
 };
 
 constexpr std::string_view kNeverMatters[] = {
-    "vocab_size",                            // the embedding's rows say it
+    "vocab_size",                            // taken from the embedding's rows
     "tensor_data_layout",                    // of q and k, which the architecture decides
     "rope.scaling.finetuned",                // a remark
     "rope.scaling.original_context_length",  // of rules that scale nothing
@@ -110,7 +110,7 @@ constexpr std::string_view kOutsideNeverMatters[] = {
     "general.organization", "general.description", "general.license*", "general.url", "general.repo_url", "general.doi",
     "general.uuid", "general.source.*", "general.base_model.*", "general.dataset*", "general.tags", "general.languages",
     "general.parameter_count", "general.quantized_by", "general.type",
-    // how it was quantised: each tensor says what it is
+    // how it was quantised: each tensor has its own type
     "general.file_type", "general.quantization_version", "quantize.imatrix.*",
     "tokenizer.ggml.add_sep_token",  // between the texts of a pair
 };

@@ -14,7 +14,7 @@ namespace {
 // Published: some 50. A list of layers or modules has thousands.
 constexpr std::size_t kMostValues = 1 << 16;
 
-// Long values would make a message unreadable.
+// Keeps messages readable.
 std::string shown(JsonValue value) { return value.in_ascii(60); }
 
 }  // namespace
@@ -87,7 +87,7 @@ bool JsonConfig::knows(std::string_view key) const {
 bool JsonConfig::in_file(std::string_view key) const { return find_in_file(key).has_value(); }
 
 void JsonConfig::refuse(ErrorCode code, std::string message) const {
-  // Many of them name a text of the file.
+  // Names come from the file.
   if (!shared_->first_error) shared_->first_error = Error{code, printable(message)};
 }
 

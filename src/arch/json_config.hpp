@@ -1,9 +1,9 @@
 #pragma once
-// Typed, range-checked access to config.json. The first error sticks, so that a family reads all its fields and asks once.
+// Typed, range-checked access to config.json. The first error is kept, so a family reads all fields and checks once.
 //
-// An absent key has the default of the family's class in transformers (arch/defaults.hpp). Null is not the same: where the
-// class allows it, it says "none", or "work it out"; elsewhere it is an error. Every key that is asked for is remembered,
-// so that the others can be named (arch/unread_keys.hpp).
+// An absent key has the default of the family's class in transformers (arch/defaults.hpp). Null differs from absent: if
+// the class allows it, it means "none" or "derived"; otherwise it is an error. Every key that is read is recorded, so
+// that the others can be reported (arch/unread_keys.hpp).
 
 #include <cstdint>
 #include <memory>
@@ -23,19 +23,19 @@ struct ClassDefaults;
 
 class JsonConfig {
  public:
-  /// NaN and Infinity, which Python writes, are read, and refused where the number is asked for.
+  /// Accepts NaN and Infinity, which Python writes; they are refused when the number is read.
   /// Errors: bad_file when the text is no JSON object.
   static Result<JsonConfig> parse(std::string_view text);
-  /// From here on absent keys have these values; `defaults` outlives this object.
+  /// Sets the values of absent keys; `defaults` must outlive this object.
   void use(const ClassDefaults& defaults) { defaults_ = &defaults; }
 
   bool has(std::string_view key) const;      ///< not null, in the file or by default
-  bool in_file(std::string_view key) const;  ///< the file itself has it, be it null
+  bool in_file(std::string_view key) const;  ///< the file has it, possibly null
   bool knows(std::string_view key) const;    ///< the family's class has such a key
   std::int64_t integer(std::string_view key, std::int64_t min, std::int64_t max) const;
   double number(std::string_view key) const;
   bool boolean(std::string_view key) const;  ///< null is false
-  // `null` is what null means, and absence where no class has a default.
+  // `null` is the value for null, and for absent keys without a default.
   std::int64_t integer_or(std::string_view key, std::int64_t null, std::int64_t min, std::int64_t max) const;
   double number_or(std::string_view key, double null) const;
   bool boolean_or(std::string_view key, bool null) const;
@@ -45,7 +45,7 @@ class JsonConfig {
   std::vector<std::string> strings_or_empty(std::string_view key) const;
   /// An integer, or a list with one entry per layer that are all the same.
   std::int64_t uniform_integer(std::string_view key, std::int64_t min, std::int64_t max) const;
-  bool is_false(std::string_view key) const;  ///< the JSON value false: how some files say "none" of a number
+  bool is_false(std::string_view key) const;  ///< the JSON value false, which some files write for no number
   /// The object at `key`, or an empty one.
   JsonConfig object(std::string_view key) const;
   bool empty() const { return json_.empty(); }
@@ -57,14 +57,14 @@ class JsonConfig {
   std::string path(std::string_view key) const { return prefix_ + std::string(key); }
   /// Records a contradiction that the caller found.
   void refuse(ErrorCode code, std::string message) const;
-  /// Something that the user should see, although it is no error.
+  /// A note for the user that is not an error.
   void note(std::string text) const;
   Result<void> status() const;
 
   const std::vector<std::string>& notes() const { return shared_->notes; }
-  /// Integers that the file does not give, as they were asked for: their defaults may not fit its tensors.
+  /// Integers missing in the file, in reading order; their defaults may not fit its tensors.
   const std::vector<std::string>& assumed() const { return shared_->assumed; }
-  /// What the file has and nothing has asked for; of an object that was looked into, those of its keys.
+  /// Keys of the file that were not read; of objects that were read, their unread keys.
   std::vector<UnreadKey> unread() const;
 
  private:
@@ -78,12 +78,12 @@ class JsonConfig {
   std::vector<T> list_or_empty(std::string_view key, const char* expected, Fits&& fits) const;
   std::optional<JsonValue> find(std::string_view key) const;
   std::optional<JsonValue> find_in_file(std::string_view key) const;
-  /// The path of the key under the name that the file uses.
+  /// The path of the key with the name used in the file.
   std::string shown_path(std::string_view key) const;
   std::vector<std::string_view> names_of(std::string_view key) const;
   std::optional<JsonValue> default_of(std::string_view key) const;
 
-  JsonDocument document_;  // that of the whole file, also in an object inside of it
+  JsonDocument document_;  // of the whole file, also for nested objects
   JsonValue json_ = document_.root();
   std::string prefix_;  // "rope_scaling." inside that object
   const ClassDefaults* defaults_ = nullptr;

@@ -1,5 +1,6 @@
-// RoPE as a config.json describes it, put together as transformers 5.24 does (modeling_rope_utils): one block for all layers
-// or one per kind of layer, under either of two names; what the block does not say stands at the top level, or is a default.
+// RoPE settings (moe/rope_config.hpp) from config.json, as in transformers 5.24 (modeling_rope_utils): one block for
+// all layers or one per kind of layer, under either of two names; missing values come from the top level or are
+// defaults.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -15,7 +16,7 @@ constexpr std::string_view kFull = "full_attention", kSliding = "sliding_attenti
 
 bool is_nested(JsonValue block) { return block.contains(kFull) || block.contains(kSliding); }
 
-/// A key of a block that transformers completes: its value in the words of the file, or what absence means.
+/// A key that transformers completes: its value as in the file, or the default.
 std::string type_text(JsonValue block) {
   for (const char* key : {"rope_type", "type"})
     if (const auto type = block.find(key)) return type->in_ascii();
@@ -30,7 +31,7 @@ bool same_theta(JsonValue a, JsonValue b, double absent) {
 
 bool same_block(JsonValue a, JsonValue b, double theta);
 
-/// Whether `b` has all members of `a`, but for the keys above.
+/// Whether `b` has all members of `a`, except the keys above.
 bool has_members(JsonValue a, JsonValue b, double theta) {
   const bool nested = is_nested(a);
   for (const auto& [key, value] : a.items()) {
@@ -43,19 +44,19 @@ bool has_members(JsonValue a, JsonValue b, double theta) {
   return true;
 }
 
-/// Whether two spellings of a block, completed as transformers does, say the same. Recurses at most kJsonDepthLimit deep.
+/// Whether two blocks, completed as in transformers, are equal. Recurses at most kJsonDepthLimit deep.
 bool same_block(JsonValue a, JsonValue b, double theta) {
   if (is_nested(a) != is_nested(b) || !has_members(a, b, theta) || !has_members(b, a, theta)) return false;
   return is_nested(a) || (type_text(a) == type_text(b) && same_theta(a, b, theta));
 }
 
-/// One block, and where to look for what it leaves out.
+/// One block, and where to look for missing values.
 struct Source {
   const JsonConfig& file;
   const JsonConfig& whole;  ///< all of rope_parameters; the block itself unless there is one per kind of layer
   const JsonConfig& block;
   std::string_view theta_key;
-  bool old_name = true;  ///< "type" names the rule where there is no rope_type
+  bool old_name = true;  ///< "type" names the rule if there is no rope_type
   bool nested() const { return &whole != &block; }
 };
 
@@ -73,7 +74,7 @@ std::string type_of(const Source& s) {
   for (const char* key : {"rope_type", "type"})
     if (block.in_file(key)) {
       if (!block.has(key)) block.refuse(ErrorCode::bad_config, "config.json: " + block.path(key) + " is null");
-      block.in_file("type");  // beside rope_type it says nothing
+      block.in_file("type");  // ignored if there is rope_type
       return block.string_or(key, "default");
     }
   return "default";
@@ -88,7 +89,7 @@ double theta_of(const Source& s) {
   return theta;
 }
 
-/// The context of the unscaled model. At the top level it outranks the block's, as in transformers.
+/// The context of the unscaled model. The top level overrides the block, as in transformers.
 std::int64_t original_context(const Source& s, const ModelConfig& c) {
   constexpr std::string_view kKey = "original_max_position_embeddings";
   const std::int64_t inner = s.block.integer_or(kKey, c.max_position, 1, kMaxPosition);
@@ -103,7 +104,7 @@ std::int64_t original_context(const Source& s, const ModelConfig& c) {
 // An explicit attention_factor wins; else mscale and mscale_all_dim (DeepSeek) or m(1) (Qwen).
 void read_yarn(const Source& s, RopeConfig& rope, const ModelConfig& c) {
   rope.scaling = RopeScaling::yarn;
-  rope.factor = s.block.in_file("factor") && !s.block.has("factor")  // null: how much longer the context has become
+  rope.factor = s.block.in_file("factor") && !s.block.has("factor")  // null: the ratio of the contexts
                     ? static_cast<double>(c.max_position) / static_cast<double>(rope.original_max_position)
                     : s.block.number("factor");
   const auto or_default = [&](std::string_view key, double fallback) {
@@ -122,8 +123,8 @@ void read_yarn(const Source& s, RopeConfig& rope, const ModelConfig& c) {
     rope.attention_factor = yarn_mscale(rope.factor, 1.0);
 }
 
-/// Hunyuan's "dynamic" with an alpha is no dynamic rule: the base is theta * alpha^(d / (d - 2)) whatever the length, and
-/// the other numbers beside it are not used.
+/// Hunyuan's "dynamic" with an alpha is not dynamic: the base is theta * alpha^(d / (d - 2)) for any length, and the
+/// other numbers are not used.
 void read_alpha(const Source& s, RopeConfig& rope, const ModelConfig& c) {
   const double alpha = s.block.number_or("alpha", 0.0), d = static_cast<double>(c.head_dim);
   if (alpha >= 1e-3 && alpha <= 1e9 && c.head_dim > 2)
@@ -181,7 +182,7 @@ void read_block(const Source& s, OwnRope own, RopeConfig& rope, ModelConfig& c) 
     rope.low_freq_factor = s.block.number("low_freq_factor");
     rope.high_freq_factor = s.block.number("high_freq_factor");
   }
-  // DeepSeek's softmax scale grows with the context, whatever the rule.
+  // DeepSeek's softmax scale grows with the context for any rule.
   if (const double all_dim = c.attention == AttentionKind::mla ? s.block.number_or("mscale_all_dim", 0.0) : 0.0;
       all_dim != 0.0) {
     const double m = yarn_mscale(rope.factor, all_dim);
@@ -189,7 +190,7 @@ void read_block(const Source& s, OwnRope own, RopeConfig& rope, ModelConfig& c) 
   }
 }
 
-/// Refuses a part of a head, for families that turn whole ones.
+/// Refuses partial rotation, for families that rotate whole heads.
 void whole_heads(const JsonConfig& json, const JsonConfig& block, const ModelConfig& c) {
   if (c.rotary_dim != 0) return;  // read_partial_rotary() has read it
   for (const JsonConfig* place : {&json, &block})
@@ -209,7 +210,7 @@ JsonConfig rope_block(const JsonConfig& json) {
     if (!same_block(scaling.value(), parameters.value(), theta))
       json.refuse(ErrorCode::bad_config,
                   "config.json: rope_scaling and rope_parameters say different things, expected one of them");
-    for (const auto& [key, value] : parameters.value().items()) parameters.in_file(key);  // said twice, read once
+    for (const auto& [key, value] : parameters.value().items()) parameters.in_file(key);  // duplicates, read once
   }
   return scaling;
 }
@@ -237,7 +238,7 @@ void read_partial_rotary(const JsonConfig& json, ModelConfig& c) {
 void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& c, OwnRope own) {
   const JsonConfig whole = rope_block(json);
   c.rope.style = style;
-  // As in transformers: a class without layer_types has one block, whatever stands inside of it.
+  // As in transformers: a class without layer_types has one block, whatever is inside.
   if (!is_nested(whole.value()) || !json.knows("layer_types")) {
     whole_heads(json, whole, c);
     read_block({json, whole, whole, "rope_theta"}, own, c.rope, c);
@@ -291,7 +292,7 @@ void read_layered_rope(const JsonConfig& json, std::string_view sliding_theta, M
   whole_heads(json, full, c);
   whole_heads(json, sliding, c);
   RopeConfig of_sliding;
-  // A rule of the older form is the full layers' alone. transformers lays it over a block that says rope_type "default".
+  // A rule of the older form applies to full layers only. transformers merges it into a block with rope_type "default".
   read_block({json, parameters, scaling.empty() ? full : scaling, "rope_theta", scaling.empty()}, OwnRope::none, c.rope,
              c);
   read_block({json, parameters, sliding, sliding_theta}, OwnRope::none, of_sliding, c);

@@ -6,7 +6,7 @@
 namespace moe::inline MOE_ABI::arch {
 namespace json_table {
 
-// What this model computes, in the words of the files.
+// Values that this model computes with, as written in files.
 std::string qkv_bias(const ModelConfig& c) { return one(c.qkv_bias); }
 std::string o_bias(const ModelConfig& c) { return one(c.o_bias); }
 std::string interleaved(const ModelConfig& c) { return one(c.rope.style == RopeStyle::interleaved); }
@@ -100,10 +100,10 @@ constexpr UnreadRule kRules[] = {
     {"ffn_bias", "[false]"},
     {"add_bias_linear", "[false]"},
     {"lm_head_bias", "[false]"},
-    {"head_dim", "[]", rope_dim_of_mla, kShow},  // of latent attention; the others read it
+    {"head_dim", "[]", rope_dim_of_mla, kShow},  // of MLA; other families read it
     {"qk_head_dim", "[]", head_dim},
     {"v_head_dim", "[]", v_head_dim, kShow},  // this and the ranks: of a switched-off use_mla, as Hunyuan has it
-    {"num_key_value_heads", "[]", head_count, kShow},  // latent attention has no such heads
+    {"num_key_value_heads", "[]", head_count, kShow},  // MLA has no such heads
     {"kv_lora_rank", "[0]", nullptr, kShow},
     {"q_lora_rank", "[0]", nullptr, kShow},
     {"multi_query*", "[false]"},
@@ -310,7 +310,7 @@ constexpr std::string_view kNeverMatters[] = {
     "num_beams", "num_beam_groups", "diversity_penalty", "early_stopping", "length_penalty", "repetition_penalty",
     "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "num_return_sequences", "output_scores",
     "return_dict_in_generate", "remove_invalid_values", "exponential_decay_length_penalty", "tf_legacy_loss",
-    // which weights are not quantised stands in the tensors; activations stay float
+    // the tensors show which weights are not quantised; activations stay float
     "quantization_config.modules_to_not_convert", "quantization_config.ignored_layers",
     "quantization_config.activation_scheme", "quantization_config.scale_fmt"};
 

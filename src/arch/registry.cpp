@@ -6,7 +6,7 @@
 #include "arch/defaults.hpp"
 #include "arch/family.hpp"
 #include "arch/quantization_config.hpp"
-#include "checkpoint/vocabulary.hpp"
+#include "checkpoint/tokenizer_metadata.hpp"
 #include "moe/model.hpp"
 #include "support/show.hpp"
 
@@ -45,7 +45,7 @@ std::string known(bool gguf) {
   return names;
 }
 
-/// The errors that a configuration may have, the reader's own first.
+/// Errors of a configuration, the reader's first.
 Result<Recognised> checked(const Family* family, const Result<void>& read, Recognised model) {
   if (!read) return forward(read);
   model.family = family;
@@ -53,7 +53,7 @@ Result<Recognised> checked(const Family* family, const Result<void>& read, Recog
   return model;
 }
 
-/// By architectures[0], as files are published; by model_type where there is none.
+/// By architectures[0], as in published files; without it by model_type.
 Result<const Family*> family_of(const JsonConfig& json) {
   const std::string architecture = json.architecture(), type = json.string_or("model_type", "");
   if (auto ok = json.status(); !ok) return forward(ok);
@@ -84,7 +84,7 @@ Result<const Family*> family_of(const Wrapper& wrapper, const JsonConfig& text) 
                                                   in_quotes(type), names, wrapper.hf_architecture));
 }
 
-/// Keys outside of the architecture's that nothing reads and that may matter.
+/// Keys outside the architecture's that were not read and may matter.
 std::vector<std::string> foreign_keys(const checkpoint::Checkpoint& file, std::string_view architecture) {
   std::vector<std::string> out;
   for (const std::string& key : file.meta_keys())
@@ -122,7 +122,7 @@ std::string about_assumed(const Recognised& model) {
 
 namespace {
 
-/// The keys of a wrapper that are not the text model's and that nothing is known of.
+/// Unknown keys of a wrapper outside the text model's.
 void add_outer_keys(const JsonConfig& json, Recognised& model) {
   for (const UnreadKey& unread : json.unread()) {
     const std::string_view first = std::string_view(unread.key).substr(0, unread.key.find('.'));
@@ -133,7 +133,7 @@ void add_outer_keys(const JsonConfig& json, Recognised& model) {
   }
 }
 
-/// The text model's own tie_word_embeddings counts; older files have it outside alone.
+/// tie_word_embeddings of the text model; older files have it only at the top level.
 void read_outer_tie(const JsonConfig& json, const JsonConfig& text, Recognised& model) {
   constexpr std::string_view kKey = "tie_word_embeddings";
   if (!json.in_file(kKey)) return;

@@ -1,5 +1,5 @@
-// How most checkpoints name their tensors: published Hugging Face names, and GGUF names as its writers use them. A family
-// that differs lists its own in Family::hf_names or gguf_names.
+// Tensor names of most checkpoints, in Hugging Face and GGUF files. A family with other names lists them in
+// Family::hf_names or gguf_names.
 #include <fmt/format.h>
 
 #include "arch/family.hpp"

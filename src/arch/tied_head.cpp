@@ -1,4 +1,4 @@
-// A head that is the embedding, and one that only seems to be.
+// Decides whether the head is tied to the embedding.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

@@ -19,7 +19,7 @@ bool matches(std::string_view pattern, std::string_view key) {
   return key.find(pattern.substr(1)) != std::string_view::npos;
 }
 
-/// GGUF holds float32 of what was a decimal.
+/// GGUF stores decimals as float32.
 bool same(JsonValue a, JsonValue b) {
   if (a.is_number() && b.is_number()) {
     const double x = a.get<double>(), y = b.get<double>();
@@ -37,7 +37,7 @@ bool same(JsonValue a, JsonValue b) {
 
 std::string in_short(JsonValue value) { return value.in_ascii(60); }
 
-/// Values that are compared with what a file has.
+/// Values to compare with the file's.
 class Values {
  public:
   /// Those of "[..]".
@@ -51,7 +51,7 @@ class Values {
         if (same(one, value)) return true;
     return false;
   }
-  /// What a message says was expected.
+  /// The expected value, for messages.
   std::string text() const {
     std::string out;
     std::vector<JsonValue> before;
@@ -88,7 +88,7 @@ Judged judge(std::string_view key, JsonValue value, std::span<const UnreadRule> 
   return {};
 }
 
-/// "where" names the key in full.
+/// `where` is the full key.
 template <class Where, class Rules>
 Result<std::vector<std::string>> judge_all(const std::vector<UnreadKey>& keys, std::string_view family,
                                            std::span<const std::string_view> never, Where&& where, Rules&& rules,
@@ -150,7 +150,7 @@ void add_uncomputed(std::string_view key, JsonValue value, std::span<const Unrea
                     std::vector<std::string>& out) {
   const auto rule =
       std::find_if(rules.begin(), rules.end(), [&](const UnreadRule& one) { return matches(one.key, key); });
-  // With `computed`, or in models with experts alone, some families compute it.
+  // With `computed`, or only for MoE models, some families compute it.
   if (rule == rules.end() || rule->computed != nullptr || rule->otherwise != Otherwise::refuse || value.is_null())
     return;
   if (!Values(rule->neutral).has(value)) out.push_back(fmt::format("{} {}", shortened(key, 80), in_short(value)));

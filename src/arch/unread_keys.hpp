@@ -1,6 +1,6 @@
 #pragma once
-// Keys of a model file that its family did not ask for. Those that are known to change the arithmetic are refused, unless
-// their value says what libmoe computes anyway; those that never matter are dropped; all others are for the user to see.
+// Keys of a model file that its family did not read. Keys known to change the arithmetic are refused, unless their
+// value has no effect; keys that never matter are dropped; all others are listed for the user.
 
 #include <string>
 #include <string_view>
@@ -18,20 +18,20 @@ struct UnreadKey {
   JsonValue value;
 };
 
-/// The keys of config.json to be shown, in the order given. `prefix` ("text_config.") stands before the text model's.
+/// The keys of config.json to list, in the order given. `prefix` ("text_config.") precedes the text model's keys.
 /// Errors: unsupported, naming the keys that would change the arithmetic.
 Result<std::vector<std::string>> judge_unread_json(const std::vector<UnreadKey>& keys, std::string_view prefix,
                                                    const ModelConfig& config);
-/// Keys of config.json, or of "<architecture>." metadata, whose value asks for what no family of libmoe computes:
-/// "linear_num_key_heads 16".
+/// Keys of config.json, or of "<architecture>." metadata, whose value needs something that no family of libmoe
+/// computes: "linear_num_key_heads 16".
 std::vector<std::string> uncomputed_keys_json(JsonValue config);
 std::vector<std::string> uncomputed_keys_gguf(const std::vector<UnreadKey>& keys);
-/// Whether a key of config.json is known never to matter to a forward pass.
+/// Whether a key of config.json never affects a forward pass.
 bool never_matters_json(std::string_view key);
-/// The same of "<architecture>.<key>".
+/// The same for "<architecture>.<key>".
 Result<std::vector<std::string>> judge_unread_gguf(const std::vector<UnreadKey>& keys, std::string_view architecture,
                                                    const ModelConfig& config);
-/// Whether a GGUF key outside of "<architecture>." is read wherever it matters, or never does.
+/// Whether a GGUF key outside "<architecture>." is read by its users, or never matters.
 bool never_matters_outside(std::string_view key);
 
 }  // namespace moe::inline MOE_ABI::arch

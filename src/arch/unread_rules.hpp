@@ -1,6 +1,6 @@
 #pragma once
-// What is known of keys that a family does not read. A new family that computes with one of them asks for it; the rule then
-// holds for the others.
+// Rules for keys that a family does not read. A new family that uses such a key reads it; the rule then applies to the
+// others.
 
 #include <span>
 #include <string>
@@ -11,17 +11,17 @@
 
 namespace moe::inline MOE_ABI::arch {
 
-/// Of a value that is neither neutral nor what libmoe computes.
+/// What to do with a value that is neither neutral nor computed by libmoe.
 enum class Otherwise {
   refuse,         ///< it would change the arithmetic
-  refuse_if_moe,  ///< it would in a model with experts; a dense one has no use for it
+  refuse_if_moe,  ///< the same for MoE models; dense ones do not use it
   show,           ///< the reference implementation does not use it either
 };
 
 struct UnreadRule {
-  std::string_view key;      ///< "mamba_*" stands for all that begin so, "*softcap*" for all that hold it
-  std::string_view neutral;  ///< JSON values that change nothing, as "[..]"; null is one always
-  /// The values that say what this model computes anyway, as "[..]"; null: none do.
+  std::string_view key;      ///< "mamba_*" matches a prefix, "*softcap*" a part
+  std::string_view neutral;  ///< JSON values without effect, as "[..]"; null always is one
+  /// Values that this model already computes, as "[..]"; null: none.
   std::string (*computed)(const ModelConfig& config) = nullptr;
   Otherwise otherwise = Otherwise::refuse;
 };
@@ -38,7 +38,7 @@ std::span<const UnreadRule> json_rope_rules();
 /// Without the architecture.
 std::span<const UnreadRule> gguf_rules();
 
-/// Keys that never matter to a forward pass: training, names, generation, other programs. "mm.*" as above.
+/// Keys that never affect a forward pass: training, names, generation, other programs. "mm.*" as above.
 std::span<const std::string_view> json_never_matters();
 std::span<const std::string_view> gguf_never_matters();
 /// With their first part, "general." and so on.

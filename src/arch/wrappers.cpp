@@ -3,7 +3,7 @@
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
-// The two orders of published files, and that of a text model by itself.
+// The two layouts of published files, and that of a text model alone.
 constexpr TextPrefix kPrefixes[] = {{"language_model.model.", "language_model."}, {"model.language_model.", ""}, {}};
 
 constexpr WrappedText kGemma3Texts[] = {{"gemma3_text", "gemma3_text"}};
@@ -27,7 +27,7 @@ constexpr std::string_view kKimiKeys[] = {
 constexpr Wrapper kWrappers[] = {
     {"Gemma3ForConditionalGeneration", "gemma3", kGemma3Texts, kVisionTowers, kGemma3Keys},
     {"Mistral3ForConditionalGeneration", "mistral3", kMistral3Texts, kVisionTowers, kMistral3Keys},
-    // As the model's own code calls it, and as transformers does.
+    // The names in the model's own code and in transformers.
     {"KimiK25ForConditionalGeneration", "kimi_k25", kKimiTexts, kKimiTowers, kKimiKeys},
     {"Kimi_K25ForConditionalGeneration", "kimi_k25", kKimiTexts, kKimiTowers, kKimiKeys},
 };

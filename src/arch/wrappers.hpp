@@ -1,6 +1,6 @@
 #pragma once
-// Checkpoints of several models, of which one writes text (Gemma 3, Mistral 3, Kimi-K2.5): config.json holds the text
-// model's under text_config, tensors of it have a prefix, and the other towers are left alone. The list is in wrappers.cpp.
+// Multimodal checkpoints (Gemma 3, Mistral 3, Kimi-K2.5): config.json has the text model's configuration under
+// text_config, its tensors have a prefix, and other towers are ignored. The list is in wrappers.cpp.
 
 #include <span>
 #include <string>
@@ -11,11 +11,11 @@
 
 namespace moe::inline MOE_ABI::arch {
 
-/// What stands in place of "model." in the names of a text model's tensors, and in front of the others' ("lm_head.weight").
+/// Prefixes in place of "model." in the text model's tensor names, and before other names ("lm_head.weight").
 struct TextPrefix {
   std::string_view model = "model.", rest = "";
 
-  /// The name in the file of what a file of the text model alone calls `name`, and back; other tensors keep their names.
+  /// The name in the file for `name` of a plain text model, and back; other tensors keep their names.
   std::string in_file(std::string_view name) const;
   std::string without(std::string_view name) const;
 };
@@ -28,17 +28,17 @@ struct WrappedText {
 
 struct Wrapper {
   std::string_view hf_architecture, model_type;
-  std::span<const WrappedText> texts = {};        ///< the first one where text_config does not say
-  std::span<const std::string_view> towers = {};  ///< how names of the other models' tensors begin, behind "model." too
+  std::span<const WrappedText> texts = {};        ///< the first one if text_config does not say
+  std::span<const std::string_view> towers = {};  ///< prefixes of the other models' tensor names, also after "model."
   std::span<const std::string_view> keys = {};    ///< of config.json, about the other models
 
   /// Whether the tensor belongs to another model.
   bool is_tower(std::string_view tensor) const;
-  /// The prefix by which this file holds the text model; the usual one where it holds none.
+  /// The prefix of the text model in this file; the usual one if there is none.
   TextPrefix prefix_of(const checkpoint::Checkpoint& file) const;
 };
 
-/// By architectures[0], or by model_type where there is none; null when it is no wrapper.
+/// By architectures[0], or without it by model_type; null when it is not a wrapper.
 const Wrapper* wrapper_of(std::string_view architecture, std::string_view model_type);
 std::span<const Wrapper> wrappers();
 /// The configuration of the text model: text_config of a wrapper, else all of it.

@@ -6,7 +6,7 @@
 namespace moe::inline MOE_ABI::batch {
 namespace {
 
-// A bound on what find() looks at, not on memory: the cache bounds that.
+// Limits the work of find(); memory is limited by the cache.
 constexpr std::size_t kMostKept = 256;
 
 std::size_t common_length(std::span<const TokenId> a, std::span<const TokenId> b) {
@@ -54,7 +54,7 @@ void KeptSequences::keep(Sequence sequence, std::vector<TokenId> tokens) {
   const auto is_beginning_of_it = [&](const Entry& e) {
     return common_length(e.tokens, tokens) == e.tokens.size() || common_length(e.tokens, tokens) == tokens.size();
   };
-  // Of two that begin alike the longer one says all; of equal ones the new one is as good.
+  // If one is a prefix of the other, the longer one is enough; of equal ones the new one is kept.
   std::erase_if(entries_, [&](Entry& e) {
     if (!is_beginning_of_it(e)) return false;
     if (e.tokens.size() > tokens.size()) std::swap(e.sequence, sequence), std::swap(e.tokens, tokens);

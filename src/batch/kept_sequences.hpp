@@ -1,6 +1,6 @@
 #pragma once
-// Sequences of earlier runs that stay in the cache for prompts which begin alike. They hold room only as long as nobody
-// else needs it: a run counts their pages as free and drops the oldest ones when it comes to that.
+// Sequences of earlier runs, kept in the cache for prompts with the same prefix. A run counts their pages as free and
+// drops the oldest ones when it needs room.
 
 #include <cstdint>
 #include <span>
@@ -24,17 +24,17 @@ class KeptSequences {
   };
   Match find(std::span<const TokenId> prompt) const;
 
-  /// A run begins, and will fork these, one of them maybe several times.
+  /// A run begins and will fork these, possibly several times.
   void expect(std::span<const std::int64_t> ids);
   bool holds(std::int64_t id) const { return entry(id) != nullptr; }
-  /// A new sequence that begins with so many of its tokens.
+  /// A new sequence with this many of its first tokens.
   Result<Sequence> fork(std::int64_t id, std::int64_t tokens);
-  /// Takes over a sequence with these tokens. What another one holds as well is closed.
+  /// Takes over a sequence with these tokens. Sequences that are a prefix of another are closed.
   void keep(Sequence sequence, std::vector<TokenId> tokens);
 
-  /// Pages that dropping all would give back.
+  /// Pages that dropping all would free.
   std::int64_t pages() const;
-  /// Drops one: first what the run has forked for the last time, then the oldest of those that it will not fork.
+  /// Drops one: first those that the run will not fork again, then the oldest of those that it does not use.
   /// False when there is none.
   bool drop_one();
   void clear();

@@ -1,5 +1,5 @@
 #pragma once
-// Forward passes that a run needs, each once.
+// The distinct forward passes of a run.
 
 #include <cstdint>
 #include <span>
@@ -9,7 +9,7 @@
 
 namespace moe::inline MOE_ABI::batch {
 
-/// What the model sees for each request. Neighbours with equal inputs (the letters of one question) share the tokens.
+/// The input tokens of each request. Neighbours with equal inputs (the letters of one question) share the tokens.
 class Inputs {
  public:
   explicit Inputs(std::size_t count) : tokens_(count), owner_(count) {}
@@ -20,7 +20,7 @@ class Inputs {
     else
       tokens_[i] = std::move(tokens);
   }
-  /// As set(), for a request that may not look at its neighbour (the first one of a task of another thread).
+  /// As set(), for a request that must not access its neighbour (the first one of another thread's task).
   void set_own(std::size_t i, std::vector<TokenId> tokens) {
     owner_[i] = i;
     tokens_[i] = std::move(tokens);

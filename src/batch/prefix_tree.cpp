@@ -11,7 +11,7 @@ class Builder {
       : passes_(passes), share_(share), max_rows_(std::max<std::int64_t>(max_rows, 1)) {}
 
   std::vector<PrefixNode> build() {
-    // An explicit stack: the depth of the tree is up to outside data.
+    // An explicit stack, because outside data determines the depth of the tree.
     add_branches(0, static_cast<std::int32_t>(passes_.size()), 0, -1);
     while (!stack_.empty()) {
       const Range range = stack_.back();
@@ -33,14 +33,14 @@ class Builder {
   TokenId token(std::int32_t i, std::int64_t at) const { return pass(i).tokens[static_cast<std::size_t>(at)]; }
   std::int64_t length(std::int32_t i) const { return static_cast<std::int64_t>(pass(i).tokens.size()); }
 
-  // Tokens that all of the range share: with sorted passes, what its first and last one share.
+  // The common prefix of the range: with sorted passes, that of its first and last one.
   std::int64_t shared_length(const Range& r) const {
     const auto &a = pass(r.first).tokens, &b = pass(r.last - 1).tokens;
     const auto from = static_cast<std::ptrdiff_t>(r.depth);
     return std::mismatch(a.begin() + from, a.end(), b.begin() + from, b.end()).first - a.begin();
   }
 
-  // Splits passes that agree up to `depth` by their next token; passes that end there need nothing more.
+  // Splits passes that agree up to `depth` by their next token; passes that end there are done.
   void add_branches(std::int32_t first, std::int32_t last, std::int64_t depth, std::int32_t parent) {
     while (first < last && length(first) == depth) ++first;
     const std::size_t bottom = stack_.size();
@@ -57,7 +57,7 @@ class Builder {
     const std::int64_t end = shared_length(range);
     std::int64_t first_row = end;
     for (std::int32_t i = range.first; i < range.last; ++i) first_row = std::min(first_row, pass(i).first_row);
-    // No logits are needed before first_row: that stretch ends with the one row at first_row.
+    // No logits are needed before first_row, so that part ends with the single row at first_row.
     std::int64_t depth = range.depth;
     std::int32_t parent = range.parent;
     if (first_row >= end) {

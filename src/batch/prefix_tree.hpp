@@ -9,7 +9,7 @@
 
 namespace moe::inline MOE_ABI::batch {
 
-/// A stretch of tokens that passes [first_pass, last_pass) share, at positions [begin, end).
+/// Tokens shared by passes [first_pass, last_pass), at positions [begin, end).
 struct PrefixNode {
   std::int32_t parent = -1;
   std::int32_t first_pass = 0, last_pass = 0;
@@ -17,17 +17,17 @@ struct PrefixNode {
   Logits logits = Logits::none;
   std::int32_t child_count = 0, first_child = -1, next_sibling = -1;
   // Filled in by tree_plan.hpp:
-  std::int32_t request = -1;     ///< of a reply: its tokens come one by one, `end` is where it ends at the latest
-  std::int64_t pages = 0;        ///< of the cache, for this node, those above it and everything below
-  std::int64_t reply_pages = 0;  ///< that the replies to a prompt which ends here may take
-  // Filled in by whoever knows of kept sequences, for roots: the first tokens are in that one.
+  std::int32_t request = -1;     ///< of a reply: tokens come one by one, `end` is its latest end
+  std::int64_t pages = 0;        ///< of the cache, for this node, its ancestors and everything below
+  std::int64_t reply_pages = 0;  ///< for the replies to a prompt that ends here
+  // For roots, set by users of kept sequences: the first tokens are in that one.
   std::int64_t kept = -1, kept_tokens = 0;
   std::int64_t token_count() const { return end - begin; }
   std::int64_t row_count() const { return logits == Logits::none ? 0 : logits == Logits::last ? 1 : token_count(); }
 };
 
-/// `passes` are sorted by group and tokens (lexicographically), those of a group distinct. Parents stand before their
-/// children, roots are linked as siblings from node 0. `share` false: every pass is a branch of its own. Nodes that
+/// `passes` are sorted by group and tokens (lexicographically), those of a group distinct. Parents precede their
+/// children, roots are linked as siblings from node 0. `share` false: every pass is a separate branch. Nodes that
 /// return logits of all their positions have at most `max_rows` of them.
 MOE_API std::vector<PrefixNode> build_prefix_tree(std::span<const Pass> passes, bool share, std::int64_t max_rows);
 

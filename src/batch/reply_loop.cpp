@@ -31,7 +31,7 @@ ReplyLoop::~ReplyLoop() {
 Result<void> ReplyLoop::run() {
   auto done = run_steps();
   if (!done && in_vain_ > 0) {
-    // A step that was undone counts for whoever was served first.
+    // The FLOPs of a failed step count for its first request.
     std::int32_t request = std::numeric_limits<std::int32_t>::max();
     for (const Active& a : active_) request = std::min(request, a.request);
     if (active_.empty())
@@ -52,7 +52,7 @@ Result<void> ReplyLoop::run_steps() {
     const auto done = step(plan);
     const std::size_t size = plan.active + plan.nodes.size();
     if (!done && size > 1 && done.error().code == ErrorCode::non_finite) {
-      most = size / 2;  // one of them: fewer at a time
+      most = size / 2;  // even one is too large: fewer at a time
       continue;
     }
     if (!done && done.error().code == ErrorCode::non_finite)
@@ -64,7 +64,7 @@ Result<void> ReplyLoop::run_steps() {
   return {};
 }
 
-// Replies before prompts: what is finished makes room.
+// Replies before prompts, because finished replies free room.
 ReplyLoop::Plan ReplyLoop::make_plan(std::size_t most) const {
   Plan plan;
   const std::int64_t most_rows = std::min(max_rows_, batch_tokens_);
@@ -98,7 +98,7 @@ Result<void> ReplyLoop::step(const Plan& plan) {
   return read(plan, of_nodes, *output);
 }
 
-// What is kept goes when the step needs its room.
+// Kept sequences are dropped when the step needs their room.
 Result<StepOutput> ReplyLoop::run(std::span<const BatchItem> items) {
   const std::int64_t before = session_.executed().total();
   auto output = session_.step(items);

@@ -16,10 +16,10 @@ struct TargetScore {
   double log_likelihood = 0;  ///< sum of natural logarithms, in the order of the targets; NaN when not finite
   bool is_greedy = true;      ///< every target is the first maximum of its logits
   bool is_finite = true;
-  std::int64_t expert_count = 0;  ///< routed experts that the tokens of its input went to, shared ones included
+  std::int64_t expert_count = 0;  ///< routed experts of the tokens of its input, shared prefixes included
 };
 
-/// `targets[i]` stand behind the last tokens of input i, one per row; a request without targets is not asked.
+/// `targets[i]` follow the last tokens of input i, one per row; requests without targets are skipped.
 struct ScoreJob {
   const Inputs& inputs;
   std::span<const std::vector<TokenId>> targets;
@@ -27,9 +27,9 @@ struct ScoreJob {
   std::function<void(std::int32_t request, const TargetScore& score)> on_score;
   /// Between steps. An error ends the run with it.
   std::function<Result<void>()> before_step = {};
-  /// Work for this request; of what requests share, the first of them. FLOPs of steps that failed are told as well.
+  /// Work for this request; shared work counts for the first one. Includes FLOPs of failed steps.
   std::function<void(std::int32_t request, std::int64_t flops)> on_work = {};
-  /// BatchItem::tally of a request; of what requests share, the first of them says it. Empty: 0.
+  /// BatchItem::tally of a request; for shared work, that of the first one. Empty: 0.
   std::function<std::int32_t(std::int32_t request)> tally = {};
   std::int64_t first_row(std::size_t i) const {
     return static_cast<std::int64_t>(inputs[i].size()) - static_cast<std::int64_t>(targets[i].size());
@@ -38,7 +38,7 @@ struct ScoreJob {
 
 MOE_API Passes collect_passes(const ScoreJob& job);
 
-/// A request whose logits are not finite is told so, the others have their scores. A step computes up to `batch_tokens`
+/// A request whose logits are not finite has no score; others are not affected. A step computes up to `batch_tokens`
 /// new tokens.
 /// Errors: those of before_step and Session::step, out_of_memory (a cache below plan.least_pages: before the first
 /// step), bad_argument (a target outside the vocabulary).

@@ -8,14 +8,13 @@ namespace {
 
 PrefixNode& at(std::vector<PrefixNode>& nodes, std::int32_t i) { return nodes[static_cast<std::size_t>(i)]; }
 
-// Pages held at most while the node and everything below it are computed one after another, with what stands above it.
+// The most pages held while a node and everything below it are computed one after another, ancestors included.
 //
-// A child begins with all pages of its parent. The full ones stay shared. The partly filled last one is copied for every
-// child but the last, which goes on in the parent's own sequence: until then the parent holds one page more than the
-// branch that is being computed. So a branch of n nodes that wait needs up to n pages beyond those of its tokens, and
-// the order decides how many wait: the child that needs the most is computed last, when its parent does not wait any
-// more. This is how registers are given to an expression tree (Sethi and Ullman 1970): whatever the depth, no more than
-// the logarithm of the number of passes wait at one time.
+// A child shares the full pages of its parent. The partly filled last page is copied for every child except the last,
+// which continues in the parent's own sequence; until then the parent holds an extra page. So a branch with n waiting
+// nodes needs up to n pages more than its tokens. The child that needs the most pages is computed last, when its parent
+// no longer waits, as in register allocation for expression trees (Sethi and Ullman 1970): at any depth, at most the
+// logarithm of the number of passes wait.
 std::int64_t find_pages(std::vector<PrefixNode>& nodes, PrefixNode& node) {
   std::int32_t neediest = -1, before_neediest = -1, last = -1;
   for (std::int32_t i = node.first_child; i >= 0; last = i, i = at(nodes, i).next_sibling)
@@ -34,7 +33,7 @@ std::int64_t find_pages(std::vector<PrefixNode>& nodes, PrefixNode& node) {
   return most;
 }
 
-// Children stand behind their parents.
+// Children follow their parents.
 void count_pages(TreePlan& plan) {
   for (std::size_t i = plan.nodes.size(); i-- > 0;) {
     PrefixNode& node = plan.nodes[i];

@@ -1,5 +1,5 @@
 #pragma once
-// The prefix tree of a run with what it takes of the key/value cache: known before anything is computed.
+// The prefix tree of a run with the cache pages that it needs, known before anything is computed.
 
 #include <cstdint>
 #include <span>
@@ -10,19 +10,19 @@
 
 namespace moe::inline MOE_ABI::batch {
 
-/// Rows of logits held at one time: 128 MiB, 220 rows of a vocabulary of 152,000.
+/// Rows of logits held at a time: 128 MiB, 220 rows of a vocabulary of 152,000.
 std::int64_t max_logit_rows(std::int64_t vocab_size);
 
-/// Pages that a sequence of so many tokens holds, and those of them that are full: what its forks share for good.
+/// Pages of a sequence of so many tokens, and the full ones, which forks share permanently.
 constexpr std::int64_t pages_of(std::int64_t tokens) { return tokens / kPageTokens + (tokens % kPageTokens != 0); }
 constexpr std::int64_t full_pages_of(std::int64_t tokens) { return tokens / kPageTokens; }
 
 struct TreePlan {
   Passes passes;
-  /// The child that needs the most pages stands last among its siblings; `pages` is filled in.
+  /// Puts the child that needs the most pages last among its siblings; fills in `pages`.
   std::vector<PrefixNode> nodes;
-  std::int64_t least_pages = 0;  ///< with fewer pages the run cannot be done, with these it can
-  std::int64_t all_pages = 0;    ///< with these nothing ever waits for room
+  std::int64_t least_pages = 0;  ///< pages that the run needs
+  std::int64_t all_pages = 0;    ///< pages with which nothing ever waits for room
   std::int64_t reply_pages = 0;  ///< of the longest prompt with its reply
 };
 
@@ -33,10 +33,10 @@ struct TreeLimits {
 };
 
 MOE_API TreePlan plan_passes(Passes passes, const TreeLimits& limits);
-/// Every reply is a node below its prompt, first among its siblings where they need the same pages.
+/// Every reply is a node below its prompt, first among siblings that need the same pages.
 /// max_tokens[i]: of the reply to request i.
 MOE_API TreePlan plan_replies(Passes prompts, std::span<const std::int64_t> max_tokens, const TreeLimits& limits);
-/// The prompts as passes: the logits behind the last token of each are needed.
+/// The prompts as passes: the logits of the last token of each are needed.
 MOE_API Passes collect_prompts(const Inputs& prompts, std::span<const std::int32_t> group = {});
 
 }  // namespace moe::inline MOE_ABI::batch

@@ -4,28 +4,28 @@
 
 #include <algorithm>
 
-// The walk never gets stuck.
+// Why the walk never runs out of pages.
 //
-// The branches that wait are a stack; the children of the top one come first. Between steps the walk holds the pages of
-// these branches, shared ones once: for a branch those of its sequence less the full ones that it has in common with the
-// branch below. (Branches are in the order of the tree, so what it shares with any lower one it shares with the next.)
+// Waiting branches form a stack; the children of the top one come first. Between steps the walk holds the pages of
+// these branches, shared ones once: for a branch those of its sequence less the full ones that it has in common with
+// the branch below. (Branches are in the order of the tree, so what it shares with any lower one it shares with the
+// next.)
 //
-// Invariant: for every branch, the pages of it and of all branches below it, and those that its children take beyond
-// that when they are computed one after another, are no more than the cache has.
+// Invariant: for every branch, its pages, those of all branches below it, and those that its children need in addition
+// when they are computed one after another, fit in the cache.
 //
 // Then the top branch's next child can always be computed, alone, and the invariant holds again; when the last child of
 // a branch is done the branch has left the stack, and the next one's bound does not count what was above it. At the
 // start the invariant says: PrefixNode::pages of every root is no more than the cache has, which is
-// TreePlan::least_pages. A step of several nodes may leave more branches waiting: it takes as many nodes as leave the
-// invariant true.
+// TreePlan::least_pages. A step of several nodes may leave more branches waiting: it takes only as many nodes as keep
+// the invariant true.
 //
 // Pages of kept sequences count as free: dropping them gives back all that no branch shares. A root that begins with a
 // kept sequence is counted with all its pages, whoever else holds them, so the cache never has less room than the
 // invariant says.
 //
-// Replies being written are no branches. All of them can go on to their ends at any time, as the pages that they may
-// still take are promised to them and no step uses those; what they hold comes back, and the invariant above is
-// that of the walk without them.
+// Replies being written are not branches. All of them can always finish, because the pages that they may still need are
+// reserved for them. Their pages are freed later, and the invariant above is for the walk without them.
 
 namespace moe::inline MOE_ABI::batch {
 namespace {
@@ -98,11 +98,11 @@ TreeStep TreeWalk::plan(const StepRoom& room) const {
       waiting.add(node, shared);
       tokens += node.request >= 0 ? 1 : node.token_count() - cached_tokens(node);
       rows += node.row_count();
-      // The last child goes on in its parent's sequence.
+      // The last child continues in its parent's sequence.
       free -= pages_of(node.end) - (is_last ? pages_of(end_of(parent)) : full_pages_of(end_of(parent)));
       const bool has_room = pages_below + waiting.most_pages() <= page_limit_ && free >= 0;
       MOE_ASSERT(has_room || !step.empty() || !room.is_empty);
-      // A prompt comes in when its replies can begin at once: until then it would only take room from others.
+      // A prompt starts only when its replies can begin at once; before that it would only use room.
       replies += node.reply_pages;
       const bool fits = has_room && replies <= free && rows <= room.rows &&
                         (tokens <= room.tokens || (step.empty() && room.tokens > 0));
@@ -124,7 +124,7 @@ Result<Sequence> TreeWalk::open(const StepNode& node) {
 
 Result<void> TreeWalk::open(const TreeStep& step, std::vector<BatchItem>& items) {
   const std::size_t before = items.size();
-  // Room for all that follows up to finish(): no sequence is lost to an allocation that fails.
+  // Allocates everything up to finish(), so that a failed allocation loses no sequence.
   items.reserve(before + step.size());
   opened_.reserve(step.size());
   branches_.reserve(branches_.size() + step.size());

@@ -1,5 +1,5 @@
 #pragma once
-// A prefix tree on its way through a Session: which nodes come next, and which sequences still have children to come.
+// The traversal of a prefix tree by a Session: the next nodes, and sequences whose children are not all computed.
 
 #include <cstdint>
 #include <limits>
@@ -12,13 +12,13 @@
 
 namespace moe::inline MOE_ABI::batch {
 
-/// What the next step has room for.
+/// The room of the next step.
 struct StepRoom {
   std::size_t nodes = std::numeric_limits<std::size_t>::max();
   std::int64_t tokens = 0;  ///< one node may have more than these
   std::int64_t rows = 0;
-  std::int64_t promised_pages = 0;  ///< free ones that replies being written will take
-  bool is_empty = true;             ///< nothing else is in the step: it takes a node in any case
+  std::int64_t promised_pages = 0;  ///< free ones reserved for running replies
+  bool is_empty = true;             ///< the step is empty, so it always takes a node
 };
 
 /// A node in a step. Nodes of a step are in the order of the walk.
@@ -36,11 +36,11 @@ inline Result<void> check_room(const Session& session, const TreePlan& plan) {
   return check_room(session.free_tokens() / kPageTokens, plan);
 }
 
-/// Depth first, so that few branches wait, and as many nodes in a step as the cache can take without ever getting stuck.
+/// Depth first, so that few branches wait, with as many nodes in a step as the invariant of tree_walk.cpp allows.
 /// A step is planned, opened, and finished or abandoned; planning changes nothing.
 class TreeWalk {
  public:
-  /// All must live as long as the walk. Nobody else opens sequences in `session` meanwhile, but for replies. `kept` may
+  /// All must outlive the walk. Only replies may open other sequences in `session` meanwhile. `kept` may
   /// be null: roots of the plan may begin with tokens that it holds, and its pages count as free.
   TreeWalk(Session& session, const TreePlan& plan, KeptSequences* kept = nullptr);
   ~TreeWalk();
@@ -58,9 +58,9 @@ class TreeWalk {
   Result<void> open(const TreeStep& step, std::vector<BatchItem>& items);
   /// The step failed: all is as before open().
   void abandon(const TreeStep& step, std::span<const BatchItem> items);
-  /// The nodes are computed, their children come next. The sequence of a reply is the caller's from now on.
+  /// The nodes are computed; their children come next. The sequence of a reply now belongs to the caller.
   void finish(const TreeStep& step, std::span<const BatchItem> items);
-  /// The one node of the step cannot be computed: nothing below it will be.
+  /// The single node of the step cannot be computed: skips everything below it.
   void give_up(const TreeStep& step);
 
   /// Pages that branches which wait for their children hold.

@@ -1,5 +1,5 @@
 #pragma once
-// Who pays for a node: exact FLOPs of a run, request by request.
+// Attribution of exact FLOPs to the requests of a run.
 
 #include <algorithm>
 #include <cstdint>
@@ -21,7 +21,7 @@ inline std::int32_t first_request(const TreePlan& plan, const PrefixNode& node) 
   return first;
 }
 
-/// FLOPs of what a step runs for one sequence, as the Session counts them; `experts`: StepOutput::expert_counts.
+/// FLOPs of a step for one sequence, as counted by the Session; `experts`: StepOutput::expert_counts.
 inline std::int64_t flops_of(const ModelConfig& config, std::int64_t cached_tokens, std::int64_t new_tokens,
                              std::int64_t rows, std::int64_t experts) {
   return forward_work(config, cached_tokens, new_tokens, rows, MlaForm::absorbed, experts).total();

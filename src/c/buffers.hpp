@@ -1,5 +1,5 @@
 #pragma once
-// Texts and lists of the caller: in as (pointer, length), out as (buffer, capacity, needed length).
+// Texts and lists of the caller: input as (pointer, length), output as (buffer, capacity, needed length).
 
 #include <fmt/format.h>
 
@@ -23,7 +23,7 @@ inline Result<std::string_view> read_text(const char* text, std::int64_t length,
   return length == 0 ? std::string_view() : std::string_view(text, static_cast<std::size_t>(length));
 }
 
-/// A file's name: not empty, and what the system would cut is no name.
+/// A file name: not empty and without zero bytes, at which the system would cut it.
 inline Result<std::string> read_path(const char* path, std::int64_t length) {
   const auto text = read_text(path, length, "path");
   if (!text) return forward(text);
@@ -42,7 +42,7 @@ Result<std::span<const T>> read_list(const T* values, std::int64_t count, const 
   return std::span<const T>(values, static_cast<std::size_t>(count));
 }
 
-/// [count] texts, whose lengths are null where all of them end with a zero byte.
+/// [count] texts; `lengths` is null if all end with a zero byte.
 inline Result<std::vector<std::string>> read_texts(const char* const* texts, const std::int64_t* lengths,
                                                    std::int64_t count, const char* name) {
   const auto pointers = read_list(texts, count, name);
@@ -56,7 +56,7 @@ inline Result<std::vector<std::string>> read_texts(const char* const* texts, con
   return out;
 }
 
-/// Where a result goes: checked before the work is done, written behind it. A text gets a zero byte at its end.
+/// An output buffer: checked before the work, written after it. A text gets a zero byte at its end.
 template <class T>
 class ListOut {
  public:

@@ -26,7 +26,7 @@ moe_generate_options default_generate() {
   return out;
 }
 
-/// All but the callbacks.
+/// All options except callbacks.
 Result<GenerateOptions> read_options(const moe_generate_options& given) {
   GenerateOptions out;
   const auto ignore = read_flag(given.ignore_end_tokens, "moe_generate_options.ignore_end_tokens");

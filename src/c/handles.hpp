@@ -1,5 +1,5 @@
 #pragma once
-// What the opaque handles of moe.h are.
+// The structs of moe.h's opaque handles.
 
 #include <atomic>
 #include <memory>
@@ -32,12 +32,12 @@ struct moe_sampler {
 
 struct moe_session {
   std::shared_ptr<const moe::Model> model;
-  std::atomic<bool> cancel{false};  // set by moe_session_cancel, taken back by the call that ended because of it
+  std::atomic<bool> cancel{false};  // set by moe_session_cancel, reset by the call that it cancelled
   std::atomic<bool> is_busy{false};
   moe_is_cancelled cancelled = nullptr;
   void* user = nullptr;
   std::unique_ptr<moe::Session> session;
-  // Over `session`: made when first asked for, gone before it.
+  // Over `session`: created on first use, destroyed before it.
   std::optional<moe::Generator> generator;
   std::optional<moe::Scorer> scorer;
   moe::StepOutput last;

@@ -1,5 +1,5 @@
 #pragma once
-// What a model is, as JSON.
+// Facts about a model as JSON.
 
 #include <string>
 
@@ -7,7 +7,7 @@
 
 namespace moe::inline MOE_ABI::c {
 
-/// `model` is null for a file of which only headers were read.
+/// `model` is null if only headers were read.
 std::string info_json(const ModelInfo& info, const Model* model);
 
 }  // namespace moe::inline MOE_ABI::c

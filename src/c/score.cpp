@@ -10,7 +10,7 @@ using moe::Result;
 
 namespace {
 
-// Runs body(scorer) and takes a cancellation back that ended it.
+// Runs body(scorer), and resets a cancellation that ended it.
 template <class Body>
 Result<void> with_scorer(moe_session& s, Body&& body) {
   s.last = {};

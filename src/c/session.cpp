@@ -17,7 +17,7 @@ static_assert(std::atomic<bool>::is_always_lock_free);  // moe_session_cancel is
 
 namespace {
 
-// No sequence has a number that does not fit; the session itself says which ones are open.
+// Numbers out of range are no sequences; the session checks which ones are open.
 Result<moe::Sequence> read_sequence(std::int64_t sequence) {
   if (sequence < 0 || sequence > std::numeric_limits<moe::Sequence>::max())
     return moe::fail(ErrorCode::bad_argument, fmt::format("sequence {} is not open", sequence));
@@ -29,7 +29,7 @@ Result<std::vector<moe::BatchItem>> read_batch(const moe_batch_item* items, std:
   if (!list) return moe::forward(list);
   std::vector<moe::BatchItem> batch;
   if (count == 0) return batch;
-  // The caller's items may be shorter or longer than ours: their own size says where the next one is.
+  // The caller's items may be shorter or longer than ours: their struct_size is the stride.
   const auto stride = moe::c::struct_size_of(items, "moe_batch_item");
   if (!stride) return moe::forward(stride);
   for (std::int64_t i = 0; i < count; ++i) {

@@ -5,7 +5,7 @@
 
 namespace moe::inline MOE_ABI::c {
 
-/// All of the caller's options but the callbacks. Errors: bad_argument.
+/// All of the caller's options except callbacks. Errors: bad_argument.
 Result<SessionOptions> session_options(const moe_session_options* given, moe_session_options& read);
 
 }  // namespace moe::inline MOE_ABI::c

@@ -1,5 +1,5 @@
 #pragma once
-// The border between C and C++: what fails inside becomes a status and the caller's moe_error.
+// The border between C and C++: errors and exceptions become a status and the caller's moe_error.
 
 #include <cxxabi.h>
 
@@ -17,8 +17,8 @@ namespace moe::inline MOE_ABI::c {
 moe_status report(moe_error* error, moe_status status, std::string_view message) noexcept;
 inline moe_status status_of(ErrorCode code) noexcept { return static_cast<moe_status>(code) + 1; }
 
-/// Runs the body of an entry, Result<void>(), and lets nothing out but a status. Only the unwinding of a thread that ends
-/// (pthread_exit in a callback) passes: nobody may stop it.
+/// Runs the body of an entry, Result<void>(), and converts every exception to a status. Only the unwinding of a thread
+/// that exits (pthread_exit in a callback) passes, because it must not be stopped.
 template <class Body>
 moe_status enter(moe_error* error, Body&& body) {
   try {

@@ -12,7 +12,7 @@
 
 namespace moe::inline MOE_ABI::c {
 
-/// Larger ones are no structs of ours, but memory that was never initialised.
+/// Larger sizes mean uninitialised memory.
 inline constexpr std::uint32_t kMostStructBytes = 4096;
 
 /// Fields come in steps of 8 bytes, so that no struct ends inside one.
@@ -26,7 +26,7 @@ inline Result<std::uint32_t> struct_size_of(const void* given, const char* name)
   return size;
 }
 
-/// What the caller says, and defaults where the caller's struct ends.
+/// The caller's values, and defaults beyond the end of the caller's struct.
 template <class T>
 Result<T> read_struct(const void* given, const char* name, const T& defaults) {
   static_assert(sizeof(T) % 8 == 0 && sizeof(T) <= kMostStructBytes);
@@ -44,7 +44,7 @@ Result<T> read_struct(const void* given, const char* name, const T& defaults) {
   return out;
 }
 
-/// A struct that is a result: checked before the work is done, written behind it.
+/// A result struct: checked before the work, written after it.
 template <class T>
 class StructOut {
  public:
@@ -80,7 +80,7 @@ void init_struct(T* given, std::size_t size, const T& defaults) noexcept {
   std::memcpy(bytes, &stated, sizeof stated);
 }
 
-/// Integers that stand for an enum of C++, whose values are consecutive from 0 in the same order.
+/// Integers for a C++ enum whose values are consecutive from 0 in the same order.
 template <class E>
 Result<E> read_choice(std::int64_t value, E last, const char* name) {
   if (value < 0 || value > static_cast<std::int64_t>(last))

@@ -34,7 +34,7 @@ class Bound {
   std::int64_t index(std::size_t i, std::int64_t absent) const {
     return has(i) ? as_index(run_, values_[i]).value_or(absent) : absent;
   }
-  /// A text that must be one; null, with a TypeError, for anything else.
+  /// A required text; null, with a TypeError, for other types.
   TextPtr text(std::size_t i) const {
     if (values_[i].is_text()) return values_[i].text_ptr();
     run_.type_error("must be str, not {}", type_name(values_[i]));

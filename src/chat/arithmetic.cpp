@@ -61,7 +61,7 @@ Value integers(Run& run, Arithmetic op, std::int64_t a, std::int64_t b) {
   if (b == 0)
     return divided_by_zero(run,
                            op == Arithmetic::modulo ? "integer modulo by zero" : "integer division or modulo by zero");
-  // -2^63 / -1 alone leaves the range, and its remainder traps on some machines.
+  // Only -2^63 / -1 overflows, and its remainder traps on some machines.
   if (b == -1) return op == Arithmetic::modulo ? Value(0) : negate(run, Value(a));
   std::int64_t quotient = a / b, rest = a % b;
   if (rest != 0 && (rest < 0) != (b < 0)) {

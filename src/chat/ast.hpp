@@ -1,5 +1,5 @@
 #pragma once
-// The syntax tree of a template. Its height is limited, so everything that walks it may recurse.
+// The syntax tree of a template. Its height is limited, so recursion over it is safe.
 
 #include <map>
 #include <memory>
@@ -11,13 +11,13 @@
 
 namespace moe::inline MOE_ABI::chat {
 
-/// A variable: `hops` functions outwards, then the place there.
+/// A variable: the slot in the scope `hops` functions outwards.
 struct Ref {
   int hops = 0;
   int slot = -1;
 };
 
-/// What a variable of a scope holds when the scope is entered.
+/// The initial value of a scope's variable.
 struct Load {
   enum class From : std::uint8_t { parameter, context, outer, nothing };
   int slot = 0;
@@ -29,7 +29,7 @@ struct Scope {
   std::vector<Load> loads;
 };
 
-/// What has variables of its own: the template, macros, call blocks, recursive loops, the filter of a loop.
+/// Anything with its own variables: the template, macros, call blocks, recursive loops, the filter of a loop.
 struct FunctionInfo {
   int slot_count = 0;
   bool has_inner = false;  ///< a function inside may keep the variables alive
@@ -72,7 +72,7 @@ struct Expr {
   int line = 0;
   int height = 1;
   bool stored = false;  ///< a name that is assigned to
-  bool folded = false;  ///< jinja2 computes it, or the base of a power, while it compiles, with rules of its own
+  bool folded = false;  ///< jinja2 evaluates it (or the base of a power) at compile time, with different rules
   Arithmetic operation = Arithmetic::add;
   std::vector<Comparison> comparisons;
   Value value;            ///< of a constant
@@ -103,7 +103,7 @@ enum class StmtKind : std::uint8_t {
   plain_scope,    ///< autoescape false
   leave,          ///< break
   next,           ///< continue
-  load_template,  ///< include, import, from, extends: there is nothing to load from
+  load_template,  ///< include, import, from, extends: not available
 };
 
 struct Branch {

@@ -24,7 +24,7 @@ bool any_of(std::initializer_list<std::string_view> names, std::string_view name
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-// What every object of Python has; all of it is unsafe.
+// Attributes of every Python object; all are unsafe.
 bool is_special(std::string_view name) {
   if (name.size() < 5 || name.substr(0, 2) != "__") return false;
   return any_of({"__class__",   "__delattr__", "__dir__",           "__doc__",         "__eq__",

@@ -1,5 +1,5 @@
 #pragma once
-// Which attributes Python's objects have, and which of them the sandbox lets through.
+// Attributes of Python objects, and those that the sandbox allows.
 
 #include "chat/run.hpp"
 
@@ -15,7 +15,7 @@ Attribute find_attribute(Run& run, const Value& object, std::string_view name);
 using Method = Value (*)(Run&, const Value& self, const Args&);
 struct MethodRow {
   std::string_view name;
-  Method call;  ///< null: jinja2 has it, this interpreter does not
+  Method call;  ///< null: known to jinja2, not implemented here
 };
 /// The method bound to `self`, as a value.
 Value bind_method(Run& run, std::string_view name, Method method, const Value& self);

@@ -1,6 +1,6 @@
 #pragma once
-// Characters where Python's str methods differ from what the general category and utf8proc's one-to-one case mappings
-// say. From the Unicode Character Database (14.0), found by comparing the two over all code points.
+// Characters where Python's str methods differ from the general category and utf8proc's one-to-one case mappings. From
+// the Unicode Character Database (14.0), by comparing both over all code points.
 
 #include "moe/error.hpp"
 

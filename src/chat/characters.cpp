@@ -35,7 +35,7 @@ bool is_case_ignorable(char32_t c) {
   }
 }
 
-// A capital sigma ends a word: a cased letter stands before it and none behind, ignorable characters aside.
+// A final capital sigma: a cased letter before it and none after it, ignorable characters aside.
 bool is_final_sigma(std::string_view bytes, std::size_t at, std::size_t size) {
   bool before = false;
   for (std::size_t end = at; end > 0;) {
@@ -58,14 +58,14 @@ bool is_final_sigma(std::string_view bytes, std::size_t at, std::size_t size) {
 
 constexpr char32_t kCapitalSigma = 0x3a3, kFinalSigma = 0x3c2;
 
-// Maps every character by `choose(code point, is first)`, which says into which case; marks go along.
+// Maps every character to the case that `choose(code point, is first)` returns; marks are kept.
 template <class Choose>
 Value map_case(Run& run, const Text& text, Choose choose) {
   TextBuilder out(run);
   MarkReader from_content(text);
   std::string piece;
   const std::string_view bytes = text.bytes();
-  // Steps for the look around each sigma, which may go far.
+  // Counts steps, because the context of a sigma may be long.
   std::size_t sigmas = 0;
   each_character(bytes, [&](char32_t c, std::size_t at, std::size_t size) {
     if (!run.ok()) return;

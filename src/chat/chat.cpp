@@ -1,4 +1,4 @@
-// moe/chat.hpp: a conversation in, text and token ids out.
+// moe/chat.hpp: from a conversation to text and token ids.
 
 #include "moe/chat.hpp"
 

@@ -1,5 +1,5 @@
 #pragma once
-// Names from outside the template: what the caller passes, globals, and what blocks see of the template's variables.
+// Names from outside the template: the caller's variables, globals, and the template's variables visible in blocks.
 
 #include <map>
 #include <string>

@@ -1,6 +1,6 @@
 #pragma once
-// A moment for strftime_now. The library does not read the clock: whoever renders says what time it is, so that a
-// prompt does not change at midnight.
+// The time for strftime_now. The library does not read the clock: the caller passes the time, so that a prompt does not
+// change at midnight.
 
 #include <optional>
 #include <string>

@@ -36,7 +36,7 @@ class ControlTokens {
   std::size_t longest_ = 0;
 };
 
-/// Places where a control token is spelled with bytes of `content`, in rising order, none overlapping.
+/// Places where a control token is spelled with bytes of `content`, ascending, not overlapping.
 std::vector<Span> spelled(const ControlTokens& tokens, std::string_view text, std::span<const Span> content) {
   std::vector<Span> out;
   std::size_t done = 0;
@@ -47,7 +47,7 @@ std::vector<Span> spelled(const ControlTokens& tokens, std::string_view text, st
       if (length == 0) continue;
       const std::size_t end = at + length;
       if (end > span.begin) out.push_back({static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(end)});
-      done = end;  // one that the template wrote is passed over as a whole, too
+      done = end;  // skip control tokens of the template as a whole, too
       at = end - 1;
     }
   }
@@ -58,8 +58,7 @@ bool has_control(const Tokenizer& tokenizer, std::span<const TokenId> ids) {
   return std::any_of(ids.begin(), ids.end(), [&](TokenId id) { return tokenizer.is_control(id); });
 }
 
-/// A normaliser may make a control token of what does not look like one ("＜s＞"): such a stretch of content becomes a
-/// place as a whole.
+/// A normaliser may produce a control token from other text ("＜s＞"): such content is treated as one place.
 Result<void> add_hidden(const Tokenizer& tokenizer, std::string_view text, std::span<const Span> content,
                         std::vector<Span>& places) {
   const std::size_t spelled_count = places.size();
@@ -102,7 +101,7 @@ class MarkedEncoder {
   std::vector<TokenId> ids;
 
  private:
-  /// SentencePiece begins a text with a space: behind a line feed it does not, and the line feed is taken out again.
+  /// SentencePiece adds a space before a text, but not after a line feed: so one is added, and removed from the ids.
   Result<std::vector<TokenId>> inside(std::string_view piece, SpecialText special) const {
     const auto line = tokenizer_.encode("\n", {.special = special});
     if (!line) return line;
@@ -114,7 +113,7 @@ class MarkedEncoder {
     return joined;
   }
 
-  /// A vocabulary may be able to merge plain text into a control token; not from single characters.
+  /// Some vocabularies can merge plain text into a control token, but not if it is encoded character by character.
   Result<std::vector<TokenId>> by_characters(std::string_view piece) const {
     std::vector<TokenId> out;
     for (std::size_t at = 0, end; at < piece.size(); at = end) {

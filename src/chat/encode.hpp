@@ -1,5 +1,5 @@
 #pragma once
-// Token ids of a conversation: control tokens are what the template wrote, never what a message spells.
+// Token ids of a conversation: control tokens come only from the template, never from messages.
 
 #include <span>
 #include <string_view>
@@ -11,8 +11,8 @@
 namespace moe::inline MOE_ABI::chat {
 
 /// The ids of `text` without BOS or the like. Where a control token has a byte in one of `content`, its text is encoded
-/// apart as plain text; everything between such places is encoded in one piece, so without one the ids are those of
-/// the whole text. Errors: those of Tokenizer::encode; unsupported when a vocabulary makes a control token of plain text.
+/// separately as plain text; text between such places is encoded in one piece, so without any the ids are those of the
+/// whole text. Errors: those of Tokenizer::encode; unsupported when a vocabulary makes a control token of plain text.
 Result<std::vector<TokenId>> encode_marked(const Tokenizer& tokenizer, std::string_view text,
                                            std::span<const Span> content);
 

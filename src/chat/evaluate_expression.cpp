@@ -94,7 +94,7 @@ Value Evaluator::concat(const Expr& node) {
   return out.finish();
 }
 
-// a < b < c: each operand once, and none behind the first comparison that fails.
+// a < b < c: each operand is evaluated once, and none after the first comparison that fails.
 Value Evaluator::compare_chain(const Expr& node) {
   Value left = expression(*node.items[0]);
   for (std::size_t i = 0; i < node.comparisons.size(); ++i) {

@@ -93,7 +93,7 @@ Evaluator::Flow Evaluator::loop_over(const Stmt& node, const Value& iterable, st
   loop->iterable = node.test != nullptr ? Value() : iterable;
   loop->depth0 = depth0;
   loop->recurse = recurse;
-  // The filter is a function of whoever holds the loop, also where the loop is a function of its own.
+  // The filter's scope is inside the scope that contains the loop, even if the loop is a function itself.
   if (node.test != nullptr) source = filtered(node, node.recursive ? variables_->outer : variables_, std::move(source));
   loop->source = std::move(source);
   bool completed = false;
@@ -103,10 +103,9 @@ Evaluator::Flow Evaluator::loop_over(const Stmt& node, const Value& iterable, st
     return Flow::normal;
   }
   leave(node.scope);
-  // `loop` may have been stored somewhere; a chain of such loops must not be destroyed by recursion.
+  // `loop` may have been stored; a chain of such loops must not be destroyed recursively.
   if (loop.use_count() > 1) run_.keep(std::move(loop));
-  // As in the reference: the else branch asks whether any round came to its end, so that break and continue count as
-  // no round at all.
+  // As in jinja2: the else branch runs if no iteration was completed; break and continue do not complete one.
   if (completed || node.otherwise.empty()) return Flow::normal;
   enter(node.else_scope);
   flow = body(node.otherwise);

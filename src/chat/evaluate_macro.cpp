@@ -96,7 +96,7 @@ void Evaluator::macro(const Stmt& node) {
 
 void Evaluator::call_statement(const Stmt& node) {
   const Value caller = make_macro(node);
-  // The tag generation marks what the assistant writes; it calls its body.
+  // The tag generation marks the assistant's text; it just runs its body.
   const Value result = node.value == nullptr ? call_value(run_, caller, {}) : call(*node.value, &caller);
   write_text(result);
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Walks the syntax tree and writes the text.
+// Evaluates the syntax tree and writes the text.
 
 #include <deque>
 
@@ -25,7 +25,7 @@ class Evaluator {
   /// Renders the template into `out`.
   void render(TextBuilder& out);
 
-  /// Calls a macro or call block whose definition stands in `closure`.
+  /// Calls a macro or call block defined in `closure`.
   Value call_macro(const Stmt& node, ActivationPtr closure, const Args& args);
   /// Renders a recursive loop over `iterable`.
   Value call_loop(const Stmt& node, ActivationPtr closure, const Value& iterable, std::int64_t depth0);

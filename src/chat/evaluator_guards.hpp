@@ -1,5 +1,5 @@
 #pragma once
-// What the evaluator puts back when it leaves an expression or a function.
+// Guards that restore the evaluator's state at the end of an expression or a function.
 
 #include <utility>
 
@@ -37,7 +37,7 @@ class Evaluator::Inside {
     --evaluator_.calls_;
     evaluator_.out_ = out_;
     evaluator_.variables_.swap(variables_);
-    // A macro, a loop or an iterator inside may hold on to the variables: then they live until the end of the run.
+    // If a macro, a loop or an iterator inside keeps the variables, they live until the end of the run.
     // Those of a loop's filter belong to its iterator.
     if (writes_ && variables_.use_count() > 1) evaluator_.run_.keep(variables_);
   }

@@ -1,5 +1,5 @@
 // Filters that choose or change items one by one: map, select, reject, unique, batch, slice. All are generators:
-// nothing happens, and nothing fails, before somebody asks for an item; and they can be walked once.
+// items are evaluated on demand, and only once.
 
 #include "chat/arguments.hpp"
 #include "chat/filters.hpp"
@@ -73,7 +73,7 @@ Value map_filter(Run& run, const Value& value, const Args& args) {
   Source source(value);
   source.skip_false = true;
   const auto step = [source, args, mapping = std::shared_ptr<Mapping>()](Run& r, Value& item) mutable {
-    // The arguments are looked at only when the value is true, as in jinja2.
+    // The arguments are checked only if the value is true, as in jinja2.
     Value next;
     if (mapping == nullptr) {
       mapping = std::make_shared<Mapping>();

@@ -50,8 +50,8 @@ Value center_filter(Run& run, const Value& value, const Args& args) {
 
 bool splits_words(char32_t c) { return c == '-' || c == '(' || c == '{' || c == '[' || c == '<' || is_space(c); }
 
-// jinja2's own rule: a word begins behind white space, hyphens and opening brackets, and its first character alone is
-// changed to upper case. str.title() differs.
+// jinja2's own rule: a word begins after white space, hyphens and opening brackets, and only its first character
+// becomes upper case. str.title() differs.
 Value title_filter(Run& run, const Value& value, const Args& args) {
   const Bound<0> a(run, args, "do_title", {});
   if (!a) return {};

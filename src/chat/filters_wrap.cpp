@@ -123,7 +123,7 @@ class Wrapper {
     lines_.push_back(part_of(run_, text_, chunks_.byte(first), chunks_.byte(end_)));
   }
 
-  // A chunk longer than a line: cut, behind a hyphen if there is one, or a line of its own.
+  // A chunk longer than a line: cut, after a hyphen if there is one, or put on its own line.
   bool long_word(std::int64_t space, bool some) {
     if (!how_.break_words) {
       if (!some) take_chunk();

@@ -26,7 +26,7 @@ void drop_zeros(std::string& digits) {
   digits.erase(end, e - end);
 }
 
-// %g: so many significant digits; `point_zero` asks for what repr() does, a digit behind the point.
+// %g: so many significant digits; with `point_zero` at least one digit after the point, as in repr().
 std::string general(double value, int precision, bool alternate, bool point_zero) {
   precision = std::max(precision, 1);
   std::string scientific = to_chars_text(value, std::chars_format::scientific, precision - 1);

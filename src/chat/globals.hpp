@@ -1,5 +1,5 @@
 #pragma once
-// Functions that a template finds without being given them: range, dict, namespace, cycler, joiner, raise_exception,
+// Global functions of templates: range, dict, namespace, cycler, joiner, raise_exception,
 // strftime_now. lipsum is random and therefore refused.
 
 #include "chat/run.hpp"

@@ -1,5 +1,5 @@
 #pragma once
-// Counts the memory of values. An object that was made while rendering gives back what it took when it dies.
+// Counts the memory of values. An object created while rendering releases its share when it is destroyed.
 
 #include <cstddef>
 #include <memory>
@@ -21,7 +21,7 @@ class Object {
   virtual ~Object() {
     if (heap_ != nullptr) heap_->used -= charged_;
   }
-  /// Called once, by the run that made the object; objects from outside a run are nobody's charge.
+  /// Called once, by the run that created the object; objects from outside a run are not counted.
   void charge(Heap& heap, std::size_t bytes) {
     heap_ = &heap;
     charged_ = bytes;
@@ -33,7 +33,7 @@ class Object {
   std::size_t charged_ = 0;
 };
 
-/// An object that can hold itself by way of others; the end of the run empties it.
+/// An object that may be part of a reference cycle; it is cleared at the end of the run.
 class Clearable : public Object {
  public:
   virtual void clear() = 0;

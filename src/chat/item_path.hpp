@@ -1,5 +1,5 @@
 #pragma once
-// "a.b.0": where filters with attribute= look inside each item.
+// "a.b.0": the attribute= of filters, a path into each item.
 
 #include "chat/run.hpp"
 
@@ -7,7 +7,7 @@ namespace moe::inline MOE_ABI::chat {
 
 class ItemPath {
  public:
-  /// A text is taken apart at its dots, and digits are indices; None is the item itself.
+  /// A text is split at dots, digits are indices; None is the item itself.
   ItemPath(Run& run, const Value& attribute);
   /// `absent` replaces undefined values on the way, unless it is None.
   Value follow(Run& run, Value item, const Value& absent = {}) const;

@@ -71,7 +71,7 @@ std::shared_ptr<Iterator> over_nothing() {
   return generate("generator", [](Run&, Value&) { return false; });
 }
 
-// Walking `loop` itself goes on with the loop and gives (item, loop).
+// Iterating over `loop` itself advances the loop and gives (item, loop).
 std::shared_ptr<Iterator> over_loop(const Value& loop) {
   return generate("LoopContext", [loop](Run& run, Value& item) {
     Value next;

@@ -1,5 +1,5 @@
 #pragma once
-// Walking over values.
+// Iteration over values.
 
 #include <memory>
 #include <vector>
@@ -9,7 +9,7 @@
 namespace moe::inline MOE_ABI::chat {
 
 bool is_iterable(const Value& value);
-/// iter(value); null, with a TypeError, for what cannot be walked.
+/// iter(value); null, with a TypeError, for values that are not iterable.
 std::shared_ptr<Iterator> iterate(Run& run, const Value& value);
 /// list(value).
 std::vector<Value> to_vector(Run& run, const Value& value);

@@ -11,8 +11,8 @@ namespace moe::inline MOE_ABI::chat {
 /// numbers beyond 64 bits and text that is not UTF-8.
 Result<Value> from_json(const nlohmann::ordered_json& json, Origin origin);
 
-/// The same from JSON text, for requests from outside: no key twice in one object, nesting and numbers bounded, time
-/// linear in the text but for the look-up of keys. Errors: bad_argument, naming the byte.
+/// The same from JSON text, for requests from outside: no key twice in one object, nesting and numbers limited, time
+/// linear in the text except for the look-up of keys. Errors: bad_argument, naming the byte.
 Result<Value> read_json(std::string_view text, Origin origin);
 
 struct JsonStyle {

@@ -86,7 +86,7 @@ class Lexer {
     inside(TokenKind::block_begin);
   }
 
-  // Template data before a tag, without what the tag's sign and lstrip_blocks take from its end.
+  // Template data before a tag, after trimming by the tag's sign and lstrip_blocks.
   void data(std::string_view text, char sign, bool strips) {
     if (sign == '-') {
       text = text.substr(0, trailing_space(text));
@@ -111,7 +111,7 @@ class Lexer {
   }
 
   void comment() {
-    if (at_ == view_.size()) return;  // the reference misses an end only where something follows
+    if (at_ == view_.size()) return;  // jinja2 reports a missing end only if something follows
     const std::size_t close = view_.find("#}", at_);
     if (close == std::string_view::npos) return fail("Missing end of comment tag");
     const char sign = close > at_ ? view_[close - 1] : '\0';

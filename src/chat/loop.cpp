@@ -13,7 +13,7 @@ bool pull(Run& run, Loop& loop, Value& item) {
   return true;
 }
 
-// Looks one item ahead, which may end an iterator earlier than the loop itself would.
+// Fetches one item ahead, which may exhaust an iterator earlier than the loop itself would.
 const Value& peek(Run& run, Loop& loop) {
   if (!loop.after.is_missing()) return loop.after;
   Value item;

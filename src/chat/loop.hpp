@@ -8,8 +8,8 @@ namespace moe::inline MOE_ABI::chat {
 class Loop : public Clearable {
  public:
   std::shared_ptr<Iterator> source;
-  Value iterable;                  ///< what length is asked of
-  Value after = Value::missing();  ///< an item that was looked at early
+  Value iterable;                  ///< for length
+  Value after = Value::missing();  ///< an item that was fetched early
   Value current = Value::missing();
   Value before = Value::missing();
   Value changed_last = Value::missing();

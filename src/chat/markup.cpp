@@ -80,7 +80,7 @@ Reference read_reference(std::string_view bytes) {
     code = code * (hex ? 16 : 10) + static_cast<char32_t>(digit ? c - '0' : (c | 0x20) - 'a' + 10);
   }
   if (at == first) return {};
-  // What HTML maps elsewhere (the C1 block) or forbids is left to whoever needs it.
+  // Code points that HTML remaps (the C1 block) or forbids are not handled.
   if (code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff)
     return {0, {}, true};
   if (at < bytes.size() && bytes[at] == ';') ++at;

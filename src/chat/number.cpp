@@ -11,7 +11,7 @@
 namespace moe::inline MOE_ABI::chat {
 namespace {
 
-// Nothing longer is taken for a number; Python's own limit for integers is 4,300 digits.
+// Longer texts are not numbers; Python's own limit for integers is 4,300 digits.
 constexpr std::size_t kLongestNumber = 4'300;
 
 // Digits of every script become ASCII, other characters beyond ASCII end the attempt.
@@ -29,7 +29,7 @@ std::optional<std::string> ascii_number(std::string_view text) {
   return fine ? std::optional(out) : std::nullopt;
 }
 
-// Underscores stand between two digits only; `out` gets the text without them.
+// Underscores are allowed only between two digits; `out` gets the text without them.
 bool drop_underscores(std::string_view text, std::string& out) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '_') {

@@ -14,7 +14,7 @@ namespace moe::inline MOE_ABI::chat {
 std::string float_repr(double value);
 
 /// int(text, base): white space around, a sign, underscores between digits, digits of any script, a prefix that fits
-/// the base (any of them for base 0). `too_big` tells a number beyond 64 bits from a text that is none.
+/// the base (any of them for base 0). `too_big` distinguishes a number beyond 64 bits from other text.
 std::optional<std::int64_t> read_int(std::string_view text, int base, bool* too_big);
 
 /// float(text). The text must not be longer than a few KiB to be a number.

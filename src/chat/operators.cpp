@@ -134,7 +134,7 @@ Value no_such(Run& run, const Value& object, const Value& key) {
   return run.undefined(fmt::format("{} has no element of type {}", type, type_name(key)));
 }
 
-// obj[key] alone; missing for Python's TypeError and LookupError.
+// obj[key] only; missing for Python's TypeError and LookupError.
 Value plain_item(Run& run, const Value& object, const Value& key) {
   switch (object.kind()) {
     case Kind::text:
@@ -239,7 +239,7 @@ Value slice_text(Run& run, const Text& text, const Bounds& b) {
     out.add(text, text.byte_at(b.start), text.byte_at(b.start + b.count));
     return out.finish(text.markup());
   }
-  // The first byte of every character, so that any step is a look-up.
+  // The first byte of every character, for steps other than 1.
   std::vector<std::uint32_t> starts;
   starts.reserve(static_cast<std::size_t>(text.length()) + 1);
   each_character(text.bytes(),
@@ -299,8 +299,8 @@ Value call_value(Run& run, const Value& callee, const Args& args) {
 
 namespace {
 
-// Python's comparisons in Python's order as long as it sorts by insertion: where several of them would fail, the first
-// one names the error.
+// Comparisons in Python's order as long as it uses insertion sort: if several would fail, the first one gives the
+// error.
 class KeySort {
  public:
   KeySort(Run& run, const std::vector<Value>& keys) : run_(run), keys_(keys) {}
@@ -324,7 +324,7 @@ class KeySort {
     }
   }
 
-  // From the bottom up: no recursion, and safe with any answers of the comparison (NaN, faults).
+  // Bottom-up merge sort: no recursion, and safe with any result of the comparison (NaN, faults).
   void merging(std::vector<std::size_t>& order) {
     std::vector<std::size_t> merged(order.size());
     for (std::size_t width = 1; width < order.size() && run_.ok(); width *= 2) {
@@ -344,7 +344,7 @@ class KeySort {
  private:
   bool before(std::size_t a, std::size_t b) { return run_.step() && less(run_, keys_[a], keys_[b]); }
 
-  // The length of the rising or falling run at the start; a falling one is turned round.
+  // The length of the ascending or descending run at the start; a descending one is reversed.
   std::size_t first_run(std::vector<std::size_t>& order) {
     if (order.size() < 2) return order.size();
     const bool falling = before(order[1], order[0]);
@@ -363,7 +363,7 @@ class KeySort {
 void sort_by(Run& run, std::vector<Value>& values, const std::vector<Value>& keys, bool reverse) {
   std::vector<std::size_t> order(values.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  // Turned round before and after, so that equal items stay in their order.
+  // Reversed before and after, so that the order of equal items is stable.
   if (reverse) std::reverse(order.begin(), order.end());
   KeySort sort(run, keys);
   if (order.size() < 64)

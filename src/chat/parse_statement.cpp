@@ -266,7 +266,7 @@ class StatementParser {
     return node;
   }
 
-  // There are no other templates: these tags fail when they are reached, as in transformers, which has no loader.
+  // There are no other templates: these tags fail at run time, as in transformers, which has no loader.
   StmtPtr load_template() {
     StmtPtr node = make(StmtKind::load_template);
     node->name = stream_.current().text;

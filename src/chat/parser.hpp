@@ -1,5 +1,5 @@
 #pragma once
-// Tokens into a syntax tree.
+// Parses tokens into a syntax tree.
 
 #include "chat/ast.hpp"
 #include "chat/token.hpp"
@@ -8,8 +8,8 @@ namespace moe::inline MOE_ABI::chat {
 
 tl::expected<Tree, Fault> parse_template(std::vector<Token> tokens, const Limits& limits);
 
-/// Finds out which variable every name means. jinja2 turns a template into Python functions; their rules of scope,
-/// closures too, are copied here.
+/// Resolves every name to its variable. jinja2 compiles a template to Python functions; this follows their scoping
+/// rules, including closures.
 tl::expected<void, Fault> resolve_names(Tree& tree);
 
 }  // namespace moe::inline MOE_ABI::chat

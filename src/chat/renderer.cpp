@@ -15,12 +15,12 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kReasoning = {"reasoning_content", "thinking", "reasoning"};
 constexpr std::string_view kContent = "content", kText = "text";
-/// Stands behind a message that goes on, and is looked for in the text. Trimming templates take the space away.
+/// A marker after a message to continue, searched in the rendered text. Trimming templates remove its space.
 constexpr std::string_view kTag = "CONTINUE_FINAL_MESSAGE_TAG";
 
 Value text_value(std::string text, Origin origin) { return Value(Text::make(std::move(text), origin)); }
 
-/// A role is part of control tokens in some templates ('<|' + role + '|>'). One that is a plain word spells none.
+/// In some templates a role is part of control tokens ('<|' + role + '|>'). Plain words are allowed as roles.
 Value role_value(std::string role) {
   const bool plain = std::all_of(role.begin(), role.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
@@ -39,7 +39,7 @@ std::shared_ptr<Dict> without_nulls(const Dict& message) {
   return out;
 }
 
-/// Older names of reasoning_content are filled in from it, and it from them.
+/// Fills in older names of reasoning_content from it, and vice versa.
 std::shared_ptr<Dict> with_reasoning(std::shared_ptr<Dict> message) {
   const Value* reasoning = nullptr;
   for (const std::string_view name : kReasoning)
@@ -70,12 +70,12 @@ Result<std::shared_ptr<Dict>> message_of(const ChatMessage& message) {
   return with_reasoning(without_nulls(value->as<Dict>()));
 }
 
-/// Text behind another one, which keeps its marks.
+/// Appends text to another one, which keeps its marks.
 Value with_tag(const Text& text) {
   return Value(std::make_shared<const Text>(fmt::format("{}{} ", text.bytes(), kTag), text.content(), text.markup()));
 }
 
-/// A copy in which the value of an equal key is another one.
+/// A copy with another value for a key.
 Value with_value(const Dict& dict, std::string_view key, Value value) {
   auto out = std::make_shared<Dict>();
   for (const auto& [name, old] : dict.entries())
@@ -87,7 +87,7 @@ tl::unexpected<Fault> value_error(std::string message) {
   return tl::unexpected(Fault{FaultKind::python, "ValueError", std::move(message), 0});
 }
 
-/// Messages of which the last one ends in the tag, and what it says without it.
+/// Messages whose last one ends in the tag, and its text without the tag.
 struct Tagged {
   Value messages;
   std::string last;
@@ -142,7 +142,7 @@ void cut(Rendered& rendered, std::size_t at) {
     rendered.content.back().end = std::min(rendered.content.back().end, static_cast<std::uint32_t>(at));
 }
 
-/// The text up to the tag. Where a template took the space behind it away, it also trimmed the message.
+/// The text up to the tag. If a template removed the space after it, it also trimmed the message.
 tl::expected<Rendered, Fault> cut_at_tag(Rendered rendered, std::string_view last) {
   const std::size_t at = rendered.text.rfind(kTag);
   if (at == std::string::npos || rendered.text.find(stripped(last)) == std::string::npos)
@@ -163,7 +163,7 @@ Result<Value> json_option(const char* what, const std::string& json, Origin orig
   return value;
 }
 
-/// Names that the library itself fills in, or that transformers takes as something else than a variable.
+/// Names that the library sets itself, or that are not variables in transformers.
 bool is_reserved(std::string_view name) {
   for (const std::string_view reserved : {"messages", "conversation", "add_generation_prompt", "continue_final_message",
                                           "chat_template", "tokenize", "return_dict"})
@@ -171,7 +171,7 @@ bool is_reserved(std::string_view name) {
   return false;
 }
 
-/// The variables of the caller. What says which token is which may spell tokens; all other text may not.
+/// The caller's variables. Only those that name tokens may contain control tokens.
 Result<void> add_variables(const std::string& json, Variables& out) {
   const auto plain = json_option("the variables", json, Origin::from_content, Kind::dict);
   if (!plain) return forward(plain);

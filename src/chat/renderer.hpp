@@ -1,6 +1,6 @@
 #pragma once
-// One template of a model with everything that it sees besides the messages: chosen, compiled and filled in as
-// transformers does in apply_chat_template.
+// One template of a model with all its variables except messages: selected, compiled and filled in as in transformers'
+// apply_chat_template.
 
 #include <span>
 #include <string>
@@ -16,11 +16,11 @@ Result<Value> conversation_of(std::span<const ChatMessage> messages);
 
 class Renderer {
  public:
-  /// Errors: as render_chat() in moe/chat.hpp, but for what only messages can do.
+  /// Errors: as render_chat() in moe/chat.hpp, except those caused by messages.
   static Result<Renderer> create(const ChatTemplates& templates, const ChatOptions& options);
 
-  /// Faults: as ChatTemplate::render(); python (ValueError) for an empty conversation, and for a last message that is to
-  /// go on but is not in the text.
+  /// Faults: as ChatTemplate::render(); python (ValueError) for an empty conversation, and if the last message is to be
+  /// continued but is not in the text.
   tl::expected<Rendered, Fault> render(const Value& conversation, ChatEnd end) const;
 
   const std::string& name() const { return name_; }  ///< for messages

@@ -17,8 +17,8 @@ Error as_error(const Fault& fault, const std::string& template_name) {
 }
 
 Run::~Run() {
-  // Everything that can be part of a cycle is in kept_, so emptying these objects one by one ends all of them, and
-  // none of them is destroyed from inside another: the depth of the destruction stays that of nested lists.
+  // All objects that can be part of a cycle are in kept_. Clearing them one by one breaks all cycles, and none is
+  // destroyed from inside another, so the recursion depth is that of nested lists.
   for (const auto& object : kept_) object->clear();
 }
 
@@ -72,7 +72,7 @@ Value Run::text(std::string bytes, std::vector<Span> content, bool markup) {
 
 Value Run::sequence(Kind kind, std::vector<Value> items) {
   auto list = make<List>(items.capacity() * sizeof(Value), std::move(items));
-  // A list that is too deep is not handed out, so nothing deeper can be built from it.
+  // A list that is too deep is not returned, so nothing deeper can be built from it.
   if (deep(list->depth())) return {};
   return Value(kind, std::move(list));
 }

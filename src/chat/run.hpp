@@ -1,6 +1,6 @@
 #pragma once
-// One rendering: what it may still use, and the first fault. A function that fails says so here and returns None; every
-// loop asks ok(), so that the rendering ends at once.
+// The state of one rendering: remaining resources, and the first fault. A function that fails reports here and returns
+// None; every loop checks ok(), so that rendering stops at once.
 
 #include <fmt/format.h>
 
@@ -24,15 +24,15 @@ class Run {
   ~Run();
 
   const Limits limits;
-  int line = 0;                    ///< of the template, where the evaluation stands
-  const DateTime* now = nullptr;   ///< what strftime_now tells; null: it is refused
-  Evaluator* evaluator = nullptr;  ///< filters that call filters and macros go through it
+  int line = 0;                    ///< of the template, currently evaluated
+  const DateTime* now = nullptr;   ///< the time for strftime_now; null: refused
+  Evaluator* evaluator = nullptr;  ///< for filters that call filters and macros
   int repr_depth = 0;              ///< namespaces inside namespaces that are being printed
 
   bool ok() const { return !fault_; }
   const std::optional<Fault>& fault() const { return fault_; }
 
-  /// The first fault stays. All give None.
+  /// The first fault is kept. All return None.
   Value fail(FaultKind kind, std::string exception, std::string message);
   template <class... T>
   Value type_error(fmt::format_string<T...> format, T&&... args) {
@@ -46,22 +46,22 @@ class Run {
   Value unsupported(fmt::format_string<T...> format, T&&... args) {
     return fail(FaultKind::unsupported, {}, fmt::format(format, std::forward<T>(args)...));
   }
-  /// What comes of using an undefined value.
+  /// The fault of using an undefined value.
   Value use_of(const Value& undefined);
   Value overflow();
 
-  /// Takes steps; false when none are left, and after a fault.
+  /// Uses steps; false when none are left, and after a fault.
   bool step(std::uint64_t count = 1);
-  /// Steps for looking at so many bytes of text.
+  /// Steps for processing so many bytes of text.
   bool look(std::size_t bytes) { return step(bytes >> 10); }
-  /// Steps for walking over all of a value.
+  /// Steps for traversing a whole value.
   bool walk(const Value& value) { return step(weight_of(value) >> 3); }
   /// a == b, with the steps that it takes.
   bool same(const Value& a, const Value& b) { return step(std::min(weight_of(a), weight_of(b)) >> 3) && equal(a, b); }
-  /// False, with a fault, when a text of so many bytes may not be.
+  /// False, with a fault, if a text of so many bytes exceeds the limit.
   bool text_fits(std::size_t bytes);
 
-  /// Objects are made here, so that their memory is counted.
+  /// Creates objects, counting their memory.
   template <class T, class... A>
   std::shared_ptr<T> make(std::size_t extra_bytes, A&&... args) {
     auto object = std::make_shared<T>(std::forward<A>(args)...);
@@ -74,7 +74,7 @@ class Run {
   Value dict(std::shared_ptr<Dict> dict);
   Value iterator(std::shared_ptr<Iterator> iterator, const Value& source);
   Value undefined(std::string message, bool unsafe = false);
-  /// Keeps an object that may be part of a cycle until the run ends, which then empties it.
+  /// Registers an object that may be part of a cycle; it is cleared when the run ends.
   void keep(std::shared_ptr<Clearable> object);
   void charge(Object& object, std::size_t bytes);
 
@@ -88,7 +88,7 @@ class Run {
   std::vector<std::shared_ptr<Clearable>> kept_;
 };
 
-/// Builds a text piece by piece and keeps the marks right. Stops growing once a text of that size may not be.
+/// Builds a text piece by piece with its marks. Stops growing at the size limit.
 class TextBuilder {
  public:
   explicit TextBuilder(Run& run) : run_(run) {}
@@ -100,7 +100,7 @@ class TextBuilder {
   void add(const Text& text, std::size_t begin, std::size_t end);
   void repeat(std::string_view bytes, std::int64_t count);
   std::size_t size() const { return bytes_.size(); }
-  /// Python joins the pieces at the end only, and fails there when one of them is no text.
+  /// Python joins the pieces only at the end, and fails there if one of them is not a text.
   void add_wrong(std::string_view type) { wrong_ = type; }
   bool all_text();
   Value finish(bool markup = false);
@@ -115,11 +115,11 @@ class TextBuilder {
   std::string_view wrong_;
 };
 
-/// Asks a text, front to back, whether single bytes came from a message.
+/// Sequentially tells whether bytes of a text came from a message.
 class MarkReader {
  public:
   explicit MarkReader(const Text& text) : spans_(text.content()) {}
-  /// `at` must not fall from call to call.
+  /// `at` must not decrease from call to call.
   bool operator()(std::size_t at) {
     while (next_ < spans_.size() && spans_[next_].end <= at) ++next_;
     return next_ < spans_.size() && spans_[next_].begin <= at;

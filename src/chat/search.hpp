@@ -1,5 +1,5 @@
 #pragma once
-// Searching in bytes, in time linear in both lengths: texts are hostile too.
+// Search in bytes, in time linear in both lengths, because texts are untrusted.
 
 #include <cstddef>
 #include <string_view>

@@ -1,5 +1,5 @@
 #pragma once
-// Which of a model's templates is meant.
+// Selects one of a model's templates.
 
 #include <string>
 

@@ -72,7 +72,7 @@ tl::expected<std::string, std::string> read_string_literal(std::string_view insi
     else if (c == 'N')
       return tl::unexpected<std::string>("characters by name (\\N) are not known here");
     else if (static_cast<unsigned char>(c) >= 0x80) {
-      // The reference turns the character into an escape of its own first, whose backslash this one then escapes.
+      // jinja2 first replaces the character by an escape, whose backslash is then escaped by this one.
       const auto decoded = tokenizer::decode_utf8(inside.data() + at - 1);
       const auto value = static_cast<std::uint32_t>(decoded.value);
       out += value < 0x100 ? fmt::format("\\x{:02x}", value)

@@ -1,5 +1,5 @@
 #pragma once
-// What stands between the quotes of a template's string.
+// String literals of templates.
 
 #include <string>
 #include <string_view>

@@ -1,5 +1,5 @@
 #pragma once
-// Methods of str. Every row of the tables is one method; filters of the same meaning use the functions.
+// Methods of str. Every row of the tables is one method; filters with the same meaning use the functions.
 
 #include <span>
 
@@ -14,7 +14,7 @@ Value strip(Run& run, const Text& text, const Value& chars, Side side);
 Value replace(Run& run, const Text& text, const Text& old_part, const Text& new_part, std::int64_t count);
 /// str.splitlines().
 std::vector<Value> split_lines(Run& run, const Text& text, bool keep_ends);
-/// The part of a text in bytes [begin, end), still marked as safe where the text is.
+/// Bytes [begin, end) of a text, marked as safe if the text is.
 Value part_of(Run& run, const Text& text, std::size_t begin, std::size_t end);
 /// str.center(width, fill).
 Value center(Run& run, const Text& text, std::int64_t width, const Text& fill);

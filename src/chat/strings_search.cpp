@@ -11,7 +11,7 @@
 namespace moe::inline MOE_ABI::chat {
 namespace {
 
-// Bytes [begin, end) that the arguments start and stop name; `empty` when start lies behind stop.
+// Bytes [begin, end) of the arguments start and stop; `empty` if start is after stop.
 struct Window {
   std::size_t begin = 0, end = 0;
   bool empty = false;

@@ -1,4 +1,4 @@
-// Methods of str that take it apart or put it together: strip, split, partition, join.
+// Methods of str that split or join: strip, split, partition, join.
 
 #include <algorithm>
 
@@ -180,7 +180,7 @@ Value strip(Run& run, const Text& text, const Value& chars, Side side) {
     return part_of(run, text, begin, end);
   }
   if (!chars.is_text()) return run.type_error("strip arg must be None or str");
-  // Sorted once: a set of thousands of characters must not be searched for every character.
+  // Sorted once, because the set may have thousands of characters.
   std::u32string set;
   each_character(chars.text().bytes(), [&](char32_t c, std::size_t, std::size_t) { set.push_back(c); });
   std::sort(set.begin(), set.end());

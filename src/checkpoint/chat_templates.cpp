@@ -21,7 +21,7 @@ constexpr std::size_t kCountLimit = 64;
 constexpr const char* kUsual = "default";
 constexpr const char* kFolder = "additional_chat_templates";
 
-/// Takes what is sound; the first thing that is not becomes ChatTemplates::error.
+/// Keeps valid parts; the first invalid one becomes ChatTemplates::error.
 class Collector {
  public:
   void refuse(std::string message) {
@@ -76,7 +76,7 @@ void add_file(const TextFiles& files, const std::string& name, const std::string
     into.add(name, with_unix_lines(*text), files.path_of(file));
 }
 
-/// chat_template.jinja and its folder. They stand for everything that other files say.
+/// chat_template.jinja and its folder. They replace templates in other files.
 void add_files(const TextFiles& files, Collector& into) {
   add_file(files, kUsual, "chat_template.jinja", into);
   const auto held = names_in(files.path_of(kFolder));
@@ -138,7 +138,7 @@ ChatTemplates read_hf_chat_templates(const TextFiles& files) {
   const bool in_files = !into.out.texts.empty() || !into.out.error.empty();
   const auto config = object_of(files, kConfig, into);
   if (config) add_special_tokens(config->root(), into.out.special_tokens);
-  // transformers reads the old file only beside an old configuration.
+  // transformers reads the old file only with an old configuration.
   if (!config || !config->root().contains("added_tokens_decoder"))
     if (const auto map = object_of(files, "special_tokens_map.json", into))
       add_special_tokens(map->root(), into.out.special_tokens);
@@ -193,7 +193,7 @@ ChatTemplates read_gguf_chat_templates(const Checkpoint& file) {
       {"eos_token", "tokenizer.ggml.eos_token_id"},
       {"unk_token", "tokenizer.ggml.unknown_token_id"},
       {"sep_token", "tokenizer.ggml.separator_token_id"},
-      {"sep_token", "tokenizer.ggml.seperator_token_id"},  // as older files spell it
+      {"sep_token", "tokenizer.ggml.seperator_token_id"},  // the spelling in older files
       {"pad_token", "tokenizer.ggml.padding_token_id"},
       {"cls_token", "tokenizer.ggml.cls_token_id"},
       {"mask_token", "tokenizer.ggml.mask_token_id"},

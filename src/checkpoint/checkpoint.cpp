@@ -58,7 +58,7 @@ bool is_gguf(const std::string& name) {
                                                      [](char a, char b) { return a == b || a - 'a' == b - 'A'; });
 }
 
-/// "-00002-of-00005.gguf": one of a set, of which the first stands for all.
+/// "-00002-of-00005.gguf": one shard of a set, which is named by its first.
 bool is_later_shard(const std::string& name) {
   const std::size_t of = name.rfind("-of-");
   if (of == std::string::npos || of < 6 || name[of - 6] != '-') return false;
@@ -66,7 +66,7 @@ bool is_later_shard(const std::string& name) {
   return std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; }) && number != "00001";
 }
 
-/// A directory that is no model: names some of what it holds.
+/// The error for a directory without a model: lists some of its contents.
 Error no_model_in(const std::string& directory) {
   auto names = names_in(directory).value_or(std::vector<std::string>());
   std::sort(names.begin(), names.end());
@@ -90,7 +90,7 @@ Result<std::string> gguf_of_directory(const std::string& directory) {
     weights |= name.ends_with(".safetensors");
     if (is_gguf(name)) (is_later_shard(name) ? later : found).push_back(name);
   }
-  // A later shard alone: opening it says which one is missing.
+  // Only a later shard: opening it reports the missing one.
   if (found.empty() && !later.empty()) found = {*std::min_element(later.begin(), later.end())};
   if (found.empty() || (config && weights)) return std::string();
   if (found.size() == 1) return (fs::path(directory) / found.front()).string();

@@ -39,12 +39,12 @@ struct TensorInfo {
   }
 };
 
-/// A tensor of a type that no kernel reads (integers, float64, FP8, ..): named, so that a model reader can say what it
-/// met, or widen it where its checkpoint says how.
+/// A tensor of a type that no kernel reads (integers, float64, FP8, ..): for error messages, or to be widened as its
+/// checkpoint specifies.
 struct UnsupportedTensor {
   std::string name;
-  std::string type;       ///< "i32", "F8_E4M3": as the file calls it
-  TensorInfo where = {};  ///< safetensors: shape and place, with the bytes as they are; `format` says nothing
+  std::string type;       ///< "i32", "F8_E4M3": the file's name of the type
+  TensorInfo where = {};  ///< safetensors: shape and place of the raw bytes; `format` is meaningless
 };
 
 /// GGUF metadata value. Integers of every width are widened; arrays are of one element type.
@@ -52,13 +52,13 @@ using MetaValue = MetadataValue;
 
 enum class Kind { gguf, hf };
 
-/// The tokenizer of a directory as it stands there; absent files are empty.
+/// The tokenizer files of a directory; absent ones are empty.
 struct TokenizerText {
   std::string json;    ///< tokenizer.json
   std::string config;  ///< tokenizer_config.json
 };
 
-/// A GGUF metadata entry as it stands in the file: its type and value.
+/// The raw bytes of a GGUF metadata entry: its type and value.
 struct RawMetadata {
   std::string key;
   std::vector<std::byte> value;
@@ -92,16 +92,16 @@ class Checkpoint {
   virtual std::uint64_t file_bytes() const = 0;
   /// A hash of header, metadata and tensor list (not of the weights); part of run-store keys.
   virtual std::uint64_t header_hash() const = 0;
-  /// With a hash from open(): how many stretches of files are kept in memory (stretch_cache.hpp).
+  /// With a hash from open(): number of file blocks kept in memory (stretch_cache.hpp).
   virtual void keep_stretches(std::size_t count) const = 0;
-  /// What ContentHasher takes: the files of tensors, by TensorInfo::file, then the texts that were read so far.
+  /// Input of ContentHasher: the files of tensors, by TensorInfo::file, then the texts read so far.
   virtual std::vector<Source> sources() const = 0;
 
   /// The tokenizer in the file or directory, for a model with that many rows (0: not known).
   /// Errors: not_found when there is none ("no_vocab"), unsupported, bad_file.
   virtual Result<std::shared_ptr<const Tokenizer>> load_tokenizer(std::int64_t row_count = 0) const = 0;
 
-  /// Never fails: what is wrong with one stands in ChatTemplates::error.
+  /// Never fails: errors are in ChatTemplates::error.
   virtual ChatTemplates chat_templates() const = 0;
 
   /// For writing another file. HF: the texts; GGUF: empty. Errors: io, bad_file.
@@ -123,8 +123,8 @@ class Checkpoint {
 /// Errors: io; bad_argument when there are several, naming them.
 Result<std::string> gguf_of_directory(const std::string& directory);
 
-/// A .gguf file (any shard of a split one opens all), a directory with config.json and safetensors, or one that holds one
-/// GGUF file. With a hash, all that is read from then on, the headers first, is hashed on its way (content_hash.hpp).
+/// A .gguf file (any shard of a split one opens all), a directory with config.json and safetensors, or one that holds
+/// one GGUF file. With a hash, everything read from then on, headers included, is hashed (content_hash.hpp).
 /// Errors: not_found, bad_file, unsupported, io - the message names the file, the item, what was found and expected.
 Result<std::unique_ptr<Checkpoint>> open(const std::string& path, ContentHash hash = nullptr);
 

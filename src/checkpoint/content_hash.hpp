@@ -1,6 +1,6 @@
 #pragma once
-// One hash over everything that a model was read from: the very bytes that came from files of tensors
-// (stretch_cache.hpp), and texts as they were parsed. Never what a path leads to later.
+// One hash over everything that a model was loaded from: the bytes read from tensor files (stretch_cache.hpp), and
+// texts as they were parsed. Paths are never opened again.
 
 #include <cstdint>
 #include <string>
@@ -12,17 +12,17 @@
 
 namespace moe::inline MOE_ABI::checkpoint {
 
-/// A file that counts: an open one that is read by stretches, or a text that was read and its digest.
+/// A hashed file: an open one that is read in blocks, or a text with its digest.
 struct Source {
   std::string name;  ///< without its folder
   const InputFile* file = nullptr;
   std::string digest = {};  ///< of a text: content_digest()
 };
 
-/// Stands for one file's content: the digest of its size and the digests of its stretches of 4 MiB, in hexadecimal.
+/// The digest of one file: over its size and the digests of its blocks of 4 MiB, in hexadecimal.
 std::string content_digest(std::string_view content, ContentHash hash);
 
-/// A digest over the sources' digests. Names count where there are several files, as they say what the files are; a
+/// A digest over the sources' digests. With several files, names are included, because they define the role of each; a
 /// single file may be renamed.
 class ContentHasher {
  public:
@@ -36,7 +36,7 @@ class ContentHasher {
   ContentHasher(std::vector<Source> sources, ContentHash hash);
 
   const std::vector<Stretch>& stretches() const { return stretches_; }
-  /// Reads the stretch for its digest, unless somebody has read it. Errors: as InputFile::read().
+  /// Reads a block for its digest, unless it was read before. Errors: as InputFile::read().
   Result<void> add(std::size_t stretch) const;
   /// 64 hexadecimal digits. Errors: bad_argument, when a stretch was not read.
   Result<std::string> value() const;

@@ -1,5 +1,5 @@
 #pragma once
-// What GGUF files and Hugging Face directories share: a list of files and of tensors inside them.
+// Base of GGUF files and Hugging Face directories: a list of files and their tensors.
 
 #include <memory>
 #include <utility>

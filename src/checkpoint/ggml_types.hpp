@@ -1,5 +1,5 @@
 #pragma once
-// GGUF type ids that are no Format of ours: known sizes (to walk over such tensors) and ids that were given up.
+// GGUF type ids that are no Format of ours: known sizes (to skip such tensors) and obsolete ids.
 
 #include <cstdint>
 #include <string_view>

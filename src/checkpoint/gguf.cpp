@@ -10,7 +10,7 @@
 #include "checkpoint/gguf_header.hpp"
 #include "checkpoint/hash.hpp"
 #include "checkpoint/metadata.hpp"
-#include "checkpoint/vocabulary.hpp"
+#include "checkpoint/tokenizer_metadata.hpp"
 #include "support/json_writer.hpp"
 #include "support/show.hpp"
 
@@ -88,7 +88,7 @@ Result<std::vector<RawMetadata>> GgufCheckpoint::raw_metadata() const {
   return entries;
 }
 
-/// What tokenizer_config.json would say, for a tokenizer.json inside a GGUF file: the arrays beside it know.
+/// A tokenizer_config.json for a tokenizer.json inside a GGUF file, from the file's arrays.
 std::string tokenizer_config_of(const GgufVocabulary& v) {
   JsonWriter config;
   config.begin('{');
@@ -104,10 +104,10 @@ Result<std::shared_ptr<const Tokenizer>> GgufCheckpoint::load_tokenizer(std::int
   if (!vocabulary) return fail(vocabulary.error().code, file(0).path() + ": " + vocabulary.error().message);
   auto stop = read_stop_ids(*this, vocabulary->tokens.size());
   if (!stop) return fail(stop.error().code, file(0).path() + ": " + stop.error().message);
-  // The list may be padded beyond what is left of it as a vocabulary; an id in the padding is sound.
+  // The list may be padded beyond the vocabulary; an id in the padding is valid.
   const TokenizerOptions options{row_count > 0 ? row_count : static_cast<std::int64_t>(vocabulary->tokens.size()),
                                  std::move(*stop)};
-  // A whole tokenizer.json says more than the arrays: normalisation, the split's pattern, flags of added tokens.
+  // A whole tokenizer.json has more than the arrays: normalisation, the split's pattern, flags of added tokens.
   if (const MetaValue* json = meta(kTokenizerJsonKey); json != nullptr) {
     const auto* text = std::get_if<std::string>(json);
     if (text == nullptr)
@@ -144,7 +144,7 @@ Result<Split> read_split(const GgufHeader& header, const std::string& path) {
                                                    describe(it->second), INT32_MAX));
     *field = i != nullptr ? *i : static_cast<std::int64_t>(*u);
   }
-  // Files that were never split may say so with a count of 0.
+  // Files that were never split may have a count of 0.
   if (split.count == 0) split.count = 1;
   if (split.number >= split.count)
     return fail(ErrorCode::bad_file, fmt::format("{}: split.no is {}, expected less than split.count ({})", path,

@@ -17,7 +17,7 @@ namespace moe::inline MOE_ABI::checkpoint {
 
 namespace {
 
-// The largest published header (a vocabulary of 262144 tokens) has some 16 MiB.
+// The largest published header (a vocabulary of 262144 tokens) has about 16 MiB.
 constexpr std::uint64_t kHeaderLimit = std::uint64_t{256} << 20;
 constexpr std::uint64_t kKeyLimit = 65535;  // of the GGUF specification, as the next two
 constexpr std::uint64_t kNameLimit = 64;
@@ -30,7 +30,7 @@ enum class ValueType : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean,
 /// Bytes of one element in the file; of a string, its length field.
 constexpr std::uint64_t kElementBytes[] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
 
-/// A tensor as declared, before it has its place in the file.
+/// A tensor as declared, before its place in the file is known.
 struct Declared {
   std::string name;
   std::vector<std::int64_t> shape;
@@ -288,7 +288,7 @@ class Parser {
     return bytes;
   }
 
-  /// Gives every tensor its place: in the order of the list, each on the next multiple of the alignment.
+  /// Computes every tensor's place: in list order, each at the next multiple of the alignment.
   Result<void> place(std::vector<Declared>& declared) {
     const auto align = [this](std::uint64_t n) { return (n + alignment_ - 1) / alignment_ * alignment_; };
     const std::uint64_t data_start = align(in_.position());

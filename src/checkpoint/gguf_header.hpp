@@ -11,7 +11,7 @@
 
 namespace moe::inline MOE_ABI::checkpoint {
 
-/// Where a metadata entry's type and value stand.
+/// The place of a metadata entry's type and value.
 struct MetadataRange {
   std::string key;
   std::uint64_t offset = 0, bytes = 0;

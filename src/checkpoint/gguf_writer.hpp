@@ -13,7 +13,7 @@
 
 namespace moe::inline MOE_ABI::checkpoint {
 
-/// Metadata in the file's own form. Keys must differ; the value types are those that readers expect of a key.
+/// Metadata in the file's encoding. Keys must differ; the value types are those that readers expect of a key.
 class GgufMetadata {
  public:
   void u32(std::string_view key, std::uint32_t value);
@@ -48,7 +48,7 @@ struct GgufTensor {
 
 class GgufWriter {
  public:
-  /// Writes everything before the weights and gives the file its final length, so that it can be opened as it will be.
+  /// Writes everything before the weights and sets the file's final length, so that it can already be opened.
   /// Errors: io, bad_shape (a tensor that the format cannot hold, by name).
   static Result<GgufWriter> begin(OutputFile file, const GgufMetadata& metadata, std::vector<GgufTensor> tensors);
 

@@ -1,5 +1,5 @@
 #pragma once
-// FNV-1a, 64 bits: names what a header says. Not meant against forgery.
+// FNV-1a, 64 bits: identifies a header. Not cryptographic.
 
 #include <cstdint>
 #include <span>

@@ -1,6 +1,6 @@
 #pragma once
-// Reads a binary header front to back through a small buffer, and knows how many bytes are left: every count in the
-// header is held against that before anything is allocated from it.
+// Reads a binary header sequentially through a small buffer, and knows how many bytes are left: every count in the
+// header is checked against that before an allocation.
 
 #include <cstdint>
 #include <span>

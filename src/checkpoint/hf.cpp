@@ -79,8 +79,7 @@ Result<void> HfCheckpoint::add_file(InputFile file) {
   return {};
 }
 
-/// The index must name plain files: it may not lead out of the directory. (Links are followed: the Hugging Face cache
-/// consists of them.)
+/// The index must name plain files inside the directory. (Links are followed: the Hugging Face cache consists of them.)
 bool is_plain_name(std::string_view name) {
   return !name.empty() && name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos &&
          name.ends_with(".safetensors");
@@ -178,7 +177,7 @@ Result<std::vector<std::int64_t>> eos_ids(JsonValue object, const std::string& w
   return fail(ErrorCode::bad_file, fmt::format("{} holds something else than token ids", where));
 }
 
-/// What ends a reply, by generation_config.json and config.json.
+/// End-of-reply ids from generation_config.json and config.json.
 Result<std::vector<StopIds>> HfCheckpoint::read_stop_ids() const {
   std::vector<StopIds> all;
   const auto add = [&](JsonValue object, const std::string& where, bool generate) -> Result<void> {
@@ -195,8 +194,8 @@ Result<std::vector<StopIds>> HfCheckpoint::read_stop_ids() const {
     if (!generation) return forward(generation);
     if (auto ok = add(generation->root(), path + ": eos_token_id", true); !ok) return forward(ok);
   }
-  // transformers asks config.json only where there is no generation_config.json, and text_config where the outer object
-  // says nothing.
+  // transformers reads config.json only if there is no generation_config.json, and text_config only if the outer object
+  // has no value.
   const auto config = parse_json_object(config_, path_of("config.json"));
   if (!config) return forward(config);
   const std::string where = path_of("config.json") + ": eos_token_id";

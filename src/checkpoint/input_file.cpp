@@ -25,7 +25,7 @@ Result<InputFile> InputFile::open(std::string path, std::shared_ptr<StretchCache
   if (path.find('\0') != std::string::npos) return fail(ErrorCode::not_found, "a file name contains a NUL byte");
   InputFile file;
   file.path_ = std::move(path);
-  // Non-blocking: opening a FIFO must not wait for somebody to write.
+  // Non-blocking: opening a FIFO must not wait for a writer.
   file.descriptor_ = ::open(file.path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file.descriptor_ < 0) {
     const int error = errno;
@@ -86,8 +86,8 @@ Result<void> InputFile::check_unchanged() const {
                 fmt::format("{}: has {} bytes now, {} when it was opened", path_, now->size, opened_.size));
   if (now->modified_ns != opened_.modified_ns)
     return fail(ErrorCode::io, fmt::format("{}: was modified after it was opened", path_));
-  // The time of change also moves when a new file takes this one's name, or for a link or new permissions, which leave
-  // the content alone. Where none of that is seen, somebody may have written and set the time of modification back.
+  // The change time (ctime) also changes when the file is replaced, linked or gets new permissions, with its content
+  // unchanged. In all other cases, it may have been written and its modification time set back.
   const bool explained = now->links != opened_.links || now->mode != opened_.mode || now->user != opened_.user ||
                          now->group != opened_.group;
   if (now->changed_ns != opened_.changed_ns && !explained)
@@ -110,7 +110,7 @@ Result<void> InputFile::read(std::uint64_t offset, std::span<std::byte> out) con
     out = out.subspan(n);
     offset += n;
   }
-  // What was read from memory is sound, but nobody wants half an old file.
+  // The bytes in memory are valid, but a partly old file is not acceptable.
   return check_unchanged();
 }
 
@@ -135,7 +135,7 @@ std::optional<ContentDigest> InputFile::digest(std::size_t index) const {
 Result<void> InputFile::read_directly(std::uint64_t offset, std::span<std::byte> out) const {
   std::size_t done = 0;
   while (done < out.size()) {
-    // One call reads at most 1 GiB: Linux itself stops short of 2 GiB.
+    // One call reads at most 1 GiB: Linux limits a read to just under 2 GiB.
     const std::size_t part = std::min(out.size() - done, std::size_t{1} << 30);
     const ssize_t n = ::pread(descriptor_, out.data() + done, part, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
@@ -147,7 +147,7 @@ Result<void> InputFile::read_directly(std::uint64_t offset, std::span<std::byte>
     }
     done += static_cast<std::size_t>(n);
   }
-  // Behind the reading: whatever was written before or meanwhile is seen.
+  // After reading, so that earlier and concurrent writes are detected.
   return check_unchanged();
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// A file read by position with pread: unlike a mapping, a file that shrinks is an error value and not a signal.
+// A file read with pread: unlike with a mapping, a file that shrinks is an error value and not a signal.
 
 #include <cstddef>
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace moe::inline MOE_ABI::checkpoint {
 
 class InputFile {
  public:
-  /// With `stretches`, everything that is read is hashed, and whoever reads twice gets the same bytes or an error.
+  /// With `stretches`, everything that is read is hashed, and reading again gives the same bytes or an error.
   /// Errors: not_found, io, bad_file when it is no regular file.
   static Result<InputFile> open(std::string path, std::shared_ptr<StretchCache> stretches = nullptr);
 
@@ -33,13 +33,13 @@ class InputFile {
   /// bytes that differ from those read before).
   Result<void> read(std::uint64_t offset, std::span<std::byte> out) const;
 
-  /// Reads stretch `index` unless it was read before; of a file that was opened with stretches. Errors: as read().
+  /// Reads block `index` unless it was read before; for files opened with `stretches`. Errors: as read().
   Result<void> hash_stretch(std::size_t index) const;
-  /// What reading the stretch gave. Nothing before, and without stretches.
+  /// Digest of a block that was read; nothing before that, and without `stretches`.
   std::optional<ContentDigest> digest(std::size_t index) const;
 
  private:
-  /// What tells one state of a file from another.
+  /// Identifies a state of the file.
   struct State {
     std::int64_t size = 0, modified_ns = 0, changed_ns = 0;
     std::uint64_t links = 0, mode = 0, user = 0, group = 0;

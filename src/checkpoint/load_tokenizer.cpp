@@ -1,4 +1,4 @@
-// Tokenizer::load: a tokenizer by itself, from a model's files.
+// Tokenizer::load: only the tokenizer of a model's files.
 
 #include <fmt/format.h>
 

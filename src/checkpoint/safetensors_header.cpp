@@ -62,7 +62,7 @@ struct Entry {
   std::uint64_t begin = 0, end = 0;  // data_offsets
 };
 
-/// Accepts the one shape of JSON that a header may have:
+/// Accepts only the JSON of a header:
 /// {"name": {"dtype": "F32", "shape": [..], "data_offsets": [begin, end]}, .., "__metadata__": {"key": "text"}}
 class HeaderForm {
  public:
@@ -205,7 +205,7 @@ Result<SafetensorsHeader> place(std::vector<Entry> entries, std::uint64_t data_s
   return header;
 }
 
-/// Text and document end here: they are larger than what they say.
+/// Frees text and document early: they are larger than the result.
 Result<std::vector<Entry>> read_entries(std::string text, const std::string& path) {
   const auto document = JsonDocument::parse(text);
   if (!document) return fail(ErrorCode::bad_file, fmt::format("{}: the header {}", path, document.error().message));

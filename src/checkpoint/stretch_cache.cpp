@@ -30,7 +30,7 @@ std::vector<StretchCache::Kept>::iterator StretchCache::find(std::size_t file, s
   return std::find_if(kept_.begin(), kept_.end(), [=](const Kept& k) { return k.file == file && k.index == index; });
 }
 
-// Drops the oldest until `count` are left. What is being read stays.
+// Drops the oldest until `count` are left, except those being read.
 void StretchCache::make_room(std::size_t count) {
   for (auto it = kept_.begin(); it != kept_.end() && kept_.size() > count;)
     it = it->bytes == nullptr ? it + 1 : kept_.erase(it);

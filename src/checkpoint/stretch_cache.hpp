@@ -1,7 +1,7 @@
 #pragma once
-// Reads open files by stretches of 4 MiB and hashes each as it is read. Readers get copies of the bytes that were hashed,
-// so that a content hash names the very bytes that were used: a second read of the file would not do, as a program that
-// has it mapped can change it without moving any of its times.
+// Reads open files in blocks ("stretches") of 4 MiB and hashes each as it is read. Readers get copies of the hashed
+// bytes, so that the content hash is of the bytes that were used. Reading the file again would not be safe, because a
+// program that has it mapped can change it without changing its times.
 
 #include <condition_variable>
 #include <cstddef>
@@ -19,12 +19,12 @@ namespace moe::inline MOE_ABI::checkpoint {
 
 constexpr std::uint64_t kStretchBytes = std::uint64_t{4} << 20;
 
-/// Shared by the files of one model. Thread-safe. A stretch that is asked for while another thread reads it is waited for;
-/// one that has left the cache is read again, and must have its first digest.
+/// Shared by the files of one model. Thread-safe. If another thread is reading a block, waits for it; a block that was
+/// evicted is read again and must have its first digest.
 class StretchCache {
  public:
   using Bytes = std::shared_ptr<const std::byte[]>;
-  /// Fills the buffer with the stretch's bytes.
+  /// Fills the buffer with the block's bytes.
   using Read = std::function<Result<void>(std::span<std::byte>)>;
 
   explicit StretchCache(ContentHash hash) : hash_(hash), spare_(std::make_shared<Spare>()) {}
@@ -33,7 +33,7 @@ class StretchCache {
 
   /// The number of another file, for the calls below.
   std::size_t add_file(std::uint64_t size);
-  /// Stretch `index` of the file. Errors: those of `read`; out_of_memory; io, when the bytes are not those of the first
+  /// Block `index` of the file. Errors: those of `read`; out_of_memory; io, when the bytes are not those of the first
   /// reading.
   Result<Bytes> get(std::size_t file, std::size_t index, const Read& read);
   /// Nothing before the first reading.
@@ -49,7 +49,7 @@ class StretchCache {
     Bytes bytes;  // null while it is read
   };
 
-  /// Buffers whose stretches have left: memory from the system costs as much as reading into it.
+  /// Buffers of evicted blocks, for reuse: new memory costs as much as reading into it.
   struct Spare {
     std::mutex mutex;
     std::vector<std::unique_ptr<std::byte[]>> buffers;

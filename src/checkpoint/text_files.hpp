@@ -1,6 +1,6 @@
 #pragma once
-// The text files of a model's directory. Whoever reads one again, for another purpose, gets the same text or an error,
-// and the content hash knows all that were read.
+// The text files of a model's directory. Reading one again gives the same text or an error, and the content hash covers
+// all that were read.
 
 #include <cstdint>
 #include <map>
@@ -13,13 +13,13 @@
 
 namespace moe::inline MOE_ABI::checkpoint {
 
-/// The largest text that is read, by what it is.
+/// Size limits by kind of text.
 inline constexpr std::uint64_t kConfigLimit = std::uint64_t{16} << 20;
 inline constexpr std::uint64_t kTokenizerLimit = std::uint64_t{256} << 20;
 
 class TextFiles {
  public:
-  /// `hash` may be null: then sources() has no digests that name contents.
+  /// `hash` may be null: then sources() has no digests.
   TextFiles(std::string directory, ContentHash hash) : directory_(std::move(directory)), hash_(hash) {}
 
   const std::string& directory() const { return directory_; }

@@ -1,5 +1,5 @@
 #pragma once
-// From an opened checkpoint to the parts of a GGUF file: its metadata, and its tensors with where their rows come from.
+// The parts of a GGUF file made from a checkpoint: metadata, and tensors with the sources of their rows.
 
 #include <string>
 #include <vector>
@@ -12,16 +12,16 @@ namespace moe::inline MOE_ABI::convert {
 
 /// How rows of the sources become rows of the output.
 enum class Arrangement {
-  straight,    ///< one after the other
+  straight,    ///< in order
   rope_pairs,  ///< within every head, row j of the first half and row j of the second become neighbours (Llama's q, k)
-  transposed,  ///< every source by itself (kv_b's part for keys: one source per head)
+  transposed,  ///< each source separately (kv_b's part for keys: one source per head)
 };
 
 /// Rows [first_row, first_row + row_count) of a tensor, and of them the values first_column, first_column + step, ..
 struct Source {
   const checkpoint::TensorInfo* tensor = nullptr;
   std::int64_t first_row = 0, row_count = 0;
-  std::int64_t first_column = 0, step = 1;  ///< 2 where gate and up alternate
+  std::int64_t first_column = 0, step = 1;  ///< 2 if gate and up are interleaved
 
   std::int64_t columns() const { return (tensor->cols() - first_column + step - 1) / step; }
 };
@@ -29,21 +29,21 @@ struct Source {
 struct OutputTensor {
   checkpoint::GgufTensor tensor;  ///< its format is chosen later
   arch::Role role = arch::Role::embedding;
-  bool is_matrix = false;  ///< of a matrix product or the embedding: what --type is about
+  bool is_matrix = false;  ///< of a matrix product or the embedding: --type applies
   Arrangement arrangement = Arrangement::straight;
   std::int64_t head_rows = 0;  ///< rope_pairs
   std::vector<Source> sources;
-  float added = 0.0f;         ///< to every value: 1 for norms that the directory holds as w - 1
-  std::vector<float> values;  ///< of a tensor that the directory does not hold: no sources then
+  float added = 0.0f;         ///< to every value: 1 for norms stored as w - 1
+  std::vector<float> values;  ///< of a tensor that is not in the directory (no sources)
 };
 
-/// Divisors of RoPE's frequencies, which the configuration is made of.
+/// A tensor of RoPE divisors, which belong to the configuration.
 constexpr bool is_rope_factors(arch::Role role) {
   return role == arch::Role::rope_factors || role == arch::Role::rope_factors_short ||
          role == arch::Role::rope_factors_long;
 }
 
-/// Tensors under the names of GGUF, RoPE factors in front; layers of multi-token prediction are left out.
+/// Tensors with GGUF's names, RoPE factors first; multi-token-prediction layers are left out.
 /// Errors: unsupported, when the family has no GGUF form here.
 Result<std::vector<OutputTensor>> tensors_of_directory(const checkpoint::Checkpoint& file,
                                                        const arch::Recognised& model);
@@ -51,15 +51,15 @@ Result<std::vector<OutputTensor>> tensors_of_directory(const checkpoint::Checkpo
 /// Errors: unsupported, naming a tensor of a type that libmoe does not read.
 Result<std::vector<OutputTensor>> tensors_of_gguf(const checkpoint::Checkpoint& file);
 
-/// general.*, <architecture>.* and tokenizer.* of a directory. `notes` gets what the file cannot say.
+/// general.*, <architecture>.* and tokenizer.* of a directory. `notes` lists what GGUF cannot represent.
 /// Errors: unsupported, bad_file, io.
 Result<checkpoint::GgufMetadata> metadata_of_directory(const checkpoint::Checkpoint& file,
                                                        const arch::Recognised& model, const std::string& name,
                                                        bool tokenizer, std::vector<std::string>& notes);
-/// Everything but what describes the file itself: its formats, alignment and shards.
+/// Everything except keys about the file itself: formats, alignment and shards.
 Result<checkpoint::GgufMetadata> metadata_of_gguf(const checkpoint::Checkpoint& file);
 
-/// The model that was written must be the one that was read: GGUF cannot express every configuration.
+/// Compares the written model with the source, because GGUF cannot express every configuration.
 /// `rope_pairs` is the family's Family::gguf_rope_pairs.
 /// Errors: unsupported, naming the field and both values.
 Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out, bool rope_pairs);

@@ -1,12 +1,12 @@
-// The metadata of a GGUF file: keys as its readers expect them, values from the validated configuration.
+// The metadata of a GGUF file: keys as other readers expect them, values from the validated configuration.
 
 #include <fmt/format.h>
 
 #include "arch/rope.hpp"
-#include "checkpoint/vocabulary.hpp"
+#include "checkpoint/tokenizer_metadata.hpp"
 #include "convert/convert.hpp"
 #include "support/json.hpp"
-#include "tokenizer/gguf_vocabulary.hpp"
+#include "tokenizer/gguf_arrays.hpp"
 
 namespace moe::inline MOE_ABI::convert {
 namespace {
@@ -44,7 +44,7 @@ void write_common(const ModelConfig& c, Keys& keys) {
   keys.count("vocab_size", c.vocab_size);
 }
 
-/// A number of the rope scaling in config.json, 0 where it is absent; ModelConfig has only what follows from it.
+/// A number of the rope scaling in config.json, 0 if absent; ModelConfig has only derived values.
 double in_rope_scaling(const Checkpoint& file, std::string_view key) {
   const auto json = arch::JsonConfig::parse(file.config_json());
   if (!json) return 0.0;
@@ -74,7 +74,7 @@ void write_rope(const Checkpoint& file, const ModelConfig& c, Keys& keys) {
       keys.count("rope.scaling.original_context_length", c.rope.original_max_position);
       keys.number("rope.scaling.yarn_beta_fast", c.rope.beta_fast);
       keys.number("rope.scaling.yarn_beta_slow", c.rope.beta_slow);
-      // The one number that GGUF has for DeepSeek's pair mscale, mscale_all_dim: a tenth of the latter.
+      // GGUF has one number for DeepSeek's mscale and mscale_all_dim: a tenth of the latter.
       if (const double s = in_rope_scaling(file, "mscale_all_dim"); s != 0.0) {
         if (c.attention == AttentionKind::mla) keys.number("rope.scaling.yarn_log_multiplier", 0.1 * s);
         if (c.family == "ministral3") keys.number("rope.scaling.yarn_log_multiplier", s);  // its converter's habit
@@ -89,7 +89,7 @@ void write_rope(const Checkpoint& file, const ModelConfig& c, Keys& keys) {
   }
 }
 
-/// A period where the sliding layers have one, else a list; nothing in families whose layers all have one.
+/// A period if the sliding layers have one, else a list; nothing for families where all layers have a window.
 void write_windows(const ModelConfig& c, Keys& keys) {
   if (c.sliding_layers.empty()) return;
   keys.count("attention.sliding_window", c.sliding_window);
@@ -147,7 +147,7 @@ void write_experts(const ModelConfig& c, Keys& keys) {
   if (r.score == RouterScore::softmax && r.selection_bias) write_interleaved_experts(c, keys);
   if (c.family == "hunyuan_v1_moe") keys.count("expert_shared_count", c.shared_expert_count);
   if (c.attention != AttentionKind::mla && r.score != RouterScore::sigmoid)
-    return;  // what follows is DeepSeek's kind of router
+    return;  // the rest is for routers like DeepSeek's
   keys.count("leading_dense_block_count", std::min(c.first_k_dense_replace, c.layer_count));
   keys.count("expert_shared_count", c.shared_expert_count);
   keys.count("expert_gating_func", r.score == RouterScore::softmax ? 1 : 2);
@@ -158,7 +158,7 @@ void write_experts(const ModelConfig& c, Keys& keys) {
   keys.count("expert_group_used_count", r.topk_group);
 }
 
-/// BOS and EOS of config.json, where the tokenizer does not name them: without ids readers assume GPT-2's.
+/// BOS and EOS from config.json if the tokenizer does not have them: without ids, readers assume GPT-2's.
 void complete_ids(const Checkpoint& file, GgufVocabulary& v) {
   const auto whole = arch::JsonConfig::parse(file.config_json());
   if (!whole) return;
@@ -172,7 +172,7 @@ void complete_ids(const Checkpoint& file, GgufVocabulary& v) {
   if (!v.eos) v.eos = id("eos_token_id");
 }
 
-/// The other ids that end a reply (generation_config.json lists several): readers stop at EOT and EOM as at EOS.
+/// Other end-of-reply ids (generation_config.json may list several): readers stop at EOT and EOM as at EOS.
 void write_stop_ids(const Tokenizer& tokenizer, std::optional<TokenId> eos, GgufMetadata& out,
                     std::vector<std::string>& notes) {
   std::vector<TokenId> more;
@@ -186,7 +186,7 @@ void write_stop_ids(const Tokenizer& tokenizer, std::optional<TokenId> eos, Gguf
                                 more.size() + 1, more[std::size(keys)]));
 }
 
-/// Added tokens may lie beyond the model's rows (Gemma 3 1B has one of its larger siblings): no reader could use them.
+/// Added tokens may be beyond the model's rows (Gemma 3 1B has one of the larger models'): no reader could use them.
 Result<void> drop_rowless(GgufVocabulary& v, std::int64_t vocab_size, std::vector<std::string>& notes) {
   const auto rows = static_cast<std::size_t>(vocab_size);
   if (v.tokens.size() <= rows) return {};
@@ -228,7 +228,7 @@ Result<void> write_tokenizer(const Checkpoint& file, std::int64_t vocab_size, Gg
   if (!vocabulary) return fail(vocabulary.error().code, "tokenizer.json: " + vocabulary.error().message);
   GgufVocabulary& v = *vocabulary;
   if (auto ok = drop_rowless(v, vocab_size, notes); !ok) return ok;
-  // Readers take the number of tokens for the embedding's rows.
+  // Readers use the number of tokens as the number of embedding rows.
   for (std::int64_t id = static_cast<std::int64_t>(v.tokens.size()); id < vocab_size; ++id) {
     v.tokens.push_back(fmt::format("[PAD{}]", id));
     v.types.push_back(tokenizer::kUnused);

@@ -1,4 +1,4 @@
-// Whether a GGUF file means the model that it was written from: every number that arithmetic depends on.
+// Compares a written GGUF file with its source: every number that affects the arithmetic.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -78,7 +78,7 @@ void Comparison::rope(bool rope_pairs) {
   if (in.style != RopeStyle::half_split || !rope_pairs)  // whose rows are permuted instead
     same_choice("rope_interleave", in.style == RopeStyle::interleaved, out.style == RopeStyle::interleaved);
   same_count("the rotated part of a head", in_.rotated_dim(), out_.rotated_dim());
-  if (in.scaling != RopeScaling::llama3) {  // which the file holds as divisors
+  if (in.scaling != RopeScaling::llama3) {  // stored as divisors
     same_choice("the kind of rope scaling", in.scaling, out.scaling);
     same("rope_scaling.factor", in.factor, out.factor);
   }

@@ -1,4 +1,4 @@
-// Which tensors a GGUF file of a model holds, and from which rows of the input each is made.
+// The tensors of a GGUF file, and the rows of the input that each is made from.
 
 #include <fmt/format.h>
 
@@ -25,7 +25,7 @@ bool is_norm(Role role) {
   return false;
 }
 
-/// Written as float32 in every file: small, and everything behind them depends on them.
+/// Always written as float32: small, and everything after them depends on them.
 bool is_routing(Role role) {
   return role == Role::router || role == Role::router_bias || role == Role::shared_expert_gate;
 }
@@ -62,10 +62,10 @@ class Lister {
   }
 
   void add(Role role, std::int64_t l) {
-    // OLMo 2 calls the norm behind attention as others call that before the FFN.
+    // OLMo 2's name of the norm after attention is other families' name of the norm before the FFN.
     if (!c_.pre_norms && (role == Role::attention_norm || role == Role::ffn_norm)) return;
     const TensorInfo* tensor = find(role, l);
-    if (tensor == nullptr) return;  // what a model of this family must have was checked before
+    if (tensor == nullptr) return;  // required tensors were checked before
     if (is_expert(role)) return add_experts(role, l, *tensor);
     OutputTensor& out = start(role, l, tensor->shape);
     out.sources = {whole(*tensor)};
@@ -88,7 +88,7 @@ class Lister {
     for (std::int64_t e = 0; e < c_.router.expert_count; ++e) out.sources.push_back(whole(*find(role, l, e)));
   }
 
-  /// Tensors [E, in, out] and biases [E, out] of all experts, in which gate and up alternate (gpt-oss): one tensor
+  /// Tensors [E, in, out] and biases [E, out] of all experts with interleaved gate and up (gpt-oss): one tensor
   /// [E, out, in] and one bias [E, out] each.
   void add_stacked_experts(std::int64_t l) {
     stacked(Role::expert_gate_up, Role::expert_gate, l, 0, 2);
@@ -110,12 +110,12 @@ class Lister {
     for (std::int64_t e = 0; e < experts; ++e) out.sources.push_back({tensor, e * in, in, first, step});
   }
 
-  /// Llama 3.1's rule as GGUF has it: how much slower each pair turns.
+  /// Llama 3.1's rule in GGUF: the divisor of each pair's frequency.
   void add_rope_factors() {
     RopeConfig plain = c_.rope;
     plain.scaling = RopeScaling::none;
     const auto slow = RopeTable::create(c_.rope, c_.rotated_dim()), fast = RopeTable::create(plain, c_.rotated_dim());
-    if (!slow || !fast) return;  // validate() has seen the numbers
+    if (!slow || !fast) return;  // validate() has checked the numbers
     OutputTensor& out = start(Role::rope_factors, 0, {fast->pair_count()});
     for (std::size_t i = 0; i < fast->frequencies().size(); ++i)
       out.values.push_back(static_cast<float>(fast->frequencies()[i] / slow->frequencies()[i]));
@@ -129,7 +129,7 @@ class Lister {
     }
   }
 
-  /// kv_b holds per head the rows of K and then of V; the absorbed form wants K's part transposed.
+  /// kv_b has, per head, the rows of K and then of V; the absorbed form needs K's part transposed.
   void add_latent_heads(std::int64_t l) {
     const TensorInfo* kv_b = find(Role::kv_b, l);
     if (kv_b == nullptr) return;

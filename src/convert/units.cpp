@@ -7,7 +7,7 @@
 
 #include "convert/format_choice.hpp"
 #include "kernels/packing.hpp"
-#include "model/stored.hpp"
+#include "model/weight_rows.hpp"
 #include "moe/decode.hpp"
 #include "moe/encode.hpp"
 

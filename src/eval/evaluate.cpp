@@ -1,4 +1,4 @@
-// One model, one task: requests out, scores back, rows of the result.
+// Evaluates one model on one task: requests, scores, rows of the result.
 
 #include "moe/eval/evaluate.hpp"
 
@@ -28,18 +28,18 @@ namespace {
 
 tl::unexpected<Error> cancelled() { return fail(ErrorCode::cancelled, "evaluation was cancelled"); }
 
-// acc_mutual_info compares with every answer behind nothing at all.
+// acc_mutual_info also needs every answer after an empty context.
 bool asks_answers_alone(const TaskSpec& task) {
   return column_of(task.metrics, Metric::acc_mutual_info) < task.metrics.size();
 }
 
-// What one question takes of the list of answers.
+// The part of the list of answers that belongs to one question.
 std::size_t request_count(const TaskSpec& task, const Document& document) {
   if (task.kind == TaskKind::generation || task.kind == TaskKind::rolling) return 1;
   return document.continuations.size() * (asks_answers_alone(task) ? 2 : 1);
 }
 
-// A question that is asked, and which of ExpertLoad::tallies counts for it.
+// A question, and which of ExpertLoad::tallies counts its experts.
 struct Asked {
   const Document* document;
   std::int32_t tally;
@@ -127,14 +127,14 @@ std::vector<const DocumentOutcome*> pointers(const std::vector<DocumentOutcome>&
   return out;
 }
 
-// Its first failure, where a question has one.
+// The question's first failure, if any.
 Failure failure_of(std::span<const Score> scores) {
   for (const Score& s : scores)
     if (s.failure != Failure::none) return s.failure;
   return Failure::none;
 }
 
-// The metrics of a question, wrong where a request of it failed.
+// The metrics of a question; wrong if one of its requests failed.
 Result<DocumentOutcome> outcome_of(const TaskSpec& task, const Document& document, std::vector<Score> scores) {
   const Failure failure = failure_of(scores);
   if (failure == Failure::none) return score_document(task, document, std::move(scores));
@@ -193,7 +193,7 @@ Aggregate pool_group(const TaskSpec& spec, const TaskOutcome& outcome, const std
   return group;
 }
 
-// Each subtask weighs the same; the standard error stays the pooled one, as in the reference harness.
+// All subtasks have equal weight; the standard error is still the pooled one, as in the reference harness.
 void average_subtasks(const TaskSpec& spec, const TaskOutcome& outcome, const std::vector<std::size_t>& members,
                       Aggregate& group) {
   for (std::size_t k = 0; k < group.kinds.size(); ++k) {
@@ -241,7 +241,7 @@ void add_rows(const PreparedTask& task, const EvaluateOptions& options, TaskOutc
   outcome.groups.push_back(outcome.overall);
 }
 
-// Numbers in rising order, then other values as they came; questions without a value last.
+// Numbers in ascending order, then other values in order of appearance; questions without a value last.
 void order_values(std::vector<std::string>& values) {
   const auto rank = [](const std::string& value) {
     double number = 0;
@@ -259,7 +259,7 @@ struct Values {
   std::map<std::string, std::vector<const DocumentOutcome*>> members;
 };
 
-// One table per field of group_by; a field with a single value says nothing.
+// One table per field of group_by, except fields with a single value.
 Result<void> add_breakdowns(const PreparedTask& task, const EvaluateOptions& options, TaskOutcome& outcome) {
   const std::vector<std::string>& names = task.spec.group_by;
   std::vector<Values> values(names.size());
@@ -313,7 +313,7 @@ Result<std::vector<DocumentOutcome>> answer(const PreparedTask& task, std::span<
   std::size_t next = 0;
   for (const Asked& one : asked) {
     const Document* document = one.document;
-    // Filters may take longer than somebody who pressed Ctrl-C waits.
+    // Filters may be slow, so Ctrl-C must end them.
     if (hooks.cancelled && hooks.cancelled()) return cancelled();
     const std::size_t count = request_count(task.spec, *document);
     const auto first = scores->begin() + static_cast<std::ptrdiff_t>(writes ? 0 : next);

@@ -1,4 +1,4 @@
-// Blocks of questions to several models, a look behind each.
+// Asks several models blocks of questions, with a look after each.
 
 #include "moe/eval/until_known.hpp"
 
@@ -15,20 +15,20 @@
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-// Two models on the way.
+// The state of a pair of models.
 struct Pair {
   PairVerdict known;
   GapSequence sequence;
 };
 
-// One model and one task on the way.
+// The state of one model and one task.
 struct Progress {
   std::vector<std::pair<QuestionIndex, DocumentOutcome>> answers;
   std::vector<std::vector<double>> scores;  // [subtask][question], 0 or 1; of the questions that were asked
   Work executed;
   ExpertLoad load_before, load_after;  // sums over the blocks
   double seconds = 0;
-  std::optional<double> joules = 0;  // none once a block was not measured
+  std::optional<double> joules = 0;  // none if a block was not measured
 };
 
 // Of one task's questions, the index of each one's subject.
@@ -112,7 +112,7 @@ class Run {
     });
   }
 
-  // Within a task in rising order: neighbours share prefixes.
+  // Within a task in ascending order, because neighbours share prefixes.
   std::vector<QuestionIndex> questions_of(std::size_t begin, std::size_t end, std::size_t task) const {
     std::vector<QuestionIndex> out;
     for (std::size_t c = begin; c < end; ++c)
@@ -186,7 +186,7 @@ class Run {
     known.gap = pair.sequence.gap(), known.questions = pair.sequence.question_count();
     known.lower = pair.sequence.lower(), known.upper = pair.sequence.upper();
     known.p_value = pair.sequence.p_value();
-    // One event makes any of these wrong: the interval misses the gap at some look.
+    // All of these are wrong only if the interval misses the gap at some look.
     if (known.lower > 0 || known.upper < 0)
       known.verdict = known.lower > 0 ? Verdict::a_better : Verdict::b_better;
     else if (options_.margin > 0 && known.lower > -options_.margin && known.upper < options_.margin)
@@ -229,7 +229,7 @@ class Run {
     parts.push_back(select_questions(task, questions));
     auto outcome = summarise_answers(parts.back(), std::move(answers), options_.evaluate);
     if (!outcome) return outcome;
-    // Subjects that were not reached have no row that could say so.
+    // Subjects without questions asked have no row.
     outcome->skipped = -parts.back().question_count();
     for (const Subtask& subtask : task.subtasks) outcome->skipped += subtask.original_count;
     outcome->executed = progress.executed, outcome->seconds = progress.seconds, outcome->joules = progress.joules;

@@ -4,7 +4,7 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// What was done between two readings of a counter.
+/// The work between two readings of a counter.
 inline Work difference(Work after, const Work& before) {
   for (auto part :
        {&Work::attention_projection, &Work::attention_score, &Work::attention_value, &Work::router,

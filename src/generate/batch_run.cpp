@@ -97,7 +97,7 @@ Result<std::vector<TokenId>> BatchRun::tokens_of(const Prompt& prompt) const {
   return ids;
 }
 
-// Tokens that a reply to so many may have: the last one is never run, so it needs no room.
+// The most tokens of a reply to so many; the last one is never run, so it needs no room.
 Result<std::int64_t> BatchRun::room_behind(std::int64_t prompt_tokens) const {
   if (prompt_tokens == 0) return fail(ErrorCode::bad_argument, "the prompt has 0 tokens, expected at least 1");
   const std::int64_t context = session_.model().config().max_position, room = std::min(context, room_);
@@ -108,16 +108,16 @@ Result<std::int64_t> BatchRun::room_behind(std::int64_t prompt_tokens) const {
   return room - prompt_tokens + 1;
 }
 
-// A tree takes more room than the longest of its branches where replies wait for their turn behind a shared prompt. A
-// cache that has not so much computes every reply by itself.
+// A tree needs more room than its longest branch if replies wait after a shared prompt. If the cache is too small,
+// replies are computed separately.
 batch::TreePlan BatchRun::plan() const {
   auto shared = plan(true);
   return shared.least_pages * kPageTokens <= room_ ? std::move(shared) : plan(false);
 }
 
 batch::TreePlan BatchRun::plan(bool share) const {
-  // Prompts that go on from the same place of the same kept sequence are a group; its roots begin there. They come first,
-  // before others need the room of what is kept.
+  // Prompts that continue the same kept sequence from the same place are a group, whose roots begin there. They come
+  // first, before others need the room of kept sequences.
   std::vector<batch::KeptSequences::Match> matches, begins;
   std::vector<std::int64_t> max_tokens;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
@@ -176,7 +176,7 @@ bool BatchRun::is_cancelled() {
   return std::none_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return goes_on(s); });
 }
 
-// All are asked, also after one that goes on: take() ends each reply by itself.
+// All are checked, also after one that is not cancelled: take() ends each reply separately.
 Result<void> BatchRun::before_step() {
   if (std::count_if(slots_.begin(), slots_.end(), [&](const Slot& s) { return goes_on(s); }) > 0) return {};
   return fail(ErrorCode::cancelled, "interrupted");

@@ -7,7 +7,7 @@
 namespace moe::inline MOE_ABI::generate {
 namespace {
 
-// The `count` highest logits, falling, equal ones by rising id.
+// The `count` highest logits, descending; equal ones by ascending id.
 std::vector<TokenId> best_tokens(std::span<const float> row, std::int64_t count) {
   const auto better = [&](TokenId a, TokenId b) {
     const float x = row[static_cast<std::size_t>(a)], y = row[static_cast<std::size_t>(b)];

@@ -1,5 +1,5 @@
 #pragma once
-// What the logits of a position say of its token, as replies and scored prompts list it.
+// Log-probabilities of a position, for replies and scored prompts.
 
 #include <cstddef>
 #include <cstdint>
@@ -9,10 +9,10 @@
 
 namespace moe::inline MOE_ABI::generate {
 
-/// The most best tokens that can be listed for a position.
+/// The maximum number of top tokens for a position.
 inline constexpr std::int64_t kMostListed = 1000;
 
-/// Normalised over all of `row`, of which the first `known` may be listed: the `count` best of them.
+/// Normalised over all of `row`; lists the `count` best of the first `known` ids.
 PositionLogProbabilities log_probabilities_of(std::span<const float> row, std::size_t known, TokenId chosen,
                                               std::int64_t count);
 

@@ -79,7 +79,7 @@ Result<std::string_view> Reply::take(std::span<const float> row, std::size_t kno
   if (ended_) return show(visible_.size());
   if (left() <= 0) return end(EndReason::max_tokens);
 
-  // A stop text may begin here; a character may be half written.
+  // A stop text may begin here, or a character may be incomplete.
   const std::size_t held = std::max(stop_.possible_beginning(visible_), stop_.possible_beginning(raw_));
   std::size_t safe = std::max(shown_, visible_.size() - std::min(held, visible_.size()));
   safe -= std::min(incomplete_utf8_tail(std::string_view(visible_).substr(shown_, safe - shown_)), safe - shown_);
@@ -115,7 +115,7 @@ std::size_t Reply::visible_before(std::size_t raw_end) const {
   return raw_end - hidden;
 }
 
-// A stop text may stand in what is shown, or name a special token that is not.
+// A stop text may be in the visible text, or name a hidden special token.
 void Reply::look_for_stop(std::size_t old_visible, std::size_t old_raw) {
   if (stop_.empty()) return;
   auto found = stop_.find(visible_, old_visible);

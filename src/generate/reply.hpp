@@ -1,6 +1,6 @@
 #pragma once
-// One reply while it is being written: draws the next token, joins its bytes to text, knows when the reply ends.
-// It sees logits and nothing of Sessions, so that every loop over a Session can use it.
+// The state of one reply: samples the next token, builds the text, detects the end. It uses logits only, no Session, so
+// that every loop over a Session can use it.
 
 #include <span>
 #include <string>
@@ -13,25 +13,25 @@ namespace moe::inline MOE_ABI::generate {
 
 /// How the text of a reply begins.
 enum class TextStart {
-  goes_on,  ///< behind the prompt: a space in front stays
-  alone,    ///< as a text of its own: SentencePiece's space in front of a text is taken away
+  goes_on,  ///< continues the prompt: a leading space stays
+  alone,    ///< a separate text: SentencePiece's leading space is removed
 };
 
 class Reply {
  public:
-  /// `tokenizer` may be null: then there is no text, and nothing but token ids ends the reply. `max_tokens` >= 1.
+  /// `tokenizer` may be null: then there is no text, and only token ids end the reply. `max_tokens` >= 1.
   /// Errors: bad_argument naming the setting.
   static Result<Reply> create(const Tokenizer* tokenizer, const GenerateOptions& options, std::int64_t max_tokens,
                               std::uint64_t seed, TextStart start);
 
-  /// Draws a token from the logits behind the last one. `row` has all rows of the head, of which the first `known` are
+  /// Samples a token from the last logits. `row` has all rows of the head, of which the first `known` are
   /// tokens. Returns the stretch of text that can be shown now; it is valid until the next call.
   /// Errors: non_finite; those of Tokenizer::decode.
   Result<std::string_view> take(std::span<const float> row, std::size_t known);
-  /// Before the reply has so many tokens, no end token is drawn and no stop text looked for.
+  /// Until the reply has so many tokens, end tokens and stop texts are disabled.
   void set_min_tokens(std::int64_t count) { min_tokens_ = count; }
   void see_prompt(std::span<const TokenId> tokens) { sampler_.see_prompt(tokens); }
-  /// Ends the reply where it stands; returns what was held back.
+  /// Ends the reply now; returns the text that was held back.
   std::string_view end(EndReason reason);
 
   bool ended() const { return ended_; }
@@ -69,7 +69,7 @@ class Reply {
     std::size_t at, size;
   };
   std::vector<Hidden> hidden_;
-  std::size_t shown_ = 0;  // bytes of visible_ handed out
+  std::size_t shown_ = 0;  // bytes of visible_ already returned
   bool ended_ = false;
   Generation result_;
 };

@@ -15,7 +15,7 @@ constexpr std::uint64_t splitmix64(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-/// The first reply draws with the seed itself.
+/// The first reply uses the seed itself.
 constexpr std::uint64_t seed_of_reply(std::uint64_t seed, std::uint64_t reply) {
   return reply == 0 ? seed : splitmix64(seed + reply);
 }

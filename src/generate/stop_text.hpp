@@ -1,5 +1,5 @@
 #pragma once
-// Texts that end a reply, looked for while it is being written. They may stand across the borders of tokens.
+// Stop texts: searched while a reply is written; they may span several tokens.
 
 #include <cstddef>
 #include <optional>
@@ -13,15 +13,15 @@ namespace moe::inline MOE_ABI::generate {
 
 class StopTexts {
  public:
-  /// Empty texts stop nothing.
+  /// Empty texts are ignored.
   explicit StopTexts(std::vector<std::string> texts);
 
   struct Found {
     std::size_t at = 0;    ///< its first byte
     std::size_t text = 0;  ///< which one
   };
-  /// The first stop text that ends behind byte `old_size`, at which the text ended when it was searched last. Of several
-  /// that begin at the same byte, the first of the list.
+  /// The first stop text that ends after byte `old_size`, the end of the previous search. Of several that begin at the
+  /// same byte, the first of the list.
   std::optional<Found> find(std::string_view text, std::size_t old_size) const;
 
   /// Bytes at the end of `text` that may be the beginning of a stop text.

@@ -1,5 +1,5 @@
 #pragma once
-// Where a text that is still being written may be cut without splitting a character.
+// Finds incomplete characters at the end of a growing text.
 
 #include <cstddef>
 #include <string_view>
@@ -8,7 +8,7 @@
 
 namespace moe::inline MOE_ABI::generate {
 
-/// Bytes at the end of `text`, 0 to 3, that are the beginning of a character and may yet be completed.
+/// Bytes at the end of `text`, 0 to 3, that are an incomplete character.
 std::size_t incomplete_utf8_tail(std::string_view text);
 
 }  // namespace moe::inline MOE_ABI::generate

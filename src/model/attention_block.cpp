@@ -84,7 +84,7 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
       k.store_cache(type, value + g * hd, hd, page + layout.values(layer, g) + slot * hd * layout.value_bytes, 1);
     }
   };
-  // A task owns whole cache lines of the transposed keys: two workers writing to one line would wait for each other.
+  // A task owns whole cache lines of the transposed keys, to avoid false sharing between workers.
   constexpr std::int64_t kLine = 32;  // 16-bit values; half as many of 32 bits
   for (const Segment& s : chunk_->segments) {
     const std::int64_t first = s.position / kLine, last = (s.position + s.count - 1) / kLine;
@@ -97,7 +97,8 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
   }
 }
 
-// What every attention row sees in this layer; rows of one kv head follow each other, their positions are the same for all.
+// Visible positions of every attention row in this layer; the rows of a kv head are contiguous, with the same
+// positions.
 void Forward::set_visible(std::int64_t layer) {
   const std::int64_t heads = cache_->layout().head_count, group = c_->head_count / heads, T = tokens();
   const std::int64_t window = c_->window(layer);
@@ -156,7 +157,7 @@ void Forward::attend_rows(const Segment& segment, std::int64_t layer, std::int64
   attend(a, segment.sequence, layer, kv_head, worker);
 }
 
-// The rows of `a` meet the keys and values of one kv head.
+// The rows of `a` use the keys and values of one kv head.
 void Forward::attend(kernels::Attention& a, Sequence sequence, std::int64_t layer, std::int64_t kv_head,
                      std::int32_t worker_index) {
   const bool mla = c_->attention == AttentionKind::mla;

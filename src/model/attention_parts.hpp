@@ -1,5 +1,5 @@
 #pragma once
-// What both kinds of attention say to the kernels in the same way.
+// Arguments of attention kernels common to GQA and MLA.
 
 #include <cstdint>
 

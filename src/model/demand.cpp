@@ -17,7 +17,7 @@ std::int64_t distinct_experts(const std::vector<TokenRouting>& layer) {
   return std::unique(ids.begin(), ids.end()) - ids.begin();
 }
 
-/// Pairs of a token and an expert that it goes to.
+/// Pairs of a token and one of its experts.
 std::int64_t expert_runs(const std::vector<TokenRouting>& layer) {
   std::int64_t runs = 0;
   for (const TokenRouting& token : layer) runs += static_cast<std::int64_t>(token.experts.size());

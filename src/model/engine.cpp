@@ -107,9 +107,9 @@ void Engine::gemm(std::int32_t worker_index, const LinearJob& job, std::int64_t 
 }
 
 void Engine::linear(std::span<const LinearJob> jobs, std::int64_t Work::*count) {
-  // Tasks of about equal work: enough of them to balance the workers, not so many that starting them costs, and panels in
-  // fours, which kernels take at a time for one token. Tasks of the same tokens follow each other, so that a worker builds
-  // their tiles once.
+  // Tasks of about equal work: enough of them to balance the workers, not so many that starting them costs, and panels
+  // in fours, which kernels take at a time for one token. Tasks of the same tokens follow each other, so that a worker
+  // builds their tiles once.
   struct Task {
     std::int32_t job;
     std::int32_t begin, end;
@@ -141,7 +141,7 @@ void Engine::linear(std::span<const LinearJob> jobs, std::int64_t Work::*count) 
     const Task& task = tasks[static_cast<std::size_t>(i)];
     LinearJob job = jobs[static_cast<std::size_t>(task.job)].of_tokens(task.token, task.tokens);
     job.y += static_cast<std::int64_t>(task.begin) * kernels::kPanelRows;
-    // The task that this worker most likely takes after this one.
+    // The task that this worker most likely runs next.
     if (const auto after = static_cast<std::size_t>(i + pool_.worker_count); after < tasks.size())
       job.next = panels_like(*job.w, *jobs[static_cast<std::size_t>(tasks[after].job)].w, tasks[after].begin);
     gemm(worker, job, task.begin, task.end, count);

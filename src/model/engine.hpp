@@ -1,5 +1,5 @@
 #pragma once
-// Runs kernels over workers: cuts matmuls into tasks, keeps per-worker scratch, and counts the work where it is done.
+// Runs kernels on workers: splits matmuls into tasks, owns per-worker scratch, and counts executed work.
 
 #include <algorithm>
 #include <array>
@@ -18,7 +18,7 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Rows of activations, float32 and (where some matrix wants them) quantised; both have the same row count and width.
+/// Rows of activations, float32 and (if a matrix needs it) quantised; both have the same row count and width.
 struct Activations {
   const float* x = nullptr;
   std::int64_t x_stride = 0;
@@ -53,14 +53,14 @@ struct LinearJob {
   std::int64_t tokens = 0;
   float* y = nullptr;
   std::int64_t y_stride = 0;
-  const std::byte* tiles = nullptr;  ///< all tokens as tiles of w's format (Engine::fill), where the caller built them
-  const std::byte* next = nullptr;  ///< panels that this worker multiplies next (panels_like): memory is asked for them
+  const std::byte* tiles = nullptr;  ///< all tokens as tiles of w's format (Engine::fill), if the caller built them
+  const std::byte* next = nullptr;   ///< panels that this worker multiplies next (panels_like), to prefetch
 
   /// The same job for `count` tokens from the first-th on.
   LinearJob of_tokens(std::int64_t first, std::int64_t count) const;
 };
 
-/// Most tokens of a task: a multiple of every tile width, and few enough for their tiles to stay in the second cache.
+/// Most tokens of a task: a multiple of every tile width, and few enough for their tiles to stay in the L2 cache.
 inline constexpr std::int64_t kTokenRange = 96;
 
 /// One worker's private memory. Counters are padded so that workers do not share a cache line.
@@ -69,11 +69,11 @@ struct alignas(64) Worker {
   std::array<std::int64_t, kStageCount> busy_ns{};  // in the current region, when profiling
   Stage stage = Stage::elementwise;                 // of the time since
   std::int64_t since_ns = 0;
-  AlignedBuffer<float> kernel_scratch;  // what gemm_f32 and attention ask for
+  AlignedBuffer<float> kernel_scratch;  // for gemm_f32 and attention
   AlignedBuffer<float> tile;            // results of a task before they are combined
   AlignedBuffer<std::byte> q8_tiles;    // activations of a task, as `filled` says
   struct Filled {
-    std::int64_t region = -1;  // the parallel region: buffers change their content between regions
+    std::int64_t region = -1;  // the parallel region; contents of buffers change between regions
     const std::int8_t* codes = nullptr;
     const std::int32_t* token_index = nullptr;
     std::int64_t tokens = 0;
@@ -101,8 +101,8 @@ class Engine {
            w.k % 32 == 0;
   }
 
-  /// body(index, worker index), in the contract's float environment. `cost_ns` estimates the whole on one core: little
-  /// work runs in the calling thread.
+  /// body(index, worker index), in the contract's float environment. `cost_ns` is the estimated total on one core:
+  /// little work runs in the calling thread.
   template <class Body>
   void run(std::int64_t count, double cost_ns, Body&& body) {
     region_ += 1;
@@ -119,7 +119,7 @@ class Engine {
   }
   /// Time from here on belongs to `stage`, with SessionOptions::profile.
   void enter(Stage stage) { stage_ = stage; }
-  /// Inside a task: this worker's time from here to the task's end, or to the next call, belongs to `stage`.
+  /// Inside a task: this worker's time until the task's end or the next call belongs to `stage`.
   void within(std::int32_t worker, Stage stage) {
     if (!profiling_) return;
     Worker& w = workers_[static_cast<std::size_t>(worker)];
@@ -127,7 +127,7 @@ class Engine {
     w.busy_ns[static_cast<std::size_t>(w.stage)] += now - w.since_ns;
     w.stage = stage, w.since_ns = now;
   }
-  /// The same over [0, count) in stretches, for bodies that touch some `values` numbers each.
+  /// The same over [0, count) in ranges, for bodies that process about `values` numbers each.
   template <class Body>
   void run_each(std::int64_t count, std::int64_t values, Body&& body) {
     const std::int64_t stretch = std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(1, values));
@@ -149,7 +149,7 @@ class Engine {
   void gemm(std::int32_t worker, const LinearJob& job, std::int64_t panel_begin, std::int64_t panel_end,
             std::int64_t Work::*count);
 
-  /// Panel `panel` of w, where it has the format and size of those of `like`; else null.
+  /// Panel `panel` of w if it has the format and size of those of `like`, else null.
   static const std::byte* panels_like(const Matrix& like, const Matrix& w, std::int64_t panel) {
     return w.format == like.format && w.panel_bytes == like.panel_bytes ? w.data + panel * w.panel_bytes : nullptr;
   }
@@ -161,7 +161,7 @@ class Engine {
 
   /// Sums and clears the workers' counters.
   Work collect_work();
-  /// What the regions took since the last call; total_ns is left to the caller, who sees whole steps.
+  /// Times of the regions since the last call; total_ns is set by the caller, which times whole steps.
   Profile collect_profile();
 
  private:

@@ -21,7 +21,7 @@ bool all_finite(const float* x, std::int64_t n) {
   return bad == 0;
 }
 
-// What the products of all matrices ask for: float ones widen panels into the worker's scratch, integer ones read tiles.
+// Buffers needed by the products of all matrices: float ones widen panels into scratch, integer ones read tiles.
 Engine::Scratch gemm_scratch(const Weights& w) {
   Engine::Scratch scratch;
   const auto see = [&](const Matrix& m) {
@@ -128,7 +128,7 @@ void Forward::embed() {
   });
 }
 
-// Without a weight the branch reads the residual stream as it is.
+// Without a weight, the branch reads the residual stream directly.
 void Forward::norm_rows(const std::vector<float>& weight, bool quantise) {
   engine_.enter(Stage::quantising);
   const std::int64_t D = c_->hidden_size;
@@ -144,7 +144,7 @@ void Forward::norm_rows(const std::vector<float>& weight, bool quantise) {
   });
 }
 
-// What a branch gave, in `normed`, joins the residual stream; some models norm it first.
+// Adds a branch's output, in `normed`, to the residual stream; some models normalise it first.
 void Forward::add_branch(const std::vector<float>& bias, const std::vector<float>& post_norm) {
   engine_.enter(Stage::elementwise);
   const std::int64_t D = c_->hidden_size;
@@ -157,7 +157,7 @@ void Forward::add_branch(const std::vector<float>& bias, const std::vector<float
   });
 }
 
-// The layer's input is finite (checked before), so a bad value was born in this layer.
+// The layer's input is finite (checked before), so a bad value comes from this layer.
 Result<void> Forward::check_finite(std::int64_t layer) {
   const std::int64_t D = c_->hidden_size;
   for (std::int64_t t = 0; t < tokens(); ++t)

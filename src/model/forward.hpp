@@ -1,5 +1,6 @@
 #pragma once
-// One forward pass over a chunk of tokens: embedding, layers, final norm, head. Read run() first; each step is a function.
+// One forward pass over a chunk of tokens: embedding, layers, final norm, head. Read run() first; each step is a
+// function.
 
 #include <atomic>
 #include <cstdint>
@@ -29,7 +30,7 @@ struct Chunk {
   std::vector<std::int64_t> positions;
   std::vector<Segment> segments;
   std::vector<std::uint8_t> beyond;      // its sequence is longer than the original context (longrope)
-  std::vector<std::int32_t> logit_rows;  // indices into the chunk whose logits are wanted
+  std::vector<std::int32_t> logit_rows;  // indices into the chunk of requested logits
   std::int64_t size() const { return static_cast<std::int64_t>(ids.size()); }
 };
 
@@ -44,7 +45,7 @@ class Forward {
   Work collect_work() { return engine_.collect_work(); }
   Profile collect_profile() { return engine_.collect_profile(); }
 
-  /// Begins a step: what follows is recorded for this batch.
+  /// Begins a step: later records belong to this batch.
   void begin(Batch batch);
 
   std::vector<std::int64_t> expert_counts;         // [batch item] of the step

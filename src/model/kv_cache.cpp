@@ -112,7 +112,7 @@ Result<void> KvCache::add_slab() {
   const std::int64_t count = std::min(pages_per_slab_, page_limit_ - made);
   auto slab = AlignedBuffer<std::byte>::create(static_cast<std::size_t>(count * layout_.page_bytes));
   if (!slab) return forward(slab);
-  // All room before the first change: an allocation that fails changes nothing, and release() never needs one.
+  // Allocates everything first: a failed allocation changes nothing, and release() never allocates.
   const auto pages = static_cast<std::size_t>(made + count);
   free_.reserve(pages);
   pages_.reserve(pages);
@@ -139,7 +139,7 @@ void KvCache::release(std::int32_t page) {
   used_pages_ -= 1;
 }
 
-// The partly filled last page of a sequence when others hold it as well, else -1.
+// The partly filled last page of a sequence if others share it, else -1.
 std::int32_t KvCache::last_shared_page(Sequence sequence) const {
   const State& state = sequences_[static_cast<std::size_t>(sequence)];
   if (state.length % kPageTokens == 0) return -1;
@@ -156,7 +156,7 @@ std::int64_t KvCache::pages_needed(Batch batch) const {
     count += pages_for(length + static_cast<std::int64_t>(item.tokens.size())) - pages_for(length);
     if (const std::int32_t page = last_shared_page(item.sequence); page >= 0) copied.push_back(page);
   }
-  // Where everybody who holds a page writes behind it, the last one keeps the original.
+  // If all holders of a page append to it, the last one keeps the original.
   std::sort(copied.begin(), copied.end());
   for (auto first = copied.begin(); first != copied.end();) {
     const auto last = std::upper_bound(first, copied.end(), *first);

@@ -14,7 +14,7 @@ namespace moe::inline MOE_ABI {
 
 static_assert(kPageTokens == kernels::kKeyBlock);  // attention reads whole pages
 
-/// Where the parts of a page lie, in bytes. A page holds, per layer,
+/// Byte offsets within a page. A page has, per layer,
 ///   gqa  per kv head: keys [head_dim, 64] (transposed: lanes are keys), then values [64, v_head_dim]
 ///   mla  [64, kv_lora_rank + qk_rope_head_dim]: the compressed latent and the shared rotated key
 struct PageLayout {
@@ -39,7 +39,7 @@ class KvCache {
   const PageLayout& layout() const { return layout_; }
   std::int64_t page_limit() const { return page_limit_; }
   std::int64_t free_pages() const { return page_limit_ - used_pages_; }
-  /// Pages that these sequences hold and no other. What is not open holds none.
+  /// Pages held only by these sequences. Sequences that are not open hold none.
   std::int64_t pages_held_by(std::span<const Sequence> sequences) const;
 
   Result<Sequence> open();

@@ -11,7 +11,7 @@
 #include <tuple>
 
 #include "kernels/packing.hpp"
-#include "model/stored.hpp"
+#include "model/weight_rows.hpp"
 #include "moe/decode.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -72,14 +72,14 @@ std::vector<Unit> cut_into_units(const LoadPlan& plan) {
   return units;
 }
 
-/// One worker's part: units [begin, end), behind a stretch to hash if there is one.
+/// One worker's part: units [begin, end), after a block to hash if there is one.
 struct Task {
   std::size_t begin, end;
   std::optional<std::size_t> stretch;
 };
 
-/// Without a hash, units one by one. With it, units in the files' order by the stretch in which they begin: whoever reads
-/// a stretch packs what it holds.
+/// Without a hash, units one by one. With it, units in file order by the block in which they begin: the worker that
+/// reads a block packs its units.
 std::vector<Task> make_tasks(std::vector<Unit>& units, const checkpoint::ContentHasher* hash) {
   std::vector<Task> tasks;
   if (hash == nullptr) {
@@ -101,7 +101,7 @@ std::vector<Task> make_tasks(std::vector<Unit>& units, const checkpoint::Content
   return tasks;
 }
 
-/// Each worker's stretches: those of its unit and of the next, and one of scales, which stand elsewhere.
+/// Each worker's blocks: those of its unit and of the next, and one of scales, which are elsewhere.
 std::size_t stretches_in_use(const std::vector<Unit>& units, std::int32_t workers) {
   std::uint64_t bytes = 0;
   for (const Unit& unit : units) bytes = std::max(bytes, static_cast<std::uint64_t>(unit.bytes));
@@ -218,7 +218,7 @@ Result<void> Loader::pack(const Unit& unit, RowBuffers& buffers) {
   return {};
 }
 
-// Formats with one value per block are transposed as they are; others widen to float32 first.
+// Formats with one value per block are transposed directly; others are widened to float32 first.
 Result<void> Loader::pack_transposed(const Unit& unit, const std::byte* raw) {
   const MatrixJob& job = *unit.matrix;
   Matrix& out = *job.out;
@@ -250,7 +250,7 @@ Result<void> Loader::pack_transposed(const Unit& unit, const std::byte* raw) {
   return {};
 }
 
-// Worker 0 is the calling thread: only it talks to the host.
+// Worker 0 is the calling thread: only it calls the host's callbacks.
 void Loader::report(std::int32_t worker) {
   if (worker != 0) return;
   if (options_.cancelled && options_.cancelled()) stop_ = true;

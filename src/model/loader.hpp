@@ -6,9 +6,9 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Reads the planned tensors into `weights`, whose matrices the plan points at. Adds the whole files to `hash` on the
-/// way, unless it is null: each part of a file is then read once, for both.
-/// Errors: io, bad_file (a block that no kernel may see), out_of_memory, cancelled, non_finite (norms and biases).
+/// Reads the planned tensors into `weights`, whose matrices the plan points at. Also hashes whole files into
+/// `hash`, unless it is null: each part of a file is then read once for both.
+/// Errors: io, bad_file (an invalid block), out_of_memory, cancelled, non_finite (norms and biases).
 Result<void> load_weights(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options,
                           Weights& weights, checkpoint::ContentHasher* hash);
 

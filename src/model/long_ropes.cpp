@@ -11,7 +11,7 @@ LongRopes::History& LongRopes::of(Sequence sequence) {
 Result<std::vector<StepRun>> LongRopes::begin(Batch batch, KvCache& cache) {
   std::vector<StepRun> runs;
   whole_.clear();
-  whole_.reserve(batch.size());  // runs point into it
+  whole_.reserve(batch.size());  // runs keep pointers into it
   for (const BatchItem& item : batch) {
     StepRun run = {item.sequence, item.tokens, 0, false};
     const std::int64_t length = *cache.length(item.sequence), count = static_cast<std::int64_t>(item.tokens.size());

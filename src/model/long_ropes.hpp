@@ -1,6 +1,6 @@
 #pragma once
-// LongRoPE turns all of a sequence by other frequencies once it is longer than the original context: what is in the cache
-// is of no use then, nor after a rewind to less. Such a sequence is computed anew, from its tokens.
+// LongRoPE uses other frequencies for all of a sequence once it is longer than the original context. Cached keys are
+// invalid then, and also after a rewind below it: such a sequence is recomputed from its tokens.
 
 #include <vector>
 
@@ -10,11 +10,11 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Tokens of one batch item as they are run: its own, behind those of the sequence where that is computed anew.
+/// The tokens that are run for one batch item: its own, after those of the sequence if that is recomputed.
 struct StepRun {
   Sequence sequence = 0;  ///< where the cache gets them
   std::span<const TokenId> tokens = {};
-  std::int64_t again = 0;  ///< of these tokens, how many are computed anew: nobody asked for their logits
+  std::int64_t again = 0;  ///< how many of these tokens are recomputed, without logits
   bool beyond = false;     ///< the sequence is longer than the original context
 };
 
@@ -22,13 +22,13 @@ class LongRopes {
  public:
   explicit LongRopes(const RopeConfig& config) : config_(config) {}
 
-  /// One run per batch item. Sequences that must be computed anew are so in a new one until commit(); the cache holds
-  /// both for that time, beyond its limit if need be.
+  /// One run per batch item. Recomputed sequences use a new one until commit(); meanwhile the cache holds both, beyond
+  /// its limit if necessary.
   /// Errors: out_of_memory.
   Result<std::vector<StepRun>> begin(Batch batch, KvCache& cache);
-  /// The step is done: new sequences take the places of the old ones.
+  /// The step succeeded: new sequences replace the old ones.
   void commit(Batch batch, const std::vector<StepRun>& runs, KvCache& cache);
-  /// The step has failed: every sequence is as before.
+  /// The step failed: all sequences stay as before.
   void drop(Batch batch, const std::vector<StepRun>& runs, KvCache& cache);
   void fork(Sequence parent, Sequence child);
   void rewind(Sequence sequence, std::int64_t length);
@@ -44,11 +44,11 @@ class LongRopes {
 
   RopeConfig config_;
   std::vector<History> histories_;           // by sequence
-  std::int64_t lent_ = 0;                    // pages: those that the old sequences will give back
-  std::vector<std::vector<TokenId>> whole_;  // tokens of the present step's runs that begin anew
+  std::int64_t lent_ = 0;                    // pages that the old sequences will free
+  std::vector<std::vector<TokenId>> whole_;  // tokens of this step's recomputed runs
 };
 
-/// Takes what belongs to tokens that were computed anew out of rows [all tokens of all runs, width].
+/// Removes the rows of recomputed tokens from rows [all tokens of all runs, width].
 template <class T>
 void drop_again(const std::vector<StepRun>& runs, std::vector<T>& rows) {
   std::size_t count = 0, again = 0, from = 0, to = 0;

@@ -1,7 +1,7 @@
 // Multi-head latent attention between its first projections and the output projection, absorbed for every number of
-// tokens (DeepSeek-V2, arXiv 2405.04434, section 2.1.2): queries go through k_b into the latent space, meet the cached latents, and
-// their averages come back through v_b. A task does all of it for a few heads of a few tokens, so that rows as wide as the
-// latent never leave its cache.
+// tokens (DeepSeek-V2, arXiv 2405.04434, section 2.1.2): k_b maps queries to the latent space, attention runs over the
+// cached latents, and v_b maps the averages back. A task does all of this for a few heads of a few tokens, so that rows
+// of latent width stay in its cache.
 
 #include <algorithm>
 #include <cstring>
@@ -12,7 +12,7 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
-constexpr float kMlaNormEps = 1e-6F;  // of q_a and kv_a norms, whatever rms_norm_eps is (transformers, DeepSeek's code)
+constexpr float kMlaNormEps = 1e-6F;      // of q_a and kv_a norms, as in transformers and DeepSeek's code
 constexpr std::int64_t kMostTokens = 32;  // of a task: two tiles of the widest kernel
 
 }  // namespace
@@ -77,7 +77,8 @@ void Forward::mla_attend(const LayerWeights& w, std::int64_t layer) {
   });
 }
 
-// Rows of the task: token t and head j of it, row t * heads + j. As inputs of a matrix of one head, part j * tokens + t.
+// Rows of the task: token t and head j of it, row t * heads + j. As inputs of a matrix of one head, part j * tokens +
+// t.
 void Forward::mla_rows(const LayerWeights& w, std::int64_t layer, const MlaTask& task, std::int32_t worker) {
   const kernels::KernelTable& k = engine_.table();
   const std::int64_t H = c_->head_count, nope = c_->qk_nope_head_dim, rope = c_->qk_rope_head_dim;
@@ -107,7 +108,7 @@ void Forward::mla_rows(const LayerWeights& w, std::int64_t layer, const MlaTask&
       if (q8_q) ws_.q8_q_parts.quantise(k, row0 + j * T + t, from);
     }
   engine_.within(worker, Stage::projections);
-  engine_.worker(worker).filled = {};  // tiles of the task before: its parts lay at the same addresses
+  engine_.worker(worker).filled = {};  // drop the previous task's tiles, whose parts had the same addresses
   for (std::int64_t j = 0; j < J; ++j) {
     const Matrix& up = w.k_b[static_cast<std::size_t>(task.head + j)];
     const Activations x = {q + j * qk, H * qk, q8_q ? ws_.q8_q_parts.rows(row0 + j * T) : kernels::Q8Rows{}};

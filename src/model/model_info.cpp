@@ -18,7 +18,8 @@ namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = 16u << 20;  // published: under 10 KB
 
-/// visit(tensor, format in memory, name of the format in the file) for every tensor of the text model, those that are widened or shuffled at load as well.
+/// visit(tensor, format in memory, name of the format in the file) for every tensor of the text model, including those
+/// that are widened or rearranged at load.
 template <class Visit>
 void each_tensor(const checkpoint::Checkpoint& file, const arch::Recognised& model, Visit&& visit) {
   const auto is_tower = [&](const std::string& name) {
@@ -60,8 +61,8 @@ std::int64_t layer_of(std::string_view name) {
   return -1;
 }
 
-/// Every tensor whole, but: K of E routed experts, one row of the embedding (all of it where it is the head too), and
-/// nothing of the MTP layers.
+/// Whole tensors, except: K of E routed experts, one row of the embedding (all of it if the head is tied), and no MTP
+/// layers.
 void count_touched_bytes(const checkpoint::Checkpoint& file, const arch::Recognised& model, ModelInfo& info) {
   const ModelConfig& c = model.config;
   const std::string embedding = arch::embedding_name(file, model);
@@ -139,7 +140,7 @@ std::int64_t touched_expert_bytes(const ModelInfo& info) {
 }
 
 Result<ModelConfig> with_experts(const ModelConfig& config, const ExpertOptions& options) {
-  if (config.moe_layer_count() == 0)  // also of a config that names experts and gives no layer any
+  if (config.moe_layer_count() == 0)  // also if a config has experts but no layer uses them
     return fail(ErrorCode::bad_config,
                 options.top_k.empty()
                     ? fmt::format("expert_mass: the {} model is dense, it has no experts", config.family)
@@ -153,10 +154,10 @@ Result<ModelConfig> with_experts(const ModelConfig& config, const ExpertOptions&
                   fmt::format("top_k has {} numbers, expected 1 or {}, as many as the model has MoE layers",
                               top_k.size(), config.moe_layer_count()));
     changed.router.top_k = *std::max_element(top_k.begin(), top_k.end());
-    // Equal numbers are one setting, however they are written.
+    // A list of equal numbers is the same setting as one number.
     const bool differ = std::any_of(top_k.begin(), top_k.end(), [&](std::int64_t k) { return k != top_k[0]; });
     changed.layer_top_k = differ ? top_k : std::vector<std::int64_t>();
-    // Before the router: its message does not know of layers.
+    // Before the router's check, whose message does not name layers.
     const RouterConfig& r = config.router;
     if (differ)
       changed.router.top_k =

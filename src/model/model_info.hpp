@@ -17,7 +17,7 @@ std::int64_t touched_expert_bytes(const ModelInfo& info);
 
 /// True for a directory that holds a config.json and no safetensors file.
 bool is_config_only(const std::string& path);
-/// What the configuration alone says: sizes by the closed form, no formats, weight_bytes 0.
+/// Info from the configuration only: sizes in closed form, no formats, weight_bytes 0.
 /// Errors: io, bad_file, bad_config, unsupported.
 Result<ModelInfo> describe_config_only(const std::string& path);
 

@@ -20,7 +20,7 @@ bool is_short(const MetadataValue& value) {
       value);
 }
 
-// A number above the int64 range stays what it is: a uint64.
+// A number above the int64 range stays a uint64.
 std::optional<MetadataValue> scalar(JsonValue v) {
   if (v.is_boolean()) return v.get<bool>();
   if (v.is_string()) return v.get<std::string>();
@@ -68,7 +68,7 @@ void add_members(JsonValue object, const std::string& prefix, Metadata& out) {
   }
 }
 
-// Whole numbers have one type wherever they fit, whatever the width and sign in the file.
+// Integers have one type if they fit, whatever their width and sign in the file.
 MetadataValue widened(const MetadataValue& value) {
   const auto* whole = std::get_if<std::uint64_t>(&value);
   if (whole == nullptr || *whole > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return value;

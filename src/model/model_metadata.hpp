@@ -1,5 +1,5 @@
 #pragma once
-// ModelInfo::metadata from what the checkpoint readers have.
+// ModelInfo::metadata from the checkpoint readers' data.
 
 #include <string_view>
 
@@ -8,9 +8,9 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Never fails: what cannot be read is not in it, and whoever needs it says so.
+/// Never fails: unreadable parts are left out; their users report errors.
 Metadata metadata_of(const checkpoint::Checkpoint& file);
-/// Adds the members of a JSON object behind `prefix`; nothing when the text is none.
+/// Adds the members of a JSON object with `prefix`; nothing when the text is not an object.
 void add_json_metadata(std::string_view text, const std::string& prefix, Metadata& out);
 
 }  // namespace moe::inline MOE_ABI

@@ -73,7 +73,7 @@ void add_shapes(ModelConfig c, ModelOutline& out) {
   out.max_position = c.max_position;
   out.expert_count = c.router.expert_count;
   out.top_k = c.router.top_k;
-  // What decides no size, so that the limits of the rest are checked.
+  // Values that do not affect sizes, so that validate() checks the rest.
   if (c.max_position == 0) c.max_position = 1;
   c.softmax_scale = 1.0;
   if (!validate(c)) return;

@@ -62,7 +62,7 @@ void Planner::rows_of(const TensorInfo* tensor, std::int64_t first_row, std::int
   add(job);
 }
 
-// A tensor of FP8 brings its scales along.
+// An FP8 tensor has a tensor of scales.
 void Planner::add(MatrixJob job) {
   if (raw_.count(job.tensor) != 0 && job.encoding == Encoding::format) {
     job.encoding = Encoding::fp8;

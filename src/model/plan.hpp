@@ -13,7 +13,7 @@
 
 namespace moe::inline MOE_ABI {
 
-/// How the bytes of a tensor stand for numbers.
+/// How the bytes of a tensor encode numbers.
 enum class Encoding {
   format,  ///< the tensor's own Format
   fp8,     ///< e4m3 [rows, columns] with a float32 scale per block of rows and columns: widened to float32
@@ -25,10 +25,11 @@ struct MatrixJob {
   const checkpoint::TensorInfo* tensor = nullptr;
   std::int64_t first_row = 0;
   Matrix* out = nullptr;
-  /// Transpose: row i of the matrix is column first_column + i * step of the tensor's rows [first_row, first_row + out->k).
+  /// Transpose: row i of the matrix is column first_column + i * step of the tensor's rows [first_row, first_row +
+  /// out->k).
   bool transposed = false;
   std::int64_t first_column = 0;
-  std::int64_t step = 1;  ///< 2 where gate and up alternate
+  std::int64_t step = 1;  ///< 2 if gate and up are interleaved
   Encoding encoding = Encoding::format;
   const checkpoint::TensorInfo* scales = nullptr;  ///< of fp8 and mxfp4
   std::int64_t block_rows = 1, block_columns = 1;  ///< fp8: what one scale covers
@@ -47,12 +48,12 @@ struct LoadPlan {
   std::vector<VectorJob> vectors;
   std::int64_t total_parameters = 0;
   std::int64_t mtp_parameters = 0;
-  std::int64_t tower_tensors = 0, tower_parameters = 0;  ///< of the checkpoint's other models: not read
-  std::vector<std::string> notes;                        ///< tensors of the file that nothing reads
+  std::int64_t tower_tensors = 0, tower_parameters = 0;  ///< of other towers of the checkpoint, which are not read
+  std::vector<std::string> notes;                        ///< unused tensors of the file
 };
 
 /// Fills `weights` with empty matrices of the right shapes and lists what to read into them.
-/// Errors: not_found (a tensor), bad_shape (found and expected shape), unsupported (a tensor nobody asked for), naming it.
+/// Errors: not_found (a tensor), bad_shape (found and expected shape), unsupported (an unexpected tensor), naming it.
 Result<LoadPlan> plan_weights(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights);
 
 }  // namespace moe::inline MOE_ABI

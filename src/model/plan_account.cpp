@@ -1,4 +1,4 @@
-// What a file has beside the tensors that were asked for: counted, noted, or refused.
+// Tensors of a file that the plan does not use: counted, noted, or refused.
 #include <fmt/format.h>
 
 #include "model/planner.hpp"
@@ -6,17 +6,17 @@
 
 namespace moe::inline MOE_ABI {
 
-// Multi-token-prediction layers stand behind the last layer under the same naming, but for ERNIE's.
+// Multi-token-prediction layers follow the last layer with the same naming, except ERNIE's.
 bool Planner::is_mtp(const std::string& in_file) const {
   const std::string name = recognised_.prefix.without(in_file);
-  if (name.starts_with("model.mtp_")) return true;  // ERNIE's, whatever the configuration says
+  if (name.starts_with("model.mtp_")) return true;  // ERNIE's, independent of the configuration
   for (std::int64_t l = c_.layer_count; l < c_.layer_count + c_.mtp_layer_count; ++l)
     if (name.rfind(file_.kind() == Kind::hf ? fmt::format("model.layers.{}.", l) : fmt::format("blk.{}.", l), 0) == 0)
       return true;
   return false;
 }
 
-// Tensors of the other models of a checkpoint are counted, not read.
+// Tensors of other towers are counted, not read.
 bool Planner::is_tower(const TensorInfo& tensor, std::string_view name) {
   if (recognised_.wrapper == nullptr || !recognised_.wrapper->is_tower(name)) return false;
   plan_.tower_tensors += 1;

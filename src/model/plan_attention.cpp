@@ -30,7 +30,7 @@ void Planner::gqa(std::int64_t l, LayerWeights& w) {
   }
 }
 
-// The fused form may hold them in one vector as well.
+// The fused form may also have them in one vector.
 void Planner::qkv_bias(std::int64_t l, LayerWeights& w) {
   const std::int64_t q = c_.head_count * c_.head_dim, kv = c_.kv_head_count * c_.head_dim;
   if (file_.kind() == Kind::gguf && find(Role::qkv_bias, l) != nullptr) {
@@ -61,8 +61,9 @@ void Planner::mla(std::int64_t l, LayerWeights& w) {
   matrix(Role::o, D, H * c_.v_head_dim, w.o, l);
 }
 
-// The absorbed form needs, per head, K's part transposed (queries into the latent space) and V's part as it is. New GGUF
-// files hold them so; Hugging Face and older GGUF files hold both in kv_b, row blocks [nope; v] per head.
+// The absorbed form needs, per head, K's part transposed (queries into the latent space) and V's part unchanged. New
+// GGUF files have them in this form; Hugging Face and older GGUF files hold both in kv_b, row blocks [nope; v] per
+// head.
 void Planner::mla_heads(std::int64_t l, LayerWeights& w) {
   const std::int64_t H = c_.head_count, nope = c_.qk_nope_head_dim, v = c_.v_head_dim, lora = c_.kv_lora_rank;
   w.k_b.resize(static_cast<std::size_t>(H));

@@ -1,4 +1,4 @@
-// Routers, experts in every layout that files have, and dense feed-forward layers.
+// Routers, experts in all layouts of files, and dense feed-forward layers.
 #include <fmt/format.h>
 
 #include "kernels/packing.hpp"
@@ -61,7 +61,7 @@ void Planner::fused_experts(std::int64_t l, LayerWeights& w) {
   }
 }
 
-// All experts in one tensor [E, in, out]; outputs of gate and up alternate.
+// All experts in one tensor [E, in, out]; outputs of gate and up are interleaved.
 void Planner::stacked_experts(std::int64_t l, LayerWeights& w) {
   for (std::int64_t e = 0; e < c_.router.expert_count && !error_; ++e) {
     FfnWeights& expert = w.experts[static_cast<std::size_t>(e)];
@@ -93,7 +93,7 @@ void Planner::stacked(Role role, std::int64_t l, std::int64_t e, std::int64_t fi
   add(job);
 }
 
-// MXFP4 holds the outputs as rows, codes and exponents in two tensors of bytes: GGUF's blocks after some shuffling.
+// MXFP4 holds the outputs as rows, codes and exponents in two tensors of bytes: GGUF's blocks after rearranging.
 void Planner::stacked_mxfp4(Role role, std::int64_t l, std::int64_t e, std::int64_t first, std::int64_t step,
                             std::int64_t rows, Matrix& out) {
   const std::int64_t E = c_.router.expert_count;

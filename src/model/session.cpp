@@ -48,9 +48,9 @@ struct Session::Impl {
   Forward forward;
   Work executed;
   Profile profile;
-  // Two, so that a caller who holds the last step's logits during the next one costs no allocation.
+  // Two, so that no allocation is needed if a caller holds the last step's logits during the next one.
   std::array<std::shared_ptr<AlignedBuffer<float>>, 2> logit_buffers;
-  std::shared_ptr<AlignedBuffer<float>> logits;  // of the present step
+  std::shared_ptr<AlignedBuffer<float>> logits;  // of the current step
 
   Impl(std::shared_ptr<const Model> m, const SessionOptions& o)
       : model(std::move(m)),
@@ -167,7 +167,7 @@ Result<void> Session::Impl::check(Batch batch) const {
   return {};
 }
 
-// A buffer that nobody else holds, or a new one: what an earlier step gave out stays as it is.
+// A buffer that nobody else holds, or a new one: logits of earlier steps stay unchanged.
 Result<void> Session::Impl::take_logits(std::int64_t rows) {
   logits = nullptr;
   std::uint64_t values = 0;
@@ -176,9 +176,9 @@ Result<void> Session::Impl::take_logits(std::int64_t rows) {
     return fail(ErrorCode::out_of_memory, fmt::format("{} rows of logits exceed the address space", rows));
   const auto is_free = [](const auto& held) { return held == nullptr || held.use_count() == 1; };
   auto free = std::find_if(logit_buffers.begin(), logit_buffers.end(), is_free);
-  if (free == logit_buffers.end()) free = logit_buffers.begin();  // its holders keep it alive
+  if (free == logit_buffers.end()) free = logit_buffers.begin();  // holders keep it alive
   if (*free != nullptr && is_free(*free) && (*free)->size() >= values) {
-    // Another thread may have been the last to let go: what it read must not be overwritten before.
+    // Another thread may have released it last: its reads must happen before our writes.
     std::atomic_thread_fence(std::memory_order_acquire);
   } else {
     auto buffer = AlignedBuffer<float>::create(values);
@@ -189,7 +189,7 @@ Result<void> Session::Impl::take_logits(std::int64_t rows) {
   return {};
 }
 
-// Cuts the batch into chunks of at most chunk_tokens. Where the cuts fall changes no bit of any result.
+// Splits the batch into chunks of at most chunk_tokens. Results do not depend on the split.
 Result<void> Session::Impl::run_chunks(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows) {
   if (auto ok = take_logits(rows); !ok) return ok;
   std::int64_t total = 0, done = 0, rows_done = 0;
@@ -229,7 +229,7 @@ Result<void> Session::Impl::run_chunks(Batch batch, const std::vector<StepRun>& 
 
 namespace {
 
-// What a step has reserved, given back unless it is committed, also where an allocation fails on the way.
+// Releases a step's reservation unless it is committed, also after a failed allocation.
 class Reservation {
  public:
   Reservation(KvCache& cache, LongRopes& ropes, Batch batch, const std::vector<StepRun>& runs)
@@ -257,7 +257,7 @@ class Reservation {
 
 }  // namespace
 
-/// Reserves room, which the caller commits or gives back, and computes.
+/// Reserves room, which the caller commits or releases, and computes.
 Result<void> Session::Impl::run(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows) {
   std::vector<BatchItem> items(batch.begin(), batch.end());
   for (std::size_t i = 0; i < items.size(); ++i) items[i].sequence = runs[i].sequence, items[i].tokens = runs[i].tokens;
@@ -287,7 +287,7 @@ Result<StepOutput> Session::step(Batch batch) {
   if (!runs) return moe::forward(runs);
   Reservation reserved(s.cache, s.long_ropes, batch, *runs);
   const Result<void> done = s.run(batch, *runs, rows);
-  const auto buffer = std::move(s.logits);  // the Session itself keeps none: is_free counts holders
+  const auto buffer = std::move(s.logits);  // the Session must not hold it itself: is_free counts holders
   if (!done) return moe::forward(done);
   const std::int64_t tokens = s.model->tokenizer() ? s.model->tokenizer()->vocab_size() : c.vocab_size;
   StepOutput out{std::shared_ptr<const float[]>(buffer, buffer->data()), rows, c.vocab_size,

@@ -1,5 +1,5 @@
 #pragma once
-// Weights in memory: packed panels (kernels/packing.hpp) and float vectors. Nothing keeps the file's own bytes.
+// Weights in memory: packed panels (kernels/packing.hpp) and float vectors. The file's bytes are not kept.
 
 #include <cstdint>
 #include <vector>
@@ -48,11 +48,11 @@ struct LayerWeights {
   // dense layers use `ffn`; MoE layers the rest
   FfnWeights ffn;
   Matrix router;                         // [E, D]
-  std::vector<float> router_bias;        // [E]  shifts the choice alone
+  std::vector<float> router_bias;        // [E]  selection only
   std::vector<float> router_logit_bias;  // [E]  part of the logits
   std::vector<FfnWeights> experts;       // [E]
   FfnWeights shared;
-  Matrix shared_gate;  // [1, D]: weighs the shared experts' result
+  Matrix shared_gate;  // [1, D]: weight of the shared experts' output
 };
 
 struct Weights {

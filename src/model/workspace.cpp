@@ -19,8 +19,8 @@ Sizes sizes_of(const ModelConfig& c) {
   return s;
 }
 
-// Calls item(buffer, values) for every float buffer and item8(buffer, rows, width) for every quantised one: allocate()
-// and bytes() cannot disagree about what there is.
+// Calls item(buffer, values) for every float buffer and item8(buffer, rows, width) for every quantised one, so that
+// allocate() and bytes() agree.
 template <class W, class Item, class Item8, class Integers, class Bytes>
 void each(W& w, const ModelConfig& c, std::int64_t chunk, std::int64_t workers, Item item, Item8 item8,
           Integers integers, Bytes bytes) {
@@ -108,8 +108,8 @@ std::int64_t Workspace::bytes(const ModelConfig& config, std::int64_t chunk_toke
 }
 
 TileSizes::TileSizes(const ModelConfig& c, std::int64_t chunk_tokens) {
-  // A down task keeps one column stretch of every (token, expert) pair. Eight panels of an expert are a stream long enough
-  // for the prefetchers, and its inputs are read an eighth as often as with one.
+  // A down task keeps one column stretch of every (token, expert) pair. Eight panels of an expert are a stream long
+  // enough for the prefetchers, and its inputs are read an eighth as often as with one.
   const std::int64_t rows = chunk_tokens * (1 + (c.router.expert_count > 0 ? c.router.top_k : 0));
   down_panels = 8;
   floats = std::max(2 * kTokenTile * kMaxSegment, rows * down_panels * kernels::kPanelRows);

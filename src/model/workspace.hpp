@@ -8,7 +8,7 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Rows of attention, tokens times heads, that one task of MLA takes on.
+/// Rows of attention, tokens times heads, of one MLA task.
 inline constexpr std::int64_t kMlaTaskRows = 128;
 
 /// C = tokens per chunk, W = workers. Shapes are the largest that any layer needs.
@@ -16,8 +16,8 @@ struct Workspace {
   AlignedBuffer<float> hidden;                    // [C, D]  residual stream
   AlignedBuffer<float> normed;                    // [C, D]
   AlignedBuffer<float> cos, sin;                  // [C, rotated pairs]
-  AlignedBuffer<float> sliding_cos, sliding_sin;  // the same of sliding layers, where theirs differ
-  AlignedBuffer<float> q, k, v;                   // projections as they leave the matmul
+  AlignedBuffer<float> sliding_cos, sliding_sin;  // the same for sliding layers, if different
+  AlignedBuffer<float> q, k, v;                   // outputs of the projections
   AlignedBuffer<float> q_a;                       // [C, q_lora_rank]  mla
   AlignedBuffer<float> q_rows;  // attention's queries, rows of one kv head together; mla: [W, kMlaTaskRows, latent]
   AlignedBuffer<float> o_rows;  // attention's results in the same order
@@ -36,12 +36,12 @@ struct Workspace {
   AlignedBuffer<std::int32_t> expert_counts;    // [C]  how many of them the token goes to
   AlignedBuffer<std::int32_t> pair_token;       // [C * K]  token of every (token, expert) pair, sorted by expert
   AlignedBuffer<std::int32_t> pair_of;          // [C, K]  where a token's r-th expert stands in that order
-  AlignedBuffer<std::byte> down_tiles;          // inputs of the down projections as tiles, one stretch per run
+  AlignedBuffer<std::byte> down_tiles;          // inputs of the down projections as tiles, one range per run
   AlignedBuffer<float> logits;                  // grows with the rows asked for
 
   /// Errors: out_of_memory.
   Result<void> allocate(const ModelConfig& config, std::int64_t chunk_tokens, std::int64_t workers);
-  /// What allocate() takes, in bytes.
+  /// Bytes of allocate().
   static std::int64_t bytes(const ModelConfig& config, std::int64_t chunk_tokens, std::int64_t workers);
 };
 

@@ -70,7 +70,7 @@ Result<std::vector<PairEncoder::Pair>> PairEncoder::encode(std::string_view cont
   for (std::string_view continuation : continuations) {
     const std::string moved = std::string(spaces) + std::string(continuation);
     Pair pair;
-    // Nothing but white space as context and no BOS: the reference harness would have nothing to condition on.
+    // A context of white space only and no BOS: the reference harness would have no context.
     if (ids->empty()) {
       auto alone = without_context(moved);
       if (!alone) return forward(alone);

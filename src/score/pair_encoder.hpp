@@ -18,8 +18,8 @@ class MOE_API PairEncoder {
     bool reencoded = false;  ///< the joint text left nothing for the continuation: encoded alone
   };
 
-  /// White space at the context's end moves to the continuation; the continuation is what the joint text has beyond
-  /// the context's own length in tokens, even where a token spans the join.
+  /// White space at the context's end moves to the continuation; the continuation is the part of the joint text after
+  /// as many tokens as the context has, even if a token spans the border.
   /// Errors: unsupported (an empty context and neither BOS nor EOS), bad_argument (from the tokenizer, or a
   /// continuation without tokens).
   Result<Pair> encode(std::string_view context, std::string_view continuation) const;
@@ -27,7 +27,7 @@ class MOE_API PairEncoder {
   Result<std::vector<Pair>> encode(std::string_view context, const std::vector<std::string_view>& continuations) const;
   /// A prompt alone, white space kept. An empty one is BOS, or EOS where there is none.
   Result<std::vector<TokenId>> encode_context(std::string_view context) const;
-  /// A text to score as a whole, behind the prefix token (BOS, or EOS where there is none).
+  /// A text to score as a whole, after the prefix token (BOS, or EOS where there is none).
   Result<std::vector<TokenId>> encode_text(std::string_view text) const;
 
  private:

@@ -13,7 +13,7 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
-/// Passes of one call, and whose score each is part of.
+/// Passes of one call, with the score that each belongs to.
 struct Jobs {
   std::vector<std::vector<TokenId>> inputs, targets;
   std::vector<Score*> owners;
@@ -53,7 +53,7 @@ struct Scorer::Impl {
   }
   std::int64_t context() const { return session->model().config().max_position; }
 
-  // Whether a pass of so many tokens can be run; the reason is written down where not.
+  // Whether a pass of so many tokens can be run; if not, records the reason.
   bool has_room(std::int64_t tokens, Score& score) const {
     const std::int64_t room = std::min(context(), session->free_tokens());
     if (tokens <= room) return true;
@@ -108,7 +108,7 @@ struct Scorer::Impl {
     job.on_work = [&](std::int32_t i, std::int64_t flops) { jobs.owners[static_cast<std::size_t>(i)]->flops += flops; };
     batch::TreeLimits limits{true, session->model().config().vocab_size};
     auto plan = batch::plan_passes(batch::collect_passes(job), limits);
-    // A tree takes more room than its longest branch. A cache that has not so much computes every pass by itself.
+    // A tree needs more room than its longest branch. If the cache is too small, passes are computed separately.
     if (plan.least_pages * kPageTokens > session->free_tokens()) {
       limits.share_prefixes = false;
       plan = batch::plan_passes(std::move(plan.passes), limits);

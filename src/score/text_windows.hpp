@@ -1,5 +1,5 @@
 #pragma once
-// A text that is longer than the model's context, in pieces.
+// Windows of a text that is longer than the model's context.
 
 #include <cstdint>
 #include <vector>

@@ -7,12 +7,12 @@
 namespace moe::inline MOE_ABI::serve {
 namespace {
 
-// What an owner gets at one turn.
+// The tokens of an owner per turn.
 constexpr std::int64_t kTurnTokens = 64;
 
 using Owner = std::string_view;
 
-// Keeps `most` of the replies: owners take turns, and each one's go first that have waited longest.
+// Keeps `most` of the replies: owners take turns, longest waiting first.
 void keep_in_turn(std::vector<StepItem>& items, std::size_t most) {
   if (items.size() <= most) return;
   struct Place {
@@ -35,7 +35,7 @@ void keep_in_turn(std::vector<StepItem>& items, std::size_t most) {
   for (std::size_t i = 0; i < most; ++i) items.push_back(places[i].item);
 }
 
-// Tokens that take so long; all where nothing limits them or nothing was measured.
+// Tokens that fit in this time; all without a limit or measurements.
 std::int64_t fitting(double seconds, double each) {
   constexpr double kAll = 1 << 30;
   return static_cast<std::int64_t>(seconds > 0 && each > 0 ? std::min(seconds / each, kAll) : kAll);
@@ -62,7 +62,7 @@ std::vector<StepItem> Composer::next_tokens(std::span<JobRecord* const> running,
     for (ReplyRecord& reply : job->replies)
       if (reply.sequence != kNoSequence && job->pending(reply) == 1)
         items.push_back({job, &reply, reply.sequence, reply.length, 1, Logits::last});
-  // A row is left to prompts, so that they go on whatever is being written.
+  // Reserves a row for prompts, so that they always make progress.
   std::int64_t most = std::min(budget.rows - (has_slices ? 1 : 0), budget.replies);
   if (const std::int64_t owners = count_owners(items); owners > 1)
     most = std::min(most, std::max(fitting(budget.seconds, budget.reply_seconds), owners));
@@ -85,7 +85,7 @@ std::vector<Composer::Slice> Composer::slices(std::span<JobRecord* const> runnin
   return all;
 }
 
-// Rows cannot begin within a stretch, unless its last position is the only one.
+// Rows cannot begin within a slice, except for its last position alone.
 bool Composer::grow(Slice& slice, std::int64_t quantum, std::int64_t& tokens_left, std::int64_t& rows_left) {
   StepItem& item = slice.item;
   const std::int64_t rows_before = item.row_count(), room = rows_left + rows_before;
@@ -113,7 +113,7 @@ bool Composer::grow(Slice& slice, std::int64_t quantum, std::int64_t& tokens_lef
 void Composer::share_out(std::vector<Slice>& all, std::int64_t tokens_left, std::int64_t rows_left) {
   std::map<std::string_view, std::vector<Slice*>> owners;
   for (Slice& s : all) owners[s.item.job->job.owner].push_back(&s);
-  for (auto& [owner, waiting] : owners) std::reverse(waiting.begin(), waiting.end());  // the next one is the last
+  for (auto& [owner, waiting] : owners) std::reverse(waiting.begin(), waiting.end());  // the next one is at the back
   auto turn = owners.upper_bound(first_owner_);
   if (turn == owners.end()) turn = owners.begin();
   if (turn != owners.end()) first_owner_ = turn->first;

@@ -1,5 +1,5 @@
 #pragma once
-// What runs in a step: a token of every reply that is being written, then stretches of prompts.
+// Composes a step: a token of every running reply, then slices of prompts.
 
 #include <span>
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace moe::inline MOE_ABI::serve {
 
-/// A stretch of a job's trunk, or of one of its replies.
+/// A slice of a job's trunk, or of one of its replies.
 struct StepItem {
   JobRecord* job = nullptr;
   ReplyRecord* reply = nullptr;  ///< null: of the trunk
@@ -18,7 +18,7 @@ struct StepItem {
   Logits logits = Logits::none;
   std::int64_t row_count() const { return logits == Logits::none ? 0 : logits == Logits::last ? 1 : count; }
   std::span<const TokenId> tokens() const;
-  /// Not the next token of a reply, but of a prompt or of what is computed again.
+  /// Tokens of a prompt or of recomputation, as opposed to the next token of a reply.
   bool is_stretch() const { return reply == nullptr || count > 1; }
 };
 
@@ -26,13 +26,13 @@ struct StepBudget {
   std::int64_t tokens = 512;  ///< of a step
   std::int64_t rows = 2;      ///< positions with logits
   std::int64_t replies = 64;  ///< that get a token
-  /// That a step may take while replies are being written: of several owners' replies so many get a token, and at least
-  /// one of each owner; prompts get the rest of it, and at least a half. 0: no limit.
+  /// Target time of a step while replies are running: it limits the replies of several owners (at least one of each);
+  /// prompts get the rest, at least half. 0: no limit.
   double seconds = 0;
-  double reply_seconds = 0, token_seconds = 0;  ///< of a token of a reply and of a prompt, as measured; 0: not known
+  double reply_seconds = 0, token_seconds = 0;  ///< measured time per token of replies and of prompts; 0: unknown
 };
 
-/// However many replies are being written, a prompt goes on by so many tokens in each step.
+/// The least number of prompt tokens per step, however many replies are running.
 inline constexpr std::int64_t kLeastSlice = 16;
 
 class Composer {
@@ -41,7 +41,7 @@ class Composer {
   std::vector<StepItem> compose(std::span<JobRecord* const> running, const StepBudget& budget);
 
  private:
-  // A stretch that may still grow.
+  // A slice that may still grow.
   struct Slice {
     StepItem item;
     std::int64_t end = 0;        // it can reach
@@ -53,7 +53,7 @@ class Composer {
   static bool grow(Slice& slice, std::int64_t quantum, std::int64_t& tokens_left, std::int64_t& rows_left);
   void share_out(std::vector<Slice>& all, std::int64_t tokens_left, std::int64_t rows_left);
 
-  std::string first_owner_;  // of the last step: the next one begins behind it
+  std::string first_owner_;  // of the last step; the next one begins after it
 };
 
 }  // namespace moe::inline MOE_ABI::serve

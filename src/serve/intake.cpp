@@ -34,7 +34,7 @@ Result<void> check_settings(const Job& job, const Limits& limits) {
   return {};
 }
 
-/// The limit of each reply, 0 for a job that only scores. A limit that is not given is what context and cache hold: the
+/// The limit of each reply, 0 for a job that only scores. The default is as many as fit the context and the cache; the
 /// last token of a reply is never run, so it needs no room.
 Result<std::int64_t> limit_of_replies(const Job& job, const Limits& limits) {
   const auto prompt = static_cast<std::int64_t>(job.prompt.size());

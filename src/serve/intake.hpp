@@ -1,5 +1,5 @@
 #pragma once
-// A job at the border: everything that can never be served is refused here, in the caller's thread.
+// Checks new jobs: those that can never be served are refused here, in the caller's thread.
 
 #include "moe/serve.hpp"
 #include "serve/job_record.hpp"

@@ -1,5 +1,5 @@
 #pragma once
-// What the network side and the scheduler say to each other. Neither knows more of the other than this page.
+// The interface between the network side and the scheduler; neither uses anything else of the other.
 
 #include <cstdint>
 #include <memory>
@@ -11,27 +11,27 @@
 
 namespace moe::inline MOE_ABI::serve {
 
-/// One prompt and its replies. Nothing in it depends on when or beside whom it runs, nor does anything that comes back.
+/// One prompt and its replies. Results do not depend on when it runs or on other jobs.
 struct Job {
   std::vector<TokenId> prompt = {};  ///< at least one; ids inside the vocabulary
   /// `replies` to the prompt, which is computed once; reply i draws with seed_of_reply(seed, i). `max_tokens` may be 0
   /// with `score_prompt`: nothing is written then. `on_piece` and `cancelled` stay empty.
   GenerateOptions options = {};
-  std::int64_t min_tokens = 0;  ///< no end token and no stop text ends a reply before it has so many tokens
-  /// Log-probabilities of the prompt's own tokens, each with the so many best ones.
+  std::int64_t min_tokens = 0;  ///< end tokens and stop texts are disabled until a reply has so many tokens
+  /// Log-probabilities of the prompt's tokens, each with this many top tokens.
   std::optional<std::int64_t> score_prompt = {};
-  std::string owner = {};  ///< whose request: prefill slices go round these
+  std::string owner = {};  ///< whose request it is; prefill slices take turns between owners
 };
 
 using JobId = std::uint64_t;
 
-/// Receives what becomes of a job. Called by the scheduler's thread, in this order: on_admitted once, on_prompt_scores once
-/// where asked for, on_piece as often as there is text or a token, on_end once per reply; then on_finished once. Or, at
-/// any point, on_failed once and nothing afterwards. Must not call the scheduler and must not block.
+/// Receives the events of a job. Called by the scheduler's thread, in this order: on_admitted once, on_prompt_scores
+/// once where asked for, on_piece as often as there is text or a token, on_end once per reply; then on_finished once.
+/// Or, at any point, on_failed once and nothing afterwards. Must not call the scheduler and must not block.
 class JobSink {
  public:
   virtual ~JobSink() = default;
-  /// It was feasible and its first tokens run next.
+  /// The job was admitted and its first tokens run next.
   virtual void on_admitted() {}
   /// One entry per prompt token but the first; scores[i] is of prompt[i + 1].
   virtual void on_prompt_scores(std::vector<PositionLogProbabilities> /*scores*/) {}
@@ -40,13 +40,13 @@ class JobSink {
                         std::span<const PositionLogProbabilities> /*scores*/) {}
   /// The whole reply: its text is that of all pieces.
   virtual void on_end(std::size_t /*reply*/, const Generation& /*reply_written*/) {}
-  /// The counters have it all.
+  /// All of it has been counted.
   virtual void on_finished() {}
   /// Errors: bad_argument (what can never be served), non_finite, cancelled (drained), out_of_memory.
   virtual void on_failed(const Error& /*error*/) {}
 };
 
-/// Of everything since the start, and of now. Exact FLOPs as in Session::executed().
+/// Counters since the start, and current values. Exact FLOPs as in Session::executed().
 struct Counters {
   std::int64_t running = 0, waiting = 0, paused = 0;     ///< replies now
   std::int64_t cache_tokens_used = 0, cache_tokens = 0;  ///< pages held now, and all, times kPageTokens
@@ -54,23 +54,24 @@ struct Counters {
   std::int64_t steps = 0, step_tokens = 0, step_sequences = 0, preemptions = 0, cancelled = 0;
   /// Of step_tokens those of prompts, and of replies that are computed again after a preemption.
   std::int64_t step_prompt_tokens = 0;
-  /// Of steps: the time of each is divided between its prompts and its replies by their tokens.
+  /// The time of each step is divided between prompts and replies in proportion to their tokens.
   double prompt_seconds = 0, reply_seconds = 0;
   std::int64_t longest_sequence = 0;        ///< tokens
-  std::int64_t flops = 0, flops_saved = 0;  ///< executed; what the prefix index made unnecessary, as closed form
+  std::int64_t flops = 0, flops_saved = 0;  ///< executed; saved by the prefix index, in closed form
 };
 
-/// Takes jobs from one thread (the network's) while another one runs them.
+/// Accepts jobs from one thread (the network's) while another one runs them.
 class JobQueue {
  public:
   virtual ~JobQueue() = default;
-  /// Any thread. The sink lives until on_finished or on_failed was called. Errors: bad_argument (can never be served: the
-  /// prompt and its limit do not fit context or cache, naming both), out_of_memory when the queue is full, cancelled
-  /// when the server is shutting down.
+  /// Any thread. The sink must live until on_finished or on_failed is called. Errors: bad_argument (can never be
+  /// served: the prompt and its limit do not fit context or cache, naming both), out_of_memory when the queue is full,
+  /// cancelled when the server is shutting down.
   virtual Result<JobId> submit(Job job, std::shared_ptr<JobSink> sink) = 0;
   /// Any thread. Takes effect before the next step; then the sink is never called again. Unknown ids are ignored.
   virtual void cancel(JobId id) = 0;
-  /// Any thread. A reader that does not keep up: its replies leave the batch with what they computed, until resume.
+  /// Any thread. Pauses a job with a slow reader: its replies leave the batch, and keep their sequences if possible,
+  /// until resume.
   virtual void pause(JobId id) = 0;
   virtual void resume(JobId id) = 0;
   virtual Counters counters() const = 0;

@@ -5,7 +5,7 @@ namespace moe::inline MOE_ABI::serve {
 std::int64_t JobRecord::pages_to_come() const {
   std::int64_t pages = 0;
   if (!has_branched) {
-    // What it shares with others: full pages. A partly filled one is copied.
+    // Only full pages are shared; a partly filled one is copied.
     const std::int64_t there = std::max(trunk_length, waited_tokens);
     pages += batch::pages_of(trunk_end()) - (is_fresh ? batch::full_pages_of(there) : batch::pages_of(there));
   }

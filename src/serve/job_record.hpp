@@ -1,9 +1,9 @@
 #pragma once
-// A job inside the scheduler: how far its prompt and its replies are computed.
+// The scheduler's record of a job: progress of its prompt and its replies.
 //
-// Its prompt runs first, in a sequence called the trunk. Where that ends the first tokens are drawn, and each reply goes
-// on in a fork of it. A job that was preempted has lost its sequences and nothing else: its trunk runs again, then what
-// its replies had.
+// Its prompt runs first, in a sequence called the trunk. Where that ends the first tokens are drawn, and each reply
+// goes on in a fork of it. A job that was preempted has lost its sequences and nothing else: its trunk runs again, then
+// what its replies had.
 
 #include <algorithm>
 #include <chrono>
@@ -25,7 +25,7 @@ inline constexpr Sequence kNoSequence = -1;
 enum class JobState {
   waiting,    ///< in the queue
   running,    ///< may hold sequences
-  preempted,  ///< was running, holds nothing, and goes on before anybody who waits
+  preempted,  ///< was running, holds no sequences, and continues before waiting jobs
   done,       ///< its sink is not called any more
 };
 
@@ -33,7 +33,7 @@ struct ReplyRecord {
   generate::Reply writing;
   Sequence sequence = kNoSequence;
   std::int64_t length = 0;  ///< tokens in the sequence, those of the prompt included
-  std::int64_t served = 0;  ///< tokens of all steps up to its last one: who has fewest has waited longest
+  std::int64_t served = 0;  ///< tokens of all steps up to its last one; the smallest has waited longest
   bool has_ended = false;
   Clock::time_point first_token = {};
 
@@ -48,12 +48,12 @@ struct JobRecord {
   bool is_paused = false;
   Clock::time_point submitted = {};
 
-  bool generates = true;  ///< false: scores of the prompt are all that is asked for
+  bool generates = true;  ///< false: only scores of the prompt are requested
   std::vector<ReplyRecord> replies = {};
 
-  std::int64_t age = 0;     ///< in the order of admission, rising
-  std::int64_t passed = 0;  ///< how often another job of the owner went first
-  JobId waits_for = 0;      ///< a job whose trunk this one will go on from: nothing is computed until it is there
+  std::int64_t age = 0;            ///< in order of admission, ascending
+  std::int64_t passed = 0;         ///< how often another job of the owner went first
+  JobId waits_for = 0;             ///< a job whose trunk this one will continue; it waits until that is computed
   std::int64_t waited_tokens = 0;  ///< that it will take over then
 
   Sequence trunk = kNoSequence;
@@ -64,15 +64,15 @@ struct JobRecord {
 
   std::vector<TokenScore> scores = {};                ///< scores[i] of prompt[i]; [0] is unknown
   std::vector<PositionLogProbabilities> listed = {};  ///< the same as the sink gets them, from prompt[1] on
-  std::int64_t known_scores = 0;                      ///< of those, the ones that others had computed
+  std::int64_t known_scores = 0;                      ///< of those, computed by other jobs
   bool has_told_admission = false;
-  bool has_told_prompt = false;  ///< its sink has the scores, the counters have its tokens
+  bool has_told_prompt = false;  ///< scores were sent to its sink, and its tokens counted
 
   std::int64_t prompt_tokens() const { return static_cast<std::int64_t>(job.prompt.size()); }
   bool wants_scores() const { return job.score_prompt.has_value(); }
-  /// Scores of other jobs say as much as is asked for.
+  /// Whether scores of other jobs contain everything requested.
   bool can_use_known_scores() const { return wants_scores() && *job.score_prompt <= 1; }
-  /// Length of the trunk when it is done. Without a reply nobody needs the logits of the last token.
+  /// Length of the trunk when it is done. Without a reply, the logits of the last token are not needed.
   std::int64_t trunk_end() const { return generates ? prompt_tokens() : prompt_tokens() - 1; }
   /// The first position whose logits are needed; trunk_end() where none are.
   std::int64_t first_row() const {
@@ -91,11 +91,11 @@ struct JobRecord {
     return trunk != kNoSequence ||
            std::any_of(replies.begin(), replies.end(), [](const auto& r) { return r.sequence != kNoSequence; });
   }
-  /// Pages that its tokens so far will take beyond what it holds, and one for each reply to go on.
+  /// Additional pages for its current tokens, and one for each reply to continue.
   std::int64_t pages_to_come() const;
 };
 
-/// Pages that a job takes at most when it runs alone: its replies share the full pages of the prompt. `length` is a
+/// The most pages of a job that runs alone: its replies share the full pages of the prompt. `length` is a
 /// reply's with the prompt.
 constexpr std::int64_t most_pages(std::int64_t prompt, std::int64_t length, std::int64_t replies) {
   const std::int64_t shared = batch::full_pages_of(prompt);

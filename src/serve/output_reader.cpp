@@ -8,13 +8,13 @@
 
 namespace moe::inline MOE_ABI::serve {
 
-// A nanosecond per logit: little work is not worth waking another thread.
+// A nanosecond per logit: small work does not justify waking another thread.
 ParallelFor OutputReader::threads_for(std::int64_t logits) const {
   constexpr std::int64_t kShareFrom = 20000;
   return logits < kShareFrom ? ParallelFor{} : engine_.threads();
 }
 
-// Replies do not know of each other: each draws from its own generator, in whatever thread.
+// Replies are independent: each samples with its own generator, in any thread.
 std::vector<OutputReader::Drawn> OutputReader::draw(std::span<const StepItem> items, const StepOutput& output) const {
   std::vector<Drawn> drawn(items.size());
   std::vector<std::int64_t> last_row(items.size());
@@ -170,7 +170,7 @@ bool OutputReader::tell(JobRecord& job, ReplyRecord& reply, const Result<std::st
   return true;
 }
 
-// The prompt and all tokens of the reply but the last, which was never run.
+// The prompt and all tokens of the reply except the last, which was never run.
 void OutputReader::keep(JobRecord& job, ReplyRecord& reply) {
   if (reply.sequence == kNoSequence) return;
   std::vector<TokenId> tokens = job.job.prompt;

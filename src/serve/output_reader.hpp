@@ -1,5 +1,5 @@
 #pragma once
-// What becomes of a step's logits: scores of prompts, the next token of each reply, and word of it to the sinks.
+// Processes a step's logits: scores of prompts, the next token of each reply, and notification of the sinks.
 
 #include <optional>
 #include <string_view>
@@ -11,11 +11,11 @@ namespace moe::inline MOE_ABI::serve {
 
 class OutputReader {
  public:
-  /// All must live as long as the reader.
+  /// All must outlive the reader.
   OutputReader(StepEngine& engine, PrefixIndex& index, Roster& roster, Counters& counters)
       : engine_(engine), index_(index), roster_(roster), counters_(counters) {}
 
-  /// The items of a step that was done, in its order.
+  /// The items of a completed step, in its order.
   void read(std::span<const StepItem> items, const StepOutput& output);
   /// A trunk that is done without logits: all of it was known.
   void finish_trunk(JobRecord& job) { finish_trunk(job, {}, 0); }
@@ -24,7 +24,7 @@ class OutputReader {
   void tell_finished();
 
  private:
-  // The text that a reply's new token adds, or why it has none; nothing where no token was drawn.
+  // The text that a reply's new token adds, or its error; nothing if no token was sampled.
   using Drawn = std::optional<Result<std::string_view>>;
 
   ParallelFor threads_for(std::int64_t logits) const;

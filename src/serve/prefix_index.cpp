@@ -78,7 +78,7 @@ void PrefixIndex::set_leaf(Node& node, Sequence sequence) {
   leaves_[sequence] = &node;
 }
 
-// The node keeps its first `offset` tokens, a new one below it takes the rest with all that hangs there.
+// The node keeps its first `offset` tokens; a new child takes the rest and all children.
 void PrefixIndex::split(Node& node, std::size_t offset) {
   auto lower = std::make_unique<Node>();
   const auto cut = static_cast<std::ptrdiff_t>(offset);
@@ -130,7 +130,7 @@ void PrefixIndex::insert(std::string_view salt, Sequence sequence, std::span<con
   if (at.offset < at.node->tokens.size()) split(*at.node, at.offset);
   const auto rest = tokens.subspan(at.matched);
   Node* leaf = at.node;
-  if (leaf->sequence >= 0) {  // the new one goes on from it
+  if (leaf->sequence >= 0) {  // the new one extends it
     leaves_.erase(leaf->sequence);
     close(leaf->sequence);
     leaf->tokens.insert(leaf->tokens.end(), rest.begin(), rest.end());
@@ -147,7 +147,7 @@ void PrefixIndex::insert(std::string_view salt, Sequence sequence, std::span<con
   enforce_limit();
 }
 
-// An inner node with one child says nothing: it becomes that child.
+// An inner node with a single child is merged with it.
 void PrefixIndex::join_only_child(Node& node) {
   const std::unique_ptr<Node> child = std::move(node.children.begin()->second);
   if (!node.scores.empty() || !child->scores.empty()) {

@@ -1,7 +1,6 @@
 #pragma once
-// What earlier prompts and replies left in the cache: a radix tree over their tokens. Its leaves are sequences, and a
-// prompt that begins like one of them goes on from a fork of it. Inner nodes own nothing but tokens and scores, so
-// there is nothing that could be counted wrongly.
+// Cached prefixes of earlier prompts and replies: a radix tree over their tokens. Its leaves are sequences; a prompt
+// with a common prefix continues from a fork of one. Inner nodes own only tokens and scores.
 
 #include <cstdint>
 #include <map>
@@ -19,32 +18,32 @@ namespace moe::inline MOE_ABI::serve {
 /// Trees of different salts share nothing.
 class PrefixIndex {
  public:
-  /// Leaves hold at most `max_tokens` tokens of the cache beyond what others hold as well, in whole pages.
+  /// Leaves hold at most `max_tokens` tokens of the cache (not counting shared pages), in whole pages.
   PrefixIndex(StepEngine& engine, std::int64_t max_tokens);
   ~PrefixIndex() { clear(); }
   PrefixIndex(const PrefixIndex&) = delete;
   PrefixIndex& operator=(const PrefixIndex&) = delete;
 
   bool is_on() const { return max_tokens_ > 0; }
-  /// The first tokens of `tokens` that a leaf has as well.
+  /// Length of the longest prefix of `tokens` in a leaf.
   std::int64_t match(std::string_view salt, std::span<const TokenId> tokens) const;
   /// Scores of tokens[from], tokens[from + 1], ..., as far as they are known without a gap.
   std::vector<TokenScore> scores(std::string_view salt, std::span<const TokenId> tokens, std::int64_t from) const;
   /// A new sequence of these tokens, at least one. Errors: not_found, those of Session::fork.
   Result<Sequence> fork(std::string_view salt, std::span<const TokenId> tokens);
 
-  /// Takes over a sequence of these tokens; scores[i] is of tokens[i], or unknown. What begins like a longer one is
-  /// closed.
+  /// Takes over a sequence of these tokens; scores[i] is of tokens[i], or unknown. Sequences that are a prefix of
+  /// another are closed.
   void insert(std::string_view salt, Sequence sequence, std::span<const TokenId> tokens,
               std::span<const TokenScore> scores);
   /// Closes the leaf used least recently. False when there is none.
   bool evict_one();
-  /// Closes leaves until they hold no more than they may. After each step: others may have let go of pages, or made their
-  /// own copies.
+  /// Closes leaves until they are within the limit. Call it after each step, because others may have released shared
+  /// pages or copied them.
   void enforce_limit();
   void clear();
 
-  /// Tokens of the cache that closing all leaves would give back.
+  /// Tokens of the cache that closing all leaves would free.
   std::int64_t tokens_held() const;
   std::size_t leaf_count() const { return leaves_.size(); }
   std::vector<Sequence> leaves() const;
@@ -58,7 +57,7 @@ class PrefixIndex {
     Sequence sequence = -1;  // of a leaf
     std::uint64_t last_use = 0;
   };
-  // The end of a walk: behind the first `offset` tokens of the node.
+  // The end of a search: after the first `offset` tokens of the node.
   struct Place {
     Node* node = nullptr;
     std::size_t offset = 0;

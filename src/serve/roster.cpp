@@ -6,7 +6,7 @@
 namespace moe::inline MOE_ABI::serve {
 namespace {
 
-// For less nobody waits until another job's trunk is done.
+// Shorter common prefixes are not worth waiting for another job's trunk.
 constexpr std::int64_t kWorthWaiting = 16;
 
 std::int64_t common_tokens(std::span<const TokenId> a, std::span<const TokenId> b) {
@@ -55,7 +55,7 @@ std::int64_t Roster::shared_tokens(const JobRecord& job) const {
   return most;
 }
 
-// Of the first ones of its owner, the one that shares most with what is cached, or will be soon.
+// Among the first jobs of an owner, the one with the longest prefix that is cached or will be soon.
 JobRecord* Roster::most_shared(JobRecord& head) {
   JobRecord* best = &head;
   std::int64_t most = -1, seen = 0;
@@ -78,8 +78,7 @@ Roster::Places Roster::places() const {
   return out;
 }
 
-// An owner below its share does not wait for others' replies to end: a step has a token of so many replies as there are
-// places, in turns (Composer).
+// An owner below its share does not wait for others' replies to end: replies take turns in the steps (Composer).
 bool Roster::is_due(const JobRecord& job, const Places& places) const {
   const auto found = places.taken_by.find(job.job.owner);
   const bool is_new = found == places.taken_by.end();
@@ -92,8 +91,8 @@ bool Roster::has_place(const JobRecord& job, const Places& places) const {
   return places.taken == 0 || places.taken + sequences_of(job) <= options_.max_sequences || is_due(job, places);
 }
 
-// Owners take turns, so that nobody waits for the whole queue of another; of an owner's jobs the oldest. Where there is
-// no place for the owner in turn, those below their share go first, and nobody else.
+// Owners take turns, so that none waits for the whole queue of another, with the oldest job of each. If there is no
+// place for the next owner, only owners below their share may start.
 JobRecord* Roster::next_waiting() const {
   std::map<std::string_view, JobRecord*> heads;
   for (JobRecord* job : waiting_)
@@ -116,19 +115,19 @@ JobRecord* Roster::first_in_line() {
 
 // ---- room
 
-// Nothing else runs: it fits once nobody else holds anything.
+// Nothing else runs: it fits when no other sequences are left.
 void Roster::make_room_for_lone(const JobRecord& job) {
   while (free_pages() < job.pages_to_come() && (index_.evict_one() || preempt_one())) {
   }
 }
 
 bool Roster::make_room_for(const JobRecord& job) {
-  // What it needs, with a page more for each reply, so that it does not have to make room again at once.
+  // Its need plus a page for each reply, so that it does not need more room at once.
   std::int64_t pages = job.pages_to_come() + (job.generates ? job.open_replies() : 0);
   bool is_alone = true;
   bool can_preempt = false;
   for (const JobRecord* other : running_) {
-    if (other->is_paused) {  // it needs nothing now, and gives what it has
+    if (other->is_paused) {  // it needs nothing now, so its pages are taken first
       can_preempt = can_preempt || other->holds_sequences();
       continue;
     }
@@ -150,7 +149,7 @@ bool Roster::make_room_for(const JobRecord& job) {
 JobRecord* Roster::admit_one() {
   JobRecord* job = first_in_line();
   if (job == nullptr) return nullptr;
-  start(*job);  // before room is made, so that what it goes on from stays
+  start(*job);  // before making room, so that its cached prefix stays
   if (!make_room_for(*job)) {
     drop_sequences(*job);
     return nullptr;
@@ -217,7 +216,7 @@ void Roster::take_known_scores(JobRecord& job) {
   }
 }
 
-// A trunk that another job is computing is there soon: it is not computed twice.
+// Another job is already computing this trunk: wait instead of computing it twice.
 void Roster::wait_for_older(JobRecord& job) {
   std::int64_t most = job.trunk_length + kWorthWaiting;
   for (const JobRecord* other : running_) {
@@ -235,15 +234,15 @@ void Roster::wait_for_older(JobRecord& job) {
   }
 }
 
-// Finds what the trunk can go on from. It may be called again as long as nothing was computed. Where no sequence could be
-// opened there is no trunk.
+// Finds the cached prefix of the trunk. May be called again as long as nothing was computed. Without an open sequence
+// there is no trunk.
 void Roster::start(JobRecord& job) {
   drop_sequences(job);
   if (index_.is_on()) {
     take_known_scores(job);
     job.reused = std::min(index_.match(salt(job), job.job.prompt), job.first_row());
     if (!job.generates && job.first_row() == job.trunk_end()) {
-      job.trunk_length = job.trunk_end();  // all that is asked for is known
+      job.trunk_length = job.trunk_end();  // everything requested is known
       return;
     }
     if (job.reused > 0) {

@@ -1,5 +1,5 @@
 #pragma once
-// All jobs of the scheduler: who waits, who runs, who makes room for whom.
+// All jobs of the scheduler: waiting, running and preempted ones.
 
 #include <deque>
 #include <map>
@@ -16,7 +16,7 @@ namespace moe::inline MOE_ABI::serve {
 
 class Roster {
  public:
-  /// All must live as long as the roster.
+  /// All must outlive the roster.
   Roster(StepEngine& engine, PrefixIndex& index, const SchedulerOptions& options);
   ~Roster();
   Roster(const Roster&) = delete;
@@ -25,13 +25,13 @@ class Roster {
   void add(std::unique_ptr<JobRecord> job);
   JobRecord* find(JobId id) const;
 
-  /// The next job that begins or goes on, started; null when there is none or no room for it.
+  /// Starts or continues the next job; null when there is none or no room for it.
   JobRecord* admit_one();
-  /// Those that run by age, but for paused ones and those that wait for another's trunk, which are started where the wait
-  /// has ended.
+  /// Running jobs by age, without paused ones and those that wait for another job's trunk; starts the latter if it is
+  /// done.
   std::vector<JobRecord*> ready();
-  /// Takes its sequences from a job that runs: from a paused one, else from the youngest. Never from the oldest one that
-  /// is not paused, so there is always progress. False when nobody else holds any.
+  /// Preempts a running job: a paused one, else the youngest. Never the oldest one that is not paused, so there is
+  /// always progress. False when no other job holds sequences.
   bool preempt_one();
 
   /// Closes its sequences; the job is forgotten with the next sweep().
@@ -76,10 +76,10 @@ class Roster {
   PrefixIndex& index_;
   const SchedulerOptions& options_;
   std::map<JobId, std::unique_ptr<JobRecord>> jobs_;
-  std::deque<JobRecord*> waiting_;     // as they came
+  std::deque<JobRecord*> waiting_;     // in order of arrival
   std::vector<JobRecord*> preempted_;  // by age
   std::vector<JobRecord*> running_;    // by age
-  std::string last_owner_;             // whose job began last: the next turn is another's
+  std::string last_owner_;             // owner of the job that began last; the next turn is another's
   std::int64_t next_age_ = 1, preemptions_ = 0;
 };
 

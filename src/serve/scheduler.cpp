@@ -121,7 +121,7 @@ void Scheduler::fail_where(bool also_running) {
       reader_.fail(*job, {ErrorCode::cancelled, "the server is shutting down"});
 }
 
-// Those whose next tokens can run. Of some everything is known already.
+// Jobs whose next tokens can run. For some everything is already known.
 std::vector<JobRecord*> Scheduler::gather() {
   while (JobRecord* job = roster_.admit_one())
     if (!std::exchange(job->has_told_admission, true)) job->sink->on_admitted();
@@ -151,8 +151,8 @@ StepBudget Scheduler::budget() const {
   return budget;
 }
 
-// Running means, so that one slow step on a busy machine counts for little: of a token of a reply, by steps of hardly more
-// than those, and of a token in steps with stretches of prompts, where each costs less.
+// Running means, so that one slow step on a busy machine matters little: per token of replies, from steps with hardly
+// anything else, and per token in steps with slices of prompts, where each costs less.
 void Scheduler::measure(std::int64_t tokens, std::int64_t of_prompts, double seconds) {
   double& mean = of_prompts < kLeastSlice ? reply_seconds_ : token_seconds_;
   const double now = seconds / static_cast<double>(tokens);
@@ -184,12 +184,12 @@ bool Scheduler::step() {
   roster_.sweep();
   index_.enforce_limit();
   publish();
-  // Who has its answer finds it counted.
+  // Counted before the answer is sent.
   reader_.tell_finished();
   return has_progressed_;
 }
 
-// On an error every sequence is as it was: what is left of the batch runs again, and that changes no bit of it.
+// On an error all sequences are unchanged: the rest of the batch runs again, with the same results.
 void Scheduler::run(std::vector<StepItem> items) {
   const auto is_gone = [](const StepItem& item) {
     const Sequence now = item.reply != nullptr ? item.reply->sequence : item.job->trunk;
@@ -207,7 +207,7 @@ void Scheduler::run(std::vector<StepItem> items) {
       if (index_.evict_one() || roster_.preempt_one()) continue;
       reader_.fail(*items.front().job, error);
     } else if (error.code == ErrorCode::non_finite && items.size() > 1) {
-      // One of them: halves, until it stands alone.
+      // Halves the batch until the failing item is found.
       const auto middle = items.begin() + static_cast<std::ptrdiff_t>(items.size() / 2);
       run({items.begin(), middle});
       return run({middle, items.end()});

@@ -1,9 +1,9 @@
 #pragma once
-// Continuous batching: many jobs through one Session, a step at a time. What a job gets depends on the job alone: batches,
-// reuse, preemption and order change when it comes, never a bit of it.
+// Continuous batching: many jobs through one Session, a step at a time. Results depend only on the job: batches, reuse,
+// preemption and order affect timing, never a bit.
 //
-// submit, cancel, pause, resume, drain, fail_all and counters may be called by any thread; they leave word that the next
-// step() acts on. step() and all sinks run in one thread, the scheduler's.
+// submit, cancel, pause, resume, drain, fail_all and counters may be called by any thread; the next step()
+// acts on them. step() and all sinks run in one thread, the scheduler's.
 
 #include <functional>
 #include <memory>
@@ -33,22 +33,22 @@ class Scheduler final : public JobQueue {
   void resume(JobId id) override;
   Counters counters() const override;
 
-  /// From now on submit() refuses. Jobs that wait fail with `cancelled`, those that run are finished.
+  /// From now on submit() refuses. Waiting jobs fail with `cancelled`, running ones are finished.
   void drain();
-  /// The same, and those that run fail as well.
+  /// The same, and running jobs fail too.
   void fail_all();
-  /// Called after each of the above, by the thread that called it. To be set before anybody else knows the scheduler.
+  /// Called after each of the above, by the calling thread. Set it before other threads use the scheduler.
   void set_waker(std::function<void()> waker) { waker_ = std::move(waker); }
 
-  /// Called after each step by the scheduler's thread. To be set before there is one.
+  /// Called after each step by the scheduler's thread. Set it before that thread starts.
   void set_step_observer(std::function<void(std::int64_t tokens, double seconds)> observer) {
     observer_ = std::move(observer);
   }
 
-  /// Acts on what was asked for since the last step, and runs one. False when there is nothing to do until more is asked
-  /// for: no jobs, or paused ones only.
+  /// Acts on calls since the last step, and runs a step. False when there is nothing to do until the next call: no
+  /// jobs, or only paused ones.
   bool step();
-  /// Whether no job is left, of the scheduler's thread: those submitted since the last step do not count.
+  /// Whether the scheduler's thread has no job left; jobs submitted since the last step do not count.
   bool is_empty() const { return roster_.is_empty(); }
 
   /// For tests: all sequences that jobs and index hold; the jobs; the index.
@@ -80,7 +80,7 @@ class Scheduler final : public JobQueue {
   std::function<void()> waker_;
   std::function<void(std::int64_t, double)> observer_;
 
-  mutable std::mutex mutex_;  // of what stands here
+  mutable std::mutex mutex_;  // of the following members
   std::vector<Command> commands_;
   JobId next_id_ = 1;
   std::int64_t submitted_ = 0, submitted_replies_ = 0;  // in commands_

@@ -1,5 +1,5 @@
 #pragma once
-// The thread in which a scheduler steps: it sleeps when there is nothing to do.
+// The scheduler's thread: it runs steps and sleeps when there is nothing to do.
 
 #include <pthread.h>
 
@@ -15,18 +15,18 @@ namespace moe::inline MOE_ABI::serve {
 
 class SchedulerThread {
  public:
-  /// The scheduler outlives the thread and is stepped by nobody else; its waker is set here.
-  /// Errors: io when the system starts no thread.
+  /// The scheduler must outlive the thread, and only this thread may call step(); sets its waker.
+  /// Errors: io when the system cannot start a thread.
   static Result<std::unique_ptr<SchedulerThread>> start(Scheduler& scheduler);
   /// As stop().
   ~SchedulerThread();
   SchedulerThread(const SchedulerThread&) = delete;
   SchedulerThread& operator=(const SchedulerThread&) = delete;
 
-  /// Scheduler::drain(); what still runs after `patience` fails. `on_end` is called once, by the scheduler's thread and as
-  /// the last thing it does, when no job is left. Returns at once.
+  /// Scheduler::drain(); jobs that still run after `patience` fail. `on_end` is called once, at the end of the
+  /// scheduler's thread, when no job is left. Returns at once.
   void drain(std::chrono::milliseconds patience, std::function<void()> on_end = {});
-  /// Fails all that is left and returns when the thread has ended. (A step that runs is finished, unless
+  /// Fails all remaining jobs and waits for the thread to end. (A running step is finished, unless
   /// SessionOptions::cancelled ends it.)
   void stop();
 
@@ -39,7 +39,7 @@ class SchedulerThread {
   pthread_t thread_ = {};
   bool is_joined_ = false;
 
-  std::mutex mutex_;  // of what stands here
+  std::mutex mutex_;  // of the following members
   std::condition_variable changed_;
   bool is_woken_ = false;
   bool is_draining_ = false;

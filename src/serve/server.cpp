@@ -19,7 +19,7 @@ std::uint64_t hash_of(std::string_view text) {
   return hash;
 }
 
-// Equal fingerprints and equal bodies mean equal answers: the options that change what a body means are in it.
+// Equal fingerprints and equal bodies mean equal answers: it includes all options that change the meaning of a body.
 std::string fingerprint_of(const Model& model, const SessionOptions& session, const ServerOptions& options) {
   std::string out = fmt::format("b{}-{:016x}-{}-{}", kNumericsVersion, model.info().hash, name_of(session.kv),
                                 name_of(session.precision));
@@ -35,7 +35,7 @@ Result<void> check(const ServerOptions& options) {
   if (options.names.empty()) return refuse("ServerOptions::names is empty, expected a name of the model");
   for (const std::string& name : options.names)
     if (name.empty()) return refuse("a name of the model is empty");
-  // The resolver takes it for every address there is.
+  // The resolver would treat it as any address.
   if (options.hosts.empty()) return refuse("ServerOptions::hosts is empty, expected an address to listen on");
   for (const std::string& host : options.hosts)
     if (host.empty()) return refuse("the host is empty, expected an address to listen on");
@@ -54,8 +54,8 @@ Result<void> check_model(const Model& model, const ServerOptions& options) {
   return {};
 }
 
-// A template that is not there, or is none, is told when the server starts and not to each client. What a template makes
-// of a conversation is the client's affair.
+// A missing or invalid template is reported when the server starts. Errors of rendering a conversation go to the
+// client.
 Result<void> check_template(const Model& model, const ServerOptions& options) {
   if (options.chat_template_name.empty() && options.chat_template_text.empty()) return {};
   Chat chat;
@@ -68,7 +68,7 @@ Result<void> check_template(const Model& model, const ServerOptions& options) {
   return {};
 }
 
-// Room for some requests at once; a model with a long context may have little memory to spare.
+// Room for several requests; a model with a long context may leave little memory.
 std::int64_t default_cache(std::int64_t context) {
   constexpr std::int64_t kContexts = 8, kMostTokens = 32768;
   return std::max(context, std::min(kContexts * context, kMostTokens)) + kPageTokens;
@@ -93,12 +93,12 @@ http::Options http_options(const ServerOptions& options) {
 
 }  // namespace
 
-/// Members end in the reverse order: first nothing writes to the server any more, then it goes itself.
+/// Members are destroyed in reverse order: first everything that writes to the HTTP server, then the server.
 struct Server::Impl {
   ServerOptions options;
   std::unique_ptr<http::Server> http;
   api::Metrics metrics;
-  // The model waits for the thread that writes its replies down: they would pile up.
+  // The model waits for the output thread, so that replies do not pile up.
   std::unique_ptr<TaskThread> output = std::make_unique<TaskThread>(4096);
   std::unique_ptr<Scheduler> scheduler;
   std::unique_ptr<SchedulerThread> steps;

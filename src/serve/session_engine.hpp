@@ -1,5 +1,5 @@
 #pragma once
-// A Session as the scheduler sees it.
+// StepEngine over a Session.
 
 #include <memory>
 
@@ -7,7 +7,7 @@
 
 namespace moe::inline MOE_ABI::serve {
 
-/// Nobody else may use the Session.
+/// Nothing else may use the Session.
 class SessionEngine final : public StepEngine {
  public:
   explicit SessionEngine(std::unique_ptr<Session> session);

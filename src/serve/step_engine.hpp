@@ -1,5 +1,5 @@
 #pragma once
-// What the scheduler needs of a Session, so that tests can put another one in its place.
+// The scheduler's interface to a Session, which tests can replace.
 
 #include <cstdint>
 #include <optional>
@@ -9,7 +9,7 @@
 
 namespace moe::inline MOE_ABI::serve {
 
-/// Operations mean what they mean in Session.
+/// Operations as in Session.
 class StepEngine {
  public:
   virtual ~StepEngine() = default;
@@ -26,11 +26,11 @@ class StepEngine {
   virtual std::int64_t context() const = 0;       ///< tokens that a sequence may have
   virtual std::int64_t vocab_size() const = 0;    ///< rows of the head
   virtual const Tokenizer* tokenizer() const = 0;
-  /// For what the scheduler itself computes from logits.
+  /// Threads for the scheduler's own work on logits.
   virtual ParallelFor threads() const = 0;
 
   virtual std::int64_t flops() const = 0;  ///< executed since the start
-  /// Of a stretch of tokens; `experts` as in StepOutput::expert_counts, nothing: what the router's top-k makes of it.
+  /// FLOPs of a range of tokens; `experts` as in StepOutput::expert_counts, empty: by the router's top_k.
   virtual std::int64_t flops_of(std::int64_t cached_tokens, std::int64_t new_tokens, std::int64_t rows,
                                 std::optional<std::int64_t> experts) const = 0;
 };

@@ -1,5 +1,5 @@
 #pragma once
-// A thread that runs tasks one after the other: what is too slow for the I/O thread and must not wait for the model.
+// A thread that runs tasks in order: work that is too slow for the I/O thread and must not wait for the model.
 
 #include <condition_variable>
 #include <deque>
@@ -15,10 +15,10 @@ namespace moe::inline MOE_ABI::serve {
 
 class TaskThread {
  public:
-  /// post() waits while `most` tasks do. Those that run must not post to the same thread then.
+  /// post() blocks while `most` tasks are waiting. Tasks must not post to their own thread then.
   explicit TaskThread(std::size_t most = std::numeric_limits<std::size_t>::max())
       : most_(most), thread_([this] { run(); }) {}
-  /// Runs what is waiting, then ends.
+  /// Runs waiting tasks, then ends.
   ~TaskThread() {
     {
       const std::lock_guard lock(mutex_);
@@ -51,7 +51,7 @@ class TaskThread {
       try {
         task();
       } catch (const std::exception&) {
-        // Memory ran out. The task's Responder goes with it, and the client is told that its request was lost.
+        // Out of memory. The task's Responder is destroyed, which tells the client that its request failed.
       }
       task = {};
       lock.lock();

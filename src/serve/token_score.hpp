@@ -1,11 +1,11 @@
 #pragma once
-// The score of a token of a prompt, as small as it can be kept beside its prefix.
+// The score of a prompt token, in compact form for the prefix index.
 
 #include "moe/token.hpp"
 
 namespace moe::inline MOE_ABI::serve {
 
-/// Of the raw logits before the token: bits that depend on the tokens up to it and on nothing else.
+/// From the raw logits before the token; depends only on the tokens up to it.
 struct TokenScore {
   double log_probability = 0;
   double best_log_probability = 0;

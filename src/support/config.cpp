@@ -1,5 +1,4 @@
-// The border of the library for hyper-parameters: past validate(), no product of two of them can overflow and no
-// division can meet a zero.
+// Checks hyperparameters: after validate(), no product of two of them can overflow and no divisor is zero.
 
 #include <fmt/format.h>
 
@@ -13,7 +12,7 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
-// Each limit is some ten times or more what is published, and small enough that products stay inside 64 bits.
+// Each limit is at least about ten times the published maximum (in the comment), and keeps products inside 64 bits.
 constexpr std::int64_t kMaxLayers = 1024;           // Llama-3.1-405B: 126
 constexpr std::int64_t kMaxWidth = 1 << 18;         // hidden and LoRA widths; Llama-3.1-405B: 16384
 constexpr std::int64_t kMaxFfnWidth = 1 << 20;      // 53248
@@ -45,7 +44,7 @@ Result<void> check_ranges(std::initializer_list<Bounded> fields) {
   return {};
 }
 
-/// Refuses NaN, infinity, zero and what is not positive after rounding to float32.
+/// Refuses NaN, infinity, zero and numbers that are not positive after rounding to float32.
 Result<void> check_positive(std::initializer_list<Positive> fields) {
   for (const Positive& f : fields)
     if (!std::isfinite(f.value) || !(static_cast<float>(f.value) > 0.0f) || f.value > f.high)
@@ -112,7 +111,7 @@ Result<void> check_layers(std::string_view name, const std::vector<std::int64_t>
   return {};
 }
 
-/// Windows, sinks and the rest that only some attention kernels compute.
+/// Windows, sinks and other features of only some attention kernels.
 Result<void> check_windows(const ModelConfig& c) {
   if (c.attention == AttentionKind::mla && (!c.sliding_layers.empty() || c.attention_sinks || c.o_bias))
     return refuse("sliding_layers, attention_sinks or o_bias is set, expected none with latent attention");
@@ -205,7 +204,7 @@ Result<void> check_ffn(const ModelConfig& c) {
   return {};
 }
 
-/// One number per MoE layer, the largest of them in router.top_k: buffers are made for that one.
+/// One number per MoE layer, the largest in router.top_k, for which buffers are sized.
 Result<void> check_layer_top_k(const ModelConfig& c) {
   if (c.layer_top_k.empty()) return {};
   if (static_cast<std::int64_t>(c.layer_top_k.size()) != c.moe_layer_count())
@@ -225,7 +224,7 @@ Result<void> check_layer_top_k(const ModelConfig& c) {
   return result;
 }
 
-/// The largest parts in doubles: exact enough to refuse what would overflow the integers of flops.hpp.
+/// The largest parts in doubles: exact enough to prevent overflow of the integers of flops.hpp.
 double rough_parameters(const ModelConfig& c) {
   const double d = static_cast<double>(c.hidden_size), layers = static_cast<double>(c.layer_count);
   const double experts = static_cast<double>(c.router.expert_count + c.shared_expert_count);
@@ -248,7 +247,7 @@ Result<void> validate(const ModelConfig& c) {
                               {"mtp_layer_count", c.mtp_layer_count, 0, kMaxMtpLayers}});
       !ok)
     return ok;
-  // Heads first: families derive the softmax scale from them, and "head_dim is 0" says more than an infinite scale.
+  // Heads first: families derive the softmax scale from them, and "head_dim is 0" is clearer than an infinite scale.
   if (auto ok = check_attention(c); !ok) return ok;
   if (auto ok = check_positive({{"rms_norm_eps", c.rms_norm_eps, 1.0},
                                 {"softmax_scale", c.softmax_scale, 1e3},

@@ -18,7 +18,7 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   return parts;
 }
 
-// "" for what cannot be read. The cap is far above what a machine with thousands of mounts has.
+// "" if unreadable. The limit is far above the size on a machine with thousands of mounts.
 std::string read_text(const std::string& path) {
   constexpr std::size_t kMost = std::size_t{8} << 20;
   std::ifstream in(path, std::ios::binary);
@@ -65,7 +65,7 @@ bool lists(std::string_view list, std::string_view word) {
   return std::find(parts.begin(), parts.end(), word) != parts.end();
 }
 
-// Where a hierarchy with the cpu controller is mounted, and which of its groups lies there.
+// Where a hierarchy with the cpu controller is mounted, and which of its groups is the root there.
 struct Mount {
   bool version_2 = false;
   std::string point, group;
@@ -84,7 +84,7 @@ std::optional<Mount> mount_of(std::string_view line) {
 // The group as a path below the mount: "" for the mounted group itself, "/a/b" for one inside.
 std::string below_mount(const Mount& mount, std::string_view group) {
   if (mount.group != "/") {
-    // A process may name its group from another namespace than the mount: the mounted group is then all that we see.
+    // The process's group may be named in another namespace than the mount: then only the mounted group is visible.
     const bool inside = group.substr(0, mount.group.size()) == mount.group &&
                         (group.size() == mount.group.size() || group[mount.group.size()] == '/');
     if (!inside) return {};
@@ -123,7 +123,7 @@ std::optional<std::int64_t> cgroup_cpu_limit(const std::string& root) {
       if (first == std::string_view::npos || second == std::string_view::npos) continue;
       const std::string_view controllers = line.substr(first + 1, second - first - 1);
       if (mount->version_2 ? !controllers.empty() : !lists(controllers, "cpu")) continue;
-      // Every group on the way up may limit those inside it.
+      // Every ancestor may limit its descendants.
       for (std::string group = below_mount(*mount, line.substr(second + 1));; group.resize(group.rfind('/'))) {
         const auto limit = limit_of_group(mount->version_2, root + mount->point + group);
         if (limit && (!least || *limit < *least)) least = limit;

@@ -1,5 +1,5 @@
 #pragma once
-// Energy that the processors and their memory used, by RAPL. It is the whole machine's, not this process's.
+// Energy of processors and memory, by RAPL: of the whole machine, not of this process.
 
 #include <chrono>
 #include <cstdint>
@@ -11,19 +11,18 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Source: Linux, Documentation/power/powercap/powercap.rst. Counts `package-N` zones and their `dram` zones; `psys` and
-/// the `core` zones are parts or sums of them, `intel-rapl-mmio` shows the same packages once more.
+/// Source: Linux, Documentation/power/powercap/powercap.rst. Counts `package-N` zones and their `dram` zones; `psys`
+/// and the `core` zones are parts or sums of them, `intel-rapl-mmio` shows the same packages once more.
 class EnergyMeter {
  public:
-  /// Begins to measure. `root` stands before every path that is read ("" reads the system's own).
+  /// Begins to measure. `root` is a prefix of all paths ("": the real ones).
   explicit EnergyMeter(const std::string& root = {});
 
-  /// To be called at least every few minutes: a counter starts again at zero after some 260 kJ, and two such turns
-  /// between two calls cannot be told from one. Costs a look at the clock, every ten seconds a few small files.
+  /// Call at least every few minutes: counters wrap around after about 260 kJ, and two wraps between calls would be
+  /// missed. Reads a clock, and every ten seconds a few small files.
   void tick();
 
-  /// Since the beginning; none where there is no counter or one of them could not be read (since Linux 5.10 only root
-  /// may).
+  /// Since the beginning; none without counters or if one is unreadable (since Linux 5.10 only root may read them).
   std::optional<double> joules();
 
  private:

@@ -1,5 +1,5 @@
 #pragma once
-// Round to nearest even, subnormals kept: whatever mode the host's thread is in, our arithmetic runs in this one.
+// Round to nearest even, subnormals kept: our arithmetic uses this mode whatever the host's thread has set.
 
 #include <cstdint>
 
@@ -20,7 +20,7 @@ class FloatEnvironment {
     if (saved_ != 0x1F80u) _mm_setcsr(0x1F80u);
   }
   ~FloatEnvironment() {
-    // Flags that our code raised are not the host's business.
+    // Discards flags raised by our code.
     _mm_setcsr(saved_);
   }
 

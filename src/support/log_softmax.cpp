@@ -33,7 +33,7 @@ MOE_FORCE_INLINE void add_exp(const float* x, double max, double* sums) {
                            1.0};
   for (std::size_t i = 0; i < kLanes; ++i) {
     double d = static_cast<double>(x[i]) - max;
-    d = d < -700.0 ? -700.0 : d;  // exp(-700) = 1e-304 counts for nothing and keeps the exponent normal
+    d = d < -700.0 ? -700.0 : d;  // exp(-700) = 1e-304 is negligible and keeps the exponent normal
     const double shifted = d * kLog2e + kShift;
     const double n = shifted - kShift;
     const double r = (d - n * kLn2High) - n * kLn2Low;
@@ -59,7 +59,7 @@ RowSummary summarise(std::span<const float> row) {
   std::size_t i = 0;
   for (; i + kLanes <= row.size(); i += kLanes) add_exp(row.data() + i, out.max, sums);
   if (i < row.size()) {
-    // The rest, filled up with values whose exponential is lost in any sum that holds exp(0) = 1.
+    // The rest, padded with values whose exponential is negligible next to exp(0) = 1.
     float rest[kLanes];
     for (std::size_t k = 0; k < kLanes; ++k) rest[k] = i + k < row.size() ? row[i + k] : max - 1e6f;
     double last[kLanes] = {};

@@ -14,8 +14,8 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
-// What the calling thread has tested: OpenMP keeps a team of its own for each thread that shares work. A team that shrinks
-// ends its other threads, so each growth is tested.
+// Thread counts that the calling thread has tested: OpenMP has a team per calling thread. A shrinking team ends its
+// other threads, so every growth is tested again.
 struct TestedThreads {
   std::int32_t wanted = 1, had = 1;  // the calling thread included
   int error = 0;
@@ -37,7 +37,7 @@ void run_openmp(void* pool, std::int64_t count, void* context, ParallelFor::Task
   for (std::int64_t i = 0; i < count; ++i) task(context, i, omp_get_thread_num());
 }
 
-/// For messages: which stacks OpenMP was asked for, if it was.
+/// For messages: OpenMP's stack size, if set.
 std::string about_stacks() {
   const std::size_t bytes = openmp_stack_bytes();
   return bytes == 0 ? std::string() : fmt::format(" with stacks of {} bytes, as OMP_STACKSIZE says", bytes);
@@ -51,7 +51,7 @@ ParallelFor pool_of(std::int32_t threads) {
   return pool;
 }
 
-// 0, as for an argument, where nothing is set.
+// 0 if nothing is set, as for the argument.
 Result<std::int32_t> threads_of_environment() {
   const char* text = std::getenv("MOE_THREADS");
   if (text == nullptr || *text == '\0') return 0;

@@ -1,6 +1,6 @@
 #pragma once
-// SHA-256 (FIPS 180-4) by libcrypto, which knows the processor's own instructions for it: contents of models, keys of
-// the run store, and the hashes in the harness's sample files.
+// SHA-256 (FIPS 180-4) by libcrypto, which uses the processor's SHA instructions: for contents of models, keys of the
+// run store, and hashes in the harness's sample files.
 
 #include <string>
 #include <string_view>

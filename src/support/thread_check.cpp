@@ -30,8 +30,8 @@ void* wait_for_end(void* argument) {
   return nullptr;
 }
 
-// A thread that was joined counts against the limits until the kernel has released it, a few microseconds later: seen
-// in 21 of 300,000 joins followed by a start. Not worth more than a second of anybody's time.
+// A joined thread counts against the limits until the kernel has released it, a few microseconds later (seen in 21 of
+// 300,000 joins followed by a start). Retries for at most a second.
 void wait_until_released(const Waiting& joined) {
   const auto start = std::chrono::steady_clock::now();
   while (syscall(SYS_tgkill, getpid(), joined.id, 0) == 0 &&
@@ -61,11 +61,11 @@ std::optional<std::size_t> parse_stack_bytes(std::string_view text) {
   return value << shift;
 }
 
-/// Of a thread as OpenMP starts it.
+/// Attributes of a thread as OpenMP starts it.
 class Attributes {
  public:
   Attributes() : made_(pthread_attr_init(&attributes_) == 0) {
-    // A size that the system does not take is not taken by OpenMP either.
+    // OpenMP ignores sizes that the system refuses, too.
     if (const std::size_t bytes = openmp_stack_bytes(); made_ && bytes > 0)
       pthread_attr_setstacksize(&attributes_, bytes);
   }

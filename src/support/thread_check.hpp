@@ -1,5 +1,5 @@
 #pragma once
-// Whether threads can be had, before OpenMP ends the process over one that it cannot create.
+// Tests whether threads can be created, because OpenMP ends the process when it cannot create one.
 
 #include <fmt/format.h>
 
@@ -14,11 +14,12 @@ struct StartedThreads {
   std::int32_t count = 0;
   int error = 0;  ///< errno's number for the one that did not start; 0 when all did
 };
-/// The size of stack that OpenMP gives its threads: what OMP_STACKSIZE or GOMP_STACKSIZE says, read as libgomp reads it
-/// ("2M", "512 k", "100": kilobytes). 0, the system's own, where neither says a size.
+/// The stack size of OpenMP's threads: OMP_STACKSIZE or GOMP_STACKSIZE, parsed as by libgomp ("2M", "512 k", "100":
+/// kilobytes). 0, the system's default, if neither is set.
 std::size_t openmp_stack_bytes();
 
-/// Starts threads with OpenMP's stacks that all live at one time, and ends them. `wanted` from 0 to kMaxThreads.
+/// Starts `wanted` threads with OpenMP's stack size, all alive at the same time, and ends them. `wanted` from 0 to
+/// kMaxThreads.
 StartedThreads start_and_end_threads(std::int32_t wanted);
 
 /// Scratch is sized by the workers of a pool that comes from the host. Errors: bad_argument.

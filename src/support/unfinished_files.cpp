@@ -10,8 +10,8 @@ namespace moe::inline MOE_ABI {
 
 namespace {
 
-// A handler may neither lock nor look into a std::string that another thread changes: fixed room, and a state that
-// says whether the name is whole. Programs write one or two files at a time.
+// A signal handler may neither lock nor read a std::string that another thread changes. So names are in fixed buffers
+// with a state that marks them complete. Programs write one or two files at a time.
 struct Slot {
   enum State : int { free, changing, whole };
   std::atomic<int> state{free};

@@ -1,5 +1,5 @@
 #pragma once
-// White space of Unicode, as Python's str.isspace() has it: U+00A0 and U+3000 included.
+// Unicode white space, as in Python's str.isspace(), including U+00A0 and U+3000.
 
 #include <string_view>
 
@@ -9,7 +9,7 @@ namespace moe::inline MOE_ABI {
 
 /// Bytes of the white space that starts the text, one character; 0 when there is none.
 MOE_API std::size_t leading_white_space(std::string_view text);
-/// The length that str.rstrip() leaves.
+/// The length after str.rstrip().
 MOE_API std::size_t rstrip_length(std::string_view text);
 
 }  // namespace moe::inline MOE_ABI

@@ -1,5 +1,5 @@
 #pragma once
-// How a reader of tokenizer files refuses one.
+// The error of the readers of tokenizer files.
 
 #include <string>
 #include <utility>

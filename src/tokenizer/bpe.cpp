@@ -8,7 +8,7 @@ namespace moe::inline MOE_ABI::tokenizer {
 namespace {
 
 constexpr std::uint32_t kNone = ~std::uint32_t{0};
-constexpr std::size_t kShort = 40;  // up to here rescanning the ranks beats a heap
+constexpr std::size_t kShort = 40;  // up to here rescanning the ranks is faster than a heap
 
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   a = (a ^ b) * 0xff51afd7ed558ccdu;
@@ -49,7 +49,7 @@ void merge_short(const MergeTable& table, MergeScratch& s) {
   ids.resize(n);
 }
 
-// The heap holds every pair that ever could merge; an entry is stale when its ids are no longer there.
+// The heap has every candidate pair; an entry is stale when its ids have changed.
 void merge_long(const MergeTable& table, MergeScratch& s) {
   auto& nodes = s.nodes;
   auto& heap = s.heap;

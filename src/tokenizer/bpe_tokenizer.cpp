@@ -60,7 +60,7 @@ Result<void> add_merges(Parts& parts, const TokenTexts& texts, const std::vector
   return {};
 }
 
-// Hands out a workspace and takes it back.
+// Lends a workspace for the time of a call.
 class BpeTokenizer::Borrowed {
  public:
   explicit Borrowed(const BpeTokenizer& owner) : owner_(owner) {
@@ -124,8 +124,7 @@ std::optional<TokenId> BpeTokenizer::find_in_model(std::string_view text) const 
   return id && in_model_[static_cast<std::size_t>(*id)] ? id : std::nullopt;
 }
 
-// Merges of byte tokens or of unknown ones, and characters that are dropped, could join what is not neighbouring text: then
-// nothing is cut.
+// With merges of byte or unknown tokens, or dropped characters, tokens could merge across a cut: then nothing is cut.
 void BpeTokenizer::find_cuts() {
   std::vector<bool> stands_for_others(texts_.size(), false);
   if (unk_) stands_for_others[static_cast<std::size_t>(*unk_)] = true;
@@ -215,7 +214,7 @@ Result<void> BpeTokenizer::encode_plain(std::string_view text, bool begins, Work
   });
 }
 
-// Where the next part ends: in front of a U+2581 that no merge joins to what stands before it.
+// Where the next part ends: before a U+2581 that no merge joins to the preceding character.
 std::size_t BpeTokenizer::next_cut(std::string_view piece, std::size_t begin) const {
   for (std::size_t at = begin + 1; (at = piece.find(kSpaceSymbol, at)) != std::string_view::npos; ++at) {
     const char32_t c = before(piece, at);

@@ -1,6 +1,6 @@
 #pragma once
-// Byte-pair merges over the bytes of a text (in GPT-2's alphabet), or over its characters with byte tokens for those that
-// have none. The readers fill the parts, this turns text into ids and back.
+// Byte-pair merges over the bytes of a text (in GPT-2's alphabet), or over its characters with byte tokens for those
+// that have none. The readers fill the parts, this turns text into ids and back.
 
 #include <array>
 #include <memory>
@@ -18,22 +18,22 @@
 
 namespace moe::inline MOE_ABI::tokenizer {
 
-/// What a reader finds out about a tokenizer.
+/// The parts of a tokenizer, filled by a reader.
 struct Parts : TokenParts {
   MergeTable merges;
   std::uint64_t merges_hash = 0;
-  std::vector<bool> in_model;  ///< by id: not an added token alone, so that merges and single symbols may give it
+  std::vector<bool> in_model;  ///< by id: more than an added token, so merges and single symbols may produce it
   Normalizer normalizer;
   std::vector<Split> splits;
   bool ignore_merges = false;
-  bool byte_level = true;      ///< symbols are bytes, else characters
-  bool byte_fallback = false;  ///< of characters: one without a token becomes its bytes' tokens, where all are there
+  bool byte_level = true;               ///< symbols are bytes, else characters
+  bool byte_fallback = false;           ///< a character without a token becomes the tokens of its bytes, if all exist
   std::array<TokenId, 256> byte_ids{};  ///< of byte_fallback; -1: no token
-  std::optional<TokenId> unk;           ///< stands for symbols that have no token; without it they are dropped
+  std::optional<TokenId> unk;           ///< for symbols without a token; without it they are dropped
   bool fuse_unk = false;
-  /// Spaces at the beginning of a text that decode() takes away.
+  /// Leading spaces of a text that decode() removes.
   std::size_t strip = 0;
-  /// Of the first token decode() drops this character altogether (Metaspace).
+  /// decode() removes this character from the first token (Metaspace).
   std::string first_token_drops = {};
 };
 
@@ -54,7 +54,7 @@ class BpeTokenizer final : public VocabularyTokenizer {
   Result<std::string> decode_text(std::span<const TokenId> ids, SpecialTokens special) const override;
 
  private:
-  /// Everything that changes while encoding. One encode call borrows one; the word cache stays warm between calls.
+  /// Mutable state of encoding. Each encode call borrows one, which keeps the word cache between calls.
   struct Workspace {
     FinderStates normalizer_states, states;
     WordCache cache;
@@ -87,7 +87,7 @@ class BpeTokenizer final : public VocabularyTokenizer {
   std::optional<TokenId> unk_;
   std::size_t strip_ = 0;
   std::string first_token_drops_;
-  // No merge reaches over U+2581 behind a character that is not in the list: pieces are cut there.
+  // No merge joins U+2581 to a character outside this list, so text is cut there.
   bool cuts_ = false;
   std::vector<char32_t> joined_to_space_;  // sorted
 

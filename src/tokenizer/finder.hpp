@@ -1,5 +1,5 @@
 #pragma once
-// What finds the pieces of a text: hand-written scanners for the patterns of known tokenizers (a pattern engine is
+// Finds the pieces of a text: hand-written scanners for the patterns of known tokenizers (a pattern engine is
 // several times slower), PCRE2 for every other pattern.
 
 #include <cstdint>
@@ -27,14 +27,14 @@ struct FinderState {
 class Finder {
  public:
   virtual ~Finder() = default;
-  /// The first match in `segment` at or after byte `from`. `segment` is valid UTF-8 and is the whole world of the
-  /// pattern: "$" is its end. `failed` fills `error`.
+  /// The first match in `segment` at or after byte `from`. `segment` is valid UTF-8; the pattern sees nothing outside
+  /// it ("$" is its end). `failed` fills `error`.
   virtual Found find(std::string_view segment, std::size_t from, FinderState* state, Match& match,
                      Error& error) const = 0;
   /// Whether a match may be empty; true also where that is not known.
   virtual bool matches_nothing() const { return false; }
   virtual std::unique_ptr<FinderState> make_state() const { return nullptr; }
-  /// Everything that shapes the matches, for the fingerprint.
+  /// Everything that affects the matches, for the fingerprint.
   virtual std::string description() const = 0;
 };
 
@@ -73,7 +73,7 @@ enum class Scanner {
   qwen2,          ///< single digits
   qwen2_folded,
   qwen35,      ///< marks are parts of words
-  seed_coder,  ///< line ends are no part of what stands before them
+  seed_coder,  ///< line ends are separate from the preceding text
   gpt4o,       ///< words begin at changes from lower to upper case
   tekken,      ///< the same without contractions, and with single digits
   kimi_k2,     ///< the same with words of Han characters apart

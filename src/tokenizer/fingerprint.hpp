@@ -1,5 +1,5 @@
 #pragma once
-// FNV-1a over fields, each with its length so that neighbours cannot run into each other.
+// FNV-1a over fields, each with its length, so that the concatenation is unambiguous.
 
 #include <cstdint>
 #include <string_view>

@@ -7,7 +7,7 @@
 #include "support/show.hpp"
 #include "tokenizer/bad_file.hpp"
 #include "tokenizer/bpe_tokenizer.hpp"
-#include "tokenizer/gguf_vocabulary.hpp"
+#include "tokenizer/gguf_arrays.hpp"
 #include "tokenizer/sentence_piece.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -36,14 +36,14 @@ Result<void> check(const GgufVocabulary& v) {
     return bad("tokenizer.ggml.token_type has " + std::to_string(v.types.size()) + " entries for " +
                std::to_string(v.tokens.size()) + " tokens");
   if (v.merges.size() > (std::size_t{1} << 31)) return bad("tokenizer.ggml.merges is longer than 2^31");
-  // Only ids that decide something: nothing here needs the unknown or the padding token.
+  // Only ids that matter: the unknown and padding tokens are not used.
   for (const auto& [name, id] : {std::pair{"bos", v.bos}, {"eos", v.eos}})
     if (auto ok = check_id(name, id, v.tokens.size()); !ok) return ok;
   return {};
 }
 
-// Converters fill the list up to the rows of the model with unused tokens: padding, which no text is made of and which no
-// sampler may draw.
+// Converters pad the list to the rows of the model with unused tokens, which no text contains and no sampler may
+// choose.
 void drop_padding(GgufVocabulary& v) {
   std::size_t count = v.tokens.size();
   const auto named = [&](std::optional<TokenId> id) { return id && static_cast<std::size_t>(*id) + 1 == count; };
@@ -53,7 +53,7 @@ void drop_padding(GgufVocabulary& v) {
   if (v.scores.size() > count) v.scores.resize(count);
 }
 
-// What both kinds of vocabulary have: tokens that stand for a byte, and those that are found in the text as a whole.
+// Common to both kinds of vocabulary: byte tokens and added tokens.
 // False: an ordinary token, whose bytes the caller knows.
 template <class AnyParts>
 Result<bool> add_fixed_token(AnyParts& parts, const std::string& text, std::int32_t type) {
@@ -92,7 +92,7 @@ Result<void> add_token(Parts& parts, const std::string& text, std::int32_t type)
   return {};
 }
 
-// Without merges every text would fall into bytes, whatever the other tokens are.
+// Without merges every text would become single bytes.
 Result<void> check_merges(const Parts& parts, const GgufVocabulary& v) {
   if (!v.merges.empty()) return {};
   for (std::size_t id = 0; id < v.tokens.size(); ++id)
@@ -144,7 +144,7 @@ Result<void> add_piece(SentencePieceParts& parts, const std::string& text, std::
   const std::string where = "token " + std::to_string(parts.bytes.size());
   const auto done = add_fixed_token(parts, text, type);
   if (!done) return forward(done);
-  // User-defined tokens were found before, but for those with U+2581 where the text has spaces.
+  // User-defined tokens were found before, except those with U+2581 for spaces.
   parts.mergeable.push_back(!*done || type == kUserDefined);
   if (*done) {
     if (type == kByte) {
@@ -177,7 +177,7 @@ Result<SentencePieceParts> sentence_piece_parts(GgufVocabulary v) {
   return parts;
 }
 
-// Characters, with U+2581 for a space and no split: a newline is a character like others.
+// Characters, with U+2581 for a space and no split; a newline is an ordinary character.
 void prepare_gemma4(GgufVocabulary& v, Parts& parts) {
   std::vector<NormalizerStep> steps(1);
   steps[0].kind = NormalizerStep::Kind::replace;
@@ -187,7 +187,7 @@ void prepare_gemma4(GgufVocabulary& v, Parts& parts) {
   parts.byte_level = false;
   parts.byte_fallback = true;
   parts.byte_ids.fill(-1);
-  v.add_bos = true;  // early files say false; the model was trained with it, and llama.cpp overrides them too
+  v.add_bos = true;  // early files have false; the model was trained with it, and llama.cpp overrides it too
 }
 
 Result<void> prepare_named(GgufVocabulary& v, Parts& parts) {

@@ -1,4 +1,4 @@
-// BPE out of a tokenizer.json, with BOS and EOS of the tokenizer_config.json beside it.
+// BPE from a tokenizer.json, with BOS and EOS from tokenizer_config.json.
 
 #include <algorithm>
 
@@ -59,8 +59,8 @@ Result<void> check_template(const Parts& parts) {
   return {};
 }
 
-// "first" puts a space before the segment that begins the text as it was before normalisers. That is no longer the one
-// that begins the text now where a normaliser took the beginning away, or made several segments of it.
+// "first" adds a space before the segment that begins the original text. After a normaliser that removed the beginning
+// or split it, this is no longer the first segment.
 Result<void> check_first(const Parts& parts) {
   const auto first = std::find_if(parts.splits.begin(), parts.splits.end(),
                                   [](const Split& split) { return split.in_front == InFront::of_text; });
@@ -71,7 +71,7 @@ Result<void> check_first(const Parts& parts) {
               "pre_tokenizer Metaspace with the prepend_scheme \"first\" after a normalizer that moves the beginning");
 }
 
-// Everything but the vocabulary: how text is cut, what goes around it, and how tokens become text again.
+// Everything except the vocabulary: splits, tokens around a text, and decoding.
 Result<JsonDecoder> read_pipeline(JsonValue root, Parts& parts) {
   std::vector<NormalizerStep> steps;
   if (const auto node = member(root, "normalizer"))
@@ -142,7 +142,7 @@ Result<Parts> read_parts(JsonValue root, std::string_view config_text) {
 
 namespace {
 
-// The document ends here, before tables are built of what it says.
+// Frees the document before the tables are built.
 Result<Parts> parse_parts(std::string_view json_text, std::string_view config_text) {
   const auto document = parse_json_object(json_text, "tokenizer.json");
   if (!document) return forward(document);

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "support/show.hpp"
-#include "tokenizer/gguf_vocabulary.hpp"
+#include "tokenizer/gguf_arrays.hpp"
 #include "tokenizer/json_fields.hpp"
 #include "tokenizer/json_vocabulary.hpp"
 #include "tokenizer/sentence_piece.hpp"

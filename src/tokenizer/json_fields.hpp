@@ -39,7 +39,7 @@ inline Result<TokenId> token_id(JsonValue value, const std::string& what) {
   return fail(ErrorCode::bad_file, "the id of " + what + " is not a number from 0 to 2^31 - 1");
 }
 
-/// Published files have up to 8 steps, and up to 2 tokens around a text. Encoding recurses from step to step.
+/// Published files have up to 8 steps and up to 2 tokens around a text. Encoding recurses over steps.
 inline constexpr std::size_t kMostSteps = 64;
 inline Result<void> check_count(const char* what, std::size_t count) {
   if (count <= kMostSteps) return {};

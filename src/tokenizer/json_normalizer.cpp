@@ -8,11 +8,11 @@
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
 
-// Replacements multiply each other's lengths: few bytes of file could ask for any amount of memory. Published ones put a
-// character in front and make 3 bytes of a space.
+// Lengths of replacements multiply, so a small file could need any amount of memory. Published ones prepend a character
+// and replace a space by 3 bytes.
 constexpr std::size_t kMostGrowth = 256;
 
-/// How many times as long a text may become.
+/// The maximum growth factor of a text.
 class Growth {
  public:
   /// `from` bytes become `to` at most.
@@ -38,7 +38,7 @@ Result<NormalizerStep> read_replace(JsonValue node, Growth& growth) {
   step.content = std::move(*content);
   auto text = member(*member(node, "pattern"), "String");
   if (text && !text->is_string()) text = std::nullopt;
-  // The tokenizers package puts the content twice where a match is empty, at some places.
+  // The tokenizers package inserts the content twice at some empty matches.
   if (step.finder->matches_nothing() || (text && text->text().empty()))
     return fail(ErrorCode::unsupported, "normalizer Replace with a pattern that matches an empty text");
   const auto ok = growth.replace("normalizer Replace", text ? text->text().size() : 1, step.content.size());
@@ -105,10 +105,10 @@ std::string all_replaced(std::string_view text, const std::string& what, const s
   return out.append(text, done);
 }
 
-/// A decoder while it is read.
+/// A decoder that is being read.
 struct DecoderState {
   JsonDecoder out;
-  bool fused = false;  ///< tokens are one text by now
+  bool fused = false;  ///< tokens have been joined to one text
   Growth growth;
 };
 

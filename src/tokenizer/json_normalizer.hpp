@@ -1,6 +1,6 @@
 #pragma once
-// The "normalizer" and "decoder" of a tokenizer.json: what becomes of a text before it is cut, and of tokens on their way
-// back.
+// The "normalizer" and "decoder" of a tokenizer.json: changes of a text before it is split, and of tokens when
+// decoding.
 
 #include <string>
 #include <vector>
@@ -13,18 +13,18 @@ namespace moe::inline MOE_ABI::tokenizer {
 /// Appends to `steps`. Errors: unsupported for a step that is not known, bad_file.
 Result<void> read_normalizer(JsonValue node, std::vector<NormalizerStep>& steps);
 
-/// How the texts of tokens become text again.
+/// How the texts of tokens are decoded.
 struct JsonDecoder {
   bool byte_level = false;     ///< GPT-2's alphabet
   bool byte_fallback = false;  ///< "<0x0A>" is a byte
   std::vector<std::pair<std::string, std::string>> replace;
-  std::size_t strip = 0;               ///< spaces taken away from the beginning of the whole
-  std::string first_token_drops = {};  ///< this character is taken away from the first token
+  std::size_t strip = 0;               ///< spaces removed from the beginning of the text
+  std::string first_token_drops = {};  ///< this character is removed from the first token
 
   /// The bytes of one token.
   std::string bytes_of(const std::string& text) const;
 };
-/// Errors: unsupported for a step that is not known or does something else at its place, bad_file.
+/// Errors: unsupported for an unknown step or one in an unsupported position, bad_file.
 Result<JsonDecoder> read_decoder(JsonValue node);
 
 /// A member that is one character, as the "replacement" of Metaspace.

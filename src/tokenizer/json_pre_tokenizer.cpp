@@ -76,7 +76,7 @@ Result<void> read_metaspace(JsonValue node, std::vector<Split>& splits) {
   return {};
 }
 
-// `done` becomes true with the ByteLevel step: after it the text is no longer text.
+// `done` becomes true with the ByteLevel step: after it, the text is encoded bytes.
 Result<void> read_step(JsonValue node, std::vector<Split>& splits, bool& done) {
   const auto type = text_member(node, "type");
   if (!type) return forward(type);
@@ -131,7 +131,7 @@ Result<void> read_template(JsonValue node, std::vector<TokenId>& prefix, std::ve
     }
   }
   if (texts != 1) return bad("post_processor TemplateProcessing holds the text " + std::to_string(texts) + " times");
-  // The tokenizers package takes what came of an earlier one for a pair of texts.
+  // The tokenizers package would treat the result of an earlier one as a pair of texts.
   if (!prefix.empty() || !suffix.empty())
     return fail(ErrorCode::unsupported, "post_processor TemplateProcessing after another that adds tokens");
   prefix = std::move(before);

@@ -11,7 +11,7 @@
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
 
-// Ids may leave holes, but not so large ones that a few bytes of file ask for gigabytes of table.
+// Ids may leave holes, but not so large that a small file would need gigabytes of tables.
 Result<void> check_range(TokenId id, std::string_view token, std::size_t count) {
   const std::size_t limit = count * 8 + 4096;
   if (static_cast<std::size_t>(id) < limit) return {};
@@ -136,14 +136,14 @@ Result<void> read_added_tokens(JsonValue root, std::size_t vocabulary_size, Part
     if (token->normalized) {
       auto content = parts.normalizer.run(token->content, parts.normalizer.make_states());
       if (!content) return forward(content);
-      if (content->empty())  // found everywhere, or never
+      if (content->empty())  // would match everywhere or never
         return fail(ErrorCode::unsupported,
                     "added token " + in_quotes(token->content) + " of which the normalizer leaves nothing");
       token->content = std::move(*content);
     }
     parts.added.push_back(std::move(*token));
   }
-  // The tokenizers package gives back the normalised text, which it need not know as special.
+  // The tokenizers package decodes to the normalised text, which need not be special.
   for (const AddedToken& token : parts.added)
     parts.special[static_cast<std::size_t>(token.id)] = specials.contains(token.content);
   return {};
@@ -196,7 +196,7 @@ Result<void> read_byte_fallback(JsonValue model, const TokenTexts& texts, Parts&
   parts.byte_ids.fill(-1);
   if (!*fallback) return {};
   if (parts.byte_level) {
-    // Every symbol of the alphabet has its token: then no character ever falls back.
+    // If every symbol of the alphabet has a token, no character falls back.
     for (unsigned b = 0; b < 256; ++b)
       if (!texts.find(to_token_text(std::string(1, static_cast<char>(b)))))
         return fail(ErrorCode::unsupported, "tokenizer model with byte_fallback and a ByteLevel pre_tokenizer");

@@ -8,7 +8,7 @@
 
 namespace moe::inline MOE_ABI::tokenizer {
 
-/// Options of the model that would change the ids and are not built. Errors: unsupported, by name.
+/// Refuses options of the model that would change the ids and are not implemented. Errors: unsupported, by name.
 Result<void> check_model(JsonValue model);
 /// Fills the texts of the parts, and whether they are of the model. Errors: bad_file, naming the token.
 Result<void> read_vocab(JsonValue model, Parts& parts);
@@ -21,7 +21,7 @@ Result<void> read_unknown(JsonValue model, const TokenTexts& texts, Parts& parts
 /// The tokens for single bytes, where the model has "byte_fallback".
 Result<void> read_byte_fallback(JsonValue model, const TokenTexts& texts, Parts& parts);
 
-/// All of a tokenizer.json, and of the tokenizer_config.json beside it (may be empty); defined in from_json.cpp.
+/// A whole tokenizer.json and tokenizer_config.json (may be empty); defined in from_json.cpp.
 Result<Parts> read_parts(JsonValue root, std::string_view config_text);
 
 }  // namespace moe::inline MOE_ABI::tokenizer

@@ -1,4 +1,4 @@
-// Patterns of known tokenizers as they stand in a tokenizer.json, and the scanners that stand for them.
+// Patterns of known tokenizers as written in tokenizer.json, and the scanners that implement them.
 
 #include "tokenizer/finder.hpp"
 #include "tokenizer/unicode.hpp"
@@ -62,8 +62,8 @@ constexpr KnownRun kKnownRuns[] = {
 }  // namespace
 
 std::unique_ptr<Finder> make_known(std::string_view pattern) {
-  // Line ends may stand in the pattern as themselves or escaped; the tables have the escaped form. A backslash before a
-  // quote says nothing.
+  // Line ends may be literal or escaped in a pattern; the tables have the escaped form. A backslash before a quote has
+  // no effect.
   std::string escaped;
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     const char c = pattern[i];

@@ -1,5 +1,5 @@
 #pragma once
-// What becomes of a text between added tokens before it is cut: an ordered list of steps.
+// Normalisation of text between added tokens, before it is split: an ordered list of steps.
 
 #include <string>
 #include <string_view>
@@ -25,11 +25,11 @@ class Normalizer {
   explicit Normalizer(std::vector<NormalizerStep> steps) : steps_(std::move(steps)) {}
 
   bool empty() const { return steps_.empty(); }
-  /// Something is put in front of every text.
+  /// Adds something before every text.
   bool prepends() const;
-  /// A text may lose its beginning.
+  /// May remove the beginning of a text.
   bool strips_beginning() const;
-  /// Several characters may come of the first one.
+  /// May replace the first character by several.
   bool widens_beginning() const;
   FinderStates make_states() const;
   /// Errors: bad_argument, from a pattern.

@@ -1,4 +1,4 @@
-// Patterns out of a tokenizer.json, under PCRE2 with match, depth and heap limits.
+// Patterns from a tokenizer.json, run by PCRE2 with match, depth and heap limits.
 
 #include "support/pcre2.hpp"
 #include "support/show.hpp"
@@ -24,8 +24,8 @@ bool compiles(const std::string& pattern) {
   return made != nullptr;
 }
 
-// Oniguruma to PCRE2: \s and \S mean Unicode White_Space, the name of a script the script itself and not its extensions;
-// what the two read differently is refused.
+// Oniguruma to PCRE2: \s and \S mean Unicode White_Space, the name of a script the script itself and not its
+// extensions; what the two read differently is refused.
 class Translator {
  public:
   explicit Translator(std::string_view pattern) : in_(pattern) {}
@@ -63,7 +63,7 @@ class Translator {
 
   bool escape() {
     if (i_ + 1 >= in_.size()) {
-      copy(1);  // PCRE2 says what is wrong with it
+      copy(1);  // PCRE2 reports the error
       return true;
     }
     const char c = in_[i_ + 1];
@@ -121,7 +121,7 @@ class Translator {
     return true;
   }
 
-  // A class in a class adds its members: its brackets may as well not be there, but for a range across them.
+  // A class in a class adds its members: its brackets can be omitted, except with a range across them.
   bool open_inner_class() {
     const std::size_t end = in_.find_first_of("[]\\&", i_ + 1);
     const bool plain = end != std::string_view::npos && in_[end] == ']' && end > i_ + 1 && in_[i_ + 1] != '^';
@@ -237,7 +237,7 @@ Result<std::unique_ptr<Finder>> make_pattern(std::string_view pattern) {
   if (!compiled) {
     return fail(ErrorCode::bad_file, "pattern " + in_quotes(pattern) + " does not compile: " + pcre2::message_of(code));
   }
-  // Without JIT (not built in, or no executable memory) the interpreter gives the same matches, slower.
+  // Without JIT (not built in, or no executable memory) the interpreter gives the same matches more slowly.
   static_cast<void>(pcre2_jit_compile(compiled.get(), PCRE2_JIT_COMPLETE));
   return std::unique_ptr<Finder>(std::make_unique<Pattern>(std::move(compiled), std::string(pattern)));
 }

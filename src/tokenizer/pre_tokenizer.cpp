@@ -14,8 +14,9 @@ Split isolated(std::unique_ptr<Finder> finder) {
   return split;
 }
 
-// tokenizer.ggml.pre by what it means. Names of one group split alike: by the pattern of the models' own tokenizer.json.
-// llama.cpp's patterns are adapted to std::regex, which knows neither (?i:) nor \p{Lu}; the models were not trained so.
+// Meaning of tokenizer.ggml.pre. Names in a group split alike, by the pattern of the models' own tokenizer.json.
+// llama.cpp's patterns are adapted to std::regex, which has neither (?i:) nor \p{Lu}; the models were not trained with
+// them.
 struct NameGroup {
   const char* kind;
   std::vector<std::string_view> names;
@@ -217,7 +218,7 @@ std::string_view name_of_splits(std::string description, bool ignore_merges) {
   };
   description = comparable(std::move(description));
   for (const NameGroup& group : name_groups()) {
-    if (std::string_view(group.kind) == "default") continue;  // a makeshift of llama.cpp, no tokenizer's own splits
+    if (std::string_view(group.kind) == "default") continue;  // a fallback of llama.cpp, not a tokenizer's own splits
     NamedPreTokenizer pre = build(group.kind);
     if (pre.ignore_merges == ignore_merges &&
         comparable(PreTokenizer(std::move(pre.splits)).description()) == description)

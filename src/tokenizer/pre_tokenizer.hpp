@@ -1,5 +1,5 @@
 #pragma once
-// From a text to the pieces that byte-pair merges never cross: an ordered list of splits.
+// Splits a text into the pieces that byte-pair merges never cross: an ordered list of splits.
 
 #include <memory>
 #include <optional>
@@ -11,10 +11,10 @@
 
 namespace moe::inline MOE_ABI::tokenizer {
 
-/// What becomes of a match and of the text around it (the names of tokenizer.json).
+/// How a match and the text around it are split (names as in tokenizer.json).
 enum class Behavior { isolated, removed, merged_with_previous, merged_with_next, contiguous };
 
-/// Where a space is put in front before a split.
+/// Where a space is added before a split.
 enum class InFront { nothing, of_all, of_text };
 
 struct Split {
@@ -22,7 +22,7 @@ struct Split {
   Behavior behavior = Behavior::isolated;
   bool invert = false;
   std::string space = {};  ///< before the split, spaces become this; empty: they stay
-  /// And one is put in front where there is none: of every segment, or of the one that begins the text.
+  /// And adds one where there is none: before every segment, or before the one that begins the text.
   InFront in_front = InFront::nothing;
 };
 
@@ -33,8 +33,8 @@ class PreTokenizer {
   FinderStates make_states() const;
   std::string description() const;
 
-  /// Calls `emit(piece)` (returning Result<void>) for every piece in order; empty ones are dropped. `begins`: the segment
-  /// is the beginning of a text.
+  /// Calls `emit(piece)` (returning Result<void>) for every piece in order; empty ones are dropped. `begins`: the
+  /// segment is the beginning of a text.
   template <class Emit>
   Result<void> run(std::string_view segment, bool begins, const FinderStates& states, Emit&& emit) const {
     return run_from(0, segment, begins, states, emit);

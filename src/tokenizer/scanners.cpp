@@ -1,5 +1,5 @@
-// Hand-written equivalents of the pre-tokenizer patterns of known models. tests/unit/tokenizer_scanners.cpp holds every
-// one against the pattern itself under PCRE2.
+// Hand-written equivalents of the pre-tokenizer patterns of known models. tests/unit/tokenizer_scanners.cpp compares
+// each with the pattern run by PCRE2.
 
 #include <algorithm>
 #include <cstring>
@@ -15,7 +15,7 @@ struct Char {
   std::uint32_t bytes = 0;  // 0 at the end of the segment
 };
 
-// A segment with the class table at hand.
+// A segment with the class table.
 class Reader {
  public:
   explicit Reader(std::string_view segment) : data_(segment.data()), size_(segment.size()), classes_(char_classes()) {}

@@ -18,7 +18,7 @@ std::vector<std::string> select(const std::vector<std::string>& texts, const std
   return some;
 }
 
-// Where the next piece ends: in front of a U+2581 that follows another character.
+// Where the next piece ends: before a U+2581 that follows another character.
 std::size_t next_cut(std::string_view text, std::size_t begin) {
   std::size_t i = begin;
   while (text.substr(i, kSpaceSymbol.size()) == kSpaceSymbol) i += kSpaceSymbol.size();
@@ -96,7 +96,7 @@ Result<void> SentencePiece::encode_text(std::string_view text, SpecialText speci
   return {};
 }
 
-// Text between added tokens: spaces become U+2581, then it is cut where no merge can reach across.
+// Text between added tokens: spaces become U+2581, then it is cut where no merge can cross.
 Result<void> SentencePiece::encode_stretch(std::string_view text, Scratch& scratch, std::vector<TokenId>& ids) const {
   std::string escaped;
   escaped.reserve(text.size() + text.size() / 2 + kSpaceSymbol.size());
@@ -132,8 +132,8 @@ bool SentencePiece::find_merge(std::string_view text, const std::vector<Symbol>&
   return id.has_value();
 }
 
-// The heap holds every pair that ever could merge; an entry is stale when the lengths are no longer those: a symbol keeps
-// its beginning, so the same lengths are the same texts.
+// The heap has every candidate pair; an entry is stale when the lengths have changed. Symbols keep their beginning, so
+// equal lengths mean equal texts.
 void SentencePiece::encode_piece(std::string_view text, Scratch& scratch, std::vector<TokenId>& ids) const {
   auto& symbols = scratch.symbols;
   auto& heap = scratch.heap;

@@ -1,6 +1,6 @@
 #pragma once
-// SentencePiece's BPE: characters of UTF-8 are merged wherever the joined text is a token, the best score first. A space is
-// U+2581; characters without a token become byte tokens.
+// SentencePiece's BPE: characters of UTF-8 are merged wherever the joined text is a token, the best score first. A
+// space is U+2581; characters without a token become byte tokens.
 
 #include <array>
 #include <optional>
@@ -13,12 +13,12 @@
 
 namespace moe::inline MOE_ABI::tokenizer {
 
-/// What a reader finds out about such a tokenizer.
+/// The parts of such a tokenizer, filled by a reader.
 struct SentencePieceParts : TokenParts {
   std::vector<bool> mergeable;          ///< by id, may come out of a merge: neither a byte nor a control token
   std::array<TokenId, 256> byte_ids{};  ///< every byte has its token
-  std::vector<std::uint32_t> ranks;     ///< which of two merges goes first, by id of the joined token: the lower one
-  /// A space in front of the text and behind every token that is found as a whole; decode() takes the first one away.
+  std::vector<std::uint32_t> ranks;     ///< by id of the joined token: the lower rank merges first
+  /// Adds a space before the text and after every added token; decode() removes the first one.
   bool space_prefix = true;
 };
 
@@ -34,7 +34,7 @@ class SentencePiece final : public VocabularyTokenizer {
   Result<std::string> decode_text(std::span<const TokenId> ids, SpecialTokens special) const override;
 
  private:
-  /// A stretch of text that is, or may become, one token; `id` is -1 for a character that has none.
+  /// A part of the text that is, or may become, one token; `id` is -1 for a character that has none.
   struct Symbol {
     std::uint32_t begin, bytes;
     TokenId id;
@@ -55,7 +55,7 @@ class SentencePiece final : public VocabularyTokenizer {
   bool find_merge(std::string_view text, const std::vector<Symbol>& symbols, std::uint32_t at, Candidate& out) const;
   std::uint64_t compute_fingerprint(const SentencePieceParts& parts) const;
 
-  TokenTexts pieces_;  // the mergeable ones alone: text never becomes a control or byte token by merges
+  TokenTexts pieces_;  // only mergeable ones: merges never produce control or byte tokens
   std::array<TokenId, 256> byte_ids_{};
   std::vector<std::uint32_t> ranks_;
   AddedTokens added_;

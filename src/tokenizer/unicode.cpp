@@ -165,7 +165,7 @@ std::size_t well_formed(std::string_view text, std::size_t i, std::size_t& bad) 
 }
 
 bool skips_normalization(std::string_view text, Normalization form) {
-  // Below U+0300 NFC changes nothing; the other forms leave only ASCII alone. UTF-8 of U+0300 is CC 80.
+  // Below U+0300 NFC changes nothing; the other forms leave only ASCII unchanged. UTF-8 of U+0300 is CC 80.
   const unsigned char limit = form == Normalization::nfc ? 0xcc : 0x80;
   return std::none_of(text.begin(), text.end(), [&](char c) { return static_cast<unsigned char>(c) >= limit; });
 }

@@ -67,10 +67,10 @@ enum CharClass : std::uint32_t {
 /// Class bits of every code point (0 .. 0x10FFFF), built once.
 const std::uint32_t* char_classes();
 
-/// What stands for a space in the token texts of SentencePiece and its relatives: U+2581.
+/// U+2581, for a space in token texts of SentencePiece and similar tokenizers.
 inline constexpr std::string_view kSpaceSymbol = "\xe2\x96\x81";
 
-/// The code point that stands for a byte in token texts (GPT-2's printable alphabet).
+/// The code point for a byte in token texts (GPT-2's printable alphabet).
 char32_t byte_symbol(unsigned char byte);
 /// Bytes as token text ("Ġ" for a space).
 std::string to_token_text(std::string_view bytes);

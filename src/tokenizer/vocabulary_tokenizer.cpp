@@ -74,8 +74,8 @@ Result<std::vector<TokenId>> VocabularyTokenizer::encode(std::string_view text, 
   return ids;
 }
 
-// Published vocabularies may be longer than the embedding (Gemma 3 1B and CodeLlama 34B have added tokens of their larger
-// siblings): such a model is sound as long as no text has those tokens.
+// Published vocabularies may be longer than the embedding (Gemma 3 1B and CodeLlama 34B have added tokens of larger
+// models): such a model works for texts without those tokens.
 Result<void> VocabularyTokenizer::check_rows(const std::vector<TokenId>& ids) const {
   if (row_count_ == 0 || vocab_size() <= row_count_) return {};
   for (TokenId id : ids)

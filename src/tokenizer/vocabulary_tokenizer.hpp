@@ -1,5 +1,5 @@
 #pragma once
-// What every kind of tokenizer here has in common: a list of tokens, what goes around a text, and where one ends.
+// Base of all tokenizers: a list of tokens, tokens around a text, and end tokens.
 
 #include <optional>
 #include <string>
@@ -7,11 +7,11 @@
 
 #include "moe/tokenizer.hpp"
 #include "tokenizer/fingerprint.hpp"
-#include "tokenizer/vocabulary.hpp"
+#include "tokenizer/token_texts.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
 
-/// What a reader finds out about the tokens.
+/// The list of tokens, filled by a reader.
 struct TokenParts {
   std::vector<std::string> texts;  ///< by id, as the file writes them ("Ġhello"); holes are empty
   std::vector<std::string> bytes;  ///< by id, what decoding gives
@@ -23,8 +23,8 @@ struct TokenParts {
   std::int64_t row_count = 0;  ///< of the model; 0: not known
 };
 
-/// Fills the ids that end a reply from `parts.eos` and what the model's files say. An id may lie in the padding, but not
-/// beyond the model's rows. Also checks that the model has a row for everything that goes around a text.
+/// Fills the end-of-reply ids from `parts.eos` and the model's files. An id may be in the padding, but not beyond the
+/// model's rows. Also checks that the model has a row for each token around a text.
 /// Errors: bad_file, naming file and key.
 Result<void> finish_parts(TokenParts& parts, const TokenizerOptions& options);
 
@@ -48,7 +48,7 @@ class VocabularyTokenizer : public Tokenizer {
   explicit VocabularyTokenizer(const TokenParts& parts);
   /// Appends the ids of a text that is valid UTF-8.
   virtual Result<void> encode_text(std::string_view text, SpecialText special, std::vector<TokenId>& ids) const = 0;
-  /// What goes around a text, and what ends one.
+  /// Tokens around a text, and end tokens.
   void add_ends(Fingerprint& f) const;
 
   TokenTexts texts_;

@@ -10,7 +10,7 @@
 #include "kernels/panel_layout.hpp"
 #include "moe/decode.hpp"
 #include "moe/detail/reference/gemm.hpp"
-#include "moe/detail/reference/quantize.hpp"
+#include "moe/detail/reference/quantize_activations.hpp"
 #include "support.hpp"
 
 namespace moe_test {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "checkpoint/metadata.hpp"
-#include "checkpoint/vocabulary.hpp"
+#include "checkpoint/tokenizer_metadata.hpp"
 #include "moe/decode.hpp"
 #include "safetensors.hpp"
 

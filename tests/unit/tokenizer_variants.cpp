@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <map>
 
-#include "tokenizer/gguf_vocabulary.hpp"
+#include "tokenizer/gguf_arrays.hpp"
 #include "tokenizer_support.hpp"
 
 namespace tokenizer_variants_test {

@@ -12,14 +12,14 @@ inline constexpr int kKeyBlock = 64;  ///< keys per attention block, at absolute
 /// One head group of one sequence against its cache. Keys of block b (absolute positions 64 b .. 64 b + 63):
 ///   gqa  keys   [key_dim, 64]  (lanes are keys), values [64, value_dim], each of the cache's type
 ///   mla  keys are row-major [64, key_dim]; the values are the first value_dim numbers of each key: value_blocks is null
-/// Query i (row i of q) sees positions first_position[i] .. last_position[i]; what lies in other slots has no influence.
-/// A sink is one more score that weighs nothing: m starts at it, l at 1.
+/// Query i (row i of q) sees positions first_position[i] .. last_position[i]; other slots have no influence.
+/// A sink is one more score without a value: m starts at it, l at 1.
 struct Attention {
   const float* q = nullptr;  ///< [query_count, key_dim], q_stride apart; not yet scaled
   std::int64_t q_stride = 0;
   std::int64_t query_count = 0;
-  const std::int64_t* last_position = nullptr;   ///< [query_count], rising or equal
-  const std::int64_t* first_position = nullptr;  ///< [query_count], rising or equal; null = all 0. gqa only
+  const std::int64_t* last_position = nullptr;   ///< [query_count], non-decreasing
+  const std::int64_t* first_position = nullptr;  ///< [query_count], non-decreasing; null = all 0. gqa only
   const float* sinks = nullptr;                  ///< [query_count]; null = none. gqa only
   const void* const* key_blocks = nullptr;       ///< one pointer per block of 64
   const void* const* value_blocks = nullptr;

@@ -1,6 +1,6 @@
 #pragma once
 // Elementary functions with the same bits on every compiler and CPU: fixed order, every a*b+c an explicit fma.
-// The float functions are what the kernels compute too (kernels/lanes_math.hpp is the same text on 16 lanes).
+// The kernels compute the same float functions (kernels/lanes_math.hpp: the same code on 16 lanes).
 
 #include <bit>
 #include <cstdint>
@@ -9,14 +9,14 @@
 
 namespace moe::inline MOE_ABI::detail {
 
-/// One rounding, as the hardware instruction (a library call where the compiler may not assume the instruction).
+/// a * b + c with one rounding (a library call where the compiler may not assume the fma instruction).
 MOE_FORCE_INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 MOE_FORCE_INLINE double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
 
 /// Constants of exp(float), shared with the SIMD form.
 struct ExpF32 {
-  // Below kLow the result would be less than 2^-126 and is 0: subnormal numbers cost some CPUs a hundred cycles each, and
-  // no sum of softmax terms notices them. Above 89 it is infinite. Clamping keeps the exponent arithmetic in range.
+  // Below kLow the result would be less than 2^-126 and is 0: subnormal numbers cost some CPUs a hundred cycles each
+  // and are negligible in a softmax sum. Above 89 it is infinite. Clamping keeps the exponent arithmetic in range.
   static constexpr float kLow = -0x1.5d589cp+6f, kHigh = 89.0f;
   static constexpr float kLog2e = 0x1.715476p+0f;
   // ln 2 in two parts; the first has 20 bits, so n * kLn2High is exact.
@@ -24,7 +24,7 @@ struct ExpF32 {
   // Adding 1.5 * 2^23 rounds to an integer (ties to even) and leaves it in the low bits.
   static constexpr float kShift = 0x1.8p+23f;
   static constexpr std::uint32_t kShiftBits = 0x4B400000u;
-  // exp(r) = 1 + r + r^2 q(r) on |r| <= 0.3475, q of degree 4 by least-maximum fit: relative error 3e-9 before rounding.
+  // exp(r) = 1 + r + r^2 q(r) on |r| <= 0.3475, q of degree 4 by minimax fit: relative error 3e-9 before rounding.
   static constexpr float kC2 = 0x1.fffffcp-2f, kC3 = 0x1.55549p-3f, kC4 = 0x1.5558fap-5f, kC5 = 0x1.123b6ap-7f,
                          kC6 = 0x1.6a21acp-10f;
 };
@@ -130,7 +130,7 @@ inline double log(double x) {
   const double s = f / (m + 1.0), z = s * s;
   double p = 0.0;
   for (int k = 23; k >= 3; k -= 2) p = detail::fma(p, z, 1.0 / k);
-  // 2 s = f - s f exactly enough: log m = f - s * (f - 2 z p s / s ...) loses nothing when written around f.
+  // 2 s = f - s f: log m is written as f plus a small correction, which keeps the precision of f.
   const double tail = detail::fma(s, 2.0 * z * p, e * kLn2Low);
   const double two_s = detail::fma(-s, f, f);  // f (1 - s) = 2 s, with a smaller error than doubling s
   return detail::fma(e, kLn2High, two_s + tail);

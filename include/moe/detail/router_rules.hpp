@@ -1,5 +1,5 @@
 #pragma once
-// What the numbers of a RouterConfig may be.
+// Valid values of a RouterConfig.
 
 #include <charconv>
 #include <cmath>
@@ -15,7 +15,7 @@ inline constexpr std::int64_t kMaxRouterGroups = 256;     // published: 8; the g
 
 namespace detail {
 
-/// The first rule that the numbers break, or null. Checked once per call, so nothing here allocates.
+/// The first broken rule, or null. Checked in each call, so nothing here allocates.
 inline const char* broken_router_rule(const RouterConfig& c) noexcept {
   if (c.expert_count < 1 || c.expert_count > kMaxRouterExperts) return "expert_count must be in 1..65536";
   if (c.group_count < 1 || c.group_count > kMaxRouterGroups) return "group_count must be in 1..256";
@@ -41,8 +41,8 @@ inline std::string shortest_text(double value) {
   return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
 }
 
-/// Which field is refused, what was found and what was expected; empty when all is well. Stricter than
-/// broken_router_rule: it asks whether this is a router that somebody means.
+/// The refused field, what was found and what was expected; empty when valid. Stricter than broken_router_rule: it also
+/// refuses settings that make no sense.
 inline std::string router_refusal(const RouterConfig& c) {
   if (c.expert_count == 0)
     return c.top_k == 0 ? std::string() : "router.top_k is " + std::to_string(c.top_k) + ", expected 0 without experts";
@@ -53,7 +53,7 @@ inline std::string router_refusal(const RouterConfig& c) {
     return "router.group_count is " + std::to_string(c.group_count) + ", expected a divisor of expert_count " +
            std::to_string(c.expert_count);
   const std::int64_t per_group = c.expert_count / c.group_count;
-  // Kept groups of a router with as many groups as it keeps are all experts.
+  // A router that keeps all its groups keeps all experts.
   if (auto no = refused_number("router.top_k", c.top_k, 1, per_group * c.topk_group); !no.empty()) return no;
   if (c.group_score != GroupScore::max && c.group_score != GroupScore::top2_sum)
     return "router.group_score is none of the known ones";
@@ -73,7 +73,7 @@ inline std::string router_refusal(const RouterConfig& c) {
     return "router.expert_mass is " + shortest_text(c.expert_mass) + ", expected a number above 0 and at most 1";
   if (c.mass_variant != MassVariant::renormalised && c.mass_variant != MassVariant::plain)
     return "router.mass_variant is none of the known ones";
-  // What route() checks must never be stricter than this border.
+  // Whatever route() refuses is refused here too.
   if (const char* broken = broken_router_rule(c)) return std::string("router: ") + broken;
   return {};
 }

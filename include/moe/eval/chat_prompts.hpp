@@ -1,5 +1,5 @@
 #pragma once
-// How an instruct model is asked: the conversations of a task as the model's chat template writes them.
+// Prompts for instruct models: a task's conversations, rendered by the model's chat template.
 
 #include <functional>
 #include <memory>
@@ -12,16 +12,16 @@
 namespace moe::inline MOE_ABI::eval {
 
 struct ChatSetting {
-  /// Template, variables and date; `end` is the prompt's own. With no template named, "default" is used.
+  /// Template, variables and date; `end` is set per prompt. Without a template name, "default" is used.
   ChatOptions options = {};
-  /// The NAME of the reference harness's --apply_chat_template: a template that must exist and is reported, while
-  /// "default" writes the prompts. That is what the harness (0.4.13) does; a model with one template has no names.
+  /// The NAME of the reference harness's --apply_chat_template. The harness (0.4.13) requires that template and reports
+  /// it, but renders prompts with "default"; so does libmoe. A model with a single template has no names.
   std::string reported_name = {};
-  /// A variable of that name, which wins over options.variables. True: for tasks with replies alone.
+  /// A variable of that name, which overrides options.variables. True: for generation tasks only.
   std::optional<bool> enable_thinking = {};
 };
 
-/// Immutable; one object may be used from several threads at once.
+/// Immutable; several threads may use one object.
 class MOE_API ChatPrompts {
  public:
   /// Errors: as render_chat() in moe/chat.hpp.
@@ -30,16 +30,16 @@ class MOE_API ChatPrompts {
   ChatPrompts(ChatPrompts&&) noexcept;
   ChatPrompts& operator=(ChatPrompts&&) noexcept;
 
-  /// The task with contexts and continuations as this template wants them; it was prepared with
+  /// The task with contexts and continuations rendered by the template; it must have been prepared with
   /// PrepareOptions::conversations. A conversation that the template refuses (raise_exception, an undefined value) is
-  /// written once more without its system text, which PreparedTask::chat_retries counts.
-  /// Errors: bad_argument naming task, question and line of the template, or a task whose answers are scored where the
-  /// setting lets the model think first; cancelled.
+  /// rendered again without its system text; PreparedTask::chat_retries counts these.
+  /// Errors: bad_argument naming task, question and line of the template, or for a task with scored answers when the
+  /// model is set to think first; cancelled.
   Result<PreparedTask> apply(const PreparedTask& task, const std::function<bool()>& cancelled = {}) const;
 
-  /// What result files name: see ChatSetting::reported_name.
+  /// The template named in result files: see ChatSetting::reported_name.
   const std::string& reported_text() const;
-  /// The one that writes the prompts.
+  /// The template that renders the prompts.
   const std::string& template_text() const;
   const ChatSetting& setting() const;
 
@@ -49,8 +49,8 @@ class MOE_API ChatPrompts {
   std::unique_ptr<const Impl> impl_;
 };
 
-/// StoreSetting::chat: a digest of all that says how tasks are asked through a template (null: through none), and of
-/// PrepareOptions::conversations and think_end. Empty where there is neither template nor think_end.
+/// StoreSetting::chat: a digest of the template with all its settings (null: no template),
+/// PrepareOptions::conversations and think_end. Empty with neither template nor think_end.
 MOE_API std::string chat_digest(const ChatPrompts* prompts, Conversations conversations, const std::string& think_end);
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -1,5 +1,5 @@
 #pragma once
-// Best of one family of models against best of another.
+// Compares the best model of one family with the best of another.
 
 #include <cstdint>
 #include <functional>
@@ -12,7 +12,7 @@
 namespace moe::inline MOE_ABI::eval {
 
 struct FamilyGap {
-  std::size_t best_a = 0, best_b = 0;  ///< the models that lead on this exam; the first of equals
+  std::size_t best_a = 0, best_b = 0;  ///< the best models on this task; the first of equals
   double gap = 0;                      ///< best of a minus best of b
   double low = 0, high = 0;            ///< 95 % interval: percentiles of the replicates
   double standard_error = 0;           ///< deviation of the replicates
@@ -26,8 +26,8 @@ struct FamilyOptions {
   std::function<bool()> cancelled = {};
 };
 
-/// Bootstrap over clusters of questions. The best of each family is chosen anew inside each replicate: the error of the
-/// two winners alone ignores that they were picked because they won. a[m][i]: score of model m on question i.
+/// Bootstrap over clusters of questions. The best model of each family is selected again in each replicate, because the
+/// standard error of the two winners ignores the selection. a[m][i]: score of model m on question i.
 /// Errors: bad_argument when a family is empty, counts of questions differ, or there are fewer than two clusters or
 /// replicates; cancelled.
 MOE_API Result<FamilyGap> family_gap(const std::vector<std::vector<double>>& a,

@@ -1,5 +1,5 @@
 #pragma once
-// Iso-accuracy compute: how much more a reference spends for the same share of right answers.
+// Iso-accuracy compute: how much more compute a reference needs for the same accuracy.
 
 #include <cstdint>
 #include <functional>
@@ -12,25 +12,25 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// Compute that the reference's front needs for this model's accuracy (log-linear between its points), divided by the
-/// model's own: above 1 the model is the cheaper way.
+/// Compute that the reference's Pareto front needs for this model's accuracy (log-linear between its points), divided
+/// by the model's own compute: above 1, the model is cheaper.
 struct ComputeMultiplier {
-  std::optional<double> value = {};  ///< none where the front does not reach that accuracy or starts above it
+  std::optional<double> value = {};  ///< none when the front does not reach that accuracy or starts above it
   /// 95 % interval, percentiles of the replicates. No lower end where more than 2.5 % of the replicates fall below the
-  /// front's first point, no upper end where as many lie above its last.
+  /// front's first point, no upper end where more than 2.5 % lie above its last.
   std::optional<double> low = {}, high = {};
 };
 
 struct MultiplierOptions {
-  std::vector<bool> reference = {};  ///< which models are the reference; empty: for each model all others
+  std::vector<bool> reference = {};  ///< which models are the reference; empty: all others, for each model
   std::int64_t replicates = 2000;    ///< 0: no intervals
   std::uint64_t seed = 1234;
   std::function<bool()> cancelled = {};
 };
 
 /// flops[m][i] and scores[m][i]: compute and score of model m on question i. Whole clusters of questions are resampled,
-/// the same for all models; each replicate has its own accuracies, compute and front. A model of the reference stands
-/// against the rest of it. Costs replicates x (clusters + models) x models.
+/// the same for all models; each replicate has its own accuracies, compute and front. A model of the reference is
+/// compared with the rest of it. Costs replicates x (clusters + models) x models.
 /// Errors: bad_argument when counts differ or nothing is given; cancelled.
 MOE_API Result<std::vector<ComputeMultiplier>> compute_multipliers(std::span<const std::vector<double>> flops,
                                                                    std::span<const std::vector<double>> scores,

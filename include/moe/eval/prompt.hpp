@@ -1,5 +1,5 @@
 #pragma once
-// From a task and its question file to the exact strings that a model is asked.
+// Builds the exact prompts of a task from its question files.
 
 #include <cstdint>
 #include <functional>
@@ -14,11 +14,11 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// Whether prompts are also kept as conversations: what a chat template wants (moe/eval/chat_prompts.hpp).
+/// Whether prompts are also built as conversations, for chat templates (moe/eval/chat_prompts.hpp).
 enum class Conversations {
   none,
   multiturn,   ///< every worked example is two turns
-  singleturn,  ///< all but the system's text and the answer's beginning is one turn
+  singleturn,  ///< everything except the system text and the beginning of the answer is one turn
 };
 constexpr std::string_view name_of(Conversations value) noexcept {
   switch (value) {
@@ -32,32 +32,32 @@ constexpr std::string_view name_of(Conversations value) noexcept {
 struct PrepareOptions {
   std::string data_dir = {};                     ///< holds questions/ and fewshot/
   std::optional<std::int64_t> num_fewshot = {};  ///< worked examples before each question; empty: the task's number
-  double limit = 0;                   ///< of EACH subtask: >= 1 its first L questions, < 1 that share rounded up; 0 all
-  std::uint64_t fewshot_seed = 1234;  ///< of examples that are drawn at random
-  std::string system_instruction = {};  ///< stands before the description, an empty line between them
+  double limit = 0;                   ///< per subtask: >= 1 its first L questions, < 1 that fraction rounded up; 0 all
+  std::uint64_t fewshot_seed = 1234;  ///< of random worked examples
+  std::string system_instruction = {};  ///< placed before the description, separated by an empty line
   Conversations conversations = Conversations::none;
-  std::string think_end = {};  ///< a reply's answer begins behind the last of these ("</think>"); empty: nowhere
+  std::string think_end = {};  ///< the answer begins after its last occurrence ("</think>"); empty: no thinking
   ReadHooks hooks = {};        ///< while questions are read and prompts are built
 };
 
-/// A prompt before a chat template makes a text of it.
+/// A prompt as messages, for a chat template.
 struct Conversation {
   std::vector<ChatMessage> messages = {};
-  bool unfinished = false;  ///< the last one is the beginning of the answer
+  bool unfinished = false;  ///< the last message is the beginning of the answer
 };
 
-/// A question with everything that is asked about it.
+/// A question with its prompts and answers.
 struct Document {
   Question question = {};
   std::vector<std::string> contexts = {};            ///< one, or one per continuation
-  std::vector<std::string> continuations = {};       ///< delimiter included; none when the model writes the answer
+  std::vector<std::string> continuations = {};       ///< delimiter included; none for generation tasks
   std::vector<Conversation> conversations = {};      ///< of PrepareOptions::conversations: as many as contexts, or none
-  std::vector<std::string> chat_continuations = {};  ///< what follows a conversation, where it is not `continuations`
+  std::vector<std::string> chat_continuations = {};  ///< follow a conversation, if not `continuations`
   std::vector<std::int32_t> lengths = {};            ///< of the continuations without delimiter, in code points
   std::vector<std::int32_t> byte_lengths = {};       ///< the same in bytes of UTF-8
-  std::string target = {};            ///< the right answer as the reference harness prints it; what a reply must equal
+  std::string target = {};            ///< the right answer as the reference harness prints it; the reply must equal it
   std::string cluster = {};           ///< questions with the same non-empty text are one cluster
-  std::int64_t words = 0, bytes = 0;  ///< of a text that is scored as a whole: re.split(r"\s+") pieces, bytes of UTF-8
+  std::int64_t words = 0, bytes = 0;  ///< of a text scored as a whole: re.split(r"\s+") pieces, bytes of UTF-8
 
   const std::string& context_of(std::size_t continuation) const {
     return contexts[contexts.size() == 1 ? 0 : continuation];
@@ -68,7 +68,7 @@ struct Subtask {
   std::string name = {}, alias = {}, subject = {};
   std::vector<Document> documents = {};
   std::int64_t original_count = 0;           ///< before the limit
-  std::vector<std::int64_t> positions = {};  ///< of the documents among all of the subtask; empty: 0, 1, 2, ...
+  std::vector<std::int64_t> positions = {};  ///< indices of the documents in the whole subtask; empty: 0, 1, 2, ...
 
   std::int64_t position(std::size_t document) const {
     return positions.empty() ? static_cast<std::int64_t>(document) : positions[document];
@@ -87,7 +87,7 @@ struct PreparedTask {
   std::int64_t num_fewshot = 0;
   std::vector<Subtask> subtasks = {};  ///< in reporting order
   std::string data_path = {};
-  std::int64_t chat_retries = 0;  ///< prompts without the system's text, because the chat template refuses it
+  std::int64_t chat_retries = 0;  ///< prompts without the system text, because the chat template refuses it
 
   std::int64_t question_count() const {
     std::int64_t n = 0;
@@ -98,7 +98,7 @@ struct PreparedTask {
 
 /// Every question, in file order of the subtasks.
 MOE_API std::vector<QuestionIndex> all_questions(const PreparedTask& task);
-/// The task with these questions only, in rising order; subtasks without any are left out.
+/// The task with these questions only, in ascending order; subtasks without any are left out.
 MOE_API PreparedTask select_questions(const PreparedTask& task, std::span<const QuestionIndex> questions);
 
 /// Reads the question files and builds every prompt.

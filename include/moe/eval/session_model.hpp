@@ -1,5 +1,5 @@
 #pragma once
-// A libmoe model as the evaluator sees it: requests become one prefix tree, run in full batches.
+// LanguageModel over a Session: requests form a prefix tree, which is run in full batches.
 
 #include <memory>
 
@@ -13,13 +13,13 @@ struct SessionModelOptions {
   Precision precision = Precision::automatic;
   KvType kv = KvType::f16;
   ParallelFor threads = {};
-  std::int64_t batch_tokens = 512;  ///< new tokens computed in one step; changes speed and memory, never a bit
-  std::int64_t cache_bytes = std::int64_t{512} << 20;  ///< for live prefixes; what needs more gets it
-  std::int64_t max_length = 0;  ///< tokens that the model sees at most; 0 (or more than that): what it was made for
-  bool share_prefixes = true;   ///< false: every pass from its first token (comparisons)
+  std::int64_t batch_tokens = 512;                     ///< new tokens per step; affects speed and memory, never results
+  std::int64_t cache_bytes = std::int64_t{512} << 20;  ///< for live prefixes; exceeded where one request needs more
+  std::int64_t max_length = 0;                         ///< context limit in tokens; 0 (or above it): the model's own
+  bool share_prefixes = true;  ///< false: compute every pass from its first token (for comparisons)
 };
 
-/// One thread at a time may use an object; several objects may share a Model and run at once, as Sessions do.
+/// One thread at a time may use an object; several objects may share a Model and run in parallel, as Sessions do.
 class MOE_API SessionModel : public LanguageModel {
  public:
   /// Errors: unsupported when the model has no usable tokenizer (saying why).
@@ -34,9 +34,9 @@ class MOE_API SessionModel : public LanguageModel {
   Work pass_work(std::int64_t tokens, std::int64_t rows, std::int64_t experts) const override;
   Work executed() const override;
   ExpertLoad expert_load() const override;
-  /// Tokens that the model sees at most.
+  /// The context limit in tokens.
   std::int64_t max_length() const;
-  /// Bytes of the key/value cache and scratch of the present Session.
+  /// Bytes of key/value cache and scratch of the current Session.
   std::int64_t session_bytes() const;
 
  private:

@@ -1,5 +1,5 @@
 #pragma once
-// Error bars and tests: is a difference between two models distinguishable at all?
+// Standard errors, intervals and tests of differences between models.
 
 #include <cstdint>
 #include <optional>
@@ -15,16 +15,17 @@ namespace moe::inline MOE_ABI::eval {
 /// sd / sqrt(n) with the sample deviation (n - 1). Empty for fewer than two values.
 MOE_API std::optional<double> standard_error(std::span<const double> values);
 
-/// Questions of one cluster (a shared passage) are not independent: sqrt(C/(C-1) * sum over clusters of (sum of
-/// residuals)^2) / n. An empty cluster name stands for a cluster of its own. Empty for fewer than two clusters.
+/// Standard error for clustered questions (a shared passage), which are not independent: sqrt(C/(C-1) * sum over
+/// clusters of (sum of residuals)^2) / n. An empty cluster name is a cluster of its own. No value for fewer than two
+/// clusters.
 MOE_API std::optional<double> clustered_standard_error(std::span<const double> values,
                                                        std::span<const std::string> clusters);
 
-/// Clusters that stand in the list; an empty name is a cluster of its own.
+/// Number of clusters in the list; an empty name is a cluster of its own.
 MOE_API std::int64_t count_clusters(std::span<const std::string> clusters);
 
-/// What a standard error from so many independent values is multiplied by for a 95 % interval: the 97.5 % point of
-/// Student's t with one degree of freedom less (Abramowitz and Stegun, 26.7.5; exact for 2 and 3 values, within 0.02 for
+/// Factor of a standard error from `count` independent values for a 95 % interval: the 97.5 % point of Student's t with
+/// count - 1 degrees of freedom (Abramowitz and Stegun, 26.7.5; exact for 2 and 3 values, within 0.02 for
 /// more). Infinite for fewer than two.
 MOE_API double interval_factor(std::int64_t values);
 
@@ -36,7 +37,7 @@ MOE_API double chance_corrected(double accuracy, double chance);
 
 /// Two-sided McNemar test on the questions where exactly one model is right: b = only A, c = only B.
 MOE_API double mcnemar_exact(std::int64_t b, std::int64_t c);
-/// The mid-p variant: half of the observed outcome's probability counts, which removes the exact test's caution.
+/// The mid-p variant: counts half of the observed outcome's probability, which makes the test less conservative.
 MOE_API double mcnemar_mid_p(std::int64_t b, std::int64_t c);
 
 /// Holm's step-down adjusted p-values, in the order given.
@@ -47,14 +48,14 @@ MOE_API double minimum_detectable_effect(double standard_error);
 
 struct PairedGap {
   std::int64_t question_count = 0;
-  std::int64_t clusters = 0;                  ///< independent values among them
+  std::int64_t clusters = 0;                  ///< number of independent values
   double gap = 0;                             ///< mean of a - b
   std::optional<double> standard_error = {};  ///< of the gap, paired; clustered when clusters are given
-  std::int64_t only_a = 0, only_b = 0;        ///< questions that one of the two got right
+  std::int64_t only_a = 0, only_b = 0;        ///< questions that only this model got right
   double p_value = 1;                         ///< McNemar: exact below 25 discordant questions, mid-p above
 };
 
-/// 95 % interval of the gap. None where no question tells the two apart.
+/// 95 % interval of the gap. None when the models agree on every question.
 MOE_API std::optional<std::pair<double, double>> interval_of(const PairedGap& gap);
 
 /// Scores of 0 or 1 of two models on the same questions in the same order.
@@ -62,11 +63,11 @@ MOE_API std::optional<std::pair<double, double>> interval_of(const PairedGap& ga
 MOE_API Result<PairedGap> paired_gap(std::span<const double> a, std::span<const double> b,
                                      std::span<const std::string> clusters = {});
 
-/// How many questions of this kind it takes for a gap of this size to be found in 80 % of exams, by a two-sided 5 % test.
+/// Number of such questions with which a two-sided 5 % test would find a gap of this size with 80 % probability.
 /// Empty where the gap or its error is 0 or unknown, and beyond 10^15.
 MOE_API std::optional<std::int64_t> questions_needed(const PairedGap& gap);
 
-/// Marks the points that no other point beats in both senses (lower cost, higher score); ties keep the first.
+/// Marks the Pareto front: points that no other beats in both cost (lower) and score (higher); ties keep the first.
 MOE_API std::vector<bool> pareto_front(std::span<const double> cost, std::span<const double> score);
 
 }  // namespace moe::inline MOE_ABI::eval

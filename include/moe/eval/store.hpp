@@ -1,5 +1,5 @@
 #pragma once
-// Scores that survive a crash: a SQLite file of every answer known so far and of every run.
+// The run store: a SQLite file with every answer and every run, which survives a crash.
 
 #include <cstdint>
 #include <functional>
@@ -17,7 +17,7 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// Everything that an answer depends on, but for the question itself.
+/// Everything that an answer depends on, except the question itself.
 struct StoreSetting {
   std::string model_hash = {};  ///< Model::content_hash
   std::string formats = {};     ///< quantisation, as ModelInfo::format_summary
@@ -27,30 +27,30 @@ struct StoreSetting {
   std::uint64_t tokenizer = 0;  ///< its fingerprint
   int numerics_version = kNumericsVersion;
   std::string experts = {};  ///< expert_setting() of the model
-  std::string chat = {};     ///< digest of everything that says how a chat template is applied; empty: none is
+  std::string chat = {};     ///< digest of the chat template and its settings; empty: no template
 };
 
-/// What beside top_k says to which experts tokens go: "top_k=4,4,3", "top_k=4 expert_mass=0.9 renormalised". Empty where
-/// it is the same top_k in all layers and nothing else.
+/// The expert settings beyond a single top_k: "top_k=4,4,3", "top_k=4 expert_mass=0.9 renormalised". Empty with the
+/// same top_k in all layers and nothing else.
 MOE_API std::string expert_setting(const ModelConfig& config);
 
-/// That of a model with a tokenizer. `chat`: chat_digest (moe/eval/chat_prompts.hpp).
+/// The setting of a model with a tokenizer. `chat`: chat_digest (moe/eval/chat_prompts.hpp).
 MOE_API StoreSetting store_setting(const Model& model, Precision precision, KvType kv, std::int64_t max_length,
                                    const std::string& chat);
 
-/// What one model answered to one task.
+/// The answers of one model to one task.
 struct StoredRun {
   std::int64_t id = 0;
-  std::string started = {}, finished = {};  ///< ISO 8601 times; `finished` is empty for a run that was cut short
+  std::string started = {}, finished = {};  ///< ISO 8601 times; `finished` is empty for an unfinished run
   std::string model = {}, path = {};
   StoreSetting setting = {};
   std::string task = {}, task_hash = {}, questions_hash = {};  ///< SHA-256 of the task file, of all prompts
   std::int64_t num_fewshot = 0, question_count = 0;
   double limit = 0;
   std::uint64_t seed = 0;
-  std::optional<double> accuracy = {}, standard_error = {};  ///< of tasks that have one
+  std::optional<double> accuracy = {}, standard_error = {};  ///< for tasks that have one
   std::int64_t model_flops = 0;
-  double seconds = 0;  ///< of the call that finished it
+  double seconds = 0;  ///< duration of the call that finished it
 };
 
 /// One question of a finished run.
@@ -59,37 +59,37 @@ struct StoredAnswer {
   double correct = 0;
 };
 
-/// One call that was finished: all its models and tasks.
+/// One finished call with all its models and tasks.
 struct StoredEvaluation {
   std::int64_t id = 0;
   std::string started = {};   ///< RunReport::started
-  std::string run_file = {};  ///< run_file_text(); empty where it was not asked for
+  std::string run_file = {};  ///< run_file_text(); empty if not requested
 };
 
-/// A file may be used by several programs at a time. Errors of all calls: io (cannot write, disk full, locked), bad_file
-/// (damaged, or no store). What was stored before an error stays. Every row carries a checksum that is looked at whenever
-/// the row is read; a run knows its answers, so that one that is missing is found as well.
+/// Several programs may use a file at a time. Errors of all calls: io (cannot write, disk full, locked), bad_file
+/// (damaged, or no store). Data stored before an error stays. Every row has a checksum that is verified on each read;
+/// runs list their answers, so missing ones are detected too.
 class MOE_API RunStore {
  public:
-  /// Makes the file where there is none.
+  /// Opens the file, or creates it.
   static Result<std::unique_ptr<RunStore>> open(const std::string& path);
-  /// For runs() and answers() of a store that exists; makes and changes nothing, and needs no permission to.
+  /// Opens an existing store for runs() and answers(), without changing it; read permission is enough.
   /// Errors: not_found.
   static Result<std::unique_ptr<RunStore>> open_read_only(const std::string& path);
   ~RunStore();
 
-  /// Notes that a run begins, or goes on; gives its number. A run is the same one when everything but paths and times is;
-  /// another name of a model makes another run, of the same answers.
+  /// Records that a run begins or continues; returns its number. Runs are the same when everything except paths and
+  /// times is; another name of the model makes a new run with the same answers.
   Result<std::int64_t> begin_run(const StoredRun& run);
   Result<void> finish_run(std::int64_t id, const std::string& finished, const PreparedTask& task,
                           const TaskOutcome& outcome);
-  /// Keeps what a finished call found, for a report; gives its number.
+  /// Stores the results of a finished call, for reports; returns its number.
   Result<std::int64_t> add_evaluation(const std::string& started, const std::string& run_file);
   /// In the order in which they were added, without their run files.
   Result<std::vector<StoredEvaluation>> evaluations() const;
   /// Errors: not_found.
   Result<StoredEvaluation> evaluation(std::int64_t id) const;
-  /// Looks at every row of every table. Errors: bad_file.
+  /// Verifies every row of every table. Errors: bad_file.
   Result<void> verify() const;
   /// In the order in which they began.
   Result<std::vector<StoredRun>> runs() const;
@@ -121,13 +121,14 @@ struct MergedCounts {
 /// and both answers, when they answer the same question in two ways: one of the machines is broken; cancelled.
 MOE_API Result<MergedCounts> merge_store(const std::string& into, const std::string& from, const ReadHooks& hooks = {});
 
-/// SHA-256 of a task file: what StoredRun::task_hash is.
+/// SHA-256 of a task file, for StoredRun::task_hash.
 MOE_API std::string hash_task(const TaskSpec& task);
-/// SHA-256 of all prompts and answers of a task: what StoredRun::questions_hash is.
+/// SHA-256 of all prompts and answers of a task, for StoredRun::questions_hash.
 MOE_API std::string hash_questions(const PreparedTask& task);
 
-/// A model whose answers are looked up first, and stored as soon as each step of the model is done: a killed run loses
-/// what was in flight. Keys hold the setting and the text that is asked, so an edited task, template or example asks anew.
+/// A model with a cache of answers: looks each up in the store first, and stores new ones after each step, so a killed
+/// run loses one step at most. Keys contain the setting and the prompt, so an edited task, template or example is asked
+/// again.
 class MOE_API StoredModel : public LanguageModel {
  public:
   /// `model` and `store` must live as long as this. Without setting.model_hash every call is bad_argument.
@@ -151,8 +152,9 @@ class MOE_API StoredModel : public LanguageModel {
   std::string setting_;  // its digest; empty without a model's hash
 };
 
-/// evaluate() through the store, where the run is noted. Of `run` the caller sets model, path, setting, limit and seed.
-/// What was answered before an error stays: the same call goes on from there. Errors: those of evaluate and of the store.
+/// evaluate() with the store, which also records the run. In `run` the caller sets model, path, setting, limit and
+/// seed. Answers before an error are kept: the same call continues from there. Errors: those of evaluate and of the
+/// store.
 MOE_API Result<TaskOutcome> evaluate_stored(const PreparedTask& task, LanguageModel& model, RunStore& store,
                                             StoredRun run, const EvaluateOptions& options = {});
 
@@ -162,7 +164,7 @@ MOE_API Result<TaskOutcome> evaluate_stored(const PreparedTask& task, LanguageMo
 MOE_API Result<std::int64_t> answer_shard(const PreparedTask& task, const Shard& shard, LanguageModel& model,
                                           RunStore& store, StoredRun run, const Hooks& hooks = {});
 
-/// Local time with microseconds, as RunReport::started has it: "2026-11-28T17:30:00.000000".
+/// Local time with microseconds, for RunReport::started: "2026-11-28T17:30:00.000000".
 MOE_API std::string iso_time();
 
 }  // namespace moe::inline MOE_ABI::eval

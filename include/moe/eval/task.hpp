@@ -1,6 +1,5 @@
 #pragma once
-// A benchmark is data: one JSON file (src/eval/tasks/<task>.json) says which questions it asks, how, and what is
-// counted.
+// A task is data: one JSON file (src/eval/tasks/<task>.json) defines questions, prompts and metrics.
 
 #include <cstdint>
 #include <functional>
@@ -19,8 +18,8 @@ namespace moe::inline MOE_ABI::eval {
 enum class TaskKind {
   multiple_choice,  ///< every choice is scored as a continuation; the highest log-likelihood is the answer
   cloze,            ///< one continuation; right when greedy decoding would produce it
-  generation,       ///< the model writes a reply, which is filtered and compared with the target
-  rolling,          ///< a text as a whole: what the model expects of all of its tokens
+  generation,       ///< the model generates a reply, which is filtered and compared with the target
+  rolling,          ///< the log-likelihood of all tokens of a text
 };
 constexpr std::string_view name_of(TaskKind value) noexcept {
   switch (value) {
@@ -38,7 +37,7 @@ enum class Metric {
   perplexity,       ///< exp(-mean log-likelihood)
   exact_match,      ///< generation: the filtered reply equals the target; multiple choice: the right answer is greedy
   acc_bytes,        ///< as acc_norm, divided by the choice's length in bytes of UTF-8
-  acc_mutual_info,  ///< as acc, less the log-likelihood of the answer behind an empty context (asked in addition)
+  acc_mutual_info,  ///< as acc, minus the log-likelihood of the answer after an empty context (an extra request)
   brier_score,      ///< squared distance of softmax(log-likelihoods) from the right answer
   word_perplexity,  ///< of whole texts: exp(-log-likelihood / words), over all texts of a subtask
   byte_perplexity,  ///< the same for bytes of UTF-8
@@ -46,10 +45,10 @@ enum class Metric {
 };
 MOE_API std::string_view name_of(Metric metric);
 MOE_API bool higher_is_better(Metric metric);
-/// Whether it is a share of questions: a mean of 0s and 1s.
+/// Whether it is a mean of 0s and 1s over questions.
 MOE_API bool is_share(Metric metric);
 
-/// One step of what becomes of a reply; names and meaning are the reference harness's.
+/// One filter step for replies; names and meaning as in the reference harness.
 struct FilterStep {
   enum class Function {
     regex,              ///< the match of re.findall that `group_select` names, stripped; else `fallback`
@@ -59,7 +58,7 @@ struct FilterStep {
     map,           ///< `mapping`, else `fallback`
     take_first,    ///< the first reply
     take_first_k,  ///< the first k
-    majority_vote  ///< the most frequent, the earliest of equals
+    majority_vote  ///< the most frequent; of equals the first
   };
   Function function = Function::take_first;
   std::string regex_pattern = {};
@@ -89,7 +88,7 @@ struct FilterSpec {
   std::vector<FilterStep> steps = {};
 };
 
-/// What exact_match takes out of both texts before it compares them, in this order.
+/// What exact_match removes from both texts before comparing them, in this order.
 struct ExactMatchSpec {
   std::vector<std::string> regexes_to_ignore = {};
   bool ignore_case = false;
@@ -97,24 +96,24 @@ struct ExactMatchSpec {
   bool ignore_numbers = false;      ///< digits of ASCII
 };
 
-/// A metric of filtered replies (filter "none" where there is nothing to filter).
+/// A metric with the filter of replies that it applies to ("none" without filters).
 struct MetricColumn {
   Metric metric = Metric::acc;
   std::string filter = "none";
   MetricColumn(Metric m) : metric(m) {}  // NOLINT: a metric is a column
   MetricColumn(Metric m, std::string f) : metric(m), filter(std::move(f)) {}
-  /// "acc,none", as results are keyed; `suffix` goes behind the metric's name.
+  /// "acc,none", the key in result files; `suffix` follows the metric's name.
   std::string key(std::string_view suffix = "") const {
     return std::string(name_of(metric)) + std::string(suffix) + "," + filter;
   }
 };
 /// Index of the first column with that metric; columns.size() when there is none.
 MOE_API std::size_t column_of(std::span<const MetricColumn> columns, Metric metric);
-/// The column that stands for a task in comparisons: acc, else exact_match, else the first share of questions;
+/// The column that represents a task in comparisons: acc, else exact_match, else the first is_share() metric;
 /// columns.size() when there is none.
 MOE_API std::size_t headline_column(std::span<const MetricColumn> columns);
 
-/// Subtasks that are reported together; their metrics are averaged over questions unless each subtask weighs the same.
+/// Subtasks that are reported together; metrics are averaged over questions (weight_by_size) or over subtasks.
 struct GroupSpec {
   std::string name = {}, alias = {};
   bool weight_by_size = true;
@@ -134,19 +133,19 @@ constexpr std::string_view name_of(FewshotRule value) noexcept {
   return "";
 }
 
-/// Where worked examples come from and which ones stand before a question.
+/// Where worked examples come from and which are shown before a question.
 struct FewshotSpec {
   std::string examples =
       {};  ///< file below DATA/fewshot, or a path when `is_path`; empty: the question file's own examples
   bool is_path = false;
   bool from_questions = false;  ///< the questions themselves; `spare` is then true
-  bool spare = false;  ///< one more is drawn than is shown: a question that is among them is not its own example
+  bool spare = false;           ///< draw one more than is shown, to leave out the question itself if it is among them
   FewshotRule rule = FewshotRule::first_n;
-  std::optional<std::string> target_delimiter = {};  ///< in examples; empty: TaskSpec::target_delimiter
-  std::string match = {};  ///< examples are those whose value of this field is the question's; empty: all
+  std::optional<std::string> target_delimiter = {};  ///< within examples; empty: TaskSpec::target_delimiter
+  std::string match = {};  ///< only examples with the question's value of this field; empty: all
 };
 
-/// How a reply is written: greedily, until one of these texts, the end-of-sequence token or the limit.
+/// How a reply is generated: greedily, until a stop text, the end-of-sequence token or the limit.
 struct GenerationSpec {
   std::vector<std::string> until = {};
   std::int64_t max_tokens = 256;
@@ -162,26 +161,26 @@ struct TaskSpec {
   std::string data = {};  ///< file below DATA/questions, or a path when `data_is_path`
   bool data_is_path = false;
   std::string csv_questions = {},
-              csv_examples = {};  ///< folders of CSV files below DATA, used where `data` is not there
+              csv_examples = {};  ///< folders of CSV files below DATA, used if `data` does not exist
   FewshotSpec fewshot = {};
-  std::int64_t num_fewshot = 0;           ///< worked examples unless the caller asks for another number
-  std::string description = {};           ///< template; stands before everything, without a delimiter of its own
-  std::string prompt = {};                ///< template; when it uses {choice}, every choice has a context of its own
+  std::int64_t num_fewshot = 0;           ///< default number of worked examples
+  std::string description = {};           ///< template; precedes everything, without a delimiter
+  std::string prompt = {};                ///< template; if it uses {choice}, every choice has its own context
   std::string continuation = "{choice}";  ///< template; follows target_delimiter
   GenerationSpec generation = {};
   std::vector<FilterSpec> filters = {{}};  ///< of replies
   ExactMatchSpec exact_match = {};
-  std::string target = {};  ///< template; what a reply must equal. Empty: the continuation of the right answer
+  std::string target = {};  ///< template; the reply must equal it. Empty: the continuation of the right answer
   std::string target_delimiter = " ", fewshot_delimiter = "\n\n";
-  std::string gen_prefix = {};             ///< template; begins every answer, those of worked examples included
-  std::vector<std::string> labels = {};    ///< what {label} is for each choice
-  std::vector<std::string> group_by = {};  ///< fields; the report has a table per field with a row per value
-  std::string cluster = {};  ///< template; questions with the same text count as one cluster in standard errors
+  std::string gen_prefix = {};             ///< template; begins every answer, also in worked examples
+  std::vector<std::string> labels = {};    ///< {label} of each choice
+  std::vector<std::string> group_by = {};  ///< fields; the report has a table for each with a row per value
+  std::string cluster = {};                ///< template; questions with equal text are one cluster in standard errors
   std::vector<MetricColumn> metrics = {}, group_metrics = {};  ///< of each filter in turn
-  std::string subtask_name = {};   ///< template; one subtask per distinct subject. Empty: the task is one piece
+  std::string subtask_name = {};   ///< template; one subtask per distinct text. Empty: no subtasks
   std::string subtask_alias = {};  ///< template; empty: the subtask's name
   std::vector<std::pair<std::string, std::string>> subjects =
-      {};  ///< key and what {subject|title} gives, in reporting order
+      {};  ///< key and the value of {subject|title}, in reporting order
   std::vector<GroupSpec> groups = {};
   std::string source = {};  ///< the file's text (run-store keys)
 };
@@ -194,16 +193,15 @@ MOE_API std::vector<std::string> builtin_task_names();
 
 /// `what` is a built-in name, PATH.json (a task file) or PATH.jsonl (questions of the multiple-choice schema, asked as
 /// `Question: {question}\nAnswer:`; "-", standard input, and what lies in /dev are such files as well).
-/// Errors: not_found listing the known tasks; bad_file; cancelled, which `cancelled` is asked for while a pipe gives
-/// nothing.
+/// Errors: not_found listing the known tasks; bad_file; cancelled (`cancelled` is called while waiting for a pipe).
 MOE_API Result<TaskSpec> load_task(const std::string& what, const std::function<bool()>& cancelled = {});
 
-/// One line of a question file, checked. What else it says is read from the line where it is needed: many short questions
-/// then take a few times their file, and not a hundred times.
+/// One line of a question file, checked. Other fields are parsed on demand, which keeps memory at a few times the size
+/// of the file instead of a hundred times.
 struct Question {
   std::string id = {};
-  std::string_view json = {};                    ///< the line, which lies in `file`
-  std::shared_ptr<const std::string> file = {};  ///< a text that the questions of a file share
+  std::string_view json = {};                    ///< the line, a view into `file`
+  std::shared_ptr<const std::string> file = {};  ///< the text, shared by all questions of a file
   std::int64_t line = 0;
   std::int64_t answer = -1;  ///< index into "choices"; -1 for questions without choices
   bool is_example = false;   ///< "split" is dev, train or fewshot: shown, never asked
@@ -211,16 +209,16 @@ struct Question {
 };
 
 struct ReadHooks {
-  std::function<bool()> cancelled = {};  ///< asked every few milliseconds
-  /// `what` is done with `done` of `total` pieces.
+  std::function<bool()> cancelled = {};  ///< called every few milliseconds
+  /// `done` of `total` pieces of `what` are done.
   std::function<void(std::string_view what, std::int64_t done, std::int64_t total)> on_progress = {};
 };
 
 /// `path` is a file of JSON lines (or a pipe, or "-" for standard input), or a folder of CSV files as MMLU, CMMLU and
 /// C-Eval are published (docs).
 /// Errors: not_found, io, cancelled, bad_file naming file:line (no JSON object, no answer, answer out of range or with
-/// two meanings, fewer than two choices, an empty one, an unknown split, a field of the wrong type, an id that was there
-/// before) or the file (thousands of questions of a few bytes each).
+/// two meanings, fewer than two choices, an empty one, an unknown split, a field of the wrong type, an id that was
+/// there before) or the file (thousands of questions of a few bytes each).
 MOE_API Result<std::vector<Question>> load_questions(const std::string& path, TaskKind kind,
                                                      const ReadHooks& hooks = {});
 

@@ -1,7 +1,8 @@
-// DeepSeek-V2, V2-Lite, DeepSeek-V3 (R1, Moonlight, Kimi-K2) and GLM-4.7-Flash: MLA with compressed cache, shared experts, first layers
-// dense. V2 routes by softmax, groups ranked by their best expert, and never renormalises; V3 by sigmoid with a selection
-// bias, groups ranked by their best two. Sources: DeepSeek-V2 report (arXiv:2405.04434), section 2; DeepSeek-V3 report
-// (arXiv:2412.19437), section 2.1; transformers, modeling_deepseek_v2, _v3, modeling_glm4_moe_lite.
+// DeepSeek-V2, V2-Lite, DeepSeek-V3 (R1, Moonlight, Kimi-K2) and GLM-4.7-Flash: MLA with compressed cache, shared
+// experts, first layers dense. V2 routes by softmax, groups ranked by their best expert, and never renormalises; V3 by
+// sigmoid with a selection bias, groups ranked by their best two. Sources: DeepSeek-V2 report (arXiv:2405.04434),
+// section 2; DeepSeek-V3 report (arXiv:2412.19437), section 2.1; transformers, modeling_deepseek_v2, _v3,
+// modeling_glm4_moe_lite.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -35,7 +36,7 @@ void set_v2_router(RouterConfig& r) {
   r.group_score = GroupScore::max;
 }
 
-// What both generations share; the router's rule is the caller's.
+// Common to both generations, except the router's rule.
 ModelConfig read_hf(const JsonConfig& json, std::string_view family, RopeStyle style) {
   ModelConfig c = read_common(json, family);
   c.q_lora_rank = json.integer_or("q_lora_rank", 0, 0, kMaxWidth);
@@ -60,8 +61,8 @@ void read_groups(const JsonConfig& json, RouterConfig& r) {
   r.topk_group = json.integer("topk_group", 1, kMaxExperts);
 }
 
-// norm_topk_prob is not asked for: DeepSeek's code would renormalise, transformers ignores the switch, no published model
-// sets it. So true is refused.
+// norm_topk_prob is not read, so true is refused: DeepSeek's code would renormalise, transformers ignores it, and no
+// published model sets it.
 ModelConfig v2_from_hf(const JsonConfig& json) {
   ModelConfig c = read_hf(json, "deepseek_v2", RopeStyle::interleaved);
   c.first_k_dense_replace = json.integer("first_k_dense_replace", 0, kMaxLayers);
@@ -69,7 +70,7 @@ ModelConfig v2_from_hf(const JsonConfig& json) {
   const std::string method = json.string_or("topk_method", "null");
   if (method == "group_limited_greedy") {
     read_groups(json, c.router);
-  } else if (method == "greedy") {  // groups in the file are not used, but they must make sense
+  } else if (method == "greedy") {  // groups in the file are not used, but must be valid
     c.router.group_count = json.integer_or("n_group", 1, 1, kMaxExperts);
     c.router.topk_group = json.integer_or("topk_group", 1, 1, kMaxExperts);
     if (auto ok = validate(c.router); !ok) json.refuse(ok.error().code, ok.error().message);
@@ -97,11 +98,11 @@ ModelConfig v3_from_hf(const JsonConfig& json) {
   return c;
 }
 
-// GLM-4.7-Flash is DeepSeek-V3 in all but name.
+// GLM-4.7-Flash is DeepSeek-V3 under another name.
 ModelConfig glm4_moe_lite_from_hf(const JsonConfig& json) {
   ModelConfig c = read_v3(json, "glm4_moe_lite");
   read_dense_layers(json, 1, c);
-  json.integer("num_key_value_heads", 1, kMaxWidth);  // the class refuses null, although latent attention has none
+  json.integer("num_key_value_heads", 1, kMaxWidth);  // the class refuses null, although MLA does not use it
   return c;
 }
 
@@ -128,7 +129,7 @@ ModelConfig from_gguf(GgufConfig& meta) {
   read_groups(meta, c);
   c.router.norm_topk_prob = meta.boolean_or("expert_weights_norm", false);
   c.router.routed_scaling_factor = meta.number_or("expert_weights_scale", 1.0);
-  // Both generations are "deepseek2" in GGUF; the gating function tells them apart (absent in the first V2 files).
+  // Both generations are "deepseek2" in GGUF; the gating function distinguishes them (absent in the first V2 files).
   for (const char* unused : {"attention.head_count_kv", "attention.key_length", "attention.value_length"})
     meta.has(unused);
   const std::int64_t gating = meta.integer_or("expert_gating_func", 1, 0, 255);

@@ -1,4 +1,4 @@
-// ERNIE 4.5 (dense, 0.3B): Llama with RoPE of neighbouring pairs. Source: transformers, modeling_ernie4_5.
+// ERNIE 4.5 (dense, 0.3B): Llama with interleaved RoPE. Source: transformers, modeling_ernie4_5.
 #include "arch/common_fields.hpp"
 #include "arch/family.hpp"
 #include "arch/grouped_query.hpp"

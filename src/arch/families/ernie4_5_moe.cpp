@@ -1,5 +1,5 @@
-// ERNIE 4.5 MoE (21B-A3B, 300B-A47B): GQA with interleaved RoPE; softmax over all experts, a bias that shifts the choice
-// alone, weights renormalised with a least divisor; ungated shared experts.
+// ERNIE 4.5 MoE (21B-A3B, 300B-A47B): GQA with interleaved RoPE; softmax over all experts, a bias for the selection
+// only, weights renormalised with a lower bound of the divisor; ungated shared experts.
 // Source: ERNIE 4.5 report (2025), section 2; transformers, modeling_ernie4_5_moe.
 #include "arch/common_fields.hpp"
 #include "arch/dense_layers.hpp"
@@ -32,7 +32,7 @@ ModelConfig from_hf(const JsonConfig& json) {
   keep_moe_layers(json.integer("moe_layer_interval", 1, kMaxLayers),
                   json.integer("moe_layer_start_index", 0, kMaxLayers), last < 0 ? c.layer_count - 1 : last, c);
   c.mtp_layer_count = json.integer_or("num_nextn_predict_layers", 0, 0, 16);
-  // moe_use_aux_free says whether training moved the bias; the published files hold it either way.
+  // moe_use_aux_free says whether training updated the bias; the published files contain it in both cases.
   return c;
 }
 
@@ -41,7 +41,8 @@ ModelConfig from_gguf(GgufConfig& meta) {
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::interleaved, c);
   read_experts(meta, "expert_feed_forward_length", c);
-  // Some converters give the shared experts' width as intermediate_size / kv heads: right for the published models only.
+  // Some converters give the shared experts' width as intermediate_size / kv heads: right for the published models
+  // only.
   c.shared_expert_count = meta.integer_or("expert_shared_count", 0, 0, kMaxExperts);
   c.router.score = RouterScore::softmax;
   c.router.selection_bias = true;

@@ -1,4 +1,4 @@
-// Gemma 3 (text): windows in all but every sixth layer, with a RoPE base of their own; norms before and behind each branch
+// Gemma 3 (text): windows in all but every sixth layer, with a separate RoPE base; norms before and after each branch
 // and of each q and k head, stored as w - 1; GELU; embedding times sqrt(D). Source: Gemma 3 report (arXiv:2503.19786),
 // section 2; transformers, modeling_gemma3.
 #include <cmath>
@@ -45,7 +45,7 @@ ModelConfig from_gguf(GgufConfig& meta) {
     sliding.theta = meta.number_or("rope.freq_base_swa", 1e4);
     set_sliding_rope(sliding, c);
   }
-  // query_pre_attn_scalar is not stored: it is head_dim but in the 27B, which its 62 layers tell.
+  // query_pre_attn_scalar is not stored: it is head_dim except in the 27B, recognised by its 62 layers.
   if (c.layer_count == 62) c.softmax_scale = 1.0 / std::sqrt(static_cast<double>(c.hidden_size / c.head_count));
   c.softmax_scale = meta.number_or("attention.scale", c.softmax_scale);
   c.qk_norm = QkNorm::head;

@@ -1,5 +1,5 @@
-// GLM-4-0414 (dense) and GLM-4.5 (MoE). Both turn only the first part of a head: GLM-4 neighbouring pairs, GLM-4.5 halves.
-// GLM-4 norms what attention and FFN give as well, and fuses gate and up; GLM-4.5 routes as DeepSeek-V3.
+// GLM-4-0414 (dense) and GLM-4.5 (MoE). Both rotate only the first part of a head: GLM-4 interleaved pairs, GLM-4.5
+// halves. GLM-4 also normalises the outputs of attention and FFN, and fuses gate and up; GLM-4.5 routes as DeepSeek-V3.
 // Source: GLM-4.5 report (arXiv:2508.06471), section 2.1; transformers, modeling_glm4 and modeling_glm4_moe.
 #include "arch/common_fields.hpp"
 #include "arch/experts.hpp"
@@ -64,7 +64,7 @@ ModelConfig moe_from_gguf(GgufConfig& meta) {
 }
 
 constexpr TensorName kDenseGgufNames[] = {{Role::gate_up, "blk.{l}.ffn_up.weight"}};
-// GGUF keeps Hugging Face's name for the norm before the FFN.
+// GGUF uses Hugging Face's name for the norm before the FFN.
 constexpr TensorName kMoeGgufNames[] = {{Role::ffn_norm, "blk.{l}.post_attention_norm.weight"}};
 
 }  // namespace glm4

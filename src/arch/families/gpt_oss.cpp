@@ -1,5 +1,5 @@
-// gpt-oss: windows in every other layer, a sink per head, biases everywhere, YaRN whose ramp is not rounded; the choice is made
-// on the logits and softmax runs over the chosen; experts with a clamped SwiGLU, stored for all experts in one tensor.
+// gpt-oss: windows in every other layer, a sink per head, biases everywhere, YaRN whose ramp is not rounded; experts
+// are selected by logits, with softmax over the chosen; clamped SwiGLU; all experts are stored in one tensor.
 // Source: gpt-oss model card (arXiv:2508.10925), section 2; transformers, modeling_gpt_oss.
 #include "arch/common_fields.hpp"
 #include "arch/experts.hpp"
@@ -44,7 +44,7 @@ ModelConfig from_gguf(GgufConfig& meta) {
   ModelConfig c = read_common(meta, "gpt_oss");
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::half_split, c);
-  c.rope.truncate = false;  // no key says so, the published configurations do
+  c.rope.truncate = false;  // there is no key for it; from the published configurations
   read_windows(meta, 2, c);
   c.qkv_bias = c.o_bias = c.attention_sinks = c.expert_bias = c.router_bias = true;
   c.activation = Activation::swiglu_clamped;
@@ -53,7 +53,7 @@ ModelConfig from_gguf(GgufConfig& meta) {
   return c;
 }
 
-// GGUF keeps Hugging Face's name for the norm before the FFN, and the experts' gate and up apart.
+// GGUF uses Hugging Face's name for the norm before the FFN, and stores the experts' gate and up separately.
 constexpr TensorName kGgufNames[] = {{Role::ffn_norm, "blk.{l}.post_attention_norm.weight"}};
 
 }  // namespace gpt_oss

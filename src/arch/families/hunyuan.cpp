@@ -1,4 +1,4 @@
-// Hunyuan V1, dense and MoE (A13B): Llama's attention with RMSNorm of each q and k head behind RoPE, RoPE with a fixed
+// Hunyuan V1, dense and MoE (A13B): Llama's attention with RMSNorm of each q and k head after RoPE, RoPE with a fixed
 // alpha-NTK base, tied head; MoE: softmax top-k renormalised, one ungated shared expert in every layer.
 // Source: transformers, modeling_hunyuan_v1_dense and modeling_hunyuan_v1_moe.
 #include <fmt/format.h>
@@ -22,8 +22,8 @@ constexpr TensorName kNames[] = {
     {Role::shared_down, "model.layers.{l}.mlp.shared_mlp.down_proj.weight"},
 };
 
-/// Switches of code that was never published: each must have the one value that the published code computes with. Zero
-/// experts or groups are written as `false` in these files.
+/// Switches of unpublished code: each must have the value that the published code assumes. These files write zero
+/// experts or groups as `false`.
 void expect(const JsonConfig& json, std::string_view key, std::int64_t value) {
   if (!json.has(key) || json.is_false(key)) return;
   if (const std::int64_t found = json.uniform_integer(key, 0, kMaxWidth); found != value)
@@ -70,7 +70,7 @@ ModelConfig moe_from_hf(const JsonConfig& json) {
   return c;
 }
 
-/// The base in the file has alpha in it already.
+/// The base in the file includes alpha.
 ModelConfig read_hunyuan(GgufConfig& meta, std::string_view family) {
   ModelConfig c = read_common(meta, family);
   read_gqa(meta, c);

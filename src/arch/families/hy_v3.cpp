@@ -1,5 +1,5 @@
-// Hunyuan 3: GQA with RMSNorm of each q and k head before RoPE (Hunyuan V1 had it behind); experts chosen by sigmoid and a
-// selection bias, weights renormalised and scaled, ungated shared experts, the first layer dense.
+// Hunyuan 3: GQA with RMSNorm of each q and k head before RoPE (Hunyuan V1: after RoPE); experts chosen by sigmoid and
+// a selection bias, weights renormalised and scaled, ungated shared experts, the first layer dense.
 // Source: transformers, modeling_hy_v3.
 #include <fmt/format.h>
 
@@ -43,7 +43,7 @@ ModelConfig from_hf(const JsonConfig& json) {
   c.router.norm_topk_prob = true;
   c.mtp_layer_count = json.integer_or("num_nextn_predict_layers", 0, 0, 16);
   set_router(c);
-  for (const char* key : {"route_norm", "moe_router_use_sigmoid"})  // the class knows no other way
+  for (const char* key : {"route_norm", "moe_router_use_sigmoid"})  // the class supports nothing else
     if (!json.boolean_or(key, true))
       json.refuse(ErrorCode::unsupported,
                   fmt::format("config.json: {} is false, which libmoe does not support here", json.path(key)));

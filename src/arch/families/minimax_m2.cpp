@@ -1,5 +1,6 @@
-// MiniMax-M2: GQA with q and k normed as whole vectors and a part of each head turned; every layer has experts, chosen by
-// sigmoid and a selection bias, weights renormalised, no shared expert. intermediate_size is the width of one expert.
+// MiniMax-M2: GQA with q and k normalised as whole vectors and a part of each head rotated; every layer has experts,
+// chosen by sigmoid and a selection bias, weights renormalised, no shared expert. intermediate_size is the width of one
+// expert.
 // Source: transformers, modeling_minimax_m2.
 #include "arch/common_fields.hpp"
 #include "arch/experts.hpp"

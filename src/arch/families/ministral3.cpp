@@ -1,6 +1,6 @@
-// Ministral 3 (and Mistral Small 4's text models of that kind): Mistral with YaRN that leaves cosines as they are, and
-// queries that grow with the position beyond the original context. GGUF's `mistral3` holds plain Mistral of the same
-// wrapper as well. Source: transformers, modeling_ministral3.
+// Ministral 3 (and Mistral Small 4's text models of that kind): Mistral with YaRN without scaled cosines, and
+// queries that grow with the position beyond the original context. GGUF's `mistral3` is also used for plain Mistral in
+// the same wrapper. Source: transformers, modeling_ministral3.
 #include "arch/common_fields.hpp"
 #include "arch/family.hpp"
 #include "arch/grouped_query.hpp"
@@ -17,7 +17,7 @@ ModelConfig from_hf(const JsonConfig& json) {
   read_window_of_all(json, c);
   read_rope(json, RopeStyle::half_split, c);
   const JsonConfig rope = rope_block(json);
-  rope.in_file("max_position_embeddings");  // the class writes the model's own once more
+  rope.in_file("max_position_embeddings");  // a copy of the model's value, written by the class
   c.rope.query_growth = rope.number_or("llama_4_scaling_beta", 0.0);
   if (c.rope.query_growth != 0.0)
     c.rope.original_max_position = rope.integer("original_max_position_embeddings", 1, kMaxPosition);

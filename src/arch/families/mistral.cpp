@@ -1,4 +1,4 @@
-// Mistral 7B and what is built like it: Llama with a window in every layer, or none. Source: arXiv:2310.06825, section 2;
+// Mistral 7B and models like it: Llama with a window in every layer, or none. Source: arXiv:2310.06825, section 2;
 // transformers, modeling_mistral. GGUF files of it are Llama's.
 #include "arch/common_fields.hpp"
 #include "arch/family.hpp"

@@ -1,5 +1,5 @@
-// OLMo 2 and OLMo 3: nothing is normed before attention and FFN, what they give is; q and k are normed as whole vectors.
-// OLMo 3 has windows in three layers of four, and YaRN in the others alone. GGUF's `olmo2` holds both.
+// OLMo 2 and OLMo 3: norms after attention and FFN instead of before; q and k are normalised as whole vectors. OLMo 3
+// has windows in three layers of four, and YaRN only in the others. GGUF's `olmo2` is used for both.
 // Source: OLMo 2 report (arXiv:2501.00656), section 3; transformers, modeling_olmo2 and modeling_olmo3.
 #include "arch/common_fields.hpp"
 #include "arch/family.hpp"

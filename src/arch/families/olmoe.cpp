@@ -1,5 +1,5 @@
-// OLMoE: queries and keys normed as whole vectors, every layer MoE, softmax top-k. Source: arXiv:2409.02060, section 2;
-// transformers, modeling_olmoe. intermediate_size is the width of one expert.
+// OLMoE: queries and keys normalised as whole vectors, every layer MoE, softmax top-k. Source: arXiv:2409.02060,
+// section 2; transformers, modeling_olmoe. intermediate_size is the width of one expert.
 #include "arch/common_fields.hpp"
 #include "arch/experts.hpp"
 #include "arch/family.hpp"

@@ -1,5 +1,5 @@
-// Phi-3 and Phi-4 (mini, medium): Llama with q, k and v in one tensor, gate and up in another; a window in every layer, or
-// none; LongRoPE: divisors of the frequencies that are others for sequences beyond the original context.
+// Phi-3 and Phi-4 (mini, medium): Llama with q, k and v in one tensor, gate and up in another; a window in every layer,
+// or none; LongRoPE: other divisors of the frequencies for sequences beyond the original context.
 // Source: Phi-3 report (arXiv:2404.14219), section 2; LongRoPE (arXiv:2402.13753); transformers, modeling_phi3.
 #include "arch/common_fields.hpp"
 #include "arch/family.hpp"
@@ -22,7 +22,7 @@ ModelConfig from_hf(const JsonConfig& json) {
   read_gqa(json, c);
   read_window_of_all(json, c);
   read_partial_rotary(json, c);
-  json.integer("original_max_position_embeddings", 1, kMaxPosition);  // where nothing is scaled it says nothing
+  json.integer("original_max_position_embeddings", 1, kMaxPosition);  // has no effect without scaling
   read_rope(json, RopeStyle::half_split, c, OwnRope::longrope);
   return c;
 }

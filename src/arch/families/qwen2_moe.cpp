@@ -1,5 +1,5 @@
-// Qwen1.5-MoE and Qwen2-57B-A14B: Qwen2's attention, softmax top-k, one wide shared expert weighted by the sigmoid of its own
-// gate. Source: Qwen2 report (arXiv:2407.10671), section 2.2.2; transformers, modeling_qwen2_moe.
+// Qwen1.5-MoE and Qwen2-57B-A14B: Qwen2's attention, softmax top-k, one wide shared expert weighted by the sigmoid of
+// its own gate. Source: Qwen2 report (arXiv:2407.10671), section 2.2.2; transformers, modeling_qwen2_moe.
 #include "arch/common_fields.hpp"
 #include "arch/dense_layers.hpp"
 #include "arch/experts.hpp"
@@ -45,7 +45,9 @@ ModelConfig from_gguf(GgufConfig& meta) {
   read_gqa(meta, c);
   read_rope(meta, RopeStyle::half_split, c);
   read_qkv_bias(meta, c);
-  // The first files give neither width: intermediate_size is then that of the shared expert, top_k times that of one.
+  // The first files have neither width: intermediate_size is then that of the shared expert, which is top_k times that
+  // of
+  // a routed one.
   read_experts(meta, meta.has("expert_feed_forward_length") ? "expert_feed_forward_length" : "feed_forward_length", c);
   if (!meta.has("expert_feed_forward_length")) c.moe_intermediate_size /= c.router.top_k;
   c.shared_expert_count = 1;

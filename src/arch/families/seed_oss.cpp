@@ -24,7 +24,7 @@ ModelConfig from_gguf(GgufConfig& meta) {
   return c;
 }
 
-// GGUF keeps Hugging Face's name for the norm before the FFN.
+// GGUF uses Hugging Face's name for the norm before the FFN.
 constexpr TensorName kGgufNames[] = {{Role::ffn_norm, "blk.{l}.post_attention_norm.weight"}};
 
 }  // namespace seed_oss

@@ -13,13 +13,13 @@
 namespace moe::inline MOE_ABI::arch {
 namespace smollm3 {
 
-constexpr std::int64_t kGgufInterval = 4;  // llama.cpp's, for which there is no key
+constexpr std::int64_t kGgufInterval = 4;  // as in llama.cpp; there is no key
 
 void every(std::int64_t interval, ModelConfig& c) {
   for (std::int64_t l = interval - 1; l < c.layer_count; l += interval) c.nope_layers.push_back(l);
 }
 
-/// no_rope_layers has a 1 for layers WITH RoPE, whatever its name says.
+/// Despite its name, no_rope_layers has a 1 for layers with RoPE.
 void read_nope_layers(const JsonConfig& json, ModelConfig& c) {
   constexpr std::string_view kKey = "no_rope_layers";
   const std::int64_t interval = json.integer("no_rope_layer_interval", 1, kMaxLayers);

@@ -8,7 +8,7 @@
 
 namespace moe::inline MOE_ABI {
 
-/// In the order of the system, without "." and "..". Errors: not_found where there is no directory, out_of_memory, io.
+/// In the system's order, without "." and "..". Errors: not_found when there is no such directory, out_of_memory, io.
 Result<std::vector<std::string>> names_in(const std::string& directory);
 
 }  // namespace moe::inline MOE_ABI

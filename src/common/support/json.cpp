@@ -101,7 +101,7 @@ std::string JsonValue::in_ascii(std::size_t most) const {
   return out;
 }
 
-// Recurses at most kJsonDepthLimit deep, and ends soon behind `most` bytes.
+// Recurses at most kJsonDepthLimit deep, and ends soon after `most` bytes.
 void JsonValue::write(std::string& out, std::size_t most) const {
   if (out.size() > most) return;
   switch (kind()) {

@@ -1,11 +1,11 @@
 #pragma once
-// JSON from outside: one reader with bounds on size, depth and memory that refuses a key that is there twice.
+// JSON from outside: one reader with limits on size, depth and memory that refuses duplicate keys.
 //
-// A document is flat: 9 bytes per value, the strings, and 4 bytes per key of large objects. So the text and its document
-// together stay below 8 times the text whatever it holds, and nothing recurses where a document is built or destroyed.
-// nlohmann::json, which writes our own files, cannot promise that: an empty list takes 48 bytes, a member of an object
-// 96, and its lexer copies a token that it refuses nearly ten times. Nor does it read NaN and Infinity, which Python
-// writes.
+// A document is flat: 9 bytes per value, the strings, and 4 bytes per key of large objects. So text and document
+// together need less than 8 times the text for any input, and building or destroying a document does not recurse.
+// nlohmann::json, which writes our own files, does not guarantee that: an empty list takes 48 bytes, a member of an
+// object 96, and its lexer copies a refused token nearly ten times. It also does not read NaN and Infinity, which
+// Python writes.
 
 #include <cstdint>
 #include <deque>
@@ -26,7 +26,7 @@ inline constexpr std::size_t kJsonDepthLimit = 64;
 /// Readers of files ask for less.
 inline constexpr std::size_t kJsonByteLimit = std::size_t{1} << 30;
 
-/// What a document is made of: values in the order of the text, a container before its contents, a key before its value.
+/// The nodes of a document: values in text order, a container before its contents, a key before its value.
 struct JsonTree {
   enum class Kind : std::uint8_t {
     null,
@@ -35,7 +35,7 @@ struct JsonTree {
     integer,     ///< below 0
     whole,       ///< 0 or more, up to 2^64 - 1
     real,        ///< finite
-    not_finite,  ///< NaN, Infinity, -Infinity: read, but no number to anybody who asks
+    not_finite,  ///< NaN, Infinity, -Infinity: accepted, but not a number for readers
     string,
     array,
     object
@@ -67,8 +67,8 @@ class JsonValue {
   /// "null", "boolean", "number", "string", "array" or "object".
   const char* type_name() const;
 
-  /// bool, an integer, double, std::string or std::string_view; false, 0 or "" when it is none. No integer is made of a
-  /// real number.
+  /// bool, an integer, double, std::string or std::string_view; false, 0 or "" for another type. Integers are not made
+  /// from a real number.
   template <class T>
   T get() const {
     if constexpr (std::is_same_v<T, bool>)
@@ -78,9 +78,9 @@ class JsonValue {
     else
       return T(text());
   }
-  /// Of a number that is no integer, NaN and infinities included.
+  /// A number that is not an integer, including NaN and infinities.
   double real() const;
-  /// Of a string; it lives as long as the document.
+  /// A string; valid as long as the document.
   std::string_view text() const;
 
   /// Elements of a list, members of an object. O(size) for objects.
@@ -102,10 +102,10 @@ class JsonValue {
   /// Over the (key, value) pairs of an object, in the order of the text; nothing of anything else.
   Members items() const;
 
-  /// The value as JSON in ASCII, for messages: cut behind `most` bytes ("..." says so).
+  /// The value as JSON in ASCII, for messages: cut after `most` bytes ("..." marks this).
   std::string in_ascii(std::size_t most = std::string::npos) const;
 
-  /// The same value: 1 and 1.0 are, members may stand in any order, NaN equals nothing.
+  /// Equality: 1 equals 1.0, the order of members does not matter, NaN equals nothing.
   friend bool operator==(JsonValue a, JsonValue b);
 
  private:
@@ -119,7 +119,7 @@ class JsonValue {
       if (kind() == Kind::real) return static_cast<T>(real());
     return T{};
   }
-  /// The index behind this value and all that is in it.
+  /// The index after this value and its contents.
   std::uint32_t next() const {
     return is_array() || is_object() ? static_cast<std::uint32_t>(payload() >> 32) : index_ + 1;
   }
@@ -171,9 +171,10 @@ class JsonValue::Members {
 /// A whole text, read and checked. Copies share it.
 class JsonDocument {
  public:
-  /// Strict JSON in UTF-8 and the three words NaN, Infinity and -Infinity; a byte order mark at the start is passed over.
-  /// Errors: bad_file. The message begins with a verb ("is no valid JSON at byte 7"): who knows what the text is puts
-  /// its name in front.
+  /// Strict JSON in UTF-8 and the three words NaN, Infinity and -Infinity; a byte order mark at the start is passed
+  /// over.
+  /// Errors: bad_file. The message begins with a verb ("is no valid JSON at byte 7"): the caller puts the name of the
+  /// text before it.
   static Result<JsonDocument> parse(std::string_view text);
   /// {}
   JsonDocument();

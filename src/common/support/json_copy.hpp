@@ -7,7 +7,7 @@
 
 namespace moe::inline MOE_ABI {
 
-/// `Json` is nlohmann::json or nlohmann::ordered_json. NaN and Infinity become such numbers, which are written as null.
+/// `Json` is nlohmann::json or nlohmann::ordered_json. NaN and Infinity stay numbers, which are written as null.
 /// Costs up to 50 times the text: for documents of a bounded number of values.
 template <class Json>
 Json copy_json(JsonValue value);

@@ -16,7 +16,7 @@ namespace {
 
 using Kind = JsonTree::Kind;
 
-/// A longer number is refused: no writer makes one.
+/// Longer numbers are refused; no program writes them.
 constexpr std::size_t kNumberBytes = 1024;
 /// Objects of more keys get an entry in JsonTree::sorted; fewer are compared one by one.
 constexpr std::size_t kFewKeys = 8;
@@ -83,7 +83,7 @@ class Parser {
     }
   }
 
-  // The first key of an object is read with its brace, so that a value is what comes next.
+  // The first key of an object is read with its brace, so that a value comes next.
   bool open(Kind kind) {
     if (open_.size() == kJsonDepthLimit) return refuse(fmt::format("is nested deeper than {} levels", kJsonDepthLimit));
     open_.push_back({static_cast<std::uint32_t>(tree_.kinds.size()), 0, keys_.size()});
@@ -103,7 +103,7 @@ class Parser {
     return take(":") || invalid();
   }
 
-  // Behind a value: its container goes on, or ends and is itself a value.
+  // After a value: its container continues, or ends and is itself a value.
   bool after_value() {
     skip_space();
     if (open_.empty()) {
@@ -128,7 +128,7 @@ class Parser {
     return true;
   }
 
-  // Finds a key that is there twice; `entry` is what the object's payload says about its keys.
+  // Finds a duplicate key; `entry` is the part of the object's payload about its keys.
   bool close_keys(std::size_t first, std::uint64_t& entry) {
     const auto begin = keys_.begin() + static_cast<std::ptrdiff_t>(first), end = keys_.end();
     const auto text_of = [this](std::uint32_t i) { return JsonValue(tree_, i).text(); };
@@ -202,7 +202,7 @@ class Parser {
     ++at_;
     const std::size_t begin = tree_.texts.size();
     for (;;) {
-      // Most of a text stands for itself.
+      // Fast path: characters that are not escaped.
       std::size_t end = at_;
       while (end < text_.size() && is_plain(text_[end])) ++end;
       tree_.texts.append(text_.substr(at_, end - at_));

@@ -1,6 +1,6 @@
 #pragma once
-// JSON text, written one value at a time. Unlike a tree of nlohmann's it may run out of memory anywhere: the destructor of
-// such a tree allocates (3.11.2), and where that fails the process ends.
+// JSON text, written one value at a time. It can handle a failed allocation anywhere, unlike a tree of nlohmann's,
+// whose destructor allocates (3.11.2) and ends the process if that fails.
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -16,7 +16,7 @@ namespace moe::inline MOE_ABI {
 
 class JsonWriter {
  public:
-  /// JSON has no word for a number that is not finite; those that JsonDocument reads are Python's.
+  /// JSON cannot represent numbers that are not finite; JsonDocument reads Python's notation.
   enum class NotFinite { null, words };
   explicit JsonWriter(NotFinite not_finite = NotFinite::null) : not_finite_(not_finite) {}
 

@@ -1,5 +1,5 @@
 #pragma once
-// Numbers that people write on command lines and in the environment: the whole text, in range, or an error.
+// Numbers from command lines and the environment: the whole text must be a number in range.
 
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@
 
 namespace moe::inline MOE_ABI {
 
-/// What a number may be, both ends included. A double whose `most` is the largest one has no upper bound.
+/// The allowed range, both ends included. A double whose `most` is the largest one has no upper bound.
 template <class T>
 struct Bounds {
   T least, most;

@@ -25,10 +25,10 @@ std::string reason(int error) { return std::generic_category().message(error); }
 
 constexpr const char* kStandardOutput = "standard output";
 
-// --- what a name leads to --------------------------------------------------------------------------------------------
+// --- resolving names -------------------------------------------------------------------------------------------------
 
-// The descriptor that a name stands for. Opening such a name anew would begin at the front of the file behind it, and
-// replacing that file would take it away from the shell that opened it.
+// The descriptor that a name refers to. Opening such a name again would start at the beginning of its file, and
+// replacing that file would detach it from the shell that opened it.
 int descriptor_named(const std::string& path) {
   if (path == "-" || path == "/dev/stdout") return STDOUT_FILENO;
   if (path == "/dev/stderr") return STDERR_FILENO;
@@ -44,7 +44,7 @@ int descriptor_named(const std::string& path) {
 
 struct Target {
   std::string path;     // no symbolic link
-  int descriptor = -1;  // or the descriptor it stands for
+  int descriptor = -1;  // or the descriptor that it refers to
   bool exists = false;
   struct stat status {};
 };
@@ -54,7 +54,7 @@ Result<Target> resolve(const std::string& path) {
   for (int links = 0; links < 40; ++links) {
     out.descriptor = descriptor_named(out.path);
     if (out.descriptor >= 0) return out;
-    if (::lstat(out.path.c_str(), &out.status) != 0) return out;  // what else is wrong comes up when it is created
+    if (::lstat(out.path.c_str(), &out.status) != 0) return out;  // other errors are reported when it is created
     out.exists = true;
     if (!S_ISLNK(out.status.st_mode)) return out;
     char link[4096];
@@ -68,7 +68,7 @@ Result<Target> resolve(const std::string& path) {
   return fail(ErrorCode::io, fmt::format("{}: {}", path, reason(ELOOP)));
 }
 
-// Whether a regular file may come to stand under the name.
+// Whether a regular file may be created under the name.
 Result<void> check_free(const std::string& path, const OutputOptions& options, const Target& target) {
   if (!target.exists) return {};
   if (S_ISDIR(target.status.st_mode))
@@ -77,7 +77,7 @@ Result<void> check_free(const std::string& path, const OutputOptions& options, c
     return fail(ErrorCode::bad_argument, fmt::format("{}: is not a regular file and will not be replaced", path));
   if (!options.replace)
     return fail(ErrorCode::bad_argument, fmt::format("{}: exists already; force replaces it", path));
-  // Renaming asks the folder alone; a file that is protected from writing is not to be replaced either.
+  // Renaming needs only write permission for the folder, but write-protected files must not be replaced either.
   if (::faccessat(AT_FDCWD, target.path.c_str(), W_OK, AT_EACCESS) != 0)
     return fail(ErrorCode::io, fmt::format("{}: cannot be written: {}", path, reason(errno)));
   return {};
@@ -171,7 +171,7 @@ Result<OutputFile> OutputFile::create(std::string path, OutputOptions options) {
   if (auto ok = check_free(file.path_, file.options_, *target); !ok) return forward(ok);
   if (auto ok = file.open_part(target->path); !ok) return forward(ok);
   if (target->exists) {
-    // The new file is to the old one's users what the old one was. Only root may give files away.
+    // The new file gets the old one's owner, group and permissions. Only root may change the owner.
     [[maybe_unused]] int ignored = ::fchown(file.descriptor_, target->status.st_uid, target->status.st_gid);
     ignored = ::fchmod(file.descriptor_, target->status.st_mode & 0777);
   }
@@ -179,7 +179,7 @@ Result<OutputFile> OutputFile::create(std::string path, OutputOptions options) {
 }
 
 Result<void> OutputFile::open_stream(const std::string& target, bool is_fifo) {
-  // Non-blocking: a FIFO without a reader is an error then, and not a wait that nothing ends.
+  // Non-blocking: a FIFO without a reader is then an error instead of an endless wait.
   while ((descriptor_ = ::open(target.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) < 0) {
     if (errno != EINTR && !(errno == ENXIO && is_fifo)) return failed("be written", errno);
     if (options_.cancelled && options_.cancelled()) return failed("be written", ECANCELED);
@@ -190,12 +190,12 @@ Result<void> OutputFile::open_stream(const std::string& target, bool is_fifo) {
 
 Result<void> OutputFile::open_part(const std::string& target) {
   target_ = target;
-  // The name may be as long as names can be: the part's must not be longer.
+  // The name may have the maximum length, which the part's name must not exceed.
   const std::size_t name = target.rfind('/') + 1;
   for (int attempt = 0; attempt < 100; ++attempt) {
     part_ = fmt::format("{}{}.part{}", target.substr(0, name), target.substr(name, 200), ::getpid());
     if (attempt > 0) part_ += fmt::format("-{}", attempt);
-    // Noted first: between the two an interrupted program would leave the file behind.
+    // Registered first: otherwise an interruption in between would leave the file.
     slot_ = note_unfinished(part_);
     descriptor_ = ::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ >= 0) return {};
@@ -230,7 +230,7 @@ bool OutputFile::is_same(const OutputFile& other) const {
   }, b{};
   if (is_stream()) {
     if (::fstat(descriptor_, &a) != 0 || ::fstat(other.descriptor_, &b) != 0) return false;
-    return a.st_dev == b.st_dev && a.st_ino == b.st_ino && !S_ISCHR(a.st_mode);  // what goes to /dev/null may meet
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino && !S_ISCHR(a.st_mode);  // outputs may share /dev/null
   }
   const auto split = [](const std::string& path) {
     const std::size_t name = path.rfind('/') + 1;

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where a name leads: a file that is there by its number, another by the way to it from the nearest folder that is.
+// The target of a name: an existing file by its inode, another by its path from the nearest existing folder.
 struct Place {
   dev_t device = 0;
   ino_t number = 0;
@@ -32,7 +32,7 @@ std::optional<Place> place_of(fs::path path) {
     if (failed) break;
     path = target.is_absolute() ? target : path.parent_path() / target;
   }
-  // The nearest folder that is there, and the way down from it.
+  // The nearest existing folder, and the rest of the path.
   fs::path folder = path.lexically_normal(), way;
   while (::stat(folder.empty() ? "." : folder.c_str(), &status) != 0) {
     if (folder.empty() || folder == folder.root_path()) return std::nullopt;
@@ -42,7 +42,7 @@ std::optional<Place> place_of(fs::path path) {
   return Place{status.st_dev, status.st_ino, way.string()};
 }
 
-// What is read of a Hugging Face folder, or of one that holds a GGUF file.
+// The input files in a Hugging Face folder, or in one with a GGUF file.
 bool is_read(const std::string& name) {
   static constexpr std::string_view kNames[] = {"config.json",         "generation_config.json",
                                                 "tokenizer.json",      "tokenizer_config.json",

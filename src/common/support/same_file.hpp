@@ -1,5 +1,5 @@
 #pragma once
-// Whether writing to one name would change what another stands for.
+// Whether two names refer to the same file.
 
 #include <span>
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Whether both names lead to one file or folder: the same inode or, where nothing is there yet, the same way down
-/// from the same folder. Symbolic links are followed, also those that lead to nothing.
+/// Whether both names refer to one file or folder: the same inode or, if it does not exist yet, the same path from the
+/// same folder. Symbolic links are followed, also dangling ones.
 bool same_file(const std::string& a, const std::string& b);
 
 /// `output` must not be a file that the model at `model` (a file, or a folder) is read from, `model` itself included.

@@ -12,10 +12,10 @@ namespace moe::inline MOE_ABI {
 
 namespace {
 
-// One character, or one byte that begins none.
+// One character, or one invalid byte.
 struct Character {
   std::size_t bytes = 1;
-  utf8proc_int32_t code_point = -1;  // -1: no UTF-8
+  utf8proc_int32_t code_point = -1;  // -1: invalid UTF-8
 };
 
 Character first_of(std::string_view text) {
@@ -27,7 +27,7 @@ Character first_of(std::string_view text) {
   return c;
 }
 
-// Whether a terminal shows the character and does nothing else with it.
+// Whether the character is printable without other effects on a terminal.
 bool is_shown(utf8proc_int32_t code_point) {
   if (code_point < 0) return false;
   if (code_point >= 0x200B && code_point <= 0x200D) return true;  // part of words and emoji
@@ -48,7 +48,7 @@ std::string escaped(std::string_view bytes, utf8proc_int32_t code_point) {
   return fmt::format("\\x{:02x}", static_cast<unsigned char>(bytes[0]));
 }
 
-// Calls piece(text) for each character as it is shown. `kept` characters stay, `quoted` ones are escaped.
+// Calls piece(text) with each character's printable form. `kept` characters stay, `quoted` ones are escaped.
 template <class Piece>
 void for_each_shown(std::string_view text, std::string_view kept, std::string_view quoted, Piece&& piece) {
   while (!text.empty()) {
@@ -67,13 +67,13 @@ std::string shown(std::string_view text, std::string_view kept) {
   return out;
 }
 
-// What no file name may hold on Linux ('/'), on other systems, or in a shell without surprise.
+// Characters that file names must not have on Linux ('/'), on other systems, or for shells.
 bool is_plain(std::string_view bytes, utf8proc_int32_t code_point) {
   constexpr std::string_view kReserved = "/\\:*?\"<>|";
   return is_shown(code_point) && kReserved.find(bytes[0]) == std::string_view::npos;
 }
 
-// At most so many bytes, and no broken character at the end.
+// At most so many bytes, without an incomplete character at the end.
 std::string_view up_to(std::string_view text, std::size_t bytes) {
   if (text.size() <= bytes) return text;
   while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
@@ -102,7 +102,7 @@ std::size_t display_width(std::string_view text) {
 }
 
 std::string shortened(std::string_view text, std::size_t columns) {
-  // A name of megabytes is cut before it is looked at character by character.
+  // Cuts very long names before they are processed character by character.
   const std::size_t most_bytes = 32 * columns;
   if (text.size() > 2 * most_bytes)
     return shortened(fmt::format("{}...{}", up_to(text, most_bytes), text.substr(text.size() - most_bytes / 2)),

@@ -14,7 +14,7 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
-/// How often `cancelled` is asked while nothing comes.
+/// Interval of calls to `cancelled` while no data arrives.
 constexpr std::int32_t kSliceMs = 100;
 
 const char* kind_of(mode_t mode) {
@@ -68,7 +68,7 @@ class Reader {
 
   Result<void> open() {
     if (path_.find('\0') != std::string::npos) return fail(ErrorCode::not_found, "a file name contains a NUL byte");
-    // Non-blocking: opening a FIFO must not wait for somebody to write.
+    // Non-blocking: opening a FIFO must not wait for a writer.
     descriptor_ = is_stdin_ ? STDIN_FILENO : ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (descriptor_ >= 0) return {};
     const bool is_socket = errno == ENXIO && ::stat(path_.c_str(), &status_) == 0 && S_ISSOCK(status_.st_mode);
@@ -76,7 +76,7 @@ class Reader {
   }
 
   Result<void> check_kind() {
-    // A program that was started with it closed may have put something in its place that cannot be read.
+    // If the program was started with it closed, the descriptor may be something unreadable.
     const int flags = is_stdin_ ? ::fcntl(descriptor_, F_GETFL) : O_RDONLY;
     if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY) return bad("is closed, expected a file or a pipe");
     if (::fstat(descriptor_, &status_) != 0) return system_error("cannot be examined");
@@ -97,7 +97,7 @@ class Reader {
     bool has_ended = !is_stream();
     if (is_stream() && !poll_slice(has_ended) && is_stdin_) return keep_waiting();
     const std::size_t before = text.size();
-    // A byte more than allowed tells a text of that size from a longer one.
+    // One byte more than allowed, to detect longer texts.
     const std::uint64_t room = limits_.bytes + 1 - before;
     text.resize(before + static_cast<std::size_t>(std::min(room, next_bytes(before))));
     const ssize_t n = ::read(descriptor_, text.data() + before, text.size() - before);
@@ -108,7 +108,7 @@ class Reader {
       last_ = Clock::now();
       return true;
     }
-    // A FIFO gives no bytes as well while nobody has opened it for writing.
+    // A FIFO without a writer gives no bytes either.
     if (n == 0) return !has_ended && !has_writer_ && !is_stdin_ ? keep_waiting() : false;
     if (error == EINTR) return true;
     if (error == EAGAIN && is_stream()) {
@@ -119,14 +119,14 @@ class Reader {
     return system_error("cannot be read");
   }
 
-  // Of a regular file all that is left, and one byte to see its end.
+  // For a regular file, the rest and one byte to detect the end.
   std::uint64_t next_bytes(std::size_t before) const {
     constexpr std::uint64_t kPiece = 1 << 16;
     const auto size = static_cast<std::uint64_t>(status_.st_size);
     return !is_stream() && size > before ? size - before + 1 : kPiece;
   }
 
-  // Whether something can be read, be it the end.
+  // Whether data or the end can be read.
   bool poll_slice(bool& has_ended) const {
     pollfd wanted{descriptor_, POLLIN, 0};
     const bool ready = ::poll(&wanted, 1, kSliceMs) > 0;
@@ -148,9 +148,9 @@ class Reader {
     if (is_stream()) return {};
     struct stat now {};
     if (::fstat(descriptor_, &now) != 0) return system_error("cannot be examined");
-    // Files of /proc say 0 and have bytes.
+    // Files in /proc have size 0 but contain data.
     if (now.st_size == 0 && status_.st_size == 0) return {};
-    // Standard input may begin anywhere in its file.
+    // Standard input may start anywhere in its file.
     const bool same_size = is_stdin_ || static_cast<std::uint64_t>(now.st_size) == bytes;
     if (same_size && same_time(now.st_mtim, status_.st_mtim)) return {};
     return fail(ErrorCode::io, fmt::format("{}: changed while it was read", name()));

@@ -1,5 +1,5 @@
 #pragma once
-// Whole texts from outside: files, and where it makes sense pipes and standard input.
+// Whole texts from outside: files, and where allowed pipes and standard input.
 
 #include <cstdint>
 #include <functional>
@@ -9,22 +9,22 @@
 
 namespace moe::inline MOE_ABI {
 
-/// What may be read besides a regular file.
+/// Whether other inputs than regular files are allowed.
 enum class Streams {
   refused,
-  allowed  ///< pipes, FIFOs that somebody writes into, terminals, and "-" for standard input
+  allowed  ///< pipes, FIFOs with a writer, terminals, and "-" for standard input
 };
 
 struct TextLimits {
   std::uint64_t bytes = 0;  ///< a longer text is refused
   Streams streams = Streams::refused;
-  std::function<bool()> cancelled = {};  ///< asked while a stream has nothing to read
-  std::int32_t idle_ms = 30'000;         ///< a stream (but no terminal) that gives nothing for so long is refused
-  std::int32_t writer_ms = 500;          ///< as long is waited for somebody who opens a FIFO for writing
+  std::function<bool()> cancelled = {};  ///< called while a stream has no data
+  std::int32_t idle_ms = 30'000;         ///< a stream (except a terminal) without data for so long is refused
+  std::int32_t writer_ms = 500;          ///< how long to wait for a writer of a FIFO
 };
 
-/// Errors: not_found; io, also when the file changes while it is read; bad_file when it is longer than `limits.bytes` or
-/// is something else (a directory, a device, a FIFO nobody writes into); cancelled.
+/// Errors: not_found; io, also when the file changes while it is read; bad_file when it is longer than `limits.bytes`
+/// or is something else (a directory, a device, a FIFO without a writer); cancelled.
 Result<std::string> read_text(const std::string& path, const TextLimits& limits);
 /// A regular file of at most `bytes` bytes.
 inline Result<std::string> read_text(const std::string& path, std::uint64_t bytes) {

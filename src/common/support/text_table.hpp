@@ -1,5 +1,5 @@
 #pragma once
-// A table for terminals: the gate of every name that stands in one.
+// Tables for terminals; all names in tables pass through here.
 
 #include <string>
 #include <string_view>
@@ -16,8 +16,8 @@ std::string shown_name(std::string_view name);
 /// in the middle; `columns` is at least 8. The text is printable but for colours (ESC [ ... m); it ends in a newline.
 std::string wrapped(std::string_view text, std::size_t columns);
 
-/// Columns as wide as their widest cell. Cells are shown by support/show.hpp: on one line, nothing that moves the cursor,
-/// cut in the middle where they are longer than two names.
+/// Columns as wide as their widest cell. Cells are shown by support/show.hpp: on one line, nothing that moves the
+/// cursor, cut in the middle where they are longer than two names.
 class TextTable {
  public:
   enum class Align {
@@ -26,8 +26,8 @@ class TextTable {
   };
   explicit TextTable(std::vector<std::string> header, Align align = Align::numbers);
   void add(std::vector<std::string> row);
-  /// Each line ends in a newline and in no space. A table wider than `columns` has its first column cut to at most
-  /// half of them, and then goes on below with the columns that are left, the first one repeated.
+  /// Each line ends in a newline and in no space. In a table wider than `columns`, the first column is cut to at
+  /// most half the width, and remaining columns follow below, with the first one repeated.
   std::string render(std::size_t columns = kUnbounded) const;
   /// Columns of the whole table.
   std::size_t width() const;

@@ -1,5 +1,5 @@
 #pragma once
-// The AI-Index view before it is a document: the published table, what follows from it, and measured models.
+// Data of the AI-Index view: the published table, figures derived from it, and measured models.
 
 #include <array>
 #include <cstdint>
@@ -24,7 +24,7 @@ enum class Status { on_disk, secondary, recalled };
 struct Row {
   std::string model, org, country, release;  ///< `release`: "2024-12"
   Kind kind = Kind::base;
-  std::optional<double> total_b, active_b;  ///< parameters in billions, as published; none where the size is not public
+  std::optional<double> total_b, active_b;  ///< parameters in billions, as published; none if not public
   std::optional<double> gflops_per_token;   ///< 2 x active matmul parameters with the LM head
   double accuracy = 0;                      ///< share
   std::string protocol, source, note;
@@ -56,7 +56,7 @@ struct Reference {
 /// Empty for fewer than three points, or where accuracy does not rise with compute.
 std::optional<Reference> fit_reference(std::span<const Row> rows);
 
-/// Compute of the reference at equal accuracy over one's own.
+/// Compute of the reference at equal accuracy, divided by the model's own.
 struct Multiplier {
   double value = 0;
   bool is_extrapolated = false;  ///< the accuracy is outside of the reference's
@@ -64,13 +64,14 @@ struct Multiplier {
 /// Empty for an accuracy of 0 or 1.
 std::optional<Multiplier> multiplier_of(const Reference& reference, double accuracy, double gflops);
 
-/// Marks the base rows that no other base row beats in both compute and accuracy. `only_verified` leaves the others out.
+/// Marks the base rows that no other base row beats in both compute and accuracy. `only_verified` leaves the others
+/// out.
 std::vector<bool> base_front(std::span<const Row> rows, bool only_verified = false);
 
-/// A gap between two scores on kQuestions questions each, as far as sampling noise goes.
+/// A gap between two scores on kQuestions questions each, with its sampling noise.
 struct Judgement {
   double gap = 0;             ///< first minus second, shares
-  double standard_error = 0;  ///< of independent questions, unpaired: an upper bound where both got the same ones
+  double standard_error = 0;  ///< of independent questions, unpaired: an upper bound for correlated answers
   double p = 1;               ///< two-sided, normal
   std::optional<std::int64_t> questions_needed;
   bool is_real() const { return p < 0.05; }
@@ -87,9 +88,8 @@ struct YearGap {
   /// Both scores are from one source and protocol.
   bool is_one_table() const { return us->source == cn->source && us->protocol == cn->protocol; }
 };
-/// By rising year: all rows, base rows, and the rows of one table (same source, same protocol) where one has both
-/// countries; of several the one whose weaker side is the strongest. A pair stands there once. The rows must outlive
-/// what comes back.
+/// By ascending year: all rows, base rows, and the rows of one table (same source, same protocol) with both countries;
+/// of several tables the one whose weaker side is the strongest. Pairs are unique. The rows must outlive the result.
 std::vector<YearGap> gaps_by_year(std::span<const Row> rows);
 
 /// A gap that was published without the two scores.
@@ -97,8 +97,8 @@ struct ReportedGap {
   const char* when;
   double gap;
   double top;  ///< score of the best row
-  /// With the largest error that any two scores of this gap can have (around 50 %), and with the error where the better
-  /// one is as good as the best row of the table.
+  /// With the largest possible error of two scores with this gap (around 50 %), and with the error if the better one
+  /// equals the best row of the table.
   Judgement widest, narrowest;
   /// The two agree.
   bool is_real() const { return widest.is_real() && narrowest.is_real(); }
@@ -109,7 +109,7 @@ std::array<ReportedGap, 2> reported_gaps(std::span<const Row> rows);
 
 /// A model of the user's own.
 struct Measured {
-  std::string label;  ///< the model's name; with task or run where one name is there several times
+  std::string label;  ///< the model's name; with task or run if it is not unique
   std::string file, task;
   std::string at;  ///< "0/models/1/tasks/2": run and JSON pointer
   std::int64_t questions = 0, shots = 0;
@@ -117,11 +117,11 @@ struct Measured {
   std::optional<double> standard_error;
   read::Interval interval;
   double gflops_per_token = 0;      ///< of the weights: the same definition as the published rows'
-  double gflops_per_run_token = 0;  ///< all model FLOPs of the run over its tokens: attention too, the head where asked
+  double gflops_per_run_token = 0;  ///< all model FLOPs of the run per token, including attention
 };
 struct MeasuredModels {
   std::vector<Measured> rows;
-  std::vector<std::string> left_out;  ///< a sentence for each run that asked other tasks as well
+  std::vector<std::string> left_out;  ///< a sentence for each run with other tasks
 };
 /// Errors: bad_file naming the file; the task when a run asked none whose name begins with "mmlu".
 Result<MeasuredModels> measured_models(std::span<const read::Run> runs);

@@ -172,7 +172,7 @@ void add_measured(ReportDocument& out, const View& view) {
   for (const std::string& sentence : view.measured.left_out) out.add(Block::Kind::small, sentence);
 }
 
-// Nobody reads the exponents of a normal tail that far out.
+// Smaller p-values are not meaningful.
 Cell tail_cell(double p) {
   return p < 1e-99 ? Cell{"<1e\xE2\x88\x92" "99", exact_form(p)} : p_cell(p, "");
 }

@@ -6,7 +6,7 @@
 
 namespace moe::inline MOE_ABI::eval::ai_index {
 
-/// Behind the name of a row whose figure was not read at its source.
+/// Follows the name of a row whose figure was not read at its source.
 inline constexpr const char* kUnverified = " \xE2\x80\xA0";
 std::string shown_model(const Row& row);
 
@@ -20,7 +20,7 @@ std::string verdict_of(const Judgement& judgement);
 /// "2024, base rows".
 std::string name_of(const YearGap& gap);
 
-/// Everything that is shown; what it points to must outlive it.
+/// Everything that is shown; referenced data must outlive it.
 struct View {
   std::string file;  ///< of the published table
   std::vector<Row> rows;
@@ -33,7 +33,7 @@ struct View {
 View view_of(std::string file, std::vector<Row> rows, MeasuredModels measured);
 
 ReportDocument index_document(const View& view, Painter& painter);
-/// For those who cannot see the picture.
+/// Alternative text of the picture.
 std::string picture_words(const View& view);
 /// Published and measured points (ai_index_picture.cpp); none where `painter` cannot draw.
 std::optional<Picture> index_picture(const View& view, Painter& painter);

@@ -1,4 +1,4 @@
-// What follows from the published table: fit, multipliers, front, gaps.
+// Figures derived from the published table: fit, multipliers, front, gaps.
 
 #include <algorithm>
 #include <cmath>
@@ -15,7 +15,7 @@ namespace {
 double logit(double share) { return std::log(share / (1 - share)); }
 bool has_logit(double share) { return share > 0 && share < 1; }
 
-// "Best" as a reader of the table finds it: of equals the first.
+// The best row; of equals the first in the table.
 const Row* best(std::span<const Row* const> rows, std::string_view country) {
   const Row* out = nullptr;
   for (const Row* row : rows)

@@ -20,7 +20,7 @@ std::string picture_problem(const Painter& painter, const ReportDocument& docume
   return is_drawn ? "" : "it takes 2 to 200 points whose compute is known";
 }
 
-// Behind the verdict, in front of the first heading.
+// After the verdict, before the first heading.
 void note_problem(ReportDocument& document, const std::string& problem) {
   const auto heading = std::find_if(document.blocks.begin(), document.blocks.end(),
                                     [](const Block& b) { return b.kind == Block::Kind::heading; });
@@ -66,7 +66,7 @@ Result<void> write_ai_index_files(const AiIndexTexts& texts, const std::string& 
   const std::string* contents[] = {&texts.html, &texts.markdown};
   for (std::size_t i = 0; i < std::size(kIndexFiles); ++i) {
     const std::string path = (std::filesystem::path(directory) / kIndexFiles[i]).string();
-    // One that cannot be written does not cost the other.
+    // If one cannot be written, the other still is.
     if (auto written = write_file(path, *contents[i], {.cancelled = cancelled}); !written && result) result = written;
   }
   return result;

@@ -38,7 +38,7 @@ Result<Measured> measured(const read::Run& run, std::size_t index, std::size_t m
   return out;
 }
 
-// Names that are there twice get their task, and their run where that is not enough.
+// Duplicate names get their task, and if necessary their run.
 void tell_apart(std::vector<Measured>& rows) {
   std::map<std::string, int> names, names_and_tasks;
   for (const Measured& row : rows) ++names[row.label], ++names_and_tasks[row.label + "\n" + row.task];

@@ -1,4 +1,4 @@
-// The published table: foreign bytes, checked field by field.
+// Reads the published table: untrusted, checked field by field.
 
 #include <fmt/format.h>
 
@@ -118,7 +118,7 @@ class RowReader {
   std::string problem_;
 };
 
-// What is wrong with the header; empty when nothing is.
+// The problem with the header; empty if there is none.
 std::string header_problem(const std::vector<std::string>& cells) {
   if (cells.size() != std::size(kColumns))
     return fmt::format("the header has {} columns, expected {}, from {} to {}", cells.size(), std::size(kColumns),

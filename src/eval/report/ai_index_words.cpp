@@ -1,4 +1,4 @@
-// What the AI-Index view found, in sentences.
+// Findings of the AI-Index view, in sentences.
 
 #include <fmt/format.h>
 

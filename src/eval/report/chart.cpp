@@ -44,7 +44,7 @@ void draw(const ChartPoint& point, char mark, const ChartFrame& frame, std::vect
   const auto cell = [&](int r, int c) -> char& {
     return canvas[static_cast<std::size_t>(r)][static_cast<std::size_t>(c)];
   };
-  // Two points in one cell stand side by side.
+  // Two points in one cell are drawn next to each other.
   while (column + 1 < kColumns && cell(row, column) != ' ' && cell(row, column) != '|') ++column;
   for (int r = spread_top; r <= spread_bottom; ++r)
     if (cell(r, column) == ' ') cell(r, column) = '|';

@@ -1,5 +1,5 @@
 #pragma once
-// Questions that were not plainly asked and answered: none is ever scored silently.
+// Counts of questions with problems (truncated, too long, tied, ...), for reports.
 
 #include <cstdint>
 #include <string_view>

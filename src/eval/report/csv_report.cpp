@@ -1,4 +1,4 @@
-// Every number of the runs in one table: a line per result, subject or gap, every digit.
+// All numbers of the runs in one table: a line per result, subject or gap, in full precision.
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -9,7 +9,7 @@
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-// In the order of the columns; a field that a line has no number for is empty.
+// In the order of the columns; fields without a number are empty.
 struct Line {
   std::string kind, file, model, task, other, field, name, metric, value, standard_error, low, high;
   std::string questions, shots, p_mcnemar, p_holm, mde, needed, distinguishable;
@@ -23,7 +23,7 @@ std::string text_of(const Line& l) {
   std::vector<std::string> fields;
   for (const std::string* text : {&l.kind, &l.file, &l.model, &l.task, &l.other, &l.field, &l.name, &l.metric})
     fields.push_back(csv_escaped(*text));
-  // Our own numbers: a minus sign in front is no formula.
+  // Our own numbers: a leading minus sign is not a formula.
   for (const std::string* number : {&l.value,
                                     &l.standard_error,
                                     &l.low,

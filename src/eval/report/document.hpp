@@ -1,6 +1,6 @@
 #pragma once
-// A report before it is HTML or Markdown: headings, sentences, tables and pictures in reading order. All texts here are
-// plain; who writes them out escapes them.
+// The content of a report, independent of HTML or Markdown: headings, sentences, tables and pictures in reading order.
+// All texts are plain; the writers escape them.
 
 #include <optional>
 #include <string>
@@ -15,16 +15,16 @@ namespace moe::inline MOE_ABI::eval {
 
 struct Cell {
   std::string text;        ///< as it is shown
-  std::string exact = {};  ///< every digit of a number
-  std::string at = {};  ///< where the number stands: index of the run and JSON pointer; empty for one that was derived
-  double scale = 1;     ///< what the shown number is multiplied by
-  std::string mark = {};  ///< a class for the style sheet
+  std::string exact = {};  ///< the number in full precision
+  std::string at = {};     ///< source of the number: index of the run and JSON pointer; empty for derived numbers
+  double scale = 1;        ///< factor of the shown number
+  std::string mark = {};   ///< a class for the style sheet
 };
 
 struct Column {
   std::string title;
   bool is_number = true;
-  bool is_extra = false;  ///< left out on a terminal that has no room for all columns
+  bool is_extra = false;  ///< omitted on narrow terminals
 };
 
 struct Table {
@@ -101,10 +101,10 @@ void add_stopped(ReportDocument& out, const std::vector<read::Run>& runs);
 void add_families(ReportDocument& out, const std::vector<read::Run>& runs);
 void add_origin(ReportDocument& out, const std::vector<read::Run>& runs);
 
-/// Verdicts, one each; then questions and FLOPs, and what the numbers are worth. Empty where the run was not stopped.
+/// Verdicts, one each; then questions and FLOPs, and caveats. Empty for runs without early stopping.
 std::vector<std::string> stopped_sentences(const read::Run& run);
 std::vector<std::string> family_sentences(const read::Run& run);
-/// Of a run that stopped when it was known; `at`: where its numbers stand.
+/// Of a run with early stopping; `at`: the source of its numbers.
 Table stopped_pairs_table(const UntilKnown& known, const std::vector<std::string>& names, const std::string& at);
 Table stopped_use_table(const UntilKnown& known, const std::vector<std::string>& names, const std::string& at);
 
@@ -117,8 +117,8 @@ std::string csv_report(const std::vector<read::Run>& runs);
 /// For a terminal: neither pictures nor code.
 std::string plain_table(const Table& table, const TableOptions& options);
 std::string plain_report(const ReportDocument& document, const TableOptions& options);
-/// The first picture as a file of its own, in both themes; `description` is for those who cannot see it. Empty where
-/// there is none.
+/// The first picture as a separate file, in both themes; `description` is its alternative text. Empty without a
+/// picture.
 std::string picture_file(const ReportDocument& document, const std::string& description);
 /// The numbers of the first section's picture.
 std::string picture_description(const std::vector<Section>& sections);

@@ -1,4 +1,4 @@
-// What each model answers, and what it costs.
+// Accuracy and cost of each model.
 
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-// The row of the whole task: the one that bears its name, else the last group.
+// The row of the whole task: the one with its name, else the last group.
 const read::Row* whole_row(const read::Task& task, std::size_t& index) {
   for (std::size_t i = task.rows.size(); i-- > 0;)
     if (task.rows[i].name == task.name) {
@@ -33,7 +33,7 @@ std::vector<std::string> metric_keys(const Section& section) {
   const read::Task& first = *section.results[0].of_task;
   const read::Row* row = whole_row(first, index);
   for (std::size_t m = 0; row != nullptr && m < row->metrics.size(); ++m)
-    // The accuracy itself stands in front already.
+    // The accuracy is already in an earlier column.
     if (!first.accuracy || m > 0) out.push_back(row->metrics[m].key);
   return out;
 }
@@ -90,7 +90,7 @@ std::string reference_of(const Section& section) {
 // One more picture of accuracy, against something that was measured for every question.
 using CostOf = std::function<std::optional<double>(const ModelResult&)>;
 
-// Variants of one model, "name[top_k=4]": what they share says nothing.
+// Variants of one model, "name[top_k=4]": equal values are omitted.
 void shorten_labels(std::vector<Point>& points) {
   std::string shared;
   for (const Point& p : points) {
@@ -152,7 +152,7 @@ void add_cost_pictures(ReportDocument& out, const Section& section, Painter& pai
   }
 }
 
-// What a token costs, whatever is asked.
+// Cost per token, independent of the questions.
 Table model_table(const Section& section) {
   Table table;
   table.caption = "Cost of a token";
@@ -171,7 +171,7 @@ Table model_table(const Section& section) {
   return table;
 }
 
-// What this exam took.
+// Cost of this exam.
 Table run_table(const Section& section, bool has_bytes, bool has_joules) {
   Table table;
   table.caption = "Cost of the exam";

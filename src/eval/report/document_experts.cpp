@@ -1,4 +1,4 @@
-// Mixtures of experts: what the number of experts per token is worth, and which experts are used.
+// MoE models: accuracy by number of experts per token, and use of experts.
 
 #include <fmt/format.h>
 
@@ -20,7 +20,7 @@ std::string variant_key(const ModelResult& r) {
                      m.template_sha256, r.run);
 }
 
-// The part of a row's name in front of the sweep's value.
+// The part of a row's name before the sweep's value.
 std::string base_name(const std::string& label) { return label.substr(0, label.find('[')); }
 
 using ValueOf = std::optional<double> (*)(const read::Model&);
@@ -47,7 +47,7 @@ std::vector<Series> sweep_of(const Section& section, ValueOf value) {
   return out;
 }
 
-// Counts over what each would have if all had the same.
+// Counts relative to an even load.
 std::vector<double> relative(const std::vector<std::int64_t>& counts) {
   double total = 0;
   for (const std::int64_t c : counts) total += static_cast<double>(c);
@@ -86,7 +86,7 @@ Table layer_table(const ModelResult& r, const read::Experts& experts) {
   return table;
 }
 
-// How far each subject's experts are from those of all questions, and where it differs most.
+// The distance of each subject's expert use from that of all questions, and the layer where it is largest.
 Table subject_table(const ModelResult& r, const read::Experts& experts) {
   Table table;
   table.caption = fmt::format("{}: which subjects use which experts", r.label);
@@ -103,7 +103,7 @@ Table subject_table(const ModelResult& r, const read::Experts& experts) {
       const auto all = relative(experts.all.counts[l]), own = relative(subject.counts[l]);
       far += distance(all, own);
       for (std::size_t e = 0; e < own.size(); ++e)
-        // An expert that is hardly used would win by chance.
+        // Excludes rarely used experts, which would win by chance.
         if (own[e] >= 1 && all[e] > 0) favourites.push_back({own[e] / all[e], experts.layers[l], e});
     }
     std::stable_sort(favourites.begin(), favourites.end(),

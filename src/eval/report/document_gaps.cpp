@@ -22,7 +22,7 @@ Bar bar_of(const read::Gap& gap, std::string label) {
   return {std::move(label), gap.gap, low, high, !gap.distinguishable ? 0 : gap.gap > 0 ? 1 : -1};
 }
 
-// What every table of gaps has behind its first columns.
+// Common columns of all tables of gaps, after the first ones.
 void add_gap_cells(std::vector<Cell>& row, const read::Gap& gap, const std::string& at, const std::string& verdict) {
   row.push_back(points_cell(gap.gap, at + "/gap"));
   row.back().mark = mark_of(gap);
@@ -54,7 +54,7 @@ std::string first_metric(const std::vector<read::Row>& rows) {
   return rows.empty() || rows[0].metrics.empty() ? "no metric" : rows[0].metrics[0].key;
 }
 
-// What a question of each row cost, a column per model behind the accuracies.
+// Cost per question of each row, a column per model after the accuracies.
 void add_cost_columns(Table& table, const Section& section, const std::vector<read::Row>& rows) {
   if (rows.empty() || !rows[0].model_flops) return;
   for (const ModelResult& r : section.results)

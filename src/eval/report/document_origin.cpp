@@ -1,4 +1,4 @@
-// What was not plainly asked, and where everything comes from.
+// Questions with problems, and the origin of everything.
 
 #include <fmt/format.h>
 
@@ -11,7 +11,7 @@
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-// As a shell would take it.
+// Quoted for a shell.
 std::string command_line(const std::vector<std::string>& words) {
   std::string out;
   for (const std::string& text : words) {

@@ -1,4 +1,4 @@
-// What stands first in the report of a run that stopped when it was known, and the gaps between families.
+// The first section of a report with early stopping, and the gaps between families.
 
 #include <fmt/format.h>
 

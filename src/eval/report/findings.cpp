@@ -27,7 +27,7 @@ std::string label_of(const std::vector<read::Run>& runs, std::size_t run, const 
   return several ? fmt::format("{} (run {})", name, run + 1) : name;
 }
 
-// The front, and the compute that others would spend, among the results with an accuracy.
+// The front and compute multipliers among the results with an accuracy.
 void compare_costs(Section& section) {
   std::vector<ModelResult*> results;
   std::vector<double> cost, accuracy;
@@ -163,7 +163,7 @@ std::string pair_sentence(const PairFinding& pair) {
          ".";
 }
 
-// What was not plainly asked and answered, and could have changed the numbers.
+// Questions with problems that may have affected the numbers.
 std::string honesty(const Section& section) {
   std::string out;
   for (const ModelResult& r : section.results)
@@ -175,7 +175,7 @@ std::string honesty(const Section& section) {
                      : "Not plainly asked and answered: " + out + ".";
 }
 
-// The first questions of an exam are no sample of it.
+// The first questions of an exam are not a random sample.
 std::string limited(const Section& section, const read::Run& run) {
   const std::string count = questions_form(section.questions, section.of_all);
   const bool has_subjects = section.results[0].of_task->rows.size() > 1;
@@ -188,7 +188,7 @@ void put_in_words(Section& section, const std::vector<read::Run>& runs) {
   const ModelResult* best = best_of(section);
   constexpr std::size_t kMostPairs = 6;
   if (section.is_part && best != nullptr) {
-    // Who is better was found above, in a way that allows for the stop; a ranking here would be another one.
+    // The ranking was determined above, accounting for early stopping; another one here could contradict it.
     std::vector<std::string> shares;
     for (const ModelResult& r : section.results)
       if (r.of_task->accuracy) shares.push_back(r.label + " " + percent_of(*r.of_task));
@@ -201,7 +201,7 @@ void put_in_words(Section& section, const std::vector<read::Run>& runs) {
     const Field field = field_of(section, *best);
     section.headline = ranking(section, *best, field);
     section.details.push_back(cost(section, *best, field));
-    // Of many, those of the best: they decide the headline.
+    // If there are many, only gaps to the best model, which determine the headline.
     std::vector<const PairFinding*> pairs;
     for (const PairFinding& p : section.pairs)
       if (section.pairs.size() <= kMostPairs || p.a == best->label || p.b == best->label) pairs.push_back(&p);

@@ -1,5 +1,5 @@
 #pragma once
-// What the runs say together: results by task, who is on the front, which gaps are real, in words.
+// Findings over all runs: results by task, the front, and which gaps are real, in words.
 
 #include <optional>
 #include <string>
@@ -17,7 +17,7 @@ struct ModelResult {
   const read::Task* of_task = nullptr;
   bool front = false;            ///< no other is both cheaper and better
   ComputeMultiplier multiplier;  ///< with an interval where all results are of one run
-  /// JSON pointer behind the run's index: "0/models/1/tasks/2".
+  /// JSON pointer after the run's index: "0/models/1/tasks/2".
   std::string at() const;
   std::string model_at() const;
 };
@@ -34,7 +34,7 @@ struct Section {
   std::string task, title;  ///< `title`: the task, with the number of worked examples where it is there twice
   std::int64_t questions = 0, of_all = 0, shots = 0;  ///< `of_all`: as many as there were without a limit
   double chance = 0;
-  bool is_part = false;  ///< of a run that stopped when it was known: questions that were drawn
+  bool is_part = false;  ///< of a run with early stopping: questions that were drawn
   std::vector<ModelResult> results;
   std::vector<PairFinding> pairs;
   std::string headline;              ///< one sentence
@@ -42,7 +42,7 @@ struct Section {
   bool has_accuracy() const;
 };
 
-/// The runs must outlive what comes back.
+/// The runs must outlive the result.
 std::vector<Section> find_sections(const std::vector<read::Run>& runs);
 
 /// "A is better", "not distinguishable".

@@ -1,5 +1,5 @@
 #pragma once
-// How numbers and foreign texts stand in a report.
+// Formats of numbers and escaping of text in reports.
 
 #include <cstdint>
 #include <optional>
@@ -28,11 +28,11 @@ std::string count_form(std::int64_t value);
 std::string p_form(double p);
 /// "1.2 to 5.6", "1.2 or more", "5.6 or less"; "-" without both ends.
 std::string ends_form(const std::optional<double>& low, const std::optional<double>& high);
-/// Every digit: what reads back as the same number.
+/// Full precision: reads back as the same number.
 std::string exact_form(double value);
 
-/// Foreign text in HTML, as content or within a quoted attribute. Control characters and marks that turn the direction
-/// of text become visible (support/show.hpp).
+/// Text from outside in HTML, as content or within a quoted attribute. Control characters and marks that turn the
+/// direction of text become visible (support/show.hpp).
 std::string html_escaped(std::string_view text);
 /// Foreign text in Markdown, in a table as well: on one line, no markup of its own.
 std::string markdown_escaped(std::string_view text);

@@ -152,7 +152,7 @@ Json results_json(const RunReport& report, const ModelRun& run) {
   for (std::size_t t = 0; t < run.outcomes.size(); ++t) {
     add_task(run.task(report.tasks, t), run.outcomes[t], root);
     seconds += run.outcomes[t].seconds;
-    // Not the harness's own; its readers pass over keys that they do not know.
+    // Our own addition; the harness's readers ignore unknown keys.
     const TaskOutcome& o = run.outcomes[t];
     root["libmoe_checks"][report.tasks[t].spec.name] = {
         {"truncated", o.truncated},   {"too_long", o.too_long},
@@ -186,13 +186,13 @@ Json results_json(const RunReport& report, const ModelRun& run) {
   return root;
 }
 
-// What was asked and what came back: log-likelihoods of continuations.
+// Requests and results: log-likelihoods of continuations.
 void add_scores(const Document& document, const DocumentOutcome& scored, Json& line) {
   const std::size_t count = document.continuations.size();
   for (std::size_t i = 0; i < scored.scores.size(); ++i) {
     const Score& score = scored.scores[i];
     const Json response = {python_float(score.log_likelihood), score.is_greedy ? "True" : "False"};
-    // Behind the answers to the question stand the answers alone, where a metric wants them.
+    // The answers to the question are followed by the answers alone, if a metric needs them.
     line["arguments"][fmt::format("gen_args_{}", i)] = {{"arg_0", i < count ? document.context_of(i) : std::string()},
                                                         {"arg_1", document.continuations[i % count]}};
     line["resps"].push_back(Json::array({response}));
@@ -208,7 +208,7 @@ void add_text(const Document& document, const DocumentOutcome& scored, Json& lin
   line["filtered_resps"].push_back(response);
 }
 
-// The same of a reply, as one of the filters left it.
+// The same for a reply after one of the filters.
 void add_reply(const TaskSpec& task, const Document& document, const DocumentOutcome& scored, std::size_t filter,
                Json& line) {
   const Json how = {{"until", task.generation.until},
@@ -220,14 +220,14 @@ void add_reply(const TaskSpec& task, const Document& document, const DocumentOut
   line["filtered_resps"].push_back(scored.filtered[filter]);
 }
 
-// A question's metric as the harness keeps it: of texts with their size, so that it can be averaged.
+// A question's metric in the harness's form: for texts with their size, for averaging.
 Json metric_json(Metric metric, double value, const DocumentOutcome& scored) {
   if (metric == Metric::word_perplexity) return Json::array({value, scored.words});
   if (metric == Metric::byte_perplexity || metric == Metric::bits_per_byte) return Json::array({value, scored.bytes});
   return value;
 }
 
-// What kept a question from being plainly asked and answered. Not the harness's own.
+// Problems of a question. Our own addition.
 Json checks_of(const DocumentOutcome& scored) {
   const auto any = [&](bool Score::*flag) {
     return std::any_of(scored.scores.begin(), scored.scores.end(), [&](const Score& s) { return s.*flag; });
@@ -242,7 +242,7 @@ Json checks_of(const DocumentOutcome& scored) {
 
 Json sample_of(const PreparedTask& task, const Document& document, const DocumentOutcome& scored, std::int64_t index,
                std::size_t filter) {
-  // Bad where a caller made the question himself.
+  // May fail if the caller built the question.
   const auto question = JsonDocument::parse(document.question.json);
   const Json doc = question ? copy_json<Json>(question->root()) : Json(std::string(document.question.json));
   Json line = {{"doc_id", index},
@@ -274,7 +274,7 @@ Json sample_of(const PreparedTask& task, const Document& document, const Documen
   return line;
 }
 
-// All lines of a subtask, filter by filter as the harness writes them; `hash` is what it calls the task's hash.
+// All lines of a subtask, filter by filter as in the harness; `hash` is its task hash.
 std::string sample_lines(const PreparedTask& task, const Subtask& subtask,
                          const std::vector<DocumentOutcome>& documents, std::string& hash) {
   std::string lines, hashes;
@@ -289,7 +289,7 @@ std::string sample_lines(const PreparedTask& task, const Subtask& subtask,
   return lines;
 }
 
-// What went wrong with some of several files; the others are written nevertheless.
+// Errors of some files; the others are still written.
 class FileErrors {
  public:
   void note(const Result<void>& written) {
@@ -329,7 +329,7 @@ Result<void> write_harness_files(const RunReport& report, const ModelRun& run, c
       const std::string lines = sample_lines(task, subtask, run.outcomes[t].documents[s], hash);
       const std::string file = samples_file(subtask.name, time);
       results["task_hashes"][subtask.name] = hash;
-      // Readers take the subtask's name out of the file's; where it is another one, this says so.
+      // Readers take the subtask's name from the file's; if they differ, this lists the file.
       if (file_name_of(subtask.name) != subtask.name) results["libmoe_sample_files"][subtask.name] = file;
       write(file, lines);
     }

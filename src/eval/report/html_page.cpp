@@ -1,4 +1,4 @@
-// The report as one HTML file that loads nothing and runs nothing.
+// The report as one self-contained HTML file without scripts.
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-// A name in the midst of ours: text that runs from right to left must not turn the rest of the line.
+// Isolates a name, so that right-to-left text does not affect the rest of the line.
 std::string foreign(const std::string& text) { return "<bdi>" + html_escaped(text) + "</bdi>"; }
 
 std::string cell(const Cell& c, bool is_number, bool is_head) {
@@ -26,7 +26,7 @@ std::string cell(const Cell& c, bool is_number, bool is_head) {
 }
 
 std::string table(const Table& t) {
-  // A box of its own that scrolls: the page never does. It takes the keyboard, and says what it is.
+  // A scrolling box, so that the page does not scroll sideways; focusable and labelled.
   std::string out = fmt::format(
       "<div class=\"box\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table><caption>{0}</caption>\n<thead><tr>",
       html_escaped(t.caption));
@@ -111,7 +111,7 @@ std::string html_page(const ReportDocument& document) {
       links += fmt::format("<li><a href=\"#{}\">{}</a></li>\n", html_escaped(b.anchor), foreign(b.text));
   if (links.find("<li>", 1) != std::string::npos) out += "<nav aria-label=\"tasks\"><ul>\n" + links + "</ul></nav>\n";
   for (; next < document.blocks.size(); ++next) {
-    // A picture is as wide as the page; those that follow it stand side by side where there is room.
+    // The first picture has the page's width; the next ones are placed next to each other if there is room.
     const bool is_second = is_picture(document, next) && next > 0 && is_picture(document, next - 1);
     const bool is_first_of_rest = is_second && !(next > 1 && is_picture(document, next - 2));
     if (is_first_of_rest) out += "<div class=\"pictures\">\n";

@@ -1,5 +1,5 @@
 #pragma once
-// Typed members of a foreign JSON file. The first problem is kept, so that reading stays a flat list of lines.
+// Typed access to members of an untrusted JSON file. The first problem is kept, so callers need no checks in between.
 
 #include <fmt/format.h>
 
@@ -16,7 +16,7 @@ namespace moe::inline MOE_ABI::eval::read {
 inline constexpr double kMostNumber = std::numeric_limits<double>::max();
 inline constexpr std::int64_t kMostCount = std::numeric_limits<std::int64_t>::max();
 
-/// A value and where it stands: "models[2].tasks[0]".
+/// A value and its path: "models[2].tasks[0]".
 struct Place {
   JsonValue value;
   std::string at;

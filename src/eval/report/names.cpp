@@ -16,7 +16,7 @@
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-// Who took which name: as a key of the result files, and as a file or folder.
+// Detects collisions of names: keys of result files, files and folders.
 class Names {
  public:
   /// `who` is for the error: "subject 's1' of task 'm'".

@@ -1,5 +1,5 @@
 #pragma once
-// Where things stand in a picture: its area, its axes, and places for names.
+// Layout of a picture: its area, axes, and places for names.
 
 #include <string>
 #include <vector>
@@ -10,14 +10,14 @@ namespace moe::inline MOE_ABI::eval {
 
 inline constexpr double kLetter = 6.9;  // pixels of one letter at the labels' size
 
-/// A picture is drawn for a page and for a phone: letters keep their size, so that both can be read.
+/// A picture is drawn for a page and for a phone, with letters of the same size.
 struct Canvas {
   double width;
   bool is_narrow;
 };
 inline constexpr Canvas kWideCanvas{600, false}, kNarrowCanvas{328, true};
 
-/// What gnuplot is told, and the names that stand for "@0@", "@1@", ... in it.
+/// gnuplot's script, and the names for its placeholders "@0@", "@1@", ...
 struct Drawing {
   std::string script;
   std::vector<std::string> labels;
@@ -41,8 +41,8 @@ struct Axis {
 Axis percent_axis(const std::vector<Point>& points);
 
 std::string number(double x);
-/// Round numbers of a logarithmic axis that is `pixels` long: 1, then 2 and 5, then finer ones where that gives too few;
-/// none whose label would touch another one.
+/// Round numbers of a logarithmic axis that is `pixels` long: 1, then 2 and 5, then finer ones where that gives too
+/// few; none whose label would touch another one.
 std::string log_tics(const Axis& axis, double pixels);
 /// `name` is "x" or "y". A title that is longer than the axis stands in two lines.
 std::string axis_title(const char* name, const std::string& title, double pixels);

@@ -59,7 +59,7 @@ std::string line_block(const char* name, const std::vector<Point>& line) {
   return out + "END\n";
 }
 
-// The best that can be had for so much, from the cheapest point on the front to the right edge.
+// The best accuracy by compute, from the cheapest point on the front to the right edge.
 std::vector<Point> front_of(const std::vector<Point>& points) {
   std::vector<Point> front;
   for (const Point& p : points)
@@ -92,7 +92,7 @@ Drawing scatter_drawing(const Canvas& canvas, const std::string& x_title, std::v
   x = {x.low / room, x.high * room};
   Axis y = percent_axis(points);
   const bool is_crowded = points.size() > (canvas.is_narrow ? kMostNarrowLabels : kMostLabels);
-  if (is_crowded) y.high += 0.06 * (y.high - y.low);  // names of the best find their place above them
+  if (is_crowded) y.high += 0.06 * (y.high - y.low);  // room for names above the best points
   Frame f{canvas.width, canvas.is_narrow ? (is_crowded ? 380.0 : 320.0) : (is_crowded ? 460.0 : 360.0), 58, 16, 14, 52};
   f.bottom += 16 * (title_lines(x_title, f.inner_width()) - 1);
   const std::vector<Style> styles = styles_of(points);
@@ -226,7 +226,7 @@ Drawing heat_drawing(const Canvas& canvas, const HeatMap& map, std::size_t colum
   script += fmt::format(")\nset xrange [-0.5:{}]\nset yrange [-0.5:{}]\nset style fill solid noborder\n",
                         static_cast<double>(columns) - 0.5, static_cast<double>(rows) - 0.5);
   script += axis_title("x", map.columns, f.inner_width());
-  // gnuplot does not know how long the names will be that stand for "@0@": the axis' own title would meet them.
+  // gnuplot does not know the lengths of the names for "@0@", with which the axis title would overlap.
   script += fmt::format("set label '{}' at screen {:.5f},{:.5f} center rotate textcolor rgb '{}'\n", map.rows,
                         14 / f.width, (f.bottom + f.inner_height() / 2) / f.height, colour_of(kMuted));
   std::string plot;

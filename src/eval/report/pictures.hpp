@@ -45,7 +45,7 @@ struct Bar {
   int direction = 0;                    ///< 1: A is better, -1: B is better, 0: not distinguishable
 };
 
-/// Where a share of the load would be if all experts had the same: 1.
+/// An even load is 1.
 struct HeatMap {
   std::string rows, columns;               ///< what they are
   std::vector<std::string> row_labels;     ///< from top to bottom
@@ -64,13 +64,14 @@ struct Picture {
 struct Canvas;
 struct Drawing;
 
-/// Draws through gnuplot. The first failure ends all drawing and is kept: a page has all pictures or says why not.
+/// Draws with gnuplot. After the first failure, nothing more is drawn: a page has all pictures or the reason.
 class Painter {
  public:
   Painter(std::string program, std::function<bool()> cancelled)
       : program_(std::move(program)), cancelled_(std::move(cancelled)) {}
 
-  /// Empty for fewer than two points, or where one has no place on a logarithmic axis. `line` is drawn behind the points.
+  /// Empty for fewer than two points, or where one has no place on a logarithmic axis. `line` is drawn behind the
+  /// points.
   std::optional<Picture> scatter(const std::string& title, const std::string& x_title, std::vector<Point> points,
                                  const std::vector<Point>& line = {});
   std::optional<Picture> forest(const std::string& title, const std::vector<Bar>& bars);

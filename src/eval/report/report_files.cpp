@@ -55,7 +55,7 @@ Result<void> write_report_files(const RunReportTexts& texts, const std::string& 
   const std::string* contents[] = {&texts.html, &texts.markdown, &texts.csv};
   for (std::size_t i = 0; i < std::size(kReportFiles); ++i) {
     const std::string path = (std::filesystem::path(directory) / kReportFiles[i]).string();
-    // One that cannot be written does not cost the others.
+    // If one cannot be written, the others still are.
     if (auto written = write_file(path, *contents[i], {.cancelled = cancelled}); !written && result) result = written;
   }
   return result;

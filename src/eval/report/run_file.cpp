@@ -1,4 +1,4 @@
-// run.json: what ran, on what, and everything it found.
+// run.json: program, machine, settings and all results.
 
 #include <fmt/format.h>
 
@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 
 Json optional_number(const std::optional<double>& x) { return x ? Json(*x) : Json(nullptr); }
 
-// Of an accuracy. Wilson's where the normal one means little: few questions, or hardly any right or wrong ones.
+// Interval of an accuracy: Wilson's if there are few questions or hardly any right or wrong ones, else Student's.
 Json accuracy_interval(const Accuracy& accuracy, std::int64_t questions) {
   if (questions < 1) return nullptr;
   const std::int64_t right = std::llround(accuracy.value * static_cast<double>(questions));
@@ -50,7 +50,7 @@ Json work_json(const Work& w) {
           {"head_tokens", w.head_tokens}};
 }
 
-// Null where nothing was counted: a dense model, or answers that all came out of a store.
+// Null if nothing was counted: a dense model, or all answers from a store.
 Json experts_json(const std::optional<ExpertUse>& use) {
   if (!use) return nullptr;
   Json subjects = Json::object();
@@ -178,7 +178,7 @@ Json model_json(const RunReport& report, const ModelRun& run) {
   return out;
 }
 
-// What a gap is, of a whole task or of one subject. Without a single difference there is no spread to tell errors from.
+// A gap, of a whole task or of one subject. Without any difference, the standard error is unknown.
 Json gap_json(const PairedGap& gap, double adjusted_p, bool distinguishable) {
   Json interval = nullptr, mde = nullptr;
   if (const auto ends = interval_of(gap)) {

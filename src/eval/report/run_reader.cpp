@@ -8,7 +8,7 @@
 namespace moe::inline MOE_ABI::eval::read {
 namespace {
 
-// Above what any run writes: a file is refused for what it is, not for its size.
+// Far above the size of real files.
 constexpr std::size_t kMostModels = 4096, kMostTasks = 4096, kMostRows = 1 << 20, kMostComparisons = 1 << 20;
 constexpr std::size_t kMostLayers = 1024, kMostExperts = 4096, kMostTexts = 4096, kMostFields = 64, kMostMetrics = 64;
 
@@ -245,7 +245,7 @@ Comparison read_comparison(MemberReader& reader, const Place& place, const Answe
   return out;
 }
 
-// Two models of one name could not be told apart, nor two results of one task.
+// Names of models, and tasks of a model, must be unique.
 Answered check_names(MemberReader& reader, const Run& run) {
   Answered answered;
   std::set<std::string> models;

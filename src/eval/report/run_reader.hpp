@@ -1,5 +1,5 @@
 #pragma once
-// run.json as it comes back: foreign bytes, checked member by member. Nothing else in the project reads that file.
+// Reads run.json: untrusted, checked member by member. Nothing else in the project reads that file.
 
 #include <cstdint>
 #include <optional>

@@ -18,7 +18,7 @@ std::string with_error(const std::string& value, const std::optional<double>& st
   return standard_error ? value + " ± " + percent_form(*standard_error) : value;
 }
 
-// What stands behind the points; `flip` for the one who lost.
+// The text after the points; `flip` if b is better.
 std::string gap_brackets(const GapFacts& f, bool flip) {
   std::string interval;
   if (f.interval) {

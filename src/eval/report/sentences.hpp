@@ -1,5 +1,5 @@
 #pragma once
-// What is said of a number, in one place for the terminal, the page and the other files. No sentence ends in a full stop.
+// Sentences about numbers, for the terminal, the page and other files. Without a full stop at the end.
 
 #include <cstdint>
 #include <functional>
@@ -11,7 +11,7 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// Of two models, or of the best of two families. What is not there is not said.
+/// A gap of two models, or of the best of two families. Absent values are omitted.
 struct GapFacts {
   std::string a, b;
   double gap = 0;  ///< share of a minus share of b
@@ -25,7 +25,7 @@ struct GapFacts {
   std::optional<std::int64_t> questions_needed = {};
 };
 
-/// How the words that are the verdict are set off, with whether they are "better"; empty: not at all.
+/// Highlights the words of the verdict; the argument says whether it is "better". Empty: no highlighting.
 using VerdictInk = std::function<std::string(const char* words, bool is_better)>;
 
 /// "a is better than b by 10.38 ± 0.99 points (95 % interval +8.44 to +12.32, p 6e-25)"; from the winner's side.
@@ -33,7 +33,7 @@ using VerdictInk = std::function<std::string(const char* words, bool is_better)>
 /// points on; a gap of this size needs about 974 questions".
 std::string gap_sentence(const GapFacts& facts, const VerdictInk& ink = {});
 
-/// What one model alone did: there is nothing to compare it with but guessing.
+/// The result of a single model, compared with guessing.
 struct AnswerFacts {
   std::string name;
   double accuracy = 0;

@@ -1,5 +1,5 @@
 #pragma once
-// The models that answered one task, and where they stand against each other.
+// The models with results for one task: cost, accuracy, front.
 
 #include <optional>
 #include <span>

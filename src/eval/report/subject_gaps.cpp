@@ -28,7 +28,7 @@ Parts by_subtask(const PreparedTask& task) {
   return out;
 }
 
-// As the outcome's own breakdown has them; fields were read once already, so one that cannot be is left out.
+// As in the outcome's breakdown. Fields were read before, so unreadable ones are left out.
 Parts by_field(const PreparedTask& task, const Breakdown& breakdown) {
   Parts out{breakdown.field, {}};
   std::map<std::string, std::vector<Place>> members;

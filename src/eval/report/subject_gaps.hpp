@@ -23,7 +23,7 @@ struct SubjectGaps {
   std::vector<SubjectGap> rows;  ///< two or more, in the order of the tables
 };
 
-/// A comparison and a field after the other. Questions without accuracy have none.
+/// By comparison, then by field. None for tasks without an accuracy.
 std::vector<SubjectGaps> compare_subjects(const RunReport& report, const std::vector<Comparison>& comparisons);
 
 }  // namespace moe::inline MOE_ABI::eval

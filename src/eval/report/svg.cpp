@@ -18,7 +18,7 @@ using Attributes = std::vector<std::pair<View, View>>;
 
 constexpr View kSpace = " \t\r\n";
 constexpr View kShapes[] = {"path", "polygon", "polyline", "circle", "line", "use", "text"};
-// Besides words and definitions the empty rectangle behind everything.
+// Drops titles, descriptions, definitions and the background rectangle.
 constexpr View kDropped[] = {"title", "desc", "defs", "rect"};
 constexpr View kColours[] = {"fill", "stroke"};
 constexpr View kNumbers[] = {
@@ -192,7 +192,7 @@ class Rewriter {
     return {};
   }
 
-  // What is left of an attribute; empty for one that the page has no use for.
+  // The rewritten attribute; empty if it is not needed.
   static Result<std::string> attribute(View name, View key, View value) {
     const bool is_default =
         name == "g" && ((key == "fill" && value == "none") || (key == "stroke-width" && value == "1.00") ||
@@ -228,7 +228,7 @@ class Rewriter {
     if (name == "svg")
       is_done_ = true;
     else if (name == "g" && out_.size() == last.behind)
-      out_.resize(last.before);  // gnuplot opens many groups for nothing
+      out_.resize(last.before);  // gnuplot writes many empty groups
     else if (name == "use")
       return refused("a symbol with contents");
     else

@@ -1,5 +1,5 @@
 #pragma once
-// A picture of gnuplot's, made fit for a page: only shapes and text are left, and colours are those of the page's theme.
+// Rewrites gnuplot's SVG for a page: keeps only shapes and text, with the colours of the page's theme.
 
 #include <span>
 #include <string>
@@ -14,7 +14,7 @@ std::string colour_of(int number);
 
 /// Rewrites `svg` element by element; what is on no list (scripts, links, styles, images, events) is an error, and ids,
 /// definitions and fonts are dropped. "@3@" in a text becomes labels[3], escaped: no foreign text ever reaches gnuplot.
-/// `title` is the picture's text for those who cannot see it.
+/// `title` is the alternative text.
 /// Errors: bad_file.
 Result<std::string> page_picture(const std::string& svg, const std::string& title, std::span<const std::string> labels);
 

@@ -22,7 +22,7 @@ std::string title_of(const MetricColumn& column) {
   return column.filter == "none" ? std::string(name_of(column.metric)) : column.key();
 }
 
-// The column that stands for the task: its accuracy, else what it has first.
+// The headline column of the task: its accuracy, else the first one.
 std::size_t main_column(std::span<const MetricColumn> columns) {
   return has_accuracy(columns) ? headline_column(columns) : 0;
 }
@@ -88,7 +88,7 @@ std::vector<std::string> row_of(const PreparedTask& task, const Standing& standi
   return row;
 }
 
-// The normal error bar means little for few questions.
+// The normal error bar is inaccurate for few questions.
 std::string remarks(const PreparedTask& task, const ModelRun& model, const TaskOutcome& outcome,
                     const TableOptions& options) {
   const std::int64_t n = task.question_count();
@@ -100,7 +100,7 @@ std::string remarks(const PreparedTask& task, const ModelRun& model, const TaskO
                  options.columns);
 }
 
-// Questions that were not plainly asked and answered: none is scored silently.
+// Questions with problems.
 std::string checks(const Standing& standing, std::size_t t, const TableOptions& options) {
   std::string found;
   for (const ModelRun* model : standing.models) {

@@ -43,7 +43,7 @@ std::string pair_verdict(const UntilKnown& known, const PairVerdict& pair, const
   switch (pair.verdict) {
     case Verdict::a_better:
     case Verdict::b_better: {
-      // The sign is the verdict's, whatever the gap on the questions that were drawn.
+      // The sign is that of the verdict, which may differ from the gap on the questions drawn.
       const double sign = pair.verdict == Verdict::a_better ? 1 : -1;
       return gap_sentence({.a = a,
                            .b = b,

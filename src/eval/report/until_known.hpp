@@ -1,5 +1,5 @@
 #pragma once
-// What a run that stopped when it was known found, in sentences: for a terminal and for a report.
+// Findings of a run with early stopping, in sentences: for a terminal and for a report.
 
 #include <string>
 #include <vector>
@@ -11,9 +11,9 @@ namespace moe::inline MOE_ABI::eval {
 /// "a is better than b by 9.38 points (interval +1.20 to +17.10), known after 128 questions". `names`: of the models.
 std::string pair_verdict(const UntilKnown& known, const PairVerdict& pair, const std::vector<std::string>& names);
 
-/// How many questions were asked, and what they cost and saved.
+/// Questions asked, and compute spent and saved.
 std::string questions_used(const UntilKnown& known);
-/// What the intervals are worth, and what rows by subject are not. A sentence each.
+/// Caveats about intervals and rows by subject. A sentence each.
 std::vector<std::string> cautions(const UntilKnown& known);
 
 /// "US (best: a) is better than CN (best: c) by 1.30 points (95 % interval +0.20 to +2.40)".

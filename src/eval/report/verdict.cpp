@@ -56,7 +56,7 @@ std::string front_of(const RunReport& report, std::size_t t) {
 }  // namespace
 
 std::string inked(std::string_view text, Ink ink, const TableOptions& options) {
-  static constexpr std::array kCodes = {"1", "1;32", "1;35"};  // green and magenta: to be read on black and on white
+  static constexpr std::array kCodes = {"1", "1;32", "1;35"};  // green and magenta: readable on black and on white
   if (!options.colour) return std::string(text);
   return fmt::format("\x1b[{}m{}\x1b[0m", kCodes[static_cast<std::size_t>(ink)], text);
 }

@@ -1,5 +1,5 @@
 #pragma once
-// What a run found, in sentences.
+// Findings of a run, in sentences.
 
 #include <string>
 
@@ -7,11 +7,11 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// A line for each finding, wrapped: which models differ and which do not, or what the only one answered, and who stands
-/// on the Pareto front. Empty where no task has an accuracy.
+/// A line for each finding, wrapped: which models differ and which do not, or the result of a single model, and the
+/// Pareto front. Empty where no task has an accuracy.
 std::string render_verdict(const RunReport& report, const TableOptions& options);
 
-/// ANSI escapes around a text, where colours are wanted.
+/// ANSI escapes around a text, if colours are enabled.
 enum class Ink { bold, good, open };
 std::string inked(std::string_view text, Ink ink, const TableOptions& options);
 

@@ -20,7 +20,7 @@ std::vector<Cluster> random_clusters(std::span<const PreparedTask> tasks, std::u
       out[at].questions.push_back(q);
     }
   }
-  // Fisher and Yates. 53 bits of a draw leave a bias of count / 2^53.
+  // Fisher-Yates shuffle. 53 random bits per draw give a bias of count / 2^53.
   PythonRandom random(seed);
   for (std::size_t left = out.size(); left > 1; --left) std::swap(out[left - 1], out[random.next_index(left)]);
   return out;

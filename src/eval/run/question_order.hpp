@@ -1,5 +1,5 @@
 #pragma once
-// The order in which a run that may stop early asks its questions.
+// The order of questions in a run with early stopping.
 
 #include <cstdint>
 #include <span>
@@ -9,14 +9,14 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// Questions of one task that belong together, in rising order.
+/// Questions of one task that belong together, in ascending order.
 struct Cluster {
   std::size_t task = 0;
   std::vector<QuestionIndex> questions = {};
 };
 
-/// All clusters of all tasks in a uniformly random order. A question without a cluster's name is one by itself; names of
-/// different tasks are different clusters.
+/// All clusters of all tasks in a uniformly random order. A question without a cluster name is a cluster of its own;
+/// names of different tasks are different clusters.
 std::vector<Cluster> random_clusters(std::span<const PreparedTask> tasks, std::uint64_t seed);
 
 /// Where the block ends that begins at cluster `begin`: at least `questions` later, or at the end.

@@ -25,7 +25,7 @@ class HarnessReplies final : public batch::ReplyWriter {
     return {};
   }
 
-  // Greedy over the padding too, as the reference harness is: a reply may hold tokens without text.
+  // Greedy over the padding too, as in the reference harness: a reply may contain tokens without text.
   Result<std::optional<TokenId>> take(std::int32_t index, std::span<const float> row, std::size_t /*known*/) override {
     const auto token = static_cast<TokenId>(std::max_element(row.begin(), row.end()) - row.begin());
     const auto more = append(static_cast<std::size_t>(index), token);
@@ -66,7 +66,7 @@ class HarnessReplies final : public batch::ReplyWriter {
     const auto raw = part(raw_[index], SpecialTokens::show), text = part(reply.text, SpecialTokens::hide);
     if (!raw) return forward(raw);
     if (!text) return forward(text);
-    // Stop texts are looked for in the text with its special tokens, and only where the new token can matter.
+    // Stop texts are searched in the text with special tokens, and only where the new token matters.
     std::string& all = raw_[index];
     const std::size_t old_size = all.size();
     all += *raw;
@@ -103,7 +103,7 @@ class HarnessReplies final : public batch::ReplyWriter {
   EncodedContexts& encoded_;
   const Hooks& hooks_;
   std::int64_t replies_done_ = 0;
-  std::string eos_text_;  // a stop text of every reply, as in the reference harness, also when it is spelled out
+  std::string eos_text_;          // also a stop text when spelled out, as in the reference harness
   std::vector<std::string> raw_;  // [request] the reply with its special tokens
 };
 

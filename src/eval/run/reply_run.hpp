@@ -1,5 +1,5 @@
 #pragma once
-// Greedy replies as the reference harness writes them: which token comes next, where a reply ends, what its text is.
+// Greedy replies as in the reference harness: the next token, the end, and the text of a reply.
 
 #include "batch/tree_plan.hpp"
 #include "eval/run/request_plan.hpp"
@@ -10,7 +10,7 @@ namespace moe::inline MOE_ABI::eval {
 MOE_API batch::TreePlan plan_replies(const EncodedContexts& encoded, std::span<const GenerateRequest> requests,
                                      const batch::TreeLimits& limits);
 
-/// Fills in `encoded.replies`. A reply whose logits are not finite gets that failure, the others their texts. A step
+/// Fills in `encoded.replies`. A reply whose logits are not finite fails, others are not affected. A step
 /// computes up to `batch_tokens` new tokens.
 /// Errors: cancelled, out_of_memory (a cache below plan.least_pages: before the first step), bad_argument (from the
 /// tokenizer).

@@ -36,7 +36,7 @@ std::vector<TokenId> fit(PairEncoder::Pair& pair, std::int64_t max_length, Score
   return input;
 }
 
-// body(i) for all groups in slices, so that Ctrl-C does not wait for a long exam to be encoded.
+// body(i) for all groups, in slices, so that Ctrl-C also works while a long exam is encoded.
 template <class Body>
 Result<void> in_slices(std::int64_t count, const ParallelFor& threads, const Hooks& hooks, Body&& body) {
   constexpr std::int64_t kSlice = 512;
@@ -69,7 +69,7 @@ std::int64_t pass_fingerprint(std::span<const TokenId> tokens) {
 
 Result<EncodedScores> encode_scores(const Tokenizer& tokenizer, std::span<const ScoreRequest> requests,
                                     std::int64_t max_length, const ParallelFor& threads, const Hooks& hooks) {
-  // Requests with the same context stand together and share its encoding.
+  // Requests with the same context are adjacent and share its encoding.
   std::vector<std::size_t> starts;
   for (std::size_t i = 0; i < requests.size(); ++i)
     if (i == 0 || requests[i].context != requests[i - 1].context) starts.push_back(i);

@@ -1,5 +1,5 @@
 #pragma once
-// Requests as tokens: what the model sees, what is scored, and which requests are one forward pass.
+// Encodes requests: input tokens, target tokens, and which requests share a forward pass.
 
 #include <cstdint>
 #include <span>
@@ -42,7 +42,7 @@ struct EncodedTexts {
 MOE_API Result<EncodedTexts> encode_texts(const Tokenizer& tokenizer, std::span<const TextRequest> requests,
                                           std::int64_t max_length, const ParallelFor& threads, const Hooks& hooks);
 
-/// Contexts of replies, cut from the left so that max_tokens fit behind them.
+/// Contexts of replies, cut from the left so that max_tokens fit after them.
 struct EncodedContexts {
   Inputs inputs;
   std::vector<Generation> replies;  ///< token counts, flags and failures are filled in
@@ -52,7 +52,7 @@ MOE_API Result<EncodedContexts> encode_contexts(const Tokenizer& tokenizer, std:
                                                 std::int64_t max_length, const ParallelFor& threads,
                                                 const Hooks& hooks);
 
-/// A number that equal token sequences share and others do not, but for one chance in 2^63. Never negative.
+/// A hash of a token sequence (collision probability 2^-63). Never negative.
 MOE_API std::int64_t pass_fingerprint(std::span<const TokenId> tokens);
 
 }  // namespace moe::inline MOE_ABI::eval

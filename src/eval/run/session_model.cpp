@@ -1,4 +1,4 @@
-// A model as the evaluator sees it: encode the requests, plan one prefix tree, run it over a Session.
+// SessionModel: encodes the requests, plans one prefix tree, runs it over a Session.
 
 #include "moe/eval/session_model.hpp"
 
@@ -39,7 +39,7 @@ struct SessionModel::Impl {
     return o;
   }
 
-  // What the tree needs at least, more where the budget allows: room for many steps, but not beyond the whole run.
+  // At least the tree's minimum; more if the budget allows, for large steps, but no more than the whole run needs.
   Result<void> prepare_session(const batch::TreePlan& plan) {
     const std::int64_t page_bytes =
         std::max<std::int64_t>(1, Session::estimate_memory(model->info(), session_options(kPageTokens)).cache_bytes);

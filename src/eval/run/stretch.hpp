@@ -1,5 +1,5 @@
 #pragma once
-// Time and energy of a stretch of an evaluation.
+// Measures time and energy of a part of an evaluation.
 
 #include <chrono>
 #include <optional>

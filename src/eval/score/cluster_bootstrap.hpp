@@ -1,5 +1,5 @@
 #pragma once
-// Resampling of whole clusters of questions: those of one passage stand or fall together.
+// Resampling of whole clusters of questions, because questions about one passage are correlated.
 
 #include <cstdint>
 #include <span>
@@ -14,14 +14,15 @@ namespace moe::inline MOE_ABI::eval {
 /// clusters x columns additions.
 class ClusterBootstrap {
  public:
-  /// An empty cluster name stands for a cluster of its own. Every column is as long as `clusters`.
+  /// An empty cluster name is a cluster of its own. Every column is as long as `clusters`.
   ClusterBootstrap(std::span<const std::span<const double>> columns, std::span<const std::string> clusters,
                    std::uint64_t seed);
 
   std::size_t cluster_count() const { return questions_.size(); }
-  /// What the questions as they are add up to, one sum per column.
+  /// Sums over the original questions, one per column.
   std::vector<double> totals() const;
-  /// As many clusters as there are, drawn with replacement: their sums into `totals`. Returns the questions in them.
+  /// Draws as many clusters as there are, with replacement: their sums go into `totals`. Returns their number of
+  /// questions.
   double draw(std::span<double> totals);
 
  private:

@@ -50,7 +50,7 @@ tl::unexpected<Error> too_many(std::int64_t k, std::size_t replies) {
               fmt::format("take_first_k: {} replies asked for, there {} {}", k, replies == 1 ? "is" : "are", replies));
 }
 
-// What the step will do to any `replies` replies; afterwards it is how many it leaves.
+// Number of replies before the step; updated to the number after it.
 Result<void> check_step(const FilterStep& step, std::int64_t& replies) {
   switch (step.function) {
     case Function::take_first:

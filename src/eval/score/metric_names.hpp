@@ -1,5 +1,5 @@
 #pragma once
-// What task files and results call the metrics.
+// Names of metrics in task files and results.
 
 #include <string_view>
 

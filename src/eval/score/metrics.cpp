@@ -1,4 +1,4 @@
-// Metrics of a question and their aggregation, as the reference harness defines them.
+// Metrics of a question and their aggregation, as in the reference harness.
 
 #include <fmt/format.h>
 
@@ -41,7 +41,7 @@ double bootstrap_error(std::span<const double> log_likelihoods, std::int64_t cou
   const std::int64_t chunk_count = (count + kChunk - 1) / kChunk;
   std::vector<double> perplexities(static_cast<std::size_t>(chunk_count * kChunk));
   parallel_for(threads, chunk_count, [&](std::int64_t chunk, std::int32_t) {
-    if (cancelled && cancelled()) return;  // nobody will look at it
+    if (cancelled && cancelled()) return;  // the result will not be used
     PythonRandom random(static_cast<std::uint64_t>(chunk));
     for (std::int64_t r = 0; r < kChunk; ++r) {
       double sum = 0;
@@ -67,13 +67,13 @@ double brier(const std::vector<double>& log_likelihoods, std::size_t answer) {
   return score;
 }
 
-// Answers among the scores: with acc_mutual_info each of them stands there a second time, alone.
+// Answers among the scores: with acc_mutual_info each occurs a second time, alone.
 std::size_t answer_count(const TaskSpec& task, const std::vector<Score>& scores) {
   const bool are_twice = column_of(task.metrics, Metric::acc_mutual_info) < task.metrics.size();
   return are_twice ? scores.size() / 2 : scores.size();
 }
 
-// What each answer is worth to a metric that counts the first maximum.
+// The value of each answer for metrics that take the first maximum.
 std::vector<double> worth(Metric metric, const Document& document, const std::vector<Score>& scores,
                           std::size_t count) {
   std::vector<double> out;
@@ -137,7 +137,7 @@ Result<DocumentOutcome> score_document(const TaskSpec& task, const Document& doc
   DocumentOutcome out;
   std::vector<double> plain;
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    // A NaN would win every comparison of argmax; it is never a score.
+    // A NaN would win every comparison of argmax, so it must not be scored.
     if (!std::isfinite(scores[i].log_likelihood))
       return fail(ErrorCode::non_finite, fmt::format("question {}: the log-likelihood of continuation {} is {}",
                                                      in_quotes(document.question.id), i + 1, scores[i].log_likelihood));

@@ -78,7 +78,7 @@ Result<std::vector<Regex::Match>> Regex::matches(std::string_view text) const {
     for (std::uint32_t g = 1; g < pairs && match.value.empty(); ++g) match.value = group(g);
     // \K may set the start behind the end.
     if (match.begin > match.end) match.begin = match.end;
-    // As Python: an empty match may touch the match before it, but the search never stands still.
+    // As in Python: an empty match may touch the previous match, but the search always advances.
     options = match.begin == match.end ? PCRE2_NOTEMPTY_ATSTART : 0;
     from = match.end;
     out.push_back(std::move(match));

@@ -9,7 +9,7 @@
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-// Candidates stand on a grid of 2^-15: 0.003 points. Bounds are rounded outwards to it.
+// Candidates are on a grid of 2^-15 (0.003 points). Bounds are rounded outwards to it.
 constexpr std::int64_t kSteps = 65536;
 constexpr double kStep = 2.0 / static_cast<double>(kSteps);
 constexpr std::size_t kBets = 64;
@@ -20,7 +20,7 @@ struct Bet {
   double stake, log_weight;
 };
 
-// Midpoints of s in [0, 1] with t = s^2: fine where small gaps bet. Any weights that sum to 1 give a valid test.
+// Midpoints of s in [0, 1] with t = s^2: dense for small gaps. Any weights that sum to 1 give a valid test.
 std::array<Bet, kBets> make_bets() {
   std::array<Bet, kBets> bets{};
   double total = 0;

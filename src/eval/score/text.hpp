@@ -14,13 +14,13 @@ namespace moe::inline MOE_ABI::eval {
 MOE_API std::string_view strip(std::string_view text);
 using moe::rstrip_length;
 
-/// Whether two texts that are joined want a delimiter: neither is empty and neither has white space where they meet.
+/// Whether two joined texts need a delimiter: neither is empty or has white space at the border.
 MOE_API bool wants_delimiter(std::string_view before, std::string_view after);
-/// The two, with the delimiter where they want one.
+/// The two texts, with the delimiter if needed.
 MOE_API std::string delimited(std::string_view before, std::string_view after, std::string_view delimiter);
 
-/// The answer in a reply that began with thoughts: behind the last `think_end`, without white space in front. With an
-/// empty `think_end` the reply as it is.
+/// The answer in a reply with thinking: the text after the last `think_end`, leading white space removed. The whole
+/// reply if `think_end` is empty.
 MOE_API std::string_view after_thinking(std::string_view reply, std::string_view think_end);
 
 /// len(str): code points, never bytes.

@@ -1,4 +1,4 @@
-// A task asked through a store.
+// Evaluates a task with a store.
 
 #include <chrono>
 #include <cstdio>

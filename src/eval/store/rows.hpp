@@ -1,6 +1,6 @@
 #pragma once
-// Rows that carry a checksum in their last column, over the table's name and all other columns: a number that was
-// changed, or a row that was put under another key or into another table, is an error and never a result.
+// Rows with a checksum in their last column, over the table's name and all other columns: changed numbers, and rows
+// moved to another key or table, are detected.
 
 #include <bit>
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// 64 bits, against damage and changes by hand: it is no signature.
+/// 64 bits, against damage and manual changes; not cryptographic.
 class RowChecksum {
  public:
   explicit RowChecksum(std::string_view table) { add(table); }

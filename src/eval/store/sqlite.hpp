@@ -1,5 +1,5 @@
 #pragma once
-// SQLite with our errors: prepared statements that are reset by themselves, and messages that name the file.
+// SQLite with our errors: prepared statements that reset automatically, and messages that name the file.
 
 #include <sqlite3.h>
 
@@ -27,7 +27,7 @@ class Database {
   /// The first column of the first row.
   Result<std::string> ask(const char* sql) const;
 
-  /// For a file that is read without locks: it must stay as it is now.
+  /// For a file that is read without locks: it must not change.
   void expect_rest(const std::string& file);
   /// Errors: io, when another program wrote to it since; what was read may then be anything.
   Result<void> check_rest() const;

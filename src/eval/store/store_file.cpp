@@ -53,7 +53,7 @@ Result<void> check_tables(const Database& database) {
   return {};
 }
 
-// Refuses what is no sound store of this version.
+// Refuses files that are not a valid store of this version.
 Result<void> check(const Database& database, const std::string& path) {
   const auto application = database.ask("PRAGMA application_id");
   if (!application) return forward(application);
@@ -125,11 +125,11 @@ Result<std::unique_ptr<Database>> open_store(const std::string& path) {
   std::error_code failed;
   const std::string file = std::filesystem::absolute(path, failed).string();
   if (failed || path.empty()) return fail(ErrorCode::io, fmt::format("store {}: is no path", in_quotes(path)));
-  // Behind a folder no name is special: not ":memory:", which keeps nothing, and no URI.
+  // With a folder before it, no name is special, neither ":memory:" nor a URI.
   auto database =
       open_database(path, as_uri(file, "?mode=rwc"), SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI);
   if (!database) return database;
-  // SQLite opens a file that cannot be written as well, and says so at the first answer.
+  // SQLite also opens files without write permission, and fails only at the first write.
   if (sqlite3_db_readonly((*database)->handle(), "main") == 1) return (*database)->error(SQLITE_READONLY);
   // In this mode a finished transaction survives the end of the program without waiting for the disk.
   if (auto ok = (*database)->run("PRAGMA journal_mode = WAL"); !ok) return forward(ok);
@@ -153,9 +153,10 @@ Result<std::unique_ptr<Database>> open_store_read_only(const std::string& path) 
   if (failed) return fail(ErrorCode::io, fmt::format("store {}: {}", path, failed.message()));
   const bool has_log = ::stat((file + "-wal").c_str(), &status) == 0;
   const bool has_index = ::stat((file + "-shm").c_str(), &status) == 0;
-  // Where a program works on the store, or was killed at it, the log's index is there, and with it the locks. Otherwise
-  // SQLite would make these files to take locks; a file at rest is read without, and Database sees that it stays at rest.
-  // A log without its index was copied, or lies on a file system that holds no index: it is read with an index in memory.
+  // If a program uses the store or was killed, the log's index exists, and with it the locks. Otherwise SQLite would
+  // create these files for locking; such a file is read without locks, and Database checks that it does not change.
+  // A log without an index was copied, or is on a file system without shared memory: it is read with an index in
+  // memory.
   const bool locks = has_log && has_index;
   const char* parameters = locks ? "?mode=ro" : has_log ? "?mode=ro&vfs=unix-none" : "?mode=ro&immutable=1";
   auto database = open_database(path, as_uri(file, parameters), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);

@@ -8,11 +8,11 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// To write runs. Makes the file where there is none.
+/// For writing runs. Creates the file if necessary.
 /// Errors: io (cannot be made or written, locked), bad_file (damaged, no store, another version).
 Result<std::unique_ptr<Database>> open_store(const std::string& path);
 
-/// To look at. Makes no file and changes nothing in the store, and so needs no permission to.
+/// Read-only: creates and changes no files, so read permission is enough.
 /// Errors: not_found, and as above.
 Result<std::unique_ptr<Database>> open_store_read_only(const std::string& path);
 

@@ -1,4 +1,4 @@
-// A model in front of its store: what is known is not asked again.
+// StoredModel: answers from the store where it has them, asks the model for the others, and stores those.
 
 #include <fmt/format.h>
 
@@ -18,10 +18,10 @@ std::string digest(const std::string& text) {
 // 128 of SHA-256's bits are enough for a key.
 std::string key_of(const std::string& text) { return digest(text).substr(0, 16); }
 
-// Fields with their lengths, so that neighbours cannot run into each other.
+// Fields with their lengths, so that the concatenation is unambiguous.
 void append(std::string& text, std::string_view field) { text += fmt::format("{}:", field.size()).append(field); }
 
-// Requests with one context stand together: it is digested once.
+// Requests with the same context are adjacent, so it is hashed once.
 class Contexts {
  public:
   const std::string& digest_of(std::string_view context) {
@@ -35,7 +35,7 @@ class Contexts {
   bool known_ = false;
 };
 
-// Asks `model` for what the store does not hold. `Ask` is (requests, hooks) -> Result<vector<Answer>>.
+// Asks `model` for answers that the store does not have. `Ask` is (requests, hooks) -> Result<vector<Answer>>.
 template <class Request, class Answer, class Find, class Keep, class Ask>
 Result<std::vector<Answer>> ask(std::span<const Request> requests, const std::vector<std::string>& keys,
                                 const Hooks& hooks, std::function<void(std::int64_t, const Answer&)> Hooks::*on_answer,
@@ -65,7 +65,7 @@ Result<std::vector<Answer>> ask(std::span<const Request> requests, const std::ve
   Hooks inner;
   inner.*on_answer = [&](std::int64_t i, const Answer& answer) {
     const std::int64_t outer = index[static_cast<std::size_t>(i)];
-    // A failure is found again in no time, and is better seen twice than believed.
+    // Failures are not stored: they are cheap to reproduce.
     if (answer.failure == Failure::none) pending.emplace_back(keys[static_cast<std::size_t>(outer)], answer);
     if (hooks.*on_answer) (hooks.*on_answer)(outer, answer);
   };

@@ -1,4 +1,4 @@
-// Conversations of a task into prompts, as the reference harness has them written (HFLM.apply_chat_template).
+// Renders a task's conversations to prompts, as in the reference harness (HFLM.apply_chat_template).
 
 #include "moe/eval/chat_prompts.hpp"
 
@@ -124,7 +124,7 @@ std::string chat_digest(const ChatPrompts* prompts, Conversations conversations,
     const std::string& text = prompts->template_text();
     const bool tells_time = text.find("strftime_now") != std::string::npos;
     std::string all;
-    // Fields with their lengths, so that neighbours cannot run into each other.
+    // Fields with their lengths, so that the concatenation is unambiguous.
     for (const std::string& field : {text, setting.options.variables, tells_time ? setting.options.date : ""})
       all += fmt::format("{}:", field.size()) + field;
     all += conversations == Conversations::multiturn ? " multiturn" : " singleturn";

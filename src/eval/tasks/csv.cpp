@@ -48,7 +48,7 @@ Columns plain_columns(std::size_t count) {
   return out;
 }
 
-// What is wrong with the row; empty when nothing is.
+// The problem with the row; empty if there is none.
 std::string row_to_json(const CsvRow& row, const Columns& columns, nlohmann::ordered_json& out) {
   if (row.cells.size() != columns.count)
     return fmt::format("has {} columns, expected {}: question, {} choices, answer", row.cells.size(), columns.count,
@@ -57,7 +57,7 @@ std::string row_to_json(const CsvRow& row, const Columns& columns, nlohmann::ord
     if (!tokenizer::is_valid_utf8(cell)) return "is not UTF-8";
   out["question"] = row.cells[columns.question];
   for (std::size_t c : columns.choices) out["choices"].push_back(row.cells[c]);
-  // A letter is what the format wants; whether anything else is an answer, the question's own rule says.
+  // The format requires a letter; anything else is checked by the question's own rule.
   const std::string_view answer = strip(row.cells[columns.answer]);
   if (const auto index = index_of_letter(answer); index && *index < columns.choices.size())
     out["answer"] = *index;

@@ -16,13 +16,13 @@ struct CsvRow {
   std::int64_t line = 0;  ///< where it begins, from 1
 };
 
-/// Rows as Python's csv.reader reads them: quotes are doubled, quoted cells may span lines, empty lines are skipped. One
-/// at a time: a row of two bytes costs 80.
+/// Reads rows like Python's csv.reader: quotes are doubled, quoted cells may span lines, empty lines are skipped. One
+/// at a time, to limit memory: a row of two bytes takes 80.
 class MOE_API CsvReader {
  public:
   /// `text` is borrowed.
   explicit CsvReader(std::string_view text);
-  /// False behind the last row. Errors: bad_file naming the line of a quote that is never closed, or of a row with more
+  /// False after the last row. Errors: bad_file naming the line of a quote that is never closed, or of a row with more
   /// cells than any question has.
   Result<bool> next(CsvRow& row);
 

@@ -29,7 +29,7 @@ Result<std::vector<const Shot*>> FewshotSampler::before(const QuestionFields& qu
   if (count_ == 0) return std::vector<const Shot*>();
   const std::string match = spec_.match.empty() ? std::string() : field_of(question, spec_.match);
   const std::vector<std::size_t>& from = candidates(match);
-  // A question that may be its own example needs a spare one.
+  // If a question may be among its own examples, one more is drawn.
   const std::size_t wanted = count_ + (spec_.spare ? 1 : 0);
   if (from.size() < wanted)
     return fail(

@@ -1,5 +1,5 @@
 #pragma once
-// Which worked examples stand before a question.
+// Selects the worked examples of a question.
 
 #include <cstdint>
 #include <map>
@@ -19,16 +19,16 @@ namespace moe::inline MOE_ABI::eval {
 struct Shot {
   std::vector<Turn> turns;
   std::string match;  ///< value of FewshotSpec::match
-  /// With FewshotSpec::spare its line, by which a question recognises itself, and the text that it lies in.
+  /// With FewshotSpec::spare: its line, which identifies the question, and the text that contains it.
   std::string_view json;
   std::shared_ptr<const std::string> file;
 };
 
-/// The examples of one subtask. The random rule keeps one generator whose state advances from question to question, as
-/// the reference harness does: ask for every question once, in order.
+/// The examples of one subtask. The random rule has one generator whose state advances from question to question, as in
+/// the reference harness: call it once per question, in order.
 class MOE_API FewshotSampler {
  public:
-  /// `pool` is borrowed. `count` examples stand before each question.
+  /// `pool` is borrowed. `count` examples precede each question.
   FewshotSampler(const FewshotSpec& spec, const std::vector<Shot>& pool, std::int64_t count, std::uint64_t seed);
 
   /// The examples for `question`, in their order; they live in the pool. Errors: bad_argument when there are too few.

@@ -20,7 +20,7 @@ namespace {
 
 struct Templates {
   Template description, prompt, gen_prefix, continuation, target, cluster, subtask_name, subtask_alias;
-  // Every answer has a prompt of its own.
+  // Every answer has its own prompt.
   bool own_contexts() const { return prompt.uses("choice") || prompt.uses("label"); }
 };
 
@@ -50,7 +50,7 @@ Result<std::vector<Turn>> render_shot(const TaskSpec& task, const Templates& t, 
   TurnStyle style{std::move(*prefix), task.fewshot.target_delimiter.value_or(task.target_delimiter),
                   task.fewshot_delimiter};
   if (task.kind == TaskKind::cloze) {
-    // In the reference harness the delimiter is the beginning of such an answer, and of what an assistant says.
+    // In the reference harness, such an answer (and the assistant's message) begins with the delimiter.
     *answer = task.target_delimiter + *answer;
     if (style.target_delimiter.ends_with(task.target_delimiter) &&
         (style.prefix.empty() || task.fewshot.target_delimiter))
@@ -59,7 +59,7 @@ Result<std::vector<Turn>> render_shot(const TaskSpec& task, const Templates& t, 
   return example_turns(std::move(*text), *answer, style);
 }
 
-// What stands before an answer, in both forms.
+// The prompt before an answer, in both forms.
 class ContextBuilder {
  public:
   // `before`: the system's text and the worked examples.
@@ -81,7 +81,7 @@ class ContextBuilder {
     return {};
   }
 
-  // Behind a conversation nothing stands between question and answer, unless the answer has begun.
+  // After a conversation there is no delimiter before the answer, unless the answer has begun.
   std::optional<std::string> chat_delimiter() const {
     if (form_ == Conversations::none || task_.kind != TaskKind::multiple_choice) return {};
     const bool goes_on = !task_.gen_prefix.empty() && rstrip_length(task_.gen_prefix) == task_.gen_prefix.size();
@@ -95,7 +95,7 @@ class ContextBuilder {
   Conversations form_;
 };
 
-// A question whose answer the model writes: one context, and what the reply must equal.
+// A generation question: one context, and the target of the reply.
 Result<Document> build_generation(const TaskSpec& task, const Templates& t, const QuestionFields& question,
                                   const ContextBuilder& contexts) {
   Document doc;
@@ -155,7 +155,7 @@ Result<Document> build(const TaskSpec& task, const Templates& t, const QuestionF
   return doc;
 }
 
-// DATA/<kind>/<file>, or the CSV folder that stands in for it.
+// DATA/<kind>/<file>, or the CSV folder in its place.
 std::string locate(const std::filesystem::path& data_dir, const char* kind, const std::string& file,
                    const std::string& csv_folder) {
   const std::filesystem::path usual = data_dir / kind / file;
@@ -183,7 +183,7 @@ Result<std::vector<Shot>> render_pool(const TaskSpec& task, const Templates& t, 
   return pool;
 }
 
-// Takes the examples out of `questions` and reads those of the task's own file.
+// Moves the examples out of `questions` and reads those of the task's own file.
 Result<std::vector<Shot>> load_pool(const PreparedTask& prepared, const Templates& t, const PrepareOptions& options,
                                     std::vector<Question>& questions) {
   const TaskSpec& task = prepared.spec;

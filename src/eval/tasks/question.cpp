@@ -1,4 +1,4 @@
-// One question: its line is checked when it is read, and what it says is read again where it is needed.
+// One question: its line is checked when it is read, and parsed again when its fields are needed.
 
 #include "eval/tasks/question.hpp"
 

@@ -1,5 +1,5 @@
 #pragma once
-// What a question says.
+// Fields of a question.
 
 #include <cstdint>
 #include <optional>
@@ -35,8 +35,8 @@ class MOE_API QuestionFields {
 /// The index that "B" or "b" names.
 std::optional<std::size_t> index_of_letter(std::string_view text);
 
-/// Errors: bad_file when `count` questions are too many for `bytes` bytes of text: each costs more than 100 bytes however
-/// short it is.
+/// Errors: bad_file when `count` questions are too many for `bytes` bytes of text, because each takes more than 100
+/// bytes of memory.
 Result<void> check_question_count(std::size_t count, std::uint64_t bytes);
 
 }  // namespace moe::inline MOE_ABI::eval

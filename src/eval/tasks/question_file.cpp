@@ -18,9 +18,9 @@ namespace moe::inline MOE_ABI::eval {
 namespace {
 
 constexpr std::uint64_t kQuestionBytes = std::uint64_t{512} << 20;
-constexpr std::size_t kMostValues = 1 << 16;  // of one question: results repeat it in a form that is 20 times as large
-constexpr std::size_t kMostChoices = 1024;    // each is a request with tokens of its own
-constexpr std::size_t kFewQuestions = 4096;   // so many may be as short as they like
+constexpr std::size_t kMostValues = 1 << 16;  // of one question: it is 20 times as large in results
+constexpr std::size_t kMostChoices = 1024;    // each is a separate request
+constexpr std::size_t kFewQuestions = 4096;   // up to this number, questions may have any length
 constexpr std::uint64_t kLeastBytes = 24;     // of a question among more, on average
 constexpr std::size_t kHooksEvery = 64;       // questions
 
@@ -38,7 +38,7 @@ std::optional<std::size_t> named_index(JsonValue answer) {
   return is_index ? std::optional(static_cast<std::size_t>(number)) : std::nullopt;
 }
 
-// What is wrong with an "answer"; empty when nothing is.
+// The problem with an "answer"; empty if there is none.
 std::string read_answer(JsonValue answer, const std::vector<std::string_view>& choices, Question& q) {
   const auto index = named_index(answer);
   const std::string found = answer.is_string() ? in_quotes(answer.text()) : in_quotes(answer.in_ascii(80));
@@ -59,7 +59,7 @@ std::string read_answer(JsonValue answer, const std::vector<std::string_view>& c
   return {};
 }
 
-// What is wrong with a multiple-choice line; empty when nothing is.
+// The problem with a multiple-choice line; empty if there is none.
 std::string read_choices(JsonValue line, Question& q) {
   const auto choices = line.find("choices");
   if (!choices) return "has no \"choices\"";
@@ -79,7 +79,7 @@ std::string read_choices(JsonValue line, Question& q) {
   return read_answer(*answer, texts, q);
 }
 
-// What is wrong with the fields that name and sort a question. null is as good as no field.
+// The problem with fields that name and classify a question. null is the same as no field.
 std::string read_names(JsonValue line, Question& q) {
   for (const char* key : {"id", "subject"})
     if (const auto value = line.find(key); value && !value->is_null()) {
@@ -105,7 +105,7 @@ std::string read_line(TaskKind kind, Question& q) {
   if (document->value_count() > kMostValues)
     return fmt::format("has {} values, expected at most {}", document->value_count(), kMostValues);
   if (std::string problem = read_names(line, q); !problem.empty()) return problem;
-  // A task that wants a written answer may ask a question with choices.
+  // A generation task may use questions with choices.
   const bool has_choices = kind == TaskKind::generation && line.contains("choices");
   return kind == TaskKind::multiple_choice || has_choices ? read_choices(line, q) : std::string{};
 }
@@ -124,7 +124,7 @@ Result<void> for_each_line(std::string_view text, Body&& body) {
   return {};
 }
 
-// Checks lines one by one. What stays of a question is where its line is.
+// Checks lines one by one. Only the place of each line is kept.
 class QuestionReader {
  public:
   QuestionReader(TaskKind kind, const ReadHooks& hooks) : kind_(kind), hooks_(hooks) {}
@@ -138,7 +138,7 @@ class QuestionReader {
     bytes_ += size;
     if (auto ok = check_question_count(questions_.size() + count, bytes_); !ok)
       return fail(ok.error().code, fmt::format("{} {}", file, ok.error().message));
-    // No more than is needed for one file, no copy of all for each of many.
+    // Exact for one file, without a copy of everything for each of many.
     if (const std::size_t wanted = questions_.size() + count; wanted > questions_.capacity())
       questions_.reserve(std::max(wanted, questions_.capacity() * 3 / 2));
     return for_each_line(*text, [&](std::string_view line, std::int64_t number) -> Result<void> {

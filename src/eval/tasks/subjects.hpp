@@ -1,5 +1,5 @@
 #pragma once
-// Which subject a question belongs to, for statistics by subject.
+// Subjects of questions, for statistics by subject.
 
 #include <cstdint>
 #include <string>
@@ -14,8 +14,8 @@ struct SubjectNames {
   std::vector<std::int32_t> of_question;  ///< index into `names`, in the order of the questions
 };
 
-/// The subtasks; of a task in one piece, the values of the questions' field "subject". A task without either, or with
-/// too many values to be a subject, is one subject by the task's name.
+/// The subtasks; for a task without them, the values of the questions' field "subject". Without either, or with too
+/// many values, the whole task is one subject.
 MOE_API SubjectNames subjects_of(const PreparedTask& task);
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -50,7 +50,7 @@ Result<std::vector<Members>> members_of(const TaskSpec& task, const std::vector<
   return out;
 }
 
-// Where few questions are asked, they must not keep the text of all others in memory.
+// If only few questions are asked, the text of all others should not stay in memory.
 void take_along_lines(std::vector<AskedSubtask>& subtasks) {
   std::size_t bytes = 0;
   for (const AskedSubtask& subtask : subtasks)

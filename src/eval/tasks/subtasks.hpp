@@ -1,5 +1,5 @@
 #pragma once
-// Which questions of a file a task asks, in subtasks.
+// Selects a task's questions from a file and divides them into subtasks.
 
 #include <string_view>
 #include <vector>
@@ -17,7 +17,8 @@ struct AskedSubtask {
   std::vector<Question> questions;
 };
 
-/// Subtasks in reporting order: the order of the task file, then that of first appearance. `limit` as in PrepareOptions.
+/// Subtasks in reporting order: the order of the task file, then that of first appearance. `limit` as in
+/// PrepareOptions.
 /// Errors: bad_file, cancelled.
 Result<std::vector<AskedSubtask>> split(const TaskSpec& task, std::vector<Question> questions, double limit,
                                         const ReadHooks& hooks);

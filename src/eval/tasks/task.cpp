@@ -217,7 +217,7 @@ void read_groups(JsonValue root, TaskReader& reader, TaskSpec& task) {
   }
 }
 
-// What a shell calls a pipe has no ending to tell what comes out of it.
+// A shell's name of a pipe has no extension that shows the kind of its contents.
 bool is_stream_name(std::string_view what) { return what == "-" || what.starts_with("/dev/"); }
 
 // "/dev/fd/63" is where a shell puts <(command): fd63.
@@ -301,7 +301,7 @@ Result<TaskSpec> parse_task(std::string_view json, const std::string& file_name)
   reader.text(root, "version", task.version);
   reader.text(root, "group_version", task.group_version);
   read_kind(root, reader, task);
-  // A text that is scored as a whole stands behind nothing.
+  // A text that is scored as a whole has no context.
   const bool is_rolling = task.kind == TaskKind::rolling;
   for (const char* key : {"description", "prompt", "labels", "fewshot", "num_fewshot", "gen_prefix"})
     if (is_rolling && root.contains(key)) reader.problem(fmt::format("key '{}' is not for tasks of type rolling", key));
@@ -349,7 +349,7 @@ Result<TaskSpec> load_task(const std::string& what, const std::function<bool()>&
     if (!text) return forward(text);
     auto task = parse_task(*text, what);
     if (!task) return task;
-    // A file that the task file names with ./ or ../ lies beside it, not in the data folder.
+    // Names with ./ or ../ are relative to the task file, not to the data folder.
     const auto locate = [&](std::string& file, bool& is_path) {
       is_path = file.starts_with("./") || file.starts_with("../") || file.starts_with("/");
       if (is_path) file = (std::filesystem::path(what).parent_path() / file).lexically_normal().string();

@@ -12,14 +12,14 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// Entries of a list that is worked through for each question. An element costs more than its few bytes of text: no list
-/// may have as many as fit into a file.
+/// Limit for lists that are processed for each question. Elements take more memory than their text, so lists must be
+/// limited.
 inline constexpr std::size_t kMostItems = 64;
 
 std::optional<std::int64_t> whole_number(JsonValue value, std::int64_t least, std::int64_t most);
 
-/// Fetches typed members; remembers the first problem so that reading stays a flat list of lines. What is absent
-/// leaves `out` as it was.
+/// Reads typed members; keeps the first problem, so that callers need no checks in between. Absent members leave `out`
+/// unchanged.
 class TaskReader {
  public:
   explicit TaskReader(std::string file) : file_(std::move(file)) {}
@@ -35,7 +35,7 @@ class TaskReader {
   /// A column for each metric named, for each filter of the task.
   void metrics(JsonValue object, const char* key, const TaskSpec& task, std::vector<MetricColumn>& out);
 
-  /// No keys but these; `where` begins the problem.
+  /// Refuses other keys than these; `where` begins the message.
   void only(JsonValue object, const std::vector<std::string_view>& keys, std::string_view where);
   /// Whether `count` things fit.
   bool fits(std::string_view what, std::size_t count, std::size_t most);

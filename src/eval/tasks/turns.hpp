@@ -1,5 +1,5 @@
 #pragma once
-// A prompt as the reference harness builds it: turns of two sides, which become one text or a conversation.
+// A prompt as in the reference harness: turns of two sides, which become one text or a conversation.
 
 #include <string>
 #include <vector>
@@ -8,7 +8,7 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// What one side says, and what stands behind it where the prompt is one text.
+/// The text of one side, and the delimiter after it in a plain prompt.
 struct Turn {
   enum class Role { system, user, assistant };
   Role role = Role::user;
@@ -19,7 +19,7 @@ struct Turn {
 struct TurnStyle {
   std::string prefix;             ///< begins the answer
   std::string target_delimiter;   ///< before an answer
-  std::string fewshot_delimiter;  ///< behind a worked example
+  std::string fewshot_delimiter;  ///< after a worked example
 };
 
 /// A worked example: a question and its answer.

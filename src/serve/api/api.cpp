@@ -17,7 +17,7 @@ struct Route {
   Post post = nullptr;
 };
 
-// Every path is there with and without /v1: base URLs have it or not.
+// Every path exists with and without /v1, because base URLs differ.
 constexpr Route kRoutes[] = {
     {"/", "GET"},
     {"/health", "GET"},
@@ -50,7 +50,7 @@ const Route* route_of(std::string_view path) {
   return nullptr;
 }
 
-// Takes as long for every wrong key of a length.
+// Constant time for all wrong keys of the same length.
 bool same_key(std::string_view sent, std::string_view key) {
   unsigned different = sent.size() == key.size() ? 0u : 1u;
   for (std::size_t i = 0; i < key.size(); ++i)
@@ -109,7 +109,7 @@ std::optional<http::Response> Api::refuse(http::Request& request) {
       {401, "the API key is missing or wrong: expected Authorization: Bearer KEY", {}, "invalid_api_key", {}});
 }
 
-// What no model changes: before there is one the answer is the same.
+// Does not depend on the model, so it also works before loading.
 std::optional<http::Response> Api::answer_always(const http::Request& request) const {
   const auto path = without_version(request.path);
   if (path == "/") return http::Response{200, std::string(page()), "text/html; charset=utf-8", {}};

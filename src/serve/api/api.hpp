@@ -12,12 +12,12 @@ namespace moe::inline MOE_ABI::serve::api {
 
 class Api final : public http::Handler {
  public:
-  /// `on_stopping`: what else begins to end then. `gauges` is asked by the I/O thread. Both live longer.
+  /// `on_stopping` is called when shutdown begins, `gauges` by the I/O thread. Both must outlive this.
   Api(const ServerOptions& options, Metrics& metrics, std::function<void()> on_stopping,
       std::function<http::Gauges()> gauges)
       : options_(options), metrics_(metrics), on_stopping_(std::move(on_stopping)), gauges_(std::move(gauges)) {}
 
-  /// There is a model: what needs one gets 503 before. Any thread; `context` lives longer.
+  /// Sets the model; before that, endpoints that need it return 503. Any thread; `context` must outlive this.
   void serve(const Context& context) { context_ = &context; }
 
   std::string_view methods(std::string_view path) const override;
@@ -31,10 +31,10 @@ class Api final : public http::Handler {
  private:
   std::optional<http::Response> answer_always(const http::Request& request) const;
   http::Response health() const;
-  /// What is answered at once by the I/O thread.
+  /// Endpoints that the I/O thread answers directly.
   std::optional<http::Response> answer_now(const http::Request& request, const Context& context) const;
   http::Response metrics(const Context& context) const;
-  /// Why nothing is answered now: the model is being loaded, or the server ends.
+  /// Why requests are refused now: the model is loading, or the server is shutting down.
   std::optional<ApiError> unavailable() const;
   http::Response refusal(const ApiError& error) const;
   ApiError error_of(int status, std::string_view message) const;

@@ -16,7 +16,7 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// What has become of one reply.
+/// The state of one reply.
 struct ReplyState {
   std::unique_ptr<CompletionLogprobs> lists;
   Generation written = {};
@@ -24,7 +24,7 @@ struct ReplyState {
   bool opened = false, ended = false;
 };
 
-/// All of it runs on the output thread, but for the times.
+/// Everything except the times runs on the output thread.
 class Call {
  public:
   Call(const Context& context, CallPlan plan, http::Responder responder, std::shared_ptr<Notes> notes)
@@ -88,7 +88,7 @@ class Call {
 
   void finished(std::size_t prompt) {
     if (is_over_) return;
-    // A prompt that is only scored has replies as well, of no tokens; the queue need not tell of their ends.
+    // A prompt that is only scored also has replies, without tokens, whose ends the queue need not report.
     for (std::size_t k = 0; k < per_prompt_ && !writes_replies(); ++k)
       if (!replies_[prompt * per_prompt_ + k].ended) ended(prompt, k, {});
     if (--left_ > 0) return;
@@ -168,7 +168,7 @@ class Call {
     responder_.send("data: " + json_text(event) + "\n\n");
   }
 
-  // The replies to give of those that were written, best first where there are more.
+  // The replies to return, the best ones if there are more.
   std::vector<std::size_t> chosen(std::size_t prompt) const {
     std::vector<std::size_t> order(per_prompt_);
     std::vector<double> mean(per_prompt_, 0.0);
@@ -237,7 +237,7 @@ class Call {
   bool streaming_ = false, is_over_ = false;
 };
 
-/// Takes what the scheduler's thread says to the output thread.
+/// Forwards events from the scheduler's thread to the output thread.
 class CallSink final : public JobSink {
  public:
   CallSink(std::shared_ptr<Call> call, std::shared_ptr<JobGroup> jobs, std::size_t prompt)

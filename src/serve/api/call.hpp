@@ -1,5 +1,5 @@
 #pragma once
-// A request for replies from its jobs to its answer: whole, or event by event.
+// A completion request: from its jobs to its answer, whole or streamed.
 
 #include <memory>
 #include <mutex>
@@ -12,7 +12,7 @@
 
 namespace moe::inline MOE_ABI::serve::api {
 
-/// One prompt as the model reads it, and as it is echoed.
+/// One prompt: as token ids, and as echoed text.
 struct PromptPart {
   std::vector<TokenId> ids = {};
   std::string echo = {};
@@ -24,8 +24,8 @@ struct CallPlan {
   ReplySettings settings = {};
   bool is_chat = false;
   bool echo = false;
-  std::optional<std::int64_t> logprobs = {};  ///< best tokens listed for each position
-  std::size_t best_of = 0;                    ///< replies of which n are given; 0: n
+  std::optional<std::int64_t> logprobs = {};  ///< number of top tokens for each position
+  std::size_t best_of = 0;                    ///< replies to generate, of which the best n are returned; 0: n
   std::string model = {};
   std::string ignored = {};  ///< names of unknown fields
   std::string owner = {};

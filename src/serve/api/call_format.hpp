@@ -1,5 +1,5 @@
 #pragma once
-// How replies look in /v1/completions and in /v1/chat/completions.
+// The JSON of replies in /v1/completions and in /v1/chat/completions.
 
 #include <string>
 #include <string_view>
@@ -8,7 +8,7 @@
 
 namespace moe::inline MOE_ABI::serve::api {
 
-/// What one choice says, of a whole answer or of an event.
+/// One choice of a whole answer or of an event.
 struct ChoiceParts {
   std::size_t index = 0;
   std::string text = {};
@@ -32,7 +32,7 @@ struct Usage {
 };
 Json usage_json(const Usage& usage, bool include_work);
 
-/// Everything of an answer but choices and usage.
+/// An answer without choices and usage.
 struct Envelope {
   std::string id, model, fingerprint;
   std::int64_t created = 0;

@@ -1,4 +1,4 @@
-// /v1/chat/completions, and what a conversation becomes as a prompt.
+// /v1/chat/completions, and prompts from conversations.
 
 #include <fmt/format.h>
 
@@ -47,7 +47,7 @@ Checked<void> check_message(JsonValue message, std::size_t index) {
   return {};
 }
 
-// The message as the template gets it: parts of text joined, null left out.
+// The message for the template: parts of text joined, null left out.
 ChatMessage message_of(JsonValue message) {
   Json json = copy_json<Json>(message);
   if (json.contains("content") && json["content"].is_array()) {

@@ -40,7 +40,7 @@ Checked<CallPlan> completion_plan(const Fields& fields, const Context& context) 
     const std::size_t before = prompt.ids.size();
     if (auto ok = fit_prompt(prompt.ids, plan.settings, context.context_tokens); !ok) return pass_on(ok);
     if (prompt.ids.size() == before) continue;
-    const auto cut = static_cast<std::ptrdiff_t>(before - prompt.ids.size());  // what is echoed is what was read
+    const auto cut = static_cast<std::ptrdiff_t>(before - prompt.ids.size());  // echo only what the model reads
     prompt.shown.erase(prompt.shown.begin(), prompt.shown.begin() + cut);
     prompt.echo.clear();
     for (const auto bytes : prompt.shown) prompt.echo += bytes;
@@ -49,7 +49,7 @@ Checked<CallPlan> completion_plan(const Fields& fields, const Context& context) 
   return plan;
 }
 
-// Texts as prompts, echoed with scores, that got a BOS which is not in them.
+// Echoed text prompts with scores to which a BOS was added.
 bool scores_added_bos(const Fields& fields, const CallPlan& plan, const Context& context) {
   const auto bos = context.tokenizer().bos();
   const auto prompt = fields.find("prompt");

@@ -1,5 +1,5 @@
 #pragma once
-// What every endpoint sees.
+// Shared state of all endpoints.
 
 #include <map>
 #include <memory>
@@ -16,7 +16,7 @@
 
 namespace moe::inline MOE_ABI::serve::api {
 
-/// Values of sampling fields where a request has none, by field.
+/// Defaults of sampling fields.
 using SamplingDefaults = std::map<std::string, double, std::less<>>;
 
 struct Context {
@@ -35,14 +35,14 @@ struct Context {
   const std::string& name() const { return options.names.front(); }
 };
 
-/// What the log says of a request. Any thread.
+/// Log data of a request. Any thread.
 struct Notes {
   std::mutex mutex;
   std::int64_t prompt_tokens = -1, reply_tokens = -1;
   double first_token_seconds = -1;
   std::string owner;
   std::vector<std::string> prompts, replies;  // with ServerOptions::log_content
-  /// A client that counts tokens of a text without BOS reads echoed scores one place too early.
+  /// Warns once: a client that counts tokens without BOS reads echoed scores shifted by one.
   bool has_scored_added_bos = false;
 };
 

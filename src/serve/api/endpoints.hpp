@@ -1,5 +1,5 @@
 #pragma once
-// The endpoints. Those that look at a body run on the intake thread.
+// The endpoints. Those that read a body run on the intake thread.
 
 #include "moe/chat.hpp"
 #include "serve/api/call.hpp"
@@ -13,7 +13,7 @@ struct Arrival {
   std::shared_ptr<Notes> notes;
 };
 
-// Each answers, or starts what will; an error is the answer.
+// Each answers, or starts work that will; an error becomes the answer.
 Checked<void> completions(Arrival& arrival);
 Checked<void> chat_completions(Arrival& arrival);
 Checked<void> apply_template(Arrival& arrival);
@@ -32,15 +32,15 @@ Checked<void> check_model_name(const ServerOptions& options, std::string_view id
 /// The page at "/".
 std::string_view page();
 
-/// The ids of a text as an endpoint takes it. `add`: BOS and the like, where the tokenizer adds them and the text does not
-/// begin with BOS.
+/// The ids of a request's text. `add`: BOS and the like, if the tokenizer adds them and the text does not begin with
+/// BOS.
 Checked<std::vector<TokenId>> encode_text(const Context& context, std::string_view text, bool add,
                                           SpecialText special = SpecialText::parse);
 
-/// The conversation of a request: its messages and what its template is told.
+/// The conversation of a request: messages and template options.
 Checked<Chat> read_chat(const Fields& fields, JsonValue messages, const Context& context);
 
-/// Its text and ids. Control tokens that a message spells are plain text unless the server was told otherwise.
+/// Its text and ids. Control tokens spelled out in messages are plain text unless the server's options say otherwise.
 Checked<RenderedChat> encode_conversation(const Context& context, const Chat& chat);
 
 }  // namespace moe::inline MOE_ABI::serve::api

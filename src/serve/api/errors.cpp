@@ -54,7 +54,7 @@ std::string error_body(const ApiError& error, std::string_view status) {
 http::Response error_response(const ApiError& error) {
   http::Response response{error.status, error_body(error), "application/json", {}};
   if (error.status == 429 || error.status == 503) response.headers.push_back({"Retry-After", "1"});
-  // It would take as long again: openai-python repeats what this does not forbid.
+  // Prevents openai-python from retrying a request that would time out again.
   if (error.status == 504) response.headers.push_back({"x-should-retry", "false"});
   if (error.status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
   return response;

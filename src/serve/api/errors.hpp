@@ -10,13 +10,13 @@
 
 namespace moe::inline MOE_ABI::serve::api {
 
-/// A refusal: status, message, and what names it to programs.
+/// A refusal: status, message, and codes for programs.
 struct ApiError {
   int status = 400;
   std::string message = {};
   std::string param = {};  ///< the field; empty: null
   std::string code = {};   ///< empty: null
-  /// How many tokens there are and there may be, of a context that is too long.
+  /// For contexts that are too long: number of tokens and limit.
   std::optional<std::pair<std::int64_t, std::int64_t>> tokens = {};
 };
 
@@ -32,7 +32,7 @@ tl::unexpected<ApiError> pass_on(const Checked<T>& failed) {
   return tl::unexpected<ApiError>(failed.error());
 }
 
-/// What an error of the library or the queue is to a client: its own fault, a full queue, or ours.
+/// Maps an error of the library or the queue to the client's fault, a full queue, or a server error.
 ApiError from_library(const Error& error);
 
 /// {"error": {...}}; with `status`, which /health has, {"status": ..., "error": {...}}.

@@ -1,4 +1,4 @@
-// What needs no body: models, version, tokenizer.
+// Endpoints without a body: models, version, tokenizer.
 
 #include <fmt/format.h>
 
@@ -25,7 +25,7 @@ Json model_object(const Context& context, std::string_view id) {
                 {"formats", info.format_summary},
                 {"hash", fmt::format("{:016x}", info.hash)},
                 {"vocab_size", context.tokenizer().vocab_size()}}}};
-  // What a request samples with where it does not say; OpenAI's values go without saying.
+  // Default sampling settings; OpenAI's are not listed.
   if (!context.sampling_defaults.empty()) out["meta"]["generation_config"] = context.sampling_defaults;
   return out;
 }
@@ -73,7 +73,7 @@ std::string version_json(const Context& context) {
 
 std::string tokenizer_info_json(const Context& context) {
   const ChatTemplates& chat = context.model->chat_templates();
-  // Keys that are not there say "null" to lm-eval, which looks for eos_token.
+  // null instead of absent keys, for lm-eval, which reads eos_token.
   const auto special = [&](const char* name, std::optional<TokenId> id) -> Json {
     if (const auto found = chat.special_tokens.find(name); found != chat.special_tokens.end()) return found->second;
     if (id) return std::string(context.tokenizer().bytes_of(*id));

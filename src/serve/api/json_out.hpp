@@ -1,5 +1,5 @@
 #pragma once
-// Answers as JSON: members in the order in which they were put in, numbers that read back as the same double.
+// JSON of answers: members in insertion order, numbers that read back as the same double.
 
 #include "support/json_text.hpp"
 

@@ -14,7 +14,7 @@ namespace {
 
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
-// A key for the token that no other of the map has: two tokens may have one text.
+// A unique key for the token: two tokens may have the same text.
 std::string key_of(const Tokenizer& tokenizer, TokenId token, const Json& taken) {
   std::string key = token_text(tokenizer.bytes_of(token));
   return taken.contains(key) ? fmt::format("token_id:{}", token) : key;
@@ -63,7 +63,7 @@ void CompletionLogprobs::add_prompt(std::span<const TokenId> prompt, std::span<c
       add_one(shown[i], scores[i - 1]);
       continue;
     }
-    tokens_.push_back(token_text(tokenizer_.bytes_of(prompt[i])));  // nothing stands before the first one
+    tokens_.push_back(token_text(tokenizer_.bytes_of(prompt[i])));  // nothing precedes the first one
     values_.push_back(nullptr);
     best_.push_back(nullptr);
     offset_list_.push_back(offsets_.next(shown[i]));

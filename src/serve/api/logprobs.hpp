@@ -1,5 +1,5 @@
 #pragma once
-// Log-probabilities as the OpenAI API lists them, exactly as docs/SERVING.md says.
+// Log-probabilities in the format of the OpenAI API, as specified in docs/SERVING.md.
 
 #include <span>
 #include <string>
@@ -11,14 +11,14 @@
 
 namespace moe::inline MOE_ABI::serve::api {
 
-/// A token as text: bytes that are no whole characters as "bytes:\xE2\x96".
+/// A token as text: bytes that are not whole characters as "bytes:\xE2\x96".
 std::string token_text(std::string_view bytes);
 
-/// Minus infinity, which JSON has not, is -9999.
+/// Minus infinity, which JSON cannot represent, is -9999.
 double listed(double log_probability);
 
-/// Where tokens begin in a text, in characters, by the tokens' own bytes: one that begins inside a character begins where
-/// that does.
+/// Where tokens begin in a text, in characters, by the tokens' own bytes: one that begins inside a character begins
+/// where that does.
 class TextOffsets {
  public:
   std::int64_t next(std::string_view bytes);

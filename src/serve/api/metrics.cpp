@@ -101,7 +101,7 @@ void write_vllm(Writer& w, const Counters& c) {
   w.counter("vllm:generation_tokens_total", "As moe_generation_tokens_total.", c.reply_tokens);
 }
 
-// As llama-server writes them: no labels, and a maximum that is called a counter.
+// As in llama-server: no labels, and a maximum with the type counter.
 void write_llamacpp(std::string& out, const Counters& c) {
   Writer w{out, {}};
   const auto prompts = static_cast<double>(c.step_prompt_tokens);

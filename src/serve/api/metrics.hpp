@@ -17,7 +17,7 @@ namespace moe::inline MOE_ABI::serve::api {
 
 class Histogram {
  public:
-  /// `bounds` rise, and live longer; at most kMostBounds.
+  /// `bounds` are ascending and must outlive this; at most kMostBounds.
   explicit Histogram(std::span<const double> bounds) : bounds_(bounds) {}
   void observe(double value);
   /// Lines of one histogram in text format 0.0.4.
@@ -39,7 +39,7 @@ class Metrics {
   void observe(Measure which, double value);
   void count_answer(int status);
   void count_reply(std::string_view finish_reason);
-  /// A request that ends with this error, whatever was sent of its answer.
+  /// A request that ends with this error, even if part of its answer was sent.
   void count_refusal(const ApiError& error);
 
   struct Now {

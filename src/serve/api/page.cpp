@@ -1,4 +1,4 @@
-// The page at "/": a conversation with the model. One text, nothing from elsewhere.
+// The page at "/": a chat with the model. One self-contained text.
 
 #include "serve/api/endpoints.hpp"
 

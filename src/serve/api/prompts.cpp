@@ -7,8 +7,8 @@
 namespace moe::inline MOE_ABI::serve::api {
 namespace {
 
-// What the tokens are in the text that the client sent: BOS that was added is nothing, and the space that SentencePiece
-// puts in front of a text is not in it.
+// The bytes of each token in the client's text: an added BOS has none, and SentencePiece's leading space is not
+// included.
 std::vector<std::string_view> shown_of_text(const std::vector<TokenId>& ids, std::string_view text,
                                             const Tokenizer& tokenizer) {
   std::vector<std::string_view> shown;

@@ -5,7 +5,7 @@
 
 namespace moe::inline MOE_ABI::serve::api {
 
-/// `special`: whether control tokens of ids are part of the echoed text. Errors: 400 naming what is wrong with which.
+/// `special`: whether control tokens of ids are part of the echoed text. Errors: 400 naming the prompt and the problem.
 Checked<std::vector<PromptPart>> read_prompts(const Fields& fields, const Context& context, SpecialTokens special);
 
 }  // namespace moe::inline MOE_ABI::serve::api

@@ -83,7 +83,7 @@ Checked<void> read_stream(const Fields& fields, ReplySettings& out) {
   return {};
 }
 
-// Two names of one thing: clients send either, or both alike.
+// Two names of the same field: clients send either, or both with equal values.
 Checked<void> check_synonyms(const Fields& fields, std::string_view name, std::string_view other) {
   if (!fields.has(name) || !fields.has(other) || fields.number(name) == fields.number(other)) return {};
   return invalid(other, fmt::format("{} is {} and {} is {}, expected one of them", name, fields.number(name), other,
@@ -114,7 +114,7 @@ void read_sampling(const Fields& fields, const SamplingDefaults& defaults, Reply
   if (seed && seed->kind() == JsonValue::Kind::whole) {
     s.seed = seed->get<std::uint64_t>();
     out.shows_seed = true;
-  } else if (s.temperature > 0) {  // nothing is drawn at temperature 0
+  } else if (s.temperature > 0) {  // greedy replies need no seed
     std::random_device device;
     s.seed = (std::uint64_t{device()} << 21) ^ device();  // 53 bits: JavaScript reads it back
     out.shows_seed = true;

@@ -1,6 +1,6 @@
 #pragma once
-// What a request may hold: every field that clients are known to send, its type, its range and what it is without it. A
-// field that is known is acted on or refused by name, never passed over.
+// The fields of requests: every field that clients are known to send, with type, range and default. Known fields are
+// obeyed or refused by name, never ignored silently.
 
 #include <cstdint>
 #include <optional>
@@ -16,11 +16,11 @@ namespace moe::inline MOE_ABI::serve::api {
 
 enum class FieldType { boolean, integer, number, text, object, list, any };
 
-/// What the server does with a field.
+/// How the server treats a field.
 enum class FieldUse {
-  read,      ///< it acts on it
-  accepted,  ///< it changes nothing by its nature ("user")
-  refused,   ///< it cannot do that: anything but a neutral value is an error
+  read,      ///< obeyed
+  accepted,  ///< has no effect ("user")
+  refused,   ///< not supported: only neutral values are allowed
 };
 
 struct FieldRule {
@@ -28,13 +28,13 @@ struct FieldRule {
   FieldType type = FieldType::any;
   FieldUse use = FieldUse::read;
   double least = -1e308, most = 1e308;  ///< of numbers
-  double otherwise = 0;                 ///< of numbers and booleans, where the field is absent or null
-  /// Of refused fields: JSON texts with which nothing is asked for. null always is one.
+  double otherwise = 0;                 ///< default of numbers and booleans, if absent or null
+  /// Neutral values of refused fields, as JSON. null always is one.
   std::vector<std::string_view> neutral = {};
 };
 using RequestTable = std::span<const FieldRule>;
 
-/// A request whose fields were checked. The document must live as long.
+/// A request with checked fields. The document must outlive it.
 class Fields {
  public:
   /// Errors: 400, naming the field, what was found and what was expected; with `strict` also for unknown fields.
@@ -43,12 +43,12 @@ class Fields {
   /// Nothing where it is absent or null.
   std::optional<JsonValue> find(std::string_view name) const;
   bool has(std::string_view name) const { return find(name).has_value(); }
-  /// The value, or what the table says it is otherwise.
+  /// The value, or the table's default.
   bool flag(std::string_view name) const;
   double number(std::string_view name) const;
   std::int64_t integer(std::string_view name) const;
   std::string text(std::string_view name) const;
-  /// Fields that the table does not know, in the order of the request.
+  /// Unknown fields, in the order of the request.
   const std::vector<std::string>& unknown() const { return unknown_; }
 
  private:

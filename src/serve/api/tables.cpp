@@ -15,7 +15,7 @@ FieldRule refused(std::string_view name, std::vector<std::string_view> neutral =
   return {name, any, kRefused, 0, 0, 0, std::move(neutral)};
 }
 
-// What decides about a reply, the same for texts and conversations.
+// Fields that affect replies, common to completions and chats.
 Rules reply_rules() {
   return {
       {"model", text},
@@ -47,14 +47,14 @@ Rules reply_rules() {
       {"safety_identifier", text, kAccepted},
       {"prompt_cache_key", text, kAccepted},
       {"metadata", object, kAccepted},
-      {"cache_prompt", boolean, kAccepted},  // the cache never shows in an answer
+      {"cache_prompt", boolean, kAccepted},  // the cache never affects an answer
       {"store", boolean, kAccepted},         // nothing is ever stored
       {"priority", integer, kAccepted},
       {"request_id", text, kAccepted},
   };
 }
 
-// What other servers do and this one does not.
+// Features of other servers that this one does not have.
 Rules foreign_rules() {
   return {
       refused("response_format", {R"({"type": "text"})"}),

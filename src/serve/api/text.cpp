@@ -29,14 +29,14 @@ Checked<std::vector<TokenId>> ids_of(const Fields& fields, const Context& contex
   if (prompt && !prompt->is_string())
     return invalid("prompt", "prompt is " + prompt->in_ascii(60) + ", expected a string or messages");
   if (!prompt && !fields.has("content")) return invalid("prompt", "there is no prompt, content or messages");
-  // As vLLM with its field, as llama-server with its own.
+  // Behaves like vLLM for its field and like llama-server for its own.
   bool add = prompt.has_value();
   for (const auto name : {"add_special", "add_special_tokens"})
     if (fields.has(name)) add = fields.flag(name);
   return encode_text(context, fields.text(prompt ? "prompt" : "content"), add, special);
 }
 
-// llama-server's pieces: text, or numbers where bytes are no whole characters.
+// llama-server's pieces: text, or numbers if bytes are not whole characters.
 Json piece_of(std::string_view bytes) {
   if (tokenizer::is_valid_utf8(bytes)) return std::string(bytes);
   Json numbers = Json::array();
@@ -50,7 +50,7 @@ Checked<std::vector<TokenId>> encode_text(const Context& context, std::string_vi
                                           SpecialText special) {
   const Tokenizer& tokenizer = context.tokenizer();
   const auto bos = tokenizer.bos();
-  // A text that begins with BOS has what would be added. (Its end is the model's own affair.)
+  // A text that begins with BOS needs none added. EOS is left to the model.
   const bool begins = bos && !tokenizer.bytes_of(*bos).empty() && text.starts_with(tokenizer.bytes_of(*bos));
   auto ids = tokenizer.encode(text, {.ends = add && !begins ? TextEnds::as_model : TextEnds::none, .special = special});
   if (!ids) return tl::unexpected<ApiError>(from_library(ids.error()));

@@ -10,7 +10,8 @@
 namespace moe::inline MOE_ABI::serve::http {
 namespace {
 
-// A page of any site can name this server by a domain of its own that resolves to 127.0.0.1; then the Host is that name.
+// Against DNS rebinding: a foreign page can reach this server by a domain that resolves to 127.0.0.1, as its Host
+// shows.
 bool is_own_host(const Request& request, const Options& options) {
   const std::string* host = request.header("host");
   if (host == nullptr) return !request.is_http_1_1;

@@ -1,5 +1,5 @@
 #pragma once
-// What of an answer depends on the request's head alone: whether it is refused, and the headers of the answer.
+// The parts of an answer that depend only on the request's head: refusals, and headers.
 
 #include <cstdint>
 #include <optional>
@@ -10,7 +10,7 @@
 
 namespace moe::inline MOE_ABI::serve::http {
 
-/// Host, path, method, Content-Type, Expect, then what the handler has against it.
+/// Checks Host, path, method, Content-Type, Expect, then the handler's own conditions.
 std::optional<Response> check_request(Request& request, const Options& options, bool host_is_loopback,
                                       Handler& handler);
 

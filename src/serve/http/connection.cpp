@@ -9,9 +9,9 @@
 namespace moe::inline MOE_ABI::serve::http {
 namespace {
 
-// A reader leaves so much unread before its replies wait, a little where memory is short; they go on at a quarter of it.
+// Replies pause when a client has this much unread (less when memory is short) and continue at a quarter of it.
 constexpr std::size_t kPressedBytes = 256 << 10, kPressedWhenFull = 16 << 10;
-// The kernel holds so much more for a client that does not read.
+// Additional kernel buffer for a client that does not read.
 constexpr int kSendBufferBytes = 128 << 10;
 constexpr double kBodyGraceSeconds = 10, kBodyBytesPerSecond = 1024;
 constexpr double kLingerSeconds = 2;
@@ -42,7 +42,7 @@ void Connection::start_refused() {
 
 void Connection::read() {
   if (reading_ || phase_ == Phase::closed) return;
-  // Requests behind the one at work wait in the kernel beyond this.
+  // Beyond this, pipelined requests wait in the kernel.
   if (phase_ != Phase::reading && !lingering_ && reader_.waiting_bytes() > kHeadBytes) return;
   reading_ = true;
   socket_.async_read_some(asio::buffer(buffer_),
@@ -78,7 +78,7 @@ void Connection::advance() {
   if (reader_.has_body() && shared_.input_bytes > shared_.options.buffer_bytes)
     return refuse({503, "the requests at work hold all the memory that there is for them"});
   if (reader_.state() == RequestReader::State::complete) return handle();
-  // A body comes at 1 KiB/s at least.
+  // The minimum rate of a body is 1 KiB/s.
   const double allowed = kBodyGraceSeconds + static_cast<double>(reader_.body_bytes()) / kBodyBytesPerSecond;
   read_deadline_ = body_began_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(allowed));
   arm();
@@ -196,7 +196,7 @@ void Connection::give_up(const Fault& why) {
   if (events.gone) events.gone();
 }
 
-// Who comes late has been given up, or the client has left.
+// Too late: the request was given up, or the client has disconnected.
 void Connection::listen(std::uint64_t exchange, ResponderEvents events) {
   if (is_current(exchange) && is_at_work())
     events_ = std::move(events);
@@ -281,7 +281,7 @@ void Connection::client_gone() {
   if (events.gone) events.gone();
 }
 
-// Data that nobody reads would make the kernel answer with a reset, which can overtake the answer.
+// Unread data would make the kernel send a reset, which can overtake the answer.
 void Connection::linger() {
   ErrorOfSystem ignored;
   socket_.shutdown(tcp::socket::shutdown_send, ignored);
@@ -308,7 +308,7 @@ void Connection::set_deadline(Clock::time_point& which, double seconds) {
   arm();
 }
 
-// A timer that is set already goes off early and looks again: cheaper than setting it for every token.
+// A running timer fires early and checks again, which is cheaper than setting it for every token.
 void Connection::arm() {
   const auto next = std::min({read_deadline_, write_deadline_, ping_at_, answer_deadline_});
   if (phase_ == Phase::closed || next >= armed_for_) return;

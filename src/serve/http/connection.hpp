@@ -1,5 +1,5 @@
 #pragma once
-// One client: reads a request, hands it on, writes its answer, and watches whether the client is still there.
+// One client connection: reads a request, passes it on, writes its answer, and detects disconnection.
 
 #include <array>
 #include <atomic>
@@ -18,7 +18,7 @@ namespace moe::inline MOE_ABI::serve::http {
 
 class Connection;
 
-/// A request's part of a total, as long as it lives.
+/// A request's share of a memory total, for its lifetime.
 class HeldBytes {
  public:
   explicit HeldBytes(std::atomic<std::size_t>& total) : total_(&total) {}
@@ -35,7 +35,7 @@ class HeldBytes {
   std::size_t bytes_ = 0;
 };
 
-/// What all connections share. I/O thread only, but for what requests hold: those are given up in any thread.
+/// State shared by all connections. I/O thread only, except the memory of requests, which any thread may release.
 struct Shared {
   const Options& options;
   Handler& handler;
@@ -43,7 +43,7 @@ struct Shared {
   std::set<std::shared_ptr<Connection>> connections = {};
   std::size_t busy = 0;                      ///< connections with a request that is not answered
   std::size_t output_bytes = 0;              ///< waiting for clients to read
-  std::atomic<std::size_t> input_bytes = 0;  ///< of requests that arrive or are worked on
+  std::atomic<std::size_t> input_bytes = 0;  ///< of requests being received or processed
   bool stopping = false;
   std::uint64_t next_id = 1;
 };
@@ -53,11 +53,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   /// `is_loopback`: it came to an address that is.
   Connection(Shared& shared, tcp::socket socket, bool is_loopback);
   void start();
-  /// There are too many: says so and closes.
+  /// Too many connections: answers so and closes.
   void start_refused();
-  /// A request that is not answered ends with this error, and whoever works on it is told.
+  /// An unanswered request ends with this error, and its worker is notified.
   void give_up(const Fault& why);
-  /// The server ends: what was not written is lost.
+  /// The server ends: unwritten data is lost.
   void drop() { close(); }
 
   // Of the answer number `exchange`; calls for another one are dropped.
@@ -120,10 +120,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool head_begun_ = false;
 };
 
-/// What Responders hold: the way to a connection, for one answer.
+/// Held by Responders: access to a connection for one answer.
 class Responder::Target {
  public:
-  /// `held`: what the request takes, until nobody works on it any more.
+  /// `held`: memory of the request, until processing ends.
   Target(asio::io_context& io, std::weak_ptr<Connection> connection, std::uint64_t exchange, HeldBytes held)
       : io_(io), connection_(std::move(connection)), exchange_(exchange), held_(std::move(held)) {}
   /// A request whose responders are all gone is ended.
@@ -135,7 +135,7 @@ class Responder::Target {
       if (const auto alive = connection.lock()) task(*alive, exchange);
     });
   }
-  /// As run(), but a connection that is no more has a client that is gone.
+  /// As run(); if the connection is gone, so is the client.
   void listen(ResponderEvents events) {
     asio::dispatch(io_, [connection = connection_, exchange = exchange_, events = std::move(events)]() mutable {
       if (const auto alive = connection.lock())

@@ -42,7 +42,7 @@ std::optional<Fault> check_request_line(std::string_view line) {
   return {};
 }
 
-// The headers that decide where a request ends, for whom it is and from whom.
+// Headers that determine the end of a request, its target and its origin.
 struct Framing {
   int hosts = 0, lengths = 0, codings = 0, credentials = 0;
 
@@ -156,7 +156,7 @@ bool ChunkCheck::see(std::string_view bytes) {
   return true;
 }
 
-// Beast looks for the end of a quoted text behind the end of its line as well: what is data to others is none to it.
+// Beast searches the end of a quoted text beyond the end of the line, unlike other parsers.
 bool ChunkCheck::step_extension(char c) {
   if (c == '\r') {
     if (is_quoted_) return fault("a quoted text in a chunk's extension does not end");

@@ -1,6 +1,6 @@
 #pragma once
-// What a request's head must be like before a parser sees it. Two readers that disagree about where a request ends let
-// one request hide in another (RFC 9112, section 11.2), so what is ambiguous is refused, never repaired.
+// Checks a request's head before the parser. If two programs disagree about the end of a request, one request can be
+// smuggled inside another (RFC 9112, section 11.2), so ambiguous requests are refused, never repaired.
 
 #include <cstddef>
 #include <cstdint>
@@ -26,10 +26,10 @@ std::optional<Fault> check_size(std::string_view arrived);
 /// Of a whole head, the empty line at its end included.
 std::optional<Fault> check_head(std::string_view head);
 
-/// "localhost:8080" -> "localhost", "[::1]:80" -> "[::1]"; nothing when it is no host with or without a port.
+/// "localhost:8080" -> "localhost", "[::1]:80" -> "[::1]"; nothing when it is not a host with or without a port.
 std::optional<std::string_view> host_name(std::string_view host);
 
-/// Follows the framing of a chunked body, byte by byte, and stops behind its end.
+/// Follows the framing of a chunked body, byte by byte, and stops after its end.
 class ChunkCheck {
  public:
   /// Looks at what arrived since the last call. False: the framing is not what it must be, wrong() says why.

@@ -1,5 +1,5 @@
 #pragma once
-// Requests and answers of HTTP/1.1 as values. Nothing here knows sockets, and nothing knows models.
+// Requests and answers of HTTP/1.1 as values, independent of sockets and models.
 
 #include <chrono>
 #include <cstdint>
@@ -22,11 +22,11 @@ struct Request {
   std::string method = {}, path = {}, query = {};
   std::vector<Header> headers = {};
   std::string body = {};
-  /// x-request-id where the client sent a usable one (at most 64 printable characters of ASCII), else one of our own.
+  /// x-request-id if the client sent a usable one (at most 64 printable characters of ASCII), else a generated one.
   std::string id = {};
   bool is_http_1_1 = true;
   std::chrono::steady_clock::time_point arrived = {};
-  std::shared_ptr<void> notes = {};  ///< the handler's own, from refuse() to on_answered()
+  std::shared_ptr<void> notes = {};  ///< data of the handler, from refuse() to on_answered()
 
   /// The first header of that name, in any case; nullptr where there is none.
   const std::string* header(std::string_view name) const;
@@ -43,17 +43,17 @@ struct Response {
 struct StreamHead {
   std::string type = {};
   std::vector<Header> headers = {};
-  std::string idle_text = {};  ///< sent whenever nothing was for a while; empty: nothing is
+  std::string idle_text = {};  ///< sent after a period of silence; empty: nothing
 };
 
-/// What the receiver of an answer does meanwhile. Called by the I/O thread; must not block.
+/// Events of the receiver of an answer. Called by the I/O thread; must not block.
 struct ResponderEvents {
-  std::function<void()> gone = {};          ///< the client has left, or does not read: nothing more can be sent
+  std::function<void()> gone = {};          ///< the client has disconnected, or does not read: nothing more can be sent
   std::function<void(bool)> pressure = {};  ///< true: it does not keep up; false: it caught up
 };
 
-/// Where the answer to one request goes. Copies are one and the same; every function may be called from any thread, and
-/// calls of one thread take effect in their order. What comes after the answer, or after the client left, is dropped.
+/// Sends the answer to one request. Copies are equivalent; every function may be called from any thread, and calls of
+/// one thread take effect in order. Calls after the answer, or after the client has disconnected, are ignored.
 class Responder {
  public:
   class Target;
@@ -63,35 +63,35 @@ class Responder {
   void start(StreamHead head) const;
   void send(std::string text) const;
   void finish() const;
-  /// Ends a stream so that the client sees that it is not whole.
+  /// Ends a stream so that the client sees that it is incomplete.
   void abort() const;
-  /// Replaces what was listening. `gone` is called at once where the client has left already.
+  /// Replaces the listener. `gone` is called at once if the client has already disconnected.
   void listen(ResponderEvents events) const;
 
  private:
   std::shared_ptr<Target> target_;
 };
 
-/// An answer that was given, or could not be.
+/// An answer that was sent, or could not be sent.
 struct Record {
   const Request* request = nullptr;  ///< method and path are empty where no head could be read
-  int status = 0;                    ///< 499: the client left before the end
+  int status = 0;                    ///< 499: the client disconnected before the end
   std::size_t bytes = 0;             ///< of the body, written
   double seconds = 0;                ///< from the request's last byte of the head to the answer's last
 };
 
-/// What the server does not know itself. All calls come from the I/O thread; none may block.
+/// The application behind the server. All calls come from the I/O thread; none may block.
 class Handler {
  public:
   virtual ~Handler() = default;
-  /// "GET" or "POST" or both, "GET, POST"; empty where there is no such path. HEAD, OPTIONS and 405 follow from it.
+  /// "GET" or "POST" or both, "GET, POST"; empty if there is no such path. HEAD, OPTIONS and 405 follow from it.
   virtual std::string_view methods(std::string_view path) const = 0;
   /// Before the body is read: an answer refuses the request.
   virtual std::optional<Response> refuse(Request& request) = 0;
   virtual void handle(Request request, Responder responder) = 0;
-  /// What the server itself refuses.
+  /// The body of a refusal by the server itself.
   virtual Response error(int status, std::string_view message) const = 0;
-  /// The last words of a stream that the server ends before its time.
+  /// The last event of a stream that the server ends early.
   virtual std::string stream_error(int status, std::string_view message) const = 0;
   virtual void on_answered(const Record& /*record*/) {}
   /// Nothing new is accepted from now on.

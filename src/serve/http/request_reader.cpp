@@ -12,7 +12,7 @@ namespace moe::inline MOE_ABI::serve::http {
 
 namespace beast = boost::beast;
 
-// The body is no string_body: that one reserves what Content-Length promises before a byte of it is there.
+// Not string_body, which allocates Content-Length bytes before any of them have arrived.
 struct RequestReader::Parser {
   beast::http::request_parser<beast::http::basic_dynamic_body<beast::flat_buffer>> beast;
 };
@@ -77,7 +77,7 @@ std::optional<Fault> RequestReader::take_head(std::string_view head) {
   for (const auto& field : message)
     request_.headers.push_back({std::string(field.name_string()), std::string(field.value())});
   keep_alive_ = message.keep_alive();
-  // GET may have a body as well: it is read and means nothing.
+  // GET may have a body, which is read and ignored.
   has_body_ = beast.chunked() || beast.content_length().value_or(0) > 0;
   state_ = has_body_ ? State::body : State::complete;
   beast.eager(true);

@@ -11,7 +11,7 @@
 
 namespace moe::inline MOE_ABI::serve::http {
 
-/// Reads one request after the other. Bytes behind a request wait for next().
+/// Reads one request after the other. Bytes after a request wait for next().
 class RequestReader {
  public:
   enum class State { head, body, complete };
@@ -25,7 +25,7 @@ class RequestReader {
   std::optional<Fault> read();
   /// The head is accepted: the body may be read.
   void go_on() { may_read_body_ = true; }
-  /// Begins with the request behind this one.
+  /// Begins with the next request.
   void next();
 
   State state() const { return state_; }

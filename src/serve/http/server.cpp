@@ -15,7 +15,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto kTick = std::chrono::milliseconds(100), kLastWords = std::chrono::milliseconds(1000);
-// Beyond the most connections, so many are told so at a time; others are closed without a word.
+// Beyond the connection limit, this many get an error at a time; others are just closed.
 constexpr std::size_t kRefusedAtOnce = 5;
 // Standard streams, epoll, its timer and wake-up, and some for files.
 constexpr std::size_t kOtherDescriptors = 16;
@@ -71,7 +71,7 @@ class AsioServer final : public Server {
     drain_ = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(drain_seconds));
     for (Listener& listener : listeners_) accept(listener);
     tick();
-    // What a handler throws (only bad_alloc can be) costs its own connection.
+    // An exception of a handler (only bad_alloc is possible) closes only its connection.
     for (bool running = true; running;) {
       try {
         io_.run();
@@ -98,7 +98,7 @@ class AsioServer final : public Server {
     tcp::acceptor& acceptor = listener.acceptor;
     acceptor.open(endpoint.protocol(), error);
     if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-    // Alone, :: stands for 0.0.0.0 as well; beside others it would take their port.
+    // Alone, :: includes 0.0.0.0; with other addresses it would occupy their port.
     if (!error && options_.hosts.size() > 1 && endpoint.address().is_v6())
       acceptor.set_option(asio::ip::v6_only(true), error);
     if (!error) acceptor.bind(endpoint, error);
@@ -119,7 +119,7 @@ class AsioServer final : public Server {
     });
   }
 
-  // No descriptors: asking again at once would only heat the processor.
+  // No descriptors: retrying at once would only waste CPU time.
   void accept_later(Listener& at) {
     at.retry.expires_after(kTick);
     at.retry.async_wait([this, &at](const ErrorOfSystem& error) {
@@ -151,7 +151,7 @@ class AsioServer final : public Server {
     });
   }
 
-  // What still runs gets an error for its end, and a little time to read it.
+  // Running requests end with an error, and get a little time to read it.
   void give_up_all() {
     give_up_at_ = Clock::now() + kLastWords;
     const std::vector<std::shared_ptr<Connection>> all(shared_.connections.begin(), shared_.connections.end());

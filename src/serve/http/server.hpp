@@ -1,5 +1,5 @@
 #pragma once
-// An HTTP/1.1 server on one thread. Its rules are those of docs/SERVING.md; what it answers is a Handler's affair.
+// An HTTP/1.1 server on one thread, with the rules of docs/SERVING.md. A Handler provides the answers.
 
 #include <cstddef>
 #include <cstdint>
@@ -20,12 +20,12 @@ struct Options {
   std::string cors_origin = {};  ///< empty: no CORS headers
   double idle_seconds = 75;      ///< between requests: longer than clients keep a connection, so that they close first
   double head_seconds = 10;
-  double stall_seconds = 30;   ///< a client that reads nothing for so long has left
+  double stall_seconds = 30;   ///< a client that reads nothing for so long is dropped
   double ping_seconds = 15;    ///< of silence in a stream, then StreamHead::idle_text
-  double request_seconds = 0;  ///< a request that takes longer is given up with 504; 0: none is
-  /// Of all requests that are not answered, and once more of all answers that clients have not read.
+  double request_seconds = 0;  ///< a request that takes longer ends with 504; 0: no limit
+  /// Memory of all unanswered requests; the same limit again for all answers that clients have not read.
   std::size_t buffer_bytes = std::size_t{1} << 30;
-  /// Asked some ten times a second: true lets the server end as stop() does.
+  /// Called about ten times a second: true means stop().
   std::function<bool()> stopping = {};
 };
 
@@ -36,13 +36,13 @@ struct Gauges {
 
 class Server {
  public:
-  /// Binds and listens. `handler` lives longer. Errors: io, naming address and port; bad_argument.
+  /// Binds and listens. `handler` must outlive this. Errors: io, naming address and port; bad_argument.
   static Result<std::unique_ptr<Server>> create(const Options& options, Handler& handler);
   virtual ~Server() = default;
 
   virtual std::uint16_t port() const = 0;
-  /// The I/O thread is the caller's. Returns after stop(), when all answers are written; after `drain_seconds` those
-  /// that are not whole end with an error.
+  /// Runs the I/O in the calling thread. Returns after stop(), when all answers are written; after `drain_seconds`,
+  /// incomplete ones end with an error.
   virtual Result<void> run(double drain_seconds) = 0;
   /// Any thread: no new connections, and run() returns.
   virtual void stop() = 0;

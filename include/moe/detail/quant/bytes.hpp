@@ -1,5 +1,5 @@
 #pragma once
-// Little-endian fields of a weight block. Blocks have no alignment, so every field is put together from bytes.
+// Little-endian fields of a weight block. Blocks are not aligned, so fields are read byte by byte.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,9 +1,9 @@
 #pragma once
-// The codebooks of the iq formats: sets of vectors that a block's indices choose from. They are data of the formats.
+// The codebooks of the iq formats: sets of vectors that a block's indices refer to, given by the formats.
 //
 // A vector of 8 digits in {0, 1, 2} (iq1, iq2) or of 4 digits in 0..7 (iq3) is a number in base 3 or base 8, first
-// digit least significant. Every codebook lists its vectors in rising order of that number, so a bit map of the numbers
-// in use is the whole table: bit n of the map is set when the vector numbered n belongs to it.
+// digit least significant. Every codebook lists its vectors in ascending order of that number, so a bit map of the
+// numbers in use is the whole table: bit n of the map is set when the vector numbered n belongs to it.
 
 #include <array>
 #include <cstddef>
@@ -146,7 +146,7 @@ inline constexpr auto kIq1SBook = detail::expand_codebook<2048>(detail::kIq1SMap
 inline constexpr auto kIq3XxsBook = detail::expand_codebook<256>(detail::kIq3XxsMap);
 inline constexpr auto kIq3SBook = detail::expand_codebook<512>(detail::kIq3SMap);
 
-/// What the digits stand for.
+/// The values of the digits.
 inline constexpr std::int8_t kIq2Levels[3] = {8, 25, 43};
 inline constexpr std::int8_t kIq3XxsLevels[8] = {4, 12, 20, 28, 36, 44, 52, 62};
 

@@ -1,5 +1,5 @@
 #pragma once
-// What encoders of the 32-value formats share. Every product and sum is rounded by itself, as in the reference
+// Shared by the encoders of the 32-value formats. Every product and sum is rounded by itself, as in the reference
 // implementation of the formats: the same values give the same bytes, with every compiler.
 
 #include <cmath>
@@ -37,12 +37,12 @@ struct Reciprocal {
   explicit Reciprocal(float d) noexcept
       : value(d != 0.0f ? 1.0f / d : 0.0f), overflows(!(std::abs(value) <= 3.402823466e38f)) {}
 
-  /// x / d + offset, cut to an integer, at most `max`; offset is what makes code 0 of the lowest value, and the half.
+  /// x / d + offset, truncated, at most `max`; offset maps the lowest value to code 0 and includes the 1/2 of rounding.
   std::uint32_t code(float x, float offset, std::uint32_t max) const noexcept {
     if (overflows) return 0;
     const float scaled = x * value;
     const float shifted = scaled + offset;
-    // Not below 0 but for rounding; a NaN or infinity comes only with a scale that f16 cannot hold.
+    // Below 0 only by rounding; NaN or infinity only with a scale that f16 cannot hold.
     if (!(shifted >= 1.0f)) return 0;
     return shifted >= static_cast<float>(max) ? max : static_cast<std::uint32_t>(shifted);
   }

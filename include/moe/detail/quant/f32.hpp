@@ -9,7 +9,7 @@ MOE_FORCE_INLINE void decode_f32(const std::byte* block, float* out) noexcept {
   *out = std::bit_cast<float>(load_u32(block));
 }
 
-/// Exact. The result says whether the format holds the value; so in all encoders.
+/// Exact. As in all encoders, the result says whether the format can hold the value.
 [[nodiscard]] inline bool encode_f32(const float* in, std::byte* block) noexcept {
   store_u32(block, std::bit_cast<std::uint32_t>(*in));
   return true;

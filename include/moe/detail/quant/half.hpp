@@ -32,7 +32,7 @@ MOE_FORCE_INLINE std::uint16_t float_to_f16(float x) noexcept {
     h = 0x7e00u | (magnitude >> 13 & 0x3ffu);
   } else if (magnitude >= 0x47800000u) {  // 65536 and above
     h = 0x7c00u;
-  } else if (magnitude >= 0x38800000u) {  // normal from 2^-14; a carry runs into the exponent, as it should
+  } else if (magnitude >= 0x38800000u) {  // normal from 2^-14; a carry into the exponent is correct
     h = (magnitude + 0xfffu + (magnitude >> 13 & 1u) - 0x38000000u) >> 13;
   } else if (magnitude >= 0x33000000u) {  // 2^-25 and above: units of 2^-24
     const std::uint32_t shift = 126 - (magnitude >> 23);

@@ -18,8 +18,8 @@ struct KScale {
 };
 
 /// Scale and minimum of values 32 b .. 32 b + 31 of a q4_k or q5_k block; `scales` are its 12 bytes.
-/// Bytes 0-3 and 4-7 hold scales and minimums 0-3 in six bits; of those of 4-7, bytes 8-11 hold the low four bits
-/// (scale low nibble, minimum high nibble) and the top two bits of bytes 0-7 the rest.
+/// Bytes 0-3 and 4-7 hold scales and minimums 0-3 in six bits. For 4-7, bytes 8-11 hold the low four bits (scale in the
+/// low nibble, minimum in the high nibble), and the top two bits of bytes 0-7 hold the rest.
 MOE_FORCE_INLINE KScale k_scale(const std::byte* scales, int b) noexcept {
   if (b < 4)
     return {static_cast<std::int32_t>(load_u8(scales + b) & 63u),
@@ -53,8 +53,8 @@ inline void store_k_scale(std::byte* scales, int b, KScale s) noexcept {
   store_u8(scales + b, load_u8(scales + b) | minimum >> 4 << 6);
 }
 
-/// Scales and minimums of the eight parts come from a search each, are rounded to six bits, and the codes follow from
-/// what was stored. A part whose stored scale is 0 keeps the codes of its search.
+/// Each of the eight parts gets scale and minimum from a search; they are rounded to six bits, and the codes are
+/// computed from the stored values. A part whose stored scale is 0 keeps the codes of its search.
 [[nodiscard]] inline bool encode_q4_k(const float* in, std::byte* block) noexcept {
   std::uint8_t codes[256];
   AffineFit fit[8];

@@ -26,15 +26,15 @@ MOE_FORCE_INLINE void decode_q6_k(const std::byte* block, float* out) noexcept {
   }
 }
 
-/// Scales of the sixteen parts come from a search each; the one of largest magnitude becomes -128, and the codes follow
-/// from what was stored. A part whose stored scale is 0 keeps the codes of its search.
+/// Each of the sixteen parts gets its scale from a search; the one of largest magnitude becomes -128, and the codes are
+/// computed from the stored values. A part whose stored scale is 0 keeps the codes of its search.
 [[nodiscard]] inline bool encode_q6_k(const float* in, std::byte* block) noexcept {
   std::uint8_t codes[256];
   float scales[16];
   float largest = 0.0f;
   for (int g = 0; g < 16; ++g) {
     scales[g] = fit_scale<32, 16>(in + 16 * g, codes + 16 * g);
-    if (!std::isfinite(scales[g])) return false;  // the sums of cubes overflowed: far beyond what d can hold
+    if (!std::isfinite(scales[g])) return false;  // the sums of cubes overflowed: d cannot hold such values
     if (std::abs(scales[g]) > std::abs(largest)) largest = scales[g];
   }
   for (int i = 0; i < 210; ++i) block[i] = std::byte{0};

@@ -1,6 +1,6 @@
 #pragma once
-// The searches behind the K formats' encoders: scales that bring the weighted squared error down, over a few trial
-// steps. Order and rounding of every operation are those of the reference implementation of the formats (GGML's
+// The searches of the K formats' encoders: scales that reduce the weighted squared error, over a few trial steps.
+// Order and rounding of every operation are those of the reference implementation of the formats (GGML's
 // quantisation without an importance matrix), so that the same values give the same bytes.
 
 #include <bit>
@@ -11,7 +11,7 @@
 
 namespace moe::inline MOE_ABI::quant {
 
-/// Parts whose values are all smaller are taken for zeros.
+/// Parts whose values are all smaller count as zero.
 inline constexpr float kNothing = 1e-15f;
 
 /// x to the nearest integer, ties to even, then into [min, max]. |x| up to 2^22 is exact; beyond (and for NaN, which
@@ -128,8 +128,8 @@ inline AffineFit fit_affine(const float* x, std::uint8_t* codes) noexcept {
   return {best.scale, -best.minimum};
 }
 
-/// Scale of Count values for codes -Half..Half-1, and the codes with Half added. The value of largest magnitude is
-/// brought to -Half and to 18 places around it; for each the least-squares scale of its codes, values weighted by their
+/// Scale of Count values for codes -Half..Half-1, and the codes with Half added. Tries scales that map the value of
+/// largest magnitude to -Half and to 18 points around it, each refined by least squares, values weighted by their
 /// squares.
 template <int Half, int Count>
 inline float fit_scale(const float* x, std::uint8_t* codes) noexcept {

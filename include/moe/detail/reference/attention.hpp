@@ -10,7 +10,7 @@
 
 namespace moe::inline MOE_ABI::reference {
 
-/// Where the numbers of one kind of cache stand inside a block.
+/// Layout of a cache block by kind of cache.
 struct GqaLayout {
   static float key(const Attention& a, std::int64_t block, std::int64_t j, std::int64_t d) noexcept {
     return load_cache(a.cache_type, a.key_blocks[block], d * kKeyBlock + j);
@@ -28,7 +28,8 @@ struct MlaLayout {
   }
 };
 
-/// One query: blocks with a visible key in rising order; m is the largest score so far, l the sum of weights relative to exp(m).
+/// One query: blocks with a visible key in rising order; m is the largest score so far, l the sum of weights relative
+/// to exp(m).
 template <class Layout>
 void attend(const Attention& a, std::int64_t query) noexcept {
   const float* q = a.q + query * a.q_stride;
@@ -68,7 +69,7 @@ void attend(const Attention& a, std::int64_t query) noexcept {
   for (std::int64_t d = 0; d < a.value_dim; ++d) o[d] = o[d] / l;
 }
 
-/// out = softmax(scale * q . k) . v over the visible keys, every query by itself.
+/// out = softmax(scale * q . k) . v over the visible keys, for each query.
 ///
 /// Cost      O(queries * keys * (key_dim + value_dim)), no scratch
 /// Accuracy  the same bits for any grouping of queries into calls, and on every ISA

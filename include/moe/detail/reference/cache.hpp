@@ -1,5 +1,5 @@
 #pragma once
-// Keys and values on their way into the cache and back.
+// Conversion of keys and values to the cache's type and back.
 
 #include <cstdint>
 

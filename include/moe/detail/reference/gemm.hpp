@@ -1,5 +1,5 @@
 #pragma once
-// One output of a matrix product: the chains of docs/NUMERICS.md, written down once. Every kernel gives these bits.
+// One output of a matrix product: the definition of its bits (docs/NUMERICS.md), which every kernel must match.
 
 #include <cmath>
 #include <cstdint>
@@ -30,7 +30,7 @@ inline float add_block(Format format, float acc, const WeightBlock& w, const std
   return acc;
 }
 
-/// Row times activations in q8g32, both in their stored form.
+/// Row times activations in q8g32, both as stored.
 inline float dot_q8(Format format, const std::byte* row, std::int64_t k, const std::int8_t* codes, const float* scales,
                     const std::int16_t* sums) noexcept {
   float acc = 0.0f;

@@ -1,6 +1,6 @@
 #pragma once
 // Rotates pairs of a query or key by a position's angles (moe/rope.hpp makes cos and sin).
-// Force-inlined: kernels/rope.hpp is this text, vectorised by the compiler.
+// Force-inlined: kernels/rope.hpp compiles this code for each instruction set.
 
 #include <cstdint>
 

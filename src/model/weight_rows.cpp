@@ -1,4 +1,4 @@
-#include "model/stored.hpp"
+#include "model/weight_rows.hpp"
 
 #include <fmt/format.h>
 
@@ -41,7 +41,7 @@ Result<void> widen_fp8(const checkpoint::Checkpoint& file, const MatrixJob& job,
   return {};
 }
 
-// The file pairs neighbours in a byte, GGUF's block values i and 16 + i; the exponents go in front of their codes.
+// The file pairs neighbours in a byte, GGUF's block values i and 16 + i; exponents precede their codes.
 Result<void> shuffle_mxfp4(const checkpoint::Checkpoint& file, const MatrixJob& job, std::int64_t first,
                            std::int64_t count, RowBuffers& b) {
   const std::int64_t blocks = count * (job.out->k / kMxfp4Values), first_block = first * (job.out->k / kMxfp4Values);

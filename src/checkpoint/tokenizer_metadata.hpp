@@ -1,5 +1,5 @@
 #pragma once
-// The tokenizer.ggml.* metadata of a GGUF file as the tokenizer wants it.
+// Reads the tokenizer.* metadata of a GGUF file.
 
 #include "checkpoint/checkpoint.hpp"
 
@@ -11,7 +11,7 @@ inline constexpr std::string_view kTokenizerJsonKey = "tokenizer.huggingface.jso
 /// Whether read_vocabulary(), read_stop_ids(), or the reader of chat templates asks for this key of "tokenizer.".
 bool is_tokenizer_key(std::string_view key);
 
-/// Checks types, lengths of parallel arrays and ranges of ids; what the texts mean is the tokenizer's business.
+/// Checks types, lengths of parallel arrays and ranges of ids; the tokenizer checks the texts.
 /// Errors: not_found when there is no vocabulary, bad_file.
 Result<GgufVocabulary> read_vocabulary(const Checkpoint& file);
 /// The ids that end a text: eos, eot and eom of a file with so many tokens, one or a list each. Errors: bad_file.

@@ -1,4 +1,4 @@
-#include "tokenizer/vocabulary.hpp"
+#include "tokenizer/token_texts.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -121,12 +121,12 @@ void AddedTokens::split(std::string_view text, SpecialText special, std::vector<
       begin = std::max(begin, done);
     }
     if (token->rstrip) {
-      if (end < spaces_end) end = spaces_end;  // white space that a token before took along: not looked at again
+      if (end < spaces_end) end = spaces_end;  // white space consumed by the previous token
       while (end < text.size() && is_space(decode_utf8(text.data() + end).value))
         end += decode_utf8(text.data() + end).bytes;
       spaces_end = end;
     }
-    // As in the tokenizers package, tokens in the white space that one before took along are found all the same, unless
+    // As in the tokenizers package, tokens inside white space consumed by the previous one are still found, unless
     // nothing is left of them.
     if (begin >= end) continue;
     if (begin > done) pieces.push_back({text.substr(done, begin - done), nullptr});

@@ -1,5 +1,5 @@
 #pragma once
-// float32 -> q8g32 (moe/detail/reference/quantize.hpp has the definition).
+// Activations: float32 -> q8g32 (moe/detail/reference/quantize_activations.hpp has the definition).
 
 #include "kernels/simd_dot.hpp"
 

@@ -1,5 +1,5 @@
 #pragma once
-// float32 -> q8g32: int8 codes with a float32 scale per 32 values and the codes' sums per 16.
+// Activations: float32 -> q8g32, int8 codes with a float32 scale per 32 values and the sum of each 16 codes.
 
 #include <cmath>
 #include <cstdint>

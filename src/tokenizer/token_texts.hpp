@@ -1,5 +1,5 @@
 #pragma once
-// Token texts by id and ids by text, and the tokens that are found in the raw text before anything else.
+// Token texts by id and ids by text, and added tokens, which are matched in the text before anything else.
 
 #include <array>
 #include <cstdint>
@@ -48,9 +48,9 @@ Result<std::string> joined(const TokenTexts& bytes, const std::vector<bool>& spe
 struct AddedToken {
   TokenId id = 0;
   std::string content;
-  bool special = false;                 ///< left alone under SpecialText::plain
+  bool special = false;                 ///< not matched under SpecialText::plain
   bool single_word = false;             ///< only between non-word characters
-  bool lstrip = false, rstrip = false;  ///< takes the white space on that side along
+  bool lstrip = false, rstrip = false;  ///< also consumes the white space on that side
   bool normalized = false;              ///< matched in the normalised text, after the others
 };
 
@@ -68,7 +68,7 @@ class AddedTokens {
   /// Null: not one of these.
   const AddedToken* find(TokenId id) const;
 
-  /// A stretch of text, or a token in it (`token` not null; the text it covers may include stripped white space).
+  /// A part of the text, or a token in it (`token` not null; the text it covers may include stripped white space).
   struct Piece {
     std::string_view text;
     const AddedToken* token = nullptr;

@@ -1,4 +1,4 @@
-#include "checkpoint/vocabulary.hpp"
+#include "checkpoint/tokenizer_metadata.hpp"
 
 #include <fmt/format.h>
 
@@ -87,7 +87,7 @@ Result<std::vector<std::int64_t>> find_ids(const Checkpoint& file, std::string_v
   return *list;
 }
 
-/// Those that decide something must name a token; nothing here needs the padding or the unknown token.
+/// Ids that matter must be valid; the padding and unknown tokens are not used.
 Result<void> read_ids(const Checkpoint& file, GgufVocabulary& v) {
   if (file.meta(kBos) != nullptr) {
     const auto bos = meta_int(file, kBos, 0, static_cast<std::int64_t>(v.tokens.size()) - 1);

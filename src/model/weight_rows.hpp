@@ -1,5 +1,5 @@
 #pragma once
-// Rows of a tensor in one of our formats, whatever the file's encoding.
+// Reads rows of a weight tensor in one of our formats, whatever the encoding in the file.
 
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Bytes of one row as the file has it, without scales.
+/// Bytes of one row in the file, without scales.
 std::int64_t stored_row_bytes(const MatrixJob& job);
 /// The format that read_rows() gives.
 Format read_format(const MatrixJob& job);
@@ -25,9 +25,9 @@ struct RowBuffers {
   std::vector<std::byte> raw, scales, widened;
 };
 
-/// Rows [first, first + count) of the job's tensor, in read_format(job), one after the other; they lie in `buffers`.
+/// Rows [first, first + count) of the job's tensor, in read_format(job), consecutive, stored in `buffers`.
 ///
-/// Errors  io; bad_file for an FP8 code that is no number or a scale that is not finite
+/// Errors  io; bad_file for an FP8 NaN or a scale that is not finite
 Result<std::span<const std::byte>> read_rows(const checkpoint::Checkpoint& file, const MatrixJob& job,
                                              std::int64_t first, std::int64_t count, RowBuffers& buffers);
 
