@@ -215,6 +215,17 @@ void read_windows(GgufConfig& meta, std::int64_t period, ModelConfig& c) {
       c.sliding_layers.push_back(l);
 }
 
+void read_soft_caps(const JsonConfig& json, ModelConfig& c) {
+  c.attn_logit_softcapping = json.number_or("attn_logit_softcapping", 0.0);
+  c.final_logit_softcapping = json.number_or("final_logit_softcapping", 0.0);
+}
+
+// Converters leave a key out where the model does not cap.
+void read_soft_caps(GgufConfig& meta, ModelConfig& c) {
+  c.attn_logit_softcapping = meta.number_or("attn_logit_softcapping", 0.0);
+  c.final_logit_softcapping = meta.number_or("final_logit_softcapping", 0.0);
+}
+
 Quantization read_quantization(const JsonConfig& json) {
   Quantization q;
   if (!json.has("quantization_config")) return q;

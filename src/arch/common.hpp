@@ -56,6 +56,10 @@ void read_window_of_all(const JsonConfig& json, ModelConfig& config);
 void read_window_of_all(GgufConfig& meta, ModelConfig& config);
 void read_windows(GgufConfig& meta, std::int64_t period, ModelConfig& config);
 
+/// attn_logit_softcapping and final_logit_softcapping, of Gemma.
+void read_soft_caps(const JsonConfig& json, ModelConfig& config);
+void read_soft_caps(GgufConfig& meta, ModelConfig& config);
+
 /// quantization_config, where libmoe reads it.
 Quantization read_quantization(const JsonConfig& json);
 
