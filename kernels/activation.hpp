@@ -1,5 +1,6 @@
 #pragma once
-// silu(gate) * up, gelu(gate) * up, gpt-oss's clamped form, and sigmoid over a row; results may overwrite inputs.
+// silu(gate) * up, gelu(gate) * up, gpt-oss's clamped form, sigmoid and soft-capping over a row; results may overwrite
+// inputs.
 
 #include <cstdint>
 
@@ -45,6 +46,21 @@ void sigmoid(const float* x, std::int64_t n, float* y) noexcept {
   for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {
     const Lanes<float, Arch> v = load_up_to<Arch>(x + i, count);
     store_up_to<Arch>(y + i, count, div<Arch>(broadcast<Arch>(1.0f), one_plus_exp_minus<Arch>(v)));
+  });
+}
+
+template <class Arch>
+MOE_FORCE_INLINE Lanes<float, Arch> soft_cap(const Lanes<float, Arch>& x, const detail::SoftCap& c) {
+  const Lanes<float, Arch> growth = exp<Arch>(mul<Arch>(x, broadcast<Arch>(c.slope)));
+  return sub<Arch>(broadcast<Arch>(c.cap),
+                   div<Arch>(broadcast<Arch>(c.twice_cap), add<Arch>(broadcast<Arch>(1.0f), growth)));
+}
+
+template <class Arch>
+void soft_cap(const float* x, float cap, std::int64_t n, float* y) noexcept {
+  const detail::SoftCap c(cap);
+  for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {
+    store_up_to<Arch>(y + i, count, soft_cap<Arch>(load_up_to<Arch>(x + i, count), c));
   });
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "kernels/activation.hpp"
 #include "kernels/attention_tile.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
@@ -66,6 +67,13 @@ MOE_FORCE_INLINE void block_softmax(const VisibleKeys& keys, int first, int quer
     if (keys.any(first + i)) s.m[first + i] = m[i], s.l[first + i] = l[i], s.alpha[first + i] = alpha[i];
 }
 
+/// Soft-capping of the scores of queries that see a key of the block.
+template <class Arch>
+MOE_FORCE_INLINE void cap_scores(float cap, const VisibleKeys& keys, int queries, const GqaScratch& s) {
+  for (int i = 0; i < queries; ++i)
+    if (float* row = s.weights + i * kKeyBlock; keys.any(i)) soft_cap<Arch>(row, cap, kKeyBlock, row);
+}
+
 /// One block for all queries of a group: all scores while the keys are in the L1 cache, then all values.
 template <class Arch, class Type>
 void gqa_block(const Attention& a, std::int64_t first, int queries, std::int64_t block,
@@ -91,6 +99,7 @@ void gqa_block(const Attention& a, std::int64_t first, int queries, std::int64_t
       score_tile<Arch, Type, size.value>(q, a.q_stride, keys, a.key_dim, a.scale, s.weights + i * kKeyBlock);
     });
   });
+  if (a.soft_cap > 0.0f) cap_scores<Arch>(a.soft_cap, visible, queries, s);
   for (int i = 0; i < queries; i += 16) block_softmax<Arch>(visible, i, queries - i < 16 ? queries - i : 16, s);
   each_tile([&](int i, int tile) MOE_INLINE_LAMBDA {
     const ValueTile v{s.weights + i * kKeyBlock, kKeyBlock, 1, s.alpha + i, 0, 0, s.o + i * width, width};

@@ -27,6 +27,7 @@ void fill_blocks(KernelTable& t) noexcept {
   t.gelu_mul = gelu_mul<Arch>;
   t.swiglu_clamped = swiglu_clamped<Arch>;
   t.sigmoid = sigmoid<Arch>;
+  t.soft_cap = soft_cap<Arch>;
   t.softmax = softmax<Arch>;
   t.add = add_rows<Arch>;
   t.axpy = axpy<Arch>;
@@ -45,6 +46,7 @@ inline void fill_blocks<Scalar>(KernelTable& t) noexcept {
   t.gelu_mul = reference::gelu_mul;
   t.swiglu_clamped = reference::swiglu_clamped;
   t.sigmoid = reference::sigmoid;
+  t.soft_cap = reference::soft_cap;
   t.softmax = reference::softmax;
   t.add = reference::add;
   t.axpy = reference::axpy;

@@ -119,6 +119,8 @@ struct KernelTable {
   void (*swiglu_clamped)(const float* gate, const float* up, float alpha, float limit, std::int64_t n,
                          float* y) noexcept;
   void (*sigmoid)(const float* x, std::int64_t n, float* y) noexcept;
+  /// y = cap * tanh(x / cap); y may be x.
+  void (*soft_cap)(const float* x, float cap, std::int64_t n, float* y) noexcept;
   void (*softmax)(const float* x, std::int64_t n, float* y) noexcept;
   void (*add)(const float* x, std::int64_t n, float* y) noexcept;            // y += x
   void (*axpy)(float w, const float* x, std::int64_t n, float* y) noexcept;  // y = fma(w, x, y)

@@ -215,6 +215,8 @@ struct ModelConfig {
   RopeConfig rope = {};
   std::optional<RopeConfig> sliding_rope = {};  ///< of sliding layers, if different (Gemma 3)
 
+  /// Scores and logits become cap * tanh(x / cap): of attention (gqa only) and of the head. 0: no cap (Gemma 2).
+  double attn_logit_softcapping = 0.0, final_logit_softcapping = 0.0;
   double embedding_scale = 1.0;  ///< multiplies the embedding, but not a tied head (Gemma: sqrt(D))
   Activation activation = Activation::silu;
   double swiglu_alpha = 1.702, swiglu_limit = 7.0;  ///< of swiglu_clamped

@@ -109,6 +109,11 @@ void write_windows(const ModelConfig& c, Keys& keys) {
     keys.integers("attention.sliding_window_pattern", list);
 }
 
+void write_soft_caps(const ModelConfig& c, Keys& keys) {
+  if (c.attn_logit_softcapping != 0.0) keys.number("attn_logit_softcapping", c.attn_logit_softcapping);
+  if (c.final_logit_softcapping != 0.0) keys.number("final_logit_softcapping", c.final_logit_softcapping);
+}
+
 void write_gqa(const ModelConfig& c, Keys& keys) {
   keys.count("attention.head_count_kv", c.kv_head_count);
   keys.count("attention.key_length", c.head_dim);
@@ -291,6 +296,7 @@ Result<GgufMetadata> metadata_of_directory(const Checkpoint& file, const arch::R
   c.attention == AttentionKind::mla ? write_mla(c, keys) : write_gqa(c, keys);
   write_rope(file, c, keys);
   write_windows(c, keys);
+  write_soft_caps(c, keys);
   write_experts(c, keys);
   if (c.attention == AttentionKind::mla && c.q_lora_rank == 0)
     notes.push_back(

@@ -68,6 +68,8 @@ void Comparison::attention() {
   same_choice("the bias of q, k and v (attention_bias)", in_.qkv_bias, out_.qkv_bias);
   same_choice("the bias of the attention's output (attention_bias)", in_.o_bias, out_.o_bias);
   same("the softmax scale", in_.softmax_scale, out_.softmax_scale);
+  same("attn_logit_softcapping", in_.attn_logit_softcapping, out_.attn_logit_softcapping);
+  same("final_logit_softcapping", in_.final_logit_softcapping, out_.final_logit_softcapping);
   same_choice("the kind of q and k norms", in_.qk_norm, out_.qk_norm);
   same_choice("attention sinks", in_.attention_sinks, out_.attention_sinks);
 }

@@ -167,6 +167,7 @@ void Forward::attend(kernels::Attention& a, Sequence sequence, std::int64_t laye
   a.out_stride = a.value_dim;
   a.cache_type = options_->kv;
   a.scale = static_cast<float>(c_->softmax_scale);
+  a.soft_cap = static_cast<float>(c_->attn_logit_softcapping);
   a.scratch = worker.kernel_scratch.data();
   const std::int64_t blocks = a.last_position[a.query_count - 1] / kernels::kKeyBlock + 1;
   worker.key_blocks.resize(static_cast<std::size_t>(blocks));

@@ -199,6 +199,13 @@ Result<void> Forward::head(float* logits) {
           ErrorCode::non_finite,
           fmt::format("a logit is not finite at position {}",
                       chunk_->positions[static_cast<std::size_t>(chunk_->logit_rows[static_cast<std::size_t>(r)])]));
+  // Behind the check: soft-capping would hide an infinite logit.
+  if (const auto cap = static_cast<float>(c_->final_logit_softcapping); cap > 0.0f) {
+    engine_.enter(Stage::elementwise);
+    engine_.run_each(rows, V, [&](std::int64_t r, std::int32_t) {
+      engine_.table().soft_cap(logits + r * V, cap, V, logits + r * V);
+    });
+  }
   return {};
 }
 

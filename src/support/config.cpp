@@ -204,6 +204,17 @@ Result<void> check_ffn(const ModelConfig& c) {
   return {};
 }
 
+Result<void> check_soft_caps(const ModelConfig& c) {
+  const std::pair<const char*, double> caps[] = {{"attn_logit_softcapping", c.attn_logit_softcapping},
+                                                 {"final_logit_softcapping", c.final_logit_softcapping}};
+  for (const auto& [name, cap] : caps)
+    if (!(cap == 0.0 || (cap >= 1e-3 && cap <= 1e6)))
+      return refuse(fmt::format("{} is {}, expected 0 (none) or a number from 0.001 to 1e6", name, cap));
+  if (c.attention == AttentionKind::mla && c.attn_logit_softcapping != 0.0)
+    return refuse("attn_logit_softcapping is set, expected none with latent attention");
+  return {};
+}
+
 /// One number per MoE layer, the largest in router.top_k, for which buffers are sized.
 Result<void> check_layer_top_k(const ModelConfig& c) {
   if (c.layer_top_k.empty()) return {};
@@ -254,6 +265,7 @@ Result<void> validate(const ModelConfig& c) {
                                 {"embedding_scale", c.embedding_scale, 1e6}});
       !ok)
     return ok;
+  if (auto ok = check_soft_caps(c); !ok) return ok;
   if (auto ok = check_rope(c.rope, c.rotated_dim()); !ok) return ok;
   if (auto ok = check_windows(c); !ok) return ok;
   if (auto ok = check_layers("nope_layers", c.nope_layers, c.layer_count); !ok) return ok;

@@ -65,6 +65,23 @@ TEST_CASE("sigmoid and silu follow float64") {
   CHECK(detail::sigmoid(kInfinity) == 1.0f);
 }
 
+TEST_CASE("soft_cap follows float64, stays within the cap and keeps 0 and NaN") {
+  for (const float cap : {0.001f, 1.0f, 30.0f, 50.0f, 1e6f}) {
+    const detail::SoftCap c(cap);
+    CAPTURE(cap);
+    for (float u = -100.0f; u < 100.0f; u += 0.0137f) {
+      const float x = u * cap, y = detail::soft_cap(x, c);
+      CAPTURE(x);
+      CHECK(std::abs(y - cap * std::tanh(static_cast<double>(x) / cap)) <= 0x1p-21 * cap);
+      CHECK(std::abs(y) <= cap);
+    }
+    CHECK(detail::soft_cap(0.0f, c) == 0.0f);
+    CHECK(detail::soft_cap(kInfinity, c) == cap);
+    CHECK(detail::soft_cap(-kInfinity, c) == -cap);
+    CHECK(std::isnan(detail::soft_cap(std::numeric_limits<float>::quiet_NaN(), c)));
+  }
+}
+
 TEST_CASE("exp, log and pow of double follow long double") {
   std::mt19937_64 random(1);
   std::uniform_real_distribution<double> exponent(-700.0, 700.0);

@@ -64,7 +64,7 @@ TEST_CASE("rms_norm: the twin follows float64") {
   }
 }
 
-TEST_CASE("silu_mul and sigmoid: same bits as the twin, far arguments included") {
+TEST_CASE("silu_mul, sigmoid and the like: same bits as the twin, far arguments included") {
   for (const KernelTable* table : all_tables())
     for (std::int64_t n : kRowSizes) {
       CAPTURE(table->isa);
@@ -83,6 +83,9 @@ TEST_CASE("silu_mul and sigmoid: same bits as the twin, far arguments included")
           [&](float* y) { table->swiglu_clamped(y, g.data(), 1.702f, 7.0f, n, y); });
       check_same(
           n, gate, [&](float* y) { reference::sigmoid(g.data(), n, y); }, [&](float* y) { table->sigmoid(y, n, y); });
+      check_same(
+          n, gate, [&](float* y) { reference::soft_cap(g.data(), 5.0f, n, y); },
+          [&](float* y) { table->soft_cap(y, 5.0f, n, y); });
     }
 }
 

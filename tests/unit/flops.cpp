@@ -85,6 +85,14 @@ TEST_CASE("total parameters are those of the published weights, to the last one"
   CHECK(moe::count_parameters(configs.at("Qwen3-30B-A3B")).total == 30532122624);
   CHECK(moe::count_parameters(configs.at("Mixtral-8x7B")).total == 46702792704);
   CHECK(moe::count_parameters(configs.at("DeepSeek-V2-Lite")).total == 15706484224);
+  CHECK(moe::count_parameters(configs.at("Gemma-2-2B")).total == 2614341888);
+  CHECK(moe::count_parameters(configs.at("Gemma-2-9B")).total == 9241705984);
+  CHECK(moe::count_parameters(configs.at("Gemma-2-27B")).total == 27227128320);
+  CHECK(moe::count_parameters(configs.at("Gemma-3-1B")).total == 999885952);
+  CHECK(moe::count_parameters(configs.at("Phi-3-mini")).total == 3821079552);
+  CHECK(moe::count_parameters(configs.at("Phi-4")).total == 14659507200);
+  CHECK(moe::count_parameters(configs.at("OLMo-2-7B")).total == 7298617344);
+  CHECK(moe::count_parameters(configs.at("Seed-OSS-36B")).total == 36151104512);
   // 671 B, and 11.5 B of MTP without its copies of embedding and head, says DeepSeek; with the copies (and 0.04 B of
   // FP8 scales, not parameters) the repository holds 684.5 B.
   const auto v3 = configs.at("DeepSeek-V3");

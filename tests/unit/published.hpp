@@ -34,15 +34,18 @@ inline moe::ModelConfig shapes_of(const nlohmann::json& j) {
     c.v_head_dim = j["v_head_dim"].get<std::int64_t>();
   } else {
     c.head_dim = c.v_head_dim = integer(j, "head_dim", c.hidden_size / c.head_count);
-    c.qkv_bias = c.family == "qwen2" || c.family == "qwen2_moe" || c.family == "gpt_oss" || c.family == "glm4_moe";
-    if (c.family == "olmoe" || c.family == "minimax_m2") c.qk_norm = moe::QkNorm::projection;
+    c.qkv_bias = c.family == "qwen2" || c.family == "qwen2_moe" || c.family == "gpt_oss" || c.family == "glm4_moe" ||
+                 c.family == "seed_oss";
+    if (c.family == "olmoe" || c.family == "minimax_m2" || c.family == "olmo2") c.qk_norm = moe::QkNorm::projection;
     if (c.family == "glm4_moe" && j["use_qk_norm"].get<bool>()) c.qk_norm = moe::QkNorm::head;
     if (c.family == "gpt_oss") {
       c.o_bias = c.attention_sinks = c.expert_bias = c.router_bias = true;
       c.sliding_window = j["sliding_window"].get<std::int64_t>();
       for (std::int64_t l = 0; l < c.layer_count; l += 2) c.sliding_layers.push_back(l);
     }
-    for (const char* family : {"qwen3", "qwen3_moe", "dots1", "hunyuan_v1_moe"})
+    c.pre_norms = c.family != "olmo2";
+    c.post_norms = c.family == "olmo2" || c.family == "gemma2" || c.family == "gemma3_text";
+    for (const char* family : {"qwen3", "qwen3_moe", "dots1", "hunyuan_v1_moe", "gemma3_text"})
       if (c.family == family) c.qk_norm = moe::QkNorm::head;
   }
   for (const char* key : {"n_routed_experts", "num_experts", "num_local_experts", "moe_num_experts"})

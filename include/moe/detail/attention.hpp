@@ -26,7 +26,8 @@ struct Attention {
   KvType cache_type = KvType::f32;
   std::int64_t key_dim = 0, value_dim = 0;
   float scale = 1.0f;
-  float* out = nullptr;  ///< [query_count, value_dim], out_stride apart
+  float soft_cap = 0.0f;  ///< of the scaled scores, as detail::soft_cap; 0 = none. gqa only
+  float* out = nullptr;   ///< [query_count, value_dim], out_stride apart
   std::int64_t out_stride = 0;
   float* scratch = nullptr;  ///< kernels::attention_scratch(key_dim, value_dim) floats of the calling worker
 };

@@ -68,6 +68,16 @@ MOE_FORCE_INLINE float gelu_tanh(float x) {
   return x / (1.0f + detail::exp(-u));
 }
 
+/// cap * tanh(x / cap), with tanh u = 1 - 2 / (1 + exp(2 u)): Gemma 2 (arXiv:2408.00118, 2, "logit soft-capping"). 0 stays
+/// 0, infinities become +-cap, NaN stays; the error is below 2^-21 cap.
+struct SoftCap {
+  float cap, twice_cap, slope;  // slope: 2 / cap
+  explicit SoftCap(float c) : cap(c), twice_cap(2.0f * c), slope(2.0f / c) {}
+};
+MOE_FORCE_INLINE float soft_cap(float x, const SoftCap& c) {
+  return c.cap - c.twice_cap / (1.0f + detail::exp(x * c.slope));
+}
+
 /// Adds 16 partial sums as a tree: 8, 4, 2, 1.
 MOE_FORCE_INLINE float tree_sum(const float* p) {
   float t[8];

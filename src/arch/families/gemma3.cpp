@@ -9,6 +9,7 @@
 #include "arch/limits.hpp"
 #include "arch/rope.hpp"
 #include "arch/sliding_window.hpp"
+#include "arch/soft_caps.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace gemma3 {
@@ -23,6 +24,7 @@ ModelConfig from_hf(const JsonConfig& json) {
   ModelConfig c = read_common(json, "gemma3_text", Activation::gelu_tanh);
   read_gqa(json, c);
   c.softmax_scale = 1.0 / std::sqrt(json.number("query_pre_attn_scalar"));
+  read_soft_caps(json, c);
   const std::int64_t period = json.integer("sliding_window_pattern", 1, kMaxLayers);
   read_windows(
       json, true, [&](std::int64_t l) { return (l + 1) % period != 0; }, c);
@@ -48,6 +50,7 @@ ModelConfig from_gguf(GgufConfig& meta) {
   // query_pre_attn_scalar is not stored: it is head_dim except in the 27B, recognised by its 62 layers.
   if (c.layer_count == 62) c.softmax_scale = 1.0 / std::sqrt(static_cast<double>(c.hidden_size / c.head_count));
   c.softmax_scale = meta.number_or("attention.scale", c.softmax_scale);
+  read_soft_caps(meta, c);
   c.qk_norm = QkNorm::head;
   c.post_norms = true;
   c.embedding_scale = std::sqrt(static_cast<double>(c.hidden_size));

@@ -22,7 +22,7 @@ HERE = pathlib.Path(__file__).parent
 TABLE = HERE / "../../../src/arch/defaults_table.cpp"
 CASES = HERE / "cases.json"
 FAMILIES = ("llama mistral qwen2 qwen3 qwen2_moe qwen3_moe deepseek_v2 deepseek_v3 mixtral olmoe seed_oss dots1 hunyuan_v1_dense "
-            "hunyuan_v1_moe glm4 glm4_moe ernie4_5_moe gpt_oss gemma3_text ministral3 glm4_moe_lite minimax_m2 hy_v3 "
+            "hunyuan_v1_moe glm4 glm4_moe ernie4_5_moe gpt_oss gemma2 gemma3_text ministral3 glm4_moe_lite minimax_m2 hy_v3 "
             "ernie4_5 olmo2 olmo3 smollm3 phi3").split()
 BASE_KEYS = {field.name for field in dataclasses.fields(transformers.PreTrainedConfig)}
 
@@ -143,6 +143,9 @@ BASES = {
     "smollm3": dict(DENSE, attention_bias=True, tie_word_embeddings=False, use_sliding_window=True, sliding_window=9,
                     no_rope_layer_interval=3),
     "phi3": dict(DENSE, sliding_window=9, partial_rotary_factor=0.5),
+    "gemma2": dict({k: v for k, v in DENSE.items() if k != "hidden_act"}, tie_word_embeddings=False, head_dim=20,
+                   hidden_activation="gelu_pytorch_tanh", attention_bias=True, query_pre_attn_scalar=30,
+                   sliding_window=9, attn_logit_softcapping=20.0, final_logit_softcapping=10.0),
     "gemma3_text": dict({k: v for k, v in DENSE.items() if k != "hidden_act"}, tie_word_embeddings=False, head_dim=20,
                         hidden_activation="gelu_pytorch_tanh", attention_bias=True, query_pre_attn_scalar=30,
                         sliding_window=9, sliding_window_pattern=3, rope_local_base_freq=5000.0),

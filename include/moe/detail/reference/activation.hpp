@@ -32,5 +32,10 @@ inline void swiglu_clamped(const float* gate, const float* up, float alpha, floa
 inline void sigmoid(const float* x, std::int64_t n, float* y) noexcept {
   for (std::int64_t i = 0; i < n; ++i) y[i] = detail::sigmoid(x[i]);
 }
+/// y = cap * tanh(x / cap); y may be x.
+inline void soft_cap(const float* x, float cap, std::int64_t n, float* y) noexcept {
+  const detail::SoftCap c(cap);
+  for (std::int64_t i = 0; i < n; ++i) y[i] = detail::soft_cap(x[i], c);
+}
 
 }  // namespace moe::inline MOE_ABI::reference

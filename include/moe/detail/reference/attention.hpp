@@ -50,6 +50,7 @@ void attend(const Attention& a, std::int64_t query) noexcept {
       float s = 0.0f;
       for (std::int64_t d = 0; d < a.key_dim; ++d) s = detail::fma(q[d], Layout::key(a, block, j, d), s);
       p[j] = s * a.scale;
+      if (a.soft_cap > 0.0f) p[j] = detail::soft_cap(p[j], detail::SoftCap(a.soft_cap));
       m_new = m_new > p[j] ? m_new : p[j];
     }
     const float alpha = detail::exp(m - m_new);
