@@ -6,17 +6,17 @@
 if(BUILD_SHARED_LIBS OR NOT TARGET moe_c OR NOT MOE_BUILD_TOOLS OR NOT MOE_BUILD_BENCH)
   return()
 endif()
+# All that is installed, and no micro-benchmark or example.
+add_custom_target(installed DEPENDS moe moe_c ${programs})
+if(TARGET moe_serve)
+  add_dependencies(installed moe_serve)
+endif()
+
 find_program(MOE_DPKG_SHLIBDEPS dpkg-shlibdeps)  # Debian's dpkg-dev
 find_program(MOE_GZIP gzip)
 mark_as_advanced(MOE_DPKG_SHLIBDEPS MOE_GZIP)
 if(NOT MOE_DPKG_SHLIBDEPS OR NOT MOE_GZIP)
   return()
-endif()
-
-# All that is installed, and no micro-benchmark or example.
-add_custom_target(installed DEPENDS moe moe_c ${programs})
-if(TARGET moe_serve)
-  add_dependencies(installed moe_serve)
 endif()
 
 set(MOE_PACKAGE_CONTACT "The libmoe authors <maintainers@libmoe.invalid>" CACHE STRING
@@ -36,13 +36,13 @@ set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 set(CPACK_DEBIAN_PACKAGE_SOURCE libmoe)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+# libmoe_c.so.1 only gains functions (tests/abi): a program needs the version that it was built with, or a later one.
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 set(package_version ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})
 
 set(CPACK_DEBIAN_C_PACKAGE_NAME libmoe-c1)
 set(CPACK_DEBIAN_C_PACKAGE_SECTION libs)
-set(CPACK_DEBIAN_C_PACKAGE_GENERATE_SHLIBS ON)
-# Functions are only added (tests/abi): a program needs the version that it was built with, or a later one.
-set(CPACK_DEBIAN_C_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 set(CPACK_DEBIAN_C_DESCRIPTION "mixture-of-experts inference on CPUs, shared library for C
 libmoe runs language models on CPUs, mixtures of experts above all: the same
 bits on any number of threads, and exact counts of floating-point operations.
