@@ -10,7 +10,7 @@ cheap_checks() {
 
 # same ITEM FOUND EXPECTED
 same() {
-  if [[ $2 == "$3" ]]; then ok "$1: $2"; else failed_check "$1: found '$2', expected '$3'"; fi
+  if [[ $2 == "$3" ]]; then ok "$1: ${2:-none}"; else failed_check "$1: found '${2:-none}', expected '${3:-none}'"; fi
 }
 
 # mentions TITLE EXPECTED PERL-REGEX PATH...: every version that tracked files at these paths say, which \K begins.
