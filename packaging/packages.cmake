@@ -43,6 +43,7 @@ set(package_version ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})
 
 set(CPACK_DEBIAN_C_PACKAGE_NAME libmoe-c1)
 set(CPACK_DEBIAN_C_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_C_PACKAGE_CONTROL_EXTRA ${PROJECT_SOURCE_DIR}/packaging/triggers)
 set(CPACK_DEBIAN_C_DESCRIPTION "mixture-of-experts inference on CPUs, shared library for C
 libmoe runs language models on CPUs, mixtures of experts above all: the same
 bits on any number of threads, and exact counts of floating-point operations.
