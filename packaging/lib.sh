@@ -57,7 +57,7 @@ in_root() {
   unshare --mount --pid --fork --kill-child bash -euc '
     dir=$1 ccache=$2; shift 2
     mount -t proc proc "$dir/proc"
-    mount --bind /dev "$dir/dev"
+    mount --rbind /dev "$dir/dev"
     [[ -z $ccache ]] || mount --bind "$ccache" "$dir/ccache"
     exec chroot "$dir" env -i "$@"' in_root "$dir" "${MOE_TRIAL_CCACHE-}" "${pass[@]}" "$@"
 }

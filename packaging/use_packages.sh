@@ -72,7 +72,7 @@ try "C: moe_version()" "^$number\$" bash -c 'gcc /tmp/version.c $(pkg-config --c
 try "libmoe_c.so.1 needs no GLIBC newer than Debian 12" '^ok$' \
   bash -c '! objdump -T /usr/lib/*/libmoe_c.so.1 | grep -oE "GLIBC_2\.[0-9]+" | sort -Vu | tail -n 1 | grep -vE "GLIBC_2\.([0-9]|[12][0-9]|3[0-6])$" && echo ok'
 
-try "the C program needs libmoe-c1 alone" . \
+try "the C program needs libmoe-c1 alone" "^$number\$" \
   bash -c 'apt-get purge -y libmoe-dev >/dev/null && apt-get autoremove -y --purge >/dev/null && /tmp/version'
 try "nothing is left when all are purged" '^ok$' bash -c 'apt-get purge -y libmoe-c1 moe-tools >/dev/null &&
   left=$(find /usr /etc /var/lib -path "*moe-*" -o -name "libmoe*"); [[ -z $left ]] && echo ok || { echo "$left"; false; }'
