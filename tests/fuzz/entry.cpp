@@ -12,8 +12,8 @@ namespace moe_test {
 namespace {
 
 constexpr std::size_t kTimesInput = 8;
-/// Read buffers, tables of a small vocabulary, compiled patterns, the file name in an error: what even an empty input takes.
-constexpr std::size_t kFixedBytes = std::size_t{2} << 20;
+/// Read buffers, compiled patterns, tables of a small vocabulary: three times the most that was seen.
+constexpr std::size_t kFixedBytes = std::size_t{512} << 10;
 
 std::size_t allowed = 0;
 

@@ -29,6 +29,7 @@ void moe_test::try_input(std::string_view input) {
   static const Variables variables = conversation();
   // Small, so that the fuzzer does not spend its time on templates that merely take long.
   const Limits limits{.steps = 20'000, .text_bytes = 1 << 16, .value_bytes = 1 << 20};
+  allow_memory(limits.value_bytes + limits.text_bytes);
   const auto chat = ChatTemplate::parse(input, limits);
   if (!chat) {
     if (chat.error().message.empty()) complain("a fault without a message");
