@@ -9,6 +9,8 @@
 #include "checkpoint/checkpoint.hpp"
 #include "checkpoint/input_file.hpp"
 #include "checkpoint/safetensors_header.hpp"
+#include "exercise_tokenizer.hpp"
+#include "readable_error.hpp"
 
 namespace moe_test {
 
@@ -17,14 +19,6 @@ struct Outcome {
   bool accepted = false;
   std::string complaint;
 };
-
-inline std::string complain_about(const moe::Error& error) {
-  if (error.message.empty()) return "an error without a message";
-  if (error.code == moe::ErrorCode::internal) return "an internal error: " + error.message;
-  for (const char c : error.message)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return "a message with control characters: " + error.message;
-  return {};
-}
 
 /// Opens, reads at most 64 KiB of every tensor, builds the tokenizer and uses it.
 inline Outcome exercise(const std::string& path) {
@@ -43,15 +37,7 @@ inline Outcome exercise(const std::string& path) {
     if (const std::string c = complain_about(tokenizer.error()); !c.empty()) out.complaint = c;
     return out;
   }
-  const auto ids =
-      (*tokenizer)->encode("The 3 quick\tbrown f\xc3\xb6xes <|end|> \xff", {.ends = moe::TextEnds::as_model});
-  if (!ids) {
-    if (const std::string c = complain_about(ids.error()); !c.empty()) out.complaint = c;
-    return out;
-  }
-  for (const moe::TokenId id : *ids)
-    if (id < 0 || id >= (*tokenizer)->vocab_size()) out.complaint = "a token id outside the vocabulary";
-  if (!(*tokenizer)->decode(*ids).has_value()) out.complaint = "encoded ids cannot be decoded";
+  if (std::string c = exercise_tokenizer(**tokenizer, kAnyText); !c.empty()) out.complaint = std::move(c);
   return out;
 }
 

@@ -1,11 +1,10 @@
 // libFuzzer entry: any byte string as a chat template, rendered over one conversation.
 // tests/data/templates is a good start.
 
-#include <cstdio>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "chat/template.hpp"
+#include "entry.hpp"
 #include "tokenizer/unicode.hpp"
 
 namespace {
@@ -23,25 +22,21 @@ moe::chat::Variables conversation() {
   return variables;
 }
 
-void complain(const char* what) {
-  std::fprintf(stderr, "%s\n", what);
-  std::abort();
-}
-
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void moe_test::try_input(std::string_view input) {
   using namespace moe::chat;
   static const Variables variables = conversation();
   // Small, so that the fuzzer does not spend its time on templates that merely take long.
   const Limits limits{.steps = 20'000, .text_bytes = 1 << 16, .value_bytes = 1 << 20};
-  const auto chat = ChatTemplate::parse({reinterpret_cast<const char*>(data), size}, limits);
+  allow_memory(limits.value_bytes + limits.text_bytes);
+  const auto chat = ChatTemplate::parse(input, limits);
   if (!chat) {
     if (chat.error().message.empty()) complain("a fault without a message");
-    return 0;
+    return;
   }
   const auto rendered = chat->render(variables, DateTime{2026, 7, 4, 9, 5, 3, 0});
-  if (!rendered) return 0;
+  if (!rendered) return;
   if (rendered->text.size() > limits.text_bytes) complain("more text than allowed");
   if (!moe::tokenizer::is_valid_utf8(rendered->text)) complain("the text is not UTF-8");
   std::size_t last = 0;
@@ -50,5 +45,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       complain("the marks are out of order");
     last = span.end;
   }
-  return 0;
 }

@@ -3,11 +3,9 @@
 // seeds/request is a good start.
 
 #include <algorithm>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "entry.hpp"
 #include "serve/api/api.hpp"
 #include "serve/api/endpoints.hpp"
 #include "serve/api/prompts.hpp"
@@ -19,11 +17,7 @@
 namespace {
 
 using namespace moe::serve;
-
-void complain(std::string_view what) {
-  std::fprintf(stderr, "%.*s\n", static_cast<int>(what.size()), what.data());
-  std::abort();
-}
+using moe_test::complain;
 
 class NoQueue final : public JobQueue {
  public:
@@ -177,9 +171,7 @@ std::string read(std::string_view bytes, std::size_t step) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  check_body(bytes);
-  if (read(bytes, bytes.size() + 1) != read(bytes, 7)) complain("the requests depend on how their bytes were cut");
-  return 0;
+void moe_test::try_input(std::string_view input) {
+  check_body(input);
+  if (read(input, input.size() + 1) != read(input, 7)) complain("the requests depend on how their bytes were cut");
 }

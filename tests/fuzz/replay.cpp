@@ -27,7 +27,8 @@ std::vector<std::string> read_all(int count, char** paths) {
     if (!fs::is_directory(paths[i]))
       files.emplace_back(paths[i]);
     else
-      for (const auto& entry : fs::directory_iterator(paths[i])) files.push_back(entry.path());
+      for (const auto& entry : fs::recursive_directory_iterator(paths[i]))
+        if (entry.is_regular_file()) files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
   std::vector<std::string> all;
