@@ -10,7 +10,9 @@
 #include "moe/model.hpp"
 #include "moe/outline.hpp"
 #include "support/json_text.hpp"
+#include "support/number.hpp"
 #include "support/show.hpp"
+#include "tools/common/numbers.hpp"
 #include "tools/common/program.hpp"
 #include "tools/inspect_facts.hpp"
 
