@@ -122,7 +122,7 @@ bool fuse_attention(File& file, std::int64_t layer) {
 }  // namespace
 
 TEST_CASE("a directory becomes the f32 file that llama.cpp's converter makes of it") {
-  const Scratch scratch;
+  const GgufScratch scratch;
   int compared = 0;
   for (const GoldenCase& c : directories()) {
     const fs::path layout = fs::path(MOE_SOURCE_DIR) / "tests/data/gguf" / (c.name + ".json");
@@ -148,7 +148,7 @@ TEST_CASE("a directory becomes the f32 file that llama.cpp's converter makes of 
 }
 
 TEST_CASE("experts one by one, gate and up fused, q, k and v fused: the same bits") {
-  const Scratch scratch;
+  const GgufScratch scratch;
   std::map<std::string, int> changed;
   const std::pair<const char*, bool (*)(File&, std::int64_t)> layouts[] = {
       {"split experts", split_experts}, {"fused experts", fuse_experts}, {"fused attention", fuse_attention}};
@@ -175,7 +175,7 @@ TEST_CASE("experts one by one, gate and up fused, q, k and v fused: the same bit
 }
 
 TEST_CASE("a missing, misshapen or unknown tensor of a GGUF file is named") {
-  const Scratch scratch;
+  const GgufScratch scratch;
   std::set<std::string> seen;
   int checked = 0;
   for (const GoldenCase& c : directories()) {
@@ -208,7 +208,7 @@ TEST_CASE("a missing, misshapen or unknown tensor of a GGUF file is named") {
 }
 
 TEST_CASE("rotary tensors that older converters left behind are not needed, and a note names them") {
-  const Scratch scratch;
+  const GgufScratch scratch;
   int checked = 0;
   for (const GoldenCase& c : directories()) {
     if (!to_f32(c.model, scratch.file("x.gguf"))) continue;

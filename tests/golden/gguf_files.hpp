@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 using moe::Format;
 using moe::checkpoint::GgufTensor;
 
-struct Scratch : moe_test::ScratchDir {
-  Scratch() : ScratchDir("moe_gguf") {}
+struct GgufScratch : moe_test::ScratchDir {
+  GgufScratch() : ScratchDir("moe_gguf") {}
   std::string file(const std::string& name) const { return *this / name; }
 };
 

@@ -34,7 +34,7 @@ using Layers = std::vector<std::int64_t>;
 }  // namespace
 
 TEST_CASE("windows of a GGUF file: a period, a list, or the family's own") {
-  const Scratch scratch;
+  const GgufScratch scratch;
   const auto layers = [&](std::string_view architecture, void (*more)(File&)) {
     const auto found = recognise(architecture, more, scratch.file("x.gguf"));
     if (!found) FAIL(found.error().message);
@@ -70,7 +70,7 @@ TEST_CASE("windows of a GGUF file: a period, a list, or the family's own") {
 }
 
 TEST_CASE("rope keys of a GGUF file") {
-  const Scratch scratch;
+  const GgufScratch scratch;
   const auto read = [&](void (*more)(File&)) { return recognise("llama", more, scratch.file("x.gguf")); };
   const auto rope = [&](void (*more)(File&)) {
     const auto found = read(more);
@@ -116,7 +116,7 @@ TEST_CASE("rope keys of a GGUF file") {
 }
 
 TEST_CASE("keys of a GGUF file that nothing reads: refused where they change the arithmetic, else listed") {
-  const Scratch scratch;
+  const GgufScratch scratch;
   const auto read = [&](std::string_view architecture, void (*more)(File&)) {
     return recognise(architecture, more, scratch.file("x.gguf"));
   };
@@ -205,7 +205,7 @@ TEST_CASE("no golden GGUF file has a key that libmoe does not know") {
 }
 
 TEST_CASE("an architecture that is not known is refused with the list of those that are") {
-  const Scratch scratch;
+  const GgufScratch scratch;
   File file;
   file.metadata.text("general.architecture", "mamba");
   const std::string message = error_of(file, scratch.file("x.gguf"));

@@ -6,6 +6,7 @@
 
 #include "arch/family.hpp"
 #include "arch/unread_rules.hpp"
+#include "moe/model.hpp"
 #include "scratch_dir.hpp"
 
 namespace config_keys_test {
@@ -39,6 +40,8 @@ json with(json config, const std::string& key, const json& value) {
   config[key] = value;
   return config;
 }
+
+const fs::path kVariants = fs::path(MOE_SOURCE_DIR) / "tests/data/variants";
 
 /// A directory of this test alone.
 struct Scratch : moe_test::ScratchDir {
