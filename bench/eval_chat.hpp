@@ -1,5 +1,5 @@
 #pragma once
-// moe-eval's chat templates: their options, and the prompts of a row that is asked through one.
+// moe-eval's chat templates: options, and the prompts of rows with a template.
 
 #include <CLI/CLI.hpp>
 #include <optional>
@@ -11,7 +11,7 @@
 
 namespace eval_chat {
 
-/// As they stand on the command line.
+/// The options as given on the command line.
 struct Flags {
   bool applied = false;       // --apply-chat-template, or --chat-template
   std::string reported_name;  // --apply-chat-template NAME
@@ -21,14 +21,14 @@ struct Flags {
 };
 void add_options(CLI::App& app, Flags& flags);
 
-/// How rows are asked.
+/// Templates of the rows.
 struct Rows {
   bool any = false;  // at least one row has a template
   moe::eval::ChatSetting setting;
   moe::eval::Conversations conversations = moe::eval::Conversations::none;
 };
-/// `swept`: a --sweep chat_template takes the place of the options, with `values`; "none" is a row without a template.
-/// `started`: ISO 8601 time, whose day is the date of templates that ask for one. Throws CLI::ValidationError for options
+/// `swept`: --sweep chat_template replaces the options, with `values`; "none" is a row without a template.
+/// `started`: ISO 8601 time, whose day is the date for templates that use one. Throws CLI::ValidationError for options
 /// that contradict each other. Errors: those of --chat-template.
 moe::Result<Rows> rows_of(const Flags& flags, bool swept, const std::vector<std::string>& values,
                           const std::string& started);
@@ -36,7 +36,7 @@ moe::Result<Rows> rows_of(const Flags& flags, bool swept, const std::vector<std:
 /// The setting of a row of --sweep chat_template=VALUE; none for "none".
 std::optional<moe::eval::ChatSetting> swept_setting(const Rows& rows, const std::string& value);
 
-/// What one row is asked.
+/// The prompts of one row.
 struct Asked {
   std::vector<moe::eval::PreparedTask> tasks;
   std::optional<moe::eval::ChatUse> use;

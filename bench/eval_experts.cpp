@@ -25,7 +25,7 @@ moe::Result<std::vector<std::int64_t>> top_k_of(std::string_view item, std::stri
   return out;
 }
 
-// Reads a dial; `item` names it in messages. The name is appended by the caller.
+// Reads a setting; `item` is its name in messages. The caller appends the row's name.
 moe::Result<void> read(moe::ExpertOptions& options, std::string_view key, std::string_view item,
                        const std::string& value) {
   if (key == kTopKKey) {

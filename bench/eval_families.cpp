@@ -16,7 +16,7 @@ tl::unexpected<moe::Error> wrong(const std::string& family, const Parts&... part
   return moe::fail(moe::ErrorCode::bad_argument, ("--families " + moe::printable(family) + ": " + ... + parts));
 }
 
-// At commas, but not at those of a setting: "a,b[top_k=4,4,3]" are two names.
+// Splits at commas, except those inside brackets: "a,b[top_k=4,4,3]" are two names.
 std::vector<std::string> split(const std::string& list) {
   std::vector<std::string> out(1);
   int depth = 0;

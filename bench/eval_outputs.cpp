@@ -13,7 +13,7 @@ moe::Result<void> refuse(const std::string& option, const std::string& file, con
   return moe::fail(moe::ErrorCode::bad_argument, option + " " + file + " is " + what + ": name another");
 }
 
-// The store's file and those that SQLite keeps beside it.
+// The store's file and SQLite's auxiliary files.
 std::vector<std::string> store_files(const std::string& cache) {
   std::vector<std::string> files = {cache};
   std::error_code failed;

@@ -1,5 +1,5 @@
 #pragma once
-// What moe-eval is about to write must not be what it reads, nor its store.
+// Checks that moe-eval's outputs are not its inputs or its store.
 
 #include <span>
 #include <string>
@@ -18,7 +18,7 @@ struct Plan {
   std::string out, cache, started;  ///< `out`, `cache`: empty for none
 };
 
-/// To be asked before the first question, and before anything is made. Errors: bad_argument.
+/// Call it before the first question and before any file is created. Errors: bad_argument.
 moe::Result<void> check(const Plan& plan);
 
 }  // namespace eval_outputs

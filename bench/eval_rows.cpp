@@ -22,7 +22,7 @@ moe::Result<moe::Precision> precision_of(const std::string& text) {
   return moe::fail(moe::ErrorCode::bad_argument, "precision '" + text + "': expected auto or reference");
 }
 
-// Applies KEY=VALUE of a sweep; the row's name says so.
+// Applies KEY=VALUE of a sweep, also to the row's name.
 moe::Result<void> apply(Setting& row, const std::string& key, const std::string& value, const eval_chat::Rows& chat) {
   if (eval_experts::is_key(key)) {
     if (auto ok = eval_experts::apply(row.experts, key, value); !ok) return ok;
@@ -121,8 +121,8 @@ moe::Result<std::vector<Setting>> swept_rows(const std::vector<Setting>& rows, c
   return out;
 }
 
-// Per model, whether it has no experts to choose from; only looked at where a sweep wants to know. Of dense models alone
-// none is: the sweep is refused then, it has nothing to turn. One that cannot be opened is found later.
+// Per model, whether it is dense; only needed for sweeps of experts. If all are dense, none is marked, and the sweep is
+// refused later. Models that cannot be opened are also found later.
 std::vector<bool> dense_models(const std::vector<std::string>& paths, const Sweeps& sweeps) {
   std::vector<bool> dense(paths.size(), false);
   if (std::none_of(sweeps.all.begin(), sweeps.all.end(), [](const Sweep& s) { return eval_experts::is_key(s.key); }))
@@ -133,8 +133,8 @@ std::vector<bool> dense_models(const std::vector<std::string>& paths, const Swee
   return dense;
 }
 
-// Every row with every combination of the sweeps' values. A dense model has no experts per token: it is one row whatever
-// they are, and its name says why.
+// Every row with every combination of the sweeps' values. A dense model is a single row in sweeps of experts, and its
+// name says so.
 moe::Result<std::vector<Setting>> rows_of_model(const Setting& row, bool is_dense, const Sweeps& sweeps,
                                                 const eval_chat::Rows& chat) {
   std::vector<Setting> rows = {row};

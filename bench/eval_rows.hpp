@@ -1,5 +1,5 @@
 #pragma once
-// moe-eval's command line, and the rows that it asks for: one per model and value of a sweep.
+// moe-eval's command line, and its rows: one per model and value of a sweep.
 
 #include <optional>
 #include <string>
@@ -36,7 +36,7 @@ struct Options {
   std::string a, b;  // of compare
 };
 
-// What one row of the tables runs with.
+// The settings of one row of the tables.
 struct Setting {
   std::string name, path;
   eval_experts::Setting experts;
@@ -57,8 +57,8 @@ struct Sweeps {
 };
 /// Errors: bad_argument.
 moe::Result<Sweeps> sweeps_of(const Options& options);
-/// One row per model and combination of the sweeps' values, those of the last sweep side by side; a dense model is one row
-/// for all values of the experts' dials, "name[dense]", beside models that have experts. Errors: bad_argument.
+/// One row per model and combination of the sweeps' values, those of the last sweep side by side; a dense model is one
+/// row for all values of the experts' dials, "name[dense]", beside models that have experts. Errors: bad_argument.
 moe::Result<std::vector<Setting>> settings_of(const Options& options, const Sweeps& sweeps,
                                               const eval_chat::Rows& chat);
 

@@ -52,8 +52,8 @@ moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eva
   return tasks;
 }
 
-// A model that cannot be opened or has too few experts, a chat template that is missing or refuses a question, results
-// that would meet in one file or in one that is read, a folder that is none. Gives what each row is asked.
+// Finds models that cannot be opened or have too few experts, chat templates that are missing or refuse a question, and
+// outputs that collide with each other or with inputs. Returns the prompts of each row.
 moe::Result<std::vector<eval_chat::Asked>> check_rows(const Options& o, const std::vector<Setting>& rows,
                                                       const eval_chat::Rows& chat, const eval::RunReport& report) {
   const std::vector<eval::PreparedTask>& tasks = report.tasks;
@@ -177,7 +177,7 @@ moe::Result<Run> prepare_run(const Options& o, const std::vector<Setting>& rows,
   auto tasks = prepare_tasks(o, chat.conversations);
   if (!tasks) return moe::forward(tasks);
   report.tasks = std::move(*tasks);
-  // What is wrong is found now, not after the models before it have answered for an hour.
+  // Errors are found now, not after earlier models have run for an hour.
   auto asked = check_rows(o, rows, chat, report);
   if (!asked) return moe::forward(asked);
   run.asked = std::move(*asked);

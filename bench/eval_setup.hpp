@@ -1,5 +1,5 @@
 #pragma once
-// What moe-eval does before the first question is asked: tasks are read, models opened, mistakes found.
+// moe-eval's preparation before the first question: reads tasks, opens models, finds errors.
 
 #include <memory>
 #include <string>
@@ -13,7 +13,7 @@
 
 namespace eval_setup {
 
-/// All that is known before the first question is asked.
+/// The result of the preparation.
 struct Run {
   moe::ParallelFor threads;
   moe::eval::RunReport report;
@@ -31,7 +31,7 @@ moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_pt
 /// RunReport::peaks, with --peaks. Errors: those of moe_bench::measure_peaks.
 moe::Result<void> measure_peaks(const eval_rows::Options& o, moe::eval::RunReport& report);
 
-/// A model that can be asked, and its run in `report`.
+/// A loaded model, and its run in `report`.
 moe::Result<eval_until_known::Row> open_row(const eval_rows::Setting& row, eval_chat::Asked asked,
                                             const std::shared_ptr<const moe::Model>& model,
                                             const moe::ParallelFor& threads, const eval_rows::Options& o,

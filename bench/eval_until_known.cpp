@@ -24,7 +24,7 @@ eval::UntilKnownOptions options_of(const Flags& flags, const eval::RunReport& re
   return options;
 }
 
-// MemAvailable of the system; none where it cannot be read.
+// MemAvailable of the system; none if unreadable.
 std::optional<std::int64_t> available_bytes() {
   std::ifstream file("/proc/meminfo");
   std::string word;
@@ -89,7 +89,7 @@ moe::Result<void> ask(const Flags& flags, std::span<const Row> rows, const moe::
     line.update({asked, of_all},
                 fmt::format("{} of {} questions asked, {} pair{} open", asked, of_all, open, open == 1 ? "" : "s"));
   };
-  // Runs keep their part of the questions; what they are asked from stands here meanwhile.
+  // Runs keep only their part of the questions; the whole tasks are kept here meanwhile.
   std::vector<eval::ModelRun>& runs = report.models;
   std::vector<std::unique_ptr<eval::StoredModel>> stored;
   std::vector<std::vector<eval::PreparedTask>> tasks(rows.size());

@@ -1,5 +1,5 @@
 #pragma once
-// moe-eval --until-known: its options, and models that answer side by side until it is known which is better.
+// moe-eval --until-known: its options, and the comparison of models with early stopping.
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -13,18 +13,19 @@
 
 namespace eval_until_known {
 
-/// As they stand on the command line.
+/// The options as given on the command line.
 struct Flags {
   bool wanted = false;
   double alpha = 0.05, margin_points = 0;
 };
 void add_options(CLI::App& app, Flags& flags);
 
-/// What would fail later: --families beside it, too few models, tasks without right and wrong, models that do not fit into memory together.
+/// Finds errors early: --families given too, too few models, tasks without right and wrong answers, models that do not
+/// fit in memory together.
 /// `paths`: of the rows; equal neighbours share their weights. Errors: bad_argument, unsupported, out_of_memory.
 moe::Result<void> check(const Flags& flags, const std::vector<std::string>& paths, const moe::eval::RunReport& report);
 
-/// A model that is ready to answer.
+/// A loaded model.
 struct Row {
   std::unique_ptr<moe::eval::SessionModel> scorer;
   moe::eval::StoreSetting setting;

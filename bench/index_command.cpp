@@ -90,7 +90,7 @@ moe::Result<void> run(const Options& options) {
                                                          .is_terminal = terminal.is_terminal,
                                                          .colour = terminal.colour}});
   if (!index) return moe::forward(index);
-  // Tables first: whatever happens to a file, what was found out is there to be read.
+  // Tables first, so that results are visible even if a file cannot be written.
   moe::Result<void> result = cli::print(index->text);
   const auto note = [&](const moe::Result<void>& written) {
     if (!written && (result || cli::is_broken_pipe(result.error()))) result = written;

@@ -12,7 +12,7 @@ namespace index_command {
 struct Options {
   std::vector<std::string> runs;
   std::string csv;  ///< empty: the built-in table
-  std::string out;  ///< a folder; empty: the terminal alone
+  std::string out;  ///< a folder; empty: only the terminal
   std::string svg;  ///< a file for the picture; empty: none
   bool verbose = false;
 };
@@ -20,7 +20,7 @@ struct Options {
 /// The subcommand with its options.
 CLI::App* add(CLI::App& app, Options& options);
 
-/// The tables on standard output; index.html and index.md where a folder is named.
+/// The tables on standard output; index.html and index.md if a folder is given.
 moe::Result<void> run(const Options& options);
 
 }  // namespace index_command

@@ -1,5 +1,5 @@
 #pragma once
-// The least time that a step can take on this machine.
+// The lower bound on the time of a step on this machine.
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-// moe-bench: tokens per second of prefill (pp) and decode (tg), beside what this machine allows at most.
+// moe-bench: tokens per second of prefill (pp) and decode (tg), compared with the limits of this machine.
 
 #include <fmt/format.h>
 
@@ -88,7 +88,7 @@ class Bench {
     return {};
   }
 
-  /// A new session, with what `o` says beside the options of all.
+  /// A new session with the options `o`.
   Result<void> open(moe::SessionOptions o) {
     session_.reset();
     o.max_tokens = longest();
@@ -117,13 +117,13 @@ class Bench {
     return {};
   }
 
-  /// An empty sequence, or the token behind which an item decodes.
+  /// An empty sequence, or one with the token after which an item decodes.
   Result<void> begin(const Item& item) {
     if (auto ok = session_->rewind(sequence_, 0); !ok || item.prefill) return ok;
     return step(0, 1);
   }
 
-  /// Calls `body` with the tokens of each step that is measured.
+  /// Calls `body` with the tokens of each measured step.
   template <class Body>
   static Result<void> for_each_step(const Item& item, Body&& body) {
     if (item.prefill) return body(std::int64_t{0}, item.count);
@@ -141,7 +141,7 @@ class Bench {
     return session_->rewind(sequence_, 0);
   }
 
-  /// One untimed pass of every item that notes which experts are really touched.
+  /// One untimed pass of every item, to record which experts are used.
   Result<void> measure_demands() {
     for (Item& item : speeds_.items) {
       if (auto ok = begin(item); !ok) return ok;
@@ -167,7 +167,7 @@ class Bench {
     return {};
   }
 
-  // Shared machines change while we measure: the limit is the better of the two readings.
+  // Speeds of shared machines vary: the limit is the better of the two measurements.
   Result<void> measure_bandwidth_again() {
     auto after = moe_bench::measure_read_bandwidth(speeds_.threads, cli::interrupted);
     if (!after) return moe::forward(after);
@@ -176,7 +176,7 @@ class Bench {
     return {};
   }
 
-  // Runs of their own: reading the clock around every task is not part of what is timed.
+  // Separate runs, so that profiling does not affect the timed ones.
   Result<void> profile_items() {
     if (auto ok = open({.profile = true}); !ok) return ok;
     if (auto ok = warm_up(); !ok) return ok;
@@ -215,7 +215,7 @@ class Bench {
 Result<void> run(const Options& options) {
   const auto threads = cli::start_threads(options.threads);
   if (!threads) return moe::forward(threads);
-  std::optional<moe::OutputFile> file;  // opened before the minutes that could be lost
+  std::optional<moe::OutputFile> file;  // opened early, before minutes of work could be lost
   if (!options.json.empty()) {
     if (auto ok = moe::check_not_of_model(options.json, options.model); !ok)
       return moe::fail(ok.error().code, "--json: " + ok.error().message);

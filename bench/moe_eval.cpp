@@ -1,4 +1,4 @@
-// moe-eval: accuracy with its error bar beside the FLOPs that the answers cost. Thin over moe::eval.
+// moe-eval: accuracy with standard errors, and the FLOPs of answers. A thin layer over moe::eval.
 
 #include <algorithm>
 #include <chrono>
@@ -33,7 +33,7 @@ moe::Result<eval::TaskOutcome> run_task(const Setting& row, const eval::Prepared
   return eval::evaluate_stored(task, scorer, *store, std::move(record), how);
 }
 
-// Asks one row all tasks; what is finished stays in `report` when a later task fails.
+// Evaluates one row on all tasks; finished ones stay in `report` when a later task fails.
 moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std::shared_ptr<const moe::Model>& model,
                           const moe::ParallelFor& threads, const Options& o, eval::RunStore* store,
                           eval::RunReport& report) {
@@ -59,8 +59,8 @@ moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std:
   return {};
 }
 
-// Tables first: whatever happens to a file, what was found out is there to be read. One file that cannot be written, or
-// a reader that has gone, does not cost the others. `complete`: every row has answered every task.
+// Tables first, so that results are visible even if a file cannot be written. If one output fails, the others are still
+// written. `complete`: every row has finished every task.
 moe::Result<void> put_out(eval::RunReport& report, const Options& o, bool complete) {
   const std::string& out = o.out;
   const cli::Terminal terminal = cli::standard_output();
@@ -125,7 +125,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   return result ? written : result;
 }
 
-// One model, whose experts are the search's to choose.
+// One model, whose numbers of experts are searched.
 moe::Result<void> search_experts(const Options& o, const std::vector<Setting>& rows, const eval_chat::Rows& chat,
                                  const std::string& started, double budget) {
   const Setting& row = rows.front();

@@ -23,7 +23,7 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 constexpr int kChains = 12;
-/// Runs `rounds` rounds of kChains instructions; returns something that depends on all of them.
+/// Runs `rounds` rounds of kChains instructions; the result depends on all of them.
 using Loop = float (*)(std::int64_t rounds);
 struct PeakLoop {
   const char* name;

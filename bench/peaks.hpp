@@ -1,5 +1,5 @@
 #pragma once
-// What this machine can do at most, measured: int8 dot products, float32 fma, reading memory.
+// Measures this machine's peaks: int8 dot products, float32 fma, reading memory.
 
 #include <cstdint>
 #include <functional>
@@ -22,7 +22,7 @@ std::string int8_instruction();
 
 /// About half a second per figure; `cancelled` is asked several times in each. Errors: out_of_memory, cancelled.
 moe::Result<Peaks> measure_peaks(std::int32_t threads, const std::function<bool()>& cancelled = {});
-/// The bandwidth alone: on shared machines it moves from minute to minute. Errors: as above.
+/// Only the bandwidth: on shared machines it varies from minute to minute. Errors: as above.
 moe::Result<double> measure_read_bandwidth(std::int32_t threads, const std::function<bool()>& cancelled = {});
 
 }  // namespace moe_bench

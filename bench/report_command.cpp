@@ -68,7 +68,7 @@ moe::Result<std::vector<eval::RunText>> from_store(const Options& options) {
   return texts;
 }
 
-// As wide as the terminal; what is indented stays so.
+// Wraps to the terminal's width, keeping indentation.
 std::string fitted(const std::string& text, std::size_t columns) {
   std::string out;
   std::istringstream lines(text);

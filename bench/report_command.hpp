@@ -27,7 +27,8 @@ std::string file_of(const std::string& run);
 /// The subcommand with its options.
 CLI::App* add(CLI::App& app, Options& options);
 
-/// report.html, report.md and report.csv of the runs (of a store: the last one where none is named); the verdict and the files' names on standard output.
+/// report.html, report.md and report.csv of the runs (of a store: by default the last one); the verdict and the files'
+/// names on standard output.
 moe::Result<void> run(const Options& options);
 
 /// The same of a run that has just ended, in its folder.

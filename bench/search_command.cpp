@@ -32,7 +32,7 @@ struct Answers {
   double giga_per_question() const { return static_cast<double>(flops) / 1e9 / static_cast<double>(correct.size()); }
 };
 
-// A question without a cluster is one by itself.
+// A question without a cluster is a cluster of its own.
 std::string cluster_key(std::size_t task, const eval::Subtask& subtask, const eval::Document& document) {
   if (!document.cluster.empty()) return fmt::format("{} cluster {}", task, document.cluster);
   return fmt::format("{} question {} {}", task, subtask.name, document.question.id);
@@ -77,7 +77,7 @@ moe::Result<Answers> answers_of(const Search& search, const Model& model, const 
 
 std::string list_text(const TopK& top_k) { return fmt::format("{}", fmt::join(top_k, ",")); }
 
-// The present setting of every MoE layer.
+// The current setting of every MoE layer.
 TopK top_k_of(const moe::ModelConfig& config) {
   TopK out;
   config.for_each_moe_layer([&](std::int64_t, std::int64_t index) { out.push_back(config.moe_layer_top_k(index)); });
@@ -90,7 +90,7 @@ struct Step {
   std::int64_t layer = -1;
 };
 
-// The layer that can do with one expert less at the least loss; the first one of equals. No layer: all have one expert.
+// The layer where one expert less costs the least accuracy; of equals the first. No layer: all have one expert.
 moe::Result<Step> best_step(const Search& search, const std::vector<eval::PreparedTask>& tasks, const TopK& from) {
   Step best;
   moe::Result<void> status;
@@ -115,7 +115,7 @@ std::vector<std::string> row_of(const std::string& step, const TopK& top_k, cons
           fmt::format("{:.2f}", 100.0 * static_cast<double>(answers.flops) / static_cast<double>(first.flops))};
 }
 
-// What the other half says about the setting that was found.
+// Evaluates the result on the other half.
 moe::Result<std::string> verdict_of(const Search& search, const Halves& halves, const TopK& found) {
   const auto model = search.model->with_experts({.top_k = found});
   if (!model) return moe::forward(model);

@@ -1,6 +1,6 @@
 #pragma once
-// moe-eval search: fewer experts per token where they cost the least accuracy. Greedy, layer by layer, on one half of the
-// questions; the verdict comes from the other half alone.
+// moe-eval search: fewer experts per token where this costs the least accuracy. Greedy, layer by layer, on one half of
+// the questions; the verdict comes from the other half only.
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
@@ -20,14 +20,14 @@ struct Options {
 /// The subcommand with its options; it takes those of moe-eval itself as well.
 CLI::App* add(CLI::App& app, Options& options);
 
-/// What is searched, and how a setting is asked.
+/// The searched model, and how to evaluate a setting.
 struct Search {
   std::string name;
   std::shared_ptr<const moe::Model> model;  ///< with the experts that it starts from
   std::vector<moe::eval::PreparedTask> tasks;
   double budget = 0.9;
   std::uint64_t seed = 0;
-  /// `label` is for a line of progress.
+  /// `label` is for the progress line.
   std::function<moe::Result<moe::eval::TaskOutcome>(const std::shared_ptr<const moe::Model>& model,
                                                     const moe::eval::PreparedTask& task, const std::string& label)>
       ask;

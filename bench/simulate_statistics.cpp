@@ -174,7 +174,7 @@ moe::Result<Stop> run_once(const Truth& truth, Random& random) {
   std::int64_t only_a = 0, only_b = 0, next_look = 64;
   while (stop.questions < truth.questions && stop.sign == 0 && !stop.equal) {
     const int size = 1 + static_cast<int>(uniform(random) * truth.largest_cluster);
-    // The questions of a cluster lean to one side together.
+    // The questions of a cluster are correlated.
     const double lean = truth.largest_cluster > 1 ? (uniform(random) < 0.5 ? 0.08 : -0.08) : 0;
     const double gap = local_gap(truth, random, stop.questions) + lean;
     double sum = 0;

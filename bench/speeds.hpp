@@ -1,5 +1,5 @@
 #pragma once
-// What moe-bench measured, and how it is shown.
+// moe-bench's measurements, and how they are printed.
 
 #include <algorithm>
 #include <cstdint>

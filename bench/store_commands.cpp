@@ -25,7 +25,7 @@ namespace eval = moe::eval;
 std::string percent(double x) { return fmt::format("{:.2f}", 100 * x); }
 std::string percent(const std::optional<double>& x) { return x ? percent(*x) : std::string("N/A"); }
 
-// The runs that a word names: one by its number, or the last finished one of each task by the model's name.
+// The runs that an argument names: one by its number, or the last finished one of each task by the model's name.
 moe::Result<std::map<std::string, eval::StoredRun>> named(const std::vector<eval::StoredRun>& runs,
                                                           const std::string& word) {
   const auto number = moe::parse_number<std::int64_t>("run", word, {1, std::numeric_limits<std::int64_t>::max()});
@@ -67,7 +67,7 @@ moe::Result<std::vector<std::string>> compare_runs(const eval::RunStore& store, 
   const std::string mde = gap->standard_error ? percent(eval::minimum_detectable_effect(*gap->standard_error)) : "N/A";
   const std::string verdict =
       gap->p_value >= 0.05 ? "not distinguishable" : "run " + std::to_string(gap->gap > 0 ? a.id : b.id) + " is better";
-  // Another prompt is another question to the model; the gap then holds more than the models.
+  // With other prompts, the gap is not only between the models.
   const std::string note = a.questions_hash == b.questions_hash ? "" : "the prompts differ";
   return std::vector<std::string>{moe::shown_name(a.task),
                                   std::to_string(a.id) + " " + moe::shown_name(a.model),
@@ -129,7 +129,7 @@ moe::Result<void> compare(const std::string& path, const std::string& a, const s
   bool any = false;
   for (const auto& [task, run] : *left) {
     auto other = right->find(task);
-    // Two numbers of different tasks: let the comparison say so.
+    // Two numbers of different tasks: the comparison reports it.
     if (other == right->end() && left->size() == 1 && right->size() == 1) other = right->begin();
     if (other == right->end() || (left->size() > 1 && !run.accuracy)) continue;
     auto row = compare_runs(**store, run, other->second);

@@ -10,7 +10,7 @@
 
 namespace store_commands {
 
-/// A store to read from that is whole: nothing of one that was changed is shown. Errors: those of
+/// Opens and verifies a store for reading: nothing is shown of a damaged one. Errors: those of
 /// RunStore::open_read_only and RunStore::verify.
 moe::Result<std::unique_ptr<moe::eval::RunStore>> open_whole(const std::string& path);
 

@@ -24,7 +24,7 @@ int main(int argc, char** argv) {
   moe::Chat chat;
   for (std::string line; std::getline(std::cin, line);) {
     chat.messages.push_back({.role = "user", .content = line});
-    const auto reply = generator->generate(chat, options);  // computes what is new of the conversation
+    const auto reply = generator->generate(chat, options);  // computes only the new part of the conversation
     if (!reply) return refuse(reply.error());
     std::cout << "\n";
     std::fprintf(stderr, "[%lld tokens, %lld of %lld before them reused, %.3f GFLOPs]\n",

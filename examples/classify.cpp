@@ -1,5 +1,5 @@
 // Customer messages in five languages to one of four labels: classify MODEL
-// All messages are scored in one batch; what their prompts share is computed once.
+// All messages are scored in one batch; the common prefix of their prompts is computed once.
 #include <array>
 #include <cstdio>
 #include <string>

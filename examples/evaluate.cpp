@@ -1,4 +1,4 @@
-// Asks a model the questions of an exam from inside an application: accuracy with its error, and what it cost.
+// Evaluates a model inside an application: accuracy with standard error, and compute.
 //   evaluate MODEL EXAM.jsonl        one JSON object per line: question, choices, answer (index of the right choice)
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-// Continues a text, always taking the most likely token, and shows it while it is written.
+// Continues a text greedily, and streams it.
 //   generate MODEL [PROMPT [TOKENS]]       MODEL: a .gguf file or a Hugging Face directory
 
 #include <charconv>

@@ -1,4 +1,4 @@
-// Chooses the experts of one token as DeepSeek-V3 does, from headers alone: no library to link, no model file.
+// Selects the experts of one token as in DeepSeek-V3, header-only: no library to link, no model file.
 //   route_one_token [SEED]
 
 #include <charconv>

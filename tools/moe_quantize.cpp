@@ -1,4 +1,4 @@
-// moe-quantize: a model as GGUF, its matrices in another weight format.
+// moe-quantize: writes a model as GGUF, its matrices in another weight format.
 
 #include <fmt/format.h>
 
@@ -103,7 +103,7 @@ int main(int argc, char** argv) {
       cli::ProgressLine line("quantising");
       const auto start = std::chrono::steady_clock::now();
       options.on_progress = [&](moe::Progress p) {
-        // Small models are done before a line is worth reading.
+        // No progress line for small models.
         if (std::chrono::steady_clock::now() - start > std::chrono::seconds(2)) line.update(p);
       };
       return moe::quantize(in, out, options);

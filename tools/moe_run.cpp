@@ -1,4 +1,4 @@
-// moe-run: continues a prompt, or writes down logits and routing of given token ids.
+// moe-run: continues a prompt, chats, or writes logits and routing of given token ids.
 
 #include <algorithm>
 #include <chrono>
@@ -67,7 +67,7 @@ class Output {
   bool raw_ids_, terminal_, any_ = false;
 };
 
-/// What the command line and files hold, read before a model is loaded for it.
+/// Inputs from the command line and files, read before the model is loaded.
 struct Input {
   std::vector<TokenId> ids;  // of --tokens
   moe::Chat chat;            // messages of --messages; options of both kinds of chat
@@ -99,7 +99,7 @@ Result<std::vector<TokenId>> text_ids(const std::string& text, const moe::Tokeni
   if (tokenizer.adds_bos() && ids->size() > 1 && (*ids)[1] == *bos)
     std::fprintf(stderr, "note: the prompt begins with %s, the BOS token that is added as well: there are two\n",
                  moe::printable(tokenizer.bytes_of(*bos)).c_str());
-  if (ids->empty()) {  // an empty prompt starts where a document does
+  if (ids->empty()) {  // an empty prompt starts a document, with BOS
     const auto start = bos ? bos : tokenizer.eos();
     if (!start)
       return moe::fail(ErrorCode::bad_argument, "the prompt has no tokens, and the model has no BOS to start from");
@@ -118,7 +118,7 @@ Result<std::vector<TokenId>> prompt_ids(const Options& options, const Input& inp
   return std::move(rendered->ids);
 }
 
-/// The files that are asked for, opened before there is any work that could be lost.
+/// The requested output files, opened before any work could be lost.
 struct Files {
   std::optional<moe::OutputFile> logits, routing;
 
@@ -167,7 +167,7 @@ class Run {
 
   bool recording() const { return logits_.has_value() || files_.routing.has_value(); }
 
-  /// An output that cannot be written does not cost the others; it is the program's error in the end.
+  /// If an output cannot be written, the others still are; the program then ends with that error.
   bool note(Result<void> written) {
     if (!written && failed_) failed_ = written;
     return written.has_value();

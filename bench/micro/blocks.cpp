@@ -1,8 +1,8 @@
-// Kernels over a row (norms, activations, sums, rotation, the cache's rounding): every runnable table at the row lengths
-// of published models, in operations and bytes per second.
+// Kernels over a row (norms, activations, sums, rotation, the cache's rounding): every runnable table at the row
+// lengths of published models, in operations and bytes per second.
 //   moe-bench-blocks --benchmark_filter='rms_norm/.*/2048'
 //   moe-bench-blocks --help        # Google Benchmark's options
-// Rows stay in the first-level cache. An operation is one + - * / min max exp or rounding; an fma is two.
+// Rows stay in the L1 cache. An operation is one + - * / min max exp or rounding; an fma is two.
 
 #include "kernels/table.hpp"
 #include "micro.hpp"
@@ -46,7 +46,7 @@ void run_row(benchmark::State& state, const KernelTable* table, const RowKernel*
   const auto a = micro::random_floats(n), b = micro::random_floats(n);
   auto cosines = micro::buffer<float>(n), sines = micro::buffer<float>(n);
   for (float& x : cosines.span()) x = 0.6f;
-  for (float& x : sines.span()) x = 0.8f;  // a rotation: the row keeps its length however often it is applied
+  for (float& x : sines.span()) x = 0.8f;  // a rotation, which preserves the norm of the row
   const bool rotates = kernel >= std::begin(kRotations) && kernel < std::end(kRotations);
   auto y = micro::random_floats(n);
   const Row row{a.data(), rotates ? cosines.data() : b.data(), sines.data(), y.data(), n};

@@ -1,7 +1,7 @@
 // Matrix products: every format and runnable table at the shapes of real layers, in operations and bytes per second.
 //   moe-bench-gemm --benchmark_filter='q4_0/avx512vnni/.*'
 //   moe-bench-gemm --help        # Google Benchmark's options
-// The `peak` benchmark is the dot-product or fma loop that the others are compared with: run both in one go.
+// The `peak` benchmark is the dot-product or fma loop that the others are compared with: run both together.
 
 #include <vector>
 
@@ -23,7 +23,7 @@ struct Shape {
   std::int64_t rows, k;
 };
 
-/// The same 16 random rows in every panel: what is measured does not depend on the values.
+/// The same 16 random rows in every panel: the speed does not depend on the values.
 struct Matrix {
   moe::AlignedBuffer<std::byte> packed;
   Panels panels;
@@ -89,7 +89,7 @@ void run_q8(benchmark::State& state, const KernelTable* table, Format format, Sh
   set_counters(state, m, tokens);
 }
 
-/// Moves bytes and computes nothing: bytes read and written, and the values per second.
+/// Moves data without computing: bytes read and written, and values per second.
 void run_fill(benchmark::State& state, const KernelTable* table, Format format, std::int64_t k, std::int64_t tokens) {
   const Activations x(*table, format, tokens, k);
   for (auto _ : state) x.fill(x.job);

@@ -1,5 +1,5 @@
 #pragma once
-// What the micro-benchmarks share: buffers, random values, counters, and a `main` that turns away unknown options.
+// Shared by the micro-benchmarks: buffers, random values, counters, and a `main` that refuses unknown options.
 
 #include <benchmark/benchmark.h>
 

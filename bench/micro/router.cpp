@@ -1,7 +1,7 @@
-// The choice of experts (include/moe/router.hpp) for routers of published models, in scores per second of one core.
+// Expert selection (include/moe/router.hpp) for routers of published models, in scores per second of one core.
 //   moe-bench-router --benchmark_filter=deepseek
 //   moe-bench-router --help        # Google Benchmark's options
-// Only the choice is timed: the scores are there already, as behind the router's softmax or sigmoid.
+// Only the selection is timed: the scores are given, as after the router's softmax or sigmoid.
 
 #include "moe/router.hpp"
 #include "micro.hpp"
@@ -15,7 +15,7 @@ RouterConfig all_groups(RouterConfig config) {
   return config;
 }
 
-/// Different random tokens in turn: the same one every time would teach the branch predictor its order.
+/// Different random tokens, because the branch predictor would learn the order of a single one.
 void run_choice(benchmark::State& state, RouterConfig config) {
   constexpr std::int64_t tokens = 1024;
   const auto experts = static_cast<std::size_t>(config.expert_count), top_k = static_cast<std::size_t>(config.top_k);

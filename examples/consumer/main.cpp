@@ -1,4 +1,4 @@
-// consumer MODEL: what a model is, and the most likely first token after "Hello".
+// consumer MODEL: prints facts about a model, and the most likely token after "Hello".
 #include <moe/moe.hpp>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Needs no library: the compute of one forward pass, from the configuration.
+// Header-only: the compute of one forward pass, from the configuration.
 #include <moe/flops.hpp>
 
 #include <cstdio>

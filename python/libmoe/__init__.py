@@ -76,5 +76,5 @@ __all__ = [
 __version__ = _libmoe.version
 
 os.register_at_fork(after_in_child=_libmoe.after_fork_in_child)
-# Runs when the threads that are no daemons have ended, before the interpreter is taken down.
+# Runs after the non-daemon threads have ended, before the interpreter is finalised.
 atexit.register(lambda: _libmoe.end_process(any(t.daemon for t in threading.enumerate())))

@@ -42,7 +42,7 @@ def request(
     out.tools = _objects("tools", tools) if tools is not None else ""
     out.documents = _objects("documents", documents) if documents is not None else ""
     out.variables = variables(template_variables)
-    # A template's text holds a brace, a name never does (transformers decides the same way).
+    # A template's text contains a brace, a name never does (the same rule as in transformers).
     if chat_template is not None:
         if "{" in _check.text("chat_template", chat_template):
             out.template_text = chat_template

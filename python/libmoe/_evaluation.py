@@ -1,4 +1,4 @@
-"""Accuracy with its error bar beside the FLOPs that the answers cost."""
+"""Evaluation: accuracy with standard errors, and the FLOPs of the answers."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ _MOST = 2**31 - 1
 
 
 class Report:
-    """What an evaluation found; str() of it is the tables that moe-eval prints."""
+    """The result of an evaluation; str() gives the tables that moe-eval prints."""
 
     def __init__(self, native: _libmoe.Evaluation) -> None:
         self._native = native
@@ -31,7 +31,7 @@ class Report:
         return self._native.rows()
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as run.json holds it (docs/EVALUATION.md)."""
+        """All results, as in run.json (docs/EVALUATION.md)."""
         found: dict[str, Any] = json.loads(self._native.run_file())
         return found
 
@@ -71,23 +71,24 @@ def evaluate(
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Report:
-    """Asks models tasks, as moe-eval does: same prompts, same scores, same files.
+    """Evaluates models on tasks, like moe-eval: the same prompts, scores and files.
 
-    ``models``: one, or a dict of names; a path is loaded for its turn, so one of those is in memory at a time.
+    ``models``: one, or a dict of names; a path is loaded when its turn comes, so only one of them is in
+    memory at a time.
     ``tasks``: built-in names, PATH.json (a task file) or PATH.jsonl (multiple-choice questions).
     ``data``: the folder with questions/ and fewshot/ of built-in tasks.
     ``limit``: the first questions of each subtask, or that share of them below 1; None: all.
-    ``max_length``: tokens that the model sees at most; None: what it was made for.
-    ``apply_chat_template``: ask through the model's chat template. A name, as in lm-evaluation-harness, must exist and
-    is reported, but "default" writes the prompts. ``chat_template``: ask through this one: a template's name, or a
+    ``max_length``: most tokens that the model sees; None: its context.
+    ``apply_chat_template``: use the model's chat template. A name, as in lm-evaluation-harness, must exist and
+    is reported, but "default" renders the prompts. ``chat_template``: use this one: a template's name, or a
     Jinja text.
-    ``fewshot_as_multiturn``: worked examples are turns of the conversation (by default) or stand inside one message.
-    ``chat_template_args``: variables of the template; ``chat_date``: what day it is told, by default today;
-    ``enable_thinking``: a variable of that name: True needs ``think_end_token`` and tasks with written replies.
-    ``think_end_token``: a reply's answer begins behind the last of these texts: "</think>".
-    ``baseline``: the model that gaps are taken against; else every pair.
-    ``cache``: a file that keeps every answer as soon as it is known, moe-eval's --cache: the same call, or moe-eval,
-    goes on from there. A Model must have been loaded with content_hash=True.
+    ``fewshot_as_multiturn``: worked examples are turns of the conversation (by default) or inside one message.
+    ``chat_template_args``: variables of the template; ``chat_date``: the date that it sees, by default today;
+    ``enable_thinking``: a variable of that name: True needs ``think_end_token`` and generation tasks.
+    ``think_end_token``: a reply's answer begins after the last of these texts: "</think>".
+    ``baseline``: the model that all others are compared with; else every pair.
+    ``cache``: a file that stores every answer, as moe-eval's --cache: the same call, or moe-eval, continues
+    from there. A Model must have been loaded with content_hash=True.
     ``out``: a folder for run.json and the reference harness's result files.
     ``progress``: called with (answers scored, answers in total) of each task in turn.
 
@@ -142,7 +143,7 @@ def _ask(
     threads: int,
     progress: Progress | None,
 ) -> _libmoe.Evaluation:
-    # What is wrong is found now, not after the models before it have answered for an hour.
+    # Errors are found now, not after earlier models have run for an hour.
     for name, model in asked.items():
         if isinstance(model, Model) and is_kept and not model.content_hash:
             raise _check.refusal(f"cache: model {name!r} has no content_hash, expected Model(.., content_hash=True)")

@@ -12,7 +12,7 @@ from ._session import Session
 from ._tokenizer import Tokenizer
 from ._types import ChatOptions, GenerateOptions, Ids, Message, Path, Progress, Prompt
 
-_MOST_THREADS = 2**31 - 1  # the library knows the limit
+_MOST_THREADS = 2**31 - 1  # the library checks the limit
 _TEMPLATE_KEYS = ("tools", "documents", "chat_template", "template_variables", "date")
 
 
@@ -281,7 +281,7 @@ class Model:
     def score_text(self, text: Sequence[str]) -> list[Score]: ...
 
     def score_text(self, text: str | Sequence[str]) -> Score | list[Score]:
-        """Every token of a text behind BOS (else EOS), in windows of the model's context.
+        """Every token of a text after BOS (else EOS), in windows of the model's context.
 
         Errors: ArgumentError for an empty text; Error 'unsupported' without BOS and EOS.
         """

@@ -31,7 +31,7 @@ class Tokenizer:
         return self._native.decode(ids, _check.flag("skip_special_tokens", skip_special_tokens))
 
     def decode_bytes(self, ids: Ids, *, skip_special_tokens: bool = False) -> bytes:
-        """The bytes of ids, as they are: a token may be a part of a character."""
+        """The bytes of ids, unchanged: a token may be a part of a character."""
         return self._native.decode_bytes(ids, _check.flag("skip_special_tokens", skip_special_tokens))
 
     def token_bytes(self, id: int) -> bytes:

@@ -1,5 +1,5 @@
 #pragma once
-// Values by name: what a keyword was given, or a TypeError that says what was expected.
+// Keyword arguments: the value, or a TypeError that says what was expected.
 
 #include <cstdint>
 #include <string>
@@ -46,14 +46,14 @@ inline double number(std::string_view name, nb::handle v) {
 inline bool flag(std::string_view name, nb::handle v) { return value_of<bool>(name, v, "True or False"); }
 inline std::string text(std::string_view name, nb::handle v) { return value_of<std::string>(name, v, "a text"); }
 
-/// A keyword argument of something that is filled in from them.
+/// Reads a keyword argument into an options struct.
 template <class Into>
 struct Keyword {
   std::string_view name;
   void (*set)(Into& into, std::string_view name, nb::handle value);
 };
 
-/// Sets what `name` stands for; False is none of them.
+/// Sets the option `name`; False if it is unknown.
 template <class Into, class Keywords>
 bool set_keyword(const Keywords& keywords, Into& into, std::string_view name, nb::handle value) {
   for (const Keyword<Into>& keyword : keywords) {

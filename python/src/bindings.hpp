@@ -1,5 +1,5 @@
 #pragma once
-// What all units of the extension module share: nanobind with the casters in use, and the list of parts.
+// Shared by all units of the extension module: nanobind with the casters in use, and the list of parts.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/map.h>

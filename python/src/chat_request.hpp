@@ -1,5 +1,5 @@
 #pragma once
-// A conversation as Python hands it over: what is structured comes as JSON.
+// A conversation from Python: structured data is passed as JSON.
 
 #include <string>
 

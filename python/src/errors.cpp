@@ -3,7 +3,7 @@
 namespace moe_python {
 
 nb::object exception_of(const moe::Error& error) {
-  // Imported each time: a handle that is kept would outlive the interpreter.
+  // Imported each time, because a stored handle would outlive the interpreter.
   return nb::module_::import_("libmoe._errors")
       .attr("from_library")(std::string(name_of(error.code)), nb::str(error.message.data(), error.message.size()));
 }

@@ -14,7 +14,7 @@ namespace moe_python {
 nb::object exception_of(const moe::Error& error);
 [[noreturn]] void raise(const moe::Error& error);
 [[noreturn]] void raise(moe::ErrorCode code, std::string message);
-/// A wrong type is no libmoe.Error, as everywhere in Python.
+/// A wrong type is a TypeError and not a libmoe.Error, as usual in Python.
 [[noreturn]] void raise_type_error(const std::string& message);
 
 template <class T>

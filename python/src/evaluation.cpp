@@ -1,4 +1,4 @@
-// libmoe.evaluate: models, tasks, tables and result files, as moe-eval has them.
+// libmoe.evaluate: models, tasks, tables and result files, as in moe-eval.
 
 #include <memory>
 #include <optional>
@@ -21,7 +21,7 @@ namespace {
 
 namespace eval = moe::eval;
 
-/// What Python's evaluate() passes on; defaults are there.
+/// Arguments of Python's evaluate(), with defaults filled in.
 struct EvaluationSettings {
   std::string data, baseline, system_instruction, cache, think_end;
   std::optional<std::int64_t> num_fewshot;
@@ -38,7 +38,7 @@ struct EvaluationSettings {
   }
 };
 
-/// What one model is asked, where a template writes the prompts.
+/// The prompts of one model, if rendered by a template.
 struct Asked {
   std::vector<eval::PreparedTask> tasks;
   std::optional<eval::ChatUse> use;
@@ -70,14 +70,14 @@ class Evaluation {
       report_.tasks.push_back(unwrap(watch.run([&] { return prepare(name, watch); })));
   }
 
-  /// To be called before the first model is asked: results that would meet in one file are found now.
+  /// Call it before the first model runs: finds results that would collide in one file.
   void check(const std::vector<std::string>& names, const std::string& directory) {
     unwrap(eval::check_names(report_.tasks, names));
     if (!directory.empty()) unwrap(eval::make_output_folders(directory, names));
     if (!settings_.cache.empty()) store_ = unwrap(eval::RunStore::open(settings_.cache));
   }
 
-  /// The same of what each model is asked; gives what the user should know.
+  /// The same for the prompts of each model; returns notes for the user.
   std::vector<std::string> plan(const std::string& name, const moe::ModelInfo& info) {
     Asked& asked = asked_[name];
     if (!settings_.chat) {

@@ -6,7 +6,7 @@
 
 namespace moe_python {
 
-/// Errors: TypeError for a name that is none and for a value of the wrong type. What values may be the library says.
+/// Errors: TypeError for an unknown name and for a value of the wrong type. The library checks ranges.
 moe::GenerateOptions generate_options(const nb::dict& given);
 
 }  // namespace moe_python

@@ -1,4 +1,4 @@
-// The evaluator's view of a model, request by request: what libmoe.lm_eval asks.
+// The evaluator's interface to a model, request by request, for libmoe.lm_eval.
 
 #include <limits>
 #include <memory>

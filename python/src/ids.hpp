@@ -10,13 +10,13 @@
 
 namespace moe_python {
 
-/// TypeError for what is none; bad_argument naming the position of a number that is no 32-bit id.
+/// TypeError for other types; bad_argument naming the position of a number that is not a 32-bit id.
 std::vector<moe::TokenId> ids_of(nb::handle object);
 
 /// The bytes of a text. Raises UnicodeEncodeError for a lone surrogate.
 std::string bytes_of(nb::str text);
 
-/// The text, whatever its bytes are: what is no UTF-8 becomes U+FFFD.
+/// The text; invalid UTF-8 becomes U+FFFD.
 nb::str text_of(std::string_view bytes);
 
 }  // namespace moe_python

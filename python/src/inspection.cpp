@@ -1,4 +1,4 @@
-// What a model's files say, without loading its weights.
+// Facts about a model's files, without loading its weights.
 
 #include <nanobind/stl/variant.h>
 
@@ -26,7 +26,7 @@ Formats formats(const moe::ModelInfo& info) {
   return out;
 }
 
-// Numbers of other kinds of models are 0 and stay out.
+// Numbers of other kinds of models are 0 and left out.
 Keywords configuration(const moe::ModelInfo& info) {
   const moe::ModelConfig& c = info.config;
   Keywords out;

@@ -46,7 +46,7 @@ ModelHandle load(const std::string& path, std::int32_t threads, const SessionSet
   options.tokenizer = moe::TokenizerUse::optional;
   if (content_hash) options.content_hash = moe::sha256;
   loaded->model = unwrap(watch.run([&] { return moe::Model::load(path, options); }));
-  // Another of Python's threads may be the one that runs the model.
+  // Another Python thread may run the model.
   moe::end_openmp_threads();
   if (!top_k.empty() || expert_mass)
     loaded->model = unwrap(loaded->model->with_experts(expert_options(top_k, expert_mass)));

@@ -1,5 +1,5 @@
 #pragma once
-// A loaded model with what its calls use again: generators and scorers that nobody uses just now.
+// A loaded model with idle generators and scorers for reuse.
 
 #include <memory>
 #include <string>
@@ -15,15 +15,15 @@
 
 namespace moe_python {
 
-/// A Generator or Scorer, and whose call it works for. Its Session asks that call whether to stop.
+/// A Generator or Scorer, and the call that uses it. Its Session checks that call for cancellation.
 template <class Worker>
 struct Bench {
   std::optional<Worker> worker;
   Watch* watch = nullptr;
 };
 
-/// Workers of one model. A call takes one, or makes one when all are taken, so calls of several threads run side by
-/// side; one is kept for the next call, with what it has in its cache. Used with the GIL held, which is the lock.
+/// Workers of one model. A call takes an idle one or creates one, so calls of several threads run in parallel; one is
+/// kept for the next call, with its cache. Used with the GIL held, which is the lock.
 template <class Worker>
 using Idle = std::vector<std::unique_ptr<Bench<Worker>>>;
 
@@ -46,10 +46,10 @@ struct LoadedModel {
   }
 };
 
-/// What Python holds as libmoe's Model; sessions, streams and tokenizers hold it as well.
+/// The object behind Python's libmoe.Model; also held by sessions, streams and tokenizers.
 using ModelHandle = std::shared_ptr<LoadedModel>;
 
-/// A worker for the time of a call. Made and ended with the GIL held.
+/// A worker for the duration of a call. Created and destroyed with the GIL held.
 template <class Worker>
 class Lease {
  public:
@@ -65,7 +65,7 @@ class Lease {
 
   Worker& worker() { return *bench_->worker; }
   void serve(Watch& watch) { bench_->watch = &watch; }
-  /// Never uses or ends the worker again: in a child of os.fork() nobody knows in which state it was.
+  /// Abandons the worker: in a child of os.fork() its state is unknown.
   void abandon() { static_cast<void>(bench_.release()); }
 
  private:

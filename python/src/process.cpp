@@ -17,14 +17,14 @@ std::atomic<std::int64_t> forks{0};
 
 void after_fork_in_child() {
   if (threads_started.load()) threads_lost.store(true);
-  in_flight.store(0);  // the other threads did not come along
+  in_flight.store(0);  // the other threads do not exist in the child
   forks.fetch_add(1);
 }
 
-// Before the interpreter is taken down: everything native is cancelled and waited for, without the GIL, which it needs
-// to come back. A step that does not ask for so long is left alone.
+// Before the interpreter is finalised: cancels native work and waits for it, without the GIL, which that work needs to
+// return. Steps that do not check for cancellation in that time are abandoned.
 void end_process(bool daemon_threads) {
-  // CPython never clears the frames of daemon threads: what they refer to stays, and is no leak of ours.
+  // CPython never clears the frames of daemon threads, so objects that they refer to are not leaks of ours.
   if (daemon_threads) nb::set_leak_warnings(false);
   ending.store(true);
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);

@@ -1,5 +1,5 @@
 #pragma once
-// What concerns the whole process: its threads, os.fork() and its end.
+// Process-wide state: threads, os.fork() and exit.
 
 #include <cstdint>
 
@@ -11,14 +11,14 @@ namespace moe_python {
 /// The threads of a model or a call. Errors: those of moe::start_openmp_pool.
 moe::ParallelFor start_threads(std::int32_t count);
 
-/// To be asked before anything is computed. Raises in the child of an os.fork() whose parent had threads running, and
-/// while the interpreter ends.
+/// Call it before any computation. Raises in the child of an os.fork() whose parent had threads running, and while the
+/// interpreter is shutting down.
 void check_process();
 
-/// True once the interpreter ends: native work is given up then.
+/// True once the interpreter is shutting down: native work is cancelled then.
 bool process_is_ending() noexcept;
 
-/// Counts how often this process came out of an os.fork().
+/// Number of forks of this process.
 std::int64_t fork_count() noexcept;
 
 /// Native work in progress. The end of the interpreter waits for it: a thread that wants the GIL back after that is

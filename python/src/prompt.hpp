@@ -1,5 +1,5 @@
 #pragma once
-// What a reply is written to: a text, token ids, or a conversation.
+// A prompt: a text, token ids, or a conversation.
 
 #include <string>
 

@@ -1,4 +1,4 @@
-// The router by itself: numpy in, numpy out.
+// The router alone, with numpy arrays.
 
 #include <nanobind/ndarray.h>
 
@@ -86,7 +86,7 @@ constexpr std::array kFields = {
           }},
 };
 
-/// expert_count and top_k may stand without their names.
+/// expert_count and top_k may be positional.
 void make_config(RouterConfig* self, nb::args given, nb::kwargs named) {
   RouterConfig config;
   constexpr std::size_t kPositional = 2;

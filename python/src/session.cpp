@@ -17,7 +17,7 @@ namespace {
 
 using LogitsArray = nb::ndarray<nb::numpy, const float, nb::ndim<2>>;
 
-// Rows of a step as numpy sees them. The array holds the buffer: the session takes a new one for its next step then.
+// Rows of a step as a numpy array, which holds the buffer; the session then uses a new one for its next step.
 LogitsArray array_of(const moe::StepOutput& out, std::int64_t first, std::int64_t rows, bool padded) {
   using Buffer = std::shared_ptr<const float[]>;
   static constexpr float kNothing = 0.0f;

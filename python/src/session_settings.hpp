@@ -1,5 +1,5 @@
 #pragma once
-// What Python may say about a Session.
+// Session settings from Python.
 
 #include <cstdint>
 #include <string>

@@ -20,7 +20,7 @@ Stream::Stream(ModelHandle model, moe::Prompt prompt, moe::GenerateOptions optio
   options.cancelled = [shared = shared_.get()] {
     return shared->stop.load(std::memory_order_relaxed) || process_is_ending();
   };
-  // Counted here and not in the thread: it may not run before the interpreter ends.
+  // Counted here and not in the thread, which may not start before the interpreter ends.
   auto in_flight = std::make_unique<InFlight>();
   try {
     thread_ = std::make_unique<std::thread>([shared = shared_, generator = &lease_->worker(), asked = std::move(prompt),
@@ -38,7 +38,7 @@ Stream::Stream(ModelHandle model, moe::Prompt prompt, moe::GenerateOptions optio
 Stream::~Stream() {
   close();
   if (forks_ == fork_count()) return;
-  // In a child of os.fork() the thread does not exist: there is nothing to wait for, and no telling what it held.
+  // In a child of os.fork() the thread does not exist, and its locks are in an unknown state.
   static_cast<void>(thread_.release());
   if (lease_) lease_->abandon();
   static_cast<void>(new std::shared_ptr<Shared>(shared_));
@@ -47,7 +47,7 @@ Stream::~Stream() {
 void Stream::join() {
   if (!thread_) return;
   if (process_is_ending()) {
-    thread_->join();  // it is on its way out, and needs no GIL for that
+    thread_->join();  // it is ending, and does not need the GIL
   } else {
     const InFlight in_flight;
     const nb::gil_scoped_release released;

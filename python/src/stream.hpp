@@ -1,5 +1,5 @@
 #pragma once
-// A reply while it is written: a thread of its own computes, Python takes the pieces.
+// A streamed reply: a separate thread computes it, Python takes the pieces.
 
 #include <condition_variable>
 #include <deque>
@@ -26,15 +26,15 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  /// The next piece; nothing behind the last one. Waits without the GIL and looks for signals. Errors: the reply's.
+  /// The next piece; nothing after the last one. Waits without the GIL and checks for signals. Errors: the reply's.
   std::optional<StreamPiece> next();
-  /// Ends the reply where it is; nothing where it has ended.
+  /// Ends the reply now; no effect if it has ended.
   void close();
   /// The whole reply once it has ended.
   const std::optional<moe::Generation>& result() const { return result_; }
 
  private:
-  // What both threads see.
+  // Shared by both threads.
   struct Shared {
     std::mutex mutex;
     std::condition_variable changed;

@@ -38,7 +38,7 @@ void Watch::report(std::int64_t done, std::int64_t total) {
   }
 }
 
-// The library knows no exceptions: it is told to stop, and the exception waits until it has.
+// The library has no exceptions: it is cancelled, and the exception is raised afterwards.
 void Watch::keep_python_error() {
   try {
     throw nb::python_error();

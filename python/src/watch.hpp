@@ -1,5 +1,5 @@
 #pragma once
-// One call into the library: it runs without the GIL, Ctrl-C ends it, and Python hears of its progress.
+// One call into the library: runs without the GIL, can be ended by Ctrl-C, and reports progress to Python.
 
 #include <atomic>
 #include <chrono>
@@ -13,18 +13,18 @@
 
 namespace moe_python {
 
-/// Made with the GIL held, by the thread that will compute.
+/// Created with the GIL held, by the thread that will compute.
 class Watch {
  public:
   /// `progress`: a callable of (done, total), or None. Raises as check_process().
   explicit Watch(nb::object progress = nb::none());
 
-  /// The library's hook of that name. In the main thread it looks for signals, at most every 50 ms.
+  /// The library's hook `cancelled`. In the main thread it checks for signals, at most every 50 ms.
   bool cancelled();
-  /// The library's hook on_progress. What the callback raises ends the work.
+  /// The library's hook on_progress. An exception of the callback ends the work.
   void report(std::int64_t done, std::int64_t total);
 
-  /// What work() returns; it runs without the GIL. Raises what a signal handler or the callback raised.
+  /// Runs work() without the GIL and returns its result. Raises exceptions of signal handlers and callbacks.
   template <class Work>
   auto run(Work&& work) {
     auto result = [&] {

@@ -1,4 +1,4 @@
-// FLOPs: what a forward pass costs, and what a session has done.
+// FLOPs of a forward pass, and of a session so far.
 
 #include <string>
 

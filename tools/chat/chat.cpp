@@ -21,7 +21,7 @@ using moe::Result;
 
 void note(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
 
-// "[42 tokens, 35.1 tokens/s; prompt 120, 96 reused; 3.2 GFLOPs]", and why a reply ends that does not end by itself.
+// "[42 tokens, 35.1 tokens/s; prompt 120, 96 reused; 3.2 GFLOPs]", and the reason if a reply was cut off.
 std::string status_of(const moe::Generation& reply) {
   const auto count = static_cast<double>(reply.tokens.size());
   std::string text = fmt::format("[{} token{}", reply.tokens.size(), reply.tokens.size() == 1 ? "" : "s");
@@ -61,7 +61,7 @@ class Chat {
   }
 
  private:
-  // A terminal's user can try again; a script is told by the exit status.
+  // On a terminal the user can try again; a script gets the exit status.
   bool stays(const moe::Error& error) {
     if (!reader_.is_terminal() || !output_) return false;
     if (interrupted()) return forget_ctrl_c();
@@ -97,7 +97,7 @@ class Chat {
     return answer_or(std::move(before));
   }
 
-  // Without an answer the conversation is what it was.
+  // Without an answer the conversation is unchanged.
   Result<void> answer_or(Conversation before) {
     auto answered = answer();
     if (!answered && conversation_.messages().back().role != "assistant") conversation_ = std::move(before);
@@ -131,7 +131,7 @@ class Chat {
 
   void show(std::string_view text) {
     if (!output_ || text.empty()) return;
-    // What a model writes is foreign text: no escape sequence of it reaches a terminal.
+    // A model's text is untrusted: escape sequences must not reach a terminal.
     output_ = escapes_ ? print(moe::printable_lines(text)) : print(text);
   }
 
@@ -141,7 +141,7 @@ class Chat {
   Conversation conversation_;
   std::uint64_t seed_;
   bool escapes_;
-  Result<void> output_;  // once standard output has failed there is nobody to talk to
+  Result<void> output_;  // if standard output has failed, the chat ends
 };
 
 }  // namespace

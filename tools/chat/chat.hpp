@@ -9,15 +9,15 @@
 namespace cli {
 
 struct ChatProgram {
-  std::string model;         ///< where it was read from: nothing is saved over it
-  std::string system;        ///< message in front of the conversation; may be empty
+  std::string model;         ///< the model's path, which /save must not overwrite
+  std::string system;        ///< system message; may be empty
   bool show_prompt = false;  ///< each prompt on stderr before its reply
   moe::ChatOptions chat = {};
   moe::GenerateOptions generate = {};
 };
 
 /// Until /quit or the end of standard input. Ctrl-C ends a reply; where standard input is no terminal, the program.
-/// Errors: those of standard output and input; cancelled; from a pipe also what keeps a message from being answered.
+/// Errors: those of standard output and input; cancelled; from a pipe also errors of answering a message.
 moe::Result<void> run_chat(moe::Generator& generator, const ChatProgram& program);
 
 }  // namespace cli

@@ -1,5 +1,5 @@
 #pragma once
-// Options of a program that talks to a model through its chat template.
+// Options of programs that use a model's chat template.
 
 #include <string>
 
@@ -12,7 +12,7 @@ struct ChatArguments {
   bool chat = false;         ///< a conversation with standard input
   bool show_prompt = false;  ///< the prompt instead of a reply
   std::string messages;      ///< file of messages
-  std::string system;        ///< message in front of a conversation
+  std::string system;        ///< system message
   std::string chat_template, chat_template_args, chat_date;
 };
 

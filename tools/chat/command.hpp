@@ -1,5 +1,5 @@
 #pragma once
-// What a user of a conversation types: a message, or a command behind a slash.
+// The user's input in a chat: a message, or a command that begins with a slash.
 
 #include <span>
 #include <string>
@@ -11,7 +11,7 @@ enum class CommandKind { message, help, system, retry, save, clear, quit, unknow
 
 struct Command {
   CommandKind kind = CommandKind::message;
-  std::string text;  ///< the message; what follows the command's name; the name that is not known
+  std::string text;  ///< the message; the command's argument; the unknown command's name
 };
 
 /// "/save chat.json" -> {save, "chat.json"}; "//etc" is the message "/etc".

@@ -20,7 +20,7 @@ namespace cli {
 namespace {
 
 constexpr int kHistoryLines = 1000;
-constexpr int kPollMs = 100;  // how long Ctrl-C may take to be seen when it comes just before the wait
+constexpr int kPollMs = 100;  // maximum delay of Ctrl-C that arrives just before the wait
 
 enum class Byte { read, end, interrupted, failed };
 
@@ -49,7 +49,7 @@ int read_character(EditLine*, wchar_t* out) {
     }
     const std::size_t used = std::mbrtowc(out, &byte, 1, &state);
     if (used <= 1) return 1;
-    if (used == static_cast<std::size_t>(-1)) state = {};  // bytes that are no character are left out
+    if (used == static_cast<std::size_t>(-1)) state = {};  // invalid bytes are skipped
   }
 }
 
@@ -66,7 +66,7 @@ struct LineReader::Impl {
   std::string prompt;  // of the line being read
   std::unique_ptr<History, EndHistory> history;
   std::unique_ptr<EditLine, EndEditor> editor;
-  std::string pending;  // bytes of a pipe behind the last line
+  std::string pending;  // bytes of a pipe after the last line
   bool ended = false;
 
   static char* prompt_of(EditLine* editor) {
@@ -78,7 +78,7 @@ struct LineReader::Impl {
   moe::Result<void> set_up() {
     if (!::isatty(STDIN_FILENO) || !::isatty(STDERR_FILENO)) return {};
     std::setlocale(LC_CTYPE, "C.UTF-8");
-    // Prompt and echo go to stderr: standard output holds replies and nothing else.
+    // Prompt and echo go to stderr: standard output has only replies.
     editor.reset(el_init("moe-run", stdin, stderr, stderr));
     history.reset(history_init());
     if (!editor || !history) return moe::fail(moe::ErrorCode::internal, "the line editor cannot be set up");
@@ -180,7 +180,7 @@ moe::Result<std::optional<std::string>> LineReader::read() {
 }
 
 void LineReader::remember(const std::string& line) {
-  // A message of several lines is brought back by none of the editor's keys.
+  // The editor's history cannot recall messages of several lines.
   if (!impl_->editor || line.empty() || line.find('\n') != std::string::npos) return;
   HistEvent event{};
   ::history(impl_->history.get(), &event, H_ENTER, line.c_str());

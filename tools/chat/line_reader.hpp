@@ -1,5 +1,5 @@
 #pragma once
-// A line from the user: edited on a terminal, with a history; read as it comes from a file or a pipe.
+// Reads lines from the user: on a terminal with editing and history, else directly from a file or a pipe.
 
 #include <memory>
 #include <optional>
@@ -27,11 +27,11 @@ class LineReader {
   ~LineReader();
 
   bool is_terminal() const;
-  /// The next line without its end; nothing at the end of the input. A line that ends in a backslash goes on with the
+  /// The next line without its end; nothing at the end of the input. A line that ends in a backslash continues with the
   /// next one. Errors: cancelled after Ctrl-C, io, bad_file when the line is too long.
   moe::Result<std::optional<std::string>> read();
-  /// Appends to the history file what was read on a terminal, readable by this user alone. A history that cannot be
-  /// written is no error: the conversation counts.
+  /// Appends lines read on a terminal to the history file, which only this user can read. Failures are ignored, because
+  /// the chat matters more.
   void remember(const std::string& line);
 
  private:
@@ -40,7 +40,7 @@ class LineReader {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Where a history of this name belongs: below $XDG_STATE_HOME or ~/.local/state; empty when there is neither.
+/// The path of a history of this name: below $XDG_STATE_HOME or ~/.local/state; empty when there is neither.
 std::string history_path(const std::string& name);
 
 }  // namespace cli

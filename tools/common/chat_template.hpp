@@ -7,7 +7,7 @@
 
 namespace cli {
 
-/// What ends in .jinja or holds a / is a file (or a pipe), anything else a name. Errors: as moe::read_text.
+/// A text that ends in .jinja or contains a / is a file (or a pipe), anything else a name. Errors: as moe::read_text.
 moe::Result<void> use_chat_template(const std::string& file_or_name, moe::ChatOptions& options);
 
 }  // namespace cli

@@ -64,7 +64,7 @@ std::string HelpFormatter::entry(const std::string& name, const std::string& des
   if (description.empty()) return head;
   const std::string body = filled(description, columns_, indent);
   head.pop_back();
-  // A space at least between them, and no name of several lines.
+  // At least one space between them, and names stay on one line.
   if (head.size() >= indent || head.find('\n') != std::string::npos) return head + "\n" + body;
   return head + body.substr(head.size());
 }

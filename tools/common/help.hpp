@@ -1,5 +1,5 @@
 #pragma once
-// --help in lines that a terminal has room for.
+// --help, wrapped to the terminal's width.
 
 #include <CLI/CLI.hpp>
 #include <string>
@@ -7,11 +7,11 @@
 
 namespace cli {
 
-/// `text` in lines of at most `columns`, behind `indent` spaces each; a word that is longer has a line of its own. Lines
-/// of the text stay apart. One that begins with a space is an example: it stays as it is, so that it can be copied.
+/// `text` in lines of at most `columns`, indented by `indent` spaces; longer words get their own line. Line breaks in
+/// the text are kept. A line that begins with a space is an example and is not changed, so that it can be copied.
 std::string filled(std::string_view text, std::size_t columns, std::size_t indent = 0);
 
-/// CLI11's layout: names to the left, what they are to the right of them or, on a narrow terminal, below.
+/// CLI11's layout: names on the left, descriptions on the right or, on a narrow terminal, below.
 class HelpFormatter : public CLI::Formatter {
  public:
   explicit HelpFormatter(std::size_t columns) : columns_(columns) {}

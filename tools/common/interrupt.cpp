@@ -17,7 +17,7 @@ namespace {
 
 // Any thread may get the signal.
 std::atomic<std::int64_t> first_ms{0};
-std::atomic<bool> must_end{false};  // by something else than Ctrl-C
+std::atomic<bool> must_end{false};  // by a signal other than Ctrl-C
 static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 
 extern "C" void on_interrupt(int signal) {
@@ -38,7 +38,7 @@ extern "C" void on_interrupt(int signal) {
 
 void catch_interrupts() {
   struct sigaction action {};
-  action.sa_handler = on_interrupt;  // no SA_RESTART: a call that waits comes back and looks at interrupted()
+  action.sa_handler = on_interrupt;  // no SA_RESTART: blocking calls return and check interrupted()
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   struct sigaction before {};

@@ -9,7 +9,7 @@
 namespace cli {
 
 std::string NpyFile::header() const {
-  // 128 bytes whatever the shape, so that it can be written again at the end.
+  // 128 bytes for any shape, so that it can be overwritten at the end.
   std::string text = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(rows_) + ", " +
                      std::to_string(cols_) + "), }";
   text.resize(117, ' ');

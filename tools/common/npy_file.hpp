@@ -14,12 +14,12 @@ namespace cli {
 
 class NpyFile {
  public:
-  /// The header stands in front and holds the number of rows: what is no regular file gets everything in finish(), out
-  /// of an unnamed temporary file. Errors: those of OutputFile.
+  /// The header at the start has the number of rows, so outputs that are not regular files get everything in finish(),
+  /// from an unnamed temporary file. Errors: those of OutputFile.
   static moe::Result<NpyFile> create(moe::OutputFile file, std::int64_t cols);
 
   moe::Result<void> append(std::span<const float> row);
-  /// Writes the final shape and gives the file its name.
+  /// Writes the final shape and renames the file.
   moe::Result<void> finish();
 
  private:

@@ -1,5 +1,5 @@
 #pragma once
-// Options that take numbers. All of them are read by moe::parse_number: CLI11 alone would take 0x10, 010 or nan.
+// Options with numbers. All are read by moe::parse_number, because CLI11 would accept 0x10, 010 or nan.
 
 #include <CLI/CLI.hpp>
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace cli {
 
-/// The text as a number; anything else is a wrong usage, as CLI11 throws it.
+/// The text as a number; throws CLI11's usage error for anything else.
 template <class T>
 T number_of(std::string_view item, std::string_view text, const moe::Bounds<T>& allowed) {
   auto number = moe::parse_number(item, text, allowed);

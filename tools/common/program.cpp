@@ -19,8 +19,8 @@ namespace cli {
 
 namespace {
 
-// A program that is started with a closed descriptor (`>&-`) gives its number to the first file that it opens, and what
-// it prints goes into that file. Each is opened the wrong way round instead: using it is an error.
+// If a program is started with a closed descriptor (`>&-`), the first file that it opens gets that number, and its
+// output would go into that file. So closed ones are opened in the wrong mode: using them is an error.
 void occupy_standard_descriptors() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF) {
@@ -66,8 +66,8 @@ int run(CLI::App& app, int argc, char** argv, const std::function<moe::Result<vo
   set_help(app, standard_output().columns);
   occupy_standard_descriptors();
   catch_interrupts();
-  std::signal(SIGPIPE, SIG_IGN);  // a reader that goes is an error of the write
-  std::signal(SIGXFSZ, SIG_IGN);  // and so is a file at its size limit
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe becomes an error of write()
+  std::signal(SIGXFSZ, SIG_IGN);  // and so does a file at its size limit
   const auto wrong_usage = [&](const CLI::ParseError& wrong) {
     complain(program, std::string(wrong.what()) + " (see --help)");
     return kUsage;

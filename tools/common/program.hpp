@@ -1,6 +1,5 @@
 #pragma once
-// What every command line here shares: exit status, one-line errors, and a process whose standard output, Ctrl-C and
-// broken pipes are taken care of.
+// Shared by all programs: exit status, one-line errors, and handling of standard output, Ctrl-C and broken pipes.
 
 #include <CLI/CLI.hpp>
 #include <functional>
@@ -21,8 +20,8 @@ int exit_status(moe::ErrorCode code);
 /// "program: message" on stderr, on one line whatever the message holds.
 void complain(std::string_view program, std::string_view message);
 
-/// An option or argument that names a file or folder. An empty name, as an unset variable of a shell leaves behind, is a
-/// wrong usage: it must not mean that nothing was asked for.
+/// An option or argument that names a file or folder. An empty name (an unset shell variable) is a usage error; it must
+/// not be treated as absent.
 template <class T>
 CLI::Option* add_path(CLI::App& app, const std::string& name, T& path, const std::string& help) {
   return app.add_option(name, path, help)->check([](const std::string& value) {
@@ -30,8 +29,8 @@ CLI::Option* add_path(CLI::App& app, const std::string& name, T& path, const std
   });
 }
 
-/// Parses the command line and runs `body` (ErrorCode::cancelled after Ctrl-C). Whatever happens ends in one of the
-/// statuses above; CLI11's help goes to stdout, a wrong usage is one line on stderr.
+/// Parses the command line and runs `body` (ErrorCode::cancelled after Ctrl-C). Returns one of the statuses
+/// above; CLI11's help goes to stdout, a usage error is one line on stderr.
 int run(CLI::App& app, int argc, char** argv, const std::function<moe::Result<void>()>& body);
 
 }  // namespace cli

@@ -19,14 +19,14 @@ std::string duration_text(double seconds) {
   return text;
 }
 
-// A line that wraps cannot be wiped out again.
+// A line that wraps cannot be erased.
 ProgressLine::ProgressLine(std::string_view label, std::chrono::milliseconds file_interval)
     : label_(moe::shortened(label, 36)), file_interval_(file_interval), is_terminal_(isatty(STDERR_FILENO) == 1) {}
 
 void ProgressLine::update(moe::Progress p, std::string_view note) {
   if (p.total <= 0) return;
   const auto now = Clock::now();
-  // What was done before the first call (a run that goes on) took none of this time.
+  // Work before the first call (of a continued run) does not count for the speed.
   if (first_ < 0) first_ = std::min(p.done, p.total);
   if (is_terminal_ ? drawn_ && now - last_ < std::chrono::milliseconds(100) : now - last_ < file_interval_) return;
   last_ = now;

@@ -1,5 +1,5 @@
 #pragma once
-// One line on stderr that says how far a long piece of work is.
+// A progress line on stderr.
 
 #include <chrono>
 #include <cstdint>
@@ -21,7 +21,7 @@ class ProgressLine {
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
 
-  /// `note` stands behind the percentage, e.g. the task at hand.
+  /// `note` follows the percentage, e.g. the current task.
   void update(moe::Progress p, std::string_view note = {});
   void clear();
 

@@ -1,5 +1,5 @@
 #pragma once
-// The only way to standard output: what cannot be written is an error, never lost in silence.
+// The only way to write to standard output, so that failures are always reported.
 
 #include <string_view>
 
@@ -7,14 +7,14 @@
 
 namespace cli {
 
-/// All of the text, at once. Errors: io (a full disk, a closed descriptor, a reader that has gone), cancelled by Ctrl-C
-/// while a reader does not read.
+/// All of the text, at once. Errors: io (a full disk, a closed descriptor, a closed pipe), cancelled by Ctrl-C while a
+/// reader does not read.
 moe::Result<void> print(std::string_view text);
 
-/// What a file system says only when a file is closed.
+/// Errors that a file system reports only on close.
 moe::Result<void> finish_output();
 
-/// Whether the error is that of a reader that has gone (`| head`): nobody wants to be told.
+/// Whether the reader has closed the pipe (`| head`), which is not reported.
 bool is_broken_pipe(const moe::Error& error);
 
 }  // namespace cli

@@ -1,5 +1,5 @@
 #pragma once
-// What standard output is.
+// Properties of standard output.
 
 #include <cstddef>
 

@@ -1,5 +1,5 @@
 #pragma once
-// The threads that a program computes with.
+// The threads of a program's computations.
 
 #include "moe/parallel.hpp"
 #include "tools/common/numbers.hpp"
@@ -12,7 +12,7 @@ inline CLI::Option* add_threads(CLI::App& app, std::int32_t& threads) {
                     "threads; 0: MOE_THREADS or, where it is unset, the processors this process may use (0)");
 }
 
-/// All of them started, before there is work to lose: OpenMP would end the program over one that it cannot create.
+/// Starts all of them early, because OpenMP ends the program if it cannot create one.
 /// Errors: as moe::start_openmp_pool; a wrong MOE_THREADS is a wrong usage.
 inline moe::Result<moe::ParallelFor> start_threads(std::int32_t asked) {
   auto threads = moe::start_openmp_pool(asked);

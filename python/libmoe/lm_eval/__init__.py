@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("libmoe")
 _T = TypeVar("_T")
 
-# Arguments that other models of the harness take and that cannot mean anything else here.
+# Arguments of other models of the harness that can be ignored here.
 _GREEDY = {"do_sample": False, "temperature": 0.0, "top_p": 1.0, "top_k": 0, "num_beams": 1}
 
 
@@ -51,7 +51,7 @@ class MoeLM(LM):  # type: ignore[misc]
     max_length      tokens that the model sees at most (the model's own)
     max_gen_toks    of a reply, unless the task says (256)
     threads, precision, kv, top_k, expert_mass    as of libmoe.Model
-    think_end_token    a reply begins behind the last of these texts
+    think_end_token    a reply begins after the last of these texts
     enable_thinking    a variable of the chat template
     chat_template_args    further variables, a dict
 
@@ -77,7 +77,7 @@ class MoeLM(LM):  # type: ignore[misc]
         device: str | None = None,
     ) -> None:
         super().__init__()
-        # The harness's command line says cuda:0 where nothing was asked for.
+        # The default of the harness's command line is cuda:0.
         if device not in (None, "", "cpu", "cuda:0"):
             raise ValueError(f"device is {device!r}, expected cpu: libmoe computes on processors")
         if batch_size not in (None, 1, "1") or max_batch_size is not None:
@@ -112,7 +112,7 @@ class MoeLM(LM):  # type: ignore[misc]
         return answers
 
     def loglikelihood_rolling(self, requests: "list[Instance]", disable_tqdm: bool = False) -> list[float]:
-        """Log-likelihood of each text as a whole, behind BOS (else EOS), in windows of the model's length."""
+        """Log-likelihood of each text as a whole, after BOS (else EOS), in windows of the model's length."""
         texts = [str(r.args[0]) for r in requests]
         scores = self._with_progress(
             lambda progress: self._harness.score_texts(texts, progress), "rolling requests", len(texts), disable_tqdm
