@@ -12,8 +12,9 @@ namespace moe_test {
 namespace {
 
 constexpr std::size_t kTimesInput = 8;
-/// Read buffers, compiled patterns, tables of a small vocabulary: three times the most that was seen.
-constexpr std::size_t kFixedBytes = std::size_t{512} << 10;
+/// A tokenizer's cache of words (1 MiB), read buffers, compiled patterns, tables of a small vocabulary: nearly twice the
+/// most that was seen.
+constexpr std::size_t kFixedBytes = std::size_t{2} << 20;
 
 std::size_t allowed = 0;
 
