@@ -1,5 +1,5 @@
-// No key of config.json is ignored unseen: it is read, or refused, or known never to matter, or listed. And what a directory
-// holds beside the tensors that the configuration asks for.
+// No key of config.json is ignored silently: it is read, refused, known to be irrelevant, or listed. And what a
+// directory holds beside the tensors that the configuration asks for.
 
 #include <nlohmann/json.hpp>
 

@@ -1,4 +1,4 @@
-// Model::content_hash: it names the bytes that were loaded, whatever happens to the files meanwhile.
+// Model::content_hash: it identifies the loaded bytes, whatever happens to the files meanwhile.
 
 #include "checkpoint/content_hash.hpp"
 #include "model/model_impl.hpp"
@@ -68,7 +68,7 @@ void flip(const fs::path& path, std::uint64_t offset) {
   ::close(fd);
 }
 
-// Deals the tensors out to two files and writes their index.
+// Distributes the tensors over two files and writes their index.
 void split(const fs::path& dir) {
   const std::string whole = moe_test::read_file(dir / "model.safetensors");
   std::uint64_t size = 0;

@@ -271,7 +271,7 @@ TEST_CASE("answers as question files write them") {
     CHECK(error(none, R"(["red","blue","green"])").find("expected a number from 0 to 2 or a letter from A to C") !=
           std::string::npos);
   }
-  // The letter of one choice and the text of another: nobody can tell.
+  // The letter of one choice and the text of another: ambiguous.
   CHECK(error("\"A\"", R"(["B","A"])") ==
         "q.jsonl:2: question 'line 2' \"answer\" is 'A', which names choice 1 and is the text of choice 2: "
         "expected its number");
@@ -462,7 +462,7 @@ TEST_CASE("an exam in one file: worked examples by subject, tables by subject an
   CHECK(error_of_questions(line("q", "law", "1", R"(,"split":"dve")")) ==
         "q.jsonl:1: question 'q' \"split\" is 'dve', expected test or validation (asked), dev, train or fewshot "
         "(examples)");
-  // The same with examples in a file of their own, named by a task file that lies beside both.
+  // The same with examples in a separate file, named by a task file next to both.
   folder.write("dev.jsonl", line("e1", "law", "1", "") + line("e2", "art", "1", ""));
   const auto beside = load_task(folder.write("t.json", R"({"task":"t","questions":"./exam.jsonl","fewshot":{"examples":
     "./dev.jsonl","match":"subject"},"prompt":"{question}","metrics":["acc"],"group_by":["tier"]})"));
@@ -565,7 +565,7 @@ TEST_CASE("a generation task: one prompt per question, the reply is compared wit
   CHECK(document.continuations.empty());
   CHECK(document.target == "B");
 
-  // What a model is asked, and what becomes of its reply.
+  // Prompts, and processing of replies.
   class Writer : public LanguageModel {
    public:
     moe::Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks&) override {
