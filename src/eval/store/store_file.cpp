@@ -147,7 +147,7 @@ Result<std::unique_ptr<Database>> open_store_read_only(const std::string& path) 
     return fail(ErrorCode::io, fmt::format("store {}: {}", path, std::strerror(errno)));
   }
   if (!S_ISREG(status.st_mode)) return no_file(path);
-  // The log lies beside the file itself.
+  // The log is next to the file itself.
   std::error_code failed;
   const std::string file = std::filesystem::canonical(path, failed).string();
   if (failed) return fail(ErrorCode::io, fmt::format("store {}: {}", path, failed.message()));
