@@ -12,8 +12,7 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
-constexpr float kMlaNormEps =
-    1e-6F;  // of q_a and kv_a norms, as in transformers and DeepSeek's code
+constexpr float kMlaNormEps = 1e-6F;      // of q_a and kv_a norms, as in transformers and DeepSeek's code
 constexpr std::int64_t kMostTokens = 32;  // of a task: two tiles of the widest kernel
 
 }  // namespace
