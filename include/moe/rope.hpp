@@ -1,5 +1,5 @@
 #pragma once
-// Rotary position embedding (RoPE): frequencies by scaling rule, cosines and sines of a position.
+// Rotary position embedding: frequencies of each scaling rule, cosines and sines of a position.
 
 #include <algorithm>
 #include <cmath>
@@ -13,23 +13,23 @@
 
 namespace moe::inline MOE_ABI {
 
-/// The settings for sequences longer than original_max_position; they differ with longrope only.
+/// The rule of sequences that are longer than original_max_position; the same one unless the scaling is longrope.
 inline RopeConfig beyond_original(const RopeConfig& config) {
   RopeConfig beyond = config;
   if (config.scaling == RopeScaling::longrope) beyond.frequency_factors = config.long_factors;
   return beyond;
 }
 
-/// Factor of the queries at a position (RopeConfig::query_growth).
+/// What multiplies queries at a position (RopeConfig::query_growth).
 inline double query_scale(const RopeConfig& config, std::int64_t position) {
   const std::int64_t times = config.query_growth == 0.0 ? 0 : position / config.original_max_position;
   return times == 0 ? 1.0 : detail::fma(config.query_growth, detail::log(1.0 + static_cast<double>(times)), 1.0);
 }
 
-/// Angles of one model. All in double; cos and sin are rounded once to float (docs/NUMERICS.md).
+/// Angles of one model. Everything is double until cos and sin are rounded once to float (docs/NUMERICS.md).
 class RopeTable {
  public:
-  /// Frequencies for the `rotary_dim` (even) rotated values of a head.
+  /// Frequencies for `rotary_dim` rotated values of a head (even).
   ///
   /// Errors  bad_config, naming the field, when the numbers cannot give finite angles
   /// Source  the rules are those of transformers' modeling_rope_utils: linear, llama3, yarn, longrope
