@@ -37,7 +37,7 @@ void add_options(CLI::App& app, Flags& flags) {
            flags.applied = true;
            if (!name.empty()) flags.reported_name = name.front();
          },
-         "ask through the model's chat template. NAME as in lm-evaluation-harness: it must exist and is reported, but "
+         "use the model's chat template. NAME as in lm-evaluation-harness: it must exist and is reported, but "
          "'default' writes the prompts")
       ->expected(0, 1)
       ->type_name("[NAME]");
@@ -48,7 +48,7 @@ void add_options(CLI::App& app, Flags& flags) {
            flags.applied = true;
            flags.given = given;
          },
-         "ask through this template: a file that ends in .jinja or has a / in its path, or the NAME of one of the "
+         "use this template: a file that ends in .jinja or has a / in its path, or the NAME of one of the "
          "model's")
       ->type_name("FILE|NAME");
   add_bool(app, "--fewshot-as-multiturn", flags.multiturn,
@@ -57,12 +57,12 @@ void add_options(CLI::App& app, Flags& flags) {
                  "JSON object with variables of the template, as {\"enable_thinking\": false}")
       ->type_name("JSON");
   app.add_option("--chat-date", flags.date,
-                 "day or time that the template is told, YYYY-MM-DD[THH:MM:SS] (default: today)")
+                 "day or time that the template sees, YYYY-MM-DD[THH:MM:SS] (default: today)")
       ->type_name("DATE");
   add_bool(app, "--enable-thinking", flags.enable_thinking,
-           "variable of that name for the template; true needs --think-end-token and tasks with written replies");
+           "variable of that name for the template; true needs --think-end-token and generation tasks");
   app.add_option("--think-end-token", flags.think_end,
-                 "a reply's answer begins behind the last of these texts, as '</think>'")
+                 "a reply's answer begins after the last of these texts, as '</think>'")
       ->type_name("TEXT");
 }
 
@@ -71,7 +71,7 @@ moe::Result<Rows> rows_of(const Flags& flags, bool swept, const std::vector<std:
   Rows rows;
   rows.any =
       swept ? std::any_of(values.begin(), values.end(), [](const auto& v) { return v != "none"; }) : flags.applied;
-  if (swept && flags.applied) usage_error("--sweep chat_template stands for --apply-chat-template and --chat-template");
+  if (swept && flags.applied) usage_error("--sweep chat_template replaces --apply-chat-template and --chat-template");
   if (!flags.given.empty() && !flags.reported_name.empty())
     usage_error("--chat-template and a NAME behind --apply-chat-template say two things");
   if (!rows.any) {

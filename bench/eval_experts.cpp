@@ -61,10 +61,10 @@ void add_options(CLI::App& app, Flags& flags) {
                  "routed experts per token instead of the model's own: one number, or one for each MoE layer (4,4,3)")
       ->type_name("K[,K...]");
   cli::add_number(app, "--expert-mass", flags.mass, kMass,
-                  "a token goes to the shortest prefix of its top-k experts whose share of the weights reaches this")
+                  "a token goes only to its best experts, as few as reach this share of the top-k weights")
       ->type_name("P");
   app.add_option("--expert-mass-variant", flags.variant,
-                 "weights of that prefix: renormalised (the default: the sum stays as it was) or plain")
+                 "weights of those experts: renormalised (the default: to the sum of all top-k) or plain")
       ->type_name("NAME");
 }
 

@@ -44,7 +44,7 @@ void add_options(CLI::App& app, Flags& flags) {
       ->allow_extra_args(false)
       ->type_name("NAME=MODELS");
   app.add_option("--reference", flags.reference,
-                 "MODEL,MODEL: compute multipliers are taken against the front of these (default: of all others)")
+                 "MODEL,MODEL: models whose front compute multipliers refer to (default: all others)")
       ->type_name("MODELS");
 }
 

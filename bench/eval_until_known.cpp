@@ -55,9 +55,8 @@ moe::Result<void> check_memory(const std::vector<std::string>& paths) {
 
 void add_options(CLI::App& app, Flags& flags) {
   const moe::Bounds<double> alpha{0, 0.5, true}, points{0, 100, true};
-  CLI::Option* wanted =
-      app.add_flag("--until-known", flags.wanted,
-                   "two models or more answer in random order, and stop when it is known who is better");
+  CLI::Option* wanted = app.add_flag("--until-known", flags.wanted,
+                                     "two models or more answer in random order, until it is known which is better");
   cli::add_number(app, "--alpha", flags.alpha, alpha, "probability that any verdict of --until-known is wrong (0.05)")
       ->needs(wanted);
   cli::add_number(app, "--margin", flags.margin_points, points,
@@ -107,7 +106,7 @@ moe::Result<void> ask(const Flags& flags, std::span<const Row> rows, const moe::
   if (!known && known.error().code == moe::ErrorCode::cancelled)
     return moe::fail(moe::ErrorCode::cancelled,
                      std::string("interrupted before it was known") +
-                         (store != nullptr ? "; the same command goes on from here"
+                         (store != nullptr ? "; the same command continues from here"
                                            : " (with --cache FILE the same command would go on from here)"));
   if (!known) return moe::forward(known);
   std::size_t longest = 0;

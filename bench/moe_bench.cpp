@@ -254,7 +254,7 @@ Result<void> run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app("Measures tokens per second of a model, and the machine's limits beside them.", "moe-bench");
+  CLI::App app("Measures tokens per second of a model, and the machine's limits.", "moe-bench");
   app.footer(kExamples);
   constexpr moe::Bounds<std::int64_t> kCount{1, 9999999};
   cli::add_path(app, "--model", options.model, "a .gguf file or a Hugging Face directory")->required();
@@ -263,7 +263,7 @@ int main(int argc, char** argv) {
   cli::add_threads(app, options.threads);
   cli::add_number(app, "--reps", options.repetitions, moe::Bounds<std::int32_t>{1, 1000},
                   "repetitions of every item (3)");
-  auto* no_peaks = app.add_flag("--no-peaks", options.no_peaks, "do not measure the machine, print no limits");
+  auto* no_peaks = app.add_flag("--no-peaks", options.no_peaks, "do not measure the machine, and print no limits");
   app.add_flag("--profile", options.profile,
                "where the workers' time goes: a roofline table by layer kind for each item")
       ->excludes(no_peaks);

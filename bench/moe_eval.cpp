@@ -49,7 +49,7 @@ moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std:
     if (!outcome && outcome.error().code == moe::ErrorCode::cancelled)
       return moe::fail(moe::ErrorCode::cancelled,
                        "interrupted while " + row.name + " answered " + task.spec.name +
-                           (store != nullptr ? "; the same command goes on from here"
+                           (store != nullptr ? "; the same command continues from here"
                                              : " (with --cache FILE the same command would go on from here)"));
     if (!outcome)
       return moe::fail(outcome.error().code, row.name + ", " + task.spec.name + ": " + outcome.error().message);
@@ -172,7 +172,7 @@ constexpr const char* kExamples = R"(Examples:
   moe-eval report runs/today
   moe-eval report --cache runs.db --out runs/again
   moe-eval index runs/today
-After a crash the same line with --cache goes on where it was.
+After a crash the same line with --cache continues where it stopped.
 DATA holds questions/<task>.jsonl and fewshot/<task>.jsonl (docs/EVALUATION.md). A question is a line
   {"id": "1", "subject": "s", "question": "...", "choices": ["...", "..."], "answer": 0}
 Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal error or out of memory, 130 interrupted.)";
@@ -190,10 +190,10 @@ void add_options(CLI::App& app, Options& o) {
                   "worked examples before each question (default: the task's own number)");
   cli::add_number(app, "--limit", o.limit, moe::Bounds<double>{0, std::numeric_limits<double>::max(), true},
                   "only the first N questions of each subject, or that share of them when below 1");
-  app.add_option("--system-instruction", o.system_instruction, "text that stands before every prompt");
+  app.add_option("--system-instruction", o.system_instruction, "text before every prompt");
   eval_chat::add_options(app, o.chat);
   cli::add_number(app, "--max-length", o.max_length, moe::Bounds<std::int64_t>{2, std::int64_t{1} << 30},
-                  "tokens that the model sees at most (default: what it was made for)");
+                  "most tokens that the model sees (default: its context)");
   cli::add_threads(app, o.threads);
   app.add_option("--precision", o.precision, "auto (int8 activations, the default) or reference (float32)");
   app.add_option("--kv", o.kv,
@@ -206,12 +206,12 @@ void add_options(CLI::App& app, Options& o) {
       ->type_name("KEY=V1,V2");
   cli::add_path(app, "--out", o.out, "folder for results, samples, run.json and report.html");
   cli::add_path(app, "--cache", o.cache,
-                "file that keeps every answer as soon as it is known: a run that was stopped goes on where it was");
+                "file that stores every answer: an interrupted run continues where it stopped");
   eval_shard::add_options(app, o.shard);
   eval_until_known::add_options(app, o.until_known);
   eval_families::add_options(app, o.families);
   app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
-  app.add_flag("--peaks", o.peaks, "measure the machine first (2 seconds): operations and bytes per second at best");
+  app.add_flag("--peaks", o.peaks, "measure the machine first (2 seconds): peak operations and bytes per second");
   app.add_flag("--verbose", o.verbose, "also memory, bytes, executed work and every counter in the tables");
   cli::add_number(app, "--seed", o.seed, moe::Bounds<std::uint64_t>{0, std::numeric_limits<std::uint64_t>::max()},
                   "of worked examples that are drawn at random, and of the order of --until-known (1234)");
@@ -220,7 +220,7 @@ void add_options(CLI::App& app, Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Asks language models benchmark questions: accuracy with its error bar, and what the answers cost.",
+  CLI::App app("Evaluates language models on benchmarks: accuracy with standard errors, and the compute of answers.",
                "moe-eval");
   Options options;
   options.command.assign(argv, argv + argc);

@@ -40,7 +40,7 @@ moe::Result<std::map<std::string, eval::StoredRun>> named(const std::vector<eval
   }
   if (!out.empty()) return out;
   return moe::fail(unfinished ? moe::ErrorCode::bad_argument : moe::ErrorCode::not_found,
-                   unfinished ? "run '" + word + "' was cut short: ask it again with the same command, it goes on"
+                   unfinished ? "run '" + word + "' is unfinished: run the same command again, it continues"
                               : "the store has no run '" + word + "' (moe-eval history lists them)");
 }
 

@@ -5,7 +5,7 @@
 
 namespace {
 
-// A filter that meets no test case would pass: it is a test that was renamed, and failed to run.
+// A filter without matching test cases would pass: fail, because the test was renamed and did not run.
 struct CountingReporter final : doctest::IReporter {
   inline static unsigned chosen = 0;
   explicit CountingReporter(const doctest::ContextOptions&) {}

@@ -35,7 +35,7 @@ inline std::filesystem::path reference_dir(const char* variable, const std::stri
   return {};
 }
 
-/// Says on stdout why something was not tested; never silent.
+/// Prints on stdout why something was not tested.
 inline void report_skip(const std::string& what, const std::string& why) {
   std::cout << "SKIPPED " << what << ": " << why << std::endl;
 }
@@ -71,8 +71,8 @@ inline std::vector<std::string> read_lines(const std::filesystem::path& path) {
   return lines;
 }
 
-/// A device whose disk is always full, for code that writes to a path. Root could lose /dev/full itself to a fault under
-/// test: then the device is one of its own in `folder`. Empty where none can be made: the caller reports a skip.
+/// A device whose disk is always full, for code that writes to a path. Root could lose /dev/full itself to a fault
+/// under test: then the device is one of its own in `folder`. Empty where none can be made: the caller reports a skip.
 inline std::string full_device(const std::filesystem::path& folder) {
   if (geteuid() != 0) return "/dev/full";
   const std::string path = (folder / "full_device").string();

@@ -21,7 +21,7 @@ Examples
   moe-quantize model.gguf model-q4_k.gguf --type q4_k --head q6_k
   moe-quantize models/qwen3 qwen3-f16.gguf --type f16
 
-What becomes of a tensor
+Formats of tensors
   norms, biases, router        f32
   rows that do not fit         q4_k -> q5_0, q6_k -> q8_0 (rows of a multiple of 32), else f16
   the same format as before    copied, byte by byte
@@ -83,12 +83,12 @@ int main(int argc, char** argv) {
   cli::add_path(app, "IN", in, "a .gguf file, or a Hugging Face directory")->required();
   cli::add_path(app, "OUT", out, "the .gguf file to write")->required();
   app.add_option("--type", type, "format of the matrices: " + format_list() + " (q8_0)");
-  app.add_option("--head", head, "format of the output head (of the embedding, where both are one); --type");
+  app.add_option("--head", head, "format of the output head (of a tied embedding too); --type");
   app.add_option("--embedding", embedding, "format of the token embedding; --type");
   app.add_flag("--requantize", options.requantize,
-               "quantise again what is quantised already: the errors of both add up");
+               "allow a source that is already quantised: the errors of both add up");
   app.add_flag("--force", options.replace, "replace OUT if it exists");
-  app.add_flag("--no-tokenizer", no_tokenizer, "leave the tokenizer of a directory out");
+  app.add_flag("--no-tokenizer", no_tokenizer, "leave out the tokenizer of a directory");
   cli::add_threads(app, threads);
   return cli::run(app, argc, argv, [&]() -> moe::Result<void> {
     options.type = format_named("--type", type);

@@ -1,4 +1,4 @@
-// moe-serve: a model behind the OpenAI API.
+// moe-serve: serves a model with the OpenAI API.
 
 #include "moe/serve.hpp"
 
@@ -164,17 +164,16 @@ void add_model_options(CLI::App& app, Options& o) {
                   "tokens of one request, prompt and reply (the model's context)");
   cli::add_number(
       app, "--cache-tokens", o.server.session.max_tokens, Bounds<std::int64_t>{1, std::int64_t{1} << 40},
-      "tokens that the cache holds for all requests together (8 times --ctx, at most 32768, at least one --ctx, and a "
+      "tokens in the cache, of all requests together (8 times --ctx, at most 32768, at least one --ctx, and a "
       "page of 64)");
   cli::add_path(app, "--chat-template", o.chat_template,
                 "a template: a file that ends in .jinja or has a / in its path, or the NAME of one of the model's")
       ->type_name("FILE|NAME");
-  app.add_flag("--trust-request-template", o.server.trust_request_template,
-               "requests may bring a chat_template of their own");
+  app.add_flag("--trust-request-template", o.server.trust_request_template, "requests may contain a chat_template");
   app.add_flag("--parse-user-control-tokens", o.server.parse_user_control_tokens,
-               "control tokens spelled in messages are obeyed, as other servers do (they are plain text)");
+               "parse control tokens spelled out in messages, as other servers do (they are plain text)");
   app.add_flag("--use-generation-config", o.server.use_generation_config,
-               "what a request does not say of sampling is as generation_config.json says (OpenAI's defaults)");
+               "sampling defaults come from generation_config.json (OpenAI's defaults)");
   app.add_option("--precision", o.precision, "auto or reference (float32 activations)")
       ->check(CLI::IsMember({"auto", "reference"}));
   app.add_option("--kv", o.kv, "type of the cache: f32, f16, bf16 (f16; f32 with --precision reference)")
@@ -186,20 +185,19 @@ void add_scheduler_options(CLI::App& app, moe::serve::SchedulerOptions& o) {
   cli::add_number(app, "--batch-tokens", o.batch_tokens, Bounds<std::int64_t>{1, 1 << 20},
                   "tokens of a step: one of each reply, then of prompts (512)");
   cli::add_number(app, "--max-sequences", o.max_sequences, Bounds<std::int64_t>{1, 1 << 16},
-                  "replies that run at one time; an API key below its share does not wait for others' (64)");
+                  "replies that run at the same time; an API key below its share does not wait for others (64)");
   cli::add_number(app, "--max-queue", o.max_queue, Bounds<std::int64_t>{1, 1 << 20},
-                  "prompts that wait; more are refused with 429 (4096)");
+                  "waiting prompts; more are refused with 429 (4096)");
   cli::add_number(app, "--logit-memory", o.logit_memory, Bounds<std::int64_t>{1, std::int64_t{1} << 40},
-                  "bytes of logits in a step, which bound the scored positions of prompts (134217728)");
+                  "bytes of logits in a step, which limit the scored positions of prompts (134217728)");
   cli::add_number(app, "--prefix-cache-tokens", o.prefix_cache_tokens, Bounds<std::int64_t>{0, kMost},
-                  "tokens that earlier prompts may hold in the cache; 0 keeps nothing (half of the cache)");
+                  "tokens of finished requests kept in the cache; 0 keeps nothing (half of the cache)");
   cli::add_number(app, "--reorder-window", o.reorder_window, Bounds<std::int64_t>{0, 1 << 20},
-                  "waiting prompts among which the one with most in the cache goes first (64)");
-  cli::add_number(
-      app, "--max-step-ms", o.max_step_ms, Bounds<double>{0, 1e6},
-      "time of a step while replies are written: prompts get what is left, and half of it at least; several "
-      "keys' replies take turns within it; 0: no limit (200)");
-  app.add_flag("--isolate-keys", o.isolate_owners, "API keys do not share what is in the cache");
+                  "waiting prompts among which the one with the longest cached prefix goes first (64)");
+  cli::add_number(app, "--max-step-ms", o.max_step_ms, Bounds<double>{0, 1e6},
+                  "target time of a step while replies are written: prompts get the rest, at least half; replies of "
+                  "several keys take turns within it; 0: no limit (200)");
+  app.add_flag("--isolate-keys", o.isolate_owners, "API keys do not share cached prefixes");
 }
 
 void add_network_options(CLI::App& app, Options& o) {
@@ -210,35 +208,36 @@ void add_network_options(CLI::App& app, Options& o) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->delimiter(',')
       ->type_name("ADDRESS");
-  cli::add_number(app, "--port", o.server.port, Bounds<std::uint16_t>{0, 65535}, "0: any that is free (8080)");
+  cli::add_number(app, "--port", o.server.port, Bounds<std::uint16_t>{0, 65535}, "0: any free port (8080)");
   cli::add_path(app, "--api-key-file", o.api_key_file,
-                "file with a key per line, asked for as Authorization: Bearer KEY (MOE_API_KEY)");
+                "file with a key per line, required as Authorization: Bearer KEY (MOE_API_KEY)");
   app.add_option("--cors-origin", o.server.cors_origin, "site whose pages may call the server; * for all (none)")
       ->type_name("ORIGIN");
-  app.add_flag("--strict", o.server.strict, "a request with a field that is not known is an error");
+  app.add_flag("--strict", o.server.strict, "a request with an unknown field is an error");
   cli::add_number(app, "--max-body", o.server.max_body_bytes, Bounds<std::size_t>{1, std::size_t{1} << 30},
                   "bytes of a request's body (16777216)");
   cli::add_number(app, "--max-prompts", o.server.max_prompts, Bounds<std::size_t>{1, 1 << 16},
                   "prompts of one request (256)");
   cli::add_number(app, "--buffer-memory", o.server.max_buffer_bytes, Bounds<std::size_t>{1, std::size_t{1} << 50},
-                  "bytes of all requests at work, and once more of all answers that wait for readers (1073741824)");
+                  "bytes of all unanswered requests, and the same again of all unread answers (1073741824)");
   cli::add_number(app, "--max-connections", o.server.max_connections, Bounds<std::size_t>{1, 1 << 20},
                   "open connections (1024)");
   const Bounds<double> seconds{0, 1e6, true};
-  cli::add_number(app, "--idle-seconds", o.server.idle_seconds, seconds, "a connection may be idle (75)");
-  cli::add_number(app, "--head-seconds", o.server.head_seconds, seconds, "a request's headers may take to arrive (10)");
-  cli::add_number(app, "--stall-seconds", o.server.stall_seconds, seconds, "a client may read nothing (30)");
+  cli::add_number(app, "--idle-seconds", o.server.idle_seconds, seconds, "maximum idle time of a connection (75)");
+  cli::add_number(app, "--head-seconds", o.server.head_seconds, seconds, "maximum time for a request's headers (10)");
+  cli::add_number(app, "--stall-seconds", o.server.stall_seconds, seconds,
+                  "a client that reads nothing for so long is dropped (30)");
   cli::add_number(app, "--ping-seconds", o.server.ping_seconds, seconds,
-                  "of silence in a stream, then a comment is sent (15)");
+                  "a comment is sent after so long a silence in a stream (15)");
   cli::add_number(app, "--request-timeout", o.server.request_seconds, Bounds<double>{0, 1e6},
-                  "seconds that a request may take, then it ends with an error; 0: no limit (0)");
+                  "maximum time of a request, then it ends with an error; 0: no limit (0)");
   cli::add_number(app, "--drain-seconds", o.server.drain_seconds, Bounds<double>{0, 1e6},
-                  "running replies may take after SIGTERM (30)");
+                  "time for running replies to finish after SIGTERM (30)");
   auto* none = app.add_flag("--no-metrics", o.no_metrics, "/metrics answers 501");
-  app.add_option("--metrics-alias", o.server.metrics_alias, "metrics once more under the names of vllm or llamacpp")
+  app.add_option("--metrics-alias", o.server.metrics_alias, "also list metrics under the names of vllm or llamacpp")
       ->check(CLI::IsMember({"vllm", "llamacpp"}))
       ->excludes(none);
-  app.add_flag("--log-content", o.server.log_content, "the log has the texts of prompts and replies (it has none)");
+  app.add_flag("--log-content", o.server.log_content, "log the texts of prompts and replies (they are not logged)");
   app.add_flag("--no-log", o.no_log, "no line per request on stderr");
 }
 
@@ -246,7 +245,7 @@ void add_network_options(CLI::App& app, Options& o) {
 
 int main(int argc, char** argv) {
   Options o;
-  CLI::App app("Answers the requests of the OpenAI API with a model (docs/SERVING.md).", "moe-serve");
+  CLI::App app("Serves a model with the OpenAI API (docs/SERVING.md).", "moe-serve");
   add_model_options(app, o);
   add_scheduler_options(app, o.server.scheduler);
   add_network_options(app, o);
@@ -256,7 +255,7 @@ int main(int argc, char** argv) {
       "  moe-serve --model models/nano/nano-moe --alias nano --port 0\n"
       "  curl http://127.0.0.1:8080/v1/completions -H 'Content-Type: application/json' \\\n"
       "    -d '{\"prompt\": \"Once upon a time\", \"max_tokens\": 32}'\n"
-      "The first SIGINT or SIGTERM lets running replies end, a second one ends the program at once.\n"
+      "The first SIGINT or SIGTERM lets running replies finish, a second one ends the program at once.\n"
       "Exit status: 0 stopped, 1 bad input, 2 wrong usage, 3 internal or out of memory, 130 ended by a second signal.");
   return cli::run(app, argc, argv, [&]() -> Result<void> {
     if (o.precision == "reference") o.server.session.precision = moe::Precision::reference;

@@ -21,7 +21,7 @@ class RoutingLog {
   void append(const std::vector<std::vector<moe::TokenRouting>>& step) {
     for (std::size_t layer = 0; layer < step.size(); ++layer) {
       for (const moe::TokenRouting& token : step[layer]) {
-        // Files list experts by rising index, whatever their rank.
+        // Files list experts by ascending index, not by rank.
         std::vector<std::size_t> order(token.experts.size());
         std::iota(order.begin(), order.end(), std::size_t{0});
         std::sort(order.begin(), order.end(),

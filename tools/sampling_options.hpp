@@ -23,7 +23,7 @@ inline void add_bias(std::vector<moe::LogitBias>& out, std::string_view text) {
   out.push_back({token, number_of("the bias of --logit-bias", bias, moe::Bounds<double>{-kLargest, kLargest})});
 }
 
-/// An option that may be given several times, each time with one text, whatever it begins with.
+/// A repeatable option with one text each time, which may begin with a dash.
 inline CLI::Option* once_each(CLI::Option* option) {
   return option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
@@ -34,10 +34,10 @@ inline void add_penalties(CLI::App& app, moe::SamplingConfig& sampling) {
              "divides the positive logits of tokens seen in prompt and reply, multiplies the others (1)");
   const moe::Bounds<double> any_number{-kLargest, kLargest};
   add_number(app, "--frequency-penalty", sampling.frequency_penalty, any_number,
-             "taken off a token's logit for every time the reply holds it (0)")
+             "subtracted from a token's logit for each occurrence in the reply (0)")
       ->type_name("X");
   add_number(app, "--presence-penalty", sampling.presence_penalty, any_number,
-             "taken off the logit of every token that the reply holds (0)")
+             "subtracted once from the logit of each token in the reply (0)")
       ->type_name("X");
   once_each(app.add_option_function<std::vector<std::string>>(
                    "--logit-bias",
@@ -57,7 +57,7 @@ inline void add_sampling_options(CLI::App& app, moe::SamplingConfig& sampling) {
              "temperature; 0 takes the best token (0)");
   add_number(app, "--top-k", sampling.top_k, kCount, "sample from the k best tokens; 0 = all (0)");
   add_number(app, "--top-p", sampling.top_p, moe::Bounds<double>{0, 1, true},
-             "sample from the best tokens that hold this share (1)");
+             "sample from the fewest best tokens whose probabilities reach this sum (1)");
   add_number(app, "--min-p", sampling.min_p, moe::Bounds<double>{0, 1},
              "sample from tokens at least this many times as likely as the best one (0)");
   detail::add_penalties(app, sampling);

@@ -60,7 +60,7 @@ struct PositionLogProbabilities {
   std::vector<TokenLogProbability> best = {};  ///< most likely first; equal ones by ascending id
 };
 
-/// A stretch of a reply, as it is written.
+/// A piece of a reply while it is written.
 struct Piece {
   std::size_t request = 0, reply = 0;    ///< index in the batch; index among GenerateOptions::replies
   std::string_view text = {};            ///< whole characters; invalid UTF-8 becomes U+FFFD

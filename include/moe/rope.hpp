@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "moe/detail/math.hpp"
@@ -80,11 +81,8 @@ inline double yarn_frequency(double frequency, double factor, double low, double
   return fma(frequency / factor, ramp, frequency * (1.0 - ramp));
 }
 
-/// The pairs between which YaRN blends.
-struct YarnRamp {
-  double low = 0.0, high = 0.0;
-};
-inline YarnRamp yarn_ramp(const RopeConfig& c, double dim) {
+/// The pairs between which YaRN blends: first and last.
+inline std::pair<double, double> yarn_ramp(const RopeConfig& c, double dim) {
   double low = yarn_correction_pair(c, c.beta_fast, dim), high = yarn_correction_pair(c, c.beta_slow, dim);
   if (c.truncate) low = std::floor(low), high = std::ceil(high);
   low = std::max(low, 0.0), high = std::min(high, dim - 1.0);
@@ -142,7 +140,7 @@ inline Result<void> check_rope(const RopeConfig& c, std::int64_t rotary_dim) {
 inline Result<RopeTable> RopeTable::create(const RopeConfig& config, std::int64_t rotary_dim) {
   if (auto ok = detail::check_rope(config, rotary_dim); !ok) return forward(ok);
   const double dim = static_cast<double>(rotary_dim);
-  detail::YarnRamp ramp;
+  std::pair<double, double> ramp;
   if (config.scaling == RopeScaling::yarn) ramp = detail::yarn_ramp(config, dim);
 
   RopeTable table;
@@ -155,7 +153,7 @@ inline Result<RopeTable> RopeTable::create(const RopeConfig& config, std::int64_
       case RopeScaling::none: break;
       case RopeScaling::linear: f = f / config.factor; break;
       case RopeScaling::llama3: f = detail::llama3_frequency(config, f); break;
-      case RopeScaling::yarn: f = detail::yarn_frequency(f, config.factor, ramp.low, ramp.high, i); break;
+      case RopeScaling::yarn: f = detail::yarn_frequency(f, config.factor, ramp.first, ramp.second, i); break;
       case RopeScaling::factors:
       case RopeScaling::longrope: f = f / config.frequency_factors[static_cast<std::size_t>(i)]; break;
     }

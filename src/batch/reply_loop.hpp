@@ -18,10 +18,10 @@ class ReplyWriter {
  public:
   virtual ~ReplyWriter() = default;
 
-  /// The logits of a row with its padding, of which the first `known` are tokens: behind the prompt, or behind the last
+  /// The logits of a row with its padding, of which the first `known` are tokens: after the prompt, or after the last
   /// token. Returns the token to be run next, nothing when the reply has ended. An error ends the run.
   virtual Result<std::optional<TokenId>> take(std::int32_t request, std::span<const float> row, std::size_t known) = 0;
-  /// The reply cannot go on: the logits behind its last token are not finite.
+  /// The reply cannot continue: the logits of its last token are not finite.
   virtual void give_up(std::int32_t request, const Error& why) = 0;
   /// Before each step. An error ends the run with it.
   virtual Result<void> before_step() { return {}; }
@@ -56,7 +56,7 @@ class ReplyLoop {
   ReplyLoop& operator=(const ReplyLoop&) = delete;
 
   /// Errors: out_of_memory when the cache is below plan.least_pages (before the first step); those of the writer and of
-  /// Session::step, but for non_finite, which ends the reply that it belongs to. Replies that were being written are
+  /// Session::step, except non_finite, which ends only the reply concerned. Replies that were being written are
   /// offered to keep() in any case.
   Result<void> run();
 
@@ -71,7 +71,8 @@ class ReplyLoop {
     std::int64_t experts = 0;  // that its tokens went to
     std::int64_t pages_to_come() const { return pages_of(end) - pages_of(end - left); }
   };
-  // One step: the first `active` replies go on by a token, and these nodes are computed: prompts, or replies that begin.
+  // One step: the first `active` replies go on by a token, and these nodes are computed: prompts, or replies that
+  // begin.
   struct Plan {
     std::size_t active = 0;
     TreeStep nodes;

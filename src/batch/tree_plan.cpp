@@ -10,11 +10,9 @@ PrefixNode& at(std::vector<PrefixNode>& nodes, std::int32_t i) { return nodes[st
 
 // The most pages held while a node and everything below it are computed one after another, ancestors included.
 //
-// A child shares the full pages of its parent. The partly filled last page is copied for every child except the last,
-// which continues in the parent's own sequence; until then the parent holds an extra page. So a branch with n waiting
-// nodes needs up to n pages more than its tokens. The child that needs the most pages is computed last, when its parent
-// no longer waits, as in register allocation for expression trees (Sethi and Ullman 1970): at any depth, at most the
-// logarithm of the number of passes wait.
+// A child shares its parent's full pages; the partly filled last page is copied for every child except the last, which
+// takes over the parent's sequence. So n waiting nodes need up to n extra pages. The child that needs the most pages is
+// computed last, as in register allocation (Sethi and Ullman 1970): at most log2(passes) nodes wait, at any depth.
 std::int64_t find_pages(std::vector<PrefixNode>& nodes, PrefixNode& node) {
   std::int32_t neediest = -1, before_neediest = -1, last = -1;
   for (std::int32_t i = node.first_child; i >= 0; last = i, i = at(nodes, i).next_sibling)

@@ -73,7 +73,7 @@ class TreeWalk {
   void drop_children(std::int32_t node, Drop&& drop);
 
  private:
-  // A node whose children are not all computed; the lowest one of the stack stands for the root of all.
+  // A node whose children are not all computed; the lowest one of the stack represents the root.
   struct Branch {
     std::int32_t node = -1, next = -1;  // the first child to come
     Sequence sequence = -1;

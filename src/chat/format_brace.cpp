@@ -1,4 +1,4 @@
-// str.format: replacement fields, their attributes and items, and the mini-language behind the colon.
+// str.format: replacement fields, their attributes and items, and the mini-language after the colon.
 
 #include <algorithm>
 
@@ -119,7 +119,7 @@ class BraceFormatter {
   }
 
  private:
-  // One field from behind its brace on; gives the byte behind its end.
+  // Parses a field after its brace; returns the byte after its end.
   std::size_t field(TextBuilder& out, const Text& format, std::size_t begin, int depth) {
     const std::string_view bytes = format.bytes();
     if (!run_.step()) return bytes.size();

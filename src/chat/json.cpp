@@ -82,7 +82,7 @@ class JsonReader : public nlohmann::json_sax<nlohmann::json> {
   bool key(string_t& name) override {
     Level& level = levels_.back();
     level.key = Value(Text::make(std::move(name), origin_));
-    return level.dict->find(level.key) == nullptr || refuse("a key stands twice in one object");
+    return level.dict->find(level.key) == nullptr || refuse("a key is twice in one object");
   }
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }

@@ -99,7 +99,7 @@ class Lexer {
     if (!text.empty()) add(TokenKind::data, std::string(text));
   }
 
-  // The end of a tag that is two characters long: the sign before it, or the newline behind it.
+  // The end of a tag that is two characters long: the sign before it, or the newline after it.
   void after_tag(char sign, bool trims) {
     const std::size_t begin = at_;
     at_ += 2;

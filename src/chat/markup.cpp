@@ -53,7 +53,7 @@ Value collapsed(Run& run, const Text& text) {
   return out.finish();
 }
 
-// One reference from `&` on: its length and what it stands for; length 0 when it is none.
+// A character reference that begins with `&`: its length and its text; length 0 if it is invalid.
 struct Reference {
   std::size_t length = 0;
   std::string meaning;

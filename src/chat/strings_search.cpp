@@ -150,7 +150,7 @@ constexpr MethodRow kSearchMethods[] = {{"count", count},
                                         {"rindex", index<true>},
                                         {"startswith", starts_or_ends<false>}};
 
-// An empty part stands before every character and at the end.
+// An empty part matches before every character and at the end.
 Value replace_empty(Run& run, const Text& text, const Text& new_part, std::int64_t count) {
   TextBuilder out(run);
   each_character(text.bytes(), [&](char32_t, std::size_t at, std::size_t size) {

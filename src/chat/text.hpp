@@ -1,5 +1,5 @@
 #pragma once
-// A string of a template: bytes in UTF-8 that cannot change, and the stretches of them that came from a message.
+// A string of a template: immutable UTF-8 bytes, and the ranges of them that came from a message.
 //
 // The marks say which text a user may have chosen. They follow the bytes through every operation, so that a control
 // token spelled by a message can be told from one that the template writes.

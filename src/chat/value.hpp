@@ -118,7 +118,7 @@ class Dict : public Object {
   std::uint64_t weight() const { return weight_; }
 
  private:
-  // A tree and no hash table: whoever chooses the keys must not be able to make it slow. Equal keys (1, 1.0, true) are
+  // A tree and not a hash table, which chosen keys could make slow. Equal keys (1, 1.0, true) are
   // one key.
   struct Before {
     bool operator()(const Value& a, const Value& b) const;

@@ -106,7 +106,7 @@ void Comparison::layers() {
     same_count(fmt::format("the window of layer {}", l), in_.window(l), out_.window(l));
     same_choice(fmt::format("RoPE in layer {}", l), in_.has_rope(l), out_.has_rope(l));
   }
-  same_choice("norms behind attention and FFN", in_.post_norms, out_.post_norms);
+  same_choice("norms after attention and FFN", in_.post_norms, out_.post_norms);
   same_choice("norms before attention and FFN", in_.pre_norms, out_.pre_norms);
 }
 

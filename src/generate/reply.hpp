@@ -25,7 +25,7 @@ class Reply {
                               std::uint64_t seed, TextStart start);
 
   /// Samples a token from the last logits. `row` has all rows of the head, of which the first `known` are
-  /// tokens. Returns the stretch of text that can be shown now; it is valid until the next call.
+  /// tokens. Returns the text that can be shown now; it is valid until the next call.
   /// Errors: non_finite; those of Tokenizer::decode.
   Result<std::string_view> take(std::span<const float> row, std::size_t known);
   /// Until the reply has so many tokens, end tokens and stop texts are disabled.

@@ -50,7 +50,7 @@ std::vector<FormatUse> formats_of(const checkpoint::Checkpoint& file, const arch
   return out;
 }
 
-/// The number behind "model.layers." or "blk.", or -1.
+/// The number after "model.layers." or "blk.", or -1.
 std::int64_t layer_of(std::string_view name) {
   for (const std::string_view prefix : {std::string_view("model.layers."), std::string_view("blk.")}) {
     if (!name.starts_with(prefix)) continue;

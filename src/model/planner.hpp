@@ -1,6 +1,6 @@
 #pragma once
-// The work behind plan_weights(): one object per load, its parts in plan.cpp (finding tensors), plan_attention.cpp,
-// plan_experts.cpp (and dense layers) and plan_account.cpp (other tensors of the file).
+// The implementation of plan_weights(): one object per load, its parts in plan.cpp (finding tensors),
+// plan_attention.cpp, plan_experts.cpp (and dense layers) and plan_account.cpp (other tensors of the file).
 
 #include <optional>
 #include <string>

@@ -163,7 +163,7 @@ Result<void> Session::Impl::check(Batch batch) const {
   std::sort(seen.begin(), seen.end());
   const auto twice = std::adjacent_find(seen.begin(), seen.end());
   if (twice != seen.end())
-    return fail(ErrorCode::bad_argument, fmt::format("sequence {} stands twice in the batch, expected once", *twice));
+    return fail(ErrorCode::bad_argument, fmt::format("sequence {} is twice in the batch, expected once", *twice));
   return {};
 }
 

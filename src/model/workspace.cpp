@@ -108,7 +108,7 @@ std::int64_t Workspace::bytes(const ModelConfig& config, std::int64_t chunk_toke
 }
 
 TileSizes::TileSizes(const ModelConfig& c, std::int64_t chunk_tokens) {
-  // A down task keeps one column stretch of every (token, expert) pair. Eight panels of an expert are a stream long
+  // A down task has one column range of every (token, expert) pair. Eight panels of an expert are a stream long
   // enough for the prefetchers, and its inputs are read an eighth as often as with one.
   const std::int64_t rows = chunk_tokens * (1 + (c.router.expert_count > 0 ? c.router.top_k : 0));
   down_panels = 8;

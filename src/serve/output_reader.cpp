@@ -80,7 +80,7 @@ bool OutputReader::read_scores(const StepItem& item, const StepOutput& output, s
   });
   for (PositionLogProbabilities& p : found) {
     if (std::isnan(p.chosen.log_probability)) {
-      fail(job, {ErrorCode::non_finite, "a logit behind the prompt's tokens is not finite"});
+      fail(job, {ErrorCode::non_finite, "a logit of the prompt's tokens is not finite"});
       return false;
     }
     job.scores.push_back({p.chosen.log_probability, p.best.front().log_probability, p.best.front().token});

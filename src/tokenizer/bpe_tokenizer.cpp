@@ -26,7 +26,7 @@ int hex_digit(char c) {
   return -1;
 }
 
-// The character that ends before `end`.
+// The character that ends at `end`.
 char32_t before(std::string_view text, std::size_t end) {
   return decode_utf8(text.data() + previous_character(text, end)).value;
 }

@@ -44,7 +44,7 @@ struct MergeText {
 };
 Result<void> add_merges(Parts& parts, const TokenTexts& texts, const std::vector<MergeText>& merges, bool replace);
 
-/// The byte that "<0x0A>" stands for; -1 for everything else.
+/// The byte of "<0x0A>"; -1 for everything else.
 int byte_token(std::string_view text);
 
 class BpeTokenizer final : public VocabularyTokenizer {

@@ -11,7 +11,7 @@
 namespace moe::inline MOE_ABI::tokenizer {
 namespace {
 
-// Byte-level BPE: the merges as they are, and the split by its name.
+// Byte-level BPE: the merges unchanged, and the split by its name.
 Result<void> write_merges(const std::vector<MergeText>& merges, Parts& parts, GgufVocabulary& v) {
   v.model = "gpt2";
   v.pre = name_of_splits(PreTokenizer(std::move(parts.splits)).description(), parts.ignore_merges);

@@ -209,7 +209,7 @@ Result<NamedPreTokenizer> named_pre_tokenizer(std::string_view name) {
 }
 
 std::string_view name_of_splits(std::string description, bool ignore_merges) {
-  // A split that only adds nothing stands for ByteLevel without a pattern. Contractions written out as 'S differ from
+  // A split that does nothing represents ByteLevel without a pattern. Contractions written out as 'S differ from
   // folded ones in U+017F alone, and in GGUF both have one name.
   const auto comparable = [](std::string text) {
     for (const std::string_view extra : {" folded", "none; 0\n"})

@@ -141,8 +141,8 @@ struct Words {
 
 struct CasedStyle {
   int digits;
-  bool contractions;  // behind a word: (?i:'s|'t|'re|'ve|'m|'ll|'d)?
-  bool slash;         // [\r\n/]* behind punctuation, else [\r\n]*
+  bool contractions;  // after a word: (?i:'s|'t|'re|'ve|'m|'ll|'d)?
+  bool slash;         // [\r\n/]* after punctuation, else [\r\n]*
   bool han;           // \p{Han}+ before all else, and no Han in other words
 };
 

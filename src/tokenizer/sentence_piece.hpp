@@ -61,7 +61,7 @@ class SentencePiece final : public VocabularyTokenizer {
   AddedTokens added_;
   bool space_prefix_;
   std::size_t longest_ = 0;    // bytes of the longest piece
-  bool cut_at_spaces_ = true;  // no piece has U+2581 behind another character
+  bool cut_at_spaces_ = true;  // no piece has U+2581 after another character
 };
 
 }  // namespace moe::inline MOE_ABI::tokenizer

@@ -1,4 +1,5 @@
-// What C programs get is what C++ programs get, bit for bit: logits, log-probabilities, replies, scores, ids, FLOPs.
+// The C interface gives the C++ interface's results, bit for bit: logits, log-probabilities, replies, scores, ids,
+// FLOPs.
 
 #include <moe.h>
 

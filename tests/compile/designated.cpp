@@ -121,7 +121,6 @@ inline const eval::SessionModelOptions session_model_options{.max_length = 1};
 inline const eval::StoreSetting store_setting{.top_k = 1};
 inline const eval::StoredAnswer stored_answer{.correct = 1.0};
 inline const eval::StoredEvaluation stored_evaluation{.id = 1};
-inline const detail::YarnRamp yarn_ramp_of_model{.low = 1};
 inline const eval::MergedCounts merged_counts{.added = 1};
 inline const eval::Shard shard{.index = 2, .count = 3};
 inline const eval::StoredRun stored_run{.model = "a"};

@@ -1,4 +1,4 @@
-// A program on moe::headers alone: what their comments offer must link without the library.
+// A program with moe::headers only: header-only functions must link without the library.
 
 #include <cmath>
 #include <cstdio>

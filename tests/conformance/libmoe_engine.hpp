@@ -1,5 +1,5 @@
 #pragma once
-// libmoe's router behind the callback: also the pattern for another engine's own adapter.
+// libmoe's router as the callback; a pattern for other engines' adapters.
 
 #include "router_case.h"
 

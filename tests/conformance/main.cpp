@@ -1,5 +1,5 @@
-// routing_conformance [--engine LIBRARY] [FILE.json ...]: judges a router by cases. Without --engine libmoe's own, of which
-// the lower index is demanded where scores are equal. Without files: the reference cases at hand and cases.json here.
+// routing_conformance [--engine LIBRARY] [FILE.json ...]: judges a router by cases. Without --engine libmoe's own, of
+// which the lower index is required for equal scores. Without files: the available reference cases and cases.json here.
 
 #include <dlfcn.h>
 

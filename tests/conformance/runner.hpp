@@ -1,5 +1,5 @@
 #pragma once
-// Asks a router every case of a file in the form of routing.json and judges the answers. Knows nothing of libmoe: the
+// Asks a router every case of a file in the form of routing.json and judges the answers. Independent of libmoe: the
 // judgement is computed here, in double.
 
 #include <string>
@@ -12,7 +12,7 @@ namespace conformance {
 struct Options {
   moe_router router = nullptr;
   void* user = nullptr;
-  bool lower_index_first = false;  ///< demand the lower index where scores are equal, and ids best first
+  bool lower_index_first = false;  ///< require the lower index for equal scores, and ids best first
   double tolerance = 1e-6;         ///< of weights, relative to max(1, scaling)
 };
 

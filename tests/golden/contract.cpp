@@ -45,7 +45,7 @@ void check_sharing(const std::shared_ptr<const moe::Model>& model, const moe::Se
   const moe::Sequence fork = *session->fork(a);
   const std::vector<float> tail(expected.begin() + static_cast<std::ptrdiff_t>(cut * V), expected.end());
   CHECK(same_bits(step(*session, fork, all.subspan(cut)), tail));
-  // The parent goes its own way and comes back: its cache was not touched by the fork, nor the fork by it.
+  // The parent continues and is rewound: its cache is not affected by the fork, nor the fork by it.
   static_cast<void>(step(*session, a, std::span(other).first(20), moe::Logits::none));
   REQUIRE(session->rewind(a, static_cast<std::int64_t>(cut)).has_value());
   CHECK(same_bits(step(*session, a, all.subspan(cut)), tail));
@@ -74,7 +74,8 @@ void check_contract(const std::shared_ptr<const moe::Model>& model, const Settin
     CAPTURE(tables[i]->isa);
     const ForcedIsa forced(tables[i]->isa);
     REQUIRE(moe::kernels::active_table() == tables[i]);
-    // The scalar table is tens of times slower: a prefix that crosses one key block. Later tokens change no logit of it.
+    // The scalar table is tens of times slower: a prefix that crosses one key block. Later tokens change no logit of
+    // it.
     const std::size_t count =
         std::string_view(tables[i]->isa) == "scalar" ? std::min<std::size_t>(ids.size(), 70) : ids.size();
     const std::vector<moe::TokenId> some(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count));

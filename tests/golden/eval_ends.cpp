@@ -120,7 +120,7 @@ TEST_CASE(
   const Generation got = reply(kModel, {}, end);
   CHECK(got.text == answer);
   CHECK(got.generated_tokens == whole.generated_tokens);
-  // Writing ends at a stop text wherever it stands, as in the harness; what is behind the thoughts is then cut at it.
+  // A reply ends at a stop text anywhere, as in the harness; the text after the thoughts is then cut there.
   const Generation cut = reply(kModel, {end}, end);
   CHECK(cut.generated_tokens <= whole.generated_tokens);
   CHECK(cut.text.find(end) == std::string::npos);

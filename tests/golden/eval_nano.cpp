@@ -1,5 +1,6 @@
 // The shipped nano models on their exam: the scores of the framework that trained them, the gap to the dense twins, the
-// load of the experts, and an exam that its choices alone do not give away. tests/data/nano holds the framework's scores.
+// load of the experts, and an exam that cannot be answered from the choices alone. tests/data/nano holds the
+// framework's scores.
 
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,5 @@
-// Real models on real questions: log-likelihoods against float32 references, and against llama.cpp's distance from them.
-// MOE_REALGOLD_DIR, MOE_MODEL_DIR (default models/real); 40 questions, all of them with MOE_TEST_FULL=1.
+// Real models on real questions: log-likelihoods against float32 references, and against llama.cpp's distance from
+// them. MOE_REALGOLD_DIR, MOE_MODEL_DIR (default models/real); 40 questions, all of them with MOE_TEST_FULL=1.
 
 #include <algorithm>
 #include <cmath>
@@ -154,7 +154,7 @@ void check_automatic(const std::shared_ptr<const moe::Model>& model, const std::
   MESSAGE("automatic precision: " << rows.size() << " questions, mean |delta ll| " << ours.mean() << " (llama.cpp "
                                   << theirs.mean() << "), centred " << ours.centred() << " (llama.cpp "
                                   << theirs.centred() << ")");
-  // Twenty questions scatter; the figure that counts is the full one.
+  // Twenty questions are noisy; the full run is decisive.
   const double allowed = is_sample ? 1.5 : 1.1;
   CHECK(ours.mean() <= allowed * theirs.mean());
   CHECK(ours.centred() <= allowed * theirs.centred());

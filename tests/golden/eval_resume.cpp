@@ -1,5 +1,5 @@
-// A run that is killed goes on, wherever it was killed: what is left of its prefix tree is another tree, and the cache
-// has to suffice for that one too. The exams are those whose trees differ most.
+// A killed run can continue from any point: the rest of its prefix tree is another tree, for which the cache must also
+// suffice. The exams are those whose trees differ most.
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -57,7 +57,7 @@ const std::string& word(std::size_t i) {
 
 struct Nested {
   std::size_t depth = 0, others = 0;
-  std::size_t tail = 1;  // words behind each stem
+  std::size_t tail = 1;  // words after each stem
 };
 
 // Stems of which each begins the next one, then `others` pairs with one first word each: all of these wait for their

@@ -1,5 +1,5 @@
-// A whole run over the small model in the tree: the same sample files however it is batched, replies as a plain loop
-// writes them, and what happens to questions that cannot be scored.
+// A whole run over the small model in the tree: the same sample files however it is batched, replies equal to
+// those of a plain loop, and questions that cannot be scored.
 
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,5 @@
-// The prefix tree in the smallest cache that its plan allows: random trees always finish, in steps of any size, and give
-// the bits of a run that shares nothing. A smaller cache is one error before the first step.
+// The prefix tree in the smallest cache that its plan allows: random trees always finish, in steps of any size, and
+// give the bits of a run that shares nothing. A smaller cache is one error before the first step.
 
 #include <algorithm>
 #include <bit>
@@ -94,7 +94,7 @@ std::unique_ptr<moe::Session> session_of(const std::shared_ptr<const moe::Model>
   return std::move(*session);
 }
 
-// Whatever the tree, no more branches wait than its passes have binary digits.
+// For any tree, at most log2 of the number of passes branches wait.
 void check_least(const TreePlan& plan) {
   std::int64_t longest = 1;
   for (const PrefixNode& node : plan.nodes) longest = std::max(longest, pages_of(node.end));

@@ -1,4 +1,4 @@
-// Text in, text out: a reply has the same bits alone, in a batch, behind a reused prefix, in a small cache, and on any
+// Generator: a reply has the same bits alone, in a batch, after a reused prefix, in a small cache, and on any
 // number of threads; what is reused and what it cost is counted exactly.
 
 #include <random>

@@ -1,4 +1,4 @@
-// How replies end: stop texts, end tokens, cancelled, not finite, or before they begin, and each by itself.
+// How replies end: stop texts, end tokens, cancelled, not finite, or before they begin, each independently.
 
 #include "generator_support.hpp"
 #include "program.hpp"

@@ -38,7 +38,7 @@ inline const std::shared_ptr<const moe::Model>& without_tokenizer() {  // slidin
   return model;
 }
 
-/// A beginning of `trunk`, often none of it, with `own` behind it.
+/// A prefix of `trunk`, often empty, followed by `own`.
 inline Ids branch_of(std::mt19937& random, const Ids& trunk, const Ids& own) {
   const auto shared = random() % 3 == 0 ? random() % 10 : random() % trunk.size();
   Ids prompt(trunk.begin(), trunk.begin() + static_cast<long>(shared));

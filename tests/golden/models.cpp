@@ -1,5 +1,5 @@
-// Every golden model of a known family, from both file kinds, against logits, hidden states, routing and greedy tokens of
-// an implementation that nobody here wrote. In one piece and token by token.
+// Every golden model of a known family, from both file kinds, against logits, hidden states, routing and greedy tokens
+// of an independent implementation. In one piece and token by token.
 
 #include <algorithm>
 #include <cmath>
@@ -100,7 +100,8 @@ void check_prompt(const std::shared_ptr<const moe::Model>& model, const Prompt& 
   }
   CHECK(worst(seen, prompt.greedy_logits) <= tolerance);
 
-  // Token by token: the same bits as in one piece. The first sequence makes room: both may not fit in max_position tokens.
+  // Token by token: the same bits as in one piece. The first sequence makes room: both may not fit in max_position
+  // tokens.
   REQUIRE(session->close(sequence).has_value());
   const moe::Sequence slow = *session->open();
   std::vector<float> pieces;
@@ -108,7 +109,7 @@ void check_prompt(const std::shared_ptr<const moe::Model>& model, const Prompt& 
     const std::vector<float> one = step(*session, slow, std::span(&id, 1));
     pieces.insert(pieces.end(), one.begin(), one.end());
   }
-  // LongRoPE turns all of a sequence otherwise once it is long: of a long prompt the shorter beginnings differ.
+  // LongRoPE changes all positions once a sequence is long, so shorter prefixes of a long prompt differ.
   const moe::RopeConfig& rope = model->config().rope;
   std::size_t first = 0;
   if (const auto context = static_cast<std::size_t>(rope.original_max_position);

@@ -1,4 +1,4 @@
-// Scores as an application asks for them: the evaluator's numbers to the last bit, exact FLOPs, errors of their own.
+// Scorer: the evaluator's numbers to the last bit, exact FLOPs, errors of their own.
 
 #include <cmath>
 #include <cstring>

@@ -176,7 +176,7 @@ TEST_CASE("two threads, two Sessions, one Model: the bits of each alone") {
     std::vector<moe::TokenId> tokens;
     moe::ParallelFor threads = {};
     int repeats = 0;
-    std::vector<float> rows = {};  // of every step, one behind the other
+    std::vector<float> rows = {};  // of every step, concatenated
     bool failed = false;
   };
   std::atomic<int> missing{0};  // threads that are not ready yet: both run at once, not one after the other

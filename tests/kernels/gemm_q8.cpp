@@ -20,7 +20,7 @@ std::vector<float> twin(const Weights& w, const Activations& a) {
   return y;
 }
 
-/// Tiles of the tokens, built in up to `splits` calls. Bytes behind them must stay untouched.
+/// Tiles of the tokens, built in up to `splits` calls. Bytes after them must stay untouched.
 std::vector<std::byte> filled_tiles(const KernelTable& table, Format format, const Activations& a,
                                     const std::int32_t* index, std::int64_t count, std::int64_t splits) {
   const auto at = static_cast<std::size_t>(format);

@@ -166,7 +166,7 @@ OUTSIDE = """
 [...document.querySelectorAll('body *')].filter(e => !e.closest('.box, style')
   && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))
 """
-# Each picture is there once, as wide as the window at most; its words can be read, lie inside, and do not meet.
+# Each picture occurs once, no wider than the window; its words are readable, inside, and do not overlap.
 PICTURES = """
 [...document.querySelectorAll('figure')].filter(f => f.checkVisibility()).flatMap(f => {
   const all = [...f.querySelectorAll('svg')].filter(s => s.checkVisibility()), out = [];

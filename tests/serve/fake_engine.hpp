@@ -1,6 +1,6 @@
 #pragma once
 // A Session whose logits are a hash of the tokens so far. Its pages are those of the real cache, and the hash of each
-// prefix lies in them: a page that was shared, copied or given back wrongly changes every logit behind it.
+// prefix is stored in them: a page that was shared, copied or freed wrongly changes every later logit.
 
 #include <algorithm>
 #include <cstring>
@@ -22,7 +22,7 @@ constexpr std::uint64_t mix(std::uint64_t x) {
 struct FakeModel {
   const moe::Tokenizer* tokenizer = nullptr;
   std::int64_t context = 400;
-  std::int64_t rows = 262;     ///< of the head: padding behind the tokens
+  std::int64_t rows = 262;     ///< of the head, including padding after the tokens
   std::uint64_t poisoned = 0;  ///< one of so many prefixes has no finite logits; 0: none
 
   std::int64_t tokens() const { return tokenizer != nullptr ? tokenizer->vocab_size() : rows; }

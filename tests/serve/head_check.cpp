@@ -1,5 +1,5 @@
-// What of a request's head and of a chunked body is let through to the parser. tests/serve/check_http.py has the rules over
-// a socket; here are the places where bytes may be cut.
+// What of a request's head and of a chunked body is let through to the parser. tests/serve/check_http.py has the rules
+// over a socket; here are the places where bytes may be cut.
 
 #include "serve/http/head_check.hpp"
 
@@ -16,7 +16,7 @@ namespace {
 const std::string kHead = "POST /x?y=1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 const std::string kChunks = "3;a=\"b\"\r\nabc\r\n0002\r\nde\r\n0\r\n\r\n";
 
-// What a reader makes of bytes that arrive `step` at a time: the body, or the status of its refusal.
+// The result for bytes that arrive `step` at a time: the body, or the status of the refusal.
 std::string read_in_steps(const std::string& bytes, std::size_t step) {
   RequestReader reader(1000);
   for (std::size_t at = 0; at < bytes.size(); at += step) {

@@ -1,4 +1,4 @@
-// Real models behind the scheduler: what it answers is what Generator and Scorer answer, to the bit, whatever the cache,
+// Real models with the scheduler: answers equal those of Generator and Scorer, to the bit, with any cache,
 // the batches and the index.
 
 #include <random>

@@ -1,4 +1,4 @@
-// What the scheduler promises of its order: who runs when, what is not computed twice, who makes room.
+// The scheduler's order: which job runs when, what is not computed twice, which job is preempted.
 
 #include "scheduler_support.hpp"
 
@@ -72,7 +72,7 @@ TEST_CASE("an owner's reply has a token in every step, however many of another's
   const auto one = s.submit(owned("one", words(90, 5), 60));
   const auto has_begun = [](const auto& sink) { return sink->pieces > 0; };
   while (!has_begun(one) || !std::all_of(many.begin(), many.end(), has_begun)) s.scheduler->step();
-  for (int i = 0; i < 4; ++i) s.scheduler->step();  // whoever waited longest has had its turn
+  for (int i = 0; i < 4; ++i) s.scheduler->step();  // the longest waiting one has had its turn
   std::vector<std::size_t> before;
   for (const auto& sink : many) before.push_back(sink->pieces);
   for (std::size_t i = one->pieces + 1, last = i + 33; i < last; ++i) {

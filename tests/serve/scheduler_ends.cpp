@@ -27,7 +27,7 @@ TEST_CASE("only the job whose logits are not finite fails") {
   std::vector<std::shared_ptr<RecordingSink>> sinks;
   for (std::uint64_t i = 0; i < 30; ++i) jobs.push_back(job_of(words(i, 10), 20));
   for (const Job& job : jobs) sinks.push_back(s.submit(job));
-  // A step that failed is repeated at once: the others lose no time.
+  // A failed step is repeated at once, without delay for the others.
   for (std::size_t steps = 1; s.scheduler->step() && steps < 20; ++steps)
     for (const auto& sink : sinks) CHECK((sink->is_over || sink->pieces == steps));
   s.finish();

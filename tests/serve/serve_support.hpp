@@ -35,7 +35,7 @@ inline std::string bits(const std::vector<moe::PositionLogProbabilities>& all) {
   for (const auto& p : all) add_bits(out, p);
   return out;
 }
-/// Everything of a reply that may not depend on how it came about.
+/// The parts of a reply that must not depend on batches or reuse.
 inline std::string reply_bits(const Generation& g) {
   std::string out = g.text + '\0' + std::string(name_of(g.end)) + '\0' + g.stop + '\0';
   for (const TokenId id : g.tokens) out.append(reinterpret_cast<const char*>(&id), sizeof id);

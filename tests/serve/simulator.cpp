@@ -1,5 +1,5 @@
 // The scheduler under random events: jobs of all kinds come and go, are paused and cancelled, in caches far too small.
-// After each event the books must balance, and each answer must be that of the job alone.
+// After each event the counters must be consistent, and each answer must equal that of the job alone.
 
 #include <iostream>
 #include <random>
@@ -29,7 +29,7 @@ class Simulation {
     auto engine = std::make_unique<FakeEngine>(model_, pages_);
     engine_ = engine.get();
     scheduler_ = std::move(*Scheduler::create(std::move(engine), o));
-    // Admission leaves room, so that real shortage is rare: some more is made up, as long as somebody can make room.
+    // Admission leaves room, so real shortage is rare: more is simulated, as long as some job can be preempted.
     engine_->refuses = [this] { return refusals_ > 0 && holders() > 1 && refusals_-- > 0; };
     const std::uint64_t longest = below(2) == 0 ? 20 : 180;
     longest_reply_ = static_cast<std::uint64_t>(pick({60, 200, 380}));
@@ -196,7 +196,7 @@ class Simulation {
     failures += !expected.failed.empty();
   }
 
-  // Everything ends when nobody is paused any more, and then only the index holds anything.
+  // Everything ends when no job is paused any more; then only the index holds sequences.
   void finish() {
     for (const auto& [id, job] : running_) scheduler_->resume(id);
     int steps = 0;

@@ -1,4 +1,4 @@
-// Tasks run in their order; who brings more than there is room for waits.
+// Tasks run in order; post() blocks when the queue is full.
 
 #include "serve/task_thread.hpp"
 

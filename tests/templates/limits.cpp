@@ -1,4 +1,4 @@
-// A template is hostile input: whatever it asks for, it ends soon, in bounded memory, with a fault.
+// Templates are untrusted: any template ends soon, in limited memory, with a fault if it exceeds a limit.
 
 #include <ctime>
 #include <nlohmann/json.hpp>

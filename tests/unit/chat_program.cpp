@@ -31,7 +31,7 @@ struct Folder : ScratchDir {
     write_file(dir / "in", input);
     std::vector<std::string> arguments = {"--model", dir.string(), "--threads", "1"};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    // The program's standard input is a file: `run_program` adds the outputs behind it.
+    // The program's standard input is a file: `run_program` appends the outputs.
     return run_program(*this, "<" + moe_test::shell_quoted(dir / "in"), kRun, arguments);
   }
 };

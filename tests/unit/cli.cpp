@@ -1,4 +1,4 @@
-// What command lines share: exit status, durations, token ids, .npy files.
+// Shared code of the programs: exit status, durations, token ids, .npy files.
 
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -138,7 +138,7 @@ TEST_CASE("a .npy file has NumPy's header, and its name only when complete") {
   float last = 0;
   std::memcpy(&last, bytes.data() + bytes.size() - sizeof last, sizeof last);
   CHECK(last == 6.0f);
-  // A FIFO cannot be gone back in: its reader gets the same bytes nevertheless.
+  // A FIFO is not seekable, but its reader gets the same bytes.
   const std::string fifo = scratch / "fifo";
   REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
   std::string received;

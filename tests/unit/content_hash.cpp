@@ -1,4 +1,4 @@
-// Model::content_hash: it names the bytes that were loaded, whatever happens to the files meanwhile.
+// Model::content_hash: it identifies the loaded bytes, whatever happens to the files meanwhile.
 
 #include "checkpoint/content_hash.hpp"
 #include "model/model_impl.hpp"

@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using Limit = std::optional<std::int64_t>;
 
-/// A tree that stands for the system's root.
+/// A fake root directory.
 struct Root : moe_test::ScratchDir {
   Root() : ScratchDir("moe_cpu_limit") {}
   Root& file(const std::string& path, const std::string& text) {

@@ -1,4 +1,4 @@
-// What a step asks of the machine (moe/demand.hpp), and which instructions it meets there (moe/cpu.hpp).
+// Bytes and operations of a step (moe/demand.hpp), and the instruction set (moe/cpu.hpp).
 
 #include "moe/demand.hpp"
 

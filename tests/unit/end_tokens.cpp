@@ -1,4 +1,4 @@
-// What the files of a Hugging Face directory say about the ends of replies, and rows that no token has.
+// End tokens from the files of a Hugging Face directory, and rows without a token.
 
 #include <nlohmann/json.hpp>
 

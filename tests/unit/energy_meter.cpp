@@ -1,4 +1,4 @@
-// Joules by RAPL, read from a tree that stands for the system's.
+// Joules by RAPL, read from a fake directory tree.
 
 #include "support/energy_meter.hpp"
 

@@ -1,5 +1,5 @@
-// The AI-Index view: the published table as foreign bytes, the figures that follow from it held against values computed
-// elsewhere, the gaps in words, and measured models apart from published ones.
+// The AI-Index view: the published table as untrusted input, derived figures compared with independently computed
+// values, gaps in words, and measured models separate from published ones.
 
 #include "moe/eval/ai_index.hpp"
 

@@ -1,4 +1,4 @@
-// What a run cost: FLOPs by question, subject and run, joules where they can be read, compute beside other models'.
+// Costs of a run: FLOPs by question, subject and run, joules if readable, compute compared with other models.
 
 #include "moe/eval/report.hpp"
 #include "moe/eval/until_known.hpp"

@@ -1,4 +1,4 @@
-// moe-eval's dials of the router, its statistics of experts, and its search, as a script sees them.
+// moe-eval's router settings, its statistics of experts, and its search, run as by a script.
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -138,7 +138,7 @@ TEST_CASE("a sweep of experts runs and lists a dense model once, with one word")
                                  "m[top_k=4][expert_mass=0.5]", "m[top_k=4][expert_mass=1]", "d[dense]"});
   CHECK(names(run_file(s, {"--model", "d=" + dense, "--sweep", "kv=f16,f32", "--sweep", "top_k=4"})) ==
         std::vector<std::string>{"m[kv=f16][top_k=4]", "m[kv=f32][top_k=4]", "d[dense][kv=f16]", "d[dense][kv=f32]"});
-  // What has nothing to turn is still refused, and so is what is no number.
+  // Dense models alone are still refused, and so are values that are not numbers.
   const auto alone = moe_test::run_program(
       s, "MOE_THREADS=1", MOE_EVAL, {"--model", dense, "--tasks", kExam, "--limit", "2", "--sweep", "top_k=2,4"});
   check_one_line(alone, 1, "dense");

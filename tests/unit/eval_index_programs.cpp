@@ -1,4 +1,4 @@
-// moe-eval index: the built-in table or another one, runs beside it, files, and what it refuses.
+// moe-eval index: the built-in table or another one, with runs, files, and errors.
 
 #include <nlohmann/json.hpp>
 

@@ -1,4 +1,4 @@
-// What a run puts out when names are chosen badly: tables, result files, and names that would meet.
+// Outputs with unusual names: tables, result files, and colliding names.
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-// moe-eval as a script sees it: exit status, one-line errors, a run that goes on, history and compare.
+// moe-eval run as by a script: exit status, one-line errors, continued runs, history and compare.
 
 #include <sqlite3.h>
 
@@ -22,7 +22,7 @@ struct Scratch : moe_test::ScratchDir {
   Scratch() : ScratchDir("moe_eval_programs") {}
 };
 
-/// `before` stands in front of the command, as what is piped into it.
+/// `before` precedes the command, such as a pipe into it.
 ProgramOutcome run(const Scratch& scratch, const std::vector<std::string>& arguments, const std::string& before = "") {
   return moe_test::run_program(scratch, before + "MOE_THREADS=1", MOE_EVAL,
                                arguments);  // nothing here is about threads

@@ -1,5 +1,5 @@
-// The report's three forms: what stands in them, in which order, and that foreign text stays text. Pictures by a gnuplot
-// that is missing, fails, lies or hangs, and by the real one.
+// The report's three forms: contents, order, and escaping of untrusted text. Pictures by a gnuplot that is missing,
+// fails, gives wrong output or hangs, and by the real one.
 
 #include <sys/wait.h>
 

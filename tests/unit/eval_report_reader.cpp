@@ -1,4 +1,4 @@
-// run.json as foreign bytes: every member of a wrong kind, out of range or missing is one clear error.
+// run.json as untrusted input: every member of a wrong type, out of range or missing is a clear error.
 
 #include "eval/report/run_reader.hpp"
 

@@ -1,4 +1,4 @@
-// What stands between requests and a Session: log-softmax, prefix tree, pair encoding.
+// From requests to a Session: log-softmax, prefix tree, pair encoding.
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-// Sequential comparisons: closed forms, guarantees by a small simulation, models that stop when it is known.
+// Sequential comparisons: closed forms, guarantees by a small simulation, early stopping of models.
 
 #include "moe/eval/sequential.hpp"
 
@@ -51,7 +51,8 @@ TEST_CASE("the capital at no gap is the mixture martingale, and order does not m
 }
 
 TEST_CASE("clusters: the interval is of the gap per question, and covers it at every look") {
-  // Large clusters favour a, small ones b: per question the gap is (5 * 0.2 - 1 * 0.4) / 6 = 0.1, per cluster it is not.
+  // Large clusters favour a, small ones b: per question the gap is (5 * 0.2 - 1 * 0.4) / 6 = 0.1, per cluster it is
+  // not.
   Random random(7);
   int missed = 0;
   constexpr int kRuns = 200;

@@ -1,4 +1,4 @@
-// What is promised of runs that stop when it is known, by simulation: whole runs on exams of two or more models.
+// Guarantees of early stopping, by simulation: whole runs on exams of two or more models.
 
 #include <doctest/doctest.h>
 

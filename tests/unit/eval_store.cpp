@@ -189,7 +189,7 @@ TEST_CASE("what is damaged or no store is refused by name, and left as it is") {
   CHECK(RunStore::open_read_only(scratch / "absent.db").error().code == moe::ErrorCode::not_found);
   CHECK(RunStore::open("/absent/folder/x.db").error().code == moe::ErrorCode::io);
   CHECK(RunStore::open("/absent/folder/x.db").error().message.find("/absent/folder/x.db") != std::string::npos);
-  // A wrong number inside a sound file.
+  // A wrong number inside a valid file.
   sql(good, "UPDATE scores SET log_likelihood = log_likelihood + 1 WHERE key = (SELECT key FROM scores LIMIT 1)");
   const auto store = open_store(good);
   CountingModel inner;

@@ -1,4 +1,4 @@
-// Listing a store needs no permission to write and leaves nothing behind, whatever state its files are in.
+// Listing a store needs no write permission and creates no files, in any state of the store.
 
 #include <fcntl.h>
 #include <sched.h>
@@ -228,7 +228,7 @@ TEST_CASE("any path may name a store that is listed; what is no regular file is 
     begin(*open_store(path), "first");
     CHECK(run_count(*open_to_list(path)) == 1);
   }
-  // The log lies beside the file that a link leads to.
+  // The log is next to the target of the link.
   const fs::path folder = scratch.dir / "elsewhere";
   fs::create_directory(folder);
   make(folder, "log without index");

@@ -191,7 +191,7 @@ TEST_CASE("whole texts: every token once, no window longer than the model's") {
       for (const TextWindow& w : text_windows(count, length)) {
         CHECK(w.begin == next);
         CHECK(w.end > w.begin);
-        CHECK(w.first < w.begin);  // something stands before the first target
+        CHECK(w.first < w.begin);  // there is context before the first target
         CHECK(w.input_count() <= length);
         CHECK((w.begin == 0 || w.input_count() == length));
         next = w.end;

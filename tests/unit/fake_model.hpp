@@ -9,7 +9,7 @@
 namespace moe_test {
 
 /// log-likelihood = -16 u / 2^48 with u the first six bytes, big endian, of SHA-256(context 0x1f continuation); greedy
-/// where two bits of the next byte are zero. Whole texts stand behind an empty context. `reply_to` gives replies.
+/// where two bits of the next byte are zero. Whole texts follow an empty context. `reply_to` gives replies.
 class FakeModel : public moe::eval::LanguageModel {
  public:
   std::function<std::string(std::string_view context)> reply_to;

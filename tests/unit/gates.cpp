@@ -1,5 +1,5 @@
-// Text, results and standard output leave through one gate each. Code that goes past one brings the faults back that it
-// was built against, so the sources are searched for the ways past.
+// Text, results and standard output are written by one function each. Code that bypasses them would bring back errors
+// that they prevent, so the sources are searched for bypasses.
 
 #include <algorithm>
 #include <regex>
@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Gate {
-  const char* way_past;              // what must not stand in a line
+  const char* way_past;              // must not occur in a line
   std::vector<const char*> folders;  // where
   std::vector<const char*> except;   // the gate itself
   const char* instead;

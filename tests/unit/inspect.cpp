@@ -1,4 +1,4 @@
-// What Model::inspect() says of model files and of bare configurations, against the closed forms.
+// Model::inspect() of model files and of configurations without weights, against the closed forms.
 
 #include <nlohmann/json.hpp>
 

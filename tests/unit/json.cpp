@@ -1,4 +1,4 @@
-// The reader of JSON from outside: what it reads, what it refuses, what it costs.
+// The reader of untrusted JSON: accepted and refused input, memory and time.
 
 #include "support/json.hpp"
 

@@ -13,7 +13,7 @@ namespace names_test {
 
 namespace {
 
-/// Values 0 to `last`; what lies behind has no name, so that a new value cannot be forgotten here.
+/// Values 0 to `last`; later ones have no name, so that a new value cannot be forgotten here.
 template <class E>
 void check_names(E last, bool has_end = true) {
   std::set<std::string_view> names;

@@ -1,4 +1,4 @@
-// The one way to write a result: whole or not at all, through links, and through what is no regular file.
+// OutputFile: complete or not at all, through links, and to other outputs than regular files.
 
 #include "support/output_file.hpp"
 

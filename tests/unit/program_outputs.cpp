@@ -198,7 +198,7 @@ TEST_CASE("an empty path is a wrong usage, never no path at all") {
       if (some[0].starts_with("--"))
         for (const std::string& word : usage_of(program).prints)
           if (word != some[0]) arguments.push_back(word);
-      // Its own option once, and the value that stood behind it not at all.
+      // Its own option once, without its value.
       if (some[0] == "--model" || some[0] == "--tasks") {
         const auto& prints = usage_of(program).prints;
         const auto at = std::find(prints.begin(), prints.end(), some[0]);

@@ -1,4 +1,4 @@
-// What goes wrong while a GGUF file is written: one error that says what, and nothing left behind. And moe-quantize as a
+// Errors while a GGUF file is written: one clear error, and no files left. And moe-quantize as a
 // script sees it.
 
 #include <sys/resource.h>

@@ -38,7 +38,7 @@ struct Written {
   }
 };
 
-// Forces `ids` one after the other, as long as the reply goes on. Two rows of padding stand behind the vocabulary.
+// Forces `ids` one after the other, while the reply continues. Two rows of padding follow the vocabulary.
 Written write(const moe::Tokenizer& tokens, const Ids& ids, const GenerateOptions& options,
               std::int64_t max_tokens = 1000) {
   auto reply = Reply::create(&tokens, options, max_tokens, 0, TextStart::goes_on);

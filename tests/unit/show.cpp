@@ -79,7 +79,7 @@ TEST_CASE("text from a file cannot move the cursor, break the line or turn it ro
                   "txt.exe") == "\\u202etxt.exe");  // right-to-left override
   CHECK(printable("\xE2\x81\xA6\xE2\x80\x8F") == "\\u2066\\u200f");
   CHECK(printable("\xE2\x80\xA8\xE2\x80\xA9\xC2\x85") == "\\u2028\\u2029\\u0085");  // line ends beyond ASCII
-  CHECK(printable("\xF3\xA0\x81\x81") == "\\U000e0041");                            // a tag, seen by nobody
+  CHECK(printable("\xF3\xA0\x81\x81") == "\\U000e0041");                            // an invisible tag
   CHECK(printable("\xff\xC3") == "\\xff\\xc3");                                     // no UTF-8
   CHECK(printable("\xED\xA0\x80") == "\\xed\\xa0\\x80");                            // a surrogate
   CHECK(printable("\xC0\x8A") == "\\xc0\\x8a");                                     // an overlong line feed

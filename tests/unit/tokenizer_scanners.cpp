@@ -1,4 +1,4 @@
-// The hand-written scanners against the patterns they stand for, under PCRE2.
+// The hand-written scanners against the patterns that they implement, run by PCRE2.
 
 #include <random>
 

@@ -16,14 +16,14 @@ void add_chat_options(CLI::App& app, ChatArguments& arguments) {
   add_path(app, "--messages", arguments.messages,
            "JSON file with a list of {\"role\", \"content\"} to reply to; - for standard input")
       ->type_name("FILE");
-  app.add_option("--system", arguments.system, "system message in front of a conversation")->type_name("TEXT");
+  app.add_option("--system", arguments.system, "system message of a conversation")->type_name("TEXT");
   add_path(app, "--chat-template", arguments.chat_template,
            "a template: a file that ends in .jinja or has a / in its path, or the NAME of one of the model's")
       ->type_name("FILE|NAME");
   app.add_option("--chat-template-args", arguments.chat_template_args,
                  "JSON object with further variables of the template, {\"enable_thinking\": false}")
       ->type_name("JSON");
-  app.add_option("--chat-date", arguments.chat_date, "the date that a template is told, 2026-11-28 (now)")
+  app.add_option("--chat-date", arguments.chat_date, "the date that a template sees, 2026-11-28 (now)")
       ->type_name("DATE");
   app.add_flag("--show-prompt", arguments.show_prompt,
                "print the prompt as the model would read it, and no reply; its token ids go to stderr");

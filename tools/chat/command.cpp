@@ -19,13 +19,13 @@ constexpr std::array<Known, 7> kKnown{{{"help", CommandKind::help},
 
 constexpr std::array<CommandHelp, 8> kHelp{{
     {"/help", "this list"},
-    {"/system TEXT", "begin anew under this system message; without TEXT, without one"},
+    {"/system TEXT", "restart with this system message; without TEXT, with none"},
     {"/retry", "write the last reply again, with the next seed"},
     {"/save FILE", "write the conversation as JSON, which --messages reads"},
-    {"/clear", "begin anew, the system message stays"},
+    {"/clear", "restart, keeping the system message"},
     {"/quit", "leave; so does Ctrl-D"},
     {"//TEXT", "a message that begins with a slash"},
-    {"TEXT\\", "a message goes on in the next line"},
+    {"TEXT\\", "the message continues in the next line"},
 }};
 
 std::string_view trimmed(std::string_view text) {

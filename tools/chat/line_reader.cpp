@@ -37,7 +37,7 @@ Byte read_byte(char& byte) {
   }
 }
 
-// The editor's next character: of UTF-8, whatever the locale is called.
+// The editor's next character: always UTF-8, in any locale.
 int read_character(EditLine*, wchar_t* out) {
   std::mbstate_t state{};
   for (;;) {

@@ -17,7 +17,7 @@ inline constexpr int kDone = 0, kBadInput = 1, kUsage = 2, kInternal = 3, kInter
 
 int exit_status(moe::ErrorCode code);
 
-/// "program: message" on stderr, on one line whatever the message holds.
+/// "program: message" on stderr, always on one line.
 void complain(std::string_view program, std::string_view message);
 
 /// An option or argument that names a file or folder. An empty name (an unset shell variable) is a usage error; it must

@@ -109,7 +109,7 @@ class MOE_API LanguageModel {
   virtual Work text_work(std::int64_t tokens, std::int64_t experts) const;
 
   /// Model FLOPs of one forward pass over `tokens` tokens with logits at `rows` positions; empty when not known.
-  /// `experts`: Score::pass_experts; -1 stands for top_k of every token.
+  /// `experts`: Score::pass_experts; -1 means top_k for every token.
   virtual Work pass_work(std::int64_t tokens, std::int64_t rows, std::int64_t experts) const;
   /// Work executed since the model was created.
   virtual Work executed() const;

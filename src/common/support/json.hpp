@@ -41,7 +41,7 @@ struct JsonTree {
     object
   };
   std::deque<Kind> kinds;
-  /// Numbers: their bits. Strings: offset << 32 | length in `texts`. Containers: index behind the last value << 32 |
+  /// Numbers: their bits. Strings: offset << 32 | length in `texts`. Containers: index after the last value << 32 |
   /// number of elements, or for an object the index of its entry in `sorted` plus 1, or 0 where it has few keys.
   std::deque<std::uint64_t> payloads;
   /// Per object of many keys: their number, then the keys' indices in the order of their texts.

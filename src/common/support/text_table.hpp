@@ -13,7 +13,8 @@ namespace moe::inline MOE_ABI {
 std::string shown_name(std::string_view name);
 
 /// Words in lines of at most `columns`, the second and later ones indented by two. A word that is longer is cut
-/// in the middle; `columns` is at least 8. The text is printable but for colours (ESC [ ... m); it ends in a newline.
+/// in the middle; `columns` is at least 8. The text is printable except for colours (ESC [ ... m); it ends in a
+/// newline.
 std::string wrapped(std::string_view text, std::size_t columns);
 
 /// Columns as wide as their widest cell. Cells are shown by support/show.hpp: on one line, nothing that moves the

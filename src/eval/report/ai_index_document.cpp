@@ -199,7 +199,7 @@ void add_gaps(ReportDocument& out, const View& view) {
                   "questions. Then what is real here stays real question by question; what is not distinguishable here "
                   "may be told apart that way, with fewer questions than named. real: more than this noise. It "
                   "knows nothing of differences in prompts, of contamination, or of picking the best of many rows. "
-                  "Each gap is judged by itself at 5 %, two-sided. MDE: the gap that 80 % of such exams would "
+                  "Each gap is tested separately at 5 %, two-sided. MDE: the gap that 80 % of such exams would "
                   "find; questions: how many it takes for 80 % of exams to find this gap.",
                   count_form(kQuestions)));
   std::vector<Column> columns = {{"year of release", false}, {"US %"}, {"CN %"}};

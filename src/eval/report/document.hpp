@@ -80,7 +80,7 @@ Cell significant_cell(std::int64_t value, std::string at, double scale = 1);
 Cell p_cell(double p, std::string at);
 /// "86.5 to 89.3"; its ends are two numbers of one member.
 Cell interval_cell(const read::Interval& interval, std::string at, bool is_signed);
-/// Shares as percent, other metrics as they are.
+/// Shares as percent, other metrics unchanged.
 Cell metric_cell(const std::string& key, const std::optional<double>& value, std::string at);
 /// With its unit; `what` stands between.
 std::string metric_title(const std::string& key, const std::string& what = {});

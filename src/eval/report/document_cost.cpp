@@ -220,12 +220,11 @@ void add_results(ReportDocument& out, const Section& section) {
   for (const ModelResult& r : section.results) table.rows.push_back(result_row(r, section, keys));
   out.table(std::move(table));
   if (section.results.size() > 1 && section.has_accuracy())
-    out.add(
-        Block::Kind::small,
-        "Above chance: 0 is guessing, 100 is perfect. " +
-            multiplier_meaning("Compute \xC3\x97", reference_of(section)) +
-            "; above 1 it is the cheaper way. Its interval: questions drawn anew 2,000 times; an end is open where the "
-            "others' front does not reach.");
+    out.add(Block::Kind::small, "Above chance: 0 is guessing, 100 is perfect. " +
+                                    multiplier_meaning("Compute \xC3\x97", reference_of(section)) +
+                                    "; above 1 it is the cheaper way. Its interval: 2,000 bootstrap samples of "
+                                    "questions; an end is open where the "
+                                    "others' front does not reach.");
 }
 
 void add_costs(ReportDocument& out, const Section& section, Painter& painter) {

@@ -107,9 +107,10 @@ void add_families(ReportDocument& out, const std::vector<read::Run>& runs) {
   if (table.rows.empty()) return;
   out.heading(2, "Families");
   out.table(std::move(table));
-  out.add(Block::Kind::small,
-          "Bootstrap over whole clusters of questions. The best of each family is looked for anew in every sample: the "
-          "error of the two winners alone would ignore that they were picked for winning.");
+  out.add(
+      Block::Kind::small,
+      "Bootstrap over whole clusters of questions. The best of each family is determined again in every sample: the "
+      "error of the two winners alone would ignore that they were picked for winning.");
 }
 
 }  // namespace moe::inline MOE_ABI::eval

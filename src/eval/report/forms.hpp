@@ -34,7 +34,7 @@ std::string exact_form(double value);
 /// Text from outside in HTML, as content or within a quoted attribute. Control characters and marks that turn the
 /// direction of text become visible (support/show.hpp).
 std::string html_escaped(std::string_view text);
-/// Foreign text in Markdown, in a table as well: on one line, no markup of its own.
+/// Text from outside in Markdown, also in tables: on one line, with its markup escaped.
 std::string markdown_escaped(std::string_view text);
 /// Foreign text as a field of CSV: quoted where it must be; what a spreadsheet would take for a formula begins with '.
 std::string csv_escaped(std::string_view text);

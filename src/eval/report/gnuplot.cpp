@@ -26,7 +26,7 @@ constexpr std::chrono::seconds kPatience{20};
 
 std::string system_text(int error) { return std::error_code(error, std::generic_category()).message(); }
 
-// A file without a name: whatever happens, nothing stays behind and nobody else can open it.
+// An unnamed file: it is removed in any case, and no other program can open it.
 class Scratch {
  public:
   Scratch() {

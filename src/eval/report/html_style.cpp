@@ -4,7 +4,7 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-// --c<n> are the colours of the pictures (pictures.hpp). Blue and vermilion of Okabe and Ito's palette stand for A and
+// --c<n> are the colours of the pictures (pictures.hpp). Blue and vermilion of Okabe and Ito's palette are the colours of A and
 // B: they differ for every kind of colour vision and in grey.
 const char* const kPageColours = R"css(:root {
   color-scheme: light dark;

@@ -55,7 +55,7 @@ class Labels {
   Labels(const Frame& f, const Axis& x, const Axis& y, std::size_t letters) : f_(f), x_(x), y_(y), letters_(letters) {}
 
   void add_obstacles(const std::vector<Point>& points, const std::vector<Point>& front);
-  /// Empty where there is no room. Among many points a name that stands apart from its own gets a thin line to it.
+  /// Empty where there is no room. Among many points, a thin line connects a distant name with its point.
   std::string place(const Point& p, std::size_t number, bool is_crowded);
   /// As the label is written.
   std::string shown(const std::string& label) const;

@@ -133,7 +133,7 @@ class Rewriter {
       const auto read = std::from_chars(content.data() + 1, content.data() + content.size(), label);
       if (read.ec != std::errc{} || read.ptr == content.data() + content.size() || *read.ptr != '@' ||
           label >= labels_.size())
-        return refused("a label that nobody gave");
+        return refused("an unknown label");
       out_ += html_escaped(labels_[label]);
       content.remove_prefix(static_cast<std::size_t>(read.ptr + 1 - content.data()));
     }

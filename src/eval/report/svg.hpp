@@ -8,7 +8,7 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// Grey n of 255 in a script ("#0c0c0c" is 12) stands for the colour --c<n> of the page's style sheet.
+/// Grey n of 255 in a script ("#0c0c0c" is 12) becomes the colour --c<n> of the page's style sheet.
 inline constexpr int kMostColour = 40;
 std::string colour_of(int number);
 

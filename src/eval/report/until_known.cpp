@@ -19,7 +19,7 @@ std::vector<std::string> shown_names(const RunReport& report) {
   return out;
 }
 
-// What is shown of the page's table, with the accuracies behind the names.
+// The columns of the page's table, with accuracies after the names.
 Table with_accuracy(Table table, const RunReport& report) {
   table.columns.insert(table.columns.begin() + 1, Column{"acc %"});
   for (std::size_t m = 0; m < table.rows.size(); ++m) {
@@ -119,7 +119,7 @@ std::string render_families(const RunReport& report, const TableOptions& options
                    options.columns);
   }
   out += wrapped(fmt::format("Family gaps: {} bootstrap samples of whole clusters of questions; in each, the best of "
-                             "either family is looked for anew",
+                             "either family is determined again",
                              count_form(report.family_gaps[0].gap.replicates)),
                  options.columns);
   return out;

@@ -76,7 +76,7 @@ Result<std::vector<Regex::Match>> Regex::matches(std::string_view text) const {
     };
     if (pairs == 1) match.value = group(0);
     for (std::uint32_t g = 1; g < pairs && match.value.empty(); ++g) match.value = group(g);
-    // \K may set the start behind the end.
+    // \K may set the start after the end.
     if (match.begin > match.end) match.begin = match.end;
     // As in Python: an empty match may touch the previous match, but the search always advances.
     options = match.begin == match.end ? PCRE2_NOTEMPTY_ATSTART : 0;

@@ -147,16 +147,15 @@ Result<std::unique_ptr<Database>> open_store_read_only(const std::string& path) 
     return fail(ErrorCode::io, fmt::format("store {}: {}", path, std::strerror(errno)));
   }
   if (!S_ISREG(status.st_mode)) return no_file(path);
-  // The log lies beside the file itself.
+  // The log is next to the file itself.
   std::error_code failed;
   const std::string file = std::filesystem::canonical(path, failed).string();
   if (failed) return fail(ErrorCode::io, fmt::format("store {}: {}", path, failed.message()));
   const bool has_log = ::stat((file + "-wal").c_str(), &status) == 0;
   const bool has_index = ::stat((file + "-shm").c_str(), &status) == 0;
-  // If a program uses the store or was killed, the log's index exists, and with it the locks. Otherwise SQLite would
-  // create these files for locking; such a file is read without locks, and Database checks that it does not change.
-  // A log without an index was copied, or is on a file system without shared memory: it is read with an index in
-  // memory.
+  // With a log and its index (the store is in use, or its program was killed) there are locks. Without a log, SQLite
+  // would create files for locking: read without locks, and Database checks that the file does not change. A log
+  // without an index (copied, or no shared memory on that file system) is read with an index in memory.
   const bool locks = has_log && has_index;
   const char* parameters = locks ? "?mode=ro" : has_log ? "?mode=ro&vfs=unix-none" : "?mode=ro&immutable=1";
   auto database = open_database(path, as_uri(file, parameters), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);

@@ -27,7 +27,7 @@ class TextOffsets {
   std::int64_t characters_ = 0;
 };
 
-/// The four lists of /v1/completions, of a prompt that is echoed and of a reply, in stretches.
+/// The four lists of /v1/completions, of an echoed prompt and of a reply, in pieces.
 class CompletionLogprobs {
  public:
   CompletionLogprobs(const Tokenizer& tokenizer, SpecialTokens special) : tokenizer_(tokenizer), special_(special) {}

@@ -77,7 +77,7 @@ struct Framing {
 };
 
 std::optional<Fault> check_field(std::string_view line, Framing& framing) {
-  if (line.front() == ' ' || line.front() == '\t') return Fault{400, "a header goes on in a second line"};
+  if (line.front() == ' ' || line.front() == '\t') return Fault{400, "a header is folded over several lines"};
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
     return Fault{400, "a header's name is no token in front of a colon"};
@@ -194,7 +194,7 @@ bool ChunkCheck::step(char c) {
     case State::data_end: state_ = State::size; return c == '\n' || fault("a chunk does not end with CR LF");
     case State::last_return:
       state_ = State::last_end;
-      return c == '\r' || fault("there are trailers behind the last chunk");
+      return c == '\r' || fault("there are trailers after the last chunk");
     case State::last_end: state_ = State::done; return c == '\n' || fault("the last chunk does not end with CR LF");
     case State::data:
     case State::done: return true;

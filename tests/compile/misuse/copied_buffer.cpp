@@ -1,4 +1,4 @@
-// A copy of megabytes that nobody meant.
+// An accidental copy of a large buffer.
 // expect: deleted
 #include "moe/tensor.hpp"
 

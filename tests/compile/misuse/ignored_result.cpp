@@ -1,4 +1,4 @@
-// An error that nobody looks at.
+// An ignored error.
 // expect: nodiscard|unused-result|warn_unused_result
 #include "moe/error.hpp"
 

@@ -1,5 +1,5 @@
 #pragma once
-// Shared by the encoders of the 32-value formats. Every product and sum is rounded by itself, as in the reference
+// Shared by the encoders of the 32-value formats. Every product and sum is rounded separately, as in the reference
 // implementation of the formats: the same values give the same bytes, with every compiler.
 
 #include <cmath>
