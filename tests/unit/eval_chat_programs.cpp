@@ -66,7 +66,8 @@ TEST_CASE("options of chat templates that do not go together, and templates that
   check_one_line(asked(chat, {"--chat-date", "2026-01-01"}), 2, "--chat-date needs");
   check_one_line(asked(chat, {"--enable-thinking", "false"}), 2, "--enable-thinking needs");
   check_one_line(asked(chat, {"--apply-chat-template", "--enable-thinking", "true"}), 2, "needs --think-end-token");
-  check_one_line(asked(chat, {"--apply-chat-template", "--sweep", "chat_template=none,default"}), 2, "--sweep chat_template replaces --apply-chat-template");
+  check_one_line(asked(chat, {"--apply-chat-template", "--sweep", "chat_template=none,default"}), 2,
+                 "--sweep chat_template replaces --apply-chat-template");
   check_one_line(asked(chat, {"--apply-chat-template", "default", "--chat-template", "rag"}), 2, "say two things");
   check_one_line(asked(chat, {"--sweep", "chat_template=none", "--fewshot-as-multiturn", "true"}), 2, "needs");
 
