@@ -1,0 +1,99 @@
+// Gemma 2 and Gemma 3 (text): norms before and after each branch, stored as w - 1; GELU; embedding times sqrt(D).
+// Gemma 2 soft-caps scores and logits and has windows in every other layer. Gemma 3 has them in all but every sixth, with a
+// separate RoPE base, and norms of each q and k head. Source: Gemma 2 and 3 reports (arXiv:2408.00118, arXiv:2503.19786),
+// section 2 of each; transformers, modeling_gemma2 and modeling_gemma3.
+#include <cmath>
+
+#include "arch/common_fields.hpp"
+#include "arch/family.hpp"
+#include "arch/grouped_query.hpp"
+#include "arch/limits.hpp"
+#include "arch/rope.hpp"
+#include "arch/sliding_window.hpp"
+#include "arch/soft_caps.hpp"
+
+namespace moe::inline MOE_ABI::arch {
+namespace gemma {
+
+constexpr TensorName kNames[] = {
+    {Role::post_attention_norm, "model.layers.{l}.post_attention_layernorm.weight"},
+    {Role::ffn_norm, "model.layers.{l}.pre_feedforward_layernorm.weight"},
+    {Role::post_ffn_norm, "model.layers.{l}.post_feedforward_layernorm.weight"},
+};
+
+void set_common(ModelConfig& c) {
+  c.post_norms = true;
+  c.embedding_scale = std::sqrt(static_cast<double>(c.hidden_size));
+  c.activation = Activation::gelu_tanh;
+}
+
+ModelConfig read_gemma(const JsonConfig& json, std::string_view family) {
+  ModelConfig c = read_common(json, family, Activation::gelu_tanh);
+  read_gqa(json, c);
+  c.softmax_scale = 1.0 / std::sqrt(json.number("query_pre_attn_scalar"));
+  c.qkv_bias = c.o_bias = json.boolean("attention_bias");
+  read_soft_caps(json, c);
+  set_common(c);
+  return c;
+}
+
+// query_pre_attn_scalar is not stored: it is head_dim except in the 27B, recognised by the number of its layers.
+void read_scales(GgufConfig& meta, std::int64_t layers_of_27b, ModelConfig& c) {
+  if (c.layer_count == layers_of_27b)
+    c.softmax_scale = 1.0 / std::sqrt(static_cast<double>(c.hidden_size / c.head_count));
+  c.softmax_scale = meta.number_or("attention.scale", c.softmax_scale);
+  read_soft_caps(meta, c);
+  set_common(c);
+}
+
+ModelConfig gemma2_from_hf(const JsonConfig& json) {
+  ModelConfig c = read_gemma(json, "gemma2");
+  read_windows(
+      json, true, [](std::int64_t l) { return l % 2 == 0; }, c);
+  read_rope(json, RopeStyle::half_split, c);
+  return c;
+}
+
+ModelConfig gemma2_from_gguf(GgufConfig& meta) {
+  ModelConfig c = read_common(meta, "gemma2");
+  read_gqa(meta, c);
+  read_windows(meta, 2, c);
+  read_rope(meta, RopeStyle::half_split, c);
+  read_scales(meta, 46, c);
+  return c;
+}
+
+ModelConfig gemma3_from_hf(const JsonConfig& json) {
+  ModelConfig c = read_gemma(json, "gemma3_text");
+  c.qk_norm = QkNorm::head;
+  const std::int64_t period = json.integer("sliding_window_pattern", 1, kMaxLayers);
+  read_windows(
+      json, true, [&](std::int64_t l) { return (l + 1) % period != 0; }, c);
+  read_layered_rope(json, "rope_local_base_freq", c);
+  return c;
+}
+
+ModelConfig gemma3_from_gguf(GgufConfig& meta) {
+  ModelConfig c = read_common(meta, "gemma3_text");
+  read_gqa(meta, c);
+  c.qk_norm = QkNorm::head;
+  read_windows(meta, 6, c);
+  read_rope(meta, RopeStyle::half_split, c);
+  if (!meta.has("rope.freq_base")) c.rope.theta = 1e6;
+  if (!c.sliding_layers.empty()) {
+    RopeConfig sliding;
+    sliding.theta = meta.number_or("rope.freq_base_swa", 1e4);
+    set_sliding_rope(sliding, c);
+  }
+  read_scales(meta, 62, c);
+  return c;
+}
+
+}  // namespace gemma
+
+const Family kGemma2 = {"gemma2",      "gemma2", "Gemma2ForCausalLM", gemma::gemma2_from_hf, gemma::gemma2_from_gguf,
+                        gemma::kNames, true};
+const Family kGemma3 = {"gemma3_text", "gemma3", "Gemma3ForCausalLM", gemma::gemma3_from_hf, gemma::gemma3_from_gguf,
+                        gemma::kNames, true};
+
+}  // namespace moe::inline MOE_ABI::arch
