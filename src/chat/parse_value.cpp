@@ -57,32 +57,30 @@ ExprPtr ExpressionParser::primary(bool spaces) {
   return make(ExprKind::constant, stream_.line());
 }
 
-ExprPtr ExpressionParser::list() {
-  ExprPtr node = make(ExprKind::list, stream_.line());
-  stream_.expect_sign("[");
-  while (stream_.ok() && !stream_.is_sign("]")) {
+template <class Item>
+ExprPtr ExpressionParser::bracketed(ExprKind kind, std::string_view open, std::string_view close, Item&& item) {
+  ExprPtr node = make(kind, stream_.line());
+  stream_.expect_sign(open);
+  while (stream_.ok() && !stream_.is_sign(close)) {
     if (!node->items.empty()) stream_.expect_sign(",");
-    if (stream_.is_sign("]")) break;
-    node->items.push_back(expression());
+    if (stream_.is_sign(close)) break;
+    item(*node);
   }
-  stream_.expect_sign("]");
+  stream_.expect_sign(close);
   raise(*node);
   return node;
 }
 
+ExprPtr ExpressionParser::list() {
+  return bracketed(ExprKind::list, "[", "]", [&](Expr& node) { node.items.push_back(expression()); });
+}
+
 ExprPtr ExpressionParser::dict() {
-  ExprPtr node = make(ExprKind::dict, stream_.line());
-  stream_.expect_sign("{");
-  while (stream_.ok() && !stream_.is_sign("}")) {
-    if (!node->items.empty()) stream_.expect_sign(",");
-    if (stream_.is_sign("}")) break;
-    node->items.push_back(expression());
+  return bracketed(ExprKind::dict, "{", "}", [&](Expr& node) {
+    node.items.push_back(expression());
     stream_.expect_sign(":");
-    node->items.push_back(expression());
-  }
-  stream_.expect_sign("}");
-  raise(*node);
-  return node;
+    node.items.push_back(expression());
+  });
 }
 
 bool ExpressionParser::at_tuple_end(const TupleRules& rules) const {

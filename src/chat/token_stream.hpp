@@ -147,6 +147,9 @@ class ExpressionParser {
   ExprPtr test(ExprPtr node);
   ExprPtr list();
   ExprPtr dict();
+  /// Items between brackets, a comma after each but the last, where it may stand.
+  template <class Item>
+  ExprPtr bracketed(ExprKind kind, std::string_view open, std::string_view close, Item&& item);
   bool at_tuple_end(const TupleRules& rules) const;
   void mark_stored(Expr& target);
 
