@@ -93,8 +93,6 @@ std::vector<std::string> names_of(const std::vector<Setting>& rows) {
   return names;
 }
 
-}  // namespace
-
 moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const moe::ParallelFor& threads,
                                                     moe::ContentHash content_hash) {
   cli::ProgressLine line("loading " + row.name);
@@ -116,6 +114,26 @@ moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_pt
   auto changed = model->with_experts(row.experts.options);
   if (!changed) return moe::fail(changed.error().code, row.path + ": " + changed.error().message);
   return changed;
+}
+
+}  // namespace
+
+moe::Result<std::shared_ptr<const moe::Model>> RowModels::model_of(const Setting& row) {
+  if (loaded_ == nullptr || path_ != row.path) {
+    loaded_ = nullptr;  // before the next one is loaded
+    auto loaded = load(row, threads_, content_hash_);
+    if (!loaded) return loaded;
+    loaded_ = std::move(*loaded), path_ = row.path;
+  }
+  return with_setting(loaded_, row);
+}
+
+eval::StoredRun record_of(const Setting& row, const Options& o, const eval::StoreSetting& setting) {
+  eval::StoredRun record;
+  record.model = row.name, record.path = row.path;
+  record.limit = o.limit, record.seed = o.seed;
+  record.setting = setting;
+  return record;
 }
 
 eval::SessionModelOptions session_options(const Setting& row, const moe::ParallelFor& threads, const Options& o) {

@@ -23,10 +23,24 @@ struct Run {
 moe::Result<Run> prepare_run(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows,
                              const eval_chat::Rows& chat, const std::string& started);
 
-moe::Result<std::shared_ptr<const moe::Model>> load(const eval_rows::Setting& row, const moe::ParallelFor& threads,
-                                                    moe::ContentHash content_hash);
-moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_ptr<const moe::Model>& model,
-                                                            const eval_rows::Setting& row);
+/// The models of rows, one after the other. Rows of a sweep share one copy of the weights; otherwise one model is in memory
+/// at a time.
+class RowModels {
+ public:
+  RowModels(const moe::ParallelFor& threads, moe::ContentHash content_hash)
+      : threads_(threads), content_hash_(content_hash) {}
+  moe::Result<std::shared_ptr<const moe::Model>> model_of(const eval_rows::Setting& row);
+
+ private:
+  moe::ParallelFor threads_;
+  moe::ContentHash content_hash_;
+  std::string path_;
+  std::shared_ptr<const moe::Model> loaded_;
+};
+
+/// What a run store notes about the run of a row.
+moe::eval::StoredRun record_of(const eval_rows::Setting& row, const eval_rows::Options& o,
+                               const moe::eval::StoreSetting& setting);
 
 /// RunReport::peaks, with --peaks. Errors: those of moe_bench::measure_peaks.
 moe::Result<void> measure_peaks(const eval_rows::Options& o, moe::eval::RunReport& report);

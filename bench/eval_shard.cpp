@@ -17,7 +17,7 @@ namespace {
 
 namespace eval = moe::eval;
 
-// Where a launcher says which of its processes this is. `step`: must be set as well, and not "batch".
+// Where a launcher says which of its processes this is. `step` must be set as well: Slurm's batch scripts have none.
 struct Launcher {
   const char *rank, *size, *step;
 };
@@ -40,12 +40,8 @@ moe::Result<std::optional<Wanted>> of_launcher(const Launcher& launcher, const c
 moe::Result<std::int64_t> answer(const eval_rows::Setting& row, const eval::PreparedTask& task,
                                  const eval_rows::Options& o, const eval_until_known::Row& opened,
                                  eval::RunStore& store, const eval::Shard& shard, const moe::ParallelFor& threads) {
-  eval::StoredRun record;
-  record.model = row.name, record.path = row.path;
-  record.limit = o.limit, record.seed = o.seed;
-  record.setting = opened.setting;
   cli::ProgressLine line(fmt::format("{} {}, shard {}", row.name, task.spec.name, eval::to_string(shard)));
-  return eval::answer_shard(task, shard, *opened.scorer, store, std::move(record),
+  return eval::answer_shard(task, shard, *opened.scorer, store, eval_setup::record_of(row, o, opened.setting),
                             eval_setup::evaluate_options(threads, line).hooks);
 }
 
@@ -101,15 +97,11 @@ moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::
   if (!run) return moe::forward(run);
   if (!wanted.note.empty()) cli::complain("moe-eval", "note: " + wanted.note);
   const eval::RunReport& report = run->report;
-  moe::Result<std::shared_ptr<const moe::Model>> loaded(nullptr);
+  eval_setup::RowModels models(run->threads, moe::sha256);
   std::string text;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const eval_rows::Setting& row = rows[i];
-    if (i == 0 || rows[i - 1].path != row.path) {
-      loaded = nullptr;
-      loaded = eval_setup::load(row, run->threads, moe::sha256);
-    }
-    const auto model = loaded ? eval_setup::with_setting(*loaded, row) : loaded;
+    const auto model = models.model_of(row);
     if (!model) return moe::forward(model);
     auto opened = eval_setup::open_row(row, std::move(run->asked[i]), *model, run->threads, o, run->report);
     if (!opened) return moe::forward(opened);

@@ -26,11 +26,7 @@ moe::Result<eval::TaskOutcome> run_task(const Setting& row, const eval::Prepared
                                         eval::LanguageModel& scorer, const eval::StoreSetting& setting,
                                         eval::RunStore* store, const eval::EvaluateOptions& how) {
   if (store == nullptr) return eval::evaluate(task, scorer, how);
-  eval::StoredRun record;
-  record.model = row.name, record.path = row.path;
-  record.limit = o.limit, record.seed = o.seed;
-  record.setting = setting;
-  return eval::evaluate_stored(task, scorer, *store, std::move(record), how);
+  return eval::evaluate_stored(task, scorer, *store, eval_setup::record_of(row, o, setting), how);
 }
 
 // Evaluates one row on all tasks; finished ones stay in `report` when a later task fails.
@@ -93,16 +89,11 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   const bool needs_hash = run->store != nullptr || !o.out.empty();
 
   moe::Result<void> result;
-  moe::Result<std::shared_ptr<const moe::Model>> loaded(nullptr);
+  eval_setup::RowModels models(run->threads, needs_hash ? moe::ContentHash(moe::sha256) : nullptr);
   std::vector<eval_until_known::Row> side_by_side;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Setting& row = rows[i];
-    // The rows of a sweep share one copy of the weights; otherwise one model is in memory at a time.
-    if (i == 0 || rows[i - 1].path != row.path) {
-      loaded = nullptr;
-      loaded = eval_setup::load(row, run->threads, needs_hash ? moe::ContentHash(moe::sha256) : nullptr);
-    }
-    const auto model = loaded ? eval_setup::with_setting(*loaded, row) : loaded;
+    const auto model = models.model_of(row);
     if (model && o.until_known.wanted) {
       auto opened = eval_setup::open_row(row, std::move(run->asked[i]), *model, run->threads, o, report);
       result = opened ? moe::Result<void>() : moe::forward(opened);
@@ -131,8 +122,8 @@ moe::Result<void> search_experts(const Options& o, const std::vector<Setting>& r
   const Setting& row = rows.front();
   auto run = eval_setup::prepare_run(o, rows, chat, started);
   if (!run) return moe::forward(run);
-  auto model = eval_setup::load(row, run->threads, run->store != nullptr ? moe::ContentHash(moe::sha256) : nullptr);
-  if (model) model = eval_setup::with_setting(*model, row);
+  eval_setup::RowModels models(run->threads, run->store != nullptr ? moe::ContentHash(moe::sha256) : nullptr);
+  const auto model = models.model_of(row);
   if (!model) return moe::forward(model);
   const eval_chat::Asked& asked = run->asked.front();
   search_command::Search search;
