@@ -13,6 +13,7 @@
 #include "moe/config.hpp"
 #include "moe/content_hash.hpp"
 #include "moe/error.hpp"
+#include "moe/expert_traffic.hpp"
 #include "moe/formats.hpp"
 #include "moe/metadata.hpp"
 #include "moe/parallel.hpp"
@@ -116,6 +117,7 @@ struct ModelInfo {
 struct ModelImpl;
 class Model;
 const ModelImpl& impl_of(const Model& model);  // the library's own (src/model/model_impl.hpp)
+std::shared_ptr<const Model> model_of(std::shared_ptr<const ModelImpl> impl);  // the same
 
 /// Immutable: any number of threads may use one object at once.
 class MOE_API Model {
@@ -144,6 +146,8 @@ class MOE_API Model {
   const std::string& content_hash() const;
   /// Bytes of the weights in memory: packed matrices, and vectors of float32 (norms, biases).
   std::int64_t resident_bytes() const;
+  /// What reading experts cost so far; all 0 where they are in memory.
+  ExpertTraffic expert_traffic() const;
   /// The same model with other numbers of experts per token; the weights are shared. ModelInfo::touched_bytes follows
   /// top_k; with an expert_mass it is an upper bound. Errors: bad_config (as moe::with_experts).
   Result<std::shared_ptr<const Model>> with_experts(const ExpertOptions& options) const;
@@ -151,6 +155,7 @@ class MOE_API Model {
 
  private:
   friend const ModelImpl& impl_of(const Model& model);
+  friend std::shared_ptr<const Model> model_of(std::shared_ptr<const ModelImpl> impl);
   explicit Model(std::shared_ptr<const ModelImpl> impl);
   std::shared_ptr<const ModelImpl> impl_;
 };

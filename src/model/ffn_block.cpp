@@ -6,30 +6,11 @@
 
 #include <algorithm>
 
+#include "model/expert_run.hpp"
 #include "model/forward.hpp"
 #include "moe/router.hpp"
 
 namespace moe::inline MOE_ABI {
-
-struct Forward::ExpertRun {
-  const FfnWeights* w = nullptr;
-  const std::int32_t* token_index = nullptr;  // null: tokens 0 .. count - 1
-  std::int64_t count = 0;
-  std::int64_t first_row = 0;  // of its rows in `act`
-  AlignedBuffer<float>* act = nullptr;
-  Q8Buffer* q8 = nullptr;
-  std::int64_t Work::*counter = nullptr;
-};
-
-/// Some pairs of a run times some panels of its gate and up projections.
-struct Forward::GateUpTask {
-  const ExpertRun* run;
-  std::int64_t row, rows;  // of the run's pairs
-  std::int64_t panel, panels;
-
-  std::int64_t first() const { return panel * kernels::kPanelRows; }  // column
-  std::int64_t width() const { return std::min(run->w->gate.rows - first(), panels * kernels::kPanelRows); }
-};
 
 void Forward::feed_forward(std::int64_t layer) {
   const LayerWeights& w = model_->weights->layers[static_cast<std::size_t>(layer)];
@@ -40,25 +21,37 @@ void Forward::feed_forward(std::int64_t layer) {
   norm_rows(w.ffn_norm, quantise);
 
   std::vector<ExpertRun> runs;
+  const auto dense_run = [&](const FfnWeights& ffn, std::int64_t Work::*counter) {
+    ExpertRun& run = runs.emplace_back(ffn, counter);
+    run.count = tokens(), run.act = &ws_.act_dense, run.q8 = &ws_.q8_dense;
+  };
   if (!moe) {
-    runs.push_back({&w.ffn, nullptr, tokens(), 0, &ws_.act_dense, &ws_.q8_dense, &Work::dense_ffn});
+    dense_run(w.ffn, &Work::dense_ffn);
   } else {
     choose(w, layer);
     if (failed_) return;
     sort_pairs();
-    if (!w.shared.gate.empty())
-      runs.push_back({&w.shared, nullptr, tokens(), 0, &ws_.act_dense, &ws_.q8_dense, &Work::shared_experts});
-    for (std::int64_t e = 0; e < c_->router.expert_count; ++e) {
-      const std::int64_t begin = expert_begin_[static_cast<std::size_t>(e)];
-      const std::int64_t count = expert_begin_[static_cast<std::size_t>(e) + 1] - begin;
-      if (count > 0)
-        runs.push_back({&w.experts[static_cast<std::size_t>(e)], ws_.pair_token.data() + begin, count, begin,
-                        &ws_.act_routed, &ws_.q8_routed, &Work::routed_experts});
+    if (model_->experts != nullptr) return stream_experts(w, layer);
+    if (!w.shared.gate.empty()) dense_run(w.shared, &Work::shared_experts);
+    for (std::int32_t e = 0; e < c_->router.expert_count; ++e) {
+      const std::int64_t begin = pairs_before(e);
+      if (pairs_before(e + 1) > begin) runs.push_back(routed_run(w, e, begin));
     }
   }
   gate_up(runs);
   down(w, runs);
   if (c_->post_norms) add_branch({}, w.post_ffn_norm);
+}
+
+/// Its results of gate and up begin at `first_row` of the routed buffers.
+Forward::ExpertRun Forward::routed_run(const LayerWeights& w, std::int32_t expert, std::int64_t first_row) {
+  ExpertRun run(w.experts[static_cast<std::size_t>(expert)], &Work::routed_experts);
+  run.first_pair = pairs_before(expert);
+  run.count = pairs_before(expert + 1) - run.first_pair;
+  run.token_index = ws_.pair_token.data() + run.first_pair;
+  run.first_row = first_row;
+  run.act = &ws_.act_routed, run.q8 = &ws_.q8_routed;
+  return run;
 }
 
 void Forward::choose(const LayerWeights& w, std::int64_t layer) {
@@ -154,16 +147,16 @@ void Forward::activate(const float* gate, const float* up, std::int64_t n, float
 std::vector<Forward::GateUpTask> Forward::gate_up_tasks(const std::vector<ExpertRun>& runs) const {
   constexpr std::int64_t kPanelPair = 2 * kernels::kPanelRows;  // 32 columns: one quantisation block
   std::int64_t columns = 0;
-  for (const ExpertRun& run : runs) columns += run.w->gate.rows;
+  for (const ExpertRun& run : runs) columns += run.gate.rows;
   const std::int64_t even = columns / (engine_.worker_count() * 16) / kPanelPair * kPanelPair;
   // Four panels at least: kernels take as many at a time for one token.
   const std::int64_t segment = std::clamp(even, 2 * kPanelPair, TileSizes::kMaxSegment) / kernels::kPanelRows;
   std::vector<GateUpTask> tasks;
   for (const ExpertRun& run : runs)
     for (std::int64_t row = 0; row < run.count; row += TileSizes::kTokenTile)
-      for (std::int64_t panel = 0; panel < run.w->gate.panel_count(); panel += segment)
+      for (std::int64_t panel = 0; panel < run.gate.panel_count(); panel += segment)
         tasks.push_back({&run, row, std::min(TileSizes::kTokenTile, run.count - row), panel,
-                         std::min(segment, run.w->gate.panel_count() - panel)});
+                         std::min(segment, run.gate.panel_count() - panel)});
   std::stable_sort(tasks.begin(), tasks.end(),
                    [](const GateUpTask& a, const GateUpTask& b) { return a.rows > b.rows; });
   return tasks;
@@ -172,8 +165,7 @@ std::vector<Forward::GateUpTask> Forward::gate_up_tasks(const std::vector<Expert
 void Forward::gate_up(const std::vector<ExpertRun>& runs) {
   const std::vector<GateUpTask> tasks = gate_up_tasks(runs);
   double cost = 0.0;
-  for (const ExpertRun& run : runs)
-    cost += engine_.cost_ns(run.w->gate, run.count) + engine_.cost_ns(run.w->up, run.count);
+  for (const ExpertRun& run : runs) cost += engine_.cost_ns(run.gate, run.count) + engine_.cost_ns(run.up, run.count);
   const Activations normed = {ws_.normed.data(), c_->hidden_size, ws_.q8_normed.rows()};
   engine_.enter(Stage::experts);
   engine_.run(static_cast<std::int64_t>(tasks.size()), cost, [&](std::int64_t i, std::int32_t worker) {
@@ -181,16 +173,16 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
     const ExpertRun& run = *task.run;
     float* gate = engine_.worker(worker).tile.data();
     float* up = gate + TileSizes::kTokenTile * TileSizes::kMaxSegment;
-    LinearJob job = LinearJob{&run.w->gate, normed, run.token_index, run.count, nullptr, task.width()}.of_tokens(
-        task.row, task.rows);
+    LinearJob job =
+        LinearJob{&run.gate, normed, run.token_index, run.count, nullptr, task.width()}.of_tokens(task.row, task.rows);
     job.y = gate;
-    job.next = Engine::panels_like(run.w->gate, run.w->up, task.panel);
+    job.next = Engine::panels_like(run.gate, run.up, task.panel);
     engine_.gemm(worker, job, task.panel, task.panel + task.panels, run.counter);
-    job.w = &run.w->up;
+    job.w = &run.up;
     job.y = up;
     job.next = nullptr;
     if (const auto after = static_cast<std::size_t>(i + engine_.worker_count()); after < tasks.size())
-      job.next = Engine::panels_like(run.w->up, tasks[after].run->w->gate, tasks[after].panel);
+      job.next = Engine::panels_like(run.up, tasks[after].run->gate, tasks[after].panel);
     engine_.gemm(worker, job, task.panel, task.panel + task.panels, run.counter);
     activate_rows(task, gate, up);
   });
@@ -200,8 +192,8 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
 void Forward::activate_rows(const GateUpTask& task, float* gate, float* up) const {
   const kernels::KernelTable& k = engine_.table();
   const ExpertRun& run = *task.run;
-  const std::int64_t F = run.w->gate.rows, first = task.first(), width = task.width();
-  const bool quantise = engine_.wants_q8(run.w->down);
+  const std::int64_t F = run.gate.rows, first = task.first(), width = task.width();
+  const bool quantise = engine_.wants_q8(run.down);
   for (std::int64_t r = 0; r < task.rows; ++r) {
     const std::int64_t row = run.first_row + task.row + r;
     float* out = quantise ? gate + r * width : run.act->data() + row * F + first;
@@ -217,11 +209,11 @@ void Forward::activate_rows(const GateUpTask& task, float* gate, float* up) cons
 }
 
 LinearJob Forward::down_job(const ExpertRun& run) const {
-  const std::int64_t F = run.w->down.k;
+  const std::int64_t F = run.down.k;
   const kernels::Q8Rows q8 = {run.q8->codes.data() + run.first_row * F,
                               run.q8->scales.data() + run.first_row * (F / 32),
                               run.q8->sums.data() + run.first_row * (F / 16), F};
-  return {&run.w->down, {run.act->data() + run.first_row * F, F, q8}, nullptr, run.count, nullptr, 0, nullptr};
+  return {&run.down, {run.act->data() + run.first_row * F, F, q8}, nullptr, run.count, nullptr, 0, nullptr};
 }
 
 // Every column stretch of the down projection reads the inputs of all runs, so their tiles are built before, once.
@@ -255,54 +247,69 @@ std::vector<LinearJob> Forward::down_jobs(const std::vector<ExpertRun>& runs) {
   return jobs;
 }
 
+Forward::DownSteps Forward::down_steps(const std::vector<ExpertRun>& runs) const {
+  DownSteps steps;
+  steps.panels = (c_->hidden_size + kernels::kPanelRows - 1) / kernels::kPanelRows;
+  const std::int64_t even = std::max<std::int64_t>(1, steps.panels / (engine_.worker_count() * 4));
+  steps.step = std::min(even, tiles_->down_panels);
+  for (const ExpertRun& run : runs) steps.cost_ns += engine_.cost_ns(run.down, run.count);
+  return steps;
+}
+
 void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
   const std::vector<LinearJob> jobs = down_jobs(runs);
   const std::int64_t D = c_->hidden_size, stride = c_->router.top_k, T = tokens();
-  const bool moe = !w.experts.empty();
-  const std::int64_t whole = (D + kernels::kPanelRows - 1) / kernels::kPanelRows;
-  const std::int64_t even = std::max<std::int64_t>(1, whole / (engine_.worker_count() * 4));
-  const std::int64_t step = std::min(even, tiles_->down_panels);
+  const bool moe = !w.experts.empty(), routed_too = moe && model_->experts == nullptr;
+  const DownSteps steps = down_steps(runs);
   const kernels::KernelTable& k = engine_.table();
-  double cost = 0.0;
-  for (const ExpertRun& run : runs) cost += engine_.cost_ns(run.w->down, run.count);
   engine_.enter(Stage::experts);
-  engine_.run((whole + step - 1) / step, cost, [&](std::int64_t i, std::int32_t worker) {
-    const std::int64_t panel = i * step, panel_end = std::min(whole, panel + step);
-    const std::int64_t first = panel * kernels::kPanelRows,
-                       width = std::min(D, panel_end * kernels::kPanelRows) - first;
+  engine_.run(steps.count(), steps.cost_ns, [&](std::int64_t i, std::int32_t worker) {
+    const PanelRange range = steps.range(i);
+    const std::int64_t first = range.begin * kernels::kPanelRows,
+                       width = std::min(D, range.end * kernels::kPanelRows) - first;
     // Rows of the tile: the T rows of a dense or shared FFN first, then the routed pairs.
     float* dense = engine_.worker(worker).tile.data();
     float* routed = dense + T * width;
     for (std::size_t n = 0; n < runs.size(); ++n) {
-      const ExpertRun& run = runs[n];
-      LinearJob job = jobs[n];
-      job.y = run.token_index != nullptr ? routed + run.first_row * width : dense;
-      job.y_stride = width;
-      // The next run's panels here, or the first run's in the task that this worker most likely takes after this one.
-      const std::int64_t after = panel + engine_.worker_count() * step;
-      if (n + 1 < runs.size())
-        job.next = Engine::panels_like(run.w->down, runs[n + 1].w->down, panel);
-      else if (after < whole)
-        job.next = Engine::panels_like(run.w->down, runs.front().w->down, after);
-      engine_.gemm(worker, job, panel, panel_end, run.counter);
-      for (std::int64_t r = 0; r < run.count && !run.w->down_bias.empty(); ++r)
-        k.add(run.w->down_bias.data() + first, width, job.y + r * width);
+      float* y = runs[n].token_index != nullptr ? routed + runs[n].first_pair * width : dense;
+      down_columns(runs, jobs, n, range, y, width, worker);
     }
     const bool has_dense = !moe || !w.shared.gate.empty();
     for (std::int64_t t = 0; t < T; ++t) {
       // Behind gate_up nobody reads `normed`: where the branch has a norm of its own, its sum is built there.
-      float* h = (c_->post_norms ? ws_.normed : ws_.hidden).data() + t * D + first;
+      float* h = branch_row(t) + first;
       if (c_->post_norms) std::fill_n(h, width, 0.0f);
       if (has_dense && c_->shared_expert_gate && moe)
         k.axpy(ws_.shared_gate[static_cast<std::size_t>(t)], dense + t * width, width, h);
       else if (has_dense)
         k.add(dense + t * width, width, h);
-      const std::int64_t chosen = moe ? ws_.expert_counts[static_cast<std::size_t>(t)] : 0;
+      const std::int64_t chosen = routed_too ? ws_.expert_counts[static_cast<std::size_t>(t)] : 0;
       for (std::int64_t r = 0; r < chosen; ++r)
         k.axpy(ws_.expert_weights[static_cast<std::size_t>(t * stride + r)],
                routed + ws_.pair_of[static_cast<std::size_t>(t * stride + r)] * width, width, h);
     }
   });
+}
+
+// Some columns of run n's down projection for all of its rows.
+void Forward::down_columns(const std::vector<ExpertRun>& runs, const std::vector<LinearJob>& jobs, std::size_t n,
+                           const PanelRange& range, float* y, std::int64_t y_stride, std::int32_t worker) {
+  const ExpertRun& run = runs[n];
+  LinearJob job = jobs[n];
+  job.y = y;
+  job.y_stride = y_stride;
+  // The next run's panels here, or the first run's in the task that this worker most likely takes after this one.
+  const std::int64_t after = range.begin + engine_.worker_count() * range.step;
+  if (n + 1 < runs.size())
+    job.next = Engine::panels_like(run.down, runs[n + 1].down, range.begin);
+  else if (after < run.down.panel_count())
+    job.next = Engine::panels_like(run.down, runs.front().down, after);
+  engine_.gemm(worker, job, range.begin, range.end, run.counter);
+  if (run.w->down_bias.empty()) return;
+  const std::int64_t first = range.begin * kernels::kPanelRows,
+                     width = std::min(run.down.rows, range.end * kernels::kPanelRows) - first;
+  for (std::int64_t r = 0; r < run.count; ++r)
+    engine_.table().add(run.w->down_bias.data() + first, width, y + r * y_stride);
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -59,7 +59,8 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
   const std::int64_t value_dim = mla ? c_->kv_lora_rank : c_->v_head_dim;
   Engine::Scratch scratch = gemm_scratch(*model.weights);
   scratch.kernel_floats = std::max(scratch.kernel_floats, kernels::attention_scratch(key_dim, value_dim));
-  tiles_.emplace(*c_, options.chunk_tokens);
+  const StepShape shape = step_shape(options, model.experts != nullptr);
+  tiles_.emplace(*c_, shape);
   scratch.tile_floats = tiles_->floats;
   if (auto ok = engine_.create(table, options, scratch); !ok) return ok;
   auto rope = RopeTable::create(c_->rope, c_->rotated_dim());
@@ -83,7 +84,7 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
     moe_index_[static_cast<std::size_t>(layer)] = static_cast<std::size_t>(index);
     load.layers.push_back(layer);
   });
-  return ws_.allocate(*c_, options.chunk_tokens, engine_.worker_count());
+  return ws_.allocate(*c_, shape);
 }
 
 void Forward::begin(Batch batch) {

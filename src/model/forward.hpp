@@ -2,12 +2,15 @@
 // One forward pass over a chunk of tokens: embedding, layers, final norm, head. Read run() first; each step is a
 // function.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "model/engine.hpp"
+#include "model/expert_source.hpp"
 #include "model/kv_cache.hpp"
 #include "model/model_impl.hpp"
 #include "model/workspace.hpp"
@@ -95,6 +98,29 @@ class Forward {
   LinearJob down_job(const ExpertRun& run) const;
   std::vector<LinearJob> down_jobs(const std::vector<ExpertRun>& runs);
   void down(const LayerWeights& w, const std::vector<ExpertRun>& runs);
+  struct PanelRange {
+    std::int64_t begin, end, step;
+  };
+  /// How the down projection's panels are divided into tasks.
+  struct DownSteps {
+    std::int64_t panels = 0, step = 1;
+    double cost_ns = 0.0;
+    std::int64_t count() const { return (panels + step - 1) / step; }
+    PanelRange range(std::int64_t i) const { return {i * step, std::min(panels, (i + 1) * step), step}; }
+  };
+  DownSteps down_steps(const std::vector<ExpertRun>& runs) const;
+  void down_columns(const std::vector<ExpertRun>& runs, const std::vector<LinearJob>& jobs, std::size_t n,
+                    const PanelRange& range, float* y, std::int64_t y_stride, std::int32_t worker);
+  ExpertRun routed_run(const LayerWeights& w, std::int32_t expert, std::int64_t first_row);
+  std::int64_t pairs_before(std::int32_t expert) const { return expert_begin_[static_cast<std::size_t>(expert)]; }
+  /// Where a branch's sum for token t is built.
+  float* branch_row(std::int64_t t) { return (c_->post_norms ? ws_.normed : ws_.hidden).data() + t * c_->hidden_size; }
+  // expert_stream.cpp
+  void stream_experts(const LayerWeights& w, std::int64_t layer);
+  void run_leases(const LayerWeights& w, std::span<const ExpertLease> leases);
+  void down_pairs(const std::vector<ExpertRun>& runs);
+  void add_pairs(const LayerWeights& w);
+  std::int64_t next_moe_layer(std::int64_t layer) const;
 
   void quantise_rows(const float* x, std::int64_t x_stride, std::int64_t row_count, Q8Buffer& out);
   std::int64_t tokens() const { return chunk_->size(); }

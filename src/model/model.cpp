@@ -29,6 +29,10 @@ ModelInfo make_info(const checkpoint::Checkpoint& file, const arch::Recognised& 
 
 }  // namespace
 
+std::shared_ptr<const Model> model_of(std::shared_ptr<const ModelImpl> impl) {
+  return std::shared_ptr<const Model>(new Model(std::move(impl)));
+}
+
 Model::Model(std::shared_ptr<const ModelImpl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
 
@@ -65,7 +69,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
   for (const VectorJob& job : plan->vectors)
     impl->resident_bytes += static_cast<std::int64_t>(job.out->size() * sizeof(float));
   impl->weights = std::move(weights);
-  return std::shared_ptr<const Model>(new Model(std::move(impl)));
+  return model_of(std::move(impl));
 }
 
 Result<ModelInfo> Model::inspect(const std::string& path) {
@@ -91,6 +95,9 @@ const std::shared_ptr<const Tokenizer>& Model::tokenizer() const { return impl_-
 const std::string& Model::tokenizer_error() const { return impl_->tokenizer_error; }
 const std::string& Model::content_hash() const { return impl_->content_hash; }
 std::int64_t Model::resident_bytes() const { return impl_->resident_bytes; }
+ExpertTraffic Model::expert_traffic() const {
+  return impl_->experts == nullptr ? ExpertTraffic{} : impl_->experts->traffic();
+}
 
 Result<std::shared_ptr<const Model>> Model::with_experts(const ExpertOptions& options) const {
   auto changed = moe::with_experts(config(), options);
@@ -100,7 +107,7 @@ Result<std::shared_ptr<const Model>> Model::with_experts(const ExpertOptions& op
   info.touched_bytes -= touched_expert_bytes(info);
   info.config = std::move(*changed);
   info.touched_bytes += touched_expert_bytes(info);
-  return std::shared_ptr<const Model>(new Model(std::move(impl)));
+  return model_of(std::move(impl));
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "model/expert_source.hpp"
 #include "model/weights.hpp"
 #include "moe/model.hpp"
 
@@ -10,6 +11,7 @@ namespace moe::inline MOE_ABI {
 
 struct ModelImpl {
   std::shared_ptr<const Weights> weights;
+  std::shared_ptr<ExpertSource> experts;  // null: all experts are in `weights`
   ModelInfo info;
   std::shared_ptr<const Tokenizer> tokenizer;
   std::string tokenizer_error;

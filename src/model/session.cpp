@@ -108,10 +108,7 @@ MemoryEstimate Session::estimate_memory(const ModelInfo& info, const SessionOpti
   const std::int64_t pages = (cache_tokens(info.config, options) + kPageTokens - 1) / kPageTokens;
   estimate.weight_bytes = info.weight_bytes;
   estimate.cache_bytes = pages * layout.page_bytes;
-  estimate.scratch_bytes = Workspace::bytes(info.config, options.chunk_tokens, options.threads.worker_count) +
-                           options.threads.worker_count * (TileSizes(info.config, options.chunk_tokens).floats *
-                                                               static_cast<std::int64_t>(sizeof(float)) +
-                                                           TileSizes(info.config, options.chunk_tokens).q8_bytes);
+  estimate.scratch_bytes = scratch_bytes(info.config, step_shape(options, false));
   return estimate;
 }
 

@@ -22,10 +22,9 @@ Sizes sizes_of(const ModelConfig& c) {
 // Calls item(buffer, values) for every float buffer and item8(buffer, rows, width) for every quantised one, so that
 // allocate() and bytes() agree.
 template <class W, class Item, class Item8, class Integers, class Bytes>
-void each(W& w, const ModelConfig& c, std::int64_t chunk, std::int64_t workers, Item item, Item8 item8,
-          Integers integers, Bytes bytes) {
+void each(W& w, const ModelConfig& c, const StepShape& shape, Item item, Item8 item8, Integers integers, Bytes bytes) {
   const Sizes s = sizes_of(c);
-  const std::int64_t H = c.head_count, K = c.router.top_k;
+  const std::int64_t H = c.head_count, K = c.router.top_k, chunk = shape.chunk_tokens, workers = shape.workers;
   const bool mla = c.attention == AttentionKind::mla;
   item(w.hidden, chunk * c.hidden_size);
   item(w.normed, chunk * c.hidden_size);
@@ -48,7 +47,9 @@ void each(W& w, const ModelConfig& c, std::int64_t chunk, std::int64_t workers, 
   item8(w.q8_o_in, chunk, H * c.v_head_dim);
   item8(w.q8_dense, chunk, s.dense);
   // Tiles repeat tokens to be even: the worst is 5 tokens as two tiles of 4.
-  const std::int64_t down_values = std::max(chunk * s.dense, chunk * (c.shared_width() + K * c.moe_intermediate_size));
+  const std::int64_t routed_rows = shape.routed_rows(c);
+  const std::int64_t down_values =
+      std::max(chunk * s.dense, chunk * c.shared_width() + routed_rows * c.moe_intermediate_size);
   bytes(w.down_tiles, down_values / kernels::kBlock * kernels::kTileBlockBytes * 8 / 5);
   if (mla) {
     item(w.q_a, chunk * c.q_lora_rank);
@@ -59,9 +60,10 @@ void each(W& w, const ModelConfig& c, std::int64_t chunk, std::int64_t workers, 
   if (c.router.expert_count > 0) {
     item(w.router, chunk * c.router.expert_count);
     item(w.shared_gate, chunk);
-    item(w.act_routed, chunk * K * c.moe_intermediate_size);
+    item(w.act_routed, routed_rows * c.moe_intermediate_size);
+    if (shape.streams_experts) item(w.expert_out, chunk * K * c.hidden_size);
     item(w.expert_weights, chunk * K);
-    item8(w.q8_routed, chunk * K, c.moe_intermediate_size);
+    item8(w.q8_routed, routed_rows, c.moe_intermediate_size);
     integers(w.expert_ids, chunk * K);
     integers(w.expert_counts, chunk);
     integers(w.pair_token, chunk * K);
@@ -83,10 +85,11 @@ void take(AlignedBuffer<T>& buffer, std::int64_t count, Result<void>& status) {
 
 }  // namespace
 
-Result<void> Workspace::allocate(const ModelConfig& config, std::int64_t chunk_tokens, std::int64_t workers) {
+Result<void> Workspace::allocate(const ModelConfig& config, const StepShape& shape) {
   Result<void> status;
+  routed_rows = shape.routed_rows(config);
   each(
-      *this, config, chunk_tokens, workers, [&](auto& buffer, std::int64_t n) { take(buffer, n, status); },
+      *this, config, shape, [&](auto& buffer, std::int64_t n) { take(buffer, n, status); },
       [&](Q8Buffer& buffer, std::int64_t rows, std::int64_t width) {
         if (status) status = buffer.allocate(rows, width);
       },
@@ -95,11 +98,11 @@ Result<void> Workspace::allocate(const ModelConfig& config, std::int64_t chunk_t
   return status;
 }
 
-std::int64_t Workspace::bytes(const ModelConfig& config, std::int64_t chunk_tokens, std::int64_t workers) {
+std::int64_t Workspace::bytes(const ModelConfig& config, const StepShape& shape) {
   std::int64_t sum = 0;
   Workspace none;
   each(
-      none, config, chunk_tokens, workers,
+      none, config, shape,
       [&](auto& buffer, std::int64_t n) { sum += n * static_cast<std::int64_t>(sizeof(buffer[0])); },
       [&](Q8Buffer&, std::int64_t rows, std::int64_t width) { sum += Q8Buffer::bytes(rows, width); },
       [&](auto& buffer, std::int64_t n) { sum += n * static_cast<std::int64_t>(sizeof(buffer[0])); },
@@ -107,15 +110,23 @@ std::int64_t Workspace::bytes(const ModelConfig& config, std::int64_t chunk_toke
   return sum;
 }
 
-TileSizes::TileSizes(const ModelConfig& c, std::int64_t chunk_tokens) {
+TileSizes::TileSizes(const ModelConfig& c, const StepShape& shape) {
   // A down task has one column range of every (token, expert) pair. Eight panels of an expert are a stream long
   // enough for the prefetchers, and its inputs are read an eighth as often as with one.
-  const std::int64_t rows = chunk_tokens * (1 + (c.router.expert_count > 0 ? c.router.top_k : 0));
+  const std::int64_t chunk_tokens = shape.chunk_tokens;
+  const bool routed_too = c.router.expert_count > 0 && !shape.streams_experts;  // those have a buffer of their own
+  const std::int64_t rows = chunk_tokens * (1 + (routed_too ? c.router.top_k : 0));
   down_panels = 8;
   floats = std::max(2 * kTokenTile * kMaxSegment, rows * down_panels * kernels::kPanelRows);
   const std::int64_t widest = std::max({c.hidden_size, c.head_count * c.v_head_dim, c.q_lora_rank, c.kv_lora_rank,
                                         sizes_of(c).dense, c.moe_intermediate_size});
   q8_bytes = std::min(kTokenRange, chunk_tokens) * (widest / kernels::kBlock) * kernels::kTileBlockBytes * 8 / 5;
+}
+
+std::int64_t scratch_bytes(const ModelConfig& config, const StepShape& shape) {
+  const TileSizes tiles(config, shape);
+  return Workspace::bytes(config, shape) +
+         shape.workers * (tiles.floats * static_cast<std::int64_t>(sizeof(float)) + tiles.q8_bytes);
 }
 
 }  // namespace moe::inline MOE_ABI

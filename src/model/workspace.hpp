@@ -11,6 +11,22 @@ namespace moe::inline MOE_ABI {
 /// Rows of attention, tokens times heads, of one MLA task.
 inline constexpr std::int64_t kMlaTaskRows = 128;
 
+/// What sizes of buffers depend on besides the model.
+struct StepShape {
+  std::int64_t chunk_tokens = 0, workers = 1;
+  bool streams_experts = false;  ///< they are read when needed
+
+  /// Experts in memory are all computed at once; others a few at a time, and any one may have all tokens.
+  std::int64_t routed_rows(const ModelConfig& config) const {
+    const std::int64_t pairs = chunk_tokens * config.router.top_k;
+    return streams_experts ? std::min(pairs, chunk_tokens + 1024) : pairs;
+  }
+};
+
+inline StepShape step_shape(const SessionOptions& options, bool streams_experts) {
+  return {options.chunk_tokens, options.threads.worker_count, streams_experts};
+}
+
 /// C = tokens per chunk, W = workers. Shapes are the largest that any layer needs.
 struct Workspace {
   AlignedBuffer<float> hidden;                    // [C, D]  residual stream
@@ -25,7 +41,8 @@ struct Workspace {
   AlignedBuffer<float> router;  // [C, E]  logits, then scores
   AlignedBuffer<float> shared_gate;  // [C]  logits, then weights of the shared experts
   AlignedBuffer<float> act_dense;    // [C, intermediate or shared width]
-  AlignedBuffer<float> act_routed;   // [C * K, F]
+  AlignedBuffer<float> act_routed;   // [routed rows, F]
+  AlignedBuffer<float> expert_out;   // [C * K, D]  results of experts that are read when needed
   // q8_q_parts [W, kMlaTaskRows, qk_nope_head_dim] and q8_o_parts [W, kMlaTaskRows, kv_lora_rank]: mla
   Q8Buffer q8_normed, q8_q_a, q8_q_parts, q8_o_parts, q8_o_in, q8_dense, q8_routed;
   AlignedBuffer<std::int64_t> positions;        // last visible position of every attention row
@@ -37,12 +54,12 @@ struct Workspace {
   AlignedBuffer<std::int32_t> pair_token;       // [C * K]  token of every (token, expert) pair, sorted by expert
   AlignedBuffer<std::int32_t> pair_of;          // [C, K]  where a token's r-th expert stands in that order
   AlignedBuffer<std::byte> down_tiles;          // inputs of the down projections as tiles, one range per run
-  AlignedBuffer<float> logits;                  // grows with the rows asked for
+  std::int64_t routed_rows = 0;                 // pairs of which gate and up are held at a time
 
   /// Errors: out_of_memory.
-  Result<void> allocate(const ModelConfig& config, std::int64_t chunk_tokens, std::int64_t workers);
+  Result<void> allocate(const ModelConfig& config, const StepShape& shape);
   /// Bytes of allocate().
-  static std::int64_t bytes(const ModelConfig& config, std::int64_t chunk_tokens, std::int64_t workers);
+  static std::int64_t bytes(const ModelConfig& config, const StepShape& shape);
 };
 
 /// Columns of the hidden state that one task of the down projection owns, and the floats its tile needs.
@@ -52,7 +69,10 @@ struct TileSizes {
   std::int64_t down_panels = 4;                            // panels of 16 columns per down task
   std::int64_t floats = 0;
   std::int64_t q8_bytes = 0;  // at most, of the activations that a task keeps as tiles
-  TileSizes(const ModelConfig& config, std::int64_t chunk_tokens);
+  TileSizes(const ModelConfig& config, const StepShape& shape);
 };
+
+/// Of a session: the workspace and what every worker has of its own.
+std::int64_t scratch_bytes(const ModelConfig& config, const StepShape& shape);
 
 }  // namespace moe::inline MOE_ABI

@@ -1,0 +1,166 @@
+#include "model/expert_cache.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "model/expert_reader.hpp"
+#include "moe/detail/math.hpp"
+
+namespace moe::inline MOE_ABI {
+namespace {
+
+constexpr double kDecay = 0.02;  // a half-life of 35 visits
+
+struct ClassSize {
+  std::int64_t experts = 0, most_per_layer = 0;
+};
+
+// By size of bundle.
+std::map<std::int64_t, ClassSize> classes_of(std::span<const ExpertCache::Shape> layers) {
+  std::map<std::int64_t, ClassSize> classes;
+  for (const auto& layer : layers) {
+    if (layer.bundle_bytes == 0) continue;
+    ClassSize& c = classes[layer.bundle_bytes];
+    c.experts += layer.experts;
+    c.most_per_layer = std::max(c.most_per_layer, layer.experts);
+  }
+  return classes;
+}
+
+}  // namespace
+
+std::int64_t ExpertCache::least_bytes(std::span<const Shape> layers) {
+  std::int64_t bytes = 0;
+  for (const auto& [bundle, size] : classes_of(layers)) bytes += kTransientSlots * bundle;
+  return bytes;
+}
+
+std::int64_t ExpertCache::most_bytes(std::span<const Shape> layers) {
+  std::int64_t bytes = 0;
+  for (const auto& [bundle, size] : classes_of(layers)) bytes += (size.experts + kTransientSlots) * bundle;
+  return bytes;
+}
+
+std::vector<ExpertCache::Class> ExpertCache::divide(std::span<const Shape> layers, std::int64_t bytes) {
+  const auto classes = classes_of(layers);
+  double whole = 0.0;
+  for (const auto& [bundle, size] : classes) whole += static_cast<double>(bundle) * static_cast<double>(size.experts);
+  const double spare = static_cast<double>(std::max<std::int64_t>(0, bytes - least_bytes(layers)));
+  std::vector<Class> out;
+  for (const auto& [bundle, size] : classes) {
+    const double share = whole > 0.0 ? spare / whole : 0.0;
+    const auto kept = static_cast<std::int64_t>(std::min(1.0, share) * static_cast<double>(size.experts));
+    out.push_back({bundle, kept + kTransientSlots});
+  }
+  return out;
+}
+
+Result<void> ExpertCache::create(std::span<const Shape> layers, std::int64_t bytes) {
+  if (bytes < least_bytes(layers))
+    return fail(
+        ErrorCode::out_of_memory,
+        fmt::format("{} bytes were given for experts in memory, expected at least {} ({} experts of every size)", bytes,
+                    least_bytes(layers), kTransientSlots));
+  std::map<std::int64_t, std::int32_t> pool_of_bundle;
+  for (const Class& c : divide(layers, bytes)) {
+    Pool pool;
+    pool.bundle_bytes = c.bundle_bytes;
+    auto memory =
+        AlignedBuffer<std::byte>::create(static_cast<std::size_t>(c.slots * c.bundle_bytes + kBundleAlignment));
+    if (!memory) return fail(memory.error().code, fmt::format("experts in memory: {}", memory.error().message));
+    pool.memory = std::move(*memory);
+    pool.owner.assign(static_cast<std::size_t>(c.slots), -1);
+    pool.kept = static_cast<std::int32_t>(c.slots - kTransientSlots);
+    for (auto slot = static_cast<std::int32_t>(c.slots); slot-- > 0;)
+      (slot < pool.kept ? pool.free : pool.free_transient).push_back(slot);
+    bytes_ += c.slots * c.bundle_bytes;
+    pool_of_bundle[c.bundle_bytes] = static_cast<std::int32_t>(pools_.size());
+    pools_.push_back(std::move(pool));
+  }
+  std::int64_t experts = 0;
+  for (const Shape& layer : layers) {
+    first_.push_back(experts);
+    pool_.push_back(layer.bundle_bytes > 0 ? pool_of_bundle[layer.bundle_bytes] : -1);
+    experts += layer.bundle_bytes > 0 ? layer.experts : 0;
+  }
+  visits_.assign(layers.size(), 0);
+  experts_.resize(static_cast<std::size_t>(experts));
+  for (std::size_t l = 0; l < layers.size(); ++l)
+    for (std::int64_t e = 0; layers[l].bundle_bytes > 0 && e < layers[l].experts; ++e)
+      at(static_cast<std::int64_t>(l), e).layer = static_cast<std::int32_t>(l);
+  return {};
+}
+
+std::span<std::byte> ExpertCache::memory(std::int64_t layer, std::int64_t expert) {
+  Pool& pool = pool_of(layer);
+  const auto start = reinterpret_cast<std::uintptr_t>(pool.memory.data());
+  const std::uintptr_t aligned = (start + kBundleAlignment - 1) / kBundleAlignment * kBundleAlignment;
+  std::byte* slot = pool.memory.data() + (aligned - start) + at(layer, expert).slot * pool.bundle_bytes;
+  return {slot, static_cast<std::size_t>(pool.bundle_bytes)};
+}
+
+// The decay is in the reference point, so that experts which were not chosen need no update.
+double ExpertCache::frequency(const CachedExpert& e) const {
+  return e.rank - kDecay * static_cast<double>(visits_[static_cast<std::size_t>(e.layer)]);
+}
+
+void ExpertCache::count_visit(std::int64_t layer, std::span<const std::int32_t> experts) {
+  const std::int64_t visit = ++visits_[static_cast<std::size_t>(layer)];
+  for (const std::int32_t expert : experts) {
+    CachedExpert& e = at(layer, expert);
+    e.rank = detail::log(detail::exp(frequency(e)) + 1.0) + kDecay * static_cast<double>(visit);
+  }
+}
+
+// A scan: some microseconds for thousands of slots, beside a read of milliseconds.
+std::int32_t ExpertCache::victim(const Pool& pool) const {
+  std::int32_t least = -1;
+  double least_frequency = 0.0;
+  for (std::int32_t slot = 0; slot < pool.kept; ++slot) {
+    const std::int32_t owner = pool.owner[static_cast<std::size_t>(slot)];
+    if (owner < 0) continue;
+    const CachedExpert& e = experts_[static_cast<std::size_t>(owner)];
+    if (e.pins > 0 || e.state != CachedExpert::State::ready) continue;
+    if (least < 0 || frequency(e) < least_frequency) least = slot, least_frequency = frequency(e);
+  }
+  return least;
+}
+
+bool ExpertCache::take_slot(std::int64_t layer, std::int64_t expert, bool may_evict) {
+  Pool& pool = pool_of(layer);
+  CachedExpert& e = at(layer, expert);
+  const auto index = static_cast<std::int32_t>(&e - experts_.data());
+  if (pool.free.empty() && may_evict) {
+    const std::int32_t slot = victim(pool);
+    if (slot >= 0) {
+      CachedExpert& other = experts_[static_cast<std::size_t>(pool.owner[static_cast<std::size_t>(slot)])];
+      // A little more, so that rounding makes no difference between equals.
+      if (frequency(e) > frequency(other) + 1e-9) {
+        other.state = CachedExpert::State::absent, other.slot = -1;
+        pool.owner[static_cast<std::size_t>(slot)] = -1;
+        pool.free.push_back(slot);
+      }
+    }
+  }
+  std::vector<std::int32_t>& from = pool.free.empty() ? pool.free_transient : pool.free;
+  if (from.empty()) return false;
+  e.is_transient = pool.free.empty();
+  e.slot = from.back();
+  from.pop_back();
+  pool.owner[static_cast<std::size_t>(e.slot)] = index;
+  return true;
+}
+
+void ExpertCache::drop(std::int64_t layer, std::int64_t expert) {
+  Pool& pool = pool_of(layer);
+  CachedExpert& e = at(layer, expert);
+  pool.owner[static_cast<std::size_t>(e.slot)] = -1;
+  (e.slot < pool.kept ? pool.free : pool.free_transient).push_back(e.slot);
+  e.slot = -1;
+  e.is_transient = false;
+  e.state = CachedExpert::State::absent;
+}
+
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,90 @@
+#pragma once
+// Which experts are in memory: slots of equal size per class of bundles, and who has to leave. No threads, no files:
+// ExpertSource holds the lock and reads.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "moe/tensor.hpp"
+
+namespace moe::inline MOE_ABI {
+
+/// One routed expert of one layer.
+struct CachedExpert {
+  enum class State : std::uint8_t { absent, queued, reading, ready, failed };
+  State state = State::absent;
+  bool is_transient = false;  ///< its slot is free again once nobody uses it
+  std::int32_t slot = -1;
+  std::int32_t pins = 0;  ///< users: it must stay
+  std::int32_t layer = 0;
+  double rank =
+      kNever;  ///< logarithm of how often it was chosen, plus 0.02 for each visit of its layer before the last
+  static constexpr double kNever = -1e300;
+};
+
+/// Decayed frequency with admission: an expert takes the slot of another only if it was chosen more often. Age is
+/// counted in visits of the expert's own layer, so that layers which come later in a pass are not at a disadvantage, and
+/// a pass that touches every expert once keeps a fixed set instead of replacing each before its next use.
+class ExpertCache {
+ public:
+  /// Slots that are never kept for later: what passes through while it is used once.
+  static constexpr std::int64_t kTransientSlots = 4;
+
+  /// A class of layers with bundles of one size.
+  struct Class {
+    std::int64_t bundle_bytes = 0;
+    std::int64_t slots = 0;
+  };
+  struct Shape {
+    std::int64_t experts = 0;
+    std::int64_t bundle_bytes = 0;  ///< 0: a dense layer
+  };
+
+  /// How `bytes` are divided: every class gets its share by size, no more slots than it has experts (and the transient
+  /// ones), and no fewer than `least`.
+  static std::vector<Class> divide(std::span<const Shape> layers, std::int64_t bytes);
+  /// The least that divide() needs, and what it needs to keep all.
+  static std::int64_t least_bytes(std::span<const Shape> layers);
+  static std::int64_t most_bytes(std::span<const Shape> layers);
+
+  /// Errors: out_of_memory, naming what was asked for and the least that works.
+  Result<void> create(std::span<const Shape> layers, std::int64_t bytes);
+
+  CachedExpert& at(std::int64_t layer, std::int64_t expert) {
+    return experts_[static_cast<std::size_t>(first_[static_cast<std::size_t>(layer)] + expert)];
+  }
+  /// Memory of a bundle that has a slot.
+  std::span<std::byte> memory(std::int64_t layer, std::int64_t expert);
+
+  /// A pass chose these experts of this layer.
+  void count_visit(std::int64_t layer, std::span<const std::int32_t> experts);
+  /// Gives the expert a slot, perhaps another's; false when all are in use. `may_evict`: not for reads ahead.
+  bool take_slot(std::int64_t layer, std::int64_t expert, bool may_evict);
+  /// Its slot is free, and it is absent.
+  void drop(std::int64_t layer, std::int64_t expert);
+
+  std::int64_t bytes() const { return bytes_; }
+
+ private:
+  struct Pool {
+    std::int64_t bundle_bytes = 0;
+    AlignedBuffer<std::byte> memory;
+    std::vector<std::int32_t> owner;  // [slot] index into experts_, -1: free
+    std::vector<std::int32_t> free, free_transient;
+    std::int32_t kept = 0;  // slots [0, kept) are for keeping, the others transient
+  };
+  Pool& pool_of(std::int64_t layer) { return pools_[static_cast<std::size_t>(pool_[static_cast<std::size_t>(layer)])]; }
+  std::int32_t victim(const Pool& pool) const;
+  /// Logarithm of the visits of its layer that chose the expert, each weighing e^-0.02 of the next one.
+  double frequency(const CachedExpert& e) const;
+
+  std::vector<Pool> pools_;
+  std::vector<std::int32_t> pool_;     // [layer]
+  std::vector<std::int64_t> first_;    // [layer] into experts_
+  std::vector<std::int64_t> visits_;   // [layer]
+  std::vector<CachedExpert> experts_;  // of all layers
+  std::int64_t bytes_ = 0;
+};
+
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,250 @@
+#include "model/expert_source.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+
+namespace moe::inline MOE_ABI {
+namespace {
+
+std::int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+Result<std::vector<ExpertCache::Shape>> shapes_of(const Weights& weights) {
+  std::vector<ExpertCache::Shape> shapes;
+  for (std::size_t l = 0; l < weights.layers.size(); ++l) {
+    const auto& experts = weights.layers[l].experts;
+    ExpertCache::Shape shape;
+    if (!experts.empty()) {
+      shape.experts = static_cast<std::int64_t>(experts.size());
+      shape.bundle_bytes = BundleLayout::of(experts.front()).bytes;
+      for (std::size_t e = 1; e < experts.size(); ++e)
+        if (BundleLayout::of(experts[e]).bytes != shape.bundle_bytes)
+          return fail(
+              ErrorCode::unsupported,
+              fmt::format("layer {}: expert {} has {} bytes of weights and expert 0 has {}, expected experts of "
+                          "one format to read them from a file",
+                          l, e, BundleLayout::of(experts[e]).bytes, shape.bundle_bytes));
+    }
+    shapes.push_back(shape);
+  }
+  return shapes;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<ExpertSource>> ExpertSource::create(std::shared_ptr<const ExpertReader> reader,
+                                                           const Weights& weights, const Options& options) {
+  auto shapes = shapes_of(weights);
+  if (!shapes) return forward(shapes);
+  if (options.read_threads < 1 || options.read_threads > 64)
+    return fail(ErrorCode::bad_argument, fmt::format("read_threads is {}, expected 1 to 64", options.read_threads));
+  std::shared_ptr<ExpertSource> source(new ExpertSource(std::move(reader), std::move(*shapes)));
+  if (auto ok = source->cache_.create(source->shapes_, options.bytes); !ok) return forward(ok);
+  source->traffic_.memory_bytes = source->cache_.bytes();
+  for (std::int32_t i = 0; i < options.read_threads; ++i)
+    if (auto ok = source->start_thread(); !ok) return forward(ok);
+  return source;
+}
+
+// Signals are for the host's threads. std::thread would throw where pthread_create returns an error.
+Result<void> ExpertSource::start_thread() {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread = {};
+  const auto body = [](void* source) -> void* {
+    static_cast<ExpertSource*>(source)->read_requests();
+    return nullptr;
+  };
+  const int refused = pthread_create(&thread, nullptr, body, this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (refused != 0)
+    return fail(ErrorCode::io, fmt::format("a thread that reads experts cannot be started: error {}", refused));
+  threads_.push_back(thread);
+  return {};
+}
+
+ExpertSource::~ExpertSource() {
+  {
+    const std::lock_guard lock(mutex_);
+    ends_ = true;
+  }
+  has_request_.notify_all();
+  for (const pthread_t thread : threads_) pthread_join(thread, nullptr);
+}
+
+ExpertTraffic ExpertSource::traffic() const {
+  const std::lock_guard lock(mutex_);
+  return traffic_;
+}
+
+// ---- reading threads
+
+void ExpertSource::read_requests() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    has_request_.wait(lock, [&] { return ends_ || !requests_.empty(); });
+    if (ends_) return;
+    const Request request = requests_.front();
+    requests_.pop_front();
+    serve(lock, request);
+    has_changed_.notify_all();
+  }
+}
+
+void ExpertSource::serve(std::unique_lock<std::mutex>& lock, const Request& request) {
+  CachedExpert& e = cache_.at(request.layer, request.expert);
+  if (e.pins == 0) return cache_.drop(request.layer, request.expert);  // cancelled
+  e.state = State::reading;
+  const std::span<std::byte> out = cache_.memory(request.layer, request.expert);
+  if (reading_++ == 0) reading_since_ns_ = now_ns();
+  lock.unlock();
+  const auto done = reader_->read(request.layer, request.expert, out);
+  lock.lock();
+  if (--reading_ == 0) traffic_.read_ns += now_ns() - reading_since_ns_;
+  if (done) {
+    traffic_.read_bytes += static_cast<std::int64_t>(out.size());
+    e.state = State::ready;
+  } else {
+    error_ = done.error();
+    e.state = State::failed;
+  }
+  if (e.pins == 0 && (e.is_transient || !done)) cache_.drop(request.layer, request.expert);
+}
+
+// ---- visits; the lock is held in all of these
+
+// False: every slot is in use.
+bool ExpertSource::start(std::int64_t layer, std::int32_t expert, bool may_evict) {
+  if (!cache_.take_slot(layer, expert, may_evict)) return false;
+  cache_.at(layer, expert).state = State::queued;
+  requests_.push_back({layer, expert});
+  has_request_.notify_one();
+  return true;
+}
+
+void ExpertSource::unpin(std::int64_t layer, std::int32_t expert) {
+  CachedExpert& e = cache_.at(layer, expert);
+  if (--e.pins > 0) return;
+  const bool is_done = e.state == State::ready || e.state == State::failed;  // else the reading thread drops it
+  if (is_done && (e.is_transient || e.state == State::failed)) cache_.drop(layer, expert);
+  has_changed_.notify_all();
+}
+
+void ExpertSource::drop_ahead() {
+  std::erase_if(ahead_, [&](const Request& r) {
+    if (cache_.at(r.layer, r.expert).state != State::queued)
+      traffic_.unused_bytes += shapes_[static_cast<std::size_t>(r.layer)].bundle_bytes;
+    unpin(r.layer, r.expert);
+    return true;
+  });
+}
+
+void ExpertSource::ask(Visit& visit) {
+  while (!visit.wanted_.empty()) {
+    const std::int32_t expert = visit.wanted_.back();
+    CachedExpert& e = cache_.at(visit.layer_, expert);
+    if (e.state == State::failed && e.pins == 0) cache_.drop(visit.layer_, expert);
+    if (e.state == State::absent && !start(visit.layer_, expert, true)) {
+      // Reads ahead of another session may hold the slots.
+      if (ahead_.empty()) return;
+      drop_ahead();
+      if (!start(visit.layer_, expert, true)) return;
+    }
+    e.pins += 1;
+    visit.asked_.push_back(expert);
+    visit.wanted_.pop_back();
+  }
+  ask_ahead(visit);
+}
+
+void ExpertSource::ask_ahead(Visit& visit) {
+  if (visit.ahead_layer_ < 0) return;
+  const std::int64_t layer = visit.ahead_layer_, experts = shapes_[static_cast<std::size_t>(layer)].experts;
+  for (std::int32_t expert = 0; expert < experts; ++expert) {
+    CachedExpert& e = cache_.at(layer, expert);
+    if (e.state != State::absent) continue;
+    if (!start(layer, expert, false)) return;
+    e.pins += 1;
+    ahead_.push_back({layer, expert});
+  }
+}
+
+ExpertSource::Visit ExpertSource::visit(std::int64_t layer, std::span<const std::int32_t> experts,
+                                        std::int64_t ahead_layer) {
+  Visit visit(*this, layer, ahead_layer);
+  const std::lock_guard lock(mutex_);
+  cache_.count_visit(layer, experts);
+  const auto is_ahead = [&](std::int32_t expert) {
+    return std::any_of(ahead_.begin(), ahead_.end(),
+                       [&](const Request& r) { return r.layer == layer && r.expert == expert; });
+  };
+  for (const std::int32_t expert : experts) {
+    CachedExpert& e = cache_.at(layer, expert);
+    const bool was_read_ahead = is_ahead(expert);
+    (e.state == State::ready && !was_read_ahead ? traffic_.hits : traffic_.misses) += 1;
+    if (e.state == State::ready || e.state == State::reading || e.state == State::queued) {
+      e.pins += 1;
+      visit.asked_.push_back(expert);
+    } else {
+      visit.wanted_.push_back(expert);
+    }
+    if (was_read_ahead) {
+      e.pins -= 1;  // the visit's pin keeps it
+      std::erase_if(ahead_, [&](const Request& r) { return r.layer == layer && r.expert == expert; });
+    }
+  }
+  drop_ahead();
+  std::sort(visit.wanted_.begin(), visit.wanted_.end(),
+            [&](std::int32_t a, std::int32_t b) { return reader_->position(layer, a) > reader_->position(layer, b); });
+  ask(visit);
+  return visit;
+}
+
+Result<std::vector<ExpertLease>> ExpertSource::Visit::next(std::size_t most) {
+  ExpertSource& s = *source_;
+  std::vector<ExpertLease> leases;
+  std::unique_lock lock(s.mutex_);
+  const auto take = [&](bool transient) {
+    std::erase_if(asked_, [&](std::int32_t expert) {
+      const CachedExpert& e = s.cache_.at(layer_, expert);
+      if (leases.size() == most || e.state != State::ready || e.is_transient != transient) return false;
+      leases.push_back({expert, s.cache_.memory(layer_, expert).data()});
+      given_.push_back(expert);
+      return true;
+    });
+  };
+  for (;;) {
+    s.ask(*this);
+    if (asked_.empty() && wanted_.empty()) return leases;
+    for (const std::int32_t expert : asked_)
+      if (s.cache_.at(layer_, expert).state == State::failed) return tl::unexpected<Error>(*s.error_);
+    take(true);
+    take(false);
+    if (!leases.empty()) return leases;
+    const std::int64_t started = now_ns();
+    s.has_changed_.wait(lock);
+    s.traffic_.wait_ns += now_ns() - started;
+  }
+}
+
+void ExpertSource::Visit::release(std::int32_t expert) {
+  const std::lock_guard lock(source_->mutex_);
+  std::erase(given_, expert);
+  source_->unpin(layer_, expert);
+  source_->ask(*this);
+}
+
+ExpertSource::Visit::~Visit() {
+  if (source_ == nullptr) return;
+  const std::lock_guard lock(source_->mutex_);
+  for (const std::int32_t expert : asked_) source_->unpin(layer_, expert);
+  for (const std::int32_t expert : given_) source_->unpin(layer_, expert);
+}
+
+}  // namespace moe::inline MOE_ABI

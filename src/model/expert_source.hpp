@@ -1,0 +1,108 @@
+#pragma once
+// Experts that are read when a layer needs them: a cache in memory, threads that read, and visits by sessions.
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "model/expert_cache.hpp"
+#include "model/expert_reader.hpp"
+#include "moe/expert_traffic.hpp"
+
+namespace moe::inline MOE_ABI {
+
+/// An expert in memory until it is released.
+struct ExpertLease {
+  std::int32_t expert = 0;
+  const std::byte* panels = nullptr;
+};
+
+/// Thread-safe. Which experts are in memory changes speed only: kernels see the same panels in any case.
+class ExpertSource {
+ public:
+  struct Options {
+    std::int64_t bytes = 0;         ///< of memory for experts
+    std::int32_t read_threads = 2;  ///< 1 to 64
+  };
+  /// Errors: out_of_memory (naming the least that works), io (no thread), unsupported (experts of one layer differ).
+  static Result<std::shared_ptr<ExpertSource>> create(std::shared_ptr<const ExpertReader> reader,
+                                                      const Weights& weights, const Options& options);
+  ~ExpertSource();
+  ExpertSource(const ExpertSource&) = delete;
+  ExpertSource& operator=(const ExpertSource&) = delete;
+
+  /// One layer's use of some experts by one session. Ends with all its leases released.
+  class Visit {
+   public:
+    Visit(Visit&& o) noexcept
+        : source_(std::exchange(o.source_, nullptr)),
+          layer_(o.layer_),
+          ahead_layer_(o.ahead_layer_),
+          wanted_(std::move(o.wanted_)),
+          asked_(std::move(o.asked_)),
+          given_(std::move(o.given_)) {}
+    Visit& operator=(Visit&&) = delete;
+    ~Visit();
+    /// Waits for at least one expert that was not given yet, and returns up to `most` that are there, those first whose
+    /// slots others wait for; empty after the last.
+    /// Errors: those of ExpertReader::read.
+    Result<std::vector<ExpertLease>> next(std::size_t most);
+    void release(std::int32_t expert);
+
+   private:
+    friend class ExpertSource;
+    Visit(ExpertSource& source, std::int64_t layer, std::int64_t ahead_layer)
+        : source_(&source), layer_(layer), ahead_layer_(ahead_layer) {}
+    ExpertSource* source_;  // null after a move
+    std::int64_t layer_, ahead_layer_;
+    std::vector<std::int32_t> wanted_;  // not asked for yet, last in file order first
+    std::vector<std::int32_t> asked_;   // pinned, not given yet
+    std::vector<std::int32_t> given_;   // pinned, not released yet
+  };
+  /// `ahead_layer`: of whose experts some may be read as soon as this layer's are (-1: none).
+  Visit visit(std::int64_t layer, std::span<const std::int32_t> experts, std::int64_t ahead_layer);
+
+  ExpertTraffic traffic() const;
+
+ private:
+  ExpertSource(std::shared_ptr<const ExpertReader> reader, std::vector<ExpertCache::Shape> shapes)
+      : reader_(std::move(reader)), shapes_(std::move(shapes)) {}
+
+  struct Request {
+    std::int64_t layer = 0;
+    std::int32_t expert = 0;
+  };
+  using State = CachedExpert::State;
+  Result<void> start_thread();
+  void read_requests();
+  void serve(std::unique_lock<std::mutex>& lock, const Request& request);
+  void ask(Visit& visit);
+  void ask_ahead(Visit& visit);
+  bool start(std::int64_t layer, std::int32_t expert, bool may_evict);
+  void unpin(std::int64_t layer, std::int32_t expert);
+  void drop_ahead();
+
+  std::shared_ptr<const ExpertReader> reader_;
+  std::vector<ExpertCache::Shape> shapes_;  // [layer]
+  mutable std::mutex mutex_;
+  std::condition_variable has_request_, has_changed_;
+  ExpertCache cache_;
+  std::deque<Request> requests_;
+  std::vector<Request> ahead_;  // pinned by the source until their layer's visit
+  std::optional<Error> error_;  // of the last read that failed
+  ExpertTraffic traffic_;
+  std::int32_t reading_ = 0;
+  std::int64_t reading_since_ns_ = 0;
+  bool ends_ = false;
+  std::vector<pthread_t> threads_;
+};
+
+}  // namespace moe::inline MOE_ABI

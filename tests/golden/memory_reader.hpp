@@ -1,0 +1,80 @@
+#pragma once
+// A model whose experts come through ExpertSource, from the panels of one that has them in memory: late, or not at all.
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <thread>
+
+#include "model/expert_source.hpp"
+#include "model/model_impl.hpp"
+
+namespace moe_test {
+
+class MemoryReader : public moe::ExpertReader {
+ public:
+  struct Options {
+    std::uint32_t seed = 0;
+    int most_us = 0;       ///< reads take up to so long
+    int fails_after = -1;  ///< that many reads work
+  };
+  MemoryReader(std::shared_ptr<const moe::Model> model, const Options& options)
+      : model_(std::move(model)), options_(options) {}
+
+  std::int64_t bundle_bytes(std::int64_t layer) const override {
+    return moe::BundleLayout::of(experts(layer).front()).bytes;
+  }
+  // Not the order of the numbers.
+  std::uint64_t position(std::int64_t layer, std::int64_t expert) const override {
+    return static_cast<std::uint64_t>(layer * 100000 + expert * 7919 % 10007);
+  }
+  moe::Result<void> read(std::int64_t layer, std::int64_t expert, std::span<std::byte> out) const override {
+    const int nth = reads_++;
+    if (options_.most_us > 0) {
+      std::minstd_rand random(options_.seed + static_cast<std::uint32_t>(nth));
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % static_cast<std::uint32_t>(options_.most_us)));
+    }
+    if (options_.fails_after >= 0 && nth >= options_.fails_after)
+      return moe::fail(moe::ErrorCode::io,
+                       "layer " + std::to_string(layer) + ", expert " + std::to_string(expert) + ": the disk is gone");
+    const moe::FfnWeights& e = experts(layer)[static_cast<std::size_t>(expert)];
+    const moe::BundleLayout layout = moe::BundleLayout::of(e);
+    std::memcpy(out.data(), e.gate.data, static_cast<std::size_t>(e.gate.bytes()));
+    std::memcpy(out.data() + layout.up, e.up.data, static_cast<std::size_t>(e.up.bytes()));
+    std::memcpy(out.data() + layout.down, e.down.data, static_cast<std::size_t>(e.down.bytes()));
+    return {};
+  }
+  int reads() const { return reads_; }
+
+ private:
+  const std::vector<moe::FfnWeights>& experts(std::int64_t layer) const {
+    return moe::impl_of(*model_).weights->layers[static_cast<std::size_t>(layer)].experts;
+  }
+  std::shared_ptr<const moe::Model> model_;
+  Options options_;
+  mutable std::atomic<int> reads_{0};
+};
+
+/// The sizes of its layers' bundles.
+inline std::vector<moe::ExpertCache::Shape> expert_shapes(const moe::Model& model) {
+  std::vector<moe::ExpertCache::Shape> shapes;
+  for (const moe::LayerWeights& layer : moe::impl_of(model).weights->layers)
+    shapes.push_back({static_cast<std::int64_t>(layer.experts.size()),
+                      layer.experts.empty() ? 0 : moe::BundleLayout::of(layer.experts.front()).bytes});
+  return shapes;
+}
+
+/// `model` with its experts read through `reader` into `bytes`.
+inline std::shared_ptr<const moe::Model> streamed(const std::shared_ptr<const moe::Model>& model,
+                                                  std::shared_ptr<const MemoryReader> reader, std::int64_t bytes,
+                                                  std::int32_t read_threads) {
+  auto impl = std::make_shared<moe::ModelImpl>(moe::impl_of(*model));
+  auto source = moe::ExpertSource::create(std::move(reader), *impl->weights, {bytes, read_threads});
+  if (!source) return nullptr;
+  impl->experts = *source;
+  return moe::model_of(std::move(impl));
+}
+
+}  // namespace moe_test

@@ -1,0 +1,168 @@
+// Experts that are read when needed: the bits of a model that has them in memory, for any memory, any number of reading
+// threads and any delay; and one error where a read fails.
+
+#include <thread>
+
+#include "golden/golden.hpp"
+#include "golden/memory_reader.hpp"
+
+namespace streamed_experts_test {
+
+namespace {
+
+using namespace moe_test;
+
+std::vector<std::pair<std::string, std::shared_ptr<const moe::Model>>> moe_models() {
+  std::vector<std::pair<std::string, std::shared_ptr<const moe::Model>>> models;
+  std::vector<GoldenCase> cases = golden_cases();
+  for (GoldenCase& c : golden_cases_in(std::filesystem::path(MOE_SOURCE_DIR) / "tests/data/golden"))
+    cases.push_back(std::move(c));
+  for (const GoldenCase& c : cases) {
+    auto model = moe::Model::load(c.model.string(), {.tokenizer = moe::TokenizerUse::optional});
+    if (model && (*model)->config().router.expert_count > 0) models.emplace_back(c.name, *model);
+  }
+  return models;
+}
+
+std::shared_ptr<MemoryReader> reader_of(const std::shared_ptr<const moe::Model>& model,
+                                        const MemoryReader::Options& options = {}) {
+  return std::make_shared<MemoryReader>(model, options);
+}
+
+}  // namespace
+
+TEST_CASE("the same bits for any memory, number of reading threads and delay") {
+  const auto models = moe_models();
+  REQUIRE(!models.empty());
+  std::uint32_t seed = 1;
+  for (const auto& [name, model] : models) {
+    CAPTURE(name);
+    const auto shapes = expert_shapes(*model);
+    const std::int64_t least = moe::ExpertCache::least_bytes(shapes), most = moe::ExpertCache::most_bytes(shapes);
+    for (const Setting& setting : {kSettings[0], kSettings[1]}) {
+      const auto ids = prompt_for(model->config(), 0);
+      const std::vector<float> expected = whole_logits(model, options_for(setting, 1, 512), ids);
+      int round = 0;
+      for (const std::int64_t bytes : {least, (3 * least + most) / 4, most}) {
+        CAPTURE(bytes);
+        const auto reader = reader_of(model, {seed++, round == 1 ? 200 : 0});
+        const auto stream = streamed(model, reader, bytes, 1 + round);
+        REQUIRE(stream != nullptr);
+        moe::SessionOptions options = options_for(setting, 1 + round % 2, round == 0 ? 512 : 37);
+        options.share_from_ns = 0;
+        CHECK(same_bits(whole_logits(stream, options, ids), expected));
+        const moe::ExpertTraffic after = stream->expert_traffic();
+        CHECK(after.read_bytes > 0);
+        CHECK(after.memory_bytes <= bytes);
+        // Again, one token at a time, with what the cache kept.
+        const std::vector<moe::TokenId> some(ids.begin(), ids.begin() + 24);
+        const std::vector<float> prefix(expected.begin(), expected.begin() + 24 * model->config().vocab_size);
+        CHECK(same_bits(whole_logits(stream, options_for(setting, 1, 1), some), prefix));
+        if (bytes == most) {
+          const auto again = stream->expert_traffic();
+          CHECK(same_bits(whole_logits(stream, options, ids), expected));
+          const auto kept = stream->expert_traffic() - again;
+          CHECK_MESSAGE(kept.misses == 0, kept.misses);
+          CHECK(kept.hits > 0);
+        }
+        ++round;
+      }
+    }
+  }
+}
+
+TEST_CASE("executed FLOPs, routing and expert counts are those of a model in memory") {
+  for (const auto& [name, model] : moe_models()) {
+    CAPTURE(name);
+    const auto stream = streamed(model, reader_of(model), moe::ExpertCache::least_bytes(expert_shapes(*model)), 2);
+    const auto ids = prompt_for(model->config(), 0);
+    moe::SessionOptions options = options_for(kSettings[0], 1, 512);
+    options.record_routing = true;
+    auto here = open_session(model, options), there = open_session(stream, options);
+    static_cast<void>(step(*here, *here->open(), ids));
+    static_cast<void>(step(*there, *there->open(), ids));
+    CHECK(here->executed().total() == there->executed().total());
+    CHECK(here->executed().routed_experts == there->executed().routed_experts);
+    REQUIRE(here->routing().size() == there->routing().size());
+    for (std::size_t l = 0; l < here->routing().size(); ++l) {
+      REQUIRE(here->routing()[l].size() == there->routing()[l].size());
+      for (std::size_t t = 0; t < here->routing()[l].size(); ++t)
+        CHECK(here->routing()[l][t].experts == there->routing()[l][t].experts);
+    }
+  }
+}
+
+TEST_CASE("a read that fails is one error that names it, and the sequence is as before") {
+  const auto models = moe_models();
+  const auto& model = models.front().second;
+  const auto ids = prompt_for(model->config(), 0);
+  const std::vector<float> expected = whole_logits(model, options_for(kSettings[0], 1, 512), ids);
+  for (const int works : {0, 1, 5}) {
+    const auto reader = reader_of(model, {1, 50, works});
+    const auto stream = streamed(model, reader, moe::ExpertCache::least_bytes(expert_shapes(*model)), 2);
+    auto session = open_session(stream, options_for(kSettings[0], 1, 512));
+    const moe::Sequence s = *session->open();
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      const auto out = session->step(s, ids, moe::Logits::all);
+      REQUIRE_FALSE(out.has_value());
+      CHECK(out.error().code == moe::ErrorCode::io);
+      CHECK_MESSAGE(out.error().message.find("the disk is gone") != std::string::npos, out.error().message);
+      CHECK(*session->length(s) == 0);
+    }
+  }
+}
+
+TEST_CASE("a step can be cancelled between experts, and the next one is right") {
+  const auto models = moe_models();
+  const auto& model = models.front().second;
+  const auto ids = prompt_for(model->config(), 0);
+  const std::vector<float> expected = whole_logits(model, options_for(kSettings[0], 1, 512), ids);
+  const auto stream =
+      streamed(model, reader_of(model, {3, 300}), moe::ExpertCache::least_bytes(expert_shapes(*model)), 3);
+  int calls = 0, limit = 0;
+  moe::SessionOptions options = options_for(kSettings[0], 1, 512);
+  options.cancelled = [&] { return ++calls > limit; };
+  auto session = open_session(stream, options);
+  const moe::Sequence s = *session->open();
+  for (limit = 0; limit < 12; ++limit) {
+    calls = 0;
+    const auto out = session->step(s, ids, moe::Logits::all);
+    if (out) break;  // it needed fewer calls
+    CHECK(out.error().code == moe::ErrorCode::cancelled);
+  }
+  limit = 1 << 30;
+  REQUIRE(session->rewind(s, 0).has_value());
+  CHECK(same_bits(step(*session, s, ids), expected));
+}
+
+TEST_CASE("sessions in several threads share the least memory without waiting for each other for ever") {
+  const auto models = moe_models();
+  const auto& model = models.front().second;
+  const auto ids = prompt_for(model->config(), 0);
+  const std::vector<float> expected = whole_logits(model, options_for(kSettings[0], 1, 512), ids);
+  const auto stream =
+      streamed(model, reader_of(model, {5, 100}), moe::ExpertCache::least_bytes(expert_shapes(*model)), 2);
+  std::atomic<int> equal{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i)
+    threads.emplace_back([&, i] {
+      for (int round = 0; round < 3; ++round)
+        equal += same_bits(whole_logits(stream, options_for(kSettings[0], 1, i % 2 == 0 ? 512 : 5), ids), expected);
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(equal == 18);
+}
+
+TEST_CASE("memory below the least is refused with the number that works") {
+  const auto models = moe_models();
+  const auto& model = models.front().second;
+  const std::int64_t least = moe::ExpertCache::least_bytes(expert_shapes(*model));
+  const auto source = moe::ExpertSource::create(reader_of(model), *moe::impl_of(*model).weights, {least - 1, 2});
+  REQUIRE_FALSE(source.has_value());
+  CHECK(source.error().code == moe::ErrorCode::out_of_memory);
+  CHECK(source.error().message.find(std::to_string(least)) != std::string::npos);
+  CHECK(moe::ExpertSource::create(reader_of(model), *moe::impl_of(*model).weights, {least, 0}).error().code ==
+        moe::ErrorCode::bad_argument);
+}
+
+}  // namespace streamed_experts_test

@@ -1,0 +1,136 @@
+// Which experts stay in memory: hit rates of the policy on traffic of known form, and slots that are never lost.
+
+#include "model/expert_cache.hpp"
+
+#include <doctest/doctest.h>
+
+#include <random>
+#include <set>
+
+namespace expert_cache_test {
+
+namespace {
+
+using State = moe::CachedExpert::State;
+
+constexpr std::int64_t kBundle = 4096;
+
+// One layer's visit by itself: what is not there is read at once, and everything is released.
+int hits_of_visit(moe::ExpertCache& cache, std::int64_t layer, const std::vector<std::int32_t>& experts) {
+  int hits = 0;
+  cache.count_visit(layer, experts);
+  for (const std::int32_t expert : experts) {
+    moe::CachedExpert& e = cache.at(layer, expert);
+    if (e.state == State::ready) {
+      ++hits;
+      continue;
+    }
+    REQUIRE(cache.take_slot(layer, expert, true));
+    e.state = State::ready;
+    if (e.is_transient) cache.drop(layer, expert);
+  }
+  return hits;
+}
+
+moe::ExpertCache cache_of(std::int64_t layers, std::int64_t experts, std::int64_t kept) {
+  moe::ExpertCache cache;
+  const std::vector<moe::ExpertCache::Shape> shapes(static_cast<std::size_t>(layers), {experts, kBundle});
+  REQUIRE(cache.create(shapes, (kept + moe::ExpertCache::kTransientSlots) * kBundle).has_value());
+  return cache;
+}
+
+}  // namespace
+
+TEST_CASE("passes over all experts keep a fixed set: every kept slot is a hit in the next pass") {
+  moe::ExpertCache cache = cache_of(6, 32, 48);
+  std::vector<std::int32_t> all(32);
+  for (std::int32_t e = 0; e < 32; ++e) all[static_cast<std::size_t>(e)] = e;
+  for (int pass = 0; pass < 5; ++pass) {
+    int hits = 0;
+    for (std::int64_t layer = 0; layer < 6; ++layer) hits += hits_of_visit(cache, layer, all);
+    CHECK(hits == (pass == 0 ? 0 : 48));
+  }
+}
+
+TEST_CASE("popular experts stay: half of the traffic to an eighth of the experts is nearly all hits") {
+  moe::ExpertCache cache = cache_of(2, 64, 20);
+  std::minstd_rand random(7);
+  int popular = 0, popular_hits = 0;
+  for (int visit = 0; visit < 3000; ++visit)
+    for (std::int64_t layer = 0; layer < 2; ++layer) {
+      const bool is_popular = random() % 2 == 0;
+      const auto expert = static_cast<std::int32_t>(is_popular ? random() % 8 : 8 + random() % 56);
+      const int hits = hits_of_visit(cache, layer, {expert});
+      if (visit < 500 || !is_popular) continue;
+      ++popular, popular_hits += hits;
+    }
+  CHECK_MESSAGE(popular_hits > popular * 85 / 100, popular_hits << " of " << popular);
+}
+
+TEST_CASE("what was popular gives way to what is popular now") {
+  moe::ExpertCache cache = cache_of(1, 64, 8);
+  int last_hits = 0;
+  for (const std::int32_t first : {0, 32}) {
+    last_hits = 0;
+    for (int visit = 0; visit < 400; ++visit) {
+      const int hits = hits_of_visit(cache, 0, {first + visit % 8});
+      if (visit >= 300) last_hits += hits;
+    }
+  }
+  CHECK(last_hits == 100);
+}
+
+TEST_CASE("slots are never lost, shared or given to a used expert") {
+  moe::ExpertCache cache = cache_of(3, 16, 5);
+  std::minstd_rand random(3);
+  std::set<std::pair<std::int64_t, std::int32_t>> pinned;
+  for (int i = 0; i < 20000; ++i) {
+    const auto layer = static_cast<std::int64_t>(random() % 3);
+    const auto expert = static_cast<std::int32_t>(random() % 16);
+    moe::CachedExpert& e = cache.at(layer, expert);
+    if (pinned.count({layer, expert}) != 0) {
+      pinned.erase({layer, expert});
+      if (--e.pins == 0 && e.is_transient) cache.drop(layer, expert);
+      continue;
+    }
+    cache.count_visit(layer, std::vector<std::int32_t>{expert});
+    if (e.state == State::absent) {
+      if (!cache.take_slot(layer, expert, random() % 2 == 0)) {
+        CHECK(pinned.size() >= moe::ExpertCache::kTransientSlots);
+        continue;
+      }
+      e.state = State::ready;
+    }
+    e.pins += 1;
+    pinned.insert({layer, expert});
+    std::set<const std::byte*> places;
+    for (const auto& [l, x] : pinned) {
+      REQUIRE(cache.at(l, x).state == State::ready);
+      places.insert(cache.memory(l, x).data());
+    }
+    REQUIRE(places.size() == pinned.size());
+  }
+}
+
+TEST_CASE("bytes are divided between sizes of bundles by what they hold, and never exceeded") {
+  const std::vector<moe::ExpertCache::Shape> layers = {{0, 0}, {8, 4096}, {8, 8192}, {8, 8192}};
+  const std::int64_t least = moe::ExpertCache::least_bytes(layers), most = moe::ExpertCache::most_bytes(layers);
+  CHECK(least == 4 * (4096 + 8192));
+  CHECK(most == least + 8 * 4096 + 16 * 8192);
+  for (std::int64_t bytes = least; bytes <= most + 8192; bytes += 4096) {
+    std::int64_t used = 0;
+    const auto classes = moe::ExpertCache::divide(layers, bytes);
+    REQUIRE(classes.size() == 2);
+    for (const auto& c : classes) used += c.bundle_bytes * c.slots;
+    CHECK(used <= bytes);
+  }
+  const auto all = moe::ExpertCache::divide(layers, most);
+  CHECK(all[0].slots == 12);
+  CHECK(all[1].slots == 20);
+  moe::ExpertCache cache;
+  const auto refused = cache.create(layers, least - 1);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().message.find(std::to_string(least)) != std::string::npos);
+}
+
+}  // namespace expert_cache_test
