@@ -286,7 +286,7 @@ typedef struct moe_session_options {
   int32_t precision;    /* MOE_PRECISION_...; default: auto */
   int64_t kv;           /* MOE_KV_..., the number type of the cache; default: f16 */
   int64_t max_tokens;   /* cached over all sequences, shared prefixes once; default 0: the model's max_position */
-  int64_t chunk_tokens; /* computed at a time, 1 to 4096: affects speed and memory, never results; default 512 */
+  int64_t chunk_tokens; /* computed at a time, 1 to 16384: affects speed and memory, never results; default 512 */
   const moe_pool* pool; /* null: the calling thread alone */
   moe_on_progress on_progress; /* tokens of a step; may be null */
   moe_is_cancelled cancelled;  /* called between layers; may be null */

@@ -80,6 +80,9 @@ struct LoadOptions {
   std::function<void(Progress)> on_progress = {};
   std::function<bool()> cancelled = {};  ///< called between tensors; true ends with ErrorCode::cancelled
   TokenizerUse tokenizer = TokenizerUse::required;
+  /// Memory for routed experts; the others are read when a step needs them, from the packed file. Empty: all are in
+  /// memory. plan_memory() computes it.
+  std::optional<std::int64_t> expert_bytes = {};
   ContentHash content_hash = nullptr;  ///< fills Model::content_hash(): all bytes are hashed while they are loaded
 };
 
@@ -89,6 +92,12 @@ struct FormatUse {
   std::string name = {};        ///< what they are in the file: the format's name, or "f8_e4m3" (widened to f32 at load)
   std::int64_t tensor_count = 0;
   std::int64_t bytes = 0;
+};
+
+/// Bytes of the weights as they lie in memory.
+struct PackedSizes {
+  std::int64_t always = 0;                ///< all but routed experts
+  std::vector<std::int64_t> expert = {};  ///< [layer] of one routed expert; 0 in dense layers
 };
 
 /// Facts about a model file that need no weights in memory.
@@ -101,6 +110,7 @@ struct ModelInfo {
   std::int64_t tower_tensors = 0, tower_parameters = 0;
   std::int64_t weight_bytes = 0;   ///< as stored in the file; 0 when there is only a config.json
   std::int64_t touched_bytes = 0;  ///< of those, read when decoding one token (K of E experts, one embedding row)
+  PackedSizes packed = {};         ///< empty when there is only a config.json
   std::int64_t routed_bytes =
       0;  ///< of those, the part that each expert chosen per token adds (all MoE layers together)
   std::vector<std::int64_t> layer_routed_bytes = {};  ///< the same of each MoE layer

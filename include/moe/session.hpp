@@ -14,11 +14,14 @@
 
 namespace moe::inline MOE_ABI {
 
+inline constexpr std::int64_t kMaxChunkTokens = 16384;
+
 struct SessionOptions {
   Precision precision = Precision::automatic;
-  KvType kv = KvType::f16;          ///< Precision::reference usually goes with f32
-  std::int64_t max_tokens = 0;      ///< cached tokens of all sequences, shared prefixes once; 0 = config.max_position
-  std::int64_t chunk_tokens = 512;  ///< tokens computed at a time; affects speed and memory, never results
+  KvType kv = KvType::f16;      ///< Precision::reference usually goes with f32
+  std::int64_t max_tokens = 0;  ///< cached tokens of all sequences, shared prefixes once; 0 = config.max_position
+  std::int64_t chunk_tokens =
+      512;  ///< computed at a time, 1 to kMaxChunkTokens; affects speed and memory, never results
   ParallelFor threads = {};
   /// Blocks whose estimated time on one core is below this run in the calling thread, because waking workers costs
   /// more, and far more on a busy machine. Affects speed, never results.

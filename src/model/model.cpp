@@ -8,6 +8,7 @@
 #include "model/loader.hpp"
 #include "model/model_impl.hpp"
 #include "model/model_info.hpp"
+#include "model/packed_sizes.hpp"
 #include "model/plan.hpp"
 #include "support/thread_check.hpp"
 
@@ -16,8 +17,10 @@ namespace {
 
 using checkpoint::about;
 
-ModelInfo make_info(const checkpoint::Checkpoint& file, const arch::Recognised& model, const LoadPlan& plan) {
+ModelInfo make_info(const checkpoint::Checkpoint& file, const arch::Recognised& model, const LoadPlan& plan,
+                    const Weights& weights) {
   ModelInfo info = describe(file, model);
+  info.packed = packed_sizes(plan, weights);
   info.notes.insert(info.notes.end(), plan.notes.begin(), plan.notes.end());
   info.total_parameters = plan.total_parameters;
   info.mtp_parameters = plan.mtp_parameters;
@@ -47,7 +50,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
   if (!plan) return about(path, plan);
 
   auto impl = std::make_shared<ModelImpl>();
-  impl->info = make_info(**file, *recognised, *plan);
+  impl->info = make_info(**file, *recognised, *plan, *weights);
   if (options.tokenizer == TokenizerUse::none) {
     impl->tokenizer_error = "it was not asked for (TokenizerUse::none)";
   } else if (auto tokenizer = (*file)->load_tokenizer(recognised->config.vocab_size)) {
@@ -85,7 +88,7 @@ Result<ModelInfo> Model::inspect(const std::string& path) {
   Weights shapes;
   auto plan = plan_weights(**file, *recognised, shapes);
   if (!plan) return about(path, plan);
-  return make_info(**file, *recognised, *plan);
+  return make_info(**file, *recognised, *plan, shapes);
 }
 
 const ModelConfig& Model::config() const { return impl_->info.config; }

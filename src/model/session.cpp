@@ -17,7 +17,6 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
-constexpr std::int64_t kMaxChunk = 4096;
 constexpr std::int64_t kMaxTokens = std::int64_t{1} << 40;  // far above any memory; keeps products of it inside 64 bits
 
 std::int64_t cache_tokens(const ModelConfig& config, const SessionOptions& options) {
@@ -25,9 +24,9 @@ std::int64_t cache_tokens(const ModelConfig& config, const SessionOptions& optio
 }
 
 Result<void> check_options(const SessionOptions& options) {
-  if (options.chunk_tokens < 1 || options.chunk_tokens > kMaxChunk)
+  if (options.chunk_tokens < 1 || options.chunk_tokens > kMaxChunkTokens)
     return fail(ErrorCode::bad_argument,
-                fmt::format("chunk_tokens is {}, expected 1 to {}", options.chunk_tokens, kMaxChunk));
+                fmt::format("chunk_tokens is {}, expected 1 to {}", options.chunk_tokens, kMaxChunkTokens));
   if (options.max_tokens < 0 || options.max_tokens > kMaxTokens)
     return fail(ErrorCode::bad_argument,
                 fmt::format("max_tokens is {}, expected 0 to {}", options.max_tokens, kMaxTokens));

@@ -1,0 +1,139 @@
+#include "moe/memory_plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "model/expert_cache.hpp"
+#include "model/kv_cache.hpp"
+#include "model/workspace.hpp"
+#include "support/memory_limit.hpp"
+
+namespace moe::inline MOE_ABI {
+namespace {
+
+constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+constexpr std::int64_t kLongestQuestion = 4096;   // tokens of cache beside those of a pass
+constexpr std::int64_t kLogitBytes = 128 * kMiB;  // of a step, in each of two buffers (batch/tree_plan.hpp)
+
+class Planning {
+ public:
+  Planning(const ModelInfo& info, const MemoryRequest& request, std::int64_t limit)
+      : info_(info), request_(request), limit_(limit), sizes_(info.packed) {
+    for (const std::int64_t bytes : sizes_.expert) {
+      layers_.push_back({bytes > 0 ? info.config.router.expert_count : 0, bytes});
+      all_experts_ += layers_.back().experts * bytes;
+    }
+  }
+
+  Result<MemoryPlan> run() const {
+    MemoryPlan plan = at(std::min<std::int64_t>(512, request_.session.chunk_tokens), false);
+    if (plan.total_bytes() <= limit_ || all_experts_ == 0) {
+      if (plan.total_bytes() <= limit_) return plan;
+      return too_small(plan.total_bytes());
+    }
+    std::optional<MemoryPlan> best;
+    for (const std::int64_t tokens : steps()) {
+      const MemoryPlan streamed = at(tokens, true);
+      if (streamed.total_bytes() > limit_) continue;
+      if (!best || is_better(streamed, *best)) best = streamed;
+    }
+    if (best) return *best;
+    return too_small(least());
+  }
+
+ private:
+  // Tokens of a step that may be tried.
+  std::vector<std::int64_t> steps() const {
+    const std::int64_t most = request_.whole_passes ? kMaxChunkTokens : request_.session.chunk_tokens;
+    std::vector<std::int64_t> steps;
+    for (std::int64_t tokens = 32; tokens <= most; tokens *= 2) steps.push_back(tokens);
+    if (steps.empty() || (!request_.whole_passes && steps.back() < most)) steps.push_back(most);
+    return steps;
+  }
+
+  // With what is left of the limit for experts.
+  MemoryPlan at(std::int64_t tokens, bool streams) const {
+    const ModelConfig& c = info_.config;
+    MemoryPlan plan;
+    plan.limit = limit_;
+    plan.streams_experts = streams;
+    plan.chunk_tokens = tokens;
+    plan.all_expert_bytes = all_experts_;
+    plan.weight_bytes = sizes_.always + (streams ? 0 : all_experts_);
+    const std::int64_t asked = request_.session.max_tokens > 0 ? request_.session.max_tokens : c.max_position;
+    plan.cache_tokens =
+        request_.whole_passes ? 2 * tokens + std::min(kLongestQuestion, c.max_position) : std::max(asked, tokens);
+    const std::int64_t pages = (plan.cache_tokens + kPageTokens - 1) / kPageTokens;
+    plan.cache_bytes = pages * PageLayout(c, request_.session.kv).page_bytes;
+    plan.scratch_bytes = scratch_bytes(c, {tokens, request_.session.threads.worker_count, streams});
+    const std::int64_t row = c.vocab_size * static_cast<std::int64_t>(sizeof(float));
+    const std::int64_t logits = request_.whole_passes ? std::max(kLogitBytes, row) : row;
+    // Two buffers of logits; the program with its stacks and libraries; texts and merges of the vocabulary.
+    plan.other_bytes = 2 * logits + 64 * kMiB + 400 * c.vocab_size;
+    if (!streams) return plan;
+    const std::int64_t left = limit_ - plan.total_bytes();
+    plan.expert_bytes = std::max(ExpertCache::least_bytes(layers_), std::min(left, ExpertCache::most_bytes(layers_)));
+    for (const auto& size : ExpertCache::divide(layers_, plan.expert_bytes))
+      plan.kept_expert_bytes += (size.slots - ExpertCache::kTransientSlots) * size.bundle_bytes;
+    return plan;
+  }
+
+  // Fewer bytes to read per token in passes that need every expert; for replies, the largest step that fits.
+  bool is_better(const MemoryPlan& a, const MemoryPlan& b) const {
+    if (!request_.whole_passes) return a.chunk_tokens > b.chunk_tokens;
+    return static_cast<double>(a.pass_bytes()) * static_cast<double>(b.chunk_tokens) <
+           static_cast<double>(b.pass_bytes()) * static_cast<double>(a.chunk_tokens);
+  }
+
+  std::int64_t least() const {
+    const MemoryPlan plan = at(steps().front(), true);
+    return plan.total_bytes() - plan.expert_bytes + ExpertCache::least_bytes(layers_);
+  }
+
+  tl::unexpected<Error> too_small(std::int64_t least) const {
+    return fail(ErrorCode::out_of_memory,
+                fmt::format("{} bytes ({:.1f} GiB) of memory are allowed, expected at least {} ({:.1f} GiB){}", limit_,
+                            static_cast<double>(limit_) / static_cast<double>(1024 * kMiB), least,
+                            static_cast<double>(least) / static_cast<double>(1024 * kMiB),
+                            all_experts_ == 0 ? ": the model has no experts that could stay in a file" : ""));
+  }
+
+  const ModelInfo& info_;
+  const MemoryRequest& request_;
+  std::int64_t limit_;
+  const PackedSizes& sizes_;
+  std::vector<ExpertCache::Shape> layers_;
+  std::int64_t all_experts_ = 0;
+};
+
+}  // namespace
+
+Result<MemoryPlan> plan_memory(const ModelInfo& info, const MemoryRequest& request) {
+  const SessionOptions& s = request.session;
+  if (s.chunk_tokens < 1 || s.chunk_tokens > kMaxChunkTokens || s.threads.worker_count < 1 || request.limit < 0 ||
+      s.max_tokens < 0)
+    return fail(ErrorCode::bad_argument,
+                fmt::format("chunk_tokens is {}, expected 1 to {}; worker_count is {}, expected 1 or more; limit is {} "
+                            "and max_tokens {}, expected 0 or more",
+                            s.chunk_tokens, kMaxChunkTokens, s.threads.worker_count, request.limit, s.max_tokens));
+  if (info.packed.expert.empty())
+    return fail(ErrorCode::bad_argument, "the sizes of the weights are not known: expected a model with its weights");
+  std::int64_t limit = request.limit;
+  if (limit == 0) {
+    const auto known = default_memory_limit();
+    if (!known) return fail(ErrorCode::unsupported, "this system does not tell how much memory is available");
+    limit = *known;
+  }
+  return Planning(info, request, limit).run();
+}
+
+std::optional<std::int64_t> default_memory_limit() {
+  std::optional<std::int64_t> least = available_bytes();
+  const auto group = cgroup_memory_limit();
+  if (group && (!least || *group < *least)) least = group;
+  if (!least) return std::nullopt;
+  return *least / 10 * 8;
+}
+
+}  // namespace moe::inline MOE_ABI

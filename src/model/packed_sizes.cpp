@@ -1,0 +1,82 @@
+#include "model/packed_sizes.hpp"
+
+#include "kernels/packing.hpp"
+#include "model/expert_reader.hpp"
+#include "moe/memory_plan.hpp"
+
+namespace moe::inline MOE_ABI {
+namespace {
+
+constexpr std::int64_t kLine = 64;  // matrices begin at multiples of it
+
+std::int64_t padded(std::int64_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
+
+std::int64_t matrix_bytes(Format format, std::int64_t rows, std::int64_t k) {
+  // Rows that are no whole blocks are float32, as a file would have them.
+  if (k % format_info(format).block_values != 0) format = Format::f32;
+  return padded((rows + kernels::kPanelRows - 1) / kernels::kPanelRows * kernels::panel_bytes(format, k));
+}
+
+std::int64_t attention_bytes(const ModelConfig& c, Format format) {
+  const std::int64_t D = c.hidden_size, H = c.head_count;
+  std::int64_t bytes = matrix_bytes(format, D, H * c.v_head_dim);
+  if (c.attention != AttentionKind::mla) {
+    const std::int64_t kv = c.kv_head_count * c.head_dim;
+    return bytes + matrix_bytes(format, H * c.head_dim, D) + 2 * matrix_bytes(format, kv, D);
+  }
+  const std::int64_t qk = c.qk_nope_head_dim + c.qk_rope_head_dim;
+  bytes += c.q_lora_rank > 0 ? matrix_bytes(format, c.q_lora_rank, D) + matrix_bytes(format, H * qk, c.q_lora_rank)
+                             : matrix_bytes(format, H * qk, D);
+  bytes += matrix_bytes(format, c.kv_lora_rank + c.qk_rope_head_dim, D);
+  // Keys' part is transposed: formats of blocks become float32.
+  const Format transposed = format_info(format).block_values == 1 ? format : Format::f32;
+  return bytes + H * (matrix_bytes(transposed, c.kv_lora_rank, c.qk_nope_head_dim) +
+                      matrix_bytes(format, c.v_head_dim, c.kv_lora_rank));
+}
+
+std::int64_t ffn_bytes(const ModelConfig& c, Format format, std::int64_t width) {
+  return width == 0 ? 0 : 2 * matrix_bytes(format, width, c.hidden_size) + matrix_bytes(format, c.hidden_size, width);
+}
+
+}  // namespace
+
+PackedSizes packed_sizes(const LoadPlan& plan, const Weights& weights) {
+  PackedSizes sizes;
+  std::int64_t all = 0, routed = 0;
+  for (const MatrixJob& job : plan.matrices) all += padded(job.out->bytes());
+  for (const VectorJob& job : plan.vectors) all += job.count * static_cast<std::int64_t>(sizeof(float));
+  for (const LayerWeights& layer : weights.layers) {
+    sizes.expert.push_back(layer.experts.empty() ? 0 : BundleLayout::of(layer.experts.front()).bytes);
+    for (const FfnWeights& e : layer.experts)
+      for (const Matrix* m : {&e.gate, &e.up, &e.down}) routed += padded(m->bytes());
+  }
+  sizes.always = all - routed;
+  return sizes;
+}
+
+PackedSizes assumed_sizes(const ModelConfig& c, Format format) {
+  PackedSizes sizes;
+  sizes.always = matrix_bytes(format, c.vocab_size, c.hidden_size) * (c.tie_word_embeddings ? 1 : 2);
+  for (std::int64_t l = 0; l < c.layer_count; ++l) {
+    sizes.always += attention_bytes(c, format);
+    const bool moe = c.layer_is_moe(l);
+    FfnWeights expert;
+    if (moe) {
+      sizes.always += matrix_bytes(Format::f32, c.router.expert_count, c.hidden_size);
+      sizes.always += ffn_bytes(c, format, c.shared_width());
+      const auto shape = [&](Matrix& m, std::int64_t rows, std::int64_t k) {
+        m.format = k % format_info(format).block_values == 0 ? format : Format::f32;
+        m.rows = rows, m.k = k, m.panel_bytes = kernels::panel_bytes(m.format, k);
+      };
+      shape(expert.gate, c.moe_intermediate_size, c.hidden_size);
+      shape(expert.up, c.moe_intermediate_size, c.hidden_size);
+      shape(expert.down, c.hidden_size, c.moe_intermediate_size);
+    } else {
+      sizes.always += ffn_bytes(c, format, c.intermediate_size);
+    }
+    sizes.expert.push_back(moe ? BundleLayout::of(expert).bytes : 0);
+  }
+  return sizes;
+}
+
+}  // namespace moe::inline MOE_ABI

@@ -1,0 +1,149 @@
+// Plans of memory: what they promise is what a session takes, they stay within the limit, and a limit that is too small
+// names one that works.
+
+#include "moe/memory_plan.hpp"
+
+#include <regex>
+
+#include "golden/golden.hpp"
+#include "golden/memory_reader.hpp"
+
+namespace memory_plan_test {
+
+namespace {
+
+using namespace moe_test;
+
+constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+
+std::vector<std::pair<std::string, std::string>> paths() {
+  std::vector<std::pair<std::string, std::string>> out;
+  std::vector<GoldenCase> cases = golden_cases();
+  for (GoldenCase& c : golden_cases_in(std::filesystem::path(MOE_SOURCE_DIR) / "tests/data/golden"))
+    cases.push_back(std::move(c));
+  for (const GoldenCase& c : cases) out.emplace_back(c.name, c.model.string());
+  return out;
+}
+
+/// A model of Qwen3-30B-A3B's shapes in q4_0, of which there is no file.
+moe::ModelInfo large_model() {
+  moe::ModelInfo info;
+  moe::ModelConfig& c = info.config;
+  c.family = "qwen3_moe";
+  c.layer_count = 48, c.hidden_size = 2048, c.vocab_size = 151936, c.max_position = 40960;
+  c.head_count = 32, c.kv_head_count = 4, c.head_dim = c.v_head_dim = 128;
+  c.intermediate_size = 6144, c.moe_intermediate_size = 768;
+  c.router.expert_count = 128, c.router.top_k = 8;
+  info.packed = moe::assumed_sizes(c, moe::Format::q4_0);
+  return info;
+}
+
+}  // namespace
+
+TEST_CASE("sizes from headers are those of the loaded weights") {
+  int with_experts = 0;
+  for (const auto& [name, path] : paths()) {
+    const auto info = moe::Model::inspect(path);
+    const auto model = moe::Model::load(path, {.tokenizer = moe::TokenizerUse::optional});
+    if (!info || !model) continue;
+    CAPTURE(name);
+    const auto shapes = expert_shapes(**model);
+    REQUIRE(info->packed.expert.size() == shapes.size());
+    std::int64_t routed = 0;
+    for (std::size_t l = 0; l < shapes.size(); ++l) {
+      CHECK(info->packed.expert[l] == shapes[l].bundle_bytes);
+      for (const moe::FfnWeights& e : moe::impl_of(**model).weights->layers[l].experts)
+        for (const moe::Matrix* m : {&e.gate, &e.up, &e.down}) routed += (m->bytes() + 63) / 64 * 64;
+    }
+    CHECK(info->packed.always + routed == (*model)->resident_bytes());
+    with_experts += routed > 0;
+    // A directory of one format has the sizes that its configuration and the format give, but for norms and biases.
+    if (info->formats.size() != 1 || info->formats.front().name != "bf16") continue;
+    const moe::PackedSizes assumed = moe::assumed_sizes(info->config, moe::Format::bf16);
+    CHECK(assumed.expert == info->packed.expert);
+  }
+  CHECK(with_experts > 0);
+}
+
+TEST_CASE("a plan stays within its limit, and less memory means fewer experts in it, down to an error") {
+  const moe::ModelInfo info = large_model();
+  moe::MemoryRequest request;
+  request.session.threads.worker_count = 2;
+  request.session.max_tokens = 4096;
+  for (const bool whole_passes : {false, true}) {
+    CAPTURE(whole_passes);
+    request.whole_passes = whole_passes;
+    std::int64_t before = 0, fits_from = 0;
+    for (std::int64_t limit = 512 * kMiB; limit <= 32768 * kMiB; limit += 256 * kMiB) {
+      request.limit = limit;
+      const auto plan = moe::plan_memory(info, request);
+      if (!plan) {
+        CHECK(plan.error().code == moe::ErrorCode::out_of_memory);
+        CHECK(fits_from == 0);  // what works with less works with more
+        continue;
+      }
+      if (fits_from == 0) fits_from = limit;
+      CHECK(plan->total_bytes() <= limit);
+      if (!plan->streams_experts) {
+        CHECK(plan->expert_bytes == 0);
+        CHECK(plan->weight_bytes > 16000 * kMiB);
+        before = plan->all_expert_bytes;
+        continue;
+      }
+      CHECK(plan->pass_bytes() + plan->kept_expert_bytes == plan->all_expert_bytes);
+      if (!whole_passes) CHECK(plan->kept_expert_bytes >= before);
+      before = plan->kept_expert_bytes;
+    }
+    CHECK(fits_from > 0);
+    CHECK(fits_from < 4096 * kMiB);
+    CHECK(before > 15000 * kMiB);  // the last ones hold everything
+  }
+}
+
+TEST_CASE("the least that an error names works, and a byte less does not") {
+  const moe::ModelInfo info = large_model();
+  moe::MemoryRequest request;
+  request.session.threads.worker_count = 2;
+  request.session.max_tokens = 2048;
+  request.limit = 100 * kMiB;
+  for (const bool whole_passes : {false, true}) {
+    request.whole_passes = whole_passes;
+    request.limit = 100 * kMiB;
+    const auto refused = moe::plan_memory(info, request);
+    REQUIRE_FALSE(refused.has_value());
+    std::smatch found;
+    const std::string& text = refused.error().message;
+    REQUIRE(std::regex_search(text, found, std::regex("expected at least ([0-9]+) ")));
+    request.limit = std::stoll(found[1]);
+    CHECK(moe::plan_memory(info, request).has_value());
+    request.limit -= 1;
+    CHECK_FALSE(moe::plan_memory(info, request).has_value());
+  }
+}
+
+TEST_CASE("scoring takes larger steps where experts are read") {
+  const moe::ModelInfo info = large_model();
+  moe::MemoryRequest request;
+  request.session.threads.worker_count = 2;
+  request.limit = 8192 * kMiB;
+  request.whole_passes = true;
+  const auto plan = moe::plan_memory(info, request);
+  REQUIRE(plan.has_value());
+  CHECK(plan->streams_experts);
+  CHECK(plan->chunk_tokens >= 4096);
+}
+
+TEST_CASE("requests that make no sense are refused") {
+  moe::ModelInfo info = large_model();
+  moe::MemoryRequest request;
+  request.limit = -1;
+  CHECK(moe::plan_memory(info, request).error().code == moe::ErrorCode::bad_argument);
+  request.limit = 1;
+  request.session.chunk_tokens = 0;
+  CHECK(moe::plan_memory(info, request).error().code == moe::ErrorCode::bad_argument);
+  request.session.chunk_tokens = 512;
+  info.packed = {};
+  CHECK(moe::plan_memory(info, request).error().code == moe::ErrorCode::bad_argument);
+}
+
+}  // namespace memory_plan_test
