@@ -32,6 +32,8 @@ struct Options {
   eval_until_known::Flags until_known;
   eval_families::Flags families;
   bool peaks = false;
+  bool plan = false;
+  std::int64_t memory = 0;  // --memory; 0: default_memory_limit()
   std::string shard;
   std::string a, b;  // of compare
 };

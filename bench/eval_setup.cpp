@@ -26,32 +26,6 @@ eval::ReadHooks reading_hooks(std::optional<cli::ProgressLine>& line) {
   return hooks;
 }
 
-moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eval::Conversations conversations) {
-  std::vector<eval::PreparedTask> tasks;
-  std::optional<cli::ProgressLine> line;
-  for (const std::string& name : o.tasks) {
-    const auto spec = eval::load_task(name, cli::interrupted);
-    if (!spec) return moe::forward(spec);
-    for (const eval::PreparedTask& before : tasks)
-      if (before.spec.name == spec->name)
-        return moe::fail(moe::ErrorCode::bad_argument, "task '" + spec->name + "' is named twice");
-    if (o.data.empty() && !spec->data_is_path)
-      return moe::fail(moe::ErrorCode::bad_argument,
-                       "task '" + name + "' needs --data DIR, the folder that holds questions/" + spec->data);
-    auto task = eval::prepare(*spec, {.data_dir = o.data,
-                                      .num_fewshot = o.num_fewshot,
-                                      .limit = o.limit,
-                                      .fewshot_seed = o.seed,
-                                      .system_instruction = o.system_instruction,
-                                      .conversations = conversations,
-                                      .think_end = o.chat.think_end,
-                                      .hooks = reading_hooks(line)});
-    if (!task) return moe::forward(task);
-    tasks.push_back(std::move(*task));
-  }
-  return tasks;
-}
-
 // Finds models that cannot be opened or have too few experts, chat templates that are missing or refuse a question, and
 // outputs that collide with each other or with inputs. Returns the prompts of each row.
 moe::Result<std::vector<eval_chat::Asked>> check_rows(const Options& o, const std::vector<Setting>& rows,
@@ -117,6 +91,32 @@ moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_pt
 }
 
 }  // namespace
+
+moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eval::Conversations conversations) {
+  std::vector<eval::PreparedTask> tasks;
+  std::optional<cli::ProgressLine> line;
+  for (const std::string& name : o.tasks) {
+    const auto spec = eval::load_task(name, cli::interrupted);
+    if (!spec) return moe::forward(spec);
+    for (const eval::PreparedTask& before : tasks)
+      if (before.spec.name == spec->name)
+        return moe::fail(moe::ErrorCode::bad_argument, "task '" + spec->name + "' is named twice");
+    if (o.data.empty() && !spec->data_is_path)
+      return moe::fail(moe::ErrorCode::bad_argument,
+                       "task '" + name + "' needs --data DIR, the folder that holds questions/" + spec->data);
+    auto task = eval::prepare(*spec, {.data_dir = o.data,
+                                      .num_fewshot = o.num_fewshot,
+                                      .limit = o.limit,
+                                      .fewshot_seed = o.seed,
+                                      .system_instruction = o.system_instruction,
+                                      .conversations = conversations,
+                                      .think_end = o.chat.think_end,
+                                      .hooks = reading_hooks(line)});
+    if (!task) return moe::forward(task);
+    tasks.push_back(std::move(*task));
+  }
+  return tasks;
+}
 
 moe::Result<std::shared_ptr<const moe::Model>> RowModels::model_of(const Setting& row) {
   if (loaded_ == nullptr || path_ != row.path) {

@@ -13,6 +13,10 @@
 
 namespace eval_setup {
 
+/// Errors: of the task or its questions; cancelled.
+moe::Result<std::vector<moe::eval::PreparedTask>> prepare_tasks(const eval_rows::Options& o,
+                                                                moe::eval::Conversations conversations);
+
 /// The result of the preparation.
 struct Run {
   moe::ParallelFor threads;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "bench/eval_plan.hpp"
 #include "bench/eval_rows.hpp"
 #include "bench/eval_setup.hpp"
 #include "bench/eval_shard.hpp"
@@ -11,6 +12,7 @@
 #include "bench/report_command.hpp"
 #include "bench/search_command.hpp"
 #include "bench/store_commands.hpp"
+#include "tools/common/memory_options.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/terminal.hpp"
 #include "tools/common/threads.hpp"
@@ -202,6 +204,10 @@ void add_options(CLI::App& app, Options& o) {
   eval_until_known::add_options(app, o.until_known);
   eval_families::add_options(app, o.families);
   app.add_option("--baseline", o.baseline, "NAME of the model that the others are compared with (default: every pair)");
+  cli::add_memory(app, o.memory);
+  app.add_flag("--plan", o.plan,
+               "answer nothing: print memory, passes, bytes, FLOPs and an estimated time; a folder with a config.json "
+               "and no weights will do");
   app.add_flag("--peaks", o.peaks, "measure the machine first (2 seconds): peak operations and bytes per second");
   app.add_flag("--verbose", o.verbose, "also memory, bytes, executed work and every counter in the tables");
   cli::add_number(app, "--seed", o.seed, moe::Bounds<std::uint64_t>{0, std::numeric_limits<std::uint64_t>::max()},
@@ -260,6 +266,10 @@ int main(int argc, char** argv) {
     if (!settings) {
       usage = cli::kUsage;
       return moe::forward(settings);
+    }
+    if (options.plan) {
+      if (search->parsed()) throw CLI::ValidationError("--plan", "plans runs, not a search");
+      return eval_plan::run(options, *settings);
     }
     const auto shard = eval_shard::wanted(options.shard, [](const char* name) { return std::getenv(name); });
     if (!shard) return moe::forward(shard);

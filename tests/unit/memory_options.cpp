@@ -1,0 +1,43 @@
+// Sizes and times as people write and read them.
+
+#include "tools/common/memory_options.hpp"
+
+#include <doctest/doctest.h>
+
+#include <limits>
+
+namespace memory_options_test {
+
+TEST_CASE("sizes are numbers with a unit of 1024") {
+  const std::pair<const char*, std::int64_t> good[] = {
+      {"8G", std::int64_t{8} << 30}, {"8GiB", std::int64_t{8} << 30}, {"512M", 512 << 20}, {"17", 17}, {"3K", 3072},
+      {"2T", std::int64_t{2} << 40}};
+  for (const auto& [text, bytes] : good) {
+    const std::string shown = text;
+    CAPTURE(shown);
+    const auto parsed = cli::parse_bytes(text);
+    REQUIRE(parsed.has_value());
+    CHECK(*parsed == bytes);
+  }
+  for (const std::string text : {"", "G", "8g", "8GB", "8 G", "-8G", "0", "1.5G", "8iB", "0x8G", "99999999T", "8GG"}) {
+    CAPTURE(text);
+    const auto parsed = cli::parse_bytes(text);
+    REQUIRE_FALSE(parsed.has_value());
+    CHECK(parsed.error().message.find("as in 8G") != std::string::npos);
+  }
+}
+
+TEST_CASE("bytes and times in words") {
+  CHECK(cli::bytes_in_words(17) == "17 bytes");
+  CHECK(cli::bytes_in_words(1536) == "1.5 KiB");
+  CHECK(cli::bytes_in_words(std::int64_t{8} << 30) == "8.0 GiB");
+  CHECK(cli::bytes_in_words(std::int64_t{3} << 50) == "3072.0 TiB");
+  CHECK(cli::time_in_words(0.04) == "0.0 s");
+  CHECK(cli::time_in_words(12.4) == "12 s");
+  CHECK(cli::time_in_words(245.0) == "4 min 5 s");
+  CHECK(cli::time_in_words(12000.0) == "3 h 20 min");
+  CHECK(cli::time_in_words(187200.0) == "2 d 4 h");
+  CHECK(cli::time_in_words(std::numeric_limits<double>::infinity()) == "for ever");
+}
+
+}  // namespace memory_options_test
