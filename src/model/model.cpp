@@ -9,6 +9,7 @@
 #include "model/model_impl.hpp"
 #include "model/model_info.hpp"
 #include "model/plan.hpp"
+#include "pack/pack_load.hpp"
 #include "support/thread_check.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -25,6 +26,21 @@ ModelInfo make_info(const checkpoint::Checkpoint& file, const arch::Recognised& 
   info.tower_parameters = plan.tower_parameters;
   info.chat_templates = file.chat_templates();
   return info;
+}
+
+/// Both give Model::content_hash().
+Result<std::string> load_and_hash(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options,
+                                  Weights& weights) {
+  std::optional<checkpoint::ContentHasher> hash;
+  if (options.content_hash != nullptr) hash.emplace(file.sources(), options.content_hash);
+  if (auto ok = load_weights(file, plan, options, weights, hash ? &*hash : nullptr); !ok) return forward(ok);
+  return hash ? hash->value() : std::string();
+}
+Result<std::string> load_from_pack(const std::string& path, checkpoint::Checkpoint& file, const LoadPlan& plan,
+                                   const LoadOptions& options, Weights& weights) {
+  auto loaded = pack::load_packed(path, file, plan, options, {}, weights);
+  if (!loaded) return forward(loaded);
+  return std::move(loaded->content_hash);
 }
 
 }  // namespace
@@ -53,15 +69,11 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
     impl->tokenizer_error = tokenizer.error().message;
   }
 
-  std::optional<checkpoint::ContentHasher> hash;
-  if (options.content_hash != nullptr) hash.emplace((*file)->sources(), options.content_hash);
-  if (auto ok = load_weights(**file, *plan, options, *weights, hash ? &*hash : nullptr); !ok) return about(path, ok);
-  if (hash) {
-    auto value = hash->value();
-    if (!value) return about(path, value);
-    impl->content_hash = std::move(*value);
-  }
-  impl->resident_bytes = static_cast<std::int64_t>(weights->memory.size_bytes());
+  auto hash = options.pack.empty() ? load_and_hash(**file, *plan, options, *weights)
+                                   : load_from_pack(path, **file, *plan, options, *weights);
+  if (!hash) return about(path, hash);
+  impl->content_hash = std::move(*hash);
+  impl->resident_bytes = static_cast<std::int64_t>(weights->memory.size_bytes()) + weights->mapped_bytes;
   for (const VectorJob& job : plan->vectors)
     impl->resident_bytes += static_cast<std::int64_t>(job.out->size() * sizeof(float));
   impl->weights = std::move(weights);
