@@ -13,6 +13,7 @@
 #include "moe/model.hpp"
 #include "moe/session.hpp"
 #include "support/number.hpp"
+#include "tools/common/pack_cache.hpp"
 
 namespace eval_rows {
 
@@ -25,6 +26,7 @@ struct Options {
   std::int64_t max_length = 0;
   double limit = 0;
   std::int32_t threads = 0;
+  cli::PackCache pack;
   std::uint64_t seed = 1234;
   bool verbose = false;
   eval_chat::Flags chat;

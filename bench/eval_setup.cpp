@@ -68,13 +68,14 @@ std::vector<std::string> names_of(const std::vector<Setting>& rows) {
 }
 
 moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const moe::ParallelFor& threads,
-                                                    moe::ContentHash content_hash) {
+                                                    const cli::PackCache& pack, moe::ContentHash content_hash) {
   cli::ProgressLine line("loading " + row.name);
   moe::LoadOptions options;
   options.threads = threads;
   options.on_progress = [&](moe::Progress p) { line.update(p); };
   options.cancelled = cli::interrupted;
   options.content_hash = content_hash;
+  pack.apply(options);
   auto model = moe::Model::load(row.path, options);
   line.clear();
   if (model)
@@ -121,7 +122,7 @@ moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eva
 moe::Result<std::shared_ptr<const moe::Model>> RowModels::model_of(const Setting& row) {
   if (loaded_ == nullptr || path_ != row.path) {
     loaded_ = nullptr;  // before the next one is loaded
-    auto loaded = load(row, threads_, content_hash_);
+    auto loaded = load(row, threads_, pack_, content_hash_);
     if (!loaded) return loaded;
     loaded_ = std::move(*loaded), path_ = row.path;
   }

@@ -31,12 +31,13 @@ moe::Result<Run> prepare_run(const eval_rows::Options& o, const std::vector<eval
 /// at a time.
 class RowModels {
  public:
-  RowModels(const moe::ParallelFor& threads, moe::ContentHash content_hash)
-      : threads_(threads), content_hash_(content_hash) {}
+  RowModels(const moe::ParallelFor& threads, const cli::PackCache& pack, moe::ContentHash content_hash)
+      : threads_(threads), pack_(pack), content_hash_(content_hash) {}
   moe::Result<std::shared_ptr<const moe::Model>> model_of(const eval_rows::Setting& row);
 
  private:
   moe::ParallelFor threads_;
+  cli::PackCache pack_;
   moe::ContentHash content_hash_;
   std::string path_;
   std::shared_ptr<const moe::Model> loaded_;

@@ -97,7 +97,7 @@ moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::
   if (!run) return moe::forward(run);
   if (!wanted.note.empty()) cli::complain("moe-eval", "note: " + wanted.note);
   const eval::RunReport& report = run->report;
-  eval_setup::RowModels models(run->threads, moe::sha256);
+  eval_setup::RowModels models(run->threads, o.pack, moe::sha256);
   std::string text;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const eval_rows::Setting& row = rows[i];

@@ -227,6 +227,7 @@ Result<void> run(const Options& options) {
   load.threads = *threads;
   load.tokenizer = moe::TokenizerUse::none;  // its tokens are numbers
   load.cancelled = cli::interrupted;
+  options.pack.apply(load);
   std::shared_ptr<const moe::Model> model;
   {
     cli::ProgressLine line("loading");
@@ -261,6 +262,7 @@ int main(int argc, char** argv) {
   cli::add_numbers(app, "--pp", options.pp, kCount, "prefill lengths, \"\" for none (16,128,512)");
   cli::add_numbers(app, "--tg", options.tg, kCount, "numbers of tokens decoded one by one, \"\" for none (32)");
   cli::add_threads(app, options.threads);
+  cli::add_pack_cache(app, options.pack);
   cli::add_number(app, "--reps", options.repetitions, moe::Bounds<std::int32_t>{1, 1000},
                   "repetitions of every item (3)");
   auto* no_peaks = app.add_flag("--no-peaks", options.no_peaks, "do not measure the machine, and print no limits");

@@ -91,7 +91,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   const bool needs_hash = run->store != nullptr || !o.out.empty();
 
   moe::Result<void> result;
-  eval_setup::RowModels models(run->threads, needs_hash ? moe::ContentHash(moe::sha256) : nullptr);
+  eval_setup::RowModels models(run->threads, o.pack, needs_hash ? moe::ContentHash(moe::sha256) : nullptr);
   std::vector<eval_until_known::Row> side_by_side;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Setting& row = rows[i];
@@ -124,7 +124,7 @@ moe::Result<void> search_experts(const Options& o, const std::vector<Setting>& r
   const Setting& row = rows.front();
   auto run = eval_setup::prepare_run(o, rows, chat, started);
   if (!run) return moe::forward(run);
-  eval_setup::RowModels models(run->threads, run->store != nullptr ? moe::ContentHash(moe::sha256) : nullptr);
+  eval_setup::RowModels models(run->threads, o.pack, run->store != nullptr ? moe::ContentHash(moe::sha256) : nullptr);
   const auto model = models.model_of(row);
   if (!model) return moe::forward(model);
   const eval_chat::Asked& asked = run->asked.front();
@@ -188,6 +188,7 @@ void add_options(CLI::App& app, Options& o) {
   cli::add_number(app, "--max-length", o.max_length, moe::Bounds<std::int64_t>{2, std::int64_t{1} << 30},
                   "most tokens that the model sees (default: its context)");
   cli::add_threads(app, o.threads);
+  cli::add_pack_cache(app, o.pack);
   app.add_option("--precision", o.precision, "auto (int8 activations, the default) or reference (float32)");
   app.add_option("--kv", o.kv,
                  "type of the key/value cache: f32, f16 or bf16 (default f16; f32 with --precision reference)");

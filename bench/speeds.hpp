@@ -11,6 +11,7 @@
 #include "bench/peaks.hpp"
 #include "moe/demand.hpp"
 #include "moe/moe.hpp"
+#include "tools/common/pack_cache.hpp"
 
 namespace moe_bench {
 
@@ -18,6 +19,7 @@ struct Options {
   std::string model, json;
   std::vector<std::int64_t> pp = {16, 128, 512}, tg = {32};
   std::int32_t threads = 0;
+  cli::PackCache pack;
   std::int32_t repetitions = 3;
   bool no_peaks = false;
   bool profile = false;

@@ -1,4 +1,4 @@
-// moe-quantize: writes a model as GGUF, its matrices in another weight format.
+// moe-quantize: writes a model as GGUF, its matrices in another weight format, or as a packed file.
 
 #include <fmt/format.h>
 
@@ -6,7 +6,9 @@
 #include <chrono>
 #include <string>
 
+#include "moe/content_hash.hpp"
 #include "moe/encode.hpp"
+#include "moe/pack.hpp"
 #include "moe/quantize.hpp"
 #include "support/show.hpp"
 #include "tools/common/program.hpp"
@@ -20,6 +22,7 @@ Examples
   moe-quantize models/nano/nano-moe nano-moe-q8_0.gguf
   moe-quantize model.gguf model-q4_k.gguf --type q4_k --head q6_k
   moe-quantize models/qwen3 qwen3-f16.gguf --type f16
+  moe-quantize --pack model-q4_k.gguf          writes model-q4_k.moepack, for --pack-cache
 
 Formats of tensors
   norms, biases, router        f32
@@ -71,26 +74,67 @@ std::string table_of(const std::string& out, const moe::QuantizeReport& report) 
   return text;
 }
 
+/// model.moepack beside model.gguf or the folder model.
+std::string pack_beside(std::string model) {
+  while (model.size() > 1 && model.ends_with('/')) model.pop_back();
+  if (model.ends_with(".gguf")) model.resize(model.size() - 5);
+  return model + ".moepack";
+}
+
+/// With a progress line for large models only.
+std::function<void(moe::Progress)> late_progress(cli::ProgressLine& line) {
+  return [&line, start = std::chrono::steady_clock::now()](moe::Progress p) {
+    if (std::chrono::steady_clock::now() - start > std::chrono::seconds(2)) line.update(p);
+  };
+}
+
+moe::Result<void> pack(const std::string& in, const std::string& named, const moe::ParallelFor& threads) {
+  const std::string out = named.empty() ? pack_beside(in) : named;
+  const auto report = [&] {
+    cli::ProgressLine line("packing");
+    return moe::write_pack(in, out,
+                           {.threads = threads,
+                            .on_progress = late_progress(line),
+                            .cancelled = cli::interrupted,
+                            .content_hash = moe::sha256});
+  }();
+  if (!report) return moe::forward(report);
+  std::string text =
+      fmt::format("{}: {} MB, {} matrices, {} of them of {} routed experts\n", moe::printable(out),
+                  megabytes(report->file_bytes), report->matrix_count, 3 * report->expert_count, report->expert_count);
+  for (const std::string& note : report->notes) text += "note: " + moe::printable(note) + "\n";
+  return cli::print(text);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   std::string in, out, type = "q8_0", head, embedding;
   moe::QuantizeOptions options;
   std::int32_t threads = 0;  // the bytes do not depend on it
-  bool no_tokenizer = false;
-  CLI::App app("Writes a model as GGUF, its matrices in another weight format.", "moe-quantize");
+  bool no_tokenizer = false, is_pack = false;
+  CLI::App app("Writes a model as GGUF, its matrices in another weight format, or as a packed file.", "moe-quantize");
   app.footer(kFooter);
   cli::add_path(app, "IN", in, "a .gguf file, or a Hugging Face directory")->required();
-  cli::add_path(app, "OUT", out, "the .gguf file to write")->required();
-  app.add_option("--type", type, "format of the matrices: " + format_list() + " (q8_0)");
-  app.add_option("--head", head, "format of the output head (of a tied embedding too); --type");
-  app.add_option("--embedding", embedding, "format of the token embedding; --type");
-  app.add_flag("--requantize", options.requantize,
-               "allow a source that is already quantised: the errors of both add up");
-  app.add_flag("--force", options.replace, "replace OUT if it exists");
-  app.add_flag("--no-tokenizer", no_tokenizer, "leave out the tokenizer of a directory");
+  cli::add_path(app, "OUT", out, "the .gguf file to write; with --pack the .moepack file (beside IN)");
+  CLI::Option* of_gguf[] = {
+      app.add_option("--type", type, "format of the matrices: " + format_list() + " (q8_0)"),
+      app.add_option("--head", head, "format of the output head (of a tied embedding too); --type"),
+      app.add_option("--embedding", embedding, "format of the token embedding; --type"),
+      app.add_flag("--requantize", options.requantize,
+                   "allow a source that is already quantised: the errors of both add up"),
+      app.add_flag("--force", options.replace, "replace OUT if it exists"),
+      app.add_flag("--no-tokenizer", no_tokenizer, "leave out the tokenizer of a directory")};
+  CLI::Option* packs =
+      app.add_flag("--pack", is_pack, "write IN as it is to a packed file, from which it loads faster");
+  for (CLI::Option* option : of_gguf) packs->excludes(option);
   cli::add_threads(app, threads);
   return cli::run(app, argc, argv, [&]() -> moe::Result<void> {
+    if (is_pack) {
+      const auto started = cli::start_threads(threads);
+      return started ? pack(in, out, *started) : moe::forward(started);
+    }
+    if (out.empty()) throw CLI::RequiredError("OUT");
     options.type = format_named("--type", type);
     if (!head.empty()) options.head = format_named("--head", head);
     if (!embedding.empty()) options.embedding = format_named("--embedding", embedding);
@@ -101,11 +145,7 @@ int main(int argc, char** argv) {
     options.cancelled = cli::interrupted;
     auto report = [&] {
       cli::ProgressLine line("quantising");
-      const auto start = std::chrono::steady_clock::now();
-      options.on_progress = [&](moe::Progress p) {
-        // No progress line for small models.
-        if (std::chrono::steady_clock::now() - start > std::chrono::seconds(2)) line.update(p);
-      };
+      options.on_progress = late_progress(line);
       return moe::quantize(in, out, options);
     }();
     if (!report) return moe::forward(report);

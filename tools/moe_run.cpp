@@ -16,6 +16,7 @@
 #include "tools/chat/chat_options.hpp"
 #include "tools/common/npy_file.hpp"
 #include "tools/common/numbers.hpp"
+#include "tools/common/pack_cache.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
 #include "tools/routing_log.hpp"
@@ -36,6 +37,7 @@ struct Options {
   moe::Precision precision = moe::Precision::automatic;
   moe::KvType kv = moe::KvType::f16;
   std::int32_t threads = 0;
+  cli::PackCache pack;
   bool raw_ids = false;  // --tokens: ids in, ids out
   cli::ChatArguments chat;
 
@@ -273,10 +275,12 @@ Result<void> run(const Options& options) {
   if (!threads) return moe::forward(threads);
 
   cli::ProgressLine line("loading");
-  auto model = moe::Model::load(options.model, {.threads = *threads,
-                                                .on_progress = [&](moe::Progress p) { line.update(p); },
-                                                .cancelled = cli::interrupted,
-                                                .tokenizer = moe::TokenizerUse::optional});  // for --tokens
+  moe::LoadOptions load{.threads = *threads,
+                        .on_progress = [&](moe::Progress p) { line.update(p); },
+                        .cancelled = cli::interrupted,
+                        .tokenizer = moe::TokenizerUse::optional};  // for --tokens
+  options.pack.apply(load);
+  auto model = moe::Model::load(options.model, load);
   line.clear();
   if (!model) return moe::forward(model);
   for (const std::string& note : (*model)->info().notes) cli::complain("moe-run", "note: " + note);
@@ -353,6 +357,7 @@ int main(int argc, char** argv) {
   app.add_option("--kv", kv, "type of the cache: f32, f16, bf16 (f16; f32 with --precision reference)")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   cli::add_threads(app, o.threads);
+  cli::add_pack_cache(app, o.pack);
   app.final_callback([&] { check_sources(o, prompt->count() + tokens->count()); });
   app.footer(
       "Examples:\n"

@@ -15,6 +15,7 @@
 #include "support/text_file.hpp"
 #include "tools/common/chat_template.hpp"
 #include "tools/common/numbers.hpp"
+#include "tools/common/pack_cache.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
 
@@ -29,6 +30,7 @@ constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
 struct Options {
   std::string model, api_key_file, chat_template, precision = "auto", kv;
   std::int32_t threads = 0;
+  cli::PackCache pack;
   bool no_log = false, no_metrics = false;
   ServerOptions server;
 };
@@ -109,9 +111,11 @@ class Network {
 
 Result<void> load(Options& o, moe::serve::Server& server) {
   cli::ProgressLine line("loading");
-  auto model = moe::Model::load(o.model, {.threads = o.server.session.threads,
-                                          .on_progress = [&](moe::Progress p) { line.update(p); },
-                                          .cancelled = cli::interrupted});
+  moe::LoadOptions options{.threads = o.server.session.threads,
+                           .on_progress = [&](moe::Progress p) { line.update(p); },
+                           .cancelled = cli::interrupted};
+  o.pack.apply(options);
+  auto model = moe::Model::load(o.model, options);
   line.clear();
   if (!model) return moe::forward(model);
   // From here on the server's own thread computes.
@@ -179,6 +183,7 @@ void add_model_options(CLI::App& app, Options& o) {
   app.add_option("--kv", o.kv, "type of the cache: f32, f16, bf16 (f16; f32 with --precision reference)")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   cli::add_threads(app, o.threads);
+  cli::add_pack_cache(app, o.pack);
 }
 
 void add_scheduler_options(CLI::App& app, moe::serve::SchedulerOptions& o) {

@@ -75,6 +75,19 @@ constexpr std::string_view name_of(TokenizerUse value) noexcept {
   return "";
 }
 
+/// How a packed file (moe/pack.hpp) becomes a model's weights.
+enum class PackUse {
+  read,  ///< into memory of this process, in huge pages where Linux has them
+  map,   ///< mapped: processes share one copy; if the file shrinks while it is used, the process gets SIGBUS
+};
+constexpr std::string_view name_of(PackUse value) noexcept {
+  switch (value) {
+    case PackUse::read: return "read";
+    case PackUse::map: return "map";
+  }
+  return "";
+}
+
 struct LoadOptions {
   ParallelFor threads = {};  ///< default: one thread
   std::function<void(Progress)> on_progress = {};
@@ -83,7 +96,12 @@ struct LoadOptions {
   /// Memory for routed experts; the others are read when a step needs them, from the packed file. Empty: all are in
   /// memory. plan_memory() computes it.
   std::optional<std::int64_t> expert_bytes = {};
+  std::int32_t read_threads = 2;  ///< that read experts, 1 to 64
   ContentHash content_hash = nullptr;  ///< fills Model::content_hash(): all bytes are hashed while they are loaded
+  /// A packed file (*.moepack) of this model, or a folder for packed files: the first load makes the file, later ones
+  /// read it in place of the model's matrices. It is made again when the model's files have changed. Empty: none.
+  std::string pack = {};
+  PackUse pack_use = PackUse::read;
 };
 
 /// Tensors of one format in a file.

@@ -11,6 +11,7 @@
 #include "moe/metadata.hpp"
 #include "moe/model.hpp"
 #include "moe/outline.hpp"
+#include "moe/pack.hpp"
 #include "moe/parallel.hpp"
 #include "moe/profile.hpp"
 #include "moe/quantize.hpp"

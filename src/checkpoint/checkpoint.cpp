@@ -46,8 +46,20 @@ std::uint64_t FileCheckpoint::file_bytes() const {
 std::vector<Source> FileCheckpoint::sources() const {
   std::vector<Source> out;
   for (const InputFile& file : files_)
-    out.push_back({.name = std::filesystem::path(file.path()).filename().string(), .file = &file});
+    out.push_back({.name = std::filesystem::path(file.path()).filename().string(),
+                   .file = file.known_digest().empty() ? &file : nullptr,
+                   .digest = file.known_digest()});
   return out;
+}
+
+std::vector<Checkpoint::FileState> FileCheckpoint::file_states() const {
+  std::vector<FileState> out;
+  for (const InputFile& file : files_) out.push_back({file.size(), file.modified_ns()});
+  return out;
+}
+
+void FileCheckpoint::set_digests(const std::vector<std::string>& digests) {
+  for (std::size_t i = 0; i < files_.size() && i < digests.size(); ++i) files_[i].set_digest(digests[i]);
 }
 
 namespace {

@@ -94,6 +94,14 @@ class Checkpoint {
   virtual std::uint64_t header_hash() const = 0;
   /// With a hash from open(): number of file blocks kept in memory (stretch_cache.hpp).
   virtual void keep_stretches(std::size_t count) const = 0;
+  /// The files of tensors, by TensorInfo::file: what changes when one is written.
+  struct FileState {
+    std::uint64_t bytes = 0;
+    std::int64_t modified_ns = 0;
+  };
+  virtual std::vector<FileState> file_states() const = 0;
+  /// The digests of these files, known from before (ContentHasher::file_digests): they are then not hashed again.
+  virtual void set_digests(const std::vector<std::string>& digests) = 0;
   /// Input of ContentHasher: the files of tensors, by TensorInfo::file, then the texts read so far.
   virtual std::vector<Source> sources() const = 0;
 

@@ -44,7 +44,7 @@ Result<void> ContentHasher::add(std::size_t stretch) const {
   return sources_[part.source].file->hash_stretch(static_cast<std::size_t>(part.offset / kStretchBytes));
 }
 
-Result<std::string> ContentHasher::value() const {
+Result<std::vector<std::string>> ContentHasher::file_digests() const {
   std::vector<std::vector<ContentDigest>> digests(sources_.size());
   for (const Stretch& part : stretches_) {
     const InputFile& file = *sources_[part.source].file;
@@ -53,12 +53,19 @@ Result<std::string> ContentHasher::value() const {
       return fail(ErrorCode::bad_argument, fmt::format("{}: byte {} was not hashed", file.path(), part.offset));
     digests[part.source].push_back(*digest);
   }
+  std::vector<std::string> out;
+  for (std::size_t s = 0; s < sources_.size(); ++s)
+    if (const InputFile* file = sources_[s].file) out.push_back(join(file->size(), digests[s], hash_));
+  return out;
+}
+
+Result<std::string> ContentHasher::value() const {
+  const auto of_files = file_digests();
+  if (!of_files) return forward(of_files);
   std::vector<std::pair<std::string, std::string>> files;  // name, digest
-  for (std::size_t s = 0; s < sources_.size(); ++s) {
-    const Source& source = sources_[s];
-    files.emplace_back(source.name,
-                       source.file == nullptr ? source.digest : join(source.file->size(), digests[s], hash_));
-  }
+  auto next = of_files->begin();
+  for (const Source& source : sources_)
+    files.emplace_back(source.name, source.file == nullptr ? source.digest : *next++);
   std::sort(files.begin(), files.end());
   std::string all;
   for (const auto& [name, digest] : files) all += (files.size() > 1 ? name : std::string()) + '\0' + digest;

@@ -16,7 +16,7 @@ namespace moe::inline MOE_ABI::checkpoint {
 struct Source {
   std::string name;  ///< without its folder
   const InputFile* file = nullptr;
-  std::string digest = {};  ///< of a text: content_digest()
+  std::string digest = {};  ///< of a text, or of a file whose digest is known: content_digest()
 };
 
 /// The digest of one file: over its size and the digests of its blocks of 4 MiB, in hexadecimal.
@@ -38,6 +38,8 @@ class ContentHasher {
   const std::vector<Stretch>& stretches() const { return stretches_; }
   /// Reads a block for its digest, unless it was read before. Errors: as InputFile::read().
   Result<void> add(std::size_t stretch) const;
+  /// Of each open file, by number; as content_digest(). Errors: bad_argument, when a stretch was not read.
+  Result<std::vector<std::string>> file_digests() const;
   /// 64 hexadecimal digits. Errors: bad_argument, when a stretch was not read.
   Result<std::string> value() const;
 

@@ -20,6 +20,8 @@ class FileCheckpoint : public Checkpoint {
   std::uint64_t file_bytes() const override;
   std::uint64_t header_hash() const override { return header_hash_; }
   std::vector<Source> sources() const override;
+  std::vector<FileState> file_states() const override;
+  void set_digests(const std::vector<std::string>& digests) override;
   void keep_stretches(std::size_t count) const override {
     if (stretches_ != nullptr) stretches_->keep(count);
   }

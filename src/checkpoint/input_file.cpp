@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,6 +47,8 @@ Result<InputFile> InputFile::open(std::string path, std::shared_ptr<StretchCache
 InputFile::InputFile(InputFile&& other) noexcept
     : path_(std::move(other.path_)),
       descriptor_(std::exchange(other.descriptor_, -1)),
+      uncached_(other.uncached_.exchange(kNotOpened)),
+      known_digest_(std::move(other.known_digest_)),
       size_(other.size_),
       opened_(other.opened_),
       stretches_(std::move(other.stretches_)),
@@ -54,6 +57,8 @@ InputFile::InputFile(InputFile&& other) noexcept
 InputFile& InputFile::operator=(InputFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(descriptor_, other.descriptor_);
+  uncached_.store(other.uncached_.exchange(uncached_.load()));
+  std::swap(known_digest_, other.known_digest_);
   std::swap(size_, other.size_);
   std::swap(opened_, other.opened_);
   std::swap(stretches_, other.stretches_);
@@ -63,6 +68,7 @@ InputFile& InputFile::operator=(InputFile&& other) noexcept {
 
 InputFile::~InputFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
+  if (uncached_ >= 0) ::close(uncached_);
 }
 
 Result<InputFile::State> InputFile::state() const {
@@ -99,7 +105,7 @@ Result<void> InputFile::read(std::uint64_t offset, std::span<std::byte> out) con
   if (offset > size_ || out.size() > size_ - offset)
     return fail(ErrorCode::io,
                 fmt::format("{}: ends at byte {}, expected {} bytes at {}", path_, size_, out.size(), offset));
-  if (stretches_ == nullptr) return read_directly(offset, out);
+  if (stretches_ == nullptr || !known_digest_.empty()) return read_directly(offset, out);
   while (!out.empty()) {
     const auto index = static_cast<std::size_t>(offset / kStretchBytes),
                at = static_cast<std::size_t>(offset % kStretchBytes);
@@ -132,12 +138,46 @@ std::optional<ContentDigest> InputFile::digest(std::size_t index) const {
   return stretches_ == nullptr ? std::nullopt : stretches_->digest(number_, index);
 }
 
-Result<void> InputFile::read_directly(std::uint64_t offset, std::span<std::byte> out) const {
+bool InputFile::is_private() const {
+  return (opened_.user == ::geteuid() || opened_.user == 0) && (opened_.mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+// Opened at the first use, by whichever thread is first. The name in /proc leads to this very file, whatever its own
+// name leads to now.
+int InputFile::uncached_descriptor() const {
+  int current = uncached_.load();
+  if (current != kNotOpened) return current;
+  int mine = ::open(fmt::format("/proc/self/fd/{}", descriptor_).c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC);
+  if (mine < 0) mine = kRefused;
+  if (uncached_.compare_exchange_strong(current, mine)) return mine;
+  if (mine >= 0) ::close(mine);
+  return current;
+}
+
+Result<void> InputFile::read_uncached(std::uint64_t offset, std::span<std::byte> out) const {
+  constexpr std::uint64_t kUnit = 4096;
+  const bool aligned = (offset | out.size() | reinterpret_cast<std::uintptr_t>(out.data())) % kUnit == 0;
+  const int descriptor = aligned ? uncached_descriptor() : kRefused;
+  if (descriptor >= 0 && read_by(descriptor, offset, out)) return {};
+  return read_directly(offset, out);  // also where that file system needs another alignment
+}
+
+Result<std::shared_ptr<const std::byte>> InputFile::map(std::uint64_t bytes) const {
+  if (auto ok = check_unchanged(); !ok) return forward(ok);
+  if (bytes == 0 || bytes > size_)
+    return fail(ErrorCode::io, fmt::format("{}: ends at byte {}, cannot map {}", path_, size_, bytes));
+  void* at = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, descriptor_, 0);
+  if (at == MAP_FAILED) return fail(ErrorCode::io, fmt::format("{}: cannot be mapped: {}", path_, reason(errno)));
+  return std::shared_ptr<const std::byte>(static_cast<const std::byte*>(at),
+                                          [bytes](const std::byte* p) { ::munmap(const_cast<std::byte*>(p), bytes); });
+}
+
+Result<void> InputFile::read_by(int descriptor, std::uint64_t offset, std::span<std::byte> out) const {
   std::size_t done = 0;
   while (done < out.size()) {
     // One call reads at most 1 GiB: Linux limits a read to just under 2 GiB.
     const std::size_t part = std::min(out.size() - done, std::size_t{1} << 30);
-    const ssize_t n = ::pread(descriptor_, out.data() + done, part, static_cast<off_t>(offset + done));
+    const ssize_t n = ::pread(descriptor, out.data() + done, part, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail(ErrorCode::io, fmt::format("{}: cannot be read: {}", path_, reason(errno)));
     if (n == 0) {

@@ -10,6 +10,7 @@
 #include "model/model_info.hpp"
 #include "model/packed_sizes.hpp"
 #include "model/plan.hpp"
+#include "pack/pack_load.hpp"
 #include "support/thread_check.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -30,6 +31,32 @@ ModelInfo make_info(const checkpoint::Checkpoint& file, const arch::Recognised& 
   return info;
 }
 
+Result<void> load(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options, Weights& weights,
+                  ModelImpl& impl) {
+  std::optional<checkpoint::ContentHasher> hash;
+  if (options.content_hash != nullptr) hash.emplace(file.sources(), options.content_hash);
+  if (auto ok = load_weights(file, plan, options, weights, hash ? &*hash : nullptr); !ok) return ok;
+  if (!hash) return {};
+  auto value = hash->value();
+  if (!value) return forward(value);
+  impl.content_hash = std::move(*value);
+  return {};
+}
+
+/// Experts stay in the packed file where LoadOptions::expert_bytes says so.
+Result<void> load_from_pack(const std::string& path, checkpoint::Checkpoint& file, const LoadPlan& plan,
+                            const LoadOptions& options, Weights& weights, ModelImpl& impl) {
+  const bool streams = options.expert_bytes && impl.info.config.moe_layer_count() > 0;
+  auto loaded = pack::load_packed(path, file, plan, options, {.experts = !streams}, weights);
+  if (!loaded) return forward(loaded);
+  impl.content_hash = std::move(loaded->content_hash);
+  if (!streams) return {};
+  auto source = ExpertSource::create(std::move(loaded->experts), weights, {*options.expert_bytes, options.read_threads});
+  if (!source) return forward(source);
+  impl.experts = std::move(*source);
+  return {};
+}
+
 }  // namespace
 
 std::shared_ptr<const Model> model_of(std::shared_ptr<const ModelImpl> impl) {
@@ -41,6 +68,9 @@ Model::~Model() = default;
 
 Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const LoadOptions& options) {
   if (auto ok = check_workers(options.threads); !ok) return forward(ok);
+  if (options.expert_bytes && options.pack.empty())
+    return fail(ErrorCode::bad_argument, "LoadOptions::expert_bytes is given, expected LoadOptions::pack as well: "
+                                         "experts that are not in memory are read from a packed file");
   auto file = checkpoint::open(path, options.content_hash);
   if (!file) return about(path, file);
   auto recognised = arch::recognise(**file);
@@ -60,15 +90,10 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
     impl->tokenizer_error = tokenizer.error().message;
   }
 
-  std::optional<checkpoint::ContentHasher> hash;
-  if (options.content_hash != nullptr) hash.emplace((*file)->sources(), options.content_hash);
-  if (auto ok = load_weights(**file, *plan, options, *weights, hash ? &*hash : nullptr); !ok) return about(path, ok);
-  if (hash) {
-    auto value = hash->value();
-    if (!value) return about(path, value);
-    impl->content_hash = std::move(*value);
-  }
-  impl->resident_bytes = static_cast<std::int64_t>(weights->memory.size_bytes());
+  auto loaded = options.pack.empty() ? moe::load(**file, *plan, options, *weights, *impl)
+                                     : load_from_pack(path, **file, *plan, options, *weights, *impl);
+  if (!loaded) return about(path, loaded);
+  impl->resident_bytes = static_cast<std::int64_t>(weights->memory.size_bytes()) + weights->mapped_bytes;
   for (const VectorJob& job : plan->vectors)
     impl->resident_bytes += static_cast<std::int64_t>(job.out->size() * sizeof(float));
   impl->weights = std::move(weights);

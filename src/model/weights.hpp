@@ -2,6 +2,7 @@
 // Weights in memory: packed panels (kernels/packing.hpp) and float vectors. The file's bytes are not kept.
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "kernels/table.hpp"
@@ -16,7 +17,7 @@ struct Matrix {
   std::int64_t rows = 0;
   std::int64_t k = 0;
   std::int64_t panel_bytes = 0;
-  std::byte* data = nullptr;  // in Weights::memory
+  std::byte* data = nullptr;  // in Weights::memory or Weights::mapping
 
   std::int64_t panel_count() const { return (rows + kernels::kPanelRows - 1) / kernels::kPanelRows; }
   std::int64_t bytes() const { return panel_count() * panel_bytes; }
@@ -56,9 +57,11 @@ struct LayerWeights {
 };
 
 struct Weights {
-  AlignedBuffer<std::byte> memory;  // of all matrices, in the order in which they are read
-  Matrix embedding;                 // [V, D]
-  Matrix head;                      // empty when tied
+  AlignedBuffer<std::byte> memory;      // of all matrices
+  std::shared_ptr<const void> mapping;  // or this, of a packed file
+  std::int64_t mapped_bytes = 0;
+  Matrix embedding;  // [V, D]
+  Matrix head;       // empty when tied
   std::vector<float> final_norm;
   std::vector<LayerWeights> layers;
 

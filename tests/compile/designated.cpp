@@ -51,6 +51,7 @@ inline const moe::MemoryEstimate memory_estimate{.cache_bytes = 1};
 inline const moe::ModelConfig model_config{.layer_count = 1};
 inline const moe::ModelInfo model_info{.weight_bytes = 1};
 inline const moe::ModelOutline model_outline{.layer_count = 1};
+inline const moe::PackReport pack_report{.file_bytes = 1};
 inline const moe::ParallelFor parallel_for{.worker_count = 1};
 inline const moe::ParameterCount parameter_count{.total = 1};
 inline const moe::Profile profile{.waiting_ns = 1};

@@ -181,6 +181,25 @@ def task_seeds():
             write("task", path.stem, path.read_bytes() + b"\0" + questions.read_bytes()[:1500].rpartition(b"\n")[0])
 
 
+# --- what is changed in a packed file (src/pack/format.hpp): 1 repairs the checksums, 2 cuts the rest off.
+def pack_seeds():
+    start, source, one = 64, 48, 48
+
+    def at(offset, change):
+        return bytes(offset) + change
+
+    write("pack", "unchanged", b"\0")
+    for name, offset in {"magic": 0, "format": 8, "numerics": 12, "panels": 16, "source_bytes": 20, "header_bytes": 24,
+                         "file_bytes": 32, "header_hash": start, "file_count": start + 8,
+                         "modified": start + source + 8}.items():
+        write("pack", name, b"\1" + at(offset, b"\1"))
+    for field in range(0, 56, 4):  # of the first and of a later matrix
+        write("pack", f"matrix_{field}", b"\1" + at(start + source + one + 56 * (field % 3) + field, b"\xff\xff\xff\x7f"))
+    for end in (0, 7, 63, 64, 200, 4095, 4096, 5000):
+        write("pack", f"cut_{end}", b"\3" + bytes(end))
+    write("pack", "panel", b"\0" + at(12000, b"\x10"))
+
+
 # --- what is written between quotes in files that the readers know
 def words_of(value, found):
     if isinstance(value, dict):
@@ -236,4 +255,5 @@ directory_seeds()
 tokenizer_seeds()
 text_seeds()
 task_seeds()
+pack_seeds()
 dictionaries()

@@ -170,7 +170,7 @@ Result<OutputFile> OutputFile::create(std::string path, OutputOptions options) {
   }
   if (auto ok = check_free(file.path_, file.options_, *target); !ok) return forward(ok);
   if (auto ok = file.open_part(target->path); !ok) return forward(ok);
-  if (target->exists) {
+  if (target->exists && !file.options_.is_private) {
     // The new file gets the old one's owner, group and permissions. Only root may change the owner.
     [[maybe_unused]] int ignored = ::fchown(file.descriptor_, target->status.st_uid, target->status.st_gid);
     ignored = ::fchmod(file.descriptor_, target->status.st_mode & 0777);
@@ -197,7 +197,7 @@ Result<void> OutputFile::open_part(const std::string& target) {
     if (attempt > 0) part_ += fmt::format("-{}", attempt);
     // Registered first: otherwise an interruption in between would leave the file.
     slot_ = note_unfinished(part_);
-    descriptor_ = ::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    descriptor_ = ::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, options_.is_private ? 0600 : 0666);
     if (descriptor_ >= 0) return {};
     const int error = errno;
     note_finished(std::exchange(slot_, -1));
@@ -273,6 +273,16 @@ Result<void> OutputFile::rewrite(std::uint64_t offset, std::string_view text) {
   return {};
 }
 
+// The new name, too, survives a power failure. Where a file system cannot promise that, the file is there all the same.
+void OutputFile::sync_folder() const {
+  const std::size_t name = target_.rfind('/');
+  const std::string folder = name == std::string::npos ? "." : target_.substr(0, name + 1);
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  [[maybe_unused]] const int ignored = ::fsync(descriptor);
+  ::close(descriptor);
+}
+
 Result<void> OutputFile::finish() {
   if (is_stream()) {
     if (::close(std::exchange(descriptor_, -1)) != 0) return failed("be written", errno);
@@ -283,6 +293,7 @@ Result<void> OutputFile::finish() {
   now.exists = ::lstat(target_.c_str(), &now.status) == 0;
   if (auto ok = check_free(path_, options_, now); !ok) return ok;
   if (std::rename(part_.c_str(), target_.c_str()) != 0) return failed("be renamed into place", errno);
+  sync_folder();
   ::close(std::exchange(descriptor_, -1));
   note_finished(std::exchange(slot_, -1));
   return {};

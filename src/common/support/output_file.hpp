@@ -14,8 +14,9 @@
 namespace moe::inline MOE_ABI {
 
 struct OutputOptions {
-  bool replace = true;                   ///< overwrite an existing regular file
-  bool streams = true;                   ///< allow devices, FIFOs and standard output; false: only seekable files
+  bool replace = true;      ///< overwrite an existing regular file
+  bool streams = true;      ///< allow devices, FIFOs and standard output; false: only seekable files
+  bool is_private = false;  ///< of a regular file: only the user may read or write it, whatever it replaces
   std::function<bool()> cancelled = {};  ///< called while a FIFO has no reader or a slow one
 };
 
@@ -49,7 +50,7 @@ class OutputFile {
   Result<void> write(std::string_view text) { return write(std::as_bytes(std::span(text))); }
   /// Overwrites bytes at `offset`; position() does not change. Not for streams.
   Result<void> rewrite(std::uint64_t offset, std::string_view text);
-  /// Waits for the disk, then renames.
+  /// Waits for the disk, renames, and waits for the folder.
   Result<void> finish();
 
  private:
@@ -57,6 +58,7 @@ class OutputFile {
   tl::unexpected<Error> failed(const char* what, int error) const;
   Result<void> open_stream(const std::string& target, bool is_fifo);
   Result<void> open_part(const std::string& target);
+  void sync_folder() const;
 
   std::string path_;           // as it was named
   std::string target_, part_;  // the target of links; the temporary file

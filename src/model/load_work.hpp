@@ -1,0 +1,45 @@
+#pragma once
+// The parallel part of a load: tasks until one fails or the host cancels, with progress in bytes.
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+
+#include "moe/model.hpp"
+
+namespace moe::inline MOE_ABI {
+
+class LoadWork {
+ public:
+  /// `options` must live as long as this.
+  explicit LoadWork(const LoadOptions& options) : options_(options) {}
+
+  std::int32_t worker_count() const { return options_.threads.worker_count; }
+  const LoadOptions& options() const { return options_; }
+
+  /// Bytes of work that run() will do; the host may see the sum grow.
+  void expect(std::int64_t bytes) { total_ += bytes; }
+  /// By a task, when some of them are done. Worker 0 is the calling thread: only it calls the host's callbacks.
+  void add(std::int64_t bytes, std::int32_t worker);
+  /// A task that sees this ends early.
+  bool stops() const { return stop_; }
+
+  /// Tasks 0 to count - 1. Errors: the first of a task; cancelled.
+  Result<void> run(std::int64_t count, const std::function<Result<void>(std::int64_t, std::int32_t)>& task);
+  /// Reports that all is done.
+  void finish();
+
+ private:
+  const LoadOptions& options_;
+  std::atomic<std::int64_t> done_{0};
+  std::int64_t total_ = 0;
+  std::atomic<bool> stop_{false};
+  std::mutex error_mutex_;
+  std::optional<Error> error_;
+  std::chrono::steady_clock::time_point last_report_{};
+};
+
+}  // namespace moe::inline MOE_ABI

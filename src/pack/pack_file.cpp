@@ -1,0 +1,184 @@
+#include "pack/pack_file.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "moe/formats.hpp"
+#include "moe/model.hpp"
+#include "pack/source.hpp"
+#include "support/crc32c.hpp"
+
+namespace moe::inline MOE_ABI::pack {
+namespace {
+
+constexpr std::int64_t kReadBytes = 4 << 20;  // by one task
+
+/// The end of the blocks that a task reads from `first` on.
+std::size_t part_end(const std::vector<Block>& blocks, std::size_t first, std::size_t last) {
+  std::int64_t bytes = 0;
+  std::size_t end = first;
+  while (end < last && (end == first || bytes + blocks[end].bytes <= kReadBytes)) bytes += blocks[end++].bytes;
+  return end;
+}
+
+std::string text_of(const PackMatrix& m) {
+  const FormatInfo* format = find_format(m.format);
+  return fmt::format("{} (layer {}, number {}): {} x {} of {}, {} bytes at {}",
+                     name_of(static_cast<MatrixKind>(m.kind)), m.layer, m.number, m.rows, m.k,
+                     format == nullptr ? "?" : format->name, m.bytes, m.offset);
+}
+
+}  // namespace
+
+tl::unexpected<Error> PackFile::damaged(const std::string& what) const {
+  return fail(ErrorCode::bad_file, fmt::format("{}: {}; delete the packed file to have it made again", path(), what));
+}
+
+Result<std::shared_ptr<const PackFile>> PackFile::open(const std::string& path, Layout layout,
+                                                       std::span<const std::byte> source) {
+  auto file = checkpoint::InputFile::open(path);
+  if (!file && file.error().code == ErrorCode::not_found) return std::shared_ptr<const PackFile>();
+  if (!file) return forward(file);
+  if (!file->is_private())
+    return fail(ErrorCode::bad_file, path + ": other users own it or may write it, so what is in it is not trusted");
+  std::shared_ptr<PackFile> pack(new PackFile(std::move(*file), std::move(layout)));
+  const auto usable = pack->read_header(source);
+  if (!usable) return forward(usable);
+  return *usable ? std::shared_ptr<const PackFile>(std::move(pack)) : nullptr;
+}
+
+Result<void> check_replaceable(const std::string& path) {
+  const auto file = checkpoint::InputFile::open(path);
+  if (!file) return file.error().code == ErrorCode::not_found ? Result<void>{} : forward(file);
+  char magic[sizeof kMagic] = {};
+  if (file->size() >= sizeof magic)
+    if (auto ok = file->read(0, std::as_writable_bytes(std::span(magic))); !ok) return ok;
+  if (std::memcmp(magic, kMagic, sizeof kMagic) == 0) return {};
+  return fail(ErrorCode::bad_argument, path + ": is not a packed file and will not be replaced");
+}
+
+Result<bool> PackFile::read_header(std::span<const std::byte> source) {
+  PackStart start;
+  if (file_.size() < sizeof start)
+    return damaged(
+        fmt::format("has {} bytes, expected the {} that a packed file begins with", file_.size(), sizeof start));
+  if (auto ok = file_.read(0, std::as_writable_bytes(std::span(&start, 1))); !ok) return forward(ok);
+  if (std::memcmp(start.magic, kMagic, sizeof kMagic) != 0)
+    return fail(ErrorCode::bad_file, path() + ": is not a packed file");
+  if (start.format_version != kFormatVersion) return false;
+  if (start.start_crc != crc32c(std::as_bytes(std::span(&start, 1)).first(offsetof(PackStart, start_crc))))
+    return damaged("its first 64 bytes have another checksum");
+  if (start.numerics_version != static_cast<std::uint32_t>(kNumericsVersion) || start.panel_version != kPanelVersion)
+    return false;
+  const auto same = read_source(start, source);
+  if (!same || !*same) return same;
+  if (auto ok = read_directory(start); !ok) return forward(ok);
+  return true;
+}
+
+Result<bool> PackFile::read_source(const PackStart& start, std::span<const std::byte> source) {
+  if (start.source_bytes != source.size()) return false;  // another number of files
+  source_.resize(source.size());
+  if (auto ok = file_.read(sizeof start, source_); !ok) return forward(ok);
+  if (crc32c(source_) != start.source_crc) return damaged("the description of its source has another checksum");
+  return same_source(source_, source);
+}
+
+// The sizes are those that the layout has; the file's numbers are compared with them, never used.
+Result<void> PackFile::read_directory(const PackStart& start) {
+  if (start.header_bytes != layout_.header_bytes || start.file_bytes != layout_.file_bytes)
+    return damaged(fmt::format("is for {} bytes behind a header of {}, expected {} behind {}", start.file_bytes,
+                               start.header_bytes, layout_.file_bytes, layout_.header_bytes));
+  if (file_.size() != layout_.file_bytes)
+    return damaged(fmt::format("has {} bytes, expected {}", file_.size(), layout_.file_bytes));
+  std::vector<std::byte> stored(layout_.header_bytes - sizeof start - source_.size());
+  if (auto ok = file_.read(sizeof start + source_.size(), stored); !ok) return forward(ok);
+  if (crc32c(stored) != start.directory_crc) return damaged("its directory has another checksum");
+  const std::vector<std::byte> expected = directory_of(layout_);
+  for (std::size_t at = 0; at < expected.size(); at += sizeof(PackMatrix)) {
+    if (std::memcmp(stored.data() + at, expected.data() + at, sizeof(PackMatrix)) == 0) continue;
+    PackMatrix found, wanted;
+    std::memcpy(&found, stored.data() + at, sizeof found);
+    std::memcpy(&wanted, expected.data() + at, sizeof wanted);
+    return damaged(fmt::format("holds {}, expected {}", text_of(found), text_of(wanted)));
+  }
+  crcs_.resize(layout_.blocks.size());
+  std::memcpy(crcs_.data(), stored.data() + expected.size(), crcs_.size() * sizeof(std::uint32_t));
+  return {};
+}
+
+Result<void> PackFile::check_blocks(std::size_t first, std::size_t last, const std::byte* at) const {
+  for (std::size_t i = first; i < last; ++i) {
+    const Block& block = layout_.blocks[i];
+    if (crc32c({at, static_cast<std::size_t>(block.bytes)}) != crcs_[i])
+      return damaged(fmt::format("bytes {} to {} have another checksum ({})", block.offset,
+                                 block.offset + static_cast<std::uint64_t>(block.bytes),
+                                 item_at(layout_, block.offset)));
+    at += block.bytes;
+  }
+  return {};
+}
+
+/// Calls part(first, end, offset from the first block, bytes) for all blocks before `last`.
+template <class Part>
+Result<void> PackFile::in_parts(std::size_t last, LoadWork& work, const Part& part) const {
+  const std::vector<Block>& blocks = layout_.blocks;
+  std::vector<std::size_t> begins;
+  for (std::size_t at = 0; at < last; at = part_end(blocks, at, last)) begins.push_back(at);
+  begins.push_back(last);
+  return work.run(static_cast<std::int64_t>(begins.size()) - 1, [&](std::int64_t i, std::int32_t worker) {
+    const std::size_t first = begins[static_cast<std::size_t>(i)], end = begins[static_cast<std::size_t>(i) + 1];
+    const std::uint64_t from = blocks[first].offset - layout_.header_bytes;
+    const std::uint64_t to =
+        blocks[end - 1].offset + static_cast<std::uint64_t>(blocks[end - 1].bytes) - layout_.header_bytes;
+    Result<void> ok = part(first, end, from, to - from);
+    if (ok) work.add(static_cast<std::int64_t>(to - from), worker);
+    return ok;
+  });
+}
+
+Result<void> PackFile::read(std::size_t last, std::byte* out, LoadWork& work) const {
+  return in_parts(last, work,
+                  [&](std::size_t first, std::size_t end, std::uint64_t at, std::uint64_t bytes) -> Result<void> {
+                    if (auto ok = file_.read(layout_.header_bytes + at, {out + at, bytes}); !ok) return ok;
+                    return check_blocks(first, end, out + at);
+                  });
+}
+
+Result<std::shared_ptr<const std::byte>> PackFile::map(std::size_t last, LoadWork& work) const {
+  auto mapping = file_.map(last == layout_.blocks.size() ? layout_.file_bytes : layout_.resident_end());
+  if (!mapping) return mapping;
+  const std::byte* begin = mapping->get() + layout_.header_bytes;
+  const auto checked = in_parts(last, work, [&](std::size_t first, std::size_t end, std::uint64_t at, std::uint64_t) {
+    return check_blocks(first, end, begin + at);
+  });
+  if (!checked) return forward(checked);
+  return mapping;
+}
+
+std::int64_t PackFile::bundle_bytes(std::int64_t layer) const {
+  return layout_.layers[static_cast<std::size_t>(layer)].bytes;
+}
+
+std::uint64_t PackFile::position(std::int64_t layer, std::int64_t expert) const {
+  const LayerBundles& bundles = layout_.layers[static_cast<std::size_t>(layer)];
+  return bundles.offset + static_cast<std::uint64_t>(expert * bundles.bytes);
+}
+
+Result<void> PackFile::read(std::int64_t layer, std::int64_t expert, std::span<std::byte> out) const {
+  const auto number = static_cast<std::size_t>(layer);
+  if (layer < 0 || number >= layout_.layers.size() || expert < 0 || expert >= layout_.layers[number].count ||
+      static_cast<std::int64_t>(out.size()) != layout_.layers[number].bytes)
+    return fail(ErrorCode::bad_argument,
+                fmt::format("{}: has no expert {} of {} bytes in layer {}", path(), expert, out.size(), layer));
+  const LayerBundles& bundles = layout_.layers[number];
+  const std::size_t first = bundles.first_block + static_cast<std::size_t>(expert) * bundles.blocks;
+  auto ok = file_.read_uncached(position(layer, expert), out);
+  if (ok) ok = check_blocks(first, first + bundles.blocks, out.data());
+  if (!ok) return fail(ok.error().code, fmt::format("{} (expert {} of layer {})", ok.error().message, expert, layer));
+  return {};
+}
+
+}  // namespace moe::inline MOE_ABI::pack

@@ -1,0 +1,400 @@
+// Packed files that are damaged, hostile, foreign, old or half written.
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <functional>
+
+#include "moe/pack.hpp"
+#include "moe/unfinished_files.hpp"
+#include "pack/pack_load.hpp"
+#include "pack_plan.hpp"
+#include "scratch_dir.hpp"
+
+namespace packs_test {
+
+namespace {
+
+using namespace moe_test;
+namespace fs = std::filesystem;
+using moe::ErrorCode;
+using moe::pack::PackFile;
+using moe::pack::PackMatrix;
+using moe::pack::PackSource;
+using moe::pack::PackSourceFile;
+using moe::pack::PackStart;
+
+const fs::path kGolden = fs::path(MOE_SOURCE_DIR) / "tests/data/golden";
+
+/// A copy of a model, and its packed file with the bytes as they were written.
+struct Packed {
+  ScratchDir scratch{"moe_packs"};
+  std::string model, path;
+  std::string bytes;
+
+  explicit Packed(const std::string& name = "qwen3_moe", moe::ContentHash hash = nullptr)
+      : model(scratch / name), path(scratch / "model.moepack") {
+    fs::create_directory(model);
+    for (const char* file : {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"})
+      if (fs::exists(kGolden / name / file)) fs::copy(kGolden / name / file, fs::path(model) / file);
+    make(hash);
+  }
+  void make(moe::ContentHash hash) {
+    const auto report = moe::write_pack(model, path, {.content_hash = hash});
+    if (!report) FAIL(report.error().message);
+    bytes = read_file(path);
+  }
+  moe::Result<std::shared_ptr<const moe::Model>> load(moe::LoadOptions options = {}) const {
+    options.tokenizer = moe::TokenizerUse::optional;
+    if (options.pack.empty()) options.pack = path;
+    return moe::Model::load(model, options);
+  }
+  std::string hash_of(const std::string& pack) const {
+    const auto loaded =
+        moe::Model::load(model, {.tokenizer = moe::TokenizerUse::optional, .content_hash = moe::sha256, .pack = pack});
+    if (!loaded) FAIL(loaded.error().message);
+    return (*loaded)->content_hash();
+  }
+};
+
+/// Writes it again in place: the file keeps its owner and permissions.
+void overwrite(const std::string& path, const std::string& bytes) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out << bytes;
+  REQUIRE(out.flush().good());
+}
+
+/// An error that names the file and what is wrong with it.
+void check_refused(const moe::Result<std::shared_ptr<const PackFile>>& got, const std::string& path,
+                   const std::string& names = "") {
+  REQUIRE(!got.has_value());
+  const std::string message = got.error().message;
+  CAPTURE(message);
+  CHECK((got.error().code == ErrorCode::bad_file || got.error().code == ErrorCode::io));
+  CHECK(message.find(path) != std::string::npos);
+  CHECK(message.find(names) != std::string::npos);
+}
+
+std::size_t files_in(const fs::path& folder) {
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
+
+/// Runs it in a process of its own; its status as from waitpid().
+int in_child(const std::function<void()>& work) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    work();
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  return status;
+}
+
+}  // namespace
+
+TEST_CASE("a packed file whose header has a flipped bit is not used") {
+  for (const char* name : {"qwen3_moe", "deepseek_v3_yarn"}) {
+    const Packed packed(name);
+    const PackPlan plan(packed.model);
+    REQUIRE(*plan.open(packed.path) != nullptr);
+    REQUIRE(packed.bytes.size() == plan.layout.file_bytes);
+    std::fstream file(packed.path, std::ios::in | std::ios::out | std::ios::binary);
+    for (std::size_t at = 0; at < plan.layout.header_bytes; ++at) {
+      const auto put = [&](char byte) {
+        file.seekp(static_cast<std::streamoff>(at));
+        file.put(byte).flush();
+      };
+      put(static_cast<char>(packed.bytes[at] ^ (1 << at % 8)));
+      const auto got = plan.open(packed.path);
+      const bool is_version = at >= offsetof(PackStart, format_version) && at < offsetof(PackStart, format_version) + 4;
+      const bool good = is_version ? got.has_value() && *got == nullptr
+                                   : !got && got.error().message.find(packed.path) != std::string::npos;
+      if (!good) FAIL_CHECK(std::string(name) << ": byte " << at << " was changed unnoticed");
+      put(packed.bytes[at]);
+    }
+    CHECK(*plan.open(packed.path) != nullptr);
+  }
+}
+
+TEST_CASE("a packed file that is cut off or has more bytes is an error") {
+  const Packed packed("deepseek_v3_yarn");
+  const PackPlan plan(packed.model);
+  std::vector<std::size_t> ends = {0,
+                                   1,
+                                   8,
+                                   sizeof(PackStart) - 1,
+                                   sizeof(PackStart),
+                                   plan.layout.header_bytes - 1,
+                                   plan.layout.header_bytes,
+                                   packed.bytes.size() - 1};
+  for (const auto& matrix : plan.layout.matrices) ends.push_back(matrix.offset);
+  for (const auto& block : plan.layout.blocks) ends.push_back(block.offset + 1);
+  for (const std::size_t end : ends) {
+    CAPTURE(end);
+    overwrite(packed.path, packed.bytes.substr(0, end));
+    check_refused(plan.open(packed.path), packed.path);
+    CHECK(!packed.load());
+  }
+  overwrite(packed.path, packed.bytes + '\0');
+  check_refused(plan.open(packed.path), packed.path, "expected");
+}
+
+TEST_CASE("a packed file of another version or another source is made again, quietly") {
+  const Packed packed;
+  const PackPlan plan(packed.model);
+  const std::pair<std::size_t, std::size_t> fields[] = {
+      // where, bytes
+      {offsetof(PackStart, format_version), 4},
+      {offsetof(PackStart, numerics_version), 4},
+      {offsetof(PackStart, panel_version), 4},
+      {sizeof(PackStart) + offsetof(PackSource, header_hash), 8},
+      {sizeof(PackStart) + offsetof(PackSource, file_count), 4},
+      {sizeof(PackStart) + sizeof(PackSource) + offsetof(PackSourceFile, bytes), 8},
+      {sizeof(PackStart) + sizeof(PackSource) + offsetof(PackSourceFile, modified_ns), 8}};
+  for (const auto& field : fields)
+    for (std::size_t i = 0; i < field.second; ++i) {
+      CAPTURE(field.first + i);
+      std::string other = packed.bytes;
+      other[field.first + i] = static_cast<char>(other[field.first + i] ^ 1);
+      repair_header(other);
+      overwrite(packed.path, other);
+      const auto got = plan.open(packed.path);
+      REQUIRE(got.has_value());
+      CHECK(*got == nullptr);
+      if (i > 0) continue;
+      CHECK(packed.load().has_value());
+      CHECK(read_file(packed.path) == packed.bytes);
+    }
+  std::string more_files = packed.bytes;
+  put_at(more_files, offsetof(PackStart, source_bytes),
+         static_cast<std::uint32_t>(plan.source.size() + sizeof(PackSourceFile)));
+  repair_header(more_files);
+  overwrite(packed.path, more_files);
+  CHECK(*plan.open(packed.path) == nullptr);
+}
+
+TEST_CASE("a model that was changed gets a new packed file") {
+  const Packed packed;
+  const fs::path weights = fs::path(packed.model) / "model.safetensors";
+  fs::last_write_time(weights, fs::last_write_time(weights) - std::chrono::seconds(5));
+  CHECK(*PackPlan(packed.model).open(packed.path) == nullptr);
+  CHECK(packed.load().has_value());
+  CHECK(read_file(packed.path) != packed.bytes);
+  CHECK(*PackPlan(packed.model).open(packed.path) != nullptr);
+}
+
+TEST_CASE("numbers of the directory are compared and never used") {
+  const Packed packed("deepseek_v3_yarn");
+  const PackPlan plan(packed.model);
+  const std::size_t directory = sizeof(PackStart) + plan.source.size();
+  const std::uint64_t hostile[] = {0, 1, 0x7fffffffffffffff, 0x8000000000000000, ~std::uint64_t{0}};
+  for (std::size_t m = 0; m < plan.layout.matrices.size(); ++m)
+    for (std::size_t word = 0; word < sizeof(PackMatrix) / 8; ++word) {
+      std::string other = packed.bytes;
+      put_at(other, directory + m * sizeof(PackMatrix) + 8 * word, hostile[(m + word) % std::size(hostile)] ^ m);
+      if (other == packed.bytes) continue;
+      repair_header(other);
+      overwrite(packed.path, other);
+      const auto got = plan.open(packed.path);
+      REQUIRE(!got.has_value());
+      const auto& matrix = plan.layout.matrices[m];
+      CHECK(got.error().message.find("expected " + std::string(name_of(matrix.kind))) != std::string::npos);
+    }
+  for (const std::size_t field : {offsetof(PackStart, header_bytes), offsetof(PackStart, file_bytes)})
+    for (const std::uint64_t number : hostile) {
+      std::string other = packed.bytes;
+      put_at(other, field, number);
+      repair_header(other);
+      overwrite(packed.path, other);
+      check_refused(plan.open(packed.path), packed.path);
+    }
+}
+
+TEST_CASE("a flipped bit of any panel is an error that names the matrix") {
+  const Packed packed;
+  PackPlan plan(packed.model);
+  for (const auto& block : plan.layout.blocks) {
+    const std::size_t at = block.offset + static_cast<std::uint64_t>(block.bytes) / 2;
+    CAPTURE(at);
+    std::string other = packed.bytes;
+    other[at] = static_cast<char>(other[at] ^ 16);
+    overwrite(packed.path, other);
+    for (const auto use : {moe::PackUse::read, moe::PackUse::map}) {
+      const auto loaded = packed.load({.pack_use = use});
+      REQUIRE(!loaded.has_value());
+      CHECK(loaded.error().code == ErrorCode::bad_file);
+      CHECK(loaded.error().message.find(packed.path) != std::string::npos);
+      CHECK(loaded.error().message.find(moe::pack::item_at(plan.layout, block.offset)) != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("an expert is read alone, and a flipped bit is an error that names it") {
+  const Packed packed;
+  PackPlan plan(packed.model);
+  const moe::LoadOptions options{.pack = packed.path};
+  const auto loaded =
+      moe::pack::load_packed(packed.model, *plan.file, plan.plan, options, {.experts = false}, plan.weights);
+  REQUIRE(loaded.has_value());
+  for (const auto& m : moe::pack::matrices_of(plan.weights).resident) CHECK(m.matrix->data != nullptr);
+  for (const auto& m : moe::pack::matrices_of(plan.weights).experts) CHECK(m.matrix->data == nullptr);
+  const std::int64_t layer = plan.weights.layers.front().experts.empty() ? 1 : 0;
+  const moe::ExpertReader& reader = *loaded->experts;
+  const auto bytes = static_cast<std::size_t>(reader.bundle_bytes(layer));
+  auto memory = moe::AlignedBuffer<std::byte>::create(bytes + 4096);
+  void* at = memory->data();
+  std::size_t space = memory->size();
+  REQUIRE(std::align(4096, bytes, at, space) != nullptr);
+  const std::span<std::byte> out(static_cast<std::byte*>(at), bytes);
+  CHECK(reader.read(layer, 1, out).has_value());
+  CHECK(std::memcmp(out.data(), packed.bytes.data() + reader.position(layer, 1), bytes) == 0);
+  const std::span<std::byte> unaligned = memory->span().subspan(1, bytes);
+  CHECK(reader.read(layer, 1, unaligned).has_value());
+  CHECK(std::memcmp(unaligned.data(), packed.bytes.data() + reader.position(layer, 1), bytes) == 0);
+  for (const std::int64_t expert : {std::int64_t{-1}, std::int64_t{1} << 40}) CHECK(!reader.read(layer, expert, out));
+  CHECK(!reader.read(-1, 0, out));
+  CHECK(!reader.read(1000, 0, out));
+  CHECK(!reader.read(layer, 0, out.first(64)));
+
+  std::string other = packed.bytes;
+  const std::size_t place = reader.position(layer, 2) + 100;
+  other[place] = static_cast<char>(other[place] ^ 1);
+  overwrite(packed.path, other);
+  PackPlan again(packed.model);
+  const auto damaged =
+      moe::pack::load_packed(packed.model, *again.file, again.plan, options, {.experts = false}, again.weights);
+  REQUIRE(damaged.has_value());
+  CHECK(damaged->experts->read(layer, 1, out).has_value());
+  const auto refused = damaged->experts->read(layer, 2, out);
+  REQUIRE(!refused.has_value());
+  CHECK(refused.error().message.find("expert 2 of layer") != std::string::npos);
+  CHECK(refused.error().message.find(packed.path) != std::string::npos);
+  // The file is changed while it is in use.
+  overwrite(packed.path, packed.bytes.substr(0, packed.bytes.size() / 2));
+  CHECK(damaged->experts->read(layer, 1, out).error().code == ErrorCode::io);
+}
+
+TEST_CASE("a packed file that others may have written is refused") {
+  const Packed packed;
+  const PackPlan plan(packed.model);
+  for (const int mode : {0620, 0602, 0666, 0622}) {
+    fs::permissions(packed.path, fs::perms(mode));
+    check_refused(plan.open(packed.path), packed.path, "other users");
+    CHECK(!packed.load());
+  }
+  fs::permissions(packed.path, fs::perms(0644));
+  CHECK(packed.load().has_value());
+  if (::geteuid() != 0) return report_skip("a packed file of another user", "only root can make one");
+  REQUIRE(::chown(packed.path.c_str(), 65534, 65534) == 0);
+  check_refused(plan.open(packed.path), packed.path, "other users");
+}
+
+TEST_CASE("a packed file is of its user alone, and nothing else is replaced by one") {
+  const Packed packed;
+  CHECK((fs::status(packed.path).permissions() & fs::perms::mask) == fs::perms(0600));
+  fs::permissions(packed.path, fs::perms(0666));  // not those of the file that it replaces
+  CHECK(moe::write_pack(packed.model, packed.path).has_value());
+  CHECK((fs::status(packed.path).permissions() & fs::perms::mask) == fs::perms(0600));
+  CHECK(read_file(packed.path) == packed.bytes);
+  CHECK(files_in(packed.scratch.dir) == 2);
+
+  const std::string text =
+      packed.scratch.write("notes.moepack", "what somebody wrote down, and more than a few bytes of it");
+  const std::string longer = packed.scratch.write("longer.moepack", std::string(4096, 'x'));
+  for (const std::string& file : {text, longer}) {
+    const std::string before = read_file(file);
+    CHECK(moe::write_pack(packed.model, file).error().code == ErrorCode::bad_argument);
+    CHECK(!packed.load({.pack = file}));
+    CHECK(read_file(file) == before);
+  }
+  CHECK(moe::write_pack(packed.model, packed.scratch / "model.gguf").error().code == ErrorCode::bad_argument);
+  CHECK(moe::write_pack(packed.model, packed.scratch / "no/such/folder/a.moepack").error().code ==
+        ErrorCode::bad_argument);
+}
+
+TEST_CASE("a model's hash is the same with a packed file, whatever it was made with") {
+  const moe::ContentHash other = [](std::span<const std::byte> bytes) {
+    moe::ContentDigest digest{};
+    digest[0] = static_cast<std::uint8_t>(bytes.size());
+    return digest;
+  };
+  const moe::ContentHash sha256 = moe::sha256;
+  for (const moe::ContentHash made_with : {moe::ContentHash(nullptr), sha256, other}) {
+    Packed packed("qwen3_moe", made_with);
+    CHECK(packed.hash_of(packed.path) == packed.hash_of(""));
+    // Texts are hashed at every load.
+    std::ofstream(fs::path(packed.model) / "tokenizer_config.json", std::ios::app) << "\n";
+    CHECK(packed.hash_of(packed.path) == packed.hash_of(""));
+    CHECK(read_file(packed.path) == packed.bytes);
+  }
+}
+
+TEST_CASE("a packed file that is not finished leaves nothing behind") {
+  const Packed packed;
+  const fs::path folder = packed.scratch.dir / "cache";
+  fs::create_directory(folder);
+  int calls = 0;
+  const auto cancelled = packed.load({.cancelled = [&] { return ++calls > 3; }, .pack = folder.string()});
+  REQUIRE(!cancelled.has_value());
+  CHECK(cancelled.error().code == ErrorCode::cancelled);
+  CHECK(files_in(folder) == 0);
+
+  // What a program does at Ctrl-C.
+  const auto stop = [&](const std::function<void()>& how) {
+    return in_child([&] {
+      int asked = 0;
+      const auto ignored = packed.load({.cancelled =
+                                            [&] {
+                                              if (++asked > 3) how();
+                                              return false;
+                                            },
+                                        .pack = folder.string()});
+      ::_exit(ignored ? 1 : 2);
+    });
+  };
+  CHECK(stop([] { moe::remove_unfinished_files(), ::_exit(7); }) == 7 << 8);
+  CHECK(files_in(folder) == 0);
+  CHECK(stop([] { ::raise(SIGKILL); }) == SIGKILL);
+  for (const auto& entry : fs::directory_iterator(folder)) CHECK(entry.path().extension() != ".moepack");
+  CHECK(packed.load({.pack = folder.string()}).has_value());
+}
+
+TEST_CASE("a full disk is an error") {
+  const Packed packed;
+  const fs::path folder = packed.scratch.dir / "cache";
+  fs::create_directory(folder);
+  const int status = in_child([&] {
+    const rlimit small{65536, 65536};
+    if (std::signal(SIGXFSZ, SIG_IGN) == SIG_ERR || ::setrlimit(RLIMIT_FSIZE, &small) != 0) ::_exit(3);
+    const auto got = packed.load({.pack = folder.string()});
+    ::_exit(!got && got.error().code == ErrorCode::io && got.error().message.find("cache") != std::string::npos ? 0
+                                                                                                                : 4);
+  });
+  CHECK(status == 0);
+  CHECK(files_in(folder) == 0);
+}
+
+TEST_CASE("processes that start together make one packed file") {
+  const Packed packed;
+  const fs::path folder = packed.scratch.dir / "cache";
+  std::vector<pid_t> children;
+  for (int i = 0; i < 4; ++i) {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) ::_exit(packed.load({.pack = folder.string(), .pack_use = moe::PackUse::map}) ? 0 : 1);
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+  }
+  CHECK(files_in(folder) == 1);
+  CHECK((fs::status(folder).permissions() & fs::perms::mask) == fs::perms(0700));
+}
+
+}  // namespace packs_test
