@@ -142,12 +142,7 @@ moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::
     plan.name = row.name;
     const auto info = sizes_of(row, plan);
     if (!info) return moe::forward(info);
-    moe::MemoryRequest request;
-    request.limit = o.memory;
-    request.whole_passes = true;
-    request.session.kv = row.kv;
-    request.session.threads = *threads;
-    const auto memory = moe::plan_memory(*info, request);
+    const auto memory = moe::plan_memory(*info, eval_setup::memory_request(row, *threads, o));
     if (!memory) return moe::fail(memory.error().code, row.path + ": " + memory.error().message);
     plan.memory = *memory;
     const auto cost = cost_of(row, info->config, o, *threads, *tasks, plan);

@@ -5,6 +5,7 @@
 #include "bench/eval_outputs.hpp"
 #include "bench/peaks.hpp"
 #include "moe/cpu.hpp"
+#include "tools/common/fit_memory.hpp"
 #include "tools/common/threads.hpp"
 
 namespace eval_setup {
@@ -68,14 +69,17 @@ std::vector<std::string> names_of(const std::vector<Setting>& rows) {
 }
 
 moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const moe::ParallelFor& threads,
-                                                    const cli::PackCache& pack, moe::ContentHash content_hash) {
+                                                    const Options& o, moe::ContentHash content_hash,
+                                                    std::optional<moe::MemoryPlan>& memory) {
   cli::ProgressLine line("loading " + row.name);
   moe::LoadOptions options;
   options.threads = threads;
   options.on_progress = [&](moe::Progress p) { line.update(p); };
   options.cancelled = cli::interrupted;
   options.content_hash = content_hash;
-  pack.apply(options);
+  auto plan = cli::fit_memory("moe-eval", row.path, memory_request(row, threads, o), o.pack, options);
+  if (!plan) return moe::forward(plan);
+  memory = std::move(*plan);
   auto model = moe::Model::load(row.path, options);
   line.clear();
   if (model)
@@ -122,7 +126,7 @@ moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eva
 moe::Result<std::shared_ptr<const moe::Model>> RowModels::model_of(const Setting& row) {
   if (loaded_ == nullptr || path_ != row.path) {
     loaded_ = nullptr;  // before the next one is loaded
-    auto loaded = load(row, threads_, pack_, content_hash_);
+    auto loaded = load(row, threads_, o_, content_hash_, memory_);
     if (!loaded) return loaded;
     loaded_ = std::move(*loaded), path_ = row.path;
   }
@@ -137,12 +141,24 @@ eval::StoredRun record_of(const Setting& row, const Options& o, const eval::Stor
   return record;
 }
 
-eval::SessionModelOptions session_options(const Setting& row, const moe::ParallelFor& threads, const Options& o) {
+moe::MemoryRequest memory_request(const Setting& row, const moe::ParallelFor& threads, const Options& o) {
+  moe::MemoryRequest request;
+  request.limit = o.memory;
+  request.whole_passes = true;
+  request.session.kv = row.kv;
+  request.session.threads = threads;
+  request.session.chunk_tokens = moe::kMaxChunkTokens;
+  return request;
+}
+
+eval::SessionModelOptions session_options(const Setting& row, const std::optional<moe::MemoryPlan>& memory,
+                                          const moe::ParallelFor& threads, const Options& o) {
   eval::SessionModelOptions options;
   options.precision = row.precision;
   options.kv = row.kv;
   options.threads = threads;
   options.max_length = o.max_length;
+  if (memory) options.batch_tokens = memory->chunk_tokens, options.cache_bytes = memory->cache_bytes;
   return options;
 }
 
@@ -158,9 +174,10 @@ eval::EvaluateOptions evaluate_options(const moe::ParallelFor& threads, cli::Pro
 
 moe::Result<eval_until_known::Row> open_row(const Setting& row, eval_chat::Asked asked,
                                             const std::shared_ptr<const moe::Model>& model,
+                                            const std::optional<moe::MemoryPlan>& memory,
                                             const moe::ParallelFor& threads, const Options& o,
                                             eval::RunReport& report) {
-  auto scorer = eval::SessionModel::create(model, session_options(row, threads, o));
+  auto scorer = eval::SessionModel::create(model, session_options(row, memory, threads, o));
   if (!scorer) return moe::fail(scorer.error().code, row.path + ": " + scorer.error().message);
   eval::StoreSetting setting =
       eval::store_setting(*model, row.precision, row.kv, (*scorer)->max_length(), asked.digest);

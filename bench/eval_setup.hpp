@@ -2,6 +2,7 @@
 // moe-eval's preparation before the first question: reads tasks, opens models, finds errors.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
+#include "moe/memory_plan.hpp"
 #include "tools/common/program.hpp"
 
 namespace eval_setup {
@@ -31,16 +33,19 @@ moe::Result<Run> prepare_run(const eval_rows::Options& o, const std::vector<eval
 /// at a time.
 class RowModels {
  public:
-  RowModels(const moe::ParallelFor& threads, const cli::PackCache& pack, moe::ContentHash content_hash)
-      : threads_(threads), pack_(pack), content_hash_(content_hash) {}
+  RowModels(const moe::ParallelFor& threads, const eval_rows::Options& o, moe::ContentHash content_hash)
+      : threads_(threads), o_(o), content_hash_(content_hash) {}
   moe::Result<std::shared_ptr<const moe::Model>> model_of(const eval_rows::Setting& row);
+  /// Of the last one, where a plan binds it.
+  const std::optional<moe::MemoryPlan>& memory() const { return memory_; }
 
  private:
   moe::ParallelFor threads_;
-  cli::PackCache pack_;
+  const eval_rows::Options& o_;
   moe::ContentHash content_hash_;
   std::string path_;
   std::shared_ptr<const moe::Model> loaded_;
+  std::optional<moe::MemoryPlan> memory_;
 };
 
 /// What a run store notes about the run of a row.
@@ -53,11 +58,16 @@ moe::Result<void> measure_peaks(const eval_rows::Options& o, moe::eval::RunRepor
 /// A loaded model, and its run in `report`.
 moe::Result<eval_until_known::Row> open_row(const eval_rows::Setting& row, eval_chat::Asked asked,
                                             const std::shared_ptr<const moe::Model>& model,
+                                            const std::optional<moe::MemoryPlan>& memory,
                                             const moe::ParallelFor& threads, const eval_rows::Options& o,
                                             moe::eval::RunReport& report);
 
-moe::eval::SessionModelOptions session_options(const eval_rows::Setting& row, const moe::ParallelFor& threads,
-                                               const eval_rows::Options& o);
+moe::eval::SessionModelOptions session_options(const eval_rows::Setting& row,
+                                               const std::optional<moe::MemoryPlan>& memory,
+                                               const moe::ParallelFor& threads, const eval_rows::Options& o);
+/// Whole passes of a row's model within --memory.
+moe::MemoryRequest memory_request(const eval_rows::Setting& row, const moe::ParallelFor& threads,
+                                  const eval_rows::Options& o);
 moe::eval::EvaluateOptions evaluate_options(const moe::ParallelFor& threads, cli::ProgressLine& line);
 
 }  // namespace eval_setup

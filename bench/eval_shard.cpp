@@ -97,13 +97,14 @@ moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::
   if (!run) return moe::forward(run);
   if (!wanted.note.empty()) cli::complain("moe-eval", "note: " + wanted.note);
   const eval::RunReport& report = run->report;
-  eval_setup::RowModels models(run->threads, o.pack, moe::sha256);
+  eval_setup::RowModels models(run->threads, o, moe::sha256);
   std::string text;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const eval_rows::Setting& row = rows[i];
     const auto model = models.model_of(row);
     if (!model) return moe::forward(model);
-    auto opened = eval_setup::open_row(row, std::move(run->asked[i]), *model, run->threads, o, run->report);
+    auto opened =
+        eval_setup::open_row(row, std::move(run->asked[i]), *model, models.memory(), run->threads, o, run->report);
     if (!opened) return moe::forward(opened);
     for (std::size_t t = 0; t < report.tasks.size(); ++t) {
       const eval::PreparedTask& task = report.models.back().task(report.tasks, t);

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <optional>
 
 #include "bench/peaks.hpp"
@@ -12,6 +14,8 @@
 #include "support/json_text.hpp"
 #include "support/output_file.hpp"
 #include "support/same_file.hpp"
+#include "tools/common/fit_memory.hpp"
+#include "tools/common/memory_options.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
 
@@ -36,14 +40,17 @@ Examples:
   moe-bench --model model.gguf --pp 16,128 --tg 64 --threads 2 --reps 5
   moe-bench --model model.gguf --pp 512 --tg 32 --profile
   moe-bench --model model.gguf --no-peaks --json -      # the last line is JSON
+  moe-bench --model model.gguf --tg 32 --pp 4096 --memory 8G --pack-cache packs
 
 Exit status: 0 done, 1 the model cannot be used, 2 wrong usage, 3 internal or out of memory, 130 interrupted.)";
 
 class Bench {
  public:
-  Bench(std::shared_ptr<const moe::Model> model, const moe::ParallelFor& pool, const Options& options)
+  Bench(std::shared_ptr<const moe::Model> model, const std::optional<moe::MemoryPlan>& memory,
+        const moe::ParallelFor& pool, const Options& options)
       : model_(*model), pool_(pool), options_(options) {
     speeds_.model = std::move(model);
+    speeds_.memory = memory;
     for (std::int64_t n : options.pp) speeds_.items.emplace_back(true, n);
     for (std::int64_t n : options.tg) speeds_.items.emplace_back(false, n);
   }
@@ -93,6 +100,7 @@ class Bench {
     session_.reset();
     o.max_tokens = longest();
     o.threads = pool_;
+    if (speeds_.memory) o.chunk_tokens = speeds_.memory->chunk_tokens;
     o.cancelled = cli::interrupted;
     speeds_.threads = o.threads.worker_count;
     kv_ = o.kv;
@@ -160,10 +168,27 @@ class Bench {
     auto all = moe_bench::measure_peaks(speeds_.threads, cli::interrupted);
     if (!all) return moe::forward(all);
     speeds_.peaks = speeds_.one_thread = *all;
+    if (speeds_.memory && speeds_.memory->streams_experts)
+      if (auto ok = measure_disk(); !ok) return ok;
     if (speeds_.threads == 1) return {};
     auto one = moe_bench::measure_peaks(1, cli::interrupted);
     if (!one) return moe::forward(one);
     speeds_.one_thread = *one;
+    return {};
+  }
+
+  // Pieces of an expert's size, beside the packed file.
+  Result<void> measure_disk() {
+    namespace fs = std::filesystem;
+    std::int64_t bytes = 0;
+    for (const std::int64_t expert : model_.info().packed.expert) bytes = std::max(bytes, expert);
+    std::error_code error;
+    const fs::path path = options_.pack.path;
+    const std::string folder = (fs::is_directory(path, error) ? path : path.parent_path()).string();
+    cli::ProgressLine line("measuring the disk");
+    auto disk = moe_bench::measure_disk_of_folder(folder, bytes, 2, cli::interrupted);
+    if (!disk) return moe::forward(disk);
+    speeds_.disk = *disk;
     return {};
   }
 
@@ -192,8 +217,10 @@ class Bench {
 
   Result<void> time_once(Item& item) {
     if (auto ok = begin(item); !ok) return ok;
+    const moe::ExpertTraffic before = model_.expert_traffic();
     const auto start = Clock::now();
     if (auto ok = run_steps(item); !ok) return ok;
+    item.traffic += model_.expert_traffic() - before;
     item.seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     item.work = {};
     return for_each_step(item, [&](std::int64_t begin, std::int64_t count) -> Result<void> {
@@ -212,6 +239,20 @@ class Bench {
   moe::KvType kv_ = moe::KvType::f16;
 };
 
+// Prompts that are longer than an ordinary step are whole passes.
+moe::MemoryRequest memory_request(const Options& options, const moe::ParallelFor& threads) {
+  std::int64_t longest = 1;
+  for (const std::int64_t n : options.pp) longest = std::max(longest, n);
+  moe::MemoryRequest request;
+  request.limit = options.memory;
+  request.whole_passes = longest > request.session.chunk_tokens;
+  request.session.threads = threads;
+  request.session.chunk_tokens = std::clamp(longest, request.session.chunk_tokens, moe::kMaxChunkTokens);
+  for (const std::int64_t n : options.tg) longest = std::max(longest, n + 1);
+  request.session.max_tokens = longest;
+  return request;
+}
+
 Result<void> run(const Options& options) {
   const auto threads = cli::start_threads(options.threads);
   if (!threads) return moe::forward(threads);
@@ -227,22 +268,25 @@ Result<void> run(const Options& options) {
   load.threads = *threads;
   load.tokenizer = moe::TokenizerUse::none;  // its tokens are numbers
   load.cancelled = cli::interrupted;
-  options.pack.apply(load);
   std::shared_ptr<const moe::Model> model;
+  std::optional<moe::MemoryPlan> memory;
   {
     cli::ProgressLine line("loading");
     load.on_progress = [&](moe::Progress p) { line.update(p); };
+    auto fitted = cli::fit_memory("moe-bench", options.model, memory_request(options, *threads), options.pack, load);
+    if (!fitted) return moe::forward(fitted);
+    memory = *fitted;
     auto loaded = moe::Model::load(options.model, load);
     if (!loaded) return moe::forward(loaded);
     model = std::move(*loaded);
   }
-  Bench bench(model, *threads, options);
+  Bench bench(model, memory, *threads, options);
   if (auto ok = bench.run(); !ok) return ok;
   const bool is_shown = file && file->is_stream();
   const Speeds& speeds = bench.speeds();
   const auto all = moe_bench::to_json(options, speeds);
   const std::string json = (is_shown ? moe::ascii_json_text(all) : moe::json_text(all)) + "\n";
-  const auto printed = cli::print(moe_bench::table(options, speeds) +
+  const auto printed = cli::print(moe_bench::table(options, speeds) + moe_bench::traffic_table(options, speeds) +
                                   (options.profile ? moe_bench::profile_table(options, speeds) : ""));
   if (file) {  // also where the table could not be printed
     if (auto ok = file->write(json); !ok) return ok;
@@ -263,6 +307,7 @@ int main(int argc, char** argv) {
   cli::add_numbers(app, "--tg", options.tg, kCount, "numbers of tokens decoded one by one, \"\" for none (32)");
   cli::add_threads(app, options.threads);
   cli::add_pack_cache(app, options.pack);
+  cli::add_memory(app, options.memory);
   cli::add_number(app, "--reps", options.repetitions, moe::Bounds<std::int32_t>{1, 1000},
                   "repetitions of every item (3)");
   auto* no_peaks = app.add_flag("--no-peaks", options.no_peaks, "do not measure the machine, and print no limits");

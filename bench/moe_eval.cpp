@@ -33,9 +33,9 @@ moe::Result<eval::TaskOutcome> run_task(const Setting& row, const eval::Prepared
 
 // Evaluates one row on all tasks; finished ones stay in `report` when a later task fails.
 moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std::shared_ptr<const moe::Model>& model,
-                          const moe::ParallelFor& threads, const Options& o, eval::RunStore* store,
-                          eval::RunReport& report) {
-  auto opened = eval_setup::open_row(row, std::move(asked), model, threads, o, report);
+                          const std::optional<moe::MemoryPlan>& memory, const moe::ParallelFor& threads,
+                          const Options& o, eval::RunStore* store, eval::RunReport& report) {
+  auto opened = eval_setup::open_row(row, std::move(asked), model, memory, threads, o, report);
   if (!opened) return moe::forward(opened);
   auto& [scorer, setting] = *opened;
   eval::ModelRun& run = report.models.back();
@@ -91,19 +91,21 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   const bool needs_hash = run->store != nullptr || !o.out.empty();
 
   moe::Result<void> result;
-  eval_setup::RowModels models(run->threads, o.pack, needs_hash ? moe::ContentHash(moe::sha256) : nullptr);
+  eval_setup::RowModels models(run->threads, o, needs_hash ? moe::ContentHash(moe::sha256) : nullptr);
   std::vector<eval_until_known::Row> side_by_side;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Setting& row = rows[i];
     const auto model = models.model_of(row);
     if (model && o.until_known.wanted) {
-      auto opened = eval_setup::open_row(row, std::move(run->asked[i]), *model, run->threads, o, report);
+      auto opened =
+          eval_setup::open_row(row, std::move(run->asked[i]), *model, models.memory(), run->threads, o, report);
       result = opened ? moe::Result<void>() : moe::forward(opened);
       if (!opened) break;
       side_by_side.push_back(std::move(*opened));
       continue;
     }
-    result = model ? run_row(row, std::move(run->asked[i]), *model, run->threads, o, run->store.get(), report)
+    result = model ? run_row(row, std::move(run->asked[i]), *model, models.memory(), run->threads, o, run->store.get(),
+                             report)
                    : moe::Result<void>(moe::forward(model));
     if (!result) break;
   }
@@ -124,7 +126,7 @@ moe::Result<void> search_experts(const Options& o, const std::vector<Setting>& r
   const Setting& row = rows.front();
   auto run = eval_setup::prepare_run(o, rows, chat, started);
   if (!run) return moe::forward(run);
-  eval_setup::RowModels models(run->threads, o.pack, run->store != nullptr ? moe::ContentHash(moe::sha256) : nullptr);
+  eval_setup::RowModels models(run->threads, o, run->store != nullptr ? moe::ContentHash(moe::sha256) : nullptr);
   const auto model = models.model_of(row);
   if (!model) return moe::forward(model);
   const eval_chat::Asked& asked = run->asked.front();
@@ -134,7 +136,8 @@ moe::Result<void> search_experts(const Options& o, const std::vector<Setting>& r
   search.budget = budget, search.seed = o.seed;
   search.ask = [&](const std::shared_ptr<const moe::Model>& setting, const eval::PreparedTask& task,
                    const std::string& label) -> moe::Result<eval::TaskOutcome> {
-    auto scorer = eval::SessionModel::create(setting, eval_setup::session_options(row, run->threads, o));
+    auto scorer =
+        eval::SessionModel::create(setting, eval_setup::session_options(row, models.memory(), run->threads, o));
     if (!scorer) return moe::fail(scorer.error().code, row.path + ": " + scorer.error().message);
     cli::ProgressLine line(label);
     const eval::EvaluateOptions how = eval_setup::evaluate_options(run->threads, line);

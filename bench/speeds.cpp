@@ -8,6 +8,7 @@
 #include "bench/limits.hpp"
 #include "moe/cpu.hpp"
 #include "support/show.hpp"
+#include "tools/common/memory_options.hpp"
 
 namespace moe_bench {
 namespace {
@@ -79,6 +80,38 @@ std::string table(const Options& options, const Speeds& speeds) {
   return out;
 }
 
+std::string traffic_table(const Options& options, const Speeds& speeds) {
+  if (!speeds.memory || !speeds.memory->streams_experts) return {};
+  std::string out =
+      fmt::format("experts: {} of {} in memory, steps of {} tokens", cli::bytes_in_words(speeds.memory->expert_bytes),
+                  cli::bytes_in_words(speeds.memory->all_expert_bytes), speeds.memory->chunk_tokens);
+  if (speeds.disk.read_bytes > 0)
+    out += fmt::format("; disk {:.0f} MB/s in pieces of {}{}", speeds.disk.bytes_per_second * 1e-6,
+                       cli::bytes_in_words(speeds.disk.read_bytes),
+                       speeds.disk.is_direct ? "" : ", through the page cache");
+  out += fmt::format("\n{:<8} {:>10} {:>8} {:>12} {:>9} {:>12} {:>11}\n", "item", "hits %", "MB/token", "disk MB/s",
+                     "waiting %", "disk limit t/s", "% of it");
+  for (const Item& item : speeds.items) {
+    const moe::ExpertTraffic& t = item.traffic;
+    double seconds = 0.0;
+    for (const double s : item.seconds) seconds += s;
+    const double tokens = static_cast<double>(item.count) * static_cast<double>(item.seconds.size()),
+                 per_token = static_cast<double>(t.read_bytes) / tokens,
+                 all = static_cast<double>(std::max<std::int64_t>(1, t.hits + t.misses));
+    out += fmt::format("{:<8} {:>10.1f} {:>8.2f} {:>12.0f} {:>9.1f}", item.kind() + std::to_string(item.count),
+                       100.0 * static_cast<double>(t.hits) / all, per_token * 1e-6,
+                       static_cast<double>(t.read_bytes) * 1e-6 / seconds,
+                       100.0 * static_cast<double>(t.wait_ns) * 1e-9 / seconds);
+    if (speeds.disk.bytes_per_second > 0.0 && per_token > 0.0) {
+      const double limit = speeds.disk.bytes_per_second / per_token;
+      out += fmt::format(" {:>12.1f} {:>11.1f}", limit, 100.0 * tokens / seconds / limit);
+    }
+    out += "\n";
+  }
+  if (options.no_peaks) out += "the disk was not measured (--no-peaks)\n";
+  return out;
+}
+
 std::string profile_table(const Options& options, const Speeds& speeds) {
   std::string out;
   for (const Item& item : speeds.items) {
@@ -128,6 +161,15 @@ ordered_json to_json(const Options& options, const Speeds& speeds) {
       j["percent_of_limit"] = 100.0 * item.tokens_per_second() / limit;
       j["bound_by"] = bound_by(item.demand, speeds.peaks);
     }
+    if (speeds.memory && speeds.memory->streams_experts)
+      j["experts"] = {{"hits", item.traffic.hits},
+                      {"misses", item.traffic.misses},
+                      {"read_bytes", item.traffic.read_bytes},
+                      {"unused_bytes", item.traffic.unused_bytes},
+                      {"read_seconds", static_cast<double>(item.traffic.read_ns) * 1e-9},
+                      {"wait_seconds", static_cast<double>(item.traffic.wait_ns) * 1e-9},
+                      {"memory_bytes", item.traffic.memory_bytes},
+                      {"disk_bytes_per_second", speeds.disk.bytes_per_second}};
     if (options.profile)
       for (const StageRow& row : stage_rows(item, options.repetitions)) {
         ordered_json stage{{"stage", row.name}, {"worker_seconds", row.seconds}, {"share", row.share}};

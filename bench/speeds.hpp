@@ -5,11 +5,14 @@
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "bench/disk_limit.hpp"
 #include "bench/peaks.hpp"
 #include "moe/demand.hpp"
+#include "moe/memory_plan.hpp"
 #include "moe/moe.hpp"
 #include "tools/common/pack_cache.hpp"
 
@@ -20,6 +23,7 @@ struct Options {
   std::vector<std::int64_t> pp = {16, 128, 512}, tg = {32};
   std::int32_t threads = 0;
   cli::PackCache pack;
+  std::int64_t memory = 0;
   std::int32_t repetitions = 3;
   bool no_peaks = false;
   bool profile = false;
@@ -36,6 +40,7 @@ struct Item {
   moe::Demand demand;           // their sum
   moe::Profile profile;         // of all repetitions, with --profile
   moe::Work work;
+  moe::ExpertTraffic traffic;  // of all repetitions
 
   std::string kind() const { return prefill ? "pp" : "tg"; }
   double median_seconds() const {
@@ -52,9 +57,13 @@ struct Speeds {
   std::int32_t threads = 1;
   Peaks peaks, one_thread;  // zero with --no-peaks
   double bandwidth_before = 0.0, bandwidth_after = 0.0;
+  std::optional<moe::MemoryPlan> memory;  // with --memory
+  DiskLimit disk;                         // where experts are read; zero with --no-peaks
 };
 
 std::string table(const Options& options, const Speeds& speeds);
+/// What reading experts came to beside the disk's limit; empty where all are in memory.
+std::string traffic_table(const Options& options, const Speeds& speeds);
 std::string profile_table(const Options& options, const Speeds& speeds);
 nlohmann::ordered_json to_json(const Options& options, const Speeds& speeds);
 

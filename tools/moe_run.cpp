@@ -14,9 +14,10 @@
 #include "token_text.hpp"
 #include "tools/chat/chat.hpp"
 #include "tools/chat/chat_options.hpp"
+#include "tools/common/fit_memory.hpp"
+#include "tools/common/memory_options.hpp"
 #include "tools/common/npy_file.hpp"
 #include "tools/common/numbers.hpp"
-#include "tools/common/pack_cache.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
 #include "tools/routing_log.hpp"
@@ -38,6 +39,7 @@ struct Options {
   moe::KvType kv = moe::KvType::f16;
   std::int32_t threads = 0;
   cli::PackCache pack;
+  std::int64_t memory = 0;
   bool raw_ids = false;  // --tokens: ids in, ids out
   cli::ChatArguments chat;
 
@@ -228,6 +230,8 @@ class Run {
     part("prompt", prompt_length_, prompt_seconds_);
     if (ids_.size() > prompt_length_) part("; generated", ids_.size() - prompt_length_, reply_seconds_);
     std::fputc('\n', stderr);
+    const std::string experts = cli::traffic_in_words(session_.model().expert_traffic());
+    if (!experts.empty()) std::fprintf(stderr, "%s\n", experts.c_str());
   }
 
   const Options& options_;
@@ -262,6 +266,21 @@ Result<void> converse(const Options& options, const moe::ChatOptions& chat, moe:
   return cli::run_chat(generator, program);
 }
 
+// The prompt is not encoded yet: it has no more tokens than bytes, and a BOS.
+moe::MemoryRequest memory_request(const Options& options, const moe::ParallelFor& threads) {
+  moe::MemoryRequest request;
+  request.limit = options.memory;
+  request.session.kv = options.kv;
+  request.session.threads = threads;
+  constexpr std::int64_t kMessages = 8192;  // of --messages
+  if (!options.chat.chat)
+    request.session.max_tokens =
+        std::max<std::int64_t>(kMessages,
+                               static_cast<std::int64_t>(options.prompt.size() + options.tokens.size()) + 1) +
+        std::min<std::int64_t>(options.most_tokens(), kMessages);
+  return request;
+}
+
 Result<void> run(const Options& options) {
   if (auto sampler = moe::Sampler::create(options.sampling); !sampler)
     throw CLI::ValidationError("sampling", sampler.error().message);
@@ -279,7 +298,8 @@ Result<void> run(const Options& options) {
                         .on_progress = [&](moe::Progress p) { line.update(p); },
                         .cancelled = cli::interrupted,
                         .tokenizer = moe::TokenizerUse::optional};  // for --tokens
-  options.pack.apply(load);
+  const auto memory = cli::fit_memory("moe-run", options.model, memory_request(options, *threads), options.pack, load);
+  if (!memory) return moe::forward(memory);
   auto model = moe::Model::load(options.model, load);
   line.clear();
   if (!model) return moe::forward(model);
@@ -307,6 +327,7 @@ Result<void> run(const Options& options) {
   session_options.kv = options.kv;
   session_options.max_tokens = options.chat.chat ? 0 : length + new_tokens;
   session_options.threads = *threads;
+  if (*memory) session_options.chunk_tokens = (*memory)->chunk_tokens;
   session_options.record_routing = !options.routing.empty();
   session_options.cancelled = cli::interrupted;
   auto session = moe::Session::create(*model, session_options);
@@ -358,6 +379,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   cli::add_threads(app, o.threads);
   cli::add_pack_cache(app, o.pack);
+  cli::add_memory(app, o.memory);
   app.final_callback([&] { check_sources(o, prompt->count() + tokens->count()); });
   app.footer(
       "Examples:\n"

@@ -14,8 +14,9 @@
 #include "support/show.hpp"
 #include "support/text_file.hpp"
 #include "tools/common/chat_template.hpp"
+#include "tools/common/fit_memory.hpp"
+#include "tools/common/memory_options.hpp"
 #include "tools/common/numbers.hpp"
-#include "tools/common/pack_cache.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
 
@@ -31,6 +32,7 @@ struct Options {
   std::string model, api_key_file, chat_template, precision = "auto", kv;
   std::int32_t threads = 0;
   cli::PackCache pack;
+  std::int64_t memory = 0;
   bool no_log = false, no_metrics = false;
   ServerOptions server;
 };
@@ -114,7 +116,12 @@ Result<void> load(Options& o, moe::serve::Server& server) {
   moe::LoadOptions options{.threads = o.server.session.threads,
                            .on_progress = [&](moe::Progress p) { line.update(p); },
                            .cancelled = cli::interrupted};
-  o.pack.apply(options);
+  moe::MemoryRequest request;
+  request.limit = o.memory;
+  request.session = o.server.session;
+  const auto memory = cli::fit_memory("moe-serve", o.model, request, o.pack, options);
+  if (!memory) return moe::forward(memory);
+  if (*memory) o.server.session.chunk_tokens = std::min(o.server.session.chunk_tokens, (*memory)->chunk_tokens);
   auto model = moe::Model::load(o.model, options);
   line.clear();
   if (!model) return moe::forward(model);
@@ -184,6 +191,7 @@ void add_model_options(CLI::App& app, Options& o) {
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   cli::add_threads(app, o.threads);
   cli::add_pack_cache(app, o.pack);
+  cli::add_memory(app, o.memory);
 }
 
 void add_scheduler_options(CLI::App& app, moe::serve::SchedulerOptions& o) {

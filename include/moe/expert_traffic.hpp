@@ -15,6 +15,11 @@ struct ExpertTraffic {
   std::int64_t wait_ns = 0;       ///< time in which a session could not go on without an expert
   std::int64_t memory_bytes = 0;  ///< the slots that experts are kept in
 
+  ExpertTraffic& operator+=(const ExpertTraffic& o) {
+    hits += o.hits, misses += o.misses, read_bytes += o.read_bytes, unused_bytes += o.unused_bytes;
+    read_ns += o.read_ns, wait_ns += o.wait_ns, memory_bytes = o.memory_bytes;
+    return *this;
+  }
   ExpertTraffic operator-(const ExpertTraffic& o) const {
     return {hits - o.hits,
             misses - o.misses,

@@ -12,9 +12,9 @@ namespace moe::inline MOE_ABI {
 
 struct MemoryRequest {
   std::int64_t limit = 0;       ///< bytes of the whole process; 0: default_memory_limit()
-  SessionOptions session = {};  ///< kv, threads, max_tokens, chunk_tokens (at most, for replies) are used
+  SessionOptions session = {};  ///< kv, threads, max_tokens, and chunk_tokens as the most of a step are used
   /// Scoring: the tokens of a step are as many as make the bytes to read per token the fewest. Otherwise replies: they
-  /// are session.chunk_tokens, or fewer where memory is short.
+  /// are as many as allowed and as fit.
   bool whole_passes = false;
 };
 

@@ -45,10 +45,10 @@ class Planning {
  private:
   // Tokens of a step that may be tried.
   std::vector<std::int64_t> steps() const {
-    const std::int64_t most = request_.whole_passes ? kMaxChunkTokens : request_.session.chunk_tokens;
+    const std::int64_t most = request_.session.chunk_tokens;
     std::vector<std::int64_t> steps;
     for (std::int64_t tokens = 32; tokens <= most; tokens *= 2) steps.push_back(tokens);
-    if (steps.empty() || (!request_.whole_passes && steps.back() < most)) steps.push_back(most);
+    if (steps.empty() || steps.back() < most) steps.push_back(most);
     return steps;
   }
 

@@ -31,8 +31,8 @@ ModelInfo make_info(const checkpoint::Checkpoint& file, const arch::Recognised& 
   return info;
 }
 
-Result<void> load(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options, Weights& weights,
-                  ModelImpl& impl) {
+Result<void> load(const checkpoint::Checkpoint& file, const LoadPlan& plan, const LoadOptions& options,
+                  Weights& weights, ModelImpl& impl) {
   std::optional<checkpoint::ContentHasher> hash;
   if (options.content_hash != nullptr) hash.emplace(file.sources(), options.content_hash);
   if (auto ok = load_weights(file, plan, options, weights, hash ? &*hash : nullptr); !ok) return ok;
@@ -51,7 +51,8 @@ Result<void> load_from_pack(const std::string& path, checkpoint::Checkpoint& fil
   if (!loaded) return forward(loaded);
   impl.content_hash = std::move(loaded->content_hash);
   if (!streams) return {};
-  auto source = ExpertSource::create(std::move(loaded->experts), weights, {*options.expert_bytes, options.read_threads});
+  auto source =
+      ExpertSource::create(std::move(loaded->experts), weights, {*options.expert_bytes, options.read_threads});
   if (!source) return forward(source);
   impl.experts = std::move(*source);
   return {};
@@ -69,8 +70,9 @@ Model::~Model() = default;
 Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const LoadOptions& options) {
   if (auto ok = check_workers(options.threads); !ok) return forward(ok);
   if (options.expert_bytes && options.pack.empty())
-    return fail(ErrorCode::bad_argument, "LoadOptions::expert_bytes is given, expected LoadOptions::pack as well: "
-                                         "experts that are not in memory are read from a packed file");
+    return fail(ErrorCode::bad_argument,
+                "LoadOptions::expert_bytes is given, expected LoadOptions::pack as well: "
+                "experts that are not in memory are read from a packed file");
   auto file = checkpoint::open(path, options.content_hash);
   if (!file) return about(path, file);
   auto recognised = arch::recognise(**file);

@@ -73,6 +73,7 @@ TEST_CASE("a plan stays within its limit, and less memory means fewer experts in
   for (const bool whole_passes : {false, true}) {
     CAPTURE(whole_passes);
     request.whole_passes = whole_passes;
+    request.session.chunk_tokens = whole_passes ? moe::kMaxChunkTokens : 512;
     std::int64_t before = 0, fits_from = 0;
     for (std::int64_t limit = 512 * kMiB; limit <= 32768 * kMiB; limit += 256 * kMiB) {
       request.limit = limit;
@@ -127,6 +128,7 @@ TEST_CASE("scoring takes larger steps where experts are read") {
   request.session.threads.worker_count = 2;
   request.limit = 8192 * kMiB;
   request.whole_passes = true;
+  request.session.chunk_tokens = moe::kMaxChunkTokens;
   const auto plan = moe::plan_memory(info, request);
   REQUIRE(plan.has_value());
   CHECK(plan->streams_experts);
