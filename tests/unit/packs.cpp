@@ -1,17 +1,9 @@
-// Packed files that are damaged, hostile, foreign, old or half written.
+// Packed files that are damaged, hostile, foreign or old.
 
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
-#include <functional>
-
-#include "moe/pack.hpp"
-#include "moe/unfinished_files.hpp"
 #include "pack/pack_load.hpp"
-#include "pack_plan.hpp"
-#include "scratch_dir.hpp"
+#include "unit/packed_model.hpp"
 
 namespace packs_test {
 
@@ -26,46 +18,6 @@ using moe::pack::PackSource;
 using moe::pack::PackSourceFile;
 using moe::pack::PackStart;
 
-const fs::path kGolden = fs::path(MOE_SOURCE_DIR) / "tests/data/golden";
-
-/// A copy of a model, and its packed file with the bytes as they were written.
-struct Packed {
-  ScratchDir scratch{"moe_packs"};
-  std::string model, path;
-  std::string bytes;
-
-  explicit Packed(const std::string& name = "qwen3_moe", moe::ContentHash hash = nullptr)
-      : model(scratch / name), path(scratch / "model.moepack") {
-    fs::create_directory(model);
-    for (const char* file : {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"})
-      if (fs::exists(kGolden / name / file)) fs::copy(kGolden / name / file, fs::path(model) / file);
-    make(hash);
-  }
-  void make(moe::ContentHash hash) {
-    const auto report = moe::write_pack(model, path, {.content_hash = hash});
-    if (!report) FAIL(report.error().message);
-    bytes = read_file(path);
-  }
-  moe::Result<std::shared_ptr<const moe::Model>> load(moe::LoadOptions options = {}) const {
-    options.tokenizer = moe::TokenizerUse::optional;
-    if (options.pack.empty()) options.pack = path;
-    return moe::Model::load(model, options);
-  }
-  std::string hash_of(const std::string& pack) const {
-    const auto loaded =
-        moe::Model::load(model, {.tokenizer = moe::TokenizerUse::optional, .content_hash = moe::sha256, .pack = pack});
-    if (!loaded) FAIL(loaded.error().message);
-    return (*loaded)->content_hash();
-  }
-};
-
-/// Writes it again in place: the file keeps its owner and permissions.
-void overwrite(const std::string& path, const std::string& bytes) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << bytes;
-  REQUIRE(out.flush().good());
-}
-
 /// An error that names the file and what is wrong with it.
 void check_refused(const moe::Result<std::shared_ptr<const PackFile>>& got, const std::string& path,
                    const std::string& names = "") {
@@ -75,23 +27,6 @@ void check_refused(const moe::Result<std::shared_ptr<const PackFile>>& got, cons
   CHECK((got.error().code == ErrorCode::bad_file || got.error().code == ErrorCode::io));
   CHECK(message.find(path) != std::string::npos);
   CHECK(message.find(names) != std::string::npos);
-}
-
-std::size_t files_in(const fs::path& folder) {
-  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
-}
-
-/// Runs it in a process of its own; its status as from waitpid().
-int in_child(const std::function<void()>& work) {
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    work();
-    ::_exit(0);
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  return status;
 }
 
 }  // namespace
@@ -331,70 +266,6 @@ TEST_CASE("a model's hash is the same with a packed file, whatever it was made w
     CHECK(packed.hash_of(packed.path) == packed.hash_of(""));
     CHECK(read_file(packed.path) == packed.bytes);
   }
-}
-
-TEST_CASE("a packed file that is not finished leaves nothing behind") {
-  const Packed packed;
-  const fs::path folder = packed.scratch.dir / "cache";
-  fs::create_directory(folder);
-  int calls = 0;
-  const auto cancelled = packed.load({.cancelled = [&] { return ++calls > 3; }, .pack = folder.string()});
-  REQUIRE(!cancelled.has_value());
-  CHECK(cancelled.error().code == ErrorCode::cancelled);
-  CHECK(files_in(folder) == 0);
-
-  // What a program does at Ctrl-C.
-  const auto stop = [&](const std::function<void()>& how) {
-    return in_child([&] {
-      int asked = 0;
-      const auto ignored = packed.load({.cancelled =
-                                            [&] {
-                                              if (++asked > 3) how();
-                                              return false;
-                                            },
-                                        .pack = folder.string()});
-      ::_exit(ignored ? 1 : 2);
-    });
-  };
-  CHECK(stop([] { moe::remove_unfinished_files(), ::_exit(7); }) == 7 << 8);
-  CHECK(files_in(folder) == 0);
-  CHECK(stop([] { ::raise(SIGKILL); }) == SIGKILL);
-  for (const auto& entry : fs::directory_iterator(folder)) CHECK(entry.path().extension() != ".moepack");
-  CHECK(packed.load({.pack = folder.string()}).has_value());
-}
-
-TEST_CASE("a full disk is an error") {
-  const Packed packed;
-  const fs::path folder = packed.scratch.dir / "cache";
-  fs::create_directory(folder);
-  const int status = in_child([&] {
-    const rlimit small{65536, 65536};
-    if (std::signal(SIGXFSZ, SIG_IGN) == SIG_ERR || ::setrlimit(RLIMIT_FSIZE, &small) != 0) ::_exit(3);
-    const auto got = packed.load({.pack = folder.string()});
-    ::_exit(!got && got.error().code == ErrorCode::io && got.error().message.find("cache") != std::string::npos ? 0
-                                                                                                                : 4);
-  });
-  CHECK(status == 0);
-  CHECK(files_in(folder) == 0);
-}
-
-TEST_CASE("processes that start together make one packed file") {
-  const Packed packed;
-  const fs::path folder = packed.scratch.dir / "cache";
-  std::vector<pid_t> children;
-  for (int i = 0; i < 4; ++i) {
-    const pid_t child = ::fork();
-    REQUIRE(child >= 0);
-    if (child == 0) ::_exit(packed.load({.pack = folder.string(), .pack_use = moe::PackUse::map}) ? 0 : 1);
-    children.push_back(child);
-  }
-  for (const pid_t child : children) {
-    int status = 0;
-    REQUIRE(::waitpid(child, &status, 0) == child);
-    CHECK(status == 0);
-  }
-  CHECK(files_in(folder) == 1);
-  CHECK((fs::status(folder).permissions() & fs::perms::mask) == fs::perms(0700));
 }
 
 }  // namespace packs_test

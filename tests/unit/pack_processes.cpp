@@ -1,0 +1,114 @@
+// Packed files that are half written, or that several processes want.
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <functional>
+
+#include "moe/unfinished_files.hpp"
+#include "unit/packed_model.hpp"
+
+namespace pack_processes_test {
+
+namespace {
+
+using namespace moe_test;
+namespace fs = std::filesystem;
+using moe::ErrorCode;
+
+/// Runs it in a process of its own; its status as from waitpid().
+int in_child(const std::function<void()>& work) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    work();
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  return status;
+}
+
+}  // namespace
+
+TEST_CASE("a packed file that is not finished leaves nothing behind") {
+  const Packed packed;
+  const fs::path folder = packed.scratch.dir / "cache";
+  fs::create_directory(folder);
+  int calls = 0;
+  const auto cancelled = packed.load({.cancelled = [&] { return ++calls > 3; }, .pack = folder.string()});
+  REQUIRE(!cancelled.has_value());
+  CHECK(cancelled.error().code == ErrorCode::cancelled);
+  CHECK(files_in(folder) == 0);
+
+  // What a program does at Ctrl-C.
+  const auto stop = [&](const std::function<void()>& how) {
+    return in_child([&] {
+      int asked = 0;
+      const auto ignored = packed.load({.cancelled =
+                                            [&] {
+                                              if (++asked > 3) how();
+                                              return false;
+                                            },
+                                        .pack = folder.string()});
+      ::_exit(ignored ? 1 : 2);
+    });
+  };
+  CHECK(stop([] { moe::remove_unfinished_files(), ::_exit(7); }) == 7 << 8);
+  CHECK(files_in(folder) == 0);
+  CHECK(stop([] { ::raise(SIGKILL); }) == SIGKILL);
+  for (const auto& entry : fs::directory_iterator(folder)) CHECK(entry.path().extension() != ".moepack");
+  CHECK(packed.load({.pack = folder.string()}).has_value());
+}
+
+TEST_CASE("a full disk is an error") {
+  const Packed packed;
+  const fs::path folder = packed.scratch.dir / "cache";
+  fs::create_directory(folder);
+  const int status = in_child([&] {
+    const rlimit small{65536, 65536};
+    if (std::signal(SIGXFSZ, SIG_IGN) == SIG_ERR || ::setrlimit(RLIMIT_FSIZE, &small) != 0) ::_exit(3);
+    const auto got = packed.load({.pack = folder.string()});
+    ::_exit(!got && got.error().code == ErrorCode::io && got.error().message.find("cache") != std::string::npos ? 0
+                                                                                                                : 4);
+  });
+  CHECK(status == 0);
+  CHECK(files_in(folder) == 0);
+}
+
+TEST_CASE("processes that start together make one packed file") {
+  const Packed packed;
+  const fs::path folder = packed.scratch.dir / "cache";
+  const auto inode_of_pack = [&] {
+    struct stat status {};
+    for (const auto& entry : fs::directory_iterator(folder))
+      if (entry.path().extension() == ".moepack" && ::stat(entry.path().c_str(), &status) == 0) return status.st_ino;
+    return ino_t{0};
+  };
+  constexpr int kProcesses = 4;
+  std::vector<pid_t> children;
+  for (int i = 0; i < kProcesses; ++i) {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      const bool loaded = packed.load({.pack = folder.string(), .pack_use = moe::PackUse::map}).has_value();
+      std::ofstream(packed.scratch / std::to_string(i)) << inode_of_pack();
+      ::_exit(loaded ? 0 : 1);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+  }
+  for (int i = 0; i < kProcesses; ++i)
+    CHECK(read_file(packed.scratch / std::to_string(i)) == std::to_string(inode_of_pack()));
+  CHECK(files_in(folder) == 1);
+  CHECK((fs::status(folder).permissions() & fs::perms::mask) == fs::perms(0700));
+}
+
+}  // namespace pack_processes_test
