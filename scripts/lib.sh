@@ -15,6 +15,8 @@ die() { say "$1"; exit "${2:-3}"; }
 build_packages=(cmake ninja-build g++ pkg-config libxsimd-dev libeigen3-dev libexpected-dev nlohmann-json3-dev
   libpcre2-dev libutf8proc-dev libsqlite3-dev libssl-dev libcli11-dev libfmt-dev doctest-dev libbenchmark-dev zlib1g-dev libedit-dev libboost-dev
   gnuplot-nox)
+# What a build by clang with sanitizers needs more; llvm is what puts names and lines into their reports.
+clang_packages=(clang libclang-rt-dev libomp-dev llvm)
 
 # Installs the Debian packages that are missing, and only those; without a missing one it needs no network and no root.
 ensure_packages() {
