@@ -48,6 +48,13 @@ apt_install() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
+# Compilers run behind ccache, where it is installed. What one tree has compiled another takes from there, if it lies as
+# deep: the wheel of the Python package consists of the library that build/release has.
+use_ccache() {
+  command -v ccache >/dev/null || return 0
+  export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER-ccache} CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root} CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1
+}
+
 # build PRESET [TARGET...]: configures when that was never done, then builds what is out of date.
 build() {
   local preset=$1 && shift
