@@ -15,6 +15,8 @@ die() { say "$1"; exit "${2:-3}"; }
 build_packages=(cmake ninja-build g++ pkg-config libxsimd-dev libeigen3-dev libexpected-dev nlohmann-json3-dev
   libpcre2-dev libutf8proc-dev libsqlite3-dev libssl-dev libcli11-dev libfmt-dev doctest-dev libbenchmark-dev zlib1g-dev libedit-dev libboost-dev
   gnuplot-nox)
+# What a build by clang with sanitizers needs more; llvm is what puts names and lines into their reports.
+clang_packages=(clang libclang-rt-dev libomp-dev llvm)
 
 # Installs the Debian packages that are missing, and only those; without a missing one it needs no network and no root.
 ensure_packages() {
@@ -44,6 +46,13 @@ ensure_packages() {
 # Its errors are shown, its long story is not.
 apt_install() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# Compilers run behind ccache, where it is installed. What one tree has compiled another takes from there, if it lies as
+# deep: the wheel of the Python package consists of the library that build/release has.
+use_ccache() {
+  command -v ccache >/dev/null || return 0
+  export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER-ccache} CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root} CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1
 }
 
 # build PRESET [TARGET...]: configures when that was never done, then builds what is out of date.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <iterator>
 #include <utility>
 
 #include "checkpoint/chat_templates.hpp"
@@ -24,15 +25,8 @@ class GgufCheckpoint final : public FileCheckpoint {
   using FileCheckpoint::open_file;
 
   Kind kind() const override { return Kind::gguf; }
-  const MetaValue* meta(std::string_view key) const override {
-    const auto it = metadata_.find(key);
-    return it == metadata_.end() ? nullptr : &it->second;
-  }
-  std::vector<std::string> meta_keys() const override {
-    std::vector<std::string> keys;
-    for (const auto& entry : metadata_) keys.push_back(entry.first);
-    return keys;
-  }
+  const MetaValue* meta(std::string_view key) const override { return metadata_.find(key); }
+  std::vector<std::string> meta_keys() const override { return metadata_.sorted_keys(); }
   const std::string& config_json() const override { return no_json_; }
   Result<std::shared_ptr<const Tokenizer>> load_tokenizer(std::int64_t row_count) const override;
   ChatTemplates chat_templates() const override { return read_gguf_chat_templates(*this); }
@@ -41,7 +35,6 @@ class GgufCheckpoint final : public FileCheckpoint {
   /// Takes the first shard, or the only file.
   void start(InputFile file, GgufHeader header) {
     metadata_ = std::move(header.metadata);
-    ranges_ = std::move(header.ranges);
     append(std::move(file), std::move(header));
   }
   void append(InputFile file, GgufHeader header);
@@ -50,19 +43,25 @@ class GgufCheckpoint final : public FileCheckpoint {
   const InputFile& file(std::size_t i) const { return files_[i]; }
 
  private:
-  std::map<std::string, MetaValue, std::less<>> metadata_;
-  std::vector<MetadataRange> ranges_;  // of the first shard
+  GgufEntries metadata_;  // of the first shard
   std::string no_json_;
   Fnv1a hash_;
 };
 
+/// Without a copy of the first list, which is all there is of a file that is not split.
+template <class T>
+void append_all(std::vector<T> more, std::vector<T>& to) {
+  if (to.empty())
+    to = std::move(more);
+  else
+    to.insert(to.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
 void GgufCheckpoint::append(InputFile file, GgufHeader header) {
   const auto index = static_cast<std::int32_t>(files_.size());
-  for (TensorInfo& t : header.tensors) {
-    t.file = index;
-    tensors_.push_back(std::move(t));
-  }
-  for (UnsupportedTensor& t : header.unsupported) unsupported_.push_back(std::move(t));
+  for (TensorInfo& t : header.tensors) t.file = index;
+  append_all(std::move(header.tensors), tensors_);
+  append_all(std::move(header.unsupported), unsupported_);
   hash_.update(header.hash);
   files_.push_back(std::move(file));
 }
@@ -80,10 +79,10 @@ Result<void> GgufCheckpoint::finish() {
 
 Result<std::vector<RawMetadata>> GgufCheckpoint::raw_metadata() const {
   std::vector<RawMetadata> entries;
-  for (const MetadataRange& range : ranges_) {
-    RawMetadata entry{range.key, std::vector<std::byte>(static_cast<std::size_t>(range.bytes))};
-    if (auto ok = file(0).read(range.offset, entry.value); !ok) return forward(ok);
-    entries.push_back(std::move(entry));
+  for (const MetadataEntry& entry : metadata_.entries()) {
+    RawMetadata raw{entry.key, std::vector<std::byte>(static_cast<std::size_t>(entry.bytes))};
+    if (auto ok = file(0).read(entry.offset, raw.value); !ok) return forward(ok);
+    entries.push_back(std::move(raw));
   }
   return entries;
 }
@@ -134,14 +133,14 @@ Result<Split> read_split(const GgufHeader& header, const std::string& path) {
   const std::pair<std::string_view, std::int64_t*> fields[] = {
       {"split.no", &split.number}, {"split.count", &split.count}, {"split.tensors.count", &split.tensor_count}};
   for (const auto& [key, field] : fields) {
-    const auto it = header.metadata.find(key);
-    if (it == header.metadata.end()) continue;
-    const auto* i = std::get_if<std::int64_t>(&it->second);
-    const auto* u = std::get_if<std::uint64_t>(&it->second);
+    const MetaValue* value = header.metadata.find(key);
+    if (value == nullptr) continue;
+    const auto* i = std::get_if<std::int64_t>(value);
+    const auto* u = std::get_if<std::uint64_t>(value);
     const bool fits = (i != nullptr && *i >= 0 && *i <= INT32_MAX) || (u != nullptr && *u <= INT32_MAX);
     if (!fits)
       return fail(ErrorCode::bad_file, fmt::format("{}: metadata {} is {}, expected an integer in [0, {}]", path, key,
-                                                   describe(it->second), INT32_MAX));
+                                                   describe(*value), INT32_MAX));
     *field = i != nullptr ? *i : static_cast<std::int64_t>(*u);
   }
   // Files that were never split may have a count of 0.

@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 
 #include "checkpoint/ggml_types.hpp"
@@ -50,23 +51,44 @@ std::optional<Block> block_of(std::uint32_t type) {
   return {};
 }
 
+/// The order of items by their names: numbers of items, which are fewer than 2^32 in a header.
+template <class T, class Name>
+std::vector<std::uint32_t> order_of(const std::vector<T>& items, Name name) {
+  std::vector<std::uint32_t> order(items.size());
+  std::iota(order.begin(), order.end(), std::uint32_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](std::uint32_t a, std::uint32_t b) { return name(items[a]) < name(items[b]); });
+  return order;
+}
+
+/// Null, or an item whose name another one has.
+template <class T, class Name>
+const T* twice_in(const std::vector<T>& items, const std::vector<std::uint32_t>& order, Name name) {
+  const auto same = [&](std::uint32_t a, std::uint32_t b) { return name(items[a]) == name(items[b]); };
+  const auto at = std::adjacent_find(order.begin(), order.end(), same);
+  return at == order.end() ? nullptr : &items[*at];
+}
+
+std::string_view key_of(const MetadataEntry& entry) { return entry.key; }
+std::string_view name_of(const Declared& tensor) { return tensor.name; }
+
 class Parser {
  public:
   explicit Parser(const InputFile& file) : file_(file), in_(file, kHeaderLimit) {}
 
   Result<GgufHeader> parse() {
     if (auto ok = read_counts(); !ok) return forward(ok);
-    for (std::uint64_t i = 0; i < metadata_count_; ++i)
-      if (auto ok = read_metadata(); !ok) return forward(ok);
+    if (auto ok = read_all_metadata(); !ok) return forward(ok);
+    // The counts have been checked: so many fit into the bytes that are left.
     std::vector<Declared> declared;
-    std::unordered_set<std::string> names;
+    declared.reserve(static_cast<std::size_t>(tensor_count_));
     for (std::uint64_t i = 0; i < tensor_count_; ++i) {
       auto tensor = read_tensor();
       if (!tensor) return forward(tensor);
-      if (!names.insert(tensor->name).second)
-        return bad(fmt::format("tensor {} is there twice", in_quotes(tensor->name)));
       declared.push_back(std::move(*tensor));
     }
+    if (const Declared* twice = twice_in(declared, order_of(declared, name_of), name_of))
+      return bad(fmt::format("tensor {} is there twice", in_quotes(twice->name)));
     header_.hash = in_.hash().value();
     if (auto ok = place(declared); !ok) return forward(ok);
     return std::move(header_);
@@ -130,20 +152,30 @@ class Parser {
     return name;
   }
 
-  Result<void> read_metadata() {
-    const auto key = read_name("metadata key", kKeyLimit);
+  Result<void> read_all_metadata() {
+    std::vector<MetadataEntry> entries;
+    entries.reserve(static_cast<std::size_t>(metadata_count_));
+    for (std::uint64_t i = 0; i < metadata_count_; ++i) {
+      auto entry = read_metadata();
+      if (!entry) return forward(entry);
+      entries.push_back(std::move(*entry));
+    }
+    if (const MetadataEntry* twice = header_.metadata.assign(std::move(entries)))
+      return bad(fmt::format("metadata {} is there twice", in_quotes(twice->key)));
+    return {};
+  }
+
+  Result<MetadataEntry> read_metadata() {
+    auto key = read_name("metadata key", kKeyLimit);
     if (!key) return forward(key);
     const std::uint64_t start = in_.position();
     const auto type = in_.number<std::uint32_t>("a metadata type");
     if (!type) return forward(type);
     auto value = read_value(*key, *type);
     if (!value) return forward(value);
-    header_.ranges.push_back({*key, start, in_.position() - start});
     if (*key == "general.alignment")
-      if (auto ok = read_alignment(*type, *value); !ok) return ok;
-    if (!header_.metadata.emplace(*key, std::move(*value)).second)
-      return bad(fmt::format("metadata {} is there twice", in_quotes(*key)));
-    return {};
+      if (auto ok = read_alignment(*type, *value); !ok) return forward(ok);
+    return MetadataEntry{std::move(*key), std::move(*value), start, in_.position() - start};
   }
 
   Result<void> read_alignment(std::uint32_t type, const MetaValue& value) {
@@ -290,6 +322,10 @@ class Parser {
 
   /// Computes every tensor's place: in list order, each at the next multiple of the alignment.
   Result<void> place(std::vector<Declared>& declared) {
+    const auto readable = std::count_if(declared.begin(), declared.end(),
+                                        [](const Declared& t) { return find_format(t.type) != nullptr; });
+    header_.tensors.reserve(static_cast<std::size_t>(readable));
+    header_.unsupported.reserve(declared.size() - static_cast<std::size_t>(readable));
     const auto align = [this](std::uint64_t n) { return (n + alignment_ - 1) / alignment_ * alignment_; };
     const std::uint64_t data_start = align(in_.position());
     std::uint64_t expected = 0;
@@ -334,6 +370,24 @@ class Parser {
 };
 
 }  // namespace
+
+const MetadataEntry* GgufEntries::assign(std::vector<MetadataEntry> entries) {
+  entries_ = std::move(entries);
+  by_key_ = order_of(entries_, key_of);
+  return twice_in(entries_, by_key_, key_of);
+}
+
+const MetaValue* GgufEntries::find(std::string_view key) const {
+  const auto at = std::lower_bound(by_key_.begin(), by_key_.end(), key,
+                                   [this](std::uint32_t i, std::string_view k) { return entries_[i].key < k; });
+  return at == by_key_.end() || entries_[*at].key != key ? nullptr : &entries_[*at].value;
+}
+
+std::vector<std::string> GgufEntries::sorted_keys() const {
+  std::vector<std::string> keys;
+  for (const std::uint32_t i : by_key_) keys.push_back(entries_[i].key);
+  return keys;
+}
 
 Result<GgufHeader> read_gguf_header(const InputFile& file) { return Parser(file).parse(); }
 

@@ -121,6 +121,20 @@ def directory_seeds():
     write("directory", "wrapper", "\0".join([json.dumps(wrapper), json.dumps(index), "", "", tensor_header(small)]))
 
 
+# --- safetensors: one of every type that has a size of its own, an empty tensor, metadata
+def safetensors_seeds():
+    tensors = {"a": ("F32", [2, 3], 24), "b.weight": ("BF16", [3], 6), "c": ("F8_E4M3", [2, 2], 4), "d": ("I64", [1], 8),
+               "e": ("U8", [0], 0), "f": ("F16", [], 2)}
+    header, at = {"__metadata__": {"format": "pt"}}, 0
+    for name, (dtype, shape, size) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+    for name, kept in {"types": header, "one": {"a": header["a"]}, "none": {}}.items():
+        text = json.dumps(kept, separators=(",", ":")).encode()
+        data_bytes = max([t["data_offsets"][1] for t in kept.values() if "data_offsets" in t], default=0)
+        write("safetensors", name, struct.pack("<Q", len(text)) + text + bytes(data_bytes))
+
+
 # --- tokenizers and texts
 def tokenizer_seeds():
     added = lambda id, content, **flags: {"id": id, "content": content, "single_word": False, "lstrip": False,
@@ -252,6 +266,7 @@ def dictionaries():
 
 gguf_seeds()
 directory_seeds()
+safetensors_seeds()
 tokenizer_seeds()
 text_seeds()
 task_seeds()

@@ -70,6 +70,13 @@ void mutate_gguf(const std::string& name, const std::string& whole, std::size_t 
   CHECK(done > 100);
 }
 
+/// A name of three characters for each number below 64^3.
+std::string short_name(int number) {
+  std::string name;
+  for (int i = 0; i < 3; ++i, number /= 64) name += static_cast<char>('0' + number % 64);
+  return name;
+}
+
 }  // namespace
 
 TEST_CASE("files of 0 to 64 bytes, and a header cut anywhere") {
@@ -151,13 +158,18 @@ TEST_CASE("headers that swell: memory stays a multiple of the file") {
                      gguf_with(array_entry("x", kU8, std::vector<std::uint8_t>(1'000'000, 1))));
   files.emplace_back("empty strings", gguf_with(array_entry("x", kString, std::vector<std::string>(200'000))));
   files.emplace_back("booleans", gguf_with(array_entry("x", kBool, std::vector<std::uint8_t>(1'000'000, 1))));
+  // As small in the file as an entry can be, where so many have names of their own.
   GgufFile many = small_gguf();
-  for (int i = 0; i < 20'000; ++i) many.metadata.push_back(number_entry<std::uint8_t>(std::to_string(i), kU8, 1));
+  for (int i = 0; i < 200'000; ++i) many.metadata.push_back(number_entry<std::uint8_t>(short_name(i), kU8, 1));
   files.emplace_back("many keys", many.bytes());
-  GgufFile tensors = small_gguf();
-  tensors.tensors.clear();
-  for (int i = 0; i < 20'000; ++i) tensors.tensors.push_back({std::to_string(i), {1}, 24, 1});
-  files.emplace_back("many tensors", tensors.bytes());
+  for (const std::uint32_t type : {0u, 24u}) {  // F32, and I8, which kernels do not read
+    GgufFile tensors = small_gguf();
+    tensors.metadata.push_back(u32_entry("general.alignment", 1));
+    tensors.alignment = 1;
+    tensors.tensors.clear();
+    for (int i = 0; i < 100'000; ++i) tensors.tensors.push_back({short_name(i), {1}, type, type == 0 ? 4u : 1u});
+    files.emplace_back("many tensors of type " + std::to_string(type), tensors.bytes());
+  }
   for (const auto& [name, bytes] : files) {
     const std::string what = name;
     CAPTURE(what);
@@ -165,7 +177,7 @@ TEST_CASE("headers that swell: memory stays a multiple of the file") {
     start_allocation_meter();
     CHECK(moe::checkpoint::open(file.path()).has_value());
     std::cout << name << ": " << allocation_peak() << " bytes for a file of " << bytes.size() << std::endl;
-    CHECK(allocation_peak() <= 16 * bytes.size() + (1 << 20));
+    CHECK(allocation_peak() <= 8 * bytes.size() + (1 << 20));
   }
 }
 
