@@ -20,6 +20,7 @@
 #include "tools/common/numbers.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
+#include "tools/draft_options.hpp"
 #include "tools/routing_log.hpp"
 #include "tools/sampling_options.hpp"
 
@@ -42,6 +43,7 @@ struct Options {
   std::int64_t memory = 0;
   bool raw_ids = false;  // --tokens: ids in, ids out
   cli::ChatArguments chat;
+  cli::DraftArguments draft;
 
   bool is_chat() const { return chat.chat || !chat.messages.empty(); }
   bool is_recorded() const { return !logits.empty() || !routing.empty(); }
@@ -189,13 +191,16 @@ class Run {
     if (options_.raw_ids) o.candidates = moe::Candidates::all_rows;
     o.on_piece = [&](const moe::Piece& piece) { printing = printing && note(output.show(piece)); };
     o.cancelled = [&] { return cli::interrupted() || (!printing && !recording()); };
+    o.draft = options_.draft.options;
     moe::Generator generator(session_);
+    if (auto ok = cli::use_draft(options_.draft, generator); !ok) return ok;
     auto reply = generator.generate(ids_, o);
     if (printing) note(output.finish());
     if (!reply) return moe::forward(reply);
     if (cli::interrupted())
       return moe::fail(ErrorCode::cancelled, "interrupted after " + std::to_string(reply->tokens.size()) + " tokens");
     prompt_seconds_ = reply->prompt_seconds, reply_seconds_ = reply->reply_seconds;
+    draft_ = reply->draft, flops_ = reply->flops;
     if (reply->end == moe::EndReason::end_token) reply->tokens.pop_back();
     ids_.insert(ids_.end(), reply->tokens.begin(), reply->tokens.end());
     return {};
@@ -232,6 +237,13 @@ class Run {
     std::fputc('\n', stderr);
     const std::string experts = cli::traffic_in_words(session_.model().expert_traffic());
     if (!experts.empty()) std::fprintf(stderr, "%s\n", experts.c_str());
+    if (options_.draft.who.empty()) return;
+    const auto giga = [](std::int64_t flops) { return static_cast<double>(flops) * 1e-9; };
+    std::fprintf(stderr, "drafted %lld tokens, accepted %lld (%.1f %%); executed %.3f GFLOPs",
+                 static_cast<long long>(draft_.drafted), static_cast<long long>(draft_.accepted),
+                 100.0 * draft_.acceptance(), giga(flops_));
+    if (options_.draft.model != nullptr) std::fprintf(stderr, ", the draft model %.3f of them", giga(draft_.flops));
+    std::fputc('\n', stderr);
   }
 
   const Options& options_;
@@ -240,6 +252,8 @@ class Run {
   std::vector<TokenId> ids_;
   std::size_t prompt_length_;
   double prompt_seconds_ = 0, reply_seconds_ = 0;
+  moe::DraftReport draft_;
+  std::int64_t flops_ = 0;
   std::optional<cli::NpyFile> logits_;
   cli::RoutingLog routing_;
   Result<void> failed_;
@@ -262,7 +276,9 @@ Result<void> converse(const Options& options, const moe::ChatOptions& chat, moe:
   program.generate.sampling = options.sampling;
   program.generate.stop = options.stop;
   if (options.ignore_eos) program.generate.end_tokens = moe::EndTokens::ignore;
+  program.generate.draft = options.draft.options;
   moe::Generator generator(session);
+  if (auto ok = cli::use_draft(options.draft, generator); !ok) return ok;
   return cli::run_chat(generator, program);
 }
 
@@ -281,7 +297,7 @@ moe::MemoryRequest memory_request(const Options& options, const moe::ParallelFor
   return request;
 }
 
-Result<void> run(const Options& options) {
+Result<void> run(Options& options) {
   if (auto sampler = moe::Sampler::create(options.sampling); !sampler)
     throw CLI::ValidationError("sampling", sampler.error().message);
   if (options.chat.chat && options.new_tokens == 0)
@@ -298,11 +314,14 @@ Result<void> run(const Options& options) {
                         .on_progress = [&](moe::Progress p) { line.update(p); },
                         .cancelled = cli::interrupted,
                         .tokenizer = moe::TokenizerUse::optional};  // for --tokens
+  const moe::LoadOptions draft_load = load;                         // in memory, without a packed file
   const auto memory = cli::fit_memory("moe-run", options.model, memory_request(options, *threads), options.pack, load);
   if (!memory) return moe::forward(memory);
   auto model = moe::Model::load(options.model, load);
+  const auto draft = model ? cli::load_draft(options.draft, draft_load) : Result<void>();
   line.clear();
   if (!model) return moe::forward(model);
+  if (!draft) return draft;
   for (const std::string& note : (*model)->info().notes) cli::complain("moe-run", "note: " + note);
   const moe::ModelConfig& config = (*model)->config();
 
@@ -370,6 +389,7 @@ int main(int argc, char** argv) {
   cli::add_chat_options(app, o.chat);
   cli::add_sampling_options(app, o.sampling);
   cli::add_end_options(app, o.stop, o.ignore_eos);
+  cli::add_draft_options(app, o.draft);
   cli::add_path(app, "--logits", o.logits,
                 "write float32 [T, V] as .npy: a row per prompt token, then per generated token");
   cli::add_path(app, "--routing", o.routing, "write the chosen experts and their weights as JSON");
@@ -384,6 +404,7 @@ int main(int argc, char** argv) {
   app.footer(
       "Examples:\n"
       "  moe-run --model model.gguf --prompt 'Once upon a time' -n 64 --temp 0.8 --seed 7\n"
+      "  moe-run --model model.gguf --prompt 'Once upon a time' --draft ngram\n"
       "  moe-run --model model.gguf --chat --system 'You answer in one sentence.'\n"
       "  moe-run --model model.gguf --messages chat.json --show-prompt\n"
       "  moe-run --model model.gguf --tokens '1 2 3' -n 0 --logits logits.npy --routing -\n"

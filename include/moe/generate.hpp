@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "moe/chat.hpp"
+#include "moe/draft.hpp"
 #include "moe/model.hpp"
 #include "moe/sampling.hpp"
 #include "moe/session.hpp"
@@ -79,6 +80,7 @@ struct GenerateOptions {
   Candidates candidates = Candidates::tokens;
   std::int64_t replies = 1;                            ///< to the same prompt, which is computed once
   std::optional<std::int64_t> log_probabilities = {};  ///< top tokens to list for each position
+  DraftOptions draft = {};                             ///< affects speed and FLOPs, never the reply
   std::function<void(const Piece&)> on_piece = {};     ///< for each token, also without text; from the calling thread
   /// Called between tokens and between the layers of a step. A step is abandoned when all its requests are cancelled.
   std::function<bool()> cancelled = {};
@@ -92,7 +94,9 @@ struct Generation {
   std::vector<PositionLogProbabilities> log_probabilities = {};  ///< one per token, where asked for
   std::int64_t prompt_tokens = 0;
   std::int64_t reused_tokens = 0;  ///< prompt tokens that were found in the cache
-  std::int64_t flops = 0;          ///< executed for this reply, exact; shared work counts for the first reply
+  /// Executed for this reply, exact: shared work counts for the first reply, drafts and what they ran in vain for theirs.
+  std::int64_t flops = 0;
+  DraftReport draft = {};
   std::uint64_t seed = 0;
   double prompt_seconds = 0;  ///< until the first token
   double reply_seconds = 0;   ///< from there to the last one
@@ -138,6 +142,13 @@ class MOE_API Generator {
   /// Generation::error set.
   /// Errors: out_of_memory.
   Result<std::vector<std::vector<Generation>>> generate(std::span<const GenerateRequest> requests);
+
+  /// The model of DraftKind::model, with a Session of its own; it replaces an earlier one. The target's cancellation is
+  /// the draft's, too. Errors: bad_argument when its vocabulary is not that of the generator's model, naming the first
+  /// difference; those of Session::create.
+  Result<void> use_draft_model(std::shared_ptr<const Model> model, const SessionOptions& options = {});
+  /// Of the draft model; null without one.
+  const Session* draft_session() const;
 
   /// Empties the cache of earlier conversations.
   void forget();

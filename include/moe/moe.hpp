@@ -4,6 +4,7 @@
 #include "moe/config.hpp"
 #include "moe/cpu.hpp"
 #include "moe/demand.hpp"
+#include "moe/draft.hpp"
 #include "moe/error.hpp"
 #include "moe/flops.hpp"
 #include "moe/formats.hpp"

@@ -120,6 +120,13 @@ class Sampler {
     for (const TokenId token : tokens) seen_.try_emplace(token, 0);
   }
 
+  /// Another one in the same state: it draws what this one would draw. The scratch is not copied.
+  Sampler look_ahead() const {
+    Sampler other(config_);
+    other.rng_ = rng_, other.seen_ = seen_;
+    return other;
+  }
+
   /// The next token of the reply. Biases of ids beyond the logits are ignored. Errors: as greedy_token.
   Result<TokenId> next(std::span<const float> logits) {
     if (!changes_logits()) return draw(logits);

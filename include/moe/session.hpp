@@ -89,6 +89,8 @@ struct StepOutput {
   std::int64_t token_count = 0;  ///< rows with a token; V for a model without tokenizer
   /// [batch item] routed experts of its tokens, summed over tokens and layers.
   std::vector<std::int64_t> expert_counts = {};
+  /// [batch item] cached tokens of its sequence that were computed again (LongRoPE, at the original context's end).
+  std::vector<std::int64_t> recomputed_counts = {};
   /// The logits of tokens, from which to choose the next one. Valid while the output or `logits` is held, so this
   /// cannot be called on a temporary.
   std::span<const float> row(std::int64_t r) const& {

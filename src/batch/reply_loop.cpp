@@ -50,6 +50,15 @@ Result<void> ReplyLoop::run_steps() {
     if (auto go_on = writer_.before_step(); !go_on) return go_on;
     const Plan plan = make_plan(most);
     const auto done = step(plan);
+    if (!done && plan.drafted() > 0 && done.error().code == ErrorCode::non_finite) {
+      // A draft that is wrong may be what has no finite logits: once more without.
+      drafting_ = false;
+      for (const ReplyDraft& d : plan.drafts)
+        if (!d.tokens.empty()) writer_.on_draft(d.request, static_cast<std::int64_t>(d.tokens.size()), 0);
+      writer_.on_work_in_vain(active_.front().request, std::exchange(in_vain_, 0));
+      continue;
+    }
+    drafting_ = true;
     const std::size_t size = plan.active + plan.nodes.size();
     if (!done && size > 1 && done.error().code == ErrorCode::non_finite) {
       most = size / 2;  // even one is too large: fewer at a time
@@ -65,24 +74,52 @@ Result<void> ReplyLoop::run_steps() {
 }
 
 // Replies before prompts, because finished replies free room.
-ReplyLoop::Plan ReplyLoop::make_plan(std::size_t most) const {
+ReplyLoop::Plan ReplyLoop::make_plan(std::size_t most) {
   Plan plan;
   const std::int64_t most_rows = std::min(max_rows_, batch_tokens_);
   plan.active = std::min({active_.size(), most, static_cast<std::size_t>(most_rows)});
+  // Half of what is left: prompts go on, too.
+  add_drafts(plan, (most_rows - static_cast<std::int64_t>(plan.active)) / (walk_.is_done() ? 1 : 2));
+  const std::int64_t used = static_cast<std::int64_t>(plan.active) + plan.drafted();
   StepRoom room;
   room.nodes = most - plan.active;
-  room.tokens = batch_tokens_ - static_cast<std::int64_t>(plan.active);
-  room.rows = max_rows_ - static_cast<std::int64_t>(plan.active);
+  room.tokens = batch_tokens_ - used;
+  room.rows = max_rows_ - used;
   room.is_empty = plan.active == 0;
   for (const Active& a : active_) room.promised_pages += a.pages_to_come();
   plan.nodes = walk_.plan(room);
   return plan;
 }
 
+// Tokens that can be run behind the last one: the reply's own room, which the walk has promised to it.
+std::int64_t ReplyLoop::draft_room(const Active& a) const {
+  const RopeConfig& rope = session_.model().config().rope;
+  const std::int64_t length = a.end - a.left + 1;  // with the last token
+  std::int64_t room = a.left - 1;
+  // All tokens of a step have the frequencies of its end: it must not cross to the long ones.
+  if (rope.scaling == RopeScaling::longrope && length <= rope.original_max_position)
+    room = std::min(room, rope.original_max_position - length);
+  return room;
+}
+
+void ReplyLoop::add_drafts(Plan& plan, std::int64_t room) {
+  for (std::size_t i = 0; i < plan.active; ++i)
+    plan.drafts.push_back({active_[i].request, drafting_ ? std::min(draft_room(active_[i]), room) : 0});
+  if (drafting_ && plan.active > 0) writer_.draft(plan.drafts);
+  for (std::size_t i = 0; i < plan.active; ++i) {
+    std::vector<TokenId>& tokens = plan.drafts[i].tokens;
+    MOE_ASSERT(static_cast<std::int64_t>(tokens.size()) <= plan.drafts[i].most);
+    tokens.resize(std::min(tokens.size(), static_cast<std::size_t>(room)));
+    room -= static_cast<std::int64_t>(tokens.size());
+    std::vector<TokenId>& run = plan.runs.emplace_back(1, active_[i].last);
+    run.insert(run.end(), tokens.begin(), tokens.end());
+  }
+}
+
 Result<void> ReplyLoop::step(const Plan& plan) {
   std::vector<BatchItem> items;
   for (std::size_t i = 0; i < plan.active; ++i)
-    items.push_back({active_[i].sequence, std::span(&active_[i].last, 1), Logits::last});
+    items.push_back({active_[i].sequence, plan.runs[i], plan.runs[i].size() > 1 ? Logits::all : Logits::last});
   if (auto opened = walk_.open(plan.nodes, items); !opened) return opened;
   const auto of_nodes = std::span(items).subspan(plan.active);
   for (std::size_t i = 0; i < of_nodes.size(); ++i)
@@ -94,7 +131,7 @@ Result<void> ReplyLoop::step(const Plan& plan) {
     walk_.abandon(plan.nodes, of_nodes);
     return forward(output);
   }
-  tell_work(plan, of_nodes, output->expert_counts);
+  tell_work(plan, of_nodes, *output);
   return read(plan, of_nodes, *output);
 }
 
@@ -114,11 +151,13 @@ void ReplyLoop::set_tallies(const Plan& plan, std::span<BatchItem> items) const 
                                                    : first_request(plan_, walk_.at(plan.nodes[i - plan.active].node)));
 }
 
-void ReplyLoop::tell_work(const Plan& plan, std::span<const BatchItem> of_nodes,
-                          std::span<const std::int64_t> experts) {
+void ReplyLoop::tell_work(const Plan& plan, std::span<const BatchItem> of_nodes, const StepOutput& output) {
+  const ModelConfig& config = session_.model().config();
+  const std::vector<std::int64_t>& experts = output.expert_counts;
   for (std::size_t i = 0; i < plan.active; ++i) {
     active_[i].experts += experts[i];
-    writer_.on_work(active_[i].request, {active_[i].end - active_[i].left, 1, 1, experts[i]});
+    const auto count = static_cast<std::int64_t>(plan.runs[i].size());
+    writer_.on_work(active_[i].request, flops_of(config, active_[i].end - active_[i].left, count, count, i, output));
   }
   for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
     const std::int32_t index = plan.nodes[i].node;
@@ -128,7 +167,8 @@ void ReplyLoop::tell_work(const Plan& plan, std::span<const BatchItem> of_nodes,
         here + (node.parent >= 0 ? experts_[static_cast<std::size_t>(node.parent)] : 0);
     const auto count = static_cast<std::int64_t>(of_nodes[i].tokens.size());
     const std::int64_t end = node.request >= 0 ? node.begin + 1 : node.end;
-    writer_.on_work(first_request(plan_, node), {end - count, count, node.row_count(), here});
+    writer_.on_work(first_request(plan_, node),
+                    flops_of(config, end - count, count, node.row_count(), plan.active + i, output));
     const std::int64_t reused = node.token_count() - count;
     if (node.request >= 0 || node.parent >= 0 || reused == 0) continue;
     for (std::int32_t pass = node.first_pass; pass < node.last_pass; ++pass)
@@ -144,18 +184,21 @@ Result<void> ReplyLoop::read(const Plan& plan, std::span<const BatchItem> of_nod
   const std::vector<Active> before(active_.begin(), active_.begin() + static_cast<std::ptrdiff_t>(plan.active));
   active_ = std::move(next);  // those that waited come first in the next step
   Result<void> result;
-  const auto wants_more = [&](Active& a, std::int64_t r) {
-    const auto more = result ? goes_on(a, output, r) : Result<bool>(false);
+  const auto wants_more = [&](Active& a, std::int64_t r, std::span<const TokenId> draft = {}) {
+    const auto more = result ? goes_on(a, output, r, draft) : Result<bool>(false);
     if (!more) result = forward(more);
     return more && *more;
   };
-  const auto go_on = [&](Active a, std::int64_t r) {
-    if (wants_more(a, r))
+  const auto go_on = [&](Active a, std::int64_t r, std::span<const TokenId> draft = {}) {
+    if (wants_more(a, r, draft))
       active_.push_back(a);
     else
       release(a);
   };
-  for (const Active& a : before) go_on(a, row++);
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    go_on(before[i], row, plan.drafts[i].tokens);
+    row += static_cast<std::int64_t>(plan.runs[i].size());
+  }
   for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
     const PrefixNode& node = walk_.at(plan.nodes[i].node);
     if (node.request >= 0) {
@@ -188,6 +231,24 @@ Result<bool> ReplyLoop::goes_on(Active& a, const StepOutput& output, std::int64_
   a.last = **token;
   MOE_ASSERT(a.left > 0);
   return true;
+}
+
+// The same for a row and those behind it, as long as the draft is right. Wrong tokens leave the sequence.
+Result<bool> ReplyLoop::goes_on(Active& a, const StepOutput& output, std::int64_t row, std::span<const TokenId> draft) {
+  std::size_t right = 0;
+  auto more = goes_on(a, output, row);
+  while (more && *more && right < draft.size() && a.last == draft[right]) {
+    ++right;
+    if (auto go_on = writer_.before_step(); !go_on) {
+      more = forward(go_on);
+    } else {
+      more = goes_on(a, output, row + static_cast<std::int64_t>(right));
+    }
+  }
+  if (draft.empty()) return more;
+  writer_.on_draft(a.request, static_cast<std::int64_t>(draft.size()), static_cast<std::int64_t>(right));
+  if (auto back = session_.rewind(a.sequence, a.end - a.left); !back && more) return forward(back);
+  return more;
 }
 
 // A reply whose first token is known and was run.

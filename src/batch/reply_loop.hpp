@@ -13,6 +13,13 @@
 
 namespace moe::inline MOE_ABI::batch {
 
+/// Tokens that may follow a reply, to be checked in one step.
+struct ReplyDraft {
+  std::int32_t request = 0;
+  std::int64_t most = 0;             ///< that there is room for
+  std::vector<TokenId> tokens = {};  ///< proposed: at most that many, of the vocabulary
+};
+
 /// What a loop asks of the replies that it runs, by their requests in the plan.
 class ReplyWriter {
  public:
@@ -23,16 +30,17 @@ class ReplyWriter {
   virtual Result<std::optional<TokenId>> take(std::int32_t request, std::span<const float> row, std::size_t known) = 0;
   /// The reply cannot continue: the logits of its last token are not finite.
   virtual void give_up(std::int32_t request, const Error& why) = 0;
-  /// Before each step. An error ends the run with it.
+  /// Before a step of these replies: may propose tokens. Those that take() returns, one after the other, cost no step of
+  /// their own.
+  virtual void draft(std::span<ReplyDraft> /*drafts*/) {}
+  /// So many of them were run, and so many of those were right.
+  virtual void on_draft(std::int32_t /*request*/, std::int64_t /*drafted*/, std::int64_t /*accepted*/) {}
+  /// Before each step, and before take() behind a draft's token. An error ends the run with it.
   virtual Result<void> before_step() { return {}; }
-  /// So much was run for this request; of what requests share, for the first of them.
-  struct StepWork {
-    std::int64_t cached_tokens = 0, new_tokens = 0, rows = 0;
-    std::int64_t experts = 0;  ///< StepOutput::expert_counts
-  };
-  virtual void on_work(std::int32_t /*request*/, const StepWork& /*work*/) {}
-  /// Before take(): routed experts that the tokens of this request's prompt and reply went to so far, those that were
-  /// kept from earlier runs left out.
+  /// FLOPs that were executed for this request; of what requests share, for the first of them.
+  virtual void on_work(std::int32_t /*request*/, std::int64_t /*flops*/) {}
+  /// Before take(): routed experts that the tokens of this request's prompt and reply went to so far, those of wrong
+  /// drafts included, those that were kept from earlier runs left out.
   virtual void on_experts(std::int32_t /*request*/, std::int64_t /*count*/) {}
   /// BatchItem::tally of a request; of what requests share, the first of them says it.
   virtual std::int32_t tally(std::int32_t /*request*/) const { return 0; }
@@ -75,17 +83,27 @@ class ReplyLoop {
   // begin.
   struct Plan {
     std::size_t active = 0;
+    std::vector<ReplyDraft> drafts;          // [active]
+    std::vector<std::vector<TokenId>> runs;  // [active] the last token and the draft behind it
     TreeStep nodes;
+    std::int64_t drafted() const {
+      std::size_t count = 0;
+      for (const ReplyDraft& d : drafts) count += d.tokens.size();
+      return static_cast<std::int64_t>(count);
+    }
   };
 
   Result<void> run_steps();
-  Plan make_plan(std::size_t most) const;
+  Plan make_plan(std::size_t most);
+  void add_drafts(Plan& plan, std::int64_t room);
+  std::int64_t draft_room(const Active& a) const;
   Result<void> step(const Plan& plan);
   Result<StepOutput> run(std::span<const BatchItem> items);
   void set_tallies(const Plan& plan, std::span<BatchItem> items) const;
-  void tell_work(const Plan& plan, std::span<const BatchItem> of_nodes, std::span<const std::int64_t> experts);
+  void tell_work(const Plan& plan, std::span<const BatchItem> of_nodes, const StepOutput& output);
   Result<void> read(const Plan& plan, std::span<const BatchItem> of_nodes, const StepOutput& output);
   Result<bool> goes_on(Active& a, const StepOutput& output, std::int64_t row);
+  Result<bool> goes_on(Active& a, const StepOutput& output, std::int64_t row, std::span<const TokenId> draft);
   Active begun(std::int32_t node, Sequence sequence) const;
   void release(const Active& a);
   void give_up(const Plan& plan, const Error& why);
@@ -97,6 +115,7 @@ class ReplyLoop {
   KeptSequences* kept_;
   std::int64_t max_rows_ = 1;
   std::int64_t in_vain_ = 0;  // FLOPs of steps that failed
+  bool drafting_ = true;      // not in the step after one that failed
   TreeWalk walk_;
   std::vector<Active> active_;
   std::vector<TokenId> first_;         // [request] the first token of a reply that is to begin

@@ -62,19 +62,19 @@ class ScoreLoop {
       walk_.abandon(nodes, items);
       return forward(output);
     }
-    for (std::size_t i = 0; i < nodes.size(); ++i) tell_work(nodes[i].node, output->expert_counts[i]);
+    for (std::size_t i = 0; i < nodes.size(); ++i) tell_work(nodes[i].node, i, *output);
     const auto read = read_rows(nodes, *output);
     walk_.finish(nodes, items);
     return read;
   }
 
-  void tell_work(std::int32_t index, std::int64_t experts) {
+  void tell_work(std::int32_t index, std::size_t item, const StepOutput& output) {
     const PrefixNode& node = walk_.at(index);
     const std::int64_t above = node.parent >= 0 ? expert_counts_[static_cast<std::size_t>(node.parent)] : 0;
-    expert_counts_[static_cast<std::size_t>(index)] = above + experts;
+    expert_counts_[static_cast<std::size_t>(index)] = above + output.expert_counts[item];
     if (!job_.on_work) return;
     job_.on_work(first_request(plan_, node),
-                 flops_of(session_.model().config(), node.begin, node.token_count(), node.row_count(), experts));
+                 flops_of(session_.model().config(), node.begin, node.token_count(), node.row_count(), item, output));
   }
 
   Result<void> read_rows(const TreeStep& nodes, const StepOutput& output) {

@@ -8,6 +8,7 @@
 
 #include "batch/tree_plan.hpp"
 #include "moe/flops.hpp"
+#include "moe/session.hpp"
 
 namespace moe::inline MOE_ABI::batch {
 
@@ -25,6 +26,15 @@ inline std::int32_t first_request(const TreePlan& plan, const PrefixNode& node) 
 inline std::int64_t flops_of(const ModelConfig& config, std::int64_t cached_tokens, std::int64_t new_tokens,
                              std::int64_t rows, std::int64_t experts) {
   return forward_work(config, cached_tokens, new_tokens, rows, MlaForm::absorbed, experts).total();
+}
+/// The same of a step that has run. A sequence that was rewound, or forked from a longer one, may be recomputed where
+/// one that only grew is not, and the other way round: the step says what it did.
+inline std::int64_t flops_of(const ModelConfig& config, std::int64_t cached_tokens, std::int64_t new_tokens,
+                             std::int64_t rows, std::size_t item, const StepOutput& output) {
+  const std::int64_t again = output.recomputed_counts[item];
+  Work work = detail::appended_work(config, cached_tokens - again, new_tokens + again, rows, MlaForm::absorbed);
+  work.routed_experts = routed_expert_flops(config, output.expert_counts[item]);
+  return work.total();
 }
 
 }  // namespace moe::inline MOE_ABI::batch

@@ -6,7 +6,6 @@
 #include <map>
 #include <utility>
 
-#include "batch/work.hpp"
 #include "generate/seeds.hpp"
 
 namespace moe::inline MOE_ABI::generate {
@@ -24,12 +23,14 @@ Result<void> check(const GenerateOptions& options) {
 
 }  // namespace
 
-BatchRun::BatchRun(Session& session, batch::KeptSequences& kept, std::span<const GenerateRequest> requests)
+BatchRun::BatchRun(Session& session, batch::KeptSequences& kept, ModelDrafter* drafter,
+                   std::span<const GenerateRequest> requests)
     : session_(session),
       kept_(kept),
       requests_(requests),
       tokenizer_(session.model().tokenizer().get()),
       room_(session.free_tokens() + kept.pages() * kPageTokens),
+      drafts_(session.model(), drafter),
       start_(Clock::now()),
       prompts_(requests.size()),
       cancelled_(requests.size()),
@@ -54,6 +55,7 @@ void BatchRun::add_failed(std::size_t request, std::size_t replies, const Error&
 void BatchRun::add(std::size_t request) {
   const GenerateOptions& options = requests_[request].options;
   if (const auto ok = check(options); !ok) return add_failed(request, 1, ok.error());
+  if (const auto ok = drafts_.check(options.draft); !ok) return add_failed(request, 1, ok.error());
   const auto replies = static_cast<std::size_t>(options.replies);
   auto tokens = tokens_of(requests_[request].prompt);
   if (!tokens) return add_failed(request, replies, tokens.error());
@@ -72,6 +74,7 @@ void BatchRun::add(std::size_t request) {
     s.writing.emplace(std::move(*reply));
     s.writing->see_prompt(prompts_[request]);
     s.writing->result().prompt_tokens = prompt_tokens;
+    drafts_.add(static_cast<std::int32_t>(slots_.size()), options, prompts_[request]);
     slots_.push_back(std::move(s));
   }
 }
@@ -159,6 +162,9 @@ Result<std::vector<std::vector<Generation>>> BatchRun::run() {
   std::vector<std::vector<Generation>> out(requests_.size());
   for (Slot& s : slots_) {
     if (!s.is_done) show(s, s.writing->end(EndReason::cancelled));
+    Generation& r = result(s);
+    r.draft = drafts_.report(static_cast<std::int32_t>(&s - slots_.data()));
+    r.flops += r.draft.flops;
     out[s.request].push_back(std::move(result(s)));
   }
   return out;
@@ -214,6 +220,18 @@ void BatchRun::give_up(std::int32_t index, const Error& why) {
   finish(s);
 }
 
+void BatchRun::draft(std::span<batch::ReplyDraft> drafts) {
+  drafts_.propose(drafts, [&](std::int32_t index) -> const Reply& { return *slot(index).writing; });
+}
+void BatchRun::on_draft(std::int32_t index, std::int64_t drafted, std::int64_t accepted) {
+  drafts_.note(index, drafted, accepted);
+}
+
+void BatchRun::finish(Slot& s) {
+  s.is_done = true;
+  drafts_.end(static_cast<std::int32_t>(&s - slots_.data()));
+}
+
 void BatchRun::show(Slot& s, std::string_view text) {
   const auto& on_piece = requests_[s.request].options.on_piece;
   const std::span<const TokenId> tokens = std::span(result(s).tokens).subspan(s.tokens_shown);
@@ -221,10 +239,7 @@ void BatchRun::show(Slot& s, std::string_view text) {
   if (on_piece && (!text.empty() || !tokens.empty())) on_piece({s.request, s.reply, text, tokens});
 }
 
-void BatchRun::on_work(std::int32_t index, const StepWork& work) {
-  result(slot(index)).flops +=
-      batch::flops_of(session_.model().config(), work.cached_tokens, work.new_tokens, work.rows, work.experts);
-}
+void BatchRun::on_work(std::int32_t index, std::int64_t flops) { result(slot(index)).flops += flops; }
 void BatchRun::on_work_in_vain(std::int32_t index, std::int64_t flops) { result(slot(index)).flops += flops; }
 void BatchRun::on_reuse(std::int32_t index, std::int64_t tokens) { result(slot(index)).reused_tokens = tokens; }
 

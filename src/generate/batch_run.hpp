@@ -8,6 +8,7 @@
 
 #include "batch/kept_sequences.hpp"
 #include "batch/reply_loop.hpp"
+#include "generate/drafts.hpp"
 #include "generate/reply.hpp"
 #include "moe/generate.hpp"
 
@@ -16,7 +17,8 @@ namespace moe::inline MOE_ABI::generate {
 class BatchRun final : public batch::ReplyWriter {
  public:
   /// All must live as long as the run.
-  BatchRun(Session& session, batch::KeptSequences& kept, std::span<const GenerateRequest> requests);
+  BatchRun(Session& session, batch::KeptSequences& kept, ModelDrafter* drafter,
+           std::span<const GenerateRequest> requests);
 
   /// Errors: out_of_memory.
   Result<std::vector<std::vector<Generation>>> run();
@@ -48,8 +50,10 @@ class BatchRun final : public batch::ReplyWriter {
 
   Result<std::optional<TokenId>> take(std::int32_t index, std::span<const float> row, std::size_t known) override;
   void give_up(std::int32_t index, const Error& why) override;
+  void draft(std::span<batch::ReplyDraft> drafts) override;
+  void on_draft(std::int32_t index, std::int64_t drafted, std::int64_t accepted) override;
   Result<void> before_step() override;
-  void on_work(std::int32_t index, const StepWork& work) override;
+  void on_work(std::int32_t index, std::int64_t flops) override;
   void on_work_in_vain(std::int32_t index, std::int64_t flops) override;
   void on_reuse(std::int32_t index, std::int64_t tokens) override;
   bool keeps() const override { return true; }
@@ -58,13 +62,14 @@ class BatchRun final : public batch::ReplyWriter {
   Slot& slot(std::int32_t index) { return slots_[static_cast<std::size_t>(index)]; }
   Generation& result(Slot& s) { return s.writing ? s.writing->result() : s.failed; }
   void show(Slot& s, std::string_view text);
-  void finish(Slot& s) { s.is_done = true; }
+  void finish(Slot& s);
 
   Session& session_;
   batch::KeptSequences& kept_;
   std::span<const GenerateRequest> requests_;
   const Tokenizer* tokenizer_;
   std::int64_t room_ = 0;  // tokens that the cache holds of one sequence
+  Drafts drafts_;
   Clock::time_point start_;
   std::vector<Slot> slots_;
   std::vector<std::vector<TokenId>> prompts_;  // [request]

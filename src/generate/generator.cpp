@@ -4,6 +4,7 @@
 
 #include "batch/kept_sequences.hpp"
 #include "generate/batch_run.hpp"
+#include "generate/model_drafter.hpp"
 #include "moe/generate.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -12,9 +13,17 @@ struct Generator::Impl {
   std::unique_ptr<Session> own;
   Session* session = nullptr;
   std::optional<batch::KeptSequences> kept;
+  std::unique_ptr<generate::ModelDrafter> drafter;
   generate::BatchRun* running = nullptr;
 
   void use(Session& s) { kept.emplace(*(session = &s)); }
+  // A session that ends its steps when what runs is cancelled. The Impl does not move.
+  SessionOptions with_cancel(SessionOptions options) {
+    options.cancelled = [this, own = std::move(options.cancelled)] {
+      return (own && own()) || (running != nullptr && running->is_cancelled());
+    };
+    return options;
+  }
 };
 
 Generator::Generator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -25,11 +34,7 @@ Generator& Generator::operator=(Generator&&) noexcept = default;
 
 Result<Generator> Generator::create(std::shared_ptr<const Model> model, const SessionOptions& options) {
   auto impl = std::make_unique<Impl>();
-  SessionOptions with_cancel = options;
-  with_cancel.cancelled = [running = &impl->running, own = options.cancelled] {
-    return (own && own()) || (*running != nullptr && (*running)->is_cancelled());
-  };
-  auto session = Session::create(std::move(model), with_cancel);
+  auto session = Session::create(std::move(model), impl->with_cancel(options));
   if (!session) return forward(session);
   impl->own = std::move(*session);
   impl->use(*impl->own);
@@ -37,7 +42,7 @@ Result<Generator> Generator::create(std::shared_ptr<const Model> model, const Se
 }
 
 Result<std::vector<std::vector<Generation>>> Generator::generate(std::span<const GenerateRequest> requests) {
-  generate::BatchRun run(*impl_->session, *impl_->kept, requests);
+  generate::BatchRun run(*impl_->session, *impl_->kept, impl_->drafter.get(), requests);
   impl_->running = &run;
   auto out = run.run();
   impl_->running = nullptr;
@@ -57,7 +62,21 @@ Result<Generation> Generator::generate(const Prompt& prompt, const GenerateOptio
   return std::move(reply);
 }
 
-void Generator::forget() { impl_->kept->clear(); }
+Result<void> Generator::use_draft_model(std::shared_ptr<const Model> model, const SessionOptions& options) {
+  auto drafter = generate::ModelDrafter::create(impl_->session->model(), std::move(model), impl_->with_cancel(options));
+  if (!drafter) return forward(drafter);
+  impl_->drafter = std::move(*drafter);
+  return {};
+}
+
+const Session* Generator::draft_session() const {
+  return impl_->drafter != nullptr ? &impl_->drafter->session() : nullptr;
+}
+
+void Generator::forget() {
+  impl_->kept->clear();
+  if (impl_->drafter != nullptr) impl_->drafter->forget();
+}
 Session& Generator::session() { return *impl_->session; }
 
 }  // namespace moe::inline MOE_ABI

@@ -34,6 +34,7 @@ class Reply {
   /// Ends the reply now; returns the text that was held back.
   std::string_view end(EndReason reason);
 
+  const Sampler& sampler() const { return sampler_; }
   bool ended() const { return ended_; }
   /// The token to be run next.
   const TokenId& last() const { return result_.tokens.back(); }

@@ -286,8 +286,13 @@ Result<StepOutput> Session::step(Batch batch) {
   const auto buffer = std::move(s.logits);  // the Session must not hold it itself: is_free counts holders
   if (!done) return moe::forward(done);
   const std::int64_t tokens = s.model->tokenizer() ? s.model->tokenizer()->vocab_size() : c.vocab_size;
-  StepOutput out{std::shared_ptr<const float[]>(buffer, buffer->data()), rows, c.vocab_size,
-                 std::min(tokens, c.vocab_size), s.forward.expert_counts};
+  StepOutput out{std::shared_ptr<const float[]>(buffer, buffer->data()),
+                 rows,
+                 c.vocab_size,
+                 std::min(tokens, c.vocab_size),
+                 s.forward.expert_counts,
+                 {}};
+  for (const StepRun& run : *runs) out.recomputed_counts.push_back(run.again);
   reserved.commit();
   for (auto& layer : s.forward.hidden) drop_again(*runs, layer);
   for (auto& layer : s.forward.routing) drop_again(*runs, layer);

@@ -262,6 +262,33 @@ TEST_CASE("a prompt that begins with the BOS that is added as well is noted once
   CHECK(rows("a<|im_start|>", false) == 3);
 }
 
+TEST_CASE("moe-run --draft prints the same reply, and says what was drafted") {
+  const Scratch scratch;
+  const std::string nano = std::string(MOE_SOURCE_DIR) + "/models/nano/";
+  const std::vector<std::string> plain = {
+      "--model", nano + "nano-moe", "--prompt", "Question: Who was born", "-n", "40", "--ignore-eos", "--temp", "0.5"};
+  const auto expected = run(scratch, MOE_RUN, plain);
+  REQUIRE_MESSAGE(expected.status == 0, expected.err);
+  CHECK(expected.err.find("drafted") == std::string::npos);
+  const auto with = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = plain;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(scratch, MOE_RUN, arguments);
+  };
+  for (const std::string& who : {std::string("ngram"), nano + "nano-dense-flops"}) {
+    const auto got = with({"--draft", who, "--draft-tokens", "3"});
+    REQUIRE_MESSAGE(got.status == 0, got.err);
+    CHECK(got.out == expected.out);
+    CHECK(got.err.find("\ndrafted ") != std::string::npos);
+    CHECK((got.err.find("the draft model 0.") != std::string::npos) == (who != "ngram"));
+  }
+  CHECK(with({"--draft", "ngram", "--draft-tokens", "0"}).err.find("drafted 0 tokens") != std::string::npos);
+  check_one_line(with({"--draft", "no/such"}), 1, "--draft: ");
+  check_one_line(with({"--draft", std::string(MOE_SOURCE_DIR) + "/tests/data/golden/qwen3_moe"}), 1,
+                 "vocabulary differs");
+  CHECK(with({"--draft", "ngram", "--draft-tokens", "65"}).status == 2);
+}
+
 #ifdef MOE_EXAMPLE_GENERATE
 TEST_CASE("examples/generate prints what moe-run prints, on a padded vocabulary and on one of words with spaces") {
   const Scratch scratch;

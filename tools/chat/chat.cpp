@@ -28,6 +28,7 @@ std::string status_of(const moe::Generation& reply) {
   if (reply.reply_seconds > 0 && count > 1) text += fmt::format(", {:.1f} tokens/s", (count - 1) / reply.reply_seconds);
   text += fmt::format("; prompt {}, {} reused, {:.2f} s; {:.4g} GFLOPs", reply.prompt_tokens, reply.reused_tokens,
                       reply.prompt_seconds, static_cast<double>(reply.flops) / 1e9);
+  if (reply.draft.drafted > 0) text += fmt::format("; {} of {} drafted", reply.draft.accepted, reply.draft.drafted);
   if (reply.end == moe::EndReason::max_tokens) text += "; cut: no room for more tokens (-n, or the model's context)";
   if (reply.end == moe::EndReason::cancelled) text += "; stopped";
   return text + "]";

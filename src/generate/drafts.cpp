@@ -1,0 +1,125 @@
+#include "generate/drafts.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace moe::inline MOE_ABI::generate {
+namespace {
+
+// Of the bytes that a token reads, those of routed experts: another token of the step mostly has other ones.
+double routed_share(const Model& model) {
+  const ModelInfo& info = model.info();
+  std::int64_t bytes = 0;
+  model.config().for_each_moe_layer([&](std::int64_t, std::int64_t index) {
+    if (static_cast<std::size_t>(index) < info.layer_routed_bytes.size())
+      bytes += info.layer_routed_bytes[static_cast<std::size_t>(index)] * model.config().moe_layer_top_k(index);
+  });
+  return info.touched_bytes > 0 ? std::min(1.0, static_cast<double>(bytes) / static_cast<double>(info.touched_bytes))
+                                : 0.0;
+}
+
+}  // namespace
+
+Drafts::Drafts(const Model& target, ModelDrafter* drafter)
+    : target_(target), drafter_(drafter), token_cost_(cost_of_token(routed_share(target))) {
+  if (drafter == nullptr || target.info().touched_bytes == 0) return;
+  draft_cost_ = static_cast<double>(drafter->session().model().info().touched_bytes) /
+                static_cast<double>(target.info().touched_bytes);
+}
+
+Drafts::~Drafts() {
+  for (std::size_t i = 0; i < replies_.size(); ++i) end(static_cast<std::int32_t>(i));
+}
+
+Result<void> Drafts::check(const DraftOptions& options) const {
+  if (options.tokens < 0 || options.tokens > kMostDraftTokens)
+    return fail(ErrorCode::bad_argument,
+                fmt::format("draft.tokens is {}, expected 0 to {}", options.tokens, kMostDraftTokens));
+  if (options.kind == DraftKind::host && !options.propose)
+    return fail(ErrorCode::bad_argument, "draft.kind is host, and draft.propose is empty");
+  if (options.kind == DraftKind::model && drafter_ == nullptr)
+    return fail(ErrorCode::bad_argument,
+                "draft.kind is model, and the generator has no draft model (Generator::use_draft_model)");
+  return {};
+}
+
+void Drafts::add(std::int32_t index, const GenerateOptions& options, std::span<const TokenId> prompt) {
+  if (options.draft.kind == DraftKind::none || options.draft.tokens == 0) return;
+  const auto i = static_cast<std::size_t>(index);
+  if (replies_.size() <= i) replies_.resize(i + 1);
+  auto f = std::make_unique<Followed>(options);
+  f->written.assign(prompt.begin(), prompt.end());
+  f->prompt = prompt.size();
+  replies_[i] = std::move(f);
+}
+
+Drafts::Followed* Drafts::followed(std::int32_t index) {
+  const auto i = static_cast<std::size_t>(index);
+  return i < replies_.size() ? replies_[i].get() : nullptr;
+}
+
+DraftReport Drafts::report(std::int32_t index) const {
+  const auto i = static_cast<std::size_t>(index);
+  return i < replies_.size() && replies_[i] != nullptr ? replies_[i]->report : DraftReport{};
+}
+
+void Drafts::prepare(Followed& f, batch::ReplyDraft& draft, const Reply& reply, std::size_t replies) {
+  const auto& tokens = reply.result().tokens;
+  const std::size_t known = f.written.size() - f.prompt;
+  f.written.insert(f.written.end(), tokens.begin() + static_cast<std::ptrdiff_t>(known), tokens.end());
+  if (draft.most <= 0) return;
+  const double cost = cost_among(token_cost_, replies);
+  f.trust = 0;
+  switch (f.options->draft.kind) {
+    case DraftKind::none: return;
+    case DraftKind::ngram: return look_up(f, draft, cost);
+    case DraftKind::host: {
+      if (const std::int64_t most = f.length.choose(f.trust, cost, draft.most); most > 0) {
+        f.options->draft.propose(f.written, most, draft.tokens);
+        if (static_cast<std::int64_t>(draft.tokens.size()) > most) draft.tokens.resize(static_cast<std::size_t>(most));
+      }
+      return;
+    }
+    case DraftKind::model: {
+      if (const std::int64_t most = f.length.choose(f.trust, cost + draft_cost_, draft.most); most > 0)
+        items_.push_back({draft.request, f.written, most, &reply.sampler(),
+                          f.options->candidates == Candidates::all_rows, &draft.tokens});
+      return;
+    }
+  }
+}
+
+void Drafts::look_up(Followed& f, batch::ReplyDraft& draft, double cost) {
+  f.index.extend(f.written);
+  const NgramIndex::Match match = f.index.find(f.written);
+  if (match.length == 0) return;
+  f.trust = match.length < 4 ? 0 : match.length < 8 ? 1 : 2;
+  copy_from(f.written, match.next, f.length.choose(f.trust, cost, draft.most), draft.tokens);
+}
+
+void Drafts::draw(std::span<batch::ReplyDraft> drafts) {
+  if (!items_.empty()) {
+    drafter_->propose(items_);
+    for (const ModelDrafter::Item& item : items_) followed(item.reply)->report.flops += item.flops;
+    items_.clear();
+  }
+  for (batch::ReplyDraft& draft : drafts) {
+    const auto bad = std::find_if(draft.tokens.begin(), draft.tokens.end(),
+                                  [&](TokenId id) { return id < 0 || id >= target_.config().vocab_size; });
+    draft.tokens.erase(bad, draft.tokens.end());
+  }
+}
+
+void Drafts::note(std::int32_t index, std::int64_t drafted, std::int64_t accepted) {
+  Followed* f = followed(index);
+  if (f == nullptr) return;
+  f->report.drafted += drafted, f->report.accepted += accepted;
+  f->length.note(f->trust, drafted, accepted);
+}
+
+void Drafts::end(std::int32_t index) {
+  if (followed(index) != nullptr && drafter_ != nullptr) drafter_->end(index);
+}
+
+}  // namespace moe::inline MOE_ABI::generate

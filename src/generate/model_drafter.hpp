@@ -1,0 +1,66 @@
+#pragma once
+// Drafts by a second model: it follows every reply in a Session of its own.
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "moe/draft.hpp"
+#include "moe/sampling.hpp"
+#include "moe/session.hpp"
+
+namespace moe::inline MOE_ABI::generate {
+
+class ModelDrafter {
+ public:
+  /// Errors: bad_argument when the vocabularies differ, naming the first difference; those of Session::create.
+  static Result<std::unique_ptr<ModelDrafter>> create(const Model& target, std::shared_ptr<const Model> model,
+                                                      const SessionOptions& options);
+
+  /// A reply that wants a draft.
+  struct Item {
+    std::int32_t reply = 0;
+    std::span<const TokenId> written;  ///< prompt and reply
+    std::int64_t most = 0;
+    const Sampler* sampler = nullptr;  ///< the reply's: a copy draws from the draft's logits with the same numbers
+    bool all_rows = false;             ///< Candidates::all_rows
+    std::vector<TokenId>* draft = nullptr;
+    std::int64_t flops = 0;  ///< out: executed for it
+  };
+  /// Fills the drafts, one token of all of them per step. What cannot be computed (no room in the cache, the end of the
+  /// draft model's context, cancelled, not finite) makes a draft shorter or empty; it is no error.
+  void propose(std::span<Item> items);
+  /// The reply has ended. Its tokens stay in the cache, for replies that begin alike.
+  void end(std::int32_t reply);
+  void forget();
+
+  Session& session() { return *session_; }
+
+ private:
+  explicit ModelDrafter(std::unique_ptr<Session> session) : session_(std::move(session)) {}
+
+  // A sequence of the draft's session.
+  struct Entry {
+    Sequence sequence = 0;
+    std::int32_t reply = -1;  // -1: of one that has ended
+    std::vector<TokenId> tokens;
+  };
+  // A draft in the making.
+  struct Drawing {
+    Item* item = nullptr;
+    Sampler sampler;
+    std::vector<TokenId> next;  // tokens to be run
+  };
+  Entry* entry_of(std::int32_t reply);
+  bool begin(Item& item);
+  bool catch_up(Item& item, std::size_t count);
+  bool run(std::span<const BatchItem> batch, std::span<Item* const> items, StepOutput& output);
+  bool drop_one();
+  std::vector<Drawing> start(std::span<Item> items);
+  bool draw(std::vector<Drawing>& drawings);
+
+  std::unique_ptr<Session> session_;
+  std::vector<Entry> entries_;  // oldest first
+};
+
+}  // namespace moe::inline MOE_ABI::generate

@@ -1,0 +1,50 @@
+#pragma once
+// Options of a program that writes text: who proposes tokens that the model then checks.
+
+#include <memory>
+#include <string>
+
+#include "moe/generate.hpp"
+#include "tools/common/numbers.hpp"
+
+namespace cli {
+
+struct DraftArguments {
+  std::string who;  // ngram or a model's path; empty: nobody
+  moe::DraftOptions options;
+  std::shared_ptr<const moe::Model> model;  // with a path, once it is loaded
+};
+
+/// `draft` must live until the command line is parsed.
+inline void add_draft_options(CLI::App& app, DraftArguments& draft) {
+  app.add_option(
+         "--draft", draft.who,
+         "who proposes tokens, for speed: ngram (what followed the last tokens before) or a smaller model of the "
+         "same vocabulary; the reply is the same")
+      ->type_name("ngram|MODEL");
+  add_number(app, "--draft-tokens", draft.options.tokens, moe::Bounds<std::int64_t>{0, moe::kMostDraftTokens},
+             "most tokens proposed at a time (8)");
+}
+
+/// Loads the draft's model if there is one, with these options.
+inline moe::Result<void> load_draft(DraftArguments& draft, const moe::LoadOptions& options) {
+  if (draft.who.empty()) return {};
+  draft.options.kind = draft.who == "ngram" ? moe::DraftKind::ngram : moe::DraftKind::model;
+  if (draft.options.kind == moe::DraftKind::ngram) return {};
+  auto model = moe::Model::load(draft.who, options);
+  if (!model) return moe::fail(model.error().code, "--draft: " + model.error().message);
+  draft.model = std::move(*model);
+  return {};
+}
+
+/// Gives the generator its draft model. Its session is like the generator's own.
+inline moe::Result<void> use_draft(const DraftArguments& draft, moe::Generator& generator) {
+  if (draft.model == nullptr) return {};
+  moe::SessionOptions options = generator.session().options();
+  options.record_routing = options.record_hidden = false;
+  auto used = generator.use_draft_model(draft.model, options);
+  if (!used) return moe::fail(used.error().code, "--draft: " + used.error().message);
+  return {};
+}
+
+}  // namespace cli
