@@ -1,7 +1,7 @@
 #pragma once
 // Grouped-query attention: keys [key_dim, 64] per block (lanes are keys), values [64, value_dim].
-// Queries run in groups. A group walks the blocks once; few queries (decode) convert 16-bit keys and values
-// in registers, many (prefill) share one widened copy in scratch.
+// Queries run in groups. A group walks the blocks once; few queries (decode) convert 8- and 16-bit keys and
+// values in registers, many (prefill) share one widened copy in scratch.
 
 #include <cstdint>
 #include <limits>
@@ -76,9 +76,8 @@ MOE_FORCE_INLINE void cap_scores(float cap, const VisibleKeys& keys, int queries
 
 /// One block for all queries of a group: all scores while the keys are in the L1 cache, then all values.
 template <class Arch, class Type>
-void gqa_block(const Attention& a, std::int64_t first, int queries, std::int64_t block,
-               const typename Type::Value* keys, const typename Type::Value* values, std::int64_t v_stride,
-               const GqaScratch& s) noexcept {
+void gqa_block(const Attention& a, std::int64_t first, int queries, std::int64_t block, const CacheTile<Type>& keys,
+               const CacheTile<Type>& values, const GqaScratch& s) noexcept {
   const std::int64_t width = round_up_16(a.value_dim);
   VisibleKeys visible;
   for (int i = 0; i < queries; ++i) {
@@ -104,9 +103,9 @@ void gqa_block(const Attention& a, std::int64_t first, int queries, std::int64_t
   each_tile([&](int i, int tile) MOE_INLINE_LAMBDA {
     const ValueTile v{s.weights + i * kKeyBlock, kKeyBlock, 1, s.alpha + i, 0, 0, s.o + i * width, width};
     if (a.first_position == nullptr)
-      add_values<Arch, Type>(v, tile, visible.counts + i, values, v_stride, width);
+      add_values<Arch, Type>(v, tile, visible.counts + i, values, width);
     else
-      add_windowed_values<Arch, Type>(v, tile, visible.begins + i, visible.counts + i, values, v_stride, width);
+      add_windowed_values<Arch, Type>(v, tile, visible.begins + i, visible.counts + i, values, width);
   });
 }
 
@@ -129,11 +128,17 @@ void gqa_group(const Attention& a, std::int64_t first, int queries, const GqaScr
     const Value* keys = static_cast<const Value*>(a.key_blocks[block]);
     const Value* values = static_cast<const Value*>(a.value_blocks[block]);
     if (widen) {
-      widen_rows<Arch, Type>(keys, a.key_dim, kKeyBlock, s.keys, kKeyBlock);
-      widen_rows<Arch, Type>(values, visible_keys(last, block * kKeyBlock), a.value_dim, s.values, width);
-      gqa_block<Arch, CacheF32>(a, first, queries, block, s.keys, s.values, width, s);
+      widen_keys<Arch, Type>(keys, a.key_dim, s.keys);
+      widen_values<Arch, Type>(values, visible_keys(last, block * kKeyBlock), a.value_dim, s.values, width);
+      gqa_block<Arch, CacheF32>(a, first, queries, block, {s.keys}, {s.values, width}, s);
+    } else if constexpr (Type::kScaled) {  // the scales alone take the place of the widened block
+      const std::int64_t key_scales = kv_scales(a.key_dim), value_scales = kv_scales(a.value_dim);
+      widen_scales<Arch>(scales_of(keys, a.key_dim), key_scales * kKeyBlock, s.keys);
+      widen_scales<Arch>(scales_of(values, a.value_dim), value_scales * kKeyBlock, s.values);
+      gqa_block<Arch, Type>(a, first, queries, block, {keys, 0, s.keys}, {values, a.value_dim, s.values, value_scales},
+                            s);
     } else {
-      gqa_block<Arch, Type>(a, first, queries, block, keys, values, a.value_dim, s);
+      gqa_block<Arch, Type>(a, first, queries, block, {keys}, {values, a.value_dim}, s);
     }
   }
   for (int i = 0; i < queries; ++i) {
@@ -163,6 +168,7 @@ void attention_gqa(const Attention& a) noexcept {
       case KvType::f32: gqa_group<Arch, CacheF32>(a, first, queries, s); break;
       case KvType::f16: gqa_group<Arch, CacheF16>(a, first, queries, s); break;
       case KvType::bf16: gqa_group<Arch, CacheBf16>(a, first, queries, s); break;
+      case KvType::q8_0: gqa_group<Arch, CacheQ8>(a, first, queries, s); break;
     }
   }
 }

@@ -134,14 +134,34 @@ void mla_block(const Attention& a, std::int64_t first, int queries, std::int64_t
     for (int i = 0; i < queries; i += kQueryTile) {
       const int tile = queries - i < kQueryTile ? queries - i : kQueryTile;
       const ValueTile v{s.weights + i, 1, kQueryGroup, s.alpha + i, 0, 0, s.o + i * width + d, width};
-      add_values<Arch, CacheF32>(v, tile, counts + i, s.keys + d, stride, dims);
+      add_values<Arch, CacheF32>(v, tile, counts + i, {s.keys + d, stride}, dims);
     }
+  }
+}
+
+/// Keys [0, count) of a block to float32 rows, round_up_16(key_dim) apart. The rotated part of q8_0 is written last and
+/// ends at key_dim: what follows are other rows.
+template <class Arch, class Type>
+MOE_FORCE_INLINE void mla_widen(const Attention& a, const typename Type::Value* block, int count, float* out) {
+  const std::int64_t stride = round_up_16(a.key_dim);
+  if constexpr (Type::kScaled) {
+    widen_values<Arch, Type>(block, count, a.value_dim, out, stride);
+    const std::int64_t rotated = a.key_dim - a.value_dim;
+    const auto* in = reinterpret_cast<const std::uint16_t*>(block + mla_rope_offset(a.value_dim));
+    for (int r = 0; r < count; ++r, in += rotated) {
+      float* row = out + r * stride + a.value_dim;
+      for_lanes(rotated, [&](std::int64_t d, std::int64_t n) MOE_INLINE_LAMBDA {
+        const auto wide = n == 16 ? load_cache<Arch>(CacheF16{}, in + d) : load_cache_part<Arch, CacheF16>(in + d, n);
+        store_up_to<Arch>(row + d, n, wide);
+      });
+    }
+  } else {
+    widen_rows<Arch, Type>(block, count, a.key_dim, out, stride);
   }
 }
 
 template <class Arch, class Type>
 void mla_group(const Attention& a, std::int64_t first, int queries, const MlaScratch& s) noexcept {
-  using Value = typename Type::Value;
   const std::int64_t width = round_up_16(a.value_dim), stride = round_up_16(a.key_dim);
   for (int i = 0; i < kQueryGroup; ++i) s.m[i] = -std::numeric_limits<float>::infinity(), s.l[i] = 0.0f;
   for (std::int64_t i = 0; i < queries * width; ++i) s.o[i] = 0.0f;
@@ -150,7 +170,7 @@ void mla_group(const Attention& a, std::int64_t first, int queries, const MlaScr
   const std::int64_t last = a.last_position[first + queries - 1];
   for (std::int64_t block = 0; block * kKeyBlock <= last; ++block) {
     const int count = visible_keys(last, block * kKeyBlock);
-    widen_rows<Arch, Type>(static_cast<const Value*>(a.key_blocks[block]), count, a.key_dim, s.keys, stride);
+    mla_widen<Arch, Type>(a, static_cast<const typename Type::Value*>(a.key_blocks[block]), count, s.keys);
     mla_block<Arch>(a, first, queries, block, count, stride, s);
   }
   for (int i = 0; i < queries; ++i) {
@@ -181,6 +201,7 @@ void attention_mla(const Attention& a) noexcept {
       case KvType::f32: mla_group<Arch, CacheF32>(a, first, queries, s); break;
       case KvType::f16: mla_group<Arch, CacheF16>(a, first, queries, s); break;
       case KvType::bf16: mla_group<Arch, CacheBf16>(a, first, queries, s); break;
+      case KvType::q8_0: mla_group<Arch, CacheQ8>(a, first, queries, s); break;
     }
   }
 }

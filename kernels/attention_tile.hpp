@@ -24,9 +24,18 @@ constexpr int columns_per_pass() {
   return kColumns >= 4 ? 4 : kColumns >= 2 ? 2 : 1;
 }
 
+/// A block of the cache as the tiles read it: keys in columns [n, 64], values in rows [64, stride] from dimension 0 on.
+template <class Type>
+struct CacheTile {
+  const typename Type::Value* values;
+  std::int64_t stride = 0;        ///< of rows
+  const float* scales = nullptr;  ///< of codes: widened, in the same order
+  std::int64_t scale_stride = 0;  ///< of rows
+};
+
 /// s[i * 64 + j] = scale * sum_d q[i][d] * keys[d, j], for Queries rows and the 64 keys of a block.
 template <class Arch, class Type, int Queries>
-MOE_FORCE_INLINE void score_tile(const float* q, std::int64_t q_stride, const typename Type::Value* keys,
+MOE_FORCE_INLINE void score_tile(const float* q, std::int64_t q_stride, const CacheTile<Type>& keys,
                                  std::int64_t key_dim, float scale, float* s) {
   constexpr int kColumns = columns_per_pass<Arch, Queries>();
   for (int first = 0; first < 4; first += kColumns) {
@@ -35,11 +44,15 @@ MOE_FORCE_INLINE void score_tile(const float* q, std::int64_t q_stride, const ty
     for (int i = 0; i < Queries; ++i)
 #pragma GCC unroll 16
       for (int c = 0; c < kColumns; ++c) acc[i][c] = broadcast<Arch>(0.0f);
-    const typename Type::Value* row = keys + first * 16;
+    const typename Type::Value* row = keys.values + first * 16;
     for (std::int64_t d = 0; d < key_dim; ++d, row += kKeyBlock) {
       Lanes<float, Arch> k[kColumns];
 #pragma GCC unroll 16
-      for (int c = 0; c < kColumns; ++c) k[c] = load_cache<Arch>(Type{}, row + c * 16);
+      for (int c = 0; c < kColumns; ++c) {
+        k[c] = load_cache<Arch>(Type{}, row + c * 16);
+        if constexpr (Type::kScaled)
+          k[c] = mul<Arch>(k[c], load<Arch>(keys.scales + d / kKvBlock * kKeyBlock + (first + c) * 16));
+      }
 #pragma GCC unroll 16
       for (int i = 0; i < Queries; ++i) {
         const Lanes<float, Arch> x = broadcast<Arch>(q[i * q_stride + d]);
@@ -66,20 +79,25 @@ struct ValueTile {
   std::int64_t o_stride;
 };
 
+/// Dims [d, d + 16 * Columns).
 template <class Arch, class Type, int Queries, int Columns>
-MOE_FORCE_INLINE void value_columns(const ValueTile& t, const typename Type::Value* values, std::int64_t v_stride) {
+MOE_FORCE_INLINE void value_columns(const ValueTile& t, const CacheTile<Type>& values, std::int64_t d) {
   Lanes<float, Arch> acc[Queries][Columns];
 #pragma GCC unroll 16
   for (int i = 0; i < Queries; ++i)
 #pragma GCC unroll 16
     for (int c = 0; c < Columns; ++c)
       acc[i][c] = mul<Arch>(load<Arch>(t.o + i * t.o_stride + c * 16), broadcast<Arch>(t.alpha[i]));
-  const typename Type::Value* row = values + t.begin * v_stride;
+  const typename Type::Value* row = values.values + t.begin * values.stride + d;
   const float* p = t.p + t.begin * t.key_stride;
-  for (int j = t.begin; j < t.end; ++j, row += v_stride, p += t.key_stride) {
+  for (int j = t.begin; j < t.end; ++j, row += values.stride, p += t.key_stride) {
     Lanes<float, Arch> v[Columns];
 #pragma GCC unroll 16
-    for (int c = 0; c < Columns; ++c) v[c] = load_cache<Arch>(Type{}, row + c * 16);
+    for (int c = 0; c < Columns; ++c) {
+      v[c] = load_cache<Arch>(Type{}, row + c * 16);
+      if constexpr (Type::kScaled)
+        v[c] = mul<Arch>(v[c], broadcast<Arch>(values.scales[j * values.scale_stride + (d + c * 16) / kKvBlock]));
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < Queries; ++i) {
       const Lanes<float, Arch> weight = broadcast<Arch>(p[i * t.query_stride]);
@@ -95,13 +113,12 @@ MOE_FORCE_INLINE void value_columns(const ValueTile& t, const typename Type::Val
 
 /// The same for `value_dim` dims, a multiple of 16.
 template <class Arch, class Type, int Queries>
-MOE_FORCE_INLINE void value_tile(ValueTile t, const typename Type::Value* values, std::int64_t v_stride,
-                                 std::int64_t value_dim) {
+MOE_FORCE_INLINE void value_tile(ValueTile t, const CacheTile<Type>& values, std::int64_t value_dim) {
   constexpr int kColumns = columns_per_pass<Arch, Queries>();
   std::int64_t d = 0;
   for (; d + kColumns * 16 <= value_dim; d += kColumns * 16, t.o += kColumns * 16)
-    value_columns<Arch, Type, Queries, kColumns>(t, values + d, v_stride);
-  for (; d < value_dim; d += 16, t.o += 16) value_columns<Arch, Type, Queries, 1>(t, values + d, v_stride);
+    value_columns<Arch, Type, Queries, kColumns>(t, values, d);
+  for (; d < value_dim; d += 16, t.o += 16) value_columns<Arch, Type, Queries, 1>(t, values, d);
 }
 
 /// Calls f with `count` (1..kQueryTile) as a compile-time constant.
@@ -129,6 +146,14 @@ MOE_FORCE_INLINE int visible_keys(std::int64_t last, std::int64_t start) {
   return static_cast<int>(count < 0 ? 0 : count < kKeyBlock ? count : kKeyBlock);
 }
 
+/// The first `count` (1..15) values, then +0.
+template <class Arch, class Type>
+MOE_FORCE_INLINE Lanes<float, Arch> load_cache_part(const typename Type::Value* p, std::int64_t count) {
+  typename Type::Value part[16] = {};
+  for (std::int64_t i = 0; i < count; ++i) part[i] = p[i];
+  return load_cache<Arch>(Type{}, part);
+}
+
 /// Widens rows of a block: row r to out + r * out_stride, columns past `columns` (up to the next 16) set to +0.
 template <class Arch, class Type>
 MOE_FORCE_INLINE void widen_rows(const typename Type::Value* in, std::int64_t rows, std::int64_t columns, float* out,
@@ -136,10 +161,51 @@ MOE_FORCE_INLINE void widen_rows(const typename Type::Value* in, std::int64_t ro
   for (std::int64_t r = 0; r < rows; ++r, in += columns, out += out_stride) {
     std::int64_t c = 0;
     for (; c + 16 <= columns; c += 16) store<Arch>(out + c, load_cache<Arch>(Type{}, in + c));
-    if (c == columns) continue;
-    typename Type::Value part[16] = {};
-    for (std::int64_t i = 0; c + i < columns; ++i) part[i] = in[c + i];
-    store<Arch>(out + c, load_cache<Arch>(Type{}, part));
+    if (c < columns) store<Arch>(out + c, load_cache_part<Arch, Type>(in + c, columns - c));
+  }
+}
+
+/// f16 scales [count] to float32.
+template <class Arch>
+MOE_FORCE_INLINE void widen_scales(const std::uint16_t* in, std::int64_t count, float* out) {
+  for (std::int64_t i = 0; i < count; i += 16) store<Arch>(out + i, load_cache<Arch>(CacheF16{}, in + i));
+}
+/// The scales behind the codes of a block of `n` numbers per position.
+MOE_FORCE_INLINE const std::uint16_t* scales_of(const std::int8_t* codes, std::int64_t n) {
+  return reinterpret_cast<const std::uint16_t*>(codes + kKeyBlock * n);
+}
+
+/// Keys [key_dim, 64] to float32.
+template <class Arch, class Type>
+MOE_FORCE_INLINE void widen_keys(const typename Type::Value* in, std::int64_t key_dim, float* out) {
+  if constexpr (Type::kScaled) {
+    const std::uint16_t* scales = scales_of(in, key_dim);
+    for (std::int64_t d = 0; d < key_dim; ++d)
+      for (int c = 0; c < kKeyBlock; c += 16) {
+        const Lanes<float, Arch> scale = load_cache<Arch>(CacheF16{}, scales + d / kKvBlock * kKeyBlock + c);
+        store<Arch>(out + d * kKeyBlock + c, mul<Arch>(load_cache<Arch>(Type{}, in + d * kKeyBlock + c), scale));
+      }
+  } else {
+    widen_rows<Arch, Type>(in, key_dim, kKeyBlock, out, kKeyBlock);
+  }
+}
+
+/// Values [rows, columns] to float32, as widen_rows.
+template <class Arch, class Type>
+MOE_FORCE_INLINE void widen_values(const typename Type::Value* in, std::int64_t rows, std::int64_t columns, float* out,
+                                   std::int64_t out_stride) {
+  if constexpr (Type::kScaled) {
+    const std::uint16_t* scales = scales_of(in, columns);
+    for (std::int64_t r = 0; r < rows; ++r, in += columns, out += out_stride, scales += kv_scales(columns)) {
+      Lanes<float, Arch> scale = broadcast<Arch>(0.0f);
+      for_lanes(columns, [&](std::int64_t c, std::int64_t count) MOE_INLINE_LAMBDA {
+        if (c % kKvBlock == 0) scale = broadcast<Arch>(f16_to_float(scales[c / kKvBlock]));
+        const auto codes = count == 16 ? load_cache<Arch>(Type{}, in + c) : load_cache_part<Arch, Type>(in + c, count);
+        store<Arch>(out + c, mul<Arch>(codes, scale));
+      });
+    }
+  } else {
+    widen_rows<Arch, Type>(in, rows, columns, out, out_stride);
   }
 }
 
@@ -151,13 +217,13 @@ MOE_FORCE_INLINE int hidden_keys(std::int64_t first, std::int64_t start) {
 
 /// Adds one block's weighted values to a tile of queries that see counts[i] (rising) of its keys.
 template <class Arch, class Type>
-MOE_FORCE_INLINE void add_values(ValueTile t, int queries, const int* counts, const typename Type::Value* values,
-                                 std::int64_t v_stride, std::int64_t value_dim) {
+MOE_FORCE_INLINE void add_values(ValueTile t, int queries, const int* counts, const CacheTile<Type>& values,
+                                 std::int64_t value_dim) {
   constexpr float kOne = 1.0f;
   const int shared = counts[0];  // the tile runs over the keys that all its queries see
   if (shared > 0) {
     t.begin = 0, t.end = shared;
-    with_tile_size(queries, [&](auto size) { value_tile<Arch, Type, size.value>(t, values, v_stride, value_dim); });
+    with_tile_size(queries, [&](auto size) { value_tile<Arch, Type, size.value>(t, values, value_dim); });
   }
   for (int i = 0; i < queries; ++i) {  // then each query its further keys
     if (counts[i] == shared) continue;
@@ -166,15 +232,14 @@ MOE_FORCE_INLINE void add_values(ValueTile t, int queries, const int* counts, co
     one.o = t.o + i * t.o_stride;
     one.alpha = shared > 0 ? &kOne : t.alpha + i;
     one.begin = shared, one.end = counts[i];
-    value_tile<Arch, Type, 1>(one, values, v_stride, value_dim);
+    value_tile<Arch, Type, 1>(one, values, value_dim);
   }
 }
 
 /// The same where query i sees the keys [begins[i], counts[i]) of the block, both rising; none where that is empty.
 template <class Arch, class Type>
 MOE_FORCE_INLINE void add_windowed_values(ValueTile t, int queries, const int* begins, const int* counts,
-                                          const typename Type::Value* values, std::int64_t v_stride,
-                                          std::int64_t value_dim) {
+                                          const CacheTile<Type>& values, std::int64_t value_dim) {
   constexpr float kOne = 1.0f;
   const int begin = begins[queries - 1], end = counts[0];  // keys that all queries see
   const bool shared = begin < end;
@@ -187,7 +252,7 @@ MOE_FORCE_INLINE void add_windowed_values(ValueTile t, int queries, const int* b
     one.o = t.o + i * t.o_stride;
     one.alpha = alpha + i;
     one.begin = first, one.end = last;
-    value_tile<Arch, Type, 1>(one, values, v_stride, value_dim);
+    value_tile<Arch, Type, 1>(one, values, value_dim);
     alpha[i] = kOne;
   };
   // Each query in rising keys: those before the shared ones, the shared ones with all others, then the rest.
@@ -196,7 +261,7 @@ MOE_FORCE_INLINE void add_windowed_values(ValueTile t, int queries, const int* b
   ValueTile all = t;
   all.alpha = alpha;
   all.begin = begin, all.end = end;
-  with_tile_size(queries, [&](auto size) { value_tile<Arch, Type, size.value>(all, values, v_stride, value_dim); });
+  with_tile_size(queries, [&](auto size) { value_tile<Arch, Type, size.value>(all, values, value_dim); });
   for (int i = 0; i < queries; ++i) alpha[i] = kOne;
   for (int i = 0; i < queries; ++i) alone(i, end, counts[i]);
 }

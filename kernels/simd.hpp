@@ -250,6 +250,11 @@ MOE_FORCE_INLINE Lanes<std::int32_t, Arch> to_int(const Lanes<float, Arch>& a) {
   return out;
 }
 
+template <class Arch>
+MOE_FORCE_INLINE void store_int(std::int32_t* p, const Lanes<std::int32_t, Arch>& a) {
+  MOE_EACH_REGISTER(a.r[i].store_unaligned(p + i * Lanes<float, Arch>::kWidth))
+}
+
 #undef MOE_EACH_REGISTER
 
 }  // namespace moe::inline MOE_ABI::kernels

@@ -1,5 +1,5 @@
 #pragma once
-// 16-bit cache values to 16 float lanes and back: raw intrinsics for the key/value cache; all others are in simd.hpp.
+// Cache values to 16 float lanes and back: raw intrinsics for the key/value cache; all others are in simd.hpp.
 
 #include <cstdint>
 
@@ -9,15 +9,22 @@
 
 namespace moe::inline MOE_ABI::kernels {
 
-/// Tags of the cache's types: storage and conversion.
+/// Tags of the cache's types: storage and conversion. Values with scales are codes; a scale serves kKvBlock of them.
 struct CacheF32 {
   using Value = float;
+  static constexpr bool kScaled = false;
 };
 struct CacheF16 {
   using Value = std::uint16_t;
+  static constexpr bool kScaled = false;
 };
 struct CacheBf16 {
   using Value = std::uint16_t;
+  static constexpr bool kScaled = false;
+};
+struct CacheQ8 {
+  using Value = std::int8_t;
+  static constexpr bool kScaled = true;
 };
 
 template <class Arch>
@@ -34,6 +41,9 @@ MOE_FORCE_INLINE void widen_bf16(const std::uint16_t* p, __m512* r) {
   const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   r[0] = _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
 }
+MOE_FORCE_INLINE void widen_i8(const std::int8_t* p, __m512* r) {
+  r[0] = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
 MOE_FORCE_INLINE void narrow_f16(const __m512* r, std::uint16_t* p) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(r[0], _MM_FROUND_TO_NEAREST_INT));
 }
@@ -48,6 +58,10 @@ MOE_FORCE_INLINE void widen_bf16(const std::uint16_t* p, __m256* r) {
     r[i] = _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
   }
 }
+MOE_FORCE_INLINE void widen_i8(const std::int8_t* p, __m256* r) {
+  for (int i = 0; i < 2; ++i)
+    r[i] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8 * i))));
+}
 MOE_FORCE_INLINE void narrow_f16(const __m256* r, std::uint16_t* p) {
   for (int i = 0; i < 2; ++i)
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8 * i), _mm256_cvtps_ph(r[i], _MM_FROUND_TO_NEAREST_INT));
@@ -59,6 +73,13 @@ MOE_FORCE_INLINE void widen_f16(const std::uint16_t* p, float32x4_t* r) {
 }
 MOE_FORCE_INLINE void widen_bf16(const std::uint16_t* p, float32x4_t* r) {
   for (int i = 0; i < 4; ++i) r[i] = vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p + 4 * i), 16));
+}
+MOE_FORCE_INLINE void widen_i8(const std::int8_t* p, float32x4_t* r) {
+  for (int i = 0; i < 2; ++i) {
+    const int16x8_t wide = vmovl_s8(vld1_s8(p + 8 * i));
+    r[2 * i] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
+    r[2 * i + 1] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(wide)));
+  }
 }
 MOE_FORCE_INLINE void narrow_f16(const float32x4_t* r, std::uint16_t* p) {
   for (int i = 0; i < 4; ++i) vst1_u16(p + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(r[i])));
@@ -85,6 +106,14 @@ template <class Arch>
 MOE_FORCE_INLINE Lanes<float, Arch> load_cache(CacheBf16, const std::uint16_t* p) {
   Native<Arch> r[Lanes<float, Arch>::kRegisters];
   widen_bf16(p, r);
+  return from_native<Arch>(r);
+}
+
+/// The codes alone.
+template <class Arch>
+MOE_FORCE_INLINE Lanes<float, Arch> load_cache(CacheQ8, const std::int8_t* p) {
+  Native<Arch> r[Lanes<float, Arch>::kRegisters];
+  widen_i8(p, r);
   return from_native<Arch>(r);
 }
 

@@ -96,6 +96,7 @@ struct GemmF32 {
 using GemmF32Fn = void (*)(const GemmF32&) noexcept;
 
 using moe::Attention;
+using moe::CacheRow;
 using moe::kKeyBlock;
 
 struct KernelTable {
@@ -127,8 +128,8 @@ struct KernelTable {
   /// Rotates pairs of x [2 * pair_count] in place; cos, sin [pair_count]. half_split pairs (i, i + pair_count).
   void (*rope_half)(const float* cos, const float* sin, std::int64_t pair_count, float* x) noexcept;
   void (*rope_interleaved)(const float* cos, const float* sin, std::int64_t pair_count, float* x) noexcept;
-  /// Rounds to the cache's type. `stride` in values of the destination: 1 for a row, 64 for a transposed key.
-  void (*store_cache)(KvType type, const float* x, std::int64_t n, void* out, std::int64_t stride) noexcept;
+  /// Rounds a row to the cache's type.
+  void (*store_cache)(const CacheRow&) noexcept;
   void (*attention_gqa)(const Attention&) noexcept;
   void (*attention_mla)(const Attention&) noexcept;
 };

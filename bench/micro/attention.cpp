@@ -26,16 +26,23 @@ struct Shape {
 constexpr Shape kShapes[] = {
     {"gqa", false, 64, 64, 4, 48}, {"gqa", false, 128, 128, 8, 24}, {"mla", true, 576, 512, 16, 12}};
 
-/// Cache blocks of one kv head, filled with random numbers in the cache's type.
+/// Cache blocks of one kv head, filled with random numbers: rows of `dim` numbers, and of `rotated` more behind them.
 class Blocks {
  public:
-  Blocks(const KernelTable& table, KvType type, std::int64_t count, std::int64_t dim)
-      : block_bytes_(kKeyBlock * dim * micro::cache_bytes(type)),
-        memory_(micro::buffer<std::byte>(count * block_bytes_)) {
-    const auto values = micro::random_floats(kKeyBlock * dim);
+  Blocks(const KernelTable& table, KvType type, moe::CacheOrder order, std::int64_t count, std::int64_t dim,
+         std::int64_t rotated = 0) {
+    if (type != KvType::q8_0) dim += rotated, rotated = 0;
+    const std::int64_t first = kKeyBlock * moe::kv_bytes(type, dim);
+    const std::int64_t bytes = first + kKeyBlock * moe::kv_bytes(rope_key_type(type), rotated);
+    memory_ = micro::buffer<std::byte>(count * bytes);
+    const auto values = micro::random_floats(kKeyBlock * (dim + rotated));
     for (std::int64_t b = 0; b < count; ++b) {
-      std::byte* block = memory_.data() + b * block_bytes_;
-      table.store_cache(type, values.data(), kKeyBlock * dim, block, 1);
+      std::byte* block = memory_.data() + b * bytes;
+      for (std::int64_t slot = 0; slot < kKeyBlock; ++slot) {
+        const float* row = values.data() + slot * (dim + rotated);
+        table.store_cache({type, order, row, dim, block, slot});
+        if (rotated > 0) table.store_cache({rope_key_type(type), order, row + dim, rotated, block + first, slot});
+      }
       pointers_.push_back(block);
     }
   }
@@ -43,7 +50,6 @@ class Blocks {
   std::int64_t bytes() const { return static_cast<std::int64_t>(memory_.size()); }
 
  private:
-  std::int64_t block_bytes_;
   moe::AlignedBuffer<std::byte> memory_;
   std::vector<const void*> pointers_;
 };
@@ -52,8 +58,11 @@ void run(benchmark::State& state, const KernelTable* table, const Shape* shape, 
          std::int64_t tokens) {
   const Shape& s = *shape;
   const std::int64_t queries = tokens * s.group;
-  const Blocks key_blocks(*table, type, keys / kKeyBlock, s.key_dim);
-  const Blocks value_blocks(*table, type, s.mla ? 0 : keys / kKeyBlock, s.value_dim);
+  const std::int64_t count = keys / kKeyBlock;
+  const Blocks key_blocks =
+      s.mla ? Blocks(*table, type, moe::CacheOrder::rows, count, s.value_dim, s.key_dim - s.value_dim)
+            : Blocks(*table, type, moe::CacheOrder::columns, count, s.key_dim);
+  const Blocks value_blocks(*table, type, moe::CacheOrder::rows, s.mla ? 0 : count, s.value_dim);
   const auto q = micro::random_floats(queries * s.key_dim);
   auto out = micro::buffer<float>(queries * s.value_dim);
   auto scratch = micro::buffer<float>(attention_scratch(s.key_dim, s.value_dim));
@@ -82,12 +91,11 @@ void run(benchmark::State& state, const KernelTable* table, const Shape* shape, 
 
 void add_table(const KernelTable* table) {
   for (const Shape& s : kShapes)
-    for (const std::int64_t keys : {64, 512, 4096})
-      for (const auto& [type, type_name] : micro::kKvTypes)
+    for (const std::int64_t keys : {64, 512, 4096, 65536})
+      for (const KvType type : moe::kKvTypes)
         for (const bool prefill : {true, false}) {
           const std::string dims = std::to_string(s.key_dim) + "x" + std::to_string(s.value_dim);
-          const std::string name =
-              micro::name(s.kernel, table->isa, dims, keys, type_name, prefill ? "prefill" : "decode");
+          const std::string name = micro::name(s.kernel, table->isa, dims, keys, type, prefill ? "prefill" : "decode");
           benchmark::RegisterBenchmark(name.c_str(), run, table, &s, keys, type, prefill ? s.prefill_tokens : 1);
         }
 }

@@ -54,11 +54,11 @@ void run_row(benchmark::State& state, const KernelTable* table, const RowKernel*
   micro::count_work(state, kernel->operations * static_cast<double>(n), kernel->bytes * n);
 }
 
-void run_store(benchmark::State& state, const KernelTable* table, KvType type, std::int64_t n, std::int64_t stride) {
+void run_store(benchmark::State& state, const KernelTable* table, KvType type, std::int64_t n, moe::CacheOrder order) {
   const auto x = micro::random_floats(n);
-  auto out = micro::buffer<std::byte>(n * stride * micro::cache_bytes(type));
-  for (auto _ : state) table->store_cache(type, x.data(), n, out.data(), stride);
-  micro::count_work(state, static_cast<double>(n), n * (4 + micro::cache_bytes(type)));
+  auto out = micro::buffer<std::byte>(kKeyBlock * moe::kv_bytes(type, n));
+  for (auto _ : state) table->store_cache({type, order, x.data(), n, out.data(), 0});
+  micro::count_work(state, static_cast<double>(n), n * 4 + moe::kv_bytes(type, n));
 }
 
 void add_table(const KernelTable* table) {
@@ -70,12 +70,12 @@ void add_table(const KernelTable* table) {
     for (const std::int64_t n : {128, 576, 2048, 7168}) add(kernel, n);
   for (const RowKernel& kernel : kRotations)
     for (const std::int64_t n : {64, 128}) add(kernel, n);
-  for (const auto& [type, type_name] : micro::kKvTypes)
+  for (const KvType type : moe::kKvTypes)
     for (const std::int64_t n : {64, 128, 576})
-      for (const std::int64_t stride : {1, 64}) {
-        const std::string name =
-            micro::name("store_cache", table->isa, type_name, n, "stride" + std::to_string(stride));
-        benchmark::RegisterBenchmark(name.c_str(), run_store, table, type, n, stride);
+      for (const moe::CacheOrder order : {moe::CacheOrder::rows, moe::CacheOrder::columns}) {
+        const char* stride = order == moe::CacheOrder::rows ? "stride1" : "stride64";
+        benchmark::RegisterBenchmark(micro::name("store_cache", table->isa, type, n, stride).c_str(), run_store, table,
+                                     type, n, order);
       }
 }
 

@@ -37,22 +37,15 @@ inline void count_work(benchmark::State& state, double operations, std::int64_t 
 template <class... Parts>
 std::string name(const std::string& first, const Parts&... rest) {
   const auto text = [](const auto& part) -> std::string {
-    if constexpr (std::is_integral_v<std::decay_t<decltype(part)>>)
+    if constexpr (std::is_enum_v<std::decay_t<decltype(part)>>)
+      return std::string(name_of(part));
+    else if constexpr (std::is_integral_v<std::decay_t<decltype(part)>>)
       return std::to_string(part);
     else
       return std::string(part);
   };
   return (first + ... + ("/" + text(rest)));
 }
-
-struct NamedKvType {
-  moe::KvType type;
-  const char* name;
-};
-inline constexpr NamedKvType kKvTypes[] = {
-    {moe::KvType::f32, "f32"}, {moe::KvType::f16, "f16"}, {moe::KvType::bf16, "bf16"}};
-/// Bytes of one number.
-constexpr std::int64_t cache_bytes(moe::KvType type) { return type == moe::KvType::f32 ? 4 : 2; }
 
 /// Calls register_table(table) for every table that this machine can run, the portable one first.
 template <class Register>

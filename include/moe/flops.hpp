@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "moe/config.hpp"
+#include "moe/kv_type.hpp"
 
 namespace moe::inline MOE_ABI {
 
@@ -319,6 +320,11 @@ inline std::int64_t cache_values_per_token(const ModelConfig& c) {
   const std::int64_t per_layer =
       c.attention == AttentionKind::gqa ? 2 * c.kv_head_count * c.head_dim : c.kv_lora_rank + c.qk_rope_head_dim;
   return c.layer_count * per_layer;
+}
+/// Bytes of them in a cache of that type: what a page of a Session takes, divided by its tokens.
+inline std::int64_t cache_bytes_per_token(const ModelConfig& c, KvType type) {
+  if (c.attention == AttentionKind::gqa) return c.layer_count * 2 * c.kv_head_count * kv_bytes(type, c.head_dim);
+  return c.layer_count * (kv_bytes(type, c.kv_lora_rank) + kv_bytes(rope_key_type(type), c.qk_rope_head_dim));
 }
 
 }  // namespace moe::inline MOE_ABI

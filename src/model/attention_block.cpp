@@ -79,19 +79,18 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
     const std::int64_t slot = position % kernels::kKeyBlock;
     for (std::int64_t g = 0; g < kv; ++g) {
       norm_and_rotate(w.k_norm, key + g * hd);
-      k.store_cache(type, key + g * hd, hd, page + layout.keys(layer, g) + slot * layout.value_bytes,
-                    kernels::kKeyBlock);
-      k.store_cache(type, value + g * hd, hd, page + layout.values(layer, g) + slot * hd * layout.value_bytes, 1);
+      k.store_cache({type, CacheOrder::columns, key + g * hd, hd, page + layout.keys(layer, g), slot});
+      k.store_cache({type, CacheOrder::rows, value + g * hd, hd, page + layout.values(layer, g), slot});
     }
   };
   // A task owns whole cache lines of the transposed keys, to avoid false sharing between workers.
-  constexpr std::int64_t kLine = 32;  // 16-bit values; half as many of 32 bits
+  const std::int64_t line = type == KvType::q8_0 ? 64 : 32;  // values of 8 or 16 bits; half as many of 32 bits
   for (const Segment& s : chunk_->segments) {
-    const std::int64_t first = s.position / kLine, last = (s.position + s.count - 1) / kLine;
+    const std::int64_t first = s.position / line, last = (s.position + s.count - 1) / line;
     const double cost = static_cast<double>(s.count * 2 * (w.q.rows + w.k.rows + w.v.rows));
-    engine_.run(last - first + 1, cost, [&](std::int64_t line, std::int32_t) {
-      const std::int64_t begin = std::max<std::int64_t>(0, (first + line) * kLine - s.position);
-      const std::int64_t end = std::min(s.count, (first + line + 1) * kLine - s.position);
+    engine_.run(last - first + 1, cost, [&](std::int64_t index, std::int32_t) {
+      const std::int64_t begin = std::max<std::int64_t>(0, (first + index) * line - s.position);
+      const std::int64_t end = std::min(s.count, (first + index + 1) * line - s.position);
       for (std::int64_t i = begin; i < end; ++i) one_token(s, i);
     });
   }

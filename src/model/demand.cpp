@@ -59,8 +59,7 @@ StageDemands step_demand(const Model& model, KvType kv, std::int64_t cached, std
   const Work work = forward_work(c, cached, tokens, 1, MlaForm::absorbed);
   Demand& attention = by_stage[Stage::attention];
   attention.float_ops += static_cast<double>(work.attention_score + work.attention_value);
-  const double value_bytes = kv == KvType::f32 ? 4.0 : 2.0;
-  attention.bytes += static_cast<double>(cache_values_per_token(c) * (cached + tokens)) * value_bytes;
+  attention.bytes += static_cast<double>(cache_bytes_per_token(c, kv) * (cached + tokens));
   return by_stage;
 }
 

@@ -14,16 +14,16 @@ std::int64_t pages_for(std::int64_t tokens) { return (tokens + kPageTokens - 1) 
 }  // namespace
 
 PageLayout::PageLayout(const ModelConfig& c, KvType type) {
-  value_bytes = type == KvType::f32 ? 4 : 2;
   if (c.attention == AttentionKind::gqa) {
     head_count = c.kv_head_count;
-    key_bytes = kernels::kKeyBlock * c.head_dim * value_bytes;
-    head_bytes = key_bytes + kernels::kKeyBlock * c.v_head_dim * value_bytes;
+    key_bytes = kernels::kKeyBlock * kv_bytes(type, c.head_dim);
+    head_bytes = key_bytes + kernels::kKeyBlock * kv_bytes(type, c.v_head_dim);
   } else {
-    key_bytes = head_bytes = kernels::kKeyBlock * (c.kv_lora_rank + c.qk_rope_head_dim) * value_bytes;
+    key_bytes = head_bytes =
+        kernels::kKeyBlock * (kv_bytes(type, c.kv_lora_rank) + kv_bytes(rope_key_type(type), c.qk_rope_head_dim));
   }
   layer_bytes = head_bytes * head_count;
-  page_bytes = (layer_bytes * c.layer_count + 63) / 64 * 64;
+  page_bytes = layer_bytes * c.layer_count;  // a multiple of kKeyBlock, and so of a cache line
 }
 
 KvCache::KvCache(const ModelConfig& config, KvType type, std::int64_t max_tokens)

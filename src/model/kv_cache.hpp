@@ -16,15 +16,16 @@ static_assert(kPageTokens == kernels::kKeyBlock);  // attention reads whole page
 
 /// Byte offsets within a page. A page has, per layer,
 ///   gqa  per kv head: keys [head_dim, 64] (transposed: lanes are keys), then values [64, v_head_dim]
-///   mla  [64, kv_lora_rank + qk_rope_head_dim]: the compressed latent and the shared rotated key
+///   mla  [64, kv_lora_rank + qk_rope_head_dim]: the compressed latent and the shared rotated key; with q8_0 one after
+///        the other, [64, kv_lora_rank] and [64, qk_rope_head_dim]
+/// each as detail/attention.hpp lays out a block of the cache's type.
 struct PageLayout {
   PageLayout() = default;
   PageLayout(const ModelConfig& config, KvType type);
 
-  std::int64_t value_bytes = 2;  // of one number
-  std::int64_t head_count = 1;   // kv heads
-  std::int64_t key_bytes = 0;    // keys of one head
-  std::int64_t head_bytes = 0;   // keys and values of one head
+  std::int64_t head_count = 1;  // kv heads
+  std::int64_t key_bytes = 0;   // keys of one head
+  std::int64_t head_bytes = 0;  // keys and values of one head
   std::int64_t layer_bytes = 0;
   std::int64_t page_bytes = 0;
 

@@ -41,6 +41,7 @@ void Forward::mla_latent(const LayerWeights& w, std::int64_t layer) {
   const kernels::KernelTable& k = engine_.table();
   const std::int64_t lora = c_->kv_lora_rank, latent = lora + c_->qk_rope_head_dim, pairs = rope_->pair_count();
   const PageLayout& layout = cache_->layout();
+  const KvType type = options_->kv;
   for (const Segment& s : chunk_->segments) {
     engine_.run_each(s.count, 2 * latent, [&](std::int64_t i, std::int32_t) {
       const std::int64_t t = s.begin + i, position = s.position + i;
@@ -49,7 +50,14 @@ void Forward::mla_latent(const LayerWeights& w, std::int64_t layer) {
       rotate(k, c_->rope.style, ws_.cos.data() + t * pairs, ws_.sin.data() + t * pairs, pairs, row + lora);
       std::byte* page = cache_->page(s.sequence, position / kernels::kKeyBlock);
       const std::int64_t slot = position % kernels::kKeyBlock;
-      k.store_cache(options_->kv, row, latent, page + layout.keys(layer, 0) + slot * latent * layout.value_bytes, 1);
+      std::byte* block = page + layout.keys(layer, 0);
+      if (type == KvType::q8_0) {
+        k.store_cache({type, CacheOrder::rows, row, lora, block, slot});
+        k.store_cache(
+            {rope_key_type(type), CacheOrder::rows, row + lora, latent - lora, block + mla_rope_offset(lora), slot});
+      } else {
+        k.store_cache({type, CacheOrder::rows, row, latent, block, slot});
+      }
     });
   }
 }

@@ -32,8 +32,7 @@ Result<void> check_options(const SessionOptions& options) {
                 fmt::format("max_tokens is {}, expected 0 to {}", options.max_tokens, kMaxTokens));
   if (options.precision != Precision::automatic && options.precision != Precision::reference)
     return fail(ErrorCode::bad_argument, "precision is none of the known ones");
-  if (options.kv != KvType::f32 && options.kv != KvType::f16 && options.kv != KvType::bf16)
-    return fail(ErrorCode::bad_argument, "kv is none of the known cache types");
+  if (name_of(options.kv).empty()) return fail(ErrorCode::bad_argument, "kv is none of the known cache types");
   return check_workers(options.threads);
 }
 

@@ -109,7 +109,8 @@ struct Setting {
 };
 inline constexpr Setting kSettings[] = {{"reference, f32 cache", moe::Precision::reference, moe::KvType::f32},
                                         {"automatic, f16 cache", moe::Precision::automatic, moe::KvType::f16},
-                                        {"automatic, bf16 cache", moe::Precision::automatic, moe::KvType::bf16}};
+                                        {"automatic, bf16 cache", moe::Precision::automatic, moe::KvType::bf16},
+                                        {"automatic, q8_0 cache", moe::Precision::automatic, moe::KvType::q8_0}};
 
 /// Ids that exercise several key blocks where the context allows it.
 inline std::vector<moe::TokenId> prompt_for(const moe::ModelConfig& c, std::int64_t seed) {

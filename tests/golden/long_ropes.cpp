@@ -20,8 +20,11 @@ std::shared_ptr<const moe::Model> model() {
   return *loaded;
 }
 
-std::vector<float> fresh(const std::shared_ptr<const moe::Model>& m, std::span<const moe::TokenId> ids) {
-  auto session = open_session(m, reference_options());
+std::vector<float> fresh(const std::shared_ptr<const moe::Model>& m, std::span<const moe::TokenId> ids,
+                         moe::KvType kv = moe::KvType::f32) {
+  moe::SessionOptions options = reference_options();
+  options.kv = kv;
+  auto session = open_session(m, options);
   return step(*session, *session->open(), ids, moe::Logits::last);
 }
 
@@ -45,12 +48,13 @@ TEST_CASE("token by token, every step gives the last logits of the whole") {
   CHECK(session->executed().tokens == static_cast<std::int64_t>(length) + context);  // once more, all but the last ones
 }
 
-TEST_CASE("forks, rewinds and batches across the original context") {
+void check_forks(moe::KvType kv) {
   const auto m = model();
   const auto context = static_cast<std::size_t>(m->config().rope.original_max_position);
   const auto ids = prompt_for(m->config(), 4), other = prompt_for(m->config(), 5);
   const std::span<const moe::TokenId> all(ids);
   moe::SessionOptions options = reference_options();
+  options.kv = kv;
   options.chunk_tokens = 7;
   options.record_hidden = true;
   auto session = open_session(m, options);
@@ -68,15 +72,23 @@ TEST_CASE("forks, rewinds and batches across the original context") {
     const auto values = out->padded_row(r);
     return std::vector<float>(values.begin(), values.end());
   };
-  CHECK(same_bits(row(4), fresh(m, all.first(context + 3))));
-  CHECK(same_bits(row(5), fresh(m, std::span(other).first(5))));
+  CHECK(same_bits(row(4), fresh(m, all.first(context + 3), kv)));
+  CHECK(same_bits(row(5), fresh(m, std::span(other).first(5), kv)));
   // The fork stayed short, and so does what comes back.
-  CHECK(same_bits(step(*session, fork, all.subspan(context - 2, 1)), fresh(m, all.first(context - 1))));
+  CHECK(same_bits(step(*session, fork, all.subspan(context - 2, 1)), fresh(m, all.first(context - 1), kv)));
   REQUIRE(session->rewind(a, static_cast<std::int64_t>(context) - 5).has_value());
-  CHECK(same_bits(step(*session, a, all.subspan(context - 5, 2), moe::Logits::last), fresh(m, all.first(context - 3))));
+  CHECK(same_bits(step(*session, a, all.subspan(context - 5, 2), moe::Logits::last),
+                  fresh(m, all.first(context - 3), kv)));
   const moe::Sequence late = *session->fork(a);
   CHECK(same_bits(step(*session, late, all.subspan(context - 3, 9), moe::Logits::last),
-                  fresh(m, all.first(context + 6))));
+                  fresh(m, all.first(context + 6), kv)));
+}
+
+TEST_CASE("forks, rewinds and batches across the original context, in any cache") {
+  for (const moe::KvType kv : moe::kKvTypes) {
+    CAPTURE(name_of(kv));
+    check_forks(kv);
+  }
 }
 
 TEST_CASE("one sequence fills the cache across the original context, and an error leaves it as it was") {

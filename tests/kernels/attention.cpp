@@ -25,13 +25,18 @@ struct AttentionCase {
   Shape shape;
   KvType type;
   std::int64_t length, query_count;
-  std::vector<std::vector<float>> key_store, value_store;  // blocks, as raw bytes of the cache's type
+  std::vector<std::vector<float>> key_store, value_store;    // blocks, as raw bytes of the cache's type
+  std::vector<std::vector<float>> exact_keys, exact_values;  // before they were rounded
   std::vector<const void*> keys, values;
   std::vector<float> q;
   std::vector<std::int64_t> last, from;  // from: empty without a window
   std::vector<float> sinks;              // empty without sinks
   float soft_cap = 0.0f;
 
+  /// Numbers of a key in one stretch of the cache: q8_0 keeps the rotated part of MLA's keys apart.
+  std::int64_t latent_dim() const {
+    return shape.kind == Kind::mla && type == KvType::q8_0 ? shape.value_dim : shape.key_dim;
+  }
   std::int64_t q_stride() const { return shape.key_dim + 3; }
   std::int64_t out_stride() const { return shape.value_dim + 5; }
 
@@ -39,24 +44,27 @@ struct AttentionCase {
       : shape(s), type(t), length(keys_in_cache), query_count(queries) {
     std::mt19937_64 random(seed);
     const std::int64_t blocks = (length + kKeyBlock - 1) / kKeyBlock;
-    const std::vector<float> garbage(64, std::numeric_limits<float>::quiet_NaN());
+    const auto floats_of = [](std::int64_t bytes) { return static_cast<std::size_t>(kKeyBlock * bytes / 4); };
+    const std::int64_t rotated = s.key_dim - latent_dim();
     for (std::int64_t b = 0; b < blocks; ++b) {
-      key_store.emplace_back(static_cast<std::size_t>(kKeyBlock * s.key_dim), std::bit_cast<float>(0xFFFFFFFFu));
-      value_store.emplace_back(static_cast<std::size_t>(kKeyBlock * s.value_dim), std::bit_cast<float>(0xFFFFFFFFu));
+      key_store.emplace_back(floats_of(kv_bytes(type, latent_dim()) + kv_bytes(rope_key_type(type), rotated)),
+                             std::bit_cast<float>(0xFFFFFFFFu));
+      value_store.emplace_back(floats_of(kv_bytes(type, s.value_dim)), std::bit_cast<float>(0xFFFFFFFFu));
     }
     for (std::int64_t position = 0; position < length; ++position) {
       const std::vector<float> key = random_row(s.key_dim, seed + 100 + static_cast<std::uint64_t>(position), 1.5f);
       const std::vector<float> value = random_row(s.value_dim, seed + 9000 + static_cast<std::uint64_t>(position));
       const auto block = static_cast<std::size_t>(position / kKeyBlock);
-      const std::int64_t j = position % kKeyBlock, bytes = type == KvType::f32 ? 4 : 2;
+      const std::int64_t j = position % kKeyBlock;
       auto* k = reinterpret_cast<std::byte*>(key_store[block].data());
-      auto* v = reinterpret_cast<std::byte*>(value_store[block].data());
-      if (s.kind == Kind::gqa) {
-        reference::store_cache(type, key.data(), s.key_dim, k + j * bytes, kKeyBlock);
-        reference::store_cache(type, value.data(), s.value_dim, v + j * s.value_dim * bytes, 1);
-      } else {
-        reference::store_cache(type, key.data(), s.key_dim, k + j * s.key_dim * bytes, 1);
-      }
+      const CacheOrder order = s.kind == Kind::gqa ? CacheOrder::columns : CacheOrder::rows;
+      reference::store_cache({type, order, key.data(), latent_dim(), k, j});
+      reference::store_cache({rope_key_type(type), order, key.data() + latent_dim(), rotated,
+                              k + (rotated > 0 ? mla_rope_offset(latent_dim()) : 0), j});
+      if (s.kind == Kind::gqa)
+        reference::store_cache({type, CacheOrder::rows, value.data(), s.value_dim, value_store[block].data(), j});
+      exact_keys.push_back(key);
+      exact_values.push_back(s.kind == Kind::gqa ? value : key);
     }
     for (std::int64_t b = 0; b < blocks; ++b) {
       keys.push_back(key_store[static_cast<std::size_t>(b)].data());
@@ -105,6 +113,16 @@ struct AttentionCase {
     return a;
   }
 
+  /// Numbers of position j, as the cache has them.
+  double key(const Attention& a, std::int64_t j, std::int64_t d) const {
+    return shape.kind == Kind::gqa ? reference::GqaLayout::key(a, j / kKeyBlock, j % kKeyBlock, d)
+                                   : reference::MlaLayout::key(a, j / kKeyBlock, j % kKeyBlock, d);
+  }
+  double value(const Attention& a, std::int64_t j, std::int64_t d) const {
+    return shape.kind == Kind::gqa ? reference::GqaLayout::value(a, j / kKeyBlock, j % kKeyBlock, d)
+                                   : reference::MlaLayout::value(a, j / kKeyBlock, j % kKeyBlock, d);
+  }
+
   std::vector<float> run_twin() const {
     std::vector<float> out(static_cast<std::size_t>(query_count * out_stride()), -7.0f);
     const Attention a = call(out.data(), nullptr, 0, query_count);
@@ -125,10 +143,9 @@ struct AttentionCase {
   }
 };
 
-constexpr Shape kShapes[] = {{Kind::gqa, 16, 16},   {Kind::gqa, 64, 64}, {Kind::gqa, 128, 128},
-                             {Kind::gqa, 24, 8},    {Kind::gqa, 10, 20}, {Kind::mla, 48, 32},
-                             {Kind::mla, 576, 512}, {Kind::mla, 20, 12}, {Kind::mla, 37, 25}};
-constexpr KvType kTypes[] = {KvType::f32, KvType::f16, KvType::bf16};
+constexpr Shape kShapes[] = {{Kind::gqa, 16, 16},   {Kind::gqa, 64, 64}, {Kind::gqa, 128, 128}, {Kind::gqa, 24, 8},
+                             {Kind::gqa, 10, 20},   {Kind::mla, 48, 32}, {Kind::gqa, 80, 80},   {Kind::gqa, 96, 48},
+                             {Kind::mla, 576, 512}, {Kind::mla, 20, 12}, {Kind::mla, 37, 25},   {Kind::mla, 41, 33}};
 
 }  // namespace
 
@@ -136,7 +153,7 @@ TEST_CASE("attention gives the twin's bits on every ISA, for every cache type, l
   const auto tables = all_tables();
   std::uint64_t seed = 1;
   for (const Shape& shape : kShapes)
-    for (KvType type : kTypes)
+    for (KvType type : kKvTypes)
       for (std::int64_t length : {1, 5, 16, 63, 64, 65, 128, 131, 200}) {
         const std::int64_t wide = shape.key_dim > 200 ? 7 : 53;  // more than one group of 48 where it is cheap
         const AttentionCase c(shape, type, length, length % 2 == 0 ? 17 : wide, ++seed);
@@ -158,7 +175,7 @@ TEST_CASE("windows, sinks and soft-capping give the twin's bits on every ISA, fo
   std::uint64_t seed = 500;
   for (const Shape& shape : kShapes) {
     if (shape.kind == Kind::mla) continue;
-    for (KvType type : kTypes)
+    for (KvType type : kKvTypes)
       for (std::int64_t length : {1, 9, 64, 65, 131, 200})
         for (std::int64_t window : {1, 3, 64, 70, 1000})
           for (bool sinks : {false, true}) {
@@ -207,21 +224,15 @@ TEST_CASE("a window that reaches back to the start changes no bit; slots before 
 TEST_CASE("the twin follows float64") {
   for (const Shape& shape : kShapes)
     for (std::int64_t length : {1, 64, 150, 151}) {
-      AttentionCase c(shape, KvType::f16, length, 5, 77);
+      AttentionCase c(shape, length == 64 ? KvType::q8_0 : KvType::f16, length, 5, 77);
       const double cap = shape.kind == Kind::gqa && length == 151 ? 2.0 : 0.0;
       c.with_soft_cap(static_cast<float>(cap));
       if (shape.kind == Kind::gqa) c.with_window(100).with_sinks();
       const std::vector<float> found = c.run_twin();
       for (std::int64_t i = 0; i < c.query_count; ++i) {
         const Attention a = c.call(nullptr, nullptr, 0, c.query_count);
-        const auto key = [&](std::int64_t j, std::int64_t d) -> double {
-          return shape.kind == Kind::gqa ? reference::GqaLayout::key(a, j / 64, j % 64, d)
-                                         : reference::MlaLayout::key(a, j / 64, j % 64, d);
-        };
-        const auto value = [&](std::int64_t j, std::int64_t d) -> double {
-          return shape.kind == Kind::gqa ? reference::GqaLayout::value(a, j / 64, j % 64, d)
-                                         : reference::MlaLayout::value(a, j / 64, j % 64, d);
-        };
+        const auto key = [&](std::int64_t j, std::int64_t d) { return c.key(a, j, d); };
+        const auto value = [&](std::int64_t j, std::int64_t d) { return c.value(a, j, d); };
         const std::int64_t visible = c.last[static_cast<std::size_t>(i)] + 1;
         std::vector<double> score;
         double error_of_score = 0.0, highest = -1e300, sum = 0.0;
@@ -252,6 +263,61 @@ TEST_CASE("the twin follows float64") {
             size += weight * std::abs(value(j, d));
           }
           const double bound = size * (4 * error_of_score + (static_cast<double>(visible) + 40) * 0x1p-24);
+          CHECK(std::abs(found[static_cast<std::size_t>(i * c.out_stride() + d)] - exact) <= bound);
+        }
+      }
+    }
+}
+
+/// How far the contract lets the cache move number d of a row, of which q8_0 rounds the first n.
+double most_moved(KvType type, const std::vector<float>& row, std::int64_t n, std::int64_t d) {
+  const auto at = [&](std::int64_t i) { return std::abs(static_cast<double>(row[static_cast<std::size_t>(i)])); };
+  if (type == KvType::f32) return 0.0;
+  if (type == KvType::bf16) return at(d) * 0x1p-8;
+  if (type == KvType::f16 || d >= n) return at(d) * 0x1p-11 + 0x1p-25;
+  double a = 0.0;
+  for (std::int64_t i = d / 32 * 32; i < std::min(n, d / 32 * 32 + 32); ++i) a = std::max(a, at(i));
+  return a / 127 * (0.5 + 0x1p-11 + 127 * 0x1p-11);
+}
+
+TEST_CASE("a rounded cache moves results no further than its rounding allows") {
+  for (const Shape& shape : kShapes)
+    for (const KvType type : kKvTypes) {
+      const AttentionCase c(shape, type, 150, 5, 78);
+      const std::vector<float> found = c.run_twin();
+      const Attention a = c.call(nullptr, nullptr, 0, c.query_count);
+      for (std::int64_t i = 0; i < c.query_count; ++i) {
+        const std::int64_t visible = c.last[static_cast<std::size_t>(i)] + 1;
+        std::vector<double> score;
+        double moved = 0.0, highest = -1e300, sum = 0.0, size_of_terms = 0.0;  // moved: the most that a score does
+        for (std::int64_t j = 0; j < visible; ++j) {
+          double s = 0.0, error = 0.0, size = 0.0;
+          for (std::int64_t d = 0; d < shape.key_dim; ++d) {
+            const double q = a.q[i * a.q_stride + d] * static_cast<double>(a.scale);
+            const double exact = c.exact_keys[static_cast<std::size_t>(j)][static_cast<std::size_t>(d)];
+            s += q * exact;
+            error += std::abs(q) * most_moved(type, c.exact_keys[static_cast<std::size_t>(j)], c.latent_dim(), d);
+            size += std::abs(q * exact);
+          }
+          score.push_back(s);
+          highest = std::max(highest, s), moved = std::max(moved, error), size_of_terms = std::max(size_of_terms, size);
+        }
+        for (const double s : score) sum += std::exp(s - highest);
+        // float32 itself, as in the test above.
+        const double arithmetic = (static_cast<double>(shape.key_dim + visible) + 42) * (size_of_terms + 1) * 0x1p-22;
+        for (std::int64_t d = 0; d < shape.value_dim; ++d) {
+          double exact = 0.0, size = 0.0, error = 0.0;
+          for (std::int64_t j = 0; j < visible; ++j) {
+            const double weight = std::exp(score[static_cast<std::size_t>(j)] - highest) / sum;
+            const std::vector<float>& row = c.exact_values[static_cast<std::size_t>(j)];
+            const double v = row[static_cast<std::size_t>(d)];
+            exact += weight * v, size += weight * std::abs(v);
+            error += weight * most_moved(type, row, shape.value_dim, d);
+          }
+          // All scores within `moved`: all weights within a factor of exp(2 moved).
+          const double factor = std::exp(2 * moved);
+          const double bound = (factor - 1) * size + factor * error + arithmetic * size * factor;
+          CAPTURE(name_of(type));
           CHECK(std::abs(found[static_cast<std::size_t>(i * c.out_stride() + d)] - exact) <= bound);
         }
       }

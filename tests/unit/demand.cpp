@@ -65,6 +65,9 @@ TEST_CASE("the operations a step asks for are its work; experts are read once ho
       const moe::Work work = moe::forward_work((*model)->config(), cached, tokens, 1, moe::MlaForm::absorbed);
       const moe::Demand all = demands.total();
       CHECK(all.int8_ops + all.float_ops == static_cast<double>(work.total()));
+      for (const moe::KvType kv : moe::kKvTypes)
+        CHECK(moe::step_demand(**model, kv, cached, tokens, {})[moe::Stage::attention].bytes ==
+              static_cast<double>((cached + tokens) * moe::cache_bytes_per_token((*model)->config(), kv)));
       if (tokens == 1) one_token_bytes = all.bytes;
       CHECK(all.bytes >= one_token_bytes);
       CHECK(all.bytes < 5 * one_token_bytes);

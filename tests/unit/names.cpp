@@ -43,7 +43,7 @@ TEST_CASE("every value of every public enum has a name of its own") {
   check_names(moe::WeightPart::vector);
   check_names(moe::Stage::elementwise);
   check_names(moe::Precision::reference);
-  check_names(moe::KvType::bf16);
+  check_names(moe::KvType::q8_0);
   check_names(moe::HeadFlops::exclude);
   check_names(moe::Logits::all);
   check_names(moe::SpecialText::plain);
@@ -71,6 +71,10 @@ TEST_CASE("names are those of result files and command lines") {
   CHECK(name_of(moe::ErrorCode::bad_file) == "bad_file");
   CHECK(name_of(moe::Precision::automatic) == "auto");
   CHECK(name_of(moe::KvType::bf16) == "bf16");
+  for (const moe::KvType type : moe::kKvTypes) CHECK(moe::kv_type_named(name_of(type)) == type);
+  CHECK(std::size(moe::kKvTypes) == static_cast<std::size_t>(moe::KvType::q8_0) + 1);
+  CHECK_FALSE(moe::kv_type_named("f8").has_value());
+  CHECK_FALSE(moe::kv_type_named("").has_value());
   CHECK(name_of(moe::Format::q4_k) == "q4_k");
   CHECK(name_of(moe::Stage::quantising) == "quantising");
   static_assert(name_of(moe::ErrorCode::io) == "io");

@@ -1,6 +1,7 @@
 #pragma once
 // Attention over a blocked cache with a running softmax: the definition of its bits (docs/NUMERICS.md).
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 
@@ -13,15 +14,19 @@ namespace moe::inline MOE_ABI::reference {
 /// Layout of a cache block by kind of cache.
 struct GqaLayout {
   static float key(const Attention& a, std::int64_t block, std::int64_t j, std::int64_t d) noexcept {
-    return load_cache(a.cache_type, a.key_blocks[block], d * kKeyBlock + j);
+    return load_cache(a.cache_type, CacheOrder::columns, a.key_blocks[block], a.key_dim, j, d);
   }
   static float value(const Attention& a, std::int64_t block, std::int64_t j, std::int64_t d) noexcept {
-    return load_cache(a.cache_type, a.value_blocks[block], j * a.value_dim + d);
+    return load_cache(a.cache_type, CacheOrder::rows, a.value_blocks[block], a.value_dim, j, d);
   }
 };
 struct MlaLayout {
   static float key(const Attention& a, std::int64_t block, std::int64_t j, std::int64_t d) noexcept {
-    return load_cache(a.cache_type, a.key_blocks[block], j * a.key_dim + d);
+    const void* rows = a.key_blocks[block];
+    if (a.cache_type != KvType::q8_0) return load_cache(a.cache_type, CacheOrder::rows, rows, a.key_dim, j, d);
+    if (d < a.value_dim) return load_cache(KvType::q8_0, CacheOrder::rows, rows, a.value_dim, j, d);
+    const void* rotated = static_cast<const std::byte*>(rows) + mla_rope_offset(a.value_dim);
+    return load_cache(KvType::f16, CacheOrder::rows, rotated, a.key_dim - a.value_dim, j, d - a.value_dim);
   }
   static float value(const Attention& a, std::int64_t block, std::int64_t j, std::int64_t d) noexcept {
     return key(a, block, j, d);
