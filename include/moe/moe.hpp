@@ -9,6 +9,7 @@
 #include "moe/flops.hpp"
 #include "moe/formats.hpp"
 #include "moe/generate.hpp"
+#include "moe/memory_plan.hpp"
 #include "moe/metadata.hpp"
 #include "moe/model.hpp"
 #include "moe/outline.hpp"

@@ -5,6 +5,7 @@
 #include "moe/detail/attention.hpp"
 #include "moe/eval/ai_index.hpp"
 #include "moe/eval/chat_prompts.hpp"
+#include "moe/eval/cost_model.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/run_report.hpp"
 #include "moe/eval/session_model.hpp"
@@ -45,6 +46,12 @@ inline const moe::FormatInfo format_info{.format = moe::Format::f16};
 inline const moe::FormatUse format_use{.bytes = 1};
 inline const moe::GgufVocabulary gguf_vocabulary{.model = "gpt2"};
 inline const moe::ExpertOptions expert_options{.expert_mass = 0.5};
+inline const moe::ExpertTraffic expert_traffic{.hits = 1};
+inline const moe::MemoryPlan memory_plan{.limit = 1};
+inline const moe::MemoryRequest memory_request{.limit = 1};
+inline const moe::PackedSizes packed_sizes{.always = 1};
+inline const eval::CostOptions cost_options{.max_length = 1};
+inline const eval::RunCost run_cost{.requests = 1};
 inline const moe::ExpertLoad expert_load{.expert_count = 1};
 inline const moe::LoadOptions load_options{.content_hash = moe::sha256};
 inline const moe::LoadStatistics load_statistics{.entropy = 1.0};
