@@ -12,6 +12,7 @@
 #include "support/json_text.hpp"
 #include "support/output_file.hpp"
 #include "support/same_file.hpp"
+#include "tools/common/kv_option.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
 
@@ -27,7 +28,8 @@ using Clock = std::chrono::steady_clock;
 constexpr char kExamples[] =
     "\n"
     "Token i is (7919*i + 13) % (vocab - 8) + 4. pp N: one step of N tokens, logits of the last one only. "
-    "tg N: one token untimed, then N tokens one by one. Figures are medians of the repetitions. The limit "
+    "tg N: one token untimed, then N tokens one by one. With --depth both start behind that many tokens. Figures are "
+    "medians of the repetitions. The limit "
     "is what this machine's memory and arithmetic allow, measured in the same run; a model that fits in "
     "the caches may be faster than memory.\n"
     R"(
@@ -35,6 +37,7 @@ Examples:
   moe-bench --model model.gguf
   moe-bench --model model.gguf --pp 16,128 --tg 64 --threads 2 --reps 5
   moe-bench --model model.gguf --pp 512 --tg 32 --profile
+  moe-bench --model model.gguf --pp "" --tg 32 --depth 8000 --kv q8_0
   moe-bench --model model.gguf --no-peaks --json -      # the last line is JSON
 
 Exit status: 0 done, 1 the model cannot be used, 2 wrong usage, 3 internal or out of memory, 130 interrupted.)";
@@ -72,8 +75,12 @@ class Bench {
  private:
   std::int64_t longest() const {
     std::int64_t n = 8;
-    for (const Item& item : speeds_.items) n = std::max(n, item.count + (item.prefill ? 0 : 1));
+    for (const Item& item : speeds_.items) n = std::max(n, before(item) + item.count);
     return n;
+  }
+  /// Tokens in the cache before an item: decoding needs one.
+  std::int64_t before(const Item& item) const {
+    return item.prefill ? options_.depth : std::max<std::int64_t>(1, options_.depth);
   }
 
   Result<void> check() const {
@@ -95,7 +102,7 @@ class Bench {
     o.threads = pool_;
     o.cancelled = cli::interrupted;
     speeds_.threads = o.threads.worker_count;
-    kv_ = o.kv;
+    o.kv = options_.kv;
     auto made = moe::Session::create(speeds_.model, o);
     if (!made) return moe::forward(made);
     session_ = std::move(*made);
@@ -117,18 +124,20 @@ class Bench {
     return {};
   }
 
-  /// An empty sequence, or one with the token after which an item decodes.
+  /// A sequence with the tokens before the item, which are computed once in each session.
   Result<void> begin(const Item& item) {
-    if (auto ok = session_->rewind(sequence_, 0); !ok || item.prefill) return ok;
-    return step(0, 1);
+    const auto length = session_->length(sequence_);
+    if (!length) return moe::forward(length);
+    if (*length >= before(item)) return session_->rewind(sequence_, before(item));
+    return step(*length, before(item) - *length);
   }
 
   /// Calls `body` with the tokens of each measured step.
   template <class Body>
-  static Result<void> for_each_step(const Item& item, Body&& body) {
-    if (item.prefill) return body(std::int64_t{0}, item.count);
-    for (std::int64_t i = 1; i <= item.count; ++i)
-      if (auto ok = body(i, std::int64_t{1}); !ok) return ok;
+  Result<void> for_each_step(const Item& item, Body&& body) const {
+    if (item.prefill) return body(before(item), item.count);
+    for (std::int64_t i = 0; i < item.count; ++i)
+      if (auto ok = body(before(item) + i, std::int64_t{1}); !ok) return ok;
     return {};
   }
   Result<void> run_steps(const Item& item) {
@@ -147,7 +156,7 @@ class Bench {
       if (auto ok = begin(item); !ok) return ok;
       const auto done = for_each_step(item, [&](std::int64_t begin, std::int64_t count) {
         auto ok = step(begin, count);
-        if (ok) item.demands += moe::step_demand(model_, kv_, begin, count, session_->routing());
+        if (ok) item.demands += moe::step_demand(model_, options_.kv, begin, count, session_->routing());
         return ok;
       });
       if (!done) return done;
@@ -209,7 +218,6 @@ class Bench {
   std::unique_ptr<moe::Session> session_;
   moe::Sequence sequence_ = 0;
   std::vector<moe::TokenId> tokens_;
-  moe::KvType kv_ = moe::KvType::f16;
 };
 
 Result<void> run(const Options& options) {
@@ -254,12 +262,16 @@ Result<void> run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
+  std::string kv;
   CLI::App app("Measures tokens per second of a model, and the machine's limits.", "moe-bench");
   app.footer(kExamples);
   constexpr moe::Bounds<std::int64_t> kCount{1, 9999999};
   cli::add_path(app, "--model", options.model, "a .gguf file or a Hugging Face directory")->required();
   cli::add_numbers(app, "--pp", options.pp, kCount, "prefill lengths, \"\" for none (16,128,512)");
   cli::add_numbers(app, "--tg", options.tg, kCount, "numbers of tokens decoded one by one, \"\" for none (32)");
+  cli::add_number(app, "--depth", options.depth, moe::Bounds<std::int64_t>{0, 9999999},
+                  "tokens in the cache before every item, untimed (0)");
+  cli::add_kv(app, kv);
   cli::add_threads(app, options.threads);
   cli::add_number(app, "--reps", options.repetitions, moe::Bounds<std::int32_t>{1, 1000},
                   "repetitions of every item (3)");
@@ -268,5 +280,8 @@ int main(int argc, char** argv) {
                "where the workers' time goes: a roofline table by layer kind for each item")
       ->excludes(no_peaks);
   cli::add_path(app, "--json", options.json, "write JSON to a file; - prints it as the last line");
-  return cli::run(app, argc, argv, [&] { return run(options); });
+  return cli::run(app, argc, argv, [&] {
+    options.kv = cli::kv_of(kv, moe::Precision::automatic);
+    return run(options);
+  });
 }

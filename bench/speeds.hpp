@@ -19,6 +19,8 @@ struct Options {
   std::vector<std::int64_t> pp = {16, 128, 512}, tg = {32};
   std::int32_t threads = 0;
   std::int32_t repetitions = 3;
+  std::int64_t depth = 0;  // tokens in the cache before each item
+  moe::KvType kv = moe::KvType::f16;
   bool no_peaks = false;
   bool profile = false;
 };

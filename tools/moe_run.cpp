@@ -14,6 +14,7 @@
 #include "token_text.hpp"
 #include "tools/chat/chat.hpp"
 #include "tools/chat/chat_options.hpp"
+#include "tools/common/kv_option.hpp"
 #include "tools/common/npy_file.hpp"
 #include "tools/common/numbers.hpp"
 #include "tools/common/program.hpp"
@@ -350,8 +351,7 @@ int main(int argc, char** argv) {
   cli::add_path(app, "--routing", o.routing, "write the chosen experts and their weights as JSON");
   app.add_option("--precision", precision, "auto or reference (float32 activations)")
       ->check(CLI::IsMember({"auto", "reference"}));
-  app.add_option("--kv", kv, "type of the cache: f32, f16, bf16 (f16; f32 with --precision reference)")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  cli::add_kv(app, kv);
   cli::add_threads(app, o.threads);
   app.final_callback([&] { check_sources(o, prompt->count() + tokens->count()); });
   app.footer(
@@ -364,9 +364,7 @@ int main(int argc, char** argv) {
   return cli::run(app, argc, argv, [&]() -> Result<void> {
     o.raw_ids = tokens->count() > 0;
     if (precision == "reference") o.precision = moe::Precision::reference;
-    // Float32 is what reference figures were computed with; float16 halves what decoding reads.
-    if (kv.empty()) kv = precision == "reference" ? "f32" : "f16";
-    o.kv = kv == "f32" ? moe::KvType::f32 : kv == "bf16" ? moe::KvType::bf16 : moe::KvType::f16;
+    o.kv = cli::kv_of(kv, o.precision);
     return run(o);
   });
 }
