@@ -4,16 +4,16 @@
 #include <filesystem>
 #include <tuple>
 
+#include "tools/common/kv_option.hpp"
+
 namespace eval_rows {
 namespace {
 
 constexpr const char* kChatKey = "chat_template";
 
 moe::Result<moe::KvType> kv_of(const std::string& text) {
-  if (text == "f32") return moe::KvType::f32;
-  if (text == "f16") return moe::KvType::f16;
-  if (text == "bf16") return moe::KvType::bf16;
-  return moe::fail(moe::ErrorCode::bad_argument, "--kv '" + text + "': expected f32, f16 or bf16");
+  if (const auto type = moe::kv_type_named(text)) return *type;
+  return moe::fail(moe::ErrorCode::bad_argument, "--kv '" + text + "': expected f32, f16, bf16 or q8_0");
 }
 
 moe::Result<moe::Precision> precision_of(const std::string& text) {
@@ -171,10 +171,6 @@ moe::Result<std::vector<Setting>> settings_of(const Options& o, const Sweeps& sw
   std::vector<Setting> rows;
   const auto precision = precision_of(o.precision);
   if (!precision) return moe::forward(precision);
-  const auto kv = o.kv.empty() ? moe::Result<moe::KvType>(*precision == moe::Precision::reference ? moe::KvType::f32
-                                                                                                  : moe::KvType::f16)
-                               : kv_of(o.kv);
-  if (!kv) return moe::forward(kv);
   const auto experts = eval_experts::setting_of(o.experts, sweeps.find("expert_mass") != nullptr);
   if (!experts) return moe::forward(experts);
   std::vector<Setting> models;
@@ -182,7 +178,7 @@ moe::Result<std::vector<Setting>> settings_of(const Options& o, const Sweeps& sw
   for (const std::string& model : o.models) {
     Setting row = row_of(model, *experts);
     if (row.path.empty()) return moe::fail(moe::ErrorCode::bad_argument, "--model '" + model + "': the path is empty");
-    row.precision = *precision, row.kv = *kv;
+    row.precision = *precision, row.kv = cli::kv_of(o.kv, *precision);
     if (chat.any) row.chat = chat.setting;
     paths.push_back(row.path);
     models.push_back(std::move(row));

@@ -15,6 +15,7 @@
 #include "support/output_file.hpp"
 #include "support/same_file.hpp"
 #include "tools/common/fit_memory.hpp"
+#include "tools/common/kv_option.hpp"
 #include "tools/common/memory_options.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
@@ -31,7 +32,8 @@ using Clock = std::chrono::steady_clock;
 constexpr char kExamples[] =
     "\n"
     "Token i is (7919*i + 13) % (vocab - 8) + 4. pp N: one step of N tokens, logits of the last one only. "
-    "tg N: one token untimed, then N tokens one by one. Figures are medians of the repetitions. The limit "
+    "tg N: one token untimed, then N tokens one by one. With --depth both start behind that many tokens. Figures are "
+    "medians of the repetitions. The limit "
     "is what this machine's memory and arithmetic allow, measured in the same run; a model that fits in "
     "the caches may be faster than memory.\n"
     R"(
@@ -39,6 +41,7 @@ Examples:
   moe-bench --model model.gguf
   moe-bench --model model.gguf --pp 16,128 --tg 64 --threads 2 --reps 5
   moe-bench --model model.gguf --pp 512 --tg 32 --profile
+  moe-bench --model model.gguf --pp "" --tg 32 --depth 8000 --kv q8_0
   moe-bench --model model.gguf --no-peaks --json -      # the last line is JSON
   moe-bench --model model.gguf --tg 32 --pp 4096 --memory 8G --pack-cache packs
 
@@ -79,8 +82,12 @@ class Bench {
  private:
   std::int64_t longest() const {
     std::int64_t n = 8;
-    for (const Item& item : speeds_.items) n = std::max(n, item.count + (item.prefill ? 0 : 1));
+    for (const Item& item : speeds_.items) n = std::max(n, before(item) + item.count);
     return n;
+  }
+  /// Tokens in the cache before an item: decoding needs one.
+  std::int64_t before(const Item& item) const {
+    return item.prefill ? options_.depth : std::max<std::int64_t>(1, options_.depth);
   }
 
   Result<void> check() const {
@@ -103,7 +110,7 @@ class Bench {
     if (speeds_.memory) o.chunk_tokens = speeds_.memory->chunk_tokens;
     o.cancelled = cli::interrupted;
     speeds_.threads = o.threads.worker_count;
-    kv_ = o.kv;
+    o.kv = options_.kv;
     auto made = moe::Session::create(speeds_.model, o);
     if (!made) return moe::forward(made);
     session_ = std::move(*made);
@@ -125,18 +132,20 @@ class Bench {
     return {};
   }
 
-  /// An empty sequence, or one with the token after which an item decodes.
+  /// A sequence with the tokens before the item, which are computed once in each session.
   Result<void> begin(const Item& item) {
-    if (auto ok = session_->rewind(sequence_, 0); !ok || item.prefill) return ok;
-    return step(0, 1);
+    const auto length = session_->length(sequence_);
+    if (!length) return moe::forward(length);
+    if (*length >= before(item)) return session_->rewind(sequence_, before(item));
+    return step(*length, before(item) - *length);
   }
 
   /// Calls `body` with the tokens of each measured step.
   template <class Body>
-  static Result<void> for_each_step(const Item& item, Body&& body) {
-    if (item.prefill) return body(std::int64_t{0}, item.count);
-    for (std::int64_t i = 1; i <= item.count; ++i)
-      if (auto ok = body(i, std::int64_t{1}); !ok) return ok;
+  Result<void> for_each_step(const Item& item, Body&& body) const {
+    if (item.prefill) return body(before(item), item.count);
+    for (std::int64_t i = 0; i < item.count; ++i)
+      if (auto ok = body(before(item) + i, std::int64_t{1}); !ok) return ok;
     return {};
   }
   Result<void> run_steps(const Item& item) {
@@ -155,7 +164,7 @@ class Bench {
       if (auto ok = begin(item); !ok) return ok;
       const auto done = for_each_step(item, [&](std::int64_t begin, std::int64_t count) {
         auto ok = step(begin, count);
-        if (ok) item.demands += moe::step_demand(model_, kv_, begin, count, session_->routing());
+        if (ok) item.demands += moe::step_demand(model_, options_.kv, begin, count, session_->routing());
         return ok;
       });
       if (!done) return done;
@@ -236,7 +245,6 @@ class Bench {
   std::unique_ptr<moe::Session> session_;
   moe::Sequence sequence_ = 0;
   std::vector<moe::TokenId> tokens_;
-  moe::KvType kv_ = moe::KvType::f16;
 };
 
 // Prompts that are longer than an ordinary step are whole passes.
@@ -246,10 +254,11 @@ moe::MemoryRequest memory_request(const Options& options, const moe::ParallelFor
   moe::MemoryRequest request;
   request.limit = options.memory;
   request.whole_passes = longest > request.session.chunk_tokens;
+  request.session.kv = options.kv;
   request.session.threads = threads;
   request.session.chunk_tokens = std::clamp(longest, request.session.chunk_tokens, moe::kMaxChunkTokens);
   for (const std::int64_t n : options.tg) longest = std::max(longest, n + 1);
-  request.session.max_tokens = longest;
+  request.session.max_tokens = longest + options.depth;
   return request;
 }
 
@@ -299,12 +308,16 @@ Result<void> run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
+  std::string kv;
   CLI::App app("Measures tokens per second of a model, and the machine's limits.", "moe-bench");
   app.footer(kExamples);
   constexpr moe::Bounds<std::int64_t> kCount{1, 9999999};
   cli::add_path(app, "--model", options.model, "a .gguf file or a Hugging Face directory")->required();
   cli::add_numbers(app, "--pp", options.pp, kCount, "prefill lengths, \"\" for none (16,128,512)");
   cli::add_numbers(app, "--tg", options.tg, kCount, "numbers of tokens decoded one by one, \"\" for none (32)");
+  cli::add_number(app, "--depth", options.depth, moe::Bounds<std::int64_t>{0, 9999999},
+                  "tokens in the cache before every item, untimed (0)");
+  cli::add_kv(app, kv);
   cli::add_threads(app, options.threads);
   cli::add_pack_cache(app, options.pack);
   cli::add_memory(app, options.memory);
@@ -315,5 +328,8 @@ int main(int argc, char** argv) {
                "where the workers' time goes: a roofline table by layer kind for each item")
       ->excludes(no_peaks);
   cli::add_path(app, "--json", options.json, "write JSON to a file; - prints it as the last line");
-  return cli::run(app, argc, argv, [&] { return run(options); });
+  return cli::run(app, argc, argv, [&] {
+    options.kv = cli::kv_of(kv, moe::Precision::automatic);
+    return run(options);
+  });
 }

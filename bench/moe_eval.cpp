@@ -12,6 +12,7 @@
 #include "bench/report_command.hpp"
 #include "bench/search_command.hpp"
 #include "bench/store_commands.hpp"
+#include "tools/common/kv_option.hpp"
 #include "tools/common/memory_options.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/terminal.hpp"
@@ -193,8 +194,7 @@ void add_options(CLI::App& app, Options& o) {
   cli::add_threads(app, o.threads);
   cli::add_pack_cache(app, o.pack);
   app.add_option("--precision", o.precision, "auto (int8 activations, the default) or reference (float32)");
-  app.add_option("--kv", o.kv,
-                 "type of the key/value cache: f32, f16 or bf16 (default f16; f32 with --precision reference)");
+  cli::add_kv(app, o.kv);
   eval_experts::add_options(app, o.experts);
   app.add_option("--sweep", o.sweeps,
                  "KEY=V1,V2,...: a row for each value of top_k, expert_mass, expert_mass_variant, precision, kv or "

@@ -48,9 +48,10 @@ std::vector<StageRow> stage_rows(const Item& item, std::int32_t repetitions) {
 
 std::string table(const Options& options, const Speeds& speeds) {
   std::string out;
-  out += fmt::format("{}: {} {}, {} threads, {}, {} repetitions\n", moe::printable(options.model),
+  out += fmt::format("{}: {} {}, {} threads, {}, {} repetitions, cache {}{}\n", moe::printable(options.model),
                      speeds.model->config().family, moe::printable(speeds.model->info().format_summary), speeds.threads,
-                     isa_name(), options.repetitions);
+                     isa_name(), options.repetitions, name_of(options.kv),
+                     options.depth > 0 ? fmt::format(" with {} tokens before", options.depth) : "");
   if (!options.no_peaks) {
     const auto line = [&out](const Peaks& p, const char* note) {
       out += fmt::format("peak, {} thread{}: int8 {:.0f} GOP/s ({}), float32 {:.0f} GFLOP/s, read {:.1f} GB/s{}\n",
@@ -149,6 +150,8 @@ ordered_json to_json(const Options& options, const Speeds& speeds) {
   out["isa"] = isa_name();
   out["threads"] = speeds.threads;
   out["reps"] = options.repetitions;
+  out["kv"] = name_of(options.kv);
+  out["depth"] = options.depth;
   out["numerics_version"] = moe::kNumericsVersion;
   for (const Item& item : speeds.items) {
     ordered_json j{{"item", item.kind() + std::to_string(item.count)},

@@ -25,6 +25,8 @@ struct Options {
   cli::PackCache pack;
   std::int64_t memory = 0;
   std::int32_t repetitions = 3;
+  std::int64_t depth = 0;  // tokens in the cache before each item
+  moe::KvType kv = moe::KvType::f16;
   bool no_peaks = false;
   bool profile = false;
 };

@@ -47,7 +47,7 @@ extern "C" {
 #endif
 
 /* Grows by one with each addition to this file; existing entries never change. moe_abi_version() is the library's. */
-#define MOE_ABI_VERSION 1
+#define MOE_ABI_VERSION 2
 
 /* Length of a text that ends with a zero byte. */
 #define MOE_TEXT (-1)
@@ -280,6 +280,7 @@ MOE_C_API moe_status moe_chat_encode(const moe_model* model, const char* message
 #define MOE_KV_F32 0
 #define MOE_KV_F16 1
 #define MOE_KV_BF16 2
+#define MOE_KV_Q8_0 3 /* since MOE_ABI_VERSION 2: int8, a scale for each 32 values; MLA's rotated key part is f16 */
 
 typedef struct moe_session_options {
   uint32_t struct_size;

@@ -14,7 +14,7 @@ using moe::MlaForm;
 using moe::ModelConfig;
 
 Limit limit_of(const Facts& f, std::int64_t touched_bytes, bool int8) {
-  const double bytes = static_cast<double>(touched_bytes + 2 * f.cache_values * f.context);
+  const double bytes = static_cast<double>(touched_bytes + f.cache_at_context(moe::KvType::f16));
   const double reading = bytes / f.peaks->read_bytes;
   const double computing = static_cast<double>(f.flops_per_token) / (int8 ? f.peaks->int8_ops : f.peaks->float_ops) +
                            static_cast<double>(f.attention_decode_absorbed) / f.peaks->float_ops;
@@ -64,7 +64,6 @@ Facts gather(moe::ModelInfo info, std::int64_t context) {
   ModelConfig seeing_all = c;
   seeing_all.sliding_layers.clear();
   f.attention_decode_all_keys = moe::attention_flops(seeing_all, context, MlaForm::expanded);
-  f.cache_values = moe::cache_values_per_token(c);
   f.info = std::move(info);
   return f;
 }

@@ -21,9 +21,10 @@ struct Facts {
   std::int64_t attention_decode_absorbed = 0;  ///< the same in the form that runs; equal without latent attention
   std::int64_t attention_decode_all_keys = 0;  ///< as if no layer had a window
   std::int64_t attention_prefill_mean = 0;     ///< one token of a prefill, at half of the context
-  std::int64_t cache_values = 0;               ///< per token
   std::optional<moe_bench::Peaks> peaks;
   bool config_only() const { return info.formats.empty(); }
+  std::int64_t cache_per_token(moe::KvType type) const { return moe::cache_bytes_per_token(info.config, type); }
+  std::int64_t cache_at_context(moe::KvType type) const { return context * cache_per_token(type); }
 };
 
 /// The most tokens per second that decoding one sequence at this context can reach: every touched byte is read once per

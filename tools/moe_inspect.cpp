@@ -23,6 +23,7 @@ using inspect::Facts;
 using inspect::Limit;
 using inspect::limit_of;
 using moe::Format;
+using moe::KvType;
 using moe::ModelConfig;
 
 /// Formats that a model without weights is sized for.
@@ -143,8 +144,11 @@ void add_work(Lines& out, const Facts& f) {
                   (f.attention_decode_absorbed != f.attention_decode
                        ? "; " + flops_text(f.attention_decode_absorbed) + " in the absorbed form that runs"
                        : ""));
-  out.add("cache", bytes_text(2 * f.cache_values) + " per token as f16 or bf16, " + bytes_text(4 * f.cache_values) +
-                       " as f32; " + bytes_text(2 * f.cache_values * f.context) + " at " + at + " tokens (f16)");
+  out.add("cache", bytes_text(f.cache_per_token(KvType::f16)) + " per token as f16 or bf16, " +
+                       bytes_text(f.cache_per_token(KvType::f32)) + " as f32, " +
+                       bytes_text(f.cache_per_token(KvType::q8_0)) + " as q8_0; " +
+                       bytes_text(f.cache_at_context(KvType::f16)) + " at " + at + " tokens (f16), " +
+                       bytes_text(f.cache_at_context(KvType::q8_0)) + " (q8_0)");
 }
 
 /// Of a configuration alone: what its weights would take in some formats.
@@ -156,7 +160,7 @@ void add_possible_weights(Lines& out, const Facts& f) {
     out.add(
         "  " + std::string(moe::name_of(format)),
         bytes_text(moe::weight_bytes_stored(c, bytes_as(format))) + " / " + bytes_text(touched) + ", " +
-            bytes_text(touched + 2 * f.cache_values * f.context) +
+            bytes_text(touched + f.cache_at_context(KvType::f16)) +
             (f.peaks ? "; at most " + limit_text(limit_of(f, touched, moe::multiplies_int8(format))) : std::string{}));
   }
 }
@@ -168,7 +172,7 @@ void add_weights(Lines& out, const Facts& f) {
     out.add("  " + use.name, bytes_text(use.bytes) + " in " + number(use.tensor_count) +
                                  (use.tensor_count == 1 ? " tensor" : " tensors"));
   out.add("touched", bytes_text(f.info.touched_bytes) + " of weights per decoded token, " +
-                         bytes_text(f.info.touched_bytes + 2 * f.cache_values * f.context) + " with the cache at " +
+                         bytes_text(f.info.touched_bytes + f.cache_at_context(KvType::f16)) + " with the cache at " +
                          at + " tokens (f16)");
   if (f.peaks)
     out.add("limit", limit_text(limit_of(f)) + " decoding one sequence at " + at + " tokens, by this machine's peaks");
@@ -221,11 +225,10 @@ json as_json(const std::string& path, const Facts& f) {
                             {"attention_decode_absorbed", f.attention_decode_absorbed},
                             {"attention_decode_all_keys", f.attention_decode_all_keys},
                             {"attention_prefill_mean", f.attention_prefill_mean}};
-  out["cache_bytes_per_token"] = {
-      {"f32", 4 * f.cache_values}, {"f16", 2 * f.cache_values}, {"bf16", 2 * f.cache_values}};
-  out["cache_bytes_at_context"] = {{"f32", 4 * f.cache_values * f.context},
-                                   {"f16", 2 * f.cache_values * f.context},
-                                   {"bf16", 2 * f.cache_values * f.context}};
+  for (const KvType type : moe::kKvTypes) {
+    out["cache_bytes_per_token"][std::string(name_of(type))] = f.cache_per_token(type);
+    out["cache_bytes_at_context"][std::string(name_of(type))] = f.cache_at_context(type);
+  }
   if (f.config_only()) {
     for (const Format format : kSizedFor)
       out["weight_bytes_as"][std::string(moe::name_of(format))] = {

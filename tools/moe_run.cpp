@@ -11,6 +11,7 @@
 #include "tools/chat/chat.hpp"
 #include "tools/chat/chat_options.hpp"
 #include "tools/common/fit_memory.hpp"
+#include "tools/common/kv_option.hpp"
 #include "tools/common/memory_options.hpp"
 #include "tools/common/numbers.hpp"
 #include "tools/common/program.hpp"
@@ -215,8 +216,7 @@ int main(int argc, char** argv) {
   cli::add_path(app, "--routing", o.routing, "write the chosen experts and their weights as JSON");
   app.add_option("--precision", precision, "auto or reference (float32 activations)")
       ->check(CLI::IsMember({"auto", "reference"}));
-  app.add_option("--kv", kv, "type of the cache: f32, f16, bf16 (f16; f32 with --precision reference)")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  cli::add_kv(app, kv);
   cli::add_threads(app, o.threads);
   cli::add_pack_cache(app, o.pack);
   cli::add_memory(app, o.memory);
@@ -232,9 +232,7 @@ int main(int argc, char** argv) {
   return cli::run(app, argc, argv, [&]() -> Result<void> {
     o.raw_ids = tokens->count() > 0;
     if (precision == "reference") o.precision = moe::Precision::reference;
-    // Float32 is what reference figures were computed with; float16 halves what decoding reads.
-    if (kv.empty()) kv = precision == "reference" ? "f32" : "f16";
-    o.kv = kv == "f32" ? moe::KvType::f32 : kv == "bf16" ? moe::KvType::bf16 : moe::KvType::f16;
+    o.kv = cli::kv_of(kv, o.precision);
     return run(o);
   });
 }

@@ -15,6 +15,7 @@
 #include "support/text_file.hpp"
 #include "tools/common/chat_template.hpp"
 #include "tools/common/fit_memory.hpp"
+#include "tools/common/kv_option.hpp"
 #include "tools/common/memory_options.hpp"
 #include "tools/common/numbers.hpp"
 #include "tools/common/program.hpp"
@@ -187,8 +188,7 @@ void add_model_options(CLI::App& app, Options& o) {
                "sampling defaults come from generation_config.json (OpenAI's defaults)");
   app.add_option("--precision", o.precision, "auto or reference (float32 activations)")
       ->check(CLI::IsMember({"auto", "reference"}));
-  app.add_option("--kv", o.kv, "type of the cache: f32, f16, bf16 (f16; f32 with --precision reference)")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  cli::add_kv(app, o.kv);
   cli::add_threads(app, o.threads);
   cli::add_pack_cache(app, o.pack);
   cli::add_memory(app, o.memory);
@@ -272,8 +272,7 @@ int main(int argc, char** argv) {
       "Exit status: 0 stopped, 1 bad input, 2 wrong usage, 3 internal or out of memory, 130 ended by a second signal.");
   return cli::run(app, argc, argv, [&]() -> Result<void> {
     if (o.precision == "reference") o.server.session.precision = moe::Precision::reference;
-    if (o.kv.empty()) o.kv = o.precision == "reference" ? "f32" : "f16";
-    o.server.session.kv = o.kv == "f32" ? moe::KvType::f32 : o.kv == "bf16" ? moe::KvType::bf16 : moe::KvType::f16;
+    o.server.session.kv = cli::kv_of(o.kv, o.server.session.precision);
     return run(o);
   });
 }

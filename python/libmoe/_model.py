@@ -31,7 +31,8 @@ class Model:
     ``path``: a .gguf file, a directory that holds one, or a Hugging Face directory.
     ``threads``: that compute; 0: MOE_THREADS or, where it is unset, the processors this process may use.
     ``precision``: "auto" (int8 activations against integer formats) or "reference".
-    ``kv``: what the cache holds: "f32", "f16" or "bf16"; by default f16, and f32 with "reference".
+    ``kv``: what the cache holds: "f32", "f16", "bf16" or "q8_0" (half of f16's memory); by default f16, and f32
+    with "reference".
     ``cache_tokens``: room of the cache of generate(), chat() and score(); 0: the model's context. It grows as needed.
     ``top_k``: experts per token, one number or one for each MoE layer; ``expert_mass``: share of the weights that is
     kept. Both: as the model says.
@@ -47,7 +48,7 @@ class Model:
         threads: int = 0,
         *,
         precision: Literal["auto", "reference"] = "auto",
-        kv: Literal["f32", "f16", "bf16"] | None = None,
+        kv: Literal["f32", "f16", "bf16", "q8_0"] | None = None,
         cache_tokens: int = 0,
         top_k: int | Sequence[int] | None = None,
         expert_mass: float | None = None,
@@ -302,7 +303,7 @@ class Model:
         self,
         *,
         precision: Literal["auto", "reference"] | None = None,
-        kv: Literal["f32", "f16", "bf16"] | None = None,
+        kv: Literal["f32", "f16", "bf16", "q8_0"] | None = None,
         cache_tokens: int = 0,
         record_routing: bool = False,
     ) -> Session:
@@ -353,7 +354,7 @@ class Model:
 def _settings(precision: str, kv: str, cache_tokens: int) -> SessionSettings:
     return SessionSettings(
         _check.choice("precision", precision, ("auto", "reference")),
-        _check.choice("kv", kv, ("f32", "f16", "bf16")),
+        _check.choice("kv", kv, ("f32", "f16", "bf16", "q8_0")),
         _check.integer("cache_tokens", cache_tokens),
     )
 

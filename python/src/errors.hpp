@@ -24,8 +24,8 @@ T unwrap(moe::Result<T> result) {
 }
 
 /// The value of an enum by its name_of(). Errors: bad_argument listing the names.
-template <class Enum>
-Enum enum_of(const char* what, const std::string& name, std::initializer_list<Enum> values) {
+template <class Enum, std::size_t N>
+Enum enum_of(const char* what, const std::string& name, const Enum (&values)[N]) {
   std::string known;
   for (const Enum value : values) {
     if (name_of(value) == name) return value;

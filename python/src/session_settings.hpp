@@ -19,7 +19,7 @@ struct SessionSettings {
 inline moe::SessionOptions session_options(const SessionSettings& settings) {
   moe::SessionOptions options;
   options.precision = enum_of("precision", settings.precision, {moe::Precision::automatic, moe::Precision::reference});
-  options.kv = enum_of("kv", settings.kv, {moe::KvType::f32, moe::KvType::f16, moe::KvType::bf16});
+  options.kv = enum_of("kv", settings.kv, moe::kKvTypes);
   if (settings.cache_tokens < 0)
     raise(moe::ErrorCode::bad_argument,
           "cache_tokens is " + std::to_string(settings.cache_tokens) + ", expected at least 0");

@@ -20,7 +20,7 @@ WRONG = [
     (lambda m, s: libmoe.Model(NANO, True), TypeError, "threads is True"),
     (lambda m, s: libmoe.Model(NANO, -1), libmoe.ArgumentError, "threads is -1, expected an integer of at least 0"),
     (lambda m, s: libmoe.Model(NANO, 2**80), libmoe.ArgumentError, "threads is 12089"),
-    (lambda m, s: libmoe.Model(NANO, kv=16), TypeError, "kv is 16, expected one of 'f32', 'f16', 'bf16'"),
+    (lambda m, s: libmoe.Model(NANO, kv=16), TypeError, "kv is 16, expected one of 'f32', 'f16', 'bf16', 'q8_0'"),
     (lambda m, s: libmoe.Model(NANO, precision=None), TypeError, "precision is None"),
     (lambda m, s: libmoe.Model(NANO, cache_tokens=-5), libmoe.ArgumentError, "cache_tokens is -5"),
     (lambda m, s: libmoe.Model(NANO, cache_tokens="many"), TypeError, "cache_tokens is 'many'"),

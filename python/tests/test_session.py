@@ -118,7 +118,7 @@ def test_routing(model, ids):
 def test_kv_types_and_precisions(model, ids):
     found = {}
     for precision in ("auto", "reference"):
-        for kv in ("f32", "f16", "bf16"):
+        for kv in ("f32", "f16", "bf16", "q8_0"):
             session = model.session(precision=precision, kv=kv)
             found[precision, kv] = session.step(session.open(), ids).copy()
     assert len({a.tobytes() for a in found.values()}) > 1

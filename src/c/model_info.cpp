@@ -75,12 +75,9 @@ std::string info_json(const ModelInfo& info, const Model* model) {
       .add("weights", weight_flops_per_token(c))
       .add("weights_without_head", weight_flops_per_token(c, HeadFlops::exclude))
       .close('}');
-  const std::int64_t values = cache_values_per_token(c);
-  out.open("cache_bytes_per_token", '{')
-      .add("f32", 4 * values)
-      .add("f16", 2 * values)
-      .add("bf16", 2 * values)
-      .close('}');
+  out.open("cache_bytes_per_token", '{');
+  for (const KvType type : kKvTypes) out.add(name_of(type), cache_bytes_per_token(c, type));
+  out.close('}');
   add_weights(out, info);
   out.open("chat_templates", '[');
   for (const auto& named : info.chat_templates.texts) out.value(named.first);

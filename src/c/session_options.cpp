@@ -16,7 +16,7 @@ moe_session_options default_options() {
 }  // namespace
 
 static_assert(static_cast<int>(KvType::f32) == MOE_KV_F32 && static_cast<int>(KvType::f16) == MOE_KV_F16);
-static_assert(static_cast<int>(KvType::bf16) == MOE_KV_BF16);
+static_assert(static_cast<int>(KvType::bf16) == MOE_KV_BF16 && static_cast<int>(KvType::q8_0) == MOE_KV_Q8_0);
 static_assert(static_cast<int>(Precision::reference) == MOE_PRECISION_REFERENCE);
 
 Result<SessionOptions> session_options(const moe_session_options* given, moe_session_options& read) {
@@ -26,7 +26,7 @@ Result<SessionOptions> session_options(const moe_session_options* given, moe_ses
   SessionOptions out;
   const auto precision = read_choice(read.precision, Precision::reference, "moe_session_options.precision");
   if (!precision) return forward(precision);
-  const auto kv = read_choice(read.kv, KvType::bf16, "moe_session_options.kv");
+  const auto kv = read_choice(read.kv, KvType::q8_0, "moe_session_options.kv");
   if (!kv) return forward(kv);
   out.precision = *precision;
   out.kv = *kv;

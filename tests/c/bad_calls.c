@@ -199,7 +199,7 @@ int main(int argc, char** argv) {
   OK(moe_model_load(argv[1], MOE_TEXT, NULL, &model, &error));
   of_model(model);
   moe_session_options_init(&options, sizeof options);
-  options.kv = 3;
+  options.kv = MOE_KV_Q8_0 + 1;
   BAD("kv", moe_session_create(model, &options, &session, &error));
   options.kv = MOE_KV_F32;
   options.chunk_tokens = 0;

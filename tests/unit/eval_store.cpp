@@ -60,7 +60,7 @@ TEST_CASE("another model, precision, cache type, tokenizer or version asks anew;
     REQUIRE(evaluate(task, stored).has_value());
   }
   CHECK(missing_answers(task, scratch / "runs.db") == 0);
-  std::vector<StoreSetting> others(10, kSetting);
+  std::vector<StoreSetting> others(11, kSetting);
   others[0].model_hash = "other";
   others[1].formats = "4 q4_0";
   others[2].precision = moe::Precision::reference;
@@ -71,6 +71,7 @@ TEST_CASE("another model, precision, cache type, tokenizer or version asks anew;
   others[7].numerics_version += 1;
   others[8].chat = "a template";
   others[9].experts = "top_k=2 expert_mass=0.9 plain";
+  others[10].kv = moe::KvType::q8_0;
   for (std::size_t i = 0; i < others.size(); ++i) {
     CAPTURE(i);
     CHECK(missing_answers(task, scratch / "runs.db", others[i]) == 8);

@@ -331,6 +331,8 @@ TEST_CASE("moe-inspect's JSON carries the closed forms") {
   CHECK(all["parameters"]["total"] == 671026419200);
   CHECK(all["experts"]["routed"] == 256);
   CHECK(all["cache_bytes_per_token"]["f16"] == 61 * 576 * 2);
+  CHECK(all["cache_bytes_per_token"]["q8_0"] == 61 * (512 + 512 / 32 * 2 + 64 * 2));
+  CHECK(all["cache_bytes_at_context"]["q8_0"] == 61LL * (512 + 512 / 32 * 2 + 64 * 2) * 4096);
   CHECK(all["flops_per_token"]["attention_decode"] == 61LL * 128 * 320 * 2 * 4096);
   const auto text = run(scratch, MOE_INSPECT, {kModel});
   CHECK(text.status == 0);
