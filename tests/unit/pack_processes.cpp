@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "moe/unfinished_files.hpp"
+#include "program.hpp"
 #include "unit/packed_model.hpp"
 
 namespace pack_processes_test {
@@ -110,5 +111,44 @@ TEST_CASE("processes that start together make one packed file") {
   CHECK(files_in(folder) == 1);
   CHECK((fs::status(folder).permissions() & fs::perms::mask) == fs::perms(0700));
 }
+
+#if defined(MOE_QUANTIZE) && defined(MOE_RUN)
+TEST_CASE("programs make packed files and load through them") {
+  const Packed packed;
+  const ScratchDir printed("moe_packs_printed");
+  const auto quantize = [&](const std::vector<std::string>& arguments) {
+    return run_program(printed, "MOE_THREADS=1", MOE_QUANTIZE, arguments);
+  };
+  const auto done = quantize({"--pack", packed.model + "/"});
+  CHECK(done.status == 0);
+  CHECK(done.out.find("routed experts") != std::string::npos);
+  CHECK(fs::exists(packed.model + ".moepack"));
+  check_one_line(quantize({"--pack", packed.model, "--type", "q8_0"}), 2, "--type");
+  check_one_line(quantize({"--pack", packed.model, packed.scratch / "x.gguf"}), 1, "x.gguf");
+  check_one_line(quantize({"--pack", packed.model, "/absent/x.moepack"}), 1, "/absent");
+
+  const auto run = [&](std::vector<std::string> more) {
+    for (const char* argument : {"--model", packed.model.c_str(), "--tokens", "1,2,3", "-n", "4"})
+      more.emplace_back(argument);
+    return run_program(printed, "MOE_THREADS=1", MOE_RUN, more);
+  };
+  const auto plain = run({});
+  CHECK(plain.status == 0);
+  const std::string folder = packed.scratch / "cache";
+  for (const std::vector<std::string>& more : {std::vector<std::string>{"--pack-cache", folder},
+                                               {"--pack-cache", folder},
+                                               {"--pack-cache", folder, "--pack-map"},
+                                               {"--pack-cache", packed.model + ".moepack"}}) {
+    const auto got = run(more);
+    CHECK(got.status == 0);
+    CHECK(got.out == plain.out);
+  }
+  CHECK(files_in(folder) == 1);
+  check_one_line(run({"--pack-map"}), 2, "--pack-cache");
+  check_one_line(run({"--pack-cache", ""}), 2, "--pack-cache");
+  overwrite(packed.path, packed.bytes.substr(0, 5000));
+  check_one_line(run({"--pack-cache", packed.path}), 1, packed.path);
+}
+#endif
 
 }  // namespace pack_processes_test

@@ -55,6 +55,18 @@ TEST_CASE("a packed file whose header has a flipped bit is not used") {
   }
 }
 
+TEST_CASE("panels and their order are those of this kPanelVersion") {
+  // A difference here means that files of older versions hold other bytes: raise the version, then write the new sums.
+  REQUIRE(moe::pack::kPanelVersion == 1);
+  const std::pair<const char*, std::uint32_t> known[] = {{"qwen3_moe", 0x926e01a7}, {"deepseek_v3_yarn", 0xc22ff139}};
+  for (const auto& one : known) {
+    const Packed packed(one.first);
+    const auto panels = std::as_bytes(std::span(packed.bytes)).subspan(PackPlan(packed.model).layout.header_bytes);
+    CAPTURE(one.first);
+    CHECK(moe::crc32c(panels) == one.second);
+  }
+}
+
 TEST_CASE("a packed file that is cut off or has more bytes is an error") {
   const Packed packed("deepseek_v3_yarn");
   const PackPlan plan(packed.model);

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "moe/content_hash.hpp"
 #include "moe/model.hpp"
 #include "tools/common/program.hpp"
 
@@ -15,6 +16,8 @@ struct PackCache {
   void apply(moe::LoadOptions& load) const {
     load.pack = path;
     load.pack_use = map ? moe::PackUse::map : moe::PackUse::read;
+    // The first load, whoever does it, notes the files' digests; later ones have them for nothing.
+    if (!path.empty()) load.content_hash = moe::sha256;
   }
 };
 
