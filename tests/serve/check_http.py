@@ -337,7 +337,11 @@ def main():
         check(server.stop() == 0, "exit status 0")
         check(all(json.loads(line) for line in server.log if line), "every line of the log is JSON")
         check(not any("month" in line for line in server.log), "no text of a prompt in the log")
-    for rule in (timeouts, slow_reader, stalled_readers, endings):
+    rules = [timeouts, slow_reader, stalled_readers, endings]
+    if "thread" in os.environ.get("MOE_TEST_SANITIZED", ""):  # its server, tens of times slower, fills no client's buffers
+        print("SKIPPED serve_http slow_reader, stalled_readers: the thread sanitizer is too slow")
+        rules = [timeouts, endings]
+    for rule in rules:
         started = time.monotonic()
         rule(program, model)
         print(f"{rule.__name__}: {time.monotonic() - started:.1f} s", flush=True)
