@@ -163,6 +163,23 @@ TEST_CASE("a wrong draft that has no finite logits costs a step, not the reply")
   CHECK(totals_of(got).flops == drafted.session().executed().total());
   drafted.forget();
   CHECK(drafted.session().free_tokens() == 256);
+
+  // A draft model that has none itself: no draft, and its work is counted.
+  const auto sound =
+      load(spoiled_model(fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe", scratch.dir, {}).string());
+  Generator guided = create(sound), alone = create(sound);
+  REQUIRE(guided.use_draft_model(spoiled).has_value());
+  for (const Ids& prompt : {Ids{1, 2, kBad}, Ids{1, 2, kBad, 4}}) {
+    options.draft = {};
+    const Generation wanted = generate(alone, prompt, options);
+    options.draft = {.kind = DraftKind::model, .length = DraftLength::fixed};
+    const std::int64_t before = executed(guided);
+    const Generation found = generate(guided, prompt, options);
+    CHECK(bits(found) == bits(wanted));
+    CHECK(found.draft.drafted == 0);
+    CHECK(found.draft.flops > 0);
+    CHECK(found.flops == executed(guided) - before);
+  }
 }
 
 TEST_CASE("proposals beyond the vocabulary or the number asked for are cut off") {
@@ -211,6 +228,31 @@ TEST_CASE("a draft model that has too little room drafts less") {
     }
   }
   CHECK(drafted > 100);
+}
+
+TEST_CASE("a draft model with a shorter context drafts as far as it reaches") {
+  const moe_test::ScratchDir scratch("moe_speculative");
+  const fs::path copy = scratch.dir / "short";
+  fs::copy(fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe", copy);
+  auto config = nlohmann::json::parse(read_file(copy / "config.json"));
+  config["max_position_embeddings"] = 40;
+  fs::remove(copy / "config.json");
+  std::ofstream(copy / "config.json") << config.dump();
+  GenerateOptions options;
+  options.max_tokens = 60;
+  options.end_tokens = moe::EndTokens::ignore;
+  for (const std::size_t length : {5, 39, 40, 41, 100}) {
+    Generator plain = create(padded()), drafted = create(padded());
+    REQUIRE(drafted.use_draft_model(load(copy.string())).has_value());
+    options.draft = {};
+    const Generation expected = generate(plain, Ids(length, 4), options);
+    options.draft = {.kind = DraftKind::model, .length = DraftLength::fixed};
+    const Generation got = generate(drafted, Ids(length, 4), options);
+    CHECK(bits(got) == bits(expected));
+    CHECK(got.flops == executed(drafted));
+    CHECK(got.draft.drafted <= std::max<std::int64_t>(0, 40 - static_cast<std::int64_t>(length)));
+    CHECK((got.draft.drafted > 20) == (length == 5));
+  }
 }
 
 TEST_CASE("what cannot draft is refused with its reason") {
