@@ -201,6 +201,9 @@ int main(int argc, char** argv) {
   moe_session_options_init(&options, sizeof options);
   options.kv = MOE_KV_Q8_0 + 1;
   BAD("kv", moe_session_create(model, &options, &session, &error));
+  options.kv = MOE_KV_Q8_0;
+  OK(moe_session_create(model, &options, &session, &error));
+  moe_session_free(session);
   options.kv = MOE_KV_F32;
   options.chunk_tokens = 0;
   BAD("chunk_tokens", moe_session_create(model, &options, &session, &error));

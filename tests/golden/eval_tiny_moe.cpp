@@ -146,8 +146,9 @@ TEST_CASE("scores have the same bits for any batch, cache, thread count and shar
   std::vector<ScoreRequest> requests;
   for (const std::string& context : contexts)
     for (const std::string& continuation : continuations) requests.push_back({context, continuation, "q"});
-  for (auto [precision, kv] :
-       {std::pair{moe::Precision::automatic, moe::KvType::f16}, {moe::Precision::reference, moe::KvType::f32}}) {
+  for (auto [precision, kv] : {std::pair{moe::Precision::automatic, moe::KvType::f16},
+                               {moe::Precision::automatic, moe::KvType::q8_0},
+                               {moe::Precision::reference, moe::KvType::f32}}) {
     SessionModelOptions base;
     base.precision = precision, base.kv = kv;
     const auto expected = score(model, requests, base);
