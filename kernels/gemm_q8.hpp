@@ -21,6 +21,7 @@ inline constexpr std::int64_t kGroupBytes = 256 * 1024;
 ///   scale  float  [n]
 ///   first  int32  [n]  -offset * sum of the codes (halves: of the first 16)
 ///                      minimum, halves_min: float, scale * sum of the codes; their sum in the first half
+///                      groups: float, sum of the codes
 ///   second int32  [n]  halves: the same for the last 16
 template <int kWidth>
 struct TileBlock {
@@ -48,6 +49,7 @@ MOE_FORCE_INLINE void fill_block(std::byte* block, int n, int t, const std::int8
   put(32, scale);
   if constexpr (kind == BlockKind::plain) put(36, -form.offset * (s0 + s1));
   if constexpr (kind == BlockKind::minimum) put(36, scale * static_cast<float>(s0 + s1));
+  if constexpr (kind == BlockKind::groups) put(36, static_cast<float>(s0 + s1));
   if constexpr (kind == BlockKind::halves) put(36, -form.offset * s0), put(40, -form.offset * s1);
   if constexpr (kind == BlockKind::halves_min) put(36, static_cast<float>(s0)), put(40, static_cast<float>(s1));
 }
@@ -89,6 +91,11 @@ constexpr int panels_at_a_time() {
   return kWidth >= 8 || kWidth == 4 ? 2 : 1;
 }
 
+/// Codes of 8 bits do not fit the pairs of int16 that are summed where the ISA has no dot products of bytes: their sign
+/// moves to the activation, and the dot products subtract the offset of 128.
+template <class Arch, Format kFormat>
+inline constexpr bool kSignedCodes = (kFormat == Format::q8_0 || kFormat == Format::int8) && !Arch::kVnni;
+
 /// The dot products of groups [g_begin, g_begin + kCount) of one block with every token. A broadcast serves all panels.
 template <class Arch, Format kFormat, class Tile, int kCount>
 MOE_FORCE_INLINE void dot_groups(const std::byte* const (&codes)[Tile::kPanels], int g_begin, TileBlock<Tile::kWidth> x,
@@ -96,9 +103,8 @@ MOE_FORCE_INLINE void dot_groups(const std::byte* const (&codes)[Tile::kPanels],
   using V = Vector<Arch>;
   constexpr BlockForm form = reference::block_form(kFormat);
   constexpr int kTokens = Tile::kTokens, kPanels = Tile::kPanels;
-  if constexpr (kFormat == Format::q8_0 && !Arch::kVnni) {
-    // Codes of 8 bits do not fit the int16 pairs: |w| <= 128 with the sign moved to the activation, 128 * 127 * 2 <
-    // 32767. `out` starts without the offset here.
+  if constexpr (kSignedCodes<Arch, kFormat>) {
+    // |w| <= 128: 128 * 127 * 2 < 32767. `out` starts without the offset here.
 #pragma GCC unroll 8
     for (int g = 0; g < kCount; ++g)
 #pragma GCC unroll 4
@@ -194,16 +200,20 @@ MOE_FORCE_INLINE typename Vector<Arch>::F add_to_chain(const PanelScales<Arch, k
 /// those of the next panel follow. ahead: panels to prefetch, or null. Long, because every step works on the same arrays
 /// of registers.
 template <class Arch, Format kFormat, class Tile>
-MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, std::int64_t block_count,
-                              const std::byte* tile, const std::byte* ahead, float* const* y) {
+MOE_FORCE_INLINE void tile_q8(const std::byte* panel, const Panels& w, const std::byte* tile, const std::byte* ahead,
+                              float* const* y) {
   using V = Vector<Arch>;
   constexpr PanelLayout l = panel_layout(kFormat);
   constexpr BlockForm form = reference::block_form(kFormat);
   constexpr int kTokens = Tile::kTokens, kPanels = Tile::kPanels;
   constexpr bool kHalves = form.halves();
-  constexpr bool kSigned = kFormat == Format::q8_0 && !Arch::kVnni;  // the dot products subtract the offset
-  constexpr bool kOffset = form.offset != 0 && !kSigned;
+  constexpr bool kGroups = form.kind == BlockKind::groups;
+  constexpr bool kOffset = form.offset != 0 && !kSignedCodes<Arch, kFormat>;
+  const std::int64_t panel_bytes = w.panel_bytes, block_count = w.k / kBlock;
+  const ScaledLayout scaled(kFormat, w.k, w.groups);  // kGroups
+  const std::int64_t group_blocks = w.groups.columns / kBlock;
   for (int lane = 0; lane < kPanelRows; lane += V::kLanes) {
+    std::int64_t group = 0, group_end = group_blocks;
     typename V::F acc[kPanels][kTokens];
 #pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p)
@@ -237,6 +247,19 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, std::int64_t panel_bytes, 
           for (int t = 0; t < kTokens; ++t)
             sum[p][t] = V::fma(scales[p].sc0, V::to_float(dot[p][t]), V::mul(scales[p].sc1, V::to_float(second[p][t])));
         }
+      } else if constexpr (kGroups) {
+        if (b == group_end) group += 1, group_end += group_blocks;
+        dot_groups<Arch, kFormat, Tile, 8>(codes, 0, x, dot);
+#pragma GCC unroll 4
+        for (int p = 0; p < kPanels; ++p) {
+          GroupScales<Arch, kFormat> g;
+          g.load(panel + p * panel_bytes, w.groups, scaled, group, lane, kSignedCodes<Arch, kFormat> ? 128 : 0);
+          scales[p].d = g.d;
+          // Integers below 2^24: exact.
+#pragma GCC unroll 16
+          for (int t = 0; t < kTokens; ++t)
+            sum[p][t] = V::fma(g.negative_zero, V::broadcastf(x.first(Tile::kFirst + t)), V::to_float(dot[p][t]));
+        }
       } else {
         dot_groups<Arch, kFormat, Tile, 8>(codes, 0, x, dot);
 #pragma GCC unroll 4
@@ -269,7 +292,6 @@ void tile_over_panels(const GemmQ8& g, const std::byte* tile, int token_count, s
   constexpr int kPanels = panels_at_a_time<Arch, kFormat, kWidth>();
   constexpr int kPart = kPanels > 1 && kWidth >= 8 ? kWidth / 2 : kWidth;
   alignas(64) float spare[kWidth * kPanels * kPanelRows];
-  const std::int64_t block_count = g.w.k / kBlock;
   for (std::int64_t p = panel_begin; p < panel_end;) {
     const std::int64_t row = p * kPanelRows, rows = g.w.rows - row;
     const int panels = panel_end - p >= kPanels ? kPanels : 1;
@@ -281,13 +303,11 @@ void tile_over_panels(const GemmQ8& g, const std::byte* tile, int token_count, s
     const std::byte* panel = g.w.data + p * g.w.panel_bytes;
     const std::byte* ahead = !first ? nullptr : p + panels < g.panel_end ? panel + panels * g.w.panel_bytes : g.next;
     if (panels == kPanels) {
-      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kPart, kPanels>>(panel, g.w.panel_bytes, block_count, tile, ahead,
-                                                                      out);
+      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kPart, kPanels>>(panel, g.w, tile, ahead, out);
       if constexpr (kPart < kWidth)
-        tile_q8<Arch, kFormat, RegisterTile<kWidth, kPart, kPart, kPanels>>(panel, g.w.panel_bytes, block_count, tile,
-                                                                            nullptr, out + kPart);
+        tile_q8<Arch, kFormat, RegisterTile<kWidth, kPart, kPart, kPanels>>(panel, g.w, tile, nullptr, out + kPart);
     } else {
-      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kWidth, 1>>(panel, g.w.panel_bytes, block_count, tile, ahead, out);
+      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kWidth, 1>>(panel, g.w, tile, ahead, out);
     }
     for (int t = 0; !whole && t < token_count; ++t)
       std::memcpy(y + t * g.y_stride + row, out[t],

@@ -38,7 +38,13 @@ void gemm_q8_scalar(const GemmQ8& g) noexcept {
         std::memcpy(&scale, tile + g.w.k + 4 * b, sizeof scale);
         std::memcpy(sums, tile + g.w.k + 4 * blocks + 4 * b, sizeof sums);
         float* y = g.y + t * g.y_stride + row;
-        *y = reference::add_block(kFormat, b == 0 ? 0.0f : *y, w, codes, scale, sums);
+        const float acc = b == 0 ? 0.0f : *y;
+        if constexpr (is_scaled_format(kFormat)) {
+          const PanelScale of_row = read_panel_scale(kFormat, g.w, row, kBlock * b);
+          *y = reference::add_scaled_block(acc, w.codes, of_row.scale, of_row.zero, codes, scale);
+        } else {
+          *y = reference::add_block(kFormat, acc, w, codes, scale, sums);
+        }
       }
     }
   }

@@ -50,6 +50,9 @@ MOE_FORCE_INLINE void fill_gemm_formats(KernelTable& t, std::index_sequence<kInd
 template <class Arch>
 void fill_gemm(KernelTable& t) noexcept {
   fill_gemm_formats<Arch>(t, std::make_index_sequence<std::size(kFormats)>{});
+  fill_gemm_format<Arch, Format::e4m3>(t);
+  fill_gemm_format<Arch, Format::int4>(t);
+  fill_gemm_format<Arch, Format::int8>(t);
   if constexpr (kScalarGemm<Arch>) {
     t.quantize_q8 = reference::quantize_q8;
   } else {

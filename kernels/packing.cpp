@@ -128,6 +128,54 @@ void transpose(std::int64_t k, const std::byte* const rows[kPanelRows], std::byt
       std::memcpy(panel + (i * kPanelRows + r) * kBytes, rows[r] != nullptr ? rows[r] + i * kBytes : kZero, kBytes);
 }
 
+/// Codes of e4m3 to [k][16], those of int4 and int8 to vectors; scales and zeros behind them.
+void pack_scaled(Format format, std::int64_t k, const std::byte* const rows[kPanelRows], std::byte* panel,
+                 const Groups& groups) noexcept {
+  const ScaledLayout scaled(format, k, groups);
+  if (rows[kPanelRows - 1] == nullptr) std::memset(panel, 0, static_cast<std::size_t>(scaled.bytes));
+  if (format == Format::e4m3) transpose<1>(k, rows, panel);
+  const PanelLayout l = panel_layout(format);
+  const auto size = static_cast<std::size_t>(scaled.scale_bytes);
+  for (int r = 0; r < kPanelRows; ++r) {
+    if (rows[r] == nullptr) continue;
+    const reference::ScaledRow row(format, groups, rows[r], k);
+    for (std::int64_t b = 0; b < k / kBlock && format != Format::e4m3; ++b) {
+      WeightBlock w{};
+      for (int i = 0; i < kBlock; ++i) w.codes[i] = static_cast<std::uint8_t>(row.code(kBlock * b + i));
+      pack_codes(l, w, r, panel + l.codes_of(b));
+    }
+    for (std::int64_t g = 0; g < groups.count; ++g) {
+      std::byte* out = panel + scaled.scales_of(g) + scaled.scale_bytes * r;
+      const float larger = row.scale(g) * kE4m3Factor;
+      std::memcpy(out, row.scales + g * scaled.scale_bytes, size);
+      if (format == Format::e4m3) std::memcpy(out, &larger, sizeof larger);
+      if (groups.zeros) panel[scaled.zeros_of(g) + r] = row.zeros[g];
+    }
+  }
+}
+
+void unpack_scaled(Format format, const Panels& w, std::int64_t row, float* out) noexcept {
+  const std::byte* panel = w.data + row / kPanelRows * w.panel_bytes;
+  const int r = static_cast<int>(row % kPanelRows);
+  WeightBlock block{};
+  for (std::int64_t c = 0; c < w.k; ++c) {
+    if (format != Format::e4m3 && c % kBlock == 0) block = read_panel_block(format, panel, r, c / kBlock);
+    const std::uint32_t code =
+        format == Format::e4m3 ? quant::load_u8(panel + c * kPanelRows + r) : block.codes[c % kBlock];
+    const PanelScale of_row = read_panel_scale(format, w, row, c);
+    out[c] = reference::scaled_weight(format, code, of_row.scale, of_row.zero);
+  }
+}
+
+bool scaled_row_is_valid(Format format, std::int64_t k, const std::byte* row, const Groups& groups) noexcept {
+  const reference::ScaledRow r(format, groups, row, k);
+  for (std::int64_t g = 0; g < groups.count; ++g)
+    if (!(std::fabs(r.scale(g)) < reference::kMaxE4m3Scale)) return false;
+  for (std::int64_t c = 0; format == Format::e4m3 && c < k; ++c)
+    if ((r.code(c) & 0x7fu) == 0x7fu) return false;
+  return true;
+}
+
 bool f16_is_finite(std::uint16_t bits) noexcept { return (bits & 0x7c00u) != 0x7c00u; }
 
 }  // namespace
@@ -135,6 +183,10 @@ bool f16_is_finite(std::uint16_t bits) noexcept { return (bits & 0x7c00u) != 0x7
 reference::WeightBlock read_panel_block(Format format, const std::byte* panel, int row, std::int64_t b) noexcept {
   const PanelLayout l = panel_layout(format);
   WeightBlock w{};
+  if (is_scaled_format(format)) {
+    unpack_codes(l, panel + l.codes_of(b), row, w);
+    return w;
+  }
   const std::byte* header = panel + l.header_of(b);
   w.d = read_u16(header + 2 * row);
   if (format == Format::mxfp4) w.d = mxfp4_exponent(w.d);
@@ -156,13 +208,26 @@ reference::WeightBlock read_panel_block(Format format, const std::byte* panel, i
   return w;
 }
 
-std::int64_t panel_bytes(Format format, std::int64_t k) noexcept {
+PanelScale read_panel_scale(Format format, const Panels& w, std::int64_t row, std::int64_t column) noexcept {
+  const ScaledLayout l(format, w.k, w.groups);
+  const std::byte* panel = w.data + row / kPanelRows * w.panel_bytes;
+  const std::int64_t r = row % kPanelRows, group = w.groups.of(column);
+  const float scale = reference::scale_value(w.groups.scale, panel + l.scales_of(group) + l.scale_bytes * r);
+  if (format == Format::e4m3) return {scale / kE4m3Factor, 0};
+  const std::int32_t none = format == Format::int4 ? 8 : 128;
+  return {scale, w.groups.zeros ? static_cast<std::int32_t>(quant::load_u8(panel + l.zeros_of(group) + r)) : none};
+}
+
+std::int64_t panel_bytes(Format format, std::int64_t k, const Groups& groups) noexcept {
+  if (is_scaled_format(format)) return ScaledLayout(format, k, groups).bytes;
   if (!is_integer_format(format)) return kPanelRows * row_bytes(format, k);
   const PanelLayout l = panel_layout(format);
   return k / kBlock / l.super_blocks * l.super_bytes;
 }
 
-void pack_panel(Format format, std::int64_t k, const std::byte* const rows[kPanelRows], std::byte* panel) noexcept {
+void pack_panel(Format format, std::int64_t k, const std::byte* const rows[kPanelRows], std::byte* panel,
+                const Groups& groups) noexcept {
+  if (is_scaled_format(format)) return pack_scaled(format, k, rows, panel, groups);
   const std::int64_t bytes = row_bytes(format, k);
   if (is_integer_format(format)) {
     if (rows[kPanelRows - 1] == nullptr) std::memset(panel, 0, static_cast<std::size_t>(panel_bytes(format, k)));
@@ -182,6 +247,7 @@ void pack_panel(Format format, std::int64_t k, const std::byte* const rows[kPane
 }
 
 void unpack_row(Format format, const Panels& w, std::int64_t row, float* out) noexcept {
+  if (is_scaled_format(format)) return unpack_scaled(format, w, row, out);
   const std::byte* panel = w.data + row / kPanelRows * w.panel_bytes;
   const int r = static_cast<int>(row % kPanelRows);
   if (is_integer_format(format)) {
@@ -215,7 +281,8 @@ std::int64_t gemm_f32_scratch(Format format, std::int64_t k) noexcept {
   return k > kWidened ? k : kWidened;
 }
 
-bool row_is_valid(Format format, std::int64_t k, const std::byte* row) noexcept {
+bool row_is_valid(Format format, std::int64_t k, const std::byte* row, const Groups& groups) noexcept {
+  if (is_scaled_format(format)) return scaled_row_is_valid(format, k, row, groups);
   if (is_integer_format(format)) {
     const BlockForm form = reference::block_form(format);
     for (std::int64_t b = 0; b < k / kBlock; b += form.super_blocks) {

@@ -10,15 +10,18 @@
 namespace moe::inline MOE_ABI::kernels {
 
 /// Bytes of one packed panel (16 rows of k values).
-std::int64_t panel_bytes(Format format, std::int64_t k) noexcept;
+std::int64_t panel_bytes(Format format, std::int64_t k, const Groups& groups = {}) noexcept;
 
-/// rows[i] points at row i in the file's layout (row_bytes(format, k) bytes) or is null for padding.
-void pack_panel(Format format, std::int64_t k, const std::byte* const rows[kPanelRows], std::byte* panel) noexcept;
+/// rows[i] points at row i in the file's layout (row_bytes(format, k) bytes) or is null for padding. Scaled formats:
+/// rows as in detail/reference/scaled_row.hpp.
+void pack_panel(Format format, std::int64_t k, const std::byte* const rows[kPanelRows], std::byte* panel,
+                const Groups& groups = {}) noexcept;
 
 /// Widens row `row` of a packed matrix to float32, exactly as decoding the file's row would.
 void unpack_row(Format format, const Panels& w, std::int64_t row, float* out) noexcept;
 
 /// False when a block of the row breaks a rule that kernels rely on (mxfp4 exponent 255, non-finite scale).
-bool row_is_valid(Format format, std::int64_t k, const std::byte* row) noexcept;
+/// Scaled formats: an e4m3 code that is NaN, or a scale that is too large.
+bool row_is_valid(Format format, std::int64_t k, const std::byte* row, const Groups& groups = {}) noexcept;
 
 }  // namespace moe::inline MOE_ABI::kernels

@@ -99,6 +99,53 @@ struct PanelScales {
   }
 };
 
+/// Scales and zero points of int4 and int8, for the lanes from `lane` on.
+template <class Arch, Format kFormat>
+struct GroupScales {
+  using V = Vector<Arch>;
+  typename V::F d, negative_zero;
+
+  /// `subtracted` was subtracted from the codes already.
+  MOE_FORCE_INLINE void load(const std::byte* panel, const Groups& groups, const ScaledLayout& l, std::int64_t group,
+                             int lane, int subtracted) {
+    const std::byte* at = panel + l.scales_of(group) + l.scale_bytes * lane;
+    d = groups.scale == Format::f16    ? V::load_f16(at)
+        : groups.scale == Format::bf16 ? V::load_bf16(at)
+                                       : V::loadf(reinterpret_cast<const float*>(at));
+    constexpr int kZero = kFormat == Format::int4 ? 8 : 128;
+    const typename V::I zero = groups.zeros ? V::load_u8(panel + l.zeros_of(group) + lane) : V::set32(kZero);
+    negative_zero = V::to_float(V::sub32(V::set32(subtracted), zero));
+  }
+};
+
+/// The same as widen_panel for int4 and int8: d * (code - zero).
+template <class Arch, Format kFormat>
+void widen_groups(const std::byte* panel, const Panels& w, std::int64_t block_begin, std::int64_t block_end,
+                  float* out) noexcept {
+  using V = Vector<Arch>;
+  constexpr PanelLayout l = panel_layout(kFormat);
+  const ScaledLayout scaled(kFormat, w.k, w.groups);
+  for (int lane = 0; lane < kPanelRows; lane += V::kLanes) {
+    GroupScales<Arch, kFormat> scales{};
+    std::int64_t loaded = -1;
+    for (std::int64_t b = block_begin; b < block_end; ++b)
+      for (int g = 0; g < 8; ++g) {
+        typename V::I codes = load_codes<Arch, kFormat>(panel + l.codes_of(b) + 4 * lane, g);
+        for (int j = 0; j < 4; ++j) {
+          const std::int64_t column = kBlock * b + 4 * g + j;
+          const std::int64_t group =
+              w.groups.of_column != nullptr ? w.groups.of_column[column] : (column + w.groups.phase) / w.groups.columns;
+          if (group != loaded) scales.load(panel, w.groups, scaled, group, lane, 0);
+          loaded = group;
+          const typename V::F code = V::to_float(V::and_(codes, V::set32(255)));
+          V::storef(out + (column - kBlock * block_begin) * kPanelRows + lane,
+                    V::mul(scales.d, V::add(code, scales.negative_zero)));
+          codes = V::shift_right32(codes, 8);
+        }
+      }
+  }
+}
+
 /// Blocks [block_begin, block_end) of a panel to [32 * blocks][16] floats, with the bits of reference::widen_block.
 template <class Arch, Format kFormat>
 void widen_panel(const std::byte* panel, std::int64_t block_begin, std::int64_t block_end, float* out) noexcept {

@@ -12,6 +12,10 @@
 //   pairs    2 vectors, bits 2 (g % 4) and up of vector g / 4
 //   single   1 vector, bit g
 // f32, f16, bf16: [k][16] values. Every other format: 16 rows as the file stores them.
+//
+// Scaled formats: all codes (e4m3: [k][16] bytes; int4, int8: the vectors above, without headers), then
+//   scales  [groups][16] of their type; e4m3: 2^8 times the scale, as float32
+//   zeros   [groups][16] bytes, where the matrix has them
 
 #include "kernels/table.hpp"
 #include "moe/detail/reference/weight_block.hpp"
@@ -42,8 +46,8 @@ struct PanelLayout {
 constexpr PanelLayout panel_layout(Format format) noexcept {
   const BlockForm form = reference::block_form(format);
   PanelLayout l;
-  l.byte_codes = format == Format::q8_0;
-  l.nibbles = format != Format::q8_0 && format != Format::q2_k && format != Format::q3_k;
+  l.byte_codes = format == Format::q8_0 || format == Format::int8;
+  l.nibbles = !l.byte_codes && format != Format::q2_k && format != Format::q3_k;
   l.pairs = format == Format::q6_k || format == Format::q2_k || format == Format::q3_k;
   l.single = format == Format::q5_0 || format == Format::q5_1 || format == Format::q5_k || format == Format::q3_k;
   l.pair_shift = format == Format::q6_k ? 4 : 0;
@@ -51,7 +55,7 @@ constexpr PanelLayout panel_layout(Format format) noexcept {
   l.has_min = form.kind == BlockKind::minimum || form.kind == BlockKind::halves_min;
   l.has_scales = form.super_blocks > 1;
   l.super_blocks = form.super_blocks;
-  l.m_at = 2 * kPanelRows;
+  l.m_at = form.kind == BlockKind::groups ? 0 : 2 * kPanelRows;
   l.scales_at = l.m_at + (l.has_min ? 2 * kPanelRows : 0);
   l.codes_at = l.scales_at + (l.has_scales ? form.super_blocks * 2 * kPanelRows : 0);
   l.pairs_at = l.byte_codes ? 512 : l.nibbles ? 256 : 0;
@@ -61,12 +65,38 @@ constexpr PanelLayout panel_layout(Format format) noexcept {
   return l;
 }
 
+/// Where the parts of a panel of a scaled format begin, in bytes.
+struct ScaledLayout {
+  int scale_bytes;
+  std::int64_t scales_at, zeros_at, bytes;
+
+  MOE_FORCE_INLINE ScaledLayout(Format format, std::int64_t k, const Groups& groups)
+      : scale_bytes(groups.scale == Format::f32 ? 4 : 2),
+        scales_at(kPanelRows * (format == Format::int4 ? k / 2 : k)),
+        zeros_at(scales_at + groups.count * kPanelRows * scale_bytes),
+        bytes(zeros_at + (groups.zeros ? groups.count * kPanelRows : 0)) {}
+
+  MOE_FORCE_INLINE std::int64_t scales_of(std::int64_t group) const {
+    return scales_at + group * kPanelRows * scale_bytes;
+  }
+  MOE_FORCE_INLINE std::int64_t zeros_of(std::int64_t group) const { return zeros_at + group * kPanelRows; }
+};
+/// Factor of the scales of e4m3 in panels: kernels read its codes as f16, whose exponent is smaller by 8.
+inline constexpr float kE4m3Factor = 0x1p8f;
+
 /// Raw rows of a panel (formats without their own layout) to [count][16] floats, values k_begin and on; k_begin is
 /// a multiple of 256. Compiled without instruction-set flags, as the decoders are plain inline functions.
 void widen_raw(Format format, const std::byte* panel, std::int64_t k, std::int64_t k_begin, std::int64_t count,
                float* out) noexcept;
 
-/// Block `b` of row `row` (0..15) of a packed panel.
+/// Block `b` of row `row` (0..15) of a packed panel; of a scaled format, the codes only.
 reference::WeightBlock read_panel_block(Format format, const std::byte* panel, int row, std::int64_t b) noexcept;
+
+/// Scale and zero point of a column of a row of a matrix of a scaled format.
+struct PanelScale {
+  float scale;
+  std::int32_t zero;
+};
+PanelScale read_panel_scale(Format format, const Panels& w, std::int64_t row, std::int64_t column) noexcept;
 
 }  // namespace moe::inline MOE_ABI::kernels

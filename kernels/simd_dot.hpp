@@ -77,6 +77,11 @@ struct Vector512 {
     return _mm512_castsi512_ps(
         _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p))), 16));
   }
+  /// e4m3 times 2^-8: its bits are those of an f16 with the upper exponent bit missing. No NaN.
+  MOE_FORCE_INLINE static F load_e4m3(const void* p) {
+    const __m256i wide = _mm256_slli_epi16(_mm256_cvtepi8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p))), 7);
+    return _mm512_cvtph_ps(_mm256_and_si256(wide, _mm256_set1_epi16(static_cast<std::int16_t>(0xbfff))));
+  }
   MOE_FORCE_INLINE static F loadf(const float* p) { return _mm512_loadu_ps(p); }
   MOE_FORCE_INLINE static void storef(float* p, F a) { _mm512_storeu_ps(p, a); }
   MOE_FORCE_INLINE static F setf(float x) { return _mm512_set1_ps(x); }
@@ -168,6 +173,10 @@ struct Vector<Avx2> {
   MOE_FORCE_INLINE static F load_bf16(const void* p) {
     return _mm256_castsi256_ps(
         _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))), 16));
+  }
+  MOE_FORCE_INLINE static F load_e4m3(const void* p) {
+    const __m128i wide = _mm_slli_epi16(_mm_cvtepi8_epi16(_mm_loadl_epi64(static_cast<const __m128i*>(p))), 7);
+    return _mm256_cvtph_ps(_mm_and_si128(wide, _mm_set1_epi16(static_cast<std::int16_t>(0xbfff))));
   }
   MOE_FORCE_INLINE static F loadf(const float* p) { return _mm256_loadu_ps(p); }
   MOE_FORCE_INLINE static void storef(float* p, F a) { _mm256_storeu_ps(p, a); }

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "moe/detail/attention.hpp"
+#include "moe/detail/reference/scaled_row.hpp"
 #include "moe/formats.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
@@ -17,12 +18,15 @@ namespace moe::inline MOE_ABI::kernels {
 inline constexpr int kPanelRows = 16;
 inline constexpr int kBlock = 32;  // activation block of q8g32, in values
 
+using reference::Groups;
+
 /// A packed matrix. `panel_bytes` separates panels.
 struct Panels {
   const std::byte* data = nullptr;
   std::int64_t panel_bytes = 0;
   std::int64_t rows = 0;  ///< real rows; the last panel may be partly padding
   std::int64_t k = 0;     ///< input width
+  Groups groups = {};     ///< of scaled formats
 };
 
 /// Activations as q8g32: int8 codes [T, k], float scales [T, k/32], half-block sums int16 [T, k/32, 2].
@@ -102,11 +106,11 @@ using moe::kKeyBlock;
 struct KernelTable {
   const char* isa;  ///< "scalar", "avx2", "avx512", "avx512vnni", "neon"
 
-  /// Indexed by the GGUF type id (Format). gemm_q8 is null for formats whose contract is the float path.
-  GemmQ8Fn gemm_q8[48];
-  FillQ8Fn fill_q8[48];
-  int q8_tile_tokens[48];  ///< most tokens of a tile
-  GemmF32Fn gemm_f32[48];
+  /// Indexed by Format. gemm_q8 is null for formats whose contract is the float path; it takes groups in order only.
+  GemmQ8Fn gemm_q8[64];
+  FillQ8Fn fill_q8[64];
+  int q8_tile_tokens[64];  ///< most tokens of a tile
+  GemmF32Fn gemm_f32[64];
 
   /// x [k] -> codes [k], scales [k/32], sums [k/16]. k % 32 == 0.
   void (*quantize_q8)(const float* x, std::int64_t k, std::int8_t* codes, float* scales, std::int16_t* sums) noexcept;

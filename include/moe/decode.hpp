@@ -83,6 +83,9 @@ inline void decode_row(Format format, const std::byte* row, std::int64_t value_c
     case Format::tq2_0: return detail::decode_blocks<Format::tq2_0, quant::decode_tq2_0>(row, value_count, out);
     case Format::mxfp4: return detail::decode_blocks<Format::mxfp4, quant::decode_mxfp4>(row, value_count, out);
     case Format::nvfp4: return detail::decode_blocks<Format::nvfp4, quant::decode_nvfp4>(row, value_count, out);
+    case Format::e4m3:
+    case Format::int4:
+    case Format::int8: break;  // reference::decode_scaled_row(): they need their scales
   }
 }
 

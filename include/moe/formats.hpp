@@ -1,5 +1,6 @@
 #pragma once
 // The list of weight formats: GGUF's name, type id, block length and bytes. One line per format.
+// Below it those of Hugging Face directories that no GGUF file has.
 
 #include <cstddef>
 #include <cstdint>
@@ -38,6 +39,10 @@ enum class Format : std::uint8_t {
   tq2_0 = 35,
   mxfp4 = 39,
   nvfp4 = 40,
+  // Not in GGUF files: weights of Hugging Face directories whose scales are tensors of their own.
+  e4m3 = 61,
+  int4 = 62,
+  int8 = 63,
 };
 
 struct FormatInfo {
@@ -76,18 +81,33 @@ inline constexpr FormatInfo kFormats[] = {
     {Format::nvfp4, "nvfp4", 64, 36},
 };
 
+/// Formats of codes whose scales are elsewhere (detail/reference/scaled_row.hpp); no GGUF type.
+inline constexpr FormatInfo kScaledFormats[] = {
+    {Format::e4m3, "e4m3", 1, 1},
+    {Format::int4, "int4", 2, 1},
+    {Format::int8, "int8", 1, 1},
+};
+
 constexpr const FormatInfo* find_format(std::uint32_t gguf_type_id) {
   for (const FormatInfo& f : kFormats)
     if (static_cast<std::uint32_t>(f.format) == gguf_type_id) return &f;
   return nullptr;
 }
-constexpr const FormatInfo& format_info(Format format) { return *find_format(static_cast<std::uint32_t>(format)); }
+constexpr bool is_scaled_format(Format format) noexcept {
+  return format == Format::e4m3 || format == Format::int4 || format == Format::int8;
+}
+constexpr const FormatInfo& format_info(Format format) {
+  for (const FormatInfo& f : kScaledFormats)
+    if (f.format == format) return f;
+  return *find_format(static_cast<std::uint32_t>(format));
+}
 /// GGUF's name in lower case; empty for a value that is no format.
 constexpr std::string_view name_of(Format format) noexcept {
+  if (is_scaled_format(format)) return format_info(format).name;
   const FormatInfo* info = find_format(static_cast<std::uint32_t>(format));
   return info == nullptr ? std::string_view() : info->name;
 }
-/// Bytes of a row of `value_count` values (a multiple of block_values).
+/// Bytes of a row of `value_count` values (a multiple of block_values); of scaled formats, the codes.
 constexpr std::int64_t row_bytes(Format format, std::int64_t value_count) {
   const FormatInfo& f = format_info(format);
   return value_count / f.block_values * f.block_bytes;

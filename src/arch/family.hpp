@@ -89,9 +89,12 @@ struct Family {
 
 /// quantization_config of a Hugging Face checkpoint.
 struct Quantization {
-  enum class Method { none, fp8, mxfp4 };
+  enum class Method { none, fp8, mxfp4, compressed_tensors, gptq, awq };
   Method method = Method::none;
-  std::int64_t block_rows = 1, block_columns = 1;  ///< fp8: what one scale covers
+  std::int64_t block_rows = 0, block_columns = 0;  ///< fp8: what one scale covers; 0: a tensor or a row
+  std::int64_t bits = 4;                           ///< of a code; compressed-tensors: its tensors say it
+  std::vector<std::int64_t> group_sizes = {};      ///< columns that may share a scale, other than all of them
+  int zero_offset = 0;                             ///< gptq: added to stored zero points
 };
 
 /// All families, in the order of docs and messages.

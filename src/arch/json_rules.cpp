@@ -312,7 +312,23 @@ constexpr std::string_view kNeverMatters[] = {
     "return_dict_in_generate", "remove_invalid_values", "exponential_decay_length_penalty", "tf_legacy_loss",
     // the tensors show which weights are not quantised; activations stay float
     "quantization_config.modules_to_not_convert", "quantization_config.ignored_layers",
-    "quantization_config.activation_scheme", "quantization_config.scale_fmt"};
+    "quantization_config.activation_scheme", "quantization_config.scale_fmt",
+    // compressed-tensors: which modules have a scheme, how it was found, activations and cache
+    "quantization_config.config_groups.*", "quantization_config.ignore", "quantization_config.quantization_status",
+    "quantization_config.kv_cache_scheme", "quantization_config.global_compression_ratio",
+    "quantization_config.version", "quantization_config.sparsity_config.*", "quantization_config.sparsity_config",
+    // GPTQ and AWQ: how the codes were found; the tensors show order and zero points
+    "quantization_config.desc_act", "quantization_config.sym", "quantization_config.damp_percent",
+    "quantization_config.true_sequential", "quantization_config.static_groups", "quantization_config.meta*",
+    "quantization_config.model_*", "quantization_config.quantizer", "quantization_config.dynamic",
+    "quantization_config.lm_head", "quantization_config.zero_point", "quantization_config.do_fuse",
+    "quantization_config.fuse_max_seq_len", "quantization_config.modules_to_fuse", "quantization_config.exllama_config",
+    "quantization_config.use_exllama", "quantization_config.max_input_length", "quantization_config.dataset",
+    "quantization_config.tokenizer", "quantization_config.batch_size", "quantization_config.block_name_to_quantize",
+    "quantization_config.module_name_preceding_first_block", "quantization_config.modules_in_block_to_quantize",
+    "quantization_config.use_cuda_fp16", "quantization_config.cache_block_outputs",
+    "quantization_config.is_marlin_format", "quantization_config.damp_auto_increment", "quantization_config.mse",
+    "quantization_config.backend", "quantization_config.pad_token_id"};
 
 }  // namespace json_table
 

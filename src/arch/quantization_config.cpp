@@ -2,9 +2,97 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "arch/limits.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::arch {
+namespace {
+
+using Method = Quantization::Method;
+
+void refuse(const JsonConfig& config, std::string_view key, std::string_view found, std::string_view expected) {
+  config.refuse(ErrorCode::unsupported, fmt::format("config.json: {} is {}, expected {}", config.path(key),
+                                                    in_quotes(shortened(found, 60)), expected));
+}
+
+void read_block(const JsonConfig& config, std::string_view key, Quantization& q) {
+  const std::vector<std::int64_t> block = config.integers_or_empty(key);
+  if (block.empty()) return;
+  if (block.size() == 2 && block[0] > 0 && block[1] > 0 && block[0] <= kMaxWidth && block[1] <= kMaxWidth)
+    q.block_rows = block[0], q.block_columns = block[1];
+  else
+    config.refuse(ErrorCode::unsupported,
+                  fmt::format("config.json: {} is not two positive integers", config.path(key)));
+}
+
+/// -1 and null: a whole row.
+void read_group_size(const JsonConfig& config, std::string_view key, Quantization& q) {
+  const std::int64_t size = config.integer_or(key, -1, -1, kMaxWidth);
+  if (size > 0) q.group_sizes.push_back(size);
+}
+
+/// The weights of one group of modules of compressed-tensors.
+void read_scheme(const JsonConfig& weights, Quantization& q) {
+  const std::string type = weights.string_or("type", "int"), strategy = weights.string_or("strategy", "tensor");
+  q.bits = weights.integer_or("num_bits", 8, 1, 64);
+  if (type != "int" && type != "float") refuse(weights, "type", type, "'int' or 'float'");
+  if (q.bits != 8 && (q.bits != 4 || type != "int"))
+    refuse(weights, "num_bits", fmt::format("{}", q.bits), "8, or 4 of type 'int'");
+  constexpr std::string_view kStrategies[] = {"tensor", "channel", "group", "block"};
+  if (std::find(std::begin(kStrategies), std::end(kStrategies), strategy) == std::end(kStrategies))
+    refuse(weights, "strategy", strategy, "'tensor', 'channel', 'group' or 'block'");
+  if (strategy == "block" && type != "float") refuse(weights, "strategy", strategy, "'block' of type 'float' only");
+  read_group_size(weights, "group_size", q);
+  if (strategy == "block") read_block(weights, "block_structure", q);
+}
+
+void read_compressed_tensors(const JsonConfig& config, Quantization& q) {
+  constexpr std::string_view kFormats[] = {"pack-quantized", "int-quantized", "naive-quantized", "float-quantized",
+                                           "mixed-precision"};
+  const auto check_format = [&](const JsonConfig& of) {
+    const std::string format = of.string_or("format", "");
+    if (!format.empty() && std::find(std::begin(kFormats), std::end(kFormats), format) == std::end(kFormats))
+      refuse(of, "format", format, "'pack-quantized', 'int-quantized', 'naive-quantized' or 'float-quantized'");
+  };
+  check_format(config);
+  const std::string sparsity = config.object("sparsity_config").string_or("format", "dense");
+  if (sparsity != "dense") refuse(config, "sparsity_config.format", sparsity, "'dense'");
+  if (config.has("transform_config") && !config.object("transform_config").empty())
+    refuse(config, "transform_config", "a rotation of weights", "none");
+  const JsonConfig groups = config.object("config_groups");
+  for (const auto& [name, value] : groups.value().items()) {
+    const JsonConfig group = groups.object(name);
+    check_format(group);
+    read_scheme(group.object("weights"), q);
+  }
+}
+
+void read_gptq(const JsonConfig& config, Quantization& q) {
+  const std::string format = config.string_or("checkpoint_format", "gptq");
+  const std::string words = config.string_or("pack_dtype", "int32");
+  q.bits = config.integer_or("bits", 0, 0, 64);
+  if (q.bits != 4 && q.bits != 8) refuse(config, "bits", fmt::format("{}", q.bits), "4 or 8");
+  // The first version of the format stores zero points minus one.
+  q.zero_offset = format == "gptq" ? 1 : 0;
+  if (format != "gptq" && format != "gptq_v2") refuse(config, "checkpoint_format", format, "'gptq' or 'gptq_v2'");
+  if (words != "int32") refuse(config, "pack_dtype", words, "'int32'");
+  read_group_size(config, "group_size", q);
+}
+
+void read_awq(const JsonConfig& config, Quantization& q) {
+  std::string version = config.string_or("version", "gemm");
+  std::transform(version.begin(), version.end(), version.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  if (version != "gemm") refuse(config, "version", version, "'gemm'");
+  const char* bits = config.has("bits") ? "bits" : "w_bit";
+  q.bits = config.integer_or(bits, 0, 0, 64);
+  if (q.bits != 4) refuse(config, bits, fmt::format("{}", q.bits), "4");
+  read_group_size(config, config.has("group_size") ? "group_size" : "q_group_size", q);
+}
+
+}  // namespace
 
 Quantization read_quantization(const JsonConfig& json) {
   Quantization q;
@@ -12,21 +100,24 @@ Quantization read_quantization(const JsonConfig& json) {
   const JsonConfig config = json.object("quantization_config");
   const std::string method = config.string_or("quant_method", "");
   if (method == "mxfp4") {
-    q.method = Quantization::Method::mxfp4;
+    q.method = Method::mxfp4;
   } else if (method == "fp8" && config.string_or("fmt", "e4m3") == "e4m3") {
-    q.method = Quantization::Method::fp8;
-    const std::vector<std::int64_t> block = config.integers_or_empty("weight_block_size");
-    if (block.size() == 2 && block[0] > 0 && block[1] > 0 && block[0] <= kMaxWidth && block[1] <= kMaxWidth)
-      q.block_rows = block[0], q.block_columns = block[1];
-    else
-      json.refuse(ErrorCode::unsupported,
-                  "config.json: quantization_config.weight_block_size is not two positive integers, "
-                  "which libmoe expects of quant_method 'fp8'");
+    q.method = Method::fp8;
+    read_block(config, "weight_block_size", q);
+  } else if (method == "compressed-tensors") {
+    q.method = Method::compressed_tensors;
+    read_compressed_tensors(config, q);
+  } else if (method == "gptq") {
+    q.method = Method::gptq;
+    read_gptq(config, q);
+  } else if (method == "awq") {
+    q.method = Method::awq;
+    read_awq(config, q);
   } else {
     json.refuse(ErrorCode::unsupported,
-                fmt::format("config.json: quantization_config.quant_method is '{}', fmt '{}', expected "
-                            "'fp8' with fmt 'e4m3', or 'mxfp4'",
-                            method.substr(0, 60), config.string_or("fmt", "").substr(0, 60)));
+                fmt::format("config.json: quantization_config.quant_method is {}, fmt {}, expected 'fp8' with fmt "
+                            "'e4m3', 'mxfp4', 'compressed-tensors', 'gptq' or 'awq'",
+                            in_quotes(shortened(method, 60)), in_quotes(shortened(config.string_or("fmt", ""), 60))));
   }
   return q;
 }

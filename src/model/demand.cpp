@@ -35,7 +35,8 @@ StageDemands step_demand(const Model& model, KvType kv, std::int64_t cached, std
     if (m.empty()) return;
     Demand& d = by_stage[stage];
     d.bytes += static_cast<double>(m.panel_bytes * m.panel_count()) * copies_read;
-    (multiplies_int8(m.format) ? d.int8_ops : d.float_ops) += 2.0 * static_cast<double>(m.rows * m.k) * rows_of_x;
+    (multiplies_int8(m.format) && m.column_groups.empty() ? d.int8_ops : d.float_ops) +=
+        2.0 * static_cast<double>(m.rows * m.k) * rows_of_x;
   };
   const auto ffn = [&](const FfnWeights& f, double copies_read, double rows_of_x) {
     for (const Matrix* m : {&f.gate, &f.up, &f.down}) matrix(Stage::experts, *m, copies_read, rows_of_x);

@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = 16u << 20;  // published: under 10 KB
 
+bool is_codes(std::string_view name) { return name.ends_with(".qweight") || name.ends_with(".weight_packed"); }
+
 /// visit(tensor, format in memory, name of the format in the file) for every tensor of the text model, including those
 /// that are widened or rearranged at load.
 template <class Visit>
@@ -30,7 +32,12 @@ void each_tensor(const checkpoint::Checkpoint& file, const arch::Recognised& mod
   if (file.kind() != checkpoint::Kind::hf) return;
   for (const checkpoint::UnsupportedTensor& tensor : file.unsupported()) {
     if (is_tower(tensor.name)) continue;
-    if (tensor.type == "F8_E4M3") visit(tensor.where, Format::f32, "f8_e4m3");
+    if (tensor.type == "F8_E4M3") visit(tensor.where, Format::e4m3, "f8_e4m3");
+    if (tensor.type == "I8" && tensor.name.ends_with(".weight"))
+      visit(tensor.where, Format::int8, name_of(Format::int8));
+    if (tensor.type == "I32" && is_codes(tensor.name))
+      visit(tensor.where, model.quantization.bits == 8 ? Format::int8 : Format::int4,
+            model.quantization.bits == 8 ? name_of(Format::int8) : name_of(Format::int4));
     if (tensor.type == "U8") visit(tensor.where, Format::mxfp4, name_of(Format::mxfp4));
   }
 }

@@ -29,9 +29,8 @@ bool Planner::one_value_blocks(const TensorInfo& tensor) {
 const TensorInfo* Planner::require_named(const std::string& name, const Shape& shape) {
   if (error_) return nullptr;
   const TensorInfo* tensor = name.empty() ? nullptr : file_.find(name);
-  if (tensor == nullptr && quantization_.method == arch::Quantization::Method::fp8 &&
-      find_raw(name, "F8_E4M3") != nullptr)
-    return require_raw(name, "F8_E4M3", shape);
+  if (tensor == nullptr && quantization_.method != arch::Quantization::Method::none)
+    if (const TensorInfo* codes = find_codes(name, shape); codes != nullptr || error_) return codes;
   if (tensor == nullptr) {
     if (const auto other = unsupported_.find(name); other != unsupported_.end())
       refuse(ErrorCode::unsupported,
@@ -62,26 +61,8 @@ void Planner::rows_of(const TensorInfo* tensor, std::int64_t first_row, std::int
   add(job);
 }
 
-// An FP8 tensor has a tensor of scales.
 void Planner::add(MatrixJob job) {
-  if (raw_.count(job.tensor) != 0 && job.encoding == Encoding::format) {
-    job.encoding = Encoding::fp8;
-    job.block_rows = quantization_.block_rows;
-    job.block_columns = quantization_.block_columns;
-    const auto blocks = [](std::int64_t n, std::int64_t block) { return (n + block - 1) / block; };
-    const Shape shape = {blocks(job.tensor->rows(), job.block_rows), blocks(job.tensor->cols(), job.block_columns)};
-    const std::string name = job.tensor->name + "_scale_inv";
-    job.scales = file_.find(name);
-    if (job.scales == nullptr)
-      refuse(ErrorCode::not_found,
-             fmt::format("tensor {} is missing, expected shape [{}]", name, fmt::join(shape, ", ")));
-    else if (job.scales->shape != shape || job.scales->format != Format::f32)
-      refuse(ErrorCode::bad_shape,
-             fmt::format("tensor {} has shape [{}] of {}, expected [{}] of f32", name,
-                         fmt::join(job.scales->shape, ", "), name_of(job.scales->format), fmt::join(shape, ", ")));
-    else
-      scales_.insert(job.scales);
-  }
+  if (job.encoding == Encoding::format && codes_.count(job.tensor) != 0) attach_scales(job);
   if (!error_) plan_.matrices.push_back(job);
 }
 

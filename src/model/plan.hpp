@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,22 @@ namespace moe::inline MOE_ABI {
 /// How the bytes of a tensor encode numbers.
 enum class Encoding {
   format,  ///< the tensor's own Format
-  fp8,     ///< e4m3 [rows, columns] with a float32 scale per block of rows and columns: widened to float32
+  fp8,     ///< e4m3 [rows, columns] with a scale per block of rows and columns
+  rows,    ///< compressed-tensors: int8 [rows, columns], or unsigned numbers in words along each row
+  gptq,    ///< words [columns / n, rows] of n numbers of a row, the first in the lowest bits
+  awq,     ///< words [columns, rows / 8] of 8 numbers of a column, interleaved
   mxfp4,   ///< blocks [.., rows, k / 32, 16], value 2i in the low nibble of byte i, with exponents [.., rows, k / 32]
+};
+
+/// The other tensors of a weight with scales: of [rows, columns] codes, one scale per block.
+struct ScaledSource {
+  const checkpoint::TensorInfo* scales = nullptr;  ///< [blocks of rows, of columns]; gptq, awq: [of columns, rows]
+  const checkpoint::TensorInfo* zeros = nullptr;   ///< as the scales, or in words like the codes
+  std::int64_t rows = 0, columns = 0;
+  std::int64_t block_rows = 1, block_columns = 1;
+  int bits = 8;
+  bool in_words = false, zeros_in_words = false;  ///< of `rows`
+  int zero_offset = 0;                            ///< added to stored zero points
 };
 
 /// Row i of a packed matrix is row first_row + i * step of a tensor.
@@ -31,8 +46,15 @@ struct MatrixJob {
   std::int64_t first_column = 0;
   std::int64_t step = 1;  ///< 2 if gate and up are interleaved
   Encoding encoding = Encoding::format;
-  const checkpoint::TensorInfo* scales = nullptr;  ///< of fp8 and mxfp4
-  std::int64_t block_rows = 1, block_columns = 1;  ///< fp8: what one scale covers
+  const checkpoint::TensorInfo* scales = nullptr;  ///< of mxfp4
+  ScaledSource scaled = {};                        ///< of fp8, rows, gptq and awq
+  kernels::Groups groups = {};                     ///< of the same: of the rows as read_rows() gives them
+
+  /// Of the rows that read_rows() gives.
+  std::int64_t columns() const {
+    if (encoding == Encoding::mxfp4) return out->k;
+    return encoding == Encoding::format ? tensor->cols() : scaled.columns;
+  }
 };
 /// Value i of a vector is value first + i * step of a tensor, plus `added`.
 struct VectorJob {
@@ -44,6 +66,7 @@ struct VectorJob {
 };
 
 struct LoadPlan {
+  std::list<std::vector<std::int32_t>> column_groups;  ///< of MatrixJob::groups
   std::vector<MatrixJob> matrices;
   std::vector<VectorJob> vectors;
   std::int64_t total_parameters = 0;

@@ -16,6 +16,29 @@ bool Planner::is_mtp(const std::string& in_file) const {
   return false;
 }
 
+// Of activations and of a quantised cache: libmoe quantises neither by the file's numbers.
+bool Planner::is_activation_scale(std::string_view name) const {
+  if (quantization_.method == arch::Quantization::Method::none) return false;
+  for (const std::string_view end :
+       {".input_scale", ".input_zero_point", ".activation_scale", ".output_scale", ".k_scale", ".v_scale", ".kv_scale"})
+    if (name.ends_with(end)) return true;
+  return false;
+}
+
+bool Planner::is_scale(std::string_view name) const {
+  if (quantization_.method == arch::Quantization::Method::none) return false;
+  for (const std::string_view end :
+       {"_scale_inv", ".weight_scale", ".scales", ".weight_zero_point", ".qzeros", ".g_idx", "_g_idx", ".weight_shape"})
+    if (name.ends_with(end)) return true;
+  return false;
+}
+
+// Of codes in one number of this type.
+std::int64_t Planner::weights_in(std::string_view type) const {
+  if (type == "I32") return 32 / quantization_.bits;
+  return type == "F8_E4M3" || type == "I8" ? 1 : 0;
+}
+
 // Tensors of other towers are counted, not read.
 bool Planner::is_tower(const TensorInfo& tensor, std::string_view name) {
   if (recognised_.wrapper == nullptr || !recognised_.wrapper->is_tower(name)) return false;
@@ -39,8 +62,7 @@ void Planner::account() {
     if (is_rope_factors(tensor)) continue;      // read with the configuration
     if (used_.count(&tensor) != 0) {
       plan_.total_parameters += count;
-    } else if (is_mtp(tensor.name) && quantization_.method == arch::Quantization::Method::fp8 &&
-               tensor.name.ends_with("_scale_inv")) {
+    } else if (is_activation_scale(tensor.name) || (is_mtp(tensor.name) && is_scale(tensor.name))) {
       continue;
     } else if (is_mtp(tensor.name)) {
       plan_.mtp_parameters += count;
@@ -54,10 +76,14 @@ void Planner::account() {
   for (const checkpoint::UnsupportedTensor& tensor : file_.unsupported()) {
     const std::int64_t count = tensor.where.rows() * tensor.where.cols();
     if (is_tower(tensor.where, tensor.name)) continue;
-    if (raw_.count(&tensor.where) != 0)
-      plan_.total_parameters += tensor.type == "F8_E4M3" ? count : tensor.name.ends_with("_blocks") ? 2 * count : 0;
+    if (const auto codes = codes_.find(&tensor.where); codes != codes_.end())
+      plan_.total_parameters += codes->second.source.rows * codes->second.source.columns;
+    else if (raw_.count(&tensor.where) != 0)
+      plan_.total_parameters += tensor.name.ends_with("_blocks") ? 2 * count : 0;
+    else if (scales_.count(&tensor.where) != 0 || is_activation_scale(tensor.name))
+      continue;
     else if (is_mtp(tensor.name))
-      plan_.mtp_parameters += tensor.type == "F8_E4M3" ? count : 0;
+      plan_.mtp_parameters += is_scale(tensor.name) ? 0 : count * weights_in(tensor.type);
     else if (arch::is_leftover(file_.kind(), tensor.name))
       leftover.push_back(tensor.name);
     else

@@ -41,6 +41,15 @@ class Planner {
   bool one_value_blocks(const TensorInfo& tensor);
   void matrix(Role role, std::int64_t rows, std::int64_t k, Matrix& out, std::int64_t layer = 0);
   void add(MatrixJob job);
+  const TensorInfo* find_codes(const std::string& name, const Shape& shape);
+  const TensorInfo* words_of(const std::string& name, const Shape& shape, ScaledSource& s);
+  void attach_scales(MatrixJob& job);
+  bool unpacked_scales(const std::string& name, bool fp8, ScaledSource& s);
+  bool packed_scales(const std::string& stem, ScaledSource& s);
+  bool group_size(const std::string& weight, std::int64_t groups, ScaledSource& s);
+  const TensorInfo* scale_tensor(const std::string& name, const Shape& shape);
+  const TensorInfo* numbers(const std::string& name, std::string_view type, const Shape& shape);
+  std::vector<std::int32_t> order_of(const std::string& name, const ScaledSource& s);
   void rows_of(const TensorInfo* tensor, std::int64_t first_row, std::int64_t rows, std::int64_t k, Matrix& out);
   void vector(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
   void row(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
@@ -65,6 +74,9 @@ class Planner {
   const checkpoint::UnsupportedTensor* find_raw(const std::string& name, std::string_view type) const;
   const TensorInfo* require_raw(const std::string& name, std::string_view type, const Shape& shape);
   bool is_mtp(const std::string& in_file) const;
+  bool is_activation_scale(std::string_view name) const;
+  bool is_scale(std::string_view name) const;
+  std::int64_t weights_in(std::string_view type) const;
   bool is_tower(const TensorInfo& tensor, std::string_view name);
   bool is_rope_factors(const TensorInfo& tensor);
   void account();
@@ -80,7 +92,13 @@ class Planner {
   Weights& w_;
   LoadPlan plan_;
   std::unordered_set<const TensorInfo*> used_;
-  std::unordered_set<const TensorInfo*> raw_, scales_;  // of file_.unsupported(), and FP8's scales
+  struct Codes {
+    Encoding encoding = Encoding::fp8;
+    ScaledSource source;
+    const std::vector<std::int32_t>* column_groups = nullptr;  // in plan_
+  };
+  std::unordered_set<const TensorInfo*> raw_, scales_;  // of file_.unsupported(), and what belongs to codes
+  std::unordered_map<const TensorInfo*, Codes> codes_;  // by the tensor of codes
   std::unordered_map<std::string_view, const checkpoint::UnsupportedTensor*> unsupported_;
   std::optional<Error> error_;
 };

@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
 #include <cstring>
 
-#include "moe/detail/quant/fp8.hpp"
+#include "model/scaled_rows.hpp"
+#include "moe/decode.hpp"
+#include "moe/detail/reference/scaled_row.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -16,29 +17,6 @@ Result<void> read(const checkpoint::Checkpoint& file, const checkpoint::TensorIn
                   std::int64_t bytes, std::vector<std::byte>& out) {
   out.resize(static_cast<std::size_t>(bytes));
   return file.read(tensor, static_cast<std::uint64_t>(offset), out);
-}
-
-// w = code * scale, both float32: one rounding, as in DeepSeek's own conversion.
-Result<void> widen_fp8(const checkpoint::Checkpoint& file, const MatrixJob& job, std::int64_t first, std::int64_t count,
-                       RowBuffers& b) {
-  const std::int64_t columns = job.tensor->cols(), per_row = job.scales->cols();
-  const std::int64_t block = first / job.block_rows, blocks = (first + count - 1) / job.block_rows - block + 1;
-  const auto size = static_cast<std::int64_t>(sizeof(float));
-  if (auto ok = read(file, *job.scales, block * per_row * size, blocks * per_row * size, b.scales); !ok) return ok;
-  b.widened.resize(static_cast<std::size_t>(count * columns * size));
-  for (std::int64_t r = 0; r < count; ++r)
-    for (std::int64_t c = 0; c < columns; ++c) {
-      float scale;
-      const std::int64_t at = ((first + r) / job.block_rows - block) * per_row + c / job.block_columns;
-      std::memcpy(&scale, b.scales.data() + at * size, sizeof scale);
-      const float value = quant::decode_e4m3(b.raw[static_cast<std::size_t>(r * columns + c)]) * scale;
-      if (!std::isfinite(value))
-        return fail(ErrorCode::bad_file,
-                    fmt::format("tensor {}, row {}, column {}: an FP8 code or scale that is not a finite number",
-                                job.tensor->name, first + r, c));
-      std::memcpy(b.widened.data() + (r * columns + c) * size, &value, sizeof value);
-    }
-  return {};
 }
 
 // The file pairs neighbours in a byte, GGUF's block values i and 16 + i; exponents precede their codes.
@@ -61,23 +39,50 @@ Result<void> shuffle_mxfp4(const checkpoint::Checkpoint& file, const MatrixJob& 
 
 std::int64_t stored_row_bytes(const MatrixJob& job) {
   switch (job.encoding) {
-    case Encoding::format: break;
-    case Encoding::fp8: return job.tensor->cols();
+    case Encoding::format: return row_bytes(job.tensor->format, job.tensor->cols());
     case Encoding::mxfp4: return job.out->k / kMxfp4Values * kMxfp4Codes;
+    case Encoding::fp8:
+    case Encoding::rows:
+    case Encoding::gptq:
+    case Encoding::awq: break;
   }
-  return row_bytes(job.tensor->format, job.tensor->cols());
+  return row_bytes(read_format(job), job.scaled.columns);
 }
+
+bool read_whole(const MatrixJob& job) { return job.encoding == Encoding::gptq || job.encoding == Encoding::awq; }
 
 Format read_format(const MatrixJob& job) {
   switch (job.encoding) {
-    case Encoding::format: break;
-    case Encoding::fp8: return Format::f32;
+    case Encoding::format: return job.tensor->format;
     case Encoding::mxfp4: return Format::mxfp4;
+    case Encoding::fp8: return Format::e4m3;
+    case Encoding::rows:
+    case Encoding::gptq:
+    case Encoding::awq: break;
   }
-  return job.tensor->format;
+  return job.scaled.bits == 4 ? Format::int4 : Format::int8;
+}
+
+std::int64_t read_row_bytes(const MatrixJob& job) {
+  const Format format = read_format(job);
+  return is_scaled_format(format) ? reference::scaled_row_bytes(format, job.columns(), job.groups)
+                                  : row_bytes(format, job.columns());
+}
+
+void decode_read_row(const MatrixJob& job, const std::byte* row, float* out) {
+  const Format format = read_format(job);
+  is_scaled_format(format) ? reference::decode_scaled_row(format, job.groups, row, job.columns(), out)
+                           : decode_row(format, row, job.columns(), out);
 }
 
 Error not_finite(std::string_view tensor, std::int64_t row, Format format) {
+  if (format == Format::e4m3)
+    return {ErrorCode::bad_file,
+            fmt::format("tensor {}, row {}: an FP8 code that is NaN, or a scale that is not a number below 2^119",
+                        tensor, row)};
+  if (is_scaled_format(format))
+    return {ErrorCode::bad_file,
+            fmt::format("tensor {}, row {}: a scale that is not a number below 2^119", tensor, row)};
   const bool blocks = format_info(format).block_values > 1;
   return {ErrorCode::non_finite,
           fmt::format("tensor {}, row {}: {}", tensor, row,
@@ -88,10 +93,12 @@ Error not_finite(std::string_view tensor, std::int64_t row, Format format) {
 Result<std::span<const std::byte>> read_rows(const checkpoint::Checkpoint& file, const MatrixJob& job,
                                              std::int64_t first, std::int64_t count, RowBuffers& b) {
   const std::int64_t bytes = stored_row_bytes(job);
-  if (auto ok = read(file, *job.tensor, first * bytes, count * bytes, b.raw); !ok) return forward(ok);
+  const auto codes = read_whole(job) ? read(file, *job.tensor, 0, static_cast<std::int64_t>(job.tensor->bytes), b.raw)
+                                     : read(file, *job.tensor, first * bytes, count * bytes, b.raw);
+  if (!codes) return forward(codes);
   if (job.encoding == Encoding::format) return std::span<const std::byte>(b.raw);
-  const auto ok =
-      job.encoding == Encoding::fp8 ? widen_fp8(file, job, first, count, b) : shuffle_mxfp4(file, job, first, count, b);
+  const auto ok = job.encoding == Encoding::mxfp4 ? shuffle_mxfp4(file, job, first, count, b)
+                                                  : make_scaled_rows(file, job, first, count, b);
   if (!ok) return forward(ok);
   return std::span<const std::byte>(b.widened);
 }

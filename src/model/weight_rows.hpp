@@ -12,22 +12,27 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Bytes of one row in the file, without scales.
+/// Bytes of one row in the file, without scales; on average where rows are not apart (read_whole()).
 std::int64_t stored_row_bytes(const MatrixJob& job);
-/// The format that read_rows() gives.
+/// True where read_rows() reads the whole tensor for any rows.
+bool read_whole(const MatrixJob& job);
+/// The format that read_rows() gives, and the bytes of a row in it.
 Format read_format(const MatrixJob& job);
+std::int64_t read_row_bytes(const MatrixJob& job);
+/// A row that read_rows() gave, as float32.
+void decode_read_row(const MatrixJob& job, const std::byte* row, float* out);
 
 /// The error of a row that kernels::row_is_valid() refuses.
 Error not_finite(std::string_view tensor, std::int64_t row, Format format);
 
 /// Memory of one reader.
 struct RowBuffers {
-  std::vector<std::byte> raw, scales, widened;
+  std::vector<std::byte> raw, scales, zeros, widened;
 };
 
 /// Rows [first, first + count) of the job's tensor, in read_format(job), consecutive, stored in `buffers`.
 ///
-/// Errors  io; bad_file for an FP8 NaN or a scale that is not finite
+/// Errors  io; unsupported for a zero point that no byte holds
 Result<std::span<const std::byte>> read_rows(const checkpoint::Checkpoint& file, const MatrixJob& job,
                                              std::int64_t first, std::int64_t count, RowBuffers& buffers);
 

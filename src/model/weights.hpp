@@ -17,12 +17,18 @@ struct Matrix {
   std::int64_t rows = 0;
   std::int64_t k = 0;
   std::int64_t panel_bytes = 0;
-  std::byte* data = nullptr;  // in Weights::memory or Weights::mapping
+  std::byte* data = nullptr;                // in Weights::memory or Weights::mapping
+  kernels::Groups groups = {};              // of scaled formats
+  std::vector<std::int32_t> column_groups;  // of each column, where they are not blocks in order
 
   std::int64_t panel_count() const { return (rows + kernels::kPanelRows - 1) / kernels::kPanelRows; }
   std::int64_t bytes() const { return panel_count() * panel_bytes; }
   bool empty() const { return rows == 0; }
-  kernels::Panels panels() const { return {data, panel_bytes, rows, k}; }
+  kernels::Panels panels() const {
+    kernels::Panels p = {data, panel_bytes, rows, k, groups};
+    if (!column_groups.empty()) p.groups.of_column = column_groups.data();
+    return p;
+  }
 };
 
 /// One gated FFN: down(act(gate x, up x)), with biases in some models.

@@ -11,8 +11,7 @@ std::string_view active_isa() noexcept {
 
 bool multiplies_int8(Format format) noexcept {
   const kernels::KernelTable* table = kernels::active_table();
-  return table != nullptr && find_format(static_cast<std::uint32_t>(format)) != nullptr &&
-         table->gemm_q8[static_cast<std::size_t>(format)] != nullptr;
+  return table != nullptr && !name_of(format).empty() && table->gemm_q8[static_cast<std::size_t>(format)] != nullptr;
 }
 
 }  // namespace moe::inline MOE_ABI

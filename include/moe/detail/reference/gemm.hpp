@@ -30,6 +30,14 @@ inline float add_block(Format format, float acc, const WeightBlock& w, const std
   return acc;
 }
 
+/// The same for int4 and int8: unsigned codes of the block, and their group's scale and zero point.
+inline float add_scaled_block(float acc, const std::uint8_t* codes, float d, std::int32_t zero, const std::int8_t* q,
+                              float s) noexcept {
+  std::int32_t dot = 0;
+  for (int i = 0; i < 32; ++i) dot += (codes[i] - zero) * q[i];
+  return std::fma(d * s, static_cast<float>(dot), acc);
+}
+
 /// Row times activations in q8g32, both as stored.
 inline float dot_q8(Format format, const std::byte* row, std::int64_t k, const std::int8_t* codes, const float* scales,
                     const std::int16_t* sums) noexcept {

@@ -17,6 +17,7 @@ enum class BlockKind : std::uint8_t {
   minimum,     ///< d * w + m        (K-quants: d * sc[0] and -(dmin * mn[0]) in their places)
   halves,      ///< d * sc[h] * w
   halves_min,  ///< d * sc[h] * w - dmin * mn[h]
+  groups,      ///< d * (code - zero), both of a group of columns (scaled_row.hpp)
   none,        ///< not an integer format: the float path
 };
 
@@ -44,6 +45,8 @@ constexpr BlockForm block_form(Format format) noexcept {
     case Format::q6_k: return {BlockKind::halves, 32, 63, 8};
     case Format::q3_k: return {BlockKind::halves, 4, 7, 8};
     case Format::q2_k: return {BlockKind::halves_min, 0, 3, 8};
+    case Format::int4: return {BlockKind::groups, 0, 15, 1};
+    case Format::int8: return {BlockKind::groups, 0, 255, 1};
     default: return {};
   }
 }

@@ -1,0 +1,210 @@
+// Weights whose scales are tensors of their own: FP8, compressed-tensors, GPTQ, AWQ.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "kernels/packing.hpp"
+#include "model/planner.hpp"
+
+namespace moe::inline MOE_ABI {
+namespace {
+
+using Method = arch::Quantization::Method;
+
+std::int64_t blocks(std::int64_t n, std::int64_t block) { return (n + block - 1) / block; }
+
+bool is_packed(Method method) { return method == Method::gptq || method == Method::awq; }
+
+}  // namespace
+
+// The codes of the weight that other files hold as the matrix `name`; null when there are none. Their other tensors are
+// found and checked here, once.
+const checkpoint::TensorInfo* Planner::find_codes(const std::string& name, const Shape& shape) {
+  const bool packed = is_packed(quantization_.method), fp8 = !packed && find_raw(name, "F8_E4M3") != nullptr;
+  const std::string stem = name.ends_with(".weight") ? name.substr(0, name.size() - 6) : name + ".";
+  Codes found;
+  ScaledSource& s = found.source;
+  s.columns = shape.back();
+  s.rows = 1;
+  for (std::size_t i = 0; i + 1 < shape.size(); ++i) s.rows *= shape[i];
+  const TensorInfo* codes = nullptr;
+  if (fp8) {
+    codes = require_raw(name, "F8_E4M3", shape);
+  } else if (quantization_.method == Method::compressed_tensors && find_raw(name, "I8") != nullptr) {
+    codes = require_raw(name, "I8", shape);
+    found.encoding = Encoding::rows;
+  } else if (packed || quantization_.method == Method::compressed_tensors) {
+    codes = words_of(packed ? stem + "qweight" : name + "_packed", shape, s);
+    found.encoding = !packed ? Encoding::rows : quantization_.method == Method::gptq ? Encoding::gptq : Encoding::awq;
+  }
+  if (codes == nullptr || codes_.count(codes) != 0) return codes;
+  if (!fp8 && s.columns % 32 != 0)
+    refuse(ErrorCode::unsupported,
+           fmt::format("tensor {}: {} columns, expected a multiple of 32", codes->name, s.columns));
+  if (error_ || !(packed ? packed_scales(stem, s) : unpacked_scales(name, fp8, s))) return nullptr;
+  if (!fp8)
+    if (std::vector<std::int32_t> order = order_of(packed ? stem + "g_idx" : name + "_g_idx", s); !order.empty()) {
+      plan_.column_groups.push_back(std::move(order));
+      found.column_groups = &plan_.column_groups.back();
+    }
+  if (error_) return nullptr;
+  codes_[codes] = found;
+  return codes;
+}
+
+// Codes in words of 32 bits.
+const checkpoint::TensorInfo* Planner::words_of(const std::string& name, const Shape& shape, ScaledSource& s) {
+  const checkpoint::UnsupportedTensor* words = find_raw(name, "I32");
+  if (words == nullptr) return nullptr;
+  const bool packed = is_packed(quantization_.method);
+  s.in_words = true;
+  s.bits = packed ? static_cast<int>(quantization_.bits) : words->where.cols() * 4 == s.columns ? 8 : 4;
+  const std::int64_t per = 32 / s.bits;
+  if (s.columns % 32 != 0 || (packed && s.rows % per != 0)) {
+    refuse(ErrorCode::unsupported,
+           fmt::format("tensor {}: a weight of [{}], expected a multiple of 32 columns and of {} rows", name,
+                       fmt::join(shape, ", "), packed ? per : 1));
+    return nullptr;
+  }
+  if (!packed) return require_raw(name, "I32", {s.rows, s.columns / per});
+  if (quantization_.method == Method::gptq) return require_raw(name, "I32", {s.columns / per, s.rows});
+  return require_raw(name, "I32", {s.columns, s.rows / per});
+}
+
+const checkpoint::TensorInfo* Planner::scale_tensor(const std::string& name, const Shape& shape) {
+  const TensorInfo* scales = file_.find(name);
+  if (scales == nullptr) {
+    refuse(ErrorCode::not_found,
+           fmt::format("tensor {} is missing, expected shape [{}]", name, fmt::join(shape, ", ")));
+    return nullptr;
+  }
+  if (scales->shape != shape || format_info(scales->format).block_values != 1) {
+    refuse(ErrorCode::bad_shape,
+           fmt::format("tensor {} has shape [{}] of {}, expected [{}] of a float type", name,
+                       fmt::join(scales->shape, ", "), name_of(scales->format), fmt::join(shape, ", ")));
+    return nullptr;
+  }
+  scales_.insert(scales);
+  return scales;
+}
+
+// A tensor of integers that are no weights.
+const checkpoint::TensorInfo* Planner::numbers(const std::string& name, std::string_view type, const Shape& shape) {
+  const TensorInfo* tensor = require_raw(name, type, shape);
+  if (tensor != nullptr) scales_.insert(tensor);
+  return tensor;
+}
+
+// How many columns share a scale, from the number of groups and the sizes of the configuration.
+bool Planner::group_size(const std::string& weight, std::int64_t groups, ScaledSource& s) {
+  s.block_columns = s.columns;
+  if (groups == 1) return true;
+  for (const std::int64_t size : quantization_.group_sizes)
+    if (blocks(s.columns, size) == groups) {
+      s.block_columns = size;
+      return true;
+    }
+  refuse(ErrorCode::bad_shape,
+         fmt::format("tensor {}: {} groups for {} columns, expected groups of quantization_config's size ({})", weight,
+                     groups, s.columns, fmt::join(quantization_.group_sizes, ", ")));
+  return false;
+}
+
+// Scales of FP8 and compressed-tensors: one for all, [rows, 1], [rows, groups] or one per block of FP8.
+bool Planner::unpacked_scales(const std::string& name, bool fp8, ScaledSource& s) {
+  const bool inverse = quantization_.method == Method::fp8 || file_.find(name + "_scale_inv") != nullptr;
+  const std::string scale_name = name + (inverse ? "_scale_inv" : "_scale");
+  const TensorInfo* scales = file_.find(scale_name);
+  Shape shape = scales != nullptr ? scales->shape : Shape{};
+  if (fp8 && quantization_.block_rows > 0) {
+    s.block_rows = quantization_.block_rows;
+    s.block_columns = quantization_.block_columns;
+    shape = {blocks(s.rows, s.block_rows), blocks(s.columns, s.block_columns)};
+  } else if (scales != nullptr && scales->rows() * scales->cols() == 1) {
+    s.block_rows = s.rows;
+    s.block_columns = s.columns;
+  } else {
+    const std::int64_t groups = shape.size() == 2 ? shape[1] : 1;
+    if (!group_size(scale_name, groups, s)) return false;
+    if (shape != Shape{s.rows}) shape = {s.rows, groups};
+  }
+  s.scales = scale_tensor(scale_name, shape);
+  if (s.scales == nullptr) return false;
+  for (const char* type : {"I64", "I32"})
+    if (find_raw(name + "_shape", type) != nullptr) numbers(name + "_shape", type, {2});
+  const std::string zeros = name + "_zero_point";
+  if (!fp8 && find_raw(zeros, "I8") != nullptr) {
+    s.zeros = numbers(zeros, "I8", shape);
+  } else if (!fp8 && find_raw(zeros, "I32") != nullptr && shape.size() == 2) {
+    s.zeros = numbers(zeros, "I32", {blocks(s.rows, 32 / s.bits), shape[1]});
+    s.zeros_in_words = true;
+  }
+  return !error_;
+}
+
+// GPTQ and AWQ: scales [groups, rows], zero points in words.
+bool Planner::packed_scales(const std::string& stem, ScaledSource& s) {
+  const TensorInfo* scales = file_.find(stem + "scales");
+  const std::int64_t groups = scales != nullptr && scales->shape.size() == 2 ? scales->shape[0] : 1;
+  if (!group_size(stem + "scales", groups, s)) return false;
+  s.scales = scale_tensor(stem + "scales", {groups, s.rows});
+  s.zeros = error_ ? nullptr : numbers(stem + "qzeros", "I32", {groups, s.rows * s.bits / 32});
+  s.zeros_in_words = true;
+  s.zero_offset = quantization_.zero_offset;
+  return !error_;
+}
+
+// The group of every column, from the tensor `name` if the file has it. Empty: in order, whole blocks of 32.
+std::vector<std::int32_t> Planner::order_of(const std::string& name, const ScaledSource& s) {
+  const std::int64_t groups = blocks(s.columns, s.block_columns);
+  std::vector<std::int32_t> in_order, order(static_cast<std::size_t>(s.columns));
+  for (std::int64_t c = 0; c < s.columns; ++c) in_order.push_back(static_cast<std::int32_t>(c / s.block_columns));
+  const bool whole = s.block_columns % 32 == 0 || groups == 1;
+  if (find_raw(name, "I32") == nullptr) return whole ? std::vector<std::int32_t>() : in_order;
+  const TensorInfo* tensor = numbers(name, "I32", {s.columns});
+  if (tensor == nullptr) return {};
+  if (auto ok = file_.read(*tensor, 0, std::as_writable_bytes(std::span(order))); !ok) {
+    refuse(ok.error().code, ok.error().message);
+    return {};
+  }
+  // compressed-tensors writes -1 everywhere for "in order".
+  if (std::all_of(order.begin(), order.end(), [](std::int32_t g) { return g == -1; })) order = in_order;
+  for (std::size_t c = 0; c < order.size(); ++c)
+    if (order[c] < 0 || order[c] >= groups) {
+      refuse(ErrorCode::bad_file,
+             fmt::format("tensor {}: column {} is in group {}, expected 0 to {}", name, c, order[c], groups - 1));
+      return {};
+    }
+  return whole && order == in_order ? std::vector<std::int32_t>() : order;
+}
+
+void Planner::attach_scales(MatrixJob& job) {
+  const Codes& codes = codes_.at(job.tensor);
+  const ScaledSource& s = codes.source;
+  job.scaled = s;
+  job.encoding = codes.encoding;
+  const bool fp8 = job.encoding == Encoding::fp8;
+  job.groups.columns = s.block_columns;
+  job.groups.count = blocks(s.columns, s.block_columns);
+  job.groups.scale = fp8 ? Format::f32 : s.scales->format;
+  job.groups.zeros = s.zeros != nullptr;
+  Matrix& out = *job.out;
+  out.format = fp8 ? Format::e4m3 : s.bits == 4 ? Format::int4 : Format::int8;
+  out.groups = job.groups;
+  if (codes.column_groups != nullptr) {
+    job.groups.of_column = codes.column_groups->data();
+    if (!job.transposed) out.column_groups = *codes.column_groups;
+  }
+  if (job.transposed && fp8) {
+    out.groups.columns = s.block_rows;
+    out.groups.phase = job.first_row % s.block_rows;
+    out.groups.count = blocks(out.groups.phase + out.k, s.block_rows);
+  } else if (job.transposed) {
+    out.format = Format::f32;
+    out.groups = {};
+  }
+  out.panel_bytes = kernels::panel_bytes(out.format, out.k, out.groups);
+}
+
+}  // namespace moe::inline MOE_ABI

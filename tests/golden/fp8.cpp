@@ -1,0 +1,168 @@
+// FP8 and MXFP4 directories stay in memory as their files hold them, and FP8 weights give the bits of the same weights
+// widened to float32.
+
+#include "folder_writer.hpp"
+#include "golden/golden.hpp"
+#include "model/model_impl.hpp"
+#include "moe/model.hpp"
+#include "scratch_dir.hpp"
+
+namespace fp8_test {
+
+namespace {
+
+using namespace moe_test;
+using nlohmann::json;
+
+std::vector<GoldenCase> cases_of(const std::string& method) {
+  std::vector<GoldenCase> out;
+  for (const GoldenCase& c : golden_cases()) {
+    if (!std::filesystem::is_directory(c.model)) continue;
+    // Not all are JSON: some hold Python's Infinity.
+    const json config = json::parse(read_file(c.model / "config.json"), nullptr, false);
+    if (config.contains("quantization_config") && config["quantization_config"]["quant_method"] == method)
+      out.push_back(c);
+  }
+  return out;
+}
+
+std::shared_ptr<const moe::Model> loaded(const std::filesystem::path& folder) {
+  auto model = moe::Model::load(folder.string(), {.tokenizer = moe::TokenizerUse::none});
+  REQUIRE_MESSAGE(model.has_value(), model.error().message);
+  return *model;
+}
+
+void check_same_bits(const std::filesystem::path& a, const std::filesystem::path& b) {
+  const auto one = loaded(a), other = loaded(b);
+  const std::vector<moe::TokenId> ids = prompt_for(one->config(), 3);
+  for (const Setting& setting : kSettings) {
+    CAPTURE(setting.name);
+    for (const std::int64_t chunk : {1, 5, 64})
+      CHECK(same_bits(whole_logits(one, options_for(setting, 2, chunk), ids),
+                      whole_logits(other, options_for(setting, 1, 64), ids)));
+  }
+}
+
+/// How the scales of a copy are stored.
+enum class Scales { blocks, rows, tensor };
+
+/// Copies of an FP8 directory: the codes with such scales, and the same weights as float32.
+void write_copies(const std::filesystem::path& model, Scales scales, const std::string& dtype,
+                  const std::filesystem::path& out) {
+  json config = json::parse(read_file(model / "config.json"));
+  const auto block = config["quantization_config"]["weight_block_size"].get<std::vector<std::int64_t>>();
+  Tensors coded = read_safetensors(model / "model.safetensors"), widened = coded;
+  for (const auto& [name, codes] : Tensors(coded)) {
+    if (codes.dtype != "F8_E4M3") continue;
+    const std::string scale_name = name + "_scale_inv";
+    const std::int64_t rows = codes.shape[0], columns = codes.shape[1];
+    const std::vector<float> stored = coded.at(scale_name).values<float>();
+    const std::int64_t grid = coded.at(scale_name).shape[1];
+    std::vector<float> values = stored;
+    std::vector<std::int64_t> shape = coded.at(scale_name).shape;
+    if (scales == Scales::rows) {
+      values.clear(), shape = {rows, 1};
+      for (std::int64_t r = 0; r < rows; ++r) values.push_back(stored[0] * static_cast<float>(1 + r % 7) / 5.0f);
+    }
+    if (scales == Scales::tensor) values = {stored[0]}, shape = {};
+    coded[scale_name] = float_tensor(dtype, shape, values);
+    std::vector<float> weights;
+    for (std::int64_t r = 0; r < rows; ++r)
+      for (std::int64_t c = 0; c < columns; ++c) {
+        const std::int64_t at = scales == Scales::blocks ? r / block[0] * grid + c / block[1]
+                                : scales == Scales::rows ? r
+                                                         : 0;
+        const auto code = static_cast<unsigned char>(codes.bytes[static_cast<std::size_t>(r * columns + c)]);
+        weights.push_back(
+            static_cast<float>(e4m3_value(code) * static_cast<double>(values[static_cast<std::size_t>(at)])));
+      }
+    widened[name] = tensor_of("F32", codes.shape, weights);
+    widened.erase(scale_name);
+  }
+  if (scales != Scales::blocks) config["quantization_config"]["weight_block_size"] = nullptr;
+  write_folder(out / "codes", config, coded);
+  config.erase("quantization_config");
+  write_folder(out / "floats", config, widened);
+}
+
+double memory_over_file(const std::filesystem::path& model) {
+  const auto loaded_model = loaded(model);
+  return static_cast<double>(moe::impl_of(*loaded_model).weights->memory.size()) /
+         static_cast<double>(std::filesystem::file_size(model / "model.safetensors"));
+}
+
+}  // namespace
+
+TEST_CASE("FP8 weights give the bits of the same weights as float32, whatever a scale covers") {
+  const auto cases = cases_of("fp8");
+  if (cases.empty()) return report_skip("FP8 weights", "no golden model has them");
+  const ScratchDir scratch("moe_fp8");
+  for (const GoldenCase& c : cases)
+    for (const Scales scales : {Scales::blocks, Scales::rows, Scales::tensor})
+      for (const char* dtype : {"F32", "BF16"}) {
+        CAPTURE(c.name);
+        CAPTURE(static_cast<int>(scales));
+        CAPTURE(dtype);
+        const std::filesystem::path folder = scratch / (c.name + dtype + std::to_string(static_cast<int>(scales)));
+        write_copies(c.model, scales, dtype, folder);
+        check_same_bits(folder / "codes", folder / "floats");
+      }
+}
+
+TEST_CASE("packed FP8 and MXFP4 models are at most 1.1 times as large as their files") {
+  for (const char* method : {"fp8", "mxfp4"}) {
+    CAPTURE(method);
+    const auto cases = cases_of(method);
+    if (cases.empty()) report_skip(method, "no golden model has such weights");
+    for (const GoldenCase& c : cases) {
+      CAPTURE(c.name);
+      const double ratio = memory_over_file(c.model);
+      MESSAGE(c.name << ": weights in memory over file: " << ratio);
+      CHECK(ratio <= 1.1);
+      bool found = false;
+      const auto model = loaded(c.model);
+      for (const moe::FormatUse& use : model->info().formats)
+        found |= use.format == (std::string(method) == "fp8" ? moe::Format::e4m3 : moe::Format::mxfp4);
+      CHECK(found);
+    }
+  }
+}
+
+TEST_CASE("FP8 codes that are NaN and scales that are no numbers are refused, naming tensor and row") {
+  const auto cases = cases_of("fp8");
+  if (cases.empty()) return report_skip("bad FP8 weights", "no golden model has FP8 weights");
+  const ScratchDir scratch("moe_bad_fp8");
+  const json config = json::parse(read_file(cases.front().model / "config.json"));
+  const Tensors good = read_safetensors(cases.front().model / "model.safetensors");
+  int checked = 0;
+  for (const auto& [name, tensor] : good) {
+    if (tensor.dtype != "F8_E4M3") continue;
+    const std::string scale_name = name + "_scale_inv";
+    Tensors nan = good, infinite = good, huge = good, missing = good, shape = good;
+    const std::size_t row = static_cast<std::size_t>(tensor.shape[0]) - 1;
+    nan[name].bytes[row * static_cast<std::size_t>(tensor.shape[1]) + 1] = static_cast<char>(0xff);
+    const float bad[] = {HUGE_VALF, 0x1p119f};
+    std::memcpy(infinite[scale_name].bytes.data(), &bad[0], 4);
+    std::memcpy(huge[scale_name].bytes.data(), &bad[1], 4);
+    missing.erase(scale_name);
+    shape[scale_name].shape.push_back(1);
+    const std::pair<const Tensors*, std::string> files[] = {{&nan, "row " + std::to_string(row)},
+                                                            {&infinite, "row "},
+                                                            {&huge, "2^119"},
+                                                            {&missing, scale_name},
+                                                            {&shape, scale_name}};
+    for (const auto& [tensors, words] : files) {
+      const std::string& expected = words;  // clang 14 lets no structured binding into CAPTURE
+      CAPTURE(expected);
+      write_folder(scratch / "bad", config, *tensors);
+      const auto model = moe::Model::load(scratch / "bad", {.tokenizer = moe::TokenizerUse::none});
+      REQUIRE_FALSE(model.has_value());
+      CHECK_MESSAGE(model.error().message.find(name) != std::string::npos, model.error().message);
+      CHECK_MESSAGE(model.error().message.find(expected) != std::string::npos, model.error().message);
+    }
+    if (++checked == 3) break;
+  }
+  CHECK(checked > 0);
+}
+
+}  // namespace fp8_test
