@@ -54,7 +54,7 @@ class Server:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            status = self.process.wait(timeout=20)
+            status = self.process.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = self.process.wait()
