@@ -48,19 +48,28 @@ void check_kind(DraftKind kind, std::size_t count, std::uint32_t seed) {
     std::mt19937 random(seed);
     const std::int64_t context = model->config().max_position;
     auto requests = requests_for(random, *model, count);
-    Generator plain = create(model, {.max_tokens = 4096});
-    const auto expected = bits_of(generate(plain, requests));
+    const auto plain = [&](moe::KvType kv) {
+      Generator generator = create(model, {.kv = kv, .max_tokens = 4096});
+      auto without = requests;
+      for (GenerateRequest& r : without) r.options.draft = {};
+      return bits_of(generate(generator, without));
+    };
     for (GenerateRequest& r : requests) add_draft(random, kind, r.options);
+    const auto expected = plain(moe::KvType::f16);
     const struct {
       std::int64_t cache, chunk;
       bool alone;
-    } sizes[] = {{4096, 512, false}, {std::min<std::int64_t>(context, 256), 7, false}, {context, 512, true}};
+      moe::KvType kv = moe::KvType::f16;
+    } sizes[] = {{4096, 512, false},
+                 {std::min<std::int64_t>(context, 256), 7, false},
+                 {context, 512, true},
+                 {4096, 512, false, moe::KvType::q8_0}};
     moe::DraftReport all;
     for (const auto& size : sizes) {
       CAPTURE(size.cache);
       CAPTURE(size.chunk);
       CAPTURE(size.alone);
-      Generator generator = create(model, {.max_tokens = size.cache, .chunk_tokens = size.chunk});
+      Generator generator = create(model, {.kv = size.kv, .max_tokens = size.cache, .chunk_tokens = size.chunk});
       if (kind == DraftKind::model) REQUIRE(generator.use_draft_model(draft, {.max_tokens = size.cache}).has_value());
       std::vector<std::vector<Generation>> got;
       if (size.alone)
@@ -68,7 +77,7 @@ void check_kind(DraftKind kind, std::size_t count, std::uint32_t seed) {
       else
         got = generate(generator, requests);
       const DraftTotals totals = totals_of(got);
-      CHECK(bits_of(got) == expected);
+      CHECK(bits_of(got) == (size.kv == moe::KvType::f16 ? expected : plain(size.kv)));
       CHECK(totals.flops == executed(generator));
       CHECK(totals.report.accepted <= totals.report.drafted);
       all += totals.report;
