@@ -103,18 +103,17 @@ Result<void> converse(const Options& options, const moe::ChatOptions& chat, moe:
   return cli::run_chat(generator, program);
 }
 
-// The prompt is not encoded yet: it has no more tokens than bytes, and a BOS.
+// The prompt is not encoded yet: it has no more tokens than bytes, and a BOS. Conversations may fill the context.
 moe::MemoryRequest memory_request(const Options& options, const moe::ParallelFor& threads) {
   moe::MemoryRequest request;
   request.limit = options.memory;
   request.session.kv = options.kv;
   request.session.threads = threads;
-  constexpr std::int64_t kMessages = 8192;  // of --messages
-  if (!options.chat.chat)
-    request.session.max_tokens =
-        std::max<std::int64_t>(kMessages,
-                               static_cast<std::int64_t>(options.prompt.size() + options.tokens.size()) + 1) +
-        std::min<std::int64_t>(options.most_tokens(), kMessages);
+  const auto info = moe::Model::inspect(options.model);
+  if (options.is_chat() || !info) return request;  // fit_memory() says what is wrong with the model
+  const std::int64_t context = info->config.max_position,
+                     prompt = static_cast<std::int64_t>(options.prompt.size() + options.tokens.size()) + 1;
+  request.session.max_tokens = std::min(context, prompt + std::min(context, options.most_tokens()));
   return request;
 }
 
