@@ -29,6 +29,22 @@ std::shared_ptr<MemoryReader> reader_of(const std::shared_ptr<const moe::Model>&
   return std::make_shared<MemoryReader>(model, options);
 }
 
+/// One model with a prompt, its logits in memory, and the least memory for its experts.
+struct Case {
+  std::shared_ptr<const moe::Model> model;
+  std::vector<moe::TokenId> ids;
+  std::vector<float> expected;
+  std::int64_t least = 0;
+};
+Case first_case() {
+  const auto models = moe_models();
+  REQUIRE(!models.empty());
+  Case c{models.front().second, {}, {}, moe::ExpertCache::least_bytes(expert_shapes(*models.front().second))};
+  c.ids = prompt_for(c.model->config(), 0);
+  c.expected = whole_logits(c.model, options_for(kSettings[0], 1, 512), c.ids);
+  return c;
+}
+
 }  // namespace
 
 TEST_CASE("the same bits for any memory, number of reading threads and delay") {
@@ -93,17 +109,14 @@ TEST_CASE("executed FLOPs, routing and expert counts are those of a model in mem
 }
 
 TEST_CASE("a read that fails is one error that names it, and the sequence is as before") {
-  const auto models = moe_models();
-  const auto& model = models.front().second;
-  const auto ids = prompt_for(model->config(), 0);
-  const std::vector<float> expected = whole_logits(model, options_for(kSettings[0], 1, 512), ids);
+  const Case c = first_case();
   for (const int works : {0, 1, 5}) {
-    const auto reader = reader_of(model, {1, 50, works});
-    const auto stream = streamed(model, reader, moe::ExpertCache::least_bytes(expert_shapes(*model)), 2);
+    const auto reader = reader_of(c.model, {1, 50, works});
+    const auto stream = streamed(c.model, reader, c.least, 2);
     auto session = open_session(stream, options_for(kSettings[0], 1, 512));
     const moe::Sequence s = *session->open();
     for (int attempt = 0; attempt < 2; ++attempt) {
-      const auto out = session->step(s, ids, moe::Logits::all);
+      const auto out = session->step(s, c.ids, moe::Logits::all);
       REQUIRE_FALSE(out.has_value());
       CHECK(out.error().code == moe::ErrorCode::io);
       CHECK_MESSAGE(out.error().message.find("the disk is gone") != std::string::npos, out.error().message);
@@ -113,12 +126,8 @@ TEST_CASE("a read that fails is one error that names it, and the sequence is as 
 }
 
 TEST_CASE("a step can be cancelled between experts, and the next one is right") {
-  const auto models = moe_models();
-  const auto& model = models.front().second;
-  const auto ids = prompt_for(model->config(), 0);
-  const std::vector<float> expected = whole_logits(model, options_for(kSettings[0], 1, 512), ids);
-  const auto stream =
-      streamed(model, reader_of(model, {3, 300}), moe::ExpertCache::least_bytes(expert_shapes(*model)), 3);
+  const Case c = first_case();
+  const auto stream = streamed(c.model, reader_of(c.model, {3, 300}), c.least, 3);
   int calls = 0, limit = 0;
   moe::SessionOptions options = options_for(kSettings[0], 1, 512);
   options.cancelled = [&] { return ++calls > limit; };
@@ -126,42 +135,36 @@ TEST_CASE("a step can be cancelled between experts, and the next one is right") 
   const moe::Sequence s = *session->open();
   for (limit = 0; limit < 12; ++limit) {
     calls = 0;
-    const auto out = session->step(s, ids, moe::Logits::all);
+    const auto out = session->step(s, c.ids, moe::Logits::all);
     if (out) break;  // it needed fewer calls
     CHECK(out.error().code == moe::ErrorCode::cancelled);
   }
   limit = 1 << 30;
   REQUIRE(session->rewind(s, 0).has_value());
-  CHECK(same_bits(step(*session, s, ids), expected));
+  CHECK(same_bits(step(*session, s, c.ids), c.expected));
 }
 
 TEST_CASE("sessions in several threads share the least memory without waiting for each other for ever") {
-  const auto models = moe_models();
-  const auto& model = models.front().second;
-  const auto ids = prompt_for(model->config(), 0);
-  const std::vector<float> expected = whole_logits(model, options_for(kSettings[0], 1, 512), ids);
-  const auto stream =
-      streamed(model, reader_of(model, {5, 100}), moe::ExpertCache::least_bytes(expert_shapes(*model)), 2);
+  const Case c = first_case();
+  const auto stream = streamed(c.model, reader_of(c.model, {5, 100}), c.least, 2);
   std::atomic<int> equal{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < 6; ++i)
     threads.emplace_back([&, i] {
       for (int round = 0; round < 3; ++round)
-        equal += same_bits(whole_logits(stream, options_for(kSettings[0], 1, i % 2 == 0 ? 512 : 5), ids), expected);
+        equal += same_bits(whole_logits(stream, options_for(kSettings[0], 1, i % 2 == 0 ? 512 : 5), c.ids), c.expected);
     });
   for (std::thread& thread : threads) thread.join();
   CHECK(equal == 18);
 }
 
 TEST_CASE("memory below the least is refused with the number that works") {
-  const auto models = moe_models();
-  const auto& model = models.front().second;
-  const std::int64_t least = moe::ExpertCache::least_bytes(expert_shapes(*model));
-  const auto source = moe::ExpertSource::create(reader_of(model), *moe::impl_of(*model).weights, {least - 1, 2});
+  const Case c = first_case();
+  const auto source = moe::ExpertSource::create(reader_of(c.model), *moe::impl_of(*c.model).weights, {c.least - 1, 2});
   REQUIRE_FALSE(source.has_value());
   CHECK(source.error().code == moe::ErrorCode::out_of_memory);
-  CHECK(source.error().message.find(std::to_string(least)) != std::string::npos);
-  CHECK(moe::ExpertSource::create(reader_of(model), *moe::impl_of(*model).weights, {least, 0}).error().code ==
+  CHECK(source.error().message.find(std::to_string(c.least)) != std::string::npos);
+  CHECK(moe::ExpertSource::create(reader_of(c.model), *moe::impl_of(*c.model).weights, {c.least, 0}).error().code ==
         moe::ErrorCode::bad_argument);
 }
 
