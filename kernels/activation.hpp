@@ -50,6 +50,23 @@ void sigmoid(const float* x, std::int64_t n, float* y) noexcept {
 }
 
 template <class Arch>
+void sigmoid_mul(const float* gate, const float* x, std::int64_t n, float* y) noexcept {
+  for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {
+    const Lanes<float, Arch> g = load_up_to<Arch>(gate + i, count);
+    const Lanes<float, Arch> weight = div<Arch>(broadcast<Arch>(1.0f), one_plus_exp_minus<Arch>(g));
+    store_up_to<Arch>(y + i, count, mul<Arch>(weight, load_up_to<Arch>(x + i, count)));
+  });
+}
+
+template <class Arch>
+void relu_square(const float* x, std::int64_t n, float* y) noexcept {
+  for_lanes(n, [&](std::int64_t i, std::int64_t count) MOE_INLINE_LAMBDA {
+    const Lanes<float, Arch> v = max<Arch>(load_up_to<Arch>(x + i, count), broadcast<Arch>(0.0f));
+    store_up_to<Arch>(y + i, count, mul<Arch>(v, v));
+  });
+}
+
+template <class Arch>
 MOE_FORCE_INLINE Lanes<float, Arch> soft_cap(const Lanes<float, Arch>& x, const detail::SoftCap& c) {
   const Lanes<float, Arch> growth = exp<Arch>(mul<Arch>(x, broadcast<Arch>(c.slope)));
   return sub<Arch>(broadcast<Arch>(c.cap),

@@ -6,6 +6,7 @@
 #include "kernels/attention_mla.hpp"
 #include "kernels/cache.hpp"
 #include "kernels/elementwise.hpp"
+#include "kernels/recurrent.hpp"
 #include "kernels/rms_norm.hpp"
 #include "kernels/rope.hpp"
 #include "kernels/softmax.hpp"
@@ -14,6 +15,7 @@
 #include "moe/detail/reference/attention.hpp"
 #include "moe/detail/reference/cache.hpp"
 #include "moe/detail/reference/elementwise.hpp"
+#include "moe/detail/reference/recurrent.hpp"
 #include "moe/detail/reference/rms_norm.hpp"
 #include "moe/detail/reference/rope.hpp"
 #include "moe/detail/reference/softmax.hpp"
@@ -27,6 +29,8 @@ void fill_blocks(KernelTable& t) noexcept {
   t.gelu_mul = gelu_mul<Arch>;
   t.swiglu_clamped = swiglu_clamped<Arch>;
   t.sigmoid = sigmoid<Arch>;
+  t.sigmoid_mul = sigmoid_mul<Arch>;
+  t.relu_square = relu_square<Arch>;
   t.soft_cap = soft_cap<Arch>;
   t.softmax = softmax<Arch>;
   t.add = add_rows<Arch>;
@@ -36,6 +40,8 @@ void fill_blocks(KernelTable& t) noexcept {
   t.store_cache = store_cache<Arch>;
   t.attention_gqa = attention_gqa<Arch>;
   t.attention_mla = attention_mla<Arch>;
+  t.causal_conv = causal_conv<Arch>;
+  t.state_steps = state_steps<Arch>;
 }
 
 /// The scalar table uses the reference functions directly.
@@ -46,6 +52,8 @@ inline void fill_blocks<Scalar>(KernelTable& t) noexcept {
   t.gelu_mul = reference::gelu_mul;
   t.swiglu_clamped = reference::swiglu_clamped;
   t.sigmoid = reference::sigmoid;
+  t.sigmoid_mul = reference::sigmoid_mul;
+  t.relu_square = reference::relu_square;
   t.soft_cap = reference::soft_cap;
   t.softmax = reference::softmax;
   t.add = reference::add;
@@ -55,6 +63,8 @@ inline void fill_blocks<Scalar>(KernelTable& t) noexcept {
   t.store_cache = reference::store_cache;
   t.attention_gqa = reference::attention_gqa;
   t.attention_mla = reference::attention_mla;
+  t.causal_conv = reference::causal_conv;
+  t.state_steps = reference::state_steps;
 }
 
 }  // namespace moe::inline MOE_ABI::kernels

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "moe/detail/attention.hpp"
+#include "moe/detail/recurrent.hpp"
 #include "moe/detail/reference/scaled_row.hpp"
 #include "moe/formats.hpp"
 
@@ -101,7 +102,9 @@ using GemmF32Fn = void (*)(const GemmF32&) noexcept;
 
 using moe::Attention;
 using moe::CacheRow;
+using moe::CausalConv;
 using moe::kKeyBlock;
+using moe::StateSteps;
 
 struct KernelTable {
   const char* isa;  ///< "scalar", "avx2", "avx512", "avx512vnni", "neon"
@@ -124,6 +127,8 @@ struct KernelTable {
   void (*swiglu_clamped)(const float* gate, const float* up, float alpha, float limit, std::int64_t n,
                          float* y) noexcept;
   void (*sigmoid)(const float* x, std::int64_t n, float* y) noexcept;
+  void (*sigmoid_mul)(const float* gate, const float* x, std::int64_t n, float* y) noexcept;  // y = sigmoid(gate) * x
+  void (*relu_square)(const float* x, std::int64_t n, float* y) noexcept;                     // y = max(x, 0)^2
   /// y = cap * tanh(x / cap); y may be x.
   void (*soft_cap)(const float* x, float cap, std::int64_t n, float* y) noexcept;
   void (*softmax)(const float* x, std::int64_t n, float* y) noexcept;
@@ -136,6 +141,8 @@ struct KernelTable {
   void (*store_cache)(const CacheRow&) noexcept;
   void (*attention_gqa)(const Attention&) noexcept;
   void (*attention_mla)(const Attention&) noexcept;
+  void (*causal_conv)(const CausalConv&) noexcept;
+  void (*state_steps)(const StateSteps&) noexcept;
 };
 
 /// Floats of worker scratch that the functions above need; the same for every table.

@@ -22,6 +22,24 @@ constexpr std::string_view name_of(AttentionKind value) noexcept {
   }
   return "";
 }
+/// What combines the tokens of a sequence in a layer. All but attention keep a state of fixed size per sequence.
+enum class Mixer {
+  attention,   ///< of ModelConfig::attention's kind
+  delta_net,   ///< gated delta rule after a causal convolution (Qwen3-Next)
+  short_conv,  ///< gated causal convolution (LFM2)
+  mamba2,      ///< selective state space after a causal convolution
+  none,        ///< the layer is a feed-forward network only (Nemotron-H)
+};
+constexpr std::string_view name_of(Mixer value) noexcept {
+  switch (value) {
+    case Mixer::attention: return "attention";
+    case Mixer::delta_net: return "delta_net";
+    case Mixer::short_conv: return "short_conv";
+    case Mixer::mamba2: return "mamba2";
+    case Mixer::none: return "none";
+  }
+  return "";
+}
 /// RMSNorm of queries and keys, with one learnt weight per value.
 enum class QkNorm {
   none,
@@ -181,6 +199,21 @@ constexpr RouterConfig RouterConfig::ernie4_5_300b() {
   return {.expert_count = 64, .top_k = 8, .selection_bias = true, .norm_topk_prob = true};
 }
 
+/// Sizes of layers with a recurrent state. A state of delta_net and mamba2 is a matrix [key_dim, value_dim] per head.
+struct RecurrentConfig {
+  std::int64_t conv_kernel = 0;  ///< tokens that the causal convolution sees, the current one included
+  std::int64_t key_heads = 0;    ///< delta_net: heads of q and k; mamba2: groups of B and C
+  std::int64_t heads = 0;        ///< of values
+  std::int64_t key_dim = 0;      ///< of q and k; mamba2: N, of B and C
+  std::int64_t value_dim = 0;
+  bool conv_bias = false;
+  bool tiled_heads = false;  ///< head h of values uses key head h % key_heads (GGUF), not h / (heads / key_heads)
+  bool operator==(const RecurrentConfig&) const = default;
+
+  std::int64_t keys() const { return key_heads * key_dim; }
+  std::int64_t values() const { return heads * value_dim; }
+};
+
 struct ModelConfig {
   std::string family = {};  ///< "llama", "qwen3_moe", "deepseek_v3", ..: docs/MODELS.md lists them
   std::int64_t layer_count = 0;
@@ -204,6 +237,12 @@ struct ModelConfig {
   bool attention_sinks = false;  ///< one more logit per head, in the softmax only (gpt-oss)
   std::int64_t sliding_window = 0;                ///< keys that a query sees in sliding layers, its own included
   std::vector<std::int64_t> sliding_layers = {};  ///< ascending; empty: every layer sees all keys
+
+  bool attention_gate = false;  ///< sigmoid(gate), one value per output of the heads, multiplies them (Qwen3-Next)
+
+  std::vector<Mixer> mixers = {};                ///< [layer]; empty: attention in all layers
+  std::vector<std::int64_t> no_ffn_layers = {};  ///< ascending; layers that end after their mixer (Nemotron-H)
+  RecurrentConfig recurrent = {};
 
   std::int64_t q_lora_rank = 0;  ///< 0 = queries are projected in one step
   std::int64_t kv_lora_rank = 0;
@@ -239,6 +278,33 @@ struct ModelConfig {
 
   std::int64_t mtp_layer_count = 0;  ///< multi-token-prediction (MTP) layers in the file; counted, never run
 
+  Mixer mixer(std::int64_t layer) const {
+    return mixers.empty() ? Mixer::attention : mixers[static_cast<std::size_t>(layer)];
+  }
+  bool has_ffn(std::int64_t layer) const {
+    return !std::binary_search(no_ffn_layers.begin(), no_ffn_layers.end(), layer);
+  }
+  bool is_recurrent(std::int64_t layer) const {
+    return mixer(layer) != Mixer::attention && mixer(layer) != Mixer::none;
+  }
+  /// Channels of the causal convolution of this layer; 0: it has none.
+  std::int64_t conv_channels(std::int64_t layer) const {
+    if (!is_recurrent(layer)) return 0;
+    return mixer(layer) == Mixer::short_conv ? hidden_size : 2 * recurrent.keys() + recurrent.values();
+  }
+  /// Outputs of the projections of a recurrent layer, and inputs of its output projection.
+  std::int64_t recurrent_in_width(std::int64_t layer) const {
+    if (mixer(layer) == Mixer::short_conv) return 3 * hidden_size;
+    return conv_channels(layer) + recurrent.values() + (mixer(layer) == Mixer::delta_net ? 2 : 1) * recurrent.heads;
+  }
+  std::int64_t recurrent_out_width(std::int64_t layer) const {
+    return mixer(layer) == Mixer::short_conv ? hidden_size : recurrent.values();
+  }
+  std::int64_t attention_layer_count() const {
+    std::int64_t n = 0;
+    for (std::int64_t layer = 0; layer < layer_count; ++layer) n += mixer(layer) == Mixer::attention;
+    return n;
+  }
   /// Most keys that a query of this layer sees; 0 = all before it.
   std::int64_t window(std::int64_t layer) const {
     return std::binary_search(sliding_layers.begin(), sliding_layers.end(), layer) ? sliding_window : 0;
@@ -254,7 +320,7 @@ struct ModelConfig {
                                                : shared_expert_count * moe_intermediate_size;
   }
   bool layer_is_moe(std::int64_t layer) const {
-    if (router.expert_count == 0 || layer < first_k_dense_replace) return false;
+    if (router.expert_count == 0 || layer < first_k_dense_replace || !has_ffn(layer)) return false;
     for (std::int64_t dense : mlp_only_layers)
       if (dense == layer) return false;
     return true;

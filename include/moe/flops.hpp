@@ -14,6 +14,7 @@ struct Work {
   std::int64_t attention_projection = 0;  ///< q, k, v, o, and MLA's down and up projections
   std::int64_t attention_score = 0;       ///< q.k over the visible keys
   std::int64_t attention_value = 0;       ///< p.v over the visible keys
+  std::int64_t recurrent = 0;             ///< convolutions, and products with the states of recurrent layers
   std::int64_t router = 0;
   std::int64_t routed_experts = 0;
   std::int64_t shared_experts = 0;  ///< their gate included
@@ -23,13 +24,14 @@ struct Work {
   std::int64_t head_tokens = 0;  ///< positions whose logits were computed
 
   std::int64_t total() const {
-    return attention_projection + attention_score + attention_value + router + routed_experts + shared_experts +
-           dense_ffn + head;
+    return attention_projection + attention_score + attention_value + recurrent + router + routed_experts +
+           shared_experts + dense_ffn + head;
   }
   Work& operator+=(const Work& o) {
     attention_projection += o.attention_projection;
     attention_score += o.attention_score;
     attention_value += o.attention_value;
+    recurrent += o.recurrent;
     router += o.router;
     routed_experts += o.routed_experts;
     shared_experts += o.shared_experts;
@@ -74,7 +76,20 @@ inline std::int64_t routed_expert_flops(const ModelConfig& c, std::int64_t exper
   return 2 * expert_count * 3 * c.hidden_size * c.moe_intermediate_size;
 }
 
+/// Products with the state, of key_dim * value_dim multiply-adds each, per token and head. delta_net: what the state
+/// says about the key, its update, what it says about the query; mamba2: the last two.
+constexpr std::int64_t state_products(Mixer mixer) { return mixer == Mixer::delta_net ? 3 : 2; }
+
 namespace detail {
+
+/// Of one layer with a state.
+inline void add_recurrent_work(const ModelConfig& c, std::int64_t layer, std::int64_t tokens, Work& w) {
+  const RecurrentConfig& r = c.recurrent;
+  w.attention_projection += 2 * tokens * c.hidden_size * (c.recurrent_in_width(layer) + c.recurrent_out_width(layer));
+  w.recurrent += 2 * tokens * r.conv_kernel * c.conv_channels(layer);
+  if (c.mixer(layer) != Mixer::short_conv)
+    w.recurrent += 2 * tokens * state_products(c.mixer(layer)) * r.key_dim * r.values();
+}
 
 /// forward_work() when the cached keys and values can be used as they are.
 inline Work appended_work(const ModelConfig& c, std::int64_t cached_tokens, std::int64_t new_tokens,
@@ -101,9 +116,13 @@ inline Work detail::appended_work(const ModelConfig& c, std::int64_t cached_toke
   const std::int64_t D = c.hidden_size, H = c.head_count;
   for (std::int64_t layer = 0; layer < c.layer_count; ++layer) {
     const std::int64_t visible = visible_keys(c, layer, cached_tokens, n);
-    if (c.attention == AttentionKind::gqa) {
-      const std::int64_t q = H * c.head_dim, kv = c.kv_head_count * c.head_dim;
-      w.attention_projection += 2 * n * D * (q + 2 * kv) + 2 * n * q * D;
+    if (c.is_recurrent(layer)) {
+      add_recurrent_work(c, layer, n, w);
+    } else if (c.mixer(layer) == Mixer::none) {
+      // Nothing.
+    } else if (c.attention == AttentionKind::gqa) {
+      const std::int64_t q = H * c.head_dim, kv = c.kv_head_count * c.head_dim, gate = c.attention_gate ? q : 0;
+      w.attention_projection += 2 * n * D * (q + gate + 2 * kv) + 2 * n * q * D;
       w.attention_score += 2 * visible * q;
       w.attention_value += 2 * visible * q;
     } else {
@@ -123,7 +142,7 @@ inline Work detail::appended_work(const ModelConfig& c, std::int64_t cached_toke
     if (c.layer_is_moe(layer)) {
       w.router += 2 * n * D * c.router.expert_count;
       w.shared_experts += 2 * n * D * (3 * c.shared_width() + (c.shared_expert_gate ? 1 : 0));
-    } else {
+    } else if (c.has_ffn(layer)) {
       w.dense_ffn += 2 * n * 3 * D * c.intermediate_size;
     }
   }
@@ -209,10 +228,19 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
       matrix(part, width, D, stored, touched);  // up
       matrix(part, D, width, stored, touched);  // down
     };
-    if (c.pre_norms) vector(2 * D);
-    if (c.attention == AttentionKind::gqa) {
+    if (c.pre_norms) vector(((c.mixer(l) != Mixer::none ? 1 : 0) + (c.has_ffn(l) ? 1 : 0)) * D);
+    if (c.is_recurrent(l)) {
+      const RecurrentConfig& r = c.recurrent;
+      matrix(WeightPart::attention, c.recurrent_in_width(l), D);
+      matrix(WeightPart::attention, D, c.recurrent_out_width(l));
+      const bool mamba = c.mixer(l) == Mixer::mamba2;
+      vector((r.conv_kernel + (mamba && r.conv_bias ? 1 : 0)) * c.conv_channels(l));
+      if (c.mixer(l) != Mixer::short_conv) vector((mamba ? 3 : 2) * r.heads + (mamba ? r.values() : r.value_dim));
+    } else if (c.mixer(l) == Mixer::none) {
+      // Nothing.
+    } else if (c.attention == AttentionKind::gqa) {
       const std::int64_t q = H * c.head_dim, kv = c.kv_head_count * c.head_dim;
-      matrix(WeightPart::attention, q, D);
+      matrix(WeightPart::attention, c.attention_gate ? 2 * q : q, D);
       matrix(WeightPart::attention, kv, D);
       matrix(WeightPart::attention, kv, D);
       matrix(WeightPart::attention, D, q);
@@ -246,7 +274,7 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
       ffn(WeightPart::routed_experts, c.moe_intermediate_size, c.router.expert_count, top_k);
       if (c.shared_width() > 0) ffn(WeightPart::shared_experts, c.shared_width(), 1, 1);
       if (c.shared_expert_gate) matrix(WeightPart::shared_experts, 1, D);
-    } else {
+    } else if (c.has_ffn(l)) {
       ffn(WeightPart::dense_ffn, c.intermediate_size, 1, 1);
     }
   }
@@ -319,12 +347,13 @@ std::int64_t weight_bytes_stored(const ModelConfig& c, BytesOf&& bytes_of) {
 inline std::int64_t cache_values_per_token(const ModelConfig& c) {
   const std::int64_t per_layer =
       c.attention == AttentionKind::gqa ? 2 * c.kv_head_count * c.head_dim : c.kv_lora_rank + c.qk_rope_head_dim;
-  return c.layer_count * per_layer;
+  return c.attention_layer_count() * per_layer;
 }
 /// Bytes of them in a cache of that type: what a page of a Session takes, divided by its tokens.
 inline std::int64_t cache_bytes_per_token(const ModelConfig& c, KvType type) {
-  if (c.attention == AttentionKind::gqa) return c.layer_count * 2 * c.kv_head_count * kv_bytes(type, c.head_dim);
-  return c.layer_count * (kv_bytes(type, c.kv_lora_rank) + kv_bytes(rope_key_type(type), c.qk_rope_head_dim));
+  const std::int64_t layers = c.attention_layer_count();
+  if (c.attention == AttentionKind::gqa) return layers * 2 * c.kv_head_count * kv_bytes(type, c.head_dim);
+  return layers * (kv_bytes(type, c.kv_lora_rank) + kv_bytes(rope_key_type(type), c.qk_rope_head_dim));
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -20,6 +20,11 @@ struct SessionOptions {
   Precision precision = Precision::automatic;
   KvType kv = KvType::f16;      ///< Precision::reference usually goes with f32
   std::int64_t max_tokens = 0;  ///< cached tokens of all sequences, shared prefixes once; 0 = config.max_position
+  /// Memory for recurrent states (hybrids: models with delta_net, short_conv or mamba2 layers); 0 = 1 GiB. At least four
+  /// states, and what a step needs; beyond it the least recently used state is dropped, and its sequence computed again
+  /// when it is continued (StepOutput::recomputed_counts).
+  std::int64_t state_bytes = 0;
+  std::int64_t checkpoint_tokens = 256;  ///< hybrids: keep states at multiples of this, for forks that are rewound
   std::int64_t chunk_tokens =
       512;  ///< computed at a time, 1 to kMaxChunkTokens; affects speed and memory, never results
   ParallelFor threads = {};
@@ -89,7 +94,8 @@ struct StepOutput {
   std::int64_t token_count = 0;  ///< rows with a token; V for a model without tokenizer
   /// [batch item] routed experts of its tokens, summed over tokens and layers.
   std::vector<std::int64_t> expert_counts = {};
-  /// [batch item] cached tokens of its sequence that were computed again (LongRoPE, at the original context's end).
+  /// [batch item] cached tokens of its sequence that were computed again: LongRoPE, at the original context's end;
+  /// hybrids, after a rewind to where no state is kept.
   std::vector<std::int64_t> recomputed_counts = {};
   /// The logits of tokens, from which to choose the next one. Valid while the output or `logits` is held, so this
   /// cannot be called on a temporary.
@@ -106,6 +112,7 @@ struct StepOutput {
 
 struct MemoryEstimate {
   std::int64_t weight_bytes = 0, cache_bytes = 0, scratch_bytes = 0;
+  std::int64_t state_bytes = 0;  ///< most that recurrent states take between steps
 };
 
 /// One thread at a time may use a Session. Several Sessions may share a Model and run in parallel, each in its own
@@ -125,7 +132,8 @@ class MOE_API Session {
   Result<Sequence> open();
   /// A new sequence that starts with all tokens of `parent`; the cached prefix is shared, not copied.
   Result<Sequence> fork(Sequence parent);
-  /// Drops the last tokens so that `length` remain.
+  /// Drops the last tokens so that `length` remain. Hybrids continue from the last checkpoint before it: the next step
+  /// computes what is between again.
   Result<void> rewind(Sequence sequence, std::int64_t length);
   Result<void> close(Sequence sequence);
   Result<std::int64_t> length(Sequence sequence) const;

@@ -65,6 +65,20 @@ enum class Role {
   expert_up_bias,
   expert_down_bias,
   expert_gate_up,
+  recurrent_in,    // delta_net: q, k and v
+  recurrent_qkvz,  // delta_net: both, rows grouped by key head
+  recurrent_z,
+  recurrent_b,
+  recurrent_a,
+  recurrent_ba,  // b and a, grouped by key head
+  recurrent_dt_bias,
+  recurrent_a_log,
+  recurrent_skip,
+  recurrent_norm,
+  recurrent_out,
+  conv,
+  conv_bias,
+  expert_down_rows,     // HF: of all experts, as matrices one after the other
   expert_gate_up_bias,  // of all experts in one tensor: outputs interleaved in HF, two halves in GGUF
 };
 
@@ -85,6 +99,8 @@ struct Family {
   bool hf_norms_minus_one = false;            ///< Hugging Face files hold w - 1 of every norm (Gemma)
   std::span<const TensorName> gguf_names = {};
   bool gguf_rope_pairs = false;  ///< GGUF files have q and k rows permuted for interleaved RoPE (Llama)
+  /// Hugging Face files with all experts in one tensor hold them as matrices, rows of gate before those of up.
+  bool hf_expert_rows = false;
 };
 
 /// quantization_config of a Hugging Face checkpoint.
@@ -137,6 +153,6 @@ bool is_leftover(checkpoint::Kind kind, std::string_view tensor);
 
 extern const Family kLlama, kMistral, kQwen2, kQwen3, kQwen2Moe, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kOlmoe,
     kSeedOss, kDots1, kHunyuanDense, kHunyuanMoe, kGlm4, kGlm4Moe, kErnieMoe, kGptOss, kGemma2, kGemma3, kMinistral3,
-    kGlm4MoeLite, kMinimaxM2, kHyV3, kErnie, kOlmo2, kOlmo3, kSmolLm3, kPhi3;
+    kGlm4MoeLite, kMinimaxM2, kHyV3, kErnie, kOlmo2, kOlmo3, kSmolLm3, kPhi3, kQwen3Next, kQwen35, kQwen35Moe;
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -10,6 +10,10 @@ constexpr WrappedText kGemma3Texts[] = {{"gemma3_text", "gemma3_text"}};
 constexpr WrappedText kMistral3Texts[] = {{"mistral", "mistral"}, {"ministral3", "ministral3"}};
 constexpr WrappedText kKimiTexts[] = {{"kimi_k2", "deepseek_v3"}, {"deepseek_v3", "deepseek_v3"}};
 
+constexpr WrappedText kQwen35Texts[] = {{"qwen3_5_text", "qwen3_5_text"}};
+constexpr WrappedText kQwen35MoeTexts[] = {{"qwen3_5_moe_text", "qwen3_5_moe_text"}};
+
+constexpr std::string_view kQwenTowers[] = {"visual."};
 constexpr std::string_view kVisionTowers[] = {"vision_tower.", "multi_modal_projector."};
 constexpr std::string_view kKimiTowers[] = {"vision_tower.", "mm_projector."};
 
@@ -24,9 +28,14 @@ constexpr std::string_view kKimiKeys[] = {
     "video_token_id",   "vision_start_token_id",  "vision_end_token_id",       "media_placeholder_token_id",
     "video_placeholder"};
 
+constexpr std::string_view kQwenKeys[] = {"vision_config", "image_token_id", "video_token_id", "vision_start_token_id",
+                                          "vision_end_token_id"};
+
 constexpr Wrapper kWrappers[] = {
     {"Gemma3ForConditionalGeneration", "gemma3", kGemma3Texts, kVisionTowers, kGemma3Keys},
     {"Mistral3ForConditionalGeneration", "mistral3", kMistral3Texts, kVisionTowers, kMistral3Keys},
+    {"Qwen3_5ForConditionalGeneration", "qwen3_5", kQwen35Texts, kQwenTowers, kQwenKeys},
+    {"Qwen3_5MoeForConditionalGeneration", "qwen3_5_moe", kQwen35MoeTexts, kQwenTowers, kQwenKeys},
     // The names in the model's own code and in transformers.
     {"KimiK25ForConditionalGeneration", "kimi_k25", kKimiTexts, kKimiTowers, kKimiKeys},
     {"Kimi_K25ForConditionalGeneration", "kimi_k25", kKimiTexts, kKimiTowers, kKimiKeys},

@@ -287,6 +287,13 @@ Result<GgufMetadata> metadata_of_directory(const Checkpoint& file, const arch::R
     return fail(
         ErrorCode::unsupported,
         "a checkpoint with quantization_config (FP8, MXFP4) is not written to GGUF yet: libmoe runs the directory");
+  for (std::int64_t l = 0; l < c.layer_count; ++l)
+    if (c.is_recurrent(l))
+      return fail(
+          ErrorCode::unsupported,
+          fmt::format("a model with recurrent layers (layer {}: {}) is not written to GGUF yet: libmoe runs the "
+                      "directory",
+                      l, name_of(c.mixer(l))));
   GgufMetadata out;
   out.text("general.architecture", architecture);
   out.text("general.type", "model");

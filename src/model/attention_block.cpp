@@ -68,9 +68,10 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
       if (rotates) rotate(k, c_->rope.style, cos, sin, pairs, head);
       if (c_->qk_norm == QkNorm::head_after_rope) k.rms_norm(head, norm.data(), eps, hd, head);
     };
+    const std::int64_t q_stride = c_->attention_gate ? 2 * hd : hd;  // a head's gate follows its query
     for (std::int64_t h = 0; h < c_->head_count; ++h) {
       float* row = ws_.q_rows.data() + ((h / group * T + t) * group + h % group) * hd;
-      std::memcpy(row, q + h * hd, static_cast<std::size_t>(hd) * sizeof(float));
+      std::memcpy(row, q + h * q_stride, static_cast<std::size_t>(hd) * sizeof(float));
       norm_and_rotate(w.q_norm, row);
       if (growth != 1.0f)
         for (std::int64_t d = 0; d < hd; ++d) row[d] *= growth;
@@ -99,7 +100,7 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
 // Visible positions of every attention row in this layer; the rows of a kv head are contiguous, with the same
 // positions.
 void Forward::set_visible(std::int64_t layer) {
-  const std::int64_t heads = cache_->layout().head_count, group = c_->head_count / heads, T = tokens();
+  const std::int64_t heads = cache_->layout().head_count(layer), group = c_->head_count / heads, T = tokens();
   const std::int64_t window = c_->window(layer);
   for (std::int64_t t = 0; t < T; ++t) {
     const std::int64_t position = chunk_->positions[static_cast<std::size_t>(t)];
@@ -115,7 +116,7 @@ void Forward::set_visible(std::int64_t layer) {
 
 void Forward::attend(std::int64_t layer) {
   engine_.enter(Stage::attention);
-  const std::int64_t heads = cache_->layout().head_count, group = c_->head_count / heads, T = tokens();
+  const std::int64_t heads = cache_->layout().head_count(layer), group = c_->head_count / heads, T = tokens();
   set_visible(layer);
   // Rows per task: enough to reuse a block of keys while it is in cache, few enough to keep all workers busy.
   constexpr std::int64_t kRowsPerTask = 96;
@@ -143,7 +144,7 @@ void Forward::attend(std::int64_t layer) {
 
 void Forward::attend_rows(const Segment& segment, std::int64_t layer, std::int64_t kv_head, std::int64_t first,
                           std::int64_t count, std::int32_t worker) {
-  const std::int64_t row0 = kv_head * tokens() * (c_->head_count / cache_->layout().head_count) + first;
+  const std::int64_t row0 = kv_head * tokens() * (c_->head_count / cache_->layout().head_count(layer)) + first;
   kernels::Attention a;
   a.key_dim = c_->head_dim;
   a.value_dim = c_->v_head_dim;
@@ -188,21 +189,29 @@ void Forward::attend(kernels::Attention& a, Sequence sequence, std::int64_t laye
 }
 
 void Forward::output_projection(const LayerWeights& w) {
-  const std::int64_t T = tokens(), width = c_->head_count * c_->v_head_dim, D = c_->hidden_size;
+  const std::int64_t T = tokens(), width = c_->head_count * c_->v_head_dim;
   if (c_->attention == AttentionKind::gqa) {
-    const std::int64_t kv = c_->kv_head_count, stretch = width / kv;  // one kv head's columns
+    const std::int64_t kv = c_->kv_head_count, hd = c_->v_head_dim, group = c_->head_count / kv;
     engine_.enter(Stage::elementwise);
     engine_.run_each(T, width, [&](std::int64_t t, std::int32_t) {
-      for (std::int64_t g = 0; g < kv; ++g)
-        std::memcpy(ws_.o_in.data() + t * width + g * stretch, ws_.o_rows.data() + (g * T + t) * stretch,
-                    static_cast<std::size_t>(stretch) * sizeof(float));
+      for (std::int64_t h = 0; h < c_->head_count; ++h) {
+        const float* from = ws_.o_rows.data() + ((h / group * T + t) * group + h % group) * hd;
+        float* to = ws_.o_in.data() + t * width + h * hd;
+        if (c_->attention_gate)
+          engine_.table().sigmoid_mul(ws_.q.data() + t * w.q.rows + (2 * h + 1) * hd, from, hd, to);
+        else
+          std::memcpy(to, from, static_cast<std::size_t>(hd) * sizeof(float));
+      }
     });
   }
+  project_out(w, ws_.o_in.data(), width, ws_.q8_o_in);
+}
+
+void Forward::project_out(const LayerWeights& w, const float* x, std::int64_t width, Q8Buffer& q8) {
+  const std::int64_t T = tokens(), D = c_->hidden_size;
   const bool quantise = engine_.wants_q8(w.o);
-  if (quantise) quantise_rows(ws_.o_in.data(), width, T, ws_.q8_o_in);
-  const LinearJob job = {
-      &w.o, {ws_.o_in.data(), width, quantise ? ws_.q8_o_in.rows() : kernels::Q8Rows{}}, nullptr, T, ws_.normed.data(),
-      D};
+  if (quantise) quantise_rows(x, width, T, q8);
+  const LinearJob job = {&w.o, {x, width, quantise ? q8.rows() : kernels::Q8Rows{}}, nullptr, T, ws_.normed.data(), D};
   engine_.enter(Stage::projections);
   engine_.linear(std::span(&job, 1), &Work::attention_projection);
   add_branch(w.o_bias, w.post_attention_norm);

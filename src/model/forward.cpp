@@ -36,7 +36,9 @@ Engine::Scratch gemm_scratch(const Weights& w) {
   };
   see(w.head_matrix());
   for (const LayerWeights& l : w.layers) {
-    for (const Matrix* m : {&l.q, &l.k, &l.v, &l.q_a, &l.q_b, &l.kv_a, &l.o, &l.router, &l.shared_gate}) see(*m);
+    for (const Matrix* m : {&l.q, &l.k, &l.v, &l.q_a, &l.q_b, &l.kv_a, &l.o, &l.router, &l.shared_gate, &l.recurrent.in,
+                            &l.recurrent.in_z, &l.recurrent.in_b, &l.recurrent.in_a})
+      see(*m);
     for (const Matrix& m : l.k_b) see(m);
     for (const Matrix& m : l.v_b) see(m);
     see_ffn(l.ffn);
@@ -49,11 +51,12 @@ Engine::Scratch gemm_scratch(const Weights& w) {
 }  // namespace
 
 Result<void> Forward::create(const ModelImpl& model, const SessionOptions& options, KvCache& cache,
-                             const kernels::KernelTable& table) {
+                             const StateLayout& states, const kernels::KernelTable& table) {
   model_ = &model;
   c_ = &model.info.config;
   options_ = &options;
   cache_ = &cache;
+  states_ = &states;
   const bool mla = c_->attention == AttentionKind::mla;
   const std::int64_t key_dim = mla ? c_->kv_lora_rank + c_->qk_rope_head_dim : c_->head_dim;
   const std::int64_t value_dim = mla ? c_->kv_lora_rank : c_->v_head_dim;
@@ -84,6 +87,12 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
     moe_index_[static_cast<std::size_t>(layer)] = static_cast<std::size_t>(index);
     load.layers.push_back(layer);
   });
+  recurrent_rows_.resize(static_cast<std::size_t>(c_->layer_count));
+  for (std::int64_t layer = 0; layer < c_->layer_count; ++layer)
+    if (c_->is_recurrent(layer)) {
+      const auto at = static_cast<std::size_t>(layer);
+      recurrent_rows_[at] = RecurrentRows(*c_, c_->mixer(layer), model.weights->layers[at].recurrent);
+    }
   return ws_.allocate(*c_, shape);
 }
 
@@ -218,8 +227,11 @@ Result<void> Forward::run(const Chunk& chunk, float* logits) {
   record_hidden(0);
   for (std::int64_t layer = 0; layer < c_->layer_count; ++layer) {
     if (options_->cancelled && options_->cancelled()) return fail(ErrorCode::cancelled, "the step was cancelled");
-    attention(layer);
-    feed_forward(layer);
+    if (c_->mixer(layer) == Mixer::attention)
+      attention(layer);
+    else if (c_->is_recurrent(layer))
+      recurrent(layer);
+    if (c_->has_ffn(layer)) feed_forward(layer);
     if (error_) return tl::unexpected<Error>(*error_);
     if (auto ok = check_finite(layer); !ok) return ok;
     record_hidden(layer + 1);

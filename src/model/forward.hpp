@@ -13,6 +13,8 @@
 #include "model/expert_source.hpp"
 #include "model/kv_cache.hpp"
 #include "model/model_impl.hpp"
+#include "model/recurrent_rows.hpp"
+#include "model/sequence_states.hpp"
 #include "model/workspace.hpp"
 #include "moe/rope.hpp"
 #include "moe/session.hpp"
@@ -25,7 +27,8 @@ struct Segment {
   std::int64_t position = 0;  // of its first token
   std::int64_t begin = 0;     // index of that token in the chunk
   std::int64_t count = 0;
-  std::size_t item = 0;  // of the batch
+  std::size_t item = 0;            // of the batch
+  std::vector<StatePiece> states;  // of models with recurrent layers
 };
 
 struct Chunk {
@@ -39,7 +42,7 @@ struct Chunk {
 
 class Forward {
  public:
-  Result<void> create(const ModelImpl& model, const SessionOptions& options, KvCache& cache,
+  Result<void> create(const ModelImpl& model, const SessionOptions& options, KvCache& cache, const StateLayout& states,
                       const kernels::KernelTable& table);
 
   /// Appends the chunk's keys and values to the (reserved) cache and writes [logit_rows, V] to `logits`.
@@ -73,6 +76,15 @@ class Forward {
   void attend_rows(const Segment& segment, std::int64_t layer, std::int64_t kv_head, std::int64_t first,
                    std::int64_t count, std::int32_t worker);
   void output_projection(const LayerWeights& w);
+  void project_out(const LayerWeights& w, const float* x, std::int64_t width, Q8Buffer& q8);
+  // recurrent_block.cpp
+  void recurrent(std::int64_t layer);
+  void short_conv(const LayerWeights& w, std::int64_t layer);
+  void convolve(const LayerWeights& w, std::int64_t layer, const float* x, std::int64_t stride, bool silu);
+  void set_gates(const LayerWeights& w, std::int64_t layer);
+  void state_steps(std::int64_t layer);
+  void delta_net_output(const LayerWeights& w, std::int64_t layer);
+  void mamba2_output(const LayerWeights& w, std::int64_t layer);
   // mla_block.cpp
   struct MlaTask {
     const Segment* segment;
@@ -130,15 +142,17 @@ class Forward {
   const ModelConfig* c_ = nullptr;
   const SessionOptions* options_ = nullptr;
   KvCache* cache_ = nullptr;
+  const StateLayout* states_ = nullptr;
   Engine engine_;
   Workspace ws_;
   std::optional<TileSizes> tiles_;
   std::optional<RopeTable> rope_, long_rope_, sliding_rope_;
   const Chunk* chunk_ = nullptr;
-  std::vector<RouterConfig> routers_;       // [layer] the model's, with the layer's own top_k
-  std::vector<std::size_t> moe_index_;      // [layer] which of the MoE layers it is
-  std::vector<std::int32_t> tallies_;       // [batch item]
-  std::vector<std::int32_t> expert_begin_;  // [E + 1] into pair_token
+  std::vector<RouterConfig> routers_;          // [layer] the model's, with the layer's own top_k
+  std::vector<RecurrentRows> recurrent_rows_;  // [layer]
+  std::vector<std::size_t> moe_index_;         // [layer] which of the MoE layers it is
+  std::vector<std::int32_t> tallies_;          // [batch item]
+  std::vector<std::int32_t> expert_begin_;     // [E + 1] into pair_token
   std::optional<Error> error_;
   std::atomic<bool> failed_{false};
 };

@@ -13,23 +13,37 @@ constexpr std::size_t kMaxSequences = 1 << 20;
 std::int64_t pages_for(std::int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
 }  // namespace
 
-PageLayout::PageLayout(const ModelConfig& c, KvType type) {
+namespace {
+PageLayout::Layer shape_of(const ModelConfig& c, KvType type, std::int64_t layer) {
+  PageLayout::Layer shape;
+  if (c.mixer(layer) != Mixer::attention) return shape;
   if (c.attention == AttentionKind::gqa) {
-    head_count = c.kv_head_count;
-    key_bytes = kernels::kKeyBlock * kv_bytes(type, c.head_dim);
-    head_bytes = key_bytes + kernels::kKeyBlock * kv_bytes(type, c.v_head_dim);
+    shape.head_count = c.kv_head_count;
+    shape.key_bytes = kernels::kKeyBlock * kv_bytes(type, c.head_dim);
+    shape.head_bytes = shape.key_bytes + kernels::kKeyBlock * kv_bytes(type, c.v_head_dim);
   } else {
-    key_bytes = head_bytes =
+    shape.head_count = 1;
+    shape.key_bytes = shape.head_bytes =
         kernels::kKeyBlock * (kv_bytes(type, c.kv_lora_rank) + kv_bytes(rope_key_type(type), c.qk_rope_head_dim));
   }
-  layer_bytes = head_bytes * head_count;
-  page_bytes = layer_bytes * c.layer_count;  // a multiple of kKeyBlock, and so of a cache line
+  return shape;
+}
+}  // namespace
+
+PageLayout::PageLayout(const ModelConfig& c, KvType type) {
+  layers.reserve(static_cast<std::size_t>(c.layer_count));
+  for (std::int64_t layer = 0; layer < c.layer_count; ++layer) {
+    Layer shape = shape_of(c, type, layer);
+    shape.offset = page_bytes;
+    page_bytes += shape.head_count * shape.head_bytes;  // a multiple of kKeyBlock, and so of a cache line
+    layers.push_back(shape);
+  }
 }
 
 KvCache::KvCache(const ModelConfig& config, KvType type, std::int64_t max_tokens)
     : layout_(config, type),
       page_limit_(pages_for(max_tokens)),
-      pages_per_slab_(std::max<std::int64_t>(1, kSlabBytes / layout_.page_bytes)) {}
+      pages_per_slab_(std::max<std::int64_t>(1, kSlabBytes / std::max<std::int64_t>(512, layout_.page_bytes))) {}
 
 const KvCache::State* KvCache::find(Sequence sequence) const {
   if (sequence < 0 || static_cast<std::size_t>(sequence) >= sequences_.size()) return nullptr;

@@ -14,23 +14,30 @@ namespace moe::inline MOE_ABI {
 
 static_assert(kPageTokens == kernels::kKeyBlock);  // attention reads whole pages
 
-/// Byte offsets within a page. A page has, per layer,
-///   gqa  per kv head: keys [head_dim, 64] (transposed: lanes are keys), then values [64, v_head_dim]
+/// Byte offsets within a page. A page has, per layer that has keys,
+///   gqa  per kv head: keys [key_dim, 64] (transposed: lanes are keys), then values [64, value_dim]
 ///   mla  [64, kv_lora_rank + qk_rope_head_dim]: the compressed latent and the shared rotated key; with q8_0 one after
 ///        the other, [64, kv_lora_rank] and [64, qk_rope_head_dim]
 /// each as detail/attention.hpp lays out a block of the cache's type.
 struct PageLayout {
+  struct Layer {
+    std::int64_t offset = 0;
+    std::int64_t head_count = 0;  // kv heads; 0: the layer has no keys
+    std::int64_t key_bytes = 0;   // keys of one head
+    std::int64_t head_bytes = 0;  // keys and values of one head
+  };
   PageLayout() = default;
   PageLayout(const ModelConfig& config, KvType type);
 
-  std::int64_t head_count = 1;  // kv heads
-  std::int64_t key_bytes = 0;   // keys of one head
-  std::int64_t head_bytes = 0;  // keys and values of one head
-  std::int64_t layer_bytes = 0;
+  std::vector<Layer> layers;
   std::int64_t page_bytes = 0;
 
-  std::int64_t keys(std::int64_t layer, std::int64_t head) const { return layer * layer_bytes + head * head_bytes; }
-  std::int64_t values(std::int64_t layer, std::int64_t head) const { return keys(layer, head) + key_bytes; }
+  const Layer& at(std::int64_t layer) const { return layers[static_cast<std::size_t>(layer)]; }
+  std::int64_t head_count(std::int64_t layer) const { return at(layer).head_count; }
+  std::int64_t keys(std::int64_t layer, std::int64_t head) const {
+    return at(layer).offset + head * at(layer).head_bytes;
+  }
+  std::int64_t values(std::int64_t layer, std::int64_t head) const { return keys(layer, head) + at(layer).key_bytes; }
 };
 
 class KvCache {

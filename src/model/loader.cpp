@@ -10,6 +10,7 @@
 
 #include "model/panel_units.hpp"
 #include "moe/decode.hpp"
+#include "moe/detail/math.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -118,7 +119,10 @@ Result<void> Loader::read_vector(const Unit& unit, RowBuffers& buffers) {
   job.out->resize(static_cast<std::size_t>(job.count));
   for (std::int64_t i = 0; i < job.count; ++i) {
     const float x = values[static_cast<std::size_t>(i * job.step)];
-    (*job.out)[static_cast<std::size_t>(i)] = job.added == 0.0f ? x : x + job.added;
+    const std::int64_t at = i % job.columns * (job.count / job.columns) + i / job.columns;  // i, unless transposed
+    (*job.out)[static_cast<std::size_t>(at)] = job.minus_exp       ? static_cast<float>(-detail::exp(double{x}))
+                                               : job.added == 0.0f ? x
+                                                                   : x + job.added;
     if (!std::isfinite(x))
       return fail(ErrorCode::non_finite,
                   fmt::format("tensor {} holds {}, expected finite numbers", job.tensor->name, x));

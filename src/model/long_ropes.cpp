@@ -13,8 +13,8 @@ Result<std::vector<StepRun>> LongRopes::begin(Batch batch, KvCache& cache) {
   whole_.clear();
   whole_.reserve(batch.size());  // runs keep pointers into it
   for (const BatchItem& item : batch) {
-    StepRun run = {item.sequence, item.tokens, 0, false};
     const std::int64_t length = *cache.length(item.sequence), count = static_cast<std::int64_t>(item.tokens.size());
+    StepRun run = {item.sequence, item.tokens, length, 0, false};
     if (applies() && count > 0) {
       run.beyond = length + count > config_.original_max_position;
       History& history = of(item.sequence);
@@ -29,7 +29,7 @@ Result<std::vector<StepRun>> LongRopes::begin(Batch batch, KvCache& cache) {
         lent_ += pages;
         std::vector<TokenId>& tokens = whole_.emplace_back(history.tokens);
         tokens.insert(tokens.end(), item.tokens.begin(), item.tokens.end());
-        run = {*anew, tokens, length, run.beyond};
+        run = {*anew, tokens, 0, length, run.beyond};
       }
     }
     runs.push_back(run);

@@ -5,18 +5,11 @@
 #include <vector>
 
 #include "model/kv_cache.hpp"
+#include "model/step_run.hpp"
 #include "moe/config.hpp"
 #include "moe/session.hpp"
 
 namespace moe::inline MOE_ABI {
-
-/// The tokens that are run for one batch item: its own, after those of the sequence if that is recomputed.
-struct StepRun {
-  Sequence sequence = 0;  ///< where the cache gets them
-  std::span<const TokenId> tokens = {};
-  std::int64_t again = 0;  ///< how many of these tokens are recomputed, without logits
-  bool beyond = false;     ///< the sequence is longer than the original context
-};
 
 class LongRopes {
  public:
@@ -47,20 +40,5 @@ class LongRopes {
   std::int64_t lent_ = 0;                    // pages that the old sequences will free
   std::vector<std::vector<TokenId>> whole_;  // tokens of this step's recomputed runs
 };
-
-/// Removes the rows of recomputed tokens from rows [all tokens of all runs, width].
-template <class T>
-void drop_again(const std::vector<StepRun>& runs, std::vector<T>& rows) {
-  std::size_t count = 0, again = 0, from = 0, to = 0;
-  for (const StepRun& run : runs) count += run.tokens.size(), again += static_cast<std::size_t>(run.again);
-  if (again == 0 || rows.empty()) return;
-  const std::size_t width = rows.size() / count;
-  for (const StepRun& run : runs) {
-    from += static_cast<std::size_t>(run.again) * width;
-    for (std::size_t i = static_cast<std::size_t>(run.again) * width; i < run.tokens.size() * width; ++i)
-      rows[to++] = std::move(rows[from++]);
-  }
-  rows.resize(to);
-}
 
 }  // namespace moe::inline MOE_ABI

@@ -111,16 +111,21 @@ void Planner::row(Role role, std::int64_t count, std::vector<float>& out, std::i
 
 void Planner::layer(std::int64_t l) {
   LayerWeights& w = w_.layers[static_cast<std::size_t>(l)];
-  if (c_.pre_norms) {
-    norm(Role::attention_norm, c_.hidden_size, w.attention_norm, l);
-    norm(Role::ffn_norm, c_.hidden_size, w.ffn_norm, l);
-  }
-  c_.attention == AttentionKind::mla ? mla(l, w) : gqa(l, w);
+  const Mixer mixer = c_.mixer(l);
+  if (c_.pre_norms && mixer != Mixer::none) norm(Role::attention_norm, c_.hidden_size, w.attention_norm, l);
+  if (c_.pre_norms && c_.has_ffn(l)) norm(Role::ffn_norm, c_.hidden_size, w.ffn_norm, l);
+  if (mixer == Mixer::attention)
+    c_.attention == AttentionKind::mla ? mla(l, w) : gqa(l, w);
+  else
+    recurrent(l, w);
   if (c_.post_norms) {
     norm(Role::post_attention_norm, c_.hidden_size, w.post_attention_norm, l);
     norm(Role::post_ffn_norm, c_.hidden_size, w.post_ffn_norm, l);
   }
-  c_.layer_is_moe(l) ? moe(l, w) : dense(l, w.ffn);
+  if (c_.layer_is_moe(l))
+    moe(l, w);
+  else if (c_.has_ffn(l))
+    dense(l, w.ffn);
 }
 
 Result<LoadPlan> Planner::run() {

@@ -63,6 +63,8 @@ struct VectorJob {
   std::int64_t count = 0;
   std::int64_t first = 0, step = 1;  ///< other than 0 and 1: formats of one value per block only
   float added = 0.0f;                ///< 1 for norms that are stored as w - 1
+  std::int64_t columns = 1;          ///< the tensor is [count / columns, columns], the vector its transpose
+  bool minus_exp = false;            ///< -exp(value), of A_log
 };
 
 struct LoadPlan {

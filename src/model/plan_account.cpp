@@ -9,7 +9,8 @@ namespace moe::inline MOE_ABI {
 // Multi-token-prediction layers follow the last layer with the same naming, except ERNIE's.
 bool Planner::is_mtp(const std::string& in_file) const {
   const std::string name = recognised_.prefix.without(in_file);
-  if (name.starts_with("model.mtp_")) return true;  // ERNIE's, independent of the configuration
+  // ERNIE's and Qwen3-Next's, independent of the configuration.
+  if (name.starts_with("model.mtp_") || name.starts_with("mtp.")) return true;
   for (std::int64_t l = c_.layer_count; l < c_.layer_count + c_.mtp_layer_count; ++l)
     if (name.rfind(file_.kind() == Kind::hf ? fmt::format("model.layers.{}.", l) : fmt::format("blk.{}.", l), 0) == 0)
       return true;

@@ -15,7 +15,7 @@ void Planner::gqa(std::int64_t l, LayerWeights& w) {
       rows_of(all, q + kv, kv, D, w.v);
     }
   } else {
-    matrix(Role::q, q, D, w.q, l);
+    matrix(Role::q, c_.attention_gate ? 2 * q : q, D, w.q, l);
     matrix(Role::k, kv, D, w.k, l);
     matrix(Role::v, kv, D, w.v, l);
   }

@@ -17,6 +17,12 @@ void Planner::experts(Role role, std::int64_t l, std::int64_t rows, std::int64_t
       rows_of(all, e * rows, rows, k, w.experts[static_cast<std::size_t>(e)].*member);
     return;
   }
+  if (role == Role::expert_down && !gguf && find(Role::expert_down_rows, l) != nullptr) {
+    const TensorInfo* all = require(Role::expert_down_rows, {E, rows, k}, l);
+    for (std::int64_t e = 0; e < E && all != nullptr; ++e)
+      rows_of(all, e * rows, rows, k, w.experts[static_cast<std::size_t>(e)].*member);
+    return;
+  }
   for (std::int64_t e = 0; e < E; ++e) {
     const TensorInfo* one =
         gguf ? require_named(arch::legacy_expert_name(role, l, e), {rows, k}) : require(role, {rows, k}, l, e);
@@ -31,10 +37,11 @@ void Planner::moe(std::int64_t l, LayerWeights& w) {
   if (c_.router.selection_bias) row(Role::router_bias, E, w.router_bias, l);
   if (c_.router_bias) vector(Role::router_logit_bias, E, w.router_logit_bias, l);
   w.experts.resize(static_cast<std::size_t>(E));
-  if (file_.kind() == Kind::hf && has(Role::expert_gate_up)) {
+  const bool hf = file_.kind() == Kind::hf;
+  if (hf && has(Role::expert_gate_up) && !family_.hf_expert_rows) {
     stacked_experts(l, w);
   } else {
-    if (file_.kind() == Kind::gguf && find(Role::expert_gate_up, l) != nullptr) {
+    if ((!hf || has(Role::expert_gate_up)) && find(Role::expert_gate_up, l) != nullptr) {
       fused_experts(l, w);
     } else {
       experts(Role::expert_gate, l, F, D, &FfnWeights::gate, w);
@@ -51,7 +58,7 @@ void Planner::moe(std::int64_t l, LayerWeights& w) {
   if (c_.shared_expert_gate) gate_row(l, w);
 }
 
-// GGUF: per expert the rows of gate, then those of up.
+// Per expert the rows of gate, then those of up.
 void Planner::fused_experts(std::int64_t l, LayerWeights& w) {
   const std::int64_t D = c_.hidden_size, F = c_.moe_intermediate_size, E = c_.router.expert_count;
   const TensorInfo* both = require(Role::expert_gate_up, {E, 2 * F, D}, l);

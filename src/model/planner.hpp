@@ -1,7 +1,8 @@
 #pragma once
 // The implementation of plan_weights(): one object per load, its parts in plan.cpp (finding tensors),
-// plan_attention.cpp, plan_experts.cpp (and dense layers) and plan_account.cpp (other tensors of the file).
+// plan_attention.cpp, plan_recurrent.cpp, plan_experts.cpp (and dense layers) and plan_account.cpp (other tensors of the file).
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -58,6 +59,12 @@ class Planner {
   void qkv_bias(std::int64_t l, LayerWeights& w);
   void mla(std::int64_t l, LayerWeights& w);
   void mla_heads(std::int64_t l, LayerWeights& w);
+  void recurrent(std::int64_t l, LayerWeights& w);
+  void delta_net(std::int64_t l, RecurrentWeights& w);
+  void mamba2(std::int64_t l, RecurrentWeights& w);
+  void decay(std::int64_t l, RecurrentWeights& w);
+  void convolution(std::int64_t l, RecurrentWeights& w);
+  void numbers(Role role, std::initializer_list<Shape> shapes, std::vector<float>& out, std::int64_t layer);
   void moe(std::int64_t l, LayerWeights& w);
   void gate_row(std::int64_t l, LayerWeights& w);
   void dense(std::int64_t l, FfnWeights& w);

@@ -11,6 +11,7 @@
 
 #include "model/forward.hpp"
 #include "model/long_ropes.hpp"
+#include "model/sequence_states.hpp"
 #include "support/show.hpp"
 #include "support/thread_check.hpp"
 
@@ -30,6 +31,10 @@ Result<void> check_options(const SessionOptions& options) {
   if (options.max_tokens < 0 || options.max_tokens > kMaxTokens)
     return fail(ErrorCode::bad_argument,
                 fmt::format("max_tokens is {}, expected 0 to {}", options.max_tokens, kMaxTokens));
+  if (options.checkpoint_tokens < 1 || options.checkpoint_tokens > kMaxTokens || options.state_bytes < 0)
+    return fail(ErrorCode::bad_argument,
+                fmt::format("checkpoint_tokens is {}, expected 1 to {}; state_bytes is {}, expected 0 or more",
+                            options.checkpoint_tokens, kMaxTokens, options.state_bytes));
   if (options.precision != Precision::automatic && options.precision != Precision::reference)
     return fail(ErrorCode::bad_argument, "precision is none of the known ones");
   if (name_of(options.kv).empty()) return fail(ErrorCode::bad_argument, "kv is none of the known cache types");
@@ -43,6 +48,7 @@ struct Session::Impl {
   SessionOptions options;
   KvCache cache;
   LongRopes long_ropes;
+  SequenceStates states;
   Forward forward;
   Work executed;
   Profile profile;
@@ -54,7 +60,8 @@ struct Session::Impl {
       : model(std::move(m)),
         options(o),
         cache(model->config(), o.kv, cache_tokens(model->config(), o)),
-        long_ropes(model->config().rope) {}
+        long_ropes(model->config().rope),
+        states(model->config(), o) {}
 
   Result<void> check(Batch batch) const;
   Result<void> run_chunks(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows);
@@ -95,7 +102,8 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   const kernels::KernelTable* table = kernels::active_table();
   if (table == nullptr) return no_such_isa();
   auto impl = std::make_unique<Impl>(std::move(model), options);
-  if (auto ok = impl->forward.create(impl_of(*impl->model), impl->options, impl->cache, *table); !ok)
+  if (auto ok = impl->forward.create(impl_of(*impl->model), impl->options, impl->cache, impl->states.layout(), *table);
+      !ok)
     return moe::forward(ok);
   return std::unique_ptr<Session>(new Session(std::move(impl)));
 }
@@ -106,6 +114,8 @@ MemoryEstimate Session::estimate_memory(const ModelInfo& info, const SessionOpti
   const std::int64_t pages = (cache_tokens(info.config, options) + kPageTokens - 1) / kPageTokens;
   estimate.weight_bytes = info.weight_bytes;
   estimate.cache_bytes = pages * layout.page_bytes;
+  const StateLayout states(info.config);
+  estimate.state_bytes = SequenceStates::block_limit(states, options) * states.bytes();
   estimate.scratch_bytes = scratch_bytes(info.config, step_shape(options, false));
   return estimate;
 }
@@ -113,15 +123,20 @@ MemoryEstimate Session::estimate_memory(const ModelInfo& info, const SessionOpti
 Result<Sequence> Session::open() { return impl_->cache.open(); }
 Result<Sequence> Session::fork(Sequence parent) {
   auto child = impl_->cache.fork(parent);
-  if (child) impl_->long_ropes.fork(parent, *child);
+  if (child) impl_->long_ropes.fork(parent, *child), impl_->states.fork(parent, *child);
   return child;
 }
 Result<void> Session::rewind(Sequence sequence, std::int64_t length) {
   if (auto ok = impl_->cache.rewind(sequence, length); !ok) return ok;
   impl_->long_ropes.rewind(sequence, length);
+  impl_->states.rewind(sequence, length);
   return {};
 }
-Result<void> Session::close(Sequence sequence) { return impl_->cache.close(sequence); }
+Result<void> Session::close(Sequence sequence) {
+  if (auto ok = impl_->cache.close(sequence); !ok) return ok;
+  impl_->states.close(sequence);
+  return {};
+}
 Result<std::int64_t> Session::length(Sequence sequence) const { return impl_->cache.length(sequence); }
 std::int64_t Session::free_tokens() const { return impl_->cache.free_pages() * kPageTokens; }
 std::int64_t Session::closing_frees(std::span<const Sequence> sequences) const {
@@ -203,16 +218,16 @@ Result<void> Session::Impl::run_chunks(Batch batch, const std::vector<StepRun>& 
     const StepRun& run = runs[r];
     const Logits wanted = batch[r].logits;
     const auto count = static_cast<std::int64_t>(run.tokens.size());
-    const std::int64_t length = *cache.length(run.sequence);
     for (std::int64_t i = 0; i < count;) {
       const std::int64_t take = std::min(count - i, options.chunk_tokens - chunk.size());
-      chunk.segments.push_back({run.sequence, length + i, chunk.size(), take, r});
+      chunk.segments.push_back({run.sequence, run.position + i, chunk.size(), take, r, {}});
+      if (states.applies()) chunk.segments.back().states = states.pieces(r, i, take);
       for (std::int64_t j = i; j < i + take; ++j) {
         if ((wanted == Logits::all && j >= run.again) || (wanted == Logits::last && j == count - 1))
           chunk.logit_rows.push_back(static_cast<std::int32_t>(chunk.size()));
         chunk.ids.push_back(run.tokens[static_cast<std::size_t>(j)]);
         chunk.beyond.push_back(run.beyond);
-        chunk.positions.push_back(length + j);
+        chunk.positions.push_back(run.position + j);
       }
       i += take;
       if (chunk.size() == options.chunk_tokens)
@@ -227,24 +242,28 @@ namespace {
 // Releases a step's reservation unless it is committed, also after a failed allocation.
 class Reservation {
  public:
-  Reservation(KvCache& cache, LongRopes& ropes, Batch batch, const std::vector<StepRun>& runs)
-      : cache_(cache), ropes_(ropes), batch_(batch), runs_(runs) {}
+  Reservation(KvCache& cache, LongRopes& ropes, SequenceStates& states, Batch batch, const std::vector<StepRun>& runs)
+      : cache_(cache), ropes_(ropes), states_(states), batch_(batch), runs_(runs) {}
   Reservation(const Reservation&) = delete;
   Reservation& operator=(const Reservation&) = delete;
   ~Reservation() {
     if (committed_) return;
     for (const StepRun& run : runs_) cache_.trim(run.sequence);
+    states_.drop();
     ropes_.drop(batch_, runs_, cache_);
   }
   void commit() {
     committed_ = true;
-    for (const StepRun& run : runs_) cache_.commit(run.sequence, static_cast<std::int64_t>(run.tokens.size()));
+    for (const StepRun& run : runs_)
+      cache_.commit(run.sequence, static_cast<std::int64_t>(run.appended(cache_).size()));
+    if (states_.applies()) states_.commit(batch_);
     ropes_.commit(batch_, runs_, cache_);
   }
 
  private:
   KvCache& cache_;
   LongRopes& ropes_;
+  SequenceStates& states_;
   Batch batch_;
   const std::vector<StepRun>& runs_;
   bool committed_ = false;
@@ -255,7 +274,8 @@ class Reservation {
 /// Reserves room, which the caller commits or releases, and computes.
 Result<void> Session::Impl::run(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows) {
   std::vector<BatchItem> items(batch.begin(), batch.end());
-  for (std::size_t i = 0; i < items.size(); ++i) items[i].sequence = runs[i].sequence, items[i].tokens = runs[i].tokens;
+  for (std::size_t i = 0; i < items.size(); ++i)
+    items[i].sequence = runs[i].sequence, items[i].tokens = runs[i].appended(cache);
   if (auto ok = cache.reserve(items); !ok) return ok;
   forward.begin(items);
   const auto started = std::chrono::steady_clock::now();
@@ -278,9 +298,11 @@ Result<StepOutput> Session::step(Batch batch) {
     const auto count = static_cast<std::int64_t>(item.tokens.size());
     rows += item.logits == Logits::all ? count : (item.logits == Logits::last && count > 0 ? 1 : 0);
   }
-  const auto runs = s.long_ropes.begin(batch, s.cache);
+  auto runs = s.long_ropes.begin(batch, s.cache);
   if (!runs) return moe::forward(runs);
-  Reservation reserved(s.cache, s.long_ropes, batch, *runs);
+  if (s.states.applies())
+    if (auto ok = s.states.begin(batch, *runs); !ok) return moe::forward(ok);
+  Reservation reserved(s.cache, s.long_ropes, s.states, batch, *runs);
   const Result<void> done = s.run(batch, *runs, rows);
   const auto buffer = std::move(s.logits);  // the Session must not hold it itself: is_free counts holders
   if (!done) return moe::forward(done);

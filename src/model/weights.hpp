@@ -37,6 +37,18 @@ struct FfnWeights {
   std::vector<float> gate_bias, up_bias, down_bias;
 };
 
+/// Layers with a state. Rows of the projections: recurrent_rows.hpp.
+struct RecurrentWeights {
+  Matrix in;                      // short_conv: [B | C | x]; mamba2: [z | x | B | C | dt]; delta_net: [q | k | v]
+  Matrix in_z, in_b, in_a;        // delta_net
+  std::vector<float> conv;        // [conv_kernel, channels], oldest token first
+  std::vector<float> conv_bias;   // [channels], where the model has it
+  std::vector<float> dt_bias;     // [heads]
+  std::vector<float> decay_rate;  // [heads]  -exp(A_log)
+  std::vector<float> skip;        // [heads]  mamba2's D
+  std::vector<float> norm;        // delta_net: [value_dim]; mamba2: [values]
+};
+
 struct LayerWeights {
   std::vector<float> attention_norm, ffn_norm;            // [D]
   std::vector<float> post_attention_norm, post_ffn_norm;  // [D], where the model has them
@@ -50,7 +62,8 @@ struct LayerWeights {
   std::vector<float> q_a_norm, kv_a_norm;
   std::vector<Matrix> k_b;  // [H] of [kv_lora_rank, qk_nope_head_dim]: queries into the latent space
   std::vector<Matrix> v_b;  // [H] of [v_head_dim, kv_lora_rank]: latent averages back to values
-  Matrix o;
+  RecurrentWeights recurrent;
+  Matrix o;  // of every mixer
   std::vector<float> o_bias;
   // dense layers use `ffn`; MoE layers the rest
   FfnWeights ffn;

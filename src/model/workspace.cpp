@@ -12,11 +12,27 @@ struct Sizes {
 Sizes sizes_of(const ModelConfig& c) {
   Sizes s{};
   const bool mla = c.attention == AttentionKind::mla;
-  s.width_q = c.head_count * c.head_dim;
+  s.width_q = c.head_count * c.head_dim * (c.attention_gate ? 2 : 1);
   s.width_k = mla ? c.kv_lora_rank + c.qk_rope_head_dim : c.kv_head_count * c.head_dim;
   s.width_v = mla ? 0 : c.kv_head_count * c.v_head_dim;
   s.dense = std::max(c.intermediate_size, c.shared_width());
   return s;
+}
+
+template <class W, class Item, class Item8>
+void each_recurrent(W& w, const ModelConfig& c, std::int64_t chunk, Item item, Item8 item8) {
+  std::int64_t width = 0, channels = 0, out = 0;
+  for (std::int64_t layer = 0; layer < c.layer_count; ++layer) {
+    if (!c.is_recurrent(layer)) continue;
+    channels = std::max(channels, c.conv_channels(layer));
+    width = std::max(width, c.recurrent_in_width(layer));
+    out = std::max(out, c.recurrent_out_width(layer));
+  }
+  if (width == 0) return;
+  item(w.mixed, chunk * width);
+  item(w.convolved, chunk * channels);
+  item(w.gates, chunk * 2 * c.recurrent.heads);
+  item8(w.q8_mixed, chunk, out);
 }
 
 // Calls item(buffer, values) for every float buffer and item8(buffer, rows, width) for every quantised one, so that
@@ -41,7 +57,8 @@ void each(W& w, const ModelConfig& c, const StepShape& shape, Item item, Item8 i
   item(w.q_rows, rows * (mla ? c.kv_lora_rank + c.qk_rope_head_dim : c.head_dim));
   item(w.o_rows, rows * (mla ? c.kv_lora_rank : c.v_head_dim));
   integers(w.positions, rows);
-  item(w.o_in, chunk * H * c.v_head_dim);
+  item(w.o_in, chunk * std::max(H * c.v_head_dim, c.recurrent.values()));
+  each_recurrent(w, c, chunk, item, item8);
   item(w.act_dense, chunk * s.dense);
   item8(w.q8_normed, chunk, c.hidden_size);
   item8(w.q8_o_in, chunk, H * c.v_head_dim);
@@ -118,8 +135,8 @@ TileSizes::TileSizes(const ModelConfig& c, const StepShape& shape) {
   const std::int64_t rows = chunk_tokens * (1 + (routed_too ? c.router.top_k : 0));
   down_panels = 8;
   floats = std::max(2 * kTokenTile * kMaxSegment, rows * down_panels * kernels::kPanelRows);
-  const std::int64_t widest = std::max({c.hidden_size, c.head_count * c.v_head_dim, c.q_lora_rank, c.kv_lora_rank,
-                                        sizes_of(c).dense, c.moe_intermediate_size});
+  const std::int64_t widest = std::max({c.hidden_size, c.head_count * c.v_head_dim, c.recurrent.values(), c.q_lora_rank,
+                                        c.kv_lora_rank, sizes_of(c).dense, c.moe_intermediate_size});
   q8_bytes = std::min(kTokenRange, chunk_tokens) * (widest / kernels::kBlock) * kernels::kTileBlockBytes * 8 / 5;
 }
 

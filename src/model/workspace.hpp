@@ -37,8 +37,13 @@ struct Workspace {
   AlignedBuffer<float> q_a;                       // [C, q_lora_rank]  mla
   AlignedBuffer<float> q_rows;  // attention's queries, rows of one kv head together; mla: [W, kMlaTaskRows, latent]
   AlignedBuffer<float> o_rows;  // attention's results in the same order
-  AlignedBuffer<float> o_in;    // [C, H * v_head_dim]
-  AlignedBuffer<float> router;  // [C, E]  logits, then scores
+  AlignedBuffer<float> o_in;    // [C, H * v_head_dim], or what a recurrent layer gives
+  // recurrent layers
+  AlignedBuffer<float> mixed;        // [C, width of the projections]
+  AlignedBuffer<float> convolved;    // [C, channels]
+  AlignedBuffer<float> gates;        // [C, 2 * heads]  decays, then steps
+  Q8Buffer q8_mixed;                 // inputs of their output projection
+  AlignedBuffer<float> router;       // [C, E]  logits, then scores
   AlignedBuffer<float> shared_gate;  // [C]  logits, then weights of the shared experts
   AlignedBuffer<float> act_dense;    // [C, intermediate or shared width]
   AlignedBuffer<float> act_routed;   // [routed rows, F]

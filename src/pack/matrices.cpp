@@ -19,6 +19,10 @@ void add_attention(std::vector<NamedMatrix>& out, std::int64_t layer, LayerWeigh
     add(out, layer, MatrixKind::k_b, w.k_b[h], static_cast<std::int64_t>(h));
   for (std::size_t h = 0; h < w.v_b.size(); ++h)
     add(out, layer, MatrixKind::v_b, w.v_b[h], static_cast<std::int64_t>(h));
+  add(out, layer, MatrixKind::recurrent_in, w.recurrent.in);
+  add(out, layer, MatrixKind::recurrent_z, w.recurrent.in_z);
+  add(out, layer, MatrixKind::recurrent_b, w.recurrent.in_b);
+  add(out, layer, MatrixKind::recurrent_a, w.recurrent.in_a);
   add(out, layer, MatrixKind::o, w.o);
 }
 
@@ -54,7 +58,11 @@ std::string_view name_of(MatrixKind kind) noexcept {
                                                 "shared_expert_gate",
                                                 "expert_gate",
                                                 "expert_up",
-                                                "expert_down"};
+                                                "expert_down",
+                                                "recurrent_in",
+                                                "recurrent_z",
+                                                "recurrent_b",
+                                                "recurrent_a"};
   const auto number = static_cast<std::size_t>(kind);
   return number < std::size(kNames) ? kNames[number] : std::string_view();
 }

@@ -34,6 +34,10 @@ enum class MatrixKind : std::uint32_t {
   expert_gate,
   expert_up,
   expert_down,
+  recurrent_in,
+  recurrent_z,
+  recurrent_b,
+  recurrent_a,
 };
 std::string_view name_of(MatrixKind kind) noexcept;
 

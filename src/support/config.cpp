@@ -215,6 +215,38 @@ Result<void> check_soft_caps(const ModelConfig& c) {
   return {};
 }
 
+/// Layers with a state, and layers that lack one of their halves.
+Result<void> check_mixers(const ModelConfig& c) {
+  if (auto ok = check_layers("no_ffn_layers", c.no_ffn_layers, c.layer_count); !ok) return ok;
+  if (c.mixers.empty()) return {};
+  if (static_cast<std::int64_t>(c.mixers.size()) != c.layer_count)
+    return refuse(fmt::format("mixers has {} entries, expected {}, one per layer", c.mixers.size(), c.layer_count));
+  bool has_matrices = false, has_state = false;
+  for (std::int64_t layer = 0; layer < c.layer_count; ++layer) {
+    const Mixer mixer = c.mixer(layer);
+    if (name_of(mixer).empty()) return refuse(fmt::format("mixer of layer {} is none of the known ones", layer));
+    if (mixer == Mixer::none && !c.has_ffn(layer))
+      return refuse(fmt::format("layer {} has neither a mixer nor a feed-forward network, expected one", layer));
+    has_state |= c.is_recurrent(layer);
+    has_matrices |= mixer == Mixer::delta_net || mixer == Mixer::mamba2;
+  }
+  if (!has_state) return {};
+  const RecurrentConfig& r = c.recurrent;
+  if (auto ok = check_ranges({{"recurrent.conv_kernel", r.conv_kernel, 2, 64}}); !ok) return ok;
+  if (c.rope.scaling == RopeScaling::longrope)
+    return refuse("rope.scaling is longrope, expected another in a model with recurrent states");
+  if (!has_matrices) return {};
+  if (auto ok = check_ranges({{"recurrent.heads", r.heads, 1, kMaxHeads},
+                              {"recurrent.key_heads", r.key_heads, 1, r.heads},
+                              {"recurrent.key_dim", r.key_dim, 1, kMaxHeadDim},
+                              {"recurrent.value_dim", r.value_dim, 1, kMaxHeadDim}});
+      !ok)
+    return ok;
+  if (r.heads % r.key_heads != 0)
+    return refuse(fmt::format("recurrent.key_heads is {}, expected a divisor of heads {}", r.key_heads, r.heads));
+  return {};
+}
+
 /// One number per MoE layer, the largest in router.top_k, for which buffers are sized.
 Result<void> check_layer_top_k(const ModelConfig& c) {
   if (c.layer_top_k.empty()) return {};
@@ -244,7 +276,8 @@ double rough_parameters(const ModelConfig& c) {
   const double head_width = static_cast<double>(c.head_dim + c.qk_nope_head_dim + c.qk_rope_head_dim + c.v_head_dim);
   const double ranks = static_cast<double>(c.q_lora_rank + c.kv_lora_rank);
   const double attention = 4.0 * d * heads * head_width + ranks * (d + heads * head_width);
-  return layers * (attention + 3.0 * d * (experts * static_cast<double>(c.moe_intermediate_size) + dense)) +
+  const double recurrent = 6.0 * d * static_cast<double>(c.recurrent.keys() + c.recurrent.values());
+  return layers * (attention + recurrent + 3.0 * d * (experts * static_cast<double>(c.moe_intermediate_size) + dense)) +
          2.0 * d * static_cast<double>(c.vocab_size);
 }
 
@@ -276,6 +309,7 @@ Result<void> validate(const ModelConfig& c) {
   if (c.sliding_rope && c.sliding_rope->scaling == RopeScaling::longrope)
     return refuse("sliding_rope.scaling is longrope, expected it of all layers or none");
   if (auto ok = check_activation(c); !ok) return ok;
+  if (auto ok = check_mixers(c); !ok) return ok;
   if (auto ok = validate(c.router); !ok) return ok;
   if (auto ok = check_ffn(c); !ok) return ok;
   if (auto ok = check_layer_top_k(c); !ok) return ok;

@@ -41,6 +41,7 @@ Json work_json(const Work& w) {
           {"attention_projection", w.attention_projection},
           {"attention_score", w.attention_score},
           {"attention_value", w.attention_value},
+          {"recurrent", w.recurrent},
           {"router", w.router},
           {"routed_experts", w.routed_experts},
           {"shared_experts", w.shared_experts},

@@ -23,7 +23,7 @@ TABLE = HERE / "../../../src/arch/defaults_table.cpp"
 CASES = HERE / "cases.json"
 FAMILIES = ("llama mistral qwen2 qwen3 qwen2_moe qwen3_moe deepseek_v2 deepseek_v3 mixtral olmoe seed_oss dots1 hunyuan_v1_dense "
             "hunyuan_v1_moe glm4 glm4_moe ernie4_5_moe gpt_oss gemma2 gemma3_text ministral3 glm4_moe_lite minimax_m2 hy_v3 "
-            "ernie4_5 olmo2 olmo3 smollm3 phi3").split()
+            "ernie4_5 olmo2 olmo3 smollm3 phi3 qwen3_next qwen3_5_text qwen3_5_moe_text").split()
 BASE_KEYS = {field.name for field in dataclasses.fields(transformers.PreTrainedConfig)}
 
 
@@ -101,7 +101,13 @@ MLA = dict(DENSE, kv_lora_rank=32, q_lora_rank=24, qk_nope_head_dim=32, qk_rope_
            topk_group=2, first_k_dense_replace=1, routed_scaling_factor=1.5, num_key_value_heads=4)
 NOAUX = dict(moe_intermediate_size=48, n_routed_experts=32, n_shared_experts=3, num_experts_per_tok=3, n_group=4,
              topk_group=2, first_k_dense_replace=2, routed_scaling_factor=1.5)
+DELTA = dict(DENSE, head_dim=20, partial_rotary_factor=0.5, linear_conv_kernel_dim=3,
+             linear_num_key_heads=2, linear_num_value_heads=6, linear_key_head_dim=8, linear_value_head_dim=24)
+EXPERTS = dict(moe_intermediate_size=48, num_experts_per_tok=3, num_experts=24, shared_expert_intermediate_size=40)
 BASES = {
+    "qwen3_next": dict(DELTA, **EXPERTS, norm_topk_prob=False, decoder_sparse_step=2, mlp_only_layers=[3]),
+    "qwen3_5_text": dict(DELTA),
+    "qwen3_5_moe_text": dict(DELTA, **EXPERTS),
     "llama": dict(DENSE, head_dim=20, attention_bias=True),
     "mistral": dict(DENSE, head_dim=20, sliding_window=9),
     "qwen2": dict(DENSE, **WINDOW),

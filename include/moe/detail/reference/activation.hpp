@@ -32,6 +32,17 @@ inline void swiglu_clamped(const float* gate, const float* up, float alpha, floa
 inline void sigmoid(const float* x, std::int64_t n, float* y) noexcept {
   for (std::int64_t i = 0; i < n; ++i) y[i] = detail::sigmoid(x[i]);
 }
+/// y = sigmoid(gate) * x; y may be gate or x.
+inline void sigmoid_mul(const float* gate, const float* x, std::int64_t n, float* y) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = detail::sigmoid(gate[i]) * x[i];
+}
+/// y = max(x, 0)^2, 0 for NaN; y may be x.
+inline void relu_square(const float* x, std::int64_t n, float* y) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float v = x[i] > 0.0f ? x[i] : 0.0f;
+    y[i] = v * v;
+  }
+}
 /// y = cap * tanh(x / cap); y may be x.
 inline void soft_cap(const float* x, float cap, std::int64_t n, float* y) noexcept {
   const detail::SoftCap c(cap);

@@ -1,0 +1,147 @@
+#include "model/sequence_states.hpp"
+
+#include <algorithm>
+
+namespace moe::inline MOE_ABI {
+namespace {
+constexpr std::int64_t kDefaultBytes = std::int64_t{1} << 30;
+constexpr std::int64_t kLeastBlocks = 4, kMostBlocks = 1 << 16;
+}  // namespace
+
+std::int64_t SequenceStates::block_limit(const StateLayout& layout, const SessionOptions& options) {
+  if (layout.floats == 0) return 0;
+  const std::int64_t bytes = options.state_bytes > 0 ? options.state_bytes : kDefaultBytes;
+  return std::clamp(bytes / layout.bytes(), kLeastBlocks, kMostBlocks);
+}
+
+SequenceStates::SequenceStates(const ModelConfig& config, const SessionOptions& options)
+    : layout_(config), pool_(layout_.floats, block_limit(layout_, options)), spacing_(options.checkpoint_tokens) {}
+
+SequenceStates::History& SequenceStates::of(Sequence sequence) {
+  const auto i = static_cast<std::size_t>(sequence);
+  if (histories_.size() <= i) histories_.resize(i + 1);
+  return histories_[i];
+}
+
+// The last state that has not been forgotten.
+void SequenceStates::find_start(History& history, Run& run) {
+  std::erase_if(history.states, [&](const State& s) { return !pool_.is_held(s.handle); });
+  if (history.states.empty()) return;
+  run.start = history.states.back();
+  run.position = run.start.position;
+  run.from = pool_.data(run.start.handle);
+  pool_.pin(run.start.handle);
+}
+
+// States to keep of the tokens [run.position, end): at the length before the step, so that a sequence whose drafts are
+// often refused advances; at checkpoints, further apart where there would be too many; and at the end.
+Result<void> SequenceStates::add_stops(Run& run, std::int64_t length, std::int64_t end) {
+  const std::int64_t most = std::max<std::int64_t>(1, pool_.block_limit() / 4);
+  std::int64_t spacing = spacing_;
+  while ((end - run.position) / spacing > most) spacing *= 2;
+  std::vector<std::int64_t> positions;
+  for (std::int64_t p = (run.position / spacing + 1) * spacing; p < end; p += spacing) positions.push_back(p);
+  if (length > run.position) positions.push_back(length);
+  positions.push_back(end);
+  std::sort(positions.begin(), positions.end());
+  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
+  run.stops.reserve(positions.size());
+  for (const std::int64_t position : positions) {
+    auto handle = pool_.take();
+    if (!handle) return moe::forward(handle);
+    run.stops.push_back({position, *handle});
+  }
+  return {};
+}
+
+Result<void> SequenceStates::begin(Batch batch, std::vector<StepRun>& runs) {
+  runs_.assign(batch.size(), {});
+  whole_.clear();
+  whole_.reserve(batch.size());  // runs keep pointers into it
+  for (std::size_t i = 0; i < batch.size(); ++i)
+    if (!batch[i].tokens.empty()) find_start(of(batch[i].sequence), runs_[i]);
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const BatchItem& item = batch[i];
+    if (item.tokens.empty()) continue;
+    const History& history = of(item.sequence);
+    const auto length = static_cast<std::int64_t>(history.tokens.size());
+    Run& run = runs_[i];
+    if (auto ok = add_stops(run, length, length + static_cast<std::int64_t>(item.tokens.size())); !ok) {
+      drop();
+      return ok;
+    }
+    runs[i].position = run.position;
+    if (run.position == length) continue;
+    std::vector<TokenId>& tokens = whole_.emplace_back(history.tokens.begin() + run.position, history.tokens.end());
+    tokens.insert(tokens.end(), item.tokens.begin(), item.tokens.end());
+    runs[i].tokens = tokens;
+    runs[i].again = length - run.position;
+  }
+  return {};
+}
+
+// Between stops, the state is kept in the block of the run's end.
+std::vector<StatePiece> SequenceStates::pieces(std::size_t index, std::int64_t begin, std::int64_t count) {
+  Run& run = runs_[index];
+  std::vector<StatePiece> out;
+  std::int64_t at = run.position + begin;
+  const std::int64_t end = at + count;
+  while (at < end) {
+    const State& stop = run.stops[run.next];
+    const bool stops = stop.position <= end;
+    float* to = pool_.data(stops ? stop.handle : run.stops.back().handle);
+    const std::int64_t until = stops ? stop.position : end;
+    out.push_back({until - at, run.from, to});
+    run.from = to;
+    run.next += stops;
+    at = until;
+  }
+  return out;
+}
+
+void SequenceStates::commit(Batch batch) {
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const BatchItem& item = batch[i];
+    if (item.tokens.empty()) continue;
+    History& history = of(item.sequence);
+    Run& run = runs_[i];
+    // Beside checkpoints and the end, where the step began: drafts are rewound into it.
+    const auto length = static_cast<std::int64_t>(history.tokens.size());
+    const bool keeps_start = item.tokens.size() > 1;
+    std::erase_if(history.states, [&](const State& s) {
+      const bool keep = is_checkpoint(s.position) || (keeps_start && s.position == length);
+      if (!keep) pool_.release(s.handle);
+      return !keep;
+    });
+    history.tokens.insert(history.tokens.end(), item.tokens.begin(), item.tokens.end());
+    history.states.insert(history.states.end(), run.stops.begin(), run.stops.end());
+  }
+  runs_.clear();
+  pool_.unpin_all();
+}
+
+void SequenceStates::drop() {
+  for (Run& run : runs_)
+    for (const State& stop : run.stops) pool_.release(stop.handle);
+  runs_.clear();
+  pool_.unpin_all();
+}
+
+void SequenceStates::fork(Sequence parent, Sequence child) {
+  if (!applies()) return;
+  History copy = of(parent);
+  for (const State& s : copy.states) pool_.share(s.handle);
+  of(child) = std::move(copy);
+}
+
+void SequenceStates::rewind(Sequence sequence, std::int64_t length) {
+  if (!applies()) return;
+  History& history = of(sequence);
+  history.tokens.resize(static_cast<std::size_t>(length));
+  while (!history.states.empty() && history.states.back().position > length) {
+    pool_.release(history.states.back().handle);
+    history.states.pop_back();
+  }
+}
+
+}  // namespace moe::inline MOE_ABI
