@@ -77,6 +77,12 @@ std::string attention_line(const ModelConfig& c) {
            ", v " + number(c.v_head_dim) + " per head)";
   std::string text = number(c.head_count) + " heads of " + number(c.head_dim) + ", " + number(c.kv_head_count) +
                      " for keys and values";
+  if (c.full_head_dim > 0 || c.full_kv_head_count > 0)
+    text += " (in full layers " + number(c.full_head_dim > 0 ? c.full_head_dim : c.head_dim) + " and " +
+            number(c.full_kv_head_count > 0 ? c.full_kv_head_count : c.kv_head_count) + ")";
+  if (c.full_key_is_value) text += "; full layers use their keys as values";
+  if (c.kv_shared_layer_count > 0)
+    text += "; the last " + number(c.kv_shared_layer_count) + " layers use the keys and values of others";
   if (!c.sliding_layers.empty())
     text += "; " + number(static_cast<std::int64_t>(c.sliding_layers.size())) + " layers see the last " +
             number(c.sliding_window) + " keys";
@@ -92,6 +98,7 @@ std::string experts_line(const ModelConfig& c) {
   if (c.shared_expert_count > 0)
     text += ", " + number(c.shared_expert_count) + " shared" +
             (c.shared_expert_intermediate_size > 0 ? " of width " + number(c.shared_width()) : std::string{});
+  if (c.dense_beside_experts) text += ", beside a dense FFN of width " + number(c.intermediate_size);
   text += ", width " + number(c.moe_intermediate_size) + ", in " + number(moe_layers) + " of " + number(c.layer_count) +
           " layers";
   return text;
@@ -119,6 +126,10 @@ void add_sizes(Lines& out, const std::string& path, const Facts& f) {
   out.add("attention", attention_line(c));
   out.add("experts",
           c.router.expert_count > 0 ? experts_line(c) : "none (dense), width " + number(c.intermediate_size));
+  if (c.layer_input_size > 0)
+    out.add("layer inputs", number(c.layer_input_size) + " values per token and layer, of a table of " +
+                                count_text(c.layer_input_vocab_size * c.layer_count * c.layer_input_size) +
+                                " parameters");
   out.add("parameters", count_text(f.info.total_parameters) + " total (" + count_text(f.parameters.matrices) +
                             " in matrices)" +
                             (f.info.mtp_parameters > 0

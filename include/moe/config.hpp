@@ -237,6 +237,14 @@ struct ModelConfig {
   bool attention_sinks = false;  ///< one more logit per head, in the softmax only (gpt-oss)
   std::int64_t sliding_window = 0;                ///< keys that a query sees in sliding layers, its own included
   std::vector<std::int64_t> sliding_layers = {};  ///< ascending; empty: every layer sees all keys
+  // Full layers, beside sliding ones, may have heads of their own (Gemma 4).
+  std::int64_t full_head_dim = 0;       ///< of q, k and v in full layers; 0: head_dim
+  std::int64_t full_kv_head_count = 0;  ///< 0: kv_head_count
+  bool full_key_is_value =
+      false;                ///< full layers have no projection of values: those are the keys before norm and RoPE
+  bool value_norm = false;  ///< RMSNorm of each head of the values, without a weight
+  /// The last layers have no keys and values: they use those of the last layer before them of the same kind.
+  std::int64_t kv_shared_layer_count = 0;
 
   bool attention_gate = false;  ///< sigmoid(gate), one value per output of the heads, multiplies them (Qwen3-Next)
 
@@ -260,8 +268,15 @@ struct ModelConfig {
   Activation activation = Activation::silu;
   double swiglu_alpha = 1.702, swiglu_limit = 7.0;  ///< of swiglu_clamped
 
-  std::int64_t intermediate_size = 0;      ///< of dense layers
-  std::int64_t moe_intermediate_size = 0;  ///< F, of one routed expert
+  std::int64_t intermediate_size = 0;            ///< of dense layers
+  std::int64_t kv_shared_intermediate_size = 0;  ///< of those that share keys and values; 0: the same
+  /// MoE layers have a dense FFN, too. Both branches have norms of their own before and after them, and so has the router;
+  /// a factor per expert multiplies its weight at last (Gemma 4).
+  bool dense_beside_experts = false;
+  bool layer_scalar = false;                ///< a factor multiplies the stream at the end of each layer (Gemma 4)
+  std::int64_t layer_input_size = 0;        ///< of a further input of every layer, by token; 0: none (Gemma 4 E2B)
+  std::int64_t layer_input_vocab_size = 0;  ///< rows of its table, V at least
+  std::int64_t moe_intermediate_size = 0;   ///< F, of one routed expert
   std::int64_t shared_expert_count = 0;
   std::int64_t shared_expert_intermediate_size =
       0;                                   ///< of all shared experts together; 0 = count * moe_intermediate_size
@@ -309,11 +324,41 @@ struct ModelConfig {
   std::int64_t window(std::int64_t layer) const {
     return std::binary_search(sliding_layers.begin(), sliding_layers.end(), layer) ? sliding_window : 0;
   }
+  std::int64_t head_dim_of(std::int64_t layer) const {
+    return full_head_dim > 0 && window(layer) == 0 ? full_head_dim : head_dim;
+  }
+  std::int64_t kv_heads_of(std::int64_t layer) const {
+    return full_kv_head_count > 0 && window(layer) == 0 ? full_kv_head_count : kv_head_count;
+  }
+  std::int64_t max_head_dim() const { return std::max(head_dim, full_head_dim); }
+  /// Outputs of the projection of keys, in the layers that have the most.
+  std::int64_t max_key_width() const {
+    std::int64_t most = 0;
+    for (std::int64_t layer = 0; layer < layer_count; ++layer)
+      most = std::max(most, kv_heads_of(layer) * head_dim_of(layer));
+    return most;
+  }
+  bool has_keys(std::int64_t layer) const { return layer < layer_count - kv_shared_layer_count; }
+  bool has_value_projection(std::int64_t layer) const {
+    return has_keys(layer) && !(full_key_is_value && window(layer) == 0);
+  }
+  /// The layer whose keys and values this one uses; -1: there is none (validate() refuses that).
+  std::int64_t key_layer(std::int64_t layer) const {
+    if (has_keys(layer)) return layer;
+    std::int64_t l = layer_count - kv_shared_layer_count - 1;
+    while (l >= 0 && (window(l) > 0) != (window(layer) > 0)) --l;
+    return l;
+  }
+  std::int64_t dense_width(std::int64_t layer) const {
+    return has_keys(layer) || kv_shared_intermediate_size == 0 ? intermediate_size : kv_shared_intermediate_size;
+  }
   bool has_rope(std::int64_t layer) const { return !std::binary_search(nope_layers.begin(), nope_layers.end(), layer); }
   /// Values of a head that RoPE rotates.
   std::int64_t rotated_dim() const {
     return attention == AttentionKind::mla ? qk_rope_head_dim : (rotary_dim > 0 ? rotary_dim : head_dim);
   }
+  /// The same of `rope`, which in a model with sliding_rope is that of full layers.
+  std::int64_t full_rotated_dim() const { return full_head_dim > 0 ? full_head_dim : rotated_dim(); }
   /// Hidden width of the shared experts as one FFN.
   std::int64_t shared_width() const {
     return shared_expert_intermediate_size > 0 ? shared_expert_intermediate_size
@@ -326,6 +371,9 @@ struct ModelConfig {
     return true;
   }
 
+  bool has_dense_ffn(std::int64_t layer) const {
+    return has_ffn(layer) && (!layer_is_moe(layer) || dense_beside_experts);
+  }
   std::int64_t moe_layer_count() const {
     std::int64_t n = 0;
     for (std::int64_t layer = 0; layer < layer_count; ++layer) n += layer_is_moe(layer);

@@ -18,7 +18,7 @@ struct Work {
   std::int64_t router = 0;
   std::int64_t routed_experts = 0;
   std::int64_t shared_experts = 0;  ///< their gate included
-  std::int64_t dense_ffn = 0;
+  std::int64_t dense_ffn = 0;       ///< with the further inputs of layers (layer_input_size)
   std::int64_t head = 0;
   std::int64_t tokens = 0;       ///< tokens run through the layers
   std::int64_t head_tokens = 0;  ///< positions whose logits were computed
@@ -82,6 +82,12 @@ constexpr std::int64_t state_products(Mixer mixer) { return mixer == Mixer::delt
 
 namespace detail {
 
+/// Outputs of the projections of keys and values, of a layer with grouped queries.
+inline std::int64_t key_value_width(const ModelConfig& c, std::int64_t layer) {
+  const std::int64_t projections = (c.has_keys(layer) ? 1 : 0) + (c.has_value_projection(layer) ? 1 : 0);
+  return projections * c.kv_heads_of(layer) * c.head_dim_of(layer);
+}
+
 /// Of one layer with a state.
 inline void add_recurrent_work(const ModelConfig& c, std::int64_t layer, std::int64_t tokens, Work& w) {
   const RecurrentConfig& r = c.recurrent;
@@ -121,8 +127,8 @@ inline Work detail::appended_work(const ModelConfig& c, std::int64_t cached_toke
     } else if (c.mixer(layer) == Mixer::none) {
       // Nothing.
     } else if (c.attention == AttentionKind::gqa) {
-      const std::int64_t q = H * c.head_dim, kv = c.kv_head_count * c.head_dim, gate = c.attention_gate ? q : 0;
-      w.attention_projection += 2 * n * D * (q + gate + 2 * kv) + 2 * n * q * D;
+      const std::int64_t q = H * c.head_dim_of(layer), gate = c.attention_gate ? q : 0;
+      w.attention_projection += 2 * n * D * (q + gate + key_value_width(c, layer)) + 2 * n * q * D;
       w.attention_score += 2 * visible * q;
       w.attention_value += 2 * visible * q;
     } else {
@@ -142,10 +148,11 @@ inline Work detail::appended_work(const ModelConfig& c, std::int64_t cached_toke
     if (c.layer_is_moe(layer)) {
       w.router += 2 * n * D * c.router.expert_count;
       w.shared_experts += 2 * n * D * (3 * c.shared_width() + (c.shared_expert_gate ? 1 : 0));
-    } else if (c.has_ffn(layer)) {
-      w.dense_ffn += 2 * n * 3 * D * c.intermediate_size;
     }
+    if (c.has_dense_ffn(layer)) w.dense_ffn += 2 * n * 3 * D * c.dense_width(layer);
+    w.dense_ffn += 2 * n * 2 * D * c.layer_input_size;
   }
+  w.dense_ffn += 2 * n * D * c.layer_count * c.layer_input_size;
   w.routed_experts = routed_expert_flops(c, routed_expert_count(c, n));
   w.head = 2 * logit_rows * D * c.vocab_size;
   w.tokens = n;
@@ -184,10 +191,21 @@ inline std::int64_t weight_flops_per_token(const ModelConfig& c, HeadFlops head 
   return w.total() - w.attention_score - w.attention_value;
 }
 
-enum class WeightPart { embedding, attention, router, routed_experts, shared_experts, dense_ffn, head, vector };
+enum class WeightPart {
+  embedding,
+  layer_embedding,
+  attention,
+  router,
+  routed_experts,
+  shared_experts,
+  dense_ffn,
+  head,
+  vector
+};
 constexpr std::string_view name_of(WeightPart value) noexcept {
   switch (value) {
     case WeightPart::embedding: return "embedding";
+    case WeightPart::layer_embedding: return "layer_embedding";
     case WeightPart::attention: return "attention";
     case WeightPart::router: return "router";
     case WeightPart::routed_experts: return "routed_experts";
@@ -217,6 +235,11 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
   const std::int64_t D = c.hidden_size, H = c.head_count;
   std::int64_t moe_layers = 0;
   visit(WeightShape{WeightPart::embedding, -1, c.vocab_size, D, 1, 0});
+  if (const std::int64_t n = c.layer_input_size; n > 0) {
+    visit(WeightShape{WeightPart::layer_embedding, -1, c.layer_input_vocab_size, c.layer_count * n, 1, 0});
+    visit(WeightShape{WeightPart::dense_ffn, -1, c.layer_count * n, D, 1, 1});
+    visit(WeightShape{WeightPart::vector, -1, 1, n, 1, 1});
+  }
   for (std::int64_t l = 0; l < c.layer_count; ++l) {
     const auto matrix = [&](WeightPart part, std::int64_t rows, std::int64_t cols, std::int64_t stored = 1,
                             std::int64_t touched = 1) {
@@ -239,10 +262,10 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
     } else if (c.mixer(l) == Mixer::none) {
       // Nothing.
     } else if (c.attention == AttentionKind::gqa) {
-      const std::int64_t q = H * c.head_dim, kv = c.kv_head_count * c.head_dim;
+      const std::int64_t hd = c.head_dim_of(l), q = H * hd, kv = c.kv_heads_of(l) * hd;
       matrix(WeightPart::attention, c.attention_gate ? 2 * q : q, D);
-      matrix(WeightPart::attention, kv, D);
-      matrix(WeightPart::attention, kv, D);
+      if (c.has_keys(l)) matrix(WeightPart::attention, kv, D);
+      if (c.has_value_projection(l)) matrix(WeightPart::attention, kv, D);
       matrix(WeightPart::attention, D, q);
       if (c.qkv_bias) vector(q + 2 * kv);
       if (c.o_bias) vector(D);
@@ -250,7 +273,7 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
       if (c.qk_norm == QkNorm::projection)
         vector(q + kv);
       else if (c.qk_norm != QkNorm::none)
-        vector(2 * c.head_dim);
+        vector((c.has_keys(l) ? 2 : 1) * hd);
     } else {
       const std::int64_t qk = c.qk_nope_head_dim + c.qk_rope_head_dim;
       if (c.q_lora_rank > 0) {
@@ -274,9 +297,15 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
       ffn(WeightPart::routed_experts, c.moe_intermediate_size, c.router.expert_count, top_k);
       if (c.shared_width() > 0) ffn(WeightPart::shared_experts, c.shared_width(), 1, 1);
       if (c.shared_expert_gate) matrix(WeightPart::shared_experts, 1, D);
-    } else if (c.has_ffn(l)) {
-      ffn(WeightPart::dense_ffn, c.intermediate_size, 1, 1);
+      if (c.dense_beside_experts) vector(4 * D + c.router.expert_count);  // norms of branches and router; factors
     }
+    if (c.has_dense_ffn(l)) ffn(WeightPart::dense_ffn, c.dense_width(l), 1, 1);
+    if (const std::int64_t n = c.layer_input_size; n > 0) {
+      matrix(WeightPart::dense_ffn, n, D);
+      matrix(WeightPart::dense_ffn, D, n);
+      vector(D);
+    }
+    if (c.layer_scalar) vector(1);
   }
   visit(WeightShape{WeightPart::vector, -1, 1, D, 1, 1});
   visit(WeightShape{WeightPart::head, -1, c.vocab_size, D, c.tie_word_embeddings ? 0 : 1, 1});
@@ -327,7 +356,7 @@ template <class BytesOf>
 std::int64_t weight_bytes_touched(const ModelConfig& c, BytesOf&& bytes_of) {
   std::int64_t bytes = 0;
   for_each_weight(c, [&](const WeightShape& w) {
-    if (w.part == WeightPart::embedding)
+    if (w.part == WeightPart::embedding || w.part == WeightPart::layer_embedding)
       bytes += bytes_of(w, 1);
     else
       bytes += w.touched * bytes_of(w, w.rows);
@@ -343,17 +372,33 @@ std::int64_t weight_bytes_stored(const ModelConfig& c, BytesOf&& bytes_of) {
   return bytes;
 }
 
+namespace detail {
+
+/// Calls visit(kv heads, values of a head) for each layer that has keys and values per head.
+template <class Visit>
+void for_each_cache_layer(const ModelConfig& c, Visit&& visit) {
+  for (std::int64_t layer = 0; layer < c.layer_count; ++layer)
+    if (c.mixer(layer) == Mixer::attention && c.has_keys(layer)) visit(c.kv_heads_of(layer), c.head_dim_of(layer));
+}
+
+}  // namespace detail
+
 /// Values per token that the cache holds: K and V per head, or MLA's latent and its RoPE key.
 inline std::int64_t cache_values_per_token(const ModelConfig& c) {
-  const std::int64_t per_layer =
-      c.attention == AttentionKind::gqa ? 2 * c.kv_head_count * c.head_dim : c.kv_lora_rank + c.qk_rope_head_dim;
-  return c.attention_layer_count() * per_layer;
+  if (c.attention == AttentionKind::mla) return c.attention_layer_count() * (c.kv_lora_rank + c.qk_rope_head_dim);
+  std::int64_t values = 0;
+  detail::for_each_cache_layer(c, [&](std::int64_t heads, std::int64_t dim) { values += 2 * heads * dim; });
+  return values;
 }
 /// Bytes of them in a cache of that type: what a page of a Session takes, divided by its tokens.
 inline std::int64_t cache_bytes_per_token(const ModelConfig& c, KvType type) {
-  const std::int64_t layers = c.attention_layer_count();
-  if (c.attention == AttentionKind::gqa) return layers * 2 * c.kv_head_count * kv_bytes(type, c.head_dim);
-  return layers * (kv_bytes(type, c.kv_lora_rank) + kv_bytes(rope_key_type(type), c.qk_rope_head_dim));
+  if (c.attention == AttentionKind::mla)
+    return c.attention_layer_count() *
+           (kv_bytes(type, c.kv_lora_rank) + kv_bytes(rope_key_type(type), c.qk_rope_head_dim));
+  std::int64_t bytes = 0;
+  detail::for_each_cache_layer(c,
+                               [&](std::int64_t heads, std::int64_t dim) { bytes += 2 * heads * kv_bytes(type, dim); });
+  return bytes;
 }
 
 }  // namespace moe::inline MOE_ABI

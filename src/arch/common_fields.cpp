@@ -38,13 +38,13 @@ ModelConfig read_common(const JsonConfig& json, std::string_view family, Activat
   return c;
 }
 
-ModelConfig read_common(GgufConfig& meta, std::string_view family) {
+ModelConfig read_common(GgufConfig& meta, std::string_view family, FfnWidths widths) {
   ModelConfig c;
   c.family = family;
   c.layer_count = meta.integer("block_count", 1, kMaxLayers);
   c.hidden_size = meta.integer("embedding_length", 1, kMaxWidth);
   c.head_count = meta.integer("attention.head_count", 1, kMaxWidth);
-  c.intermediate_size = meta.integer_or("feed_forward_length", 0, 0, kMaxWidth);
+  if (widths == FfnWidths::uniform) c.intermediate_size = meta.integer_or("feed_forward_length", 0, 0, kMaxWidth);
   c.max_position = meta.integer("context_length", 1, kMaxPosition);
   c.rms_norm_eps = meta.number("attention.layer_norm_rms_epsilon");
   // The vocabulary is what the embedding has: vocab_size is optional metadata, and the token list may be padded.

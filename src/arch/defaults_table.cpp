@@ -312,7 +312,20 @@ constexpr std::string_view kDefaultsTable = R"json({
 "output_router_logits": false, "router_aux_loss_coef": 0.001, "layer_types": null, "pad_token_id": null,
 "bos_token_id": null, "eos_token_id": null, "rope_theta": 10000.0, "partial_rotary_factor": 0.25},
 "nullable": ["bos_token_id", "eos_token_id", "layer_types", "pad_token_id", "partial_rotary_factor",
-"rope_parameters"], "aliases": {}}
+"rope_parameters"], "aliases": {}},
+"gemma4_text": {"defaults": {"vocab_size": 262144, "hidden_size": 2304, "intermediate_size": 9216,
+"num_hidden_layers": 30, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+"hidden_activation": "gelu_pytorch_tanh", "max_position_embeddings": 131072, "initializer_range": 0.02,
+"rms_norm_eps": 1e-06, "use_cache": true, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2,
+"tie_word_embeddings": true, "rope_parameters": null, "attention_bias": false, "attention_dropout": 0.0,
+"sliding_window": 512, "layer_types": null, "final_logit_softcapping": null,
+"use_bidirectional_attention": null, "vocab_size_per_layer_input": 262144,
+"hidden_size_per_layer_input": 256, "attention_k_eq_v": false, "num_kv_shared_layers": 0,
+"enable_moe_block": false, "use_double_wide_mlp": false, "num_experts": null, "top_k_experts": null,
+"moe_intermediate_size": null}, "nullable": ["attention_dropout", "bos_token_id", "eos_token_id",
+"final_logit_softcapping", "layer_types", "moe_intermediate_size", "num_experts", "pad_token_id",
+"partial_rotary_factor", "rope_parameters", "top_k_experts", "use_bidirectional_attention"],
+"aliases": {}}
 })json";
 
 }  // namespace moe::inline MOE_ABI::arch

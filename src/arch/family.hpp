@@ -78,6 +78,18 @@ enum class Role {
   recurrent_out,
   conv,
   conv_bias,
+  layer_embedding,  // Gemma 4: further inputs of all layers by token, and from the embedding
+  layer_input,
+  layer_input_norm,
+  layer_input_gate,
+  layer_input_up,
+  post_layer_input_norm,
+  layer_scalar,
+  router_norm,
+  expert_scale,
+  expert_norm,
+  post_dense_norm,
+  post_expert_norm,
   expert_down_rows,     // HF: of all experts, as matrices one after the other
   expert_gate_up_bias,  // of all experts in one tensor: outputs interleaved in HF, two halves in GGUF
 };
@@ -153,6 +165,6 @@ bool is_leftover(checkpoint::Kind kind, std::string_view tensor);
 
 extern const Family kLlama, kMistral, kQwen2, kQwen3, kQwen2Moe, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kOlmoe,
     kSeedOss, kDots1, kHunyuanDense, kHunyuanMoe, kGlm4, kGlm4Moe, kErnieMoe, kGptOss, kGemma2, kGemma3, kMinistral3,
-    kGlm4MoeLite, kMinimaxM2, kHyV3, kErnie, kOlmo2, kOlmo3, kSmolLm3, kPhi3, kQwen3Next, kQwen35, kQwen35Moe;
+    kGlm4MoeLite, kMinimaxM2, kHyV3, kErnie, kOlmo2, kOlmo3, kSmolLm3, kPhi3, kQwen3Next, kQwen35, kQwen35Moe, kGemma4;
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -28,7 +28,7 @@ void apply_yarn(double mscale, double mscale_all_dim, double explicit_factor, Ro
 
 // Llama 3.1's rule is stored as a divisor per rotated pair.
 std::vector<double> read_factors(GgufConfig& meta, const checkpoint::TensorInfo& tensor, const ModelConfig& c) {
-  const std::int64_t pairs = c.rotated_dim() / 2;
+  const std::int64_t pairs = c.full_rotated_dim() / 2;
   std::vector<float> values(static_cast<std::size_t>(pairs));
   if (tensor.shape != std::vector<std::int64_t>{pairs} || tensor.format != Format::f32)
     meta.refuse(ErrorCode::bad_shape, fmt::format("tensor {} has shape [{}] of {}, expected [{}] of f32", tensor.name,
@@ -60,7 +60,50 @@ void read_longrope(GgufConfig& meta, const checkpoint::TensorInfo* within, const
   c.rope.attention_factor = meta.number_or("rope.scaling.attn_factor", 1.0);
 }
 
+/// 1 for the pairs that turn, and then divisors so large that the angles of the others vanish.
+std::int64_t count_turned(GgufConfig& meta, const checkpoint::TensorInfo& tensor, const ModelConfig& c) {
+  constexpr double kInfinite = 1e20;
+  const std::vector<double> factors = read_factors(meta, tensor, c);
+  std::int64_t turned = 0;
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    if (factors[i] == 1.0 && turned == static_cast<std::int64_t>(i))
+      ++turned;
+    else if (!(factors[i] >= kInfinite)) {
+      meta.refuse(ErrorCode::unsupported,
+                  fmt::format("tensor {} holds {} at {}, expected ones and then numbers from 1e20 on", tensor.name,
+                              factors[i], i));
+      break;
+    }
+  }
+  return turned;
+}
+
 }  // namespace
+
+void read_proportional_rope(GgufConfig& meta, ModelConfig& c) {
+  const bool slides = !c.sliding_layers.empty();
+  const bool sees_all = static_cast<std::int64_t>(c.sliding_layers.size()) < c.layer_count;
+  RopeConfig full, sliding;
+  full.theta = meta.number_or("rope.freq_base", 1e6);
+  sliding.theta = meta.number_or("rope.freq_base_swa", 1e4);
+  const auto whole_head = [&](std::string_view key, bool used, std::int64_t expected) {
+    const std::int64_t found = meta.integer_or(key, expected, 1, kMaxWidth);
+    if (used && found != expected)
+      meta.refuse(ErrorCode::unsupported, fmt::format("{} is {}, expected {} (the whole head)", key, found, expected));
+  };
+  whole_head("rope.dimension_count", sees_all, c.full_rotated_dim());
+  whole_head("rope.dimension_count_swa", slides, c.rotated_dim());
+  if (const std::string type = meta.string_or("rope.scaling.type", "none"); type != "none")
+    meta.refuse(ErrorCode::unsupported,
+                fmt::format("rope.scaling.type is '{}', expected none in this family", type.substr(0, 60)));
+  const checkpoint::TensorInfo* factors = meta.file().find(tensor_name(checkpoint::Kind::gguf, Role::rope_factors));
+  if (sees_all && factors != nullptr) {
+    full.scaling = RopeScaling::proportional;
+    full.turned_pairs = count_turned(meta, *factors, c);
+  }
+  c.rope = sees_all ? full : sliding;
+  if (sees_all && slides) c.sliding_rope = sliding;
+}
 
 void read_partial_rotary(GgufConfig& meta, ModelConfig& c) {
   c.rotary_dim = meta.integer_or("rope.dimension_count", c.head_dim, 2, c.head_dim);

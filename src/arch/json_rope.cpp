@@ -56,7 +56,8 @@ struct Source {
   const JsonConfig& whole;  ///< all of rope_parameters; the block itself unless there is one per kind of layer
   const JsonConfig& block;
   std::string_view theta_key;
-  bool old_name = true;  ///< "type" names the rule if there is no rope_type
+  bool old_name = true;       ///< "type" names the rule if there is no rope_type
+  std::int64_t head_dim = 0;  ///< of the layers that the block is about (proportional)
   bool nested() const { return &whole != &block; }
 };
 
@@ -155,11 +156,23 @@ void read_longrope(const Source& s, RopeConfig& rope, const ModelConfig& c) {
   rope.attention_factor = s.block.number_or("attention_factor", grown);
 }
 
+/// The first pairs of a head turn as they would in whole heads, the others do not.
+void read_proportional(const Source& s, RopeConfig& rope) {
+  const double part = s.block.number_or("partial_rotary_factor", 1.0);
+  if (!(part >= 0.0 && part <= 1.0))
+    return s.file.refuse(ErrorCode::bad_config, fmt::format("config.json: {} is {}, expected a number from 0 to 1",
+                                                            s.block.path("partial_rotary_factor"), part));
+  rope.scaling = RopeScaling::proportional;
+  rope.factor = s.block.number_or("factor", 1.0);
+  rope.turned_pairs = static_cast<std::int64_t>(std::floor(part * static_cast<double>(s.head_dim) / 2.0));
+}
+
 void read_block(const Source& s, OwnRope own, RopeConfig& rope, ModelConfig& c) {
   rope.theta = theta_of(s);
   const std::string type = type_of(s);
   if (type == "default") return;
   if (type == "dynamic" && own == OwnRope::alpha) return read_alpha(s, rope, c);
+  if (type == "proportional" && own == OwnRope::proportional) return read_proportional(s, rope);
   if (own == OwnRope::longrope) {
     if (type == "longrope" || type == "su" || type == "yarn")  // older names of the same in Phi-3's files
       return read_longrope(s, rope, c);
@@ -267,11 +280,13 @@ void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& c, OwnRope 
   RopeConfig of_full = c.rope, of_sliding = c.rope;
   for (const JsonConfig* block : {&full, &sliding})
     if (block == &full ? sees_all : slides) {
-      whole_heads(json, *block, c);
-      read_block({json, whole, *block, "rope_theta"}, own, block == &full ? of_full : of_sliding, c);
+      const bool proportional = own == OwnRope::proportional && block->string_or("rope_type", "") == "proportional";
+      if (!proportional) whole_heads(json, *block, c);
+      const std::int64_t head_dim = block == &full ? c.full_rotated_dim() : c.rotated_dim();
+      read_block({json, whole, *block, "rope_theta", true, head_dim}, own, block == &full ? of_full : of_sliding, c);
     }
   c.rope = sees_all ? of_full : of_sliding;
-  if (sees_all && slides && !(of_full == of_sliding)) c.sliding_rope = of_sliding;
+  if (sees_all && slides && (!(of_full == of_sliding) || c.full_head_dim > 0)) c.sliding_rope = of_sliding;
 }
 
 void set_sliding_rope(const RopeConfig& rope, ModelConfig& c) {

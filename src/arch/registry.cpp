@@ -14,10 +14,11 @@ namespace moe::inline MOE_ABI::arch {
 
 const std::vector<const Family*>& families() {
   static const std::vector<const Family*> list = {
-      &kLlama,    &kMistral, &kQwen2,   &kQwen3,   &kQwen2Moe,     &kQwen3Moe,    &kDeepseekV2, &kDeepseekV3,
-      &kMixtral,  &kOlmoe,   &kSeedOss, &kDots1,   &kHunyuanDense, &kHunyuanMoe,  &kGlm4,       &kGlm4Moe,
-      &kErnieMoe, &kGptOss,  &kGemma2,  &kGemma3,  &kMinistral3,   &kGlm4MoeLite, &kMinimaxM2,  &kHyV3,
-      &kErnie,    &kOlmo2,   &kOlmo3,   &kSmolLm3, &kPhi3,         &kQwen3Next,   &kQwen35,     &kQwen35Moe};
+      &kLlama,       &kMistral,   &kQwen2,    &kQwen3,     &kQwen2Moe, &kQwen3Moe,     &kDeepseekV2,
+      &kDeepseekV3,  &kMixtral,   &kOlmoe,    &kSeedOss,   &kDots1,    &kHunyuanDense, &kHunyuanMoe,
+      &kGlm4,        &kGlm4Moe,   &kErnieMoe, &kGptOss,    &kGemma2,   &kGemma3,       &kMinistral3,
+      &kGlm4MoeLite, &kMinimaxM2, &kHyV3,     &kErnie,     &kOlmo2,    &kOlmo3,        &kSmolLm3,
+      &kPhi3,        &kQwen3Next, &kQwen35,   &kQwen35Moe, &kGemma4};
   return list;
 }
 

@@ -15,14 +15,17 @@ namespace moe::inline MOE_ABI::arch {
 void read_partial_rotary(const JsonConfig& json, ModelConfig& config);
 void read_partial_rotary(GgufConfig& meta, ModelConfig& config);
 
-/// Rules of single families: Hunyuan's fixed alpha under the name "dynamic", and Phi-3's "longrope".
-enum class OwnRope { none, alpha, longrope };
+/// Rules of single families: Hunyuan's fixed alpha under the name "dynamic", Phi-3's "longrope", and Gemma 4's
+/// "proportional".
+enum class OwnRope { none, alpha, longrope, proportional };
 /// The bases and rules of RoPE, after read_windows(); multiplies softmax_scale where YaRN asks for it.
 void read_rope(const JsonConfig& json, RopeStyle style, ModelConfig& config, OwnRope own = OwnRope::none);
 void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& config);
 /// A base of full and one of sliding layers, or a block per kind of layer; rope_scaling is about full layers alone. Without
 /// a block, rope_theta and `sliding_theta` hold the bases.
 void read_layered_rope(const JsonConfig& json, std::string_view sliding_theta, ModelConfig& config);
+/// The same of a file whose full layers have factors of 1 and, for pairs that do not turn, of 1e30 (Gemma 4).
+void read_proportional_rope(GgufConfig& meta, ModelConfig& config);
 /// The RoPE of sliding layers, where there are any and it differs.
 void set_sliding_rope(const RopeConfig& rope, ModelConfig& config);
 /// rope_parameters, or rope_scaling as older files call it.

@@ -7,6 +7,7 @@ namespace {
 constexpr TextPrefix kPrefixes[] = {{"language_model.model.", "language_model."}, {"model.language_model.", ""}, {}};
 
 constexpr WrappedText kGemma3Texts[] = {{"gemma3_text", "gemma3_text"}};
+constexpr WrappedText kGemma4Texts[] = {{"gemma4_text", "gemma4_text"}};
 constexpr WrappedText kMistral3Texts[] = {{"mistral", "mistral"}, {"ministral3", "ministral3"}};
 constexpr WrappedText kKimiTexts[] = {{"kimi_k2", "deepseek_v3"}, {"deepseek_v3", "deepseek_v3"}};
 
@@ -15,11 +16,16 @@ constexpr WrappedText kQwen35MoeTexts[] = {{"qwen3_5_moe_text", "qwen3_5_moe_tex
 
 constexpr std::string_view kQwenTowers[] = {"visual."};
 constexpr std::string_view kVisionTowers[] = {"vision_tower.", "multi_modal_projector."};
+constexpr std::string_view kGemma4Towers[] = {"vision_tower.", "audio_tower.", "embed_vision.", "embed_audio."};
 constexpr std::string_view kKimiTowers[] = {"vision_tower.", "mm_projector."};
 
 constexpr std::string_view kGemma3Keys[] = {"vision_config",   "mm_tokens_per_image", "image_token_index",
                                             "image_token_id",  "boi_token_index",     "boi_token_id",
                                             "eoi_token_index", "eoi_token_id"};
+constexpr std::string_view kGemma4Keys[] = {"vision_config",   "audio_config",   "vision_soft_tokens_per_image",
+                                            "image_token_id",  "video_token_id", "audio_token_id",
+                                            "boi_token_id",    "boa_token_id",   "eoi_token_id",
+                                            "eoi_token_index", "eoa_token_id",   "eoa_token_index"};
 constexpr std::string_view kMistral3Keys[] = {
     "vision_config",        "image_token_index",  "image_token_id",           "projector_hidden_act",
     "vision_feature_layer", "spatial_merge_size", "multimodal_projector_bias"};
@@ -33,6 +39,7 @@ constexpr std::string_view kQwenKeys[] = {"vision_config", "image_token_id", "vi
 
 constexpr Wrapper kWrappers[] = {
     {"Gemma3ForConditionalGeneration", "gemma3", kGemma3Texts, kVisionTowers, kGemma3Keys},
+    {"Gemma4ForConditionalGeneration", "gemma4", kGemma4Texts, kGemma4Towers, kGemma4Keys},
     {"Mistral3ForConditionalGeneration", "mistral3", kMistral3Texts, kVisionTowers, kMistral3Keys},
     {"Qwen3_5ForConditionalGeneration", "qwen3_5", kQwen35Texts, kQwenTowers, kQwenKeys},
     {"Qwen3_5MoeForConditionalGeneration", "qwen3_5_moe", kQwen35MoeTexts, kQwenTowers, kQwenKeys},

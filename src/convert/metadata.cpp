@@ -34,11 +34,21 @@ class Keys {
   std::string prefix_;
 };
 
+template <class Of>
+std::vector<std::int32_t> per_layer(const ModelConfig& c, Of&& of) {
+  std::vector<std::int32_t> list;
+  for (std::int64_t l = 0; l < c.layer_count; ++l) list.push_back(static_cast<std::int32_t>(of(l)));
+  return list;
+}
+
 void write_common(const ModelConfig& c, Keys& keys) {
   keys.count("block_count", c.layer_count);
   keys.count("context_length", c.max_position);
   keys.count("embedding_length", c.hidden_size);
-  keys.count("feed_forward_length", c.intermediate_size > 0 ? c.intermediate_size : c.moe_intermediate_size);
+  if (c.kv_shared_intermediate_size > 0)
+    keys.integers("feed_forward_length", per_layer(c, [&](std::int64_t l) { return c.dense_width(l); }));
+  else
+    keys.count("feed_forward_length", c.intermediate_size > 0 ? c.intermediate_size : c.moe_intermediate_size);
   keys.count("attention.head_count", c.head_count);
   keys.number("attention.layer_norm_rms_epsilon", c.rms_norm_eps);
   keys.count("vocab_size", c.vocab_size);
@@ -53,7 +63,8 @@ double in_rope_scaling(const Checkpoint& file, std::string_view key) {
 
 void write_rope(const Checkpoint& file, const ModelConfig& c, Keys& keys) {
   keys.number("rope.freq_base", c.rope.theta);
-  keys.count("rope.dimension_count", c.rotated_dim());
+  keys.count("rope.dimension_count", c.full_rotated_dim());
+  if (c.full_head_dim > 0) keys.count("rope.dimension_count_swa", c.rotated_dim());
   if (c.sliding_rope) keys.number("rope.freq_base_swa", c.sliding_rope->theta);
   if (c.rope.query_growth != 0.0) {
     keys.number("attention.temperature_scale", c.rope.query_growth);
@@ -63,6 +74,7 @@ void write_rope(const Checkpoint& file, const ModelConfig& c, Keys& keys) {
   switch (c.rope.scaling) {
     case RopeScaling::none:
     case RopeScaling::llama3:  // a tensor, no keys
+    case RopeScaling::proportional:
     case RopeScaling::factors: return;
     case RopeScaling::linear:
       keys.text("rope.scaling.type", "linear");
@@ -103,7 +115,7 @@ void write_windows(const ModelConfig& c, Keys& keys) {
     regular = regular && slides(l) == ((l + 1) % period != 0);
     list.push_back(slides(l));
   }
-  if (regular)
+  if (regular && c.family != "gemma4_text")  // whose readers want a list
     keys.count("attention.sliding_window_pattern", period);
   else
     keys.integers("attention.sliding_window_pattern", list);
@@ -115,9 +127,18 @@ void write_soft_caps(const ModelConfig& c, Keys& keys) {
 }
 
 void write_gqa(const ModelConfig& c, Keys& keys) {
-  keys.count("attention.head_count_kv", c.kv_head_count);
-  keys.count("attention.key_length", c.head_dim);
-  keys.count("attention.value_length", c.head_dim);
+  if (c.full_kv_head_count > 0)
+    keys.integers("attention.head_count_kv", per_layer(c, [&](std::int64_t l) { return c.kv_heads_of(l); }));
+  else
+    keys.count("attention.head_count_kv", c.kv_head_count);
+  const std::int64_t full = c.full_head_dim > 0 ? c.full_head_dim : c.head_dim;
+  keys.count("attention.key_length", full);
+  keys.count("attention.value_length", full);
+  if (c.family != "gemma4_text") return;
+  keys.count("attention.key_length_swa", c.head_dim);
+  keys.count("attention.value_length_swa", c.head_dim);
+  keys.count("attention.shared_kv_layers", c.kv_shared_layer_count);
+  keys.count("embedding_length_per_layer_input", c.layer_input_size);
 }
 
 void write_mla(const ModelConfig& c, Keys& keys) {

@@ -38,7 +38,8 @@ class Comparison {
     same_count(field, static_cast<std::int64_t>(a), static_cast<std::int64_t>(b));
   }
   void same_frequencies(std::string_view field, const RopeConfig& a, const RopeConfig& b) {
-    const auto x = RopeTable::create(a, in_.rotated_dim()), y = RopeTable::create(b, in_.rotated_dim());
+    const std::int64_t dim = &a == &in_.rope ? in_.full_rotated_dim() : in_.rotated_dim();
+    const auto x = RopeTable::create(a, dim), y = RopeTable::create(b, dim);
     for (std::size_t i = 0; x && y && i < x->frequencies().size(); ++i)
       same(fmt::format("{} frequency {}", field, i), x->frequencies()[i], y->frequencies()[i]);
   }
@@ -60,6 +61,11 @@ void Comparison::attention() {
   same_count("num_attention_heads", in_.head_count, out_.head_count);
   same_count("num_key_value_heads", in_.kv_head_count, out_.kv_head_count);
   same_count("head_dim", in_.head_dim, out_.head_dim);
+  same_count("the head_dim of full layers", in_.full_head_dim, out_.full_head_dim);
+  same_count("the key heads of full layers", in_.full_kv_head_count, out_.full_kv_head_count);
+  same_choice("keys as values in full layers", in_.full_key_is_value, out_.full_key_is_value);
+  same_choice("a norm of the values", in_.value_norm, out_.value_norm);
+  same_count("num_kv_shared_layers", in_.kv_shared_layer_count, out_.kv_shared_layer_count);
   same_count("q_lora_rank", in_.q_lora_rank, out_.q_lora_rank);
   same_count("kv_lora_rank", in_.kv_lora_rank, out_.kv_lora_rank);
   same_count("qk_nope_head_dim", in_.qk_nope_head_dim, out_.qk_nope_head_dim);
@@ -103,6 +109,7 @@ void Comparison::rope(bool rope_pairs) {
 void Comparison::layers() {
   for (std::int64_t l = 0; l < in_.layer_count; ++l) {
     same_choice(fmt::format("layer {} with experts", l), in_.layer_is_moe(l), out_.layer_is_moe(l));
+    same_count(fmt::format("the dense width of layer {}", l), in_.dense_width(l), out_.dense_width(l));
     same_count(fmt::format("the window of layer {}", l), in_.window(l), out_.window(l));
     same_choice(fmt::format("RoPE in layer {}", l), in_.has_rope(l), out_.has_rope(l));
   }
@@ -114,6 +121,10 @@ void Comparison::feed_forward() {
   same_choice("the activation", in_.activation, out_.activation);
   same("swiglu_alpha", in_.swiglu_alpha, out_.swiglu_alpha);
   same("swiglu_limit", in_.swiglu_limit, out_.swiglu_limit);
+  same_choice("a dense FFN beside experts", in_.dense_beside_experts, out_.dense_beside_experts);
+  same_choice("a factor at the end of layers", in_.layer_scalar, out_.layer_scalar);
+  same_count("hidden_size_per_layer_input", in_.layer_input_size, out_.layer_input_size);
+  same_count("vocab_size_per_layer_input", in_.layer_input_vocab_size, out_.layer_input_vocab_size);
   same_count("the experts' width", in_.moe_intermediate_size, out_.moe_intermediate_size);
   same_count("the shared experts' width", in_.shared_width(), out_.shared_width());
   same_choice("the shared experts' gate", in_.shared_expert_gate, out_.shared_expert_gate);

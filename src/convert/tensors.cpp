@@ -38,7 +38,9 @@ class Lister {
   std::vector<OutputTensor> run() {
     if (c_.rope.scaling == RopeScaling::llama3) add_rope_factors();
     if (c_.rope.scaling == RopeScaling::longrope) add_long_rope();
+    if (c_.rope.scaling == RopeScaling::proportional) add_turned_pairs();
     add_embedding();
+    for (const Role role : {Role::layer_embedding, Role::layer_input, Role::layer_input_norm}) add(role, 0);
     if (!c_.tie_word_embeddings) add(Role::head, 0);
     add(Role::final_norm, 0);
     for (std::int64_t l = 0; l < c_.layer_count; ++l) layer(l);
@@ -62,6 +64,8 @@ class Lister {
   }
 
   void add(Role role, std::int64_t l) {
+    // Projections of layers that use the keys and values of others.
+    if (!c_.has_keys(l) && (role == Role::k || role == Role::v || role == Role::k_norm)) return;
     // OLMo 2's name of the norm after attention is other families' name of the norm before the FFN.
     if (!c_.pre_norms && (role == Role::attention_norm || role == Role::ffn_norm)) return;
     const TensorInfo* tensor = find(role, l);
@@ -98,6 +102,12 @@ class Lister {
     stacked(Role::expert_gate_up_bias, Role::expert_up_bias, l, 1, 2);
     stacked(Role::expert_down_bias, Role::expert_down_bias, l, 0, 1);
   }
+  /// Matrices of all experts one after the other stay as they are.
+  void add_expert_rows(std::int64_t l) {
+    for (const auto& [from, to] :
+         {std::pair(Role::expert_gate_up, Role::expert_gate_up), std::pair(Role::expert_down_rows, Role::expert_down)})
+      if (const TensorInfo* all = find(from, l)) start(to, l, all->shape).sources = {whole(*all)};
+  }
   void stacked(Role from, Role to, std::int64_t l, std::int64_t first, std::int64_t step) {
     const TensorInfo* tensor = find(from, l);
     if (tensor == nullptr) return;
@@ -119,6 +129,13 @@ class Lister {
     OutputTensor& out = start(Role::rope_factors, 0, {fast->pair_count()});
     for (std::size_t i = 0; i < fast->frequencies().size(); ++i)
       out.values.push_back(static_cast<float>(fast->frequencies()[i] / slow->frequencies()[i]));
+  }
+
+  /// As llama.cpp's converter writes Gemma 4's rule: pairs that do not turn are divided by 1e30.
+  void add_turned_pairs() {
+    OutputTensor& out = start(Role::rope_factors, 0, {c_.full_rotated_dim() / 2});
+    out.values.assign(static_cast<std::size_t>(c_.full_rotated_dim() / 2), 1e30f);
+    std::fill_n(out.values.begin(), c_.rope.turned_pairs, 1.0f);
   }
 
   void add_long_rope() {
@@ -147,10 +164,31 @@ class Lister {
                             Role::q_a, Role::q_a_norm, Role::q_b, Role::kv_a, Role::kv_a_norm})
       add(role, l);
     add_latent_heads(l);
-    for (const Role role : {Role::post_attention_norm, Role::ffn_norm, Role::post_ffn_norm, Role::gate, Role::up,
-                            Role::gate_up, Role::down, Role::router, Role::router_bias, Role::router_logit_bias,
-                            Role::shared_gate, Role::shared_up, Role::shared_down, Role::shared_expert_gate})
+    for (const Role role : {Role::post_attention_norm,
+                            Role::ffn_norm,
+                            Role::post_ffn_norm,
+                            Role::gate,
+                            Role::up,
+                            Role::gate_up,
+                            Role::down,
+                            Role::router,
+                            Role::router_bias,
+                            Role::router_logit_bias,
+                            Role::shared_gate,
+                            Role::shared_up,
+                            Role::shared_down,
+                            Role::shared_expert_gate,
+                            Role::post_dense_norm,
+                            Role::expert_norm,
+                            Role::post_expert_norm,
+                            Role::router_norm,
+                            Role::expert_scale,
+                            Role::layer_input_gate,
+                            Role::layer_input_up,
+                            Role::post_layer_input_norm,
+                            Role::layer_scalar})
       add(role, l);
+    if (family_.hf_expert_rows && find(Role::expert_gate_up, l) != nullptr) return add_expert_rows(l);
     if (find(Role::expert_gate_up, l) != nullptr) return add_stacked_experts(l);
     for (const Role role : {Role::expert_gate, Role::expert_up, Role::expert_down}) add(role, l);
   }

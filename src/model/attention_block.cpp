@@ -18,10 +18,7 @@ void Forward::attention(std::int64_t layer) {
   const Activations x = {ws_.normed.data(), c_->hidden_size, quantise ? ws_.q8_normed.rows() : kernels::Q8Rows{}};
   engine_.enter(Stage::projections);
   if (c_->attention == AttentionKind::gqa) {
-    const LinearJob jobs[] = {{&w.q, x, nullptr, tokens(), ws_.q.data(), w.q.rows},
-                              {&w.k, x, nullptr, tokens(), ws_.k.data(), w.k.rows},
-                              {&w.v, x, nullptr, tokens(), ws_.v.data(), w.v.rows}};
-    engine_.linear(jobs, &Work::attention_projection);
+    gqa_projections(w, x);
     gqa_queries(w, layer);
     attend(layer);
   } else {
@@ -33,62 +30,87 @@ void Forward::attention(std::int64_t layer) {
     mla_latent(w, layer);
     mla_attend(w, layer);
   }
-  output_projection(w);
+  output_projection(w, layer);
+}
+
+// Layers may have no projection of values, or none of keys either.
+void Forward::gqa_projections(const LayerWeights& w, const Activations& x) {
+  const LinearJob jobs[] = {{&w.q, x, nullptr, tokens(), ws_.q.data(), w.q.rows},
+                            {&w.k, x, nullptr, tokens(), ws_.k.data(), w.k.rows},
+                            {&w.v, x, nullptr, tokens(), ws_.v.data(), w.v.rows}};
+  const std::size_t count = w.k.empty() ? 1 : w.v.empty() ? 2 : 3;
+  engine_.linear(std::span(jobs, count), &Work::attention_projection);
+}
+
+Forward::Angles Forward::angles(std::int64_t layer, std::int64_t t) const {
+  const bool sliding = sliding_rope_ && c_->window(layer) > 0;
+  const std::int64_t pairs = (sliding ? *sliding_rope_ : *rope_).pair_count();
+  return {(sliding ? ws_.sliding_cos : ws_.cos).data() + t * pairs,
+          (sliding ? ws_.sliding_sin : ws_.sin).data() + t * pairs, pairs};
+}
+
+void Forward::norm_and_rotate(const std::vector<float>& norm, std::int64_t layer, const Angles& a, float* head) {
+  const kernels::KernelTable& k = engine_.table();
+  const std::int64_t hd = c_->head_dim_of(layer);
+  const auto eps = static_cast<float>(c_->rms_norm_eps);
+  if (c_->qk_norm == QkNorm::head) k.rms_norm(head, norm.data(), eps, hd, head);
+  if (c_->has_rope(layer)) rotate(k, c_->rope.style, a.cos, a.sin, a.pairs, head);
+  if (c_->qk_norm == QkNorm::head_after_rope) k.rms_norm(head, norm.data(), eps, hd, head);
+}
+
+// Keys and values of the segment's token i into the cache.
+void Forward::store_keys(const LayerWeights& w, std::int64_t layer, const Segment& s, std::int64_t i) {
+  const kernels::KernelTable& k = engine_.table();
+  const std::int64_t hd = c_->head_dim_of(layer), kv = c_->kv_heads_of(layer), t = s.begin + i,
+                     position = s.position + i, slot = position % kernels::kKeyBlock;
+  const auto eps = static_cast<float>(c_->rms_norm_eps);
+  const PageLayout& layout = cache_->layout();
+  float* key = ws_.k.data() + t * w.k.rows;
+  float* value = ws_.v.data() + t * w.k.rows;  // as many as keys
+  if (w.v.empty()) std::memcpy(value, key, static_cast<std::size_t>(kv * hd) * sizeof(float));
+  if (!w.k_bias.empty()) {
+    k.add(w.k_bias.data(), w.k.rows, key);
+    k.add(w.v_bias.data(), w.v.rows, value);
+  }
+  if (c_->qk_norm == QkNorm::projection) k.rms_norm(key, w.k_norm.data(), eps, w.k.rows, key);
+  const Angles turn = angles(layer, t);
+  std::byte* page = cache_->page(s.sequence, position / kernels::kKeyBlock);
+  for (std::int64_t g = 0; g < kv; ++g) {
+    norm_and_rotate(w.k_norm, layer, turn, key + g * hd);
+    if (c_->value_norm) k.rms_norm(value + g * hd, ones_.data(), eps, hd, value + g * hd);
+    k.store_cache({options_->kv, CacheOrder::columns, key + g * hd, hd, page + layout.keys(layer, g), slot});
+    k.store_cache({options_->kv, CacheOrder::rows, value + g * hd, hd, page + layout.values(layer, g), slot});
+  }
 }
 
 // Bias, QK norm and RoPE; queries go to attention's order, keys and values into the cache.
 void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
   engine_.enter(Stage::elementwise);
   const kernels::KernelTable& k = engine_.table();
-  const std::int64_t hd = c_->head_dim, kv = c_->kv_head_count, group = c_->head_count / kv, T = tokens();
-  const std::int64_t pairs = rope_->pair_count();
-  const auto eps = static_cast<float>(c_->rms_norm_eps);
-  const bool sliding = sliding_rope_ && c_->window(layer) > 0, rotates = c_->has_rope(layer);
-  const PageLayout& layout = cache_->layout();
-  const KvType type = options_->kv;
+  const std::int64_t hd = c_->head_dim_of(layer), group = c_->head_count / c_->kv_heads_of(layer), T = tokens();
   const auto one_token = [&](const Segment& s, std::int64_t i) {
     const std::int64_t t = s.begin + i, position = s.position + i;
-    const float* cos = (sliding ? ws_.sliding_cos : ws_.cos).data() + t * pairs;
-    const float* sin = (sliding ? ws_.sliding_sin : ws_.sin).data() + t * pairs;
+    const Angles turn = angles(layer, t);
     float* q = ws_.q.data() + t * w.q.rows;
-    float* key = ws_.k.data() + t * w.k.rows;
-    float* value = ws_.v.data() + t * w.v.rows;
     const auto growth = static_cast<float>(query_scale(c_->rope, position));
-    if (!w.q_bias.empty()) {
-      k.add(w.q_bias.data(), w.q.rows, q);
-      k.add(w.k_bias.data(), w.k.rows, key);
-      k.add(w.v_bias.data(), w.v.rows, value);
-    }
-    if (c_->qk_norm == QkNorm::projection) {
-      k.rms_norm(q, w.q_norm.data(), eps, w.q.rows, q);
-      k.rms_norm(key, w.k_norm.data(), eps, w.k.rows, key);
-    }
-    const auto norm_and_rotate = [&](const std::vector<float>& norm, float* head) {
-      if (c_->qk_norm == QkNorm::head) k.rms_norm(head, norm.data(), eps, hd, head);
-      if (rotates) rotate(k, c_->rope.style, cos, sin, pairs, head);
-      if (c_->qk_norm == QkNorm::head_after_rope) k.rms_norm(head, norm.data(), eps, hd, head);
-    };
+    if (!w.q_bias.empty()) k.add(w.q_bias.data(), w.q.rows, q);
+    if (c_->qk_norm == QkNorm::projection)
+      k.rms_norm(q, w.q_norm.data(), static_cast<float>(c_->rms_norm_eps), w.q.rows, q);
     const std::int64_t q_stride = c_->attention_gate ? 2 * hd : hd;  // a head's gate follows its query
     for (std::int64_t h = 0; h < c_->head_count; ++h) {
       float* row = ws_.q_rows.data() + ((h / group * T + t) * group + h % group) * hd;
       std::memcpy(row, q + h * q_stride, static_cast<std::size_t>(hd) * sizeof(float));
-      norm_and_rotate(w.q_norm, row);
+      norm_and_rotate(w.q_norm, layer, turn, row);
       if (growth != 1.0f)
         for (std::int64_t d = 0; d < hd; ++d) row[d] *= growth;
     }
-    std::byte* page = cache_->page(s.sequence, position / kernels::kKeyBlock);
-    const std::int64_t slot = position % kernels::kKeyBlock;
-    for (std::int64_t g = 0; g < kv; ++g) {
-      norm_and_rotate(w.k_norm, key + g * hd);
-      k.store_cache({type, CacheOrder::columns, key + g * hd, hd, page + layout.keys(layer, g), slot});
-      k.store_cache({type, CacheOrder::rows, value + g * hd, hd, page + layout.values(layer, g), slot});
-    }
+    if (c_->has_keys(layer)) store_keys(w, layer, s, i);
   };
   // A task owns whole cache lines of the transposed keys, to avoid false sharing between workers.
-  const std::int64_t line = type == KvType::q8_0 ? 64 : 32;  // values of 8 or 16 bits; half as many of 32 bits
+  const std::int64_t line = options_->kv == KvType::q8_0 ? 64 : 32;  // values of 8 or 16 bits; half as many of 32 bits
   for (const Segment& s : chunk_->segments) {
     const std::int64_t first = s.position / line, last = (s.position + s.count - 1) / line;
-    const double cost = static_cast<double>(s.count * 2 * (w.q.rows + w.k.rows + w.v.rows));
+    const double cost = static_cast<double>(s.count * 2 * (w.q.rows + 2 * w.k.rows));
     engine_.run(last - first + 1, cost, [&](std::int64_t index, std::int32_t) {
       const std::int64_t begin = std::max<std::int64_t>(0, (first + index) * line - s.position);
       const std::int64_t end = std::min(s.count, (first + index + 1) * line - s.position);
@@ -100,7 +122,7 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
 // Visible positions of every attention row in this layer; the rows of a kv head are contiguous, with the same
 // positions.
 void Forward::set_visible(std::int64_t layer) {
-  const std::int64_t heads = cache_->layout().head_count(layer), group = c_->head_count / heads, T = tokens();
+  const std::int64_t heads = c_->kv_heads_of(layer), group = c_->head_count / heads, T = tokens();
   const std::int64_t window = c_->window(layer);
   for (std::int64_t t = 0; t < T; ++t) {
     const std::int64_t position = chunk_->positions[static_cast<std::size_t>(t)];
@@ -116,7 +138,7 @@ void Forward::set_visible(std::int64_t layer) {
 
 void Forward::attend(std::int64_t layer) {
   engine_.enter(Stage::attention);
-  const std::int64_t heads = cache_->layout().head_count(layer), group = c_->head_count / heads, T = tokens();
+  const std::int64_t heads = c_->kv_heads_of(layer), group = c_->head_count / heads, T = tokens();
   set_visible(layer);
   // Rows per task: enough to reuse a block of keys while it is in cache, few enough to keep all workers busy.
   constexpr std::int64_t kRowsPerTask = 96;
@@ -131,7 +153,7 @@ void Forward::attend(std::int64_t layer) {
     for (std::int64_t g = 0; g < heads; ++g)
       for (std::int64_t first = 0; first < s.count * group; first += rows_per_task)
         tasks.push_back({&s, g, s.begin * group + first, std::min(rows_per_task, s.count * group - first)});
-  const std::int64_t width = c_->head_dim + c_->v_head_dim;
+  const std::int64_t width = 2 * c_->head_dim_of(layer);
   double cost = 0.0;
   for (const Segment& s : chunk_->segments)
     cost += static_cast<double>(s.count * c_->head_count) * static_cast<double>(s.position + s.count) *
@@ -144,10 +166,9 @@ void Forward::attend(std::int64_t layer) {
 
 void Forward::attend_rows(const Segment& segment, std::int64_t layer, std::int64_t kv_head, std::int64_t first,
                           std::int64_t count, std::int32_t worker) {
-  const std::int64_t row0 = kv_head * tokens() * (c_->head_count / cache_->layout().head_count(layer)) + first;
+  const std::int64_t row0 = kv_head * tokens() * (c_->head_count / c_->kv_heads_of(layer)) + first;
   kernels::Attention a;
-  a.key_dim = c_->head_dim;
-  a.value_dim = c_->v_head_dim;
+  a.key_dim = a.value_dim = c_->head_dim_of(layer);
   a.q = ws_.q_rows.data() + row0 * a.key_dim;
   a.query_count = count;
   a.last_position = ws_.positions.data() + first;
@@ -162,6 +183,7 @@ void Forward::attend(kernels::Attention& a, Sequence sequence, std::int64_t laye
                      std::int32_t worker_index) {
   const bool mla = c_->attention == AttentionKind::mla;
   const PageLayout& layout = cache_->layout();
+  const std::int64_t held = c_->key_layer(layer);
   Worker& worker = engine_.worker(worker_index);
   a.q_stride = a.key_dim;
   a.out_stride = a.value_dim;
@@ -174,8 +196,8 @@ void Forward::attend(kernels::Attention& a, Sequence sequence, std::int64_t laye
   worker.value_blocks.resize(static_cast<std::size_t>(blocks));
   for (std::int64_t b = 0; b < blocks; ++b) {
     const std::byte* page = cache_->page(sequence, b);
-    worker.key_blocks[static_cast<std::size_t>(b)] = page + layout.keys(layer, kv_head);
-    worker.value_blocks[static_cast<std::size_t>(b)] = page + layout.values(layer, kv_head);
+    worker.key_blocks[static_cast<std::size_t>(b)] = page + layout.keys(held, kv_head);
+    worker.value_blocks[static_cast<std::size_t>(b)] = page + layout.values(held, kv_head);
   }
   a.key_blocks = worker.key_blocks.data();
   a.value_blocks = mla ? nullptr : worker.value_blocks.data();
@@ -188,10 +210,10 @@ void Forward::attend(kernels::Attention& a, Sequence sequence, std::int64_t laye
   }
 }
 
-void Forward::output_projection(const LayerWeights& w) {
-  const std::int64_t T = tokens(), width = c_->head_count * c_->v_head_dim;
+void Forward::output_projection(const LayerWeights& w, std::int64_t layer) {
+  const std::int64_t T = tokens(), width = w.o.k;
   if (c_->attention == AttentionKind::gqa) {
-    const std::int64_t kv = c_->kv_head_count, hd = c_->v_head_dim, group = c_->head_count / kv;
+    const std::int64_t hd = c_->head_dim_of(layer), group = c_->head_count / c_->kv_heads_of(layer);
     engine_.enter(Stage::elementwise);
     engine_.run_each(T, width, [&](std::int64_t t, std::int32_t) {
       for (std::int64_t h = 0; h < c_->head_count; ++h) {
@@ -204,7 +226,8 @@ void Forward::output_projection(const LayerWeights& w) {
       }
     });
   }
-  project_out(w, ws_.o_in.data(), width, ws_.q8_o_in);
+  const bool own = c_->head_dim_of(layer) != c_->head_dim;  // of full layers
+  project_out(w, ws_.o_in.data(), width, own ? ws_.q8_full_o_in : ws_.q8_o_in);
 }
 
 void Forward::project_out(const LayerWeights& w, const float* x, std::int64_t width, Q8Buffer& q8) {

@@ -45,6 +45,7 @@ StageDemands step_demand(const Model& model, KvType kv, std::int64_t cached, std
   for (std::size_t l = 0; l < weights.layers.size(); ++l) {
     const LayerWeights& w = weights.layers[l];
     for (const Matrix* m : {&w.q, &w.k, &w.v, &w.q_a, &w.q_b, &w.kv_a, &w.o}) matrix(Stage::projections, *m, 1.0, T);
+    for (const Matrix* m : {&w.layer_input_gate, &w.layer_input_up}) matrix(Stage::projections, *m, 1.0, T);
     for (const Matrix& m : w.k_b) matrix(Stage::projections, m, 1.0, T);
     for (const Matrix& m : w.v_b) matrix(Stage::projections, m, 1.0, T);
     ffn(w.ffn, 1.0, T);
@@ -56,6 +57,7 @@ StageDemands step_demand(const Model& model, KvType kv, std::int64_t cached, std
       ffn(w.experts.front(), static_cast<double>(touched), static_cast<double>(rows));
     }
   }
+  matrix(Stage::projections, weights.layer_input, 1.0, T);
   matrix(Stage::head, weights.head_matrix(), 1.0, 1.0);
   const Work work = forward_work(c, cached, tokens, 1, MlaForm::absorbed);
   Demand& attention = by_stage[Stage::attention];

@@ -52,7 +52,7 @@ void Forward::stream_experts(const LayerWeights& w, std::int64_t layer) {
   // Not before: where the branch has a norm of its own, its sum takes the place of what gate and up read.
   if (!shared.empty()) down(w, shared);
   add_pairs(w);
-  if (c_->post_norms) add_branch({}, w.post_ffn_norm);
+  end_feed_forward(w);
 }
 
 std::int64_t Forward::next_moe_layer(std::int64_t layer) const {

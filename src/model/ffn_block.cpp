@@ -18,7 +18,9 @@ void Forward::feed_forward(std::int64_t layer) {
   const Matrix& gate = moe ? w.experts.front().gate : w.ffn.gate;
   bool quantise = engine_.wants_q8(gate) || engine_.wants_q8(moe ? w.experts.front().up : w.ffn.up);
   if (!w.shared.gate.empty()) quantise |= engine_.wants_q8(w.shared.gate) || engine_.wants_q8(w.shared.up);
-  norm_rows(w.ffn_norm, quantise);
+  const bool beside = moe && c_->dense_beside_experts;
+  if (beside) dense_branch(w);
+  norm_rows(beside ? w.router_norm : w.ffn_norm, quantise && !beside);
 
   std::vector<ExpertRun> runs;
   const auto dense_run = [&](const FfnWeights& ffn, std::int64_t Work::*counter) {
@@ -31,6 +33,7 @@ void Forward::feed_forward(std::int64_t layer) {
     choose(w, layer);
     if (failed_) return;
     sort_pairs();
+    if (beside) norm_rows(w.expert_norm, quantise);
     if (model_->experts != nullptr) return stream_experts(w, layer);
     if (!w.shared.gate.empty()) dense_run(w.shared, &Work::shared_experts);
     for (std::int32_t e = 0; e < c_->router.expert_count; ++e) {
@@ -40,7 +43,7 @@ void Forward::feed_forward(std::int64_t layer) {
   }
   gate_up(runs);
   down(w, runs);
-  if (c_->post_norms) add_branch({}, w.post_ffn_norm);
+  end_feed_forward(w);
 }
 
 /// Its results of gate and up begin at `first_row` of the routed buffers.
@@ -75,12 +78,16 @@ void Forward::choose(const LayerWeights& w, std::int64_t layer) {
     const auto chosen = choose_experts({scores, static_cast<std::size_t>(E)}, w.router_bias, r,
                                        {ws_.expert_ids.data() + t * stride, static_cast<std::size_t>(K)},
                                        {ws_.expert_weights.data() + t * stride, static_cast<std::size_t>(K)});
-    if (chosen)
+    if (chosen) {
       ws_.expert_counts[static_cast<std::size_t>(t)] = static_cast<std::int32_t>(*chosen);
-    else
+      for (std::int64_t i = t * stride; !w.expert_scale.empty() && i < t * stride + *chosen; ++i)
+        ws_.expert_weights[static_cast<std::size_t>(i)] *=
+            w.expert_scale[static_cast<std::size_t>(ws_.expert_ids[static_cast<std::size_t>(i)])];
+    } else {
       fail_once(chosen.error().code,
                 fmt::format("layer {}, position {}: {}", layer, chunk_->positions[static_cast<std::size_t>(t)],
                             chosen.error().message));
+    }
   });
   if (failed_) return;
   count_load(layer);
@@ -259,7 +266,7 @@ Forward::DownSteps Forward::down_steps(const std::vector<ExpertRun>& runs) const
 void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
   const std::vector<LinearJob> jobs = down_jobs(runs);
   const std::int64_t D = c_->hidden_size, stride = c_->router.top_k, T = tokens();
-  const bool moe = !w.experts.empty(), routed_too = moe && model_->experts == nullptr;
+  const bool moe = !w.experts.empty(), routed_too = runs.back().token_index != nullptr;
   const DownSteps steps = down_steps(runs);
   const kernels::KernelTable& k = engine_.table();
   engine_.enter(Stage::experts);
@@ -274,7 +281,7 @@ void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
       float* y = runs[n].token_index != nullptr ? routed + runs[n].first_pair * width : dense;
       down_columns(runs, jobs, n, range, y, width, worker);
     }
-    const bool has_dense = !moe || !w.shared.gate.empty();
+    const bool has_dense = runs.front().token_index == nullptr;
     for (std::int64_t t = 0; t < T; ++t) {
       // Behind gate_up nobody reads `normed`: where the branch has a norm of its own, its sum is built there.
       float* h = branch_row(t) + first;

@@ -35,10 +35,12 @@ Engine::Scratch gemm_scratch(const Weights& w) {
     see(f.down);
   };
   see(w.head_matrix());
+  see(w.layer_input);
   for (const LayerWeights& l : w.layers) {
     for (const Matrix* m : {&l.q, &l.k, &l.v, &l.q_a, &l.q_b, &l.kv_a, &l.o, &l.router, &l.shared_gate, &l.recurrent.in,
                             &l.recurrent.in_z, &l.recurrent.in_b, &l.recurrent.in_a})
       see(*m);
+    for (const Matrix* m : {&l.layer_input_gate, &l.layer_input_up}) see(*m);
     for (const Matrix& m : l.k_b) see(m);
     for (const Matrix& m : l.v_b) see(m);
     see_ffn(l.ffn);
@@ -58,15 +60,16 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
   cache_ = &cache;
   states_ = &states;
   const bool mla = c_->attention == AttentionKind::mla;
-  const std::int64_t key_dim = mla ? c_->kv_lora_rank + c_->qk_rope_head_dim : c_->head_dim;
-  const std::int64_t value_dim = mla ? c_->kv_lora_rank : c_->v_head_dim;
+  const std::int64_t key_dim = mla ? c_->kv_lora_rank + c_->qk_rope_head_dim : c_->max_head_dim();
+  const std::int64_t value_dim = mla ? c_->kv_lora_rank : c_->max_head_dim();
+  if (c_->value_norm) ones_.assign(static_cast<std::size_t>(value_dim), 1.0f);
   Engine::Scratch scratch = gemm_scratch(*model.weights);
   scratch.kernel_floats = std::max(scratch.kernel_floats, kernels::attention_scratch(key_dim, value_dim));
   const StepShape shape = step_shape(options, model.experts != nullptr);
   tiles_.emplace(*c_, shape);
   scratch.tile_floats = tiles_->floats;
   if (auto ok = engine_.create(table, options, scratch); !ok) return ok;
-  auto rope = RopeTable::create(c_->rope, c_->rotated_dim());
+  auto rope = RopeTable::create(c_->rope, c_->full_rotated_dim());
   if (!rope) return forward(rope);
   rope_.emplace(std::move(*rope));
   if (c_->rope.scaling == RopeScaling::longrope) {
@@ -133,8 +136,9 @@ void Forward::embed() {
     const std::int64_t pairs = rope_->pair_count(), position = chunk_->positions[static_cast<std::size_t>(t)];
     const bool beyond = long_rope_ && chunk_->beyond[static_cast<std::size_t>(t)] != 0;
     (beyond ? *long_rope_ : *rope_).fill(position, ws_.cos.data() + t * pairs, ws_.sin.data() + t * pairs);
-    if (sliding_rope_)
-      sliding_rope_->fill(position, ws_.sliding_cos.data() + t * pairs, ws_.sliding_sin.data() + t * pairs);
+    if (!sliding_rope_) return;
+    const std::int64_t own = sliding_rope_->pair_count();
+    sliding_rope_->fill(position, ws_.sliding_cos.data() + t * own, ws_.sliding_sin.data() + t * own);
   });
 }
 
@@ -224,6 +228,7 @@ Result<void> Forward::run(const Chunk& chunk, float* logits) {
   failed_ = false;
   error_.reset();
   embed();
+  if (c_->layer_input_size > 0) make_layer_inputs();
   record_hidden(0);
   for (std::int64_t layer = 0; layer < c_->layer_count; ++layer) {
     if (options_->cancelled && options_->cancelled()) return fail(ErrorCode::cancelled, "the step was cancelled");
@@ -233,6 +238,7 @@ Result<void> Forward::run(const Chunk& chunk, float* logits) {
       recurrent(layer);
     if (c_->has_ffn(layer)) feed_forward(layer);
     if (error_) return tl::unexpected<Error>(*error_);
+    end_layer(layer);
     if (auto ok = check_finite(layer); !ok) return ok;
     record_hidden(layer + 1);
   }

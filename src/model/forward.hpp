@@ -69,13 +69,21 @@ class Forward {
   void record_hidden(std::int64_t layer);
   // attention_block.cpp
   void attention(std::int64_t layer);
+  void gqa_projections(const LayerWeights& w, const Activations& x);
   void gqa_queries(const LayerWeights& w, std::int64_t layer);
+  void store_keys(const LayerWeights& w, std::int64_t layer, const Segment& s, std::int64_t i);
+  struct Angles {
+    const float *cos, *sin;
+    std::int64_t pairs;
+  };
+  Angles angles(std::int64_t layer, std::int64_t t) const;
+  void norm_and_rotate(const std::vector<float>& norm, std::int64_t layer, const Angles& angles, float* head);
   void attend(std::int64_t layer);
   void attend(kernels::Attention& a, Sequence sequence, std::int64_t layer, std::int64_t kv_head, std::int32_t worker);
   void set_visible(std::int64_t layer);
   void attend_rows(const Segment& segment, std::int64_t layer, std::int64_t kv_head, std::int64_t first,
                    std::int64_t count, std::int32_t worker);
-  void output_projection(const LayerWeights& w);
+  void output_projection(const LayerWeights& w, std::int64_t layer);
   void project_out(const LayerWeights& w, const float* x, std::int64_t width, Q8Buffer& q8);
   // recurrent_block.cpp
   void recurrent(std::int64_t layer);
@@ -95,7 +103,13 @@ class Forward {
   void mla_latent(const LayerWeights& w, std::int64_t layer);
   void mla_attend(const LayerWeights& w, std::int64_t layer);
   void mla_rows(const LayerWeights& w, std::int64_t layer, const MlaTask& task, std::int32_t worker);
+  // layer_inputs.cpp
+  void make_layer_inputs();
+  void end_layer(std::int64_t layer);
+  void add_layer_input(const LayerWeights& w, std::int64_t layer);
+  void dense_branch(const LayerWeights& w);
   // ffn_block.cpp
+  void end_feed_forward(const LayerWeights& w);
   void feed_forward(std::int64_t layer);
   void choose(const LayerWeights& w, std::int64_t layer);
   void count_load(std::int64_t layer);
@@ -150,6 +164,7 @@ class Forward {
   const Chunk* chunk_ = nullptr;
   std::vector<RouterConfig> routers_;          // [layer] the model's, with the layer's own top_k
   std::vector<RecurrentRows> recurrent_rows_;  // [layer]
+  std::vector<float> ones_;                    // weights of norms that have none
   std::vector<std::size_t> moe_index_;         // [layer] which of the MoE layers it is
   std::vector<std::int32_t> tallies_;          // [batch item]
   std::vector<std::int32_t> expert_begin_;     // [E + 1] into pair_token

@@ -16,11 +16,11 @@ std::int64_t pages_for(std::int64_t tokens) { return (tokens + kPageTokens - 1) 
 namespace {
 PageLayout::Layer shape_of(const ModelConfig& c, KvType type, std::int64_t layer) {
   PageLayout::Layer shape;
-  if (c.mixer(layer) != Mixer::attention) return shape;
+  if (c.mixer(layer) != Mixer::attention || !c.has_keys(layer)) return shape;
   if (c.attention == AttentionKind::gqa) {
-    shape.head_count = c.kv_head_count;
-    shape.key_bytes = kernels::kKeyBlock * kv_bytes(type, c.head_dim);
-    shape.head_bytes = shape.key_bytes + kernels::kKeyBlock * kv_bytes(type, c.v_head_dim);
+    shape.head_count = c.kv_heads_of(layer);
+    shape.key_bytes = kernels::kKeyBlock * kv_bytes(type, c.head_dim_of(layer));
+    shape.head_bytes = 2 * shape.key_bytes;
   } else {
     shape.head_count = 1;
     shape.key_bytes = shape.head_bytes =

@@ -121,8 +121,8 @@ Result<void> Loader::read_vector(const Unit& unit, RowBuffers& buffers) {
     const float x = values[static_cast<std::size_t>(i * job.step)];
     const std::int64_t at = i % job.columns * (job.count / job.columns) + i / job.columns;  // i, unless transposed
     (*job.out)[static_cast<std::size_t>(at)] = job.minus_exp       ? static_cast<float>(-detail::exp(double{x}))
-                                               : job.added == 0.0f ? x
-                                                                   : x + job.added;
+                                               : job.added == 0.0f ? x * job.factor
+                                                                   : x * job.factor + job.added;
     if (!std::isfinite(x))
       return fail(ErrorCode::non_finite,
                   fmt::format("tensor {} holds {}, expected finite numbers", job.tensor->name, x));

@@ -81,7 +81,9 @@ void count_touched_bytes(const checkpoint::Checkpoint& file, const arch::Recogni
     const std::int64_t layer = layer_of(model.prefix.without(tensor.name));
     if (layer >= c.layer_count || arch::is_leftover(file.kind(), tensor.name)) return;
     if (c.tie_word_embeddings && tensor.name == head && head != embedding) return;  // the embedding once more
-    if (tensor.name == embedding)
+    if (c.layer_input_size > 0 && tensor.name == arch::tensor_name(model, file.kind(), arch::Role::layer_embedding))
+      always += bytes / std::max<std::int64_t>(tensor.rows(), 1);
+    else if (tensor.name == embedding)
       always += bytes / std::max<std::int64_t>(tensor.rows(), 1) + (c.tie_word_embeddings ? bytes : 0);
     else if (tensor.name.find(".experts.") != std::string::npos || tensor.name.find("_exps.") != std::string::npos)
       experts[static_cast<std::size_t>(std::max<std::int64_t>(layer, 0))] += bytes;

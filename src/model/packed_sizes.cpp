@@ -17,13 +17,15 @@ std::int64_t matrix_bytes(Format format, std::int64_t rows, std::int64_t k) {
   return padded((rows + kernels::kPanelRows - 1) / kernels::kPanelRows * kernels::panel_bytes(format, k));
 }
 
-std::int64_t attention_bytes(const ModelConfig& c, Format format) {
+std::int64_t attention_bytes(const ModelConfig& c, Format format, std::int64_t layer) {
   const std::int64_t D = c.hidden_size, H = c.head_count;
-  std::int64_t bytes = matrix_bytes(format, D, H * c.v_head_dim);
   if (c.attention != AttentionKind::mla) {
-    const std::int64_t kv = c.kv_head_count * c.head_dim;
-    return bytes + matrix_bytes(format, H * c.head_dim, D) + 2 * matrix_bytes(format, kv, D);
+    const std::int64_t hd = c.head_dim_of(layer), kv = c.kv_heads_of(layer) * hd;
+    const std::int64_t projections = (c.has_keys(layer) ? 1 : 0) + (c.has_value_projection(layer) ? 1 : 0);
+    return matrix_bytes(format, D, H * hd) + matrix_bytes(format, H * hd, D) +
+           projections * matrix_bytes(format, kv, D);
   }
+  std::int64_t bytes = matrix_bytes(format, D, H * c.v_head_dim);
   const std::int64_t qk = c.qk_nope_head_dim + c.qk_rope_head_dim;
   bytes += c.q_lora_rank > 0 ? matrix_bytes(format, c.q_lora_rank, D) + matrix_bytes(format, H * qk, c.q_lora_rank)
                              : matrix_bytes(format, H * qk, D);
@@ -57,8 +59,10 @@ PackedSizes packed_sizes(const LoadPlan& plan, const Weights& weights) {
 PackedSizes assumed_sizes(const ModelConfig& c, Format format) {
   PackedSizes sizes;
   sizes.always = matrix_bytes(format, c.vocab_size, c.hidden_size) * (c.tie_word_embeddings ? 1 : 2);
+  if (const std::int64_t all = c.layer_count * c.layer_input_size; all > 0)
+    sizes.always += matrix_bytes(format, c.layer_input_vocab_size, all) + matrix_bytes(format, all, c.hidden_size);
   for (std::int64_t l = 0; l < c.layer_count; ++l) {
-    sizes.always += attention_bytes(c, format);
+    sizes.always += attention_bytes(c, format, l);
     const bool moe = c.layer_is_moe(l);
     FfnWeights expert;
     if (moe) {
@@ -71,9 +75,10 @@ PackedSizes assumed_sizes(const ModelConfig& c, Format format) {
       shape(expert.gate, c.moe_intermediate_size, c.hidden_size);
       shape(expert.up, c.moe_intermediate_size, c.hidden_size);
       shape(expert.down, c.hidden_size, c.moe_intermediate_size);
-    } else {
-      sizes.always += ffn_bytes(c, format, c.intermediate_size);
     }
+    if (c.has_dense_ffn(l)) sizes.always += ffn_bytes(c, format, c.dense_width(l));
+    if (const std::int64_t n = c.layer_input_size; n > 0)
+      sizes.always += matrix_bytes(format, n, c.hidden_size) + matrix_bytes(format, c.hidden_size, n);
     sizes.expert.push_back(moe ? BundleLayout::of(expert).bytes : 0);
   }
   return sizes;

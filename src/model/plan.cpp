@@ -122,10 +122,9 @@ void Planner::layer(std::int64_t l) {
     norm(Role::post_attention_norm, c_.hidden_size, w.post_attention_norm, l);
     norm(Role::post_ffn_norm, c_.hidden_size, w.post_ffn_norm, l);
   }
-  if (c_.layer_is_moe(l))
-    moe(l, w);
-  else if (c_.has_ffn(l))
-    dense(l, w.ffn);
+  if (c_.layer_is_moe(l)) moe(l, w);
+  if (c_.has_dense_ffn(l)) dense(l, w.ffn);
+  layer_end(l, w);
 }
 
 Result<LoadPlan> Planner::run() {
@@ -134,6 +133,7 @@ Result<LoadPlan> Planner::run() {
     rows_of(embedding, 0, c_.vocab_size, D, w_.embedding);
   if (!c_.tie_word_embeddings) matrix(Role::head, c_.vocab_size, D, w_.head);
   norm(Role::final_norm, D, w_.final_norm, 0);
+  layer_inputs();
   w_.layers.resize(static_cast<std::size_t>(c_.layer_count));
   for (std::int64_t l = 0; l < c_.layer_count && !error_; ++l) layer(l);
   if (!error_) account();

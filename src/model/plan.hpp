@@ -62,6 +62,7 @@ struct VectorJob {
   std::vector<float>* out = nullptr;
   std::int64_t count = 0;
   std::int64_t first = 0, step = 1;  ///< other than 0 and 1: formats of one value per block only
+  float factor = 1.0f;               ///< before that
   float added = 0.0f;                ///< 1 for norms that are stored as w - 1
   std::int64_t columns = 1;          ///< the tensor is [count / columns, columns], the vector its transpose
   bool minus_exp = false;            ///< -exp(value), of A_log

@@ -49,13 +49,15 @@ bool Planner::is_tower(const TensorInfo& tensor, std::string_view name) {
 }
 
 bool Planner::is_rope_factors(const TensorInfo& tensor) {
-  if (c_.rope.scaling == RopeScaling::factors) return &tensor == find(Role::rope_factors);
+  if (c_.rope.scaling == RopeScaling::factors || c_.rope.scaling == RopeScaling::proportional)
+    return &tensor == find(Role::rope_factors);
   return c_.rope.scaling == RopeScaling::longrope &&
          (&tensor == find(Role::rope_factors_short) || &tensor == find(Role::rope_factors_long));
 }
 
 void Planner::account() {
   std::vector<std::string> leftover;
+  std::int64_t unused_keys = 0;
   for (const TensorInfo& tensor : file_.tensors()) {
     const std::int64_t count = tensor.rows() * tensor.cols();
     if (is_tower(tensor, tensor.name)) continue;
@@ -67,6 +69,8 @@ void Planner::account() {
       continue;
     } else if (is_mtp(tensor.name)) {
       plan_.mtp_parameters += count;
+    } else if (is_unused_key(tensor.name)) {
+      unused_keys += 1;
     } else if (arch::is_leftover(file_.kind(), tensor.name)) {
       leftover.push_back(tensor.name);
     } else if (!c_.tie_word_embeddings || tensor.name != arch::tensor_name(recognised_, file_.kind(), Role::head)) {
@@ -91,6 +95,11 @@ void Planner::account() {
       refuse(ErrorCode::unsupported, fmt::format("tensor {} of type {} is not expected in a {} model",
                                                  tensor.name.substr(0, 120), tensor.type, c_.family));
   }
+  if (unused_keys > 0)
+    plan_.notes.push_back(
+        fmt::format("{} tensors of keys and values in the last {} layers are not used: those layers share "
+                    "the keys and values of others",
+                    unused_keys, c_.kv_shared_layer_count));
   if (!leftover.empty())
     plan_.notes.push_back(fmt::format("{} {} of rotary frequencies ({}{}) {} not used: libmoe computes its own",
                                       leftover.size(), leftover.size() == 1 ? "tensor" : "tensors",

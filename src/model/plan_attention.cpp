@@ -5,7 +5,7 @@
 namespace moe::inline MOE_ABI {
 
 void Planner::gqa(std::int64_t l, LayerWeights& w) {
-  const std::int64_t D = c_.hidden_size, q = c_.head_count * c_.head_dim, kv = c_.kv_head_count * c_.head_dim;
+  const std::int64_t D = c_.hidden_size, hd = c_.head_dim_of(l), q = c_.head_count * hd, kv = c_.kv_heads_of(l) * hd;
   // GGUF files may hold either form, those of Phi-3 and its directories hold the fused one.
   const bool always = !arch::tensor_name(recognised_, Kind::hf, Role::qkv).empty();
   if (always || (file_.kind() == Kind::gguf && find(Role::qkv, l) != nullptr)) {
@@ -16,8 +16,8 @@ void Planner::gqa(std::int64_t l, LayerWeights& w) {
     }
   } else {
     matrix(Role::q, c_.attention_gate ? 2 * q : q, D, w.q, l);
-    matrix(Role::k, kv, D, w.k, l);
-    matrix(Role::v, kv, D, w.v, l);
+    if (c_.has_keys(l)) matrix(Role::k, kv, D, w.k, l);
+    if (c_.has_value_projection(l)) matrix(Role::v, kv, D, w.v, l);
   }
   matrix(Role::o, D, q, w.o, l);
   if (c_.qkv_bias) qkv_bias(l, w);
@@ -25,8 +25,8 @@ void Planner::gqa(std::int64_t l, LayerWeights& w) {
   if (c_.attention_sinks) vector(Role::sinks, c_.head_count, w.sinks, l);
   if (c_.qk_norm != QkNorm::none) {
     const bool whole = c_.qk_norm == QkNorm::projection;
-    norm(Role::q_norm, whole ? q : c_.head_dim, w.q_norm, l);
-    norm(Role::k_norm, whole ? kv : c_.head_dim, w.k_norm, l);
+    norm(Role::q_norm, whole ? q : hd, w.q_norm, l);
+    if (c_.has_keys(l)) norm(Role::k_norm, whole ? kv : hd, w.k_norm, l);
   }
 }
 

@@ -56,6 +56,7 @@ void Planner::moe(std::int64_t l, LayerWeights& w) {
     matrix(Role::shared_down, D, shared, w.shared.down, l);
   }
   if (c_.shared_expert_gate) gate_row(l, w);
+  if (c_.dense_beside_experts) beside_experts(l, w);
 }
 
 // Per expert the rows of gate, then those of up.
@@ -149,7 +150,7 @@ void Planner::gate_row(std::int64_t l, LayerWeights& w) {
 }
 
 void Planner::dense(std::int64_t l, FfnWeights& w) {
-  const std::int64_t D = c_.hidden_size, F = c_.intermediate_size;
+  const std::int64_t D = c_.hidden_size, F = c_.dense_width(l);
   if (arch::tensor_name(recognised_, file_.kind(), Role::gate_up, l).empty()) {
     matrix(Role::gate, F, D, w.gate, l);
     matrix(Role::up, F, D, w.up, l);

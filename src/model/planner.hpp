@@ -1,6 +1,7 @@
 #pragma once
 // The implementation of plan_weights(): one object per load, its parts in plan.cpp (finding tensors),
-// plan_attention.cpp, plan_recurrent.cpp, plan_experts.cpp (and dense layers) and plan_account.cpp (other tensors of the file).
+// plan_attention.cpp, plan_recurrent.cpp, plan_experts.cpp (and dense layers), plan_layer_inputs.cpp
+// and plan_account.cpp (other tensors of the file).
 
 #include <initializer_list>
 #include <optional>
@@ -67,6 +68,10 @@ class Planner {
   void numbers(Role role, std::initializer_list<Shape> shapes, std::vector<float>& out, std::int64_t layer);
   void moe(std::int64_t l, LayerWeights& w);
   void gate_row(std::int64_t l, LayerWeights& w);
+  void beside_experts(std::int64_t l, LayerWeights& w);
+  void layer_inputs();
+  void layer_end(std::int64_t l, LayerWeights& w);
+  bool is_unused_key(const std::string& name) const;
   void dense(std::int64_t l, FfnWeights& w);
   void experts(Role role, std::int64_t l, std::int64_t rows, std::int64_t k, Matrix FfnWeights::*member,
                LayerWeights& w);

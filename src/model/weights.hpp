@@ -73,6 +73,13 @@ struct LayerWeights {
   std::vector<FfnWeights> experts;       // [E]
   FfnWeights shared;
   Matrix shared_gate;  // [1, D]: weight of the shared experts' output
+  // where a dense FFN stands beside the experts: norms of the router's and the experts' input, and of both results
+  std::vector<float> router_norm, expert_norm, post_dense_norm, post_expert_norm;  // [D]
+  std::vector<float> expert_scale;                                                 // [E]
+  // further inputs of layers
+  Matrix layer_input_gate, layer_input_up;   // [n, D], [D, n]
+  std::vector<float> post_layer_input_norm;  // [D]
+  std::vector<float> layer_scalar;           // [1]
 };
 
 struct Weights {
@@ -82,6 +89,9 @@ struct Weights {
   Matrix embedding;  // [V, D]
   Matrix head;       // empty when tied
   std::vector<float> final_norm;
+  Matrix layer_embedding;               // [V, layers * n]  further inputs of layers, by token
+  Matrix layer_input;                   // [layers * n, D]  and from the embedding
+  std::vector<float> layer_input_norm;  // [n]
   std::vector<LayerWeights> layers;
 
   const Matrix& head_matrix() const { return head.empty() ? embedding : head; }

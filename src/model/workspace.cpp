@@ -6,16 +6,17 @@ namespace moe::inline MOE_ABI {
 namespace {
 
 struct Sizes {
-  std::int64_t width_q, width_k, width_v, dense;
+  std::int64_t width_q, width_k, width_v, width_o, dense;
 };
 
 Sizes sizes_of(const ModelConfig& c) {
   Sizes s{};
   const bool mla = c.attention == AttentionKind::mla;
-  s.width_q = c.head_count * c.head_dim * (c.attention_gate ? 2 : 1);
-  s.width_k = mla ? c.kv_lora_rank + c.qk_rope_head_dim : c.kv_head_count * c.head_dim;
-  s.width_v = mla ? 0 : c.kv_head_count * c.v_head_dim;
-  s.dense = std::max(c.intermediate_size, c.shared_width());
+  s.width_q = c.head_count * c.max_head_dim() * (c.attention_gate ? 2 : 1);
+  s.width_k = mla ? c.kv_lora_rank + c.qk_rope_head_dim : c.max_key_width();
+  s.width_v = mla ? 0 : s.width_k;
+  s.dense = std::max({c.intermediate_size, c.kv_shared_intermediate_size, c.shared_width()});
+  s.width_o = c.head_count * (mla ? c.v_head_dim : c.max_head_dim());
   return s;
 }
 
@@ -35,6 +36,16 @@ void each_recurrent(W& w, const ModelConfig& c, std::int64_t chunk, Item item, I
   item8(w.q8_mixed, chunk, out);
 }
 
+template <class W, class Item, class Item8>
+void each_layer_input(W& w, const ModelConfig& c, const StepShape& shape, Item item, Item8 item8) {
+  if (c.dense_beside_experts) item(w.dense_branch, shape.chunk_tokens * c.hidden_size);
+  if (c.layer_input_size == 0) return;
+  item(w.layer_inputs, shape.chunk_tokens * c.layer_count * c.layer_input_size);
+  item(w.layer_rows, shape.workers * c.layer_count * c.layer_input_size);
+  item(w.layer_gate, shape.chunk_tokens * c.layer_input_size);
+  item8(w.q8_layer_gate, shape.chunk_tokens, c.layer_input_size);
+}
+
 // Calls item(buffer, values) for every float buffer and item8(buffer, rows, width) for every quantised one, so that
 // allocate() and bytes() agree.
 template <class W, class Item, class Item8, class Integers, class Bytes>
@@ -44,8 +55,8 @@ void each(W& w, const ModelConfig& c, const StepShape& shape, Item item, Item8 i
   const bool mla = c.attention == AttentionKind::mla;
   item(w.hidden, chunk * c.hidden_size);
   item(w.normed, chunk * c.hidden_size);
-  item(w.cos, chunk * (c.rotated_dim() / 2));
-  item(w.sin, chunk * (c.rotated_dim() / 2));
+  item(w.cos, chunk * (c.full_rotated_dim() / 2));
+  item(w.sin, chunk * (c.full_rotated_dim() / 2));
   if (c.sliding_rope) {
     item(w.sliding_cos, chunk * (c.rotated_dim() / 2));
     item(w.sliding_sin, chunk * (c.rotated_dim() / 2));
@@ -54,14 +65,16 @@ void each(W& w, const ModelConfig& c, const StepShape& shape, Item item, Item8 i
   item(w.k, chunk * s.width_k);
   item(w.v, chunk * s.width_v);
   const std::int64_t rows = mla ? workers * kMlaTaskRows : chunk * H;
-  item(w.q_rows, rows * (mla ? c.kv_lora_rank + c.qk_rope_head_dim : c.head_dim));
-  item(w.o_rows, rows * (mla ? c.kv_lora_rank : c.v_head_dim));
+  item(w.q_rows, rows * (mla ? c.kv_lora_rank + c.qk_rope_head_dim : c.max_head_dim()));
+  item(w.o_rows, rows * (mla ? c.kv_lora_rank : c.max_head_dim()));
   integers(w.positions, rows);
-  item(w.o_in, chunk * std::max(H * c.v_head_dim, c.recurrent.values()));
+  item(w.o_in, chunk * std::max(s.width_o, c.recurrent.values()));
   each_recurrent(w, c, chunk, item, item8);
+  each_layer_input(w, c, shape, item, item8);
   item(w.act_dense, chunk * s.dense);
   item8(w.q8_normed, chunk, c.hidden_size);
   item8(w.q8_o_in, chunk, H * c.v_head_dim);
+  if (c.full_head_dim > 0) item8(w.q8_full_o_in, chunk, s.width_o);
   item8(w.q8_dense, chunk, s.dense);
   // Tiles repeat tokens to be even: the worst is 5 tokens as two tiles of 4.
   const std::int64_t routed_rows = shape.routed_rows(c);
@@ -135,7 +148,7 @@ TileSizes::TileSizes(const ModelConfig& c, const StepShape& shape) {
   const std::int64_t rows = chunk_tokens * (1 + (routed_too ? c.router.top_k : 0));
   down_panels = 8;
   floats = std::max(2 * kTokenTile * kMaxSegment, rows * down_panels * kernels::kPanelRows);
-  const std::int64_t widest = std::max({c.hidden_size, c.head_count * c.v_head_dim, c.recurrent.values(), c.q_lora_rank,
+  const std::int64_t widest = std::max({c.hidden_size, sizes_of(c).width_o, c.recurrent.values(), c.q_lora_rank,
                                         c.kv_lora_rank, sizes_of(c).dense, c.moe_intermediate_size});
   q8_bytes = std::min(kTokenRange, chunk_tokens) * (widest / kernels::kBlock) * kernels::kTileBlockBytes * 8 / 5;
 }

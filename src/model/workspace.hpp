@@ -39,10 +39,17 @@ struct Workspace {
   AlignedBuffer<float> o_rows;  // attention's results in the same order
   AlignedBuffer<float> o_in;    // [C, H * v_head_dim], or what a recurrent layer gives
   // recurrent layers
-  AlignedBuffer<float> mixed;        // [C, width of the projections]
-  AlignedBuffer<float> convolved;    // [C, channels]
-  AlignedBuffer<float> gates;        // [C, 2 * heads]  decays, then steps
-  Q8Buffer q8_mixed;                 // inputs of their output projection
+  AlignedBuffer<float> mixed;         // [C, width of the projections]
+  AlignedBuffer<float> convolved;     // [C, channels]
+  AlignedBuffer<float> gates;         // [C, 2 * heads]  decays, then steps
+  Q8Buffer q8_mixed;                  // inputs of their output projection
+  Q8Buffer q8_full_o_in;              // of full layers, where their heads differ
+  AlignedBuffer<float> dense_branch;  // [C, D]  the dense FFN's result beside experts
+  // further inputs of layers
+  AlignedBuffer<float> layer_inputs;  // [C, layers, n]
+  AlignedBuffer<float> layer_rows;    // [W, layers, n]  of the table
+  AlignedBuffer<float> layer_gate;    // [C, n]
+  Q8Buffer q8_layer_gate;
   AlignedBuffer<float> router;       // [C, E]  logits, then scores
   AlignedBuffer<float> shared_gate;  // [C]  logits, then weights of the shared experts
   AlignedBuffer<float> act_dense;    // [C, intermediate or shared width]

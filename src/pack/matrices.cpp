@@ -62,7 +62,11 @@ std::string_view name_of(MatrixKind kind) noexcept {
                                                 "recurrent_in",
                                                 "recurrent_z",
                                                 "recurrent_b",
-                                                "recurrent_a"};
+                                                "recurrent_a",
+                                                "layer_embedding",
+                                                "layer_input",
+                                                "layer_input_gate",
+                                                "layer_input_up"};
   const auto number = static_cast<std::size_t>(kind);
   return number < std::size(kNames) ? kNames[number] : std::string_view();
 }
@@ -78,6 +82,8 @@ NamedMatrices matrices_of(Weights& weights) {
   NamedMatrices all;
   add(all.resident, -1, MatrixKind::embedding, weights.embedding);
   add(all.resident, -1, MatrixKind::head, weights.head);
+  add(all.resident, -1, MatrixKind::layer_embedding, weights.layer_embedding);
+  add(all.resident, -1, MatrixKind::layer_input, weights.layer_input);
   for (std::size_t i = 0; i < weights.layers.size(); ++i) {
     LayerWeights& w = weights.layers[i];
     const auto layer = static_cast<std::int64_t>(i);
@@ -86,6 +92,8 @@ NamedMatrices matrices_of(Weights& weights) {
     add(all.resident, layer, MatrixKind::router, w.router);
     add_ffn(all.resident, layer, w.shared, MatrixKind::shared_gate);
     add(all.resident, layer, MatrixKind::shared_expert_gate, w.shared_gate);
+    add(all.resident, layer, MatrixKind::layer_input_gate, w.layer_input_gate);
+    add(all.resident, layer, MatrixKind::layer_input_up, w.layer_input_up);
     for (std::size_t e = 0; e < w.experts.size(); ++e)
       add_ffn(all.experts, layer, w.experts[e], MatrixKind::expert_gate, static_cast<std::int64_t>(e));
   }

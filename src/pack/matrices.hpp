@@ -38,6 +38,10 @@ enum class MatrixKind : std::uint32_t {
   recurrent_z,
   recurrent_b,
   recurrent_a,
+  layer_embedding,
+  layer_input,
+  layer_input_gate,
+  layer_input_up,
 };
 std::string_view name_of(MatrixKind kind) noexcept;
 

@@ -76,6 +76,7 @@ Result<void> check_rope(const RopeConfig& r, std::int64_t rotated_dim) {
   if (auto ok = check_positive({{"rope.factor", r.factor, 1e6}}); !ok) return ok;
   switch (r.scaling) {
     case RopeScaling::linear: return {};
+    case RopeScaling::proportional: return check_ranges({{"rope.turned_pairs", r.turned_pairs, 0, rotated_dim / 2}});
     case RopeScaling::llama3:
       if (auto ok = check_positive(
               {{"rope.low_freq_factor", r.low_freq_factor, 1e6}, {"rope.high_freq_factor", r.high_freq_factor, 1e6}});
@@ -120,6 +121,45 @@ Result<void> check_windows(const ModelConfig& c) {
   if (auto ok = check_ranges({{"sliding_window", c.sliding_window, 1, kMaxPosition}}); !ok) return ok;
   if (auto ok = check_layers("sliding_layers", c.sliding_layers, c.layer_count); !ok) return ok;
   return c.sliding_rope ? check_rope(*c.sliding_rope, c.rotated_dim()) : Result<void>{};
+}
+
+/// Heads of full layers, keys that layers share, and the further inputs of layers.
+Result<void> check_layer_shapes(const ModelConfig& c) {
+  const bool own_heads = c.full_head_dim != 0 || c.full_kv_head_count != 0;
+  if (own_heads && (c.sliding_layers.empty() || c.attention != AttentionKind::gqa))
+    return refuse("full_head_dim or full_kv_head_count is set, expected neither without sliding layers");
+  if (own_heads && (c.rotary_dim != 0 || c.qk_norm == QkNorm::projection || c.attention_sinks))
+    return refuse("full_head_dim or full_kv_head_count is set beside rotary_dim, a qk_norm of all heads or sinks");
+  if (c.full_head_dim != 0 && !c.sliding_rope) return refuse("full_head_dim is set, expected sliding_rope with it");
+  if (auto ok = check_ranges({{"full_head_dim", c.full_head_dim, 0, kMaxHeadDim},
+                              {"full_kv_head_count", c.full_kv_head_count, 0, c.head_count},
+                              {"kv_shared_layer_count", c.kv_shared_layer_count, 0, c.layer_count - 1},
+                              {"kv_shared_intermediate_size", c.kv_shared_intermediate_size, 0, kMaxFfnWidth},
+                              {"layer_input_size", c.layer_input_size, 0, kMaxWidth / c.layer_count}});
+      !ok)
+    return ok;
+  if (c.full_head_dim % 2 != 0)
+    return refuse(fmt::format("full_head_dim is {}, expected an even number (RoPE pairs)", c.full_head_dim));
+  if (c.full_kv_head_count > 0 && c.head_count % c.full_kv_head_count != 0)
+    return refuse(fmt::format("full_kv_head_count is {}, expected a divisor of head_count {}", c.full_kv_head_count,
+                              c.head_count));
+  const bool plain = !c.full_key_is_value && !c.value_norm && c.kv_shared_layer_count == 0;
+  if (!plain && (c.attention != AttentionKind::gqa || c.qkv_bias || !c.mixers.empty()))
+    return refuse(
+        "full_key_is_value, value_norm or kv_shared_layer_count is set, expected none with latent attention, qkv_bias "
+        "or other mixers");
+  for (std::int64_t layer = 0; layer < c.layer_count; ++layer)
+    if (c.key_layer(layer) < 0)
+      return refuse(
+          fmt::format("kv_shared_layer_count is {}, expected less: layer {} has no layer of its kind to share with",
+                      c.kv_shared_layer_count, layer));
+  if (c.layer_input_size > 0 && (c.layer_input_vocab_size < c.vocab_size || c.layer_input_vocab_size > kMaxVocabulary))
+    return refuse(fmt::format("layer_input_vocab_size is {}, expected {}..{}", c.layer_input_vocab_size, c.vocab_size,
+                              kMaxVocabulary));
+  if (c.dense_beside_experts && (!c.post_norms || !c.pre_norms || c.shared_expert_count != 0 || c.router_bias))
+    return refuse(
+        "dense_beside_experts is set, expected norms around the branches, no shared experts and no router bias");
+  return {};
 }
 
 Result<void> check_activation(const ModelConfig& c) {
@@ -177,7 +217,7 @@ Result<void> check_attention(const ModelConfig& c) {
 }
 
 Result<void> check_ffn(const ModelConfig& c) {
-  bool some_dense = c.router.expert_count == 0 || c.first_k_dense_replace > 0;
+  bool some_dense = c.router.expert_count == 0 || c.first_k_dense_replace > 0 || c.dense_beside_experts;
   if (c.router.expert_count > 0) {
     if (auto ok = check_ranges({{"moe_intermediate_size", c.moe_intermediate_size, 1, kMaxFfnWidth},
                                 {"shared_expert_count", c.shared_expert_count, 0, kMaxSharedExperts},
@@ -271,14 +311,17 @@ Result<void> check_layer_top_k(const ModelConfig& c) {
 double rough_parameters(const ModelConfig& c) {
   const double d = static_cast<double>(c.hidden_size), layers = static_cast<double>(c.layer_count);
   const double experts = static_cast<double>(c.router.expert_count + c.shared_expert_count);
-  const double dense = static_cast<double>(c.intermediate_size + c.shared_expert_intermediate_size);
+  const double dense =
+      static_cast<double>(c.intermediate_size + c.kv_shared_intermediate_size + c.shared_expert_intermediate_size);
   const double heads = static_cast<double>(c.head_count);
-  const double head_width = static_cast<double>(c.head_dim + c.qk_nope_head_dim + c.qk_rope_head_dim + c.v_head_dim);
+  const double head_width =
+      static_cast<double>(c.max_head_dim() + c.qk_nope_head_dim + c.qk_rope_head_dim + c.v_head_dim);
   const double ranks = static_cast<double>(c.q_lora_rank + c.kv_lora_rank);
   const double attention = 4.0 * d * heads * head_width + ranks * (d + heads * head_width);
   const double recurrent = 6.0 * d * static_cast<double>(c.recurrent.keys() + c.recurrent.values());
   return layers * (attention + recurrent + 3.0 * d * (experts * static_cast<double>(c.moe_intermediate_size) + dense)) +
-         2.0 * d * static_cast<double>(c.vocab_size);
+         2.0 * d * static_cast<double>(c.vocab_size) +
+         layers * static_cast<double>(c.layer_input_size) * (3.0 * d + static_cast<double>(c.layer_input_vocab_size));
 }
 
 }  // namespace
@@ -299,8 +342,9 @@ Result<void> validate(const ModelConfig& c) {
       !ok)
     return ok;
   if (auto ok = check_soft_caps(c); !ok) return ok;
-  if (auto ok = check_rope(c.rope, c.rotated_dim()); !ok) return ok;
+  if (auto ok = check_rope(c.rope, c.full_rotated_dim()); !ok) return ok;
   if (auto ok = check_windows(c); !ok) return ok;
+  if (auto ok = check_layer_shapes(c); !ok) return ok;
   if (auto ok = check_layers("nope_layers", c.nope_layers, c.layer_count); !ok) return ok;
   if (c.attention == AttentionKind::mla && (!c.nope_layers.empty() || c.rope.query_growth != 0.0 || !c.pre_norms))
     return refuse(

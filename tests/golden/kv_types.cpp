@@ -56,9 +56,12 @@ TEST_CASE("a page of the cache takes 64 times the bytes per token, for every typ
     CHECK(moe::cache_bytes_per_token(c, moe::KvType::bf16) == 2 * moe::cache_values_per_token(c));
     // By hand: a byte for each number and two for each 32 of a head; of MLA two for each rotated number.
     const auto q8 = [](std::int64_t n) { return n + (n + 31) / 32 * 2; };
-    const std::int64_t row = c.attention == moe::AttentionKind::gqa ? 2 * c.kv_head_count * q8(c.head_dim)
-                                                                    : q8(c.kv_lora_rank) + 2 * c.qk_rope_head_dim;
-    CHECK(moe::cache_bytes_per_token(c, moe::KvType::q8_0) == c.attention_layer_count() * row);
+    std::int64_t row = 0;
+    for (std::int64_t l = 0; l < c.layer_count; ++l)
+      if (c.mixer(l) == moe::Mixer::attention && c.key_layer(l) == l)
+        row += c.attention == moe::AttentionKind::gqa ? 2 * c.kv_heads_of(l) * q8(c.head_dim_of(l))
+                                                      : q8(c.kv_lora_rank) + 2 * c.qk_rope_head_dim;
+    CHECK(moe::cache_bytes_per_token(c, moe::KvType::q8_0) == row);
     for (const moe::KvType type : moe::kKvTypes)
       for (const std::int64_t tokens : {1, 64, 65, 6400}) {
         CAPTURE(name_of(type));

@@ -34,7 +34,7 @@ TEST_CASE("every value of every public enum has a name of its own") {
   check_names(moe::ErrorCode::internal);
   check_names(moe::AttentionKind::mla);
   check_names(moe::RopeStyle::interleaved);
-  check_names(moe::RopeScaling::longrope);
+  check_names(moe::RopeScaling::proportional);
   check_names(moe::QkNorm::projection);
   check_names(moe::Activation::swiglu_clamped);
   check_names(moe::RouterScore::chosen_softmax);

@@ -23,7 +23,7 @@ TABLE = HERE / "../../../src/arch/defaults_table.cpp"
 CASES = HERE / "cases.json"
 FAMILIES = ("llama mistral qwen2 qwen3 qwen2_moe qwen3_moe deepseek_v2 deepseek_v3 mixtral olmoe seed_oss dots1 hunyuan_v1_dense "
             "hunyuan_v1_moe glm4 glm4_moe ernie4_5_moe gpt_oss gemma2 gemma3_text ministral3 glm4_moe_lite minimax_m2 hy_v3 "
-            "ernie4_5 olmo2 olmo3 smollm3 phi3 qwen3_next qwen3_5_text qwen3_5_moe_text").split()
+            "ernie4_5 olmo2 olmo3 smollm3 phi3 qwen3_next qwen3_5_text qwen3_5_moe_text gemma4_text").split()
 BASE_KEYS = {field.name for field in dataclasses.fields(transformers.PreTrainedConfig)}
 
 
@@ -44,6 +44,8 @@ def rope_defaults(cls):
     block = cls().rope_parameters
     if cls.model_type == "olmo3":  # one base for both kinds of layer
         return {"rope_theta": block["full_attention"]["rope_theta"]}
+    if cls.model_type == "gemma4_text":  # no older names
+        return {}
     if "full_attention" in block:  # Gemma 3
         return {"rope_theta": block["full_attention"]["rope_theta"],
                 "rope_local_base_freq": block["sliding_attention"]["rope_theta"], "sliding_window_pattern": 6}
@@ -105,6 +107,13 @@ DELTA = dict(DENSE, head_dim=20, partial_rotary_factor=0.5, linear_conv_kernel_d
              linear_num_key_heads=2, linear_num_value_heads=6, linear_key_head_dim=8, linear_value_head_dim=24)
 EXPERTS = dict(moe_intermediate_size=48, num_experts_per_tok=3, num_experts=24, shared_expert_intermediate_size=40)
 BASES = {
+    "gemma4_text": dict({k: v for k, v in DENSE.items() if k not in ("hidden_act", "rope_theta")},
+                        tie_word_embeddings=False, head_dim=20, hidden_activation="gelu_pytorch_tanh",
+                        sliding_window=9, final_logit_softcapping=10.0, hidden_size_per_layer_input=8,
+                        vocab_size_per_layer_input=330, global_head_dim=24, num_global_key_value_heads=1,
+                        attention_k_eq_v=True, num_kv_shared_layers=2, use_double_wide_mlp=True,
+                        num_hidden_layers=12, enable_moe_block=True, num_experts=24, top_k_experts=3,
+                        moe_intermediate_size=48),
     "qwen3_next": dict(DELTA, **EXPERTS, norm_topk_prob=False, decoder_sparse_step=2, mlp_only_layers=[3]),
     "qwen3_5_text": dict(DELTA),
     "qwen3_5_moe_text": dict(DELTA, **EXPERTS),
@@ -167,6 +176,8 @@ def family_case(name):
     for key in dict.fromkeys(keys):
         config = {k: v for k, v in base.items() if k not in (key, cls.attribute_map.get(key, key))}
         made = cls(**json.loads(json.dumps(config)))
+        if name == "gemma4_text":  # the class has values per layer, too
+            made.allow_global_per_layer_attribute_access = True
         if key == "rope_parameters":
             # The whole block is another key's: only what the class makes of none is of interest here.
             if name in ("gpt_oss", "ministral3"):
