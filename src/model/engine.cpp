@@ -39,9 +39,10 @@ LinearJob LinearJob::of_tokens(std::int64_t first, std::int64_t count) const {
   return part;
 }
 
-Result<void> Engine::create(const kernels::KernelTable& table, const SessionOptions& options, const Scratch& scratch) {
+Result<void> Engine::create(const kernels::KernelTable& table, const SessionOptions& options,
+                            const ParallelFor& workers, const Scratch& scratch) {
   table_ = &table;
-  pool_ = options.threads;
+  pool_ = workers;
   precision_ = options.precision;
   share_from_ns_ = static_cast<double>(options.share_from_ns);
   profiling_ = options.profile;

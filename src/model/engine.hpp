@@ -89,7 +89,8 @@ class Engine {
     std::int64_t kernel_floats = 0, tile_floats = 0;
     std::int64_t q8_width = 0;  // the widest input of a matrix
   };
-  Result<void> create(const kernels::KernelTable& table, const SessionOptions& options, const Scratch& scratch);
+  Result<void> create(const kernels::KernelTable& table, const SessionOptions& options, const ParallelFor& workers,
+                      const Scratch& scratch);
 
   const kernels::KernelTable& table() const { return *table_; }
   std::int32_t worker_count() const { return pool_.worker_count; }

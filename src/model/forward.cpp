@@ -68,7 +68,7 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
   const StepShape shape = step_shape(options, model.experts != nullptr);
   tiles_.emplace(*c_, shape);
   scratch.tile_floats = tiles_->floats;
-  if (auto ok = engine_.create(table, options, scratch); !ok) return ok;
+  if (auto ok = engine_.create(table, options, workers(), scratch); !ok) return ok;
   auto rope = RopeTable::create(c_->rope, c_->full_rotated_dim());
   if (!rope) return forward(rope);
   rope_.emplace(std::move(*rope));
@@ -97,6 +97,16 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
       recurrent_rows_[at] = RecurrentRows(*c_, c_->mixer(layer), model.weights->layers[at].recurrent);
     }
   return ws_.allocate(*c_, shape);
+}
+
+// The host's pool is its own affair. A system that starts no more threads leaves OpenMP's: slower, the same results.
+ParallelFor Forward::workers() {
+  const ParallelFor& given = options_->threads;
+  if (model_->experts == nullptr || given.run != openmp_pool(1).run || given.worker_count < 2) return given;
+  auto pool = SleepingPool::create(given.worker_count);
+  if (!pool) return given;
+  sleeping_ = std::move(*pool);
+  return sleeping_->pool();
 }
 
 void Forward::begin(Batch batch) {

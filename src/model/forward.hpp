@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "model/workspace.hpp"
 #include "moe/rope.hpp"
 #include "moe/session.hpp"
+#include "support/sleeping_pool.hpp"
 
 namespace moe::inline MOE_ABI {
 
@@ -61,6 +63,7 @@ class Forward {
 
  private:
   // forward.cpp
+  ParallelFor workers();
   void embed();
   void norm_rows(const std::vector<float>& weight, bool quantise);
   void add_branch(const std::vector<float>& bias, const std::vector<float>& post_norm);
@@ -157,6 +160,7 @@ class Forward {
   const SessionOptions* options_ = nullptr;
   KvCache* cache_ = nullptr;
   const StateLayout* states_ = nullptr;
+  std::unique_ptr<SleepingPool> sleeping_;  // in place of OpenMP's threads, where experts are read when needed
   Engine engine_;
   Workspace ws_;
   std::optional<TileSizes> tiles_;
