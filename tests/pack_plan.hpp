@@ -66,4 +66,12 @@ inline void repair_header(std::string& bytes) {
   put_at(bytes, offsetof(PackStart, start_crc), crc(0, offsetof(PackStart, start_crc)));
 }
 
+/// Reads a whole bundle.
+inline moe::Result<void> read_parts(const moe::ExpertReader& reader, std::int64_t layer, std::int64_t expert,
+                                    std::span<std::byte> bundle) {
+  for (std::int64_t part = 0; part < reader.part_count(layer); ++part)
+    if (auto ok = reader.read(layer, expert, part, bundle); !ok) return ok;
+  return {};
+}
+
 }  // namespace moe_test

@@ -96,7 +96,7 @@ struct LoadOptions {
   /// Memory for routed experts; the others are read when a step needs them, from the packed file. Empty: all are in
   /// memory. plan_memory() computes it.
   std::optional<std::int64_t> expert_bytes = {};
-  std::int32_t read_threads = 2;       ///< that read experts, 1 to 64
+  std::int32_t read_threads = 4;       ///< that read experts, 1 to 64
   ContentHash content_hash = nullptr;  ///< fills Model::content_hash(): all bytes are hashed while they are loaded
   /// A packed file (*.moepack) of this model, or a folder for packed files: the first load makes the file, later ones
   /// read it in place of the model's matrices. It is made again when the model's files have changed. Empty: none.

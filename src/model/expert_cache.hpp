@@ -16,7 +16,9 @@ struct CachedExpert {
   State state = State::absent;
   bool is_transient = false;  ///< its slot is free again once nobody uses it
   std::int32_t slot = -1;
-  std::int32_t pins = 0;  ///< users: it must stay
+  std::int32_t pins = 0;        ///< users: it must stay
+  std::int32_t parts_left = 0;  ///< while reading: not read yet
+  bool has_failed = false;      ///< while reading: one of the parts
   std::int32_t layer = 0;
   double rank =
       kNever;  ///< logarithm of how often it was chosen, plus 0.02 for each visit of its layer before the last

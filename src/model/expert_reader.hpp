@@ -35,11 +35,14 @@ class ExpertReader {
   virtual ~ExpertReader() = default;
   /// Bytes of a bundle, the same for all experts of a layer.
   virtual std::int64_t bundle_bytes(std::int64_t layer) const = 0;
+  /// Stretches of a bundle, each read by itself: several threads can read one expert.
+  virtual std::int64_t part_count(std::int64_t layer) const = 0;
   /// Where the bundle lies, so that experts can be read in file order.
   virtual std::uint64_t position(std::int64_t layer, std::int64_t expert) const = 0;
-  /// Fills `out`, of bundle_bytes(layer) aligned to kBundleAlignment, with panels that were checked.
+  /// Fills a part of `bundle`, of bundle_bytes(layer) aligned to kBundleAlignment, with panels that were checked.
   /// Errors: io, bad_file, naming file, layer and expert.
-  virtual Result<void> read(std::int64_t layer, std::int64_t expert, std::span<std::byte> out) const = 0;
+  virtual Result<void> read(std::int64_t layer, std::int64_t expert, std::int64_t part,
+                            std::span<std::byte> bundle) const = 0;
 };
 
 }  // namespace moe::inline MOE_ABI

@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
+
+#include "support/start_thread.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -46,27 +47,16 @@ Result<std::shared_ptr<ExpertSource>> ExpertSource::create(std::shared_ptr<const
   std::shared_ptr<ExpertSource> source(new ExpertSource(std::move(reader), std::move(*shapes)));
   if (auto ok = source->cache_.create(source->shapes_, options.bytes); !ok) return forward(ok);
   source->traffic_.memory_bytes = source->cache_.bytes();
-  for (std::int32_t i = 0; i < options.read_threads; ++i)
-    if (auto ok = source->start_thread(); !ok) return forward(ok);
+  for (std::int32_t i = 0; i < options.read_threads; ++i) {
+    const auto body = [](void* s) -> void* {
+      static_cast<ExpertSource*>(s)->read_requests();
+      return nullptr;
+    };
+    const auto thread = start_thread("reads experts", body, source.get());
+    if (!thread) return forward(thread);
+    source->threads_.push_back(*thread);
+  }
   return source;
-}
-
-// Signals are for the host's threads. std::thread would throw where pthread_create returns an error.
-Result<void> ExpertSource::start_thread() {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t thread = {};
-  const auto body = [](void* source) -> void* {
-    static_cast<ExpertSource*>(source)->read_requests();
-    return nullptr;
-  };
-  const int refused = pthread_create(&thread, nullptr, body, this);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (refused != 0)
-    return fail(ErrorCode::io, fmt::format("a thread that reads experts cannot be started: error {}", refused));
-  threads_.push_back(thread);
-  return {};
 }
 
 ExpertSource::~ExpertSource() {
@@ -90,31 +80,52 @@ void ExpertSource::read_requests() {
   for (;;) {
     has_request_.wait(lock, [&] { return ends_ || !requests_.empty(); });
     if (ends_) return;
-    const Request request = requests_.front();
-    requests_.pop_front();
-    serve(lock, request);
-    has_changed_.notify_all();
+    serve(lock);
   }
 }
 
-void ExpertSource::serve(std::unique_lock<std::mutex>& lock, const Request& request) {
+// The first expert's parts come first: it can be computed while the threads read the next one's.
+void ExpertSource::serve(std::unique_lock<std::mutex>& lock) {
+  Request& request = requests_.front();
   CachedExpert& e = cache_.at(request.layer, request.expert);
-  if (e.pins == 0) return cache_.drop(request.layer, request.expert);  // cancelled
-  e.state = State::reading;
-  const std::span<std::byte> out = cache_.memory(request.layer, request.expert);
+  const auto parts = static_cast<std::int32_t>(reader_->part_count(request.layer));
+  if (request.part == 0) {
+    if (e.pins == 0) {  // cancelled
+      cache_.drop(request.layer, request.expert);
+      requests_.pop_front();
+      return has_changed_.notify_all();
+    }
+    e.state = State::reading, e.parts_left = parts, e.has_failed = false;
+  }
+  const Request part = request;
+  if (++request.part == parts) requests_.pop_front();
+  const std::span<std::byte> bundle = cache_.memory(part.layer, part.expert);
   if (reading_++ == 0) reading_since_ns_ = now_ns();
   lock.unlock();
-  const auto done = reader_->read(request.layer, request.expert, out);
+  const auto done = reader_->read(part.layer, part.expert, part.part, bundle);
   lock.lock();
   if (--reading_ == 0) traffic_.read_ns += now_ns() - reading_since_ns_;
-  if (done) {
-    traffic_.read_bytes += static_cast<std::int64_t>(out.size());
-    e.state = State::ready;
-  } else {
+  finish_part(part, done);
+}
+
+// An expert that failed keeps its slot until no thread writes into it.
+void ExpertSource::finish_part(const Request& part, const Result<void>& done) {
+  CachedExpert& e = cache_.at(part.layer, part.expert);
+  e.parts_left -= 1;
+  if (!done) {
     error_ = done.error();
-    e.state = State::failed;
+    e.has_failed = true;
+    std::erase_if(requests_, [&](const Request& r) {
+      const bool is_rest = r.layer == part.layer && r.expert == part.expert;
+      if (is_rest) e.parts_left -= static_cast<std::int32_t>(reader_->part_count(r.layer)) - r.part;
+      return is_rest;
+    });
   }
-  if (e.pins == 0 && (e.is_transient || !done)) cache_.drop(request.layer, request.expert);
+  if (e.parts_left > 0) return;
+  e.state = e.has_failed ? State::failed : State::ready;
+  if (!e.has_failed) traffic_.read_bytes += reader_->bundle_bytes(part.layer);
+  if (e.pins == 0 && (e.is_transient || e.has_failed)) cache_.drop(part.layer, part.expert);
+  has_changed_.notify_all();
 }
 
 // ---- visits; the lock is held in all of these
@@ -124,7 +135,6 @@ bool ExpertSource::start(std::int64_t layer, std::int32_t expert, bool may_evict
   if (!cache_.take_slot(layer, expert, may_evict)) return false;
   cache_.at(layer, expert).state = State::queued;
   requests_.push_back({layer, expert});
-  has_request_.notify_one();
   return true;
 }
 
@@ -152,15 +162,16 @@ void ExpertSource::ask(Visit& visit) {
     if (e.state == State::failed && e.pins == 0) cache_.drop(visit.layer_, expert);
     if (e.state == State::absent && !start(visit.layer_, expert, true)) {
       // Reads ahead of another session may hold the slots.
-      if (ahead_.empty()) return;
+      if (ahead_.empty()) break;
       drop_ahead();
-      if (!start(visit.layer_, expert, true)) return;
+      if (!start(visit.layer_, expert, true)) break;
     }
     e.pins += 1;
     visit.asked_.push_back(expert);
     visit.wanted_.pop_back();
   }
-  ask_ahead(visit);
+  if (visit.wanted_.empty()) ask_ahead(visit);
+  if (!requests_.empty()) has_request_.notify_all();
 }
 
 void ExpertSource::ask_ahead(Visit& visit) {

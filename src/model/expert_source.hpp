@@ -30,7 +30,7 @@ class ExpertSource {
  public:
   struct Options {
     std::int64_t bytes = 0;         ///< of memory for experts
-    std::int32_t read_threads = 2;  ///< 1 to 64
+    std::int32_t read_threads = 4;  ///< 1 to 64
   };
   /// Errors: out_of_memory (naming the least that works), io (no thread), unsupported (experts of one layer differ).
   static Result<std::shared_ptr<ExpertSource>> create(std::shared_ptr<const ExpertReader> reader,
@@ -79,11 +79,12 @@ class ExpertSource {
   struct Request {
     std::int64_t layer = 0;
     std::int32_t expert = 0;
+    std::int32_t part = 0;  // the next one to read
   };
   using State = CachedExpert::State;
-  Result<void> start_thread();
   void read_requests();
-  void serve(std::unique_lock<std::mutex>& lock, const Request& request);
+  void serve(std::unique_lock<std::mutex>& lock);
+  void finish_part(const Request& part, const Result<void>& done);
   void ask(Visit& visit);
   void ask_ahead(Visit& visit);
   bool start(std::int64_t layer, std::int32_t expert, bool may_evict);
@@ -99,7 +100,7 @@ class ExpertSource {
   std::vector<Request> ahead_;  // pinned by the source until their layer's visit
   std::optional<Error> error_;  // of the last read that failed
   ExpertTraffic traffic_;
-  std::int32_t reading_ = 0;
+  std::int32_t reading_ = 0;  // parts, now
   std::int64_t reading_since_ns_ = 0;
   bool ends_ = false;
   std::vector<pthread_t> threads_;

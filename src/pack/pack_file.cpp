@@ -167,16 +167,26 @@ std::uint64_t PackFile::position(std::int64_t layer, std::int64_t expert) const 
   return bundles.offset + static_cast<std::uint64_t>(expert * bundles.bytes);
 }
 
-Result<void> PackFile::read(std::int64_t layer, std::int64_t expert, std::span<std::byte> out) const {
+std::int64_t PackFile::part_count(std::int64_t layer) const {
+  return static_cast<std::int64_t>(layout_.layers[static_cast<std::size_t>(layer)].blocks);
+}
+
+// A part is a block: what has a checksum of its own.
+Result<void> PackFile::read(std::int64_t layer, std::int64_t expert, std::int64_t part,
+                            std::span<std::byte> bundle) const {
   const auto number = static_cast<std::size_t>(layer);
   if (layer < 0 || number >= layout_.layers.size() || expert < 0 || expert >= layout_.layers[number].count ||
-      static_cast<std::int64_t>(out.size()) != layout_.layers[number].bytes)
-    return fail(ErrorCode::bad_argument,
-                fmt::format("{}: has no expert {} of {} bytes in layer {}", path(), expert, out.size(), layer));
+      part < 0 || part >= part_count(layer) || static_cast<std::int64_t>(bundle.size()) != layout_.layers[number].bytes)
+    return fail(ErrorCode::bad_argument, fmt::format("{}: has no part {} of an expert {} of {} bytes in layer {}",
+                                                     path(), part, expert, bundle.size(), layer));
   const LayerBundles& bundles = layout_.layers[number];
-  const std::size_t first = bundles.first_block + static_cast<std::size_t>(expert) * bundles.blocks;
-  auto ok = file_.read_uncached(position(layer, expert), out);
-  if (ok) ok = check_blocks(first, first + bundles.blocks, out.data());
+  const std::size_t i =
+      bundles.first_block + static_cast<std::size_t>(expert) * bundles.blocks + static_cast<std::size_t>(part);
+  const Block& block = layout_.blocks[i];
+  const std::span<std::byte> out =
+      bundle.subspan(block.offset - position(layer, expert), static_cast<std::size_t>(block.bytes));
+  auto ok = file_.read_uncached(block.offset, out);
+  if (ok) ok = check_blocks(i, i + 1, out.data());
   if (!ok) return fail(ok.error().code, fmt::format("{} (expert {} of layer {})", ok.error().message, expert, layer));
   return {};
 }

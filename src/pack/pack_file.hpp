@@ -35,8 +35,10 @@ class PackFile final : public ExpertReader {
   Result<std::shared_ptr<const std::byte>> map(std::size_t last, LoadWork& work) const;
 
   std::int64_t bundle_bytes(std::int64_t layer) const override;
+  std::int64_t part_count(std::int64_t layer) const override;
   std::uint64_t position(std::int64_t layer, std::int64_t expert) const override;
-  Result<void> read(std::int64_t layer, std::int64_t expert, std::span<std::byte> out) const override;
+  Result<void> read(std::int64_t layer, std::int64_t expert, std::int64_t part,
+                    std::span<std::byte> bundle) const override;
 
  private:
   PackFile(checkpoint::InputFile file, Layout layout) : file_(std::move(file)), layout_(std::move(layout)) {}

@@ -1,12 +1,16 @@
 #pragma once
 // A model whose experts come through ExpertSource, from the panels of one that has them in memory: late, or not at all.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "model/expert_source.hpp"
 #include "model/model_impl.hpp"
@@ -26,12 +30,15 @@ class MemoryReader : public moe::ExpertReader {
   std::int64_t bundle_bytes(std::int64_t layer) const override {
     return moe::BundleLayout::of(experts(layer).front()).bytes;
   }
+  std::int64_t part_count(std::int64_t) const override { return 3; }
   // Not the order of the numbers.
   std::uint64_t position(std::int64_t layer, std::int64_t expert) const override {
     return static_cast<std::uint64_t>(layer * 100000 + expert * 7919 % 10007);
   }
-  moe::Result<void> read(std::int64_t layer, std::int64_t expert, std::span<std::byte> out) const override {
+  moe::Result<void> read(std::int64_t layer, std::int64_t expert, std::int64_t part,
+                         std::span<std::byte> bundle) const override {
     const int nth = reads_++;
+    const Reading reading(*this, layer, expert);
     if (options_.most_us > 0) {
       std::minstd_rand random(options_.seed + static_cast<std::uint32_t>(nth));
       std::this_thread::sleep_for(std::chrono::microseconds(random() % static_cast<std::uint32_t>(options_.most_us)));
@@ -41,20 +48,39 @@ class MemoryReader : public moe::ExpertReader {
                        "layer " + std::to_string(layer) + ", expert " + std::to_string(expert) + ": the disk is gone");
     const moe::FfnWeights& e = experts(layer)[static_cast<std::size_t>(expert)];
     const moe::BundleLayout layout = moe::BundleLayout::of(e);
-    std::memcpy(out.data(), e.gate.data, static_cast<std::size_t>(e.gate.bytes()));
-    std::memcpy(out.data() + layout.up, e.up.data, static_cast<std::size_t>(e.up.bytes()));
-    std::memcpy(out.data() + layout.down, e.down.data, static_cast<std::size_t>(e.down.bytes()));
+    const moe::Matrix& matrix = part == 0 ? e.gate : part == 1 ? e.up : e.down;
+    const std::int64_t at = part == 0 ? 0 : part == 1 ? layout.up : layout.down;
+    std::memcpy(bundle.data() + at, matrix.data, static_cast<std::size_t>(matrix.bytes()));
     return {};
   }
   int reads() const { return reads_; }
+  /// The most parts of one expert that were read at the same time.
+  int most_together() const { return most_together_; }
 
  private:
+  struct Reading {
+    const MemoryReader& reader;
+    std::pair<std::int64_t, std::int64_t> key;
+    Reading(const MemoryReader& r, std::int64_t layer, std::int64_t expert) : reader(r), key(layer, expert) {
+      const std::lock_guard lock(reader.mutex_);
+      reader.most_together_ = std::max(reader.most_together_, ++reader.together_[key]);
+    }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+    ~Reading() {
+      const std::lock_guard lock(reader.mutex_);
+      --reader.together_[key];
+    }
+  };
   const std::vector<moe::FfnWeights>& experts(std::int64_t layer) const {
     return moe::impl_of(*model_).weights->layers[static_cast<std::size_t>(layer)].experts;
   }
   std::shared_ptr<const moe::Model> model_;
   Options options_;
   mutable std::atomic<int> reads_{0};
+  mutable std::mutex mutex_;
+  mutable std::map<std::pair<std::int64_t, std::int64_t>, int> together_;
+  mutable int most_together_ = 0;
 };
 
 /// The sizes of its layers' bundles.

@@ -67,7 +67,7 @@ void check_reader(const Loaded& model, const GoldenCase& c, const std::string& p
       const auto bytes = static_cast<std::size_t>(reader.bundle_bytes(layer));
       const std::unique_ptr<std::byte, decltype(&std::free)> bundle(
           static_cast<std::byte*>(std::aligned_alloc(moe::kBundleAlignment, bytes)), std::free);
-      REQUIRE(reader.read(layer, static_cast<std::int64_t>(e), {bundle.get(), bytes}).has_value());
+      REQUIRE(read_parts(reader, layer, static_cast<std::int64_t>(e), {bundle.get(), bytes}).has_value());
       const auto same = [&](const moe::Matrix& m, std::int64_t at) {
         return std::memcmp(m.data, bundle.get() + at, static_cast<std::size_t>(m.bytes())) == 0;
       };

@@ -158,6 +158,19 @@ TEST_CASE("sessions in several threads share the least memory without waiting fo
   CHECK(equal == 18);
 }
 
+TEST_CASE("several threads read one expert, and the rest of one that failed is not read") {
+  const Case c = first_case();
+  const auto reader = reader_of(c.model, {7, 2000});
+  auto session = open_session(streamed(c.model, reader, c.least, 4), options_for(kSettings[0], 1, 1));
+  const moe::Sequence s = *session->open();
+  static_cast<void>(step(*session, s, {c.ids.begin(), c.ids.begin() + 4}));
+  CHECK(reader->most_together() > 1);
+  const auto bad = reader_of(c.model, {1, 0, 0});
+  auto failing = open_session(streamed(c.model, bad, c.least, 1), options_for(kSettings[0], 1, 1));
+  CHECK_FALSE(failing->step(*failing->open(), {c.ids.data(), 1}, moe::Logits::all).has_value());
+  CHECK(bad->reads() <= c.model->config().router.top_k);  // one part of each
+}
+
 TEST_CASE("memory below the least is refused with the number that works") {
   const Case c = first_case();
   const auto source = moe::ExpertSource::create(reader_of(c.model), *moe::impl_of(*c.model).weights, {c.least - 1, 2});

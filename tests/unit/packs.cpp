@@ -197,15 +197,17 @@ TEST_CASE("an expert is read alone, and a flipped bit is an error that names it"
   std::size_t space = memory->size();
   REQUIRE(std::align(4096, bytes, at, space) != nullptr);
   const std::span<std::byte> out(static_cast<std::byte*>(at), bytes);
-  CHECK(reader.read(layer, 1, out).has_value());
+  CHECK(read_parts(reader, layer, 1, out).has_value());
   CHECK(std::memcmp(out.data(), packed.bytes.data() + reader.position(layer, 1), bytes) == 0);
   const std::span<std::byte> unaligned = memory->span().subspan(1, bytes);
-  CHECK(reader.read(layer, 1, unaligned).has_value());
+  CHECK(read_parts(reader, layer, 1, unaligned).has_value());
   CHECK(std::memcmp(unaligned.data(), packed.bytes.data() + reader.position(layer, 1), bytes) == 0);
-  for (const std::int64_t expert : {std::int64_t{-1}, std::int64_t{1} << 40}) CHECK(!reader.read(layer, expert, out));
-  CHECK(!reader.read(-1, 0, out));
-  CHECK(!reader.read(1000, 0, out));
-  CHECK(!reader.read(layer, 0, out.first(64)));
+  for (const std::int64_t expert : {std::int64_t{-1}, std::int64_t{1} << 40})
+    CHECK(!reader.read(layer, expert, 0, out));
+  for (const std::int64_t part : {std::int64_t{-1}, reader.part_count(layer)}) CHECK(!reader.read(layer, 0, part, out));
+  CHECK(!reader.read(-1, 0, 0, out));
+  CHECK(!reader.read(1000, 0, 0, out));
+  CHECK(!reader.read(layer, 0, 0, out.first(64)));
 
   std::string other = packed.bytes;
   const std::size_t place = reader.position(layer, 2) + 100;
@@ -215,14 +217,14 @@ TEST_CASE("an expert is read alone, and a flipped bit is an error that names it"
   const auto damaged =
       moe::pack::load_packed(packed.model, *again.file, again.plan, options, {.experts = false}, again.weights);
   REQUIRE(damaged.has_value());
-  CHECK(damaged->experts->read(layer, 1, out).has_value());
-  const auto refused = damaged->experts->read(layer, 2, out);
+  CHECK(read_parts(*damaged->experts, layer, 1, out).has_value());
+  const auto refused = read_parts(*damaged->experts, layer, 2, out);
   REQUIRE(!refused.has_value());
   CHECK(refused.error().message.find("expert 2 of layer") != std::string::npos);
   CHECK(refused.error().message.find(packed.path) != std::string::npos);
   // The file is changed while it is in use.
   overwrite(packed.path, packed.bytes.substr(0, packed.bytes.size() / 2));
-  CHECK(damaged->experts->read(layer, 1, out).error().code == ErrorCode::io);
+  CHECK(read_parts(*damaged->experts, layer, 1, out).error().code == ErrorCode::io);
 }
 
 TEST_CASE("a packed file that others may have written is refused") {
