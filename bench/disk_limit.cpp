@@ -75,10 +75,12 @@ moe::Result<DiskLimit> measure_disk(const std::string& path, std::int64_t read_b
   std::vector<std::int64_t> done(static_cast<std::size_t>(threads), 0);
   std::vector<std::thread> readers;
   const auto started = Clock::now();
+  // Other places in each measurement: what was read once may be in a host's memory.
+  const auto seed = static_cast<std::uint32_t>(started.time_since_epoch().count());
   const auto end = started + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(kSeconds));
   for (std::int32_t t = 0; t < threads; ++t)
     readers.emplace_back([&, t] {
-      if (!read_pieces(descriptor, pieces, read_bytes, static_cast<std::uint32_t>(t + 1), end, stop,
+      if (!read_pieces(descriptor, pieces, read_bytes, seed + static_cast<std::uint32_t>(t), end, stop,
                        done[static_cast<std::size_t>(t)]))
         failed = true;
     });

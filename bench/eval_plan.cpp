@@ -72,7 +72,8 @@ moe::Result<Speeds> measure(const std::vector<Plan>& plans, const std::vector<ev
     const std::string folder = (fs::is_directory(path, error) ? path : path.parent_path()).string();
     constexpr std::int64_t kExpert = std::int64_t{2} << 20;
     cli::ProgressLine line("measuring the disk of " + folder);
-    const auto disk = moe_bench::measure_disk_of_folder(folder, kExpert, 2, cli::interrupted);
+    const auto disk =
+        moe_bench::measure_disk_of_folder(folder, kExpert, moe::LoadOptions{}.read_threads, cli::interrupted);
     if (!disk) return moe::forward(disk);
     speeds.disk_bytes = disk->bytes_per_second;
   }

@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <optional>
 
 #include "bench/peaks.hpp"
@@ -73,7 +72,7 @@ class Bench {
         if (auto ok = time_once(item); !ok) return ok;
     if (options_.profile)
       if (auto ok = profile_items(); !ok) return ok;
-    if (!options_.no_peaks) return measure_bandwidth_again();
+    if (!options_.no_peaks) return measure_again();
     return {};
   }
 
@@ -177,8 +176,7 @@ class Bench {
     auto all = moe_bench::measure_peaks(speeds_.threads, cli::interrupted);
     if (!all) return moe::forward(all);
     speeds_.peaks = speeds_.one_thread = *all;
-    if (speeds_.memory && speeds_.memory->streams_experts)
-      if (auto ok = measure_disk(); !ok) return ok;
+    if (auto ok = measure_disk(speeds_.disk_before); !ok) return ok;
     if (speeds_.threads == 1) return {};
     auto one = moe_bench::measure_peaks(1, cli::interrupted);
     if (!one) return moe::forward(one);
@@ -186,23 +184,24 @@ class Bench {
     return {};
   }
 
-  // Pieces of an expert's size, beside the packed file.
-  Result<void> measure_disk() {
-    namespace fs = std::filesystem;
+  // The packed file itself, in pieces of an expert's size: a small new file is often still in a host's memory.
+  Result<void> measure_disk(double& bytes_per_second) {
+    if (!speeds_.memory || !speeds_.memory->streams_experts) return {};
     std::int64_t bytes = 0;
     for (const std::int64_t expert : model_.info().packed.expert) bytes = std::max(bytes, expert);
-    std::error_code error;
-    const fs::path path = options_.pack.path;
-    const std::string folder = (fs::is_directory(path, error) ? path : path.parent_path()).string();
+    const auto path = moe::packed_path(options_.pack.path, options_.model);
+    if (!path) return moe::forward(path);
     cli::ProgressLine line("measuring the disk");
-    auto disk = moe_bench::measure_disk_of_folder(folder, bytes, 2, cli::interrupted);
+    auto disk = moe_bench::measure_disk(*path, bytes, moe::LoadOptions{}.read_threads, cli::interrupted);
     if (!disk) return moe::forward(disk);
-    speeds_.disk = *disk;
+    bytes_per_second = disk->bytes_per_second;
+    if (disk->bytes_per_second > speeds_.disk.bytes_per_second) speeds_.disk = *disk;
     return {};
   }
 
   // Speeds of shared machines vary: the limit is the better of the two measurements.
-  Result<void> measure_bandwidth_again() {
+  Result<void> measure_again() {
+    if (auto ok = measure_disk(speeds_.disk_after); !ok) return ok;
     auto after = moe_bench::measure_read_bandwidth(speeds_.threads, cli::interrupted);
     if (!after) return moe::forward(after);
     speeds_.bandwidth_before = speeds_.peaks.read_bytes, speeds_.bandwidth_after = *after;

@@ -87,8 +87,9 @@ std::string traffic_table(const Options& options, const Speeds& speeds) {
       fmt::format("experts: {} of {} in memory, steps of {} tokens", cli::bytes_in_words(speeds.memory->expert_bytes),
                   cli::bytes_in_words(speeds.memory->all_expert_bytes), speeds.memory->chunk_tokens);
   if (speeds.disk.read_bytes > 0)
-    out += fmt::format("; disk {:.0f} MB/s in pieces of {}{}", speeds.disk.bytes_per_second * 1e-6,
-                       cli::bytes_in_words(speeds.disk.read_bytes),
+    out += fmt::format("; disk {:.0f} MB/s in pieces of {} (before {:.0f}, after {:.0f}){}",
+                       speeds.disk.bytes_per_second * 1e-6, cli::bytes_in_words(speeds.disk.read_bytes),
+                       speeds.disk_before * 1e-6, speeds.disk_after * 1e-6,
                        speeds.disk.is_direct ? "" : ", through the page cache");
   out += fmt::format("\n{:<8} {:>10} {:>8} {:>12} {:>9} {:>12} {:>11}\n", "item", "hits %", "MB/token", "disk MB/s",
                      "waiting %", "disk limit t/s", "% of it");
@@ -172,7 +173,9 @@ ordered_json to_json(const Options& options, const Speeds& speeds) {
                       {"read_seconds", static_cast<double>(item.traffic.read_ns) * 1e-9},
                       {"wait_seconds", static_cast<double>(item.traffic.wait_ns) * 1e-9},
                       {"memory_bytes", item.traffic.memory_bytes},
-                      {"disk_bytes_per_second", speeds.disk.bytes_per_second}};
+                      {"disk_bytes_per_second", speeds.disk.bytes_per_second},
+                      {"disk_before", speeds.disk_before},
+                      {"disk_after", speeds.disk_after}};
     if (options.profile)
       for (const StageRow& row : stage_rows(item, options.repetitions)) {
         ordered_json stage{{"stage", row.name}, {"worker_seconds", row.seconds}, {"share", row.share}};

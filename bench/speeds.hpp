@@ -59,8 +59,9 @@ struct Speeds {
   std::int32_t threads = 1;
   Peaks peaks, one_thread;  // zero with --no-peaks
   double bandwidth_before = 0.0, bandwidth_after = 0.0;
-  std::optional<moe::MemoryPlan> memory;  // with --memory
-  DiskLimit disk;                         // where experts are read; zero with --no-peaks
+  std::optional<moe::MemoryPlan> memory;       // with --memory
+  DiskLimit disk;                              // where experts are read; zero with --no-peaks
+  double disk_before = 0.0, disk_after = 0.0;  // the items, bytes per second: `disk` is the better one
 };
 
 std::string table(const Options& options, const Speeds& speeds);

@@ -17,6 +17,12 @@ struct PackReport {
   std::vector<std::string> notes = {};  ///< warnings about the model: ModelInfo::notes
 };
 
+/// Where the packed file of the model at `model` is with LoadOptions::pack = `named`: that file, or one in that folder,
+/// which is created if it is missing. Whether there is one is not looked at.
+///
+/// Errors    bad_argument (no folder, or a file of the model), io
+MOE_API Result<std::string> packed_path(const std::string& named, const std::string& model);
+
 /// Writes the packed file of the model at `model` to `out`, completely or not at all, readable by this user alone, with
 /// no more than about 64 MB of weights in memory. An older packed file is replaced, another file is not.
 /// Of `options`, threads, on_progress, cancelled and content_hash are used; with a content_hash, later loads from this

@@ -11,6 +11,10 @@ namespace moe::inline MOE_ABI {
 
 using checkpoint::about;
 
+Result<std::string> packed_path(const std::string& named, const std::string& model) {
+  return pack::path_of_pack(named, model);
+}
+
 Result<PackReport> write_pack(const std::string& model, const std::string& out, const LoadOptions& options) {
   if (auto ok = check_workers(options.threads); !ok) return forward(ok);
   if (!out.ends_with(".moepack"))
