@@ -124,11 +124,12 @@ moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eva
 }
 
 moe::Result<std::shared_ptr<const moe::Model>> RowModels::model_of(const Setting& row) {
-  if (loaded_ == nullptr || path_ != row.path) {
+  // Rows with another cache type need another plan: how much of the model stays in memory depends on it.
+  if (loaded_ == nullptr || path_ != row.path || (memory_ && kv_ != row.kv)) {
     loaded_ = nullptr;  // before the next one is loaded
     auto loaded = load(row, threads_, o_, content_hash_, memory_);
     if (!loaded) return loaded;
-    loaded_ = std::move(*loaded), path_ = row.path;
+    loaded_ = std::move(*loaded), path_ = row.path, kv_ = row.kv;
   }
   return with_setting(loaded_, row);
 }

@@ -44,6 +44,7 @@ class RowModels {
   const eval_rows::Options& o_;
   moe::ContentHash content_hash_;
   std::string path_;
+  moe::KvType kv_ = moe::KvType::f16;
   std::shared_ptr<const moe::Model> loaded_;
   std::optional<moe::MemoryPlan> memory_;
 };
