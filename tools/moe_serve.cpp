@@ -75,7 +75,7 @@ std::string name_of_path(const std::string& path) {
 std::string size_text(std::int64_t bytes) { return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6); }
 
 Result<void> announce(const moe::serve::Server& server, const moe::Model& model, const ServerOptions& options) {
-  const moe::MemoryEstimate memory = moe::Session::estimate_memory(model.info(), options.session);
+  const moe::MemoryEstimate memory = moe::Session::estimate_memory(model, options.session);
   return cli::print(fmt::format("moe-serve: {} serves {}: {} weights, {} cache of {} tokens, context {}\n",
                                 fmt::join(server.urls(), ", "), moe::printable(options.names.front()),
                                 size_text(model.resident_bytes()), size_text(memory.cache_bytes), server.cache_tokens(),

@@ -214,6 +214,12 @@ struct RecurrentConfig {
   std::int64_t values() const { return heads * value_dim; }
 };
 
+/// Layers [begin, end).
+struct LayerRange {
+  std::int64_t begin = 0, end = 0;
+  friend bool operator==(const LayerRange&, const LayerRange&) = default;
+};
+
 struct ModelConfig {
   std::string family = {};  ///< "llama", "qwen3_moe", "deepseek_v3", ..: docs/MODELS.md lists them
   std::int64_t layer_count = 0;

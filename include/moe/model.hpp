@@ -96,7 +96,10 @@ struct LoadOptions {
   /// Memory for routed experts; the others are read when a step needs them, from the packed file. Empty: all are in
   /// memory. plan_memory() computes it.
   std::optional<std::int64_t> expert_bytes = {};
-  std::int32_t read_threads = 4;       ///< that read experts, 1 to 64
+  std::int32_t read_threads = 4;  ///< that read experts, 1 to 64
+  /// Only these layers are loaded, with the embedding before the first and the head behind the last: a stage of a
+  /// pipeline (moe/stages.hpp). Not with a packed file. Empty: all.
+  std::optional<LayerRange> layers = {};
   ContentHash content_hash = nullptr;  ///< fills Model::content_hash(): all bytes are hashed while they are loaded
   /// A packed file (*.moepack) of this model, or a folder for packed files: the first load makes the file, later ones
   /// read it in place of the model's matrices. It is made again when the model's files have changed. Empty: none.
@@ -172,6 +175,8 @@ class MOE_API Model {
   /// open files as they are loaded. Empty unless LoadOptions::content_hash is set. Renaming a single file does not
   /// change it.
   const std::string& content_hash() const;
+  /// Those that were loaded: LoadOptions::layers.
+  LayerRange layers() const;
   /// Bytes of the weights in memory: packed matrices, and vectors of float32 (norms, biases).
   std::int64_t resident_bytes() const;
   /// What reading experts cost so far; all 0 where they are in memory.

@@ -22,6 +22,7 @@
 #include "moe/sampling.hpp"
 #include "moe/score.hpp"
 #include "moe/session.hpp"
+#include "moe/stages.hpp"
 #include "moe/tensor.hpp"
 #include "moe/token.hpp"
 #include "moe/tokenizer.hpp"

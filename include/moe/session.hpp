@@ -14,6 +14,8 @@
 
 namespace moe::inline MOE_ABI {
 
+class Stages;
+
 inline constexpr std::int64_t kMaxChunkTokens = 16384;
 
 struct SessionOptions {
@@ -34,6 +36,7 @@ struct SessionOptions {
   bool record_routing = false;
   bool record_hidden = false;            ///< record the residual stream after every layer (tests, tools)
   bool profile = false;                  ///< time every task (about 50 ns each)
+  std::shared_ptr<Stages> stages = {};   ///< the model's other layers are in other processes (moe/stages.hpp)
   std::function<bool()> cancelled = {};  ///< called between layers
   std::function<void(Progress)> on_progress = {};
 };
@@ -126,6 +129,8 @@ class MOE_API Session {
                                                  const SessionOptions& options = {});
   /// Memory of Model::load() and create(), computed from the configuration alone.
   static MemoryEstimate estimate_memory(const ModelInfo& info, const SessionOptions& options = {});
+  /// The same of a model that is loaded, whose experts may be read when needed or whose layers are a part.
+  static MemoryEstimate estimate_memory(const Model& model, const SessionOptions& options = {});
   ~Session();
 
   /// A new empty sequence. Errors: out_of_memory.

@@ -187,7 +187,7 @@ moe_status moe_session_memory(moe_session* session, moe_memory* memory, moe_erro
   return moe::c::enter_session(session, error, [&](moe_session& s) -> Result<void> {
     const auto out = moe::c::StructOut<moe_memory>::create(memory, "moe_memory");
     if (!out) return moe::forward(out);
-    out->write(memory_of(moe::Session::estimate_memory(s.model->info(), s.session->options())));
+    out->write(memory_of(moe::Session::estimate_memory(*s.model, s.session->options())));
     return {};
   });
 }

@@ -3,17 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
+#include "support/now.hpp"
 #include "support/start_thread.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
-
-std::int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 Result<std::vector<ExpertCache::Shape>> shapes_of(const Weights& weights) {
   std::vector<ExpertCache::Shape> shapes;

@@ -59,6 +59,7 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
   options_ = &options;
   cache_ = &cache;
   states_ = &states;
+  if (options.stages != nullptr && options.stages->size() > 1) link_ = &options.stages->link();
   const bool mla = c_->attention == AttentionKind::mla;
   const std::int64_t key_dim = mla ? c_->kv_lora_rank + c_->qk_rope_head_dim : c_->max_head_dim();
   const std::int64_t value_dim = mla ? c_->kv_lora_rank : c_->max_head_dim();
@@ -140,9 +141,11 @@ void Forward::embed() {
   const auto scale = static_cast<float>(c_->embedding_scale);
   engine_.run_each(tokens(), 2 * c_->hidden_size, [&](std::int64_t t, std::int32_t) {
     float* row = ws_.hidden.data() + t * c_->hidden_size;
-    kernels::unpack_row(e.format, e.panels(), chunk_->ids[static_cast<std::size_t>(t)], row);
-    if (scale != 1.0f)
-      for (std::int64_t i = 0; i < c_->hidden_size; ++i) row[i] *= scale;
+    if (model_->layers.begin == 0) {
+      kernels::unpack_row(e.format, e.panels(), chunk_->ids[static_cast<std::size_t>(t)], row);
+      if (scale != 1.0f)
+        for (std::int64_t i = 0; i < c_->hidden_size; ++i) row[i] *= scale;
+    }
     const std::int64_t pairs = rope_->pair_count(), position = chunk_->positions[static_cast<std::size_t>(t)];
     const bool beyond = long_rope_ && chunk_->beyond[static_cast<std::size_t>(t)] != 0;
     (beyond ? *long_rope_ : *rope_).fill(position, ws_.cos.data() + t * pairs, ws_.sin.data() + t * pairs);
@@ -202,6 +205,7 @@ void Forward::record_hidden(std::int64_t layer) {
 Result<void> Forward::head(float* logits) {
   const std::int64_t D = c_->hidden_size, V = c_->vocab_size,
                      rows = static_cast<std::int64_t>(chunk_->logit_rows.size());
+  engine_.worker(0).work.head_tokens += rows;
   if (rows == 0) return {};
   const Matrix& w = model_->weights->head_matrix();
   const bool q8 = engine_.wants_q8(w);
@@ -233,14 +237,9 @@ Result<void> Forward::head(float* logits) {
   return {};
 }
 
-Result<void> Forward::run(const Chunk& chunk, float* logits) {
-  chunk_ = &chunk;
-  failed_ = false;
-  error_.reset();
-  embed();
-  if (c_->layer_input_size > 0) make_layer_inputs();
-  record_hidden(0);
-  for (std::int64_t layer = 0; layer < c_->layer_count; ++layer) {
+Result<void> Forward::run_layers() {
+  if (link_ == nullptr || link_->is_first()) record_hidden(0);
+  for (std::int64_t layer = model_->layers.begin; layer < model_->layers.end; ++layer) {
     if (options_->cancelled && options_->cancelled()) return fail(ErrorCode::cancelled, "the step was cancelled");
     if (c_->mixer(layer) == Mixer::attention)
       attention(layer);
@@ -251,9 +250,20 @@ Result<void> Forward::run(const Chunk& chunk, float* logits) {
     end_layer(layer);
     if (auto ok = check_finite(layer); !ok) return ok;
     record_hidden(layer + 1);
+    if (link_ != nullptr) note_routes(layer);
   }
-  engine_.worker(0).work.tokens += tokens();
-  engine_.worker(0).work.head_tokens += static_cast<std::int64_t>(chunk.logit_rows.size());
+  if (model_->layers.begin == 0) engine_.worker(0).work.tokens += tokens();
+  return {};
+}
+
+Result<void> Forward::run(const Chunk& chunk, float* logits) {
+  chunk_ = &chunk;
+  failed_ = false;
+  error_.reset();
+  embed();
+  if (c_->layer_input_size > 0) make_layer_inputs();
+  if (link_ != nullptr) return run_stage(logits);
+  if (auto ok = run_layers(); !ok) return ok;
   return head(logits);
 }
 

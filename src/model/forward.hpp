@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "model/engine.hpp"
@@ -16,6 +18,7 @@
 #include "model/model_impl.hpp"
 #include "model/recurrent_rows.hpp"
 #include "model/sequence_states.hpp"
+#include "model/stage_link.hpp"
 #include "model/workspace.hpp"
 #include "moe/rope.hpp"
 #include "moe/session.hpp"
@@ -50,11 +53,18 @@ class Forward {
   /// Appends the chunk's keys and values to the (reserved) cache and writes [logit_rows, V] to `logits`.
   /// Errors: cancelled, non_finite.
   Result<void> run(const Chunk& chunk, float* logits);
-  Work collect_work() { return engine_.collect_work(); }
+  Work collect_work() {
+    Work work = engine_.collect_work();
+    work += std::exchange(elsewhere_, Work{});
+    return work;
+  }
   Profile collect_profile() { return engine_.collect_profile(); }
 
   /// Begins a step: later records belong to this batch.
   void begin(Batch batch);
+  /// Stage 0 of a pipeline: `done` if all stages have done the step's chunks, whose logits are then there; or what ended
+  /// it. Called for every step that began.
+  Result<void> end_step(Result<void> done);
 
   std::vector<std::int64_t> expert_counts;         // [batch item] of the step
   ExpertLoad load;                                 // since create()
@@ -64,12 +74,18 @@ class Forward {
  private:
   // forward.cpp
   ParallelFor workers();
+  Result<void> run_layers();
   void embed();
   void norm_rows(const std::vector<float>& weight, bool quantise);
   void add_branch(const std::vector<float>& bias, const std::vector<float>& post_norm);
   Result<void> head(float* logits);
   Result<void> check_finite(std::int64_t layer);
   void record_hidden(std::int64_t layer);
+  // stage_forward.cpp
+  Result<void> run_stage(float* logits);
+  Result<void> take_logits();
+  void note_routes(std::int64_t layer);
+  void count_routes(const StageRecord& record);
   // attention_block.cpp
   void attention(std::int64_t layer);
   void gqa_projections(const LayerWeights& w, const Activations& x);
@@ -166,6 +182,15 @@ class Forward {
   std::optional<TileSizes> tiles_;
   std::optional<RopeTable> rope_, long_rope_, sliding_rope_;
   const Chunk* chunk_ = nullptr;
+  // Of a pipeline's stages: null, if all layers are here.
+  StageLink* link_ = nullptr;
+  StageRecord record_;  // of the current chunk
+  struct UnderWay {
+    Chunk chunk;
+    float* logits;
+  };
+  std::deque<UnderWay> under_way_;          // stage 0's chunks whose logits have not come
+  Work elsewhere_;                          // of later stages, not collected yet
   std::vector<RouterConfig> routers_;          // [layer] the model's, with the layer's own top_k
   std::vector<RecurrentRows> recurrent_rows_;  // [layer]
   std::vector<float> ones_;                    // weights of norms that have none

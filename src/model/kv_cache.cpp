@@ -30,18 +30,18 @@ PageLayout::Layer shape_of(const ModelConfig& c, KvType type, std::int64_t layer
 }
 }  // namespace
 
-PageLayout::PageLayout(const ModelConfig& c, KvType type) {
+PageLayout::PageLayout(const ModelConfig& c, KvType type, const LayerRange& range) {
   layers.reserve(static_cast<std::size_t>(c.layer_count));
   for (std::int64_t layer = 0; layer < c.layer_count; ++layer) {
-    Layer shape = shape_of(c, type, layer);
+    Layer shape = layer >= range.begin && layer < range.end ? shape_of(c, type, layer) : Layer{};
     shape.offset = page_bytes;
     page_bytes += shape.head_count * shape.head_bytes;  // a multiple of kKeyBlock, and so of a cache line
     layers.push_back(shape);
   }
 }
 
-KvCache::KvCache(const ModelConfig& config, KvType type, std::int64_t max_tokens)
-    : layout_(config, type),
+KvCache::KvCache(const ModelConfig& config, KvType type, std::int64_t max_tokens, const LayerRange& layers)
+    : layout_(config, type, layers),
       page_limit_(pages_for(max_tokens)),
       pages_per_slab_(std::max<std::int64_t>(1, kSlabBytes / std::max<std::int64_t>(512, layout_.page_bytes))) {}
 

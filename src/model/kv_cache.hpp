@@ -14,7 +14,7 @@ namespace moe::inline MOE_ABI {
 
 static_assert(kPageTokens == kernels::kKeyBlock);  // attention reads whole pages
 
-/// Byte offsets within a page. A page has, per layer that has keys,
+/// Byte offsets within a page. A page has, per layer of a range that has keys,
 ///   gqa  per kv head: keys [key_dim, 64] (transposed: lanes are keys), then values [64, value_dim]
 ///   mla  [64, kv_lora_rank + qk_rope_head_dim]: the compressed latent and the shared rotated key; with q8_0 one after
 ///        the other, [64, kv_lora_rank] and [64, qk_rope_head_dim]
@@ -27,7 +27,8 @@ struct PageLayout {
     std::int64_t head_bytes = 0;  // keys and values of one head
   };
   PageLayout() = default;
-  PageLayout(const ModelConfig& config, KvType type);
+  PageLayout(const ModelConfig& config, KvType type) : PageLayout(config, type, {0, config.layer_count}) {}
+  PageLayout(const ModelConfig& config, KvType type, const LayerRange& range);
 
   std::vector<Layer> layers;
   std::int64_t page_bytes = 0;
@@ -42,7 +43,7 @@ struct PageLayout {
 
 class KvCache {
  public:
-  KvCache(const ModelConfig& config, KvType type, std::int64_t max_tokens);
+  KvCache(const ModelConfig& config, KvType type, std::int64_t max_tokens, const LayerRange& layers);
 
   const PageLayout& layout() const { return layout_; }
   std::int64_t page_limit() const { return page_limit_; }

@@ -73,6 +73,10 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
     return fail(ErrorCode::bad_argument,
                 "LoadOptions::expert_bytes is given, expected LoadOptions::pack as well: "
                 "experts that are not in memory are read from a packed file");
+  if (options.layers && !options.pack.empty())
+    return fail(ErrorCode::unsupported,
+                "LoadOptions::layers and LoadOptions::pack are both given, expected one: a packed "
+                "file is loaded with all of its layers");
   auto file = checkpoint::open(path, options.content_hash);
   if (!file) return about(path, file);
   auto recognised = arch::recognise(**file);
@@ -92,6 +96,8 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
     impl->tokenizer_error = tokenizer.error().message;
   }
 
+  impl->layers = options.layers.value_or(LayerRange{0, recognised->config.layer_count});
+  if (auto ok = keep_layers(impl->layers, *plan, *weights); !ok) return about(path, ok);
   auto loaded = options.pack.empty() ? moe::load(**file, *plan, options, *weights, *impl)
                                      : load_from_pack(path, **file, *plan, options, *weights, *impl);
   if (!loaded) return about(path, loaded);
@@ -123,6 +129,7 @@ const ModelInfo& Model::info() const { return impl_->info; }
 const Metadata& Model::metadata() const { return impl_->info.metadata; }
 const std::shared_ptr<const Tokenizer>& Model::tokenizer() const { return impl_->tokenizer; }
 const std::string& Model::tokenizer_error() const { return impl_->tokenizer_error; }
+LayerRange Model::layers() const { return impl_->layers; }
 const std::string& Model::content_hash() const { return impl_->content_hash; }
 std::int64_t Model::resident_bytes() const { return impl_->resident_bytes; }
 ExpertTraffic Model::expert_traffic() const {

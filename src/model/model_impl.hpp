@@ -13,6 +13,7 @@ struct ModelImpl {
   std::shared_ptr<const Weights> weights;
   std::shared_ptr<ExpertSource> experts;  // null: all experts are in `weights`
   ModelInfo info;
+  LayerRange layers;  // that are in `weights`
   std::shared_ptr<const Tokenizer> tokenizer;
   std::string tokenizer_error;
   std::string content_hash;  // empty unless LoadOptions::content_hash

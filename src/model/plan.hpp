@@ -82,4 +82,8 @@ struct LoadPlan {
 /// Errors: not_found (a tensor), bad_shape (found and expected shape), unsupported (an unexpected tensor), naming it.
 Result<LoadPlan> plan_weights(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights);
 
+/// Leaves out what other layers read, the embedding without the first layer and the head without the last one. Their
+/// matrices keep their shapes, without panels. Errors: bad_argument.
+Result<void> keep_layers(const LayerRange& layers, LoadPlan& plan, const Weights& weights);
+
 }  // namespace moe::inline MOE_ABI

@@ -12,6 +12,7 @@
 #include "model/forward.hpp"
 #include "model/long_ropes.hpp"
 #include "model/sequence_states.hpp"
+#include "model/stages.hpp"
 #include "support/show.hpp"
 #include "support/thread_check.hpp"
 
@@ -59,7 +60,7 @@ struct Session::Impl {
   Impl(std::shared_ptr<const Model> m, const SessionOptions& o)
       : model(std::move(m)),
         options(o),
-        cache(model->config(), o.kv, cache_tokens(model->config(), o)),
+        cache(model->config(), o.kv, cache_tokens(model->config(), o), model->layers()),
         long_ropes(model->config().rope),
         states(model->config(), o) {}
 
@@ -67,6 +68,14 @@ struct Session::Impl {
   Result<void> run_chunks(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows);
   Result<void> run(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows);
   Result<void> take_logits(std::int64_t rows);
+
+  StageLink* link() const {
+    return options.stages == nullptr || options.stages->size() == 1 ? nullptr : &options.stages->link();
+  }
+  /// Stage 0 of a pipeline: other stages repeat the change.
+  void note(StageOperation::Kind kind, std::int64_t sequence, std::int64_t value) {
+    if (StageLink* l = link(); l != nullptr && l->is_first()) l->note({kind, sequence, value});
+  }
 };
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -94,7 +103,9 @@ tl::unexpected<Error> no_such_isa() {
 
 }  // namespace
 
-Session::~Session() = default;
+Session::~Session() {
+  if (StageLink* link = impl_->link(); link != nullptr && link->is_first()) link->end_session();
+}
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionOptions& options) {
   if (model == nullptr) return fail(ErrorCode::bad_argument, "model is null");
@@ -105,36 +116,60 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   if (auto ok = impl->forward.create(impl_of(*impl->model), impl->options, impl->cache, impl->states.layout(), *table);
       !ok)
     return moe::forward(ok);
+  if (auto ok = agree_with_stages(*impl->model, impl->options); !ok) return moe::forward(ok);
   return std::unique_ptr<Session>(new Session(std::move(impl)));
 }
 
-MemoryEstimate Session::estimate_memory(const ModelInfo& info, const SessionOptions& options) {
-  MemoryEstimate estimate;
-  const PageLayout layout(info.config, options.kv);
-  const std::int64_t pages = (cache_tokens(info.config, options) + kPageTokens - 1) / kPageTokens;
-  estimate.weight_bytes = info.weight_bytes;
-  estimate.cache_bytes = pages * layout.page_bytes;
-  const StateLayout states(info.config);
-  estimate.state_bytes = SequenceStates::block_limit(states, options) * states.bytes();
-  estimate.scratch_bytes = scratch_bytes(info.config, step_shape(options, false));
-  return estimate;
+namespace {
+
+MemoryEstimate estimate(const ModelConfig& c, const SessionOptions& options, const LayerRange& layers, bool streams) {
+  const std::int64_t pages = (cache_tokens(c, options) + kPageTokens - 1) / kPageTokens;
+  const StateLayout states(c);
+  return {.weight_bytes = 0,
+          .cache_bytes = pages * PageLayout(c, options.kv, layers).page_bytes,
+          .scratch_bytes = scratch_bytes(c, step_shape(options, streams)),
+          .state_bytes = SequenceStates::block_limit(states, options) * states.bytes()};
 }
 
-Result<Sequence> Session::open() { return impl_->cache.open(); }
+}  // namespace
+
+MemoryEstimate Session::estimate_memory(const ModelInfo& info, const SessionOptions& options) {
+  MemoryEstimate memory = estimate(info.config, options, {0, info.config.layer_count}, false);
+  memory.weight_bytes = info.weight_bytes;
+  return memory;
+}
+
+MemoryEstimate Session::estimate_memory(const Model& model, const SessionOptions& options) {
+  MemoryEstimate memory = estimate(model.config(), options, model.layers(), impl_of(model).experts != nullptr);
+  memory.weight_bytes = model.resident_bytes() + model.expert_traffic().memory_bytes;
+  return memory;
+}
+
+Result<Sequence> Session::open() {
+  auto sequence = impl_->cache.open();
+  if (sequence) impl_->note(StageOperation::Kind::open, *sequence, 0);
+  return sequence;
+}
 Result<Sequence> Session::fork(Sequence parent) {
   auto child = impl_->cache.fork(parent);
-  if (child) impl_->long_ropes.fork(parent, *child), impl_->states.fork(parent, *child);
+  if (!child) return child;
+  impl_->long_ropes.fork(parent, *child);
+  impl_->states.fork(parent, *child);
+  impl_->note(StageOperation::Kind::fork, *child, parent);
   return child;
 }
 Result<void> Session::rewind(Sequence sequence, std::int64_t length) {
   if (auto ok = impl_->cache.rewind(sequence, length); !ok) return ok;
   impl_->long_ropes.rewind(sequence, length);
   impl_->states.rewind(sequence, length);
+  impl_->note(StageOperation::Kind::rewind, sequence, length);
   return {};
 }
 Result<void> Session::close(Sequence sequence) {
-  if (auto ok = impl_->cache.close(sequence); !ok) return ok;
+  auto ok = impl_->cache.close(sequence);
+  if (!ok) return ok;
   impl_->states.close(sequence);
+  impl_->note(StageOperation::Kind::close, sequence, 0);
   return {};
 }
 Result<std::int64_t> Session::length(Sequence sequence) const { return impl_->cache.length(sequence); }
@@ -278,8 +313,12 @@ Result<void> Session::Impl::run(Batch batch, const std::vector<StepRun>& runs, s
     items[i].sequence = runs[i].sequence, items[i].tokens = runs[i].appended(cache);
   if (auto ok = cache.reserve(items); !ok) return ok;
   forward.begin(items);
+  const bool leads = link() != nullptr && link()->is_first();
+  if (leads)
+    if (auto ok = link()->begin_step(batch); !ok) return ok;
   const auto started = std::chrono::steady_clock::now();
   Result<void> done = run_chunks(batch, runs, rows);
+  if (leads) done = forward.end_step(std::move(done));
   executed += forward.collect_work();
   if (options.profile) {
     const auto wall = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - started);

@@ -97,6 +97,12 @@ TEST_CASE("executed FLOPs, routing and expert counts are those of a model in mem
     auto here = open_session(model, options), there = open_session(stream, options);
     static_cast<void>(step(*here, *here->open(), ids));
     static_cast<void>(step(*there, *there->open(), ids));
+    const auto whole = moe::Session::estimate_memory(*model, options),
+               part = moe::Session::estimate_memory(*stream, options);
+    CHECK(whole.scratch_bytes == moe::Session::estimate_memory(model->info(), options).scratch_bytes);
+    CHECK(part.scratch_bytes != whole.scratch_bytes);
+    CHECK(part.cache_bytes == whole.cache_bytes);
+    CHECK(part.weight_bytes == stream->resident_bytes() + stream->expert_traffic().memory_bytes);
     CHECK(here->executed().total() == there->executed().total());
     CHECK(here->executed().routed_experts == there->executed().routed_experts);
     REQUIRE(here->routing().size() == there->routing().size());

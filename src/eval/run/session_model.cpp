@@ -42,7 +42,7 @@ struct SessionModel::Impl {
   // At least the tree's minimum; more if the budget allows, for large steps, but no more than the whole run needs.
   Result<void> prepare_session(const batch::TreePlan& plan) {
     const std::int64_t page_bytes =
-        std::max<std::int64_t>(1, Session::estimate_memory(model->info(), session_options(kPageTokens)).cache_bytes);
+        std::max<std::int64_t>(1, Session::estimate_memory(*model, session_options(kPageTokens)).cache_bytes);
     const std::int64_t affordable = options.cache_bytes / page_bytes;
     // Each step of a reply is one token: as many replies at a time as a step holds tokens, up to 64.
     const std::int64_t enough = 16 * batch::pages_of(options.batch_tokens) + 4 * batch::pages_of(plan.passes.longest) +
@@ -172,7 +172,7 @@ std::int64_t SessionModel::max_length() const { return impl_->max_length(); }
 
 std::int64_t SessionModel::session_bytes() const {
   if (!impl_->session) return 0;
-  const MemoryEstimate memory = Session::estimate_memory(impl_->model->info(), impl_->session->options());
+  const MemoryEstimate memory = Session::estimate_memory(*impl_->model, impl_->session->options());
   return memory.cache_bytes + memory.scratch_bytes;
 }
 
