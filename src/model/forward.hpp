@@ -189,8 +189,8 @@ class Forward {
     Chunk chunk;
     float* logits;
   };
-  std::deque<UnderWay> under_way_;          // stage 0's chunks whose logits have not come
-  Work elsewhere_;                          // of later stages, not collected yet
+  std::deque<UnderWay> under_way_;             // stage 0's chunks whose logits have not come
+  Work elsewhere_;                             // of later stages, not collected yet
   std::vector<RouterConfig> routers_;          // [layer] the model's, with the layer's own top_k
   std::vector<RecurrentRows> recurrent_rows_;  // [layer]
   std::vector<float> ones_;                    // weights of norms that have none
