@@ -28,7 +28,8 @@ Formats of tensors
   norms, biases, router        f32
   rows that do not fit         q4_k -> q5_0, q6_k -> q8_0 (rows of a multiple of 32), else f16
   the same format as before    copied, byte by byte
-  all other matrices           --type
+  MXFP4 (gpt-oss's experts)    --type if it is given, else mxfp4, byte by byte
+  all other matrices           --type, else q8_0
 
 )"
     "The output appears when it is complete.\n"
@@ -109,7 +110,7 @@ moe::Result<void> pack(const std::string& in, const std::string& named, const mo
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string in, out, type = "q8_0", head, embedding;
+  std::string in, out, type, head, embedding;
   moe::QuantizeOptions options;
   std::int32_t threads = 0;  // the bytes do not depend on it
   bool no_tokenizer = false, is_pack = false;
@@ -118,7 +119,7 @@ int main(int argc, char** argv) {
   cli::add_path(app, "IN", in, "a .gguf file, or a Hugging Face directory")->required();
   cli::add_path(app, "OUT", out, "the .gguf file to write; with --pack the .moepack file (beside IN)");
   CLI::Option* of_gguf[] = {
-      app.add_option("--type", type, "format of the matrices: " + format_list() + " (q8_0)"),
+      app.add_option("--type", type, "format of the matrices: " + format_list() + " (q8_0; MXFP4 stays)"),
       app.add_option("--head", head, "format of the output head (of a tied embedding too); --type"),
       app.add_option("--embedding", embedding, "format of the token embedding; --type"),
       app.add_flag("--requantize", options.requantize,
@@ -135,7 +136,7 @@ int main(int argc, char** argv) {
       return started ? pack(in, out, *started) : moe::forward(started);
     }
     if (out.empty()) throw CLI::RequiredError("OUT");
-    options.type = format_named("--type", type);
+    if (!type.empty()) options.type = format_named("--type", type);
     if (!head.empty()) options.head = format_named("--head", head);
     if (!embedding.empty()) options.embedding = format_named("--embedding", embedding);
     options.tokenizer = !no_tokenizer;

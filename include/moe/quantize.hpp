@@ -15,7 +15,8 @@
 namespace moe::inline MOE_ABI {
 
 struct QuantizeOptions {
-  Format type = Format::q8_0;                      ///< of matrices; can_encode() says which formats are written
+  /// Of matrices; can_encode() says which formats are written. Default: q8_0, but weights that are MXFP4 stay so.
+  std::optional<Format> type = {};
   std::optional<Format> head = {};                 ///< of the output head (of a tied embedding too); default: type
   std::optional<Format> embedding = {};            ///< of the token embedding; default: type
   bool requantize = false;                         ///< allow a source that is already quantised

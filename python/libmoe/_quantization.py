@@ -13,7 +13,7 @@ def inspect(path: Path) -> ModelInfo:
 def quantize(
     source: Path,
     target: Path,
-    type: str = "q8_0",
+    type: str | None = None,
     *,
     head: str | None = None,
     embedding: str | None = None,
@@ -25,7 +25,8 @@ def quantize(
 ) -> QuantizeReport:
     """Reads a .gguf file or a Hugging Face directory and writes a .gguf file, whole or not at all.
 
-    ``type``: the format of matrices ("f16", "q8_0", "q4_k", ...); ``head``, ``embedding``: theirs, by default the same.
+    ``type``: the format of matrices ("f16", "q8_0", "q4_k", ...), by default q8_0, while MXFP4 weights stay as they are;
+    ``head``, ``embedding``: theirs, by default the same.
     ``requantize``: a source that is quantised already may be quantised again; ``replace``: the output may exist.
     ``progress``: called with (bytes written, bytes in total). The bytes never depend on ``threads``.
 
@@ -35,7 +36,7 @@ def quantize(
     return _libmoe.quantize(
         _check.path("source", source),
         _check.path("target", target),
-        _check.text("type", type),
+        _check.or_none(_check.text, "type", type),
         _check.or_none(_check.text, "head", head),
         _check.or_none(_check.text, "embedding", embedding),
         _check.flag("requantize", requantize),

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <mutex>
 
+#include "model/weight_rows.hpp"
+
 namespace moe::inline MOE_ABI::convert {
 
 Result<void> Conversion::make(std::span<const Unit> group, std::vector<Workspace>& work) {
@@ -61,7 +63,8 @@ std::vector<QuantizedFormat> Conversion::formats() const {
     f.value_count += t.tensor.rows() * t.tensor.cols();
     f.bytes_after += static_cast<std::int64_t>(t.tensor.bytes());
     for (const Source& s : t.sources)
-      f.bytes_before += s.row_count * row_bytes(s.tensor->format, s.tensor->cols()) / s.step;
+      f.bytes_before += s.coded != nullptr ? s.row_count * stored_row_bytes(*s.coded)
+                                           : s.row_count * row_bytes(s.tensor->format, s.tensor->cols()) / s.step;
   }
   std::vector<QuantizedFormat> out;
   for (auto& [format, f] : by_format) {

@@ -7,6 +7,7 @@
 #include "arch/family.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "checkpoint/gguf_writer.hpp"
+#include "model/plan.hpp"
 
 namespace moe::inline MOE_ABI::convert {
 
@@ -22,6 +23,7 @@ struct Source {
   const checkpoint::TensorInfo* tensor = nullptr;
   std::int64_t first_row = 0, row_count = 0;
   std::int64_t first_column = 0, step = 1;  ///< 2 if gate and up are interleaved
+  const MatrixJob* coded = nullptr;         ///< how to read the tensor, where it is LoadPlan::coded
 
   std::int64_t columns() const { return (tensor->cols() - first_column + step - 1) / step; }
 };
@@ -43,10 +45,10 @@ constexpr bool is_rope_factors(arch::Role role) {
          role == arch::Role::rope_factors_long;
 }
 
-/// Tensors with GGUF's names, RoPE factors first; multi-token-prediction layers are left out.
+/// Tensors with GGUF's names, RoPE factors first; multi-token-prediction layers are left out. `plan` must outlive them.
 /// Errors: unsupported, when the family has no GGUF form here.
 Result<std::vector<OutputTensor>> tensors_of_directory(const checkpoint::Checkpoint& file,
-                                                       const arch::Recognised& model);
+                                                       const arch::Recognised& model, const LoadPlan& plan);
 /// The same tensors again.
 /// Errors: unsupported, naming a tensor of a type that libmoe does not read.
 Result<std::vector<OutputTensor>> tensors_of_gguf(const checkpoint::Checkpoint& file);

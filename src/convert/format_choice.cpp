@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "model/weight_rows.hpp"
+
 namespace moe::inline MOE_ABI::convert {
 
 namespace {
@@ -21,7 +23,9 @@ Format fitting(Format wanted, std::int64_t cols) {
 
 Format FormatChoice::choose(const OutputTensor& t) {
   if (!t.is_matrix) return Format::f32;
-  const Format asked = wanted(t.role), chosen = fitting(asked, t.tensor.cols());
+  const std::optional<Format> named = named_format(t.role);
+  if (!named && is_mxfp4(t)) return Format::mxfp4;
+  const Format asked = named.value_or(kUsualFormat), chosen = fitting(asked, t.tensor.cols());
   if (chosen != asked) ++fallbacks_[{asked, chosen, t.tensor.cols()}];
   return chosen;
 }
@@ -35,11 +39,10 @@ void FormatChoice::report(std::vector<std::string>& notes) const {
   }
 }
 
-Format FormatChoice::wanted(arch::Role role) const {
-  if (role == arch::Role::head) return options_.head.value_or(options_.type);
-  if (role == arch::Role::embedding)
-    return options_.embedding.value_or(tied_ ? options_.head.value_or(options_.type) : options_.type);
-  return options_.type;
+std::optional<Format> FormatChoice::named_format(arch::Role role) const {
+  const bool as_head = role == arch::Role::head || (role == arch::Role::embedding && tied_);
+  if (role == arch::Role::embedding && options_.embedding) return options_.embedding;
+  return as_head && options_.head ? options_.head : options_.type;
 }
 
 std::uint32_t file_type(Format format) {
@@ -60,16 +63,26 @@ std::uint32_t file_type(Format format) {
 
 bool is_copy(const OutputTensor& t) {
   if (t.arrangement != Arrangement::straight || t.added != 0.0f) return false;
-  return std::all_of(t.sources.begin(), t.sources.end(),
-                     [&](const Source& s) { return s.tensor->format == t.tensor.format && s.step == 1; });
+  return std::all_of(t.sources.begin(), t.sources.end(), [&](const Source& s) {
+    return s.tensor->format == t.tensor.format && s.step == 1 && (s.coded == nullptr || is_mxfp4(t));
+  });
+}
+
+bool is_mxfp4(const OutputTensor& t) {
+  if (t.sources.empty()) return false;
+  const Source& s = t.sources.front();
+  return s.coded != nullptr ? s.coded->encoding == Encoding::mxfp4 : s.tensor->format == Format::mxfp4;
 }
 
 Result<void> check_requantize(const std::vector<OutputTensor>& tensors, const QuantizeOptions& options) {
   if (options.requantize) return {};
   for (const OutputTensor& t : tensors) {
     if (t.sources.empty()) continue;
-    if (const Format from = t.sources.front().tensor->format;
-        format_info(from).block_values > 1 && format_info(t.tensor.format).block_values > 1 && !is_copy(t))
+    const MatrixJob* coded = t.sources.front().coded;
+    const bool integers = coded != nullptr && coded->encoding != Encoding::fp8;
+    if (const Format from = integers ? read_format(*coded) : t.sources.front().tensor->format;
+        (integers || format_info(from).block_values > 1) && format_info(t.tensor.format).block_values > 1 &&
+        !is_copy(t))
       return fail(
           ErrorCode::unsupported,
           fmt::format(

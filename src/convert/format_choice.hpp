@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -11,6 +12,9 @@
 #include "moe/quantize.hpp"
 
 namespace moe::inline MOE_ABI::convert {
+
+/// Of matrices for which none is named.
+inline constexpr Format kUsualFormat = Format::q8_0;
 
 class FormatChoice {
  public:
@@ -21,7 +25,8 @@ class FormatChoice {
   void report(std::vector<std::string>& notes) const;
 
  private:
-  Format wanted(arch::Role role) const;
+  /// What the options say about matrices of this role.
+  std::optional<Format> named_format(arch::Role role) const;
 
   const QuantizeOptions& options_;
   bool tied_;
@@ -33,6 +38,10 @@ std::uint32_t file_type(Format format);
 
 /// Rows whose bytes go over as they are.
 bool is_copy(const OutputTensor& tensor);
+
+/// Its values are those of MXFP4, in a file or a directory. Any other format would be larger or change them, so they
+/// stay unless a format is named.
+bool is_mxfp4(const OutputTensor& tensor);
 
 /// Errors: unsupported, when quantised values would be quantised again and `options` do not allow it.
 Result<void> check_requantize(const std::vector<OutputTensor>& tensors, const QuantizeOptions& options);

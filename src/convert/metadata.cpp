@@ -304,10 +304,6 @@ Result<GgufMetadata> metadata_of_directory(const Checkpoint& file, const arch::R
                                            const std::string& name, bool tokenizer, std::vector<std::string>& notes) {
   const ModelConfig& c = model.config;
   const std::string_view architecture = model.family->gguf_architecture;
-  if (model.quantization.method != arch::Quantization::Method::none)
-    return fail(
-        ErrorCode::unsupported,
-        "a checkpoint with quantization_config (FP8, MXFP4) is not written to GGUF yet: libmoe runs the directory");
   for (std::int64_t l = 0; l < c.layer_count; ++l)
     if (c.is_recurrent(l))
       return fail(

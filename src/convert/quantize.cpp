@@ -43,10 +43,9 @@ std::string name_of_directory(const std::string& path) {
 
 /// Format errors of the options, before anything is read.
 Result<void> check_formats(const QuantizeOptions& options) {
-  for (const Format format :
-       {options.type, options.head.value_or(options.type), options.embedding.value_or(options.type)})
-    if (!can_encode(format))
-      return fail(ErrorCode::unsupported, fmt::format("format {} is read but not written", name_of(format)));
+  for (const std::optional<Format>& format : {options.type, options.head, options.embedding})
+    if (format && !can_encode(*format))
+      return fail(ErrorCode::unsupported, fmt::format("format {} is read but not written", name_of(*format)));
   return {};
 }
 
@@ -57,15 +56,15 @@ struct Content {
 };
 
 Result<Content> decide_content(const std::string& in, const Checkpoint& file, const arch::Recognised& model,
-                               const QuantizeOptions& options, std::vector<std::string>& notes) {
+                               const LoadPlan& plan, const QuantizeOptions& options, std::vector<std::string>& notes) {
   const bool directory = file.kind() == checkpoint::Kind::hf;
   auto metadata = directory
                       ? convert::metadata_of_directory(file, model, name_of_directory(in), options.tokenizer, notes)
                       : convert::metadata_of_gguf(file);
   if (!metadata) return forward(metadata);
-  metadata->u32("general.file_type", convert::file_type(options.type));
+  metadata->u32("general.file_type", convert::file_type(options.type.value_or(convert::kUsualFormat)));
   metadata->u32("general.quantization_version", 2);
-  auto tensors = directory ? convert::tensors_of_directory(file, model) : convert::tensors_of_gguf(file);
+  auto tensors = directory ? convert::tensors_of_directory(file, model, plan) : convert::tensors_of_gguf(file);
   if (!tensors) return forward(tensors);
   convert::FormatChoice choice(options, model.config.tie_word_embeddings);
   for (OutputTensor& t : *tensors) t.tensor.format = choice.choose(t);
@@ -118,7 +117,7 @@ Result<QuantizeReport> quantize(const std::string& in, const std::string& out, c
   QuantizeReport report;
   for (const std::vector<std::string>* notes : {&model->notes, &plan->notes})
     report.notes.insert(report.notes.end(), notes->begin(), notes->end());
-  const auto content = decide_content(in, **file, *model, options, report.notes);
+  const auto content = decide_content(in, **file, *model, *plan, options, report.notes);
   if (!content) return about(in, content);
   auto writer = begin_file(in, out, *content, options);
   if (!writer) return forward(writer);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "convert/convert.hpp"
 #include "moe/rope.hpp"
@@ -32,8 +33,10 @@ bool is_routing(Role role) {
 
 class Lister {
  public:
-  Lister(const Checkpoint& file, const arch::Recognised& model)
-      : file_(file), model_(model), family_(*model.family), c_(model.config) {}
+  Lister(const Checkpoint& file, const arch::Recognised& model, const LoadPlan& plan)
+      : file_(file), model_(model), family_(*model.family), c_(model.config) {
+    for (const CodedWeight& coded : plan.coded) coded_[coded.shown.name].push_back(&coded);
+  }
 
   std::vector<OutputTensor> run() {
     if (c_.rope.scaling == RopeScaling::llama3) add_rope_factors();
@@ -44,13 +47,23 @@ class Lister {
     if (!c_.tie_word_embeddings) add(Role::head, 0);
     add(Role::final_norm, 0);
     for (std::int64_t l = 0; l < c_.layer_count; ++l) layer(l);
+    for (OutputTensor& out : out_)
+      for (Source& source : out.sources)
+        if (source.coded == nullptr)
+          if (const auto found = coded_.find(source.tensor->name); found != coded_.end())
+            source.coded = &found->second.front()->job;
     return std::move(out_);
   }
 
  private:
   const TensorInfo* find(Role role, std::int64_t layer, std::int64_t expert = 0) const {
     const std::string name = arch::tensor_name(model_, Kind::hf, role, layer, expert);
-    return name.empty() ? nullptr : file_.find(name);
+    return name.empty() ? nullptr : named(name);
+  }
+  /// Of the file, or of codes as if it were float32.
+  const TensorInfo* named(const std::string& name) const {
+    const auto coded = coded_.find(name);
+    return coded != coded_.end() ? &coded->second.front()->shown : file_.find(name);
   }
   static Source whole(const TensorInfo& tensor) { return {&tensor, 0, tensor.rows()}; }
 
@@ -81,7 +94,7 @@ class Lister {
   }
 
   void add_embedding() {
-    const TensorInfo* tensor = file_.find(arch::embedding_name(file_, model_));
+    const TensorInfo* tensor = named(arch::embedding_name(file_, model_));
     if (tensor == nullptr) return;
     start(Role::embedding, 0, tensor->shape).sources = {whole(*tensor)};
   }
@@ -95,9 +108,11 @@ class Lister {
   /// Tensors [E, in, out] and biases [E, out] of all experts with interleaved gate and up (gpt-oss): one tensor
   /// [E, out, in] and one bias [E, out] each.
   void add_stacked_experts(std::int64_t l) {
-    stacked(Role::expert_gate_up, Role::expert_gate, l, 0, 2);
-    stacked(Role::expert_gate_up, Role::expert_up, l, 1, 2);
-    stacked(Role::expert_down, Role::expert_down, l, 0, 1);
+    if (!add_mxfp4_experts(l)) {
+      stacked(Role::expert_gate_up, Role::expert_gate, l, 0, 2);
+      stacked(Role::expert_gate_up, Role::expert_up, l, 1, 2);
+      stacked(Role::expert_down, Role::expert_down, l, 0, 1);
+    }
     stacked(Role::expert_gate_up_bias, Role::expert_gate_bias, l, 0, 2);
     stacked(Role::expert_gate_up_bias, Role::expert_up_bias, l, 1, 2);
     stacked(Role::expert_down_bias, Role::expert_down_bias, l, 0, 1);
@@ -107,6 +122,21 @@ class Lister {
     for (const auto& [from, to] :
          {std::pair(Role::expert_gate_up, Role::expert_gate_up), std::pair(Role::expert_down_rows, Role::expert_down)})
       if (const TensorInfo* all = find(from, l)) start(to, l, all->shape).sources = {whole(*all)};
+  }
+  /// Experts of mxfp4, which have GGUF's order of rows.
+  void coded_experts(Role role, const std::string& name, std::int64_t l) {
+    const std::vector<const CodedWeight*>& experts = coded_.at(name);
+    const TensorInfo& shown = experts.front()->shown;
+    OutputTensor& out = start(role, l, {static_cast<std::int64_t>(experts.size()), shown.rows(), shown.cols()});
+    for (const CodedWeight* e : experts) out.sources.push_back({&e->shown, 0, shown.rows(), 0, 1, &e->job});
+  }
+  bool add_mxfp4_experts(std::int64_t l) {
+    const std::string both = arch::tensor_name(model_, Kind::hf, Role::expert_gate_up, l);
+    if (both.empty() || coded_.count(both + ".gate") == 0) return false;
+    coded_experts(Role::expert_gate, both + ".gate", l);
+    coded_experts(Role::expert_up, both + ".up", l);
+    coded_experts(Role::expert_down, arch::tensor_name(model_, Kind::hf, Role::expert_down, l), l);
+    return true;
   }
   void stacked(Role from, Role to, std::int64_t l, std::int64_t first, std::int64_t step) {
     const TensorInfo* tensor = find(from, l);
@@ -189,7 +219,8 @@ class Lister {
                             Role::layer_scalar})
       add(role, l);
     if (family_.hf_expert_rows && find(Role::expert_gate_up, l) != nullptr) return add_expert_rows(l);
-    if (find(Role::expert_gate_up, l) != nullptr) return add_stacked_experts(l);
+    if (c_.layer_is_moe(l) && !arch::tensor_name(model_, Kind::hf, Role::expert_gate_up, l).empty())
+      return add_stacked_experts(l);
     for (const Role role : {Role::expert_gate, Role::expert_up, Role::expert_down}) add(role, l);
   }
 
@@ -197,13 +228,15 @@ class Lister {
   const arch::Recognised& model_;
   const arch::Family& family_;
   const ModelConfig& c_;
+  std::map<std::string, std::vector<const CodedWeight*>> coded_;
   std::vector<OutputTensor> out_;
 };
 
 }  // namespace
 
-Result<std::vector<OutputTensor>> tensors_of_directory(const Checkpoint& file, const arch::Recognised& model) {
-  return Lister(file, model).run();
+Result<std::vector<OutputTensor>> tensors_of_directory(const Checkpoint& file, const arch::Recognised& model,
+                                                       const LoadPlan& plan) {
+  return Lister(file, model, plan).run();
 }
 
 Result<std::vector<OutputTensor>> tensors_of_gguf(const Checkpoint& file) {

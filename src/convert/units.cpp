@@ -23,10 +23,34 @@ std::int64_t rows_given(const OutputTensor& t, const Source& s) {
   return t.arrangement == Arrangement::transposed ? s.columns() : s.row_count;
 }
 
+/// Rows [first, first + count) of a source of codes, checked; visit(i, row in the format of the codes).
+template <class Visit>
+Result<void> each_coded_row(const Checkpoint& file, const Source& s, std::int64_t first, std::int64_t count,
+                            Workspace& work, Visit&& visit) {
+  const MatrixJob& job = *s.coded;
+  const std::int64_t from = job.first_row + (s.first_row + first) * job.step;
+  const auto read = moe::read_rows(file, job, from, (count - 1) * job.step + 1, work.rows);
+  if (!read) return forward(read);
+  const std::int64_t bytes = read_row_bytes(job);
+  for (std::int64_t r = 0; r < count; ++r) {
+    const std::byte* row = read->data() + r * job.step * bytes;
+    if (!kernels::row_is_valid(read_format(job), job.columns(), row, job.groups))
+      return tl::unexpected<Error>(not_finite(s.tensor->name, from + r * job.step, read_format(job)));
+    visit(r, row);
+  }
+  return {};
+}
+
 /// Rows [first, first + count) of a source, widened.
 Result<void> read_rows(const Checkpoint& file, const Source& s, std::int64_t first, std::int64_t count,
                        Workspace& work) {
   const std::int64_t cols = s.tensor->cols(), bytes = row_bytes(s.tensor->format, cols);
+  if (s.coded != nullptr) {
+    work.values.resize(static_cast<std::size_t>(count * cols));
+    return each_coded_row(file, s, first, count, work, [&](std::int64_t r, const std::byte* row) {
+      decode_read_row(*s.coded, row, work.values.data() + r * cols);
+    });
+  }
   work.raw.resize(static_cast<std::size_t>(count * bytes));
   if (auto ok = file.read(*s.tensor, static_cast<std::uint64_t>((s.first_row + first) * bytes), work.raw); !ok)
     return ok;
@@ -78,6 +102,10 @@ Result<void> copy_rows(const Checkpoint& file, const Unit& unit, Workspace& work
   const std::int64_t cols = t.tensor.cols(), rows = unit.end - unit.begin, bytes = row_bytes(t.tensor.format, cols);
   const std::int64_t first = unit.source->first_row + unit.begin;
   work.encoded.resize(static_cast<std::size_t>(rows * bytes));
+  if (unit.source->coded != nullptr)
+    return each_coded_row(file, *unit.source, unit.begin, rows, work, [&](std::int64_t r, const std::byte* row) {
+      std::memcpy(work.encoded.data() + r * bytes, row, static_cast<std::size_t>(bytes));
+    });
   if (auto ok = file.read(*unit.source->tensor, static_cast<std::uint64_t>(first * bytes), work.encoded); !ok)
     return ok;
   for (std::int64_t r = 0; r < rows; ++r)

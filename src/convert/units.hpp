@@ -8,6 +8,7 @@
 
 #include "checkpoint/checkpoint.hpp"
 #include "convert/convert.hpp"
+#include "model/weight_rows.hpp"
 
 namespace moe::inline MOE_ABI::convert {
 
@@ -21,6 +22,7 @@ struct Unit {
 /// What a unit is made in, and what it made.
 struct Workspace {
   std::vector<std::byte> raw, encoded;
+  RowBuffers rows;  // of coded sources
   std::vector<float> values, arranged, decoded;
   double error_squares = 0.0, squares = 0.0;
 };

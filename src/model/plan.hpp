@@ -68,8 +68,16 @@ struct VectorJob {
   bool minus_exp = false;            ///< -exp(value), of A_log
 };
 
+/// A weight of codes as other directories name and shape it, and how to read its rows: from job.first_row on, in
+/// steps of job.step.
+struct CodedWeight {
+  checkpoint::TensorInfo shown;
+  MatrixJob job;
+};
+
 struct LoadPlan {
   std::list<std::vector<std::int32_t>> column_groups;  ///< of MatrixJob::groups
+  std::list<CodedWeight> coded;                        ///< weights with scales, one by one; mxfp4: per matrix
   std::vector<MatrixJob> matrices;
   std::vector<VectorJob> vectors;
   std::int64_t total_parameters = 0;

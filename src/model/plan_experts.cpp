@@ -120,6 +120,12 @@ void Planner::stacked_mxfp4(Role role, std::int64_t l, std::int64_t e, std::int6
   job.out = &out;
   job.encoding = Encoding::mxfp4;
   add(job);
+  CodedWeight& coded = plan_.coded.emplace_back();
+  coded.shown = *job.tensor;
+  coded.shown.name = name + (step == 1 ? "" : first == 0 ? ".gate" : ".up");
+  coded.shown.format = Format::mxfp4;
+  coded.shown.shape = {out.rows, out.k};
+  coded.job = job;
 }
 
 void Planner::expert_biases(std::int64_t l, LayerWeights& w) {

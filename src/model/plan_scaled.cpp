@@ -50,6 +50,13 @@ const checkpoint::TensorInfo* Planner::find_codes(const std::string& name, const
     }
   if (error_) return nullptr;
   codes_[codes] = found;
+  CodedWeight& coded = plan_.coded.emplace_back();
+  coded.shown = *codes;
+  coded.shown.name = name;
+  coded.shown.format = Format::f32;
+  coded.shown.shape = shape;
+  coded.job.tensor = codes;
+  describe(found, coded.job);
   return codes;
 }
 
@@ -179,23 +186,27 @@ std::vector<std::int32_t> Planner::order_of(const std::string& name, const Scale
   return whole && order == in_order ? std::vector<std::int32_t>() : order;
 }
 
-void Planner::attach_scales(MatrixJob& job) {
-  const Codes& codes = codes_.at(job.tensor);
+void Planner::describe(const Codes& codes, MatrixJob& job) {
   const ScaledSource& s = codes.source;
   job.scaled = s;
   job.encoding = codes.encoding;
-  const bool fp8 = job.encoding == Encoding::fp8;
   job.groups.columns = s.block_columns;
   job.groups.count = blocks(s.columns, s.block_columns);
-  job.groups.scale = fp8 ? Format::f32 : s.scales->format;
+  job.groups.scale = job.encoding == Encoding::fp8 ? Format::f32 : s.scales->format;
   job.groups.zeros = s.zeros != nullptr;
+  if (codes.column_groups != nullptr) job.groups.of_column = codes.column_groups->data();
+}
+
+void Planner::attach_scales(MatrixJob& job) {
+  const Codes& codes = codes_.at(job.tensor);
+  const ScaledSource& s = codes.source;
+  describe(codes, job);
+  const bool fp8 = job.encoding == Encoding::fp8;
   Matrix& out = *job.out;
   out.format = fp8 ? Format::e4m3 : s.bits == 4 ? Format::int4 : Format::int8;
   out.groups = job.groups;
-  if (codes.column_groups != nullptr) {
-    job.groups.of_column = codes.column_groups->data();
-    if (!job.transposed) out.column_groups = *codes.column_groups;
-  }
+  out.groups.of_column = nullptr;
+  if (codes.column_groups != nullptr && !job.transposed) out.column_groups = *codes.column_groups;
   if (job.transposed && fp8) {
     out.groups.columns = s.block_rows;
     out.groups.phase = job.first_row % s.block_rows;

@@ -36,6 +36,11 @@ class Planner {
   using Kind = checkpoint::Kind;
   using TensorInfo = checkpoint::TensorInfo;
   using Shape = std::vector<std::int64_t>;
+  struct Codes {
+    Encoding encoding = Encoding::fp8;
+    ScaledSource source;
+    const std::vector<std::int32_t>* column_groups = nullptr;  // in plan_
+  };
 
   const TensorInfo* find(Role role, std::int64_t layer = 0, std::int64_t expert = 0);
   const TensorInfo* require(Role role, const Shape& shape, std::int64_t layer = 0, std::int64_t expert = 0);
@@ -46,6 +51,7 @@ class Planner {
   const TensorInfo* find_codes(const std::string& name, const Shape& shape);
   const TensorInfo* words_of(const std::string& name, const Shape& shape, ScaledSource& s);
   void attach_scales(MatrixJob& job);
+  static void describe(const Codes& codes, MatrixJob& job);
   bool unpacked_scales(const std::string& name, bool fp8, ScaledSource& s);
   bool packed_scales(const std::string& stem, ScaledSource& s);
   bool group_size(const std::string& weight, std::int64_t groups, ScaledSource& s);
@@ -104,11 +110,6 @@ class Planner {
   Weights& w_;
   LoadPlan plan_;
   std::unordered_set<const TensorInfo*> used_;
-  struct Codes {
-    Encoding encoding = Encoding::fp8;
-    ScaledSource source;
-    const std::vector<std::int32_t>* column_groups = nullptr;  // in plan_
-  };
   std::unordered_set<const TensorInfo*> raw_, scales_;  // of file_.unsupported(), and what belongs to codes
   std::unordered_map<const TensorInfo*, Codes> codes_;  // by the tensor of codes
   std::unordered_map<std::string_view, const checkpoint::UnsupportedTensor*> unsupported_;

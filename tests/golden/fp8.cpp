@@ -5,6 +5,7 @@
 #include "golden/golden.hpp"
 #include "model/model_impl.hpp"
 #include "moe/model.hpp"
+#include "moe/quantize.hpp"
 #include "scratch_dir.hpp"
 
 namespace fp8_test {
@@ -32,11 +33,14 @@ std::shared_ptr<const moe::Model> loaded(const std::filesystem::path& folder) {
   return *model;
 }
 
-void check_same_bits(const std::filesystem::path& a, const std::filesystem::path& b) {
+enum class Only { all, reference };
+
+void check_same_bits(const std::filesystem::path& a, const std::filesystem::path& b, Only only = Only::all) {
   const auto one = loaded(a), other = loaded(b);
   const std::vector<moe::TokenId> ids = prompt_for(one->config(), 3);
   for (const Setting& setting : kSettings) {
     CAPTURE(setting.name);
+    if (only == Only::reference && setting.precision != moe::Precision::reference) continue;
     for (const std::int64_t chunk : {1, 5, 64})
       CHECK(same_bits(whole_logits(one, options_for(setting, 2, chunk), ids),
                       whole_logits(other, options_for(setting, 1, 64), ids)));
@@ -46,7 +50,8 @@ void check_same_bits(const std::filesystem::path& a, const std::filesystem::path
 /// How the scales of a copy are stored.
 enum class Scales { blocks, rows, tensor };
 
-/// Copies of an FP8 directory: the codes with such scales, and the same weights as float32.
+/// Copies of an FP8 directory: the codes with such scales, the same as compressed-tensors names them, and the same
+/// weights as float32.
 void write_copies(const std::filesystem::path& model, Scales scales, const std::string& dtype,
                   const std::filesystem::path& out) {
   json config = json::parse(read_file(model / "config.json"));
@@ -81,6 +86,16 @@ void write_copies(const std::filesystem::path& model, Scales scales, const std::
   }
   if (scales != Scales::blocks) config["quantization_config"]["weight_block_size"] = nullptr;
   write_folder(out / "codes", config, coded);
+  const char* strategies[] = {"block", "channel", "tensor"};
+  json weights = {{"num_bits", 8}, {"type", "float"}, {"strategy", strategies[static_cast<int>(scales)]}};
+  if (scales == Scales::blocks) weights["block_structure"] = block;
+  config["quantization_config"] = {{"quant_method", "compressed-tensors"},
+                                   {"format", "float-quantized"},
+                                   {"config_groups", {{"group_0", {{"weights", weights}}}}}};
+  Tensors renamed;
+  for (const auto& [name, tensor] : coded)
+    renamed[name.ends_with("_scale_inv") ? name.substr(0, name.size() - 4) : name] = tensor;
+  write_folder(out / "compressed", config, renamed);
   config.erase("quantization_config");
   write_folder(out / "floats", config, widened);
 }
@@ -106,6 +121,7 @@ TEST_CASE("FP8 weights give the bits of the same weights as float32, whatever a 
         const std::filesystem::path folder = scratch / (c.name + dtype + std::to_string(static_cast<int>(scales)));
         write_copies(c.model, scales, dtype, folder);
         check_same_bits(folder / "codes", folder / "floats");
+        check_same_bits(folder / "compressed", folder / "floats");
       }
 }
 
@@ -124,6 +140,58 @@ TEST_CASE("packed FP8 and MXFP4 models are at most 1.1 times as large as their f
       for (const moe::FormatUse& use : model->info().formats)
         found |= use.format == (std::string(method) == "fp8" ? moe::Format::e4m3 : moe::Format::mxfp4);
       CHECK(found);
+    }
+  }
+}
+
+TEST_CASE("moe-quantize writes FP8 and MXFP4 models with the values of their weights") {
+  const ScratchDir scratch("moe_fp8_gguf");
+  for (const char* method : {"fp8", "mxfp4"})
+    for (const GoldenCase& c : cases_of(method)) {
+      CAPTURE(c.name);
+      const std::string out = scratch / (c.name + ".gguf");
+      moe::QuantizeOptions options{.type = moe::Format::f32, .replace = true, .tokenizer = false};
+      const auto report = moe::quantize(c.model.string(), out, options);
+      REQUIRE_MESSAGE(report.has_value(), report.error().message);
+      REQUIRE(report->formats.size() == 1);  // a format that is named is that of all matrices
+      CHECK(report->formats[0].format == moe::Format::f32);
+      CHECK(report->formats[0].relative_rms_error == 0.0);
+      // MXFP4 experts multiply int8 activations, float32 ones do not: only reference logits can be equal.
+      check_same_bits(c.model, out, std::string(method) == "mxfp4" ? Only::reference : Only::all);
+    }
+}
+
+TEST_CASE("MXFP4 stays MXFP4 unless a format is named, from a directory and from a file") {
+  const ScratchDir scratch("moe_mxfp4_gguf");
+  for (const GoldenCase& c : cases_of("mxfp4")) {
+    CAPTURE(c.name);
+    const std::string kept = scratch / "kept.gguf", again = scratch / "again.gguf";
+    moe::QuantizeOptions options{.head = moe::Format::f32, .embedding = moe::Format::f32, .tokenizer = false};
+    for (const auto& [from, to] : {std::pair(c.model.string(), kept), std::pair(kept, again)}) {
+      const auto report = moe::quantize(from, to, options);
+      REQUIRE_MESSAGE(report.has_value(), report.error().message);
+      std::int64_t values = 0;
+      for (const moe::QuantizedFormat& f : report->formats)
+        if (f.format == moe::Format::mxfp4) {
+          values += f.value_count;
+          CHECK(f.relative_rms_error == 0.0);
+        }
+      const moe::ModelConfig config = loaded(c.model)->config();
+      const std::int64_t experts = config.router.expert_count * config.layer_count;
+      CHECK(values == 3 * config.hidden_size * config.moe_intermediate_size * experts);
+    }
+    CHECK(read_file(kept) == read_file(again));
+    options.type = moe::Format::q8_0;
+    options.replace = true;
+    for (const std::string& from : {c.model.string(), kept}) {
+      const auto refused = moe::quantize(from, again, options);
+      REQUIRE_FALSE(refused.has_value());
+      CHECK(refused.error().message.find("is mxfp4 already") != std::string::npos);
+      options.requantize = true;
+      const auto report = moe::quantize(from, again, options);
+      REQUIRE_MESSAGE(report.has_value(), report.error().message);
+      for (const moe::QuantizedFormat& f : report->formats) CHECK(f.format != moe::Format::mxfp4);
+      options.requantize = false;
     }
   }
 }

@@ -235,11 +235,46 @@ TEST_CASE(
     const bool by_column = kind.order || kind.group % 32 != 0;
     CHECK(same_bits(automatic, plain) == by_column);
     int8_products += by_column ? 0 : 1;
+    moe::QuantizeOptions options = to(moe::Format::f32);
+    options.tokenizer = false;
+    const auto written = moe::quantize((folder / "codes").string(), scratch.file("codes.gguf"), options);
+    REQUIRE_MESSAGE(written.has_value(), written.error().message);
+    CHECK(same_bits(whole_logits(loaded(scratch.dir / "codes.gguf"), options_for(reference, 2, 64), ids), expected));
+    options.type = moe::Format::q4_0;
+    const auto again = moe::quantize((folder / "codes").string(), scratch.file("codes.gguf"), options);
+    REQUIRE_FALSE(again.has_value());  // quantised twice, without --requantize
+    CHECK(again.error().message.find("requantize") != std::string::npos);
     const double ratio = static_cast<double>(moe::impl_of(*codes).weights->memory.size()) /
                          static_cast<double>(std::filesystem::file_size(folder / "codes/model.safetensors"));
     CHECK_MESSAGE(ratio <= 1.1, kind.name << ": " << ratio);
   }
   CHECK(int8_products > 0);
+}
+
+// kv_b's part for keys is transposed; a model with a multi-token-prediction layer has codes there, too.
+TEST_CASE("integer weights of latent attention and of layers that are not run") {
+  const Scratch scratch;
+  int checked = 0;
+  for (const GoldenCase& c : golden_cases()) {
+    if (!c.name.starts_with("deepseek_") || is_later_family(c) || !std::filesystem::is_directory(c.model)) continue;
+    const json config = json::parse(read_file(c.model / "config.json"));
+    if (config.contains("quantization_config")) continue;
+    for (const Kind& kind : {Kind{"gptq", gptq(4, 32, true), 4, 32, "F16", true, true},
+                             Kind{"packed", compressed("pack-quantized", 4, 32, false), 4, 32, "BF16", true}}) {
+      CAPTURE(c.name);
+      CAPTURE(kind.name);
+      const std::filesystem::path folder = scratch.dir / "copy";
+      write_copies(c.model, kind, folder);
+      const auto codes = loaded(folder / "codes"), floats = loaded(folder / "floats");
+      CHECK(codes->info().total_parameters == floats->info().total_parameters);
+      CHECK(codes->info().mtp_parameters == floats->info().mtp_parameters);
+      const std::vector<moe::TokenId> ids = prompt_for(codes->config(), 3);
+      CHECK(same_bits(whole_logits(codes, options_for(kSettings[0], 2, 7), ids),
+                      whole_logits(floats, options_for(kSettings[0], 1, 64), ids)));
+      ++checked;
+    }
+  }
+  if (checked == 0) report_skip("integer weights of latent attention", "no golden model has such attention");
 }
 
 TEST_CASE("forms of quantization_config that libmoe does not compute are refused by name") {

@@ -175,7 +175,9 @@ TEST_CASE("q8_0 and q4_0 of every directory load, run, and stay near") {
     double previous = 0.0;
     for (const Format type : {Format::q8_0, Format::q4_0}) {
       const std::string out = scratch.file("q.gguf");
-      const auto report = moe::quantize(c.model.string(), out, to(type));
+      moe::QuantizeOptions options = to(type);
+      options.requantize = true;  // directories of integers and of MXFP4
+      const auto report = moe::quantize(c.model.string(), out, options);
       if (!report) FAIL(report.error().message);
       for (const moe::QuantizedFormat& f : report->formats) {
         CAPTURE(moe::name_of(f.format));
