@@ -130,11 +130,11 @@ void add_sizes(Lines& out, const std::string& path, const Facts& f) {
     out.add("layer inputs", number(c.layer_input_size) + " values per token and layer, of a table of " +
                                 count_text(c.layer_input_vocab_size * c.layer_count * c.layer_input_size) +
                                 " parameters");
-  out.add("parameters", count_text(f.info.total_parameters) + " total (" + count_text(f.parameters.matrices) +
-                            " in matrices)" +
-                            (f.info.mtp_parameters > 0
-                                 ? ", and " + count_text(f.info.mtp_parameters) + " of multi-token prediction (not run)"
-                                 : std::string{}));
+  out.add("parameters",
+          count_text(f.info.total_parameters) + " total (" + count_text(f.parameters.matrices) + " in matrices)" +
+              (f.info.mtp_parameters > 0 ? ", and " + count_text(f.info.mtp_parameters) + " of multi-token prediction" +
+                                               (f.info.mtp_bytes > 0 ? " (for --draft mtp)" : " (not run)")
+                                         : std::string{}));
   if (f.info.tower_tensors > 0)
     out.add("other towers", number(f.info.tower_tensors) + " tensors of other models in the checkpoint, " +
                                 count_text(f.info.tower_parameters) + " parameters (not read)");

@@ -109,6 +109,7 @@ moe::MemoryRequest memory_request(const Options& options, const moe::ParallelFor
   request.limit = options.memory;
   request.session.kv = options.kv;
   request.session.threads = threads;
+  request.mtp = options.draft.is_mtp();
   const auto info = moe::Model::inspect(options.model);
   if (options.is_chat() || !info) return request;  // fit_memory() says what is wrong with the model
   const std::int64_t context = info->config.max_position,
@@ -135,6 +136,7 @@ Result<void> run(Options& options) {
                         .cancelled = cli::interrupted,
                         .tokenizer = moe::TokenizerUse::optional};  // for --tokens
   const moe::LoadOptions draft_load = load;                         // in memory, without a packed file
+  load.mtp = options.draft.is_mtp();
   const auto memory = cli::fit_memory("moe-run", options.model, memory_request(options, *threads), options.pack, load);
   if (!memory) return moe::forward(memory);
   auto model = moe::Model::load(options.model, load);
@@ -168,6 +170,7 @@ Result<void> run(Options& options) {
   session_options.threads = *threads;
   if (*memory) session_options.chunk_tokens = (*memory)->chunk_tokens;
   session_options.record_routing = !options.routing.empty();
+  session_options.record_states = options.draft.is_mtp();
   session_options.cancelled = cli::interrupted;
   auto session = moe::Session::create(*model, session_options);
   if (!session) return moe::forward(session);
@@ -224,6 +227,7 @@ int main(int argc, char** argv) {
       "Examples:\n"
       "  moe-run --model model.gguf --prompt 'Once upon a time' -n 64 --temp 0.8 --seed 7\n"
       "  moe-run --model model.gguf --prompt 'Once upon a time' --draft ngram\n"
+      "  moe-run --model DeepSeek-V3 --prompt 'Once upon a time' --draft mtp\n"
       "  moe-run --model model.gguf --chat --system 'You answer in one sentence.'\n"
       "  moe-run --model model.gguf --messages chat.json --show-prompt\n"
       "  moe-run --model model.gguf --tokens '1 2 3' -n 0 --logits logits.npy --routing -\n"

@@ -186,7 +186,9 @@ class Run {
     std::fprintf(stderr, "drafted %lld tokens, accepted %lld (%.1f %%); executed %.3f GFLOPs",
                  static_cast<long long>(draft_.drafted), static_cast<long long>(draft_.accepted),
                  100.0 * draft_.acceptance(), giga(flops_));
-    if (options_.draft.model != nullptr) std::fprintf(stderr, ", the draft model %.3f of them", giga(draft_.flops));
+    if (options_.draft.model != nullptr || options_.draft.is_mtp())
+      std::fprintf(stderr, ", the %s %.3f of them", options_.draft.is_mtp() ? "MTP layer" : "draft model",
+                   giga(draft_.flops));
     std::fputc('\n', stderr);
   }
 

@@ -297,7 +297,10 @@ struct ModelConfig {
   /// Empty: router.top_k in all layers.
   std::vector<std::int64_t> layer_top_k = {};
 
-  std::int64_t mtp_layer_count = 0;  ///< multi-token-prediction (MTP) layers in the file; counted, never run
+  std::int64_t mtp_layer_count =
+      0;  ///< multi-token-prediction (MTP) layers in the file, which are no part of the model
+  /// The model is such a layer (mtp_config): it reads the states of another model beside tokens (BatchItem::states).
+  bool is_mtp_layer = false;
 
   Mixer mixer(std::int64_t layer) const {
     return mixers.empty() ? Mixer::attention : mixers[static_cast<std::size_t>(layer)];

@@ -22,6 +22,7 @@ enum class DraftKind {
   ngram,  ///< what followed the last tokens where they stood before, in the prompt or the reply
   model,  ///< a second, smaller model with the same vocabulary: Generator::use_draft_model
   host,   ///< DraftOptions::propose
+  mtp,    ///< the model's own multi-token-prediction layer: Generator::use_mtp
 };
 constexpr std::string_view name_of(DraftKind value) noexcept {
   switch (value) {
@@ -29,6 +30,7 @@ constexpr std::string_view name_of(DraftKind value) noexcept {
     case DraftKind::ngram: return "ngram";
     case DraftKind::model: return "model";
     case DraftKind::host: return "host";
+    case DraftKind::mtp: return "mtp";
   }
   return "";
 }
@@ -61,7 +63,7 @@ struct DraftOptions {
 struct DraftReport {
   std::int64_t drafted = 0;   ///< proposed tokens that were run by the model
   std::int64_t accepted = 0;  ///< of those, tokens of the reply
-  std::int64_t flops = 0;     ///< executed by the draft model
+  std::int64_t flops = 0;     ///< executed by the draft model or the MTP layer
   /// 0 when nothing was drafted.
   double acceptance() const { return drafted > 0 ? static_cast<double>(accepted) / static_cast<double>(drafted) : 0.0; }
   DraftReport& operator+=(const DraftReport& o) {

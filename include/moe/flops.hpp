@@ -20,12 +20,13 @@ struct Work {
   std::int64_t shared_experts = 0;  ///< their gate included
   std::int64_t dense_ffn = 0;       ///< with the further inputs of layers (layer_input_size)
   std::int64_t head = 0;
-  std::int64_t tokens = 0;       ///< tokens run through the layers
-  std::int64_t head_tokens = 0;  ///< positions whose logits were computed
+  std::int64_t mtp_projection = 0;  ///< of an MTP layer: its input, from an embedding and a state
+  std::int64_t tokens = 0;          ///< tokens run through the layers
+  std::int64_t head_tokens = 0;     ///< positions whose logits were computed
 
   std::int64_t total() const {
     return attention_projection + attention_score + attention_value + recurrent + router + routed_experts +
-           shared_experts + dense_ffn + head;
+           shared_experts + dense_ffn + head + mtp_projection;
   }
   Work& operator+=(const Work& o) {
     attention_projection += o.attention_projection;
@@ -37,6 +38,7 @@ struct Work {
     shared_experts += o.shared_experts;
     dense_ffn += o.dense_ffn;
     head += o.head;
+    mtp_projection += o.mtp_projection;
     tokens += o.tokens;
     head_tokens += o.head_tokens;
     return *this;
@@ -155,6 +157,7 @@ inline Work detail::appended_work(const ModelConfig& c, std::int64_t cached_toke
   w.dense_ffn += 2 * n * D * c.layer_count * c.layer_input_size;
   w.routed_experts = routed_expert_flops(c, routed_expert_count(c, n));
   w.head = 2 * logit_rows * D * c.vocab_size;
+  w.mtp_projection = c.is_mtp_layer ? 2 * n * D * 2 * D : 0;
   w.tokens = n;
   w.head_tokens = logit_rows;
   return w;
@@ -200,7 +203,8 @@ enum class WeightPart {
   shared_experts,
   dense_ffn,
   head,
-  vector
+  vector,
+  mtp_projection,
 };
 constexpr std::string_view name_of(WeightPart value) noexcept {
   switch (value) {
@@ -213,6 +217,7 @@ constexpr std::string_view name_of(WeightPart value) noexcept {
     case WeightPart::dense_ffn: return "dense_ffn";
     case WeightPart::head: return "head";
     case WeightPart::vector: return "vector";
+    case WeightPart::mtp_projection: return "mtp_projection";
   }
   return "";
 }
@@ -239,6 +244,10 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
     visit(WeightShape{WeightPart::layer_embedding, -1, c.layer_input_vocab_size, c.layer_count * n, 1, 0});
     visit(WeightShape{WeightPart::dense_ffn, -1, c.layer_count * n, D, 1, 1});
     visit(WeightShape{WeightPart::vector, -1, 1, n, 1, 1});
+  }
+  if (c.is_mtp_layer) {
+    visit(WeightShape{WeightPart::mtp_projection, -1, D, 2 * D, 1, 1});
+    visit(WeightShape{WeightPart::vector, -1, 1, 2 * D, 1, 1});  // norms of embedding and state
   }
   for (std::int64_t l = 0; l < c.layer_count; ++l) {
     const auto matrix = [&](WeightPart part, std::int64_t rows, std::int64_t cols, std::int64_t stored = 1,

@@ -16,6 +16,7 @@ struct MemoryRequest {
   /// Scoring: the tokens of a step are as many as make the bytes to read per token the fewest. Otherwise replies: they
   /// are as many as allowed and as fit.
   bool whole_passes = false;
+  bool mtp = false;  ///< with the MTP layer (LoadOptions::mtp) and a session of it
 };
 
 /// Bytes, all of one process.

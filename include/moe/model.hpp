@@ -60,6 +60,11 @@ inline Result<ModelConfig> with_top_k(const ModelConfig& config, std::int64_t to
   return with_experts(config, {.top_k = {top_k}});
 }
 
+/// The multi-token-prediction (MTP) layer behind a model's own layers, as a model of one layer: of the same family, read
+/// by Model::mtp(). DeepSeek-V3, arXiv 2412.19437, section 2.2.
+/// Errors: unsupported, when the model has no such layer or several, or libmoe does not run those of its family.
+MOE_API Result<ModelConfig> mtp_config(const ModelConfig& config);
+
 /// What to do with a model that has no usable tokenizer: none at all, or one with an unknown pre-tokenizer.
 enum class TokenizerUse {
   required,  ///< fail; the error says why
@@ -105,6 +110,7 @@ struct LoadOptions {
   /// read it in place of the model's matrices. It is made again when the model's files have changed. Empty: none.
   std::string pack = {};
   PackUse pack_use = PackUse::read;
+  bool mtp = false;  ///< also the MTP layer, into memory: Model::mtp()
 };
 
 /// Tensors of one format in a file.
@@ -126,6 +132,7 @@ struct ModelInfo {
   ModelConfig config = {};
   std::int64_t total_parameters = 0;  ///< without MTP layers
   std::int64_t mtp_parameters = 0;
+  std::int64_t mtp_bytes = 0;  ///< that LoadOptions::mtp adds in memory; 0: the file holds no MTP layer that can be run
   /// Parameters of other models in the checkpoint (vision, audio). They are not loaded and not counted in
   /// total_parameters or weight_bytes.
   std::int64_t tower_tensors = 0, tower_parameters = 0;
@@ -177,6 +184,9 @@ class MOE_API Model {
   const std::string& content_hash() const;
   /// Those that were loaded: LoadOptions::layers.
   LayerRange layers() const;
+  /// The MTP layer as a model of its own, null without LoadOptions::mtp. Its sessions read the states of a session of
+  /// this model (BatchItem::states); token i goes with the state of token i - 1.
+  const std::shared_ptr<const Model>& mtp() const;
   /// Bytes of the weights in memory: packed matrices, and vectors of float32 (norms, biases).
   std::int64_t resident_bytes() const;
   /// What reading experts cost so far; all 0 where they are in memory.

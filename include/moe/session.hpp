@@ -35,6 +35,7 @@ struct SessionOptions {
   std::int64_t share_from_ns = 20000;
   bool record_routing = false;
   bool record_hidden = false;            ///< record the residual stream after every layer (tests, tools)
+  bool record_states = false;            ///< record what the head reads, of every token: input of an MTP layer
   bool profile = false;                  ///< time every task (about 50 ns each)
   std::shared_ptr<Stages> stages = {};   ///< the model's other layers are in other processes (moe/stages.hpp)
   std::function<bool()> cancelled = {};  ///< called between layers
@@ -64,6 +65,9 @@ struct BatchItem {
   std::span<const TokenId> tokens = {};
   Logits logits = Logits::last;
   std::int32_t tally = 0;  ///< which of ExpertLoad::tallies counts its experts: 0 .. kMaxTallies - 1
+  /// [tokens, D], of an MTP layer only (Model::mtp): for each token the state of the one before it, as states() of a
+  /// session of the model says it.
+  std::span<const float> states = {};
 };
 using Batch = std::span<const BatchItem>;
 
@@ -147,7 +151,7 @@ class MOE_API Session {
   std::int64_t closing_frees(std::span<const Sequence> sequences) const;
 
   /// Appends the tokens and computes the logits asked for. On an error every sequence is as before the call.
-  /// Errors: bad_argument (sequence, token id, repeated sequence, tally), out_of_memory (cache full, naming room and
+  /// Errors: bad_argument (sequence, token id, repeated sequence, tally, states), out_of_memory (cache full, naming room and
   /// need), cancelled, non_finite (a hidden state or logit, naming layer and token).
   Result<StepOutput> step(Batch batch);
   /// The same for one sequence.
@@ -167,6 +171,8 @@ class MOE_API Session {
   const std::vector<std::vector<TokenRouting>>& routing() const;
   /// hidden()[l] = [T, D] of the last step, 0 = embedding, l = after layer l - 1.
   const std::vector<std::vector<float>>& hidden() const;
+  /// [T, D] of the last step, with SessionOptions::record_states: every token's state behind the final norm.
+  const std::vector<float>& states() const;
   const Model& model() const;
   const SessionOptions& options() const;
 

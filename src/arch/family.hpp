@@ -92,6 +92,13 @@ enum class Role {
   post_expert_norm,
   expert_down_rows,     // HF: of all experts, as matrices one after the other
   expert_gate_up_bias,  // of all experts in one tensor: outputs interleaved in HF, two halves in GGUF
+  // of an MTP layer, which has its own number
+  mtp_embedding,
+  mtp_head,
+  mtp_norm,            // of the head's input
+  mtp_embedding_norm,  // of both halves of the projection's input
+  mtp_state_norm,
+  mtp_projection,
 };
 
 /// "{l}" is the layer, "{e}" the expert; an expert pattern without "{e}" is one tensor with all experts.
@@ -113,6 +120,7 @@ struct Family {
   bool gguf_rope_pairs = false;  ///< GGUF files have q and k rows permuted for interleaved RoPE (Llama)
   /// Hugging Face files with all experts in one tensor hold them as matrices, rows of gate before those of up.
   bool hf_expert_rows = false;
+  bool has_mtp = false;          ///< its MTP layer is DeepSeek-V3's, and so are its tensors
 };
 
 /// quantization_config of a Hugging Face checkpoint.

@@ -40,6 +40,12 @@ constexpr TensorName kHfNames[] = {
     {Role::shared_gate, "model.layers.{l}.mlp.shared_experts.gate_proj.weight"},
     {Role::shared_up, "model.layers.{l}.mlp.shared_experts.up_proj.weight"},
     {Role::shared_down, "model.layers.{l}.mlp.shared_experts.down_proj.weight"},
+    {Role::mtp_embedding, "model.layers.{l}.embed_tokens.weight"},
+    {Role::mtp_head, "model.layers.{l}.shared_head.head.weight"},
+    {Role::mtp_norm, "model.layers.{l}.shared_head.norm.weight"},
+    {Role::mtp_embedding_norm, "model.layers.{l}.enorm.weight"},
+    {Role::mtp_state_norm, "model.layers.{l}.hnorm.weight"},
+    {Role::mtp_projection, "model.layers.{l}.eh_proj.weight"},
 };
 
 constexpr TensorName kGgufNames[] = {
@@ -91,6 +97,12 @@ constexpr TensorName kGgufNames[] = {
     {Role::shared_up, "blk.{l}.ffn_up_shexp.weight"},
     {Role::shared_down, "blk.{l}.ffn_down_shexp.weight"},
     {Role::shared_expert_gate, "blk.{l}.ffn_gate_inp_shexp.weight"},
+    {Role::mtp_embedding, "blk.{l}.nextn.embed_tokens.weight"},
+    {Role::mtp_head, "blk.{l}.nextn.shared_head_head.weight"},
+    {Role::mtp_norm, "blk.{l}.nextn.shared_head_norm.weight"},
+    {Role::mtp_embedding_norm, "blk.{l}.nextn.enorm.weight"},
+    {Role::mtp_state_norm, "blk.{l}.nextn.hnorm.weight"},
+    {Role::mtp_projection, "blk.{l}.nextn.eh_proj.weight"},
 };
 
 constexpr TensorName kLegacyExperts[] = {

@@ -132,6 +132,7 @@ Result<void> ReplyLoop::step(const Plan& plan) {
     return forward(output);
   }
   tell_work(plan, of_nodes, *output);
+  tell_states(plan, of_nodes);
   return read(plan, of_nodes, *output);
 }
 
@@ -174,6 +175,29 @@ void ReplyLoop::tell_work(const Plan& plan, std::span<const BatchItem> of_nodes,
     for (std::int32_t pass = node.first_pass; pass < node.last_pass; ++pass)
       for (const std::int32_t request : plan_.passes.requests[static_cast<std::size_t>(pass)])
         writer_.on_reuse(request, reused);
+  }
+}
+
+void ReplyLoop::tell_states(const Plan& plan, std::span<const BatchItem> of_nodes) {
+  std::span<const float> left = session_.states();
+  if (left.empty()) return;
+  const auto next = [&](std::size_t tokens) {
+    const std::size_t numbers = tokens * static_cast<std::size_t>(session_.model().config().hidden_size);
+    const std::span<const float> rows = left.first(numbers);
+    left = left.subspan(numbers);
+    return rows;
+  };
+  for (std::size_t i = 0; i < plan.active; ++i)
+    writer_.on_states(active_[i].request, active_[i].end - active_[i].left, next(plan.runs[i].size()));
+  for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
+    const PrefixNode& node = walk_.at(plan.nodes[i].node);
+    const std::span<const float> rows = next(of_nodes[i].tokens.size());
+    const std::int64_t end = node.request >= 0 ? node.begin + 1 : node.end;
+    const std::int64_t position = end - static_cast<std::int64_t>(of_nodes[i].tokens.size());
+    if (node.request >= 0) writer_.on_states(node.request, position, rows);
+    for (std::int32_t pass = node.first_pass; node.request < 0 && pass < node.last_pass; ++pass)
+      for (const std::int32_t request : plan_.passes.requests[static_cast<std::size_t>(pass)])
+        writer_.on_states(request, position, rows);
   }
 }
 

@@ -44,6 +44,9 @@ class ReplyWriter {
   virtual void on_experts(std::int32_t /*request*/, std::int64_t /*count*/) {}
   /// BatchItem::tally of a request; of what requests share, the first of them says it.
   virtual std::int32_t tally(std::int32_t /*request*/) const { return 0; }
+  /// With SessionOptions::record_states: [tokens, D], those of the sequence of this request from `position` on. Tokens
+  /// that are shared are told to each request; those of a draft are told before it is known whether they are right.
+  virtual void on_states(std::int32_t /*request*/, std::int64_t /*position*/, std::span<const float> /*states*/) {}
   /// FLOPs of steps that failed because of this request.
   virtual void on_work_in_vain(std::int32_t /*request*/, std::int64_t /*flops*/) {}
   /// The prompt of this request begins with so many tokens that were in the cache before the run.
@@ -101,6 +104,7 @@ class ReplyLoop {
   Result<StepOutput> run(std::span<const BatchItem> items);
   void set_tallies(const Plan& plan, std::span<BatchItem> items) const;
   void tell_work(const Plan& plan, std::span<const BatchItem> of_nodes, const StepOutput& output);
+  void tell_states(const Plan& plan, std::span<const BatchItem> of_nodes);
   Result<void> read(const Plan& plan, std::span<const BatchItem> of_nodes, const StepOutput& output);
   Result<bool> goes_on(Active& a, const StepOutput& output, std::int64_t row);
   Result<bool> goes_on(Active& a, const StepOutput& output, std::int64_t row, std::span<const TokenId> draft);

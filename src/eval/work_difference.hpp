@@ -8,7 +8,7 @@ namespace moe::inline MOE_ABI::eval {
 inline Work difference(Work after, const Work& before) {
   for (auto part :
        {&Work::attention_projection, &Work::attention_score, &Work::attention_value, &Work::recurrent, &Work::router,
-        &Work::routed_experts, &Work::shared_experts, &Work::dense_ffn, &Work::head, &Work::tokens, &Work::head_tokens})
+        &Work::routed_experts, &Work::shared_experts, &Work::dense_ffn, &Work::head, &Work::mtp_projection, &Work::tokens, &Work::head_tokens})
     after.*part -= before.*part;
   return after;
 }

@@ -23,14 +23,14 @@ Result<void> check(const GenerateOptions& options) {
 
 }  // namespace
 
-BatchRun::BatchRun(Session& session, batch::KeptSequences& kept, ModelDrafter* drafter,
+BatchRun::BatchRun(Session& session, batch::KeptSequences& kept, const Drafters& drafters,
                    std::span<const GenerateRequest> requests)
     : session_(session),
       kept_(kept),
       requests_(requests),
       tokenizer_(session.model().tokenizer().get()),
       room_(session.free_tokens() + kept.pages() * kPageTokens),
-      drafts_(session.model(), drafter),
+      drafts_(session.model(), drafters),
       start_(Clock::now()),
       prompts_(requests.size()),
       cancelled_(requests.size()),
@@ -225,6 +225,9 @@ void BatchRun::draft(std::span<batch::ReplyDraft> drafts) {
 }
 void BatchRun::on_draft(std::int32_t index, std::int64_t drafted, std::int64_t accepted) {
   drafts_.note(index, drafted, accepted);
+}
+void BatchRun::on_states(std::int32_t index, std::int64_t position, std::span<const float> states) {
+  drafts_.see(index, position, states);
 }
 
 void BatchRun::finish(Slot& s) {

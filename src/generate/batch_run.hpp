@@ -17,7 +17,7 @@ namespace moe::inline MOE_ABI::generate {
 class BatchRun final : public batch::ReplyWriter {
  public:
   /// All must live as long as the run.
-  BatchRun(Session& session, batch::KeptSequences& kept, ModelDrafter* drafter,
+  BatchRun(Session& session, batch::KeptSequences& kept, const Drafters& drafters,
            std::span<const GenerateRequest> requests);
 
   /// Errors: out_of_memory.
@@ -53,6 +53,7 @@ class BatchRun final : public batch::ReplyWriter {
   void draft(std::span<batch::ReplyDraft> drafts) override;
   void on_draft(std::int32_t index, std::int64_t drafted, std::int64_t accepted) override;
   Result<void> before_step() override;
+  void on_states(std::int32_t index, std::int64_t position, std::span<const float> states) override;
   void on_work(std::int32_t index, std::int64_t flops) override;
   void on_work_in_vain(std::int32_t index, std::int64_t flops) override;
   void on_reuse(std::int32_t index, std::int64_t tokens) override;

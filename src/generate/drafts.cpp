@@ -21,11 +21,18 @@ double routed_share(const Model& model) {
 
 }  // namespace
 
-Drafts::Drafts(const Model& target, ModelDrafter* drafter)
-    : target_(target), drafter_(drafter), token_cost_(cost_of_token(routed_share(target))) {
-  if (drafter == nullptr || target.info().touched_bytes == 0) return;
-  draft_cost_ = static_cast<double>(drafter->session().model().info().touched_bytes) /
-                static_cast<double>(target.info().touched_bytes);
+Drafts::Drafts(const Model& target, const Drafters& drafters)
+    : target_(target),
+      drafters_(drafters),
+      token_cost_(cost_of_token(routed_share(target))),
+      draft_cost_(cost_of(drafters.model)),
+      mtp_cost_(cost_of(drafters.mtp)) {}
+
+// Of a token, as a share of a step.
+double Drafts::cost_of(ModelDrafter* drafter) const {
+  if (drafter == nullptr || target_.info().touched_bytes == 0) return 0.0;
+  return static_cast<double>(drafter->session().model().info().touched_bytes) /
+         static_cast<double>(target_.info().touched_bytes);
 }
 
 Drafts::~Drafts() {
@@ -38,9 +45,12 @@ Result<void> Drafts::check(const DraftOptions& options) const {
                 fmt::format("draft.tokens is {}, expected 0 to {}", options.tokens, kMostDraftTokens));
   if (options.kind == DraftKind::host && !options.propose)
     return fail(ErrorCode::bad_argument, "draft.kind is host, and draft.propose is empty");
-  if (options.kind == DraftKind::model && drafter_ == nullptr)
+  if (options.kind == DraftKind::model && drafters_.model == nullptr)
     return fail(ErrorCode::bad_argument,
                 "draft.kind is model, and the generator has no draft model (Generator::use_draft_model)");
+  if (options.kind == DraftKind::mtp && drafters_.mtp == nullptr)
+    return fail(ErrorCode::bad_argument,
+                "draft.kind is mtp, and the generator does not use the model's MTP layer (Generator::use_mtp)");
   return {};
 }
 
@@ -87,7 +97,41 @@ void Drafts::prepare(Followed& f, batch::ReplyDraft& draft, const Reply& reply, 
                           f.options->candidates == Candidates::all_rows, &draft.tokens});
       return;
     }
+    case DraftKind::mtp: {
+      if (const std::int64_t most = f.length.choose(f.trust, cost + mtp_cost_, draft.most); most > 0) {
+        ModelDrafter::Item& item = mtp_items_.emplace_back(mtp_item(f, draft.request, f.written.size()));
+        item.most = most, item.sampler = &reply.sampler(), item.draft = &draft.tokens;
+        item.all_rows = f.options->candidates == Candidates::all_rows;
+      }
+      return;
+    }
   }
+}
+
+// The first `tokens` of what is written.
+ModelDrafter::Item Drafts::mtp_item(const Followed& f, std::int32_t index, std::size_t tokens) const {
+  ModelDrafter::Item item;
+  item.reply = index;
+  item.written = std::span(f.written).subspan(1, tokens - 1);
+  item.before = f.written.front();
+  item.first_state = f.first_state, item.states = f.states;
+  return item;
+}
+
+void Drafts::see(std::int32_t index, std::int64_t position, std::span<const float> states) {
+  Followed* f = followed(index);
+  if (f == nullptr || f->options->draft.kind != DraftKind::mtp || drafters_.mtp == nullptr) return;
+  const std::int64_t D = target_.config().hidden_size, had = static_cast<std::int64_t>(f->states.size()) / D;
+  if (position != f->first_state + had) f->states.clear(), f->first_state = position;
+  f->states.insert(f->states.end(), states.begin(), states.end());
+  const std::int64_t end = position + static_cast<std::int64_t>(states.size()) / D;
+  if (end > static_cast<std::int64_t>(f->prompt)) return;  // of the reply, whose tokens are not all known
+  ModelDrafter::Item item = mtp_item(*f, index, static_cast<std::size_t>(end));
+  drafters_.mtp->follow(item);
+  f->report.flops += item.flops;
+  // The last one goes with a token that comes next.
+  f->states.erase(f->states.begin(), f->states.end() - D);
+  f->first_state = end - 1;
 }
 
 void Drafts::look_up(Followed& f, batch::ReplyDraft& draft, double cost) {
@@ -98,12 +142,19 @@ void Drafts::look_up(Followed& f, batch::ReplyDraft& draft, double cost) {
   copy_from(f.written, match.next, f.length.choose(f.trust, cost, draft.most), draft.tokens);
 }
 
-void Drafts::draw(std::span<batch::ReplyDraft> drafts) {
-  if (!items_.empty()) {
-    drafter_->propose(items_);
-    for (const ModelDrafter::Item& item : items_) followed(item.reply)->report.flops += item.flops;
-    items_.clear();
+void Drafts::draw(ModelDrafter* drafter, std::vector<ModelDrafter::Item>& items) {
+  if (items.empty()) return;
+  drafter->propose(items);
+  for (const ModelDrafter::Item& item : items) {
+    followed(item.reply)->report.flops += item.flops;
+    followed(item.reply)->states.clear();  // run, or there was no room
   }
+  items.clear();
+}
+
+void Drafts::draw(std::span<batch::ReplyDraft> drafts) {
+  draw(drafters_.model, items_);
+  draw(drafters_.mtp, mtp_items_);
   for (batch::ReplyDraft& draft : drafts) {
     const auto bad = std::find_if(draft.tokens.begin(), draft.tokens.end(),
                                   [&](TokenId id) { return id < 0 || id >= target_.config().vocab_size; });
@@ -119,7 +170,9 @@ void Drafts::note(std::int32_t index, std::int64_t drafted, std::int64_t accepte
 }
 
 void Drafts::end(std::int32_t index) {
-  if (followed(index) != nullptr && drafter_ != nullptr) drafter_->end(index);
+  if (followed(index) == nullptr) return;
+  for (ModelDrafter* drafter : {drafters_.model, drafters_.mtp})
+    if (drafter != nullptr) drafter->end(index);
 }
 
 }  // namespace moe::inline MOE_ABI::generate

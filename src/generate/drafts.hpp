@@ -13,10 +13,16 @@
 
 namespace moe::inline MOE_ABI::generate {
 
+/// Of a generator; null where it has none.
+struct Drafters {
+  ModelDrafter* model = nullptr;
+  ModelDrafter* mtp = nullptr;
+};
+
 class Drafts {
  public:
-  /// `drafter` may be null: the generator has no draft model. Both must outlive this.
-  Drafts(const Model& target, ModelDrafter* drafter);
+  /// All must outlive this.
+  Drafts(const Model& target, const Drafters& drafters);
   ~Drafts();
   Drafts(const Drafts&) = delete;
   Drafts& operator=(const Drafts&) = delete;
@@ -36,6 +42,8 @@ class Drafts {
     draw(drafts);
   }
   void note(std::int32_t index, std::int64_t drafted, std::int64_t accepted);
+  /// ReplyWriter::on_states.
+  void see(std::int32_t index, std::int64_t position, std::span<const float> states);
   void end(std::int32_t index);
   DraftReport report(std::int32_t index) const;
 
@@ -50,18 +58,25 @@ class Drafts {
     LengthControl length;
     std::size_t trust = 0;  // of the draft that was made last
     DraftReport report;
+    // Of tokens that the MTP layer has not run yet: of position first_state and on.
+    std::int64_t first_state = 0;
+    std::vector<float> states;
   };
   Followed* followed(std::int32_t index);
   void prepare(Followed& f, batch::ReplyDraft& draft, const Reply& reply, std::size_t replies);
   void look_up(Followed& f, batch::ReplyDraft& draft, double cost);
   void draw(std::span<batch::ReplyDraft> drafts);
+  void draw(ModelDrafter* drafter, std::vector<ModelDrafter::Item>& items);
+  ModelDrafter::Item mtp_item(const Followed& f, std::int32_t index, std::size_t tokens) const;
+  double cost_of(ModelDrafter* drafter) const;
 
   const Model& target_;
-  ModelDrafter* drafter_;
+  Drafters drafters_;
   double token_cost_;
-  double draft_cost_ = 0;                           // of a token of the draft model
+  double draft_cost_, mtp_cost_;                    // of a token of the draft model and of the MTP layer
   std::vector<std::unique_ptr<Followed>> replies_;  // [index], null where there are no drafts
   std::vector<ModelDrafter::Item> items_;           // of this step, for the draft model
+  std::vector<ModelDrafter::Item> mtp_items_;       // and for the MTP layer
 };
 
 }  // namespace moe::inline MOE_ABI::generate

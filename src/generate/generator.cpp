@@ -13,7 +13,7 @@ struct Generator::Impl {
   std::unique_ptr<Session> own;
   Session* session = nullptr;
   std::optional<batch::KeptSequences> kept;
-  std::unique_ptr<generate::ModelDrafter> drafter;
+  std::unique_ptr<generate::ModelDrafter> drafter, mtp;
   generate::BatchRun* running = nullptr;
 
   void use(Session& s) { kept.emplace(*(session = &s)); }
@@ -42,7 +42,7 @@ Result<Generator> Generator::create(std::shared_ptr<const Model> model, const Se
 }
 
 Result<std::vector<std::vector<Generation>>> Generator::generate(std::span<const GenerateRequest> requests) {
-  generate::BatchRun run(*impl_->session, *impl_->kept, impl_->drafter.get(), requests);
+  generate::BatchRun run(*impl_->session, *impl_->kept, {impl_->drafter.get(), impl_->mtp.get()}, requests);
   impl_->running = &run;
   auto out = run.run();
   impl_->running = nullptr;
@@ -73,9 +73,22 @@ const Session* Generator::draft_session() const {
   return impl_->drafter != nullptr ? &impl_->drafter->session() : nullptr;
 }
 
+Result<void> Generator::use_mtp(const SessionOptions& options) {
+  if (!impl_->session->options().record_states)
+    return fail(ErrorCode::bad_argument,
+                "the generator's session records no states, expected SessionOptions::record_states");
+  auto drafter = generate::ModelDrafter::create_mtp(impl_->session->model(), impl_->with_cancel(options));
+  if (!drafter) return forward(drafter);
+  impl_->mtp = std::move(*drafter);
+  return {};
+}
+
+const Session* Generator::mtp_session() const { return impl_->mtp != nullptr ? &impl_->mtp->session() : nullptr; }
+
 void Generator::forget() {
   impl_->kept->clear();
-  if (impl_->drafter != nullptr) impl_->drafter->forget();
+  for (const auto* drafter : {&impl_->drafter, &impl_->mtp})
+    if (*drafter != nullptr) (*drafter)->forget();
 }
 Session& Generator::session() { return *impl_->session; }
 

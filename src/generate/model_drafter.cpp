@@ -54,6 +54,16 @@ Result<std::unique_ptr<ModelDrafter>> ModelDrafter::create(const Model& target, 
   return std::unique_ptr<ModelDrafter>(new ModelDrafter(std::move(*session)));
 }
 
+Result<std::unique_ptr<ModelDrafter>> ModelDrafter::create_mtp(const Model& target, SessionOptions options) {
+  if (target.mtp() == nullptr)
+    return fail(ErrorCode::bad_argument,
+                "the model was loaded without its MTP layer, expected it with LoadOptions::mtp");
+  options.record_states = true;
+  auto session = Session::create(target.mtp(), options);
+  if (!session) return forward(session);
+  return std::unique_ptr<ModelDrafter>(new ModelDrafter(std::move(*session)));
+}
+
 ModelDrafter::Entry* ModelDrafter::entry_of(std::int32_t reply) {
   const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.reply == reply; });
   return found == entries_.end() ? nullptr : &*found;
@@ -83,24 +93,63 @@ bool ModelDrafter::begin(Item& item) {
   const Entry* best = nullptr;
   std::size_t most = 0;
   for (const Entry& e : entries_)
-    if (const std::size_t common = common_prefix(e.tokens, item.written); common > most) best = &e, most = common;
+    if (const std::size_t common = common_part(e, item); common > most) best = &e, most = common;
   const auto sequence = best != nullptr ? session_->fork(best->sequence) : session_->open();
   if (!sequence) return false;
-  Entry entry{*sequence, item.reply, {}};
-  if (best != nullptr) entry.tokens = best->tokens;
+  Entry entry{*sequence, item.reply, {}, 0, item.before};
+  if (best != nullptr) entry.tokens = best->tokens, entry.sound = best->sound;
   entries_.push_back(std::move(entry));
   return true;
+}
+
+// What the sequence has of the tokens written, and need not be run again.
+std::size_t ModelDrafter::common_part(const Entry& entry, const Item& item) const {
+  const std::size_t common = common_prefix(entry.tokens, item.written);
+  if (!reads_states()) return common;
+  return entry.before == item.before ? std::min(common, entry.sound) : 0;
+}
+
+// Tokens that are not written any more are taken back, and all behind the first `most`.
+bool ModelDrafter::go_back(const Item& item, std::size_t most) {
+  Entry& entry = *entry_of(item.reply);
+  const std::size_t common = std::min(common_part(entry, item), most);
+  if (!session_->rewind(entry.sequence, static_cast<std::int64_t>(common))) return false;
+  entry.tokens.resize(common);
+  entry.sound = std::min(entry.sound, common);
+  return true;
+}
+
+// Of so many tokens written, from the first-th on.
+std::vector<float> ModelDrafter::states_for(const Item& item, std::size_t first, std::size_t count) const {
+  if (!reads_states()) return {};
+  const std::int64_t D = session_->model().config().hidden_size;
+  const auto known = static_cast<std::int64_t>(item.states.size()) / D;
+  std::vector<float> out(count * static_cast<std::size_t>(D));
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int64_t row = static_cast<std::int64_t>(first + i) - item.first_state;
+    if (row >= 0 && row < known)
+      std::copy_n(item.states.begin() + row * D, D, out.begin() + static_cast<std::int64_t>(i) * D);
+  }
+  return out;
 }
 
 // Runs what its sequence lacks of the first `count` tokens written.
 bool ModelDrafter::catch_up(Item& item, std::size_t count) {
   const Entry& entry = *entry_of(item.reply);
-  if (entry.tokens.size() >= count) return true;
-  const BatchItem missing{entry.sequence, item.written.subspan(entry.tokens.size(), count - entry.tokens.size()),
-                          Logits::none};
+  const std::size_t done = entry.tokens.size();
+  if (done >= count) return true;
+  const std::vector<float> states = states_for(item, done, count - done);
+  const BatchItem missing{entry.sequence, item.written.subspan(done, count - done), Logits::none, 0, states};
   StepOutput output;
   Item* const of[] = {&item};
-  return run({&missing, 1}, of, output);
+  if (!run({&missing, 1}, of, output)) return false;
+  entry_of(item.reply)->sound = count;
+  return true;
+}
+
+void ModelDrafter::follow(Item& item) {
+  if (item.written.empty() || (entry_of(item.reply) == nullptr && !begin(item))) return;
+  if (go_back(item, item.written.size())) static_cast<void>(catch_up(item, item.written.size()));
 }
 
 // A step, its work counted; tokens are noted in the entries.
@@ -135,15 +184,13 @@ std::vector<ModelDrafter::Drawing> ModelDrafter::start(std::span<Item> items) {
     if (item.most <= 0) continue;
     const bool is_new = entry_of(item.reply) == nullptr;
     if (is_new && !begin(item)) continue;
-    Entry& entry = *entry_of(item.reply);
-    // The last token is run for its logits; tokens of a draft that was not right are taken back.
-    const std::size_t common = std::min(common_prefix(entry.tokens, item.written), item.written.size() - 1);
-    if (!session_->rewind(entry.sequence, static_cast<std::int64_t>(common))) continue;
-    entry.tokens.resize(common);
+    if (!go_back(item, item.written.size() - 1)) continue;  // the last token is run for its logits
     // On its own, so that others with this prompt find it.
     if (is_new && !catch_up(item, item.written.size() - 1)) continue;
-    const auto rest = item.written.subspan(entry_of(item.reply)->tokens.size());
-    drawings.push_back({&item, item.sampler->look_ahead(), {rest.begin(), rest.end()}});
+    const std::size_t done = entry_of(item.reply)->tokens.size();
+    const auto rest = item.written.subspan(done);
+    drawings.push_back(
+        {&item, item.sampler->look_ahead(), {rest.begin(), rest.end()}, states_for(item, done, rest.size())});
   }
   return drawings;
 }
@@ -158,13 +205,20 @@ bool ModelDrafter::draw(std::vector<Drawing>& drawings) {
   std::vector<BatchItem> batch;
   std::vector<Item*> items;
   for (const Drawing& d : drawings) {
-    batch.push_back({entry_of(d.item->reply)->sequence, d.next, Logits::last});
+    batch.push_back({entry_of(d.item->reply)->sequence, d.next, Logits::last, 0, d.states});
     items.push_back(d.item);
   }
   StepOutput output;
   if (!run(batch, items, output)) return false;
+  std::int64_t ran = 0;
   for (std::size_t i = 0; i < drawings.size(); ++i) {
     Drawing& d = drawings[i];
+    if (d.item->draft->empty()) entry_of(d.item->reply)->sound = entry_of(d.item->reply)->tokens.size();
+    ran += static_cast<std::int64_t>(d.next.size());
+    if (reads_states()) {  // of the last token that it ran
+      const std::int64_t D = session_->model().config().hidden_size;
+      d.states.assign(session_->states().begin() + (ran - 1) * D, session_->states().begin() + ran * D);
+    }
     const auto row = static_cast<std::int64_t>(i);
     const auto token = d.sampler.next(d.item->all_rows ? output.padded_row(row) : output.row(row));
     d.next.clear();

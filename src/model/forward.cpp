@@ -36,6 +36,7 @@ Engine::Scratch gemm_scratch(const Weights& w) {
   };
   see(w.head_matrix());
   see(w.layer_input);
+  see(w.eh_proj);
   for (const LayerWeights& l : w.layers) {
     for (const Matrix* m : {&l.q, &l.k, &l.v, &l.q_a, &l.q_b, &l.kv_a, &l.o, &l.router, &l.shared_gate, &l.recurrent.in,
                             &l.recurrent.in_z, &l.recurrent.in_b, &l.recurrent.in_a})
@@ -113,6 +114,7 @@ ParallelFor Forward::workers() {
 void Forward::begin(Batch batch) {
   routing.assign(options_->record_routing ? static_cast<std::size_t>(c_->layer_count) : 0, {});
   hidden.assign(options_->record_hidden ? static_cast<std::size_t>(c_->layer_count) + 1 : 0, {});
+  states.clear();
   expert_counts.assign(batch.size(), 0);
   tallies_.clear();
   for (const BatchItem& item : batch) {
@@ -262,8 +264,10 @@ Result<void> Forward::run(const Chunk& chunk, float* logits) {
   error_.reset();
   embed();
   if (c_->layer_input_size > 0) make_layer_inputs();
+  if (c_->is_mtp_layer) add_states();
   if (link_ != nullptr) return run_stage(logits);
   if (auto ok = run_layers(); !ok) return ok;
+  record_states();
   return head(logits);
 }
 

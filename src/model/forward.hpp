@@ -40,6 +40,7 @@ struct Chunk {
   std::vector<TokenId> ids;
   std::vector<std::int64_t> positions;
   std::vector<Segment> segments;
+  std::vector<const float*> states;      // [D] of each, of an MTP layer
   std::vector<std::uint8_t> beyond;      // its sequence is longer than the original context (longrope)
   std::vector<std::int32_t> logit_rows;  // indices into the chunk of requested logits
   std::int64_t size() const { return static_cast<std::int64_t>(ids.size()); }
@@ -70,6 +71,7 @@ class Forward {
   ExpertLoad load;                                 // since create()
   std::vector<std::vector<TokenRouting>> routing;  // [layer][token], appended by run() when recorded
   std::vector<std::vector<float>> hidden;          // [layer + 1][T * D]
+  std::vector<float> states;                       // [T * D] behind the final norm, appended by run() when recorded
 
  private:
   // forward.cpp
@@ -86,6 +88,9 @@ class Forward {
   Result<void> take_logits();
   void note_routes(std::int64_t layer);
   void count_routes(const StageRecord& record);
+  // mtp_input.cpp
+  void add_states();
+  void record_states();
   // attention_block.cpp
   void attention(std::int64_t layer);
   void gqa_projections(const LayerWeights& w, const Activations& x);

@@ -18,8 +18,9 @@ constexpr std::int64_t kLogitBytes = 128 * kMiB;  // of a step, in each of two b
 
 class Planning {
  public:
-  Planning(const ModelInfo& info, const MemoryRequest& request, std::int64_t limit)
-      : info_(info), request_(request), limit_(limit), sizes_(info.packed) {
+  /// `mtp`: of the MTP layer, where it is asked for.
+  Planning(const ModelInfo& info, const MemoryRequest& request, const ModelConfig& mtp, std::int64_t limit)
+      : info_(info), request_(request), mtp_(mtp), limit_(limit), sizes_(info.packed) {
     for (const std::int64_t bytes : sizes_.expert) {
       layers_.push_back({bytes > 0 ? info.config.router.expert_count : 0, bytes});
       all_experts_ += layers_.back().experts * bytes;
@@ -71,12 +72,22 @@ class Planning {
     const std::int64_t logits = request_.whole_passes ? std::max(kLogitBytes, row) : row;
     // Two buffers of logits; the program with its stacks and libraries; texts and merges of the vocabulary.
     plan.other_bytes = 2 * logits + 64 * kMiB + 400 * c.vocab_size;
+    if (request_.mtp) add_mtp(plan, pages);
     if (!streams) return plan;
     const std::int64_t left = limit_ - plan.total_bytes();
     plan.expert_bytes = std::max(ExpertCache::least_bytes(layers_), std::min(left, ExpertCache::most_bytes(layers_)));
     for (const auto& size : ExpertCache::divide(layers_, plan.expert_bytes))
       plan.kept_expert_bytes += (size.slots - ExpertCache::kTransientSlots) * size.bundle_bytes;
     return plan;
+  }
+
+  // The MTP layer is always in memory. Its session has the size of the model's own; states are recorded in both.
+  void add_mtp(MemoryPlan& plan, std::int64_t pages) const {
+    plan.weight_bytes += info_.mtp_bytes;
+    plan.cache_bytes += pages * PageLayout(mtp_, request_.session.kv).page_bytes;
+    plan.scratch_bytes += scratch_bytes(mtp_, {plan.chunk_tokens, request_.session.threads.worker_count, false});
+    plan.scratch_bytes += 2 * plan.chunk_tokens * mtp_.hidden_size * static_cast<std::int64_t>(sizeof(float));
+    plan.other_bytes += 2 * mtp_.vocab_size * static_cast<std::int64_t>(sizeof(float));
   }
 
   // Fewer bytes to read per token in passes that need every expert; for replies, the largest step that fits.
@@ -101,6 +112,7 @@ class Planning {
 
   const ModelInfo& info_;
   const MemoryRequest& request_;
+  const ModelConfig& mtp_;
   std::int64_t limit_;
   const PackedSizes& sizes_;
   std::vector<ExpertCache::Shape> layers_;
@@ -125,7 +137,9 @@ Result<MemoryPlan> plan_memory(const ModelInfo& info, const MemoryRequest& reque
     if (!known) return fail(ErrorCode::unsupported, "this system does not tell how much memory is available");
     limit = *known;
   }
-  return Planning(info, request, limit).run();
+  const auto mtp = request.mtp ? mtp_config(info.config) : ModelConfig();
+  if (!mtp) return forward(mtp);
+  return Planning(info, request, *mtp, limit).run();
 }
 
 std::optional<std::int64_t> default_memory_limit() {

@@ -8,6 +8,7 @@
 #include "model/loader.hpp"
 #include "model/model_impl.hpp"
 #include "model/model_info.hpp"
+#include "model/mtp_model.hpp"
 #include "model/packed_sizes.hpp"
 #include "model/plan.hpp"
 #include "pack/pack_load.hpp"
@@ -25,6 +26,7 @@ ModelInfo make_info(const checkpoint::Checkpoint& file, const arch::Recognised& 
   info.notes.insert(info.notes.end(), plan.notes.begin(), plan.notes.end());
   info.total_parameters = plan.total_parameters;
   info.mtp_parameters = plan.mtp_parameters;
+  if (const auto mtp = plan_mtp_model(file, model)) info.mtp_bytes = packed_bytes(mtp->plan);
   info.tower_tensors = plan.tower_tensors;
   info.tower_parameters = plan.tower_parameters;
   info.chat_templates = file.chat_templates();
@@ -84,6 +86,12 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
   auto weights = std::make_shared<Weights>();
   auto plan = plan_weights(**file, *recognised, *weights);
   if (!plan) return about(path, plan);
+  std::optional<MtpPlan> mtp;
+  if (options.mtp) {
+    auto planned = plan_mtp_model(**file, *recognised);
+    if (!planned) return about(path, planned);
+    mtp = std::move(*planned);
+  }
 
   auto impl = std::make_shared<ModelImpl>();
   impl->info = make_info(**file, *recognised, *plan, *weights);
@@ -105,6 +113,12 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
   for (const VectorJob& job : plan->vectors)
     impl->resident_bytes += static_cast<std::int64_t>(job.out->size() * sizeof(float));
   impl->weights = std::move(weights);
+  if (mtp) {
+    auto layer = load_mtp(**file, std::move(*mtp), options, *impl);
+    if (!layer) return about(path, layer);
+    impl->mtp = std::move(*layer);
+    impl->resident_bytes += impl->mtp->resident_bytes();
+  }
   return model_of(std::move(impl));
 }
 
@@ -131,6 +145,7 @@ const std::shared_ptr<const Tokenizer>& Model::tokenizer() const { return impl_-
 const std::string& Model::tokenizer_error() const { return impl_->tokenizer_error; }
 LayerRange Model::layers() const { return impl_->layers; }
 const std::string& Model::content_hash() const { return impl_->content_hash; }
+const std::shared_ptr<const Model>& Model::mtp() const { return impl_->mtp; }
 std::int64_t Model::resident_bytes() const { return impl_->resident_bytes; }
 ExpertTraffic Model::expert_traffic() const {
   return impl_->experts == nullptr ? ExpertTraffic{} : impl_->experts->traffic();

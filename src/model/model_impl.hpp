@@ -18,6 +18,7 @@ struct ModelImpl {
   std::string tokenizer_error;
   std::string content_hash;  // empty unless LoadOptions::content_hash
   std::int64_t resident_bytes = 0;
+  std::shared_ptr<const Model> mtp;  // LoadOptions::mtp
 };
 
 inline const ModelImpl& impl_of(const Model& model) { return *model.impl_; }

@@ -42,17 +42,22 @@ std::int64_t ffn_bytes(const ModelConfig& c, Format format, std::int64_t width) 
 
 }  // namespace
 
-PackedSizes packed_sizes(const LoadPlan& plan, const Weights& weights) {
-  PackedSizes sizes;
-  std::int64_t all = 0, routed = 0;
+std::int64_t packed_bytes(const LoadPlan& plan) {
+  std::int64_t all = 0;
   for (const MatrixJob& job : plan.matrices) all += padded(job.out->bytes());
   for (const VectorJob& job : plan.vectors) all += job.count * static_cast<std::int64_t>(sizeof(float));
+  return all;
+}
+
+PackedSizes packed_sizes(const LoadPlan& plan, const Weights& weights) {
+  PackedSizes sizes;
+  std::int64_t routed = 0;
   for (const LayerWeights& layer : weights.layers) {
     sizes.expert.push_back(layer.experts.empty() ? 0 : BundleLayout::of(layer.experts.front()).bytes);
     for (const FfnWeights& e : layer.experts)
       for (const Matrix* m : {&e.gate, &e.up, &e.down}) routed += padded(m->bytes());
   }
-  sizes.always = all - routed;
+  sizes.always = packed_bytes(plan) - routed;
   return sizes;
 }
 

@@ -5,7 +5,9 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Of the matrices and vectors that a plan reads.
+/// Bytes in memory of the matrices and vectors that a plan reads.
+std::int64_t packed_bytes(const LoadPlan& plan);
+/// The same, divided.
 PackedSizes packed_sizes(const LoadPlan& plan, const Weights& weights);
 
 }  // namespace moe::inline MOE_ABI

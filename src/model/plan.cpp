@@ -109,8 +109,7 @@ void Planner::row(Role role, std::int64_t count, std::vector<float>& out, std::i
     plan_.vectors.push_back({tensor, &out, count});
 }
 
-void Planner::layer(std::int64_t l) {
-  LayerWeights& w = w_.layers[static_cast<std::size_t>(l)];
+void Planner::layer(std::int64_t l, LayerWeights& w) {
   const Mixer mixer = c_.mixer(l);
   if (c_.pre_norms && mixer != Mixer::none) norm(Role::attention_norm, c_.hidden_size, w.attention_norm, l);
   if (c_.pre_norms && c_.has_ffn(l)) norm(Role::ffn_norm, c_.hidden_size, w.ffn_norm, l);
@@ -135,7 +134,7 @@ Result<LoadPlan> Planner::run() {
   norm(Role::final_norm, D, w_.final_norm, 0);
   layer_inputs();
   w_.layers.resize(static_cast<std::size_t>(c_.layer_count));
-  for (std::int64_t l = 0; l < c_.layer_count && !error_; ++l) layer(l);
+  for (std::int64_t l = 0; l < c_.layer_count && !error_; ++l) layer(l, w_.layers[static_cast<std::size_t>(l)]);
   if (!error_) account();
   if (error_) return fail(error_->code, error_->message + arch::about_assumed(recognised_));
   return std::move(plan_);

@@ -89,6 +89,9 @@ struct LoadPlan {
 /// Fills `weights` with empty matrices of the right shapes and lists what to read into them.
 /// Errors: not_found (a tensor), bad_shape (found and expected shape), unsupported (an unexpected tensor), naming it.
 Result<LoadPlan> plan_weights(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights);
+/// The same of the MTP layer behind the model's layers (plan_mtp.cpp), of which there is one. Embedding and head stay
+/// empty where the file holds none but the model's.
+Result<LoadPlan> plan_mtp(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights);
 
 /// Leaves out what other layers read, the embedding without the first layer and the head without the last one. Their
 /// matrices keep their shapes, without panels. Errors: bad_argument.

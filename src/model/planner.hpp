@@ -30,6 +30,7 @@ class Planner {
   }
 
   Result<LoadPlan> run();
+  Result<LoadPlan> run_mtp();  // plan_mtp.cpp
 
  private:
   using Role = arch::Role;
@@ -61,7 +62,7 @@ class Planner {
   void rows_of(const TensorInfo* tensor, std::int64_t first_row, std::int64_t rows, std::int64_t k, Matrix& out);
   void vector(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
   void row(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);
-  void layer(std::int64_t l);
+  void layer(std::int64_t l, LayerWeights& w);
   void gqa(std::int64_t l, LayerWeights& w);
   void qkv_bias(std::int64_t l, LayerWeights& w);
   void mla(std::int64_t l, LayerWeights& w);

@@ -42,6 +42,15 @@ Result<void> check_options(const SessionOptions& options) {
   return check_workers(options.threads);
 }
 
+// Of an MTP layer, which has a state for every token.
+Result<void> check_states(const ModelConfig& c, const BatchItem& item) {
+  const std::size_t wanted = c.is_mtp_layer ? item.tokens.size() * static_cast<std::size_t>(c.hidden_size) : 0;
+  if (item.states.size() == wanted) return {};
+  return fail(ErrorCode::bad_argument,
+              fmt::format("sequence {} has {} numbers of states, expected {}{}", item.sequence, item.states.size(),
+                          wanted, c.is_mtp_layer ? "" : ": the model is no MTP layer"));
+}
+
 }  // namespace
 
 struct Session::Impl {
@@ -182,6 +191,7 @@ const ExpertLoad& Session::expert_load() const { return impl_->forward.load; }
 const Profile& Session::profile() const { return impl_->profile; }
 const std::vector<std::vector<TokenRouting>>& Session::routing() const { return impl_->forward.routing; }
 const std::vector<std::vector<float>>& Session::hidden() const { return impl_->forward.hidden; }
+const std::vector<float>& Session::states() const { return impl_->forward.states; }
 const Model& Session::model() const { return *impl_->model; }
 const SessionOptions& Session::options() const { return impl_->options; }
 
@@ -203,6 +213,7 @@ Result<void> Session::Impl::check(Batch batch) const {
     if (item.tally < 0 || item.tally >= kMaxTallies)
       return fail(ErrorCode::bad_argument, fmt::format("tally of sequence {} is {}, expected 0 to {}", item.sequence,
                                                        item.tally, kMaxTallies - 1));
+    if (auto ok = check_states(c, item); !ok) return ok;
     seen.push_back(item.sequence);
   }
   std::sort(seen.begin(), seen.end());
@@ -261,6 +272,7 @@ Result<void> Session::Impl::run_chunks(Batch batch, const std::vector<StepRun>& 
         if ((wanted == Logits::all && j >= run.again) || (wanted == Logits::last && j == count - 1))
           chunk.logit_rows.push_back(static_cast<std::int32_t>(chunk.size()));
         chunk.ids.push_back(run.tokens[static_cast<std::size_t>(j)]);
+        if (!batch[r].states.empty()) chunk.states.push_back(batch[r].states.data() + j * model->config().hidden_size);
         chunk.beyond.push_back(run.beyond);
         chunk.positions.push_back(run.position + j);
       }
@@ -356,6 +368,7 @@ Result<StepOutput> Session::step(Batch batch) {
   reserved.commit();
   for (auto& layer : s.forward.hidden) drop_again(*runs, layer);
   for (auto& layer : s.forward.routing) drop_again(*runs, layer);
+  drop_again(*runs, s.forward.states);
   return out;
 }
 

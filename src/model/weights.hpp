@@ -84,7 +84,7 @@ struct LayerWeights {
 
 struct Weights {
   AlignedBuffer<std::byte> memory;      // of all matrices
-  std::shared_ptr<const void> mapping;  // or this, of a packed file
+  std::shared_ptr<const void> mapping;  // or this, of a packed file; of an MTP layer: what owns matrices of the model
   std::int64_t mapped_bytes = 0;
   Matrix embedding;  // [V, D]
   Matrix head;       // empty when tied
@@ -93,6 +93,9 @@ struct Weights {
   Matrix layer_input;                   // [layers * n, D]  and from the embedding
   std::vector<float> layer_input_norm;  // [n]
   std::vector<LayerWeights> layers;
+  // of an MTP layer: its input is eh_proj [enorm(embedding); hnorm(state)]
+  Matrix eh_proj;                   // [D, 2 D]
+  std::vector<float> enorm, hnorm;  // [D]
 
   const Matrix& head_matrix() const { return head.empty() ? embedding : head; }
 };

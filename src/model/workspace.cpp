@@ -99,6 +99,10 @@ void each(W& w, const ModelConfig& c, const StepShape& shape, Item item, Item8 i
     integers(w.pair_token, chunk * K);
     integers(w.pair_of, chunk * K);
   }
+  if (c.is_mtp_layer) {
+    item(w.mtp_in, chunk * 2 * c.hidden_size);
+    item8(w.q8_mtp_in, chunk, 2 * c.hidden_size);
+  }
   if (!c.sliding_layers.empty()) integers(w.first_positions, chunk * H);
   if (c.attention_sinks) item(w.sinks, chunk * H);
 }
@@ -148,8 +152,9 @@ TileSizes::TileSizes(const ModelConfig& c, const StepShape& shape) {
   const std::int64_t rows = chunk_tokens * (1 + (routed_too ? c.router.top_k : 0));
   down_panels = 8;
   floats = std::max(2 * kTokenTile * kMaxSegment, rows * down_panels * kernels::kPanelRows);
-  const std::int64_t widest = std::max({c.hidden_size, sizes_of(c).width_o, c.recurrent.values(), c.q_lora_rank,
-                                        c.kv_lora_rank, sizes_of(c).dense, c.moe_intermediate_size});
+  const std::int64_t widest =
+      std::max({c.hidden_size, sizes_of(c).width_o, c.recurrent.values(), c.q_lora_rank, c.kv_lora_rank,
+                sizes_of(c).dense, c.moe_intermediate_size, c.is_mtp_layer ? 2 * c.hidden_size : 0});
   q8_bytes = std::min(kTokenRange, chunk_tokens) * (widest / kernels::kBlock) * kernels::kTileBlockBytes * 8 / 5;
 }
 

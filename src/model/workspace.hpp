@@ -55,8 +55,9 @@ struct Workspace {
   AlignedBuffer<float> act_dense;    // [C, intermediate or shared width]
   AlignedBuffer<float> act_routed;   // [routed rows, F]
   AlignedBuffer<float> expert_out;   // [C * K, D]  results of experts that are read when needed
+  AlignedBuffer<float> mtp_in;       // [C, 2 D]  of an MTP layer: norms of embedding and state
   // q8_q_parts [W, kMlaTaskRows, qk_nope_head_dim] and q8_o_parts [W, kMlaTaskRows, kv_lora_rank]: mla
-  Q8Buffer q8_normed, q8_q_a, q8_q_parts, q8_o_parts, q8_o_in, q8_dense, q8_routed;
+  Q8Buffer q8_normed, q8_q_a, q8_q_parts, q8_o_parts, q8_o_in, q8_dense, q8_routed, q8_mtp_in;
   AlignedBuffer<std::int64_t> positions;        // last visible position of every attention row
   AlignedBuffer<std::int64_t> first_positions;  // the same: first visible position, in layers with a window
   AlignedBuffer<float> sinks;                   // [C * H]  of every attention row

@@ -7,6 +7,8 @@
 
 #include "generator_support.hpp"
 #include "golden/golden.hpp"
+#include "golden/mtp_support.hpp"
+#include "scratch_dir.hpp"
 
 namespace moe_test {
 
@@ -80,10 +82,26 @@ inline Ids joined(Ids a, const Ids& b) {
   return a;
 }
 
-/// Executed by both models.
+/// Executed by all models.
 inline std::int64_t executed(Generator& generator) {
-  return generator.session().executed().total() +
-         (generator.draft_session() != nullptr ? generator.draft_session()->executed().total() : 0);
+  std::int64_t flops = generator.session().executed().total();
+  for (const moe::Session* session : {generator.draft_session(), generator.mtp_session()})
+    flops += session != nullptr ? session->executed().total() : 0;
+  return flops;
+}
+
+/// Models with an MTP layer: the golden one, and two that guess right now and then.
+inline const std::vector<std::shared_ptr<const moe::Model>>& models_with_mtp() {
+  static const auto models = [] {
+    std::vector<std::shared_ptr<const moe::Model>> out;
+    for (const GoldenCase& c : mtp_cases()) out.push_back(load_with_mtp(c.model));
+    if (out.empty()) report_skip("drafts of a golden model's MTP layer", "no golden model has one");
+    const ScratchDir scratch("moe_speculative_mtp");
+    for (const GoldenCase& c : models_for_mtp_copies())
+      out.push_back(load_with_mtp(write_mtp_copy(c.model, scratch.dir / c.name)));
+    return out;
+  }();
+  return models;
 }
 
 struct DraftTotals {

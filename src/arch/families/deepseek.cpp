@@ -149,9 +149,17 @@ ModelConfig from_gguf(GgufConfig& meta) {
 }  // namespace deepseek
 
 const Family kDeepseekV2 = {"deepseek_v2", "deepseek2", "DeepseekV2ForCausalLM", deepseek::v2_from_hf, nullptr};
-const Family kDeepseekV3 = {"deepseek_v3", "deepseek2", "DeepseekV3ForCausalLM", deepseek::v3_from_hf,
-                            deepseek::from_gguf};
-const Family kGlm4MoeLite = {"glm4_moe_lite", "deepseek2", "Glm4MoeLiteForCausalLM", deepseek::glm4_moe_lite_from_hf,
-                             nullptr};
+const Family kDeepseekV3 = {.name = "deepseek_v3",
+                            .gguf_architecture = "deepseek2",
+                            .hf_architecture = "DeepseekV3ForCausalLM",
+                            .from_hf = deepseek::v3_from_hf,
+                            .from_gguf = deepseek::from_gguf,
+                            .has_mtp = true};
+const Family kGlm4MoeLite = {.name = "glm4_moe_lite",
+                             .gguf_architecture = "deepseek2",
+                             .hf_architecture = "Glm4MoeLiteForCausalLM",
+                             .from_hf = deepseek::glm4_moe_lite_from_hf,
+                             .from_gguf = nullptr,
+                             .has_mtp = true};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -77,7 +77,12 @@ const Family kGlm4 = {"glm4",
                       glm4::kDenseNames,
                       false,
                       glm4::kDenseGgufNames};
-const Family kGlm4Moe = {"glm4_moe", "glm4moe", "Glm4MoeForCausalLM", glm4::moe_from_hf, glm4::moe_from_gguf,
-                         {},         false,     glm4::kMoeGgufNames};
+const Family kGlm4Moe = {.name = "glm4_moe",
+                         .gguf_architecture = "glm4moe",
+                         .hf_architecture = "Glm4MoeForCausalLM",
+                         .from_hf = glm4::moe_from_hf,
+                         .from_gguf = glm4::moe_from_gguf,
+                         .gguf_names = glm4::kMoeGgufNames,
+                         .has_mtp = true};
 
 }  // namespace moe::inline MOE_ABI::arch

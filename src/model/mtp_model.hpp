@@ -1,0 +1,29 @@
+#pragma once
+// The MTP layer of a checkpoint as a model of its own.
+
+#include <memory>
+
+#include "arch/family.hpp"
+#include "checkpoint/checkpoint.hpp"
+#include "model/model_impl.hpp"
+#include "model/plan.hpp"
+
+namespace moe::inline MOE_ABI {
+
+/// What load_mtp() reads. The plan points into the weights.
+struct MtpPlan {
+  ModelConfig config;
+  std::shared_ptr<Weights> weights;
+  LoadPlan plan;
+};
+
+/// Errors: as mtp_config() and plan_weights().
+Result<MtpPlan> plan_mtp_model(const checkpoint::Checkpoint& file, const arch::Recognised& recognised);
+
+/// `model` is the one that the layer belongs to, its weights loaded: it gives tokenizer, and embedding and head where
+/// the file holds none but its own.
+/// Errors: as load_weights().
+Result<std::shared_ptr<const Model>> load_mtp(const checkpoint::Checkpoint& file, MtpPlan plan,
+                                              const LoadOptions& options, const ModelImpl& model);
+
+}  // namespace moe::inline MOE_ABI

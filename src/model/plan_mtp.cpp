@@ -1,0 +1,26 @@
+// The MTP layer of a file: a layer as the others with the next number, and what makes its input and its logits.
+#include "model/planner.hpp"
+
+namespace moe::inline MOE_ABI {
+
+Result<LoadPlan> Planner::run_mtp() {
+  const std::int64_t D = c_.hidden_size, V = c_.vocab_size, l = c_.layer_count;
+  // First what no other layer has: a file without it is told apart from one that has another layer there.
+  matrix(Role::mtp_projection, D, 2 * D, w_.eh_proj, l);
+  norm(Role::mtp_embedding_norm, D, w_.enorm, l);
+  norm(Role::mtp_state_norm, D, w_.hnorm, l);
+  norm(Role::mtp_norm, D, w_.final_norm, l);
+  if (find(Role::mtp_embedding, l) != nullptr) matrix(Role::mtp_embedding, V, D, w_.embedding, l);
+  if (find(Role::mtp_head, l) != nullptr) matrix(Role::mtp_head, V, D, w_.head, l);
+  w_.layers.resize(1);
+  if (!error_) layer(l, w_.layers.front());
+  if (error_)
+    return fail(error_->code, error_->message + ", as part of the MTP layer that num_nextn_predict_layers announces");
+  return std::move(plan_);
+}
+
+Result<LoadPlan> plan_mtp(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights) {
+  return Planner(file, recognised, weights).run_mtp();
+}
+
+}  // namespace moe::inline MOE_ABI

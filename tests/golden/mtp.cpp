@@ -1,0 +1,254 @@
+// MTP layers: the reference's logits, in one piece and token by token; the same bits in every way to compute them, and from
+// either kind of file; what they take; models that have none.
+
+#include <cmath>
+
+#include "golden/gguf_files.hpp"
+#include "golden/mtp_support.hpp"
+#include "moe/memory_plan.hpp"
+#include "scratch_dir.hpp"
+
+namespace mtp_test {
+
+using namespace moe_test;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+double worst(const std::vector<float>& found, const std::vector<float>& expected) {
+  REQUIRE(found.size() == expected.size());
+  double difference = 0.0;
+  for (std::size_t i = 0; i < found.size(); ++i)
+    difference = std::max(difference, std::abs(static_cast<double>(found[i]) - static_cast<double>(expected[i])));
+  return difference;
+}
+
+/// The prompt from its second token on, and one more.
+std::vector<moe::TokenId> shifted(std::vector<moe::TokenId> prompt) {
+  std::rotate(prompt.begin(), prompt.begin() + 1, prompt.end());
+  return prompt;
+}
+
+std::vector<float> mtp_logits(const fs::path& path) {
+  const auto model = load_with_mtp(path);
+  const auto ids = prompt_for(model->config(), 3);
+  return run_mtp(model, reference_options(), ids, shifted(ids), ids.size()).logits;
+}
+
+std::string refusal(const fs::path& path) {
+  const auto model = moe::Model::load(path.string(), {.tokenizer = moe::TokenizerUse::none, .mtp = true});
+  REQUIRE_FALSE(model.has_value());
+  CHECK_MESSAGE(model.error().message.find(path.string()) == 0, model.error().message);
+  return model.error().message;
+}
+
+/// A GGUF file of a directory with an MTP layer, as llama.cpp names its tensors. moe-quantize leaves the layer out: it is
+/// shown one layer more, and what other layers do not have is added.
+void write_mtp_gguf(const fs::path& folder, const gguf_files::GgufScratch& scratch, const std::string& out) {
+  json config = json::parse(read_file(folder / "config.json"));
+  const auto layers = config["num_hidden_layers"].get<std::int64_t>();
+  config["num_hidden_layers"] = layers + 1;
+  config["num_nextn_predict_layers"] = 0;
+  const std::string mtp = "model.layers." + std::to_string(layers) + ".";
+  const std::pair<const char*, const char*> names[] = {{"embed_tokens", "embed_tokens"},
+                                                       {"shared_head.head", "shared_head_head"},
+                                                       {"shared_head.norm", "shared_head_norm"},
+                                                       {"enorm", "enorm"},
+                                                       {"hnorm", "hnorm"},
+                                                       {"eh_proj", "eh_proj"}};
+  Tensors tensors = read_safetensors(folder / "model.safetensors"), taken;
+  for (const auto& [hf, gguf] : names)
+    if (const auto found = tensors.extract(mtp + hf + ".weight"); !found.empty())
+      taken["blk." + std::to_string(layers) + ".nextn." + gguf + ".weight"] = found.mapped();
+  write_folder(scratch.dir / "one_more", config, tensors);
+  REQUIRE(gguf_files::to_f32(scratch.dir / "one_more", out).has_value());
+  gguf_files::File file = gguf_files::read_gguf(out);
+  for (const auto& [name, t] : taken) {
+    const std::vector<float> values = widened(t);
+    file.tensors[name] = {t.shape, std::string(reinterpret_cast<const char*>(values.data()), values.size() * 4)};
+  }
+  const auto entries = moe::checkpoint::open(out);
+  const auto all = (*entries)->raw_metadata();
+  moe::checkpoint::GgufMetadata metadata;
+  for (const auto& entry : *all)
+    if (!entry.key.ends_with(".nextn_predict_layers")) metadata.raw(entry.key, entry.value);
+  const bool glm = config["architectures"][0] == "Glm4MoeForCausalLM";
+  metadata.u32(glm ? "glm4moe.nextn_predict_layers" : "deepseek2.nextn_predict_layers", 1);
+  file.metadata = std::move(metadata);
+  gguf_files::write_gguf(file, out);
+}
+
+}  // namespace
+
+TEST_CASE("an MTP layer has the reference's logits, in one piece and token by token") {
+  const auto cases = mtp_cases();
+  if (cases.empty()) report_skip("logits of an MTP layer", "no golden model has them");
+  for (const GoldenCase& c : cases) {
+    CAPTURE(c.name);
+    const json golden = json::parse(read_file(c.expected));
+    auto tensors = read_safetensors(fs::path(c.expected).replace_extension(".safetensors"));
+    const double tolerance = golden["suggested_tolerance_logits"].get<double>();
+    const auto model = load_with_mtp(c.model);
+    for (std::size_t p = 0; p < golden["prompts"].size(); ++p) {
+      const auto ids = golden["prompts"][p]["ids"].get<std::vector<moe::TokenId>>();
+      const auto next = golden["mtp"]["prompts"][p]["next_ids"].get<std::vector<moe::TokenId>>();
+      const std::string prompt = "prompt" + std::to_string(p);
+      for (const std::size_t stride : {ids.size(), std::size_t{1}, std::size_t{5}}) {
+        CAPTURE(stride);
+        const MtpRun run = run_mtp(model, reference_options(), ids, next, stride);
+        const double off = worst(run.logits, tensors.at(prompt + ".mtp_logits").values<float>());
+        MESSAGE(c.name << ", " << prompt << ", steps of " << stride << ": " << off << " of " << tolerance);
+        CHECK(off <= tolerance);
+        CHECK(worst(run.states, tensors.at(prompt + ".final_norm").values<float>()) <= tolerance);
+      }
+    }
+  }
+}
+
+TEST_CASE("an MTP layer gives the same bits in every way to compute it") {
+  const ScratchDir scratch("moe_mtp");
+  std::vector<fs::path> paths;
+  for (const GoldenCase& c : mtp_cases()) paths.push_back(c.model);
+  for (const GoldenCase& c : models_for_mtp_copies()) paths.push_back(write_mtp_copy(c.model, scratch.dir / c.name));
+  for (const fs::path& path : paths) {
+    CAPTURE(path);
+    const auto model = load_with_mtp(path);
+    const auto ids = prompt_for(model->config(), 3);
+    for (const Setting& setting : kSettings) {
+      CAPTURE(setting.name);
+      const MtpRun expected = run_mtp(model, options_for(setting, 1, 512), ids, shifted(ids), ids.size());
+      for (const std::size_t stride : {1, 7, 64}) {
+        const MtpRun run = run_mtp(model, options_for(setting, 2, 5), ids, shifted(ids), stride);
+        CHECK(same_bits(run.logits, expected.logits));
+        CHECK(same_bits(run.states, expected.states));
+      }
+    }
+  }
+}
+
+TEST_CASE("GGUF files, and files with one embedding and one head for all, have the bits of the directory") {
+  const gguf_files::GgufScratch scratch;
+  int both = 0;
+  for (const GoldenCase& c : models_for_mtp_copies()) {
+    CAPTURE(c.name);
+    const fs::path own = write_mtp_copy(c.model, scratch.dir / "own");
+    const fs::path shared = write_mtp_copy(c.model, scratch.dir / "shared", {.own_ends = false});
+    const std::vector<float> expected = mtp_logits(own);
+    CHECK(same_bits(mtp_logits(shared), expected));
+    for (const fs::path& folder : {own, shared}) {
+      write_mtp_gguf(folder, scratch, scratch.file("mtp.gguf"));
+      CHECK(same_bits(mtp_logits(scratch.file("mtp.gguf")), expected));
+      ++both;
+    }
+  }
+  CHECK(both >= 2);
+}
+
+TEST_CASE("an MTP layer takes the memory that headers promise, and only where it is asked for") {
+  const ScratchDir scratch("moe_mtp");
+  for (const GoldenCase& c : models_for_mtp_copies())
+    for (const bool own_ends : {true, false}) {
+      CAPTURE(c.name);
+      const std::string path = write_mtp_copy(c.model, scratch.dir / "copy", {.own_ends = own_ends}).string();
+      const auto info = moe::Model::inspect(path);
+      REQUIRE(info.has_value());
+      const auto plain = moe::Model::load(path, {.tokenizer = moe::TokenizerUse::none});
+      REQUIRE(plain.has_value());
+      CHECK((*plain)->mtp() == nullptr);
+      const auto model = load_with_mtp(path);
+      CHECK(info->mtp_bytes > 0);
+      CHECK(model->resident_bytes() - (*plain)->resident_bytes() == info->mtp_bytes);
+      CHECK(model->mtp()->resident_bytes() == info->mtp_bytes);
+      if (own_ends) CHECK(model->mtp()->info().total_parameters == info->mtp_parameters);
+      // Others of its experts per token: the MTP layer keeps its own.
+      CHECK((*model->with_top_k(1))->mtp() == model->mtp());
+      moe::MemoryRequest request;
+      request.limit = std::int64_t{1} << 36;
+      request.session.max_tokens = 1024;
+      const auto without = moe::plan_memory(*info, request);
+      request.mtp = true;
+      const auto with = moe::plan_memory(*info, request);
+      REQUIRE(without.has_value());
+      REQUIRE(with.has_value());
+      CHECK(with->weight_bytes - without->weight_bytes == info->mtp_bytes);
+      const auto estimate = moe::Session::estimate_memory(model->mtp()->info(), request.session);
+      CHECK(with->cache_bytes - without->cache_bytes == estimate.cache_bytes);
+      CHECK(with->scratch_bytes - without->scratch_bytes >= estimate.scratch_bytes);
+    }
+}
+
+TEST_CASE("an MTP layer beside a packed file, also with experts that are read when needed: the same bits") {
+  const ScratchDir scratch("moe_mtp");
+  for (const GoldenCase& c : models_for_mtp_copies()) {
+    CAPTURE(c.name);
+    const fs::path path = write_mtp_copy(c.model, scratch.dir / c.name, {.own_ends = false});
+    const std::vector<float> expected = mtp_logits(path);
+    for (const bool streams : {false, true}) {
+      moe::LoadOptions load{.tokenizer = moe::TokenizerUse::none, .pack = scratch.dir / "packs", .mtp = true};
+      if (streams) load.expert_bytes = 1 << 20;
+      const auto model = moe::Model::load(path.string(), load);
+      REQUIRE_MESSAGE(model.has_value(), model.error().message);
+      const auto ids = prompt_for((*model)->config(), 3);
+      CHECK(same_bits(run_mtp(*model, reference_options(), ids, shifted(ids), ids.size()).logits, expected));
+      CHECK(((*model)->expert_traffic().misses > 0) == streams);
+    }
+  }
+}
+
+TEST_CASE("what has no MTP layer that can be run is refused by name") {
+  const ScratchDir scratch("moe_mtp");
+  const fs::path source = fs::path(MOE_SOURCE_DIR) / "tests/data/golden";
+  CHECK(refusal(source / "qwen3_moe").find("has no MTP layer: num_nextn_predict_layers") != std::string::npos);
+  const auto changed = [&](const char* missing, int layers) {
+    const fs::path folder = write_mtp_copy(source / "deepseek_v3_yarn", scratch.dir / "changed");
+    json config = json::parse(read_file(folder / "config.json"));
+    config["num_nextn_predict_layers"] = layers;
+    Tensors tensors = read_safetensors(folder / "model.safetensors");
+    for (auto it = tensors.begin(); it != tensors.end();)
+      it = missing != nullptr && it->first.find(missing) != std::string::npos ? tensors.erase(it) : std::next(it);
+    write_folder(folder, config, tensors);
+    return folder;
+  };
+  CHECK(refusal(changed(nullptr, 2)).find("has 2 MTP layers, expected 1") != std::string::npos);
+  const std::string none = refusal(changed("model.layers.2.", 1));  // as files that were converted without
+  CHECK(none.find("tensor model.layers.2.eh_proj.weight is missing") != std::string::npos);
+  CHECK(none.find("num_nextn_predict_layers announces") != std::string::npos);
+  const fs::path gone = changed("model.layers.2.", 1);
+  CHECK(moe::Model::inspect(gone.string())->mtp_bytes == 0);
+  moe::MemoryRequest request;
+  request.mtp = true;
+  const auto plan = moe::plan_memory(*moe::Model::inspect((source / "qwen3_moe").string()), request);
+  REQUIRE_FALSE(plan.has_value());
+  CHECK(plan.error().message.find("has no MTP layer") != std::string::npos);
+  for (const char* name : {"hnorm", "shared_head.norm", "2.self_attn.o_proj", "2.mlp.experts.3.up_proj"})
+    CHECK(refusal(changed(name, 1)).find(name) != std::string::npos);
+  CHECK(moe::mtp_config({.family = "ernie4_5_moe", .mtp_layer_count = 1})
+            .error()
+            .message.find("expected one of deepseek_v3") != std::string::npos);
+}
+
+TEST_CASE("states go with the tokens of an MTP layer, and with no others") {
+  const ScratchDir scratch("moe_mtp");
+  const auto model = load_with_mtp(write_mtp_copy(models_for_mtp_copies().front().model, scratch.dir / "copy"));
+  const std::vector<float> states(static_cast<std::size_t>(3 * model->config().hidden_size), 1.0f);
+  const std::vector<moe::TokenId> ids = {1, 2, 3};
+  const auto refused = [&](const std::shared_ptr<const moe::Model>& of, std::size_t rows) {
+    auto session = open_session(of, reference_options());
+    const moe::Sequence sequence = *session->open();
+    const auto numbers = static_cast<std::size_t>(model->config().hidden_size) * rows;
+    const moe::BatchItem item{sequence, ids, moe::Logits::last, 0, std::span(states).first(numbers)};
+    const auto done = session->step({&item, 1});
+    if (!done) CHECK(done.error().message.find("numbers of states, expected") != std::string::npos);
+    if (!done) CHECK(*session->length(sequence) == 0);
+    CHECK(session->states().empty());  // not asked for
+    return !done;
+  };
+  CHECK(refused(model, 3));
+  CHECK_FALSE(refused(model, 0));
+  CHECK(refused(model->mtp(), 0));
+  CHECK(refused(model->mtp(), 2));
+  CHECK_FALSE(refused(model->mtp(), 3));
+}
+
+}  // namespace mtp_test
