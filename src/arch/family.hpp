@@ -120,7 +120,7 @@ struct Family {
   bool gguf_rope_pairs = false;  ///< GGUF files have q and k rows permuted for interleaved RoPE (Llama)
   /// Hugging Face files with all experts in one tensor hold them as matrices, rows of gate before those of up.
   bool hf_expert_rows = false;
-  bool has_mtp = false;          ///< its MTP layer is DeepSeek-V3's, and so are its tensors
+  bool has_mtp = false;  ///< its MTP layer is DeepSeek-V3's, and so are its tensors
 };
 
 /// quantization_config of a Hugging Face checkpoint.

@@ -54,12 +54,12 @@ Engine::Scratch gemm_scratch(const Weights& w) {
 }  // namespace
 
 Result<void> Forward::create(const ModelImpl& model, const SessionOptions& options, KvCache& cache,
-                             const StateLayout& states, const kernels::KernelTable& table) {
+                             const StateLayout& state_layout, const kernels::KernelTable& table) {
   model_ = &model;
   c_ = &model.info.config;
   options_ = &options;
   cache_ = &cache;
-  states_ = &states;
+  states_ = &state_layout;
   if (options.stages != nullptr && options.stages->size() > 1) link_ = &options.stages->link();
   const bool mla = c_->attention == AttentionKind::mla;
   const std::int64_t key_dim = mla ? c_->kv_lora_rank + c_->qk_rope_head_dim : c_->max_head_dim();

@@ -48,8 +48,8 @@ struct Chunk {
 
 class Forward {
  public:
-  Result<void> create(const ModelImpl& model, const SessionOptions& options, KvCache& cache, const StateLayout& states,
-                      const kernels::KernelTable& table);
+  Result<void> create(const ModelImpl& model, const SessionOptions& options, KvCache& cache,
+                      const StateLayout& state_layout, const kernels::KernelTable& table);
 
   /// Appends the chunk's keys and values to the (reserved) cache and writes [logit_rows, V] to `logits`.
   /// Errors: cancelled, non_finite.

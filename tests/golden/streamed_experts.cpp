@@ -51,7 +51,9 @@ TEST_CASE("the same bits for any memory, number of reading threads and delay") {
   const auto models = moe_models();
   REQUIRE(!models.empty());
   std::uint32_t seed = 1;
-  for (const auto& [name, model] : models) {
+  for (const auto& one : models) {  // no structured binding: clang's lambdas cannot capture it
+    const auto& name = one.first;
+    const auto& model = one.second;
     CAPTURE(name);
     const auto shapes = expert_shapes(*model);
     const std::int64_t least = moe::ExpertCache::least_bytes(shapes), most = moe::ExpertCache::most_bytes(shapes);
@@ -88,7 +90,9 @@ TEST_CASE("the same bits for any memory, number of reading threads and delay") {
 }
 
 TEST_CASE("executed FLOPs, routing and expert counts are those of a model in memory") {
-  for (const auto& [name, model] : moe_models()) {
+  for (const auto& one : moe_models()) {
+    const auto& name = one.first;
+    const auto& model = one.second;
     CAPTURE(name);
     const auto stream = streamed(model, reader_of(model), moe::ExpertCache::least_bytes(expert_shapes(*model)), 2);
     const auto ids = prompt_for(model->config(), 0);
