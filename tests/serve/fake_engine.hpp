@@ -45,7 +45,7 @@ struct FakeModel {
 class FakeEngine final : public moe::serve::StepEngine {
  public:
   FakeEngine(const FakeModel& model, std::int64_t pages)
-      : model_(model), cache_(config(), moe::KvType::f32, pages * moe::kPageTokens) {}
+      : model_(model), cache_(config(), moe::KvType::f32, pages * moe::kPageTokens, {0, 1}) {}
 
   moe::Result<moe::Sequence> open() override { return noted(cache_.open()); }
   moe::Result<moe::Sequence> fork(moe::Sequence parent) override { return noted(must(cache_.fork(parent))); }
