@@ -114,7 +114,7 @@ ParallelFor Forward::workers() {
 void Forward::begin(Batch batch) {
   routing.assign(options_->record_routing ? static_cast<std::size_t>(c_->layer_count) : 0, {});
   hidden.assign(options_->record_hidden ? static_cast<std::size_t>(c_->layer_count) + 1 : 0, {});
-  states.clear();
+  recorded_states.clear();
   expert_counts.assign(batch.size(), 0);
   tallies_.clear();
   for (const BatchItem& item : batch) {

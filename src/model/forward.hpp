@@ -71,7 +71,7 @@ class Forward {
   ExpertLoad load;                                 // since create()
   std::vector<std::vector<TokenRouting>> routing;  // [layer][token], appended by run() when recorded
   std::vector<std::vector<float>> hidden;          // [layer + 1][T * D]
-  std::vector<float> states;                       // [T * D] behind the final norm, appended by run() when recorded
+  std::vector<float> recorded_states;              // [T * D] behind the final norm, appended by run() when recorded
 
  private:
   // forward.cpp

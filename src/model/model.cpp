@@ -79,6 +79,10 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
     return fail(ErrorCode::unsupported,
                 "LoadOptions::layers and LoadOptions::pack are both given, expected one: a packed "
                 "file is loaded with all of its layers");
+  if (options.layers && options.mtp)
+    return fail(ErrorCode::unsupported,
+                "LoadOptions::layers and LoadOptions::mtp are both given, expected one: an MTP layer reads the states "
+                "of a whole model");
   auto file = checkpoint::open(path, options.content_hash);
   if (!file) return about(path, file);
   auto recognised = arch::recognise(**file);

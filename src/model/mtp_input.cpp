@@ -28,12 +28,12 @@ void Forward::add_states() {
 void Forward::record_states() {
   if (!options_->record_states) return;
   const std::int64_t D = c_->hidden_size;
-  const std::size_t before = states.size();
-  states.resize(before + static_cast<std::size_t>(tokens() * D));
+  const std::size_t before = recorded_states.size();
+  recorded_states.resize(before + static_cast<std::size_t>(tokens() * D));
   engine_.enter(Stage::quantising);
   engine_.run_each(tokens(), 2 * D, [&](std::int64_t t, std::int32_t) {
     engine_.table().rms_norm(ws_.hidden.data() + t * D, model_->weights->final_norm.data(),
-                             static_cast<float>(c_->rms_norm_eps), D, states.data() + before + t * D);
+                             static_cast<float>(c_->rms_norm_eps), D, recorded_states.data() + before + t * D);
   });
 }
 

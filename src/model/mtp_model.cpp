@@ -81,6 +81,7 @@ Result<std::shared_ptr<const Model>> load_mtp(const checkpoint::Checkpoint& file
                                               const LoadOptions& options, const ModelImpl& model) {
   auto impl = std::make_shared<ModelImpl>();
   impl->info = info_of(mtp);
+  impl->layers = {0, mtp.config.layer_count};
   if (auto ok = load_weights(file, mtp.plan, options, *mtp.weights, nullptr); !ok) return forward(ok);
   impl->resident_bytes = static_cast<std::int64_t>(mtp.weights->memory.size_bytes());
   for (const VectorJob& job : mtp.plan.vectors)

@@ -4,7 +4,7 @@
 namespace moe::inline MOE_ABI {
 
 Result<LoadPlan> Planner::run_mtp() {
-  const std::int64_t D = c_.hidden_size, V = c_.vocab_size, l = c_.layer_count;
+  const std::int64_t D = c_.hidden_size, V = c_.vocab_size, l = c_.layer_count - 1;
   // First what no other layer has: a file without it is told apart from one that has another layer there.
   matrix(Role::mtp_projection, D, 2 * D, w_.eh_proj, l);
   norm(Role::mtp_embedding_norm, D, w_.enorm, l);
@@ -20,7 +20,9 @@ Result<LoadPlan> Planner::run_mtp() {
 }
 
 Result<LoadPlan> plan_mtp(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights) {
-  return Planner(file, recognised, weights).run_mtp();
+  arch::Recognised with_it = recognised;  // as its last layer
+  with_it.config.layer_count += 1;
+  return Planner(file, with_it, weights).run_mtp();
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -191,7 +191,7 @@ const ExpertLoad& Session::expert_load() const { return impl_->forward.load; }
 const Profile& Session::profile() const { return impl_->profile; }
 const std::vector<std::vector<TokenRouting>>& Session::routing() const { return impl_->forward.routing; }
 const std::vector<std::vector<float>>& Session::hidden() const { return impl_->forward.hidden; }
-const std::vector<float>& Session::states() const { return impl_->forward.states; }
+const std::vector<float>& Session::states() const { return impl_->forward.recorded_states; }
 const Model& Session::model() const { return *impl_->model; }
 const SessionOptions& Session::options() const { return impl_->options; }
 
@@ -368,7 +368,7 @@ Result<StepOutput> Session::step(Batch batch) {
   reserved.commit();
   for (auto& layer : s.forward.hidden) drop_again(*runs, layer);
   for (auto& layer : s.forward.routing) drop_again(*runs, layer);
-  drop_again(*runs, s.forward.states);
+  drop_again(*runs, s.forward.recorded_states);
   return out;
 }
 

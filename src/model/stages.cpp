@@ -146,7 +146,7 @@ Result<void> agree_with_stages(const Model& model, const SessionOptions& options
                                                      "SessionOptions::stages",
                                                      c.layer_count, layers.begin, layers.end - 1));
   }
-  if (options.record_routing || options.record_hidden)
+  if (options.record_routing || options.record_hidden || options.record_states)
     return fail(ErrorCode::unsupported, "routing and hidden states are not recorded in a pipeline of stages");
   if (!c.mixers.empty())
     return fail(ErrorCode::unsupported, "a model with recurrent layers has states, which stages do not keep yet");

@@ -223,6 +223,10 @@ TEST_CASE("what has no MTP layer that can be run is refused by name") {
   CHECK(plan.error().message.find("has no MTP layer") != std::string::npos);
   for (const char* name : {"hnorm", "shared_head.norm", "2.self_attn.o_proj", "2.mlp.experts.3.up_proj"})
     CHECK(refusal(changed(name, 1)).find(name) != std::string::npos);
+  const auto staged = moe::Model::load(
+      gone.string(), {.tokenizer = moe::TokenizerUse::none, .layers = moe::LayerRange{0, 1}, .mtp = true});
+  REQUIRE_FALSE(staged.has_value());
+  CHECK(staged.error().message.find("LoadOptions::layers and LoadOptions::mtp") != std::string::npos);
   CHECK(moe::mtp_config({.family = "ernie4_5_moe", .mtp_layer_count = 1})
             .error()
             .message.find("expected one of deepseek_v3") != std::string::npos);
