@@ -59,7 +59,8 @@ void use_drafter(Generator& generator, DraftKind kind, const std::shared_ptr<con
 
 /// `count` prompts of each model, plainly and with drafts: in one batch, in small caches and chunks, one by one.
 void check_kind(DraftKind kind, std::size_t count, std::uint32_t seed) {
-  for (const auto& [model, draft] : models_for(kind)) {
+  for (const auto& pair : models_for(kind)) {
+    const auto &model = pair.first, &draft = pair.second;  // clang 14 lets no structured binding into a lambda
     std::mt19937 random(seed);
     const std::int64_t context = model->config().max_position;
     auto requests = requests_for(random, *model, count);
@@ -146,7 +147,8 @@ TEST_CASE("full: every golden model that can be loaded" * doctest::skip()) {
 }
 
 TEST_CASE("a draft that is always right makes fewer steps, one that is always wrong makes none") {
-  for (const auto& [model, draft] : models()) {
+  for (const auto& pair : models()) {
+    const auto& model = pair.first;
     GenerateOptions options;
     options.max_tokens = std::min<std::int64_t>(30, model->config().max_position - 3);
     options.end_tokens = moe::EndTokens::ignore;
