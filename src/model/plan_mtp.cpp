@@ -15,7 +15,9 @@ Result<LoadPlan> Planner::run_mtp() {
   w_.layers.resize(1);
   if (!error_) layer(l, w_.layers.front());
   if (error_)
-    return fail(error_->code, error_->message + ", as part of the MTP layer that num_nextn_predict_layers announces");
+    return fail(
+        error_->code,
+        error_->message + ", as part of the MTP layer (num_nextn_predict_layers is 1, in the file or by default)");
   return std::move(plan_);
 }
 

@@ -213,7 +213,7 @@ TEST_CASE("what has no MTP layer that can be run is refused by name") {
   CHECK(refusal(changed(nullptr, 2)).find("has 2 MTP layers, expected 1") != std::string::npos);
   const std::string none = refusal(changed("model.layers.2.", 1));  // as files that were converted without
   CHECK(none.find("tensor model.layers.2.eh_proj.weight is missing") != std::string::npos);
-  CHECK(none.find("num_nextn_predict_layers announces") != std::string::npos);
+  CHECK(none.find("the MTP layer (num_nextn_predict_layers is 1") != std::string::npos);
   const fs::path gone = changed("model.layers.2.", 1);
   CHECK(moe::Model::inspect(gone.string())->mtp_bytes == 0);
   moe::MemoryRequest request;
