@@ -117,7 +117,8 @@ struct RouterConfig {
   GroupScore group_score = GroupScore::max;
   bool selection_bias = false;  ///< e_score_correction_bias: affects the selection only, not the weights
   bool norm_topk_prob = false;  ///< divide the chosen scores by their sum (chosen_softmax always does)
-  double norm_min = 1e-12;      ///< lower bound of that sum for softmax (ERNIE's moe_norm_min); sigmoid adds 1e-20
+  double norm_min = 1e-12;      ///< lower bound of that sum for softmax (ERNIE's moe_norm_min)
+  double norm_add = 1e-20;      ///< added to that sum for sigmoid (LFM2: 1e-6)
   double routed_scaling_factor = 1.0;
   /// Below 1, a token goes only to its best experts, as few as reach this share of the weights of all top_k (at least
   /// one). 1 = all top_k.

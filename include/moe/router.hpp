@@ -3,6 +3,7 @@
 //
 // Methods, as a RouterConfig (RouterConfig::deepseek_v3() and others give those of published models):
 //   DeepSeek-V3, GLM-4.5, dots1 (noaux_tc)   sigmoid, top2_sum groups, selection_bias, norm_topk_prob, scaling
+//   LFM2-MoE                                 sigmoid, selection_bias, norm_topk_prob, norm_add
 //   DeepSeek-V2 (group_limited_greedy)       softmax, max groups, scaling; V2-Lite (greedy): one group
 //   Qwen, OLMoE, Mixtral, Hunyuan            softmax, norm_topk_prob per model
 //   ERNIE 4.5                                softmax, selection_bias, norm_topk_prob, norm_min
@@ -105,12 +106,12 @@ inline std::size_t finish_weights(const RouterConfig& c, std::span<float> w) noe
     float sum = 0.0f;
     for (const float x : w) sum += x;
     if (c.score == RouterScore::sigmoid) {
-      sum += 1e-20f;
+      sum += static_cast<float>(c.norm_add);
     } else {
       const float least = static_cast<float>(c.norm_min);
       sum = sum > least ? sum : least;
     }
-    if (sum <= 0.0f) return 0;  // only with norm_min = 0
+    if (sum <= 0.0f) return 0;  // only with norm_min or norm_add = 0
     for (float& x : w) x /= sum;
   }
   if (c.expert_mass < 1.0) w = w.first(cut_to_mass(c, w));

@@ -77,6 +77,7 @@ constexpr std::array kFields = {
     Field{"selection_bias", [](auto& c, auto n, nb::handle v) { c.selection_bias = flag(n, v); }},
     Field{"norm_topk_prob", [](auto& c, auto n, nb::handle v) { c.norm_topk_prob = flag(n, v); }},
     Field{"norm_min", [](auto& c, auto n, nb::handle v) { c.norm_min = number(n, v); }},
+    Field{"norm_add", [](auto& c, auto n, nb::handle v) { c.norm_add = number(n, v); }},
     Field{"routed_scaling_factor", [](auto& c, auto n, nb::handle v) { c.routed_scaling_factor = number(n, v); }},
     Field{"expert_mass", [](auto& c, auto n, nb::handle v) { c.expert_mass = number(n, v); }},
     Field{"mass_variant",
@@ -119,8 +120,8 @@ std::string repr(const RouterConfig& c) {
 constexpr const char* kConstructor =
     "def __init__(self, expert_count: int, top_k: int, *, group_count: int = 1, topk_group: int = 1, "
     "score: str = 'softmax', group_score: str = 'max', selection_bias: bool = False, norm_topk_prob: bool = False, "
-    "norm_min: float = 1e-12, routed_scaling_factor: float = 1.0, expert_mass: float = 1.0, "
-    "mass_variant: str = 'renormalised') -> None";
+    "norm_min: float = 1e-12, norm_add: float = 1e-20, routed_scaling_factor: float = 1.0, "
+    "expert_mass: float = 1.0, mass_variant: str = 'renormalised') -> None";
 
 struct Published {
   const char* name;
@@ -160,6 +161,7 @@ void add_routing(nb::module_& m) {
       .def_ro("selection_bias", &RouterConfig::selection_bias)
       .def_ro("norm_topk_prob", &RouterConfig::norm_topk_prob)
       .def_ro("norm_min", &RouterConfig::norm_min)
+      .def_ro("norm_add", &RouterConfig::norm_add)
       .def_ro("routed_scaling_factor", &RouterConfig::routed_scaling_factor)
       .def_ro("expert_mass", &RouterConfig::expert_mass)
       .def_prop_ro("mass_variant", [](const RouterConfig& c) { return std::string(name_of(c.mass_variant)); })

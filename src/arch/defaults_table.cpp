@@ -325,7 +325,25 @@ constexpr std::string_view kDefaultsTable = R"json({
 "moe_intermediate_size": null}, "nullable": ["attention_dropout", "bos_token_id", "eos_token_id",
 "final_logit_softcapping", "layer_types", "moe_intermediate_size", "num_experts", "pad_token_id",
 "partial_rotary_factor", "rope_parameters", "top_k_experts", "use_bidirectional_attention"],
-"aliases": {}}
+"aliases": {}},
+"lfm2": {"defaults": {"vocab_size": 65536, "hidden_size": 2560, "intermediate_size": 12288,
+"num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+"max_position_embeddings": 128000, "initializer_range": 0.02, "norm_eps": 1e-05, "use_cache": true,
+"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "tie_word_embeddings": true,
+"rope_parameters": null, "conv_bias": false, "conv_L_cache": 3, "block_multiple_of": 256,
+"block_ffn_dim_multiplier": 1.0, "block_auto_adjust_ff_dim": true, "full_attn_idxs": null,
+"layer_types": null, "rope_theta": 1000000.0}, "nullable": ["bos_token_id", "eos_token_id",
+"full_attn_idxs", "layer_types", "pad_token_id", "partial_rotary_factor", "rope_parameters"],
+"aliases": {}},
+"lfm2_moe": {"defaults": {"vocab_size": 65536, "hidden_size": 2048, "intermediate_size": 7168,
+"moe_intermediate_size": 1792, "num_hidden_layers": 32, "pad_token_id": 0, "bos_token_id": 1,
+"eos_token_id": 2, "tie_word_embeddings": true, "rope_parameters": null,
+"max_position_embeddings": 128000, "initializer_range": 0.02, "use_cache": true, "norm_eps": 1e-05,
+"num_attention_heads": 32, "num_key_value_heads": 8, "conv_bias": false, "conv_L_cache": 3,
+"num_dense_layers": 2, "num_experts_per_tok": 4, "output_router_logits": false, "num_experts": 32,
+"use_expert_bias": true, "routed_scaling_factor": 1.0, "norm_topk_prob": true, "layer_types": null,
+"rope_theta": 1000000.0}, "nullable": ["bos_token_id", "eos_token_id", "layer_types", "pad_token_id",
+"partial_rotary_factor", "rope_parameters"], "aliases": {}}
 })json";
 
 }  // namespace moe::inline MOE_ABI::arch

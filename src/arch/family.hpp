@@ -173,6 +173,7 @@ bool is_leftover(checkpoint::Kind kind, std::string_view tensor);
 
 extern const Family kLlama, kMistral, kQwen2, kQwen3, kQwen2Moe, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kOlmoe,
     kSeedOss, kDots1, kHunyuanDense, kHunyuanMoe, kGlm4, kGlm4Moe, kErnieMoe, kGptOss, kGemma2, kGemma3, kMinistral3,
-    kGlm4MoeLite, kMinimaxM2, kHyV3, kErnie, kOlmo2, kOlmo3, kSmolLm3, kPhi3, kQwen3Next, kQwen35, kQwen35Moe, kGemma4;
+    kGlm4MoeLite, kMinimaxM2, kHyV3, kErnie, kOlmo2, kOlmo3, kSmolLm3, kPhi3, kQwen3Next, kQwen35, kQwen35Moe, kGemma4,
+    kLfm2, kLfm2Moe;
 
 }  // namespace moe::inline MOE_ABI::arch

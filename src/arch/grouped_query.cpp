@@ -18,6 +18,10 @@ void read_gqa(const JsonConfig& json, ModelConfig& c) {
 
 void read_gqa(GgufConfig& meta, ModelConfig& c) {
   c.kv_head_count = meta.integer_or("attention.head_count_kv", c.head_count, 1, kMaxWidth);
+  read_head_dim(meta, c);
+}
+
+void read_head_dim(GgufConfig& meta, ModelConfig& c) {
   c.head_dim = meta.integer_or("attention.key_length", c.hidden_size / c.head_count, 1, kMaxWidth);
   c.v_head_dim = meta.integer_or("attention.value_length", c.head_dim, 1, kMaxWidth);
   if (c.v_head_dim != c.head_dim)

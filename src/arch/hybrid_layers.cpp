@@ -7,7 +7,7 @@
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
-constexpr std::int64_t kMaxTaps = 64;
+constexpr std::string_view kTypes = "layer_types";
 
 void every(std::int64_t interval, Mixer mixer, ModelConfig& c) {
   for (std::int64_t l = 0; l < c.layer_count; ++l)
@@ -17,15 +17,18 @@ void every(std::int64_t interval, Mixer mixer, ModelConfig& c) {
 }  // namespace
 
 void read_hybrid_layers(const JsonConfig& json, std::string_view recurrent, Mixer mixer, ModelConfig& c) {
-  constexpr std::string_view kTypes = "layer_types", kInterval = "full_attention_interval";
+  constexpr std::string_view kInterval = "full_attention_interval";
+  const bool listed = json.has(kTypes) && !json.strings_or_empty(kTypes).empty();
+  const std::int64_t interval = json.integer_or(kInterval, listed ? 0 : 4, 0, kMaxLayers);
+  if (listed) return read_layer_types(json, recurrent, mixer, c);
+  if (interval < 1)
+    return json.refuse(ErrorCode::bad_config,
+                       fmt::format("config.json: {} is {}, expected 1 or more", json.path(kInterval), interval));
+  every(interval, mixer, c);
+}
+
+void read_layer_types(const JsonConfig& json, std::string_view recurrent, Mixer mixer, ModelConfig& c) {
   const std::vector<std::string> types = json.strings_or_empty(kTypes);
-  const std::int64_t interval = json.integer_or(kInterval, types.empty() ? 4 : 0, 0, kMaxLayers);
-  if (types.empty()) {
-    if (interval < 1)
-      return json.refuse(ErrorCode::bad_config,
-                         fmt::format("config.json: {} is {}, expected 1 or more", json.path(kInterval), interval));
-    return every(interval, mixer, c);
-  }
   if (static_cast<std::int64_t>(types.size()) != c.layer_count)
     return json.refuse(ErrorCode::bad_config,
                        fmt::format("config.json: {} has {} entries, expected {} (num_hidden_layers)", json.path(kTypes),
@@ -49,6 +52,48 @@ void read_hybrid_layers(GgufConfig& meta, Mixer mixer, ModelConfig& c) {
                                                           flags.size(), c.layer_count));
   for (std::int64_t l = 0; l < c.layer_count; ++l)
     c.mixers.push_back(flags[static_cast<std::size_t>(l)] != 0 ? mixer : Mixer::attention);
+}
+
+void read_short_conv_layers(const JsonConfig& json, ModelConfig& c) {
+  constexpr std::string_view kAttention = "full_attn_idxs";
+  const std::vector<std::int64_t> attention = json.integers_or_empty(kAttention);
+  if (json.has(kTypes)) return read_layer_types(json, "conv", Mixer::short_conv, c);
+  if (!json.has(kAttention)) {
+    if (!json.knows(kAttention))
+      json.refuse(ErrorCode::bad_config,
+                  fmt::format("config.json: {} is missing, expected a list of the layers' kinds", json.path(kTypes)));
+    c.mixers.assign(static_cast<std::size_t>(c.layer_count), Mixer::attention);
+    return;
+  }
+  c.mixers.assign(static_cast<std::size_t>(c.layer_count), Mixer::short_conv);
+  for (const std::int64_t layer : attention) {
+    if (layer < 0 || layer >= c.layer_count)
+      return json.refuse(ErrorCode::bad_config, fmt::format("config.json: {} holds {}, expected layers up to {}",
+                                                            json.path(kAttention), layer, c.layer_count - 1));
+    c.mixers[static_cast<std::size_t>(layer)] = Mixer::attention;
+  }
+}
+
+void read_layers_by_key_heads(GgufConfig& meta, Mixer mixer, ModelConfig& c) {
+  constexpr std::string_view kHeads = "attention.head_count_kv";
+  const std::vector<std::int64_t> heads = meta.list_or_empty(kHeads);
+  c.kv_head_count = c.head_count;
+  if (heads.empty()) {
+    c.kv_head_count = meta.integer_or(kHeads, c.head_count, 1, kMaxWidth);
+    return;
+  }
+  if (static_cast<std::int64_t>(heads.size()) != c.layer_count)
+    return meta.refuse(ErrorCode::bad_config, fmt::format("{} has {} entries, expected {} (block_count)", kHeads,
+                                                          heads.size(), c.layer_count));
+  std::int64_t first = 0;
+  for (const std::int64_t n : heads) {
+    if (first == 0) first = n;
+    if (n != 0 && n != first)
+      return meta.refuse(ErrorCode::unsupported,
+                         fmt::format("{} holds {} and {}, expected 0 and one other number", kHeads, first, n));
+    c.mixers.push_back(n == 0 ? mixer : Mixer::attention);
+  }
+  if (first != 0) c.kv_head_count = first;
 }
 
 void read_delta_net(const JsonConfig& json, ModelConfig& c) {

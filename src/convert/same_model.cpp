@@ -133,6 +133,7 @@ void Comparison::feed_forward() {
 void Comparison::router() {
   const RouterConfig &in = in_.router, &out = out_.router;
   same("moe_norm_min", in.norm_min, out.norm_min);
+  same("what is added to the sum of the weights", in.norm_add, out.norm_add);
   same_count("the number of experts", in.expert_count, out.expert_count);
   same_count("num_experts_per_tok", in.top_k, out.top_k);
   same_count("n_group", in.group_count, out.group_count);

@@ -175,6 +175,8 @@ TEST_CASE("one wrong number of a mixture with latent attention is refused by nam
                  {"top_k", [](auto& c) { c.router.top_k = 0; }},
                  {"top_k", [](auto& c) { c.router.top_k = 129; }},
                  {"norm_min", [](auto& c) { c.router.norm_min = kNan; }},
+                 {"norm_add", [](auto& c) { c.router.norm_add = kNan; }},
+                 {"norm_add", [](auto& c) { c.router.norm_add = -1e-9; }},
                  {"routed_scaling_factor", [](auto& c) { c.router.routed_scaling_factor = kInf; }},
                  {"routed_scaling_factor", [](auto& c) { c.router.routed_scaling_factor = 0.0; }},
                  {"router.score", [](auto& c) { c.router.score = static_cast<moe::RouterScore>(5); }},

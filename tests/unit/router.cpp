@@ -124,6 +124,19 @@ TEST_CASE("every case of routing.json") {
   MESSAGE(done << " cases");
 }
 
+TEST_CASE("sigmoid weights are divided by their sum and norm_add") {
+  RouterConfig c{.expert_count = 3, .top_k = 2, .score = RouterScore::sigmoid, .norm_topk_prob = true};
+  const std::vector<float> logits = {-14.0f, -15.0f, -16.0f};
+  const double a = 1.0 / (1.0 + std::exp(14.0)), b = 1.0 / (1.0 + std::exp(15.0));
+  for (const double added : {1e-20, 1e-6}) {
+    c.norm_add = added;
+    const auto got = ask(logits, {}, c);
+    REQUIRE(got.has_value());
+    CHECK(std::abs(got->weights[0] - a / (a + b + added)) <= 1e-6);
+    CHECK(std::abs(got->weights[1] - b / (a + b + added)) <= 1e-6);
+  }
+}
+
 TEST_CASE("permuting experts permutes ids, weights keep their bits") {
   std::mt19937 rng(1);
   for (const RouterConfig& config : all_methods()) {

@@ -27,6 +27,7 @@ inline const char* broken_router_rule(const RouterConfig& c) noexcept {
     return "a group scored by its best two experts needs two";
   if (!std::isfinite(c.routed_scaling_factor)) return "routed_scaling_factor must be finite";
   if (!(c.norm_min >= 0.0) || !std::isfinite(c.norm_min)) return "norm_min must be finite and not negative";
+  if (!(c.norm_add >= 0.0) || !std::isfinite(c.norm_add)) return "norm_add must be finite and not negative";
   if (!(c.expert_mass > 0.0 && c.expert_mass <= 1.0)) return "expert_mass must be above 0 and at most 1";
   return nullptr;
 }
@@ -64,6 +65,8 @@ inline std::string router_refusal(const RouterConfig& c) {
            std::to_string(c.expert_count) + " experts: a group is scored by its best two";
   if (!(c.norm_min >= 0.0 && c.norm_min <= 1.0))
     return "router.norm_min is " + shortest_text(c.norm_min) + ", expected 0..1";
+  if (!(c.norm_add >= 0.0 && c.norm_add <= 1.0))
+    return "router.norm_add is " + shortest_text(c.norm_add) + ", expected 0..1";
   // Positive after rounding to float32, too.
   if (!std::isfinite(c.routed_scaling_factor) || !(static_cast<float>(c.routed_scaling_factor) > 0.0f) ||
       c.routed_scaling_factor > 1e6)
