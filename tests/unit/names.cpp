@@ -40,7 +40,7 @@ TEST_CASE("every value of every public enum has a name of its own") {
   check_names(moe::RouterScore::chosen_softmax);
   check_names(moe::GroupScore::top2_sum);
   check_names(moe::MlaForm::absorbed);
-  check_names(moe::WeightPart::vector);
+  check_names(moe::WeightPart::mtp_projection);
   check_names(moe::Stage::elementwise);
   check_names(moe::Precision::reference);
   check_names(moe::KvType::q8_0);
