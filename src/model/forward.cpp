@@ -54,7 +54,7 @@ Engine::Scratch gemm_scratch(const Weights& w) {
 }  // namespace
 
 Result<void> Forward::create(const ModelImpl& model, const SessionOptions& options, KvCache& cache,
-                             const StateLayout& state_layout, const kernels::KernelTable& table) {
+                             const detail::StateLayout& state_layout, const kernels::KernelTable& table) {
   model_ = &model;
   c_ = &model.info.config;
   options_ = &options;

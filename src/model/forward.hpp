@@ -49,7 +49,7 @@ struct Chunk {
 class Forward {
  public:
   Result<void> create(const ModelImpl& model, const SessionOptions& options, KvCache& cache,
-                      const StateLayout& state_layout, const kernels::KernelTable& table);
+                      const detail::StateLayout& state_layout, const kernels::KernelTable& table);
 
   /// Appends the chunk's keys and values to the (reserved) cache and writes [logit_rows, V] to `logits`.
   /// Errors: cancelled, non_finite.
@@ -180,7 +180,7 @@ class Forward {
   const ModelConfig* c_ = nullptr;
   const SessionOptions* options_ = nullptr;
   KvCache* cache_ = nullptr;
-  const StateLayout* states_ = nullptr;
+  const detail::StateLayout* states_ = nullptr;
   std::unique_ptr<SleepingPool> sleeping_;  // in place of OpenMP's threads, where experts are read when needed
   Engine engine_;
   Workspace ws_;

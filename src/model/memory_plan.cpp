@@ -6,6 +6,7 @@
 
 #include "model/expert_cache.hpp"
 #include "model/kv_cache.hpp"
+#include "model/sequence_states.hpp"
 #include "model/workspace.hpp"
 #include "support/memory_limit.hpp"
 
@@ -66,7 +67,8 @@ class Planning {
     plan.cache_tokens =
         request_.whole_passes ? 2 * tokens + std::min(kLongestQuestion, c.max_position) : std::max(asked, tokens);
     const std::int64_t pages = (plan.cache_tokens + kPageTokens - 1) / kPageTokens;
-    plan.cache_bytes = pages * PageLayout(c, request_.session.kv).page_bytes;
+    plan.cache_bytes = pages * PageLayout(c, request_.session.kv).page_bytes +
+                       SequenceStates::most_bytes(detail::StateLayout(c), request_.session);
     plan.scratch_bytes = scratch_bytes(c, {tokens, request_.session.threads.worker_count, streams});
     const std::int64_t row = c.vocab_size * static_cast<std::int64_t>(sizeof(float));
     const std::int64_t logits = request_.whole_passes ? std::max(kLogitBytes, row) : row;

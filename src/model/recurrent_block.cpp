@@ -70,7 +70,7 @@ void Forward::short_conv(const LayerWeights& w, std::int64_t layer) {
 // Tasks are ranges of channels of a segment; each takes the pieces of the segment in order.
 void Forward::convolve(const LayerWeights& w, std::int64_t layer, const float* x, std::int64_t stride, bool silu) {
   const RecurrentRows& rows = recurrent_rows_[static_cast<std::size_t>(layer)];
-  const StateLayout::Layer& state = states_->at(layer);
+  const detail::StateLayout::Layer& state = states_->at(layer);
   constexpr std::int64_t kChannels = 256;  // of a task
   struct Task {
     const Segment* segment;
@@ -139,7 +139,7 @@ void Forward::set_gates(const LayerWeights& w, std::int64_t layer) {
 void Forward::state_steps(std::int64_t layer) {
   const RecurrentConfig& r = c_->recurrent;
   const RecurrentRows& rows = recurrent_rows_[static_cast<std::size_t>(layer)];
-  const StateLayout::Layer& state = states_->at(layer);
+  const detail::StateLayout::Layer& state = states_->at(layer);
   constexpr std::int64_t kValues = 4 * kStateLanes;
   struct Task {
     const Segment* segment;

@@ -5,10 +5,10 @@
 namespace moe::inline MOE_ABI {
 namespace {
 constexpr std::int64_t kDefaultBytes = std::int64_t{1} << 30;
-constexpr std::int64_t kLeastBlocks = 4, kMostBlocks = 1 << 16;
+constexpr std::int64_t kLeastBlocks = 4, kMostBlocks = 1024;
 }  // namespace
 
-std::int64_t SequenceStates::block_limit(const StateLayout& layout, const SessionOptions& options) {
+std::int64_t SequenceStates::block_limit(const detail::StateLayout& layout, const SessionOptions& options) {
   if (layout.floats == 0) return 0;
   const std::int64_t bytes = options.state_bytes > 0 ? options.state_bytes : kDefaultBytes;
   return std::clamp(bytes / layout.bytes(), kLeastBlocks, kMostBlocks);

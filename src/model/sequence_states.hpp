@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/state_layout.hpp"
 #include "model/state_pool.hpp"
 #include "model/step_run.hpp"
+#include "moe/detail/state_layout.hpp"
 
 namespace moe::inline MOE_ABI {
 
@@ -22,7 +22,7 @@ class SequenceStates {
  public:
   SequenceStates(const ModelConfig& config, const SessionOptions& options);
 
-  const StateLayout& layout() const { return layout_; }
+  const detail::StateLayout& layout() const { return layout_; }
   bool applies() const { return layout_.floats > 0; }
 
   /// Lets each run begin at the last position whose state is known. `runs` are those of `batch`.
@@ -39,8 +39,11 @@ class SequenceStates {
   void rewind(Sequence sequence, std::int64_t length);
   void close(Sequence sequence) { rewind(sequence, 0); }
 
-  /// Memory of one block, and the most blocks of sequences that no step uses.
-  static std::int64_t block_limit(const StateLayout& layout, const SessionOptions& options);
+  /// The most blocks of sequences that no step uses, and their memory.
+  static std::int64_t block_limit(const detail::StateLayout& layout, const SessionOptions& options);
+  static std::int64_t most_bytes(const detail::StateLayout& layout, const SessionOptions& options) {
+    return block_limit(layout, options) * layout.bytes();
+  }
 
  private:
   struct State {
@@ -64,7 +67,7 @@ class SequenceStates {
   Result<void> add_stops(Run& run, std::int64_t length, std::int64_t end);
   bool is_checkpoint(std::int64_t position) const { return position % spacing_ == 0; }
 
-  StateLayout layout_;
+  detail::StateLayout layout_;
   StatePool pool_;
   std::int64_t spacing_ = 0;
   std::vector<History> histories_;  // by sequence

@@ -133,11 +133,10 @@ namespace {
 
 MemoryEstimate estimate(const ModelConfig& c, const SessionOptions& options, const LayerRange& layers, bool streams) {
   const std::int64_t pages = (cache_tokens(c, options) + kPageTokens - 1) / kPageTokens;
-  const StateLayout states(c);
   return {.weight_bytes = 0,
           .cache_bytes = pages * PageLayout(c, options.kv, layers).page_bytes,
           .scratch_bytes = scratch_bytes(c, step_shape(options, streams)),
-          .state_bytes = SequenceStates::block_limit(states, options) * states.bytes()};
+          .state_bytes = SequenceStates::most_bytes(detail::StateLayout(c), options)};
 }
 
 }  // namespace

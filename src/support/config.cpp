@@ -261,16 +261,20 @@ Result<void> check_mixers(const ModelConfig& c) {
   if (c.mixers.empty()) return {};
   if (static_cast<std::int64_t>(c.mixers.size()) != c.layer_count)
     return refuse(fmt::format("mixers has {} entries, expected {}, one per layer", c.mixers.size(), c.layer_count));
-  bool has_matrices = false, has_state = false;
+  bool has_matrices = false;
+  std::int64_t first = -1;  // with a state
   for (std::int64_t layer = 0; layer < c.layer_count; ++layer) {
     const Mixer mixer = c.mixer(layer);
     if (name_of(mixer).empty()) return refuse(fmt::format("mixer of layer {} is none of the known ones", layer));
     if (mixer == Mixer::none && !c.has_ffn(layer))
       return refuse(fmt::format("layer {} has neither a mixer nor a feed-forward network, expected one", layer));
-    has_state |= c.is_recurrent(layer);
+    if (first < 0 && c.is_recurrent(layer)) first = layer;
+    if (c.is_recurrent(layer) && mixer != c.mixer(first))
+      return refuse(fmt::format("mixer of layer {} is {}, expected attention, none or {} as in layer {}", layer,
+                                name_of(mixer), name_of(c.mixer(first)), first));
     has_matrices |= mixer == Mixer::delta_net || mixer == Mixer::mamba2;
   }
-  if (!has_state) return {};
+  if (first < 0) return {};
   const RecurrentConfig& r = c.recurrent;
   if (auto ok = check_ranges({{"recurrent.conv_kernel", r.conv_kernel, 2, 64}}); !ok) return ok;
   if (c.rope.scaling == RopeScaling::longrope)

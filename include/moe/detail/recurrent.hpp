@@ -25,6 +25,10 @@ struct CausalConv {
 
 /// Values of a matrix of states that are updated together: a tile is [key_dim, 16], its lanes are values.
 inline constexpr std::int64_t kStateLanes = 16;
+/// Floats of one matrix: whole tiles.
+constexpr std::int64_t state_floats(std::int64_t key_dim, std::int64_t value_dim) noexcept {
+  return key_dim * ((value_dim + kStateLanes - 1) / kStateLanes * kStateLanes);
+}
 
 /// Steps of a recurrent state S [key_dim, value_dim] of one head over consecutive tokens, for `tiles` tiles of values.
 /// delta: S *= decay; d = step (v - k^T S); S += k d^T; y = q^T S.  Otherwise: S = decay S + k (step v)^T; y = q^T S.
