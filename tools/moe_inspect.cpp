@@ -104,6 +104,15 @@ std::string experts_line(const ModelConfig& c) {
   return text;
 }
 
+/// Layers with a state; a model has one kind of them.
+std::string mixers_line(const ModelConfig& c) {
+  std::int64_t count = 0;
+  std::string_view kind;
+  for (std::int64_t l = 0; l < c.layer_count; ++l)
+    if (c.is_recurrent(l)) kind = name_of(c.mixer(l)), ++count;
+  return count == 0 ? "" : std::string(kind) + " in " + number(count) + " of " + number(c.layer_count) + " layers";
+}
+
 /// Text in lines of a label and what is said of it.
 class Lines {
  public:
@@ -124,6 +133,7 @@ void add_sizes(Lines& out, const std::string& path, const Facts& f) {
                        number(c.vocab_size) + (c.tie_word_embeddings ? " (head tied to the embedding)" : "") +
                        ", context " + number(c.max_position));
   out.add("attention", attention_line(c));
+  if (const std::string mixers = mixers_line(c); !mixers.empty()) out.add("recurrent", mixers);
   out.add("experts",
           c.router.expert_count > 0 ? experts_line(c) : "none (dense), width " + number(c.intermediate_size));
   if (c.layer_input_size > 0)
@@ -160,6 +170,8 @@ void add_work(Lines& out, const Facts& f) {
                        bytes_text(f.cache_per_token(KvType::q8_0)) + " as q8_0; " +
                        bytes_text(f.cache_at_context(KvType::f16)) + " at " + at + " tokens (f16), " +
                        bytes_text(f.cache_at_context(KvType::q8_0)) + " (q8_0)");
+  if (const std::int64_t bytes = moe::recurrent_state_bytes(f.info.config); bytes > 0)
+    out.add("states", bytes_text(bytes) + " per sequence, at any length");
 }
 
 /// Of a configuration alone: what its weights would take in some formats.
@@ -236,6 +248,7 @@ json as_json(const std::string& path, const Facts& f) {
                             {"attention_decode_absorbed", f.attention_decode_absorbed},
                             {"attention_decode_all_keys", f.attention_decode_all_keys},
                             {"attention_prefill_mean", f.attention_prefill_mean}};
+  out["state_bytes_per_sequence"] = moe::recurrent_state_bytes(c);
   for (const KvType type : moe::kKvTypes) {
     out["cache_bytes_per_token"][std::string(name_of(type))] = f.cache_per_token(type);
     out["cache_bytes_at_context"][std::string(name_of(type))] = f.cache_at_context(type);

@@ -27,3 +27,4 @@
 #include "moe/token.hpp"
 #include "moe/tokenizer.hpp"
 #include "moe/unfinished_files.hpp"
+#include "moe/weight_shapes.hpp"

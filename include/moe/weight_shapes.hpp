@@ -1,0 +1,231 @@
+#pragma once
+// Every weight of a model by its shape: parameter counts, the bytes a token reads, and what a sequence keeps.
+
+#include <cstdint>
+
+#include "moe/config.hpp"
+#include "moe/detail/state_layout.hpp"
+#include "moe/kv_type.hpp"
+
+namespace moe::inline MOE_ABI {
+
+enum class WeightPart {
+  embedding,
+  layer_embedding,
+  attention,
+  router,
+  routed_experts,
+  shared_experts,
+  dense_ffn,
+  head,
+  vector,
+  mtp_projection,
+};
+constexpr std::string_view name_of(WeightPart value) noexcept {
+  switch (value) {
+    case WeightPart::embedding: return "embedding";
+    case WeightPart::layer_embedding: return "layer_embedding";
+    case WeightPart::attention: return "attention";
+    case WeightPart::router: return "router";
+    case WeightPart::routed_experts: return "routed_experts";
+    case WeightPart::shared_experts: return "shared_experts";
+    case WeightPart::dense_ffn: return "dense_ffn";
+    case WeightPart::head: return "head";
+    case WeightPart::vector: return "vector";
+    case WeightPart::mtp_projection: return "mtp_projection";
+  }
+  return "";
+}
+
+/// One weight of the model, or several of one shape.
+struct WeightShape {
+  WeightPart part = WeightPart::vector;
+  std::int64_t layer = -1;  ///< -1: outside the layers
+  std::int64_t rows = 1, cols = 1;
+  std::int64_t stored = 1;   ///< how many the model holds (E for routed experts)
+  std::int64_t touched = 1;  ///< how many one token reads (K for routed experts)
+  std::int64_t parameters() const { return rows * cols * stored; }
+  std::int64_t touched_parameters() const { return rows * cols * touched; }
+};
+
+/// Calls visit(WeightShape) for every weight of the model except MTP layers. Norms, biases and the selection bias are
+/// vectors. A tied head has stored = 0, because its parameters are counted with the embedding.
+template <class Visit>
+void for_each_weight(const ModelConfig& c, Visit&& visit) {
+  const std::int64_t D = c.hidden_size, H = c.head_count;
+  std::int64_t moe_layers = 0;
+  visit(WeightShape{WeightPart::embedding, -1, c.vocab_size, D, 1, 0});
+  if (const std::int64_t n = c.layer_input_size; n > 0) {
+    visit(WeightShape{WeightPart::layer_embedding, -1, c.layer_input_vocab_size, c.layer_count * n, 1, 0});
+    visit(WeightShape{WeightPart::dense_ffn, -1, c.layer_count * n, D, 1, 1});
+    visit(WeightShape{WeightPart::vector, -1, 1, n, 1, 1});
+  }
+  if (c.is_mtp_layer) {
+    visit(WeightShape{WeightPart::mtp_projection, -1, D, 2 * D, 1, 1});
+    visit(WeightShape{WeightPart::vector, -1, 1, 2 * D, 1, 1});  // norms of embedding and state
+  }
+  for (std::int64_t l = 0; l < c.layer_count; ++l) {
+    const auto matrix = [&](WeightPart part, std::int64_t rows, std::int64_t cols, std::int64_t stored = 1,
+                            std::int64_t touched = 1) {
+      visit(WeightShape{part, l, rows, cols, stored, touched});
+    };
+    const auto vector = [&](std::int64_t n) { visit(WeightShape{WeightPart::vector, l, 1, n, 1, 1}); };
+    const auto ffn = [&](WeightPart part, std::int64_t width, std::int64_t stored, std::int64_t touched) {
+      matrix(part, width, D, stored, touched);  // gate
+      matrix(part, width, D, stored, touched);  // up
+      matrix(part, D, width, stored, touched);  // down
+    };
+    if (c.pre_norms) vector(((c.mixer(l) != Mixer::none ? 1 : 0) + (c.has_ffn(l) ? 1 : 0)) * D);
+    if (c.is_recurrent(l)) {
+      const RecurrentConfig& r = c.recurrent;
+      matrix(WeightPart::attention, c.recurrent_in_width(l), D);
+      matrix(WeightPart::attention, D, c.recurrent_out_width(l));
+      const bool mamba = c.mixer(l) == Mixer::mamba2;
+      vector((r.conv_kernel + (mamba && r.conv_bias ? 1 : 0)) * c.conv_channels(l));
+      if (c.mixer(l) != Mixer::short_conv) vector((mamba ? 3 : 2) * r.heads + (mamba ? r.values() : r.value_dim));
+    } else if (c.mixer(l) == Mixer::none) {
+      // Nothing.
+    } else if (c.attention == AttentionKind::gqa) {
+      const std::int64_t hd = c.head_dim_of(l), q = H * hd, kv = c.kv_heads_of(l) * hd;
+      matrix(WeightPart::attention, c.attention_gate ? 2 * q : q, D);
+      if (c.has_keys(l)) matrix(WeightPart::attention, kv, D);
+      if (c.has_value_projection(l)) matrix(WeightPart::attention, kv, D);
+      matrix(WeightPart::attention, D, q);
+      if (c.qkv_bias) vector(q + 2 * kv);
+      if (c.o_bias) vector(D);
+      if (c.attention_sinks) vector(H);
+      if (c.qk_norm == QkNorm::projection)
+        vector(q + kv);
+      else if (c.qk_norm != QkNorm::none)
+        vector((c.has_keys(l) ? 2 : 1) * hd);
+    } else {
+      const std::int64_t qk = c.qk_nope_head_dim + c.qk_rope_head_dim;
+      if (c.q_lora_rank > 0) {
+        matrix(WeightPart::attention, c.q_lora_rank, D);
+        vector(c.q_lora_rank);
+      }
+      matrix(WeightPart::attention, H * qk, c.q_lora_rank > 0 ? c.q_lora_rank : D);
+      matrix(WeightPart::attention, c.kv_lora_rank + c.qk_rope_head_dim, D);
+      vector(c.kv_lora_rank);
+      matrix(WeightPart::attention, H * (c.qk_nope_head_dim + c.v_head_dim), c.kv_lora_rank);
+      matrix(WeightPart::attention, D, H * c.v_head_dim);
+    }
+    if (c.post_norms) vector(2 * D);
+    if (c.layer_is_moe(l)) {
+      const std::int64_t top_k = c.moe_layer_top_k(moe_layers++);
+      matrix(WeightPart::router, c.router.expert_count, D);
+      if (c.router.selection_bias) vector(c.router.expert_count);
+      if (c.router_bias) vector(c.router.expert_count);
+      if (c.expert_bias)
+        visit(WeightShape{WeightPart::vector, l, 1, 2 * c.moe_intermediate_size + D, c.router.expert_count, top_k});
+      ffn(WeightPart::routed_experts, c.moe_intermediate_size, c.router.expert_count, top_k);
+      if (c.shared_width() > 0) ffn(WeightPart::shared_experts, c.shared_width(), 1, 1);
+      if (c.shared_expert_gate) matrix(WeightPart::shared_experts, 1, D);
+      if (c.dense_beside_experts) vector(4 * D + c.router.expert_count);  // norms of branches and router; factors
+    }
+    if (c.has_dense_ffn(l)) ffn(WeightPart::dense_ffn, c.dense_width(l), 1, 1);
+    if (const std::int64_t n = c.layer_input_size; n > 0) {
+      matrix(WeightPart::dense_ffn, n, D);
+      matrix(WeightPart::dense_ffn, D, n);
+      vector(D);
+    }
+    if (c.layer_scalar) vector(1);
+  }
+  visit(WeightShape{WeightPart::vector, -1, 1, D, 1, 1});
+  visit(WeightShape{WeightPart::head, -1, c.vocab_size, D, c.tie_word_embeddings ? 0 : 1, 1});
+}
+
+/// Parameters of the whole model and those active for one token. Vendors count "active" in three ways:
+/// DeepSeek with embedding and head, gpt-oss with the head alone, Moonlight with neither.
+struct ParameterCount {
+  std::int64_t total = 0;                  ///< all stored parameters, a tied head once, without MTP layers
+  std::int64_t matrices = 0;               ///< total without norms and biases
+  std::int64_t active_matmul = 0;          ///< matrices that one token is multiplied with, head included
+  std::int64_t active_with_embedding = 0;  ///< active_matmul and the input embedding (once, when tied)
+  std::int64_t active_without_head = 0;    ///< neither embedding nor head
+};
+
+inline ParameterCount count_parameters(const ModelConfig& c) {
+  ParameterCount n;
+  std::int64_t embedding = 0, head = 0;
+  for_each_weight(c, [&](const WeightShape& w) {
+    n.total += w.parameters();
+    if (w.part == WeightPart::vector) return;
+    n.matrices += w.parameters();
+    if (w.part == WeightPart::embedding) embedding = w.parameters();
+    if (w.part == WeightPart::head) head = w.touched_parameters();
+    n.active_matmul += w.touched_parameters();
+  });
+  n.active_without_head = n.active_matmul - head;
+  n.active_with_embedding = n.active_matmul + (c.tie_word_embeddings ? 0 : embedding);
+  return n;
+}
+
+/// Parameters of the multi-token-prediction layers in the file, including the copies of embedding and head that each of
+/// them has (DeepSeek-V3: one layer, 13.5e9).
+inline std::int64_t count_mtp_parameters(const ModelConfig& c) {
+  std::int64_t layer = 0, ends = 0;
+  for_each_weight(c, [&](const WeightShape& w) {
+    if (w.layer == c.layer_count - 1) layer += w.parameters();
+    if (w.part == WeightPart::embedding) ends = 2 * w.rows * w.cols;
+  });
+  const std::int64_t D = c.hidden_size;
+  return c.mtp_layer_count * (layer + ends + 2 * D * D + 3 * D);  // eh_proj; enorm, hnorm, shared_head.norm
+}
+
+/// Bytes of weights that decoding one token reads: the matrices it is multiplied with, its row of the embedding, norms
+/// and biases. bytes_of(const WeightShape&, std::int64_t rows) returns the bytes of `rows` rows in that weight's
+/// format.
+template <class BytesOf>
+std::int64_t weight_bytes_touched(const ModelConfig& c, BytesOf&& bytes_of) {
+  std::int64_t bytes = 0;
+  for_each_weight(c, [&](const WeightShape& w) {
+    if (w.part == WeightPart::embedding || w.part == WeightPart::layer_embedding)
+      bytes += bytes_of(w, 1);
+    else
+      bytes += w.touched * bytes_of(w, w.rows);
+  });
+  return bytes;
+}
+
+/// Bytes of the weights as stored, with the same function.
+template <class BytesOf>
+std::int64_t weight_bytes_stored(const ModelConfig& c, BytesOf&& bytes_of) {
+  std::int64_t bytes = 0;
+  for_each_weight(c, [&](const WeightShape& w) { bytes += w.stored * bytes_of(w, w.rows); });
+  return bytes;
+}
+
+namespace detail {
+
+/// Calls visit(kv heads, values of a head) for each layer that has keys and values per head.
+template <class Visit>
+void for_each_cache_layer(const ModelConfig& c, Visit&& visit) {
+  for (std::int64_t layer = 0; layer < c.layer_count; ++layer)
+    if (c.mixer(layer) == Mixer::attention && c.has_keys(layer)) visit(c.kv_heads_of(layer), c.head_dim_of(layer));
+}
+
+}  // namespace detail
+
+/// Values per token that the cache holds: K and V per head, or MLA's latent and its RoPE key.
+inline std::int64_t cache_values_per_token(const ModelConfig& c) {
+  if (c.attention == AttentionKind::mla) return c.attention_layer_count() * (c.kv_lora_rank + c.qk_rope_head_dim);
+  std::int64_t values = 0;
+  detail::for_each_cache_layer(c, [&](std::int64_t heads, std::int64_t dim) { values += 2 * heads * dim; });
+  return values;
+}
+/// Bytes of them in a cache of that type: what a page of a Session takes, divided by its tokens.
+inline std::int64_t cache_bytes_per_token(const ModelConfig& c, KvType type) {
+  if (c.attention == AttentionKind::mla)
+    return c.attention_layer_count() *
+           (kv_bytes(type, c.kv_lora_rank) + kv_bytes(rope_key_type(type), c.qk_rope_head_dim));
+  std::int64_t bytes = 0;
+  detail::for_each_cache_layer(c,
+                               [&](std::int64_t heads, std::int64_t dim) { bytes += 2 * heads * kv_bytes(type, dim); });
+  return bytes;
+}
+
+/// Bytes of the recurrent states of one sequence at one position, whatever its length; 0 without recurrent layers.
+inline std::int64_t recurrent_state_bytes(const ModelConfig& c) { return detail::StateLayout(c).bytes(); }
+
+}  // namespace moe::inline MOE_ABI
