@@ -42,15 +42,9 @@ Result<std::shared_ptr<ExpertSource>> ExpertSource::create(std::shared_ptr<const
   std::shared_ptr<ExpertSource> source(new ExpertSource(std::move(reader), std::move(*shapes)));
   if (auto ok = source->cache_.create(source->shapes_, options.bytes); !ok) return forward(ok);
   source->traffic_.memory_bytes = source->cache_.bytes();
-  for (std::int32_t i = 0; i < options.read_threads; ++i) {
-    const auto body = [](void* s) -> void* {
-      static_cast<ExpertSource*>(s)->read_requests();
-      return nullptr;
-    };
-    const auto thread = start_thread("reads experts", body, source.get());
-    if (!thread) return forward(thread);
-    source->threads_.push_back(*thread);
-  }
+  const auto started = start_threads<&ExpertSource::read_requests>("reads experts", options.read_threads, source.get(),
+                                                                   source->threads_);
+  if (!started) return forward(started);
   return source;
 }
 

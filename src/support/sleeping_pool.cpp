@@ -39,15 +39,8 @@ bool spin_until(const Condition& condition) {
 
 Result<std::unique_ptr<SleepingPool>> SleepingPool::create(std::int32_t worker_count) {
   std::unique_ptr<SleepingPool> pool(new SleepingPool(worker_count));
-  for (std::int32_t i = 1; i < worker_count; ++i) {
-    const auto body = [](void* p) -> void* {
-      static_cast<SleepingPool*>(p)->work();
-      return nullptr;
-    };
-    const auto thread = start_thread("computes", body, pool.get());
-    if (!thread) return forward(thread);
-    pool->threads_.push_back(*thread);
-  }
+  const auto started = start_threads<&SleepingPool::work>("computes", worker_count - 1, pool.get(), pool->threads_);
+  if (!started) return forward(started);
   return pool;
 }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -133,6 +134,15 @@ inline std::vector<float> whole_logits(const std::shared_ptr<const moe::Model>& 
                                        const moe::SessionOptions& options, const std::vector<moe::TokenId>& ids) {
   auto session = open_session(model, options);
   return step(*session, *session->open(), ids);
+}
+
+/// The largest difference.
+inline double worst(const std::vector<float>& found, const std::vector<float>& expected) {
+  REQUIRE(found.size() == expected.size());
+  double difference = 0.0;
+  for (std::size_t i = 0; i < found.size(); ++i)
+    difference = std::max(difference, std::abs(static_cast<double>(found[i]) - static_cast<double>(expected[i])));
+  return difference;
 }
 
 }  // namespace moe_test

@@ -18,14 +18,6 @@ namespace {
 using namespace moe_test;
 using nlohmann::json;
 
-double worst(const std::vector<float>& found, const std::vector<float>& expected) {
-  REQUIRE(found.size() == expected.size());
-  double difference = 0.0;
-  for (std::size_t i = 0; i < found.size(); ++i)
-    difference = std::max(difference, std::abs(static_cast<double>(found[i]) - static_cast<double>(expected[i])));
-  return difference;
-}
-
 std::int32_t first_maximum(std::span<const float> row) {
   return static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
 }

@@ -16,14 +16,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-double worst(const std::vector<float>& found, const std::vector<float>& expected) {
-  REQUIRE(found.size() == expected.size());
-  double difference = 0.0;
-  for (std::size_t i = 0; i < found.size(); ++i)
-    difference = std::max(difference, std::abs(static_cast<double>(found[i]) - static_cast<double>(expected[i])));
-  return difference;
-}
-
 /// The prompt from its second token on, and one more.
 std::vector<moe::TokenId> shifted(std::vector<moe::TokenId> prompt) {
   std::rotate(prompt.begin(), prompt.begin() + 1, prompt.end());

@@ -1,16 +1,13 @@
 // Gemma 4: both forms of its config.json, contradictions in them, sizes of published models, and what a layer's shape means
 // for cache and FLOPs.
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <cmath>
 
-#include "arch/family.hpp"
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
 #include "moe/session.hpp"
-#include "support.hpp"
+#include "text_config.hpp"
 
 namespace gemma4_test {
 
@@ -18,6 +15,8 @@ namespace {
 
 using moe::ModelConfig;
 using moe::arch::recognise_hf_config;
+using moe_test::config_of;
+using moe_test::refusal_of;
 using nlohmann::json;
 
 /// Layer types: `period` - 1 sliding ones, then a full one.
@@ -44,18 +43,6 @@ json small() {
           {"sliding_window", 8},
           {"layer_types", kinds(6, 3)},
           {"max_position_embeddings", 512}};
-}
-
-ModelConfig config_of(const json& text) {
-  const auto read = recognise_hf_config(text.dump());
-  if (!read) FAIL(read.error().message);
-  CHECK(read->unread_keys.empty());
-  return read->config;
-}
-
-std::string refusal(const json& text) {
-  const auto read = recognise_hf_config(text.dump());
-  return read ? "" : read.error().message;
 }
 
 /// transformers 5's form of full layers.
@@ -104,38 +91,38 @@ TEST_CASE("contradictions name the key, what was found and what was expected") {
   };
   json text = in_layers(small(), {{"head_dim", 24}, {"num_key_value_heads", 1}});
   text["global_head_dim"] = 32;
-  names(refusal(text), {"global_head_dim", "32", "24", "per_layer_config"});
+  names(refusal_of(text), {"global_head_dim", "32", "24", "per_layer_config"});
   text = in_layers(small(), {{"head_dim", 24}});
   text["per_layer_config"]["5"]["head_dim"] = 40;
-  names(refusal(text), {"per_layer_config.5", "40", "24"});
+  names(refusal_of(text), {"per_layer_config.5", "40", "24"});
   text = in_layers(small(), {{"head_dim", 24}});
   text["per_layer_config"]["0"] = {{"head_dim", 32}};
-  names(refusal(text), {"per_layer_config.0", "32", "16"});
+  names(refusal_of(text), {"per_layer_config.0", "32", "16"});
   text["per_layer_config"] = {{"6", {{"head_dim", 24}}}};
-  names(refusal(text), {"per_layer_config.6", "0 to 5"});
+  names(refusal_of(text), {"per_layer_config.6", "0 to 5"});
   text["per_layer_config"] = {{"5", {{"intermediate_size", 24}}}};
-  names(refusal(text), {"per_layer_config.5.intermediate_size"});
+  names(refusal_of(text), {"per_layer_config.5.intermediate_size"});
   text = small();
   text["num_kv_shared_layers"] = 4;  // no full layer is left
-  names(refusal(text), {"kv_shared_layer_count is 4", "layer 2"});
+  names(refusal_of(text), {"kv_shared_layer_count is 4", "layer 2"});
   text = small();
   text["hidden_size_per_layer_input"] = 8, text["vocab_size_per_layer_input"] = 319;
-  names(refusal(text), {"layer_input_vocab_size is 319", "320"});
+  names(refusal_of(text), {"layer_input_vocab_size is 319", "320"});
   text = small();
   text["use_bidirectional_attention"] = "all";
-  names(refusal(text), {"use_bidirectional_attention", "'all'", "vision"});
+  names(refusal_of(text), {"use_bidirectional_attention", "'all'", "vision"});
   text = small();
   text["enable_moe_block"] = true;
-  names(refusal(text), {"num_experts"});
+  names(refusal_of(text), {"num_experts"});
   text = small();
   text["num_global_key_value_heads"] = 3;
-  names(refusal(text), {"full_kv_head_count is 3", "4"});
+  names(refusal_of(text), {"full_kv_head_count is 3", "4"});
   text = small();
   text["rope_parameters"] = {{"full_attention", {{"rope_type", "proportional"}, {"rope_theta", 1e6}}}};
-  names(refusal(text), {"rope_parameters.sliding_attention"});
+  names(refusal_of(text), {"rope_parameters.sliding_attention"});
   text["rope_parameters"]["sliding_attention"] = {{"rope_theta", 1e4}};
   text["rope_parameters"]["full_attention"]["partial_rotary_factor"] = 1.5;
-  names(refusal(text), {"partial_rotary_factor", "1.5"});
+  names(refusal_of(text), {"partial_rotary_factor", "1.5"});
 }
 
 TEST_CASE("the last layer sees all keys, whatever the list says") {

@@ -1,9 +1,6 @@
 // LFM2: the kinds of its layers, the width of its dense layers, and what the older names in its config.json mean.
 
-#include <nlohmann/json.hpp>
-
-#include "arch/family.hpp"
-#include "support.hpp"
+#include "text_config.hpp"
 
 namespace lfm2_test {
 
@@ -11,7 +8,8 @@ namespace {
 
 using moe::Mixer;
 using moe::ModelConfig;
-using moe::arch::recognise_hf_config;
+using moe_test::config_of;
+using moe_test::refusal_of;
 using nlohmann::json;
 
 json dense() {
@@ -36,18 +34,6 @@ json experts() {
   return out;
 }
 
-ModelConfig config_of(const json& text) {
-  const auto read = recognise_hf_config(text.dump());
-  if (!read) FAIL(read.error().message);
-  CHECK(read->unread_keys.empty());
-  return read->config;
-}
-
-std::string refusal(const json& text) {
-  const auto read = recognise_hf_config(text.dump());
-  return read ? "" : read.error().message;
-}
-
 json with(json config, const char* key, const json& value) {
   config[key] = value;
   return config;
@@ -65,9 +51,9 @@ TEST_CASE("LFM2: full_attn_idxs and layer_types say the same") {
   CHECK(c.mixers == kinds);
   CHECK(c.recurrent.conv_kernel == 3);
   CHECK(config_of(with(dense(), "full_attn_idxs", nullptr)).attention_layer_count() == 4);
-  CHECK(refusal(with(dense(), "full_attn_idxs", {4})).find("full_attn_idxs holds 4") != std::string::npos);
-  CHECK(refusal(with(typed, "layer_types", {"conv"})).find("layer_types has 1 entries") != std::string::npos);
-  CHECK(refusal(with(experts(), "layer_types", nullptr)).find("layer_types is missing") != std::string::npos);
+  CHECK(refusal_of(with(dense(), "full_attn_idxs", {4})).find("full_attn_idxs holds 4") != std::string::npos);
+  CHECK(refusal_of(with(typed, "layer_types", {"conv"})).find("layer_types has 1 entries") != std::string::npos);
+  CHECK(refusal_of(with(experts(), "layer_types", nullptr)).find("layer_types is missing") != std::string::npos);
 }
 
 TEST_CASE("LFM2: the width of dense layers") {
@@ -78,7 +64,7 @@ TEST_CASE("LFM2: the width of dense layers") {
   CHECK(width(with(dense(), "block_ff_dim", 72)) == 48);                  // the older name counts; 48 fits
   CHECK(width(experts()) == 100);
   for (const double factor : {0.0, -1.0, 1e9})
-    CHECK(refusal(with(dense(), "block_ffn_dim_multiplier", factor)).find("block_ffn_dim_multiplier is") !=
+    CHECK(refusal_of(with(dense(), "block_ffn_dim_multiplier", factor)).find("block_ffn_dim_multiplier is") !=
           std::string::npos);
 }
 
@@ -87,7 +73,7 @@ TEST_CASE("LFM2: names of its own, and biases of the convolution") {
   CHECK_FALSE(config_of(with(dense(), "tie_embedding", false)).tie_word_embeddings);
   CHECK(config_of(dense()).rms_norm_eps == 1e-5);
   CHECK(config_of(with(dense(), "norm_eps", 1e-4)).rms_norm_eps == 1e-4);
-  CHECK(refusal(with(dense(), "conv_bias", true)).find("conv_bias is true, expected false") != std::string::npos);
+  CHECK(refusal_of(with(dense(), "conv_bias", true)).find("conv_bias is true, expected false") != std::string::npos);
 }
 
 TEST_CASE("LFM2-MoE: its router") {
