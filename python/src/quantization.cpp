@@ -26,9 +26,10 @@ std::optional<moe::Format> format_of(const std::optional<std::string>& name) {
 }
 
 // NOLINTNEXTLINE: one parameter per keyword of libmoe.quantize
-moe::QuantizeReport quantize(const std::string& source, const std::string& target, const std::optional<std::string>& type,
-                             const std::optional<std::string>& head, const std::optional<std::string>& embedding,
-                             bool requantize, bool replace, bool tokenizer, std::int32_t threads, nb::object progress) {
+moe::QuantizeReport quantize(const std::string& source, const std::string& target,
+                             const std::optional<std::string>& type, const std::optional<std::string>& head,
+                             const std::optional<std::string>& embedding, bool requantize, bool replace, bool tokenizer,
+                             std::int32_t threads, nb::object progress) {
   moe::QuantizeOptions options;
   options.type = format_of(type), options.head = format_of(head), options.embedding = format_of(embedding);
   options.requantize = requantize, options.replace = replace, options.tokenizer = tokenizer;
@@ -62,8 +63,8 @@ void add_quantization(nb::module_& m) {
       .def("__repr__", [](const QuantizeReport& r) {
         return nb::str("QuantizeReport(formats={}, file_bytes={})").format(nb::cast(r.formats), r.file_bytes_after);
       });
-  m.def("quantize", quantize, "source"_a, "target"_a, "type"_a.none(), "head"_a.none(), "embedding"_a.none(), "requantize"_a,
-        "replace"_a, "tokenizer"_a, "threads"_a, "progress"_a.none());
+  m.def("quantize", quantize, "source"_a, "target"_a, "type"_a.none(), "head"_a.none(), "embedding"_a.none(),
+        "requantize"_a, "replace"_a, "tokenizer"_a, "threads"_a, "progress"_a.none());
 }
 
 }  // namespace moe_python
