@@ -150,6 +150,28 @@ TEST_CASE("one wrong number of a dense model is refused by name") {
        {"mlp_only_layers", [](auto& c) { c.mlp_only_layers.assign(33, 0); }}});
 }
 
+TEST_CASE("one wrong setting of a hybrid is refused by name") {
+  ModelConfig hybrid = llama();
+  hybrid.layer_count = 4;
+  hybrid.mixers = {moe::Mixer::delta_net, moe::Mixer::attention, moe::Mixer::none, moe::Mixer::delta_net};
+  hybrid.recurrent = {.conv_kernel = 4, .key_heads = 16, .heads = 32, .key_dim = 128, .value_dim = 24};
+  check_refused(hybrid, {{"mixers", [](ModelConfig& c) { c.mixers.pop_back(); }},
+                         {"mixer of layer 3", [](ModelConfig& c) { c.mixers[3] = moe::Mixer::short_conv; }},
+                         {"mixer of layer 1", [](ModelConfig& c) { c.mixers[1] = static_cast<moe::Mixer>(9); }},
+                         {"layer 2", [](ModelConfig& c) { c.no_ffn_layers = {2}; }},
+                         {"no_ffn_layers", [](ModelConfig& c) { c.no_ffn_layers = {4}; }},
+                         {"recurrent.conv_kernel", [](ModelConfig& c) { c.recurrent.conv_kernel = 1; }},
+                         {"recurrent.key_heads", [](ModelConfig& c) { c.recurrent.key_heads = 5; }},
+                         {"recurrent.heads", [](ModelConfig& c) { c.recurrent.heads = 0; }},
+                         {"recurrent.key_dim", [](ModelConfig& c) { c.recurrent.key_dim = 1 << 20; }},
+                         {"recurrent.value_dim", [](ModelConfig& c) { c.recurrent.value_dim = 0; }},
+                         {"rope.scaling", [](ModelConfig& c) {
+                            c.rope.scaling = RopeScaling::longrope;
+                            c.rope.original_max_position = 4096;
+                            c.rope.frequency_factors = c.rope.long_factors = std::vector<double>(64, 1.0);
+                          }}});
+}
+
 TEST_CASE("one wrong number of a mixture with latent attention is refused by name") {
   check_refused(deepseek_v3(),
                 {{"kv_lora_rank", [](auto& c) { c.kv_lora_rank = 0; }},
