@@ -91,22 +91,24 @@ std::string traffic_table(const Options& options, const Speeds& speeds) {
                        speeds.disk.bytes_per_second * 1e-6, cli::bytes_in_words(speeds.disk.read_bytes),
                        speeds.disk_before * 1e-6, speeds.disk_after * 1e-6,
                        speeds.disk.is_direct ? "" : ", through the page cache");
-  out += fmt::format("\n{:<8} {:>10} {:>8} {:>12} {:>9} {:>12} {:>11}\n", "item", "hits %", "MB/token", "disk MB/s",
-                     "waiting %", "disk limit t/s", "% of it");
+  out += fmt::format("\n{:<8} {:>10} {:>8} {:>8} {:>12} {:>9} {:>14} {:>8}\n", "item", "hits %", "MB/token", "unused %",
+                     "disk MB/s", "waiting %", "disk limit t/s", "% of it");
   for (const Item& item : speeds.items) {
     const moe::ExpertTraffic& t = item.traffic;
     double seconds = 0.0;
     for (const double s : item.seconds) seconds += s;
     const double tokens = static_cast<double>(item.count) * static_cast<double>(item.seconds.size()),
                  per_token = static_cast<double>(t.read_bytes) / tokens,
+                 needed = static_cast<double>(t.read_bytes - t.unused_bytes) / tokens,
                  all = static_cast<double>(std::max<std::int64_t>(1, t.hits + t.misses));
-    out += fmt::format("{:<8} {:>10.1f} {:>8.2f} {:>12.0f} {:>9.1f}", item.kind() + std::to_string(item.count),
+    out += fmt::format("{:<8} {:>10.1f} {:>8.2f} {:>8.1f} {:>12.0f} {:>9.1f}", item.kind() + std::to_string(item.count),
                        100.0 * static_cast<double>(t.hits) / all, per_token * 1e-6,
+                       100.0 * static_cast<double>(t.unused_bytes) / std::max(1.0, static_cast<double>(t.read_bytes)),
                        static_cast<double>(t.read_bytes) * 1e-6 / seconds,
                        100.0 * static_cast<double>(t.wait_ns) * 1e-9 / seconds);
-    if (speeds.disk.bytes_per_second > 0.0 && per_token > 0.0) {
-      const double limit = speeds.disk.bytes_per_second / per_token;
-      out += fmt::format(" {:>12.1f} {:>11.1f}", limit, 100.0 * tokens / seconds / limit);
+    if (speeds.disk.bytes_per_second > 0.0 && needed > 0.0) {
+      const double limit = speeds.disk.bytes_per_second / needed;
+      out += fmt::format(" {:>14.1f} {:>8.1f}", limit, 100.0 * tokens / seconds / limit);
     }
     out += "\n";
   }

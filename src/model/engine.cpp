@@ -87,7 +87,7 @@ void Engine::gemm(std::int32_t worker_index, const LinearJob& job, std::int64_t 
   const std::int64_t first = panel_begin * kernels::kPanelRows, panels = panel_end - panel_begin;
   const std::int64_t rows = std::min(w.rows - first, panels * kernels::kPanelRows);
   const kernels::Panels part = {w.data + panel_begin * w.panel_bytes, w.panel_bytes, rows, w.k, w.panels().groups};
-  worker.work.*count += 2 * rows * job.tokens * w.k;
+  if (count != nullptr) worker.work.*count += 2 * rows * job.tokens * w.k;
   if (job.x.q8.codes == nullptr || !wants_q8(w)) {
     table_->gemm_f32[format]({part, job.x.x, job.x.x_stride, job.token_index, job.tokens, job.y, job.y_stride, 0,
                               panels, worker.kernel_scratch.data()});

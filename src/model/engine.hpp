@@ -143,7 +143,8 @@ class Engine {
     return static_cast<double>(w.panel_count() * w.panel_bytes) / 20.0 + products / (wants_q8(w) ? 100.0 : 25.0);
   }
 
-  /// All jobs in one parallel region. `count` says which counter of Work they belong to.
+  /// All jobs in one parallel region. `count` says which counter of Work they belong to (null: none, for what only
+  /// decides when something is read).
   void linear(std::span<const LinearJob> jobs, std::int64_t Work::*count);
   /// Panels [panel_begin, panel_end) of one job, from inside a task; y's column 0 is the first row of panel_begin.
   /// Adds 2 * rows * tokens * k to the worker's counter.

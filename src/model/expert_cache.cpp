@@ -72,9 +72,9 @@ Result<void> ExpertCache::create(std::span<const Shape> layers, std::int64_t byt
     if (!memory) return fail(memory.error().code, fmt::format("experts in memory: {}", memory.error().message));
     pool.memory = std::move(*memory);
     pool.owner.assign(static_cast<std::size_t>(c.slots), -1);
-    pool.kept = static_cast<std::int32_t>(c.slots - kTransientSlots);
+    for (std::int64_t slot = 0; slot < c.slots; ++slot) pool.is_transient.push_back(slot >= c.slots - kTransientSlots);
     for (auto slot = static_cast<std::int32_t>(c.slots); slot-- > 0;)
-      (slot < pool.kept ? pool.free : pool.free_transient).push_back(slot);
+      (pool.is_transient[static_cast<std::size_t>(slot)] ? pool.free_transient : pool.free).push_back(slot);
     bytes_ += c.slots * c.bundle_bytes;
     pool_of_bundle[c.bundle_bytes] = static_cast<std::int32_t>(pools_.size());
     pools_.push_back(std::move(pool));
@@ -118,32 +118,35 @@ void ExpertCache::count_visit(std::int64_t layer, std::span<const std::int32_t> 
 std::int32_t ExpertCache::victim(const Pool& pool) const {
   std::int32_t least = -1;
   double least_frequency = 0.0;
-  for (std::int32_t slot = 0; slot < pool.kept; ++slot) {
-    const std::int32_t owner = pool.owner[static_cast<std::size_t>(slot)];
-    if (owner < 0) continue;
+  for (std::size_t slot = 0; slot < pool.owner.size(); ++slot) {
+    const std::int32_t owner = pool.owner[slot];
+    if (owner < 0 || pool.is_transient[slot]) continue;
     const CachedExpert& e = experts_[static_cast<std::size_t>(owner)];
     if (e.pins > 0 || e.state != CachedExpert::State::ready) continue;
-    if (least < 0 || frequency(e) < least_frequency) least = slot, least_frequency = frequency(e);
+    if (least < 0 || frequency(e) < least_frequency)
+      least = static_cast<std::int32_t>(slot), least_frequency = frequency(e);
   }
   return least;
+}
+
+// Makes a slot free if the newcomer was chosen more often than the one that has it.
+bool ExpertCache::evict(Pool& pool, const CachedExpert& newcomer) {
+  const std::int32_t slot = victim(pool);
+  if (slot < 0) return false;
+  CachedExpert& other = experts_[static_cast<std::size_t>(pool.owner[static_cast<std::size_t>(slot)])];
+  // A little more, so that rounding makes no difference between equals.
+  if (frequency(newcomer) <= frequency(other) + 1e-9) return false;
+  other.state = CachedExpert::State::absent, other.slot = -1;
+  pool.owner[static_cast<std::size_t>(slot)] = -1;
+  pool.free.push_back(slot);
+  return true;
 }
 
 bool ExpertCache::take_slot(std::int64_t layer, std::int64_t expert, bool may_evict) {
   Pool& pool = pool_of(layer);
   CachedExpert& e = at(layer, expert);
   const auto index = static_cast<std::int32_t>(&e - experts_.data());
-  if (pool.free.empty() && may_evict) {
-    const std::int32_t slot = victim(pool);
-    if (slot >= 0) {
-      CachedExpert& other = experts_[static_cast<std::size_t>(pool.owner[static_cast<std::size_t>(slot)])];
-      // A little more, so that rounding makes no difference between equals.
-      if (frequency(e) > frequency(other) + 1e-9) {
-        other.state = CachedExpert::State::absent, other.slot = -1;
-        pool.owner[static_cast<std::size_t>(slot)] = -1;
-        pool.free.push_back(slot);
-      }
-    }
-  }
+  if (pool.free.empty() && may_evict) evict(pool, e);
   std::vector<std::int32_t>& from = pool.free.empty() ? pool.free_transient : pool.free;
   if (from.empty()) return false;
   e.is_transient = pool.free.empty();
@@ -153,11 +156,24 @@ bool ExpertCache::take_slot(std::int64_t layer, std::int64_t expert, bool may_ev
   return true;
 }
 
+// The slot that becomes free is the transient one from now on.
+void ExpertCache::admit(std::int64_t layer, std::int64_t expert) {
+  Pool& pool = pool_of(layer);
+  CachedExpert& e = at(layer, expert);
+  if (!e.is_transient || (pool.free.empty() && !evict(pool, e))) return;
+  const std::int32_t slot = pool.free.back();
+  pool.free.pop_back();
+  pool.free_transient.push_back(slot);
+  pool.is_transient[static_cast<std::size_t>(slot)] = true;
+  pool.is_transient[static_cast<std::size_t>(e.slot)] = false;
+  e.is_transient = false;
+}
+
 void ExpertCache::drop(std::int64_t layer, std::int64_t expert) {
   Pool& pool = pool_of(layer);
   CachedExpert& e = at(layer, expert);
   pool.owner[static_cast<std::size_t>(e.slot)] = -1;
-  (e.slot < pool.kept ? pool.free : pool.free_transient).push_back(e.slot);
+  (e.is_transient ? pool.free_transient : pool.free).push_back(e.slot);
   e.slot = -1;
   e.is_transient = false;
   e.state = CachedExpert::State::absent;

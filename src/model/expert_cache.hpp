@@ -63,6 +63,9 @@ class ExpertCache {
   void count_visit(std::int64_t layer, std::span<const std::int32_t> experts);
   /// Gives the expert a slot, perhaps another's; false when all are in use. `may_evict`: not for reads ahead.
   bool take_slot(std::int64_t layer, std::int64_t expert, bool may_evict);
+  /// An expert in a transient slot that was chosen now, after it had been read on a guess: it stays if it would have been
+  /// admitted.
+  void admit(std::int64_t layer, std::int64_t expert);
   /// Its slot is free, and it is absent.
   void drop(std::int64_t layer, std::int64_t expert);
 
@@ -73,11 +76,12 @@ class ExpertCache {
     std::int64_t bundle_bytes = 0;
     AlignedBuffer<std::byte> memory;
     std::vector<std::int32_t> owner;  // [slot] index into experts_, -1: free
+    std::vector<bool> is_transient;   // [slot]
     std::vector<std::int32_t> free, free_transient;
-    std::int32_t kept = 0;  // slots [0, kept) are for keeping, the others transient
   };
   Pool& pool_of(std::int64_t layer) { return pools_[static_cast<std::size_t>(pool_[static_cast<std::size_t>(layer)])]; }
   std::int32_t victim(const Pool& pool) const;
+  bool evict(Pool& pool, const CachedExpert& newcomer);
   /// Logarithm of the visits of its layer that chose the expert, each weighing e^-0.02 of the next one.
   double frequency(const CachedExpert& e) const;
 

@@ -135,6 +135,15 @@ void ExpertSource::unpin(std::int64_t layer, std::int32_t expert) {
   has_changed_.notify_all();
 }
 
+// The last 32 or so count.
+void ExpertSource::note_ahead(bool right) { right_ahead_ += ((right ? 1.0 : 0.0) - right_ahead_) / 32.0; }
+
+bool ExpertSource::guesses_pay() {
+  constexpr std::int64_t kTryEvery = 16;
+  const std::lock_guard lock(mutex_);
+  return right_ahead_ >= 0.5 || ++withheld_ % kTryEvery == 0;
+}
+
 void ExpertSource::drop_ahead() {
   std::erase_if(ahead_, [&](const Request& r) {
     if (cache_.at(r.layer, r.expert).state != State::queued)
@@ -164,20 +173,20 @@ void ExpertSource::ask(Visit& visit) {
 }
 
 void ExpertSource::ask_ahead(Visit& visit) {
-  if (visit.ahead_layer_ < 0) return;
-  const std::int64_t layer = visit.ahead_layer_, experts = shapes_[static_cast<std::size_t>(layer)].experts;
-  for (std::int32_t expert = 0; expert < experts; ++expert) {
-    CachedExpert& e = cache_.at(layer, expert);
-    if (e.state != State::absent) continue;
-    if (!start(layer, expert, false)) return;
-    e.pins += 1;
-    ahead_.push_back({layer, expert});
+  while (!visit.ahead_.empty()) {
+    const std::int32_t expert = visit.ahead_.back();
+    CachedExpert& e = cache_.at(visit.ahead_layer_, expert);
+    if (e.state == State::absent) {
+      if (!start(visit.ahead_layer_, expert, false)) return;
+      e.pins += 1;
+      ahead_.push_back({visit.ahead_layer_, expert});
+    }
+    visit.ahead_.pop_back();
   }
 }
 
-ExpertSource::Visit ExpertSource::visit(std::int64_t layer, std::span<const std::int32_t> experts,
-                                        std::int64_t ahead_layer) {
-  Visit visit(*this, layer, ahead_layer);
+ExpertSource::Visit ExpertSource::visit(std::int64_t layer, std::span<const std::int32_t> experts) {
+  Visit visit(*this, layer);
   const std::lock_guard lock(mutex_);
   cache_.count_visit(layer, experts);
   const auto is_ahead = [&](std::int32_t expert) {
@@ -196,9 +205,13 @@ ExpertSource::Visit ExpertSource::visit(std::int64_t layer, std::span<const std:
     }
     if (was_read_ahead) {
       e.pins -= 1;  // the visit's pin keeps it
+      cache_.admit(layer, expert);
+      note_ahead(true);
       std::erase_if(ahead_, [&](const Request& r) { return r.layer == layer && r.expert == expert; });
     }
   }
+  for (const Request& r : ahead_)
+    if (r.layer == layer) note_ahead(false);
   drop_ahead();
   std::sort(visit.wanted_.begin(), visit.wanted_.end(),
             [&](std::int32_t a, std::int32_t b) { return reader_->position(layer, a) > reader_->position(layer, b); });
@@ -231,6 +244,13 @@ Result<std::vector<ExpertLease>> ExpertSource::Visit::next(std::size_t most) {
     s.has_changed_.wait(lock);
     s.traffic_.wait_ns += now_ns() - started;
   }
+}
+
+void ExpertSource::Visit::read_ahead(std::int64_t layer, std::vector<std::int32_t> experts) {
+  const std::lock_guard lock(source_->mutex_);
+  ahead_layer_ = layer;
+  ahead_.assign(experts.rbegin(), experts.rend());
+  source_->ask(*this);
 }
 
 void ExpertSource::Visit::release(std::int32_t expert) {

@@ -46,6 +46,7 @@ class ExpertSource {
         : source_(std::exchange(o.source_, nullptr)),
           layer_(o.layer_),
           ahead_layer_(o.ahead_layer_),
+          ahead_(std::move(o.ahead_)),
           wanted_(std::move(o.wanted_)),
           asked_(std::move(o.asked_)),
           given_(std::move(o.given_)) {}
@@ -56,19 +57,24 @@ class ExpertSource {
     /// Errors: those of ExpertReader::read.
     Result<std::vector<ExpertLease>> next(std::size_t most);
     void release(std::int32_t expert);
+    /// Experts of a later layer that may be read once all of this visit's are asked for, the likeliest first. What the
+    /// next visit does not need is cancelled.
+    void read_ahead(std::int64_t layer, std::vector<std::int32_t> experts);
 
    private:
     friend class ExpertSource;
-    Visit(ExpertSource& source, std::int64_t layer, std::int64_t ahead_layer)
-        : source_(&source), layer_(layer), ahead_layer_(ahead_layer) {}
+    Visit(ExpertSource& source, std::int64_t layer) : source_(&source), layer_(layer) {}
     ExpertSource* source_;  // null after a move
-    std::int64_t layer_, ahead_layer_;
+    std::int64_t layer_, ahead_layer_ = -1;
+    std::vector<std::int32_t> ahead_;   // of ahead_layer_, not asked for yet, the likeliest last
     std::vector<std::int32_t> wanted_;  // not asked for yet, last in file order first
     std::vector<std::int32_t> asked_;   // pinned, not given yet
     std::vector<std::int32_t> given_;   // pinned, not released yet
   };
-  /// `ahead_layer`: of whose experts some may be read as soon as this layer's are (-1: none).
-  Visit visit(std::int64_t layer, std::span<const std::int32_t> experts, std::int64_t ahead_layer);
+  Visit visit(std::int64_t layer, std::span<const std::int32_t> experts);
+
+  /// Whether to guess what a layer will need: at least half of the last reads ahead were right, or it is time to try.
+  bool guesses_pay();
 
   ExpertTraffic traffic() const;
 
@@ -90,6 +96,7 @@ class ExpertSource {
   bool start(std::int64_t layer, std::int32_t expert, bool may_evict);
   void unpin(std::int64_t layer, std::int32_t expert);
   void drop_ahead();
+  void note_ahead(bool right);
 
   std::shared_ptr<const ExpertReader> reader_;
   std::vector<ExpertCache::Shape> shapes_;  // [layer]
@@ -98,6 +105,8 @@ class ExpertSource {
   ExpertCache cache_;
   std::deque<Request> requests_;
   std::vector<Request> ahead_;  // pinned by the source until their layer's visit
+  double right_ahead_ = 1.0;    // share of the last reads ahead that were needed
+  std::int64_t withheld_ = 0;   // guesses since they do not pay
   std::optional<Error> error_;  // of the last read that failed
   ExpertTraffic traffic_;
   std::int32_t reading_ = 0;  // parts, now

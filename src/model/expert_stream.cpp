@@ -26,9 +26,10 @@ void Forward::stream_experts(const LayerWeights& w, std::int64_t layer) {
   std::vector<std::int32_t> chosen;
   for (std::int32_t e = 0; e < c_->router.expert_count; ++e)
     if (pairs_before(e + 1) > pairs_before(e)) chosen.push_back(e);
-  // A step that needs nearly all experts of a layer will need those of the next one: they can be read during attention.
-  const bool is_whole_pass = static_cast<std::int64_t>(chosen.size()) * 10 >= c_->router.expert_count * 9;
-  auto visit = model_->experts->visit(layer, chosen, is_whole_pass ? next_moe_layer(layer) : -1);
+  auto visit = model_->experts->visit(layer, chosen);
+  // After this layer's are asked for: the disk is at work while the next layer's are guessed.
+  if (const std::int64_t next = next_moe_layer(layer); next >= 0)
+    visit.read_ahead(next, experts_ahead(next, chosen.size()));
 
   std::vector<ExpertRun> shared;
   if (!w.shared.gate.empty()) {

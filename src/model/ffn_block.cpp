@@ -71,13 +71,9 @@ void Forward::choose(const LayerWeights& w, std::int64_t layer) {
     engine_.table().sigmoid(ws_.shared_gate.data(), T, ws_.shared_gate.data());
   }
   engine_.run_each(T, 4 * E, [&](std::int64_t t, std::int32_t) {
-    float* scores = ws_.router.data() + t * E;
-    if (!w.router_logit_bias.empty()) engine_.table().add(w.router_logit_bias.data(), E, scores);
-    if (r.score == RouterScore::sigmoid) engine_.table().sigmoid(scores, E, scores);
-    if (r.score == RouterScore::softmax) engine_.table().softmax(scores, E, scores);
-    const auto chosen = choose_experts({scores, static_cast<std::size_t>(E)}, w.router_bias, r,
-                                       {ws_.expert_ids.data() + t * stride, static_cast<std::size_t>(K)},
-                                       {ws_.expert_weights.data() + t * stride, static_cast<std::size_t>(K)});
+    const auto chosen = choose_of(w, layer, ws_.router.data() + t * E,
+                                  {ws_.expert_ids.data() + t * stride, static_cast<std::size_t>(K)},
+                                  {ws_.expert_weights.data() + t * stride, static_cast<std::size_t>(K)});
     if (chosen) {
       ws_.expert_counts[static_cast<std::size_t>(t)] = static_cast<std::int32_t>(*chosen);
       for (std::int64_t i = t * stride; !w.expert_scale.empty() && i < t * stride + *chosen; ++i)
@@ -92,6 +88,17 @@ void Forward::choose(const LayerWeights& w, std::int64_t layer) {
   if (failed_) return;
   count_load(layer);
   if (options_->record_routing) record_routing(layer);
+}
+
+// One token's experts from the router's logits, which become scores.
+Result<std::int64_t> Forward::choose_of(const LayerWeights& w, std::int64_t layer, float* scores,
+                                        std::span<std::int32_t> ids, std::span<float> weights) const {
+  const RouterConfig& r = routers_[static_cast<std::size_t>(layer)];
+  const std::int64_t E = r.expert_count;
+  if (!w.router_logit_bias.empty()) engine_.table().add(w.router_logit_bias.data(), E, scores);
+  if (r.score == RouterScore::sigmoid) engine_.table().sigmoid(scores, E, scores);
+  if (r.score == RouterScore::softmax) engine_.table().softmax(scores, E, scores);
+  return choose_experts({scores, static_cast<std::size_t>(E)}, w.router_bias, r, ids, weights);
 }
 
 void Forward::count_load(std::int64_t layer) {

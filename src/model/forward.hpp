@@ -136,6 +136,8 @@ class Forward {
   void end_feed_forward(const LayerWeights& w);
   void feed_forward(std::int64_t layer);
   void choose(const LayerWeights& w, std::int64_t layer);
+  Result<std::int64_t> choose_of(const LayerWeights& w, std::int64_t layer, float* scores, std::span<std::int32_t> ids,
+                                 std::span<float> weights) const;
   void count_load(std::int64_t layer);
   void record_routing(std::int64_t layer);
   void sort_pairs();
@@ -171,6 +173,9 @@ class Forward {
   void down_pairs(const std::vector<ExpertRun>& runs);
   void add_pairs(const LayerWeights& w);
   std::int64_t next_moe_layer(std::int64_t layer) const;
+  // expert_guess.cpp
+  std::vector<std::int32_t> experts_ahead(std::int64_t layer, std::size_t chosen);
+  std::vector<std::int32_t> guess_experts(std::int64_t layer);
 
   void quantise_rows(const float* x, std::int64_t x_stride, std::int64_t row_count, Q8Buffer& out);
   std::int64_t tokens() const { return chunk_->size(); }
@@ -194,14 +199,15 @@ class Forward {
     Chunk chunk;
     float* logits;
   };
-  std::deque<UnderWay> under_way_;             // stage 0's chunks whose logits have not come
-  Work elsewhere_;                             // of later stages, not collected yet
-  std::vector<RouterConfig> routers_;          // [layer] the model's, with the layer's own top_k
-  std::vector<RecurrentRows> recurrent_rows_;  // [layer]
-  std::vector<float> ones_;                    // weights of norms that have none
-  std::vector<std::size_t> moe_index_;         // [layer] which of the MoE layers it is
-  std::vector<std::int32_t> tallies_;          // [batch item]
-  std::vector<std::int32_t> expert_begin_;     // [E + 1] into pair_token
+  std::deque<UnderWay> under_way_;                 // stage 0's chunks whose logits have not come
+  Work elsewhere_;                                 // of later stages, not collected yet
+  std::vector<RouterConfig> routers_;              // [layer] the model's, with the layer's own top_k
+  std::vector<RecurrentRows> recurrent_rows_;      // [layer]
+  std::vector<float> ones_;                        // weights of norms that have none
+  std::vector<std::size_t> moe_index_;             // [layer] which of the MoE layers it is
+  std::vector<std::int32_t> tallies_;              // [batch item]
+  std::vector<std::int32_t> expert_begin_;         // [E + 1] into pair_token
+  std::vector<float> guess_input_, guess_scores_;  // of experts that are read when needed
   std::optional<Error> error_;
   std::atomic<bool> failed_{false};
 };

@@ -36,13 +36,35 @@ struct Case {
   std::vector<float> expected;
   std::int64_t least = 0;
 };
-Case first_case() {
-  const auto models = moe_models();
-  REQUIRE(!models.empty());
-  Case c{models.front().second, {}, {}, moe::ExpertCache::least_bytes(expert_shapes(*models.front().second))};
+
+Case case_of(const std::shared_ptr<const moe::Model>& model) {
+  Case c{model, {}, {}, moe::ExpertCache::least_bytes(expert_shapes(*model))};
   c.ids = prompt_for(c.model->config(), 0);
   c.expected = whole_logits(c.model, options_for(kSettings[0], 1, 512), c.ids);
   return c;
+}
+
+Case first_case() {
+  const auto models = moe_models();
+  REQUIRE(!models.empty());
+  return case_of(models.front().second);
+}
+
+/// Layers with experts.
+std::vector<std::int64_t> moe_layers(const moe::Model& model) {
+  std::vector<std::int64_t> layers;
+  const auto shapes = expert_shapes(model);
+  for (std::size_t l = 0; l < shapes.size(); ++l)
+    if (shapes[l].experts > 0) layers.push_back(static_cast<std::int64_t>(l));
+  return layers;
+}
+
+/// The first with a layer of experts behind another, and more experts than are kept in the least memory.
+Case case_with_two_layers() {
+  for (const auto& [name, model] : moe_models())
+    if (moe_layers(*model).size() > 1 && model->config().router.expert_count >= 8) return case_of(model);
+  FAIL("no model has two layers with experts");
+  return {};
 }
 
 }  // namespace
@@ -179,6 +201,62 @@ TEST_CASE("several threads read one expert, and the rest of one that failed is n
   auto failing = open_session(streamed(c.model, bad, c.least, 1), options_for(kSettings[0], 1, 1));
   CHECK_FALSE(failing->step(*failing->open(), {c.ids.data(), 1}, moe::Logits::all).has_value());
   CHECK(bad->reads() <= c.model->config().router.top_k);  // one part of each
+}
+
+TEST_CASE("experts read on a guess are there for the next layer, and guesses that are wrong end") {
+  const Case c = case_with_two_layers();
+  const std::vector<std::int64_t> layers = moe_layers(*c.model);
+  const auto reader = reader_of(c.model);
+  const auto source = *moe::ExpertSource::create(reader, *moe::impl_of(*c.model).weights, {c.least, 2});
+  const auto use = [](moe::ExpertSource::Visit& visit) {
+    std::vector<std::int32_t> used;
+    for (;;) {
+      const auto leases = *visit.next(1);
+      if (leases.empty()) return used;
+      used.push_back(leases.front().expert);
+      visit.release(used.back());
+    }
+  };
+  const auto visit = [&](std::int64_t layer, std::vector<std::int32_t> experts, std::vector<std::int32_t> ahead) {
+    auto v = source->visit(layer, experts);
+    if (!ahead.empty()) v.read_ahead(layers[1], std::move(ahead));
+    const int parts = 3 * static_cast<int>(experts.size());
+    CHECK(use(v).size() == experts.size());
+    return parts;
+  };
+  const int parts = visit(layers[0], {0, 1}, {3, 2});
+  while (reader->reads() < parts + 6) std::this_thread::yield();  // while the visit's own layer is long done
+  visit(layers[1], {2, 1}, {});
+  CHECK(source->traffic().unused_bytes == reader->bundle_bytes(layers[1]));
+  CHECK(source->traffic().misses == 4);
+  CHECK(reader->reads() == parts + 6 + 3);
+  CHECK(source->guesses_pay());
+  for (int i = 0; i < 64; ++i) {
+    visit(layers[0], {0, 1}, {3});
+    visit(layers[1], {1}, {});
+  }
+  int tried = 0;
+  for (int i = 0; i < 160; ++i) tried += source->guesses_pay();
+  CHECK(tried == 10);
+  for (int i = 0; i < 64; ++i) {
+    visit(layers[0], {0, 1}, {3});
+    visit(layers[1], {3}, {});
+  }
+  CHECK(source->guesses_pay());
+}
+
+TEST_CASE("one token's layers ask ahead for a few experts of the next") {
+  const Case c = case_with_two_layers();
+  const auto reader = reader_of(c.model);
+  const auto shapes = expert_shapes(*c.model);
+  const auto stream = streamed(c.model, reader, (c.least + moe::ExpertCache::most_bytes(shapes)) / 2, 2);
+  moe::SessionOptions options = options_for(kSettings[0], 1, 1);
+  auto session = open_session(stream, options);
+  const moe::Sequence s = *session->open();
+  for (const moe::TokenId id : c.ids) static_cast<void>(step(*session, s, {&id, 1}));
+  // Wrong guesses are the ones that can be seen from outside: they were read and not used.
+  CHECK(stream->expert_traffic().unused_bytes > 0);
+  CHECK(stream->expert_traffic().unused_bytes < stream->expert_traffic().read_bytes / 2);
 }
 
 TEST_CASE("memory below the least is refused with the number that works") {

@@ -80,6 +80,32 @@ TEST_CASE("what was popular gives way to what is popular now") {
   CHECK(last_hits == 100);
 }
 
+TEST_CASE("what was read on a guess stays if it is chosen more often than what has a place") {
+  moe::ExpertCache cache = cache_of(1, 16, 1);
+  const auto guess = [&](std::int32_t expert) -> moe::CachedExpert& {
+    REQUIRE(cache.take_slot(0, expert, false));
+    cache.at(0, expert).state = State::ready;
+    return cache.at(0, expert);
+  };
+  CHECK_FALSE(guess(0).is_transient);  // the place was free
+  moe::CachedExpert& guessed = guess(1);
+  CHECK(guessed.is_transient);
+  const std::byte* place = cache.memory(0, 1).data();
+  cache.admit(0, 1);  // as often as the other: never
+  CHECK(guessed.is_transient);
+  cache.count_visit(0, std::vector<std::int32_t>{1});
+  cache.admit(0, 1);
+  CHECK_FALSE(guessed.is_transient);
+  CHECK(cache.memory(0, 1).data() == place);
+  CHECK(cache.at(0, 0).state == State::absent);
+  // As many places that are free again after use as before.
+  for (std::int32_t e = 2; e < 2 + moe::ExpertCache::kTransientSlots; ++e) CHECK(guess(e).is_transient);
+  CHECK_FALSE(cache.take_slot(0, 15, false));
+  // What passes through is no victim: only the one that stays could be, and it was chosen more often.
+  cache.count_visit(0, std::vector<std::int32_t>{1, 15});
+  CHECK_FALSE(cache.take_slot(0, 15, true));
+}
+
 TEST_CASE("slots are never lost, shared or given to a used expert") {
   moe::ExpertCache cache = cache_of(3, 16, 5);
   std::minstd_rand random(3);
@@ -93,7 +119,8 @@ TEST_CASE("slots are never lost, shared or given to a used expert") {
       if (--e.pins == 0 && e.is_transient) cache.drop(layer, expert);
       continue;
     }
-    cache.count_visit(layer, std::vector<std::int32_t>{expert});
+    const bool guessed = random() % 3 == 0;
+    if (!guessed) cache.count_visit(layer, std::vector<std::int32_t>{expert});
     if (e.state == State::absent) {
       if (!cache.take_slot(layer, expert, random() % 2 == 0)) {
         CHECK(pinned.size() >= moe::ExpertCache::kTransientSlots);
@@ -103,6 +130,10 @@ TEST_CASE("slots are never lost, shared or given to a used expert") {
     }
     e.pins += 1;
     pinned.insert({layer, expert});
+    if (guessed) {
+      cache.count_visit(layer, std::vector<std::int32_t>{expert});
+      cache.admit(layer, expert);
+    }
     std::set<const std::byte*> places;
     for (const auto& [l, x] : pinned) {
       REQUIRE(cache.at(l, x).state == State::ready);
