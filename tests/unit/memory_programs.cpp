@@ -2,8 +2,11 @@
 // process stays within its limit.
 
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <regex>
 
 #include "program.hpp"
@@ -55,7 +58,86 @@ std::int64_t peak_bytes_of_children() {
   return usage.ru_maxrss * 1024;
 }
 
+bool write_line(const fs::path& file, const std::string& line) {
+  std::ofstream out(file);
+  out << line << std::flush;
+  return static_cast<bool>(out);
+}
+
+/// A control group whose processes may take so much memory, of version 1 or 2; removed at the end.
+class MemoryGroup {
+ public:
+  explicit MemoryGroup(std::int64_t bytes) {
+    const std::string name = "/moe_test_" + std::to_string(getpid());
+    for (const auto& [root, limit] :
+         {std::pair{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, std::pair{"/sys/fs/cgroup", "memory.max"}}) {
+      folder_ = root + name;
+      std::error_code failed;
+      if (!fs::create_directory(folder_, failed)) continue;
+      if (fs::exists(folder_ / limit) && write_line(folder_ / limit, std::to_string(bytes))) return;
+      fs::remove(folder_, failed);
+    }
+    folder_.clear();
+  }
+  MemoryGroup(const MemoryGroup&) = delete;
+  MemoryGroup& operator=(const MemoryGroup&) = delete;
+  ~MemoryGroup() {
+    // A process that ended may be counted for a moment.
+    for (int i = 0; !folder_.empty() && rmdir(folder_.c_str()) != 0 && i < 100; ++i) usleep(10000);
+  }
+  explicit operator bool() const { return !folder_.empty(); }
+
+  ProgramOutcome replied_inside(const Scratch& s, const std::vector<std::string>& more) const {
+    std::vector<std::string> all = {"-c",
+                                    "echo $$ >\"$0\" && exec \"$@\"",
+                                    folder_ / "cgroup.procs",
+                                    MOE_RUN,
+                                    "--model",
+                                    kNano + "nano-moe",
+                                    "--prompt",
+                                    "In which month",
+                                    "-n",
+                                    "12"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_program(s, "MOE_THREADS=2", "/bin/sh", all);
+  }
+
+ private:
+  fs::path folder_;
+};
+
 }  // namespace
+
+#if !defined(__SANITIZE_ADDRESS__)  // which has memory of its own
+TEST_CASE("in a container, experts stay in the file if they do not fit, and too little is said before it is taken") {
+  const Scratch s;
+  const std::int64_t least = std::stoll(least_of(replied(s, {"--memory", "1M", "--pack-cache", s / "packs"})));
+  const ProgramOutcome whole = replied(s, {"--pack-cache", s / "packs"});
+  REQUIRE(whole.status == 0);
+  const MemoryGroup enough(least / 8 * 10 + (1 << 18));
+  if (!enough) {
+    std::puts("SKIPPED control groups: none with a limit of memory can be made here");
+    return;
+  }
+  const ProgramOutcome streamed = enough.replied_inside(s, {"--pack-cache", s / "packs"});
+  CAPTURE(streamed.err);
+  REQUIRE(streamed.status == 0);
+  CHECK(streamed.err.find("experts: ") != std::string::npos);
+  CHECK(streamed.out == whole.out);
+}
+
+TEST_CASE("in a container that is too small, the default limit is named") {
+  const Scratch s;
+  REQUIRE(replied(s, {"--pack-cache", s / "packs"}).status == 0);
+  const MemoryGroup small(40 << 20);
+  if (!small) {
+    std::puts("SKIPPED control groups: none with a limit of memory can be made here");
+    return;
+  }
+  check_one_line(small.replied_inside(s, {"--pack-cache", s / "packs"}), 3,
+                 "80 % of what is free, or of a container's");
+}
+#endif
 
 TEST_CASE("moe-run with the least memory replies as with all of it, and stays within it") {
   const Scratch s;

@@ -14,6 +14,9 @@ std::string needs(const moe::MemoryPlan& plan) {
       bytes_in_words(plan.weight_bytes + plan.all_expert_bytes), bytes_in_words(plan.limit));
 }
 
+constexpr const char* kDefaultLimit =
+    "; the default is 80 % of what is free, or of a container's limit: --memory SIZE sets another";
+
 }  // namespace
 
 moe::Result<std::optional<moe::MemoryPlan>> fit_memory(std::string_view program, const std::string& model,
@@ -25,7 +28,13 @@ moe::Result<std::optional<moe::MemoryPlan>> fit_memory(std::string_view program,
   const bool is_asked = request.limit > 0;
   const auto plan = moe::plan_memory(*info, request);
   if (!plan && is_asked) return moe::fail(plan.error().code, model + ": " + plan.error().message);
-  if (!plan) return std::optional<moe::MemoryPlan>();  // as before there were limits: the system decides
+  if (!plan && plan.error().code == moe::ErrorCode::out_of_memory) {
+    const std::string why = plan.error().message + kDefaultLimit;
+    // Where even the least is too much, the system would kill a process that loads all of it.
+    if (!pack.path.empty()) return moe::fail(plan.error().code, model + ": " + why);
+    complain(program, model + ": note: " + why);
+  }
+  if (!plan) return std::optional<moe::MemoryPlan>();  // the system decides
   if (!plan->streams_experts) return is_asked ? std::optional(*plan) : std::nullopt;
   if (pack.path.empty() && is_asked) return moe::fail(moe::ErrorCode::unsupported, model + ": " + needs(*plan));
   if (pack.path.empty()) {

@@ -11,8 +11,8 @@
 namespace cli {
 
 /// Sets LoadOptions::pack and expert_bytes. With a limit (--memory) the model fits into it, or that is an error. Without
-/// one, the default limit decides whether experts stay in the packed file; a model that has none is loaded as it is,
-/// with a note if it may not fit. The plan, where there is one that binds the program.
+/// one, the default limit decides whether experts stay in the packed file (an error if even that is too much); without
+/// --pack-cache the model is loaded as it is, with a note if it may not fit. The plan, where one binds the program.
 /// Errors: those of Model::inspect and plan_memory, naming the model; unsupported (experts would have to be read, and
 /// there is no --pack-cache).
 moe::Result<std::optional<moe::MemoryPlan>> fit_memory(std::string_view program, const std::string& model,
