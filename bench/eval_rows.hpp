@@ -8,6 +8,7 @@
 #include "bench/eval_chat.hpp"
 #include "bench/eval_experts.hpp"
 #include "bench/eval_families.hpp"
+#include "bench/eval_stages.hpp"
 #include "bench/eval_until_known.hpp"
 #include "moe/error.hpp"
 #include "moe/model.hpp"
@@ -37,7 +38,8 @@ struct Options {
   bool plan = false;
   std::int64_t memory = 0;  // --memory; 0: default_memory_limit()
   std::string shard;
-  std::string a, b;  // of compare
+  std::string a, b;                                 // of compare
+  std::shared_ptr<eval_stages::Pipeline> pipeline;  // null: all layers are in this process
 };
 
 // The settings of one row of the tables.

@@ -77,6 +77,14 @@ moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const mo
   options.on_progress = [&](moe::Progress p) { line.update(p); };
   options.cancelled = cli::interrupted;
   options.content_hash = content_hash;
+  if (o.pipeline != nullptr) {
+    const auto info = moe::Model::inspect(row.path);
+    if (!info) return moe::forward(info);
+    const auto layers = o.pipeline->layers_of(*info);
+    if (!layers) return moe::forward(layers);
+    options.layers = *layers;
+    return moe::Model::load(row.path, options);
+  }
   auto plan = cli::fit_memory("moe-eval", row.path, memory_request(row, threads, o), o.pack, options);
   if (!plan) return moe::forward(plan);
   memory = std::move(*plan);
@@ -160,6 +168,12 @@ eval::SessionModelOptions session_options(const Setting& row, const std::optiona
   options.threads = threads;
   options.max_length = o.max_length;
   if (memory) options.batch_tokens = memory->chunk_tokens, options.cache_bytes = memory->cache_bytes;
+  if (o.pipeline != nullptr) {
+    options.stages = o.pipeline->stages();
+    options.before_session = [pipeline = o.pipeline, name = row.name](const moe::SessionOptions& session) {
+      return pipeline->tell_session(name, session);
+    };
+  }
   return options;
 }
 

@@ -1,9 +1,9 @@
 #!/bin/bash
-# moe-stages over mpirun on this machine: logits and replies of one process, byte for byte, and what happens to a stage
-# that does not fit, dies or stops.
-# usage: stages.sh SOURCE_DIR MOE_RUN MOE_STAGES
+# moe-stages and moe-eval-stages over mpirun on this machine: logits, replies and samples of one process, byte for byte,
+# and what happens to a stage that does not fit, dies or stops.
+# usage: stages.sh SOURCE_DIR MOE_RUN MOE_STAGES MOE_EVAL MOE_EVAL_STAGES
 set -u
-source=$1 run=$2 stages=$3
+source=$1 run=$2 stages=$3 eval=$4 eval_stages=$5
 if ! command -v mpirun > /dev/null; then
   echo "SKIPPED moe-stages with mpirun: it is not installed (Debian: openmpi-bin)"
   exit 0
@@ -66,5 +66,41 @@ signalled() {
 signalled KILL
 signalled STOP
 grep -q "stage 2 of 3, step [0-9]*: no message within" "$folder/out" || wrong "a stopped stage: $(cat "$folder/out")"
+
+# An exam with two models, a sweep and a second session: the samples of one process, also when a stage is killed while it
+# answers and the same command is given again.
+exam=(--model "nano=$model" --model "dense=$source/models/nano/nano-dense-flops" --tasks "$source/models/nano/nano_exam.jsonl"
+  --limit 40 --sweep kv=f16,q8_0 --threads 1)
+"$eval" "${exam[@]}" --shard 1/1 --out "$folder/one" > /dev/null 2> "$folder/errors" || wrong "moe-eval: $(cat "$folder/errors")"
+same_samples() {
+  local there row
+  for row in "$folder"/one/*/; do
+    there=$folder/$1/$(basename "$row")
+    cmp "$row"/samples_* "$there"/samples_* || wrong "samples of $1, $(basename "$row")"
+  done
+}
+mpi -n 2 "$eval_stages" "${exam[@]}" --out "$folder/two" > /dev/null 2> "$folder/errors" ||
+  wrong "moe-eval over 2 stages: $(cat "$folder/errors")"
+same_samples two
+killed=0
+for round in 1 2 3; do
+  mpi -n 2 "$eval_stages" "${exam[@]}" --cache "$folder/runs.db" > "$folder/out" 2>&1 &
+  job=$!
+  sleep "0.$((round * 3))"
+  for p in $(pgrep -x moe-eval-stages); do
+    grep -qz "OMPI_COMM_WORLD_RANK=1" "/proc/$p/environ" 2> /dev/null &&
+      tr '\0' ' ' < "/proc/$p/cmdline" | grep -q "$folder" && kill -KILL "$p"
+  done
+  wait "$job" || killed=$((killed + 1))
+done
+[ "$killed" -gt 0 ] || wrong "no run was killed"
+mpi -n 2 "$eval_stages" "${exam[@]}" --cache "$folder/runs.db" --out "$folder/killed" > /dev/null 2> "$folder/errors" ||
+  wrong "moe-eval over stages again: $(cat "$folder/errors")"
+same_samples killed
+mpi -n 2 "$eval_stages" "${exam[@]}" --memory 1G > "$folder/out" 2>&1 && wrong "--memory was accepted"
+grep -q -- "--memory does not work over stages yet" "$folder/out" || wrong "--memory: $(cat "$folder/out")"
+mpi -n 1 "$eval_stages" "${exam[@]}" : -n 1 "$eval_stages" "${exam[@]/nano=/other=}" > "$folder/out" 2>&1 &&
+  wrong "another command line was accepted"
+grep -q "stage 0 asks .nano" "$folder/out" || wrong "another command line: $(cat "$folder/out")"
 [ "$failed" = 0 ] && echo "stages over MPI: right"
 exit "$failed"

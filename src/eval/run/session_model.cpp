@@ -35,6 +35,7 @@ struct SessionModel::Impl {
     o.threads = options.threads;
     o.chunk_tokens = options.batch_tokens;
     o.max_tokens = max_tokens;
+    o.stages = options.stages;
     o.cancelled = [this] { return hooks != nullptr && hooks->cancelled && hooks->cancelled(); };
     return o;
   }
@@ -52,6 +53,8 @@ struct SessionModel::Impl {
     if (session && session->options().max_tokens >= wanted) return {};
     if (session) finished += session->executed(), finished_load.add(session->expert_load());
     session.reset();
+    if (options.before_session)
+      if (auto ok = options.before_session(session_options(wanted)); !ok) return ok;
     auto created = Session::create(model, session_options(wanted));
     if (!created) return forward(created);
     session = std::move(*created);
