@@ -46,8 +46,8 @@ std::string least_of(const ProgramOutcome& refused) {
   return found[1];
 }
 
-std::string samples(const fs::path& folder) {
-  for (const auto& entry : fs::directory_iterator(folder / "nano"))
+std::string samples(const fs::path& folder, const std::string& row = "nano") {
+  for (const auto& entry : fs::directory_iterator(folder / row))
     if (entry.path().filename().string().starts_with("samples_")) return moe_test::read_file(entry.path());
   return "no samples";
 }
@@ -167,6 +167,29 @@ TEST_CASE("an exam answered with the least memory has the samples of one in memo
   REQUIRE(streamed.status == 0);
   CHECK(samples(s.dir / "streamed") == samples(s.dir / "whole"));
   CHECK(samples(s.dir / "whole").size() > 1000);
+}
+
+TEST_CASE("each cache type of a sweep has a plan of its own within the least memory") {
+  const Scratch s;
+  const std::vector<std::string> sweep = {"--sweep", "kv=q8_0,f32"};
+  const auto both = [&](std::vector<std::string> more) {
+    more.insert(more.end(), sweep.begin(), sweep.end());
+    return asked(s, more);
+  };
+  REQUIRE(both({"--out", s / "whole"}).status == 0);
+  const ProgramOutcome refused = both({"--memory", "1M", "--pack-cache", s / "packs"});
+  // What is enough for the first row is too little for the second, whose cache is larger.
+  const ProgramOutcome second =
+      both({"--memory", least_of(refused), "--pack-cache", s / "packs", "--out", s / "first"});
+  const std::string least = least_of(second);
+  CHECK(std::stoll(least) > std::stoll(least_of(refused)));
+  const ProgramOutcome streamed = both({"--memory", least, "--pack-cache", s / "packs", "--out", s / "streamed"});
+  CAPTURE(streamed.err);
+  REQUIRE(streamed.status == 0);
+  for (const char* row : {"nano[kv=q8_0]", "nano[kv=f32]"}) {
+    CHECK(samples(s.dir / "streamed", row) == samples(s.dir / "whole", row));
+    CHECK(samples(s.dir / "whole", row).size() > 1000);
+  }
 }
 
 TEST_CASE("experts that do not fit need a packed file, and the error says so") {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <functional>
 
 #include "moe/unfinished_files.hpp"
@@ -111,6 +112,42 @@ TEST_CASE("processes that start together make one packed file") {
   CHECK(files_in(folder) == 1);
   CHECK((fs::status(folder).permissions() & fs::perms::mask) == fs::perms(0700));
 }
+
+#if defined(__linux__)
+// KiB of the mappings of packed files in this process, by the names that smaps gives them.
+std::int64_t mapped_kib(const std::string& kind) {
+  std::ifstream smaps("/proc/self/smaps");
+  std::int64_t sum = 0;
+  bool is_pack = false;
+  for (std::string line; std::getline(smaps, line);) {
+    if (line.find('-') < line.find(' ')) is_pack = line.ends_with(".moepack");  // "address-address ... path"
+    if (is_pack && line.starts_with(kind + ":")) sum += std::stoll(line.substr(kind.size() + 1));
+  }
+  return sum;
+}
+
+TEST_CASE("processes that map a packed file share one copy of its pages") {
+  const Packed packed;
+  const fs::path folder = packed.scratch.dir / "cache";
+  const moe::LoadOptions options{.pack = folder.string(), .pack_use = moe::PackUse::map};
+  REQUIRE(packed.load(options).has_value());  // makes it
+  const auto here = packed.load(options);
+  REQUIRE(here.has_value());
+  const std::int64_t alone = mapped_kib("Rss");
+  CHECK(alone > 0);
+  const int status = in_child([&] {
+    const auto there = packed.load(options);
+    const bool shared = there && mapped_kib("Rss") >= alone && mapped_kib("Shared_Clean") == mapped_kib("Rss") &&
+                        mapped_kib("Private_Clean") + mapped_kib("Private_Dirty") + mapped_kib("Shared_Dirty") == 0;
+    if (!shared)
+      std::printf("Rss %lld of %lld KiB, shared %lld\n", static_cast<long long>(mapped_kib("Rss")),
+                  static_cast<long long>(alone), static_cast<long long>(mapped_kib("Shared_Clean")));
+    std::fflush(stdout);
+    ::_exit(shared ? 0 : 1);
+  });
+  CHECK(status == 0);
+}
+#endif
 
 #if defined(MOE_QUANTIZE) && defined(MOE_RUN)
 TEST_CASE("programs make packed files and load through them") {
