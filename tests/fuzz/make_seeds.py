@@ -234,9 +234,33 @@ def dictionary(entry, words):
     (here / "dictionaries" / f"{entry}.dict").write_text("".join(f'"{w}"\n' for w in quoted))
 
 
+# --- config.json with the ways in which folders say that their weights are quantised
+def config_seeds():
+    config = json.loads((data / "golden/qwen3_moe/config.json").read_text())
+    config.pop("torch_dtype", None)
+
+    def compressed(form, weights):
+        return {"quant_method": "compressed-tensors", "format": form, "ignore": ["lm_head"],
+                "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}}}
+
+    quantised = {
+        "fp8": {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [128, 128],
+                "modules_to_not_convert": ["lm_head"]},
+        "awq": {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True, "version": "gemm"},
+        "gptq": {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": True, "sym": False},
+        "mxfp4": {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn", "lm_head"]},
+        "compressed_int4": compressed("pack-quantized", {"num_bits": 4, "type": "int", "symmetric": False,
+                                                         "strategy": "group", "group_size": 32}),
+        "compressed_float": compressed("float-quantized", {"num_bits": 8, "type": "float", "symmetric": True,
+                                                           "strategy": "channel"}),
+    }
+    for name, how in quantised.items():
+        write("config", f"{name}.json", json.dumps({**config, "quantization_config": how}, separators=(",", ":")) + "\n")
+
+
 def dictionaries():
     configs, gguf_keys, tasks = set(), set(), set()
-    for path in data.glob("*/*/config*.json"):
+    for path in [*data.glob("*/*/config*.json"), *(here / "seeds/config").iterdir()]:
         words_of(json.loads(path.read_text()), configs)
     dictionary("config", configs)
     for path in data.glob("gguf/*.json"):
@@ -271,4 +295,5 @@ tokenizer_seeds()
 text_seeds()
 task_seeds()
 pack_seeds()
+config_seeds()
 dictionaries()
