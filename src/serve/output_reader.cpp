@@ -36,7 +36,7 @@ void OutputReader::read(std::span<const StepItem> items, const StepOutput& outpu
   std::int64_t row = 0;
   for (std::size_t i = 0; i < items.size(); ++i) {
     const StepItem& item = items[i];
-    const std::int64_t flops = engine_.flops_of(item.begin, item.count, item.row_count(), output.expert_counts[i]);
+    const std::int64_t flops = engine_.flops_of(item.begin, item.count, item.row_count(), i, output);
     (item.reply != nullptr ? *item.reply : item.job->replies.front()).writing.result().flops += flops;
     counters_.step_tokens += item.count;
     if (item.is_stretch()) counters_.step_prompt_tokens += item.count;

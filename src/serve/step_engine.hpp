@@ -33,6 +33,9 @@ class StepEngine {
   /// FLOPs of a range of tokens; `experts` as in StepOutput::expert_counts, empty: by the router's top_k.
   virtual std::int64_t flops_of(std::int64_t cached_tokens, std::int64_t new_tokens, std::int64_t rows,
                                 std::optional<std::int64_t> experts) const = 0;
+  /// The same of item `i` of a step that has run, with the tokens that it computed again.
+  virtual std::int64_t flops_of(std::int64_t cached_tokens, std::int64_t new_tokens, std::int64_t rows, std::size_t i,
+                                const StepOutput& output) const = 0;
 };
 
 }  // namespace moe::inline MOE_ABI::serve

@@ -38,6 +38,11 @@ inline const std::shared_ptr<const moe::Model>& without_tokenizer() {  // slidin
   return model;
 }
 
+inline const std::shared_ptr<const moe::Model>& hybrid() {  // recurrent states beside the cache
+  static const auto model = load("tests/data/shapes/qwen3_5_text");
+  return model;
+}
+
 /// A prefix of `trunk`, often empty, followed by `own`.
 inline Ids branch_of(std::mt19937& random, const Ids& trunk, const Ids& own) {
   const auto shared = random() % 3 == 0 ? random() % 10 : random() % trunk.size();

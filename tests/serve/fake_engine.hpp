@@ -96,6 +96,10 @@ class FakeEngine final : public moe::serve::StepEngine {
                         std::optional<std::int64_t>) const override {
     return new_tokens;
   }
+  std::int64_t flops_of(std::int64_t, std::int64_t new_tokens, std::int64_t, std::size_t,
+                        const moe::StepOutput&) const override {
+    return new_tokens;
+  }
 
   const std::set<moe::Sequence>& open_sequences() const { return open_; }
   /// Every page that is not free is held by a sequence that is open.

@@ -77,7 +77,7 @@ Answer expected_of(const std::shared_ptr<const moe::Model>& model, const Job& jo
 
 TEST_CASE("answers are the Generator's, whatever the cache, the batches and the index") {
   std::int64_t preemptions = 0;
-  for (const auto& model : {nano(), padded(), without_tokenizer()}) {
+  for (const auto& model : {nano(), padded(), without_tokenizer(), hybrid()}) {
     const std::vector<Job> jobs = mixed_jobs(*model, 10);
     std::vector<Answer> expected;
     for (const Job& job : jobs) expected.push_back(expected_of(model, job));
@@ -183,4 +183,27 @@ TEST_CASE("FLOPs: those of the replies and those saved add up to what everything
       CHECK(flops + now.flops_saved == first);
     }
   }
+}
+
+TEST_CASE("FLOPs of a hybrid's replies are those executed, with what was computed again from a checkpoint") {
+  const auto& model = hybrid();
+  const auto scheduler = serve(model, {}, 4096);
+  std::int64_t told = 0, tokens = 0;
+  for (TokenId round = 0; round < 4; ++round) {
+    Job job;
+    for (TokenId id = 20; id < 110; ++id) job.prompt.push_back(id);
+    for (TokenId id = 0; id < 7 * round; ++id) job.prompt.pop_back();
+    job.prompt.push_back(5 + round);
+    job.options.max_tokens = 3;
+    job.options.replies = 2;
+    job.options.end_tokens = moe::EndTokens::ignore;
+    const auto sink = std::make_shared<RecordingSink>(job);
+    REQUIRE(scheduler->submit(job, sink).has_value());
+    while (scheduler->step()) {
+    }
+    for (const Generation& g : sink->generations) told += g.flops;
+    tokens += sink->generations.at(0).reused_tokens;
+    CHECK(scheduler->counters().flops == told);
+  }
+  CHECK(tokens > 0);
 }
