@@ -56,17 +56,19 @@ constexpr std::string_view name_of(QkNorm value) noexcept {
   }
   return "";
 }
-/// How a gated FFN combines gate and up.
+/// What an FFN makes of gate and up.
 enum class Activation {
   silu,            ///< silu(gate) * up
   gelu_tanh,       ///< gelu(gate) * up, GELU in its tanh form (Gemma)
   swiglu_clamped,  ///< (up + 1) * gate * sigmoid(alpha * gate) of clamped values (gpt-oss)
+  relu_square,     ///< max(up, 0)^2: there is no gate (Nemotron-H)
 };
 constexpr std::string_view name_of(Activation value) noexcept {
   switch (value) {
     case Activation::silu: return "silu";
     case Activation::gelu_tanh: return "gelu_tanh";
     case Activation::swiglu_clamped: return "swiglu_clamped";
+    case Activation::relu_square: return "relu_square";
   }
   return "";
 }
@@ -208,6 +210,7 @@ struct RecurrentConfig {
   std::int64_t key_dim = 0;      ///< of q and k; mamba2: N, of B and C
   std::int64_t value_dim = 0;
   bool conv_bias = false;
+  double min_step = 0.0;     ///< mamba2: steps are no smaller
   bool tiled_heads = false;  ///< head h of values uses key head h % key_heads (GGUF), not h / (heads / key_heads)
   bool operator==(const RecurrentConfig&) const = default;
 
@@ -272,6 +275,8 @@ struct ModelConfig {
   /// Scores and logits become cap * tanh(x / cap): of attention (gqa only) and of the head. 0: no cap (Gemma 2).
   double attn_logit_softcapping = 0.0, final_logit_softcapping = 0.0;
   double embedding_scale = 1.0;  ///< multiplies the embedding, but not a tied head (Gemma: sqrt(D))
+  double residual_scale = 1.0;   ///< multiplies what a branch adds to the residual stream (Granite)
+  double logit_divisor = 1.0;    ///< divides the logits (Granite)
   Activation activation = Activation::silu;
   double swiglu_alpha = 1.702, swiglu_limit = 7.0;  ///< of swiglu_clamped
 
@@ -381,6 +386,11 @@ struct ModelConfig {
     return true;
   }
 
+  /// Matrices of an FFN: gate, up and down, or the last two.
+  std::int64_t ffn_matrices() const { return activation == Activation::relu_square ? 2 : 3; }
+  bool has_gates() const { return ffn_matrices() == 3; }
+  /// A branch's output is built apart before it joins the residual stream.
+  bool sums_branches() const { return post_norms || residual_scale != 1.0; }
   bool has_dense_ffn(std::int64_t layer) const {
     return has_ffn(layer) && (!layer_is_moe(layer) || dense_beside_experts);
   }

@@ -76,7 +76,7 @@ inline std::int64_t routed_expert_count(const ModelConfig& c, std::int64_t token
 }
 /// FLOPs of running `expert_count` routed experts for one token each.
 inline std::int64_t routed_expert_flops(const ModelConfig& c, std::int64_t expert_count) {
-  return 2 * expert_count * 3 * c.hidden_size * c.moe_intermediate_size;
+  return 2 * expert_count * c.ffn_matrices() * c.hidden_size * c.moe_intermediate_size;
 }
 
 /// Products with the state, of key_dim * value_dim multiply-adds each, per token and head. delta_net: what the state
@@ -150,9 +150,9 @@ inline Work detail::appended_work(const ModelConfig& c, std::int64_t cached_toke
     }
     if (c.layer_is_moe(layer)) {
       w.router += 2 * n * D * c.router.expert_count;
-      w.shared_experts += 2 * n * D * (3 * c.shared_width() + (c.shared_expert_gate ? 1 : 0));
+      w.shared_experts += 2 * n * D * (c.ffn_matrices() * c.shared_width() + (c.shared_expert_gate ? 1 : 0));
     }
-    if (c.has_dense_ffn(layer)) w.dense_ffn += 2 * n * 3 * D * c.dense_width(layer);
+    if (c.has_dense_ffn(layer)) w.dense_ffn += 2 * n * c.ffn_matrices() * D * c.dense_width(layer);
     w.dense_ffn += 2 * n * 2 * D * c.layer_input_size;
   }
   w.dense_ffn += 2 * n * D * c.layer_count * c.layer_input_size;

@@ -71,7 +71,7 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
     };
     const auto vector = [&](std::int64_t n) { visit(WeightShape{WeightPart::vector, l, 1, n, 1, 1}); };
     const auto ffn = [&](WeightPart part, std::int64_t width, std::int64_t stored, std::int64_t touched) {
-      matrix(part, width, D, stored, touched);  // gate
+      if (c.has_gates()) matrix(part, width, D, stored, touched);
       matrix(part, width, D, stored, touched);  // up
       matrix(part, D, width, stored, touched);  // down
     };

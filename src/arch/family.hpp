@@ -59,6 +59,7 @@ enum class Role {
   shared_gate,
   shared_up,
   shared_down,
+  shared_gate_up,  // rows of gate, then of up
   shared_expert_gate,
   router_logit_bias,
   expert_gate_bias,
@@ -120,7 +121,8 @@ struct Family {
   bool gguf_rope_pairs = false;  ///< GGUF files have q and k rows permuted for interleaved RoPE (Llama)
   /// Hugging Face files with all experts in one tensor hold them as matrices, rows of gate before those of up.
   bool hf_expert_rows = false;
-  bool has_mtp = false;  ///< its MTP layer is DeepSeek-V3's, and so are its tensors
+  bool has_mtp = false;                         ///< its MTP layer is DeepSeek-V3's, and so are its tensors
+  std::string_view gguf_moe_architecture = {};  ///< general.architecture of models with experts, where it is another
 };
 
 /// quantization_config of a Hugging Face checkpoint.
@@ -174,6 +176,6 @@ bool is_leftover(checkpoint::Kind kind, std::string_view tensor);
 extern const Family kLlama, kMistral, kQwen2, kQwen3, kQwen2Moe, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kOlmoe,
     kSeedOss, kDots1, kHunyuanDense, kHunyuanMoe, kGlm4, kGlm4Moe, kErnieMoe, kGptOss, kGemma2, kGemma3, kMinistral3,
     kGlm4MoeLite, kMinimaxM2, kHyV3, kErnie, kOlmo2, kOlmo3, kSmolLm3, kPhi3, kQwen3Next, kQwen35, kQwen35Moe, kGemma4,
-    kLfm2, kLfm2Moe;
+    kLfm2, kLfm2Moe, kGraniteHybrid, kNemotronH;
 
 }  // namespace moe::inline MOE_ABI::arch

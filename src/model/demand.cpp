@@ -44,7 +44,9 @@ StageDemands step_demand(const Model& model, KvType kv, std::int64_t cached, std
   const auto T = static_cast<double>(tokens);
   for (std::size_t l = 0; l < weights.layers.size(); ++l) {
     const LayerWeights& w = weights.layers[l];
-    for (const Matrix* m : {&w.q, &w.k, &w.v, &w.q_a, &w.q_b, &w.kv_a, &w.o}) matrix(Stage::projections, *m, 1.0, T);
+    for (const Matrix* m : {&w.q, &w.k, &w.v, &w.q_a, &w.q_b, &w.kv_a, &w.o, &w.recurrent.in, &w.recurrent.in_z,
+                            &w.recurrent.in_b, &w.recurrent.in_a})
+      matrix(Stage::projections, *m, 1.0, T);
     for (const Matrix* m : {&w.layer_input_gate, &w.layer_input_up}) matrix(Stage::projections, *m, 1.0, T);
     for (const Matrix& m : w.k_b) matrix(Stage::projections, m, 1.0, T);
     for (const Matrix& m : w.v_b) matrix(Stage::projections, m, 1.0, T);

@@ -10,7 +10,7 @@ namespace moe::inline MOE_ABI {
 
 struct Forward::ExpertRun {
   const FfnWeights* w = nullptr;
-  Matrix gate, up, down;                      // of w; of an expert that is read when needed, with its panels
+  Matrix gate, up, down;  // of w (gate may be empty); of an expert that is read when needed, with its panels
   const std::int32_t* token_index = nullptr;  // null: tokens 0 .. count - 1
   std::int64_t count = 0;
   std::int64_t first_pair = 0;  // routed: its pairs in the order of pair_token
@@ -21,6 +21,8 @@ struct Forward::ExpertRun {
 
   ExpertRun(const FfnWeights& ffn, std::int64_t Work::*work)
       : w(&ffn), gate(ffn.gate), up(ffn.up), down(ffn.down), counter(work) {}
+
+  const Matrix& first_matrix() const { return gate.empty() ? up : gate; }
 };
 
 /// Some pairs of a run times some panels of its gate and up projections.
@@ -30,7 +32,7 @@ struct Forward::GateUpTask {
   std::int64_t panel, panels;
 
   std::int64_t first() const { return panel * kernels::kPanelRows; }  // column
-  std::int64_t width() const { return std::min(run->gate.rows - first(), panels * kernels::kPanelRows); }
+  std::int64_t width() const { return std::min(run->up.rows - first(), panels * kernels::kPanelRows); }
 };
 
 }  // namespace moe::inline MOE_ABI

@@ -32,7 +32,7 @@ void Forward::stream_experts(const LayerWeights& w, std::int64_t layer) {
     visit.read_ahead(next, experts_ahead(next, chosen.size()));
 
   std::vector<ExpertRun> shared;
-  if (!w.shared.gate.empty()) {
+  if (!w.shared.up.empty()) {
     ExpertRun& run = shared.emplace_back(w.shared, &Work::shared_experts);
     run.count = tokens(), run.act = &ws_.act_dense, run.q8 = &ws_.q8_dense;
     gate_up(shared);
@@ -98,7 +98,7 @@ void Forward::down_pairs(const std::vector<ExpertRun>& runs) {
 
 void Forward::add_pairs(const LayerWeights& w) {
   const std::int64_t D = c_->hidden_size, stride = c_->router.top_k;
-  const bool is_first = c_->post_norms && w.shared.gate.empty();
+  const bool is_first = c_->sums_branches() && w.shared.up.empty();
   engine_.enter(Stage::experts);
   engine_.run_each(tokens(), stride * D, [&](std::int64_t t, std::int32_t) {
     float* h = branch_row(t);

@@ -17,7 +17,7 @@ void Forward::feed_forward(std::int64_t layer) {
   const bool moe = !w.experts.empty();
   const Matrix& gate = moe ? w.experts.front().gate : w.ffn.gate;
   bool quantise = engine_.wants_q8(gate) || engine_.wants_q8(moe ? w.experts.front().up : w.ffn.up);
-  if (!w.shared.gate.empty()) quantise |= engine_.wants_q8(w.shared.gate) || engine_.wants_q8(w.shared.up);
+  if (!w.shared.up.empty()) quantise |= engine_.wants_q8(w.shared.gate) || engine_.wants_q8(w.shared.up);
   const bool beside = moe && c_->dense_beside_experts;
   if (beside) dense_branch(w);
   norm_rows(beside ? w.router_norm : w.ffn_norm, quantise && !beside);
@@ -35,7 +35,7 @@ void Forward::feed_forward(std::int64_t layer) {
     sort_pairs();
     if (beside) norm_rows(w.expert_norm, quantise);
     if (model_->experts != nullptr) return stream_experts(w, layer);
-    if (!w.shared.gate.empty()) dense_run(w.shared, &Work::shared_experts);
+    if (!w.shared.up.empty()) dense_run(w.shared, &Work::shared_experts);
     for (std::int32_t e = 0; e < c_->router.expert_count; ++e) {
       const std::int64_t begin = pairs_before(e);
       if (pairs_before(e + 1) > begin) runs.push_back(routed_run(w, e, begin));
@@ -153,6 +153,7 @@ void Forward::activate(const float* gate, const float* up, std::int64_t n, float
     case Activation::swiglu_clamped:
       return k.swiglu_clamped(gate, up, static_cast<float>(c_->swiglu_alpha), static_cast<float>(c_->swiglu_limit), n,
                               out);
+    case Activation::relu_square: return k.relu_square(up, n, out);
   }
 }
 
@@ -161,16 +162,16 @@ void Forward::activate(const float* gate, const float* up, std::int64_t n, float
 std::vector<Forward::GateUpTask> Forward::gate_up_tasks(const std::vector<ExpertRun>& runs) const {
   constexpr std::int64_t kPanelPair = 2 * kernels::kPanelRows;  // 32 columns: one quantisation block
   std::int64_t columns = 0;
-  for (const ExpertRun& run : runs) columns += run.gate.rows;
+  for (const ExpertRun& run : runs) columns += run.up.rows;
   const std::int64_t even = columns / (engine_.worker_count() * 16) / kPanelPair * kPanelPair;
   // Four panels at least: kernels take as many at a time for one token.
   const std::int64_t segment = std::clamp(even, 2 * kPanelPair, TileSizes::kMaxSegment) / kernels::kPanelRows;
   std::vector<GateUpTask> tasks;
   for (const ExpertRun& run : runs)
     for (std::int64_t row = 0; row < run.count; row += TileSizes::kTokenTile)
-      for (std::int64_t panel = 0; panel < run.gate.panel_count(); panel += segment)
+      for (std::int64_t panel = 0; panel < run.up.panel_count(); panel += segment)
         tasks.push_back({&run, row, std::min(TileSizes::kTokenTile, run.count - row), panel,
-                         std::min(segment, run.gate.panel_count() - panel)});
+                         std::min(segment, run.up.panel_count() - panel)});
   std::stable_sort(tasks.begin(), tasks.end(),
                    [](const GateUpTask& a, const GateUpTask& b) { return a.rows > b.rows; });
   return tasks;
@@ -189,24 +190,26 @@ void Forward::gate_up(const std::vector<ExpertRun>& runs) {
     float* up = gate + TileSizes::kTokenTile * TileSizes::kMaxSegment;
     LinearJob job =
         LinearJob{&run.gate, normed, run.token_index, run.count, nullptr, task.width()}.of_tokens(task.row, task.rows);
-    job.y = gate;
-    job.next = Engine::panels_like(run.gate, run.up, task.panel);
-    engine_.gemm(worker, job, task.panel, task.panel + task.panels, run.counter);
+    if (!run.gate.empty()) {
+      job.y = gate;
+      job.next = Engine::panels_like(run.gate, run.up, task.panel);
+      engine_.gemm(worker, job, task.panel, task.panel + task.panels, run.counter);
+    }
     job.w = &run.up;
     job.y = up;
     job.next = nullptr;
     if (const auto after = static_cast<std::size_t>(i + engine_.worker_count()); after < tasks.size())
-      job.next = Engine::panels_like(run.up, tasks[after].run->gate, tasks[after].panel);
+      job.next = Engine::panels_like(run.up, tasks[after].run->first_matrix(), tasks[after].panel);
     engine_.gemm(worker, job, task.panel, task.panel + task.panels, run.counter);
     activate_rows(task, gate, up);
   });
 }
 
-// Biases, activation(gate) * up, and its quantised form where the down projection wants one.
+// Biases, the activation, and its quantised form where the down projection wants one.
 void Forward::activate_rows(const GateUpTask& task, float* gate, float* up) const {
   const kernels::KernelTable& k = engine_.table();
   const ExpertRun& run = *task.run;
-  const std::int64_t F = run.gate.rows, first = task.first(), width = task.width();
+  const std::int64_t F = run.up.rows, first = task.first(), width = task.width();
   const bool quantise = engine_.wants_q8(run.down);
   for (std::int64_t r = 0; r < task.rows; ++r) {
     const std::int64_t row = run.first_row + task.row + r;
@@ -290,9 +293,9 @@ void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
     }
     const bool has_dense = runs.front().token_index == nullptr;
     for (std::int64_t t = 0; t < T; ++t) {
-      // Behind gate_up nobody reads `normed`: where the branch has a norm of its own, its sum is built there.
+      // Behind gate_up nobody reads `normed`: a sum that is no part of the residual stream yet is built there.
       float* h = branch_row(t) + first;
-      if (c_->post_norms) std::fill_n(h, width, 0.0f);
+      if (c_->sums_branches()) std::fill_n(h, width, 0.0f);
       if (has_dense && c_->shared_expert_gate && moe)
         k.axpy(ws_.shared_gate[static_cast<std::size_t>(t)], dense + t * width, width, h);
       else if (has_dense)

@@ -173,16 +173,20 @@ void Forward::norm_rows(const std::vector<float>& weight, bool quantise) {
   });
 }
 
-// Adds a branch's output, in `normed`, to the residual stream; some models normalise it first.
+// Adds a branch's output, in `normed`, to the residual stream; some models normalise or scale it first.
 void Forward::add_branch(const std::vector<float>& bias, const std::vector<float>& post_norm) {
   engine_.enter(Stage::elementwise);
   const std::int64_t D = c_->hidden_size;
+  const auto scale = static_cast<float>(c_->residual_scale);
   engine_.run_each(tokens(), 2 * D, [&](std::int64_t t, std::int32_t) {
     float* row = ws_.normed.data() + t * D;
     if (!bias.empty()) engine_.table().add(bias.data(), D, row);
     if (!post_norm.empty())
       engine_.table().rms_norm(row, post_norm.data(), static_cast<float>(c_->rms_norm_eps), D, row);
-    engine_.table().add(row, D, ws_.hidden.data() + t * D);
+    if (scale != 1.0f)
+      engine_.table().axpy(scale, row, D, ws_.hidden.data() + t * D);
+    else
+      engine_.table().add(row, D, ws_.hidden.data() + t * D);
   });
 }
 
@@ -223,6 +227,12 @@ Result<void> Forward::head(float* logits) {
       &w, {ws_.normed.data(), D, q8 ? ws_.q8_normed.rows() : kernels::Q8Rows{}}, nullptr, rows, logits, V};
   engine_.enter(Stage::head);
   engine_.linear(std::span(&job, 1), &Work::head);
+  if (const auto divisor = static_cast<float>(c_->logit_divisor); divisor != 1.0f) {
+    engine_.enter(Stage::elementwise);
+    engine_.run_each(rows, V, [&](std::int64_t r, std::int32_t) {
+      for (std::int64_t i = r * V; i < (r + 1) * V; ++i) logits[i] /= divisor;
+    });
+  }
   for (std::int64_t r = 0; r < rows; ++r)
     if (!all_finite(logits + r * V, V))
       return fail(

@@ -166,7 +166,9 @@ class Forward {
   ExpertRun routed_run(const LayerWeights& w, std::int32_t expert, std::int64_t first_row);
   std::int64_t pairs_before(std::int32_t expert) const { return expert_begin_[static_cast<std::size_t>(expert)]; }
   /// Where a branch's sum for token t is built.
-  float* branch_row(std::int64_t t) { return (c_->post_norms ? ws_.normed : ws_.hidden).data() + t * c_->hidden_size; }
+  float* branch_row(std::int64_t t) {
+    return (c_->sums_branches() ? ws_.normed : ws_.hidden).data() + t * c_->hidden_size;
+  }
   // expert_stream.cpp
   void stream_experts(const LayerWeights& w, std::int64_t layer);
   void run_leases(const LayerWeights& w, std::span<const ExpertLease> leases);

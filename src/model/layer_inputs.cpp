@@ -100,7 +100,7 @@ void Forward::dense_branch(const LayerWeights& w) {
 
 // The branch's sum joins the residual stream; of two branches, each is normalised before they are added.
 void Forward::end_feed_forward(const LayerWeights& w) {
-  if (!c_->post_norms) return;
+  if (!c_->sums_branches()) return;
   if (!w.post_expert_norm.empty()) {
     engine_.enter(Stage::elementwise);
     const std::int64_t D = c_->hidden_size;

@@ -57,15 +57,23 @@ std::vector<FormatUse> formats_of(const checkpoint::Checkpoint& file, const arch
   return out;
 }
 
-/// The number after "model.layers." or "blk.", or -1.
+/// The number after "model.layers.", "backbone.layers." or "blk.", or -1.
 std::int64_t layer_of(std::string_view name) {
-  for (const std::string_view prefix : {std::string_view("model.layers."), std::string_view("blk.")}) {
+  for (const std::string_view prefix : {"model.layers.", "backbone.layers.", "blk."}) {
     if (!name.starts_with(prefix)) continue;
     std::int64_t layer = -1;
     std::from_chars(name.data() + prefix.size(), name.data() + name.size(), layer);
     return layer;
   }
   return -1;
+}
+
+/// Tensors of routed experts: one by one, stacked, or stacked under Granite's names.
+bool is_of_experts(std::string_view name) {
+  for (const std::string_view part :
+       {".experts.", "_exps.", "block_sparse_moe.input_linear", "block_sparse_moe.output_"})
+    if (name.find(part) != std::string_view::npos) return true;
+  return false;
 }
 
 /// Whole tensors, except: K of E routed experts, one row of the embedding (all of it if the head is tied), and no MTP
@@ -85,7 +93,7 @@ void count_touched_bytes(const checkpoint::Checkpoint& file, const arch::Recogni
       always += bytes / std::max<std::int64_t>(tensor.rows(), 1);
     else if (tensor.name == embedding)
       always += bytes / std::max<std::int64_t>(tensor.rows(), 1) + (c.tie_word_embeddings ? bytes : 0);
-    else if (tensor.name.find(".experts.") != std::string::npos || tensor.name.find("_exps.") != std::string::npos)
+    else if (is_of_experts(tensor.name))
       experts[static_cast<std::size_t>(std::max<std::int64_t>(layer, 0))] += bytes;
     else
       always += bytes;

@@ -17,8 +17,11 @@ std::int64_t matrix_bytes(Format format, std::int64_t rows, std::int64_t k) {
   return padded((rows + kernels::kPanelRows - 1) / kernels::kPanelRows * kernels::panel_bytes(format, k));
 }
 
-std::int64_t attention_bytes(const ModelConfig& c, Format format, std::int64_t layer) {
+std::int64_t mixer_bytes(const ModelConfig& c, Format format, std::int64_t layer) {
   const std::int64_t D = c.hidden_size, H = c.head_count;
+  if (c.mixer(layer) == Mixer::none) return 0;
+  if (c.is_recurrent(layer))
+    return matrix_bytes(format, c.recurrent_in_width(layer), D) + matrix_bytes(format, D, c.recurrent_out_width(layer));
   if (c.attention != AttentionKind::mla) {
     const std::int64_t hd = c.head_dim_of(layer), kv = c.kv_heads_of(layer) * hd;
     const std::int64_t projections = (c.has_keys(layer) ? 1 : 0) + (c.has_value_projection(layer) ? 1 : 0);
@@ -37,7 +40,9 @@ std::int64_t attention_bytes(const ModelConfig& c, Format format, std::int64_t l
 }
 
 std::int64_t ffn_bytes(const ModelConfig& c, Format format, std::int64_t width) {
-  return width == 0 ? 0 : 2 * matrix_bytes(format, width, c.hidden_size) + matrix_bytes(format, c.hidden_size, width);
+  if (width == 0) return 0;
+  return (c.ffn_matrices() - 1) * matrix_bytes(format, width, c.hidden_size) +
+         matrix_bytes(format, c.hidden_size, width);
 }
 
 }  // namespace
@@ -67,7 +72,7 @@ PackedSizes assumed_sizes(const ModelConfig& c, Format format) {
   if (const std::int64_t all = c.layer_count * c.layer_input_size; all > 0)
     sizes.always += matrix_bytes(format, c.layer_input_vocab_size, all) + matrix_bytes(format, all, c.hidden_size);
   for (std::int64_t l = 0; l < c.layer_count; ++l) {
-    sizes.always += attention_bytes(c, format, l);
+    sizes.always += mixer_bytes(c, format, l);
     const bool moe = c.layer_is_moe(l);
     FfnWeights expert;
     if (moe) {
@@ -77,7 +82,7 @@ PackedSizes assumed_sizes(const ModelConfig& c, Format format) {
         m.format = k % format_info(format).block_values == 0 ? format : Format::f32;
         m.rows = rows, m.k = k, m.panel_bytes = kernels::panel_bytes(m.format, k);
       };
-      shape(expert.gate, c.moe_intermediate_size, c.hidden_size);
+      if (c.has_gates()) shape(expert.gate, c.moe_intermediate_size, c.hidden_size);
       shape(expert.up, c.moe_intermediate_size, c.hidden_size);
       shape(expert.down, c.hidden_size, c.moe_intermediate_size);
     }

@@ -44,15 +44,14 @@ void Planner::moe(std::int64_t l, LayerWeights& w) {
     if ((!hf || has(Role::expert_gate_up)) && find(Role::expert_gate_up, l) != nullptr) {
       fused_experts(l, w);
     } else {
-      experts(Role::expert_gate, l, F, D, &FfnWeights::gate, w);
+      if (c_.has_gates()) experts(Role::expert_gate, l, F, D, &FfnWeights::gate, w);
       experts(Role::expert_up, l, F, D, &FfnWeights::up, w);
     }
     experts(Role::expert_down, l, D, F, &FfnWeights::down, w);
   }
   if (c_.expert_bias) expert_biases(l, w);
   if (const std::int64_t shared = c_.shared_width(); shared > 0) {
-    matrix(Role::shared_gate, shared, D, w.shared.gate, l);
-    matrix(Role::shared_up, shared, D, w.shared.up, l);
+    gate_and_up(l, Role::shared_gate_up, Role::shared_gate, Role::shared_up, shared, w.shared);
     matrix(Role::shared_down, D, shared, w.shared.down, l);
   }
   if (c_.shared_expert_gate) gate_row(l, w);
@@ -156,15 +155,23 @@ void Planner::gate_row(std::int64_t l, LayerWeights& w) {
 }
 
 void Planner::dense(std::int64_t l, FfnWeights& w) {
-  const std::int64_t D = c_.hidden_size, F = c_.dense_width(l);
-  if (arch::tensor_name(recognised_, file_.kind(), Role::gate_up, l).empty()) {
-    matrix(Role::gate, F, D, w.gate, l);
-    matrix(Role::up, F, D, w.up, l);
-  } else if (const TensorInfo* both = require(Role::gate_up, {2 * F, D}, l)) {
+  const std::int64_t F = c_.dense_width(l);
+  gate_and_up(l, Role::gate_up, Role::gate, Role::up, F, w);
+  matrix(Role::down, c_.hidden_size, F, w.down, l);
+}
+
+// Of an FFN of width F; families may have both in one tensor, rows of gate first, or no gate.
+void Planner::gate_and_up(std::int64_t l, Role both_of, Role gate, Role up, std::int64_t F, FfnWeights& w) {
+  const std::int64_t D = c_.hidden_size;
+  if (!arch::tensor_name(recognised_, file_.kind(), both_of, l).empty()) {
+    const TensorInfo* both = require(both_of, {2 * F, D}, l);
+    if (both == nullptr) return;
     rows_of(both, 0, F, D, w.gate);
     rows_of(both, F, F, D, w.up);
+    return;
   }
-  matrix(Role::down, D, F, w.down, l);
+  if (c_.has_gates()) matrix(gate, F, D, w.gate, l);
+  matrix(up, F, D, w.up, l);
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -80,6 +80,7 @@ class Planner {
   void layer_end(std::int64_t l, LayerWeights& w);
   bool is_unused_key(const std::string& name) const;
   void dense(std::int64_t l, FfnWeights& w);
+  void gate_and_up(std::int64_t l, Role both_of, Role gate, Role up, std::int64_t F, FfnWeights& w);
   void experts(Role role, std::int64_t l, std::int64_t rows, std::int64_t k, Matrix FfnWeights::*member,
                LayerWeights& w);
   void norm(Role role, std::int64_t count, std::vector<float>& out, std::int64_t layer);

@@ -121,7 +121,7 @@ void Forward::set_gates(const LayerWeights& w, std::int64_t layer) {
     float* gates = ws_.gates.data() + t * 2 * r.heads;
     for (std::int64_t h = 0; h < r.heads; ++h) {
       const auto at = static_cast<std::size_t>(h);
-      const double dt = softplus(in[rows.decay(h)] + w.recurrent.dt_bias[at]);
+      const double dt = std::max(r.min_step, softplus(in[rows.decay(h)] + w.recurrent.dt_bias[at]));
       gates[h] = static_cast<float>(detail::exp(static_cast<double>(w.recurrent.decay_rate[at]) * dt));
       gates[r.heads + h] = delta ? in[rows.step(h)] : static_cast<float>(dt);
     }

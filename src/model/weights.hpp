@@ -31,7 +31,7 @@ struct Matrix {
   }
 };
 
-/// One gated FFN: down(act(gate x, up x)), with biases in some models.
+/// One FFN: down(act(gate x, up x)), with biases in some models; without a gate down(act(up x)).
 struct FfnWeights {
   Matrix gate, up, down;
   std::vector<float> gate_bias, up_bias, down_bias;

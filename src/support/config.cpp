@@ -166,6 +166,12 @@ Result<void> check_activation(const ModelConfig& c) {
   switch (c.activation) {
     case Activation::silu:
     case Activation::gelu_tanh: return {};
+    case Activation::relu_square:
+      if (c.expert_bias || c.dense_beside_experts || c.layer_input_size > 0)
+        return refuse(
+            "activation is relu_square, expected gates with biases of experts, a dense FFN beside them or further "
+            "inputs of layers");
+      return {};
     case Activation::swiglu_clamped:
       return check_positive({{"swiglu_alpha", c.swiglu_alpha, 1e3}, {"swiglu_limit", c.swiglu_limit, 1e6}});
   }
@@ -217,7 +223,6 @@ Result<void> check_attention(const ModelConfig& c) {
 }
 
 Result<void> check_ffn(const ModelConfig& c) {
-  bool some_dense = c.router.expert_count == 0 || c.first_k_dense_replace > 0 || c.dense_beside_experts;
   if (c.router.expert_count > 0) {
     if (auto ok = check_ranges({{"moe_intermediate_size", c.moe_intermediate_size, 1, kMaxFfnWidth},
                                 {"shared_expert_count", c.shared_expert_count, 0, kMaxSharedExperts},
@@ -236,10 +241,10 @@ Result<void> check_ffn(const ModelConfig& c) {
   if (static_cast<std::int64_t>(c.mlp_only_layers.size()) > c.layer_count)
     return refuse(
         fmt::format("mlp_only_layers has {} entries, expected at most {}", c.mlp_only_layers.size(), c.layer_count));
-  for (const std::int64_t layer : c.mlp_only_layers) {
-    some_dense = true;
+  for (const std::int64_t layer : c.mlp_only_layers)
     if (auto ok = check_ranges({{"mlp_only_layers", layer, 0, c.layer_count - 1}}); !ok) return ok;
-  }
+  bool some_dense = false;
+  for (std::int64_t layer = 0; layer < c.layer_count; ++layer) some_dense |= c.has_dense_ffn(layer);
   if (some_dense) return check_ranges({{"intermediate_size", c.intermediate_size, 1, kMaxFfnWidth}});
   return {};
 }
@@ -258,6 +263,8 @@ Result<void> check_soft_caps(const ModelConfig& c) {
 /// Layers with a state, and layers that lack one of their halves.
 Result<void> check_mixers(const ModelConfig& c) {
   if (auto ok = check_layers("no_ffn_layers", c.no_ffn_layers, c.layer_count); !ok) return ok;
+  const bool halves = !c.no_ffn_layers.empty() || std::count(c.mixers.begin(), c.mixers.end(), Mixer::none) > 0;
+  if (halves && c.post_norms) return refuse("post_norms is set, expected it only where layers have both halves");
   if (c.mixers.empty()) return {};
   if (static_cast<std::int64_t>(c.mixers.size()) != c.layer_count)
     return refuse(fmt::format("mixers has {} entries, expected {}, one per layer", c.mixers.size(), c.layer_count));
@@ -286,6 +293,8 @@ Result<void> check_mixers(const ModelConfig& c) {
                               {"recurrent.value_dim", r.value_dim, 1, kMaxHeadDim}});
       !ok)
     return ok;
+  if (!(r.min_step >= 0.0 && r.min_step <= 1e3))
+    return refuse(fmt::format("recurrent.min_step is {}, expected 0 to 1000", r.min_step));
   if (r.heads % r.key_heads != 0)
     return refuse(fmt::format("recurrent.key_heads is {}, expected a divisor of heads {}", r.key_heads, r.heads));
   return {};
@@ -342,7 +351,9 @@ Result<void> validate(const ModelConfig& c) {
   if (auto ok = check_attention(c); !ok) return ok;
   if (auto ok = check_positive({{"rms_norm_eps", c.rms_norm_eps, 1.0},
                                 {"softmax_scale", c.softmax_scale, 1e3},
-                                {"embedding_scale", c.embedding_scale, 1e6}});
+                                {"embedding_scale", c.embedding_scale, 1e6},
+                                {"residual_scale", c.residual_scale, 1e6},
+                                {"logit_divisor", c.logit_divisor, 1e6}});
       !ok)
     return ok;
   if (auto ok = check_soft_caps(c); !ok) return ok;

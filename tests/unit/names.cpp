@@ -36,7 +36,7 @@ TEST_CASE("every value of every public enum has a name of its own") {
   check_names(moe::RopeStyle::interleaved);
   check_names(moe::RopeScaling::proportional);
   check_names(moe::QkNorm::projection);
-  check_names(moe::Activation::swiglu_clamped);
+  check_names(moe::Activation::relu_square);
   check_names(moe::RouterScore::chosen_softmax);
   check_names(moe::GroupScore::top2_sum);
   check_names(moe::MlaForm::absorbed);
