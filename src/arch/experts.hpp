@@ -14,6 +14,10 @@ void read_experts(GgufConfig& meta, std::string_view width_key, ModelConfig& con
 /// expert_group_count and expert_group_used_count.
 void read_groups(GgufConfig& meta, ModelConfig& config);
 
+/// The rules of DeepSeek-V3's routing: sigmoid scores, a selection bias, groups by their best two.
+void set_noaux_rules(ModelConfig& config);
+/// Its router alone, under its own names (n_routed_experts, n_group, ..).
+void read_noaux_router(const JsonConfig& json, ModelConfig& config);
 /// DeepSeek-V3's routing under its own names (n_routed_experts, n_group, ..), with first_k_dense_replace and shared
 /// experts: dots1 and GLM-4.5 use it as it is.
 void read_noaux_tc(const JsonConfig& json, ModelConfig& config);

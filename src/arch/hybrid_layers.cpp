@@ -2,6 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <span>
+
 #include "arch/limits.hpp"
 
 namespace moe::inline MOE_ABI::arch {
@@ -27,17 +32,22 @@ void read_hybrid_layers(const JsonConfig& json, std::string_view recurrent, Mixe
   every(interval, mixer, c);
 }
 
+std::string_view current_layer_type(std::string_view type) {
+  return type == "mamba" ? "linear_attention" : type == "attention" ? "full_attention" : type;
+}
+
 void read_layer_types(const JsonConfig& json, std::string_view recurrent, Mixer mixer, ModelConfig& c) {
   const std::vector<std::string> types = json.strings_or_empty(kTypes);
   if (static_cast<std::int64_t>(types.size()) != c.layer_count)
     return json.refuse(ErrorCode::bad_config,
                        fmt::format("config.json: {} has {} entries, expected {} (num_hidden_layers)", json.path(kTypes),
                                    types.size(), c.layer_count));
-  for (const std::string& type : types) {
-    if (type != recurrent && type != "full_attention" && type != "attention")
+  for (const std::string& name : types) {
+    const std::string_view type = current_layer_type(name);
+    if (type != recurrent && type != "full_attention")
       return json.refuse(ErrorCode::unsupported,
                          fmt::format("config.json: {} holds '{}', expected '{}' or 'full_attention'", json.path(kTypes),
-                                     type.substr(0, 60), recurrent));
+                                     name.substr(0, 60), recurrent));
     c.mixers.push_back(type == recurrent ? mixer : Mixer::attention);
   }
 }
@@ -82,11 +92,11 @@ void read_layers_by_key_heads(GgufConfig& meta, Mixer mixer, ModelConfig& c) {
     c.kv_head_count = meta.integer_or(kHeads, c.head_count, 1, kMaxWidth);
     return;
   }
-  if (static_cast<std::int64_t>(heads.size()) != c.layer_count)
+  if (static_cast<std::int64_t>(heads.size()) != c.layer_count + c.mtp_layer_count)
     return meta.refuse(ErrorCode::bad_config, fmt::format("{} has {} entries, expected {} (block_count)", kHeads,
-                                                          heads.size(), c.layer_count));
+                                                          heads.size(), c.layer_count + c.mtp_layer_count));
   std::int64_t first = 0;
-  for (const std::int64_t n : heads) {
+  for (const std::int64_t n : std::span(heads).first(static_cast<std::size_t>(c.layer_count))) {
     if (first == 0) first = n;
     if (n != 0 && n != first)
       return meta.refuse(ErrorCode::unsupported,
@@ -103,6 +113,57 @@ void read_delta_net(const JsonConfig& json, ModelConfig& c) {
   r.heads = json.integer("linear_num_value_heads", 1, kMaxWidth);
   r.key_dim = json.integer("linear_key_head_dim", 1, kMaxWidth);
   r.value_dim = json.integer("linear_value_head_dim", 1, kMaxWidth);
+}
+
+bool has_mixer(const ModelConfig& c, Mixer mixer) {
+  return std::find(c.mixers.begin(), c.mixers.end(), mixer) != c.mixers.end();
+}
+
+namespace {
+
+void no_rope(ModelConfig& c) {
+  c.nope_layers.clear();
+  for (std::int64_t l = 0; l < c.layer_count; ++l) c.nope_layers.push_back(l);
+}
+
+bool is_infinite(JsonValue value) {
+  if (value.kind() == JsonValue::Kind::not_finite) return value.real() > 0.0;
+  const auto word = value.is_object() ? value.find("__float__") : std::nullopt;
+  return word && word->is_string() && word->get<std::string>() == "Infinity";
+}
+
+}  // namespace
+
+void leave_out_rope(const JsonConfig& json, ModelConfig& c) {
+  for (const char* key : {"rope_theta", "rope_scaling", "rope_parameters", "partial_rotary_factor"}) json.in_file(key);
+  no_rope(c);
+}
+
+void leave_out_rope(GgufConfig& meta, ModelConfig& c) {
+  for (const char* key :
+       {"rope.dimension_count", "rope.freq_base", "rope.scaling.type", "rope.scaling.factor", "rope.scaling.finetuned"})
+    meta.has(key);
+  no_rope(c);
+}
+
+double read_least_step(const JsonConfig& json, std::string_view key) {
+  if (!json.has(key)) return 0.0;
+  const auto found = json.value().find(key);
+  if (!found) return 0.0;  // the class's: 0 and infinity
+  const bool pair = found->is_array() && found->size() == 2;
+  const JsonValue least = pair ? *found->begin() : *found;
+  if (!pair || !least.is_number() || !std::isfinite(least.get<double>()) || !is_infinite(*++found->begin())) {
+    json.refuse(ErrorCode::unsupported, fmt::format("config.json: {} is {}, expected a number and Infinity",
+                                                    json.path(key), found->in_ascii(60)));
+    return 0.0;
+  }
+  return least.get<double>();
+}
+
+void read_mamba_states(GgufConfig& meta, ModelConfig& c) {
+  read_states(meta, c);
+  for (std::int64_t l = 0; l < c.layer_count; ++l)
+    c.recurrent.conv_bias |= meta.file().find(fmt::format("blk.{}.ssm_conv1d.bias", l)) != nullptr;
 }
 
 void read_states(GgufConfig& meta, ModelConfig& c) {

@@ -21,6 +21,8 @@ std::string sliding_theta(const ModelConfig& c) { return one(c.sliding_rope ? c.
 std::string softmax_scale(const ModelConfig& c) { return one(c.softmax_scale); }
 std::string query_scalar(const ModelConfig& c) { return one(1.0 / (c.softmax_scale * c.softmax_scale)); }
 std::string embedding_scale(const ModelConfig& c) { return one(c.embedding_scale); }
+std::string residual_scale(const ModelConfig& c) { return one(c.residual_scale); }
+std::string logit_divisor(const ModelConfig& c) { return one(c.logit_divisor); }
 std::string has_qk_norm(const ModelConfig& c) { return one(c.qk_norm != QkNorm::none); }
 std::string has_post_norms(const ModelConfig& c) { return one(c.post_norms); }
 std::string has_sinks(const ModelConfig& c) { return one(c.attention_sinks); }
@@ -28,6 +30,7 @@ std::string rms_norm_eps(const ModelConfig& c) { return one(c.rms_norm_eps); }
 std::string window(const ModelConfig& c) { return one(c.sliding_layers.empty() ? 0 : c.sliding_window); }
 std::string slides(const ModelConfig& c) { return one(!c.sliding_layers.empty()); }
 std::string activation(const ModelConfig& c) {
+  if (c.activation == Activation::relu_square) return R"(["relu2"])";
   return c.activation == Activation::gelu_tanh ? R"(["gelu_pytorch_tanh"])" : R"(["silu", "swish"])";
 }
 std::string swiglu_limit(const ModelConfig& c) {
@@ -186,7 +189,7 @@ constexpr UnreadRule kRules[] = {
     {"parallel_attention", "[false]"},
     {"parallel_attn", "[false]"},
     {"use_parallel_residual", "[false]"},
-    {"residual_multiplier", "[1]"},
+    {"residual_multiplier", "[1]", residual_scale},
     {"residual_scale", "[1]"},
     {"scale_depth", "[]"},
     {"dim_model_base", "[]"},
@@ -195,7 +198,7 @@ constexpr UnreadRule kRules[] = {
     {"embedding_multiplier", "[]", embedding_scale},
     {"embedding_scale", "[]", embedding_scale},
     {"logit_scale", "[1]"},
-    {"logits_scaling", "[1]"},
+    {"logits_scaling", "[1]", logit_divisor},
     {"output_multiplier*", "[1]"},
     {"lm_head_multiplier", "[1]"},
     {"key_multiplier", "[1]"},

@@ -14,11 +14,11 @@ namespace moe::inline MOE_ABI::arch {
 
 const std::vector<const Family*>& families() {
   static const std::vector<const Family*> list = {
-      &kLlama,       &kMistral,   &kQwen2,    &kQwen3,     &kQwen2Moe, &kQwen3Moe,     &kDeepseekV2,
-      &kDeepseekV3,  &kMixtral,   &kOlmoe,    &kSeedOss,   &kDots1,    &kHunyuanDense, &kHunyuanMoe,
-      &kGlm4,        &kGlm4Moe,   &kErnieMoe, &kGptOss,    &kGemma2,   &kGemma3,       &kMinistral3,
-      &kGlm4MoeLite, &kMinimaxM2, &kHyV3,     &kErnie,     &kOlmo2,    &kOlmo3,        &kSmolLm3,
-      &kPhi3,        &kQwen3Next, &kQwen35,   &kQwen35Moe, &kGemma4,   &kLfm2,         &kLfm2Moe};
+      &kLlama,    &kMistral, &kQwen2,   &kQwen3,         &kQwen2Moe,     &kQwen3Moe,    &kDeepseekV2, &kDeepseekV3,
+      &kMixtral,  &kOlmoe,   &kSeedOss, &kDots1,         &kHunyuanDense, &kHunyuanMoe,  &kGlm4,       &kGlm4Moe,
+      &kErnieMoe, &kGptOss,  &kGemma2,  &kGemma3,        &kMinistral3,   &kGlm4MoeLite, &kMinimaxM2,  &kHyV3,
+      &kErnie,    &kOlmo2,   &kOlmo3,   &kSmolLm3,       &kPhi3,         &kQwen3Next,   &kQwen35,     &kQwen35Moe,
+      &kGemma4,   &kLfm2,    &kLfm2Moe, &kGraniteHybrid, &kNemotronH};
   return list;
 }
 
@@ -37,6 +37,7 @@ std::string known(bool gguf) {
     if (name.empty() || (gguf && family->from_gguf == nullptr)) continue;  // listed with the family that reads it
     if (!names.empty()) names += ", ";
     names += name;
+    if (gguf && !family->gguf_moe_architecture.empty()) names += fmt::format(", {}", family->gguf_moe_architecture);
   }
   std::string_view before;
   for (const Wrapper& wrapper : wrappers()) {
@@ -95,17 +96,16 @@ std::vector<std::string> foreign_keys(const checkpoint::Checkpoint& file, std::s
   return out;
 }
 
-Result<Recognised> from_gguf(const checkpoint::Checkpoint& file, const Family* family) {
-  GgufConfig meta(file, family->gguf_architecture);
+Result<Recognised> from_gguf(const checkpoint::Checkpoint& file, const Family* family, std::string_view architecture) {
+  GgufConfig meta(file, architecture);
   Recognised model;
   model.config = family->from_gguf(meta);
   auto recognised = checked(family, meta.status(), std::move(model));
   if (!recognised) return recognised;
-  auto unread = judge_unread_gguf(meta.unread(), family->gguf_architecture, recognised->config);
+  auto unread = judge_unread_gguf(meta.unread(), architecture, recognised->config);
   if (!unread) return forward(unread);
   recognised->unread_keys = std::move(*unread);
-  for (std::string& key : foreign_keys(file, family->gguf_architecture))
-    recognised->unread_keys.push_back(std::move(key));
+  for (std::string& key : foreign_keys(file, architecture)) recognised->unread_keys.push_back(std::move(key));
   // Two families may share an architecture: Mixtral is "llama", DeepSeek-V2 is "deepseek2".
   for (const Family* other : families())
     if (other->name == recognised->config.family) recognised->family = other;
@@ -189,7 +189,8 @@ Result<Recognised> recognise(const checkpoint::Checkpoint& file) {
   const std::string* name = value == nullptr ? nullptr : std::get_if<std::string>(value);
   if (name == nullptr) return fail(ErrorCode::bad_file, "metadata general.architecture is missing, expected a string");
   for (const Family* family : families())
-    if (family->from_gguf != nullptr && family->gguf_architecture == *name) return from_gguf(file, family);
+    if (family->from_gguf != nullptr && (family->gguf_architecture == *name || family->gguf_moe_architecture == *name))
+      return from_gguf(file, family, *name);
   return fail(ErrorCode::unsupported,
               fmt::format("architecture {} is not known (known: {})", in_quotes(*name), known(true)));
 }

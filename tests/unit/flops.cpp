@@ -121,6 +121,25 @@ TEST_CASE("sizes that flops_ref.json lacks are those their makers print") {
   CHECK(rounded(static_cast<double>(moe::count_parameters(flash).total), 0) == "30");
   CHECK(rounded(static_cast<double>(moe::count_parameters(flash).total + moe::count_mtp_parameters(flash)), 0) == "31");
   CHECK(rounded(static_cast<double>(moe::count_parameters(flash).active_without_head), 0) == "3");
+  // Model cards: 7 B and 1 B; 32 B and 9 B ("32.2B": en.immers.cloud/ai/ibm-granite/granite-4.0-h-small).
+  const auto total = [&](const char* model) {
+    return static_cast<double>(moe::count_parameters(configs.at(model)).total);
+  };
+  const auto active = [&](const char* model) {
+    return static_cast<double>(moe::count_parameters(configs.at(model)).active_without_head);
+  };
+  CHECK(rounded(total("Granite-4.0-H-Tiny"), 0) == "7");
+  CHECK(rounded(active("Granite-4.0-H-Tiny"), 0) == "1");
+  CHECK(rounded(total("Granite-4.0-H-Small"), 1) == "32.2");
+  CHECK(rounded(static_cast<double>(moe::count_parameters(configs.at("Granite-4.0-H-Small")).active_matmul), 0) == "9");
+  // "31.6B total, 3.2B active (3.6B including embeddings)" (NVIDIA's report on Nemotron 3 Nano); "8.89B"
+  // (the safetensors of Nemotron-Nano-9B-v2); Nemotron-H-8B by its name.
+  CHECK(rounded(total("Nemotron-3-Nano-30B-A3B"), 1) == "31.6");
+  const moe::ParameterCount nano = moe::count_parameters(configs.at("Nemotron-3-Nano-30B-A3B"));
+  CHECK(rounded(static_cast<double>(nano.active_matmul), 1) == "3.2");
+  CHECK(rounded(static_cast<double>(nano.active_with_embedding), 1) == "3.6");
+  CHECK(rounded(total("Nemotron-Nano-9B-v2"), 2) == "8.89");
+  CHECK(rounded(total("Nemotron-H-8B"), 0) == "8");
   // By their names or model cards: dots.llm1 142 B, 14 B active; 80 and 13; 21 (rounded down) and 3; 300 and 47.
   const auto sizes = [&](const char* model) {
     const auto count = moe::count_parameters(configs.at(model));

@@ -13,6 +13,36 @@ inline std::int64_t integer(const nlohmann::json& j, const char* key, std::int64
   return j.contains(key) && j[key].is_number_integer() ? j[key].get<std::int64_t>() : fallback;
 }
 
+/// Layers, states and FFNs of Granite 4.0-H and Nemotron-H.
+inline void add_mamba(const nlohmann::json& j, moe::ModelConfig& c) {
+  const bool nemotron = c.family == "nemotron_h";
+  const auto number = [&](const char* of_nemotron, const char* of_granite) {
+    return j[nemotron ? of_nemotron : of_granite].get<std::int64_t>();
+  };
+  c.recurrent = {.conv_kernel = number("conv_kernel", "mamba_d_conv"),
+                 .key_heads = number("n_groups", "mamba_n_groups"),
+                 .heads = number("mamba_num_heads", "mamba_n_heads"),
+                 .key_dim = number("ssm_state_size", "mamba_d_state"),
+                 .value_dim = number("mamba_head_dim", "mamba_d_head"),
+                 .conv_bias = true};
+  c.mixers.assign(static_cast<std::size_t>(c.layer_count), moe::Mixer::mamba2);
+  for (std::int64_t l = 0; l < c.layer_count; ++l) {
+    const auto at = static_cast<std::size_t>(l);
+    const std::string kind = nemotron ? j["hybrid_override_pattern"].get<std::string>().substr(at, 1)
+                                      : j["layer_types"][at].get<std::string>();
+    if (kind == "*" || kind == "attention") c.mixers[at] = moe::Mixer::attention;
+    if (kind == "E" || kind == "-")
+      c.mixers[at] = moe::Mixer::none;
+    else if (nemotron)
+      c.no_ffn_layers.push_back(l);
+  }
+  if (nemotron) c.activation = moe::Activation::relu_square;
+  c.shared_expert_count = c.router.expert_count > 0 ? 1 : 0;
+  c.router.selection_bias = nemotron && c.router.expert_count > 0;
+  if (c.router.expert_count > 0)
+    c.shared_expert_intermediate_size = number("moe_shared_expert_intermediate_size", "shared_intermediate_size");
+}
+
 /// Shapes alone, for every family whose closed form is in flops.hpp, loaded or not. Written here on purpose: the
 /// library's readers are another route from the same file to the same numbers.
 inline moe::ModelConfig shapes_of(const nlohmann::json& j) {
@@ -68,6 +98,7 @@ inline moe::ModelConfig shapes_of(const nlohmann::json& j) {
     }
     c.mtp_layer_count = integer(j, "num_nextn_predict_layers", 0);
   }
+  if (c.family == "granitemoehybrid" || c.family == "nemotron_h") add_mamba(j, c);
   return c;
 }
 

@@ -23,12 +23,20 @@ TABLE = HERE / "../../../src/arch/defaults_table.cpp"
 CASES = HERE / "cases.json"
 FAMILIES = ("llama mistral qwen2 qwen3 qwen2_moe qwen3_moe deepseek_v2 deepseek_v3 mixtral olmoe seed_oss dots1 hunyuan_v1_dense "
             "hunyuan_v1_moe glm4 glm4_moe ernie4_5_moe gpt_oss gemma2 gemma3_text ministral3 glm4_moe_lite minimax_m2 hy_v3 "
-            "ernie4_5 olmo2 olmo3 smollm3 phi3 qwen3_next qwen3_5_text qwen3_5_moe_text gemma4_text lfm2 lfm2_moe").split()
+            "ernie4_5 olmo2 olmo3 smollm3 phi3 qwen3_next qwen3_5_text qwen3_5_moe_text gemma4_text lfm2 lfm2_moe "
+            "granitemoehybrid nemotron_h").split()
 BASE_KEYS = {field.name for field in dataclasses.fields(transformers.PreTrainedConfig)}
 
 
 def own_fields(cls):
     return [f for f in dataclasses.fields(cls) if f.name not in BASE_KEYS or f.name == "tie_word_embeddings"]
+
+
+def plain(value):
+    """As transformers writes it: infinity is no JSON."""
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return {"__float__": "Infinity"} if value == float("inf") else value
 
 
 def accepts_null(cls, key):
@@ -41,10 +49,12 @@ def accepts_null(cls, key):
 
 def rope_defaults(cls):
     """Keys of RoPE are no fields: what stands in rope_parameters of an object made of nothing, under the names files use."""
-    block = cls().rope_parameters
+    block = getattr(cls(), "rope_parameters", None)
     if cls.model_type == "olmo3":  # one base for both kinds of layer
         return {"rope_theta": block["full_attention"]["rope_theta"]}
     if cls.model_type == "gemma4_text":  # no older names
+        return {}
+    if cls.model_type == "nemotron_h":  # no RoPE
         return {}
     if "full_attention" in block:  # Gemma 3
         return {"rope_theta": block["full_attention"]["rope_theta"],
@@ -68,6 +78,7 @@ def family_table(name):
             nullable.append(field.name)
     defaults.update(rope_defaults(cls))
     nullable.append("partial_rotary_factor")  # null: the whole head
+    defaults = {key: plain(value) for key, value in defaults.items()}
     # A field under its other name: files have `num_nextn_predict_layers`, the class `num_mtp_layers`.
     return {"defaults": defaults, "nullable": sorted(nullable), "aliases": aliases}
 
@@ -109,6 +120,20 @@ SHORT_CONV = dict({k: v for k, v in DENSE.items() if k not in ("hidden_act", "rm
                   tie_word_embeddings=False, conv_L_cache=4)
 EXPERTS = dict(moe_intermediate_size=48, num_experts_per_tok=3, num_experts=24, shared_expert_intermediate_size=40)
 BASES = {
+    "granitemoehybrid": dict(DENSE, attention_bias=True, embedding_multiplier=3.0, logits_scaling=2.0,
+                             residual_multiplier=0.5, attention_multiplier=0.25, num_local_experts=24,
+                             num_experts_per_tok=3, shared_intermediate_size=40, position_embedding_type="rope",
+                             layer_types=["linear_attention", "full_attention"] * 3, mamba_n_heads=8,
+                             mamba_n_groups=2, mamba_d_state=12, mamba_d_head=36, mamba_d_conv=3, mamba_expand=3,
+                             mamba_conv_bias=False, time_step_limit=[0.01, float("inf")]),
+    "nemotron_h": dict({k: v for k, v in DENSE.items() if k not in ("hidden_act", "rms_norm_eps", "rope_theta",
+                                                                    "num_hidden_layers")},
+                       layers_block_type=["mlp", "linear_attention", "moe", "full_attention", "moe"],
+                       layer_norm_epsilon=3e-5, head_dim=20, mlp_hidden_act="relu2", mamba_num_heads=16,
+                       mamba_head_dim=12, n_groups=4, ssm_state_size=20, conv_kernel=3, use_conv_bias=False,
+                       time_step_min=0.01, n_routed_experts=24, n_shared_experts=2, num_experts_per_tok=3, n_group=4,
+                       topk_group=2, norm_topk_prob=False, routed_scaling_factor=1.5, moe_intermediate_size=48,
+                       moe_shared_expert_intermediate_size=40),
     "gemma4_text": dict({k: v for k, v in DENSE.items() if k not in ("hidden_act", "rope_theta")},
                         tie_word_embeddings=False, head_dim=20, hidden_activation="gelu_pytorch_tanh",
                         sliding_window=9, final_logit_softcapping=10.0, hidden_size_per_layer_input=8,
@@ -184,10 +209,10 @@ def family_case(name):
         config = {k: v for k, v in base.items() if k not in (key, cls.attribute_map.get(key, key))}
         try:
             made = cls(**json.loads(json.dumps(config)))
-        except Exception as error:  # a list of another length than the default number of layers
-            if key != "num_hidden_layers":
+        except Exception as error:  # a list of another length than the default number of layers, or other heads
+            if key not in ("num_hidden_layers", "hidden_size", "mamba_expand", "mamba_n_heads"):
                 raise error
-            absent[key] = cls.num_hidden_layers
+            absent[key] = {f.name: f.default for f in own_fields(cls)}[key]
             continue
         if name == "gemma4_text":  # the class has values per layer, too
             made.allow_global_per_layer_attribute_access = True
@@ -209,8 +234,8 @@ def family_case(name):
         elif key == "head_dim" and "qk_rope_head_dim" in base:
             continue  # the class sets it whatever the file says
         else:
-            absent[key] = getattr(made, key)
-    return {"base": base, "absent": absent}
+            absent[key] = plain(getattr(made, key))
+    return {"base": {key: plain(value) for key, value in base.items()}, "absent": absent}
 
 
 def cases_text():
