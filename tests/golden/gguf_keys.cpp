@@ -204,6 +204,85 @@ TEST_CASE("no golden GGUF file has a key that libmoe does not know") {
   CHECK(checked > 0);
 }
 
+namespace {
+
+/// A header of layers 0 and 2 with Mamba-2 and 1 and 3 with attention.
+moe::Result<moe::arch::Recognised> recognise_mamba(std::string_view architecture, void (*more)(File&),
+                                                   const std::string& path) {
+  static std::string name;
+  static void (*others)(File&);
+  name = architecture, others = more;
+  return recognise(
+      architecture,
+      [](File& f) {
+        for (const auto& [key, value] : {std::pair{"conv_kernel", 4u},
+                                         {"group_count", 2u},
+                                         {"time_step_rank", 4u},
+                                         {"state_size", 8u},
+                                         {"inner_size", 48u}})
+          f.metadata.u32(name + ".ssm." + key, value);
+        f.metadata.integers(name + ".attention.head_count_kv", std::vector<std::int32_t>{0, 2, 0, 2});
+        others(f);
+      },
+      path);
+}
+
+}  // namespace
+
+TEST_CASE("Granite's hybrids: the switch of RoPE, scales of 0, FFNs with and without experts") {
+  const GgufScratch scratch;
+  const auto config = [&](void (*more)(File&)) {
+    const auto found = recognise_mamba("granitehybrid", more, scratch.file("x.gguf"));
+    if (!found) FAIL(found.error().message);
+    CHECK(found->unread_keys.empty());
+    return found->config;
+  };
+  const moe::ModelConfig plain = config([](File&) {});
+  CHECK(plain.nope_layers.empty());
+  CHECK(plain.rope.style == moe::RopeStyle::interleaved);
+  CHECK(plain.intermediate_size == 32);
+  CHECK(plain.recurrent.value_dim == 12);
+  CHECK_FALSE(plain.recurrent.conv_bias);
+  const std::vector<moe::Mixer> kinds = {moe::Mixer::mamba2, moe::Mixer::attention, moe::Mixer::mamba2,
+                                         moe::Mixer::attention};
+  CHECK(plain.mixers == kinds);
+  CHECK(config([](File& f) { f.metadata.boolean("granitehybrid.rope.scaling.finetuned", false); }).nope_layers ==
+        Layers{0, 1, 2, 3});
+  CHECK(plain == config([](File& f) {
+          for (const char* key : {"attention.scale", "embedding_scale", "residual_scale", "logit_scale"})
+            f.metadata.f32(std::string("granitehybrid.") + key, 0.0f);
+        }));
+  CHECK(config([](File& f) { f.metadata.f32("granitehybrid.residual_scale", 0.25f); }).residual_scale == 0.25);
+  CHECK(config([](File& f) { f.metadata.f32("granitehybrid.logit_scale", 8.0f); }).logit_divisor == 8.0);
+  CHECK(config([](File& f) {
+          f.metadata.u32("granitehybrid.expert_shared_feed_forward_length", 40);
+        }).intermediate_size == 40);
+  const moe::ModelConfig experts = config([](File& f) {
+    f.metadata.u32("granitehybrid.expert_count", 8);
+    f.metadata.u32("granitehybrid.expert_used_count", 3);
+  });
+  CHECK(experts.moe_intermediate_size == 32);
+  CHECK(experts.shared_width() == 0);
+}
+
+TEST_CASE("Nemotron-H: the tensors say what layers without key heads are") {
+  const GgufScratch scratch;
+  const auto read = [&](void (*more)(File&)) { return recognise_mamba("nemotron_h", more, scratch.file("x.gguf")); };
+  const auto found = read([](File& f) { f.tensors["blk.2.ssm_in.weight"] = {{1, 1}, std::string(4, '\0')}; });
+  REQUIRE_MESSAGE(found.has_value(), found.error().message);
+  const std::vector<moe::Mixer> kinds = {moe::Mixer::none, moe::Mixer::attention, moe::Mixer::mamba2,
+                                         moe::Mixer::attention};
+  CHECK(found->config.mixers == kinds);
+  CHECK(found->config.no_ffn_layers == Layers{1, 2, 3});
+  CHECK(found->config.intermediate_size == 32);
+  CHECK(found->config.recurrent.min_step == 0.001);
+  CHECK(found->unread_keys.empty());
+  // A router makes it a layer of experts, whose keys are then needed.
+  const auto experts = read([](File& f) { f.tensors["blk.0.ffn_gate_inp.weight"] = {{1, 1}, std::string(4, '\0')}; });
+  REQUIRE_FALSE(experts.has_value());
+  CHECK(experts.error().message.find("expert_count is missing") != std::string::npos);
+}
+
 TEST_CASE("an architecture that is not known is refused with the list of those that are") {
   const GgufScratch scratch;
   File file;
@@ -215,6 +294,7 @@ TEST_CASE("an architecture that is not known is refused with the list of those t
     CAPTURE(family->name);
     CHECK_FALSE(family->gguf_architecture.empty());
     CHECK(message.find(std::string(family->gguf_architecture)) != std::string::npos);
+    CHECK(message.find(std::string(family->gguf_moe_architecture)) != std::string::npos);
   }
 }
 

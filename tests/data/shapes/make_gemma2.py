@@ -14,6 +14,7 @@ import sys
 
 import torch
 import transformers
+from golden_data import logits_of, prompts_of, reply_of
 from safetensors.torch import save_file
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
@@ -53,24 +54,6 @@ def randomise(model):
         p.copy_(p.to(torch.bfloat16).float())
 
 
-@torch.no_grad()
-def logits_of(model, ids):
-    return model(torch.tensor([ids]), use_cache=False).logits[0]
-
-
-def reply_of(model, ids):
-    """Greedy tokens and the logits they were chosen from; None where the choice is close, or the reply dull."""
-    tokens, rows = list(ids), []
-    for _ in range(REPLY):
-        rows.append(logits_of(model, tokens)[-1])
-        best = torch.topk(rows[-1], 2).values
-        if best[0] - best[1] < 1e-2:
-            return None
-        tokens.append(int(rows[-1].argmax()))
-    reply = tokens[len(ids):]
-    return (reply, torch.stack(rows)) if len(set(reply)) >= 3 else None
-
-
 def first_good_seed():
     for seed in range(1000, 2000):
         torch.manual_seed(seed)
@@ -78,7 +61,7 @@ def first_good_seed():
         randomise(model)
         generator = torch.Generator().manual_seed(seed)
         prompts = [torch.randint(0, VOCABULARY, (n,), generator=generator).tolist() for n in PROMPTS]
-        replies = [reply_of(model, ids) for ids in prompts]
+        replies = [reply_of(model, ids, REPLY) for ids in prompts]
         if all(replies):
             return seed, model, prompts, replies
     sys.exit("no seed gives replies without a near tie")
@@ -103,19 +86,7 @@ def main():
     torch.set_num_threads(1)
     seed, model, prompts, replies = first_good_seed()
     exact = copy.deepcopy(model).double()
-    tensors, golden, worst = {}, [], 0.0
-    for p, (ids, (reply, rows)) in enumerate(zip(prompts, replies)):
-        logits = logits_of(model, ids)
-        worst = max(worst, (logits_of(exact, ids).float() - logits).abs().max().item())
-        tensors |= {f"prompt{p}.input_ids": torch.tensor(ids, dtype=torch.int32), f"prompt{p}.logits": logits,
-                    f"prompt{p}.greedy_ids": torch.tensor(reply, dtype=torch.int32), f"prompt{p}.greedy_logits": rows}
-        tensors |= {f"prompt{p}.hidden.{i}": h for i, h in enumerate(residual_stream(model, ids))}
-        log_p = torch.log_softmax(logits.double(), -1)
-        logprobs = [float(log_p[t, ids[t + 1]]) for t in range(len(ids) - 1)]
-        reply_log_p = torch.log_softmax(rows.double(), -1)
-        golden.append({"ids": ids, "greedy": reply, "logprobs": logprobs, "sum_logprob": sum(logprobs),
-                       "greedy_logprobs": [float(reply_log_p[i, t]) for i, t in enumerate(reply)],
-                       "argmax": logits.argmax(-1).tolist(), "routing": {}})
+    tensors, golden, worst = prompts_of(model, exact, prompts, replies, lambda m, ids: (residual_stream(m, ids), {}))
 
     weights, base = model.state_dict(), tensors["prompt0.logits"]
     moved = lambda **keys: (logits_of(model_of(PUBLISHED | keys, weights), prompts[0]) - base).abs().max().item()

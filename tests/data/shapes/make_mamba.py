@@ -16,6 +16,7 @@ import tempfile
 
 import torch
 import transformers
+from golden_data import logits_of, prompts_of, reply_of
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -92,24 +93,6 @@ def randomise(model):
         p.copy_(p.to(torch.bfloat16).float())
 
 
-@torch.no_grad()
-def logits_of(model, ids):
-    return model(torch.tensor([ids]), use_cache=False).logits[0]
-
-
-def reply_of(model, ids):
-    """Greedy tokens and the logits they were chosen from; None where the choice is close, or the reply dull."""
-    tokens, rows = list(ids), []
-    for _ in range(REPLY):
-        rows.append(logits_of(model, tokens)[-1])
-        best = torch.topk(rows[-1], 2).values
-        if best[0] - best[1] < 1e-2:
-            return None
-        tokens.append(int(rows[-1].argmax()))
-    reply = tokens[len(ids):]
-    return (reply, torch.stack(rows)) if len(set(reply)) >= 3 else None
-
-
 class Watch:
     """Residual streams and chosen experts of one pass."""
 
@@ -149,7 +132,7 @@ def first_good_seed(config):
         prompts = [torch.randint(0, VOCABULARY, (n,), generator=generator).tolist() for n in PROMPTS]
         if any(Watch(model, ids).close for ids in prompts):
             continue
-        replies = [reply_of(model, ids) for ids in prompts]
+        replies = [reply_of(model, ids, REPLY) for ids in prompts]
         if all(replies):
             return seed, model, prompts, replies
     sys.exit("no seed gives replies without a near tie")
@@ -170,19 +153,11 @@ def make(name, published, folder):
     folder.mkdir(parents=True, exist_ok=True)
     seed, model, prompts, replies = first_good_seed(published)
     exact = copy.deepcopy(model).double()
-    tensors, golden, worst = {}, [], 0.0
-    for p, (ids, (reply, rows)) in enumerate(zip(prompts, replies)):
-        logits, watch = logits_of(model, ids), Watch(model, ids)
-        worst = max(worst, (logits_of(exact, ids).float() - logits).abs().max().item())
-        tensors |= {f"prompt{p}.input_ids": torch.tensor(ids, dtype=torch.int32), f"prompt{p}.logits": logits,
-                    f"prompt{p}.greedy_ids": torch.tensor(reply, dtype=torch.int32), f"prompt{p}.greedy_logits": rows}
-        tensors |= {f"prompt{p}.hidden.{i}": h for i, h in enumerate(watch.hidden)}
-        log_p = torch.log_softmax(logits.double(), -1)
-        logprobs = [float(log_p[t, ids[t + 1]]) for t in range(len(ids) - 1)]
-        reply_log_p = torch.log_softmax(rows.double(), -1)
-        golden.append({"ids": ids, "greedy": reply, "logprobs": logprobs, "sum_logprob": sum(logprobs),
-                       "greedy_logprobs": [float(reply_log_p[i, t]) for i, t in enumerate(reply)],
-                       "argmax": logits.argmax(-1).tolist(), "routing": watch.routing})
+    def watch(m, ids):
+        seen = Watch(m, ids)
+        return seen.hidden, seen.routing
+
+    tensors, golden, worst = prompts_of(model, exact, prompts, replies, watch)
     weights, base = model.state_dict(), tensors["prompt0.logits"]
     wrong = {what: (logits_of(model_of(published | keys, weights), prompts[0]) - base).abs().max().item()
              for what, keys in WRONG.get(name, {}).items()}
