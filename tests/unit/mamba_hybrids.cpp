@@ -171,6 +171,7 @@ TEST_CASE("Nemotron-H: a letter or a name per layer") {
                 "hybrid_override_pattern is 'M-*E'"));
   CHECK(refuses(with(nemotron(), "num_hidden_layers", 5), "num_hidden_layers is 5, expected 4"));
   CHECK(refuses(with(nemotron(), "hybrid_override_pattern", "M-xE"), "holds 'x' for layer 2"));
+  CHECK(refuses(with(nemotron(), "hybrid_override_pattern", std::string(5000, 'M')), "5000 layers"));
   CHECK(refuses(with(listed, "layers_block_type", {"mamba", "conv"}), "'conv'"));
 }
 

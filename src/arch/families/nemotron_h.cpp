@@ -94,7 +94,10 @@ std::string read_pattern(const JsonConfig& json) {
     json.refuse(ErrorCode::bad_config,
                 fmt::format("config.json: {} is {}, expected {}, the layers of {}", json.path("num_hidden_layers"),
                             named, layers, json.path(json.has(kPattern) ? kPattern : kTypes)));
-  if (layers > kMaxLayers) pattern.resize(kMaxLayers);
+  if (layers > kMaxLayers) {
+    json.refuse(ErrorCode::bad_config, fmt::format("config.json: {} layers, expected at most {}", layers, kMaxLayers));
+    pattern.resize(kMaxLayers);
+  }
   return pattern;
 }
 
