@@ -256,17 +256,13 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace nemotron_h
 
-const Family kNemotronH = {"nemotron_h",
-                           "nemotron_h",
-                           "NemotronHForCausalLM",
-                           nemotron_h::from_hf,
-                           nemotron_h::from_gguf,
-                           nemotron_h::kNames,
-                           false,
-                           nemotron_h::kGgufNames,
-                           false,
-                           false,
-                           false,
-                           "nemotron_h_moe"};
+const Family kNemotronH = {.name = "nemotron_h",
+                           .gguf_architecture = "nemotron_h",
+                           .hf_architecture = "NemotronHForCausalLM",
+                           .from_hf = nemotron_h::from_hf,
+                           .from_gguf = nemotron_h::from_gguf,
+                           .hf_names = nemotron_h::kNames,
+                           .gguf_names = nemotron_h::kGgufNames,
+                           .gguf_moe_architecture = "nemotron_h_moe"};
 
 }  // namespace moe::inline MOE_ABI::arch
