@@ -121,6 +121,8 @@ struct Family {
   bool gguf_rope_pairs = false;  ///< GGUF files have q and k rows permuted for interleaved RoPE (Llama)
   /// Hugging Face files with all experts in one tensor hold them as matrices, rows of gate before those of up.
   bool hf_expert_rows = false;
+  /// GGUF files have value head 0 of every key head first, then value head 1 of every key head, ..
+  bool gguf_tiled_heads = false;
   bool has_mtp = false;                         ///< its MTP layer is DeepSeek-V3's, and so are its tensors
   std::string_view gguf_moe_architecture = {};  ///< general.architecture of models with experts, where it is another
 };

@@ -100,6 +100,7 @@ Result<Recognised> from_gguf(const checkpoint::Checkpoint& file, const Family* f
   GgufConfig meta(file, architecture);
   Recognised model;
   model.config = family->from_gguf(meta);
+  model.config.recurrent.tiled_heads = family->gguf_tiled_heads;
   auto recognised = checked(family, meta.status(), std::move(model));
   if (!recognised) return recognised;
   auto unread = judge_unread_gguf(meta.unread(), architecture, recognised->config);

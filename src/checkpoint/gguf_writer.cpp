@@ -73,6 +73,12 @@ void GgufMetadata::texts(std::string_view key, std::span<const std::string> valu
   put(bytes_, static_cast<std::uint64_t>(values.size()));
   for (const std::string& value : values) put_text(bytes_, value);
 }
+void GgufMetadata::booleans(std::string_view key, const std::vector<bool>& values) {
+  start(key, kArray);
+  put(bytes_, static_cast<std::uint32_t>(kBoolean));
+  put(bytes_, static_cast<std::uint64_t>(values.size()));
+  for (const bool value : values) put(bytes_, static_cast<std::uint8_t>(value));
+}
 void GgufMetadata::integers(std::string_view key, std::span<const std::int32_t> values) {
   start(key, kArray);
   put(bytes_, static_cast<std::uint32_t>(kI32));

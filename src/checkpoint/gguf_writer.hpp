@@ -20,6 +20,7 @@ class GgufMetadata {
   void f32(std::string_view key, float value);
   void boolean(std::string_view key, bool value);
   void text(std::string_view key, std::string_view value);
+  void booleans(std::string_view key, const std::vector<bool>& values);
   void texts(std::string_view key, std::span<const std::string> values);
   void integers(std::string_view key, std::span<const std::int32_t> values);
   void numbers(std::string_view key, std::span<const float> values);

@@ -35,7 +35,10 @@ struct OutputTensor {
   Arrangement arrangement = Arrangement::straight;
   std::int64_t head_rows = 0;  ///< rope_pairs
   std::vector<Source> sources;
-  float added = 0.0f;         ///< to every value: 1 for norms stored as w - 1
+  float added = 0.0f;      ///< to every value: 1 for norms stored as w - 1
+  bool minus_exp = false;  ///< -exp of every value: of A_log
+  /// straight: the source's column of every column of the output; empty: in order.
+  std::vector<std::int64_t> column_order;
   std::vector<float> values;  ///< of a tensor that is not in the directory (no sources)
 };
 

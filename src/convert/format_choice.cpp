@@ -62,7 +62,7 @@ std::uint32_t file_type(Format format) {
 }
 
 bool is_copy(const OutputTensor& t) {
-  if (t.arrangement != Arrangement::straight || t.added != 0.0f) return false;
+  if (t.arrangement != Arrangement::straight || t.added != 0.0f || t.minus_exp || !t.column_order.empty()) return false;
   return std::all_of(t.sources.begin(), t.sources.end(), [&](const Source& s) {
     return s.tensor->format == t.tensor.format && s.step == 1 && (s.coded == nullptr || is_mxfp4(t));
   });

@@ -5,6 +5,7 @@
 #include "arch/rope.hpp"
 #include "checkpoint/tokenizer_metadata.hpp"
 #include "convert/convert.hpp"
+#include "convert/keys.hpp"
 #include "support/json.hpp"
 #include "tokenizer/gguf_arrays.hpp"
 
@@ -13,33 +14,6 @@ namespace {
 
 using checkpoint::Checkpoint;
 using checkpoint::GgufMetadata;
-
-/// Keys of one architecture, with its prefix.
-class Keys {
- public:
-  Keys(GgufMetadata& out, std::string_view architecture) : out_(out), prefix_(std::string(architecture) + ".") {}
-  /// validate() keeps every count far below 2^32.
-  void count(std::string_view key, std::int64_t value) {
-    out_.u32(prefix_ + std::string(key), static_cast<std::uint32_t>(value));
-  }
-  void number(std::string_view key, double value) { out_.f32(prefix_ + std::string(key), static_cast<float>(value)); }
-  void boolean(std::string_view key, bool value) { out_.boolean(prefix_ + std::string(key), value); }
-  void integers(std::string_view key, const std::vector<std::int32_t>& values) {
-    out_.integers(prefix_ + std::string(key), values);
-  }
-  void text(std::string_view key, std::string_view value) { out_.text(prefix_ + std::string(key), value); }
-
- private:
-  GgufMetadata& out_;
-  std::string prefix_;
-};
-
-template <class Of>
-std::vector<std::int32_t> per_layer(const ModelConfig& c, Of&& of) {
-  std::vector<std::int32_t> list;
-  for (std::int64_t l = 0; l < c.layer_count; ++l) list.push_back(static_cast<std::int32_t>(of(l)));
-  return list;
-}
 
 void write_common(const ModelConfig& c, Keys& keys) {
   keys.count("block_count", c.layer_count);
@@ -127,7 +101,10 @@ void write_soft_caps(const ModelConfig& c, Keys& keys) {
 }
 
 void write_gqa(const ModelConfig& c, Keys& keys) {
-  if (c.full_kv_head_count > 0)
+  if (c.family == "lfm2" || c.family == "lfm2_moe")  // 0 says which layers are convolutions
+    keys.integers("attention.head_count_kv",
+                  per_layer(c, [&](std::int64_t l) { return c.is_recurrent(l) ? 0 : c.kv_head_count; }));
+  else if (c.full_kv_head_count > 0)
     keys.integers("attention.head_count_kv", per_layer(c, [&](std::int64_t l) { return c.kv_heads_of(l); }));
   else
     keys.count("attention.head_count_kv", c.kv_head_count);
@@ -304,13 +281,7 @@ Result<GgufMetadata> metadata_of_directory(const Checkpoint& file, const arch::R
                                            const std::string& name, bool tokenizer, std::vector<std::string>& notes) {
   const ModelConfig& c = model.config;
   const std::string_view architecture = model.family->gguf_architecture;
-  for (std::int64_t l = 0; l < c.layer_count; ++l)
-    if (c.is_recurrent(l))
-      return fail(
-          ErrorCode::unsupported,
-          fmt::format("a model with recurrent layers (layer {}: {}) is not written to GGUF yet: libmoe runs the "
-                      "directory",
-                      l, name_of(c.mixer(l))));
+  if (auto ok = check_recurrent_layers(c); !ok) return forward(ok);
   GgufMetadata out;
   out.text("general.architecture", architecture);
   out.text("general.type", "model");
@@ -322,6 +293,7 @@ Result<GgufMetadata> metadata_of_directory(const Checkpoint& file, const arch::R
   write_windows(c, keys);
   write_soft_caps(c, keys);
   write_experts(c, keys);
+  write_recurrent(file, c, keys);
   if (c.attention == AttentionKind::mla && c.q_lora_rank == 0)
     notes.push_back(
         "the model has no q_lora_rank: llama.cpp (0.3.36) loads such files of DeepSeek-V2-Lite only, libmoe all");

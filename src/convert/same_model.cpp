@@ -18,6 +18,7 @@ class Comparison {
 
   void shape();
   void attention();
+  void recurrent();
   void rope(bool rope_pairs);
   void layers();
   void feed_forward();
@@ -78,6 +79,16 @@ void Comparison::attention() {
   same("final_logit_softcapping", in_.final_logit_softcapping, out_.final_logit_softcapping);
   same_choice("the kind of q and k norms", in_.qk_norm, out_.qk_norm);
   same_choice("attention sinks", in_.attention_sinks, out_.attention_sinks);
+  same_choice("a gate of the attention's output", in_.attention_gate, out_.attention_gate);
+}
+
+void Comparison::recurrent() {
+  const RecurrentConfig &in = in_.recurrent, &out = out_.recurrent;
+  same_count("the taps of the convolution", in.conv_kernel, out.conv_kernel);
+  same_count("the key heads of recurrent layers", in.key_heads, out.key_heads);
+  same_count("the value heads of recurrent layers", in.heads, out.heads);
+  same_count("the width of a key of recurrent layers", in.key_dim, out.key_dim);
+  same_count("the width of a value of recurrent layers", in.value_dim, out.value_dim);
 }
 
 void Comparison::rope(bool rope_pairs) {
@@ -108,6 +119,7 @@ void Comparison::rope(bool rope_pairs) {
 
 void Comparison::layers() {
   for (std::int64_t l = 0; l < in_.layer_count; ++l) {
+    same_choice(fmt::format("the kind of layer {}", l), in_.mixer(l), out_.mixer(l));
     same_choice(fmt::format("layer {} with experts", l), in_.layer_is_moe(l), out_.layer_is_moe(l));
     same_count(fmt::format("the dense width of layer {}", l), in_.dense_width(l), out_.dense_width(l));
     same_count(fmt::format("the window of layer {}", l), in_.window(l), out_.window(l));
@@ -150,6 +162,7 @@ Result<void> check_same_model(const ModelConfig& in, const ModelConfig& out, boo
   Comparison compare(in, out);
   compare.shape();
   compare.attention();
+  compare.recurrent();
   compare.rope(rope_pairs);
   compare.layers();
   compare.feed_forward();

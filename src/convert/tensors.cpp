@@ -6,6 +6,7 @@
 #include <map>
 
 #include "convert/convert.hpp"
+#include "convert/recurrent_tensors.hpp"
 #include "moe/rope.hpp"
 #include "support/show.hpp"
 
@@ -117,11 +118,21 @@ class Lister {
     stacked(Role::expert_gate_up_bias, Role::expert_up_bias, l, 1, 2);
     stacked(Role::expert_down_bias, Role::expert_down_bias, l, 0, 1);
   }
-  /// Matrices of all experts one after the other stay as they are.
+  /// Matrices of all experts one after the other. llama.cpp reads gate and up in one tensor in Gemma 4's files, and in no
+  /// file of LFM2.
   void add_expert_rows(std::int64_t l) {
-    for (const auto& [from, to] :
-         {std::pair(Role::expert_gate_up, Role::expert_gate_up), std::pair(Role::expert_down_rows, Role::expert_down)})
-      if (const TensorInfo* all = find(from, l)) start(to, l, all->shape).sources = {whole(*all)};
+    if (const TensorInfo* all = find(Role::expert_gate_up, l); all != nullptr && c_.family == "gemma4_text") {
+      start(Role::expert_gate_up, l, all->shape).sources = {whole(*all)};
+    } else if (all != nullptr) {
+      const std::int64_t experts = all->shape.front(), width = all->rows() / experts / 2;
+      for (const Role role : {Role::expert_gate, Role::expert_up}) {
+        OutputTensor& out = start(role, l, {experts, width, all->cols()});
+        for (std::int64_t e = 0; e < experts; ++e)
+          out.sources.push_back({all, (2 * e + (role == Role::expert_up)) * width, width});
+      }
+    }
+    if (const TensorInfo* all = find(Role::expert_down_rows, l))
+      start(Role::expert_down, l, all->shape).sources = {whole(*all)};
   }
   /// Experts of mxfp4, which have GGUF's order of rows.
   void coded_experts(Role role, const std::string& name, std::int64_t l) {
@@ -194,6 +205,11 @@ class Lister {
                             Role::q_a, Role::q_a_norm, Role::q_b, Role::kv_a, Role::kv_a_norm})
       add(role, l);
     add_latent_heads(l);
+    const RecurrentParts parts = {
+        [&](Role role) { return find(role, l); },
+        [&](Role role, std::vector<std::int64_t> shape) -> OutputTensor& { return start(role, l, std::move(shape)); }};
+    if (c_.mixer(l) == Mixer::delta_net) add_delta_net(c_.recurrent, family_.gguf_tiled_heads, parts);
+    if (c_.mixer(l) == Mixer::short_conv) add_short_conv(parts);
     for (const Role role : {Role::post_attention_norm,
                             Role::ffn_norm,
                             Role::post_ffn_norm,
@@ -219,7 +235,8 @@ class Lister {
                             Role::layer_scalar})
       add(role, l);
     if (family_.hf_expert_rows && find(Role::expert_gate_up, l) != nullptr) return add_expert_rows(l);
-    if (c_.layer_is_moe(l) && !arch::tensor_name(model_, Kind::hf, Role::expert_gate_up, l).empty())
+    if (c_.layer_is_moe(l) && !family_.hf_expert_rows &&
+        !arch::tensor_name(model_, Kind::hf, Role::expert_gate_up, l).empty())
       return add_stacked_experts(l);
     for (const Role role : {Role::expert_gate, Role::expert_up, Role::expert_down}) add(role, l);
   }
@@ -255,8 +272,9 @@ Result<std::vector<OutputTensor>> tensors_of_gguf(const Checkpoint& file) {
     if (tensor.name == arch::tensor_name(Kind::gguf, Role::head)) out.role = Role::head;
     for (const Role factors : {Role::rope_factors, Role::rope_factors_short, Role::rope_factors_long})
       if (tensor.name == arch::tensor_name(Kind::gguf, factors)) out.role = factors;
-    const bool router = tensor.name.find(".ffn_gate_inp") != std::string::npos;
-    out.is_matrix = tensor.rows() > 1 && tensor.name.ends_with(".weight") && !router;
+    out.is_matrix = tensor.rows() > 1 && tensor.name.ends_with(".weight");
+    for (const char* numbers : {".ffn_gate_inp", "ssm_conv1d.", "shortconv.conv.", "_norm."})
+      out.is_matrix &= tensor.name.find(numbers) == std::string::npos;
   }
   std::stable_partition(all.begin(), all.end(), [](const OutputTensor& t) { return is_rope_factors(t.role); });
   return all;

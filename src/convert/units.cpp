@@ -59,6 +59,30 @@ Result<void> read_rows(const Checkpoint& file, const Source& s, std::int64_t fir
   return {};
 }
 
+/// Of each row some columns, or all of them in another order.
+void pick_columns(const OutputTensor& t, const Source& source, std::int64_t rows, Workspace& work) {
+  const std::int64_t cols = t.tensor.cols(), stored = source.tensor->cols();
+  work.arranged.resize(static_cast<std::size_t>(rows * cols));
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t c = 0; c < cols; ++c) {
+      const std::int64_t from =
+          t.column_order.empty() ? source.first_column + c * source.step : t.column_order[static_cast<std::size_t>(c)];
+      work.arranged[static_cast<std::size_t>(r * cols + c)] = work.values[static_cast<std::size_t>(r * stored + from)];
+    }
+  work.values.swap(work.arranged);
+}
+
+void pair_rows(const OutputTensor& t, std::int64_t rows, Workspace& work) {
+  const std::int64_t cols = t.tensor.cols(), half = t.head_rows / 2;
+  work.arranged.resize(static_cast<std::size_t>(rows * cols));
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const std::int64_t in_head = r % t.head_rows, from = r - in_head + (in_head % 2) * half + in_head / 2;
+    std::memcpy(work.arranged.data() + r * cols, work.values.data() + from * cols,
+                static_cast<std::size_t>(cols) * sizeof(float));
+  }
+  work.values.swap(work.arranged);
+}
+
 /// The unit's rows as float32, in work.values.
 Result<void> fill(const Checkpoint& file, const Unit& unit, Workspace& work) {
   const OutputTensor& t = *unit.tensor;
@@ -68,30 +92,20 @@ Result<void> fill(const Checkpoint& file, const Unit& unit, Workspace& work) {
     if (auto ok = read_rows(file, source, unit.begin, count, work); !ok) return ok;
     if (t.added != 0.0f)
       for (float& x : work.values) x += t.added;
-    if (t.arrangement == Arrangement::straight && source.step == 1) return {};
-    work.arranged.resize(static_cast<std::size_t>(count * cols));
-    if (t.arrangement == Arrangement::straight) {
-      for (std::int64_t r = 0; r < count; ++r)
-        for (std::int64_t c = 0; c < cols; ++c)
-          work.arranged[static_cast<std::size_t>(r * cols + c)] =
-              work.values[static_cast<std::size_t>(r * stored + source.first_column + c * source.step)];
-      work.values.swap(work.arranged);
-      return {};
-    }
-    const std::int64_t half = t.head_rows / 2;
-    for (std::int64_t r = 0; r < count; ++r) {
-      const std::int64_t in_head = r % t.head_rows, from = r - in_head + (in_head % 2) * half + in_head / 2;
-      std::memcpy(work.arranged.data() + r * cols, work.values.data() + from * cols,
-                  static_cast<std::size_t>(cols) * sizeof(float));
-    }
-  } else {
-    if (auto ok = read_rows(file, source, 0, cols, work); !ok) return ok;
-    work.arranged.resize(static_cast<std::size_t>(count * cols));
-    for (std::int64_t r = 0; r < cols; ++r)
-      for (std::int64_t c = 0; c < count; ++c)
-        work.arranged[static_cast<std::size_t>(c * cols + r)] =
-            work.values[static_cast<std::size_t>(r * stored + source.first_column + c * source.step)];
+    if (t.minus_exp)
+      for (float& x : work.values) x = minus_exp(x);
+    if (t.arrangement == Arrangement::rope_pairs)
+      pair_rows(t, count, work);
+    else if (source.step != 1 || !t.column_order.empty())
+      pick_columns(t, source, count, work);
+    return {};
   }
+  if (auto ok = read_rows(file, source, 0, cols, work); !ok) return ok;
+  work.arranged.resize(static_cast<std::size_t>(count * cols));
+  for (std::int64_t r = 0; r < cols; ++r)
+    for (std::int64_t c = 0; c < count; ++c)
+      work.arranged[static_cast<std::size_t>(c * cols + r)] =
+          work.values[static_cast<std::size_t>(r * stored + source.first_column + c * source.step)];
   work.values.swap(work.arranged);
   return {};
 }

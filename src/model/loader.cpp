@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "model/panel_units.hpp"
+#include "model/weight_rows.hpp"
 #include "moe/decode.hpp"
-#include "moe/detail/math.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -120,7 +120,7 @@ Result<void> Loader::read_vector(const Unit& unit, RowBuffers& buffers) {
   for (std::int64_t i = 0; i < job.count; ++i) {
     const float x = values[static_cast<std::size_t>(i * job.step)];
     const std::int64_t at = i % job.columns * (job.count / job.columns) + i / job.columns;  // i, unless transposed
-    (*job.out)[static_cast<std::size_t>(at)] = job.minus_exp       ? static_cast<float>(-detail::exp(double{x}))
+    (*job.out)[static_cast<std::size_t>(at)] = job.minus_exp       ? minus_exp(x)
                                                : job.added == 0.0f ? x * job.factor
                                                                    : x * job.factor + job.added;
     if (!std::isfinite(x))

@@ -6,16 +6,17 @@ namespace moe::inline MOE_ABI {
 
 void Planner::gqa(std::int64_t l, LayerWeights& w) {
   const std::int64_t D = c_.hidden_size, hd = c_.head_dim_of(l), q = c_.head_count * hd, kv = c_.kv_heads_of(l) * hd;
+  const std::int64_t queries = c_.attention_gate ? 2 * q : q;  // and gates, by head
   // GGUF files may hold either form, those of Phi-3 and its directories hold the fused one.
   const bool always = !arch::tensor_name(recognised_, Kind::hf, Role::qkv).empty();
   if (always || (file_.kind() == Kind::gguf && find(Role::qkv, l) != nullptr)) {
-    if (const TensorInfo* all = require(Role::qkv, {q + 2 * kv, D}, l)) {
-      rows_of(all, 0, q, D, w.q);
-      rows_of(all, q, kv, D, w.k);
-      rows_of(all, q + kv, kv, D, w.v);
+    if (const TensorInfo* all = require(Role::qkv, {queries + 2 * kv, D}, l)) {
+      rows_of(all, 0, queries, D, w.q);
+      rows_of(all, queries, kv, D, w.k);
+      rows_of(all, queries + kv, kv, D, w.v);
     }
   } else {
-    matrix(Role::q, c_.attention_gate ? 2 * q : q, D, w.q, l);
+    matrix(Role::q, queries, D, w.q, l);
     if (c_.has_keys(l)) matrix(Role::k, kv, D, w.k, l);
     if (c_.has_value_projection(l)) matrix(Role::v, kv, D, w.v, l);
   }

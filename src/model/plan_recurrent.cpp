@@ -24,7 +24,9 @@ void Planner::delta_net(std::int64_t l, RecurrentWeights& w) {
     matrix(Role::recurrent_in, qkv, D, w.in, l);
     matrix(Role::recurrent_z, r.values(), D, w.in_z, l);
   }
-  if (find(Role::recurrent_ba, l) != nullptr) {
+  // A file with neither form lacks the one of its family.
+  const bool grouped = c_.family == "qwen3_next" && find(Role::recurrent_b, l) == nullptr;
+  if (grouped || find(Role::recurrent_ba, l) != nullptr) {
     matrix(Role::recurrent_ba, 2 * H, D, w.in_b, l);
   } else {
     matrix(Role::recurrent_b, H, D, w.in_b, l);

@@ -9,6 +9,7 @@
 
 #include "checkpoint/checkpoint.hpp"
 #include "model/plan.hpp"
+#include "moe/detail/math.hpp"
 
 namespace moe::inline MOE_ABI {
 
@@ -24,6 +25,9 @@ void decode_read_row(const MatrixJob& job, const std::byte* row, float* out);
 
 /// The error of a row that kernels::row_is_valid() refuses.
 Error not_finite(std::string_view tensor, std::int64_t row, Format format);
+
+/// What layers with a state use of A_log, and GGUF files hold.
+inline float minus_exp(float a_log) { return static_cast<float>(-detail::exp(static_cast<double>(a_log))); }
 
 /// Memory of one reader.
 struct RowBuffers {

@@ -29,6 +29,10 @@ void check_metadata(const moe::checkpoint::MetaValue* found, const json& expecte
     CHECK(*b == expected.get<bool>());
   } else if (const auto* text = std::get_if<std::string>(found)) {
     CHECK(*text == expected.get<std::string>());
+  } else if (const auto* list = std::get_if<std::vector<std::int64_t>>(found)) {
+    CHECK(*list == expected.get<std::vector<std::int64_t>>());
+  } else if (const auto* flags = std::get_if<std::vector<bool>>(found)) {
+    CHECK(*flags == expected.get<std::vector<bool>>());
   } else {
     const auto* x = std::get_if<double>(found);
     REQUIRE(x != nullptr);

@@ -125,43 +125,43 @@ ModelConfig from_gguf(GgufConfig& meta) {
   dense_without_router(meta, c);
   return c;
 }
-// llama.cpp's converter puts the heads of values in another order for Qwen3.5.
-ModelConfig dense_from_gguf(GgufConfig& meta) {
-  ModelConfig c = read_text(meta, "qwen3_5_text");
-  c.recurrent.tiled_heads = true;
-  return c;
-}
+ModelConfig dense_from_gguf(GgufConfig& meta) { return read_text(meta, "qwen3_5_text"); }
 ModelConfig moe_from_gguf(GgufConfig& meta) {
   ModelConfig c = read_text(meta, "qwen3_5_moe_text");
-  c.recurrent.tiled_heads = true;
   read_moe(meta, c);
   return c;
 }
 
 }  // namespace qwen3_next
 
-const Family kQwen3Next = {"qwen3_next",
-                           "qwen3next",
-                           "Qwen3NextForCausalLM",
-                           qwen3_next::from_hf,
-                           qwen3_next::from_gguf,
-                           qwen3_next::kNames,
-                           true,
-                           qwen3_next::kGgufNames,
-                           false,
-                           true};
-const Family kQwen35 = {
-    "qwen3_5_text",     "qwen35", "Qwen3_5ForCausalLM",  qwen3_next::dense_from_hf, qwen3_next::dense_from_gguf,
-    qwen3_next::kNames, true,     qwen3_next::kGgufNames};
-const Family kQwen35Moe = {"qwen3_5_moe_text",
-                           "qwen35moe",
-                           "Qwen3_5MoeForCausalLM",
-                           qwen3_next::moe_from_hf,
-                           qwen3_next::moe_from_gguf,
-                           qwen3_next::kNames,
-                           true,
-                           qwen3_next::kGgufNames,
-                           false,
-                           true};
+const Family kQwen3Next = {.name = "qwen3_next",
+                           .gguf_architecture = "qwen3next",
+                           .hf_architecture = "Qwen3NextForCausalLM",
+                           .from_hf = qwen3_next::from_hf,
+                           .from_gguf = qwen3_next::from_gguf,
+                           .hf_names = qwen3_next::kNames,
+                           .hf_norms_minus_one = true,
+                           .gguf_names = qwen3_next::kGgufNames,
+                           .hf_expert_rows = true};
+// llama.cpp's converter puts the heads of values in another order for Qwen3.5.
+const Family kQwen35 = {.name = "qwen3_5_text",
+                        .gguf_architecture = "qwen35",
+                        .hf_architecture = "Qwen3_5ForCausalLM",
+                        .from_hf = qwen3_next::dense_from_hf,
+                        .from_gguf = qwen3_next::dense_from_gguf,
+                        .hf_names = qwen3_next::kNames,
+                        .hf_norms_minus_one = true,
+                        .gguf_names = qwen3_next::kGgufNames,
+                        .gguf_tiled_heads = true};
+const Family kQwen35Moe = {.name = "qwen3_5_moe_text",
+                           .gguf_architecture = "qwen35moe",
+                           .hf_architecture = "Qwen3_5MoeForCausalLM",
+                           .from_hf = qwen3_next::moe_from_hf,
+                           .from_gguf = qwen3_next::moe_from_gguf,
+                           .hf_names = qwen3_next::kNames,
+                           .hf_norms_minus_one = true,
+                           .gguf_names = qwen3_next::kGgufNames,
+                           .hf_expert_rows = true,
+                           .gguf_tiled_heads = true};
 
 }  // namespace moe::inline MOE_ABI::arch

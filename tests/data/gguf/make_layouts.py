@@ -57,8 +57,8 @@ def layout(path: pathlib.Path, model: str) -> dict:
     for t in reader.tensors:
         if t.name in dropped:
             continue
-        # Frequency factors are computed, in float32 there and in double here.
-        digest = None if t.name == "rope_freqs.weight" else fnv1a(as_float32(t).tobytes())
+        # Frequency factors and -exp(A_log) are computed, in float32 there and in double here.
+        digest = None if t.name == "rope_freqs.weight" or t.name.endswith(".ssm_a") else fnv1a(as_float32(t).tobytes())
         out["tensors"][t.name] = {"shape": [int(n) for n in t.shape][::-1], "type": t.tensor_type.name.lower(), "fnv1a": digest}
     return out
 
