@@ -5,6 +5,7 @@
 #include "model/model_impl.hpp"
 #include "moe/cpu.hpp"
 #include "moe/flops.hpp"
+#include "moe/weight_shapes.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -63,8 +64,10 @@ StageDemands step_demand(const Model& model, KvType kv, std::int64_t cached, std
   matrix(Stage::head, weights.head_matrix(), 1.0, 1.0);
   const Work work = forward_work(c, cached, tokens, 1, MlaForm::absorbed);
   Demand& attention = by_stage[Stage::attention];
-  attention.float_ops += static_cast<double>(work.attention_score + work.attention_value);
+  attention.float_ops += static_cast<double>(work.attention_score + work.attention_value + work.recurrent);
   attention.bytes += static_cast<double>(cache_bytes_per_token(c, kv) * (cached + tokens));
+  // A state is read, where there is one, and written.
+  attention.bytes += static_cast<double>(recurrent_state_bytes(c) * (cached > 0 ? 2 : 1));
   return by_stage;
 }
 

@@ -7,6 +7,7 @@
 #include "kernels/table.hpp"
 #include "moe/cpu.hpp"
 #include "moe/flops.hpp"
+#include "moe/weight_shapes.hpp"
 #include "support.hpp"
 
 namespace demand_test {
@@ -46,9 +47,10 @@ TEST_CASE("active_isa is what a Session made now would run") {
 }
 
 TEST_CASE("the operations a step asks for are its work; experts are read once however many tokens chose them") {
-  for (const char* name : {"qwen3_moe", "deepseek_v3_yarn"}) {
+  for (const char* name : {"golden/qwen3_moe", "golden/deepseek_v3_yarn", "shapes/qwen3_5_text"}) {
     CAPTURE(name);
-    const auto model = moe::Model::load(std::string(MOE_SOURCE_DIR "/tests/data/golden/") + name);
+    const auto model =
+        moe::Model::load(std::string(MOE_SOURCE_DIR "/tests/data/") + name, {.tokenizer = moe::TokenizerUse::optional});
     REQUIRE_MESSAGE(model.has_value(), model.error().message);
     auto session = moe::Session::create(*model, {.kv = moe::KvType::f16, .record_routing = true});
     REQUIRE(session.has_value());
@@ -67,7 +69,8 @@ TEST_CASE("the operations a step asks for are its work; experts are read once ho
       CHECK(all.int8_ops + all.float_ops == static_cast<double>(work.total()));
       for (const moe::KvType kv : moe::kKvTypes)
         CHECK(moe::step_demand(**model, kv, cached, tokens, {})[moe::Stage::attention].bytes ==
-              static_cast<double>((cached + tokens) * moe::cache_bytes_per_token((*model)->config(), kv)));
+              static_cast<double>((cached + tokens) * moe::cache_bytes_per_token((*model)->config(), kv) +
+                                  (cached > 0 ? 2 : 1) * moe::recurrent_state_bytes((*model)->config())));
       if (tokens == 1) one_token_bytes = all.bytes;
       CHECK(all.bytes >= one_token_bytes);
       CHECK(all.bytes < 5 * one_token_bytes);
