@@ -292,6 +292,10 @@ typedef struct moe_session_options {
   moe_on_progress on_progress; /* tokens of a step; may be null */
   moe_is_cancelled cancelled;  /* called between layers; may be null */
   void* user;                  /* handed to both callbacks */
+  /* Since MOE_ABI_VERSION 2, for models with recurrent layers (hybrids). Neither changes results. */
+  int64_t state_bytes; /* for their states; beyond it the least recently used are computed again; default 0: 1 GiB */
+  int64_t
+      checkpoint_tokens; /* a state is kept at every multiple, from which rewinds continue; 1 and more; default 256 */
 } moe_session_options;
 MOE_C_API void moe_session_options_init(moe_session_options* options, size_t struct_size);
 
@@ -305,7 +309,8 @@ MOE_C_API void moe_session_free(moe_session* session);
 MOE_C_API moe_status moe_session_open(moe_session* session, int64_t* sequence, moe_error* error);
 /* A new sequence that starts with all tokens of the parent; the cache is shared, not copied. */
 MOE_C_API moe_status moe_session_fork(moe_session* session, int64_t parent, int64_t* sequence, moe_error* error);
-/* Drops the last tokens so that `length` remain. */
+/* Drops the last tokens so that `length` remain. Hybrids continue from the last state that is kept before it: the next
+ * step computes what is between again, and moe_session_executed counts it. */
 MOE_C_API moe_status moe_session_rewind(moe_session* session, int64_t sequence, int64_t length, moe_error* error);
 MOE_C_API moe_status moe_session_close(moe_session* session, int64_t sequence, moe_error* error);
 MOE_C_API moe_status moe_session_length(moe_session* session, int64_t sequence, int64_t* length, moe_error* error);
@@ -346,6 +351,7 @@ typedef struct moe_memory {
   int64_t weight_bytes;
   int64_t cache_bytes;
   int64_t scratch_bytes;
+  int64_t state_bytes; /* since MOE_ABI_VERSION 2: most that recurrent states take between steps */
 } moe_memory;
 MOE_C_API moe_status moe_session_memory(moe_session* session, moe_memory* memory, moe_error* error);
 /* Memory of loading this model and creating a session, from headers alone. Errors: those of moe_model_load. */

@@ -34,6 +34,9 @@ class Model:
     ``kv``: what the cache holds: "f32", "f16", "bf16" or "q8_0" (half of f16's memory); by default f16, and f32
     with "reference".
     ``cache_tokens``: room of the cache of generate(), chat() and score(); 0: the model's context. It grows as needed.
+    ``state_bytes``: memory for the states of recurrent layers (hybrids); 0: 1 GiB. Beyond it the least recently used
+    are dropped, and computed again when they are needed. ``checkpoint_tokens``: a state is kept at every multiple, from
+    which texts with the same beginning continue. Neither changes answers.
     ``top_k``: experts per token, one number or one for each MoE layer; ``expert_mass``: share of the weights that is
     kept. Both: as the model says.
     ``content_hash``: hash all bytes while they are read (evaluate() writes it into run.json).
@@ -50,12 +53,14 @@ class Model:
         precision: Literal["auto", "reference"] = "auto",
         kv: Literal["f32", "f16", "bf16", "q8_0"] | None = None,
         cache_tokens: int = 0,
+        state_bytes: int = 0,
+        checkpoint_tokens: int = 256,
         top_k: int | Sequence[int] | None = None,
         expert_mass: float | None = None,
         content_hash: bool = False,
         progress: Progress | None = None,
     ) -> None:
-        self._settings = _settings(precision, _kv(precision, kv), cache_tokens)
+        self._settings = _settings(precision, _kv(precision, kv), cache_tokens, state_bytes, checkpoint_tokens)
         _check.callback("progress", progress)
         self._native = _libmoe.LoadedModel.load(
             _check.path("path", path),
@@ -305,17 +310,25 @@ class Model:
         precision: Literal["auto", "reference"] | None = None,
         kv: Literal["f32", "f16", "bf16", "q8_0"] | None = None,
         cache_tokens: int = 0,
+        state_bytes: int = 0,
+        checkpoint_tokens: int = 256,
         record_routing: bool = False,
     ) -> Session:
         """Sequences of token ids, and the logits of each step. What is None is the model's.
 
+        ``state_bytes`` and ``checkpoint_tokens`` are those of Model: how much of a hybrid is kept for rewinds.
+
         Several sessions run at once, each in a thread of its own. Errors: OutOfMemoryError, ArgumentError.
         """
         if precision is None:
-            settings = _settings(self._settings.precision, self._settings.kv if kv is None else kv, cache_tokens)
+            chosen = (self._settings.precision, self._settings.kv if kv is None else kv)
         else:
-            settings = _settings(precision, _kv(precision, kv), cache_tokens)
-        return Session(self._native, settings, _check.flag("record_routing", record_routing))
+            chosen = (precision, _kv(precision, kv))
+        return Session(
+            self._native,
+            _settings(*chosen, cache_tokens, state_bytes, checkpoint_tokens),
+            _check.flag("record_routing", record_routing),
+        )
 
     def flops(
         self,
@@ -351,11 +364,15 @@ class Model:
         )
 
 
-def _settings(precision: str, kv: str, cache_tokens: int) -> SessionSettings:
+def _settings(
+    precision: str, kv: str, cache_tokens: int, state_bytes: int, checkpoint_tokens: int
+) -> SessionSettings:
     return SessionSettings(
         _check.choice("precision", precision, ("auto", "reference")),
         _check.choice("kv", kv, ("f32", "f16", "bf16", "q8_0")),
         _check.integer("cache_tokens", cache_tokens),
+        _check.integer("state_bytes", state_bytes),
+        _check.integer("checkpoint_tokens", checkpoint_tokens),
     )
 
 

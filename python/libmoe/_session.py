@@ -29,7 +29,10 @@ class Session:
         return self._native.fork(_check.integer("parent", parent))
 
     def rewind(self, sequence: int, length: int) -> None:
-        """Drops the tail so that ``length`` tokens stay."""
+        """Drops the tail so that ``length`` tokens stay.
+
+        Hybrids continue from the last state that is kept before it: the next step computes what is between again.
+        """
         self._native.rewind(_check.integer("sequence", sequence), _check.integer("length", length))
 
     def close(self, sequence: int) -> None:

@@ -111,14 +111,18 @@ void add_settings(nb::module_& m) {
   nb::class_<SessionSettings>(m, "SessionSettings")
       .def(
           "__init__",
-          [](SessionSettings* self, std::string precision, std::string kv, std::int64_t cache_tokens) {
-            new (self) SessionSettings{std::move(precision), std::move(kv), cache_tokens};
+          [](SessionSettings* self, std::string precision, std::string kv, std::int64_t cache_tokens,
+             std::int64_t state_bytes, std::int64_t checkpoint_tokens) {
+            new (self)
+                SessionSettings{std::move(precision), std::move(kv), cache_tokens, state_bytes, checkpoint_tokens};
             static_cast<void>(session_options(*self));
           },
-          "precision"_a, "kv"_a, "cache_tokens"_a)
+          "precision"_a, "kv"_a, "cache_tokens"_a, "state_bytes"_a, "checkpoint_tokens"_a)
       .def_ro("precision", &SessionSettings::precision)
       .def_ro("kv", &SessionSettings::kv)
-      .def_ro("cache_tokens", &SessionSettings::cache_tokens);
+      .def_ro("cache_tokens", &SessionSettings::cache_tokens)
+      .def_ro("state_bytes", &SessionSettings::state_bytes)
+      .def_ro("checkpoint_tokens", &SessionSettings::checkpoint_tokens);
 }
 
 }  // namespace

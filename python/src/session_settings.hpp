@@ -13,6 +13,8 @@ struct SessionSettings {
   std::string precision = "auto";
   std::string kv = "f16";
   std::int64_t cache_tokens = 0;
+  std::int64_t state_bytes = 0;
+  std::int64_t checkpoint_tokens = moe::SessionOptions().checkpoint_tokens;
 };
 
 /// Errors: bad_argument.
@@ -23,7 +25,15 @@ inline moe::SessionOptions session_options(const SessionSettings& settings) {
   if (settings.cache_tokens < 0)
     raise(moe::ErrorCode::bad_argument,
           "cache_tokens is " + std::to_string(settings.cache_tokens) + ", expected at least 0");
+  if (settings.state_bytes < 0)
+    raise(moe::ErrorCode::bad_argument,
+          "state_bytes is " + std::to_string(settings.state_bytes) + ", expected at least 0");
+  if (settings.checkpoint_tokens < 1)
+    raise(moe::ErrorCode::bad_argument,
+          "checkpoint_tokens is " + std::to_string(settings.checkpoint_tokens) + ", expected at least 1");
   options.max_tokens = settings.cache_tokens;
+  options.state_bytes = settings.state_bytes;
+  options.checkpoint_tokens = settings.checkpoint_tokens;
   return options;
 }
 

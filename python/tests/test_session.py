@@ -1,4 +1,6 @@
 import gc
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -125,6 +127,28 @@ def test_kv_types_and_precisions(model, ids):
     for wrong in (dict(kv="f8"), dict(precision="x"), dict(kv="")):
         with pytest.raises(libmoe.ArgumentError):
             model.session(**wrong)
+
+
+def test_states_of_hybrids(tmp_path):
+    data = pathlib.Path(__file__).resolve().parents[2] / "tests/data"
+    for file in ("config.json", "model.safetensors"):
+        shutil.copy(data / "shapes/qwen3_5_text" / file, tmp_path)
+    shutil.copy(data / "golden/qwen3_moe/tokenizer.json", tmp_path)
+    hybrid = libmoe.Model(tmp_path, checkpoint_tokens=16)
+    ids = [(7919 * i + 13) % 300 for i in range(60)]
+    fresh = hybrid.session()
+    expected = fresh.step(fresh.open(), ids).tobytes()
+    # After a rewind to 50, what follows the last state is computed again, or all of it where none is kept.
+    for options, again in (dict(checkpoint_tokens=16), 2), (dict(checkpoint_tokens=256), 50), (dict(state_bytes=1), 50):
+        session = hybrid.session(**options)
+        sequence = session.open()
+        session.step(sequence, ids)
+        session.rewind(sequence, 50)
+        assert session.step(sequence, ids[50:]).tobytes() == expected
+        assert session.executed.tokens == 60 + again + 10
+    for wrong in (dict(checkpoint_tokens=0), dict(state_bytes=-1)):
+        with pytest.raises(libmoe.ArgumentError, match=f"{next(iter(wrong))} is"):
+            hybrid.session(**wrong)
 
 
 def test_errors_leave_the_sequence(model, ids):

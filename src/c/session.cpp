@@ -59,6 +59,7 @@ moe_memory memory_of(const moe::MemoryEstimate& estimate) {
   out.weight_bytes = estimate.weight_bytes;
   out.cache_bytes = estimate.cache_bytes;
   out.scratch_bytes = estimate.scratch_bytes;
+  out.state_bytes = estimate.state_bytes;
   return out;
 }
 

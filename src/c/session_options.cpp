@@ -10,6 +10,7 @@ moe_session_options default_options() {
   moe_session_options out{};
   out.kv = MOE_KV_F16;
   out.chunk_tokens = SessionOptions().chunk_tokens;
+  out.checkpoint_tokens = SessionOptions().checkpoint_tokens;
   return out;
 }
 
@@ -32,6 +33,8 @@ Result<SessionOptions> session_options(const moe_session_options* given, moe_ses
   out.kv = *kv;
   out.max_tokens = read.max_tokens;
   out.chunk_tokens = read.chunk_tokens;
+  out.state_bytes = read.state_bytes;
+  out.checkpoint_tokens = read.checkpoint_tokens;
   if (read.pool != nullptr) out.threads = read.pool->threads;
   return out;
 }

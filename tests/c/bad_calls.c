@@ -207,6 +207,12 @@ int main(int argc, char** argv) {
   options.kv = MOE_KV_F32;
   options.chunk_tokens = 0;
   BAD("chunk_tokens", moe_session_create(model, &options, &session, &error));
+  moe_session_options_init(&options, sizeof options);
+  options.checkpoint_tokens = 0;
+  BAD("checkpoint_tokens", moe_session_create(model, &options, &session, &error));
+  options.checkpoint_tokens = 1;
+  options.state_bytes = -1;
+  BAD("state_bytes", moe_session_create(model, &options, &session, &error));
   OK(moe_session_create(model, NULL, &session, &error));
   of_session(session);
   moe_session_free(session);
