@@ -7,6 +7,7 @@ bytes alone have a mean of -1/2 code, which sends all tokens to few experts.) Ne
 
     make_large_moe.py --shape qwen3-30b-a3b qwen.gguf               # 17.2 GB
     make_large_moe.py --shape deepseek-v3 --layers 4 v3.gguf        # 20.9 GB: a dense layer and three with experts
+    make_large_moe.py --shape qwen3-next-80b-a3b --layers 6 next.gguf   # 5.9 GB: five delta nets and one attention
 """
 import argparse
 import array
@@ -30,9 +31,19 @@ SHAPES = {
         "expert_count": 256, "expert_used_count": 8, "expert_shared_count": 1, "expert_weights_scale": 2.5,
         "expert_weights_norm": True, "expert_gating_func": 2, "expert_group_count": 8, "expert_group_used_count": 4,
     },
+    "qwen3-next-80b-a3b": {
+        "arch": "qwen3next", "layers": 48, "dense": 0, "vocabulary": 151936,
+        "embedding_length": 2048, "attention.head_count": 16, "attention.head_count_kv": 2,
+        "attention.key_length": 256, "attention.value_length": 256, "rope.dimension_count": 64,
+        "feed_forward_length": 5120, "expert_feed_forward_length": 512, "expert_shared_feed_forward_length": 512,
+        "expert_count": 512, "expert_used_count": 10, "full_attention_interval": 4, "ssm.conv_kernel": 4,
+        "ssm.state_size": 128, "ssm.group_count": 16, "ssm.time_step_rank": 32, "ssm.inner_size": 4096,
+    },
 }
 F32, Q4_0 = 0, 2
 ALIGNMENT = 32
+# Ends of names other than ".weight".
+ENDS = {"exp_probs_b": ".bias", "ssm_dt": ".bias", "ssm_a": ""}
 # Random bytes to two codes with a mean of 8, which stands for 0.
 CODES = bytes((b & 15 or 8) | (b >> 4 or 8) << 4 for b in range(256))
 
@@ -51,12 +62,24 @@ def value(v):
     return struct.pack("<I", 8) + text(v)
 
 
-def attention(s):
-    """(name, numbers from the fastest on, type) of a layer's attention."""
-    d, heads = s["embedding_length"], s["attention.head_count"]
-    if s["arch"] == "qwen3moe":
+def delta_net(s):
+    d, taps, heads = s["embedding_length"], s["ssm.conv_kernel"], s["ssm.time_step_rank"]
+    key, values = s["ssm.state_size"], s["ssm.inner_size"]
+    channels = 2 * key * s["ssm.group_count"] + values
+    return [("attn_qkv", (d, channels), Q4_0), ("attn_gate", (d, values), Q4_0), ("ssm_ba", (d, 2 * heads), Q4_0),
+            ("ssm_conv1d", (taps, channels), F32), ("ssm_dt", (heads,), F32), ("ssm_a", (heads,), F32),
+            ("ssm_norm", (values // heads,), F32), ("ssm_out", (values, d), Q4_0)]
+
+
+def attention(s, layer):
+    """(name, numbers from the fastest on, type) of a layer's attention, or of what stands in its place."""
+    d, heads, arch = s["embedding_length"], s["attention.head_count"], s["arch"]
+    if arch == "qwen3next" and (layer + 1) % s["full_attention_interval"] != 0:
+        return delta_net(s)
+    if arch in ("qwen3moe", "qwen3next"):
         head, kv = s["attention.key_length"], s["attention.head_count_kv"]
-        return [("attn_q", (d, heads * head), Q4_0), ("attn_k", (d, kv * head), Q4_0), ("attn_v", (d, kv * head), Q4_0),
+        gated = 2 if arch == "qwen3next" else 1
+        return [("attn_q", (d, gated * heads * head), Q4_0), ("attn_k", (d, kv * head), Q4_0), ("attn_v", (d, kv * head), Q4_0),
                 ("attn_output", (heads * head, d), Q4_0), ("attn_q_norm", (head,), F32), ("attn_k_norm", (head,), F32)]
     q, kv, rope = s["attention.q_lora_rank"], s["attention.kv_lora_rank"], s["rope.dimension_count"]
     key, v = s["attention.key_length_mla"], s["attention.value_length_mla"]
@@ -75,8 +98,11 @@ def feed_forward(s, layer):
     out = [("ffn_gate_inp", (d, e), F32), ("ffn_gate_exps", (d, f, e), Q4_0), ("ffn_down_exps", (f, d, e), Q4_0),
            ("ffn_up_exps", (d, f, e), Q4_0)]
     if s["arch"] == "deepseek2":
-        out += [("exp_probs_b", (e,), F32), ("ffn_gate_shexp", (d, f), Q4_0), ("ffn_down_shexp", (f, d), Q4_0),
-                ("ffn_up_shexp", (d, f), Q4_0)]
+        out += [("exp_probs_b", (e,), F32)]
+    if s["arch"] == "qwen3next":
+        out += [("ffn_gate_inp_shexp", (d,), F32)]
+    if s["arch"] in ("deepseek2", "qwen3next"):  # one shared expert, as wide as the others
+        out += [("ffn_gate_shexp", (d, f), Q4_0), ("ffn_down_shexp", (f, d), Q4_0), ("ffn_up_shexp", (d, f), Q4_0)]
     return out
 
 
@@ -86,10 +112,10 @@ def tensors(s, layers):
     yield "output_norm.weight", (d,), F32
     yield "output.weight", (d, vocabulary), Q4_0
     for layer in range(layers):
-        norms = [("attn_norm", (d,), F32), ("ffn_norm", (d,), F32)]
-        for name, shape, kind in norms + attention(s) + feed_forward(s, layer):
-            end = ".bias" if name == "exp_probs_b" else ".weight"
-            yield f"blk.{layer}.{name}{end}", shape, kind
+        norm = "post_attention_norm" if s["arch"] == "qwen3next" else "ffn_norm"
+        norms = [("attn_norm", (d,), F32), (norm, (d,), F32)]
+        for name, shape, kind in norms + attention(s, layer) + feed_forward(s, layer):
+            yield f"blk.{layer}.{name}{ENDS.get(name, '.weight')}", shape, kind
 
 
 def count(shape):
@@ -116,7 +142,11 @@ def write_q4_0(out, name, blocks):
 def floats(name, numbers):
     if "norm" in name:
         return array.array("f", [1.0]) * numbers
-    return array.array("f", (random.gauss(0.0, 0.02) for _ in range(numbers)))
+    if name.endswith(".ssm_a"):  # -exp(A_log): with the biases below states forget within a few to thousands of tokens
+        return array.array("f", (-random.uniform(1.0, 16.0) for _ in range(numbers)))
+    if name.endswith(".ssm_dt.bias"):
+        return array.array("f", (random.uniform(-7.0, -2.0) for _ in range(numbers)))
+    return array.array("f", (random.gauss(0.0, 0.5 if "conv1d" in name else 0.02) for _ in range(numbers)))
 
 
 def main():
