@@ -17,11 +17,11 @@ struct SessionModelOptions {
   std::int64_t batch_tokens = 512;                     ///< new tokens per step; affects speed and memory, never results
   std::int64_t cache_bytes = std::int64_t{512} << 20;  ///< for live prefixes; exceeded where one request needs more
   std::int64_t max_length = 0;                         ///< context limit in tokens; 0 (or above it): the model's own
-  bool share_prefixes = true;      ///< false: compute every pass from its first token (for comparisons)
-  std::shared_ptr<Stages> stages;  ///< SessionOptions::stages of its sessions
+  bool share_prefixes = true;           ///< false: compute every pass from its first token (for comparisons)
+  std::shared_ptr<Stages> stages = {};  ///< SessionOptions::stages of its sessions
   /// Called before each of its sessions begins, if set: the other stages' begin as well then. Its errors are those of
   /// score() and generate().
-  std::function<Result<void>(const SessionOptions&)> before_session;
+  std::function<Result<void>(const SessionOptions&)> before_session = {};
 };
 
 /// One thread at a time may use an object; several objects may share a Model and run in parallel, as Sessions do.
