@@ -11,4 +11,7 @@ std::int64_t attention_scratch(std::int64_t key_dim, std::int64_t value_dim) noe
   return std::max(kKeyBlock * (key_dim + values) + of_queries(96), kKeyBlock * keys + 48 * key_dim + of_queries(48));
 }
 
+// A block of keys, and the scores of a tile of heads.
+std::int64_t index_scratch(std::int64_t dim) noexcept { return kKeyBlock * (dim + 6); }
+
 }  // namespace moe::inline MOE_ABI::kernels

@@ -139,24 +139,33 @@ void mla_block(const Attention& a, std::int64_t first, int queries, std::int64_t
   }
 }
 
-/// Keys [0, count) of a block to float32 rows, round_up_16(key_dim) apart. The rotated part of q8_0 is written last and
-/// ends at key_dim: what follows are other rows.
+/// The key in `slot` of a block to float32. The rotated part of q8_0 is written last and ends at key_dim: what follows are
+/// other rows.
 template <class Arch, class Type>
-MOE_FORCE_INLINE void mla_widen(const Attention& a, const typename Type::Value* block, int count, float* out) {
-  const std::int64_t stride = round_up_16(a.key_dim);
+MOE_FORCE_INLINE void mla_widen_key(const Attention& a, const typename Type::Value* block, std::int64_t slot,
+                                    float* out) {
   if constexpr (Type::kScaled) {
-    widen_values<Arch, Type>(block, count, a.value_dim, out, stride);
     const std::int64_t rotated = a.key_dim - a.value_dim;
-    const auto* in = reinterpret_cast<const std::uint16_t*>(block + mla_rope_offset(a.value_dim));
-    for (int r = 0; r < count; ++r, in += rotated) {
-      float* row = out + r * stride + a.value_dim;
-      for_lanes(rotated, [&](std::int64_t d, std::int64_t n) MOE_INLINE_LAMBDA {
-        const auto wide = n == 16 ? load_cache<Arch>(CacheF16{}, in + d) : load_cache_part<Arch, CacheF16>(in + d, n);
-        store_up_to<Arch>(row + d, n, wide);
-      });
-    }
+    widen_coded_row<Arch, Type>(block + slot * a.value_dim,
+                                scales_of(block, a.value_dim) + slot * kv_scales(a.value_dim), a.value_dim, out);
+    const auto* in = reinterpret_cast<const std::uint16_t*>(block + mla_rope_offset(a.value_dim)) + slot * rotated;
+    for_lanes(rotated, [&](std::int64_t d, std::int64_t n) MOE_INLINE_LAMBDA {
+      const auto wide = n == 16 ? load_cache<Arch>(CacheF16{}, in + d) : load_cache_part<Arch, CacheF16>(in + d, n);
+      store_up_to<Arch>(out + a.value_dim + d, n, wide);
+    });
   } else {
-    widen_rows<Arch, Type>(block, count, a.key_dim, out, stride);
+    widen_rows<Arch, Type>(block + slot * a.key_dim, 1, a.key_dim, out, 0);
+  }
+}
+
+/// Keys [0, count) of block `block`, or of as many chosen ones, to rows round_up_16(key_dim) apart.
+template <class Arch, class Type>
+MOE_FORCE_INLINE void mla_widen(const Attention& a, std::int64_t block, int count, float* out) {
+  const std::int64_t stride = round_up_16(a.key_dim);
+  const auto keys = [&](std::int64_t b) { return static_cast<const typename Type::Value*>(a.key_blocks[b]); };
+  for (int j = 0; j < count; ++j) {
+    const std::int64_t place = block * kKeyBlock + j, position = a.chosen == nullptr ? place : a.chosen[place];
+    mla_widen_key<Arch, Type>(a, keys(position / kKeyBlock), position % kKeyBlock, out + j * stride);
   }
 }
 
@@ -170,7 +179,7 @@ void mla_group(const Attention& a, std::int64_t first, int queries, const MlaScr
   const std::int64_t last = a.last_position[first + queries - 1];
   for (std::int64_t block = 0; block * kKeyBlock <= last; ++block) {
     const int count = visible_keys(last, block * kKeyBlock);
-    mla_widen<Arch, Type>(a, static_cast<const typename Type::Value*>(a.key_blocks[block]), count, s.keys);
+    mla_widen<Arch, Type>(a, block, count, s.keys);
     mla_block<Arch>(a, first, queries, block, count, stride, s);
   }
   for (int i = 0; i < queries; ++i) {

@@ -190,20 +190,26 @@ MOE_FORCE_INLINE void widen_keys(const typename Type::Value* in, std::int64_t ke
   }
 }
 
+/// One row of codes [columns] with its scales to float32, up to the next 16 columns.
+template <class Arch, class Type>
+MOE_FORCE_INLINE void widen_coded_row(const typename Type::Value* in, const std::uint16_t* scales, std::int64_t columns,
+                                      float* out) {
+  Lanes<float, Arch> scale = broadcast<Arch>(0.0f);
+  for_lanes(columns, [&](std::int64_t c, std::int64_t count) MOE_INLINE_LAMBDA {
+    if (c % kKvBlock == 0) scale = broadcast<Arch>(f16_to_float(scales[c / kKvBlock]));
+    const auto codes = count == 16 ? load_cache<Arch>(Type{}, in + c) : load_cache_part<Arch, Type>(in + c, count);
+    store<Arch>(out + c, mul<Arch>(codes, scale));
+  });
+}
+
 /// Values [rows, columns] to float32, as widen_rows.
 template <class Arch, class Type>
 MOE_FORCE_INLINE void widen_values(const typename Type::Value* in, std::int64_t rows, std::int64_t columns, float* out,
                                    std::int64_t out_stride) {
   if constexpr (Type::kScaled) {
     const std::uint16_t* scales = scales_of(in, columns);
-    for (std::int64_t r = 0; r < rows; ++r, in += columns, out += out_stride, scales += kv_scales(columns)) {
-      Lanes<float, Arch> scale = broadcast<Arch>(0.0f);
-      for_lanes(columns, [&](std::int64_t c, std::int64_t count) MOE_INLINE_LAMBDA {
-        if (c % kKvBlock == 0) scale = broadcast<Arch>(f16_to_float(scales[c / kKvBlock]));
-        const auto codes = count == 16 ? load_cache<Arch>(Type{}, in + c) : load_cache_part<Arch, Type>(in + c, count);
-        store<Arch>(out + c, mul<Arch>(codes, scale));
-      });
-    }
+    for (std::int64_t r = 0; r < rows; ++r, in += columns, out += out_stride, scales += kv_scales(columns))
+      widen_coded_row<Arch, Type>(in, scales, columns, out);
   } else {
     widen_rows<Arch, Type>(in, rows, columns, out, out_stride);
   }

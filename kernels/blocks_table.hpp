@@ -6,6 +6,7 @@
 #include "kernels/attention_mla.hpp"
 #include "kernels/cache.hpp"
 #include "kernels/elementwise.hpp"
+#include "kernels/indexer.hpp"
 #include "kernels/recurrent.hpp"
 #include "kernels/rms_norm.hpp"
 #include "kernels/rope.hpp"
@@ -15,6 +16,7 @@
 #include "moe/detail/reference/attention.hpp"
 #include "moe/detail/reference/cache.hpp"
 #include "moe/detail/reference/elementwise.hpp"
+#include "moe/detail/reference/indexer.hpp"
 #include "moe/detail/reference/recurrent.hpp"
 #include "moe/detail/reference/rms_norm.hpp"
 #include "moe/detail/reference/rope.hpp"
@@ -25,6 +27,7 @@ namespace moe::inline MOE_ABI::kernels {
 template <class Arch>
 void fill_blocks(KernelTable& t) noexcept {
   t.rms_norm = rms_norm<Arch>;
+  t.layer_norm = layer_norm<Arch>;
   t.silu_mul = silu_mul<Arch>;
   t.gelu_mul = gelu_mul<Arch>;
   t.swiglu_clamped = swiglu_clamped<Arch>;
@@ -40,6 +43,7 @@ void fill_blocks(KernelTable& t) noexcept {
   t.store_cache = store_cache<Arch>;
   t.attention_gqa = attention_gqa<Arch>;
   t.attention_mla = attention_mla<Arch>;
+  t.index_scores = index_scores<Arch>;
   t.causal_conv = causal_conv<Arch>;
   t.state_steps = state_steps<Arch>;
 }
@@ -48,6 +52,7 @@ void fill_blocks(KernelTable& t) noexcept {
 template <>
 inline void fill_blocks<Scalar>(KernelTable& t) noexcept {
   t.rms_norm = reference::rms_norm;
+  t.layer_norm = reference::layer_norm;
   t.silu_mul = reference::silu_mul;
   t.gelu_mul = reference::gelu_mul;
   t.swiglu_clamped = reference::swiglu_clamped;
@@ -63,6 +68,7 @@ inline void fill_blocks<Scalar>(KernelTable& t) noexcept {
   t.store_cache = reference::store_cache;
   t.attention_gqa = reference::attention_gqa;
   t.attention_mla = reference::attention_mla;
+  t.index_scores = reference::index_scores;
   t.causal_conv = reference::causal_conv;
   t.state_steps = reference::state_steps;
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "moe/detail/attention.hpp"
+#include "moe/detail/indexer.hpp"
 #include "moe/detail/recurrent.hpp"
 #include "moe/detail/reference/scaled_row.hpp"
 #include "moe/formats.hpp"
@@ -103,6 +104,7 @@ using GemmF32Fn = void (*)(const GemmF32&) noexcept;
 using moe::Attention;
 using moe::CacheRow;
 using moe::CausalConv;
+using moe::IndexScores;
 using moe::kKeyBlock;
 using moe::StateSteps;
 
@@ -119,6 +121,8 @@ struct KernelTable {
   void (*quantize_q8)(const float* x, std::int64_t k, std::int8_t* codes, float* scales, std::int16_t* sums) noexcept;
   /// y = x * (1 / sqrt(mean(x^2) + eps)) * w; x and y may be the same.
   void (*rms_norm)(const float* x, const float* w, float eps, std::int64_t n, float* y) noexcept;
+  /// y = (x - mean) * (1 / sqrt(variance + eps)) * w + b; x and y may be the same.
+  void (*layer_norm)(const float* x, const float* w, const float* b, float eps, std::int64_t n, float* y) noexcept;
   /// y = silu(gate) * up; y may be gate.
   void (*silu_mul)(const float* gate, const float* up, std::int64_t n, float* y) noexcept;
   /// y = gelu(gate) * up (tanh form); y may be gate.
@@ -141,6 +145,7 @@ struct KernelTable {
   void (*store_cache)(const CacheRow&) noexcept;
   void (*attention_gqa)(const Attention&) noexcept;
   void (*attention_mla)(const Attention&) noexcept;
+  void (*index_scores)(const IndexScores&) noexcept;
   void (*causal_conv)(const CausalConv&) noexcept;
   void (*state_steps)(const StateSteps&) noexcept;
 };
@@ -148,6 +153,7 @@ struct KernelTable {
 /// Floats of worker scratch that the functions above need; the same for every table.
 std::int64_t gemm_f32_scratch(Format format, std::int64_t k) noexcept;
 std::int64_t attention_scratch(std::int64_t key_dim, std::int64_t value_dim) noexcept;
+std::int64_t index_scratch(std::int64_t dim) noexcept;
 
 template <class Arch>
 const KernelTable& table_for() noexcept;

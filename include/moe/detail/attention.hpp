@@ -39,6 +39,7 @@ struct CacheRow {
 ///   mla  keys in rows [64, key_dim]; the values are the first value_dim numbers of each key: value_blocks is null.
 ///        q8_0: rows [64, value_dim] of q8_0, then rows [64, key_dim - value_dim] of f16
 /// Query i (row i of q) sees positions first_position[i] .. last_position[i]; other slots have no influence.
+/// With `chosen`, positions are places in that list: place p is the key at position chosen[p] of the sequence.
 /// A sink is one more score without a value: m starts at it, l at 1.
 struct Attention {
   const float* q = nullptr;  ///< [query_count, key_dim], q_stride apart; not yet scaled
@@ -47,6 +48,7 @@ struct Attention {
   const std::int64_t* last_position = nullptr;   ///< [query_count], non-decreasing
   const std::int64_t* first_position = nullptr;  ///< [query_count], non-decreasing; null = all 0. gqa only
   const float* sinks = nullptr;                  ///< [query_count]; null = none. gqa only
+  const std::int32_t* chosen = nullptr;          ///< rising, [the last last_position + 1]; null = all keys. mla only
   const void* const* key_blocks = nullptr;       ///< one pointer per block of 64
   const void* const* value_blocks = nullptr;
   KvType cache_type = KvType::f32;

@@ -22,6 +22,10 @@ struct GqaLayout {
 };
 struct MlaLayout {
   static float key(const Attention& a, std::int64_t block, std::int64_t j, std::int64_t d) noexcept {
+    if (a.chosen != nullptr) {
+      const std::int64_t position = a.chosen[block * kKeyBlock + j];
+      block = position / kKeyBlock, j = position % kKeyBlock;
+    }
     const void* rows = a.key_blocks[block];
     if (a.cache_type != KvType::q8_0) return load_cache(a.cache_type, CacheOrder::rows, rows, a.key_dim, j, d);
     if (d < a.value_dim) return load_cache(KvType::q8_0, CacheOrder::rows, rows, a.value_dim, j, d);
