@@ -44,7 +44,7 @@ inline moe::Result<void> load_draft(DraftArguments& draft, const moe::LoadOption
 inline moe::Result<void> use_draft(const DraftArguments& draft, moe::Generator& generator) {
   if (draft.model == nullptr && !draft.is_mtp()) return {};
   moe::SessionOptions options = generator.session().options();
-  options.record_routing = options.record_hidden = options.record_states = false;
+  options.record_routing = options.record_hidden = options.record_chosen_keys = options.record_states = false;
   auto used = draft.is_mtp() ? generator.use_mtp(options) : generator.use_draft_model(draft.model, options);
   if (!used) return moe::fail(used.error().code, "--draft: " + used.error().message);
   return {};

@@ -63,6 +63,7 @@ Facts gather(moe::ModelInfo info, std::int64_t context) {
   f.attention_prefill_mean = moe::attention_flops(c, std::max<std::int64_t>(1, context / 2), MlaForm::expanded);
   ModelConfig seeing_all = c;
   seeing_all.sliding_layers.clear();
+  seeing_all.indexer = {};
   f.attention_decode_all_keys = moe::attention_flops(seeing_all, context, MlaForm::expanded);
   f.info = std::move(info);
   return f;

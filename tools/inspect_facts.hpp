@@ -19,7 +19,7 @@ struct Facts {
   std::int64_t flops_per_token = 0, flops_per_token_without_head = 0;
   std::int64_t attention_decode = 0;           ///< one token that sees `context` keys
   std::int64_t attention_decode_absorbed = 0;  ///< the same in the form that runs; equal without latent attention
-  std::int64_t attention_decode_all_keys = 0;  ///< as if no layer had a window
+  std::int64_t attention_decode_all_keys = 0;  ///< as if no layer had a window or an indexer
   std::int64_t attention_prefill_mean = 0;     ///< one token of a prefill, at half of the context
   std::optional<moe_bench::Peaks> peaks;
   bool config_only() const { return info.formats.empty(); }

@@ -70,11 +70,20 @@ std::string count_text(std::int64_t n, int digits = 2) {
 
 std::string number(std::int64_t n) { return std::to_string(n); }
 
+/// Of sparse attention; empty for other models.
+std::string indexer_text(const ModelConfig& c) {
+  if (c.indexer.top_k == 0) return "";
+  const auto shared = static_cast<std::int64_t>(c.indexer.shared_layers.size());
+  return "; attends to " + number(c.indexer.top_k) + " keys, which " + number(c.indexer.head_count) + " heads of " +
+         number(c.indexer.head_dim) + " choose in " + number(c.layer_count - shared) + " of " + number(c.layer_count) +
+         " layers";
+}
+
 std::string attention_line(const ModelConfig& c) {
   if (c.attention == moe::AttentionKind::mla)
     return number(c.head_count) + " heads over a latent of " + number(c.kv_lora_rank) + " + " +
            number(c.qk_rope_head_dim) + " (q and k " + number(c.qk_nope_head_dim) + " + " + number(c.qk_rope_head_dim) +
-           ", v " + number(c.v_head_dim) + " per head)";
+           ", v " + number(c.v_head_dim) + " per head)" + indexer_text(c);
   std::string text = number(c.head_count) + " heads of " + number(c.head_dim) + ", " + number(c.kv_head_count) +
                      " for keys and values";
   if (c.full_head_dim > 0 || c.full_kv_head_count > 0)

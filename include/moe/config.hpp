@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "moe/error.hpp"
+#include "moe/indexer_config.hpp"
 #include "moe/rope_config.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -267,6 +268,7 @@ struct ModelConfig {
   std::int64_t qk_nope_head_dim = 0;
   std::int64_t qk_rope_head_dim = 0;
   std::int64_t v_head_dim = 0;  ///< mla; gqa: equal to head_dim
+  IndexerConfig indexer = {};   ///< mla: attention to chosen keys (DeepSeek-V3.2)
 
   double softmax_scale = 0.0;  ///< multiplies q.k; includes YaRN's mscale^2
   RopeConfig rope = {};
@@ -353,6 +355,12 @@ struct ModelConfig {
       most = std::max(most, kv_heads_of(layer) * head_dim_of(layer));
     return most;
   }
+  /// The layer chooses keys itself (DSA).
+  bool has_indexer(std::int64_t layer) const {
+    return indexer.head_count > 0 && mixer(layer) == Mixer::attention && !indexer.is_shared(layer);
+  }
+  /// Most keys that a query of this layer attends to, of those that it sees; 0 = all.
+  std::int64_t key_limit(std::int64_t layer) const { return indexer.top_k > 0 ? indexer.top_k : window(layer); }
   bool has_keys(std::int64_t layer) const { return layer < layer_count - kv_shared_layer_count; }
   bool has_value_projection(std::int64_t layer) const {
     return has_keys(layer) && !(full_key_is_value && window(layer) == 0);

@@ -12,9 +12,10 @@ namespace moe::inline MOE_ABI {
 
 /// Exact work in FLOPs (2 per multiply-add), split by kind. Norms, softmax and activations are not counted.
 struct Work {
-  std::int64_t attention_projection = 0;  ///< q, k, v, o, and MLA's down and up projections
-  std::int64_t attention_score = 0;       ///< q.k over the visible keys
-  std::int64_t attention_value = 0;       ///< p.v over the visible keys
+  std::int64_t attention_projection = 0;  ///< q, k, v, o, MLA's down and up projections, and the indexer's
+  std::int64_t attention_score = 0;       ///< q.k over the visible keys, of which DSA attends to the chosen ones
+  std::int64_t attention_value = 0;       ///< p.v over the same keys
+  std::int64_t index_score = 0;           ///< of the indexer (DSA), over all keys where it chooses among them
   std::int64_t recurrent = 0;             ///< convolutions, and products with the states of recurrent layers
   std::int64_t router = 0;
   std::int64_t routed_experts = 0;
@@ -26,13 +27,14 @@ struct Work {
   std::int64_t head_tokens = 0;     ///< positions whose logits were computed
 
   std::int64_t total() const {
-    return attention_projection + attention_score + attention_value + recurrent + router + routed_experts +
-           shared_experts + dense_ffn + head + mtp_projection;
+    return attention_projection + attention_score + attention_value + index_score + recurrent + router +
+           routed_experts + shared_experts + dense_ffn + head + mtp_projection;
   }
   Work& operator+=(const Work& o) {
     attention_projection += o.attention_projection;
     attention_score += o.attention_score;
     attention_value += o.attention_value;
+    index_score += o.index_score;
     recurrent += o.recurrent;
     router += o.router;
     routed_experts += o.routed_experts;
@@ -57,14 +59,23 @@ constexpr std::string_view name_of(MlaForm value) noexcept {
   return "";
 }
 
-/// Keys that the new tokens see in this layer, summed: i + 1 at position i, at most the layer's window.
+/// Keys that the new tokens attend to in this layer, summed: i + 1 at position i, at most the layer's window, or the
+/// indexer's top_k.
 inline std::int64_t visible_keys(const ModelConfig& c, std::int64_t layer, std::int64_t cached_tokens,
                                  std::int64_t new_tokens) {
-  const std::int64_t window = c.window(layer);
+  const std::int64_t limit = c.key_limit(layer);
   // The first `rising` tokens see all keys before them.
   std::int64_t rising = new_tokens;
-  if (window > 0) rising = std::clamp(window - cached_tokens, std::int64_t{0}, new_tokens);
-  return rising * cached_tokens + rising * (rising + 1) / 2 + (new_tokens - rising) * window;
+  if (limit > 0) rising = std::clamp(limit - cached_tokens, std::int64_t{0}, new_tokens);
+  return rising * cached_tokens + rising * (rising + 1) / 2 + (new_tokens - rising) * limit;
+}
+
+/// Keys that the layer's indexer scores for the new tokens, summed: i + 1 at position i, where those are more than top_k.
+inline std::int64_t indexed_keys(const ModelConfig& c, std::int64_t layer, std::int64_t cached_tokens,
+                                 std::int64_t new_tokens) {
+  if (!c.has_indexer(layer)) return 0;
+  const std::int64_t first = std::max(cached_tokens, c.indexer.top_k), end = cached_tokens + new_tokens;
+  return first >= end ? 0 : (end - first) * (first + end + 1) / 2;
 }
 
 /// Routed experts of all tokens, summed over the MoE layers: top_k of each layer. With router.expert_mass this is an
@@ -98,6 +109,13 @@ inline void add_recurrent_work(const ModelConfig& c, std::int64_t layer, std::in
   w.recurrent += 2 * tokens * r.conv_kernel * c.conv_channels(layer);
   if (c.mixer(layer) != Mixer::short_conv)
     w.recurrent += 2 * tokens * state_products(c.mixer(layer)) * r.key_dim * r.values();
+}
+
+/// Of one layer that chooses keys: its projections, q.k of each of its heads and their weighted sum.
+inline void add_indexer_work(const ModelConfig& c, std::int64_t scored_keys, std::int64_t tokens, Work& w) {
+  const std::int64_t heads = c.indexer.head_count, dim = c.indexer.head_dim;
+  w.attention_projection += 2 * tokens * (heads * dim * c.q_lora_rank + (dim + heads) * c.hidden_size);
+  w.index_score += 2 * scored_keys * heads * (dim + 1);
 }
 
 /// forward_work() when the cached keys and values can be used as they are.
@@ -143,6 +161,7 @@ inline Work detail::appended_work(const ModelConfig& c, std::int64_t cached_toke
       // kv_b: per token in both forms; expanded makes keys and values, absorbed maps queries in and outputs out.
       w.attention_projection += 2 * n * H * (nope + v) * r;
       w.attention_projection += 2 * n * H * v * D;
+      if (c.has_indexer(layer)) add_indexer_work(c, indexed_keys(c, layer, cached_tokens, n), n, w);
       const std::int64_t qk = form == MlaForm::expanded ? nope + rope : r + rope;
       const std::int64_t vd = form == MlaForm::expanded ? v : r;
       w.attention_score += 2 * visible * H * qk;
@@ -173,10 +192,11 @@ inline Work forward_work(const ModelConfig& c, std::int64_t cached_tokens, std::
   return w;
 }
 
-/// FLOPs of one token whose query sees `keys` keys (itself included) in every layer: scores and values, no projection.
+/// FLOPs of one token whose query sees `keys` keys (itself included) in every layer: scores, those of the indexer
+/// included, and values, no projection.
 inline std::int64_t attention_flops(const ModelConfig& c, std::int64_t keys, MlaForm form) {
   const Work w = detail::appended_work(c, keys - 1, 1, 0, form);
-  return w.attention_score + w.attention_value;
+  return w.attention_score + w.attention_value + w.index_score;
 }
 
 /// Whether the language-model head is counted: a prompt needs it for its last token only, a reply for each token.
@@ -192,7 +212,7 @@ constexpr std::string_view name_of(HeadFlops value) noexcept {
 /// FLOPs per token that do not depend on the context: 2 * active matmul parameters.
 inline std::int64_t weight_flops_per_token(const ModelConfig& c, HeadFlops head = HeadFlops::include) {
   const Work w = forward_work(c, 0, 1, head == HeadFlops::include ? 1 : 0, MlaForm::expanded);
-  return w.total() - w.attention_score - w.attention_value;
+  return w.total() - w.attention_score - w.attention_value - w.index_score;
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -39,5 +39,7 @@ constexpr std::int64_t kv_bytes(KvType type, std::int64_t values) noexcept {
 }
 /// Of the rotated part of MLA's key: it is the position, and one sixteenth of the row or less.
 constexpr KvType rope_key_type(KvType type) noexcept { return type == KvType::q8_0 ? KvType::f16 : type; }
+/// Of the indexer's keys (DSA): a rounding there changes which keys are attended to, and they are a few percent of a row.
+constexpr KvType index_key_type(KvType type) noexcept { return rope_key_type(type); }
 
 }  // namespace moe::inline MOE_ABI

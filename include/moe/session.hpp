@@ -35,6 +35,7 @@ struct SessionOptions {
   std::int64_t share_from_ns = 20000;
   bool record_routing = false;
   bool record_hidden = false;            ///< record the residual stream after every layer (tests, tools)
+  bool record_chosen_keys = false;       ///< record the keys that every token attends to (sparse attention)
   bool record_states = false;            ///< record what the head reads, of every token: input of an MTP layer
   bool profile = false;                  ///< time every task (about 50 ns each)
   std::shared_ptr<Stages> stages = {};   ///< the model's other layers are in other processes (moe/stages.hpp)
@@ -171,6 +172,9 @@ class MOE_API Session {
   const std::vector<std::vector<TokenRouting>>& routing() const;
   /// hidden()[l] = [T, D] of the last step, 0 = embedding, l = after layer l - 1.
   const std::vector<std::vector<float>>& hidden() const;
+  /// chosen_keys()[layer][token] of the last step, with SessionOptions::record_chosen_keys: rising positions. Empty
+  /// in models that attend to all keys.
+  const std::vector<std::vector<std::vector<std::int32_t>>>& chosen_keys() const;
   /// [T, D] of the last step, with SessionOptions::record_states: every token's state behind the final norm.
   const std::vector<float>& states() const;
   const Model& model() const;

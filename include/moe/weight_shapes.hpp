@@ -109,6 +109,12 @@ void for_each_weight(const ModelConfig& c, Visit&& visit) {
       vector(c.kv_lora_rank);
       matrix(WeightPart::attention, H * (c.qk_nope_head_dim + c.v_head_dim), c.kv_lora_rank);
       matrix(WeightPart::attention, D, H * c.v_head_dim);
+      if (c.has_indexer(l)) {
+        matrix(WeightPart::attention, c.indexer.head_count * c.indexer.head_dim, c.q_lora_rank);
+        matrix(WeightPart::attention, c.indexer.head_dim, D);
+        matrix(WeightPart::attention, c.indexer.head_count, D);
+        vector(2 * c.indexer.head_dim);
+      }
     }
     if (c.post_norms) vector(2 * D);
     if (c.layer_is_moe(l)) {
@@ -205,11 +211,20 @@ void for_each_cache_layer(const ModelConfig& c, Visit&& visit) {
     if (c.mixer(layer) == Mixer::attention && c.has_keys(layer)) visit(c.kv_heads_of(layer), c.head_dim_of(layer));
 }
 
+/// Layers that have keys of an indexer.
+inline std::int64_t indexer_count(const ModelConfig& c) {
+  std::int64_t n = 0;
+  for (std::int64_t layer = 0; layer < c.layer_count; ++layer) n += c.has_indexer(layer);
+  return n;
+}
+
 }  // namespace detail
 
-/// Values per token that the cache holds: K and V per head, or MLA's latent and its RoPE key.
+/// Values per token that the cache holds: K and V per head, or MLA's latent and its RoPE key, with the indexer's key.
 inline std::int64_t cache_values_per_token(const ModelConfig& c) {
-  if (c.attention == AttentionKind::mla) return c.attention_layer_count() * (c.kv_lora_rank + c.qk_rope_head_dim);
+  if (c.attention == AttentionKind::mla)
+    return c.attention_layer_count() * (c.kv_lora_rank + c.qk_rope_head_dim) +
+           detail::indexer_count(c) * c.indexer.head_dim;
   std::int64_t values = 0;
   detail::for_each_cache_layer(c, [&](std::int64_t heads, std::int64_t dim) { values += 2 * heads * dim; });
   return values;
@@ -218,7 +233,8 @@ inline std::int64_t cache_values_per_token(const ModelConfig& c) {
 inline std::int64_t cache_bytes_per_token(const ModelConfig& c, KvType type) {
   if (c.attention == AttentionKind::mla)
     return c.attention_layer_count() *
-           (kv_bytes(type, c.kv_lora_rank) + kv_bytes(rope_key_type(type), c.qk_rope_head_dim));
+               (kv_bytes(type, c.kv_lora_rank) + kv_bytes(rope_key_type(type), c.qk_rope_head_dim)) +
+           detail::indexer_count(c) * kv_bytes(index_key_type(type), c.indexer.head_dim);
   std::int64_t bytes = 0;
   detail::for_each_cache_layer(c,
                                [&](std::int64_t heads, std::int64_t dim) { bytes += 2 * heads * kv_bytes(type, dim); });

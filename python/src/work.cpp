@@ -31,6 +31,7 @@ void add_work(nb::module_& m) {
       .def_ro("attention_projection", &moe::Work::attention_projection)
       .def_ro("attention_score", &moe::Work::attention_score)
       .def_ro("attention_value", &moe::Work::attention_value)
+      .def_ro("index_score", &moe::Work::index_score, "scores of the indexer, where attention is to chosen keys")
       .def_ro("recurrent", &moe::Work::recurrent, "convolutions and states of recurrent layers")
       .def_ro("router", &moe::Work::router)
       .def_ro("routed_experts", &moe::Work::routed_experts)

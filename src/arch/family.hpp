@@ -44,6 +44,11 @@ enum class Role {
   kv_b,
   k_b,
   v_b,
+  index_q,  // DSA: the lightning indexer
+  index_k,
+  index_k_norm,
+  index_k_norm_bias,
+  index_weights,
   post_attention_norm,
   ffn_norm,
   post_ffn_norm,
@@ -178,6 +183,6 @@ bool is_leftover(checkpoint::Kind kind, std::string_view tensor);
 extern const Family kLlama, kMistral, kQwen2, kQwen3, kQwen2Moe, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kOlmoe,
     kSeedOss, kDots1, kHunyuanDense, kHunyuanMoe, kGlm4, kGlm4Moe, kErnieMoe, kGptOss, kGemma2, kGemma3, kMinistral3,
     kGlm4MoeLite, kMinimaxM2, kHyV3, kErnie, kOlmo2, kOlmo3, kSmolLm3, kPhi3, kQwen3Next, kQwen35, kQwen35Moe, kGemma4,
-    kLfm2, kLfm2Moe, kGraniteHybrid, kNemotronH;
+    kLfm2, kLfm2Moe, kGraniteHybrid, kNemotronH, kDeepseekV32, kGlmMoeDsa;
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -31,6 +31,10 @@ std::string gating(const ModelConfig& c) {
   return "[]";
 }
 
+std::string indexer_types(const ModelConfig& c) {
+  return one(std::vector<bool>(c.indexer.top_k > 0 ? static_cast<std::size_t>(c.layer_count) : 0, true));
+}
+
 /// No value for a family that does not read the key; others compute with it (uncomputed_keys_gguf).
 std::string other_families(const ModelConfig&) { return "[]"; }
 
@@ -48,7 +52,8 @@ constexpr UnreadRule kRules[] = {
     {"attention.value_length_swa", "[]", head_dim},
     {"attention.shared_kv_layers", "[0]"},
     {"attention.relative_buckets_count", "[0]"},
-    {"attention.indexer.*", "[0]"},
+    {"attention.indexer.types", "[]", indexer_types},
+    {"attention.indexer.*", "[0]", other_families},
     {"attention.kv_lora_rank", "[0]", other_families},
     {"attention.q_lora_rank", "[0]", other_families},
     {"attention.group_norm_*", "[]"},

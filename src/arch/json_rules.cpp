@@ -44,6 +44,11 @@ std::string per_layer(const ModelConfig& c, Of of) {
   return one(list);
 }
 std::string layer_types(const ModelConfig& c) {
+  if (c.indexer.top_k > 0) {
+    const auto count = static_cast<std::size_t>(c.layer_count);
+    const std::vector<std::string> one_name(count, "indexed_attention"), other(count, "deepseek_sparse_attention");
+    return JsonWriter().begin('[').value(one_name).value(other).close(']').take();
+  }
   return per_layer(c, [&](std::int64_t l) { return c.window(l) > 0 ? "sliding_attention" : "full_attention"; });
 }
 std::string mlp_layer_types(const ModelConfig& c) {
@@ -81,6 +86,14 @@ std::string group_count(const ModelConfig& c) { return one(c.router.group_count)
 std::string topk_group(const ModelConfig& c) { return one(c.router.topk_group); }
 std::string dense_layers(const ModelConfig& c) { return one(c.first_k_dense_replace); }
 std::string mlp_only(const ModelConfig& c) { return one(c.mlp_only_layers); }
+
+std::string indexer_interleaved(const ModelConfig& c) {
+  return c.indexer.top_k > 0 ? one(c.indexer.rope_style == RopeStyle::interleaved) : "[]";
+}
+std::string indexer_types(const ModelConfig& c) {
+  if (c.indexer.top_k == 0) return "[]";
+  return per_layer(c, [&](std::int64_t l) { return c.has_indexer(l) ? "full" : "shared"; });
+}
 
 /// No value for a family that does not read the key; others compute with it (uncomputed_keys_json).
 std::string other_families(const ModelConfig&) { return "[]"; }
@@ -131,7 +144,10 @@ constexpr UnreadRule kRules[] = {
     {"sliding_window_pattern", "[]"},
     {"attention_chunk_size", "[0]"},
     {"layer_types", "[[]]", layer_types},
-    {"index_*", "[]"},
+    {"index_topk_freq", "[0, 1]", other_families},
+    {"index_*", "[]", other_families},
+    {"indexer_rope_interleave", "[]", indexer_interleaved},
+    {"indexer_types", "[]", indexer_types},
     {"indexer_*", "[]"},
     {"attention_sink*", "[false]", has_sinks},
     {"use_attention_sink*", "[false]", has_sinks},

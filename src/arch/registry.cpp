@@ -18,7 +18,7 @@ const std::vector<const Family*>& families() {
       &kMixtral,  &kOlmoe,   &kSeedOss, &kDots1,         &kHunyuanDense, &kHunyuanMoe,  &kGlm4,       &kGlm4Moe,
       &kErnieMoe, &kGptOss,  &kGemma2,  &kGemma3,        &kMinistral3,   &kGlm4MoeLite, &kMinimaxM2,  &kHyV3,
       &kErnie,    &kOlmo2,   &kOlmo3,   &kSmolLm3,       &kPhi3,         &kQwen3Next,   &kQwen35,     &kQwen35Moe,
-      &kGemma4,   &kLfm2,    &kLfm2Moe, &kGraniteHybrid, &kNemotronH};
+      &kGemma4,   &kLfm2,    &kLfm2Moe, &kGraniteHybrid, &kNemotronH,    &kDeepseekV32, &kGlmMoeDsa};
   return list;
 }
 

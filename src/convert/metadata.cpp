@@ -127,6 +127,12 @@ void write_mla(const ModelConfig& c, Keys& keys) {
   keys.count("attention.value_length_mla", c.v_head_dim);
   keys.count("attention.kv_lora_rank", c.kv_lora_rank);
   if (c.q_lora_rank > 0) keys.count("attention.q_lora_rank", c.q_lora_rank);
+  if (c.indexer.head_count == 0) return;
+  keys.count("attention.indexer.head_count", c.indexer.head_count);
+  keys.count("attention.indexer.key_length", c.indexer.head_dim);
+  keys.count("attention.indexer.top_k", c.indexer.top_k);
+  if (c.family == "glm_moe_dsa")
+    keys.integers("attention.indexer.types", per_layer(c, [&](std::int64_t l) { return c.has_indexer(l); }));
 }
 
 /// ERNIE: from some layer on, every step-th layer has experts.

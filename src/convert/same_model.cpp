@@ -72,6 +72,10 @@ void Comparison::attention() {
   same_count("qk_nope_head_dim", in_.qk_nope_head_dim, out_.qk_nope_head_dim);
   same_count("qk_rope_head_dim", in_.qk_rope_head_dim, out_.qk_rope_head_dim);
   same_count("v_head_dim", in_.v_head_dim, out_.v_head_dim);
+  same_count("index_n_heads", in_.indexer.head_count, out_.indexer.head_count);
+  same_count("index_head_dim", in_.indexer.head_dim, out_.indexer.head_dim);
+  same_count("index_topk", in_.indexer.top_k, out_.indexer.top_k);
+  same_choice("the rope style of the indexer", in_.indexer.rope_style, out_.indexer.rope_style);
   same_choice("the bias of q, k and v (attention_bias)", in_.qkv_bias, out_.qkv_bias);
   same_choice("the bias of the attention's output (attention_bias)", in_.o_bias, out_.o_bias);
   same("the softmax scale", in_.softmax_scale, out_.softmax_scale);
@@ -124,6 +128,7 @@ void Comparison::layers() {
     same_count(fmt::format("the dense width of layer {}", l), in_.dense_width(l), out_.dense_width(l));
     same_count(fmt::format("the window of layer {}", l), in_.window(l), out_.window(l));
     same_choice(fmt::format("RoPE in layer {}", l), in_.has_rope(l), out_.has_rope(l));
+    same_choice(fmt::format("an indexer in layer {}", l), in_.has_indexer(l), out_.has_indexer(l));
   }
   same_choice("norms after attention and FFN", in_.post_norms, out_.post_norms);
   same_choice("norms before attention and FFN", in_.pre_norms, out_.pre_norms);

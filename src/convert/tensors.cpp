@@ -29,7 +29,8 @@ bool is_norm(Role role) {
 
 /// Always written as float32: small, and everything after them depends on them.
 bool is_routing(Role role) {
-  return role == Role::router || role == Role::router_bias || role == Role::shared_expert_gate;
+  return role == Role::router || role == Role::router_bias || role == Role::shared_expert_gate ||
+         role == Role::index_weights;
 }
 
 class Lister {
@@ -210,6 +211,9 @@ class Lister {
         [&](Role role, std::vector<std::int64_t> shape) -> OutputTensor& { return start(role, l, std::move(shape)); }};
     if (c_.mixer(l) == Mixer::delta_net) add_delta_net(c_.recurrent, family_.gguf_tiled_heads, parts);
     if (c_.mixer(l) == Mixer::short_conv) add_short_conv(parts);
+    for (const Role role :
+         {Role::index_q, Role::index_k, Role::index_k_norm, Role::index_k_norm_bias, Role::index_weights})
+      add(role, l);
     for (const Role role : {Role::post_attention_norm,
                             Role::ffn_norm,
                             Role::post_ffn_norm,
@@ -273,7 +277,7 @@ Result<std::vector<OutputTensor>> tensors_of_gguf(const Checkpoint& file) {
     for (const Role factors : {Role::rope_factors, Role::rope_factors_short, Role::rope_factors_long})
       if (tensor.name == arch::tensor_name(Kind::gguf, factors)) out.role = factors;
     out.is_matrix = tensor.rows() > 1 && tensor.name.ends_with(".weight");
-    for (const char* numbers : {".ffn_gate_inp", "ssm_conv1d.", "shortconv.conv.", "_norm."})
+    for (const char* numbers : {".ffn_gate_inp", "ssm_conv1d.", "shortconv.conv.", "_norm.", ".indexer.proj."})
       out.is_matrix &= tensor.name.find(numbers) == std::string::npos;
   }
   std::stable_partition(all.begin(), all.end(), [](const OutputTensor& t) { return is_rope_factors(t.role); });

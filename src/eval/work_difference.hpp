@@ -6,9 +6,9 @@ namespace moe::inline MOE_ABI::eval {
 
 /// The work between two readings of a counter.
 inline Work difference(Work after, const Work& before) {
-  for (auto part : {&Work::attention_projection, &Work::attention_score, &Work::attention_value, &Work::recurrent,
-                    &Work::router, &Work::routed_experts, &Work::shared_experts, &Work::dense_ffn, &Work::head,
-                    &Work::mtp_projection, &Work::tokens, &Work::head_tokens})
+  for (auto part : {&Work::attention_projection, &Work::attention_score, &Work::attention_value, &Work::index_score,
+                    &Work::recurrent, &Work::router, &Work::routed_experts, &Work::shared_experts, &Work::dense_ffn,
+                    &Work::head, &Work::mtp_projection, &Work::tokens, &Work::head_tokens})
     after.*part -= before.*part;
   return after;
 }

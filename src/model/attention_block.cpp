@@ -13,7 +13,8 @@ namespace moe::inline MOE_ABI {
 void Forward::attention(std::int64_t layer) {
   const LayerWeights& w = model_->weights->layers[static_cast<std::size_t>(layer)];
   bool quantise = false;
-  for (const Matrix* m : {&w.q, &w.k, &w.v, &w.q_a, &w.kv_a}) quantise |= !m->empty() && engine_.wants_q8(*m);
+  for (const Matrix* m : {&w.q, &w.k, &w.v, &w.q_a, &w.kv_a, &w.indexer.k})
+    quantise |= !m->empty() && engine_.wants_q8(*m);
   norm_rows(w.attention_norm, quantise);
   const Activations x = {ws_.normed.data(), c_->hidden_size, quantise ? ws_.q8_normed.rows() : kernels::Q8Rows{}};
   engine_.enter(Stage::projections);
@@ -22,12 +23,15 @@ void Forward::attention(std::int64_t layer) {
     gqa_queries(w, layer);
     attend(layer);
   } else {
-    const Matrix& q = w.q.empty() ? w.q_a : w.q;
-    const LinearJob jobs[] = {{&q, x, nullptr, tokens(), w.q.empty() ? ws_.q_a.data() : ws_.q.data(), q.rows},
-                              {&w.kv_a, x, nullptr, tokens(), ws_.k.data(), w.kv_a.rows}};
-    engine_.linear(jobs, &Work::attention_projection);
+    mla_projections(w, x);
     mla_queries(w);
     mla_latent(w, layer);
+    if (c_->has_indexer(layer)) {
+      index_rows(w, layer);
+      choose_keys(layer);
+    }
+    if (options_->record_chosen_keys && c_->indexer.top_k > 0) record_chosen(layer);
+    if (failed_) return;  // keys that could not be chosen
     mla_attend(w, layer);
   }
   output_projection(w, layer);
@@ -106,17 +110,8 @@ void Forward::gqa_queries(const LayerWeights& w, std::int64_t layer) {
     }
     if (c_->has_keys(layer)) store_keys(w, layer, s, i);
   };
-  // A task owns whole cache lines of the transposed keys, to avoid false sharing between workers.
   const std::int64_t line = options_->kv == KvType::q8_0 ? 64 : 32;  // values of 8 or 16 bits; half as many of 32 bits
-  for (const Segment& s : chunk_->segments) {
-    const std::int64_t first = s.position / line, last = (s.position + s.count - 1) / line;
-    const double cost = static_cast<double>(s.count * 2 * (w.q.rows + 2 * w.k.rows));
-    engine_.run(last - first + 1, cost, [&](std::int64_t index, std::int32_t) {
-      const std::int64_t begin = std::max<std::int64_t>(0, (first + index) * line - s.position);
-      const std::int64_t end = std::min(s.count, (first + index + 1) * line - s.position);
-      for (std::int64_t i = begin; i < end; ++i) one_token(s, i);
-    });
-  }
+  run_by_line(line, 2 * (w.q.rows + 2 * w.k.rows), one_token);
 }
 
 // Visible positions of every attention row in this layer; the rows of a kv head are contiguous, with the same
@@ -191,7 +186,8 @@ void Forward::attend(kernels::Attention& a, Sequence sequence, std::int64_t laye
   a.scale = static_cast<float>(c_->softmax_scale);
   a.soft_cap = static_cast<float>(c_->attn_logit_softcapping);
   a.scratch = worker.kernel_scratch.data();
-  const std::int64_t blocks = a.last_position[a.query_count - 1] / kernels::kKeyBlock + 1;
+  const std::int64_t last = a.last_position[a.query_count - 1];
+  const std::int64_t blocks = (a.chosen == nullptr ? last : a.chosen[last]) / kernels::kKeyBlock + 1;
   worker.key_blocks.resize(static_cast<std::size_t>(blocks));
   worker.value_blocks.resize(static_cast<std::size_t>(blocks));
   for (std::int64_t b = 0; b < blocks; ++b) {

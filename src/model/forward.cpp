@@ -3,23 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/packing.hpp"
+#include "model/finite.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
-
-// Exponent bits all set: NaN or infinity. Integer arithmetic, so that no compiler flag can remove it.
-bool all_finite(const float* x, std::int64_t n) {
-  std::uint32_t bad = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    std::uint32_t bits;
-    std::memcpy(&bits, x + i, sizeof bits);
-    bad |= static_cast<std::uint32_t>((bits & 0x7F800000u) == 0x7F800000u);
-  }
-  return bad == 0;
-}
 
 // Buffers needed by the products of all matrices: float ones widen panels into scratch, integer ones read tiles.
 Engine::Scratch gemm_scratch(const Weights& w) {
@@ -38,8 +27,9 @@ Engine::Scratch gemm_scratch(const Weights& w) {
   see(w.layer_input);
   see(w.eh_proj);
   for (const LayerWeights& l : w.layers) {
-    for (const Matrix* m : {&l.q, &l.k, &l.v, &l.q_a, &l.q_b, &l.kv_a, &l.o, &l.router, &l.shared_gate, &l.recurrent.in,
-                            &l.recurrent.in_z, &l.recurrent.in_b, &l.recurrent.in_a})
+    for (const Matrix* m :
+         {&l.q, &l.k, &l.v, &l.q_a, &l.q_b, &l.kv_a, &l.o, &l.router, &l.shared_gate, &l.recurrent.in,
+          &l.recurrent.in_z, &l.recurrent.in_b, &l.recurrent.in_a, &l.indexer.q, &l.indexer.k, &l.indexer.weights})
       see(*m);
     for (const Matrix* m : {&l.layer_input_gate, &l.layer_input_up}) see(*m);
     for (const Matrix& m : l.k_b) see(m);
@@ -67,6 +57,8 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
   if (c_->value_norm) ones_.assign(static_cast<std::size_t>(value_dim), 1.0f);
   Engine::Scratch scratch = gemm_scratch(*model.weights);
   scratch.kernel_floats = std::max(scratch.kernel_floats, kernels::attention_scratch(key_dim, value_dim));
+  if (c_->indexer.head_count > 0)
+    scratch.kernel_floats = std::max(scratch.kernel_floats, kernels::index_scratch(c_->indexer.head_dim));
   const StepShape shape = step_shape(options, model.experts != nullptr);
   tiles_.emplace(*c_, shape);
   scratch.tile_floats = tiles_->floats;
@@ -114,6 +106,7 @@ ParallelFor Forward::workers() {
 void Forward::begin(Batch batch) {
   routing.assign(options_->record_routing ? static_cast<std::size_t>(c_->layer_count) : 0, {});
   hidden.assign(options_->record_hidden ? static_cast<std::size_t>(c_->layer_count) + 1 : 0, {});
+  chosen_keys.assign(options_->record_chosen_keys ? static_cast<std::size_t>(c_->layer_count) : 0, {});
   recorded_states.clear();
   expert_counts.assign(batch.size(), 0);
   tallies_.clear();

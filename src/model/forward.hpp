@@ -67,11 +67,12 @@ class Forward {
   /// it. Called for every step that began.
   Result<void> end_step(Result<void> done);
 
-  std::vector<std::int64_t> expert_counts;         // [batch item] of the step
-  ExpertLoad load;                                 // since create()
-  std::vector<std::vector<TokenRouting>> routing;  // [layer][token], appended by run() when recorded
-  std::vector<std::vector<float>> hidden;          // [layer + 1][T * D]
-  std::vector<float> recorded_states;              // [T * D] behind the final norm, appended by run() when recorded
+  std::vector<std::int64_t> expert_counts;                          // [batch item] of the step
+  ExpertLoad load;                                                  // since create()
+  std::vector<std::vector<TokenRouting>> routing;                   // [layer][token], appended by run() when recorded
+  std::vector<std::vector<float>> hidden;                           // [layer + 1][T * D]
+  std::vector<std::vector<std::vector<std::int32_t>>> chosen_keys;  // [layer][token] positions, as routing
+  std::vector<float> recorded_states;  // [T * D] behind the final norm, appended by run() when recorded
 
  private:
   // forward.cpp
@@ -123,10 +124,41 @@ class Forward {
     std::int64_t first, tokens;  // of the segment
     std::int64_t head, heads;
   };
+  void mla_projections(const LayerWeights& w, const Activations& x);
   void mla_queries(const LayerWeights& w);
   void mla_latent(const LayerWeights& w, std::int64_t layer);
   void mla_attend(const LayerWeights& w, std::int64_t layer);
   void mla_rows(const LayerWeights& w, std::int64_t layer, const MlaTask& task, std::int32_t worker);
+  void mla_attend_rows(std::int64_t layer, const MlaTask& task, std::int32_t worker);
+  // indexer_block.cpp
+  /// Token i of a segment, whose keys are to be chosen.
+  struct IndexRow {
+    const Segment* segment;
+    std::int64_t i;
+    std::int64_t position() const { return segment->position + i; }
+    std::int64_t token() const { return segment->begin + i; }
+  };
+  void index_rows(const LayerWeights& w, std::int64_t layer);
+  void choose_keys(std::int64_t layer);
+  void score_keys(std::int64_t layer, std::span<const IndexRow> rows);
+  void score_range(std::int64_t layer, std::span<const IndexRow> rows, std::size_t first, std::size_t count,
+                   std::int64_t block, std::int32_t worker);
+  void choose_by_score(std::int64_t layer, std::span<const IndexRow> rows);
+  std::int64_t attended_keys(std::int64_t t) const;
+  void record_chosen(std::int64_t layer);
+  /// Calls body(segment, token of it) for all tokens, of about `values` numbers each. A task has whole cache lines of keys
+  /// in columns, `line` of them, to avoid false sharing between workers.
+  template <class Body>
+  void run_by_line(std::int64_t line, std::int64_t values, Body&& body) {
+    for (const Segment& s : chunk_->segments) {
+      const std::int64_t first = s.position / line, last = (s.position + s.count - 1) / line;
+      engine_.run(last - first + 1, static_cast<double>(s.count * values), [&](std::int64_t index, std::int32_t) {
+        const std::int64_t begin = std::max<std::int64_t>(0, (first + index) * line - s.position);
+        const std::int64_t end = std::min(s.count, (first + index + 1) * line - s.position);
+        for (std::int64_t i = begin; i < end; ++i) body(s, i);
+      });
+    }
+  }
   // layer_inputs.cpp
   void make_layer_inputs();
   void end_layer(std::int64_t layer);

@@ -25,6 +25,8 @@ PageLayout::Layer shape_of(const ModelConfig& c, KvType type, std::int64_t layer
     shape.head_count = 1;
     shape.key_bytes = shape.head_bytes =
         kernels::kKeyBlock * (kv_bytes(type, c.kv_lora_rank) + kv_bytes(rope_key_type(type), c.qk_rope_head_dim));
+    if (c.has_indexer(layer))
+      shape.index_bytes = kernels::kKeyBlock * kv_bytes(index_key_type(type), c.indexer.head_dim);
   }
   return shape;
 }
@@ -35,7 +37,8 @@ PageLayout::PageLayout(const ModelConfig& c, KvType type, const LayerRange& rang
   for (std::int64_t layer = 0; layer < c.layer_count; ++layer) {
     Layer shape = layer >= range.begin && layer < range.end ? shape_of(c, type, layer) : Layer{};
     shape.offset = page_bytes;
-    page_bytes += shape.head_count * shape.head_bytes;  // a multiple of kKeyBlock, and so of a cache line
+    page_bytes +=
+        shape.head_count * shape.head_bytes + shape.index_bytes;  // a multiple of kKeyBlock, and so of a cache line
     layers.push_back(shape);
   }
 }

@@ -17,14 +17,15 @@ static_assert(kPageTokens == kernels::kKeyBlock);  // attention reads whole page
 /// Byte offsets within a page. A page has, per layer of a range that has keys,
 ///   gqa  per kv head: keys [key_dim, 64] (transposed: lanes are keys), then values [64, value_dim]
 ///   mla  [64, kv_lora_rank + qk_rope_head_dim]: the compressed latent and the shared rotated key; with q8_0 one after
-///        the other, [64, kv_lora_rank] and [64, qk_rope_head_dim]
+///        the other, [64, kv_lora_rank] and [64, qk_rope_head_dim]; then the indexer's keys [head_dim, 64], if it has one
 /// each as detail/attention.hpp lays out a block of the cache's type.
 struct PageLayout {
   struct Layer {
     std::int64_t offset = 0;
-    std::int64_t head_count = 0;  // kv heads; 0: the layer has no keys
-    std::int64_t key_bytes = 0;   // keys of one head
-    std::int64_t head_bytes = 0;  // keys and values of one head
+    std::int64_t head_count = 0;   // kv heads; 0: the layer has no keys
+    std::int64_t key_bytes = 0;    // keys of one head
+    std::int64_t head_bytes = 0;   // keys and values of one head
+    std::int64_t index_bytes = 0;  // keys of the indexer
   };
   PageLayout() = default;
   PageLayout(const ModelConfig& config, KvType type) : PageLayout(config, type, {0, config.layer_count}) {}
@@ -39,6 +40,7 @@ struct PageLayout {
     return at(layer).offset + head * at(layer).head_bytes;
   }
   std::int64_t values(std::int64_t layer, std::int64_t head) const { return keys(layer, head) + at(layer).key_bytes; }
+  std::int64_t index_keys(std::int64_t layer) const { return keys(layer, head_count(layer)); }
 };
 
 class KvCache {

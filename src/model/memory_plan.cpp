@@ -69,7 +69,7 @@ class Planning {
     const std::int64_t pages = (plan.cache_tokens + kPageTokens - 1) / kPageTokens;
     plan.cache_bytes = pages * PageLayout(c, request_.session.kv).page_bytes +
                        SequenceStates::most_bytes(detail::StateLayout(c), request_.session);
-    plan.scratch_bytes = scratch_bytes(c, {tokens, request_.session.threads.worker_count, streams});
+    plan.scratch_bytes = scratch_bytes(c, {tokens, request_.session.threads.worker_count, streams, plan.cache_tokens});
     const std::int64_t row = c.vocab_size * static_cast<std::int64_t>(sizeof(float));
     const std::int64_t logits = request_.whole_passes ? std::max(kLogitBytes, row) : row;
     // Two buffers of logits; the program with its stacks and libraries; texts and merges of the vocabulary.
@@ -87,7 +87,8 @@ class Planning {
   void add_mtp(MemoryPlan& plan, std::int64_t pages) const {
     plan.weight_bytes += info_.mtp_bytes;
     plan.cache_bytes += pages * PageLayout(mtp_, request_.session.kv).page_bytes;
-    plan.scratch_bytes += scratch_bytes(mtp_, {plan.chunk_tokens, request_.session.threads.worker_count, false});
+    plan.scratch_bytes +=
+        scratch_bytes(mtp_, {plan.chunk_tokens, request_.session.threads.worker_count, false, plan.cache_tokens});
     plan.scratch_bytes += 2 * plan.chunk_tokens * mtp_.hidden_size * static_cast<std::int64_t>(sizeof(float));
     plan.other_bytes += 2 * mtp_.vocab_size * static_cast<std::int64_t>(sizeof(float));
   }

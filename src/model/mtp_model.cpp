@@ -64,6 +64,7 @@ Result<ModelConfig> mtp_config(const ModelConfig& config) {
   mtp.is_mtp_layer = true;
   mtp.tie_word_embeddings = false;
   mtp.mlp_only_layers.clear(), mtp.layer_top_k.clear(), mtp.nope_layers.clear(), mtp.sliding_layers.clear();
+  mtp.indexer.shared_layers.clear();
   if (auto ok = validate(mtp); !ok) return forward(ok);
   return mtp;
 }

@@ -33,6 +33,11 @@ std::int64_t mixer_bytes(const ModelConfig& c, Format format, std::int64_t layer
   bytes += c.q_lora_rank > 0 ? matrix_bytes(format, c.q_lora_rank, D) + matrix_bytes(format, H * qk, c.q_lora_rank)
                              : matrix_bytes(format, H * qk, D);
   bytes += matrix_bytes(format, c.kv_lora_rank + c.qk_rope_head_dim, D);
+  if (c.has_indexer(layer)) {
+    const std::int64_t heads = c.indexer.head_count, dim = c.indexer.head_dim;
+    bytes += matrix_bytes(format, heads * dim, c.q_lora_rank) + matrix_bytes(format, dim, D) +
+             matrix_bytes(format, heads, D);
+  }
   // Keys' part is transposed: formats of blocks become float32.
   const Format transposed = format_info(format).block_values == 1 ? format : Format::f32;
   return bytes + H * (matrix_bytes(transposed, c.kv_lora_rank, c.qk_nope_head_dim) +

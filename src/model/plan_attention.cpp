@@ -60,6 +60,13 @@ void Planner::mla(std::int64_t l, LayerWeights& w) {
   vector(Role::kv_a_norm, c_.kv_lora_rank, w.kv_a_norm, l);
   mla_heads(l, w);
   matrix(Role::o, D, H * c_.v_head_dim, w.o, l);
+  if (!c_.has_indexer(l)) return;
+  const std::int64_t heads = c_.indexer.head_count, dim = c_.indexer.head_dim;
+  matrix(Role::index_q, heads * dim, c_.q_lora_rank, w.indexer.q, l);
+  matrix(Role::index_k, dim, D, w.indexer.k, l);
+  matrix(Role::index_weights, heads, D, w.indexer.weights, l);
+  vector(Role::index_k_norm, dim, w.indexer.k_norm, l);
+  vector(Role::index_k_norm_bias, dim, w.indexer.k_norm_bias, l);
 }
 
 // The absorbed form needs, per head, K's part transposed (queries into the latent space) and V's part unchanged. New

@@ -190,6 +190,9 @@ const ExpertLoad& Session::expert_load() const { return impl_->forward.load; }
 const Profile& Session::profile() const { return impl_->profile; }
 const std::vector<std::vector<TokenRouting>>& Session::routing() const { return impl_->forward.routing; }
 const std::vector<std::vector<float>>& Session::hidden() const { return impl_->forward.hidden; }
+const std::vector<std::vector<std::vector<std::int32_t>>>& Session::chosen_keys() const {
+  return impl_->forward.chosen_keys;
+}
 const std::vector<float>& Session::states() const { return impl_->forward.recorded_states; }
 const Model& Session::model() const { return *impl_->model; }
 const SessionOptions& Session::options() const { return impl_->options; }
@@ -367,6 +370,7 @@ Result<StepOutput> Session::step(Batch batch) {
   reserved.commit();
   for (auto& layer : s.forward.hidden) drop_again(*runs, layer);
   for (auto& layer : s.forward.routing) drop_again(*runs, layer);
+  for (auto& layer : s.forward.chosen_keys) drop_again(*runs, layer);
   drop_again(*runs, s.forward.recorded_states);
   return out;
 }

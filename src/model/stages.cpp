@@ -146,13 +146,14 @@ Result<void> agree_with_stages(const Model& model, const SessionOptions& options
                                                      "SessionOptions::stages",
                                                      c.layer_count, layers.begin, layers.end - 1));
   }
-  if (options.record_routing || options.record_hidden || options.record_states)
+  if (options.record_routing || options.record_hidden || options.record_chosen_keys || options.record_states)
     return fail(ErrorCode::unsupported, "routing and hidden states are not recorded in a pipeline of stages");
   if (!c.mixers.empty())
     return fail(ErrorCode::unsupported, "a model with recurrent layers has states, which stages do not keep yet");
-  if (c.layer_input_size > 0 || c.kv_shared_layer_count > 0)
-    return fail(ErrorCode::unsupported,
-                "a model whose layers use the keys or inputs of others is not divided into stages yet");
+  if (c.layer_input_size > 0 || c.kv_shared_layer_count > 0 || !c.indexer.shared_layers.empty())
+    return fail(
+        ErrorCode::unsupported,
+        "a model whose layers use the keys, choices of keys or inputs of others is not divided into stages yet");
   if (c.rope.scaling == RopeScaling::longrope)
     return fail(ErrorCode::unsupported, "a model with LongRoPE recomputes sequences, which stages do not");
   if (c.router.expert_count > 65535)

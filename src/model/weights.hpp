@@ -49,6 +49,14 @@ struct RecurrentWeights {
   std::vector<float> norm;        // delta_net: [value_dim]; mamba2: [values]
 };
 
+/// The lightning indexer of a layer that chooses keys (DSA).
+struct IndexerWeights {
+  Matrix q;                                // [heads * head_dim, q_lora_rank]
+  Matrix k;                                // [head_dim, D]
+  Matrix weights;                          // [heads, D]  of the heads' scores
+  std::vector<float> k_norm, k_norm_bias;  // [head_dim]
+};
+
 struct LayerWeights {
   std::vector<float> attention_norm, ffn_norm;            // [D]
   std::vector<float> post_attention_norm, post_ffn_norm;  // [D], where the model has them
@@ -62,6 +70,7 @@ struct LayerWeights {
   std::vector<float> q_a_norm, kv_a_norm;
   std::vector<Matrix> k_b;  // [H] of [kv_lora_rank, qk_nope_head_dim]: queries into the latent space
   std::vector<Matrix> v_b;  // [H] of [v_head_dim, kv_lora_rank]: latent averages back to values
+  IndexerWeights indexer;
   RecurrentWeights recurrent;
   Matrix o;  // of every mixer
   std::vector<float> o_bias;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/chosen_keys.hpp"
+
 namespace moe::inline MOE_ABI {
 namespace {
 
@@ -34,6 +36,19 @@ void each_recurrent(W& w, const ModelConfig& c, std::int64_t chunk, Item item, I
   item(w.convolved, chunk * channels);
   item(w.gates, chunk * 2 * c.recurrent.heads);
   item8(w.q8_mixed, chunk, out);
+}
+
+template <class W, class Item, class Integers>
+void each_indexer(W& w, const ModelConfig& c, const StepShape& shape, Item item, Integers integers) {
+  const IndexerConfig& x = c.indexer;
+  if (x.head_count == 0) return;
+  item(w.index_q, shape.chunk_tokens * x.head_count * x.head_dim);
+  item(w.index_k, shape.chunk_tokens * x.head_dim);
+  item(w.index_weights, shape.chunk_tokens * x.head_count);
+  if (chosen_width(c) == 0) return;
+  item(w.index_scores, kIndexRows * shape.most_keys(c));
+  item(w.index_sorted, shape.workers * shape.most_keys(c));
+  integers(w.chosen, shape.chunk_tokens * chosen_width(c));
 }
 
 template <class W, class Item, class Item8>
@@ -86,6 +101,7 @@ void each(W& w, const ModelConfig& c, const StepShape& shape, Item item, Item8 i
     item8(w.q8_q_a, chunk, c.q_lora_rank);
     item8(w.q8_q_parts, rows, c.qk_nope_head_dim);
     item8(w.q8_o_parts, rows, c.kv_lora_rank);
+    each_indexer(w, c, shape, item, integers);
   }
   if (c.router.expert_count > 0) {
     item(w.router, chunk * c.router.expert_count);
@@ -122,6 +138,7 @@ void take(AlignedBuffer<T>& buffer, std::int64_t count, Result<void>& status) {
 Result<void> Workspace::allocate(const ModelConfig& config, const StepShape& shape) {
   Result<void> status;
   routed_rows = shape.routed_rows(config);
+  index_columns = shape.most_keys(config);
   each(
       *this, config, shape, [&](auto& buffer, std::int64_t n) { take(buffer, n, status); },
       [&](Q8Buffer& buffer, std::int64_t rows, std::int64_t width) {

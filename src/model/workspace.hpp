@@ -11,10 +11,20 @@ namespace moe::inline MOE_ABI {
 /// Rows of attention, tokens times heads, of one MLA task.
 inline constexpr std::int64_t kMlaTaskRows = 128;
 
+/// Tokens whose scores of keys are held at a time (DSA).
+inline constexpr std::int64_t kIndexRows = 16;
+
 /// What sizes of buffers depend on besides the model.
 struct StepShape {
   std::int64_t chunk_tokens = 0, workers = 1;
-  bool streams_experts = false;  ///< they are read when needed
+  bool streams_experts = false;   ///< they are read when needed
+  std::int64_t cache_tokens = 0;  ///< of all sequences; 0: as many as the model's context
+
+  /// Keys that a token may see, as whole blocks.
+  std::int64_t most_keys(const ModelConfig& config) const {
+    const std::int64_t most = cache_tokens > 0 ? std::min(cache_tokens, config.max_position) : config.max_position;
+    return (most + kernels::kKeyBlock - 1) / kernels::kKeyBlock * kernels::kKeyBlock;
+  }
 
   /// Experts in memory are all computed at once; others a few at a time, and any one may have all tokens.
   std::int64_t routed_rows(const ModelConfig& config) const {
@@ -24,7 +34,7 @@ struct StepShape {
 };
 
 inline StepShape step_shape(const SessionOptions& options, bool streams_experts) {
-  return {options.chunk_tokens, options.threads.worker_count, streams_experts};
+  return {options.chunk_tokens, options.threads.worker_count, streams_experts, options.max_tokens};
 }
 
 /// C = tokens per chunk, W = workers. Shapes are the largest that any layer needs.
@@ -35,6 +45,11 @@ struct Workspace {
   AlignedBuffer<float> sliding_cos, sliding_sin;  // the same for sliding layers, if different
   AlignedBuffer<float> q, k, v;                   // outputs of the projections
   AlignedBuffer<float> q_a;                       // [C, q_lora_rank]  mla
+  // the indexer: projections, scores of a few tokens, and what was chosen for the layer and those that share it
+  AlignedBuffer<float> index_q, index_k, index_weights;  // [C, heads * head_dim], [C, head_dim], [C, heads]
+  AlignedBuffer<float> index_scores, index_sorted;       // [kIndexRows, index_columns], [W, index_columns]
+  AlignedBuffer<std::int32_t> chosen;                    // [C, top_k]  positions, of tokens that see more keys
+  std::int64_t index_columns = 0;
   AlignedBuffer<float> q_rows;  // attention's queries, rows of one kv head together; mla: [W, kMlaTaskRows, latent]
   AlignedBuffer<float> o_rows;  // attention's results in the same order
   AlignedBuffer<float> o_in;    // [C, H * v_head_dim], or what a recurrent layer gives

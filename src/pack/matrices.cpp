@@ -23,6 +23,9 @@ void add_attention(std::vector<NamedMatrix>& out, std::int64_t layer, LayerWeigh
   add(out, layer, MatrixKind::recurrent_z, w.recurrent.in_z);
   add(out, layer, MatrixKind::recurrent_b, w.recurrent.in_b);
   add(out, layer, MatrixKind::recurrent_a, w.recurrent.in_a);
+  add(out, layer, MatrixKind::index_q, w.indexer.q);
+  add(out, layer, MatrixKind::index_k, w.indexer.k);
+  add(out, layer, MatrixKind::index_weights, w.indexer.weights);
   add(out, layer, MatrixKind::o, w.o);
 }
 
@@ -66,7 +69,10 @@ std::string_view name_of(MatrixKind kind) noexcept {
                                                 "layer_embedding",
                                                 "layer_input",
                                                 "layer_input_gate",
-                                                "layer_input_up"};
+                                                "layer_input_up",
+                                                "index_q",
+                                                "index_k",
+                                                "index_weights"};
   const auto number = static_cast<std::size_t>(kind);
   return number < std::size(kNames) ? kNames[number] : std::string_view();
 }

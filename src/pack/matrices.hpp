@@ -42,6 +42,9 @@ enum class MatrixKind : std::uint32_t {
   layer_input,
   layer_input_gate,
   layer_input_up,
+  index_q,
+  index_k,
+  index_weights,
 };
 std::string_view name_of(MatrixKind kind) noexcept;
 

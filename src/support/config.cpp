@@ -162,6 +162,27 @@ Result<void> check_layer_shapes(const ModelConfig& c) {
   return {};
 }
 
+/// Attention to chosen keys.
+Result<void> check_indexer(const ModelConfig& c) {
+  const IndexerConfig& x = c.indexer;
+  if (x.head_count == 0 && x.head_dim == 0 && x.top_k == 0 && x.shared_layers.empty()) return {};
+  if (c.attention != AttentionKind::mla || c.q_lora_rank == 0 || !c.mixers.empty())
+    return refuse("indexer is set, expected none without latent attention in all layers and a q_lora_rank");
+  if (auto ok = check_ranges({{"indexer.head_count", x.head_count, 1, kMaxHeads},
+                              {"indexer.head_dim", x.head_dim, c.qk_rope_head_dim, kMaxHeadDim},
+                              {"indexer.top_k", x.top_k, 1, kMaxPosition}});
+      !ok)
+    return ok;
+  if (x.rope_style != RopeStyle::half_split && x.rope_style != RopeStyle::interleaved)
+    return refuse("indexer.rope_style is none of the known ones");
+  if (c.rope.scaling == RopeScaling::longrope)
+    return refuse("rope.scaling is longrope, expected another in a model with an indexer");
+  if (auto ok = check_layers("indexer.shared_layers", x.shared_layers, c.layer_count); !ok) return ok;
+  if (x.is_shared(0))
+    return refuse("indexer.shared_layers holds 0, expected none before the first layer that chooses keys");
+  return {};
+}
+
 Result<void> check_activation(const ModelConfig& c) {
   switch (c.activation) {
     case Activation::silu:
@@ -331,8 +352,11 @@ double rough_parameters(const ModelConfig& c) {
       static_cast<double>(c.max_head_dim() + c.qk_nope_head_dim + c.qk_rope_head_dim + c.v_head_dim);
   const double ranks = static_cast<double>(c.q_lora_rank + c.kv_lora_rank);
   const double attention = 4.0 * d * heads * head_width + ranks * (d + heads * head_width);
+  const double indexer = static_cast<double>(c.indexer.head_count) *
+                         (static_cast<double>(c.indexer.head_dim) * static_cast<double>(c.q_lora_rank) + d);
   const double recurrent = 6.0 * d * static_cast<double>(c.recurrent.keys() + c.recurrent.values());
-  return layers * (attention + recurrent + 3.0 * d * (experts * static_cast<double>(c.moe_intermediate_size) + dense)) +
+  return layers * (attention + indexer + recurrent +
+                   3.0 * d * (experts * static_cast<double>(c.moe_intermediate_size) + dense)) +
          2.0 * d * static_cast<double>(c.vocab_size) +
          layers * static_cast<double>(c.layer_input_size) * (3.0 * d + static_cast<double>(c.layer_input_vocab_size));
 }
@@ -360,6 +384,7 @@ Result<void> validate(const ModelConfig& c) {
   if (auto ok = check_rope(c.rope, c.full_rotated_dim()); !ok) return ok;
   if (auto ok = check_windows(c); !ok) return ok;
   if (auto ok = check_layer_shapes(c); !ok) return ok;
+  if (auto ok = check_indexer(c); !ok) return ok;
   if (auto ok = check_layers("nope_layers", c.nope_layers, c.layer_count); !ok) return ok;
   if (c.attention == AttentionKind::mla && (!c.nope_layers.empty() || c.rope.query_growth != 0.0 || !c.pre_norms))
     return refuse(

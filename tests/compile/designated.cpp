@@ -58,6 +58,7 @@ inline const moe::LoadStatistics load_statistics{.entropy = 1.0};
 inline const moe::LogitBias logit_bias{.token = 1};
 inline const moe::MemoryEstimate memory_estimate{.cache_bytes = 1};
 inline const moe::ModelConfig model_config{.layer_count = 1};
+inline const moe::IndexerConfig indexer_config{.top_k = 1};
 inline const moe::RecurrentConfig recurrent_config{.heads = 1};
 inline const moe::ModelInfo model_info{.weight_bytes = 1};
 inline const moe::ModelOutline model_outline{.layer_count = 1};

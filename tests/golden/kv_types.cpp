@@ -59,8 +59,9 @@ TEST_CASE("a page of the cache takes 64 times the bytes per token, for every typ
     std::int64_t row = 0;
     for (std::int64_t l = 0; l < c.layer_count; ++l)
       if (c.mixer(l) == moe::Mixer::attention && c.key_layer(l) == l)
-        row += c.attention == moe::AttentionKind::gqa ? 2 * c.kv_heads_of(l) * q8(c.head_dim_of(l))
-                                                      : q8(c.kv_lora_rank) + 2 * c.qk_rope_head_dim;
+        row += c.attention == moe::AttentionKind::gqa
+                   ? 2 * c.kv_heads_of(l) * q8(c.head_dim_of(l))
+                   : q8(c.kv_lora_rank) + 2 * c.qk_rope_head_dim + (c.has_indexer(l) ? 2 * c.indexer.head_dim : 0);
     CHECK(moe::cache_bytes_per_token(c, moe::KvType::q8_0) == row);
     for (const moe::KvType type : moe::kKvTypes)
       for (const std::int64_t tokens : {1, 64, 65, 6400}) {
@@ -74,7 +75,7 @@ TEST_CASE("a page of the cache takes 64 times the bytes per token, for every typ
 TEST_CASE("q8_0 moves logits by its rounding alone") {
   each_model([](const std::shared_ptr<const moe::Model>& model) {
     const auto vocabulary = static_cast<std::size_t>(model->config().vocab_size);
-    const auto ids = prompt_for(model->config(), 0);
+    const auto ids = prompt_before_choice(model->config(), 0);
     const auto logits = [&](moe::KvType type) {
       return whole_logits(model, options_for({"", moe::Precision::reference, type}, 2, 64), ids);
     };

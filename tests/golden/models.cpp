@@ -27,6 +27,8 @@ struct Prompt {
   json routing;
   std::vector<float> logits, greedy_logits;
   std::vector<std::vector<float>> hidden;  // empty where the file has none
+  /// By layer, of those with sparse attention: [T, k] positions that each token attends to, then -1.
+  std::map<std::size_t, std::vector<std::int32_t>> chosen;
 };
 
 std::vector<Prompt> read_prompts(const GoldenCase& c, const json& golden) {
@@ -43,6 +45,10 @@ std::vector<Prompt> read_prompts(const GoldenCase& c, const json& golden) {
     prompt.greedy_logits = tensors.at(prefix + "greedy_logits").values<float>();
     for (int l = 0; tensors.count(prefix + "hidden." + std::to_string(l)) != 0; ++l)
       prompt.hidden.push_back(tensors.at(prefix + "hidden." + std::to_string(l)).values<float>());
+    for (const auto& [name, tensor] : tensors)
+      if (name.starts_with(prefix + "layer") && name.ends_with(".indexer_positions"))
+        prompt.chosen[static_cast<std::size_t>(std::stoi(name.substr(prefix.size() + 5)))] =
+            tensor.values<std::int32_t>();
     prompts.push_back(std::move(prompt));
   }
   return prompts;
@@ -66,9 +72,21 @@ void check_routing(const std::vector<moe::TokenRouting>& found, const json& expe
   }
 }
 
+void check_chosen(const std::vector<std::vector<std::int32_t>>& found, const std::vector<std::int32_t>& expected) {
+  REQUIRE(!found.empty());
+  const std::size_t width = expected.size() / found.size();
+  for (std::size_t t = 0; t < found.size(); ++t) {
+    CAPTURE(t);
+    const auto row = expected.begin() + static_cast<std::ptrdiff_t>(t * width);
+    std::vector<std::int32_t> positions(row, row + static_cast<std::ptrdiff_t>(width));
+    std::erase(positions, -1);
+    CHECK(found[t] == positions);
+  }
+}
+
 void check_prompt(const std::shared_ptr<const moe::Model>& model, const Prompt& prompt, double tolerance) {
   moe::SessionOptions options = reference_options();
-  options.record_routing = options.record_hidden = true;
+  options.record_routing = options.record_hidden = options.record_chosen_keys = true;
   auto session = open_session(model, options);
   const moe::Sequence sequence = *session->open();
   const std::vector<float> whole = step(*session, sequence, prompt.ids);
@@ -81,6 +99,11 @@ void check_prompt(const std::shared_ptr<const moe::Model>& model, const Prompt& 
     const std::string& layer = key;  // clang 14 lets no structured binding into CAPTURE
     CAPTURE(layer);
     check_routing(session->routing()[static_cast<std::size_t>(std::stoi(layer))], expected, tolerance);
+  }
+  for (const auto& [number, expected] : prompt.chosen) {
+    const std::size_t layer = number;
+    CAPTURE(layer);
+    check_chosen(session->chosen_keys()[layer], expected);
   }
   // Greedy continuation, one token at a time after the cached prompt.
   const auto V = static_cast<std::size_t>(model->config().vocab_size);

@@ -63,10 +63,11 @@ void write_mtp_gguf(const fs::path& folder, const gguf_files::GgufScratch& scrat
   const auto entries = moe::checkpoint::open(out);
   const auto all = (*entries)->raw_metadata();
   moe::checkpoint::GgufMetadata metadata;
-  for (const auto& entry : *all)
+  for (const auto& entry : *all) {
     if (!entry.key.ends_with(".nextn_predict_layers")) metadata.raw(entry.key, entry.value);
-  const bool glm = config["architectures"][0] == "Glm4MoeForCausalLM";
-  metadata.u32(glm ? "glm4moe.nextn_predict_layers" : "deepseek2.nextn_predict_layers", 1);
+    if (entry.key.ends_with(".block_count"))
+      metadata.u32(entry.key.substr(0, entry.key.find('.')) + ".nextn_predict_layers", 1);
+  }
   file.metadata = std::move(metadata);
   gguf_files::write_gguf(file, out);
 }

@@ -84,7 +84,8 @@ inline std::vector<GoldenCase> models_for_mtp_copies() {
   std::vector<GoldenCase> out = {
       {"deepseek_v3_yarn", std::filesystem::path(MOE_SOURCE_DIR) / "tests/data/golden/deepseek_v3_yarn", {}}};
   for (const GoldenCase& c : golden_cases())
-    if (c.name == "glm4_moe" || c.name == "glm4_moe_lite") out.push_back(c);
+    for (const char* name : {"glm4_moe", "glm4_moe_lite", "deepseek_v32", "glm_moe_dsa"})
+      if (c.name == name) out.push_back(c);
   return out;
 }
 

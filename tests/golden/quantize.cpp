@@ -209,7 +209,7 @@ TEST_CASE("q8_0 and q4_0 of every directory load, run, and stay near") {
     CAPTURE(c.name);
     if (!moe::quantize(c.model.string(), scratch.file("x.gguf"), to(Format::f32))) continue;  // said above
     const auto original = load(c.model);
-    const auto ids = prompt_for(original->config(), 5);
+    const auto ids = prompt_before_choice(original->config(), 5);
     const auto exact = whole_logits(original, reference_options(), ids);
     double size = 0.0;
     for (const float x : exact) size += static_cast<double>(x) * x;

@@ -212,6 +212,29 @@ TEST_CASE("one wrong number of a mixture with latent attention is refused by nam
                  {"parameters", [](auto& c) { c.router.expert_count = 65536, c.moe_intermediate_size = 1 << 20; }}});
 }
 
+TEST_CASE("one wrong number of an indexer is refused by name") {
+  ModelConfig sparse = deepseek_v3();
+  sparse.indexer = {.head_count = 64, .head_dim = 128, .top_k = 2048, .shared_layers = {1, 5}};
+  check_refused(sparse, {{"indexer.head_count", [](auto& c) { c.indexer.head_count = 0; }},
+                         {"indexer.head_count", [](auto& c) { c.indexer.head_count = kHuge; }},
+                         {"indexer.head_dim", [](auto& c) { c.indexer.head_dim = 63; }},
+                         {"indexer.head_dim", [](auto& c) { c.indexer.head_dim = 1 << 20; }},
+                         {"indexer.top_k", [](auto& c) { c.indexer.top_k = 0; }},
+                         {"indexer.top_k", [](auto& c) { c.indexer.top_k = kHuge; }},
+                         {"indexer.rope_style", [](auto& c) { c.indexer.rope_style = static_cast<moe::RopeStyle>(7); }},
+                         {"indexer.shared_layers", [](auto& c) { c.indexer.shared_layers = {0}; }},
+                         {"indexer.shared_layers",
+                          [](auto& c) {
+                            c.indexer.shared_layers = {5, 1};
+                          }},
+                         {"indexer.shared_layers", [](auto& c) { c.indexer.shared_layers = {61}; }},
+                         {"indexer is set", [](auto& c) { c.q_lora_rank = 0; }},
+                         {"indexer is set", [](auto& c) { c.mixers.assign(61, moe::Mixer::attention); }}});
+  ModelConfig dense = llama();
+  dense.indexer.top_k = 5;
+  CHECK(moe::validate(dense).error().message.find("indexer is set") != std::string::npos);
+}
+
 TEST_CASE("layers that are dense by name need a width") {
   ModelConfig c = deepseek_v3();
   c.first_k_dense_replace = 0;

@@ -1,8 +1,9 @@
-// DeepSeek-V2, V2-Lite, DeepSeek-V3 (R1, Moonlight, Kimi-K2) and GLM-4.7-Flash: MLA with compressed cache, shared
-// experts, first layers dense. V2 routes by softmax, groups ranked by their best expert, and never renormalises; V3 by
-// sigmoid with a selection bias, groups ranked by their best two. Sources: DeepSeek-V2 report (arXiv:2405.04434),
-// section 2; DeepSeek-V3 report (arXiv:2412.19437), section 2.1; transformers, modeling_deepseek_v2, _v3,
-// modeling_glm4_moe_lite.
+// DeepSeek-V2, V2-Lite, DeepSeek-V3 (R1, Moonlight, Kimi-K2), GLM-4.7-Flash, DeepSeek-V3.2 and GLM-5: MLA with compressed
+// cache, shared experts, first layers dense. V2 routes by softmax, groups ranked by their best expert, and never renormalises; V3 by
+// sigmoid with a selection bias, groups ranked by their best two. V3.2 and GLM-5 attend to the keys that an indexer
+// chooses. Sources: DeepSeek-V2 report (arXiv:2405.04434), section 2; DeepSeek-V3 report (arXiv:2412.19437), section 2.1;
+// DeepSeek-V3.2-Exp report, section 2; transformers, modeling_deepseek_v2, _v3, _v32, modeling_glm4_moe_lite,
+// modeling_glm_moe_dsa.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -11,6 +12,7 @@
 #include "arch/dense_layers.hpp"
 #include "arch/experts.hpp"
 #include "arch/family.hpp"
+#include "arch/indexer.hpp"
 #include "arch/limits.hpp"
 #include "arch/rope.hpp"
 #include "moe/router.hpp"
@@ -106,8 +108,32 @@ ModelConfig glm4_moe_lite_from_hf(const JsonConfig& json) {
   return c;
 }
 
-ModelConfig from_gguf(GgufConfig& meta) {
-  ModelConfig c = read_common(meta, "deepseek_v3");
+// DeepSeek-V3 whose layers have an indexer. RoPE of MLA is interleaved in both families, that of the indexer in GLM-5 alone.
+ModelConfig read_sparse(const JsonConfig& json, std::string_view family, RopeStyle indexer_style) {
+  ModelConfig c = read_hf(json, family, RopeStyle::interleaved);
+  json.integer("q_lora_rank", 1, kMaxWidth);  // the indexer's queries are made from compressed ones
+  // Not used, but null is refused.
+  json.integer("num_key_value_heads", 1, kMaxWidth);
+  json.has("head_dim");
+  read_dense_layers(json, 3, c);
+  set_v3_router(c.router);
+  read_groups(json, c.router);
+  c.router.norm_topk_prob = json.boolean("norm_topk_prob");
+  read_indexer(json, indexer_style, c);
+  return c;
+}
+
+ModelConfig v32_from_hf(const JsonConfig& json) { return read_sparse(json, "deepseek_v32", RopeStyle::half_split); }
+
+ModelConfig glm_moe_dsa_from_hf(const JsonConfig& json) {
+  ModelConfig c = read_sparse(json, "glm_moe_dsa", RopeStyle::interleaved);
+  read_indexer_types(json, c);
+  return c;
+}
+
+// All but the router's rule.
+ModelConfig read_gguf(GgufConfig& meta, std::string_view family) {
+  ModelConfig c = read_common(meta, family);
   c.mtp_layer_count = meta.integer_or("nextn_predict_layers", 0, 0, 16);
   c.layer_count -= c.mtp_layer_count;
   c.q_lora_rank = meta.integer_or("attention.q_lora_rank", 0, 0, kMaxWidth);
@@ -129,9 +155,14 @@ ModelConfig from_gguf(GgufConfig& meta) {
   read_groups(meta, c);
   c.router.norm_topk_prob = meta.boolean_or("expert_weights_norm", false);
   c.router.routed_scaling_factor = meta.number_or("expert_weights_scale", 1.0);
-  // Both generations are "deepseek2" in GGUF; the gating function distinguishes them (absent in the first V2 files).
   for (const char* unused : {"attention.head_count_kv", "attention.key_length", "attention.value_length"})
     meta.has(unused);
+  return c;
+}
+
+// Both generations are "deepseek2" in GGUF; the gating function distinguishes them (absent in the first V2 files).
+ModelConfig from_gguf(GgufConfig& meta) {
+  ModelConfig c = read_gguf(meta, "deepseek_v3");
   const std::int64_t gating = meta.integer_or("expert_gating_func", 1, 0, 255);
   if (gating == 1)
     set_v2_router(c.router);
@@ -143,6 +174,24 @@ ModelConfig from_gguf(GgufConfig& meta) {
                             "or 2 (sigmoid, DeepSeek-V3)",
                             gating));
   c.family = gating == 1 ? "deepseek_v2" : "deepseek_v3";
+  return c;
+}
+
+ModelConfig read_sparse_gguf(GgufConfig& meta, std::string_view family, RopeStyle indexer_style) {
+  ModelConfig c = read_gguf(meta, family);
+  set_v3_router(c.router);
+  meta.integer("attention.q_lora_rank", 1, kMaxWidth);
+  if (const std::int64_t gating = meta.integer_or("expert_gating_func", 2, 0, 255); gating != 2)
+    meta.refuse(ErrorCode::unsupported, fmt::format("expert_gating_func is {}, expected 2 (sigmoid)", gating));
+  read_indexer(meta, indexer_style, c);
+  return c;
+}
+
+ModelConfig v32_from_gguf(GgufConfig& meta) { return read_sparse_gguf(meta, "deepseek_v32", RopeStyle::half_split); }
+
+ModelConfig glm_moe_dsa_from_gguf(GgufConfig& meta) {
+  ModelConfig c = read_sparse_gguf(meta, "glm_moe_dsa", RopeStyle::interleaved);
+  read_indexer_types(meta, c);
   return c;
 }
 
@@ -161,5 +210,17 @@ const Family kGlm4MoeLite = {.name = "glm4_moe_lite",
                              .from_hf = deepseek::glm4_moe_lite_from_hf,
                              .from_gguf = nullptr,
                              .has_mtp = true};
+const Family kDeepseekV32 = {.name = "deepseek_v32",
+                             .gguf_architecture = "deepseek32",
+                             .hf_architecture = "DeepseekV32ForCausalLM",
+                             .from_hf = deepseek::v32_from_hf,
+                             .from_gguf = deepseek::v32_from_gguf,
+                             .has_mtp = true};
+const Family kGlmMoeDsa = {.name = "glm_moe_dsa",
+                           .gguf_architecture = "glm-dsa",
+                           .hf_architecture = "GlmMoeDsaForCausalLM",
+                           .from_hf = deepseek::glm_moe_dsa_from_hf,
+                           .from_gguf = deepseek::glm_moe_dsa_from_gguf,
+                           .has_mtp = true};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -41,6 +41,7 @@ Json work_json(const Work& w) {
           {"attention_projection", w.attention_projection},
           {"attention_score", w.attention_score},
           {"attention_value", w.attention_value},
+          {"index_score", w.index_score},
           {"recurrent", w.recurrent},
           {"router", w.router},
           {"routed_experts", w.routed_experts},

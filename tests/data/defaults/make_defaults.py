@@ -24,7 +24,7 @@ CASES = HERE / "cases.json"
 FAMILIES = ("llama mistral qwen2 qwen3 qwen2_moe qwen3_moe deepseek_v2 deepseek_v3 mixtral olmoe seed_oss dots1 hunyuan_v1_dense "
             "hunyuan_v1_moe glm4 glm4_moe ernie4_5_moe gpt_oss gemma2 gemma3_text ministral3 glm4_moe_lite minimax_m2 hy_v3 "
             "ernie4_5 olmo2 olmo3 smollm3 phi3 qwen3_next qwen3_5_text qwen3_5_moe_text gemma4_text lfm2 lfm2_moe "
-            "granitemoehybrid nemotron_h").split()
+            "granitemoehybrid nemotron_h deepseek_v32 glm_moe_dsa").split()
 BASE_KEYS = {field.name for field in dataclasses.fields(transformers.PreTrainedConfig)}
 
 
@@ -181,6 +181,9 @@ BASES = {
         "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.2}),
     "glm4_moe_lite": dict({k: v for k, v in MLA.items() if k != "first_k_dense_replace"}, norm_topk_prob=False,
                           rope_interleave=False),
+    "deepseek_v32": dict(MLA, norm_topk_prob=False, index_topk=9, index_head_dim=24, index_n_heads=3),
+    "glm_moe_dsa": dict(MLA, norm_topk_prob=False, index_topk=9, index_head_dim=24, index_n_heads=3,
+                        indexer_types=["full", "shared"] * 3),
     "minimax_m2": dict(DENSE, head_dim=20, num_experts_per_tok=3, num_local_experts=24),
     "hy_v3": dict(DENSE, head_dim=20, attention_bias=True, num_experts=24, num_experts_per_tok=3,
                   num_shared_experts=2, moe_intermediate_size=48, router_scaling_factor=1.5),
