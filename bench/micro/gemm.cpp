@@ -1,8 +1,10 @@
 // Matrix products: every format and runnable table at the shapes of real layers, in operations and bytes per second.
 //   moe-bench-gemm --benchmark_filter='q4_0/avx512vnni/.*'
+//   moe-bench-gemm --benchmark_filter='^q8/(q4_1|int4.128z)/avx512vnni/1408x2048/64$'  # groups of 128, zero points
 //   moe-bench-gemm --help        # Google Benchmark's options
 // The `peak` benchmark is the dot-product or fma loop that the others are compared with: run both together.
 
+#include <cstring>
 #include <vector>
 
 #include "kernels/packing.hpp"
@@ -22,27 +24,50 @@ constexpr std::int64_t kQ8BlockBytes = 32 + 4 + 2 * 2;  // codes, scale and two 
 struct Shape {
   std::int64_t rows, k;
 };
+/// A format, and of scaled ones what their scales cover.
+struct Kind {
+  std::string name;
+  Format format;
+  std::int64_t columns = 0;  ///< 0: the whole row
+  Format scale = Format::f32;
+  bool zeros = false;
 
-/// The same 16 random rows in every panel: the speed does not depend on the values.
+  Groups groups(std::int64_t k) const {
+    const std::int64_t of_group = columns == 0 ? k : columns;
+    return {of_group, 0, (k + of_group - 1) / of_group, nullptr, scale, zeros};
+  }
+};
+
+/// The same 16 random rows in every panel: the speed does not depend on the values, unless they are so small that sums
+/// become subnormal.
 struct Matrix {
   moe::AlignedBuffer<std::byte> packed;
   Panels panels;
 };
-Matrix random_matrix(Format format, Shape shape) {
+Matrix random_matrix(const Kind& kind, Shape shape) {
   std::mt19937 rng(1);
   std::vector<std::vector<std::byte>> rows;
-  const moe::FormatInfo info = moe::format_info(format);
+  const Format format = kind.format;
+  const Groups groups = moe::is_scaled_format(format) ? kind.groups(shape.k) : Groups{};
+  const std::int64_t row_size = moe::is_scaled_format(format)
+                                    ? moe::reference::scaled_row_bytes(format, shape.k, groups)
+                                    : moe::row_bytes(format, shape.k);
   for (int r = 0; r < kPanelRows; ++r) {
-    std::vector<std::byte> row(static_cast<std::size_t>(moe::row_bytes(format, shape.k)));
+    std::vector<std::byte> row(static_cast<std::size_t>(row_size));
     for (std::byte& b : row) b = static_cast<std::byte>(rng() & 0x3fu);  // small exponents in every f16 field
+    for (std::int64_t b = 0; format == Format::mxfp4 && b < shape.k / kBlock; ++b)
+      row[static_cast<std::size_t>(b) * 17] = static_cast<std::byte>(120 + b % 4);
+    const float scale = 0.01f * static_cast<float>(r + 1);
+    for (std::int64_t g = 0; format == Format::e4m3 && g < groups.count; ++g)
+      std::memcpy(row.data() + shape.k + sizeof scale * static_cast<std::size_t>(g), &scale, sizeof scale);
     rows.push_back(std::move(row));
   }
   const std::byte* pointers[kPanelRows];
   for (int r = 0; r < kPanelRows; ++r) pointers[r] = rows[static_cast<std::size_t>(r)].data();
-  const std::int64_t bytes = panel_bytes(info.format, shape.k), count = (shape.rows + kPanelRows - 1) / kPanelRows;
+  const std::int64_t bytes = panel_bytes(format, shape.k, groups), count = (shape.rows + kPanelRows - 1) / kPanelRows;
   Matrix m{buffer<std::byte>(bytes * count), {}};
-  for (std::int64_t p = 0; p < count; ++p) pack_panel(format, shape.k, pointers, m.packed.data() + p * bytes);
-  m.panels = {m.packed.data(), bytes, shape.rows, shape.k};
+  for (std::int64_t p = 0; p < count; ++p) pack_panel(format, shape.k, pointers, m.packed.data() + p * bytes, groups);
+  m.panels = {m.packed.data(), bytes, shape.rows, shape.k, groups};
   return m;
 }
 
@@ -80,8 +105,9 @@ struct Activations {
   FillQ8 job;
 };
 
-void run_q8(benchmark::State& state, const KernelTable* table, Format format, Shape shape, std::int64_t tokens) {
-  const Matrix m = random_matrix(format, shape);
+void run_q8(benchmark::State& state, const KernelTable* table, const Kind& kind, Shape shape, std::int64_t tokens) {
+  const Format format = kind.format;
+  const Matrix m = random_matrix(kind, shape);
   const Activations x(*table, format, tokens, shape.k);
   auto y = buffer<float>(tokens * shape.rows);
   const GemmQ8 g{m.panels, x.tiles.data(), tokens, y.data(), shape.rows, 0, shape.rows / kPanelRows};
@@ -90,16 +116,18 @@ void run_q8(benchmark::State& state, const KernelTable* table, Format format, Sh
 }
 
 /// Moves data without computing: bytes read and written, and values per second.
-void run_fill(benchmark::State& state, const KernelTable* table, Format format, std::int64_t k, std::int64_t tokens) {
-  const Activations x(*table, format, tokens, k);
+void run_fill(benchmark::State& state, const KernelTable* table, const Kind& kind, std::int64_t k,
+              std::int64_t tokens) {
+  const Activations x(*table, kind.format, tokens, k);
   for (auto _ : state) x.fill(x.job);
   const std::int64_t read = tokens * k / kBlock * kQ8BlockBytes, written = static_cast<std::int64_t>(x.tiles.size());
   state.SetBytesProcessed((read + written) * state.iterations());
   state.SetItemsProcessed(tokens * k * state.iterations());
 }
 
-void run_f32(benchmark::State& state, const KernelTable* table, Format format, Shape shape, std::int64_t tokens) {
-  const Matrix m = random_matrix(format, shape);
+void run_f32(benchmark::State& state, const KernelTable* table, const Kind& kind, Shape shape, std::int64_t tokens) {
+  const Format format = kind.format;
+  const Matrix m = random_matrix(kind, shape);
   const auto x = micro::random_floats(tokens * shape.k);
   auto y = buffer<float>(tokens * shape.rows);
   auto scratch = buffer<float>(gemm_f32_scratch(format, shape.k) + 1);
@@ -175,13 +203,13 @@ void add_peaks() {
 void add_peaks() {}
 #endif
 
-void add_format(const KernelTable* table, const moe::FormatInfo& info) {
+void add_format(const KernelTable* table, const Kind& kind) {
   // Half of L2, so that prefill is measured; and more than L3 of most machines, so that decode is.
   constexpr Shape small{1408, 2048}, large{32768, 2048};
-  const bool integer = moe::reference::is_integer_format(info.format);
+  const bool integer = table->gemm_q8[static_cast<std::size_t>(kind.format)] != nullptr;
   const auto add = [&](const char* kernel, auto* run, auto shape, const std::string& shape_name, std::int64_t tokens) {
-    const std::string name = micro::name(kernel, info.name, table->isa, shape_name, tokens);
-    benchmark::RegisterBenchmark(name.c_str(), run, table, info.format, shape, tokens);
+    const std::string name = micro::name(kernel, kind.name, table->isa, shape_name, tokens);
+    benchmark::RegisterBenchmark(name.c_str(), run, table, kind, shape, tokens);
   };
   for (const std::int64_t tokens : {1, 2, 4, 6, 8, 12, 16, 64, 512}) {
     if (integer) add("q8", run_q8, small, "1408x2048", tokens);
@@ -189,6 +217,21 @@ void add_format(const KernelTable* table, const moe::FormatInfo& info) {
     add("f32", run_f32, small, "1408x2048", tokens);
   }
   if (integer) add("q8", run_q8, large, "32768x2048", 1);
+  if (!integer || moe::is_scaled_format(kind.format)) add("f32", run_f32, large, "32768x2048", 1);
+}
+
+/// Every format once; scaled ones by group size ("row": one scale for a row), with "z" for zero points.
+void add_formats(const KernelTable* table) {
+  for (const moe::FormatInfo& info : moe::kFormats) add_format(table, {std::string(info.name), info.format});
+  for (const moe::FormatInfo& info : moe::kScaledFormats)
+    for (const std::int64_t columns : {32, 64, 128, 0})
+      for (const bool zeros : {false, true}) {
+        const bool e4m3 = info.format == Format::e4m3;
+        if (e4m3 && (zeros || (columns != 128 && columns != 0))) continue;
+        const std::string size = columns == 0 ? "row" : std::to_string(columns);
+        add_format(table, {std::string(info.name) + "." + size + (zeros ? "z" : ""), info.format, columns,
+                           e4m3 ? Format::f32 : Format::f16, zeros});
+      }
 }
 
 }  // namespace
@@ -198,7 +241,7 @@ int main(int argc, char** argv) {
   micro::for_each_table([](const KernelTable* table) {
     for (const std::int64_t k : {576, 2048, 7168})
       benchmark::RegisterBenchmark(micro::name("quantize_q8", table->isa, k).c_str(), run_quantize, table, k);
-    for (const moe::FormatInfo& info : moe::kFormats) add_format(table, info);
+    add_formats(table);
   });
   return micro::run(argc, argv);
 }
