@@ -2,8 +2,7 @@
 // y[t, r] = sum_k W[r, k] * x[t, k] with float32 activations, every weight widened exactly; one chain in rising k.
 //
 // f32, f16 and bf16 panels are widened in registers. All other formats are widened piece by piece into the worker's
-// scratch, four panels at a time, and then multiplied as f32: the cost is shared by all tokens of the call. e4m3 is
-// widened in registers as long as the tokens are one tile, because every weight is then widened once anyway.
+// scratch, four panels at a time, and then multiplied as f32: the cost is shared by all tokens of the call.
 
 #include <cstring>
 
@@ -49,25 +48,16 @@ MOE_FORCE_INLINE typename Vector<Arch>::F load_weights(const std::byte* p, std::
     return V::load_f16(p + 2 * at);
   } else if constexpr (kFormat == Format::bf16) {
     return V::load_bf16(p + 2 * at);
-  } else if constexpr (kFormat == Format::e4m3) {
-    return V::load_e4m3(p + at);  // 2^-8 of it: panels hold the scales times 2^8
   } else {
     return V::loadf(reinterpret_cast<const float*>(p) + at);
   }
 }
 
-/// Continues the chains y[kPanels][kTokens][16] over `count` values; w[p] points at panel p's values, scales[p] at its
-/// 16 scales (e4m3).
+/// Continues the chains y[kPanels][kTokens][16] over `count` values; w[p] points at panel p's values.
 template <class Arch, Format kFormat, int kTokens, int kPanels>
-void tile_f32(const std::byte* const (&w)[kPanels], const float* const (&scales)[kPanels], std::int64_t count,
-              const float* x, float* y) noexcept {
+void tile_f32(const std::byte* const (&w)[kPanels], std::int64_t count, const float* x, float* y) noexcept {
   using V = Vector<Arch>;
   constexpr int kParts = kPanelRows / V::kLanes;
-  typename V::F factor[kPanels * kParts];
-  if constexpr (kFormat == Format::e4m3) {
-#pragma GCC unroll 8
-    for (int p = 0; p < kPanels * kParts; ++p) factor[p] = V::loadf(scales[p / kParts] + p % kParts * V::kLanes);
-  }
   typename V::F acc[kPanels * kParts][kTokens];
 #pragma GCC unroll 8
   for (int p = 0; p < kPanels * kParts; ++p)
@@ -77,10 +67,8 @@ void tile_f32(const std::byte* const (&w)[kPanels], const float* const (&scales)
   for (std::int64_t k = 0; k < count; ++k) {
     typename V::F weights[kPanels * kParts];
 #pragma GCC unroll 8
-    for (int p = 0; p < kPanels * kParts; ++p) {
+    for (int p = 0; p < kPanels * kParts; ++p)
       weights[p] = load_weights<Arch, kFormat>(w[p / kParts], k * kPanelRows + p % kParts * V::kLanes);
-      if constexpr (kFormat == Format::e4m3) weights[p] = V::mul(weights[p], factor[p]);
-    }
 #pragma GCC unroll 16
     for (int t = 0; t < kTokens; ++t) {
       const typename V::F a = V::setf(x[t * kRowF32 + k]);
@@ -98,7 +86,6 @@ void tile_f32(const std::byte* const (&w)[kPanels], const float* const (&scales)
 /// One piece of work: `count` values of k from k_begin, of panels [panel_begin, panel_end).
 struct StretchF32 {
   std::int64_t panel_begin, panel_end, k_begin, count;
-  std::int64_t scales_at = 0;  // e4m3: of these values, within a panel
 };
 
 template <class Arch, Format kFormat, int kTokens, int kPanels>
@@ -106,13 +93,11 @@ void panels_f32(const GemmF32& g, const StretchF32& s, const std::byte* w, std::
                 std::int64_t token_begin, int token_count, std::int64_t panel, const float* x) noexcept {
   alignas(64) float y[kPanels * kTokens * kPanelRows];
   const std::byte* at[kPanels];
-  const float* scales[kPanels];
   for (int i = 0; i < kPanels; ++i) {
     at[i] = w + (panel - s.panel_begin + i) * panel_bytes;
-    scales[i] = reinterpret_cast<const float*>(g.w.data + (panel + i) * g.w.panel_bytes + s.scales_at);
     load_chains<Arch, kTokens>(g, token_begin, token_count, panel + i, s.k_begin == 0, y + i * kTokens * kPanelRows);
   }
-  tile_f32<Arch, kFormat, kTokens, kPanels>(at, scales, s.count, x, y);
+  tile_f32<Arch, kFormat, kTokens, kPanels>(at, s.count, x, y);
   for (int i = 0; i < kPanels; ++i)
     store_chains<Arch>(g, token_begin, token_count, panel + i, y + i * kTokens * kPanelRows);
 }
@@ -181,42 +166,6 @@ void gemm_f32_direct(const GemmF32& g) noexcept {
   }
 }
 
-/// e4m3 times the tokens of one tile, widened in registers: a stretch ends where the scales change.
-template <class Arch>
-void gemm_e4m3_direct(const GemmF32& g) noexcept {
-  const Groups& groups = g.w.groups;
-  const ScaledLayout l(Format::e4m3, g.w.k, groups);
-  for (std::int64_t p = g.panel_begin; p < g.panel_end; p += kGroupPanelsF32) {
-    StretchF32 s{p, p + kGroupPanelsF32 < g.panel_end ? p + kGroupPanelsF32 : g.panel_end, 0, 0};
-    for (; s.k_begin < g.w.k; s.k_begin += s.count) {
-      const std::int64_t group = (s.k_begin + groups.phase) / groups.columns;
-      const std::int64_t group_end = (group + 1) * groups.columns - groups.phase;
-      const std::int64_t end = group_end < g.w.k ? group_end : g.w.k;
-      s.count = end - s.k_begin < kStretchF32 ? end - s.k_begin : kStretchF32;
-      s.scales_at = l.scales_of(group);
-      stretch_f32<Arch, Format::e4m3>(g, s, g.w.data + p * g.w.panel_bytes + s.k_begin * kPanelRows, g.w.panel_bytes);
-    }
-  }
-}
-
-/// `count` values of an e4m3 panel from k_begin on, to [count][16] floats.
-template <class Arch>
-void widen_e4m3(const std::byte* panel, const Panels& w, std::int64_t k_begin, std::int64_t count,
-                float* out) noexcept {
-  using V = Vector<Arch>;
-  const ScaledLayout l(Format::e4m3, w.k, w.groups);
-  for (std::int64_t k = k_begin; k < k_begin + count;) {
-    const std::int64_t group = (k + w.groups.phase) / w.groups.columns;
-    const std::int64_t group_end = (group + 1) * w.groups.columns - w.groups.phase;
-    const std::int64_t end = group_end < k_begin + count ? group_end : k_begin + count;
-    const auto* scales = reinterpret_cast<const float*>(panel + l.scales_of(group));
-    for (; k < end; ++k)
-      for (int lane = 0; lane < kPanelRows; lane += V::kLanes)
-        V::storef(out + (k - k_begin) * kPanelRows + lane,
-                  V::mul(V::load_e4m3(panel + k * kPanelRows + lane), V::loadf(scales + lane)));
-  }
-}
-
 template <class Arch, Format kFormat>
 void gemm_f32_widened(const GemmF32& g) noexcept {
   constexpr std::int64_t kPanelFloats = kStretchF32 * kPanelRows;
@@ -247,8 +196,6 @@ void gemm_f32(const GemmF32& g) noexcept {
   if (g.token_count <= 0) return;
   if constexpr (kFormat == Format::f32 || kFormat == Format::f16 || kFormat == Format::bf16) {
     gemm_f32_direct<Arch, kFormat>(g);
-  } else if (kFormat == Format::e4m3 && g.token_count <= most_tokens_f32<Arch>()) {
-    gemm_e4m3_direct<Arch>(g);
   } else {
     gemm_f32_widened<Arch, kFormat>(g);
   }

@@ -21,8 +21,8 @@ inline constexpr std::int64_t kGroupBytes = 256 * 1024;
 ///   scale  float  [n]
 ///   first  int32  [n]  -offset * sum of the codes (halves: of the first 16)
 ///                      minimum, halves_min: float, scale * sum of the codes; their sum in the first half
-///                      groups: float, sum of the codes
 ///   second int32  [n]  halves: the same for the last 16
+///                      scaled formats: float, sum of the codes
 template <int kWidth>
 struct TileBlock {
   const std::byte* p;
@@ -47,9 +47,9 @@ MOE_FORCE_INLINE void fill_block(std::byte* block, int n, int t, const std::int8
   const auto put = [&](int at, auto value) { std::memcpy(block + at * n + 4 * t, &value, 4); };
   std::memcpy(block + 32 * t, codes, 32);
   put(32, scale);
-  if constexpr (kind == BlockKind::plain) put(36, -form.offset * (s0 + s1));
+  if constexpr (kind == BlockKind::plain || is_scaled_format(kFormat)) put(36, -form.offset * (s0 + s1));
   if constexpr (kind == BlockKind::minimum) put(36, scale * static_cast<float>(s0 + s1));
-  if constexpr (kind == BlockKind::groups) put(36, static_cast<float>(s0 + s1));
+  if constexpr (is_scaled_format(kFormat)) put(40, static_cast<float>(s0 + s1));  // e4m3 becomes int8
   if constexpr (kind == BlockKind::halves) put(36, -form.offset * s0), put(40, -form.offset * s1);
   if constexpr (kind == BlockKind::halves_min) put(36, static_cast<float>(s0)), put(40, static_cast<float>(s1));
 }
@@ -94,7 +94,7 @@ constexpr int panels_at_a_time() {
 /// Codes of 8 bits do not fit the pairs of int16 that are summed where the ISA has no dot products of bytes: their sign
 /// moves to the activation, and the dot products subtract the offset of 128.
 template <class Arch, Format kFormat>
-inline constexpr bool kSignedCodes = (kFormat == Format::q8_0 || kFormat == Format::int8) && !Arch::kVnni;
+inline constexpr bool kSignedCodes = panel_layout(kFormat).byte_codes && !Arch::kVnni;
 
 /// The dot products of groups [g_begin, g_begin + kCount) of one block with every token. A broadcast serves all panels.
 template <class Arch, Format kFormat, class Tile, int kCount>
@@ -109,12 +109,11 @@ MOE_FORCE_INLINE void dot_groups(const std::byte* const (&codes)[Tile::kPanels],
     for (int g = 0; g < kCount; ++g)
 #pragma GCC unroll 4
       for (int p = 0; p < kPanels; ++p) {
-        const typename V::I w = V::sub8_128(load_codes<Arch, kFormat>(codes[p], g_begin + g));
-        const typename V::I magnitude = V::abs8(w);
+        const SignedCodes<Arch> w = load_signed_codes<Arch, kFormat>(codes[p], g_begin + g);
 #pragma GCC unroll 16
         for (int t = 0; t < kTokens; ++t) {
-          const typename V::I a = V::with_sign8(V::broadcast4(x.codes(Tile::kFirst + t) + 4 * (g_begin + g)), w);
-          out[p][t] = V::add32(out[p][t], V::add_pairs16(V::mul_pairs8(magnitude, a)));
+          const typename V::I a = V::with_sign8(V::broadcast4(x.codes(Tile::kFirst + t) + 4 * (g_begin + g)), w.sign);
+          out[p][t] = V::add32(out[p][t], V::add_pairs16(V::mul_pairs8(w.magnitude, a)));
         }
       }
   } else {
@@ -197,28 +196,34 @@ MOE_FORCE_INLINE typename Vector<Arch>::F add_to_chain(const PanelScales<Arch, k
 }
 
 /// The chains of a register tile over all blocks; y[i] points at the 16 results of token kFirst + i of the first panel,
-/// those of the next panel follow. ahead: panels to prefetch, or null. Long, because every step works on the same arrays
-/// of registers.
+/// those of the next panel follow. ahead: panels to prefetch, or null. more: the chains go on from y. Long, because
+/// every step works on the same arrays of registers.
 template <class Arch, Format kFormat, class Tile>
 MOE_FORCE_INLINE void tile_q8(const std::byte* panel, const Panels& w, const std::byte* tile, const std::byte* ahead,
-                              float* const* y) {
+                              float* const* y, bool more) {
   using V = Vector<Arch>;
   constexpr PanelLayout l = panel_layout(kFormat);
   constexpr BlockForm form = reference::block_form(kFormat);
   constexpr int kTokens = Tile::kTokens, kPanels = Tile::kPanels;
   constexpr bool kHalves = form.halves();
+  constexpr bool kScaled = is_scaled_format(kFormat);
   constexpr bool kGroups = form.kind == BlockKind::groups;
-  constexpr bool kOffset = form.offset != 0 && !kSignedCodes<Arch, kFormat>;
+  // Of a group, in registers. Without dot products there are too few: loading them again for each block is faster then,
+  // and so is the same sum whether there are zero points or not.
+  constexpr bool kKeepScales = kScaled && Arch::kVnni;
+  constexpr bool kOffset = form.offset != 0 && !kSignedCodes<Arch, kFormat> && (!kGroups || kKeepScales);
+  constexpr int kSubtracted = kOffset || kSignedCodes<Arch, kFormat> ? form.offset : 0;
   const std::int64_t panel_bytes = w.panel_bytes, block_count = w.k / kBlock;
-  const ScaledLayout scaled(kFormat, w.k, w.groups);  // kGroups
-  const std::int64_t group_blocks = w.groups.columns / kBlock;
+  const ScaledLayout scaled(kFormat, w.k, w.groups);  // kScaled
+  const std::int64_t group_blocks = w.groups.columns / kBlock, phase_blocks = w.groups.phase / kBlock;
   for (int lane = 0; lane < kPanelRows; lane += V::kLanes) {
-    std::int64_t group = 0, group_end = group_blocks;
+    std::int64_t next_group = 0, group_from = 0;  // of the group after the loaded one: its number and first block
+    GroupScales<Arch, kFormat> of_group[kPanels] = {};
     typename V::F acc[kPanels][kTokens];
 #pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p)
 #pragma GCC unroll 16
-      for (int t = 0; t < kTokens; ++t) acc[p][t] = V::setf(0.0f);
+      for (int t = 0; t < kTokens; ++t) acc[p][t] = more ? V::loadf(y[t] + p * kPanelRows + lane) : V::setf(0.0f);
     TileBlock<Tile::kWidth> x{tile};
     for (std::int64_t b = 0; b < block_count; ++b, x.p += Tile::kWidth * kTileBlockBytes) {
       if (ahead != nullptr) {
@@ -247,18 +252,28 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, const Panels& w, const std
           for (int t = 0; t < kTokens; ++t)
             sum[p][t] = V::fma(scales[p].sc0, V::to_float(dot[p][t]), V::mul(scales[p].sc1, V::to_float(second[p][t])));
         }
-      } else if constexpr (kGroups) {
-        if (b == group_end) group += 1, group_end += group_blocks;
+      } else if constexpr (kScaled) {
+        if (b == group_from) {
+#pragma GCC unroll 4
+          for (int p = 0; kKeepScales && p < kPanels; ++p)
+            of_group[p].load(panel + p * panel_bytes, w.groups, scaled, next_group, lane, kSubtracted);
+          next_group += 1, group_from = next_group * group_blocks - phase_blocks;
+        }
         dot_groups<Arch, kFormat, Tile, 8>(codes, 0, x, dot);
 #pragma GCC unroll 4
         for (int p = 0; p < kPanels; ++p) {
-          GroupScales<Arch, kFormat> g;
-          g.load(panel + p * panel_bytes, w.groups, scaled, group, lane, kSignedCodes<Arch, kFormat> ? 128 : 0);
-          scales[p].d = g.d;
-          // Integers below 2^24: exact.
+          if constexpr (!kKeepScales)
+            of_group[p].load(panel + p * panel_bytes, w.groups, scaled, next_group - 1, lane, kSubtracted);
+          scales[p].set(of_group[p], panel + p * panel_bytes, b, lane);
 #pragma GCC unroll 16
-          for (int t = 0; t < kTokens; ++t)
-            sum[p][t] = V::fma(g.negative_zero, V::broadcastf(x.first(Tile::kFirst + t)), V::to_float(dot[p][t]));
+          for (int t = 0; t < kTokens; ++t) sum[p][t] = V::to_float(dot[p][t]);
+        }
+        if (kGroups && (!kKeepScales || w.groups.zeros)) {
+#pragma GCC unroll 4
+          for (int p = 0; p < kPanels; ++p)
+#pragma GCC unroll 16
+            for (int t = 0; t < kTokens; ++t)  // integers below 2^24: exact
+              sum[p][t] = V::fma(scales[p].negative_zero, V::broadcastf(x.second(Tile::kFirst + t)), sum[p][t]);
         }
       } else {
         dot_groups<Arch, kFormat, Tile, 8>(codes, 0, x, dot);
@@ -285,13 +300,14 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, const Panels& w, const std
 }
 
 /// Panels [panel_begin, panel_end) times one tile of `token_count` tokens that starts at row `y`; the first tile of
-/// these panels prefetches.
+/// these panels prefetches. more: the chains go on from y.
 template <class Arch, Format kFormat, int kWidth>
 void tile_over_panels(const GemmQ8& g, const std::byte* tile, int token_count, std::int64_t panel_begin,
-                      std::int64_t panel_end, bool first, float* y) noexcept {
+                      std::int64_t panel_end, bool first, float* y, bool more = false) noexcept {
   constexpr int kPanels = panels_at_a_time<Arch, kFormat, kWidth>();
   constexpr int kPart = kPanels > 1 && kWidth >= 8 ? kWidth / 2 : kWidth;
   alignas(64) float spare[kWidth * kPanels * kPanelRows];
+  if (more) std::memset(spare, 0, sizeof spare);
   for (std::int64_t p = panel_begin; p < panel_end;) {
     const std::int64_t row = p * kPanelRows, rows = g.w.rows - row;
     const int panels = panel_end - p >= kPanels ? kPanels : 1;
@@ -300,18 +316,19 @@ void tile_over_panels(const GemmQ8& g, const std::byte* tile, int token_count, s
     float* out[kWidth];
     for (int t = 0; t < kWidth; ++t)
       out[t] = whole && t < token_count ? y + t * g.y_stride + row : spare + t * kPanels * kPanelRows;
+    const auto narrow = static_cast<std::size_t>(rows < width ? rows : width) * sizeof(float);
+    for (int t = 0; more && !whole && t < token_count; ++t) std::memcpy(out[t], y + t * g.y_stride + row, narrow);
     const std::byte* panel = g.w.data + p * g.w.panel_bytes;
     const std::byte* ahead = !first ? nullptr : p + panels < g.panel_end ? panel + panels * g.w.panel_bytes : g.next;
     if (panels == kPanels) {
-      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kPart, kPanels>>(panel, g.w, tile, ahead, out);
+      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kPart, kPanels>>(panel, g.w, tile, ahead, out, more);
       if constexpr (kPart < kWidth)
-        tile_q8<Arch, kFormat, RegisterTile<kWidth, kPart, kPart, kPanels>>(panel, g.w, tile, nullptr, out + kPart);
+        tile_q8<Arch, kFormat, RegisterTile<kWidth, kPart, kPart, kPanels>>(panel, g.w, tile, nullptr, out + kPart,
+                                                                            more);
     } else {
-      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kWidth, 1>>(panel, g.w, tile, ahead, out);
+      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kWidth, 1>>(panel, g.w, tile, ahead, out, more);
     }
-    for (int t = 0; !whole && t < token_count; ++t)
-      std::memcpy(y + t * g.y_stride + row, out[t],
-                  static_cast<std::size_t>(rows < width ? rows : width) * sizeof(float));
+    for (int t = 0; !whole && t < token_count; ++t) std::memcpy(y + t * g.y_stride + row, out[t], narrow);
     p += panels;
   }
 }

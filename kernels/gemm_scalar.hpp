@@ -39,7 +39,14 @@ void gemm_q8_scalar(const GemmQ8& g) noexcept {
         std::memcpy(sums, tile + g.w.k + 4 * blocks + 4 * b, sizeof sums);
         float* y = g.y + t * g.y_stride + row;
         const float acc = b == 0 ? 0.0f : *y;
-        if constexpr (is_scaled_format(kFormat)) {
+        if constexpr (kFormat == Format::e4m3) {
+          const PanelScale of_row = read_panel_scale(kFormat, g.w, row, kBlock * b);
+          std::uint8_t integers[kBlock];
+          const auto* stored = reinterpret_cast<const std::byte*>(w.codes);
+          reference::e4m3_block(stored, 18, integers);
+          const float d = of_row.scale * reference::e4m3_unit(w.d - kE4m3Header);
+          *y = reference::add_scaled_block(acc, integers, d, 128, codes, scale);
+        } else if constexpr (is_scaled_format(kFormat)) {
           const PanelScale of_row = read_panel_scale(kFormat, g.w, row, kBlock * b);
           *y = reference::add_scaled_block(acc, w.codes, of_row.scale, of_row.zero, codes, scale);
         } else {

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "kernels/gemm_e4m3.hpp"
 #include "kernels/gemm_f32.hpp"
 #include "kernels/gemm_q8.hpp"
 #include "kernels/gemm_scalar.hpp"
@@ -34,7 +35,10 @@ MOE_FORCE_INLINE void fill_gemm_format(KernelTable& t) noexcept {
     t.gemm_f32[kIndex] = gemm_f32_scalar<Arch, kFormat>;
   } else {
     if constexpr (reference::is_integer_format(kFormat)) {
-      t.gemm_q8[kIndex] = gemm_q8<Arch, kFormat>;
+      if constexpr (kFormat == Format::e4m3)
+        t.gemm_q8[kIndex] = e4m3_product<Arch>();
+      else
+        t.gemm_q8[kIndex] = gemm_q8<Arch, kFormat>;
       t.fill_q8[kIndex] = fill_q8<Arch, kFormat>;
       t.q8_tile_tokens[kIndex] = most_tile_tokens<Arch, kFormat>();
     }

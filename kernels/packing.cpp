@@ -128,30 +128,73 @@ void transpose(std::int64_t k, const std::byte* const rows[kPanelRows], std::byt
       std::memcpy(panel + (i * kPanelRows + r) * kBytes, rows[r] != nullptr ? rows[r] + i * kBytes : kZero, kBytes);
 }
 
-/// Codes of e4m3 to [k][16], those of int4 and int8 to vectors; scales and zeros behind them.
+/// Codes of e4m3 times 2^(18 - width).
+struct E4m3Shifted {
+  std::uint8_t of[19][256];  // [width]
+};
+constexpr E4m3Shifted e4m3_shifted() noexcept {
+  E4m3Shifted t{};
+  for (unsigned width = 1; width <= 18; ++width)
+    for (unsigned code = 0; code < 256; ++code) {
+      const std::uint32_t steps = quant::e4m3_steps(code & 0x7fu) << (18 - width);
+      const unsigned bits = static_cast<unsigned>(std::bit_width(steps));
+      const std::uint32_t magnitude = bits <= 3 ? steps : bits > 18 ? 0 : (bits - 3) * 8 + (steps >> (bits - 4)) % 8;
+      t.of[width][code] = static_cast<std::uint8_t>((code & 0x80u) | magnitude);
+    }
+  return t;
+}
+constexpr E4m3Shifted kE4m3Shifted = e4m3_shifted();
+
+/// Block `b` of row `r`: header and codes.
+void pack_e4m3_block(const std::byte* row, std::int64_t k, std::int64_t b, int r, std::byte* panel) noexcept {
+  constexpr PanelLayout l = panel_layout(Format::e4m3);
+  const int count = static_cast<int>(k - kBlock * b < kBlock ? k - kBlock * b : kBlock);
+  std::byte codes[kBlock] = {};
+  std::memcpy(codes, row + kBlock * b, static_cast<std::size_t>(count));
+  const int width = reference::e4m3_width(codes);
+  std::uint8_t shifted[kBlock];
+  for (int i = 0; i < kBlock; ++i) shifted[i] = kE4m3Shifted.of[width][std::to_integer<unsigned>(codes[i])];
+  panel[l.header_of(b) + r] = static_cast<std::byte>(kE4m3Header + width);
+  for (int g = 0; 4 * g < count; ++g) store_word(panel + l.codes_of(b) + 64 * g + 4 * r, word(shifted, g));
+}
+
+/// Codes to vectors; scales and zeros behind them.
 void pack_scaled(Format format, std::int64_t k, const std::byte* const rows[kPanelRows], std::byte* panel,
                  const Groups& groups) noexcept {
   const ScaledLayout scaled(format, k, groups);
   if (rows[kPanelRows - 1] == nullptr) std::memset(panel, 0, static_cast<std::size_t>(scaled.bytes));
-  if (format == Format::e4m3) transpose<1>(k, rows, panel);
   const PanelLayout l = panel_layout(format);
   const auto size = static_cast<std::size_t>(scaled.scale_bytes);
-  for (int r = 0; r < kPanelRows; ++r) {
-    if (rows[r] == nullptr) continue;
-    const reference::ScaledRow row(format, groups, rows[r], k);
-    for (std::int64_t b = 0; b < k / kBlock && format != Format::e4m3; ++b) {
+  for (std::int64_t b = 0; b < (k + kBlock - 1) / kBlock; ++b)  // rows in the inner loop: the panel is written in order
+    for (int r = 0; r < kPanelRows; ++r) {
+      if (rows[r] == nullptr) continue;
+      if (format == Format::e4m3) {
+        pack_e4m3_block(rows[r], k, b, r, panel);
+        continue;
+      }
+      const reference::ScaledRow row(format, groups, rows[r], k);
       WeightBlock w{};
       for (int i = 0; i < kBlock; ++i) w.codes[i] = static_cast<std::uint8_t>(row.code(kBlock * b + i));
       pack_codes(l, w, r, panel + l.codes_of(b));
     }
+  for (int r = 0; r < kPanelRows; ++r) {
+    if (rows[r] == nullptr) continue;
+    const reference::ScaledRow row(format, groups, rows[r], k);
     for (std::int64_t g = 0; g < groups.count; ++g) {
-      std::byte* out = panel + scaled.scales_of(g) + scaled.scale_bytes * r;
-      const float larger = row.scale(g) * kE4m3Factor;
-      std::memcpy(out, row.scales + g * scaled.scale_bytes, size);
-      if (format == Format::e4m3) std::memcpy(out, &larger, sizeof larger);
+      std::memcpy(panel + scaled.scales_of(g) + scaled.scale_bytes * r, row.scales + g * scaled.scale_bytes, size);
       if (groups.zeros) panel[scaled.zeros_of(g) + r] = row.zeros[g];
     }
   }
+}
+
+/// Column c of row r of an e4m3 panel, without the factor that packing gave its block.
+float e4m3_value(const std::byte* panel, int r, std::int64_t c) noexcept {
+  constexpr PanelLayout l = panel_layout(Format::e4m3);
+  const std::int64_t b = c / kBlock, at = l.codes_of(b) + c % kBlock / 4 * 64 + 4 * r + c % 4;
+  const std::uint32_t code = quant::load_u8(panel + at);
+  const float steps = static_cast<float>(quant::e4m3_steps(code & 0x7fu));
+  const int width = static_cast<int>(quant::load_u8(panel + l.header_of(b) + r)) - kE4m3Header;
+  return (code >= 0x80u ? -steps : steps) * 0x1p-11f * reference::e4m3_unit(width);
 }
 
 void unpack_scaled(Format format, const Panels& w, std::int64_t row, float* out) noexcept {
@@ -159,11 +202,13 @@ void unpack_scaled(Format format, const Panels& w, std::int64_t row, float* out)
   const int r = static_cast<int>(row % kPanelRows);
   WeightBlock block{};
   for (std::int64_t c = 0; c < w.k; ++c) {
-    if (format != Format::e4m3 && c % kBlock == 0) block = read_panel_block(format, panel, r, c / kBlock);
-    const std::uint32_t code =
-        format == Format::e4m3 ? quant::load_u8(panel + c * kPanelRows + r) : block.codes[c % kBlock];
     const PanelScale of_row = read_panel_scale(format, w, row, c);
-    out[c] = reference::scaled_weight(format, code, of_row.scale, of_row.zero);
+    if (format == Format::e4m3) {
+      out[c] = e4m3_value(panel, r, c) * of_row.scale;
+      continue;
+    }
+    if (c % kBlock == 0) block = read_panel_block(format, panel, r, c / kBlock);
+    out[c] = reference::scaled_weight(format, block.codes[c % kBlock], of_row.scale, of_row.zero);
   }
 }
 
@@ -185,6 +230,7 @@ reference::WeightBlock read_panel_block(Format format, const std::byte* panel, i
   WeightBlock w{};
   if (is_scaled_format(format)) {
     unpack_codes(l, panel + l.codes_of(b), row, w);
+    if (format == Format::e4m3) w.d = static_cast<std::uint16_t>(quant::load_u8(panel + l.header_of(b) + row));
     return w;
   }
   const std::byte* header = panel + l.header_of(b);
@@ -213,7 +259,6 @@ PanelScale read_panel_scale(Format format, const Panels& w, std::int64_t row, st
   const std::byte* panel = w.data + row / kPanelRows * w.panel_bytes;
   const std::int64_t r = row % kPanelRows, group = w.groups.of(column);
   const float scale = reference::scale_value(w.groups.scale, panel + l.scales_of(group) + l.scale_bytes * r);
-  if (format == Format::e4m3) return {scale / kE4m3Factor, 0};
   const std::int32_t none = format == Format::int4 ? 8 : 128;
   return {scale, w.groups.zeros ? static_cast<std::int32_t>(quant::load_u8(panel + l.zeros_of(group) + r)) : none};
 }

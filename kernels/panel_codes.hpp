@@ -16,7 +16,13 @@ MOE_FORCE_INLINE typename Vector<Arch>::I load_codes(const std::byte* codes, int
   using V = Vector<Arch>;
   constexpr PanelLayout l = panel_layout(kFormat);
   typename V::I c;
-  if constexpr (l.byte_codes) {
+  if constexpr (kFormat == Format::e4m3) {
+    c = V::load(codes + 64 * g);
+    if constexpr (requires { V::lookup128(kE4m3Integers.and_128, c); })
+      return V::lookup128(kE4m3Integers.and_128, c);
+    else
+      return V::sub8_128(V::with_sign8(V::lookup64(kE4m3Integers.of, c), c));
+  } else if constexpr (l.byte_codes) {
     return V::load(codes + 64 * g);
   } else if constexpr (l.nibbles) {
     c = V::load(codes + 64 * (g % 4));
@@ -99,7 +105,55 @@ struct PanelScales {
   }
 };
 
-/// Scales and zero points of int4 and int8, for the lanes from `lane` on.
+/// The same as magnitudes and bytes of their sign, for codes of 8 bits.
+template <class Arch>
+struct SignedCodes {
+  typename Vector<Arch>::I magnitude, sign;
+};
+template <class Arch, Format kFormat>
+MOE_FORCE_INLINE SignedCodes<Arch> load_signed_codes(const std::byte* codes, int g) {
+  using V = Vector<Arch>;
+  const typename V::I c = V::load(codes + 64 * g);
+  if constexpr (kFormat == Format::e4m3) return {V::lookup64(kE4m3Integers.of, c), c};
+  const typename V::I w = V::sub8_128(c);
+  return {V::abs8(w), w};
+}
+
+/// What 1 of the integers of an e4m3 block stands for, for the lanes from `lane` on.
+template <class Arch>
+MOE_FORCE_INLINE typename Vector<Arch>::F load_e4m3_unit(const std::byte* panel, std::int64_t block, int lane) {
+  using V = Vector<Arch>;
+  const std::byte* header = panel + panel_layout(Format::e4m3).header_of(block);
+  return V::as_float(V::shift_left32(V::load_u8(header + lane), 23));
+}
+
+/// Blocks of an e4m3 panel from the one of column k_begin on, `count` values, to [count][16] floats: code * scale. A
+/// last block writes its padding, too.
+template <class Arch>
+void widen_e4m3(const std::byte* panel, const Panels& w, std::int64_t k_begin, std::int64_t count,
+                float* out) noexcept {
+  using V = Vector<Arch>;
+  constexpr PanelLayout l = panel_layout(Format::e4m3);
+  const ScaledLayout scaled(Format::e4m3, w.k, w.groups);
+  for (int lane = 0; lane < kPanelRows; lane += V::kLanes)
+    for (std::int64_t i = 0; i < count; i += 4) {
+      const std::int64_t block = (k_begin + i) / kBlock;
+      typename V::I codes = V::load(panel + l.codes_of(block) + 64 * ((k_begin + i) % kBlock / 4) + 4 * lane);
+      // With the bits of a code at the end of its exponent and the start of its mantissa, a float32 is 2^-120 of it.
+      const typename V::F factor = V::mul(load_e4m3_unit<Arch>(panel, block, lane), V::setf(0x1p118f));
+      for (int j = 0; j < 4; ++j) {
+        const std::int64_t column = k_begin + i + j < w.k ? k_begin + i + j : w.k - 1;
+        const auto* scales = reinterpret_cast<const float*>(panel + scaled.scales_of(w.groups.of(column)));
+        const typename V::I bits = V::or_(V::shift_left32(V::and_(codes, V::set32(0x7f)), 20),
+                                          V::shift_left32(V::and_(codes, V::set32(0x80)), 24));
+        V::storef(out + (i + j) * kPanelRows + lane,
+                  V::mul(V::mul(V::as_float(bits), factor), V::loadf(scales + lane)));
+        codes = V::shift_right32(codes, 8);
+      }
+    }
+}
+
+/// Scales (and zero points of int4 and int8) of a group, for the lanes from `lane` on.
 template <class Arch, Format kFormat>
 struct GroupScales {
   using V = Vector<Arch>;
@@ -109,12 +163,43 @@ struct GroupScales {
   MOE_FORCE_INLINE void load(const std::byte* panel, const Groups& groups, const ScaledLayout& l, std::int64_t group,
                              int lane, int subtracted) {
     const std::byte* at = panel + l.scales_of(group) + l.scale_bytes * lane;
+    if constexpr (kFormat == Format::e4m3) {
+      d = V::loadf(reinterpret_cast<const float*>(at)), negative_zero = V::setf(0.0f);
+      return;
+    }
     d = groups.scale == Format::f16    ? V::load_f16(at)
         : groups.scale == Format::bf16 ? V::load_bf16(at)
                                        : V::loadf(reinterpret_cast<const float*>(at));
-    constexpr int kZero = kFormat == Format::int4 ? 8 : 128;
+    constexpr int kZero = reference::block_form(kFormat).offset;
     const typename V::I zero = groups.zeros ? V::load_u8(panel + l.zeros_of(group) + lane) : V::set32(kZero);
     negative_zero = V::to_float(V::sub32(V::set32(subtracted), zero));
+  }
+};
+
+/// Of scaled formats: the scale of a block and what remains of its zero point.
+template <class Arch, Format kFormat>
+requires(is_scaled_format(kFormat)) struct PanelScales<Arch, kFormat> {
+  using V = Vector<Arch>;
+  static constexpr int kCount = 2;
+  typename V::F d, negative_zero;
+
+  /// From those of its group, which are loaded.
+  MOE_FORCE_INLINE void set(const GroupScales<Arch, kFormat>& of_group, const std::byte* panel, std::int64_t block,
+                            int lane) {
+    d = of_group.d, negative_zero = of_group.negative_zero;
+    if constexpr (kFormat == Format::e4m3) d = V::mul(d, load_e4m3_unit<Arch>(panel, block, lane));
+  }
+  /// `subtracted` was subtracted from the codes already.
+  MOE_FORCE_INLINE void load(const std::byte* panel, const Panels& w, std::int64_t block, int lane, int subtracted) {
+    GroupScales<Arch, kFormat> of_group;
+    of_group.load(panel, w.groups, ScaledLayout(kFormat, w.k, w.groups), w.groups.of(kBlock * block), lane, subtracted);
+    set(of_group, panel, block, lane);
+  }
+  MOE_FORCE_INLINE void save(float (&out)[kCount][kPanelRows]) const {
+    V::storef(out[0], d), V::storef(out[1], negative_zero);
+  }
+  MOE_FORCE_INLINE void restore(const float (&in)[kCount][kPanelRows]) {
+    d = V::loadf(in[0]), negative_zero = V::loadf(in[1]);
   }
 };
 

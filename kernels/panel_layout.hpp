@@ -13,11 +13,15 @@
 //   single   1 vector, bit g
 // f32, f16, bf16: [k][16] values. Every other format: 16 rows as the file stores them.
 //
-// Scaled formats: all codes (e4m3: [k][16] bytes; int4, int8: the vectors above, without headers), then
-//   scales  [groups][16] of their type; e4m3: 2^8 times the scale, as float32
+// Scaled formats: all codes (the vectors above; e4m3: 8 of them, after a header), then
+//   scales  [groups][16] of their type
 //   zeros   [groups][16] bytes, where the matrix has them
+// The header of an e4m3 block: [16] bytes, 111 + the width of the row's largest magnitude (reference/e4m3_block.hpp).
+// Its codes are multiplied by 2^(18 - width), which loses nothing, so that one table turns them into integers. A last
+// block has no more vectors than its columns need.
 
 #include "kernels/table.hpp"
+#include "moe/detail/reference/e4m3_block.hpp"
 #include "moe/detail/reference/weight_block.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
@@ -46,7 +50,7 @@ struct PanelLayout {
 constexpr PanelLayout panel_layout(Format format) noexcept {
   const BlockForm form = reference::block_form(format);
   PanelLayout l;
-  l.byte_codes = format == Format::q8_0 || format == Format::int8;
+  l.byte_codes = format == Format::q8_0 || format == Format::int8 || format == Format::e4m3;
   l.nibbles = !l.byte_codes && format != Format::q2_k && format != Format::q3_k;
   l.pairs = format == Format::q6_k || format == Format::q2_k || format == Format::q3_k;
   l.single = format == Format::q5_0 || format == Format::q5_1 || format == Format::q5_k || format == Format::q3_k;
@@ -55,7 +59,7 @@ constexpr PanelLayout panel_layout(Format format) noexcept {
   l.has_min = form.kind == BlockKind::minimum || form.kind == BlockKind::halves_min;
   l.has_scales = form.super_blocks > 1;
   l.super_blocks = form.super_blocks;
-  l.m_at = form.kind == BlockKind::groups ? 0 : 2 * kPanelRows;
+  l.m_at = (form.kind == BlockKind::groups ? 0 : form.kind == BlockKind::e4m3 ? 1 : 2) * kPanelRows;
   l.scales_at = l.m_at + (l.has_min ? 2 * kPanelRows : 0);
   l.codes_at = l.scales_at + (l.has_scales ? form.super_blocks * 2 * kPanelRows : 0);
   l.pairs_at = l.byte_codes ? 512 : l.nibbles ? 256 : 0;
@@ -72,24 +76,47 @@ struct ScaledLayout {
 
   MOE_FORCE_INLINE ScaledLayout(Format format, std::int64_t k, const Groups& groups)
       : scale_bytes(groups.scale == Format::f32 ? 4 : 2),
-        scales_at(kPanelRows * (format == Format::int4 ? k / 2 : k)),
+        scales_at(codes_bytes(format, k)),
         zeros_at(scales_at + groups.count * kPanelRows * scale_bytes),
         bytes(zeros_at + (groups.zeros ? groups.count * kPanelRows : 0)) {}
+
+  /// A last block of e4m3 may have fewer vectors.
+  static MOE_FORCE_INLINE std::int64_t codes_bytes(Format format, std::int64_t k) {
+    const PanelLayout l = panel_layout(format);
+    const std::int64_t rest = k % kBlock;
+    return k / kBlock * l.super_bytes + (rest != 0 ? l.codes_at + (rest + 3) / 4 * 64 : 0);
+  }
 
   MOE_FORCE_INLINE std::int64_t scales_of(std::int64_t group) const {
     return scales_at + group * kPanelRows * scale_bytes;
   }
   MOE_FORCE_INLINE std::int64_t zeros_of(std::int64_t group) const { return zeros_at + group * kPanelRows; }
 };
-/// Factor of the scales of e4m3 in panels: kernels read its codes as f16, whose exponent is smaller by 8.
-inline constexpr float kE4m3Factor = 0x1p8f;
+/// Headers of e4m3 blocks are this + width: the exponent of the unit as float32 has it.
+inline constexpr int kE4m3Header = 111;
+
+/// Integers of the codes of e4m3 panels.
+struct E4m3Integers {
+  std::uint8_t of[64];        // of 0x40 and up; smaller codes are 0
+  std::uint8_t and_128[128];  // of all, + 128
+};
+constexpr E4m3Integers e4m3_integers() noexcept {
+  E4m3Integers t{};
+  for (unsigned i = 0; i < 128; ++i) {
+    const auto integer = static_cast<std::uint8_t>(reference::e4m3_integer(quant::e4m3_steps(i), 18));
+    t.and_128[i] = static_cast<std::uint8_t>(128 + integer);
+    if (i >= 64) t.of[i - 64] = integer;
+  }
+  return t;
+}
+inline constexpr E4m3Integers kE4m3Integers = e4m3_integers();
 
 /// Raw rows of a panel (formats without their own layout) to [count][16] floats, values k_begin and on; k_begin is
 /// a multiple of 256. Compiled without instruction-set flags, as the decoders are plain inline functions.
 void widen_raw(Format format, const std::byte* panel, std::int64_t k, std::int64_t k_begin, std::int64_t count,
                float* out) noexcept;
 
-/// Block `b` of row `row` (0..15) of a packed panel; of a scaled format, the codes only.
+/// Block `b` of row `row` (0..15) of a packed panel; of a scaled format, the codes only, and e4m3's header in d.
 reference::WeightBlock read_panel_block(Format format, const std::byte* panel, int row, std::int64_t b) noexcept;
 
 /// Scale and zero point of a column of a row of a matrix of a scaled format.

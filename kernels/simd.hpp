@@ -38,6 +38,12 @@ struct Avx512Vnni {
   static constexpr const char* kName = "avx512vnni";
   static constexpr bool kVnni = true;
 };
+/// Avx512 with permutations of bytes: a function of the table avx512vnni (isa/avx512vbmi.cpp).
+struct Avx512Vbmi {
+  using Simd = xsimd::avx512bw;
+  static constexpr const char* kName = "avx512vbmi";
+  static constexpr bool kVnni = false;
+};
 /// Avx512Vnni with the tile registers of AMX for products of six tokens and more (gemm_q8_amx.hpp).
 struct Amx {
   using Simd = xsimd::avx512bw;

@@ -43,7 +43,18 @@ struct Vector512 {
   MOE_FORCE_INLINE static I broadcast16(const void* p) {
     return _mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(p)));
   }
+  MOE_FORCE_INLINE static void store(void* p, I a) { _mm512_storeu_si512(p, a); }
   MOE_FORCE_INLINE static I lookup(I table, I nibbles) { return _mm512_shuffle_epi8(table, nibbles); }
+  /// table[c & 63] where bit 6 of c is set, else 0.
+  MOE_FORCE_INLINE static I lookup64(const std::uint8_t* table, I c) {
+    // The addition moves bit 6, inverted, to bit 7, where it makes a look-up 0.
+    const I index = _mm512_add_epi8(_mm512_and_si512(c, set8(0x4f)), set8(-0x40));
+    const __mmask64 second = _mm512_test_epi8_mask(c, set8(0x10)), upper = _mm512_test_epi8_mask(c, set8(0x20));
+    const I low = _mm512_mask_shuffle_epi8(lookup(broadcast16(table), index), second, broadcast16(table + 16), index);
+    const I high =
+        _mm512_mask_shuffle_epi8(lookup(broadcast16(table + 32), index), second, broadcast16(table + 48), index);
+    return _mm512_mask_blend_epi8(upper, low, high);
+  }
   MOE_FORCE_INLINE static I and_(I a, I b) { return _mm512_and_si512(a, b); }
   MOE_FORCE_INLINE static I or_(I a, I b) { return _mm512_or_si512(a, b); }
   /// a | (b & mask)
@@ -76,11 +87,6 @@ struct Vector512 {
   MOE_FORCE_INLINE static F load_bf16(const void* p) {
     return _mm512_castsi512_ps(
         _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p))), 16));
-  }
-  /// e4m3 times 2^-8: its bits are those of an f16 with the upper exponent bit missing. No NaN.
-  MOE_FORCE_INLINE static F load_e4m3(const void* p) {
-    const __m256i wide = _mm256_slli_epi16(_mm256_cvtepi8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p))), 7);
-    return _mm512_cvtph_ps(_mm256_and_si256(wide, _mm256_set1_epi16(static_cast<std::int16_t>(0xbfff))));
   }
   MOE_FORCE_INLINE static F loadf(const float* p) { return _mm512_loadu_ps(p); }
   MOE_FORCE_INLINE static void storef(float* p, F a) { _mm512_storeu_ps(p, a); }
@@ -120,9 +126,18 @@ struct Vector<Avx512Vnni> : Vector512 {
 #endif
 };
 template <>
+struct Vector<Avx512Vbmi> : Vector512 {
+#ifdef __AVX512VBMI__
+  /// table[c & 127], subtracted from 0 where bit 7 of c is set.
+  MOE_FORCE_INLINE static I lookup128(const std::uint8_t* table, I c) {
+    const I found = _mm512_permutex2var_epi8(load(table), c, load(table + 64));
+    return _mm512_mask_sub_epi8(found, _mm512_movepi8_mask(c), zero(), found);
+  }
+#endif
+};
+template <>
 struct Vector<Amx> : Vector512 {
   MOE_FORCE_INLINE static I sub8(I a, I b) { return _mm512_sub_epi8(a, b); }
-  MOE_FORCE_INLINE static void store(void* p, I a) { _mm512_store_si512(p, a); }
 };
 #endif
 
@@ -145,7 +160,16 @@ struct Vector<Avx2> {
   MOE_FORCE_INLINE static I broadcast16(const void* p) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
   }
+  MOE_FORCE_INLINE static void store(void* p, I a) { _mm256_storeu_si256(static_cast<__m256i*>(p), a); }
   MOE_FORCE_INLINE static I lookup(I table, I nibbles) { return _mm256_shuffle_epi8(table, nibbles); }
+  MOE_FORCE_INLINE static I lookup64(const std::uint8_t* table, I c) {
+    const I index = _mm256_add_epi8(_mm256_and_si256(c, set8(0x4f)), set8(-0x40));
+    const I second = _mm256_slli_epi16(c, 3), upper = _mm256_slli_epi16(c, 2);  // the bits in each byte's sign
+    const I low = _mm256_blendv_epi8(lookup(broadcast16(table), index), lookup(broadcast16(table + 16), index), second);
+    const I high =
+        _mm256_blendv_epi8(lookup(broadcast16(table + 32), index), lookup(broadcast16(table + 48), index), second);
+    return _mm256_blendv_epi8(low, high, upper);
+  }
   MOE_FORCE_INLINE static I and_(I a, I b) { return _mm256_and_si256(a, b); }
   MOE_FORCE_INLINE static I or_(I a, I b) { return _mm256_or_si256(a, b); }
   MOE_FORCE_INLINE static I or_masked(I a, I b, I mask) { return _mm256_or_si256(a, _mm256_and_si256(b, mask)); }
@@ -174,10 +198,6 @@ struct Vector<Avx2> {
     return _mm256_castsi256_ps(
         _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))), 16));
   }
-  MOE_FORCE_INLINE static F load_e4m3(const void* p) {
-    const __m128i wide = _mm_slli_epi16(_mm_cvtepi8_epi16(_mm_loadl_epi64(static_cast<const __m128i*>(p))), 7);
-    return _mm256_cvtph_ps(_mm_and_si128(wide, _mm_set1_epi16(static_cast<std::int16_t>(0xbfff))));
-  }
   MOE_FORCE_INLINE static F loadf(const float* p) { return _mm256_loadu_ps(p); }
   MOE_FORCE_INLINE static void storef(float* p, F a) { _mm256_storeu_ps(p, a); }
   MOE_FORCE_INLINE static F setf(float x) { return _mm256_set1_ps(x); }
@@ -188,6 +208,7 @@ struct Vector<Avx2> {
   MOE_FORCE_INLINE static F negate(F a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0f)); }
   MOE_FORCE_INLINE static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   MOE_FORCE_INLINE static F to_float(I a) { return _mm256_cvtepi32_ps(a); }
+  MOE_FORCE_INLINE static F as_float(I a) { return _mm256_castsi256_ps(a); }
   MOE_FORCE_INLINE static I to_int(F a) { return _mm256_cvtps_epi32(a); }
   MOE_FORCE_INLINE static F round_even(F a) { return round_even_register(a); }
   MOE_FORCE_INLINE static F abs(F a) { return abs_register(a); }

@@ -22,7 +22,7 @@
 namespace moe::inline MOE_ABI {
 
 /// Changes whenever a line of the numerics contract (docs/NUMERICS.md) changes.
-inline constexpr int kNumericsVersion = 2;
+inline constexpr int kNumericsVersion = 3;
 
 enum class Precision {
   automatic,  ///< int8 activations against integer formats, float32 against float formats

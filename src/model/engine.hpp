@@ -99,7 +99,7 @@ class Engine {
   /// True when this matrix multiplies int8 activations in this session.
   bool wants_q8(const Matrix& w) const {
     return precision_ == Precision::automatic && table_->gemm_q8[static_cast<int>(w.format)] != nullptr &&
-           w.k % 32 == 0 && w.column_groups.empty();
+           w.k % 32 == 0 && w.column_groups.empty() && (!is_scaled_format(w.format) || w.groups.whole_blocks());
   }
 
   /// body(index, worker index), in the contract's float environment. `cost_ns` is the estimated total on one core:

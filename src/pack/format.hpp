@@ -24,7 +24,7 @@ inline constexpr char kMagic[8] = {'m', 'o', 'e', 'p', 'a', 'c', 'k', '\0'};
 /// Of this description. A file of another version is made again.
 inline constexpr std::uint32_t kFormatVersion = 1;
 /// Changes with the order of matrices (MatrixKind) and with what kernels::pack_panel() writes.
-inline constexpr std::uint32_t kPanelVersion = 1;
+inline constexpr std::uint32_t kPanelVersion = 2;
 
 inline constexpr std::int64_t kSectionAlignment = 4096, kMatrixAlignment = 64;
 inline constexpr std::int64_t kBlockBytes = 1 << 20;

@@ -67,4 +67,16 @@ inline double e4m3_value(unsigned code) {
   return (code & 128u) != 0 ? -size : size;
 }
 
+/// sqrt(sum (a - b)^2 / sum b^2)
+inline double relative_error(const std::vector<float>& a, const std::vector<float>& b) {
+  REQUIRE(a.size() == b.size());
+  double error = 0.0, sum = 0.0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double x = a[i], y = b[i];
+    error += (x - y) * (x - y);
+    sum += y * y;
+  }
+  return std::sqrt(error / sum);
+}
+
 }  // namespace moe_test

@@ -1,5 +1,5 @@
-// FP8 and MXFP4 directories stay in memory as their files hold them, and FP8 weights give the bits of the same weights
-// widened to float32.
+// FP8 and MXFP4 directories stay in memory as their files hold them. In reference precision FP8 weights give the bits of
+// the same weights widened to float32; otherwise they multiply int8 activations.
 
 #include "folder_writer.hpp"
 #include "golden/golden.hpp"
@@ -33,14 +33,20 @@ std::shared_ptr<const moe::Model> loaded(const std::filesystem::path& folder) {
   return *model;
 }
 
-enum class Only { all, reference };
-
-void check_same_bits(const std::filesystem::path& a, const std::filesystem::path& b, Only only = Only::all) {
+/// Reference logits are equal; the others are if both models' weights are of one format, and near each other if not.
+void check_same_bits(const std::filesystem::path& a, const std::filesystem::path& b, bool one_format) {
   const auto one = loaded(a), other = loaded(b);
   const std::vector<moe::TokenId> ids = prompt_for(one->config(), 3);
   for (const Setting& setting : kSettings) {
     CAPTURE(setting.name);
-    if (only == Only::reference && setting.precision != moe::Precision::reference) continue;
+    if (!one_format && setting.precision != moe::Precision::reference) {
+      const std::vector<float> found = whole_logits(one, options_for(setting, 2, 5), ids);
+      CHECK(same_bits(found, whole_logits(one, options_for(setting, 1, 64), ids)));
+      const double error = relative_error(found, whole_logits(other, options_for(setting, 1, 64), ids));
+      MESSAGE(setting.name << ": relative error of the logits " << error);
+      CHECK(error <= 0.2);  // found: 0.01 to 0.11; another weight makes it about 1
+      continue;
+    }
     for (const std::int64_t chunk : {1, 5, 64})
       CHECK(same_bits(whole_logits(one, options_for(setting, 2, chunk), ids),
                       whole_logits(other, options_for(setting, 1, 64), ids)));
@@ -108,7 +114,7 @@ double memory_over_file(const std::filesystem::path& model) {
 
 }  // namespace
 
-TEST_CASE("FP8 weights give the bits of the same weights as float32, whatever a scale covers") {
+TEST_CASE("FP8 weights give the reference bits of the same weights as float32, whatever a scale covers") {
   const auto cases = cases_of("fp8");
   if (cases.empty()) return report_skip("FP8 weights", "no golden model has them");
   const ScratchDir scratch("moe_fp8");
@@ -120,8 +126,8 @@ TEST_CASE("FP8 weights give the bits of the same weights as float32, whatever a 
         CAPTURE(dtype);
         const std::filesystem::path folder = scratch / (c.name + dtype + std::to_string(static_cast<int>(scales)));
         write_copies(c.model, scales, dtype, folder);
-        check_same_bits(folder / "codes", folder / "floats");
-        check_same_bits(folder / "compressed", folder / "floats");
+        check_same_bits(folder / "codes", folder / "floats", false);
+        check_same_bits(folder / "compressed", folder / "codes", true);
       }
 }
 
@@ -156,8 +162,7 @@ TEST_CASE("moe-quantize writes FP8 and MXFP4 models with the values of their wei
       REQUIRE(report->formats.size() == 1);  // a format that is named is that of all matrices
       CHECK(report->formats[0].format == moe::Format::f32);
       CHECK(report->formats[0].relative_rms_error == 0.0);
-      // MXFP4 experts multiply int8 activations, float32 ones do not: only reference logits can be equal.
-      check_same_bits(c.model, out, std::string(method) == "mxfp4" ? Only::reference : Only::all);
+      check_same_bits(c.model, out, false);
     }
 }
 

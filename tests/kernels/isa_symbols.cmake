@@ -17,7 +17,7 @@ foreach(object ${OBJECTS})
     # W, V: weak; u: unique. DW.ref.__gxx_personality_v0 and the like are pointers, not code.
     if(symbol MATCHES "^[0-9a-f]+ [WVu] (.*)$")
       set(name "${CMAKE_MATCH_1}")
-      if(NOT name MATCHES "kernels::(Avx2|Avx512|Avx512Vnni|Amx|Neon)[^A-Za-z0-9]|xsimd::(fma3|avx2|avx512bw|neon64)|^DW\\.ref\\.")
+      if(NOT name MATCHES "kernels::(Avx2|Avx512|Avx512Vnni|Avx512Vbmi|Amx|Neon)[^A-Za-z0-9]|xsimd::(fma3|avx2|avx512bw|neon64)|^DW\\.ref\\.")
         message(SEND_ERROR "${object}: weak symbol without an architecture: ${name}")
       endif()
     endif()

@@ -57,7 +57,7 @@ TEST_CASE("a packed file whose header has a flipped bit is not used") {
 
 TEST_CASE("panels and their order are those of this kPanelVersion") {
   // A difference here means that files of older versions hold other bytes: raise the version, then write the new sums.
-  REQUIRE(moe::pack::kPanelVersion == 1);
+  REQUIRE(moe::pack::kPanelVersion == 2);
   const std::pair<const char*, std::uint32_t> known[] = {{"qwen3_moe", 0x926e01a7}, {"deepseek_v3_yarn", 0xc22ff139}};
   for (const auto& one : known) {
     const Packed packed(one.first);

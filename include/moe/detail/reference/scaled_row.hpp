@@ -30,6 +30,10 @@ struct Groups {
   constexpr std::int64_t of(std::int64_t column) const noexcept {
     return of_column != nullptr ? of_column[column] : (column + phase) / columns;
   }
+  /// Has each block of 32 columns one group? Only then int8 activations are possible.
+  constexpr bool whole_blocks() const noexcept {
+    return of_column == nullptr && phase % 32 == 0 && (columns % 32 == 0 || count == 1);
+  }
 };
 
 /// Of a row as laid out above.
@@ -37,7 +41,7 @@ constexpr std::int64_t scaled_row_bytes(Format format, std::int64_t k, const Gro
   return row_bytes(format, k) + groups.count * (format_info(groups.scale).block_bytes + (groups.zeros ? 1 : 0));
 }
 
-/// A power of two: scales of e4m3 are below it, so that every product with a code, and 2^8 times the scale, is finite.
+/// A power of two: scales of e4m3 are below it, so that every product with a code is finite.
 inline constexpr float kMaxE4m3Scale = 0x1p119f;
 
 inline float scale_value(Format format, const std::byte* p) noexcept {

@@ -18,14 +18,15 @@ enum class BlockKind : std::uint8_t {
   halves,      ///< d * sc[h] * w
   halves_min,  ///< d * sc[h] * w - dmin * mn[h]
   groups,      ///< d * (code - zero), both of a group of columns (scaled_row.hpp)
+  e4m3,        ///< scale * 2^n * w, n of the block, w as e4m3_block.hpp rounds it
   none,        ///< not an integer format: the float path
 };
 
 /// What the kernels of the integer formats need to know of a format.
 struct BlockForm {
   BlockKind kind = BlockKind::none;
-  int offset = 0;        ///< w = code - offset (mxfp4: w = table[code], and 12 makes it unsigned)
-  int max_code = 0;      ///< of the unsigned codes
+  int offset = 0;    ///< w = code - offset (mxfp4: w = table[code], and 12 makes it unsigned; groups: without zeros)
+  int max_code = 0;  ///< of the unsigned codes
   int super_blocks = 1;  ///< blocks of 32 that share d (and dmin)
 
   /// Has each half of a block a scale of its own?
@@ -45,8 +46,9 @@ constexpr BlockForm block_form(Format format) noexcept {
     case Format::q6_k: return {BlockKind::halves, 32, 63, 8};
     case Format::q3_k: return {BlockKind::halves, 4, 7, 8};
     case Format::q2_k: return {BlockKind::halves_min, 0, 3, 8};
-    case Format::int4: return {BlockKind::groups, 0, 15, 1};
-    case Format::int8: return {BlockKind::groups, 0, 255, 1};
+    case Format::int4: return {BlockKind::groups, 8, 15, 1};
+    case Format::int8: return {BlockKind::groups, 128, 255, 1};
+    case Format::e4m3: return {BlockKind::e4m3, 128, 248, 1};
     default: return {};
   }
 }
