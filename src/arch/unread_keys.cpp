@@ -104,7 +104,7 @@ Result<std::vector<std::string>> judge_all(const std::vector<UnreadKey>& keys, s
     if (judged.verdict != Verdict::refuse) continue;
     if (error.empty())
       error = fmt::format("{} is {}, which libmoe does not support in a {} model, expected {}",
-                          where(unread.key.substr(0, 80)), in_short(unread.value), family, judged.expected);
+                          where(shortened(unread.key, 80)), in_short(unread.value), family, judged.expected);
     else
       more += fmt::format("{}{} {}", more.empty() ? "" : ", ", shortened(unread.key, 80), in_short(unread.value));
   }

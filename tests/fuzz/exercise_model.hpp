@@ -21,8 +21,10 @@ inline std::string exercise_config(const moe::ModelConfig& config) {
     return "a token meets more parameters than there are";
   const auto bytes = [](const moe::WeightShape& weight, std::int64_t rows) { return 2 * rows * weight.cols; };
   if (moe::weight_bytes_stored(config, bytes) != 2 * count.total) return "the weights have other bytes than parameters";
-  if (moe::weight_flops_per_token(config) <= 0 || moe::cache_values_per_token(config) <= 0)
+  if (moe::weight_flops_per_token(config) <= 0 || moe::cache_values_per_token(config) < 0)
     return "a token costs nothing";
+  if (moe::cache_values_per_token(config) == 0 && moe::recurrent_state_bytes(config) <= 0)
+    return "a sequence has neither keys nor states";
   for (const auto form : {moe::MlaForm::absorbed, moe::MlaForm::expanded})
     if (moe::forward_work(config, config.max_position - 1, 1, 1, form).total() < moe::weight_flops_per_token(config))
       return "the last token of a context costs less than its weights";

@@ -112,9 +112,8 @@ ModelConfig glm4_moe_lite_from_hf(const JsonConfig& json) {
 ModelConfig read_sparse(const JsonConfig& json, std::string_view family, RopeStyle indexer_style) {
   ModelConfig c = read_hf(json, family, RopeStyle::interleaved);
   json.integer("q_lora_rank", 1, kMaxWidth);  // the indexer's queries are made from compressed ones
-  // Not used, but null is refused.
-  json.integer("num_key_value_heads", 1, kMaxWidth);
-  json.has("head_dim");
+  // Not used, but null is refused: the class sets head_dim to qk_rope_head_dim.
+  for (const char* key : {"num_key_value_heads", "head_dim"}) json.integer(key, 1, kMaxWidth);
   read_dense_layers(json, 3, c);
   set_v3_router(c.router);
   read_groups(json, c.router);
