@@ -50,8 +50,10 @@ Result<void> ReplyLoop::run_steps() {
     if (auto go_on = writer_.before_step(); !go_on) return go_on;
     const Plan plan = make_plan(most);
     const auto done = step(plan);
-    if (!done && plan.drafted() > 0 && done.error().code == ErrorCode::non_finite) {
-      // A draft that is wrong may be what has no finite logits: once more without.
+    const bool is_full = !done && is_cache_full(done.error(), session_);
+    if (!done && plan.drafted() > 0 && (is_full || done.error().code == ErrorCode::non_finite)) {
+      // A draft that is wrong may be what has no finite logits, or the room that a sequence needs to be recomputed: once
+      // more without.
       drafting_ = false;
       for (const ReplyDraft& d : plan.drafts)
         if (!d.tokens.empty()) writer_.on_draft(d.request, static_cast<std::int64_t>(d.tokens.size()), 0);
@@ -60,7 +62,7 @@ Result<void> ReplyLoop::run_steps() {
     }
     drafting_ = true;
     const std::size_t size = plan.active + plan.nodes.size();
-    if (!done && size > 1 && done.error().code == ErrorCode::non_finite) {
+    if (!done && size > 1 && (is_full || done.error().code == ErrorCode::non_finite)) {
       most = size / 2;  // even one is too large: fewer at a time
       continue;
     }

@@ -36,7 +36,8 @@ class ScoreLoop {
         if (auto go_on = job_.before_step(); !go_on) return go_on;
       const TreeStep nodes = walk_.plan(room);
       const auto done = step(nodes);
-      if (!done && nodes.size() > 1 && done.error().code == ErrorCode::non_finite) {
+      if (!done && nodes.size() > 1 &&
+          (done.error().code == ErrorCode::non_finite || is_cache_full(done.error(), session_))) {
         room.nodes = nodes.size() / 2;  // one of them: fewer at a time
         continue;
       }

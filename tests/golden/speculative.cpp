@@ -107,7 +107,8 @@ void check_kind(DraftKind kind, std::size_t count, std::uint32_t seed) {
     }
     if (kind != DraftKind::model || draft != model) CHECK(all.drafted > all.accepted);  // itself it knows
     // That of the golden model is random as well: it is right by chance.
-    if (kind != DraftKind::mtp || model == models_with_mtp().back()) CHECK(all.accepted > 0);
+    // Of fewer than 100 drafts all may be wrong.
+    if ((kind != DraftKind::mtp || model == models_with_mtp().back()) && all.drafted >= 100) CHECK(all.accepted > 0);
     MESSAGE(model->config().family << ": drafted " << all.drafted << ", accepted " << all.accepted);
   }
 }
@@ -122,6 +123,9 @@ TEST_CASE("full: 200 prompts for each model, several times" * doctest::skip()) {
   for (std::uint32_t seed = 10; seed < 14; ++seed)
     for (const DraftKind kind : {DraftKind::ngram, DraftKind::model, DraftKind::mtp}) check_kind(kind, 200, seed);
 }
+
+// A cache of four pages, where sequences that are recomputed for LongRoPE need more room than their tokens.
+TEST_CASE("n-gram drafts where recomputed sequences fill the cache") { check_kind(DraftKind::ngram, 200, 13); }
 
 TEST_CASE("full: every golden model that can be loaded" * doctest::skip()) {
   for (const GoldenCase& c : golden_cases()) {
