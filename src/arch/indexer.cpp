@@ -102,8 +102,8 @@ void read_indexer_types(const JsonConfig& json, ModelConfig& c) {
 }
 
 void read_indexer_types(GgufConfig& meta, ModelConfig& c) {
-  constexpr std::string_view kFull = "attention.indexer.types";
-  const std::vector<std::int64_t> full = meta.list_or_empty(kFull);
+  constexpr std::string_view kGgufTypes = "attention.indexer.types";
+  const std::vector<std::int64_t> full = meta.list_or_empty(kGgufTypes);
   if (full.empty()) {
     // GLM-5 has an indexer in every layer; files of GLM-5.2 from before the key leave out what is shared.
     for (std::int64_t l = 0; l < c.layer_count; ++l)
@@ -114,7 +114,7 @@ void read_indexer_types(GgufConfig& meta, ModelConfig& c) {
   if (const auto count = static_cast<std::int64_t>(full.size());
       count != c.layer_count && count != c.layer_count + c.mtp_layer_count)
     return meta.refuse(ErrorCode::bad_config,
-                       fmt::format("{} has {} entries, expected {} (block_count)", kFull, count, c.layer_count));
+                       fmt::format("{} has {} entries, expected {} (block_count)", kGgufTypes, count, c.layer_count));
   for (std::int64_t l = 0; l < c.layer_count; ++l)
     if (full[static_cast<std::size_t>(l)] == 0) c.indexer.shared_layers.push_back(l);
 }
