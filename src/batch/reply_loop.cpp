@@ -50,7 +50,7 @@ Result<void> ReplyLoop::run_steps() {
     if (auto go_on = writer_.before_step(); !go_on) return go_on;
     const Plan plan = make_plan(most);
     const auto done = step(plan);
-    const bool is_full = !done && is_cache_full(done.error(), session_);
+    const bool is_full = !done && may_fit_in_parts(done.error(), session_);
     if (!done && plan.drafted() > 0 && (is_full || done.error().code == ErrorCode::non_finite)) {
       // A draft that is wrong may be what has no finite logits, or the room that a sequence needs to be recomputed: once
       // more without.

@@ -37,7 +37,7 @@ class ScoreLoop {
       const TreeStep nodes = walk_.plan(room);
       const auto done = step(nodes);
       if (!done && nodes.size() > 1 &&
-          (done.error().code == ErrorCode::non_finite || is_cache_full(done.error(), session_))) {
+          (done.error().code == ErrorCode::non_finite || may_fit_in_parts(done.error(), session_))) {
         room.nodes = nodes.size() / 2;  // one of them: fewer at a time
         continue;
       }

@@ -36,6 +36,12 @@ inline Result<void> check_room(const Session& session, const TreePlan& plan) {
   return check_room(session.free_tokens() / kPageTokens, plan);
 }
 
+/// A step may need more pages than its tokens where sequences are recomputed past LongRoPE's original context: the old
+/// ones stay until it is done, which the walk does not count. Fewer of them at a time may fit.
+inline bool may_fit_in_parts(const Error& error, const Session& session) {
+  return error.code == ErrorCode::out_of_memory && session.model().config().rope.scaling == RopeScaling::longrope;
+}
+
 /// Depth first, so that few branches wait, with as many nodes in a step as the invariant of tree_walk.cpp allows.
 /// A step is planned, opened, and finished or abandoned; planning changes nothing.
 class TreeWalk {

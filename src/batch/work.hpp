@@ -37,10 +37,4 @@ inline std::int64_t flops_of(const ModelConfig& config, std::int64_t cached_toke
   return work.total();
 }
 
-/// A step may need more pages than its tokens where sequences are recomputed past LongRoPE's original context: the old
-/// ones stay until it is done. Fewer of them at a time may fit.
-inline bool is_cache_full(const Error& error, const Session& session) {
-  return error.code == ErrorCode::out_of_memory && session.model().config().rope.scaling == RopeScaling::longrope;
-}
-
 }  // namespace moe::inline MOE_ABI::batch
