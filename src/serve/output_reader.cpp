@@ -94,8 +94,7 @@ void OutputReader::tell_prompt(JobRecord& job) {
   if (std::exchange(job.has_told_prompt, true)) return;
   counters_.prompt_tokens += job.prompt_tokens();
   counters_.reused_tokens += job.reused;
-  if (job.reused > 0 || job.known_scores > 0)
-    counters_.flops_saved += engine_.flops_of(0, job.reused, job.known_scores, {});
+  if (job.reused > 0 || job.known_scores > 0) counters_.flops_saved += engine_.flops_of(job.reused, job.known_scores);
   for (ReplyRecord& reply : job.replies) reply.writing.result().reused_tokens = job.reused;
   if (job.wants_scores()) job.sink->on_prompt_scores(std::move(job.listed));
 }

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "batch/work.hpp"
+#include "moe/flops.hpp"
 #include "serve/step_engine.hpp"
 
 namespace moe::inline MOE_ABI::serve {
@@ -28,8 +29,9 @@ class SessionEngine final : public StepEngine {
   ParallelFor threads() const override { return session_->options().threads; }
 
   std::int64_t flops() const override { return session_->executed().total(); }
-  std::int64_t flops_of(std::int64_t cached_tokens, std::int64_t new_tokens, std::int64_t rows,
-                        std::optional<std::int64_t> experts) const override;
+  std::int64_t flops_of(std::int64_t tokens, std::int64_t rows) const override {
+    return forward_work(session_->model().config(), 0, tokens, rows, MlaForm::absorbed).total();
+  }
   std::int64_t flops_of(std::int64_t cached_tokens, std::int64_t new_tokens, std::int64_t rows, std::size_t i,
                         const StepOutput& output) const override {
     return batch::flops_of(session_->model().config(), cached_tokens, new_tokens, rows, i, output);

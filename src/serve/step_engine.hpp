@@ -2,7 +2,6 @@
 // The scheduler's interface to a Session, which tests can replace.
 
 #include <cstdint>
-#include <optional>
 #include <span>
 
 #include "moe/session.hpp"
@@ -30,10 +29,9 @@ class StepEngine {
   virtual ParallelFor threads() const = 0;
 
   virtual std::int64_t flops() const = 0;  ///< executed since the start
-  /// FLOPs of a range of tokens; `experts` as in StepOutput::expert_counts, empty: by the router's top_k.
-  virtual std::int64_t flops_of(std::int64_t cached_tokens, std::int64_t new_tokens, std::int64_t rows,
-                                std::optional<std::int64_t> experts) const = 0;
-  /// The same of item `i` of a step that has run, with the tokens that it computed again.
+  /// FLOPs of the first `tokens` tokens of a sequence, by the router's top_k.
+  virtual std::int64_t flops_of(std::int64_t tokens, std::int64_t rows) const = 0;
+  /// FLOPs of item `i` of a step that has run, with the tokens that it computed again.
   virtual std::int64_t flops_of(std::int64_t cached_tokens, std::int64_t new_tokens, std::int64_t rows, std::size_t i,
                                 const StepOutput& output) const = 0;
 };

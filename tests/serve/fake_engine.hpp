@@ -92,10 +92,7 @@ class FakeEngine final : public moe::serve::StepEngine {
   const moe::Tokenizer* tokenizer() const override { return model_.tokenizer; }
   moe::ParallelFor threads() const override { return {}; }
   std::int64_t flops() const override { return tokens_run; }
-  std::int64_t flops_of(std::int64_t, std::int64_t new_tokens, std::int64_t,
-                        std::optional<std::int64_t>) const override {
-    return new_tokens;
-  }
+  std::int64_t flops_of(std::int64_t tokens, std::int64_t) const override { return tokens; }
   std::int64_t flops_of(std::int64_t, std::int64_t new_tokens, std::int64_t, std::size_t,
                         const moe::StepOutput&) const override {
     return new_tokens;
