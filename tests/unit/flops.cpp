@@ -140,6 +140,14 @@ TEST_CASE("sizes that flops_ref.json lacks are those their makers print") {
   CHECK(rounded(static_cast<double>(nano.active_with_embedding), 1) == "3.6");
   CHECK(rounded(total("Nemotron-Nano-9B-v2"), 2) == "8.89");
   CHECK(rounded(total("Nemotron-H-8B"), 0) == "8");
+  // "80 billion parameters, 3 billion activated" (Qwen3-Next's release, without embeddings); "8.3B total parameters and
+  // 1.5B active" (LFM2-MoE in transformers' documentation); 685 B with the MTP layer (the files of DeepSeek-V3.2).
+  CHECK(rounded(total("Qwen3-Next-80B-A3B"), 2) == "79.67");
+  CHECK(rounded(active("Qwen3-Next-80B-A3B"), 0) == "3");
+  CHECK(rounded(total("LFM2-8B-A1B"), 1) == "8.3");
+  CHECK(rounded(static_cast<double>(moe::count_parameters(configs.at("LFM2-8B-A1B")).active_matmul), 2) == "1.56");
+  const auto mtp = static_cast<double>(moe::count_mtp_parameters(configs.at("DeepSeek-V3.2")));
+  CHECK(rounded(total("DeepSeek-V3.2") + mtp, 0) == "685");
   // By their names or model cards: dots.llm1 142 B, 14 B active; 80 and 13; 21 (rounded down) and 3; 300 and 47.
   const auto sizes = [&](const char* model) {
     const auto count = moe::count_parameters(configs.at(model));

@@ -43,6 +43,32 @@ inline void add_mamba(const nlohmann::json& j, moe::ModelConfig& c) {
     c.shared_expert_intermediate_size = number("moe_shared_expert_intermediate_size", "shared_intermediate_size");
 }
 
+/// Layers and states of Qwen3-Next and LFM2-MoE, and the indexer of DeepSeek-V3.2.
+inline void add_newer_layers(const nlohmann::json& j, moe::ModelConfig& c) {
+  const auto layers = static_cast<std::size_t>(c.layer_count);
+  if (c.family == "qwen3_next") {
+    c.qk_norm = moe::QkNorm::head, c.attention_gate = true;
+    c.mixers.assign(layers, moe::Mixer::delta_net);
+    for (std::size_t l = 3; l < layers; l += 4) c.mixers[l] = moe::Mixer::attention;
+    c.recurrent = {.conv_kernel = j["linear_conv_kernel_dim"].get<std::int64_t>(),
+                   .key_heads = j["linear_num_key_heads"].get<std::int64_t>(),
+                   .heads = j["linear_num_value_heads"].get<std::int64_t>(),
+                   .key_dim = j["linear_key_head_dim"].get<std::int64_t>(),
+                   .value_dim = j["linear_value_head_dim"].get<std::int64_t>()};
+  }
+  if (c.family == "lfm2_moe") {
+    c.qk_norm = moe::QkNorm::head, c.router.selection_bias = true;
+    c.first_k_dense_replace = j["num_dense_layers"].get<std::int64_t>();
+    c.recurrent.conv_kernel = j["conv_L_cache"].get<std::int64_t>();
+    for (const auto& kind : j["layer_types"])
+      c.mixers.push_back(kind == "conv" ? moe::Mixer::short_conv : moe::Mixer::attention);
+  }
+  if (c.family == "deepseek_v32")
+    c.indexer = {.head_count = j["index_n_heads"].get<std::int64_t>(),
+                 .head_dim = j["index_head_dim"].get<std::int64_t>(),
+                 .top_k = j["index_topk"].get<std::int64_t>()};
+}
+
 /// Shapes alone, for every family whose closed form is in flops.hpp, loaded or not. Written here on purpose: the
 /// library's readers are another route from the same file to the same numbers.
 inline moe::ModelConfig shapes_of(const nlohmann::json& j) {
@@ -99,6 +125,7 @@ inline moe::ModelConfig shapes_of(const nlohmann::json& j) {
     c.mtp_layer_count = integer(j, "num_nextn_predict_layers", 0);
   }
   if (c.family == "granitemoehybrid" || c.family == "nemotron_h") add_mamba(j, c);
+  add_newer_layers(j, c);
   return c;
 }
 
