@@ -46,7 +46,7 @@ StageDemands step_demand(const Model& model, KvType kv, std::int64_t cached, std
   for (std::size_t l = 0; l < weights.layers.size(); ++l) {
     const LayerWeights& w = weights.layers[l];
     for (const Matrix* m : {&w.q, &w.k, &w.v, &w.q_a, &w.q_b, &w.kv_a, &w.o, &w.recurrent.in, &w.recurrent.in_z,
-                            &w.recurrent.in_b, &w.recurrent.in_a})
+                            &w.recurrent.in_b, &w.recurrent.in_a, &w.indexer.q, &w.indexer.k, &w.indexer.weights})
       matrix(Stage::projections, *m, 1.0, T);
     for (const Matrix* m : {&w.layer_input_gate, &w.layer_input_up}) matrix(Stage::projections, *m, 1.0, T);
     for (const Matrix& m : w.k_b) matrix(Stage::projections, m, 1.0, T);
@@ -64,7 +64,8 @@ StageDemands step_demand(const Model& model, KvType kv, std::int64_t cached, std
   matrix(Stage::head, weights.head_matrix(), 1.0, 1.0);
   const Work work = forward_work(c, cached, tokens, 1, MlaForm::absorbed);
   Demand& attention = by_stage[Stage::attention];
-  attention.float_ops += static_cast<double>(work.attention_score + work.attention_value + work.recurrent);
+  attention.float_ops +=
+      static_cast<double>(work.attention_score + work.attention_value + work.index_score + work.recurrent);
   attention.bytes += static_cast<double>(cache_bytes_per_token(c, kv) * (cached + tokens));
   // A state is read, where there is one, and written.
   attention.bytes += static_cast<double>(recurrent_state_bytes(c) * (cached > 0 ? 2 : 1));
