@@ -27,7 +27,8 @@ using JobId = std::uint64_t;
 
 /// Receives the events of a job. Called by the scheduler's thread, in this order: on_admitted once, on_prompt_scores
 /// once where asked for, on_piece as often as there is text or a token, on_end once per reply; then on_finished once.
-/// Or, at any point, on_failed once and nothing afterwards. Must not call the scheduler and must not block.
+/// Or, at any point, on_failed once and nothing afterwards. May pause and resume jobs, calls nothing else of the
+/// scheduler, and must not block.
 class JobSink {
  public:
   virtual ~JobSink() = default;
@@ -70,8 +71,8 @@ class JobQueue {
   virtual Result<JobId> submit(Job job, std::shared_ptr<JobSink> sink) = 0;
   /// Any thread. Takes effect before the next step; then the sink is never called again. Unknown ids are ignored.
   virtual void cancel(JobId id) = 0;
-  /// Any thread. Pauses a job with a slow reader: its replies leave the batch, and keep their sequences if possible,
-  /// until resume.
+  /// Any thread. Pauses a job with a slow reader before the next step: its replies leave the batch, and keep their
+  /// sequences if possible, until resume.
   virtual void pause(JobId id) = 0;
   virtual void resume(JobId id) = 0;
   virtual Counters counters() const = 0;

@@ -126,6 +126,17 @@ def status_of(answer):
     return int(found.group(1)) if found else 0
 
 
+def settled(value, seconds=5):
+    """What `value` comes to when it is above zero and stays so for a while; at the end of the time, what it is."""
+    end = time.monotonic() + seconds
+    before, since = value(), time.monotonic()
+    while time.monotonic() < end and (before <= 0 or time.monotonic() - since < 0.3):
+        time.sleep(0.02)
+        if (now := value()) != before:
+            before, since = now, time.monotonic()
+    return before
+
+
 def wait_until(condition, seconds=5):
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -5,14 +5,19 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <utility>
 
 #include "serve/api/call_format.hpp"
+#include "serve/api/job_group.hpp"
 
 namespace moe::inline MOE_ABI::serve::api {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// Of one request; at most a quarter of what unread answers may take.
+constexpr std::size_t kMostInFlightBytes = 256 << 10;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -45,6 +50,8 @@ class Call {
   const Context& context() const { return context_; }
   Clock::time_point started() const { return started_; }
   Notes& notes() { return *notes_; }
+  std::size_t largest_event() const { return largest_event_; }
+  void when_sent(std::function<void()> done) const { responder_.when_sent(std::move(done)); }
 
   void admitted() {
     if (!plan_.settings.stream || std::exchange(streaming_, true)) return;
@@ -165,7 +172,9 @@ class Call {
     Json event = envelope_json(envelope_, plan_, true);
     event["choices"] = Json::array({event_choice(plan_, std::move(parts), is_first)});
     if (plan_.settings.continuous_usage) event["usage"] = usage_json(usage_, false);
-    responder_.send("data: " + json_text(event) + "\n\n");
+    std::string text = "data: " + json_text(event) + "\n\n";
+    largest_event_ = std::max(largest_event_, text.size());
+    responder_.send(std::move(text));
   }
 
   // The replies to return, the best ones if there are more.
@@ -230,7 +239,7 @@ class Call {
   std::shared_ptr<Notes> notes_;
   Envelope envelope_;
   Clock::time_point started_ = Clock::now();
-  std::size_t per_prompt_ = 1, left_ = 0;
+  std::size_t per_prompt_ = 1, left_ = 0, largest_event_ = 0;
   std::vector<ReplyState> replies_;
   std::vector<std::vector<PositionLogProbabilities>> scores_;
   Usage usage_;
@@ -254,9 +263,11 @@ class CallSink final : public JobSink {
                 std::span<const PositionLogProbabilities> scores) override {
     take_time();
     if (!call_->plan().settings.stream) return;
+    jobs_->event_left();
     post([reply, text = std::string(text), tokens = std::vector(tokens.begin(), tokens.end()),
-          scores = std::vector(scores.begin(), scores.end())](Call& call, std::size_t p) mutable {
+          scores = std::vector(scores.begin(), scores.end()), jobs = jobs_](Call& call, std::size_t p) mutable {
       call.piece(p, reply, std::move(text), std::move(tokens), std::move(scores));
+      call.when_sent([jobs, largest = call.largest_event()] { jobs->event_arrived(largest); });
     });
   }
   void on_end(std::size_t reply, const Generation& written) override {
@@ -319,26 +330,10 @@ Job job_of(const CallPlan& plan, const PromptPart& prompt) {
 
 }  // namespace
 
-void JobGroup::add(JobId id) {
-  const std::lock_guard lock(mutex_);
-  ids_.push_back(id);
-  if (paused_) queue_.pause(id);
-  if (cancelled_) queue_.cancel(id);
-}
-void JobGroup::cancel() {
-  const std::lock_guard lock(mutex_);
-  cancelled_ = true;
-  for (const JobId id : ids_) queue_.cancel(id);
-}
-void JobGroup::set_paused(bool paused) {
-  const std::lock_guard lock(mutex_);
-  paused_ = paused;
-  for (const JobId id : ids_) paused ? queue_.pause(id) : queue_.resume(id);
-}
-
 void start_call(const Context& context, CallPlan plan, http::Responder responder, std::shared_ptr<Notes> notes) {
-  auto jobs = std::make_shared<JobGroup>(context.queue);
-  responder.listen({[jobs] { jobs->cancel(); }, [jobs](bool pressed) { jobs->set_paused(pressed); }});
+  auto jobs =
+      std::make_shared<JobGroup>(context.queue, std::min(kMostInFlightBytes, context.options.max_buffer_bytes / 4));
+  responder.listen({[jobs] { jobs->cancel(); }, [jobs](bool pressed) { jobs->set_pressed(pressed); }});
   auto call = std::make_shared<Call>(context, std::move(plan), std::move(responder), std::move(notes));
   const auto most = static_cast<std::size_t>(context.options.scheduler.max_sequences);
   if (const std::size_t asked = std::max(call->plan().best_of, call->plan().settings.n); asked > most) {

@@ -2,7 +2,6 @@
 // A completion request: from its jobs to its answer, whole or streamed.
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -29,21 +28,6 @@ struct CallPlan {
   std::string model = {};
   std::string ignored = {};  ///< names of unknown fields
   std::string owner = {};
-};
-
-/// Jobs of one request, to be stopped together. Any thread.
-class JobGroup {
- public:
-  explicit JobGroup(JobQueue& queue) : queue_(queue) {}
-  void add(JobId id);
-  void cancel();
-  void set_paused(bool paused);
-
- private:
-  JobQueue& queue_;
-  std::mutex mutex_;
-  std::vector<JobId> ids_;
-  bool cancelled_ = false, paused_ = false;
 };
 
 /// Submits the jobs; the answer goes to the responder, now or later.

@@ -63,6 +63,8 @@ class Responder {
   void start(StreamHead head) const;
   void send(std::string text) const;
   void finish() const;
+  /// Calls it in the I/O thread when the connection has what was sent before; never if the connection is gone.
+  void when_sent(std::function<void()> done) const;
   /// Ends a stream so that the client sees that it is incomplete.
   void abort() const;
   /// Replaces the listener. `gone` is called at once if the client has already disconnected.

@@ -206,6 +206,9 @@ void Responder::send(std::string text) const {
 void Responder::finish() const {
   target_->run([](Connection& c, std::uint64_t e) { c.finish(e); });
 }
+void Responder::when_sent(std::function<void()> done) const {
+  target_->run([done = std::move(done)](Connection&, std::uint64_t) { done(); });
+}
 void Responder::abort() const {
   target_->run([](Connection& c, std::uint64_t e) { c.abort(e); });
 }
