@@ -8,7 +8,7 @@
 namespace moe::inline MOE_ABI::kernels {
 
 /// mxfp4: 2 * e2m1 + 12.
-inline constexpr std::uint8_t kE2m1Plus12[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+constexpr std::uint8_t kE2m1Plus12[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
 
 /// Unsigned codes of group `g` (a constant after unrolling); `codes` points at the lanes' first byte.
 template <class Arch, Format kFormat>

@@ -109,7 +109,8 @@ constexpr E4m3Integers e4m3_integers() noexcept {
   }
   return t;
 }
-inline constexpr E4m3Integers kE4m3Integers = e4m3_integers();
+// Not inline: units with instruction-set flags must not share symbols (tests/kernels/isa_symbols.cmake).
+constexpr E4m3Integers kE4m3Integers = e4m3_integers();
 
 /// Raw rows of a panel (formats without their own layout) to [count][16] floats, values k_begin and on; k_begin is
 /// a multiple of 256. Compiled without instruction-set flags, as the decoders are plain inline functions.

@@ -46,7 +46,8 @@ TEST_CASE("sizes from headers are those of the loaded weights") {
     const auto info = moe::Model::inspect(path);
     const auto model = moe::Model::load(path, {.tokenizer = moe::TokenizerUse::optional});
     if (!info || !model) continue;
-    CAPTURE(name);
+    const std::string& model_name = name;  // clang 14 lets no structured binding into CAPTURE
+    CAPTURE(model_name);
     const auto shapes = expert_shapes(**model);
     REQUIRE(info->packed.expert.size() == shapes.size());
     std::int64_t routed = 0;

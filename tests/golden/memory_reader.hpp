@@ -50,7 +50,8 @@ class MemoryReader : public moe::ExpertReader {
     const moe::BundleLayout layout = moe::BundleLayout::of(e);
     const moe::Matrix& matrix = part == 0 ? e.gate : part == 1 ? e.up : e.down;
     const std::int64_t at = part == 0 ? 0 : part == 1 ? layout.up : layout.down;
-    std::memcpy(bundle.data() + at, matrix.data, static_cast<std::size_t>(matrix.bytes()));
+    if (!matrix.empty())  // not every FFN has a gate
+      std::memcpy(bundle.data() + at, matrix.data, static_cast<std::size_t>(matrix.bytes()));
     return {};
   }
   int reads() const { return reads_; }
