@@ -19,10 +19,10 @@
 #include <span>
 #include <string>
 
-#include "moe/config.hpp"
 #include "moe/detail/math.hpp"
 #include "moe/detail/router_rules.hpp"
 #include "moe/error.hpp"
+#include "moe/router_config.hpp"
 #include "moe/tensor.hpp"
 
 namespace moe::inline MOE_ABI {
