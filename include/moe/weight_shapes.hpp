@@ -48,97 +48,133 @@ struct WeightShape {
   std::int64_t touched_parameters() const { return rows * cols * touched; }
 };
 
+namespace detail {
+
+/// The weights of one layer after the other; for_each_weight() is the function to call.
+template <class Visit>
+class WeightWalk {
+ public:
+  WeightWalk(const ModelConfig& c, Visit& visit) : c_(c), visit_(visit) {}
+
+  void outside_layers() {
+    visit_(WeightShape{WeightPart::embedding, -1, c_.vocab_size, c_.hidden_size, 1, 0});
+    if (const std::int64_t n = c_.layer_input_size; n > 0) {
+      visit_(WeightShape{WeightPart::layer_embedding, -1, c_.layer_input_vocab_size, c_.layer_count * n, 1, 0});
+      matrix(WeightPart::dense_ffn, c_.layer_count * n, c_.hidden_size);
+      vector(n);
+    }
+    if (c_.is_mtp_layer) {
+      matrix(WeightPart::mtp_projection, c_.hidden_size, 2 * c_.hidden_size);
+      vector(2 * c_.hidden_size);  // norms of embedding and state
+    }
+  }
+
+  void layer(std::int64_t l) {
+    layer_ = l;
+    if (c_.pre_norms) vector(((c_.mixer(l) != Mixer::none ? 1 : 0) + (c_.has_ffn(l) ? 1 : 0)) * c_.hidden_size);
+    if (c_.is_recurrent(l))
+      recurrent();
+    else if (c_.mixer(l) == Mixer::attention)
+      c_.attention == AttentionKind::gqa ? gqa() : mla();
+    if (c_.post_norms) vector(2 * c_.hidden_size);
+    if (c_.layer_is_moe(l)) experts();
+    if (c_.has_dense_ffn(l)) ffn(WeightPart::dense_ffn, c_.dense_width(l), 1, 1);
+    if (const std::int64_t n = c_.layer_input_size; n > 0) {
+      matrix(WeightPart::dense_ffn, n, c_.hidden_size);
+      matrix(WeightPart::dense_ffn, c_.hidden_size, n);
+      vector(c_.hidden_size);
+    }
+    if (c_.layer_scalar) vector(1);
+  }
+
+  void end() {
+    layer_ = -1;
+    vector(c_.hidden_size);
+    matrix(WeightPart::head, c_.vocab_size, c_.hidden_size, c_.tie_word_embeddings ? 0 : 1);
+  }
+
+ private:
+  void matrix(WeightPart part, std::int64_t rows, std::int64_t cols, std::int64_t stored = 1,
+              std::int64_t touched = 1) {
+    visit_(WeightShape{part, layer_, rows, cols, stored, touched});
+  }
+  void vector(std::int64_t n) { matrix(WeightPart::vector, 1, n); }
+  void ffn(WeightPart part, std::int64_t width, std::int64_t stored, std::int64_t touched) {
+    if (c_.has_gates()) matrix(part, width, c_.hidden_size, stored, touched);
+    matrix(part, width, c_.hidden_size, stored, touched);  // up
+    matrix(part, c_.hidden_size, width, stored, touched);  // down
+  }
+
+  void recurrent() {
+    const RecurrentConfig& r = c_.recurrent;
+    matrix(WeightPart::attention, c_.recurrent_in_width(layer_), c_.hidden_size);
+    matrix(WeightPart::attention, c_.hidden_size, c_.recurrent_out_width(layer_));
+    const bool mamba = c_.mixer(layer_) == Mixer::mamba2;
+    vector((r.conv_kernel + (mamba && r.conv_bias ? 1 : 0)) * c_.conv_channels(layer_));
+    if (c_.mixer(layer_) != Mixer::short_conv) vector((mamba ? 3 : 2) * r.heads + (mamba ? r.values() : r.value_dim));
+  }
+
+  void gqa() {
+    const std::int64_t D = c_.hidden_size, H = c_.head_count, hd = c_.head_dim_of(layer_);
+    const std::int64_t q = H * hd, kv = c_.kv_heads_of(layer_) * hd;
+    matrix(WeightPart::attention, c_.attention_gate ? 2 * q : q, D);
+    if (c_.has_keys(layer_)) matrix(WeightPart::attention, kv, D);
+    if (c_.has_value_projection(layer_)) matrix(WeightPart::attention, kv, D);
+    matrix(WeightPart::attention, D, q);
+    if (c_.qkv_bias) vector(q + 2 * kv);
+    if (c_.o_bias) vector(D);
+    if (c_.attention_sinks) vector(H);
+    if (c_.qk_norm == QkNorm::projection)
+      vector(q + kv);
+    else if (c_.qk_norm != QkNorm::none)
+      vector((c_.has_keys(layer_) ? 2 : 1) * hd);
+  }
+
+  void mla() {
+    const std::int64_t D = c_.hidden_size, H = c_.head_count, qk = c_.qk_nope_head_dim + c_.qk_rope_head_dim;
+    if (c_.q_lora_rank > 0) {
+      matrix(WeightPart::attention, c_.q_lora_rank, D);
+      vector(c_.q_lora_rank);
+    }
+    matrix(WeightPart::attention, H * qk, c_.q_lora_rank > 0 ? c_.q_lora_rank : D);
+    matrix(WeightPart::attention, c_.kv_lora_rank + c_.qk_rope_head_dim, D);
+    vector(c_.kv_lora_rank);
+    matrix(WeightPart::attention, H * (c_.qk_nope_head_dim + c_.v_head_dim), c_.kv_lora_rank);
+    matrix(WeightPart::attention, D, H * c_.v_head_dim);
+    if (!c_.has_indexer(layer_)) return;
+    matrix(WeightPart::attention, c_.indexer.head_count * c_.indexer.head_dim, c_.q_lora_rank);
+    matrix(WeightPart::attention, c_.indexer.head_dim, D);
+    matrix(WeightPart::attention, c_.indexer.head_count, D);
+    vector(2 * c_.indexer.head_dim);
+  }
+
+  void experts() {
+    const std::int64_t D = c_.hidden_size, E = c_.router.expert_count, top_k = c_.moe_layer_top_k(moe_layers_++);
+    matrix(WeightPart::router, E, D);
+    if (c_.router.selection_bias) vector(E);
+    if (c_.router_bias) vector(E);
+    if (c_.expert_bias) matrix(WeightPart::vector, 1, 2 * c_.moe_intermediate_size + D, E, top_k);
+    ffn(WeightPart::routed_experts, c_.moe_intermediate_size, E, top_k);
+    if (c_.shared_width() > 0) ffn(WeightPart::shared_experts, c_.shared_width(), 1, 1);
+    if (c_.shared_expert_gate) matrix(WeightPart::shared_experts, 1, D);
+    if (c_.dense_beside_experts) vector(4 * D + E);  // norms of branches and router; factors
+  }
+
+  const ModelConfig& c_;
+  Visit& visit_;
+  std::int64_t layer_ = -1, moe_layers_ = 0;
+};
+
+}  // namespace detail
+
 /// Calls visit(WeightShape) for every weight of the model except MTP layers. Norms, biases and the selection bias are
 /// vectors. A tied head has stored = 0, because its parameters are counted with the embedding.
 template <class Visit>
 void for_each_weight(const ModelConfig& c, Visit&& visit) {
-  const std::int64_t D = c.hidden_size, H = c.head_count;
-  std::int64_t moe_layers = 0;
-  visit(WeightShape{WeightPart::embedding, -1, c.vocab_size, D, 1, 0});
-  if (const std::int64_t n = c.layer_input_size; n > 0) {
-    visit(WeightShape{WeightPart::layer_embedding, -1, c.layer_input_vocab_size, c.layer_count * n, 1, 0});
-    visit(WeightShape{WeightPart::dense_ffn, -1, c.layer_count * n, D, 1, 1});
-    visit(WeightShape{WeightPart::vector, -1, 1, n, 1, 1});
-  }
-  if (c.is_mtp_layer) {
-    visit(WeightShape{WeightPart::mtp_projection, -1, D, 2 * D, 1, 1});
-    visit(WeightShape{WeightPart::vector, -1, 1, 2 * D, 1, 1});  // norms of embedding and state
-  }
-  for (std::int64_t l = 0; l < c.layer_count; ++l) {
-    const auto matrix = [&](WeightPart part, std::int64_t rows, std::int64_t cols, std::int64_t stored = 1,
-                            std::int64_t touched = 1) {
-      visit(WeightShape{part, l, rows, cols, stored, touched});
-    };
-    const auto vector = [&](std::int64_t n) { visit(WeightShape{WeightPart::vector, l, 1, n, 1, 1}); };
-    const auto ffn = [&](WeightPart part, std::int64_t width, std::int64_t stored, std::int64_t touched) {
-      if (c.has_gates()) matrix(part, width, D, stored, touched);
-      matrix(part, width, D, stored, touched);  // up
-      matrix(part, D, width, stored, touched);  // down
-    };
-    if (c.pre_norms) vector(((c.mixer(l) != Mixer::none ? 1 : 0) + (c.has_ffn(l) ? 1 : 0)) * D);
-    if (c.is_recurrent(l)) {
-      const RecurrentConfig& r = c.recurrent;
-      matrix(WeightPart::attention, c.recurrent_in_width(l), D);
-      matrix(WeightPart::attention, D, c.recurrent_out_width(l));
-      const bool mamba = c.mixer(l) == Mixer::mamba2;
-      vector((r.conv_kernel + (mamba && r.conv_bias ? 1 : 0)) * c.conv_channels(l));
-      if (c.mixer(l) != Mixer::short_conv) vector((mamba ? 3 : 2) * r.heads + (mamba ? r.values() : r.value_dim));
-    } else if (c.mixer(l) == Mixer::none) {
-      // Nothing.
-    } else if (c.attention == AttentionKind::gqa) {
-      const std::int64_t hd = c.head_dim_of(l), q = H * hd, kv = c.kv_heads_of(l) * hd;
-      matrix(WeightPart::attention, c.attention_gate ? 2 * q : q, D);
-      if (c.has_keys(l)) matrix(WeightPart::attention, kv, D);
-      if (c.has_value_projection(l)) matrix(WeightPart::attention, kv, D);
-      matrix(WeightPart::attention, D, q);
-      if (c.qkv_bias) vector(q + 2 * kv);
-      if (c.o_bias) vector(D);
-      if (c.attention_sinks) vector(H);
-      if (c.qk_norm == QkNorm::projection)
-        vector(q + kv);
-      else if (c.qk_norm != QkNorm::none)
-        vector((c.has_keys(l) ? 2 : 1) * hd);
-    } else {
-      const std::int64_t qk = c.qk_nope_head_dim + c.qk_rope_head_dim;
-      if (c.q_lora_rank > 0) {
-        matrix(WeightPart::attention, c.q_lora_rank, D);
-        vector(c.q_lora_rank);
-      }
-      matrix(WeightPart::attention, H * qk, c.q_lora_rank > 0 ? c.q_lora_rank : D);
-      matrix(WeightPart::attention, c.kv_lora_rank + c.qk_rope_head_dim, D);
-      vector(c.kv_lora_rank);
-      matrix(WeightPart::attention, H * (c.qk_nope_head_dim + c.v_head_dim), c.kv_lora_rank);
-      matrix(WeightPart::attention, D, H * c.v_head_dim);
-      if (c.has_indexer(l)) {
-        matrix(WeightPart::attention, c.indexer.head_count * c.indexer.head_dim, c.q_lora_rank);
-        matrix(WeightPart::attention, c.indexer.head_dim, D);
-        matrix(WeightPart::attention, c.indexer.head_count, D);
-        vector(2 * c.indexer.head_dim);
-      }
-    }
-    if (c.post_norms) vector(2 * D);
-    if (c.layer_is_moe(l)) {
-      const std::int64_t top_k = c.moe_layer_top_k(moe_layers++);
-      matrix(WeightPart::router, c.router.expert_count, D);
-      if (c.router.selection_bias) vector(c.router.expert_count);
-      if (c.router_bias) vector(c.router.expert_count);
-      if (c.expert_bias)
-        visit(WeightShape{WeightPart::vector, l, 1, 2 * c.moe_intermediate_size + D, c.router.expert_count, top_k});
-      ffn(WeightPart::routed_experts, c.moe_intermediate_size, c.router.expert_count, top_k);
-      if (c.shared_width() > 0) ffn(WeightPart::shared_experts, c.shared_width(), 1, 1);
-      if (c.shared_expert_gate) matrix(WeightPart::shared_experts, 1, D);
-      if (c.dense_beside_experts) vector(4 * D + c.router.expert_count);  // norms of branches and router; factors
-    }
-    if (c.has_dense_ffn(l)) ffn(WeightPart::dense_ffn, c.dense_width(l), 1, 1);
-    if (const std::int64_t n = c.layer_input_size; n > 0) {
-      matrix(WeightPart::dense_ffn, n, D);
-      matrix(WeightPart::dense_ffn, D, n);
-      vector(D);
-    }
-    if (c.layer_scalar) vector(1);
-  }
-  visit(WeightShape{WeightPart::vector, -1, 1, D, 1, 1});
-  visit(WeightShape{WeightPart::head, -1, c.vocab_size, D, c.tie_word_embeddings ? 0 : 1, 1});
+  detail::WeightWalk walk(c, visit);
+  walk.outside_layers();
+  for (std::int64_t l = 0; l < c.layer_count; ++l) walk.layer(l);
+  walk.end();
 }
 
 /// Parameters of the whole model and those active for one token. Vendors count "active" in three ways:
