@@ -3,14 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <initializer_list>
 
 #include "moe/model.hpp"
 #include "moe/router.hpp"
+#include "support/config_ranges.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
+
+using config_checks::check_positive;
+using config_checks::check_ranges;
+using config_checks::check_rope;
+using config_checks::kMaxPosition;
+using config_checks::refuse;
 
 // Each limit is at least about ten times the published maximum (in the comment), and keeps products inside 64 bits.
 constexpr std::int64_t kMaxLayers = 1024;           // Llama-3.1-405B: 126
@@ -19,88 +24,9 @@ constexpr std::int64_t kMaxFfnWidth = 1 << 20;      // 53248
 constexpr std::int64_t kMaxVocabulary = 1 << 23;    // 262144
 constexpr std::int64_t kMaxHeads = 4096;            // 128
 constexpr std::int64_t kMaxHeadDim = 1024;          // 256
-constexpr std::int64_t kMaxPosition = 1 << 26;      // 10 M (Llama-4-Scout)
 constexpr std::int64_t kMaxSharedExperts = 256;     // 2
 constexpr std::int64_t kMaxMtpLayers = 64;          // 1
 constexpr std::int64_t kMaxParameters = 1LL << 44;  // 1.03e12 (Kimi-K2); 17.6e12 here
-
-struct Bounded {
-  const char* field;
-  std::int64_t value, low, high;
-};
-struct Positive {
-  const char* field;
-  double value, high;
-};
-
-tl::unexpected<Error> refuse(std::string message) {
-  return fail(ErrorCode::bad_config, "config: " + std::move(message));
-}
-
-Result<void> check_ranges(std::initializer_list<Bounded> fields) {
-  for (const Bounded& f : fields)
-    if (f.value < f.low || f.value > f.high)
-      return refuse(fmt::format("{} is {}, expected {}..{}", f.field, f.value, f.low, f.high));
-  return {};
-}
-
-/// Refuses NaN, infinity, zero and numbers that are not positive after rounding to float32.
-Result<void> check_positive(std::initializer_list<Positive> fields) {
-  for (const Positive& f : fields)
-    if (!std::isfinite(f.value) || !(static_cast<float>(f.value) > 0.0f) || f.value > f.high)
-      return refuse(fmt::format("{} is {}, expected a positive number up to {}", f.field, f.value, f.high));
-  return {};
-}
-
-Result<void> check_factors(const char* name, const std::vector<double>& factors, std::int64_t rotated_dim) {
-  if (static_cast<std::int64_t>(factors.size()) != rotated_dim / 2)
-    return refuse(fmt::format("{} has {} values, expected {}", name, factors.size(), rotated_dim / 2));
-  for (const double factor : factors)
-    if (auto ok = check_positive({{name, factor, 1e6}}); !ok) return ok;
-  return {};
-}
-
-Result<void> check_rope(const RopeConfig& r, std::int64_t rotated_dim) {
-  if (auto ok = check_positive({{"rope.theta", r.theta, 1e15}, {"rope.attention_factor", r.attention_factor, 1e3}});
-      !ok)
-    return ok;
-  if (r.theta <= 1.0) return refuse(fmt::format("rope.theta is {}, expected more than 1", r.theta));
-  if (r.style != RopeStyle::half_split && r.style != RopeStyle::interleaved)
-    return refuse("rope.style is none of the known ones");
-  if (!(r.query_growth >= 0.0 && r.query_growth <= 1e3))
-    return refuse(fmt::format("rope.query_growth is {}, expected 0 to 1000", r.query_growth));
-  if (r.query_growth > 0.0)
-    if (auto ok = check_ranges({{"rope.original_max_position", r.original_max_position, 1, kMaxPosition}}); !ok)
-      return ok;
-  if (r.scaling == RopeScaling::none) return {};
-  if (auto ok = check_positive({{"rope.factor", r.factor, 1e6}}); !ok) return ok;
-  switch (r.scaling) {
-    case RopeScaling::linear: return {};
-    case RopeScaling::proportional: return check_ranges({{"rope.turned_pairs", r.turned_pairs, 0, rotated_dim / 2}});
-    case RopeScaling::llama3:
-      if (auto ok = check_positive(
-              {{"rope.low_freq_factor", r.low_freq_factor, 1e6}, {"rope.high_freq_factor", r.high_freq_factor, 1e6}});
-          !ok)
-        return ok;
-      if (r.low_freq_factor >= r.high_freq_factor)
-        return refuse(fmt::format("rope.low_freq_factor is {}, expected less than high_freq_factor {}",
-                                  r.low_freq_factor, r.high_freq_factor));
-      break;
-    case RopeScaling::yarn:
-      if (auto ok = check_positive({{"rope.beta_fast", r.beta_fast, 1e6}, {"rope.beta_slow", r.beta_slow, 1e6}}); !ok)
-        return ok;
-      if (r.beta_slow > r.beta_fast)
-        return refuse(fmt::format("rope.beta_slow is {}, expected at most beta_fast {}", r.beta_slow, r.beta_fast));
-      break;
-    case RopeScaling::factors: return check_factors("rope.frequency_factors", r.frequency_factors, rotated_dim);
-    case RopeScaling::longrope:
-      if (auto ok = check_factors("rope.frequency_factors", r.frequency_factors, rotated_dim); !ok) return ok;
-      if (auto ok = check_factors("rope.long_factors", r.long_factors, rotated_dim); !ok) return ok;
-      break;
-    default: return refuse("rope.scaling is none of the known ones");
-  }
-  return check_ranges({{"rope.original_max_position", r.original_max_position, 1, kMaxPosition}});
-}
 
 Result<void> check_layers(std::string_view name, const std::vector<std::int64_t>& layers, std::int64_t layer_count) {
   std::int64_t before = -1;
