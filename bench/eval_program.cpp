@@ -226,6 +226,51 @@ void add_options(CLI::App& app, Options& o) {
                   "of worked examples that are drawn at random, and of the order of --until-known (1234)");
 }
 
+// All but the subcommands that only read; `search`: the budget of a search. Says in `usage` where options contradict.
+moe::Result<void> answer(Options& options, const double* search, eval_stages::Start start, int& usage) {
+  if (options.tasks.empty()) throw CLI::RequiredError("--tasks");
+  if (options.models.empty())
+    return moe::fail(moe::ErrorCode::not_found,
+                     "no --model NAME=PATH (scripts/evaluate without arguments runs the models of models/nano)");
+  const std::string started = eval::iso_time();
+  const auto sweeps = eval_rows::sweeps_of(options);
+  if (!sweeps) {
+    usage = cli::kUsage;
+    return moe::forward(sweeps);
+  }
+  const eval_rows::Sweep* of_chat = sweeps->of_chat();
+  const auto chat = eval_chat::rows_of(options.chat, of_chat != nullptr,
+                                       of_chat != nullptr ? of_chat->values : std::vector<std::string>(), started);
+  if (!chat) return moe::forward(chat);
+  const auto settings = eval_rows::settings_of(options, *sweeps, *chat);
+  if (!settings) {
+    usage = cli::kUsage;
+    return moe::forward(settings);
+  }
+  if (options.plan) {
+    if (search != nullptr) throw CLI::ValidationError("--plan", "plans runs, not a search");
+    return eval_plan::run(options, *settings);
+  }
+  if (start != nullptr) {
+    if (search != nullptr) throw CLI::ValidationError("search", "does not run over stages");
+    return eval_stages::run(options, *settings, start,
+                            [&] { return evaluate_all(options, *settings, *chat, started); });
+  }
+  const auto shard = eval_shard::wanted(options.shard, [](const char* name) { return std::getenv(name); });
+  if (!shard) return moe::forward(shard);
+  if (*shard && search != nullptr) throw CLI::ValidationError("search", "has no shards");
+  if (*shard) {
+    if (auto ok = eval_shard::check(options); !ok) return ok;
+    return eval_shard::run(options, *settings, *chat, started, **shard);
+  }
+  if (search == nullptr) return evaluate_all(options, *settings, *chat, started);
+  if (settings->size() > 1) throw CLI::ValidationError("search", "asks one model, without --sweep");
+  if (options.until_known.wanted || !options.families.families.empty())
+    throw CLI::ValidationError("search", "asks one model, without --until-known and --families");
+  if (!options.out.empty()) throw CLI::ValidationError("search", "prints what it found, it takes no --out");
+  return search_experts(options, *settings, *chat, started, *search);
+}
+
 }  // namespace
 
 namespace eval_program {
@@ -262,47 +307,7 @@ int run(int argc, char** argv, eval_stages::Start start) {
     if (merge->parsed()) return store_commands::merge(merged, parts);
     if (report->parsed()) return report_command::run(reported);
     if (index->parsed()) return index_command::run(indexed);
-    if (options.tasks.empty()) throw CLI::RequiredError("--tasks");
-    if (options.models.empty())
-      return moe::fail(moe::ErrorCode::not_found,
-                       "no --model NAME=PATH (scripts/evaluate without arguments runs the models of models/nano)");
-    const std::string started = eval::iso_time();
-    const auto sweeps = eval_rows::sweeps_of(options);
-    if (!sweeps) {
-      usage = cli::kUsage;
-      return moe::forward(sweeps);
-    }
-    const eval_rows::Sweep* of_chat = sweeps->of_chat();
-    const auto chat = eval_chat::rows_of(options.chat, of_chat != nullptr,
-                                         of_chat != nullptr ? of_chat->values : std::vector<std::string>(), started);
-    if (!chat) return moe::forward(chat);
-    const auto settings = eval_rows::settings_of(options, *sweeps, *chat);
-    if (!settings) {
-      usage = cli::kUsage;
-      return moe::forward(settings);
-    }
-    if (options.plan) {
-      if (search->parsed()) throw CLI::ValidationError("--plan", "plans runs, not a search");
-      return eval_plan::run(options, *settings);
-    }
-    if (start != nullptr) {
-      if (search->parsed()) throw CLI::ValidationError("search", "does not run over stages");
-      return eval_stages::run(options, *settings, start,
-                              [&] { return evaluate_all(options, *settings, *chat, started); });
-    }
-    const auto shard = eval_shard::wanted(options.shard, [](const char* name) { return std::getenv(name); });
-    if (!shard) return moe::forward(shard);
-    if (*shard && search->parsed()) throw CLI::ValidationError("search", "has no shards");
-    if (*shard) {
-      if (auto ok = eval_shard::check(options); !ok) return ok;
-      return eval_shard::run(options, *settings, *chat, started, **shard);
-    }
-    if (!search->parsed()) return evaluate_all(options, *settings, *chat, started);
-    if (settings->size() > 1) throw CLI::ValidationError("search", "asks one model, without --sweep");
-    if (options.until_known.wanted || !options.families.families.empty())
-      throw CLI::ValidationError("search", "asks one model, without --until-known and --families");
-    if (!options.out.empty()) throw CLI::ValidationError("search", "prints what it found, it takes no --out");
-    return search_experts(options, *settings, *chat, started, search_options.budget);
+    return answer(options, search->parsed() ? &search_options.budget : nullptr, start, usage);
   });
   return status == cli::kBadInput && usage != cli::kDone ? usage : status;
 }

@@ -140,6 +140,41 @@ std::string profile_table(const Options& options, const Speeds& speeds) {
   return out;
 }
 
+ordered_json to_json(const Item& item, const Options& options, const Speeds& speeds) {
+  ordered_json j{{"item", item.kind() + std::to_string(item.count)},
+                 {"seconds", item.seconds},
+                 {"gflops", static_cast<double>(item.work.total()) * 1e-9}};
+  if (!options.no_peaks) {
+    const double limit = static_cast<double>(item.count) / least_seconds(item.demand, speeds.peaks);
+    j["gigabytes"] = item.demand.bytes * 1e-9;
+    j["limit_tokens_per_second"] = limit;
+    j["percent_of_limit"] = 100.0 * item.tokens_per_second() / limit;
+    j["bound_by"] = bound_by(item.demand, speeds.peaks);
+  }
+  if (speeds.memory && speeds.memory->streams_experts)
+    j["experts"] = {{"hits", item.traffic.hits},
+                    {"misses", item.traffic.misses},
+                    {"read_bytes", item.traffic.read_bytes},
+                    {"unused_bytes", item.traffic.unused_bytes},
+                    {"read_seconds", static_cast<double>(item.traffic.read_ns) * 1e-9},
+                    {"wait_seconds", static_cast<double>(item.traffic.wait_ns) * 1e-9},
+                    {"memory_bytes", item.traffic.memory_bytes},
+                    {"disk_bytes_per_second", speeds.disk.bytes_per_second},
+                    {"disk_before", speeds.disk_before},
+                    {"disk_after", speeds.disk_after}};
+  if (options.profile)
+    for (const StageRow& row : stage_rows(item, options.repetitions)) {
+      ordered_json stage{{"stage", row.name}, {"worker_seconds", row.seconds}, {"share", row.share}};
+      if (row.demand.bytes > 0.0) {
+        stage["gflop"] = (row.demand.int8_ops + row.demand.float_ops) * 1e-9;
+        stage["gigabytes"] = row.demand.bytes * 1e-9;
+        stage["limit_worker_seconds"] = least_seconds(row.demand, speeds.peaks) * speeds.threads;
+      }
+      j["profile"].push_back(std::move(stage));
+    }
+  return j;
+}
+
 ordered_json to_json(const Options& options, const Speeds& speeds) {
   ordered_json out;
   for (const char* kind : {"pp", "tg"}) {
@@ -156,40 +191,7 @@ ordered_json to_json(const Options& options, const Speeds& speeds) {
   out["kv"] = name_of(options.kv);
   out["depth"] = options.depth;
   out["numerics_version"] = moe::kNumericsVersion;
-  for (const Item& item : speeds.items) {
-    ordered_json j{{"item", item.kind() + std::to_string(item.count)},
-                   {"seconds", item.seconds},
-                   {"gflops", static_cast<double>(item.work.total()) * 1e-9}};
-    if (!options.no_peaks) {
-      const double limit = static_cast<double>(item.count) / least_seconds(item.demand, speeds.peaks);
-      j["gigabytes"] = item.demand.bytes * 1e-9;
-      j["limit_tokens_per_second"] = limit;
-      j["percent_of_limit"] = 100.0 * item.tokens_per_second() / limit;
-      j["bound_by"] = bound_by(item.demand, speeds.peaks);
-    }
-    if (speeds.memory && speeds.memory->streams_experts)
-      j["experts"] = {{"hits", item.traffic.hits},
-                      {"misses", item.traffic.misses},
-                      {"read_bytes", item.traffic.read_bytes},
-                      {"unused_bytes", item.traffic.unused_bytes},
-                      {"read_seconds", static_cast<double>(item.traffic.read_ns) * 1e-9},
-                      {"wait_seconds", static_cast<double>(item.traffic.wait_ns) * 1e-9},
-                      {"memory_bytes", item.traffic.memory_bytes},
-                      {"disk_bytes_per_second", speeds.disk.bytes_per_second},
-                      {"disk_before", speeds.disk_before},
-                      {"disk_after", speeds.disk_after}};
-    if (options.profile)
-      for (const StageRow& row : stage_rows(item, options.repetitions)) {
-        ordered_json stage{{"stage", row.name}, {"worker_seconds", row.seconds}, {"share", row.share}};
-        if (row.demand.bytes > 0.0) {
-          stage["gflop"] = (row.demand.int8_ops + row.demand.float_ops) * 1e-9;
-          stage["gigabytes"] = row.demand.bytes * 1e-9;
-          stage["limit_worker_seconds"] = least_seconds(row.demand, speeds.peaks) * speeds.threads;
-        }
-        j["profile"].push_back(std::move(stage));
-      }
-    out["items"].push_back(std::move(j));
-  }
+  for (const Item& item : speeds.items) out["items"].push_back(to_json(item, options, speeds));
   if (options.no_peaks) return out;
   const auto peak = [](const Peaks& p) {
     return ordered_json{{"threads", p.threads},
