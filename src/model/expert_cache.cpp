@@ -51,8 +51,10 @@ std::vector<ExpertCache::Class> ExpertCache::divide(std::span<const Shape> layer
   std::vector<Class> out;
   for (const auto& [bundle, size] : classes) {
     const double share = whole > 0.0 ? spare / whole : 0.0;
-    const auto kept = static_cast<std::int64_t>(std::min(1.0, share) * static_cast<double>(size.experts));
-    out.push_back({bundle, kept + kTransientSlots});
+    const auto slots = static_cast<std::int64_t>(std::min(1.0, share) * static_cast<double>(size.experts));
+    // Where all stay there is little to read ahead.
+    const std::int64_t more = slots == size.experts ? 0 : std::min(kMostTransientSlots - kTransientSlots, slots / 4);
+    out.push_back({bundle, kTransientSlots + slots, kTransientSlots + more});
   }
   return out;
 }
@@ -72,7 +74,8 @@ Result<void> ExpertCache::create(std::span<const Shape> layers, std::int64_t byt
     if (!memory) return fail(memory.error().code, fmt::format("experts in memory: {}", memory.error().message));
     pool.memory = std::move(*memory);
     pool.owner.assign(static_cast<std::size_t>(c.slots), -1);
-    for (std::int64_t slot = 0; slot < c.slots; ++slot) pool.is_transient.push_back(slot >= c.slots - kTransientSlots);
+    for (std::int64_t slot = 0; slot < c.slots; ++slot)
+      pool.is_transient.push_back(slot >= c.slots - c.transient_slots);
     for (auto slot = static_cast<std::int32_t>(c.slots); slot-- > 0;)
       (pool.is_transient[static_cast<std::size_t>(slot)] ? pool.free_transient : pool.free).push_back(slot);
     bytes_ += c.slots * c.bundle_bytes;

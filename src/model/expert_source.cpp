@@ -136,21 +136,30 @@ void ExpertSource::unpin(std::int64_t layer, std::int32_t expert) {
 }
 
 // The last 32 or so count.
-void ExpertSource::note_ahead(bool right) { right_ahead_ += ((right ? 1.0 : 0.0) - right_ahead_) / 32.0; }
+void ExpertSource::note(const Guess& guess, bool right) {
+  if (guess.rank == kCertain) return;
+  const auto rank = static_cast<std::size_t>(guess.rank);
+  if (right_.size() <= rank) right_.resize(rank + 1, 1.0);
+  right_[rank] += ((right ? 1.0 : 0.0) - right_[rank]) / 32.0;
+}
 
-bool ExpertSource::guesses_pay() {
+std::int32_t ExpertSource::guessed_ranks(std::int32_t top_k) {
   constexpr std::int64_t kTryEvery = 16;
   const std::lock_guard lock(mutex_);
-  return right_ahead_ >= 0.5 || ++withheld_ % kTryEvery == 0;
+  std::int32_t ranks = 0;
+  while (ranks < top_k &&
+         (right_.size() <= static_cast<std::size_t>(ranks) || right_[static_cast<std::size_t>(ranks)] >= 0.5))
+    ++ranks;
+  return ranks < top_k && ++limited_ % kTryEvery == 0 ? ranks + 1 : ranks;
 }
 
 void ExpertSource::drop_ahead() {
-  std::erase_if(ahead_, [&](const Request& r) {
-    if (cache_.at(r.layer, r.expert).state != State::queued)
-      traffic_.unused_bytes += shapes_[static_cast<std::size_t>(r.layer)].bundle_bytes;
-    unpin(r.layer, r.expert);
-    return true;
-  });
+  for (const Ahead& a : ahead_) {
+    if (cache_.at(a.layer, a.guess.expert).state != State::queued)
+      traffic_.unused_bytes += shapes_[static_cast<std::size_t>(a.layer)].bundle_bytes;
+    unpin(a.layer, a.guess.expert);
+  }
+  ahead_.clear();
 }
 
 void ExpertSource::ask(Visit& visit) {
@@ -174,12 +183,12 @@ void ExpertSource::ask(Visit& visit) {
 
 void ExpertSource::ask_ahead(Visit& visit) {
   while (!visit.ahead_.empty()) {
-    const std::int32_t expert = visit.ahead_.back();
-    CachedExpert& e = cache_.at(visit.ahead_layer_, expert);
+    const Guess guess = visit.ahead_.back();
+    CachedExpert& e = cache_.at(visit.ahead_layer_, guess.expert);
     if (e.state == State::absent) {
-      if (!start(visit.ahead_layer_, expert, false)) return;
+      if (!start(visit.ahead_layer_, guess.expert, false)) return;
       e.pins += 1;
-      ahead_.push_back({visit.ahead_layer_, expert});
+      ahead_.push_back({visit.ahead_layer_, guess});
     }
     visit.ahead_.pop_back();
   }
@@ -189,13 +198,11 @@ ExpertSource::Visit ExpertSource::visit(std::int64_t layer, std::span<const std:
   Visit visit(*this, layer);
   const std::lock_guard lock(mutex_);
   cache_.count_visit(layer, experts);
-  const auto is_ahead = [&](std::int32_t expert) {
-    return std::any_of(ahead_.begin(), ahead_.end(),
-                       [&](const Request& r) { return r.layer == layer && r.expert == expert; });
-  };
   for (const std::int32_t expert : experts) {
     CachedExpert& e = cache_.at(layer, expert);
-    const bool was_read_ahead = is_ahead(expert);
+    const auto guess = std::find_if(ahead_.begin(), ahead_.end(),
+                                    [&](const Ahead& a) { return a.layer == layer && a.guess.expert == expert; });
+    const bool was_read_ahead = guess != ahead_.end();
     (e.state == State::ready && !was_read_ahead ? traffic_.hits : traffic_.misses) += 1;
     if (e.state == State::ready || e.state == State::reading || e.state == State::queued) {
       e.pins += 1;
@@ -206,12 +213,12 @@ ExpertSource::Visit ExpertSource::visit(std::int64_t layer, std::span<const std:
     if (was_read_ahead) {
       e.pins -= 1;  // the visit's pin keeps it
       cache_.admit(layer, expert);
-      note_ahead(true);
-      std::erase_if(ahead_, [&](const Request& r) { return r.layer == layer && r.expert == expert; });
+      note(guess->guess, true);
+      ahead_.erase(guess);
     }
   }
-  for (const Request& r : ahead_)
-    if (r.layer == layer) note_ahead(false);
+  for (const Ahead& a : ahead_)
+    if (a.layer == layer) note(a.guess, false);
   drop_ahead();
   std::sort(visit.wanted_.begin(), visit.wanted_.end(),
             [&](std::int32_t a, std::int32_t b) { return reader_->position(layer, a) > reader_->position(layer, b); });
@@ -246,10 +253,10 @@ Result<std::vector<ExpertLease>> ExpertSource::Visit::next(std::size_t most) {
   }
 }
 
-void ExpertSource::Visit::read_ahead(std::int64_t layer, std::vector<std::int32_t> experts) {
+void ExpertSource::Visit::read_ahead(std::int64_t layer, std::span<const Guess> guesses) {
   const std::lock_guard lock(source_->mutex_);
   ahead_layer_ = layer;
-  ahead_.assign(experts.rbegin(), experts.rend());
+  ahead_.assign(guesses.rbegin(), guesses.rend());
   source_->ask(*this);
 }
 

@@ -39,6 +39,13 @@ class ExpertSource {
   ExpertSource(const ExpertSource&) = delete;
   ExpertSource& operator=(const ExpertSource&) = delete;
 
+  /// An expert that a layer may need: its rank among those that a router chose for a token; kCertain: it will.
+  struct Guess {
+    std::int32_t expert = 0;
+    std::int32_t rank = 0;
+  };
+  static constexpr std::int32_t kCertain = -1;
+
   /// One layer's use of some experts by one session. Ends with all its leases released.
   class Visit {
    public:
@@ -59,22 +66,23 @@ class ExpertSource {
     void release(std::int32_t expert);
     /// Experts of a later layer that may be read once all of this visit's are asked for, the likeliest first. What the
     /// next visit does not need is cancelled.
-    void read_ahead(std::int64_t layer, std::vector<std::int32_t> experts);
+    void read_ahead(std::int64_t layer, std::span<const Guess> guesses);
 
    private:
     friend class ExpertSource;
     Visit(ExpertSource& source, std::int64_t layer) : source_(&source), layer_(layer) {}
     ExpertSource* source_;  // null after a move
     std::int64_t layer_, ahead_layer_ = -1;
-    std::vector<std::int32_t> ahead_;   // of ahead_layer_, not asked for yet, the likeliest last
+    std::vector<Guess> ahead_;          // of ahead_layer_, not asked for yet, the likeliest last
     std::vector<std::int32_t> wanted_;  // not asked for yet, last in file order first
     std::vector<std::int32_t> asked_;   // pinned, not given yet
     std::vector<std::int32_t> given_;   // pinned, not released yet
   };
   Visit visit(std::int64_t layer, std::span<const std::int32_t> experts);
 
-  /// Whether to guess what a layer will need: at least half of the last reads ahead were right, or it is time to try.
-  bool guesses_pay();
+  /// How many experts of each token are worth guessing, the best first, at most `top_k`: of each rank up to there, at
+  /// least half of the last guesses were right. Now and then it is one more, to see whether that still is not so.
+  std::int32_t guessed_ranks(std::int32_t top_k);
 
   ExpertTraffic traffic() const;
 
@@ -87,6 +95,10 @@ class ExpertSource {
     std::int32_t expert = 0;
     std::int32_t part = 0;  // the next one to read
   };
+  struct Ahead {
+    std::int64_t layer = 0;
+    Guess guess;
+  };
   using State = CachedExpert::State;
   void read_requests();
   void serve(std::unique_lock<std::mutex>& lock);
@@ -96,7 +108,7 @@ class ExpertSource {
   bool start(std::int64_t layer, std::int32_t expert, bool may_evict);
   void unpin(std::int64_t layer, std::int32_t expert);
   void drop_ahead();
-  void note_ahead(bool right);
+  void note(const Guess& guess, bool right);
 
   std::shared_ptr<const ExpertReader> reader_;
   std::vector<ExpertCache::Shape> shapes_;  // [layer]
@@ -104,9 +116,9 @@ class ExpertSource {
   std::condition_variable has_request_, has_changed_;
   ExpertCache cache_;
   std::deque<Request> requests_;
-  std::vector<Request> ahead_;  // pinned by the source until their layer's visit
-  double right_ahead_ = 1.0;    // share of the last reads ahead that were needed
-  std::int64_t withheld_ = 0;   // guesses since they do not pay
+  std::vector<Ahead> ahead_;    // pinned by the source until their layer's visit
+  std::vector<double> right_;   // [rank] share of the last guesses that were needed
+  std::int64_t limited_ = 0;    // guesses that left out ranks
   std::optional<Error> error_;  // of the last read that failed
   ExpertTraffic traffic_;
   std::int32_t reading_ = 0;  // parts, now

@@ -208,8 +208,8 @@ class Forward {
   void add_pairs(const LayerWeights& w);
   std::int64_t next_moe_layer(std::int64_t layer) const;
   // expert_guess.cpp
-  std::vector<std::int32_t> experts_ahead(std::int64_t layer, std::size_t chosen);
-  std::vector<std::int32_t> guess_experts(std::int64_t layer);
+  std::vector<ExpertSource::Guess> experts_ahead(std::int64_t layer, std::size_t chosen);
+  std::vector<ExpertSource::Guess> guess_experts(std::int64_t layer, std::int32_t ranks);
 
   void quantise_rows(const float* x, std::int64_t x_stride, std::int64_t row_count, Q8Buffer& out);
   std::int64_t tokens() const { return chunk_->size(); }

@@ -79,7 +79,7 @@ class Planning {
     const std::int64_t left = limit_ - plan.total_bytes();
     plan.expert_bytes = std::max(ExpertCache::least_bytes(layers_), std::min(left, ExpertCache::most_bytes(layers_)));
     for (const auto& size : ExpertCache::divide(layers_, plan.expert_bytes))
-      plan.kept_expert_bytes += (size.slots - ExpertCache::kTransientSlots) * size.bundle_bytes;
+      plan.kept_expert_bytes += (size.slots - size.transient_slots) * size.bundle_bytes;
     return plan;
   }
 

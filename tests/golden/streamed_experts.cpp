@@ -219,7 +219,9 @@ TEST_CASE("experts read on a guess are there for the next layer, and guesses tha
   };
   const auto visit = [&](std::int64_t layer, std::vector<std::int32_t> experts, std::vector<std::int32_t> ahead) {
     auto v = source->visit(layer, experts);
-    if (!ahead.empty()) v.read_ahead(layers[1], std::move(ahead));
+    std::vector<moe::ExpertSource::Guess> guesses;
+    for (const std::int32_t expert : ahead) guesses.push_back({expert, static_cast<std::int32_t>(guesses.size())});
+    if (!guesses.empty()) v.read_ahead(layers[1], guesses);
     const int parts = 3 * static_cast<int>(experts.size());
     CHECK(use(v).size() == experts.size());
     return parts;
@@ -230,19 +232,26 @@ TEST_CASE("experts read on a guess are there for the next layer, and guesses tha
   CHECK(source->traffic().unused_bytes == reader->bundle_bytes(layers[1]));
   CHECK(source->traffic().misses == 4);
   CHECK(reader->reads() == parts + 6 + 3);
-  CHECK(source->guesses_pay());
-  for (int i = 0; i < 64; ++i) {
-    visit(layers[0], {0, 1}, {3});
-    visit(layers[1], {1}, {});
-  }
-  int tried = 0;
-  for (int i = 0; i < 160; ++i) tried += source->guesses_pay();
-  CHECK(tried == 10);
-  for (int i = 0; i < 64; ++i) {
-    visit(layers[0], {0, 1}, {3});
-    visit(layers[1], {3}, {});
-  }
-  CHECK(source->guesses_pay());
+  // Ranks are judged one by one: the first was wrong just now, the second right.
+  CHECK(source->guessed_ranks(3) == 3);
+  const auto seen = [&](std::vector<std::int32_t> guesses, std::vector<std::int32_t> needed) {
+    for (int i = 0; i < 64; ++i) {
+      visit(layers[0], {0, 1}, guesses);
+      visit(layers[1], needed, {});
+    }
+  };
+  seen({3, 2}, {3});
+  CHECK(source->guessed_ranks(1) == 1);
+  int ranks = 0;
+  for (int i = 0; i < 160; ++i) ranks += source->guessed_ranks(3);
+  CHECK(ranks == 160 + 10);
+  seen({3, 2}, {1});
+  ranks = 0;
+  for (int i = 0; i < 160; ++i) ranks += source->guessed_ranks(3);
+  CHECK(ranks == 10);
+  seen({3, 2}, {3, 2});
+  CHECK(source->guessed_ranks(3) == 3);
+  for (int i = 0; i < 160; ++i) CHECK(source->guessed_ranks(2) == 2);
 }
 
 TEST_CASE("one token's layers ask ahead for a few experts of the next") {

@@ -32,10 +32,18 @@ int hits_of_visit(moe::ExpertCache& cache, std::int64_t layer, const std::vector
   return hits;
 }
 
+// With room to keep that many experts.
 moe::ExpertCache cache_of(std::int64_t layers, std::int64_t experts, std::int64_t kept) {
   moe::ExpertCache cache;
   const std::vector<moe::ExpertCache::Shape> shapes(static_cast<std::size_t>(layers), {experts, kBundle});
-  REQUIRE(cache.create(shapes, (kept + moe::ExpertCache::kTransientSlots) * kBundle).has_value());
+  std::int64_t bytes = moe::ExpertCache::least_bytes(shapes);
+  const auto kept_in = [&](std::int64_t n) {
+    const auto sizes = moe::ExpertCache::divide(shapes, n).front();
+    return sizes.slots - sizes.transient_slots;
+  };
+  while (kept_in(bytes) < kept) bytes += kBundle;
+  REQUIRE(kept_in(bytes) == kept);
+  REQUIRE(cache.create(shapes, bytes).has_value());
   return cache;
 }
 
@@ -154,6 +162,13 @@ TEST_CASE("bytes are divided between sizes of bundles by what they hold, and nev
     REQUIRE(classes.size() == 2);
     for (const auto& c : classes) used += c.bundle_bytes * c.slots;
     CHECK(used <= bytes);
+  }
+  // A quarter of what is above the least passes through, up to a limit; where all can stay, they do.
+  const std::vector<moe::ExpertCache::Shape> one = {{100, 4096}};
+  for (const auto& [more, transient] : {std::pair{0, 4}, {3, 4}, {4, 5}, {40, 14}, {80, 24}, {99, 24}, {100, 4}}) {
+    const auto sizes = moe::ExpertCache::divide(one, (4 + more) * 4096).front();
+    CHECK(sizes.slots == 4 + more);
+    CHECK(sizes.transient_slots == transient);
   }
   const auto all = moe::ExpertCache::divide(layers, most);
   CHECK(all[0].slots == 12);
