@@ -145,9 +145,10 @@ TEST_CASE("layer_norm: same bits as the twin, in place as well; the twin follows
 
 TEST_CASE("attention to chosen keys: the bits of a cache with no others, in every table and type") {
   for (const KvType type : kKvTypes)
-    for (const auto& [key_dim, value_dim] : {std::pair<std::int64_t, std::int64_t>{48, 32}, {37, 25}, {41, 33}})
+    for (const auto& dims : {std::pair<std::int64_t, std::int64_t>{48, 32}, {37, 25}, {41, 33}})
       for (const std::int64_t count : {1, 5, 64, 70, 130}) {
         constexpr std::int64_t kKeys = 200, kQueries = 19;
+        const std::int64_t key_dim = dims.first, value_dim = dims.second;  // clang 14 captures no structured binding
         const std::int64_t latent = type == KvType::q8_0 ? value_dim : key_dim, rotated = key_dim - latent;
         const auto floats =
             static_cast<std::size_t>(kKeyBlock * (kv_bytes(type, latent) + kv_bytes(KvType::f16, rotated)) / 4);
