@@ -30,7 +30,9 @@ ModelConfig read_common(const JsonConfig& json, std::string_view family, Activat
   c.hidden_size = json.integer("hidden_size", 1, kMaxWidth);
   c.vocab_size = json.integer("vocab_size", 1, kMaxVocabulary);
   c.head_count = json.integer("num_attention_heads", 1, kMaxWidth);
-  c.intermediate_size = json.integer("intermediate_size", 0, kMaxWidth);
+  // A class without dense layers has no such key (Qwen3.5 MoE).
+  if (json.knows("intermediate_size") || json.in_file("intermediate_size"))
+    c.intermediate_size = json.integer("intermediate_size", 0, kMaxWidth);
   c.max_position = json.integer("max_position_embeddings", 1, kMaxPosition);
   c.rms_norm_eps = json.number(json.knows("norm_eps") ? "norm_eps" : "rms_norm_eps");
   c.tie_word_embeddings = json.boolean("tie_word_embeddings");

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "arch/defaults.hpp"
 #include "arch/family.hpp"
 #include "arch/unread_rules.hpp"
 #include "moe/model.hpp"
@@ -99,6 +100,7 @@ TEST_CASE("keys that change the arithmetic are refused by name, unless they say 
       {"llama", "query_pre_attn_scalar", 256, 20},
       {"gemma2", "attn_logit_softcapping", -50.0, 20.0},
       {"gemma3_text", "final_logit_softcapping", "30", nullptr},
+      {"gemma3_text", "attn_logit_softcapping", 50.0, nullptr},
       {"llama", "attn_logit_softcapping", 50.0, nullptr},
       {"llama", "final_logit_softcapping", 30.0, 0},
       {"gemma3_text", "use_bidirectional_attention", true, false},
@@ -129,6 +131,30 @@ TEST_CASE("keys that change the arithmetic are refused by name, unless they say 
     CHECK(harmless->config == before->config);
     CHECK(harmless->unread_keys.empty());
   }
+}
+
+TEST_CASE("a family whose class has no dense layers needs no intermediate_size") {
+  int found = 0;
+  const json all = bases();
+  for (const auto& [family, base] : all.items()) {
+    const std::string& name = family;  // clang 14 lets no structured binding into CAPTURE
+    CAPTURE(name);
+    const auto* defaults = moe::arch::defaults_of(name);
+    REQUIRE(defaults != nullptr);
+    if (defaults->values.contains("intermediate_size")) continue;
+    ++found;
+    json config = base;
+    config.erase("intermediate_size");
+    const auto read = recognise_hf_config(config.dump());
+    REQUIRE_MESSAGE(read.has_value(), read.error().message);
+    CHECK(read->config.intermediate_size == 0);
+    const auto widest = recognise_hf_config(with(base, "intermediate_size", 5632).dump());
+    REQUIRE(widest.has_value());
+    CHECK(widest->config.intermediate_size == 5632);
+    config["mlp_only_layers"] = {1};  // a dense layer, without a width
+    CHECK(error_of(config).find("intermediate_size") != std::string::npos);
+  }
+  CHECK(found > 0);
 }
 
 TEST_CASE("whatever its value, a known key is refused or listed, in every family") {

@@ -10,7 +10,6 @@
 #include "arch/limits.hpp"
 #include "arch/rope.hpp"
 #include "arch/sliding_window.hpp"
-#include "arch/soft_caps.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace gemma {
@@ -20,6 +19,9 @@ constexpr TensorName kNames[] = {
     {Role::ffn_norm, "model.layers.{l}.pre_feedforward_layernorm.weight"},
     {Role::post_ffn_norm, "model.layers.{l}.post_feedforward_layernorm.weight"},
 };
+
+// Not read for Gemma 3, so a number is refused: its class has the key, but transformers does not compute with it.
+constexpr std::string_view kScoreCap = "attn_logit_softcapping";
 
 void set_common(ModelConfig& c) {
   c.post_norms = true;
@@ -32,7 +34,7 @@ ModelConfig read_gemma(const JsonConfig& json, std::string_view family) {
   read_gqa(json, c);
   c.softmax_scale = 1.0 / std::sqrt(json.number("query_pre_attn_scalar"));
   c.qkv_bias = c.o_bias = json.boolean("attention_bias");
-  read_soft_caps(json, c);
+  c.final_logit_softcapping = json.number_or("final_logit_softcapping", 0.0);
   set_common(c);
   return c;
 }
@@ -42,12 +44,13 @@ void read_scales(GgufConfig& meta, std::int64_t layers_of_27b, ModelConfig& c) {
   if (c.layer_count == layers_of_27b)
     c.softmax_scale = 1.0 / std::sqrt(static_cast<double>(c.hidden_size / c.head_count));
   c.softmax_scale = meta.number_or("attention.scale", c.softmax_scale);
-  read_soft_caps(meta, c);
+  c.final_logit_softcapping = meta.number_or("final_logit_softcapping", 0.0);
   set_common(c);
 }
 
 ModelConfig gemma2_from_hf(const JsonConfig& json) {
   ModelConfig c = read_gemma(json, "gemma2");
+  c.attn_logit_softcapping = json.number_or(kScoreCap, 0.0);
   read_windows(
       json, true, [](std::int64_t l) { return l % 2 == 0; }, c);
   read_rope(json, RopeStyle::half_split, c);
@@ -60,6 +63,7 @@ ModelConfig gemma2_from_gguf(GgufConfig& meta) {
   read_windows(meta, 2, c);
   read_rope(meta, RopeStyle::half_split, c);
   read_scales(meta, 46, c);
+  c.attn_logit_softcapping = meta.number_or(kScoreCap, 0.0);
   return c;
 }
 
