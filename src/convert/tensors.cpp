@@ -257,7 +257,13 @@ class Lister {
 
 Result<std::vector<OutputTensor>> tensors_of_directory(const Checkpoint& file, const arch::Recognised& model,
                                                        const LoadPlan& plan) {
-  return Lister(file, model, plan).run();
+  std::vector<OutputTensor> tensors = Lister(file, model, plan).run();
+  for (const OutputTensor& out : tensors)
+    if (out.tensor.name.empty())
+      return fail(ErrorCode::unsupported,
+                  fmt::format("{} is not written to GGUF yet for models like this one: libmoe runs the directory",
+                              in_quotes(out.sources.front().tensor->name)));
+  return tensors;
 }
 
 Result<std::vector<OutputTensor>> tensors_of_gguf(const Checkpoint& file) {

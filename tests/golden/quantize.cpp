@@ -5,6 +5,7 @@
 #include <set>
 
 #include "checkpoint/checkpoint.hpp"
+#include "golden/folder_writer.hpp"
 #include "golden/golden.hpp"
 #include "golden/wide_model.hpp"
 
@@ -248,6 +249,43 @@ TEST_CASE("what a GGUF file of the family cannot say is refused by name") {
   REQUIRE_FALSE(report.has_value());
   CHECK(report.error().code == moe::ErrorCode::unsupported);
   CHECK_MESSAGE(report.error().message.find("attention_bias") != std::string::npos, report.error().message);
+}
+
+TEST_CASE("a tensor without a name in GGUF is refused by its own") {
+  // Granite's FFN keeps gate and up in one matrix; with attention in all layers nothing else is in the way.
+  const nlohmann::json config = {{"architectures", {"GraniteMoeHybridForCausalLM"}},
+                                 {"model_type", "granitemoehybrid"},
+                                 {"hidden_size", 32},
+                                 {"num_hidden_layers", 1},
+                                 {"layer_types", {"full_attention"}},
+                                 {"num_attention_heads", 1},
+                                 {"num_key_value_heads", 1},
+                                 {"num_local_experts", 0},
+                                 {"num_experts_per_tok", 0},
+                                 {"shared_intermediate_size", 32},
+                                 {"mamba_n_heads", 4},
+                                 {"mamba_d_head", 16},
+                                 {"position_embedding_type", "rope"},
+                                 {"tie_word_embeddings", true},
+                                 {"max_position_embeddings", 64},
+                                 {"vocab_size", 32}};
+  Tensors tensors;
+  for (const std::string name :
+       {"model.norm", "model.layers.0.input_layernorm", "model.layers.0.post_attention_layernorm"})
+    tensors[name + ".weight"] = tensor_of<float>("F32", {32}, std::vector<float>(32, 1.0f));
+  for (const std::string name : {"model.embed_tokens", "model.layers.0.self_attn.q_proj",
+                                 "model.layers.0.self_attn.k_proj", "model.layers.0.self_attn.v_proj",
+                                 "model.layers.0.self_attn.o_proj", "model.layers.0.shared_mlp.output_linear"})
+    tensors[name + ".weight"] = tensor_of<float>("F32", {32, 32}, std::vector<float>(32 * 32, 0.25f));
+  tensors["model.layers.0.shared_mlp.input_linear.weight"] =
+      tensor_of<float>("F32", {64, 32}, std::vector<float>(64 * 32, 0.5f));
+  const Scratch scratch;
+  write_folder(scratch.file("model"), config, tensors);
+  const auto written = moe::quantize(scratch.file("model"), scratch.file("x.gguf"), to(Format::f32));
+  REQUIRE_FALSE(written.has_value());
+  CHECK(written.error().code == moe::ErrorCode::unsupported);
+  CHECK_MESSAGE(written.error().message.find("model.layers.0.shared_mlp.input_linear.weight") != std::string::npos,
+                written.error().message);
 }
 
 TEST_CASE("quantised again, the converter's f32 files are its q8_0 files") {
