@@ -82,7 +82,6 @@ std::int64_t total_bytes(const PreparedTask& task) {
 
 Result<Shard> parse_shard(std::string_view text) {
   const std::size_t slash = text.find('/');
-  Shard shard;
   if (slash != std::string_view::npos) {
     const Bounds<std::int32_t> bounds{1, kMaxShards};
     const auto index = parse_number<std::int32_t>("shard", std::string(text.substr(0, slash)), bounds);
