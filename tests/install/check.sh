@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # check.sh SOURCE BUILD COMPILER: installs BUILD, moves it, and builds and runs a project that knows the package alone.
 set -euo pipefail
+export CMAKE_GENERATOR=Ninja  # scripts/test installs it, and no make
 source_tree=$1 build_tree=$2 compiler=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
