@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <mutex>
 #include <random>
 #include <thread>
 
@@ -97,7 +98,9 @@ class Pipeline {
       resident_bytes.push_back((*model)->resident_bytes());
       if (r > 0)
         threads_.emplace_back([this, i, model = *model, own] {
-          if (auto ok = moe::serve_stage(model, own); !ok) errors[i] = ok.error().message;
+          const auto ok = moe::serve_stage(model, own);
+          const std::lock_guard lock(mutex_);
+          if (!ok) errors[i] = ok.error().message;
         });
       else
         first_ = [model = *model, own] { return moe::Session::create(model, own); };
@@ -107,6 +110,11 @@ class Pipeline {
       session = std::move(*made);
     else
       errors[0] = made.error().message;
+  }
+  /// While the stages run.
+  std::string error_of(std::size_t stage) {
+    const std::lock_guard lock(mutex_);
+    return errors[stage];
   }
   ~Pipeline() {
     session.reset();
@@ -120,6 +128,7 @@ class Pipeline {
   std::vector<std::int64_t> resident_bytes;
 
  private:
+  std::mutex mutex_;  // of errors, while the stages run
   std::function<moe::Result<std::unique_ptr<moe::Session>>()> first_;
   std::vector<std::thread> threads_;
 };
@@ -263,7 +272,7 @@ TEST_CASE("stages that do not fit are refused by name, in all of them") {
         if (rank == 1) wrong.change(rank, l, o);
       });
       CHECK(pipeline.session == nullptr);
-      while (pipeline.errors[1].empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      while (pipeline.error_of(1).empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       errors = pipeline.errors;
     }
     CHECK_MESSAGE(errors[0].find(wrong.named) != std::string::npos, errors[0]);

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 
 failures = []
-PATIENCE = 300 if os.environ.get("MOE_TEST_SANITIZED") else 30  # seconds for an answer
+PATIENCE = 300 if os.environ.get("MOE_TEST_SANITIZED") else 120  # seconds for an answer
 
 
 def check(condition, what):
