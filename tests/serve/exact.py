@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 
-from serving import Server, check, finish, wait_until
+from serving import PATIENCE, Server, check, finish, wait_until
 
 COUNT = 200
 KEYS = ("one", "two", "three")
@@ -194,7 +194,7 @@ def main():
         # Several keys' replies take turns where a step is short, or has few of them.
         turns = ("--max-step-ms", "0.5", "--max-sequences", "8") if seed % 2 == 0 else ()
         with Server(program, model, *template, *cache, *index, *turns, "--batch-tokens", str(batch), "--api-key-file", keys.name,
-                    threads=str(threads)) as server:
+                    threads=str(threads), patience=4 * PATIENCE) as server:  # up to 64 requests take turns
             what = f"{concurrency} at once, {' '.join(cache + index + turns)} steps of {batch}, {threads} threads"
             replay(server, asked, expected, concurrency, seed, what)
             check(wait_until(lambda: counter(server, "requests_running") + counter(server, "requests_waiting") == 0), what + ": idle")
