@@ -13,18 +13,12 @@ namespace {
 
 constexpr double kDecay = 0.02;  // a half-life of 35 visits
 
-struct ClassSize {
-  std::int64_t experts = 0, most_per_layer = 0;
-};
-
-// By size of bundle.
-std::map<std::int64_t, ClassSize> classes_of(std::span<const ExpertCache::Shape> layers) {
-  std::map<std::int64_t, ClassSize> classes;
+// How many experts have bundles of one size, by that size.
+std::map<std::int64_t, std::int64_t> classes_of(std::span<const ExpertCache::Shape> layers) {
+  std::map<std::int64_t, std::int64_t> classes;
   for (const auto& layer : layers) {
     if (layer.bundle_bytes == 0) continue;
-    ClassSize& c = classes[layer.bundle_bytes];
-    c.experts += layer.experts;
-    c.most_per_layer = std::max(c.most_per_layer, layer.experts);
+    classes[layer.bundle_bytes] += layer.experts;
   }
   return classes;
 }
@@ -33,27 +27,27 @@ std::map<std::int64_t, ClassSize> classes_of(std::span<const ExpertCache::Shape>
 
 std::int64_t ExpertCache::least_bytes(std::span<const Shape> layers) {
   std::int64_t bytes = 0;
-  for (const auto& [bundle, size] : classes_of(layers)) bytes += kTransientSlots * bundle;
+  for (const auto& [bundle, experts] : classes_of(layers)) bytes += kTransientSlots * bundle;
   return bytes;
 }
 
 std::int64_t ExpertCache::most_bytes(std::span<const Shape> layers) {
   std::int64_t bytes = 0;
-  for (const auto& [bundle, size] : classes_of(layers)) bytes += (size.experts + kTransientSlots) * bundle;
+  for (const auto& [bundle, experts] : classes_of(layers)) bytes += (experts + kTransientSlots) * bundle;
   return bytes;
 }
 
 std::vector<ExpertCache::Class> ExpertCache::divide(std::span<const Shape> layers, std::int64_t bytes) {
   const auto classes = classes_of(layers);
   double whole = 0.0;
-  for (const auto& [bundle, size] : classes) whole += static_cast<double>(bundle) * static_cast<double>(size.experts);
+  for (const auto& [bundle, experts] : classes) whole += static_cast<double>(bundle) * static_cast<double>(experts);
   const double spare = static_cast<double>(std::max<std::int64_t>(0, bytes - least_bytes(layers)));
   std::vector<Class> out;
-  for (const auto& [bundle, size] : classes) {
+  for (const auto& [bundle, experts] : classes) {
     const double share = whole > 0.0 ? spare / whole : 0.0;
-    const auto slots = static_cast<std::int64_t>(std::min(1.0, share) * static_cast<double>(size.experts));
+    const auto slots = static_cast<std::int64_t>(std::min(1.0, share) * static_cast<double>(experts));
     // Where all stay there is little to read ahead.
-    const std::int64_t more = slots == size.experts ? 0 : std::min(kMostTransientSlots - kTransientSlots, slots / 4);
+    const std::int64_t more = slots == experts ? 0 : std::min(kMostTransientSlots - kTransientSlots, slots / 4);
     out.push_back({bundle, kTransientSlots + slots, kTransientSlots + more});
   }
   return out;

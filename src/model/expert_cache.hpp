@@ -30,8 +30,8 @@ struct CachedExpert {
 /// a pass that touches every expert once keeps a fixed set instead of replacing each before its next use.
 class ExpertCache {
  public:
-  /// Slots that are never kept for later, what passes through while it is used once: the least, and what is used where a
-  /// quarter of the others comes to as many. With more, reads for the next layer begin earlier.
+  /// Slots of experts that are not kept after use: at least so many, and a quarter of all further slots up to so many.
+  /// With more of them, reads for the next layer begin earlier.
   static constexpr std::int64_t kTransientSlots = 4, kMostTransientSlots = 24;
 
   /// A class of layers with bundles of one size.

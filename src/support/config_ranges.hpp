@@ -1,5 +1,5 @@
 #pragma once
-// What the checks of hyperparameters share.
+// What the checks of hyperparameters share, and the one that has a file of its own.
 
 #include <fmt/format.h>
 
@@ -12,7 +12,7 @@
 
 namespace moe::inline MOE_ABI::config_checks {
 
-constexpr std::int64_t kMaxPosition = 1 << 26;  // 10 M (Llama-4-Scout), and about ten times that
+constexpr std::int64_t kMaxPosition = 1 << 26;  // Llama-4-Scout: 10 M
 
 struct Bounded {
   const char* field;
