@@ -9,19 +9,43 @@
 
 namespace moe_bench {
 
+/// How a disk is measured.
+struct DiskReads {
+  std::int64_t read_bytes = std::int64_t{1} << 20;  ///< of one read, a multiple of 4096
+  std::int32_t threads = 4;
+  double seconds = 2.0;
+};
+
 struct DiskLimit {
   double bytes_per_second = 0.0;
-  std::int64_t read_bytes = 0;  ///< of one read
-  std::int32_t threads = 1;
+  DiskReads reads;
   bool is_direct = true;  ///< false: the file system has no O_DIRECT, and the page cache took part
 };
 
-/// Reads pieces of `read_bytes` (a multiple of 4096) at random places of the file with `threads` threads for about two
-/// seconds. Errors: not_found, io (also a file smaller than one piece), out_of_memory, cancelled.
-moe::Result<DiskLimit> measure_disk(const std::string& path, std::int64_t read_bytes, std::int32_t threads,
-                                    const std::function<bool()>& cancelled = {});
-/// The same of a folder, with a file of 1 GiB that is made there and removed.
-moe::Result<DiskLimit> measure_disk_of_folder(const std::string& folder, std::int64_t read_bytes, std::int32_t threads,
-                                              const std::function<bool()>& cancelled = {});
+/// A file that is open for measurements.
+class DiskFile {
+ public:
+  /// `path`: a file, or a folder, where a file of 1 GiB is written that is gone afterwards. Errors: not_found, io,
+  /// cancelled.
+  static moe::Result<DiskFile> open(const std::string& path, const std::function<bool()>& cancelled = {});
+
+  DiskFile(DiskFile&& other) noexcept;
+  DiskFile& operator=(DiskFile&&) = delete;
+  ~DiskFile();
+
+  /// Bytes that were there to read when it was opened.
+  std::int64_t size() const { return size_; }
+  /// Reads pieces at random places. Errors: io (also a file smaller than one piece), out_of_memory, cancelled.
+  moe::Result<DiskLimit> measure(const DiskReads& reads, const std::function<bool()>& cancelled = {}) const;
+
+ private:
+  explicit DiskFile(std::string path) : path_(std::move(path)) {}
+  moe::Result<void> open_to_read();
+
+  std::string path_;
+  int descriptor_ = -1;
+  std::int64_t size_ = 0;
+  bool is_direct_ = true;
+};
 
 }  // namespace moe_bench

@@ -70,10 +70,11 @@ moe::Result<Speeds> measure(const std::vector<Plan>& plans, const std::vector<ev
     std::error_code error;
     const fs::path path = rows[i].path;
     const std::string folder = (fs::is_directory(path, error) ? path : path.parent_path()).string();
-    constexpr std::int64_t kExpert = std::int64_t{2} << 20;
+    const moe_bench::DiskReads reads{std::int64_t{2} << 20, moe::LoadOptions{}.read_threads};  // about an expert
     cli::ProgressLine line("measuring the disk of " + folder);
-    const auto disk =
-        moe_bench::measure_disk_of_folder(folder, kExpert, moe::LoadOptions{}.read_threads, cli::interrupted);
+    const auto file = moe_bench::DiskFile::open(folder.empty() ? "." : folder, cli::interrupted);
+    if (!file) return moe::forward(file);
+    const auto disk = file->measure(reads, cli::interrupted);
     if (!disk) return moe::forward(disk);
     speeds.disk_bytes = disk->bytes_per_second;
   }

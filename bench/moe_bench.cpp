@@ -7,12 +7,11 @@
 #include <chrono>
 #include <optional>
 
+#include "bench/bench_output.hpp"
+#include "bench/disk_command.hpp"
 #include "bench/peaks.hpp"
 #include "bench/speeds.hpp"
 #include "moe/moe.hpp"
-#include "support/json_text.hpp"
-#include "support/output_file.hpp"
-#include "support/same_file.hpp"
 #include "tools/common/fit_memory.hpp"
 #include "tools/common/kv_option.hpp"
 #include "tools/common/memory_options.hpp"
@@ -43,8 +42,11 @@ Examples:
   moe-bench --model model.gguf --pp "" --tg 32 --depth 8000 --kv q8_0
   moe-bench --model model.gguf --no-peaks --json -      # the last line is JSON
   moe-bench --model model.gguf --tg 32 --pp 4096 --memory 8G --pack-cache packs
+  moe-bench --disk .                                    # where experts would be read
 
 Exit status: 0 done, 1 the model cannot be used, 2 wrong usage, 3 internal or out of memory, 130 interrupted.)";
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 class Bench {
  public:
@@ -67,9 +69,12 @@ class Bench {
       if (auto ok = open({}); !ok) return ok;
       if (auto ok = measure_machine(); !ok) return ok;
     }
-    for (std::int32_t r = 0; r < options_.repetitions; ++r)
+    for (std::int32_t r = 0; r < options_.repetitions; ++r) {
       for (Item& item : speeds_.items)
         if (auto ok = time_once(item); !ok) return ok;
+      if (!options_.no_peaks)
+        if (auto ok = measure_disk(); !ok) return ok;
+    }
     if (options_.profile)
       if (auto ok = profile_items(); !ok) return ok;
     if (!options_.no_peaks) return measure_again();
@@ -161,12 +166,14 @@ class Bench {
   Result<void> measure_demands() {
     for (Item& item : speeds_.items) {
       if (auto ok = begin(item); !ok) return ok;
+      const auto start = Clock::now();
       const auto done = for_each_step(item, [&](std::int64_t begin, std::int64_t count) {
         auto ok = step(begin, count);
         if (ok) item.demands += moe::step_demand(model_, options_.kv, begin, count, session_->routing());
         return ok;
       });
       if (!done) return done;
+      longest_seconds_ = std::max(longest_seconds_, seconds_since(start));
       item.demand = item.demands.total();
     }
     return {};
@@ -176,7 +183,7 @@ class Bench {
     auto all = moe_bench::measure_peaks(speeds_.threads, cli::interrupted);
     if (!all) return moe::forward(all);
     speeds_.peaks = speeds_.one_thread = *all;
-    if (auto ok = measure_disk(speeds_.disk_before); !ok) return ok;
+    if (auto ok = measure_disk(); !ok) return ok;
     if (speeds_.threads == 1) return {};
     auto one = moe_bench::measure_peaks(1, cli::interrupted);
     if (!one) return moe::forward(one);
@@ -185,23 +192,28 @@ class Bench {
   }
 
   // The packed file itself, in pieces of an expert's size: a small new file is often still in a host's memory.
-  Result<void> measure_disk(double& bytes_per_second) {
+  // In turn with the items and for as long: many disks are faster for a second or two than for longer.
+  Result<void> measure_disk() {
+    constexpr double kLeastSeconds = 2.0, kMostSeconds = 10.0;
     if (!speeds_.memory || !speeds_.memory->streams_experts) return {};
     std::int64_t bytes = 0;
     for (const std::int64_t expert : model_.info().packed.expert) bytes = std::max(bytes, expert);
     const auto path = moe::packed_path(options_.pack.path, options_.model);
     if (!path) return moe::forward(path);
     cli::ProgressLine line("measuring the disk");
-    auto disk = moe_bench::measure_disk(*path, bytes, moe::LoadOptions{}.read_threads, cli::interrupted);
+    const double seconds = std::clamp(longest_seconds_, kLeastSeconds, kMostSeconds);
+    const auto file = moe_bench::DiskFile::open(*path, cli::interrupted);
+    if (!file) return moe::forward(file);
+    const auto disk = file->measure({bytes, moe::LoadOptions{}.read_threads, seconds}, cli::interrupted);
     if (!disk) return moe::forward(disk);
-    bytes_per_second = disk->bytes_per_second;
-    if (disk->bytes_per_second > speeds_.disk.bytes_per_second) speeds_.disk = *disk;
+    speeds_.disk_rates.push_back(disk->bytes_per_second);
+    speeds_.disk = *disk;
+    speeds_.disk.bytes_per_second = moe_bench::median(speeds_.disk_rates);
     return {};
   }
 
-  // Speeds of shared machines vary: the limit is the better of the two measurements.
+  // Speeds of shared machines vary: memory's limit is the better of the two measurements.
   Result<void> measure_again() {
-    if (auto ok = measure_disk(speeds_.disk_after); !ok) return ok;
     auto after = moe_bench::measure_read_bandwidth(speeds_.threads, cli::interrupted);
     if (!after) return moe::forward(after);
     speeds_.bandwidth_before = speeds_.peaks.read_bytes, speeds_.bandwidth_after = *after;
@@ -229,7 +241,7 @@ class Bench {
     const auto start = Clock::now();
     if (auto ok = run_steps(item); !ok) return ok;
     item.traffic += model_.expert_traffic() - before;
-    item.seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    item.seconds.push_back(seconds_since(start));
     item.work = {};
     return for_each_step(item, [&](std::int64_t begin, std::int64_t count) -> Result<void> {
       item.work += moe::forward_work(model_.config(), begin, count, 1, moe::MlaForm::absorbed);
@@ -241,6 +253,7 @@ class Bench {
   moe::ParallelFor pool_;
   const Options& options_;
   Speeds speeds_;
+  double longest_seconds_ = 0.0;  // of an item
   std::unique_ptr<moe::Session> session_;
   moe::Sequence sequence_ = 0;
   std::vector<moe::TokenId> tokens_;
@@ -264,14 +277,8 @@ moe::MemoryRequest memory_request(const Options& options, const moe::ParallelFor
 Result<void> run(const Options& options) {
   const auto threads = cli::start_threads(options.threads);
   if (!threads) return moe::forward(threads);
-  std::optional<moe::OutputFile> file;  // opened early, before minutes of work could be lost
-  if (!options.json.empty()) {
-    if (auto ok = moe::check_not_of_model(options.json, options.model); !ok)
-      return moe::fail(ok.error().code, "--json: " + ok.error().message);
-    auto opened = moe::OutputFile::create(options.json, {.cancelled = cli::interrupted});
-    if (!opened) return moe::forward(opened);
-    file.emplace(std::move(*opened));
-  }
+  auto output = moe_bench::BenchOutput::open(options.json, options.model);
+  if (!output) return moe::forward(output);
   moe::LoadOptions load;
   load.threads = *threads;
   load.tokenizer = moe::TokenizerUse::none;  // its tokens are numbers
@@ -290,17 +297,10 @@ Result<void> run(const Options& options) {
   }
   Bench bench(model, memory, *threads, options);
   if (auto ok = bench.run(); !ok) return ok;
-  const bool is_shown = file && file->is_stream();
   const Speeds& speeds = bench.speeds();
-  const auto all = moe_bench::to_json(options, speeds);
-  const std::string json = (is_shown ? moe::ascii_json_text(all) : moe::json_text(all)) + "\n";
-  const auto printed = cli::print(moe_bench::table(options, speeds) + moe_bench::traffic_table(options, speeds) +
-                                  (options.profile ? moe_bench::profile_table(options, speeds) : ""));
-  if (file) {  // also where the table could not be printed
-    if (auto ok = file->write(json); !ok) return ok;
-    if (auto ok = file->finish(); !ok) return ok;
-  }
-  return printed;
+  return output->write(moe_bench::table(options, speeds) + moe_bench::traffic_table(options, speeds) +
+                           (options.profile ? moe_bench::profile_table(options, speeds) : ""),
+                       moe_bench::to_json(options, speeds));
 }
 
 }  // namespace
@@ -311,7 +311,7 @@ int main(int argc, char** argv) {
   CLI::App app("Measures tokens per second of a model, and the machine's limits.", "moe-bench");
   app.footer(kExamples);
   constexpr moe::Bounds<std::int64_t> kCount{1, 9999999};
-  cli::add_path(app, "--model", options.model, "a .gguf file or a Hugging Face directory")->required();
+  auto* model = cli::add_path(app, "--model", options.model, "a .gguf file or a Hugging Face directory");
   cli::add_numbers(app, "--pp", options.pp, kCount, "prefill lengths, \"\" for none (16,128,512)");
   cli::add_numbers(app, "--tg", options.tg, kCount, "numbers of tokens decoded one by one, \"\" for none (32)");
   cli::add_number(app, "--depth", options.depth, moe::Bounds<std::int64_t>{0, 9999999},
@@ -327,7 +327,13 @@ int main(int argc, char** argv) {
                "where the workers' time goes: a roofline table by layer kind for each item")
       ->excludes(no_peaks);
   cli::add_path(app, "--json", options.json, "write JSON to a file; - prints it as the last line");
-  return cli::run(app, argc, argv, [&] {
+  std::string disk;
+  cli::add_path(app, "--disk", disk,
+                "only measure how fast a file, or a file that is made in a folder, is read past the page cache")
+      ->excludes(model);
+  return cli::run(app, argc, argv, [&]() -> Result<void> {
+    if (!disk.empty()) return moe_bench::disk_command(disk, options.json);
+    if (options.model.empty()) throw CLI::RequiredError("--model");
     options.kv = cli::kv_of(kv, moe::Precision::automatic);
     return run(options);
   });

@@ -86,11 +86,13 @@ std::string traffic_table(const Options& options, const Speeds& speeds) {
   std::string out =
       fmt::format("experts: {} of {} in memory, steps of {} tokens", cli::bytes_in_words(speeds.memory->expert_bytes),
                   cli::bytes_in_words(speeds.memory->all_expert_bytes), speeds.memory->chunk_tokens);
-  if (speeds.disk.read_bytes > 0)
-    out += fmt::format("; disk {:.0f} MB/s in pieces of {} (before {:.0f}, after {:.0f}){}",
-                       speeds.disk.bytes_per_second * 1e-6, cli::bytes_in_words(speeds.disk.read_bytes),
-                       speeds.disk_before * 1e-6, speeds.disk_after * 1e-6,
-                       speeds.disk.is_direct ? "" : ", through the page cache");
+  if (!speeds.disk_rates.empty()) {
+    const auto [least, most] = std::minmax_element(speeds.disk_rates.begin(), speeds.disk_rates.end());
+    out += fmt::format(
+        "\ndisk: {:.0f} MB/s in pieces of {}, the median of {} measurements in turn ({:.0f} to {:.0f}){}",
+        speeds.disk.bytes_per_second * 1e-6, cli::bytes_in_words(speeds.disk.reads.read_bytes),
+        speeds.disk_rates.size(), *least * 1e-6, *most * 1e-6, speeds.disk.is_direct ? "" : ", through the page cache");
+  }
   out += fmt::format("\n{:<8} {:>10} {:>8} {:>8} {:>12} {:>9} {:>14} {:>8}\n", "item", "hits %", "MB/token", "unused %",
                      "disk MB/s", "waiting %", "disk limit t/s", "% of it");
   for (const Item& item : speeds.items) {
@@ -160,8 +162,7 @@ ordered_json to_json(const Item& item, const Options& options, const Speeds& spe
                     {"wait_seconds", static_cast<double>(item.traffic.wait_ns) * 1e-9},
                     {"memory_bytes", item.traffic.memory_bytes},
                     {"disk_bytes_per_second", speeds.disk.bytes_per_second},
-                    {"disk_before", speeds.disk_before},
-                    {"disk_after", speeds.disk_after}};
+                    {"disk_measurements", speeds.disk_rates}};
   if (options.profile)
     for (const StageRow& row : stage_rows(item, options.repetitions)) {
       ordered_json stage{{"stage", row.name}, {"worker_seconds", row.seconds}, {"share", row.share}};

@@ -31,6 +31,13 @@ struct Options {
   bool profile = false;
 };
 
+/// Of at least one value.
+inline double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 != 0 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
 /// pp or tg with a number of tokens.
 struct Item {
   Item(bool is_prefill, std::int64_t token_count) : prefill(is_prefill), count(token_count) {}
@@ -45,11 +52,7 @@ struct Item {
   moe::ExpertTraffic traffic;  // of all repetitions
 
   std::string kind() const { return prefill ? "pp" : "tg"; }
-  double median_seconds() const {
-    std::vector<double> s = seconds;
-    std::sort(s.begin(), s.end());
-    return s.size() % 2 != 0 ? s[s.size() / 2] : (s[s.size() / 2 - 1] + s[s.size() / 2]) / 2;
-  }
+  double median_seconds() const { return median(seconds); }
   double tokens_per_second() const { return static_cast<double>(count) / median_seconds(); }
 };
 
@@ -59,9 +62,9 @@ struct Speeds {
   std::int32_t threads = 1;
   Peaks peaks, one_thread;  // zero with --no-peaks
   double bandwidth_before = 0.0, bandwidth_after = 0.0;
-  std::optional<moe::MemoryPlan> memory;       // with --memory
-  DiskLimit disk;                              // where experts are read; zero with --no-peaks
-  double disk_before = 0.0, disk_after = 0.0;  // the items, bytes per second: `disk` is the better one
+  std::optional<moe::MemoryPlan> memory;  // with --memory
+  DiskLimit disk;                         // where experts are read; the rate is the median; zero with --no-peaks
+  std::vector<double> disk_rates;         // bytes per second, in turn with the repetitions
 };
 
 std::string table(const Options& options, const Speeds& speeds);

@@ -1,0 +1,56 @@
+#include "bench/disk_command.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "bench/bench_output.hpp"
+#include "bench/disk_limit.hpp"
+#include "support/show.hpp"
+#include "tools/common/memory_options.hpp"
+#include "tools/common/program.hpp"
+
+namespace moe_bench {
+
+moe::Result<void> disk_command(const std::string& path, const std::string& json) {
+  constexpr std::int64_t kPieces[] = {std::int64_t{64} << 10, std::int64_t{1} << 20, std::int64_t{4} << 20};
+  constexpr std::int32_t kThreads[] = {1, 2, 4};
+  constexpr std::int64_t kMeasurements = std::size(kPieces) * std::size(kThreads);
+  auto output = BenchOutput::open(json, "");
+  if (!output) return moe::forward(output);
+  cli::ProgressLine line("measuring the disk");
+  line.update({0, kMeasurements});
+  const auto file = DiskFile::open(path, cli::interrupted);
+  if (!file) return moe::forward(file);
+
+  std::string rows;
+  auto measurements = nlohmann::ordered_json::array();
+  bool is_direct = true;
+  for (const std::int64_t piece : kPieces) {
+    rows += fmt::format("{:<10}", cli::bytes_in_words(piece));
+    for (const std::int32_t threads : kThreads) {
+      const auto limit = file->measure({.read_bytes = piece, .threads = threads}, cli::interrupted);
+      if (!limit) return moe::forward(limit);
+      rows += fmt::format(" {:>10.0f}", limit->bytes_per_second * 1e-6);
+      is_direct = limit->is_direct;
+      measurements.push_back(
+          {{"read_bytes", piece}, {"threads", threads}, {"bytes_per_second", limit->bytes_per_second}});
+      line.update({static_cast<std::int64_t>(measurements.size()), kMeasurements});
+    }
+    rows += "\n";
+  }
+  line.clear();
+  // What was read a moment before comes from the memory of a virtual machine's host.
+  constexpr std::int64_t kLong = std::int64_t{8} << 30;
+  if (file->size() < kLong)
+    rows += fmt::format("of {}, some of it more than once: a host's memory may have helped; a longer file says more\n",
+                        cli::bytes_in_words(file->size()));
+  return output->write(
+      fmt::format("{}: MB/s of reads at random places {} the page cache, {:.0f} s each\n{:<10} {:>10} {:>10} {:>10}\n",
+                  moe::printable(path), is_direct ? "past" : "through", DiskReads{}.seconds, "piece", "1 thread",
+                  "2 threads", "4 threads") +
+          rows,
+      {{"disk", path}, {"is_direct", is_direct}, {"measurements", measurements}});
+}
+
+}  // namespace moe_bench
