@@ -137,9 +137,12 @@ struct Quantization {
   enum class Method { none, fp8, mxfp4, compressed_tensors, gptq, awq };
   Method method = Method::none;
   std::int64_t block_rows = 0, block_columns = 0;  ///< fp8: what one scale covers; 0: a tensor or a row
-  std::int64_t bits = 4;                           ///< of a code; compressed-tensors: its tensors say it
+  std::int64_t bits = 4;                           ///< of a code
+  bool one_width = true;                           ///< false: `bits` differ by module, and the tensors show them
   std::vector<std::int64_t> group_sizes = {};      ///< columns that may share a scale, other than all of them
   int zero_offset = 0;                             ///< gptq: added to stored zero points
+  bool has_zeros = false;                          ///< compressed-tensors: every weight has zero points
+  bool has_order = false;                          ///< every weight has a tensor with the group of each column
 };
 
 /// All families, in the order of docs and messages.

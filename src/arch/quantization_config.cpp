@@ -33,10 +33,25 @@ void read_group_size(const JsonConfig& config, std::string_view key, Quantizatio
   if (size > 0) q.group_sizes.push_back(size);
 }
 
+/// "group", also named "dynamic": the columns of a weight are in groups in no order.
+bool has_group_order(const JsonConfig& weights) {
+  if (!weights.has("actorder") || weights.is_false("actorder")) return false;
+  const std::string order = weights.string_or("actorder", "");
+  constexpr std::string_view kOrders[] = {"group", "dynamic", "weight", "static"};
+  if (std::find(std::begin(kOrders), std::end(kOrders), order) == std::end(kOrders))
+    refuse(weights, "actorder", order, "'group', 'dynamic', 'weight' or 'static'");
+  return order == "group" || order == "dynamic";
+}
+
 /// The weights of one group of modules of compressed-tensors.
-void read_scheme(const JsonConfig& weights, Quantization& q) {
+void read_scheme(const JsonConfig& weights, Quantization& q, bool is_first) {
   const std::string type = weights.string_or("type", "int"), strategy = weights.string_or("strategy", "tensor");
-  q.bits = weights.integer_or("num_bits", 8, 1, 64);
+  const std::int64_t bits = weights.integer_or("num_bits", 8, 1, 64);
+  q.one_width = is_first || (q.one_width && bits == q.bits);
+  q.bits = bits;
+  const bool zeros = type == "int" && !weights.boolean_or("symmetric", true), order = has_group_order(weights);
+  q.has_zeros = zeros && (is_first || q.has_zeros);
+  q.has_order = order && (is_first || q.has_order);
   if (type != "int" && type != "float") refuse(weights, "type", type, "'int' or 'float'");
   if (q.bits != 8 && (q.bits != 4 || type != "int"))
     refuse(weights, "num_bits", fmt::format("{}", q.bits), "8, or 4 of type 'int'");
@@ -62,22 +77,26 @@ void read_compressed_tensors(const JsonConfig& config, Quantization& q) {
   if (config.has("transform_config") && !config.object("transform_config").empty())
     refuse(config, "transform_config", "a rotation of weights", "none");
   const JsonConfig groups = config.object("config_groups");
+  bool is_first = true;
   for (const auto& [name, value] : groups.value().items()) {
     const JsonConfig group = groups.object(name);
     check_format(group);
-    read_scheme(group.object("weights"), q);
+    read_scheme(group.object("weights"), q, is_first);
+    is_first = false;
   }
 }
 
 void read_gptq(const JsonConfig& config, Quantization& q) {
-  const std::string format = config.string_or("checkpoint_format", "gptq");
+  const char* key = config.has("checkpoint_format") ? "checkpoint_format" : "format";
+  const std::string format = config.string_or(key, "gptq");
   const std::string words = config.string_or("pack_dtype", "int32");
   q.bits = config.integer_or("bits", 0, 0, 64);
   if (q.bits != 4 && q.bits != 8) refuse(config, "bits", fmt::format("{}", q.bits), "4 or 8");
   // The first version of the format stores zero points minus one.
   q.zero_offset = format == "gptq" ? 1 : 0;
-  if (format != "gptq" && format != "gptq_v2") refuse(config, "checkpoint_format", format, "'gptq' or 'gptq_v2'");
+  if (format != "gptq" && format != "gptq_v2") refuse(config, key, format, "'gptq' or 'gptq_v2'");
   if (words != "int32") refuse(config, "pack_dtype", words, "'int32'");
+  q.has_order = config.boolean_or("desc_act", false);
   read_group_size(config, "group_size", q);
 }
 
@@ -92,6 +111,9 @@ void read_awq(const JsonConfig& config, Quantization& q) {
   read_group_size(config, config.has("group_size") ? "group_size" : "q_group_size", q);
 }
 
+/// The name of the type, or what frameworks call it (MiniMax-M2's files).
+bool is_e4m3(std::string_view fmt) { return fmt == "e4m3" || fmt == "float8_e4m3fn" || fmt == "float8_e4m3"; }
+
 }  // namespace
 
 Quantization read_quantization(const JsonConfig& json) {
@@ -101,7 +123,7 @@ Quantization read_quantization(const JsonConfig& json) {
   const std::string method = config.string_or("quant_method", "");
   if (method == "mxfp4") {
     q.method = Method::mxfp4;
-  } else if (method == "fp8" && config.string_or("fmt", "e4m3") == "e4m3") {
+  } else if (method == "fp8" && is_e4m3(config.string_or("fmt", "e4m3"))) {
     q.method = Method::fp8;
     read_block(config, "weight_block_size", q);
   } else if (method == "compressed-tensors") {

@@ -15,6 +15,12 @@ const TensorInfo* Planner::find(Role role, std::int64_t layer, std::int64_t expe
   return file_.find(arch::tensor_name(recognised_, file_.kind(), role, layer, expert));
 }
 
+// As a tensor or as codes.
+bool Planner::holds(Role role, std::int64_t layer) const {
+  const std::string name = arch::tensor_name(recognised_, file_.kind(), role, layer);
+  return file_.find(name) != nullptr || has_codes(name);
+}
+
 const TensorInfo* Planner::require(Role role, const Shape& shape, std::int64_t layer, std::int64_t expert) {
   return require_named(arch::tensor_name(recognised_, file_.kind(), role, layer, expert), shape);
 }
@@ -32,6 +38,10 @@ const TensorInfo* Planner::require_named(const std::string& name, const Shape& s
   if (tensor == nullptr && quantization_.method != arch::Quantization::Method::none)
     if (const TensorInfo* codes = find_codes(name, shape); codes != nullptr || error_) return codes;
   if (tensor == nullptr) {
+    if (quantization_.method == arch::Quantization::Method::none && has_codes(name))
+      refuse(ErrorCode::unsupported, fmt::format("tensor {} is stored as codes, and config.json has no "
+                                                 "quantization_config that says how to read them",
+                                                 name));
     if (const auto other = unsupported_.find(name); other != unsupported_.end())
       refuse(ErrorCode::unsupported,
              fmt::format("tensor {} is of type {}, which libmoe does not read", name, other->second->type));

@@ -34,6 +34,29 @@ bool Planner::is_scale(std::string_view name) const {
   return false;
 }
 
+// GPTQ programs wrote a bias of zeros for every weight, also where the model has none.
+bool Planner::is_zero_bias(const TensorInfo& tensor) {
+  constexpr std::string_view kEnd = "bias";
+  if (quantization_.method != arch::Quantization::Method::gptq || !tensor.name.ends_with(".bias")) return false;
+  const std::string stem = tensor.name.substr(0, tensor.name.size() - kEnd.size());
+  const checkpoint::UnsupportedTensor* codes = find_raw(stem + "qweight", "I32");
+  if (codes == nullptr || raw_.count(&codes->where) == 0 || tensor.shape != Shape{codes->where.cols()}) return false;
+  if (!one_value_blocks(tensor)) return false;
+  const auto bytes = static_cast<std::size_t>(format_info(tensor.format).block_bytes);
+  std::vector<std::byte> values(static_cast<std::size_t>(tensor.cols()) * bytes);
+  if (auto ok = file_.read(tensor, 0, values); !ok) {
+    refuse(ok.error().code, ok.error().message);
+    return false;
+  }
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if ((i % bytes == bytes - 1 ? values[i] & std::byte{0x7f} : values[i]) != std::byte{0}) {
+      refuse(ErrorCode::unsupported, fmt::format("tensor {} is not expected in a {} model, and not zero",
+                                                 tensor.name.substr(0, 120), c_.family));
+      return false;
+    }
+  return true;
+}
+
 // Of codes in one number of this type.
 std::int64_t Planner::weights_in(std::string_view type) const {
   if (type == "I32") return 32 / quantization_.bits;
@@ -57,7 +80,7 @@ bool Planner::is_rope_factors(const TensorInfo& tensor) {
 
 void Planner::account() {
   std::vector<std::string> leftover;
-  std::int64_t unused_keys = 0;
+  std::int64_t unused_keys = 0, zero_biases = 0;
   for (const TensorInfo& tensor : file_.tensors()) {
     const std::int64_t count = tensor.rows() * tensor.cols();
     if (is_tower(tensor, tensor.name)) continue;
@@ -73,6 +96,8 @@ void Planner::account() {
       unused_keys += 1;
     } else if (arch::is_leftover(file_.kind(), tensor.name)) {
       leftover.push_back(tensor.name);
+    } else if (is_zero_bias(tensor)) {
+      zero_biases += 1;
     } else if (!c_.tie_word_embeddings || tensor.name != arch::tensor_name(recognised_, file_.kind(), Role::head)) {
       refuse(ErrorCode::unsupported,
              fmt::format("tensor {} is not expected in a {} model", tensor.name.substr(0, 120), c_.family));
@@ -100,6 +125,9 @@ void Planner::account() {
         fmt::format("{} tensors of keys and values in the last {} layers are not used: those layers share "
                     "the keys and values of others",
                     unused_keys, c_.kv_shared_layer_count));
+  if (zero_biases > 0)
+    plan_.notes.push_back(fmt::format("{} {} of zeros left out: the family has none there", zero_biases,
+                                      zero_biases == 1 ? "bias" : "biases"));
   if (!leftover.empty())
     plan_.notes.push_back(fmt::format("{} {} of rotary frequencies ({}{}) {} not used: libmoe computes its own",
                                       leftover.size(), leftover.size() == 1 ? "tensor" : "tensors",

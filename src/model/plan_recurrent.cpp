@@ -18,15 +18,15 @@ void Planner::recurrent(std::int64_t l, LayerWeights& w) {
 void Planner::delta_net(std::int64_t l, RecurrentWeights& w) {
   const RecurrentConfig& r = c_.recurrent;
   const std::int64_t D = c_.hidden_size, H = r.heads, qkv = 2 * r.keys() + r.values();
-  if (find(Role::recurrent_qkvz, l) != nullptr) {
+  if (holds(Role::recurrent_qkvz, l)) {
     matrix(Role::recurrent_qkvz, qkv + r.values(), D, w.in, l);
   } else {
     matrix(Role::recurrent_in, qkv, D, w.in, l);
     matrix(Role::recurrent_z, r.values(), D, w.in_z, l);
   }
   // A file with neither form lacks the one of its family.
-  const bool grouped = c_.family == "qwen3_next" && find(Role::recurrent_b, l) == nullptr;
-  if (grouped || find(Role::recurrent_ba, l) != nullptr) {
+  const bool grouped = c_.family == "qwen3_next" && !holds(Role::recurrent_b, l);
+  if (grouped || holds(Role::recurrent_ba, l)) {
     matrix(Role::recurrent_ba, 2 * H, D, w.in_b, l);
   } else {
     matrix(Role::recurrent_b, H, D, w.in_b, l);

@@ -16,13 +16,24 @@ std::int64_t blocks(std::int64_t n, std::int64_t block) { return (n + block - 1)
 
 bool is_packed(Method method) { return method == Method::gptq || method == Method::awq; }
 
+// The part of names that a layer's tensors share in GPTQ and AWQ files.
+std::string stem_of(const std::string& name) {
+  return name.ends_with(".weight") ? name.substr(0, name.size() - 6) : name + ".";
+}
+
 }  // namespace
+
+// Whether the weight `name` is stored as codes in a form that some quantization_config describes.
+bool Planner::has_codes(const std::string& name) const {
+  return find_raw(name, "F8_E4M3") != nullptr || find_raw(name, "I8") != nullptr ||
+         find_raw(name + "_packed", "I32") != nullptr || find_raw(stem_of(name) + "qweight", "I32") != nullptr;
+}
 
 // The codes of the weight that other files hold as the matrix `name`; null when there are none. Their other tensors are
 // found and checked here, once.
 const checkpoint::TensorInfo* Planner::find_codes(const std::string& name, const Shape& shape) {
   const bool packed = is_packed(quantization_.method), fp8 = !packed && find_raw(name, "F8_E4M3") != nullptr;
-  const std::string stem = name.ends_with(".weight") ? name.substr(0, name.size() - 6) : name + ".";
+  const std::string stem = stem_of(name);
   Codes found;
   ScaledSource& s = found.source;
   s.columns = shape.back();
@@ -66,7 +77,9 @@ const checkpoint::TensorInfo* Planner::words_of(const std::string& name, const S
   if (words == nullptr) return nullptr;
   const bool packed = is_packed(quantization_.method);
   s.in_words = true;
-  s.bits = packed ? static_cast<int>(quantization_.bits) : words->where.cols() * 4 == s.columns ? 8 : 4;
+  s.bits = packed || quantization_.one_width      ? static_cast<int>(quantization_.bits)
+           : words->where.cols() * 4 == s.columns ? 8
+                                                  : 4;
   const std::int64_t per = 32 / s.bits;
   if (s.columns % 32 != 0 || (packed && s.rows % per != 0)) {
     refuse(ErrorCode::unsupported,
@@ -82,6 +95,9 @@ const checkpoint::TensorInfo* Planner::words_of(const std::string& name, const S
 const checkpoint::TensorInfo* Planner::scale_tensor(const std::string& name, const Shape& shape) {
   const TensorInfo* scales = file_.find(name);
   if (scales == nullptr) {
+    if (const auto other = unsupported_.find(name); other != unsupported_.end())
+      refuse(ErrorCode::unsupported, fmt::format("tensor {} is of type {}, expected scales of type F32, F16 or BF16",
+                                                 name, other->second->type));
     refuse(ErrorCode::not_found,
            fmt::format("tensor {} is missing, expected shape [{}]", name, fmt::join(shape, ", ")));
     return nullptr;
@@ -113,8 +129,10 @@ bool Planner::group_size(const std::string& weight, std::int64_t groups, ScaledS
       return true;
     }
   refuse(ErrorCode::bad_shape,
-         fmt::format("tensor {}: {} groups for {} columns, expected groups of quantization_config's size ({})", weight,
-                     groups, s.columns, fmt::join(quantization_.group_sizes, ", ")));
+         fmt::format("tensor {}: {} groups for {} columns, expected {}", weight, groups, s.columns,
+                     quantization_.group_sizes.empty() ? "one, because quantization_config has no group_size"
+                                                       : fmt::format("groups of quantization_config's size ({})",
+                                                                     fmt::join(quantization_.group_sizes, ", "))));
   return false;
 }
 
@@ -138,16 +156,42 @@ bool Planner::unpacked_scales(const std::string& name, bool fp8, ScaledSource& s
   }
   s.scales = scale_tensor(scale_name, shape);
   if (s.scales == nullptr) return false;
-  for (const char* type : {"I64", "I32"})
-    if (find_raw(name + "_shape", type) != nullptr) numbers(name + "_shape", type, {2});
-  const std::string zeros = name + "_zero_point";
-  if (!fp8 && find_raw(zeros, "I8") != nullptr) {
-    s.zeros = numbers(zeros, "I8", shape);
-  } else if (!fp8 && find_raw(zeros, "I32") != nullptr && shape.size() == 2) {
-    s.zeros = numbers(zeros, "I32", {blocks(s.rows, 32 / s.bits), shape[1]});
+  check_shape(name + "_shape", s);
+  return (fp8 || unpacked_zeros(name + "_zero_point", shape, s)) && !error_;
+}
+
+// `shape`: of the scales.
+bool Planner::unpacked_zeros(const std::string& name, const Shape& shape, ScaledSource& s) {
+  if (find_raw(name, "I8") != nullptr) {
+    s.zeros = numbers(name, "I8", shape);
+  } else if (find_raw(name, "I32") != nullptr && shape.size() == 2) {
+    s.zeros = numbers(name, "I32", {blocks(s.rows, 32 / s.bits), shape[1]});
     s.zeros_in_words = true;
+  } else if (quantization_.has_zeros) {
+    refuse(ErrorCode::not_found,
+           fmt::format("tensor {} is missing, expected zero points: quantization_config says symmetric false", name));
   }
   return !error_;
+}
+
+// The weight's shape as numbers, in files that pack several codes in a word.
+void Planner::check_shape(const std::string& name, const ScaledSource& s) {
+  std::int64_t found[2] = {s.rows, s.columns};
+  if (find_raw(name, "I64") != nullptr) {
+    if (const TensorInfo* tensor = numbers(name, "I64", {2}))
+      if (auto ok = file_.read(*tensor, 0, std::as_writable_bytes(std::span(found))); !ok)
+        return refuse(ok.error().code, ok.error().message);
+  } else if (find_raw(name, "I32") != nullptr) {
+    std::int32_t small[2] = {};
+    const TensorInfo* tensor = numbers(name, "I32", {2});
+    if (tensor == nullptr) return;
+    if (auto ok = file_.read(*tensor, 0, std::as_writable_bytes(std::span(small))); !ok)
+      return refuse(ok.error().code, ok.error().message);
+    found[0] = small[0], found[1] = small[1];
+  }
+  if (found[0] != s.rows || found[1] != s.columns)
+    refuse(ErrorCode::bad_shape,
+           fmt::format("tensor {} says [{}, {}], expected [{}, {}]", name, found[0], found[1], s.rows, s.columns));
 }
 
 // GPTQ and AWQ: scales [groups, rows], zero points in words.
@@ -168,7 +212,13 @@ std::vector<std::int32_t> Planner::order_of(const std::string& name, const Scale
   std::vector<std::int32_t> in_order, order(static_cast<std::size_t>(s.columns));
   for (std::int64_t c = 0; c < s.columns; ++c) in_order.push_back(static_cast<std::int32_t>(c / s.block_columns));
   const bool whole = s.block_columns % 32 == 0 || groups == 1;
-  if (find_raw(name, "I32") == nullptr) return whole ? std::vector<std::int32_t>() : in_order;
+  if (find_raw(name, "I32") == nullptr) {
+    if (quantization_.has_order)
+      refuse(ErrorCode::not_found, fmt::format("tensor {} is missing, expected the group of every column: "
+                                               "quantization_config says {}",
+                                               name, is_packed(quantization_.method) ? "desc_act true" : "actorder"));
+    return whole ? std::vector<std::int32_t>() : in_order;
+  }
   const TensorInfo* tensor = numbers(name, "I32", {s.columns});
   if (tensor == nullptr) return {};
   if (auto ok = file_.read(*tensor, 0, std::as_writable_bytes(std::span(order))); !ok) {

@@ -44,16 +44,20 @@ class Planner {
   };
 
   const TensorInfo* find(Role role, std::int64_t layer = 0, std::int64_t expert = 0);
+  bool holds(Role role, std::int64_t layer) const;
   const TensorInfo* require(Role role, const Shape& shape, std::int64_t layer = 0, std::int64_t expert = 0);
   const TensorInfo* require_named(const std::string& name, const Shape& shape);
   bool one_value_blocks(const TensorInfo& tensor);
   void matrix(Role role, std::int64_t rows, std::int64_t k, Matrix& out, std::int64_t layer = 0);
   void add(MatrixJob job);
+  bool has_codes(const std::string& name) const;
   const TensorInfo* find_codes(const std::string& name, const Shape& shape);
   const TensorInfo* words_of(const std::string& name, const Shape& shape, ScaledSource& s);
   void attach_scales(MatrixJob& job);
   static void describe(const Codes& codes, MatrixJob& job);
   bool unpacked_scales(const std::string& name, bool fp8, ScaledSource& s);
+  bool unpacked_zeros(const std::string& name, const Shape& shape, ScaledSource& s);
+  void check_shape(const std::string& name, const ScaledSource& s);
   bool packed_scales(const std::string& stem, ScaledSource& s);
   bool group_size(const std::string& weight, std::int64_t groups, ScaledSource& s);
   const TensorInfo* scale_tensor(const std::string& name, const Shape& shape);
@@ -96,6 +100,7 @@ class Planner {
   bool is_mtp(const std::string& in_file) const;
   bool is_activation_scale(std::string_view name) const;
   bool is_scale(std::string_view name) const;
+  bool is_zero_bias(const TensorInfo& tensor);
   std::int64_t weights_in(std::string_view type) const;
   bool is_tower(const TensorInfo& tensor, std::string_view name);
   bool is_rope_factors(const TensorInfo& tensor);

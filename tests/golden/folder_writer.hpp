@@ -52,9 +52,19 @@ inline void write_safetensors(const std::filesystem::path& path, const Tensors& 
   out << text << data;
 }
 
+/// config.json, with Python's Infinity as a string that write_folder() turns back.
+inline nlohmann::json read_config(const std::filesystem::path& folder) {
+  std::string text = read_file(folder / "config.json");
+  for (std::size_t at = 0; (at = text.find("Infinity", at)) != std::string::npos; at += 10)
+    text.replace(at, 8, "\"Infinity\"");
+  return nlohmann::json::parse(text);
+}
+
 inline void write_folder(const std::filesystem::path& folder, const nlohmann::json& config, const Tensors& tensors) {
   std::filesystem::create_directories(folder);
-  std::ofstream(folder / "config.json") << config.dump();
+  std::string text = config.dump();
+  for (std::size_t at = 0; (at = text.find("\"Infinity\"", at)) != std::string::npos;) text.replace(at, 10, "Infinity");
+  std::ofstream(folder / "config.json") << text;
   write_safetensors(folder / "model.safetensors", tensors);
 }
 

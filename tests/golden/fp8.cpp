@@ -1,6 +1,8 @@
 // FP8 and MXFP4 directories stay in memory as their files hold them. In reference precision FP8 weights give the bits of
 // the same weights widened to float32; otherwise they multiply int8 activations.
 
+#include <random>
+
 #include "folder_writer.hpp"
 #include "golden/golden.hpp"
 #include "model/model_impl.hpp"
@@ -19,8 +21,7 @@ std::vector<GoldenCase> cases_of(const std::string& method) {
   std::vector<GoldenCase> out;
   for (const GoldenCase& c : golden_cases()) {
     if (!std::filesystem::is_directory(c.model)) continue;
-    // Not all are JSON: some hold Python's Infinity.
-    const json config = json::parse(read_file(c.model / "config.json"), nullptr, false);
+    const json config = read_config(c.model);
     if (config.contains("quantization_config") && config["quantization_config"]["quant_method"] == method)
       out.push_back(c);
   }
@@ -60,7 +61,7 @@ enum class Scales { blocks, rows, tensor };
 /// weights as float32.
 void write_copies(const std::filesystem::path& model, Scales scales, const std::string& dtype,
                   const std::filesystem::path& out) {
-  json config = json::parse(read_file(model / "config.json"));
+  json config = read_config(model);
   const auto block = config["quantization_config"]["weight_block_size"].get<std::vector<std::int64_t>>();
   Tensors coded = read_safetensors(model / "model.safetensors"), widened = coded;
   for (const auto& [name, codes] : Tensors(coded)) {
@@ -104,6 +105,32 @@ void write_copies(const std::filesystem::path& model, Scales scales, const std::
   write_folder(out / "compressed", config, renamed);
   config.erase("quantization_config");
   write_folder(out / "floats", config, widened);
+}
+
+/// An FP8 directory from a float32 one: projections of random codes, a scale per block.
+void write_fp8(const std::filesystem::path& model, const std::filesystem::path& out) {
+  constexpr std::int64_t kRows = 16, kColumns = 32;
+  std::mt19937 rng(8);
+  json config = read_config(model);
+  // What MiniMax-M2's files call e4m3.
+  config["quantization_config"] = {
+      {"quant_method", "fp8"}, {"fmt", "float8_e4m3fn"}, {"weight_block_size", {kRows, kColumns}}};
+  Tensors tensors = read_safetensors(model / "model.safetensors");
+  for (const auto& [name, tensor] : Tensors(tensors)) {
+    if (name.find("_proj") == std::string::npos || !name.ends_with(".weight") || tensor.shape.size() != 2) continue;
+    std::vector<std::uint8_t> codes;
+    for (std::int64_t i = 0; i < tensor.shape[0] * tensor.shape[1]; ++i) {
+      const auto code = static_cast<std::uint8_t>(rng());
+      codes.push_back((code & 0x7f) == 0x7f ? 0 : code);  // NaN
+    }
+    std::vector<std::int64_t> grid = {(tensor.shape[0] + kRows - 1) / kRows,
+                                      (tensor.shape[1] + kColumns - 1) / kColumns};
+    std::vector<float> scales;
+    for (std::int64_t i = 0; i < grid[0] * grid[1]; ++i) scales.push_back(static_cast<float>(1 + rng() % 7) * 1e-4f);
+    tensors[name] = tensor_of("F8_E4M3", tensor.shape, codes);
+    tensors[name + "_scale_inv"] = tensor_of("F32", grid, scales);
+  }
+  write_folder(out, config, tensors);
 }
 
 double memory_over_file(const std::filesystem::path& model) {
@@ -236,6 +263,29 @@ TEST_CASE("FP8 codes that are NaN and scales that are no numbers are refused, na
     if (++checked == 3) break;
   }
   CHECK(checked > 0);
+}
+
+TEST_CASE("every family from FP8: the bits of the same weights as float32") {
+  const moe_test::ScratchDir scratch("moe_fp8_families");
+  int checked = 0;
+  for (const GoldenCase& c : golden_cases()) {
+    if (is_later_family(c) || !std::filesystem::is_directory(c.model)) continue;
+    if (!std::filesystem::exists(c.model / "model.safetensors")) continue;  // several files
+    if (read_config(c.model).contains("quantization_config")) continue;
+    CAPTURE(c.name);
+    write_fp8(c.model, scratch.dir / "fp8");
+    write_copies(scratch.dir / "fp8", Scales::blocks, "F32", scratch.dir / "copy");
+    const auto floats = loaded(scratch.dir / "copy/floats");
+    const std::vector<moe::TokenId> ids = prompt_for(floats->config(), 3);
+    const std::vector<float> expected = whole_logits(floats, options_for(kSettings[0], 1, 64), ids);
+    for (const char* form : {"fp8", "copy/compressed"}) {
+      const auto codes = loaded(scratch.dir / form);
+      CHECK(codes->info().total_parameters == floats->info().total_parameters);
+      CHECK(same_bits(whole_logits(codes, options_for(kSettings[0], 2, 7), ids), expected));
+    }
+    ++checked;
+  }
+  if (checked == 0) report_skip("every family from FP8", "no golden model");
 }
 
 }  // namespace fp8_test

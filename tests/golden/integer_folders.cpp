@@ -117,10 +117,11 @@ void write_packed(const Kind& kind, const Codes& w, const std::string& stem, Ten
 /// Copies of a float32 directory: projections in this form, and the same numbers as float32.
 void write_copies(const std::filesystem::path& model, const Kind& kind, const std::filesystem::path& out) {
   std::mt19937 rng(static_cast<unsigned>(kind.bits * 1000) + static_cast<unsigned>(kind.group));
-  json config = json::parse(read_file(model / "config.json"));
+  json config = read_config(model);
   Tensors coded = read_safetensors(model / "model.safetensors"), widened = coded;
   for (const auto& [name, tensor] : Tensors(coded)) {
-    if (name.find("_proj") == std::string::npos || !name.ends_with(".weight")) continue;
+    if (name.find("_proj") == std::string::npos || !name.ends_with(".weight") || tensor.shape.size() != 2) continue;
+    if (tensor.shape[0] % 8 != 0 || tensor.shape[1] % 32 != 0) continue;  // what GPTQ and AWQ can hold
     Codes w = random_codes(kind, tensor.shape[0], tensor.shape[1], rng);
     ReferenceTensor scales = float_tensor(kind.scale, {w.rows, w.groups}, w.scale);
     widened[name] = tensor_of("F32", tensor.shape, dequantised(w));
@@ -239,16 +240,16 @@ TEST_CASE(
   CHECK(int8_products > 0);
 }
 
-// kv_b's part for keys is transposed; a model with a multi-token-prediction layer has codes there, too.
-TEST_CASE("integer weights of latent attention and of layers that are not run") {
+// Latent attention transposes a part of kv_b, recurrent layers have projections of their own, and layers for
+// multi-token prediction are not run.
+TEST_CASE("every family from integer weights: the bits of the same weights as float32") {
   const Scratch scratch;
   int checked = 0;
   for (const GoldenCase& c : golden_cases()) {
-    if (!c.name.starts_with("deepseek_") || is_later_family(c) || !std::filesystem::is_directory(c.model)) continue;
-    const json config = json::parse(read_file(c.model / "config.json"));
-    if (config.contains("quantization_config")) continue;
-    if (config["hidden_size"].get<int>() % 32 != 0) {
-      report_skip(c.name, "its width is no multiple of 32, as GPTQ's groups need");
+    if (is_later_family(c) || !std::filesystem::is_directory(c.model)) continue;
+    if (read_config(c.model).contains("quantization_config")) continue;
+    if (!std::filesystem::exists(c.model / "model.safetensors")) {
+      report_skip(c.name, "its weights are in several files");
       continue;
     }
     for (const Kind& kind : {Kind{"gptq", gptq(4, 32, true), 4, 32, "F16", true, true},
@@ -257,6 +258,11 @@ TEST_CASE("integer weights of latent attention and of layers that are not run") 
       CAPTURE(kind.name);
       const std::filesystem::path folder = scratch.dir / "copy";
       write_copies(c.model, kind, folder);
+      const Tensors written = read_safetensors(folder / "codes/model.safetensors");
+      if (std::none_of(written.begin(), written.end(), [](const auto& t) { return t.second.dtype == "I32"; })) {
+        report_skip(c.name, "no projection is a multiple of 8 by one of 32, as GPTQ's words need");
+        break;
+      }
       const auto codes = loaded(folder / "codes"), floats = loaded(folder / "floats");
       CHECK(codes->info().total_parameters == floats->info().total_parameters);
       CHECK(codes->info().mtp_parameters == floats->info().mtp_parameters);
@@ -266,7 +272,7 @@ TEST_CASE("integer weights of latent attention and of layers that are not run") 
       ++checked;
     }
   }
-  if (checked == 0) report_skip("integer weights of latent attention", "no golden model has such attention");
+  if (checked == 0) report_skip("integer weights of every family", "no golden model");
 }
 
 TEST_CASE("forms of quantization_config that libmoe does not compute are refused by name") {
@@ -288,6 +294,8 @@ TEST_CASE("forms of quantization_config that libmoe does not compute are refused
       {changed(groups, "/format", "marlin-24"), "marlin-24"},
       {changed(groups, "/config_groups/group_0/weights/num_bits", 2), "config_groups.group_0.weights.num_bits"},
       {changed(groups, "/config_groups/group_0/weights/strategy", "tensor_group"), "strategy"},
+      {changed(groups, "/config_groups/group_0/weights/actorder", "random"), "actorder"},
+      {changed(gptq(4, 128, false), "/format", "marlin"), "quantization_config.format"},
       {changed(groups, "/sparsity_config", {{"format", "sparse-24-bitmask"}}), "sparse-24-bitmask"},
       {changed(groups, "/transform_config", {{"config_groups", {{"u", 1}}}}), "transform_config"},
       {{{"quant_method", "bitsandbytes"}}, "bitsandbytes"},
@@ -321,7 +329,7 @@ TEST_CASE("tensors of such directories that contradict each other are refused, n
       const std::string& name = entry.first;
       const ReferenceTensor& tensor = entry.second;
       if (name.find("layers.1.self_attn.k_proj.") == std::string::npos) continue;
-      const bool optional = name.ends_with("_shape") || name.ends_with("zero_point") || name.ends_with("g_idx");
+      const bool optional = name.ends_with("_shape");
       std::vector<std::pair<std::string, Tensors>> files;
       const auto add = [&](const char* what) -> ReferenceTensor& {
         return files.emplace_back(what, good).second[name];
@@ -349,6 +357,92 @@ TEST_CASE("tensors of such directories that contradict each other are refused, n
     }
     CHECK(checked > 4);
   }
+}
+
+TEST_CASE("GPTQ's biases of zeros are left out, others are refused") {
+  const Scratch scratch;
+  write_wide_model(scratch.dir / "wide");
+  write_copies(scratch.dir / "wide", {"gptq", gptq(4, 64, false), 4, 64, "F16", true}, scratch.dir / "copy");
+  const json config = json::parse(read_file(scratch.dir / "copy/codes/config.json"));
+  const Tensors good = read_safetensors(scratch.dir / "copy/codes/model.safetensors");
+  const std::string stem = "model.layers.1.self_attn.o_proj.";
+  REQUIRE(good.count(stem + "qweight") == 1);
+  const std::int64_t rows = good.at(stem + "qweight").shape[1];
+  const auto load_with = [&](const std::string& name, std::vector<float> values) {
+    Tensors tensors = good;
+    tensors[name] = float_tensor("F16", {static_cast<std::int64_t>(values.size())}, values);
+    write_folder(scratch.dir / "biases", config, tensors);
+    return moe::Model::load(scratch.file("biases"), {.tokenizer = moe::TokenizerUse::none});
+  };
+  const auto plain = loaded(scratch.dir / "copy/codes");
+  std::vector<float> zeros(static_cast<std::size_t>(rows), 0.0f);
+  zeros.front() = -0.0f;
+  const auto with_zeros = load_with(stem + "bias", zeros);
+  REQUIRE_MESSAGE(with_zeros.has_value(), with_zeros.error().message);
+  CHECK((*with_zeros)->info().total_parameters == plain->info().total_parameters);
+  REQUIRE((*with_zeros)->info().notes.size() == plain->info().notes.size() + 1);
+  CHECK((*with_zeros)->info().notes.back().find("1 bias of zeros") != std::string::npos);
+  const std::vector<moe::TokenId> ids = prompt_for(plain->config(), 3);
+  CHECK(same_bits(whole_logits(*with_zeros, options_for(kSettings[1], 1, 64), ids),
+                  whole_logits(plain, options_for(kSettings[1], 1, 64), ids)));
+
+  std::vector<float> one = zeros, more = zeros;
+  one.back() = 0x1p-24f;  // the smallest number of f16
+  more.push_back(0.0f);
+  for (const auto& [name, values] :
+       {std::pair(stem + "bias", one), {stem + "bias", more}, {stem + "other.bias", zeros}}) {
+    const auto refused = load_with(name, values);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code == moe::ErrorCode::unsupported);
+    CHECK_MESSAGE(refused.error().message.find(name) != std::string::npos, refused.error().message);
+  }
+}
+
+TEST_CASE("what quantization_config says of the tensors must be true") {
+  const Scratch scratch;
+  write_wide_model(scratch.dir / "wide");
+  const auto error_of = [&](const std::filesystem::path& folder, const char* pointer, const json& value) {
+    json config = json::parse(read_file(folder / "config.json"));
+    config[json::json_pointer(pointer)] = value;
+    write_folder(scratch.dir / "changed", config, read_safetensors(folder / "model.safetensors"));
+    const auto model = moe::Model::load(scratch.file("changed"), {.tokenizer = moe::TokenizerUse::none});
+    return model ? std::string() : model.error().message;
+  };
+  const std::string weights = "/quantization_config/config_groups/group_0/weights/";
+  write_copies(scratch.dir / "wide", {"packed", compressed("pack-quantized", 4, 64, true), 4, 64, "F16"},
+               scratch.dir / "packed");
+  const std::filesystem::path packed = scratch.dir / "packed/codes";
+  CHECK(error_of(packed, (weights + "symmetric").c_str(), true).empty());
+  CHECK(error_of(packed, (weights + "actorder").c_str(), "weight").empty());
+  CHECK(error_of(packed, (weights + "symmetric").c_str(), false).find("_zero_point is missing") != std::string::npos);
+  CHECK(error_of(packed, (weights + "actorder").c_str(), "group").find("_g_idx is missing") != std::string::npos);
+  CHECK(error_of(packed, (weights + "num_bits").c_str(), 8).find("_packed has shape") != std::string::npos);
+
+  Tensors tensors = read_safetensors(packed / "model.safetensors");
+  tensors["model.layers.1.self_attn.k_proj.weight_shape"] = tensor_of("I64", {2}, std::vector<std::int64_t>{7, 9});
+  write_folder(scratch.dir / "changed", json::parse(read_file(packed / "config.json")), tensors);
+  const auto model = moe::Model::load(scratch.file("changed"), {.tokenizer = moe::TokenizerUse::none});
+  REQUIRE_FALSE(model.has_value());
+  CHECK(model.error().message.find("k_proj.weight_shape says [7, 9], expected [") != std::string::npos);
+
+  // Newer programs write `format` only; zero points are stored in another way.
+  Kind kind{"gptq_v2", gptq(4, 64, false, "gptq_v2"), 4, 64, "F16", true};
+  write_copies(scratch.dir / "wide", kind, scratch.dir / "v2");
+  json config = json::parse(read_file(scratch.dir / "v2/codes/config.json"));
+  config["quantization_config"].erase("checkpoint_format");
+  config["quantization_config"]["format"] = "gptq_v2";
+  write_folder(scratch.dir / "changed", config, read_safetensors(scratch.dir / "v2/codes/model.safetensors"));
+  const auto renamed = loaded(scratch.dir / "changed"), v2 = loaded(scratch.dir / "v2/codes");
+  const std::vector<moe::TokenId> ids = prompt_for(v2->config(), 3);
+  CHECK(same_bits(whole_logits(renamed, options_for(kSettings[0], 1, 64), ids),
+                  whole_logits(v2, options_for(kSettings[0], 1, 64), ids)));
+
+  // Without a quantization_config nothing says what the codes mean.
+  config.erase("quantization_config");
+  write_folder(scratch.dir / "changed", config, read_safetensors(scratch.dir / "v2/codes/model.safetensors"));
+  const auto unsaid = moe::Model::load(scratch.file("changed"), {.tokenizer = moe::TokenizerUse::none});
+  REQUIRE_FALSE(unsaid.has_value());
+  CHECK(unsaid.error().message.find("has no quantization_config") != std::string::npos);
 }
 
 }  // namespace integer_folders_test
