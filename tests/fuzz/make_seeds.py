@@ -227,11 +227,11 @@ def words_of(value, found):
         found.add(value)
 
 
-def dictionary(entry, words):
+def dictionary(entry, words, comment=""):
     lines = sorted({w for w in words if 1 < len(w.encode()) <= 48})
     quoted = (re.sub(rb'[^ !#-\[\]-~]', lambda m: b"\\x%02x" % m[0][0], w.encode()).decode() for w in lines)
     (here / "dictionaries").mkdir(exist_ok=True)
-    (here / "dictionaries" / f"{entry}.dict").write_text("".join(f'"{w}"\n' for w in quoted))
+    (here / "dictionaries" / f"{entry}.dict").write_text(comment + "".join(f'"{w}"\n' for w in quoted))
 
 
 # --- config.json with the ways in which folders say that their weights are quantised
@@ -262,7 +262,7 @@ def dictionaries():
     configs, gguf_keys, tasks = set(), set(), set()
     for path in [*data.glob("*/*/config*.json"), *(here / "seeds/config").iterdir()]:
         words_of(json.loads(path.read_text()), configs)
-    dictionary("config", configs)
+    dictionary("config", configs, "# directory.dict repeats these words: libFuzzer reads one dictionary at a time.\n")
     for path in data.glob("gguf/*.json"):
         described = json.loads(path.read_text())
         gguf_keys.update(described["metadata"], [described["architecture"]], list(described["tensors"])[:12])
@@ -278,7 +278,8 @@ def dictionaries():
                                       "Punctuation", "individual_digits", "always", "never"})
     dictionary("safetensors", {"__metadata__", "dtype", "shape", "data_offsets", "F32", "BF16", "F8_E4M3", "U8", "I64", "BOOL"})
     dictionary("directory", configs | {"weight_map", "a.safetensors", "b.safetensors", "data_offsets", "dtype", "shape", "BF16",
-                                       "F8_E4M3", "model.layers.0.", "language_model."})
+                                       "F8_E4M3", "model.layers.0.", "language_model."},
+               "# A directory holds a config.json, so the words of config.dict are here too: libFuzzer reads one dictionary.\n")
     language = (data / "templates/turns.jinja").read_text() + (root / "src/chat/filters_list.cpp").read_text()
     signs = {"{%", "%}", "{{", "}}", "{#", "-%}", "is defined", "not in", "endfor", "endif", "endmacro", "namespace", "recursive"}
     dictionary("chat_template", signs | set(re.findall(r"[a-z_]{3,20}", language)))
