@@ -1,4 +1,5 @@
-// libFuzzer's function, around an entry's own: one input may take 8 times its size of memory, and a fixed amount.
+// libFuzzer's function, around an entry's own: one input may take 8 times its size of memory, a fixed amount, and what its
+// entry allows besides (allow_memory; SECURITY.md names the entries that do).
 
 #include "entry.hpp"
 

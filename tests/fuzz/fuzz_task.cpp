@@ -3,6 +3,7 @@
 
 #include "entry.hpp"
 #include "eval/score/filter.hpp"
+#include "eval/tasks/question.hpp"
 #include "memory_file.hpp"
 #include "moe/eval/prompt.hpp"
 #include "tokenizer/unicode.hpp"
@@ -41,6 +42,29 @@ std::size_t check_document(const Document& document) {
   return bytes + sizeof document;
 }
 
+/// At most so many bytes of texts are made of a task before one of its prompts is refused: where prepare() succeeds they are
+/// counted, here nothing is left to count. Every worked example and every answer has one of each template at most, and every
+/// answer has its examples before it, in two forms (text and conversation).
+std::size_t most_text(const TaskSpec& task, const std::vector<Question>& questions) {
+  std::size_t one = sizeof(Document) + task.target_delimiter.size() + task.fewshot_delimiter.size() +
+                    task.fewshot.target_delimiter.value_or("").size();
+  std::size_t fields = 0, longest = 0, answers = 0;
+  for (const std::string* text : {&task.description, &task.prompt, &task.gen_prefix, &task.continuation, &task.target,
+                                  &task.cluster, &task.subtask_name, &task.subtask_alias}) {
+    one += text->size();
+    fields += static_cast<std::size_t>(std::count(text->begin(), text->end(), '{'));
+  }
+  for (const std::string& label : task.labels) longest = std::max(longest, label.size());
+  for (const auto& [subject, title] : task.subjects) longest = std::max(longest, title.size());
+  for (const Question& question : questions) {
+    longest = std::max(longest, question.json.size());
+    const auto read = QuestionFields::read(question);
+    answers += read ? std::max<std::size_t>(read->choices().size(), 1) : 1;
+  }
+  const std::size_t shots = std::min(static_cast<std::size_t>(task.num_fewshot), questions.size());
+  return (questions.size() + answers * 2 * (shots + 1)) * (one + fields * longest);
+}
+
 void check_reply(const TaskSpec& task, std::string_view reply) {
   for (const FilterSpec& filter : task.filters) {
     const auto answer = apply_filter(filter, {std::string(reply)});
@@ -68,11 +92,10 @@ void moe_test::try_input(std::string_view input) {
   point_to(file.path(), *task);
   const auto questions = load_questions(file.path(), task->kind);
   if (!questions) return check(questions.error());
-  // A prompt repeats its template and its examples: what may be taken follows from what was made, and where the last one
-  // was refused nobody knows that.
+  // A prompt repeats its template and its examples, so what may be taken follows from the prompts that were made.
   const auto prepared = prepare(*task, {.limit = 4, .conversations = Conversations::multiturn});
   if (!prepared) {
-    allow_memory(std::size_t{1} << 30);
+    allow_memory(8 * most_text(*task, *questions));
     return check(prepared.error());
   }
   std::size_t bytes = 0;
