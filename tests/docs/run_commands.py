@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """run_commands.py BIN ROOT [FILE...]: every shell command that the documentation shows, run as it stands.
 
-Shell blocks are those fenced as `sh`, and those with no language at all. The blocks of a document run in its order, each
-in a bash of its own that stops at the first error, all in one scratch folder that looks like the tree after
-scripts/test: `build/release/bin`, on PATH as well, and links to the folders that commands read. A block is left out only
-with a reason: `<!-- not run: why -->` in the line above it, or a line of NOT_RUN.
+Shell blocks are those fenced as `sh`; every block names its language. The blocks of a document run in its order, each in
+a bash of its own that stops at the first error, all in one scratch folder that looks like the tree after scripts/test:
+`build/release/bin`, on PATH as well, and links to the folders that commands read. A block is left out only with a reason:
+`<!-- not run: why -->` in the line above it.
 
 What stands in for what:
   model.gguf, models/real/*.gguf  the nano model, with a chat template
@@ -13,7 +13,7 @@ What stands in for what:
   scripts/test, scripts/get-models  are looked at for the options that they are given, and not run
   cmake --build, dpkg-query       inside scripts/evaluate: everything is built and installed already
 
-Exit status: 0 all of them ran, 1 some failed or are stale, 2 wrong usage.
+Exit status: 0 all of them ran, 1 some failed, 2 wrong usage.
 """
 
 import os
@@ -28,28 +28,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-SHELL = {"", "sh"}
+SHELL = "sh"
 OTHER = {"text", "c", "cpp", "cmake", "python", "json", "html", "jinja", "yaml", "diff"}
 SECONDS = 120  # of one block, on a machine with much else to do
 LINKED = ["bench", "docs", "examples", "include", "kernels", "python", "src", "tests", "tools"]
 STAND_INS = ["test", "get-models"]
-
-# Blocks without a mark of their own: (document, how its first line begins): why it is not run.
-NOT_RUN = {
-    ("docs/C.md", "cmake --install build/release"): "installs; the tests of the label install do it",
-    ("docs/EVALUATION.md", "stdin: nano-moe and nano-dense-params are not distinguishable"): "it is output",
-    ("docs/EVALUATION.md", '{"id": "d1", "split": "dev"'): "it is a file",
-    ("docs/EVALUATION.md", "moe-eval index "): "runs/mine is the reader's own; the test eval_index_programs runs the command",
-    ("docs/PYTHON.md", "apt-get install g++"): "installs and builds; scripts/test_python does it",
-    ("docs/PYTHON.md", 'venv/bin/pip install "lm-eval'): "installs lm-evaluation-harness; python/tests has its model type",
-    ("docs/SERVING.md", "python3 -m venv /tmp/openai"): "installs; tests/serve/clients.py has the requests of the package",
-    ("docs/SERVING.md", "- model_id: nano"): "it is a file",
-    ("docs/SERVING.md", "llm -m nano"): "needs the package llm",
-    ("docs/SERVING.md", "guidellm run "): "needs guidellm",
-    ("docs/SERVING.md", 'pip install "lm-eval[api]'): "installs",
-    ("docs/SERVING.md", "lm-eval run --model gguf"): "needs lm-eval",
-    ("docs/SERVING.md", "lm-eval run --model local-chat-completions"): "needs lm-eval",
-}
 
 SERVE = """#!/usr/bin/env bash
 # moe-serve that returns when it is ready.
@@ -98,11 +81,6 @@ class Block(NamedTuple):
         return f"{self.document}:{self.line}"
 
 
-def listed(document, body):
-    """The line of NOT_RUN that a block has, or none."""
-    return next((key for key in NOT_RUN if key[0] == document and body.startswith(key[1])), None)
-
-
 def blocks_of(document, text):
     """The fenced blocks of a Markdown text."""
     found, begin, above = [], None, ""
@@ -113,7 +91,7 @@ def blocks_of(document, text):
         elif begin is not None and stripped == "```":
             body = "\n".join(lines) + "\n"
             why = above[len("<!-- not run:"):-len("-->")].strip() if above.startswith("<!-- not run:") else ""
-            found.append(Block(document, begin, language, body, why or NOT_RUN.get(listed(document, body), "")))
+            found.append(Block(document, begin, language, body, why))
             begin, above = None, ""
         elif begin is not None:
             lines.append(line[indent:])
@@ -226,20 +204,17 @@ def documents_of(root):
 
 def sort_blocks(documents, root):
     """What to run by document; complaints and how many blocks are left out."""
-    to_run, complaints, left_out, seen = {}, [], 0, set()
+    to_run, complaints, left_out = {}, [], 0
     for document in documents:
         for block in blocks_of(document, (root / document).read_text(encoding="utf-8")):
-            seen.add(listed(document, block.text))
-            if block.language not in SHELL | OTHER:
-                complaints.append(f"{block.name()}: the language '{block.language}' is not known to this test")
+            if block.language != SHELL and block.language not in OTHER:
+                complaints.append(f"{block.name()}: the block's language is '{block.language}', expected {SHELL} or one of "
+                                  f"{', '.join(sorted(OTHER))}")
             elif block.why_not:
                 left_out += 1
                 print(f"not run: {block.name()}: {block.why_not}")
-            elif block.language in SHELL:
+            elif block.language == SHELL:
                 to_run.setdefault(document, []).append(block)
-    for key in NOT_RUN:
-        if key[0] in documents and key not in seen:
-            complaints.append(f"{key[0]}: no block begins with '{key[1]}' any more: take the line out of NOT_RUN")
     return to_run, complaints, left_out
 
 
