@@ -1,4 +1,4 @@
-"""docs/PYTHON.md runs as it stands, and types check."""
+"""The Python of docs/PYTHON.md and README.md runs as it stands, and types check."""
 
 import os
 import re
@@ -10,17 +10,30 @@ import pytest
 from conftest import ROOT
 
 
-def blocks():
-    return re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "PYTHON.md").read_text(), re.M | re.S)
+def run_blocks(page, folder):
+    """All blocks of a page as one program."""
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
+    assert blocks, page
+    done = subprocess.run([sys.executable, "-c", "\n".join(blocks)], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "leaked" not in done.stderr
+    return done
+
+
+def test_the_readme_runs(tmp_path):
+    import libmoe
+
+    libmoe.quantize(ROOT / "models/nano/nano-moe", tmp_path / "model.gguf", "f16")
+    text, probabilities = run_blocks("README.md", tmp_path).stdout.rsplit("\n", 2)[:2]
+    assert text
+    values = [float(value) for value in re.findall(r"[0-9.e-]+", probabilities)]
+    assert len(values) == 2 and abs(sum(values) - 1) < 1e-3
 
 
 def test_the_page_runs(tmp_path):
     pytest.importorskip("matplotlib")
     (tmp_path / "models").symlink_to(ROOT / "models")
-    code = "\n".join(blocks())
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "leaked" not in done.stderr
+    done = run_blocks("docs/PYTHON.md", tmp_path)
     assert (tmp_path / "accuracy.png").stat().st_size > 5000
     assert "nano-moe" in done.stdout and "not_found" in done.stdout
 
