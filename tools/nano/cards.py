@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import re
 import statistics
+import textwrap
 
 PURPOSE = {
     "nano-moe": "A mixture of experts of DeepSeek-V3's architecture at nano size: MLA, a sigmoid router with a balancing bias and groups, a shared "
@@ -45,6 +47,19 @@ def gap_table(study):
     return table(["pair", "whole exam, points", "knowledge subjects, points"], rows)
 
 
+def wrapped(text):
+    """Prose and lists of a Markdown text in lines of at most 100 columns; tables and headings stay as they are."""
+    parts = []
+    for part in text.split("\n\n"):
+        items = re.split(r"\n(?=\* )", part)
+        if not part.lstrip("\n").startswith(("|", "#")):
+            indent = "  " if part.startswith("* ") else ""
+            items = [textwrap.fill(item, 100, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+                     for item in items]
+        parts.append("\n".join(items))
+    return "\n\n".join(parts) + "\n"
+
+
 def card(study, name):
     run, data, rates = study["runs"][f"{name}-{study['seeds'][0]}"], study["data"], study["runs"][f"{name}-{study['seeds'][0]}"]["rates"]
     setting = data["setting"]
@@ -52,17 +67,15 @@ def card(study, name):
     if "training_load" in run:
         each = ", ".join(f"{layer['max_over_mean']:.2f} (idle: {layer['idle']})" for layer in run["training_load"])
         load = f"\nExpert load over the last tenth of training, max/mean per routed layer: {each}.\n"
-    return f"""# {name}
+    return wrapped(f"""# {name}
 
 {PURPOSE[name]} Made for the tests and the demonstration of libmoe; it knows nothing of the real world.
 Apache-2.0, like the project. Weights: bfloat16, router, bias and norms float32.
 
-| | |
-|---|---|
-| parameters | {run['parameters']:,} in total, {run['active_parameters']:,} active per token (the embedding is a look-up) |
-| data | {data['facts']:,} facts of a closed fictional world ({data['value_kilobits']} kbit of values), {data['facts_asked']:,} of them also asked as questions, and three procedural skills |
-| training | {setting['tokens']:,} tokens in sequences of {setting['length']}; a fact of the tail is stated about {data['exposures_per_popularity']:.0f} times |
-| recipe | [tools/nano](../../../tools/nano/README.md); Muon {rates['muon']:g}, AdamW {rates['adam']:g}; {run['seconds'] / 60:.0f} minutes on one core |
+* parameters: {run['parameters']:,} in total, {run['active_parameters']:,} active per token (the embedding is a look-up)
+* data: {data['facts']:,} facts of a closed fictional world ({data['value_kilobits']} kbit of values), {data['facts_asked']:,} of them also asked as questions, and three procedural skills
+* training: {setting['tokens']:,} tokens in sequences of {setting['length']}; a fact of the tail is stated about {data['exposures_per_popularity']:.0f} times
+* recipe: [tools/nano](../../../tools/nano/README.md); Muon {rates['muon']:g}, AdamW {rates['adam']:g}; {run['seconds'] / 60:.0f} minutes on one core
 
 ## Accuracy
 
@@ -78,8 +91,7 @@ With three examples: {run['three_shot']:.1f} %. Without the question (choices al
 ## Limits
 
 It answers questions of the forms that the exam has, in its own vocabulary of {setting['vocab_size']} tokens, up to some 190 tokens at a time. It is no
-language model for anything else, and one training seed is shipped: the table shows how much seeds differ.
-"""
+language model for anything else, and one training seed is shipped: the table shows how much seeds differ.""")
 
 
 
