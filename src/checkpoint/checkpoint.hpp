@@ -92,8 +92,8 @@ class Checkpoint {
   virtual std::uint64_t file_bytes() const = 0;
   /// A hash of header, metadata and tensor list (not of the weights); part of run-store keys.
   virtual std::uint64_t header_hash() const = 0;
-  /// With a hash from open(): number of file blocks kept in memory (stretch_cache.hpp).
-  virtual void keep_stretches(std::size_t count) const = 0;
+  /// With a hash from open(): number of file blocks kept in memory (block_cache.hpp).
+  virtual void keep_blocks(std::size_t count) const = 0;
   /// The files of tensors, by TensorInfo::file: what changes when one is written.
   struct FileState {
     std::uint64_t bytes = 0;

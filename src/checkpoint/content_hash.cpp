@@ -25,8 +25,8 @@ std::string join(std::uint64_t size, std::span<const ContentDigest> digests, Con
 
 std::string content_digest(std::string_view content, ContentHash hash) {
   std::vector<ContentDigest> digests;
-  for (std::size_t at = 0; at < content.size(); at += kStretchBytes)
-    digests.push_back(hash(std::as_bytes(std::span(content.substr(at, kStretchBytes)))));
+  for (std::size_t at = 0; at < content.size(); at += kFileBlockBytes)
+    digests.push_back(hash(std::as_bytes(std::span(content.substr(at, kFileBlockBytes)))));
   return join(content.size(), digests, hash);
 }
 
@@ -34,21 +34,21 @@ ContentHasher::ContentHasher(std::vector<Source> sources, ContentHash hash)
     : sources_(std::move(sources)), hash_(hash) {
   for (std::size_t s = 0; s < sources_.size(); ++s) {
     const std::uint64_t size = sources_[s].file != nullptr ? sources_[s].file->size() : 0;
-    for (std::uint64_t at = 0; at < size; at += kStretchBytes)
-      stretches_.push_back({s, at, std::min(kStretchBytes, size - at)});
+    for (std::uint64_t at = 0; at < size; at += kFileBlockBytes)
+      blocks_.push_back({s, at, std::min(kFileBlockBytes, size - at)});
   }
 }
 
-Result<void> ContentHasher::add(std::size_t stretch) const {
-  const Stretch& part = stretches_[stretch];
-  return sources_[part.source].file->hash_stretch(static_cast<std::size_t>(part.offset / kStretchBytes));
+Result<void> ContentHasher::add(std::size_t block) const {
+  const Block& part = blocks_[block];
+  return sources_[part.source].file->hash_block(static_cast<std::size_t>(part.offset / kFileBlockBytes));
 }
 
 Result<std::vector<std::string>> ContentHasher::file_digests() const {
   std::vector<std::vector<ContentDigest>> digests(sources_.size());
-  for (const Stretch& part : stretches_) {
+  for (const Block& part : blocks_) {
     const InputFile& file = *sources_[part.source].file;
-    const auto digest = file.digest(static_cast<std::size_t>(part.offset / kStretchBytes));
+    const auto digest = file.digest(static_cast<std::size_t>(part.offset / kFileBlockBytes));
     if (!digest)
       return fail(ErrorCode::bad_argument, fmt::format("{}: byte {} was not hashed", file.path(), part.offset));
     digests[part.source].push_back(*digest);

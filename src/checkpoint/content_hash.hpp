@@ -1,5 +1,5 @@
 #pragma once
-// One hash over everything that a model was loaded from: the bytes read from tensor files (stretch_cache.hpp), and
+// One hash over everything that a model was loaded from: the bytes read from tensor files (block_cache.hpp), and
 // texts as they were parsed. Paths are never opened again.
 
 #include <cstdint>
@@ -27,7 +27,7 @@ std::string content_digest(std::string_view content, ContentHash hash);
 class ContentHasher {
  public:
   /// Part of an open file. They are read in any order, by any thread.
-  struct Stretch {
+  struct Block {
     std::size_t source = 0;
     std::uint64_t offset = 0, bytes = 0;
   };
@@ -35,17 +35,17 @@ class ContentHasher {
   /// The files must live as long as this, and have been opened with that hash.
   ContentHasher(std::vector<Source> sources, ContentHash hash);
 
-  const std::vector<Stretch>& stretches() const { return stretches_; }
+  const std::vector<Block>& blocks() const { return blocks_; }
   /// Reads a block for its digest, unless it was read before. Errors: as InputFile::read().
-  Result<void> add(std::size_t stretch) const;
-  /// Of each open file, by number; as content_digest(). Errors: bad_argument, when a stretch was not read.
+  Result<void> add(std::size_t block) const;
+  /// Of each open file, by number; as content_digest(). Errors: bad_argument, when a block was not read.
   Result<std::vector<std::string>> file_digests() const;
-  /// 64 hexadecimal digits. Errors: bad_argument, when a stretch was not read.
+  /// 64 hexadecimal digits. Errors: bad_argument, when a block was not read.
   Result<std::string> value() const;
 
  private:
   std::vector<Source> sources_;
-  std::vector<Stretch> stretches_;  // by source, then by offset
+  std::vector<Block> blocks_;  // by source, then by offset
   ContentHash hash_;
 };
 

@@ -13,8 +13,7 @@ namespace moe::inline MOE_ABI::checkpoint {
 class FileCheckpoint : public Checkpoint {
  public:
   /// `hash` may be null.
-  explicit FileCheckpoint(ContentHash hash)
-      : stretches_(hash == nullptr ? nullptr : std::make_shared<StretchCache>(hash)) {}
+  explicit FileCheckpoint(ContentHash hash) : blocks_(hash == nullptr ? nullptr : std::make_shared<BlockCache>(hash)) {}
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   Result<void> read(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const override;
   std::uint64_t file_bytes() const override;
@@ -22,14 +21,14 @@ class FileCheckpoint : public Checkpoint {
   std::vector<Source> sources() const override;
   std::vector<FileState> file_states() const override;
   void set_digests(const std::vector<std::string>& digests) override;
-  void keep_stretches(std::size_t count) const override {
-    if (stretches_ != nullptr) stretches_->keep(count);
+  void keep_blocks(std::size_t count) const override {
+    if (blocks_ != nullptr) blocks_->keep(count);
   }
 
  protected:
-  Result<InputFile> open_file(std::string path) const { return InputFile::open(std::move(path), stretches_); }
+  Result<InputFile> open_file(std::string path) const { return InputFile::open(std::move(path), blocks_); }
 
-  std::shared_ptr<StretchCache> stretches_;  // null without a hash
+  std::shared_ptr<BlockCache> blocks_;  // null without a hash
   std::vector<InputFile> files_;
   std::vector<TensorInfo> tensors_;
   std::uint64_t header_hash_ = 0;

@@ -22,7 +22,7 @@ std::int64_t nanoseconds(const timespec& t) { return static_cast<std::int64_t>(t
 
 }  // namespace
 
-Result<InputFile> InputFile::open(std::string path, std::shared_ptr<StretchCache> stretches) {
+Result<InputFile> InputFile::open(std::string path, std::shared_ptr<BlockCache> blocks) {
   if (path.find('\0') != std::string::npos) return fail(ErrorCode::not_found, "a file name contains a NUL byte");
   InputFile file;
   file.path_ = std::move(path);
@@ -39,8 +39,8 @@ Result<InputFile> InputFile::open(std::string path, std::shared_ptr<StretchCache
   if (!S_ISREG(state->mode)) return fail(ErrorCode::bad_file, fmt::format("{}: is not a regular file", file.path_));
   file.size_ = static_cast<std::uint64_t>(state->size);
   file.opened_ = *state;
-  if (stretches != nullptr) file.number_ = stretches->add_file(file.size_);
-  file.stretches_ = std::move(stretches);
+  if (blocks != nullptr) file.number_ = blocks->add_file(file.size_);
+  file.blocks_ = std::move(blocks);
   return file;
 }
 
@@ -51,7 +51,7 @@ InputFile::InputFile(InputFile&& other) noexcept
       known_digest_(std::move(other.known_digest_)),
       size_(other.size_),
       opened_(other.opened_),
-      stretches_(std::move(other.stretches_)),
+      blocks_(std::move(other.blocks_)),
       number_(other.number_) {}
 
 InputFile& InputFile::operator=(InputFile&& other) noexcept {
@@ -61,7 +61,7 @@ InputFile& InputFile::operator=(InputFile&& other) noexcept {
   std::swap(known_digest_, other.known_digest_);
   std::swap(size_, other.size_);
   std::swap(opened_, other.opened_);
-  std::swap(stretches_, other.stretches_);
+  std::swap(blocks_, other.blocks_);
   std::swap(number_, other.number_);
   return *this;
 }
@@ -105,12 +105,12 @@ Result<void> InputFile::read(std::uint64_t offset, std::span<std::byte> out) con
   if (offset > size_ || out.size() > size_ - offset)
     return fail(ErrorCode::io,
                 fmt::format("{}: ends at byte {}, expected {} bytes at {}", path_, size_, out.size(), offset));
-  if (stretches_ == nullptr || !known_digest_.empty()) return read_directly(offset, out);
+  if (blocks_ == nullptr || !known_digest_.empty()) return read_directly(offset, out);
   while (!out.empty()) {
-    const auto index = static_cast<std::size_t>(offset / kStretchBytes),
-               at = static_cast<std::size_t>(offset % kStretchBytes);
-    const std::size_t n = std::min(out.size(), static_cast<std::size_t>(kStretchBytes) - at);
-    const auto bytes = stretch(index);
+    const auto index = static_cast<std::size_t>(offset / kFileBlockBytes),
+               at = static_cast<std::size_t>(offset % kFileBlockBytes);
+    const std::size_t n = std::min(out.size(), static_cast<std::size_t>(kFileBlockBytes) - at);
+    const auto bytes = block(index);
     if (!bytes) return forward(bytes);
     std::memcpy(out.data(), bytes->get() + at, n);
     out = out.subspan(n);
@@ -120,22 +120,22 @@ Result<void> InputFile::read(std::uint64_t offset, std::span<std::byte> out) con
   return check_unchanged();
 }
 
-Result<StretchCache::Bytes> InputFile::stretch(std::size_t index) const {
-  auto bytes = stretches_->get(number_, index,
-                               [&](std::span<std::byte> out) { return read_directly(index * kStretchBytes, out); });
+Result<BlockCache::Bytes> InputFile::block(std::size_t index) const {
+  auto bytes = blocks_->get(number_, index,
+                            [&](std::span<std::byte> out) { return read_directly(index * kFileBlockBytes, out); });
   if (bytes || bytes.error().message.starts_with(path_)) return bytes;
   return fail(bytes.error().code, fmt::format("{}: {}", path_, bytes.error().message));
 }
 
-Result<void> InputFile::hash_stretch(std::size_t index) const {
-  if (stretches_ == nullptr) return fail(ErrorCode::bad_argument, fmt::format("{}: was opened without a hash", path_));
-  if (stretches_->digest(number_, index)) return {};
-  const auto bytes = stretch(index);
+Result<void> InputFile::hash_block(std::size_t index) const {
+  if (blocks_ == nullptr) return fail(ErrorCode::bad_argument, fmt::format("{}: was opened without a hash", path_));
+  if (blocks_->digest(number_, index)) return {};
+  const auto bytes = block(index);
   return bytes ? Result<void>{} : forward(bytes);
 }
 
 std::optional<ContentDigest> InputFile::digest(std::size_t index) const {
-  return stretches_ == nullptr ? std::nullopt : stretches_->digest(number_, index);
+  return blocks_ == nullptr ? std::nullopt : blocks_->digest(number_, index);
 }
 
 bool InputFile::is_private() const {

@@ -9,16 +9,16 @@
 #include <span>
 #include <string>
 
-#include "checkpoint/stretch_cache.hpp"
+#include "checkpoint/block_cache.hpp"
 #include "moe/error.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 
 class InputFile {
  public:
-  /// With `stretches`, everything that is read is hashed, and reading again gives the same bytes or an error.
+  /// With `blocks`, everything that is read is hashed, and reading again gives the same bytes or an error.
   /// Errors: not_found, io, bad_file when it is no regular file.
-  static Result<InputFile> open(std::string path, std::shared_ptr<StretchCache> stretches = nullptr);
+  static Result<InputFile> open(std::string path, std::shared_ptr<BlockCache> blocks = nullptr);
 
   InputFile(InputFile&& other) noexcept;
   InputFile& operator=(InputFile&& other) noexcept;
@@ -34,7 +34,7 @@ class InputFile {
   bool is_private() const;
 
   /// Fills `out` from byte `offset`. Thread-safe.
-  /// Errors: io, when the file ends early or was changed since it was opened (its size, its times; with stretches also
+  /// Errors: io, when the file ends early or was changed since it was opened (its size, its times; with blocks also
   /// bytes that differ from those read before).
   Result<void> read(std::uint64_t offset, std::span<std::byte> out) const;
 
@@ -49,9 +49,9 @@ class InputFile {
   void set_digest(std::string digest) { known_digest_ = std::move(digest); }
   const std::string& known_digest() const { return known_digest_; }
 
-  /// Reads block `index` unless it was read before; for files opened with `stretches`. Errors: as read().
-  Result<void> hash_stretch(std::size_t index) const;
-  /// Digest of a block that was read; nothing before that, and without `stretches`.
+  /// Reads block `index` unless it was read before; for files opened with `blocks`. Errors: as read().
+  Result<void> hash_block(std::size_t index) const;
+  /// Digest of a block that was read; nothing before that, and without `blocks`.
   std::optional<ContentDigest> digest(std::size_t index) const;
 
  private:
@@ -71,7 +71,7 @@ class InputFile {
   }
   Result<void> read_by(int descriptor, std::uint64_t offset, std::span<std::byte> out) const;
   int uncached_descriptor() const;
-  Result<StretchCache::Bytes> stretch(std::size_t index) const;
+  Result<BlockCache::Bytes> block(std::size_t index) const;
 
   std::string path_;
   int descriptor_ = -1;
@@ -79,8 +79,8 @@ class InputFile {
   std::string known_digest_;
   std::uint64_t size_ = 0;
   State opened_;
-  std::shared_ptr<StretchCache> stretches_;
-  std::size_t number_ = 0;  // in stretches_
+  std::shared_ptr<BlockCache> blocks_;
+  std::size_t number_ = 0;  // in blocks_
 };
 
 }  // namespace moe::inline MOE_ABI::checkpoint

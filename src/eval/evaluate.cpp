@@ -6,7 +6,7 @@
 #include <charconv>
 #include <map>
 
-#include "eval/run/stretch.hpp"
+#include "eval/run/run_meter.hpp"
 #include "eval/tasks/question.hpp"
 #include "eval/tasks/subjects.hpp"
 #include "eval/work_difference.hpp"
@@ -358,18 +358,18 @@ Result<TaskOutcome> summarise_answers(const PreparedTask& task, std::vector<Docu
 }
 
 Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, const EvaluateOptions& options) {
-  Stretch stretch(options.system_root);
+  RunMeter meter(options.system_root);
   const Work before = model.executed();
   const ExpertLoad load_before = model.expert_load();
   const SubjectNames subjects = subjects_of(task);
-  auto answers = answer(task, all_questions(task), model, stretch.watched(options.hooks), subjects.of_question);
+  auto answers = answer(task, all_questions(task), model, meter.watched(options.hooks), subjects.of_question);
   if (!answers) return forward(answers);
   auto outcome = summarise_answers(task, std::move(*answers), options);
   if (!outcome) return outcome;
   outcome->executed = difference(model.executed(), before);
   outcome->experts = expert_use(load_before, model.expert_load(), subjects.names);
   if (outcome->experts->tokens == 0) outcome->experts.reset();
-  outcome->seconds = stretch.seconds(), outcome->joules = stretch.joules();
+  outcome->seconds = meter.seconds(), outcome->joules = meter.joules();
   return outcome;
 }
 

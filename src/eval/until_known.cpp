@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "eval/run/question_order.hpp"
-#include "eval/run/stretch.hpp"
+#include "eval/run/run_meter.hpp"
 #include "eval/tasks/subjects.hpp"
 #include "eval/work_difference.hpp"
 #include "moe/eval/sequential.hpp"
@@ -136,10 +136,10 @@ class Run {
 
   Result<void> ask_model(std::size_t m, std::size_t t, const std::vector<QuestionIndex>& questions) {
     const Contestant& contestant = contestants_[m];
-    Stretch stretch(options_.evaluate.system_root);
+    RunMeter meter(options_.evaluate.system_root);
     const Work before = contestant.model->executed();
     const ExpertLoad load_before = contestant.model->expert_load();
-    auto answers = answer(contestant.tasks[t], questions, *contestant.model, stretch.watched(options_.evaluate.hooks),
+    auto answers = answer(contestant.tasks[t], questions, *contestant.model, meter.watched(options_.evaluate.hooks),
                           tallies_[t].of(questions));
     if (!answers)
       return fail(answers.error().code,
@@ -152,8 +152,8 @@ class Run {
     }
     progress.executed += difference(contestant.model->executed(), before);
     progress.load_before.add(load_before), progress.load_after.add(contestant.model->expert_load());
-    progress.seconds += stretch.seconds();
-    const auto joules = stretch.joules();
+    progress.seconds += meter.seconds();
+    const auto joules = meter.joules();
     progress.joules = progress.joules && joules ? std::optional(*progress.joules + *joules) : std::nullopt;
     return {};
   }

@@ -43,7 +43,7 @@ std::vector<Unit> cut_into_units(const LoadPlan& plan, bool matrices) {
 /// One worker's part: units [begin, end), after a block to hash if there is one.
 struct Task {
   std::size_t begin, end;
-  std::optional<std::size_t> stretch;
+  std::optional<std::size_t> block;
 };
 
 /// Without a hash, units one by one. With it, units in file order by the block in which they begin: the worker that
@@ -58,10 +58,10 @@ std::vector<Task> make_tasks(std::vector<Unit>& units, const checkpoint::Content
     return std::tie(a.panels.file, a.panels.offset) < std::tie(b.panels.file, b.panels.offset);
   });
   std::size_t next = 0;
-  for (std::size_t i = 0; i < hash->stretches().size(); ++i) {
-    const auto& stretch = hash->stretches()[i];
+  for (std::size_t i = 0; i < hash->blocks().size(); ++i) {
+    const auto& block = hash->blocks()[i];
     const std::size_t begin = next;
-    const std::tuple end(stretch.source, stretch.offset + stretch.bytes);
+    const std::tuple end(block.source, block.offset + block.bytes);
     while (next < units.size() && std::tie(units[next].panels.file, units[next].panels.offset) < end) ++next;
     tasks.push_back({begin, next, i});
   }
@@ -69,10 +69,10 @@ std::vector<Task> make_tasks(std::vector<Unit>& units, const checkpoint::Content
 }
 
 /// Each worker's blocks: those of its unit and of the next, and one of scales, which are elsewhere.
-std::size_t stretches_in_use(const std::vector<Unit>& units, std::int32_t workers) {
+std::size_t blocks_in_use(const std::vector<Unit>& units, std::int32_t workers) {
   std::uint64_t bytes = 0;
   for (const Unit& unit : units) bytes = std::max(bytes, static_cast<std::uint64_t>(unit.panels.bytes));
-  return static_cast<std::size_t>((bytes + checkpoint::kStretchBytes - 1) / checkpoint::kStretchBytes + 2) *
+  return static_cast<std::size_t>((bytes + checkpoint::kFileBlockBytes - 1) / checkpoint::kFileBlockBytes + 2) *
          static_cast<std::size_t>(workers);
 }
 
@@ -148,9 +148,9 @@ Result<void> Loader::allocate() {
 }
 
 Result<void> Loader::work_on(const Task& task, std::int32_t worker) {
-  if (task.stretch) {
-    if (auto ok = hash_->add(*task.stretch); !ok) return ok;
-    work_.add(static_cast<std::int64_t>(hash_->stretches()[*task.stretch].bytes), worker);
+  if (task.block) {
+    if (auto ok = hash_->add(*task.block); !ok) return ok;
+    work_.add(static_cast<std::int64_t>(hash_->blocks()[*task.block].bytes), worker);
   }
   RowBuffers& buffers = buffers_[static_cast<std::size_t>(worker)];
   for (std::size_t i = task.begin; i < task.end && !work_.stops(); ++i) {
@@ -166,8 +166,8 @@ Result<void> Loader::run() {
   const std::vector<Task> tasks = make_tasks(units_, hash_);
   for (const Unit& unit : units_) work_.expect(unit.panels.bytes);
   if (hash_ != nullptr) {
-    for (const auto& stretch : hash_->stretches()) work_.expect(static_cast<std::int64_t>(stretch.bytes));
-    file_.keep_stretches(stretches_in_use(units_, work_.worker_count()));
+    for (const auto& block : hash_->blocks()) work_.expect(static_cast<std::int64_t>(block.bytes));
+    file_.keep_blocks(blocks_in_use(units_, work_.worker_count()));
   }
   return work_.run(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t i, std::int32_t worker) {
     return work_on(tasks[static_cast<std::size_t>(i)], worker);

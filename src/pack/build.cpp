@@ -98,7 +98,7 @@ Result<void> Builder::run(PackWriter& out) {
 
 /// Reads what no panel was made from: of other towers, or what lies between tensors.
 Result<void> hash_the_rest(const checkpoint::ContentHasher& hash, LoadWork& work) {
-  return work.run(static_cast<std::int64_t>(hash.stretches().size()),
+  return work.run(static_cast<std::int64_t>(hash.blocks().size()),
                   [&](std::int64_t i, std::int32_t) { return hash.add(static_cast<std::size_t>(i)); });
 }
 
@@ -111,7 +111,7 @@ Result<void> build(const std::string& path, checkpoint::Checkpoint& file, const 
   auto out = PackWriter::begin(path, layout, work.options().cancelled);
   if (!out) return forward(out);
   // Those of a group, and one at each end of what a worker reads.
-  file.keep_stretches(kGroupBytes / checkpoint::kStretchBytes + 3 * static_cast<std::size_t>(work.worker_count()));
+  file.keep_blocks(kGroupBytes / checkpoint::kFileBlockBytes + 3 * static_cast<std::size_t>(work.worker_count()));
   if (auto ok = Builder(file, std::move(*pieces), work).run(*out); !ok) return ok;
   const ContentHash hash = work.options().content_hash;
   if (hash != nullptr) {

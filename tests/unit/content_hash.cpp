@@ -153,20 +153,20 @@ TEST_CASE("every file that loading opens counts, and no other") {
 TEST_CASE("names of several files say what they are") {
   const Scratch scratch;
   const auto hash = [&](const std::vector<std::string>& names) {
-    const auto stretches = std::make_shared<moe::checkpoint::StretchCache>(kSha256);
+    const auto blocks = std::make_shared<moe::checkpoint::BlockCache>(kSha256);
     std::vector<moe::checkpoint::InputFile> files;
     std::vector<moe::checkpoint::Source> sources;
     for (const std::string& name : names)
-      files.push_back(*moe::checkpoint::InputFile::open(scratch.dir / name, stretches));
+      files.push_back(*moe::checkpoint::InputFile::open(scratch.dir / name, blocks));
     for (const auto& file : files) sources.push_back({fs::path(file.path()).filename().string(), &file});
     const moe::checkpoint::ContentHasher all(sources, moe::sha256);
-    for (std::size_t i = all.stretches().size(); i-- > 0;) {
+    for (std::size_t i = all.blocks().size(); i-- > 0;) {
       CHECK_FALSE(all.value().has_value());
       REQUIRE(all.add(i).has_value());
     }
     return *all.value();
   };
-  // More than two stretches, the last one short; an empty file.
+  // More than two blocks, the last one short; an empty file.
   std::string large(9'000'001, '\0');
   for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<char>(i * 2654435761u >> 13);
   write_file(scratch.dir / "x", large);

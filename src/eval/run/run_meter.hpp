@@ -10,12 +10,12 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-class Stretch {
+class RunMeter {
  public:
   /// Begins now. `system_root`: EvaluateOptions::system_root.
-  explicit Stretch(const std::string& system_root) : energy_(system_root), start_(std::chrono::steady_clock::now()) {}
+  explicit RunMeter(const std::string& system_root) : energy_(system_root), start_(std::chrono::steady_clock::now()) {}
 
-  /// The hooks that also look at the energy counters. The stretch must outlive them.
+  /// The hooks that also look at the energy counters. The meter must outlive them.
   Hooks watched(const Hooks& hooks) {
     Hooks out = hooks;
     out.cancelled = [this, asked = hooks.cancelled] {

@@ -1,4 +1,4 @@
-#include "checkpoint/stretch_cache.hpp"
+#include "checkpoint/block_cache.hpp"
 
 #include <fmt/format.h>
 
@@ -8,35 +8,35 @@
 
 namespace moe::inline MOE_ABI::checkpoint {
 
-void StretchCache::keep(std::size_t count) {
+void BlockCache::keep(std::size_t count) {
   const std::lock_guard lock(mutex_);
   limit_ = std::max<std::size_t>(count, 1);
   make_room(limit_);
 }
 
-std::size_t StretchCache::add_file(std::uint64_t size) {
+std::size_t BlockCache::add_file(std::uint64_t size) {
   const std::lock_guard lock(mutex_);
   files_.push_back({size, {}});
-  files_.back().digests.resize(static_cast<std::size_t>((size + kStretchBytes - 1) / kStretchBytes));
+  files_.back().digests.resize(static_cast<std::size_t>((size + kFileBlockBytes - 1) / kFileBlockBytes));
   return files_.size() - 1;
 }
 
-std::optional<ContentDigest> StretchCache::digest(std::size_t file, std::size_t index) const {
+std::optional<ContentDigest> BlockCache::digest(std::size_t file, std::size_t index) const {
   const std::lock_guard lock(mutex_);
   return files_[file].digests[index];
 }
 
-std::vector<StretchCache::Kept>::iterator StretchCache::find(std::size_t file, std::size_t index) {
+std::vector<BlockCache::Kept>::iterator BlockCache::find(std::size_t file, std::size_t index) {
   return std::find_if(kept_.begin(), kept_.end(), [=](const Kept& k) { return k.file == file && k.index == index; });
 }
 
 // Drops the oldest until `count` are left, except those being read.
-void StretchCache::make_room(std::size_t count) {
+void BlockCache::make_room(std::size_t count) {
   for (auto it = kept_.begin(); it != kept_.end() && kept_.size() > count;)
     it = it->bytes == nullptr ? it + 1 : kept_.erase(it);
 }
 
-Result<StretchCache::Bytes> StretchCache::get(std::size_t file, std::size_t index, const Read& read) {
+Result<BlockCache::Bytes> BlockCache::get(std::size_t file, std::size_t index, const Read& read) {
   std::unique_lock lock(mutex_);
   auto found = find(file, index);
   for (; found != kept_.end(); found = find(file, index)) {
@@ -48,9 +48,9 @@ Result<StretchCache::Bytes> StretchCache::get(std::size_t file, std::size_t inde
   }
   make_room(limit_ - 1);
   kept_.push_back({file, index, nullptr});
-  const std::uint64_t left = files_[file].size - index * kStretchBytes;
+  const std::uint64_t left = files_[file].size - index * kFileBlockBytes;
   lock.unlock();
-  auto bytes = read_and_hash(file, index, static_cast<std::size_t>(std::min(left, kStretchBytes)), read);
+  auto bytes = read_and_hash(file, index, static_cast<std::size_t>(std::min(left, kFileBlockBytes)), read);
   lock.lock();
   found = find(file, index);
   if (bytes)
@@ -62,7 +62,7 @@ Result<StretchCache::Bytes> StretchCache::get(std::size_t file, std::size_t inde
   return bytes;
 }
 
-std::shared_ptr<std::byte[]> StretchCache::take_buffer() {
+std::shared_ptr<std::byte[]> BlockCache::take_buffer() {
   std::unique_ptr<std::byte[]> buffer;
   {
     const std::lock_guard lock(spare_->mutex);
@@ -71,7 +71,7 @@ std::shared_ptr<std::byte[]> StretchCache::take_buffer() {
       spare_->buffers.pop_back();
     }
   }
-  if (buffer == nullptr) buffer.reset(new (std::nothrow) std::byte[kStretchBytes]);
+  if (buffer == nullptr) buffer.reset(new (std::nothrow) std::byte[kFileBlockBytes]);
   if (buffer == nullptr) return nullptr;
   return {buffer.release(), [spare = spare_](std::byte* used) {
             const std::lock_guard lock(spare->mutex);
@@ -79,8 +79,8 @@ std::shared_ptr<std::byte[]> StretchCache::take_buffer() {
           }};
 }
 
-Result<StretchCache::Bytes> StretchCache::read_and_hash(std::size_t file, std::size_t index, std::size_t size,
-                                                        const Read& read) {
+Result<BlockCache::Bytes> BlockCache::read_and_hash(std::size_t file, std::size_t index, std::size_t size,
+                                                    const Read& read) {
   const std::shared_ptr<std::byte[]> bytes = take_buffer();
   if (bytes == nullptr) return fail(ErrorCode::out_of_memory, fmt::format("no memory for {} bytes of a file", size));
   const std::span<std::byte> all(bytes.get(), size);
@@ -89,8 +89,8 @@ Result<StretchCache::Bytes> StretchCache::read_and_hash(std::size_t file, std::s
   const std::lock_guard lock(mutex_);
   auto& first = files_[file].digests[index];
   if (first && *first != digest)
-    return fail(ErrorCode::io, fmt::format("bytes {} to {} were changed while the file was read", index * kStretchBytes,
-                                           index * kStretchBytes + size - 1));
+    return fail(ErrorCode::io, fmt::format("bytes {} to {} were changed while the file was read",
+                                           index * kFileBlockBytes, index * kFileBlockBytes + size - 1));
   first = digest;
   return Bytes(bytes);
 }

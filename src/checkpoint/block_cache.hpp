@@ -1,7 +1,7 @@
 #pragma once
-// Reads open files in blocks ("stretches") of 4 MiB and hashes each as it is read. Readers get copies of the hashed
-// bytes, so that the content hash is of the bytes that were used. Reading the file again would not be safe, because a
-// program that has it mapped can change it without changing its times.
+// Reads open files in blocks of 4 MiB and hashes each as it is read. Readers get copies of the hashed bytes, so that the
+// content hash is of the bytes that were used. Reading the file again would not be safe, because a program that has it
+// mapped can change it without changing its times.
 
 #include <condition_variable>
 #include <cstddef>
@@ -17,17 +17,17 @@
 
 namespace moe::inline MOE_ABI::checkpoint {
 
-constexpr std::uint64_t kStretchBytes = std::uint64_t{4} << 20;
+constexpr std::uint64_t kFileBlockBytes = std::uint64_t{4} << 20;
 
 /// Shared by the files of one model. Thread-safe. If another thread is reading a block, waits for it; a block that was
 /// evicted is read again and must have its first digest.
-class StretchCache {
+class BlockCache {
  public:
   using Bytes = std::shared_ptr<const std::byte[]>;
   /// Fills the buffer with the block's bytes.
   using Read = std::function<Result<void>(std::span<std::byte>)>;
 
-  explicit StretchCache(ContentHash hash) : hash_(hash), spare_(std::make_shared<Spare>()) {}
+  explicit BlockCache(ContentHash hash) : hash_(hash), spare_(std::make_shared<Spare>()) {}
 
   void keep(std::size_t count);
 
