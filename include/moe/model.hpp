@@ -153,9 +153,9 @@ struct ModelInfo {
 };
 
 struct ModelImpl;
-class Model;
-const ModelImpl& impl_of(const Model& model);  // the library's own (src/model/model_impl.hpp)
-std::shared_ptr<const Model> model_of(std::shared_ptr<const ModelImpl> impl);  // the same
+namespace detail {
+struct ModelAccess;  // the library's own way to a Model's parts
+}
 
 /// Immutable: any number of threads may use one object at once.
 class MOE_API Model {
@@ -197,8 +197,7 @@ class MOE_API Model {
   Result<std::shared_ptr<const Model>> with_top_k(std::int64_t top_k) const { return with_experts({.top_k = {top_k}}); }
 
  private:
-  friend const ModelImpl& impl_of(const Model& model);
-  friend std::shared_ptr<const Model> model_of(std::shared_ptr<const ModelImpl> impl);
+  friend struct detail::ModelAccess;
   explicit Model(std::shared_ptr<const ModelImpl> impl);
   std::shared_ptr<const ModelImpl> impl_;
 };

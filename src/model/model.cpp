@@ -62,10 +62,6 @@ Result<void> load_from_pack(const std::string& path, checkpoint::Checkpoint& fil
 
 }  // namespace
 
-std::shared_ptr<const Model> model_of(std::shared_ptr<const ModelImpl> impl) {
-  return std::shared_ptr<const Model>(new Model(std::move(impl)));
-}
-
 Model::Model(std::shared_ptr<const ModelImpl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
 

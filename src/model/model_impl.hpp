@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "model/expert_source.hpp"
 #include "model/weights.hpp"
@@ -21,6 +22,20 @@ struct ModelImpl {
   std::shared_ptr<const Model> mtp;  // LoadOptions::mtp
 };
 
-inline const ModelImpl& impl_of(const Model& model) { return *model.impl_; }
+namespace detail {
+
+struct ModelAccess {
+  static const ModelImpl& impl_of(const Model& model) { return *model.impl_; }
+  static std::shared_ptr<const Model> model_of(std::shared_ptr<const ModelImpl> impl) {
+    return std::shared_ptr<const Model>(new Model(std::move(impl)));
+  }
+};
+
+}  // namespace detail
+
+inline const ModelImpl& impl_of(const Model& model) { return detail::ModelAccess::impl_of(model); }
+inline std::shared_ptr<const Model> model_of(std::shared_ptr<const ModelImpl> impl) {
+  return detail::ModelAccess::model_of(std::move(impl));
+}
 
 }  // namespace moe::inline MOE_ABI
