@@ -16,11 +16,12 @@ constexpr const char* kSpaceSet =
     R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
 
 bool compiles(const std::string& pattern) {
+  const pcre2::CompileContext context = pcre2::make_compile_context();
+  if (!context) return false;
   int code = 0;
   PCRE2_SIZE offset = 0;
-  pcre2_code* made = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF | PCRE2_UCP,
-                                   &code, &offset, nullptr);
-  pcre2_code_free(made);
+  const pcre2::Code made(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                                       PCRE2_UTF | PCRE2_UCP, &code, &offset, context.get()));
   return made != nullptr;
 }
 
