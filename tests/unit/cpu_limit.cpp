@@ -11,6 +11,7 @@
 
 #include "../program.hpp"
 #include "moe/parallel.hpp"
+#include "unit/fake_root.hpp"
 
 namespace cpu_limit_test {
 
@@ -19,19 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using Limit = std::optional<std::int64_t>;
 
-/// A fake root directory.
-struct Root : moe_test::ScratchDir {
-  Root() : ScratchDir("moe_cpu_limit") {}
-  Root& file(const std::string& path, const std::string& text) {
-    fs::create_directories((dir / path).parent_path());
-    std::ofstream(dir / path) << text;
-    return *this;
-  }
-  Root& groups(const std::string& text) { return file("proc/self/cgroup", text); }
-  Root& mounts(const std::string& text) { return file("proc/self/mountinfo", text); }
-  Root& cfs(const std::string& group, const std::string& quota, const std::string& period) {
-    return file(group + "/cpu.cfs_quota_us", quota + "\n").file(group + "/cpu.cfs_period_us", period + "\n");
-  }
+struct Root : moe_test::FakeRoot {
   Limit limit() const { return moe::cgroup_cpu_limit(dir.string()); }
 };
 

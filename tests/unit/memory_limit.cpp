@@ -4,27 +4,16 @@
 
 #include <doctest/doctest.h>
 
-#include <fstream>
+#include <optional>
 
-#include "../scratch_dir.hpp"
 #include "moe/memory_plan.hpp"
+#include "unit/fake_root.hpp"
 
 namespace memory_limit_test {
 
 namespace {
 
-namespace fs = std::filesystem;
 using Limit = std::optional<std::int64_t>;
-
-/// A fake root directory.
-struct Root : moe_test::ScratchDir {
-  Root() : ScratchDir("moe_memory_limit") {}
-  Root& file(const std::string& path, const std::string& text) {
-    fs::create_directories((dir / path).parent_path());
-    std::ofstream(dir / path) << text;
-    return *this;
-  }
-};
 
 }  // namespace
 
@@ -48,9 +37,8 @@ TEST_CASE("a limit is a whole number; everything else is none") {
 }
 
 TEST_CASE("version 2: the least of the group and what is above it") {
-  Root root;
-  root.file("proc/self/mountinfo", "25 1 0:22 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n")
-      .file("proc/self/cgroup", "0::/outer/inner\n");
+  moe_test::FakeRoot root;
+  root.mounts("25 1 0:22 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n").groups("0::/outer/inner\n");
   CHECK(moe::cgroup_memory_limit(root.dir.string()) == Limit{});
   root.file("sys/fs/cgroup/outer/inner/memory.max", "max\n").file("sys/fs/cgroup/outer/memory.max", "8589934592\n");
   CHECK(moe::cgroup_memory_limit(root.dir.string()) == Limit{8589934592});
@@ -59,7 +47,7 @@ TEST_CASE("version 2: the least of the group and what is above it") {
 }
 
 TEST_CASE("version 1: the memory controller's hierarchy, not another's") {
-  Root root;
+  moe_test::FakeRoot root;
   root.file("proc/self/mountinfo",
             "33 31 0:30 / /sys/fs/cgroup/cpu rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n"
             "35 31 0:32 / /sys/fs/cgroup/memory rw shared:10 - cgroup cgroup rw,memory\n")
@@ -71,7 +59,7 @@ TEST_CASE("version 1: the memory controller's hierarchy, not another's") {
 }
 
 TEST_CASE("available memory is MemAvailable, in kibibytes") {
-  Root root;
+  moe_test::FakeRoot root;
   CHECK(moe::available_bytes(root.dir.string()) == Limit{});
   root.file("proc/meminfo", "MemTotal:       24000000 kB\nMemFree:  5 kB\nMemAvailable:   20000000 kB\n");
   CHECK(moe::available_bytes(root.dir.string()) == Limit{20000000LL * 1024});
