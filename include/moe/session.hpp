@@ -66,8 +66,8 @@ struct BatchItem {
   std::span<const TokenId> tokens = {};
   Logits logits = Logits::last;
   std::int32_t tally = 0;  ///< which of ExpertLoad::tallies counts its experts: 0 .. kMaxTallies - 1
-  /// [tokens, D], of an MTP layer only (Model::mtp): for each token the state of the one before it, as states() of a
-  /// session of the model says it.
+  /// [tokens, D], for an MTP layer only (Model::mtp): with each token the state of the token before it, from states()
+  /// of a session of the model.
   std::span<const float> states = {};
 };
 using Batch = std::span<const BatchItem>;
@@ -134,7 +134,7 @@ class MOE_API Session {
                                                  const SessionOptions& options = {});
   /// Memory of Model::load() and create(), computed from the configuration alone.
   static MemoryEstimate estimate_memory(const ModelInfo& info, const SessionOptions& options = {});
-  /// The same of a model that is loaded, whose experts may be read when needed or whose layers are a part.
+  /// The same for a loaded model, which may hold only some layers, or read experts when they are needed.
   static MemoryEstimate estimate_memory(const Model& model, const SessionOptions& options = {});
   ~Session();
 

@@ -32,7 +32,7 @@ class MOE_API StageTransport {
 MOE_API Result<std::vector<std::shared_ptr<StageTransport>>> local_stages(std::int32_t count);
 
 struct StageOptions {
-  /// How long a message may take: so many seconds, and three times the longest step so far; the first step longer.
+  /// Time limit of a message: this, and three times the longest step so far. In the first step the longer limit holds.
   double wait_seconds = 30.0;
   double first_wait_seconds = 600.0;
 };
@@ -64,8 +64,8 @@ MOE_API Result<std::vector<LayerRange>> divide_layers(const ModelInfo& info, std
 /// Errors    bad_config, naming what differs, of which stages; io (a stage is gone or too slow); those of Session::create
 MOE_API Result<void> serve_stage(std::shared_ptr<const Model> model, const SessionOptions& options);
 
-/// A number of 16 fixed tokens' logits: the same for any pipeline, machine and number of threads that computes right.
-/// Errors: those of Session::step.
+/// A checksum of the logits of 16 fixed tokens: equal for every pipeline, machine and number of threads that computes
+/// correctly. Errors: those of Session::step.
 MOE_API Result<std::uint64_t> canary(Session& session);
 
 }  // namespace moe::inline MOE_ABI

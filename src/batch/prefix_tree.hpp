@@ -20,7 +20,7 @@ struct PrefixNode {
   std::int32_t request = -1;     ///< of a reply: tokens come one by one, `end` is its latest end
   std::int64_t pages = 0;        ///< of the cache, for this node, its ancestors and everything below
   std::int64_t reply_pages = 0;  ///< for the replies to a prompt that ends here
-  // For roots, set by users of kept sequences: the first tokens are in that one.
+  // Of roots, set where sequences are kept: the kept sequence that holds the root's first tokens.
   std::int64_t kept = -1, kept_tokens = 0;
   std::int64_t token_count() const { return end - begin; }
   std::int64_t row_count() const { return logits == Logits::none ? 0 : logits == Logits::last ? 1 : token_count(); }

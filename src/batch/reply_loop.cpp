@@ -52,8 +52,8 @@ Result<void> ReplyLoop::run_steps() {
     const auto done = step(plan);
     const bool is_full = !done && may_fit_in_parts(done.error(), session_);
     if (!done && plan.drafted() > 0 && (is_full || done.error().code == ErrorCode::non_finite)) {
-      // A draft that is wrong may be what has no finite logits, or the room that a sequence needs to be recomputed: once
-      // more without.
+      // The drafts may be to blame: a wrong token may have logits that are not finite, or take the room in which a
+      // sequence is recomputed. Try once more without.
       drafting_ = false;
       for (const ReplyDraft& d : plan.drafts)
         if (!d.tokens.empty()) writer_.on_draft(d.request, static_cast<std::int64_t>(d.tokens.size()), 0);
@@ -98,7 +98,8 @@ std::int64_t ReplyLoop::draft_room(const Active& a) const {
   const RopeConfig& rope = session_.model().config().rope;
   const std::int64_t length = a.end - a.left + 1;  // with the last token
   std::int64_t room = a.left - 1;
-  // All tokens of a step have the frequencies of its end: it must not cross to the long ones.
+  // LongRoPE: all tokens of a step have the frequencies of its end, so no draft may cross the end of the original
+  // context.
   if (rope.scaling == RopeScaling::longrope && length <= rope.original_max_position)
     room = std::min(room, rope.original_max_position - length);
   return room;
@@ -259,7 +260,7 @@ Result<bool> ReplyLoop::goes_on(Active& a, const StepOutput& output, std::int64_
   return true;
 }
 
-// The same for a row and those behind it, as long as the draft is right. Wrong tokens leave the sequence.
+// The same for a row and those of its draft, as long as the draft is right. Wrong tokens are removed from the sequence.
 Result<bool> ReplyLoop::goes_on(Active& a, const StepOutput& output, std::int64_t row, std::span<const TokenId> draft) {
   std::size_t right = 0;
   auto more = goes_on(a, output, row);
@@ -291,7 +292,7 @@ void ReplyLoop::release(const Active& a) {
     static_cast<void>(session_.close(a.sequence));
 }
 
-// The one thing of a step that has no finite logits.
+// The step had a single reply or prompt, whose logits are not finite.
 void ReplyLoop::give_up(const Plan& plan, const Error& why) {
   if (plan.active > 0) {
     writer_.on_work_in_vain(active_.front().request, std::exchange(in_vain_, 0));

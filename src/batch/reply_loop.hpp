@@ -30,26 +30,26 @@ class ReplyWriter {
   virtual Result<std::optional<TokenId>> take(std::int32_t request, std::span<const float> row, std::size_t known) = 0;
   /// The reply cannot continue: the logits of its last token are not finite.
   virtual void give_up(std::int32_t request, const Error& why) = 0;
-  /// Before a step of these replies: may propose tokens. Those that take() returns, one after the other, cost no step of
-  /// their own.
+  /// Before a step of these replies: may propose tokens. A proposed token that take() then returns costs no step of its
+  /// own.
   virtual void draft(std::span<ReplyDraft> /*drafts*/) {}
-  /// So many of them were run, and so many of those were right.
+  /// How many proposed tokens were run, and how many of those were right.
   virtual void on_draft(std::int32_t /*request*/, std::int64_t /*drafted*/, std::int64_t /*accepted*/) {}
   /// Before each step, and before take() behind a draft's token. An error ends the run with it.
   virtual Result<void> before_step() { return {}; }
   /// FLOPs that were executed for this request; of what requests share, for the first of them.
   virtual void on_work(std::int32_t /*request*/, std::int64_t /*flops*/) {}
-  /// Before take(): routed experts that the tokens of this request's prompt and reply went to so far, those of wrong
-  /// drafts included, those that were kept from earlier runs left out.
+  /// Before take(): the number of routed experts that the tokens of this request's prompt and reply went to so far.
+  /// Wrong drafts count; tokens kept from earlier runs do not.
   virtual void on_experts(std::int32_t /*request*/, std::int64_t /*count*/) {}
   /// BatchItem::tally of a request; of what requests share, the first of them says it.
   virtual std::int32_t tally(std::int32_t /*request*/) const { return 0; }
-  /// With SessionOptions::record_states: [tokens, D], those of the sequence of this request from `position` on. Tokens
-  /// that are shared are told to each request; those of a draft are told before it is known whether they are right.
+  /// With SessionOptions::record_states: states [tokens, D] of this request's sequence from `position` on. Every
+  /// request gets those of tokens that it shares. Those of a draft come before it is known whether the draft is right.
   virtual void on_states(std::int32_t /*request*/, std::int64_t /*position*/, std::span<const float> /*states*/) {}
   /// FLOPs of steps that failed because of this request.
   virtual void on_work_in_vain(std::int32_t /*request*/, std::int64_t /*flops*/) {}
-  /// The prompt of this request begins with so many tokens that were in the cache before the run.
+  /// How many tokens at the beginning of this request's prompt were in the cache before the run.
   virtual void on_reuse(std::int32_t /*request*/, std::int64_t /*tokens*/) {}
   /// Whether keep() wants sequences.
   virtual bool keeps() const { return false; }

@@ -4,28 +4,16 @@
 
 #include <algorithm>
 
-// Why the walk never runs out of pages.
+// Why the walk never runs out of pages. Waiting branches form a stack, in the order of the tree; pages that a branch
+// shares with the one below it are counted once.
 //
-// Waiting branches form a stack; the children of the top one come first. Between steps the walk holds the pages of
-// these branches, shared ones once: for a branch those of its sequence less the full ones that it has in common with
-// the branch below. (Branches are in the order of the tree, so what it shares with any lower one it shares with the
-// next.)
+// Invariant: for every branch, its pages, those of all branches below it, and those that its children need in addition,
+// computed one after another, fit in the cache. So the next child of the top branch can always be computed alone, and a
+// branch leaves the stack with its last child. At the start the invariant says that no root needs more pages than the
+// cache has (TreePlan::least_pages); a step takes only as many nodes as keep it true.
 //
-// Invariant: for every branch, its pages, those of all branches below it, and those that its children need in addition
-// when they are computed one after another, fit in the cache.
-//
-// Then the top branch's next child can always be computed, alone, and the invariant holds again; when the last child of
-// a branch is done the branch has left the stack, and the next one's bound does not count what was above it. At the
-// start the invariant says: PrefixNode::pages of every root is no more than the cache has, which is
-// TreePlan::least_pages. A step of several nodes may leave more branches waiting: it takes only as many nodes as keep
-// the invariant true.
-//
-// Pages of kept sequences count as free: dropping them gives back all that no branch shares. A root that begins with a
-// kept sequence is counted with all its pages, whoever else holds them, so the cache never has less room than the
-// invariant says.
-//
-// Replies being written are not branches. All of them can always finish, because the pages that they may still need are
-// reserved for them. Their pages are freed later, and the invariant above is for the walk without them.
+// Pages of kept sequences count as free, because dropping them gives back all that no branch shares. Replies being
+// written are not branches: the pages that they may still need are reserved for them.
 
 namespace moe::inline MOE_ABI::batch {
 namespace {
@@ -63,7 +51,7 @@ TreeWalk::TreeWalk(Session& session, const TreePlan& plan, KeptSequences* kept)
 TreeWalk::~TreeWalk() {
   for (const Branch& b : branches_)
     if (b.sequence >= 0) static_cast<void>(session_.close(b.sequence));
-  // A step that an allocation ended, which failed.
+  // Of a step that a failed allocation ended.
   for (const Sequence sequence : opened_) static_cast<void>(session_.close(sequence));
 }
 

@@ -36,8 +36,8 @@ inline Result<void> check_room(const Session& session, const TreePlan& plan) {
   return check_room(session.free_tokens() / kPageTokens, plan);
 }
 
-/// A step may need more pages than its tokens where sequences are recomputed past LongRoPE's original context: the old
-/// ones stay until it is done, which the walk does not count. Fewer of them at a time may fit.
+/// A step may need more pages than the walk counts: where sequences are recomputed past LongRoPE's original context,
+/// the old pages stay until the step is done. A step of fewer sequences may fit.
 inline bool may_fit_in_parts(const Error& error, const Session& session) {
   return error.code == ErrorCode::out_of_memory && session.model().config().rope.scaling == RopeScaling::longrope;
 }

@@ -27,8 +27,8 @@ inline std::int64_t flops_of(const ModelConfig& config, std::int64_t cached_toke
                              std::int64_t rows, std::int64_t experts) {
   return forward_work(config, cached_tokens, new_tokens, rows, MlaForm::absorbed, experts).total();
 }
-/// The same of a step that has run. A sequence that was rewound, or forked from a longer one, may be recomputed where
-/// one that only grew is not, and the other way round: the step says what it did.
+/// The same for a step that has run, which says how many tokens it recomputed: that depends on whether a sequence only
+/// grew, or was rewound or forked.
 inline std::int64_t flops_of(const ModelConfig& config, std::int64_t cached_tokens, std::int64_t new_tokens,
                              std::int64_t rows, std::size_t item, const StepOutput& output) {
   const std::int64_t again = output.recomputed_counts[item];

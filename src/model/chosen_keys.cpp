@@ -9,7 +9,7 @@ void choose_keys(std::span<const float> scores, std::int64_t count, float* scrat
   float* end = std::copy(scores.begin(), scores.end(), scratch);
   std::nth_element(scratch, scratch + count - 1, end, std::greater<>());
   const float least = scratch[count - 1];
-  // Of those that are equal to the least, as many as are left.
+  // Of keys with the least chosen score, the first ones, until there are `count` in all.
   std::int64_t equal = count;
   for (const float score : scores) equal -= score > least;
   for (std::size_t i = 0; i < scores.size(); ++i)

@@ -15,7 +15,7 @@ namespace moe::inline MOE_ABI {
 ///   chosen   [count]
 void choose_keys(std::span<const float> scores, std::int64_t count, float* scratch, std::int32_t* chosen);
 
-/// Numbers per token of a list of chosen keys: 0 where no sequence is long enough for a choice.
+/// Length of the list of keys that a token attends to; 0 where every sequence is short enough to attend to all keys.
 inline std::int64_t chosen_width(const ModelConfig& c) {
   return c.indexer.top_k < c.max_position ? c.indexer.top_k : 0;
 }

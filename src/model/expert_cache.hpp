@@ -30,8 +30,8 @@ struct CachedExpert {
 /// a pass that touches every expert once keeps a fixed set instead of replacing each before its next use.
 class ExpertCache {
  public:
-  /// Slots of experts that are not kept after use: at least so many, and a quarter of all further slots up to so many.
-  /// With more of them, reads for the next layer begin earlier.
+  /// Slots of experts that are not kept after use: kTransientSlots, and a quarter of the other slots, together at most
+  /// kMostTransientSlots. With more of them, reads for the next layer begin earlier.
   static constexpr std::int64_t kTransientSlots = 4, kMostTransientSlots = 24;
 
   /// A class of layers with bundles of one size.
@@ -45,10 +45,10 @@ class ExpertCache {
     std::int64_t bundle_bytes = 0;  ///< 0: a dense layer
   };
 
-  /// How `bytes` are divided: every class gets its share by size, no more slots than it has experts (and the transient
-  /// ones), and no fewer than `least`.
+  /// Divides `bytes`: every class gets slots for the same share of its experts, at most for all, and kTransientSlots
+  /// more in any case.
   static std::vector<Class> divide(std::span<const Shape> layers, std::int64_t bytes);
-  /// The least that divide() needs, and what it needs to keep all.
+  /// The fewest bytes that create() takes, and those that keep all experts in memory.
   static std::int64_t least_bytes(std::span<const Shape> layers);
   static std::int64_t most_bytes(std::span<const Shape> layers);
 
@@ -63,9 +63,10 @@ class ExpertCache {
 
   /// A pass chose these experts of this layer.
   void count_visit(std::int64_t layer, std::span<const std::int32_t> experts);
-  /// Gives the expert a slot, perhaps another's; false when all are in use. `may_evict`: not for reads ahead.
+  /// Gives the expert a slot, if need be that of another expert; false when all are in use. Reads ahead displace no
+  /// expert: `may_evict` is false.
   bool take_slot(std::int64_t layer, std::int64_t expert, bool may_evict);
-  /// An expert in a transient slot that was chosen now, after it had been read on a guess: it stays if it would have been
+  /// A step chose an expert that was read into a transient slot on a guess: it keeps the slot if it would have been
   /// admitted.
   void admit(std::int64_t layer, std::int64_t expert);
   /// Its slot is free, and it is absent.

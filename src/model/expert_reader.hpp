@@ -35,7 +35,7 @@ class ExpertReader {
   virtual ~ExpertReader() = default;
   /// Bytes of a bundle, the same for all experts of a layer.
   virtual std::int64_t bundle_bytes(std::int64_t layer) const = 0;
-  /// Stretches of a bundle, each read by itself: several threads can read one expert.
+  /// Parts of a bundle, each read by itself: several threads can read one expert.
   virtual std::int64_t part_count(std::int64_t layer) const = 0;
   /// Where the bundle lies, so that experts can be read in file order.
   virtual std::uint64_t position(std::int64_t layer, std::int64_t expert) const = 0;

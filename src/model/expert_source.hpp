@@ -80,8 +80,9 @@ class ExpertSource {
   };
   Visit visit(std::int64_t layer, std::span<const std::int32_t> experts);
 
-  /// How many experts of each token are worth guessing, the best first, at most `top_k`: of each rank up to there, at
-  /// least half of the last guesses were right. Now and then it is one more, to see whether that still is not so.
+  /// How many of each token's experts, best first, are worth guessing: at most `top_k`, and only ranks at which at
+  /// least half of the latest guesses were right. Now and then one rank more, because a rank's rate cannot improve
+  /// while it is not guessed.
   std::int32_t guessed_ranks(std::int32_t top_k);
 
   ExpertTraffic traffic() const;

@@ -50,7 +50,8 @@ void Forward::stream_experts(const LayerWeights& w, std::int64_t layer) {
     run_leases(w, *leases);
     for (const ExpertLease& lease : *leases) visit.release(lease.expert);
   }
-  // Not before: where the branch has a norm of its own, its sum takes the place of what gate and up read.
+  // The shared experts' down projection comes last: where the branch has a norm of its own, its sum overwrites what
+  // gate and up of all experts read.
   if (!shared.empty()) down(w, shared);
   add_pairs(w);
   end_feed_forward(w);

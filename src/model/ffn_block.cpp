@@ -1,6 +1,6 @@
 // The feed-forward half of a layer. A dense FFN, the shared expert and the routed experts are the same thing here: runs
 // of (token, expert) pairs. Phase 1 computes silu(gate) * up tile by tile and quantises it in the same task; phase 2
-// computes stretches of the down projection for all pairs and adds them to the residual in the contract's order.
+// computes column ranges of the down projection for all pairs and adds them to the residual in the contract's order.
 
 #include <fmt/format.h>
 
@@ -233,7 +233,7 @@ LinearJob Forward::down_job(const ExpertRun& run) const {
   return {&run.down, {run.act->data() + run.first_row * F, F, q8}, nullptr, run.count, nullptr, 0, nullptr};
 }
 
-// Every column stretch of the down projection reads the inputs of all runs, so their tiles are built before, once.
+// Every column range of the down projection reads the inputs of all runs, so their tiles are built before, once.
 std::vector<LinearJob> Forward::down_jobs(const std::vector<ExpertRun>& runs) {
   struct Task {
     const LinearJob* job;
@@ -293,7 +293,7 @@ void Forward::down(const LayerWeights& w, const std::vector<ExpertRun>& runs) {
     }
     const bool has_dense = runs.front().token_index == nullptr;
     for (std::int64_t t = 0; t < T; ++t) {
-      // Behind gate_up nobody reads `normed`: a sum that is no part of the residual stream yet is built there.
+      // After gate_up nobody reads `normed`: it takes sums that are not added to the residual stream yet.
       float* h = branch_row(t) + first;
       if (c_->sums_branches()) std::fill_n(h, width, 0.0f);
       if (has_dense && c_->shared_expert_gate && moe)
@@ -315,7 +315,8 @@ void Forward::down_columns(const std::vector<ExpertRun>& runs, const std::vector
   LinearJob job = jobs[n];
   job.y = y;
   job.y_stride = y_stride;
-  // The next run's panels here, or the first run's in the task that this worker most likely takes after this one.
+  // Prefetches the same panels of the next run; in the last run, those of the first run in the task that this worker
+  // most likely takes next.
   const std::int64_t after = range.begin + engine_.worker_count() * range.step;
   if (n + 1 < runs.size())
     job.next = Engine::panels_like(run.down, runs[n + 1].down, range.begin);

@@ -93,7 +93,8 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
   return ws_.allocate(*c_, shape);
 }
 
-// The host's pool is its own affair. A system that starts no more threads leaves OpenMP's: slower, the same results.
+// A pool of the host's is used as it is. If the system starts no more threads, OpenMP's stay: slower, with the same
+// results.
 ParallelFor Forward::workers() {
   const ParallelFor& given = options_->threads;
   if (model_->experts == nullptr || given.run != openmp_pool(1).run || given.worker_count < 2) return given;
@@ -232,7 +233,7 @@ Result<void> Forward::head(float* logits) {
           ErrorCode::non_finite,
           fmt::format("a logit is not finite at position {}",
                       chunk_->positions[static_cast<std::size_t>(chunk_->logit_rows[static_cast<std::size_t>(r)])]));
-  // Behind the check: soft-capping would hide an infinite logit.
+  // After the check, because soft-capping would hide an infinite logit.
   if (const auto cap = static_cast<float>(c_->final_logit_softcapping); cap > 0.0f) {
     engine_.enter(Stage::elementwise);
     engine_.run_each(rows, V, [&](std::int64_t r, std::int32_t) {

@@ -63,8 +63,8 @@ class Forward {
 
   /// Begins a step: later records belong to this batch.
   void begin(Batch batch);
-  /// Stage 0 of a pipeline: `done` if all stages have done the step's chunks, whose logits are then there; or what ended
-  /// it. Called for every step that began.
+  /// Stage 0 of a pipeline: `done` if all stages have completed the step, whose logits are then there; else the error
+  /// that ended it. Called for every step that began.
   Result<void> end_step(Result<void> done);
 
   std::vector<std::int64_t> expert_counts;                          // [batch item] of the step

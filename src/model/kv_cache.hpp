@@ -57,9 +57,9 @@ class KvCache {
   Result<Sequence> fork(Sequence parent);
   Result<void> rewind(Sequence sequence, std::int64_t length);
   Result<void> close(Sequence sequence);
-  /// `sequence` becomes what `by` is, which is closed. Both are open.
+  /// `sequence` takes over pages and length of `by`, which is closed. Both must be open.
   void replace(Sequence sequence, Sequence by);
-  /// More room for a while; the same number below 0 takes it back. Until then as many pages must be free again.
+  /// Raises the limit for a while. The same number below 0 takes it back; by then as many pages must be free again.
   void lend(std::int64_t pages) { page_limit_ += pages; }
   Result<std::int64_t> length(Sequence sequence) const;
 

@@ -82,7 +82,7 @@ void Forward::add_layer_input(const LayerWeights& w, std::int64_t layer) {
   add_branch({}, w.post_layer_input_norm);
 }
 
-// The dense FFN beside experts, normalised, before them: its buffers are theirs.
+// The dense FFN beside the experts, with its norm. It runs before them, because they use the same buffers.
 void Forward::dense_branch(const LayerWeights& w) {
   norm_rows(w.ffn_norm, engine_.wants_q8(w.ffn.gate) || engine_.wants_q8(w.ffn.up));
   std::vector<ExpertRun> runs;

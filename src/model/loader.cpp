@@ -68,7 +68,8 @@ std::vector<Task> make_tasks(std::vector<Unit>& units, const checkpoint::Content
   return tasks;
 }
 
-/// Each worker's blocks: those of its unit and of the next, and one of scales, which are elsewhere.
+/// File blocks in use at a time. Per worker: those of the largest unit, one more because a unit may begin inside a
+/// block, and one of scales, which lie elsewhere in the file.
 std::size_t blocks_in_use(const std::vector<Unit>& units, std::int32_t workers) {
   std::uint64_t bytes = 0;
   for (const Unit& unit : units) bytes = std::max(bytes, static_cast<std::uint64_t>(unit.panels.bytes));
@@ -78,7 +79,7 @@ std::size_t blocks_in_use(const std::vector<Unit>& units, std::int32_t workers) 
 
 class Loader {
  public:
-  /// With `memory` for matrices, whose panels are there; without it, vectors only.
+  /// Reads matrices into panels in `memory`, and vectors; vectors alone where `memory` is null.
   Loader(const checkpoint::Checkpoint& file, const LoadPlan& plan, LoadWork& work, AlignedBuffer<std::byte>* memory,
          checkpoint::ContentHasher* hash)
       : file_(file),

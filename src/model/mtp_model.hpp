@@ -20,9 +20,8 @@ struct MtpPlan {
 /// Errors: as mtp_config() and plan_weights().
 Result<MtpPlan> plan_mtp_model(const checkpoint::Checkpoint& file, const arch::Recognised& recognised);
 
-/// `model` is the one that the layer belongs to, its weights loaded: it gives tokenizer, and embedding and head where
-/// the file holds none but its own.
-/// Errors: as load_weights().
+/// `model`: the loaded model that the layer belongs to. The layer shares its tokenizer, and its embedding and head
+/// where the file holds none for the layer. Errors: as load_weights().
 Result<std::shared_ptr<const Model>> load_mtp(const checkpoint::Checkpoint& file, MtpPlan plan,
                                               const LoadOptions& options, const ModelImpl& model);
 

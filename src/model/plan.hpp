@@ -89,12 +89,12 @@ struct LoadPlan {
 /// Fills `weights` with empty matrices of the right shapes and lists what to read into them.
 /// Errors: not_found (a tensor), bad_shape (found and expected shape), unsupported (an unexpected tensor), naming it.
 Result<LoadPlan> plan_weights(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights);
-/// The same of the MTP layer behind the model's layers (plan_mtp.cpp), of which there is one. Embedding and head stay
-/// empty where the file holds none but the model's.
+/// The same for the file's one MTP layer (plan_mtp.cpp). Embedding and head stay empty where the file holds none for
+/// that layer.
 Result<LoadPlan> plan_mtp(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights);
 
-/// Leaves out what other layers read, the embedding without the first layer and the head without the last one. Their
-/// matrices keep their shapes, without panels. Errors: bad_argument.
+/// Drops reads for other layers, for the embedding unless the first layer is here, and for the head unless the last one
+/// is. Their matrices keep their shapes, without panels. Errors: bad_argument.
 Result<void> keep_layers(const LayerRange& layers, LoadPlan& plan, const Weights& weights);
 
 }  // namespace moe::inline MOE_ABI

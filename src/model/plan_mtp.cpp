@@ -5,7 +5,8 @@ namespace moe::inline MOE_ABI {
 
 Result<LoadPlan> Planner::run_mtp() {
   const std::int64_t D = c_.hidden_size, V = c_.vocab_size, l = c_.layer_count - 1;
-  // First what no other layer has: a file without it is told apart from one that has another layer there.
+  // First the tensors that only an MTP layer has. So the error of a file without an MTP layer differs from that of a
+  // file with another layer in its place.
   matrix(Role::mtp_projection, D, 2 * D, w_.eh_proj, l);
   norm(Role::mtp_embedding_norm, D, w_.enorm, l);
   norm(Role::mtp_state_norm, D, w_.hnorm, l);

@@ -105,7 +105,7 @@ void SequenceStates::commit(Batch batch) {
     if (item.tokens.empty()) continue;
     History& history = of(item.sequence);
     Run& run = runs_[i];
-    // Beside checkpoints and the end, where the step began: drafts are rewound into it.
+    // Besides checkpoints and the end, also where the step began: wrong drafts are rewound to it.
     const auto length = static_cast<std::int64_t>(history.tokens.size());
     const bool keeps_start = item.tokens.size() > 1;
     std::erase_if(history.states, [&](const State& s) {

@@ -11,7 +11,7 @@
 
 namespace moe::inline MOE_ABI {
 
-/// A stretch of a segment: the state before its tokens, and where the state after them goes.
+/// A piece of a segment: the state before its tokens, and where the state after them goes.
 struct StatePiece {
   std::int64_t count = 0;
   const float* from = nullptr;  ///< null: all zeros

@@ -316,7 +316,7 @@ Result<void> StageLink::send(std::span<const float> values, const StageRecord& r
 
 Result<void> StageLink::tell_end(const Result<void>& done) {
   if (done) return put(after(), kDone, {});
-  if (is_broken_) return {};  // the next stage will run out of patience, or find this one gone
+  if (is_broken_) return {};  // the next stage will time out, or find this one gone
   return put(after(), kFailed, as_body(done.error().message), done.error().code);
 }
 

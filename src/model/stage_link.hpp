@@ -69,7 +69,7 @@ class StageLink {
   void note(const StageOperation& operation) { operations_.push_back(operation); }
   Result<void> begin_step(Batch batch);
   void end_session();
-  // The others'; the command is on its way to the next stage then.
+  // The sessions of the other stages. The command has then been passed on to the next stage.
   Result<StageCommand> next_command();
 
   /// Errors of all below: what ended the step in another stage; io; bad_file (a damaged message).
@@ -77,9 +77,10 @@ class StageLink {
   Result<void> receive(std::span<float> values, StageRecord& record);
   /// A chunk to the stage after, or the last one's logits to stage 0.
   Result<void> send(std::span<const float> values, const StageRecord& record);
-  /// The step is over here, as it says: tells the next stage.
+  /// Tells the next stage that the step has ended here, with `done` as its result.
   Result<void> tell_end(const Result<void>& done);
-  /// Takes what still comes from the stage before. `done`, or else what ended the step elsewhere.
+  /// Receives what the stage before still sends for this step. Returns `done` if it is an error, else the error that
+  /// ended the step in another stage.
   Result<void> settle(const Result<void>& done);
 
  private:

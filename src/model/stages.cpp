@@ -112,7 +112,7 @@ Result<std::vector<LayerRange>> divide_layers(const ModelInfo& info, std::int32_
   if (stages < 1 || stages > c.layer_count)
     return fail(ErrorCode::bad_argument,
                 fmt::format("{} stages, expected 1 to {} (the model's layers)", stages, c.layer_count));
-  // Dense layers and what MoE layers have beside their experts are taken as equal.
+  // Dense layers count as equal, and so does what MoE layers have beside their experts.
   const auto bytes = [&](std::int64_t l) {
     const std::int64_t expert = info.packed.expert.empty() ? 0 : info.packed.expert[static_cast<std::size_t>(l)];
     return static_cast<double>(info.packed.always) / static_cast<double>(c.layer_count) +

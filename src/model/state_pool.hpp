@@ -10,7 +10,7 @@ namespace moe::inline MOE_ABI {
 
 class StatePool {
  public:
-  /// A block and how often its memory had been given away before: a forgotten block is recognised by it.
+  /// A block, and how often its memory had been given away when it was taken. A forgotten block has another number.
   struct Handle {
     std::int32_t block = -1;
     std::uint32_t generation = 0;

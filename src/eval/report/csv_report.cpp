@@ -107,7 +107,7 @@ std::string gap_line(const read::Run& run, const read::Comparison& c, const read
   return text_of(l);
 }
 
-// The interval is a confidence sequence's, p anytime-valid: both allow for the stop, as those of "gap" do not.
+// Interval and p (a confidence sequence, an anytime-valid p) allow for the early stop; those of "gap" do not.
 std::string pair_line(const read::Run& run, const PairVerdict& pair) {
   Line l;
   l.kind = "until_known", l.file = run.file, l.model = run.models[pair.a].name, l.other = run.models[pair.b].name;

@@ -11,11 +11,11 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// What makes it the same run: everything but paths and times. With the model's name: who asks one content under two
-/// names finds both in the store. Their answers are shared.
+/// The key of a run: everything but paths and times. It includes the model's name, so one content under two names is
+/// two runs, which share their answers.
 std::string run_key(const StoredRun& run);
 
-/// `answers`: what replace_answers gave, or no_answers().
+/// `answers`: what replace_answers() returned, or no_answers().
 Result<void> write_run(const Database& database, const std::string& key, const StoredRun& run, std::int64_t answers);
 StoredRun read_run(const RowReader& row);
 std::string key_column(const RowReader& run);
@@ -24,7 +24,7 @@ std::int64_t answers_column(const RowReader& run);
 /// Checksum over the rows of a run without answers.
 std::int64_t no_answers();
 
-/// Those that a run had give way. Gives the checksum over their rows, by which the run knows them.
+/// Replaces the run's answers. Returns the checksum over their rows, for write_run().
 Result<std::int64_t> replace_answers(const Database& database, std::int64_t run, std::span<const StoredAnswer> answers);
 /// Errors: bad_file when they are not the ones of the checksum `expected`.
 Result<std::vector<StoredAnswer>> answers_of(const Database& database, std::int64_t run, std::int64_t expected);
