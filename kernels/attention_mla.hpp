@@ -206,7 +206,7 @@ void attention_mla(const Attention& a) noexcept {
   for (std::int64_t first = 0; first < a.query_count; first += kQueryGroup) {
     const std::int64_t rest = a.query_count - first;
     const int queries = static_cast<int>(rest < kQueryGroup ? rest : kQueryGroup);
-    switch (a.cache_type) {
+    switch (a.cache_type) {  // as attention_gqa(), but of other groups and scratch: a shared loop would be no shorter
       case KvType::f32: mla_group<Arch, CacheF32>(a, first, queries, s); break;
       case KvType::f16: mla_group<Arch, CacheF16>(a, first, queries, s); break;
       case KvType::bf16: mla_group<Arch, CacheBf16>(a, first, queries, s); break;
