@@ -75,7 +75,7 @@ Result<Content> decide_content(const std::string& in, const Checkpoint& file, co
 
 Result<GgufWriter> begin_file(const std::string& in, const std::string& out, const Content& content,
                               const QuantizeOptions& options) {
-  // What the output replaces is read until it is complete, and is all there is of the original.
+  // The source is read until the output is complete: an output in its place could leave neither.
   if (auto ok = check_not_of_model(out, in); !ok) return forward(ok);
   auto target = OutputFile::create(
       out, {.replace = options.replace, .streams = false, .cancelled = options.cancelled});  // it is read back

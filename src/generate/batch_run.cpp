@@ -100,7 +100,7 @@ Result<std::vector<TokenId>> BatchRun::tokens_of(const Prompt& prompt) const {
   return ids;
 }
 
-// The most tokens of a reply to so many; the last one is never run, so it needs no room.
+// The longest reply to a prompt of this many tokens. Its last token is never run, so it needs no room.
 Result<std::int64_t> BatchRun::room_behind(std::int64_t prompt_tokens) const {
   if (prompt_tokens == 0) return fail(ErrorCode::bad_argument, "the prompt has 0 tokens, expected at least 1");
   const std::int64_t context = session_.model().config().max_position, room = std::min(context, room_);

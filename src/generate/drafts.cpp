@@ -7,7 +7,7 @@
 namespace moe::inline MOE_ABI::generate {
 namespace {
 
-// Of the bytes that a token reads, those of routed experts: another token of the step mostly has other ones.
+// The part of the bytes read for a token that is routed experts: other tokens of a step mostly use other experts.
 double routed_share(const Model& model) {
   const ModelInfo& info = model.info();
   std::int64_t bytes = 0;

@@ -138,7 +138,7 @@ Result<void> run_stage(const Options& options, const std::shared_ptr<moe::MpiTra
   return transport->rank() == 0 ? lead(options, *model, session) : moe::serve_stage(*model, session);
 }
 
-// A stage cannot go on without the others: an error of one ends all, at once, so it is said before.
+// An error of one stage ends all processes at once, so it is printed before.
 Result<void> run(const Options& options) {
   auto transport = moe::MpiTransport::start();
   if (!transport) return moe::forward(transport);
