@@ -311,10 +311,15 @@ TEST_CASE("a reply needs its room: contexts are cut from the left, impossible li
   CHECK((*replies)[1].text.empty());
 }
 
-TEST_CASE("questions that cannot be scored are counted, count as wrong, and change no other") {
-  const Scratch scratch;
-  const std::string exam = (scratch.dir / "exam.jsonl").string();
-  {
+namespace {
+
+/// An exam with questions that a spoiled model cannot score, and with an answer that is too long.
+struct Unscorable {
+  Scratch scratch;
+  std::string exam = (scratch.dir / "exam.jsonl").string();
+  std::shared_ptr<const moe::Model> sound, spoiled;
+
+  Unscorable() {
     std::ofstream out(exam);
     for (int i = 0; i < 12; ++i) {
       std::string answer = "right";
@@ -327,17 +332,24 @@ TEST_CASE("questions that cannot be scored are counted, count as wrong, and chan
                  .dump()
           << "\n";
     }
+    out.close();
+    sound = load(moe_test::spoiled_model(kModel, scratch.dir, {}));
+    const auto tilde = sound->tokenizer()->encode("~");
+    REQUIRE(tilde->size() == 1);
+    spoiled = load(moe_test::spoiled_model(kModel, scratch.dir, tilde->front()));
   }
-  const auto sound = load(moe_test::spoiled_model(kModel, scratch.dir, {}));
-  const auto tilde = sound->tokenizer()->encode("~");
-  REQUIRE(tilde->size() == 1);
-  const auto spoiled = load(moe_test::spoiled_model(kModel, scratch.dir, tilde->front()));
-  PreparedTask task = prepared(exam, 0);
+};
+
+}  // namespace
+
+TEST_CASE("questions that cannot be scored are counted, count as wrong, and change no other") {
+  const Unscorable m;
+  const PreparedTask task = prepared(m.exam, 0);
   for (std::int64_t batch : {1, 40, 512}) {
     CAPTURE(batch);
     SessionModelOptions options;
     options.batch_tokens = batch;
-    auto good = SessionModel::create(sound, options), bad = SessionModel::create(spoiled, options);
+    auto good = SessionModel::create(m.sound, options), bad = SessionModel::create(m.spoiled, options);
     const auto expected = evaluate(task, **good), got = evaluate(task, **bad);
     REQUIRE(expected.has_value());
     REQUIRE_MESSAGE(got.has_value(), got.error().message);
@@ -355,9 +367,12 @@ TEST_CASE("questions that cannot be scored are counted, count as wrong, and chan
         CHECK(std::memcmp(&a.scores[i].log_likelihood, &b.scores[i].log_likelihood, sizeof(double)) == 0);
     }
   }
-  // The table and the files say so, zeros included.
-  auto scorer = SessionModel::create(spoiled);
-  task = *prepare(task.spec, {.limit = 10});
+}
+
+TEST_CASE("tables and files say how many questions could not be scored, zeros included") {
+  const Unscorable m;
+  auto scorer = SessionModel::create(m.spoiled);
+  const PreparedTask task = *prepare(prepared(m.exam, 0).spec, {.limit = 10});
   RunReport report;
   report.started = "now";
   report.tasks = {task};
@@ -370,8 +385,8 @@ TEST_CASE("questions that cannot be scored are counted, count as wrong, and chan
   CHECK_MESSAGE(table.find("truncated  too long  non-finite  match limit  skipped  ties") != std::string::npos, table);
   CHECK_MESSAGE(table.find("m                  0         1           2            0        2") != std::string::npos,
                 table);
-  REQUIRE(write_run_file(report, scratch.dir.string()).has_value());
-  const Json file = Json::parse(moe_test::read_file(scratch.dir / "run.json"));
+  REQUIRE(write_run_file(report, m.scratch.dir.string()).has_value());
+  const Json file = Json::parse(moe_test::read_file(m.scratch.dir / "run.json"));
   const Json& counted = file["models"][0]["tasks"][0];
   CHECK(counted["too_long_questions"] == 1);
   CHECK(counted["non_finite_questions"] == 2);

@@ -62,16 +62,20 @@ class Tasks {
 
 }  // namespace
 
-TEST_CASE("tiny random MoE: the harness's log-likelihoods, decisions and metrics") {
-  const auto folder = moe_test::reference_dir("MOE_TINY_MOE_DIR", "../shared/data/tiny_moe");
-  const auto data = moe_test::reference_dir("MOE_DATA_DIR", "../shared/data");
-  if (folder.empty() || data.empty()) return moe_test::report_skip("tiny_moe", "no reference directory");
-  const auto model = load(folder);
-  Tasks tasks(data);
-  std::vector<Json> rows;
-  std::vector<const Document*> documents;
-  std::vector<const TaskSpec*> specs;
-  std::vector<ScoreRequest> requests;
+namespace {
+
+struct ExpectedRow {
+  Json json;  // the harness's scores
+  const Document* document = nullptr;
+  const TaskSpec* spec = nullptr;
+};
+struct Expected {
+  std::vector<ExpectedRow> rows;
+  std::vector<ScoreRequest> requests;  // of all rows, one after another
+};
+
+Expected read_expected(const std::filesystem::path& folder, Tasks& tasks) {
+  Expected out;
   for (const std::string& line : moe_test::read_lines(folder / "expected_bs1_float32.jsonl")) {
     Json row = Json::parse(line);
     const TaskSpec* spec = nullptr;
@@ -88,46 +92,69 @@ TEST_CASE("tiny random MoE: the harness's log-likelihoods, decisions and metrics
     }
     REQUIRE(row["ll"].size() == document.continuations.size());
     for (std::size_t i = 0; i < document.continuations.size(); ++i)
-      requests.push_back({document.context_of(i), document.continuations[i], document.question.id});
-    documents.push_back(&document);
-    specs.push_back(spec);
-    rows.push_back(std::move(row));
+      out.requests.push_back({document.context_of(i), document.continuations[i], document.question.id});
+    out.rows.push_back({std::move(row), &document, spec});
   }
-  REQUIRE(!rows.empty());
+  REQUIRE(!out.rows.empty());
+  return out;
+}
+
+struct Compared {
+  double worst = 0;          // largest |delta| / tolerance
+  bool is_decision = false;  // the best answer is ahead by more than the tolerance, and so the same
+};
+
+Compared compare(const ExpectedRow& row, std::span<const Score> scores) {
+  CAPTURE(row.json["t"].get<std::string>());
+  CAPTURE(row.json["d"].get<int>());
+  const auto reference = row.json["ll"].get<std::vector<double>>();
+  Compared out;
+  double best = -1e300, second = -1e300, tolerance = 0;
+  for (std::size_t i = 0; i < reference.size(); ++i) {
+    const double allowed = 1e-3 + 1e-5 * std::abs(reference[i]);
+    const double delta = std::abs(scores[i].log_likelihood - reference[i]);
+    out.worst = std::max(out.worst, delta / allowed);
+    CHECK(delta <= allowed);
+    CHECK(scores[i].is_greedy == row.json["greedy"][i].get<bool>());
+    tolerance = std::max(tolerance, allowed);
+    second = std::max(second, std::min(best, reference[i]));
+    best = std::max(best, reference[i]);
+  }
+  const auto outcome = score_document(*row.spec, *row.document, {scores.begin(), scores.end()});
+  REQUIRE(outcome.has_value());
+  out.is_decision = reference.size() == 1 || best - second > 2 * tolerance;
+  if (!out.is_decision) return out;
+  const std::size_t at = column_of(row.spec->metrics, Metric::acc);
+  CHECK(outcome->metrics[at] == row.json["m"]["acc"].get<double>());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("tiny random MoE: the harness's log-likelihoods, decisions and metrics") {
+  const auto folder = moe_test::reference_dir("MOE_TINY_MOE_DIR", "../shared/data/tiny_moe");
+  const auto data = moe_test::reference_dir("MOE_DATA_DIR", "../shared/data");
+  if (folder.empty() || data.empty()) return moe_test::report_skip("tiny_moe", "no reference directory");
+  const auto model = load(folder);
+  Tasks tasks(data);
+  const Expected expected = read_expected(folder, tasks);
   SessionModelOptions options;
   options.precision = moe::Precision::reference;
   options.kv = moe::KvType::f32;
   options.threads = moe::openmp_pool(2);
-  const auto scores = score(model, requests, options);
+  const auto scores = score(model, expected.requests, options);
   std::size_t next = 0, truncated = 0, compared = 0;
   double worst = 0;
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    CAPTURE(rows[r]["t"].get<std::string>());
-    CAPTURE(rows[r]["d"].get<int>());
-    const auto reference = rows[r]["ll"].get<std::vector<double>>();
-    std::vector<Score> of_row;
-    double best = -1e300, second = -1e300, tolerance = 0;
-    for (std::size_t i = 0; i < reference.size(); ++i) {
-      of_row.push_back(scores[next++]);
-      const double allowed = 1e-3 + 1e-5 * std::abs(reference[i]);
-      const double delta = std::abs(of_row[i].log_likelihood - reference[i]);
-      worst = std::max(worst, delta / allowed);
-      CHECK(delta <= allowed);
-      CHECK(of_row[i].is_greedy == rows[r]["greedy"][i].get<bool>());
-      tolerance = std::max(tolerance, allowed);
-      second = std::max(second, std::min(best, reference[i]));
-      best = std::max(best, reference[i]);
-    }
-    truncated += of_row[0].truncated;
-    const auto outcome = score_document(*specs[r], *documents[r], of_row);
-    REQUIRE(outcome.has_value());
-    if (reference.size() > 1 && best - second <= 2 * tolerance) continue;
-    const std::size_t at = column_of(specs[r]->metrics, Metric::acc);
-    CHECK(outcome->metrics[at] == rows[r]["m"]["acc"].get<double>());
-    ++compared;
+  for (const ExpectedRow& row : expected.rows) {
+    const std::size_t count = row.json["ll"].size();
+    const Compared result = compare(row, std::span(scores).subspan(next, count));
+    truncated += scores[next].truncated;
+    compared += result.is_decision;
+    worst = std::max(worst, result.worst);
+    next += count;
   }
-  MESSAGE(rows.size() << " documents, " << truncated << " cut from the left, " << compared
-                      << " decisions compared, largest |delta| / tolerance " << worst);
+  MESSAGE(expected.rows.size() << " documents, " << truncated << " cut from the left, " << compared
+                               << " decisions compared, largest |delta| / tolerance " << worst);
   CHECK(truncated > 0);
 }
 

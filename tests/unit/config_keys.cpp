@@ -50,74 +50,76 @@ struct Scratch : moe_test::ScratchDir {
   std::string path() const { return dir.string(); }
 };
 
+/// A key of a family with a value that changes the arithmetic, and one that says what is computed anyway.
+struct Case {
+  const char* family;
+  const char* key;
+  json refused, harmless;
+};
+const Case kArithmeticKeys[] = {
+    {"deepseek_v3", "index_topk", 4, nullptr},
+    {"llama", "no_rope_layers", {1, 0, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1}},
+    {"llama", "no_rope_layer_interval", 4, 0},
+    {"glm4_moe",
+     "mlp_layer_types",
+     {"sparse", "sparse", "sparse", "sparse", "sparse", "sparse"},
+     {"dense", "dense", "sparse", "sparse", "sparse", "sparse"}},
+    {"qwen3_moe",
+     "layer_types",
+     {"full_attention", "full_attention"},
+     json(std::vector<std::string>(6, "sliding_attention"))},
+    {"llama", "sliding_window", 128, 0},
+    {"olmoe", "clip_qkv", 8.0, nullptr},
+    {"llama", "mlp_bias", true, false},
+    {"mixtral", "attention_bias", true, false},
+    {"deepseek_v3", "attention_bias", true, false},
+    {"deepseek_v2", "norm_topk_prob", true, false},
+    {"deepseek_v2", "scoring_func", "sigmoid", "softmax"},
+    {"deepseek_v3", "scoring_func", "softmax", "sigmoid"},
+    {"dots1", "scoring_func", "softmax", "noaux_tc"},
+    {"dots1", "scoring_func", "noaux", "sigmoid"},
+    {"hunyuan_v1_moe", "routed_scaling_factor", 2.5, 1.0},
+    {"deepseek_v3", "topk_method", "greedy", "noaux_tc"},
+    {"deepseek_v3", "moe_layer_freq", 2, 1},
+    {"dots1", "moe_layer_freq", {1, 1, 1, 1, 1, 1}, {0, 0, 1, 1, 1, 1}},
+    {"ernie4_5_moe", "use_bias", true, false},
+    {"mixtral", "norm_topk_prob", false, true},
+    {"qwen3_moe", "routed_scaling_factor", 2.0, 1.0},
+    {"qwen3_moe", "shared_expert_intermediate_size", 64, 0},
+    {"qwen3", "use_qk_norm", false, true},
+    {"qwen2", "qk_layernorm", true, false},
+    {"llama", "num_experts", 8, 1},
+    {"llama", "logit_scale", 0.5, 1.0},
+    {"llama", "logits_scaling", 8, 1},
+    {"llama", "embedding_multiplier", 12.0, 1.0},
+    {"gemma3_text", "embedding_multiplier", 1.0, std::sqrt(96.0)},
+    {"llama", "residual_multiplier", 0.25, 1},
+    {"llama", "attention_multiplier", 0.5, 1.0 / std::sqrt(20.0)},
+    {"llama", "query_pre_attn_scalar", 256, 20},
+    {"gemma2", "attn_logit_softcapping", -50.0, 20.0},
+    {"gemma3_text", "final_logit_softcapping", "30", nullptr},
+    {"gemma3_text", "attn_logit_softcapping", 50.0, nullptr},
+    {"llama", "attn_logit_softcapping", 50.0, nullptr},
+    {"llama", "final_logit_softcapping", 30.0, 0},
+    {"gemma3_text", "use_bidirectional_attention", true, false},
+    {"gemma3_text", "hidden_act", "silu", "gelu_pytorch_tanh"},
+    {"llama", "hidden_activation", "gelu", "silu"},
+    {"llama", "rope_interleave", true, false},
+    {"glm4", "rope_interleave", false, true},
+    {"llama", "position_embedding_type", "alibi", "rope"},
+    {"hunyuan_v1_dense", "use_mla", true, false},
+    {"hunyuan_v1_dense", "use_cla", true, false},
+    {"hunyuan_v1_dense", "norm_type", "layer", "rms"},
+    {"llama", "mamba_d_conv", 4, nullptr},
+    {"llama", "compression_config", {{"quant_method", "x"}}, json::object()},
+    {"llama", "partial_rotary_factor", 0.5, 1.0},
+};
+
 }  // namespace
 
 TEST_CASE("keys that change the arithmetic are refused by name, unless they say what is computed anyway") {
-  struct Case {
-    const char* family;
-    const char* key;
-    json refused, harmless;
-  };
-  const Case cases[] = {
-      {"deepseek_v3", "index_topk", 4, nullptr},
-      {"llama", "no_rope_layers", {1, 0, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1}},
-      {"llama", "no_rope_layer_interval", 4, 0},
-      {"glm4_moe",
-       "mlp_layer_types",
-       {"sparse", "sparse", "sparse", "sparse", "sparse", "sparse"},
-       {"dense", "dense", "sparse", "sparse", "sparse", "sparse"}},
-      {"qwen3_moe",
-       "layer_types",
-       {"full_attention", "full_attention"},
-       json(std::vector<std::string>(6, "sliding_attention"))},
-      {"llama", "sliding_window", 128, 0},
-      {"olmoe", "clip_qkv", 8.0, nullptr},
-      {"llama", "mlp_bias", true, false},
-      {"mixtral", "attention_bias", true, false},
-      {"deepseek_v3", "attention_bias", true, false},
-      {"deepseek_v2", "norm_topk_prob", true, false},
-      {"deepseek_v2", "scoring_func", "sigmoid", "softmax"},
-      {"deepseek_v3", "scoring_func", "softmax", "sigmoid"},
-      {"dots1", "scoring_func", "softmax", "noaux_tc"},
-      {"dots1", "scoring_func", "noaux", "sigmoid"},
-      {"hunyuan_v1_moe", "routed_scaling_factor", 2.5, 1.0},
-      {"deepseek_v3", "topk_method", "greedy", "noaux_tc"},
-      {"deepseek_v3", "moe_layer_freq", 2, 1},
-      {"dots1", "moe_layer_freq", {1, 1, 1, 1, 1, 1}, {0, 0, 1, 1, 1, 1}},
-      {"ernie4_5_moe", "use_bias", true, false},
-      {"mixtral", "norm_topk_prob", false, true},
-      {"qwen3_moe", "routed_scaling_factor", 2.0, 1.0},
-      {"qwen3_moe", "shared_expert_intermediate_size", 64, 0},
-      {"qwen3", "use_qk_norm", false, true},
-      {"qwen2", "qk_layernorm", true, false},
-      {"llama", "num_experts", 8, 1},
-      {"llama", "logit_scale", 0.5, 1.0},
-      {"llama", "logits_scaling", 8, 1},
-      {"llama", "embedding_multiplier", 12.0, 1.0},
-      {"gemma3_text", "embedding_multiplier", 1.0, std::sqrt(96.0)},
-      {"llama", "residual_multiplier", 0.25, 1},
-      {"llama", "attention_multiplier", 0.5, 1.0 / std::sqrt(20.0)},
-      {"llama", "query_pre_attn_scalar", 256, 20},
-      {"gemma2", "attn_logit_softcapping", -50.0, 20.0},
-      {"gemma3_text", "final_logit_softcapping", "30", nullptr},
-      {"gemma3_text", "attn_logit_softcapping", 50.0, nullptr},
-      {"llama", "attn_logit_softcapping", 50.0, nullptr},
-      {"llama", "final_logit_softcapping", 30.0, 0},
-      {"gemma3_text", "use_bidirectional_attention", true, false},
-      {"gemma3_text", "hidden_act", "silu", "gelu_pytorch_tanh"},
-      {"llama", "hidden_activation", "gelu", "silu"},
-      {"llama", "rope_interleave", true, false},
-      {"glm4", "rope_interleave", false, true},
-      {"llama", "position_embedding_type", "alibi", "rope"},
-      {"hunyuan_v1_dense", "use_mla", true, false},
-      {"hunyuan_v1_dense", "use_cla", true, false},
-      {"hunyuan_v1_dense", "norm_type", "layer", "rms"},
-      {"llama", "mamba_d_conv", 4, nullptr},
-      {"llama", "compression_config", {{"quant_method", "x"}}, json::object()},
-      {"llama", "partial_rotary_factor", 0.5, 1.0},
-  };
   const json all = bases();
-  for (const Case& c : cases) {
+  for (const Case& c : kArithmeticKeys) {
     CAPTURE(c.family);
     CAPTURE(c.key);
     const json& base = all[c.family];

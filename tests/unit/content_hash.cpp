@@ -186,15 +186,17 @@ TEST_CASE("names of several files say what they are") {
   CHECK(hash({"x", "y"}) == before);
 }
 
-TEST_CASE("a model that is changed while it is loaded is an error; one that is replaced keeps its own hash") {
-  const Scratch scratch;
-  const fs::path dir = scratch.dir / "m", weights = dir / "model.safetensors";
-  copy_model(dir);
-  const std::string original = hash_of(dir);
-  const std::uint64_t last = fs::file_size(weights) - 2;
+namespace {
 
-  // Loads afresh and does `change` when the first part was read.
-  const auto load_while = [&](moe::ContentHash content_hash, const std::function<void()>& change) {
+/// A model that changes while it is loaded.
+struct ChangingModel {
+  Scratch scratch;
+  fs::path dir = scratch.dir / "m", weights = dir / "model.safetensors";
+  std::uint64_t last = fs::file_size(kGolden / "qwen3_moe/model.safetensors") - 2;
+
+  /// Loads afresh and does `change` when the first part was read.
+  moe::Result<std::shared_ptr<const moe::Model>> load_while(moe::ContentHash content_hash,
+                                                            const std::function<void()>& change) const {
     fs::remove_all(dir);
     copy_model(dir);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));  // older kernels' clock of files ticks every 4 to 10 ms
@@ -209,7 +211,14 @@ TEST_CASE("a model that is changed while it is loaded is an error; one that is r
     auto model = moe::Model::load(dir.string(), options);
     CHECK(done);
     return model;
-  };
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a model that is changed while it is loaded is an error") {
+  const ChangingModel m;
+  const fs::path& weights = m.weights;
   const auto set_times_back = [&](const std::function<void()>& change) {
     struct stat before {};
     REQUIRE(::stat(weights.c_str(), &before) == 0);
@@ -218,27 +227,32 @@ TEST_CASE("a model that is changed while it is loaded is an error; one that is r
     REQUIRE(::utimensat(AT_FDCWD, weights.c_str(), times, 0) == 0);
   };
   const std::map<std::string, std::function<void()>> changes = {
-      {"in place", [&] { flip(weights, last); }},
-      {"in place, with its old time", [&] { set_times_back([&] { flip(weights, last); }); }},
+      {"in place", [&] { flip(weights, m.last); }},
+      {"in place, with its old time", [&] { set_times_back([&] { flip(weights, m.last); }); }},
       {"cut off and written anew", [&] { write_file(weights, moe_test::read_file(weights)); }},
-      {"shorter", [&] { fs::resize_file(weights, last); }},
-      {"longer", [&] { fs::resize_file(weights, last + 100); }}};
+      {"shorter", [&] { fs::resize_file(weights, m.last); }},
+      {"longer", [&] { fs::resize_file(weights, m.last + 100); }}};
   for (const auto& change : changes)
     for (const moe::ContentHash content_hash : {moe::ContentHash(), moe::ContentHash(moe::sha256)}) {
       CAPTURE(change.first);
       CAPTURE(content_hash != nullptr);
-      const auto model = load_while(content_hash, change.second);
+      const auto model = m.load_while(content_hash, change.second);
       REQUIRE_FALSE(model.has_value());
       CHECK_MESSAGE(model.error().code == moe::ErrorCode::io, model.error().message);
       CHECK_MESSAGE(model.error().message.find("model.safetensors") != std::string::npos, model.error().message);
     }
+}
 
-  // Another file of the same names: what was opened is what is read and hashed.
+TEST_CASE("a model that is replaced while it is loaded keeps its own hash: what was opened is what is read") {
+  const ChangingModel m;
+  const fs::path &dir = m.dir, &weights = m.weights;
+  copy_model(dir);
+  const std::string original = hash_of(dir);
   const std::map<std::string, std::function<void()>> replacements = {
       {"the weights by rename",
        [&] {
          fs::copy(weights, dir / "next");
-         flip(dir / "next", last);
+         flip(dir / "next", m.last);
          fs::rename(dir / "next", weights);
        }},
       {"removed", [&] { fs::remove(weights); }},
@@ -246,7 +260,7 @@ TEST_CASE("a model that is changed while it is loaded is an error; one that is r
       {"the texts", [&] { write_file(dir / "tokenizer.json", "{}"), write_file(dir / "config.json", "{}"); }}};
   for (const auto& change : replacements) {
     CAPTURE(change.first);
-    const auto model = load_while(moe::sha256, change.second);
+    const auto model = m.load_while(moe::sha256, change.second);
     REQUIRE_MESSAGE(model.has_value(), model.error().message);
     CHECK((*model)->content_hash() == original);
   }

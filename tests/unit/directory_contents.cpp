@@ -89,29 +89,28 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
   return worst;
 }
 
-}  // namespace
-
-TEST_CASE("a head of its own beside tie_word_embeddings wins, and a note says so") {
-  const Scratch scratch;
+/// A copy of a model with a head of its own, whose configuration says that the head is the embedding.
+struct SaidToBeTied {
+  Scratch scratch;
   json config = json::parse(moe_test::read_file(kVariants / "llama/config.json"));
-  Tensors tensors(kVariants / "llama/model.safetensors");
-  const auto expected = logits_of((kVariants / "llama").string());
-  REQUIRE(tensors.all.count("lm_head.weight") == 1);
-  REQUIRE(config["tie_word_embeddings"] == false);
-  const auto load = [&] {
+  Tensors tensors{kVariants / "llama/model.safetensors"};
+
+  SaidToBeTied() {
+    REQUIRE(tensors.all.count("lm_head.weight") == 1);
+    REQUIRE(config["tie_word_embeddings"] == false);
+    config["tie_word_embeddings"] = true;
+  }
+  std::shared_ptr<const moe::Model> load() const {
     scratch.write("config.json", config.dump());
     scratch.write("model.safetensors", tensors.text());
     auto model = moe::Model::load(scratch.path(), {.tokenizer = moe::TokenizerUse::optional});
     REQUIRE_MESSAGE(model.has_value(), model.error().message);
     return *model;
-  };
-  config["tie_word_embeddings"] = true;
-  const auto own = load();
-  CHECK_FALSE(own->config().tie_word_embeddings);
-  REQUIRE(own->info().notes.size() == 1);
-  CHECK(own->info().notes[0].find("lm_head.weight is not model.embed_tokens.weight") != std::string::npos);
-  CHECK(moe_test::same_bits(logits_of(scratch.path()), expected));
-  const auto written = [&] {
+  }
+  std::vector<float> logits() const { return logits_of(scratch.path()); }
+
+  /// Writes it as a GGUF file beside it. How many notes are about tie_word_embeddings?
+  std::ptrdiff_t written() const {
     moe::QuantizeOptions options;
     options.type = moe::Format::f32;
     options.replace = true;
@@ -119,40 +118,67 @@ TEST_CASE("a head of its own beside tie_word_embeddings wins, and a note says so
     REQUIRE_MESSAGE(report.has_value(), report.error().message);
     return std::count_if(report->notes.begin(), report->notes.end(),
                          [](const std::string& note) { return note.find("tie_word_embeddings") != std::string::npos; });
-  };
-  CHECK(written() == 1);
-  CHECK(distance(logits_of(scratch.path() + ".gguf"), expected) <= 1e-5);
+  }
+};
 
-  // The same values in another format are the same matrix; and its bytes count once.
-  Tensors::One& head = tensors.all["lm_head.weight"];
-  const Tensors::One embedding = tensors.all["model.embed_tokens.weight"];
+}  // namespace
+
+TEST_CASE("a head of its own beside tie_word_embeddings wins, and a note says so") {
+  const SaidToBeTied m;
+  const auto expected = logits_of((kVariants / "llama").string());
+  const auto own = m.load();
+  CHECK_FALSE(own->config().tie_word_embeddings);
+  REQUIRE(own->info().notes.size() == 1);
+  CHECK(own->info().notes[0].find("lm_head.weight is not model.embed_tokens.weight") != std::string::npos);
+  CHECK(moe_test::same_bits(m.logits(), expected));
+  CHECK(m.written() == 1);
+  CHECK(distance(logits_of(m.scratch.path() + ".gguf"), expected) <= 1e-5);
+  fs::remove(m.scratch.path() + ".gguf");
+}
+
+TEST_CASE("a head with the embedding's values in another format is the same matrix, and its bytes count once") {
+  SaidToBeTied m;
+  Tensors::One& head = m.tensors.all["lm_head.weight"];
+  const Tensors::One embedding = m.tensors.all["model.embed_tokens.weight"];
   head.dtype = "F32";
   head.bytes.clear();
   for (std::size_t i = 0; i < embedding.bytes.size(); i += 2)
     head.bytes += std::string(2, '\0') + embedding.bytes.substr(i, 2);  // bf16 is the upper half of a float32
-  const auto tied = load();
+  const auto tied = m.load();
   CHECK(tied->config().tie_word_embeddings);
   CHECK(tied->info().notes.empty());
-  const auto twice = logits_of(scratch.path());
+  const auto twice = m.logits();
   const std::int64_t touched = tied->info().touched_bytes;
-  tensors.all.erase("lm_head.weight");
-  CHECK(load()->info().touched_bytes == touched);
-  CHECK(moe_test::same_bits(logits_of(scratch.path()), twice));
+  m.tensors.all.erase("lm_head.weight");
+  CHECK(m.load()->info().touched_bytes == touched);
+  CHECK(moe_test::same_bits(m.logits(), twice));
+}
 
-  // The one matrix may stand under the head's name.
-  tensors.all["lm_head.weight"] = embedding;
-  tensors.all.erase("model.embed_tokens.weight");
-  CHECK(load()->config().tie_word_embeddings);
-  CHECK(moe_test::same_bits(logits_of(scratch.path()), twice));
-  CHECK(written() == 0);
-  CHECK(distance(logits_of(scratch.path() + ".gguf"), twice) <= 1e-5);
-  fs::remove(scratch.path() + ".gguf");
+TEST_CASE("the one matrix of a tied model may stand under the head's name") {
+  SaidToBeTied m;
+  const Tensors::One embedding = m.tensors.all["model.embed_tokens.weight"];
+  m.tensors.all.erase("lm_head.weight");
+  REQUIRE(m.load()->config().tie_word_embeddings);
+  const auto twice = m.logits();
+  m.tensors.all["lm_head.weight"] = embedding;
+  m.tensors.all.erase("model.embed_tokens.weight");
+  CHECK(m.load()->config().tie_word_embeddings);
+  CHECK(moe_test::same_bits(m.logits(), twice));
+  CHECK(m.written() == 0);
+  CHECK(distance(logits_of(m.scratch.path() + ".gguf"), twice) <= 1e-5);
+  fs::remove(m.scratch.path() + ".gguf");
+}
 
-  tensors.all["model.embed_tokens.weight"] = embedding;
-  tensors.all["lm_head.weight"].shape[0] -= 1;
-  tensors.all["lm_head.weight"].bytes.resize(embedding.bytes.size() - 2 * static_cast<std::size_t>(embedding.shape[1]));
-  scratch.write("model.safetensors", tensors.text());
-  const auto torn = moe::Model::load(scratch.path(), {.tokenizer = moe::TokenizerUse::optional});
+TEST_CASE("a head of another shape beside tie_word_embeddings is refused") {
+  SaidToBeTied m;
+  const Tensors::One embedding = m.tensors.all["model.embed_tokens.weight"];
+  m.tensors.all["lm_head.weight"] = embedding;
+  m.scratch.write("config.json", m.config.dump());
+  m.tensors.all["lm_head.weight"].shape[0] -= 1;
+  m.tensors.all["lm_head.weight"].bytes.resize(embedding.bytes.size() -
+                                               2 * static_cast<std::size_t>(embedding.shape[1]));
+  m.scratch.write("model.safetensors", m.tensors.text());
+  const auto torn = moe::Model::load(m.scratch.path(), {.tokenizer = moe::TokenizerUse::optional});
   REQUIRE_FALSE(torn.has_value());
   CHECK(torn.error().message.find("tensor lm_head.weight has shape") != std::string::npos);
 }

@@ -89,18 +89,37 @@ TEST_CASE("random examples: a new draw for every question, one generator per sub
   }
 }
 
-TEST_CASE("an exam in one file: worked examples by subject, tables by subject and tier") {
+namespace {
+
+std::string exam_line(const char* id, const char* subject, const char* tier, const char* more = "") {
+  return fmt::format(R"({{"id":"{}","subject":"{}","tier":{},"question":"{}?","choices":["x","y"],"answer":0{}}})", id,
+                     subject, tier, id, more) +
+         "\n";
+}
+
+/// Writes an exam of two subjects and tiers with a worked example of each subject; its path.
+std::string write_exam(const TemporaryFolder& folder) {
+  return folder.write("exam.jsonl", exam_line("d1", "law", "1", R"(,"split":"dev")") + exam_line("q1", "law", "10") +
+                                        exam_line("q2", "art", "9", R"(,"split":"test")") +
+                                        exam_line("d2", "art", "1", R"(,"split":"dev")") + exam_line("q3", "law", "9"));
+}
+
+/// q1 and q2 right, q3 wrong.
+class Scorer : public LanguageModel {
+ public:
+  moe::Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks&) override {
+    std::vector<Score> scores(requests.size());
+    for (std::size_t i = 0; i < requests.size(); ++i)
+      scores[i].log_likelihood = (requests[i].question == "q3") == (requests[i].continuation == " y") ? -1 : -2;
+    return scores;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an exam in one file: worked examples by subject") {
   const TemporaryFolder folder;
-  const auto line = [](const char* id, const char* subject, const char* tier, const char* more) {
-    return fmt::format(R"({{"id":"{}","subject":"{}","tier":{},"question":"{}?","choices":["x","y"],"answer":0{}}})",
-                       id, subject, tier, id, more) +
-           "\n";
-  };
-  const std::string text = line("d1", "law", "1", R"(,"split":"dev")") + line("q1", "law", "10", "") +
-                           line("q2", "art", "9", R"(,"split":"test")") + line("d2", "art", "1", R"(,"split":"dev")") +
-                           line("q3", "law", "9", "");
-  const std::string path = folder.write("exam.jsonl", text);
-  const auto spec = load_task(path);
+  const auto spec = load_task(write_exam(folder));
   const auto plain = prepare(*spec, {});
   REQUIRE_MESSAGE(plain.has_value(), plain.error().message);
   CHECK(plain->question_count() == 3);
@@ -112,17 +131,13 @@ TEST_CASE("an exam in one file: worked examples by subject, tables by subject an
   CHECK(documents[2].contexts[0] == "Question: d1?\nAnswer: x\n\nQuestion: q3?\nAnswer:");
   CHECK(prepare(*spec, {.num_fewshot = 2}).error().message ==
         "exam: 2 examples asked for, there is 1 with subject 'law'");
+}
 
-  // q1 and q2 right, q3 wrong.
-  class Scorer : public LanguageModel {
-   public:
-    moe::Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks&) override {
-      std::vector<Score> scores(requests.size());
-      for (std::size_t i = 0; i < requests.size(); ++i)
-        scores[i].log_likelihood = (requests[i].question == "q3") == (requests[i].continuation == " y") ? -1 : -2;
-      return scores;
-    }
-  } model;
+TEST_CASE("an exam in one file: tables by subject and tier") {
+  const TemporaryFolder folder;
+  const auto task = prepare(*load_task(write_exam(folder)), {.num_fewshot = 1});
+  REQUIRE_MESSAGE(task.has_value(), task.error().message);
+  Scorer model;
   const auto outcome = evaluate(*task, model);
   REQUIRE(outcome.has_value());
   REQUIRE(outcome->breakdowns.size() == 2);
@@ -142,13 +157,16 @@ TEST_CASE("an exam in one file: worked examples by subject, tables by subject an
   for (const char* row :
        {"acc % ± SE by subject  questions", "acc % ± SE by tier  questions", "\nlaw ", "\n9 ", "\n10 "})
     CHECK_MESSAGE(tables.find(row) != std::string::npos, tables);
+}
 
-  CHECK(load_task(folder.write("only.jsonl", line("d1", "law", "1", R"(,"split":"dev")"))).has_value());
+TEST_CASE("an exam's examples alone are no exam; they may be in a file of their own, beside the task file") {
+  const TemporaryFolder folder;
+  write_exam(folder);
+  CHECK(load_task(folder.write("only.jsonl", exam_line("d1", "law", "1", R"(,"split":"dev")"))).has_value());
   CHECK(prepare(*load_task((folder.dir / "only.jsonl").string()), {})
             .error()
             .message.find("only.jsonl holds examples only, no question") != std::string::npos);
-  // The same with examples in a file of their own, named by a task file that lies beside both.
-  folder.write("dev.jsonl", line("e1", "law", "1", "") + line("e2", "art", "1", ""));
+  folder.write("dev.jsonl", exam_line("e1", "law", "1") + exam_line("e2", "art", "1"));
   const auto beside = load_task(folder.write("t.json", R"({"task":"t","questions":"./exam.jsonl","fewshot":{"examples":
     "./dev.jsonl","match":"subject"},"prompt":"{question}","metrics":["acc"],"group_by":["tier"]})"));
   REQUIRE_MESSAGE(beside.has_value(), beside.error().message);

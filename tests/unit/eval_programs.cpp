@@ -30,6 +30,14 @@ ProgramOutcome run(const Scratch& scratch, const std::vector<std::string>& argum
 
 const std::string kModel = std::string(MOE_SOURCE_DIR) + "/tests/data/golden/qwen3_moe";
 const std::string kExam = std::string(MOE_SOURCE_DIR) + "/tests/data/stand_in_exam.jsonl";
+const std::string kThreeChoices = R"({"id":"b8","question":"q?","choices":["x","y","z"],"answer":0})";
+
+/// The model's run over one task.
+ProgramOutcome asked(const Scratch& s, const std::string& task, const std::vector<std::string>& more = {}) {
+  std::vector<std::string> all = {"--model", kModel, "--tasks", task};
+  all.insert(all.end(), more.begin(), more.end());
+  return run(s, all);
+}
 
 std::string sample_file(const fs::path& folder, const std::string& beginning = "samples_") {
   for (const auto& entry : fs::recursive_directory_iterator(folder))
@@ -40,40 +48,40 @@ std::string sample_file(const fs::path& folder, const std::string& beginning = "
 
 }  // namespace
 
-TEST_CASE("a wrong task, question, model or store ends with one line and its status") {
+TEST_CASE("a wrong task ends with one line and its status") {
   const Scratch s;
-  const auto asked = [&](const std::string& task, std::vector<std::string> more = {}) {
-    std::vector<std::string> all = {"--model", kModel, "--tasks", task};
-    all.insert(all.end(), more.begin(), more.end());
-    return run(s, all);
-  };
-  // Task files.
-  check_one_line(asked("no_such_task"), 1, "no_such_task");
-  check_one_line(asked(s / "absent.json"), 1, "absent.json");
-  check_one_line(asked(s.write("broken.json", "{")), 1, "broken.json");
-  check_one_line(asked(s.write("unknown.json", R"({"task":"t","quetsions":"./q.jsonl"})")), 1, "quetsions");
-  check_one_line(asked("mmlu"), 1, "--data");
-  // Questions.
+  check_one_line(asked(s, "no_such_task"), 1, "no_such_task");
+  check_one_line(asked(s, s / "absent.json"), 1, "absent.json");
+  check_one_line(asked(s, s.write("broken.json", "{")), 1, "broken.json");
+  check_one_line(asked(s, s.write("unknown.json", R"({"task":"t","quetsions":"./q.jsonl"})")), 1, "quetsions");
+  check_one_line(asked(s, "mmlu"), 1, "--data");
+  check_one_line(asked(s, "arc_easy", {"--num-fewshot", "1", "--data", s.dir.string()}), 1, "arc_easy.jsonl");
+}
+
+TEST_CASE("a wrong question ends with one line and its status") {
+  const Scratch s;
   const std::string right = R"({"id":"a","question":"q?","choices":["x","y"],"answer":0})";
-  check_one_line(asked(s.write("none.jsonl", right + "\n" + R"({"id":"b","question":"q?","answer":0})" + "\n")), 1,
+  check_one_line(asked(s, s.write("none.jsonl", right + "\n" + R"({"id":"b","question":"q?","answer":0})" + "\n")), 1,
                  "none.jsonl:2");
-  check_one_line(asked(s.write("one.jsonl", R"({"id":"b","question":"q?","choices":["x"],"answer":0})")), 1,
+  check_one_line(asked(s, s.write("one.jsonl", R"({"id":"b","question":"q?","choices":["x"],"answer":0})")), 1,
                  "one.jsonl:1");
-  check_one_line(asked(s.write("range.jsonl", R"({"id":"b","question":"q?","choices":["x","y"],"answer":2})")), 1,
+  check_one_line(asked(s, s.write("range.jsonl", R"({"id":"b","question":"q?","choices":["x","y"],"answer":2})")), 1,
                  "range.jsonl:1");
-  check_one_line(asked(s.write("empty.jsonl", R"({"id":"b7","question":"q?","choices":["x",""],"answer":0})")), 1,
+  check_one_line(asked(s, s.write("empty.jsonl", R"({"id":"b7","question":"q?","choices":["x",""],"answer":0})")), 1,
                  "empty.jsonl:1");
-  s.write("three.jsonl", R"({"id":"b8","question":"q?","choices":["x","y","z"],"answer":0})");
-  check_one_line(asked(s.write("four.json", R"({"task":"four","questions":"./three.jsonl","metrics":["acc"],)"
-                                            R"("prompt":"{question} {choices[3]}","continuation":"{choice}"})")),
+  s.write("three.jsonl", kThreeChoices);
+  check_one_line(asked(s, s.write("four.json", R"({"task":"four","questions":"./three.jsonl","metrics":["acc"],)"
+                                               R"("prompt":"{question} {choices[3]}","continuation":"{choice}"})")),
                  1, "b8");
-  check_one_line(asked(s.write("rolling.json", R"({"task":"r","type":"rolling","questions":"./empty_text.jsonl",)"
-                                               R"("continuation":"{text}","metrics":["bits_per_byte"]})")),
+  check_one_line(asked(s, s.write("rolling.json", R"({"task":"r","type":"rolling","questions":"./empty_text.jsonl",)"
+                                                  R"("continuation":"{text}","metrics":["bits_per_byte"]})")),
                  1, "empty_text.jsonl");
   s.write("empty_text.jsonl", R"({"id":"t9","text":""})");
-  check_one_line(asked(s / "rolling.json"), 1, "'t9': the text is empty");
-  check_one_line(asked("arc_easy", {"--num-fewshot", "1", "--data", s.dir.string()}), 1, "arc_easy.jsonl");
-  // Models.
+  check_one_line(asked(s, s / "rolling.json"), 1, "'t9': the text is empty");
+}
+
+TEST_CASE("a wrong model ends with one line and its status") {
+  const Scratch s;
   check_one_line(run(s, {"--model", "/absent.gguf", "--tasks", kExam}), 1, "/absent.gguf");
   const fs::path bare = s.dir / "bare";
   fs::copy(kModel, bare);
@@ -89,38 +97,45 @@ TEST_CASE("a wrong task, question, model or store ends with one line and its sta
   Json tokenizer = Json::parse(moe_test::read_file(lost / "tokenizer_config.json"));
   tokenizer.erase("bos_token"), tokenizer.erase("eos_token");
   std::ofstream(lost / "tokenizer_config.json") << tokenizer.dump();
+  s.write("three.jsonl", kThreeChoices);
   const std::string nothing = s.write("nothing.json", R"({"task":"nothing","questions":"./three.jsonl","prompt":"",)"
                                                       R"("continuation":"{choice}","metrics":["acc"]})");
   check_one_line(run(s, {"--model", lost.string(), "--tasks", nothing}), 1,
                  "'b8': an empty context needs a BOS or EOS");
-  // What is wrong with a later row is found before the first one is asked.
-  check_one_line(asked(kExam, {"--sweep", "top_k=1,999", "--cache", s / "asked.db"}), 1, "--sweep top_k 999: ");
-  check_one_line(asked(kExam, {"--top-k", "64", "--cache", s / "asked.db"}), 1, "--top-k 64: ");
-  // And so are results that would meet in one name, with the files they would meet in.
+}
+
+TEST_CASE("what is wrong with a later row or its results is found before the first row is asked") {
+  const Scratch s;
+  check_one_line(asked(s, kExam, {"--sweep", "top_k=1,999", "--cache", s / "asked.db"}), 1, "--sweep top_k 999: ");
+  check_one_line(asked(s, kExam, {"--top-k", "64", "--cache", s / "asked.db"}), 1, "--top-k 64: ");
+  // Results that would meet in one name, with the files they would meet in.
   s.write("twice.jsonl", R"({"id":"a","question":"q?","choices":["x","y"],"answer":0,"subject":"s1"})"
                          "\n"
                          R"({"id":"b","question":"q?","choices":["x","y"],"answer":0,"subject":"s2"})");
   const std::string same = s.write("same.json", R"({"task":"same","questions":"./twice.jsonl","prompt":"{question}",)"
                                                 R"("metrics":["acc"],"subtasks":{"name":"one"}})");
-  check_one_line(asked(same, {"--out", s / "same", "--cache", s / "asked.db"}), 1, "subject 's1'");
+  check_one_line(asked(s, same, {"--out", s / "same", "--cache", s / "asked.db"}), 1, "subject 's1'");
   check_one_line(run(s, {"--model", "run.json=" + kModel, "--tasks", kExam}), 1, "model 'run.json'");
   check_one_line(run(s, {"--model", "m\xE9=" + kModel, "--model", "m\xE8=" + kModel, "--tasks", kExam}), 1, "'m\\xe8'");
   s.write("taken", "a file");
-  check_one_line(asked(kExam, {"--out", s / "taken", "--cache", s / "asked.db"}), 1, "--out " + (s / "taken"));
-  check_one_line(asked(s.write("vote.json", R"({"task":"v","type":"generation","questions":"./twice.jsonl",)"
+  check_one_line(asked(s, kExam, {"--out", s / "taken", "--cache", s / "asked.db"}), 1, "--out " + (s / "taken"));
+  check_one_line(asked(s,
+                       s.write("vote.json", R"({"task":"v","type":"generation","questions":"./twice.jsonl",)"
                                             R"("prompt":"{question}","continuation":"x","metrics":["exact_match"],)"
                                             R"("filters":[{"name":"f","steps":[{"function":"take_first_k","k":3}]}]})"),
                        {"--cache", s / "asked.db"}),
                  1, "take_first_k: 3 replies");
   CHECK_FALSE(fs::exists(s / "asked.db"));  // a store is opened last of all
-  // Usage.
+}
+
+TEST_CASE("a wrong option or store ends with one line and its status") {
+  const Scratch s;
   check_one_line(run(s, {"--model", kModel}), 2, "--tasks");
-  check_one_line(asked(kExam, {"--kv", "f8"}), 2, "f8");
-  check_one_line(asked(kExam, {"--sweep", "top_k"}), 2, "--sweep");
+  check_one_line(asked(s, kExam, {"--kv", "f8"}), 2, "f8");
+  check_one_line(asked(s, kExam, {"--sweep", "top_k"}), 2, "--sweep");
   check_one_line(run(s, {"compare", "1", "--cache", s / "x.db"}), 2, "B");
-  // Stores.
-  check_one_line(asked(kExam, {"--cache", s.write("text.db", "not a database, but long enough to look like one")}), 1,
-                 "text.db is damaged");
+  check_one_line(asked(s, kExam, {"--cache", s.write("text.db", "not a database, but long enough to look like one")}),
+                 1, "text.db is damaged");
   check_one_line(run(s, {"history", "--cache", s / "absent.db"}), 1, "absent.db");
 }
 

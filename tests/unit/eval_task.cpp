@@ -21,6 +21,22 @@ std::string error_of_template(int pieces) {
   return parsed ? "" : parsed.error().message;
 }
 
+std::string error(const std::string& json) {
+  const auto task = parse_task(json, "t.json");
+  return task ? std::string() : task.error().message;
+}
+
+/// Of a task of type generation that has the keys `rest` as well.
+std::string error_with(const std::string& rest) {
+  return error(
+      R"({"task":"t","type":"generation","questions":"q","prompt":"p","continuation":"c","metrics":["exact_match"],)" +
+      rest + "}");
+}
+
+std::string error_of_steps(const std::string& steps) {
+  return error_with(R"("filters":[{"name":"f","steps":[)" + steps + "]}]");
+}
+
 }  // namespace
 
 TEST_CASE("templates") {
@@ -66,10 +82,6 @@ TEST_CASE("every built-in task file is sound and named as its file") {
 }
 
 TEST_CASE("bad task files and names give one line") {
-  const auto error = [](const char* json) {
-    const auto task = parse_task(json, "t.json");
-    return task ? std::string() : task.error().message;
-  };
   CHECK(error("[") == "t.json: is no valid JSON at byte 2");
   CHECK(error("[]") == "t.json: holds a JSON array, expected an object");
   CHECK(error(R"({"task":"t","task":"u"})") == "t.json: has the key 'task' twice in one object");
@@ -89,43 +101,51 @@ TEST_CASE("bad task files and names give one line") {
             .find("unknown type 'essay'") != std::string::npos);
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"fewshot":{"examples":"e","rule":"luck"}})")
             .find("unknown rule 'luck'") != std::string::npos);
-  const auto filter = [&](const std::string& rest) {
-    return error(
-        (R"({"task":"t","type":"generation","questions":"q","prompt":"p","continuation":"c","metrics":["exact_match"],)" +
-         rest + "}")
-            .c_str());
-  };
-  const auto step = [&](const std::string& s) { return filter(R"("filters":[{"name":"f","steps":[)" + s + "]}]"); };
-  CHECK(step(R"({"function":"take_first"})") == "");
-  CHECK(step(R"({"function":"regex","regex_pattern":"(a"})") ==
+  const auto unknown = load_task("mmlo");
+  REQUIRE_FALSE(unknown.has_value());
+  CHECK(unknown.error().message.find("unknown task 'mmlo' (known: arc_challenge, arc_easy") == 0);
+  CHECK(load_task("nowhere.json").error().code == moe::ErrorCode::not_found);
+}
+
+TEST_CASE("bad filters give one line") {
+  CHECK(error_of_steps(R"({"function":"take_first"})") == "");
+  CHECK(error_of_steps(R"({"function":"regex","regex_pattern":"(a"})") ==
         "t.json: filter f: pattern '(a': missing closing parenthesis (at byte 2)");
-  CHECK(step(R"({"function":"regex"})") == "t.json: key 'regex_pattern' is missing");
-  CHECK(step(R"({"function":"judge"})").find("t.json: filters: unknown function 'judge' (known: regex, ") == 0);
-  CHECK(step(R"({"function":"take_first","k":2})") == "t.json: filters: take_first: unknown key 'k' (known: function)");
-  CHECK(step(R"({"function":"take_first_k","k":0})").find("key 'k' is '0', expected a whole number from 1") !=
+  CHECK(error_of_steps(R"({"function":"regex"})") == "t.json: key 'regex_pattern' is missing");
+  CHECK(error_of_steps(R"({"function":"judge"})").find("t.json: filters: unknown function 'judge' (known: regex, ") ==
+        0);
+  CHECK(error_of_steps(R"({"function":"take_first","k":2})") ==
+        "t.json: filters: take_first: unknown key 'k' (known: function)");
+  CHECK(error_of_steps(R"({"function":"take_first_k","k":0})").find("key 'k' is '0', expected a whole number from 1") !=
         std::string::npos);
-  CHECK(step(R"({"function":"regex","regex_pattern":"a","group_select":"1"})").find("expected a whole number") !=
-        std::string::npos);
-  CHECK(step(R"("take_first")") == "t.json: filters: a step of 'f' is no object");
-  CHECK(step(R"({"function":"map"})") == "t.json: filters: map has no mapping_dict");
+  CHECK(error_of_steps(R"({"function":"regex","regex_pattern":"a","group_select":"1"})")
+            .find("expected a whole number") != std::string::npos);
+  CHECK(error_of_steps(R"("take_first")") == "t.json: filters: a step of 'f' is no object");
+  CHECK(error_of_steps(R"({"function":"map"})") == "t.json: filters: map has no mapping_dict");
   // There is one reply to each question: chains are followed before any is asked.
-  CHECK(step(R"({"function":"take_first_k","k":1})") == "");
-  CHECK(step(R"({"function":"take_first_k","k":2})") ==
+  CHECK(error_of_steps(R"({"function":"take_first_k","k":1})") == "");
+  CHECK(error_of_steps(R"({"function":"take_first_k","k":2})") ==
         "t.json: filter f: take_first_k: 2 replies asked for, there is 1");
-  CHECK(step(R"({"function":"lowercase"},{"function":"majority_vote"},{"function":"take_first_k","k":3})")
+  CHECK(error_of_steps(R"({"function":"lowercase"},{"function":"majority_vote"},{"function":"take_first_k","k":3})")
             .find("take_first_k: 3 replies asked for") != std::string::npos);
-  CHECK(step(R"({"function":"lowercase"},{"function":"regex","regex_pattern":"(a"})").find("pattern '(a'") !=
+  CHECK(error_of_steps(R"({"function":"lowercase"},{"function":"regex","regex_pattern":"(a"})").find("pattern '(a'") !=
         std::string::npos);
-  CHECK(filter(R"("filters":[])") == "t.json: key 'filters' is no list of filters");
-  CHECK(filter(R"("filters":[{"name":"f","steps":[]},{"name":"f","steps":[]}])") ==
+  CHECK(error_with(R"("filters":[])") == "t.json: key 'filters' is no list of filters");
+  CHECK(error_with(R"("filters":[{"name":"f","steps":[]},{"name":"f","steps":[]}])") ==
         "t.json: filters: two are called 'f'");
-  CHECK(filter(R"("until":[""])") == "t.json: until: an empty text would end every reply at once");
-  CHECK(filter(R"("max_tokens":0)").find("expected a whole number from 1 to ") != std::string::npos);
-  CHECK(filter(R"("exact_match":{"ignore_case":1})") == "t.json: key 'ignore_case' is number, expected true or false");
-  CHECK(filter(R"("exact_match":{"regexes_to_ignore":["["]})").find("t.json: exact_match: pattern '[': ") == 0);
+}
+
+TEST_CASE("bad keys of replies give one line") {
+  CHECK(error_with(R"("until":[""])") == "t.json: until: an empty text would end every reply at once");
+  CHECK(error_with(R"("max_tokens":0)").find("expected a whole number from 1 to ") != std::string::npos);
+  CHECK(error_with(R"("exact_match":{"ignore_case":1})") ==
+        "t.json: key 'ignore_case' is number, expected true or false");
+  CHECK(error_with(R"("exact_match":{"regexes_to_ignore":["["]})").find("t.json: exact_match: pattern '[': ") == 0);
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"until":["x"]})") ==
         "t.json: key 'until' is for tasks of type generation");
-  // What would meet in the results.
+}
+
+TEST_CASE("names that would meet in the results are refused") {
   CHECK(error(R"({"task":"","questions":"q","prompt":"p","metrics":["acc"]})") == "t.json: key 'task' is empty");
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc","acc_norm","acc"]})") ==
         "t.json: metrics names 'acc' twice");
@@ -133,17 +153,22 @@ TEST_CASE("bad task files and names give one line") {
         "t.json: group_metrics names 'acc' twice");
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"group_by":["a","b","a"]})") ==
         "t.json: group_by names 'a' twice");
-  const auto groups = [&](const char* list) {
+  const auto groups = [](const char* list) {
     return error((R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"subtasks":{"name":"{subject}"},)"
                   R"("groups":)" +
-                  std::string(list) + "}")
-                     .c_str());
+                  std::string(list) + "}"));
   };
   CHECK(groups(R"([{"name":"g","subjects":["a"]},{"name":"h","subjects":["b"]}])") == "");
   CHECK(groups(R"([{"name":"g","subjects":["a"]},{"name":"g","subjects":["b"]}])") ==
         "t.json: groups: two are called 'g'");
   CHECK(groups(R"([{"name":"t","subjects":["a"]}])") ==
         "t.json: groups: 't' is the task's own name, which stands for all");
+  CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"subtasks":{"name":"{subject}"},)"
+              R"("groups":[{"name":"g","subject":["a"]}]})")
+            .find("t.json: groups: unknown key 'subject'") == 0);
+}
+
+TEST_CASE("metrics and keys that are not for a task's type are refused") {
   CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["bits_per_byte"]})") ==
         "t.json: metric bits_per_byte is not for tasks of type multiple_choice");
   CHECK(error(R"({"task":"t","type":"rolling","questions":"q","continuation":"{text}","metrics":["acc"]})") ==
@@ -152,13 +177,6 @@ TEST_CASE("bad task files and names give one line") {
         "t.json: key 'prompt' is not for tasks of type rolling");
   CHECK(error(R"({"task":"t","questions":"q","prompt":"{choice}","continuation":"c","metrics":["acc_mutual_info"]})")
             .find("t.json: metric acc_mutual_info needs one prompt for all answers") == 0);
-  CHECK(error(R"({"task":"t","questions":"q","prompt":"p","metrics":["acc"],"subtasks":{"name":"{subject}"},)"
-              R"("groups":[{"name":"g","subject":["a"]}]})")
-            .find("t.json: groups: unknown key 'subject'") == 0);
-  const auto unknown = load_task("mmlo");
-  REQUIRE_FALSE(unknown.has_value());
-  CHECK(unknown.error().message.find("unknown task 'mmlo' (known: arc_challenge, arc_easy") == 0);
-  CHECK(load_task("nowhere.json").error().code == moe::ErrorCode::not_found);
 }
 
 TEST_CASE("lists of a task file have at most as many entries as a task can use") {

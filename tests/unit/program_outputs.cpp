@@ -85,6 +85,41 @@ TEST_CASE("what is printed never lands in a file that got the number of a closed
     }
 }
 
+namespace {
+
+/// What is written to the FIFO of `s` until its writer has gone, or has ended without opening it: then there is a file
+/// "over". At most 20 seconds.
+std::string read_fifo(const Scratch& s) {
+  const int in = open((s / "fifo").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  std::string received;
+  for (const auto end = Clock::now() + std::chrono::seconds(20); Clock::now() < end;) {
+    char part[4096];
+    const ssize_t n = read(in, part, sizeof part);
+    if (n > 0) received.append(part, static_cast<std::size_t>(n));
+    if (n == 0 && (!received.empty() || fs::exists(s / "over"))) break;
+    if (n <= 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  close(in);
+  return received;
+}
+
+/// Outputs that cannot be: in no directory, a directory, a full device. `asked`: the arguments for an output.
+void check_bad_outputs(const Scratch& s, const std::string& program,
+                       const std::function<Words(const std::string&)>& asked) {
+  const std::string name = fs::path(program).filename().string();
+  Words bads = {s / "absent/file", s / "far", moe_test::full_device(s.dir)};
+  if (bads.back().empty()) bads.pop_back(), moe_test::report_skip(name + " on a full device", "none can be made");
+  for (const std::string& bad : bads) {
+    CAPTURE(bad);
+    const Ended failed = run(s, program, asked(bad));
+    CHECK(failed.status == 1);
+    CHECK(std::count(failed.err.begin(), failed.err.end(), '\n') >= 1);
+    CHECK(failed.err.find(name + ": " + bad) != std::string::npos);
+  }
+}
+
+}  // namespace
+
 TEST_CASE("outputs that are links, FIFOs, devices or nothing that can be written") {
   const Scratch s;
   for (const std::string& program : programs())
@@ -114,19 +149,7 @@ TEST_CASE("outputs that are links, FIFOs, devices or nothing that can be written
 
       REQUIRE(mkfifo((s / "fifo").c_str(), 0600) == 0);
       std::string received;
-      std::thread reader([&] {
-        // Both ends: a program that refuses the FIFO never opens it.
-        const int in = open((s / "fifo").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-        bool begun = false;
-        for (const auto end = Clock::now() + std::chrono::seconds(20); Clock::now() < end;) {
-          char part[4096];
-          const ssize_t n = read(in, part, sizeof part);
-          if (n > 0) received.append(part, static_cast<std::size_t>(n)), begun = true;
-          if (n == 0 && (begun || fs::exists(s / "over"))) break;
-          if (n <= 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
-        }
-        close(in);
-      });
+      std::thread reader([&] { received = read_fifo(s); });
       const Ended into_fifo = run(s, program, asked(s / "fifo"));
       std::ofstream(s / "over") << "";
       reader.join();
@@ -134,15 +157,7 @@ TEST_CASE("outputs that are links, FIFOs, devices or nothing that can be written
       CHECK(into_fifo.status == (option.may_be_stream ? 0 : 1));
       if (option.may_be_stream && option.repeats) CHECK(received == bytes);
 
-      Words bads = {s / "absent/file", s / "far", moe_test::full_device(s.dir)};
-      if (bads.back().empty()) bads.pop_back(), moe_test::report_skip(name + " on a full device", "none can be made");
-      for (const std::string& bad : bads) {
-        CAPTURE(bad);
-        const Ended failed = run(s, program, asked(bad));
-        CHECK(failed.status == 1);
-        CHECK(std::count(failed.err.begin(), failed.err.end(), '\n') >= 1);
-        CHECK(failed.err.find(name + ": " + bad) != std::string::npos);
-      }
+      check_bad_outputs(s, program, asked);
       check_nothing_left(s);
       for (const auto& entry : fs::directory_iterator(s.dir)) fs::remove_all(entry.path());
     }

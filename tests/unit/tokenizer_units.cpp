@@ -291,16 +291,22 @@ TEST_CASE("BOS and EOS of a GGUF vocabulary") {
   CHECK(must_decode(*must(moe::Tokenizer::create(v)), {*v.bos, a, *v.eos}, true) == "a");
 }
 
-TEST_CASE("bad GGUF vocabularies are refused in one line") {
-  const auto good = small_vocabulary("gpt-2", kMerges, {"<s>"});
-  const auto check = [](const moe::GgufVocabulary& v, ErrorCode code, const char* part) {
-    const moe::Error error = error_of(v);
-    CHECK(error.code == code);
-    CHECK_MESSAGE(error.message.find(part) != std::string::npos, error.message);
-    CHECK(error.message.find('\n') == std::string::npos);
-    CHECK(error.message.size() < 400);
-  };
-  auto v = good;
+namespace {
+
+const moe::GgufVocabulary kGood = small_vocabulary("gpt-2", kMerges, {"<s>"});
+
+void check_refused(const moe::GgufVocabulary& v, ErrorCode code, const char* part) {
+  const moe::Error error = error_of(v);
+  CHECK(error.code == code);
+  CHECK_MESSAGE(error.message.find(part) != std::string::npos, error.message);
+  CHECK(error.message.find('\n') == std::string::npos);
+  CHECK(error.message.size() < 400);
+}
+
+}  // namespace
+
+TEST_CASE("GGUF vocabularies with bad tokens, or of a model that is not known, are refused in one line") {
+  auto v = kGood;
   for (const auto& [model, kind] : {std::pair{"t5", " (Unigram)"},
                                     {"bert", " (WordPiece)"},
                                     {"rwkv", ""},
@@ -308,50 +314,54 @@ TEST_CASE("bad GGUF vocabularies are refused in one line") {
                                     {"", ""},
                                     {"Llama", ""}}) {
     v.model = model;
-    check(v, ErrorCode::unsupported, ("'" + std::string(model) + "'" + kind + "; known are gpt2").c_str());
+    check_refused(v, ErrorCode::unsupported, ("'" + std::string(model) + "'" + kind + "; known are gpt2").c_str());
   }
-  v = good;
+  v = kGood;
   v.tokens.clear();
-  check(v, ErrorCode::bad_file, "empty");
-  v = good;
+  check_refused(v, ErrorCode::bad_file, "empty");
+  v = kGood;
   v.types.pop_back();
-  check(v, ErrorCode::bad_file, "token_type");
+  check_refused(v, ErrorCode::bad_file, "token_type");
   for (std::int32_t type : {-1, 7, 1 << 30}) {
-    v = good;
+    v = kGood;
     v.types[5] = type;
-    check(v, ErrorCode::bad_file, "type");
+    check_refused(v, ErrorCode::bad_file, "type");
   }
   for (const char* text : {"<0x-1>", "<0xGG>", "<0x1>", "<0x100>", "<0x>", "", "0x41"}) {
-    v = good;
+    v = kGood;
     v.tokens.push_back(text);
     v.types.push_back(6);
-    check(v, ErrorCode::bad_file, "byte token");
+    check_refused(v, ErrorCode::bad_file, "byte token");
   }
-  for (const char* merge : {"x zz", "zz x", "z q"}) {
-    v = good;
-    v.merges.push_back(merge);
-    check(v, ErrorCode::bad_file, "vocabulary has not");
-  }
-  for (const char* merge : {"", " ", "ab", "a ", " a"}) {
-    v = good;
-    v.merges.push_back(merge);
-    check(v, ErrorCode::bad_file, "merge");
-  }
-  v = good;
-  v.merges.push_back(std::string(100000, 'a') + " \n\xff");
-  check(v, ErrorCode::bad_file, "merge");
-  for (moe::TokenId id : {-1, static_cast<int>(good.tokens.size()), 0x7fffffff}) {
-    v = good;
+  for (moe::TokenId id : {-1, static_cast<int>(kGood.tokens.size()), 0x7fffffff}) {
+    v = kGood;
     v.eos = id;
-    check(v, ErrorCode::bad_file, "eos");
-    v = good;
+    check_refused(v, ErrorCode::bad_file, "eos");
+    v = kGood;
     v.bos = id;
-    check(v, ErrorCode::bad_file, "bos");
+    check_refused(v, ErrorCode::bad_file, "bos");
   }
-  v = good;
+  v = kGood;
   v.tokens.push_back(std::string(5000, 'x'));
   v.types.push_back(3);
-  check(v, ErrorCode::bad_file, "special token");
+  check_refused(v, ErrorCode::bad_file, "special token");
+}
+
+TEST_CASE("GGUF vocabularies with bad merges are refused in one line") {
+  moe::GgufVocabulary v;
+  for (const char* merge : {"x zz", "zz x", "z q"}) {
+    v = kGood;
+    v.merges.push_back(merge);
+    check_refused(v, ErrorCode::bad_file, "vocabulary has not");
+  }
+  for (const char* merge : {"", " ", "ab", "a ", " a"}) {
+    v = kGood;
+    v.merges.push_back(merge);
+    check_refused(v, ErrorCode::bad_file, "merge");
+  }
+  v = kGood;
+  v.merges.push_back(std::string(100000, 'a') + " \n\xff");
+  check_refused(v, ErrorCode::bad_file, "merge");
 }
 
 TEST_CASE("odd GGUF vocabularies that load: duplicates, empty and broken tokens, missing bytes") {
