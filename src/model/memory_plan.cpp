@@ -6,6 +6,7 @@
 
 #include "model/expert_cache.hpp"
 #include "model/kv_cache.hpp"
+#include "model/mtp_model.hpp"
 #include "model/sequence_states.hpp"
 #include "model/workspace.hpp"
 #include "support/memory_limit.hpp"
@@ -140,7 +141,7 @@ Result<MemoryPlan> plan_memory(const ModelInfo& info, const MemoryRequest& reque
     if (!known) return fail(ErrorCode::unsupported, "this system does not tell how much memory is available");
     limit = *known;
   }
-  const auto mtp = request.mtp ? mtp_config(info.config) : ModelConfig();
+  const auto mtp = request.mtp ? mtp_config(info.config, info.mtp_parameters) : ModelConfig();
   if (!mtp) return forward(mtp);
   return Planning(info, request, *mtp, limit).run();
 }

@@ -26,7 +26,7 @@ ModelInfo make_info(const checkpoint::Checkpoint& file, const arch::Recognised& 
   info.notes.insert(info.notes.end(), plan.notes.begin(), plan.notes.end());
   info.total_parameters = plan.total_parameters;
   info.mtp_parameters = plan.mtp_parameters;
-  if (const auto mtp = plan_mtp_model(file, model)) info.mtp_bytes = packed_bytes(mtp->plan);
+  if (const auto mtp = plan_mtp_model(file, model, plan.mtp_parameters)) info.mtp_bytes = packed_bytes(mtp->plan);
   info.tower_tensors = plan.tower_tensors;
   info.tower_parameters = plan.tower_parameters;
   info.chat_templates = file.chat_templates();
@@ -88,7 +88,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
   if (!plan) return about(path, plan);
   std::optional<MtpPlan> mtp;
   if (options.mtp) {
-    auto planned = plan_mtp_model(**file, *recognised);
+    auto planned = plan_mtp_model(**file, *recognised, plan->mtp_parameters);
     if (!planned) return about(path, planned);
     mtp = std::move(*planned);
   }

@@ -44,17 +44,20 @@ ModelInfo info_of(const MtpPlan& mtp) {
 
 }  // namespace
 
-Result<ModelConfig> mtp_config(const ModelConfig& config) {
+Result<ModelConfig> mtp_config(const ModelConfig& config, std::int64_t parameters) {
   const auto refuse = [&](const std::string& why) {
     return fail(ErrorCode::unsupported, fmt::format("the {} model {}", config.family, why));
   };
+  const arch::Family* family = family_named(config.family);
+  const bool has_layer = config.mtp_layer_count > 0 || parameters > 0;
+  if (family == nullptr || !family->has_mtp)
+    return refuse(fmt::format("has {}, expected one of {}",
+                              has_layer ? "an MTP layer that libmoe does not run" : "no MTP layer that libmoe runs",
+                              families_with_mtp()));
   if (config.mtp_layer_count == 0)
     return refuse("has no MTP layer: num_nextn_predict_layers (GGUF: nextn_predict_layers) is 0, expected 1");
   if (config.mtp_layer_count > 1)
     return refuse(fmt::format("has {} MTP layers, expected 1: several in a row are not run", config.mtp_layer_count));
-  const arch::Family* family = family_named(config.family);
-  if (family == nullptr || !family->has_mtp)
-    return refuse("has an MTP layer that libmoe does not run, expected one of " + families_with_mtp());
   if (config.rope.scaling == RopeScaling::longrope)
     return refuse("has LongRoPE and an MTP layer, which are not run together");
   ModelConfig mtp = config;
@@ -69,8 +72,11 @@ Result<ModelConfig> mtp_config(const ModelConfig& config) {
   return mtp;
 }
 
-Result<MtpPlan> plan_mtp_model(const checkpoint::Checkpoint& file, const arch::Recognised& recognised) {
-  auto config = mtp_config(recognised.config);
+Result<ModelConfig> mtp_config(const ModelConfig& config) { return mtp_config(config, 0); }
+
+Result<MtpPlan> plan_mtp_model(const checkpoint::Checkpoint& file, const arch::Recognised& recognised,
+                               std::int64_t parameters) {
+  auto config = mtp_config(recognised.config, parameters);
   if (!config) return forward(config);
   auto weights = std::make_shared<Weights>();
   auto plan = plan_mtp(file, recognised, *weights);

@@ -17,8 +17,12 @@ struct MtpPlan {
   LoadPlan plan;
 };
 
+/// mtp_config() of a file, whose MTP tensors have that many parameters: some are there whatever the configuration says.
+Result<ModelConfig> mtp_config(const ModelConfig& config, std::int64_t parameters);
+
 /// Errors: as mtp_config() and plan_weights().
-Result<MtpPlan> plan_mtp_model(const checkpoint::Checkpoint& file, const arch::Recognised& recognised);
+Result<MtpPlan> plan_mtp_model(const checkpoint::Checkpoint& file, const arch::Recognised& recognised,
+                               std::int64_t parameters);
 
 /// `model`: the loaded model that the layer belongs to. The layer shares its tokenizer, and its embedding and head
 /// where the file holds none for the layer. Errors: as load_weights().

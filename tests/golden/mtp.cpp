@@ -192,7 +192,9 @@ TEST_CASE("an MTP layer beside a packed file, also with experts that are read wh
 TEST_CASE("what has no MTP layer that can be run is refused by name") {
   const ScratchDir scratch("moe_mtp");
   const fs::path source = fs::path(MOE_SOURCE_DIR) / "tests/data/golden";
-  CHECK(refusal(source / "qwen3_moe").find("has no MTP layer: num_nextn_predict_layers") != std::string::npos);
+  CHECK(refusal(source / "qwen3_moe").find("has no MTP layer that libmoe runs, expected one of deepseek_v3") !=
+        std::string::npos);
+  CHECK(refusal(source / "deepseek_v3_yarn").find("has no MTP layer: num_nextn_predict_layers") != std::string::npos);
   const auto changed = [&](const char* missing, int layers) {
     const fs::path folder = write_mtp_copy(source / "deepseek_v3_yarn", scratch.dir / "changed");
     json config = json::parse(read_file(folder / "config.json"));
@@ -223,6 +225,36 @@ TEST_CASE("what has no MTP layer that can be run is refused by name") {
   CHECK(moe::mtp_config({.family = "ernie4_5_moe", .mtp_layer_count = 1})
             .error()
             .message.find("expected one of deepseek_v3") != std::string::npos);
+}
+
+TEST_CASE("an MTP layer that is counted and not run is refused as one that is there") {
+  const ScratchDir scratch("moe_mtp");
+  const fs::path source = fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe";
+  Tensors tensors = read_safetensors(source / "model.safetensors");
+  tensors["mtp.norm.weight"] = tensors.at("model.norm.weight");
+  write_folder(scratch.dir / "added", json::parse(read_file(source / "config.json")), tensors);
+  std::vector<std::pair<std::string, fs::path>> models = {{"a copy of qwen3_moe", scratch.dir / "added"}};
+  for (const GoldenCase& c : golden_cases()) models.emplace_back(c.name, c.model);
+  std::size_t refused = 0;
+  for (const auto& model : models) {
+    CAPTURE(model.first);
+    const fs::path& path = model.second;
+    const auto info = moe::Model::inspect(path.string());
+    if (!info || info->mtp_parameters == 0 || info->mtp_bytes > 0) continue;
+    const std::string message = refusal(path);
+    CHECK_MESSAGE(
+        message.find("has an MTP layer that libmoe does not run, expected one of deepseek_v3") != std::string::npos,
+        message);
+    moe::MemoryRequest request;
+    request.limit = std::int64_t{1} << 36;
+    request.mtp = true;
+    const auto plan = moe::plan_memory(*info, request);
+    REQUIRE_FALSE(plan.has_value());
+    CHECK(message.ends_with(plan.error().message));
+    ++refused;
+  }
+  MESSAGE(refused << " models");
+  CHECK(refused > 0);
 }
 
 TEST_CASE("states go with the tokens of an MTP layer, and with no others") {
