@@ -288,7 +288,6 @@ std::string text_of(const std::string& path, const moe::ModelOutline& o) {
   out.add("model", path + " (not supported)");
   out.add("family", o.family);
   for (const std::string& missing : o.missing) out.add("missing", missing);
-  if (o.missing.empty()) out.add("missing", "the family, or what the message below says");
   out.add("shape", told(o.layer_count) + " layers, width " + told(o.hidden_size) + ", vocabulary " +
                        told(o.vocab_size) + ", context " + told(o.max_position));
   if (o.expert_count > 0) out.add("experts", number(o.top_k) + " of " + number(o.expert_count) + " per token");

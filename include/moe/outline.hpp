@@ -11,8 +11,9 @@ namespace moe::inline MOE_ABI {
 
 /// Numbers are 0 where neither configuration nor tensors give them.
 struct ModelOutline {
-  std::string family = {};                ///< "Qwen3NextForCausalLM (qwen3_next)", or GGUF's general.architecture
-  std::vector<std::string> missing = {};  ///< features that libmoe does not compute
+  std::string family = {};  ///< "Qwen3NextForCausalLM (qwen3_next)", or GGUF's general.architecture
+  /// What libmoe lacks: features, or "the family"; of a known family what it refuses. Empty if the model is supported.
+  std::vector<std::string> missing = {};
   std::int64_t layer_count = 0, hidden_size = 0, vocab_size = 0, max_position = 0;
   std::int64_t expert_count = 0, top_k = 0;
   std::int64_t tensor_parameters = 0;  ///< of all tensors in the file

@@ -163,6 +163,9 @@ struct Recognised {
 /// " (config.json does not give num_hidden_layers: the default of its class was taken)": a hint for resulting errors.
 std::string about_assumed(const Recognised& model);
 Result<Recognised> recognise(const checkpoint::Checkpoint& file);
+/// Whether a configuration, or general.architecture, names a family of libmoe, whatever else is refused.
+bool names_family(const JsonConfig& json);
+bool names_gguf_family(std::string_view architecture);
 Result<Recognised> recognise_hf_config(std::string_view config_json);
 
 /// tie_word_embeddings with a separate head, decided as in transformers 5: different values are two matrices, and a

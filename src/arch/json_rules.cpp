@@ -98,8 +98,14 @@ std::string indexer_types(const ModelConfig& c) {
 /// No value for a family that does not read the key; others compute with it (uncomputed_keys_json).
 std::string other_families(const ModelConfig&) { return "[]"; }
 
+constexpr auto kRefuse = Otherwise::refuse;
 constexpr auto kShow = Otherwise::show;
 constexpr auto kMoe = Otherwise::refuse_if_moe;
+
+// What families compute: UnreadRule::some_family.
+constexpr std::string_view kActivations = R"(["silu", "swish", "gelu_pytorch_tanh", "relu2"])";
+constexpr std::string_view kScores = R"(["softmax", "sigmoid", "noaux_tc"])";
+constexpr std::string_view kMethods = R"(["greedy", "group_limited_greedy", "noaux_tc"])";
 
 constexpr UnreadRule kRules[] = {
     // attention
@@ -155,6 +161,9 @@ constexpr UnreadRule kRules[] = {
     {"attention_output_gate", "[false]"},
     {"use_gated_attention", "[false]"},
     {"attn_temperature_tuning", "[false, 0]"},
+    {"compress_*", "[]"},
+    {"o_groups", "[]"},
+    {"o_lora_rank", "[0]"},
     {"clip_qkv", "[0]"},
     {"*softcap*", "[0]"},
     {"*soft_cap*", "[0]"},
@@ -179,7 +188,7 @@ constexpr UnreadRule kRules[] = {
     {"rope_local_base_freq", "[]", sliding_theta},
     {"local_rope_theta", "[]", sliding_theta},
     {"global_rope_theta", "[]", theta},
-    {"no_rope_layers", "[[]]", all_ones},
+    {"no_rope_layers", "[[]]", all_ones, kRefuse, "[[]]"},  // SmolLM3's: without other changes in those layers
     {"no_rope_layer_interval", "[0]", other_families},
     {"nope_layer_interval", "[0]"},
     {"use_rope", "[true]"},
@@ -223,11 +232,12 @@ constexpr UnreadRule kRules[] = {
     {"attention_out_multiplier", "[1]"},
     {"mup_*", "[false, 1]"},
     {"use_mup", "[false]"},
-    {"hidden_act", "[]", activation},
-    {"hidden_activation", "[]", activation},
-    {"activation_function", "[]", activation},
+    {"hidden_act", "[]", activation, kRefuse, kActivations},
+    {"hidden_activation", "[]", activation, kRefuse, kActivations},
+    {"activation_function", "[]", activation, kRefuse, kActivations},
     {"swiglu_limit*", "[0]", swiglu_limit},
     {"hc_*", "[]"},
+    {"intermediate_size_mlp", "[]"},
     {"altup_*", "[]"},
     {"laurel_*", "[]"},
     {"activation_sparsity_pattern", "[]"},
@@ -262,6 +272,7 @@ constexpr UnreadRule kRules[] = {
     {"moe_topk", "[]", top_k, kMoe},
     {"moe_k", "[]", top_k, kMoe},
     {"moe_intermediate_size", "[]", expert_width, kMoe},
+    {"expert_hidden_dim", "[]", expert_width},
     {"n_shared_experts", "[]", shared_count, kMoe},
     {"num_shared_experts", "[]", shared_count, kMoe},
     {"num_shared_expert", "[]", shared_count, kMoe},
@@ -271,10 +282,10 @@ constexpr UnreadRule kRules[] = {
     {"moe_renormalize", "[]", norm_topk, kMoe},
     {"routed_scaling_factor", "[]", routed_scale, kMoe},
     {"router_scaling_factor", "[]", routed_scale, kMoe},
-    {"scoring_func", "[]", scoring_func, kMoe},
-    {"score_function", "[]", score_name, kMoe},
-    {"moe_router_activation_func", "[]", score_name, kMoe},
-    {"topk_method", "[]", topk_method, kMoe},
+    {"scoring_func", "[]", scoring_func, kMoe, kScores},
+    {"score_function", "[]", score_name, kMoe, kScores},
+    {"moe_router_activation_func", "[]", score_name, kMoe, kScores},
+    {"topk_method", "[]", topk_method, kMoe, kMethods},
     {"n_group", "[]", group_count, kMoe},
     {"num_expert_group", "[]", group_count, kMoe},
     {"topk_group", "[]", topk_group, kMoe},
@@ -287,7 +298,8 @@ constexpr UnreadRule kRules[] = {
     {"moe_layer_freq", "[1]", moe_layer_flags, kMoe},
     {"decoder_sparse_step", "[1]", nullptr, kMoe},
     {"moe_layer_interval", "[1]", nullptr, kMoe},
-    {"interleave_moe_layer_step", "[1]", nullptr, kMoe},
+    {"interleave_moe_layer_step", "[1]", nullptr, kMoe, "[1]"},
+    {"num_hash_layers", "[0]"},
     {"mlp_only_layers", "[]", mlp_only, kMoe},
     {"mlp_layer_types", "[[]]", mlp_layer_types},
     {"moe_gate", "[\"topk\"]", nullptr, kMoe},

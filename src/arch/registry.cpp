@@ -30,6 +30,13 @@ const Family* family_named(std::string_view name) {
   return nullptr;
 }
 
+const Family* gguf_family_named(std::string_view name) {
+  for (const Family* family : families())
+    if (family->from_gguf != nullptr && (family->gguf_architecture == name || family->gguf_moe_architecture == name))
+      return family;
+  return nullptr;
+}
+
 std::string known(bool gguf) {
   std::string names;
   for (const Family* family : families()) {
@@ -149,6 +156,14 @@ void read_outer_tie(const JsonConfig& json, const JsonConfig& text, Recognised& 
 
 }  // namespace
 
+bool names_family(const JsonConfig& json) {
+  const Wrapper* wrapper = wrapper_of(json.architecture(), json.string_or("model_type", ""));
+  if (wrapper == nullptr) return family_of(json).has_value();
+  return json.has("text_config") && family_of(*wrapper, json.object("text_config")).has_value();
+}
+
+bool names_gguf_family(std::string_view architecture) { return gguf_family_named(architecture) != nullptr; }
+
 Result<Recognised> recognise_hf_config(std::string_view config_json) {
   auto json = JsonConfig::parse(config_json);
   if (!json) return forward(json);
@@ -189,9 +204,7 @@ Result<Recognised> recognise(const checkpoint::Checkpoint& file) {
   const checkpoint::MetaValue* value = file.meta("general.architecture");
   const std::string* name = value == nullptr ? nullptr : std::get_if<std::string>(value);
   if (name == nullptr) return fail(ErrorCode::bad_file, "metadata general.architecture is missing, expected a string");
-  for (const Family* family : families())
-    if (family->from_gguf != nullptr && (family->gguf_architecture == *name || family->gguf_moe_architecture == *name))
-      return from_gguf(file, family, *name);
+  if (const Family* family = gguf_family_named(*name)) return from_gguf(file, family, *name);
   return fail(ErrorCode::unsupported,
               fmt::format("architecture {} is not known (known: {})", in_quotes(*name), known(true)));
 }

@@ -146,29 +146,37 @@ Result<std::vector<std::string>> judge_unread_gguf(const std::vector<UnreadKey>&
 
 namespace {
 
-void add_uncomputed(std::string_view key, JsonValue value, std::span<const UnreadRule> rules,
+/// Whether some family of libmoe computes with the value, or none has to.
+bool is_computed(JsonValue value, const UnreadRule& rule, const ModelConfig& shapes) {
+  if (rule.some_family.empty() && (rule.computed != nullptr || rule.otherwise != Otherwise::refuse)) return true;
+  if (rule.otherwise == Otherwise::refuse_if_moe && shapes.router.expert_count == 0) return true;
+  Values accepted(rule.neutral);
+  accepted.add(rule.some_family);
+  if (rule.computed != nullptr) accepted.add(rule.computed(shapes));
+  return value.is_null() || accepted.has(value);
+}
+
+void add_uncomputed(std::string_view key, JsonValue value, std::span<const UnreadRule> rules, const ModelConfig& shapes,
                     std::vector<std::string>& out) {
   const auto rule =
       std::find_if(rules.begin(), rules.end(), [&](const UnreadRule& one) { return matches(one.key, key); });
-  // With `computed`, or only for MoE models, some families compute it.
-  if (rule == rules.end() || rule->computed != nullptr || rule->otherwise != Otherwise::refuse || value.is_null())
-    return;
-  if (!Values(rule->neutral).has(value)) out.push_back(fmt::format("{} {}", shortened(key, 80), in_short(value)));
+  if (rule != rules.end() && !is_computed(value, *rule, shapes))
+    out.push_back(fmt::format("{} {}", shortened(key, 80), in_short(value)));
 }
 
 }  // namespace
 
-std::vector<std::string> uncomputed_keys_json(JsonValue config) {
+std::vector<std::string> uncomputed_keys_json(JsonValue config, const ModelConfig& shapes) {
   std::vector<std::string> out;
   std::map<std::string_view, JsonValue> members;  // sorted
   for (const auto& [key, value] : config.items()) members.emplace(key, value);
-  for (const auto& [key, value] : members) add_uncomputed(key, value, json_rules(), out);
+  for (const auto& [key, value] : members) add_uncomputed(key, value, json_rules(), shapes, out);
   return out;
 }
 
-std::vector<std::string> uncomputed_keys_gguf(const std::vector<UnreadKey>& keys) {
+std::vector<std::string> uncomputed_keys_gguf(const std::vector<UnreadKey>& keys, const ModelConfig& shapes) {
   std::vector<std::string> out;
-  for (const UnreadKey& one : keys) add_uncomputed(one.key, one.value, gguf_rules(), out);
+  for (const UnreadKey& one : keys) add_uncomputed(one.key, one.value, gguf_rules(), shapes, out);
   return out;
 }
 

@@ -23,9 +23,9 @@ struct UnreadKey {
 Result<std::vector<std::string>> judge_unread_json(const std::vector<UnreadKey>& keys, std::string_view prefix,
                                                    const ModelConfig& config);
 /// Keys of config.json, or of "<architecture>." metadata, whose value needs something that no family of libmoe
-/// computes: "linear_num_key_heads 16".
-std::vector<std::string> uncomputed_keys_json(JsonValue config);
-std::vector<std::string> uncomputed_keys_gguf(const std::vector<UnreadKey>& keys);
+/// computes: "linear_num_key_heads 16". `shapes`: of that model, with at most kMaxLayers layers.
+std::vector<std::string> uncomputed_keys_json(JsonValue config, const ModelConfig& shapes);
+std::vector<std::string> uncomputed_keys_gguf(const std::vector<UnreadKey>& keys, const ModelConfig& shapes);
 /// Whether a key of config.json never affects a forward pass.
 bool never_matters_json(std::string_view key);
 /// The same for "<architecture>.<key>".

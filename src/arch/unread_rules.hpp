@@ -24,6 +24,9 @@ struct UnreadRule {
   /// Values that this model already computes, as "[..]"; null: none.
   std::string (*computed)(const ModelConfig& config) = nullptr;
   Otherwise otherwise = Otherwise::refuse;
+  /// Values that some family computes, as "[..]"; others are named for families that libmoe does not know. Empty with
+  /// `computed` or a milder `otherwise`: all of them.
+  std::string_view some_family = {};
 };
 
 /// The list of one value, for `computed`.

@@ -9,9 +9,12 @@
 #include <map>
 
 #include "arch/family.hpp"
+#include "arch/limits.hpp"
+#include "arch/unread_keys.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "model/model_info.hpp"
 #include "moe/flops.hpp"
+#include "moe/model.hpp"
 #include "support/json.hpp"
 #include "support/show.hpp"
 #include "support/text_file.hpp"
@@ -21,6 +24,7 @@ namespace {
 
 constexpr std::uint64_t kMostConfigBytes = 16u << 20;
 constexpr std::int64_t kMost = std::int64_t{1} << 40;
+constexpr std::string_view kOthers = " (nor does it ";  // as judge_unread_json() writes it
 
 /// The first of these keys that holds a number from 0 on, else 0.
 using Integer = std::function<std::int64_t(std::initializer_list<std::string_view> keys)>;
@@ -83,14 +87,36 @@ void add_shapes(ModelConfig c, ModelOutline& out) {
   out.flops_per_token = weight_flops_per_token(c);
 }
 
-void add_layer_kinds(JsonValue types, ModelOutline& out) {
+/// Kinds in a list with an entry per layer that libmoe does not compute in a family that it does not know.
+void add_kinds(JsonValue model, const char* key, const char* what, std::initializer_list<const char*> computed,
+               ModelOutline& out) {
+  const auto types = model.find(key);
+  if (!types || !types->is_array()) return;
   std::map<std::string, int> kinds;
-  for (const JsonValue type : types)
+  for (const JsonValue type : *types)
     if (type.is_string()) kinds[type.get<std::string>()] += 1;
-  for (const char* computed : {"full_attention", "sliding_attention", "attention"}) kinds.erase(computed);
+  for (const char* kind : computed) kinds.erase(kind);
   for (const auto& [kind, count] : kinds)
     out.missing.push_back(
-        fmt::format("layers of the kind {} ({} of {})", in_quotes(shortened(kind, 60)), count, types.size()));
+        fmt::format("{} of the kind {} ({} of {})", what, in_quotes(shortened(kind, 60)), count, types->size()));
+}
+
+/// For rules that look at each layer.
+ModelConfig with_few_layers(ModelConfig shapes) {
+  shapes.layer_count = std::min(shapes.layer_count, arch::kMaxLayers);
+  return shapes;
+}
+
+/// What libmoe lacks for a model of a known family: what its message is about.
+void add_subject(const std::string& path, std::string message, ModelOutline& out) {
+  for (const std::string_view before :
+       {std::string_view(path), std::string_view(": "), std::string_view("config.json: ")})
+    if (message.starts_with(before)) message.erase(0, before.size());
+  const auto end = message.find(", expected "), reason = message.find(", which libmoe does not support");
+  const auto others = message.find(kOthers);
+  out.missing.push_back(message.substr(0, std::min(end, reason)));
+  if (others != std::string::npos && message.ends_with(')'))
+    out.missing.push_back(message.substr(others + kOthers.size(), message.size() - others - kOthers.size() - 1));
 }
 
 Result<void> add_json(std::string_view text, ModelOutline& out) {
@@ -111,8 +137,13 @@ Result<void> add_json(std::string_view text, ModelOutline& out) {
         if (const auto n = found->get<std::int64_t>(); n >= 0 && n <= kMost) return n;
     return std::int64_t{0};
   });
-  if (const auto types = model.find("layer_types"); types && types->is_array()) add_layer_kinds(*types, out);
-  for (std::string& key : arch::uncomputed_keys_json(model)) out.missing.push_back(std::move(key));
+  if (!arch::names_family(*json)) {
+    add_kinds(model, "layer_types", "layers", {"full_attention", "sliding_attention", "attention"}, out);
+    add_kinds(model, "mlp_layer_types", "FFNs", {"dense", "sparse", "moe"}, out);
+    for (std::string& key : arch::uncomputed_keys_json(model, with_few_layers(shapes)))
+      out.missing.push_back(std::move(key));
+    if (out.missing.empty()) out.missing.push_back("the family");
+  }
   ModelConfig tied = shapes;
   if (const auto found = model.find("tie_word_embeddings"); found && found->is_boolean())
     tied.tie_word_embeddings = found->get<bool>();
@@ -125,7 +156,6 @@ void add_gguf(const checkpoint::Checkpoint& file, ModelOutline& out) {
   const auto* name = value == nullptr ? nullptr : std::get_if<std::string>(value);
   out.family = name == nullptr ? "unknown" : *name;
   arch::GgufConfig meta(file, out.family);
-  out.missing = arch::uncomputed_keys_gguf(meta.unread());
   ModelConfig shapes = common_shapes([&](std::initializer_list<std::string_view> keys) {
     for (const std::string_view key : keys)
       if (meta.has(key))
@@ -134,12 +164,14 @@ void add_gguf(const checkpoint::Checkpoint& file, ModelOutline& out) {
   });
   if (const auto* embedding = file.find("token_embd.weight")) shapes.vocab_size = embedding->rows();
   shapes.tie_word_embeddings = file.find("output.weight") == nullptr;
+  if (!arch::names_gguf_family(out.family)) {
+    out.missing = arch::uncomputed_keys_gguf(arch::GgufConfig(file, out.family).unread(), with_few_layers(shapes));
+    if (out.missing.empty()) out.missing.push_back("the family");
+  }
   add_shapes(shapes, out);
 }
 
-}  // namespace
-
-Result<ModelOutline> outline(const std::string& path) {
+Result<ModelOutline> outline_of(const std::string& path) {
   ModelOutline out;
   if (is_config_only(path)) {
     const auto text = read_text((std::filesystem::path(path) / "config.json").string(), kMostConfigBytes);
@@ -157,6 +189,16 @@ Result<ModelOutline> outline(const std::string& path) {
     add_gguf(**file, out);
   else if (auto ok = add_json((*file)->config_json(), out); !ok)
     return forward(ok);
+  return out;
+}
+
+}  // namespace
+
+Result<ModelOutline> outline(const std::string& path) {
+  auto out = outline_of(path);
+  if (!out || !out->missing.empty()) return out;
+  const auto info = Model::inspect(path);
+  if (!info && info.error().code == ErrorCode::unsupported) add_subject(path, info.error().message, *out);
   return out;
 }
 

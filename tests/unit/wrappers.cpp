@@ -227,10 +227,89 @@ TEST_CASE("an unsupported model is outlined") {
   const auto bare = moe::outline(scratch.dir.string());
   REQUIRE(bare.has_value());
   CHECK(bare->parameters == 0);
+  CHECK(bare->missing == std::vector<std::string>{"the family"});
   scratch.write("config.json", R"({"num_hidden_layers": 99999999999, "hidden_size": 8, "vocab_size": 9})");
   CHECK(moe::outline(scratch.dir.string())->parameters == 0);
   scratch.write("config.json", "[]");
   CHECK_FALSE(moe::outline(scratch.dir.string()).has_value());
+}
+
+TEST_CASE("what an unknown model needs is named whole") {
+  const moe_test::ScratchDir scratch("moe_outline");
+  const auto missing = [&](const json& config) {
+    scratch.write("config.json", config.dump());
+    const auto outline = moe::outline(scratch.dir.string());
+    REQUIRE_MESSAGE(outline.has_value(), outline.error().message);
+    return outline->missing;
+  };
+  json config = base("deepseek_v3");
+  config["architectures"] = {"DeepseekV4ForCausalLM"};
+  config["model_type"] = "deepseek_v4";
+  config.update({{"hc_mult", 4},
+                 {"compress_ratios", {0, 4, 128}},
+                 {"compress_rope_theta", 160000.0},
+                 {"num_hash_layers", 1},
+                 {"o_groups", 2},
+                 {"o_lora_rank", 24},
+                 {"scoring_func", "sqrtsoftplus"},
+                 {"topk_method", "noaux_tc"},
+                 {"mlp_layer_types", {"hash_moe", "moe", "moe"}}});
+  CHECK(missing(config) == std::vector<std::string>{"FFNs of the kind 'hash_moe' (1 of 3)", "compress_ratios [0,4,128]",
+                                                    "compress_rope_theta 160000.0", "hc_mult 4", "num_hash_layers 1",
+                                                    "o_groups 2", "o_lora_rank 24", "scoring_func \"sqrtsoftplus\""});
+  // Llama 4, whose text model has layers without RoPE that differ from the others in more than that.
+  json text = base("llama");
+  text.update({{"model_type", "llama4_text"},
+               {"num_local_experts", 16},
+               {"num_experts_per_tok", 1},
+               {"num_hidden_layers", 4},
+               {"attention_chunk_size", 8192},
+               {"attn_temperature_tuning", true},
+               {"interleave_moe_layer_step", 2},
+               {"intermediate_size_mlp", 16384},
+               {"no_rope_layers", {1, 1, 1, 0}}});
+  const json wrapper = {{"architectures", {"Llama4ForConditionalGeneration"}}, {"model_type", "llama4"}};
+  const auto llama = [&] {
+    json out = wrapper;
+    out["text_config"] = text;
+    return missing(out);
+  };
+  CHECK(llama() == std::vector<std::string>{"attention_chunk_size 8192", "attn_temperature_tuning true",
+                                            "interleave_moe_layer_step 2", "intermediate_size_mlp 16384",
+                                            "no_rope_layers [1,1,1,0]"});
+  text["no_rope_layers"] = {1, 1, 1, 1};
+  text["interleave_moe_layer_step"] = 1;
+  CHECK(llama().size() == 3);
+}
+
+TEST_CASE("a known family lacks what its refusal is about, and a supported model nothing") {
+  const moe_test::ScratchDir scratch("moe_outline");
+  const auto missing = [&](const json& config) {
+    scratch.write("config.json", config.dump());
+    const auto outline = moe::outline(scratch.dir.string());
+    REQUIRE_MESSAGE(outline.has_value(), outline.error().message);
+    return outline->missing;
+  };
+  const auto cases = json::parse(moe_test::read_file(fs::path(MOE_SOURCE_DIR) / "tests/data/defaults/cases.json"));
+  for (const auto& family : cases["families"].items()) {
+    CAPTURE(family.key());
+    json config = family.value()["base"];
+    CHECK(missing(config) == std::vector<std::string>{});
+    config["quantization_config"] = {{"quant_method", "bitsandbytes"}};
+    const auto lacks = missing(config);
+    REQUIRE(lacks.size() == 1);
+    CHECK(lacks[0].starts_with("quantization_config.quant_method is 'bitsandbytes'"));
+  }
+  json config = base("llama");
+  config["clip_qkv"] = 8;
+  config["o_groups"] = 2;
+  CHECK(missing(config) == std::vector<std::string>{"clip_qkv is 8", "o_groups 2"});
+  for (const auto& wrapper : moe::arch::wrappers()) {
+    config = wrapped(wrapper, wrapper.texts.front());
+    CHECK(missing(config) == std::vector<std::string>{});
+    config["text_config"]["model_type"] = "surprise";
+    CHECK_FALSE(missing(config).empty());
+  }
 }
 
 }  // namespace wrappers_test
