@@ -6,6 +6,7 @@
 
 #include "moe/generate.hpp"
 #include "tools/common/numbers.hpp"
+#include "tools/common/program.hpp"
 
 namespace cli {
 
@@ -19,12 +20,14 @@ struct DraftArguments {
 
 /// `draft` must live until the command line is parsed.
 inline void add_draft_options(CLI::App& app, DraftArguments& draft) {
-  app.add_option("--draft", draft.who,
-                 "who proposes tokens, for speed: ngram (what followed the last tokens before), mtp (the model's own "
-                 "multi-token-prediction layer) or a smaller model of the same vocabulary; the reply is the same")
-      ->type_name("ngram|mtp|MODEL");
+  auto* who = add_path(app, "--draft", draft.who,
+                       "who proposes tokens, for speed: ngram (what followed the last tokens before), mtp (the model's "
+                       "own multi-token-prediction layer) or a smaller model of the same vocabulary; the reply is the "
+                       "same")
+                  ->type_name("ngram|mtp|MODEL");
   add_number(app, "--draft-tokens", draft.options.tokens, moe::Bounds<std::int64_t>{0, moe::kMostDraftTokens},
-             "most tokens proposed at a time (8)");
+             "most tokens proposed at a time (8)")
+      ->needs(who);
 }
 
 /// Loads the draft's model if there is one, with these options.

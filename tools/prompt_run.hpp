@@ -182,13 +182,13 @@ class Run {
     const std::string experts = cli::traffic_in_words(session_.model().expert_traffic());
     if (!experts.empty()) std::fprintf(stderr, "%s\n", experts.c_str());
     if (options_.draft.who.empty()) return;
-    const auto giga = [](std::int64_t flops) { return static_cast<double>(flops) * 1e-9; };
-    std::fprintf(stderr, "drafted %lld tokens, accepted %lld (%.1f %%); executed %.3f GFLOPs",
+    // Exact, as in JSON of other programs.
+    std::fprintf(stderr, "drafted %lld tokens, accepted %lld (%.1f %%); executed %lld FLOPs",
                  static_cast<long long>(draft_.drafted), static_cast<long long>(draft_.accepted),
-                 100.0 * draft_.acceptance(), giga(flops_));
+                 100.0 * draft_.acceptance(), static_cast<long long>(flops_));
     if (options_.draft.model != nullptr || options_.draft.is_mtp())
-      std::fprintf(stderr, ", the %s %.3f of them", options_.draft.is_mtp() ? "MTP layer" : "draft model",
-                   giga(draft_.flops));
+      std::fprintf(stderr, ", the %s %lld of them", options_.draft.is_mtp() ? "MTP layer" : "draft model",
+                   static_cast<long long>(draft_.flops));
     std::fputc('\n', stderr);
   }
 

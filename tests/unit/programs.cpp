@@ -262,6 +262,16 @@ TEST_CASE("a prompt that begins with the BOS that is added as well is noted once
   CHECK(rows("a<|im_start|>", false) == 3);
 }
 
+namespace {
+/// The digits behind `what`; empty if it is not there.
+std::string number_behind(const std::string& text, const std::string& what) {
+  const std::size_t at = text.find(what);
+  if (at == std::string::npos) return {};
+  const std::size_t begin = at + what.size(), end = text.find_first_not_of("0123456789", begin);
+  return text.substr(begin, end - begin);
+}
+}  // namespace
+
 TEST_CASE("moe-run --draft prints the same reply, and says what was drafted") {
   const Scratch scratch;
   const std::string nano = std::string(MOE_SOURCE_DIR) + "/models/nano/";
@@ -280,13 +290,22 @@ TEST_CASE("moe-run --draft prints the same reply, and says what was drafted") {
     REQUIRE_MESSAGE(got.status == 0, got.err);
     CHECK(got.out == expected.out);
     CHECK(got.err.find("\ndrafted ") != std::string::npos);
-    CHECK((got.err.find("the draft model 0.") != std::string::npos) == (who != "ngram"));
+    // Both exact: of tokens that were run, more than the draft model's.
+    const std::string own = number_behind(got.err, "; executed "), draft = number_behind(got.err, ", the draft model ");
+    CHECK(own.size() >= 6);
+    CHECK(draft.empty() == (who == "ngram"));
+    CHECK(draft.size() <= own.size());
+    CHECK(got.err.find(own + " FLOPs" + (draft.empty() ? "\n" : ", the draft model " + draft + " of them\n")) !=
+          std::string::npos);
   }
   CHECK(with({"--draft", "ngram", "--draft-tokens", "0"}).err.find("drafted 0 tokens") != std::string::npos);
   check_one_line(with({"--draft", "no/such"}), 1, "--draft: ");
   check_one_line(with({"--draft", std::string(MOE_SOURCE_DIR) + "/tests/data/golden/qwen3_moe"}), 1,
                  "vocabulary differs");
   CHECK(with({"--draft", "ngram", "--draft-tokens", "65"}).status == 2);
+  check_one_line(with({"--draft", ""}), 2, "--draft: ");
+  check_one_line(with({"--draft="}), 2, "--draft");
+  check_one_line(with({"--draft-tokens", "3"}), 2, "--draft-tokens requires --draft");
 }
 
 #ifdef MOE_EXAMPLE_GENERATE
