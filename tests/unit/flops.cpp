@@ -159,6 +159,52 @@ TEST_CASE("sizes that flops_ref.json lacks are those their makers print") {
   CHECK(sizes("ERNIE-4.5-300B-A47B") == "299.5 47.1");
 }
 
+// Sources of configurations and sizes.
+// Hy3: its model card (cnb.cool/ai-models/tencent/Hy3-preview), config.json as repeated in the tests of
+// EricLBuehler/mistral.rs, 298.8 B of tensors (haimaker.ai/models/tencent/hy3-preview).
+// Gemma 3: transformers' convert_gemma3_weights.py, OpenPipe/gemma-3-12b-it-text-only; the safetensors of
+// google/gemma-3-4b-it, -12b-it and -27b-it.
+// Ministral 3: transformers' Ministral3Config (8B), the folder pe of rootlocalghost/ERNIE-Image (3B),
+// apxml.com/models/ministral-3-14b; sizes there and in docs.nvidia.com/nemo/megatron-bridge (models/vlm/ministral3).
+// Mistral Small 3.1: mistralai/Mistral-Small-3.1-24B-Instruct-2503, the text model alone in
+// mrfakename/mistral-small-3.1-24b-instruct-2503-hf.
+// ERNIE 4.5: apxml.com/models/ernie-45-03b-base.
+// OLMo 3: the card of allenai/Olmo-3-1025-7B, ollama.com/library/olmo-3, apxml.com/models/olmo-31-32b-think.
+// Kimi K2.5: glennklockwood.com/garden/kimi-k2.5, arXiv:2507.20534.
+TEST_CASE("the models of 2025 and 2026 have the sizes that their makers print") {
+  const auto configs = published();
+  const auto count = [&](const char* model) { return moe::count_parameters(configs.at(model)); };
+  const auto billions = [](std::int64_t n, int digits) { return rounded(static_cast<double>(n), digits); };
+  // "295B total, 21B active, 3.8B MTP layer", which has no embedding and no head of its own.
+  const moe::ModelConfig hunyuan = configs.at("Hy3-preview");
+  const std::int64_t ends = 2 * hunyuan.vocab_size * hunyuan.hidden_size;
+  const std::int64_t mtp = moe::count_mtp_parameters(hunyuan) - ends, total = count("Hy3-preview").total;
+  CHECK(billions(total, 0) == "295");
+  CHECK(billions(count("Hy3-preview").active_with_embedding, 0) == "21");
+  CHECK(billions(mtp, 1) == "3.8");
+  CHECK(billions(total + mtp, 1) == "298.8");
+  // The published totals, to the last one: with SigLIP, 27 layers of 1152 and 4304 for 4096 patches of 14 x 14 x 3, and a
+  // norm and a projection of its values.
+  constexpr std::int64_t kLayer = 4 * 1152 * 1153 + (1152 + 1) * 4304 + (4304 + 1) * 1152 + 4 * 1152;
+  constexpr std::int64_t kSiglip = 27 * kLayer + (3 * 14 * 14 + 1) * 1152 + 4096 * 1152 + 2 * 1152;
+  for (const auto& [model, published_total] : {std::pair{"Gemma-3-4B", std::int64_t{4300079472}},
+                                               {"Gemma-3-12B", std::int64_t{12187325040}},
+                                               {"Gemma-3-27B", std::int64_t{27432406640}}})
+    CHECK(count(model).total + kSiglip + 1152 * (configs.at(model).hidden_size + 1) == published_total);
+  // Without vision encoders: 3.4 B, 8.4 B (rounded down), 13.5 B; 23.6 B.
+  CHECK(count("Ministral-3-3B").total == 3429006336);
+  CHECK(billions(count("Ministral-3-8B").total, 2) == "8.49");
+  CHECK(billions(count("Ministral-3-14B").total, 1) == "13.5");
+  CHECK(count("Mistral-Small-3.1-24B").total == 23572403200);
+  CHECK(count("ERNIE-4.5-0.3B").total == 360748032);
+  CHECK(count("OLMo-3-7B").total == 7298011136);
+  CHECK(count("OLMo-3-32B").total == 32233522176);
+  // Kimi K2's text model: "1T total, 32B active". The files of both have as many parameters of text.
+  CHECK(count("Kimi-K2.5").total == count("Kimi-K2").total);
+  CHECK(count("Kimi-K2.5").total == 1026408232448);
+  CHECK(billions(count("Kimi-K2.5").active_matmul, 0) == "32");
+}
+
 TEST_CASE("a window bounds the keys that its layers count") {
   ModelConfig c;
   c.layer_count = 2;

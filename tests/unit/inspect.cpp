@@ -39,6 +39,11 @@ TEST_CASE("the library reads the published configurations to the same sizes") {
   CHECK(compared >= 15);
 }
 
+TEST_CASE("MiniMax-M2 is read with its published quantization_config") {
+  const auto info = moe::Model::inspect(std::string(MOE_SOURCE_DIR) + "/tests/data/published/MiniMax-M2");
+  CHECK_MESSAGE(info.has_value(), info.error().message);
+}
+
 TEST_CASE("errors about a configuration are one line, whatever its texts hold") {
   const std::string evil = "x\x1b[31m\nEVIL\x07\xE2\x80\xAE";
   const moe_test::ScratchDir scratch("moe_inspect");

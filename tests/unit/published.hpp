@@ -71,7 +71,8 @@ inline void add_newer_layers(const nlohmann::json& j, moe::ModelConfig& c) {
 
 /// Shapes alone, for every family whose closed form is in flops.hpp, loaded or not. Written here on purpose: the
 /// library's readers are another route from the same file to the same numbers.
-inline moe::ModelConfig shapes_of(const nlohmann::json& j) {
+inline moe::ModelConfig shapes_of(const nlohmann::json& file) {
+  const nlohmann::json& j = file.contains("text_config") ? file["text_config"] : file;
   moe::ModelConfig c;
   c.family = j["model_type"].get<std::string>();
   c.layer_count = j["num_hidden_layers"].get<std::int64_t>();
@@ -92,16 +93,17 @@ inline moe::ModelConfig shapes_of(const nlohmann::json& j) {
     c.head_dim = c.v_head_dim = integer(j, "head_dim", c.hidden_size / c.head_count);
     c.qkv_bias = c.family == "qwen2" || c.family == "qwen2_moe" || c.family == "gpt_oss" || c.family == "glm4_moe" ||
                  c.family == "seed_oss";
-    if (c.family == "olmoe" || c.family == "minimax_m2" || c.family == "olmo2") c.qk_norm = moe::QkNorm::projection;
+    if (c.family == "olmoe" || c.family == "minimax_m2" || c.family == "olmo2" || c.family == "olmo3")
+      c.qk_norm = moe::QkNorm::projection;
     if (c.family == "glm4_moe" && j["use_qk_norm"].get<bool>()) c.qk_norm = moe::QkNorm::head;
     if (c.family == "gpt_oss") {
       c.o_bias = c.attention_sinks = c.expert_bias = c.router_bias = true;
       c.sliding_window = j["sliding_window"].get<std::int64_t>();
       for (std::int64_t l = 0; l < c.layer_count; l += 2) c.sliding_layers.push_back(l);
     }
-    c.pre_norms = c.family != "olmo2";
-    c.post_norms = c.family == "olmo2" || c.family == "gemma2" || c.family == "gemma3_text";
-    for (const char* family : {"qwen3", "qwen3_moe", "dots1", "hunyuan_v1_moe", "gemma3_text"})
+    c.pre_norms = c.family != "olmo2" && c.family != "olmo3";
+    c.post_norms = !c.pre_norms || c.family == "gemma2" || c.family == "gemma3_text";
+    for (const char* family : {"qwen3", "qwen3_moe", "dots1", "hunyuan_v1_moe", "gemma3_text", "hy_v3"})
       if (c.family == family) c.qk_norm = moe::QkNorm::head;
   }
   for (const char* key : {"n_routed_experts", "num_experts", "num_local_experts", "moe_num_experts"})
@@ -109,11 +111,11 @@ inline moe::ModelConfig shapes_of(const nlohmann::json& j) {
   if (c.router.expert_count > 0) {
     for (const char* key : {"num_experts_per_tok", "moe_topk", "moe_k"})
       c.router.top_k = integer(j, key, c.router.top_k);
-    for (const char* family : {"glm4_moe", "minimax_m2", "dots1", "ernie4_5_moe"})
+    for (const char* family : {"glm4_moe", "minimax_m2", "dots1", "ernie4_5_moe", "hy_v3"})
       if (c.family == family) c.router.selection_bias = true;
     if (j.value("topk_method", std::string{}) == "noaux_tc") c.router.selection_bias = true;
     c.moe_intermediate_size = integer(j, "moe_intermediate_size", c.intermediate_size);
-    for (const char* key : {"n_shared_experts", "num_shared_expert", "moe_num_shared_experts"})
+    for (const char* key : {"n_shared_experts", "num_shared_experts", "num_shared_expert", "moe_num_shared_experts"})
       c.shared_expert_count = integer(j, key, c.shared_expert_count);
     for (const char* key : {"first_k_dense_replace", "moe_layer_start_index"})
       c.first_k_dense_replace = integer(j, key, c.first_k_dense_replace);

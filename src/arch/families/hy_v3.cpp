@@ -47,7 +47,8 @@ ModelConfig from_hf(const JsonConfig& json) {
     if (!json.boolean_or(key, true))
       json.refuse(ErrorCode::unsupported,
                   fmt::format("config.json: {} is false, which libmoe does not support here", json.path(key)));
-  json.in_file("enable_moe_fp32_combine");  // all sums are float32
+  for (const char* key : {"enable_moe_fp32_combine", "enable_lm_head_fp32", "use_grouped_mm"})
+    json.in_file(key);  // all sums are float32
   return c;
 }
 
