@@ -48,26 +48,37 @@ Exit status: 0 done, 1 the model cannot be used, 2 wrong usage, 3 internal or ou
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+// Tokens of the cache that the items need.
+std::int64_t longest(const Options& options) {
+  std::int64_t n = 8;
+  for (const std::int64_t count : options.pp) n = std::max(n, options.depth + count);
+  for (const std::int64_t count : options.tg) n = std::max(n, std::max<std::int64_t>(1, options.depth) + count);
+  return n;
+}
+
+// Bytes that the process may hold; 0: the default.
+std::int64_t limit_of(const Options& options, const std::optional<moe::MemoryPlan>& memory) {
+  return memory ? memory->limit : options.memory;
+}
+
 class Bench {
  public:
-  Bench(std::shared_ptr<const moe::Model> model, const std::optional<moe::MemoryPlan>& memory,
-        const moe::ParallelFor& pool, const Options& options)
-      : model_(*model), pool_(pool), options_(options) {
-    speeds_.model = std::move(model);
-    speeds_.memory = memory;
+  /// `machine`: its peaks, and its memory's plan.
+  Bench(std::shared_ptr<const moe::Model> model, Speeds machine, const moe::ParallelFor& pool, const Options& options)
+      : model_(std::move(model)), pool_(pool), options_(options), speeds_(std::move(machine)) {
+    speeds_.family = model_->config().family, speeds_.formats = model_->info().format_summary;
     for (std::int64_t n : options.pp) speeds_.items.emplace_back(true, n);
     for (std::int64_t n : options.tg) speeds_.items.emplace_back(false, n);
   }
 
   Result<void> run() {
-    if (auto ok = check(); !ok) return ok;
     if (auto ok = open({.record_routing = !options_.no_peaks}); !ok) return ok;
     if (options_.no_peaks) {
       if (auto ok = warm_up(); !ok) return ok;
     } else {
       if (auto ok = measure_demands(); !ok) return ok;
       if (auto ok = open({}); !ok) return ok;
-      if (auto ok = measure_machine(); !ok) return ok;
+      if (auto ok = measure_disk(); !ok) return ok;
     }
     for (std::int32_t r = 0; r < options_.repetitions; ++r) {
       for (Item& item : speeds_.items)
@@ -84,38 +95,21 @@ class Bench {
   const Speeds& speeds() const { return speeds_; }
 
  private:
-  std::int64_t longest() const {
-    std::int64_t n = 8;
-    for (const Item& item : speeds_.items) n = std::max(n, before(item) + item.count);
-    return n;
-  }
   /// Tokens in the cache before an item: decoding needs one.
   std::int64_t before(const Item& item) const {
     return item.prefill ? options_.depth : std::max<std::int64_t>(1, options_.depth);
   }
 
-  Result<void> check() const {
-    const moe::ModelConfig& c = model_.config();
-    if (c.vocab_size <= 8)
-      return moe::fail(ErrorCode::bad_config,
-                       fmt::format("{}: vocabulary of {}, expected more than 8", options_.model, c.vocab_size));
-    if (longest() > c.max_position)
-      return moe::fail(ErrorCode::bad_argument,
-                       fmt::format("{}: {} tokens asked for, expected at most {} (the model's context)", options_.model,
-                                   longest(), c.max_position));
-    return {};
-  }
-
   /// A new session with the options `o`.
   Result<void> open(moe::SessionOptions o) {
     session_.reset();
-    o.max_tokens = longest();
+    o.max_tokens = longest(options_);
     o.threads = pool_;
     if (speeds_.memory) o.chunk_tokens = speeds_.memory->chunk_tokens;
     o.cancelled = cli::interrupted;
     speeds_.threads = o.threads.worker_count;
     o.kv = options_.kv;
-    auto made = moe::Session::create(speeds_.model, o);
+    auto made = moe::Session::create(model_, o);
     if (!made) return moe::forward(made);
     session_ = std::move(*made);
     auto sequence = session_->open();
@@ -127,7 +121,7 @@ class Bench {
   /// Tokens [begin, begin + count) of the rule, appended to the sequence.
   Result<void> step(std::int64_t begin, std::int64_t count) {
     tokens_.clear();
-    const std::int64_t vocabulary = model_.config().vocab_size;
+    const std::int64_t vocabulary = model_->config().vocab_size;
     for (std::int64_t i = begin; i < begin + count; ++i)
       tokens_.push_back(static_cast<moe::TokenId>((7919 * i + 13) % (vocabulary - 8) + 4));
     const moe::BatchItem item{sequence_, tokens_, moe::Logits::last};
@@ -169,7 +163,7 @@ class Bench {
       const auto start = Clock::now();
       const auto done = for_each_step(item, [&](std::int64_t begin, std::int64_t count) {
         auto ok = step(begin, count);
-        if (ok) item.demands += moe::step_demand(model_, options_.kv, begin, count, session_->routing());
+        if (ok) item.demands += moe::step_demand(*model_, options_.kv, begin, count, session_->routing());
         return ok;
       });
       if (!done) return done;
@@ -179,32 +173,23 @@ class Bench {
     return {};
   }
 
-  Result<void> measure_machine() {
-    auto all = moe_bench::measure_peaks(speeds_.threads, cli::interrupted);
-    if (!all) return moe::forward(all);
-    speeds_.peaks = speeds_.one_thread = *all;
-    if (auto ok = measure_disk(); !ok) return ok;
-    if (speeds_.threads == 1) return {};
-    auto one = moe_bench::measure_peaks(1, cli::interrupted);
-    if (!one) return moe::forward(one);
-    speeds_.one_thread = *one;
-    return {};
-  }
-
-  // The packed file itself, in pieces of an expert's size: a small new file is often still in a host's memory.
+  // The packed file itself, in pieces of an expert's size (but of what four threads may hold beside the model): a small
+  // new file is often still in a host's memory.
   // In turn with the items and for as long: many disks are faster for a second or two than for longer.
   Result<void> measure_disk() {
     constexpr double kLeastSeconds = 2.0, kMostSeconds = 10.0;
+    constexpr std::int64_t kMostBytes = std::int64_t{4} << 20;
     if (!speeds_.memory || !speeds_.memory->streams_experts) return {};
     std::int64_t bytes = 0;
-    for (const std::int64_t expert : model_.info().packed.expert) bytes = std::max(bytes, expert);
+    for (const std::int64_t expert : model_->info().packed.expert) bytes = std::max(bytes, expert);
     const auto path = moe::packed_path(options_.pack.path, options_.model);
     if (!path) return moe::forward(path);
     cli::ProgressLine line("measuring the disk");
     const double seconds = std::clamp(longest_seconds_, kLeastSeconds, kMostSeconds);
     const auto file = moe_bench::DiskFile::open(*path, cli::interrupted);
     if (!file) return moe::forward(file);
-    const auto disk = file->measure({bytes, moe::LoadOptions{}.read_threads, seconds}, cli::interrupted);
+    const auto disk =
+        file->measure({std::min(bytes, kMostBytes), moe::LoadOptions{}.read_threads, seconds}, cli::interrupted);
     if (!disk) return moe::forward(disk);
     speeds_.disk_rates.push_back(disk->bytes_per_second);
     speeds_.disk = *disk;
@@ -212,9 +197,13 @@ class Bench {
     return {};
   }
 
-  // Speeds of shared machines vary: memory's limit is the better of the two measurements.
+  // Speeds of shared machines vary: memory's limit is the better of the two measurements. The model goes first: the
+  // buffer has room within --memory then.
   Result<void> measure_again() {
-    auto after = moe_bench::measure_read_bandwidth(speeds_.threads, cli::interrupted);
+    session_.reset();
+    model_.reset();
+    auto after =
+        moe_bench::measure_read_bandwidth(speeds_.threads, cli::interrupted, limit_of(options_, speeds_.memory));
     if (!after) return moe::forward(after);
     speeds_.bandwidth_before = speeds_.peaks.read_bytes, speeds_.bandwidth_after = *after;
     speeds_.peaks.read_bytes = std::max(speeds_.bandwidth_before, speeds_.bandwidth_after);
@@ -237,19 +226,19 @@ class Bench {
 
   Result<void> time_once(Item& item) {
     if (auto ok = begin(item); !ok) return ok;
-    const moe::ExpertTraffic before = model_.expert_traffic();
+    const moe::ExpertTraffic before = model_->expert_traffic();
     const auto start = Clock::now();
     if (auto ok = run_steps(item); !ok) return ok;
-    item.traffic += model_.expert_traffic() - before;
+    item.traffic += model_->expert_traffic() - before;
     item.seconds.push_back(seconds_since(start));
     item.work = {};
     return for_each_step(item, [&](std::int64_t begin, std::int64_t count) -> Result<void> {
-      item.work += moe::forward_work(model_.config(), begin, count, 1, moe::MlaForm::absorbed);
+      item.work += moe::forward_work(model_->config(), begin, count, 1, moe::MlaForm::absorbed);
       return {};
     });
   }
 
-  const moe::Model& model_;
+  std::shared_ptr<const moe::Model> model_;
   moe::ParallelFor pool_;
   const Options& options_;
   Speeds speeds_;
@@ -274,6 +263,33 @@ moe::MemoryRequest memory_request(const Options& options, const moe::ParallelFor
   return request;
 }
 
+Result<void> check(const Options& options) {
+  const auto info = moe::Model::inspect(options.model);
+  if (!info) return moe::forward(info);
+  const moe::ModelConfig& c = info->config;
+  if (c.vocab_size <= 8)
+    return moe::fail(ErrorCode::bad_config,
+                     fmt::format("{}: vocabulary of {}, expected more than 8", options.model, c.vocab_size));
+  if (longest(options) <= c.max_position) return {};
+  return moe::fail(ErrorCode::bad_argument,
+                   fmt::format("{}: {} tokens asked for, expected at most {} (the model's context)", options.model,
+                               longest(options), c.max_position));
+}
+
+// Before the model is there: one of the measurements takes a large buffer, which --memory has to hold as well.
+Result<void> measure_machine(const Options& options, Speeds& speeds) {
+  cli::ProgressLine line("measuring the machine");
+  const std::int64_t limit = limit_of(options, speeds.memory);
+  const auto all = moe_bench::measure_peaks(speeds.threads, cli::interrupted, limit);
+  if (!all) return moe::forward(all);
+  speeds.peaks = speeds.one_thread = *all;
+  if (speeds.threads == 1) return {};
+  const auto one = moe_bench::measure_peaks(1, cli::interrupted, limit);
+  if (!one) return moe::forward(one);
+  speeds.one_thread = *one;
+  return {};
+}
+
 Result<void> run(const Options& options) {
   const auto threads = cli::start_threads(options.threads);
   if (!threads) return moe::forward(threads);
@@ -283,19 +299,22 @@ Result<void> run(const Options& options) {
   load.threads = *threads;
   load.tokenizer = moe::TokenizerUse::none;  // its tokens are numbers
   load.cancelled = cli::interrupted;
+  if (auto ok = check(options); !ok) return ok;
+  auto fitted = cli::fit_memory("moe-bench", options.model, memory_request(options, *threads), options.pack, load);
+  if (!fitted) return moe::forward(fitted);
+  Speeds machine;
+  machine.memory = *fitted, machine.threads = threads->worker_count;
+  if (!options.no_peaks)
+    if (auto ok = measure_machine(options, machine); !ok) return ok;
   std::shared_ptr<const moe::Model> model;
-  std::optional<moe::MemoryPlan> memory;
   {
     cli::ProgressLine line("loading");
     load.on_progress = [&](moe::Progress p) { line.update(p); };
-    auto fitted = cli::fit_memory("moe-bench", options.model, memory_request(options, *threads), options.pack, load);
-    if (!fitted) return moe::forward(fitted);
-    memory = *fitted;
     auto loaded = moe::Model::load(options.model, load);
     if (!loaded) return moe::forward(loaded);
     model = std::move(*loaded);
   }
-  Bench bench(model, memory, *threads, options);
+  Bench bench(std::move(model), std::move(machine), *threads, options);
   if (auto ok = bench.run(); !ok) return ok;
   const Speeds& speeds = bench.speeds();
   return output->write(moe_bench::table(options, speeds) + moe_bench::traffic_table(options, speeds) +

@@ -2,11 +2,15 @@
 
 #include "peaks.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <vector>
 
+#include "moe/memory_plan.hpp"
 #include "moe/tensor.hpp"
 
 #if defined(__x86_64__)
@@ -164,15 +168,18 @@ moe::Result<double> measure_loop(const PeakLoop& loop, std::int32_t threads, con
   return best;
 }
 
-}  // namespace
+// Of this process, now; 0 where that cannot be read.
+std::int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::int64_t all = 0, resident = 0;
+  return file >> all >> resident ? resident * sysconf(_SC_PAGESIZE) : 0;
+}
 
-std::string int8_instruction() { return int8_loop().name; }
-
-moe::Result<double> measure_read_bandwidth(std::int32_t threads, const std::function<bool()>& cancelled) {
-  constexpr std::size_t kValues = std::size_t{48} << 20;  // 384 MB over all threads
-  auto buffer = moe::AlignedBuffer<std::uint64_t>::create(kValues, moe::Fill::zero);
+moe::Result<double> read_rate(std::int32_t threads, const std::function<bool()>& cancelled, std::int64_t bytes) {
+  const std::size_t values = static_cast<std::size_t>(bytes) / sizeof(std::uint64_t);
+  auto buffer = moe::AlignedBuffer<std::uint64_t>::create(values, moe::Fill::zero);
   if (!buffer) return moe::forward(buffer);
-  const std::size_t share = kValues / static_cast<std::size_t>(threads) / 64 * 64;
+  const std::size_t share = values / static_cast<std::size_t>(threads) / 64 * 64;
   const std::size_t piece = std::min<std::size_t>(share, std::size_t{1} << 20);
   std::vector<std::size_t> at(static_cast<std::size_t>(threads), 0);
   const std::uint64_t* data = buffer->data();
@@ -195,14 +202,31 @@ moe::Result<double> measure_read_bandwidth(std::int32_t threads, const std::func
   return best;
 }
 
-moe::Result<Peaks> measure_peaks(std::int32_t threads, const std::function<bool()>& cancelled) {
+}  // namespace
+
+std::string int8_instruction() { return int8_loop().name; }
+
+std::int64_t read_buffer_bytes(std::int64_t limit) {
+  constexpr std::int64_t kMargin = std::int64_t{8} << 20;  // stacks and other small things that are not there yet
+  constexpr std::int64_t kLeast = std::int64_t{4} << 20;
+  if (limit == 0) limit = moe::default_memory_limit().value_or(kMostBufferBytes * 2);
+  return std::clamp(limit - resident_bytes() - kMargin, kLeast, kMostBufferBytes);
+}
+
+moe::Result<double> measure_read_bandwidth(std::int32_t threads, const std::function<bool()>& cancelled,
+                                           std::int64_t limit) {
+  return read_rate(threads, cancelled, read_buffer_bytes(limit));
+}
+
+moe::Result<Peaks> measure_peaks(std::int32_t threads, const std::function<bool()>& cancelled, std::int64_t limit) {
   const auto int8 = measure_loop(int8_loop(), threads, cancelled);
   if (!int8) return moe::forward(int8);
   const auto floats = measure_loop(float_loop(), threads, cancelled);
   if (!floats) return moe::forward(floats);
-  const auto bandwidth = measure_read_bandwidth(threads, cancelled);
+  const std::int64_t buffer = read_buffer_bytes(limit);
+  const auto bandwidth = read_rate(threads, cancelled, buffer);
   if (!bandwidth) return moe::forward(bandwidth);
-  return Peaks{threads, *int8, *floats, *bandwidth};
+  return Peaks{threads, *int8, *floats, *bandwidth, buffer};
 }
 
 }  // namespace moe_bench

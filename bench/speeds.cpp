@@ -48,15 +48,18 @@ std::vector<StageRow> stage_rows(const Item& item, std::int32_t repetitions) {
 
 std::string table(const Options& options, const Speeds& speeds) {
   std::string out;
-  out += fmt::format("{}: {} {}, {} threads, {}, {} repetitions, cache {}{}\n", moe::printable(options.model),
-                     speeds.model->config().family, moe::printable(speeds.model->info().format_summary), speeds.threads,
-                     isa_name(), options.repetitions, name_of(options.kv),
-                     options.depth > 0 ? fmt::format(" with {} tokens before", options.depth) : "");
+  out +=
+      fmt::format("{}: {} {}, {} threads, {}, {} repetitions, cache {}{}\n", moe::printable(options.model),
+                  speeds.family, moe::printable(speeds.formats), speeds.threads, isa_name(), options.repetitions,
+                  name_of(options.kv), options.depth > 0 ? fmt::format(" with {} tokens before", options.depth) : "");
   if (!options.no_peaks) {
     const auto line = [&out](const Peaks& p, const char* note) {
       out += fmt::format("peak, {} thread{}: int8 {:.0f} GOP/s ({}), float32 {:.0f} GFLOP/s, read {:.1f} GB/s{}\n",
                          p.threads, p.threads == 1 ? "" : "s", p.int8_ops * 1e-9, int8_instruction(),
                          p.float_ops * 1e-9, p.read_bytes * 1e-9, note);
+      if (p.buffer_bytes < kMostBufferBytes)
+        out += fmt::format("  (read from {}, which is all that memory allows: caches may have helped)\n",
+                           cli::bytes_in_words(p.buffer_bytes));
     };
     line(speeds.peaks,
          fmt::format(" (before {:.1f}, after {:.1f})", speeds.bandwidth_before * 1e-9, speeds.bandwidth_after * 1e-9)
@@ -184,8 +187,8 @@ ordered_json to_json(const Options& options, const Speeds& speeds) {
       if (item.kind() == kind) out[kind][std::to_string(item.count)] = item.tokens_per_second();
   }
   out["model"] = options.model;
-  out["family"] = speeds.model->config().family;
-  out["formats"] = speeds.model->info().format_summary;
+  out["family"] = speeds.family;
+  out["formats"] = speeds.formats;
   out["isa"] = isa_name();
   out["threads"] = speeds.threads;
   out["reps"] = options.repetitions;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -57,7 +56,7 @@ struct Item {
 };
 
 struct Speeds {
-  std::shared_ptr<const moe::Model> model;
+  std::string family, formats;  // of the model, which is gone when memory is measured again
   std::vector<Item> items;
   std::int32_t threads = 1;
   Peaks peaks, one_thread;  // zero with --no-peaks
