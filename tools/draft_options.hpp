@@ -16,6 +16,7 @@ struct DraftArguments {
   std::shared_ptr<const moe::Model> model;  // with a path, once it is loaded
 
   bool is_mtp() const { return who == "mtp"; }
+  bool is_model() const { return !who.empty() && who != "ngram" && !is_mtp(); }
 };
 
 /// `draft` must live until the command line is parsed.

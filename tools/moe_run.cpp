@@ -118,6 +118,18 @@ moe::MemoryRequest memory_request(const Options& options, const moe::ParallelFor
   return request;
 }
 
+// A draft's model is in memory whole, with a session like the model's own.
+Result<std::optional<moe::MemoryPlan>> fit(const Options& options, const moe::ParallelFor& threads,
+                                           moe::LoadOptions& load) {
+  moe::MemoryRequest request = memory_request(options, threads);
+  if (options.draft.is_model()) {
+    const auto bytes = cli::bytes_beside_another(options.draft.who, request);
+    if (!bytes) return moe::fail(bytes.error().code, "--draft: " + bytes.error().message);
+    request.reserved_bytes = *bytes;
+  }
+  return cli::fit_memory("moe-run", options.model, request, options.pack, load);
+}
+
 Result<void> run(Options& options) {
   if (auto sampler = moe::Sampler::create(options.sampling); !sampler)
     throw CLI::ValidationError("sampling", sampler.error().message);
@@ -137,7 +149,7 @@ Result<void> run(Options& options) {
                         .tokenizer = moe::TokenizerUse::optional};  // for --tokens
   const moe::LoadOptions draft_load = load;                         // in memory, without a packed file
   load.mtp = options.draft.is_mtp();
-  const auto memory = cli::fit_memory("moe-run", options.model, memory_request(options, *threads), options.pack, load);
+  const auto memory = fit(options, *threads, load);
   if (!memory) return moe::forward(memory);
   auto model = moe::Model::load(options.model, load);
   const auto draft = model ? cli::load_draft(options.draft, draft_load) : Result<void>();

@@ -16,8 +16,12 @@ struct MemoryRequest {
   /// Scoring: the tokens of a step are as many as make the bytes to read per token the fewest. Otherwise replies: they
   /// are as many as allowed and as fit.
   bool whole_passes = false;
-  bool mtp = false;  ///< with the MTP layer (LoadOptions::mtp) and a session of it
+  bool mtp = false;                 ///< with the MTP layer (LoadOptions::mtp) and a session of it
+  std::int64_t reserved_bytes = 0;  ///< of the limit, for what else the process holds, such as another model
 };
+
+/// Of MemoryPlan::other_bytes: the program with its stacks and libraries.
+inline constexpr std::int64_t kProgramBytes = std::int64_t{64} << 20;
 
 /// Bytes, all of one process.
 struct MemoryPlan {
@@ -26,13 +30,15 @@ struct MemoryPlan {
   std::int64_t expert_bytes = 0;   ///< LoadOptions::expert_bytes; 0 where all experts are in memory
   std::int64_t cache_bytes = 0;    ///< keys and values of `cache_tokens`, and recurrent states
   std::int64_t scratch_bytes = 0;  ///< activations of `chunk_tokens`
-  std::int64_t other_bytes = 0;    ///< logits, tokenizer, program
+  std::int64_t other_bytes = 0;    ///< logits, tokenizer, program, and what the request reserved
   bool streams_experts = false;    ///< they do not fit: a packed file is needed to read them from
   std::int64_t chunk_tokens = 0, cache_tokens = 0;
   std::int64_t all_expert_bytes = 0;   ///< of all routed experts
   std::int64_t kept_expert_bytes = 0;  ///< of those, what stays in memory from step to step
 
   std::int64_t total_bytes() const { return weight_bytes + expert_bytes + cache_bytes + scratch_bytes + other_bytes; }
+  /// What the model takes in a process that holds another one as well: without the program itself.
+  std::int64_t bytes_beside_another() const { return total_bytes() - kProgramBytes; }
   /// Read by a step that needs every expert.
   std::int64_t pass_bytes() const { return streams_experts ? all_expert_bytes - kept_expert_bytes : 0; }
 };

@@ -73,8 +73,8 @@ class Planning {
     plan.scratch_bytes = scratch_bytes(c, {tokens, request_.session.threads.worker_count, streams, plan.cache_tokens});
     const std::int64_t row = c.vocab_size * static_cast<std::int64_t>(sizeof(float));
     const std::int64_t logits = request_.whole_passes ? std::max(kLogitBytes, row) : row;
-    // Two buffers of logits; the program with its stacks and libraries; texts and merges of the vocabulary.
-    plan.other_bytes = 2 * logits + 64 * kMiB + 400 * c.vocab_size;
+    // Two buffers of logits; the program; texts and merges of the vocabulary.
+    plan.other_bytes = 2 * logits + kProgramBytes + 400 * c.vocab_size + request_.reserved_bytes;
     if (request_.mtp) add_mtp(plan, pages);
     if (!streams) return plan;
     const std::int64_t left = limit_ - plan.total_bytes();
@@ -128,11 +128,13 @@ class Planning {
 Result<MemoryPlan> plan_memory(const ModelInfo& info, const MemoryRequest& request) {
   const SessionOptions& s = request.session;
   if (s.chunk_tokens < 1 || s.chunk_tokens > kMaxChunkTokens || s.threads.worker_count < 1 || request.limit < 0 ||
-      s.max_tokens < 0)
-    return fail(ErrorCode::bad_argument,
-                fmt::format("chunk_tokens is {}, expected 1 to {}; worker_count is {}, expected 1 or more; limit is {} "
-                            "and max_tokens {}, expected 0 or more",
-                            s.chunk_tokens, kMaxChunkTokens, s.threads.worker_count, request.limit, s.max_tokens));
+      s.max_tokens < 0 || request.reserved_bytes < 0)
+    return fail(
+        ErrorCode::bad_argument,
+        fmt::format("chunk_tokens is {}, expected 1 to {}; worker_count is {}, expected 1 or more; limit is {}, "
+                    "max_tokens {} and reserved_bytes {}, expected 0 or more",
+                    s.chunk_tokens, kMaxChunkTokens, s.threads.worker_count, request.limit, s.max_tokens,
+                    request.reserved_bytes));
   if (info.packed.expert.empty())
     return fail(ErrorCode::bad_argument, "the sizes of the weights are not known: expected a model with its weights");
   std::int64_t limit = request.limit;

@@ -123,6 +123,23 @@ TEST_CASE("the least that an error names works, and a byte less does not") {
   }
 }
 
+TEST_CASE("what is reserved is missing from the limit") {
+  const moe::ModelInfo info = large_model();
+  moe::MemoryRequest request;
+  request.session.threads.worker_count = 2;
+  request.limit = 8192 * kMiB;
+  const auto all = moe::plan_memory(info, request);
+  request.limit += 1000 * kMiB, request.reserved_bytes = 1000 * kMiB;
+  const auto rest = moe::plan_memory(info, request);
+  REQUIRE(all.has_value());
+  REQUIRE(rest.has_value());
+  CHECK(rest->expert_bytes == all->expert_bytes);
+  CHECK(rest->other_bytes == all->other_bytes + 1000 * kMiB);
+  CHECK(rest->bytes_beside_another() == rest->total_bytes() - moe::kProgramBytes);
+  request.reserved_bytes = -1;
+  CHECK(moe::plan_memory(info, request).error().code == moe::ErrorCode::bad_argument);
+}
+
 TEST_CASE("scoring takes larger steps where experts are read") {
   const moe::ModelInfo info = large_model();
   moe::MemoryRequest request;

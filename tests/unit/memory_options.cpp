@@ -5,6 +5,10 @@
 #include <doctest/doctest.h>
 
 #include <limits>
+#include <map>
+#include <tuple>
+
+#include "tools/common/fit_memory.hpp"
 
 namespace memory_options_test {
 
@@ -38,6 +42,28 @@ TEST_CASE("bytes and times in words") {
   CHECK(cli::time_in_words(12000.0) == "3 h 20 min");
   CHECK(cli::time_in_words(187200.0) == "2 d 4 h");
   CHECK(cli::time_in_words(std::numeric_limits<double>::infinity()) == "for ever");
+}
+
+TEST_CASE("a launcher says how many processes it started on this machine") {
+  using Variables = std::map<std::string, std::string>;
+  const std::tuple<Variables, std::int32_t, const char*> cases[] = {
+      {{}, 1, ""},
+      {{{"OMPI_COMM_WORLD_LOCAL_SIZE", "3"}, {"OMPI_COMM_WORLD_SIZE", "6"}}, 3, "OMPI_COMM_WORLD_LOCAL_SIZE"},
+      {{{"MPI_LOCALNRANKS", "2"}}, 2, "MPI_LOCALNRANKS"},
+      {{{"SLURM_NTASKS_PER_NODE", "4"}, {"SLURM_STEP_ID", "0"}}, 4, "SLURM_NTASKS_PER_NODE"},
+      {{{"SLURM_NTASKS_PER_NODE", "4"}}, 1, ""},  // a batch script is one process
+      {{{"OMPI_COMM_WORLD_LOCAL_SIZE", "1"}}, 1, ""},
+      {{{"OMPI_COMM_WORLD_LOCAL_SIZE", "0"}}, 1, ""},
+      {{{"OMPI_COMM_WORLD_LOCAL_SIZE", "2x"}}, 1, ""}};
+  for (const auto& one : cases) {
+    const Variables& variables = std::get<0>(one);
+    const cli::LocalProcesses found = cli::local_processes([&](const char* name) {
+      const auto at = variables.find(name);
+      return at == variables.end() ? nullptr : at->second.c_str();
+    });
+    CHECK(found.count == std::get<1>(one));
+    CHECK(found.variable == std::get<2>(one));
+  }
 }
 
 }  // namespace memory_options_test

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
+#include <limits>
+
+#include "support/number.hpp"
 #include "tools/common/memory_options.hpp"
 
 namespace cli {
@@ -14,22 +18,62 @@ std::string needs(const moe::MemoryPlan& plan) {
       bytes_in_words(plan.weight_bytes + plan.all_expert_bytes), bytes_in_words(plan.limit));
 }
 
-constexpr const char* kDefaultLimit =
-    "; the default is 80 % of what is free, or of a container's limit: --memory SIZE sets another";
+// `step` must be set as well: Slurm's batch scripts, which are one process, have none.
+struct LocalVariable {
+  const char *count, *step;
+};
+constexpr LocalVariable kLocalVariables[] = {
+    {"OMPI_COMM_WORLD_LOCAL_SIZE", nullptr}, {"MPI_LOCALNRANKS", nullptr}, {"SLURM_NTASKS_PER_NODE", "SLURM_STEP_ID"}};
 
 }  // namespace
 
+LocalProcesses local_processes(const std::function<const char*(const char*)>& environment) {
+  for (const LocalVariable& variable : kLocalVariables) {
+    const char* count = environment(variable.count);
+    if (count == nullptr || (variable.step != nullptr && environment(variable.step) == nullptr)) continue;
+    const auto number = moe::parse_number<std::int32_t>(variable.count, count, {1, 65536});
+    if (number && *number > 1) return {*number, variable.count};
+  }
+  return {};
+}
+
+std::string DefaultLimit::in_words() const {
+  std::string text = "80 % of what is free, or of a container's limit";
+  if (shared_by.count > 1) text += fmt::format(", divided by {}={}", shared_by.variable, shared_by.count);
+  return text;
+}
+
+std::optional<DefaultLimit> default_limit() {
+  const auto bytes = moe::default_memory_limit();
+  if (!bytes) return std::nullopt;
+  LocalProcesses shared_by = local_processes([](const char* name) { return std::getenv(name); });
+  return DefaultLimit{*bytes / shared_by.count, std::move(shared_by)};
+}
+
+moe::Result<std::int64_t> bytes_beside_another(const std::string& model, moe::MemoryRequest request) {
+  const auto info = moe::Model::inspect(model);
+  if (!info) return moe::forward(info);
+  request.limit = std::numeric_limits<std::int64_t>::max() / 2;
+  const auto plan = moe::plan_memory(*info, request);
+  if (!plan) return moe::fail(plan.error().code, model + ": " + plan.error().message);
+  return plan->bytes_beside_another();
+}
+
 moe::Result<std::optional<moe::MemoryPlan>> fit_memory(std::string_view program, const std::string& model,
-                                                       const moe::MemoryRequest& request, const PackCache& pack,
+                                                       const moe::MemoryRequest& asked, const PackCache& pack,
                                                        moe::LoadOptions& load) {
   pack.apply(load);
   const auto info = moe::Model::inspect(model);
   if (!info) return moe::forward(info);
-  const bool is_asked = request.limit > 0;
+  const bool is_asked = asked.limit > 0;
+  const auto usual = is_asked ? std::nullopt : default_limit();
+  moe::MemoryRequest request = asked;
+  if (usual) request.limit = usual->bytes;
   const auto plan = moe::plan_memory(*info, request);
   if (!plan && is_asked) return moe::fail(plan.error().code, model + ": " + plan.error().message);
   if (!plan && plan.error().code == moe::ErrorCode::out_of_memory) {
-    const std::string why = plan.error().message + kDefaultLimit;
+    const std::string why = plan.error().message + "; the default is " + (usual ? usual->in_words() : "none") +
+                            ": --memory SIZE sets another";
     // Where even the least is too much, the system would kill a process that loads all of it.
     if (!pack.path.empty()) return moe::fail(plan.error().code, model + ": " + why);
     complain(program, model + ": note: " + why);

@@ -1,6 +1,7 @@
 #pragma once
 // How a program loads a model within its memory: what --memory and --pack-cache come to.
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -9,6 +10,28 @@
 #include "tools/common/pack_cache.hpp"
 
 namespace cli {
+
+/// How many processes a launcher (mpirun, srun) has started on this machine, and the variable that says so; 1 and empty
+/// where none does.
+struct LocalProcesses {
+  std::int32_t count = 1;
+  std::string variable;
+};
+LocalProcesses local_processes(const std::function<const char*(const char*)>& environment);
+
+/// moe::default_memory_limit(), divided among the processes of this machine that were started together.
+struct DefaultLimit {
+  std::int64_t bytes = 0;
+  LocalProcesses shared_by;
+
+  /// "80 % of what is free, or of a container's limit, divided by MPI_LOCALNRANKS=3".
+  std::string in_words() const;
+};
+std::optional<DefaultLimit> default_limit();
+
+/// What a model takes in a process that holds another one as well, all of it in memory, with a session as `request`
+/// says. Errors: those of Model::inspect and plan_memory.
+moe::Result<std::int64_t> bytes_beside_another(const std::string& model, moe::MemoryRequest request);
 
 /// Sets LoadOptions::pack and expert_bytes. With a limit (--memory) the model fits into it, or that is an error. Without
 /// one, the default limit decides whether experts stay in the packed file (an error if even that is too much); without
