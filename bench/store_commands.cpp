@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <vector>
@@ -145,6 +146,8 @@ moe::Result<void> merge(const std::string& into, const std::vector<std::string>&
   // A name that leads nowhere is found before the first hour of copying.
   for (const std::string& path : from)
     if (const auto store = eval::RunStore::open_read_only(path); !store) return moe::forward(store);
+  std::error_code error;
+  const bool is_new = !std::filesystem::exists(into, error);
   for (const std::string& path : from) {
     cli::ProgressLine line("merging " + path);
     eval::ReadHooks hooks;
@@ -152,6 +155,8 @@ moe::Result<void> merge(const std::string& into, const std::vector<std::string>&
     hooks.on_progress = [&](std::string_view, std::int64_t done, std::int64_t total) { line.update({done, total}); };
     const auto counts = eval::merge_store(into, path, hooks);
     line.clear();
+    // What was made for the first store, which is refused, would be an empty one.
+    if (!counts && is_new && path == from.front()) std::filesystem::remove(into, error);
     if (!counts) return moe::forward(counts);
     if (auto ok = cli::print(fmt::format("{}: {} new answers, {} known before, {} new runs\n", moe::printable(path),
                                          counts->added, counts->known, counts->runs));

@@ -52,6 +52,7 @@ Result<void> load_from_pack(const std::string& path, checkpoint::Checkpoint& fil
   auto loaded = pack::load_packed(path, file, plan, options, {.experts = !streams}, weights);
   if (!loaded) return forward(loaded);
   impl.content_hash = std::move(loaded->content_hash);
+  if (!loaded->note.empty()) impl.info.notes.push_back(std::move(loaded->note));
   if (!streams) return {};
   auto source =
       ExpertSource::create(std::move(loaded->experts), weights, {*options.expert_bytes, options.read_threads});

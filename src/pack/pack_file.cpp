@@ -60,13 +60,13 @@ Result<void> check_replaceable(const std::string& path) {
 }
 
 Result<bool> PackFile::read_header(std::span<const std::byte> source) {
-  PackStart start;
-  if (file_.size() < sizeof start)
-    return damaged(
-        fmt::format("has {} bytes, expected the {} that a packed file begins with", file_.size(), sizeof start));
-  if (auto ok = file_.read(0, std::as_writable_bytes(std::span(&start, 1))); !ok) return forward(ok);
-  if (std::memcmp(start.magic, kMagic, sizeof kMagic) != 0)
+  PackStart start = {};
+  const std::size_t there = std::min<std::size_t>(file_.size(), sizeof start);
+  if (auto ok = file_.read(0, std::as_writable_bytes(std::span(&start, 1)).first(there)); !ok) return forward(ok);
+  if (std::memcmp(start.magic, kMagic, std::min(there, sizeof kMagic)) != 0)
     return fail(ErrorCode::bad_file, path() + ": is not a packed file");
+  if (there < sizeof start)
+    return damaged(fmt::format("has {} bytes, expected the {} that a packed file begins with", there, sizeof start));
   if (start.format_version != kFormatVersion) return false;
   if (start.start_crc != crc32c(std::as_bytes(std::span(&start, 1)).first(offsetof(PackStart, start_crc))))
     return damaged("its first 64 bytes have another checksum");

@@ -1,5 +1,6 @@
 #include "pack/pack_load.hpp"
 
+#include <filesystem>
 #include <optional>
 
 #include "model/loader.hpp"
@@ -13,9 +14,9 @@ namespace {
 
 using checkpoint::Checkpoint;
 
-/// The packed file of the model, made if it is not there. `expected`: bytes of later work, for progress.
+/// The packed file of the model, made if it is not there. `note`: as of PackedModel.
 Result<std::shared_ptr<const PackFile>> open_or_build(const std::string& path, Checkpoint& file, const LoadPlan& plan,
-                                                      const Layout& layout, LoadWork& work) {
+                                                      const Layout& layout, LoadWork& work, std::string& note) {
   const std::vector<std::byte> source = source_record(file, nullptr, {});
   auto pack = PackFile::open(path, layout, source);
   if (!pack || *pack != nullptr) return pack;
@@ -23,6 +24,8 @@ Result<std::shared_ptr<const PackFile>> open_or_build(const std::string& path, C
   if (!lock) return forward(lock);
   pack = PackFile::open(path, layout, source);  // another process may have made it meanwhile
   if (!pack || *pack != nullptr) return pack;
+  if (std::error_code error; std::filesystem::exists(path, error))
+    note = path + ": was of another model, or of another version of it or of libmoe, and is replaced";
   if (auto ok = build(path, file, plan, layout, work); !ok) return forward(ok);
   pack = PackFile::open(path, layout, source);
   if (pack && *pack == nullptr) return fail(ErrorCode::io, path + ": was replaced while it was being made");
@@ -79,13 +82,14 @@ Result<PackedModel> load_packed(const std::string& model, Checkpoint& file, cons
   LoadWork work(options);
   work.expect(
       static_cast<std::int64_t>((what.experts ? layout->file_bytes : layout->resident_end()) - layout->header_bytes));
-  const auto pack = open_or_build(*path, file, plan, *layout, work);
+  std::string note;
+  const auto pack = open_or_build(*path, file, plan, *layout, work, note);
   if (!pack) return forward(pack);
   auto content_hash = load_vectors_and_hash(file, plan, **pack, work);
   if (!content_hash) return forward(content_hash);
   if (auto ok = load_panels(**pack, what, work, weights); !ok) return forward(ok);
   work.finish();
-  return PackedModel{std::move(*content_hash), *pack};
+  return PackedModel{std::move(*content_hash), *pack, std::move(note)};
 }
 
 }  // namespace moe::inline MOE_ABI::pack

@@ -18,6 +18,7 @@ struct PackLoad {
 struct PackedModel {
   std::string content_hash;                     ///< empty without LoadOptions::content_hash
   std::shared_ptr<const ExpertReader> experts;  ///< of this model, which may be dense
+  std::string note;                             ///< where a packed file of something else was replaced
 };
 
 /// load_weights() through the packed file LoadOptions::pack of the model at `model`. `file` was opened with

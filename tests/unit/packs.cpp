@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "pack/pack_load.hpp"
 #include "unit/packed_model.hpp"
 
@@ -90,7 +92,7 @@ TEST_CASE("a packed file that is cut off or has more bytes is an error") {
   check_refused(plan.open(packed.path), packed.path, "expected");
 }
 
-TEST_CASE("a packed file of another version or another source is made again, quietly") {
+TEST_CASE("a packed file of another version or another source is made again") {
   const Packed packed;
   const PackPlan plan(packed.model);
   const std::pair<std::size_t, std::size_t> fields[] = {
@@ -129,7 +131,15 @@ TEST_CASE("a model that was changed gets a new packed file") {
   const fs::path weights = fs::path(packed.model) / "model.safetensors";
   fs::last_write_time(weights, fs::last_write_time(weights) - std::chrono::seconds(5));
   CHECK(*PackPlan(packed.model).open(packed.path) == nullptr);
-  CHECK(packed.load().has_value());
+  const auto loaded = packed.load();
+  REQUIRE(loaded.has_value());
+  const std::vector<std::string>& notes = (*loaded)->info().notes;
+  CHECK(std::any_of(notes.begin(), notes.end(), [&](const std::string& note) {
+    return note.find(packed.path + ": was of another model, or") != std::string::npos;
+  }));
+  const auto again = packed.load();
+  REQUIRE(again.has_value());
+  CHECK((*again)->info().notes.size() + 1 == notes.size());
   CHECK(read_file(packed.path) != packed.bytes);
   CHECK(*PackPlan(packed.model).open(packed.path) != nullptr);
 }
@@ -254,10 +264,13 @@ TEST_CASE("a packed file is of its user alone, and nothing else is replaced by o
   const std::string text =
       packed.scratch.write("notes.moepack", "what somebody wrote down, and more than a few bytes of it");
   const std::string longer = packed.scratch.write("longer.moepack", std::string(4096, 'x'));
-  for (const std::string& file : {text, longer}) {
+  const std::string shorter = packed.scratch.write("shorter.moepack", "hello\n");
+  for (const std::string& file : {text, longer, shorter}) {
     const std::string before = read_file(file);
     CHECK(moe::write_pack(packed.model, file).error().code == ErrorCode::bad_argument);
-    CHECK(!packed.load({.pack = file}));
+    const auto loaded = packed.load({.pack = file});
+    REQUIRE_FALSE(loaded.has_value());
+    CHECK(loaded.error().message.find(file + ": is not a packed file") != std::string::npos);
     CHECK(read_file(file) == before);
   }
   CHECK(moe::write_pack(packed.model, packed.scratch / "model.gguf").error().code == ErrorCode::bad_argument);
