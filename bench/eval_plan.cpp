@@ -8,8 +8,10 @@
 #include "bench/disk_limit.hpp"
 #include "bench/eval_setup.hpp"
 #include "moe/eval/evaluate.hpp"
+#include "moe/pack.hpp"
 #include "support/show.hpp"
 #include "support/text_table.hpp"
+#include "tools/common/fit_memory.hpp"
 #include "tools/common/memory_options.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
@@ -38,6 +40,11 @@ moe::Result<moe::ModelInfo> sizes_of(const eval_rows::Setting& row, Plan& plan) 
   if (info->packed.expert.empty()) {
     info->packed = moe::assumed_sizes(info->config, kAssumed);
     plan.weights = fmt::format("{} is assumed: there is only a config.json", moe::name_of(kAssumed));
+    const std::int64_t block = moe::format_info(kAssumed).block_values;
+    const moe::ModelConfig& c = info->config;
+    for (const std::int64_t width : {c.hidden_size, c.router.expert_count > 0 ? c.moe_intermediate_size : block})
+      if (width % block != 0)
+        plan.weights += fmt::format("; rows of {} weights are float32, for {} weights are a block", width, block);
   }
   return info;
 }
@@ -47,6 +54,7 @@ moe::Result<eval::RunCost> cost_of(const eval_rows::Setting& row, const moe::Mod
                                    const std::vector<eval::PreparedTask>& tasks, Plan& plan) {
   auto tokenizer = moe::Tokenizer::load(row.path);
   plan.has_tokenizer = tokenizer.has_value();
+  if (!tokenizer && tokenizer.error().code != moe::ErrorCode::not_found) return moe::forward(tokenizer);
   if (!tokenizer) tokenizer = eval::estimating_tokenizer(config.vocab_size);
   eval::CostModel model(config, *tokenizer, {o.max_length, threads});
   for (const eval::PreparedTask& task : tasks) {
@@ -58,27 +66,70 @@ moe::Result<eval::RunCost> cost_of(const eval_rows::Setting& row, const moe::Mod
   return model.cost();
 }
 
-moe::Result<Speeds> measure(const std::vector<Plan>& plans, const std::vector<eval_rows::Setting>& rows,
-                            std::int32_t threads) {
-  Speeds speeds;
-  const auto peaks = moe_bench::measure_peaks(threads, cli::interrupted);
-  if (!peaks) return moe::forward(peaks);
-  speeds.peaks = *peaks;
-  for (std::size_t i = 0; i < plans.size() && speeds.disk_bytes == 0.0; ++i) {
-    if (!plans[i].memory.streams_experts) continue;
-    namespace fs = std::filesystem;
-    std::error_code error;
-    const fs::path path = rows[i].path;
-    const std::string folder = (fs::is_directory(path, error) ? path : path.parent_path()).string();
-    const moe_bench::DiskReads reads{std::int64_t{2} << 20, moe::LoadOptions{}.read_threads};  // about an expert
-    cli::ProgressLine line("measuring the disk of " + folder);
-    const auto file = moe_bench::DiskFile::open(folder.empty() ? "." : folder, cli::interrupted);
-    if (!file) return moe::forward(file);
-    const auto disk = file->measure(reads, cli::interrupted);
-    if (!disk) return moe::forward(disk);
-    speeds.disk_bytes = disk->bytes_per_second;
+// Where experts are read from: the packed file, or else a folder of the disk that would hold it.
+std::vector<std::string> places_of(const std::string& model, const std::string& pack) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  std::vector<std::string> places;
+  const bool is_file = pack.ends_with(".moepack");
+  const std::string folder = is_file ? fs::path(pack).parent_path().string() : pack;
+  if (!pack.empty() && fs::is_directory(folder.empty() ? "." : folder, error)) {
+    if (const auto path = moe::packed_path(pack, model); path && fs::is_regular_file(*path, error))
+      places.push_back(*path);
+    places.push_back(folder.empty() ? "." : folder);
   }
-  return speeds;
+  const std::string own = fs::is_directory(model, error) ? model : fs::path(model).parent_path().string();
+  places.push_back(own.empty() ? "." : own);
+  return places;
+}
+
+moe::Result<moe_bench::DiskLimit> measure_place(const std::string& place, std::int64_t read_bytes) {
+  cli::ProgressLine line("measuring the disk of " + place);
+  const auto file = moe_bench::DiskFile::open(place, cli::interrupted);
+  if (!file) return moe::forward(file);
+  return file->measure({read_bytes, moe::LoadOptions{}.read_threads}, cli::interrupted);
+}
+
+// Errors: cancelled; that a disk cannot be measured is part of the plan.
+moe::Result<Disk> measure_disk(const std::string& model, const std::string& pack, std::int64_t read_bytes) {
+  std::string why;
+  for (const std::string& place : places_of(model, pack)) {
+    const auto disk = measure_place(place, read_bytes);
+    if (!disk && disk.error().code == moe::ErrorCode::cancelled) return moe::forward(disk);
+    if (!disk) {
+      why += (why.empty() ? "" : "; ") + disk.error().message;
+      continue;
+    }
+    std::error_code error;
+    std::string how = moe::printable(place);
+    if (std::filesystem::is_directory(place, error))
+      how = "a new file of 1 GiB in " + how + ", which may be faster than a long one";
+    if (!disk->is_direct) how += ", through the page cache";
+    return Disk{disk->bytes_per_second, how};
+  }
+  return Disk{0.0, why};
+}
+
+// All rows that read experts; those of one model share the measurement.
+moe::Result<void> measure_disks(std::vector<Plan>& plans, const std::vector<eval_rows::Setting>& rows,
+                                const std::string& pack) {
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    if (!plans[i].memory.streams_experts) continue;
+    std::size_t same = 0;
+    while (same < i && (rows[same].path != rows[i].path || plans[same].disk.how.empty())) ++same;
+    auto disk = same < i ? moe::Result<Disk>(plans[same].disk) : measure_disk(rows[i].path, pack, plans[i].read_bytes);
+    if (!disk) return moe::forward(disk);
+    plans[i].disk = std::move(*disk);
+  }
+  return {};
+}
+
+// Pieces of an expert's size, as they are read.
+std::int64_t bytes_of_read(const moe::PackedSizes& sizes) {
+  constexpr std::int64_t kPage = 4096, kMost = std::int64_t{4} << 20;
+  std::int64_t bytes = 1;
+  for (const std::int64_t expert : sizes.expert) bytes = std::max(bytes, expert);
+  return std::min((bytes + kPage - 1) / kPage * kPage, kMost);
 }
 
 }  // namespace
@@ -90,19 +141,43 @@ std::int64_t Plan::passes() const {
   return (cost.computed_tokens + tokens - 1) / tokens + (cost.reply_tokens + kReplies - 1) / kReplies;
 }
 
-double Plan::read_seconds(const Speeds& speeds) const {
-  const auto n = static_cast<double>(passes());
-  if (!memory.streams_experts) return n * static_cast<double>(memory.weight_bytes) / speeds.peaks.read_bytes;
-  return n * static_cast<double>(memory.pass_bytes()) / speeds.disk_bytes;
+double Plan::bytes_per_second(const moe_bench::Peaks& peaks) const {
+  return memory.streams_experts ? disk.bytes_per_second : peaks.read_bytes;
 }
 
-double Plan::compute_seconds(const Speeds& speeds) const {
-  return static_cast<double>(cost.flops) / (kShareOfPeak * speeds.peaks.int8_ops);
+double Plan::read_seconds(const moe_bench::Peaks& peaks) const {
+  const std::int64_t bytes = memory.streams_experts ? memory.pass_bytes() : memory.weight_bytes;
+  return static_cast<double>(passes()) * static_cast<double>(bytes) / bytes_per_second(peaks);
 }
 
-double Plan::seconds(const Speeds& speeds) const { return std::max(read_seconds(speeds), compute_seconds(speeds)); }
+double Plan::compute_seconds(const moe_bench::Peaks& peaks) const {
+  return static_cast<double>(cost.flops) / (kShareOfPeak * peaks.int8_ops);
+}
 
-std::string text_of(const Plan& plan, const Speeds& speeds) {
+namespace {
+
+// Reading is hidden behind computing, or computing behind reading.
+void add_times(const Plan& plan, const moe_bench::Peaks& peaks, moe::TextTable& table) {
+  const double rate = plan.bytes_per_second(peaks), computing = plan.compute_seconds(peaks);
+  const std::string computed = fmt::format("{} at {:.0f} % of {:.2f} TOP/s", time_in_words(computing),
+                                           100.0 * kShareOfPeak, peaks.int8_ops / 1e12);
+  if (rate <= 0.0) {
+    table.add({"reading", "not measured (" + plan.disk.how + ")"});
+    table.add({"computing", computed});
+    table.add({"time", fmt::format("at least {}, and as long as reading takes", time_in_words(computing))});
+    return;
+  }
+  const double reading = plan.read_seconds(peaks);
+  table.add(
+      {"reading", fmt::format("{} at {}/s{}", time_in_words(reading), bytes_in_words(static_cast<std::int64_t>(rate)),
+                              plan.disk.how.empty() ? "" : " (" + plan.disk.how + ")")});
+  table.add({"computing", computed});
+  table.add({"time", fmt::format("about {}", time_in_words(std::max(reading, computing)))});
+}
+
+}  // namespace
+
+std::string text_of(const Plan& plan, const moe_bench::Peaks& peaks) {
   const moe::MemoryPlan& m = plan.memory;
   const eval::RunCost& c = plan.cost;
   moe::TextTable table({moe::shown_name(plan.name), ""}, moe::TextTable::Align::words);
@@ -124,12 +199,7 @@ std::string text_of(const Plan& plan, const Speeds& speeds) {
   if (m.streams_experts)
     line("to read", fmt::format("{} per pass, {} in all", bytes_in_words(m.pass_bytes()),
                                 bytes_in_words(m.pass_bytes() * plan.passes())));
-  line("reading", fmt::format("{} at {}/s", time_in_words(plan.read_seconds(speeds)),
-                              bytes_in_words(static_cast<std::int64_t>(m.streams_experts ? speeds.disk_bytes
-                                                                                         : speeds.peaks.read_bytes))));
-  line("computing", fmt::format("{} at {:.0f} % of {:.2f} TOP/s", time_in_words(plan.compute_seconds(speeds)),
-                                100.0 * kShareOfPeak, speeds.peaks.int8_ops / 1e12));
-  line("time", fmt::format("about {}", time_in_words(plan.seconds(speeds))));
+  add_times(plan, peaks, table);
   return table.render();
 }
 
@@ -144,17 +214,21 @@ moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::
     plan.name = row.name;
     const auto info = sizes_of(row, plan);
     if (!info) return moe::forward(info);
-    const auto memory = moe::plan_memory(*info, eval_setup::memory_request(row, *threads, o));
+    moe::MemoryRequest request = eval_setup::memory_request(row, *threads, o);
+    if (const auto usual = cli::default_limit(); usual && request.limit == 0) request.limit = usual->bytes;
+    const auto memory = moe::plan_memory(*info, request);
     if (!memory) return moe::fail(memory.error().code, row.path + ": " + memory.error().message);
     plan.memory = *memory;
+    plan.read_bytes = bytes_of_read(info->packed);
     const auto cost = cost_of(row, info->config, o, *threads, *tasks, plan);
     if (!cost) return moe::forward(cost);
     plan.cost = *cost;
   }
-  const auto speeds = measure(plans, rows, threads->worker_count);
-  if (!speeds) return moe::forward(speeds);
+  const auto peaks = moe_bench::measure_peaks(threads->worker_count, cli::interrupted, o.memory);
+  if (!peaks) return moe::forward(peaks);
+  if (auto ok = measure_disks(plans, rows, o.pack.path); !ok) return ok;
   std::string text;
-  for (const Plan& plan : plans) text += (text.empty() ? "" : "\n") + text_of(plan, *speeds);
+  for (const Plan& plan : plans) text += (text.empty() ? "" : "\n") + text_of(plan, *peaks);
   return cli::print(text);
 }
 

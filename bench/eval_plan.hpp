@@ -12,10 +12,10 @@
 
 namespace eval_plan {
 
-/// How fast this machine is.
-struct Speeds {
-  moe_bench::Peaks peaks;
-  double disk_bytes = 0.0;  ///< per second; 0: not needed
+/// How fast the experts of a row are read.
+struct Disk {
+  double bytes_per_second = 0.0;  ///< 0: not measured
+  std::string how;                ///< what was measured, or why nothing could be
 };
 
 /// One row.
@@ -24,21 +24,24 @@ struct Plan {
   std::string weights;  ///< their format, or what is assumed
   bool has_tokenizer = true;
   moe::MemoryPlan memory;
+  std::int64_t read_bytes = 0;  ///< of a read of experts, as the disk is measured
+  Disk disk;                    ///< where experts are read
   moe::eval::RunCost cost;
 
   /// Steps over all of the model's weights.
   std::int64_t passes() const;
   /// Seconds of reading, and of computing at the share of the peak that libmoe's products reach.
-  double read_seconds(const Speeds& speeds) const;
-  double compute_seconds(const Speeds& speeds) const;
-  /// Reading is hidden behind computing, but for one of the two.
-  double seconds(const Speeds& speeds) const;
+  double read_seconds(const moe_bench::Peaks& peaks) const;
+  double compute_seconds(const moe_bench::Peaks& peaks) const;
+  /// What reading is limited by; 0: it was not measured.
+  double bytes_per_second(const moe_bench::Peaks& peaks) const;
 };
 
 /// As the terminal shows it.
-std::string text_of(const Plan& plan, const Speeds& speeds);
+std::string text_of(const Plan& plan, const moe_bench::Peaks& peaks);
 
-/// Prints the plan of each row. Errors: those of moe::plan_memory (naming the row), of the tasks, io, cancelled.
+/// Prints the plan of each row. A disk that cannot be measured is no error. Errors: those of moe::plan_memory (naming
+/// the row), of the tasks, of a tokenizer that is there and cannot be used, cancelled.
 moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows);
 
 }  // namespace eval_plan

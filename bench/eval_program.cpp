@@ -34,10 +34,10 @@ moe::Result<eval::TaskOutcome> run_task(const Setting& row, const eval::Prepared
 
 // The model of a row; of a pipeline, the layers of this process, while the other stages load theirs.
 moe::Result<std::shared_ptr<const moe::Model>> load_row(eval_setup::RowModels& models, const Setting& row,
-                                                        const Options& o) {
+                                                        const Options& o, std::int64_t limit) {
   if (o.pipeline != nullptr)
     if (auto ok = o.pipeline->tell_load(row.name); !ok) return moe::forward(ok);
-  return models.model_of(row);
+  return models.model_of(row, limit);
 }
 
 // Evaluates one row on all tasks; finished ones stay in `report` when a later task fails.
@@ -48,6 +48,7 @@ moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std:
   if (!opened) return moe::forward(opened);
   auto& [scorer, setting] = *opened;
   eval::ModelRun& run = report.models.back();
+  const moe::ExpertTraffic before = model->expert_traffic();
   for (std::size_t t = 0; t < report.tasks.size(); ++t) {
     const eval::PreparedTask& task = run.task(report.tasks, t);
     cli::ProgressLine line(row.name + " " + task.spec.name);
@@ -62,7 +63,9 @@ moe::Result<void> run_row(const Setting& row, eval_chat::Asked asked, const std:
       return moe::fail(outcome.error().code, row.name + ", " + task.spec.name + ": " + outcome.error().message);
     run.outcomes.push_back(std::move(*outcome));
     run.session_bytes = scorer->session_bytes();
+    run.expert_traffic = model->expert_traffic() - before;
   }
+  eval_setup::tell_traffic(row, run.expert_traffic);
   return {};
 }
 
@@ -90,6 +93,16 @@ moe::Result<void> put_out(eval::RunReport& report, const Options& o, bool comple
   return result;
 }
 
+// Of models that answered in turns. Rows that share weights share what was read, which the first of them shows.
+void note_traffic(const std::vector<Setting>& rows, const std::vector<std::shared_ptr<const moe::Model>>& loaded,
+                  eval::RunReport& report) {
+  for (std::size_t i = 0; i < loaded.size(); ++i) {
+    if (i > 0 && rows[i].path == rows[i - 1].path && rows[i].kv == rows[i - 1].kv) continue;
+    report.models[i].expert_traffic = loaded[i]->expert_traffic();
+    eval_setup::tell_traffic(rows[i], report.models[i].expert_traffic);
+  }
+}
+
 moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& rows, const eval_chat::Rows& chat,
                                const std::string& started) {
   const auto start = std::chrono::steady_clock::now();
@@ -102,15 +115,17 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   moe::Result<void> result;
   eval_setup::RowModels models(run->threads, o, needs_hash ? moe::ContentHash(moe::sha256) : nullptr);
   std::vector<eval_until_known::Row> side_by_side;
+  std::vector<std::shared_ptr<const moe::Model>> loaded;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Setting& row = rows[i];
-    const auto model = load_row(models, row, o);
+    const auto model = load_row(models, row, o, run->limit_of(i));
     if (model && o.until_known.wanted) {
       auto opened =
           eval_setup::open_row(row, std::move(run->asked[i]), *model, models.memory(), run->threads, o, report);
       result = opened ? moe::Result<void>() : moe::forward(opened);
       if (!opened) break;
       side_by_side.push_back(std::move(*opened));
+      loaded.push_back(*model);
       continue;
     }
     result = model ? run_row(row, std::move(run->asked[i]), *model, models.memory(), run->threads, o, run->store.get(),
@@ -120,6 +135,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   }
   if (result && o.until_known.wanted)
     result = eval_until_known::ask(o.until_known, side_by_side, run->threads, run->store.get(), report);
+  if (result) note_traffic(rows, loaded, report);
   if (result) result = eval_families::compare(report);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   auto written = put_out(report, o, result.has_value());
@@ -249,6 +265,9 @@ moe::Result<void> answer(Options& options, const double* search, eval_stages::St
   }
   if (options.plan) {
     if (search != nullptr) throw CLI::ValidationError("--plan", "plans runs, not a search");
+    if (!options.shard.empty()) throw CLI::ValidationError("--plan", "plans whole runs: leave --shard out");
+    if (options.until_known.wanted)
+      throw CLI::ValidationError("--plan", "cannot tell how many questions --until-known asks: leave it out");
     return eval_plan::run(options, *settings);
   }
   if (start != nullptr) {
@@ -260,7 +279,7 @@ moe::Result<void> answer(Options& options, const double* search, eval_stages::St
   if (!shard) return moe::forward(shard);
   if (*shard && search != nullptr) throw CLI::ValidationError("search", "has no shards");
   if (*shard) {
-    if (auto ok = eval_shard::check(options); !ok) return ok;
+    if (auto ok = eval_shard::check(options, **shard); !ok) return ok;
     return eval_shard::run(options, *settings, *chat, started, **shard);
   }
   if (search == nullptr) return evaluate_all(options, *settings, *chat, started);

@@ -56,12 +56,6 @@ moe::Result<std::vector<eval_chat::Asked>> check_rows(const Options& o, const st
   return asked;
 }
 
-std::vector<std::string> paths_of(const std::vector<Setting>& rows) {
-  std::vector<std::string> paths;
-  for (const Setting& row : rows) paths.push_back(row.path);
-  return paths;
-}
-
 std::vector<std::string> names_of(const std::vector<Setting>& rows) {
   std::vector<std::string> names;
   for (const Setting& row : rows) names.push_back(row.name);
@@ -69,7 +63,7 @@ std::vector<std::string> names_of(const std::vector<Setting>& rows) {
 }
 
 moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const moe::ParallelFor& threads,
-                                                    const Options& o, moe::ContentHash content_hash,
+                                                    const Options& o, std::int64_t limit, moe::ContentHash content_hash,
                                                     std::optional<moe::MemoryPlan>& memory) {
   cli::ProgressLine line("loading " + row.name);
   moe::LoadOptions options;
@@ -85,7 +79,9 @@ moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const mo
     options.layers = *layers;
     return moe::Model::load(row.path, options);
   }
-  auto plan = cli::fit_memory("moe-eval", row.path, memory_request(row, threads, o), o.pack, options);
+  moe::MemoryRequest request = memory_request(row, threads, o);
+  if (limit > 0) request.limit = limit;
+  auto plan = cli::fit_memory("moe-eval", row.path, request, o.pack, options);
   if (!plan) return moe::forward(plan);
   memory = std::move(*plan);
   auto model = moe::Model::load(row.path, options);
@@ -101,6 +97,15 @@ moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_pt
   auto changed = model->with_experts(row.experts.options);
   if (!changed) return moe::fail(changed.error().code, row.path + ": " + changed.error().message);
   return changed;
+}
+
+// Of rows that are all loaded at a time. A pipeline's processes hold a part of the layers each.
+moe::Result<std::vector<std::int64_t>> limits_of_all(const Options& o, const std::vector<Setting>& rows,
+                                                     const moe::ParallelFor& threads) {
+  if (o.pipeline != nullptr) return std::vector<std::int64_t>();
+  std::vector<eval_until_known::Load> loads;
+  for (const Setting& row : rows) loads.push_back({row.path, memory_request(row, threads, o)});
+  return eval_until_known::limits(loads, !o.pack.path.empty());
 }
 
 }  // namespace
@@ -131,11 +136,11 @@ moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eva
   return tasks;
 }
 
-moe::Result<std::shared_ptr<const moe::Model>> RowModels::model_of(const Setting& row) {
+moe::Result<std::shared_ptr<const moe::Model>> RowModels::model_of(const Setting& row, std::int64_t limit) {
   // Rows with another cache type need another plan: how much of the model stays in memory depends on it.
   if (loaded_ == nullptr || path_ != row.path || (memory_ && kv_ != row.kv)) {
     loaded_ = nullptr;  // before the next one is loaded
-    auto loaded = load(row, threads_, o_, content_hash_, memory_);
+    auto loaded = load(row, threads_, o_, limit, content_hash_, memory_);
     if (!loaded) return loaded;
     loaded_ = std::move(*loaded), path_ = row.path, kv_ = row.kv;
   }
@@ -233,8 +238,12 @@ moe::Result<Run> prepare_run(const Options& o, const std::vector<Setting>& rows,
   if (!asked) return moe::forward(asked);
   run.asked = std::move(*asked);
   if (auto ok = eval_families::set(o.families, names_of(rows), report); !ok) return moe::forward(ok);
-  if (o.until_known.wanted)
-    if (auto ok = eval_until_known::check(o.until_known, paths_of(rows), report); !ok) return moe::forward(ok);
+  if (o.until_known.wanted) {
+    if (auto ok = eval_until_known::check(o.until_known, rows.size(), report); !ok) return moe::forward(ok);
+    auto limits = limits_of_all(o, rows, *threads);
+    if (!limits) return moe::forward(limits);
+    run.limits = std::move(*limits);
+  }
   if (!o.cache.empty()) {
     auto opened = eval::RunStore::open(o.cache);
     if (!opened) return moe::forward(opened);
@@ -243,10 +252,15 @@ moe::Result<Run> prepare_run(const Options& o, const std::vector<Setting>& rows,
   return run;
 }
 
+void tell_traffic(const Setting& row, const moe::ExpertTraffic& traffic) {
+  const std::string text = cli::traffic_in_words(traffic);
+  if (!text.empty()) cli::complain("moe-eval", row.name + ": " + text);
+}
+
 moe::Result<void> measure_peaks(const eval_rows::Options& o, eval::RunReport& report) {
   if (!o.peaks) return {};
   cli::ProgressLine line("measuring the machine");
-  const auto peaks = moe_bench::measure_peaks(report.thread_count, cli::interrupted);
+  const auto peaks = moe_bench::measure_peaks(report.thread_count, cli::interrupted, o.memory);
   if (!peaks) return moe::forward(peaks);
   report.peaks = {.threads = peaks->threads,
                   .int8_ops = peaks->int8_ops,

@@ -25,6 +25,9 @@ struct Run {
   moe::eval::RunReport report;
   std::vector<eval_chat::Asked> asked;  // [row]
   std::unique_ptr<moe::eval::RunStore> store;
+  std::vector<std::int64_t> limits;  // [row], of memory, where they are not those of each row by itself
+
+  std::int64_t limit_of(std::size_t row) const { return row < limits.size() ? limits[row] : 0; }
 };
 moe::Result<Run> prepare_run(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows,
                              const eval_chat::Rows& chat, const std::string& started);
@@ -35,7 +38,8 @@ class RowModels {
  public:
   RowModels(const moe::ParallelFor& threads, const eval_rows::Options& o, moe::ContentHash content_hash)
       : threads_(threads), o_(o), content_hash_(content_hash) {}
-  moe::Result<std::shared_ptr<const moe::Model>> model_of(const eval_rows::Setting& row);
+  /// `limit`: of memory, instead of --memory; 0: none.
+  moe::Result<std::shared_ptr<const moe::Model>> model_of(const eval_rows::Setting& row, std::int64_t limit = 0);
   /// Of the last one, where a plan binds it.
   const std::optional<moe::MemoryPlan>& memory() const { return memory_; }
 
@@ -52,6 +56,9 @@ class RowModels {
 /// What a run store notes about the run of a row.
 moe::eval::StoredRun record_of(const eval_rows::Setting& row, const eval_rows::Options& o,
                                const moe::eval::StoreSetting& setting);
+
+/// What reading experts came to, on stderr; nothing where none were read.
+void tell_traffic(const eval_rows::Setting& row, const moe::ExpertTraffic& traffic);
 
 /// RunReport::peaks, with --peaks. Errors: those of moe_bench::measure_peaks.
 moe::Result<void> measure_peaks(const eval_rows::Options& o, moe::eval::RunReport& report);

@@ -73,7 +73,8 @@ moe::Result<std::optional<Wanted>> wanted(const std::string& shard,
   return std::optional<Wanted>();
 }
 
-moe::Result<void> check(const eval_rows::Options& o) {
+moe::Result<void> check(const eval_rows::Options& o, const Wanted& wanted) {
+  const std::string why = wanted.note.empty() ? "" : " (" + wanted.note + ")";
   const std::pair<bool, const char*> of_results[] = {{!o.out.empty(), "--out"},
                                                      {o.until_known.wanted, "--until-known"},
                                                      {!o.families.families.empty(), "--families"},
@@ -84,10 +85,10 @@ moe::Result<void> check(const eval_rows::Options& o) {
     if (given)
       return moe::fail(moe::ErrorCode::bad_argument,
                        fmt::format("a shard answers questions and compares nothing: {} belongs to the run without "
-                                   "--shard, when all shards are done",
-                                   name));
+                                   "--shard, when all shards are done{}",
+                                   name, why));
   if (!o.cache.empty()) return {};
-  return moe::fail(moe::ErrorCode::bad_argument, "a shard needs --cache FILE, which keeps its answers");
+  return moe::fail(moe::ErrorCode::bad_argument, "a shard needs --cache FILE, which keeps its answers" + why);
 }
 
 moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows,
@@ -106,6 +107,7 @@ moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::
     auto opened =
         eval_setup::open_row(row, std::move(run->asked[i]), *model, models.memory(), run->threads, o, run->report);
     if (!opened) return moe::forward(opened);
+    const moe::ExpertTraffic before = (*model)->expert_traffic();
     for (std::size_t t = 0; t < report.tasks.size(); ++t) {
       const eval::PreparedTask& task = report.models.back().task(report.tasks, t);
       const auto answered = answer(row, task, o, *opened, *run->store, shard, run->threads);
@@ -120,6 +122,7 @@ moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::
       text += fmt::format("shard {}: {} has answered {} of the {} questions of {}\n", eval::to_string(shard),
                           moe::shown_name(row.name), *answered, task.question_count(), moe::shown_name(task.spec.name));
     }
+    eval_setup::tell_traffic(row, (*model)->expert_traffic() - before);
   }
   return cli::print(text);
 }

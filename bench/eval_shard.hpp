@@ -26,8 +26,9 @@ struct Wanted {
 moe::Result<std::optional<Wanted>> wanted(const std::string& shard,
                                           const std::function<const char*(const char*)>& environment);
 
-/// What belongs to a whole evaluation has no meaning here, and a store must be named. Errors: bad_argument.
-moe::Result<void> check(const eval_rows::Options& options);
+/// What belongs to a whole evaluation has no meaning here, and a store must be named. Errors: bad_argument, with what
+/// made this process a shard.
+moe::Result<void> check(const eval_rows::Options& options, const Wanted& wanted);
 
 moe::Result<void> run(const eval_rows::Options& options, const std::vector<eval_rows::Setting>& rows,
                       const eval_chat::Rows& chat, const std::string& started, const Wanted& wanted);

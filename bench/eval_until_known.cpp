@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
+#include <limits>
 #include <optional>
 #include <utility>
 
+#include "tools/common/fit_memory.hpp"
+#include "tools/common/memory_options.hpp"
 #include "tools/common/numbers.hpp"
 #include "tools/common/program.hpp"
 
@@ -24,31 +26,67 @@ eval::UntilKnownOptions options_of(const Flags& flags, const eval::RunReport& re
   return options;
 }
 
-// MemAvailable of the system; none if unreadable.
-std::optional<std::int64_t> available_bytes() {
-  std::ifstream file("/proc/meminfo");
-  std::string word;
-  std::int64_t kibibytes = 0;
-  while (file >> word)
-    if (word == "MemAvailable:" && file >> kibibytes) return kibibytes * 1024;
-  return std::nullopt;
+// Rows with all of their experts in memory.
+struct Needs {
+  std::vector<moe::ModelInfo> infos;
+  std::vector<std::int64_t> bytes;  // of each row
+  std::int64_t together = 0;        // with the weights that rows share, and one program
+};
+
+moe::Result<Needs> needs_of(const std::vector<Load>& rows) {
+  Needs needs;
+  needs.together = moe::kProgramBytes;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    auto info = moe::Model::inspect(rows[i].path);
+    if (!info) return moe::forward(info);
+    moe::MemoryRequest request = rows[i].request;
+    request.limit = std::numeric_limits<std::int64_t>::max() / 2;
+    const auto plan = moe::plan_memory(*info, request);
+    if (!plan) return moe::fail(plan.error().code, rows[i].path + ": " + plan.error().message);
+    const bool is_shared =
+        i > 0 && rows[i - 1].path == rows[i].path && rows[i - 1].request.session.kv == request.session.kv;
+    needs.infos.push_back(std::move(*info));
+    needs.bytes.push_back(plan->total_bytes());
+    needs.together += plan->bytes_beside_another() - (is_shared ? plan->weight_bytes : 0);
+  }
+  return needs;
 }
 
-// All models answer each block before the next, so all of them stay loaded.
-moe::Result<void> check_memory(const std::vector<std::string>& paths) {
-  std::int64_t bytes = 0;
-  for (std::size_t i = 0; i < paths.size(); ++i) {
-    if (i > 0 && paths[i] == paths[i - 1]) continue;
-    const auto info = moe::Model::inspect(paths[i]);
-    if (!info) return moe::forward(info);
-    bytes += info->weight_bytes;
+// A row that needs less than an equal share gets what it needs, the others share the rest.
+std::vector<std::int64_t> divided(std::int64_t limit, const std::vector<std::int64_t>& needs) {
+  const auto count = static_cast<std::int64_t>(needs.size());
+  std::vector<std::int64_t> sorted = needs;
+  std::sort(sorted.begin(), sorted.end());
+  std::int64_t left = limit + (count - 1) * moe::kProgramBytes, share = 0;  // each plan counts the program
+  for (std::int64_t i = 0; i < count; ++i) {
+    share = left / (count - i);
+    if (sorted[static_cast<std::size_t>(i)] > share) break;
+    left -= sorted[static_cast<std::size_t>(i)];
   }
-  const auto available = available_bytes();
-  if (!available || bytes <= *available) return {};
-  return moe::fail(
-      moe::ErrorCode::out_of_memory,
-      fmt::format("--until-known holds all models at a time: their weights take {:.1f} GB, {:.1f} GB are free",
-                  static_cast<double>(bytes) / 1e9, static_cast<double>(*available) / 1e9));
+  std::vector<std::int64_t> shares = needs;
+  for (std::int64_t& bytes : shares) bytes = std::min(bytes, share);
+  return shares;
+}
+
+bool fits(const std::vector<Load>& rows, const Needs& needs, const std::vector<std::int64_t>& shares) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    moe::MemoryRequest request = rows[i].request;
+    request.limit = std::max<std::int64_t>(1, shares[i]);
+    if (!moe::plan_memory(needs.infos[i], request)) return false;
+  }
+  return true;
+}
+
+// Of the process, to a MiB.
+std::int64_t least_limit(const std::vector<Load>& rows, const Needs& needs, std::int64_t too_small) {
+  constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+  std::int64_t low = too_small / kMiB, high = needs.together / kMiB + 1;
+  while (low + 1 < high) {
+    const std::int64_t middle = low + (high - low) / 2;
+    const bool enough = fits(rows, needs, divided(middle * kMiB, needs.bytes));
+    (enough ? high : low) = middle;
+  }
+  return high * kMiB;
 }
 
 }  // namespace
@@ -64,7 +102,7 @@ void add_options(CLI::App& app, Flags& flags) {
       ->needs(wanted);
 }
 
-moe::Result<void> check(const Flags& flags, const std::vector<std::string>& paths, const eval::RunReport& report) {
+moe::Result<void> check(const Flags& flags, std::size_t rows, const eval::RunReport& report) {
   if (!report.reference.empty())
     return moe::fail(moe::ErrorCode::bad_argument,
                      "--until-known: --reference compares models on all questions; leave one of the two out");
@@ -73,9 +111,29 @@ moe::Result<void> check(const Flags& flags, const std::vector<std::string>& path
                      "--until-known: --families compares models on all questions; leave one of the two out");
   eval::UntilKnownOptions options;
   options.alpha = flags.alpha, options.margin = flags.margin_points / 100;
-  if (auto ok = eval::check_until_known(paths.size(), report.tasks, options); !ok)
+  if (auto ok = eval::check_until_known(rows, report.tasks, options); !ok)
     return moe::fail(ok.error().code, "--until-known: " + ok.error().message);
-  return check_memory(paths);
+  return {};
+}
+
+moe::Result<std::vector<std::int64_t>> limits(const std::vector<Load>& rows, bool reads_experts) {
+  std::int64_t limit = rows.front().request.limit;
+  const bool is_asked = limit > 0;
+  const auto usual = is_asked ? std::nullopt : cli::default_limit();
+  if (usual) limit = usual->bytes;
+  if (limit == 0) return std::vector<std::int64_t>();  // the system decides
+  const auto needs = needs_of(rows);
+  if (!needs) return moe::forward(needs);
+  if (needs->together <= limit) return is_asked ? needs->bytes : std::vector<std::int64_t>();
+  const std::vector<std::int64_t> shares = divided(limit, needs->bytes);
+  if (reads_experts && fits(rows, *needs, shares)) return shares;
+  const std::int64_t least = reads_experts ? least_limit(rows, *needs, limit) : needs->together;
+  return moe::fail(moe::ErrorCode::out_of_memory,
+                   fmt::format("--until-known holds all models at a time: {} bytes ({}) of memory are allowed{}, "
+                               "expected at least {} ({}){}",
+                               limit, cli::bytes_in_words(limit), usual ? " (" + usual->in_words() + ")" : "", least,
+                               cli::bytes_in_words(least),
+                               reads_experts ? "" : ": experts can stay in a file with --pack-cache DIR"));
 }
 
 moe::Result<void> ask(const Flags& flags, std::span<const Row> rows, const moe::ParallelFor& threads,

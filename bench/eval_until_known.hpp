@@ -10,6 +10,7 @@
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
+#include "moe/memory_plan.hpp"
 
 namespace eval_until_known {
 
@@ -20,10 +21,19 @@ struct Flags {
 };
 void add_options(CLI::App& app, Flags& flags);
 
-/// Finds errors early: --families given too, too few models, tasks without right and wrong answers, models that do not
-/// fit in memory together.
-/// `paths`: of the rows; equal neighbours share their weights. Errors: bad_argument, unsupported, out_of_memory.
-moe::Result<void> check(const Flags& flags, const std::vector<std::string>& paths, const moe::eval::RunReport& report);
+/// Finds errors early: --families given too, too few rows, tasks without right and wrong answers. Errors: bad_argument,
+/// unsupported.
+moe::Result<void> check(const Flags& flags, std::size_t rows, const moe::eval::RunReport& report);
+
+/// A row's model, and what its session needs; `limit` is that of the whole process, 0: the default.
+struct Load {
+  std::string path;
+  moe::MemoryRequest request;
+};
+/// The limit of each row: all rows answer each block of questions before the next, so all of them stay loaded, and the
+/// limit of the process is divided among them. Empty where the default limit is enough for all. Equal neighbours
+/// share their weights. `reads_experts`: there is a --pack-cache. Errors: out_of_memory, those of Model::inspect.
+moe::Result<std::vector<std::int64_t>> limits(const std::vector<Load>& rows, bool reads_experts);
 
 /// A loaded model.
 struct Row {

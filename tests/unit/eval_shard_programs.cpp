@@ -84,7 +84,8 @@ TEST_CASE("what no shard can do is said before anything is asked") {
     all.insert(all.end(), more.begin(), more.end());
     check_one_line(asked(s, all), 1, more[0] + " belongs to the run without --shard");
   }
-  check_one_line(asked(s, {}, "OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=2"), 1, "a shard needs --cache FILE");
+  check_one_line(asked(s, {}, "PMI_RANK=1 PMI_SIZE=2"), 1,
+                 "a shard needs --cache FILE, which keeps its answers (shard 2/2, as PMI_RANK=1 and PMI_SIZE=2 say");
   check_one_line(asked(s, {"--cache", cache}, "OMPI_COMM_WORLD_RANK=2 OMPI_COMM_WORLD_SIZE=2"), 1,
                  "OMPI_COMM_WORLD_RANK is '2', expected a whole number from 0 to 1");
   check_one_line(asked(s, {"--cache", cache}, "PMI_RANK=0 PMI_SIZE=many"), 1, "PMI_SIZE is 'many'");

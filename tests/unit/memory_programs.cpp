@@ -1,61 +1,20 @@
-// --memory and --plan of programs: the least that an error names works, results are those of a model in memory, and the
-// process stays within its limit.
-
-#include <sys/resource.h>
-#include <unistd.h>
+// --memory of programs: the least that an error names works, and results are those of a model in memory.
 
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <regex>
+#include <nlohmann/json.hpp>
 
-#include "program.hpp"
+#include "memory_runs.hpp"
 
 namespace memory_programs_test {
 
 namespace {
 
-namespace fs = std::filesystem;
-using moe_test::check_one_line;
-using moe_test::ProgramOutcome;
-using moe_test::run_program;
-
-struct Scratch : moe_test::ScratchDir {
-  Scratch() : ScratchDir("moe_memory_programs") {}
-};
-
-const std::string kNano = std::string(MOE_SOURCE_DIR) + "/models/nano/";
+using namespace memory_runs;
 
 ProgramOutcome replied(const Scratch& s, const std::vector<std::string>& more) {
   std::vector<std::string> all = {"--model", kNano + "nano-moe", "--prompt", "In which month", "-n", "12"};
   all.insert(all.end(), more.begin(), more.end());
   return run_program(s, "MOE_THREADS=2", MOE_RUN, all);
-}
-
-ProgramOutcome asked(const Scratch& s, const std::vector<std::string>& more) {
-  std::vector<std::string> all = {
-      "--model", "nano=" + kNano + "nano-moe", "--tasks", kNano + "nano_exam.jsonl", "--limit", "40"};
-  all.insert(all.end(), more.begin(), more.end());
-  return run_program(s, "MOE_THREADS=2", MOE_EVAL, all);
-}
-
-/// The number of bytes that a refusal names.
-std::string least_of(const ProgramOutcome& refused) {
-  std::smatch found;
-  REQUIRE_MESSAGE(std::regex_search(refused.err, found, std::regex("expected at least ([0-9]+) ")), refused.err);
-  return found[1];
-}
-
-std::string samples(const fs::path& folder, const std::string& row = "nano") {
-  for (const auto& entry : fs::directory_iterator(folder / row))
-    if (entry.path().filename().string().starts_with("samples_")) return moe_test::read_file(entry.path());
-  return "no samples";
-}
-
-std::int64_t peak_bytes_of_children() {
-  rusage usage = {};
-  REQUIRE(getrusage(RUSAGE_CHILDREN, &usage) == 0);
-  return usage.ru_maxrss * 1024;
 }
 
 bool write_line(const fs::path& file, const std::string& line) {
@@ -148,9 +107,6 @@ TEST_CASE("moe-run with the least memory replies as with all of it, and stays wi
   CAPTURE(streamed.err);
   REQUIRE(streamed.status == 0);
   CHECK(std::regex_search(streamed.err, std::regex("experts: [0-9]+ hits, [1-9][0-9]* misses, .* read")));
-#if !defined(__SANITIZE_ADDRESS__)  // which has memory of its own
-  CHECK_MESSAGE(peak_bytes_of_children() <= std::stoll(least), peak_bytes_of_children());
-#endif
   const ProgramOutcome whole = replied(s, {});
   REQUIRE(whole.status == 0);
   CHECK(whole.err.find("experts:") == std::string::npos);
@@ -167,6 +123,16 @@ TEST_CASE("an exam answered with the least memory has the samples of one in memo
   REQUIRE(streamed.status == 0);
   CHECK(samples(s.dir / "streamed") == samples(s.dir / "whole"));
   CHECK(samples(s.dir / "whole").size() > 1000);
+  // What was read is told, on the terminal and in the file.
+  CHECK(std::regex_search(streamed.err, std::regex("nano: experts: [0-9]+ hits, [1-9][0-9]* misses, .* read")));
+  const auto traffic_of = [&](const char* folder) {
+    return nlohmann::json::parse(moe_test::read_file(s.dir / folder / "run.json"))["models"][0]["expert_traffic"];
+  };
+  CHECK(traffic_of("whole").is_null());
+  const nlohmann::json traffic = traffic_of("streamed");
+  for (const char* count : {"misses", "read_bytes", "read_seconds", "memory_bytes"})
+    CHECK_MESSAGE(traffic[count].get<double>() > 0.0, count);
+  CHECK(traffic["read_bytes"].get<std::int64_t>() >= traffic["unused_bytes"].get<std::int64_t>());
 }
 
 TEST_CASE("each cache type of a sweep has a plan of its own within the least memory") {
@@ -197,26 +163,6 @@ TEST_CASE("experts that do not fit need a packed file, and the error says so") {
   const std::string least = least_of(replied(s, {"--memory", "1M", "--pack-cache", s / "packs"}));
   check_one_line(replied(s, {"--memory", least}), 1, "--pack-cache DIR");
   check_one_line(replied(s, {"--memory", "8Q"}), 2, "as in 8G");
-}
-
-TEST_CASE("--plan prints what a run takes and answers nothing, with a config.json alone too") {
-  const Scratch s;
-  const ProgramOutcome plan = asked(s, {"--plan"});
-  CAPTURE(plan.err);
-  REQUIRE(plan.status == 0);
-  CHECK(plan.out.starts_with("nano\n"));
-  for (const char* line : {"weights", "memory", "tokens", "FLOPs", "passes", "time"})
-    CHECK_MESSAGE(plan.out.find(std::string("\n") + line + " ") != std::string::npos, line);
-  CHECK(plan.out.find("all weights") != std::string::npos);
-  fs::create_directories(s.dir / "config_only");
-  fs::copy_file(fs::path(kNano) / "nano-moe/config.json", s.dir / "config_only/config.json");
-  const ProgramOutcome bare = run_program(
-      s, "MOE_THREADS=1", MOE_EVAL,
-      {"--plan", "--model", "bare=" + (s / "config_only"), "--tasks", kNano + "nano_exam.jsonl", "--limit", "5"});
-  CAPTURE(bare.err);
-  REQUIRE(bare.status == 0);
-  CHECK(bare.out.find("q4_0 is assumed") != std::string::npos);
-  CHECK(bare.out.find("estimated at 4 bytes each") != std::string::npos);
 }
 
 }  // namespace memory_programs_test

@@ -14,6 +14,7 @@
 #include "moe/eval/multiplier.hpp"
 #include "moe/eval/statistics.hpp"
 #include "moe/eval/until_known.hpp"
+#include "moe/expert_traffic.hpp"
 #include "moe/model.hpp"
 #include "moe/session.hpp"
 
@@ -37,6 +38,7 @@ struct ModelRun {
   std::int64_t resident_bytes = 0;                  ///< packed weights
   std::int64_t session_bytes = 0;                   ///< cache and scratch
   std::int64_t max_length = 0;                      ///< context limit in tokens
+  ExpertTraffic expert_traffic = {};                ///< of this run; all 0 where experts were in memory
   std::shared_ptr<const Tokenizer> tokenizer = {};  ///< for the files; may be empty
   std::vector<TaskOutcome> outcomes = {};           ///< one per finished task, in the order of RunReport::tasks
   std::optional<ChatUse> chat = {};

@@ -134,6 +134,18 @@ Json peaks_json(const std::optional<MachinePeaks>& peaks) {
           {"read_bytes_per_second", peaks->read_bytes}};
 }
 
+// Null where all experts were in memory.
+Json traffic_json(const ExpertTraffic& t) {
+  if (t.hits + t.misses == 0) return nullptr;
+  return {{"hits", t.hits},
+          {"misses", t.misses},
+          {"read_bytes", t.read_bytes},
+          {"unused_bytes", t.unused_bytes},
+          {"read_seconds", static_cast<double>(t.read_ns) * 1e-9},
+          {"wait_seconds", static_cast<double>(t.wait_ns) * 1e-9},
+          {"memory_bytes", t.memory_bytes}};
+}
+
 Json chat_json(const ModelRun& run) {
   if (!run.chat) return nullptr;
   return {{"template_sha256", sha256_hex(run.chat->template_text)},
@@ -171,6 +183,7 @@ Json model_json(const RunReport& report, const ModelRun& run) {
               {"resident_bytes", run.resident_bytes},
               {"session_bytes", run.session_bytes},
               {"max_length", run.max_length},
+              {"expert_traffic", traffic_json(run.expert_traffic)},
               {"chat", chat_json(run)},
               {"tasks", Json::array()}};
   for (std::size_t t = 0; t < run.outcomes.size(); ++t) {

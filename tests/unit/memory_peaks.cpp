@@ -1,0 +1,119 @@
+// What a process holds at most stays within --memory, whatever it does beside running the model.
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "memory_runs.hpp"
+
+namespace memory_peaks_test {
+
+#if !defined(__SANITIZE_ADDRESS__)  // which has memory of its own
+
+namespace {
+
+using namespace memory_runs;
+
+using Words = std::vector<std::string>;
+
+Words joined(Words words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+// With the least memory that the program names when it is refused.
+void check_peak(const Scratch& s, const std::string& program, const Words& words) {
+  const Words packed = joined(words, {"--pack-cache", s / "packs"});
+  const ProgramOutcome refused = run_program(s, "MOE_THREADS=2", program, joined(packed, {"--memory", "1M"}));
+  CHECK(refused.status == 3);
+  const std::string least = least_of(refused);
+  const std::int64_t peak = peak_bytes(s, program, joined(packed, {"--memory", least}));
+  MESSAGE(program << ": " << peak << " of " << least << " bytes");
+  CHECK(peak <= std::stoll(least));
+}
+
+// nano-dense-params with a much wider feed-forward network, all of whose weights are 0. Its file is sparse.
+std::string large_draft(const Scratch& s) {
+  using Json = nlohmann::json;
+  constexpr std::int64_t kWidth = 58880;  // 102 MB of weights
+  const fs::path from = fs::path(kNano) / "nano-dense-params";
+  fs::create_directories(s.dir / "draft");
+  fs::copy_file(from / "tokenizer.json", s.dir / "draft/tokenizer.json");
+  Json config = Json::parse(moe_test::read_file(from / "config.json"));
+  const auto width = config["intermediate_size"].get<std::int64_t>();
+  config["intermediate_size"] = kWidth;
+  s.write("draft/config.json", config.dump());
+  const std::string file = moe_test::read_file(from / "model.safetensors");
+  std::uint64_t length = 0;
+  file.copy(reinterpret_cast<char*>(&length), sizeof length);
+  Json header = Json::parse(file.substr(sizeof length, length));
+  std::int64_t end = 0;
+  for (auto& [name, tensor] : header.items()) {
+    if (name == "__metadata__") continue;
+    std::int64_t bytes = tensor["dtype"] == "F32" ? 4 : 2;
+    for (Json& n : tensor["shape"]) {
+      if (n == width) n = kWidth;
+      bytes *= n.get<std::int64_t>();
+    }
+    tensor["data_offsets"] = {end, end + bytes};
+    end += bytes;
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  length = text.size();
+  s.write("draft/model.safetensors", std::string(reinterpret_cast<const char*>(&length), sizeof length) + text);
+  fs::resize_file(s.dir / "draft/model.safetensors", sizeof length + length + static_cast<std::uint64_t>(end));
+  return s / "draft";
+}
+
+}  // namespace
+
+TEST_CASE("moe-run") {
+  const Scratch s;
+  check_peak(s, MOE_RUN, {"--model", kNano + "nano-moe", "--prompt", "In which month", "-n", "12"});
+}
+
+TEST_CASE("moe-run with a draft model, which is in memory whole") {
+  const Scratch s;
+  const Words words = {"--model", kNano + "nano-moe", "--prompt", "In which month", "-n", "12"};
+  const Words drafted = joined(words, {"--draft", large_draft(s)});
+  check_peak(s, MOE_RUN, drafted);
+  // The draft that is too large is the reason, and the reply is the model's own.
+  const auto least = [&](const Words& w) {
+    const Words refused = joined(w, {"--pack-cache", s / "packs", "--memory", "1M"});
+    return std::stoll(least_of(run_program(s, "MOE_THREADS=2", MOE_RUN, refused)));
+  };
+  CHECK(least(drafted) > least(words) + 100000000);
+  CHECK(run_program(s, "MOE_THREADS=2", MOE_RUN, drafted).out == run_program(s, "MOE_THREADS=2", MOE_RUN, words).out);
+  check_one_line(run_program(s, "", MOE_RUN, joined(words, {"--draft", s / "absent"})), 1, "--draft: ");
+}
+
+TEST_CASE("moe-bench, which measures the machine too") {
+  const Scratch s;
+  check_peak(s, MOE_BENCH, {"--model", kNano + "nano-moe", "--pp", "16", "--tg", "8", "--reps", "1"});
+}
+
+TEST_CASE("moe-eval --peaks") {
+  const Scratch s;
+  check_peak(
+      s, MOE_EVAL,
+      {"--model", "nano=" + kNano + "nano-moe", "--tasks", kNano + "nano_exam.jsonl", "--limit", "5", "--peaks"});
+}
+
+TEST_CASE("moe-eval --until-known, which holds all rows at a time") {
+  const Scratch s;
+  const Words words = {"--model",      "a=" + kNano + "nano-moe",
+                       "--model",      "b=" + kNano + "nano-dense-flops",
+                       "--tasks",      kNano + "nano_exam.jsonl",
+                       "--limit",      "20",
+                       "--sweep",      "kv=f16,f32",
+                       "--until-known"};
+  check_peak(s, MOE_EVAL, words);
+}
+
+#else
+
+TEST_CASE("peaks") { std::puts("SKIPPED peaks: the sanitizer has memory of its own"); }
+
+#endif
+
+}  // namespace memory_peaks_test

@@ -1,0 +1,113 @@
+// --plan: what a run takes, from headers and questions alone, and what is said where something is missing.
+
+#include "memory_runs.hpp"
+
+namespace memory_plans_test {
+
+namespace {
+
+using namespace memory_runs;
+
+ProgramOutcome planned(const Scratch& s, const std::string& environment, const std::vector<std::string>& more) {
+  std::vector<std::string> all = {"--plan", "--tasks", kNano + "nano_exam.jsonl", "--limit", "5"};
+  all.insert(all.end(), more.begin(), more.end());
+  return run_program(s, environment + " MOE_THREADS=1", MOE_EVAL, all);
+}
+
+// A folder with the files of nano-moe that are named, and a config in which `from` is `to`.
+std::string model_of(const Scratch& s, const char* name, const std::vector<const char*>& files,
+                     const std::string& from = "", const std::string& to = "") {
+  fs::create_directories(s.dir / name);
+  for (const char* file : files) fs::copy_file(fs::path(kNano) / "nano-moe" / file, s.dir / name / file);
+  std::string config = moe_test::read_file(fs::path(kNano) / "nano-moe/config.json");
+  if (const std::size_t at = config.find(from); !from.empty()) {
+    REQUIRE(at != std::string::npos);
+    config.replace(at, from.size(), to);
+  }
+  s.write(std::string(name) + "/config.json", config);
+  return s / name;
+}
+
+}  // namespace
+
+TEST_CASE("--plan prints what a run takes and answers nothing, with a config.json alone too") {
+  const Scratch s;
+  const ProgramOutcome plan = asked(s, {"--plan"});
+  CAPTURE(plan.err);
+  REQUIRE(plan.status == 0);
+  CHECK(plan.out.starts_with("nano\n"));
+  for (const char* line : {"weights", "memory", "tokens", "FLOPs", "passes", "time"})
+    CHECK_MESSAGE(plan.out.find(std::string("\n") + line + " ") != std::string::npos, line);
+  CHECK(plan.out.find("all weights") != std::string::npos);
+  fs::create_directories(s.dir / "config_only");
+  fs::copy_file(fs::path(kNano) / "nano-moe/config.json", s.dir / "config_only/config.json");
+  const ProgramOutcome bare = run_program(
+      s, "MOE_THREADS=1", MOE_EVAL,
+      {"--plan", "--model", "bare=" + (s / "config_only"), "--tasks", kNano + "nano_exam.jsonl", "--limit", "5"});
+  CAPTURE(bare.err);
+  REQUIRE(bare.status == 0);
+  CHECK(bare.out.find("q4_0 is assumed") != std::string::npos);
+  CHECK(bare.out.find("estimated at 4 bytes each") != std::string::npos);
+}
+
+TEST_CASE("--plan measures the packed file where experts are, and needs no folder to write into") {
+  const Scratch s;
+  const std::string model = model_of(s, "model", {"model.safetensors", "tokenizer.json"});
+  const std::string least = least_of(planned(s, "", {"--model", model, "--memory", "1M"}));
+  REQUIRE(run_program(s, "MOE_THREADS=1", MOE_RUN,
+                      {"--model", model, "--prompt", "In", "-n", "1", "--pack-cache", s / "x.moepack"})
+              .status == 0);
+  const ProgramOutcome packed = planned(s, "", {"--model", model, "--memory", least, "--pack-cache", s / "x.moepack"});
+  CAPTURE(packed.err);
+  REQUIRE(packed.status == 0);
+  CHECK(std::regex_search(packed.out, std::regex("\nreading  .* at .*/s \\(.*x\\.moepack")));
+  CHECK(std::regex_search(packed.out, std::regex("\ntime  .*about ")));
+  // A file as long as the measurement needs cannot be written.
+  const ProgramOutcome unmeasured = planned(s, "trap '' XFSZ; ulimit -f 100;", {"--model", model, "--memory", least});
+  CAPTURE(unmeasured.err);
+  REQUIRE(unmeasured.status == 0);
+  CHECK(unmeasured.out.find("not measured (cannot write") != std::string::npos);
+  CHECK(unmeasured.out.find("at least") != std::string::npos);
+}
+
+TEST_CASE("--plan says what is wrong with a tokenizer, a config or a width, and of which model") {
+  const Scratch s;
+  const std::string good = "good=" + model_of(s, "good", {});
+  const std::string damaged = model_of(s, "damaged", {});
+  s.write("damaged/tokenizer.json", "{\"model\": ");
+  check_one_line(planned(s, "", {"--model", damaged}), 1, "damaged/tokenizer.json");
+  const std::string bad = "bad=" + model_of(s, "bad", {}, "\"hidden_size\": 96", "\"hidden_size\": -96");
+  check_one_line(planned(s, "", {"--model", good, "--model", bad}), 1, "/bad");
+  const ProgramOutcome wide =
+      planned(s, "", {"--model", "wide=" + model_of(s, "wide", {}, "\"hidden_size\": 96", "\"hidden_size\": 100")});
+  CAPTURE(wide.err);
+  REQUIRE(wide.status == 0);
+  CHECK(wide.out.find("rows of 100 weights are float32, for 32 weights are a block") != std::string::npos);
+}
+
+TEST_CASE("--plan is of whole runs") {
+  const Scratch s;
+  const std::string model = kNano + "nano-moe";
+  check_one_line(planned(s, "", {"--model", model, "--shard", "2/3"}), 2, "leave --shard out");
+  check_one_line(planned(s, "", {"--model", model, "--sweep", "top_k=1,2", "--until-known"}), 2, "--until-known");
+}
+
+TEST_CASE("the default limit is divided among the processes that a launcher starts on a machine") {
+  const Scratch s;
+  const auto allowed = [&](const std::string& environment) {
+    const ProgramOutcome plan = planned(s, environment, {"--model", kNano + "nano-moe"});
+    CAPTURE(plan.err);
+    REQUIRE(plan.status == 0);
+    std::smatch found;
+    REQUIRE(std::regex_search(plan.out, found, std::regex(" of ([0-9.]+) ([MGT])iB allowed")));
+    return std::stod(found[1]) * (found[2] == "M" ? 1.0 : found[2] == "G" ? 1024.0 : 1048576.0);
+  };
+  const double alone = allowed("");
+  CHECK(allowed("OMPI_COMM_WORLD_LOCAL_SIZE=4") < alone / 2);
+  // Two limits could be taken minutes apart on a busy machine.
+  CHECK(allowed("OMPI_COMM_WORLD_LOCAL_SIZE=4") > alone / 16);
+  CHECK(allowed("SLURM_NTASKS_PER_NODE=4") > alone / 2);  // a batch script, which is one process
+  CHECK(allowed("SLURM_NTASKS_PER_NODE=4 SLURM_STEP_ID=0") < alone / 2);
+}
+
+}  // namespace memory_plans_test
