@@ -7,8 +7,6 @@
 
 namespace memory_peaks_test {
 
-#if !defined(__SANITIZE_ADDRESS__)  // which has memory of its own
-
 namespace {
 
 using namespace memory_runs;
@@ -27,8 +25,13 @@ void check_peak(const Scratch& s, const std::string& program, const Words& words
   CHECK(refused.status == 3);
   const std::string least = least_of(refused);
   const std::int64_t peak = peak_bytes(s, program, joined(packed, {"--memory", least}));
+#if defined(__SANITIZE_ADDRESS__)
+  std::puts("SKIPPED peaks of memory: the sanitizer has memory of its own");
+  CHECK(peak > 0);
+#else
   MESSAGE(program << ": " << peak << " of " << least << " bytes");
   CHECK(peak <= std::stoll(least));
+#endif
 }
 
 // nano-dense-params with a much wider feed-forward network, all of whose weights are 0. Its file is sparse.
@@ -109,11 +112,5 @@ TEST_CASE("moe-eval --until-known, which holds all rows at a time") {
                        "--until-known"};
   check_peak(s, MOE_EVAL, words);
 }
-
-#else
-
-TEST_CASE("peaks") { std::puts("SKIPPED peaks: the sanitizer has memory of its own"); }
-
-#endif
 
 }  // namespace memory_peaks_test

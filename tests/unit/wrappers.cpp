@@ -234,14 +234,16 @@ TEST_CASE("an unsupported model is outlined") {
   CHECK_FALSE(moe::outline(scratch.dir.string()).has_value());
 }
 
+static std::vector<std::string> missing_of(const moe_test::ScratchDir& scratch, const json& config) {
+  scratch.write("config.json", config.dump());
+  const auto outline = moe::outline(scratch.dir.string());
+  REQUIRE_MESSAGE(outline.has_value(), outline.error().message);
+  return outline->missing;
+}
+
 TEST_CASE("what an unknown model needs is named whole") {
   const moe_test::ScratchDir scratch("moe_outline");
-  const auto missing = [&](const json& config) {
-    scratch.write("config.json", config.dump());
-    const auto outline = moe::outline(scratch.dir.string());
-    REQUIRE_MESSAGE(outline.has_value(), outline.error().message);
-    return outline->missing;
-  };
+  const auto missing = [&](const json& config) { return missing_of(scratch, config); };
   json config = base("deepseek_v3");
   config["architectures"] = {"DeepseekV4ForCausalLM"};
   config["model_type"] = "deepseek_v4";
@@ -284,12 +286,7 @@ TEST_CASE("what an unknown model needs is named whole") {
 
 TEST_CASE("a known family lacks what its refusal is about, and a supported model nothing") {
   const moe_test::ScratchDir scratch("moe_outline");
-  const auto missing = [&](const json& config) {
-    scratch.write("config.json", config.dump());
-    const auto outline = moe::outline(scratch.dir.string());
-    REQUIRE_MESSAGE(outline.has_value(), outline.error().message);
-    return outline->missing;
-  };
+  const auto missing = [&](const json& config) { return missing_of(scratch, config); };
   const auto cases = json::parse(moe_test::read_file(fs::path(MOE_SOURCE_DIR) / "tests/data/defaults/cases.json"));
   for (const auto& family : cases["families"].items()) {
     CAPTURE(family.key());
