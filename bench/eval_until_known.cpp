@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -37,17 +36,14 @@ moe::Result<Needs> needs_of(const std::vector<Load>& rows) {
   Needs needs;
   needs.together = moe::kProgramBytes;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    auto info = moe::Model::inspect(rows[i].path);
-    if (!info) return moe::forward(info);
-    moe::MemoryRequest request = rows[i].request;
-    request.limit = std::numeric_limits<std::int64_t>::max() / 2;
-    const auto plan = moe::plan_memory(*info, request);
-    if (!plan) return moe::fail(plan.error().code, rows[i].path + ": " + plan.error().message);
+    auto whole = cli::plan_whole(rows[i].path, rows[i].request);
+    if (!whole) return moe::forward(whole);
+    const moe::MemoryPlan& plan = whole->plan;
     const bool is_shared =
-        i > 0 && rows[i - 1].path == rows[i].path && rows[i - 1].request.session.kv == request.session.kv;
-    needs.infos.push_back(std::move(*info));
-    needs.bytes.push_back(plan->total_bytes());
-    needs.together += plan->bytes_beside_another() - (is_shared ? plan->weight_bytes : 0);
+        i > 0 && rows[i - 1].path == rows[i].path && rows[i - 1].request.session.kv == rows[i].request.session.kv;
+    needs.infos.push_back(std::move(whole->info));
+    needs.bytes.push_back(plan.total_bytes());
+    needs.together += plan.bytes_beside_another() - (is_shared ? plan.weight_bytes : 0);
   }
   return needs;
 }

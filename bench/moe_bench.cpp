@@ -173,9 +173,9 @@ class Bench {
     return {};
   }
 
-  // The packed file itself, in pieces of an expert's size (but of what four threads may hold beside the model): a small
-  // new file is often still in a host's memory.
-  // In turn with the items and for as long: many disks are faster for a second or two than for longer.
+  // The packed file itself, because a small new file is often still in a host's memory; in pieces of an expert's size, as
+  // far as four of them have room beside the model. In turn with the items and for as long, so that both see the same
+  // disk.
   Result<void> measure_disk() {
     constexpr double kLeastSeconds = 2.0, kMostSeconds = 10.0;
     constexpr std::int64_t kMostBytes = std::int64_t{4} << 20;

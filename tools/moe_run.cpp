@@ -123,9 +123,9 @@ Result<std::optional<moe::MemoryPlan>> fit(const Options& options, const moe::Pa
                                            moe::LoadOptions& load) {
   moe::MemoryRequest request = memory_request(options, threads);
   if (options.draft.is_model()) {
-    const auto bytes = cli::bytes_beside_another(options.draft.who, request);
-    if (!bytes) return moe::fail(bytes.error().code, "--draft: " + bytes.error().message);
-    request.reserved_bytes = *bytes;
+    const auto draft = cli::plan_whole(options.draft.who, request);
+    if (!draft) return moe::fail(draft.error().code, "--draft: " + draft.error().message);
+    request.reserved_bytes = draft->plan.bytes_beside_another();
   }
   return cli::fit_memory("moe-run", options.model, request, options.pack, load);
 }

@@ -50,13 +50,13 @@ std::optional<DefaultLimit> default_limit() {
   return DefaultLimit{*bytes / shared_by.count, std::move(shared_by)};
 }
 
-moe::Result<std::int64_t> bytes_beside_another(const std::string& model, moe::MemoryRequest request) {
-  const auto info = moe::Model::inspect(model);
+moe::Result<WholeModel> plan_whole(const std::string& model, moe::MemoryRequest request) {
+  auto info = moe::Model::inspect(model);
   if (!info) return moe::forward(info);
   request.limit = std::numeric_limits<std::int64_t>::max() / 2;
   const auto plan = moe::plan_memory(*info, request);
   if (!plan) return moe::fail(plan.error().code, model + ": " + plan.error().message);
-  return plan->bytes_beside_another();
+  return WholeModel{std::move(*info), *plan};
 }
 
 moe::Result<std::optional<moe::MemoryPlan>> fit_memory(std::string_view program, const std::string& model,

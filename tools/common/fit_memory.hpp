@@ -29,9 +29,13 @@ struct DefaultLimit {
 };
 std::optional<DefaultLimit> default_limit();
 
-/// What a model takes in a process that holds another one as well, all of it in memory, with a session as `request`
-/// says. Errors: those of Model::inspect and plan_memory.
-moe::Result<std::int64_t> bytes_beside_another(const std::string& model, moe::MemoryRequest request);
+/// A model, and what it takes when all of it is in memory, with a session as `request` says, whose limit does not count.
+struct WholeModel {
+  moe::ModelInfo info;
+  moe::MemoryPlan plan;
+};
+/// Errors: those of Model::inspect and plan_memory.
+moe::Result<WholeModel> plan_whole(const std::string& model, moe::MemoryRequest request);
 
 /// Sets LoadOptions::pack and expert_bytes. With a limit (--memory) the model fits into it, or that is an error. Without
 /// one, the default limit decides whether experts stay in the packed file (an error if even that is too much); without
