@@ -34,10 +34,14 @@ moe::Result<eval::TaskOutcome> run_task(const Setting& row, const eval::Prepared
 
 // The model of a row; of a pipeline, the layers of this process, while the other stages load theirs.
 moe::Result<std::shared_ptr<const moe::Model>> load_row(eval_setup::RowModels& models, const Setting& row,
-                                                        const Options& o, std::int64_t limit) {
-  if (o.pipeline != nullptr)
-    if (auto ok = o.pipeline->tell_load(row.name); !ok) return moe::forward(ok);
-  return models.model_of(row, limit);
+                                                        const Options& o, const moe::ParallelFor& threads,
+                                                        std::int64_t limit) {
+  if (o.pipeline == nullptr) return models.model_of(row, limit);
+  if (auto ok = o.pipeline->tell_load(row.name); !ok) return moe::forward(ok);
+  auto model = models.model_of(row, limit);
+  if (model)
+    if (auto ok = eval_stages::check_canary(o, row, *model, threads); !ok) return moe::forward(ok);
+  return model;
 }
 
 // Evaluates one row on all tasks; finished ones stay in `report` when a later task fails.
@@ -110,7 +114,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   if (!run) return moe::forward(run);
   eval::RunReport& report = run->report;
   if (auto measured = eval_setup::measure_peaks(o, report); !measured) return measured;
-  const bool needs_hash = run->store != nullptr || !o.out.empty();
+  const bool needs_hash = run->store != nullptr || !o.out.empty() || o.pipeline != nullptr;
 
   moe::Result<void> result;
   eval_setup::RowModels models(run->threads, o, needs_hash ? moe::ContentHash(moe::sha256) : nullptr);
@@ -118,7 +122,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   std::vector<std::shared_ptr<const moe::Model>> loaded;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Setting& row = rows[i];
-    const auto model = load_row(models, row, o, run->limit_of(i));
+    const auto model = load_row(models, row, o, run->threads, run->limit_of(i));
     if (model && o.until_known.wanted) {
       auto opened =
           eval_setup::open_row(row, std::move(run->asked[i]), *model, models.memory(), run->threads, o, report);
@@ -242,6 +246,17 @@ void add_options(CLI::App& app, Options& o) {
                   "of worked examples that are drawn at random, and of the order of --until-known (1234)");
 }
 
+constexpr const char* kStageExamples =
+    "\n"
+    "Each process loads some of the layers and reads the whole model once, to compare its bytes. Process 0 asks and "
+    "prints; the answers are those of moe-eval, to the bit.\n"
+    R"(
+Examples:
+  mpirun -n 2 moe-eval-stages --model a=model.gguf --tasks my_exam.jsonl --cache runs.db --out results
+  mpirun --host a,b,c moe-eval-stages --model a=model.gguf --tasks my_exam.jsonl --canary 5f0c3a9e11d2b874
+With --cache the same command goes on after a stage has died.
+Exit status: 0 done, 1 bad input or a stage is gone, 2 wrong usage, 3 internal or out of memory, 130 interrupted.)";
+
 // All but the subcommands that only read; `search`: the budget of a search. Says in `usage` where options contradict.
 moe::Result<void> answer(Options& options, const double* search, eval_stages::Start start, int& usage) {
   if (options.tasks.empty()) throw CLI::RequiredError("--tasks");
@@ -300,6 +315,12 @@ int run(int argc, char** argv, eval_stages::Start start) {
   Options options;
   options.command.assign(argv, argv + argc);
   add_options(app, options);
+  if (start != nullptr) {
+    app.add_option("--canary", options.canaries,
+                   "refuse models with another canary than this one; repeat it for several rows")
+        ->allow_extra_args(false);
+    app.footer(kStageExamples);
+  }
   CLI::App* history = app.add_subcommand("history", "lists the runs of a --cache file");
   CLI::App* compare = app.add_subcommand("compare", "paired comparison of two finished runs of a --cache file");
   for (CLI::App* command : {history, compare})

@@ -40,6 +40,7 @@ struct Options {
   std::string shard;
   std::string a, b;                                 // of compare
   std::shared_ptr<eval_stages::Pipeline> pipeline;  // null: all layers are in this process
+  std::vector<std::string> canaries;                // that a pipeline may have; empty: any
 };
 
 // The settings of one row of the tables.

@@ -1,6 +1,7 @@
 #include "bench/eval_stages.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -34,27 +35,32 @@ moe::Result<void> check(const eval_rows::Options& o) {
   return {};
 }
 
+moe::SessionOptions session_options(const eval_rows::Options& o, const eval_rows::Setting& row,
+                                    const moe::ParallelFor& threads, std::int64_t max_tokens,
+                                    std::int64_t chunk_tokens) {
+  moe::SessionOptions session;
+  session.precision = row.precision;
+  session.kv = row.kv;
+  session.threads = threads;
+  session.max_tokens = max_tokens;
+  session.chunk_tokens = chunk_tokens;
+  session.cancelled = cli::interrupted;
+  session.stages = o.pipeline->stages();
+  return session;
+}
+
 moe::Result<void> serve_session(const eval_rows::Options& o, const eval_rows::Setting& row,
                                 const Pipeline::Order& order, eval_setup::RowModels& models,
                                 const moe::ParallelFor& threads) {
   const auto model = models.model_of(row);
   if (!model || order.kind == Kind::load) return model ? moe::Result<void>() : moe::forward(model);
-  moe::SessionOptions session;
-  session.precision = row.precision;
-  session.kv = row.kv;
-  session.threads = threads;
-  session.max_tokens = order.max_tokens;
-  session.chunk_tokens = order.chunk_tokens;
-  session.cancelled = cli::interrupted;
-  session.stages = o.pipeline->stages();
-  return moe::serve_stage(*model, session);
+  return moe::serve_stage(*model, session_options(o, row, threads, order.max_tokens, order.chunk_tokens));
 }
 
 moe::Result<void> serve(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows) {
   const auto threads = cli::start_threads(o.threads);
   if (!threads) return moe::forward(threads);
-  const bool needs_hash = !o.cache.empty() || !o.out.empty();  // as in stage 0: the stages compare it
-  eval_setup::RowModels models(*threads, o, needs_hash ? moe::ContentHash(moe::sha256) : nullptr);
+  eval_setup::RowModels models(*threads, o, moe::sha256);  // the stages compare it
   for (;;) {
     const auto order = o.pipeline->next();
     if (!order) return moe::forward(order);
@@ -113,6 +119,24 @@ moe::Result<Pipeline::Order> Pipeline::next() {
   order.kind = Kind::session, order.row = text.substr(third + 1);
   order.max_tokens = *max_tokens, order.chunk_tokens = *chunk;
   return order;
+}
+
+moe::Result<void> check_canary(const eval_rows::Options& options, const eval_rows::Setting& row,
+                               const std::shared_ptr<const moe::Model>& model, const moe::ParallelFor& threads) {
+  constexpr std::int64_t kTokens = 16;  // of a canary
+  const moe::SessionOptions how = session_options(options, row, threads, kTokens, kTokens);
+  if (auto ok = options.pipeline->tell_session(row.name, how); !ok) return ok;
+  const auto session = moe::Session::create(model, how);
+  if (!session) return moe::forward(session);
+  const auto sign = moe::canary(**session);
+  if (!sign) return moe::forward(sign);
+  const std::string found = fmt::format("{:016x}", *sign);
+  cli::complain("moe-eval-stages", fmt::format("{}: {} stages, canary {}", row.name, how.stages->size(), found));
+  const std::vector<std::string>& known = options.canaries;
+  if (known.empty() || std::find(known.begin(), known.end(), found) != known.end()) return {};
+  return moe::fail(moe::ErrorCode::bad_config,
+                   fmt::format("the canary of {} is {}, expected {}: other weights, or a machine that computes wrongly",
+                               row.name, found, fmt::join(known, " or ")));
 }
 
 // A stage cannot go on without the others, so an error is said before it ends all.

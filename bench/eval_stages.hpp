@@ -52,6 +52,11 @@ class Pipeline {
   std::shared_ptr<moe::Stages> stages_;
 };
 
+/// Stage 0 prints the canary (moe/stages.hpp) of a row's model on stderr. Errors: bad_config, of a canary that
+/// Options::canaries does not name; those of Session::create and Session::step.
+moe::Result<void> check_canary(const eval_rows::Options& options, const eval_rows::Setting& row,
+                               const std::shared_ptr<const moe::Model>& model, const moe::ParallelFor& threads);
+
 /// Stage 0 runs `evaluate` with Options::pipeline, the others serve it. An error of any of them ends all processes.
 moe::Result<void> run(eval_rows::Options& options, const std::vector<eval_rows::Setting>& rows, Start start,
                       const std::function<moe::Result<void>()>& evaluate);

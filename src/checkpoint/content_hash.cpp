@@ -59,16 +59,21 @@ Result<std::vector<std::string>> ContentHasher::file_digests() const {
   return out;
 }
 
-Result<std::string> ContentHasher::value() const {
+Result<std::vector<std::pair<std::string, std::string>>> ContentHasher::named_digests() const {
   const auto of_files = file_digests();
   if (!of_files) return forward(of_files);
-  std::vector<std::pair<std::string, std::string>> files;  // name, digest
+  std::vector<std::pair<std::string, std::string>> out;
   auto next = of_files->begin();
-  for (const Source& source : sources_)
-    files.emplace_back(source.name, source.file == nullptr ? source.digest : *next++);
-  std::sort(files.begin(), files.end());
+  for (const Source& source : sources_) out.emplace_back(source.name, source.file == nullptr ? source.digest : *next++);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+Result<std::string> ContentHasher::value() const {
+  const auto sources = named_digests();
+  if (!sources) return forward(sources);
   std::string all;
-  for (const auto& [name, digest] : files) all += (files.size() > 1 ? name : std::string()) + '\0' + digest;
+  for (const auto& [name, digest] : *sources) all += (sources->size() > 1 ? name : std::string()) + '\0' + digest;
   return hex_of(all, hash_);
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/input_file.hpp"
@@ -40,6 +41,8 @@ class ContentHasher {
   Result<void> add(std::size_t block) const;
   /// Of each open file, by number; as content_digest(). Errors: bad_argument, when a block was not read.
   Result<std::vector<std::string>> file_digests() const;
+  /// Names and digests of all sources, by name. Errors: as file_digests().
+  Result<std::vector<std::pair<std::string, std::string>>> named_digests() const;
   /// 64 hexadecimal digits. Errors: bad_argument, when a block was not read.
   Result<std::string> value() const;
 

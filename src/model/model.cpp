@@ -41,7 +41,9 @@ Result<void> load(const checkpoint::Checkpoint& file, const LoadPlan& plan, cons
   if (!hash) return {};
   auto value = hash->value();
   if (!value) return forward(value);
-  impl.content_hash = std::move(*value);
+  auto digests = hash->named_digests();
+  if (!digests) return forward(digests);
+  impl.content_hash = std::move(*value), impl.file_digests = std::move(*digests);
   return {};
 }
 

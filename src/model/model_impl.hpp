@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "model/expert_source.hpp"
 #include "model/weights.hpp"
@@ -18,6 +19,8 @@ struct ModelImpl {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::string tokenizer_error;
   std::string content_hash;  // empty unless LoadOptions::content_hash
+  // Names and digests of the files that content_hash is made of, by name; none of packed files.
+  std::vector<std::pair<std::string, std::string>> file_digests;
   std::int64_t resident_bytes = 0;
   std::shared_ptr<const Model> mtp;  // LoadOptions::mtp
 };

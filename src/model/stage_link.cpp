@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 
 #include "support/crc32c.hpp"
 #include "support/now.hpp"
@@ -113,7 +114,10 @@ StageCard card_of(std::span<const std::byte> body, bool& is_right) {
 std::string difference(const std::vector<StageCard>& cards, std::int64_t layer_count) {
   std::int64_t next = 0;
   for (std::size_t r = 0; r < cards.size(); ++r) {
-    const auto& [first, other] = std::pair(cards[0].equal, cards[r].equal);
+    const auto& [first, other] = std::tie(cards[0].equal, cards[r].equal);
+    if (other.empty() || other.back().first != kModelContent || other.back().second.empty())
+      return fmt::format("stage {} does not know its {}, expected a model loaded with LoadOptions::content_hash", r,
+                         kModelContent);
     for (std::size_t i = 0; i < std::min(first.size(), other.size()); ++i)
       if (first[i] != other[i])
         return fmt::format("stage {} has {} '{}', stage 0 has {} '{}'", r, other[i].first, other[i].second,

@@ -15,6 +15,9 @@
 
 namespace moe::inline MOE_ABI {
 
+/// What the last of the things to compare is called: the hash of the model's bytes.
+inline constexpr char kModelContent[] = "model content";
+
 /// What must be equal in all stages, or is only shown.
 struct StageCard {
   LayerRange layers;

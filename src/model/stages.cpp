@@ -9,6 +9,7 @@
 #include <deque>
 #include <mutex>
 
+#include "model/model_impl.hpp"
 #include "model/stage_link.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -65,7 +66,6 @@ StageCard card_of(const Model& model, const SessionOptions& options) {
   const auto add = [&](const char* name, std::string value) { card.equal.emplace_back(name, std::move(value)); };
   const auto number = [&](const char* name, std::int64_t value) { add(name, std::to_string(value)); };
   number("numerics version", kNumericsVersion);
-  add("model content", model.content_hash());
   add("model family", c.family);
   add("weight formats", info.format_summary);
   number("parameters", info.total_parameters);
@@ -80,6 +80,10 @@ StageCard card_of(const Model& model, const SessionOptions& options) {
   add("cache", std::string(name_of(options.kv)));
   number("max_tokens", options.max_tokens);
   number("chunk_tokens", options.chunk_tokens);
+  // Sizes above say more than digests. One file may be called anything; of several, the one that differs is named.
+  if (const auto& files = impl_of(model).file_digests; files.size() > 1)
+    for (const auto& [name, digest] : files) add(name.c_str(), digest);
+  add(kModelContent, model.content_hash());
   return card;
 }
 

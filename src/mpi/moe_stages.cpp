@@ -26,8 +26,8 @@ using moe::TokenId;
 
 constexpr char kExamples[] =
     "\n"
-    "Each process loads its own layers, about the same number of bytes. Process 0 reads the prompt and prints; the "
-    "reply is that of moe-run, to the bit.\n"
+    "Each process loads its own layers, about the same number of bytes, and reads the whole model once, to compare its "
+    "bytes. Process 0 reads the prompt and prints; the reply is that of moe-run, to the bit.\n"
     R"(
 Examples:
   mpirun -n 3 moe-stages --model model.gguf --prompt 'Once upon a time' -n 64
@@ -122,11 +122,11 @@ Result<void> run_stage(const Options& options, const std::shared_ptr<moe::MpiTra
   if (!ranges) return moe::forward(ranges);
   const auto threads = cli::start_threads(options.threads);
   if (!threads) return moe::forward(threads);
-  const auto model =
-      moe::Model::load(options.model, {.threads = *threads,
-                                       .cancelled = cli::interrupted,
-                                       .tokenizer = moe::TokenizerUse::optional,
-                                       .layers = (*ranges)[static_cast<std::size_t>(transport->rank())]});
+  const auto model = moe::Model::load(options.model, {.threads = *threads,
+                                                      .cancelled = cli::interrupted,
+                                                      .tokenizer = moe::TokenizerUse::optional,
+                                                      .layers = (*ranges)[static_cast<std::size_t>(transport->rank())],
+                                                      .content_hash = moe::sha256});
   if (!model) return moe::forward(model);
   moe::SessionOptions session;
   session.kv = options.kv;

@@ -9,6 +9,7 @@
 
 #include "golden/golden.hpp"
 #include "moe/stages.hpp"
+#include "scratch_dir.hpp"
 
 namespace stages_test {
 
@@ -80,7 +81,8 @@ using Change = std::function<void(std::int32_t rank, moe::LoadOptions&, moe::Ses
 class Pipeline {
  public:
   Pipeline(const std::filesystem::path& path, const moe::SessionOptions& options, std::int32_t count,
-           const std::vector<Disturbed::Options>& disturbances = {}, const Change& change = {}) {
+           const std::vector<Disturbed::Options>& disturbances = {}, const Change& change = {},
+           const std::filesystem::path& later_path = {}) {  // where the later stages find the model
     const auto info = moe::Model::inspect(path.string());
     const auto ranges = moe::divide_layers(*info, count);
     const auto transports = moe::local_stages(count);
@@ -89,11 +91,11 @@ class Pipeline {
       const auto i = static_cast<std::size_t>(r);
       std::shared_ptr<moe::StageTransport> transport = (*transports)[i];
       if (!disturbances.empty()) transport = std::make_shared<Disturbed>(transport, disturbances[i]);
-      moe::LoadOptions load{.tokenizer = moe::TokenizerUse::none, .layers = (*ranges)[i]};
+      moe::LoadOptions load{.tokenizer = moe::TokenizerUse::none, .layers = (*ranges)[i], .content_hash = moe::sha256};
       moe::SessionOptions own = options;
       own.stages = *moe::Stages::join(transport, {.wait_seconds = 0.4, .first_wait_seconds = 20.0});
       if (change) change(r, load, own);
-      const auto model = moe::Model::load(path.string(), load);
+      const auto model = moe::Model::load((r > 0 && !later_path.empty() ? later_path : path).string(), load);
       REQUIRE(model.has_value());
       resident_bytes.push_back((*model)->resident_bytes());
       if (r > 0)
@@ -258,7 +260,8 @@ TEST_CASE("stages that do not fit are refused by name, in all of them") {
       {"cache", [](std::int32_t, moe::LoadOptions&, moe::SessionOptions& o) { o.kv = moe::KvType::bf16; }},
       {"precision",
        [](std::int32_t, moe::LoadOptions&, moe::SessionOptions& o) { o.precision = moe::Precision::automatic; }},
-      {"model content", [](std::int32_t, moe::LoadOptions& l, moe::SessionOptions&) { l.content_hash = moe::sha256; }},
+      {"does not know its model content",
+       [](std::int32_t, moe::LoadOptions& l, moe::SessionOptions&) { l.content_hash = nullptr; }},
       {"layers",
        [=](std::int32_t, moe::LoadOptions& l, moe::SessionOptions&) {
          l.layers = {{0, layers}};
@@ -279,6 +282,66 @@ TEST_CASE("stages that do not fit are refused by name, in all of them") {
     CHECK(errors[0].find("stage 1") != std::string::npos);
     CHECK(errors[1] == errors[0]);
   }
+}
+
+namespace {
+
+/// What stage 0 says when stage 1 reads `other`; both have said it.
+std::string refusal(const std::filesystem::path& path, const std::filesystem::path& other) {
+  Pipeline pipeline(path, options_for(kSettings[0], 1, 16), 2, {}, {}, other);
+  if (pipeline.session != nullptr) return "nothing: it runs";
+  while (pipeline.error_of(1).empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  CHECK(pipeline.error_of(1) == pipeline.errors[0]);
+  return pipeline.errors[0];
+}
+
+}  // namespace
+
+TEST_CASE("stages that read other bytes are refused, by the name of the file") {
+  const std::filesystem::path golden = std::filesystem::path(MOE_SOURCE_DIR) / "tests/data/golden";
+  const ScratchDir scratch("moe_stages");
+  const std::filesystem::path other = scratch.dir / "other";
+  const auto copy = [&] {
+    std::filesystem::remove_all(other);
+    std::filesystem::copy(golden / "qwen3_moe", other);
+  };
+  const auto change = [&](const char* name, const std::function<void(std::string&)>& edit) {
+    copy();
+    std::string bytes = read_file(other / name);
+    const std::string before = bytes;
+    edit(bytes);
+    REQUIRE(bytes != before);
+    scratch.write(std::string("other/") + name, bytes);
+    return refusal(golden / "qwen3_moe", other);
+  };
+  // Neither sizes nor formats tell of these.
+  const std::string weights = change("model.safetensors", [](std::string& b) { b[b.size() - 2] ^= 1; });
+  CHECK_MESSAGE(weights.find("stage 1 has model.safetensors '") != std::string::npos, weights);
+  const std::string config = change("config.json", [](std::string& b) {
+    const std::string key = "\"rope_theta\": ";
+    const std::size_t at = b.find(key);
+    REQUIRE(at != std::string::npos);
+    b.insert(at + key.size(), "1");
+  });
+  CHECK_MESSAGE(config.find("stage 1 has config.json '") != std::string::npos, config);
+
+  const std::filesystem::path gguf = golden / "gguf/qwen3_moe-q8_0.gguf", changed = scratch.dir / "changed.gguf";
+  std::string bytes = read_file(gguf);
+  bytes.back() ^= 1;
+  scratch.write("changed.gguf", bytes);
+  const std::string single = refusal(gguf, changed);
+  CHECK_MESSAGE(single.find("stage 1 has model content '") != std::string::npos, single);
+  const std::string neither = refusal(gguf, golden / "qwen3_moe");
+  CHECK_MESSAGE(neither.find("stage 1 has ") != std::string::npos, neither);
+}
+
+TEST_CASE("stages that do not know the model's bytes are refused") {
+  const Case c = first_case();
+  Pipeline pipeline(c.path, options_for(kSettings[0], 1, 16), 2, {},
+                    [](std::int32_t, moe::LoadOptions& l, moe::SessionOptions&) { l.content_hash = nullptr; });
+  CHECK(pipeline.session == nullptr);
+  CHECK_MESSAGE(pipeline.errors[0].find("stage 0 does not know its model content") != std::string::npos,
+                pipeline.errors[0]);
 }
 
 TEST_CASE("a stage that is silent or damaged ends the step with one error, in time, and every later one") {

@@ -3,20 +3,8 @@
 # and what happens to a stage that does not fit, dies or stops.
 # usage: stages.sh SOURCE_DIR MOE_RUN MOE_STAGES MOE_EVAL MOE_EVAL_STAGES
 set -u
+source "$(dirname "$0")/common.sh"
 source=$1 run=$2 stages=$3 eval=$4 eval_stages=$5
-if ! command -v mpirun > /dev/null; then
-  echo "SKIPPED moe-stages with mpirun: it is not installed (Debian: openmpi-bin)"
-  exit 0
-fi
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failed=0
-wrong() {
-  echo "WRONG $1"
-  failed=1
-}
-mpi() { timeout 60 mpirun "$@"; }
 
 ids=$(seq -s' ' 3 3 400)
 for model in "$source"/models/nano/nano-moe "$source"/tests/data/golden/qwen3_moe "$source"/tests/data/golden/deepseek_v3_yarn; do
@@ -102,5 +90,4 @@ grep -q -- "--memory does not work over stages yet" "$folder/out" || wrong "--me
 mpi -n 1 "$eval_stages" "${exam[@]}" : -n 1 "$eval_stages" "${exam[@]/nano=/other=}" > "$folder/out" 2>&1 &&
   wrong "another command line was accepted"
 grep -q "stage 0 asks .nano" "$folder/out" || wrong "another command line: $(cat "$folder/out")"
-[ "$failed" = 0 ] && echo "stages over MPI: right"
-exit "$failed"
+end "stages over MPI"

@@ -1,0 +1,50 @@
+#!/bin/bash
+# What stages refuse before they compute: other weights, another config.json, another canary; nothing is printed then.
+# usage: refusals.sh SOURCE_DIR MOE_STAGES MOE_EVAL_STAGES
+set -u
+source "$(dirname "$0")/common.sh"
+model=$1/models/nano/nano-moe stages=$2 eval_stages=$3
+exam=(--tasks "$1/models/nano/nano_exam.jsonl" --limit 2 --threads 1)
+
+# refused WHAT: the run before failed, printed no result, and said why.
+refused() {
+  local status=$?
+  [ "$status" != 0 ] || wrong "$1: accepted"
+  [ ! -s "$folder/out" ] || wrong "$1: printed $(cat "$folder/out")"
+  grep -q "$2" "$folder/errors" || wrong "$1: $(cat "$folder/errors")"
+}
+
+cp -r "$model" "$folder/weights"
+cp -r "$model" "$folder/config"
+cp -r "$model" "$folder/renamed"
+# The last byte but one of the file is of a weight's mantissa or exponent.
+size=$(stat -c %s "$folder/weights/model.safetensors")
+printf '\x01' | dd of="$folder/weights/model.safetensors" bs=1 seek=$((size - 2)) conv=notrunc status=none
+cmp -s "$model/model.safetensors" "$folder/weights/model.safetensors" && wrong "the byte was the same"
+sed -i 's/"rms_norm_eps": *\([0-9]\)/"rms_norm_eps": 1\1/' "$folder/config/config.json"
+cmp -s "$model/config.json" "$folder/config/config.json" && wrong "config.json is the same"
+
+for other in weights:model.safetensors config:config.json; do
+  path=$folder/${other%:*} named="stage 1 has ${other#*:} '"
+  mpi -n 1 "$stages" --model "$model" --tokens 5 -n 4 --threads 1 : \
+    -n 1 "$stages" --model "$path" --tokens 5 -n 4 --threads 1 > "$folder/out" 2> "$folder/errors"
+  refused "moe-stages, other $other" "$named"
+  mpi -n 1 "$eval_stages" --model "nano=$model" "${exam[@]}" : \
+    -n 1 "$eval_stages" --model "nano=$path" "${exam[@]}" > "$folder/out" 2> "$folder/errors"
+  refused "moe-eval-stages, other $other" "$named"
+done
+
+# The same bytes elsewhere are the same model; both programs have the canary of one process.
+canaries() { sed -n 's/.*stages, canary \([0-9a-f]\{16\}\)$/\1/p' "$folder/errors"; }
+mpi -n 1 "$stages" --model "$model" --tokens 5 -n 1 --threads 1 > "$folder/out" 2> "$folder/errors" || wrong "one stage"
+canary=$(canaries)
+[ -n "$canary" ] || wrong "no canary: $(cat "$folder/errors")"
+mpi -n 1 "$stages" --model "$model" --tokens 5 -n 1 --threads 1 --canary "$canary" : \
+  -n 1 "$stages" --model "$folder/renamed" --tokens 5 -n 1 --threads 1 > "$folder/out" 2> "$folder/errors" ||
+  wrong "a copy was refused: $(cat "$folder/errors")"
+mpi -n 2 "$eval_stages" --model "nano=$model" "${exam[@]}" --canary "$canary" > "$folder/out" 2> "$folder/errors" ||
+  wrong "the canary of one process was refused: $(cat "$folder/errors")"
+[ "$(canaries)" = "$canary" ] || wrong "moe-eval-stages: canary $(canaries), expected $canary"
+mpi -n 2 "$eval_stages" --model "nano=$model" "${exam[@]}" --kv q8_0 --canary "$canary" > "$folder/out" 2> "$folder/errors"
+refused "the canary of another cache" "the canary of nano is [0-9a-f]*, expected $canary"
+end "refusals over MPI"

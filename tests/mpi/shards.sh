@@ -1,0 +1,20 @@
+#!/bin/bash
+# mpirun as the launcher of shards: each process takes the shard of its rank by itself, and the merged samples are those
+# of one process, byte for byte.
+# usage: shards.sh SOURCE_DIR MOE_EVAL
+set -u
+source "$(dirname "$0")/common.sh"
+eval=$2
+exam=(--model "nano=$1/models/nano/nano-moe" --tasks "$1/models/nano/nano_exam.jsonl" --limit 30 --threads 1)
+"$eval" "${exam[@]}" --out "$folder/one" > /dev/null 2> "$folder/errors" || wrong "moe-eval: $(cat "$folder/errors")"
+for n in 2 3; do
+  rm -f "$folder/shards.db"
+  mpi -n "$n" "$eval" "${exam[@]}" --cache "$folder/shards.db" > "$folder/out" 2> "$folder/errors" ||
+    wrong "$n shards: $(cat "$folder/errors")"
+  for i in $(seq "$n"); do grep -q "shard $i/$n" "$folder/errors" || wrong "no process took shard $i/$n: $(cat "$folder/errors")"; done
+  "$eval" "${exam[@]}" --cache "$folder/shards.db" --out "$folder/many" > /dev/null 2> "$folder/errors" ||
+    wrong "the merged run: $(cat "$folder/errors")"
+  cmp "$folder"/one/*/samples_* "$folder"/many/*/samples_* || wrong "samples of $n shards"
+  rm -rf "$folder/many"
+done
+end "shards over MPI"
