@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -20,7 +21,9 @@ namespace moe_bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::int64_t kAlignment = 4096;
+// Memory on huge pages, as experts have it, and aligned. A virtual disk took half as much per second into small pages,
+// since one of its requests names at most 254 pieces of memory.
+constexpr std::int64_t kLeastBuffer = std::int64_t{4} << 20;
 
 tl::unexpected<moe::Error> cannot(const char* what, const std::string& path) {
   return moe::fail(errno == ENOENT ? moe::ErrorCode::not_found : moe::ErrorCode::io,
@@ -46,14 +49,12 @@ moe::Result<void> fill(int descriptor, const std::string& name, const std::funct
 // Pieces at random places until time is up; false after a failed read.
 bool read_pieces(int descriptor, std::int64_t pieces, std::int64_t bytes, std::uint32_t seed, Clock::time_point end,
                  const std::atomic<bool>& stop, std::int64_t& done) {
-  auto buffer = moe::AlignedBuffer<std::byte>::create(static_cast<std::size_t>(bytes + kAlignment));
+  auto buffer = moe::AlignedBuffer<std::byte>::create(static_cast<std::size_t>(std::max(bytes, kLeastBuffer)));
   if (!buffer) return false;
-  const auto start = reinterpret_cast<std::uintptr_t>(buffer->data());
-  std::byte* aligned = buffer->data() + ((start + kAlignment - 1) / kAlignment * kAlignment - start);
   std::minstd_rand random(seed);
   while (!stop && Clock::now() < end) {
     const std::int64_t at = static_cast<std::int64_t>(random()) % pieces * bytes;
-    if (pread(descriptor, aligned, static_cast<std::size_t>(bytes), at) != bytes) return false;
+    if (pread(descriptor, buffer->data(), static_cast<std::size_t>(bytes), at) != bytes) return false;
     done += bytes;
   }
   return true;

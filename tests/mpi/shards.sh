@@ -17,4 +17,12 @@ for n in 2 3; do
   cmp "$folder"/one/*/samples_* "$folder"/many/*/samples_* || wrong "samples of $n shards"
   rm -rf "$folder/many"
 done
+
+# Shards of one machine share one copy of the weights: the first load packs, the others map the file.
+mpi -n 2 "$eval" "${exam[@]}" --cache "$folder/mapped.db" --pack-cache "$folder/packs" --pack-map > "$folder/out" 2> "$folder/errors" ||
+  wrong "shards with a mapped pack: $(cat "$folder/errors")"
+"$eval" "${exam[@]}" --cache "$folder/mapped.db" --out "$folder/mapped" > /dev/null 2> "$folder/errors" ||
+  wrong "the merged run of mapped shards: $(cat "$folder/errors")"
+cmp "$folder"/one/*/samples_* "$folder"/mapped/*/samples_* || wrong "samples of shards with a mapped pack"
+[ "$(ls "$folder/packs" | wc -l)" = 1 ] || wrong "not one packed file: $(ls "$folder/packs")"
 end "shards over MPI"
