@@ -140,6 +140,7 @@ struct Quantization {
   std::int64_t bits = 4;                           ///< of a code
   bool one_width = true;                           ///< false: `bits` differ by module, and the tensors show them
   std::vector<std::int64_t> group_sizes = {};      ///< columns that may share a scale, other than all of them
+  bool whole_rows = false;                         ///< some weights have one scale for a row or for all
   int zero_offset = 0;                             ///< gptq: added to stored zero points
   bool has_zeros = false;                          ///< compressed-tensors: every weight has zero points
   bool has_order = false;                          ///< every weight has a tensor with the group of each column

@@ -351,7 +351,7 @@ constexpr std::string_view kNeverMatters[] = {
     // GPTQ and AWQ: how the codes were found; the tensors show zero points
     "quantization_config.sym", "quantization_config.damp_percent", "quantization_config.true_sequential",
     "quantization_config.static_groups", "quantization_config.meta*", "quantization_config.model_*",
-    "quantization_config.quantizer", "quantization_config.dynamic", "quantization_config.lm_head",
+    "quantization_config.quantizer", "quantization_config.dynamic*", "quantization_config.lm_head",
     "quantization_config.zero_point", "quantization_config.do_fuse", "quantization_config.fuse_max_seq_len",
     "quantization_config.modules_to_fuse", "quantization_config.exllama_config", "quantization_config.use_exllama",
     "quantization_config.max_input_length", "quantization_config.dataset", "quantization_config.tokenizer",

@@ -30,7 +30,10 @@ void read_block(const JsonConfig& config, std::string_view key, Quantization& q)
 /// -1 and null: a whole row.
 void read_group_size(const JsonConfig& config, std::string_view key, Quantization& q) {
   const std::int64_t size = config.integer_or(key, -1, -1, kMaxWidth);
-  if (size > 0) q.group_sizes.push_back(size);
+  if (size > 0)
+    q.group_sizes.push_back(size);
+  else
+    q.whole_rows = true;
 }
 
 /// "group", also named "dynamic": the columns of a weight are in groups in no order.
@@ -59,13 +62,15 @@ void read_scheme(const JsonConfig& weights, Quantization& q, bool is_first) {
   if (std::find(std::begin(kStrategies), std::end(kStrategies), strategy) == std::end(kStrategies))
     refuse(weights, "strategy", strategy, "'tensor', 'channel', 'group' or 'block'");
   if (strategy == "block" && type != "float") refuse(weights, "strategy", strategy, "'block' of type 'float' only");
-  read_group_size(weights, "group_size", q);
-  if (strategy == "block") read_block(weights, "block_structure", q);
+  if (strategy == "block")
+    read_block(weights, "block_structure", q);
+  else
+    read_group_size(weights, "group_size", q);
 }
 
 void read_compressed_tensors(const JsonConfig& config, Quantization& q) {
-  constexpr std::string_view kFormats[] = {"pack-quantized", "int-quantized", "naive-quantized", "float-quantized",
-                                           "mixed-precision"};
+  constexpr std::string_view kFormats[] = {"pack-quantized",  "int-quantized",   "naive-quantized",
+                                           "float-quantized", "mixed-precision", "dense"};
   const auto check_format = [&](const JsonConfig& of) {
     const std::string format = of.string_or("format", "");
     if (!format.empty() && std::find(std::begin(kFormats), std::end(kFormats), format) == std::end(kFormats))
@@ -81,8 +86,23 @@ void read_compressed_tensors(const JsonConfig& config, Quantization& q) {
   for (const auto& [name, value] : groups.value().items()) {
     const JsonConfig group = groups.object(name);
     check_format(group);
+    if (!group.has("weights")) continue;  // of attention: queries, keys and values only
     read_scheme(group.object("weights"), q, is_first);
     is_first = false;
+  }
+}
+
+/// GPTQModel: by patterns of modules' names, what differs there; "-:" are modules that are not quantised.
+void read_dynamic(const JsonConfig& config, Quantization& q) {
+  const JsonConfig rules = config.object("dynamic");
+  for (const auto& [pattern, value] : rules.value().items()) {
+    if (pattern.starts_with("-:")) continue;
+    const JsonConfig rule = rules.object(pattern);
+    const std::int64_t bits = rule.integer_or("bits", q.bits, 1, 64);
+    if (bits != 4 && bits != 8) refuse(rule, "bits", fmt::format("{}", bits), "4 or 8");
+    q.one_width = q.one_width && bits == q.bits;
+    q.has_order = q.has_order && rule.boolean_or("desc_act", true);
+    if (rule.has("group_size")) read_group_size(rule, "group_size", q);
   }
 }
 
@@ -98,6 +118,7 @@ void read_gptq(const JsonConfig& config, Quantization& q) {
   if (words != "int32") refuse(config, "pack_dtype", words, "'int32'");
   q.has_order = config.boolean_or("desc_act", false);
   read_group_size(config, "group_size", q);
+  read_dynamic(config, q);
 }
 
 void read_awq(const JsonConfig& config, Quantization& q) {

@@ -20,8 +20,9 @@ bool Planner::is_mtp(const std::string& in_file) const {
 // Of activations and of a quantised cache: libmoe quantises neither by the file's numbers.
 bool Planner::is_activation_scale(std::string_view name) const {
   if (quantization_.method == arch::Quantization::Method::none) return false;
-  for (const std::string_view end :
-       {".input_scale", ".input_zero_point", ".activation_scale", ".output_scale", ".k_scale", ".v_scale", ".kv_scale"})
+  for (const std::string_view end : {".input_scale", ".input_zero_point", ".activation_scale", ".output_scale",
+                                     ".output_zero_point", ".prob_output_scale", ".q_scale", ".q_zero_point",
+                                     ".k_scale", ".k_zero_point", ".v_scale", ".v_zero_point", ".kv_scale"})
     if (name.ends_with(end)) return true;
   return false;
 }

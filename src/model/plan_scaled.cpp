@@ -77,9 +77,8 @@ const checkpoint::TensorInfo* Planner::words_of(const std::string& name, const S
   if (words == nullptr) return nullptr;
   const bool packed = is_packed(quantization_.method);
   s.in_words = true;
-  s.bits = packed || quantization_.one_width      ? static_cast<int>(quantization_.bits)
-           : words->where.cols() * 4 == s.columns ? 8
-                                                  : 4;
+  const std::int64_t in_row = quantization_.method == Method::gptq ? words->where.rows() : words->where.cols();
+  s.bits = quantization_.one_width ? static_cast<int>(quantization_.bits) : in_row * 4 == s.columns ? 8 : 4;
   const std::int64_t per = 32 / s.bits;
   if (s.columns % 32 != 0 || (packed && s.rows % per != 0)) {
     refuse(ErrorCode::unsupported,
@@ -119,13 +118,16 @@ const checkpoint::TensorInfo* Planner::numbers(const std::string& name, std::str
   return tensor;
 }
 
+// Whether some weights have one scale for a row or for all.
+bool Planner::has_whole_rows() const { return quantization_.whole_rows || quantization_.group_sizes.empty(); }
+
 // How many columns share a scale, from the number of groups and the sizes of the configuration.
 bool Planner::group_size(const std::string& weight, std::int64_t groups, ScaledSource& s) {
   s.block_columns = s.columns;
-  if (groups == 1) return true;
+  if (groups == 1 && has_whole_rows()) return true;
   for (const std::int64_t size : quantization_.group_sizes)
     if (blocks(s.columns, size) == groups) {
-      s.block_columns = size;
+      s.block_columns = std::min(size, s.columns);
       return true;
     }
   refuse(ErrorCode::bad_shape,
@@ -138,20 +140,26 @@ bool Planner::group_size(const std::string& weight, std::int64_t groups, ScaledS
 
 // Scales of FP8 and compressed-tensors: one for all, [rows, 1], [rows, groups] or one per block of FP8.
 bool Planner::unpacked_scales(const std::string& name, bool fp8, ScaledSource& s) {
-  const bool inverse = quantization_.method == Method::fp8 || file_.find(name + "_scale_inv") != nullptr;
+  // FP8 files of vLLM and AutoFP8 name it as compressed-tensors does.
+  const bool inverse = file_.find(name + "_scale_inv") != nullptr ||
+                       (quantization_.method == Method::fp8 && file_.find(name + "_scale") == nullptr);
   const std::string scale_name = name + (inverse ? "_scale_inv" : "_scale");
   const TensorInfo* scales = file_.find(scale_name);
-  Shape shape = scales != nullptr ? scales->shape : Shape{};
-  if (fp8 && quantization_.block_rows > 0) {
+  Shape shape = scales != nullptr ? scales->shape : Shape{}, grid;
+  if (fp8 && quantization_.block_rows > 0)
+    grid = {blocks(s.rows, quantization_.block_rows), blocks(s.columns, quantization_.block_columns)};
+  // Other weights of the file may have a scale per row, group or tensor.
+  const bool only_blocks = !quantization_.whole_rows && quantization_.group_sizes.empty();
+  if (!grid.empty() && (only_blocks || shape == grid)) {
     s.block_rows = quantization_.block_rows;
     s.block_columns = quantization_.block_columns;
-    shape = {blocks(s.rows, s.block_rows), blocks(s.columns, s.block_columns)};
-  } else if (scales != nullptr && scales->rows() * scales->cols() == 1) {
+    shape = grid;
+  } else if (scales != nullptr && scales->rows() * scales->cols() == 1 && has_whole_rows()) {
     s.block_rows = s.rows;
     s.block_columns = s.columns;
   } else {
     const std::int64_t groups = shape.size() == 2 ? shape[1] : 1;
-    if (!group_size(scale_name, groups, s)) return false;
+    if (scales != nullptr && !group_size(scale_name, groups, s)) return false;
     if (shape != Shape{s.rows}) shape = {s.rows, groups};
   }
   s.scales = scale_tensor(scale_name, shape);
@@ -198,7 +206,7 @@ void Planner::check_shape(const std::string& name, const ScaledSource& s) {
 bool Planner::packed_scales(const std::string& stem, ScaledSource& s) {
   const TensorInfo* scales = file_.find(stem + "scales");
   const std::int64_t groups = scales != nullptr && scales->shape.size() == 2 ? scales->shape[0] : 1;
-  if (!group_size(stem + "scales", groups, s)) return false;
+  if (scales != nullptr && !group_size(stem + "scales", groups, s)) return false;
   s.scales = scale_tensor(stem + "scales", {groups, s.rows});
   s.zeros = error_ ? nullptr : numbers(stem + "qzeros", "I32", {groups, s.rows * s.bits / 32});
   s.zeros_in_words = true;

@@ -59,6 +59,7 @@ class Planner {
   bool unpacked_zeros(const std::string& name, const Shape& shape, ScaledSource& s);
   void check_shape(const std::string& name, const ScaledSource& s);
   bool packed_scales(const std::string& stem, ScaledSource& s);
+  bool has_whole_rows() const;
   bool group_size(const std::string& weight, std::int64_t groups, ScaledSource& s);
   const TensorInfo* scale_tensor(const std::string& name, const Shape& shape);
   const TensorInfo* numbers(const std::string& name, std::string_view type, const Shape& shape);

@@ -57,8 +57,15 @@ void check_same_bits(const std::filesystem::path& a, const std::filesystem::path
 /// How the scales of a copy are stored.
 enum class Scales { blocks, rows, tensor };
 
-/// Copies of an FP8 directory: the codes with such scales, the same as compressed-tensors names them, and the same
-/// weights as float32.
+json compressed_weights(Scales scales, const json& block) {
+  const char* strategies[] = {"block", "channel", "tensor"};
+  json weights = {{"num_bits", 8}, {"type", "float"}, {"strategy", strategies[static_cast<int>(scales)]}};
+  if (scales == Scales::blocks) weights["block_structure"] = block;
+  return weights;
+}
+
+/// Copies of an FP8 directory: the codes with such scales, the same as compressed-tensors and as vLLM name them, and the
+/// same weights as float32.
 void write_copies(const std::filesystem::path& model, Scales scales, const std::string& dtype,
                   const std::filesystem::path& out) {
   json config = read_config(model);
@@ -93,15 +100,22 @@ void write_copies(const std::filesystem::path& model, Scales scales, const std::
   }
   if (scales != Scales::blocks) config["quantization_config"]["weight_block_size"] = nullptr;
   write_folder(out / "codes", config, coded);
-  const char* strategies[] = {"block", "channel", "tensor"};
-  json weights = {{"num_bits", 8}, {"type", "float"}, {"strategy", strategies[static_cast<int>(scales)]}};
-  if (scales == Scales::blocks) weights["block_structure"] = block;
+  Tensors renamed;
+  for (const auto& [name, tensor] : coded) {
+    const bool is_scale = name.ends_with("_scale_inv");
+    renamed[is_scale ? name.substr(0, name.size() - 4) : name] = tensor;
+    // Of activations, where AutoFP8 and vLLM have them.
+    if (is_scale)
+      renamed[name.substr(0, name.size() - 16) + "input_scale"] = tensor_of("F32", {}, std::vector<float>{0.5f});
+  }
+  write_folder(out / "vllm", config, renamed);
+  // Of queries and of a cache.
+  std::vector<float> of_queries = {0.5f};
+  renamed["model.layers.0.self_attn.q_scale"] = float_tensor("BF16", {1}, of_queries);
+  renamed["model.layers.0.self_attn.k_zero_point"] = tensor_of("F8_E4M3", {1}, std::vector<std::uint8_t>{0});
   config["quantization_config"] = {{"quant_method", "compressed-tensors"},
                                    {"format", "float-quantized"},
-                                   {"config_groups", {{"group_0", {{"weights", weights}}}}}};
-  Tensors renamed;
-  for (const auto& [name, tensor] : coded)
-    renamed[name.ends_with("_scale_inv") ? name.substr(0, name.size() - 4) : name] = tensor;
+                                   {"config_groups", {{"group_0", {{"weights", compressed_weights(scales, block)}}}}}};
   write_folder(out / "compressed", config, renamed);
   config.erase("quantization_config");
   write_folder(out / "floats", config, widened);
@@ -155,7 +169,30 @@ TEST_CASE("FP8 weights give the reference bits of the same weights as float32, w
         write_copies(c.model, scales, dtype, folder);
         check_same_bits(folder / "codes", folder / "floats", false);
         check_same_bits(folder / "compressed", folder / "codes", true);
+        check_same_bits(folder / "vllm", folder / "codes", true);
       }
+}
+
+TEST_CASE("weights of one directory may have scales per block and per row") {
+  const auto cases = cases_of("fp8");
+  if (cases.empty()) return report_skip("FP8 weights with two kinds of scales", "no golden model has them");
+  const ScratchDir scratch("moe_fp8_mixed");
+  for (const GoldenCase& c : cases) {
+    CAPTURE(c.name);
+    const json block = read_config(c.model)["quantization_config"]["weight_block_size"];
+    write_copies(c.model, Scales::blocks, "F32", scratch.dir / "blocks");
+    write_copies(c.model, Scales::rows, "F32", scratch.dir / "rows");
+    for (const char* kind : {"compressed", "floats"}) {
+      Tensors mixed = read_safetensors(scratch.dir / "blocks" / kind / "model.safetensors");
+      for (const auto& [name, tensor] : read_safetensors(scratch.dir / "rows" / kind / "model.safetensors"))
+        if (name.find(".mlp.") != std::string::npos) mixed[name] = tensor;
+      json config = read_config(scratch.dir / "blocks" / kind);
+      if (config.contains("quantization_config"))
+        config["quantization_config"]["config_groups"]["group_1"]["weights"] = compressed_weights(Scales::rows, block);
+      write_folder(scratch.dir / "mixed" / kind, config, mixed);
+    }
+    check_same_bits(scratch.dir / "mixed/compressed", scratch.dir / "mixed/floats", false);
+  }
 }
 
 TEST_CASE("packed FP8 and MXFP4 models are at most 1.1 times as large as their files") {

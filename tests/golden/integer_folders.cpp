@@ -275,6 +275,45 @@ TEST_CASE("every family from integer weights: the bits of the same weights as fl
   if (checked == 0) report_skip("integer weights of every family", "no golden model");
 }
 
+TEST_CASE("GPTQModel's rules for some modules: other bits and groups in one directory") {
+  const Scratch scratch;
+  write_wide_model(scratch.dir / "wide");
+  const Kind four{"gptq", gptq(4, 64, false), 4, 64, "F16", true};
+  const Kind eight{"gptq of 8 bits", gptq(8, 128, false), 8, 128, "F16", true};
+  write_copies(scratch.dir / "wide", four, scratch.dir / "four");
+  write_copies(scratch.dir / "wide", eight, scratch.dir / "eight");
+  for (const char* kind : {"codes", "floats"}) {
+    Tensors mixed = read_safetensors(scratch.dir / "four" / kind / "model.safetensors");
+    for (const auto& [name, tensor] : read_safetensors(scratch.dir / "eight" / kind / "model.safetensors"))
+      if (name.find("layers.1.") != std::string::npos) mixed[name] = tensor;
+    json config = read_config(scratch.dir / "four" / kind);
+    if (config.contains("quantization_config"))
+      config["quantization_config"]["dynamic"] = {{"-:.*lm_head.*", json::object()},
+                                                  {"+:.*\\.layers\\.1\\..*", {{"bits", 8}, {"group_size", 128}}}};
+    write_folder(scratch.dir / "mixed" / kind, config, mixed);
+  }
+  const auto codes = loaded(scratch.dir / "mixed/codes"), floats = loaded(scratch.dir / "mixed/floats");
+  const std::vector<moe::TokenId> ids = prompt_for(codes->config(), 3);
+  CHECK(codes->info().unread_keys.empty());
+  CHECK(same_bits(whole_logits(codes, options_for(kSettings[0], 2, 7), ids),
+                  whole_logits(floats, options_for(kSettings[0], 1, 64), ids)));
+}
+
+TEST_CASE("a directory of compressed-tensors in which no weight is quantised") {
+  const Scratch scratch;
+  write_wide_model(scratch.dir / "wide");
+  json config = read_config(scratch.dir / "wide");
+  config["quantization_config"] = {{"quant_method", "compressed-tensors"},
+                                   {"format", "dense"},
+                                   {"config_groups", json::object()},
+                                   {"kv_cache_scheme", {{"num_bits", 8}, {"type", "float"}}}};
+  write_folder(scratch.dir / "dense", config, read_safetensors(scratch.dir / "wide/model.safetensors"));
+  const auto dense = loaded(scratch.dir / "dense"), plain = loaded(scratch.dir / "wide");
+  const std::vector<moe::TokenId> ids = prompt_for(plain->config(), 3);
+  CHECK(same_bits(whole_logits(dense, options_for(kSettings[0], 2, 7), ids),
+                  whole_logits(plain, options_for(kSettings[0], 1, 64), ids)));
+}
+
 TEST_CASE("forms of quantization_config that libmoe does not compute are refused by name") {
   const Scratch scratch;
   write_wide_model(scratch.dir / "wide");
@@ -288,6 +327,7 @@ TEST_CASE("forms of quantization_config that libmoe does not compute are refused
       {gptq(3, 128, false), "quantization_config.bits"},
       {gptq(4, 128, false, "marlin"), "checkpoint_format"},
       {changed(gptq(4, 128, false), "/pack_dtype", "int64"), "pack_dtype"},
+      {changed(gptq(4, 128, false), "/dynamic", {{"layers.1", {{"bits", 3}}}}), "dynamic.layers.1.bits"},
       {changed(awq(128), "/version", "gemv"), "version"},
       {changed(awq(128), "/bits", 8), "bits"},
       {changed(groups, "/format", "nvfp4-pack-quantized"), "nvfp4-pack-quantized"},
@@ -417,6 +457,21 @@ TEST_CASE("what quantization_config says of the tensors must be true") {
   CHECK(error_of(packed, (weights + "symmetric").c_str(), false).find("_zero_point is missing") != std::string::npos);
   CHECK(error_of(packed, (weights + "actorder").c_str(), "group").find("_g_idx is missing") != std::string::npos);
   CHECK(error_of(packed, (weights + "num_bits").c_str(), 8).find("_packed has shape") != std::string::npos);
+  // A group of attention has no weights, and says nothing about those of others.
+  json with_attention = read_config(packed)["quantization_config"]["config_groups"];
+  with_attention["group_0"]["weights"]["symmetric"] = false;
+  with_attention["group_1"] = {{"targets", {"re:.*self_attn$"}}, {"weights", nullptr}};
+  CHECK(error_of(packed, "/quantization_config/config_groups", with_attention).find("_zero_point is missing") !=
+        std::string::npos);
+  // One scale for a row where the configuration has groups.
+  for (const Kind& one : {Kind{"awq", awq(64), 4, 0, "F16", true}, Kind{"gptq", gptq(4, 64, false), 4, 0, "F16", true},
+                          Kind{"packed", compressed("pack-quantized", 4, 64, true), 4, 0, "F16"}}) {
+    CAPTURE(one.name);
+    write_copies(scratch.dir / "wide", one, scratch.dir / "one");
+    const auto whole = moe::Model::load(scratch.file("one/codes"), {.tokenizer = moe::TokenizerUse::none});
+    REQUIRE_FALSE(whole.has_value());
+    CHECK_MESSAGE(whole.error().message.find("1 groups for 256 columns") != std::string::npos, whole.error().message);
+  }
 
   Tensors tensors = read_safetensors(packed / "model.safetensors");
   tensors["model.layers.1.self_attn.k_proj.weight_shape"] = tensor_of("I64", {2}, std::vector<std::int64_t>{7, 9});
