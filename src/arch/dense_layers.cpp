@@ -11,7 +11,8 @@ namespace moe::inline MOE_ABI::arch {
 
 void read_dense_layers(const JsonConfig& json, std::int64_t leading, ModelConfig& c) {
   constexpr std::string_view kFirst = "first_k_dense_replace", kTypes = "mlp_layer_types";
-  c.first_k_dense_replace = json.in_file(kFirst) ? json.integer(kFirst, 0, kMaxLayers) : leading;
+  const std::int64_t stated = json.in_file(kFirst) ? json.integer(kFirst, 0, kMaxLayers) : leading;
+  c.first_k_dense_replace = std::min(stated, c.layer_count);  // as the classes do
   const std::vector<std::string> types = json.strings_or_empty(kTypes);
   if (types.empty()) return;
   if (static_cast<std::int64_t>(types.size()) != c.layer_count)
@@ -29,10 +30,10 @@ void read_dense_layers(const JsonConfig& json, std::int64_t leading, ModelConfig
       return json.refuse(ErrorCode::bad_config, fmt::format("config.json: {} holds '{}', expected 'dense' or 'sparse'",
                                                             json.path(kTypes), type.substr(0, 60)));
   }
-  if (json.in_file(kFirst) && (std::min(c.first_k_dense_replace, c.layer_count) != first || !c.mlp_only_layers.empty()))
+  if (json.in_file(kFirst) && (c.first_k_dense_replace != first || !c.mlp_only_layers.empty()))
     return json.refuse(ErrorCode::bad_config,
                        fmt::format("config.json: {} is {}, but {} has other dense layers, expected the same of both",
-                                   json.path(kFirst), c.first_k_dense_replace, json.path(kTypes)));
+                                   json.path(kFirst), stated, json.path(kTypes)));
   c.first_k_dense_replace = first;
 }
 

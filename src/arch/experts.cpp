@@ -1,5 +1,7 @@
 #include "arch/experts.hpp"
 
+#include <algorithm>
+
 #include "arch/limits.hpp"
 
 namespace moe::inline MOE_ABI::arch {
@@ -34,7 +36,7 @@ void read_noaux_tc(GgufConfig& meta, ModelConfig& c) {
 }
 
 void read_noaux_tc(const JsonConfig& json, ModelConfig& c) {
-  c.first_k_dense_replace = json.integer("first_k_dense_replace", 0, kMaxLayers);
+  c.first_k_dense_replace = std::min(c.layer_count, json.integer("first_k_dense_replace", 0, kMaxLayers));
   c.moe_intermediate_size = json.integer("moe_intermediate_size", 1, kMaxWidth);
   c.shared_expert_count = json.integer_or("n_shared_experts", 0, 0, kMaxExperts);  // DeepSeek's own files: null is none
   read_noaux_router(json, c);

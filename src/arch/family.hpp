@@ -160,6 +160,7 @@ struct Recognised {
   std::vector<std::string> assumed;      ///< integers missing in config.json
   const Wrapper* wrapper = nullptr;      ///< of a multimodal checkpoint
   TextPrefix prefix = {};                ///< of its tensors' names
+  bool wrapper_ties = false;             ///< tie_word_embeddings outside of text_config is true
 };
 /// " (config.json does not give num_hidden_layers: the default of its class was taken)": a hint for resulting errors.
 std::string about_assumed(const Recognised& model);
@@ -173,6 +174,9 @@ Result<Recognised> recognise_hf_config(std::string_view config_json);
 /// note says so.
 /// Errors: bad_shape, io.
 Result<void> untie_own_head(const checkpoint::Checkpoint& file, Recognised& model);
+/// Without any head, that of a wrapper which says tie_word_embeddings is the embedding, whatever text_config says: as in
+/// transformers 5, which asks the wrapper.
+void tie_missing_head(const checkpoint::Checkpoint& file, Recognised& model);
 /// The tensor of the embedding. A tied model may have it only under the head's name.
 std::string embedding_name(const checkpoint::Checkpoint& file, const Recognised& model);
 

@@ -239,7 +239,10 @@ JsonConfig JsonConfig::object(std::string_view key) const {
   JsonConfig inner;
   inner.prefix_ = path(key) + ".";
   inner.shared_ = shared_;
-  if (const std::optional<JsonValue> value = find(key)) {
+  std::optional<JsonValue> value = find(key);
+  if (!value)  // null: where the class makes an object of none, that one
+    if (const auto fallback = default_of(key); fallback && fallback->is_object()) value = fallback;
+  if (value) {
     shared_->read.insert(inner.prefix_);
     if (value->is_object())
       inner.document_ = document_, inner.json_ = *value;

@@ -218,7 +218,7 @@ void whole_heads(const JsonConfig& json, const JsonConfig& block, const ModelCon
 JsonConfig rope_block(const JsonConfig& json) {
   const JsonConfig scaling = json.object("rope_scaling"), parameters = json.object("rope_parameters");
   if (scaling.empty()) return parameters;
-  if (json.in_file("rope_parameters") && !parameters.empty()) {
+  if (json.in_file("rope_parameters") && json.has("rope_parameters") && !parameters.empty()) {
     const double theta = json.number_or("rope_theta", 0.0);
     if (!same_block(scaling.value(), parameters.value(), theta))
       json.refuse(ErrorCode::bad_config,

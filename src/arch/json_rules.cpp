@@ -16,6 +16,7 @@ std::string rotated_dim(const ModelConfig& c) { return one(c.rotated_dim()); }
 std::string rope_dim_of_mla(const ModelConfig& c) { return one(c.qk_rope_head_dim); }
 std::string head_dim(const ModelConfig& c) { return one(c.head_dim); }
 std::string head_count(const ModelConfig& c) { return one(c.head_count); }
+std::string kv_head_count(const ModelConfig& c) { return one(c.kv_head_count); }
 std::string theta(const ModelConfig& c) { return one(c.rope.theta); }
 std::string sliding_theta(const ModelConfig& c) { return one(c.sliding_rope ? c.sliding_rope->theta : c.rope.theta); }
 std::string softmax_scale(const ModelConfig& c) { return one(c.softmax_scale); }
@@ -129,7 +130,7 @@ constexpr UnreadRule kRules[] = {
     {"kv_lora_rank", "[0]", nullptr, kShow},
     {"q_lora_rank", "[0]", nullptr, kShow},
     {"multi_query*", "[false]"},
-    {"num_query_groups", "[]"},
+    {"num_query_groups", "[]", kv_head_count},
     {"use_mla", "[]", is_mla},
     {"use_cla", "[false]"},
     {"cla_share_factor", "[0, 1, 2]", nullptr, kShow},  // of use_cla

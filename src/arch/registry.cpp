@@ -147,6 +147,7 @@ void read_outer_tie(const JsonConfig& json, const JsonConfig& text, Recognised& 
   constexpr std::string_view kKey = "tie_word_embeddings";
   if (!json.in_file(kKey)) return;
   const bool outer = json.boolean(kKey);
+  model.wrapper_ties = outer;
   if (!text.in_file(kKey))
     model.config.tie_word_embeddings = outer;
   else if (outer != model.config.tie_word_embeddings)
@@ -197,6 +198,7 @@ Result<Recognised> recognise(const checkpoint::Checkpoint& file) {
   if (file.kind() == checkpoint::Kind::hf) {
     auto recognised = recognise_hf_config(file.config_json());
     if (recognised && recognised->wrapper != nullptr) recognised->prefix = recognised->wrapper->prefix_of(file);
+    if (recognised) tie_missing_head(file, *recognised);
     if (recognised)
       if (auto ok = untie_own_head(file, *recognised); !ok) return forward(ok);
     return recognised;

@@ -57,6 +57,19 @@ Result<void> untie_own_head(const checkpoint::Checkpoint& file, Recognised& mode
   return {};
 }
 
+void tie_missing_head(const checkpoint::Checkpoint& file, Recognised& model) {
+  if (!model.wrapper_ties || model.config.tie_word_embeddings) return;
+  std::string head = tensor_name(model, file.kind(), Role::head);
+  head.resize(head.rfind('.') + 1);  // codes and scales have other endings
+  for (const TensorInfo& tensor : file.tensors())
+    if (tensor.name.starts_with(head)) return;
+  if (file.find(tensor_name(model, file.kind(), Role::embedding)) == nullptr) return;
+  model.config.tie_word_embeddings = true;
+  model.notes.push_back(
+      "config.json: there is no head, and tie_word_embeddings outside of text_config is true: the "
+      "embedding is used, as in transformers 5");
+}
+
 std::string embedding_name(const checkpoint::Checkpoint& file, const Recognised& model) {
   const std::string name = tensor_name(model, file.kind(), Role::embedding);
   const std::string head = tensor_name(model, file.kind(), Role::head);

@@ -69,6 +69,7 @@ const Case kArithmeticKeys[] = {
      {"full_attention", "full_attention"},
      json(std::vector<std::string>(6, "sliding_attention"))},
     {"llama", "sliding_window", 128, 0},
+    {"nemotron_h", "num_query_groups", 3, 2},
     {"olmoe", "clip_qkv", 8.0, nullptr},
     {"llama", "mlp_bias", true, false},
     {"mixtral", "attention_bias", true, false},
@@ -133,6 +134,47 @@ TEST_CASE("keys that change the arithmetic are refused by name, unless they say 
     CHECK(harmless->config == before->config);
     CHECK(harmless->unread_keys.empty());
   }
+}
+
+TEST_CASE("more dense layers than there are layers: all are dense") {
+  const json all = bases();
+  for (const auto& [family, key] : {std::pair("deepseek_v2", "first_k_dense_replace"),
+                                    {"deepseek_v3", "first_k_dense_replace"},
+                                    {"glm4_moe", "first_k_dense_replace"},
+                                    {"dots1", "first_k_dense_replace"}}) {
+    const std::string name = family;
+    CAPTURE(name);
+    const json& base = all[name];
+    const auto layers = base["num_hidden_layers"].get<std::int64_t>();
+    const auto equal = recognise_hf_config(with(base, key, layers).dump());
+    const auto more = recognise_hf_config(with(base, key, layers + 1).dump());
+    REQUIRE_MESSAGE(equal.has_value(), equal.error().message);
+    REQUIRE_MESSAGE(more.has_value(), more.error().message);
+    CHECK(more->config == equal->config);
+    CHECK(more->config.moe_layer_count() == 0);
+  }
+}
+
+TEST_CASE("RoPE of classes that make a block where the file has none") {
+  const json all = bases();
+  for (const char* family : {"ministral3", "gpt_oss"}) {
+    const std::string name = family;
+    CAPTURE(name);
+    json base = all[name];
+    for (const char* key : {"rope_parameters", "rope_scaling", "rope_theta"}) base.erase(key);
+    const auto absent = recognise_hf_config(base.dump());
+    const auto null = recognise_hf_config(with(base, "rope_parameters", nullptr).dump());
+    REQUIRE_MESSAGE(absent.has_value(), absent.error().message);
+    REQUIRE_MESSAGE(null.has_value(), null.error().message);
+    CHECK(absent->config.rope.scaling == moe::RopeScaling::yarn);
+    CHECK(null->config == absent->config);
+  }
+  json linear = all["ministral3"];
+  for (const char* key : {"rope_parameters", "rope_scaling", "rope_theta"}) linear.erase(key);
+  linear["rope_scaling"] = {{"type", "linear"}, {"factor", 2.0}};
+  const auto found = recognise_hf_config(linear.dump());
+  REQUIRE_MESSAGE(found.has_value(), found.error().message);
+  CHECK(found->config.rope.theta == 1e4);
 }
 
 TEST_CASE("a family whose class has no dense layers needs no intermediate_size") {

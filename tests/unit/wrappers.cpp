@@ -151,6 +151,21 @@ TEST_CASE("tensors of a wrapper: every prefix is read, other towers are counted"
   if (!alone->config.tie_word_embeddings) {
     REQUIRE_FALSE(headless.has_value());
     CHECK(headless.error().message.find("language_model.lm_head.weight") != std::string::npos);
+    // transformers saves wrappers so, whose own class ties.
+    scratch.write("config.json", json{{"architectures", {"Mistral3ForConditionalGeneration"}},
+                                      {"model_type", "mistral3"},
+                                      {"tie_word_embeddings", true},
+                                      {"text_config", inner}}
+                                     .dump());
+    // The head becomes another tower's: the text model has none.
+    scratch.write("model.safetensors",
+                  renamed(model / "model.safetensors",
+                          {{"model.", "language_model.model."}, {"lm_head.", "vision_tower.head."}}, false));
+    const auto tied = moe::Model::inspect(scratch.dir.string());
+    REQUIRE_MESSAGE(tied.has_value(), tied.error().message);
+    CHECK(tied->config.tie_word_embeddings);
+    CHECK(std::any_of(tied->notes.begin(), tied->notes.end(),
+                      [](const std::string& note) { return note.find("there is no head") != std::string::npos; }));
   }
 }
 

@@ -6,6 +6,7 @@
 // modeling_glm_moe_dsa.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "arch/common_fields.hpp"
@@ -67,7 +68,7 @@ void read_groups(const JsonConfig& json, RouterConfig& r) {
 // published model sets it.
 ModelConfig v2_from_hf(const JsonConfig& json) {
   ModelConfig c = read_hf(json, "deepseek_v2", RopeStyle::interleaved);
-  c.first_k_dense_replace = json.integer("first_k_dense_replace", 0, kMaxLayers);
+  c.first_k_dense_replace = std::min(c.layer_count, json.integer("first_k_dense_replace", 0, kMaxLayers));
   set_v2_router(c.router);
   const std::string method = json.string_or("topk_method", "null");
   if (method == "group_limited_greedy") {
@@ -96,7 +97,7 @@ ModelConfig read_v3(const JsonConfig& json, std::string_view family) {
 
 ModelConfig v3_from_hf(const JsonConfig& json) {
   ModelConfig c = read_v3(json, "deepseek_v3");
-  c.first_k_dense_replace = json.integer("first_k_dense_replace", 0, kMaxLayers);
+  c.first_k_dense_replace = std::min(c.layer_count, json.integer("first_k_dense_replace", 0, kMaxLayers));
   return c;
 }
 

@@ -3,6 +3,7 @@
 // Source: transformers, modeling_lfm2 and modeling_lfm2_moe; LFM2 report: arXiv:2511.23404.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "arch/common_fields.hpp"
@@ -98,7 +99,7 @@ ModelConfig dense_from_hf(const JsonConfig& json) {
 
 ModelConfig moe_from_hf(const JsonConfig& json) {
   ModelConfig c = read_text(json, "lfm2_moe");
-  c.first_k_dense_replace = json.integer("num_dense_layers", 0, kMaxLayers);
+  c.first_k_dense_replace = std::min(c.layer_count, json.integer("num_dense_layers", 0, kMaxLayers));
   c.moe_intermediate_size = json.integer("moe_intermediate_size", 1, kMaxWidth);
   c.router.expert_count = json.integer("num_experts", 1, kMaxExperts);
   c.router.top_k = json.integer("num_experts_per_tok", 1, kMaxExperts);

@@ -17,6 +17,10 @@ ModelConfig from_hf(const JsonConfig& json) {
   read_window_of_all(json, c);
   read_rope(json, RopeStyle::half_split, c);
   const JsonConfig rope = rope_block(json);
+  // The class's base of 1e6 stands in the block that it makes where the file has none.
+  const bool given =
+      !json.object("rope_scaling").empty() || (json.in_file("rope_parameters") && json.has("rope_parameters"));
+  if (given && !rope.in_file("rope_theta") && !json.in_file("rope_theta")) c.rope.theta = 1e4;
   rope.in_file("max_position_embeddings");  // a copy of the model's value, written by the class
   c.rope.query_growth = rope.number_or("llama_4_scaling_beta", 0.0);
   if (c.rope.query_growth != 0.0)
