@@ -31,10 +31,8 @@ class Planning {
 
   Result<MemoryPlan> run() const {
     MemoryPlan plan = at(std::min<std::int64_t>(512, request_.session.chunk_tokens), false);
-    if (plan.total_bytes() <= limit_ || all_experts_ == 0) {
-      if (plan.total_bytes() <= limit_) return plan;
-      return too_small(plan.total_bytes());
-    }
+    if (plan.total_bytes() <= limit_) return with_more_states(plan);
+    if (all_experts_ == 0) return too_small(plan.total_bytes());
     std::optional<MemoryPlan> best;
     for (const std::int64_t tokens : steps()) {
       const MemoryPlan streamed = at(tokens, true);
@@ -68,8 +66,8 @@ class Planning {
     plan.cache_tokens =
         request_.whole_passes ? 2 * tokens + std::min(kLongestQuestion, c.max_position) : std::max(asked, tokens);
     const std::int64_t pages = (plan.cache_tokens + kPageTokens - 1) / kPageTokens;
-    plan.cache_bytes = pages * PageLayout(c, request_.session.kv).page_bytes +
-                       SequenceStates::most_bytes(detail::StateLayout(c), request_.session);
+    plan.state_bytes = state_bytes(tokens / kPageTokens);
+    plan.cache_bytes = pages * PageLayout(c, request_.session.kv).page_bytes + plan.state_bytes;
     plan.scratch_bytes = scratch_bytes(c, {tokens, request_.session.threads.worker_count, streams, plan.cache_tokens});
     const std::int64_t row = c.vocab_size * static_cast<std::int64_t>(sizeof(float));
     const std::int64_t logits = request_.whole_passes ? std::max(kLogitBytes, row) : row;
@@ -81,6 +79,23 @@ class Planning {
     plan.expert_bytes = std::max(ExpertCache::least_bytes(layers_), std::min(left, ExpertCache::most_bytes(layers_)));
     for (const auto& size : ExpertCache::divide(layers_, plan.expert_bytes))
       plan.kept_expert_bytes += (size.slots - size.transient_slots) * size.bundle_bytes;
+    return plan;
+  }
+
+  // At least what a session has without being asked; in whole passes, room for a step of so many sequences.
+  std::int64_t state_bytes(std::int64_t sequences) const {
+    const detail::StateLayout layout(info_.config);
+    const std::int64_t own = SequenceStates::most_bytes(layout, request_.session);
+    if (!request_.whole_passes || request_.session.state_bytes > 0) return own;
+    return std::max(own, sequences * layout.bytes());
+  }
+
+  // Sequences of a few tokens each fill a step only if there are states for many.
+  MemoryPlan with_more_states(MemoryPlan plan) const {
+    constexpr std::int64_t kShortSequence = 8;
+    const std::int64_t more = state_bytes(plan.chunk_tokens / kShortSequence) - plan.state_bytes;
+    const std::int64_t taken = std::min(more, limit_ - plan.total_bytes());
+    plan.state_bytes += taken, plan.cache_bytes += taken;
     return plan;
   }
 
