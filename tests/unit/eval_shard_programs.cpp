@@ -41,7 +41,8 @@ TEST_CASE("the samples of three shards are those of one process, whoever deals t
   REQUIRE(asked(s, {"--out", s / "plain"}).status == 0);
   const std::string expected = samples(s.dir / "plain");
   const std::vector<std::string> launchers = {"", "OMPI_COMM_WORLD_SIZE=3 OMPI_COMM_WORLD_RANK=",
-                                              "PMI_SIZE=3 PMI_RANK=", "SLURM_STEP_ID=0 SLURM_NTASKS=3 SLURM_PROCID="};
+                                              "PMI_SIZE=3 PMI_RANK=", "SLURM_STEP_ID=0 SLURM_NTASKS=3 SLURM_PROCID=",
+                                              "SLURM_STEP_ID=0 SLURM_NTASKS=8 SLURM_STEP_NUM_TASKS=3 SLURM_PROCID="};
   for (std::size_t l = 0; l < launchers.size(); ++l) {
     CAPTURE(launchers[l]);
     const std::string all = s / ("all" + std::to_string(l) + ".db");
@@ -98,7 +99,9 @@ TEST_CASE("what no shard can do is said before anything is asked") {
 TEST_CASE("a process that is alone, or told so, asks everything") {
   const Scratch s;
   const std::vector<std::string> environments = {"OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=1",
-                                                 "SLURM_PROCID=0 SLURM_NTASKS=4"};  // a batch script, no step
+                                                 "SLURM_PROCID=0 SLURM_NTASKS=4",  // a batch script, no step
+                                                 "SLURM_PROCID=0 SLURM_NTASKS=8 SLURM_STEP_ID=4294967290 "
+                                                 "SLURM_STEP_NUM_TASKS=1"};  // the shell of salloc
   for (const std::string& environment : environments) {
     CAPTURE(environment);
     const ProgramOutcome alone = asked(s, {}, environment);
