@@ -1,5 +1,7 @@
 // moe-eval --shard and moe-eval merge, as scripts and launchers of processes see them.
 
+#include <sqlite3.h>
+
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -94,6 +96,23 @@ TEST_CASE("what no shard can do is said before anything is asked") {
   check_one_line(moe_test::run_program(s, "", MOE_EVAL, {"merge", s / "all.db", s / "none.db"}), 1, "none.db");
   CHECK(!fs::exists(s / "all.db"));
   CHECK(!fs::exists(cache));
+}
+
+TEST_CASE("a database of another program is refused and stays as it is") {
+  const Scratch s;
+  REQUIRE(asked(s, {"--cache", s / "own.db", "--shard", "1/1"}).status == 0);
+  const std::string path = s / "other.db";
+  sqlite3* db = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(db, "CREATE TABLE t(x)", nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(db);
+  const std::string before = moe_test::read_file(path);
+  check_one_line(moe_test::run_program(s, "", MOE_EVAL, {"merge", path, s / "own.db"}), 1,
+                 "other.db is a database of another program");
+  CHECK(moe_test::read_file(path) == before);
+  check_one_line(asked(s, {"--cache", path}), 1, "other.db is a database of another program");
+  CHECK(moe_test::read_file(path) == before);
+  CHECK(!fs::exists(path + "-wal"));
 }
 
 TEST_CASE("a process that is alone, or told so, asks everything") {
