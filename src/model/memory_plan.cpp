@@ -109,10 +109,11 @@ class Planning {
     plan.other_bytes += 2 * mtp_.vocab_size * static_cast<std::int64_t>(sizeof(float));
   }
 
-  // Fewer bytes to read per token in passes that need every expert; for replies, the largest step that fits.
+  // Whether to prefer `a`, which has the larger step: it has no more bytes to read per token in passes that need every
+  // expert. For replies, the largest step that fits.
   bool is_better(const MemoryPlan& a, const MemoryPlan& b) const {
     if (!request_.whole_passes) return a.chunk_tokens > b.chunk_tokens;
-    return static_cast<double>(a.pass_bytes()) * static_cast<double>(b.chunk_tokens) <
+    return static_cast<double>(a.pass_bytes()) * static_cast<double>(b.chunk_tokens) <=
            static_cast<double>(b.pass_bytes()) * static_cast<double>(a.chunk_tokens);
   }
 
