@@ -172,7 +172,11 @@ eval::SessionModelOptions session_options(const Setting& row, const std::optiona
   options.kv = row.kv;
   options.threads = threads;
   options.max_length = o.max_length;
-  if (memory) options.batch_tokens = memory->chunk_tokens, options.cache_bytes = memory->cache_bytes;
+  if (memory) {
+    options.batch_tokens = memory->chunk_tokens;
+    options.cache_bytes = memory->cache_bytes - memory->state_bytes;
+    options.state_bytes = memory->state_bytes;
+  }
   if (o.pipeline != nullptr) {
     options.stages = o.pipeline->stages();
     options.before_session = [pipeline = o.pipeline, name = row.name](const moe::SessionOptions& session) {

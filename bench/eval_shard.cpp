@@ -17,12 +17,14 @@ namespace {
 
 namespace eval = moe::eval;
 
-// Where a launcher says which of its processes this is. `step` must be set as well: Slurm's batch scripts have none.
+// Where a launcher says which of its processes this is. `step` must be set as well: Slurm's batch scripts have none. A
+// step may be smaller than its job: the shell of `salloc` is a step of one process.
 struct Launcher {
   const char *rank, *size, *step;
 };
 constexpr Launcher kLaunchers[] = {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", nullptr},
                                    {"PMI_RANK", "PMI_SIZE", nullptr},
+                                   {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_ID"},
                                    {"SLURM_PROCID", "SLURM_NTASKS", "SLURM_STEP_ID"}};
 
 moe::Result<std::optional<Wanted>> of_launcher(const Launcher& launcher, const char* rank, const char* size) {

@@ -21,7 +21,7 @@ struct Wanted {
 };
 
 /// --shard, or what Open MPI (OMPI_COMM_WORLD_RANK and _SIZE), PMI (PMI_RANK and _SIZE) or Slurm's srun (SLURM_PROCID and
-/// SLURM_NTASKS of a step) say of this process. None for a process that is alone.
+/// SLURM_STEP_NUM_TASKS or SLURM_NTASKS of a step) say of this process. None for a process that is alone.
 /// Errors: bad_argument for numbers that name no shard.
 moe::Result<std::optional<Wanted>> wanted(const std::string& shard,
                                           const std::function<const char*(const char*)>& environment);

@@ -148,7 +148,8 @@ moe::Result<void> merge(const std::string& into, const std::vector<std::string>&
     if (const auto store = eval::RunStore::open_read_only(path); !store) return moe::forward(store);
   std::error_code error;
   const bool is_new = !std::filesystem::exists(into, error);
-  for (const std::string& path : from) {
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    const std::string& path = from[i];
     cli::ProgressLine line("merging " + path);
     eval::ReadHooks hooks;
     hooks.cancelled = cli::interrupted;
@@ -156,7 +157,7 @@ moe::Result<void> merge(const std::string& into, const std::vector<std::string>&
     const auto counts = eval::merge_store(into, path, hooks);
     line.clear();
     // What was made for the first store, which is refused, would be an empty one.
-    if (!counts && is_new && path == from.front()) std::filesystem::remove(into, error);
+    if (!counts && is_new && i == 0) std::filesystem::remove(into, error);
     if (!counts) return moe::forward(counts);
     if (auto ok = cli::print(fmt::format("{}: {} new answers, {} known before, {} new runs\n", moe::printable(path),
                                          counts->added, counts->known, counts->runs));

@@ -122,7 +122,10 @@ Result<void> load(Options& o, moe::serve::Server& server) {
   request.session = o.server.session;
   const auto memory = cli::fit_memory("moe-serve", o.model, request, o.pack, options);
   if (!memory) return moe::forward(memory);
-  if (*memory) o.server.session.chunk_tokens = std::min(o.server.session.chunk_tokens, (*memory)->chunk_tokens);
+  if (*memory) {
+    o.server.session.chunk_tokens = std::min(o.server.session.chunk_tokens, (*memory)->chunk_tokens);
+    o.server.session.state_bytes = (*memory)->state_bytes;
+  }
   auto model = moe::Model::load(o.model, options);
   line.clear();
   if (!model) return moe::forward(model);

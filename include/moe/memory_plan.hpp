@@ -29,6 +29,7 @@ struct MemoryPlan {
   std::int64_t weight_bytes = 0;   ///< what is always in memory: all weights, or all but routed experts
   std::int64_t expert_bytes = 0;   ///< LoadOptions::expert_bytes; 0 where all experts are in memory
   std::int64_t cache_bytes = 0;    ///< keys and values of `cache_tokens`, and recurrent states
+  std::int64_t state_bytes = 0;    ///< recurrent states, of cache_bytes: SessionOptions::state_bytes; 0: no hybrid
   std::int64_t scratch_bytes = 0;  ///< activations of `chunk_tokens`
   std::int64_t other_bytes = 0;    ///< logits, tokenizer, program, and what the request reserved
   bool streams_experts = false;    ///< they do not fit: a packed file is needed to read them from

@@ -24,7 +24,8 @@ struct SessionOptions {
   std::int64_t max_tokens = 0;  ///< cached tokens of all sequences, shared prefixes once; 0 = config.max_position
   /// Memory for recurrent states (hybrids: models with delta_net, short_conv or mamba2 layers); 0 = 1 GiB. At least four
   /// states, and what a step needs; beyond it the least recently used state is dropped, and its sequence computed again
-  /// when it is continued (StepOutput::recomputed_counts).
+  /// when it is continued (StepOutput::recomputed_counts). Where it is set, Generator and eval::SessionModel take only
+  /// as many sequences into a step as have room for their states.
   std::int64_t state_bytes = 0;
   std::int64_t checkpoint_tokens = 256;  ///< hybrids: keep states at multiples of this, for forks that are rewound
   std::int64_t chunk_tokens =

@@ -16,6 +16,7 @@ ReplyLoop::ReplyLoop(Session& session, std::int64_t batch_tokens, const TreePlan
       writer_(writer),
       kept_(kept),
       max_rows_(max_logit_rows(session.model().config().vocab_size)),
+      most_states_(most_states(session)),
       walk_(session, plan, kept),
       experts_(plan.nodes.size(), 0) {
   std::size_t requests = 0;
@@ -87,6 +88,7 @@ ReplyLoop::Plan ReplyLoop::make_plan(std::size_t most) {
   room.nodes = most - plan.active;
   room.tokens = batch_tokens_ - used;
   room.rows = max_rows_ - used;
+  room.states = most_states_ - 2 * static_cast<std::int64_t>(active_.size());
   room.is_empty = plan.active == 0;
   for (const Active& a : active_) room.promised_pages += a.pages_to_come();
   plan.nodes = walk_.plan(room);

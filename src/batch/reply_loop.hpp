@@ -117,7 +117,7 @@ class ReplyLoop {
   const TreePlan& plan_;
   ReplyWriter& writer_;
   KeptSequences* kept_;
-  std::int64_t max_rows_ = 1;
+  std::int64_t max_rows_ = 1, most_states_ = 0;
   std::int64_t in_vain_ = 0;  // FLOPs of steps that failed
   bool drafting_ = true;      // not in the step after one that failed
   TreeWalk walk_;

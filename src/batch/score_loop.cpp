@@ -30,7 +30,7 @@ class ScoreLoop {
   Result<void> run() {
     if (auto enough = walk_.check_room(); !enough) return enough;
     StepRoom room;
-    room.tokens = batch_tokens_, room.rows = max_rows_;
+    room.tokens = batch_tokens_, room.rows = max_rows_, room.states = most_states(session_);
     while (!walk_.is_done()) {
       if (job_.before_step)
         if (auto go_on = job_.before_step(); !go_on) return go_on;

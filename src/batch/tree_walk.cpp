@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "model/sequence_states.hpp"
+
 // Why the walk never runs out of pages. Waiting branches form a stack, in the order of the tree; pages that a branch
 // shares with the one below it are counted once.
 //
@@ -14,6 +16,11 @@
 //
 // Pages of kept sequences count as free, because dropping them gives back all that no branch shares. Replies being
 // written are not branches: the pages that they may still need are reserved for them.
+//
+// Recurrent states are limited in the same way, but without an invariant, because a state that was dropped can be
+// computed again. A step takes one for the end of each node. Where nodes below it begin there, it is kept, with another
+// one for the end of one of those; so that the branches which wait never take all. A reply has its last state and the
+// one before a step.
 
 namespace moe::inline MOE_ABI::batch {
 namespace {
@@ -55,6 +62,10 @@ TreeWalk::~TreeWalk() {
   for (const Sequence sequence : opened_) static_cast<void>(session_.close(sequence));
 }
 
+std::int64_t most_states(const Session& session) {
+  return SequenceStates::step_limit(session.model().config(), session.options());
+}
+
 Result<void> check_room(std::int64_t free_pages, const TreePlan& plan) {
   if (plan.least_pages <= free_pages) return {};
   return fail(
@@ -75,6 +86,7 @@ bool TreeWalk::can_finish() const {
 TreeStep TreeWalk::plan(const StepRoom& room) const {
   TreeStep step;
   std::int64_t tokens = 0, rows = 0, free = free_pages() - room.promised_pages, replies = 0;
+  auto states = std::count_if(branches_.begin(), branches_.end(), [](const Branch& b) { return b.node >= 0; });
   NewBranches waiting;
   for (std::size_t level = branches_.size(); level-- > 0;) {
     const Branch& parent = branches_[level];
@@ -86,13 +98,14 @@ TreeStep TreeWalk::plan(const StepRoom& room) const {
       waiting.add(node, shared);
       tokens += node.request >= 0 ? 1 : node.token_count() - cached_tokens(node);
       rows += node.row_count();
+      states += states_of(node);
       // The last child continues in its parent's sequence.
       free -= pages_of(node.end) - (is_last ? pages_of(end_of(parent)) : full_pages_of(end_of(parent)));
       const bool has_room = pages_below + waiting.most_pages() <= page_limit_ && free >= 0;
       MOE_ASSERT(has_room || !step.empty() || !room.is_empty);
       // A prompt starts only when its replies can begin at once; before that it would only use room.
       replies += node.reply_pages;
-      const bool fits = has_room && replies <= free && rows <= room.rows &&
+      const bool fits = has_room && replies <= free && rows <= room.rows && states <= room.states &&
                         (tokens <= room.tokens || (step.empty() && room.tokens > 0));
       if (step.size() == room.nodes || (!fits && !(step.empty() && room.is_empty))) return step;
       step.push_back({i, level, is_last, shared});

@@ -17,8 +17,9 @@ struct StepRoom {
   std::size_t nodes = std::numeric_limits<std::size_t>::max();
   std::int64_t tokens = 0;  ///< one node may have more than these
   std::int64_t rows = 0;
-  std::int64_t promised_pages = 0;  ///< free ones reserved for running replies
-  bool is_empty = true;             ///< the step is empty, so it always takes a node
+  std::int64_t states = std::numeric_limits<std::int64_t>::max();  ///< recurrent ones of waiting branches and the step
+  std::int64_t promised_pages = 0;                                 ///< free ones reserved for running replies
+  bool is_empty = true;                                            ///< the step is empty, so it always takes a node
 };
 
 /// A node in a step. Nodes of a step are in the order of the walk.
@@ -29,6 +30,9 @@ struct StepNode {
   std::int64_t shared_pages = 0;  ///< full pages in common with what comes after it
 };
 using TreeStep = std::vector<StepNode>;
+
+/// StepRoom::states of a step that is empty: any number where SessionOptions::state_bytes is not set.
+std::int64_t most_states(const Session& session);
 
 /// Errors: out_of_memory when `free_pages` are fewer than the least that the tree needs, naming both.
 MOE_API Result<void> check_room(std::int64_t free_pages, const TreePlan& plan);
@@ -96,6 +100,10 @@ class TreeWalk {
   }
   std::span<const TokenId> tokens(const PrefixNode& node) const;
   Result<Sequence> open(const StepNode& node);
+  // Recurrent states that the node and what follows it need beside those of waiting branches.
+  std::int64_t states_of(const PrefixNode& node) const {
+    return 1 + (node.child_count > 0 || node.request >= 0 || cached_tokens(node) > 0);
+  }
   bool continues_parent(const StepNode& node) const { return node.is_last && branches_[node.level].node >= 0; }
 
   Session& session_;

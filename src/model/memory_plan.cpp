@@ -31,10 +31,8 @@ class Planning {
 
   Result<MemoryPlan> run() const {
     MemoryPlan plan = at(std::min<std::int64_t>(512, request_.session.chunk_tokens), false);
-    if (plan.total_bytes() <= limit_ || all_experts_ == 0) {
-      if (plan.total_bytes() <= limit_) return plan;
-      return too_small(plan.total_bytes());
-    }
+    if (plan.total_bytes() <= limit_) return with_more_states(plan);
+    if (all_experts_ == 0) return too_small(plan.total_bytes());
     std::optional<MemoryPlan> best;
     for (const std::int64_t tokens : steps()) {
       const MemoryPlan streamed = at(tokens, true);
@@ -68,8 +66,8 @@ class Planning {
     plan.cache_tokens =
         request_.whole_passes ? 2 * tokens + std::min(kLongestQuestion, c.max_position) : std::max(asked, tokens);
     const std::int64_t pages = (plan.cache_tokens + kPageTokens - 1) / kPageTokens;
-    plan.cache_bytes = pages * PageLayout(c, request_.session.kv).page_bytes +
-                       SequenceStates::most_bytes(detail::StateLayout(c), request_.session);
+    plan.state_bytes = state_bytes(tokens / kPageTokens);
+    plan.cache_bytes = pages * PageLayout(c, request_.session.kv).page_bytes + plan.state_bytes;
     plan.scratch_bytes = scratch_bytes(c, {tokens, request_.session.threads.worker_count, streams, plan.cache_tokens});
     const std::int64_t row = c.vocab_size * static_cast<std::int64_t>(sizeof(float));
     const std::int64_t logits = request_.whole_passes ? std::max(kLogitBytes, row) : row;
@@ -84,6 +82,23 @@ class Planning {
     return plan;
   }
 
+  // At least what a session has without being asked; in whole passes, room for a step of so many sequences.
+  std::int64_t state_bytes(std::int64_t sequences) const {
+    const detail::StateLayout layout(info_.config);
+    const std::int64_t own = SequenceStates::most_bytes(layout, request_.session);
+    if (!request_.whole_passes || request_.session.state_bytes > 0) return own;
+    return std::max(own, sequences * layout.bytes());
+  }
+
+  // Sequences of a few tokens each fill a step only if there are states for many.
+  MemoryPlan with_more_states(MemoryPlan plan) const {
+    constexpr std::int64_t kShortSequence = 8;
+    const std::int64_t more = state_bytes(plan.chunk_tokens / kShortSequence) - plan.state_bytes;
+    const std::int64_t taken = std::min(more, limit_ - plan.total_bytes());
+    plan.state_bytes += taken, plan.cache_bytes += taken;
+    return plan;
+  }
+
   // The MTP layer is always in memory. Its session has the size of the model's own; states are recorded in both.
   void add_mtp(MemoryPlan& plan, std::int64_t pages) const {
     plan.weight_bytes += info_.mtp_bytes;
@@ -94,10 +109,11 @@ class Planning {
     plan.other_bytes += 2 * mtp_.vocab_size * static_cast<std::int64_t>(sizeof(float));
   }
 
-  // Fewer bytes to read per token in passes that need every expert; for replies, the largest step that fits.
+  // Whether to prefer `a`, which has the larger step: it has no more bytes to read per token in passes that need every
+  // expert. For replies, the largest step that fits.
   bool is_better(const MemoryPlan& a, const MemoryPlan& b) const {
     if (!request_.whole_passes) return a.chunk_tokens > b.chunk_tokens;
-    return static_cast<double>(a.pass_bytes()) * static_cast<double>(b.chunk_tokens) <
+    return static_cast<double>(a.pass_bytes()) * static_cast<double>(b.chunk_tokens) <=
            static_cast<double>(b.pass_bytes()) * static_cast<double>(a.chunk_tokens);
   }
 

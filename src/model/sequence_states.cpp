@@ -1,6 +1,7 @@
 #include "model/sequence_states.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -12,6 +13,13 @@ std::int64_t SequenceStates::block_limit(const detail::StateLayout& layout, cons
   if (layout.floats == 0) return 0;
   const std::int64_t bytes = options.state_bytes > 0 ? options.state_bytes : kDefaultBytes;
   return std::clamp(bytes / layout.bytes(), kLeastBlocks, kMostBlocks);
+}
+
+// Without a limit that was asked for, large steps are worth more than memory.
+std::int64_t SequenceStates::step_limit(const ModelConfig& config, const SessionOptions& options) {
+  const detail::StateLayout layout(config);
+  if (layout.floats == 0 || options.state_bytes == 0) return std::numeric_limits<std::int64_t>::max();
+  return block_limit(layout, options);
 }
 
 SequenceStates::SequenceStates(const ModelConfig& config, const SessionOptions& options)
@@ -33,15 +41,20 @@ void SequenceStates::find_start(History& history, Run& run) {
   pool_.pin(run.start.handle);
 }
 
-// States to keep of the tokens [run.position, end): at the length before the step, so that a sequence whose drafts are
-// often refused advances; at checkpoints, further apart where there would be too many; and at the end.
-Result<void> SequenceStates::add_stops(Run& run, std::int64_t length, std::int64_t end) {
+// States to keep of the tokens [run.position, end): at the end; and if `room` has blocks for them, at the length before
+// the step, so that a sequence whose drafts are often refused advances, and at checkpoints, further apart where there
+// would be too many.
+Result<void> SequenceStates::add_stops(Run& run, std::int64_t length, std::int64_t end, std::int64_t& room) {
   const std::int64_t most = std::max<std::int64_t>(1, pool_.block_limit() / 4);
+  const bool stops_at_length = length > run.position && room > 0;
+  room -= stops_at_length;
   std::int64_t spacing = spacing_;
-  while ((end - run.position) / spacing > most) spacing *= 2;
+  const auto checkpoints = [&] { return (end - 1) / spacing - run.position / spacing; };
+  while ((end - run.position) / spacing > most || checkpoints() > room) spacing *= 2;
+  room -= checkpoints();
   std::vector<std::int64_t> positions;
   for (std::int64_t p = (run.position / spacing + 1) * spacing; p < end; p += spacing) positions.push_back(p);
-  if (length > run.position) positions.push_back(length);
+  if (stops_at_length) positions.push_back(length);
   positions.push_back(end);
   std::sort(positions.begin(), positions.end());
   positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
@@ -60,13 +73,15 @@ Result<void> SequenceStates::begin(Batch batch, std::vector<StepRun>& runs) {
   whole_.reserve(batch.size());  // runs keep pointers into it
   for (std::size_t i = 0; i < batch.size(); ++i)
     if (!batch[i].tokens.empty()) find_start(of(batch[i].sequence), runs_[i]);
+  const auto ends = std::count_if(batch.begin(), batch.end(), [](const BatchItem& b) { return !b.tokens.empty(); });
+  std::int64_t room = std::max<std::int64_t>(0, pool_.block_limit() - pool_.pinned_count() - ends);
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const BatchItem& item = batch[i];
     if (item.tokens.empty()) continue;
     const History& history = of(item.sequence);
     const auto length = static_cast<std::int64_t>(history.tokens.size());
     Run& run = runs_[i];
-    if (auto ok = add_stops(run, length, length + static_cast<std::int64_t>(item.tokens.size())); !ok) {
+    if (auto ok = add_stops(run, length, length + static_cast<std::int64_t>(item.tokens.size()), room); !ok) {
       drop();
       return ok;
     }

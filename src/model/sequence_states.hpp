@@ -39,11 +39,14 @@ class SequenceStates {
   void rewind(Sequence sequence, std::int64_t length);
   void close(Sequence sequence) { rewind(sequence, 0); }
 
-  /// The most blocks of sequences that no step uses, and their memory.
+  /// The most blocks, and their memory: of sequences that no step uses, and of steps that need no more for where their
+  /// sequences begin and end.
   static std::int64_t block_limit(const detail::StateLayout& layout, const SessionOptions& options);
   static std::int64_t most_bytes(const detail::StateLayout& layout, const SessionOptions& options) {
     return block_limit(layout, options) * layout.bytes();
   }
+  /// The most blocks that steps should need for where their sequences begin and end.
+  static std::int64_t step_limit(const ModelConfig& config, const SessionOptions& options);
 
  private:
   struct State {
@@ -64,7 +67,7 @@ class SequenceStates {
 
   History& of(Sequence sequence);
   void find_start(History& history, Run& run);
-  Result<void> add_stops(Run& run, std::int64_t length, std::int64_t end);
+  Result<void> add_stops(Run& run, std::int64_t length, std::int64_t end, std::int64_t& room);
   bool is_checkpoint(std::int64_t position) const { return position % spacing_ == 0; }
 
   detail::StateLayout layout_;

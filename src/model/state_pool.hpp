@@ -32,6 +32,7 @@ class StatePool {
   float* data(Handle handle) const { return blocks_[static_cast<std::size_t>(handle.block)].memory.data(); }
 
   std::int64_t block_limit() const { return limit_; }
+  std::int64_t pinned_count() const { return static_cast<std::int64_t>(pinned_.size()); }
   std::int64_t bytes() const;  ///< of all blocks made so far
 
  private:

@@ -102,6 +102,24 @@ TEST_CASE("a plan stays within its limit, and less memory means fewer experts in
   }
 }
 
+TEST_CASE("where no step reads experts, the largest one is taken that fits") {
+  const moe::ModelInfo info = large_model();
+  moe::MemoryRequest request;
+  request.session.threads.worker_count = 2;
+  request.session.chunk_tokens = moe::kMaxChunkTokens;
+  request.whole_passes = true;
+  request.limit = 65536 * kMiB;
+  const auto whole = moe::plan_memory(info, request);
+  REQUIRE(whole.has_value());
+  CHECK(!whole->streams_experts);
+  request.limit = whole->total_bytes() - 1;
+  const auto plan = moe::plan_memory(info, request);
+  REQUIRE(plan.has_value());
+  CHECK(plan->streams_experts);
+  CHECK(plan->pass_bytes() == 0);
+  CHECK(plan->chunk_tokens == whole->chunk_tokens / 2);
+}
+
 TEST_CASE("the least that an error names works, and a byte less does not") {
   const moe::ModelInfo info = large_model();
   moe::MemoryRequest request;

@@ -1,5 +1,7 @@
 // moe-eval --shard and moe-eval merge, as scripts and launchers of processes see them.
 
+#include <sqlite3.h>
+
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -41,7 +43,8 @@ TEST_CASE("the samples of three shards are those of one process, whoever deals t
   REQUIRE(asked(s, {"--out", s / "plain"}).status == 0);
   const std::string expected = samples(s.dir / "plain");
   const std::vector<std::string> launchers = {"", "OMPI_COMM_WORLD_SIZE=3 OMPI_COMM_WORLD_RANK=",
-                                              "PMI_SIZE=3 PMI_RANK=", "SLURM_STEP_ID=0 SLURM_NTASKS=3 SLURM_PROCID="};
+                                              "PMI_SIZE=3 PMI_RANK=", "SLURM_STEP_ID=0 SLURM_NTASKS=3 SLURM_PROCID=",
+                                              "SLURM_STEP_ID=0 SLURM_NTASKS=8 SLURM_STEP_NUM_TASKS=3 SLURM_PROCID="};
   for (std::size_t l = 0; l < launchers.size(); ++l) {
     CAPTURE(launchers[l]);
     const std::string all = s / ("all" + std::to_string(l) + ".db");
@@ -95,10 +98,29 @@ TEST_CASE("what no shard can do is said before anything is asked") {
   CHECK(!fs::exists(cache));
 }
 
+TEST_CASE("a database of another program is refused and stays as it is") {
+  const Scratch s;
+  REQUIRE(asked(s, {"--cache", s / "own.db", "--shard", "1/1"}).status == 0);
+  const std::string path = s / "other.db";
+  sqlite3* db = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(db, "CREATE TABLE t(x)", nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(db);
+  const std::string before = moe_test::read_file(path);
+  check_one_line(moe_test::run_program(s, "", MOE_EVAL, {"merge", path, s / "own.db"}), 1,
+                 "other.db is a database of another program");
+  CHECK(moe_test::read_file(path) == before);
+  check_one_line(asked(s, {"--cache", path}), 1, "other.db is a database of another program");
+  CHECK(moe_test::read_file(path) == before);
+  CHECK(!fs::exists(path + "-wal"));
+}
+
 TEST_CASE("a process that is alone, or told so, asks everything") {
   const Scratch s;
   const std::vector<std::string> environments = {"OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=1",
-                                                 "SLURM_PROCID=0 SLURM_NTASKS=4"};  // a batch script, no step
+                                                 "SLURM_PROCID=0 SLURM_NTASKS=4",  // a batch script, no step
+                                                 "SLURM_PROCID=0 SLURM_NTASKS=8 SLURM_STEP_ID=4294967290 "
+                                                 "SLURM_STEP_NUM_TASKS=1"};  // the shell of salloc
   for (const std::string& environment : environments) {
     CAPTURE(environment);
     const ProgramOutcome alone = asked(s, {}, environment);

@@ -186,7 +186,9 @@ TEST_CASE("what is damaged or no store is refused by name, and left as it is") {
     CHECK(moe_test::read_file(path) == *content);
   }
   sql(scratch / "other.db", "CREATE TABLE t(x)");
+  const std::string other = moe_test::read_file(scratch / "other.db");
   CHECK(RunStore::open(scratch / "other.db").error().message.find("of another program") != std::string::npos);
+  CHECK(moe_test::read_file(scratch / "other.db") == other);
   CHECK(RunStore::open_read_only(scratch / "absent.db").error().code == moe::ErrorCode::not_found);
   CHECK(RunStore::open("/absent/folder/x.db").error().code == moe::ErrorCode::io);
   CHECK(RunStore::open("/absent/folder/x.db").error().message.find("/absent/folder/x.db") != std::string::npos);

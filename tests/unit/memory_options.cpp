@@ -52,6 +52,15 @@ TEST_CASE("a launcher says how many processes it started on this machine") {
       {{{"MPI_LOCALNRANKS", "2"}}, 2, "MPI_LOCALNRANKS"},
       {{{"SLURM_NTASKS_PER_NODE", "4"}, {"SLURM_STEP_ID", "0"}}, 4, "SLURM_NTASKS_PER_NODE"},
       {{{"SLURM_NTASKS_PER_NODE", "4"}}, 1, ""},  // a batch script is one process
+      {{{"SLURM_STEP_TASKS_PER_NODE", "8"}, {"SLURM_STEP_ID", "0"}}, 8, "SLURM_STEP_TASKS_PER_NODE"},
+      {{{"SLURM_STEP_TASKS_PER_NODE", "3,4(x2),1"}, {"SLURM_NTASKS_PER_NODE", "6"}, {"SLURM_STEP_ID", "0"}},
+       4,
+       "SLURM_STEP_TASKS_PER_NODE"},
+      {{{"SLURM_STEP_TASKS_PER_NODE", "8"}}, 1, ""},
+      {{{"SLURM_STEP_TASKS_PER_NODE", "4(x2),"}, {"SLURM_STEP_ID", "0"}}, 1, ""},
+      // A shell of one process, in a job of more.
+      {{{"SLURM_STEP_TASKS_PER_NODE", "1"}, {"SLURM_NTASKS_PER_NODE", "6"}, {"SLURM_STEP_ID", "4294967290"}}, 1, ""},
+      {{{"OMPI_COMM_WORLD_LOCAL_SIZE", "1"}, {"SLURM_NTASKS_PER_NODE", "6"}, {"SLURM_STEP_ID", "0"}}, 1, ""},
       {{{"OMPI_COMM_WORLD_LOCAL_SIZE", "1"}}, 1, ""},
       {{{"OMPI_COMM_WORLD_LOCAL_SIZE", "0"}}, 1, ""},
       {{{"OMPI_COMM_WORLD_LOCAL_SIZE", "2x"}}, 1, ""}};

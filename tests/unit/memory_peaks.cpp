@@ -1,6 +1,7 @@
 // What a process holds at most stays within --memory, whatever it does beside running the model.
 
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "memory_runs.hpp"
@@ -34,17 +35,14 @@ void check_peak(const Scratch& s, const std::string& program, const Words& words
 #endif
 }
 
-// nano-dense-params with a much wider feed-forward network, all of whose weights are 0. Its file is sparse.
-std::string large_draft(const Scratch& s) {
-  using Json = nlohmann::json;
-  constexpr std::int64_t kWidth = 58880;  // 102 MB of weights
-  const fs::path from = fs::path(kNano) / "nano-dense-params";
-  fs::create_directories(s.dir / "draft");
-  fs::copy_file(from / "tokenizer.json", s.dir / "draft/tokenizer.json");
-  Json config = Json::parse(moe_test::read_file(from / "config.json"));
-  const auto width = config["intermediate_size"].get<std::int64_t>();
-  config["intermediate_size"] = kWidth;
-  s.write("draft/config.json", config.dump());
+using Json = nlohmann::json;
+
+// Into `to`: the model of `from` with another configuration and other sizes, sized(tensor, size). All of its weights
+// are 0; its file is sparse.
+template <class Sized>
+void write_model(const fs::path& from, const fs::path& to, const Json& config, Sized&& sized) {
+  fs::create_directories(to);
+  std::ofstream(to / "config.json") << config.dump();
   const std::string file = moe_test::read_file(from / "model.safetensors");
   std::uint64_t length = 0;
   file.copy(reinterpret_cast<char*>(&length), sizeof length);
@@ -54,8 +52,8 @@ std::string large_draft(const Scratch& s) {
     if (name == "__metadata__") continue;
     std::int64_t bytes = tensor["dtype"] == "F32" ? 4 : 2;
     for (Json& n : tensor["shape"]) {
-      if (n == width) n = kWidth;
-      bytes *= n.get<std::int64_t>();
+      n = sized(name, n.template get<std::int64_t>());
+      bytes *= n.template get<std::int64_t>();
     }
     tensor["data_offsets"] = {end, end + bytes};
     end += bytes;
@@ -63,9 +61,39 @@ std::string large_draft(const Scratch& s) {
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');
   length = text.size();
-  s.write("draft/model.safetensors", std::string(reinterpret_cast<const char*>(&length), sizeof length) + text);
-  fs::resize_file(s.dir / "draft/model.safetensors", sizeof length + length + static_cast<std::uint64_t>(end));
+  std::ofstream(to / "model.safetensors") << std::string(reinterpret_cast<const char*>(&length), sizeof length) << text;
+  fs::resize_file(to / "model.safetensors", sizeof length + length + static_cast<std::uint64_t>(end));
+}
+
+// nano-dense-params with a much wider feed-forward network: 102 MB of weights.
+std::string large_draft(const Scratch& s) {
+  constexpr std::int64_t kWidth = 58880;
+  const fs::path from = fs::path(kNano) / "nano-dense-params";
+  Json config = Json::parse(moe_test::read_file(from / "config.json"));
+  const auto width = config["intermediate_size"].get<std::int64_t>();
+  config["intermediate_size"] = kWidth;
+  write_model(from, s.dir / "draft", config,
+              [&](const std::string&, std::int64_t n) { return n == width ? kWidth : n; });
+  fs::copy_file(from / "tokenizer.json", s.dir / "draft/tokenizer.json");
   return s / "draft";
+}
+
+// A hybrid with 18 MiB of states in each sequence: 3 layers of 96 matrices of 128 x 128.
+std::string large_states(const Scratch& s) {
+  constexpr std::int64_t kHeads = 96;
+  const fs::path data = fs::path(MOE_SOURCE_DIR) / "tests/data", from = data / "shapes/qwen3_5_text";
+  Json config = Json::parse(moe_test::read_file(from / "config.json"));
+  config["linear_num_value_heads"] = kHeads;
+  config["max_position_embeddings"] = 4096;  // keys of many sequences
+  config["linear_key_head_dim"] = config["linear_value_head_dim"] = 128;
+  const std::map<std::int64_t, std::int64_t> sizes = {
+      {2, kHeads}, {16, 128}, {32, kHeads * 128}, {96, (2 + 2 + kHeads) * 128}};
+  write_model(from, s.dir / "states", config, [&](const std::string& name, std::int64_t n) {
+    const auto found = sizes.find(n);
+    return name.find(".linear_attn.") == std::string::npos || found == sizes.end() ? n : found->second;
+  });
+  fs::copy_file(data / "golden/qwen3_moe/tokenizer.json", s.dir / "states/tokenizer.json");
+  return s / "states";
 }
 
 }  // namespace
@@ -100,6 +128,19 @@ TEST_CASE("moe-eval --peaks") {
   check_peak(
       s, MOE_EVAL,
       {"--model", "nano=" + kNano + "nano-moe", "--tasks", kNano + "nano_exam.jsonl", "--limit", "5", "--peaks"});
+}
+
+TEST_CASE("moe-eval with a hybrid: many short sequences, the states of which would not fit in one step") {
+  const Scratch s;
+  Json question = {{"choices", Json::array()}, {"answer", 0}};
+  for (char c = 'a'; c < 'k'; ++c) question["choices"].push_back(std::string(1, c) + ":;?");
+  std::string exam;
+  for (int i = 0; i < 15; ++i) {
+    question["question"] = std::to_string(i) + "?";
+    exam += question.dump() + "\n";
+  }
+  s.write("exam.jsonl", exam);
+  check_peak(s, MOE_EVAL, {"--model", "states=" + large_states(s), "--tasks", s / "exam.jsonl"});
 }
 
 TEST_CASE("moe-eval --until-known, which holds all rows at a time") {

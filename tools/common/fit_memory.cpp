@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <limits>
 
@@ -20,19 +21,36 @@ std::string needs(const moe::MemoryPlan& plan) {
 
 // `step` must be set as well: Slurm's batch scripts, which are one process, have none.
 struct LocalVariable {
-  const char *count, *step;
+  const char *counts, *step;
 };
-constexpr LocalVariable kLocalVariables[] = {
-    {"OMPI_COMM_WORLD_LOCAL_SIZE", nullptr}, {"MPI_LOCALNRANKS", nullptr}, {"SLURM_NTASKS_PER_NODE", "SLURM_STEP_ID"}};
+constexpr LocalVariable kLocalVariables[] = {{"OMPI_COMM_WORLD_LOCAL_SIZE", nullptr},
+                                             {"MPI_LOCALNRANKS", nullptr},
+                                             {"SLURM_STEP_TASKS_PER_NODE", "SLURM_STEP_ID"},
+                                             {"SLURM_NTASKS_PER_NODE", "SLURM_STEP_ID"}};
+
+// The largest number of "4(x2),3", which is Slurm's way to write 4 on each of two machines and 3 on another.
+std::optional<std::int32_t> largest(std::string_view counts) {
+  std::int32_t most = 0;
+  for (std::size_t begin = 0; begin <= counts.size();) {
+    const std::size_t end = std::min(counts.find(',', begin), counts.size());
+    const std::string_view group = counts.substr(begin, end - begin);
+    const auto count = moe::parse_number<std::int32_t>("tasks", group.substr(0, group.find("(x")), {1, 65536});
+    if (!count) return std::nullopt;
+    most = std::max(most, *count);
+    begin = end + 1;
+  }
+  return most;
+}
 
 }  // namespace
 
 LocalProcesses local_processes(const std::function<const char*(const char*)>& environment) {
   for (const LocalVariable& variable : kLocalVariables) {
-    const char* count = environment(variable.count);
-    if (count == nullptr || (variable.step != nullptr && environment(variable.step) == nullptr)) continue;
-    const auto number = moe::parse_number<std::int32_t>(variable.count, count, {1, 65536});
-    if (number && *number > 1) return {*number, variable.count};
+    const char* counts = environment(variable.counts);
+    if (counts == nullptr || (variable.step != nullptr && environment(variable.step) == nullptr)) continue;
+    const auto number = largest(counts);
+    if (number && *number > 1) return {*number, variable.counts};
+    if (number) break;  // alone on this machine
   }
   return {};
 }

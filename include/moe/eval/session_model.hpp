@@ -16,6 +16,7 @@ struct SessionModelOptions {
   ParallelFor threads = {};
   std::int64_t batch_tokens = 512;                     ///< new tokens per step; affects speed and memory, never results
   std::int64_t cache_bytes = std::int64_t{512} << 20;  ///< for live prefixes; exceeded where one request needs more
+  std::int64_t state_bytes = 0;                        ///< SessionOptions::state_bytes of its sessions
   std::int64_t max_length = 0;                         ///< context limit in tokens; 0 (or above it): the model's own
   bool share_prefixes = true;           ///< false: compute every pass from its first token (for comparisons)
   std::shared_ptr<Stages> stages = {};  ///< SessionOptions::stages of its sessions
@@ -41,7 +42,7 @@ class MOE_API SessionModel : public LanguageModel {
   ExpertLoad expert_load() const override;
   /// The context limit in tokens.
   std::int64_t max_length() const;
-  /// Bytes of key/value cache and scratch of the current Session.
+  /// Bytes of key/value cache, recurrent states and scratch of the current Session.
   std::int64_t session_bytes() const;
 
  private:

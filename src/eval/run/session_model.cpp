@@ -34,6 +34,7 @@ struct SessionModel::Impl {
     o.kv = options.kv;
     o.threads = options.threads;
     o.chunk_tokens = options.batch_tokens;
+    o.state_bytes = options.state_bytes;
     o.max_tokens = max_tokens;
     o.stages = options.stages;
     o.cancelled = [this] { return hooks != nullptr && hooks->cancelled && hooks->cancelled(); };
@@ -176,7 +177,7 @@ std::int64_t SessionModel::max_length() const { return impl_->max_length(); }
 std::int64_t SessionModel::session_bytes() const {
   if (!impl_->session) return 0;
   const MemoryEstimate memory = Session::estimate_memory(*impl_->model, impl_->session->options());
-  return memory.cache_bytes + memory.scratch_bytes;
+  return memory.cache_bytes + memory.state_bytes + memory.scratch_bytes;
 }
 
 }  // namespace moe::inline MOE_ABI::eval

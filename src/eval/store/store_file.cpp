@@ -53,16 +53,24 @@ Result<void> check_tables(const Database& database) {
   return {};
 }
 
+// Without tables, and nobody's.
+Result<bool> is_empty(const Database& database) {
+  const auto application = database.ask("PRAGMA application_id");
+  if (!application) return forward(application);
+  const auto tables = database.ask("SELECT count(*) FROM sqlite_master");
+  if (!tables) return forward(tables);
+  return *application == "0" && *tables == "0";
+}
+
 // Refuses files that are not a valid store of this version.
 Result<void> check(const Database& database, const std::string& path) {
   const auto application = database.ask("PRAGMA application_id");
   if (!application) return forward(application);
   if (*application != kApplication) {
-    const auto tables = database.ask("SELECT count(*) FROM sqlite_master");
-    if (!tables) return forward(tables);
-    const bool empty = *application == "0" && *tables == "0";
-    return fail(ErrorCode::bad_file,
-                fmt::format("{} is {}, no store of moe-eval", path, empty ? "empty" : "a database of another program"));
+    const auto empty = is_empty(database);
+    if (!empty) return forward(empty);
+    return fail(ErrorCode::bad_file, fmt::format("{} is {}, no store of moe-eval", path,
+                                                 *empty ? "empty" : "a database of another program"));
   }
   const auto version = database.ask("PRAGMA user_version");
   if (!version) return forward(version);
@@ -78,11 +86,9 @@ Result<void> check(const Database& database, const std::string& path) {
 
 // Makes the tables of a new file.
 Result<void> create_tables(const Database& database) {
-  const auto application = database.ask("PRAGMA application_id");
-  if (!application) return forward(application);
-  const auto tables = database.ask("SELECT count(*) FROM sqlite_master");
-  if (!tables) return forward(tables);
-  if (*application != "0" || *tables != "0") return {};
+  const auto empty = is_empty(database);
+  if (!empty) return forward(empty);
+  if (!*empty) return {};
   const std::string make = fmt::format("BEGIN IMMEDIATE;{}PRAGMA application_id = {};PRAGMA user_version = {};COMMIT",
                                        kSchema, kApplication, kVersion);
   auto made = database.run(make.c_str());
@@ -131,9 +137,15 @@ Result<std::unique_ptr<Database>> open_store(const std::string& path) {
   if (!database) return database;
   // SQLite also opens files without write permission, and fails only at the first write.
   if (sqlite3_db_readonly((*database)->handle(), "main") == 1) return (*database)->error(SQLITE_READONLY);
+  // The mode is part of the file, which stays as it is if it belongs to another program.
+  const auto empty = is_empty(**database);
+  if (!empty) return forward(empty);
+  if (!*empty)
+    if (auto ok = check(**database, path); !ok) return forward(ok);
   // In this mode a finished transaction survives the end of the program without waiting for the disk.
   if (auto ok = (*database)->run("PRAGMA journal_mode = WAL"); !ok) return forward(ok);
   if (auto ok = (*database)->run("PRAGMA synchronous = NORMAL"); !ok) return forward(ok);
+  if (!*empty) return database;
   if (auto ok = create_tables(**database); !ok) return forward(ok);
   if (auto ok = check(**database, path); !ok) return forward(ok);
   return database;
