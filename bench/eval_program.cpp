@@ -15,6 +15,7 @@
 #include "tools/common/kv_option.hpp"
 #include "tools/common/memory_options.hpp"
 #include "tools/common/program.hpp"
+#include "tools/common/stage_options.hpp"
 #include "tools/common/terminal.hpp"
 #include "tools/common/threads.hpp"
 
@@ -319,6 +320,7 @@ int run(int argc, char** argv, eval_stages::Start start) {
     app.add_option("--canary", options.canaries,
                    "refuse models with another canary than this one; repeat it for several rows")
         ->allow_extra_args(false);
+    cli::add_wait(app, options.wait_seconds);
     app.footer(kStageExamples);
   }
   CLI::App* history = app.add_subcommand("history", "lists the runs of a --cache file");

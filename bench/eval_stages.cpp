@@ -146,7 +146,7 @@ moe::Result<void> run(eval_rows::Options& options, const std::vector<eval_rows::
   const auto started = start();
   if (!started) return moe::forward(started);
   const auto go = [&]() -> moe::Result<void> {
-    const auto stages = moe::Stages::join(started->transport);
+    const auto stages = moe::Stages::join(started->transport, {.wait_seconds = options.wait_seconds});
     if (!stages) return moe::forward(stages);
     options.pipeline = std::make_shared<Pipeline>(started->transport, *stages);
     if ((*stages)->rank() > 0) return serve(options, rows);

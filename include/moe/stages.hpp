@@ -32,9 +32,14 @@ class MOE_API StageTransport {
 MOE_API Result<std::vector<std::shared_ptr<StageTransport>>> local_stages(std::int32_t count);
 
 struct StageOptions {
-  /// Time limit of a message: this, and three times the longest step so far. In the first step the longer limit holds.
+  /// Time limit of a message: this, and three times the longest step so far, or what this step's tokens would take at
+  /// three times the most time per token so far (of steps of 16 or more tokens), whichever is longer.
   double wait_seconds = 30.0;
+  /// The time limit in a session's first step, and in its first one of 16 or more tokens.
   double first_wait_seconds = 600.0;
+  /// The time limit of what is compared before the first step; the others may still be reading their whole model then.
+  /// 0: as long as it takes.
+  double agree_wait_seconds = 0.0;
 };
 
 class StageLink;
