@@ -66,7 +66,8 @@ MOE_API Result<std::vector<LayerRange>> divide_layers(const ModelInfo& info, std
 /// Runs a stage other than the first, of a model that was loaded with its LoadOptions::layers. Stage 0 has an ordinary
 /// Session with SessionOptions::stages, which works as with the whole model, to the bit; this returns when that session
 /// ends. Both begin by comparing what must be equal: version, numerics, all bytes of the model (so it must have been
-/// loaded with a LoadOptions::content_hash, which reads the whole file), options, layers.
+/// loaded with a LoadOptions::content_hash, which reads the whole file), options, layers. Of a folder the files that were
+/// read are compared, so all stages need the same LoadOptions::tokenizer.
 /// Errors    bad_config, naming what differs, of which stages; io (a stage is gone or too slow); those of Session::create
 MOE_API Result<void> serve_stage(std::shared_ptr<const Model> model, const SessionOptions& options);
 

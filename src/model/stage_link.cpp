@@ -115,13 +115,15 @@ std::string difference(const std::vector<StageCard>& cards, std::int64_t layer_c
   std::int64_t next = 0;
   for (std::size_t r = 0; r < cards.size(); ++r) {
     const auto& [first, other] = std::tie(cards[0].equal, cards[r].equal);
-    if (other.empty() || other.back().first != kModelContent || other.back().second.empty())
-      return fmt::format("stage {} does not know its {}, expected a model loaded with LoadOptions::content_hash", r,
-                         kModelContent);
-    for (std::size_t i = 0; i < std::min(first.size(), other.size()); ++i)
+    for (std::size_t i = 0; i < std::min(first.size(), other.size()); ++i) {
+      const auto& [name, value] = other[i];
+      if (name == kModelContent && value.empty())
+        return fmt::format("stage {} does not know its {}, expected a model loaded with LoadOptions::content_hash", r,
+                           name);
       if (first[i] != other[i])
-        return fmt::format("stage {} has {} '{}', stage 0 has {} '{}'", r, other[i].first, other[i].second,
-                           first[i].first, first[i].second);
+        return fmt::format("stage {} has {} '{}', stage 0 has {} '{}'", r, name, value, first[i].first,
+                           first[i].second);
+    }
     if (first.size() != other.size())
       return fmt::format("stage {} compares {} things, stage 0 {}", r, other.size(), first.size());
     const LayerRange layers = cards[r].layers;

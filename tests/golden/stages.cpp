@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "golden/golden.hpp"
+#include "model/stage_link.hpp"
 #include "moe/stages.hpp"
 #include "scratch_dir.hpp"
 
@@ -82,7 +83,8 @@ using Change = std::function<void(std::int32_t rank, moe::LoadOptions&, moe::Ses
 struct Special {
   std::vector<Disturbed::Options> disturbances = {};
   Change change = {};
-  std::filesystem::path later_path = {};  // where the later stages find the model
+  std::filesystem::path later_path = {};         // where the later stages find the model
+  std::vector<moe::ExpertOptions> experts = {};  // [stage]
   moe::StageOptions waits = {.wait_seconds = 0.4, .first_wait_seconds = 20.0, .agree_wait_seconds = 20.0};
 };
 
@@ -106,6 +108,7 @@ class Pipeline {
       auto loaded = moe::Model::load((r > 0 && !special.later_path.empty() ? special.later_path : path).string(), load);
       REQUIRE(loaded.has_value());
       std::shared_ptr<const moe::Model> model = *loaded;
+      if (!special.experts.empty()) model = model->with_experts(special.experts[i]).value();
       resident_bytes.push_back(model->resident_bytes());
       if (r > 0)
         threads_.emplace_back([this, i, model, own] {
@@ -217,7 +220,7 @@ namespace {
 Case first_case() {
   const auto all = cases();
   for (const Case& c : all)
-    if (c.model->config().layer_count >= 3) return c;
+    if (c.model->config().layer_count >= 3 && c.model->config().moe_layer_count() > 0) return c;
   return all.front();
 }
 
@@ -262,6 +265,7 @@ TEST_CASE("stages that do not fit are refused by name, in all of them") {
   struct Wrong {
     const char* named;
     Change change;
+    std::vector<moe::ExpertOptions> experts = {};  // [stage]
   };
   const std::int64_t layers = c.model->config().layer_count;
   const std::vector<Wrong> wrongs = {
@@ -276,15 +280,19 @@ TEST_CASE("stages that do not fit are refused by name, in all of them") {
        [=](std::int32_t, moe::LoadOptions& l, moe::SessionOptions&) {
          l.layers = {{0, layers}};
        }},
+      {"has expert mass '0.5'", {}, {{}, {.expert_mass = 0.5}}},
+      {"has variant of the expert mass 'plain'",
+       {},
+       {{.expert_mass = 0.5}, {.expert_mass = 0.5, .mass_variant = moe::MassVariant::plain}}},
   };
   for (const Wrong& wrong : wrongs) {
     CAPTURE(wrong.named);
     std::vector<std::string> errors;
     {
       const auto change = [&](std::int32_t rank, moe::LoadOptions& l, moe::SessionOptions& o) {
-        if (rank == 1) wrong.change(rank, l, o);
+        if (rank == 1 && wrong.change) wrong.change(rank, l, o);
       };
-      Pipeline pipeline(c.path, options, 2, {.change = change});
+      Pipeline pipeline(c.path, options, 2, {.change = change, .experts = wrong.experts});
       CHECK(pipeline.session == nullptr);
       while (pipeline.session == nullptr && pipeline.error_of(1).empty())
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -354,6 +362,24 @@ TEST_CASE("stages that do not know the model's bytes are refused") {
   CHECK(pipeline.session == nullptr);
   CHECK_MESSAGE(pipeline.errors[0].find("stage 0 does not know its model content") != std::string::npos,
                 pipeline.errors[0]);
+}
+
+TEST_CASE("a stage of another build, whose card names other things, is refused by what differs") {
+  const auto refused = [](const moe::StageCard& first, const moe::StageCard& second) {
+    const auto transports = moe::local_stages(2).value();
+    moe::StageLink link0(transports[0], {}), link1(transports[1], {});
+    std::thread other([&] { CHECK_FALSE(link1.agree(second, 2).has_value()); });
+    const auto verdict = link0.agree(first, 2);
+    other.join();
+    return verdict ? std::string() : verdict.error().message;
+  };
+  const std::pair<std::string, std::string> sizes = {"layers", "2"}, content = {moe::kModelContent, "a"};
+  const moe::StageCard first = {{0, 1}, {sizes, {"cache", "f16"}, content}};
+  CHECK(refused(first, {{1, 2}, {sizes, {"cache type", "f16"}}}) ==
+        "stage 1 has cache type 'f16', stage 0 has cache 'f16'");
+  CHECK(refused(first, {{1, 2}, {sizes, {"cache", "f16"}}}) == "stage 1 compares 2 things, stage 0 3");
+  CHECK(refused(first, {{1, 2}, {sizes, {"cache", "f16"}, {moe::kModelContent, ""}}})
+            .starts_with("stage 1 does not know its model content"));
 }
 
 namespace {
