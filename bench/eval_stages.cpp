@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <limits>
 
 #include "bench/eval_rows.hpp"
@@ -153,13 +152,12 @@ moe::Result<void> run(eval_rows::Options& options, const std::vector<eval_rows::
     if (auto ok = evaluate(); !ok) return ok;
     return options.pipeline->tell_end();
   };
-  auto done = go();
-  if (done) return done;
-  cli::complain(fmt::format("moe-eval-stages, stage {} of {}", started->transport->rank(), started->transport->size()),
-                done.error().message);
-  std::fflush(nullptr);
-  started->fail();
-  return done;
+  const auto& transport = *started->transport;
+  return cli::run_part(fmt::format("moe-eval-stages, stage {} of {}", transport.rank(), transport.size()), go,
+                       [&](int status) {
+                         options.pipeline.reset();  // so that the transport ends here
+                         started->fail(status);
+                       });
 }
 
 }  // namespace eval_stages

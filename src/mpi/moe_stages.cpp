@@ -143,13 +143,10 @@ Result<void> run_stage(const Options& options, const std::shared_ptr<moe::MpiTra
 Result<void> run(const Options& options) {
   auto transport = moe::MpiTransport::start();
   if (!transport) return moe::forward(transport);
-  auto done = run_stage(options, *transport);
-  if (done) return done;
-  const std::string where = fmt::format("moe-stages, stage {} of {}", (*transport)->rank(), (*transport)->size());
-  cli::complain(where, done.error().message);
-  std::fflush(nullptr);
-  (*transport)->fail();
-  return done;
+  const auto& mpi = *transport;
+  return cli::run_part(
+      fmt::format("moe-stages, stage {} of {}", mpi->rank(), mpi->size()), [&] { return run_stage(options, mpi); },
+      [&](int status) { mpi->fail(status); });
 }
 
 }  // namespace
