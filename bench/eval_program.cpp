@@ -280,6 +280,7 @@ moe::Result<void> answer(Options& options, const double* search, eval_stages::St
     return moe::forward(settings);
   }
   if (options.plan) {
+    if (start != nullptr) throw CLI::ValidationError("--plan", "plans one process, not stages: use moe-eval");
     if (search != nullptr) throw CLI::ValidationError("--plan", "plans runs, not a search");
     if (!options.shard.empty()) throw CLI::ValidationError("--plan", "plans whole runs: leave --shard out");
     if (options.until_known.wanted)

@@ -49,6 +49,9 @@ mpi -n 2 "$eval_stages" --model "nano=$model" "${exam[@]}" --canary "$canary" --
 mpi -n 2 "$eval_stages" --model "nano=$model" "${exam[@]}" --kv q8_0 --canary "$canary" > "$folder/out" 2> "$folder/errors"
 refused "the canary of another cache" "the canary of nano is [0-9a-f]*, expected $canary"
 
+mpi -n 2 "$eval_stages" "${exam[@]}" --model "nano=$model" --plan > "$folder/out" 2> "$folder/errors"
+refused "--plan" "--plan: plans one process, not stages"
+
 # In a container of the standard library, so it is an exception and no Result. What a sanitizer reserves does not fit.
 limited='ulimit -v 700000; exec "$0" "$@"'
 if bash -c "$limited" "$eval_stages" --version > /dev/null 2>&1; then
