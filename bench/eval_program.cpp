@@ -15,6 +15,7 @@
 #include "tools/common/kv_option.hpp"
 #include "tools/common/memory_options.hpp"
 #include "tools/common/program.hpp"
+#include "tools/common/stage_options.hpp"
 #include "tools/common/terminal.hpp"
 #include "tools/common/threads.hpp"
 
@@ -279,6 +280,7 @@ moe::Result<void> answer(Options& options, const double* search, eval_stages::St
     return moe::forward(settings);
   }
   if (options.plan) {
+    if (start != nullptr) throw CLI::ValidationError("--plan", "plans one process, not stages: use moe-eval");
     if (search != nullptr) throw CLI::ValidationError("--plan", "plans runs, not a search");
     if (!options.shard.empty()) throw CLI::ValidationError("--plan", "plans whole runs: leave --shard out");
     if (options.until_known.wanted)
@@ -319,6 +321,7 @@ int run(int argc, char** argv, eval_stages::Start start) {
     app.add_option("--canary", options.canaries,
                    "refuse models with another canary than this one; repeat it for several rows")
         ->allow_extra_args(false);
+    cli::add_wait(app, options.wait_seconds);
     app.footer(kStageExamples);
   }
   CLI::App* history = app.add_subcommand("history", "lists the runs of a --cache file");

@@ -41,6 +41,7 @@ struct Options {
   std::string a, b;                                 // of compare
   std::shared_ptr<eval_stages::Pipeline> pipeline;  // null: all layers are in this process
   std::vector<std::string> canaries;                // that a pipeline may have; empty: any
+  double wait_seconds = 30.0;                       // StageOptions::wait_seconds
 };
 
 // The settings of one row of the tables.

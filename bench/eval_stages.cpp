@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <limits>
 
 #include "bench/eval_rows.hpp"
@@ -146,20 +145,19 @@ moe::Result<void> run(eval_rows::Options& options, const std::vector<eval_rows::
   const auto started = start();
   if (!started) return moe::forward(started);
   const auto go = [&]() -> moe::Result<void> {
-    const auto stages = moe::Stages::join(started->transport);
+    const auto stages = moe::Stages::join(started->transport, {.wait_seconds = options.wait_seconds});
     if (!stages) return moe::forward(stages);
     options.pipeline = std::make_shared<Pipeline>(started->transport, *stages);
     if ((*stages)->rank() > 0) return serve(options, rows);
     if (auto ok = evaluate(); !ok) return ok;
     return options.pipeline->tell_end();
   };
-  auto done = go();
-  if (done) return done;
-  cli::complain(fmt::format("moe-eval-stages, stage {} of {}", started->transport->rank(), started->transport->size()),
-                done.error().message);
-  std::fflush(nullptr);
-  started->fail();
-  return done;
+  const auto& transport = *started->transport;
+  return cli::run_part(fmt::format("moe-eval-stages, stage {} of {}", transport.rank(), transport.size()), go,
+                       [&](int status) {
+                         options.pipeline.reset();  // so that the transport ends here
+                         started->fail(status);
+                       });
 }
 
 }  // namespace eval_stages

@@ -17,10 +17,10 @@ struct Setting;
 
 namespace eval_stages {
 
-/// What moe-eval-stages brings along: its processes' transport, and how it ends all of them after an error.
+/// What moe-eval-stages brings along: its processes' transport, and what lets its destructor end all of them.
 struct Started {
   std::shared_ptr<moe::StageTransport> transport;
-  std::function<void()> fail;
+  std::function<void(int status)> fail;
 };
 using Start = moe::Result<Started> (*)();
 

@@ -32,9 +32,14 @@ class MOE_API StageTransport {
 MOE_API Result<std::vector<std::shared_ptr<StageTransport>>> local_stages(std::int32_t count);
 
 struct StageOptions {
-  /// Time limit of a message: this, and three times the longest step so far. In the first step the longer limit holds.
+  /// Time limit of a message: this, and three times the longest step so far, or what this step's tokens would take at
+  /// three times the most time per token so far (of steps of 16 or more tokens), whichever is longer.
   double wait_seconds = 30.0;
+  /// The time limit in a session's first step, and in its first one of 16 or more tokens.
   double first_wait_seconds = 600.0;
+  /// The time limit of what is compared before the first step; the others may still be reading their whole model then.
+  /// 0: as long as it takes.
+  double agree_wait_seconds = 0.0;
 };
 
 class StageLink;
@@ -61,7 +66,8 @@ MOE_API Result<std::vector<LayerRange>> divide_layers(const ModelInfo& info, std
 /// Runs a stage other than the first, of a model that was loaded with its LoadOptions::layers. Stage 0 has an ordinary
 /// Session with SessionOptions::stages, which works as with the whole model, to the bit; this returns when that session
 /// ends. Both begin by comparing what must be equal: version, numerics, all bytes of the model (so it must have been
-/// loaded with a LoadOptions::content_hash, which reads the whole file), options, layers.
+/// loaded with a LoadOptions::content_hash, which reads the whole file), options, layers. Of a folder the files that were
+/// read are compared, so all stages need the same LoadOptions::tokenizer.
 /// Errors    bad_config, naming what differs, of which stages; io (a stage is gone or too slow); those of Session::create
 MOE_API Result<void> serve_stage(std::shared_ptr<const Model> model, const SessionOptions& options);
 

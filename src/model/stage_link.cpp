@@ -115,13 +115,15 @@ std::string difference(const std::vector<StageCard>& cards, std::int64_t layer_c
   std::int64_t next = 0;
   for (std::size_t r = 0; r < cards.size(); ++r) {
     const auto& [first, other] = std::tie(cards[0].equal, cards[r].equal);
-    if (other.empty() || other.back().first != kModelContent || other.back().second.empty())
-      return fmt::format("stage {} does not know its {}, expected a model loaded with LoadOptions::content_hash", r,
-                         kModelContent);
-    for (std::size_t i = 0; i < std::min(first.size(), other.size()); ++i)
+    for (std::size_t i = 0; i < std::min(first.size(), other.size()); ++i) {
+      const auto& [name, value] = other[i];
+      if (name == kModelContent && value.empty())
+        return fmt::format("stage {} does not know its {}, expected a model loaded with LoadOptions::content_hash", r,
+                           name);
       if (first[i] != other[i])
-        return fmt::format("stage {} has {} '{}', stage 0 has {} '{}'", r, other[i].first, other[i].second,
-                           first[i].first, first[i].second);
+        return fmt::format("stage {} has {} '{}', stage 0 has {} '{}'", r, name, value, first[i].first,
+                           first[i].second);
+    }
     if (first.size() != other.size())
       return fmt::format("stage {} compares {} things, stage 0 {}", r, other.size(), first.size());
     const LayerRange layers = cards[r].layers;
@@ -149,9 +151,29 @@ struct StageLink::Message {
   }
 };
 
+// Fewer tokens take longer for each of them: their time says little of a prompt's.
+constexpr std::int64_t kManyTokens = 16;
+
+void StageLink::note_begin(const StageCommand& command) {
+  step_tokens_ = 0;
+  for (const StageCommand::Item& item : command.items) step_tokens_ += static_cast<std::int64_t>(item.tokens.size());
+  step_began_ns_ = now_ns();
+  before_has_ended_ = false;
+}
+
+void StageLink::note_end() {
+  const std::int64_t ns = std::max<std::int64_t>(1, now_ns() - step_began_ns_);
+  longest_step_ns_ = std::max(longest_step_ns_, ns);
+  if (step_tokens_ >= kManyTokens)
+    slowest_token_ns_ = std::max(slowest_token_ns_, static_cast<double>(ns) / static_cast<double>(step_tokens_));
+}
+
 double StageLink::patience() const {
-  if (longest_step_ns_ == 0) return options_.first_wait_seconds;
-  return options_.wait_seconds + 3e-9 * static_cast<double>(longest_step_ns_);
+  const bool is_known = longest_step_ns_ > 0 && (step_tokens_ < kManyTokens || slowest_token_ns_ > 0.0);
+  if (!is_known) return std::max(options_.first_wait_seconds, options_.wait_seconds);
+  const double step_ns =
+      std::max(static_cast<double>(longest_step_ns_), slowest_token_ns_ * static_cast<double>(step_tokens_));
+  return options_.wait_seconds + 3e-9 * step_ns;
 }
 
 Result<void> StageLink::put(std::int32_t to, std::uint32_t kind, std::span<const std::byte> body, ErrorCode code) {
@@ -186,9 +208,10 @@ Result<StageLink::Message> StageLink::take(std::int32_t from, double seconds) {
 }
 
 Result<void> StageLink::agree(const StageCard& card, std::int64_t layer_count) {
-  const double seconds = options_.first_wait_seconds;
+  const double seconds = options_.agree_wait_seconds;
   operations_.clear();
   last_was_done_ = true;
+  longest_step_ns_ = 0, slowest_token_ns_ = 0.0;  // another session may have a slower model
   if (!is_first()) {
     if (auto ok = put(0, kCard, bytes_of(card)); !ok) return ok;
     const auto verdict = take(0, seconds);
@@ -259,8 +282,7 @@ Result<void> StageLink::begin_step(Batch batch) {
   for (const BatchItem& item : batch)
     command.items.push_back({item.sequence, item.logits, item.tally, {item.tokens.begin(), item.tokens.end()}});
   steps_ += 1;
-  step_began_ns_ = now_ns();
-  before_has_ended_ = false;
+  note_begin(command);
   return put(after(), kCommand, bytes_of(command));
 }
 
@@ -281,8 +303,7 @@ Result<StageCommand> StageLink::next_command() {
   if (got->header.kind != kCommand || !is_right)
     return fail(ErrorCode::bad_file, fmt::format("stage {} sent no command, expected one", before()));
   steps_ = got->header.step;
-  step_began_ns_ = now_ns();
-  before_has_ended_ = false;
+  note_begin(command);
   if (!is_last())
     if (auto ok = put(after(), kCommand, got->body()); !ok) return forward(ok);
   return command;
@@ -335,7 +356,7 @@ Result<void> StageLink::settle(const Result<void>& done) {
     if (got->header.kind == kFailed && result) result = tl::unexpected<Error>(got->error());
   }
   last_was_done_ = result.has_value();
-  longest_step_ns_ = std::max(longest_step_ns_, now_ns() - step_began_ns_);
+  if (result) note_end();
   return result;
 }
 

@@ -93,6 +93,8 @@ class StageLink {
   Result<void> put(std::int32_t to, std::uint32_t kind, std::span<const std::byte> body, ErrorCode code = {});
   Result<Message> take(std::int32_t from, double seconds);
   Result<Message> take_of_step();
+  void note_begin(const StageCommand& command);
+  void note_end();
   double patience() const;
 
   std::shared_ptr<StageTransport> transport_;
@@ -101,7 +103,10 @@ class StageLink {
   bool last_was_done_ = true;
   bool is_broken_ = false;        // messages can no longer be trusted
   bool before_has_ended_ = true;  // the stage before has ended this step
-  std::int64_t steps_ = 0, step_began_ns_ = 0, longest_step_ns_ = 0;
+  std::int64_t steps_ = 0, step_began_ns_ = 0, step_tokens_ = 0;
+  // Of this session's steps so far that were done; 0: none.
+  std::int64_t longest_step_ns_ = 0;
+  double slowest_token_ns_ = 0.0;  // of steps that were no single tokens
 };
 
 }  // namespace moe::inline MOE_ABI

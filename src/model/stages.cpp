@@ -76,6 +76,7 @@ StageCard card_of(const Model& model, const SessionOptions& options) {
   for (std::int64_t i = 0; i < c.moe_layer_count(); ++i)
     number(fmt::format("experts per token in MoE layer {}", i).c_str(), c.moe_layer_top_k(i));
   add("expert mass", fmt::format("{}", c.router.expert_mass));
+  add("variant of the expert mass", std::string(name_of(c.router.mass_variant)));
   add("precision", std::string(name_of(options.precision)));
   add("cache", std::string(name_of(options.kv)));
   number("max_tokens", options.max_tokens);

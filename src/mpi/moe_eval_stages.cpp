@@ -7,6 +7,6 @@ int main(int argc, char** argv) {
   return eval_program::run(argc, argv, []() -> moe::Result<eval_stages::Started> {
     auto transport = moe::MpiTransport::start();
     if (!transport) return moe::forward(transport);
-    return eval_stages::Started{*transport, [mpi = *transport] { mpi->fail(); }};
+    return eval_stages::Started{*transport, [mpi = *transport](int status) { mpi->fail(status); }};
   });
 }

@@ -17,6 +17,7 @@
 #include "tools/common/npy_file.hpp"
 #include "tools/common/numbers.hpp"
 #include "tools/common/program.hpp"
+#include "tools/common/stage_options.hpp"
 #include "tools/common/threads.hpp"
 
 namespace {
@@ -142,13 +143,10 @@ Result<void> run_stage(const Options& options, const std::shared_ptr<moe::MpiTra
 Result<void> run(const Options& options) {
   auto transport = moe::MpiTransport::start();
   if (!transport) return moe::forward(transport);
-  auto done = run_stage(options, *transport);
-  if (done) return done;
-  const std::string where = fmt::format("moe-stages, stage {} of {}", (*transport)->rank(), (*transport)->size());
-  cli::complain(where, done.error().message);
-  std::fflush(nullptr);
-  (*transport)->fail();
-  return done;
+  const auto& mpi = *transport;
+  return cli::run_part(
+      fmt::format("moe-stages, stage {} of {}", mpi->rank(), mpi->size()), [&] { return run_stage(options, mpi); },
+      [&](int status) { mpi->fail(status); });
 }
 
 }  // namespace
@@ -167,8 +165,7 @@ int main(int argc, char** argv) {
   cli::add_number(app, "--chunk", options.chunk_tokens, moe::Bounds<std::int64_t>{1, moe::kMaxChunkTokens},
                   "tokens that travel together (512)");
   cli::add_number(app, "--max-tokens", options.max_tokens, kCount, "room of the cache (the model's context)");
-  cli::add_number(app, "--wait", options.wait_seconds, moe::Bounds<double>{0.1, 1e6},
-                  "seconds, beside three times the longest step, until a stage counts as gone (30)");
+  cli::add_wait(app, options.wait_seconds);
   app.add_option("--canary", options.canary, "refuse to run unless the canary is this one");
   cli::add_path(app, "--logits", options.logits, "write float32 [T, V] of the prompt as .npy");
   cli::add_kv(app, kv);

@@ -55,9 +55,10 @@ MpiTransport::~MpiTransport() {
   pthread_join(thread_, nullptr);
 }
 
-void MpiTransport::fail() {
+void MpiTransport::fail(int status) {
   const std::lock_guard lock(mutex_);
   has_failed_ = true;
+  status_ = status;
 }
 
 Result<void> MpiTransport::send(std::int32_t to, std::span<const std::byte> message) {
@@ -173,8 +174,9 @@ void MpiTransport::run() {
     look(transfers);
     std::unique_lock lock(mutex_);
     if (has_failed_ && ends_) {
+      const int status = status_;
       lock.unlock();
-      MPI_Abort(MPI_COMM_WORLD, 1);
+      MPI_Abort(MPI_COMM_WORLD, status);
       return;
     }
     if (ends_ && outgoing_.empty() && transfers.sending.empty()) break;

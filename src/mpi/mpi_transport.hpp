@@ -32,8 +32,8 @@ class MpiTransport final : public StageTransport {
   std::int32_t size() const override { return size_; }
   Result<void> send(std::int32_t to, std::span<const std::byte> message) override;
   Result<std::vector<std::byte>> receive(std::int32_t from, double seconds) override;
-  /// The destructor will end all processes.
-  void fail();
+  /// The destructor will end all processes, with this exit status.
+  void fail(int status);
 
  private:
   struct Outgoing {
@@ -54,6 +54,7 @@ class MpiTransport final : public StageTransport {
   std::vector<std::deque<std::vector<std::byte>>> arrived_;  // [from]
   std::string error_;
   bool has_begun_ = false, ends_ = false, has_failed_ = false;
+  int status_ = 1;  // of MPI_Abort
   std::int32_t rank_ = 0, size_ = 0;
   pthread_t thread_ = {};
 };

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "golden/golden.hpp"
+#include "model/stage_link.hpp"
 #include "moe/stages.hpp"
 #include "scratch_dir.hpp"
 
@@ -50,6 +51,7 @@ class Disturbed final : public moe::StageTransport {
     int most_us = 0;
     int spoils = -1;    ///< which message that it sends
     int swallows = -1;  ///< which message it loses
+    int first_ms = 0;   ///< how late the first one is
   };
   Disturbed(std::shared_ptr<moe::StageTransport> inner, const Options& options)
       : inner_(std::move(inner)), options_(options), random_(options.seed + 1) {}
@@ -57,6 +59,7 @@ class Disturbed final : public moe::StageTransport {
   std::int32_t size() const override { return inner_->size(); }
   moe::Result<void> send(std::int32_t to, std::span<const std::byte> message) override {
     const int nth = sent_++;
+    if (nth == 0) std::this_thread::sleep_for(std::chrono::milliseconds(options_.first_ms));
     if (options_.most_us > 0)
       std::this_thread::sleep_for(std::chrono::microseconds(random_() % static_cast<std::uint32_t>(options_.most_us)));
     if (nth == options_.swallows) return {};
@@ -77,12 +80,19 @@ class Disturbed final : public moe::StageTransport {
 
 using Change = std::function<void(std::int32_t rank, moe::LoadOptions&, moe::SessionOptions&)>;
 
+struct Special {
+  std::vector<Disturbed::Options> disturbances = {};
+  Change change = {};
+  std::filesystem::path later_path = {};         // where the later stages find the model
+  std::vector<moe::ExpertOptions> experts = {};  // [stage]
+  moe::StageOptions waits = {.wait_seconds = 0.4, .first_wait_seconds = 20.0, .agree_wait_seconds = 20.0};
+};
+
 /// A model in several stages; the later ones are threads.
 class Pipeline {
  public:
   Pipeline(const std::filesystem::path& path, const moe::SessionOptions& options, std::int32_t count,
-           const std::vector<Disturbed::Options>& disturbances = {}, const Change& change = {},
-           const std::filesystem::path& later_path = {}) {  // where the later stages find the model
+           const Special& special = {}) {
     const auto info = moe::Model::inspect(path.string());
     const auto ranges = moe::divide_layers(*info, count);
     const auto transports = moe::local_stages(count);
@@ -90,22 +100,24 @@ class Pipeline {
     for (std::int32_t r = 0; r < count; ++r) {
       const auto i = static_cast<std::size_t>(r);
       std::shared_ptr<moe::StageTransport> transport = (*transports)[i];
-      if (!disturbances.empty()) transport = std::make_shared<Disturbed>(transport, disturbances[i]);
+      if (!special.disturbances.empty()) transport = std::make_shared<Disturbed>(transport, special.disturbances[i]);
       moe::LoadOptions load{.tokenizer = moe::TokenizerUse::none, .layers = (*ranges)[i], .content_hash = moe::sha256};
       moe::SessionOptions own = options;
-      own.stages = *moe::Stages::join(transport, {.wait_seconds = 0.4, .first_wait_seconds = 20.0});
-      if (change) change(r, load, own);
-      const auto model = moe::Model::load((r > 0 && !later_path.empty() ? later_path : path).string(), load);
-      REQUIRE(model.has_value());
-      resident_bytes.push_back((*model)->resident_bytes());
+      own.stages = *moe::Stages::join(transport, special.waits);
+      if (special.change) special.change(r, load, own);
+      auto loaded = moe::Model::load((r > 0 && !special.later_path.empty() ? special.later_path : path).string(), load);
+      REQUIRE(loaded.has_value());
+      std::shared_ptr<const moe::Model> model = *loaded;
+      if (!special.experts.empty()) model = model->with_experts(special.experts[i]).value();
+      resident_bytes.push_back(model->resident_bytes());
       if (r > 0)
-        threads_.emplace_back([this, i, model = *model, own] {
+        threads_.emplace_back([this, i, model, own] {
           const auto ok = moe::serve_stage(model, own);
           const std::lock_guard lock(mutex_);
           if (!ok) errors[i] = ok.error().message;
         });
       else
-        first_ = [model = *model, own] { return moe::Session::create(model, own); };
+        first_ = [model, own] { return moe::Session::create(model, own); };
     }
     auto made = first_();
     if (made)
@@ -189,7 +201,7 @@ TEST_CASE("the same bits, counts and FLOPs as in one process") {
         options.chunk_tokens = round++ % 2 == 0 ? 16 : 512;
         std::vector<Disturbed::Options> delays;
         for (int r = 0; r < count; ++r) delays.push_back({seed++, round % 3 == 0 ? 300 : 0});
-        Pipeline pipeline(c.path, options, count, delays);
+        Pipeline pipeline(c.path, options, count, {.disturbances = delays});
         REQUIRE_MESSAGE(pipeline.session != nullptr, pipeline.errors[0]);
         CHECK(same_bits(play(*pipeline.session, ids), expected));
         CHECK(pipeline.session->executed() == work);
@@ -208,7 +220,7 @@ namespace {
 Case first_case() {
   const auto all = cases();
   for (const Case& c : all)
-    if (c.model->config().layer_count >= 3) return c;
+    if (c.model->config().layer_count >= 3 && c.model->config().moe_layer_count() > 0) return c;
   return all.front();
 }
 
@@ -224,9 +236,10 @@ TEST_CASE("a step that ends in any stage leaves all of them as before") {
     CAPTURE(where);
     std::atomic<int> calls{0};
     std::atomic<int> limit{1 << 30};
-    Pipeline pipeline(c.path, options, count, {}, [&](std::int32_t rank, moe::LoadOptions&, moe::SessionOptions& own) {
+    const auto change = [&](std::int32_t rank, moe::LoadOptions&, moe::SessionOptions& own) {
       if (rank == where) own.cancelled = [&] { return ++calls > limit; };
-    });
+    };
+    Pipeline pipeline(c.path, options, count, {.change = change});
     REQUIRE(pipeline.session != nullptr);
     const moe::Sequence s = *pipeline.session->open();
     static_cast<void>(step(*pipeline.session, s, std::span(ids).first(20)));
@@ -252,6 +265,7 @@ TEST_CASE("stages that do not fit are refused by name, in all of them") {
   struct Wrong {
     const char* named;
     Change change;
+    std::vector<moe::ExpertOptions> experts = {};  // [stage]
   };
   const std::int64_t layers = c.model->config().layer_count;
   const std::vector<Wrong> wrongs = {
@@ -266,16 +280,22 @@ TEST_CASE("stages that do not fit are refused by name, in all of them") {
        [=](std::int32_t, moe::LoadOptions& l, moe::SessionOptions&) {
          l.layers = {{0, layers}};
        }},
+      {"has expert mass '0.5'", {}, {{}, {.expert_mass = 0.5}}},
+      {"has variant of the expert mass 'plain'",
+       {},
+       {{.expert_mass = 0.5}, {.expert_mass = 0.5, .mass_variant = moe::MassVariant::plain}}},
   };
   for (const Wrong& wrong : wrongs) {
     CAPTURE(wrong.named);
     std::vector<std::string> errors;
     {
-      Pipeline pipeline(c.path, options, 2, {}, [&](std::int32_t rank, moe::LoadOptions& l, moe::SessionOptions& o) {
-        if (rank == 1) wrong.change(rank, l, o);
-      });
+      const auto change = [&](std::int32_t rank, moe::LoadOptions& l, moe::SessionOptions& o) {
+        if (rank == 1 && wrong.change) wrong.change(rank, l, o);
+      };
+      Pipeline pipeline(c.path, options, 2, {.change = change, .experts = wrong.experts});
       CHECK(pipeline.session == nullptr);
-      while (pipeline.error_of(1).empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      while (pipeline.session == nullptr && pipeline.error_of(1).empty())
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
       errors = pipeline.errors;
     }
     CHECK_MESSAGE(errors[0].find(wrong.named) != std::string::npos, errors[0]);
@@ -288,7 +308,7 @@ namespace {
 
 /// What stage 0 says when stage 1 reads `other`; both have said it.
 std::string refusal(const std::filesystem::path& path, const std::filesystem::path& other) {
-  Pipeline pipeline(path, options_for(kSettings[0], 1, 16), 2, {}, {}, other);
+  Pipeline pipeline(path, options_for(kSettings[0], 1, 16), 2, {.later_path = other});
   if (pipeline.session != nullptr) return "nothing: it runs";
   while (pipeline.error_of(1).empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   CHECK(pipeline.error_of(1) == pipeline.errors[0]);
@@ -337,11 +357,77 @@ TEST_CASE("stages that read other bytes are refused, by the name of the file") {
 
 TEST_CASE("stages that do not know the model's bytes are refused") {
   const Case c = first_case();
-  Pipeline pipeline(c.path, options_for(kSettings[0], 1, 16), 2, {},
-                    [](std::int32_t, moe::LoadOptions& l, moe::SessionOptions&) { l.content_hash = nullptr; });
+  const auto change = [](std::int32_t, moe::LoadOptions& l, moe::SessionOptions&) { l.content_hash = nullptr; };
+  Pipeline pipeline(c.path, options_for(kSettings[0], 1, 16), 2, {.change = change});
   CHECK(pipeline.session == nullptr);
   CHECK_MESSAGE(pipeline.errors[0].find("stage 0 does not know its model content") != std::string::npos,
                 pipeline.errors[0]);
+}
+
+TEST_CASE("a stage of another build, whose card names other things, is refused by what differs") {
+  const auto refused = [](const moe::StageCard& first, const moe::StageCard& second) {
+    const auto transports = moe::local_stages(2).value();
+    moe::StageLink link0(transports[0], {}), link1(transports[1], {});
+    std::thread other([&] { CHECK_FALSE(link1.agree(second, 2).has_value()); });
+    const auto verdict = link0.agree(first, 2);
+    other.join();
+    return verdict ? std::string() : verdict.error().message;
+  };
+  const std::pair<std::string, std::string> sizes = {"layers", "2"}, content = {moe::kModelContent, "a"};
+  const moe::StageCard first = {{0, 1}, {sizes, {"cache", "f16"}, content}};
+  CHECK(refused(first, {{1, 2}, {sizes, {"cache type", "f16"}}}) ==
+        "stage 1 has cache type 'f16', stage 0 has cache 'f16'");
+  CHECK(refused(first, {{1, 2}, {sizes, {"cache", "f16"}}}) == "stage 1 compares 2 things, stage 0 3");
+  CHECK(refused(first, {{1, 2}, {sizes, {"cache", "f16"}, {moe::kModelContent, ""}}})
+            .starts_with("stage 1 does not know its model content"));
+}
+
+namespace {
+
+/// How the step of `count` tokens ends, of two sequences whose stage 0 is at work for so long.
+std::string error_of_step(Pipeline& pipeline, std::atomic<int>& work_ms, int ms, std::size_t count) {
+  const auto ids = std::vector<moe::TokenId>(count / 2, 1);
+  const moe::Sequence a = *pipeline.session->open(), b = *pipeline.session->open();
+  work_ms = ms;
+  const std::vector<moe::BatchItem> batch = {{a, ids, moe::Logits::last, 0}, {b, ids, moe::Logits::last, 0}};
+  const auto out = pipeline.session->step(batch);
+  for (const moe::Sequence s : {a, b}) CHECK(pipeline.session->close(s).has_value());
+  return out ? std::string() : out.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("a step of many tokens may take as much longer than the steps before it") {
+  const Case c = first_case();
+  // After 16 tokens the time of 128 is known, after 4 it is not.
+  for (const std::size_t first : {std::size_t{16}, std::size_t{4}}) {
+    CAPTURE(first);
+    std::atomic<int> work_ms{0};  // of stage 0, in the next step
+    const auto change = [&](std::int32_t rank, moe::LoadOptions&, moe::SessionOptions& own) {
+      if (rank == 0)
+        own.cancelled = [&] {
+          std::this_thread::sleep_for(std::chrono::milliseconds(work_ms.exchange(0)));
+          return false;
+        };
+    };
+    Pipeline pipeline(c.path, options_for(kSettings[0], 1, 512), 2, {.change = change});
+    REQUIRE(pipeline.session != nullptr);
+    CHECK(error_of_step(pipeline, work_ms, 100, first) == "");
+    CHECK(error_of_step(pipeline, work_ms, 1000, 128) == "");
+  }
+}
+
+TEST_CASE("a stage that comes late is awaited, unless agree_wait_seconds says how long") {
+  const Case c = first_case();
+  const moe::SessionOptions options = options_for(kSettings[0], 1, 16);
+  const moe::StageOptions short_waits = {.wait_seconds = 0.1, .first_wait_seconds = 0.1};
+  Pipeline late(c.path, options, 2, {.disturbances = {{}, {.first_ms = 500}}, .waits = short_waits});
+  CHECK_MESSAGE(late.session != nullptr, late.errors[0]);
+  moe::StageOptions limited = short_waits;
+  limited.agree_wait_seconds = 0.2;
+  Pipeline lost(c.path, options, 2, {.disturbances = {{}, {.swallows = 0}}, .waits = limited});
+  REQUIRE(lost.session == nullptr);
+  CHECK_MESSAGE(lost.errors[0].find("no message within 0.2 seconds") != std::string::npos, lost.errors[0]);
 }
 
 TEST_CASE("a stage that is silent or damaged ends the step with one error, in time, and every later one") {
@@ -357,7 +443,7 @@ TEST_CASE("a stage that is silent or damaged ends the step with one error, in ti
       const int after_one_step = where == 0 ? 1 + 3 : 1 + 2;
       (spoils ? disturbances[static_cast<std::size_t>(where)].spoils
               : disturbances[static_cast<std::size_t>(where)].swallows) = after_one_step + (where == 0 ? 1 : 0);
-      Pipeline pipeline(c.path, options, 2, disturbances);
+      Pipeline pipeline(c.path, options, 2, {.disturbances = disturbances});
       REQUIRE(pipeline.session != nullptr);
       const moe::Sequence s = *pipeline.session->open();
       static_cast<void>(step(*pipeline.session, s, std::span(ids).first(10)));

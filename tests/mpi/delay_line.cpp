@@ -1,16 +1,19 @@
 // A line between two network namespaces that delays every packet, as a network does: a TUN device in each of them, and
 // threads that carry packets over. Kernels without netem have nothing else.
-// usage: delay_line NAMESPACE DEVICE NAMESPACE DEVICE MICROSECONDS; prints "ready", then works until it is killed
+// usage: delay_line NAMESPACE DEVICE NAMESPACE DEVICE MICROSECONDS; prints "ready", then works until it is
+// killed or its parent is gone
 
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -80,6 +83,7 @@ class Line {
 
 int main(int argc, char** argv) {
   if (argc != 6) return 2;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is killed cannot end this
   const int a = open_device(argv[1], argv[2]), b = open_device(argv[3], argv[4]);
   if (a < 0 || b < 0) return 1;
   const std::chrono::microseconds delay(std::atoi(argv[5]));

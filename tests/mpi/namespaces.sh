@@ -11,6 +11,10 @@ skip() {
   exit 0
 }
 command -v ip > /dev/null || skip "no ip (Debian: iproute2)"
+# Those of a test that was killed.
+for old in $(ip netns list | grep -o '^moe_\(near\|far\)_[0-9]*'); do
+  [ -d "/proc/${old##*_}" ] || ip netns del "$old"
+done
 ip netns add "$near" 2> "$folder/errors" || skip "this user cannot make any ($(head -n 1 "$folder/errors"))"
 trap '[ -z "$job" ] || kill "$job"; ip netns del "$near"; ip netns del "$far" 2> /dev/null; rm -rf "$folder"' EXIT
 ip netns add "$far" || wrong "no second namespace"
@@ -31,7 +35,7 @@ done
 printf '#!/bin/bash\nshift\nexec ip netns exec %s bash -c "$*"\n' "$far" > "$folder/agent"
 chmod +x "$folder/agent"
 across() {
-  timeout 100 ip netns exec "$near" mpirun --mca plm_rsh_agent "$folder/agent" --mca btl tcp,self --mca btl_tcp_if_include moe0 \
+  timeout 30 ip netns exec "$near" mpirun --mca plm_rsh_agent "$folder/agent" --mca btl tcp,self --mca btl_tcp_if_include moe0 \
     --mca oob_tcp_if_include moe0 --host 10.77.0.1:1,10.77.0.2:"$(($1 - 1))" -n "$@"
 }
 

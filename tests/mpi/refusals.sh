@@ -1,17 +1,18 @@
 #!/bin/bash
 # What stages refuse before they compute: other weights, another config.json, another canary; nothing is printed then.
+# And one process whose memory ends, which must not leave the others waiting.
 # usage: refusals.sh SOURCE_DIR MOE_STAGES MOE_EVAL_STAGES
 set -u
 source "$(dirname "$0")/common.sh"
 model=$1/models/nano/nano-moe stages=$2 eval_stages=$3
 exam=(--tasks "$1/models/nano/nano_exam.jsonl" --limit 2 --threads 1)
 
-# refused WHAT: the run before failed, printed no result, and said why.
+# refused WHAT WHY: the run before failed, with $status, printed no result, and said why.
 refused() {
-  local status=$?
+  status=$?
   [ "$status" != 0 ] || wrong "$1: accepted"
   [ ! -s "$folder/out" ] || wrong "$1: printed $(cat "$folder/out")"
-  grep -q "$2" "$folder/errors" || wrong "$1: $(cat "$folder/errors")"
+  grep -q -- "$2" "$folder/errors" || wrong "$1: $(cat "$folder/errors")"
 }
 
 cp -r "$model" "$folder/weights"
@@ -42,9 +43,22 @@ canary=$(canaries)
 mpi -n 1 "$stages" --model "$model" --tokens 5 -n 1 --threads 1 --canary "$canary" : \
   -n 1 "$stages" --model "$folder/renamed" --tokens 5 -n 1 --threads 1 > "$folder/out" 2> "$folder/errors" ||
   wrong "a copy was refused: $(cat "$folder/errors")"
-mpi -n 2 "$eval_stages" --model "nano=$model" "${exam[@]}" --canary "$canary" > "$folder/out" 2> "$folder/errors" ||
+mpi -n 2 "$eval_stages" --model "nano=$model" "${exam[@]}" --canary "$canary" --wait 5 > "$folder/out" 2> "$folder/errors" ||
   wrong "the canary of one process was refused: $(cat "$folder/errors")"
 [ "$(canaries)" = "$canary" ] || wrong "moe-eval-stages: canary $(canaries), expected $canary"
 mpi -n 2 "$eval_stages" --model "nano=$model" "${exam[@]}" --kv q8_0 --canary "$canary" > "$folder/out" 2> "$folder/errors"
 refused "the canary of another cache" "the canary of nano is [0-9a-f]*, expected $canary"
+
+mpi -n 2 "$eval_stages" "${exam[@]}" --model "nano=$model" --plan > "$folder/out" 2> "$folder/errors"
+refused "--plan" "--plan: plans one process, not stages"
+
+# In a container of the standard library, so it is an exception and no Result. What a sanitizer reserves does not fit.
+limited='ulimit -v 700000; exec "$0" "$@"'
+if bash -c "$limited" "$eval_stages" --version > /dev/null 2>&1; then
+  truncate -s 500M "$folder/large.jsonl"
+  timeout 20 mpirun -n 1 bash -c "$limited" "$eval_stages" --model "nano=$model" --tasks "$folder/large.jsonl" --threads 1 : \
+    -n 1 "$eval_stages" --model "nano=$model" --tasks "$folder/large.jsonl" --threads 1 > "$folder/out" 2> "$folder/errors"
+  refused "moe-eval-stages without memory" "stage 0 of 2: out of memory"
+  [ "$status" = 3 ] || wrong "moe-eval-stages without memory: status $status, expected 3"
+fi
 end "refusals over MPI"

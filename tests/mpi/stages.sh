@@ -33,26 +33,33 @@ grep -q "stage 1 has cache 'q8_0', stage 0 has cache 'f16'" "$folder/out" || wro
 mpi -n 2 "$stages" "${common[@]}" -n 4 --canary 0123456789abcdef > "$folder/out" 2>&1 && wrong "a canary was accepted"
 grep -q "the canary is" "$folder/out" || wrong "a canary: $(cat "$folder/out")"
 
-# A long reply, and a signal for the process of one stage, which is a descendant of this mpirun.
+# signalled SIGNAL STAGE PROGRAM...: a signal for the process of one of 3 stages, which is known by a --wait that no other
+# test has, when it begins to compute. Sets status.
+wait=1.$$
 signalled() {
-  mpi -n 3 "$stages" "${common[@]}" -n 100000 --max-tokens 120000 --wait 1 > "$folder/out" 2>&1 &
+  local signal=$1 stage=$2 name=$(basename "$3")
+  shift 2
+  mpi -n 3 "$@" --wait "$wait" > "$folder/out" 2>&1 &
   local job=$! pid="" began=$SECONDS
-  for _ in $(seq 100); do
-    sleep 0.1
+  for _ in $(seq 200); do
+    sleep 0.05
     grep -q canary "$folder/out" || continue
-    for p in $(pgrep -x moe-stages); do
-      tr '\0' ' ' < "/proc/$p/cmdline" 2> /dev/null | grep -q -- "-n 100000" && grep -qz "OMPI_COMM_WORLD_RANK=2" "/proc/$p/environ" && pid=$p
+    for p in $(pgrep -x "$name"); do
+      tr '\0' ' ' < "/proc/$p/cmdline" 2> /dev/null | grep -qF -- "--wait $wait " && grep -qz "OMPI_COMM_WORLD_RANK=$stage" "/proc/$p/environ" && pid=$p
     done
     break
   done
-  [ -n "$pid" ] || wrong "no process of stage 2 was found: $(cat "$folder/out")"
-  kill "-$1" "$pid"
-  wait "$job" && wrong "signal $1 went unnoticed"
-  [ $((SECONDS - began)) -lt 40 ] || wrong "signal $1 was noticed after $((SECONDS - began)) seconds"
+  [ -n "$pid" ] || wrong "no process of stage $stage was found: $(cat "$folder/out")"
+  kill "-$signal" "$pid"
+  wait "$job"
+  status=$?
+  [ "$status" != 0 ] || wrong "signal $signal went unnoticed"
+  [ $((SECONDS - began)) -lt 40 ] || wrong "signal $signal was noticed after $((SECONDS - began)) seconds"
   kill -CONT "$pid" 2> /dev/null
 }
-signalled KILL
-signalled STOP
+long=("$stages" "${common[@]}" -n 100000 --max-tokens 120000)
+signalled KILL 2 "${long[@]}"
+signalled STOP 2 "${long[@]}"
 grep -q "stage 2 of 3, step [0-9]*: no message within" "$folder/out" || wrong "a stopped stage: $(cat "$folder/out")"
 
 # An exam with two models, a sweep and a second session: the samples of one process, also when a stage is killed while it
@@ -85,6 +92,8 @@ done
 mpi -n 2 "$eval_stages" "${exam[@]}" --cache "$folder/runs.db" --out "$folder/killed" > /dev/null 2> "$folder/errors" ||
   wrong "moe-eval over stages again: $(cat "$folder/errors")"
 same_samples killed
+signalled INT 0 "$eval_stages" --model "nano=$model" --tasks "$source/models/nano/nano_exam.jsonl" --sweep kv=f16,q8_0,bf16,f32 --threads 1
+[ "$status" = 130 ] || wrong "interrupted: status $status, expected 130: $(cat "$folder/out")"
 mpi -n 2 "$eval_stages" "${exam[@]}" --memory 1G > "$folder/out" 2>&1 && wrong "--memory was accepted"
 grep -q -- "--memory does not work over stages yet" "$folder/out" || wrong "--memory: $(cat "$folder/out")"
 mpi -n 1 "$eval_stages" "${exam[@]}" : -n 1 "$eval_stages" "${exam[@]/nano=/other=}" > "$folder/out" 2>&1 &&

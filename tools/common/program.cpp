@@ -44,6 +44,21 @@ int finish(const std::string& program, const moe::Result<void>& done) {
   return kInterrupted;
 }
 
+// For the handler of an exception: prints what it was; the result is what main() returns.
+int fail_with_exception(const std::string& program) {
+  try {
+    throw;
+  } catch (const CLI::ParseError& wrong) {  // what the body finds wrong with an option's value
+    complain(program, std::string(wrong.what()) + " (see --help)");
+    return kUsage;
+  } catch (const std::bad_alloc&) {
+    complain(program, "out of memory");
+  } catch (const std::exception& bug) {
+    complain(program, std::string("internal error: ") + bug.what());
+  }
+  return kInternal;
+}
+
 }  // namespace
 
 int exit_status(moe::ErrorCode code) {
@@ -60,6 +75,28 @@ void complain(std::string_view program, std::string_view message) {
   std::fprintf(stderr, "%s: %s\n", moe::printable(program).c_str(), moe::shortened(message, kMostColumns).c_str());
 }
 
+moe::Result<void> run_part(const std::string& part, const std::function<moe::Result<void>()>& body,
+                           const std::function<void(int status)>& fail) {
+  // In a destructor, since there may be no memory for a message either.
+  struct Ending {
+    const std::function<void(int status)>& fail;
+    int status = kInternal;
+    ~Ending() {
+      if (status == kDone) return;
+      std::fflush(nullptr);
+      fail(status);
+    }
+  } ending{fail};
+  try {
+    auto done = body();
+    ending.status = done ? kDone : fail_with(part, done.error());
+    return done;
+  } catch (const std::exception&) {
+    ending.status = fail_with_exception(part);
+    throw;
+  }
+}
+
 int run(CLI::App& app, int argc, char** argv, const std::function<moe::Result<void>()>& body) {
   const std::string program = app.get_name();
   app.set_version_flag("--version", program + " " MOE_VERSION, "print the version and exit");
@@ -68,29 +105,20 @@ int run(CLI::App& app, int argc, char** argv, const std::function<moe::Result<vo
   catch_interrupts();
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe becomes an error of write()
   std::signal(SIGXFSZ, SIG_IGN);  // and so does a file at its size limit
-  const auto wrong_usage = [&](const CLI::ParseError& wrong) {
-    complain(program, std::string(wrong.what()) + " (see --help)");
-    return kUsage;
-  };
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {
     std::ostringstream help;
     app.exit(asked, help, help);
     return finish(program, print(help.str()));
-  } catch (const CLI::ParseError& wrong) {
-    return wrong_usage(wrong);
+  } catch (const CLI::ParseError&) {
+    return fail_with_exception(program);
   }
   try {
     return finish(program, body());
-  } catch (const CLI::ParseError& wrong) {  // what the body finds wrong with an option's value
-    return wrong_usage(wrong);
-  } catch (const std::bad_alloc&) {
-    complain(program, "out of memory");
-  } catch (const std::exception& bug) {
-    complain(program, std::string("internal error: ") + bug.what());
+  } catch (const std::exception&) {
+    return fail_with_exception(program);
   }
-  return kInternal;
 }
 
 }  // namespace cli

@@ -29,6 +29,11 @@ CLI::Option* add_path(CLI::App& app, const std::string& name, T& path, const std
   });
 }
 
+/// Runs the part of a process that others wait for. If that does not end well, an exception included, it says on stderr
+/// what was wrong, "part: message", and then calls `fail` with the exit status that run() would return.
+moe::Result<void> run_part(const std::string& part, const std::function<moe::Result<void>()>& body,
+                           const std::function<void(int status)>& fail);
+
 /// Parses the command line and runs `body` (ErrorCode::cancelled after Ctrl-C). Returns one of the statuses
 /// above; CLI11's help goes to stdout, a usage error is one line on stderr.
 int run(CLI::App& app, int argc, char** argv, const std::function<moe::Result<void>()>& body);
