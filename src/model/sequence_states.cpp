@@ -23,7 +23,10 @@ std::int64_t SequenceStates::step_limit(const ModelConfig& config, const Session
 }
 
 SequenceStates::SequenceStates(const ModelConfig& config, const SessionOptions& options)
-    : layout_(config), pool_(layout_.floats, block_limit(layout_, options)), spacing_(options.checkpoint_tokens) {}
+    : layout_(config),
+      pool_(layout_.floats, block_limit(layout_, options)),
+      spacing_(options.checkpoint_tokens),
+      step_limit_(step_limit(config, options)) {}
 
 SequenceStates::History& SequenceStates::of(Sequence sequence) {
   const auto i = static_cast<std::size_t>(sequence);
@@ -74,7 +77,7 @@ Result<void> SequenceStates::begin(Batch batch, std::vector<StepRun>& runs) {
   for (std::size_t i = 0; i < batch.size(); ++i)
     if (!batch[i].tokens.empty()) find_start(of(batch[i].sequence), runs_[i]);
   const auto ends = std::count_if(batch.begin(), batch.end(), [](const BatchItem& b) { return !b.tokens.empty(); });
-  std::int64_t room = std::max<std::int64_t>(0, pool_.block_limit() - pool_.pinned_count() - ends);
+  std::int64_t room = std::max<std::int64_t>(0, step_limit_ - pool_.pinned_count() - ends);
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const BatchItem& item = batch[i];
     if (item.tokens.empty()) continue;

@@ -72,7 +72,7 @@ class SequenceStates {
 
   detail::StateLayout layout_;
   StatePool pool_;
-  std::int64_t spacing_ = 0;
+  std::int64_t spacing_ = 0, step_limit_ = 0;
   std::vector<History> histories_;  // by sequence
   std::vector<Run> runs_;           // of the step
   std::vector<std::vector<TokenId>> whole_;

@@ -16,8 +16,8 @@ struct SessionModelOptions {
   ParallelFor threads = {};
   std::int64_t batch_tokens = 512;                     ///< new tokens per step; affects speed and memory, never results
   std::int64_t cache_bytes = std::int64_t{512} << 20;  ///< for live prefixes; exceeded where one request needs more
-  std::int64_t state_bytes = 0;                        ///< SessionOptions::state_bytes of its sessions
-  std::int64_t max_length = 0;                         ///< context limit in tokens; 0 (or above it): the model's own
+  std::int64_t state_bytes = 0;         ///< recurrent states of its sessions; 0: 1 GiB, or what a step needs
+  std::int64_t max_length = 0;          ///< context limit in tokens; 0 (or above it): the model's own
   bool share_prefixes = true;           ///< false: compute every pass from its first token (for comparisons)
   std::shared_ptr<Stages> stages = {};  ///< SessionOptions::stages of its sessions
   /// Called before each of its sessions begins, if set: the other stages' begin as well then. Its errors are those of

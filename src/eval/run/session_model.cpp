@@ -10,6 +10,7 @@
 #include "eval/run/reply_run.hpp"
 #include "eval/run/request_plan.hpp"
 #include "eval/run/score_run.hpp"
+#include "moe/weight_shapes.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 
@@ -28,13 +29,21 @@ struct SessionModel::Impl {
 
   batch::TreeLimits limits() const { return {options.share_prefixes, model->config().vocab_size}; }
 
+  // Steps are limited by them, so that no state is dropped that is needed again; with room for a step full of short
+  // sequences.
+  std::int64_t usual_state_bytes() const {
+    constexpr std::int64_t kShortSequence = 8;
+    const std::int64_t sequences = std::min(options.batch_tokens, kMaxChunkTokens) / kShortSequence;
+    return std::max(Session::estimate_memory(*model).state_bytes, sequences * recurrent_state_bytes(model->config()));
+  }
+
   SessionOptions session_options(std::int64_t max_tokens) {
     SessionOptions o;
     o.precision = options.precision;
     o.kv = options.kv;
     o.threads = options.threads;
     o.chunk_tokens = options.batch_tokens;
-    o.state_bytes = options.state_bytes;
+    o.state_bytes = options.state_bytes > 0 ? options.state_bytes : usual_state_bytes();
     o.max_tokens = max_tokens;
     o.stages = options.stages;
     o.cancelled = [this] { return hooks != nullptr && hooks->cancelled && hooks->cancelled(); };
