@@ -161,7 +161,7 @@ const std::vector<ConfigCase>& family_cases() {
       {"scoring_func", "\"tanh\""},
       {"topk_method", "\"first\""},
       {"first_k_dense_replace", "-1"},
-      {"first_k_dense_replace", "100"},
+      {"first_k_dense_replace", "100", {"mlp"}},  // as many as there are layers
       {"n_shared_experts", "-1"},
       {"n_shared_experts", "2", {"shared_experts"}},
       {"kv_lora_rank", "0"},
