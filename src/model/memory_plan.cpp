@@ -92,8 +92,7 @@ class Planning {
 
   // Sequences of a few tokens each fill a step only if there are states for many.
   MemoryPlan with_more_states(MemoryPlan plan) const {
-    constexpr std::int64_t kShortSequence = 8;
-    const std::int64_t more = state_bytes(plan.chunk_tokens / kShortSequence) - plan.state_bytes;
+    const std::int64_t more = state_bytes(plan.chunk_tokens / detail::kTokensPerState) - plan.state_bytes;
     const std::int64_t taken = std::min(more, limit_ - plan.total_bytes());
     plan.state_bytes += taken, plan.cache_bytes += taken;
     return plan;

@@ -32,8 +32,7 @@ struct SessionModel::Impl {
   // Steps are limited by them, so that no state is dropped that is needed again; with room for a step full of short
   // sequences.
   std::int64_t usual_state_bytes() const {
-    constexpr std::int64_t kShortSequence = 8;
-    const std::int64_t sequences = std::min(options.batch_tokens, kMaxChunkTokens) / kShortSequence;
+    const std::int64_t sequences = std::min(options.batch_tokens, kMaxChunkTokens) / detail::kTokensPerState;
     return std::max(Session::estimate_memory(*model).state_bytes, sequences * recurrent_state_bytes(model->config()));
   }
 
