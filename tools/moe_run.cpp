@@ -7,7 +7,6 @@
 
 #include "moe/generate.hpp"
 #include "support/show.hpp"
-#include "token_text.hpp"
 #include "tools/chat/chat.hpp"
 #include "tools/chat/chat_options.hpp"
 #include "tools/common/fit_memory.hpp"
@@ -16,6 +15,7 @@
 #include "tools/common/numbers.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/threads.hpp"
+#include "tools/common/token_ids.hpp"
 #include "tools/draft_options.hpp"
 #include "tools/prompt_run.hpp"
 #include "tools/sampling_options.hpp"
@@ -37,12 +37,7 @@ struct Input {
 
 Result<Input> read_input(const Options& options) {
   Input input;
-  if (options.raw_ids) {
-    auto ids = cli::parse_ids(options.tokens);
-    if (!ids) throw CLI::ValidationError("--tokens", ids.error().message);
-    if (ids->empty()) throw CLI::ValidationError("--tokens", "holds no token id");
-    input.ids = std::move(*ids);
-  }
+  if (options.raw_ids) input.ids = cli::option_ids(options.tokens);
   if (!options.is_chat()) return input;
   auto chat = cli::chat_options(options.chat);
   if (!chat) return moe::forward(chat);
@@ -54,27 +49,10 @@ Result<Input> read_input(const Options& options) {
   return input;
 }
 
-Result<std::vector<TokenId>> text_ids(const std::string& text, const moe::Tokenizer& tokenizer) {
-  auto ids = tokenizer.encode(text, {.ends = moe::TextEnds::as_model});
-  if (!ids) return ids;
-  const auto bos = tokenizer.bos();
-  if (tokenizer.adds_bos() && ids->size() > 1 && (*ids)[1] == *bos)
-    std::fprintf(stderr, "note: the prompt begins with %s, the BOS token that is added as well: there are two\n",
-                 moe::printable(tokenizer.bytes_of(*bos)).c_str());
-  if (ids->empty()) {  // an empty prompt starts a document, with BOS
-    const auto start = bos ? bos : tokenizer.eos();
-    if (!start)
-      return moe::fail(ErrorCode::bad_argument, "the prompt has no tokens, and the model has no BOS to start from");
-    ids->push_back(*start);
-  }
-  return ids;
-}
-
 Result<std::vector<TokenId>> prompt_ids(const Options& options, const Input& input, const moe::Model& model) {
   if (options.raw_ids) return input.ids;
-  if (!model.tokenizer())
-    return moe::fail(ErrorCode::unsupported, model.tokenizer_error() + "; --tokens works without a tokenizer");
-  if (!options.is_chat()) return text_ids(options.prompt, *model.tokenizer());
+  if (!options.is_chat()) return cli::text_ids(options.prompt, model);
+  if (auto ok = cli::check_tokenizer(model); !ok) return moe::forward(ok);
   auto rendered = moe::encode_chat(model, input.chat);
   if (!rendered) return moe::forward(rendered);
   return std::move(rendered->ids);
@@ -168,17 +146,13 @@ Result<void> run(Options& options) {
     prompt = std::move(*ids);
     if (options.chat.show_prompt) return show_prompt(**model, prompt);
   }
-  const auto length = static_cast<std::int64_t>(prompt.size());
-  if (length > config.max_position)
-    return moe::fail(ErrorCode::bad_argument, "the prompt has " + std::to_string(length) +
-                                                  " tokens, expected at most " + std::to_string(config.max_position) +
-                                                  " (the model's context)");
-  const std::int64_t new_tokens = std::min(options.most_tokens(), config.max_position - length);
+  const auto new_tokens = cli::reply_length(prompt.size(), options.most_tokens(), config);
+  if (!new_tokens) return moe::forward(new_tokens);
 
   moe::SessionOptions session_options;
   session_options.precision = options.precision;
   session_options.kv = options.kv;
-  session_options.max_tokens = options.chat.chat ? 0 : length + new_tokens;
+  session_options.max_tokens = options.chat.chat ? 0 : static_cast<std::int64_t>(prompt.size()) + *new_tokens;
   session_options.threads = *threads;
   if (*memory) session_options.chunk_tokens = (*memory)->chunk_tokens;
   session_options.record_routing = !options.routing.empty();
@@ -187,7 +161,7 @@ Result<void> run(Options& options) {
   auto session = moe::Session::create(*model, session_options);
   if (!session) return moe::forward(session);
   if (options.chat.chat) return converse(options, input->chat.options, **session);
-  return Run(options, files, **session, std::move(prompt)).run(new_tokens);
+  return Run(options, files, **session, std::move(prompt)).run(*new_tokens);
 }
 
 /// What contradicts each other, or would be ignored. `texts`: how many of --prompt and --tokens are there.

@@ -11,11 +11,11 @@
 #include "moe/generate.hpp"
 #include "support/output_file.hpp"
 #include "support/same_file.hpp"
-#include "support/show.hpp"
 #include "tools/chat/chat_options.hpp"
 #include "tools/common/fit_memory.hpp"
 #include "tools/common/npy_file.hpp"
 #include "tools/common/program.hpp"
+#include "tools/common/reply_output.hpp"
 #include "tools/draft_options.hpp"
 #include "tools/routing_log.hpp"
 
@@ -47,25 +47,6 @@ struct Options {
     if (new_tokens >= 0) return new_tokens;
     return is_recorded() ? 0 : is_chat() ? std::numeric_limits<std::int64_t>::max() : 128;
   }
-};
-
-/// Prints a reply as it comes: text, or ids with --tokens.
-class Output {
- public:
-  explicit Output(bool raw_ids) : raw_ids_(raw_ids), terminal_(isatty(STDOUT_FILENO) == 1) {}
-  Result<void> show(const moe::Piece& piece) {
-    std::string out(raw_ids_ ? "" : piece.text);
-    for (const TokenId id : piece.tokens) {
-      const bool first = !std::exchange(any_, true);
-      if (raw_ids_) out += (first ? "" : " ") + std::to_string(id);
-    }
-    return out.empty() ? Result<void>() : put(out);
-  }
-  Result<void> finish() { return any_ ? put("\n") : Result<void>(); }
-
- private:
-  Result<void> put(const std::string& text) { return cli::print(terminal_ ? moe::printable_lines(text) : text); }
-  bool raw_ids_, terminal_, any_ = false;
 };
 
 /// The requested output files, opened before any work could be lost.
@@ -124,7 +105,7 @@ class Run {
   }
 
   Result<void> generate(std::int64_t new_tokens) {
-    Output output(options_.raw_ids);
+    cli::ReplyOutput output(options_.raw_ids);
     bool printing = true;
     moe::GenerateOptions o;
     o.max_tokens = new_tokens;

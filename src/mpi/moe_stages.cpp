@@ -5,20 +5,22 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <limits>
+#include <optional>
+#include <span>
 
 #include "moe/generate.hpp"
 #include "moe/stages.hpp"
 #include "mpi/mpi_transport.hpp"
-#include "support/number.hpp"
 #include "support/output_file.hpp"
 #include "support/same_file.hpp"
 #include "tools/common/kv_option.hpp"
 #include "tools/common/npy_file.hpp"
 #include "tools/common/numbers.hpp"
 #include "tools/common/program.hpp"
+#include "tools/common/reply_output.hpp"
 #include "tools/common/stage_options.hpp"
 #include "tools/common/threads.hpp"
+#include "tools/common/token_ids.hpp"
 
 namespace {
 
@@ -38,49 +40,62 @@ Exit status: 0 done, 1 bad input or a stage is gone, 2 wrong usage, 3 internal o
 
 struct Options {
   std::string model, prompt, tokens, canary, logits;
+  std::vector<TokenId> ids;  // of --tokens: ids in, ids out; none: --prompt
   std::int64_t new_tokens = 32, chunk_tokens = 512, max_tokens = 0;
   std::int32_t threads = 0;
   double wait_seconds = 30.0;
   moe::KvType kv = moe::KvType::f16;
 };
 
-Result<std::vector<TokenId>> prompt_ids(const Options& options, const moe::Model& model) {
-  if (!options.tokens.empty()) {
-    std::vector<TokenId> ids;
-    for (const std::string& word : CLI::detail::split(options.tokens, ' ')) {
-      if (word.empty()) continue;
-      const auto id = moe::parse_number<TokenId>("--tokens", word, {0, std::numeric_limits<TokenId>::max()});
-      if (!id) return moe::forward(id);
-      ids.push_back(*id);
-    }
-    return ids;
+/// Runs the prompt; --logits gets its logits, [T, V].
+Result<void> run_prompt(const Options& options, moe::Session& session, const std::vector<TokenId>& ids) {
+  std::optional<cli::NpyFile> file;
+  if (!options.logits.empty()) {
+    if (auto ok = moe::check_not_of_model(options.logits, options.model); !ok) return ok;
+    auto opened = moe::OutputFile::create(options.logits, {.cancelled = cli::interrupted});
+    if (!opened) return moe::forward(opened);
+    auto created = cli::NpyFile::create(std::move(*opened), session.model().config().vocab_size);
+    if (!created) return moe::forward(created);
+    file.emplace(std::move(*created));
   }
-  if (!model.tokenizer()) return moe::fail(moe::ErrorCode::unsupported, model.tokenizer_error());
-  return model.tokenizer()->encode(options.prompt);
-}
-
-/// [T, V] of the prompt.
-Result<void> write_logits(const Options& options, moe::Session& session, const std::vector<TokenId>& ids) {
-  if (auto ok = moe::check_not_of_model(options.logits, options.model); !ok) return ok;
-  auto opened = moe::OutputFile::create(options.logits, {.cancelled = cli::interrupted});
-  if (!opened) return moe::forward(opened);
-  auto file = cli::NpyFile::create(std::move(*opened), session.model().config().vocab_size);
-  if (!file) return moe::forward(file);
   const auto sequence = session.open();
   if (!sequence) return moe::forward(sequence);
-  constexpr std::size_t kPiece = 128;  // rows of a vocabulary of 150k are 77 MB
-  for (std::size_t at = 0; at < ids.size(); at += kPiece) {
-    const auto part = std::span(ids).subspan(at, std::min(kPiece, ids.size() - at));
-    const auto out = session.step(*sequence, part, moe::Logits::all);
+  const std::size_t piece = file ? 128 : ids.size();  // 128 rows of a vocabulary of 150k are 77 MB
+  for (std::size_t at = 0; at < ids.size(); at += piece) {
+    const auto part = std::span(ids).subspan(at, std::min(piece, ids.size() - at));
+    const auto out = session.step(*sequence, part, file ? moe::Logits::all : moe::Logits::last);
     if (!out) return moe::forward(out);
-    for (std::int64_t r = 0; r < out->row_count; ++r)
+    for (std::int64_t r = 0; file && r < out->row_count; ++r)
       if (auto ok = file->append(out->padded_row(r)); !ok) return ok;
   }
   if (auto ok = session.close(*sequence); !ok) return ok;
-  return file->finish();
+  return file ? file->finish() : Result<void>();
 }
 
-/// Stage 0: the canary, the logits, then the reply.
+/// Prints the reply while it is written.
+Result<void> reply(const Options& options, moe::Session& session, const std::vector<TokenId>& ids,
+                   std::int64_t new_tokens) {
+  const bool raw_ids = !options.ids.empty();
+  cli::ReplyOutput output(raw_ids);
+  Result<void> printed;
+  moe::GenerateOptions generate;
+  generate.max_tokens = new_tokens;
+  if (raw_ids) generate.end_tokens = moe::EndTokens::ignore, generate.candidates = moe::Candidates::all_rows;
+  generate.on_piece = [&](const moe::Piece& piece) {
+    if (printed) printed = output.show(piece);
+  };
+  generate.cancelled = [&] { return cli::interrupted() || !printed; };
+  moe::Generator generator(session);
+  const auto done = generator.generate(ids, generate);
+  if (printed) printed = output.finish();
+  if (!done) return moe::forward(done);
+  if (!printed) return printed;
+  cli::complain("moe-stages", fmt::format("{} prompt tokens in {:.3f} s, {} new ones in {:.3f} s", ids.size(),
+                                          done->prompt_seconds, done->tokens.size(), done->reply_seconds));
+  return {};
+}
+
+/// Stage 0: the canary, the prompt, then the reply.
 Result<void> lead(const Options& options, const std::shared_ptr<const moe::Model>& model,
                   const moe::SessionOptions& session_options) {
   auto session = moe::Session::create(model, session_options);
@@ -93,25 +108,13 @@ Result<void> lead(const Options& options, const std::shared_ptr<const moe::Model
     return moe::fail(moe::ErrorCode::bad_config,
                      fmt::format("the canary is {}, expected {}: other weights, or a machine that computes wrongly",
                                  found, options.canary));
-  const auto ids = prompt_ids(options, *model);
+  const auto ids = options.ids.empty() ? cli::text_ids(options.prompt, *model) : options.ids;
   if (!ids) return moe::forward(ids);
-  if (!options.logits.empty())
-    if (auto ok = write_logits(options, **session, *ids); !ok) return ok;
-  if (options.new_tokens == 0) return {};
-  moe::GenerateOptions generate;
-  generate.max_tokens = options.new_tokens;
-  generate.cancelled = cli::interrupted;
-  const bool raw = !options.tokens.empty();
-  if (raw) generate.end_tokens = moe::EndTokens::ignore, generate.candidates = moe::Candidates::all_rows;
-  moe::Generator generator(**session);
-  const auto reply = generator.generate(*ids, generate);
-  if (!reply) return moe::forward(reply);
-  std::string out;
-  for (const TokenId id : reply->tokens)
-    out += raw ? (out.empty() ? "" : " ") + std::to_string(id) : model->tokenizer()->bytes_of(id);
-  cli::complain("moe-stages", fmt::format("{} prompt tokens in {:.3f} s, {} new ones in {:.3f} s", ids->size(),
-                                          reply->prompt_seconds, reply->tokens.size(), reply->reply_seconds));
-  return cli::print(out + "\n");
+  const auto new_tokens = cli::reply_length(ids->size(), options.new_tokens, model->config());
+  if (!new_tokens) return moe::forward(new_tokens);
+  if (!options.logits.empty() || *new_tokens == 0)
+    if (auto ok = run_prompt(options, **session, *ids); !ok) return ok;
+  return *new_tokens > 0 ? reply(options, **session, *ids, *new_tokens) : Result<void>();
 }
 
 Result<void> run_stage(const Options& options, const std::shared_ptr<moe::MpiTransport>& transport) {
@@ -159,7 +162,8 @@ int main(int argc, char** argv) {
   cli::add_path(app, "--model", options.model, "a .gguf file or a Hugging Face directory, the same for all")
       ->required();
   auto* prompt = app.add_option("--prompt", options.prompt, "text to continue");
-  app.add_option("--tokens", options.tokens, "token ids instead of text, \"1 2 3\"; ids are printed")->excludes(prompt);
+  auto* tokens = app.add_option("--tokens", options.tokens,
+                                "token ids instead of text, \"1 2 3\"; ids are printed, and end tokens do not stop");
   constexpr moe::Bounds<std::int64_t> kCount{0, 9999999};
   cli::add_number(app, "-n", options.new_tokens, kCount, "tokens to generate (32)");
   cli::add_number(app, "--chunk", options.chunk_tokens, moe::Bounds<std::int64_t>{1, moe::kMaxChunkTokens},
@@ -170,7 +174,13 @@ int main(int argc, char** argv) {
   cli::add_path(app, "--logits", options.logits, "write float32 [T, V] of the prompt as .npy");
   cli::add_kv(app, kv);
   cli::add_threads(app, options.threads);
+  app.final_callback([&] {
+    const auto texts = prompt->count() + tokens->count();
+    if (texts == 0) throw CLI::RequiredError("--prompt or --tokens");
+    if (texts > 1) throw CLI::ValidationError("--prompt, --tokens", "expected one of them alone");
+  });
   return cli::run(app, argc, argv, [&] {
+    if (tokens->count() > 0) options.ids = cli::option_ids(options.tokens);
     options.kv = cli::kv_of(kv, moe::Precision::automatic);
     return run(options);
   });

@@ -1,6 +1,6 @@
 #!/bin/bash
-# What stages refuse before they compute: other weights, another config.json, another canary; nothing is printed then.
-# And one process whose memory ends, which must not leave the others waiting.
+# What stages refuse before they compute: other weights, another config.json, another canary, no prompt; nothing is printed
+# then. And one process whose memory ends, which must not leave the others waiting.
 # usage: refusals.sh SOURCE_DIR MOE_STAGES MOE_EVAL_STAGES
 set -u
 source "$(dirname "$0")/common.sh"
@@ -51,6 +51,20 @@ refused "the canary of another cache" "the canary of nano is [0-9a-f]*, expected
 
 mpi -n 2 "$eval_stages" "${exam[@]}" --model "nano=$model" --plan > "$folder/out" 2> "$folder/errors"
 refused "--plan" "--plan: plans one process, not stages"
+
+# A prompt, as moe-run: before MPI starts, except ids that the model does not have.
+usage() {
+  "$stages" --model "$model" "${@:2}" > "$folder/out" 2> "$folder/errors"
+  refused "moe-stages ${*:2}" "$1"
+  [ "$status" = 2 ] || wrong "moe-stages ${*:2}: status $status, expected 2"
+}
+usage "moe-stages: --prompt or --tokens is required"
+usage "--prompt, --tokens: expected one of them alone" --prompt a --tokens 5
+usage "--tokens: holds no token id" --tokens " "
+usage "--tokens: a token id is 'x'" --tokens "1 x"
+usage "--tokens: a token id is '99999999999'" --tokens "1,99999999999"
+mpi -n 2 "$stages" --model "$model" --threads 1 --tokens "5 1792" -n 0 > "$folder/out" 2> "$folder/errors"
+refused "an id outside the vocabulary" "is 1792, expected an id from 0 to 1791"
 
 # In a container of the standard library, so it is an exception and no Result. What a sanitizer reserves does not fit.
 limited='ulimit -v 700000; exec "$0" "$@"'

@@ -6,7 +6,7 @@ set -u
 source "$(dirname "$0")/common.sh"
 source=$1 run=$2 stages=$3 eval=$4 eval_stages=$5
 
-ids=$(seq -s' ' 3 3 400)
+ids=$(seq -s' ' 3 3 400) text="Numbers and words"
 for model in "$source"/models/nano/nano-moe "$source"/tests/data/golden/qwen3_moe "$source"/tests/data/golden/deepseek_v3_yarn; do
   layers=$(sed -n 's/.*"num_hidden_layers": *\([0-9]*\).*/\1/p' "$model/config.json")
   some=$ids
@@ -17,13 +17,41 @@ for model in "$source"/models/nano/nano-moe "$source"/tests/data/golden/qwen3_mo
     [ "$n" -le "$layers" ] || continue
     for chunk in 16 512; do
       rm -f "$folder/many.npy"
-      got=$(mpi -n "$n" "$stages" --model "$model" --threads 1 --tokens "$some" -n 6 --chunk "$chunk" \
+      got=$(mpi -n "$n" "$stages" --model "$model" --threads 1 --tokens "${some// /,}" -n 6 --chunk "$chunk" \
         --logits "$folder/many.npy" 2> "$folder/errors") || wrong "$model, $n stages: $(cat "$folder/errors")"
       cmp "$folder/one.npy" "$folder/many.npy" || wrong "logits of $model, $n stages, chunks of $chunk"
       [ "$got" = "$reply" ] || wrong "reply of $model, $n stages: $got, expected $reply"
     done
   done
 done
+
+# same_text MODEL: a text's logits and reply. The logits have a row for each token, a BOS that is added (deepseek_v3_yarn)
+# included.
+same_text() {
+  "$run" --model "$1" --prompt "$text" -n 0 --logits "$folder/one.npy" 2> "$folder/errors" || wrong "moe-run $1: $(cat "$folder/errors")"
+  "$run" --model "$1" --prompt "$text" -n 12 > "$folder/one.txt" 2> "$folder/one.err" || wrong "moe-run $1: $(cat "$folder/one.err")"
+  rm -f "$folder/many.npy"
+  mpi -n 2 "$stages" --model "$1" --threads 1 --prompt "$text" -n 12 --logits "$folder/many.npy" > "$folder/many.txt" 2> "$folder/errors" ||
+    wrong "$1, a text: $(cat "$folder/errors")"
+  cmp "$folder/one.npy" "$folder/many.npy" || wrong "logits of a text, $1"
+  cmp "$folder/one.txt" "$folder/many.txt" || wrong "reply to a text, $1"
+}
+same_text "$source/models/nano/nano-moe"
+same_text "$source/tests/data/golden/deepseek_v3_yarn"
+# A reply that ends at an end token, which is not printed: the fourth token of the reply becomes one.
+cp -r "$source/models/nano/nano-moe" "$folder/ends"
+printf '{"bos_token": "<|bos|>", "add_bos_token": true}' > "$folder/ends/tokenizer_config.json"
+some=$("$run" --model "$folder/ends" --prompt "$text" --show-prompt 2>&1 > /dev/null | sed -n 's/^[0-9]* tokens: //p')
+[ "${some%% *}" = 0 ] || wrong "no BOS: $some"
+last=$("$run" --model "$folder/ends" --tokens "$some" -n 4 2> /dev/null)
+printf '{"eos_token_id": [1, %s]}' "${last##* }" > "$folder/ends/generation_config.json"
+same_text "$folder/ends"
+grep -q "; generated 12 tokens" "$folder/one.err" && wrong "no end token: $last"
+# At the end of the context, of 256 tokens.
+model=$source/tests/data/golden/qwen3_moe some=$(seq -s' ' 1 250)
+reply=$("$run" --model "$model" --tokens "$some" -n 100 2> /dev/null)
+got=$(mpi -n 2 "$stages" --model "$model" --threads 1 --tokens "$some" -n 100 2> "$folder/errors") || wrong "a long prompt: $(cat "$folder/errors")"
+[ "$got" = "$reply" ] || wrong "reply at the context's end: $got, expected $reply"
 
 model=$source/models/nano/nano-moe
 common=(--model "$model" --threads 1 --tokens 5)

@@ -15,7 +15,7 @@
 #include "tools/common/npy_file.hpp"
 #include "tools/common/program.hpp"
 #include "tools/common/progress.hpp"
-#include "tools/token_text.hpp"
+#include "tools/common/token_ids.hpp"
 
 TEST_CASE("every error code has its exit status") {
   using moe::ErrorCode;
