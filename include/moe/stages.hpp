@@ -43,6 +43,9 @@ struct StageOptions {
 };
 
 class StageLink;
+namespace detail {
+struct StagesAccess;  // the library's own way to a pipeline's messages
+}
 
 /// What one process knows of its pipeline: give it to its Session by SessionOptions::stages.
 class MOE_API Stages {
@@ -53,9 +56,9 @@ class MOE_API Stages {
   ~Stages();
   std::int32_t rank() const;
   std::int32_t size() const;
-  StageLink& link() { return *link_; }  ///< internal
 
  private:
+  friend struct detail::StagesAccess;
   explicit Stages(std::unique_ptr<StageLink> link);
   std::unique_ptr<StageLink> link_;
 };

@@ -79,7 +79,7 @@ struct Session::Impl {
   Result<void> take_logits(std::int64_t rows);
 
   StageLink* link() const {
-    return options.stages == nullptr || options.stages->size() == 1 ? nullptr : &options.stages->link();
+    return options.stages == nullptr || options.stages->size() == 1 ? nullptr : &link_of(*options.stages);
   }
   /// Stage 0 of a pipeline: other stages repeat the change.
   void note(StageOperation::Kind kind, std::int64_t sequence, std::int64_t value) {

@@ -109,4 +109,14 @@ class StageLink {
   double slowest_token_ns_ = 0.0;  // of steps that were no single tokens
 };
 
+namespace detail {
+
+struct StagesAccess {
+  static StageLink& link_of(Stages& stages) { return *stages.link_; }
+};
+
+}  // namespace detail
+
+inline StageLink& link_of(Stages& stages) { return detail::StagesAccess::link_of(stages); }
+
 }  // namespace moe::inline MOE_ABI

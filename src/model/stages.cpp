@@ -164,7 +164,7 @@ Result<void> agree_with_stages(const Model& model, const SessionOptions& options
   if (c.router.expert_count > 65535)
     return fail(ErrorCode::unsupported,
                 fmt::format("{} experts, expected at most 65535 in a pipeline", c.router.expert_count));
-  return options.stages->link().agree(card_of(model, options), c.layer_count);
+  return link_of(*options.stages).agree(card_of(model, options), c.layer_count);
 }
 
 namespace {
@@ -213,7 +213,7 @@ Result<void> repeat_step(Session& session, const StageCommand& command, std::vec
 Result<void> serve_stage(std::shared_ptr<const Model> model, const SessionOptions& options) {
   if (options.stages == nullptr || options.stages->rank() == 0)
     return fail(ErrorCode::bad_argument, "stage 0 has a Session, expected a later stage in SessionOptions::stages");
-  StageLink& link = options.stages->link();
+  StageLink& link = link_of(*options.stages);
   const auto session = Session::create(std::move(model), options);
   if (!session) return forward(session);
   std::vector<Length> before;
