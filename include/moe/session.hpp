@@ -124,6 +124,10 @@ struct MemoryEstimate {
   std::int64_t state_bytes = 0;  ///< most that recurrent states take between steps
 };
 
+/// Reads rows of logits during a step: `rows` are [count, vocab_size] in batch order, gone afterwards; `first` is the
+/// number of the first one. It must not call the Session. An error ends the step with it.
+using RowReader = std::function<Result<void>(std::int64_t first, std::span<const float> rows)>;
+
 /// One thread at a time may use a Session. Several Sessions may share a Model and run in parallel, each in its own
 /// thread, with the same results as alone. `cancelled` and `on_progress` are called by the thread inside step() and
 /// must not call the Session. With openmp_pool() each of those threads has its own team: n threads with pools of m
@@ -156,6 +160,9 @@ class MOE_API Session {
   /// Errors: bad_argument (sequence, token id, repeated sequence, tally, states), out_of_memory (cache full, naming room and
   /// need), cancelled, non_finite (a hidden state or logit, naming layer and token).
   Result<StepOutput> step(Batch batch);
+  /// The same for any number of rows: `read` gets them in slices of at most 128 MiB (at least one row) instead of
+  /// StepOutput::logits, which is null. In a pipeline of stages it gets all of them at once.
+  Result<StepOutput> step(Batch batch, const RowReader& read);
   /// The same for one sequence.
   Result<StepOutput> step(Sequence sequence, std::span<const TokenId> tokens, Logits logits = Logits::last) {
     const BatchItem item{sequence, tokens, logits};

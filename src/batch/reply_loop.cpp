@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "batch/work.hpp"
+#include "model/logit_rows.hpp"
 
 namespace moe::inline MOE_ABI::batch {
 

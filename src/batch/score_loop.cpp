@@ -20,7 +20,7 @@ class ScoreLoop {
         batch_tokens_(batch_tokens),
         plan_(plan),
         job_(job),
-        max_rows_(max_logit_rows(session.model().config().vocab_size)),
+        max_rows_(most_scored_rows(session.model().config(), session.options())),
         walk_(session, plan),
         scores_(job.targets.size()),
         expert_counts_(plan.nodes.size(), 0) {
@@ -51,22 +51,33 @@ class ScoreLoop {
   }
 
  private:
+  /// A target's probability, from the row of logits at `position` of a node.
+  struct Found {
+    std::int32_t request, node;
+    std::int64_t position;
+    double log_probability;
+    bool is_greedy;
+  };
+
   Result<void> step(const TreeStep& nodes) {
     std::vector<BatchItem> items;
     if (auto opened = walk_.open(nodes, items); !opened) return opened;
     for (std::size_t i = 0; job_.tally && i < items.size(); ++i)
       items[i].tally = job_.tally(first_request(plan_, walk_.at(nodes[i].node)));
     const std::int64_t before = session_.executed().total();
-    const auto output = session_.step(items);
+    step_ = &nodes, read_node_ = 0, read_row_ = 0;
+    found_.clear();
+    const auto output =
+        session_.step(items, [this](std::int64_t, std::span<const float> rows) { return read_rows(rows); });
     if (!output) {
       in_vain_ += session_.executed().total() - before;
       walk_.abandon(nodes, items);
       return forward(output);
     }
     for (std::size_t i = 0; i < nodes.size(); ++i) tell_work(nodes[i].node, i, *output);
-    const auto read = read_rows(nodes, *output);
+    for (const Found& found : found_) add(found);
     walk_.finish(nodes, items);
-    return read;
+    return {};
   }
 
   void tell_work(std::int32_t index, std::size_t item, const StepOutput& output) {
@@ -78,23 +89,24 @@ class ScoreLoop {
                  flops_of(session_.model().config(), node.begin, node.token_count(), node.row_count(), item, output));
   }
 
-  Result<void> read_rows(const TreeStep& nodes, const StepOutput& output) {
-    std::vector<RowSummary> rows(static_cast<std::size_t>(output.row_count));
+  // The next rows of the step. Scores change after it only: it may still fail.
+  Result<void> read_rows(std::span<const float> rows) {
+    const auto V = static_cast<std::size_t>(session_.model().config().vocab_size);
+    const auto count = static_cast<std::int64_t>(rows.size() / V);
+    const auto row = [&](std::int64_t r) { return rows.subspan(static_cast<std::size_t>(r) * V, V); };
+    std::vector<RowSummary> summaries(static_cast<std::size_t>(count));
     // A nanosecond per logit: little work is not worth waking another thread.
-    const bool alone = output.row_count * output.vocab_size < session_.options().share_from_ns;
-    parallel_for(
-        alone ? ParallelFor{} : session_.options().threads, output.row_count,
-        [&](std::int64_t r, std::int32_t) { rows[static_cast<std::size_t>(r)] = summarise(output.padded_row(r)); });
-    std::int64_t row = 0;
-    for (const StepNode& n : nodes) {
-      const PrefixNode& node = walk_.at(n.node);
-      const std::int64_t count = node.row_count();
-      for (std::int64_t r = 0; r < count; ++r)
-        if (const auto read = read_row(n.node, node.end - count + r, output.padded_row(row + r),
-                                       rows[static_cast<std::size_t>(row + r)]);
-            !read)
-          return read;
-      row += count;
+    const bool alone = static_cast<std::int64_t>(rows.size()) < session_.options().share_from_ns;
+    parallel_for(alone ? ParallelFor{} : session_.options().threads, count,
+                 [&](std::int64_t r, std::int32_t) { summaries[static_cast<std::size_t>(r)] = summarise(row(r)); });
+    for (std::int64_t r = 0; r < count; ++r) {
+      while (read_row_ == walk_.at((*step_)[read_node_].node).row_count()) ++read_node_, read_row_ = 0;
+      const std::int32_t at = (*step_)[read_node_].node;
+      const PrefixNode& node = walk_.at(at);
+      if (auto ok =
+              read_row(at, node.end - node.row_count() + read_row_++, row(r), summaries[static_cast<std::size_t>(r)]);
+          !ok)
+        return ok;
     }
     return {};
   }
@@ -113,17 +125,23 @@ class ScoreLoop {
           return fail(
               ErrorCode::bad_argument,
               fmt::format("token {} of an answer lies outside the model's vocabulary of {}", target, logits.size()));
-        TargetScore& score = scores_[request];
-        score.log_likelihood += summary.log_probability(logits[static_cast<std::size_t>(target)]);
-        score.is_greedy = score.is_greedy && summary.argmax == target;
-        if (--rows_left_[request] > 0) continue;
-        // A pass ends where a node does: its last row is the node's.
-        MOE_ASSERT(position + 1 == node.end);
-        score.expert_count = expert_counts_[static_cast<std::size_t>(at)];
-        if (!std::isfinite(score.log_likelihood)) set_failed(score);
-        job_.on_score(index, score);
+        found_.push_back({index, at, position, summary.log_probability(logits[static_cast<std::size_t>(target)]),
+                          summary.argmax == target});
       }
     return {};
+  }
+
+  void add(const Found& found) {
+    const auto request = static_cast<std::size_t>(found.request);
+    TargetScore& score = scores_[request];
+    score.log_likelihood += found.log_probability;
+    score.is_greedy = score.is_greedy && found.is_greedy;
+    if (--rows_left_[request] > 0) return;
+    // A pass ends where a node does: its last row is the node's.
+    MOE_ASSERT(found.position + 1 == walk_.at(found.node).end);
+    score.expert_count = expert_counts_[static_cast<std::size_t>(found.node)];
+    if (!std::isfinite(score.log_likelihood)) set_failed(score);
+    job_.on_score(found.request, score);
   }
 
   // Every request that still waits for a row of this node or below it.
@@ -155,6 +173,11 @@ class ScoreLoop {
   std::vector<TargetScore> scores_;
   std::vector<std::int32_t> rows_left_;
   std::vector<std::int64_t> expert_counts_;  // [node] of its tokens and of those above it
+  // Of the current step: what was read, and the node and the row of it that come next.
+  std::vector<Found> found_;
+  const TreeStep* step_ = nullptr;
+  std::size_t read_node_ = 0;
+  std::int64_t read_row_ = 0;
 };
 
 }  // namespace

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "model/logit_rows.hpp"
+#include "model/stages.hpp"
+
 namespace moe::inline MOE_ABI::batch {
 namespace {
 
@@ -70,15 +73,15 @@ void add_replies(TreePlan& plan, std::span<const std::int64_t> max_tokens) {
 
 }  // namespace
 
-std::int64_t max_logit_rows(std::int64_t vocab_size) {
-  constexpr std::int64_t kLogitBytes = std::int64_t{128} << 20;
-  return std::clamp<std::int64_t>(kLogitBytes / (4 * vocab_size), 1, 4096);
+std::int64_t most_scored_rows(const ModelConfig& config, const SessionOptions& options) {
+  // A pipeline's last stage sends all of them.
+  return is_pipeline(options) ? max_logit_rows(config.vocab_size) : kAllRows;
 }
 
 TreePlan plan_passes(Passes passes, const TreeLimits& limits) {
   TreePlan plan;
   plan.passes = std::move(passes);
-  plan.nodes = build_prefix_tree(plan.passes.list, limits.share_prefixes, max_logit_rows(limits.vocab_size));
+  plan.nodes = build_prefix_tree(plan.passes.list, limits.share_prefixes, limits.most_rows);
   count_pages(plan);
   return plan;
 }
@@ -86,7 +89,7 @@ TreePlan plan_passes(Passes passes, const TreeLimits& limits) {
 TreePlan plan_replies(Passes prompts, std::span<const std::int64_t> max_tokens, const TreeLimits& limits) {
   TreePlan plan;
   plan.passes = std::move(prompts);
-  plan.nodes = build_prefix_tree(plan.passes.list, limits.share_prefixes, max_logit_rows(limits.vocab_size));
+  plan.nodes = build_prefix_tree(plan.passes.list, limits.share_prefixes, limits.most_rows);
   add_replies(plan, max_tokens);
   count_pages(plan);
   return plan;

@@ -10,8 +10,7 @@
 
 namespace moe::inline MOE_ABI::batch {
 
-/// Rows of logits held at a time: 128 MiB, 220 rows of a vocabulary of 152,000.
-std::int64_t max_logit_rows(std::int64_t vocab_size);
+inline constexpr std::int64_t kAllRows = std::int64_t{1} << 40;
 
 /// Pages of a sequence of so many tokens, and the full ones, which forks share permanently.
 constexpr std::int64_t pages_of(std::int64_t tokens) { return tokens / kPageTokens + (tokens % kPageTokens != 0); }
@@ -29,8 +28,11 @@ struct TreePlan {
 /// Limits that shape the tree.
 struct TreeLimits {
   bool share_prefixes = true;
-  std::int64_t vocab_size = 1;
+  std::int64_t most_rows = kAllRows;  ///< of logits of a node; longer ones are divided
 };
+
+/// The most rows of logits of one step that scores: where they are read in slices, any number.
+MOE_API std::int64_t most_scored_rows(const ModelConfig& config, const SessionOptions& options);
 
 MOE_API TreePlan plan_passes(Passes passes, const TreeLimits& limits);
 /// Every reply is a node below its prompt, first among siblings that need the same pages.

@@ -140,8 +140,7 @@ batch::TreePlan BatchRun::plan(bool share) const {
       group[i] = share ? found->second : next;
       if (is_new || !share) begins.push_back(matches[i]);
     }
-  auto plan = batch::plan_replies(batch::collect_prompts(inputs_, group), max_tokens,
-                                  {.share_prefixes = share, .vocab_size = session_.model().config().vocab_size});
+  auto plan = batch::plan_replies(batch::collect_prompts(inputs_, group), max_tokens, {.share_prefixes = share});
   for (batch::PrefixNode& node : plan.nodes) {
     if (node.parent >= 0) continue;
     const auto& begin =

@@ -202,23 +202,33 @@ void Forward::record_hidden(std::int64_t layer) {
   out.insert(out.end(), ws_.hidden.data(), ws_.hidden.data() + tokens() * c_->hidden_size);
 }
 
-Result<void> Forward::head(float* logits) {
-  const std::int64_t D = c_->hidden_size, V = c_->vocab_size,
-                     rows = static_cast<std::int64_t>(chunk_->logit_rows.size());
+Result<void> Forward::head(const LogitTarget& out) {
+  const std::int64_t D = c_->hidden_size, rows = static_cast<std::int64_t>(chunk_->logit_rows.size());
   engine_.worker(0).work.head_tokens += rows;
   if (rows == 0) return {};
-  const Matrix& w = model_->weights->head_matrix();
-  const bool q8 = engine_.wants_q8(w);
   engine_.enter(Stage::quantising);
   engine_.run_each(rows, D, [&](std::int64_t r, std::int32_t) {
     const std::int64_t t = chunk_->logit_rows[static_cast<std::size_t>(r)];
-    float* out = ws_.normed.data() + r * D;
     engine_.table().rms_norm(ws_.hidden.data() + t * D, model_->weights->final_norm.data(),
-                             static_cast<float>(c_->rms_norm_eps), D, out);
+                             static_cast<float>(c_->rms_norm_eps), D, ws_.normed.data() + r * D);
   });
-  if (q8) quantise_rows(ws_.normed.data(), D, rows, ws_.q8_normed);
-  const LinearJob job = {
-      &w, {ws_.normed.data(), D, q8 ? ws_.q8_normed.rows() : kernels::Q8Rows{}}, nullptr, rows, logits, V};
+  if (engine_.wants_q8(model_->weights->head_matrix())) quantise_rows(ws_.normed.data(), D, rows, ws_.q8_normed);
+  if (out.read == nullptr) return head_rows(0, rows, out.data);
+  for (std::int64_t first = 0; first < rows; first += out.slice_rows) {
+    const std::int64_t count = std::min(out.slice_rows, rows - first);
+    if (auto ok = head_rows(first, count, out.data); !ok) return ok;
+    if (auto ok = (*out.read)(out.first + first, {out.data, static_cast<std::size_t>(count * c_->vocab_size)}); !ok)
+      return ok;
+  }
+  return {};
+}
+
+// Rows [first, first + rows) of those that the chunk wants.
+Result<void> Forward::head_rows(std::int64_t first, std::int64_t rows, float* logits) {
+  const std::int64_t D = c_->hidden_size, V = c_->vocab_size;
+  const Matrix& w = model_->weights->head_matrix();
+  const kernels::Q8Rows q8 = engine_.wants_q8(w) ? ws_.q8_normed.rows(first) : kernels::Q8Rows{};
+  const LinearJob job = {&w, {ws_.normed.data() + first * D, D, q8}, nullptr, rows, logits, V};
   engine_.enter(Stage::head);
   engine_.linear(std::span(&job, 1), &Work::head);
   if (const auto divisor = static_cast<float>(c_->logit_divisor); divisor != 1.0f) {
@@ -228,11 +238,11 @@ Result<void> Forward::head(float* logits) {
     });
   }
   for (std::int64_t r = 0; r < rows; ++r)
-    if (!all_finite(logits + r * V, V))
-      return fail(
-          ErrorCode::non_finite,
-          fmt::format("a logit is not finite at position {}",
-                      chunk_->positions[static_cast<std::size_t>(chunk_->logit_rows[static_cast<std::size_t>(r)])]));
+    if (!all_finite(logits + r * V, V)) {
+      const std::int32_t t = chunk_->logit_rows[static_cast<std::size_t>(first + r)];
+      return fail(ErrorCode::non_finite,
+                  fmt::format("a logit is not finite at position {}", chunk_->positions[static_cast<std::size_t>(t)]));
+    }
   // After the check, because soft-capping would hide an infinite logit.
   if (const auto cap = static_cast<float>(c_->final_logit_softcapping); cap > 0.0f) {
     engine_.enter(Stage::elementwise);
@@ -262,17 +272,17 @@ Result<void> Forward::run_layers() {
   return {};
 }
 
-Result<void> Forward::run(const Chunk& chunk, float* logits) {
+Result<void> Forward::run(const Chunk& chunk, const LogitTarget& out) {
   chunk_ = &chunk;
   failed_ = false;
   error_.reset();
   embed();
   if (c_->layer_input_size > 0) make_layer_inputs();
   if (c_->is_mtp_layer) add_states();
-  if (link_ != nullptr) return run_stage(logits);
+  if (link_ != nullptr) return run_stage(out.data);
   if (auto ok = run_layers(); !ok) return ok;
   record_states();
-  return head(logits);
+  return head(out);
 }
 
 }  // namespace moe::inline MOE_ABI

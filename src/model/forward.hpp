@@ -46,14 +46,24 @@ struct Chunk {
   std::int64_t size() const { return static_cast<std::int64_t>(ids.size()); }
 };
 
+/// Where the logits of a chunk go, [logit_rows, V]. With `read`, slices of `slice_rows` rows go there one after the other,
+/// and each is read before the next.
+struct LogitTarget {
+  float* data = nullptr;
+  const RowReader* read = nullptr;
+  std::int64_t slice_rows = 0;
+  std::int64_t first = 0;  // rows of the step before this chunk's
+};
+
 class Forward {
  public:
   Result<void> create(const ModelImpl& model, const SessionOptions& options, KvCache& cache,
                       const detail::StateLayout& state_layout, const kernels::KernelTable& table);
 
-  /// Appends the chunk's keys and values to the (reserved) cache and writes [logit_rows, V] to `logits`.
-  /// Errors: cancelled, non_finite.
-  Result<void> run(const Chunk& chunk, float* logits);
+  /// Appends the chunk's keys and values to the (reserved) cache, and computes its logits. A pipeline's stages have no
+  /// slices.
+  /// Errors: cancelled, non_finite, those of LogitTarget::read.
+  Result<void> run(const Chunk& chunk, const LogitTarget& out);
   Work collect_work() {
     Work work = engine_.collect_work();
     work += std::exchange(elsewhere_, Work{});
@@ -81,7 +91,8 @@ class Forward {
   void embed();
   void norm_rows(const std::vector<float>& weight, bool quantise);
   void add_branch(const std::vector<float>& bias, const std::vector<float>& post_norm);
-  Result<void> head(float* logits);
+  Result<void> head(const LogitTarget& out);
+  Result<void> head_rows(std::int64_t first, std::int64_t rows, float* logits);
   Result<void> check_finite(std::int64_t layer);
   void record_hidden(std::int64_t layer);
   // stage_forward.cpp

@@ -6,6 +6,7 @@
 
 #include "model/expert_cache.hpp"
 #include "model/kv_cache.hpp"
+#include "model/logit_rows.hpp"
 #include "model/mtp_model.hpp"
 #include "model/sequence_states.hpp"
 #include "model/workspace.hpp"
@@ -15,8 +16,7 @@ namespace moe::inline MOE_ABI {
 namespace {
 
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
-constexpr std::int64_t kLongestQuestion = 4096;   // tokens of cache beside those of a pass
-constexpr std::int64_t kLogitBytes = 128 * kMiB;  // of a step, in each of two buffers (batch/tree_plan.hpp)
+constexpr std::int64_t kLongestQuestion = 4096;  // tokens of cache beside those of a pass
 
 class Planning {
  public:

@@ -8,8 +8,10 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "model/forward.hpp"
+#include "model/logit_rows.hpp"
 #include "model/long_ropes.hpp"
 #include "model/sequence_states.hpp"
 #include "model/stages.hpp"
@@ -74,13 +76,12 @@ struct Session::Impl {
         states(model->config(), o) {}
 
   Result<void> check(Batch batch) const;
-  Result<void> run_chunks(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows);
-  Result<void> run(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows);
+  Result<void> run_chunks(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows, const RowReader* read);
+  Result<void> run(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows, const RowReader* read);
+  Result<StepOutput> step(Batch batch, const RowReader* read);
   Result<void> take_logits(std::int64_t rows);
 
-  StageLink* link() const {
-    return options.stages == nullptr || options.stages->size() == 1 ? nullptr : &link_of(*options.stages);
-  }
+  StageLink* link() const { return is_pipeline(options) ? &link_of(*options.stages) : nullptr; }
   /// Stage 0 of a pipeline: other stages repeat the change.
   void note(StageOperation::Kind kind, std::int64_t sequence, std::int64_t value) {
     if (StageLink* l = link(); l != nullptr && l->is_first()) l->note({kind, sequence, value});
@@ -247,15 +248,21 @@ Result<void> Session::Impl::take_logits(std::int64_t rows) {
   return {};
 }
 
-// Splits the batch into chunks of at most chunk_tokens. Results do not depend on the split.
-Result<void> Session::Impl::run_chunks(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows) {
-  if (auto ok = take_logits(rows); !ok) return ok;
+// Splits the batch into chunks of at most chunk_tokens. Results do not depend on the split. read: where the logits are
+// read in slices, else null.
+Result<void> Session::Impl::run_chunks(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows,
+                                       const RowReader* read) {
+  LogitTarget out;
+  if (read != nullptr) out.read = read, out.slice_rows = max_logit_rows(model->config().vocab_size);
+  if (auto ok = take_logits(read != nullptr ? std::min(rows, out.slice_rows) : rows); !ok) return ok;
   std::int64_t total = 0, done = 0, rows_done = 0;
   for (const StepRun& run : runs) total += static_cast<std::int64_t>(run.tokens.size());
   Chunk chunk;
   const auto flush = [&]() -> Result<void> {
     if (chunk.ids.empty()) return {};
-    if (auto ok = forward.run(chunk, logits->data() + rows_done * model->config().vocab_size); !ok) return ok;
+    out.first = rows_done;
+    out.data = logits->data() + (read != nullptr ? 0 : rows_done * model->config().vocab_size);
+    if (auto ok = forward.run(chunk, out); !ok) return ok;
     rows_done += static_cast<std::int64_t>(chunk.logit_rows.size());
     done += chunk.size();
     if (options.on_progress) options.on_progress({done, total});
@@ -321,7 +328,8 @@ class Reservation {
 }  // namespace
 
 /// Reserves room, which the caller commits or releases, and computes.
-Result<void> Session::Impl::run(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows) {
+Result<void> Session::Impl::run(Batch batch, const std::vector<StepRun>& runs, std::int64_t rows,
+                                const RowReader* read) {
   std::vector<BatchItem> items(batch.begin(), batch.end());
   for (std::size_t i = 0; i < items.size(); ++i)
     items[i].sequence = runs[i].sequence, items[i].tokens = runs[i].appended(cache);
@@ -331,7 +339,7 @@ Result<void> Session::Impl::run(Batch batch, const std::vector<StepRun>& runs, s
   if (leads)
     if (auto ok = link()->begin_step(batch); !ok) return ok;
   const auto started = std::chrono::steady_clock::now();
-  Result<void> done = run_chunks(batch, runs, rows);
+  Result<void> done = run_chunks(batch, runs, rows, read);
   if (leads) done = forward.end_step(std::move(done));
   executed += forward.collect_work();
   if (options.profile) {
@@ -342,37 +350,49 @@ Result<void> Session::Impl::run(Batch batch, const std::vector<StepRun>& runs, s
   return done;
 }
 
-Result<StepOutput> Session::step(Batch batch) {
-  Impl& s = *impl_;
-  if (auto ok = s.check(batch); !ok) return moe::forward(ok);
-  const ModelConfig& c = s.model->config();
+Result<StepOutput> Session::Impl::step(Batch batch, const RowReader* read) {
+  if (auto ok = check(batch); !ok) return moe::forward(ok);
+  const ModelConfig& c = model->config();
   std::int64_t rows = 0;
   for (const BatchItem& item : batch) {
     const auto count = static_cast<std::int64_t>(item.tokens.size());
     rows += item.logits == Logits::all ? count : (item.logits == Logits::last && count > 0 ? 1 : 0);
   }
-  auto runs = s.long_ropes.begin(batch, s.cache);
+  auto runs = long_ropes.begin(batch, cache);
   if (!runs) return moe::forward(runs);
-  if (s.states.applies())
-    if (auto ok = s.states.begin(batch, *runs); !ok) return moe::forward(ok);
-  Reservation reserved(s.cache, s.long_ropes, s.states, batch, *runs);
-  const Result<void> done = s.run(batch, *runs, rows);
-  const auto buffer = std::move(s.logits);  // the Session must not hold it itself: is_free counts holders
+  if (states.applies())
+    if (auto ok = states.begin(batch, *runs); !ok) return moe::forward(ok);
+  Reservation reserved(cache, long_ropes, states, batch, *runs);
+  const Result<void> done = run(batch, *runs, rows, read);
+  const auto buffer = std::move(logits);  // the Session must not hold it itself: is_free counts holders
   if (!done) return moe::forward(done);
-  const std::int64_t tokens = s.model->tokenizer() ? s.model->tokenizer()->vocab_size() : c.vocab_size;
-  StepOutput out{std::shared_ptr<const float[]>(buffer, buffer->data()),
-                 rows,
-                 c.vocab_size,
-                 std::min(tokens, c.vocab_size),
-                 s.forward.expert_counts,
-                 {}};
+  const std::int64_t tokens = model->tokenizer() ? model->tokenizer()->vocab_size() : c.vocab_size;
+  StepOutput out{nullptr, rows, c.vocab_size, std::min(tokens, c.vocab_size), forward.expert_counts, {}};
+  if (read == nullptr) out.logits = std::shared_ptr<const float[]>(buffer, buffer->data());
   for (const StepRun& run : *runs) out.recomputed_counts.push_back(run.again);
   reserved.commit();
-  for (auto& layer : s.forward.hidden) drop_again(*runs, layer);
-  for (auto& layer : s.forward.routing) drop_again(*runs, layer);
-  for (auto& layer : s.forward.chosen_keys) drop_again(*runs, layer);
-  drop_again(*runs, s.forward.recorded_states);
+  for (auto& layer : forward.hidden) drop_again(*runs, layer);
+  for (auto& layer : forward.routing) drop_again(*runs, layer);
+  for (auto& layer : forward.chosen_keys) drop_again(*runs, layer);
+  drop_again(*runs, forward.recorded_states);
   return out;
+}
+
+Result<StepOutput> Session::step(Batch batch) { return impl_->step(batch, nullptr); }
+
+Result<StepOutput> Session::step(Batch batch, const RowReader& read) {
+  if (!is_pipeline(impl_->options)) return impl_->step(batch, &read);
+  auto out = impl_->step(batch, nullptr);
+  if (!out) return out;
+  const auto logits = std::exchange(out->logits, nullptr);
+  if (out->row_count == 0) return out;
+  const auto done = read(0, {logits.get(), static_cast<std::size_t>(out->row_count * out->vocab_size)});
+  if (done) return out;
+  // The other stages have it, too.
+  for (const BatchItem& item : batch)
+    if (auto ok = rewind(item.sequence, *length(item.sequence) - static_cast<std::int64_t>(item.tokens.size())); !ok)
+      return moe::forward(ok);
+  return moe::forward(done);
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -13,7 +13,7 @@ Result<void> Forward::run_stage(float* logits) {
   if (auto ok = run_layers(); !ok) return ok;
   std::span<const float> out(ws_.hidden.data(), values);
   if (link_->is_last()) {
-    if (auto ok = head(logits); !ok) return ok;
+    if (auto ok = head({.data = logits}); !ok) return ok;
     out = {logits, chunk_->logit_rows.size() * static_cast<std::size_t>(c_->vocab_size)};
   }
   if (!link_->is_first()) record_.work += engine_.collect_work();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -143,12 +144,12 @@ void check_scores(const std::shared_ptr<const moe::Model>& model, std::uint32_t 
   const auto texts = random.texts(static_cast<std::size_t>(4 + random.up_to(60)));
   const EncodedScores encoded = scores_of(texts, random);
 
-  const TreePlan alone = plan_scores(encoded, {.share_prefixes = false, .vocab_size = vocab_size});
+  const TreePlan alone = plan_scores(encoded, {.share_prefixes = false});
   CHECK(alone.least_pages == pages_of(alone.passes.longest));
   EncodedScores expected = encoded;
   REQUIRE(run_scores(*session_of(model, alone.all_pages), 512, alone, expected, {}).has_value());
 
-  const TreePlan plan = plan_scores(encoded, {.share_prefixes = true, .vocab_size = vocab_size});
+  const TreePlan plan = plan_scores(encoded, {.share_prefixes = true});
   check_least(plan);
   const auto smaller = session_of(model, plan.least_pages - 1);
   EncodedScores none = encoded;
@@ -186,11 +187,11 @@ void check_replies(const std::shared_ptr<const moe::Model>& model, std::uint32_t
     requests[i].max_tokens = 1 + random.up_to(random.up_to(3) == 0 ? 140 : 12);
     if (random.up_to(2) == 0) requests[i].stop = stop;
   }
-  const TreePlan alone = plan_replies(encoded, requests, {.share_prefixes = false, .vocab_size = vocab_size});
+  const TreePlan alone = plan_replies(encoded, requests, {.share_prefixes = false});
   EncodedContexts expected = encoded;
   REQUIRE(run_replies(*session_of(model, alone.all_pages), 512, alone, requests, expected, {}).has_value());
 
-  const TreePlan plan = plan_replies(encoded, requests, {.share_prefixes = true, .vocab_size = vocab_size});
+  const TreePlan plan = plan_replies(encoded, requests, {.share_prefixes = true});
   check_least(plan);
   const auto smaller = session_of(model, plan.least_pages - 1);
   EncodedContexts none = encoded;
@@ -223,7 +224,7 @@ void check_walk(const std::shared_ptr<const moe::Model>& model, std::uint32_t se
   Trees random(seed, vocab_size);
   const auto texts = random.texts(static_cast<std::size_t>(4 + random.up_to(60)));
   const EncodedScores encoded = scores_of(texts, random);
-  const TreePlan plan = plan_scores(encoded, {.share_prefixes = true, .vocab_size = vocab_size});
+  const TreePlan plan = plan_scores(encoded, {.share_prefixes = true});
   const auto session = session_of(model, plan.least_pages + random.up_to(random.up_to(20)));
   const std::int64_t room = session->free_tokens();
   TreeWalk walk(*session, plan);
@@ -262,7 +263,73 @@ void check_all(std::uint32_t rounds) {
   }
 }
 
+/// Texts whose rows need two slices of logits.
+std::vector<Tokens> long_texts(Trees& random) {
+  std::vector<Tokens> texts(3);
+  for (Tokens& text : texts)
+    while (text.size() < 1700) text.push_back(random.token());
+  return texts;
+}
+
 }  // namespace
+
+TEST_CASE("rows of logits are read in slices, with the bits of all at once") {
+  const auto model = load("golden/qwen3_moe");
+  const std::int64_t vocab_size = model->config().vocab_size;
+  Trees random(1, vocab_size);
+  const auto texts = long_texts(random);
+  const moe::SessionOptions options = {.max_tokens = 6144, .chunk_tokens = 8192};
+  const auto batch = [&](moe::Session& session) {
+    std::vector<moe::BatchItem> items;
+    for (const Tokens& text : texts) items.push_back({*session.open(), text, moe::Logits::all});
+    return items;
+  };
+  const auto whole = *moe::Session::create(model, options), sliced = *moe::Session::create(model, options);
+  const auto expected = whole->step(batch(*whole));
+  REQUIRE_MESSAGE(expected.has_value(), expected.error().message);
+  std::vector<float> got;
+  int slices = 0;
+  const auto items = batch(*sliced);
+  const auto read = [&](std::int64_t first, std::span<const float> rows) -> moe::Result<void> {
+    CHECK(first * vocab_size == static_cast<std::int64_t>(got.size()));
+    got.insert(got.end(), rows.begin(), rows.end());
+    ++slices;
+    return {};
+  };
+  const auto output = sliced->step(items, read);
+  REQUIRE_MESSAGE(output.has_value(), output.error().message);
+  CHECK(output->logits == nullptr);
+  CHECK(output->row_count == 5100);
+  CHECK(slices == 2);
+  REQUIRE(static_cast<std::int64_t>(got.size()) == expected->row_count * vocab_size);
+  CHECK(std::memcmp(got.data(), expected->logits.get(), got.size() * sizeof(float)) == 0);
+  CHECK(sliced->executed().total() == whole->executed().total());
+}
+
+TEST_CASE("a step scores as many tokens as it may have, however many rows that is") {
+  const auto model = load("golden/qwen3_moe");
+  Trees random(2, model->config().vocab_size);
+  const auto texts = long_texts(random);
+  EncodedScores encoded{Inputs(texts.size()), {}, std::vector<Score>(texts.size())};
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    encoded.inputs.set(i, texts[i]);
+    encoded.targets.push_back(texts[i]);
+  }
+  const TreePlan plan = plan_scores(encoded, {});
+  CHECK(plan.nodes.size() == texts.size());
+  std::vector<Score> few;
+  for (const std::int64_t tokens : {512, 8192}) {
+    const auto session = session_of(model, plan.all_pages);
+    EncodedScores got = encoded;
+    int steps = 0;
+    Hooks hooks;
+    hooks.cancelled = [&] { return ++steps < 0; };
+    REQUIRE(run_scores(*session, tokens, plan, got, hooks).has_value());
+    if (tokens == 8192) CHECK(steps == 1);
+    if (few.empty()) few = got.scores;
+    CHECK(std::equal(got.scores.begin(), got.scores.end(), few.begin(), same));
+  }
+}
 
 TEST_CASE("random trees finish in the smallest cache, with the bits of a run that shares nothing") { check_all(10); }
 

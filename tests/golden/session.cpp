@@ -49,6 +49,13 @@ TEST_CASE("step refuses what is out of range, and the sequence is as before") {
   CHECK(session->step(twice).error().code == moe::ErrorCode::bad_argument);
   const moe::BatchItem unknown = {77, good, moe::Logits::last};
   CHECK(session->step({&unknown, 1}).error().code == moe::ErrorCode::bad_argument);
+  const moe::BatchItem some = {s, good, moe::Logits::all};
+  const auto unread = session->step({&some, 1}, [](std::int64_t, std::span<const float>) -> moe::Result<void> {
+    return moe::fail(moe::ErrorCode::bad_argument, "a row that nobody wants");
+  });
+  REQUIRE_FALSE(unread.has_value());
+  CHECK(unread.error().message == "a row that nobody wants");
+  CHECK(*session->length(s) == 5);
   const std::vector<moe::TokenId> endless(static_cast<std::size_t>(model->config().max_position) + 1, 1);
   const moe::BatchItem too_long = {s, endless, moe::Logits::last};
   CHECK(session->step({&too_long, 1}).error().code == moe::ErrorCode::bad_argument);

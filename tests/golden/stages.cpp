@@ -251,6 +251,21 @@ TEST_CASE("a step that ends in any stage leaves all of them as before") {
       CHECK(*pipeline.session->length(s) == 20);
     }
     limit = 1 << 30;
+    const moe::BatchItem item = {s, std::span(ids).subspan(20, 60), moe::Logits::all};
+    const auto unread = pipeline.session->step({&item, 1}, [](std::int64_t, std::span<const float>) {
+      return moe::Result<void>(moe::fail(ErrorCode::bad_argument, "a row that nobody wants"));
+    });
+    REQUIRE_FALSE(unread.has_value());
+    CHECK(*pipeline.session->length(s) == 20);
+    std::vector<float> got;
+    const auto read = pipeline.session->step({&item, 1}, [&](std::int64_t, std::span<const float> rows) {
+      got.insert(got.end(), rows.begin(), rows.end());
+      return moe::Result<void>();
+    });
+    REQUIRE_MESSAGE(read.has_value(), read.error().message);
+    const auto from = expected.begin() + 20 * c.model->config().vocab_size;
+    CHECK(same_bits(got, {from, from + 60 * c.model->config().vocab_size}));
+    REQUIRE(pipeline.session->rewind(s, 20).has_value());
     const auto rest = step(*pipeline.session, s, std::span(ids).subspan(20));
     const std::vector<float> tail(expected.begin() + 20 * c.model->config().vocab_size, expected.end());
     CHECK(same_bits(rest, tail));

@@ -45,7 +45,7 @@ Result<std::vector<Score>> CostModel::score(std::span<const ScoreRequest> reques
   auto encoded = encode_scores(*tokenizer_, requests, context_of(config_, options_), options_.threads, hooks);
   if (!encoded) return forward(encoded);
   cost_.requests += static_cast<std::int64_t>(requests.size());
-  add(plan_scores(*encoded, {true, config_.vocab_size}), config_, cost_);
+  add(plan_scores(*encoded, {}), config_, cost_);
   return without_answers(std::move(encoded->scores));
 }
 
@@ -53,7 +53,7 @@ Result<std::vector<Score>> CostModel::score_texts(std::span<const TextRequest> r
   auto encoded = encode_texts(*tokenizer_, requests, context_of(config_, options_), options_.threads, hooks);
   if (!encoded) return forward(encoded);
   cost_.requests += static_cast<std::int64_t>(requests.size());
-  add(plan_scores(encoded->windows, {true, config_.vocab_size}), config_, cost_);
+  add(plan_scores(encoded->windows, {}), config_, cost_);
   return without_answers(std::move(encoded->scores));
 }
 
@@ -61,7 +61,7 @@ Result<std::vector<Generation>> CostModel::generate(std::span<const GenerateRequ
   auto encoded = encode_contexts(*tokenizer_, requests, context_of(config_, options_), options_.threads, hooks);
   if (!encoded) return forward(encoded);
   cost_.requests += static_cast<std::int64_t>(requests.size());
-  add(plan_replies(*encoded, requests, {true, config_.vocab_size}), config_, cost_);
+  add(plan_replies(*encoded, requests, {}), config_, cost_);
   return std::move(encoded->replies);
 }
 

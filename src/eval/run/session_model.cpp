@@ -27,7 +27,9 @@ struct SessionModel::Impl {
     return options.max_length > 0 ? std::min(options.max_length, own) : own;
   }
 
-  batch::TreeLimits limits() const { return {options.share_prefixes, model->config().vocab_size}; }
+  batch::TreeLimits limits() const {
+    return {options.share_prefixes, batch::most_scored_rows(model->config(), session_options(1))};
+  }
 
   // Steps are limited by them, so that no state is dropped that is needed again; with room for a step full of short
   // sequences.
@@ -36,7 +38,7 @@ struct SessionModel::Impl {
     return std::max(Session::estimate_memory(*model).state_bytes, sequences * recurrent_state_bytes(model->config()));
   }
 
-  SessionOptions session_options(std::int64_t max_tokens) {
+  SessionOptions session_options(std::int64_t max_tokens) const {
     SessionOptions o;
     o.precision = options.precision;
     o.kv = options.kv;
