@@ -8,6 +8,7 @@
 #include "golden/memory_reader.hpp"
 #include "golden/wide_model.hpp"
 #include "model/model_impl.hpp"
+#include "moe/demand.hpp"
 #include "moe/model.hpp"
 
 namespace integer_folders_test {
@@ -355,6 +356,27 @@ TEST_CASE("experts of one layer that are stored in different ways: the same bits
     const auto stream = streamed(codes, std::make_shared<MemoryReader>(codes, MemoryReader::Options{}), bytes, 1);
     CHECK((stream != nullptr) == mix.one_size);
     if (stream != nullptr) CHECK(same_bits(whole_logits(stream, options_for(kSettings[1], 2, 64), ids), automatic));
+
+    // Sizes and demands are those of all experts, not of the first.
+    const auto info = moe::Model::inspect((folder / "codes").string());
+    REQUIRE(info.has_value());
+    std::int64_t sizes = info->packed.always;
+    for (const std::int64_t expert : info->packed.expert) sizes += expert * codes->config().router.expert_count;
+    const std::int64_t padding = 2 * 4 * (moe::kBundleAlignment + 1);  // of each expert, and a rounded mean
+    CHECK(sizes >= codes->resident_bytes());
+    CHECK(sizes <= codes->resident_bytes() + padding);
+    moe::SessionOptions options = options_for(kSettings[1], 1, 64);
+    options.record_routing = true;
+    auto session = open_session(codes, options);
+    static_cast<void>(step(*session, *session->open(), {ids.data(), 1}));
+    const auto demands = moe::step_demand(*codes, options.kv, 0, 1, session->routing());
+    std::int64_t read = 0;
+    for (std::size_t l = 0; l < session->routing().size(); ++l)
+      for (const std::int32_t expert : session->routing()[l].front().experts) {
+        const moe::FfnWeights& e = moe::impl_of(*codes).weights->layers[l].experts[static_cast<std::size_t>(expert)];
+        read += e.gate.bytes() + e.up.bytes() + e.down.bytes();
+      }
+    CHECK(demands.stage[static_cast<std::size_t>(moe::Stage::experts)].bytes == static_cast<double>(read));
   }
 }
 
