@@ -380,6 +380,31 @@ TEST_CASE("experts of one layer that are stored in different ways: the same bits
   }
 }
 
+TEST_CASE("codes of later experts are not quantised twice because the first expert is float32") {
+  const Scratch scratch;
+  write_wide_model(scratch.dir / "wide");
+  const Kind kind{"gptq", gptq(4, 64, false), 4, 64, "F16", true};
+  write_copies(scratch.dir / "wide", kind, scratch.dir / "copy", [](const std::string& name) {
+    return name.find(".experts.3.down_proj") != std::string::npos ? Stored::as_kind : Stored::as_float;
+  });
+  moe::QuantizeOptions options = to(moe::Format::q4_0);
+  options.tokenizer = false;
+  const auto refused = moe::quantize(scratch.file("copy/codes"), scratch.file("codes.gguf"), options);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == moe::ErrorCode::unsupported);
+  CHECK_MESSAGE(refused.error().message.find("layers.0.mlp.experts.3.down_proj.weight is int4") != std::string::npos,
+                refused.error().message);
+  options.requantize = true;
+  const auto written = moe::quantize(scratch.file("copy/codes"), scratch.file("codes.gguf"), options);
+  REQUIRE_MESSAGE(written.has_value(), written.error().message);
+  // Both kinds of experts in one tensor: the bytes of the same weights as float32.
+  REQUIRE(moe::quantize(scratch.file("copy/floats"), scratch.file("floats.gguf"), options).has_value());
+  const auto codes = loaded(scratch.dir / "codes.gguf"), floats = loaded(scratch.dir / "floats.gguf");
+  const std::vector<moe::TokenId> ids = prompt_for(codes->config(), 3);
+  CHECK(same_bits(whole_logits(codes, options_for(kSettings[1], 1, 64), ids),
+                  whole_logits(floats, options_for(kSettings[1], 1, 64), ids)));
+}
+
 TEST_CASE("GPTQModel's rules for some modules: other bits and groups in one directory") {
   const Scratch scratch;
   write_wide_model(scratch.dir / "wide");
