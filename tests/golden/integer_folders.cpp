@@ -8,8 +8,10 @@
 #include "golden/memory_reader.hpp"
 #include "golden/wide_model.hpp"
 #include "model/model_impl.hpp"
+#include "model/weight_rows.hpp"
 #include "moe/demand.hpp"
 #include "moe/model.hpp"
+#include "pack_plan.hpp"
 
 namespace integer_folders_test {
 
@@ -199,6 +201,14 @@ std::vector<Kind> kinds() {
   all.push_back({"gptq of 8 bits", gptq(8, 128, false), 8, 128, "F16", true});
   all.push_back({"groups of 40", gptq(4, 40, false), 4, 40, "F16", true});
   return all;
+}
+
+/// Those whose rows have bytes all over their tensor.
+std::vector<Kind> spread_kinds() {
+  return {{"gptq", gptq(4, 64, false), 4, 64, "F16", true},
+          {"gptq in another order", gptq(4, 64, true), 4, 64, "F16", true, true},
+          {"gptq of 8 bits", gptq(8, 32, false), 8, 32, "F32", true},
+          {"awq", awq(32), 4, 32, "F16", true}};
 }
 
 /// A copy of a directory with experts a and b of every layer in each other's place, with their rows of the router.
@@ -403,6 +413,73 @@ TEST_CASE("codes of later experts are not quantised twice because the first expe
   const std::vector<moe::TokenId> ids = prompt_for(codes->config(), 3);
   CHECK(same_bits(whole_logits(codes, options_for(kSettings[1], 1, 64), ids),
                   whole_logits(floats, options_for(kSettings[1], 1, 64), ids)));
+}
+
+TEST_CASE("some rows of GPTQ and AWQ are those of all rows, and are read without the others") {
+  const Scratch scratch;
+  write_wide_model(scratch.dir / "wide");
+  constexpr std::pair<std::int64_t, std::int64_t> kParts[] = {{0, 1}, {7, 2},   {8, 8},   {13, 100},
+                                                              {1, 9}, {250, 6}, {255, 1}, {1, 255}};
+  for (const Kind& kind : spread_kinds()) {
+    CAPTURE(kind.name);
+    write_copies(scratch.dir / "wide", kind, scratch.dir / "copy");
+    const PackPlan plan(scratch.file("copy/codes"));
+    CHECK(plan.plan.coded.size() == 32);
+    for (const moe::CodedWeight& coded : plan.plan.coded) {
+      const moe::MatrixJob& job = coded.job;
+      REQUIRE(moe::spreads_rows(job));
+      const std::int64_t rows = job.scaled.rows, bytes = moe::read_row_bytes(job);
+      moe::RowBuffers all, some;
+      REQUIRE(moe::read_rows(*plan.file, job, 0, rows, all).has_value());
+      for (const auto& part : kParts) {
+        const std::int64_t first = part.first, count = part.second;
+        CAPTURE(first);
+        const auto read = moe::read_rows(*plan.file, job, first, count, some);
+        REQUIRE_MESSAGE(read.has_value(), read.error().message);
+        REQUIRE(static_cast<std::int64_t>(read->size()) == count * bytes);
+        CHECK(std::memcmp(read->data(), all.widened.data() + first * bytes, read->size()) == 0);
+        // Whole words: up to eight rows are in one.
+        const auto of_eight = static_cast<std::size_t>((first + count + 7) / 8 - first / 8),
+                   eights = static_cast<std::size_t>(rows / 8);
+        CHECK(some.raw.size() * eights == all.raw.size() * of_eight);
+        CHECK(some.scales.size() * eights == all.scales.size() * of_eight);
+        CHECK(some.zeros.size() * eights == all.zeros.size() * of_eight);
+      }
+    }
+  }
+}
+
+TEST_CASE("matrices of GPTQ and AWQ that a conversion takes in several pieces") {
+  const Scratch scratch;
+  write_wide_model(scratch.dir / "wide");
+  // A dense layer: gate and up in pieces of 4096 rows, down in pieces of 239, which end inside a word.
+  constexpr std::int64_t kWidth = 4384;
+  Tensors tensors = read_safetensors(scratch.dir / "wide/model.safetensors");
+  std::erase_if(tensors, [](const auto& t) { return t.first.starts_with("model.layers.0.mlp."); });
+  const std::vector<float> zeros(static_cast<std::size_t>(256 * kWidth));  // write_copies() puts codes in their place
+  for (const char* part : {"gate", "up", "down"})
+    tensors["model.layers.0.mlp." + std::string(part) + "_proj.weight"] = tensor_of(
+        "F32",
+        part == std::string("down") ? std::vector{std::int64_t{256}, kWidth} : std::vector{kWidth, std::int64_t{256}},
+        zeros);
+  json config = read_config(scratch.dir / "wide");
+  config["mlp_only_layers"] = json::array({0});
+  config["intermediate_size"] = kWidth;
+  write_folder(scratch.dir / "long", config, tensors);
+  for (const Kind& kind : spread_kinds()) {
+    CAPTURE(kind.name);
+    write_copies(scratch.dir / "long", kind, scratch.dir / "copy");
+    moe::QuantizeOptions options = to(moe::Format::f32);
+    options.tokenizer = false;
+    options.threads = moe::openmp_pool(2);
+    const auto written = moe::quantize(scratch.file("copy/codes"), scratch.file("codes.gguf"), options);
+    REQUIRE_MESSAGE(written.has_value(), written.error().message);
+    const auto floats = loaded(scratch.dir / "copy/floats");
+    const std::vector<moe::TokenId> ids = prompt_for(floats->config(), 3);
+    const std::vector<float> expected = whole_logits(floats, options_for(kSettings[0], 1, 64), ids);
+    for (const char* copy : {"codes.gguf", "copy/codes"})
+      CHECK(same_bits(whole_logits(loaded(scratch.dir / copy), options_for(kSettings[0], 2, 64), ids), expected));
+  }
 }
 
 TEST_CASE("GPTQModel's rules for some modules: other bits and groups in one directory") {
