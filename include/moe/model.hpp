@@ -124,7 +124,7 @@ struct FormatUse {
 /// Bytes of the weights as they lie in memory.
 struct PackedSizes {
   std::int64_t always = 0;                ///< all but routed experts
-  std::vector<std::int64_t> expert = {};  ///< [layer] of one routed expert; 0 in dense layers
+  std::vector<std::int64_t> expert = {};  ///< [layer] of one routed expert, the mean where they differ; 0: dense
 };
 
 /// Facts about a model file that need no weights in memory.

@@ -44,8 +44,9 @@ struct QuantizeReport {
 };
 
 /// Reads `in` (a .gguf file or a Hugging Face directory) and writes `out`, completely or not at all, with no more than
-/// a few megabytes of weights in memory. Vectors and the router's matrix are float32. A matrix whose row length is not
-/// a multiple of the format's block falls back: q4_k to q5_0, q6_k to q8_0, and to f16 where those do not fit either.
+/// a few megabytes of weights per thread in memory. Vectors and the router's matrix are float32. A matrix whose row
+/// length is not a multiple of the format's block falls back: q4_k to q5_0, q6_k to q8_0, and to f16 where those do not
+/// fit either.
 ///
 /// Errors    as Model::load for `in`; unsupported (a family or setting that GGUF cannot express, a format that is not
 ///           written, a quantised source without `requantize`); bad_argument (`out` exists or is a file of `in`,

@@ -190,6 +190,8 @@ std::string tensor_name(const Recognised& model, checkpoint::Kind kind, Role rol
 
 /// Rotary frequencies and the like that older converters wrote to the file; the configuration determines them.
 bool is_leftover(checkpoint::Kind kind, std::string_view tensor);
+/// A tensor of a layer for multi-token prediction: behind the last layer, or under a name that only such layers have.
+bool is_mtp(const Recognised& model, checkpoint::Kind kind, std::string_view tensor);
 
 extern const Family kLlama, kMistral, kQwen2, kQwen3, kQwen2Moe, kQwen3Moe, kDeepseekV2, kDeepseekV3, kMixtral, kOlmoe,
     kSeedOss, kDots1, kHunyuanDense, kHunyuanMoe, kGlm4, kGlm4Moe, kErnieMoe, kGptOss, kGemma2, kGemma3, kMinistral3,

@@ -147,6 +147,17 @@ bool is_leftover(checkpoint::Kind kind, std::string_view tensor) {
          (tensor.ends_with(".attn_rot_embd") || tensor.ends_with(".attn_rot_embd.weight"));
 }
 
+bool is_mtp(const Recognised& model, checkpoint::Kind kind, std::string_view tensor) {
+  const std::string name = model.prefix.without(tensor);
+  // ERNIE's, and those of Qwen3-Next, Qwen3.5 and Nemotron 3, whatever the configuration says.
+  if (name.starts_with("model.mtp_") || name.starts_with("mtp.")) return true;
+  const std::int64_t layers = model.config.layer_count;
+  for (std::int64_t l = layers; l < layers + model.config.mtp_layer_count; ++l)
+    if (name.starts_with(kind == checkpoint::Kind::hf ? fmt::format("model.layers.{}.", l) : fmt::format("blk.{}.", l)))
+      return true;
+  return false;
+}
+
 std::string legacy_expert_name(Role role, std::int64_t layer, std::int64_t expert) {
   for (const TensorName& name : kLegacyExperts)
     if (name.role == role) return filled(name.pattern, layer, expert);

@@ -77,17 +77,17 @@ bool is_mxfp4(const OutputTensor& t) {
 Result<void> check_requantize(const std::vector<OutputTensor>& tensors, const QuantizeOptions& options) {
   if (options.requantize) return {};
   for (const OutputTensor& t : tensors) {
-    if (t.sources.empty()) continue;
-    const MatrixJob* coded = t.sources.front().coded;
-    const bool integers = coded != nullptr && coded->encoding != Encoding::fp8;
-    if (const Format from = integers ? read_format(*coded) : t.sources.front().tensor->format;
-        (integers || format_info(from).block_values > 1) && format_info(t.tensor.format).block_values > 1 &&
-        !is_copy(t))
+    if (format_info(t.tensor.format).block_values == 1 || is_copy(t)) continue;
+    for (const Source& s : t.sources) {  // of experts, some may be float
+      const bool integers = s.coded != nullptr && s.coded->encoding != Encoding::fp8;
+      const Format from = integers ? read_format(*s.coded) : s.tensor->format;
+      if (!integers && format_info(from).block_values == 1) continue;
       return fail(
           ErrorCode::unsupported,
           fmt::format(
               "tensor {} is {} already: quantising it again to {} adds the errors of both; requantize allows it",
-              t.sources.front().tensor->name, name_of(from), name_of(t.tensor.format)));
+              s.tensor->name, name_of(from), name_of(t.tensor.format)));
+    }
   }
   return {};
 }

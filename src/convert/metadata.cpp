@@ -307,8 +307,6 @@ Result<GgufMetadata> metadata_of_directory(const Checkpoint& file, const arch::R
     notes.push_back(
         "groups of experts are ranked by their best one (DeepSeek-V2): llama.cpp ranks them by the best two and "
         "chooses others");
-  if (c.mtp_layer_count > 0)
-    notes.push_back("the layers of multi-token prediction are left out: --draft mtp needs the directory");
   if (!tokenizer)
     out.text("tokenizer.ggml.model", "no_vocab");
   else if (auto ok = write_tokenizer(file, c.vocab_size, out, notes); !ok)

@@ -10,6 +10,7 @@
 #include "convert/conversion.hpp"
 #include "convert/convert.hpp"
 #include "convert/format_choice.hpp"
+#include "model/mtp_model.hpp"
 #include "model/plan.hpp"
 #include "moe/encode.hpp"
 #include "support/same_file.hpp"
@@ -49,6 +50,14 @@ Result<void> check_formats(const QuantizeOptions& options) {
   return {};
 }
 
+/// Those of a directory are not written, whatever their names. Most families' are not run from the directory either.
+void note_mtp(const ModelConfig& config, const LoadPlan& plan, std::vector<std::string>& notes) {
+  if (plan.mtp_parameters == 0) return;
+  const bool runs = mtp_config(config, plan.mtp_parameters).has_value();
+  notes.push_back(std::string("the layers of multi-token prediction are left out") +
+                  (runs ? ": --draft mtp needs the directory" : ""));
+}
+
 /// What goes into the file, decided before the file is begun.
 struct Content {
   checkpoint::GgufMetadata metadata;
@@ -62,6 +71,7 @@ Result<Content> decide_content(const std::string& in, const Checkpoint& file, co
                       ? convert::metadata_of_directory(file, model, name_of_directory(in), options.tokenizer, notes)
                       : convert::metadata_of_gguf(file);
   if (!metadata) return forward(metadata);
+  if (directory) note_mtp(model.config, plan, notes);
   metadata->u32("general.file_type", convert::file_type(options.type.value_or(convert::kUsualFormat)));
   metadata->u32("general.quantization_version", 2);
   auto tensors = directory ? convert::tensors_of_directory(file, model, plan) : convert::tensors_of_gguf(file);

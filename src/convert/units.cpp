@@ -110,6 +110,21 @@ Result<void> fill(const Checkpoint& file, const Unit& unit, Workspace& work) {
   return {};
 }
 
+/// The first of several units of a tensor whose rows are spread over it reads all of it once, in order, so that a disk
+/// need not look for small pieces; the system keeps what was read, if it has room.
+Result<void> read_through(const Checkpoint& file, const Unit& unit, Workspace& work) {
+  constexpr std::uint64_t kPiece = 1 << 20;
+  const Source& s = *unit.source;
+  if (s.coded == nullptr || !spreads_rows(*s.coded) || unit.begin > 0 || unit.end == rows_given(*unit.tensor, s))
+    return {};
+  const checkpoint::TensorInfo& codes = *s.coded->tensor;
+  for (std::uint64_t at = 0; at < codes.bytes; at += kPiece) {
+    work.raw.resize(static_cast<std::size_t>(std::min(kPiece, codes.bytes - at)));
+    if (auto ok = file.read(codes, at, work.raw); !ok) return ok;
+  }
+  return {};
+}
+
 /// Rows whose format stays: read and checked, not decoded.
 Result<void> copy_rows(const Checkpoint& file, const Unit& unit, Workspace& work) {
   const OutputTensor& t = *unit.tensor;
@@ -156,6 +171,7 @@ Result<void> encode_unit(const Checkpoint& file, const Unit& unit, Workspace& wo
     return {};
   }
   if (is_copy(t)) return copy_rows(file, unit, work);
+  if (auto ok = read_through(file, unit, work); !ok) return ok;
   if (auto ok = fill(file, unit, work); !ok) return ok;
   work.encoded.resize(static_cast<std::size_t>(rows * bytes));
   for (std::int64_t r = 0; r < rows; ++r)

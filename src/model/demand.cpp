@@ -1,7 +1,5 @@
 #include "moe/demand.hpp"
 
-#include <algorithm>
-
 #include "model/model_impl.hpp"
 #include "moe/cpu.hpp"
 #include "moe/flops.hpp"
@@ -10,19 +8,13 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
-/// Experts of one layer that at least one token of the step chose.
-std::int64_t distinct_experts(const std::vector<TokenRouting>& layer) {
-  std::vector<std::int32_t> ids;
-  for (const TokenRouting& token : layer) ids.insert(ids.end(), token.experts.begin(), token.experts.end());
-  std::sort(ids.begin(), ids.end());
-  return std::unique(ids.begin(), ids.end()) - ids.begin();
-}
-
-/// Pairs of a token and one of its experts.
-std::int64_t expert_runs(const std::vector<TokenRouting>& layer) {
-  std::int64_t runs = 0;
-  for (const TokenRouting& token : layer) runs += static_cast<std::int64_t>(token.experts.size());
-  return runs;
+/// How many tokens of the step chose each expert of a layer.
+std::vector<std::int64_t> tokens_of_experts(const std::vector<TokenRouting>& layer, std::size_t experts) {
+  std::vector<std::int64_t> tokens(experts);
+  for (const TokenRouting& token : layer)
+    for (const std::int32_t expert : token.experts)
+      if (static_cast<std::size_t>(expert) < experts) tokens[static_cast<std::size_t>(expert)] += 1;
+  return tokens;
 }
 
 }  // namespace
@@ -54,10 +46,14 @@ StageDemands step_demand(const Model& model, KvType kv, std::int64_t cached, std
     ffn(w.ffn, 1.0, T);
     matrix(Stage::router, w.router, 1.0, T);
     ffn(w.shared, 1.0, T);
-    if (!w.experts.empty()) {  // experts of a layer have one shape; nearly always one format
-      const std::int64_t touched = l < routing.size() ? distinct_experts(routing[l]) : 0;
-      const std::int64_t rows = l < routing.size() ? expert_runs(routing[l]) : tokens * c.router.top_k;
-      ffn(w.experts.front(), static_cast<double>(touched), static_cast<double>(rows));
+    // Experts of a layer have one shape, but not always one format.
+    const std::size_t experts = w.experts.size();
+    const auto chosen = l < routing.size() ? tokens_of_experts(routing[l], experts) : std::vector<std::int64_t>();
+    for (std::size_t e = 0; e < experts; ++e) {
+      if (chosen.empty())  // not known: the operations of all alike, and no bytes
+        ffn(w.experts[e], 0.0, T * static_cast<double>(c.router.top_k) / static_cast<double>(experts));
+      else if (chosen[e] > 0)
+        ffn(w.experts[e], 1.0, static_cast<double>(chosen[e]));
     }
   }
   matrix(Stage::projections, weights.layer_input, 1.0, T);

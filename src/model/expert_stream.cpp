@@ -31,11 +31,12 @@ void Forward::stream_experts(const LayerWeights& w, std::int64_t layer) {
   if (const std::int64_t next = next_moe_layer(layer); next >= 0)
     visit.read_ahead(next, experts_ahead(next, chosen.size()));
 
+  const bool quantised = ffn_reads_q8_[static_cast<std::size_t>(layer)];
   std::vector<ExpertRun> shared;
   if (!w.shared.up.empty()) {
     ExpertRun& run = shared.emplace_back(w.shared, &Work::shared_experts);
     run.count = tokens(), run.act = &ws_.act_dense, run.q8 = &ws_.q8_dense;
-    gate_up(shared);
+    gate_up(shared, quantised);
   }
   // A few experts at a time, so that what was computed makes room for what is read next.
   const std::int64_t pairs = pairs_before(static_cast<std::int32_t>(c_->router.expert_count));
@@ -47,7 +48,7 @@ void Forward::stream_experts(const LayerWeights& w, std::int64_t layer) {
     const auto leases = visit.next(static_cast<std::size_t>(at_a_time));
     if (!leases) return fail_once(leases.error().code, leases.error().message);
     if (leases->empty()) break;
-    run_leases(w, *leases);
+    run_leases(w, *leases, quantised);
     for (const ExpertLease& lease : *leases) visit.release(lease.expert);
   }
   // The shared experts' down projection comes last: where the branch has a norm of its own, its sum overwrites what
@@ -64,11 +65,11 @@ std::int64_t Forward::next_moe_layer(std::int64_t layer) const {
 }
 
 // As many at a time as the buffers of activations hold; one expert always fits.
-void Forward::run_leases(const LayerWeights& w, std::span<const ExpertLease> leases) {
+void Forward::run_leases(const LayerWeights& w, std::span<const ExpertLease> leases, bool quantised) {
   std::vector<ExpertRun> runs;
   std::int64_t rows = 0;
   const auto compute = [&] {
-    gate_up(runs);
+    gate_up(runs, quantised);
     down_pairs(runs);
     runs.clear();
     rows = 0;

@@ -12,12 +12,20 @@
 
 namespace moe::inline MOE_ABI {
 
+// Experts of one layer may be stored in different ways: one of them as float32 beside codes, or with columns in an order
+// of its own. So all are asked, but not in every step.
+void Forward::find_q8_readers() {
+  ffn_reads_q8_.clear();
+  for (const LayerWeights& w : model_->weights->layers)
+    ffn_reads_q8_.push_back(w.experts.empty()
+                                ? reads_q8(w.ffn)
+                                : reads_q8(w.shared) || std::any_of(w.experts.begin(), w.experts.end(),
+                                                                    [&](const FfnWeights& e) { return reads_q8(e); }));
+}
+
 void Forward::feed_forward(std::int64_t layer) {
   const LayerWeights& w = model_->weights->layers[static_cast<std::size_t>(layer)];
-  const bool moe = !w.experts.empty();
-  const Matrix& gate = moe ? w.experts.front().gate : w.ffn.gate;
-  bool quantise = engine_.wants_q8(gate) || engine_.wants_q8(moe ? w.experts.front().up : w.ffn.up);
-  if (!w.shared.up.empty()) quantise |= engine_.wants_q8(w.shared.gate) || engine_.wants_q8(w.shared.up);
+  const bool moe = !w.experts.empty(), quantise = ffn_reads_q8_[static_cast<std::size_t>(layer)];
   const bool beside = moe && c_->dense_beside_experts;
   if (beside) dense_branch(w);
   norm_rows(beside ? w.router_norm : w.ffn_norm, quantise && !beside);
@@ -41,7 +49,7 @@ void Forward::feed_forward(std::int64_t layer) {
       if (pairs_before(e + 1) > begin) runs.push_back(routed_run(w, e, begin));
     }
   }
-  gate_up(runs);
+  gate_up(runs, quantise);
   down(w, runs);
   end_feed_forward(w);
 }
@@ -177,11 +185,11 @@ std::vector<Forward::GateUpTask> Forward::gate_up_tasks(const std::vector<Expert
   return tasks;
 }
 
-void Forward::gate_up(const std::vector<ExpertRun>& runs) {
+void Forward::gate_up(const std::vector<ExpertRun>& runs, bool quantised) {
   const std::vector<GateUpTask> tasks = gate_up_tasks(runs);
   double cost = 0.0;
   for (const ExpertRun& run : runs) cost += engine_.cost_ns(run.gate, run.count) + engine_.cost_ns(run.up, run.count);
-  const Activations normed = {ws_.normed.data(), c_->hidden_size, ws_.q8_normed.rows()};
+  const Activations normed = {ws_.normed.data(), c_->hidden_size, quantised ? ws_.q8_normed.rows() : kernels::Q8Rows{}};
   engine_.enter(Stage::experts);
   engine_.run(static_cast<std::int64_t>(tasks.size()), cost, [&](std::int64_t i, std::int32_t worker) {
     const GateUpTask& task = tasks[static_cast<std::size_t>(i)];

@@ -63,6 +63,7 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
   tiles_.emplace(*c_, shape);
   scratch.tile_floats = tiles_->floats;
   if (auto ok = engine_.create(table, options, workers(), scratch); !ok) return ok;
+  find_q8_readers();
   auto rope = RopeTable::create(c_->rope, c_->full_rotated_dim());
   if (!rope) return forward(rope);
   rope_.emplace(std::move(*rope));

@@ -177,6 +177,7 @@ class Forward {
   void dense_branch(const LayerWeights& w);
   // ffn_block.cpp
   void end_feed_forward(const LayerWeights& w);
+  void find_q8_readers();
   void feed_forward(std::int64_t layer);
   void choose(const LayerWeights& w, std::int64_t layer);
   Result<std::int64_t> choose_of(const LayerWeights& w, std::int64_t layer, float* scores, std::span<std::int32_t> ids,
@@ -188,7 +189,10 @@ class Forward {
   struct GateUpTask;
   void activate(const float* gate, const float* up, std::int64_t n, float* out) const;
   std::vector<GateUpTask> gate_up_tasks(const std::vector<ExpertRun>& runs) const;
-  void gate_up(const std::vector<ExpertRun>& runs);
+  /// Whether a matrix that reads the FFN's input multiplies int8 activations.
+  bool reads_q8(const FfnWeights& w) const { return engine_.wants_q8(w.gate) || engine_.wants_q8(w.up); }
+  /// `quantised`: norm_rows() has also filled q8_normed.
+  void gate_up(const std::vector<ExpertRun>& runs, bool quantised);
   void activate_rows(const GateUpTask& task, float* gate, float* up) const;
   LinearJob down_job(const ExpertRun& run) const;
   std::vector<LinearJob> down_jobs(const std::vector<ExpertRun>& runs);
@@ -214,7 +218,7 @@ class Forward {
   }
   // expert_stream.cpp
   void stream_experts(const LayerWeights& w, std::int64_t layer);
-  void run_leases(const LayerWeights& w, std::span<const ExpertLease> leases);
+  void run_leases(const LayerWeights& w, std::span<const ExpertLease> leases, bool quantised);
   void down_pairs(const std::vector<ExpertRun>& runs);
   void add_pairs(const LayerWeights& w);
   std::int64_t next_moe_layer(std::int64_t layer) const;
@@ -250,6 +254,7 @@ class Forward {
   std::vector<RecurrentRows> recurrent_rows_;      // [layer]
   std::vector<float> ones_;                        // weights of norms that have none
   std::vector<std::size_t> moe_index_;             // [layer] which of the MoE layers it is
+  std::vector<bool> ffn_reads_q8_;                 // [layer] of any of its experts, shared or routed, or the dense FFN
   std::vector<std::int32_t> tallies_;              // [batch item]
   std::vector<std::int32_t> expert_begin_;         // [E + 1] into pair_token
   std::vector<float> guess_input_, guess_scores_;  // of experts that are read when needed

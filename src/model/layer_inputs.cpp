@@ -84,11 +84,12 @@ void Forward::add_layer_input(const LayerWeights& w, std::int64_t layer) {
 
 // The dense FFN beside the experts, with its norm. It runs before them, because they use the same buffers.
 void Forward::dense_branch(const LayerWeights& w) {
-  norm_rows(w.ffn_norm, engine_.wants_q8(w.ffn.gate) || engine_.wants_q8(w.ffn.up));
+  const bool quantise = reads_q8(w.ffn);
+  norm_rows(w.ffn_norm, quantise);
   std::vector<ExpertRun> runs;
   ExpertRun& run = runs.emplace_back(w.ffn, &Work::dense_ffn);
   run.count = tokens(), run.act = &ws_.act_dense, run.q8 = &ws_.q8_dense;
-  gate_up(runs);
+  gate_up(runs, quantise);
   down(w, runs);
   engine_.enter(Stage::elementwise);
   const std::int64_t D = c_->hidden_size;

@@ -88,6 +88,7 @@ void count_touched_bytes(const checkpoint::Checkpoint& file, const arch::Recogni
     const auto bytes = static_cast<std::int64_t>(tensor.bytes);
     const std::int64_t layer = layer_of(model.prefix.without(tensor.name));
     if (layer >= c.layer_count || arch::is_leftover(file.kind(), tensor.name)) return;
+    if (arch::is_mtp(model, file.kind(), tensor.name)) return;
     if (c.tie_word_embeddings && tensor.name == head && head != embedding) return;  // the embedding once more
     if (c.layer_input_size > 0 && tensor.name == arch::tensor_name(model, file.kind(), arch::Role::layer_embedding))
       always += bytes / std::max<std::int64_t>(tensor.rows(), 1);

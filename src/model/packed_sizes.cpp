@@ -63,9 +63,13 @@ PackedSizes packed_sizes(const LoadPlan& plan, const Weights& weights) {
   PackedSizes sizes;
   std::int64_t routed = 0;
   for (const LayerWeights& layer : weights.layers) {
-    sizes.expert.push_back(layer.experts.empty() ? 0 : BundleLayout::of(layer.experts.front()).bytes);
-    for (const FfnWeights& e : layer.experts)
+    const auto count = static_cast<std::int64_t>(layer.experts.size());
+    std::int64_t bundles = 0;
+    for (const FfnWeights& e : layer.experts) {
+      bundles += BundleLayout::of(e).bytes;
       for (const Matrix* m : {&e.gate, &e.up, &e.down}) routed += padded(m->bytes());
+    }
+    sizes.expert.push_back(count == 0 ? 0 : (bundles + count - 1) / count);
   }
   sizes.always = packed_bytes(plan) - routed;
   return sizes;

@@ -13,7 +13,7 @@ using checkpoint::Checkpoint;
 using kernels::kPanelRows;
 
 PanelUnit unit_of(const MatrixJob& job, std::int64_t begin, std::int64_t end) {
-  if (read_whole(job))
+  if (spreads_rows(job))
     return {&job,
             begin,
             end,
@@ -89,7 +89,7 @@ void pack_transposed(const MatrixJob& job, const std::byte* raw, std::byte* pane
 std::vector<PanelUnit> panel_units(const MatrixJob& job) {
   std::vector<PanelUnit> units;
   const std::int64_t panels = job.out->panel_count(), row = stored_row_bytes(job) * job.step;
-  const std::int64_t step = job.transposed || read_whole(job)
+  const std::int64_t step = job.transposed || spreads_rows(job)
                                 ? panels
                                 : std::max<std::int64_t>(1, kUnitBytes / std::max<std::int64_t>(1, row * kPanelRows));
   for (std::int64_t begin = 0; begin < panels; begin += step)

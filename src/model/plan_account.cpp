@@ -6,17 +6,6 @@
 
 namespace moe::inline MOE_ABI {
 
-// Multi-token-prediction layers follow the last layer with the same naming, except ERNIE's.
-bool Planner::is_mtp(const std::string& in_file) const {
-  const std::string name = recognised_.prefix.without(in_file);
-  // ERNIE's and Qwen3-Next's, independent of the configuration.
-  if (name.starts_with("model.mtp_") || name.starts_with("mtp.")) return true;
-  for (std::int64_t l = c_.layer_count; l < c_.layer_count + c_.mtp_layer_count; ++l)
-    if (name.rfind(file_.kind() == Kind::hf ? fmt::format("model.layers.{}.", l) : fmt::format("blk.{}.", l), 0) == 0)
-      return true;
-  return false;
-}
-
 // Of activations and of a quantised cache: libmoe quantises neither by the file's numbers.
 bool Planner::is_activation_scale(std::string_view name) const {
   if (quantization_.method == arch::Quantization::Method::none) return false;
@@ -89,9 +78,10 @@ void Planner::account() {
     if (is_rope_factors(tensor)) continue;      // read with the configuration
     if (used_.count(&tensor) != 0) {
       plan_.total_parameters += count;
-    } else if (is_activation_scale(tensor.name) || (is_mtp(tensor.name) && is_scale(tensor.name))) {
+    } else if (is_activation_scale(tensor.name) ||
+               (arch::is_mtp(recognised_, file_.kind(), tensor.name) && is_scale(tensor.name))) {
       continue;
-    } else if (is_mtp(tensor.name)) {
+    } else if (arch::is_mtp(recognised_, file_.kind(), tensor.name)) {
       plan_.mtp_parameters += count;
     } else if (is_unused_key(tensor.name)) {
       unused_keys += 1;
@@ -113,7 +103,7 @@ void Planner::account() {
       plan_.total_parameters += tensor.name.ends_with("_blocks") ? 2 * count : 0;
     else if (scales_.count(&tensor.where) != 0 || is_activation_scale(tensor.name))
       continue;
-    else if (is_mtp(tensor.name))
+    else if (arch::is_mtp(recognised_, file_.kind(), tensor.name))
       plan_.mtp_parameters += is_scale(tensor.name) ? 0 : count * weights_in(tensor.type);
     else if (arch::is_leftover(file_.kind(), tensor.name))
       leftover.push_back(tensor.name);

@@ -98,7 +98,6 @@ class Planner {
   bool has(Role role) const { return !arch::tensor_name(recognised_, file_.kind(), role).empty(); }
   const checkpoint::UnsupportedTensor* find_raw(const std::string& name, std::string_view type) const;
   const TensorInfo* require_raw(const std::string& name, std::string_view type, const Shape& shape);
-  bool is_mtp(const std::string& in_file) const;
   bool is_activation_scale(std::string_view name) const;
   bool is_scale(std::string_view name) const;
   bool is_zero_bias(const TensorInfo& tensor);

@@ -4,7 +4,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "moe/detail/quant/bytes.hpp"
 #include "moe/detail/reference/scaled_row.hpp"
@@ -15,10 +17,22 @@ namespace {
 // AWQ: the place of number i of eight in its word, in units of 4 bits.
 constexpr int kAwqPlace[8] = {0, 4, 1, 5, 2, 6, 3, 7};
 
+/// Rows of a GPTQ or AWQ weight whose codes, scales and zero points were read: whole words.
+struct HeldRows {
+  std::int64_t first = 0, count = 0;
+
+  static HeldRows of(const ScaledSource& s, std::int64_t first, std::int64_t count) {
+    constexpr std::int64_t kWord = 8;  // the most numbers in one
+    const std::int64_t begin = first / kWord * kWord, end = (first + count + kWord - 1) / kWord * kWord;
+    return {begin, std::min(end, s.rows) - begin};
+  }
+};
+
 struct RowWork {
   const MatrixJob& job;
   const ScaledSource& s;
   std::int64_t first, count;
+  HeldRows held;
   std::int64_t code_bytes, scale_bytes, row_bytes;  // of a row that is made
   RowBuffers& b;
 
@@ -46,22 +60,22 @@ void gptq_codes(const RowWork& w) {
   const std::int64_t words = w.code_bytes / 4;
   for (std::int64_t i = 0; i < words; ++i)
     for (std::int64_t r = 0; r < w.count; ++r)
-      std::memcpy(w.row(r) + 4 * i, w.b.raw.data() + 4 * (i * w.s.rows + w.first + r), 4);
+      std::memcpy(w.row(r) + 4 * i, w.b.raw.data() + 4 * (i * w.held.count + w.first - w.held.first + r), 4);
 }
 
 void awq_codes(const RowWork& w) {
   for (std::int64_t r = 0; r < w.count; ++r) std::memset(w.row(r), 0, static_cast<std::size_t>(w.code_bytes));
   for (std::int64_t c = 0; c < w.s.columns; ++c)
     for (std::int64_t r = 0; r < w.count; ++r) {
-      const std::int64_t row = w.first + r;
-      const std::uint32_t code = number_in(w.b.raw.data(), c * (w.s.rows / 8) + row / 8, kAwqPlace[row % 8], 4);
+      const std::int64_t row = w.first - w.held.first + r;
+      const std::uint32_t code = number_in(w.b.raw.data(), c * (w.held.count / 8) + row / 8, kAwqPlace[row % 8], 4);
       w.row(r)[c / 2] |= static_cast<std::byte>(code << (4 * (c % 2)));
     }
 }
 
 /// Scale of row first + r and group g, among those that were read.
 std::int64_t scale_index(const RowWork& w, std::int64_t r, std::int64_t g) {
-  if (w.job.encoding == Encoding::gptq || w.job.encoding == Encoding::awq) return g * w.s.rows + w.first + r;
+  if (spreads_rows(w.job)) return g * w.held.count + w.first - w.held.first + r;
   return ((w.first + r) / w.s.block_rows - w.first / w.s.block_rows) * w.job.groups.count + g;
 }
 
@@ -83,9 +97,11 @@ std::int64_t zero_of(const RowWork& w, std::int64_t r, std::int64_t g) {
   const std::byte* in = w.b.zeros.data();
   const std::int64_t row = w.first + r, per = 32 / w.s.bits;
   const int place = static_cast<int>(row % per);
-  if (w.job.encoding == Encoding::gptq)
-    return number_in(in, g * (w.s.rows / per) + row / per, place, w.s.bits) + w.s.zero_offset;
-  if (w.job.encoding == Encoding::awq) return number_in(in, g * (w.s.rows / per) + row / per, kAwqPlace[place], 4);
+  if (spreads_rows(w.job)) {
+    const std::int64_t word = g * (w.held.count / per) + (row - w.held.first) / per;
+    return w.job.encoding == Encoding::awq ? number_in(in, word, kAwqPlace[place], 4)
+                                           : number_in(in, word, place, w.s.bits) + w.s.zero_offset;
+  }
   if (w.s.zeros_in_words) return number_in(in, row / per * w.job.groups.count + g, place, w.s.bits);
   const std::int64_t at = row / w.s.block_rows * w.job.groups.count + g;
   return quant::load_i8(in + at) + (std::int64_t{1} << (w.s.bits - 1));
@@ -109,23 +125,40 @@ Result<void> read_all(const checkpoint::Checkpoint& file, const checkpoint::Tens
   return file.read(tensor, 0, out);
 }
 
+/// Of a tensor each of whose lines is about all rows of the weight: the parts that are about the rows held.
+Result<void> read_held(const checkpoint::Checkpoint& file, const checkpoint::TensorInfo& tensor, const ScaledSource& s,
+                       const HeldRows& held, std::vector<std::byte>& out) {
+  const std::int64_t lines = tensor.rows(), line = static_cast<std::int64_t>(tensor.bytes) / lines;
+  const std::int64_t from = line * held.first / s.rows, part = line * held.count / s.rows;
+  if (part == line) return read_all(file, tensor, out);
+  out.resize(static_cast<std::size_t>(lines * part));
+  for (std::int64_t i = 0; i < lines; ++i) {
+    const auto piece = std::span(out).subspan(static_cast<std::size_t>(i * part), static_cast<std::size_t>(part));
+    if (auto ok = file.read(tensor, static_cast<std::uint64_t>(i * line + from), piece); !ok) return ok;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> make_scaled_rows(const checkpoint::Checkpoint& file, const MatrixJob& job, std::int64_t first,
                               std::int64_t count, RowBuffers& b) {
   const ScaledSource& s = job.scaled;
   const Format format = read_format(job);
+  const bool spread = spreads_rows(job);
   const RowWork w{job,
                   s,
                   first,
                   count,
+                  spread ? HeldRows::of(s, first, count) : HeldRows{},
                   row_bytes(format, s.columns),
                   format_info(job.groups.scale).block_bytes,
                   read_row_bytes(job),
                   b};
   b.widened.resize(static_cast<std::size_t>(count * w.row_bytes));
-  if (job.encoding == Encoding::gptq || job.encoding == Encoding::awq) {
-    if (auto ok = read_all(file, *s.scales, b.scales); !ok) return ok;
+  if (spread) {
+    if (auto ok = read_held(file, *job.tensor, s, w.held, b.raw); !ok) return ok;
+    if (auto ok = read_held(file, *s.scales, s, w.held, b.scales); !ok) return ok;
   } else {
     const std::int64_t stored = job.groups.count * format_info(s.scales->format).block_bytes;
     const std::int64_t block = first / s.block_rows, blocks = (first + count - 1) / s.block_rows - block + 1;
@@ -140,7 +173,8 @@ Result<void> make_scaled_rows(const checkpoint::Checkpoint& file, const MatrixJo
     row_codes(w);
   copy_scales(w);
   if (s.zeros == nullptr) return {};
-  if (auto ok = read_all(file, *s.zeros, b.zeros); !ok) return ok;
+  if (auto ok = spread ? read_held(file, *s.zeros, s, w.held, b.zeros) : read_all(file, *s.zeros, b.zeros); !ok)
+    return ok;
   return copy_zeros(w);
 }
 

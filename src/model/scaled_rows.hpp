@@ -5,8 +5,8 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Rows [first, first + count) as detail/reference/scaled_row.hpp lays them out, in b.widened. b.raw holds what
-/// read_rows() reads of the codes: these rows; all of the tensor for GPTQ and AWQ.
+/// Rows [first, first + count) as detail/reference/scaled_row.hpp lays them out, in b.widened. b.raw holds the codes of
+/// these rows; those of GPTQ and AWQ are read here.
 ///
 /// Errors  io; unsupported for a zero point that no byte holds
 Result<void> make_scaled_rows(const checkpoint::Checkpoint& file, const MatrixJob& job, std::int64_t first,

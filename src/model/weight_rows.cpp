@@ -49,7 +49,7 @@ std::int64_t stored_row_bytes(const MatrixJob& job) {
   return row_bytes(read_format(job), job.scaled.columns);
 }
 
-bool read_whole(const MatrixJob& job) { return job.encoding == Encoding::gptq || job.encoding == Encoding::awq; }
+bool spreads_rows(const MatrixJob& job) { return job.encoding == Encoding::gptq || job.encoding == Encoding::awq; }
 
 Format read_format(const MatrixJob& job) {
   switch (job.encoding) {
@@ -93,9 +93,8 @@ Error not_finite(std::string_view tensor, std::int64_t row, Format format) {
 Result<std::span<const std::byte>> read_rows(const checkpoint::Checkpoint& file, const MatrixJob& job,
                                              std::int64_t first, std::int64_t count, RowBuffers& b) {
   const std::int64_t bytes = stored_row_bytes(job);
-  const auto codes = read_whole(job) ? read(file, *job.tensor, 0, static_cast<std::int64_t>(job.tensor->bytes), b.raw)
-                                     : read(file, *job.tensor, first * bytes, count * bytes, b.raw);
-  if (!codes) return forward(codes);
+  if (!spreads_rows(job))
+    if (auto ok = read(file, *job.tensor, first * bytes, count * bytes, b.raw); !ok) return forward(ok);
   if (job.encoding == Encoding::format) return std::span<const std::byte>(b.raw);
   const auto ok = job.encoding == Encoding::mxfp4 ? shuffle_mxfp4(file, job, first, count, b)
                                                   : make_scaled_rows(file, job, first, count, b);

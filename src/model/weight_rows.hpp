@@ -13,10 +13,11 @@
 
 namespace moe::inline MOE_ABI {
 
-/// Bytes of one row in the file, without scales; on average where rows are not apart (read_whole()).
+/// Bytes of one row in the file, without scales; on average where rows are not apart (spreads_rows()).
 std::int64_t stored_row_bytes(const MatrixJob& job);
-/// True where read_rows() reads the whole tensor for any rows.
-bool read_whole(const MatrixJob& job);
+/// True where each row has bytes all over the tensor, as in GPTQ and AWQ: read_rows() then reads many small pieces,
+/// unless all rows are wanted.
+bool spreads_rows(const MatrixJob& job);
 /// The format that read_rows() gives, and the bytes of a row in it.
 Format read_format(const MatrixJob& job);
 std::int64_t read_row_bytes(const MatrixJob& job);

@@ -5,9 +5,13 @@
 
 #include "folder_writer.hpp"
 #include "golden/golden.hpp"
+#include "golden/memory_reader.hpp"
 #include "golden/wide_model.hpp"
 #include "model/model_impl.hpp"
+#include "model/weight_rows.hpp"
+#include "moe/demand.hpp"
 #include "moe/model.hpp"
+#include "pack_plan.hpp"
 
 namespace integer_folders_test {
 
@@ -114,20 +118,29 @@ void write_packed(const Kind& kind, const Codes& w, const std::string& stem, Ten
   if (!awq) out[stem + "g_idx"] = tensor_of("I32", {w.columns}, w.of);
 }
 
+/// How a weight of a copy is stored: as the kind says, the same with groups of columns in order, or as in the model.
+enum class Stored { as_kind, in_order, as_float };
+using StoredOf = std::function<Stored(const std::string& name)>;
+
 /// Copies of a float32 directory: projections in this form, and the same numbers as float32.
-void write_copies(const std::filesystem::path& model, const Kind& kind, const std::filesystem::path& out) {
+void write_copies(const std::filesystem::path& model, const Kind& kind, const std::filesystem::path& out,
+                  const StoredOf& stored = {}) {
   std::mt19937 rng(static_cast<unsigned>(kind.bits * 1000) + static_cast<unsigned>(kind.group));
   json config = read_config(model);
   Tensors coded = read_safetensors(model / "model.safetensors"), widened = coded;
   for (const auto& [name, tensor] : Tensors(coded)) {
     if (name.find("_proj") == std::string::npos || !name.ends_with(".weight") || tensor.shape.size() != 2) continue;
     if (tensor.shape[0] % 8 != 0 || tensor.shape[1] % 32 != 0) continue;  // what GPTQ and AWQ can hold
-    Codes w = random_codes(kind, tensor.shape[0], tensor.shape[1], rng);
+    const Stored how = stored ? stored(name) : Stored::as_kind;
+    if (how == Stored::as_float) continue;
+    Kind own = kind;
+    own.order = kind.order && how == Stored::as_kind;
+    Codes w = random_codes(own, tensor.shape[0], tensor.shape[1], rng);
     ReferenceTensor scales = float_tensor(kind.scale, {w.rows, w.groups}, w.scale);
     widened[name] = tensor_of("F32", tensor.shape, dequantised(w));
     coded.erase(name);
     if (kind.config["quant_method"] == "compressed-tensors") {
-      write_compressed(kind, w, name, std::move(scales), coded);
+      write_compressed(own, w, name, std::move(scales), coded);
       continue;
     }
     std::vector<float> turned;
@@ -135,7 +148,7 @@ void write_copies(const std::filesystem::path& model, const Kind& kind, const st
       for (std::int64_t r = 0; r < w.rows; ++r) turned.push_back(w.scale[static_cast<std::size_t>(r * w.groups + g)]);
     const std::string stem = name.substr(0, name.size() - 6);
     coded[stem + "scales"] = float_tensor(kind.scale, {w.groups, w.rows}, turned);
-    write_packed(kind, w, stem, coded);
+    write_packed(own, w, stem, coded);
   }
   write_folder(out / "floats", config, widened);
   config["quantization_config"] = kind.config;
@@ -188,6 +201,31 @@ std::vector<Kind> kinds() {
   all.push_back({"gptq of 8 bits", gptq(8, 128, false), 8, 128, "F16", true});
   all.push_back({"groups of 40", gptq(4, 40, false), 4, 40, "F16", true});
   return all;
+}
+
+/// Those whose rows have bytes all over their tensor.
+std::vector<Kind> spread_kinds() {
+  return {{"gptq", gptq(4, 64, false), 4, 64, "F16", true},
+          {"gptq in another order", gptq(4, 64, true), 4, 64, "F16", true, true},
+          {"gptq of 8 bits", gptq(8, 32, false), 8, 32, "F32", true},
+          {"awq", awq(32), 4, 32, "F16", true}};
+}
+
+/// A copy of a directory with experts a and b of every layer in each other's place, with their rows of the router.
+void swap_experts(const std::filesystem::path& from, int a, int b, const std::filesystem::path& to) {
+  const auto part = [](int expert) { return ".mlp.experts." + std::to_string(expert) + "."; };
+  Tensors swapped;
+  for (const auto& [name, tensor] : read_safetensors(from / "model.safetensors")) {
+    std::string other = name;
+    for (const auto& [old, place] : {std::pair(part(a), part(b)), std::pair(part(b), part(a))})
+      if (const std::size_t at = name.find(old); at != std::string::npos)
+        other = std::string(name).replace(at, old.size(), place);
+    ReferenceTensor& out = swapped[other] = tensor;
+    if (!name.ends_with(".mlp.gate.weight")) continue;
+    const auto row = static_cast<std::ptrdiff_t>(out.bytes.size()) / out.shape[0];
+    std::swap_ranges(out.bytes.begin() + a * row, out.bytes.begin() + (a + 1) * row, out.bytes.begin() + b * row);
+  }
+  write_folder(to, read_config(from), swapped);
 }
 
 std::shared_ptr<const moe::Model> loaded(const std::filesystem::path& folder) {
@@ -273,6 +311,175 @@ TEST_CASE("every family from integer weights: the bits of the same weights as fl
     }
   }
   if (checked == 0) report_skip("integer weights of every family", "no golden model");
+}
+
+// Files may leave out one expert, or give it an order of columns of its own. Experts 0 and 2 of four may change places
+// without another bit in the router's softmax: their terms of its sum are added first (docs/NUMERICS.md, tree).
+TEST_CASE("experts of one layer that are stored in different ways: the same bits whichever comes first") {
+  const Scratch scratch;
+  write_wide_model(scratch.dir / "wide");
+  const auto is_of = [](const std::string& name, const char* part) { return name.find(part) != std::string::npos; };
+  const StoredOf float_first = [&](const std::string& name) {
+    return is_of(name, ".experts.0.") ? Stored::as_float : Stored::as_kind;
+  };
+  const StoredOf order_first = [&](const std::string& name) {
+    return is_of(name, ".experts.0.") ? Stored::as_kind : Stored::in_order;
+  };
+  const StoredOf one_up = [&](const std::string& name) {
+    return is_of(name, ".experts.") && !is_of(name, ".experts.2.up_proj") ? Stored::as_float : Stored::as_kind;
+  };
+  const Kind in_order{"gptq", gptq(4, 64, false), 4, 64, "F16", true};
+  const Kind act_order{"gptq", gptq(4, 64, true), 4, 64, "F16", true, true};
+  const Kind packed{"packed", compressed("pack-quantized", 4, 64, true), 4, 64, "F16"};
+  const Kind packed_order{"packed", packed.config, 4, 64, "F16", false, true};
+  struct Mix {
+    const char* name;
+    Kind kind;
+    StoredOf stored;
+    bool one_size;  ///< of all experts
+  };
+  for (const Mix& mix : {Mix{"gptq, expert 0 as float32", in_order, float_first, false},
+                         Mix{"packed, expert 0 as float32", packed, float_first, false},
+                         Mix{"gptq, expert 0 in another order", act_order, order_first, true},
+                         Mix{"packed, expert 0 in another order", packed_order, order_first, true},
+                         Mix{"gptq, of experts one up alone", in_order, one_up, false}}) {
+    CAPTURE(mix.name);
+    const std::filesystem::path folder = scratch.dir / "copy";
+    write_copies(scratch.dir / "wide", mix.kind, folder, mix.stored);
+    swap_experts(folder / "codes", 0, 2, folder / "swapped");
+    const auto codes = loaded(folder / "codes"), swapped = loaded(folder / "swapped"),
+               floats = loaded(folder / "floats");
+    const std::vector<moe::TokenId> ids = prompt_for(codes->config(), 3);
+    CHECK(same_bits(whole_logits(codes, options_for(kSettings[0], 2, 7), ids),
+                    whole_logits(floats, options_for(kSettings[0], 1, 64), ids)));
+    const std::vector<float> automatic = whole_logits(codes, options_for(kSettings[1], 1, 64), ids);
+    CHECK(same_bits(whole_logits(swapped, options_for(kSettings[1], 1, 64), ids), automatic));
+    CHECK(same_bits(whole_logits(codes, options_for(kSettings[1], 2, 1), ids), automatic));
+    CHECK(relative_error(automatic, whole_logits(floats, options_for(kSettings[1], 1, 64), ids)) <= 0.2);
+    const auto from_pack = moe::Model::load((folder / "codes").string(), {.tokenizer = moe::TokenizerUse::none,
+                                                                          .pack = scratch.file(mix.name) + ".moepack"});
+    REQUIRE_MESSAGE(from_pack.has_value(), from_pack.error().message);
+    CHECK(same_bits(whole_logits(*from_pack, options_for(kSettings[1], 1, 64), ids), automatic));
+
+    // Experts that are read when needed have one size.
+    const std::int64_t bytes = moe::ExpertCache::most_bytes(expert_shapes(*codes));
+    const auto stream = streamed(codes, std::make_shared<MemoryReader>(codes, MemoryReader::Options{}), bytes, 1);
+    CHECK((stream != nullptr) == mix.one_size);
+    if (stream != nullptr) CHECK(same_bits(whole_logits(stream, options_for(kSettings[1], 2, 64), ids), automatic));
+
+    // Sizes and demands are those of all experts, not of the first.
+    const auto info = moe::Model::inspect((folder / "codes").string());
+    REQUIRE(info.has_value());
+    std::int64_t sizes = info->packed.always;
+    for (const std::int64_t expert : info->packed.expert) sizes += expert * codes->config().router.expert_count;
+    const std::int64_t padding = 2 * 4 * (moe::kBundleAlignment + 1);  // of each expert, and a rounded mean
+    CHECK(sizes >= codes->resident_bytes());
+    CHECK(sizes <= codes->resident_bytes() + padding);
+    moe::SessionOptions options = options_for(kSettings[1], 1, 64);
+    options.record_routing = true;
+    auto session = open_session(codes, options);
+    static_cast<void>(step(*session, *session->open(), {ids.data(), 1}));
+    const auto demands = moe::step_demand(*codes, options.kv, 0, 1, session->routing());
+    std::int64_t read = 0;
+    for (std::size_t l = 0; l < session->routing().size(); ++l)
+      for (const std::int32_t expert : session->routing()[l].front().experts) {
+        const moe::FfnWeights& e = moe::impl_of(*codes).weights->layers[l].experts[static_cast<std::size_t>(expert)];
+        read += e.gate.bytes() + e.up.bytes() + e.down.bytes();
+      }
+    CHECK(demands.stage[static_cast<std::size_t>(moe::Stage::experts)].bytes == static_cast<double>(read));
+  }
+}
+
+TEST_CASE("codes of later experts are not quantised twice because the first expert is float32") {
+  const Scratch scratch;
+  write_wide_model(scratch.dir / "wide");
+  const Kind kind{"gptq", gptq(4, 64, false), 4, 64, "F16", true};
+  write_copies(scratch.dir / "wide", kind, scratch.dir / "copy", [](const std::string& name) {
+    return name.find(".experts.3.down_proj") != std::string::npos ? Stored::as_kind : Stored::as_float;
+  });
+  moe::QuantizeOptions options = to(moe::Format::q4_0);
+  options.tokenizer = false;
+  const auto refused = moe::quantize(scratch.file("copy/codes"), scratch.file("codes.gguf"), options);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == moe::ErrorCode::unsupported);
+  CHECK_MESSAGE(refused.error().message.find("layers.0.mlp.experts.3.down_proj.weight is int4") != std::string::npos,
+                refused.error().message);
+  options.requantize = true;
+  const auto written = moe::quantize(scratch.file("copy/codes"), scratch.file("codes.gguf"), options);
+  REQUIRE_MESSAGE(written.has_value(), written.error().message);
+  // Both kinds of experts in one tensor: the bytes of the same weights as float32.
+  REQUIRE(moe::quantize(scratch.file("copy/floats"), scratch.file("floats.gguf"), options).has_value());
+  const auto codes = loaded(scratch.dir / "codes.gguf"), floats = loaded(scratch.dir / "floats.gguf");
+  const std::vector<moe::TokenId> ids = prompt_for(codes->config(), 3);
+  CHECK(same_bits(whole_logits(codes, options_for(kSettings[1], 1, 64), ids),
+                  whole_logits(floats, options_for(kSettings[1], 1, 64), ids)));
+}
+
+TEST_CASE("some rows of GPTQ and AWQ are those of all rows, and are read without the others") {
+  const Scratch scratch;
+  write_wide_model(scratch.dir / "wide");
+  constexpr std::pair<std::int64_t, std::int64_t> kParts[] = {{0, 1}, {7, 2},   {8, 8},   {13, 100},
+                                                              {1, 9}, {250, 6}, {255, 1}, {1, 255}};
+  for (const Kind& kind : spread_kinds()) {
+    CAPTURE(kind.name);
+    write_copies(scratch.dir / "wide", kind, scratch.dir / "copy");
+    const PackPlan plan(scratch.file("copy/codes"));
+    CHECK(plan.plan.coded.size() == 32);
+    for (const moe::CodedWeight& coded : plan.plan.coded) {
+      const moe::MatrixJob& job = coded.job;
+      REQUIRE(moe::spreads_rows(job));
+      const std::int64_t rows = job.scaled.rows, bytes = moe::read_row_bytes(job);
+      moe::RowBuffers all, some;
+      REQUIRE(moe::read_rows(*plan.file, job, 0, rows, all).has_value());
+      for (const auto& part : kParts) {
+        const std::int64_t first = part.first, count = part.second;
+        CAPTURE(first);
+        const auto read = moe::read_rows(*plan.file, job, first, count, some);
+        REQUIRE_MESSAGE(read.has_value(), read.error().message);
+        REQUIRE(static_cast<std::int64_t>(read->size()) == count * bytes);
+        CHECK(std::memcmp(read->data(), all.widened.data() + first * bytes, read->size()) == 0);
+        // Whole words: up to eight rows are in one.
+        const auto of_eight = static_cast<std::size_t>((first + count + 7) / 8 - first / 8),
+                   eights = static_cast<std::size_t>(rows / 8);
+        CHECK(some.raw.size() * eights == all.raw.size() * of_eight);
+        CHECK(some.scales.size() * eights == all.scales.size() * of_eight);
+        CHECK(some.zeros.size() * eights == all.zeros.size() * of_eight);
+      }
+    }
+  }
+}
+
+TEST_CASE("matrices of GPTQ and AWQ that a conversion takes in several pieces") {
+  const Scratch scratch;
+  write_wide_model(scratch.dir / "wide");
+  // A dense layer: gate and up in pieces of 4096 rows, down in pieces of 239, which end inside a word.
+  constexpr std::int64_t kWidth = 4384;
+  Tensors tensors = read_safetensors(scratch.dir / "wide/model.safetensors");
+  std::erase_if(tensors, [](const auto& t) { return t.first.starts_with("model.layers.0.mlp."); });
+  const std::vector<float> zeros(static_cast<std::size_t>(256 * kWidth));  // write_copies() puts codes in their place
+  for (const char* part : {"gate", "up", "down"})
+    tensors["model.layers.0.mlp." + std::string(part) + "_proj.weight"] = tensor_of(
+        "F32",
+        part == std::string("down") ? std::vector{std::int64_t{256}, kWidth} : std::vector{kWidth, std::int64_t{256}},
+        zeros);
+  json config = read_config(scratch.dir / "wide");
+  config["mlp_only_layers"] = json::array({0});
+  config["intermediate_size"] = kWidth;
+  write_folder(scratch.dir / "long", config, tensors);
+  for (const Kind& kind : spread_kinds()) {
+    CAPTURE(kind.name);
+    write_copies(scratch.dir / "long", kind, scratch.dir / "copy");
+    moe::QuantizeOptions options = to(moe::Format::f32);
+    options.tokenizer = false;
+    options.threads = moe::openmp_pool(2);
+    const auto written = moe::quantize(scratch.file("copy/codes"), scratch.file("codes.gguf"), options);
+    REQUIRE_MESSAGE(written.has_value(), written.error().message);
+    const auto floats = loaded(scratch.dir / "copy/floats");
+    const std::vector<moe::TokenId> ids = prompt_for(floats->config(), 3);
+    const std::vector<float> expected = whole_logits(floats, options_for(kSettings[0], 1, 64), ids);
+    for (const char* copy : {"codes.gguf", "copy/codes"})
+      CHECK(same_bits(whole_logits(loaded(scratch.dir / copy), options_for(kSettings[0], 2, 64), ids), expected));
+  }
 }
 
 TEST_CASE("GPTQModel's rules for some modules: other bits and groups in one directory") {

@@ -257,6 +257,54 @@ TEST_CASE("an MTP layer that is counted and not run is refused as one that is th
   CHECK(refused > 0);
 }
 
+TEST_CASE("MTP layers are no part of what a token reads, whatever their tensors are called") {
+  const ScratchDir scratch("moe_mtp");
+  const fs::path source = fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe";
+  const auto plain = moe::Model::inspect(source.string());
+  REQUIRE(plain.has_value());
+  for (const char* prefix : {"mtp.layers.0.", "model.mtp_block.0."}) {
+    CAPTURE(prefix);
+    Tensors tensors = read_safetensors(source / "model.safetensors");
+    for (const char* part : {"self_attn.q_proj.weight", "mlp.experts.0.up_proj.weight", "mlp.gate.weight"})
+      tensors[std::string(prefix) + part] = tensors.at("model.layers.1." + std::string(part));
+    write_folder(scratch.dir / "added", json::parse(read_file(source / "config.json")), tensors);
+    const auto info = moe::Model::inspect((scratch.dir / "added").string());
+    REQUIRE_MESSAGE(info.has_value(), info.error().message);
+    CHECK(info->mtp_parameters > 0);
+    CHECK(info->weight_bytes > plain->weight_bytes);
+    CHECK(info->touched_bytes == plain->touched_bytes);
+    CHECK(info->layer_routed_bytes == plain->layer_routed_bytes);
+  }
+}
+
+TEST_CASE("moe-quantize says of MTP layers that it leaves them out, and where they are run") {
+  const ScratchDir scratch("moe_mtp");
+  const fs::path plain = fs::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe";
+  const auto note_of = [&](const fs::path& folder) {
+    moe::QuantizeOptions options;
+    options.replace = true;
+    options.tokenizer = false;
+    const auto report = moe::quantize(folder.string(), scratch / "out.gguf", options);
+    REQUIRE_MESSAGE(report.has_value(), report.error().message);
+    std::string found;
+    for (const std::string& note : report->notes)
+      if (note.find("multi-token prediction") != std::string::npos) found += note;
+    return found;
+  };
+  Tensors tensors = read_safetensors(plain / "model.safetensors");
+  CHECK(note_of(plain).empty());
+  tensors["mtp.norm.weight"] = tensors.at("model.norm.weight");
+  write_folder(scratch.dir / "added", json::parse(read_file(plain / "config.json")), tensors);
+  CHECK(note_of(scratch.dir / "added") == "the layers of multi-token prediction are left out");
+
+  const fs::path source = models_for_mtp_copies().front().model, copy = scratch.dir / "copy";
+  const std::string whole = "the layers of multi-token prediction are left out: --draft mtp needs the directory";
+  CHECK(note_of(write_mtp_copy(source, copy)) == whole);
+  // A configuration may count a layer that the file does not hold.
+  write_folder(copy, read_config(copy), read_safetensors(source / "model.safetensors"));
+  CHECK(note_of(copy).empty());
+}
+
 TEST_CASE("states go with the tokens of an MTP layer, and with no others") {
   const ScratchDir scratch("moe_mtp");
   const auto model = load_with_mtp(write_mtp_copy(models_for_mtp_copies().front().model, scratch.dir / "copy"));
