@@ -7,7 +7,7 @@ tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 
 cmake -S "$source_tree" -B "$tree" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON -DMOE_BUILD_TESTS=OFF \
-  -DMOE_BUILD_EXAMPLES=OFF -DCMAKE_CXX_COMPILER="$compiler" >"$tree/log" 2>&1 || { cat "$tree/log"; exit 1; }
+  -DMOE_UNITY=ON -DMOE_PCH=ON -DMOE_BUILD_EXAMPLES=OFF -DCMAKE_CXX_COMPILER="$compiler" >"$tree/log" 2>&1 || { cat "$tree/log"; exit 1; }
 cmake --build "$tree" >"$tree/log" 2>&1 || { tail -50 "$tree/log"; exit 1; }
 
 library=$(find "$tree" -name 'libmoe.so')
