@@ -250,7 +250,9 @@ void add_options(CLI::App& app, Options& o) {
 constexpr const char* kStageExamples =
     "\n"
     "Each process loads some of the layers and reads the whole model once, to compare its bytes. Process 0 asks and "
-    "prints; the answers are those of moe-eval, to the bit.\n"
+    "prints; the answers are those of moe-eval, to the bit. moe-eval-stages takes the options of moe-eval except "
+    "--shard, --until-known, --memory, --pack-cache, --plan and the subcommand search, which it refuses by name; the "
+    "command line is the same in every process.\n"
     R"(
 Examples:
   mpirun -n 2 moe-eval-stages --model a=model.gguf --tasks my_exam.jsonl --cache runs.db --out results

@@ -66,7 +66,7 @@ struct Sweeps {
 /// Errors: bad_argument.
 moe::Result<Sweeps> sweeps_of(const Options& options);
 /// One row per model and combination of the sweeps' values, those of the last sweep side by side; a dense model is one
-/// row for all values of the experts' dials, "name[dense]", beside models that have experts. Errors: bad_argument.
+/// row for all values of the expert settings, "name[dense]", beside models that have experts. Errors: bad_argument.
 moe::Result<std::vector<Setting>> settings_of(const Options& options, const Sweeps& sweeps,
                                               const eval_chat::Rows& chat);
 

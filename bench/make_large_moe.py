@@ -6,7 +6,7 @@ about evenly: codes have a mean of zero and embeddings are large, so that what a
 bytes alone have a mean of -1/2 code, which sends all tokens to few experts.) Needs only Python, and little memory.
 
     make_large_moe.py --shape qwen3-30b-a3b qwen.gguf               # 17.2 GB
-    make_large_moe.py --shape deepseek-v3 --layers 4 v3.gguf        # 20.9 GB: a dense layer and three with experts
+    make_large_moe.py --shape deepseek-v3 --layers 4 v3.gguf        # 20.8 GB: a dense layer and three with experts
     make_large_moe.py --shape qwen3-next-80b-a3b --layers 6 next.gguf   # 5.9 GB: five delta nets and one attention
 """
 import argparse

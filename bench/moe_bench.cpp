@@ -44,7 +44,7 @@ Examples:
   moe-bench --model model.gguf --tg 32 --pp 4096 --memory 8G --pack-cache packs
   moe-bench --disk .                                    # where experts would be read
 
-Exit status: 0 done, 1 the model cannot be used, 2 wrong usage, 3 internal or out of memory, 130 interrupted.)";
+Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal or out of memory, 130 interrupted.)";
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 

@@ -21,7 +21,7 @@ struct Peaks {
 /// Of the buffer, where memory allows it.
 inline constexpr std::int64_t kMostBufferBytes = std::int64_t{384} << 20;
 
-/// Names of the instructions that measure_peaks uses here, fastest first choice.
+/// Name of the int8 instruction that measure_peaks uses on this CPU.
 std::string int8_instruction();
 
 /// The size of the buffer for a process that may hold `limit` bytes (0: moe::default_memory_limit()): what is left of

@@ -105,8 +105,8 @@ MOE_FORCE_INLINE void state_tiles(const StateSteps& s, std::int64_t first, std::
   }
 }
 
-// Per number of the state three fma and a product: two tiles of AVX-512, or one of two AVX2 registers, have as many chains
-// as hide an fma's latency, and everything but the state stays in registers. Two tiles of 128 keys are half of an L1 cache.
+// Two tiles on AVX-512, one (of two registers) on AVX2: enough independent chains to hide the latency of fma, and sums
+// stay in registers. Two tiles of 128 keys are half of an L1 cache.
 template <bool Delta, class Arch>
 void state_steps_of(const StateSteps& s) noexcept {
   constexpr int kTiles = Lanes<float, Arch>::kRegisters == 1 ? 2 : 1;

@@ -109,7 +109,7 @@ using moe::kKeyBlock;
 using moe::StateSteps;
 
 struct KernelTable {
-  const char* isa;  ///< "scalar", "avx2", "avx512", "avx512vnni", "neon"
+  const char* isa;  ///< "scalar", "avx2", "avx512", "avx512vnni", "amx", "neon"
 
   /// Indexed by Format. gemm_q8 is null for formats whose contract is the float path; it takes groups in order only.
   GemmQ8Fn gemm_q8[64];

@@ -342,6 +342,11 @@ int main(int argc, char** argv) {
   cli::add_path(app, "--peaks", peaks,
                 "what this machine can do, for the limit in tokens/s: 'measure', or a file of moe-bench --json");
   app.add_flag("--json", want_json, "one JSON object; FLOPs and bytes as integers");
+  app.footer(
+      "Examples:\n"
+      "  moe-inspect model.gguf --context 8192\n"
+      "  moe-inspect DeepSeek-V3 --peaks measure\n"
+      "Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal or out of memory, 130 interrupted.");
   return cli::run(app, argc, argv, [&]() -> moe::Result<void> {
     auto info = moe::Model::inspect(path);
     if (!info && info.error().code == moe::ErrorCode::unsupported) return print_outline(path, want_json, info.error());

@@ -18,13 +18,13 @@ namespace {
 
 constexpr const char* kFooter =
     R"(
-Examples
+Examples:
   moe-quantize models/nano/nano-moe nano-moe-q8_0.gguf
   moe-quantize model.gguf model-q4_k.gguf --type q4_k --head q6_k
   moe-quantize models/qwen3 qwen3-f16.gguf --type f16
   moe-quantize --pack model-q4_k.gguf          writes model-q4_k.moepack, for --pack-cache
 
-Formats of tensors
+Formats of tensors:
   norms, biases, router        f32
   rows that do not fit         q4_k -> q5_0, q6_k -> q8_0 (rows of a multiple of 32), else f16
   the same format as before    copied, byte by byte

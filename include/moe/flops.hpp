@@ -209,7 +209,8 @@ constexpr std::string_view name_of(HeadFlops value) noexcept {
   return "";
 }
 
-/// FLOPs per token that do not depend on the context: 2 * active matmul parameters.
+/// FLOPs per token that do not depend on the context: 2 * active matmul parameters, and in hybrids those of convolutions
+/// and of products with states.
 inline std::int64_t weight_flops_per_token(const ModelConfig& c, HeadFlops head = HeadFlops::include) {
   const Work w = forward_work(c, 0, 1, head == HeadFlops::include ? 1 : 0, MlaForm::expanded);
   return w.total() - w.attention_score - w.attention_value - w.index_score;

@@ -116,7 +116,7 @@ struct LoadOptions {
 /// Tensors of one format in a file.
 struct FormatUse {
   Format format = Format::f32;  ///< what they become in memory
-  std::string name = {};        ///< what they are in the file: the format's name, or "f8_e4m3" (widened to f32 at load)
+  std::string name = {};        ///< what they are in the file: the format's name, or "f8_e4m3"
   std::int64_t tensor_count = 0;
   std::int64_t bytes = 0;
 };

@@ -1,4 +1,6 @@
 #pragma once
+// Everything that a program which runs models needs; evaluation is in moe/eval/, the server in moe/serve.hpp.
+
 #include "moe/chat.hpp"
 #include "moe/chat_templates.hpp"
 #include "moe/config.hpp"

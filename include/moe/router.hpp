@@ -205,10 +205,6 @@ inline std::size_t finish_weights(const RouterConfig& c, std::span<float> w) noe
 /// loop creates one for its largest batch and reuses it in every step.
 class Routing {
  public:
-  /// The name of create() before 0.1.
-  [[deprecated("use Routing::create")]] static Result<Routing> make(const RouterConfig& config, std::int64_t tokens) {
-    return create(config, tokens);
-  }
   /// Errors: bad_config, bad_argument, out_of_memory.
   static Result<Routing> create(const RouterConfig& config, std::int64_t capacity) {
     if (const char* broken = detail::broken_router_rule(config))

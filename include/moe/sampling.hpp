@@ -88,10 +88,6 @@ struct SamplingConfig {
 /// Samples tokens. Holds the random generator, scratch and, if a penalty needs them, the tokens seen. One per sequence.
 class Sampler {
  public:
-  /// The name of create() before 0.1.
-  [[deprecated("use Sampler::create")]] static Result<Sampler> make(const SamplingConfig& config) {
-    return create(config);
-  }
   /// Errors: bad_argument, naming the setting.
   static Result<Sampler> create(const SamplingConfig& config) {
     const auto refuse = [](const std::string& what, double found, const char* expected) {

@@ -43,7 +43,7 @@ struct ServerOptions {
   std::string revision = {};            ///< of the host program, for /version
 
   /// Of the model's session. `cancelled` and `on_progress` must be empty. `max_tokens` is the cache of all requests
-  /// together; 0: eight contexts, at most 32,768 tokens, at least one context.
+  /// together; 0: eight contexts, at most 32,768 tokens, at least one context, and a page of 64 more.
   SessionOptions session = {};
   std::int64_t context_tokens = 0;  ///< most tokens of a request, prompt and reply; 0: the model's context
   SchedulerOptions scheduler = {};

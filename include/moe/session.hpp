@@ -135,6 +135,8 @@ using RowReader = std::function<Result<void>(std::int64_t first, std::span<const
 /// StepOutput). A child after fork() must not use a Session whose pool has run (libgomp).
 class MOE_API Session {
  public:
+  /// Errors: bad_argument, naming the option; unsupported (MOE_ISA, stages); out_of_memory; of stages also bad_config,
+  /// naming what differs, io and bad_file.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model,
                                                  const SessionOptions& options = {});
   /// Memory of Model::load() and create(), computed from the configuration alone.
@@ -143,22 +145,26 @@ class MOE_API Session {
   static MemoryEstimate estimate_memory(const Model& model, const SessionOptions& options = {});
   ~Session();
 
-  /// A new empty sequence. Errors: out_of_memory.
+  /// A new empty sequence. Errors: out_of_memory (too many sequences).
   Result<Sequence> open();
   /// A new sequence that starts with all tokens of `parent`; the cached prefix is shared, not copied.
+  /// Errors: bad_argument (not open), out_of_memory (too many sequences).
   Result<Sequence> fork(Sequence parent);
   /// Drops the last tokens so that `length` remain. Hybrids continue from the last checkpoint before it: the next step
-  /// computes what is between again.
+  /// computes what is between again. Errors: bad_argument (not open, or a length outside 0 to its own).
   Result<void> rewind(Sequence sequence, std::int64_t length);
+  /// Errors: bad_argument (not open).
   Result<void> close(Sequence sequence);
+  /// Tokens of the sequence. Errors: bad_argument (not open).
   Result<std::int64_t> length(Sequence sequence) const;
   std::int64_t free_tokens() const;  ///< free room of the cache: free pages times kPageTokens
   /// Room that closing all of these would free: pages that nothing else uses, times kPageTokens.
   std::int64_t closing_frees(std::span<const Sequence> sequences) const;
 
   /// Appends the tokens and computes the logits asked for. On an error every sequence is as before the call.
-  /// Errors: bad_argument (sequence, token id, repeated sequence, tally, states), out_of_memory (cache full, naming room and
-  /// need), cancelled, non_finite (a hidden state or logit, naming layer and token).
+  /// Errors: bad_argument (sequence, its length, token id, repeated sequence, tally, states), out_of_memory (cache full,
+  /// naming room and need), cancelled, non_finite (a hidden state or logit, naming layer and token); io and bad_file
+  /// (experts in a packed file, stages).
   Result<StepOutput> step(Batch batch);
   /// The same for any number of rows: `read` gets them in slices of at most 128 MiB (at least one row) instead of
   /// StepOutput::logits, which is null. In a pipeline of stages it gets all of them at once.

@@ -32,8 +32,8 @@ class MOE_API StageTransport {
 MOE_API Result<std::vector<std::shared_ptr<StageTransport>>> local_stages(std::int32_t count);
 
 struct StageOptions {
-  /// Time limit of a message: this, and three times the longest step so far, or what this step's tokens would take at
-  /// three times the most time per token so far (of steps of 16 or more tokens), whichever is longer.
+  /// Time limit of a message: this plus three times the expected time of the step, which is the longest step so far or,
+  /// if that is more, the most time per token so far (of steps of 16 or more tokens) times this step's tokens.
   double wait_seconds = 30.0;
   /// The time limit in a session's first step, and in its first one of 16 or more tokens.
   double first_wait_seconds = 600.0;

@@ -1,6 +1,6 @@
 #pragma once
 // Names of files that are being written, for a signal handler: a host that exits at once can remove half-written files.
-// quantize() and the evaluator register theirs here.
+// All files that libmoe writes are registered here, except run stores, which are never half-written.
 
 #include <string>
 

@@ -280,9 +280,4 @@ inline std::int64_t cache_bytes_per_token(const ModelConfig& c, KvType type) {
 /// Bytes of the recurrent states of one sequence at one position, whatever its length; 0 without recurrent layers.
 inline std::int64_t recurrent_state_bytes(const ModelConfig& c) { return detail::StateLayout(c).bytes(); }
 
-namespace detail {
-/// Evaluations have a state for every so many tokens of a step, where memory allows it: a step full of short sequences.
-inline constexpr std::int64_t kTokensPerState = 8;
-}  // namespace detail
-
 }  // namespace moe::inline MOE_ABI

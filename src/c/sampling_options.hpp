@@ -1,4 +1,5 @@
 #pragma once
+// moe_sampler_options as the library's SamplingConfig.
 
 #include "moe.h"
 #include "moe/sampling.hpp"

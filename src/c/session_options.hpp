@@ -1,4 +1,5 @@
 #pragma once
+// moe_session_options as the library's SessionOptions.
 
 #include "moe.h"
 #include "moe/session.hpp"

@@ -1,4 +1,5 @@
 #pragma once
+// The library's Work as moe_work.
 
 #include "moe.h"
 #include "moe/flops.hpp"

@@ -1,4 +1,5 @@
 #pragma once
+// The work of a part of an evaluation, from a counter that runs through all of it.
 
 #include "moe/flops.hpp"
 

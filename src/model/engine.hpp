@@ -131,10 +131,10 @@ class Engine {
   /// The same over [0, count) in ranges, for bodies that process about `values` numbers each.
   template <class Body>
   void run_each(std::int64_t count, std::int64_t values, Body&& body) {
-    const std::int64_t stretch = std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(1, values));
-    run((count + stretch - 1) / stretch, static_cast<double>(count) * static_cast<double>(values),
+    const std::int64_t range = std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(1, values));
+    run((count + range - 1) / range, static_cast<double>(count) * static_cast<double>(values),
         [&](std::int64_t part, std::int32_t worker) {
-          for (std::int64_t i = part * stretch; i < std::min(count, (part + 1) * stretch); ++i) body(i, worker);
+          for (std::int64_t i = part * range; i < std::min(count, (part + 1) * range); ++i) body(i, worker);
         });
   }
   /// Estimated time of W x for `tokens` rows on one core: reading W, and multiplying.

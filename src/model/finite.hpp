@@ -1,4 +1,5 @@
 #pragma once
+// Looks for NaN and infinity in hidden states, the indexer's scores and logits.
 
 #include <cstdint>
 #include <cstring>

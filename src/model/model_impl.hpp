@@ -1,4 +1,5 @@
 #pragma once
+// What a Model holds, and how the library reaches it.
 
 #include <memory>
 #include <string>

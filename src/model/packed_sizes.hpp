@@ -1,4 +1,5 @@
 #pragma once
+// How many bytes a model's weights take in memory, from the plan of its load.
 
 #include "model/plan.hpp"
 #include "moe/model.hpp"

@@ -82,8 +82,8 @@ void Forward::convolve(const LayerWeights& w, std::int64_t layer, const float* x
       tasks.push_back({&s, from + i, channel + i, std::min(kChannels, count - i)});
   };
   for (const Segment& s : chunk_->segments) {
-    if (rows.stretches.empty()) add(s, 0, 0, rows.channels);
-    for (const RecurrentRows::Stretch& part : rows.stretches) add(s, part.from, part.channel, part.count);
+    if (rows.columns.empty()) add(s, 0, 0, rows.channels);
+    for (const RecurrentRows::Columns& part : rows.columns) add(s, part.from, part.channel, part.count);
   }
   engine_.enter(Stage::elementwise);
   const double cost = static_cast<double>(tokens() * rows.channels);

@@ -28,13 +28,13 @@ void RecurrentRows::delta_net(const RecurrentWeights& w) {
   if (w.in_z.empty()) {
     const std::int64_t group = 2 * key_dim_ + 2 * r;
     for (std::int64_t h = 0; h < key_heads_; ++h) {
-      stretches.push_back({h * group, h * key_dim_, key_dim_});
-      stretches.push_back({h * group + key_dim_, k + h * key_dim_, key_dim_});
-      stretches.push_back({h * group + 2 * key_dim_, v + h * r, r});
+      columns.push_back({h * group, h * key_dim_, key_dim_});
+      columns.push_back({h * group + key_dim_, k + h * key_dim_, key_dim_});
+      columns.push_back({h * group + 2 * key_dim_, v + h * r, r});
     }
     z_ = 2 * key_dim_ + r, z_group_ = group;
   } else {
-    stretches.push_back({0, 0, channels});
+    columns.push_back({0, 0, channels});
     z_ = channels, z_group_ = r;
   }
   const std::int64_t gates = w.in.rows + w.in_z.rows;
@@ -49,7 +49,7 @@ void RecurrentRows::delta_net(const RecurrentWeights& w) {
 void RecurrentRows::mamba2() {
   const std::int64_t keys = key_heads_ * key_dim_, values = heads_ * value_dim_;
   channels = 2 * keys + values;
-  stretches.push_back({values, 0, channels});
+  columns.push_back({values, 0, channels});
   v = 0, k = values, q = values + keys;
   z_ = 0, z_group_ = per_key_ * value_dim_;
   step_ = decay_ = values + channels, gate_group_ = per_key_;

@@ -16,10 +16,10 @@ class RecurrentRows {
   RecurrentRows(const ModelConfig& config, Mixer mixer, const RecurrentWeights& w);
 
   /// Columns [from, from + count) are channels [channel, channel + count) of the convolution.
-  struct Stretch {
+  struct Columns {
     std::int64_t from = 0, channel = 0, count = 0;
   };
-  std::vector<Stretch> stretches;
+  std::vector<Columns> columns;
   std::int64_t width = 0;
   std::int64_t channels = 0;
   std::int64_t q = 0, k = 0, v = 0;  ///< channels of the first head

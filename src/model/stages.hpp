@@ -1,4 +1,5 @@
 #pragma once
+// What a Session does before its first step in a pipeline.
 
 #include "moe/session.hpp"
 #include "moe/stages.hpp"

@@ -1,4 +1,5 @@
 #pragma once
+// The clock that durations inside the library are measured by.
 
 #include <chrono>
 #include <cstdint>

@@ -1,4 +1,5 @@
 #pragma once
+// A fuzzer's input as a directory that readers can open.
 
 #include <cstdlib>
 #include <deque>

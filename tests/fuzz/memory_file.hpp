@@ -1,4 +1,5 @@
 #pragma once
+// A fuzzer's input as a file that readers can open.
 
 #include <sys/mman.h>
 #include <unistd.h>

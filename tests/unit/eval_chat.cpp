@@ -1,5 +1,5 @@
 // Prompts, token ids and metrics through chat templates as the reference harness has them: every configuration of
-// MOE_HARNESS_CHAT_DIR, asked through the scripted fake model.
+// MOE_EVAL_CHAT_DIR, asked through the scripted fake model.
 
 #include <map>
 #include <set>

@@ -1,5 +1,5 @@
 // Pairs at the borders of prompts, and single cases with templates of their own, as the reference harness has them
-// (MOE_HARNESS_CHAT_DIR).
+// (MOE_EVAL_CHAT_DIR).
 
 #include "unit/harness_chat.hpp"
 

@@ -1,5 +1,5 @@
 #pragma once
-// What the tests of MOE_HARNESS_CHAT_DIR share: its tokenizers and templates, and its tasks in our form.
+// What the tests of MOE_EVAL_CHAT_DIR share: its tokenizers and templates, and its tasks in our form.
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -23,7 +23,7 @@ inline bool close(double a, double b) { return std::abs(a - b) <= 1e-12 * std::m
 
 inline std::string text_of(const Json& value) { return value.get<std::string>(); }
 
-inline fs::path directory() { return moe_test::reference_dir("MOE_HARNESS_CHAT_DIR", "../shared/data/harness_chat"); }
+inline fs::path directory() { return moe_test::reference_dir("MOE_EVAL_CHAT_DIR", "../shared/data/harness_chat"); }
 
 inline std::vector<Json> parse_lines(const fs::path& path) {
   std::vector<Json> out;

@@ -60,7 +60,8 @@ CLI::Option* add_memory(CLI::App& app, std::int64_t& bytes) {
   return app
       .add_option_function<std::string>("--memory", read,
                                         "all memory that the program may take, as in 8G; experts that do not fit are "
-                                        "read when needed (default: 80 % of what is free, or of a container's limit)")
+                                        "read when needed (default: 80 % of what is free, or of a container's limit, "
+                                        "divided by the processes that mpirun or srun started on this machine)")
       ->type_name("SIZE");
 }
 

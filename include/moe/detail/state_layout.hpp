@@ -40,4 +40,8 @@ struct StateLayout {
   std::int64_t bytes() const { return floats * static_cast<std::int64_t>(sizeof(float)); }
 };
 
+/// Evaluations keep a state for every 8 tokens of a step where memory allows it, so that a step full of short sequences
+/// has one for each.
+inline constexpr std::int64_t kTokensPerState = 8;
+
 }  // namespace moe::inline MOE_ABI::detail

@@ -31,8 +31,9 @@ struct DocumentOutcome {
   std::int64_t words = 0, bytes = 0;       ///< of a text scored as a whole
   bool tied = false;                       ///< another choice has the same log-likelihood as the prediction
   Failure failure = Failure::none;         ///< of its first failed request: the question counts as wrong
-  std::int64_t flops = 0;                  ///< model FLOPs (docs: one pass per distinct context + continuation[:-1])
-  std::int64_t pass_tokens = 0;            ///< tokens of those passes
+  /// Model FLOPs (docs/EVALUATION.md: one pass per distinct context + continuation[:-1]).
+  std::int64_t flops = 0;
+  std::int64_t pass_tokens = 0;  ///< tokens of those passes
 };
 
 /// A row of the result: a subtask, a group, or the whole task.
@@ -78,7 +79,8 @@ struct EvaluateOptions {
   std::int64_t bootstrap_count = 100000;  ///< resamples for the standard error of a perplexity
   ParallelFor threads = {};
   Hooks hooks = {};
-  std::string system_root = {};  ///< prefix of the paths of energy counters (tests)
+  /// Root of the file system whose /sys has the energy counters, as where a container mounts the host's; empty: "/".
+  std::string system_root = {};
 };
 
 /// Errors: those of LanguageModel::score; cancelled; non_finite, naming a question whose score is not a number although

@@ -10,6 +10,7 @@
 #include "eval/run/reply_run.hpp"
 #include "eval/run/request_plan.hpp"
 #include "eval/run/score_run.hpp"
+#include "moe/detail/state_layout.hpp"
 #include "moe/weight_shapes.hpp"
 
 namespace moe::inline MOE_ABI::eval {
