@@ -269,6 +269,7 @@ Result<void> Session::Impl::run_chunks(Batch batch, const std::vector<StepRun>& 
     for (std::int64_t i = 0; i < count;) {
       const std::int64_t take = std::min(count - i, options.chunk_tokens - chunk.size());
       chunk.segments.push_back({run.sequence, run.position + i, chunk.size(), take, r, {}});
+      chunk.segments.back().again = std::clamp<std::int64_t>(run.again - i, 0, take);
       if (states.applies()) chunk.segments.back().states = states.pieces(r, i, take);
       for (std::int64_t j = i; j < i + take; ++j) {
         if ((wanted == Logits::all && j >= run.again) || (wanted == Logits::last && j == count - 1))
@@ -367,6 +368,7 @@ Result<StepOutput> Session::step(Batch batch) {
                  s.forward.expert_counts,
                  {}};
   for (const StepRun& run : *runs) out.recomputed_counts.push_back(run.again);
+  out.recomputed_experts = s.forward.recomputed_experts;
   reserved.commit();
   for (auto& layer : s.forward.hidden) drop_again(*runs, layer);
   for (auto& layer : s.forward.routing) drop_again(*runs, layer);
