@@ -24,7 +24,8 @@ struct PackReport {
 MOE_API Result<std::string> packed_path(const std::string& named, const std::string& model);
 
 /// Writes the packed file of the model at `model` to `out`, completely or not at all, readable by this user alone, with
-/// no more than about 64 MB of weights in memory. An older packed file is replaced, another file is not.
+/// no more than about 64 MB of weights in memory. An older packed file is replaced, another file is not. Waits while
+/// another process makes one in that folder.
 /// Of `options`, threads, on_progress, cancelled and content_hash are used; with a content_hash, later loads from this
 /// file have their Model::content_hash() without hashing.
 ///

@@ -30,8 +30,11 @@ Result<PackReport> write_pack(const std::string& model, const std::string& out, 
   if (!plan) return about(model, plan);
   const auto layout = pack::lay_out(weights, *plan, (*file)->file_states().size());
   if (!layout) return about(model, layout);
+  const auto lock = pack::FolderLock::take(*path, options.cancelled);
+  if (!lock) return forward(lock);
   // Whatever stands there must be a packed file, a damaged one too.
   if (auto ok = pack::check_replaceable(*path); !ok) return forward(ok);
+  lock->remove_dead_parts(*path);
   LoadWork work(options);
   if (auto ok = pack::build(*path, **file, *plan, *layout, work); !ok) return about(model, ok);
   work.finish();
