@@ -82,6 +82,24 @@ TEST_CASE("a packed file that is not finished leaves nothing behind") {
   CHECK(!fs::exists(others.back()));
 }
 
+TEST_CASE("the host is asked whether to go on while the rest of the files is hashed") {
+  const Packed packed;
+  int asked = 0, most = 1 << 20;
+  const auto write = [&](moe::ContentHash hash) {
+    asked = 0;
+    return moe::write_pack(packed.model, packed.path,
+                           {.cancelled = [&] { return ++asked == most; }, .content_hash = hash});
+  };
+  REQUIRE(write(nullptr).has_value());
+  const int without = asked;
+  REQUIRE(write(moe::sha256).has_value());
+  CHECK(asked > without);
+  most = asked;  // the last time
+  const auto stopped = write(moe::sha256);
+  REQUIRE(!stopped.has_value());
+  CHECK(stopped.error().code == ErrorCode::cancelled);
+}
+
 TEST_CASE("no packed file is written while another process makes one in that folder") {
   const Packed packed;
   const auto lock = moe::pack::FolderLock::take(packed.path, {});
