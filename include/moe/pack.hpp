@@ -13,8 +13,9 @@ namespace moe::inline MOE_ABI {
 struct PackReport {
   std::int64_t file_bytes = 0;
   std::int64_t matrix_count = 0;
-  std::int64_t expert_count = 0;        ///< routed experts of all layers
-  std::vector<std::string> notes = {};  ///< warnings about the model: ModelInfo::notes
+  std::int64_t expert_count = 0;         ///< routed experts of all layers
+  std::int64_t expert_matrix_count = 0;  ///< of matrix_count, theirs: two of each, or three with gates
+  std::vector<std::string> notes = {};   ///< warnings about the model: ModelInfo::notes
 };
 
 /// Where the packed file of the model at `model` is with LoadOptions::pack = `named`: that file, or one in that folder,

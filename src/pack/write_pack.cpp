@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "arch/family.hpp"
 #include "checkpoint/about.hpp"
 #include "moe/pack.hpp"
@@ -42,6 +44,8 @@ Result<PackReport> write_pack(const std::string& model, const std::string& out, 
   report.file_bytes = static_cast<std::int64_t>(layout->file_bytes);
   report.matrix_count = static_cast<std::int64_t>(layout->matrices.size());
   for (const pack::LayerBundles& layer : layout->layers) report.expert_count += layer.count;
+  report.expert_matrix_count = std::count_if(layout->matrices.begin(), layout->matrices.end(),
+                                             [](const pack::PlacedMatrix& m) { return is_of_expert(m.kind); });
   report.notes = plan->notes;
   return report;
 }

@@ -210,6 +210,9 @@ TEST_CASE("programs make packed files and load through them") {
   const auto done = quantize({"--pack", packed.model + "/"});
   CHECK(done.status == 0);
   CHECK(done.out.find("routed experts") != std::string::npos);
+  const std::string without_gates = std::string(MOE_SOURCE_DIR) + "/tests/data/shapes/nemotron_h";
+  CHECK(quantize({"--pack", without_gates, packed.scratch / "n.moepack"}).out.find("32 of them of 16 routed experts") !=
+        std::string::npos);
   CHECK(fs::exists(packed.model + ".moepack"));
   check_one_line(quantize({"--pack", packed.model, "--type", "q8_0"}), 2, "--type");
   check_one_line(quantize({"--pack", packed.model, packed.scratch / "x.gguf"}), 1, "x.gguf");
