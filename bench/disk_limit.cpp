@@ -6,16 +6,21 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
+#include <mutex>
+#include <optional>
 #include <random>
+#include <span>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "moe/tensor.hpp"
 #include "support/show.hpp"
+#include "support/start_thread.hpp"
 
 namespace moe_bench {
 namespace {
@@ -25,12 +30,26 @@ using Clock = std::chrono::steady_clock;
 // since one of its requests names at most 254 pieces of memory.
 constexpr std::int64_t kLeastBuffer = std::int64_t{4} << 20;
 
-tl::unexpected<moe::Error> cannot(const char* what, const std::string& path) {
-  return moe::fail(errno == ENOENT ? moe::ErrorCode::not_found : moe::ErrorCode::io,
-                   "cannot " + std::string(what) + " " + moe::in_quotes(path) + ": " + std::strerror(errno));
+std::string reason(int error) { return std::generic_category().message(error); }
+
+tl::unexpected<moe::Error> cannot(const char* what, const std::string& path, int error) {
+  return moe::fail(error == ENOENT ? moe::ErrorCode::not_found : moe::ErrorCode::io,
+                   "cannot " + std::string(what) + " " + moe::in_quotes(path) + ": " + reason(error));
 }
 
 tl::unexpected<moe::Error> interrupted() { return moe::fail(moe::ErrorCode::cancelled, "interrupted"); }
+
+// The system's error, or 0.
+int write_at(int descriptor, std::span<const char> bytes, std::int64_t at) {
+  while (!bytes.empty()) {
+    const ssize_t n = pwrite(descriptor, bytes.data(), bytes.size(), at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return n < 0 ? errno : ENOSPC;
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+    at += n;
+  }
+  return 0;
+}
 
 // Bytes that no disk compresses.
 moe::Result<void> fill(int descriptor, const std::string& name, const std::function<bool()>& cancelled) {
@@ -40,25 +59,75 @@ moe::Result<void> fill(int descriptor, const std::string& name, const std::funct
   for (char& c : piece) c = static_cast<char>(random());
   for (std::int64_t at = 0; at < kBytes; at += kPiece) {
     if (cancelled && cancelled()) return interrupted();
-    if (pwrite(descriptor, piece.data(), piece.size(), at) != kPiece) return cannot("write", name);
+    if (const int error = write_at(descriptor, piece, at); error != 0) return cannot("write", name, error);
   }
-  if (fsync(descriptor) != 0) return cannot("write", name);
+  if (fsync(descriptor) != 0) return cannot("write", name, errno);
   return {};
 }
 
-// Pieces at random places until time is up; false after a failed read.
-bool read_pieces(int descriptor, std::int64_t pieces, std::int64_t bytes, std::uint32_t seed, Clock::time_point end,
-                 const std::atomic<bool>& stop, std::int64_t& done) {
-  auto buffer = moe::AlignedBuffer<std::byte>::create(static_cast<std::size_t>(std::max(bytes, kLeastBuffer)));
-  if (!buffer) return false;
-  std::minstd_rand random(seed);
-  while (!stop && Clock::now() < end) {
-    const std::int64_t at = static_cast<std::int64_t>(random()) % pieces * bytes;
-    if (pread(descriptor, buffer->data(), static_cast<std::size_t>(bytes), at) != bytes) return false;
-    done += bytes;
+// Threads that read pieces at random places until time is up, one of them fails, or stop().
+class Readers {
+ public:
+  Readers(int descriptor, std::int64_t pieces, const DiskReads& reads)
+      : descriptor_(descriptor),
+        pieces_(pieces),
+        bytes_(reads.read_bytes),
+        started_(Clock::now()),
+        end_(started_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(reads.seconds))) {}
+  ~Readers() {
+    stop();
+    wait();
   }
-  return true;
-}
+  Readers(const Readers&) = delete;
+  Readers& operator=(const Readers&) = delete;
+
+  // Errors: io, when the system refuses a thread.
+  moe::Result<void> start(std::int32_t count) {
+    threads_.reserve(static_cast<std::size_t>(count));
+    return moe::start_threads<&Readers::read>("reads the disk", count, this, threads_);
+  }
+  bool is_reading() const { return !stops_ && Clock::now() < end_; }
+  void stop() { stops_ = true; }
+  void wait() {
+    for (const pthread_t thread : threads_) pthread_join(thread, nullptr);
+    threads_.clear();
+  }
+  // After wait().
+  const std::optional<moe::Error>& error() const { return error_; }
+  double bytes_per_second() const {
+    return static_cast<double>(done_) / std::chrono::duration<double>(Clock::now() - started_).count();
+  }
+
+ private:
+  void read() {
+    auto buffer = moe::AlignedBuffer<std::byte>::create(static_cast<std::size_t>(std::max(bytes_, kLeastBuffer)));
+    if (!buffer) return fail(buffer.error());
+    // Other places in each measurement: what was read once may be in a host's memory.
+    std::minstd_rand random(static_cast<std::uint32_t>(started_.time_since_epoch().count()) + next_++);
+    while (is_reading()) {
+      const std::int64_t at = static_cast<std::int64_t>(random()) % pieces_ * bytes_;
+      const ssize_t n = pread(descriptor_, buffer->data(), static_cast<std::size_t>(bytes_), at);
+      if (n < 0) return fail({moe::ErrorCode::io, reason(errno)});
+      if (n != bytes_) return fail({moe::ErrorCode::io, "it was made shorter meanwhile"});
+      done_ += bytes_;
+    }
+  }
+  void fail(moe::Error error) {
+    const std::lock_guard lock(mutex_);
+    if (!error_) error_ = std::move(error);
+    stops_ = true;
+  }
+
+  int descriptor_;
+  std::int64_t pieces_, bytes_;
+  Clock::time_point started_, end_;
+  std::atomic<bool> stops_{false};
+  std::atomic<std::uint32_t> next_{0};  // thread
+  std::atomic<std::int64_t> done_{0};   // bytes
+  std::mutex mutex_;
+  std::optional<moe::Error> error_;  // the first one
+  std::vector<pthread_t> threads_;
+};
 
 }  // namespace
 
@@ -72,36 +141,37 @@ DiskFile::~DiskFile() {
   if (descriptor_ >= 0) close(descriptor_);
 }
 
-moe::Result<void> DiskFile::open_to_read() {
-  descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT);
+moe::Result<void> DiskFile::open_to_read(const std::string& name) {
+  descriptor_ = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT);
   if (descriptor_ < 0 && errno == EINVAL) {
     is_direct_ = false;
-    descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    descriptor_ = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
   }
-  if (descriptor_ < 0) return cannot("open", path_);
+  if (descriptor_ < 0) return cannot("open", path_, errno);
   struct stat info = {};
-  if (fstat(descriptor_, &info) != 0) return cannot("read", path_);
+  if (fstat(descriptor_, &info) != 0) return cannot("read", path_, errno);
   size_ = info.st_size;
   return {};
 }
 
 moe::Result<DiskFile> DiskFile::open(const std::string& path, const std::function<bool()>& cancelled) {
   struct stat info = {};
-  if (stat(path.c_str(), &info) != 0) return cannot("open", path);
+  if (stat(path.c_str(), &info) != 0) return cannot("open", path, errno);
   if (!S_ISDIR(info.st_mode)) {
     if (!S_ISREG(info.st_mode))
       return moe::fail(moe::ErrorCode::io, moe::in_quotes(path) + " is neither a file nor a folder, expected one");
     DiskFile file(path);
-    if (auto ok = file.open_to_read(); !ok) return moe::forward(ok);
+    if (auto ok = file.open_to_read(path); !ok) return moe::forward(ok);
     return file;
   }
   DiskFile file(path + "/moe-disk-XXXXXX");
-  const int written = mkstemp(file.path_.data());
-  if (written < 0) return cannot("create a file in", path);
+  const int written = mkostemp(file.path_.data(), O_CLOEXEC);
+  if (written < 0) return cannot("create a file in", path, errno);
+  // At once: however this process ends, nothing is left. The name in /proc leads to the file that has no other.
+  unlink(file.path_.c_str());
   moe::Result<void> done = fill(written, file.path_, cancelled);
+  if (done) done = file.open_to_read("/proc/self/fd/" + std::to_string(written));
   close(written);
-  if (done) done = file.open_to_read();
-  unlink(file.path_.c_str());  // what is open stays readable
   if (!done) return moe::forward(done);
   return file;
 }
@@ -111,31 +181,16 @@ moe::Result<DiskLimit> DiskFile::measure(const DiskReads& reads, const std::func
   if (pieces < 1)
     return moe::fail(moe::ErrorCode::io, moe::in_quotes(path_) + " has " + std::to_string(size_) +
                                              " bytes, expected at least " + std::to_string(reads.read_bytes));
-  std::atomic<bool> stop{false}, failed{false};
-  std::vector<std::int64_t> done(static_cast<std::size_t>(reads.threads), 0);
-  std::vector<std::thread> readers;
-  const auto started = Clock::now();
-  // Other places in each measurement: what was read once may be in a host's memory.
-  const auto seed = static_cast<std::uint32_t>(started.time_since_epoch().count());
-  const auto end = started + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(reads.seconds));
-  for (std::int32_t t = 0; t < reads.threads; ++t)
-    readers.emplace_back([&, t] {
-      if (!read_pieces(descriptor_, pieces, reads.read_bytes, seed + static_cast<std::uint32_t>(t), end, stop,
-                       done[static_cast<std::size_t>(t)]))
-        failed = true;
-    });
-  while (Clock::now() < end && !failed) {
-    if (cancelled && cancelled()) stop = true;
-    if (stop) break;
+  Readers readers(descriptor_, pieces, reads);
+  if (auto started = readers.start(reads.threads); !started) return moe::forward(started);
+  while (readers.is_reading()) {
+    if (cancelled && cancelled()) return interrupted();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  for (std::thread& reader : readers) reader.join();
-  if (stop) return interrupted();
-  if (failed) return moe::fail(moe::ErrorCode::io, "cannot read " + moe::in_quotes(path_));
-  const double seconds = std::chrono::duration<double>(Clock::now() - started).count();
-  std::int64_t bytes = 0;
-  for (const std::int64_t n : done) bytes += n;
-  return DiskLimit{static_cast<double>(bytes) / seconds, reads, is_direct_};
+  readers.wait();
+  if (const auto& error = readers.error())
+    return moe::fail(error->code, "cannot read " + moe::in_quotes(path_) + ": " + error->message);
+  return DiskLimit{readers.bytes_per_second(), reads, is_direct_};
 }
 
 }  // namespace moe_bench

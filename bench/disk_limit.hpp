@@ -25,8 +25,8 @@ struct DiskLimit {
 /// A file that is open for measurements.
 class DiskFile {
  public:
-  /// `path`: a file, or a folder, where a file of 1 GiB is written that is gone afterwards. Errors: not_found, io,
-  /// cancelled.
+  /// `path`: a file, or a folder, where a file of 1 GiB is written that has no name and goes with its descriptor.
+  /// Errors: not_found, io, cancelled.
   static moe::Result<DiskFile> open(const std::string& path, const std::function<bool()>& cancelled = {});
 
   DiskFile(DiskFile&& other) noexcept;
@@ -35,12 +35,13 @@ class DiskFile {
 
   /// Bytes that were there to read when it was opened.
   std::int64_t size() const { return size_; }
-  /// Reads pieces at random places. Errors: io (also a file smaller than one piece), out_of_memory, cancelled.
+  /// Reads pieces at random places. Errors: io (also a file smaller than one piece, or no thread), out_of_memory,
+  /// cancelled.
   moe::Result<DiskLimit> measure(const DiskReads& reads, const std::function<bool()>& cancelled = {}) const;
 
  private:
   explicit DiskFile(std::string path) : path_(std::move(path)) {}
-  moe::Result<void> open_to_read();
+  moe::Result<void> open_to_read(const std::string& name);
 
   std::string path_;
   int descriptor_ = -1;

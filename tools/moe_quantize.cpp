@@ -100,9 +100,9 @@ moe::Result<void> pack(const std::string& in, const std::string& named, const mo
                             .content_hash = moe::sha256});
   }();
   if (!report) return moe::forward(report);
-  std::string text =
-      fmt::format("{}: {} MB, {} matrices, {} of them of {} routed experts\n", moe::printable(out),
-                  megabytes(report->file_bytes), report->matrix_count, 3 * report->expert_count, report->expert_count);
+  std::string text = fmt::format("{}: {} MB, {} matrices, {} of them of {} routed experts\n", moe::printable(out),
+                                 megabytes(report->file_bytes), report->matrix_count, report->expert_matrix_count,
+                                 report->expert_count);
   for (const std::string& note : report->notes) text += "note: " + moe::printable(note) + "\n";
   return cli::print(text);
 }

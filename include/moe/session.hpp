@@ -106,6 +106,8 @@ struct StepOutput {
   /// [batch item] cached tokens of its sequence that were computed again: LongRoPE, at the original context's end;
   /// hybrids, after a rewind to where no state is kept.
   std::vector<std::int64_t> recomputed_counts = {};
+  /// [batch item] of expert_counts, those of tokens that were computed again.
+  std::vector<std::int64_t> recomputed_experts = {};
   /// The logits of tokens, from which to choose the next one. Valid while the output or `logits` is held, so this
   /// cannot be called on a temporary.
   std::span<const float> row(std::int64_t r) const& {

@@ -160,16 +160,15 @@ void ReplyLoop::set_tallies(const Plan& plan, std::span<BatchItem> items) const 
 
 void ReplyLoop::tell_work(const Plan& plan, std::span<const BatchItem> of_nodes, const StepOutput& output) {
   const ModelConfig& config = session_.model().config();
-  const std::vector<std::int64_t>& experts = output.expert_counts;
   for (std::size_t i = 0; i < plan.active; ++i) {
-    active_[i].experts += experts[i];
+    active_[i].experts += new_experts(output, i);
     const auto count = static_cast<std::int64_t>(plan.runs[i].size());
     writer_.on_work(active_[i].request, flops_of(config, active_[i].end - active_[i].left, count, count, i, output));
   }
   for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
     const std::int32_t index = plan.nodes[i].node;
     const PrefixNode& node = walk_.at(index);
-    const std::int64_t here = experts[plan.active + i];
+    const std::int64_t here = new_experts(output, plan.active + i);
     experts_[static_cast<std::size_t>(index)] =
         here + (node.parent >= 0 ? experts_[static_cast<std::size_t>(node.parent)] : 0);
     const auto count = static_cast<std::int64_t>(of_nodes[i].tokens.size());

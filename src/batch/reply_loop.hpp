@@ -40,7 +40,7 @@ class ReplyWriter {
   /// FLOPs that were executed for this request; of what requests share, for the first of them.
   virtual void on_work(std::int32_t /*request*/, std::int64_t /*flops*/) {}
   /// Before take(): the number of routed experts that the tokens of this request's prompt and reply went to so far.
-  /// Wrong drafts count; tokens kept from earlier runs do not.
+  /// Wrong drafts count; tokens kept from earlier runs do not, nor does what was computed again.
   virtual void on_experts(std::int32_t /*request*/, std::int64_t /*count*/) {}
   /// BatchItem::tally of a request; of what requests share, the first of them says it.
   virtual std::int32_t tally(std::int32_t /*request*/) const { return 0; }

@@ -83,7 +83,7 @@ class ScoreLoop {
   void tell_work(std::int32_t index, std::size_t item, const StepOutput& output) {
     const PrefixNode& node = walk_.at(index);
     const std::int64_t above = node.parent >= 0 ? expert_counts_[static_cast<std::size_t>(node.parent)] : 0;
-    expert_counts_[static_cast<std::size_t>(index)] = above + output.expert_counts[item];
+    expert_counts_[static_cast<std::size_t>(index)] = above + new_experts(output, item);
     if (!job_.on_work) return;
     job_.on_work(first_request(plan_, node),
                  flops_of(session_.model().config(), node.begin, node.token_count(), node.row_count(), item, output));

@@ -22,6 +22,11 @@ inline std::int32_t first_request(const TreePlan& plan, const PrefixNode& node) 
   return first;
 }
 
+/// Experts of an item's new tokens: those of recomputed ones were counted when they were new.
+inline std::int64_t new_experts(const StepOutput& output, std::size_t item) {
+  return output.expert_counts[item] - output.recomputed_experts[item];
+}
+
 /// FLOPs of a step for one sequence, as counted by the Session; `experts`: StepOutput::expert_counts.
 inline std::int64_t flops_of(const ModelConfig& config, std::int64_t cached_tokens, std::int64_t new_tokens,
                              std::int64_t rows, std::int64_t experts) {

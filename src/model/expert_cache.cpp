@@ -173,6 +173,7 @@ void ExpertCache::drop(std::int64_t layer, std::int64_t expert) {
   (e.is_transient ? pool.free_transient : pool.free).push_back(e.slot);
   e.slot = -1;
   e.is_transient = false;
+  e.error.reset();
   e.state = CachedExpert::State::absent;
 }
 

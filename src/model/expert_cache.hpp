@@ -3,6 +3,7 @@
 // ExpertSource holds the lock and reads.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -18,11 +19,12 @@ struct CachedExpert {
   std::int32_t slot = -1;
   std::int32_t pins = 0;        ///< users: it must stay
   std::int32_t parts_left = 0;  ///< while reading: not read yet
-  bool has_failed = false;      ///< while reading: one of the parts
+  bool is_guess = false;        ///< asked for ahead, and no visit has needed it since
   std::int32_t layer = 0;
   double rank =
       kNever;  ///< logarithm of how often it was chosen, plus 0.02 for each visit of its layer before the last
   static constexpr double kNever = -1e300;
+  std::optional<Error> error = {};  ///< of its part that could not be read, the first one
 };
 
 /// Decayed frequency with admission: an expert takes the slot of another only if it was chosen more often. Age is

@@ -80,11 +80,11 @@ void ExpertSource::serve(std::unique_lock<std::mutex>& lock) {
   const auto parts = static_cast<std::int32_t>(reader_->part_count(request.layer));
   if (request.part == 0) {
     if (e.pins == 0) {  // cancelled
-      cache_.drop(request.layer, request.expert);
+      drop(request.layer, request.expert);
       requests_.pop_front();
       return has_changed_.notify_all();
     }
-    e.state = State::reading, e.parts_left = parts, e.has_failed = false;
+    e.state = State::reading, e.parts_left = parts;
   }
   const Request part = request;
   if (++request.part == parts) requests_.pop_front();
@@ -102,8 +102,7 @@ void ExpertSource::finish_part(const Request& part, const Result<void>& done) {
   CachedExpert& e = cache_.at(part.layer, part.expert);
   e.parts_left -= 1;
   if (!done) {
-    error_ = done.error();
-    e.has_failed = true;
+    if (!e.error) e.error = done.error();
     std::erase_if(requests_, [&](const Request& r) {
       const bool is_rest = r.layer == part.layer && r.expert == part.expert;
       if (is_rest) e.parts_left -= static_cast<std::int32_t>(reader_->part_count(r.layer)) - r.part;
@@ -111,9 +110,9 @@ void ExpertSource::finish_part(const Request& part, const Result<void>& done) {
     });
   }
   if (e.parts_left > 0) return;
-  e.state = e.has_failed ? State::failed : State::ready;
-  if (!e.has_failed) traffic_.read_bytes += reader_->bundle_bytes(part.layer);
-  if (e.pins == 0 && (e.is_transient || e.has_failed)) cache_.drop(part.layer, part.expert);
+  e.state = e.error ? State::failed : State::ready;
+  if (!e.error) traffic_.read_bytes += reader_->bundle_bytes(part.layer);
+  if (e.pins == 0 && (e.is_transient || e.error)) drop(part.layer, part.expert);
   has_changed_.notify_all();
 }
 
@@ -122,7 +121,8 @@ void ExpertSource::finish_part(const Request& part, const Result<void>& done) {
 // False: every slot is in use.
 bool ExpertSource::start(std::int64_t layer, std::int32_t expert, bool may_evict) {
   if (!cache_.take_slot(layer, expert, may_evict)) return false;
-  cache_.at(layer, expert).state = State::queued;
+  CachedExpert& e = cache_.at(layer, expert);
+  e.state = State::queued, e.is_guess = false;
   requests_.push_back({layer, expert});
   return true;
 }
@@ -131,8 +131,15 @@ void ExpertSource::unpin(std::int64_t layer, std::int32_t expert) {
   CachedExpert& e = cache_.at(layer, expert);
   if (--e.pins > 0) return;
   const bool is_done = e.state == State::ready || e.state == State::failed;  // else the reading thread drops it
-  if (is_done && (e.is_transient || e.state == State::failed)) cache_.drop(layer, expert);
+  if (is_done && (e.is_transient || e.state == State::failed)) drop(layer, expert);
   has_changed_.notify_all();
+}
+
+// A wrong guess was read in vain when it leaves: one that keeps its slot may still be needed.
+void ExpertSource::drop(std::int64_t layer, std::int32_t expert) {
+  const CachedExpert& e = cache_.at(layer, expert);
+  if (e.is_guess && e.state == State::ready) traffic_.unused_bytes += reader_->bundle_bytes(layer);
+  cache_.drop(layer, expert);
 }
 
 // The last 32 or so count.
@@ -154,11 +161,7 @@ std::int32_t ExpertSource::guessed_ranks(std::int32_t top_k) {
 }
 
 void ExpertSource::drop_ahead() {
-  for (const Ahead& a : ahead_) {
-    if (cache_.at(a.layer, a.guess.expert).state != State::queued)
-      traffic_.unused_bytes += shapes_[static_cast<std::size_t>(a.layer)].bundle_bytes;
-    unpin(a.layer, a.guess.expert);
-  }
+  for (const Ahead& a : ahead_) unpin(a.layer, a.guess.expert);
   ahead_.clear();
 }
 
@@ -166,14 +169,14 @@ void ExpertSource::ask(Visit& visit) {
   while (!visit.wanted_.empty()) {
     const std::int32_t expert = visit.wanted_.back();
     CachedExpert& e = cache_.at(visit.layer_, expert);
-    if (e.state == State::failed && e.pins == 0) cache_.drop(visit.layer_, expert);
+    if (e.state == State::failed && e.pins == 0) drop(visit.layer_, expert);
     if (e.state == State::absent && !start(visit.layer_, expert, true)) {
       // Reads ahead of another session may hold the slots.
       if (ahead_.empty()) break;
       drop_ahead();
       if (!start(visit.layer_, expert, true)) break;
     }
-    e.pins += 1;
+    pin(e);
     visit.asked_.push_back(expert);
     visit.wanted_.pop_back();
   }
@@ -187,7 +190,7 @@ void ExpertSource::ask_ahead(Visit& visit) {
     CachedExpert& e = cache_.at(visit.ahead_layer_, guess.expert);
     if (e.state == State::absent) {
       if (!start(visit.ahead_layer_, guess.expert, false)) return;
-      e.pins += 1;
+      e.pins += 1, e.is_guess = true;
       ahead_.push_back({visit.ahead_layer_, guess});
     }
     visit.ahead_.pop_back();
@@ -205,7 +208,7 @@ ExpertSource::Visit ExpertSource::visit(std::int64_t layer, std::span<const std:
     const bool was_read_ahead = guess != ahead_.end();
     (e.state == State::ready && !was_read_ahead ? traffic_.hits : traffic_.misses) += 1;
     if (e.state == State::ready || e.state == State::reading || e.state == State::queued) {
-      e.pins += 1;
+      pin(e);
       visit.asked_.push_back(expert);
     } else {
       visit.wanted_.push_back(expert);
@@ -243,7 +246,8 @@ Result<std::vector<ExpertLease>> ExpertSource::Visit::next(std::size_t most) {
     s.ask(*this);
     if (asked_.empty() && wanted_.empty()) return leases;
     for (const std::int32_t expert : asked_)
-      if (s.cache_.at(layer_, expert).state == State::failed) return tl::unexpected<Error>(*s.error_);
+      if (const CachedExpert& e = s.cache_.at(layer_, expert); e.state == State::failed)
+        return tl::unexpected<Error>(*e.error);
     take(true);
     take(false);
     if (!leases.empty()) return leases;

@@ -8,7 +8,6 @@
 #include <deque>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -107,7 +106,9 @@ class ExpertSource {
   void ask(Visit& visit);
   void ask_ahead(Visit& visit);
   bool start(std::int64_t layer, std::int32_t expert, bool may_evict);
+  static void pin(CachedExpert& e) { e.pins += 1, e.is_guess = false; }
   void unpin(std::int64_t layer, std::int32_t expert);
+  void drop(std::int64_t layer, std::int32_t expert);
   void drop_ahead();
   void note(const Guess& guess, bool right);
 
@@ -117,10 +118,9 @@ class ExpertSource {
   std::condition_variable has_request_, has_changed_;
   ExpertCache cache_;
   std::deque<Request> requests_;
-  std::vector<Ahead> ahead_;    // pinned by the source until their layer's visit
-  std::vector<double> right_;   // [rank] share of the last guesses that were needed
-  std::int64_t limited_ = 0;    // guesses that left out ranks
-  std::optional<Error> error_;  // of the last read that failed
+  std::vector<Ahead> ahead_;   // pinned by the source until their layer's visit
+  std::vector<double> right_;  // [rank] share of the last guesses that were needed
+  std::int64_t limited_ = 0;   // guesses that left out ranks
   ExpertTraffic traffic_;
   std::int32_t reading_ = 0;  // parts, now
   std::int64_t reading_since_ns_ = 0;

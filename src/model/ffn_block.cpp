@@ -119,6 +119,7 @@ void Forward::count_load(std::int64_t layer) {
     for (std::int64_t t = s.begin; t < s.begin + s.count; ++t) {
       const std::int32_t n = ws_.expert_counts[static_cast<std::size_t>(t)];
       expert_counts[s.item] += n;
+      if (t < s.begin + s.again) recomputed_experts[s.item] += n;
       for (std::int32_t r = 0; r < n; ++r) counts[ws_.expert_ids[static_cast<std::size_t>(t * stride + r)]] += 1;
     }
   }

@@ -111,6 +111,7 @@ void Forward::begin(Batch batch) {
   chosen_keys.assign(options_->record_chosen_keys ? static_cast<std::size_t>(c_->layer_count) : 0, {});
   recorded_states.clear();
   expert_counts.assign(batch.size(), 0);
+  recomputed_experts.assign(batch.size(), 0);
   tallies_.clear();
   for (const BatchItem& item : batch) {
     tallies_.push_back(item.tally);

@@ -34,6 +34,7 @@ struct Segment {
   std::int64_t count = 0;
   std::size_t item = 0;            // of the batch
   std::vector<StatePiece> states;  // of models with recurrent layers
+  std::int64_t again = 0;          // how many of its first tokens are recomputed
 };
 
 struct Chunk {
@@ -78,6 +79,7 @@ class Forward {
   Result<void> end_step(Result<void> done);
 
   std::vector<std::int64_t> expert_counts;                          // [batch item] of the step
+  std::vector<std::int64_t> recomputed_experts;                     // [batch item] those of recomputed tokens
   ExpertLoad load;                                                  // since create()
   std::vector<std::vector<TokenRouting>> routing;                   // [layer][token], appended by run() when recorded
   std::vector<std::vector<float>> hidden;                           // [layer + 1][T * D]

@@ -276,6 +276,7 @@ Result<void> Session::Impl::run_chunks(Batch batch, const std::vector<StepRun>& 
     for (std::int64_t i = 0; i < count;) {
       const std::int64_t take = std::min(count - i, options.chunk_tokens - chunk.size());
       chunk.segments.push_back({run.sequence, run.position + i, chunk.size(), take, r, {}});
+      chunk.segments.back().again = std::clamp<std::int64_t>(run.again - i, 0, take);
       if (states.applies()) chunk.segments.back().states = states.pieces(r, i, take);
       for (std::int64_t j = i; j < i + take; ++j) {
         if ((wanted == Logits::all && j >= run.again) || (wanted == Logits::last && j == count - 1))
@@ -370,6 +371,7 @@ Result<StepOutput> Session::Impl::step(Batch batch, const RowReader* read) {
   StepOutput out{nullptr, rows, c.vocab_size, std::min(tokens, c.vocab_size), forward.expert_counts, {}};
   if (read == nullptr) out.logits = std::shared_ptr<const float[]>(buffer, buffer->data());
   for (const StepRun& run : *runs) out.recomputed_counts.push_back(run.again);
+  out.recomputed_experts = forward.recomputed_experts;
   reserved.commit();
   for (auto& layer : forward.hidden) drop_again(*runs, layer);
   for (auto& layer : forward.routing) drop_again(*runs, layer);

@@ -98,8 +98,10 @@ Result<void> Builder::run(PackWriter& out) {
 
 /// Reads what no panel was made from: of other towers, or what lies between tensors.
 Result<void> hash_the_rest(const checkpoint::ContentHasher& hash, LoadWork& work) {
-  return work.run(static_cast<std::int64_t>(hash.blocks().size()),
-                  [&](std::int64_t i, std::int32_t) { return hash.add(static_cast<std::size_t>(i)); });
+  return work.run(static_cast<std::int64_t>(hash.blocks().size()), [&](std::int64_t i, std::int32_t worker) {
+    work.add(0, worker);  // asks whether to go on; most blocks were read for panels, which the progress has counted
+    return hash.add(static_cast<std::size_t>(i));
+  });
 }
 
 }  // namespace

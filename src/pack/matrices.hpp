@@ -47,6 +47,10 @@ enum class MatrixKind : std::uint32_t {
   index_weights,
 };
 std::string_view name_of(MatrixKind kind) noexcept;
+/// Of a routed expert.
+constexpr bool is_of_expert(MatrixKind kind) noexcept {
+  return kind == MatrixKind::expert_gate || kind == MatrixKind::expert_up || kind == MatrixKind::expert_down;
+}
 
 struct NamedMatrix {
   std::int32_t layer = -1;  ///< -1: of the model

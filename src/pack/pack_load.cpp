@@ -26,6 +26,7 @@ Result<std::shared_ptr<const PackFile>> open_or_build(const std::string& path, C
   if (!pack || *pack != nullptr) return pack;
   if (std::error_code error; std::filesystem::exists(path, error))
     note = path + ": was of another model, or of another version of it or of libmoe, and is replaced";
+  lock->remove_dead_parts(path);
   if (auto ok = build(path, file, plan, layout, work); !ok) return forward(ok);
   pack = PackFile::open(path, layout, source);
   if (pack && *pack == nullptr) return fail(ErrorCode::io, path + ": was replaced while it was being made");

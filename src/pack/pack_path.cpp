@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "checkpoint/hash.hpp"
+#include "support/output_file.hpp"
 #include "support/same_file.hpp"
 
 namespace moe::inline MOE_ABI::pack {
@@ -65,11 +66,17 @@ Result<FolderLock> FolderLock::take(const std::string& path, const std::function
   if (descriptor < 0)
     return fail(ErrorCode::io, fmt::format("{}: cannot be opened: {}", folder, std::generic_category().message(errno)));
   FolderLock lock(descriptor);
-  while (::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR)) {
+  while (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return lock;
     if (cancelled && cancelled()) return fail(ErrorCode::cancelled, "loading was cancelled");
     ::poll(nullptr, 0, 50);
   }
+  lock.is_held_ = true;
   return lock;
+}
+
+void FolderLock::remove_dead_parts(const std::string& path) const {
+  if (is_held_) moe::remove_dead_parts(path);
 }
 
 FolderLock::~FolderLock() {

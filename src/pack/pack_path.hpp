@@ -20,13 +20,19 @@ class FolderLock {
  public:
   /// Errors: io; cancelled.
   static Result<FolderLock> take(const std::string& path, const std::function<bool()>& cancelled);
-  FolderLock(FolderLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  FolderLock(FolderLock&& other) noexcept
+      : descriptor_(std::exchange(other.descriptor_, -1)), is_held_(other.is_held_) {}
   FolderLock& operator=(FolderLock&&) = delete;
   ~FolderLock();
+
+  /// Removes what killed processes left of the packed file at `path`, which is in the folder. Does nothing where the
+  /// file system has no locks: a process of another machine might be writing it.
+  void remove_dead_parts(const std::string& path) const;
 
  private:
   explicit FolderLock(int descriptor) : descriptor_(descriptor) {}
   int descriptor_;
+  bool is_held_ = false;
 };
 
 }  // namespace moe::inline MOE_ABI::pack

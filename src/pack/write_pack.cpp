@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "arch/family.hpp"
 #include "checkpoint/about.hpp"
 #include "moe/pack.hpp"
@@ -30,8 +32,11 @@ Result<PackReport> write_pack(const std::string& model, const std::string& out, 
   if (!plan) return about(model, plan);
   const auto layout = pack::lay_out(weights, *plan, (*file)->file_states().size());
   if (!layout) return about(model, layout);
+  const auto lock = pack::FolderLock::take(*path, options.cancelled);
+  if (!lock) return forward(lock);
   // Whatever stands there must be a packed file, a damaged one too.
   if (auto ok = pack::check_replaceable(*path); !ok) return forward(ok);
+  lock->remove_dead_parts(*path);
   LoadWork work(options);
   if (auto ok = pack::build(*path, **file, *plan, *layout, work); !ok) return about(model, ok);
   work.finish();
@@ -39,6 +44,8 @@ Result<PackReport> write_pack(const std::string& model, const std::string& out, 
   report.file_bytes = static_cast<std::int64_t>(layout->file_bytes);
   report.matrix_count = static_cast<std::int64_t>(layout->matrices.size());
   for (const pack::LayerBundles& layer : layout->layers) report.expert_count += layer.count;
+  report.expert_matrix_count = std::count_if(layout->matrices.begin(), layout->matrices.end(),
+                                             [](const pack::PlacedMatrix& m) { return is_of_expert(m.kind); });
   report.notes = plan->notes;
   return report;
 }

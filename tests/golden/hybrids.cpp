@@ -113,6 +113,8 @@ class Play {
       REQUIRE(anew >= 0);
       REQUIRE(anew <= o.length);
       work += moe::forward_work(config_, o.length - anew, count + anew, 1, moe::MlaForm::absorbed);
+      CHECK(out->recomputed_experts[i] == moe::routed_expert_count(config_, anew));
+      CHECK(out->expert_counts[i] == moe::routed_expert_count(config_, count + anew));
       again += anew;
       o.length += count;
       CHECK(*session_->length(o.sequence) == o.length);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -23,6 +24,8 @@ class MemoryReader : public moe::ExpertReader {
     std::uint32_t seed = 0;
     int most_us = 0;       ///< reads take up to so long
     int fails_after = -1;  ///< that many reads work
+    /// Besides: which experts cannot be read.
+    std::function<bool(std::int64_t layer, std::int64_t expert)> fails = {};
   };
   MemoryReader(std::shared_ptr<const moe::Model> model, const Options& options)
       : model_(std::move(model)), options_(options) {}
@@ -43,7 +46,7 @@ class MemoryReader : public moe::ExpertReader {
       std::minstd_rand random(options_.seed + static_cast<std::uint32_t>(nth));
       std::this_thread::sleep_for(std::chrono::microseconds(random() % static_cast<std::uint32_t>(options_.most_us)));
     }
-    if (options_.fails_after >= 0 && nth >= options_.fails_after)
+    if ((options_.fails_after >= 0 && nth >= options_.fails_after) || (options_.fails && options_.fails(layer, expert)))
       return moe::fail(moe::ErrorCode::io,
                        "layer " + std::to_string(layer) + ", expert " + std::to_string(expert) + ": the disk is gone");
     const moe::FfnWeights& e = experts(layer)[static_cast<std::size_t>(expert)];

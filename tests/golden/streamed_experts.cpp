@@ -227,7 +227,9 @@ TEST_CASE("experts read on a guess are there for the next layer, and guesses tha
     return parts;
   };
   const int parts = visit(layers[0], {0, 1}, {3, 2});
-  while (reader->reads() < parts + 6) std::this_thread::yield();  // while the visit's own layer is long done
+  // While the visit's own layer is long done.
+  const std::int64_t both = 2 * (reader->bundle_bytes(layers[0]) + reader->bundle_bytes(layers[1]));
+  while (source->traffic().read_bytes < both) std::this_thread::yield();
   visit(layers[1], {2, 1}, {});
   CHECK(source->traffic().unused_bytes == reader->bundle_bytes(layers[1]));
   CHECK(source->traffic().misses == 4);
@@ -252,6 +254,58 @@ TEST_CASE("experts read on a guess are there for the next layer, and guesses tha
   seen({3, 2}, {3, 2});
   CHECK(source->guessed_ranks(3) == 3);
   for (int i = 0; i < 160; ++i) CHECK(source->guessed_ranks(2) == 2);
+}
+
+TEST_CASE("a wrong guess was in vain only if it was read and has left") {
+  const Case c = case_with_two_layers();
+  const std::vector<std::int64_t> layers = moe_layers(*c.model);
+  const auto source_with = [&](const std::shared_ptr<MemoryReader>& reader, std::int64_t bytes) {
+    return *moe::ExpertSource::create(reader, *moe::impl_of(*c.model).weights, {bytes, 1});
+  };
+  const auto visit = [&](moe::ExpertSource& source, std::int64_t layer, std::int32_t expert, bool guesses) {
+    auto v = source.visit(layer, std::vector<std::int32_t>{expert});
+    const moe::ExpertSource::Guess guess = {3, 0};
+    if (guesses) v.read_ahead(layers[1], {&guess, 1});
+    REQUIRE((*v.next(1)).size() == 1);
+    v.release(expert);
+  };
+  // With room for all it stays, and is a hit when it is needed.
+  const auto reader = reader_of(c.model);
+  const auto roomy = source_with(reader, moe::ExpertCache::most_bytes(expert_shapes(*c.model)));
+  visit(*roomy, layers[0], 0, true);
+  const std::int64_t both = reader->bundle_bytes(layers[0]) + reader->bundle_bytes(layers[1]);
+  while (roomy->traffic().read_bytes < both) std::this_thread::yield();
+  visit(*roomy, layers[1], 1, false);
+  visit(*roomy, layers[1], 3, false);
+  CHECK(roomy->traffic().unused_bytes == 0);
+  CHECK(roomy->traffic().hits == 1);
+  // One that could not be read is no traffic.
+  MemoryReader::Options fails;
+  fails.fails = [&](std::int64_t layer, std::int64_t expert) { return layer == layers[1] && expert == 3; };
+  const auto broken = reader_of(c.model, fails);
+  const auto tight = source_with(broken, c.least);
+  visit(*tight, layers[0], 0, true);
+  while (broken->reads() < 4) std::this_thread::yield();
+  visit(*tight, layers[1], 1, false);
+  CHECK(tight->traffic().unused_bytes == 0);
+  CHECK(tight->traffic().read_bytes == both);
+}
+
+TEST_CASE("of several reads that fail, each visit gets the error of its own") {
+  const Case c = case_with_two_layers();
+  const std::vector<std::int64_t> layers = moe_layers(*c.model);
+  const auto source =
+      *moe::ExpertSource::create(reader_of(c.model, {1, 0, 0}), *moe::impl_of(*c.model).weights, {c.least, 1});
+  auto first = source->visit(layers[0], std::vector<std::int32_t>{0});
+  auto second = source->visit(layers[1], std::vector<std::int32_t>{1});
+  const auto check = [](moe::ExpertSource::Visit& visit, std::int64_t layer, int expert) {
+    const auto leases = visit.next(1);
+    REQUIRE_FALSE(leases.has_value());
+    const std::string name = "layer " + std::to_string(layer) + ", expert " + std::to_string(expert) + ":";
+    CHECK_MESSAGE(leases.error().message.starts_with(name), leases.error().message);
+  };
+  check(second, layers[1], 1);
+  check(first, layers[0], 0);
 }
 
 TEST_CASE("one token's layers ask ahead for a few experts of the next") {

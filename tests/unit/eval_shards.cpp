@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <set>
 
+#include "eval/store/run_rows.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/shard.hpp"
 #include "unit/store_support.hpp"
@@ -95,6 +97,24 @@ void check_refused(const moe::Result<MergedCounts>& merged, moe::ErrorCode code,
     CAPTURE(name);
     CHECK(merged.error().message.find(name) != std::string::npos);
   }
+}
+
+// Writes the only run of a store again, with right checksums, as another machine might have written it.
+void rewrite(const std::string& path, const std::function<void(StoredRun&, std::vector<StoredAnswer>&)>& change) {
+  sqlite3* handle = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &handle) == SQLITE_OK);
+  const Database database(handle, path);
+  RowReader row(database, "runs", "");
+  REQUIRE(row.next().value_or(false));
+  StoredRun run = read_run(row);
+  const std::string key = key_column(row);
+  auto answers = answers_of(database, run.id, answers_column(row));
+  REQUIRE(answers.has_value());
+  row.reset();
+  change(run, *answers);
+  const auto sum = replace_answers(database, run.id, *answers);
+  REQUIRE(sum.has_value());
+  REQUIRE(write_run(database, key, run, *sum).has_value());
 }
 
 }  // namespace
@@ -263,6 +283,35 @@ TEST_CASE("replies, finished runs and evaluations are merged as well") {
   const MergedCounts again = merge(scratch / "a", scratch / "b");
   CHECK(again.added + again.runs + again.evaluations == 0);
   CHECK(again.known == 34);
+}
+
+TEST_CASE("one run finished on two machines is the same if answers and FLOPs are, whatever order sums were added in") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 8);
+  CountingModel model;
+  for (const char* name : {"a", "b"})
+    REQUIRE(evaluate_stored(task, model, *open_store(scratch / name), record()).has_value());
+  const auto merge_changed = [&](const std::function<void(StoredRun&, std::vector<StoredAnswer>&)>& change) {
+    rewrite(scratch / "b", change);
+    REQUIRE(open_store(scratch / "b")->verify().has_value());
+    return merge_store(scratch / "a", scratch / "b");
+  };
+  const auto other_sum = merge_changed([](StoredRun& run, std::vector<StoredAnswer>&) {
+    REQUIRE(run.standard_error.has_value());
+    run.standard_error = std::nextafter(*run.standard_error, 1.0);
+  });
+  REQUIRE_MESSAGE(other_sum.has_value(), other_sum.error().message);
+  CHECK(other_sum->runs == 0);
+  const auto other_answer = merge_changed(
+      [](StoredRun&, std::vector<StoredAnswer>& answers) { answers[3].correct = 1.0 - answers[3].correct; });
+  check_refused(other_answer, moe::ErrorCode::bad_file,
+                {scratch / "a", scratch / "b", "answers to the questions differ"});
+  const auto other_flops = merge_changed([](StoredRun& run, std::vector<StoredAnswer>& answers) {
+    answers[3].correct = 1.0 - answers[3].correct;
+    run.model_flops += 1;
+  });
+  check_refused(other_flops, moe::ErrorCode::bad_file, {scratch / "a", scratch / "b", " FLOPs"});
+  CHECK(other_flops.error().message.find("differ") == std::string::npos);
 }
 
 TEST_CASE("a store that is missing, damaged or the same is refused, and the other one stays") {

@@ -5,11 +5,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <functional>
 
 #include "moe/unfinished_files.hpp"
+#include "pack/pack_path.hpp"
 #include "program.hpp"
 #include "unit/packed_model.hpp"
 
@@ -62,8 +64,56 @@ TEST_CASE("a packed file that is not finished leaves nothing behind") {
   CHECK(stop([] { moe::remove_unfinished_files(), ::_exit(7); }) == 7 << 8);
   CHECK(files_in(folder) == 0);
   CHECK(stop([] { ::raise(SIGKILL); }) == SIGKILL);
-  for (const auto& entry : fs::directory_iterator(folder)) CHECK(entry.path().extension() != ".moepack");
+  REQUIRE(files_in(folder) == 1);
+  const std::string pack = moe::packed_path(folder.string(), packed.model).value_or(""),
+                    left = fs::directory_iterator(folder)->path().string();
+  REQUIRE(left.starts_with(pack + ".part"));
+  // What may be of a process that lives, and other names, stay.
+  const std::vector<std::string> others = {pack + ".part" + std::to_string(::getppid()), pack + ".part", left + ".x",
+                                           left + "-", packed.path + left.substr(pack.size())};
+  for (const std::string& other : others) overwrite(other, "x");
+  overwrite(left + "-1", "x");
+  overwrite(pack + ".part" + std::to_string(::getpid()), "x");  // numbers come again
   CHECK(packed.load({.pack = folder.string()}).has_value());
+  CHECK(fs::exists(pack));
+  CHECK(files_in(folder) == others.size());  // the packed file, and all but the last of them
+  for (const std::string& other : others) CHECK(fs::exists(other));
+  CHECK(moe::write_pack(packed.model, packed.path).has_value());
+  CHECK(!fs::exists(others.back()));
+}
+
+TEST_CASE("the host is asked whether to go on while the rest of the files is hashed") {
+  const Packed packed;
+  int asked = 0, most = 1 << 20;
+  const auto write = [&](moe::ContentHash hash) {
+    asked = 0;
+    return moe::write_pack(packed.model, packed.path,
+                           {.cancelled = [&] { return ++asked == most; }, .content_hash = hash});
+  };
+  REQUIRE(write(nullptr).has_value());
+  const int without = asked;
+  REQUIRE(write(moe::sha256).has_value());
+  CHECK(asked > without);
+  most = asked;  // the last time
+  const auto stopped = write(moe::sha256);
+  REQUIRE(!stopped.has_value());
+  CHECK(stopped.error().code == ErrorCode::cancelled);
+}
+
+TEST_CASE("no packed file is written while another process makes one in that folder") {
+  const Packed packed;
+  const auto lock = moe::pack::FolderLock::take(packed.path, {});
+  REQUIRE(lock.has_value());
+  const std::size_t before = files_in(packed.scratch.dir);
+  int asked = 0;
+  std::size_t meanwhile = 0;
+  const auto waited = moe::write_pack(packed.model, packed.path, {.cancelled = [&] {
+                                        meanwhile = std::max(meanwhile, files_in(packed.scratch.dir));
+                                        return ++asked == 2;
+                                      }});
+  REQUIRE(!waited.has_value());
+  CHECK(waited.error().code == ErrorCode::cancelled);
+  CHECK(meanwhile == before);
 }
 
 TEST_CASE("a full disk is an error") {
@@ -160,6 +210,9 @@ TEST_CASE("programs make packed files and load through them") {
   const auto done = quantize({"--pack", packed.model + "/"});
   CHECK(done.status == 0);
   CHECK(done.out.find("routed experts") != std::string::npos);
+  const std::string without_gates = std::string(MOE_SOURCE_DIR) + "/tests/data/shapes/nemotron_h";
+  CHECK(quantize({"--pack", without_gates, packed.scratch / "n.moepack"}).out.find("32 of them of 16 routed experts") !=
+        std::string::npos);
   CHECK(fs::exists(packed.model + ".moepack"));
   check_one_line(quantize({"--pack", packed.model, "--type", "q8_0"}), 2, "--type");
   check_one_line(quantize({"--pack", packed.model, packed.scratch / "x.gguf"}), 1, "x.gguf");

@@ -278,6 +278,20 @@ TEST_CASE("a packed file is of its user alone, and nothing else is replaced by o
         ErrorCode::bad_argument);
 }
 
+TEST_CASE("the matrices of routed experts are counted, with gates and without") {
+  const ScratchDir scratch("moe_packs_counts");
+  for (const int each : {3, 2}) {
+    CAPTURE(each);
+    const fs::path model = each == 3 ? "golden/qwen3_moe" : "shapes/nemotron_h";
+    const auto report =
+        moe::write_pack((fs::path(MOE_SOURCE_DIR) / "tests/data" / model).string(), scratch / "model.moepack");
+    REQUIRE_MESSAGE(report.has_value(), report.error().message);
+    CHECK(report->expert_count > 0);
+    CHECK(report->expert_matrix_count == each * report->expert_count);
+    CHECK(report->matrix_count > report->expert_matrix_count);
+  }
+}
+
 TEST_CASE("a model's hash is the same with a packed file, whatever it was made with") {
   const moe::ContentHash other = [](std::span<const std::byte> bytes) {
     moe::ContentDigest digest{};

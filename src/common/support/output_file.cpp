@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <optional>
@@ -16,6 +17,7 @@
 #include <utility>
 
 #include "moe/unfinished_files.hpp"
+#include "support/directory.hpp"
 
 namespace moe::inline MOE_ABI {
 
@@ -81,6 +83,27 @@ Result<void> check_free(const std::string& path, const OutputOptions& options, c
   if (::faccessat(AT_FDCWD, target.path.c_str(), W_OK, AT_EACCESS) != 0)
     return fail(ErrorCode::io, fmt::format("{}: cannot be written: {}", path, reason(errno)));
   return {};
+}
+
+// --- temporary names -------------------------------------------------------------------------------------------------
+
+// The name may have the maximum length, which the part's name must not exceed.
+std::string part_prefix(const std::string& target) {
+  const std::size_t name = target.rfind('/') + 1;
+  return fmt::format("{}{}.part", target.substr(0, name), target.substr(name, 200));
+}
+
+// The process that wrote PREFIX<number> or PREFIX<number>-<number>; 0: the path is none of these.
+pid_t writer_of(std::string_view path, std::string_view prefix) {
+  if (!path.starts_with(prefix)) return 0;
+  path.remove_prefix(prefix.size());
+  pid_t writer = 0;
+  const auto [end, error] = std::from_chars(path.data(), path.data() + path.size(), writer);
+  if (error != std::errc() || writer <= 0) return 0;
+  path.remove_prefix(static_cast<std::size_t>(end - path.data()));
+  const bool is_attempt =
+      path.size() > 1 && path[0] == '-' && path.find_first_not_of("0123456789", 1) == std::string_view::npos;
+  return path.empty() || is_attempt ? writer : 0;
 }
 
 // --- SIGPIPE ---------------------------------------------------------------------------------------------------------
@@ -190,10 +213,8 @@ Result<void> OutputFile::open_stream(const std::string& target, bool is_fifo) {
 
 Result<void> OutputFile::open_part(const std::string& target) {
   target_ = target;
-  // The name may have the maximum length, which the part's name must not exceed.
-  const std::size_t name = target.rfind('/') + 1;
   for (int attempt = 0; attempt < 100; ++attempt) {
-    part_ = fmt::format("{}{}.part{}", target.substr(0, name), target.substr(name, 200), ::getpid());
+    part_ = fmt::format("{}{}", part_prefix(target), ::getpid());
     if (attempt > 0) part_ += fmt::format("-{}", attempt);
     // Registered first: otherwise an interruption in between would leave the file.
     slot_ = note_unfinished(part_);
@@ -297,6 +318,20 @@ Result<void> OutputFile::finish() {
   ::close(std::exchange(descriptor_, -1));
   note_finished(std::exchange(slot_, -1));
   return {};
+}
+
+void remove_dead_parts(const std::string& path) {
+  const std::string folder = path.substr(0, path.rfind('/') + 1), prefix = part_prefix(path);
+  const auto names = names_in(folder.empty() ? "." : folder);
+  if (!names) return;
+  for (const std::string& name : *names) {
+    const std::string part = folder + name;
+    const pid_t writer = writer_of(part, prefix);
+    if (writer == 0 || (writer != ::getpid() && (::kill(writer, 0) == 0 || errno != ESRCH))) continue;
+    struct stat status {};
+    if (::lstat(part.c_str(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_uid != ::geteuid()) continue;
+    ::unlink(part.c_str());
+  }
 }
 
 Result<void> write_file(const std::string& path, std::string_view bytes, OutputOptions options) {

@@ -70,6 +70,11 @@ class OutputFile {
 /// The whole file in one call.
 Result<void> write_file(const std::string& path, std::string_view bytes, OutputOptions options = {});
 
+/// Removes what processes that were killed left beside `path`: temporary files of this user whose process is gone. The
+/// caller holds a lock without which nobody writes that output: a process of another machine or container has a number
+/// that means nothing here, and a file of this process' own number is of an earlier one.
+void remove_dead_parts(const std::string& path);
+
 /// Writes to a descriptor that may be a pipe. Raises no SIGPIPE; waits for slow readers, until `cancelled`. Returns 0
 /// or the system's error (EPIPE: the reader has closed; ECANCELED).
 int write_all(int descriptor, std::span<const std::byte> bytes, const std::function<bool()>& cancelled);

@@ -1,5 +1,6 @@
 #pragma once
-// Threads of the library's own: an error value where the system refuses, and no signals, which are for the host's.
+// Threads of the library's own and of programs: an error value where the system refuses, and no signals, which are for
+// the host's.
 
 #include <pthread.h>
 
