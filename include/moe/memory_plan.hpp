@@ -11,8 +11,9 @@
 namespace moe::inline MOE_ABI {
 
 struct MemoryRequest {
-  std::int64_t limit = 0;       ///< bytes of the whole process; 0: default_memory_limit()
-  SessionOptions session = {};  ///< kv, threads, max_tokens, and chunk_tokens as the most of a step are used
+  std::int64_t limit = 0;  ///< bytes of the whole process; 0: default_memory_limit()
+  /// kv, threads, max_tokens (of whole passes: the least of the cache) and chunk_tokens (the most of a step) are used.
+  SessionOptions session = {};
   /// Scoring: the tokens of a step are as many as make the bytes to read per token the fewest. Otherwise replies: they
   /// are as many as allowed and as fit.
   bool whole_passes = false;

@@ -53,6 +53,12 @@ class Planning {
     return steps;
   }
 
+  std::int64_t cache_tokens(std::int64_t step) const {
+    const std::int64_t asked = request_.session.max_tokens, context = info_.config.max_position;
+    if (request_.whole_passes) return std::max(2 * step + std::min(kLongestQuestion, context), asked);
+    return std::max(asked > 0 ? asked : context, step);
+  }
+
   // With what is left of the limit for experts.
   MemoryPlan at(std::int64_t tokens, bool streams) const {
     const ModelConfig& c = info_.config;
@@ -62,9 +68,7 @@ class Planning {
     plan.chunk_tokens = tokens;
     plan.all_expert_bytes = all_experts_;
     plan.weight_bytes = sizes_.always + (streams ? 0 : all_experts_);
-    const std::int64_t asked = request_.session.max_tokens > 0 ? request_.session.max_tokens : c.max_position;
-    plan.cache_tokens =
-        request_.whole_passes ? 2 * tokens + std::min(kLongestQuestion, c.max_position) : std::max(asked, tokens);
+    plan.cache_tokens = cache_tokens(tokens);
     const std::int64_t pages = (plan.cache_tokens + kPageTokens - 1) / kPageTokens;
     plan.state_bytes = state_bytes(tokens / kPageTokens);
     plan.cache_bytes = pages * PageLayout(c, request_.session.kv).page_bytes + plan.state_bytes;

@@ -171,6 +171,26 @@ TEST_CASE("scoring takes larger steps where experts are read") {
   CHECK(plan->chunk_tokens >= 4096);
 }
 
+TEST_CASE("whole passes have the cache that is asked for, and their own where that is more") {
+  const moe::ModelInfo info = large_model();
+  moe::MemoryRequest request;
+  request.session.threads.worker_count = 2;
+  request.limit = 8192 * kMiB;
+  request.whole_passes = true;
+  request.session.chunk_tokens = 4096;
+  request.session.max_tokens = 1;
+  const auto usual = moe::plan_memory(info, request);
+  REQUIRE(usual.has_value());
+  CHECK(usual->cache_tokens == 2 * usual->chunk_tokens + 4096);
+  constexpr std::int64_t kTokens = 36000 + 4096, kTokenBytes = 48 * 2 * 4 * 128 * 2;
+  request.session.max_tokens = kTokens;
+  const auto deep = moe::plan_memory(info, request);
+  REQUIRE(deep.has_value());
+  CHECK(deep->cache_tokens == kTokens);
+  CHECK(deep->cache_bytes >= kTokens * kTokenBytes);
+  CHECK(deep->total_bytes() <= request.limit);
+}
+
 TEST_CASE("requests that make no sense are refused") {
   moe::ModelInfo info = large_model();
   moe::MemoryRequest request;

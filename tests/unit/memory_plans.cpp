@@ -28,6 +28,12 @@ std::string model_of(const Scratch& s, const char* name, const std::vector<const
   return s / name;
 }
 
+// nano-moe with a context of 65,536 tokens, each of which takes at least 240 bytes of the cache.
+std::string long_model(const Scratch& s) {
+  return model_of(s, "long", {"model.safetensors", "tokenizer.json"}, "\"max_position_embeddings\": 1024",
+                  "\"max_position_embeddings\": 65536");
+}
+
 }  // namespace
 
 TEST_CASE("--plan prints what a run takes and answers nothing, with a config.json alone too") {
@@ -90,6 +96,18 @@ TEST_CASE("--plan is of whole runs") {
   const std::string model = kNano + "nano-moe";
   check_one_line(planned(s, "", {"--model", model, "--shard", "2/3"}), 2, "leave --shard out");
   check_one_line(planned(s, "", {"--model", model, "--sweep", "top_k=1,2", "--until-known"}), 2, "--until-known");
+}
+
+TEST_CASE("moe-bench has the tokens of --depth in its plan where prompts are whole passes too") {
+  const Scratch s;
+  const std::string model = long_model(s);
+  const auto least = [&](const std::string& depth) {
+    const ProgramOutcome refused =
+        run_program(s, "MOE_THREADS=1", MOE_BENCH,
+                    {"--model", model, "--pp", "600", "--tg", "1", "--depth", depth, "--memory", "1M"});
+    return std::stoll(least_of(refused));
+  };
+  CHECK(least("40000") > least("0") + 36000 * 240);
 }
 
 TEST_CASE("the default limit is divided among the processes that a launcher starts on a machine") {
