@@ -31,11 +31,6 @@ constexpr moe::Format kAssumed = moe::Format::q4_0;
 moe::Result<moe::ModelInfo> sizes_of(const eval_rows::Setting& row, Plan& plan) {
   auto info = moe::Model::inspect(row.path);
   if (!info) return info;
-  if (!row.experts.is_default()) {
-    const auto changed = moe::with_experts(info->config, row.experts.options);
-    if (!changed) return moe::fail(changed.error().code, row.path + ": " + changed.error().message);
-    info->config = *changed;
-  }
   plan.weights = info->format_summary;
   if (info->packed.expert.empty()) {
     info->packed = moe::assumed_sizes(info->config, kAssumed);
@@ -47,6 +42,13 @@ moe::Result<moe::ModelInfo> sizes_of(const eval_rows::Setting& row, Plan& plan) 
         plan.weights += fmt::format("; rows of {} weights are float32, for {} weights are a block", width, block);
   }
   return info;
+}
+
+moe::Result<moe::ModelConfig> config_of(const eval_rows::Setting& row, const moe::ModelInfo& info) {
+  if (row.experts.is_default()) return info.config;
+  auto changed = moe::with_experts(info.config, row.experts.options);
+  if (!changed) return moe::fail(changed.error().code, row.path + ": " + changed.error().message);
+  return changed;
 }
 
 moe::Result<eval::RunCost> cost_of(const eval_rows::Setting& row, const moe::ModelConfig& config,
@@ -208,19 +210,23 @@ moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::
   if (!threads) return moe::forward(threads);
   const auto tasks = eval_setup::prepare_tasks(o, eval::Conversations::none);
   if (!tasks) return moe::forward(tasks);
+  const std::vector<moe::MemoryRequest> requests = eval_setup::memory_requests(rows, *threads, o);
   std::vector<Plan> plans;
-  for (const eval_rows::Setting& row : rows) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const eval_rows::Setting& row = rows[i];
     Plan& plan = plans.emplace_back();
     plan.name = row.name;
     const auto info = sizes_of(row, plan);
     if (!info) return moe::forward(info);
-    moe::MemoryRequest request = eval_setup::memory_request(row, *threads, o);
+    const auto config = config_of(row, *info);
+    if (!config) return moe::forward(config);
+    moe::MemoryRequest request = requests[i];
     if (const auto usual = cli::default_limit(); usual && request.limit == 0) request.limit = usual->bytes;
     const auto memory = moe::plan_memory(*info, request);
     if (!memory) return moe::fail(memory.error().code, row.path + ": " + memory.error().message);
     plan.memory = *memory;
     plan.read_bytes = bytes_of_read(info->packed);
-    const auto cost = cost_of(row, info->config, o, *threads, *tasks, plan);
+    const auto cost = cost_of(row, *config, o, *threads, *tasks, plan);
     if (!cost) return moe::forward(cost);
     plan.cost = *cost;
   }

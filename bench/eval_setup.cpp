@@ -1,5 +1,6 @@
 #include "bench/eval_setup.hpp"
 
+#include <algorithm>
 #include <optional>
 
 #include "bench/eval_outputs.hpp"
@@ -63,7 +64,8 @@ std::vector<std::string> names_of(const std::vector<Setting>& rows) {
 }
 
 moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const moe::ParallelFor& threads,
-                                                    const Options& o, std::int64_t limit, moe::ContentHash content_hash,
+                                                    const Options& o, const moe::MemoryRequest& request,
+                                                    moe::ContentHash content_hash,
                                                     std::optional<moe::MemoryPlan>& memory) {
   cli::ProgressLine line("loading " + row.name);
   moe::LoadOptions options;
@@ -79,8 +81,6 @@ moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const mo
     options.layers = *layers;
     return moe::Model::load(row.path, options);
   }
-  moe::MemoryRequest request = memory_request(row, threads, o);
-  if (limit > 0) request.limit = limit;
   auto plan = cli::fit_memory("moe-eval", row.path, request, o.pack, options);
   if (!plan) return moe::forward(plan);
   memory = std::move(*plan);
@@ -99,14 +99,20 @@ moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_pt
   return changed;
 }
 
-// Of rows that are all loaded at a time. A pipeline's processes hold a part of the layers each.
-moe::Result<std::vector<std::int64_t>> limits_of_all(const Options& o, const std::vector<Setting>& rows,
-                                                     const moe::ParallelFor& threads) {
-  if (o.pipeline != nullptr) return std::vector<std::int64_t>();
+// Limits of rows that are all loaded at a time. A pipeline's processes hold a part of the layers each.
+moe::Result<void> divide_memory(const Options& o, const std::vector<Setting>& rows,
+                                std::vector<moe::MemoryRequest>& requests) {
+  if (o.pipeline != nullptr) return {};
   std::vector<eval_until_known::Load> loads;
-  for (const Setting& row : rows) loads.push_back({row.path, memory_request(row, threads, o)});
-  return eval_until_known::limits(loads, !o.pack.path.empty());
+  for (std::size_t i = 0; i < rows.size(); ++i) loads.push_back({rows[i].path, requests[i]});
+  const auto limits = eval_until_known::limits(loads, !o.pack.path.empty());
+  if (!limits) return moe::forward(limits);
+  for (std::size_t i = 0; i < limits->size(); ++i) requests[i].limit = (*limits)[i];
+  return {};
 }
+
+// A row's model is loaded for the other one as well, where memory is planned.
+bool share_a_plan(const Setting& a, const Setting& b) { return a.path == b.path && a.kv == b.kv; }
 
 }  // namespace
 
@@ -136,11 +142,12 @@ moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eva
   return tasks;
 }
 
-moe::Result<std::shared_ptr<const moe::Model>> RowModels::model_of(const Setting& row, std::int64_t limit) {
+moe::Result<std::shared_ptr<const moe::Model>> RowModels::model_of(const Setting& row,
+                                                                   const moe::MemoryRequest& request) {
   // Rows with another cache type need another plan: how much of the model stays in memory depends on it.
   if (loaded_ == nullptr || path_ != row.path || (memory_ && kv_ != row.kv)) {
     loaded_ = nullptr;  // before the next one is loaded
-    auto loaded = load(row, threads_, o_, limit, content_hash_, memory_);
+    auto loaded = load(row, threads_, o_, request, content_hash_, memory_);
     if (!loaded) return loaded;
     loaded_ = std::move(*loaded), path_ = row.path, kv_ = row.kv;
   }
@@ -155,14 +162,23 @@ eval::StoredRun record_of(const Setting& row, const Options& o, const eval::Stor
   return record;
 }
 
-moe::MemoryRequest memory_request(const Setting& row, const moe::ParallelFor& threads, const Options& o) {
-  moe::MemoryRequest request;
-  request.limit = o.memory;
-  request.whole_passes = true;
-  request.session.kv = row.kv;
-  request.session.threads = threads;
-  request.session.chunk_tokens = moe::kMaxChunkTokens;
-  return request;
+std::vector<moe::MemoryRequest> memory_requests(const std::vector<Setting>& rows, const moe::ParallelFor& threads,
+                                                const Options& o) {
+  std::vector<moe::MemoryRequest> requests;
+  for (const Setting& row : rows) {
+    moe::MemoryRequest& request = requests.emplace_back();
+    request.limit = o.memory;
+    request.whole_passes = true;
+    request.session.kv = row.kv;
+    request.session.threads = threads;
+    request.session.chunk_tokens = moe::kMaxChunkTokens;
+    std::int64_t most = 0;  // experts per token; all rows of a model say how many, or none does
+    for (const Setting& other : rows)
+      for (const std::int64_t top_k : other.experts.options.top_k)
+        if (share_a_plan(row, other)) most = std::max(most, top_k);
+    if (most > 0) request.experts.top_k = {most};
+  }
+  return requests;
 }
 
 eval::SessionModelOptions session_options(const Setting& row, const std::optional<moe::MemoryPlan>& memory,
@@ -242,11 +258,10 @@ moe::Result<Run> prepare_run(const Options& o, const std::vector<Setting>& rows,
   if (!asked) return moe::forward(asked);
   run.asked = std::move(*asked);
   if (auto ok = eval_families::set(o.families, names_of(rows), report); !ok) return moe::forward(ok);
+  run.requests = memory_requests(rows, *threads, o);
   if (o.until_known.wanted) {
     if (auto ok = eval_until_known::check(o.until_known, rows.size(), report); !ok) return moe::forward(ok);
-    auto limits = limits_of_all(o, rows, *threads);
-    if (!limits) return moe::forward(limits);
-    run.limits = std::move(*limits);
+    if (auto ok = divide_memory(o, rows, run.requests); !ok) return moe::forward(ok);
   }
   if (!o.cache.empty()) {
     auto opened = eval::RunStore::open(o.cache);

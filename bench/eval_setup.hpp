@@ -25,9 +25,7 @@ struct Run {
   moe::eval::RunReport report;
   std::vector<eval_chat::Asked> asked;  // [row]
   std::unique_ptr<moe::eval::RunStore> store;
-  std::vector<std::int64_t> limits;  // [row], of memory, where they are not those of each row by itself
-
-  std::int64_t limit_of(std::size_t row) const { return row < limits.size() ? limits[row] : 0; }
+  std::vector<moe::MemoryRequest> requests;  // [row]
 };
 moe::Result<Run> prepare_run(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows,
                              const eval_chat::Rows& chat, const std::string& started);
@@ -38,8 +36,9 @@ class RowModels {
  public:
   RowModels(const moe::ParallelFor& threads, const eval_rows::Options& o, moe::ContentHash content_hash)
       : threads_(threads), o_(o), content_hash_(content_hash) {}
-  /// `limit`: of memory, instead of --memory; 0: none.
-  moe::Result<std::shared_ptr<const moe::Model>> model_of(const eval_rows::Setting& row, std::int64_t limit = 0);
+  /// `request`: of memory; a pipeline's stages have no plan.
+  moe::Result<std::shared_ptr<const moe::Model>> model_of(const eval_rows::Setting& row,
+                                                          const moe::MemoryRequest& request = {});
   /// Of the last one, where a plan binds it.
   const std::optional<moe::MemoryPlan>& memory() const { return memory_; }
 
@@ -73,9 +72,9 @@ moe::Result<eval_until_known::Row> open_row(const eval_rows::Setting& row, eval_
 moe::eval::SessionModelOptions session_options(const eval_rows::Setting& row,
                                                const std::optional<moe::MemoryPlan>& memory,
                                                const moe::ParallelFor& threads, const eval_rows::Options& o);
-/// Whole passes of a row's model within --memory.
-moe::MemoryRequest memory_request(const eval_rows::Setting& row, const moe::ParallelFor& threads,
-                                  const eval_rows::Options& o);
+/// Of each row: whole passes within --memory. Rows that share their weights have one plan, which suits all of them.
+std::vector<moe::MemoryRequest> memory_requests(const std::vector<eval_rows::Setting>& rows,
+                                                const moe::ParallelFor& threads, const eval_rows::Options& o);
 moe::eval::EvaluateOptions evaluate_options(const moe::ParallelFor& threads, cli::ProgressLine& line);
 
 }  // namespace eval_setup

@@ -18,6 +18,7 @@ struct MemoryRequest {
   /// are as many as allowed and as fit.
   bool whole_passes = false;
   bool mtp = false;                 ///< with the MTP layer (LoadOptions::mtp) and a session of it
+  ExpertOptions experts = {};       ///< as of Model::with_experts: more experts per token need more room
   std::int64_t reserved_bytes = 0;  ///< of the limit, for what else the process holds, such as another model
 };
 
@@ -45,7 +46,8 @@ struct MemoryPlan {
   std::int64_t pass_bytes() const { return streams_experts ? all_expert_bytes - kept_expert_bytes : 0; }
 };
 
-/// Errors: out_of_memory, naming the limit and the least that works; bad_argument (options of the session).
+/// Errors: out_of_memory, naming the limit and the least that works; bad_argument (options of the session); bad_config
+/// (as with_experts).
 MOE_API Result<MemoryPlan> plan_memory(const ModelInfo& info, const MemoryRequest& request);
 
 /// 80 % of what is available: of the machine's memory, or of the limit of a control group (version 1 or 2) if that is
