@@ -6,8 +6,8 @@
 #include <filesystem>
 
 #include "bench/disk_limit.hpp"
+#include "bench/eval_cost.hpp"
 #include "bench/eval_setup.hpp"
-#include "moe/eval/evaluate.hpp"
 #include "moe/pack.hpp"
 #include "support/show.hpp"
 #include "support/text_table.hpp"
@@ -49,23 +49,6 @@ moe::Result<moe::ModelConfig> config_of(const eval_rows::Setting& row, const moe
   auto changed = moe::with_experts(info.config, row.experts.options);
   if (!changed) return moe::fail(changed.error().code, row.path + ": " + changed.error().message);
   return changed;
-}
-
-moe::Result<eval::RunCost> cost_of(const eval_rows::Setting& row, const moe::ModelConfig& config,
-                                   const eval_rows::Options& o, const moe::ParallelFor& threads,
-                                   const std::vector<eval::PreparedTask>& tasks, Plan& plan) {
-  auto tokenizer = moe::Tokenizer::load(row.path);
-  plan.has_tokenizer = tokenizer.has_value();
-  if (!tokenizer && tokenizer.error().code != moe::ErrorCode::not_found) return moe::forward(tokenizer);
-  if (!tokenizer) tokenizer = eval::estimating_tokenizer(config.vocab_size);
-  eval::CostModel model(config, *tokenizer, {o.max_length, threads});
-  for (const eval::PreparedTask& task : tasks) {
-    cli::ProgressLine line("planning " + row.name + " " + task.spec.name);
-    eval::EvaluateOptions how = eval_setup::evaluate_options(threads, line);
-    how.bootstrap_count = 0;
-    if (const auto counted = eval::evaluate(task, model, how); !counted) return moe::forward(counted);
-  }
-  return model.cost();
 }
 
 // Where experts are read from: the packed file, or else a folder of the disk that would hold it.
@@ -205,31 +188,46 @@ std::string text_of(const Plan& plan, const moe_bench::Peaks& peaks) {
   return table.render();
 }
 
+namespace {
+
+// Of every row, as the run does it.
+moe::Result<void> plan_memory(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows,
+                              const moe::ParallelFor& threads, const std::vector<moe::ModelInfo>& infos,
+                              const std::vector<eval::RunCost>& costs, std::vector<Plan>& plans) {
+  std::vector<moe::MemoryRequest> requests = eval_setup::memory_requests(rows, threads, o, costs);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (const auto usual = cli::default_limit(); usual && requests[i].limit == 0) requests[i].limit = usual->bytes;
+    const auto memory = moe::plan_memory(infos[i], requests[i]);
+    if (!memory) return moe::fail(memory.error().code, rows[i].path + ": " + memory.error().message);
+    plans[i].memory = *memory;
+    plans[i].read_bytes = bytes_of_read(infos[i].packed);
+  }
+  return {};
+}
+
+}  // namespace
+
 moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows) {
   const auto threads = cli::start_threads(o.threads);
   if (!threads) return moe::forward(threads);
   const auto tasks = eval_setup::prepare_tasks(o, eval::Conversations::none);
   if (!tasks) return moe::forward(tasks);
-  const std::vector<moe::MemoryRequest> requests = eval_setup::memory_requests(rows, *threads, o);
   std::vector<Plan> plans;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const eval_rows::Setting& row = rows[i];
+  std::vector<moe::ModelInfo> infos;
+  std::vector<eval::RunCost> costs;
+  for (const eval_rows::Setting& row : rows) {
     Plan& plan = plans.emplace_back();
     plan.name = row.name;
-    const auto info = sizes_of(row, plan);
+    auto info = sizes_of(row, plan);
     if (!info) return moe::forward(info);
     const auto config = config_of(row, *info);
     if (!config) return moe::forward(config);
-    moe::MemoryRequest request = requests[i];
-    if (const auto usual = cli::default_limit(); usual && request.limit == 0) request.limit = usual->bytes;
-    const auto memory = moe::plan_memory(*info, request);
-    if (!memory) return moe::fail(memory.error().code, row.path + ": " + memory.error().message);
-    plan.memory = *memory;
-    plan.read_bytes = bytes_of_read(info->packed);
-    const auto cost = cost_of(row, *config, o, *threads, *tasks, plan);
-    if (!cost) return moe::forward(cost);
-    plan.cost = *cost;
+    const auto counted = eval_cost::count(row, *config, *tasks, o, *threads);
+    if (!counted) return moe::forward(counted);
+    plan.cost = counted->cost, plan.has_tokenizer = counted->has_tokenizer;
+    infos.push_back(std::move(*info)), costs.push_back(counted->cost);
   }
+  if (auto ok = plan_memory(o, rows, *threads, infos, costs, plans); !ok) return ok;
   const auto peaks = moe_bench::measure_peaks(threads->worker_count, cli::interrupted, o.memory);
   if (!peaks) return moe::forward(peaks);
   if (auto ok = measure_disks(plans, rows, o.pack.path); !ok) return ok;

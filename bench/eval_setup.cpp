@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "bench/eval_cost.hpp"
 #include "bench/eval_outputs.hpp"
 #include "bench/peaks.hpp"
 #include "moe/cpu.hpp"
@@ -99,6 +100,28 @@ moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_pt
   return changed;
 }
 
+// What the questions of each row take, where memory is planned: as long as encoding all prompts once more. Rows with the
+// same prompts are counted once.
+moe::Result<std::vector<eval::RunCost>> costs_of(const Options& o, const std::vector<Setting>& rows, const Run& run) {
+  std::vector<eval::RunCost> costs;
+  if (o.pipeline != nullptr || (o.memory == 0 && o.pack.path.empty())) return costs;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::size_t same = 0;
+    while (same < i && (rows[same].path != rows[i].path || run.asked[same].digest != run.asked[i].digest)) ++same;
+    if (same < i) {
+      costs.push_back(costs[same]);
+      continue;
+    }
+    const auto info = moe::Model::inspect(rows[i].path);
+    if (!info) return moe::forward(info);
+    const std::vector<eval::PreparedTask>& own = run.asked[i].tasks;
+    const auto counted = eval_cost::count(rows[i], info->config, own.empty() ? run.report.tasks : own, o, run.threads);
+    if (!counted) return moe::forward(counted);
+    costs.push_back(counted->cost);
+  }
+  return costs;
+}
+
 // Limits of rows that are all loaded at a time. A pipeline's processes hold a part of the layers each.
 moe::Result<void> divide_memory(const Options& o, const std::vector<Setting>& rows,
                                 std::vector<moe::MemoryRequest>& requests) {
@@ -163,7 +186,7 @@ eval::StoredRun record_of(const Setting& row, const Options& o, const eval::Stor
 }
 
 std::vector<moe::MemoryRequest> memory_requests(const std::vector<Setting>& rows, const moe::ParallelFor& threads,
-                                                const Options& o) {
+                                                const Options& o, std::span<const eval::RunCost> costs) {
   std::vector<moe::MemoryRequest> requests;
   for (const Setting& row : rows) {
     moe::MemoryRequest& request = requests.emplace_back();
@@ -173,9 +196,12 @@ std::vector<moe::MemoryRequest> memory_requests(const std::vector<Setting>& rows
     request.session.threads = threads;
     request.session.chunk_tokens = moe::kMaxChunkTokens;
     std::int64_t most = 0;  // experts per token; all rows of a model say how many, or none does
-    for (const Setting& other : rows)
-      for (const std::int64_t top_k : other.experts.options.top_k)
-        if (share_a_plan(row, other)) most = std::max(most, top_k);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (!share_a_plan(row, rows[i])) continue;
+      for (const std::int64_t top_k : rows[i].experts.options.top_k) most = std::max(most, top_k);
+      if (!costs.empty())
+        request.session.max_tokens = std::max(request.session.max_tokens, costs[i].least_cache_tokens);
+    }
     if (most > 0) request.experts.top_k = {most};
   }
   return requests;
@@ -192,6 +218,7 @@ eval::SessionModelOptions session_options(const Setting& row, const std::optiona
     options.batch_tokens = memory->chunk_tokens;
     options.cache_bytes = memory->cache_bytes - memory->state_bytes;
     options.state_bytes = memory->state_bytes;
+    options.cache_is_limited = true;
   }
   if (o.pipeline != nullptr) {
     options.stages = o.pipeline->stages();
@@ -258,11 +285,13 @@ moe::Result<Run> prepare_run(const Options& o, const std::vector<Setting>& rows,
   if (!asked) return moe::forward(asked);
   run.asked = std::move(*asked);
   if (auto ok = eval_families::set(o.families, names_of(rows), report); !ok) return moe::forward(ok);
-  run.requests = memory_requests(rows, *threads, o);
-  if (o.until_known.wanted) {
+  if (o.until_known.wanted)
     if (auto ok = eval_until_known::check(o.until_known, rows.size(), report); !ok) return moe::forward(ok);
+  const auto costs = costs_of(o, rows, run);
+  if (!costs) return moe::forward(costs);
+  run.requests = memory_requests(rows, *threads, o, *costs);
+  if (o.until_known.wanted)
     if (auto ok = divide_memory(o, rows, run.requests); !ok) return moe::forward(ok);
-  }
   if (!o.cache.empty()) {
     auto opened = eval::RunStore::open(o.cache);
     if (!opened) return moe::forward(opened);

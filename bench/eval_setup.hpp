@@ -3,10 +3,12 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "bench/eval_rows.hpp"
+#include "moe/eval/cost_model.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
@@ -73,8 +75,10 @@ moe::eval::SessionModelOptions session_options(const eval_rows::Setting& row,
                                                const std::optional<moe::MemoryPlan>& memory,
                                                const moe::ParallelFor& threads, const eval_rows::Options& o);
 /// Of each row: whole passes within --memory. Rows that share their weights have one plan, which suits all of them.
+/// `costs`: of each row's questions; empty: not counted.
 std::vector<moe::MemoryRequest> memory_requests(const std::vector<eval_rows::Setting>& rows,
-                                                const moe::ParallelFor& threads, const eval_rows::Options& o);
+                                                const moe::ParallelFor& threads, const eval_rows::Options& o,
+                                                std::span<const moe::eval::RunCost> costs);
 moe::eval::EvaluateOptions evaluate_options(const moe::ParallelFor& threads, cli::ProgressLine& line);
 
 }  // namespace eval_setup

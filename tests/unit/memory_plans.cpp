@@ -34,6 +34,11 @@ std::string long_model(const Scratch& s) {
                   "\"max_position_embeddings\": 65536");
 }
 
+// An exam of one question.
+std::string exam_of(const Scratch& s, const char* name, const std::string& question) {
+  return s.write(name, R"({"question": ")" + question + R"(", "choices": ["yes", "no"], "answer": 0})" + "\n");
+}
+
 }  // namespace
 
 TEST_CASE("--plan prints what a run takes and answers nothing, with a config.json alone too") {
@@ -108,6 +113,32 @@ TEST_CASE("moe-bench has the tokens of --depth in its plan where prompts are who
     return std::stoll(least_of(refused));
   };
   CHECK(least("40000") > least("0") + 36000 * 240);
+}
+
+TEST_CASE("the cache has room for the longest question, in the plan and in the run") {
+  const Scratch s;
+  const std::string model = long_model(s), exam = exam_of(s, "long.jsonl", std::string(10000, '7')),
+                    usual = exam_of(s, "usual.jsonl", "7");
+  const auto asked_of = [&](const std::string& questions, std::vector<std::string> more) {
+    more.insert(more.end(), {"--model", model, "--tasks", questions, "--pack-cache", s / "packs"});
+    return run_program(s, "MOE_THREADS=1", MOE_EVAL, more);
+  };
+  const auto least = [&](const std::string& questions, std::vector<std::string> more) {
+    more.insert(more.end(), {"--memory", "1M"});
+    return std::stoll(least_of(asked_of(questions, more)));
+  };
+  // A digit is a token; whole passes of 32 tokens would have room for 4,160.
+  const std::int64_t least_of_run = least(exam, {});
+  CHECK(least_of_run > least(usual, {}) + 5000 * 240);
+  CHECK(least_of_run == least(exam, {"--plan"}));
+  const ProgramOutcome plan = asked_of(exam, {"--plan", "--memory", "2G"});
+  CAPTURE(plan.err);
+  REQUIRE(plan.status == 0);
+  std::smatch cache, tokens;
+  REQUIRE(std::regex_search(plan.out, cache, std::regex("\n  cache .* for ([0-9]+) tokens")));
+  REQUIRE(std::regex_search(plan.out, tokens, std::regex("\ntokens +([0-9]+) to compute")));
+  CHECK(std::stoll(tokens[1]) > 10000);
+  CHECK(std::stoll(cache[1]) >= std::stoll(tokens[1]));
 }
 
 TEST_CASE("the default limit is divided among the processes that a launcher starts on a machine") {
