@@ -51,6 +51,19 @@ moe::Result<moe::ModelConfig> config_of(const eval_rows::Setting& row, const moe
   return changed;
 }
 
+moe::Result<void> count_cost(const eval_rows::Options& o, const eval_rows::Setting& row, const eval_chat::Rows& chat,
+                             const moe::ModelInfo& info, const std::vector<eval::PreparedTask>& tasks,
+                             const moe::ParallelFor& threads, Plan& plan) {
+  const auto config = config_of(row, info);
+  if (!config) return moe::forward(config);
+  const auto asked = eval_setup::prompts_of(row, o, chat, info, tasks);
+  if (!asked) return moe::forward(asked);
+  const auto counted = eval_cost::count(row, *config, asked->tasks.empty() ? tasks : asked->tasks, o, threads);
+  if (!counted) return moe::forward(counted);
+  plan.cost = counted->cost, plan.has_tokenizer = counted->has_tokenizer;
+  return {};
+}
+
 // Where experts are read from: the packed file, or else a folder of the disk that would hold it.
 std::vector<std::string> places_of(const std::string& model, const std::string& pack) {
   namespace fs = std::filesystem;
@@ -185,6 +198,7 @@ std::string text_of(const Plan& plan, const moe_bench::Peaks& peaks) {
     line("to read", fmt::format("{} per pass, {} in all", bytes_in_words(m.pass_bytes()),
                                 bytes_in_words(m.pass_bytes() * plan.passes())));
   add_times(plan, peaks, table);
+  if (m.streams_experts && !plan.has_pack) line("needed", "--pack-cache DIR, for the file that experts are read from");
   return table.render();
 }
 
@@ -207,25 +221,22 @@ moe::Result<void> plan_memory(const eval_rows::Options& o, const std::vector<eva
 
 }  // namespace
 
-moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows) {
+moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows,
+                      const eval_chat::Rows& chat) {
   const auto threads = cli::start_threads(o.threads);
   if (!threads) return moe::forward(threads);
-  const auto tasks = eval_setup::prepare_tasks(o, eval::Conversations::none);
+  const auto tasks = eval_setup::prepare_tasks(o, chat.conversations);
   if (!tasks) return moe::forward(tasks);
   std::vector<Plan> plans;
   std::vector<moe::ModelInfo> infos;
   std::vector<eval::RunCost> costs;
   for (const eval_rows::Setting& row : rows) {
     Plan& plan = plans.emplace_back();
-    plan.name = row.name;
+    plan.name = row.name, plan.has_pack = !o.pack.path.empty();
     auto info = sizes_of(row, plan);
     if (!info) return moe::forward(info);
-    const auto config = config_of(row, *info);
-    if (!config) return moe::forward(config);
-    const auto counted = eval_cost::count(row, *config, *tasks, o, *threads);
-    if (!counted) return moe::forward(counted);
-    plan.cost = counted->cost, plan.has_tokenizer = counted->has_tokenizer;
-    infos.push_back(std::move(*info)), costs.push_back(counted->cost);
+    if (auto ok = count_cost(o, row, chat, *info, *tasks, *threads, plan); !ok) return ok;
+    infos.push_back(std::move(*info)), costs.push_back(plan.cost);
   }
   if (auto ok = plan_memory(o, rows, *threads, infos, costs, plans); !ok) return ok;
   const auto peaks = moe_bench::measure_peaks(threads->worker_count, cli::interrupted, o.memory);

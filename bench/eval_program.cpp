@@ -285,7 +285,7 @@ moe::Result<void> answer(Options& options, const double* search, eval_stages::St
     if (!options.shard.empty()) throw CLI::ValidationError("--plan", "plans whole runs: leave --shard out");
     if (options.until_known.wanted)
       throw CLI::ValidationError("--plan", "cannot tell how many questions --until-known asks: leave it out");
-    return eval_plan::run(options, *settings);
+    return eval_plan::run(options, *settings, *chat);
   }
   if (start != nullptr) {
     if (search != nullptr) throw CLI::ValidationError("search", "does not run over stages");

@@ -44,8 +44,7 @@ moe::Result<std::vector<eval_chat::Asked>> check_rows(const Options& o, const st
     if (!row.experts.is_default())
       if (const auto ok = moe::with_experts(info->config, row.experts.options); !ok)
         return moe::fail(ok.error().code, row.experts.asked + ": " + row.path + ": " + ok.error().message);
-    auto prompts = row.chat ? eval_chat::ask_through(*row.chat, o.chat, chat, row.name, info->chat_templates, tasks)
-                            : moe::Result<eval_chat::Asked>(eval_chat::ask_plainly(o.chat));
+    auto prompts = prompts_of(row, o, chat, *info, tasks);
     if (!prompts) return moe::forward(prompts);
     asked.push_back(std::move(*prompts));
   }
@@ -163,6 +162,12 @@ moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eva
     tasks.push_back(std::move(*task));
   }
   return tasks;
+}
+
+moe::Result<eval_chat::Asked> prompts_of(const Setting& row, const Options& o, const eval_chat::Rows& chat,
+                                         const moe::ModelInfo& info, const std::vector<eval::PreparedTask>& tasks) {
+  if (!row.chat) return eval_chat::ask_plainly(o.chat);
+  return eval_chat::ask_through(*row.chat, o.chat, chat, row.name, info.chat_templates, tasks);
 }
 
 moe::Result<std::shared_ptr<const moe::Model>> RowModels::model_of(const Setting& row,

@@ -21,6 +21,11 @@ namespace eval_setup {
 moe::Result<std::vector<moe::eval::PreparedTask>> prepare_tasks(const eval_rows::Options& o,
                                                                 moe::eval::Conversations conversations);
 
+/// A row's prompts, through its chat template where it has one. Errors: as eval_chat::ask_through.
+moe::Result<eval_chat::Asked> prompts_of(const eval_rows::Setting& row, const eval_rows::Options& o,
+                                         const eval_chat::Rows& chat, const moe::ModelInfo& info,
+                                         const std::vector<moe::eval::PreparedTask>& tasks);
+
 /// The result of the preparation.
 struct Run {
   moe::ParallelFor threads;

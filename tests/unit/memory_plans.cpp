@@ -73,12 +73,14 @@ TEST_CASE("--plan measures the packed file where experts are, and needs no folde
   REQUIRE(packed.status == 0);
   CHECK(std::regex_search(packed.out, std::regex("\nreading  .* at .*/s \\(.*x\\.moepack")));
   CHECK(std::regex_search(packed.out, std::regex("\ntime  .*about ")));
+  CHECK(packed.out.find("--pack-cache DIR") == std::string::npos);
   // A file as long as the measurement needs cannot be written.
   const ProgramOutcome unmeasured = planned(s, "trap '' XFSZ; ulimit -f 100;", {"--model", model, "--memory", least});
   CAPTURE(unmeasured.err);
   REQUIRE(unmeasured.status == 0);
   CHECK(unmeasured.out.find("not measured (cannot write") != std::string::npos);
   CHECK(unmeasured.out.find("at least") != std::string::npos);
+  CHECK(std::regex_search(unmeasured.out, std::regex("\nneeded  .*--pack-cache DIR")));
 }
 
 TEST_CASE("--plan says what is wrong with a tokenizer, a config or a width, and of which model") {
@@ -101,6 +103,22 @@ TEST_CASE("--plan is of whole runs") {
   const std::string model = kNano + "nano-moe";
   check_one_line(planned(s, "", {"--model", model, "--shard", "2/3"}), 2, "leave --shard out");
   check_one_line(planned(s, "", {"--model", model, "--sweep", "top_k=1,2", "--until-known"}), 2, "--until-known");
+}
+
+TEST_CASE("--plan asks through chat templates, and says which row has none") {
+  const Scratch s;
+  const std::string model = "m=" + model_of(s, "chat", {"tokenizer.json"});
+  check_one_line(planned(s, "", {"--model", model, "--apply-chat-template"}), 1,
+                 "m: no chat template: the model has none");
+  s.write("chat/chat_template.jinja", "{{ messages[-1].content }} 77777777777777777777");  // a digit is a token
+  const ProgramOutcome plan = planned(s, "", {"--model", model, "--sweep", "chat_template=none,default"});
+  CAPTURE(plan.err);
+  REQUIRE(plan.status == 0);
+  const std::regex tokens("tokens +([0-9]+) to compute");
+  std::sregex_iterator row(plan.out.begin(), plan.out.end(), tokens);
+  REQUIRE(std::distance(row, std::sregex_iterator()) == 2);
+  const std::int64_t plain = std::stoll((*row++)[1]);
+  CHECK(std::stoll((*row)[1]) > plain);
 }
 
 TEST_CASE("moe-bench has the tokens of --depth in its plan where prompts are whole passes too") {
