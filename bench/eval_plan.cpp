@@ -6,8 +6,8 @@
 #include <filesystem>
 
 #include "bench/disk_limit.hpp"
+#include "bench/eval_cost.hpp"
 #include "bench/eval_setup.hpp"
-#include "moe/eval/evaluate.hpp"
 #include "moe/pack.hpp"
 #include "support/show.hpp"
 #include "support/text_table.hpp"
@@ -31,11 +31,6 @@ constexpr moe::Format kAssumed = moe::Format::q4_0;
 moe::Result<moe::ModelInfo> sizes_of(const eval_rows::Setting& row, Plan& plan) {
   auto info = moe::Model::inspect(row.path);
   if (!info) return info;
-  if (!row.experts.is_default()) {
-    const auto changed = moe::with_experts(info->config, row.experts.options);
-    if (!changed) return moe::fail(changed.error().code, row.path + ": " + changed.error().message);
-    info->config = *changed;
-  }
   plan.weights = info->format_summary;
   if (info->packed.expert.empty()) {
     info->packed = moe::assumed_sizes(info->config, kAssumed);
@@ -49,21 +44,24 @@ moe::Result<moe::ModelInfo> sizes_of(const eval_rows::Setting& row, Plan& plan) 
   return info;
 }
 
-moe::Result<eval::RunCost> cost_of(const eval_rows::Setting& row, const moe::ModelConfig& config,
-                                   const eval_rows::Options& o, const moe::ParallelFor& threads,
-                                   const std::vector<eval::PreparedTask>& tasks, Plan& plan) {
-  auto tokenizer = moe::Tokenizer::load(row.path);
-  plan.has_tokenizer = tokenizer.has_value();
-  if (!tokenizer && tokenizer.error().code != moe::ErrorCode::not_found) return moe::forward(tokenizer);
-  if (!tokenizer) tokenizer = eval::estimating_tokenizer(config.vocab_size);
-  eval::CostModel model(config, *tokenizer, {o.max_length, threads});
-  for (const eval::PreparedTask& task : tasks) {
-    cli::ProgressLine line("planning " + row.name + " " + task.spec.name);
-    eval::EvaluateOptions how = eval_setup::evaluate_options(threads, line);
-    how.bootstrap_count = 0;
-    if (const auto counted = eval::evaluate(task, model, how); !counted) return moe::forward(counted);
-  }
-  return model.cost();
+moe::Result<moe::ModelConfig> config_of(const eval_rows::Setting& row, const moe::ModelInfo& info) {
+  if (row.experts.is_default()) return info.config;
+  auto changed = moe::with_experts(info.config, row.experts.options);
+  if (!changed) return moe::fail(changed.error().code, row.path + ": " + changed.error().message);
+  return changed;
+}
+
+moe::Result<void> count_cost(const eval_rows::Options& o, const eval_rows::Setting& row, const eval_chat::Rows& chat,
+                             const moe::ModelInfo& info, const std::vector<eval::PreparedTask>& tasks,
+                             const moe::ParallelFor& threads, Plan& plan) {
+  const auto config = config_of(row, info);
+  if (!config) return moe::forward(config);
+  const auto asked = eval_setup::prompts_of(row, o, chat, info, tasks);
+  if (!asked) return moe::forward(asked);
+  const auto counted = eval_cost::count(row, *config, asked->tasks.empty() ? tasks : asked->tasks, o, threads);
+  if (!counted) return moe::forward(counted);
+  plan.cost = counted->cost, plan.has_tokenizer = counted->has_tokenizer;
+  return {};
 }
 
 // Where experts are read from: the packed file, or else a folder of the disk that would hold it.
@@ -200,30 +198,47 @@ std::string text_of(const Plan& plan, const moe_bench::Peaks& peaks) {
     line("to read", fmt::format("{} per pass, {} in all", bytes_in_words(m.pass_bytes()),
                                 bytes_in_words(m.pass_bytes() * plan.passes())));
   add_times(plan, peaks, table);
+  if (m.streams_experts && !plan.has_pack) line("needed", "--pack-cache DIR, for the file that experts are read from");
   return table.render();
 }
 
-moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows) {
+namespace {
+
+// Of every row, as the run does it.
+moe::Result<void> plan_memory(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows,
+                              const moe::ParallelFor& threads, const std::vector<moe::ModelInfo>& infos,
+                              const std::vector<eval::RunCost>& costs, std::vector<Plan>& plans) {
+  std::vector<moe::MemoryRequest> requests = eval_setup::memory_requests(rows, threads, o, costs);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (const auto usual = cli::default_limit(); usual && requests[i].limit == 0) requests[i].limit = usual->bytes;
+    const auto memory = moe::plan_memory(infos[i], requests[i]);
+    if (!memory) return moe::fail(memory.error().code, rows[i].path + ": " + memory.error().message);
+    plans[i].memory = *memory;
+    plans[i].read_bytes = bytes_of_read(infos[i].packed);
+  }
+  return {};
+}
+
+}  // namespace
+
+moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows,
+                      const eval_chat::Rows& chat) {
   const auto threads = cli::start_threads(o.threads);
   if (!threads) return moe::forward(threads);
-  const auto tasks = eval_setup::prepare_tasks(o, eval::Conversations::none);
+  const auto tasks = eval_setup::prepare_tasks(o, chat.conversations);
   if (!tasks) return moe::forward(tasks);
   std::vector<Plan> plans;
+  std::vector<moe::ModelInfo> infos;
+  std::vector<eval::RunCost> costs;
   for (const eval_rows::Setting& row : rows) {
     Plan& plan = plans.emplace_back();
-    plan.name = row.name;
-    const auto info = sizes_of(row, plan);
+    plan.name = row.name, plan.has_pack = !o.pack.path.empty();
+    auto info = sizes_of(row, plan);
     if (!info) return moe::forward(info);
-    moe::MemoryRequest request = eval_setup::memory_request(row, *threads, o);
-    if (const auto usual = cli::default_limit(); usual && request.limit == 0) request.limit = usual->bytes;
-    const auto memory = moe::plan_memory(*info, request);
-    if (!memory) return moe::fail(memory.error().code, row.path + ": " + memory.error().message);
-    plan.memory = *memory;
-    plan.read_bytes = bytes_of_read(info->packed);
-    const auto cost = cost_of(row, info->config, o, *threads, *tasks, plan);
-    if (!cost) return moe::forward(cost);
-    plan.cost = *cost;
+    if (auto ok = count_cost(o, row, chat, *info, *tasks, *threads, plan); !ok) return ok;
+    infos.push_back(std::move(*info)), costs.push_back(plan.cost);
   }
+  if (auto ok = plan_memory(o, rows, *threads, infos, costs, plans); !ok) return ok;
   const auto peaks = moe_bench::measure_peaks(threads->worker_count, cli::interrupted, o.memory);
   if (!peaks) return moe::forward(peaks);
   if (auto ok = measure_disks(plans, rows, o.pack.path); !ok) return ok;

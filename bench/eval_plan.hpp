@@ -23,6 +23,7 @@ struct Plan {
   std::string name;
   std::string weights;  ///< their format, or what is assumed
   bool has_tokenizer = true;
+  bool has_pack = true;  ///< --pack-cache was given
   moe::MemoryPlan memory;
   std::int64_t read_bytes = 0;  ///< of a read of experts, as the disk is measured
   Disk disk;                    ///< where experts are read
@@ -41,7 +42,9 @@ struct Plan {
 std::string text_of(const Plan& plan, const moe_bench::Peaks& peaks);
 
 /// Prints the plan of each row. A disk that cannot be measured is no error. Errors: those of moe::plan_memory (naming
-/// the row), of the tasks, of a tokenizer that is there and cannot be used, cancelled.
-moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows);
+/// the row), of the tasks, of chat templates (also that a row has none), of a tokenizer that is there and cannot be used,
+/// cancelled.
+moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows,
+                      const eval_chat::Rows& chat);
 
 }  // namespace eval_plan

@@ -36,10 +36,10 @@ moe::Result<eval::TaskOutcome> run_task(const Setting& row, const eval::Prepared
 // The model of a row; of a pipeline, the layers of this process, while the other stages load theirs.
 moe::Result<std::shared_ptr<const moe::Model>> load_row(eval_setup::RowModels& models, const Setting& row,
                                                         const Options& o, const moe::ParallelFor& threads,
-                                                        std::int64_t limit) {
-  if (o.pipeline == nullptr) return models.model_of(row, limit);
+                                                        const moe::MemoryRequest& request) {
+  if (o.pipeline == nullptr) return models.model_of(row, request);
   if (auto ok = o.pipeline->tell_load(row.name); !ok) return moe::forward(ok);
-  auto model = models.model_of(row, limit);
+  auto model = models.model_of(row);
   if (model)
     if (auto ok = eval_stages::check_canary(o, row, *model, threads); !ok) return moe::forward(ok);
   return model;
@@ -123,7 +123,7 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   std::vector<std::shared_ptr<const moe::Model>> loaded;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Setting& row = rows[i];
-    const auto model = load_row(models, row, o, run->threads, run->limit_of(i));
+    const auto model = load_row(models, row, o, run->threads, run->requests[i]);
     if (model && o.until_known.wanted) {
       auto opened =
           eval_setup::open_row(row, std::move(run->asked[i]), *model, models.memory(), run->threads, o, report);
@@ -157,7 +157,7 @@ moe::Result<void> search_experts(const Options& o, const std::vector<Setting>& r
   auto run = eval_setup::prepare_run(o, rows, chat, started);
   if (!run) return moe::forward(run);
   eval_setup::RowModels models(run->threads, o, run->store != nullptr ? moe::ContentHash(moe::sha256) : nullptr);
-  const auto model = models.model_of(row);
+  const auto model = models.model_of(row, run->requests.front());
   if (!model) return moe::forward(model);
   const eval_chat::Asked& asked = run->asked.front();
   search_command::Search search;
@@ -287,7 +287,7 @@ moe::Result<void> answer(Options& options, const double* search, eval_stages::St
     if (!options.shard.empty()) throw CLI::ValidationError("--plan", "plans whole runs: leave --shard out");
     if (options.until_known.wanted)
       throw CLI::ValidationError("--plan", "cannot tell how many questions --until-known asks: leave it out");
-    return eval_plan::run(options, *settings);
+    return eval_plan::run(options, *settings, *chat);
   }
   if (start != nullptr) {
     if (search != nullptr) throw CLI::ValidationError("search", "does not run over stages");

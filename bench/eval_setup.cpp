@@ -1,7 +1,9 @@
 #include "bench/eval_setup.hpp"
 
+#include <algorithm>
 #include <optional>
 
+#include "bench/eval_cost.hpp"
 #include "bench/eval_outputs.hpp"
 #include "bench/peaks.hpp"
 #include "moe/cpu.hpp"
@@ -42,8 +44,7 @@ moe::Result<std::vector<eval_chat::Asked>> check_rows(const Options& o, const st
     if (!row.experts.is_default())
       if (const auto ok = moe::with_experts(info->config, row.experts.options); !ok)
         return moe::fail(ok.error().code, row.experts.asked + ": " + row.path + ": " + ok.error().message);
-    auto prompts = row.chat ? eval_chat::ask_through(*row.chat, o.chat, chat, row.name, info->chat_templates, tasks)
-                            : moe::Result<eval_chat::Asked>(eval_chat::ask_plainly(o.chat));
+    auto prompts = prompts_of(row, o, chat, *info, tasks);
     if (!prompts) return moe::forward(prompts);
     asked.push_back(std::move(*prompts));
   }
@@ -63,7 +64,8 @@ std::vector<std::string> names_of(const std::vector<Setting>& rows) {
 }
 
 moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const moe::ParallelFor& threads,
-                                                    const Options& o, std::int64_t limit, moe::ContentHash content_hash,
+                                                    const Options& o, const moe::MemoryRequest& request,
+                                                    moe::ContentHash content_hash,
                                                     std::optional<moe::MemoryPlan>& memory) {
   cli::ProgressLine line("loading " + row.name);
   moe::LoadOptions options;
@@ -79,8 +81,6 @@ moe::Result<std::shared_ptr<const moe::Model>> load(const Setting& row, const mo
     options.layers = *layers;
     return moe::Model::load(row.path, options);
   }
-  moe::MemoryRequest request = memory_request(row, threads, o);
-  if (limit > 0) request.limit = limit;
   auto plan = cli::fit_memory("moe-eval", row.path, request, o.pack, options);
   if (!plan) return moe::forward(plan);
   memory = std::move(*plan);
@@ -99,14 +99,42 @@ moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_pt
   return changed;
 }
 
-// Of rows that are all loaded at a time. A pipeline's processes hold a part of the layers each.
-moe::Result<std::vector<std::int64_t>> limits_of_all(const Options& o, const std::vector<Setting>& rows,
-                                                     const moe::ParallelFor& threads) {
-  if (o.pipeline != nullptr) return std::vector<std::int64_t>();
-  std::vector<eval_until_known::Load> loads;
-  for (const Setting& row : rows) loads.push_back({row.path, memory_request(row, threads, o)});
-  return eval_until_known::limits(loads, !o.pack.path.empty());
+// What the questions of each row take, where memory is planned: as long as encoding all prompts once more. Rows with the
+// same prompts are counted once.
+moe::Result<std::vector<eval::RunCost>> costs_of(const Options& o, const std::vector<Setting>& rows, const Run& run) {
+  std::vector<eval::RunCost> costs;
+  if (o.pipeline != nullptr || (o.memory == 0 && o.pack.path.empty())) return costs;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::size_t same = 0;
+    while (same < i && (rows[same].path != rows[i].path || run.asked[same].digest != run.asked[i].digest)) ++same;
+    if (same < i) {
+      costs.push_back(costs[same]);
+      continue;
+    }
+    const auto info = moe::Model::inspect(rows[i].path);
+    if (!info) return moe::forward(info);
+    const std::vector<eval::PreparedTask>& own = run.asked[i].tasks;
+    const auto counted = eval_cost::count(rows[i], info->config, own.empty() ? run.report.tasks : own, o, run.threads);
+    if (!counted) return moe::forward(counted);
+    costs.push_back(counted->cost);
+  }
+  return costs;
 }
+
+// Limits of rows that are all loaded at a time. A pipeline's processes hold a part of the layers each.
+moe::Result<void> divide_memory(const Options& o, const std::vector<Setting>& rows,
+                                std::vector<moe::MemoryRequest>& requests) {
+  if (o.pipeline != nullptr) return {};
+  std::vector<eval_until_known::Load> loads;
+  for (std::size_t i = 0; i < rows.size(); ++i) loads.push_back({rows[i].path, requests[i]});
+  const auto limits = eval_until_known::limits(loads, !o.pack.path.empty());
+  if (!limits) return moe::forward(limits);
+  for (std::size_t i = 0; i < limits->size(); ++i) requests[i].limit = (*limits)[i];
+  return {};
+}
+
+// A row's model is loaded for the other one as well, where memory is planned.
+bool share_a_plan(const Setting& a, const Setting& b) { return a.path == b.path && a.kv == b.kv; }
 
 }  // namespace
 
@@ -136,11 +164,18 @@ moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eva
   return tasks;
 }
 
-moe::Result<std::shared_ptr<const moe::Model>> RowModels::model_of(const Setting& row, std::int64_t limit) {
+moe::Result<eval_chat::Asked> prompts_of(const Setting& row, const Options& o, const eval_chat::Rows& chat,
+                                         const moe::ModelInfo& info, const std::vector<eval::PreparedTask>& tasks) {
+  if (!row.chat) return eval_chat::ask_plainly(o.chat);
+  return eval_chat::ask_through(*row.chat, o.chat, chat, row.name, info.chat_templates, tasks);
+}
+
+moe::Result<std::shared_ptr<const moe::Model>> RowModels::model_of(const Setting& row,
+                                                                   const moe::MemoryRequest& request) {
   // Rows with another cache type need another plan: how much of the model stays in memory depends on it.
   if (loaded_ == nullptr || path_ != row.path || (memory_ && kv_ != row.kv)) {
     loaded_ = nullptr;  // before the next one is loaded
-    auto loaded = load(row, threads_, o_, limit, content_hash_, memory_);
+    auto loaded = load(row, threads_, o_, request, content_hash_, memory_);
     if (!loaded) return loaded;
     loaded_ = std::move(*loaded), path_ = row.path, kv_ = row.kv;
   }
@@ -155,14 +190,26 @@ eval::StoredRun record_of(const Setting& row, const Options& o, const eval::Stor
   return record;
 }
 
-moe::MemoryRequest memory_request(const Setting& row, const moe::ParallelFor& threads, const Options& o) {
-  moe::MemoryRequest request;
-  request.limit = o.memory;
-  request.whole_passes = true;
-  request.session.kv = row.kv;
-  request.session.threads = threads;
-  request.session.chunk_tokens = moe::kMaxChunkTokens;
-  return request;
+std::vector<moe::MemoryRequest> memory_requests(const std::vector<Setting>& rows, const moe::ParallelFor& threads,
+                                                const Options& o, std::span<const eval::RunCost> costs) {
+  std::vector<moe::MemoryRequest> requests;
+  for (const Setting& row : rows) {
+    moe::MemoryRequest& request = requests.emplace_back();
+    request.limit = o.memory;
+    request.whole_passes = true;
+    request.session.kv = row.kv;
+    request.session.threads = threads;
+    request.session.chunk_tokens = moe::kMaxChunkTokens;
+    std::int64_t most = 0;  // experts per token; all rows of a model say how many, or none does
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (!share_a_plan(row, rows[i])) continue;
+      for (const std::int64_t top_k : rows[i].experts.options.top_k) most = std::max(most, top_k);
+      if (!costs.empty())
+        request.session.max_tokens = std::max(request.session.max_tokens, costs[i].least_cache_tokens);
+    }
+    if (most > 0) request.experts.top_k = {most};
+  }
+  return requests;
 }
 
 eval::SessionModelOptions session_options(const Setting& row, const std::optional<moe::MemoryPlan>& memory,
@@ -176,6 +223,7 @@ eval::SessionModelOptions session_options(const Setting& row, const std::optiona
     options.batch_tokens = memory->chunk_tokens;
     options.cache_bytes = memory->cache_bytes - memory->state_bytes;
     options.state_bytes = memory->state_bytes;
+    options.cache_is_limited = true;
   }
   if (o.pipeline != nullptr) {
     options.stages = o.pipeline->stages();
@@ -242,12 +290,13 @@ moe::Result<Run> prepare_run(const Options& o, const std::vector<Setting>& rows,
   if (!asked) return moe::forward(asked);
   run.asked = std::move(*asked);
   if (auto ok = eval_families::set(o.families, names_of(rows), report); !ok) return moe::forward(ok);
-  if (o.until_known.wanted) {
+  if (o.until_known.wanted)
     if (auto ok = eval_until_known::check(o.until_known, rows.size(), report); !ok) return moe::forward(ok);
-    auto limits = limits_of_all(o, rows, *threads);
-    if (!limits) return moe::forward(limits);
-    run.limits = std::move(*limits);
-  }
+  const auto costs = costs_of(o, rows, run);
+  if (!costs) return moe::forward(costs);
+  run.requests = memory_requests(rows, *threads, o, *costs);
+  if (o.until_known.wanted)
+    if (auto ok = divide_memory(o, rows, run.requests); !ok) return moe::forward(ok);
   if (!o.cache.empty()) {
     auto opened = eval::RunStore::open(o.cache);
     if (!opened) return moe::forward(opened);

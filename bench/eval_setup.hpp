@@ -3,10 +3,12 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "bench/eval_rows.hpp"
+#include "moe/eval/cost_model.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/session_model.hpp"
 #include "moe/eval/store.hpp"
@@ -19,15 +21,18 @@ namespace eval_setup {
 moe::Result<std::vector<moe::eval::PreparedTask>> prepare_tasks(const eval_rows::Options& o,
                                                                 moe::eval::Conversations conversations);
 
+/// A row's prompts, through its chat template where it has one. Errors: as eval_chat::ask_through.
+moe::Result<eval_chat::Asked> prompts_of(const eval_rows::Setting& row, const eval_rows::Options& o,
+                                         const eval_chat::Rows& chat, const moe::ModelInfo& info,
+                                         const std::vector<moe::eval::PreparedTask>& tasks);
+
 /// The result of the preparation.
 struct Run {
   moe::ParallelFor threads;
   moe::eval::RunReport report;
   std::vector<eval_chat::Asked> asked;  // [row]
   std::unique_ptr<moe::eval::RunStore> store;
-  std::vector<std::int64_t> limits;  // [row], of memory, where they are not those of each row by itself
-
-  std::int64_t limit_of(std::size_t row) const { return row < limits.size() ? limits[row] : 0; }
+  std::vector<moe::MemoryRequest> requests;  // [row]
 };
 moe::Result<Run> prepare_run(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows,
                              const eval_chat::Rows& chat, const std::string& started);
@@ -38,8 +43,9 @@ class RowModels {
  public:
   RowModels(const moe::ParallelFor& threads, const eval_rows::Options& o, moe::ContentHash content_hash)
       : threads_(threads), o_(o), content_hash_(content_hash) {}
-  /// `limit`: of memory, instead of --memory; 0: none.
-  moe::Result<std::shared_ptr<const moe::Model>> model_of(const eval_rows::Setting& row, std::int64_t limit = 0);
+  /// `request`: of memory; a pipeline's stages have no plan.
+  moe::Result<std::shared_ptr<const moe::Model>> model_of(const eval_rows::Setting& row,
+                                                          const moe::MemoryRequest& request = {});
   /// Of the last one, where a plan binds it.
   const std::optional<moe::MemoryPlan>& memory() const { return memory_; }
 
@@ -73,9 +79,11 @@ moe::Result<eval_until_known::Row> open_row(const eval_rows::Setting& row, eval_
 moe::eval::SessionModelOptions session_options(const eval_rows::Setting& row,
                                                const std::optional<moe::MemoryPlan>& memory,
                                                const moe::ParallelFor& threads, const eval_rows::Options& o);
-/// Whole passes of a row's model within --memory.
-moe::MemoryRequest memory_request(const eval_rows::Setting& row, const moe::ParallelFor& threads,
-                                  const eval_rows::Options& o);
+/// Of each row: whole passes within --memory. Rows that share their weights have one plan, which suits all of them.
+/// `costs`: of each row's questions; empty: not counted.
+std::vector<moe::MemoryRequest> memory_requests(const std::vector<eval_rows::Setting>& rows,
+                                                const moe::ParallelFor& threads, const eval_rows::Options& o,
+                                                std::span<const moe::eval::RunCost> costs);
 moe::eval::EvaluateOptions evaluate_options(const moe::ParallelFor& threads, cli::ProgressLine& line);
 
 }  // namespace eval_setup

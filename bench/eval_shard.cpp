@@ -104,7 +104,7 @@ moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::
   std::string text;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const eval_rows::Setting& row = rows[i];
-    const auto model = models.model_of(row);
+    const auto model = models.model_of(row, run->requests[i]);
     if (!model) return moe::forward(model);
     auto opened =
         eval_setup::open_row(row, std::move(run->asked[i]), *model, models.memory(), run->threads, o, run->report);

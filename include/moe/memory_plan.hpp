@@ -11,12 +11,14 @@
 namespace moe::inline MOE_ABI {
 
 struct MemoryRequest {
-  std::int64_t limit = 0;       ///< bytes of the whole process; 0: default_memory_limit()
-  SessionOptions session = {};  ///< kv, threads, max_tokens, and chunk_tokens as the most of a step are used
+  std::int64_t limit = 0;  ///< bytes of the whole process; 0: default_memory_limit()
+  /// kv, threads, max_tokens (of whole passes: the least of the cache) and chunk_tokens (the most of a step) are used.
+  SessionOptions session = {};
   /// Scoring: the tokens of a step are as many as make the bytes to read per token the fewest. Otherwise replies: they
   /// are as many as allowed and as fit.
   bool whole_passes = false;
   bool mtp = false;                 ///< with the MTP layer (LoadOptions::mtp) and a session of it
+  ExpertOptions experts = {};       ///< as of Model::with_experts: more experts per token need more room
   std::int64_t reserved_bytes = 0;  ///< of the limit, for what else the process holds, such as another model
 };
 
@@ -44,7 +46,8 @@ struct MemoryPlan {
   std::int64_t pass_bytes() const { return streams_experts ? all_expert_bytes - kept_expert_bytes : 0; }
 };
 
-/// Errors: out_of_memory, naming the limit and the least that works; bad_argument (options of the session).
+/// Errors: out_of_memory, naming the limit and the least that works; bad_argument (options of the session); bad_config
+/// (as with_experts).
 MOE_API Result<MemoryPlan> plan_memory(const ModelInfo& info, const MemoryRequest& request);
 
 /// 80 % of what is available: of the machine's memory, or of the limit of a control group (version 1 or 2) if that is

@@ -20,11 +20,12 @@ constexpr std::int64_t kLongestQuestion = 4096;  // tokens of cache beside those
 
 class Planning {
  public:
-  /// `mtp`: of the MTP layer, where it is asked for.
-  Planning(const ModelInfo& info, const MemoryRequest& request, const ModelConfig& mtp, std::int64_t limit)
-      : info_(info), request_(request), mtp_(mtp), limit_(limit), sizes_(info.packed) {
+  /// `config`: with the experts that are asked for; `mtp`: of the MTP layer, where it is asked for.
+  Planning(const ModelInfo& info, const ModelConfig& config, const MemoryRequest& request, const ModelConfig& mtp,
+           std::int64_t limit)
+      : info_(info), config_(config), request_(request), mtp_(mtp), limit_(limit), sizes_(info.packed) {
     for (const std::int64_t bytes : sizes_.expert) {
-      layers_.push_back({bytes > 0 ? info.config.router.expert_count : 0, bytes});
+      layers_.push_back({bytes > 0 ? config.router.expert_count : 0, bytes});
       all_experts_ += layers_.back().experts * bytes;
     }
   }
@@ -53,18 +54,22 @@ class Planning {
     return steps;
   }
 
+  std::int64_t cache_tokens(std::int64_t step) const {
+    const std::int64_t asked = request_.session.max_tokens, context = config_.max_position;
+    if (request_.whole_passes) return std::max(2 * step + std::min(kLongestQuestion, context), asked);
+    return std::max(asked > 0 ? asked : context, step);
+  }
+
   // With what is left of the limit for experts.
   MemoryPlan at(std::int64_t tokens, bool streams) const {
-    const ModelConfig& c = info_.config;
+    const ModelConfig& c = config_;
     MemoryPlan plan;
     plan.limit = limit_;
     plan.streams_experts = streams;
     plan.chunk_tokens = tokens;
     plan.all_expert_bytes = all_experts_;
     plan.weight_bytes = sizes_.always + (streams ? 0 : all_experts_);
-    const std::int64_t asked = request_.session.max_tokens > 0 ? request_.session.max_tokens : c.max_position;
-    plan.cache_tokens =
-        request_.whole_passes ? 2 * tokens + std::min(kLongestQuestion, c.max_position) : std::max(asked, tokens);
+    plan.cache_tokens = cache_tokens(tokens);
     const std::int64_t pages = (plan.cache_tokens + kPageTokens - 1) / kPageTokens;
     plan.state_bytes = state_bytes(tokens / kPageTokens);
     plan.cache_bytes = pages * PageLayout(c, request_.session.kv).page_bytes + plan.state_bytes;
@@ -84,7 +89,7 @@ class Planning {
 
   // At least what a session has without being asked; in whole passes, room for a step of so many sequences.
   std::int64_t state_bytes(std::int64_t sequences) const {
-    const detail::StateLayout layout(info_.config);
+    const detail::StateLayout layout(config_);
     const std::int64_t own = SequenceStates::most_bytes(layout, request_.session);
     if (!request_.whole_passes || request_.session.state_bytes > 0) return own;
     return std::max(own, sequences * layout.bytes());
@@ -130,6 +135,7 @@ class Planning {
   }
 
   const ModelInfo& info_;
+  const ModelConfig& config_;
   const MemoryRequest& request_;
   const ModelConfig& mtp_;
   std::int64_t limit_;
@@ -158,9 +164,12 @@ Result<MemoryPlan> plan_memory(const ModelInfo& info, const MemoryRequest& reque
     if (!known) return fail(ErrorCode::unsupported, "this system does not tell how much memory is available");
     limit = *known;
   }
+  const bool is_as_trained = request.experts == ExpertOptions();  // with_experts() refuses dense models
+  const auto config = is_as_trained ? info.config : with_experts(info.config, request.experts);
+  if (!config) return forward(config);
   const auto mtp = request.mtp ? mtp_config(info.config, info.mtp_parameters) : ModelConfig();
   if (!mtp) return forward(mtp);
-  return Planning(info, request, *mtp, limit).run();
+  return Planning(info, *config, request, *mtp, limit).run();
 }
 
 std::optional<std::int64_t> default_memory_limit() {

@@ -8,6 +8,8 @@
 #include <map>
 
 #include "arch/family.hpp"
+#include "checkpoint/chat_templates.hpp"
+#include "checkpoint/text_files.hpp"
 #include "model/model_metadata.hpp"
 #include "moe/flops.hpp"
 #include "support/directory.hpp"
@@ -147,6 +149,7 @@ Result<ModelInfo> describe_config_only(const std::string& path) {
   info.total_parameters = count_parameters(info.config).total;
   info.mtp_parameters = count_mtp_parameters(info.config);
   add_json_metadata(*text, "", info.metadata);
+  info.chat_templates = checkpoint::read_hf_chat_templates(checkpoint::TextFiles(path, nullptr));
   return info;
 }
 

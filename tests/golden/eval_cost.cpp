@@ -47,6 +47,33 @@ TEST_CASE("tokens and FLOPs of a plan are those that a session executes") {
   }
 }
 
+TEST_CASE("the least cache of a plan is enough for a model whose cache is limited, and a byte less is an error") {
+  const auto model = moe::Model::load((models / "nano-moe").string());
+  REQUIRE_MESSAGE(model.has_value(), model.error().message);
+  const PreparedTask task = exam(40);
+  const std::int64_t least = cost_of(task, **model, (*model)->tokenizer()).least_cache_tokens;
+  REQUIRE(least > 0);
+  moe::SessionOptions session;
+  session.max_tokens = least;
+  const auto answered = [&](std::int64_t spare_bytes, bool is_limited) {
+    SessionModelOptions options;
+    options.cache_bytes = moe::Session::estimate_memory(**model, session).cache_bytes + spare_bytes;
+    options.cache_is_limited = is_limited;
+    const auto scorer = SessionModel::create(*model, options);
+    REQUIRE(scorer.has_value());
+    return evaluate(task, **scorer, {.bootstrap_count = 0, .threads = {}, .hooks = {}});
+  };
+  const auto enough = answered(0, true), exceeded = answered(-1, false), refused = answered(-1, true);
+  REQUIRE_MESSAGE(enough.has_value(), enough.error().message);
+  REQUIRE(exceeded.has_value());
+  CHECK(enough->overall.metrics[0].value == exceeded->overall.metrics[0].value);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == moe::ErrorCode::out_of_memory);
+  CAPTURE(refused.error().message);
+  CHECK(refused.error().message.find("must hold " + std::to_string(least) + ", and it may hold " +
+                                     std::to_string(least - moe::kPageTokens)) != std::string::npos);
+}
+
 TEST_CASE("without a tokenizer, four bytes are a token, and equal beginnings are found") {
   const auto tokens = estimating_tokenizer(1000);
   const auto a = tokens->encode("The same beginning of two texts, one"),

@@ -171,6 +171,50 @@ TEST_CASE("scoring takes larger steps where experts are read") {
   CHECK(plan->chunk_tokens >= 4096);
 }
 
+TEST_CASE("whole passes have the cache that is asked for, and their own where that is more") {
+  const moe::ModelInfo info = large_model();
+  moe::MemoryRequest request;
+  request.session.threads.worker_count = 2;
+  request.limit = 8192 * kMiB;
+  request.whole_passes = true;
+  request.session.chunk_tokens = 4096;
+  request.session.max_tokens = 1;
+  const auto usual = moe::plan_memory(info, request);
+  REQUIRE(usual.has_value());
+  CHECK(usual->cache_tokens == 2 * usual->chunk_tokens + 4096);
+  constexpr std::int64_t kTokens = 36000 + 4096, kTokenBytes = 48 * 2 * 4 * 128 * 2;
+  request.session.max_tokens = kTokens;
+  const auto deep = moe::plan_memory(info, request);
+  REQUIRE(deep.has_value());
+  CHECK(deep->cache_tokens == kTokens);
+  CHECK(deep->cache_bytes >= kTokens * kTokenBytes);
+  CHECK(deep->total_bytes() <= request.limit);
+}
+
+TEST_CASE("more experts per token are planned as a session of them takes its memory") {
+  const auto model = moe::Model::load((std::filesystem::path(MOE_SOURCE_DIR) / "models/nano/nano-moe").string());
+  REQUIRE_MESSAGE(model.has_value(), model.error().message);
+  moe::MemoryRequest request;
+  request.limit = 2048 * kMiB;
+  request.whole_passes = true;
+  std::int64_t before = 0;
+  for (const std::int64_t top_k : {1, 4, 32}) {
+    CAPTURE(top_k);
+    request.experts.top_k = {top_k};
+    const auto plan = moe::plan_memory((*model)->info(), request);
+    REQUIRE_MESSAGE(plan.has_value(), plan.error().message);
+    const auto changed = (*model)->with_top_k(top_k);
+    REQUIRE(changed.has_value());
+    moe::SessionOptions options;
+    options.chunk_tokens = plan->chunk_tokens, options.max_tokens = plan->cache_tokens;
+    CHECK(plan->scratch_bytes == moe::Session::estimate_memory(**changed, options).scratch_bytes);
+    CHECK(plan->scratch_bytes > before);
+    before = plan->scratch_bytes;
+  }
+  request.experts.top_k = {33};  // 4 of 8 groups of 8 experts are kept
+  CHECK(moe::plan_memory((*model)->info(), request).error().code == moe::ErrorCode::bad_config);
+}
+
 TEST_CASE("requests that make no sense are refused") {
   moe::ModelInfo info = large_model();
   moe::MemoryRequest request;

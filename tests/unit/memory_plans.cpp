@@ -28,6 +28,17 @@ std::string model_of(const Scratch& s, const char* name, const std::vector<const
   return s / name;
 }
 
+// nano-moe with a context of 65,536 tokens, each of which takes at least 240 bytes of the cache.
+std::string long_model(const Scratch& s) {
+  return model_of(s, "long", {"model.safetensors", "tokenizer.json"}, "\"max_position_embeddings\": 1024",
+                  "\"max_position_embeddings\": 65536");
+}
+
+// An exam of one question.
+std::string exam_of(const Scratch& s, const char* name, const std::string& question) {
+  return s.write(name, R"({"question": ")" + question + R"(", "choices": ["yes", "no"], "answer": 0})" + "\n");
+}
+
 }  // namespace
 
 TEST_CASE("--plan prints what a run takes and answers nothing, with a config.json alone too") {
@@ -62,12 +73,14 @@ TEST_CASE("--plan measures the packed file where experts are, and needs no folde
   REQUIRE(packed.status == 0);
   CHECK(std::regex_search(packed.out, std::regex("\nreading  .* at .*/s \\(.*x\\.moepack")));
   CHECK(std::regex_search(packed.out, std::regex("\ntime  .*about ")));
+  CHECK(packed.out.find("--pack-cache DIR") == std::string::npos);
   // A file as long as the measurement needs cannot be written.
   const ProgramOutcome unmeasured = planned(s, "trap '' XFSZ; ulimit -f 100;", {"--model", model, "--memory", least});
   CAPTURE(unmeasured.err);
   REQUIRE(unmeasured.status == 0);
   CHECK(unmeasured.out.find("not measured (cannot write") != std::string::npos);
   CHECK(unmeasured.out.find("at least") != std::string::npos);
+  CHECK(std::regex_search(unmeasured.out, std::regex("\nneeded  .*--pack-cache DIR")));
 }
 
 TEST_CASE("--plan says what is wrong with a tokenizer, a config or a width, and of which model") {
@@ -90,6 +103,60 @@ TEST_CASE("--plan is of whole runs") {
   const std::string model = kNano + "nano-moe";
   check_one_line(planned(s, "", {"--model", model, "--shard", "2/3"}), 2, "leave --shard out");
   check_one_line(planned(s, "", {"--model", model, "--sweep", "top_k=1,2", "--until-known"}), 2, "--until-known");
+}
+
+TEST_CASE("--plan asks through chat templates, and says which row has none") {
+  const Scratch s;
+  const std::string model = "m=" + model_of(s, "chat", {"tokenizer.json"});
+  check_one_line(planned(s, "", {"--model", model, "--apply-chat-template"}), 1,
+                 "m: no chat template: the model has none");
+  s.write("chat/chat_template.jinja", "{{ messages[-1].content }} 77777777777777777777");  // a digit is a token
+  const ProgramOutcome plan = planned(s, "", {"--model", model, "--sweep", "chat_template=none,default"});
+  CAPTURE(plan.err);
+  REQUIRE(plan.status == 0);
+  const std::regex tokens("tokens +([0-9]+) to compute");
+  std::sregex_iterator row(plan.out.begin(), plan.out.end(), tokens);
+  REQUIRE(std::distance(row, std::sregex_iterator()) == 2);
+  const std::int64_t plain = std::stoll((*row++)[1]);
+  CHECK(std::stoll((*row)[1]) > plain);
+}
+
+TEST_CASE("moe-bench has the tokens of --depth in its plan where prompts are whole passes too") {
+  const Scratch s;
+  const std::string model = long_model(s);
+  const auto least = [&](const std::string& depth) {
+    const ProgramOutcome refused =
+        run_program(s, "MOE_THREADS=1", MOE_BENCH,
+                    {"--model", model, "--pp", "600", "--tg", "1", "--depth", depth, "--memory", "1M"});
+    return std::stoll(least_of(refused));
+  };
+  CHECK(least("40000") > least("0") + 36000 * 240);
+}
+
+TEST_CASE("the cache has room for the longest question, in the plan and in the run") {
+  const Scratch s;
+  const std::string model = long_model(s), exam = exam_of(s, "long.jsonl", std::string(10000, '7')),
+                    usual = exam_of(s, "usual.jsonl", "7");
+  const auto asked_of = [&](const std::string& questions, std::vector<std::string> more) {
+    more.insert(more.end(), {"--model", model, "--tasks", questions, "--pack-cache", s / "packs"});
+    return run_program(s, "MOE_THREADS=1", MOE_EVAL, more);
+  };
+  const auto least = [&](const std::string& questions, std::vector<std::string> more) {
+    more.insert(more.end(), {"--memory", "1M"});
+    return std::stoll(least_of(asked_of(questions, more)));
+  };
+  // A digit is a token; whole passes of 32 tokens would have room for 4,160.
+  const std::int64_t least_of_run = least(exam, {});
+  CHECK(least_of_run > least(usual, {}) + 5000 * 240);
+  CHECK(least_of_run == least(exam, {"--plan"}));
+  const ProgramOutcome plan = asked_of(exam, {"--plan", "--memory", "2G"});
+  CAPTURE(plan.err);
+  REQUIRE(plan.status == 0);
+  std::smatch cache, tokens;
+  REQUIRE(std::regex_search(plan.out, cache, std::regex("\n  cache .* for ([0-9]+) tokens")));
+  REQUIRE(std::regex_search(plan.out, tokens, std::regex("\ntokens +([0-9]+) to compute")));
+  CHECK(std::stoll(tokens[1]) > 10000);
+  CHECK(std::stoll(cache[1]) >= std::stoll(tokens[1]));
 }
 
 TEST_CASE("the default limit is divided among the processes that a launcher starts on a machine") {

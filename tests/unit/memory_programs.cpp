@@ -158,6 +158,25 @@ TEST_CASE("each cache type of a sweep has a plan of its own within the least mem
   }
 }
 
+TEST_CASE("more experts per token need more memory: of a run, of its plan, and of all rows of a sweep") {
+  const Scratch s;
+  const auto asked_within = [&](const std::string& memory, std::vector<std::string> more) {
+    more.insert(more.end(), {"--memory", memory, "--pack-cache", s / "packs"});
+    return asked(s, more);
+  };
+  const auto least = [&](const std::vector<std::string>& more) {
+    return std::stoll(least_of(asked_within("1M", more)));
+  };
+  const std::int64_t many = least({"--top-k", "32"});
+  CHECK(many > least({}));
+  CHECK(least({"--sweep", "top_k=4,32"}) == many);
+  CHECK(least({"--plan", "--top-k", "32"}) == many);
+  CHECK(least({"--plan", "--sweep", "top_k=4,32"}) == many);
+  const ProgramOutcome swept = asked_within(std::to_string(many), {"--sweep", "top_k=4,32"});
+  CAPTURE(swept.err);
+  CHECK(swept.status == 0);
+}
+
 TEST_CASE("experts that do not fit need a packed file, and the error says so") {
   const Scratch s;
   const std::string least = least_of(replied(s, {"--memory", "1M", "--pack-cache", s / "packs"}));

@@ -16,6 +16,7 @@ struct SessionModelOptions {
   ParallelFor threads = {};
   std::int64_t batch_tokens = 512;                     ///< new tokens per step; affects speed and memory, never results
   std::int64_t cache_bytes = std::int64_t{512} << 20;  ///< for live prefixes; exceeded where one request needs more
+  bool cache_is_limited = false;                       ///< such a request is out_of_memory instead
   /// Recurrent states of its sessions; 0: 1 GiB, or a state for every 8 tokens of a step if that is more.
   std::int64_t state_bytes = 0;
   std::int64_t max_length = 0;          ///< context limit in tokens; 0 (or above it): the model's own

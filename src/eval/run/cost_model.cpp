@@ -20,6 +20,7 @@ void add(const batch::TreePlan& plan, const ModelConfig& config, RunCost& cost) 
     return forward_work(config, cached, tokens, rows, MlaForm::absorbed).total();
   };
   cost.tokens += plan.passes.tokens;
+  cost.least_cache_tokens = std::max(cost.least_cache_tokens, plan.least_pages * kPageTokens);
   for (const batch::PrefixNode& node : plan.nodes) {
     if (node.request < 0) {
       cost.computed_tokens += node.token_count();

@@ -15,6 +15,18 @@
 
 namespace moe::inline MOE_ABI::eval {
 
+namespace {
+
+tl::unexpected<Error> too_long_for_cache(const batch::TreePlan& plan, std::int64_t pages, std::int64_t page_bytes) {
+  return fail(ErrorCode::out_of_memory,
+              fmt::format("the longest question has {} tokens; with its reply and what others share with it, the "
+                          "key/value cache must hold {}, and it may hold {}: {} bytes more are needed",
+                          plan.passes.longest, plan.least_pages * kPageTokens, pages * kPageTokens,
+                          (plan.least_pages - pages) * page_bytes));
+}
+
+}  // namespace
+
 struct SessionModel::Impl {
   std::shared_ptr<const Model> model;
   SessionModelOptions options;
@@ -57,6 +69,8 @@ struct SessionModel::Impl {
     const std::int64_t page_bytes =
         std::max<std::int64_t>(1, Session::estimate_memory(*model, session_options(kPageTokens)).cache_bytes);
     const std::int64_t affordable = options.cache_bytes / page_bytes;
+    if (options.cache_is_limited && plan.least_pages > affordable)
+      return too_long_for_cache(plan, affordable, page_bytes);
     // Each step of a reply is one token: as many replies at a time as a step holds tokens, up to 64.
     const std::int64_t enough = 16 * batch::pages_of(options.batch_tokens) + 4 * batch::pages_of(plan.passes.longest) +
                                 std::min<std::int64_t>(options.batch_tokens, 64) * plan.reply_pages;

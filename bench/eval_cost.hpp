@@ -1,0 +1,23 @@
+#pragma once
+// What the questions of a row take, before its model is loaded.
+
+#include <vector>
+
+#include "bench/eval_rows.hpp"
+#include "moe/eval/cost_model.hpp"
+#include "moe/eval/task.hpp"
+
+namespace eval_cost {
+
+struct Counted {
+  moe::eval::RunCost cost;
+  bool has_tokenizer = true;  ///< false: its tokens are estimated
+};
+
+/// `config`: of the row's model; `tasks`: with the row's prompts. Errors: those of moe::eval::evaluate, and of a
+/// tokenizer that is there and cannot be used.
+moe::Result<Counted> count(const eval_rows::Setting& row, const moe::ModelConfig& config,
+                           const std::vector<moe::eval::PreparedTask>& tasks, const eval_rows::Options& o,
+                           const moe::ParallelFor& threads);
+
+}  // namespace eval_cost
