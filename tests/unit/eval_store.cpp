@@ -157,6 +157,21 @@ TEST_CASE("a locked store is one clear error") {
   CHECK(evaluate(task, stored).has_value());
 }
 
+TEST_CASE("a store that another program makes at the same time is waited for") {
+  const Scratch scratch;
+  const std::string path = scratch / "new.db";
+  sqlite3* other = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &other) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+  std::thread end([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    sqlite3_close(other);
+  });
+  const auto store = open_store(path);
+  end.join();
+  CHECK_MESSAGE(store.has_value(), store.error().message);
+}
+
 TEST_CASE("what is damaged or no store is refused by name, and left as it is") {
   const Scratch scratch;
   const PreparedTask task = exam(scratch, 60);

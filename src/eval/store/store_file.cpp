@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 
@@ -123,6 +124,20 @@ Result<std::unique_ptr<Database>> open_database(const std::string& path, const s
   return database;
 }
 
+// In this mode a finished transaction survives the end of the program without waiting for the disk.
+//
+// Changing it reads first and writes then, in one transaction, for which SQLite does not wait: two programs that do so at
+// the same time would wait for each other. One of them is told at once that the file is locked, and tries again.
+Result<void> use_write_ahead_log(const Database& database) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+  for (;;) {
+    const int code = sqlite3_exec(database.handle(), "PRAGMA journal_mode = WAL", nullptr, nullptr, nullptr);
+    if (code == SQLITE_OK) return {};
+    if ((code & 0xFF) != SQLITE_BUSY || std::chrono::steady_clock::now() > end) return database.error(code);
+    sqlite3_sleep(10);
+  }
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Database>> open_store(const std::string& path) {
@@ -142,8 +157,7 @@ Result<std::unique_ptr<Database>> open_store(const std::string& path) {
   if (!empty) return forward(empty);
   if (!*empty)
     if (auto ok = check(**database, path); !ok) return forward(ok);
-  // In this mode a finished transaction survives the end of the program without waiting for the disk.
-  if (auto ok = (*database)->run("PRAGMA journal_mode = WAL"); !ok) return forward(ok);
+  if (auto ok = use_write_ahead_log(**database); !ok) return forward(ok);
   if (auto ok = (*database)->run("PRAGMA synchronous = NORMAL"); !ok) return forward(ok);
   if (!*empty) return database;
   if (auto ok = create_tables(**database); !ok) return forward(ok);
