@@ -197,6 +197,7 @@ void ReplyLoop::tell_states(const Plan& plan, std::span<const BatchItem> of_node
   for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
     const PrefixNode& node = walk_.at(plan.nodes[i].node);
     const std::span<const float> rows = next(of_nodes[i].tokens.size());
+    if (rows.empty()) continue;  // all of the node was in the cache
     const std::int64_t end = node.request >= 0 ? node.begin + 1 : node.end;
     const std::int64_t position = end - static_cast<std::int64_t>(of_nodes[i].tokens.size());
     if (node.request >= 0) writer_.on_states(node.request, position, rows);

@@ -45,7 +45,8 @@ class ReplyWriter {
   /// BatchItem::tally of a request; of what requests share, the first of them says it.
   virtual std::int32_t tally(std::int32_t /*request*/) const { return 0; }
   /// With SessionOptions::record_states: states [tokens, D] of this request's sequence from `position` on. Every
-  /// request gets those of tokens that it shares. Those of a draft come before it is known whether the draft is right.
+  /// request gets those of tokens that it shares, and none of tokens that were in the cache. Those of a draft come
+  /// before it is known whether the draft is right.
   virtual void on_states(std::int32_t /*request*/, std::int64_t /*position*/, std::span<const float> /*states*/) {}
   /// FLOPs of steps that failed because of this request.
   virtual void on_work_in_vain(std::int32_t /*request*/, std::int64_t /*flops*/) {}

@@ -121,6 +121,7 @@ ModelDrafter::Item Drafts::mtp_item(const Followed& f, std::int32_t index, std::
 void Drafts::see(std::int32_t index, std::int64_t position, std::span<const float> states) {
   Followed* f = followed(index);
   if (f == nullptr || f->options->draft.kind != DraftKind::mtp || drafters_.mtp == nullptr) return;
+  if (states.empty()) return;
   const std::int64_t D = target_.config().hidden_size, had = static_cast<std::int64_t>(f->states.size()) / D;
   if (position != f->first_state + had) f->states.clear(), f->first_state = position;
   f->states.insert(f->states.end(), states.begin(), states.end());

@@ -141,6 +141,34 @@ TEST_CASE("a conversation goes on where it was, its prompts followed once for al
   }
 }
 
+// Where prompts part, what they share is a node of its own. That node has no tokens to run when it is in the cache.
+TEST_CASE("a shared beginning that is in the cache has no states, beside a prompt that has some") {
+  for (const auto& model : models_with_mtp()) {
+    CAPTURE(model->config().family);
+    Generator generator = create_with_mtp(model), plain = create(model);
+    const Ids shared(20, 7);
+    const GenerateRequest first{joined(shared, {1, 2}), greedy(12)};
+    const std::vector<GenerateRequest> rest = {
+        {joined(shared, {3, 4}), greedy(12)}, {joined(shared, {5, 6}), greedy(12)}, {Ids{8, 9, 10}, greedy(12)}};
+    generate(plain, std::vector{first});
+    const auto expected = generate(plain, rest);
+    const auto drafted = [](GenerateRequest request) {
+      request.options.draft = {.kind = DraftKind::mtp, .tokens = 2, .length = DraftLength::fixed};
+      return request;
+    };
+    const auto before = generate(generator, std::vector{drafted(first)});
+    std::vector<GenerateRequest> with;
+    for (const GenerateRequest& request : rest) with.push_back(drafted(request));
+    const auto got = generate(generator, with);
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      CHECK(bits(got[i][0]) == bits(expected[i][0]));
+      CHECK(got[i][0].reused_tokens == (i < 2 ? 20 : 0));
+      CHECK(got[i][0].draft.drafted > 0);
+    }
+    CHECK(totals_of(before).flops + totals_of(got).flops == executed(generator));
+  }
+}
+
 TEST_CASE("an MTP layer without room drafts less, and the reply is the same") {
   const auto& model = models_with_mtp().back();
   Generator plain = create(model);
