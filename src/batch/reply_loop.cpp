@@ -57,7 +57,7 @@ Result<void> ReplyLoop::run_steps() {
       // sequence is recomputed. Try once more without.
       drafting_ = false;
       for (const ReplyDraft& d : plan.drafts)
-        if (!d.tokens.empty()) writer_.on_draft(d.request, static_cast<std::int64_t>(d.tokens.size()), 0);
+        if (!d.tokens.empty()) writer_.on_draft(d.request, d.tokens);
       writer_.on_work_in_vain(active_.front().request, std::exchange(in_vain_, 0));
       continue;
     }
@@ -276,7 +276,7 @@ Result<bool> ReplyLoop::goes_on(Active& a, const StepOutput& output, std::int64_
     }
   }
   if (draft.empty()) return more;
-  writer_.on_draft(a.request, static_cast<std::int64_t>(draft.size()), static_cast<std::int64_t>(right));
+  writer_.on_draft(a.request, draft);
   if (auto back = session_.rewind(a.sequence, a.end - a.left); !back && more) return forward(back);
   return more;
 }

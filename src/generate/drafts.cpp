@@ -163,9 +163,12 @@ void Drafts::draw(std::span<batch::ReplyDraft> drafts) {
   }
 }
 
-void Drafts::note(std::int32_t index, std::int64_t drafted, std::int64_t accepted) {
+void Drafts::note(std::int32_t index, std::span<const TokenId> draft, std::span<const TokenId> reply) {
   Followed* f = followed(index);
   if (f == nullptr) return;
+  const auto behind = reply.subspan(f->written.size() - f->prompt);  // what was written when the draft was made
+  const auto right = std::mismatch(draft.begin(), draft.end(), behind.begin(), behind.end()).first;
+  const auto drafted = static_cast<std::int64_t>(draft.size()), accepted = right - draft.begin();
   f->report.drafted += drafted, f->report.accepted += accepted;
   f->length.note(f->trust, drafted, accepted);
 }
