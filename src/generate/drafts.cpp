@@ -123,7 +123,11 @@ void Drafts::see(std::int32_t index, std::int64_t position, std::span<const floa
   if (f == nullptr || f->options->draft.kind != DraftKind::mtp || drafters_.mtp == nullptr) return;
   if (states.empty()) return;
   const std::int64_t D = target_.config().hidden_size, had = static_cast<std::int64_t>(f->states.size()) / D;
-  if (position != f->first_state + had) f->states.clear(), f->first_state = position;
+  // Behind a wrong draft, the states from its first wrong token on are others now.
+  if (const std::int64_t right = position - f->first_state; right >= 0 && right <= had)
+    f->states.resize(static_cast<std::size_t>(right * D));
+  else
+    f->states.clear(), f->first_state = position;
   f->states.insert(f->states.end(), states.begin(), states.end());
   const std::int64_t end = position + static_cast<std::int64_t>(states.size()) / D;
   if (end > static_cast<std::int64_t>(f->prompt)) return;  // of the reply, whose tokens are not all known
