@@ -58,7 +58,7 @@ Result<void> ReplyLoop::run_steps() {
       // sequence is recomputed. Try once more without.
       drafting_ = false;
       for (const ReplyDraft& d : plan.drafts)
-        if (!d.tokens.empty()) writer_.on_draft(d.request, static_cast<std::int64_t>(d.tokens.size()), 0);
+        if (!d.tokens.empty()) writer_.on_draft(d.request, d.tokens);
       writer_.on_work_in_vain(active_.front().request, std::exchange(in_vain_, 0));
       continue;
     }
@@ -197,6 +197,7 @@ void ReplyLoop::tell_states(const Plan& plan, std::span<const BatchItem> of_node
   for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
     const PrefixNode& node = walk_.at(plan.nodes[i].node);
     const std::span<const float> rows = next(of_nodes[i].tokens.size());
+    if (rows.empty()) continue;  // all of the node was in the cache
     const std::int64_t end = node.request >= 0 ? node.begin + 1 : node.end;
     const std::int64_t position = end - static_cast<std::int64_t>(of_nodes[i].tokens.size());
     if (node.request >= 0) writer_.on_states(node.request, position, rows);
@@ -275,7 +276,7 @@ Result<bool> ReplyLoop::goes_on(Active& a, const StepOutput& output, std::int64_
     }
   }
   if (draft.empty()) return more;
-  writer_.on_draft(a.request, static_cast<std::int64_t>(draft.size()), static_cast<std::int64_t>(right));
+  writer_.on_draft(a.request, draft);
   if (auto back = session_.rewind(a.sequence, a.end - a.left); !back && more) return forward(back);
   return more;
 }

@@ -33,8 +33,8 @@ class ReplyWriter {
   /// Before a step of these replies: may propose tokens. A proposed token that take() then returns costs no step of its
   /// own.
   virtual void draft(std::span<ReplyDraft> /*drafts*/) {}
-  /// How many proposed tokens were run, and how many of those were right.
-  virtual void on_draft(std::int32_t /*request*/, std::int64_t /*drafted*/, std::int64_t /*accepted*/) {}
+  /// Proposed tokens that were run, after take(): the reply now holds those that were right. None of a step that failed.
+  virtual void on_draft(std::int32_t /*request*/, std::span<const TokenId> /*draft*/) {}
   /// Before each step, and before take() behind a draft's token. An error ends the run with it.
   virtual Result<void> before_step() { return {}; }
   /// FLOPs that were executed for this request; of what requests share, for the first of them.
@@ -45,7 +45,8 @@ class ReplyWriter {
   /// BatchItem::tally of a request; of what requests share, the first of them says it.
   virtual std::int32_t tally(std::int32_t /*request*/) const { return 0; }
   /// With SessionOptions::record_states: states [tokens, D] of this request's sequence from `position` on. Every
-  /// request gets those of tokens that it shares. Those of a draft come before it is known whether the draft is right.
+  /// request gets those of tokens that it shares, and none of tokens that were in the cache. Those of a draft come
+  /// before it is known whether the draft is right.
   virtual void on_states(std::int32_t /*request*/, std::int64_t /*position*/, std::span<const float> /*states*/) {}
   /// FLOPs of steps that failed because of this request.
   virtual void on_work_in_vain(std::int32_t /*request*/, std::int64_t /*flops*/) {}

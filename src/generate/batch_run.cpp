@@ -222,8 +222,8 @@ void BatchRun::give_up(std::int32_t index, const Error& why) {
 void BatchRun::draft(std::span<batch::ReplyDraft> drafts) {
   drafts_.propose(drafts, [&](std::int32_t index) -> const Reply& { return *slot(index).writing; });
 }
-void BatchRun::on_draft(std::int32_t index, std::int64_t drafted, std::int64_t accepted) {
-  drafts_.note(index, drafted, accepted);
+void BatchRun::on_draft(std::int32_t index, std::span<const TokenId> draft) {
+  drafts_.note(index, draft, result(slot(index)).tokens);
 }
 void BatchRun::on_states(std::int32_t index, std::int64_t position, std::span<const float> states) {
   drafts_.see(index, position, states);

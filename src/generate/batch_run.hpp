@@ -51,7 +51,7 @@ class BatchRun final : public batch::ReplyWriter {
   Result<std::optional<TokenId>> take(std::int32_t index, std::span<const float> row, std::size_t known) override;
   void give_up(std::int32_t index, const Error& why) override;
   void draft(std::span<batch::ReplyDraft> drafts) override;
-  void on_draft(std::int32_t index, std::int64_t drafted, std::int64_t accepted) override;
+  void on_draft(std::int32_t index, std::span<const TokenId> draft) override;
   Result<void> before_step() override;
   void on_states(std::int32_t index, std::int64_t position, std::span<const float> states) override;
   void on_work(std::int32_t index, std::int64_t flops) override;

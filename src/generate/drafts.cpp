@@ -121,8 +121,13 @@ ModelDrafter::Item Drafts::mtp_item(const Followed& f, std::int32_t index, std::
 void Drafts::see(std::int32_t index, std::int64_t position, std::span<const float> states) {
   Followed* f = followed(index);
   if (f == nullptr || f->options->draft.kind != DraftKind::mtp || drafters_.mtp == nullptr) return;
+  if (states.empty()) return;
   const std::int64_t D = target_.config().hidden_size, had = static_cast<std::int64_t>(f->states.size()) / D;
-  if (position != f->first_state + had) f->states.clear(), f->first_state = position;
+  // Behind a wrong draft, the states from its first wrong token on are others now.
+  if (const std::int64_t right = position - f->first_state; right >= 0 && right <= had)
+    f->states.resize(static_cast<std::size_t>(right * D));
+  else
+    f->states.clear(), f->first_state = position;
   f->states.insert(f->states.end(), states.begin(), states.end());
   const std::int64_t end = position + static_cast<std::int64_t>(states.size()) / D;
   if (end > static_cast<std::int64_t>(f->prompt)) return;  // of the reply, whose tokens are not all known
@@ -162,9 +167,12 @@ void Drafts::draw(std::span<batch::ReplyDraft> drafts) {
   }
 }
 
-void Drafts::note(std::int32_t index, std::int64_t drafted, std::int64_t accepted) {
+void Drafts::note(std::int32_t index, std::span<const TokenId> draft, std::span<const TokenId> reply) {
   Followed* f = followed(index);
   if (f == nullptr) return;
+  const auto behind = reply.subspan(f->written.size() - f->prompt);  // what was written when the draft was made
+  const auto right = std::mismatch(draft.begin(), draft.end(), behind.begin(), behind.end()).first;
+  const auto drafted = static_cast<std::int64_t>(draft.size()), accepted = right - draft.begin();
   f->report.drafted += drafted, f->report.accepted += accepted;
   f->length.note(f->trust, drafted, accepted);
 }

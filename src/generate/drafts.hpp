@@ -41,7 +41,8 @@ class Drafts {
       if (Followed* f = followed(draft.request)) prepare(*f, draft, reply_of(draft.request), drafts.size());
     draw(drafts);
   }
-  void note(std::int32_t index, std::int64_t drafted, std::int64_t accepted);
+  /// A draft was run; `reply`: the tokens of its reply now, with the one that ended it.
+  void note(std::int32_t index, std::span<const TokenId> draft, std::span<const TokenId> reply);
   /// ReplyWriter::on_states.
   void see(std::int32_t index, std::int64_t position, std::span<const float> states);
   void end(std::int32_t index);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -44,13 +45,17 @@ void SequenceStates::find_start(History& history, Run& run) {
   pool_.pin(run.start.handle);
 }
 
-// States to keep of the tokens [run.position, end): at the end; and if `room` has blocks for them, at the length before
-// the step, so that a sequence whose drafts are often refused advances, and at checkpoints, further apart where there
-// would be too many.
-Result<void> SequenceStates::add_stops(Run& run, std::int64_t length, std::int64_t end, std::int64_t& room) {
+// States to keep of the tokens [run.position, end): at the end; at the length before the step, so that a sequence whose
+// drafts are often refused advances; and if `room` has blocks for them, at checkpoints, further apart where there would
+// be too many. Without room for the one at the length, it gets the block that was meant for the end, and the end gets
+// that of the state which the run starts from.
+Result<void> SequenceStates::add_stops(History& history, Run& run, std::int64_t end, std::int64_t& room) {
   const std::int64_t most = std::max<std::int64_t>(1, pool_.block_limit() / 4);
-  const bool stops_at_length = length > run.position && room > 0;
-  room -= stops_at_length;
+  const auto length = static_cast<std::int64_t>(history.tokens.size());
+  const bool is_behind = length > run.position, has_draft = end - length > 1;
+  const bool overwrites = is_behind && room == 0 && has_draft && pool_.has_one_reference(run.start.handle);
+  const bool stops_at_length = (is_behind && room > 0) || overwrites;
+  room -= is_behind && room > 0;
   std::int64_t spacing = spacing_;
   const auto checkpoints = [&] { return (end - 1) / spacing - run.position / spacing; };
   while ((end - run.position) / spacing > most || checkpoints() > room) spacing *= 2;
@@ -62,10 +67,15 @@ Result<void> SequenceStates::add_stops(Run& run, std::int64_t length, std::int64
   std::sort(positions.begin(), positions.end());
   positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
   run.stops.reserve(positions.size());
+  if (overwrites) positions.pop_back();
   for (const std::int64_t position : positions) {
     auto handle = pool_.take();
     if (!handle) return moe::forward(handle);
     run.stops.push_back({position, *handle});
+  }
+  if (overwrites) {
+    run.stops.push_back({end, run.start.handle});
+    run.overwrites = &history;
   }
   return {};
 }
@@ -81,10 +91,10 @@ Result<void> SequenceStates::begin(Batch batch, std::vector<StepRun>& runs) {
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const BatchItem& item = batch[i];
     if (item.tokens.empty()) continue;
-    const History& history = of(item.sequence);
+    History& history = of(item.sequence);
     const auto length = static_cast<std::int64_t>(history.tokens.size());
     Run& run = runs_[i];
-    if (auto ok = add_stops(run, length, length + static_cast<std::int64_t>(item.tokens.size()), room); !ok) {
+    if (auto ok = add_stops(history, run, length + static_cast<std::int64_t>(item.tokens.size()), room); !ok) {
       drop();
       return ok;
     }
@@ -101,6 +111,7 @@ Result<void> SequenceStates::begin(Batch batch, std::vector<StepRun>& runs) {
 // Between stops, the state is kept in the block of the run's end.
 std::vector<StatePiece> SequenceStates::pieces(std::size_t index, std::int64_t begin, std::int64_t count) {
   Run& run = runs_[index];
+  if (History* history = std::exchange(run.overwrites, nullptr)) history->states.pop_back();
   std::vector<StatePiece> out;
   std::int64_t at = run.position + begin;
   const std::int64_t end = at + count;
@@ -123,11 +134,13 @@ void SequenceStates::commit(Batch batch) {
     if (item.tokens.empty()) continue;
     History& history = of(item.sequence);
     Run& run = runs_[i];
-    // Besides checkpoints and the end, also where the step began: wrong drafts are rewound to it.
+    // Besides checkpoints and the end, also where the step began, or the last state before: wrong drafts are rewound.
     const auto length = static_cast<std::int64_t>(history.tokens.size());
-    const bool keeps_start = item.tokens.size() > 1;
+    const bool has_length =
+        std::any_of(run.stops.begin(), run.stops.end(), [&](const State& s) { return s.position == length; });
+    const bool keeps_start = item.tokens.size() > 1 && !has_length;
     std::erase_if(history.states, [&](const State& s) {
-      const bool keep = is_checkpoint(s.position) || (keeps_start && s.position == length);
+      const bool keep = is_checkpoint(s.position) || (keeps_start && s.position == run.position);
       if (!keep) pool_.release(s.handle);
       return !keep;
     });
@@ -139,8 +152,10 @@ void SequenceStates::commit(Batch batch) {
 }
 
 void SequenceStates::drop() {
-  for (Run& run : runs_)
+  for (Run& run : runs_) {
+    if (run.overwrites != nullptr) run.stops.pop_back();  // nothing was written
     for (const State& stop : run.stops) pool_.release(stop.handle);
+  }
   runs_.clear();
   pool_.unpin_all();
 }

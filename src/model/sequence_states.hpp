@@ -32,7 +32,7 @@ class SequenceStates {
   std::vector<StatePiece> pieces(std::size_t run, std::int64_t begin, std::int64_t count);
   /// The step succeeded: sequences have their new tokens and states.
   void commit(Batch batch);
-  /// The step failed: all sequences stay as before.
+  /// The step failed: all sequences stay as before, but for states that it has overwritten, which are forgotten.
   void drop();
 
   void fork(Sequence parent, Sequence child);
@@ -63,11 +63,12 @@ class SequenceStates {
     std::vector<State> stops;  // rising; the last is the end
     std::size_t next = 0;      // of stops
     const float* from = nullptr;
+    History* overwrites = nullptr;  // the last stop has the block of `start`, which is its last state until then
   };
 
   History& of(Sequence sequence);
   void find_start(History& history, Run& run);
-  Result<void> add_stops(Run& run, std::int64_t length, std::int64_t end, std::int64_t& room);
+  Result<void> add_stops(History& history, Run& run, std::int64_t end, std::int64_t& room);
   bool is_checkpoint(std::int64_t position) const { return position % spacing_ == 0; }
 
   detail::StateLayout layout_;

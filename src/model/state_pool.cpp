@@ -41,6 +41,10 @@ bool StatePool::is_held(Handle handle) const {
   return b.generation == handle.generation && b.references > 0;
 }
 
+bool StatePool::has_one_reference(Handle handle) const {
+  return is_held(handle) && blocks_[static_cast<std::size_t>(handle.block)].references == 1;
+}
+
 void StatePool::share(Handle handle) {
   if (is_held(handle)) blocks_[static_cast<std::size_t>(handle.block)].references += 1;
 }

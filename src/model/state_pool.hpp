@@ -23,6 +23,7 @@ class StatePool {
   Result<Handle> take();
   /// False: the block has been forgotten.
   bool is_held(Handle handle) const;
+  bool has_one_reference(Handle handle) const;
   void share(Handle handle);
   /// Does nothing if the block has been forgotten.
   void release(Handle handle);

@@ -191,6 +191,88 @@ TEST_CASE("hybrids: a rewind to a checkpoint or to the start of the last step co
   }
 }
 
+// Four blocks for two sequences: each has one for its last state and one for where the step began.
+TEST_CASE("hybrids: behind refused drafts only their right tokens are computed again, with few states too") {
+  for (const Case& c : cases()) {
+    CAPTURE(c.name);
+    const std::int64_t V = c.model->config().vocab_size;
+    const auto ids = prompt_for(c.model->config(), 0);
+    const auto expected = whole_logits(c.model, reference_options(), ids);
+    for (const std::int64_t chunk : {1, 5, 512}) {
+      CAPTURE(chunk);
+      moe::SessionOptions options = reference_options();
+      options.checkpoint_tokens = 1000;
+      options.state_bytes = 1;
+      options.chunk_tokens = chunk;
+      options.max_tokens = 1024;
+      int calls_left = -1;  // until the step is cancelled
+      options.cancelled = [&] { return calls_left >= 0 && calls_left-- == 0; };
+      auto session = open_session(c.model, options);
+      std::vector<moe::Sequence> sequences = {*session->open(), *session->open()};
+      std::int64_t length = 12;
+      const auto four = [&] { return std::span(ids).subspan(static_cast<std::size_t>(length), 4); };
+      const auto try_step = [&](std::span<const moe::TokenId> tokens) {
+        std::vector<moe::BatchItem> items;
+        for (const moe::Sequence s : sequences) items.push_back({s, tokens, moe::Logits::all});
+        return session->step(items);
+      };
+      const auto go_back = [&](std::int64_t to) {
+        for (const moe::Sequence s : sequences) REQUIRE(session->rewind(s, to).has_value());
+        length = to;
+      };
+      REQUIRE(try_step(std::span(ids).first(12)).has_value());
+
+      // The last token and a draft of three, of which the first is right.
+      for (int round = 0; round < 8; ++round) {
+        std::vector<moe::TokenId> tokens(four().begin(), four().end());
+        for (const std::size_t wrong : {2, 3}) tokens[wrong] = static_cast<moe::TokenId>((tokens[wrong] + 1) % V);
+        const auto out = try_step(tokens);
+        REQUIRE(out.has_value());
+        for (std::int64_t i = 0; i < 2; ++i) {
+          CHECK(out->recomputed_counts[static_cast<std::size_t>(i)] == (round == 0 ? 0 : 2));
+          for (std::int64_t t = 0; t < 2; ++t) {
+            const auto row = out->padded_row(4 * i + t);
+            CHECK(same_bits({row.begin(), row.end()}, last_row(expected, length + t, V)));
+          }
+        }
+        go_back(length + 2);
+      }
+
+      // A fork shares the state that it starts from: nobody may overwrite it, and it is kept.
+      sequences.push_back(*session->fork(sequences[0]));
+      for (int round = 0; round < 2; ++round) {
+        const auto out = try_step(four());
+        REQUIRE(out.has_value());
+        for (std::int64_t i = 0; i < 3; ++i) {
+          CHECK(out->recomputed_counts[static_cast<std::size_t>(i)] == (round == 1 && i == 1 ? 0 : 2));
+          const auto row = out->padded_row(4 * i + 3);
+          CHECK(same_bits({row.begin(), row.end()}, last_row(expected, length + 3, V)));
+        }
+        go_back(length);
+      }
+
+      // Steps that fail anywhere: what they have overwritten is not used.
+      REQUIRE(session->close(sequences.back()).has_value());
+      sequences.pop_back();
+      for (const int calls : {0, 1, 2, 5, 11, 23}) {
+        CAPTURE(calls);
+        REQUIRE(try_step(four()).has_value());
+        go_back(length + 1);
+        calls_left = calls;
+        if (try_step(four()).has_value()) go_back(length);
+        calls_left = -1;
+        const auto out = try_step(four());
+        REQUIRE(out.has_value());
+        for (std::int64_t i = 0; i < 2; ++i) {
+          const auto row = out->padded_row(4 * i + 3);
+          CHECK(same_bits({row.begin(), row.end()}, last_row(expected, length + 3, V)));
+        }
+        go_back(length);
+      }
+    }
+  }
+}
+
 TEST_CASE("hybrids: a cancelled step leaves sequences as before") {
   for (const Case& c : cases(true)) {
     CAPTURE(c.name);

@@ -1,5 +1,6 @@
 // The MTP layer follows prompts and replies: what it drafts is what its logits say behind the states of the model.
 
+#include "generate/drafts.hpp"
 #include "speculative_support.hpp"
 
 namespace mtp_drafts_test {
@@ -138,6 +139,79 @@ TEST_CASE("a conversation goes on where it was, its prompts followed once for al
     const Generation found = generate(late, next, options);
     CHECK(bits(found) == bits(after_plain));
     CHECK(found.draft.drafted > 0);
+  }
+}
+
+TEST_CASE("behind a wrong draft the MTP layer still gets the states of the tokens that were right") {
+  for (const auto& model : models_with_mtp()) {
+    CAPTURE(model->config().family);
+    Generator plain = create(model);
+    const Ids prompt = {5, 6, 7};
+    GenerateOptions options = greedy(10);
+    const Ids text = joined(prompt, generate(plain, prompt, options).tokens), next(text.begin() + 1, text.end());
+    const auto run = run_mtp(model, {}, std::span(text).first(next.size()), next, next.size());
+    const auto D = static_cast<std::size_t>(model->config().hidden_size);
+    const auto states = [&](std::size_t from, std::size_t count) {
+      const auto begin = run.states.begin() + static_cast<std::ptrdiff_t>(from * D);
+      return std::vector<float>(begin, begin + static_cast<std::ptrdiff_t>(count * D));
+    };
+    options.draft = {.kind = DraftKind::mtp, .tokens = 1, .length = DraftLength::fixed};
+    for (const std::size_t right : {0, 1, 2, 3}) {
+      CAPTURE(right);
+      const auto drafter = moe::generate::ModelDrafter::create_mtp(*model, {});
+      REQUIRE(drafter.has_value());
+      moe::generate::Drafts drafts(*model, {.mtp = drafter->get()});
+      drafts.add(0, options, prompt);
+      drafts.see(0, 0, states(0, 3));
+      // A step with a draft of three tokens, then one without.
+      std::vector<float> tried = states(3, 1 + right);
+      tried.resize(4 * D, 1.0f);
+      drafts.see(0, 3, tried);
+      drafts.see(0, static_cast<std::int64_t>(4 + right), states(4 + right, 1));
+      const std::size_t written = 6 + right;
+      auto reply = moe::generate::Reply::create(nullptr, options, 10, 0, moe::generate::TextStart::goes_on);
+      REQUIRE(reply.has_value());
+      reply->result().tokens.assign(text.begin() + 3, text.begin() + static_cast<std::ptrdiff_t>(written));
+      moe::batch::ReplyDraft draft{.request = 0, .most = 4};
+      drafts.propose(std::span(&draft, 1), [&](std::int32_t) -> const moe::generate::Reply& { return *reply; });
+      CHECK(draft.tokens == draft_behind(model, run.states, text, written, 1));
+      // What it made of them, behind the two tokens that it ran with the prompt.
+      const auto whole = open_session(model->mtp(), {.record_states = true});
+      const auto all = states(0, written - 1);
+      const moe::BatchItem item{*whole->open(), std::span(next).first(written - 1), moe::Logits::none, 0, all};
+      REQUIRE(whole->step({&item, 1}).has_value());
+      const std::vector<float> expected(whole->states().begin() + static_cast<std::ptrdiff_t>(2 * D),
+                                        whole->states().end());
+      CHECK(same_bits((*drafter)->session().states(), expected));
+    }
+  }
+}
+
+// Where prompts part, what they share is a node of its own. That node has no tokens to run when it is in the cache.
+TEST_CASE("a shared beginning that is in the cache has no states, beside a prompt that has some") {
+  for (const auto& model : models_with_mtp()) {
+    CAPTURE(model->config().family);
+    Generator generator = create_with_mtp(model), plain = create(model);
+    const Ids shared(20, 7);
+    const GenerateRequest first{joined(shared, {1, 2}), greedy(12)};
+    const std::vector<GenerateRequest> rest = {
+        {joined(shared, {3, 4}), greedy(12)}, {joined(shared, {5, 6}), greedy(12)}, {Ids{8, 9, 10}, greedy(12)}};
+    generate(plain, std::vector{first});
+    const auto expected = generate(plain, rest);
+    const auto drafted = [](GenerateRequest request) {
+      request.options.draft = {.kind = DraftKind::mtp, .tokens = 2, .length = DraftLength::fixed};
+      return request;
+    };
+    const auto before = generate(generator, std::vector{drafted(first)});
+    std::vector<GenerateRequest> with;
+    for (const GenerateRequest& request : rest) with.push_back(drafted(request));
+    const auto got = generate(generator, with);
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      CHECK(bits(got[i][0]) == bits(expected[i][0]));
+      CHECK(got[i][0].reused_tokens == (i < 2 ? 20 : 0));
+      CHECK(got[i][0].draft.drafted > 0);
+    }
+    CHECK(totals_of(before).flops + totals_of(got).flops == executed(generator));
   }
 }
 
