@@ -132,11 +132,16 @@ std::int64_t bytes_of_read(const moe::PackedSizes& sizes) {
 
 }  // namespace
 
+// As many as have room in the cache, with what their prompts do not share (SessionModel).
+std::int64_t Plan::replies_side_by_side() const {
+  const std::int64_t tokens = std::max<std::int64_t>(1, cost.reply_prompt_tokens + cost.reply_tokens);
+  return std::clamp<std::int64_t>(cache_tokens * cost.replies / tokens, 1,
+                                  std::min<std::int64_t>(64, memory.chunk_tokens));
+}
+
 std::int64_t Plan::passes() const {
-  const std::int64_t tokens = memory.chunk_tokens;
-  // Replies are written side by side, up to 64 in a step (SessionModel).
-  constexpr std::int64_t kReplies = 64;
-  return (cost.computed_tokens + tokens - 1) / tokens + (cost.reply_tokens + kReplies - 1) / kReplies;
+  const std::int64_t tokens = memory.chunk_tokens, replies = replies_side_by_side();
+  return (cost.computed_tokens + tokens - 1) / tokens + (cost.reply_tokens + replies - 1) / replies;
 }
 
 double Plan::bytes_per_second(const moe_bench::Peaks& peaks) const {
@@ -191,7 +196,9 @@ std::string text_of(const Plan& plan, const moe_bench::Peaks& peaks) {
   line("  other", bytes_in_words(m.other_bytes));
   line("tokens", fmt::format("{} to compute; {} without shared prefixes{}", c.computed_tokens, c.tokens,
                              plan.has_tokenizer ? "" : "; estimated at 4 bytes each, there is no tokenizer"));
-  if (c.reply_tokens > 0) line("replies", fmt::format("at most {} tokens", c.reply_tokens));
+  if (c.reply_tokens > 0)
+    line("replies",
+         fmt::format("at most {} tokens, {} replies side by side", c.reply_tokens, plan.replies_side_by_side()));
   line("FLOPs", fmt::format("{:.3g}", static_cast<double>(c.flops)));
   line("passes", fmt::format("{}", plan.passes()));
   if (m.streams_experts)
@@ -204,6 +211,14 @@ std::string text_of(const Plan& plan, const moe_bench::Peaks& peaks) {
 
 namespace {
 
+// As eval_setup::session_options.
+std::int64_t cache_tokens_of(const moe::MemoryPlan& memory, const eval_rows::Options& o) {
+  const bool binds = o.memory > 0 || (memory.streams_experts && !o.pack.path.empty());
+  const std::int64_t token_bytes = (memory.cache_bytes - memory.state_bytes) / memory.cache_tokens;
+  if (binds || token_bytes == 0) return memory.cache_tokens;
+  return std::max(memory.cache_tokens, eval::SessionModelOptions().cache_bytes / token_bytes);
+}
+
 // Of every row, as the run does it.
 moe::Result<void> plan_memory(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows,
                               const moe::ParallelFor& threads, const std::vector<moe::ModelInfo>& infos,
@@ -214,6 +229,7 @@ moe::Result<void> plan_memory(const eval_rows::Options& o, const std::vector<eva
     const auto memory = moe::plan_memory(infos[i], requests[i]);
     if (!memory) return moe::fail(memory.error().code, rows[i].path + ": " + memory.error().message);
     plans[i].memory = *memory;
+    plans[i].cache_tokens = cache_tokens_of(*memory, o);
     plans[i].read_bytes = bytes_of_read(infos[i].packed);
   }
   return {};

@@ -28,7 +28,10 @@ struct Plan {
   std::int64_t read_bytes = 0;  ///< of a read of experts, as the disk is measured
   Disk disk;                    ///< where experts are read
   moe::eval::RunCost cost;
+  std::int64_t cache_tokens = 0;  ///< of the run's session, which has more than the plan's where no plan binds it
 
+  /// That a step writes: one token of each.
+  std::int64_t replies_side_by_side() const;
   /// Steps over all of the model's weights.
   std::int64_t passes() const;
   /// Seconds of reading, and of computing at the share of the peak that libmoe's products reach.

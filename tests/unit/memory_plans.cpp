@@ -121,6 +121,27 @@ TEST_CASE("--plan asks through chat templates, and says which row has none") {
   CHECK(std::stoll((*row)[1]) > plain);
 }
 
+TEST_CASE("--plan counts as many replies side by side as the cache has room for") {
+  const Scratch s;
+  std::string questions;
+  for (int i = 0; i < 40; ++i)
+    questions += R"({"question": ")" + std::to_string(100 + i) + R"(", "choices": ["a", "b"], "answer": 0})" + "\n";
+  s.write("replies.jsonl", questions);
+  const std::string task =
+      s.write("replies.json", R"({"task": "replies", "type": "generation", "questions": "./replies.jsonl",
+  "prompt": "{question}", "target": "7", "until": ["Z"], "max_tokens": 300, "metrics": ["exact_match"]})");
+  // Passes of 512 tokens have a cache of 2,048 tokens: 6 replies with their prompts.
+  const ProgramOutcome plan = run_program(s, "MOE_THREADS=1", MOE_EVAL,
+                                          {"--plan", "--model", kNano + "nano-moe", "--tasks", task, "--memory", "2G"});
+  CAPTURE(plan.err);
+  REQUIRE(plan.status == 0);
+  CHECK(std::regex_search(plan.out, std::regex("\nreplies +at most 11960 tokens, 6 replies side by side")));
+  std::smatch prompts, passes;
+  REQUIRE(std::regex_search(plan.out, prompts, std::regex("\ntokens +([0-9]+) to compute")));
+  REQUIRE(std::regex_search(plan.out, passes, std::regex("\npasses +([0-9]+)")));
+  CHECK(std::stoll(passes[1]) == (std::stoll(prompts[1]) + 511) / 512 + (11960 + 5) / 6);
+}
+
 TEST_CASE("moe-bench has the tokens of --depth in its plan where prompts are whole passes too") {
   const Scratch s;
   const std::string model = long_model(s);

@@ -13,10 +13,12 @@ namespace moe::inline MOE_ABI::eval {
 
 struct RunCost {
   std::int64_t requests = 0;
-  std::int64_t tokens = 0;              ///< of the distinct passes, each from its first token
-  std::int64_t computed_tokens = 0;     ///< of those, the ones left when shared prefixes are computed once
-  std::int64_t reply_tokens = 0;        ///< at most: replies may end earlier
-  std::int64_t least_cache_tokens = 0;  ///< of a cache in which every request can be computed
+  std::int64_t tokens = 0;           ///< of the distinct passes, each from its first token
+  std::int64_t computed_tokens = 0;  ///< of those, the ones left when shared prefixes are computed once
+  std::int64_t reply_tokens = 0;     ///< at most: replies may end earlier
+  std::int64_t replies = 0;
+  std::int64_t reply_prompt_tokens = 0;  ///< of computed_tokens, those of prompts that are replied to
+  std::int64_t least_cache_tokens = 0;   ///< of a cache in which every request can be computed
   /// Executed by a Session that computes them; an upper bound where there are replies or an expert_mass.
   std::int64_t flops = 0;
 };

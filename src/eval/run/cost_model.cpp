@@ -27,6 +27,7 @@ void add(const batch::TreePlan& plan, const ModelConfig& config, RunCost& cost) 
       cost.flops += flops(node.begin, node.token_count(), node.row_count());
       continue;
     }
+    cost.replies += 1;
     cost.reply_tokens += node.token_count();
     for (std::int64_t t = node.begin; t < node.end; ++t) cost.flops += flops(t, 1, 1);
   }
@@ -62,7 +63,9 @@ Result<std::vector<Generation>> CostModel::generate(std::span<const GenerateRequ
   auto encoded = encode_contexts(*tokenizer_, requests, context_of(config_, options_), options_.threads, hooks);
   if (!encoded) return forward(encoded);
   cost_.requests += static_cast<std::int64_t>(requests.size());
+  const std::int64_t before = cost_.computed_tokens;
   add(plan_replies(*encoded, requests, {}), config_, cost_);
+  cost_.reply_prompt_tokens += cost_.computed_tokens - before;
   return std::move(encoded->replies);
 }
 
