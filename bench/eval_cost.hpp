@@ -20,4 +20,11 @@ moe::Result<Counted> count(const eval_rows::Setting& row, const moe::ModelConfig
                            const std::vector<moe::eval::PreparedTask>& tasks, const eval_rows::Options& o,
                            const moe::ParallelFor& threads);
 
+/// Of memory, what the questions of all rows take: files and prompts.
+std::int64_t question_bytes(const std::vector<moe::eval::PreparedTask>& tasks);
+/// What a row adds: its own prompts, if it has a chat template (`own`), and the answers to `tasks`, which stay for the
+/// report.
+std::int64_t row_bytes(const std::vector<moe::eval::PreparedTask>& tasks,
+                       const std::vector<moe::eval::PreparedTask>& own);
+
 }  // namespace eval_cost

@@ -53,7 +53,7 @@ moe::Result<moe::ModelConfig> config_of(const eval_rows::Setting& row, const moe
 
 moe::Result<void> count_cost(const eval_rows::Options& o, const eval_rows::Setting& row, const eval_chat::Rows& chat,
                              const moe::ModelInfo& info, const std::vector<eval::PreparedTask>& tasks,
-                             const moe::ParallelFor& threads, Plan& plan) {
+                             const moe::ParallelFor& threads, Plan& plan, eval_setup::QuestionNeeds& needs) {
   const auto config = config_of(row, info);
   if (!config) return moe::forward(config);
   const auto asked = eval_setup::prompts_of(row, o, chat, info, tasks);
@@ -61,6 +61,8 @@ moe::Result<void> count_cost(const eval_rows::Options& o, const eval_rows::Setti
   const auto counted = eval_cost::count(row, *config, asked->tasks.empty() ? tasks : asked->tasks, o, threads);
   if (!counted) return moe::forward(counted);
   plan.cost = counted->cost, plan.has_tokenizer = counted->has_tokenizer;
+  needs.costs.push_back(counted->cost);
+  needs.bytes += eval_cost::row_bytes(tasks, asked->tasks);
   return {};
 }
 
@@ -222,8 +224,8 @@ std::int64_t cache_tokens_of(const moe::MemoryPlan& memory, const eval_rows::Opt
 // Of every row, as the run does it.
 moe::Result<void> plan_memory(const eval_rows::Options& o, const std::vector<eval_rows::Setting>& rows,
                               const moe::ParallelFor& threads, const std::vector<moe::ModelInfo>& infos,
-                              const std::vector<eval::RunCost>& costs, std::vector<Plan>& plans) {
-  std::vector<moe::MemoryRequest> requests = eval_setup::memory_requests(rows, threads, o, costs);
+                              const eval_setup::QuestionNeeds& needs, std::vector<Plan>& plans) {
+  std::vector<moe::MemoryRequest> requests = eval_setup::memory_requests(rows, threads, o, needs);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (const auto usual = cli::default_limit(); usual && requests[i].limit == 0) requests[i].limit = usual->bytes;
     const auto memory = moe::plan_memory(infos[i], requests[i]);
@@ -245,16 +247,17 @@ moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::
   if (!tasks) return moe::forward(tasks);
   std::vector<Plan> plans;
   std::vector<moe::ModelInfo> infos;
-  std::vector<eval::RunCost> costs;
+  eval_setup::QuestionNeeds needs;
+  needs.bytes = eval_cost::question_bytes(*tasks);
   for (const eval_rows::Setting& row : rows) {
     Plan& plan = plans.emplace_back();
     plan.name = row.name, plan.has_pack = !o.pack.path.empty();
     auto info = sizes_of(row, plan);
     if (!info) return moe::forward(info);
-    if (auto ok = count_cost(o, row, chat, *info, *tasks, *threads, plan); !ok) return ok;
-    infos.push_back(std::move(*info)), costs.push_back(plan.cost);
+    if (auto ok = count_cost(o, row, chat, *info, *tasks, *threads, plan, needs); !ok) return ok;
+    infos.push_back(std::move(*info));
   }
-  if (auto ok = plan_memory(o, rows, *threads, infos, costs, plans); !ok) return ok;
+  if (auto ok = plan_memory(o, rows, *threads, infos, needs, plans); !ok) return ok;
   const auto peaks = moe_bench::measure_peaks(threads->worker_count, cli::interrupted, o.memory);
   if (!peaks) return moe::forward(peaks);
   if (auto ok = measure_disks(plans, rows, o.pack.path); !ok) return ok;

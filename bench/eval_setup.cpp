@@ -101,10 +101,15 @@ moe::Result<std::shared_ptr<const moe::Model>> with_setting(const std::shared_pt
 
 // What the questions of each row take, where memory is planned: as long as encoding all prompts once more. Rows with the
 // same prompts are counted once.
-moe::Result<std::vector<eval::RunCost>> costs_of(const Options& o, const std::vector<Setting>& rows, const Run& run) {
-  std::vector<eval::RunCost> costs;
-  if (o.pipeline != nullptr || (o.memory == 0 && o.pack.path.empty())) return costs;
+moe::Result<QuestionNeeds> needs_of(const Options& o, const std::vector<Setting>& rows, const Run& run) {
+  QuestionNeeds needs;
+  if (o.pipeline != nullptr || (o.memory == 0 && o.pack.path.empty())) return needs;
+  std::vector<eval::RunCost>& costs = needs.costs;
+  const std::vector<eval::PreparedTask>& tasks = run.report.tasks;
+  needs.bytes = eval_cost::question_bytes(tasks);
   for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::vector<eval::PreparedTask>& own = run.asked[i].tasks;
+    needs.bytes += eval_cost::row_bytes(tasks, own);
     std::size_t same = 0;
     while (same < i && (rows[same].path != rows[i].path || run.asked[same].digest != run.asked[i].digest)) ++same;
     if (same < i) {
@@ -113,12 +118,11 @@ moe::Result<std::vector<eval::RunCost>> costs_of(const Options& o, const std::ve
     }
     const auto info = moe::Model::inspect(rows[i].path);
     if (!info) return moe::forward(info);
-    const std::vector<eval::PreparedTask>& own = run.asked[i].tasks;
-    const auto counted = eval_cost::count(rows[i], info->config, own.empty() ? run.report.tasks : own, o, run.threads);
+    const auto counted = eval_cost::count(rows[i], info->config, own.empty() ? tasks : own, o, run.threads);
     if (!counted) return moe::forward(counted);
     costs.push_back(counted->cost);
   }
-  return costs;
+  return needs;
 }
 
 // Limits of rows that are all loaded at a time. A pipeline's processes hold a part of the layers each.
@@ -191,10 +195,16 @@ eval::StoredRun record_of(const Setting& row, const Options& o, const eval::Stor
 }
 
 std::vector<moe::MemoryRequest> memory_requests(const std::vector<Setting>& rows, const moe::ParallelFor& threads,
-                                                const Options& o, std::span<const eval::RunCost> costs) {
+                                                const Options& o, const QuestionNeeds& questions) {
+  const std::vector<eval::RunCost>& costs = questions.costs;
+  std::int64_t reserved = questions.bytes;
+  for (const eval::RunCost& cost : costs) reserved = std::max(reserved, questions.bytes + cost.request_bytes);
   std::vector<moe::MemoryRequest> requests;
   for (const Setting& row : rows) {
+    // Of rows that are loaded at the same time, the first has the room for the questions.
+    const bool has_questions = requests.empty() || !o.until_known.wanted;
     moe::MemoryRequest& request = requests.emplace_back();
+    request.reserved_bytes = has_questions ? reserved : 0;
     request.limit = o.memory;
     request.whole_passes = true;
     request.session.kv = row.kv;
@@ -292,9 +302,9 @@ moe::Result<Run> prepare_run(const Options& o, const std::vector<Setting>& rows,
   if (auto ok = eval_families::set(o.families, names_of(rows), report); !ok) return moe::forward(ok);
   if (o.until_known.wanted)
     if (auto ok = eval_until_known::check(o.until_known, rows.size(), report); !ok) return moe::forward(ok);
-  const auto costs = costs_of(o, rows, run);
-  if (!costs) return moe::forward(costs);
-  run.requests = memory_requests(rows, *threads, o, *costs);
+  const auto questions = needs_of(o, rows, run);
+  if (!questions) return moe::forward(questions);
+  run.requests = memory_requests(rows, *threads, o, *questions);
   if (o.until_known.wanted)
     if (auto ok = divide_memory(o, rows, run.requests); !ok) return moe::forward(ok);
   if (!o.cache.empty()) {

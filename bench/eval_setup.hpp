@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -79,11 +78,15 @@ moe::Result<eval_until_known::Row> open_row(const eval_rows::Setting& row, eval_
 moe::eval::SessionModelOptions session_options(const eval_rows::Setting& row,
                                                const std::optional<moe::MemoryPlan>& memory,
                                                const moe::ParallelFor& threads, const eval_rows::Options& o);
+/// What the questions of a run take.
+struct QuestionNeeds {
+  std::vector<moe::eval::RunCost> costs;  // [row]; empty: not counted
+  std::int64_t bytes = 0;                 // files, prompts and answers of all rows
+};
 /// Of each row: whole passes within --memory. Rows that share their weights have one plan, which suits all of them.
-/// `costs`: of each row's questions; empty: not counted.
 std::vector<moe::MemoryRequest> memory_requests(const std::vector<eval_rows::Setting>& rows,
                                                 const moe::ParallelFor& threads, const eval_rows::Options& o,
-                                                std::span<const moe::eval::RunCost> costs);
+                                                const QuestionNeeds& questions);
 moe::eval::EvaluateOptions evaluate_options(const moe::ParallelFor& threads, cli::ProgressLine& line);
 
 }  // namespace eval_setup

@@ -167,7 +167,7 @@ TEST_CASE("a store that another program makes at the same time is waited for") {
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     sqlite3_close(other);
   });
-  const auto store = open_store(path);
+  const auto store = RunStore::open(path);
   end.join();
   CHECK_MESSAGE(store.has_value(), store.error().message);
 }

@@ -180,6 +180,27 @@ TEST_CASE("the cache has room for the longest question, in the plan and in the r
   CHECK(std::stoll(cache[1]) >= std::stoll(tokens[1]));
 }
 
+TEST_CASE("questions and their prompts are in the plan, and as many bytes in that of the run") {
+  const Scratch s;
+  const auto exam = [&](const char* name, std::size_t length) {
+    std::string text;
+    for (int i = 0; i < 200; ++i)
+      text += R"({"question": ")" + std::to_string(100 + i) + std::string(length, 'x') +
+              R"(", "choices": ["yes", "no"], "answer": 0})" + "\n";
+    return s.write(name, text);
+  };
+  const auto least = [&](const std::string& questions, std::vector<std::string> more) {
+    more.insert(more.end(),
+                {"--model", kNano + "nano-moe", "--tasks", questions, "--memory", "1M", "--pack-cache", s / "packs"});
+    return std::stoll(least_of(run_program(s, "MOE_THREADS=1", MOE_EVAL, more)));
+  };
+  const std::string large = exam("large.jsonl", 10000);
+  // 2 MB in the file and 2 MB of prompts; a session sees 1,024 tokens of each.
+  const std::int64_t least_of_large = least(large, {});
+  CHECK(least_of_large > least(exam("small.jsonl", 1), {}) + 4000000);
+  CHECK(least_of_large == least(large, {"--plan"}));
+}
+
 TEST_CASE("the default limit is divided among the processes that a launcher starts on a machine") {
   const Scratch s;
   const auto allowed = [&](const std::string& environment) {

@@ -19,6 +19,7 @@ struct RunCost {
   std::int64_t replies = 0;
   std::int64_t reply_prompt_tokens = 0;  ///< of computed_tokens, those of prompts that are replied to
   std::int64_t least_cache_tokens = 0;   ///< of a cache in which every request can be computed
+  std::int64_t request_bytes = 0;        ///< of the requests of a task in a SessionModel, at most: tokens, passes, tree
   /// Executed by a Session that computes them; an upper bound where there are replies or an expert_mass.
   std::int64_t flops = 0;
 };

@@ -14,13 +14,25 @@ std::int64_t context_of(const ModelConfig& config, const CostOptions& options) {
   return options.max_length > 0 ? std::min(options.max_length, config.max_position) : config.max_position;
 }
 
+// What a SessionModel holds of requests beside their texts.
+std::int64_t bytes_of(const batch::Inputs& inputs, const batch::TreePlan& plan) {
+  constexpr std::int64_t kRequest = 512;  // the request, its targets, score and pass, with the heads of small vectors
+  constexpr std::int64_t kTrees = 3;      // while it grows; then it and the walk's copy
+  std::int64_t bytes = kRequest * static_cast<std::int64_t>(inputs.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    if (i == 0 || &inputs[i] != &inputs[i - 1])  // neighbours share their tokens
+      bytes += static_cast<std::int64_t>(inputs[i].capacity() * sizeof(TokenId));
+  return bytes + kTrees * static_cast<std::int64_t>(plan.nodes.size() * sizeof(batch::PrefixNode));
+}
+
 // Every token of a node goes to top_k experts; a reply's tokens come one by one.
-void add(const batch::TreePlan& plan, const ModelConfig& config, RunCost& cost) {
+void add(const batch::Inputs& inputs, const batch::TreePlan& plan, const ModelConfig& config, RunCost& cost) {
   const auto flops = [&](std::int64_t cached, std::int64_t tokens, std::int64_t rows) {
     return forward_work(config, cached, tokens, rows, MlaForm::absorbed).total();
   };
   cost.tokens += plan.passes.tokens;
   cost.least_cache_tokens = std::max(cost.least_cache_tokens, plan.least_pages * kPageTokens);
+  cost.request_bytes = std::max(cost.request_bytes, bytes_of(inputs, plan));
   for (const batch::PrefixNode& node : plan.nodes) {
     if (node.request < 0) {
       cost.computed_tokens += node.token_count();
@@ -47,7 +59,7 @@ Result<std::vector<Score>> CostModel::score(std::span<const ScoreRequest> reques
   auto encoded = encode_scores(*tokenizer_, requests, context_of(config_, options_), options_.threads, hooks);
   if (!encoded) return forward(encoded);
   cost_.requests += static_cast<std::int64_t>(requests.size());
-  add(plan_scores(*encoded, {}), config_, cost_);
+  add(encoded->inputs, plan_scores(*encoded, {}), config_, cost_);
   return without_answers(std::move(encoded->scores));
 }
 
@@ -55,7 +67,7 @@ Result<std::vector<Score>> CostModel::score_texts(std::span<const TextRequest> r
   auto encoded = encode_texts(*tokenizer_, requests, context_of(config_, options_), options_.threads, hooks);
   if (!encoded) return forward(encoded);
   cost_.requests += static_cast<std::int64_t>(requests.size());
-  add(plan_scores(encoded->windows, {}), config_, cost_);
+  add(encoded->windows.inputs, plan_scores(encoded->windows, {}), config_, cost_);
   return without_answers(std::move(encoded->scores));
 }
 
@@ -64,7 +76,7 @@ Result<std::vector<Generation>> CostModel::generate(std::span<const GenerateRequ
   if (!encoded) return forward(encoded);
   cost_.requests += static_cast<std::int64_t>(requests.size());
   const std::int64_t before = cost_.computed_tokens;
-  add(plan_replies(*encoded, requests, {}), config_, cost_);
+  add(encoded->inputs, plan_replies(*encoded, requests, {}), config_, cost_);
   cost_.reply_prompt_tokens += cost_.computed_tokens - before;
   return std::move(encoded->replies);
 }
