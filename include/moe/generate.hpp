@@ -152,7 +152,8 @@ class MOE_API Generator {
 
   /// The MTP layer of the generator's model, for DraftKind::mtp, with a Session of its own; it replaces an earlier one.
   /// It follows prompts and replies from here on; of tokens that were in the cache before it knows no states, and guesses
-  /// less well behind them. Errors: bad_argument, when the model was loaded without it (LoadOptions::mtp) or the
+  /// less well behind them. A prompt longer than SessionOptions::chunk_tokens takes several steps, because the states of
+  /// a step are in memory. Errors: bad_argument, when the model was loaded without it (LoadOptions::mtp) or the
   /// generator's session records no states (SessionOptions::record_states); those of Session::create.
   Result<void> use_mtp(const SessionOptions& options = {});
   /// Of the MTP layer; null without one.

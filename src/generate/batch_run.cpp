@@ -147,6 +147,8 @@ batch::TreePlan BatchRun::plan(bool share) const {
         begins[static_cast<std::size_t>(plan.passes.list[static_cast<std::size_t>(node.first_pass)].group)];
     node.kept = begin.id, node.kept_tokens = begin.tokens;
   }
+  // The states of a step are in memory several times: a long prompt takes several steps.
+  if (session_.options().record_states) plan.nodes = batch::divide_nodes(plan.nodes, session_.options().chunk_tokens);
   return plan;
 }
 

@@ -134,8 +134,8 @@ void Drafts::see(std::int32_t index, std::int64_t position, std::span<const floa
   ModelDrafter::Item item = mtp_item(*f, index, static_cast<std::size_t>(end));
   drafters_.mtp->follow(item);
   f->report.flops += item.flops;
-  // The last one goes with a token that comes next.
-  f->states.erase(f->states.begin(), f->states.end() - D);
+  // The last one goes with a token that comes next. The memory of the others is given back.
+  f->states = std::vector<float>(f->states.end() - D, f->states.end());
   f->first_state = end - 1;
 }
 

@@ -86,20 +86,37 @@ bool ModelDrafter::drop_one() {
   return true;
 }
 
-// A sequence for a new reply: behind the longest beginning that another one holds.
-bool ModelDrafter::begin(Item& item) {
-  while (entries_.size() >= kMostEntries)
-    if (!drop_one()) return false;
+// The sequence that has most of the tokens written.
+const ModelDrafter::Entry* ModelDrafter::longest(const Item& item) const {
   const Entry* best = nullptr;
   std::size_t most = 0;
   for (const Entry& e : entries_)
     if (const std::size_t common = common_part(e, item); common > most) best = &e, most = common;
+  return best;
+}
+
+// A sequence for a new reply: behind the longest beginning that another one holds.
+bool ModelDrafter::begin(Item& item) {
+  while (entries_.size() >= kMostEntries)
+    if (!drop_one()) return false;
+  const Entry* best = longest(item);
   const auto sequence = best != nullptr ? session_->fork(best->sequence) : session_->open();
   if (!sequence) return false;
   Entry entry{*sequence, item.reply, {}, 0, item.before};
   if (best != nullptr) entry.tokens = best->tokens, entry.sound = best->sound;
   entries_.push_back(std::move(entry));
   return true;
+}
+
+// A sequence for the reply to a prompt, also where it has one already and another reply is ahead in the same prompt.
+bool ModelDrafter::join(Item& item) {
+  if (const Entry* own = entry_of(item.reply); own != nullptr) {
+    const Entry* best = longest(item);
+    if (best == nullptr || common_part(*best, item) == common_part(*own, item)) return true;
+    static_cast<void>(session_->close(own->sequence));
+    entries_.erase(entries_.begin() + (own - entries_.data()));
+  }
+  return begin(item);
 }
 
 // What the sequence has of the tokens written, and need not be run again.
@@ -133,22 +150,24 @@ std::vector<float> ModelDrafter::states_for(const Item& item, std::size_t first,
   return out;
 }
 
-// Runs what its sequence lacks of the first `count` tokens written.
+// Runs what its sequence lacks of the first `count` tokens written; with states, a chunk at a time.
 bool ModelDrafter::catch_up(Item& item, std::size_t count) {
-  const Entry& entry = *entry_of(item.reply);
-  const std::size_t done = entry.tokens.size();
-  if (done >= count) return true;
-  const std::vector<float> states = states_for(item, done, count - done);
-  const BatchItem missing{entry.sequence, item.written.subspan(done, count - done), Logits::none, 0, states};
-  StepOutput output;
-  Item* const of[] = {&item};
-  if (!run({&missing, 1}, of, output)) return false;
-  entry_of(item.reply)->sound = count;
+  const auto most = reads_states() ? static_cast<std::size_t>(session_->options().chunk_tokens) : count;
+  for (std::size_t done = entry_of(item.reply)->tokens.size(); done < count;) {
+    const std::size_t end = std::min(count, done + most);
+    const std::vector<float> states = states_for(item, done, end - done);
+    const BatchItem missing{entry_of(item.reply)->sequence, item.written.subspan(done, end - done), Logits::none, 0,
+                            states};
+    StepOutput output;
+    Item* const of[] = {&item};
+    if (!run({&missing, 1}, of, output)) return false;
+    entry_of(item.reply)->sound = done = end;
+  }
   return true;
 }
 
 void ModelDrafter::follow(Item& item) {
-  if (item.written.empty() || (entry_of(item.reply) == nullptr && !begin(item))) return;
+  if (item.written.empty() || !join(item)) return;
   if (go_back(item, item.written.size())) static_cast<void>(catch_up(item, item.written.size()));
 }
 
@@ -185,8 +204,10 @@ std::vector<ModelDrafter::Drawing> ModelDrafter::start(std::span<Item> items) {
     const bool is_new = entry_of(item.reply) == nullptr;
     if (is_new && !begin(item)) continue;
     if (!go_back(item, item.written.size() - 1)) continue;  // the last token is run for its logits
-    // On its own, so that others with this prompt find it.
-    if (is_new && !catch_up(item, item.written.size() - 1)) continue;
+    // On its own, so that others with this prompt find it; and what is more than a chunk, to keep steps small.
+    const auto behind = static_cast<std::int64_t>(item.written.size() - entry_of(item.reply)->tokens.size());
+    const bool is_far = reads_states() && behind > session_->options().chunk_tokens;
+    if ((is_new || is_far) && !catch_up(item, item.written.size() - 1)) continue;
     const std::size_t done = entry_of(item.reply)->tokens.size();
     const auto rest = item.written.subspan(done);
     drawings.push_back(

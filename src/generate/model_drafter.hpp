@@ -71,7 +71,9 @@ class ModelDrafter {
   Entry* entry_of(std::int32_t reply);
   std::size_t common_part(const Entry& entry, const Item& item) const;
   bool go_back(const Item& item, std::size_t most);
+  const Entry* longest(const Item& item) const;
   bool begin(Item& item);
+  bool join(Item& item);
   bool catch_up(Item& item, std::size_t count);
   bool run(std::span<const BatchItem> batch, std::span<Item* const> items, StepOutput& output);
   bool drop_one();

@@ -103,13 +103,18 @@ class Planning {
     return plan;
   }
 
-  // The MTP layer is always in memory. Its session has the size of the model's own; states are recorded in both.
+  // States of this many chunks: a step's tokens are less than two, and the session records them all; then those of a
+  // prompt's part are with its reply, with the step of the MTP layer and recorded by it. One is for what replies hold.
+  static constexpr std::int64_t kChunksOfStates = 6;
+
+  // The MTP layer is always in memory. Its session has the size of the model's own.
   void add_mtp(MemoryPlan& plan, std::int64_t pages) const {
     plan.weight_bytes += info_.mtp_bytes;
     plan.cache_bytes += pages * PageLayout(mtp_, request_.session.kv).page_bytes;
     plan.scratch_bytes +=
         scratch_bytes(mtp_, {plan.chunk_tokens, request_.session.threads.worker_count, false, plan.cache_tokens});
-    plan.scratch_bytes += 2 * plan.chunk_tokens * mtp_.hidden_size * static_cast<std::int64_t>(sizeof(float));
+    plan.scratch_bytes +=
+        kChunksOfStates * plan.chunk_tokens * mtp_.hidden_size * static_cast<std::int64_t>(sizeof(float));
     plan.other_bytes += 2 * mtp_.vocab_size * static_cast<std::int64_t>(sizeof(float));
   }
 

@@ -7,6 +7,9 @@
 
 #include "golden/golden.hpp"
 #include "golden/memory_reader.hpp"
+#include "golden/mtp_support.hpp"
+#include "model/workspace.hpp"
+#include "scratch_dir.hpp"
 
 namespace memory_plan_test {
 
@@ -213,6 +216,35 @@ TEST_CASE("more experts per token are planned as a session of them takes its mem
   }
   request.experts.top_k = {33};  // 4 of 8 groups of 8 experts are kept
   CHECK(moe::plan_memory((*model)->info(), request).error().code == moe::ErrorCode::bad_config);
+}
+
+TEST_CASE("with an MTP layer a plan has the states of a few chunks, however long prompts are") {
+  const ScratchDir scratch("moe_memory_plan");
+  const GoldenCase c = models_for_mtp_copies().front();
+  const auto info = moe::Model::inspect(write_mtp_copy(c.model, scratch.dir / c.name).string());
+  REQUIRE_MESSAGE(info.has_value(), info.error().message);
+  REQUIRE(info->mtp_bytes > 0);
+  const auto mtp = moe::mtp_config(info->config);
+  REQUIRE(mtp.has_value());
+  moe::MemoryRequest request;
+  request.limit = 65536 * kMiB;
+  request.session.threads.worker_count = 2;
+  for (const std::int64_t tokens : {1024, 65536})
+    for (const std::int64_t chunk : {64, 512}) {
+      CAPTURE(tokens);
+      CAPTURE(chunk);
+      request.session.max_tokens = tokens;
+      request.session.chunk_tokens = chunk;
+      request.mtp = false;
+      const auto without = moe::plan_memory(*info, request);
+      request.mtp = true;
+      const auto with = moe::plan_memory(*info, request);
+      REQUIRE(without.has_value());
+      REQUIRE(with.has_value());
+      const std::int64_t workspace =
+          moe::scratch_bytes(*mtp, {with->chunk_tokens, 2, with->streams_experts, with->cache_tokens});
+      CHECK(with->scratch_bytes - without->scratch_bytes - workspace == 6 * chunk * mtp->hidden_size * 4);
+    }
 }
 
 TEST_CASE("requests that make no sense are refused") {

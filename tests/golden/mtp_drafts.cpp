@@ -17,8 +17,8 @@ GenerateOptions greedy(std::int64_t tokens) {
   return options;
 }
 
-Generator create_with_mtp(const std::shared_ptr<const moe::Model>& model) {
-  Generator generator = create(model, {.record_states = true});
+Generator create_with_mtp(const std::shared_ptr<const moe::Model>& model, std::int64_t chunk_tokens = 512) {
+  Generator generator = create(model, {.chunk_tokens = chunk_tokens, .record_states = true});
   REQUIRE(generator.use_mtp().has_value());
   return generator;
 }
@@ -110,36 +110,37 @@ TEST_CASE("an MTP layer that is always right makes fewer steps, for several toke
 }
 
 TEST_CASE("a conversation goes on where it was, its prompts followed once for all replies") {
-  for (const auto& model : models_with_mtp()) {
-    Generator generator = create_with_mtp(model), plain = create(model);
-    GenerateOptions options = greedy(30);
-    options.replies = 3;
-    options.sampling = {.temperature = 0.8, .seed = 5};
-    const Ids prompt(40, 7);
-    const auto expected = generate(plain, {{prompt, options}});
-    options.draft = {.kind = DraftKind::mtp, .tokens = 2, .length = DraftLength::fixed};
-    const auto got = generate(generator, {{prompt, options}});
-    for (std::size_t k = 0; k < 3; ++k) CHECK(bits(got[0][k]) == bits(expected[0][k]));
-    const std::int64_t run = generator.mtp_session()->executed().tokens;
-    CHECK(run <= 40 + 3 * 30 + totals_of(got).report.drafted);
-    // The next turn. Its beginning is not run again by either.
-    const Ids next = joined(joined(prompt, got[0][0].tokens), {3, 4});
-    options.replies = 1;
-    const Generation after = generate(generator, next, options);
-    options.draft = {};
-    const Generation after_plain = generate(plain, next, options);
-    CHECK(bits(after) == bits(after_plain));
-    CHECK(after.reused_tokens == after_plain.reused_tokens);
-    CHECK(generator.mtp_session()->executed().tokens - run <= 2 + 2 + 3 + 30 + after.draft.drafted);
-    // A draft behind a conversation that was never followed.
-    Generator late = create(model, {.record_states = true});
-    CHECK(bits(generate(late, prompt, options)) == bits(generate(plain, prompt, options)));
-    REQUIRE(late.use_mtp().has_value());
-    options.draft = {.kind = DraftKind::mtp, .tokens = 2, .length = DraftLength::fixed};
-    const Generation found = generate(late, next, options);
-    CHECK(bits(found) == bits(after_plain));
-    CHECK(found.draft.drafted > 0);
-  }
+  for (const std::int64_t chunk : {512, 8})
+    for (const auto& model : models_with_mtp()) {
+      Generator generator = create_with_mtp(model, chunk), plain = create(model);
+      GenerateOptions options = greedy(30);
+      options.replies = 3;
+      options.sampling = {.temperature = 0.8, .seed = 5};
+      const Ids prompt(40, 7);
+      const auto expected = generate(plain, {{prompt, options}});
+      options.draft = {.kind = DraftKind::mtp, .tokens = 2, .length = DraftLength::fixed};
+      const auto got = generate(generator, {{prompt, options}});
+      for (std::size_t k = 0; k < 3; ++k) CHECK(bits(got[0][k]) == bits(expected[0][k]));
+      const std::int64_t run = generator.mtp_session()->executed().tokens;
+      CHECK(run <= 40 + 3 * 30 + totals_of(got).report.drafted);
+      // The next turn. Its beginning is not run again by either.
+      const Ids next = joined(joined(prompt, got[0][0].tokens), {3, 4});
+      options.replies = 1;
+      const Generation after = generate(generator, next, options);
+      options.draft = {};
+      const Generation after_plain = generate(plain, next, options);
+      CHECK(bits(after) == bits(after_plain));
+      CHECK(after.reused_tokens == after_plain.reused_tokens);
+      CHECK(generator.mtp_session()->executed().tokens - run <= 2 + 2 + 3 + 30 + after.draft.drafted);
+      // A draft behind a conversation that was never followed.
+      Generator late = create(model, {.record_states = true});
+      CHECK(bits(generate(late, prompt, options)) == bits(generate(plain, prompt, options)));
+      REQUIRE(late.use_mtp().has_value());
+      options.draft = {.kind = DraftKind::mtp, .tokens = 2, .length = DraftLength::fixed};
+      const Generation found = generate(late, next, options);
+      CHECK(bits(found) == bits(after_plain));
+      CHECK(found.draft.drafted > 0);
+    }
 }
 
 TEST_CASE("behind a wrong draft the MTP layer still gets the states of the tokens that were right") {
@@ -212,6 +213,37 @@ TEST_CASE("a shared beginning that is in the cache has no states, beside a promp
       CHECK(got[i][0].draft.drafted > 0);
     }
     CHECK(totals_of(before).flops + totals_of(got).flops == executed(generator));
+  }
+}
+
+// All states of a step are in memory, several times.
+TEST_CASE("with an MTP layer long prompts take several steps, and each of their tokens is followed once") {
+  for (const auto& model : models_with_mtp()) {
+    CAPTURE(model->config().family);
+    std::int64_t most = 0, most_of_mtp = 0;
+    const auto largest = [](std::int64_t& of) { return [&of](moe::Progress p) { of = std::max(of, p.total); }; };
+    Generator plain = create(model);
+    Generator generator = create(model, {.chunk_tokens = 8, .record_states = true, .on_progress = largest(most)});
+    REQUIRE(generator.use_mtp({.chunk_tokens = 8, .on_progress = largest(most_of_mtp)}).has_value());
+    const Ids prompt(60, 4);
+    const std::vector<GenerateRequest> requests = {{prompt, greedy(16)}, {joined(prompt, {1, 2, 3}), greedy(16)}};
+    const auto expected = generate(plain, requests);
+    auto with = requests;
+    for (GenerateRequest& r : with)
+      r.options.draft = {.kind = DraftKind::mtp, .tokens = 2, .length = DraftLength::fixed};
+    const auto got = generate(generator, with);
+    for (std::size_t i = 0; i < got.size(); ++i) CHECK(bits(got[i][0]) == bits(expected[i][0]));
+    CHECK(totals_of(got).flops == executed(generator));
+    CHECK(most < 2 * 8);
+    CHECK(most_of_mtp <= 8);
+    CHECK(generator.mtp_session()->executed().tokens <= 60 + 3 + 2 * 16 + totals_of(got).report.drafted);
+    // Behind a prompt that was never followed, the MTP layer catches up in steps of that size, too.
+    Generator late = create(model, {.record_states = true});
+    generate(late, std::vector{requests[0]});
+    most_of_mtp = 0;
+    REQUIRE(late.use_mtp({.chunk_tokens = 8, .on_progress = largest(most_of_mtp)}).has_value());
+    CHECK(bits(generate(late, std::vector{with[1]})[0][0]) == bits(expected[1][0]));
+    CHECK(most_of_mtp == 8);
   }
 }
 

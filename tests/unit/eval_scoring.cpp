@@ -7,6 +7,7 @@
 #include <random>
 
 #include "batch/prefix_tree.hpp"
+#include "batch/tree_plan.hpp"
 #include "score/pair_encoder.hpp"
 #include "support.hpp"
 #include "support/log_softmax.hpp"
@@ -55,12 +56,8 @@ using Tokens = std::vector<moe::TokenId>;
 
 // Every pass is spelled by the nodes above it, each needed row is asked for once, no token is computed twice when
 // prefixes are shared.
-void check_tree(std::vector<Tokens> texts, std::size_t rows, bool share, std::int64_t max_rows) {
-  std::sort(texts.begin(), texts.end());
-  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
-  std::vector<Pass> passes;
-  for (const Tokens& t : texts) passes.push_back({t, static_cast<std::int64_t>(t.size() - std::min(rows, t.size()))});
-  const auto nodes = build_prefix_tree(passes, share, max_rows);
+void check_nodes(const std::vector<Tokens>& texts, const std::vector<Pass>& passes,
+                 const std::vector<PrefixNode>& nodes, bool share, std::int64_t max_rows) {
   std::vector<std::int64_t> covered(passes.size(), 0);
   std::vector<std::vector<bool>> has_row;
   for (const Tokens& t : texts) has_row.emplace_back(t.size(), false);
@@ -98,6 +95,21 @@ void check_tree(std::vector<Tokens> texts, std::size_t rows, bool share, std::in
   CHECK(computed == distinct);
 }
 
+void check_tree(std::vector<Tokens> texts, std::size_t rows, bool share, std::int64_t max_rows) {
+  std::sort(texts.begin(), texts.end());
+  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+  std::vector<Pass> passes;
+  for (const Tokens& t : texts) passes.push_back({t, static_cast<std::int64_t>(t.size() - std::min(rows, t.size()))});
+  const auto nodes = build_prefix_tree(passes, share, max_rows);
+  check_nodes(texts, passes, nodes, share, max_rows);
+  for (const std::int64_t most : {1, 2, 5, 100}) {
+    const auto parts = divide_nodes(nodes, most);
+    check_nodes(texts, passes, parts, share, max_rows);
+    for (const PrefixNode& part : parts) CHECK((part.token_count() <= most || part.logits == moe::Logits::all));
+    if (most == 100) CHECK(parts.size() == nodes.size());
+  }
+}
+
 }  // namespace
 
 TEST_CASE("prefix tree: every pass, every row, nothing twice") {
@@ -114,6 +126,41 @@ TEST_CASE("prefix tree: every pass, every row, nothing twice") {
     const std::size_t rows = 1 + random() % 4;
     check_tree(texts, rows, round % 4 != 0, 1 + static_cast<std::int64_t>(random() % 5));
   }
+}
+
+TEST_CASE("prefix tree: parts of a long node do not count what is kept, and need its pages") {
+  Inputs prompts(2);
+  prompts.set(0, Tokens(200, 1));
+  Tokens longer(200, 1);
+  longer.push_back(2);
+  prompts.set(1, longer);
+  const std::vector<std::int64_t> max_tokens = {100, 100};
+  TreePlan plan = plan_replies(collect_prompts(prompts), max_tokens, {});
+  PrefixNode& root = plan.nodes[0];
+  root.kept = 3, root.kept_tokens = 70;
+  const auto parts = divide_nodes(plan.nodes, 50);
+  REQUIRE(parts.size() == plan.nodes.size() + 2);
+  // [0, 120), [120, 170), [170, 200), then the longer prompt and two replies, which stay whole.
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(parts[i].begin == (i == 0 ? 0 : i == 1 ? 120 : 170));
+    CHECK(parts[i].end == (i == 0 ? 120 : i == 1 ? 170 : 200));
+    CHECK(parts[i].parent == static_cast<std::int32_t>(i) - 1);
+    CHECK(parts[i].kept == (i == 0 ? 3 : -1));
+    CHECK(parts[i].kept_tokens == (i == 0 ? 70 : 0));
+    CHECK(parts[i].logits == (i < 2 ? moe::Logits::none : moe::Logits::last));
+    CHECK(parts[i].child_count == (i < 2 ? 1 : 2));
+    CHECK(parts[i].pages == root.pages);
+    // With the pages of the prompt that are still to come: 2, 3 and 4 of its 4 are there.
+    CHECK(parts[i].reply_pages == root.reply_pages + (i == 0 ? 2 : i == 1 ? 1 : 0));
+  }
+  std::size_t replies = 0;
+  for (const PrefixNode& part : parts) {
+    if (part.request < 0) continue;
+    ++replies;
+    CHECK(part.token_count() == 99);
+    CHECK(parts[static_cast<std::size_t>(part.parent)].end == part.begin);
+  }
+  CHECK(replies == 2);
 }
 
 TEST_CASE("pairs of context and continuation as the harness encodes them") {
