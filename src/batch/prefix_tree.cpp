@@ -65,7 +65,7 @@ class Builder {
     if (first_row >= end) {
       parent = append(range, parent, depth, end, Logits::none);
       depth = end;
-    } else if (first_row >= depth) {
+    } else if (first_row > depth) {
       parent = append(range, parent, depth, first_row + 1, Logits::last);
       depth = first_row + 1;
     }

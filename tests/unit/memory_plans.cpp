@@ -129,7 +129,7 @@ TEST_CASE("--plan counts as many replies side by side as the cache has room for"
   s.write("replies.jsonl", questions);
   const std::string task =
       s.write("replies.json", R"({"task": "replies", "type": "generation", "questions": "./replies.jsonl",
-  "prompt": "{question}", "target": "7", "until": ["Z"], "max_tokens": 300, "metrics": ["exact_match"]})");
+  "prompt": "{question}", "continuation": "7", "until": ["Z"], "max_tokens": 300, "metrics": ["exact_match"]})");
   // Passes of 512 tokens have a cache of 2,048 tokens: 6 replies with their prompts.
   const ProgramOutcome plan = run_program(s, "MOE_THREADS=1", MOE_EVAL,
                                           {"--plan", "--model", kNano + "nano-moe", "--tasks", task, "--memory", "2G"});
