@@ -48,8 +48,8 @@ TEST_CASE("an end token or a stop text inside a draft ends the reply, and the ne
         const Generation got = generate(drafted, prompt, with_draft(stopped, prompt, whole.tokens));
         CHECK(bits(got) == bits(expected));
         CHECK(got.end == (by_text ? EndReason::stop_text : EndReason::end_token));
-        // Drafts of eight that are right hold every token behind the first but each ninth; the last one counts, too.
-        const auto behind = static_cast<std::int64_t>(got.tokens.size()) - 1;
+        // Drafts of eight that are right hold every token behind the second but each ninth; the last one counts, too.
+        const auto behind = std::max<std::int64_t>(0, static_cast<std::int64_t>(got.tokens.size()) - 2);
         CHECK(got.draft.accepted == behind - behind / 9);
         // What is kept is the reply, not the draft.
         const Ids next = joined(joined(prompt, expected.tokens), {9, 8});
