@@ -31,8 +31,4 @@ struct PrefixNode {
 /// return logits of all their positions have at most `max_rows` of them.
 MOE_API std::vector<PrefixNode> build_prefix_tree(std::span<const Pass> passes, bool share, std::int64_t max_rows);
 
-/// Of the nodes of a plan: long ones as chains of nodes with at most `most` tokens each, beside those that are kept.
-/// Replies, and nodes that return logits of all their positions, stay whole.
-MOE_API std::vector<PrefixNode> divide_nodes(std::span<const PrefixNode> nodes, std::int64_t most);
-
 }  // namespace moe::inline MOE_ABI::batch

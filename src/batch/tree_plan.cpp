@@ -95,6 +95,39 @@ TreePlan plan_replies(Passes prompts, std::span<const std::int64_t> max_tokens, 
   return plan;
 }
 
+std::vector<PrefixNode> divide_nodes(std::span<const PrefixNode> nodes, std::int64_t most) {
+  std::vector<PrefixNode> parts;
+  std::vector<std::int32_t> first, last;  // [node] of its parts
+  for (const PrefixNode& node : nodes) {
+    first.push_back(static_cast<std::int32_t>(parts.size()));
+    PrefixNode part = node;
+    if (node.request < 0 && node.logits != Logits::all)
+      for (part.end = node.begin + node.kept_tokens + most; part.end < node.end; part.end += most) {
+        part.logits = Logits::none;
+        // Replies begin once the rest of their prompt is there.
+        if (node.reply_pages > 0) part.reply_pages = node.reply_pages + pages_of(node.end) - pages_of(part.end);
+        parts.push_back(part);
+        part.begin = part.end;
+        part.kept = -1, part.kept_tokens = 0;
+      }
+    part.end = node.end, part.logits = node.logits, part.reply_pages = node.reply_pages;
+    last.push_back(static_cast<std::int32_t>(parts.size()));
+    parts.push_back(part);
+  }
+  const auto part_of = [](const std::vector<std::int32_t>& which, std::int32_t node) {
+    return node < 0 ? -1 : which[static_cast<std::size_t>(node)];
+  };
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    for (std::int32_t p = first[i]; p <= last[i]; ++p) {
+      PrefixNode& part = parts[static_cast<std::size_t>(p)];
+      part.parent = p == first[i] ? part_of(last, nodes[i].parent) : p - 1;
+      part.next_sibling = p == first[i] ? part_of(first, nodes[i].next_sibling) : -1;
+      part.first_child = p == last[i] ? part_of(first, nodes[i].first_child) : p + 1;
+      if (p != last[i]) part.child_count = 1;
+    }
+  return parts;
+}
+
 Passes collect_prompts(const Inputs& prompts, std::span<const std::int32_t> group) {
   std::vector<std::int64_t> last(prompts.size());
   for (std::size_t i = 0; i < last.size(); ++i) last[i] = static_cast<std::int64_t>(prompts[i].size()) - 1;

@@ -38,6 +38,9 @@ MOE_API TreePlan plan_passes(Passes passes, const TreeLimits& limits);
 /// Every reply is a node below its prompt, first among siblings that need the same pages.
 /// max_tokens[i]: of the reply to request i.
 MOE_API TreePlan plan_replies(Passes prompts, std::span<const std::int64_t> max_tokens, const TreeLimits& limits);
+/// Of the nodes of a plan: long ones as chains of nodes with at most `most` tokens each, beside those that are kept.
+/// Replies, and nodes that return logits of all their positions, stay whole.
+MOE_API std::vector<PrefixNode> divide_nodes(std::span<const PrefixNode> nodes, std::int64_t most);
 /// The prompts as passes: the logits of the last token of each are needed.
 MOE_API Passes collect_prompts(const Inputs& prompts, std::span<const std::int32_t> group = {});
 
