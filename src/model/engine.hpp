@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "moe/profile.hpp"
 #include "moe/session.hpp"
 #include "support/float_environment.hpp"
+#include "support/now.hpp"
 
 namespace moe::inline MOE_ABI {
 
@@ -167,10 +167,6 @@ class Engine {
   Profile collect_profile();
 
  private:
-  static std::int64_t now_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-  }
   void close_region(std::int64_t wall_ns);
 
   bool profiling_ = false;

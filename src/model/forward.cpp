@@ -6,6 +6,7 @@
 
 #include "kernels/packing.hpp"
 #include "model/finite.hpp"
+#include "model/stages.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -50,7 +51,7 @@ Result<void> Forward::create(const ModelImpl& model, const SessionOptions& optio
   options_ = &options;
   cache_ = &cache;
   states_ = &state_layout;
-  if (options.stages != nullptr && options.stages->size() > 1) link_ = &link_of(*options.stages);
+  if (is_pipeline(options)) link_ = &link_of(*options.stages);
   const bool mla = c_->attention == AttentionKind::mla;
   const std::int64_t key_dim = mla ? c_->kv_lora_rank + c_->qk_rope_head_dim : c_->max_head_dim();
   const std::int64_t value_dim = mla ? c_->kv_lora_rank : c_->max_head_dim();

@@ -145,7 +145,7 @@ Result<std::vector<LayerRange>> divide_layers(const ModelInfo& info, std::int32_
 Result<void> agree_with_stages(const Model& model, const SessionOptions& options) {
   const ModelConfig& c = model.config();
   const LayerRange all = {0, c.layer_count}, layers = model.layers();
-  if (options.stages == nullptr || options.stages->size() == 1) {
+  if (!is_pipeline(options)) {
     if (layers == all) return {};
     return fail(ErrorCode::bad_argument, fmt::format("of {} layers the model has {} to {}, expected all, or "
                                                      "SessionOptions::stages",
