@@ -41,7 +41,7 @@ struct SessionModel::Impl {
   }
 
   batch::TreeLimits limits() const {
-    return {options.share_prefixes, batch::most_scored_rows(model->config(), session_options(1))};
+    return {options.share_prefixes, batch::most_scored_rows(model->config(), {.stages = options.stages})};
   }
 
   // Steps are limited by them, so that no state is dropped that is needed again; with room for a step full of short
@@ -51,7 +51,7 @@ struct SessionModel::Impl {
     return std::max(Session::estimate_memory(*model).state_bytes, sequences * recurrent_state_bytes(model->config()));
   }
 
-  SessionOptions session_options(std::int64_t max_tokens) const {
+  SessionOptions session_options(std::int64_t max_tokens) {
     SessionOptions o;
     o.precision = options.precision;
     o.kv = options.kv;
