@@ -161,13 +161,23 @@ TEST_CASE("what is reserved is missing from the limit") {
   CHECK(moe::plan_memory(info, request).error().code == moe::ErrorCode::bad_argument);
 }
 
-TEST_CASE("scoring takes larger steps where experts are read") {
-  const moe::ModelInfo info = large_model();
+namespace {
+
+// Of at most so many tokens, within 8 GiB.
+moe::MemoryRequest whole_passes(std::int64_t tokens) {
   moe::MemoryRequest request;
   request.session.threads.worker_count = 2;
   request.limit = 8192 * kMiB;
   request.whole_passes = true;
-  request.session.chunk_tokens = moe::kMaxChunkTokens;
+  request.session.chunk_tokens = tokens;
+  return request;
+}
+
+}  // namespace
+
+TEST_CASE("scoring takes larger steps where experts are read") {
+  const moe::ModelInfo info = large_model();
+  const moe::MemoryRequest request = whole_passes(moe::kMaxChunkTokens);
   const auto plan = moe::plan_memory(info, request);
   REQUIRE(plan.has_value());
   CHECK(plan->streams_experts);
@@ -176,11 +186,7 @@ TEST_CASE("scoring takes larger steps where experts are read") {
 
 TEST_CASE("whole passes have the cache that is asked for, and their own where that is more") {
   const moe::ModelInfo info = large_model();
-  moe::MemoryRequest request;
-  request.session.threads.worker_count = 2;
-  request.limit = 8192 * kMiB;
-  request.whole_passes = true;
-  request.session.chunk_tokens = 4096;
+  moe::MemoryRequest request = whole_passes(4096);
   request.session.max_tokens = 1;
   const auto usual = moe::plan_memory(info, request);
   REQUIRE(usual.has_value());
