@@ -66,7 +66,7 @@ check_changelog() {
 
 check_tree() {
   local changed tagged
-  changed=$(git -C "$root" status --porcelain | head -n 3 | tr '\n' ';')
+  changed=$(git -C "$root" status --porcelain | sed -n 1,3p | tr '\n' ';')
   same "tree: changes that are not committed" "$changed" ""
   tagged=$(git -C "$root" rev-parse -q --verify "v$version^{commit}" || true)
   if [[ -z $tagged ]]; then
@@ -120,6 +120,6 @@ check_contents() {
     return
   fi
   found=$(cd "$root/../shared" && find data realgold tokenizers templates -type f -size +0 -exec sha256sum {} + | sort)
-  found=$(join -o 1.2,2.2 <(cd "$tree" && find . -type f -size +0 -exec sha256sum {} + | sort) - <<<"$found" | head -n 3)
+  found=$(join -o 1.2,2.2 <(cd "$tree" && find . -type f -size +0 -exec sha256sum {} + | sort) - <<<"$found" | sed -n 1,3p)
   same "archive: files of the reference data" "$found" ""
 }
