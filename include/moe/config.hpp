@@ -178,7 +178,8 @@ struct ModelConfig {
   std::vector<std::int64_t> layer_top_k = {};
 
   std::int64_t mtp_layer_count =
-      0;  ///< multi-token-prediction (MTP) layers in the file, which are no part of the model
+      0;                         ///< multi-token-prediction (MTP) layers in the file, which are no part of the model
+  bool mtp_shares_ends = false;  ///< they have no embedding and no head of their own (Hunyuan 3, Qwen3-Next)
   /// The model is such a layer (mtp_config): it reads the states of another model beside tokens (BatchItem::states).
   bool is_mtp_layer = false;
 

@@ -204,12 +204,13 @@ inline ParameterCount count_parameters(const ModelConfig& c) {
 }
 
 /// Parameters of the multi-token-prediction layers in the file, including the copies of embedding and head that each of
-/// them has (DeepSeek-V3: one layer, 13.5e9).
+/// them has in most families (DeepSeek-V3: one layer, 13.5e9).
 inline std::int64_t count_mtp_parameters(const ModelConfig& c) {
-  std::int64_t layer = 0, ends = 0;
+  std::int64_t layer = 0, ends = 0, like = c.layer_count - 1;  // the last layer of attention
+  while (like > 0 && c.mixer(like) != Mixer::attention) --like;
   for_each_weight(c, [&](const WeightShape& w) {
-    if (w.layer == c.layer_count - 1) layer += w.parameters();
-    if (w.part == WeightPart::embedding) ends = 2 * w.rows * w.cols;
+    if (w.layer == like) layer += w.parameters();
+    if (w.part == WeightPart::embedding && !c.mtp_shares_ends) ends = 2 * w.rows * w.cols;
   });
   const std::int64_t D = c.hidden_size;
   return c.mtp_layer_count * (layer + ends + 2 * D * D + 3 * D);  // eh_proj; enorm, hnorm, shared_head.norm

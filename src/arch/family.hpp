@@ -128,7 +128,9 @@ struct Family {
   bool hf_expert_rows = false;
   /// GGUF files have value head 0 of every key head first, then value head 1 of every key head, ..
   bool gguf_tiled_heads = false;
-  bool has_mtp = false;                         ///< its MTP layer is DeepSeek-V3's, and so are its tensors
+  bool has_mtp = false;  ///< its MTP layer is DeepSeek-V3's, behind the last layer
+  /// "mtp.layers.0.": in Hugging Face files its tensors begin so, not with its number. Configurations may not count it.
+  std::string_view hf_mtp_layer = {};
   std::string_view gguf_moe_architecture = {};  ///< general.architecture of models with experts, where it is another
 };
 

@@ -151,6 +151,7 @@ bool is_mtp(const Recognised& model, checkpoint::Kind kind, std::string_view ten
   const std::string name = model.prefix.without(tensor);
   // ERNIE's, and those of Qwen3-Next, Qwen3.5 and Nemotron 3, whatever the configuration says.
   if (name.starts_with("model.mtp_") || name.starts_with("mtp.")) return true;
+  if (kind == checkpoint::Kind::hf && !model.family->hf_mtp_layer.empty()) return false;
   const std::int64_t layers = model.config.layer_count;
   for (std::int64_t l = layers; l < layers + model.config.mtp_layer_count; ++l)
     if (name.starts_with(kind == checkpoint::Kind::hf ? fmt::format("model.layers.{}.", l) : fmt::format("blk.{}.", l)))
@@ -180,7 +181,11 @@ std::string tensor_name(const Recognised& model, checkpoint::Kind kind, Role rol
       if (name.role == role) return filled(name.pattern, layer, expert);
     return tensor_name(kind, role, layer, expert);
   };
-  return hf ? model.prefix.in_file(own()) : own();
+  if (!hf) return own();
+  if (!model.config.is_mtp_layer || model.family->hf_mtp_layer.empty()) return model.prefix.in_file(own());
+  const std::string numbered = fmt::format("model.layers.{}.", layer), name = own();
+  return model.prefix.in_file(
+      name.starts_with(numbered) ? std::string(model.family->hf_mtp_layer) + name.substr(numbered.size()) : name);
 }
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -50,11 +50,12 @@ Result<ModelConfig> mtp_config(const ModelConfig& config, std::int64_t parameter
   };
   const arch::Family* family = family_named(config.family);
   const bool has_layer = config.mtp_layer_count > 0 || parameters > 0;
+  const bool counts_layers = family != nullptr && family->hf_mtp_layer.empty();
   if (family == nullptr || !family->has_mtp)
     return refuse(fmt::format("has {}, expected one of {}",
                               has_layer ? "an MTP layer that libmoe does not run" : "no MTP layer that libmoe runs",
                               families_with_mtp()));
-  if (config.mtp_layer_count == 0)
+  if (config.mtp_layer_count == 0 && (counts_layers || parameters == 0))
     return refuse("has no MTP layer: num_nextn_predict_layers (GGUF: nextn_predict_layers) is 0, expected 1");
   if (config.mtp_layer_count > 1)
     return refuse(fmt::format("has {} MTP layers, expected 1: several in a row are not run", config.mtp_layer_count));
@@ -67,6 +68,7 @@ Result<ModelConfig> mtp_config(const ModelConfig& config, std::int64_t parameter
   mtp.is_mtp_layer = true;
   mtp.tie_word_embeddings = false;
   mtp.mlp_only_layers.clear(), mtp.layer_top_k.clear(), mtp.nope_layers.clear(), mtp.sliding_layers.clear();
+  mtp.mixers.clear(), mtp.recurrent = {};
   mtp.indexer.shared_layers.clear();
   if (auto ok = validate(mtp); !ok) return forward(ok);
   return mtp;

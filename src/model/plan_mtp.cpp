@@ -10,9 +10,11 @@ Result<LoadPlan> Planner::run_mtp() {
   matrix(Role::mtp_projection, D, 2 * D, w_.eh_proj, l);
   norm(Role::mtp_embedding_norm, D, w_.enorm, l);
   norm(Role::mtp_state_norm, D, w_.hnorm, l);
-  norm(Role::mtp_norm, D, w_.final_norm, l);
-  if (find(Role::mtp_embedding, l) != nullptr) matrix(Role::mtp_embedding, V, D, w_.embedding, l);
-  if (find(Role::mtp_head, l) != nullptr) matrix(Role::mtp_head, V, D, w_.head, l);
+  // GGUF files may leave out the norm before the head where it is the model's own.
+  const bool has_norm = file_.kind() == Kind::hf || find(Role::mtp_norm, l) != nullptr;
+  norm(has_norm ? Role::mtp_norm : Role::final_norm, D, w_.final_norm, l);
+  if (holds(Role::mtp_embedding, l)) matrix(Role::mtp_embedding, V, D, w_.embedding, l);
+  if (holds(Role::mtp_head, l)) matrix(Role::mtp_head, V, D, w_.head, l);
   w_.layers.resize(1);
   if (!error_) layer(l, w_.layers.front());
   if (error_)
@@ -23,8 +25,10 @@ Result<LoadPlan> Planner::run_mtp() {
 }
 
 Result<LoadPlan> plan_mtp(const checkpoint::Checkpoint& file, const arch::Recognised& recognised, Weights& weights) {
-  arch::Recognised with_it = recognised;  // as its last layer
+  arch::Recognised with_it = recognised;  // as its last layer, which is always one of attention
   with_it.config.layer_count += 1;
+  with_it.config.is_mtp_layer = true;
+  if (!with_it.config.mixers.empty()) with_it.config.mixers.push_back(Mixer::attention);
   return Planner(file, with_it, weights).run_mtp();
 }
 

@@ -125,6 +125,7 @@ inline moe::ModelConfig shapes_of(const nlohmann::json& file) {
       c.shared_expert_gate = true;
     }
     c.mtp_layer_count = integer(j, "num_nextn_predict_layers", 0);
+    c.mtp_shares_ends = c.family == "hy_v3";
   }
   if (c.family == "granitemoehybrid" || c.family == "nemotron_h") add_mamba(j, c);
   add_newer_layers(j, c);

@@ -1,6 +1,6 @@
 // Hunyuan 3: GQA with RMSNorm of each q and k head before RoPE (Hunyuan V1: after RoPE); experts chosen by sigmoid and
 // a selection bias, weights renormalised and scaled, ungated shared experts, the first layer dense.
-// Source: transformers, modeling_hy_v3.
+// Source: transformers, modeling_hy_v3; the MTP layer: vLLM, hy_v3_mtp.
 #include <fmt/format.h>
 
 #include "arch/common_fields.hpp"
@@ -20,6 +20,7 @@ constexpr TensorName kNames[] = {
     {Role::shared_gate, "model.layers.{l}.mlp.shared_mlp.gate_proj.weight"},
     {Role::shared_up, "model.layers.{l}.mlp.shared_mlp.up_proj.weight"},
     {Role::shared_down, "model.layers.{l}.mlp.shared_mlp.down_proj.weight"},
+    {Role::mtp_norm, "model.layers.{l}.final_layernorm.weight"},
 };
 constexpr TensorName kGgufNames[] = {{Role::router_bias, "blk.{l}.exp_probs_b"}};
 
@@ -27,6 +28,7 @@ void set_router(ModelConfig& c) {
   c.qk_norm = QkNorm::head;
   c.router.score = RouterScore::sigmoid;
   c.router.selection_bias = true;
+  c.mtp_shares_ends = true;
 }
 
 ModelConfig from_hf(const JsonConfig& json) {
@@ -72,7 +74,13 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace hy_v3
 
-const Family kHyV3 = {"hy_v3",       "hy_v3", "HYV3ForCausalLM", hy_v3::from_hf, hy_v3::from_gguf,
-                      hy_v3::kNames, false,   hy_v3::kGgufNames};
+const Family kHyV3 = {.name = "hy_v3",
+                      .gguf_architecture = "hy_v3",
+                      .hf_architecture = "HYV3ForCausalLM",
+                      .from_hf = hy_v3::from_hf,
+                      .from_gguf = hy_v3::from_gguf,
+                      .hf_names = hy_v3::kNames,
+                      .gguf_names = hy_v3::kGgufNames,
+                      .has_mtp = true};
 
 }  // namespace moe::inline MOE_ABI::arch

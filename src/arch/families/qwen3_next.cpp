@@ -1,6 +1,7 @@
 // Qwen3-Next and Qwen3.5: three of four layers are gated delta nets, the others attention with an output gate, a norm of
 // each head, and RoPE of a quarter of it; experts with a gated shared one, or a dense FFN (Qwen3.5).
-// Source: transformers, modeling_qwen3_next, modeling_qwen3_5 and modeling_qwen3_5_moe; Gated DeltaNet: arXiv:2412.06464.
+// Source: transformers, modeling_qwen3_next, modeling_qwen3_5 and modeling_qwen3_5_moe; Gated DeltaNet: arXiv:2412.06464;
+// the MTP layer, which is one of attention: vLLM, qwen3_next_mtp.
 #include <fmt/format.h>
 
 #include "arch/common_fields.hpp"
@@ -33,6 +34,11 @@ constexpr TensorName kNames[] = {
     {Role::shared_expert_gate, "model.layers.{l}.mlp.shared_expert_gate.weight"},
     {Role::expert_gate_up, "model.layers.{l}.mlp.experts.gate_up_proj"},
     {Role::expert_down_rows, "model.layers.{l}.mlp.experts.down_proj"},
+    {Role::mtp_embedding, "mtp.embed_tokens.weight"},
+    {Role::mtp_norm, "mtp.norm.weight"},
+    {Role::mtp_embedding_norm, "mtp.pre_fc_norm_embedding.weight"},
+    {Role::mtp_state_norm, "mtp.pre_fc_norm_hidden.weight"},
+    {Role::mtp_projection, "mtp.fc.weight"},
 };
 
 constexpr TensorName kGgufNames[] = {
@@ -47,6 +53,7 @@ constexpr TensorName kGgufNames[] = {
 void set_common(ModelConfig& c) {
   c.qk_norm = QkNorm::head;
   c.attention_gate = true;
+  c.mtp_shares_ends = true;
   c.router.score = RouterScore::softmax;
 }
 
@@ -74,10 +81,10 @@ ModelConfig read_text(const JsonConfig& json, std::string_view family) {
   if (!json.boolean_or("attn_output_gate", true))
     json.refuse(ErrorCode::unsupported,
                 fmt::format("config.json: {} is false, expected true", json.path("attn_output_gate")));
-  // The type of transformers' states (libmoe's are float32); MTP layers, which are not run; positions of images, which
-  // in a text are the same as the tokens' own.
-  for (const char* unused : {"mamba_ssm_dtype", "mtp_num_hidden_layers", "mtp_use_dedicated_embeddings"})
-    json.in_file(unused);
+  c.mtp_layer_count = json.integer_or("mtp_num_hidden_layers", 0, 0, 16);
+  // The type of transformers' states (libmoe's are float32); positions of images, which in a text are the same as the
+  // tokens' own.
+  for (const char* unused : {"mamba_ssm_dtype", "mtp_use_dedicated_embeddings"}) json.in_file(unused);
   const JsonConfig rope = rope_block(json);
   for (const char* unused : {"mrope_section", "mrope_interleaved"}) rope.in_file(unused);
   set_common(c);
@@ -142,7 +149,9 @@ const Family kQwen3Next = {.name = "qwen3_next",
                            .hf_names = qwen3_next::kNames,
                            .hf_norms_minus_one = true,
                            .gguf_names = qwen3_next::kGgufNames,
-                           .hf_expert_rows = true};
+                           .hf_expert_rows = true,
+                           .has_mtp = true,
+                           .hf_mtp_layer = "mtp.layers.0."};
 // llama.cpp's converter puts the heads of values in another order for Qwen3.5.
 const Family kQwen35 = {.name = "qwen3_5_text",
                         .gguf_architecture = "qwen35",
@@ -152,7 +161,9 @@ const Family kQwen35 = {.name = "qwen3_5_text",
                         .hf_names = qwen3_next::kNames,
                         .hf_norms_minus_one = true,
                         .gguf_names = qwen3_next::kGgufNames,
-                        .gguf_tiled_heads = true};
+                        .gguf_tiled_heads = true,
+                        .has_mtp = true,
+                        .hf_mtp_layer = "mtp.layers.0."};
 const Family kQwen35Moe = {.name = "qwen3_5_moe_text",
                            .gguf_architecture = "qwen35moe",
                            .hf_architecture = "Qwen3_5MoeForCausalLM",
@@ -162,6 +173,8 @@ const Family kQwen35Moe = {.name = "qwen3_5_moe_text",
                            .hf_norms_minus_one = true,
                            .gguf_names = qwen3_next::kGgufNames,
                            .hf_expert_rows = true,
-                           .gguf_tiled_heads = true};
+                           .gguf_tiled_heads = true,
+                           .has_mtp = true,
+                           .hf_mtp_layer = "mtp.layers.0."};
 
 }  // namespace moe::inline MOE_ABI::arch
