@@ -162,7 +162,7 @@ struct Recognised {
   std::vector<std::string> assumed;      ///< integers missing in config.json
   const Wrapper* wrapper = nullptr;      ///< of a multimodal checkpoint
   TextPrefix prefix = {};                ///< of its tensors' names
-  bool wrapper_ties = false;             ///< tie_word_embeddings outside of text_config is true
+  bool wrapper_ties = false;             ///< tie_word_embeddings outside of text_config is true, or its default is
 };
 /// " (config.json does not give num_hidden_layers: the default of its class was taken)": a hint for resulting errors.
 std::string about_assumed(const Recognised& model);

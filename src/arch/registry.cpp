@@ -64,8 +64,10 @@ Result<Recognised> checked(const Family* family, const Result<void>& read, Recog
 
 /// By architectures[0], as in published files; without it by model_type.
 Result<const Family*> family_of(const JsonConfig& json) {
-  const std::string architecture = json.architecture(), type = json.string_or("model_type", "");
+  std::string architecture = json.architecture();
+  const std::string type = json.string_or("model_type", "");
   if (auto ok = json.status(); !ok) return forward(ok);
+  if (architecture == "Ernie4_5_ForCausalLM") architecture = kErnie.hf_architecture;  // of ERNIE's own programs
   const Family* by_type = family_named(type);
   for (const Family* family : families()) {
     if (family->hf_architecture != architecture) continue;
@@ -114,6 +116,13 @@ Result<Recognised> from_gguf(const checkpoint::Checkpoint& file, const Family* f
   if (!unread) return forward(unread);
   recognised->unread_keys = std::move(*unread);
   for (std::string& key : foreign_keys(file, architecture)) recognised->unread_keys.push_back(std::move(key));
+  if (const ModelConfig& c = recognised->config;
+      c.family == "deepseek_v3" && c.router.expert_count == 256 &&
+      file.meta(std::string(architecture) + ".expert_group_count") == nullptr)
+    recognised->notes.push_back(
+        "the file has no expert_group_count: experts are chosen without groups, as in llama.cpp, and not among those "
+        "of "
+        "4 of 8 groups as in DeepSeek-V3's own configuration");
   // Two families may share an architecture: Mixtral is "llama", DeepSeek-V2 is "deepseek2".
   for (const Family* other : families())
     if (other->name == recognised->config.family) recognised->family = other;
@@ -136,7 +145,7 @@ void add_outer_keys(const JsonConfig& json, Recognised& model) {
   for (const UnreadKey& unread : json.unread()) {
     const std::string_view first = std::string_view(unread.key).substr(0, unread.key.find('.'));
     const auto& about_towers = model.wrapper->keys;
-    if (first != "text_config" && !never_matters_json(first) &&
+    if (first != "text_config" && !never_matters_json(first) && !never_matters_json(unread.key) &&
         std::find(about_towers.begin(), about_towers.end(), first) == about_towers.end())
       model.unread_keys.push_back(unread.key);
   }
@@ -145,6 +154,7 @@ void add_outer_keys(const JsonConfig& json, Recognised& model) {
 /// tie_word_embeddings of the text model; older files have it only at the top level.
 void read_outer_tie(const JsonConfig& json, const JsonConfig& text, Recognised& model) {
   constexpr std::string_view kKey = "tie_word_embeddings";
+  model.wrapper_ties = model.wrapper->ties;
   if (!json.in_file(kKey)) return;
   const bool outer = json.boolean(kKey);
   model.wrapper_ties = outer;

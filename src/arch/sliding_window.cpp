@@ -36,9 +36,10 @@ void read_upper_windows(const JsonConfig& json, ModelConfig& c) {
       json, used, [&](std::int64_t layer) { return layer >= first; }, c);
 }
 
-void read_windows(GgufConfig& meta, std::int64_t period, ModelConfig& c) {
-  if (meta.integer_or("attention.sliding_window", 0, 0, kMaxPosition) == 0) return;
-  c.sliding_window = meta.integer("attention.sliding_window", 1, kMaxPosition);
+void read_windows(GgufConfig& meta, std::int64_t period, ModelConfig& c, std::int64_t absent) {
+  const std::int64_t window = meta.integer_or("attention.sliding_window", absent, 0, kMaxPosition);
+  if (window == 0) return;
+  c.sliding_window = window;
   constexpr std::string_view kPattern = "attention.sliding_window_pattern";
   const std::vector<std::int64_t> pattern = meta.list_or_empty(kPattern);
   if (!pattern.empty() && static_cast<std::int64_t>(pattern.size()) != c.layer_count)

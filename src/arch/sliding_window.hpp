@@ -16,8 +16,9 @@ void read_windows(const JsonConfig& json, bool used, const std::function<bool(st
                   ModelConfig& config);
 /// Windows in the layers from max_window_layers on, unless use_sliding_window is false (Qwen).
 void read_upper_windows(const JsonConfig& json, ModelConfig& config);
-/// Of a GGUF file: the layers that its pattern marks, or all but every `period`th.
-void read_windows(GgufConfig& meta, std::int64_t period, ModelConfig& config);
+/// Of a GGUF file: the layers that its pattern marks, or all but every `period`th. `absent`: the width where the file
+/// gives none; 0: no windows.
+void read_windows(GgufConfig& meta, std::int64_t period, ModelConfig& config, std::int64_t absent = 0);
 /// sliding_window in every layer, where it is set.
 void read_window_of_all(const JsonConfig& json, ModelConfig& config);
 void read_window_of_all(GgufConfig& meta, ModelConfig& config);

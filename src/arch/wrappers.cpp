@@ -40,12 +40,12 @@ constexpr std::string_view kQwenKeys[] = {"vision_config", "image_token_id", "vi
 constexpr Wrapper kWrappers[] = {
     {"Gemma3ForConditionalGeneration", "gemma3", kGemma3Texts, kVisionTowers, kGemma3Keys},
     {"Gemma4ForConditionalGeneration", "gemma4", kGemma4Texts, kGemma4Towers, kGemma4Keys},
-    {"Mistral3ForConditionalGeneration", "mistral3", kMistral3Texts, kVisionTowers, kMistral3Keys},
+    {"Mistral3ForConditionalGeneration", "mistral3", kMistral3Texts, kVisionTowers, kMistral3Keys, true},
     {"Qwen3_5ForConditionalGeneration", "qwen3_5", kQwen35Texts, kQwenTowers, kQwenKeys},
     {"Qwen3_5MoeForConditionalGeneration", "qwen3_5_moe", kQwen35MoeTexts, kQwenTowers, kQwenKeys},
     // The names in the model's own code and in transformers.
-    {"KimiK25ForConditionalGeneration", "kimi_k25", kKimiTexts, kKimiTowers, kKimiKeys},
-    {"Kimi_K25ForConditionalGeneration", "kimi_k25", kKimiTexts, kKimiTowers, kKimiKeys},
+    {"KimiK25ForConditionalGeneration", "kimi_k25", kKimiTexts, kKimiTowers, kKimiKeys, true},
+    {"Kimi_K25ForConditionalGeneration", "kimi_k25", kKimiTexts, kKimiTowers, kKimiKeys, true},
 };
 
 }  // namespace

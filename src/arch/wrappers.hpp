@@ -31,6 +31,7 @@ struct Wrapper {
   std::span<const WrappedText> texts = {};        ///< the first one if text_config does not say
   std::span<const std::string_view> towers = {};  ///< prefixes of the other models' tensor names, also after "model."
   std::span<const std::string_view> keys = {};    ///< of config.json, about the other models
+  bool ties = false;                              ///< its class's tie_word_embeddings, where config.json has none
 
   /// Whether the tensor belongs to another model.
   bool is_tower(std::string_view tensor) const;

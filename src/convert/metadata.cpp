@@ -77,7 +77,10 @@ void write_rope(const Checkpoint& file, const ModelConfig& c, Keys& keys) {
 
 /// A period if the sliding layers have one, else a list; nothing for families where all layers have a window.
 void write_windows(const ModelConfig& c, Keys& keys) {
-  if (c.sliding_layers.empty()) return;
+  if (c.sliding_layers.empty()) {
+    if (c.family == "gemma2") keys.count("attention.sliding_window", 0);  // without the key readers take 4096
+    return;
+  }
   keys.count("attention.sliding_window", c.sliding_window);
   if (c.family == "phi3") return;
   const auto slides = [&](std::int64_t l) { return c.window(l) > 0; };
@@ -96,8 +99,9 @@ void write_windows(const ModelConfig& c, Keys& keys) {
 }
 
 void write_soft_caps(const ModelConfig& c, Keys& keys) {
-  if (c.attn_logit_softcapping != 0.0) keys.number("attn_logit_softcapping", c.attn_logit_softcapping);
-  if (c.final_logit_softcapping != 0.0) keys.number("final_logit_softcapping", c.final_logit_softcapping);
+  const bool always = c.family == "gemma2";  // without the keys readers take 50 and 30
+  if (always || c.attn_logit_softcapping != 0.0) keys.number("attn_logit_softcapping", c.attn_logit_softcapping);
+  if (always || c.final_logit_softcapping != 0.0) keys.number("final_logit_softcapping", c.final_logit_softcapping);
 }
 
 void write_gqa(const ModelConfig& c, Keys& keys) {

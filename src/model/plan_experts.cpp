@@ -41,6 +41,12 @@ void Planner::moe(std::int64_t l, LayerWeights& w) {
   if (hf && has(Role::expert_gate_up) && !family_.hf_expert_rows) {
     stacked_experts(l, w);
   } else {
+    // Their scales begin anew for each expert, unlike those of a tall matrix.
+    if (hf && has(Role::expert_gate_up) && find(Role::expert_gate_up, l) == nullptr && holds(Role::expert_gate_up, l))
+      return refuse(ErrorCode::unsupported,
+                    fmt::format("tensor {}: codes of all experts in one tensor are not supported, expected one tensor "
+                                "per expert",
+                                arch::tensor_name(recognised_, file_.kind(), Role::expert_gate_up, l)));
     if ((!hf || has(Role::expert_gate_up)) && find(Role::expert_gate_up, l) != nullptr) {
       fused_experts(l, w);
     } else {

@@ -302,6 +302,36 @@ TEST_CASE("FP8 codes that are NaN and scales that are no numbers are refused, na
   CHECK(checked > 0);
 }
 
+TEST_CASE("FP8 codes of all experts in one tensor are refused by name") {
+  const moe_test::ScratchDir scratch("moe_fp8_stacked");
+  int checked = 0;
+  for (const GoldenCase& c : golden_cases()) {
+    if (c.name != "qwen3_5_moe_text") continue;
+    Tensors tensors = read_safetensors(c.model / "model.safetensors");
+    const std::string experts = "model.layers.0.mlp.experts.";
+    std::erase_if(tensors, [&](const auto& t) { return t.first.starts_with(experts); });
+    const json config = read_config(c.model);
+    const auto E = config["num_experts"].get<std::int64_t>(), D = config["hidden_size"].get<std::int64_t>();
+    const auto F = config["moe_intermediate_size"].get<std::int64_t>();
+    for (const auto& [name, shape] : {std::pair{"gate_up_proj", std::vector<std::int64_t>{E, 2 * F, D}},
+                                      {"down_proj", std::vector<std::int64_t>{E, D, F}}}) {
+      tensors[experts + name] = tensor_of(
+          "F8_E4M3", shape, std::vector<std::uint8_t>(static_cast<std::size_t>(shape[0] * shape[1] * shape[2])));
+      tensors[experts + name + "_scale_inv"] =
+          tensor_of("F32", {E, 1, 1}, std::vector<float>(static_cast<std::size_t>(E), 1.0f));
+    }
+    json coded = config;
+    coded["quantization_config"] = {{"quant_method", "fp8"}, {"weight_block_size", {128, 128}}};
+    write_folder(scratch.dir / "stacked", coded, tensors);
+    const auto found = moe::Model::inspect((scratch.dir / "stacked").string());
+    REQUIRE_FALSE(found.has_value());
+    CHECK_MESSAGE(found.error().message.find(experts + "gate_up_proj") != std::string::npos, found.error().message);
+    CHECK_MESSAGE(found.error().message.find("one tensor per expert") != std::string::npos, found.error().message);
+    ++checked;
+  }
+  if (checked == 0) report_skip("stacked FP8 experts", "no golden Qwen3.5-MoE");
+}
+
 TEST_CASE("every family from FP8: the bits of the same weights as float32") {
   const moe_test::ScratchDir scratch("moe_fp8_families");
   int checked = 0;

@@ -1,5 +1,6 @@
 // Keys of a GGUF file: windows, RoPE, the architecture, and what nothing reads.
 
+#include "golden/folder_writer.hpp"
 #include "golden/gguf_files.hpp"
 
 namespace gguf_keys_test {
@@ -7,6 +8,7 @@ namespace gguf_keys_test {
 namespace {
 
 using namespace gguf_files;
+using nlohmann::json;
 
 /// A header without weights: what a family reads of it.
 moe::Result<moe::arch::Recognised> recognise(std::string_view architecture, void (*more)(File&),
@@ -67,6 +69,102 @@ TEST_CASE("windows of a GGUF file: a period, a list, or the family's own") {
       scratch.file("x.gguf"));
   REQUIRE_FALSE(wrong.has_value());
   CHECK(wrong.error().message.find("sliding_window_pattern has 2 entries, expected 4") != std::string::npos);
+}
+
+TEST_CASE("the first Gemma 2 files say nothing of windows and caps: those of the published models hold") {
+  const GgufScratch scratch;
+  const auto old = recognise(
+      "gemma2", [](File&) {}, scratch.file("x.gguf"));
+  REQUIRE_MESSAGE(old.has_value(), old.error().message);
+  CHECK(old->config.sliding_window == 4096);
+  CHECK(old->config.sliding_layers == Layers{0, 2});
+  CHECK(old->config.attn_logit_softcapping == 50.0);
+  CHECK(old->config.final_logit_softcapping == 30.0);
+  const auto none = recognise(
+      "gemma2",
+      [](File& f) {
+        f.metadata.u32("gemma2.attention.sliding_window", 0);
+        f.metadata.f32("gemma2.attn_logit_softcapping", 0.0f);
+        f.metadata.f32("gemma2.final_logit_softcapping", 0.0f);
+      },
+      scratch.file("x.gguf"));
+  REQUIRE_MESSAGE(none.has_value(), none.error().message);
+  CHECK(none->config.sliding_layers.empty());
+  CHECK(none->config.attn_logit_softcapping == 0.0);
+  CHECK(none->config.final_logit_softcapping == 0.0);
+}
+
+TEST_CASE("a Gemma 2 directory without caps and windows keeps none in GGUF") {
+  const GgufScratch scratch;
+  const fs::path source = fs::path(MOE_SOURCE_DIR) / "tests/data/shapes/gemma2";
+  json config = read_config(source);
+  config["attn_logit_softcapping"] = nullptr, config["final_logit_softcapping"] = nullptr;
+  config["query_pre_attn_scalar"] = config["head_dim"];  // as GGUF means it
+  config["layer_types"] = json(config["num_hidden_layers"].get<std::size_t>(), "full_attention");
+  write_folder(scratch.dir / "plain", config, read_safetensors(source / "model.safetensors"));
+  const auto written = to_f32(scratch.dir / "plain", scratch.file("plain.gguf"));
+  REQUIRE_MESSAGE(written.has_value(), written.error().message);
+  CHECK(same_bits(logits_of(scratch.file("plain.gguf")), logits_of((scratch.dir / "plain").string())));
+}
+
+namespace {
+
+/// A deepseek2 header without weights.
+void add_deepseek2(File& f, std::uint32_t experts) {
+  for (const auto& [name, value] : {std::pair{"attention.kv_lora_rank", 16u},
+                                    {"rope.dimension_count", 8u},
+                                    {"attention.key_length", 24u},
+                                    {"attention.value_length", 16u},
+                                    {"leading_dense_block_count", 1u},
+                                    {"expert_feed_forward_length", 8u},
+                                    {"expert_count", experts},
+                                    {"expert_used_count", 2u}})
+    f.metadata.u32(std::string("deepseek2.") + name, value);
+}
+
+void add_selection_bias(File& f, std::int64_t experts) {
+  f.tensors["blk.1.exp_probs_b.bias"] = {{experts},
+                                         std::string(static_cast<std::size_t>(experts) * sizeof(float), '\0')};
+}
+
+}  // namespace
+
+// GLM-4.7-Flash's config.json does not name the function, so its files do not either.
+TEST_CASE("deepseek2 files without a gating function: a selection bias is V3's router") {
+  const GgufScratch scratch;
+  const auto read = [&](void (*more)(File&)) {
+    const auto found = recognise("deepseek2", more, scratch.file("x.gguf"));
+    REQUIRE_MESSAGE(found.has_value(), found.error().message);
+    return found->config;
+  };
+  const moe::ModelConfig v2 = read([](File& f) { add_deepseek2(f, 4); });
+  CHECK(v2.family == "deepseek_v2");
+  CHECK(v2.router.score == moe::RouterScore::softmax);
+  const moe::ModelConfig flash = read([](File& f) { add_deepseek2(f, 4), add_selection_bias(f, 4); });
+  CHECK(flash.family == "deepseek_v3");
+  CHECK(flash.router.score == moe::RouterScore::sigmoid);
+  CHECK(flash.router.selection_bias);
+  CHECK(flash == read([](File& f) {
+          add_deepseek2(f, 4), add_selection_bias(f, 4);
+          f.metadata.u32("deepseek2.expert_gating_func", 2);
+        }));
+}
+
+TEST_CASE("DeepSeek-V3 files from before groups were stored are read with a note") {
+  const GgufScratch scratch;
+  const auto notes = [&](void (*more)(File&)) {
+    const auto found = recognise("deepseek2", more, scratch.file("x.gguf"));
+    REQUIRE_MESSAGE(found.has_value(), found.error().message);
+    return found->notes;
+  };
+  const auto old = notes([](File& f) { add_deepseek2(f, 256), add_selection_bias(f, 256); });
+  REQUIRE(old.size() == 1);
+  CHECK(old[0].find("expert_group_count") != std::string::npos);
+  CHECK(notes([](File& f) {
+          add_deepseek2(f, 256), add_selection_bias(f, 256);
+          f.metadata.u32("deepseek2.expert_group_count", 8);
+          f.metadata.u32("deepseek2.expert_group_used_count", 4);
+        }).empty());
 }
 
 TEST_CASE("rope keys of a GGUF file") {

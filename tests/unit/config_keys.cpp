@@ -361,6 +361,14 @@ TEST_CASE("architectures and model_type") {
     CHECK(error_of(with(config, "architectures", none)).find("architectures is ") != std::string::npos);
   config.erase("architectures");
   CHECK(error_of(config).find("is not known") != std::string::npos);
+  json ernie = bases()["ernie4_5"];
+  ernie["architectures"] = {"Ernie4_5ForCausalLM"};
+  const auto usual = recognise_hf_config(ernie.dump());
+  REQUIRE_MESSAGE(usual.has_value(), usual.error().message);
+  ernie["architectures"] = {"Ernie4_5_ForCausalLM"};  // of ERNIE's own programs
+  const auto own = recognise_hf_config(ernie.dump());
+  REQUIRE_MESSAGE(own.has_value(), own.error().message);
+  CHECK(own->config == usual->config);
 }
 
 TEST_CASE("an error that may come of a default says which keys the file leaves out") {

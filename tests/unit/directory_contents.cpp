@@ -154,6 +154,20 @@ TEST_CASE("a head with the embedding's values in another format is the same matr
   CHECK(moe_test::same_bits(m.logits(), twice));
 }
 
+TEST_CASE("an embedding and a head without columns are refused by their shape") {
+  SaidToBeTied m;
+  for (const char* name : {"model.embed_tokens.weight", "lm_head.weight"}) {
+    m.tensors.all[name].shape = {8, 0};
+    m.tensors.all[name].bytes.clear();
+  }
+  m.scratch.write("config.json", m.config.dump());
+  m.scratch.write("model.safetensors", m.tensors.text());
+  const auto found = moe::Model::inspect(m.scratch.path());
+  REQUIRE_FALSE(found.has_value());
+  CHECK_MESSAGE(found.error().message.find("model.embed_tokens.weight has shape [8, 0]") != std::string::npos,
+                found.error().message);
+}
+
 TEST_CASE("the one matrix of a tied model may stand under the head's name") {
   SaidToBeTied m;
   const Tensors::One embedding = m.tensors.all["model.embed_tokens.weight"];

@@ -105,6 +105,12 @@ TEST_CASE("what is wrong or unknown in a wrapper is named with its place") {
   const auto read = recognise_hf_config(config.dump());
   REQUIRE_MESSAGE(read.has_value(), read.error().message);
   CHECK(read->unread_keys == std::vector<std::string>{"text_config.wonder", "surprise"});
+  // Where most published wrappers have it.
+  config["quantization_config"] = {
+      {"quant_method", "fp8"}, {"activation_scheme", "static"}, {"modules_to_not_convert", {"model.visual"}}};
+  const auto coded = recognise_hf_config(config.dump());
+  REQUIRE_MESSAGE(coded.has_value(), coded.error().message);
+  CHECK(coded->unread_keys == read->unread_keys);
 }
 
 TEST_CASE("tie_word_embeddings of the text model counts, that outside where there is none") {
@@ -148,24 +154,30 @@ TEST_CASE("tensors of a wrapper: every prefix is read, other towers are counted"
   scratch.write("model.safetensors",
                 renamed(model / "model.safetensors", {{"model.", "language_model.model."}}, false));
   const auto headless = moe::Model::inspect(scratch.dir.string());
-  if (!alone->config.tie_word_embeddings) {
+  if (!alone->config.tie_word_embeddings) {  // the head under that name is nobody's
     REQUIRE_FALSE(headless.has_value());
-    CHECK(headless.error().message.find("language_model.lm_head.weight") != std::string::npos);
-    // transformers saves wrappers so, whose own class ties.
-    scratch.write("config.json", json{{"architectures", {"Mistral3ForConditionalGeneration"}},
-                                      {"model_type", "mistral3"},
-                                      {"tie_word_embeddings", true},
-                                      {"text_config", inner}}
-                                     .dump());
-    // The head becomes another tower's: the text model has none.
+    // The head becomes another tower's: the text model has none, and the wrapper's own class ties unless it is told.
     scratch.write("model.safetensors",
                   renamed(model / "model.safetensors",
                           {{"model.", "language_model.model."}, {"lm_head.", "vision_tower.head."}}, false));
-    const auto tied = moe::Model::inspect(scratch.dir.string());
-    REQUIRE_MESSAGE(tied.has_value(), tied.error().message);
-    CHECK(tied->config.tie_word_embeddings);
-    CHECK(std::any_of(tied->notes.begin(), tied->notes.end(),
-                      [](const std::string& note) { return note.find("there is no head") != std::string::npos; }));
+    for (const json& outer : {json(true), json(), json(false)}) {
+      CAPTURE(outer.dump());
+      json config = {
+          {"architectures", {"Mistral3ForConditionalGeneration"}}, {"model_type", "mistral3"}, {"text_config", inner}};
+      config["text_config"]["tie_word_embeddings"] = false;
+      if (!outer.is_null()) config["tie_word_embeddings"] = outer;
+      scratch.write("config.json", config.dump());
+      const auto tied = moe::Model::inspect(scratch.dir.string());
+      if (outer == json(false)) {
+        REQUIRE_FALSE(tied.has_value());
+        CHECK(tied.error().message.find("language_model.lm_head.weight") != std::string::npos);
+        continue;
+      }
+      REQUIRE_MESSAGE(tied.has_value(), tied.error().message);
+      CHECK(tied->config.tie_word_embeddings);
+      CHECK(std::any_of(tied->notes.begin(), tied->notes.end(),
+                        [](const std::string& note) { return note.find("there is no head") != std::string::npos; }));
+    }
   }
 }
 
@@ -215,6 +227,8 @@ TEST_CASE("irregular dense layers and layers without RoPE reach the model") {
   CHECK(every_third->config.nope_layers == std::vector<std::int64_t>{2, 5});
   CHECK(every_third->config.sliding_layers == every_third->config.nope_layers);
   config["no_rope_layers"] = {0, 1, 1, 0, 1, 1};
+  CHECK(recognise_hf_config(config.dump())->config.nope_layers == std::vector<std::int64_t>{0, 3});
+  config["no_rope_layers"] = {0, 1, 1, 0, 1, 1, 0, 0};  // of a model that was cut to six layers
   CHECK(recognise_hf_config(config.dump())->config.nope_layers == std::vector<std::int64_t>{0, 3});
 }
 

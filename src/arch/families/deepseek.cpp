@@ -160,10 +160,18 @@ ModelConfig read_gguf(GgufConfig& meta, std::string_view family) {
   return c;
 }
 
-// Both generations are "deepseek2" in GGUF; the gating function distinguishes them (absent in the first V2 files).
+bool has_selection_bias(GgufConfig& meta, const ModelConfig& c) {
+  for (std::int64_t l = 0; l < c.layer_count; ++l)
+    if (meta.file().find(tensor_name(checkpoint::Kind::gguf, Role::router_bias, l)) != nullptr) return true;
+  return false;
+}
+
+// Both generations are "deepseek2" in GGUF; the gating function distinguishes them. The first V2 files have none, and
+// neither have those of GLM-4.7-Flash, whose config.json does not name it: only V3's router has a selection bias.
 ModelConfig from_gguf(GgufConfig& meta) {
   ModelConfig c = read_gguf(meta, "deepseek_v3");
-  const std::int64_t gating = meta.integer_or("expert_gating_func", 1, 0, 255);
+  std::int64_t gating = meta.integer_or("expert_gating_func", 0, 0, 255);
+  if (gating == 0) gating = has_selection_bias(meta, c) ? 2 : 1;
   if (gating == 1)
     set_v2_router(c.router);
   else if (gating == 2)

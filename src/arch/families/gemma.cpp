@@ -40,11 +40,11 @@ ModelConfig read_gemma(const JsonConfig& json, std::string_view family) {
 }
 
 // query_pre_attn_scalar is not stored: it is head_dim except in the 27B, recognised by the number of its layers.
-void read_scales(GgufConfig& meta, std::int64_t layers_of_27b, ModelConfig& c) {
+void read_scales(GgufConfig& meta, std::int64_t layers_of_27b, double absent_cap, ModelConfig& c) {
   if (c.layer_count == layers_of_27b)
     c.softmax_scale = 1.0 / std::sqrt(static_cast<double>(c.hidden_size / c.head_count));
   c.softmax_scale = meta.number_or("attention.scale", c.softmax_scale);
-  c.final_logit_softcapping = meta.number_or("final_logit_softcapping", 0.0);
+  c.final_logit_softcapping = meta.number_or("final_logit_softcapping", absent_cap);
   set_common(c);
 }
 
@@ -57,13 +57,14 @@ ModelConfig gemma2_from_hf(const JsonConfig& json) {
   return c;
 }
 
+// The first files have neither windows nor caps: llama.cpp takes those of the published models.
 ModelConfig gemma2_from_gguf(GgufConfig& meta) {
   ModelConfig c = read_common(meta, "gemma2");
   read_gqa(meta, c);
-  read_windows(meta, 2, c);
+  read_windows(meta, 2, c, 4096);
   read_rope(meta, RopeStyle::half_split, c);
-  read_scales(meta, 46, c);
-  c.attn_logit_softcapping = meta.number_or(kScoreCap, 0.0);
+  read_scales(meta, 46, 30.0, c);
+  c.attn_logit_softcapping = meta.number_or(kScoreCap, 50.0);
   return c;
 }
 
@@ -89,7 +90,7 @@ ModelConfig gemma3_from_gguf(GgufConfig& meta) {
     sliding.theta = meta.number_or("rope.freq_base_swa", 1e4);
     set_sliding_rope(sliding, c);
   }
-  read_scales(meta, 62, c);
+  read_scales(meta, 62, 0.0, c);
   return c;
 }
 

@@ -25,7 +25,7 @@ void read_nope_layers(const JsonConfig& json, ModelConfig& c) {
   const std::int64_t interval = json.integer("no_rope_layer_interval", 1, kMaxLayers);
   if (!json.has(kKey)) return every(interval, c);
   const std::vector<std::int64_t> turns = json.integers_or_empty(kKey);
-  if (static_cast<std::int64_t>(turns.size()) != c.layer_count)
+  if (static_cast<std::int64_t>(turns.size()) < c.layer_count)  // its class takes the first ones of more
     return json.refuse(ErrorCode::bad_config,
                        fmt::format("config.json: {} has {} entries, expected {} (num_hidden_layers)", json.path(kKey),
                                    turns.size(), c.layer_count));
