@@ -7,8 +7,8 @@ namespace {
 
 class Builder {
  public:
-  Builder(std::span<const Pass> passes, bool share, std::int64_t max_rows)
-      : passes_(passes), share_(share), max_rows_(std::max<std::int64_t>(max_rows, 1)) {}
+  Builder(std::span<const Pass> passes, bool share, std::int64_t max_rows, std::int64_t long_rope)
+      : passes_(passes), share_(share), max_rows_(std::max<std::int64_t>(max_rows, 1)), long_rope_(long_rope) {}
 
   std::vector<PrefixNode> build() {
     // An explicit stack, because outside data determines the depth of the tree.
@@ -33,6 +33,18 @@ class Builder {
   TokenId token(std::int32_t i, std::int64_t at) const { return pass(i).tokens[static_cast<std::size_t>(at)]; }
   std::int64_t length(std::int32_t i) const { return static_cast<std::int64_t>(pass(i).tokens.size()); }
 
+  bool is_long(std::int32_t i) const { return long_rope_ > 0 && length(i) > long_rope_; }
+
+  // Passes that agree on their first `depth` tokens go on together.
+  bool agree(std::int32_t a, std::int32_t b, std::int64_t depth) const {
+    if (!share_ || pass(a).group != pass(b).group || token(a, depth) != token(b, depth)) return false;
+    if (is_long(a) != is_long(b)) return false;
+    if (!is_long(a) || depth > long_rope_) return true;
+    const auto turned = static_cast<std::size_t>(long_rope_ + 1);
+    const auto first = pass(a).tokens.first(turned);
+    return std::equal(first.begin(), first.end(), pass(b).tokens.begin());
+  }
+
   // The common prefix of the range: with sorted passes, that of its first and last one.
   std::int64_t shared_length(const Range& r) const {
     const auto &a = pass(r.first).tokens, &b = pass(r.last - 1).tokens;
@@ -46,7 +58,7 @@ class Builder {
     const std::size_t bottom = stack_.size();
     for (std::int32_t i = first; i < last;) {
       std::int32_t end = i + 1;
-      while (share_ && end < last && pass(end).group == pass(i).group && token(end, depth) == token(i, depth)) ++end;
+      while (end < last && agree(i, end, depth)) ++end;
       stack_.push_back({i, end, depth, parent});
       i = end;
     }
@@ -57,6 +69,7 @@ class Builder {
     const std::int64_t end = shared_length(range);
     std::int64_t first_row = end;
     for (std::int32_t i = range.first; i < range.last; ++i) first_row = std::min(first_row, pass(i).first_row);
+    if (is_long(range.first) && first_row < long_rope_) first_row = range.depth;
     // No logits are needed before first_row, so that part ends with the single row at first_row.
     std::int64_t depth = range.depth;
     std::int32_t parent = range.parent;
@@ -88,7 +101,7 @@ class Builder {
 
   std::span<const Pass> passes_;
   bool share_;
-  std::int64_t max_rows_;
+  std::int64_t max_rows_, long_rope_;
   std::vector<Range> stack_;
   std::vector<PrefixNode> nodes_;
   std::vector<std::int32_t> last_child_;
@@ -97,8 +110,9 @@ class Builder {
 
 }  // namespace
 
-std::vector<PrefixNode> build_prefix_tree(std::span<const Pass> passes, bool share, std::int64_t max_rows) {
-  return Builder(passes, share, max_rows).build();
+std::vector<PrefixNode> build_prefix_tree(std::span<const Pass> passes, bool share, std::int64_t max_rows,
+                                          std::int64_t long_rope) {
+  return Builder(passes, share, max_rows, long_rope).build();
 }
 
 }  // namespace moe::inline MOE_ABI::batch

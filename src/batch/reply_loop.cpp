@@ -237,7 +237,7 @@ Result<void> ReplyLoop::read(const Plan& plan, std::span<const BatchItem> of_nod
       walk_.drop_children(plan.nodes[i].node, [&](const PrefixNode& child) {
         if (child.request < 0) return false;
         const std::int64_t experts = experts_[static_cast<std::size_t>(plan.nodes[i].node)];
-        Active a{child.request, of_nodes[i].sequence, 0, child.token_count() + 1, child.end, experts};
+        Active a{child.request, of_nodes[i].sequence, 0, child.token_count() + 1, child.end, experts, 0};
         const bool begins = wants_more(a, row);
         first_[static_cast<std::size_t>(child.request)] = a.last;
         if (begins || !writer_.keeps()) return !begins;
@@ -257,6 +257,7 @@ Result<bool> ReplyLoop::goes_on(Active& a, const StepOutput& output, std::int64_
   const auto token = writer_.take(a.request, output.padded_row(row), static_cast<std::size_t>(output.token_count));
   if (!token) return forward(token);
   --a.left;
+  if (a.again > 0 && a.end - a.left > session_.model().config().rope.original_max_position) a.again = 0;
   if (!*token) return false;
   a.last = **token;
   MOE_ASSERT(a.left > 0);
@@ -285,7 +286,8 @@ Result<bool> ReplyLoop::goes_on(Active& a, const StepOutput& output, std::int64_
 ReplyLoop::Active ReplyLoop::begun(std::int32_t node, Sequence sequence) const {
   const PrefixNode& reply = walk_.at(node);
   return {reply.request,       sequence,  first_[static_cast<std::size_t>(reply.request)],
-          reply.token_count(), reply.end, experts_[static_cast<std::size_t>(node)]};
+          reply.token_count(), reply.end, experts_[static_cast<std::size_t>(node)],
+          reply.again_pages};
 }
 
 void ReplyLoop::release(const Active& a) {

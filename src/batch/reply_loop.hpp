@@ -81,7 +81,8 @@ class ReplyLoop {
     std::int64_t left = 0;     // tokens that may still follow
     std::int64_t end = 0;      // the sequence's length when all of them did
     std::int64_t experts = 0;  // that its tokens went to
-    std::int64_t pages_to_come() const { return pages_of(end) - pages_of(end - left); }
+    std::int64_t again = 0;    // pages that LongRoPE will make it compute again
+    std::int64_t pages_to_come() const { return pages_of(end) - pages_of(end - left) + again; }
   };
   // One step: the first `active` replies go on by a token, and these nodes are computed: prompts, or replies that
   // begin.

@@ -1,6 +1,7 @@
 #include "batch/tree_plan.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "model/logit_rows.hpp"
@@ -20,7 +21,7 @@ std::int64_t find_pages(std::vector<PrefixNode>& nodes, PrefixNode& node) {
   std::int32_t neediest = -1, before_neediest = -1, last = -1;
   for (std::int32_t i = node.first_child; i >= 0; last = i, i = at(nodes, i).next_sibling)
     if (neediest < 0 || at(nodes, i).pages >= at(nodes, neediest).pages) neediest = i, before_neediest = last;
-  if (neediest < 0) return pages_of(node.end);
+  if (neediest < 0) return pages_of(node.end) + node.again_pages;
   if (neediest != last) {
     (before_neediest < 0 ? node.first_child : at(nodes, before_neediest).next_sibling) =
         at(nodes, neediest).next_sibling;
@@ -39,9 +40,41 @@ void count_pages(TreePlan& plan) {
   for (std::size_t i = plan.nodes.size(); i-- > 0;) {
     PrefixNode& node = plan.nodes[i];
     node.pages = find_pages(plan.nodes, node);
-    plan.all_pages += pages_of(node.end) - full_pages_of(node.begin);
+    plan.all_pages += pages_of(node.end) - full_pages_of(node.begin) + node.again_pages;
     if (node.request >= 0) plan.reply_pages = std::max(plan.reply_pages, node.pages);
     if (node.parent < 0) plan.least_pages = std::max(plan.least_pages, node.pages);
+  }
+}
+
+// Longer passes behind the others, for build_prefix_tree().
+void put_long_ones_last(Passes& passes, std::int64_t long_rope) {
+  if (long_rope <= 0) return;
+  std::vector<std::size_t> order(passes.list.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_partition(order.begin(), order.end(), [&](std::size_t i) {
+    return static_cast<std::int64_t>(passes.list[i].tokens.size()) <= long_rope;
+  });
+  Passes sorted{{}, {}, passes.longest, passes.tokens};
+  for (const std::size_t i : order) {
+    sorted.list.push_back(passes.list[i]);
+    sorted.requests.push_back(std::move(passes.requests[i]));
+  }
+  passes = std::move(sorted);
+}
+
+// A reply that grows past LongRoPE's original context is computed again in pages of its own, while others may still
+// hold those that it shared. Children follow their parents.
+void count_again(TreePlan& plan, std::int64_t long_rope) {
+  if (long_rope <= 0) return;
+  std::vector<bool> shares(plan.nodes.size());
+  for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
+    PrefixNode& node = plan.nodes[i];
+    if (node.parent < 0) continue;
+    PrefixNode& parent = at(plan.nodes, node.parent);
+    shares[i] = shares[static_cast<std::size_t>(node.parent)] || parent.child_count > 1;
+    if (node.request < 0 || !shares[i] || node.begin > long_rope || node.end <= long_rope) continue;
+    node.again_pages = full_pages_of(node.begin);
+    parent.reply_pages += node.again_pages;
   }
 }
 
@@ -78,10 +111,15 @@ std::int64_t most_scored_rows(const ModelConfig& config, const SessionOptions& o
   return is_pipeline(options) ? max_logit_rows(config.vocab_size) : kAllRows;
 }
 
+std::int64_t long_rope_of(const ModelConfig& config) {
+  return config.rope.scaling == RopeScaling::longrope ? config.rope.original_max_position : 0;
+}
+
 TreePlan plan_passes(Passes passes, const TreeLimits& limits) {
   TreePlan plan;
   plan.passes = std::move(passes);
-  plan.nodes = build_prefix_tree(plan.passes.list, limits.share_prefixes, limits.most_rows);
+  put_long_ones_last(plan.passes, limits.long_rope);
+  plan.nodes = build_prefix_tree(plan.passes.list, limits.share_prefixes, limits.most_rows, limits.long_rope);
   count_pages(plan);
   return plan;
 }
@@ -89,8 +127,10 @@ TreePlan plan_passes(Passes passes, const TreeLimits& limits) {
 TreePlan plan_replies(Passes prompts, std::span<const std::int64_t> max_tokens, const TreeLimits& limits) {
   TreePlan plan;
   plan.passes = std::move(prompts);
-  plan.nodes = build_prefix_tree(plan.passes.list, limits.share_prefixes, limits.most_rows);
+  put_long_ones_last(plan.passes, limits.long_rope);
+  plan.nodes = build_prefix_tree(plan.passes.list, limits.share_prefixes, limits.most_rows, limits.long_rope);
   add_replies(plan, max_tokens);
+  count_again(plan, limits.long_rope);
   count_pages(plan);
   return plan;
 }

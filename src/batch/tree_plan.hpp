@@ -29,7 +29,11 @@ struct TreePlan {
 struct TreeLimits {
   bool share_prefixes = true;
   std::int64_t most_rows = kAllRows;  ///< of logits of a node; longer ones are divided
+  std::int64_t long_rope = 0;         ///< LongRoPE's original context; 0: the model has another RoPE
 };
+
+/// TreeLimits::long_rope of a model.
+MOE_API std::int64_t long_rope_of(const ModelConfig& config);
 
 /// The most rows of logits of one step that scores: where they are read in slices, any number.
 MOE_API std::int64_t most_scored_rows(const ModelConfig& config, const SessionOptions& options);

@@ -101,6 +101,7 @@ TreeStep TreeWalk::plan(const StepRoom& room) const {
       states += states_of(node);
       // The last child continues in its parent's sequence.
       free -= pages_of(node.end) - (is_last ? pages_of(end_of(parent)) : full_pages_of(end_of(parent)));
+      free -= node.again_pages;
       const bool has_room = pages_below + waiting.most_pages() <= page_limit_ && free >= 0;
       MOE_ASSERT(has_room || !step.empty() || !room.is_empty);
       // A prompt starts only when its replies can begin at once; before that it would only use room.

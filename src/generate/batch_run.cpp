@@ -140,7 +140,9 @@ batch::TreePlan BatchRun::plan(bool share) const {
       group[i] = share ? found->second : next;
       if (is_new || !share) begins.push_back(matches[i]);
     }
-  auto plan = batch::plan_replies(batch::collect_prompts(inputs_, group), max_tokens, {.share_prefixes = share});
+  auto plan =
+      batch::plan_replies(batch::collect_prompts(inputs_, group), max_tokens,
+                          {.share_prefixes = share, .long_rope = batch::long_rope_of(session_.model().config())});
   for (batch::PrefixNode& node : plan.nodes) {
     if (node.parent >= 0) continue;
     const auto& begin =

@@ -106,7 +106,8 @@ struct Scorer::Impl {
       parts[static_cast<std::size_t>(i)] = found;
     };
     job.on_work = [&](std::int32_t i, std::int64_t flops) { jobs.owners[static_cast<std::size_t>(i)]->flops += flops; };
-    batch::TreeLimits limits{true, batch::most_scored_rows(session->model().config(), session->options())};
+    const ModelConfig& config = session->model().config();
+    batch::TreeLimits limits{true, batch::most_scored_rows(config, session->options()), batch::long_rope_of(config)};
     auto plan = batch::plan_passes(batch::collect_passes(job), limits);
     // A tree needs more room than its longest branch. If the cache is too small, passes are computed separately.
     if (plan.least_pages * kPageTokens > session->free_tokens()) {

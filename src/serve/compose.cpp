@@ -86,13 +86,15 @@ std::vector<Composer::Slice> Composer::slices(std::span<JobRecord* const> runnin
 }
 
 // Rows cannot begin within a slice, except for its last position alone.
-bool Composer::grow(Slice& slice, std::int64_t quantum, std::int64_t& tokens_left, std::int64_t& rows_left) {
+bool Composer::grow(Slice& slice, std::int64_t quantum, std::int64_t long_rope, std::int64_t& tokens_left,
+                    std::int64_t& rows_left) {
   StepItem& item = slice.item;
   const std::int64_t rows_before = item.row_count(), room = rows_left + rows_before;
   std::int64_t end = std::min(item.begin + item.count + std::min(quantum, tokens_left), slice.end);
   Logits logits = Logits::none;
   if (item.begin >= slice.first_row) {
     end = std::min(end, item.begin + room);
+    if (item.begin < long_rope) end = std::min(end, long_rope);
     logits = Logits::all;
   } else if (end > slice.first_row) {
     if (end == slice.first_row + 1 && room > 0)
@@ -110,7 +112,8 @@ bool Composer::grow(Slice& slice, std::int64_t quantum, std::int64_t& tokens_lef
 }
 
 // Owners take turns; each one's oldest job goes first.
-void Composer::share_out(std::vector<Slice>& all, std::int64_t tokens_left, std::int64_t rows_left) {
+void Composer::share_out(std::vector<Slice>& all, std::int64_t long_rope, std::int64_t tokens_left,
+                         std::int64_t rows_left) {
   std::map<std::string_view, std::vector<Slice*>> owners;
   for (Slice& s : all) owners[s.item.job->job.owner].push_back(&s);
   for (auto& [owner, waiting] : owners) std::reverse(waiting.begin(), waiting.end());  // the next one is at the back
@@ -122,7 +125,7 @@ void Composer::share_out(std::vector<Slice>& all, std::int64_t tokens_left, std:
     while (!waiting.empty()) {
       std::int64_t room = std::max(tokens_left, least);
       const std::int64_t before = room;
-      if (grow(*waiting.back(), kTurnTokens, room, rows_left)) {
+      if (grow(*waiting.back(), kTurnTokens, long_rope, room, rows_left)) {
         tokens_left -= before - room;
         least = 0;
         break;
@@ -143,7 +146,7 @@ std::vector<StepItem> Composer::compose(std::span<JobRecord* const> running, con
     const double left = budget.seconds - static_cast<double>(written) * budget.reply_seconds;
     tokens = std::min(tokens, fitting(std::max(left, budget.seconds / 2), budget.token_seconds));
   }
-  share_out(all, tokens, std::max<std::int64_t>(budget.rows - written, 1));
+  share_out(all, budget.long_rope, tokens, std::max<std::int64_t>(budget.rows - written, 1));
   for (const Slice& s : all)
     if (s.item.count > 0) items.push_back(s.item);
   return items;

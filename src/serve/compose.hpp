@@ -30,6 +30,9 @@ struct StepBudget {
   /// prompts get the rest, at least half. 0: no limit.
   double seconds = 0;
   double reply_seconds = 0, token_seconds = 0;  ///< measured time per token of replies and of prompts; 0: unknown
+  /// LongRoPE's original context: no slice has logits on both sides of it, so that they do not depend on where slices
+  /// end. 0: another RoPE.
+  std::int64_t long_rope = 0;
 };
 
 /// The least number of prompt tokens per step, however many replies are running.
@@ -50,8 +53,9 @@ class Composer {
   static std::vector<StepItem> next_tokens(std::span<JobRecord* const> running, const StepBudget& budget,
                                            bool has_slices);
   static std::vector<Slice> slices(std::span<JobRecord* const> running);
-  static bool grow(Slice& slice, std::int64_t quantum, std::int64_t& tokens_left, std::int64_t& rows_left);
-  void share_out(std::vector<Slice>& all, std::int64_t tokens_left, std::int64_t rows_left);
+  static bool grow(Slice& slice, std::int64_t quantum, std::int64_t long_rope, std::int64_t& tokens_left,
+                   std::int64_t& rows_left);
+  void share_out(std::vector<Slice>& all, std::int64_t long_rope, std::int64_t tokens_left, std::int64_t rows_left);
 
   std::string first_owner_;  // of the last step; the next one begins after it
 };

@@ -148,6 +148,7 @@ StepBudget Scheduler::budget() const {
   budget.seconds = 1e-3 * options_.max_step_ms;
   budget.reply_seconds = reply_seconds_;
   budget.token_seconds = token_seconds_;
+  budget.long_rope = engine_->long_rope();
   return budget;
 }
 

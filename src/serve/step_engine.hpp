@@ -24,6 +24,8 @@ class StepEngine {
   virtual std::int64_t cache_tokens() const = 0;  ///< free_tokens() when nothing is open
   virtual std::int64_t context() const = 0;       ///< tokens that a sequence may have
   virtual std::int64_t vocab_size() const = 0;    ///< rows of the head
+  /// LongRoPE's original context; 0: the model has another RoPE.
+  virtual std::int64_t long_rope() const { return 0; }
   virtual const Tokenizer* tokenizer() const = 0;
   /// Threads for the scheduler's own work on logits.
   virtual ParallelFor threads() const = 0;

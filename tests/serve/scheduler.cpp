@@ -124,6 +124,24 @@ TEST_CASE("prompts get what replies leave of a step's time, and a half of it at 
   s.finish();
 }
 
+TEST_CASE("with LongRoPE no slice has logits on both sides of the original context") {
+  Server s({.options = {.batch_tokens = 16}, .pages = 256});
+  Job echoed = job_of(words(2, 100), 1);
+  echoed.score_prompt = 0;
+  s.submit(echoed);
+  s.scheduler->step();
+  for (const std::int64_t tokens : {1, 7, 30, 200}) {
+    const auto items = moe::serve::Composer().compose(s.scheduler->roster().running(),
+                                                      {.tokens = tokens, .rows = 500, .long_rope = 40});
+    REQUIRE(items.size() == 1);
+    CHECK(items[0].begin == 16);
+    CHECK(items[0].logits == moe::Logits::all);
+    CHECK(items[0].begin + items[0].count <= 40);
+    if (tokens == 200) CHECK(items[0].begin + items[0].count == 40);
+  }
+  s.finish();
+}
+
 TEST_CASE("of prompts that are nearly there a step has so many as fit as well, and one at least") {
   Server s({.options = {.logit_memory = 2 * 4 * 262}, .pages = 256});  // two positions with logits
   s.submit(job_of(words(1, 5), 50));

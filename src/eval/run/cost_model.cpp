@@ -59,7 +59,7 @@ Result<std::vector<Score>> CostModel::score(std::span<const ScoreRequest> reques
   auto encoded = encode_scores(*tokenizer_, requests, context_of(config_, options_), options_.threads, hooks);
   if (!encoded) return forward(encoded);
   cost_.requests += static_cast<std::int64_t>(requests.size());
-  add(encoded->inputs, plan_scores(*encoded, {}), config_, cost_);
+  add(encoded->inputs, plan_scores(*encoded, {.long_rope = batch::long_rope_of(config_)}), config_, cost_);
   return without_answers(std::move(encoded->scores));
 }
 
@@ -67,7 +67,8 @@ Result<std::vector<Score>> CostModel::score_texts(std::span<const TextRequest> r
   auto encoded = encode_texts(*tokenizer_, requests, context_of(config_, options_), options_.threads, hooks);
   if (!encoded) return forward(encoded);
   cost_.requests += static_cast<std::int64_t>(requests.size());
-  add(encoded->windows.inputs, plan_scores(encoded->windows, {}), config_, cost_);
+  add(encoded->windows.inputs, plan_scores(encoded->windows, {.long_rope = batch::long_rope_of(config_)}), config_,
+      cost_);
   return without_answers(std::move(encoded->scores));
 }
 
@@ -76,7 +77,7 @@ Result<std::vector<Generation>> CostModel::generate(std::span<const GenerateRequ
   if (!encoded) return forward(encoded);
   cost_.requests += static_cast<std::int64_t>(requests.size());
   const std::int64_t before = cost_.computed_tokens;
-  add(encoded->inputs, plan_replies(*encoded, requests, {}), config_, cost_);
+  add(encoded->inputs, plan_replies(*encoded, requests, {.long_rope = batch::long_rope_of(config_)}), config_, cost_);
   cost_.reply_prompt_tokens += cost_.computed_tokens - before;
   return std::move(encoded->replies);
 }

@@ -41,7 +41,8 @@ struct SessionModel::Impl {
   }
 
   batch::TreeLimits limits() const {
-    return {options.share_prefixes, batch::most_scored_rows(model->config(), {.stages = options.stages})};
+    return {options.share_prefixes, batch::most_scored_rows(model->config(), {.stages = options.stages}),
+            batch::long_rope_of(model->config())};
   }
 
   // Steps are limited by them, so that no state is dropped that is needed again; with room for a step full of short
