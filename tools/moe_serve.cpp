@@ -112,15 +112,42 @@ class Network {
   std::thread thread_;
 };
 
+// Of a step, twice: while a buffer grows the smaller one is still there.
+std::int64_t logit_bytes(const moe::serve::SchedulerOptions& o, std::int64_t vocab_size) {
+  const std::int64_t row = vocab_size * static_cast<std::int64_t>(sizeof(float));
+  return 2 * row * std::min(std::max<std::int64_t>(o.logit_memory / row, 2), o.batch_tokens + o.max_sequences);
+}
+
+// Plans the cache that the server will make: its default or, where that does not fit, one context.
+Result<std::optional<moe::MemoryPlan>> fit(Options& o, moe::LoadOptions& options) {
+  moe::MemoryRequest request;
+  request.limit = o.memory;
+  request.session = o.server.session;
+  std::int64_t& cache = o.server.session.max_tokens;
+  const auto info = moe::Model::inspect(o.model);
+  if (!info) return cli::fit_memory("moe-serve", o.model, request, o.pack, options);  // which says what is wrong
+  const std::int64_t own = info->config.max_position;
+  const std::int64_t context = o.server.context_tokens > 0 ? std::min(o.server.context_tokens, own) : own;
+  const bool is_default = cache == 0;
+  request.session.max_tokens = is_default ? moe::serve::default_cache_tokens(context) : cache;
+  request.reserved_bytes = logit_bytes(o.server.scheduler, info->config.vocab_size);
+  const moe::LoadOptions before = options;
+  auto plan = cli::fit_memory("moe-serve", o.model, request, o.pack, options);
+  if (is_default && !plan && plan.error().code == moe::ErrorCode::out_of_memory) {
+    options = before;
+    request.session.max_tokens = context + moe::kPageTokens;
+    plan = cli::fit_memory("moe-serve", o.model, request, o.pack, options);
+  }
+  cache = request.session.max_tokens;
+  return plan;
+}
+
 Result<void> load(Options& o, moe::serve::Server& server) {
   cli::ProgressLine line("loading");
   moe::LoadOptions options{.threads = o.server.session.threads,
                            .on_progress = [&](moe::Progress p) { line.update(p); },
                            .cancelled = cli::interrupted};
-  moe::MemoryRequest request;
-  request.limit = o.memory;
-  request.session = o.server.session;
-  const auto memory = cli::fit_memory("moe-serve", o.model, request, o.pack, options);
+  const auto memory = fit(o, options);
   if (!memory) return moe::forward(memory);
   if (*memory) {
     o.server.session.chunk_tokens = std::min(o.server.session.chunk_tokens, (*memory)->chunk_tokens);

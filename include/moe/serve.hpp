@@ -34,6 +34,14 @@ struct SchedulerOptions {
   bool isolate_owners = false;  ///< owners share no cached prefixes, so timing reveals nothing about others' prompts
 };
 
+/// The cache of a server for requests of `context` tokens where no other is asked for: room for several, but a model
+/// with a long context may leave little memory.
+constexpr std::int64_t default_cache_tokens(std::int64_t context) {
+  constexpr std::int64_t kContexts = 8, kMostTokens = 32768;
+  return std::max(context, context < kMostTokens ? std::min(kContexts * context, kMostTokens) : kMostTokens) +
+         kPageTokens;
+}
+
 struct ServerOptions {
   /// Names or addresses, all with the same port. At loopback addresses, a request's Host must be one of them.
   std::vector<std::string> hosts = {"127.0.0.1"};
@@ -43,7 +51,8 @@ struct ServerOptions {
   std::string revision = {};            ///< of the host program, for /version
 
   /// Of the model's session. `cancelled` and `on_progress` must be empty. `max_tokens` is the cache of all requests
-  /// together; 0: eight contexts, at most 32,768 tokens, at least one context, and a page of 64 more.
+  /// together; 0: default_cache_tokens(), which is eight contexts, at most 32,768 tokens, at least one context, and a
+  /// page of 64 more.
   SessionOptions session = {};
   std::int64_t context_tokens = 0;  ///< most tokens of a request, prompt and reply; 0: the model's context
   SchedulerOptions scheduler = {};

@@ -68,12 +68,6 @@ Result<void> check_template(const Model& model, const ServerOptions& options) {
   return {};
 }
 
-// Room for several requests; a model with a long context may leave little memory.
-std::int64_t default_cache(std::int64_t context) {
-  constexpr std::int64_t kContexts = 8, kMostTokens = 32768;
-  return std::max(context, std::min(kContexts * context, kMostTokens)) + kPageTokens;
-}
-
 http::Options http_options(const ServerOptions& options) {
   http::Options http;
   http.hosts = options.hosts;
@@ -142,7 +136,7 @@ Result<void> Server::serve(std::shared_ptr<const Model> model) {
   if (!defaults) return forward(defaults);
   SessionOptions session_options = options.session;
   const std::int64_t context = options.context_tokens > 0 ? options.context_tokens : model->config().max_position;
-  if (session_options.max_tokens == 0) session_options.max_tokens = default_cache(context);
+  if (session_options.max_tokens == 0) session_options.max_tokens = default_cache_tokens(context);
   auto session = Session::create(model, session_options);
   if (!session) return forward(session);
   impl_->cache_tokens = session_options.max_tokens;

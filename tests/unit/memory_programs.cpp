@@ -187,4 +187,23 @@ TEST_CASE("experts that do not fit need a packed file, and the error says so") {
   check_one_line(replied(s, {"--memory", "8Q"}), 2, "as in 8G");
 }
 
+TEST_CASE("moe-serve plans the cache that it makes, and one context where that does not fit") {
+#ifndef MOE_SERVE
+  std::puts("SKIPPED moe-serve's plan: this build has no moe-serve");
+#else
+  const Scratch s;
+  const auto least = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"--model",      kNano + "nano-moe", "--port",   "0",
+                                    "--pack-cache", s / "packs",        "--memory", "1M"};
+    all.insert(all.end(), more.begin(), more.end());
+    return std::stoll(least_of(run_program(s, "MOE_THREADS=2", MOE_SERVE, all)));
+  };
+  const std::int64_t usual = least({});
+  CHECK(least({"--ctx", "64"}) < usual);
+  CHECK(least({"--cache-tokens", "1088"}) == usual);  // its context and a page
+  CHECK(least({"--cache-tokens", "8256"}) > usual);   // its default, which was tried first
+  CHECK(least({"--logit-memory", "1"}) < usual);
+#endif
+}
+
 }  // namespace memory_programs_test
