@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "batch/work.hpp"
+#include "support/float_environment.hpp"
 #include "support/log_softmax.hpp"
 
 namespace moe::inline MOE_ABI::batch {
@@ -91,14 +92,17 @@ class ScoreLoop {
 
   // The next rows of the step. Scores change after it only: it may still fail.
   Result<void> read_rows(std::span<const float> rows) {
+    const FloatEnvironment environment;
     const auto V = static_cast<std::size_t>(session_.model().config().vocab_size);
     const auto count = static_cast<std::int64_t>(rows.size() / V);
     const auto row = [&](std::int64_t r) { return rows.subspan(static_cast<std::size_t>(r) * V, V); };
     std::vector<RowSummary> summaries(static_cast<std::size_t>(count));
     // A nanosecond per logit: little work is not worth waking another thread.
     const bool alone = static_cast<std::int64_t>(rows.size()) < session_.options().share_from_ns;
-    parallel_for(alone ? ParallelFor{} : session_.options().threads, count,
-                 [&](std::int64_t r, std::int32_t) { summaries[static_cast<std::size_t>(r)] = summarise(row(r)); });
+    parallel_for(alone ? ParallelFor{} : session_.options().threads, count, [&](std::int64_t r, std::int32_t) {
+      const FloatEnvironment of_task;
+      summaries[static_cast<std::size_t>(r)] = summarise(row(r));
+    });
     for (std::int64_t r = 0; r < count; ++r) {
       while (read_row_ == walk_.at((*step_)[read_node_].node).row_count()) ++read_node_, read_row_ = 0;
       const std::int32_t at = (*step_)[read_node_].node;
@@ -134,6 +138,7 @@ class ScoreLoop {
   void add(const Found& found) {
     const auto request = static_cast<std::size_t>(found.request);
     TargetScore& score = scores_[request];
+    const FloatEnvironment environment;
     score.log_likelihood += found.log_probability;
     score.is_greedy = score.is_greedy && found.is_greedy;
     if (--rows_left_[request] > 0) return;

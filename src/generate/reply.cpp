@@ -7,6 +7,7 @@
 
 #include "generate/log_probabilities.hpp"
 #include "generate/utf8_tail.hpp"
+#include "support/float_environment.hpp"
 #include "tokenizer/unicode.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -64,6 +65,7 @@ std::span<const float> Reply::without_end_tokens(std::span<const float> row) {
 }
 
 Result<std::string_view> Reply::take(std::span<const float> row, std::size_t known) {
+  const FloatEnvironment environment;
   known = candidates_ == Candidates::all_rows ? row.size() : std::min(known, row.size());
   const bool may_end = static_cast<std::int64_t>(result_.tokens.size()) >= min_tokens_;
   const auto token = sampler_.next(may_end ? row.first(known) : without_end_tokens(row.first(known)));

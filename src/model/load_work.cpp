@@ -1,5 +1,7 @@
 #include "model/load_work.hpp"
 
+#include "support/float_environment.hpp"
+
 namespace moe::inline MOE_ABI {
 
 void LoadWork::add(std::int64_t bytes, std::int32_t worker) {
@@ -16,6 +18,7 @@ void LoadWork::add(std::int64_t bytes, std::int32_t worker) {
 Result<void> LoadWork::run(std::int64_t count, const std::function<Result<void>(std::int64_t, std::int32_t)>& task) {
   parallel_for(options_.threads, count, [&](std::int64_t i, std::int32_t worker) {
     if (stop_) return;
+    const FloatEnvironment environment;
     if (const auto ok = task(i, worker); !ok) {
       const std::lock_guard lock(error_mutex_);
       if (!error_) error_ = ok.error();

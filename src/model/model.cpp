@@ -12,6 +12,7 @@
 #include "model/packed_sizes.hpp"
 #include "model/plan.hpp"
 #include "pack/pack_load.hpp"
+#include "support/float_environment.hpp"
 #include "support/thread_check.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -69,6 +70,7 @@ Model::Model(std::shared_ptr<const ModelImpl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
 
 Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const LoadOptions& options) {
+  const FloatEnvironment environment;
   if (auto ok = check_workers(options.threads); !ok) return forward(ok);
   if (options.expert_bytes && options.pack.empty())
     return fail(ErrorCode::bad_argument,

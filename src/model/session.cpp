@@ -15,6 +15,7 @@
 #include "model/long_ropes.hpp"
 #include "model/sequence_states.hpp"
 #include "model/stages.hpp"
+#include "support/float_environment.hpp"
 #include "support/show.hpp"
 #include "support/thread_check.hpp"
 
@@ -118,6 +119,7 @@ Session::~Session() {
 }
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionOptions& options) {
+  const FloatEnvironment environment;  // of RoPE's frequencies and the like
   if (model == nullptr) return fail(ErrorCode::bad_argument, "model is null");
   if (auto ok = check_options(options); !ok) return moe::forward(ok);
   const kernels::KernelTable* table = kernels::active_table();
@@ -352,6 +354,7 @@ Result<void> Session::Impl::run(Batch batch, const std::vector<StepRun>& runs, s
 }
 
 Result<StepOutput> Session::Impl::step(Batch batch, const RowReader* read) {
+  const FloatEnvironment environment;  // of what this thread computes between the tasks
   if (auto ok = check(batch); !ok) return moe::forward(ok);
   const ModelConfig& c = model->config();
   std::int64_t rows = 0;

@@ -2,6 +2,7 @@
 // cached and recomputed prefixes, for every golden model of a known family, in both precisions and all cache types.
 
 #include <array>
+#include <cfenv>
 #include <cstdlib>
 #include <string_view>
 
@@ -125,6 +126,26 @@ TEST_CASE("the same for a model of 256-wide rows in every format that is written
     ++checked;
   }
   CHECK(checked >= 10);
+}
+
+TEST_CASE("the bits do not depend on the rounding mode of the thread that calls") {
+  int checked = 0;
+  for (const GoldenCase& c : golden_cases()) {
+    CAPTURE(c.name);
+    const auto logits = [&] {
+      const auto model = moe::Model::load(c.model.string(), {.tokenizer = moe::TokenizerUse::none});
+      if (!model) return std::vector<float>();  // models.cpp says why
+      return whole_logits(*model, options_for(kSettings[0], 2, 37), prompt_for((*model)->config(), 0));
+    };
+    const std::vector<float> expected = logits();
+    const int before = std::fegetround();
+    std::fesetround(FE_UPWARD);
+    const std::vector<float> upward = logits();
+    std::fesetround(before);
+    CHECK(same_bits(upward, expected));
+    checked += expected.empty() ? 0 : 1;
+  }
+  CHECK(checked > 0);
 }
 
 TEST_CASE("profiling changes no bit and accounts for all of the workers' time") {
