@@ -43,10 +43,12 @@ Result<Generator> Generator::create(std::shared_ptr<const Model> model, const Se
 
 Result<std::vector<std::vector<Generation>>> Generator::generate(std::span<const GenerateRequest> requests) {
   generate::BatchRun run(*impl_->session, *impl_->kept, {impl_->drafter.get(), impl_->mtp.get()}, requests);
+  struct Running {  // also when a callback of the host throws
+    generate::BatchRun*& at;
+    ~Running() { at = nullptr; }
+  } const running{impl_->running};
   impl_->running = &run;
-  auto out = run.run();
-  impl_->running = nullptr;
-  return out;
+  return run.run();
 }
 
 Result<Generation> Generator::generate(const Prompt& prompt, const GenerateOptions& options) {

@@ -15,9 +15,10 @@ constexpr std::uint64_t splitmix64(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-/// The first reply uses the seed itself.
+/// The first reply uses the seed itself. The others' are no function of seed + reply: requests with seeds 1, 2, 3 have
+/// different replies throughout.
 constexpr std::uint64_t seed_of_reply(std::uint64_t seed, std::uint64_t reply) {
-  return reply == 0 ? seed : splitmix64(seed + reply);
+  return reply == 0 ? seed : splitmix64(splitmix64(seed) + reply);
 }
 
 }  // namespace moe::inline MOE_ABI::generate

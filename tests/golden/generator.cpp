@@ -2,6 +2,8 @@
 // number of threads; what is reused and what it cost is counted exactly.
 
 #include <random>
+#include <set>
+#include <stdexcept>
 
 #include "generate/seeds.hpp"
 #include "generator_support.hpp"
@@ -231,6 +233,31 @@ TEST_CASE("reply i draws with a seed made of the request's and i, whatever stand
   CHECK(different > 0);
   // The prompt is computed once and counts for the first reply.
   CHECK(replies[0].flops > replies[1].flops);
+}
+
+TEST_CASE("requests with neighbouring seeds share no seed of a reply") {
+  std::set<std::uint64_t> seeds;
+  for (std::uint64_t seed = 0; seed < 64; ++seed)
+    for (std::uint64_t reply = 0; reply < 64; ++reply) seeds.insert(moe::generate::seed_of_reply(seed, reply));
+  CHECK(seeds.size() == 64 * 64);
+}
+
+TEST_CASE("a callback that throws leaves a generator that can be used") {
+  Generator generator = create(padded());
+  const Ids prompt = {9, 8, 7};
+  GenerateOptions options;
+  options.max_tokens = 10;
+  const Generation expected = generate(generator, prompt, options);
+  options.on_piece = [](const moe::Piece&) { throw std::runtime_error("no more"); };
+  CHECK_THROWS(static_cast<void>(generator.generate(prompt, options)));
+  options.on_piece = nullptr;
+  // The session asks the generator whether it is cancelled.
+  moe::Session& session = generator.session();
+  const auto sequence = session.open();
+  REQUIRE(sequence.has_value());
+  CHECK(session.step(*sequence, prompt).has_value());
+  REQUIRE(session.close(*sequence).has_value());
+  CHECK(bits(generate(generator, prompt, options)) == bits(expected));
 }
 
 TEST_CASE("max_tokens 0 goes to the end of context and cache, in a cache of any size") {
