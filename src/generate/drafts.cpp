@@ -78,7 +78,7 @@ void Drafts::prepare(Followed& f, batch::ReplyDraft& draft, const Reply& reply, 
   const auto& tokens = reply.result().tokens;
   const std::size_t known = f.written.size() - f.prompt;
   f.written.insert(f.written.end(), tokens.begin() + static_cast<std::ptrdiff_t>(known), tokens.end());
-  if (draft.most <= 0) return;
+  if (draft.most <= 0) return follow(f, draft.request);
   const double cost = cost_among(token_cost_, replies);
   f.trust = 0;
   switch (f.options->draft.kind) {
@@ -108,6 +108,29 @@ void Drafts::prepare(Followed& f, batch::ReplyDraft& draft, const Reply& reply, 
   }
 }
 
+// The states of a long reply without room for drafts must not pile up: the MTP layer runs its tokens, too. The last one
+// has no state yet.
+void Drafts::follow(Followed& f, std::int32_t index) {
+  if (f.options->draft.kind != DraftKind::mtp || drafters_.mtp == nullptr) return;
+  const std::int64_t D = target_.config().hidden_size, chunk = drafters_.mtp->session().options().chunk_tokens;
+  const std::int64_t last = static_cast<std::int64_t>(f.written.size()) - 2, count = last + 1 - f.first_state;
+  if (count <= chunk || static_cast<std::int64_t>(f.states.size()) < count * D) return;
+  f.states.resize(static_cast<std::size_t>(count * D));
+  run_states(f, index);
+}
+
+// Runs the tokens that have states, but the last one: it goes with a token that comes next. The memory of the others is
+// given back.
+void Drafts::run_states(Followed& f, std::int32_t index) {
+  const std::int64_t D = target_.config().hidden_size;
+  const std::int64_t end = f.first_state + static_cast<std::int64_t>(f.states.size()) / D;
+  ModelDrafter::Item item = mtp_item(f, index, static_cast<std::size_t>(end));
+  drafters_.mtp->follow(item);
+  f.report.flops += item.flops;
+  f.states = std::vector<float>(f.states.end() - D, f.states.end());
+  f.first_state = end - 1;
+}
+
 // The first `tokens` of what is written.
 ModelDrafter::Item Drafts::mtp_item(const Followed& f, std::int32_t index, std::size_t tokens) const {
   ModelDrafter::Item item;
@@ -130,13 +153,8 @@ void Drafts::see(std::int32_t index, std::int64_t position, std::span<const floa
     f->states.clear(), f->first_state = position;
   f->states.insert(f->states.end(), states.begin(), states.end());
   const std::int64_t end = position + static_cast<std::int64_t>(states.size()) / D;
-  if (end > static_cast<std::int64_t>(f->prompt)) return;  // of the reply, whose tokens are not all known
-  ModelDrafter::Item item = mtp_item(*f, index, static_cast<std::size_t>(end));
-  drafters_.mtp->follow(item);
-  f->report.flops += item.flops;
-  // The last one goes with a token that comes next. The memory of the others is given back.
-  f->states = std::vector<float>(f->states.end() - D, f->states.end());
-  f->first_state = end - 1;
+  // Of the reply not all tokens are known.
+  if (end <= static_cast<std::int64_t>(f->prompt)) run_states(*f, index);
 }
 
 void Drafts::look_up(Followed& f, batch::ReplyDraft& draft, double cost) {

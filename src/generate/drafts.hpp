@@ -65,6 +65,8 @@ class Drafts {
   };
   Followed* followed(std::int32_t index);
   void prepare(Followed& f, batch::ReplyDraft& draft, const Reply& reply, std::size_t replies);
+  void follow(Followed& f, std::int32_t index);
+  void run_states(Followed& f, std::int32_t index);
   void look_up(Followed& f, batch::ReplyDraft& draft, double cost);
   void draw(std::span<batch::ReplyDraft> drafts);
   void draw(ModelDrafter* drafter, std::vector<ModelDrafter::Item>& items);

@@ -247,6 +247,41 @@ TEST_CASE("with an MTP layer long prompts take several steps, and each of their 
   }
 }
 
+// As many replies as a step has rows: none of them has room for a draft.
+TEST_CASE("replies that never have a draft do not keep the states of all their tokens") {
+  const auto& model = models_with_mtp().back();
+  const auto D = static_cast<std::size_t>(model->config().hidden_size);
+  const auto drafter = moe::generate::ModelDrafter::create_mtp(*model, {.chunk_tokens = 8});
+  REQUIRE(drafter.has_value());
+  moe::generate::Drafts drafts(*model, {.mtp = drafter->get()});
+  Generator plain = create(model);
+  const Ids prompt = {5, 6, 7};
+  GenerateOptions options = greedy(60);
+  const Ids text = joined(prompt, generate(plain, prompt, options).tokens), next(text.begin() + 1, text.end());
+  const auto run = run_mtp(model, {}, std::span(text).first(next.size()), next, next.size());
+  options.draft = {.kind = DraftKind::mtp, .tokens = 2, .length = DraftLength::fixed};
+  drafts.add(0, options, prompt);
+  drafts.see(0, 0, std::span(run.states).first(3 * D));
+  auto reply = moe::generate::Reply::create(nullptr, options, 60, 0, moe::generate::TextStart::goes_on);
+  REQUIRE(reply.has_value());
+  const auto propose = [&](std::int64_t most) {
+    moe::batch::ReplyDraft draft{.request = 0, .most = most};
+    drafts.propose(std::span(&draft, 1), [&](std::int32_t) -> const moe::generate::Reply& { return *reply; });
+    return draft.tokens;
+  };
+  for (std::size_t written = 4; written < 50; ++written) {
+    reply->result().tokens.assign(text.begin() + 3, text.begin() + static_cast<std::ptrdiff_t>(written));
+    CHECK(propose(0).empty());
+    // It has run all but the tokens of a chunk, and the last one.
+    const std::int64_t ran = (*drafter)->session().executed().tokens;
+    CHECK(ran >= static_cast<std::int64_t>(written) - 2 - 8);
+    CHECK(ran <= static_cast<std::int64_t>(written) - 2);
+    drafts.see(0, static_cast<std::int64_t>(written) - 1, std::span(run.states).subspan((written - 1) * D, D));
+  }
+  reply->result().tokens.assign(text.begin() + 3, text.begin() + 50);
+  CHECK(propose(2) == draft_behind(model, run.states, text, 50, 2));
+}
+
 TEST_CASE("an MTP layer without room drafts less, and the reply is the same") {
   const auto& model = models_with_mtp().back();
   Generator plain = create(model);
