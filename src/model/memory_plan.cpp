@@ -152,15 +152,17 @@ class Planning {
 }  // namespace
 
 Result<MemoryPlan> plan_memory(const ModelInfo& info, const MemoryRequest& request) {
+  constexpr std::int64_t kMostTokens = std::int64_t{1} << 40, kMostBytes = std::int64_t{1} << 60;  // sums fit 64 bits
   const SessionOptions& s = request.session;
+  const auto within = [](std::int64_t value, std::int64_t most) { return value >= 0 && value <= most; };
   if (s.chunk_tokens < 1 || s.chunk_tokens > kMaxChunkTokens || s.threads.worker_count < 1 || request.limit < 0 ||
-      s.max_tokens < 0 || request.reserved_bytes < 0)
+      !within(s.max_tokens, kMostTokens) || !within(request.reserved_bytes, kMostBytes))
     return fail(
         ErrorCode::bad_argument,
         fmt::format("chunk_tokens is {}, expected 1 to {}; worker_count is {}, expected 1 or more; limit is {}, "
-                    "max_tokens {} and reserved_bytes {}, expected 0 or more",
-                    s.chunk_tokens, kMaxChunkTokens, s.threads.worker_count, request.limit, s.max_tokens,
-                    request.reserved_bytes));
+                    "expected 0 or more; max_tokens is {}, expected 0 to {}; reserved_bytes is {}, expected 0 to {}",
+                    s.chunk_tokens, kMaxChunkTokens, s.threads.worker_count, request.limit, s.max_tokens, kMostTokens,
+                    request.reserved_bytes, kMostBytes));
   if (info.packed.expert.empty())
     return fail(ErrorCode::bad_argument, "the sizes of the weights are not known: expected a model with its weights");
   std::int64_t limit = request.limit;

@@ -3,6 +3,7 @@
 
 #include "moe/memory_plan.hpp"
 
+#include <limits>
 #include <regex>
 
 #include "golden/golden.hpp"
@@ -262,6 +263,18 @@ TEST_CASE("requests that make no sense are refused") {
   request.session.chunk_tokens = 0;
   CHECK(moe::plan_memory(info, request).error().code == moe::ErrorCode::bad_argument);
   request.session.chunk_tokens = 512;
+  // Numbers whose sums would not fit 64 bits.
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  moe::MemoryRequest reserved = request;
+  reserved.reserved_bytes = kMost;
+  CHECK(moe::plan_memory(info, reserved).error().code == moe::ErrorCode::bad_argument);
+  moe::MemoryRequest long_cache = request;
+  long_cache.session.max_tokens = kMost;
+  CHECK(moe::plan_memory(info, long_cache).error().code == moe::ErrorCode::bad_argument);
+  long_cache.session.max_tokens = std::int64_t{1} << 40;
+  long_cache.limit = kMost;
+  long_cache.reserved_bytes = std::int64_t{1} << 59;
+  CHECK(moe::plan_memory(info, long_cache).has_value());
   info.packed = {};
   CHECK(moe::plan_memory(info, request).error().code == moe::ErrorCode::bad_argument);
 }
