@@ -160,8 +160,8 @@ Result<void> load(Options& o, moe::serve::Server& server) {
   moe::end_openmp_threads();
   for (const std::string& note : (*model)->info().notes) cli::complain("moe-serve", "note: " + note);
   if (auto ok = check_context(**model, o.server); !ok) return ok;
-  if (auto ok = server.serve(*model); !ok) return ok;
-  if (o.server.session.max_tokens == 0) o.server.session.max_tokens = server.cache_tokens();
+  if (auto ok = server.serve(*model, o.server.session); !ok) return ok;
+  o.server.session.max_tokens = server.cache_tokens();
   return announce(server, **model, o.server);
 }
 

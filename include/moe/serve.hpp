@@ -95,6 +95,8 @@ class MOE_API Server {
   /// Creates the session: from now on the model answers. Call once, from any thread, before or during run(). Errors:
   /// bad_argument naming the option, those of Session::create; unsupported when the model has no usable tokenizer.
   Result<void> serve(std::shared_ptr<const Model> model);
+  /// The same with another session than ServerOptions::session, as when memory is planned once the port is taken.
+  Result<void> serve(std::shared_ptr<const Model> model, const SessionOptions& session);
   /// listen() and serve() in one; requests wait until run().
   static Result<Server> create(std::shared_ptr<const Model> model, const ServerOptions& options);
   ~Server();

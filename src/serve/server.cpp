@@ -30,6 +30,11 @@ std::string fingerprint_of(const Model& model, const SessionOptions& session, co
   return out;
 }
 
+Result<void> check_session(const SessionOptions& session) {
+  if (session.max_tokens < 0) return fail(ErrorCode::bad_argument, "ServerOptions::session.max_tokens is below 0");
+  return {};
+}
+
 Result<void> check(const ServerOptions& options) {
   const auto refuse = [](const char* what) { return fail(ErrorCode::bad_argument, what); };
   if (options.names.empty()) return refuse("ServerOptions::names is empty, expected a name of the model");
@@ -40,8 +45,7 @@ Result<void> check(const ServerOptions& options) {
   for (const std::string& host : options.hosts)
     if (host.empty()) return refuse("the host is empty, expected an address to listen on");
   if (options.context_tokens < 0) return refuse("ServerOptions::context_tokens is below 0");
-  if (options.session.max_tokens < 0) return refuse("ServerOptions::session.max_tokens is below 0");
-  return {};
+  return check_session(options.session);
 }
 
 Result<void> check_model(const Model& model, const ServerOptions& options) {
@@ -128,13 +132,18 @@ Result<Server> Server::listen(const ServerOptions& options) {
 }
 
 Result<void> Server::serve(std::shared_ptr<const Model> model) {
+  return serve(std::move(model), impl_->options.session);
+}
+
+Result<void> Server::serve(std::shared_ptr<const Model> model, const SessionOptions& session_wanted) {
   const ServerOptions& options = impl_->options;
   if (impl_->scheduler != nullptr) return fail(ErrorCode::bad_argument, "the server has a model already");
+  if (auto ok = check_session(session_wanted); !ok) return ok;
   if (auto ok = check_model(*model, options); !ok) return ok;
   if (auto ok = check_template(*model, options); !ok) return ok;
   auto defaults = api::sampling_defaults(*model, options.use_generation_config);
   if (!defaults) return forward(defaults);
-  SessionOptions session_options = options.session;
+  SessionOptions session_options = session_wanted;
   const std::int64_t context = options.context_tokens > 0 ? options.context_tokens : model->config().max_position;
   if (session_options.max_tokens == 0) session_options.max_tokens = default_cache_tokens(context);
   auto session = Session::create(model, session_options);

@@ -203,6 +203,18 @@ TEST_CASE("moe-serve plans the cache that it makes, and one context where that d
   CHECK(least({"--cache-tokens", "1088"}) == usual);  // its context and a page
   CHECK(least({"--cache-tokens", "8256"}) > usual);   // its default, which was tried first
   CHECK(least({"--logit-memory", "1"}) < usual);
+  // What it says when it serves. It runs until it does.
+  const auto served = [&](std::int64_t bytes) {
+    const char* script =
+        "\"$0\" \"$@\" >line & pid=$!; while kill -0 $pid 2>/dev/null && ! grep -q serves line; do sleep 0.05; done; "
+        "kill -INT $pid; wait $pid; cat line";
+    const std::vector<std::string> all = {
+        "-c", script,     MOE_SERVE,      "--model",   kNano + "nano-moe", "--port",
+        "0",  "--no-log", "--pack-cache", s / "packs", "--memory",         std::to_string(bytes)};
+    return run_program(s, "cd " + s.dir.string() + " && MOE_THREADS=2", "sh", all).out;
+  };
+  CHECK(served(usual).find("0.3 MB cache of 1088 tokens") != std::string::npos);
+  CHECK(served(least({"--cache-tokens", "8256"})).find("2.0 MB cache of 8256 tokens") != std::string::npos);
 #endif
 }
 
