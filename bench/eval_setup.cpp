@@ -269,7 +269,7 @@ moe::Result<eval_until_known::Row> open_row(const Setting& row, eval_chat::Asked
   run.info.config = model->config();
   run.content_hash = model->content_hash();
   run.precision = row.precision, run.kv = row.kv;
-  run.resident_bytes = model->resident_bytes();
+  run.resident_bytes = model->resident_bytes() + model->expert_traffic().memory_bytes;
   run.max_length = (*scorer)->max_length();
   run.tokenizer = model->tokenizer();
   run.chat = std::move(asked.use);

@@ -133,6 +133,9 @@ TEST_CASE("an exam answered with the least memory has the samples of one in memo
   for (const char* count : {"misses", "read_bytes", "read_seconds", "memory_bytes"})
     CHECK_MESSAGE(traffic[count].get<double>() > 0.0, count);
   CHECK(traffic["read_bytes"].get<std::int64_t>() >= traffic["unused_bytes"].get<std::int64_t>());
+  // What it holds includes the memory of experts.
+  const auto run = nlohmann::json::parse(moe_test::read_file(s.dir / "streamed" / "run.json"));
+  CHECK(run["models"][0]["resident_bytes"].get<std::int64_t>() > traffic["memory_bytes"].get<std::int64_t>());
 }
 
 TEST_CASE("each cache type of a sweep has a plan of its own within the least memory") {
@@ -206,7 +209,8 @@ TEST_CASE("moe-serve plans the cache that it makes, and one context where that d
   // What it says when it serves. It runs until it does.
   const auto served = [&](std::int64_t bytes) {
     const char* script =
-        "\"$0\" \"$@\" >line & pid=$!; while kill -0 $pid 2>/dev/null && ! grep -q serves line; do sleep 0.05; done; "
+        "rm -f line; \"$0\" \"$@\" >line & pid=$!; while kill -0 $pid 2>/dev/null && ! grep -qs serves line; do sleep "
+        "0.05; done; "
         "kill -INT $pid; wait $pid; cat line";
     const std::vector<std::string> all = {
         "-c", script,     MOE_SERVE,      "--model",   kNano + "nano-moe", "--port",
