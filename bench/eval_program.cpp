@@ -303,8 +303,11 @@ moe::Result<void> answer(Options& options, const double* search, eval_stages::St
   }
   if (search == nullptr) return evaluate_all(options, *settings, *chat, started);
   if (settings->size() > 1) throw CLI::ValidationError("search", "asks one model, without --sweep");
-  if (options.until_known.wanted || !options.families.families.empty())
-    throw CLI::ValidationError("search", "asks one model, without --until-known and --families");
+  if (options.until_known.wanted || !options.families.families.empty() || !options.families.reference.empty() ||
+      !options.baseline.empty())
+    throw CLI::ValidationError(
+        "search", "asks one model, without --until-known and --families, without --reference and --baseline");
+  if (options.peaks || options.verbose) throw CLI::ValidationError("search", "has no --peaks and no --verbose");
   if (!options.out.empty()) throw CLI::ValidationError("search", "prints what it found, it takes no --out");
   return search_experts(options, *settings, *chat, started, *search);
 }

@@ -80,6 +80,7 @@ moe::Result<void> check(const eval_rows::Options& o, const Wanted& wanted) {
   const std::pair<bool, const char*> of_results[] = {{!o.out.empty(), "--out"},
                                                      {o.until_known.wanted, "--until-known"},
                                                      {!o.families.families.empty(), "--families"},
+                                                     {!o.families.reference.empty(), "--reference"},
                                                      {!o.baseline.empty(), "--baseline"},
                                                      {o.peaks, "--peaks"},
                                                      {o.verbose, "--verbose"}};

@@ -80,8 +80,9 @@ TEST_CASE("what no shard can do is said before anything is asked") {
   check_one_line(asked(s, {"--shard", "1/3"}), 1, "a shard needs --cache FILE");
   check_one_line(asked(s, {"--shard", "4/3", "--cache", cache}), 2, "--shard: '4/3' is no shard, expected I/N");
   check_one_line(asked(s, {"--shard", "", "--cache", cache}), 2, "--shard: '' is no shard, expected I/N");
-  const std::vector<std::vector<std::string>> of_results = {
-      {"--out", s / "out"}, {"--verbose"}, {"--peaks"}, {"--baseline", "nano"}, {"--until-known"}};
+  const std::vector<std::vector<std::string>> of_results = {{"--out", s / "out"}, {"--verbose"},
+                                                            {"--peaks"},          {"--baseline", "nano"},
+                                                            {"--until-known"},    {"--reference", "nano"}};
   for (const auto& more : of_results) {
     std::vector<std::string> all = {"--shard", "1/3", "--cache", cache};
     all.insert(all.end(), more.begin(), more.end());

@@ -192,6 +192,23 @@ TEST_CASE("families: the best of each, by the models' names on the command line"
   CHECK(moe_test::read_file(s.dir / "out" / "report.md").find("Best of A against best of B") != std::string::npos);
 }
 
+TEST_CASE("families and one question: no interval can be had, and the run is whole") {
+  const Scratch s;
+  std::vector<std::string> models = kFar;
+  models.insert(models.end(), {"--limit", "1"});
+  const auto done = asked(s, models, {"--families", "A=moe", "--families", "B=dense", "--out", s / "out"});
+  REQUIRE_MESSAGE(done.status == 0, done.err);
+  CHECK(run_file(s.dir / "out").value("family_gaps", Json::array()).empty());
+  CHECK(fs::exists(s.dir / "out" / "report.md"));
+}
+
+TEST_CASE("search takes no option that it would not look at") {
+  const Scratch s;
+  const std::vector<std::string> one = {kFar[0], kFar[1]};
+  check_one_line(asked(s, one, {"--baseline", "moe", "search"}), 2, "without --reference and --baseline");
+  check_one_line(asked(s, one, {"--verbose", "search"}), 2, "has no --peaks and no --verbose");
+}
+
 TEST_CASE("families that are none") {
   const Scratch s;
   const std::string there = "there are moe, dense";

@@ -95,6 +95,7 @@ Result<std::vector<FamilyComparison>> compare_families(const RunReport& report, 
         };
         const Family &first = report.families[a], &second = report.families[b];
         const auto of_first = scores_of(first), of_second = scores_of(second);
+        if (count_clusters(clusters) < 2) continue;  // no interval can be had; the accuracies stand in the tables
         auto gap = family_gap(of_first, of_second, clusters, options);
         if (!gap)
           return fail(gap.error().code, "task '" + spec.name + "', families '" + first.name + "' and '" + second.name +
