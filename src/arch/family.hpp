@@ -131,6 +131,7 @@ struct Family {
   bool has_mtp = false;  ///< its MTP layer is DeepSeek-V3's, behind the last layer
   /// "mtp.layers.0.": in Hugging Face files its tensors begin so, not with its number. Configurations may not count it.
   std::string_view hf_mtp_layer = {};
+  std::string_view hf_other_architecture = {};  ///< architectures[0] of files of other programs
   std::string_view gguf_moe_architecture = {};  ///< general.architecture of models with experts, where it is another
 };
 

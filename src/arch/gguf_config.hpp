@@ -31,6 +31,9 @@ class GgufConfig {
   std::string string_or(std::string_view key, std::string_view fallback);
   void refuse(ErrorCode code, std::string message);
   Result<void> status() const;
+  /// A note for the user that is not an error.
+  void note(std::string text) { notes_.push_back(std::move(text)); }
+  const std::vector<std::string>& notes() const { return notes_; }
   const checkpoint::Checkpoint& file() const { return file_; }
   /// Keys of this architecture that were not read, without its name.
   std::vector<UnreadKey> unread() const;
@@ -41,6 +44,7 @@ class GgufConfig {
   const checkpoint::Checkpoint& file_;
   std::string prefix_;
   std::optional<Error> first_error_;
+  std::vector<std::string> notes_;
   mutable std::set<std::string, std::less<>> read_;
 };
 

@@ -64,13 +64,13 @@ Result<Recognised> checked(const Family* family, const Result<void>& read, Recog
 
 /// By architectures[0], as in published files; without it by model_type.
 Result<const Family*> family_of(const JsonConfig& json) {
-  std::string architecture = json.architecture();
-  const std::string type = json.string_or("model_type", "");
+  const std::string architecture = json.architecture(), type = json.string_or("model_type", "");
   if (auto ok = json.status(); !ok) return forward(ok);
-  if (architecture == "Ernie4_5_ForCausalLM") architecture = kErnie.hf_architecture;  // of ERNIE's own programs
   const Family* by_type = family_named(type);
   for (const Family* family : families()) {
-    if (family->hf_architecture != architecture) continue;
+    if (architecture.empty() ||
+        (family->hf_architecture != architecture && family->hf_other_architecture != architecture))
+      continue;
     if (by_type != nullptr && by_type != family)
       return fail(ErrorCode::bad_config,
                   fmt::format("config.json: architectures is {} and model_type is {}, expected one family",
@@ -110,19 +110,13 @@ Result<Recognised> from_gguf(const checkpoint::Checkpoint& file, const Family* f
   Recognised model;
   model.config = family->from_gguf(meta);
   model.config.recurrent.tiled_heads = family->gguf_tiled_heads;
+  model.notes = meta.notes();
   auto recognised = checked(family, meta.status(), std::move(model));
   if (!recognised) return recognised;
   auto unread = judge_unread_gguf(meta.unread(), architecture, recognised->config);
   if (!unread) return forward(unread);
   recognised->unread_keys = std::move(*unread);
   for (std::string& key : foreign_keys(file, architecture)) recognised->unread_keys.push_back(std::move(key));
-  if (const ModelConfig& c = recognised->config;
-      c.family == "deepseek_v3" && c.router.expert_count == 256 &&
-      file.meta(std::string(architecture) + ".expert_group_count") == nullptr)
-    recognised->notes.push_back(
-        "the file has no expert_group_count: experts are chosen without groups, as in llama.cpp, and not among those "
-        "of "
-        "4 of 8 groups as in DeepSeek-V3's own configuration");
   // Two families may share an architecture: Mixtral is "llama", DeepSeek-V2 is "deepseek2".
   for (const Family* other : families())
     if (other->name == recognised->config.family) recognised->family = other;

@@ -127,16 +127,18 @@ void add_selection_bias(File& f, std::int64_t experts) {
                                          std::string(static_cast<std::size_t>(experts) * sizeof(float), '\0')};
 }
 
+moe::arch::Recognised recognise_deepseek2(const GgufScratch& scratch, void (*more)(File&)) {
+  const auto found = recognise("deepseek2", more, scratch.file("x.gguf"));
+  REQUIRE_MESSAGE(found.has_value(), found.error().message);
+  return *found;
+}
+
 }  // namespace
 
 // GLM-4.7-Flash's config.json does not name the function, so its files do not either.
 TEST_CASE("deepseek2 files without a gating function: a selection bias is V3's router") {
   const GgufScratch scratch;
-  const auto read = [&](void (*more)(File&)) {
-    const auto found = recognise("deepseek2", more, scratch.file("x.gguf"));
-    REQUIRE_MESSAGE(found.has_value(), found.error().message);
-    return found->config;
-  };
+  const auto read = [&](void (*more)(File&)) { return recognise_deepseek2(scratch, more).config; };
   const moe::ModelConfig v2 = read([](File& f) { add_deepseek2(f, 4); });
   CHECK(v2.family == "deepseek_v2");
   CHECK(v2.router.score == moe::RouterScore::softmax);
@@ -152,11 +154,7 @@ TEST_CASE("deepseek2 files without a gating function: a selection bias is V3's r
 
 TEST_CASE("DeepSeek-V3 files from before groups were stored are read with a note") {
   const GgufScratch scratch;
-  const auto notes = [&](void (*more)(File&)) {
-    const auto found = recognise("deepseek2", more, scratch.file("x.gguf"));
-    REQUIRE_MESSAGE(found.has_value(), found.error().message);
-    return found->notes;
-  };
+  const auto notes = [&](void (*more)(File&)) { return recognise_deepseek2(scratch, more).notes; };
   const auto old = notes([](File& f) { add_deepseek2(f, 256), add_selection_bias(f, 256); });
   REQUIRE(old.size() == 1);
   CHECK(old[0].find("expert_group_count") != std::string::npos);

@@ -182,6 +182,11 @@ ModelConfig from_gguf(GgufConfig& meta) {
                             "or 2 (sigmoid, DeepSeek-V3)",
                             gating));
   c.family = gating == 1 ? "deepseek_v2" : "deepseek_v3";
+  // Files from before groups were stored, by the number of experts that DeepSeek-V3 and R1 have.
+  if (gating == 2 && c.router.expert_count == 256 && !meta.has("expert_group_count"))
+    meta.note(
+        "the file has no expert_group_count: experts are chosen without groups, as in llama.cpp; DeepSeek-V3's own "
+        "configuration takes them from 4 of 8 groups");
   return c;
 }
 

@@ -23,6 +23,11 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace ernie4_5
 
-const Family kErnie = {"ernie4_5", "ernie4_5", "Ernie4_5ForCausalLM", ernie4_5::from_hf, ernie4_5::from_gguf};
+const Family kErnie = {.name = "ernie4_5",
+                       .gguf_architecture = "ernie4_5",
+                       .hf_architecture = "Ernie4_5ForCausalLM",
+                       .from_hf = ernie4_5::from_hf,
+                       .from_gguf = ernie4_5::from_gguf,
+                       .hf_other_architecture = "Ernie4_5_ForCausalLM"};  // ERNIE's own exports
 
 }  // namespace moe::inline MOE_ABI::arch
