@@ -2,6 +2,7 @@
 // A server of the OpenAI API for one model (docs/SERVING.md), to run inside a host program. It is a separate library,
 // moe::serve, whose build needs Boost's headers.
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -38,8 +39,7 @@ struct SchedulerOptions {
 /// with a long context may leave little memory.
 constexpr std::int64_t default_cache_tokens(std::int64_t context) {
   constexpr std::int64_t kContexts = 8, kMostTokens = 32768;
-  return std::max(context, context < kMostTokens ? std::min(kContexts * context, kMostTokens) : kMostTokens) +
-         kPageTokens;
+  return std::max(context, std::min(kContexts * std::min(context, kMostTokens), kMostTokens)) + kPageTokens;
 }
 
 struct ServerOptions {

@@ -45,6 +45,8 @@ void add(const batch::Inputs& inputs, const batch::TreePlan& plan, const ModelCo
   }
 }
 
+batch::TreeLimits limits_of(const ModelConfig& config) { return {.long_rope = batch::long_rope_of(config)}; }
+
 std::vector<Score> without_answers(std::vector<Score> scores) {
   for (Score& score : scores) score.log_likelihood = 0.0;
   return scores;
@@ -59,7 +61,7 @@ Result<std::vector<Score>> CostModel::score(std::span<const ScoreRequest> reques
   auto encoded = encode_scores(*tokenizer_, requests, context_of(config_, options_), options_.threads, hooks);
   if (!encoded) return forward(encoded);
   cost_.requests += static_cast<std::int64_t>(requests.size());
-  add(encoded->inputs, plan_scores(*encoded, {.long_rope = batch::long_rope_of(config_)}), config_, cost_);
+  add(encoded->inputs, plan_scores(*encoded, limits_of(config_)), config_, cost_);
   return without_answers(std::move(encoded->scores));
 }
 
@@ -67,8 +69,7 @@ Result<std::vector<Score>> CostModel::score_texts(std::span<const TextRequest> r
   auto encoded = encode_texts(*tokenizer_, requests, context_of(config_, options_), options_.threads, hooks);
   if (!encoded) return forward(encoded);
   cost_.requests += static_cast<std::int64_t>(requests.size());
-  add(encoded->windows.inputs, plan_scores(encoded->windows, {.long_rope = batch::long_rope_of(config_)}), config_,
-      cost_);
+  add(encoded->windows.inputs, plan_scores(encoded->windows, limits_of(config_)), config_, cost_);
   return without_answers(std::move(encoded->scores));
 }
 
@@ -77,7 +78,7 @@ Result<std::vector<Generation>> CostModel::generate(std::span<const GenerateRequ
   if (!encoded) return forward(encoded);
   cost_.requests += static_cast<std::int64_t>(requests.size());
   const std::int64_t before = cost_.computed_tokens;
-  add(encoded->inputs, plan_replies(*encoded, requests, {.long_rope = batch::long_rope_of(config_)}), config_, cost_);
+  add(encoded->inputs, plan_replies(*encoded, requests, limits_of(config_)), config_, cost_);
   cost_.reply_prompt_tokens += cost_.computed_tokens - before;
   return std::move(encoded->replies);
 }
