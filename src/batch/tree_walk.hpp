@@ -32,7 +32,7 @@ struct StepNode {
 using TreeStep = std::vector<StepNode>;
 
 /// StepRoom::states of a step that is empty: any number where SessionOptions::state_bytes is not set.
-std::int64_t most_states(const Session& session);
+MOE_API std::int64_t most_states(const Session& session);
 
 /// Errors: out_of_memory when `free_pages` are fewer than the least that the tree needs, naming both.
 MOE_API Result<void> check_room(std::int64_t free_pages, const TreePlan& plan);

@@ -23,6 +23,12 @@ Result<void> check(const SchedulerOptions& o) {
   return {};
 }
 
+// More sequences at a time would take recurrent states beyond those that the session has room for.
+SchedulerOptions within_states(SchedulerOptions options, const StepEngine& engine) {
+  options.max_sequences = std::min(options.max_sequences, std::max<std::int64_t>(engine.most_states() / 2, 1));
+  return options;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Scheduler>> Scheduler::create(std::unique_ptr<StepEngine> engine,
@@ -34,7 +40,7 @@ Result<std::unique_ptr<Scheduler>> Scheduler::create(std::unique_ptr<StepEngine>
 
 Scheduler::Scheduler(std::unique_ptr<StepEngine> engine, const SchedulerOptions& options)
     : engine_(std::move(engine)),
-      options_(options),
+      options_(within_states(options, *engine_)),
       limits_{engine_->context(), engine_->cache_tokens() / kPageTokens, engine_->vocab_size(), options.max_sequences,
               engine_->tokenizer()},
       index_(*engine_, options.prefix_cache_tokens.value_or(engine_->cache_tokens() / 2)),

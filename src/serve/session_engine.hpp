@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "batch/tree_plan.hpp"
+#include "batch/tree_walk.hpp"
 #include "batch/work.hpp"
 #include "moe/flops.hpp"
 #include "serve/step_engine.hpp"
@@ -24,8 +25,9 @@ class SessionEngine final : public StepEngine {
   Result<StepOutput> step(Batch batch) override { return session_->step(batch); }
 
   std::int64_t cache_tokens() const override { return cache_tokens_; }
-  std::int64_t context() const override { return session_->model().config().max_position; }
+  std::int64_t context() const override { return context_; }
   std::int64_t vocab_size() const override { return session_->model().config().vocab_size; }
+  std::int64_t most_states() const override { return batch::most_states(*session_); }
   std::int64_t long_rope() const override { return batch::long_rope_of(session_->model().config()); }
   const Tokenizer* tokenizer() const override { return session_->model().tokenizer().get(); }
   ParallelFor threads() const override { return session_->options().threads; }

@@ -2,6 +2,7 @@
 // The scheduler's interface to a Session, which tests can replace.
 
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "moe/session.hpp"
@@ -24,6 +25,8 @@ class StepEngine {
   virtual std::int64_t cache_tokens() const = 0;  ///< free_tokens() when nothing is open
   virtual std::int64_t context() const = 0;       ///< tokens that a sequence may have
   virtual std::int64_t vocab_size() const = 0;    ///< rows of the head
+  /// Recurrent states that a step may take: two of each sequence, where it begins and where it ends.
+  virtual std::int64_t most_states() const { return std::numeric_limits<std::int64_t>::max(); }
   /// LongRoPE's original context; 0: the model has another RoPE.
   virtual std::int64_t long_rope() const { return 0; }
   virtual const Tokenizer* tokenizer() const = 0;

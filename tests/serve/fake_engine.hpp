@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <set>
 #include <vector>
 
@@ -22,7 +23,8 @@ constexpr std::uint64_t mix(std::uint64_t x) {
 struct FakeModel {
   const moe::Tokenizer* tokenizer = nullptr;
   std::int64_t context = 400;
-  std::int64_t rows = 262;     ///< of the head, including padding after the tokens
+  std::int64_t states = std::numeric_limits<std::int64_t>::max();  ///< of a step
+  std::int64_t rows = 262;                                         ///< of the head, including padding after the tokens
   std::uint64_t poisoned = 0;  ///< one of so many prefixes has no finite logits; 0: none
 
   std::int64_t tokens() const { return tokenizer != nullptr ? tokenizer->vocab_size() : rows; }
@@ -88,6 +90,7 @@ class FakeEngine final : public moe::serve::StepEngine {
 
   std::int64_t cache_tokens() const override { return cache_.page_limit() * moe::kPageTokens; }
   std::int64_t context() const override { return model_.context; }
+  std::int64_t most_states() const override { return model_.states; }
   std::int64_t vocab_size() const override { return model_.rows; }
   const moe::Tokenizer* tokenizer() const override { return model_.tokenizer; }
   moe::ParallelFor threads() const override { return {}; }

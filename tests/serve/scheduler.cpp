@@ -124,6 +124,24 @@ TEST_CASE("prompts get what replies leave of a step's time, and a half of it at 
   s.finish();
 }
 
+TEST_CASE("a step has two recurrent states of each sequence, and no more sequences than that") {
+  FakeModel model;
+  model.states = 8;
+  Server s({.pages = 256, .model = model});
+  std::vector<Job> jobs;
+  std::vector<std::shared_ptr<RecordingSink>> sinks;
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    jobs.push_back(job_of(words(i, 5), 10));
+    sinks.push_back(s.submit(jobs.back()));
+  }
+  std::size_t most = 0;
+  while (s.scheduler->step()) most = std::max(most, s.engine->last_batch.size());
+  CHECK(most == 4);
+  for (std::size_t i = 0; i < jobs.size(); ++i)
+    CHECK(sinks[i]->answer == answer_alone(s.model, jobs[i], jobs[i].options.max_tokens));
+  s.finish();
+}
+
 TEST_CASE("with LongRoPE no slice has logits on both sides of the original context") {
   Server s({.options = {.batch_tokens = 16}, .pages = 256});
   Job echoed = job_of(words(2, 100), 1);
