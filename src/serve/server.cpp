@@ -149,7 +149,7 @@ Result<void> Server::serve(std::shared_ptr<const Model> model, const SessionOpti
   auto session = Session::create(model, session_options);
   if (!session) return forward(session);
   impl_->cache_tokens = session_options.max_tokens;
-  auto scheduler = Scheduler::create(std::make_unique<SessionEngine>(std::move(*session)), options.scheduler);
+  auto scheduler = Scheduler::create(std::make_unique<SessionEngine>(std::move(*session), context), options.scheduler);
   if (!scheduler) return forward(scheduler);
   impl_->scheduler = std::move(*scheduler);
   impl_->scheduler->set_step_observer([&metrics = impl_->metrics](std::int64_t tokens, double seconds) {

@@ -14,7 +14,8 @@ namespace moe::inline MOE_ABI::serve {
 /// Nothing else may use the Session.
 class SessionEngine final : public StepEngine {
  public:
-  explicit SessionEngine(std::unique_ptr<Session> session);
+  /// `context`: the most tokens of a sequence; 0: the model's.
+  explicit SessionEngine(std::unique_ptr<Session> session, std::int64_t context = 0);
 
   Result<Sequence> open() override { return session_->open(); }
   Result<Sequence> fork(Sequence parent) override { return session_->fork(parent); }
@@ -43,7 +44,7 @@ class SessionEngine final : public StepEngine {
 
  private:
   std::unique_ptr<Session> session_;
-  std::int64_t cache_tokens_ = 0;
+  std::int64_t cache_tokens_ = 0, context_ = 0;
 };
 
 }  // namespace moe::inline MOE_ABI::serve

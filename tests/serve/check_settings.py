@@ -192,6 +192,21 @@ def control_tokens(program, model, root):
             check(counted == {"input_tokens": len(ids)}, f"{options}: {counted}")
 
 
+def short_context(program, model, root):
+    """A chat without a limit ends where the cache does, also below --ctx, and is not refused."""
+    template = os.path.join(root, "tests/serve/chat.jinja")
+    talk = {"messages": [{"role": "user", "content": "Hi"}], "ignore_eos": True}
+    with Server(program, model, "--ctx", "512", "--cache-tokens", "256", "--chat-template", template) as server:
+        status, answer = server.json("/v1/chat/completions", talk)
+        check(status == 200 and answer["choices"][0]["finish_reason"] == "length", f"a small cache: {status} {answer}")
+        check(answer["usage"]["total_tokens"] == 257, f"to the cache's end, and the last token: {answer['usage']}")
+    with Server(program, model, "--ctx", "128", "--chat-template", template) as server:
+        status, answer = server.json("/v1/chat/completions", {**talk, "n": 12})
+        check(status == 200 and len(answer["choices"]) == 12, f"more replies than contexts: {status} {answer}")
+        status, answer = server.json("/v1/chat/completions", talk)
+        check(answer["usage"]["total_tokens"] == 129, f"to the context's end: {answer['usage']}")
+
+
 def bos_warning(program, model, folder):
     with open(os.path.join(model, "tokenizer.json"), encoding="utf-8") as file:
         tokenizer = json.load(file)
@@ -314,7 +329,7 @@ def main():
     model = os.path.join(root, "models/nano/nano-moe")
     folder = tempfile.mkdtemp()
     for part, more in ((refused_starts, (folder,)), (time_over, ()), (drain_over, ()), (memory, ()), (log_of_content, ()),
-                       (generation_config, (folder,)), (templates, (folder,)), (control_tokens, (root,)), (bos_warning, (folder,)), (metrics, ()),
+                       (generation_config, (folder,)), (templates, (folder,)), (control_tokens, (root,)), (short_context, (root,)), (bos_warning, (folder,)), (metrics, ()),
                        (metrics_of_llamacpp, ()), (no_metrics, ()), (addresses, ())):
         started = time.monotonic()
         part(program, model, *more)

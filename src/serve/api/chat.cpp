@@ -124,9 +124,6 @@ Checked<CallPlan> chat_plan(const Fields& fields, const Context& context) {
   plan.ignored = std::move(rendered->ignored);
   plan.prompts.push_back({std::move(rendered->chat.ids), {}, {}});
   if (auto ok = fit_prompt(plan.prompts.front().ids, plan.settings, context.context_tokens); !ok) return pass_on(ok);
-  // Without a limit the reply may fill the context; the cache may be smaller still.
-  if (!plan.settings.max_tokens && context.context_tokens < context.model->config().max_position)
-    plan.settings.max_tokens = context.context_tokens - static_cast<std::int64_t>(plan.prompts.front().ids.size()) + 1;
   return plan;
 }
 
