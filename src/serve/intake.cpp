@@ -22,8 +22,8 @@ Result<void> check_tokens(const Job& job, const Limits& limits) {
 Result<void> check_settings(const Job& job, const Limits& limits) {
   const GenerateOptions& o = job.options;
   if (o.replies < 1 || o.replies > limits.max_sequences)
-    return fail(ErrorCode::bad_argument, fmt::format("replies is {}, expected 1 to {} (replies that run at one time)",
-                                                     o.replies, limits.max_sequences));
+    return fail(ErrorCode::unsupported, fmt::format("replies is {}, expected 1 to {} (replies that run at one time)",
+                                                    o.replies, limits.max_sequences));
   if (o.max_tokens < 0)
     return fail(ErrorCode::bad_argument, fmt::format("max_tokens is {}, expected at least 0", o.max_tokens));
   if (job.min_tokens < 0 || (o.max_tokens > 0 && job.min_tokens > o.max_tokens))

@@ -16,7 +16,8 @@ struct Limits {
   const Tokenizer* tokenizer = nullptr;
 };
 
-/// Errors: bad_argument, naming what was found and what was expected.
+/// Errors: bad_argument, or unsupported for more replies than run at one time, naming what was found and what was
+/// expected.
 Result<std::unique_ptr<JobRecord>> take_in(Job job, std::shared_ptr<JobSink> sink, const Limits& limits);
 
 }  // namespace moe::inline MOE_ABI::serve

@@ -43,7 +43,7 @@ class JobSink {
   virtual void on_end(std::size_t /*reply*/, const Generation& /*reply_written*/) {}
   /// All of it has been counted.
   virtual void on_finished() {}
-  /// Errors: bad_argument (what can never be served), non_finite, cancelled (drained), out_of_memory.
+  /// Errors: cancelled (drained), out_of_memory, those of Session::step.
   virtual void on_failed(const Error& /*error*/) {}
 };
 
@@ -66,8 +66,8 @@ class JobQueue {
  public:
   virtual ~JobQueue() = default;
   /// Any thread. The sink must live until on_finished or on_failed is called. Errors: bad_argument (can never be
-  /// served: the prompt and its limit do not fit context or cache, naming both), out_of_memory when the queue is full,
-  /// cancelled when the server is shutting down.
+  /// served: the prompt and its limit do not fit context or cache, naming both), unsupported for more replies than run
+  /// at one time, out_of_memory when the queue is full, cancelled when the server is shutting down.
   virtual Result<JobId> submit(Job job, std::shared_ptr<JobSink> sink) = 0;
   /// Any thread. Takes effect before the next step; then the sink is never called again. Unknown ids are ignored.
   virtual void cancel(JobId id) = 0;

@@ -57,12 +57,14 @@ std::int64_t Roster::shared_tokens(const JobRecord& job) const {
 
 // Among the first jobs of an owner, the one with the longest prefix that is cached or will be soon.
 JobRecord* Roster::most_shared(JobRecord& head) {
+  const Places taken = places();
   JobRecord* best = &head;
   std::int64_t most = -1, seen = 0;
   for (JobRecord* job : waiting_) {
     if (job->is_paused || job->job.owner != head.job.owner) continue;
     if (++seen > options_.reorder_window) break;
-    if (const std::int64_t shared = shared_tokens(*job); shared > most) most = shared, best = job;
+    const bool can_go = job == &head || has_place(*job, taken);  // one of many replies may need more room
+    if (const std::int64_t shared = can_go ? shared_tokens(*job) : -1; shared > most) most = shared, best = job;
     if (job->passed >= options_.reorder_window) break;
   }
   return best;
@@ -256,6 +258,24 @@ void Roster::start(JobRecord& job) {
   if (job.trunk == kNoSequence && job.waits_for == 0) job.trunk = engine_.open().value_or(kNoSequence);
 }
 
+// The older job has computed what both begin with, though the rest of its prompt may take long.
+bool Roster::take_from(const JobRecord& older, JobRecord& job) {
+  const std::int64_t length = std::min(job.waited_tokens, job.first_row());
+  // Scores of the common tokens are known to others when that prompt is done.
+  const bool needs_scores = job.wants_scores() && !job.has_all_scores();
+  if (needs_scores || older.trunk == kNoSequence || older.trunk_length < length) return false;
+  auto begin = engine_.fork(older.trunk);
+  if (!begin) return false;
+  if (!engine_.rewind(*begin, length)) {
+    static_cast<void>(engine_.close(*begin));
+    return false;
+  }
+  drop_sequences(job);
+  job.trunk = *begin;
+  job.trunk_length = job.reused = length;
+  return true;
+}
+
 std::vector<JobRecord*> Roster::ready() {
   std::vector<JobRecord*> out;
   for (JobRecord* job : running_) {
@@ -264,8 +284,8 @@ std::vector<JobRecord*> Roster::ready() {
       const JobRecord* other = find(job->waits_for);
       const bool is_coming =
           other != nullptr && other->state == JobState::running && !other->is_paused && !other->has_branched;
-      if (is_coming) continue;
-      start(*job);
+      if (is_coming && !take_from(*other, *job)) continue;
+      if (!is_coming) start(*job);
       if (job->waits_for != 0) continue;
     }
     out.push_back(job);

@@ -27,8 +27,8 @@ class Roster {
 
   /// Starts or continues the next job; null when there is none or no room for it.
   JobRecord* admit_one();
-  /// Running jobs by age, without paused ones and those that wait for another job's trunk; starts the latter if it is
-  /// done.
+  /// Running jobs by age, without paused ones and those that wait for the part of another job's trunk that they share;
+  /// starts the latter as soon as that is computed.
   std::vector<JobRecord*> ready();
   /// Preempts a running job: a paused one, else the youngest. Never the oldest one that is not paused, so there is
   /// always progress. False when no other job holds sequences.
@@ -68,6 +68,7 @@ class Roster {
   void start(JobRecord& job);
   void take_known_scores(JobRecord& job);
   void wait_for_older(JobRecord& job);
+  bool take_from(const JobRecord& older, JobRecord& job);
   void enlist(JobRecord& job);
   void preempt(JobRecord& job);
   void drop_sequences(JobRecord& job);

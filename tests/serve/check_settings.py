@@ -252,6 +252,14 @@ def metrics(program, model):
                 check(line.startswith("#") or own in dict(families) or sample.group() in dict(families), f"a family of {line}")
 
 
+def metrics_of_replies(program, model):
+    """Of several replies to a prompt, the time between tokens is that within a reply."""
+    with Server(program, model) as server:
+        server.json("/v1/completions", {**DRAWN, "n": 4})
+        times = metric(server, "inter_token_latency_seconds_count")
+        check(times == 4 * (DRAWN["max_tokens"] - 1), f"times between tokens: {times}")
+
+
 def metrics_of_llamacpp(program, model):
     """Names, types and values that llama.cpp's dashboards read; without labels."""
     prompt = "In which month was Verta Palthus born?"
@@ -330,6 +338,7 @@ def main():
     folder = tempfile.mkdtemp()
     for part, more in ((refused_starts, (folder,)), (time_over, ()), (drain_over, ()), (memory, ()), (log_of_content, ()),
                        (generation_config, (folder,)), (templates, (folder,)), (control_tokens, (root,)), (short_context, (root,)), (bos_warning, (folder,)), (metrics, ()),
+                       (metrics_of_replies, ()),
                        (metrics_of_llamacpp, ()), (no_metrics, ()), (addresses, ())):
         started = time.monotonic()
         part(program, model, *more)

@@ -99,3 +99,14 @@ TEST_CASE("the tables name each field once, and neutral values are JSON") {
     }
   }
 }
+
+TEST_CASE("what fails after it was accepted is not the client's fault") {
+  for (const ErrorCode code : {ErrorCode::bad_file, ErrorCode::io, ErrorCode::bad_argument, ErrorCode::non_finite}) {
+    const ApiError error = from_running({code, "layer 3: expert 7 has other bytes than its checksum"});
+    CHECK(error.status == 500);
+    CHECK(error.code == name_of(code));
+  }
+  CHECK(from_running({ErrorCode::out_of_memory, "no sequence can be opened"}).status == 503);
+  CHECK(from_running({ErrorCode::cancelled, "the server is shutting down"}).status == 503);
+  CHECK(from_library({ErrorCode::bad_argument, "the prompt has 0 tokens"}).status == 400);
+}

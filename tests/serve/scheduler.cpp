@@ -260,6 +260,34 @@ TEST_CASE("of jobs that come together and share a beginning, one computes it") {
   }
 }
 
+TEST_CASE("a prompt goes on as soon as another has computed what both begin with") {
+  Server s({.options = {.batch_tokens = 32}});
+  const std::vector<TokenId> beginning = words(1, 64);
+  const Job of_a = owned("a", beginning + words(2, 300), 3), of_b = owned("b", beginning + words(3, 10), 3);
+  const auto longer = s.submit(of_a);
+  s.scheduler->step();
+  const auto shorter = s.submit(of_b);
+  while (!shorter->is_over) REQUIRE(s.scheduler->step());
+  CHECK(longer->pieces == 0);
+  s.finish();
+  CHECK(longer->answer == answer_alone(s.model, of_a, 3));
+  CHECK(shorter->answer == answer_alone(s.model, of_b, 3));
+  CHECK(shorter->generations.at(0).reused_tokens == 64);
+  CHECK(s.engine->tokens_run == 64 + 300 + 10 + 2 * 2);  // the last token of a reply is not run
+}
+
+TEST_CASE("scores of a common beginning are taken over when they are known") {
+  Server s({.options = {.batch_tokens = 32}});
+  const std::vector<TokenId> beginning = words(1, 64);
+  const Job of_a = score_of(beginning + words(2, 300)), of_b = score_of(beginning + words(3, 10));
+  const auto longer = s.submit(of_a);
+  s.scheduler->step();
+  const auto shorter = s.submit(of_b);
+  s.finish();
+  CHECK(longer->answer == answer_alone(s.model, of_a, 1));
+  CHECK(shorter->answer == answer_alone(s.model, of_b, 1));
+}
+
 TEST_CASE("with isolated owners nobody goes on from what another one asked") {
   for (const bool isolated : {false, true}) {
     Server s({.options = {.isolate_owners = isolated}});
@@ -285,6 +313,25 @@ TEST_CASE("the waiting job that shares most goes first, and none is passed over 
     CHECK(std::count_if(kin.begin(), kin.end(), [](const auto& sink) { return sink->is_over; }) == window);
     s.finish();
   }
+}
+
+TEST_CASE("a waiting job of many replies that shares more does not hold up one that has a place") {
+  Server s({.options = {.max_sequences = 4}});
+  const std::vector<TokenId> beginning = words(1, 64);
+  s.submit(job_of(beginning + words(2, 4), 2));
+  s.finish();
+  const auto runs = s.submit(job_of(words(3, 40), 60));
+  s.scheduler->step();
+  const auto head = s.submit(job_of(words(4, 40), 3));
+  Job four = job_of(beginning + words(5, 4), 3);
+  four.options.replies = 4;
+  const auto wide = s.submit(four);
+  while (!head->is_over && !runs->is_over) REQUIRE(s.scheduler->step());
+  CHECK(head->is_over);
+  CHECK(!runs->is_over);
+  CHECK(!wide->is_admitted);
+  s.finish();
+  CHECK(wide->answer == answer_alone(s.model, four, 3));
 }
 
 TEST_CASE("the youngest makes room and the oldest never does") {

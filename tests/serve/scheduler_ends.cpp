@@ -54,7 +54,7 @@ TEST_CASE("what can never be served is refused with what was found and what was 
   CHECK(s.refusal(job_of(words(1, 330), 0)).find("do not fit into 5 pages") != std::string::npos);
   Job job = job_of(words(1, 3), 5);
   job.options.replies = 9;
-  CHECK(s.refusal(job) == "bad_argument: replies is 9, expected 1 to 8 (replies that run at one time)");
+  CHECK(s.refusal(job) == "unsupported: replies is 9, expected 1 to 8 (replies that run at one time)");
   job = job_of(words(1, 3), 5), job.min_tokens = 6;
   CHECK(s.refusal(job) == "bad_argument: min_tokens is 6, expected 0 to max_tokens");
   job = job_of(words(1, 3), 5), job.score_prompt = 1001;

@@ -261,7 +261,7 @@ class CallSink final : public JobSink {
   }
   void on_piece(std::size_t reply, std::string_view text, std::span<const TokenId> tokens,
                 std::span<const PositionLogProbabilities> scores) override {
-    take_time();
+    take_time(reply);
     if (!call_->plan().settings.stream) return;
     jobs_->event_left();
     post([reply, text = std::string(text), tokens = std::vector(tokens.begin(), tokens.end()),
@@ -279,7 +279,7 @@ class CallSink final : public JobSink {
   void on_failed(const Error& error) override {
     post([error, jobs = jobs_](Call& call, std::size_t) {
       jobs->cancel();
-      call.failed(from_library(error));
+      call.failed(from_running(error));
     });
   }
 
@@ -292,23 +292,25 @@ class CallSink final : public JobSink {
         [call = call_, prompt = prompt_, task = std::move(task)]() mutable { task(*call, prompt); });
   }
 
-  void take_time() {
+  // Between the tokens of each reply; several of them get a token in the same step.
+  void take_time(std::size_t reply) {
     const auto now = Clock::now();
-    if (last_ == Clock::time_point()) {
+    if (last_.empty()) {
       const double seconds = seconds_since(call_->started());
       metrics().observe(Metrics::Measure::first_token, seconds);
       const std::lock_guard lock(call_->notes().mutex);
       if (call_->notes().first_token_seconds < 0) call_->notes().first_token_seconds = seconds;
-    } else {
-      metrics().observe(Metrics::Measure::between_tokens, std::chrono::duration<double>(now - last_).count());
     }
-    last_ = now;
+    if (last_.size() <= reply) last_.resize(reply + 1);
+    if (last_[reply] != Clock::time_point())
+      metrics().observe(Metrics::Measure::between_tokens, std::chrono::duration<double>(now - last_[reply]).count());
+    last_[reply] = now;
   }
 
   std::shared_ptr<Call> call_;
   std::shared_ptr<JobGroup> jobs_;
   std::size_t prompt_;
-  Clock::time_point last_ = {};
+  std::vector<Clock::time_point> last_;  // [reply] of its last token; grows as replies begin
 };
 
 Job job_of(const CallPlan& plan, const PromptPart& prompt) {

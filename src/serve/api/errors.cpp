@@ -36,6 +36,14 @@ ApiError from_library(const Error& error) {
   }
 }
 
+ApiError from_running(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::cancelled: return from_library(error);
+    case ErrorCode::out_of_memory: return {503, error.message, {}, "out_of_memory", {}};
+    default: return {500, error.message, {}, std::string(name_of(error.code)), {}};
+  }
+}
+
 std::string error_body(const ApiError& error, std::string_view status) {
   Json inner = {{"message", error.message},
                 {"type", type_of(error)},

@@ -35,6 +35,9 @@ tl::unexpected<ApiError> pass_on(const Checked<T>& failed) {
 /// Maps an error of the library or the queue to the client's fault, a full queue, or a server error.
 ApiError from_library(const Error& error);
 
+/// Maps an error of a job that was accepted and has begun: none is the client's fault.
+ApiError from_running(const Error& error);
+
 /// {"error": {...}}; with `status`, which /health has, {"status": ..., "error": {...}}.
 std::string error_body(const ApiError& error, std::string_view status = {});
 http::Response error_response(const ApiError& error);
