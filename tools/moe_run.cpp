@@ -89,6 +89,9 @@ moe::MemoryRequest memory_request(const Options& options, const moe::ParallelFor
   request.session.threads = threads;
   request.mtp = options.draft.is_mtp();
   const auto info = moe::Model::inspect(options.model);
+  if (info && !options.logits.empty())
+    request.reserved_bytes =
+        prompt_run::kLogitRows * static_cast<std::int64_t>(sizeof(float)) * info->config.vocab_size;
   if (options.is_chat() || !info) return request;  // fit_memory() says what is wrong with the model
   const std::int64_t context = info->config.max_position,
                      prompt = static_cast<std::int64_t>(options.prompt.size() + options.tokens.size()) + 1;
@@ -101,9 +104,11 @@ Result<std::optional<moe::MemoryPlan>> fit(const Options& options, const moe::Pa
                                            moe::LoadOptions& load) {
   moe::MemoryRequest request = memory_request(options, threads);
   if (options.draft.is_model()) {
-    const auto draft = cli::plan_whole(options.draft.who, request);
+    moe::MemoryRequest of_draft = request;
+    of_draft.reserved_bytes = 0;
+    const auto draft = cli::plan_whole(options.draft.who, of_draft);
     if (!draft) return moe::fail(draft.error().code, "--draft: " + draft.error().message);
-    request.reserved_bytes = draft->plan.bytes_beside_another();
+    request.reserved_bytes += draft->plan.bytes_beside_another();
   }
   return cli::fit_memory("moe-run", options.model, request, options.pack, load);
 }

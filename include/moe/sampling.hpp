@@ -85,7 +85,8 @@ struct SamplingConfig {
   return static_cast<TokenId>(best);
 }
 
-/// Samples tokens. Holds the random generator, scratch and, if a penalty needs them, the tokens seen. One per sequence.
+/// Samples tokens. Holds the random generator and, if a penalty needs them, the tokens seen. One per sequence. Scratch
+/// of 20 bytes per logit belongs to the thread that draws.
 class Sampler {
  public:
   /// Errors: bad_argument, naming the setting.
@@ -116,7 +117,7 @@ class Sampler {
     for (const TokenId token : tokens) seen_.try_emplace(token, 0);
   }
 
-  /// Another one in the same state: it draws what this one would draw. The scratch is not copied.
+  /// Another one in the same state: it draws what this one would draw.
   Sampler look_ahead() const {
     Sampler other(config_);
     other.rng_ = rng_, other.seen_ = seen_;
@@ -126,9 +127,10 @@ class Sampler {
   /// The next token of the reply. Biases of ids beyond the logits are ignored. Errors: as greedy_token.
   Result<TokenId> next(std::span<const float> logits) {
     if (!changes_logits()) return draw(logits);
-    adjusted_.assign(logits.begin(), logits.end());
-    adjust();
-    auto token = draw(adjusted_);
+    std::vector<float>& adjusted = scratch().adjusted;
+    adjusted.assign(logits.begin(), logits.end());
+    adjust(adjusted);
+    auto token = draw(adjusted);
     if (token && remembers()) ++seen_[*token];
     return token;
   }
@@ -139,11 +141,11 @@ class Sampler {
   }
   bool changes_logits() const { return remembers() || !config_.logit_bias.empty(); }
 
-  void adjust() {
+  void adjust(std::span<float> logits) const {
     // Each token changes its own logit only, so the order of the map does not matter.
     for (const auto& [token, in_reply] : seen_) {
-      if (token < 0 || static_cast<std::size_t>(token) >= adjusted_.size()) continue;
-      float& adjusted = adjusted_[static_cast<std::size_t>(token)];
+      if (token < 0 || static_cast<std::size_t>(token) >= logits.size()) continue;
+      float& adjusted = logits[static_cast<std::size_t>(token)];
       double logit = static_cast<double>(adjusted);
       logit = logit > 0.0 ? logit / config_.repetition_penalty : logit * config_.repetition_penalty;
       if (in_reply > 0) {
@@ -155,8 +157,8 @@ class Sampler {
       adjusted = static_cast<float>(logit);
     }
     for (const LogitBias& b : config_.logit_bias)
-      if (static_cast<std::size_t>(b.token) < adjusted_.size()) {
-        float& logit = adjusted_[static_cast<std::size_t>(b.token)];
+      if (static_cast<std::size_t>(b.token) < logits.size()) {
+        float& logit = logits[static_cast<std::size_t>(b.token)];
         logit = static_cast<float>(static_cast<double>(logit) + b.bias);
       }
   }
@@ -166,21 +168,22 @@ class Sampler {
     if (!best || config_.temperature == 0.0) return best;
     const double highest = static_cast<double>(logits[static_cast<std::size_t>(*best)]);
 
-    candidates_.clear();
-    for (std::size_t i = 0; i < logits.size(); ++i) candidates_.push_back({logits[i], static_cast<TokenId>(i), 0.0});
+    std::vector<Candidate>& candidates = scratch().candidates;
+    candidates.clear();
+    for (std::size_t i = 0; i < logits.size(); ++i) candidates.push_back({logits[i], static_cast<TokenId>(i), 0.0});
     // Sums run in index order or sorted: std::nth_element's order depends on the standard library.
-    const bool limited = config_.top_k > 0 && static_cast<std::size_t>(config_.top_k) < candidates_.size();
-    if (limited) keep_best(static_cast<std::size_t>(config_.top_k));
-    weigh_on_this_cpu(candidates_, highest, config_.temperature);
+    const bool limited = config_.top_k > 0 && static_cast<std::size_t>(config_.top_k) < candidates.size();
+    if (limited) keep_best(candidates, static_cast<std::size_t>(config_.top_k));
+    weigh_on_this_cpu(candidates, highest, config_.temperature);
     double total = 0.0;
-    for (const Candidate& c : candidates_) total += c.weight;
-    if (config_.top_p < 1.0) total = keep_nucleus(total, limited);
-    if (config_.min_p > 0.0) total = keep_likely();
+    for (const Candidate& c : candidates) total += c.weight;
+    if (config_.top_p < 1.0) total = keep_nucleus(candidates, total, limited);
+    if (config_.min_p > 0.0) total = keep_likely(candidates);
 
     const double target = rng_.uniform() * total;
     double sum = 0.0;
     TokenId last = *best;  // rounding may leave the sum slightly below the target
-    for (const Candidate& c : candidates_) {
+    for (const Candidate& c : candidates) {
       if (c.weight == 0.0) continue;
       sum += c.weight;
       last = c.id;
@@ -198,36 +201,46 @@ class Sampler {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
   }
 
+  // Of the calling thread: hundreds of replies share it, and each would keep megabytes.
+  struct Scratch {
+    std::vector<Candidate> candidates;
+    std::vector<float> adjusted;
+  };
+  static Scratch& scratch() {
+    thread_local Scratch of_thread;
+    return of_thread;
+  }
+
   // Candidates in index order, both.
-  void keep_best(std::size_t count) {
+  static void keep_best(std::vector<Candidate>& candidates, std::size_t count) {
     if (count > kFew) {
-      sort_best_first();
+      sort_best_first(candidates);
     } else {
-      const auto cut = candidates_.begin() + static_cast<std::ptrdiff_t>(count);
-      std::nth_element(candidates_.begin(), cut - 1, candidates_.end(), better);
-      std::sort(candidates_.begin(), cut, better);
+      const auto cut = candidates.begin() + static_cast<std::ptrdiff_t>(count);
+      std::nth_element(candidates.begin(), cut - 1, candidates.end(), better);
+      std::sort(candidates.begin(), cut, better);
     }
-    candidates_.resize(count);
+    candidates.resize(count);
   }
   // Radix sort for many candidates (high temperature): five times as fast as comparisons.
   // Every pass keeps the order of equal digits, so equal logits stay in index order.
-  void sort_best_first() {
-    if (candidates_.size() <= kFew) return std::sort(candidates_.begin(), candidates_.end(), better);
+  static void sort_best_first(std::vector<Candidate>& candidates) {
+    if (candidates.size() <= kFew) return std::sort(candidates.begin(), candidates.end(), better);
     constexpr int kDigits = 3, kBits = 11;
     constexpr std::size_t kValues = std::size_t{1} << kBits;
     const auto digit_of = [](const Candidate& c, int digit) {
       return (key_of(c.logit) >> (digit * kBits)) & static_cast<std::uint32_t>(kValues - 1);
     };
     std::array<std::array<std::size_t, kValues>, kDigits> places = {};  // counts first
-    for (const Candidate& c : candidates_)
+    for (const Candidate& c : candidates)
       for (int digit = 0; digit < kDigits; ++digit) ++places[static_cast<std::size_t>(digit)][digit_of(c, digit)];
-    std::vector<Candidate> sorted(candidates_.size());
+    std::vector<Candidate> sorted(candidates.size());
     for (int digit = 0; digit < kDigits; ++digit) {
       auto& place = places[static_cast<std::size_t>(digit)];
-      if (place[digit_of(candidates_.front(), digit)] == candidates_.size()) continue;
+      if (place[digit_of(candidates.front(), digit)] == candidates.size()) continue;
       std::exclusive_scan(place.begin(), place.end(), place.begin(), std::size_t{0});
-      for (const Candidate& c : candidates_) sorted[place[digit_of(c, digit)]++] = c;
-      candidates_.swap(sorted);
+      for (const Candidate& c : candidates) sorted[place[digit_of(c, digit)]++] = c;
+      candidates.swap(sorted);
     }
   }
   // Descending in the logit. Adding 0 turns -0 into +0, which compares equal.
@@ -260,33 +273,31 @@ class Sampler {
   explicit Sampler(const SamplingConfig& config) : config_(config), rng_(config.seed) {}
 
   /// Keeps the best candidates up to and including the one that reaches top_p; returns their sum.
-  double keep_nucleus(double total, bool sorted) {
+  double keep_nucleus(std::vector<Candidate>& candidates, double total, bool sorted) const {
     if (!sorted) {
       // Tokens below this weight have less than 1 - top_p together: no need to sort them.
-      const double negligible = (1.0 - config_.top_p) * total / static_cast<double>(candidates_.size());
-      std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < negligible; });
-      sort_best_first();
+      const double negligible = (1.0 - config_.top_p) * total / static_cast<double>(candidates.size());
+      std::erase_if(candidates, [&](const Candidate& c) { return c.weight < negligible; });
+      sort_best_first(candidates);
     }
     double sum = 0.0;
     std::size_t kept = 0;
-    while (kept < candidates_.size() && (kept == 0 || sum < config_.top_p * total)) sum += candidates_[kept++].weight;
-    candidates_.resize(kept);
+    while (kept < candidates.size() && (kept == 0 || sum < config_.top_p * total)) sum += candidates[kept++].weight;
+    candidates.resize(kept);
     return sum;
   }
 
   /// Keeps the candidates of at least min_p times the weight of the best one, which is exp(0) = 1; returns their sum.
-  double keep_likely() {
-    std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < config_.min_p; });
+  double keep_likely(std::vector<Candidate>& candidates) const {
+    std::erase_if(candidates, [&](const Candidate& c) { return c.weight < config_.min_p; });
     double sum = 0.0;
-    for (const Candidate& c : candidates_) sum += c.weight;
+    for (const Candidate& c : candidates) sum += c.weight;
     return sum;
   }
 
   SamplingConfig config_;
   Rng rng_;
-  std::vector<Candidate> candidates_;
   std::unordered_map<TokenId, std::int64_t> seen_;  // token -> count in the reply; 0: in the prompt only
-  std::vector<float> adjusted_;
 };
 
 }  // namespace moe::inline MOE_ABI

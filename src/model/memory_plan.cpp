@@ -76,8 +76,10 @@ class Planning {
     plan.scratch_bytes = scratch_bytes(c, {tokens, request_.session.threads.worker_count, streams, plan.cache_tokens});
     const std::int64_t row = c.vocab_size * static_cast<std::int64_t>(sizeof(float));
     const std::int64_t logits = request_.whole_passes ? std::max(kLogitBytes, row) : row;
-    // Two buffers of logits; the program; texts and merges of the vocabulary.
-    plan.other_bytes = 2 * logits + kProgramBytes + 400 * c.vocab_size + request_.reserved_bytes;
+    // Two buffers of logits; what each thread draws in (Sampler); the program; texts and merges of the vocabulary.
+    const std::int64_t threads = std::max(request_.session.threads.worker_count, 1);
+    plan.other_bytes =
+        2 * logits + 20 * c.vocab_size * threads + kProgramBytes + 400 * c.vocab_size + request_.reserved_bytes;
     if (request_.mtp) add_mtp(plan, pages);
     if (!streams) return plan;
     const std::int64_t left = limit_ - plan.total_bytes();
