@@ -28,6 +28,18 @@ void add_bool(CLI::App& app, const std::string& name, std::optional<bool>& into,
 
 void usage_error(const std::string& message) { throw CLI::ValidationError(message, CLI::ExitCodes::ValidationError); }
 
+// Whether the first question's prompt would be another one on another day.
+moe::Result<bool> shows_date(const eval::ChatSetting& setting, const moe::ChatTemplates& templates,
+                             const eval::PreparedTask& task, const std::string& first_prompt) {
+  eval::ChatSetting of_another_day = setting;
+  of_another_day.options.date = "1999-12-31";
+  const auto prompts = eval::ChatPrompts::create(templates, of_another_day);
+  if (!prompts) return moe::forward(prompts);
+  const auto asked = prompts->apply(eval::select_questions(task, std::vector{eval::QuestionIndex{}}), cli::interrupted);
+  if (!asked) return moe::forward(asked);
+  return asked->subtasks[0].documents[0].contexts[0] != first_prompt;
+}
+
 }  // namespace
 
 void add_options(CLI::App& app, Flags& flags) {
@@ -122,6 +134,11 @@ moe::Result<Asked> ask_through(const eval::ChatSetting& setting, const Flags& fl
                     fmt::format("{}, {}: note: the chat template refuses a system text: {} prompts have none", row,
                                 task.spec.name, asked->chat_retries));
     out.tasks.push_back(std::move(*asked));
+  }
+  if (flags.date.empty() && !tasks.empty()) {
+    const auto shows = shows_date(setting, templates, tasks[0], out.tasks[0].subtasks[0].documents[0].contexts[0]);
+    if (!shows) return about_row(shows.error());
+    out.shows_date = *shows;
   }
   if (!setting.reported_name.empty())
     cli::complain("moe-eval",

@@ -40,7 +40,8 @@ std::optional<moe::eval::ChatSetting> swept_setting(const Rows& rows, const std:
 struct Asked {
   std::vector<moe::eval::PreparedTask> tasks;
   std::optional<moe::eval::ChatUse> use;
-  std::string digest;  // StoreSetting::chat
+  std::string digest;       // StoreSetting::chat
+  bool shows_date = false;  // the template shows today, which --chat-date did not give: tomorrow's prompts are others
 };
 Asked ask_plainly(const Flags& flags);
 /// `row` names the model in errors and in notes on stderr.

@@ -184,10 +184,14 @@ moe::Result<std::vector<Setting>> settings_of(const Options& o, const Sweeps& sw
     models.push_back(std::move(row));
   }
   const std::vector<bool> dense = dense_models(paths, sweeps);
+  const bool kv_follows = o.kv.empty() && sweeps.find("kv") == nullptr;
   for (std::size_t m = 0; m < models.size(); ++m) {
-    const auto of_model = rows_of_model(models[m], dense[m], sweeps, chat);
+    auto of_model = rows_of_model(models[m], dense[m], sweeps, chat);
     if (!of_model) return of_model;
-    rows.insert(rows.end(), of_model->begin(), of_model->end());
+    for (Setting& row : *of_model) {
+      if (kv_follows) row.kv = cli::kv_of(o.kv, row.precision);  // a swept precision has its own
+      rows.push_back(std::move(row));
+    }
   }
   if (auto ok = check_names(rows, o.baseline); !ok) return moe::forward(ok);
   return rows;

@@ -100,6 +100,12 @@ moe::Result<void> run(const eval_rows::Options& o, const std::vector<eval_rows::
   auto run = eval_setup::prepare_run(o, rows, chat, started);
   if (!run) return moe::forward(run);
   if (!wanted.note.empty()) cli::complain("moe-eval", "note: " + wanted.note);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    if (run->asked[i].shows_date)
+      return moe::fail(moe::ErrorCode::bad_argument,
+                       fmt::format("{}: the chat template shows the date, and shards of two days would ask different "
+                                   "questions; give all of them --chat-date {}",
+                                   rows[i].name, started.substr(0, 10)));
   const eval::RunReport& report = run->report;
   eval_setup::RowModels models(run->threads, o, moe::sha256);
   std::string text;

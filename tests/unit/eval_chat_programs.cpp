@@ -151,6 +151,27 @@ TEST_CASE("rows with and without a template stand in one table, with their gap")
   }
 }
 
+TEST_CASE("a template that shows the date: stored answers are of a day, and shards need one") {
+  const Scratch s;
+  const std::string dated = s.model("dated", "{{ strftime_now('%d %b %Y') }}" + kTemplate);
+  const std::string guarded = s.model("guarded", "{% if mood %}{{ strftime_now('%d %b %Y') }}{% endif %}" + kTemplate);
+  const auto asked = [&](const std::string& model, std::vector<std::string> more) {
+    more.insert(more.begin(), {"--model", "m=" + model, "--tasks", kExam, "--limit", "2", "--apply-chat-template"});
+    return s.run(more);
+  };
+  const std::string cache = s / "runs.db";
+  const auto noted = asked(dated, {"--cache", cache});
+  CHECK_MESSAGE(noted.status == 0, noted.err);
+  CHECK(noted.err.find("m: note: the chat template shows the date") != std::string::npos);
+  check_one_line(asked(dated, {"--cache", cache, "--shard", "1/2"}), 2, "give all of them --chat-date ");
+  for (const ProgramOutcome& quiet :
+       {asked(dated, {}), asked(dated, {"--cache", cache, "--chat-date", "2026-01-02"}),
+        asked(guarded, {"--cache", cache}), asked(guarded, {"--cache", cache, "--shard", "1/2"})}) {
+    CHECK_MESSAGE(quiet.status == 0, quiet.err);
+    CHECK(quiet.err.find("shows the date") == std::string::npos);
+  }
+}
+
 TEST_CASE("a template that refuses a system text is asked without it, and says so") {
   const Scratch s;
   const std::string model =

@@ -386,6 +386,23 @@ TEST_CASE("a sweep has a row for each of its values, and no value twice, empty o
   CHECK(good.out.find("m[top_k=2][kv=q8_0]") != std::string::npos);
 }
 
+TEST_CASE("a swept precision has the cache type that it has without a sweep") {
+  const Scratch s;
+  const auto kv_of = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"--model", "m=" + kModel, "--tasks", kExam, "--limit", "1", "--out", s / "results"};
+    all.insert(all.end(), more.begin(), more.end());
+    const auto got = run(s, all);
+    CHECK_MESSAGE(got.status == 0, got.err);
+    std::string out;
+    for (const Json& model : Json::parse(moe_test::read_file(s.dir / "results/run.json"))["models"])
+      out += model["precision"].get<std::string>() + " " + model["kv"].get<std::string>() + ", ";
+    return out;
+  };
+  CHECK(kv_of({"--sweep", "precision=auto,reference"}) == "auto f16, reference f32, ");
+  CHECK(kv_of({"--sweep", "precision=auto,reference", "--kv", "q8_0"}) == "auto q8_0, reference q8_0, ");
+  CHECK(kv_of({"--sweep", "precision=reference", "--sweep", "kv=f16"}) == "reference f16, ");
+}
+
 TEST_CASE("standard input that is closed is called so") {
   const Scratch s;
   const auto got = run(s, {"--model", kModel, "--tasks", "-"}, "exec <&-; ");
