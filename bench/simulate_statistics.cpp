@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "moe/eval/report.hpp"
 #include "moe/eval/sequential.hpp"
-#include "moe/eval/statistics.hpp"
 #include "tools/common/numbers.hpp"
 #include "tools/common/program.hpp"
 
@@ -74,6 +74,36 @@ moe::Result<void> clustered(std::int64_t runs, Random& random, std::string& out)
       out += fmt::format("| {}, {} clusters of 1 to 5 | {} (clusters ignored: {}) |\n",
                          paired ? "paired and clustered" : "clustered", clusters, percent(covered, runs),
                          percent(ignoring, runs));
+    }
+  return {};
+}
+
+// Accuracies of few questions in clusters of 1 to 5 that share a part of their difficulty.
+moe::Result<void> wilson_of_clusters(std::int64_t runs, Random& shared, std::string& out) {
+  Random random = shared;  // the rows that follow keep their numbers
+  for (const int clusters : {10, 30})
+    for (const auto& [truth, power] : {std::pair{0.5, 1.0}, {0.8, 0.25}}) {
+      std::int64_t covered = 0, ignoring = 0;
+      for (std::int64_t r = 0; r < runs; ++r) {
+        std::vector<double> values;
+        std::vector<std::string> names;
+        for (int c = 0; c < clusters; ++c) {
+          const double level = std::pow(uniform(random), power);
+          const int size = 1 + static_cast<int>(uniform(random) * 5);
+          for (int i = 0; i < size; ++i) values.push_back(uniform(random) < level), names.push_back(std::to_string(c));
+        }
+        const auto questions = static_cast<std::int64_t>(values.size());
+        const auto right = std::count(values.begin(), values.end(), 1.0);
+        const eval::Accuracy accuracy{static_cast<double>(right) / static_cast<double>(questions),
+                                      eval::clustered_standard_error(values, names), clusters};
+        // Below 100 questions and above, as a report has them.
+        const auto ends = eval::interval_of(accuracy, questions);
+        covered += ends && ends->first <= truth && truth <= ends->second;
+        const auto [low, high] = eval::wilson_interval(right, questions);
+        ignoring += low <= truth && truth <= high;
+      }
+      out += fmt::format("| of a report, {} clusters of 1 to 5, accuracy {:g} | {} (clusters ignored: {}) |\n",
+                         clusters, truth, percent(covered, runs), percent(ignoring, runs));
     }
   return {};
 }
@@ -255,7 +285,7 @@ int main(int argc, char** argv) {
   return cli::run(app, argc, argv, [&]() -> moe::Result<void> {
     Random random(seed);
     std::string out = "| what (95 % intervals) | found |\n|---|---|\n";
-    for (auto* part : {wilson, clustered, paired, holm, power})
+    for (auto* part : {wilson, clustered, wilson_of_clusters, paired, holm, power})
       if (auto done = part(runs, random, out); !done) return done;
     if (auto done = sequential(sequential_runs, random, out); !done) return done;
     return cli::print(out);

@@ -361,11 +361,13 @@ Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, con
   RunMeter meter(options.system_root);
   const Work before = model.executed();
   const ExpertLoad load_before = model.expert_load();
+  const std::int64_t stored_before = model.stored_answers();
   const SubjectNames subjects = subjects_of(task);
   auto answers = answer(task, all_questions(task), model, meter.watched(options.hooks), subjects.of_question);
   if (!answers) return forward(answers);
   auto outcome = summarise_answers(task, std::move(*answers), options);
   if (!outcome) return outcome;
+  outcome->stored_answers = model.stored_answers() - stored_before;
   outcome->executed = difference(model.executed(), before);
   outcome->experts = expert_use(load_before, model.expert_load(), subjects.names);
   if (outcome->experts->tokens == 0) outcome->experts.reset();

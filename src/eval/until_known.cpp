@@ -27,6 +27,7 @@ struct Progress {
   std::vector<std::vector<double>> scores;  // [subtask][question], 0 or 1; of the questions that were asked
   Work executed;
   ExpertLoad load_before, load_after;  // sums over the blocks
+  std::int64_t stored_answers = 0;
   double seconds = 0;
   std::optional<double> joules = 0;  // none if a block was not measured
 };
@@ -139,6 +140,7 @@ class Run {
     RunMeter meter(options_.evaluate.system_root);
     const Work before = contestant.model->executed();
     const ExpertLoad load_before = contestant.model->expert_load();
+    const std::int64_t stored_before = contestant.model->stored_answers();
     auto answers = answer(contestant.tasks[t], questions, *contestant.model, meter.watched(options_.evaluate.hooks),
                           tallies_[t].of(questions));
     if (!answers)
@@ -152,6 +154,7 @@ class Run {
     }
     progress.executed += difference(contestant.model->executed(), before);
     progress.load_before.add(load_before), progress.load_after.add(contestant.model->expert_load());
+    progress.stored_answers += contestant.model->stored_answers() - stored_before;
     progress.seconds += meter.seconds();
     const auto joules = meter.joules();
     progress.joules = progress.joules && joules ? std::optional(*progress.joules + *joules) : std::nullopt;
@@ -232,6 +235,7 @@ class Run {
     // Subjects without questions asked have no row.
     outcome->skipped = -parts.back().question_count();
     for (const Subtask& subtask : task.subtasks) outcome->skipped += subtask.original_count;
+    outcome->stored_answers = progress.stored_answers;
     outcome->executed = progress.executed, outcome->seconds = progress.seconds, outcome->joules = progress.joules;
     outcome->experts = expert_use(progress.load_before, progress.load_after, subjects);
     if (outcome->experts->tokens == 0) outcome->experts.reset();

@@ -261,6 +261,39 @@ TEST_CASE("several runs: one section for the same questions, names that meet say
   for (RunJson& model : other["models"]) model["tasks"][0]["questions"] = 100;
   const std::vector<eval::RunText> apart = {both[0], moe_test::run_text(other, "b/run.json")};
   CHECK(count(eval::render_run_report(apart, {.gnuplot = ""})->html, "<h2 id=") == 2);
+  // As many questions of a file of the same name, but others. Files of older versions do not say which.
+  const auto sections = [](const std::string& a, const std::string& b) {
+    std::vector<eval::RunText> texts;
+    for (const std::string& hash : {a, b}) {
+      RunJson run = run_json();
+      for (RunJson& model : run["models"])
+        if (!hash.empty()) model["tasks"][0]["questions_hash"] = hash;
+      texts.push_back(moe_test::run_text(run, "run.json"));
+    }
+    return count(eval::render_run_report(texts, {.gnuplot = ""})->html, "<h2 id=");
+  };
+  CHECK(sections("one", "one") == 1);
+  CHECK(sections("one", "two") == 2);
+  CHECK(sections("one", "") == 1);
+}
+
+TEST_CASE("time and energy of answers from the cache are in no picture, and the page says which they are") {
+  if (!has_gnuplot()) {
+    std::puts("SKIPPED pictures of times: gnuplot is not installed");
+    return;
+  }
+  RunJson run = run_json();
+  const auto plain = report_of(run, "gnuplot");
+  REQUIRE(plain.has_value());
+  CHECK(plain->html.find("accuracy against time") != std::string::npos);
+  CHECK(plain->html.find("from the cache") == std::string::npos);
+  run["models"][0]["tasks"][0]["stored_answers"] = 1800;
+  const auto got = report_of(run, "gnuplot");
+  REQUIRE(got.has_value());
+  CHECK(got->html.find("accuracy against compute") != std::string::npos);
+  CHECK(got->html.find("accuracy against time") == std::string::npos);
+  CHECK(got->html.find("accuracy against energy") == std::string::npos);
+  CHECK(got->html.find("Answers from the cache, which took no time: first: 1,800.") != std::string::npos);
 }
 
 TEST_CASE("a gnuplot that is missing, fails, lies or hangs costs the pictures, never the report") {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "eval/score/python_random.hpp"
-#include "moe/eval/evaluate.hpp"
+#include "moe/eval/report.hpp"
 
 namespace eval_statistics_test {
 
@@ -62,6 +62,30 @@ TEST_CASE("Wilson's interval stays inside [0, 1]") {
   CHECK(wilson_interval(81, 263).first == near(0.2552885198782742));
   CHECK(wilson_interval(81, 263).second == near(0.36620957698280004));
   CHECK(wilson_interval(10, 10).second <= 1.0);
+}
+
+TEST_CASE("of questions in clusters Wilson's interval counts the independent ones") {
+  const auto width = [](const Accuracy& accuracy, std::int64_t questions) {
+    const auto ends = interval_of(accuracy, questions);
+    REQUIRE(ends);
+    CHECK(ends->first >= 0);
+    CHECK(ends->second <= 1);
+    return ends->second - ends->first;
+  };
+  // 40 questions, half right. Alone, and in 10 passages of 4 that are right or wrong as a whole.
+  const auto [low, high] = wilson_interval(20, 40);
+  CHECK(width({0.5, std::sqrt(0.25 / 39), 40}, 40) == high - low);
+  const double as_ten = std::sqrt(0.25 / 9);
+  const auto [few_low, few_high] = wilson_interval_of_share(0.5, 9, interval_factor(10));
+  CHECK(width({0.5, as_ten, 10}, 40) == near(few_high - few_low));
+  // Clusters of unlike questions count as all of them, with Student's factor for the clusters.
+  CHECK(width({0.5, 0.0, 10}, 40) == near(2 * (0.5 - wilson_interval_of_share(0.5, 40, interval_factor(10)).first)));
+  // All right: each cluster is one question, also beyond 100 of them.
+  for (const std::int64_t questions : {40, 400})
+    CHECK(width({1.0, 0.0, 10}, questions) == near(1 - wilson_interval_of_share(1.0, 10, interval_factor(10)).first));
+  CHECK_FALSE(interval_of({0.5, std::nullopt, 1}, 40));
+  CHECK_FALSE(interval_of({}, 0));
+  CHECK(interval_of({1.0, std::nullopt, 1}, 1));
 }
 
 TEST_CASE("McNemar: exact and mid-p") {
@@ -128,6 +152,9 @@ TEST_CASE("perplexity: exp(-mean), its error from a bootstrap with fixed seeds, 
   CHECK(*aggregate(Metric::perplexity, lls, 5000, moe::openmp_pool(3)).standard_error == *once.standard_error);
   CHECK_FALSE(aggregate(Metric::perplexity, lls, 0).standard_error.has_value());
   CHECK_FALSE(aggregate(Metric::acc, std::array{1.0}, 0).standard_error.has_value());
+  // Nothing was measured: that is not the perplexity of a perfect model.
+  CHECK(std::isnan(aggregate(Metric::perplexity, {}, 0).value));
+  CHECK(std::isnan(aggregate_texts(Metric::bits_per_byte, {}, {}).value));
 }
 
 TEST_CASE("groups average over questions, not over subtasks") {

@@ -12,6 +12,7 @@
 #include <random>
 #include <thread>
 
+#include "eval/report/forms.hpp"
 #include "moe/eval/report.hpp"
 #include "moe/eval/store.hpp"
 #include "unit/store_support.hpp"
@@ -31,6 +32,7 @@ TEST_CASE("what is known is not asked again, and comes back bit for bit") {
     StoredModel stored(inner, *store, kSetting);
     CHECK(samples_of(task, stored, scratch.dir / "out") == expected);
     CHECK(inner.asked == (round == 0 ? 40u : 0u));
+    CHECK(stored.stored_answers() == (round == 0 ? 0 : 40));
   }
   const auto store = open_store(scratch / "runs.db");
   CountingModel inner;
@@ -48,6 +50,37 @@ TEST_CASE("what is known is not asked again, and comes back bit for bit") {
   requests[0].stop = other, requests[1].max_tokens = 6;
   REQUIRE(stored.generate(requests, {}).has_value());
   CHECK(inner.asked == 4);
+}
+
+TEST_CASE("answers from the store have no speed: tables and run.json say how many there are") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 10);
+  const auto store = open_store(scratch / "runs.db");
+  CountingModel inner;
+  // The first 3 questions were asked before.
+  StoredModel before(inner, *store, kSetting);
+  REQUIRE(answer(task, std::vector<QuestionIndex>{{0, 0}, {0, 1}, {0, 2}}, before));
+  for (const std::int64_t known : {12, 40}) {
+    StoredModel stored(inner, *store, kSetting);
+    RunReport report;
+    report.tasks = {task};
+    report.models.emplace_back().name = "m";
+    auto outcome = evaluate(task, stored);
+    REQUIRE(outcome);
+    CHECK(outcome->stored_answers == known);
+    outcome->seconds = 2;
+    report.models[0].outcomes = {*outcome};
+    const std::string tables = render_tables(report);
+    CHECK_MESSAGE(tables.find("m: " + std::to_string(known) + " answers are from the cache") != std::string::npos,
+                  tables);
+    CHECK(Json::parse(run_file_text(report))["models"][0]["tasks"][0]["stored_answers"] == known);
+    // Only the last column differs.
+    report.models[0].outcomes[0].stored_answers = 0;
+    const std::string timed = render_tables(report);
+    CHECK(timed.find("from the cache") == std::string::npos);
+    CHECK(timed.find(scaled_form(static_cast<double>(outcome->pass_tokens) / 2)) != std::string::npos);
+    CHECK(tables.find(scaled_form(static_cast<double>(outcome->pass_tokens) / 2)) == std::string::npos);
+  }
 }
 
 TEST_CASE("another model, precision, cache type, tokenizer or version asks anew; so does another text") {

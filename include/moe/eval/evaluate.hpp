@@ -15,7 +15,8 @@
 
 namespace moe::inline MOE_ABI::eval {
 
-/// Mean of a metric with its standard error (none for fewer than two questions).
+/// Mean of a metric with its standard error (none for fewer than two questions). The value is NaN where no question has
+/// one: a perplexity when every question failed.
 struct MetricValue {
   double value = 0;
   std::optional<double> standard_error = {};
@@ -68,6 +69,7 @@ struct TaskOutcome {
   std::int64_t skipped = 0;               ///< in the file, but beyond the limit
   std::int64_t tied = 0;                  ///< several best answers; the first counts
   std::int64_t reencoded = 0;             ///< an answer merged into a token of the prompt and was encoded alone
+  std::int64_t stored_answers = 0;        ///< requests answered from a store; what follows is of the others
   Work executed = {};                     ///< of this task
   std::optional<ExpertUse> experts = {};  ///< of the tokens in `executed`; none without routed experts
   double seconds = 0;
@@ -93,7 +95,7 @@ MOE_API Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& mo
 MOE_API Result<std::vector<DocumentOutcome>> answer(const PreparedTask& task, std::span<const QuestionIndex> questions,
                                                     LanguageModel& model, const Hooks& hooks = {},
                                                     std::span<const std::int32_t> tallies = {});
-/// Fills all but `executed`, `experts`, `seconds` and `joules`, which the caller measures. `answers`: one for each of
+/// Fills all members before `stored_answers`; the caller measures the others. `answers`: one for each of
 /// all_questions(task), which must not be empty. Errors: bad_argument for another number of answers; cancelled.
 MOE_API Result<TaskOutcome> summarise_answers(const PreparedTask& task, std::vector<DocumentOutcome> answers,
                                               const EvaluateOptions& options = {});

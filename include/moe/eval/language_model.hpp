@@ -115,6 +115,8 @@ class MOE_API LanguageModel {
   virtual Work executed() const;
   /// Expert counts of that work; empty when not known.
   virtual ExpertLoad expert_load() const;
+  /// Requests answered from a store, without any work, since the model was created.
+  virtual std::int64_t stored_answers() const { return 0; }
 };
 
 }  // namespace moe::inline MOE_ABI::eval

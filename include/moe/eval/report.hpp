@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "moe/eval/evaluate.hpp"
@@ -120,6 +121,11 @@ struct Accuracy {
   std::int64_t clusters = 0;  ///< independent values
 };
 MOE_API Accuracy accuracy_of(const PreparedTask& task, const TaskOutcome& outcome);
+/// 95 % interval of an accuracy over so many questions: Wilson's below 100 questions or with fewer than 10 right or
+/// wrong ones, else Student's. Wilson's for questions in clusters takes their effective number, that of independent
+/// questions with the same standard error, and Student's factor for the clusters (the modified Wilson limits of survey
+/// statistics: Korn and Graubard 1998, Franco et al. 2019). None without a question, and for several in one cluster.
+MOE_API std::optional<std::pair<double, double>> interval_of(const Accuracy& accuracy, std::int64_t questions);
 
 /// How tables are printed.
 struct TableOptions {

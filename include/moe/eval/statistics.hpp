@@ -31,6 +31,8 @@ MOE_API double interval_factor(std::int64_t values);
 
 /// Wilson's interval for `right` of `count` at the two-sided normal quantile `z`.
 MOE_API std::pair<double, double> wilson_interval(std::int64_t right, std::int64_t count, double z = 1.959963984540054);
+/// The same for a share of `count` independent values, which need not be whole (an effective sample size).
+MOE_API std::pair<double, double> wilson_interval_of_share(double share, double count, double z = 1.959963984540054);
 
 /// (accuracy - chance) / (1 - chance): 0 is guessing, 1 is perfect.
 MOE_API double chance_corrected(double accuracy, double chance);

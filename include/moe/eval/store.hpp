@@ -143,6 +143,7 @@ class MOE_API StoredModel : public LanguageModel {
   }
   Work executed() const override { return model_.executed(); }
   ExpertLoad expert_load() const override { return model_.expert_load(); }
+  std::int64_t stored_answers() const override { return stored_answers_ + model_.stored_answers(); }
 
  private:
   Result<void> check_setting() const;
@@ -150,6 +151,7 @@ class MOE_API StoredModel : public LanguageModel {
   LanguageModel& model_;
   RunStore& store_;
   std::string setting_;  // its digest; empty without a model's hash
+  std::int64_t stored_answers_ = 0;
 };
 
 /// evaluate() with the store, which also records the run. In `run` the caller sets model, path, setting, limit and

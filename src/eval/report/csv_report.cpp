@@ -14,7 +14,7 @@ struct Line {
   std::string kind, file, model, task, other, field, name, metric, value, standard_error, low, high;
   std::string questions, shots, p_mcnemar, p_holm, mde, needed, distinguishable;
   std::string flops, flops_per_question, flops_per_token, bytes_per_token, bytes_per_question, tokens, executed_flops;
-  std::string seconds, joules, checks[std::size(kChecks)];
+  std::string stored_answers, seconds, joules, checks[std::size(kChecks)];
 };
 
 std::string optional(const std::optional<double>& x) { return x ? exact_form(*x) : std::string(); }
@@ -42,6 +42,7 @@ std::string text_of(const Line& l) {
                                     &l.bytes_per_question,
                                     &l.tokens,
                                     &l.executed_flops,
+                                    &l.stored_answers,
                                     &l.seconds,
                                     &l.joules})
     fields.push_back(*number);
@@ -66,6 +67,7 @@ Line result_line(const read::Run& run, const read::Model& model, const read::Tas
   l.bytes_per_token = std::to_string(model.weight_bytes_per_token);
   l.bytes_per_question = optional(task.weight_bytes_per_question);
   l.tokens = std::to_string(task.tokens), l.executed_flops = std::to_string(task.executed_flops);
+  l.stored_answers = std::to_string(task.stored_answers);
   l.seconds = exact_form(task.seconds), l.joules = optional(task.joules);
   for (std::size_t c = 0; c < task.checks.size(); ++c) l.checks[c] = std::to_string(task.checks[c]);
   return l;
@@ -132,10 +134,9 @@ std::string family_line(const read::Run& run, const read::FamilyFinding& f) {
 std::string csv_report(const std::vector<read::Run>& runs) {
   std::string out =
       "kind,file,model,task,compared_with,by,name,metric,value,standard_error,low_95,high_95,questions,num_fewshot,"
-      "p_mcnemar,p_holm,minimum_detectable_effect,questions_needed,distinguishable,model_flops,model_flops_per_"
-      "question,"
-      "weight_flops_per_token,weight_bytes_per_token,weight_bytes_per_question,model_tokens,executed_flops,seconds,"
-      "joules";
+      "p_mcnemar,p_holm,minimum_detectable_effect,questions_needed,distinguishable,model_flops,"
+      "model_flops_per_question,weight_flops_per_token,weight_bytes_per_token,weight_bytes_per_question,model_tokens,"
+      "executed_flops,stored_answers,seconds,joules";
   for (const Check& check : kChecks) out += fmt::format(",{}", check.key);
   out += "\r\n";
   for (const read::Run& run : runs) {

@@ -119,6 +119,9 @@ std::vector<Point> points_of(const Section& section, const CostOf& cost) {
   return out;
 }
 
+// Time and energy are those of the answers that were computed.
+bool is_timed(const ModelResult& r) { return r.of_task->stored_answers == 0; }
+
 void add_cost_pictures(ReportDocument& out, const Section& section, Painter& painter) {
   const auto questions = static_cast<double>(section.questions);
   struct Axis {
@@ -134,10 +137,12 @@ void add_cost_pictures(ReportDocument& out, const Section& section, Painter& pai
          return bytes ? std::optional(*bytes / 1e6) : std::nullopt;
        }},
       {"seconds per question (log)", "time",
-       [&](const ModelResult& r) { return std::optional(r.of_task->seconds / questions); }},
+       [&](const ModelResult& r) {
+         return is_timed(r) ? std::optional(r.of_task->seconds / questions) : std::nullopt;
+       }},
       {"joules per question (log)", "energy",
        [&](const ModelResult& r) {
-         return r.of_task->joules ? std::optional(*r.of_task->joules / questions) : std::nullopt;
+         return is_timed(r) && r.of_task->joules ? std::optional(*r.of_task->joules / questions) : std::nullopt;
        }},
   };
   bool first = true;
@@ -198,6 +203,16 @@ Table run_table(const Section& section, bool has_bytes, bool has_joules) {
   return table;
 }
 
+// Whose answers were not all computed in this run.
+std::string from_the_cache(const Section& section) {
+  std::string out;
+  for (const ModelResult& r : section.results)
+    if (!is_timed(r))
+      out += fmt::format("{}{}: {}", out.empty() ? " Answers from the cache, which took no time: " : "; ", r.label,
+                         count_form(r.of_task->stored_answers));
+  return out.empty() ? out : out + ".";
+}
+
 }  // namespace
 
 void add_results(ReportDocument& out, const Section& section) {
@@ -242,7 +257,7 @@ void add_costs(ReportDocument& out, const Section& section, Painter& painter) {
                       "reads; per question: if each token were computed alone. Executed: what this run computed, "
                       "prefixes shared.",
                       kFlopsMeaning) +
-              (has_joules ? "" : " Energy was not measured."));
+              (has_joules ? "" : " Energy was not measured.") + from_the_cache(section));
 }
 
 }  // namespace moe::inline MOE_ABI::eval

@@ -15,8 +15,9 @@ namespace moe::inline MOE_ABI::eval {
 namespace {
 
 bool same_questions(const read::Task& a, const read::Task& b) {
-  return a.name == b.name && a.hash == b.hash && a.questions == b.questions && a.shots == b.shots &&
-         a.checks[kSkipped] == b.checks[kSkipped];
+  const bool is_known = !a.questions_hash.empty() && !b.questions_hash.empty();
+  return (!is_known || a.questions_hash == b.questions_hash) && a.name == b.name && a.hash == b.hash &&
+         a.questions == b.questions && a.shots == b.shots && a.checks[kSkipped] == b.checks[kSkipped];
 }
 
 std::string label_of(const std::vector<read::Run>& runs, std::size_t run, const std::string& name) {

@@ -23,17 +23,19 @@ using Json = nlohmann::ordered_json;
 
 Json optional_number(const std::optional<double>& x) { return x ? Json(*x) : Json(nullptr); }
 
-// Interval of an accuracy: Wilson's if there are few questions or hardly any right or wrong ones, else Student's.
-Json accuracy_interval(const Accuracy& accuracy, std::int64_t questions) {
-  if (questions < 1) return nullptr;
-  const std::int64_t right = std::llround(accuracy.value * static_cast<double>(questions));
-  if (questions < 100 || std::min(right, questions - right) < 10) {
-    const auto [low, high] = wilson_interval(right, questions);
-    return {low, high};
+// Of what was asked, not of the prompts made of it: the same for models with and without a chat template.
+std::string digest_of_questions(const PreparedTask& task) {
+  std::string all;
+  for (const Subtask& subtask : task.subtasks) {
+    all += fmt::format("{} {}:{}\n", subtask.documents.size(), subtask.name.size(), subtask.name);
+    for (const Document& document : subtask.documents) all.append(document.question.json).append("\n");
   }
-  if (!accuracy.standard_error) return nullptr;
-  const double half = interval_factor(accuracy.clusters) * *accuracy.standard_error;
-  return {std::max(0.0, accuracy.value - half), std::min(1.0, accuracy.value + half)};
+  return sha256_hex(all);
+}
+
+Json ends_json(const std::optional<std::pair<double, double>>& ends) {
+  if (!ends) return nullptr;
+  return {ends->first, ends->second};
 }
 
 Json work_json(const Work& w) {
@@ -89,9 +91,10 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome, std::int
       {"questions", task.question_count()},
       {"question_file", task.data_path},
       {"task_hash", sha256_hex(task.spec.source)},
+      {"questions_hash", digest_of_questions(task)},
       {"accuracy", is_accuracy ? Json(accuracy.value) : Json(nullptr)},
       {"standard_error", optional_number(accuracy.standard_error)},
-      {"interval_95", is_accuracy ? accuracy_interval(accuracy, task.question_count()) : Json(nullptr)},
+      {"interval_95", is_accuracy ? ends_json(interval_of(accuracy, task.question_count())) : Json(nullptr)},
       {"chance", outcome.chance},
       {"chance_corrected", is_accuracy ? Json(chance_corrected(accuracy.value, outcome.chance)) : Json(nullptr)},
       {"model_flops", outcome.model_flops},
@@ -102,6 +105,7 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome, std::int
       {"executed", work_json(outcome.executed)},
       {"mean_experts_per_token", outcome.experts ? Json(outcome.experts->mean_experts_per_token()) : Json(nullptr)},
       {"experts", experts_json(outcome.experts)},
+      {"stored_answers", outcome.stored_answers},
       {"seconds", outcome.seconds},
       {"joules", optional_number(outcome.joules)}};
   for (const Check& check : kChecks) out[check.key] = outcome.*check.count;
@@ -195,16 +199,13 @@ Json model_json(const RunReport& report, const ModelRun& run) {
 
 // A gap, of a whole task or of one subject. Without any difference, the standard error is unknown.
 Json gap_json(const PairedGap& gap, double adjusted_p, bool distinguishable) {
-  Json interval = nullptr, mde = nullptr;
-  if (const auto ends = interval_of(gap)) {
-    interval = {ends->first, ends->second};
-    mde = minimum_detectable_effect(*gap.standard_error);
-  }
+  const auto interval = interval_of(gap);
+  const Json mde = interval ? Json(minimum_detectable_effect(*gap.standard_error)) : Json(nullptr);
   const auto needed = questions_needed(gap);
   return {{"questions", gap.question_count},
           {"gap", gap.gap},
           {"standard_error", optional_number(gap.standard_error)},
-          {"interval_95", interval},
+          {"interval_95", ends_json(interval)},
           {"only_a", gap.only_a},
           {"only_b", gap.only_b},
           {"p_mcnemar", gap.p_value},

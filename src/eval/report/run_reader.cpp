@@ -100,6 +100,7 @@ void read_costs(MemberReader& reader, const Place& place, Task& task) {
   task.flops_per_question = reader.number(place, "model_flops_per_question", 0, kMostNumber);
   task.tokens = reader.count(place, "model_tokens");
   task.weight_bytes_per_question = reader.optional_number(place, "weight_bytes_per_question", 0, kMostNumber);
+  task.stored_answers = reader.optional_count(place, "stored_answers").value_or(0);
   task.seconds = reader.number(place, "seconds", 0, kMostNumber);
   task.joules = reader.optional_number(place, "joules", 0, kMostNumber);
   const auto executed = place.value.find("executed");
@@ -141,6 +142,7 @@ Task read_task(MemberReader& reader, const Place& place) {
   task.version = reader.optional_text(place, "version");
   task.question_file = reader.text(place, "question_file");
   task.hash = reader.text(place, "task_hash");
+  task.questions_hash = reader.optional_text(place, "questions_hash");
   task.shots = reader.count(place, "num_fewshot");
   task.questions = reader.count(place, "questions", 1);
   task.accuracy = reader.optional_number(place, "accuracy", 0, 1);

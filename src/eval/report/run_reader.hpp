@@ -50,11 +50,13 @@ struct Experts {
 
 struct Task {
   std::string name, version, question_file, hash;
+  std::string questions_hash;  ///< of the questions that were asked; older files have none
   std::int64_t shots = 0, questions = 0;
   std::optional<double> accuracy, standard_error, chance_corrected, weight_bytes_per_question, joules;
   Interval interval;
   double chance = 0, flops_per_question = 0, seconds = 0;
   std::int64_t model_flops = 0, tokens = 0, executed_flops = 0, executed_tokens = 0;
+  std::int64_t stored_answers = 0;   ///< not computed: `seconds` and `joules` are then not the cost of the exam
   std::vector<std::int64_t> checks;  ///< as kChecks names them
   std::vector<Row> rows;
   std::vector<Breakdown> by;

@@ -30,6 +30,7 @@ std::size_t main_column(std::span<const MetricColumn> columns) {
 std::string with_unit(const MetricColumn& column) { return title_of(column) + (is_share(column.metric) ? " %" : ""); }
 
 std::string value_text(Metric metric, const MetricValue& value) {
+  if (std::isnan(value.value)) return "N/A";
   return is_share(metric) ? percent_form(value.value) : fmt::format("{:.4g}", value.value);
 }
 std::string error_text(Metric metric, const MetricValue& value) {
@@ -84,20 +85,27 @@ std::vector<std::string> row_of(const PreparedTask& task, const Standing& standi
   if (standing.models.size() > 1 && has_accuracy(kinds))
     row.insert(row.end(), {standing.front[m] ? "*" : "",
                            standing.multipliers[m] ? fmt::format("{:.2f}", *standing.multipliers[m]) : "-"});
-  row.push_back(scaled_form(outcome.seconds > 0 ? static_cast<double>(outcome.pass_tokens) / outcome.seconds : 0));
+  // The time is that of the computed answers, the tokens are those of all.
+  const bool has_speed = outcome.stored_answers == 0 && outcome.seconds > 0;
+  row.push_back(has_speed ? scaled_form(static_cast<double>(outcome.pass_tokens) / outcome.seconds) : "-");
   return row;
 }
 
-// The normal error bar is inaccurate for few questions.
 std::string remarks(const PreparedTask& task, const ModelRun& model, const TaskOutcome& outcome,
                     const TableOptions& options) {
+  std::string out;
+  // The normal error bar is inaccurate for few questions.
   const std::int64_t n = task.question_count();
-  if (n >= 100 || !has_accuracy(outcome.overall.kinds)) return "";
-  const double accuracy = accuracy_of(task, outcome).value;
-  const auto [low, high] = wilson_interval(std::llround(accuracy * static_cast<double>(n)), n);
-  return wrapped(fmt::format("{}: only {}, 95 % interval {} to {} % (Wilson)", shown_name(model.name),
-                             questions_form(n), percent_form(low), percent_form(high)),
-                 options.columns);
+  const auto interval = interval_of(accuracy_of(task, outcome), n);
+  if (n < 100 && has_accuracy(outcome.overall.kinds) && interval)
+    out += wrapped(fmt::format("{}: only {}, 95 % interval {} to {} % (Wilson)", shown_name(model.name),
+                               questions_form(n), percent_form(interval->first), percent_form(interval->second)),
+                   options.columns);
+  if (outcome.stored_answers > 0)
+    out += wrapped(fmt::format("{}: {} answers are from the cache, so there is no speed", shown_name(model.name),
+                               count_form(outcome.stored_answers)),
+                   options.columns);
+  return out;
 }
 
 // Questions with problems.
@@ -158,7 +166,7 @@ std::string details(const RunReport& report, std::size_t t, const TableOptions& 
   TextTable costs(header);
   std::vector<std::string> counted = {"questions"};
   for (const Check& check : kChecks) counted.emplace_back(check.title);
-  counted.insert(counted.end(), {"tokens asked", "tokens computed"});
+  counted.insert(counted.end(), {"cached answers", "tokens asked", "tokens computed"});
   TextTable counters(counted);
   for (std::size_t m = 0; m < standing.models.size(); ++m) {
     const ModelRun& model = *standing.models[m];
@@ -186,7 +194,8 @@ std::string details(const RunReport& report, std::size_t t, const TableOptions& 
     costs.add(row);
     row = {shown_name(model.name)};
     for (const Check& check : kChecks) row.push_back(std::to_string(o.*check.count));
-    row.insert(row.end(), {std::to_string(o.pass_tokens), std::to_string(o.executed.tokens)});
+    row.insert(row.end(),
+               {std::to_string(o.stored_answers), std::to_string(o.pass_tokens), std::to_string(o.executed.tokens)});
     counters.add(row);
   }
   return costs.render(options.columns) + "\n" + counters.render(options.columns) + "\n";

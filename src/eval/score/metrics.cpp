@@ -194,7 +194,7 @@ Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document& docume
 MetricValue aggregate(Metric metric, std::span<const double> values, std::int64_t bootstrap_count,
                       const ParallelFor& threads, const std::function<bool()>& cancelled) {
   MetricValue out;
-  if (values.empty()) return out;
+  if (values.empty()) return {is_share(metric) ? 0 : std::nan(""), std::nullopt};
   out.value = metric == Metric::perplexity ? std::exp(-mean(values)) : mean(values);
   if (values.size() < 2) return out;
   if (is_share(metric))
@@ -209,7 +209,7 @@ MetricValue aggregate_texts(Metric metric, std::span<const double> log_likelihoo
   double sum = 0, size = 0;
   for (double x : log_likelihoods) sum += x;
   for (std::int64_t n : sizes) size += static_cast<double>(n);
-  if (size == 0) return {};
+  if (size == 0) return {std::nan(""), std::nullopt};
   return {metric == Metric::bits_per_byte ? -sum / size / std::log(2.0) : std::exp(-sum / size), std::nullopt};
 }
 

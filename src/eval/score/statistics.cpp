@@ -81,8 +81,13 @@ double interval_factor(std::int64_t values) {
 }
 
 std::pair<double, double> wilson_interval(std::int64_t right, std::int64_t count, double z) {
-  if (count <= 0) return {0, 1};
-  const double n = static_cast<double>(count), p = static_cast<double>(right) / n, z2 = z * z;
+  const double n = static_cast<double>(count);
+  return wilson_interval_of_share(static_cast<double>(right) / n, n, z);
+}
+
+std::pair<double, double> wilson_interval_of_share(double share, double count, double z) {
+  if (!(count > 0)) return {0, 1};
+  const double n = count, p = share, z2 = z * z;
   const double centre = (p + z2 / (2 * n)) / (1 + z2 / n);
   const double half = z / (1 + z2 / n) * std::sqrt(p * (1 - p) / n + z2 / (4 * n * n));
   return {std::max(0.0, centre - half), std::min(1.0, centre + half)};

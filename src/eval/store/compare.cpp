@@ -1,5 +1,8 @@
 // Comparisons between the models of a run: accuracies and paired gaps.
 
+#include <algorithm>
+#include <cmath>
+
 #include "moe/eval/report.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -30,6 +33,25 @@ Accuracy accuracy_of(const PreparedTask& task, const TaskOutcome& outcome) {
   out.standard_error = clustered_standard_error(scores, clusters);
   out.clusters = count_clusters(clusters);
   return out;
+}
+
+std::optional<std::pair<double, double>> interval_of(const Accuracy& accuracy, std::int64_t questions) {
+  const bool is_clustered = accuracy.clusters < questions;
+  if (questions < 1 || (is_clustered && accuracy.clusters < 2)) return std::nullopt;
+  const auto n = static_cast<double>(questions);
+  const std::int64_t right = std::llround(accuracy.value * n);
+  if (questions < 100 || std::min(right, questions - right) < 10) {
+    if (!is_clustered) return wilson_interval(right, questions);
+    // All right or all wrong say nothing of how alike a cluster's questions are: then each cluster is one question.
+    const double variance = accuracy.value * (1 - accuracy.value), error = accuracy.standard_error.value_or(0);
+    const bool is_known = right > 0 && right < questions;
+    const double independent =
+        is_known ? std::min(n, variance / (error * error)) : static_cast<double>(accuracy.clusters);
+    return wilson_interval_of_share(accuracy.value, independent, interval_factor(accuracy.clusters));
+  }
+  if (!accuracy.standard_error) return std::nullopt;
+  const double half = interval_factor(accuracy.clusters) * *accuracy.standard_error;
+  return std::pair{std::max(0.0, accuracy.value - half), std::min(1.0, accuracy.value + half)};
 }
 
 std::vector<Comparison> compare_models(const RunReport& report) {

@@ -35,11 +35,13 @@ class Contexts {
   bool known_ = false;
 };
 
-// Asks `model` for answers that the store does not have. `Ask` is (requests, hooks) -> Result<vector<Answer>>.
+// Asks `model` for answers that the store does not have, and counts the others in `stored_answers`. `Ask` is
+// (requests, hooks) -> Result<vector<Answer>>.
 template <class Request, class Answer, class Find, class Keep, class Ask>
 Result<std::vector<Answer>> ask(std::span<const Request> requests, const std::vector<std::string>& keys,
-                                const Hooks& hooks, std::function<void(std::int64_t, const Answer&)> Hooks::*on_answer,
-                                Find&& find, Keep&& keep, Ask&& ask_model) {
+                                std::int64_t& stored_answers, const Hooks& hooks,
+                                std::function<void(std::int64_t, const Answer&)> Hooks::*on_answer, Find&& find,
+                                Keep&& keep, Ask&& ask_model) {
   std::vector<Answer> answers(requests.size());
   std::vector<Request> missing;
   std::vector<std::int64_t> index;
@@ -48,6 +50,7 @@ Result<std::vector<Answer>> ask(std::span<const Request> requests, const std::ve
     if (!known) return forward(known);
     if (*known) {
       answers[i] = std::move(**known);
+      ++stored_answers;
       if (hooks.*on_answer) (hooks.*on_answer)(static_cast<std::int64_t>(i), answers[i]);
     } else {
       missing.push_back(requests[i]);
@@ -114,7 +117,8 @@ Result<std::vector<Score>> StoredModel::score(std::span<const ScoreRequest> requ
     keys.push_back(key_of(text));
   }
   return ask<ScoreRequest, Score>(
-      requests, keys, hooks, &Hooks::on_score, [&](const std::string& key) { return store_.find_score(key); },
+      requests, keys, stored_answers_, hooks, &Hooks::on_score,
+      [&](const std::string& key) { return store_.find_score(key); },
       [&](const std::vector<std::pair<std::string, Score>>& some) { return store_.add(some, {}); },
       [&](std::span<const ScoreRequest> some, const Hooks& inner) { return model_.score(some, inner); });
 }
@@ -131,7 +135,8 @@ Result<std::vector<Generation>> StoredModel::generate(std::span<const GenerateRe
     keys.push_back(key_of(text));
   }
   return ask<GenerateRequest, Generation>(
-      requests, keys, hooks, &Hooks::on_reply, [&](const std::string& key) { return store_.find_reply(key); },
+      requests, keys, stored_answers_, hooks, &Hooks::on_reply,
+      [&](const std::string& key) { return store_.find_reply(key); },
       [&](const std::vector<std::pair<std::string, Generation>>& some) { return store_.add({}, some); },
       [&](std::span<const GenerateRequest> some, const Hooks& inner) { return model_.generate(some, inner); });
 }
@@ -141,7 +146,8 @@ Result<std::vector<Score>> StoredModel::score_texts(std::span<const TextRequest>
   std::vector<std::string> keys;
   for (const TextRequest& r : requests) keys.push_back(key_of(setting_ + "text" + digest(std::string(r.text))));
   return ask<TextRequest, Score>(
-      requests, keys, hooks, &Hooks::on_score, [&](const std::string& key) { return store_.find_score(key); },
+      requests, keys, stored_answers_, hooks, &Hooks::on_score,
+      [&](const std::string& key) { return store_.find_score(key); },
       [&](const std::vector<std::pair<std::string, Score>>& some) { return store_.add(some, {}); },
       [&](std::span<const TextRequest> some, const Hooks& inner) { return model_.score_texts(some, inner); });
 }
