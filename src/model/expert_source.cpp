@@ -214,10 +214,14 @@ ExpertSource::Visit ExpertSource::visit(std::int64_t layer, std::span<const std:
       visit.wanted_.push_back(expert);
     }
     if (was_read_ahead) {
-      e.pins -= 1;  // the visit's pin keeps it
-      cache_.admit(layer, expert);
       note(guess->guess, true);
       ahead_.erase(guess);
+      if (e.state == State::failed) {
+        unpin(layer, expert);  // which gives its slot back: it is read again
+      } else {
+        e.pins -= 1;  // the visit's pin keeps it
+        cache_.admit(layer, expert);
+      }
     }
   }
   for (const Ahead& a : ahead_)

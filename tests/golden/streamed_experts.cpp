@@ -291,6 +291,45 @@ TEST_CASE("a wrong guess was in vain only if it was read and has left") {
   CHECK(tight->traffic().read_bytes == both);
 }
 
+TEST_CASE("right guesses that could not be read are read again: an error of the layer, and no slot is lost") {
+  const Case c = case_with_two_layers();
+  const std::vector<std::int64_t> layers = moe_layers(*c.model);
+  std::atomic<bool> is_gone{true};
+  MemoryReader::Options fails;
+  fails.fails = [&](std::int64_t layer, std::int64_t expert) { return is_gone && layer == layers[1] && expert != 0; };
+  const auto reader = reader_of(c.model, fails);
+  const auto source = *moe::ExpertSource::create(reader, *moe::impl_of(*c.model).weights, {c.least, 1});
+  const std::vector<moe::ExpertSource::Guess> guesses = {{1, 0}, {2, 1}, {3, 2}, {4, 3}};
+  const auto use_all = [&](moe::ExpertSource::Visit& visit) -> moe::Result<std::size_t> {
+    for (std::size_t used = 0;; ++used) {
+      const auto leases = visit.next(1);
+      if (!leases) return moe::forward(leases);
+      if (leases->empty()) return used;
+      visit.release(leases->front().expert);
+    }
+  };
+  {
+    auto first = source->visit(layers[0], std::vector<std::int32_t>{0});
+    first.read_ahead(layers[1], guesses);
+    REQUIRE(use_all(first).value() == 1);
+    while (reader->reads() < 3 + 4) std::this_thread::yield();
+  }
+  {
+    // Expert 0 lies first in the file: it needs a slot that a failed guess has.
+    auto second = source->visit(layers[1], std::vector<std::int32_t>{0, 1, 2, 3, 4});
+    const auto used = use_all(second);
+    REQUIRE_FALSE(used.has_value());
+    CHECK(used.error().code == moe::ErrorCode::io);
+  }
+  is_gone = false;
+  for (const std::int64_t layer : layers) {
+    auto again = source->visit(layer, std::vector<std::int32_t>{0, 1, 2, 3, 4});
+    const auto all = use_all(again);
+    REQUIRE_MESSAGE(all.has_value(), all.error().message);
+    CHECK(*all == 5);
+  }
+}
+
 TEST_CASE("of several reads that fail, each visit gets the error of its own") {
   const Case c = case_with_two_layers();
   const std::vector<std::int64_t> layers = moe_layers(*c.model);
