@@ -51,9 +51,12 @@ void Forward::note_routes(std::int64_t layer) {
   if (link_->is_first() || !c_->layer_is_moe(layer)) return;
   const std::int64_t stride = c_->router.top_k;
   for (std::int64_t t = 0; t < tokens(); ++t) {
-    record_.routes.push_back(static_cast<std::uint16_t>(ws_.expert_counts[static_cast<std::size_t>(t)]));
-    for (std::int64_t i = t * stride; i < (t + 1) * stride; ++i)
-      record_.routes.push_back(static_cast<std::uint16_t>(ws_.expert_ids[static_cast<std::size_t>(i)]));
+    const std::int32_t count = ws_.expert_counts[static_cast<std::size_t>(t)];
+    record_.routes.push_back(static_cast<std::uint16_t>(count));
+    // A layer may have fewer experts than the most of all layers: what is behind them was not written.
+    for (std::int64_t i = 0; i < stride; ++i)
+      record_.routes.push_back(
+          i < count ? static_cast<std::uint16_t>(ws_.expert_ids[static_cast<std::size_t>(t * stride + i)]) : 0);
   }
 }
 
@@ -66,11 +69,12 @@ void Forward::count_routes(const StageRecord& record) {
     if (!c_->layer_is_moe(layer)) continue;
     if (record.routes.size() - at < static_cast<std::size_t>(tokens() * (1 + stride))) return;
     for (std::int64_t t = 0; t < tokens(); ++t) {
-      std::int64_t count = std::min<std::int64_t>(record.routes[at++], stride);
-      for (std::int64_t i = t * stride; i < (t + 1) * stride; ++i) {
+      const std::int64_t sent = std::min<std::int64_t>(record.routes[at++], stride);
+      std::int64_t count = sent;
+      for (std::int64_t i = 0; i < stride; ++i) {
         const std::int64_t expert = record.routes[at++];
-        if (expert >= E) count = 0;
-        ws_.expert_ids[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(expert);
+        if (i < sent && expert >= E) count = 0;
+        ws_.expert_ids[static_cast<std::size_t>(t * stride + i)] = static_cast<std::int32_t>(expert);
       }
       ws_.expert_counts[static_cast<std::size_t>(t)] = static_cast<std::int32_t>(count);
     }

@@ -1,6 +1,8 @@
 // A model whose layers are in several stages: the bits, counts and errors of one process, whatever the messages' timing;
 // and stages that do not fit each other are refused by name.
 
+#include <malloc.h>
+
 #include <atomic>
 #include <functional>
 #include <mutex>
@@ -213,6 +215,33 @@ TEST_CASE("the same bits, counts and FLOPs as in one process") {
       }
     }
   }
+}
+
+// A layer writes as many experts as it has; what is behind them in its buffer is whatever was there.
+TEST_CASE("layers with fewer experts than others: the counts and FLOPs of one process") {
+  mallopt(M_PERTURB, 0xa5);  // new memory is 0x5a5a.., no expert
+  int checked = 0;
+  for (const Case& c : cases()) {
+    const moe::ModelConfig& config = c.model->config();
+    const std::int64_t layers = config.moe_layer_count();
+    const auto ids = prompt_for(config, 0);
+    if (layers < 2 || config.router.top_k < 2 || ids.size() < 110) continue;
+    CAPTURE(c.name);
+    moe::ExpertOptions experts;
+    experts.top_k.assign(static_cast<std::size_t>(layers), config.router.top_k);
+    experts.top_k.back() = 1;
+    const moe::SessionOptions options = options_for(kSettings[0], 1, 16);
+    auto alone = open_session(c.model->with_experts(experts).value(), options);
+    const std::vector<float> expected = play(*alone, ids);
+    Pipeline pipeline(c.path, options, 2, {.experts = {experts, experts}});
+    REQUIRE_MESSAGE(pipeline.session != nullptr, pipeline.errors[0]);
+    CHECK(same_bits(play(*pipeline.session, ids), expected));
+    CHECK(pipeline.session->executed() == alone->executed());
+    CHECK(same_load(pipeline.session->expert_load(), alone->expert_load()));
+    ++checked;
+  }
+  mallopt(M_PERTURB, 0);
+  CHECK(checked > 0);
 }
 
 namespace {
