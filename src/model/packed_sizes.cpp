@@ -25,7 +25,8 @@ std::int64_t mixer_bytes(const ModelConfig& c, Format format, std::int64_t layer
   if (c.attention != AttentionKind::mla) {
     const std::int64_t hd = c.head_dim_of(layer), kv = c.kv_heads_of(layer) * hd;
     const std::int64_t projections = (c.has_keys(layer) ? 1 : 0) + (c.has_value_projection(layer) ? 1 : 0);
-    return matrix_bytes(format, D, H * hd) + matrix_bytes(format, H * hd, D) +
+    const std::int64_t gate = c.attention_gate ? 2 : 1;  // its rows are beside the query's
+    return matrix_bytes(format, D, H * hd) + matrix_bytes(format, gate * H * hd, D) +
            projections * matrix_bytes(format, kv, D);
   }
   std::int64_t bytes = matrix_bytes(format, D, H * c.v_head_dim);

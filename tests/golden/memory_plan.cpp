@@ -66,6 +66,8 @@ TEST_CASE("sizes from headers are those of the loaded weights") {
     if (info->formats.size() != 1 || info->formats.front().name != "bf16") continue;
     const moe::PackedSizes assumed = moe::assumed_sizes(info->config, moe::Format::bf16);
     CHECK(assumed.expert == info->packed.expert);
+    const auto matrices = static_cast<std::int64_t>(moe::impl_of(**model).weights->memory.size());
+    CHECK(assumed.always + routed >= matrices);
   }
   CHECK(with_experts > 0);
 }
