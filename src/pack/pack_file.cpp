@@ -112,10 +112,12 @@ Result<void> PackFile::read_directory(const PackStart& start) {
 Result<void> PackFile::check_blocks(std::size_t first, std::size_t last, const std::byte* at) const {
   for (std::size_t i = first; i < last; ++i) {
     const Block& block = layout_.blocks[i];
-    if (crc32c({at, static_cast<std::size_t>(block.bytes)}) != crcs_[i])
-      return damaged(fmt::format("bytes {} to {} have another checksum ({})", block.offset,
-                                 block.offset + static_cast<std::uint64_t>(block.bytes),
-                                 item_at(layout_, block.offset)));
+    if (crc32c({at, static_cast<std::size_t>(block.bytes)}) != crcs_[i]) {
+      const std::uint64_t end = block.offset + static_cast<std::uint64_t>(block.bytes);
+      const std::string first_item = item_at(layout_, block.offset), last_item = item_at(layout_, end - 1);
+      return damaged(fmt::format("bytes {} to {} have another checksum ({}{})", block.offset, end, first_item,
+                                 first_item == last_item ? "" : " to " + last_item));
+    }
     at += block.bytes;
   }
   return {};
@@ -128,13 +130,13 @@ Result<void> PackFile::in_parts(std::size_t last, LoadWork& work, const Part& pa
   std::vector<std::size_t> begins;
   for (std::size_t at = 0; at < last; at = part_end(blocks, at, last)) begins.push_back(at);
   begins.push_back(last);
-  return work.run(static_cast<std::int64_t>(begins.size()) - 1, [&](std::int64_t i, std::int32_t worker) {
+  return work.run(static_cast<std::int64_t>(begins.size()) - 1, [&](std::int64_t i, std::int32_t) {
     const std::size_t first = begins[static_cast<std::size_t>(i)], end = begins[static_cast<std::size_t>(i) + 1];
     const std::uint64_t from = blocks[first].offset - layout_.header_bytes;
     const std::uint64_t to =
         blocks[end - 1].offset + static_cast<std::uint64_t>(blocks[end - 1].bytes) - layout_.header_bytes;
     Result<void> ok = part(first, end, from, to - from);
-    if (ok) work.add(static_cast<std::int64_t>(to - from), worker);
+    if (ok) work.add(static_cast<std::int64_t>(to - from));
     return ok;
   });
 }
