@@ -99,8 +99,10 @@ std::int64_t zero_of(const RowWork& w, std::int64_t r, std::int64_t g) {
   const int place = static_cast<int>(row % per);
   if (spreads_rows(w.job)) {
     const std::int64_t word = g * (w.held.count / per) + (row - w.held.first) / per;
-    return w.job.encoding == Encoding::awq ? number_in(in, word, kAwqPlace[place], 4)
-                                           : number_in(in, word, place, w.s.bits) + w.s.zero_offset;
+    if (w.job.encoding == Encoding::awq) return number_in(in, word, kAwqPlace[place], 4);
+    // GPTQ's version 1 subtracts one from each number of the word as a whole: a zero point of 0 borrows from the next.
+    const std::uint32_t ones = w.s.zero_offset == 0 ? 0u : w.s.bits == 4 ? 0x11111111u : 0x01010101u;
+    return ((quant::load_u32(in + 4 * word) + ones) >> (w.s.bits * place)) & ((1u << w.s.bits) - 1u);
   }
   if (w.s.zeros_in_words) return number_in(in, row / per * w.job.groups.count + g, place, w.s.bits);
   const std::int64_t at = row / w.s.block_rows * w.job.groups.count + g;
@@ -125,7 +127,7 @@ Result<void> read_all(const checkpoint::Checkpoint& file, const checkpoint::Tens
   return file.read(tensor, 0, out);
 }
 
-/// Of a tensor each of whose lines is about all rows of the weight: the parts that are about the rows held.
+/// Reads a tensor whose lines each have values for all rows of the weight: of every line, those for the held rows.
 Result<void> read_held(const checkpoint::Checkpoint& file, const checkpoint::TensorInfo& tensor, const ScaledSource& s,
                        const HeldRows& held, std::vector<std::byte>& out) {
   const std::int64_t lines = tensor.rows(), line = static_cast<std::int64_t>(tensor.bytes) / lines;
