@@ -135,6 +135,15 @@ class Lister {
     if (const TensorInfo* all = find(Role::expert_down_rows, l))
       start(Role::expert_down, l, all->shape).sources = {whole(*all)};
   }
+  /// Gemma 4 with a tensor per expert: gate and up of each in one tensor of all.
+  void add_joined_experts(std::int64_t l) {
+    const TensorInfo& gate = *find(Role::expert_gate, l);
+    const std::int64_t experts = c_.router.expert_count;
+    OutputTensor& out = start(Role::expert_gate_up, l, {experts, 2 * gate.rows(), gate.cols()});
+    for (std::int64_t e = 0; e < experts; ++e)
+      for (const Role role : {Role::expert_gate, Role::expert_up}) out.sources.push_back(whole(*find(role, l, e)));
+    add(Role::expert_down, l);
+  }
   /// Experts of mxfp4, which have GGUF's order of rows.
   void coded_experts(Role role, const std::string& name, std::int64_t l) {
     const std::vector<const CodedWeight*>& experts = coded_.at(name);
@@ -242,6 +251,7 @@ class Lister {
     if (c_.layer_is_moe(l) && !family_.hf_expert_rows &&
         !arch::tensor_name(model_, Kind::hf, Role::expert_gate_up, l).empty())
       return add_stacked_experts(l);
+    if (c_.layer_is_moe(l) && c_.family == "gemma4_text") return add_joined_experts(l);
     for (const Role role : {Role::expert_gate, Role::expert_up, Role::expert_down}) add(role, l);
   }
 

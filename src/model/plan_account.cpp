@@ -105,6 +105,8 @@ void Planner::account() {
       continue;
     else if (arch::is_mtp(recognised_, file_.kind(), tensor.name))
       plan_.mtp_parameters += is_scale(tensor.name) ? 0 : count * weights_in(tensor.type);
+    else if (is_unused_key(tensor.name))
+      unused_keys += 1;
     else if (arch::is_leftover(file_.kind(), tensor.name))
       leftover.push_back(tensor.name);
     else

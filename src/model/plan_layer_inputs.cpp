@@ -33,11 +33,14 @@ void Planner::layer_end(std::int64_t l, LayerWeights& w) {
   if (c_.layer_scalar) vector(Role::layer_scalar, 1, w.layer_scalar, l);
 }
 
-// Published files hold projections of keys and values also for layers that use those of another.
+// Published files hold projections of keys and values also for layers that use those of another: weights, or the codes
+// and scales of one, whose names end otherwise.
 bool Planner::is_unused_key(const std::string& name) const {
   for (std::int64_t l = c_.layer_count - c_.kv_shared_layer_count; l < c_.layer_count; ++l)
-    for (const Role role : {Role::k, Role::v, Role::k_norm})
-      if (name == arch::tensor_name(recognised_, file_.kind(), role, l)) return true;
+    for (const Role role : {Role::k, Role::v, Role::k_norm}) {
+      const std::string weight = arch::tensor_name(recognised_, file_.kind(), role, l);
+      if (name.starts_with(weight.substr(0, weight.rfind('.') + 1))) return true;
+    }
   return false;
 }
 

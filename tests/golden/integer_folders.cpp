@@ -46,7 +46,7 @@ Codes random_codes(const Kind& kind, std::int64_t rows, std::int64_t columns, st
   for (std::int64_t i = 0; i < rows * columns; ++i)
     w.code.push_back(static_cast<int>(rng() % static_cast<unsigned>(most + 1)));
   for (std::int64_t i = 0; i < rows * w.groups; ++i) {
-    w.zero.push_back(kind.zeros ? 1 + static_cast<int>(rng() % static_cast<unsigned>(most)) : middle);
+    w.zero.push_back(kind.zeros ? static_cast<int>(rng() % static_cast<unsigned>(most + 1)) : middle);
     w.scale.push_back((0.2f + static_cast<float>(rng() % 1000) / 1000.0f) * 0.1f / static_cast<float>(middle));
   }
   for (std::int64_t c = 0; c < columns; ++c)
@@ -110,11 +110,19 @@ void write_compressed(const Kind& kind, const Codes& w, const std::string& name,
 
 void write_packed(const Kind& kind, const Codes& w, const std::string& stem, Tensors& out) {
   const bool awq = kind.config["quant_method"] == "awq";
-  const int less = !awq && kind.config.value("checkpoint_format", "gptq") == "gptq" ? 1 : 0;
   out[stem + "qweight"] = words(w.columns, w.rows, kind.bits, !awq, awq ? awq_places() : std::vector<int>(),
                                 [&](auto c, auto r) { return w.at(r, c); });
-  out[stem + "qzeros"] = words(w.groups, w.rows, kind.bits, false, awq ? awq_places() : std::vector<int>(),
-                               [&](auto g, auto r) { return w.zero_at(r, g) - less; });
+  ReferenceTensor& zeros = out[stem + "qzeros"] =
+      words(w.groups, w.rows, kind.bits, false, awq ? awq_places() : std::vector<int>(),
+            [&](auto g, auto r) { return w.zero_at(r, g); });
+  // Version 1, as GPTQModel's convert_gptq_v2_to_v1_format does it: each word less one in every number.
+  if (!awq && kind.config.value("checkpoint_format", "gptq") == "gptq")
+    for (std::size_t at = 0; at < zeros.bytes.size(); at += 4) {
+      std::uint32_t word = 0;
+      std::memcpy(&word, zeros.bytes.data() + at, sizeof word);
+      word -= kind.bits == 4 ? 0x11111111u : 0x01010101u;
+      std::memcpy(zeros.bytes.data() + at, &word, sizeof word);
+    }
   if (!awq) out[stem + "g_idx"] = tensor_of("I32", {w.columns}, w.of);
 }
 
@@ -228,6 +236,30 @@ void swap_experts(const std::filesystem::path& from, int a, int b, const std::fi
   write_folder(to, read_config(from), swapped);
 }
 
+/// Gemma 4's experts in tensors of their own: names as llm-compressor has them, gate before up.
+Tensors with_experts_apart(const Tensors& stacked) {
+  Tensors out;
+  for (const auto& [name, tensor] : stacked) {
+    const bool both = name.ends_with(".experts.gate_up_proj");
+    if (!both && !name.ends_with(".experts.down_proj")) {
+      out[name] = tensor;
+      continue;
+    }
+    const std::string stem = name.substr(0, name.rfind('.') + 1);
+    const std::size_t parts = both ? 2 : 1, experts = static_cast<std::size_t>(tensor.shape[0]),
+                      bytes = tensor.bytes.size() / experts / parts;
+    for (std::size_t e = 0; e < experts; ++e)
+      for (std::size_t part = 0; part < parts; ++part)
+        out[stem + std::to_string(e) +
+            (!both       ? ".down_proj.weight"
+             : part == 0 ? ".gate_proj.weight"
+                         : ".up_proj.weight")] = {tensor.dtype,
+                                                  {tensor.shape[1] / static_cast<std::int64_t>(parts), tensor.shape[2]},
+                                                  tensor.bytes.substr((e * parts + part) * bytes, bytes)};
+  }
+  return out;
+}
+
 std::shared_ptr<const moe::Model> loaded(const std::filesystem::path& folder) {
   auto model = moe::Model::load(folder.string(), {.tokenizer = moe::TokenizerUse::none});
   REQUIRE_MESSAGE(model.has_value(), model.error().message);
@@ -311,6 +343,72 @@ TEST_CASE("every family from integer weights: the bits of the same weights as fl
     }
   }
   if (checked == 0) report_skip("integer weights of every family", "no golden model");
+}
+
+TEST_CASE("Gemma 4 with a tensor per expert: the bits of the stacked ones, also as codes and as GGUF") {
+  const Scratch scratch;
+  int checked = 0;
+  for (const GoldenCase& c : golden_cases()) {
+    if (!std::filesystem::exists(c.model / "model.safetensors")) continue;
+    const Tensors stacked = read_safetensors(c.model / "model.safetensors");
+    const auto is_both = [](const auto& t) { return t.first.ends_with(".experts.gate_up_proj"); };
+    if (!c.name.starts_with("gemma4") || std::none_of(stacked.begin(), stacked.end(), is_both)) continue;
+    CAPTURE(c.name);
+    write_folder(scratch.dir / "apart", read_config(c.model), with_experts_apart(stacked));
+    const auto expected = loaded(c.model), apart = loaded(scratch.dir / "apart");
+    const std::vector<moe::TokenId> ids = prompt_for(apart->config(), 3);
+    const std::vector<float> logits = whole_logits(expected, options_for(kSettings[0], 1, 64), ids);
+    CHECK(same_bits(whole_logits(apart, options_for(kSettings[0], 2, 7), ids), logits));
+    moe::QuantizeOptions as_is;
+    as_is.tokenizer = false;
+    const auto written = moe::quantize((scratch.dir / "apart").string(), scratch.file("apart.gguf"), as_is);
+    REQUIRE_MESSAGE(written.has_value(), written.error().message);
+    CHECK(same_bits(whole_logits(loaded(scratch.file("apart.gguf")), options_for(kSettings[0], 2, 7), ids), logits));
+    write_copies(scratch.dir / "apart", {"packed", compressed("pack-quantized", 4, 32, false), 4, 32, "BF16", true},
+                 scratch.dir / "copy");
+    CHECK(read_safetensors(scratch.dir / "copy/codes/model.safetensors")
+              .contains("model.language_model.layers.0.experts.7.gate_proj.weight_packed"));
+    CHECK(same_bits(whole_logits(loaded(scratch.dir / "copy/codes"), options_for(kSettings[0], 2, 7), ids),
+                    whole_logits(loaded(scratch.dir / "copy/floats"), options_for(kSettings[0], 1, 64), ids)));
+    ++checked;
+  }
+  if (checked == 0) report_skip("experts of Gemma 4", "no golden model of its mixture");
+}
+
+TEST_CASE("codes of keys and values in layers that share those of others are left out like weights") {
+  const Scratch scratch;
+  int checked = 0;
+  for (const GoldenCase& c : golden_cases()) {
+    if (!c.name.starts_with("gemma4") || !std::filesystem::exists(c.model / "model.safetensors")) continue;
+    const json config = read_config(c.model);
+    const json& text = config.contains("text_config") ? config["text_config"] : config;
+    const int shared = text.value("num_kv_shared_layers", 0), layers = text.value("num_hidden_layers", 0);
+    if (shared == 0) continue;
+    for (const Kind& kind : {Kind{"gptq", gptq(4, 32, true), 4, 32, "F16", true, true},
+                             Kind{"packed", compressed("pack-quantized", 4, 32, false), 4, 32, "BF16", true}}) {
+      CAPTURE(kind.name);
+      write_copies(c.model, kind, scratch.dir / "copy");
+      const auto expected = loaded(scratch.dir / "copy/codes");
+      Tensors more = read_safetensors(scratch.dir / "copy/codes/model.safetensors");
+      std::int64_t added = 0;
+      for (const auto& [name, tensor] : Tensors(more))
+        if (const std::size_t at = name.find("layers.0.self_attn."); at != std::string::npos)
+          for (const char* part : {"k_proj.", "v_proj.", "k_norm."})
+            if (name.substr(at + 19).starts_with(part)) {
+              more[std::string(name).replace(at + 7, 1, std::to_string(layers - 1))] = tensor;
+              ++added;
+            }
+      REQUIRE(added > 4);
+      write_folder(scratch.dir / "more", read_config(scratch.dir / "copy/codes"), more);
+      const auto model = loaded(scratch.dir / "more");
+      CHECK(model->info().notes.back().starts_with(std::to_string(added) + " tensors of keys and values in the last"));
+      const std::vector<moe::TokenId> ids = prompt_for(model->config(), 3);
+      CHECK(same_bits(whole_logits(model, options_for(kSettings[0], 1, 64), ids),
+                      whole_logits(expected, options_for(kSettings[0], 1, 64), ids)));
+      ++checked;
+    }
+  }
+  if (checked == 0) report_skip("codes of shared keys", "no golden model of Gemma 4 with layers that share keys");
 }
 
 // Files may leave out one expert, or give it an order of columns of its own. Experts 0 and 2 of four may change places

@@ -37,6 +37,10 @@ constexpr TensorName kNames[] = {
     {Role::expert_scale, "model.layers.{l}.router.per_expert_scale"},
     {Role::expert_gate_up, "model.layers.{l}.experts.gate_up_proj"},
     {Role::expert_down_rows, "model.layers.{l}.experts.down_proj"},
+    // One tensor per expert, as llm-compressor writes quantised experts.
+    {Role::expert_gate, "model.layers.{l}.experts.{e}.gate_proj.weight"},
+    {Role::expert_up, "model.layers.{l}.experts.{e}.up_proj.weight"},
+    {Role::expert_down, "model.layers.{l}.experts.{e}.down_proj.weight"},
 };
 
 constexpr TensorName kGgufNames[] = {
