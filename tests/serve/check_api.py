@@ -206,6 +206,12 @@ def chats(server):
     check(end["prompt"].endswith("which\n"), "add_generation_prompt")
     ended = {"messages": talk["messages"] + [{"role": "assistant", "content": "It was"}], "continue_final_message": True}
     check(server.json("/apply-template", ended)[1]["prompt"].endswith("assistant: It was"), "continue_final_message")
+    for sent, shown in (('{"city": "Rome"}', '{"city": "Rome"}'), ({"city": "Rome"}, '{"city": "Rome"}'),
+                        ("Rome", '"Rome"'), ("[1]", '"[1]"'), ("", '""'), (None, "null")):
+        call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": sent}}
+        asked = {"messages": [talk["messages"][0], {"role": "assistant", "content": None, "tool_calls": [call]}]}
+        _, rendered = server.json("/apply-template", {**asked, "add_generation_prompt": False})
+        check(rendered == {"prompt": f"system: Be short.\nassistant: {shown}\n"}, f"arguments {sent!r}: {rendered}")
     chat = "/v1/chat/completions"
     for body, param in (({}, "messages"), ({"messages": []}, "messages"), ({"messages": [7]}, "messages"),
                         ({"messages": [{"role": "king", "content": "a"}]}, "messages"),

@@ -8,6 +8,7 @@
 #include "moe/chat.hpp"
 #include "serve/api/endpoints.hpp"
 #include "serve/api/tables.hpp"
+#include "support/json.hpp"
 #include "support/json_copy.hpp"
 
 namespace moe::inline MOE_ABI::serve::api {
@@ -47,9 +48,24 @@ Checked<void> check_message(JsonValue message, std::size_t index) {
   return {};
 }
 
+// Clients send the arguments of a call as a text of JSON; templates read the object. Other text stays as it is.
+void open_arguments(Json& message) {
+  const auto calls = message.find("tool_calls");
+  if (calls == message.end() || !calls->is_array()) return;
+  for (Json& call : *calls) {
+    if (!call.is_object() || !call.contains("function") || !call["function"].is_object()) continue;
+    Json& function = call["function"];
+    if (!function.contains("arguments") || !function["arguments"].is_string()) continue;
+    const auto text = function["arguments"].get<std::string>();
+    const auto read = JsonDocument::parse(text);
+    if (read && read->root().is_object()) function["arguments"] = copy_json<Json>(read->root());
+  }
+}
+
 // The message for the template: parts of text joined, null left out.
 ChatMessage message_of(JsonValue message) {
   Json json = copy_json<Json>(message);
+  open_arguments(json);
   if (json.contains("content") && json["content"].is_array()) {
     std::string joined;
     for (const Json& part : json["content"]) joined += part["text"].get<std::string>();
