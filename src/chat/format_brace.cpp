@@ -35,7 +35,8 @@ std::optional<Spec> read_spec(Run& run, std::string_view text, const Value& valu
   std::size_t at = 0;
   const auto peek = [&](std::size_t i) { return i < text.size() ? text[i] : '\0'; };
   const std::size_t first = text.empty() ? 0 : decode_utf8(text.data()).bytes;
-  if (!text.empty() && is_align(peek(first))) {
+  const bool has_fill = !text.empty() && is_align(peek(first));
+  if (has_fill) {
     spec.fill = text.substr(0, first);
     spec.align = text[first];
     at = first + 1;
@@ -51,9 +52,9 @@ std::optional<Spec> read_spec(Run& run, std::string_view text, const Value& valu
     spec.number.alternate = true;
     ++at;
   }
-  if (peek(at) == '0' && (spec.align == 0 || spec.fill == " ")) {
+  if (peek(at) == '0' && !has_fill) {
     spec.zero = true;
-    if (spec.align == 0) spec.fill = "0";
+    spec.fill = "0";
     ++at;
   }
   read_amount(text, at, spec.width);

@@ -39,7 +39,7 @@ std::vector<Value> split_space(Run& run, const Text& text, std::int64_t limit) {
   std::size_t at = leading_space(bytes);
   while (at < bytes.size() && run.step()) {
     if (limit >= 0 && static_cast<std::int64_t>(out.size()) == limit) {
-      out.push_back(part_of(run, text, at, trailing_space(bytes)));
+      out.push_back(part_of(run, text, at, bytes.size()));
       break;
     }
     std::size_t end = at;
@@ -60,7 +60,7 @@ std::vector<Value> rsplit_space(Run& run, const Text& text, std::int64_t limit) 
   std::size_t end = trailing_space(bytes);
   while (end > 0 && run.step()) {
     if (limit >= 0 && static_cast<std::int64_t>(out.size()) == limit) {
-      out.push_back(part_of(run, text, leading_space(bytes), end));
+      out.push_back(part_of(run, text, 0, end));
       break;
     }
     std::size_t at = end;
