@@ -79,6 +79,9 @@ class Translator {
       return true;
     }
     if (c == 'h' || c == 'H') return no("\\h (a hexadecimal digit here, a space elsewhere)");
+    if (c == 'w' || c == 'W' || ((c == 'b' || c == 'B') && depth_ == 0))
+      return no("\\w or \\b (marks are word characters here, not elsewhere)");
+    if (c == 'v') return no("\\v (one character here, several elsewhere)");
     if (c == 'R' || c == 'X' || c == 'K' || c == 'G' || c == 'g' || c == 'k') return no("this escape");
     if (c == 'S') return no("\\S in a class");
     copy(2);
@@ -137,6 +140,7 @@ class Translator {
   bool outside(char c) {
     if (starts("(?m")) return no("(?m)");
     if (starts("(?x") || starts("(?C") || starts("(*") || starts("(?{")) return no("this group");
+    if (starts("{,")) return no("{,n}");
     // "{1,3}+" repeats the repetition in Oniguruma and is possessive in PCRE2.
     if (starts("{1,") && repeats_interval()) return true;
     if (after_interval_ && c == '+') return no("\"+\" after {n,m}");

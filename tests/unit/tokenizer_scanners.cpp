@@ -230,7 +230,10 @@ TEST_CASE("patterns that cannot be trusted are refused or stopped") {
   for (const char* inner : {"[a[^bc]]", "[a[b[c]]]", "[a-[bc]]", "[a[-c]]", "[a[b-]]", "[[a]-c]", R"([a[\s]])", "[a[]]",
                             "[a[b&&c]]", "[a[[:alpha:]]]"})
     CHECK(code(inner) == moe::ErrorCode::unsupported);
-  CHECK(code(R"(\h)") == moe::ErrorCode::unsupported);
+  for (const char* other :
+       {R"(\h)", R"(\w+)", R"([\w ])", R"(\W)", R"([^\W])", R"(a\b)", R"(\Ba)", R"(\v)", R"([\v])", "a{,3}"})
+    CHECK_MESSAGE(code(other) == moe::ErrorCode::unsupported, other);
+  CHECK(make_pattern(R"([\b]|\\w|\{,3})").has_value());  // a backspace, and texts
   CHECK(code("(*LIMIT_MATCH=1)a") == moe::ErrorCode::unsupported);
   for (const char* repeated : {"a{2,3}+", "a{1,}+", "a{2}+", "a{1,3}++", "a{1,3}+?", "a{1,3}+{2}"})
     CHECK(code(repeated) == moe::ErrorCode::unsupported);
