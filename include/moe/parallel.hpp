@@ -1,8 +1,11 @@
 #pragma once
 // Threads, from OpenMP or from the host: the interface is one function pointer.
 
+#include <atomic>
 #include <cstdint>
+#include <exception>
 #include <type_traits>
+#include <utility>
 
 #include "moe/error.hpp"
 
@@ -41,18 +44,55 @@ MOE_API Result<ParallelFor> start_openmp_pool(std::int32_t thread_count = 0);
 /// OpenMP.
 MOE_API void end_openmp_threads();
 
-/// Calls body(index, worker) through the pool.
+namespace detail {
+
+/// The body of a parallel loop as tasks. No exception may leave a task (a pool's thread would end the process): the first
+/// one is kept, and thrown in the calling thread. The library itself throws nothing but std::bad_alloc.
+template <class Body>
+class LoopTasks {
+ public:
+  explicit LoopTasks(Body& body) : body_(body) {}
+  static void run(void* context, std::int64_t index, std::int32_t worker) {
+    auto& self = *static_cast<LoopTasks*>(context);
+#ifdef __cpp_exceptions
+    try {
+      self.body_(index, worker);
+    } catch (...) {
+      if (!self.has_thrown_.test_and_set()) self.thrown_ = std::current_exception();
+    }
+#else
+    self.body_(index, worker);
+#endif
+  }
+  void rethrow() {
+#ifdef __cpp_exceptions
+    if (thrown_ != nullptr) std::rethrow_exception(std::move(thrown_));
+#endif
+  }
+
+ private:
+  Body& body_;
+#ifdef __cpp_exceptions
+  std::atomic_flag has_thrown_ = ATOMIC_FLAG_INIT;
+  std::exception_ptr thrown_;
+#endif
+};
+
+}  // namespace detail
+
+/// Calls body(index, worker) through the pool. An exception of the body ends that index alone, and is thrown when all
+/// are done.
 template <class Body>
 void parallel_for(const ParallelFor& pool, std::int64_t count, Body&& body) {
   if (count <= 0) return;
-  auto task = [](void* context, std::int64_t index, std::int32_t worker) {
-    (*static_cast<std::remove_reference_t<Body>*>(context))(index, worker);
-  };
   if (pool.run == nullptr || pool.worker_count <= 1 || count == 1) {
     for (std::int64_t i = 0; i < count; ++i) body(i, 0);
     return;
   }
-  pool.run(pool.pool, count, const_cast<void*>(static_cast<const void*>(&body)), task);
+  using Tasks = detail::LoopTasks<std::remove_reference_t<Body>>;
+  Tasks tasks(body);
+  pool.run(pool.pool, count, &tasks, &Tasks::run);
+  tasks.rethrow();
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -141,7 +141,9 @@ class MOE_API Session {
   /// naming what differs, io and bad_file.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model,
                                                  const SessionOptions& options = {});
-  /// Memory of Model::load() and create(), computed from the configuration alone.
+  /// What create() refuses whatever the model. Errors: bad_argument, naming the option.
+  static Result<void> check(const SessionOptions& options);
+  /// Memory of Model::load() and create(), computed from the configuration alone. The options must pass check().
   static MemoryEstimate estimate_memory(const ModelInfo& info, const SessionOptions& options = {});
   /// The same for a loaded model, which may hold only some layers, or read experts when they are needed.
   static MemoryEstimate estimate_memory(const Model& model, const SessionOptions& options = {});

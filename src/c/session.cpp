@@ -158,9 +158,9 @@ void moe_batch_item_init(moe_batch_item* item, size_t struct_size) {
 
 moe_status moe_session_step(moe_session* session, const moe_batch_item* items, int64_t item_count, moe_error* error) {
   return moe::c::enter_session(session, error, [&](moe_session& s) -> Result<void> {
+    s.last = {};
     const auto batch = read_batch(items, item_count);
     if (!batch) return moe::forward(batch);
-    s.last = {};
     auto out = s.session->step(*batch);
     if (!out) {
       if (out.error().code == ErrorCode::cancelled) s.cancel.store(false, std::memory_order_relaxed);
@@ -203,6 +203,7 @@ moe_status moe_estimate_memory(const char* path, int64_t path_length, const moe_
     moe_session_options read{};
     const auto session = moe::c::session_options(options, read);
     if (!session) return moe::forward(session);
+    if (const auto ok = moe::Session::check(*session); !ok) return ok;
     const auto info = moe::Model::inspect(*name);
     if (!info) return moe::forward(info);
     out->write(memory_of(moe::Session::estimate_memory(*info, *session)));

@@ -50,15 +50,25 @@ Result<BlockCache::Bytes> BlockCache::get(std::size_t file, std::size_t index, c
   kept_.push_back({file, index, nullptr});
   const std::uint64_t left = files_[file].size - index * kFileBlockBytes;
   lock.unlock();
+  // Others wait for the block, also if reading it throws (no memory).
+  struct Reading {
+    BlockCache& cache;
+    std::size_t file, index;
+    Bytes bytes = nullptr;
+    ~Reading() {
+      {
+        const std::lock_guard held(cache.mutex_);
+        const auto place = cache.find(file, index);
+        if (bytes != nullptr)
+          place->bytes = std::move(bytes);
+        else
+          cache.kept_.erase(place);
+      }
+      cache.was_read_.notify_all();
+    }
+  } reading{*this, file, index};
   auto bytes = read_and_hash(file, index, static_cast<std::size_t>(std::min(left, kFileBlockBytes)), read);
-  lock.lock();
-  found = find(file, index);
-  if (bytes)
-    found->bytes = *bytes;
-  else
-    kept_.erase(found);
-  lock.unlock();
-  was_read_.notify_all();
+  if (bytes) reading.bytes = *bytes;
   return bytes;
 }
 
@@ -69,6 +79,8 @@ std::shared_ptr<std::byte[]> BlockCache::take_buffer() {
     if (!spare_->buffers.empty()) {
       buffer = std::move(spare_->buffers.back());
       spare_->buffers.pop_back();
+    } else {
+      spare_->buffers.reserve(++spare_->count);  // giving one back must not fail
     }
   }
   if (buffer == nullptr) buffer.reset(new (std::nothrow) std::byte[kFileBlockBytes]);

@@ -53,6 +53,7 @@ class BlockCache {
   struct Spare {
     std::mutex mutex;
     std::vector<std::unique_ptr<std::byte[]>> buffers;
+    std::size_t count = 0;  // that were made, at most
   };
 
   std::shared_ptr<std::byte[]> take_buffer();

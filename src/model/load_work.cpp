@@ -1,12 +1,17 @@
 #include "model/load_work.hpp"
 
+#include <algorithm>
+
 #include "support/float_environment.hpp"
 
 namespace moe::inline MOE_ABI {
 
-void LoadWork::add(std::int64_t bytes, std::int32_t worker) {
+void LoadWork::add(std::int64_t bytes) {
   done_ += bytes;
-  if (worker != 0) return;
+  if (std::this_thread::get_id() == caller_) report();
+}
+
+void LoadWork::report() {
   if (options_.cancelled && options_.cancelled()) stop_ = true;
   if (!options_.on_progress) return;
   const auto now = std::chrono::steady_clock::now();
@@ -16,15 +21,22 @@ void LoadWork::add(std::int64_t bytes, std::int32_t worker) {
 }
 
 Result<void> LoadWork::run(std::int64_t count, const std::function<Result<void>(std::int64_t, std::int32_t)>& task) {
-  parallel_for(options_.threads, count, [&](std::int64_t i, std::int32_t worker) {
-    if (stop_) return;
-    const FloatEnvironment environment;
-    if (const auto ok = task(i, worker); !ok) {
-      const std::lock_guard lock(error_mutex_);
-      if (!error_) error_ = ok.error();
-      stop_ = true;
-    }
-  });
+  // Where the calling thread works as well, its tasks call the host. In a pool where it waits, slices end for that.
+  constexpr std::int64_t kSlice = 8;
+  for (std::int64_t begin = 0, size = 0; begin < count && !stop_; begin += size) {
+    size = caller_works_ ? count - begin : std::min(count - begin, kSlice * worker_count());
+    parallel_for(options_.threads, size, [&](std::int64_t i, std::int32_t worker) {
+      if (std::this_thread::get_id() == caller_) caller_works_ = true;
+      if (stop_) return;
+      const FloatEnvironment environment;
+      if (const auto ok = task(begin + i, worker); !ok) {
+        const std::lock_guard lock(error_mutex_);
+        if (!error_) error_ = ok.error();
+        stop_ = true;
+      }
+    });
+    if (!caller_works_) report();
+  }
   if (error_) return tl::unexpected<Error>(*error_);
   if (stop_) return fail(ErrorCode::cancelled, "loading was cancelled");
   return {};

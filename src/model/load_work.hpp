@@ -7,6 +7,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 #include "moe/model.hpp"
 
@@ -14,7 +15,7 @@ namespace moe::inline MOE_ABI {
 
 class LoadWork {
  public:
-  /// `options` must live as long as this.
+  /// `options` must live as long as this. Only the thread that makes it calls the host's callbacks.
   explicit LoadWork(const LoadOptions& options) : options_(options) {}
 
   std::int32_t worker_count() const { return options_.threads.worker_count; }
@@ -22,8 +23,8 @@ class LoadWork {
 
   /// Bytes of work that run() will do; the host may see the sum grow.
   void expect(std::int64_t bytes) { total_ += bytes; }
-  /// By a task, when some of them are done. Worker 0 is the calling thread: only it calls the host's callbacks.
-  void add(std::int64_t bytes, std::int32_t worker);
+  /// By a task, when some of them are done.
+  void add(std::int64_t bytes);
   /// A task that sees this ends early.
   bool stops() const { return stop_; }
 
@@ -33,7 +34,11 @@ class LoadWork {
   void finish();
 
  private:
+  void report();
+
   const LoadOptions& options_;
+  const std::thread::id caller_ = std::this_thread::get_id();
+  std::atomic<bool> caller_works_{false};  // a task ran in that thread
   std::atomic<std::int64_t> done_{0};
   std::int64_t total_ = 0;
   std::atomic<bool> stop_{false};

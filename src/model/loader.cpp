@@ -151,12 +151,12 @@ Result<void> Loader::allocate() {
 Result<void> Loader::work_on(const Task& task, std::int32_t worker) {
   if (task.block) {
     if (auto ok = hash_->add(*task.block); !ok) return ok;
-    work_.add(static_cast<std::int64_t>(hash_->blocks()[*task.block].bytes), worker);
+    work_.add(static_cast<std::int64_t>(hash_->blocks()[*task.block].bytes));
   }
   RowBuffers& buffers = buffers_[static_cast<std::size_t>(worker)];
   for (std::size_t i = task.begin; i < task.end && !work_.stops(); ++i) {
     if (auto ok = read(units_[i], buffers); !ok) return ok;
-    work_.add(units_[i].panels.bytes, worker);
+    work_.add(units_[i].panels.bytes);
   }
   return {};
 }

@@ -28,23 +28,6 @@ std::int64_t cache_tokens(const ModelConfig& config, const SessionOptions& optio
   return options.max_tokens > 0 ? std::min(options.max_tokens, kMaxTokens) : config.max_position;
 }
 
-Result<void> check_options(const SessionOptions& options) {
-  if (options.chunk_tokens < 1 || options.chunk_tokens > kMaxChunkTokens)
-    return fail(ErrorCode::bad_argument,
-                fmt::format("chunk_tokens is {}, expected 1 to {}", options.chunk_tokens, kMaxChunkTokens));
-  if (options.max_tokens < 0 || options.max_tokens > kMaxTokens)
-    return fail(ErrorCode::bad_argument,
-                fmt::format("max_tokens is {}, expected 0 to {}", options.max_tokens, kMaxTokens));
-  if (options.checkpoint_tokens < 1 || options.checkpoint_tokens > kMaxTokens || options.state_bytes < 0)
-    return fail(ErrorCode::bad_argument,
-                fmt::format("checkpoint_tokens is {}, expected 1 to {}; state_bytes is {}, expected 0 or more",
-                            options.checkpoint_tokens, kMaxTokens, options.state_bytes));
-  if (options.precision != Precision::automatic && options.precision != Precision::reference)
-    return fail(ErrorCode::bad_argument, "precision is none of the known ones");
-  if (name_of(options.kv).empty()) return fail(ErrorCode::bad_argument, "kv is none of the known cache types");
-  return check_workers(options.threads);
-}
-
 // Of an MTP layer, which has a state for every token.
 Result<void> check_states(const ModelConfig& c, const BatchItem& item) {
   const std::size_t wanted = c.is_mtp_layer ? item.tokens.size() * static_cast<std::size_t>(c.hidden_size) : 0;
@@ -118,10 +101,27 @@ Session::~Session() {
   if (StageLink* link = impl_->link(); link != nullptr && link->is_first()) link->end_session();
 }
 
+Result<void> Session::check(const SessionOptions& options) {
+  if (options.chunk_tokens < 1 || options.chunk_tokens > kMaxChunkTokens)
+    return fail(ErrorCode::bad_argument,
+                fmt::format("chunk_tokens is {}, expected 1 to {}", options.chunk_tokens, kMaxChunkTokens));
+  if (options.max_tokens < 0 || options.max_tokens > kMaxTokens)
+    return fail(ErrorCode::bad_argument,
+                fmt::format("max_tokens is {}, expected 0 to {}", options.max_tokens, kMaxTokens));
+  if (options.checkpoint_tokens < 1 || options.checkpoint_tokens > kMaxTokens || options.state_bytes < 0)
+    return fail(ErrorCode::bad_argument,
+                fmt::format("checkpoint_tokens is {}, expected 1 to {}; state_bytes is {}, expected 0 or more",
+                            options.checkpoint_tokens, kMaxTokens, options.state_bytes));
+  if (options.precision != Precision::automatic && options.precision != Precision::reference)
+    return fail(ErrorCode::bad_argument, "precision is none of the known ones");
+  if (name_of(options.kv).empty()) return fail(ErrorCode::bad_argument, "kv is none of the known cache types");
+  return check_workers(options.threads);
+}
+
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionOptions& options) {
   const FloatEnvironment environment;  // of RoPE's frequencies and the like
   if (model == nullptr) return fail(ErrorCode::bad_argument, "model is null");
-  if (auto ok = check_options(options); !ok) return moe::forward(ok);
+  if (auto ok = check(options); !ok) return moe::forward(ok);
   const kernels::KernelTable* table = kernels::active_table();
   if (table == nullptr) return no_such_isa();
   auto impl = std::make_unique<Impl>(std::move(model), options);

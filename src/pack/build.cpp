@@ -74,7 +74,7 @@ Result<void> Builder::pack(std::size_t first, std::size_t last, std::byte* at) {
   return work_.run(static_cast<std::int64_t>(order.size()), [&](std::int64_t i, std::int32_t worker) -> Result<void> {
     const Piece& piece = *order[static_cast<std::size_t>(i)];
     auto ok = pack_unit(file_, piece.unit, buffers_[static_cast<std::size_t>(worker)], at + (piece.offset - begin));
-    if (ok) work_.add(piece.unit.bytes, worker);
+    if (ok) work_.add(piece.unit.bytes);
     return ok;
   });
 }
@@ -98,8 +98,8 @@ Result<void> Builder::run(PackWriter& out) {
 
 /// Reads what no panel was made from: of other towers, or what lies between tensors.
 Result<void> hash_the_rest(const checkpoint::ContentHasher& hash, LoadWork& work) {
-  return work.run(static_cast<std::int64_t>(hash.blocks().size()), [&](std::int64_t i, std::int32_t worker) {
-    work.add(0, worker);  // asks whether to go on; most blocks were read for panels, which the progress has counted
+  return work.run(static_cast<std::int64_t>(hash.blocks().size()), [&](std::int64_t i, std::int32_t) {
+    work.add(0);  // asks whether to go on; most blocks were read for panels, which the progress has counted
     return hash.add(static_cast<std::size_t>(i));
   });
 }
