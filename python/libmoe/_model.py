@@ -220,7 +220,8 @@ class Model:
         template = {key: given.pop(key) for key in _TEMPLATE_KEYS if key in given}
         unfinished = _check.flag("continue_final_message", given.pop("continue_final_message", False))
         request = _chat.request(messages, end="unfinished" if unfinished else "reply", **template)
-        given.setdefault("max_tokens", 0)
+        if given.get("max_tokens") is None:
+            given["max_tokens"] = 0
         if _check.flag("stream", stream):
             if n is not None:
                 raise TypeError("n and stream=True: expected at most one of them")

@@ -12,6 +12,7 @@ from ._types import Ids
 
 _Logits: TypeAlias = Literal["none", "last", "all"]
 _LOGITS = ("none", "last", "all")
+_MOST = 2**31 - 1  # numbers of sequences are int32
 
 
 class Session:
@@ -26,22 +27,22 @@ class Session:
 
     def fork(self, parent: int) -> int:
         """A new sequence that starts with all tokens of ``parent``; the cached prefix is shared, not copied."""
-        return self._native.fork(_check.integer("parent", parent))
+        return self._native.fork(_check.integer("parent", parent, most=_MOST))
 
     def rewind(self, sequence: int, length: int) -> None:
         """Drops the tail so that ``length`` tokens stay.
 
         Hybrids continue from the last state that is kept before it: the next step computes what is between again.
         """
-        self._native.rewind(_check.integer("sequence", sequence), _check.integer("length", length))
+        self._native.rewind(_check.integer("sequence", sequence, most=_MOST), _check.integer("length", length))
 
     def close(self, sequence: int) -> None:
         """Gives a sequence's room in the cache back."""
-        self._native.close(_check.integer("sequence", sequence))
+        self._native.close(_check.integer("sequence", sequence, most=_MOST))
 
     def length(self, sequence: int) -> int:
         """Tokens that the sequence holds."""
-        return self._native.length(_check.integer("sequence", sequence))
+        return self._native.length(_check.integer("sequence", sequence, most=_MOST))
 
     @property
     def free_tokens(self) -> int:
@@ -61,7 +62,7 @@ class Session:
         then as before, also after Ctrl-C.
         """
         return self._native.step(
-            _check.integer("sequence", sequence),
+            _check.integer("sequence", sequence, most=_MOST),
             tokens,
             _check.choice("logits", logits, _LOGITS),
             _check.flag("padded", padded),
@@ -100,5 +101,5 @@ def _pairs(items: object) -> list[tuple[int, Ids]]:
         if isinstance(item, (str, bytes)) or not isinstance(item, Sequence) or len(item) != 2:
             raise _check.wrong_type(f"items[{i}]", item, "a pair (sequence, token ids)")
         sequence, tokens = cast(tuple[Any, Any], item)
-        pairs.append((_check.integer(f"items[{i}]: sequence", sequence), tokens))
+        pairs.append((_check.integer(f"items[{i}]: sequence", sequence, most=_MOST), tokens))
     return pairs

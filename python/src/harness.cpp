@@ -52,17 +52,13 @@ class Harness {
     std::vector<eval::ScoreRequest> requests;
     for (const auto& [context, continuation] : pairs)
       requests.push_back({.context = context, .continuation = continuation});
-    Watch watch(std::move(progress));
-    const auto scores = unwrap(watch.run([&] { return asked_->score(requests, hooks(watch)); }));
-    return converted(scores);
+    return converted(ask(std::move(progress), [&](const eval::Hooks& h) { return asked_->score(requests, h); }));
   }
 
   std::vector<HarnessScore> score_texts(const std::vector<std::string>& texts, nb::object progress) {
     std::vector<eval::TextRequest> requests;
     for (const std::string& text : texts) requests.push_back({.text = text});
-    Watch watch(std::move(progress));
-    const auto scores = unwrap(watch.run([&] { return asked_->score_texts(requests, hooks(watch)); }));
-    return converted(scores);
+    return converted(ask(std::move(progress), [&](const eval::Hooks& h) { return asked_->score_texts(requests, h); }));
   }
 
   std::vector<HarnessReply> generate(
@@ -71,8 +67,7 @@ class Harness {
     std::vector<eval::GenerateRequest> requests;
     for (const auto& [context, stop, max_tokens] : given)
       requests.push_back({.context = context, .stop = stop, .max_tokens = max_tokens, .think_end = think_end});
-    Watch watch(std::move(progress));
-    const auto replies = unwrap(watch.run([&] { return asked_->generate(requests, hooks(watch)); }));
+    const auto replies = ask(std::move(progress), [&](const eval::Hooks& h) { return asked_->generate(requests, h); });
     std::vector<HarnessReply> out;
     for (const eval::Generation& r : replies) out.push_back({r.text, r.truncated, failure_of(r.failure)});
     return out;
@@ -82,11 +77,21 @@ class Harness {
   moe::Work executed() const { return asked_->executed(); }
 
  private:
-  static eval::Hooks hooks(Watch& watch) {
+  template <class Call>
+  auto ask(nb::object progress, const Call& call) {
+    Watch watch(std::move(progress));
+    // No Python code runs between this look and the call: another thread would get its turn.
+    if (is_asked_)
+      raise(moe::ErrorCode::bad_argument, "this model is answering another call: each thread needs its own");
+    struct Asking {  // also when an exception passes
+      bool& place;
+      explicit Asking(bool& p) : place(p) { place = true; }
+      ~Asking() { place = false; }
+    } asking(is_asked_);
     eval::Hooks hooks;
     hooks.cancelled = [&watch] { return watch.cancelled(); };
     hooks.on_progress = [&watch](std::int64_t done, std::int64_t total) { watch.report(done, total); };
-    return hooks;
+    return unwrap(watch.run([&] { return call(hooks); }));
   }
 
   static std::vector<HarnessScore> converted(const std::vector<eval::Score>& scores) {
@@ -97,6 +102,7 @@ class Harness {
 
   ModelHandle model_;
   std::unique_ptr<eval::SessionModel> asked_;
+  bool is_asked_ = false;  // changed with the GIL held
 };
 
 }  // namespace

@@ -1,8 +1,8 @@
 // Facts about a model's files, without loading its weights.
 
-#include <nanobind/stl/variant.h>
-
 #include <string>
+#include <variant>
+#include <vector>
 
 #include "errors.hpp"
 #include "moe/flops.hpp"
@@ -14,9 +14,22 @@ namespace {
 
 using Formats = nb::typed<nb::list, nb::typed<nb::tuple, nb::str, nb::int_, nb::int_>>;
 
+// Texts of files need not be UTF-8.
+nb::object object_of(const std::string& text) { return text_of(text); }
+nb::object object_of(const std::vector<std::string>& texts) {
+  nb::list out;
+  for (const std::string& text : texts) out.append(text_of(text));
+  return out;
+}
+template <class Value>
+nb::object object_of(const Value& value) {
+  return nb::cast(value);
+}
+
 Keywords metadata(const moe::ModelInfo& info) {
   Keywords out;
-  for (const auto& [key, value] : info.metadata) out[key.c_str()] = nb::cast(value);
+  for (const auto& [key, value] : info.metadata)
+    out[text_of(key)] = std::visit([](const auto& v) { return object_of(v); }, value);
   return out;
 }
 
@@ -83,7 +96,14 @@ void add_inspection(nb::module_& m) {
       .def_prop_ro("formats", formats, "(name, tensors, bytes) of each weight format, most bytes first")
       .def_ro("format_summary", &Info::format_summary, "the same as text")
       .def_ro("notes", &Info::notes, "what the user should know of the file")
-      .def_ro("unread_keys", &Info::unread_keys, "keys of the configuration that nothing asked for")
+      .def_prop_ro(
+          "unread_keys",
+          [](const Info& i) {
+            std::vector<nb::str> keys;
+            for (const std::string& key : i.unread_keys) keys.push_back(text_of(key));
+            return keys;
+          },
+          "keys of the configuration that nothing asked for")
       .def_prop_ro("metadata", metadata, "what the files say beside the weights, by key")
       .def_prop_ro(
           "chat_templates", [](const Info& i) { return i.chat_templates.texts; },

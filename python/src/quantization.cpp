@@ -11,18 +11,18 @@
 namespace moe_python {
 namespace {
 
-moe::Format format_of(const std::string& name) {
+moe::Format format_of(const char* argument, const std::string& name) {
   std::string known;
   for (const moe::FormatInfo& format : moe::kFormats) {
     if (!moe::can_encode(format.format)) continue;
     if (format.name == name) return format.format;
     known += (known.empty() ? "" : ", ") + std::string(format.name);
   }
-  raise(moe::ErrorCode::bad_argument, "type is '" + name + "', expected one of " + known);
+  raise(moe::ErrorCode::bad_argument, std::string(argument) + " is '" + name + "', expected one of " + known);
 }
 
-std::optional<moe::Format> format_of(const std::optional<std::string>& name) {
-  return name ? std::optional(format_of(*name)) : std::nullopt;
+std::optional<moe::Format> format_of(const char* argument, const std::optional<std::string>& name) {
+  return name ? std::optional(format_of(argument, *name)) : std::nullopt;
 }
 
 // NOLINTNEXTLINE: one parameter per keyword of libmoe.quantize
@@ -31,7 +31,8 @@ moe::QuantizeReport quantize(const std::string& source, const std::string& targe
                              const std::optional<std::string>& embedding, bool requantize, bool replace, bool tokenizer,
                              std::int32_t threads, nb::object progress) {
   moe::QuantizeOptions options;
-  options.type = format_of(type), options.head = format_of(head), options.embedding = format_of(embedding);
+  options.type = format_of("type", type), options.head = format_of("head", head);
+  options.embedding = format_of("embedding", embedding);
   options.requantize = requantize, options.replace = replace, options.tokenizer = tokenizer;
   options.threads = start_threads(threads);
   Watch watch(std::move(progress));

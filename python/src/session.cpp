@@ -92,9 +92,9 @@ class PySession {
 
  private:
   moe::StepOutput run(moe::Batch batch) {
-    moe::Session& session = idle();
     Watch watch;
-    struct Serving {  // also when an exception passes
+    moe::Session& session = idle();  // no Python code runs from here to the step: another thread would get its turn
+    struct Serving {                 // also when an exception passes
       Watch*& place;
       ~Serving() { place = nullptr; }
     } serving{watch_};

@@ -1,5 +1,7 @@
 #include "stream.hpp"
 
+#include <exception>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -8,6 +10,22 @@
 #include "prompt.hpp"
 
 namespace moe_python {
+
+namespace {
+
+// No exception may leave a thread. The texts are short enough to need no memory.
+moe::Result<moe::Generation> written(moe::Generator& generator, const moe::Prompt& prompt,
+                                     const moe::GenerateOptions& options) {
+  try {
+    return generator.generate(prompt, options);
+  } catch (const std::bad_alloc&) {
+    return moe::fail(moe::ErrorCode::out_of_memory, "out of memory");
+  } catch (const std::exception&) {
+    return moe::fail(moe::ErrorCode::internal, "exception");
+  }
+}
+
+}  // namespace
 
 Stream::Stream(ModelHandle model, moe::Prompt prompt, moe::GenerateOptions options) {
   check_process();
@@ -25,7 +43,7 @@ Stream::Stream(ModelHandle model, moe::Prompt prompt, moe::GenerateOptions optio
   try {
     thread_ = std::make_unique<std::thread>([shared = shared_, generator = &lease_->worker(), asked = std::move(prompt),
                                              how = std::move(options), counted = std::move(in_flight)] {
-      auto outcome = generator->generate(asked, how);
+      auto outcome = written(*generator, asked, how);
       const std::lock_guard lock(shared->mutex);
       shared->outcome.emplace(std::move(outcome));
       shared->changed.notify_one();
@@ -45,17 +63,19 @@ Stream::~Stream() {
 }
 
 void Stream::join() {
-  if (!thread_) return;
-  if (process_is_ending()) {
-    thread_->join();  // it is ending, and does not need the GIL
-  } else {
-    const InFlight in_flight;
-    const nb::gil_scoped_release released;
-    thread_->join();
+  // Of several threads that iterate or close, the first one joins: the GIL is held here.
+  if (const auto thread = std::move(thread_)) {
+    if (process_is_ending()) {
+      thread->join();  // it is ending, and does not need the GIL
+    } else {
+      const InFlight in_flight;
+      const nb::gil_scoped_release released;
+      thread->join();
+    }
+    lease_.reset();
   }
-  thread_.reset();
-  lease_.reset();
-  if (*shared_->outcome) result_ = std::move(**shared_->outcome);
+  const std::lock_guard lock(shared_->mutex);
+  if (!result_ && shared_->outcome && *shared_->outcome) result_ = std::move(**shared_->outcome);
 }
 
 void Stream::close() {
@@ -91,7 +111,7 @@ std::optional<StreamPiece> Stream::next() {
       throw interrupted;
     }
   }
-  const bool first = thread_ != nullptr;
+  const bool first = !std::exchange(has_ended_, true);
   join();
   if (first && !*shared_->outcome) raise(shared_->outcome->error());
   return std::nullopt;

@@ -48,6 +48,7 @@ class Stream {
   std::unique_ptr<Lease<moe::Generator>> lease_;
   std::unique_ptr<std::thread> thread_;
   std::optional<moe::Generation> result_;
+  bool has_ended_ = false;  // next() has said so, and raised the reply's error
   std::int64_t forks_ = fork_count();
 };
 

@@ -29,6 +29,9 @@ bool Watch::cancelled() {
 
 void Watch::report(std::int64_t done, std::int64_t total) {
   if (progress_.is_none() || stop_.load(std::memory_order_relaxed) || std::this_thread::get_id() != owner_) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (done < total && now < next_report_) return;
+  next_report_ = now + kReportPeriod;
   const nb::gil_scoped_acquire held;
   try {
     progress_(done, total);

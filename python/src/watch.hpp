@@ -43,7 +43,7 @@ class Watch {
   nb::object progress_;
   std::thread::id owner_ = std::this_thread::get_id();
   bool sees_signals_ = false;  // Python delivers them to its main thread alone
-  std::chrono::steady_clock::time_point next_look_;
+  std::chrono::steady_clock::time_point next_look_, next_report_ = {};
   std::atomic<bool> stop_{false};
   std::exception_ptr raised_;
 };
@@ -51,6 +51,6 @@ class Watch {
 /// True in the thread to which Python delivers signals. Needs the GIL.
 bool in_main_thread();
 
-inline constexpr std::chrono::milliseconds kSignalPeriod{50};
+inline constexpr std::chrono::milliseconds kSignalPeriod{50}, kReportPeriod{100};
 
 }  // namespace moe_python

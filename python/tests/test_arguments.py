@@ -79,6 +79,12 @@ WRONG = [
     # of a session
     (lambda m, s: s.step("0", [1]), TypeError, "sequence is '0', expected an integer"),
     (lambda m, s: s.step(-1, [1]), libmoe.ArgumentError, "sequence is -1"),
+    (lambda m, s: s.step(2**31, [1]), libmoe.ArgumentError, "sequence is 2147483648, expected an integer"),
+    (lambda m, s: s.fork(2**31), libmoe.ArgumentError, "parent is 2147483648, expected an integer"),
+    (lambda m, s: s.rewind(2**31, 0), libmoe.ArgumentError, "sequence is 2147483648, "),
+    (lambda m, s: s.length(2**31), libmoe.ArgumentError, "sequence is 2147483648, expected"),
+    (lambda m, s: s.close(2**40), libmoe.ArgumentError, "sequence is 1099511627776"),
+    (lambda m, s: s.step_batch([(2**31, [1])]), libmoe.ArgumentError, "items[0]: sequence is 2147483648"),
     (lambda m, s: s.step(0, "text"), TypeError, "found 'text'"),
     (lambda m, s: s.step(0, None), TypeError, "found None"),
     (lambda m, s: s.step(0, [1], logits=1), TypeError, "logits is 1"),
@@ -120,6 +126,7 @@ WRONG = [
     (lambda m, s: libmoe.evaluate(m, str(EXAM), colour=1), TypeError, "colour"),
     (lambda m, s: libmoe.quantize(NANO, ""), libmoe.ArgumentError, "target is ''"),
     (lambda m, s: libmoe.quantize(NANO, "x.gguf", 8), TypeError, "type is 8"),
+    (lambda m, s: libmoe.quantize(NANO, "x.gguf", head="bad"), libmoe.ArgumentError, "head is 'bad'"),
     (lambda m, s: libmoe.quantize(NANO, "x.gguf", threads=-2), libmoe.ArgumentError, "threads is -2"),
     (lambda m, s: libmoe.quantize(NANO, "x.gguf", replace=1), TypeError, "replace is 1"),
 ]

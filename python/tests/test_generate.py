@@ -1,3 +1,6 @@
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -137,6 +140,25 @@ def test_streams_can_be_left(model):
         next(model.generate(PROMPT, max_tokens=900, stream=True, ignore_eos=True))  # dropped while it runs
 
 
+def test_streams_can_be_closed_by_another_thread(model):
+    for _ in range(20):
+        stream = model.generate(PROMPT, max_tokens=900, stream=True, ignore_eos=True)
+        failed = []
+
+        def read(stream=stream, failed=failed):
+            try:
+                list(stream)
+            except BaseException as error:
+                failed.append(error)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        time.sleep(0.005)
+        stream.close()
+        reader.join()
+        assert not failed and stream.result.end == "cancelled"
+
+
 def test_a_stream_raises_what_the_reply_would(model):
     with pytest.raises(libmoe.ArgumentError, match="999999"):
         list(model.generate([999999], stream=True))
@@ -165,6 +187,8 @@ def test_chat(model):
     assert reply.tokens == model.generate(ids, max_tokens=8).tokens
     stream = model.chat(messages, chat_template=CHATML, max_tokens=8, stream=True)
     assert "".join(str(p) for p in stream) == reply.text
+    unlimited = [model.chat(messages, chat_template=CHATML, **more).tokens for more in ({}, {"max_tokens": None})]
+    assert unlimited[0] == unlimited[1]
     going_on = model.tokenizer.apply_chat_template(
         messages + [{"role": "assistant", "content": "Well"}], tokenize=False, continue_final_message=True,
         chat_template=CHATML,

@@ -1,6 +1,7 @@
 import gc
 import pathlib
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -177,3 +178,26 @@ def test_errors_leave_the_sequence(model, ids):
     session.rewind(sequence, 0)
     np.testing.assert_array_equal(session.step(sequence, ids), expected)
     assert session.free_tokens < 128
+
+
+def test_two_threads_never_compute_in_one_session(model, ids):
+    session = model.session(cache_tokens=1024)
+    rows, wrong = [], []
+
+    def steps(sequence):
+        for _ in range(100):
+            try:
+                session.rewind(sequence, 0)
+                rows.append(session.step(sequence, ids).copy())
+            except libmoe.ArgumentError as error:
+                if "another thread" not in str(error):
+                    wrong.append(error)
+
+    threads = [threading.Thread(target=steps, args=(session.open(),)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong and rows
+    for row in rows:
+        np.testing.assert_array_equal(row, rows[0])
