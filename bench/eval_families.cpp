@@ -60,7 +60,7 @@ moe::Result<void> set_reference(const Flags& flags, const std::vector<std::strin
     if (row == rows.end()) return problem("no model '" + moe::printable(name) + "'; there are " + listed(rows));
     const auto index = static_cast<std::size_t>(row - rows.begin());
     if (std::find(report.reference.begin(), report.reference.end(), index) != report.reference.end())
-      return problem("model '" + moe::printable(name) + "' stands there twice");
+      return problem("model '" + moe::printable(name) + "' is given twice");
     report.reference.push_back(index);
   }
   return {};

@@ -161,7 +161,7 @@ moe::Result<Sweeps> sweeps_of(const Options& o) {
     auto sweep = sweep_of(text, o);
     if (!sweep) return moe::forward(sweep);
     if (out.find(sweep->key) != nullptr)
-      return moe::fail(moe::ErrorCode::bad_argument, "--sweep " + sweep->key + " stands twice");
+      return moe::fail(moe::ErrorCode::bad_argument, "--sweep " + sweep->key + " is given twice");
     out.all.push_back(std::move(*sweep));
   }
   return out;

@@ -12,6 +12,7 @@
 #include "bench/peaks.hpp"
 #include "bench/speeds.hpp"
 #include "moe/moe.hpp"
+#include "support/seconds_since.hpp"
 #include "tools/common/fit_memory.hpp"
 #include "tools/common/kv_option.hpp"
 #include "tools/common/memory_options.hpp"
@@ -22,6 +23,7 @@ namespace {
 
 using moe::ErrorCode;
 using moe::Result;
+using moe::seconds_since;
 using moe_bench::Item;
 using moe_bench::Options;
 using moe_bench::Speeds;
@@ -45,8 +47,6 @@ Examples:
   moe-bench --disk .                                    # where experts would be read
 
 Exit status: 0 done, 1 bad input, 2 wrong usage, 3 internal or out of memory, 130 interrupted.)";
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Tokens of the cache that the items need.
 std::int64_t longest(const Options& options) {

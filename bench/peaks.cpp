@@ -12,6 +12,7 @@
 
 #include "moe/memory_plan.hpp"
 #include "moe/tensor.hpp"
+#include "support/seconds_since.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -22,9 +23,8 @@
 namespace moe_bench {
 namespace {
 
+using moe::seconds_since;
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 constexpr int kChains = 12;
 /// Runs `rounds` rounds of kChains instructions; the result depends on all of them.

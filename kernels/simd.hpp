@@ -44,7 +44,7 @@ struct Avx512Vbmi {
   static constexpr const char* kName = "avx512vbmi";
   static constexpr bool kVnni = false;
 };
-/// Avx512Vnni with the tile registers of AMX for products of six tokens and more (gemm_q8_amx.hpp).
+/// Avx512Vnni with the tile registers of AMX for products of eight tokens and more (gemm_q8_amx.hpp).
 struct Amx {
   using Simd = xsimd::avx512bw;
   static constexpr const char* kName = "amx";

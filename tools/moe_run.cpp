@@ -106,7 +106,7 @@ Result<std::optional<moe::MemoryPlan>> fit(const Options& options, const moe::Pa
   if (options.draft.is_model()) {
     moe::MemoryRequest of_draft = request;
     of_draft.reserved_bytes = 0;
-    const auto draft = cli::plan_whole(options.draft.who, of_draft);
+    const auto draft = cli::plan_whole(options.draft.source, of_draft);
     if (!draft) return moe::fail(draft.error().code, "--draft: " + draft.error().message);
     request.reserved_bytes += draft->plan.bytes_beside_another();
   }

@@ -165,7 +165,7 @@ class Run {
     std::fputc('\n', stderr);
     const std::string experts = cli::traffic_in_words(session_.model().expert_traffic());
     if (!experts.empty()) std::fprintf(stderr, "%s\n", experts.c_str());
-    if (options_.draft.who.empty()) return;
+    if (options_.draft.source.empty()) return;
     // Exact, as in JSON of other programs.
     std::fprintf(stderr, "drafted %lld tokens, accepted %lld (%.1f %%); executed %lld FLOPs",
                  static_cast<long long>(draft_.drafted), static_cast<long long>(draft_.accepted),

@@ -3,7 +3,7 @@
 //
 // At every position the model's own token is chosen from its own logits with the request's own random numbers; a
 // proposed token only decides whether the logits behind it are known already. Replies are therefore those of plain
-// decoding, to the bit. What changes is the time, and the work: proposed tokens that are not chosen were run in vain.
+// decoding, to the bit. What changes is the time, and the work: rejected drafts were computed for nothing.
 
 #include <cstdint>
 #include <functional>

@@ -94,7 +94,8 @@ struct Generation {
   std::vector<PositionLogProbabilities> log_probabilities = {};  ///< one per token, where asked for
   std::int64_t prompt_tokens = 0;
   std::int64_t reused_tokens = 0;  ///< prompt tokens that were found in the cache
-  /// Executed for this reply, exact: shared work counts for the first reply, drafts and what they ran in vain for theirs.
+  /// Executed for this reply, exact: shared work counts for the first reply, drafts for theirs, also rejected ones,
+  /// which were computed for nothing.
   std::int64_t flops = 0;
   DraftReport draft = {};
   std::uint64_t seed = 0;

@@ -280,9 +280,8 @@ class Routing {
 ///
 /// `out` comes from Routing::create for this config; its token_count() becomes T, at most its capacity.
 ///
-/// Errors    bad_config (also for a bias without selection_bias), bad_shape, non_finite (naming the token); `out` has
-/// no
-///           tokens then
+/// Errors    bad_config (also for a bias without selection_bias), bad_shape, non_finite (naming the token);
+///           `out` has no tokens then
 /// Cost      O(T * E), allocates only for errors, safe to call concurrently on distinct outputs
 /// Accuracy  same bits for any T and on every compiler (docs/NUMERICS.md)
 /// Source    DeepSeek-V3 report (arXiv:2412.19437), section 2.1.2, and the routers of Hugging Face transformers

@@ -12,20 +12,6 @@
 namespace moe::inline MOE_ABI::arch {
 namespace {
 
-// transformers: an explicit attention_factor wins; else mscale and mscale_all_dim (DeepSeek) or m(1) (Qwen).
-void apply_yarn(double mscale, double mscale_all_dim, double explicit_factor, RopeConfig& rope, ModelConfig& c) {
-  if (explicit_factor > 0.0)
-    rope.attention_factor = explicit_factor;
-  else if (mscale != 0.0 && mscale_all_dim != 0.0)
-    rope.attention_factor = yarn_mscale(rope.factor, mscale) / yarn_mscale(rope.factor, mscale_all_dim);
-  else
-    rope.attention_factor = yarn_mscale(rope.factor, 1.0);
-  if (c.attention == AttentionKind::mla && mscale_all_dim != 0.0) {
-    const double m = yarn_mscale(rope.factor, mscale_all_dim);
-    c.softmax_scale *= m * m;
-  }
-}
-
 // Llama 3.1's rule is stored as a divisor per rotated pair.
 std::vector<double> read_factors(GgufConfig& meta, const checkpoint::TensorInfo& tensor, const ModelConfig& c) {
   const std::int64_t pairs = c.full_rotated_dim() / 2;
@@ -148,7 +134,9 @@ void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& c) {
     const double all_dim = std::round(multiplier * 10.0 * 1e5) / 1e5;
     const double factor =
         meta.number_or("rope.scaling.yarn_attn_factor", meta.number_or("rope.scaling.attn_factor", 0.0));
-    apply_yarn(all_dim, all_dim, factor, c.rope, c);
+    // transformers: an explicit factor wins.
+    c.rope.attention_factor = factor > 0.0 ? factor : yarn_attention_factor(c.rope.factor, all_dim, all_dim);
+    if (c.attention == AttentionKind::mla) grow_softmax_scale(c.rope.factor, all_dim, c);
   } else {
     meta.refuse(ErrorCode::unsupported,
                 fmt::format("rope.scaling.type '{}' is not known (known: none, linear, yarn)", type.substr(0, 60)));

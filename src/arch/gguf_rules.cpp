@@ -1,27 +1,12 @@
 // Keys of "<architecture>." metadata that change the arithmetic of some model, and keys that never do.
+#include "arch/computed_values.hpp"
 #include "arch/unread_rules.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace gguf_table {
 
-std::string softmax_scale(const ModelConfig& c) { return one(c.softmax_scale); }
-std::string embedding_scale(const ModelConfig& c) { return one(c.embedding_scale); }
-std::string window(const ModelConfig& c) { return one(c.sliding_layers.empty() ? 0 : c.sliding_window); }
-std::string sliding_theta(const ModelConfig& c) { return one(c.sliding_rope ? c.sliding_rope->theta : c.rope.theta); }
-std::string rotated_dim(const ModelConfig& c) { return one(c.rotated_dim()); }
-std::string head_dim(const ModelConfig& c) { return one(c.head_dim); }
-std::string expert_count(const ModelConfig& c) { return one(c.router.expert_count); }
-std::string top_k(const ModelConfig& c) { return one(c.router.top_k); }
-std::string expert_width(const ModelConfig& c) { return one(c.moe_intermediate_size); }
-std::string shared_count(const ModelConfig& c) { return one(c.shared_expert_count); }
-std::string shared_width(const ModelConfig& c) { return one(c.shared_width()); }
-std::string dense_layers(const ModelConfig& c) { return one(c.first_k_dense_replace); }
-std::string group_count(const ModelConfig& c) { return one(c.router.group_count); }
-std::string topk_group(const ModelConfig& c) { return one(c.router.topk_group); }
-std::string norm_topk(const ModelConfig& c) {
-  return one(c.router.norm_topk_prob || c.router.score == RouterScore::chosen_softmax);
-}
-std::string routed_scale(const ModelConfig& c) { return one(c.router.routed_scaling_factor); }
+using namespace computed_values;
+
 std::string gating(const ModelConfig& c) {
   switch (c.router.score) {
     case RouterScore::softmax: return one(1);
@@ -34,11 +19,6 @@ std::string gating(const ModelConfig& c) {
 std::string indexer_types(const ModelConfig& c) {
   return one(std::vector<bool>(c.indexer.top_k > 0 ? static_cast<std::size_t>(c.layer_count) : 0, true));
 }
-
-/// No value for a family that does not read the key; others compute with it (uncomputed_keys_gguf).
-std::string other_families(const ModelConfig&) { return "[]"; }
-
-constexpr auto kMoe = Otherwise::refuse_if_moe;
 
 constexpr UnreadRule kRules[] = {
     {"attention.causal", "[true]"},

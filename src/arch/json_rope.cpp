@@ -102,7 +102,7 @@ std::int64_t original_context(const Source& s, const ModelConfig& c) {
   return outer;
 }
 
-// An explicit attention_factor wins; else mscale and mscale_all_dim (DeepSeek) or m(1) (Qwen).
+// An explicit attention_factor wins.
 void read_yarn(const Source& s, RopeConfig& rope, const ModelConfig& c) {
   rope.scaling = RopeScaling::yarn;
   rope.factor = s.block.in_file("factor") && !s.block.has("factor")  // null: the ratio of the contexts
@@ -116,12 +116,8 @@ void read_yarn(const Source& s, RopeConfig& rope, const ModelConfig& c) {
   rope.beta_slow = or_default("beta_slow", 1.0);
   rope.truncate = !s.whole.in_file("truncate") || s.whole.boolean("truncate");
   const double mscale = s.block.number_or("mscale", 0.0), all_dim = s.block.number_or("mscale_all_dim", 0.0);
-  if (s.block.has("attention_factor"))
-    rope.attention_factor = s.block.number("attention_factor");
-  else if (mscale != 0.0 && all_dim != 0.0)
-    rope.attention_factor = yarn_mscale(rope.factor, mscale) / yarn_mscale(rope.factor, all_dim);
-  else
-    rope.attention_factor = yarn_mscale(rope.factor, 1.0);
+  rope.attention_factor = s.block.has("attention_factor") ? s.block.number("attention_factor")
+                                                          : yarn_attention_factor(rope.factor, mscale, all_dim);
 }
 
 /// Hunyuan's "dynamic" with an alpha is not dynamic: the base is theta * alpha^(d / (d - 2)) for any length, and the
@@ -195,12 +191,8 @@ void read_block(const Source& s, OwnRope own, RopeConfig& rope, ModelConfig& c) 
     rope.low_freq_factor = s.block.number("low_freq_factor");
     rope.high_freq_factor = s.block.number("high_freq_factor");
   }
-  // DeepSeek's softmax scale grows with the context for any rule.
-  if (const double all_dim = c.attention == AttentionKind::mla ? s.block.number_or("mscale_all_dim", 0.0) : 0.0;
-      all_dim != 0.0) {
-    const double m = yarn_mscale(rope.factor, all_dim);
-    c.softmax_scale *= m * m;
-  }
+  // For any rule, not only YaRN's.
+  if (c.attention == AttentionKind::mla) grow_softmax_scale(rope.factor, s.block.number_or("mscale_all_dim", 0.0), c);
 }
 
 /// Refuses partial rotation, for families that rotate whole heads.

@@ -1,10 +1,13 @@
 // Keys of config.json that change the arithmetic of some model, and keys that never do.
 #include <vector>
 
+#include "arch/computed_values.hpp"
 #include "arch/unread_rules.hpp"
 
 namespace moe::inline MOE_ABI::arch {
 namespace json_table {
+
+using namespace computed_values;
 
 // Values that this model computes with, as written in files.
 std::string qkv_bias(const ModelConfig& c) { return one(c.qkv_bias); }
@@ -12,23 +15,17 @@ std::string o_bias(const ModelConfig& c) { return one(c.o_bias); }
 std::string interleaved(const ModelConfig& c) { return one(c.rope.style == RopeStyle::interleaved); }
 std::string is_mla(const ModelConfig& c) { return one(c.attention == AttentionKind::mla); }
 std::string v_head_dim(const ModelConfig& c) { return one(c.v_head_dim); }
-std::string rotated_dim(const ModelConfig& c) { return one(c.rotated_dim()); }
 std::string rope_dim_of_mla(const ModelConfig& c) { return one(c.qk_rope_head_dim); }
-std::string head_dim(const ModelConfig& c) { return one(c.head_dim); }
 std::string head_count(const ModelConfig& c) { return one(c.head_count); }
 std::string kv_head_count(const ModelConfig& c) { return one(c.kv_head_count); }
 std::string theta(const ModelConfig& c) { return one(c.rope.theta); }
-std::string sliding_theta(const ModelConfig& c) { return one(c.sliding_rope ? c.sliding_rope->theta : c.rope.theta); }
-std::string softmax_scale(const ModelConfig& c) { return one(c.softmax_scale); }
 std::string query_scalar(const ModelConfig& c) { return one(1.0 / (c.softmax_scale * c.softmax_scale)); }
-std::string embedding_scale(const ModelConfig& c) { return one(c.embedding_scale); }
 std::string residual_scale(const ModelConfig& c) { return one(c.residual_scale); }
 std::string logit_divisor(const ModelConfig& c) { return one(c.logit_divisor); }
 std::string has_qk_norm(const ModelConfig& c) { return one(c.qk_norm != QkNorm::none); }
 std::string has_post_norms(const ModelConfig& c) { return one(c.post_norms); }
 std::string has_sinks(const ModelConfig& c) { return one(c.attention_sinks); }
 std::string rms_norm_eps(const ModelConfig& c) { return one(c.rms_norm_eps); }
-std::string window(const ModelConfig& c) { return one(c.sliding_layers.empty() ? 0 : c.sliding_window); }
 std::string slides(const ModelConfig& c) { return one(!c.sliding_layers.empty()); }
 std::string activation(const ModelConfig& c) {
   if (c.activation == Activation::relu_square) return R"(["relu2"])";
@@ -62,15 +59,6 @@ std::string moe_layer_flags(const ModelConfig& c) {
   return per_layer(c, [&](std::int64_t l) { return c.layer_is_moe(l) ? 1 : 0; });
 }
 
-std::string expert_count(const ModelConfig& c) { return one(c.router.expert_count); }
-std::string top_k(const ModelConfig& c) { return one(c.router.top_k); }
-std::string expert_width(const ModelConfig& c) { return one(c.moe_intermediate_size); }
-std::string shared_count(const ModelConfig& c) { return one(c.shared_expert_count); }
-std::string shared_width(const ModelConfig& c) { return one(c.shared_width()); }
-std::string norm_topk(const ModelConfig& c) {
-  return one(c.router.norm_topk_prob || c.router.score == RouterScore::chosen_softmax);
-}
-std::string routed_scale(const ModelConfig& c) { return one(c.router.routed_scaling_factor); }
 std::string score_name(const ModelConfig& c) {
   return one(c.router.score == RouterScore::sigmoid ? "sigmoid" : "softmax");
 }
@@ -83,9 +71,6 @@ std::string topk_method(const ModelConfig& c) {
   return one(c.router.selection_bias ? "noaux_tc" : c.router.group_count > 1 ? "group_limited_greedy" : "greedy");
 }
 std::string has_selection_bias(const ModelConfig& c) { return one(c.router.selection_bias); }
-std::string group_count(const ModelConfig& c) { return one(c.router.group_count); }
-std::string topk_group(const ModelConfig& c) { return one(c.router.topk_group); }
-std::string dense_layers(const ModelConfig& c) { return one(c.first_k_dense_replace); }
 std::string mlp_only(const ModelConfig& c) { return one(c.mlp_only_layers); }
 
 std::string indexer_interleaved(const ModelConfig& c) {
@@ -96,12 +81,8 @@ std::string indexer_types(const ModelConfig& c) {
   return per_layer(c, [&](std::int64_t l) { return c.has_indexer(l) ? "full" : "shared"; });
 }
 
-/// No value for a family that does not read the key; others compute with it (uncomputed_keys_json).
-std::string other_families(const ModelConfig&) { return "[]"; }
-
 constexpr auto kRefuse = Otherwise::refuse;
 constexpr auto kShow = Otherwise::show;
-constexpr auto kMoe = Otherwise::refuse_if_moe;
 
 // What families compute: UnreadRule::some_family.
 constexpr std::string_view kActivations = R"(["silu", "swish", "gelu_pytorch_tanh", "relu2"])";

@@ -33,5 +33,17 @@ JsonConfig rope_block(const JsonConfig& json);
 
 /// YaRN's m(s) = 0.1 s ln(factor) + 1, and 1 for factor <= 1 (arXiv:2309.00071, with DeepSeek's s).
 inline double yarn_mscale(double factor, double s) { return factor <= 1.0 ? 1.0 : 0.1 * s * std::log(factor) + 1.0; }
+/// YaRN's factor of cos and sin where a file does not give it: m(mscale) / m(mscale_all_dim) if both are set
+/// (DeepSeek), else m(1) (Qwen).
+inline double yarn_attention_factor(double factor, double mscale, double mscale_all_dim) {
+  if (mscale != 0.0 && mscale_all_dim != 0.0) return yarn_mscale(factor, mscale) / yarn_mscale(factor, mscale_all_dim);
+  return yarn_mscale(factor, 1.0);
+}
+/// DeepSeek's softmax scale of MLA grows with the context, by m(mscale_all_dim)^2; 0: it does not.
+inline void grow_softmax_scale(double factor, double mscale_all_dim, ModelConfig& config) {
+  if (mscale_all_dim == 0.0) return;
+  const double m = yarn_mscale(factor, mscale_all_dim);
+  config.softmax_scale *= m * m;
+}
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -32,14 +32,14 @@ ReplyLoop::~ReplyLoop() {
 
 Result<void> ReplyLoop::run() {
   auto done = run_steps();
-  if (!done && in_vain_ > 0) {
+  if (!done && wasted_flops_ > 0) {
     // The FLOPs of a failed step count for its first request.
     std::int32_t request = std::numeric_limits<std::int32_t>::max();
     for (const Active& a : active_) request = std::min(request, a.request);
     if (active_.empty())
       for (const PrefixNode& node : plan_.nodes)
         if (node.request >= 0) request = std::min(request, node.request);
-    writer_.on_work_in_vain(request, std::exchange(in_vain_, 0));
+    writer_.on_wasted_work(request, std::exchange(wasted_flops_, 0));
   }
   for (const Active& a : std::exchange(active_, {})) release(a);
   return done;
@@ -59,7 +59,7 @@ Result<void> ReplyLoop::run_steps() {
       drafting_ = false;
       for (const ReplyDraft& d : plan.drafts)
         if (!d.tokens.empty()) writer_.on_draft(d.request, d.tokens);
-      writer_.on_work_in_vain(active_.front().request, std::exchange(in_vain_, 0));
+      writer_.on_wasted_work(active_.front().request, std::exchange(wasted_flops_, 0));
       continue;
     }
     drafting_ = true;
@@ -148,7 +148,7 @@ Result<StepOutput> ReplyLoop::run(std::span<const BatchItem> items) {
   auto output = session_.step(items);
   while (!output && output.error().code == ErrorCode::out_of_memory && kept_ != nullptr && kept_->drop_one())
     output = session_.step(items);
-  if (!output) in_vain_ += session_.executed().total() - before;
+  if (!output) wasted_flops_ += session_.executed().total() - before;
   return output;
 }
 
@@ -300,14 +300,14 @@ void ReplyLoop::release(const Active& a) {
 // The step had a single reply or prompt, whose logits are not finite.
 void ReplyLoop::give_up(const Plan& plan, const Error& why) {
   if (plan.active > 0) {
-    writer_.on_work_in_vain(active_.front().request, std::exchange(in_vain_, 0));
+    writer_.on_wasted_work(active_.front().request, std::exchange(wasted_flops_, 0));
     static_cast<void>(session_.close(active_.front().sequence));
     writer_.give_up(active_.front().request, why);
     active_.erase(active_.begin());
     return;
   }
   const PrefixNode& node = walk_.at(plan.nodes[0].node);
-  writer_.on_work_in_vain(first_request(plan_, node), std::exchange(in_vain_, 0));
+  writer_.on_wasted_work(first_request(plan_, node), std::exchange(wasted_flops_, 0));
   if (node.request >= 0) writer_.give_up(node.request, why);
   for (std::int32_t pass = node.first_pass; node.request < 0 && pass < node.last_pass; ++pass)
     for (const std::int32_t request : plan_.passes.requests[static_cast<std::size_t>(pass)])

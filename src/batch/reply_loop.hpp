@@ -49,7 +49,7 @@ class ReplyWriter {
   /// before it is known whether the draft is right.
   virtual void on_states(std::int32_t /*request*/, std::int64_t /*position*/, std::span<const float> /*states*/) {}
   /// FLOPs of steps that failed because of this request.
-  virtual void on_work_in_vain(std::int32_t /*request*/, std::int64_t /*flops*/) {}
+  virtual void on_wasted_work(std::int32_t /*request*/, std::int64_t /*flops*/) {}
   /// How many tokens at the beginning of this request's prompt were in the cache before the run.
   virtual void on_reuse(std::int32_t /*request*/, std::int64_t /*tokens*/) {}
   /// Whether keep() wants sequences.
@@ -120,8 +120,8 @@ class ReplyLoop {
   ReplyWriter& writer_;
   KeptSequences* kept_;
   std::int64_t max_rows_ = 1, most_states_ = 0;
-  std::int64_t in_vain_ = 0;  // FLOPs of steps that failed
-  bool drafting_ = true;      // not in the step after one that failed
+  std::int64_t wasted_flops_ = 0;  // of steps that failed
+  bool drafting_ = true;           // not in the step after one that failed
   TreeWalk walk_;
   std::vector<Active> active_;
   std::vector<TokenId> first_;         // [request] the first token of a reply that is to begin

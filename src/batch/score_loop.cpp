@@ -71,7 +71,7 @@ class ScoreLoop {
     const auto output =
         session_.step(items, [this](std::int64_t, std::span<const float> rows) { return read_rows(rows); });
     if (!output) {
-      in_vain_ += session_.executed().total() - before;
+      wasted_flops_ += session_.executed().total() - before;
       walk_.abandon(nodes, items);
       return forward(output);
     }
@@ -152,7 +152,7 @@ class ScoreLoop {
   // Every request that still waits for a row of this node or below it.
   void give_up(const TreeStep& one) {
     const PrefixNode& node = walk_.at(one[0].node);
-    if (job_.on_work) job_.on_work(first_request(plan_, node), std::exchange(in_vain_, 0));
+    if (job_.on_work) job_.on_work(first_request(plan_, node), std::exchange(wasted_flops_, 0));
     for (std::int32_t pass = node.first_pass; pass < node.last_pass; ++pass)
       for (std::int32_t index : plan_.passes.requests[static_cast<std::size_t>(pass)]) {
         if (rows_left_[static_cast<std::size_t>(index)] == 0) continue;
@@ -173,7 +173,7 @@ class ScoreLoop {
   std::int64_t batch_tokens_;
   const TreePlan& plan_;
   const ScoreJob& job_;
-  std::int64_t max_rows_ = 1, in_vain_ = 0;
+  std::int64_t max_rows_ = 1, wasted_flops_ = 0;
   TreeWalk walk_;
   std::vector<TargetScore> scores_;
   std::vector<std::int32_t> rows_left_;

@@ -17,10 +17,9 @@
 // Pages of kept sequences count as free, because dropping them gives back all that no branch shares. Replies being
 // written are not branches: the pages that they may still need are reserved for them.
 //
-// Recurrent states are limited in the same way, but without an invariant, because a state that was dropped can be
-// computed again. A step takes one for the end of each node. Where nodes below it begin there, it is kept, with another
-// one for the end of one of those; so that the branches which wait never take all. A reply has its last state and the
-// one before a step.
+// Recurrent states are limited, too, but without an invariant: a dropped state can be computed again. A node takes one
+// state, for its end. If nodes follow below, it reserves another for the end of one of them, so that waiting branches
+// never take all states. A reply takes two: its last state and the one before the step.
 
 namespace moe::inline MOE_ABI::batch {
 namespace {

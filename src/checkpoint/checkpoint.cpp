@@ -37,6 +37,17 @@ Result<void> FileCheckpoint::read(const TensorInfo& tensor, std::uint64_t offset
   return done;
 }
 
+Result<void> FileCheckpoint::finish() {
+  build_index();
+  for (const TensorInfo& t : tensors_)
+    if (const TensorInfo* first = find(t.name); first != &t)
+      return fail(ErrorCode::bad_file, fmt::format("tensor {} is in {} and in {}", in_quotes(t.name),
+                                                   files_[static_cast<std::size_t>(first->file)].path(),
+                                                   files_[static_cast<std::size_t>(t.file)].path()));
+  header_hash_ = hash_.value();
+  return {};
+}
+
 std::uint64_t FileCheckpoint::file_bytes() const {
   std::uint64_t sum = 0;
   for (const InputFile& file : files_) sum += file.size();

@@ -7,6 +7,7 @@
 
 #include "checkpoint/checkpoint.hpp"
 #include "checkpoint/input_file.hpp"
+#include "support/fnv1a.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 
@@ -27,10 +28,14 @@ class FileCheckpoint : public Checkpoint {
 
  protected:
   Result<InputFile> open_file(std::string path) const { return InputFile::open(std::move(path), blocks_); }
+  /// To be called once, when all files are there: builds the index and sets the header's hash.
+  /// Errors: bad_file when a tensor is in two files.
+  Result<void> finish();
 
   std::shared_ptr<BlockCache> blocks_;  // null without a hash
   std::vector<InputFile> files_;
   std::vector<TensorInfo> tensors_;
+  Fnv1a hash_;  // of headers and of the texts that belong to them
   std::uint64_t header_hash_ = 0;
 };
 

@@ -9,11 +9,9 @@
 #include "checkpoint/chat_templates.hpp"
 #include "checkpoint/file_checkpoint.hpp"
 #include "checkpoint/gguf_header.hpp"
-#include "checkpoint/hash.hpp"
 #include "checkpoint/metadata.hpp"
 #include "checkpoint/tokenizer_metadata.hpp"
 #include "support/json_writer.hpp"
-#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 
@@ -22,6 +20,7 @@ namespace {
 class GgufCheckpoint final : public FileCheckpoint {
  public:
   using FileCheckpoint::FileCheckpoint;
+  using FileCheckpoint::finish;
   using FileCheckpoint::open_file;
 
   Kind kind() const override { return Kind::gguf; }
@@ -38,14 +37,11 @@ class GgufCheckpoint final : public FileCheckpoint {
     append(std::move(file), std::move(header));
   }
   void append(InputFile file, GgufHeader header);
-  /// Errors: bad_file when a tensor is in two shards.
-  Result<void> finish();
   const InputFile& file(std::size_t i) const { return files_[i]; }
 
  private:
   GgufEntries metadata_;  // of the first shard
   std::string no_json_;
-  Fnv1a hash_;
 };
 
 /// Without a copy of the first list, which is all there is of a file that is not split.
@@ -64,17 +60,6 @@ void GgufCheckpoint::append(InputFile file, GgufHeader header) {
   append_all(std::move(header.unsupported), unsupported_);
   hash_.update(header.hash);
   files_.push_back(std::move(file));
-}
-
-Result<void> GgufCheckpoint::finish() {
-  build_index();
-  for (const TensorInfo& t : tensors_)
-    if (const TensorInfo* first = find(t.name); first != &t)
-      return fail(ErrorCode::bad_file, fmt::format("tensor {} is in {} and in {}", in_quotes(t.name),
-                                                   files_[static_cast<std::size_t>(first->file)].path(),
-                                                   files_[static_cast<std::size_t>(t.file)].path()));
-  header_hash_ = hash_.value();
-  return {};
 }
 
 Result<std::vector<RawMetadata>> GgufCheckpoint::raw_metadata() const {

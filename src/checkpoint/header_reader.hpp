@@ -7,8 +7,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "checkpoint/hash.hpp"
 #include "checkpoint/input_file.hpp"
+#include "support/fnv1a.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 

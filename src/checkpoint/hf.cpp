@@ -8,7 +8,6 @@
 
 #include "checkpoint/chat_templates.hpp"
 #include "checkpoint/file_checkpoint.hpp"
-#include "checkpoint/hash.hpp"
 #include "checkpoint/safetensors_header.hpp"
 #include "checkpoint/text_files.hpp"
 #include "support/json.hpp"
@@ -45,19 +44,16 @@ class HfCheckpoint final : public FileCheckpoint {
   Result<std::vector<StopIds>> read_stop_ids() const;
   Result<void> add_file(InputFile file);
   Result<void> add_indexed(const std::string& index_path, const std::string& index_text);
-  /// Errors: bad_file when a tensor is in two files.
-  Result<void> finish();
 
   TextFiles texts_;
   std::string config_;
-  Fnv1a hash_;
 };
 
 Result<void> HfCheckpoint::read_config() {
   auto text = texts_.read("config.json", kConfigLimit);
   if (!text) return forward(text);
   config_ = std::move(*text);
-  hash_.update(std::as_bytes(std::span(config_)));
+  hash_.update(config_);
   const auto parsed = parse_json_object(config_, path_of("config.json"));
   return parsed ? Result<void>{} : forward(parsed);
 }
@@ -109,7 +105,7 @@ Result<std::map<std::string, std::vector<std::string>>> read_weight_map(const st
 }
 
 Result<void> HfCheckpoint::add_indexed(const std::string& index_path, const std::string& index_text) {
-  hash_.update(std::as_bytes(std::span(index_text)));
+  hash_.update(index_text);
   const auto files = read_weight_map(index_path, index_text);
   if (!files) return forward(files);
   for (const auto& [name, expected] : *files) {
@@ -127,17 +123,6 @@ Result<void> HfCheckpoint::add_indexed(const std::string& index_path, const std:
         return fail(ErrorCode::bad_file, fmt::format("{}: says that tensor {} is in {}, but it is not", index_path,
                                                      in_quotes(tensor), in_quotes(name)));
   }
-  return {};
-}
-
-Result<void> HfCheckpoint::finish() {
-  build_index();
-  for (const TensorInfo& t : tensors_)
-    if (const TensorInfo* first = find(t.name); first != &t)
-      return fail(ErrorCode::bad_file, fmt::format("tensor {} is in {} and in {}", in_quotes(t.name),
-                                                   files_[static_cast<std::size_t>(first->file)].path(),
-                                                   files_[static_cast<std::size_t>(t.file)].path()));
-  header_hash_ = hash_.value();
   return {};
 }
 

@@ -2,16 +2,14 @@
 
 #include <fmt/format.h>
 
-#include "checkpoint/hash.hpp"
+#include "support/fnv1a.hpp"
 #include "support/text_file.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 
 std::string TextFiles::digest_of(std::string_view text) const {
   if (hash_ != nullptr) return content_digest(text, hash_);
-  Fnv1a fingerprint;  // enough to see a change
-  fingerprint.update(std::as_bytes(std::span(text)));
-  return std::to_string(fingerprint.value());
+  return std::to_string(fnv1a(text));  // enough to see a change
 }
 
 Result<std::string> TextFiles::read(const std::string& name, std::uint64_t limit) const {

@@ -22,8 +22,8 @@ void write_interval(const ModelConfig& c, Keys& keys) {
   }
 }
 
-/// How many pairs of RoPE turn with each of an image's positions, which in a text are all the token's own. llama.cpp wants
-/// four numbers; the default is that of transformers' classes.
+/// How many pairs of RoPE turn with each axis of an image's position. In texts all axes have the token's own position,
+/// so the numbers do not matter. llama.cpp wants four; the default is that of transformers' classes.
 void write_sections(const checkpoint::Checkpoint& file, Keys& keys) {
   std::vector<std::int64_t> found;
   if (const auto json = arch::JsonConfig::parse(file.config_json()))

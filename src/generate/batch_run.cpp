@@ -246,7 +246,7 @@ void BatchRun::show(Slot& s, std::string_view text) {
 }
 
 void BatchRun::on_work(std::int32_t index, std::int64_t flops) { result(slot(index)).flops += flops; }
-void BatchRun::on_work_in_vain(std::int32_t index, std::int64_t flops) { result(slot(index)).flops += flops; }
+void BatchRun::on_wasted_work(std::int32_t index, std::int64_t flops) { result(slot(index)).flops += flops; }
 void BatchRun::on_reuse(std::int32_t index, std::int64_t tokens) { result(slot(index)).reused_tokens = tokens; }
 
 void BatchRun::keep(std::int32_t index, Sequence sequence) {

@@ -55,7 +55,7 @@ class BatchRun final : public batch::ReplyWriter {
   Result<void> before_step() override;
   void on_states(std::int32_t index, std::int64_t position, std::span<const float> states) override;
   void on_work(std::int32_t index, std::int64_t flops) override;
-  void on_work_in_vain(std::int32_t index, std::int64_t flops) override;
+  void on_wasted_work(std::int32_t index, std::int64_t flops) override;
   void on_reuse(std::int32_t index, std::int64_t tokens) override;
   bool keeps() const override { return true; }
   void keep(std::int32_t index, Sequence sequence) override;

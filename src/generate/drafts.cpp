@@ -153,7 +153,7 @@ void Drafts::see(std::int32_t index, std::int64_t position, std::span<const floa
     f->states.clear(), f->first_state = position;
   f->states.insert(f->states.end(), states.begin(), states.end());
   const std::int64_t end = position + static_cast<std::int64_t>(states.size()) / D;
-  // Of the reply not all tokens are known.
+  // Only within the prompt: of the reply, `written` may lack tokens that these states belong to.
   if (end <= static_cast<std::int64_t>(f->prompt)) run_states(*f, index);
 }
 

@@ -103,7 +103,7 @@ bool ModelDrafter::begin(Item& item) {
   const auto sequence = best != nullptr ? session_->fork(best->sequence) : session_->open();
   if (!sequence) return false;
   Entry entry{*sequence, item.reply, {}, 0, item.before};
-  if (best != nullptr) entry.tokens = best->tokens, entry.sound = best->sound;
+  if (best != nullptr) entry.tokens = best->tokens, entry.valid_tokens = best->valid_tokens;
   entries_.push_back(std::move(entry));
   return true;
 }
@@ -123,7 +123,7 @@ bool ModelDrafter::join(Item& item) {
 std::size_t ModelDrafter::common_part(const Entry& entry, const Item& item) const {
   const std::size_t common = common_prefix(entry.tokens, item.written);
   if (!reads_states()) return common;
-  return entry.before == item.before ? std::min(common, entry.sound) : 0;
+  return entry.before == item.before ? std::min(common, entry.valid_tokens) : 0;
 }
 
 // Tokens that are not written any more are taken back, and all behind the first `most`.
@@ -132,7 +132,7 @@ bool ModelDrafter::go_back(const Item& item, std::size_t most) {
   const std::size_t common = std::min(common_part(entry, item), most);
   if (!session_->rewind(entry.sequence, static_cast<std::int64_t>(common))) return false;
   entry.tokens.resize(common);
-  entry.sound = std::min(entry.sound, common);
+  entry.valid_tokens = std::min(entry.valid_tokens, common);
   return true;
 }
 
@@ -161,7 +161,7 @@ bool ModelDrafter::catch_up(Item& item, std::size_t count) {
     StepOutput output;
     Item* const of[] = {&item};
     if (!run({&missing, 1}, of, output)) return false;
-    entry_of(item.reply)->sound = done = end;
+    entry_of(item.reply)->valid_tokens = done = end;
   }
   return true;
 }
@@ -234,7 +234,7 @@ bool ModelDrafter::draw(std::vector<Drawing>& drawings) {
   std::int64_t ran = 0;
   for (std::size_t i = 0; i < drawings.size(); ++i) {
     Drawing& d = drawings[i];
-    if (d.item->draft->empty()) entry_of(d.item->reply)->sound = entry_of(d.item->reply)->tokens.size();
+    if (d.item->draft->empty()) entry_of(d.item->reply)->valid_tokens = entry_of(d.item->reply)->tokens.size();
     ran += static_cast<std::int64_t>(d.next.size());
     if (reads_states()) {  // of the last token that it ran
       const std::int64_t D = session_->model().config().hidden_size;

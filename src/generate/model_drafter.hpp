@@ -56,7 +56,7 @@ class ModelDrafter {
     Sequence sequence = 0;
     std::int32_t reply = -1;  // -1: of one that has ended
     std::vector<TokenId> tokens;
-    std::size_t sound = 0;  // so many of them, at the front, do not have to be run again when they are written
+    std::size_t valid_tokens = 0;  // mtp: leading tokens whose cache entries stay valid once they are written
     TokenId before = 0;
   };
   // A draft in the making.

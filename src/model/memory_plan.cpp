@@ -105,8 +105,8 @@ class Planning {
     return plan;
   }
 
-  // States of this many chunks: a step's tokens are less than two, and the session records them all; then those of a
-  // prompt's part are with its reply, with the step of the MTP layer and recorded by it. One is for what replies hold.
+  // Chunks of recorded states that exist at once: two for a step of the model, which has fewer tokens than two chunks;
+  // three for a prompt's part (held by its reply, given to the MTP layer, recorded by it); one for what replies hold.
   static constexpr std::int64_t kChunksOfStates = 6;
 
   // The MTP layer is always in memory. Its session has the size of the model's own.

@@ -14,8 +14,8 @@ namespace {
 
 constexpr float kMlaNormEps = 1e-6F;      // of q_a and kv_a norms, as in transformers and DeepSeek's code
 constexpr std::int64_t kMostTokens = 32;  // of a task: two tiles of the widest kernel
-constexpr std::int64_t kFewTokens =
-    8;  // the same if each attends to keys of its own: as many heads as a kernel has lanes
+// Of a task if each token attends to keys of its own: kMlaTaskRows / 8 = 16 heads, one per lane of the widest kernel.
+constexpr std::int64_t kFewTokens = 8;
 
 }  // namespace
 

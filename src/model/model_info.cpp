@@ -18,8 +18,6 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
-constexpr std::uint64_t kMaxConfigBytes = 16u << 20;  // published: under 10 KB
-
 bool is_codes(std::string_view name) { return name.ends_with(".qweight") || name.ends_with(".weight_packed"); }
 
 /// visit(tensor, format in memory, name of the format in the file) for every tensor of the text model, including those
@@ -138,7 +136,7 @@ bool is_config_only(const std::string& path) {
 
 Result<ModelInfo> describe_config_only(const std::string& path) {
   const std::string name = (std::filesystem::path(path) / "config.json").string();
-  const auto text = read_text(name, kMaxConfigBytes);
+  const auto text = read_text(name, checkpoint::kConfigLimit);
   if (!text) return forward(text);
   auto recognised = arch::recognise_hf_config(*text);
   if (!recognised) return forward(recognised);

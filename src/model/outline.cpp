@@ -12,6 +12,7 @@
 #include "arch/limits.hpp"
 #include "arch/unread_keys.hpp"
 #include "checkpoint/checkpoint.hpp"
+#include "checkpoint/text_files.hpp"
 #include "model/model_info.hpp"
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
@@ -22,7 +23,6 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
-constexpr std::uint64_t kMostConfigBytes = 16u << 20;
 constexpr std::int64_t kMost = std::int64_t{1} << 40;
 constexpr std::string_view kOthers = " (nor does it ";  // as judge_unread_json() writes it
 
@@ -87,7 +87,7 @@ void add_shapes(ModelConfig c, ModelOutline& out) {
   out.flops_per_token = weight_flops_per_token(c);
 }
 
-/// Kinds in a list with an entry per layer that libmoe does not compute in a family that it does not know.
+/// For an unknown family: adds the kinds of layers in the list `key` (an entry per layer) that libmoe does not compute.
 void add_kinds(JsonValue model, const char* key, const char* what, std::initializer_list<const char*> computed,
                ModelOutline& out) {
   const auto types = model.find(key);
@@ -107,7 +107,7 @@ ModelConfig with_few_layers(ModelConfig shapes) {
   return shapes;
 }
 
-/// What libmoe lacks for a model of a known family: what its message is about.
+/// For a known family: adds what libmoe lacks, taken from the error message of Model::inspect().
 void add_subject(const std::string& path, std::string message, ModelOutline& out) {
   for (const std::string_view before :
        {std::string_view(path), std::string_view(": "), std::string_view("config.json: ")})
@@ -174,7 +174,7 @@ void add_gguf(const checkpoint::Checkpoint& file, ModelOutline& out) {
 Result<ModelOutline> outline_of(const std::string& path) {
   ModelOutline out;
   if (is_config_only(path)) {
-    const auto text = read_text((std::filesystem::path(path) / "config.json").string(), kMostConfigBytes);
+    const auto text = read_text((std::filesystem::path(path) / "config.json").string(), checkpoint::kConfigLimit);
     if (!text) return forward(text);
     if (auto ok = add_json(*text, out); !ok) return forward(ok);
     return out;

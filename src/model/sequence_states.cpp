@@ -45,10 +45,9 @@ void SequenceStates::find_start(History& history, Run& run) {
   pool_.pin(run.start.handle);
 }
 
-// States to keep of the tokens [run.position, end): at the end; at the length before the step, so that a sequence whose
-// drafts are often refused advances; and if `room` has blocks for them, at checkpoints, further apart where there would
-// be too many. Without room for the one at the length, it gets the block that was meant for the end, and the end gets
-// that of the state which the run starts from.
+// Keeps states at the end, at the length before the step (so that a sequence advances even if its drafts are rejected)
+// and, where `room` has blocks, at checkpoints, spaced wider if they would be too many. Without room for the length,
+// its state takes the end's block, and the end's state overwrites the one that the run starts from.
 Result<void> SequenceStates::add_stops(History& history, Run& run, std::int64_t end, std::int64_t& room) {
   const std::int64_t most = std::max<std::int64_t>(1, pool_.block_limit() / 4);
   const auto length = static_cast<std::int64_t>(history.tokens.size());

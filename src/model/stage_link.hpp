@@ -1,7 +1,7 @@
 #pragma once
-// The messages of a pipeline's stages. Each step is, on every link, a command (from stage to stage), a chunk for every
-// chunk of tokens, and an end: done, or failed with the error that ended it. The last stage's chunks are logits and go
-// to stage 0.
+// The messages between the stages of a pipeline. In a step, each stage sends the next one a command, a message per
+// chunk of tokens, and an end: done, or the error. The last stage sends no command; its chunks are logits and go to
+// stage 0.
 
 #include <cstdint>
 #include <deque>
@@ -15,7 +15,7 @@
 
 namespace moe::inline MOE_ABI {
 
-/// What the last of the things to compare is called: the hash of the model's bytes.
+/// Name of the last entry of StageCard::equal: the hash of the model's bytes.
 inline constexpr char kModelContent[] = "model content";
 
 /// What must be equal in all stages, or is only shown.

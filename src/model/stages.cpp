@@ -11,6 +11,7 @@
 
 #include "model/model_impl.hpp"
 #include "model/stage_link.hpp"
+#include "support/fnv1a.hpp"
 
 namespace moe::inline MOE_ABI {
 namespace {
@@ -241,12 +242,10 @@ Result<std::uint64_t> canary(Session& session) {
   const auto out = session.step(*sequence, ids, Logits::all);
   if (auto ok = session.close(*sequence); !ok) return forward(ok);
   if (!out) return forward(out);
-  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (std::int64_t i = 0; i < out->row_count * out->vocab_size; ++i) {
-    hash ^= std::bit_cast<std::uint32_t>(out->logits[i]);
-    hash *= 0x100000001b3;
-  }
-  return hash;
+  Fnv1a hash;  // a step per number, not per byte
+  for (std::int64_t i = 0; i < out->row_count * out->vocab_size; ++i)
+    hash.step(std::bit_cast<std::uint32_t>(out->logits[i]));
+  return hash.value();
 }
 
 }  // namespace moe::inline MOE_ABI

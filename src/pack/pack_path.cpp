@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <system_error>
 
-#include "checkpoint/hash.hpp"
+#include "support/fnv1a.hpp"
 #include "support/output_file.hpp"
 #include "support/same_file.hpp"
 
@@ -28,11 +28,8 @@ std::string name_for(const std::string& model) {
   std::error_code failed;
   fs::path whole = fs::canonical(model, failed);
   if (failed) whole = fs::absolute(model, failed);
-  checkpoint::Fnv1a hash;
-  const std::string text = whole.string();
-  hash.update(std::as_bytes(std::span(text)));
   const std::string stem = whole.extension() == ".gguf" ? whole.stem().string() : whole.filename().string();
-  return fmt::format("{}-{:016x}{}", stem.substr(0, kNameBytes), hash.value(), kEnding);
+  return fmt::format("{}-{:016x}{}", stem.substr(0, kNameBytes), fnv1a(whole.string()), kEnding);
 }
 
 std::string folder_of(const std::string& path) {

@@ -2,8 +2,8 @@
 // The scheduler's record of a job: progress of its prompt and its replies.
 //
 // Its prompt runs first, in a sequence called the trunk. Where that ends the first tokens are drawn, and each reply
-// goes on in a fork of it. A preempted job has lost only its sequences: its trunk runs again, then
-// what its replies had.
+// goes on in a fork of it. A preempted job has lost only its sequences: its trunk runs again, then what its replies
+// had.
 
 #include <algorithm>
 #include <chrono>

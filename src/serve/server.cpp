@@ -8,23 +8,17 @@
 #include "serve/api/sampling_defaults.hpp"
 #include "serve/scheduler_thread.hpp"
 #include "serve/session_engine.hpp"
+#include "support/fnv1a.hpp"
 
 namespace moe::inline MOE_ABI::serve {
 namespace {
-
-// FNV-1a.
-std::uint64_t hash_of(std::string_view text) {
-  std::uint64_t hash = 14695981039346656037u;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  return hash;
-}
 
 // Equal fingerprints and equal bodies mean equal answers: it includes all options that change the meaning of a body.
 std::string fingerprint_of(const Model& model, const SessionOptions& session, const ServerOptions& options) {
   std::string out = fmt::format("b{}-{:016x}-{}-{}", kNumericsVersion, model.info().hash, name_of(session.kv),
                                 name_of(session.precision));
   if (const std::string chat = options.chat_template_name + options.chat_template_text; !chat.empty())
-    out += fmt::format("-{:016x}", hash_of(chat));
+    out += fmt::format("-{:016x}", fnv1a(chat));
   if (options.use_generation_config) out += "-gc";
   if (options.parse_user_control_tokens) out += "-uc";
   return out;

@@ -86,7 +86,7 @@ class WordCache {
   Slot& slot(std::string_view word);
 
  private:
-  static constexpr std::size_t kSlots = 1 << 14;  // 1 MiB: most words of a language, and it fits the second-level cache
+  static constexpr std::size_t kSlots = 1 << 14;  // 1 MiB: most words of a language; fits the L2 cache
   std::vector<Slot> slots_;
 };
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "moe/tokenizer.hpp"
+#include "support/fnv1a.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
 
@@ -13,20 +14,17 @@ class Fingerprint {
  public:
   void add(std::string_view text) {
     number(text.size());
-    for (char c : text) step(static_cast<unsigned char>(c));
+    hash_.update(text);
   }
-  void number(std::uint64_t value) {
-    for (int i = 0; i < 8; ++i) step(static_cast<unsigned char>(value >> (8 * i)));
-  }
+  void number(std::uint64_t value) { hash_.update(value); }
   void ids(const std::vector<TokenId>& ids) {
     number(ids.size());
     for (TokenId id : ids) number(static_cast<std::uint64_t>(id));
   }
-  std::uint64_t value() const { return hash_; }
+  std::uint64_t value() const { return hash_.value(); }
 
  private:
-  void step(unsigned char byte) { hash_ = (hash_ ^ byte) * 0x100000001b3u; }
-  std::uint64_t hash_ = 0xcbf29ce484222325u;
+  Fnv1a hash_;
 };
 
 }  // namespace moe::inline MOE_ABI::tokenizer

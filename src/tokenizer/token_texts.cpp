@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "support/fnv1a.hpp"
 #include "tokenizer/unicode.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
@@ -10,8 +11,7 @@ namespace {
 
 // FNV-1a with a final mix.
 std::uint64_t hash_text(std::string_view text) {
-  std::uint64_t h = 0xcbf29ce484222325u;
-  for (char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  const std::uint64_t h = fnv1a(text);
   return h ^ (h >> 29);
 }
 

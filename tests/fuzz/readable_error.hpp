@@ -1,5 +1,5 @@
 #pragma once
-// What every error must be that foreign bytes lead to.
+// What every error must be that untrusted input leads to.
 
 #include <string>
 

@@ -113,7 +113,7 @@ TEST_CASE("sweeps multiply; what contradicts itself is a wrong usage") {
   CHECK(grid["models"][0]["name"] == "m[top_k=2][expert_mass=0.5]");
   CHECK(grid["models"][3]["name"] == "m[top_k=4][expert_mass=1]");
   CHECK(grid["models"][3]["expert_mass"].is_null());
-  check_one_line(asked(s, {"--sweep", "top_k=2", "--sweep", "top_k=4"}), 2, "top_k stands twice");
+  check_one_line(asked(s, {"--sweep", "top_k=2", "--sweep", "top_k=4"}), 2, "top_k is given twice");
   check_one_line(asked(s, {"--sweep", "expert_mass=0.5,0.50"}), 2, "is the setting of");
   check_one_line(asked(s, {"--sweep", "expert_mass=0.5", "--expert-mass", "0.6"}), 2, "--expert-mass says something");
   check_one_line(asked(s, {"--sweep", "expert_mass=0"}), 2, "expert_mass is '0', expected a number above 0");

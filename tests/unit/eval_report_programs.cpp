@@ -156,7 +156,7 @@ TEST_CASE("what a run cost stands in run.json: by subject, beside a reference, o
   CHECK(page.find("GB/s out of memory") != std::string::npos);
 
   check_one_line(with({"--reference", "m[top_k=1],other"}), 1, "no model 'other'; there are m[top_k=1], m[top_k=2]");
-  check_one_line(with({"--reference", "m[top_k=1],m[top_k=1]"}), 1, "model 'm[top_k=1]' stands there twice");
+  check_one_line(with({"--reference", "m[top_k=1],m[top_k=1]"}), 1, "model 'm[top_k=1]' is given twice");
 }
 
 TEST_CASE("what report cannot read or must not overwrite") {

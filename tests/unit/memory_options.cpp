@@ -41,7 +41,7 @@ TEST_CASE("bytes and times in words") {
   CHECK(cli::time_in_words(245.0) == "4 min 5 s");
   CHECK(cli::time_in_words(12000.0) == "3 h 20 min");
   CHECK(cli::time_in_words(187200.0) == "2 d 4 h");
-  CHECK(cli::time_in_words(std::numeric_limits<double>::infinity()) == "for ever");
+  CHECK(cli::time_in_words(std::numeric_limits<double>::infinity()) == "an unlimited time");
 }
 
 TEST_CASE("a launcher says how many processes it started on this machine") {

@@ -42,7 +42,7 @@ std::string bytes_in_words(std::int64_t bytes) {
 }
 
 std::string time_in_words(double seconds) {
-  if (!std::isfinite(seconds)) return "for ever";
+  if (!std::isfinite(seconds)) return "an unlimited time";
   if (seconds < 10.0) return fmt::format("{:.1f} s", seconds);
   const auto whole = static_cast<std::int64_t>(std::min(std::round(seconds), 1e15));
   if (whole < 60) return fmt::format("{} s", whole);

@@ -110,8 +110,7 @@ MOE_API Result<DocumentOutcome> score_document(const TaskSpec& task, const Docum
 MOE_API Result<DocumentOutcome> score_reply(const TaskSpec& task, const Document& document, Generation reply);
 
 /// Mean with its standard error; a perplexity gets a bootstrap of `bootstrap_count` resamples, a Brier score none (as
-/// in the reference harness). After `cancelled`, the result is
-/// meaningless.
+/// in the reference harness). After `cancelled`, the result is meaningless.
 MOE_API MetricValue aggregate(Metric metric, std::span<const double> values, std::int64_t bootstrap_count,
                               const ParallelFor& threads = {}, const std::function<bool()>& cancelled = {});
 

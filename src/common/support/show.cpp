@@ -4,9 +4,10 @@
 #include <utf8proc.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <utility>
 #include <vector>
+
+#include "support/fnv1a.hpp"
 
 namespace moe::inline MOE_ABI {
 
@@ -78,12 +79,6 @@ std::string_view up_to(std::string_view text, std::size_t bytes) {
   if (text.size() <= bytes) return text;
   while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
   return text.substr(0, bytes);
-}
-
-std::uint64_t fnv1a(std::string_view text) {
-  std::uint64_t state = 0xcbf29ce484222325u;
-  for (const char c : text) state = (state ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return state;
 }
 
 }  // namespace

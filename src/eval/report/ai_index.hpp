@@ -97,8 +97,8 @@ struct ReportedGap {
   const char* when;
   double gap;
   double top;  ///< score of the best row
-  /// With the largest possible error of two scores with this gap (around 50 %), and with the error if the better one
-  /// equals the best row of the table.
+  /// The two scores are not published. Their standard error is largest if both are around 50 % (`widest`); `narrowest`
+  /// assumes that the better one equals the best row of the table.
   Judgement widest, narrowest;
   /// The two agree.
   bool is_real() const { return widest.is_real() && narrowest.is_real(); }

@@ -243,7 +243,7 @@ std::vector<Section> find_sections(const std::vector<read::Run>& runs) {
           added.task = added.title = task.name;
           added.is_part = runs[r].until_known.has_value();
           added.questions = task.questions, added.shots = task.shots, added.chance = task.chance;
-          // Of questions that were drawn the file does not know how many there were of each task.
+          // With early stopping, run.json does not say how many questions each task has.
           added.of_all = task.questions + (added.is_part ? 0 : task.checks[kSkipped]);
           section = std::prev(out.end());
         }

@@ -17,7 +17,8 @@ std::int64_t context_of(const ModelConfig& config, const CostOptions& options) {
 // What a SessionModel holds of requests beside their texts.
 std::int64_t bytes_of(const batch::Inputs& inputs, const batch::TreePlan& plan) {
   constexpr std::int64_t kRequest = 512;  // the request, its targets, score and pass, with the heads of small vectors
-  constexpr std::int64_t kTrees = 3;      // while it grows; then it and the walk's copy
+  // Copies of the tree: up to 3 while its vector grows, then 2 (the plan's and the walk's).
+  constexpr std::int64_t kTrees = 3;
   std::int64_t bytes = kRequest * static_cast<std::int64_t>(inputs.size());
   for (std::size_t i = 0; i < inputs.size(); ++i)
     if (i == 0 || &inputs[i] != &inputs[i - 1])  // neighbours share their tokens

@@ -97,7 +97,7 @@ std::int64_t GapSequence::advance(std::int64_t from, std::int64_t limit, double 
 void GapSequence::look() {
   lower_ = advance(lower_, kSteps - upper_, 1);
   upper_ = advance(upper_, kSteps - lower_, -1);
-  // E is the mean of both capitals.
+  // E = (K+ + K-) / 2 at g = 0, the mean of both capitals; p is the smallest 1 / E (docs/STATISTICS.md).
   const double up = log_capital(0, 1), down = log_capital(0, -1), most = std::max(up, down);
   const double log_e = most + std::log((std::exp(up - most) + std::exp(down - most)) / 2);
   p_value_ = std::min(p_value_, std::exp(-log_e));

@@ -94,7 +94,7 @@ class Merge {
     }
   }
 
-  // A run that both know stays as the one says that has finished it.
+  // If both stores have the run, a finished one replaces an unfinished one, and two finished ones must be equal.
   Result<void> add_run(const std::string& key, StoredRun run, const std::vector<StoredAnswer>& answers) {
     RowReader find(into_, "runs", "WHERE key = ?");
     find.bind(0, std::string_view(key));

@@ -10,6 +10,7 @@
 
 #include "serve/api/call_format.hpp"
 #include "serve/api/job_group.hpp"
+#include "support/seconds_since.hpp"
 
 namespace moe::inline MOE_ABI::serve::api {
 namespace {
@@ -18,8 +19,6 @@ using Clock = std::chrono::steady_clock;
 
 // Of one request; at most a quarter of what unread answers may take.
 constexpr std::size_t kMostInFlightBytes = 256 << 10;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// The state of one reply.
 struct ReplyState {
