@@ -42,6 +42,8 @@ check_versions() {
   mentions "moe.h: moe_version()" "$version" '^/\* "\K[0-9.]+(?=" \*/)' include/moe.h
   mentions "documents: **libmoe** VERSION" "$version" '\*\*libmoe\*\* \K[0-9]+\.[0-9]+(\.[0-9]+)?' '*.md'
   mentions "documents: libmoe-VERSION.tar.xz" "$version" 'libmoe-\K[0-9]+\.[0-9]+\.[0-9]+(?=\.tar)' '*.md'
+  mentions "documents: cd libmoe-VERSION" "$version" 'cd libmoe-\K[0-9]+\.[0-9]+\.[0-9]+' '*.md'
+  mentions "documents: moe-tools_VERSION" "$version" 'moe-tools_\K[0-9]+\.[0-9]+\.[0-9]+' '*.md'
   mentions "documents: git tag vVERSION" "$version" 'tag -a v\K[0-9]+\.[0-9]+\.[0-9]+' '*.md' scripts/release
   mentions "find_package(moe MAJOR.MINOR)" "${version%.*}" 'find_package\(moe \K[0-9][0-9.]*' '*.md' examples
   local literal

@@ -86,7 +86,8 @@ foreach(component C DEV TOOLS)
                 ${PROJECT_SOURCE_DIR}/THIRD_PARTY_NOTICES.md ${changelog}.gz
           DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/${CPACK_DEBIAN_${component}_PACKAGE_NAME} COMPONENT ${lower} EXCLUDE_FROM_ALL)
 endforeach()
-set(tools_documents PROGRAMS EVALUATION STATISTICS CHAT SERVING GGUF MODELS NUMERICS)
+# PROGRAMS.md, the documents that it links to, and two that those refer to.
+set(tools_documents PROGRAMS EVALUATION STATISTICS CHAT SERVING GGUF MODELS NUMERICS PACKS LARGE_MODELS CLUSTER PERFORMANCE)
 list(TRANSFORM tools_documents REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/docs/\\1.md")
 install(FILES ${tools_documents} DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/moe-tools COMPONENT tools EXCLUDE_FROM_ALL)
 include(CPack)

@@ -49,7 +49,7 @@ def main(arguments):
     out.mkdir(parents=True, exist_ok=True)
     count = 0
     for block in commands.blocks_of("README.md", (root / "README.md").read_text(encoding="utf-8")):
-        if block.language in commands.SHELL | {"python"}:
+        if block.language in {commands.SHELL, "python"}:
             (out / f"{block.line:03}.sh").write_text(script_of(block), encoding="utf-8")
             count += 1
     print(f"{count} blocks")
