@@ -33,6 +33,8 @@ OTHER = {"text", "c", "cpp", "cmake", "python", "json", "html", "jinja", "yaml",
 SECONDS = 120  # of one block, on a machine with much else to do
 LINKED = ["bench", "docs", "examples", "include", "kernels", "python", "src", "tests", "tools"]
 STAND_INS = ["test", "get-models"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "kernels/README.md"]
+FOLDERS = ["docs", "models/nano", "tools/nano"]  # whose documents are looked at as well
 
 SERVE = """#!/usr/bin/env bash
 # moe-serve that returns when it is ready.
@@ -199,7 +201,8 @@ def run_document(document, blocks, bin_dir, root, model, port):
 
 
 def documents_of(root):
-    return ["README.md", "CONTRIBUTING.md"] + sorted(str(path.relative_to(root)) for path in (root / "docs").rglob("*.md"))
+    found = [path for folder in FOLDERS for path in (root / folder).rglob("*.md")]
+    return DOCUMENTS + sorted(str(path.relative_to(root)) for path in found)
 
 
 def sort_blocks(documents, root):
