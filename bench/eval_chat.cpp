@@ -28,16 +28,22 @@ void add_bool(CLI::App& app, const std::string& name, std::optional<bool>& into,
 
 void usage_error(const std::string& message) { throw CLI::ValidationError(message, CLI::ExitCodes::ValidationError); }
 
-// Whether the first question's prompt would be another one on another day.
+// Whether prompts would be other ones on another day. A template may show the date in those without a system text alone:
+// the first question of each subtask is looked at.
 moe::Result<bool> shows_date(const eval::ChatSetting& setting, const moe::ChatTemplates& templates,
-                             const eval::PreparedTask& task, const std::string& first_prompt) {
+                             const eval::PreparedTask& task, const eval::PreparedTask& asked) {
+  if (task.spec.kind == eval::TaskKind::rolling) return false;  // without a template
   eval::ChatSetting of_another_day = setting;
   of_another_day.options.date = "1999-12-31";
   const auto prompts = eval::ChatPrompts::create(templates, of_another_day);
   if (!prompts) return moe::forward(prompts);
-  const auto asked = prompts->apply(eval::select_questions(task, std::vector{eval::QuestionIndex{}}), cli::interrupted);
-  if (!asked) return moe::forward(asked);
-  return asked->subtasks[0].documents[0].contexts[0] != first_prompt;
+  std::vector<eval::QuestionIndex> firsts;
+  for (std::size_t s = 0; s < task.subtasks.size(); ++s) firsts.push_back({s, 0});
+  const auto other = prompts->apply(eval::select_questions(task, firsts), cli::interrupted);
+  if (!other) return moe::forward(other);
+  for (std::size_t s = 0; s < task.subtasks.size(); ++s)
+    if (other->subtasks[s].documents[0].contexts != asked.subtasks[s].documents[0].contexts) return true;
+  return false;
 }
 
 }  // namespace
@@ -135,8 +141,8 @@ moe::Result<Asked> ask_through(const eval::ChatSetting& setting, const Flags& fl
                                 task.spec.name, asked->chat_retries));
     out.tasks.push_back(std::move(*asked));
   }
-  if (flags.date.empty() && !tasks.empty()) {
-    const auto shows = shows_date(setting, templates, tasks[0], out.tasks[0].subtasks[0].documents[0].contexts[0]);
+  for (std::size_t t = 0; t < tasks.size() && flags.date.empty() && !out.shows_date; ++t) {
+    const auto shows = shows_date(setting, templates, tasks[t], out.tasks[t]);
     if (!shows) return about_row(shows.error());
     out.shows_date = *shows;
   }

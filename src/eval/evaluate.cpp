@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <map>
 
 #include "eval/run/run_meter.hpp"
@@ -197,9 +198,12 @@ Aggregate pool_group(const TaskSpec& spec, const TaskOutcome& outcome, const std
 void average_subtasks(const TaskSpec& spec, const TaskOutcome& outcome, const std::vector<std::size_t>& members,
                       Aggregate& group) {
   for (std::size_t k = 0; k < group.kinds.size(); ++k) {
-    double sum = 0;
-    for (std::size_t m : members) sum += outcome.subtasks[m].metrics[index_of(spec, group.kinds[k])].value;
-    group.metrics[k].value = sum / static_cast<double>(members.size());
+    double sum = 0, count = 0;
+    for (std::size_t m : members) {
+      const double value = outcome.subtasks[m].metrics[index_of(spec, group.kinds[k])].value;
+      if (!std::isnan(value)) sum += value, ++count;
+    }
+    if (count > 0) group.metrics[k].value = sum / count;
   }
 }
 

@@ -164,6 +164,13 @@ TEST_CASE("a template that shows the date: stored answers are of a day, and shar
   CHECK_MESSAGE(noted.status == 0, noted.err);
   CHECK(noted.err.find("m: note: the chat template shows the date") != std::string::npos);
   check_one_line(asked(dated, {"--cache", cache, "--shard", "1/2"}), 2, "give all of them --chat-date ");
+  // Only where there is a system text: the second task has one.
+  const std::string usual =
+      s.model("usual", "{% if messages[0].role == 'system' %}{{ strftime_now('%d') }}{% endif %}" + kTemplate);
+  const std::string described = s.write("described.json", R"({"task": "described", "questions": ")" + kExam +
+                                                              R"(", "description": "Think.\n\n",
+      "prompt": "{question}", "metrics": ["acc"]})");
+  CHECK(asked(usual, {"--tasks", described, "--cache", cache}).err.find("shows the date") != std::string::npos);
   for (const ProgramOutcome& quiet :
        {asked(dated, {}), asked(dated, {"--cache", cache, "--chat-date", "2026-01-02"}),
         asked(guarded, {"--cache", cache}), asked(guarded, {"--cache", cache, "--shard", "1/2"})}) {

@@ -47,6 +47,22 @@ TEST_CASE("few-shot examples, subtasks and clusters of a task file") {
   CHECK(too_many.error().message == "t_b_b: 2 examples asked for, there is 1 with subject 'b_b'");
 }
 
+TEST_CASE("a description is that of each question, also where subjects share a subtask") {
+  const TemporaryFolder folder;
+  folder.write("questions/q.jsonl", R"({"id":"1","subject":"b_b","question":"Q1","choices":["x","y"],"answer":1})"
+                                    "\n"
+                                    R"({"id":"2","subject":"a","question":"Q2","choices":["x","y"],"answer":0})");
+  const auto spec = parse_task(R"({"task":"t","questions":"q.jsonl","description":"On {subject|spaces}.\n\n",
+      "prompt":"{question}\nA:","metrics":["acc"]})",
+                               "t.json");
+  REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
+  const auto task = prepare(*spec, {.data_dir = folder.dir.string()});
+  REQUIRE_MESSAGE(task.has_value(), task.error().message);
+  REQUIRE(task->subtasks.size() == 1);
+  CHECK(task->subtasks[0].documents[0].contexts[0] == "On b b.\n\nQ1\nA:");
+  CHECK(task->subtasks[0].documents[1].contexts[0] == "On a.\n\nQ2\nA:");
+}
+
 TEST_CASE("random examples: a new draw for every question, one generator per subtask, never the question itself") {
   const TemporaryFolder folder;
   std::string lines, shots;

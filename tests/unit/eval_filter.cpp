@@ -247,6 +247,15 @@ TEST_CASE("filter functions") {
   // The number of a single digit, which the first alternative of GSM8K's flexible filter does not take.
   CHECK(filtered({regex("(-?[$0-9.,]{2,})|(-?[0-9]+)", -1)}, {"It is 6"}) == "6");
   CHECK(filtered({regex("([")}, {"x"}).starts_with("error: filter f: pattern '(['"));
+  // Several groups, none of which holds anything: as if nothing matched. One group may be empty.
+  CHECK(filtered({regex("(\\d+)?\\s*(yes|no)?")}, {" x"}) == "[invalid]");
+  CHECK(filtered({regex("(\\d*)x")}, {"x"}).empty());
+  // Python's {,n} and \v, which PCRE2 reads as a text and as several characters.
+  CHECK(filtered({regex("is ([A-Z]{,3})")}, {"is ABCD"}) == "ABC");
+  CHECK(filtered({regex("is ([A-Z]{,})!")}, {"is ABCD!"}) == "ABCD");
+  CHECK(filtered({regex("[]{,3}]+")}, {"a,3}]{"}) == ",3}]{");
+  CHECK(filtered({regex("a\\{,3}")}, {"a{,3}"}) == "a{,3}");
+  CHECK(filtered({regex("a(\\v|b)")}, {"a\nab"}) == "b");
 }
 
 TEST_CASE("exact_match cleans both texts alike") {

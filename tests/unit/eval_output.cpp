@@ -267,6 +267,30 @@ TEST_CASE("tables are as wide as they may be, and lose no column") {
   CHECK(render_tables(report, {.colour = true}).find("\x1b[1m") != std::string::npos);
 }
 
+TEST_CASE("a group may have fewer metrics than its questions, in any order") {
+  const Scratch s;
+  for (const bool grouped : {true, false})
+    for (const std::vector<std::string>& metrics :
+         {std::vector<std::string>{"acc"}, {"acc_norm"}, {"acc_norm", "acc"}}) {
+      Json spec = subjects_task("t", "{subject}");
+      spec["metrics"] = {"acc", "acc_norm"};
+      spec["group_metrics"] = metrics;
+      if (!grouped) spec.erase("subtasks"), spec.erase("groups");
+      const std::string text =
+          render_tables(report_of({exam(s, spec, {"law", "art"})}, {"m", "n"}), {.columns = 200, .verbose = true});
+      const auto lines = lines_of(text);
+      const auto head = std::find_if(lines.begin(), lines.end(), [](const auto& l) { return l.starts_with("model "); });
+      REQUIRE_MESSAGE(head != lines.end(), text);
+      CHECK_MESSAGE(head->find("acc %") != std::string::npos, *head);
+      // What the whole task has beside the accuracy: of its subtasks what the file says, alone all.
+      const bool has_more = !grouped || metrics.front() == "acc_norm";
+      CHECK_MESSAGE((head->find("acc_norm %") != std::string::npos) == has_more, *head);
+      for (auto row = head + 2; row != lines.end() && !row->empty(); ++row)
+        if (row->starts_with("m ") || row->starts_with("n "))
+          CHECK_MESSAGE(moe::display_width(*row) <= moe::display_width(*(head + 1)), *row);
+    }
+}
+
 TEST_CASE("what was found stands first, in words") {
   const Scratch s;
   Json spec = subjects_task("t", "{subject}");

@@ -386,6 +386,22 @@ TEST_CASE("a sweep has a row for each of its values, and no value twice, empty o
   CHECK(good.out.find("m[top_k=2][kv=q8_0]") != std::string::npos);
 }
 
+TEST_CASE("runs on two files of one name are not compared, though their questions have the same ids") {
+  const Scratch s;
+  for (const char* folder : {"one", "two"}) {
+    fs::create_directories(s.dir / folder);
+    std::string text;
+    for (int i = 0; i < 4; ++i)
+      text += R"({"question": ")" + std::string(folder) + std::to_string(i) +
+              R"(?", "choices": ["a", "b"], "answer": 0})" + "\n";
+    s.write(std::string(folder) + "/exam.jsonl", text);
+    const auto got = run(
+        s, {"--model", "m=" + kModel, "--tasks", s / (std::string(folder) + "/exam.jsonl"), "--cache", s / "runs.db"});
+    REQUIRE_MESSAGE(got.status == 0, got.err);
+  }
+  check_one_line(run(s, {"compare", "1", "2", "--cache", s / "runs.db"}), 1, "did not ask the same questions");
+}
+
 TEST_CASE("a swept precision has the cache type that it has without a sweep") {
   const Scratch s;
   const auto kv_of = [&](const std::vector<std::string>& more) {

@@ -277,6 +277,21 @@ TEST_CASE("several runs: one section for the same questions, names that meet say
   CHECK(sections("one", "") == 1);
 }
 
+TEST_CASE("all metrics of a task are in its table, also those before the accuracy") {
+  RunJson run = run_json();
+  for (RunJson& model : run["models"])
+    for (RunJson& row : model["tasks"][0]["rows"]) {
+      RunJson metrics = {{"perplexity", {{"value", 12.75}, {"standard_error", 0.5}}}};
+      metrics.update(row["metrics"]);
+      row["metrics"] = metrics;
+    }
+  const auto got = report_of(run);
+  REQUIRE(got.has_value());
+  CHECK(got->html.find("perplexity") != std::string::npos);
+  CHECK(got->html.find("12.75") != std::string::npos);
+  CHECK(got->html.find("/rows/0/metrics/acc/value") == std::string::npos);  // it is the accuracy
+}
+
 TEST_CASE("time and energy of answers from the cache are in no picture, and the page says which they are") {
   if (!has_gnuplot()) {
     std::puts("SKIPPED pictures of times: gnuplot is not installed");

@@ -4,8 +4,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -131,6 +133,41 @@ TEST_CASE("paired gap: same questions, so shared difficulty cancels") {
   CHECK(chance_corrected(1, 0.25) == near(1));
 }
 
+TEST_CASE("Student's t: the values of its integral") {
+  CHECK(student_two_sided(1, 1) == near(0.5));
+  CHECK(student_two_sided(-12.706204736174694, 1) == near(0.05));
+  CHECK(student_two_sided(3, 2) == near(0.09546596626670886));
+  CHECK(std::abs(student_two_sided(2.2621571628540993, 9) - 0.05) < 1e-10);
+  CHECK(std::abs(student_two_sided(0.5, 4) - 0.6433299631818632) < 1e-12);
+  CHECK(std::abs(student_two_sided(10, 30) / 4.575251408229616e-11 - 1) < 1e-9);
+  CHECK(std::abs(student_two_sided(1.959963984540054, 1000000) - 0.05) < 1e-6);
+  CHECK(student_two_sided(0, 5) == 1);
+  CHECK(student_two_sided(2, 0) == 1);
+  CHECK(student_two_sided(std::numeric_limits<double>::infinity(), 3) == 0);
+}
+
+TEST_CASE("a gap in one cluster is one observation: its p is that of its interval") {
+  std::vector<double> a(200, 1), b(200, 1);
+  std::vector<std::string> clusters;
+  for (int i = 0; i < 200; ++i) clusters.push_back(std::to_string(i / 20));
+  std::fill_n(b.begin(), 20, 0.0);
+  const auto gap = paired_gap(a, b, clusters);
+  REQUIRE(gap);
+  CHECK(gap->only_a == 20);
+  CHECK(gap->p_value > 0.3);
+  const auto ends = interval_of(*gap);
+  REQUIRE(ends);
+  CHECK(ends->first < 0);
+  CHECK(paired_gap(a, b)->p_value < 1e-4);  // if they were independent
+  // Every cluster with the same gap: no error to compare with, ten coins.
+  for (std::size_t i = 0; i < 200; ++i) b[i] = i % 20 < 2 ? 0 : 1;
+  CHECK(paired_gap(a, b, clusters)->p_value == near(2 * std::pow(0.5, 10)));
+  CHECK(paired_gap(a, a, clusters)->p_value == 1);
+  // Clusters of one question each are no clusters.
+  for (std::size_t i = 0; i < 200; ++i) clusters[i] = std::to_string(i);
+  CHECK(paired_gap(a, b, clusters)->p_value == paired_gap(a, b)->p_value);
+}
+
 TEST_CASE("Pareto front") {
   const std::vector<double> cost = {1, 2, 3, 3, 4}, score = {0.3, 0.5, 0.4, 0.6, 0.6};
   CHECK(pareto_front(cost, score) == std::vector<bool>{true, true, false, true, false});
@@ -164,6 +201,10 @@ TEST_CASE("groups average over questions, not over subtasks") {
   CHECK(*pooled.standard_error == near(std::sqrt(29 * 0.01 * 30 / 38 / 40)));
   CHECK_FALSE(pool(std::array{half, MetricValue{1.0, std::nullopt}}, std::array<std::int64_t, 2>{30, 1})
                   .standard_error.has_value());
+  // A subtask none of whose questions has a value does not count.
+  const MetricValue none{std::nan(""), std::nullopt};
+  CHECK(pool(std::array{half, none, one}, std::array<std::int64_t, 3>{30, 7, 10}).value == near(0.625));
+  CHECK(std::isnan(pool(std::array{none}, std::array<std::int64_t, 1>{7}).value));
 }
 
 }  // namespace eval_statistics_test

@@ -37,6 +37,9 @@ MOE_API std::pair<double, double> wilson_interval_of_share(double share, double 
 /// (accuracy - chance) / (1 - chance): 0 is guessing, 1 is perfect.
 MOE_API double chance_corrected(double accuracy, double chance);
 
+/// P(|T| >= |t|) for Student's t with that many degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4).
+MOE_API double student_two_sided(double t, std::int64_t freedom);
+
 /// Two-sided McNemar test on the questions where exactly one model is right: b = only A, c = only B.
 MOE_API double mcnemar_exact(std::int64_t b, std::int64_t c);
 /// The mid-p variant: counts half of the observed outcome's probability, which makes the test less conservative.
@@ -54,7 +57,9 @@ struct PairedGap {
   double gap = 0;                             ///< mean of a - b
   std::optional<double> standard_error = {};  ///< of the gap, paired; clustered when clusters are given
   std::int64_t only_a = 0, only_b = 0;        ///< questions that only this model got right
-  double p_value = 1;                         ///< McNemar: exact below 25 discordant questions, mid-p above
+  /// McNemar's: exact below 25 discordant questions, mid-p above. Of questions in clusters that of Student's t, the gap
+  /// over its standard error with clusters - 1 degrees of freedom.
+  double p_value = 1;
 };
 
 /// 95 % interval of the gap. None when the models agree on every question.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <span>
 
 #include "eval/report/chart.hpp"
@@ -22,6 +23,16 @@ std::string title_of(const MetricColumn& column) {
   return column.filter == "none" ? std::string(name_of(column.metric)) : column.key();
 }
 
+// The column of a table's row, where a group may lack some of the task's, that holds the task's accuracy.
+std::optional<std::size_t> accuracy_column(const PreparedTask& task, std::span<const MetricColumn> columns) {
+  const std::vector<MetricColumn>& all = task.spec.metrics;
+  if (!has_accuracy(all)) return std::nullopt;
+  const MetricColumn& wanted = all[headline_column(all)];
+  for (std::size_t c = 0; c < columns.size(); ++c)
+    if (columns[c].metric == wanted.metric && columns[c].filter == wanted.filter) return c;
+  return columns.size();  // shown all the same
+}
+
 // The headline column of the task: its accuracy, else the first one.
 std::size_t main_column(std::span<const MetricColumn> columns) {
   return has_accuracy(columns) ? headline_column(columns) : 0;
@@ -38,11 +49,12 @@ std::string error_text(Metric metric, const MetricValue& value) {
   return is_share(metric) ? percent_form(*value.standard_error) : fmt::format("{:.2g}", *value.standard_error);
 }
 
-// The columns beside the headline one.
-std::vector<std::size_t> extra_columns(std::span<const MetricColumn> columns) {
+// The columns beside that of the accuracy.
+std::vector<std::size_t> extra_columns(const PreparedTask& task, std::span<const MetricColumn> columns) {
+  const auto accuracy = accuracy_column(task, columns);
   std::vector<std::size_t> out;
   for (std::size_t c = 0; c < columns.size(); ++c)
-    if (c != headline_column(columns)) out.push_back(c);
+    if (c != accuracy) out.push_back(c);
   return out;
 }
 
@@ -74,15 +86,16 @@ std::vector<std::string> row_of(const PreparedTask& task, const Standing& standi
                                 const TaskOutcome& outcome, bool with_bars) {
   const Accuracy accuracy = accuracy_of(task, outcome);
   const auto& kinds = outcome.overall.kinds;
+  const bool is_accuracy = has_accuracy(task.spec.metrics);
   std::vector<std::string> row = {shown_name(standing.models[m]->name)};
-  if (has_accuracy(kinds)) row.insert(row.end(), {percent_form(accuracy.value), percent_form(accuracy.standard_error)});
-  if (has_accuracy(kinds) && with_bars) row.push_back(bar(accuracy.value));
-  for (std::size_t at : extra_columns(kinds)) {
+  if (is_accuracy) row.insert(row.end(), {percent_form(accuracy.value), percent_form(accuracy.standard_error)});
+  if (is_accuracy && with_bars) row.push_back(bar(accuracy.value));
+  for (std::size_t at : extra_columns(task, kinds)) {
     const MetricValue& value = outcome.overall.metrics[at];
     row.insert(row.end(), {value_text(kinds[at].metric, value), error_text(kinds[at].metric, value)});
   }
   row.push_back(gflops_form(standing.cost[m]));
-  if (standing.models.size() > 1 && has_accuracy(kinds))
+  if (standing.models.size() > 1 && is_accuracy)
     row.insert(row.end(), {standing.front[m] ? "*" : "",
                            standing.multipliers[m] ? fmt::format("{:.2f}", *standing.multipliers[m]) : "-"});
   // The time is that of the computed answers, the tokens are those of all.
@@ -97,7 +110,7 @@ std::string remarks(const PreparedTask& task, const ModelRun& model, const TaskO
   // The normal error bar is inaccurate for few questions.
   const std::int64_t n = task.question_count();
   const auto interval = interval_of(accuracy_of(task, outcome), n);
-  if (n < 100 && has_accuracy(outcome.overall.kinds) && interval)
+  if (n < 100 && has_accuracy(task.spec.metrics) && interval)
     out += wrapped(fmt::format("{}: only {}, 95 % interval {} to {} % (Wilson)", shown_name(model.name),
                                questions_form(n), percent_form(interval->first), percent_form(interval->second)),
                    options.columns);
@@ -125,11 +138,13 @@ std::string checks(const Standing& standing, std::size_t t, const TableOptions& 
 }
 
 TextTable answers(const PreparedTask& task, std::size_t t, const Standing& standing, bool with_bars) {
-  const auto& metrics = task.spec.group_metrics;
+  const auto& metrics = task.spec.metrics;
+  const auto& columns = standing.models.front()->outcomes[t].overall.kinds;  // as the rows have them
   std::vector<std::string> header = {"model"};
   if (has_accuracy(metrics)) header.insert(header.end(), {with_unit(metrics[main_column(metrics)]), "± SE"});
   if (has_accuracy(metrics) && with_bars) header.emplace_back("0 to 100 %");
-  for (std::size_t extra : extra_columns(metrics)) header.insert(header.end(), {with_unit(metrics[extra]), "± SE"});
+  for (std::size_t extra : extra_columns(task, columns))
+    header.insert(header.end(), {with_unit(columns[extra]), "± SE"});
   header.emplace_back("GFLOPs/question");
   if (standing.models.size() > 1 && has_accuracy(metrics)) header.insert(header.end(), {"front", "compute x"});
   header.emplace_back("tokens/s");
@@ -156,7 +171,7 @@ std::string details(const RunReport& report, std::size_t t, const TableOptions& 
   const Standing standing = standing_of(report, t);
   const PreparedTask& task = report.tasks[t];
   if (standing.models.empty()) return "";
-  const bool is_choice = has_accuracy(task.spec.group_metrics) && task.spec.kind == TaskKind::multiple_choice;
+  const bool is_choice = has_accuracy(task.spec.metrics) && task.spec.kind == TaskKind::multiple_choice;
   std::vector<std::string> header = {"cost"};
   if (is_choice) header.emplace_back("corrected %");
   const bool has_intervals = t < report.multipliers.size() && report.multipliers[t].size() == report.models.size();

@@ -20,7 +20,8 @@ Result<std::string> select_match(const FilterStep& step, const Regex& regex, con
   const auto count = static_cast<std::int64_t>(found->size());
   const std::int64_t at = step.group_select < 0 ? count + step.group_select : step.group_select;
   if (at < 0 || at >= count) return step.fallback;
-  return std::string(strip((*found)[static_cast<std::size_t>(at)]));
+  const std::string& match = (*found)[static_cast<std::size_t>(at)];
+  return match.empty() && regex.has_several_groups() ? step.fallback : std::string(strip(match));
 }
 
 std::string transformed(const FilterStep& step, std::string reply) {

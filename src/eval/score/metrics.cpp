@@ -215,18 +215,20 @@ MetricValue aggregate_texts(Metric metric, std::span<const double> log_likelihoo
 
 MetricValue pool(std::span<const MetricValue> parts, std::span<const std::int64_t> counts) {
   MetricValue out;
-  double total = 0, squares = 0;
+  double total = 0, squares = 0, used = 0;
   bool all_known = true;
   for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (std::isnan(parts[i].value)) continue;  // none of its questions has a value
+    ++used;
     const double n = static_cast<double>(counts[i]);
     total += n;
     out.value += parts[i].value * n;
     all_known = all_known && parts[i].standard_error.has_value();
     if (all_known) squares += (n - 1) * *parts[i].standard_error * *parts[i].standard_error * n;
   }
-  if (total == 0) return out;
+  if (total == 0) return {parts.empty() ? 0 : std::nan(""), std::nullopt};
   out.value /= total;
-  const double freedom = total - static_cast<double>(parts.size());
+  const double freedom = total - used;
   if (all_known && freedom > 0) out.standard_error = std::sqrt(squares / freedom / total);
   return out;
 }

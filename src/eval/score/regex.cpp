@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "eval/score/text.hpp"
 #include "support/pcre2.hpp"
 #include "support/show.hpp"
@@ -11,12 +13,26 @@ namespace {
 
 constexpr std::uint32_t kMatchLimit = 10'000'000;  // steps of one search; a reply is a few kilobytes
 
-// Python's \Z is the very end of the text, which PCRE2 spells \z; everything else that filters use is spelled alike.
+// What Python spells differently: \Z is the very end of the text (PCRE2's \z), \v one character, {,n} from 0 to n.
 std::string translated(std::string_view pattern) {
   std::string out;
+  bool in_class = false;
   for (std::size_t i = 0; i < pattern.size(); ++i) {
-    out += pattern[i];
-    if (pattern[i] == '\\' && i + 1 < pattern.size()) out += pattern[++i] == 'Z' ? 'z' : pattern[i];
+    const char c = pattern[i];
+    out += c;
+    if (c == '\\' && i + 1 < pattern.size()) {
+      const char escaped = pattern[++i];
+      out += escaped == 'Z' ? "z" : escaped == 'v' ? "x0b" : std::string(1, escaped);
+    } else if (in_class) {
+      in_class = c != ']';
+    } else if (c == '[') {
+      in_class = true;
+      if (pattern.substr(i + 1, 1) == "^") out += pattern[++i];
+      if (pattern.substr(i + 1, 1) == "]") out += "\\]", ++i;  // a member
+    } else if (c == '{' && pattern.substr(i + 1, 1) == "," &&
+               pattern.substr(std::min(pattern.find_first_not_of("0123456789", i + 2), pattern.size()), 1) == "}") {
+      out += '0';
+    }
   }
   return out;
 }
@@ -84,6 +100,12 @@ Result<std::vector<Regex::Match>> Regex::matches(std::string_view text) const {
     out.push_back(std::move(match));
   }
   return out;
+}
+
+bool Regex::has_several_groups() const {
+  std::uint32_t count = 0;
+  pcre2_pattern_info(code_->compiled.get(), PCRE2_INFO_CAPTURECOUNT, &count);
+  return count > 1;
 }
 
 Result<std::vector<std::string>> Regex::find_all(std::string_view text) const {

@@ -20,6 +20,8 @@ class MOE_API Regex {
   /// not empty of a pattern with more (what the reference harness makes of Python's tuple; empty when all are).
   /// Errors: bad_argument when the match limit is reached.
   Result<std::vector<std::string>> find_all(std::string_view text) const;
+  /// More than one group: then an empty string of find_all() is a match all of whose groups are empty.
+  bool has_several_groups() const;
   /// The text without what matches. Errors: as find_all.
   Result<std::string> remove_all(std::string_view text) const;
 

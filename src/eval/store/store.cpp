@@ -10,6 +10,7 @@
 #include "eval/store/store_file.hpp"
 #include "eval/store/transaction.hpp"
 #include "moe/eval/report.hpp"
+#include "support/sha256.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -156,7 +157,9 @@ Result<void> RunStore::finish_run(std::int64_t id, const std::string& finished, 
     for (std::size_t s = 0; s < task.subtasks.size() && column < task.spec.metrics.size(); ++s)
       for (std::size_t d = 0; d < task.subtasks[s].documents.size(); ++d) {
         const Document& document = task.subtasks[s].documents[d];
-        answers.push_back({document.question.id, document.cluster, outcome.documents[s][d].metrics[column]});
+        // Two files may have the same ids: the question is part of its name.
+        answers.push_back({document.question.id + " " + sha256_hex(std::string(document.question.json)).substr(0, 16),
+                           document.cluster, outcome.documents[s][d].metrics[column]});
       }
     const auto sum = replace_answers(impl_->database, id, answers);
     if (!sum) return forward(sum);

@@ -121,11 +121,9 @@ std::string chat_digest(const ChatPrompts* prompts, Conversations conversations,
   std::string digest;
   if (prompts != nullptr) {
     const ChatSetting& setting = prompts->setting();
-    const std::string& text = prompts->template_text();
-    const bool tells_time = text.find("strftime_now") != std::string::npos;
     std::string all;
-    // Fields with their lengths, so that the concatenation is unambiguous.
-    for (const std::string& field : {text, setting.options.variables, tells_time ? setting.options.date : ""})
+    // Fields with their lengths, so that the concatenation is unambiguous. The date is in the prompts, where they show it.
+    for (const std::string& field : {prompts->template_text(), setting.options.variables, std::string()})
       all += fmt::format("{}:", field.size()) + field;
     all += conversations == Conversations::multiturn ? " multiturn" : " singleturn";
     if (setting.enable_thinking) all += *setting.enable_thinking ? " thinking" : " no thinking";

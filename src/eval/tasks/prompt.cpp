@@ -245,9 +245,9 @@ Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options
   for (AskedSubtask& part : *asked) {
     Subtask& subtask = out.subtasks.emplace_back(std::move(part.subtask));
     std::vector<Question> of_part = std::move(part.questions);
-    const auto first = QuestionFields::read(of_part.front());
-    if (!first) return forward(first);
     if (!task.subtask_name.empty()) {
+      const auto first = QuestionFields::read(of_part.front());
+      if (!first) return forward(first);
       auto name = templates->subtask_name.render(task, *first, -1);
       auto alias = templates->subtask_alias.render(task, *first, -1);
       if (!name) return forward(name);
@@ -255,9 +255,6 @@ Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options
       subtask.name = std::move(*name);
       subtask.alias = alias->empty() ? subtask.name : std::move(*alias);
     }
-    const auto description = templates->description.render(task, *first, -1);
-    if (!description) return forward(description);
-    const std::string beginning = delimited(options.system_instruction, *description, task.fewshot_delimiter);
     FewshotSampler sampler(task.fewshot, *pool, out.num_fewshot, options.fewshot_seed);
     subtask.documents.reserve(of_part.size());
     for (Question& question : of_part) {
@@ -268,6 +265,9 @@ Result<PreparedTask> prepare(const TaskSpec& task, const PrepareOptions& options
       const auto shots = sampler.before(*fields);
       if (!shots)
         return fail(shots.error().code, fmt::format("{}: {}", shortened(subtask.name, 60), shots.error().message));
+      const auto description = templates->description.render(task, *fields, -1);
+      if (!description) return forward(description);
+      const std::string beginning = delimited(options.system_instruction, *description, task.fewshot_delimiter);
       std::vector<Turn> before;
       if (!beginning.empty()) before.push_back({Turn::Role::system, beginning, {}});
       for (const Shot* shot : *shots) before.insert(before.end(), shot->turns.begin(), shot->turns.end());
