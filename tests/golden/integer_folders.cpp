@@ -360,7 +360,7 @@ TEST_CASE("Gemma 4 with a tensor per expert: the bits of the stacked ones, also 
     const std::vector<float> logits = whole_logits(expected, options_for(kSettings[0], 1, 64), ids);
     CHECK(same_bits(whole_logits(apart, options_for(kSettings[0], 2, 7), ids), logits));
     moe::QuantizeOptions as_is;
-    as_is.tokenizer = false;
+    as_is.type = moe::Format::f32, as_is.tokenizer = false;
     const auto written = moe::quantize((scratch.dir / "apart").string(), scratch.file("apart.gguf"), as_is);
     REQUIRE_MESSAGE(written.has_value(), written.error().message);
     CHECK(same_bits(whole_logits(loaded(scratch.file("apart.gguf")), options_for(kSettings[0], 2, 7), ids), logits));

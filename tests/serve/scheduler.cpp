@@ -264,6 +264,8 @@ TEST_CASE("a prompt goes on as soon as another has computed what both begin with
   Server s({.options = {.batch_tokens = 32}});
   const std::vector<TokenId> beginning = words(1, 64);
   const Job of_a = owned("a", beginning + words(2, 300), 3), of_b = owned("b", beginning + words(3, 10), 3);
+  const std::int64_t same =
+      std::mismatch(of_b.prompt.begin(), of_b.prompt.end(), of_a.prompt.begin()).first - of_b.prompt.begin();
   const auto longer = s.submit(of_a);
   s.scheduler->step();
   const auto shorter = s.submit(of_b);
@@ -272,8 +274,9 @@ TEST_CASE("a prompt goes on as soon as another has computed what both begin with
   s.finish();
   CHECK(longer->answer == answer_alone(s.model, of_a, 3));
   CHECK(shorter->answer == answer_alone(s.model, of_b, 3));
-  CHECK(shorter->generations.at(0).reused_tokens == 64);
-  CHECK(s.engine->tokens_run == 64 + 300 + 10 + 2 * 2);  // the last token of a reply is not run
+  CHECK(same >= 64);
+  CHECK(shorter->generations.at(0).reused_tokens == same);
+  CHECK(s.engine->tokens_run == 64 + 300 + (64 + 10 - same) + 2 * 2);  // the last token of a reply is not run
 }
 
 TEST_CASE("scores of a common beginning are taken over when they are known") {

@@ -410,7 +410,8 @@ TEST_CASE("a swept precision has the cache type that it has without a sweep") {
     const auto got = run(s, all);
     CHECK_MESSAGE(got.status == 0, got.err);
     std::string out;
-    for (const Json& model : Json::parse(moe_test::read_file(s.dir / "results/run.json"))["models"])
+    const Json results = Json::parse(moe_test::read_file(s.dir / "results/run.json"));
+    for (const Json& model : results["models"])
       out += model["precision"].get<std::string>() + " " + model["kv"].get<std::string>() + ", ";
     return out;
   };
