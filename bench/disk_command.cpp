@@ -6,6 +6,7 @@
 
 #include "bench/bench_output.hpp"
 #include "bench/disk_limit.hpp"
+#include "support/same_file.hpp"
 #include "support/show.hpp"
 #include "tools/common/memory_options.hpp"
 #include "tools/common/program.hpp"
@@ -16,6 +17,8 @@ moe::Result<void> disk_command(const std::string& path, const std::string& json)
   constexpr std::int64_t kPieces[] = {std::int64_t{64} << 10, std::int64_t{1} << 20, std::int64_t{4} << 20};
   constexpr std::int32_t kThreads[] = {1, 2, 4};
   constexpr std::int64_t kMeasurements = std::size(kPieces) * std::size(kThreads);
+  if (!json.empty() && json != "-" && moe::same_file(json, path))
+    return moe::fail(moe::ErrorCode::bad_argument, "--json " + json + " is what is measured: name another file");
   auto output = BenchOutput::open(json, "");
   if (!output) return moe::forward(output);
   cli::ProgressLine line("measuring the disk");

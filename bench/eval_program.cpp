@@ -334,6 +334,7 @@ int run(int argc, char** argv, eval_stages::Start start) {
     cli::add_wait(app, options.wait_seconds);
     app.footer(kStageExamples);
   }
+  app.require_subcommand(0, 1);  // words behind one are its arguments, also names of others
   CLI::App* history = app.add_subcommand("history", "lists the runs of a --cache file");
   CLI::App* compare = app.add_subcommand("compare", "paired comparison of two finished runs of a --cache file");
   for (CLI::App* command : {history, compare})

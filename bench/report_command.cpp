@@ -22,11 +22,19 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFiles[] = {"report.html", "report.md", "report.csv"};
 
-moe::Result<void> check_outputs(const std::string& folder, const std::vector<std::string>& inputs) {
-  for (const char* name : kFiles)
+moe::Result<void> check_outputs(const std::string& folder, const std::string& svg,
+                                const std::vector<std::string>& inputs) {
+  for (const char* name : kFiles) {
+    const std::string output = (fs::path(folder) / name).string();
     for (const std::string& input : inputs)
-      if (const std::string output = (fs::path(folder) / name).string(); moe::same_file(output, input))
+      if (moe::same_file(output, input))
         return moe::fail(moe::ErrorCode::bad_argument, output + " is read as well: name another --out");
+    if (!svg.empty() && moe::same_file(svg, output))
+      return moe::fail(moe::ErrorCode::bad_argument, "--svg " + svg + " is a file of the report: name another");
+  }
+  for (const std::string& input : inputs)
+    if (!svg.empty() && moe::same_file(svg, input))
+      return moe::fail(moe::ErrorCode::bad_argument, "--svg " + svg + " is read as well: name another");
   return {};
 }
 
@@ -113,10 +121,7 @@ moe::Result<void> run(const Options& options) {
     files.push_back(options.cache);
   std::string folder = options.out.empty() ? fs::path(files[0]).parent_path().string() : options.out;
   if (folder.empty()) folder = ".";
-  if (auto ok = check_outputs(folder, files); !ok) return ok;
-  for (const std::string& file : files)
-    if (!options.svg.empty() && moe::same_file(options.svg, file))
-      return moe::fail(moe::ErrorCode::bad_argument, "--svg " + options.svg + " is read as well: name another");
+  if (auto ok = check_outputs(folder, options.svg, files); !ok) return ok;
   const auto texts = options.cache.empty() ? from_files(options) : from_store(options);
   if (!texts) return moe::forward(texts);
   const auto report = eval::render_run_report(*texts, {.cancelled = cli::interrupted});

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <limits>
 #include <map>
 #include <vector>
@@ -146,25 +145,23 @@ moe::Result<void> merge(const std::string& into, const std::vector<std::string>&
   // A name that leads nowhere is found before the first hour of copying.
   for (const std::string& path : from)
     if (const auto store = eval::RunStore::open_read_only(path); !store) return moe::forward(store);
-  std::error_code error;
-  const bool is_new = !std::filesystem::exists(into, error);
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    const std::string& path = from[i];
+  moe::Result<void> printed;
+  for (const std::string& path : from) {
     cli::ProgressLine line("merging " + path);
     eval::ReadHooks hooks;
     hooks.cancelled = cli::interrupted;
     hooks.on_progress = [&](std::string_view, std::int64_t done, std::int64_t total) { line.update({done, total}); };
     const auto counts = eval::merge_store(into, path, hooks);
     line.clear();
-    // What was made for the first store, which is refused, would be an empty one.
-    if (!counts && is_new && i == 0) std::filesystem::remove(into, error);
+    // Nothing is removed: another process may merge into the same new store.
     if (!counts) return moe::forward(counts);
-    if (auto ok = cli::print(fmt::format("{}: {} new answers, {} known before, {} new runs\n", moe::printable(path),
-                                         counts->added, counts->known, counts->runs));
-        !ok)
-      return ok;
+    // Without a reader the other stores are merged all the same.
+    if (printed)
+      printed = cli::print(fmt::format("{}: {} new answers, {} known before, {} new runs\n", moe::printable(path),
+                                       counts->added, counts->known, counts->runs));
+    if (!printed && printed.error().code == moe::ErrorCode::cancelled) return printed;
   }
-  return {};
+  return printed;
 }
 
 }  // namespace store_commands

@@ -21,7 +21,8 @@ moe::Result<void> history(const std::string& store);
 /// have finished, the last run of each.
 moe::Result<void> compare(const std::string& store, const std::string& a, const std::string& b);
 
-/// Adds what the stores `from` hold to the store `into`, one after the other.
+/// Adds what the stores `from` hold to the store `into`, one after the other. The first one that is refused ends it; if
+/// standard output fails, the others are still added.
 moe::Result<void> merge(const std::string& into, const std::vector<std::string>& from);
 
 }  // namespace store_commands

@@ -191,9 +191,11 @@ Result<void> run(Options& o) {
   auto server = moe::serve::Server::listen(o.server);
   if (!server) return moe::forward(server);
   Network network(*server);
-  if (auto ok = load(o, *server); !ok) return ok;
-  auto done = network.wait();
-  // Asked to stop is what a server's run ends with.
+  auto done = load(o, *server);
+  const bool is_cancelled = !done && done.error().code == moe::ErrorCode::cancelled;
+  if (done) done = network.wait();
+  // Asked to stop is what a server's run ends with, also while it loads.
+  if (is_cancelled) done = Result<void>();
   if (done) cli::take_interrupt_as_request();
   return done;
 }
@@ -202,6 +204,7 @@ void add_model_options(CLI::App& app, Options& o) {
   cli::add_path(app, "--model", o.model, "a .gguf file, a directory with one, or a Hugging Face directory")->required();
   app.add_option("--alias", o.server.names, "name of the model in requests and answers (that of the file); repeatable")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("NAME");
   app.add_flag("--any-model-name", o.server.any_model_name, "requests may name any model");

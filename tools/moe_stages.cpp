@@ -47,14 +47,24 @@ struct Options {
   moe::KvType kv = moe::KvType::f16;
 };
 
-/// Runs the prompt; --logits gets its logits, [T, V].
-Result<void> run_prompt(const Options& options, moe::Session& session, const std::vector<TokenId>& ids) {
+/// Opens the file of --logits, before any work could be lost.
+Result<void> open_logits(const Options& options, std::optional<moe::OutputFile>& file) {
+  if (options.logits.empty()) return {};
+  if (auto ok = moe::check_not_of_model(options.logits, options.model); !ok) return ok;
+  auto opened = moe::OutputFile::create(options.logits, {.cancelled = cli::interrupted});
+  if (!opened) return moe::forward(opened);
+  if (opened->is_standard_output() && options.new_tokens > 0)
+    throw CLI::ValidationError("--logits", "is standard output, where the generated text goes: expected -n 0");
+  file.emplace(std::move(*opened));
+  return {};
+}
+
+/// Runs the prompt; the file of --logits gets its logits, [T, V].
+Result<void> run_prompt(moe::Session& session, const std::vector<TokenId>& ids,
+                        std::optional<moe::OutputFile>& logits) {
   std::optional<cli::NpyFile> file;
-  if (!options.logits.empty()) {
-    if (auto ok = moe::check_not_of_model(options.logits, options.model); !ok) return ok;
-    auto opened = moe::OutputFile::create(options.logits, {.cancelled = cli::interrupted});
-    if (!opened) return moe::forward(opened);
-    auto created = cli::NpyFile::create(std::move(*opened), session.model().config().vocab_size);
+  if (logits) {
+    auto created = cli::NpyFile::create(std::move(*logits), session.model().config().vocab_size);
     if (!created) return moe::forward(created);
     file.emplace(std::move(*created));
   }
@@ -97,7 +107,7 @@ Result<void> reply(const Options& options, moe::Session& session, const std::vec
 
 /// Stage 0: the canary, the prompt, then the reply.
 Result<void> lead(const Options& options, const std::shared_ptr<const moe::Model>& model,
-                  const moe::SessionOptions& session_options) {
+                  const moe::SessionOptions& session_options, std::optional<moe::OutputFile>& logits) {
   auto session = moe::Session::create(model, session_options);
   if (!session) return moe::forward(session);
   const auto sign = moe::canary(**session);
@@ -112,12 +122,15 @@ Result<void> lead(const Options& options, const std::shared_ptr<const moe::Model
   if (!ids) return moe::forward(ids);
   const auto new_tokens = cli::reply_length(ids->size(), options.new_tokens, model->config());
   if (!new_tokens) return moe::forward(new_tokens);
-  if (!options.logits.empty() || *new_tokens == 0)
-    if (auto ok = run_prompt(options, **session, *ids); !ok) return ok;
+  if (logits || *new_tokens == 0)
+    if (auto ok = run_prompt(**session, *ids, logits); !ok) return ok;
   return *new_tokens > 0 ? reply(options, **session, *ids, *new_tokens) : Result<void>();
 }
 
 Result<void> run_stage(const Options& options, const std::shared_ptr<moe::MpiTransport>& transport) {
+  std::optional<moe::OutputFile> logits;  // of stage 0
+  if (transport->rank() == 0)
+    if (auto ok = open_logits(options, logits); !ok) return ok;
   const auto stages = moe::Stages::join(transport, {.wait_seconds = options.wait_seconds});
   if (!stages) return moe::forward(stages);
   const auto info = moe::Model::inspect(options.model);
@@ -139,7 +152,7 @@ Result<void> run_stage(const Options& options, const std::shared_ptr<moe::MpiTra
   session.max_tokens = options.max_tokens;
   session.stages = *stages;
   session.cancelled = cli::interrupted;
-  return transport->rank() == 0 ? lead(options, *model, session) : moe::serve_stage(*model, session);
+  return transport->rank() == 0 ? lead(options, *model, session, logits) : moe::serve_stage(*model, session);
 }
 
 // An error of one stage ends all processes at once, so it is printed before.

@@ -23,9 +23,9 @@ inline void add_bias(std::vector<moe::LogitBias>& out, std::string_view text) {
   out.push_back({token, number_of("the bias of --logit-bias", bias, moe::Bounds<double>{-kLargest, kLargest})});
 }
 
-/// A repeatable option with one text each time, which may begin with a dash.
+/// A repeatable option with one text each time, which may begin with a dash or stand in brackets.
 inline CLI::Option* once_each(CLI::Option* option) {
-  return option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  return option->expected(1)->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
 inline void add_penalties(CLI::App& app, moe::SamplingConfig& sampling) {

@@ -65,6 +65,14 @@ usage "--tokens: a token id is 'x'" --tokens "1 x"
 usage "--tokens: a token id is '99999999999'" --tokens "1,99999999999"
 mpi -n 2 "$stages" --model "$model" --threads 1 --tokens "5 1792" -n 0 > "$folder/out" 2> "$folder/errors"
 refused "an id outside the vocabulary" "is 1792, expected an id from 0 to 1791"
+for logits in - /dev/stdout; do
+  mpi -n 2 "$stages" --model "$model" --threads 1 --tokens 5 -n 4 --logits "$logits" > "$folder/out" 2> "$folder/errors"
+  refused "--logits $logits with a reply" "--logits: is standard output, where the generated text goes: expected -n 0"
+  [ "$status" = 2 ] || wrong "--logits $logits with a reply: status $status, expected 2"
+done
+mpi -n 2 "$stages" --model "$model" --threads 1 --tokens 5 -n 0 --logits - > "$folder/out" 2> "$folder/errors" ||
+  wrong "--logits - without a reply: $(cat "$folder/errors")"
+grep -q NUMPY "$folder/out" || wrong "--logits - without a reply: no .npy on standard output"
 
 # In a container of the standard library, so it is an exception and no Result. What a sanitizer reserves does not fit.
 limited='ulimit -v 700000; exec "$0" "$@"'

@@ -1,5 +1,13 @@
-// moe-run --chat, --messages and --show-prompt, as a script drives them.
+// moe-run --chat, --messages and --show-prompt, as a script drives them, and --chat on a terminal.
 
+#include <poll.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <regex>
 
@@ -45,7 +53,118 @@ std::vector<std::pair<int, int>> counts_of(const std::string& status) {
   return out;
 }
 
+/// moe-run on a terminal of its own, started in a folder.
+class OnTerminal {
+ public:
+  OnTerminal(const ScratchDir& folder, const std::vector<std::string>& arguments) {
+    child_ = forkpty(&terminal_, nullptr, nullptr, nullptr);
+    REQUIRE(child_ >= 0);
+    if (child_ > 0) return;
+    std::vector<char*> words = {const_cast<char*>(kRun.c_str())};
+    for (const std::string& argument : arguments) words.push_back(const_cast<char*>(argument.c_str()));
+    words.push_back(nullptr);
+    setenv("TERM", "xterm", 1);
+    setenv("HOME", folder.dir.c_str(), 1);  // no settings of the editor, a history of its own
+    unsetenv("EDITRC");
+    unsetenv("XDG_STATE_HOME");
+    if (chdir(folder.dir.c_str()) == 0) execv(kRun.c_str(), words.data());
+    _exit(127);
+  }
+  ~OnTerminal() {
+    if (child_ > 0) {
+      kill(child_, SIGKILL);
+      waitpid(child_, nullptr, 0);
+    }
+    close(terminal_);
+  }
+  OnTerminal(const OnTerminal&) = delete;
+  OnTerminal& operator=(const OnTerminal&) = delete;
+
+  void type(const std::string& keys) const {
+    REQUIRE(::write(terminal_, keys.data(), keys.size()) == static_cast<ssize_t>(keys.size()));
+  }
+  /// Reads once; false: nothing came in this time.
+  bool reads(int milliseconds) {
+    pollfd waits{terminal_, POLLIN, 0};
+    if (::poll(&waits, 1, milliseconds) <= 0) return false;
+    char bytes[4096];
+    const ssize_t got = ::read(terminal_, bytes, sizeof bytes);
+    if (got > 0) text_.append(bytes, static_cast<std::size_t>(got));
+    return got > 0;
+  }
+  void settle() {
+    while (reads(500)) {
+    }
+  }
+  /// Reads until this has come, behind what was waited for before.
+  bool shows(const std::string& text) {
+    for (const auto end = in_time(); Clock::now() < end; reads(100))
+      if (const std::size_t found = text_.find(text, at_); found != std::string::npos) {
+        at_ = found + text.size();
+        return true;
+      }
+    return false;
+  }
+  /// Reads until so many bytes more have come.
+  bool shows_more(std::size_t bytes) {
+    const std::size_t wanted = text_.size() + bytes;
+    for (const auto end = in_time(); Clock::now() < end && text_.size() < wanted;) reads(100);
+    return text_.size() >= wanted;
+  }
+  /// The exit status; -1: it did not end by itself in time.
+  int status() {
+    int ended = 0;
+    for (const auto end = in_time(); Clock::now() < end; reads(20)) {
+      if (waitpid(child_, &ended, WNOHANG) != child_) continue;
+      child_ = -1;
+      return WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
+    }
+    return -1;
+  }
+  const std::string& seen() const { return text_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static Clock::time_point in_time() { return Clock::now() + std::chrono::seconds(60); }
+
+  pid_t child_ = -1;
+  int terminal_ = -1;
+  std::string text_;
+  std::size_t at_ = 0;
+};
+
 }  // namespace
+
+TEST_CASE("Ctrl-C while a terminal is stopped by Ctrl-S ends the reply, and the conversation goes on") {
+  const Folder folder;
+  // A context whose end no reply of this test reaches.
+  std::string config = moe_test::read_file(folder / "config.json");
+  const std::string context = "\"max_position_embeddings\": 1024";
+  REQUIRE(config.find(context) != std::string::npos);
+  config.replace(config.find(context), context.size(), "\"max_position_embeddings\": 32768");
+  fs::remove(folder / "config.json");
+  write_file(folder / "config.json", config);
+
+  OnTerminal chat(folder,
+                  {"--model", folder.dir.string(), "--threads", "1", "--chat", "--ignore-eos", "--temp", "1.5"});
+  REQUIRE_MESSAGE(chat.shows("> "), chat.seen());
+  chat.settle();
+  chat.type("What is iron?\r");
+  REQUIRE_MESSAGE(chat.shows_more(500), chat.seen());
+  chat.type("\x13");
+  chat.settle();
+  REQUIRE_MESSAGE(chat.seen().find("GFLOPs") == std::string::npos, chat.seen());  // it is being written
+  chat.type("\x03");
+  REQUIRE_MESSAGE(chat.shows("; stopped]"), chat.seen());
+  chat.settle();
+  chat.type("/save chat.json\r");
+  chat.settle();
+  chat.type("\x04");
+  CHECK_MESSAGE(chat.status() == 0, chat.seen());
+  const std::string saved = moe_test::read_file(folder / "chat.json");
+  CHECK(saved.find("What is iron?") != std::string::npos);
+  CHECK(saved.find("assistant") != std::string::npos);
+}
 
 TEST_CASE("a conversation: the second turn computes only what is new, and is what --messages gives") {
   const Folder folder;

@@ -159,6 +159,21 @@ TEST_CASE("what a run cost stands in run.json: by subject, beside a reference, o
   check_one_line(with({"--reference", "m[top_k=1],m[top_k=1]"}), 1, "model 'm[top_k=1]' is given twice");
 }
 
+TEST_CASE("behind a subcommand, a folder may be called like another one") {
+  const Scratch s;
+  REQUIRE(s.ask(s / "index").status == 0);
+  fs::copy(s.dir / "index", s.dir / "search", fs::copy_options::recursive);
+  fs::current_path(s.dir);
+  const ProgramOutcome one = s.run({"report", "index", "--out", s / "one"});
+  const ProgramOutcome two = s.run({"report", "index", "search", "--out", s / "two"});
+  fs::current_path("/");
+  REQUIRE_MESSAGE(one.status == 0, one.err);
+  REQUIRE_MESSAGE(two.status == 0, two.err);
+  CHECK(fs::exists(s.dir / "one/report.csv"));
+  CHECK(moe_test::read_file(s / "two/report.html").find("m[top_k=1] (run 2)") != std::string::npos);
+  check_one_line(s.run({"history", "index", "--cache", s / "runs.db"}), 2, "index");
+}
+
 TEST_CASE("what report cannot read or must not overwrite") {
   const Scratch s;
   check_one_line(s.run({"report", s / "absent"}), 1, "absent");
@@ -169,6 +184,8 @@ TEST_CASE("what report cannot read or must not overwrite") {
   CHECK(moe_test::read_file(s / "report.csv") == "{}");
   const std::string two = s.write("two/run.json", "{}");
   check_one_line(s.run({"report", two, "--out", s / "o", "--svg", two}), 1, "is read as well");
+  check_one_line(s.run({"report", two, "--out", s / "o", "--svg", s / "o/report.html"}), 1, "is a file of the report");
+  check_one_line(s.run({"report", two, "--svg", s / "two/report.csv"}), 1, "is a file of the report");
   CHECK(s.run({"report"}).status == 2);
   CHECK(s.run({"report", "--help"}).out.find("run.json") != std::string::npos);
   // Names that a report has taken.

@@ -116,6 +116,37 @@ TEST_CASE("a database of another program is refused and stays as it is") {
   CHECK(!fs::exists(path + "-wal"));
 }
 
+TEST_CASE("merge keeps what it has made: a store that is refused leaves a new one, a full output merges the rest") {
+  const Scratch s;
+  const std::vector<std::string> parts = {s / "part1.db", s / "part2.db"};
+  REQUIRE(asked(s, {"--cache", parts[0], "--shard", "1/2"}).status == 0);
+  REQUIRE(asked(s, {"--cache", parts[1], "--shard", "2/2"}).status == 0);
+  const std::string all = s / "all.db", bad = s / "bad.db";
+  const auto merge = [&](const std::vector<std::string>& from) {
+    std::vector<std::string> arguments = {"merge", all};
+    arguments.insert(arguments.end(), from.begin(), from.end());
+    return moe_test::run_program(s, "", MOE_EVAL, arguments);
+  };
+  fs::copy_file(parts[0], bad);
+  sqlite3* db = nullptr;
+  REQUIRE(sqlite3_open(bad.c_str(), &db) == SQLITE_OK);
+  const char* change = "UPDATE scores SET pass_tokens = 99 WHERE key = (SELECT max(key) FROM scores)";
+  REQUIRE(sqlite3_exec(db, change, nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(db);
+  check_one_line(merge({bad}), 1, bad);
+  // Without a row: another process may be merging into it.
+  REQUIRE(fs::exists(all));
+  CHECK(moe_test::run_program(s, "", MOE_EVAL, {"history", "--cache", all}).status == 0);
+
+  const ProgramOutcome full = moe_test::run_program(
+      s, "", "/bin/sh", {"-c", "exec \"$@\" >/dev/full", "sh", MOE_EVAL, "merge", all, parts[0], parts[1]});
+  check_one_line(full, 1, "standard output: cannot be written: No space left on device");
+  const ProgramOutcome again = merge(parts);
+  CHECK_MESSAGE(again.status == 0, again.err);
+  for (const std::string& part : parts) CHECK(again.out.find(part + ": 0 new answers, ") != std::string::npos);
+  CHECK(again.out.find(" 0 known before") == std::string::npos);
+}
+
 TEST_CASE("a process that is alone, or told so, asks everything") {
   const Scratch s;
   const std::vector<std::string> environments = {"OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=1",

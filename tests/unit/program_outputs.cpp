@@ -187,7 +187,25 @@ TEST_CASE("no program writes over the model that it reads") {
   CHECK(fs::file_size(model + "/model.safetensors") == size);
 }
 
-TEST_CASE("an empty path is a wrong usage, never no path at all") {
+namespace {
+
+/// `--option ""`, whose option is at `at`, as the one word `--option=`.
+Words in_one_word(Words arguments, std::size_t at) {
+  arguments[at] += "=";
+  arguments.erase(arguments.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+  return arguments;
+}
+
+/// The path of the program; empty if it is not built.
+std::string program_named(const std::string& name) {
+  for (const std::string& program : programs())
+    if (fs::path(program).filename() == name) return program;
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("an empty path is a wrong usage, never no path at all, and never the next word") {
   const Scratch s;
   const std::map<std::string, std::vector<Words>> paths = {
       {"moe-run", {{"--model", ""}, {"--logits", ""}, {"--routing", ""}}},
@@ -222,18 +240,37 @@ TEST_CASE("an empty path is a wrong usage, never no path at all") {
       CAPTURE(program);
       CAPTURE(some.back());
       CAPTURE(some[0]);
-      const Ended ended = run(s, program, arguments);
-      CHECK_MESSAGE(ended.status == 2, ended.err);
-      CHECK_MESSAGE(ended.err.find("is empty") != std::string::npos, ended.err);
+      std::vector<Words> forms = {arguments};
+      if (some.size() > 1 && some.back().empty() && some[some.size() - 2].starts_with("--"))
+        forms.push_back(in_one_word(arguments, some.size() - 2));
+      for (const Words& form : forms) {
+        CAPTURE(form.size());
+        const Ended ended = run(s, program, form);
+        CHECK_MESSAGE(ended.status == 2, ended.err);
+        CHECK_MESSAGE(ended.err.find("is empty") != std::string::npos, ended.err);
+      }
     }
   }
 }
 
+TEST_CASE("moe-bench --disk does not replace the file that it measures") {
+  const std::string bench = program_named("moe-bench");
+  if (bench.empty()) return moe_test::report_skip("--disk of moe-bench", "it is not built");
+  const Scratch s;
+  const std::string bytes(1 << 20, 'x'), measured = s.write("measured", bytes);
+  fs::create_symlink("measured", s / "link");
+  fs::create_hard_link(measured, s / "hard");
+  for (const std::string& json : {measured, s / "link", s / "hard"}) {
+    const Ended ended = run(s, bench, {"--disk", measured, "--json", json});
+    CHECK(ended.status == 1);
+    CHECK_MESSAGE(ended.err.find("--json " + json + " is what is measured") != std::string::npos, ended.err);
+  }
+  CHECK(moe_test::read_file(measured) == bytes);
+}
+
 TEST_CASE("moe-eval prints its tables and writes what it can when one file cannot be written or nobody reads") {
-  const Words all = programs();
-  const auto found =
-      std::find_if(all.begin(), all.end(), [](const std::string& p) { return p.ends_with("/moe-eval"); });
-  if (found == all.end()) return moe_test::report_skip("files of moe-eval", "it is not built");
+  const std::string moe_eval = program_named("moe-eval");
+  if (moe_eval.empty()) return moe_test::report_skip("files of moe-eval", "it is not built");
   const Scratch s;
   fs::create_directory(s / "out");
   const std::string full_device = moe_test::full_device(s.dir);
@@ -245,7 +282,7 @@ TEST_CASE("moe-eval prints its tables and writes what it can when one file canno
     for (const auto& entry : fs::directory_iterator(s / "out/m")) count += entry.is_regular_file();
     return count;
   };
-  const Ended full = run(s, *found, arguments);
+  const Ended full = run(s, moe_eval, arguments);
   CHECK(full.status == 1);
   CHECK(full.err.find("run.json: cannot be written: No space left on device") != std::string::npos);
   CHECK(moe_test::read_file(s / "stdout").find("stand_in_exam: ") != std::string::npos);
@@ -255,7 +292,7 @@ TEST_CASE("moe-eval prints its tables and writes what it can when one file canno
   int ends[2];
   REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
   close(ends[0]);
-  CHECK(run(s, *found, arguments, ends[1]).status == 1);
+  CHECK(run(s, moe_eval, arguments, ends[1]).status == 1);
   close(ends[1]);
   CHECK(files() == 4);
   CHECK(fs::is_regular_file(s / "out/run.json"));

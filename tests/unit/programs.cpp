@@ -41,6 +41,7 @@ TEST_CASE("bad input and wrong usage end with one line and their status") {
   check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1", "--logits", "/absent/x.npy"}), 1,
                  "/absent/x.npy");
   check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1 x"}), 2, "'x'");
+  check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens=", "-n", "3"}), 2, "--tokens: holds no token id");
   check_one_line(run(scratch, moe_run, {"--model", kModel}), 2, "--prompt");
   check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1", "--temp", "nan"}), 2, "--temp");
   check_one_line(run(scratch, moe_run, {"--model", kModel, "--tokens", "1", "--kv", "f8"}), 2, "--kv");
@@ -223,11 +224,16 @@ TEST_CASE("options that shape a reply act, and refuse what is no number") {
   const std::string stop = text.substr(at, 2);
   CHECK(out({"--prompt", "Numbers and words", "-n", "12", "--stop", "never there", "--stop", stop}) ==
         text.substr(0, text.find(stop)) + "\n");
+  // Each is one text, whatever it looks like.
+  for (const std::string& other : {"[" + stop + "]", "[never there," + stop + "]", std::string("--model=")})
+    CHECK(out({"--prompt", "Numbers and words", "-n", "12", "--stop", other}) == text);
   const auto wrong = [&](std::vector<std::string> options, const std::string& message) {
     options.insert(options.begin(), {"--model", kModel, "--tokens", "1"});
     check_one_line(run(scratch, MOE_RUN, options), 2, message);
   };
+  wrong({"--stop", "one", "two"}, "two");
   wrong({"--logit-bias", "7"}, "the bias of --logit-bias is ''");
+  wrong({"--logit-bias", "[7=1]"}, "the token of --logit-bias is '[7'");
   wrong({"--logit-bias", "x=1"}, "the token of --logit-bias is 'x'");
   wrong({"--logit-bias", "7=nan"}, "the bias of --logit-bias is 'nan'");
   wrong({"--presence-penalty", "nan"}, "--presence-penalty is 'nan'");

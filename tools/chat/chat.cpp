@@ -133,7 +133,9 @@ class Chat {
   void show(std::string_view text) {
     if (!output_ || text.empty()) return;
     // A model's text is untrusted: escape sequences must not reach a terminal.
-    output_ = escapes_ ? print(moe::printable_lines(text)) : print(text);
+    const auto shown = escapes_ ? print(moe::printable_lines(text)) : print(text);
+    // Ctrl-C while a terminal is stopped (Ctrl-S) ends the reply, as it does elsewhere, and not the chat.
+    if (shown || shown.error().code != moe::ErrorCode::cancelled) output_ = shown;
   }
 
   moe::Generator& generator_;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -10,6 +11,7 @@
 #include <new>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "support/show.hpp"
 #include "tools/common/help.hpp"
@@ -27,6 +29,37 @@ void occupy_standard_descriptors() {
       // The lowest free number is this one: those below are taken.
       [[maybe_unused]] const int opened = ::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
     }
+}
+
+// The option of this name that takes a value, of the program or of one of its subcommands; nullptr if there is none.
+const CLI::Option* valued_option(const CLI::App& app, const std::string& name) {
+  const CLI::Option* option = app.get_option_no_throw(name);
+  if (option != nullptr && option->get_items_expected_max() > 0) return option;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    if (const CLI::Option* found = valued_option(*command, name); found != nullptr) return found;
+  return nullptr;
+}
+
+// The command line as CLI11 wants it, last word first. `--name=` (an empty shell variable) becomes two words, the
+// second one empty: CLI11 would take the next word for the value.
+std::vector<std::string> words_of(const CLI::App& app, int argc, const char* const* argv) {
+  std::vector<std::string> words;
+  bool is_value = false;  // of the option before, whatever it looks like
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (!is_value && word == "--") {  // no options behind it
+      words.insert(words.end(), argv + i, argv + argc);
+      break;
+    }
+    const std::string name = word.substr(0, word.find('='));
+    const CLI::Option* option = !is_value && word.starts_with("--") ? valued_option(app, name) : nullptr;
+    const bool is_empty = option != nullptr && word == name + "=";
+    words.push_back(is_empty ? name : word);
+    if (is_empty) words.emplace_back();
+    is_value = option != nullptr && word == name && option->get_items_expected_min() > 0;
+  }
+  std::reverse(words.begin(), words.end());
+  return words;
 }
 
 // Prints the error; the result is what main() returns.
@@ -106,7 +139,7 @@ int run(CLI::App& app, int argc, char** argv, const std::function<moe::Result<vo
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe becomes an error of write()
   std::signal(SIGXFSZ, SIG_IGN);  // and so does a file at its size limit
   try {
-    app.parse(argc, argv);
+    app.parse(words_of(app, argc, argv));
   } catch (const CLI::Success& asked) {
     std::ostringstream help;
     app.exit(asked, help, help);

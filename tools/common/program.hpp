@@ -34,8 +34,8 @@ CLI::Option* add_path(CLI::App& app, const std::string& name, T& path, const std
 moe::Result<void> run_part(const std::string& part, const std::function<moe::Result<void>()>& body,
                            const std::function<void(int status)>& fail);
 
-/// Parses the command line and runs `body` (ErrorCode::cancelled after Ctrl-C). Returns one of the statuses
-/// above; CLI11's help goes to stdout, a usage error is one line on stderr.
+/// Parses the command line (`--name=` is `--name ""`) and runs `body` (ErrorCode::cancelled after Ctrl-C). Returns one
+/// of the statuses above; CLI11's help goes to stdout, a usage error is one line on stderr.
 int run(CLI::App& app, int argc, char** argv, const std::function<moe::Result<void>()>& body);
 
 }  // namespace cli
