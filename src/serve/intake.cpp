@@ -64,22 +64,37 @@ Result<std::int64_t> limit_of_replies(const Job& job, const Limits& limits) {
                           prompt, replies, limits.cache_pages, kPageTokens));
 }
 
+/// The same, once everything else but the options of Reply is right.
+Result<std::int64_t> checked_limit(const Job& job, const Limits& limits) {
+  if (auto ok = check_tokens(job, limits); !ok) return forward(ok);
+  if (auto ok = check_settings(job, limits); !ok) return forward(ok);
+  return limit_of_replies(job, limits);
+}
+
+Result<generate::Reply> new_reply(const Job& job, std::int64_t max_tokens, std::int64_t index, const Limits& limits) {
+  const std::uint64_t seed = generate::seed_of_reply(job.options.sampling.seed, static_cast<std::uint64_t>(index));
+  return generate::Reply::create(limits.tokenizer, job.options, max_tokens, seed, generate::TextStart::goes_on);
+}
+
 }  // namespace
+
+Result<void> check_job(const Job& job, const Limits& limits) {
+  const auto max_tokens = checked_limit(job, limits);
+  if (!max_tokens) return forward(max_tokens);
+  if (auto reply = new_reply(job, *max_tokens, 0, limits); !reply) return forward(reply);
+  return {};
+}
 
 Result<std::unique_ptr<JobRecord>> take_in(Job job, std::shared_ptr<JobSink> sink, const Limits& limits) {
   if (sink == nullptr) return fail(ErrorCode::bad_argument, "the sink is null");
-  if (auto ok = check_tokens(job, limits); !ok) return forward(ok);
-  if (auto ok = check_settings(job, limits); !ok) return forward(ok);
-  const auto max_tokens = limit_of_replies(job, limits);
+  const auto max_tokens = checked_limit(job, limits);
   if (!max_tokens) return forward(max_tokens);
 
   auto record = std::make_unique<JobRecord>();
   record->generates = *max_tokens > 0;
   record->submitted = Clock::now();
   for (std::int64_t i = 0; i < job.options.replies; ++i) {
-    const std::uint64_t seed = generate::seed_of_reply(job.options.sampling.seed, static_cast<std::uint64_t>(i));
-    auto reply =
-        generate::Reply::create(limits.tokenizer, job.options, *max_tokens, seed, generate::TextStart::goes_on);
+    auto reply = new_reply(job, *max_tokens, i, limits);
     if (!reply) return forward(reply);
     reply->set_min_tokens(job.min_tokens);
     reply->see_prompt(job.prompt);

@@ -18,6 +18,8 @@ struct Limits {
 
 /// Errors: bad_argument, or unsupported for more replies than run at one time, naming what was found and what was
 /// expected.
+Result<void> check_job(const Job& job, const Limits& limits);
+/// Errors: the same; bad_argument where the sink is null.
 Result<std::unique_ptr<JobRecord>> take_in(Job job, std::shared_ptr<JobSink> sink, const Limits& limits);
 
 }  // namespace moe::inline MOE_ABI::serve

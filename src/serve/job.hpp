@@ -65,9 +65,12 @@ struct Counters {
 class JobQueue {
  public:
   virtual ~JobQueue() = default;
-  /// Any thread. The sink must live until on_finished or on_failed is called. Errors: bad_argument (can never be
-  /// served: the prompt and its limit do not fit context or cache, naming both), unsupported for more replies than run
-  /// at one time, out_of_memory when the queue is full, cancelled when the server is shutting down.
+  /// Any thread. What submit() refuses whatever else runs. Errors: bad_argument (can never be served: the prompt and
+  /// its limit do not fit context or cache, naming both; an id or a setting is out of its range), unsupported for more
+  /// replies than run at one time.
+  virtual Result<void> check(const Job& job) const = 0;
+  /// Any thread. The sink must live until on_finished or on_failed is called. Errors: those of check(), out_of_memory
+  /// when the queue is full, cancelled when the server is shutting down.
   virtual Result<JobId> submit(Job job, std::shared_ptr<JobSink> sink) = 0;
   /// Any thread. Takes effect before the next step; then the sink is never called again. Unknown ids are ignored.
   virtual void cancel(JobId id) = 0;

@@ -8,7 +8,7 @@
 namespace moe::inline MOE_ABI::serve {
 namespace {
 
-Result<void> check(const SchedulerOptions& o) {
+Result<void> check_options(const SchedulerOptions& o) {
   const auto refuse = [](const char* what, std::int64_t found, std::int64_t least) {
     return fail(ErrorCode::bad_argument, fmt::format("{} is {}, expected at least {}", what, found, least));
   };
@@ -34,7 +34,7 @@ SchedulerOptions within_states(SchedulerOptions options, const StepEngine& engin
 Result<std::unique_ptr<Scheduler>> Scheduler::create(std::unique_ptr<StepEngine> engine,
                                                      const SchedulerOptions& options) {
   if (engine == nullptr) return fail(ErrorCode::bad_argument, "engine is null");
-  if (auto ok = check(options); !ok) return forward(ok);
+  if (auto ok = check_options(options); !ok) return forward(ok);
   return std::unique_ptr<Scheduler>(new Scheduler(std::move(engine), options));
 }
 

@@ -2,7 +2,7 @@
 // Continuous batching: many jobs through one Session, a step at a time. Results depend only on the job: batches, reuse,
 // preemption and order affect timing, never a bit.
 //
-// submit, cancel, pause, resume, drain, fail_all and counters may be called by any thread; the next step()
+// check, submit, cancel, pause, resume, drain, fail_all and counters may be called by any thread; the next step()
 // acts on them. step() and all sinks run in one thread, the scheduler's.
 
 #include <functional>
@@ -27,6 +27,7 @@ class Scheduler final : public JobQueue {
                                                    const SchedulerOptions& options = {});
   ~Scheduler() override;
 
+  Result<void> check(const Job& job) const override { return check_job(job, limits_); }
   Result<JobId> submit(Job job, std::shared_ptr<JobSink> sink) override;
   void cancel(JobId id) override;
   void pause(JobId id) override;

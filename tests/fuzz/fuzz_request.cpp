@@ -21,6 +21,7 @@ using moe_test::complain;
 
 class NoQueue final : public JobQueue {
  public:
+  moe::Result<void> check(const Job&) const override { return {}; }
   moe::Result<JobId> submit(Job, std::shared_ptr<JobSink>) override {
     return moe::fail(moe::ErrorCode::cancelled, "no queue");
   }

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import struct
@@ -234,6 +235,42 @@ def resident_bytes(server):
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def held_bodies(program, model):
+    """A body leaves memory when it is read, not when its answer is written."""
+    if "MOE_TEST_SANITIZED" in os.environ:
+        print("SKIPPED serve_http held_bodies: sanitizers keep what was freed")
+        return
+    with Server(program, model, *ROOM) as server:
+        space = b" " * (12 << 20)
+        check(status_of(server.raw(post(b"Connection: close\r\n", space + PROMPT))) == 200, "a long body")
+        before = resident_bytes(server)
+        clients = [server.connect(receive_buffer=4096) for _ in range(16)]
+        for client in clients:
+            client.sendall(post(body=space + json.dumps({**LONG, "stream": True, "logprobs": 20}).encode()))
+        check(wait_until(lambda: gauge(server, "requests_paused") == 16, 30), "nobody reads the answers")
+        check(gauge(server, "input_bytes_held") > 16 * len(space), "their requests are counted")
+        grown = resident_bytes(server) - before
+        check(grown < 128 << 20, f"memory grew by {grown} bytes with sixteen bodies of 12 MiB, expected less than 128 MiB")
+        for client in clients:
+            client.close()
+
+
+def no_descriptors(program, model):
+    """A server that has no more of them accepts again when it has."""
+    with Server(program, model) as server:
+        pid = server.process.pid
+        last = max(int(name) for name in os.listdir(f"/proc/{pid}/fd"))
+        _, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (last + 3, most))
+        clients = [server.connect() for _ in range(16)]
+        time.sleep(0.3)
+        held = len(os.listdir(f"/proc/{pid}/fd"))
+        check(held == last + 3, f"{held} descriptors, expected all {last + 3}")
+        for client in clients:
+            client.close()
+        check(server.call("/health")[0] == 200, "and again descriptors for others")
+
+
 def hostile(server):
     """Three hundred requests with bytes changed, cut or doubled, a hundred clients that drop a stream: memory stays flat."""
     random = Random(5)
@@ -292,7 +329,15 @@ def cors_and_keys(program, model, folder):
     with Server(program, model, "--cors-origin", "https://a.example", "--api-key-file", keys) as server:
         answer = server.raw(get(b"/v1/completions").replace(b"GET", b"OPTIONS"))
         check(b"Access-Control-Allow-Origin: https://a.example\r\n" in answer, "CORS of OPTIONS")
-        check(b"Access-Control-Allow-Headers: Authorization" in answer, "CORS headers")
+        usual = b"Access-Control-Allow-Headers: Authorization, Content-Type, X-Request-Id\r\n"
+        check(usual in answer, f"CORS headers: {answer!r}")
+        asked = b"authorization,content-type, x-stainless-arch,x-stainless-retry-count"
+        wrong = (b"a" * 513, b"", b"a,,b", b"a,", b"a b", b"a: b", b"a;b", b"\xc3\xa9", b"a,\tb")
+        for names, good in [(asked, True), (b"a" * 512, True)] + [(names, False) for names in wrong]:
+            headers = b"Access-Control-Request-Headers: " + names + b"\r\n"
+            answer = server.raw(get(b"/v1/completions", headers).replace(b"GET", b"OPTIONS"))
+            found = b"Access-Control-Allow-Headers: " + names + b"\r\n" if good else usual
+            check(status_of(answer) == 204 and found in answer, f"preflight for {names[:60]}: {answer!r}")
         check(server.call("/health")[0] == 200, "/health needs no key")
         for key, status in ((None, 401), ("first-ke", 401), ("first-keyy", 401), ("", 401), ("first-key", 200),
                             ("second-key", 200)):
@@ -300,9 +345,27 @@ def cors_and_keys(program, model, folder):
             found = server.call("/v1/models", headers=headers)
             check(found[0] == status, f"key {key}: {found[0]}, expected {status}")
             check(found[1]["Access-Control-Allow-Origin"] == "https://a.example", "CORS of an answer")
+            shown = found[1]["Access-Control-Expose-Headers"].split(", ")
+            check(shown == ["x-request-id", "x-moe-ignored", "x-should-retry", "Retry-After"], f"what pages may read: {shown}")
+
+
+def catches(process, signal_number):
+    """Whether the process handles the signal by now."""
+    with open(f"/proc/{process.pid}/status", encoding="utf-8") as status:
+        caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", status.read(), re.M)
+    return caught is not None and int(caught.group(1), 16) >> (signal_number - 1) & 1 == 1
 
 
 def endings(program, model):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with subprocess.Popen([program, "--model", model, "--port", "0", "--threads", "1"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True) as process:
+            end = time.monotonic() + 30
+            while not catches(process, number) and time.monotonic() < end:
+                pass
+            process.send_signal(number)
+            _, said = process.communicate(timeout=60)
+        check(process.returncode == 0, f"{number.name} while it loads: exit status {process.returncode}, {said}")
     with Server(program, model) as server:
         client = server.connect()
         client.sendall(post(body=json.dumps({**LONG, "max_tokens": 300, "stream": True}).encode()))
@@ -335,10 +398,10 @@ def main():
         check(server.stop() == 0, "exit status 0")
         check(all(json.loads(line) for line in server.log if line), "every line of the log is JSON")
         check(not any("month" in line for line in server.log), "no text of a prompt in the log")
-    rules = [timeouts, slow_reader, stalled_readers, endings]
+    rules = [timeouts, slow_reader, stalled_readers, held_bodies, no_descriptors, endings]
     if "thread" in os.environ.get("MOE_TEST_SANITIZED", ""):  # its server, tens of times slower, fills no client's buffers
         print("SKIPPED serve_http slow_reader, stalled_readers: the thread sanitizer is too slow")
-        rules = [timeouts, endings]
+        rules = [timeouts, no_descriptors, endings]
     for rule in rules:
         started = time.monotonic()
         rule(program, model)

@@ -100,8 +100,9 @@ def drain_over(program, model):
         check(server.process.wait(timeout=10) == 0, "exit status 0")
 
 
-def memory(program, model):
-    with Server(program, model, *ROOM, "--buffer-memory", "200000") as server:
+def memory(program, model, root):
+    template = ("--chat-template", os.path.join(root, "tests/serve/chat.jinja"))
+    with Server(program, model, *ROOM, *template, "--buffer-memory", "200000") as server:
         half = server.connect()
         half.sendall(post(b" " * 150000, length=190000))
         check(wait_until(lambda: metric(server, "input_bytes_held") > 140000), "half a body is held")
@@ -111,8 +112,10 @@ def memory(program, model):
         half.close()
         check(wait_until(lambda: metric(server, "input_bytes_held") < 1000), "it is given back")
         check(server.json("/v1/completions", b" " * 100000 + json.dumps(DRAWN).encode())[0] == 200, "now it has room")
-        status, answer = server.json("/v1/completions", {**DRAWN, "n": 16, "logprobs": 20, "max_tokens": 100})
+        large = {"prompt": ["In which month " * 60] * 16, "n": 32, "max_tokens": 1, "echo": True}
+        status, answer = server.json("/v1/completions", large)
         check(status == 503 and answer["error"]["code"] == "overloaded", f"an answer beyond all memory: {status}")
+        lists_beyond_memory(server)
     with Server(program, model, *ROOM, "--buffer-memory", "50000") as server:
         slow = server.connect(receive_buffer=4096)
         slow.sendall(post(json.dumps({**LONG, "stream": True, "logprobs": 20}).encode()))
@@ -127,6 +130,26 @@ def memory(program, model):
     with Server(program, model) as server:
         large = server.json("/v1/completions", plain)[1]
         check(small["choices"] == large["choices"], "--logit-memory changes no bit")
+
+
+def lists_beyond_memory(server):
+    """Lists of log-probabilities that would exceed --buffer-memory are refused before they are made."""
+    echoed = {"prompt": "In which month " * 8, "n": 8, "max_tokens": 0, "echo": True, "logprobs": 20}
+    chat = {"messages": [{"role": "user", "content": "Hi"}], "logprobs": True, "top_logprobs": 2, "ignore_eos": True}
+    before = metric(server, "generation_tokens_total")
+    for path, body in (("/v1/completions", {**DRAWN, "n": 16, "logprobs": 20, "max_tokens": 100}),
+                       ("/v1/completions", {**DRAWN, "best_of": 64, "logprobs": 20}), ("/v1/completions", echoed),
+                       ("/v1/completions", {**echoed, "stream": True}), ("/v1/chat/completions", {**chat, "max_tokens": 200})):
+        status, answer = server.json(path, body)
+        check(status == 400 and answer["error"]["param"] == "logprobs" and "--buffer-memory" in answer["error"]["message"],
+              f"{body}: {status} {str(answer)[:300]}")
+    check(metric(server, "generation_tokens_total") == before, "nothing was computed for them")
+    status, answer = server.json("/v1/chat/completions", chat)
+    check(status == 400 and answer["error"]["param"] == "logprobs", f"without a limit, when it has ended: {status}")
+    status, answer = server.json("/v1/chat/completions", {**chat, "stop": ["a", "e", "i", "o", " "]})
+    check(status == 200, f"without a limit, but short: {status} {str(answer)[:300]}")
+    check(server.json("/v1/completions", {**DRAWN, "n": 2, "logprobs": 2})[0] == 200, "small lists have room")
+    check(len(server.events("/v1/completions", {**DRAWN, "max_tokens": 200, "logprobs": 20})) >= 200, "streams are not whole")
 
 
 def log_of_content(program, model):
@@ -200,6 +223,10 @@ def short_context(program, model, root):
         status, answer = server.json("/v1/chat/completions", talk)
         check(status == 200 and answer["choices"][0]["finish_reason"] == "length", f"a small cache: {status} {answer}")
         check(answer["usage"]["total_tokens"] == 257, f"to the cache's end, and the last token: {answer['usage']}")
+        several = {**DRAWN, "prompt": [[5, 6], [5] * 300], "max_tokens": 200, "stream": True}
+        status, answer = server.json("/v1/completions", several)
+        check(status == 400 and answer["error"]["code"] == "context_length_exceeded", f"a prompt beyond the cache: {answer}")
+        check(server.json("/v1/completions", DRAWN)[0] == 200 and metric(server, "cancelled_total") == 0, "none of it has begun")
     with Server(program, model, "--ctx", "128", "--chat-template", template) as server:
         status, answer = server.json("/v1/chat/completions", {**talk, "n": 12})
         check(status == 200 and len(answer["choices"]) == 12, f"more replies than contexts: {status} {answer}")
@@ -226,6 +253,30 @@ def bos_warning(program, model, folder):
             server.stop()
             warnings = [line for line in map(json.loads, server.log) if "warning" in line]
             check(len(warnings) == expected, f"{name}: {warnings}")
+
+
+def longer_tokenizer(program, model, folder):
+    """A tokenizer with a token that the model has no row for, and whose texts begin without the first token's space."""
+    with open(os.path.join(model, "tokenizer.json"), encoding="utf-8") as file:
+        tokenizer = json.load(file)
+    rows = len(tokenizer["model"]["vocab"])
+    strip = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
+    tokenizer["decoder"] = {"type": "Sequence", "decoders": [tokenizer["decoder"], strip]}
+    tokenizer["added_tokens"].append({**tokenizer["added_tokens"][0], "id": rows, "content": "<|more|>"})
+    longer = copy_of(model, os.path.join(folder, "longer"), {"tokenizer.json": tokenizer})
+    with Server(program, longer) as server:
+        status, answer = server.json("/v1/completions", {**DRAWN, "prompt": [5, rows]})
+        error = answer.get("error", {})
+        check(status == 400 and error["param"] == "prompt" and error["code"] == "invalid_value", f"no row: {status} {answer}")
+        ids = server.json("/tokenize", {"prompt": " In which", "add_special_tokens": False})[1]["tokens"]
+        for prompt, text in ((ids, "In which"), ([0] + ids, "In which"), (" In which", " In which")):
+            body = {"prompt": prompt, "echo": True, "logprobs": 0, "max_tokens": 0}
+            choice = server.json("/v1/completions", body)[1]["choices"][0]
+            lists = choice["logprobs"]
+            tokens = ["" if token == "<|bos|>" else token for token in lists["tokens"]]
+            excess = len("".join(tokens)) - len(text)
+            begins = [max(len("".join(tokens[:i])) - excess, 0) for i in range(len(tokens))]
+            check(choice["text"] == text and lists["text_offset"] == begins, f"{prompt}: {choice}, expected offsets {begins}")
 
 
 def metrics(program, model):
@@ -302,6 +353,16 @@ def no_metrics(program, model):
         check(server.json("/v1/completions", DRAWN)[0] == 200, "the rest is there")
 
 
+def brackets(program, model):
+    """--alias is one name each time, whatever it is made of."""
+    with Server(program, model, "--alias", "[one,two]") as server:
+        names = [served["id"] for served in server.json("/v1/models")[1]["data"]]
+        check(names == ["nano", "[one,two]"], f"names: {names}")
+    found = subprocess.run([program, "--model", model, "--port", "0", "--alias", "one", "two"], capture_output=True, text=True,
+                           timeout=20)
+    check(found.returncode == 2 and "two" in found.stderr, f"--alias one two: {found}")
+
+
 def addresses(program, model):
     """Several, one port; loopback ones ask for their names as Host."""
     def status(address, port, host):
@@ -336,10 +397,11 @@ def main():
     program, root = sys.argv[1:]
     model = os.path.join(root, "models/nano/nano-moe")
     folder = tempfile.mkdtemp()
-    for part, more in ((refused_starts, (folder,)), (time_over, ()), (drain_over, ()), (memory, ()), (log_of_content, ()),
-                       (generation_config, (folder,)), (templates, (folder,)), (control_tokens, (root,)), (short_context, (root,)), (bos_warning, (folder,)), (metrics, ()),
+    for part, more in ((refused_starts, (folder,)), (time_over, ()), (drain_over, ()), (memory, (root,)), (log_of_content, ()),
+                       (generation_config, (folder,)), (templates, (folder,)), (control_tokens, (root,)),
+                       (short_context, (root,)), (bos_warning, (folder,)), (longer_tokenizer, (folder,)), (metrics, ()),
                        (metrics_of_replies, ()),
-                       (metrics_of_llamacpp, ()), (no_metrics, ()), (addresses, ())):
+                       (metrics_of_llamacpp, ()), (no_metrics, ()), (brackets, ()), (addresses, ())):
         started = time.monotonic()
         part(program, model, *more)
         print(f"{part.__name__}: {time.monotonic() - started:.1f} s", flush=True)

@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "serve/http/body_pace.hpp"
 #include "serve/http/request_reader.hpp"
 
 using namespace moe::serve::http;
@@ -57,9 +58,46 @@ TEST_CASE("requests that arrive together are read one after the other") {
   reader.go_on();
   REQUIRE(!reader.read());
   CHECK(reader.request().body == "hi");
+  REQUIRE(!reader.read());  // the parser is gone
+  CHECK(reader.request().body == "hi");
+  CHECK(reader.has_body());
+  CHECK(reader.keeps_alive());
   reader.next();
   REQUIRE(!reader.read());
   CHECK(reader.state() == RequestReader::State::head);
+}
+
+TEST_CASE("a body may pause for ten seconds, however fast it came before") {
+  using std::chrono::seconds;
+  const BodyPace::Clock::time_point began(seconds(1000));
+  BodyPace pace(began);
+  CHECK(pace.deadline() == began + seconds(10));
+  // At once: no credit.
+  pace.see(16 << 20, began);
+  CHECK(pace.deadline() == began + seconds(10));
+  // 1 KiB in three seconds brings one second.
+  pace.see((16 << 20) + 1024, began + seconds(3));
+  CHECK(pace.deadline() == began + seconds(11));
+  // Nothing brings nothing.
+  pace.see((16 << 20) + 1024, began + seconds(10));
+  CHECK(pace.deadline() == began + seconds(11));
+  // 4 KiB bring four, and much more as many as there may be.
+  pace.see((16 << 20) + 5 * 1024, began + seconds(10));
+  CHECK(pace.deadline() == began + seconds(15));
+  pace.see(17 << 20, began + seconds(11));
+  CHECK(pace.deadline() == began + seconds(21));
+}
+
+TEST_CASE("a client that sends 1 KiB/s is never too slow, one that sends less is in the end") {
+  using std::chrono::seconds;
+  const BodyPace::Clock::time_point began(seconds(1000));
+  for (const std::size_t each : {std::size_t{1024}, std::size_t{512}}) {
+    BodyPace pace(began);
+    int second = 1;
+    for (; second <= 100 && began + seconds(second) <= pace.deadline(); ++second)
+      pace.see(each * static_cast<std::size_t>(second), began + seconds(second));
+    CHECK((second > 100) == (each == 1024));
+  }
 }
 
 TEST_CASE("path and query, headers in any case") {
@@ -72,6 +110,14 @@ TEST_CASE("path and query, headers in any case") {
   CHECK(*reader.request().header("x-ONE") == "two words");
   CHECK(reader.request().header("x-two") == nullptr);
   CHECK(!reader.keeps_alive());
+}
+
+TEST_CASE("names of headers") {
+  for (const char* name : {"x-stainless-arch", "A", "!#$%&'*+-.^_`|~09azAZ"}) CHECK(is_token(name));
+  for (const char* wrong : {"", "a b", "a,b", "a:b", "a\r", "a\"", "\xC3\xA9", "(a)"}) {
+    CAPTURE(wrong);
+    CHECK(!is_token(wrong));
+  }
 }
 
 TEST_CASE("hosts with and without ports") {

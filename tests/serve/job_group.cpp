@@ -14,6 +14,7 @@ using moe::serve::api::JobGroup;
 namespace {
 
 struct Queue final : moe::serve::JobQueue {
+  moe::Result<void> check(const Job&) const override { return {}; }
   moe::Result<JobId> submit(Job, std::shared_ptr<JobSink>) override { return 0; }
   void cancel(JobId id) override { ++cancelled[id]; }
   void pause(JobId id) override { ++paused[id]; }

@@ -62,6 +62,7 @@ TEST_CASE("what can never be served is refused with what was found and what was 
   job = job_of(words(1, 3), 5), job.options.sampling.temperature = -1;
   CHECK(s.refusal(job).find("temperature") != std::string::npos);
   // Exactly what fits: the last token is never run.
+  CHECK(s.scheduler->check(job_of(words(1, 300), 21)).has_value());
   const auto sink = s.submit(job_of(words(1, 300), 21));
   const auto unlimited = s.submit(job_of(words(1, 300), 0));
   s.finish();

@@ -31,10 +31,15 @@ struct Server {
     last = *id;
     return sink;
   }
+  /// check() refuses the same, but for what depends on other jobs.
   std::string refusal(const Job& job) {
     const auto id = scheduler->submit(job, std::make_shared<RecordingSink>(job));
     REQUIRE(!id.has_value());
-    return std::string(name_of(id.error().code)) + ": " + id.error().message;
+    const moe::ErrorCode code = id.error().code;
+    const auto checked = scheduler->check(job);
+    CHECK(checked.has_value() == (code == moe::ErrorCode::out_of_memory || code == moe::ErrorCode::cancelled));
+    if (!checked) CHECK(checked.error().message == id.error().message);
+    return std::string(name_of(code)) + ": " + id.error().message;
   }
   void finish() {
     while (scheduler->step()) {

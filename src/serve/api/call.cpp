@@ -20,6 +20,24 @@ using Clock = std::chrono::steady_clock;
 // Of one request; at most a quarter of what unread answers may take.
 constexpr std::size_t kMostInFlightBytes = 256 << 10;
 
+// Memory of a listed token in the JSON of an answer: a member, or in a chat an object with the token's bytes.
+constexpr std::uint64_t kMemberBytes = 80, kObjectBytes = 400;
+
+// `tokens`: of all replies together. With echo, each reply also has the positions of its prompt.
+Checked<void> check_positions(const CallPlan& plan, std::uint64_t tokens, const Context& context) {
+  if (!plan.logprobs) return {};
+  std::uint64_t positions = tokens;
+  for (const PromptPart& p : plan.prompts)
+    if (plan.echo) positions += p.ids.size() * std::max(plan.best_of, plan.settings.n);
+  const std::uint64_t listed = static_cast<std::uint64_t>(*plan.logprobs) + 2;  // the token itself, and the other lists
+  const std::uint64_t bytes = positions * listed * (plan.is_chat ? kObjectBytes : kMemberBytes);
+  if (bytes <= context.options.max_buffer_bytes) return {};
+  return invalid("logprobs",
+                 fmt::format("the lists of log-probabilities would exceed --buffer-memory: {} positions with {} each "
+                             "take about {} bytes, expected at most {}",
+                             positions, *plan.logprobs, bytes, context.options.max_buffer_bytes));
+}
+
 /// The state of one reply.
 struct ReplyState {
   std::unique_ptr<CompletionLogprobs> lists;
@@ -98,6 +116,8 @@ class Call {
     for (std::size_t k = 0; k < per_prompt_ && !writes_replies(); ++k)
       if (!replies_[prompt * per_prompt_ + k].ended) ended(prompt, k, {});
     if (--left_ > 0) return;
+    if (!plan_.settings.stream)
+      if (const auto ok = check_positions(plan_, written_tokens(), context_); !ok) return failed(ok.error());
     is_over_ = true;
     note_usage();
     if (!plan_.settings.stream) return responder_.answer(whole());
@@ -122,6 +142,12 @@ class Call {
 
  private:
   bool writes_replies() const { return plan_.settings.max_tokens != 0; }
+
+  std::uint64_t written_tokens() const {
+    std::uint64_t count = 0;
+    for (const ReplyState& reply : replies_) count += reply.written.tokens.size();
+    return count;
+  }
 
   SpecialTokens special() const { return plan_.settings.options.special_tokens; }
 
@@ -329,33 +355,47 @@ Job job_of(const CallPlan& plan, const PromptPart& prompt) {
   return job;
 }
 
+// Fields and ids were checked before: what is out of its range here is the context or the cache.
+ApiError from_queue(const Error& error) {
+  ApiError out = from_library(error);
+  if (error.code == ErrorCode::bad_argument) out.code = "context_length_exceeded";
+  return out;
+}
+
 }  // namespace
+
+Checked<void> check_lists(const CallPlan& plan, const Context& context) {
+  const std::uint64_t replies = plan.prompts.size() * std::max(plan.best_of, plan.settings.n);
+  const auto limit = static_cast<std::uint64_t>(plan.settings.max_tokens.value_or(0));
+  return check_positions(plan, plan.settings.stream ? 0 : replies * limit, context);
+}
 
 void start_call(const Context& context, CallPlan plan, http::Responder responder, std::shared_ptr<Notes> notes) {
   auto jobs =
       std::make_shared<JobGroup>(context.queue, std::min(kMostInFlightBytes, context.options.max_buffer_bytes / 4));
   responder.listen({[jobs] { jobs->cancel(); }, [jobs](bool pressed) { jobs->set_pressed(pressed); }});
   auto call = std::make_shared<Call>(context, std::move(plan), std::move(responder), std::move(notes));
+  const auto refuse = [&](ApiError error) {
+    jobs->cancel();
+    context.output.post([call, error = std::move(error)] { call->failed(error); });
+  };
   const auto most = static_cast<std::size_t>(context.options.scheduler.max_sequences);
   if (const std::size_t asked = std::max(call->plan().best_of, call->plan().settings.n); asked > most) {
     const auto wrong = invalid(
         call->plan().best_of > most ? "best_of" : "n",
         fmt::format("{} replies to a prompt, expected at most {}, which is what runs at one time", asked, most));
-    context.output.post([call, error = wrong.value()] { call->failed(error); });
-    return;
+    return refuse(wrong.value());
   }
-  for (std::size_t p = 0; p < call->plan().prompts.size(); ++p) {
-    const auto id =
-        context.queue.submit(job_of(call->plan(), call->plan().prompts[p]), std::make_shared<CallSink>(call, jobs, p));
-    if (id) {
-      jobs->add(*id);
-      continue;
-    }
-    jobs->cancel();
-    ApiError error = from_library(id.error());
-    if (id.error().code == ErrorCode::bad_argument) error.code = "context_length_exceeded";
-    context.output.post([call, error] { call->failed(error); });
-    return;
+  // All of them before the first one may be admitted, which is status 200 of a stream.
+  std::vector<Job> all;
+  for (const PromptPart& prompt : call->plan().prompts) {
+    all.push_back(job_of(call->plan(), prompt));
+    if (const auto ok = context.queue.check(all.back()); !ok) return refuse(from_queue(ok.error()));
+  }
+  for (std::size_t p = 0; p < all.size(); ++p) {
+    const auto id = context.queue.submit(std::move(all[p]), std::make_shared<CallSink>(call, jobs, p));
+    if (!id) return refuse(from_queue(id.error()));
+    jobs->add(*id);
   }
 }
 

@@ -30,6 +30,10 @@ struct CallPlan {
   std::string owner = {};
 };
 
+/// Lists of log-probabilities must fit into --buffer-memory: those of a whole answer, of a stream those of the prompts.
+/// Replies without a limit are checked when they have ended. Errors: 400.
+Checked<void> check_lists(const CallPlan& plan, const Context& context);
+
 /// Submits the jobs; the answer goes to the responder, now or later.
 void start_call(const Context& context, CallPlan plan, http::Responder responder, std::shared_ptr<Notes> notes);
 

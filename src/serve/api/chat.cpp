@@ -140,6 +140,7 @@ Checked<CallPlan> chat_plan(const Fields& fields, const Context& context) {
   plan.ignored = std::move(rendered->ignored);
   plan.prompts.push_back({std::move(rendered->chat.ids), {}, {}});
   if (auto ok = fit_prompt(plan.prompts.front().ids, plan.settings, context.context_tokens); !ok) return pass_on(ok);
+  if (auto ok = check_lists(plan, context); !ok) return pass_on(ok);
   return plan;
 }
 

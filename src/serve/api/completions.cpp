@@ -45,6 +45,7 @@ Checked<CallPlan> completion_plan(const Fields& fields, const Context& context) 
     prompt.echo.clear();
     for (const auto bytes : prompt.shown) prompt.echo += bytes;
   }
+  if (auto ok = check_lists(plan, context); !ok) return pass_on(ok);
   plan.ignored = ignored_header(fields);
   return plan;
 }

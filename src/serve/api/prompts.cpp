@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "serve/api/endpoints.hpp"
 
 namespace moe::inline MOE_ABI::serve::api {
@@ -31,10 +33,27 @@ Checked<PromptPart> text_prompt(std::string text, bool add, const Context& conte
   return part;
 }
 
+// The first space of SentencePiece and Metaspace is in the tokens, but not in the text that decode() makes of them.
+void remove_excess(std::vector<std::string_view>& shown, std::size_t bytes_of_text) {
+  std::size_t bytes = 0;
+  for (const std::string_view token : shown) bytes += token.size();
+  for (std::string_view& token : shown) {
+    if (bytes <= bytes_of_text) return;
+    const std::size_t excess = std::min(bytes - bytes_of_text, token.size());
+    token.remove_prefix(excess);
+    bytes -= excess;
+  }
+}
+
 Checked<PromptPart> id_prompt(JsonValue list, SpecialTokens special, const Context& context) {
   auto ids = read_ids(list, "prompt", context.tokenizer());
   if (!ids) return pass_on(ids);
   if (ids->empty()) return invalid("prompt", "a prompt has no tokens");
+  const std::int64_t rows = context.model->config().vocab_size;  // a published tokenizer may have more tokens
+  for (const TokenId id : *ids)
+    if (id >= rows)
+      return invalid("prompt",
+                     fmt::format("prompt holds {}, expected token ids from 0 to {} (rows of the model)", id, rows - 1));
   PromptPart part{std::move(*ids), {}, {}};
   auto text = context.tokenizer().decode(part.ids, special);
   if (!text) return tl::unexpected<ApiError>(from_library(text.error()));
@@ -43,6 +62,7 @@ Checked<PromptPart> id_prompt(JsonValue list, SpecialTokens special, const Conte
     const bool hidden = special == SpecialTokens::hide && context.tokenizer().is_control(id);
     part.shown.push_back(hidden ? std::string_view() : context.tokenizer().bytes_of(id));
   }
+  remove_excess(part.shown, part.echo.size());
   return part;
 }
 

@@ -50,14 +50,36 @@ std::string clean(std::string_view value) {
   return out;
 }
 
+bool is_list_of_names(std::string_view list) {
+  for (;;) {
+    const std::size_t end = std::min(list.find(','), list.size());
+    auto name = list.substr(0, end);
+    while (name.starts_with(' ')) name.remove_prefix(1);
+    while (name.ends_with(' ')) name.remove_suffix(1);
+    if (!is_token(name)) return false;
+    if (end == list.size()) return true;
+    list.remove_prefix(end + 1);
+  }
+}
+
+// What the page's preflight asks for, as clients add headers of their own (x-stainless-*).
+std::string_view allowed_headers(const Request& request) {
+  constexpr std::size_t kMostBytes = 512;
+  const std::string* asked = request.header("access-control-request-headers");
+  if (asked != nullptr && asked->size() <= kMostBytes && is_list_of_names(*asked)) return *asked;
+  return "Authorization, Content-Type, X-Request-Id";
+}
+
 void add_cors(std::string& out, const Request& request, const Options& options) {
   if (options.cors_origin.empty()) return;
   out += "Access-Control-Allow-Origin: " + clean(options.cors_origin) + "\r\nVary: Origin\r\n";
   if (request.method == "OPTIONS")
-    out +=
-        "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\nAccess-Control-Allow-Headers: Authorization, "
-        "Content-Type, "
-        "X-Request-Id\r\nAccess-Control-Max-Age: 600\r\n";
+    out += fmt::format(
+        "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\nAccess-Control-Allow-Headers: {}\r\n"
+        "Access-Control-Max-Age: 600\r\n",
+        allowed_headers(request));
+  else
+    out += "Access-Control-Expose-Headers: x-request-id, x-moe-ignored, x-should-retry, Retry-After\r\n";
 }
 
 }  // namespace

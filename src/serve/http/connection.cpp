@@ -13,7 +13,6 @@ namespace {
 constexpr std::size_t kPressedBytes = 256 << 10, kPressedWhenFull = 16 << 10;
 // Additional kernel buffer for a client that does not read.
 constexpr int kSendBufferBytes = 128 << 10;
-constexpr double kBodyGraceSeconds = 10, kBodyBytesPerSecond = 1024;
 constexpr double kLingerSeconds = 2;
 
 }  // namespace
@@ -31,13 +30,17 @@ Connection::Connection(Shared& shared, tcp::socket socket, bool is_loopback)
 }
 
 void Connection::start() {
-  set_deadline(read_deadline_, shared_.options.idle_seconds);
-  read();
+  guard([this] {
+    set_deadline(read_deadline_, shared_.options.idle_seconds);
+    read();
+  });
 }
 
 void Connection::start_refused() {
-  close_after_ = true;
-  give(shared_.handler.error(503, "there are too many connections"));
+  guard([this] {
+    close_after_ = true;
+    give(shared_.handler.error(503, "there are too many connections"));
+  });
 }
 
 void Connection::read() {
@@ -48,7 +51,7 @@ void Connection::read() {
   socket_.async_read_some(asio::buffer(buffer_),
                           [self = shared_from_this()](const ErrorOfSystem& error, std::size_t size) {
                             self->reading_ = false;
-                            self->on_read(error, size);
+                            self->guard([&] { self->on_read(error, size); });
                           });
 }
 
@@ -78,16 +81,15 @@ void Connection::advance() {
   if (reader_.has_body() && shared_.input_bytes > shared_.options.buffer_bytes)
     return refuse({503, "the requests at work hold all the memory that there is for them"});
   if (reader_.state() == RequestReader::State::complete) return handle();
-  // The minimum rate of a body is 1 KiB/s.
-  const double allowed = kBodyGraceSeconds + static_cast<double>(reader_.body_bytes()) / kBodyBytesPerSecond;
-  read_deadline_ = body_began_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(allowed));
+  pace_.see(reader_.body_bytes(), Clock::now());
+  read_deadline_ = pace_.deadline();
   arm();
 }
 
 // The head is there: false when the request was answered by it alone.
 bool Connection::accept_head() {
   exchange_ = shared_.next_id++;
-  body_began_ = Clock::now();
+  pace_ = BodyPace(Clock::now());
   Request& request = reader_.request();
   request.id = request_id(request, exchange_);
   head_only_ = request.method == "HEAD";
@@ -111,8 +113,9 @@ void Connection::handle() {
   ++shared_.busy;
   if (shared_.options.request_seconds > 0) set_deadline(answer_deadline_, shared_.options.request_seconds);
   auto target = std::make_shared<Responder::Target>(shared_.io, weak_from_this(), exchange_, std::move(held_));
+  std::string body = std::exchange(reader_.request().body, {});  // not copied: it may be large
   Request copy = reader_.request();
-  reader_.request().body = {};
+  copy.body = std::move(body);
   if (head_only_) copy.method = "GET";
   shared_.handler.handle(std::move(copy), Responder(std::move(target)));
 }
@@ -227,7 +230,7 @@ void Connection::write() {
   socket_.async_write_some(asio::buffer(out_.front().data() + front_written_, out_.front().size() - front_written_),
                            [self = shared_from_this()](const ErrorOfSystem& error, std::size_t size) {
                              self->writing_ = false;
-                             self->on_written(error, size);
+                             self->guard([&] { self->on_written(error, size); });
                            });
 }
 
@@ -251,16 +254,19 @@ void Connection::on_written(const ErrorOfSystem& error, std::size_t size) {
 }
 
 void Connection::leave_exchange(int status) {
-  if (exchange_ == 0) return;
-  const auto since = reader_.request().arrived;
-  const double seconds =
-      since == Clock::time_point() ? 0.0 : std::chrono::duration<double>(Clock::now() - since).count();
-  shared_.handler.on_answered({&reader_.request(), status, body_written_, seconds});
-  exchange_ = 0;
+  if (std::exchange(exchange_, 0) == 0) return;
   events_ = {};
   answer_deadline_ = kNever;
   held_.set(0);  // of a request that was never handled
   if (std::exchange(busy_, false)) --shared_.busy;
+  const auto since = reader_.request().arrived;
+  const double seconds =
+      since == Clock::time_point() ? 0.0 : std::chrono::duration<double>(Clock::now() - since).count();
+  try {
+    shared_.handler.on_answered({&reader_.request(), status, body_written_, seconds});
+  } catch (const std::exception&) {
+    // Out of memory: the log has no line of it, but the connection can end.
+  }
 }
 
 void Connection::answer_written() {
@@ -279,6 +285,15 @@ void Connection::client_gone() {
   leave_exchange(499);
   close();
   if (events.gone) events.gone();
+}
+
+// Out of memory: nothing more can be sent.
+void Connection::break_off() {
+  try {
+    client_gone();
+  } catch (const std::exception&) {
+    close();
+  }
 }
 
 // Unread data would make the kernel send a reset, which can overtake the answer.
@@ -315,7 +330,7 @@ void Connection::arm() {
   armed_for_ = next;
   timer_.expires_at(next);
   timer_.async_wait([self = shared_from_this()](const ErrorOfSystem& error) {
-    if (!error) self->on_time();
+    if (!error) self->guard([&] { self->on_time(); });
   });
 }
 
@@ -326,7 +341,8 @@ void Connection::on_time() {
   if (write_deadline_ <= now) return client_gone();
   if (read_deadline_ <= now) {
     if (lingering_ || !head_begun_) return close();
-    return refuse({408, "the request took too long to arrive"});
+    refuse({408, "the request took too long to arrive"});
+    return arm();  // a blocked "100 Continue" may be what is being written
   }
   if (answer_deadline_ <= now) {
     answer_deadline_ = kNever;

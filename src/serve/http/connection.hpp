@@ -5,12 +5,14 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <set>
 #include <string>
 #include <utility>
 
 #include "serve/http/asio.hpp"
+#include "serve/http/body_pace.hpp"
 #include "serve/http/request_reader.hpp"
 #include "serve/http/server.hpp"
 
@@ -59,6 +61,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void give_up(const Fault& why);
   /// The server ends: unwritten data is lost.
   void drop() { close(); }
+  /// Runs a task of this connection. Only bad_alloc is possible: it ends this connection and its request, no others.
+  template <class Task>
+  void guard(Task task) {
+    try {
+      task();
+    } catch (const std::exception&) {
+      break_off();
+    }
+  }
 
   // Of the answer number `exchange`; calls for another one are dropped.
   void answer(std::uint64_t exchange, Response response);
@@ -86,6 +97,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void answer_written();
   void leave_exchange(int status);
   void client_gone();
+  void break_off();
   void linger();
   void close();
 
@@ -116,7 +128,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   static constexpr Clock::time_point kNever = Clock::time_point::max();
   Clock::time_point read_deadline_ = kNever, write_deadline_ = kNever, ping_at_ = kNever, answer_deadline_ = kNever;
   Clock::time_point armed_for_ = kNever;
-  Clock::time_point body_began_ = {};
+  BodyPace pace_;
   bool head_begun_ = false;
 };
 
@@ -132,14 +144,14 @@ class Responder::Target {
   template <class Task>
   void run(Task task) {
     asio::dispatch(io_, [connection = connection_, exchange = exchange_, task = std::move(task)]() mutable {
-      if (const auto alive = connection.lock()) task(*alive, exchange);
+      if (const auto alive = connection.lock()) alive->guard([&] { task(*alive, exchange); });
     });
   }
   /// As run(); if the connection is gone, so is the client.
   void listen(ResponderEvents events) {
     asio::dispatch(io_, [connection = connection_, exchange = exchange_, events = std::move(events)]() mutable {
       if (const auto alive = connection.lock())
-        alive->listen(exchange, std::move(events));
+        alive->guard([&] { alive->listen(exchange, std::move(events)); });
       else if (events.gone)
         events.gone();
     });

@@ -26,6 +26,9 @@ std::optional<Fault> check_size(std::string_view arrived);
 /// Of a whole head, the empty line at its end included.
 std::optional<Fault> check_head(std::string_view head);
 
+/// What names of methods and headers consist of: RFC 9110, section 5.6.2.
+bool is_token(std::string_view text);
+
 /// "localhost:8080" -> "localhost", "[::1]:80" -> "[::1]"; nothing when it is not a host with or without a port.
 std::optional<std::string_view> host_name(std::string_view host);
 

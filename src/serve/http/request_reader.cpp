@@ -106,6 +106,7 @@ std::optional<Fault> RequestReader::read_body() {
   if (!beast.is_done()) return {};
   const auto data = beast.get().body().data();
   request_.body.assign(static_cast<const char*>(data.data()), data.size());
+  parser_.reset();  // next() makes another one; this one's copy of the body would stay until the answer is written
   state_ = State::complete;
   return {};
 }

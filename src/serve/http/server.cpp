@@ -41,10 +41,10 @@ std::size_t connection_limit(std::size_t asked, std::size_t listeners) {
 }
 
 struct Listener {
-  explicit Listener(asio::io_context& io) : acceptor(io), retry(io) {}
+  explicit Listener(asio::io_context& io) : acceptor(io) {}
   tcp::acceptor acceptor;
-  asio::steady_timer retry;
   bool is_loopback = false;
+  bool is_waiting = false;  // for the next connection
 };
 
 class AsioServer final : public Server {
@@ -69,9 +69,8 @@ class AsioServer final : public Server {
 
   Result<void> run(double drain_seconds) override {
     drain_ = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(drain_seconds));
-    for (Listener& listener : listeners_) accept(listener);
     tick();
-    // An exception of a handler (only bad_alloc is possible) closes only its connection.
+    // Only bad_alloc is possible. Connections catch their own; after one of accept() or tick(), the next tick goes on.
     for (bool running = true; running;) {
       try {
         io_.run();
@@ -111,20 +110,13 @@ class AsioServer final : public Server {
 
   void accept(Listener& at) {
     at.acceptor.async_accept([this, &at](const ErrorOfSystem& error, tcp::socket socket) {
-      if (!at.acceptor.is_open()) return;
-      if (error == asio::error::operation_aborted) return;
-      if (error) return accept_later(at);
+      at.is_waiting = false;
+      // Without descriptors, retrying at once would only waste CPU time: the next tick does.
+      if (error || !at.acceptor.is_open()) return;
       take(std::move(socket), at.is_loopback);
       accept(at);
     });
-  }
-
-  // No descriptors: retrying at once would only waste CPU time.
-  void accept_later(Listener& at) {
-    at.retry.expires_after(kTick);
-    at.retry.async_wait([this, &at](const ErrorOfSystem& error) {
-      if (!error && at.acceptor.is_open()) accept(at);
-    });
+    at.is_waiting = true;
   }
 
   void take(tcp::socket socket, bool is_loopback) {
@@ -139,23 +131,32 @@ class AsioServer final : public Server {
   }
 
   void tick() {
-    if (options_.stopping && options_.stopping()) begin_to_stop();
-    if (shared_.stopping && Clock::now() >= give_up_at_) {
-      if (std::exchange(has_given_up_, true)) return io_.stop();
-      give_up_all();
-    }
-    if (shared_.stopping && shared_.busy == 0) return io_.stop();
+    // First: what follows may throw.
     tick_.expires_after(shared_.stopping ? kTick / 10 : kTick);
     tick_.async_wait([this](const ErrorOfSystem& error) {
       if (!error) tick();
     });
+    if (options_.stopping && options_.stopping()) begin_to_stop();
+    if (shared_.stopping && Clock::now() >= give_up_at_) {
+      if (std::exchange(has_given_up_, true)) return end();
+      give_up_all();
+    }
+    if (shared_.stopping && shared_.busy == 0) return end();
+    for (Listener& listener : listeners_)
+      if (!listener.is_waiting && listener.acceptor.is_open()) accept(listener);
+  }
+
+  void end() {
+    tick_.cancel();
+    io_.stop();
   }
 
   // Running requests end with an error, and get a little time to read it.
   void give_up_all() {
     give_up_at_ = Clock::now() + kLastWords;
     const std::vector<std::shared_ptr<Connection>> all(shared_.connections.begin(), shared_.connections.end());
-    for (const auto& connection : all) connection->give_up({503, "the server is shutting down"});
+    for (const auto& connection : all)
+      connection->guard([&] { connection->give_up({503, "the server is shutting down"}); });
   }
 
   void begin_to_stop() {
@@ -187,9 +188,11 @@ Result<std::unique_ptr<Server>> Server::create(const Options& options, Handler& 
 }
 
 Responder::Target::~Target() {
-  asio::dispatch(io_, [connection = connection_, exchange = exchange_] {
-    if (const auto alive = connection.lock()) alive->abort(exchange);
-  });
+  try {
+    run([](Connection& c, std::uint64_t e) { c.abort(e); });
+  } catch (const std::exception&) {
+    // Out of memory: the request ends when its client leaves, or with Options::request_seconds.
+  }
 }
 
 void Responder::answer(Response response) const {
