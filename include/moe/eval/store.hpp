@@ -55,7 +55,8 @@ struct StoredRun {
 
 /// One question of a finished run.
 struct StoredAnswer {
-  std::string question = {}, cluster = {};
+  std::string question = {};  ///< its id, and a digest of the question: two files may have the same ids
+  std::string cluster = {};
   double correct = 0;
 };
 

@@ -149,7 +149,7 @@ namespace {
 // Of questions in clusters: Student's t, as the interval has it. Where all clusters differ alike there is no error to
 // compare with: then each cluster is a coin.
 double clustered_p(const PairedGap& gap, std::span<const double> difference, std::span<const std::string> clusters) {
-  if (gap.standard_error && *gap.standard_error > 0)
+  if (gap.standard_error && *gap.standard_error > 1e-9 * std::abs(gap.gap))  // less is rounding
     return student_two_sided(gap.gap / *gap.standard_error, gap.clusters - 1);
   std::map<std::string_view, double> sums;
   std::int64_t up = 0, down = 0;
