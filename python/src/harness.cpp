@@ -37,6 +37,24 @@ HarnessScore score_of(const eval::Score& s) {
 }
 
 class Harness {
+  // Before its uses: its type is deduced.
+  template <class Call>
+  auto ask(nb::object progress, const Call& call) {
+    Watch watch(std::move(progress));
+    // No Python code runs between this look and the call: another thread would get its turn.
+    if (is_asked_)
+      raise(moe::ErrorCode::bad_argument, "this model is answering another call: each thread needs its own");
+    struct Asking {  // also when an exception passes
+      bool& place;
+      explicit Asking(bool& p) : place(p) { place = true; }
+      ~Asking() { place = false; }
+    } asking(is_asked_);
+    eval::Hooks hooks;
+    hooks.cancelled = [&watch] { return watch.cancelled(); };
+    hooks.on_progress = [&watch](std::int64_t done, std::int64_t total) { watch.report(done, total); };
+    return unwrap(watch.run([&] { return call(hooks); }));
+  }
+
  public:
   Harness(ModelHandle model, std::int64_t max_length) : model_(std::move(model)) {
     check_process();
@@ -77,23 +95,6 @@ class Harness {
   moe::Work executed() const { return asked_->executed(); }
 
  private:
-  template <class Call>
-  auto ask(nb::object progress, const Call& call) {
-    Watch watch(std::move(progress));
-    // No Python code runs between this look and the call: another thread would get its turn.
-    if (is_asked_)
-      raise(moe::ErrorCode::bad_argument, "this model is answering another call: each thread needs its own");
-    struct Asking {  // also when an exception passes
-      bool& place;
-      explicit Asking(bool& p) : place(p) { place = true; }
-      ~Asking() { place = false; }
-    } asking(is_asked_);
-    eval::Hooks hooks;
-    hooks.cancelled = [&watch] { return watch.cancelled(); };
-    hooks.on_progress = [&watch](std::int64_t done, std::int64_t total) { watch.report(done, total); };
-    return unwrap(watch.run([&] { return call(hooks); }));
-  }
-
   static std::vector<HarnessScore> converted(const std::vector<eval::Score>& scores) {
     std::vector<HarnessScore> out;
     for (const eval::Score& s : scores) out.push_back(score_of(s));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "errors.hpp"
+#include "ids.hpp"
 #include "moe/flops.hpp"
 #include "moe/model.hpp"
 #include "watch.hpp"
