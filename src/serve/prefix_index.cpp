@@ -64,13 +64,7 @@ Result<Sequence> PrefixIndex::fork(std::string_view salt, std::span<const TokenI
   if (at.matched < tokens.size() || tokens.empty()) return fail(ErrorCode::not_found, "the kept prefix is gone");
   Node& leaf = some_leaf(*at.node);
   touch(leaf);
-  auto sequence = engine_.fork(leaf.sequence);
-  if (!sequence) return sequence;
-  if (auto cut = engine_.rewind(*sequence, static_cast<std::int64_t>(tokens.size())); !cut) {
-    close(*sequence);
-    return forward(cut);
-  }
-  return sequence;
+  return fork_at(engine_, leaf.sequence, static_cast<std::int64_t>(tokens.size()));
 }
 
 void PrefixIndex::set_leaf(Node& node, Sequence sequence) {

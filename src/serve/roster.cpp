@@ -264,12 +264,8 @@ bool Roster::take_from(const JobRecord& older, JobRecord& job) {
   // Scores of the common tokens are known to others when that prompt is done.
   const bool needs_scores = job.wants_scores() && !job.has_all_scores();
   if (needs_scores || older.trunk == kNoSequence || older.trunk_length < length) return false;
-  auto begin = engine_.fork(older.trunk);
+  const auto begin = fork_at(engine_, older.trunk, length);
   if (!begin) return false;
-  if (!engine_.rewind(*begin, length)) {
-    static_cast<void>(engine_.close(*begin));
-    return false;
-  }
   drop_sequences(job);
   job.trunk = *begin;
   job.trunk_length = job.reused = length;

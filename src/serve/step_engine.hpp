@@ -41,4 +41,15 @@ class StepEngine {
                                 const StepOutput& output) const = 0;
 };
 
+/// A new sequence of the first `length` tokens of another. Errors: those of Session::fork and rewind.
+inline Result<Sequence> fork_at(StepEngine& engine, Sequence parent, std::int64_t length) {
+  auto sequence = engine.fork(parent);
+  if (!sequence) return sequence;
+  if (auto cut = engine.rewind(*sequence, length); !cut) {
+    static_cast<void>(engine.close(*sequence));
+    return forward(cut);
+  }
+  return sequence;
+}
+
 }  // namespace moe::inline MOE_ABI::serve
