@@ -279,12 +279,14 @@ TEST_CASE("several runs: one section for the same questions, names that meet say
 
 TEST_CASE("all metrics of a task are in its table, also those before the accuracy") {
   RunJson run = run_json();
-  for (RunJson& model : run["models"])
+  for (RunJson& model : run["models"]) {
+    model["tasks"][0]["accuracy_metric"] = "acc";
     for (RunJson& row : model["tasks"][0]["rows"]) {
       RunJson metrics = {{"perplexity", {{"value", 12.75}, {"standard_error", 0.5}}}};
       metrics.update(row["metrics"]);
       row["metrics"] = metrics;
     }
+  }
   const auto got = report_of(run);
   REQUIRE(got.has_value());
   CHECK(got->html.find("perplexity") != std::string::npos);

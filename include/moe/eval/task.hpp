@@ -102,6 +102,9 @@ struct MetricColumn {
   std::string filter = "none";
   MetricColumn(Metric m) : metric(m) {}  // NOLINT: a metric is a column
   MetricColumn(Metric m, std::string f) : metric(m), filter(std::move(f)) {}
+  /// "exact_match,strict-match" of a filter's column, "acc" of others: in tables and run.json.
+  std::string title() const { return filter == "none" ? std::string(name_of(metric)) : key(); }
+  bool operator==(const MetricColumn&) const = default;
   /// "acc,none", the key in result files; `suffix` follows the metric's name.
   std::string key(std::string_view suffix = "") const {
     return std::string(name_of(metric)) + std::string(suffix) + "," + filter;

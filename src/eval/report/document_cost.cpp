@@ -26,25 +26,17 @@ const read::Row* whole_row(const read::Task& task, std::size_t& index) {
   return &task.rows.back();
 }
 
-// As headline_column(): acc or exact_match, whatever the filter, else the first that begins with acc.
-std::size_t headline_of(const read::Row& row) {
-  for (const std::string_view name : {"acc", "exact_match"})
-    for (std::size_t m = 0; m < row.metrics.size(); ++m)
-      if (row.metrics[m].key.substr(0, row.metrics[m].key.find(',')) == name) return m;
-  for (std::size_t m = 0; m < row.metrics.size(); ++m)
-    if (row.metrics[m].key.starts_with("acc")) return m;
-  return row.metrics.size();
-}
-
 // Metrics beside the accuracy, in the order of the first result.
 std::vector<std::string> metric_keys(const Section& section) {
   std::size_t index = 0;
   std::vector<std::string> out;
   const read::Task& first = *section.results[0].of_task;
   const read::Row* row = whole_row(first, index);
-  for (std::size_t m = 0; row != nullptr && m < row->metrics.size(); ++m)
+  if (row == nullptr || row->metrics.empty()) return out;
+  const std::string& of_accuracy = first.accuracy_metric.empty() ? row->metrics[0].key : first.accuracy_metric;
+  for (std::size_t m = 0; m < row->metrics.size(); ++m)
     // The accuracy is already in an earlier column.
-    if (!first.accuracy || m != headline_of(*row)) out.push_back(row->metrics[m].key);
+    if (!first.accuracy || row->metrics[m].key != of_accuracy) out.push_back(row->metrics[m].key);
   return out;
 }
 

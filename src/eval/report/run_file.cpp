@@ -74,9 +74,8 @@ Json aggregate_json(const Aggregate& row) {
               {"model_flops", row.model_flops},
               {"model_tokens", row.pass_tokens}};
   for (std::size_t m = 0; m < row.kinds.size(); ++m)
-    out["metrics"]
-       [row.kinds[m].filter == "none" ? std::string(eval::name_of(row.kinds[m].metric)) : row.kinds[m].key()] = {
-           {"value", row.metrics[m].value}, {"standard_error", optional_number(row.metrics[m].standard_error)}};
+    out["metrics"][row.kinds[m].title()] = {{"value", row.metrics[m].value},
+                                            {"standard_error", optional_number(row.metrics[m].standard_error)}};
   return out;
 }
 
@@ -93,6 +92,8 @@ Json outcome_json(const PreparedTask& task, const TaskOutcome& outcome, std::int
       {"task_hash", sha256_hex(task.spec.source)},
       {"questions_hash", digest_of_questions(task)},
       {"accuracy", is_accuracy ? Json(accuracy.value) : Json(nullptr)},
+      {"accuracy_metric",
+       is_accuracy ? Json(task.spec.metrics[headline_column(task.spec.metrics)].title()) : Json(nullptr)},
       {"standard_error", optional_number(accuracy.standard_error)},
       {"interval_95", is_accuracy ? ends_json(interval_of(accuracy, task.question_count())) : Json(nullptr)},
       {"chance", outcome.chance},

@@ -146,6 +146,7 @@ Task read_task(MemberReader& reader, const Place& place) {
   task.shots = reader.count(place, "num_fewshot");
   task.questions = reader.count(place, "questions", 1);
   task.accuracy = reader.optional_number(place, "accuracy", 0, 1);
+  task.accuracy_metric = reader.optional_text(place, "accuracy_metric");
   task.standard_error = reader.optional_number(place, "standard_error", 0, kMostNumber);
   task.interval = interval(reader, place, 0, 1);
   task.chance = reader.number(place, "chance", 0, 1);

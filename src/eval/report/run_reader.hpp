@@ -50,7 +50,8 @@ struct Experts {
 
 struct Task {
   std::string name, version, question_file, hash;
-  std::string questions_hash;  ///< of the questions that were asked; older files have none
+  std::string questions_hash;   ///< of the questions that were asked; older files have none
+  std::string accuracy_metric;  ///< which of a row's metrics `accuracy` is; empty in older files: the first
   std::int64_t shots = 0, questions = 0;
   std::optional<double> accuracy, standard_error, chance_corrected, weight_bytes_per_question, joules;
   Interval interval;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <span>
 
 #include "eval/report/chart.hpp"
@@ -18,19 +17,10 @@
 namespace moe::inline MOE_ABI::eval {
 namespace {
 
-// "exact_match,strict-match" for the columns of filters, "acc" for others.
-std::string title_of(const MetricColumn& column) {
-  return column.filter == "none" ? std::string(name_of(column.metric)) : column.key();
-}
-
-// The column of a table's row, where a group may lack some of the task's, that holds the task's accuracy.
-std::optional<std::size_t> accuracy_column(const PreparedTask& task, std::span<const MetricColumn> columns) {
+// Whether the column holds the task's accuracy. Columns of a group are some of the task's, in any order.
+bool is_accuracy(const PreparedTask& task, const MetricColumn& column) {
   const std::vector<MetricColumn>& all = task.spec.metrics;
-  if (!has_accuracy(all)) return std::nullopt;
-  const MetricColumn& wanted = all[headline_column(all)];
-  for (std::size_t c = 0; c < columns.size(); ++c)
-    if (columns[c].metric == wanted.metric && columns[c].filter == wanted.filter) return c;
-  return columns.size();  // shown all the same
+  return has_accuracy(all) && column == all[headline_column(all)];
 }
 
 // The headline column of the task: its accuracy, else the first one.
@@ -38,7 +28,7 @@ std::size_t main_column(std::span<const MetricColumn> columns) {
   return has_accuracy(columns) ? headline_column(columns) : 0;
 }
 
-std::string with_unit(const MetricColumn& column) { return title_of(column) + (is_share(column.metric) ? " %" : ""); }
+std::string with_unit(const MetricColumn& column) { return column.title() + (is_share(column.metric) ? " %" : ""); }
 
 std::string value_text(Metric metric, const MetricValue& value) {
   if (std::isnan(value.value)) return "N/A";
@@ -51,10 +41,9 @@ std::string error_text(Metric metric, const MetricValue& value) {
 
 // The columns beside that of the accuracy.
 std::vector<std::size_t> extra_columns(const PreparedTask& task, std::span<const MetricColumn> columns) {
-  const auto accuracy = accuracy_column(task, columns);
   std::vector<std::size_t> out;
   for (std::size_t c = 0; c < columns.size(); ++c)
-    if (c != accuracy) out.push_back(c);
+    if (!is_accuracy(task, columns[c])) out.push_back(c);
   return out;
 }
 
@@ -86,16 +75,16 @@ std::vector<std::string> row_of(const PreparedTask& task, const Standing& standi
                                 const TaskOutcome& outcome, bool with_bars) {
   const Accuracy accuracy = accuracy_of(task, outcome);
   const auto& kinds = outcome.overall.kinds;
-  const bool is_accuracy = has_accuracy(task.spec.metrics);
+  const bool has_one = has_accuracy(task.spec.metrics);
   std::vector<std::string> row = {shown_name(standing.models[m]->name)};
-  if (is_accuracy) row.insert(row.end(), {percent_form(accuracy.value), percent_form(accuracy.standard_error)});
-  if (is_accuracy && with_bars) row.push_back(bar(accuracy.value));
+  if (has_one) row.insert(row.end(), {percent_form(accuracy.value), percent_form(accuracy.standard_error)});
+  if (has_one && with_bars) row.push_back(bar(accuracy.value));
   for (std::size_t at : extra_columns(task, kinds)) {
     const MetricValue& value = outcome.overall.metrics[at];
     row.insert(row.end(), {value_text(kinds[at].metric, value), error_text(kinds[at].metric, value)});
   }
   row.push_back(gflops_form(standing.cost[m]));
-  if (standing.models.size() > 1 && is_accuracy)
+  if (standing.models.size() > 1 && has_one)
     row.insert(row.end(), {standing.front[m] ? "*" : "",
                            standing.multipliers[m] ? fmt::format("{:.2f}", *standing.multipliers[m]) : "-"});
   // The time is that of the computed answers, the tokens are those of all.
