@@ -126,6 +126,7 @@ struct Family {
   bool gguf_rope_pairs = false;  ///< GGUF files have q and k rows permuted for interleaved RoPE (Llama)
   /// Hugging Face files with all experts in one tensor hold them as matrices, rows of gate before those of up.
   bool hf_expert_rows = false;
+  bool gguf_joined_experts = false;  ///< GGUF files hold gate and up of all experts in one tensor (llama.cpp's Gemma 4)
   /// GGUF files have value head 0 of every key head first, then value head 1 of every key head, ..
   bool gguf_tiled_heads = false;
   bool has_mtp = false;  ///< its MTP layer is DeepSeek-V3's, behind the last layer
@@ -144,7 +145,7 @@ struct Quantization {
   bool one_width = true;                           ///< false: `bits` differ by module, and the tensors show them
   std::vector<std::int64_t> group_sizes = {};      ///< columns that may share a scale, other than all of them
   bool whole_rows = false;                         ///< some weights have one scale for a row or for all
-  int zero_offset = 0;                             ///< gptq: added to stored zero points
+  int zero_offset = 0;                             ///< gptq: added to the numbers of stored words of zero points
   bool has_zeros = false;                          ///< compressed-tensors: every weight has zero points
   bool has_order = false;                          ///< every weight has a tensor with the group of each column
 };

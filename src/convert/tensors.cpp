@@ -119,10 +119,9 @@ class Lister {
     stacked(Role::expert_gate_up_bias, Role::expert_up_bias, l, 1, 2);
     stacked(Role::expert_down_bias, Role::expert_down_bias, l, 0, 1);
   }
-  /// Matrices of all experts one after the other. llama.cpp reads gate and up in one tensor in Gemma 4's files, and in no
-  /// file of LFM2.
+  /// Matrices of all experts one after the other.
   void add_expert_rows(std::int64_t l) {
-    if (const TensorInfo* all = find(Role::expert_gate_up, l); all != nullptr && c_.family == "gemma4_text") {
+    if (const TensorInfo* all = find(Role::expert_gate_up, l); all != nullptr && family_.gguf_joined_experts) {
       start(Role::expert_gate_up, l, all->shape).sources = {whole(*all)};
     } else if (all != nullptr) {
       const std::int64_t experts = all->shape.front(), width = all->rows() / experts / 2;
@@ -135,7 +134,7 @@ class Lister {
     if (const TensorInfo* all = find(Role::expert_down_rows, l))
       start(Role::expert_down, l, all->shape).sources = {whole(*all)};
   }
-  /// Gemma 4 with a tensor per expert: gate and up of each in one tensor of all.
+  /// Of a tensor per expert: gate and up of each in one tensor of all.
   void add_joined_experts(std::int64_t l) {
     const TensorInfo& gate = *find(Role::expert_gate, l);
     const std::int64_t experts = c_.router.expert_count;
@@ -251,7 +250,7 @@ class Lister {
     if (c_.layer_is_moe(l) && !family_.hf_expert_rows &&
         !arch::tensor_name(model_, Kind::hf, Role::expert_gate_up, l).empty())
       return add_stacked_experts(l);
-    if (c_.layer_is_moe(l) && c_.family == "gemma4_text") return add_joined_experts(l);
+    if (c_.layer_is_moe(l) && family_.gguf_joined_experts) return add_joined_experts(l);
     for (const Role role : {Role::expert_gate, Role::expert_up, Role::expert_down}) add(role, l);
   }
 

@@ -32,7 +32,7 @@ struct ScaledSource {
   std::int64_t block_rows = 1, block_columns = 1;
   int bits = 8;
   bool in_words = false, zeros_in_words = false;  ///< of `rows`
-  int zero_offset = 0;                            ///< added to stored zero points
+  int zero_offset = 0;                            ///< added to the numbers of stored words of zero points
 };
 
 /// Row i of a packed matrix is row first_row + i * step of a tensor.

@@ -293,7 +293,16 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace gemma4
 
-const Family kGemma4 = {"gemma4_text",  "gemma4", "Gemma4ForCausalLM", gemma4::from_hf, gemma4::from_gguf,
-                        gemma4::kNames, false,    gemma4::kGgufNames,  false,           true};
+const Family kGemma4 = {"gemma4_text",
+                        "gemma4",
+                        "Gemma4ForCausalLM",
+                        gemma4::from_hf,
+                        gemma4::from_gguf,
+                        gemma4::kNames,
+                        false,
+                        gemma4::kGgufNames,
+                        false,
+                        true,
+                        true};
 
 }  // namespace moe::inline MOE_ABI::arch
