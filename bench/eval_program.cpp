@@ -116,8 +116,8 @@ moe::Result<void> evaluate_all(const Options& o, const std::vector<Setting>& row
   eval::RunReport& report = run->report;
   for (std::size_t i = 0; i < rows.size() && run->store != nullptr; ++i)
     if (run->asked[i].shows_date)
-      cli::complain("moe-eval", fmt::format("{}: note: the chat template shows the date, so tomorrow the questions in "
-                                            "--cache are other ones; --chat-date {} keeps them",
+      cli::complain("moe-eval", fmt::format("{}: note: the chat template shows the date: from tomorrow on, --cache "
+                                            "asks every question again unless --chat-date {} is given",
                                             rows[i].name, started.substr(0, 10)));
   if (auto measured = eval_setup::measure_peaks(o, report); !measured) return measured;
   const bool needs_hash = run->store != nullptr || !o.out.empty() || o.pipeline != nullptr;

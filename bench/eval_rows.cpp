@@ -178,18 +178,17 @@ moe::Result<std::vector<Setting>> settings_of(const Options& o, const Sweeps& sw
   for (const std::string& model : o.models) {
     Setting row = row_of(model, *experts);
     if (row.path.empty()) return moe::fail(moe::ErrorCode::bad_argument, "--model '" + model + "': the path is empty");
-    row.precision = *precision, row.kv = cli::kv_of(o.kv, *precision);
+    row.precision = *precision;
     if (chat.any) row.chat = chat.setting;
     paths.push_back(row.path);
     models.push_back(std::move(row));
   }
   const std::vector<bool> dense = dense_models(paths, sweeps);
-  const bool kv_follows = o.kv.empty() && sweeps.find("kv") == nullptr;
   for (std::size_t m = 0; m < models.size(); ++m) {
     auto of_model = rows_of_model(models[m], dense[m], sweeps, chat);
     if (!of_model) return of_model;
     for (Setting& row : *of_model) {
-      if (kv_follows) row.kv = cli::kv_of(o.kv, row.precision);  // a swept precision has its own
+      if (sweeps.find("kv") == nullptr) row.kv = cli::kv_of(o.kv, row.precision);  // also that of a swept precision
       rows.push_back(std::move(row));
     }
   }

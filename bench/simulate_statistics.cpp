@@ -47,22 +47,32 @@ moe::Result<void> wilson(std::int64_t runs, Random& random, std::string& out) {
   return {};
 }
 
-// Clusters of 1 to 5 questions share a part of their difficulty; paired differences of two models.
+struct Sample {
+  std::vector<double> values;
+  std::vector<std::string> clusters;  // of each
+};
+
+// Clusters of 1 to 5 questions, which share a level: value(level) is that of one question.
+template <class Value>
+Sample clusters_of(int count, Random& random, const Value& value) {
+  Sample out;
+  for (int c = 0; c < count; ++c) {
+    const double level = uniform(random);
+    const int size = 1 + static_cast<int>(uniform(random) * 5);
+    for (int i = 0; i < size; ++i) out.values.push_back(value(level)), out.clusters.push_back(std::to_string(c));
+  }
+  return out;
+}
+
+// Clusters share a part of their difficulty; paired differences of two models.
 moe::Result<void> clustered(std::int64_t runs, Random& random, std::string& out) {
   for (const int clusters : {10, 30, 200})
     for (const bool paired : {false, true}) {
       std::int64_t covered = 0, ignoring = 0;
       for (std::int64_t r = 0; r < runs; ++r) {
-        std::vector<double> values;
-        std::vector<std::string> names;
-        for (int c = 0; c < clusters; ++c) {
-          const double level = uniform(random);
-          const int size = 1 + static_cast<int>(uniform(random) * 5);
-          for (int i = 0; i < size; ++i) {
-            values.push_back(paired ? difference(random, 0.4 * (level - 0.5), 0.3) : uniform(random) < level);
-            names.push_back(std::to_string(c));
-          }
-        }
+        const auto [values, names] = clusters_of(clusters, random, [&](double level) -> double {
+          return paired ? difference(random, 0.4 * (level - 0.5), 0.3) : uniform(random) < level;
+        });
         const double truth = paired ? 0 : 0.5;
         double mean = 0;
         for (double x : values) mean += x / static_cast<double>(values.size());
@@ -78,20 +88,16 @@ moe::Result<void> clustered(std::int64_t runs, Random& random, std::string& out)
   return {};
 }
 
-// Accuracies of few questions in clusters of 1 to 5 that share a part of their difficulty.
+// Accuracies of few questions in such clusters.
 moe::Result<void> wilson_of_clusters(std::int64_t runs, Random& shared, std::string& out) {
   Random random = shared;  // the rows that follow keep their numbers
   for (const int clusters : {10, 30})
     for (const auto& [truth, power] : {std::pair{0.5, 1.0}, {0.8, 0.25}}) {
       std::int64_t covered = 0, ignoring = 0;
       for (std::int64_t r = 0; r < runs; ++r) {
-        std::vector<double> values;
-        std::vector<std::string> names;
-        for (int c = 0; c < clusters; ++c) {
-          const double level = std::pow(uniform(random), power);
-          const int size = 1 + static_cast<int>(uniform(random) * 5);
-          for (int i = 0; i < size; ++i) values.push_back(uniform(random) < level), names.push_back(std::to_string(c));
-        }
+        const auto [values, names] = clusters_of(clusters, random, [&, exponent = power](double level) -> double {
+          return uniform(random) < std::pow(level, exponent);
+        });
         const auto questions = static_cast<std::int64_t>(values.size());
         const auto right = std::count(values.begin(), values.end(), 1.0);
         const eval::Accuracy accuracy{static_cast<double>(right) / static_cast<double>(questions),
