@@ -13,11 +13,14 @@ What stands in for what:
   scripts/test, scripts/get-models  are looked at for the options that they are given, and not run
   cmake --build, dpkg-query       inside scripts/evaluate: everything is built and installed already
 
+Scripts that a block starts, also one that is not run, must be executable.
+
 Exit status: 0 all of them ran, 1 some failed, 2 wrong usage.
 """
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -205,6 +208,16 @@ def documents_of(root):
     return DOCUMENTS + sorted(str(path.relative_to(root)) for path in found)
 
 
+def not_executable(block, root):
+    """Complaints about files of the tree that the block starts as programs, which cannot be started."""
+    for line in block.text.splitlines():
+        for command in re.split(r"&&|\|\|?|;", line):
+            words = [word for word in command.split() if "=" not in word] or [""]
+            path = root / words[0]
+            if words[0] and not words[0].startswith("/") and path.is_file() and not os.access(path, os.X_OK):
+                yield f"{block.name()}: {words[0]} is not executable, and the block starts it"
+
+
 def sort_blocks(documents, root):
     """What to run by document; complaints and how many blocks are left out."""
     to_run, complaints, left_out = {}, [], 0
@@ -213,7 +226,10 @@ def sort_blocks(documents, root):
             if block.language != SHELL and block.language not in OTHER:
                 complaints.append(f"{block.name()}: the block's language is '{block.language}', expected {SHELL} or one of "
                                   f"{', '.join(sorted(OTHER))}")
-            elif block.why_not:
+                continue
+            if block.language == SHELL:
+                complaints += not_executable(block, root)
+            if block.why_not:
                 left_out += 1
                 print(f"not run: {block.name()}: {block.why_not}")
             elif block.language == SHELL:
