@@ -32,10 +32,18 @@ struct TileBlock {
   MOE_FORCE_INLINE const std::byte* second(int t) const { return p + 40 * kWidth + 4 * t; }
 };
 
+/// How the codes of a product are read.
+enum class CodesAre : std::uint8_t {
+  packed,     ///< as panel_layout.hpp says
+  less_zero,  ///< int4: the zero point is subtracted in registers, and 16 added
+  bytes,      ///< int4 after unpack_int4: the same in memory, a scale for each block
+};
+
 /// A register tile: tokens [kFirst, kFirst + kTokens) of a tile of kWidth, times kPanels panels.
-template <int kWidthOfTile, int kFirstToken, int kTokenCount, int kPanelCount>
+template <int kWidthOfTile, int kFirstToken, int kTokenCount, int kPanelCount, CodesAre kCodesAre>
 struct RegisterTile {
   static constexpr int kWidth = kWidthOfTile, kFirst = kFirstToken, kTokens = kTokenCount, kPanels = kPanelCount;
+  static constexpr CodesAre kCodes = kCodesAre;
 };
 
 template <Format kFormat>
@@ -86,6 +94,8 @@ constexpr int most_tile_tokens() {
 /// product, because the load ports are the limit. One or two tokens take four panels: four streams for the prefetchers.
 template <class Arch, Format kFormat, int kWidth>
 constexpr int panels_at_a_time() {
+  // Codes that become integers in registers do so once for all tokens.
+  if (kFormat == Format::e4m3 && kWidth >= 6) return 1;
   if (Vector<Arch>::kLanes < 16) return kWidth == 1 ? 2 : 1;  // half as many registers
   if (kWidth <= 2) return 4;
   return kWidth >= 8 || kWidth == 4 ? 2 : 1;
@@ -96,14 +106,19 @@ constexpr int panels_at_a_time() {
 template <class Arch, Format kFormat>
 inline constexpr bool kSignedCodes = panel_layout(kFormat).byte_codes && !Arch::kVnni;
 
+/// The largest code of int4 less its zero point, plus 16.
+inline constexpr int kLessZeroMost = 15 + reference::kMaxInt4Zero;
+
 /// The dot products of groups [g_begin, g_begin + kCount) of one block with every token. A broadcast serves all panels.
+/// `shift`: added to the codes of a panel (CodesAre::less_zero).
 template <class Arch, Format kFormat, class Tile, int kCount>
 MOE_FORCE_INLINE void dot_groups(const std::byte* const (&codes)[Tile::kPanels], int g_begin, TileBlock<Tile::kWidth> x,
+                                 const typename Vector<Arch>::I (&shift)[Tile::kPanels],
                                  typename Vector<Arch>::I (&out)[Tile::kPanels][Tile::kTokens]) {
   using V = Vector<Arch>;
   constexpr BlockForm form = reference::block_form(kFormat);
   constexpr int kTokens = Tile::kTokens, kPanels = Tile::kPanels;
-  if constexpr (kSignedCodes<Arch, kFormat>) {
+  if constexpr (kSignedCodes<Arch, kFormat> && Tile::kCodes == CodesAre::packed) {
     // |w| <= 128: 128 * 127 * 2 < 32767. `out` starts without the offset here.
 #pragma GCC unroll 8
     for (int g = 0; g < kCount; ++g)
@@ -117,7 +132,8 @@ MOE_FORCE_INLINE void dot_groups(const std::byte* const (&codes)[Tile::kPanels],
         }
       }
   } else {
-    BlockDot<Arch, form.max_code> dot[kPanels][kTokens];
+    constexpr int kMost = Tile::kCodes == CodesAre::packed ? form.max_code : kLessZeroMost;
+    BlockDot<Arch, kMost> dot[kPanels][kTokens];
 #pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p)
 #pragma GCC unroll 16
@@ -126,7 +142,10 @@ MOE_FORCE_INLINE void dot_groups(const std::byte* const (&codes)[Tile::kPanels],
     for (int g = 0; g < kCount; ++g) {
       typename V::I c[kPanels];
 #pragma GCC unroll 4
-      for (int p = 0; p < kPanels; ++p) c[p] = load_codes<Arch, kFormat>(codes[p], g_begin + g);
+      for (int p = 0; p < kPanels; ++p) {
+        c[p] = load_codes<Arch, kFormat>(codes[p], g_begin + g);
+        if constexpr (Tile::kCodes == CodesAre::less_zero) c[p] = V::add8(c[p], shift[p]);
+      }
 #pragma GCC unroll 16
       for (int t = 0; t < kTokens; ++t) {
         const typename V::I a = V::broadcast4(x.codes(Tile::kFirst + t) + 4 * (g_begin + g));
@@ -148,7 +167,9 @@ MOE_FORCE_INLINE void start_sums(bool offset, TileBlock<Tile::kWidth> x, bool se
 #pragma GCC unroll 16
   for (int t = 0; t < Tile::kTokens; ++t) {
     const std::byte* p = second ? x.second(Tile::kFirst + t) : x.first(Tile::kFirst + t);
-    const typename V::I from = offset ? V::broadcast4(p) : V::zero();
+    typename V::I from = offset ? V::broadcast4(p) : V::zero();
+    // Tiles of int4 have 8 times the sum here, what symmetric codes need.
+    if constexpr (Tile::kCodes != CodesAre::packed) from = V::add32(from, from);
 #pragma GCC unroll 4
     for (int i = 0; i < Tile::kPanels; ++i) out[i][t] = from;
   }
@@ -211,7 +232,8 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, const Panels& w, const std
   // Of a group, in registers. Without dot products there are too few: loading them again for each block is faster then,
   // and so is the same sum whether there are zero points or not.
   constexpr bool kKeepScales = kScaled && Arch::kVnni;
-  constexpr bool kOffset = form.offset != 0 && !kSignedCodes<Arch, kFormat> && (!kGroups || kKeepScales);
+  constexpr bool kPacked = Tile::kCodes == CodesAre::packed;
+  constexpr bool kOffset = !kPacked || (form.offset != 0 && !kSignedCodes<Arch, kFormat> && (!kGroups || kKeepScales));
   constexpr int kSubtracted = kOffset || kSignedCodes<Arch, kFormat> ? form.offset : 0;
   const std::int64_t panel_bytes = w.panel_bytes, block_count = w.k / kBlock;
   const ScaledLayout scaled(kFormat, w.k, w.groups);  // kScaled
@@ -219,6 +241,7 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, const Panels& w, const std
   for (int lane = 0; lane < kPanelRows; lane += V::kLanes) {
     std::int64_t next_group = 0, group_from = 0;  // of the group after the loaded one: its number and first block
     GroupScales<Arch, kFormat> of_group[kPanels] = {};
+    typename V::I shift[kPanels] = {};  // less_zero: of the loaded group
     typename V::F acc[kPanels][kTokens];
 #pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p)
@@ -240,10 +263,10 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, const Panels& w, const std
       PanelScales<Arch, kFormat> scales[kPanels];
       typename V::F sum[kPanels][kTokens];
       if constexpr (kHalves) {
-        dot_groups<Arch, kFormat, Tile, 4>(codes, 0, x, dot);
+        dot_groups<Arch, kFormat, Tile, 4>(codes, 0, x, shift, dot);
         typename V::I second[kPanels][kTokens];
         start_sums<Arch, Tile>(kOffset, x, true, second);
-        dot_groups<Arch, kFormat, Tile, 4>(codes, 4, x, second);
+        dot_groups<Arch, kFormat, Tile, 4>(codes, 4, x, shift, second);
         // Products and sum are integers below 2^24: exact in float32, and cheaper there than as int32.
 #pragma GCC unroll 4
         for (int p = 0; p < kPanels; ++p) {
@@ -255,11 +278,14 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, const Panels& w, const std
       } else if constexpr (kScaled) {
         if (b == group_from) {
 #pragma GCC unroll 4
-          for (int p = 0; kKeepScales && p < kPanels; ++p)
+          for (int p = 0; kKeepScales && p < kPanels; ++p) {
             of_group[p].load(panel + p * panel_bytes, w.groups, scaled, next_group, lane, kSubtracted);
+            if constexpr (Tile::kCodes == CodesAre::less_zero)
+              shift[p] = zero_shift<Arch>(panel + p * panel_bytes, w.groups, scaled, next_group, lane);
+          }
           next_group += 1, group_from = next_group * group_blocks - phase_blocks;
         }
-        dot_groups<Arch, kFormat, Tile, 8>(codes, 0, x, dot);
+        dot_groups<Arch, kFormat, Tile, 8>(codes, 0, x, shift, dot);
 #pragma GCC unroll 4
         for (int p = 0; p < kPanels; ++p) {
           if constexpr (!kKeepScales)
@@ -268,7 +294,7 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, const Panels& w, const std
 #pragma GCC unroll 16
           for (int t = 0; t < kTokens; ++t) sum[p][t] = V::to_float(dot[p][t]);
         }
-        if (kGroups && (!kKeepScales || w.groups.zeros)) {
+        if (kGroups && kPacked && (!kKeepScales || w.groups.zeros)) {
 #pragma GCC unroll 4
           for (int p = 0; p < kPanels; ++p)
 #pragma GCC unroll 16
@@ -276,7 +302,7 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, const Panels& w, const std
               sum[p][t] = V::fma(scales[p].negative_zero, V::broadcastf(x.second(Tile::kFirst + t)), sum[p][t]);
         }
       } else {
-        dot_groups<Arch, kFormat, Tile, 8>(codes, 0, x, dot);
+        dot_groups<Arch, kFormat, Tile, 8>(codes, 0, x, shift, dot);
 #pragma GCC unroll 4
         for (int p = 0; p < kPanels; ++p) {
           scales[p].load(panel + p * panel_bytes, b, lane);
@@ -301,7 +327,7 @@ MOE_FORCE_INLINE void tile_q8(const std::byte* panel, const Panels& w, const std
 
 /// Panels [panel_begin, panel_end) times one tile of `token_count` tokens that starts at row `y`; the first tile of
 /// these panels prefetches. more: the chains go on from y.
-template <class Arch, Format kFormat, int kWidth>
+template <class Arch, Format kFormat, int kWidth, CodesAre kCodes>
 void tile_over_panels(const GemmQ8& g, const std::byte* tile, int token_count, std::int64_t panel_begin,
                       std::int64_t panel_end, bool first, float* y, bool more = false) noexcept {
   constexpr int kPanels = panels_at_a_time<Arch, kFormat, kWidth>();
@@ -321,33 +347,33 @@ void tile_over_panels(const GemmQ8& g, const std::byte* tile, int token_count, s
     const std::byte* panel = g.w.data + p * g.w.panel_bytes;
     const std::byte* ahead = !first ? nullptr : p + panels < g.panel_end ? panel + panels * g.w.panel_bytes : g.next;
     if (panels == kPanels) {
-      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kPart, kPanels>>(panel, g.w, tile, ahead, out, more);
+      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kPart, kPanels, kCodes>>(panel, g.w, tile, ahead, out, more);
       if constexpr (kPart < kWidth)
-        tile_q8<Arch, kFormat, RegisterTile<kWidth, kPart, kPart, kPanels>>(panel, g.w, tile, nullptr, out + kPart,
-                                                                            more);
+        tile_q8<Arch, kFormat, RegisterTile<kWidth, kPart, kPart, kPanels, kCodes>>(panel, g.w, tile, nullptr,
+                                                                                    out + kPart, more);
     } else {
-      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kWidth, 1>>(panel, g.w, tile, ahead, out, more);
+      tile_q8<Arch, kFormat, RegisterTile<kWidth, 0, kWidth, 1, kCodes>>(panel, g.w, tile, ahead, out, more);
     }
     for (int t = 0; !whole && t < token_count; ++t) std::memcpy(y + t * g.y_stride + row, out[t], narrow);
     p += panels;
   }
 }
 
-template <class Arch, Format kFormat, int kTokens>
+template <class Arch, Format kFormat, CodesAre kCodes, int kTokens>
 MOE_FORCE_INLINE void tiles_of_width(const GemmQ8& g, const TileSplit& split, std::int64_t panel_begin,
                                      std::int64_t panel_end) {
   if constexpr (kTokens <= most_tile_tokens<Arch, kFormat>()) {
     const std::int64_t tile_bytes = kTokens * (g.w.k / kBlock) * kTileBlockBytes;
     for (std::int64_t tile = 0; tile < split.count; ++tile) {
       const std::int64_t first = tile * split.tokens, rest = g.token_count - first;
-      tile_over_panels<Arch, kFormat, kTokens>(g, g.tiles + tile * tile_bytes,
-                                               static_cast<int>(rest < split.tokens ? rest : split.tokens), panel_begin,
-                                               panel_end, tile == 0, g.y + first * g.y_stride);
+      tile_over_panels<Arch, kFormat, kTokens, kCodes>(g, g.tiles + tile * tile_bytes,
+                                                       static_cast<int>(rest < split.tokens ? rest : split.tokens),
+                                                       panel_begin, panel_end, tile == 0, g.y + first * g.y_stride);
     }
   }
 }
 
-template <class Arch, Format kFormat>
+template <class Arch, Format kFormat, CodesAre kCodes = CodesAre::packed>
 void gemm_q8(const GemmQ8& g) noexcept {
   if (g.token_count <= 0) return;
   const TileSplit split = split_tiles(g.token_count, most_tile_tokens<Arch, kFormat>());
@@ -356,13 +382,13 @@ void gemm_q8(const GemmQ8& g) noexcept {
   for (std::int64_t p = g.panel_begin; p < g.panel_end; p += group) {
     const std::int64_t end = p + group < g.panel_end ? p + group : g.panel_end;
     switch (split.width) {
-      case 1: tiles_of_width<Arch, kFormat, 1>(g, split, p, end); break;
-      case 2: tiles_of_width<Arch, kFormat, 2>(g, split, p, end); break;
-      case 4: tiles_of_width<Arch, kFormat, 4>(g, split, p, end); break;
-      case 6: tiles_of_width<Arch, kFormat, 6>(g, split, p, end); break;
-      case 8: tiles_of_width<Arch, kFormat, 8>(g, split, p, end); break;
-      case 10: tiles_of_width<Arch, kFormat, 10>(g, split, p, end); break;
-      default: tiles_of_width<Arch, kFormat, 12>(g, split, p, end); break;
+      case 1: tiles_of_width<Arch, kFormat, kCodes, 1>(g, split, p, end); break;
+      case 2: tiles_of_width<Arch, kFormat, kCodes, 2>(g, split, p, end); break;
+      case 4: tiles_of_width<Arch, kFormat, kCodes, 4>(g, split, p, end); break;
+      case 6: tiles_of_width<Arch, kFormat, kCodes, 6>(g, split, p, end); break;
+      case 8: tiles_of_width<Arch, kFormat, kCodes, 8>(g, split, p, end); break;
+      case 10: tiles_of_width<Arch, kFormat, kCodes, 10>(g, split, p, end); break;
+      default: tiles_of_width<Arch, kFormat, kCodes, 12>(g, split, p, end); break;
     }
   }
 }

@@ -6,10 +6,10 @@
 #include <type_traits>
 #include <utility>
 
-#include "kernels/gemm_e4m3.hpp"
 #include "kernels/gemm_f32.hpp"
 #include "kernels/gemm_q8.hpp"
 #include "kernels/gemm_scalar.hpp"
+#include "kernels/gemm_unpacked.hpp"
 #include "kernels/quantize_activations.hpp"
 #include "kernels/table.hpp"
 #include "moe/detail/reference/quantize_activations.hpp"
@@ -37,6 +37,8 @@ MOE_FORCE_INLINE void fill_gemm_format(KernelTable& t) noexcept {
     if constexpr (reference::is_integer_format(kFormat)) {
       if constexpr (kFormat == Format::e4m3)
         t.gemm_q8[kIndex] = e4m3_product<Arch>();
+      else if constexpr (kFormat == Format::int4)
+        t.gemm_q8[kIndex] = gemm_int4<Arch>;
       else
         t.gemm_q8[kIndex] = gemm_q8<Arch, kFormat>;
       t.fill_q8[kIndex] = fill_q8<Arch, kFormat>;

@@ -216,6 +216,8 @@ bool scaled_row_is_valid(Format format, std::int64_t k, const std::byte* row, co
   const reference::ScaledRow r(format, groups, row, k);
   for (std::int64_t g = 0; g < groups.count; ++g)
     if (!(std::fabs(r.scale(g)) < reference::kMaxE4m3Scale)) return false;
+  for (std::int64_t g = 0; format == Format::int4 && g < groups.count; ++g)
+    if (r.zero(g) > reference::kMaxInt4Zero) return false;
   for (std::int64_t c = 0; format == Format::e4m3 && c < k; ++c)
     if ((r.code(c) & 0x7fu) == 0x7fu) return false;
   return true;

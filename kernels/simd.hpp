@@ -38,11 +38,11 @@ struct Avx512Vnni {
   static constexpr const char* kName = "avx512vnni";
   static constexpr bool kVnni = true;
 };
-/// Avx512 with permutations of bytes: a function of the table avx512vnni (isa/avx512vbmi.cpp).
+/// Avx512Vnni with permutations of bytes: a function of that table (isa/avx512vbmi.cpp).
 struct Avx512Vbmi {
   using Simd = xsimd::avx512bw;
   static constexpr const char* kName = "avx512vbmi";
-  static constexpr bool kVnni = false;
+  static constexpr bool kVnni = true;
 };
 /// Avx512Vnni with the tile registers of AMX for products of eight tokens and more (gemm_q8_amx.hpp).
 struct Amx {

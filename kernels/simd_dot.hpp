@@ -66,6 +66,7 @@ struct Vector512 {
   MOE_FORCE_INLINE static I add32(I a, I b) { return _mm512_add_epi32(a, b); }
   MOE_FORCE_INLINE static I sub32(I a, I b) { return _mm512_sub_epi32(a, b); }
   MOE_FORCE_INLINE static I add16(I a, I b) { return _mm512_add_epi16(a, b); }
+  MOE_FORCE_INLINE static I add8(I a, I b) { return _mm512_add_epi8(a, b); }
   /// Adjacent products u8 * s8, added in pairs with saturation to int16.
   MOE_FORCE_INLINE static I mul_pairs8(I u, I s) { return _mm512_maddubs_epi16(u, s); }
   MOE_FORCE_INLINE static I add_pairs16(I a) { return _mm512_madd_epi16(a, _mm512_set1_epi16(1)); }
@@ -126,7 +127,7 @@ struct Vector<Avx512Vnni> : Vector512 {
 #endif
 };
 template <>
-struct Vector<Avx512Vbmi> : Vector512 {
+struct Vector<Avx512Vbmi> : Vector<Avx512Vnni> {
 #ifdef __AVX512VBMI__
   /// table[c & 127], subtracted from 0 where bit 7 of c is set.
   MOE_FORCE_INLINE static I lookup128(const std::uint8_t* table, I c) {
@@ -180,6 +181,7 @@ struct Vector<Avx2> {
   MOE_FORCE_INLINE static I add32(I a, I b) { return _mm256_add_epi32(a, b); }
   MOE_FORCE_INLINE static I sub32(I a, I b) { return _mm256_sub_epi32(a, b); }
   MOE_FORCE_INLINE static I add16(I a, I b) { return _mm256_add_epi16(a, b); }
+  MOE_FORCE_INLINE static I add8(I a, I b) { return _mm256_add_epi8(a, b); }
   MOE_FORCE_INLINE static I mul_pairs8(I u, I s) { return _mm256_maddubs_epi16(u, s); }
   MOE_FORCE_INLINE static I add_pairs16(I a) { return _mm256_madd_epi16(a, _mm256_set1_epi16(1)); }
   MOE_FORCE_INLINE static I sub8_128(I u) { return _mm256_xor_si256(u, _mm256_set1_epi8(-128)); }
@@ -251,9 +253,10 @@ struct BlockDot {
 };
 
 #ifdef __AVX512VNNI__
-template <int kMaxCode>
-struct BlockDot<Avx512Vnni, kMaxCode> {
-  using V = Vector<Avx512Vnni>;
+template <class Arch, int kMaxCode>
+requires requires { &Vector<Arch>::dot8; }
+struct BlockDot<Arch, kMaxCode> {
+  using V = Vector<Arch>;
   typename V::I sum;
   MOE_FORCE_INLINE void start(typename V::I from) { sum = from; }
   MOE_FORCE_INLINE void add(typename V::I codes, typename V::I a, int, int) { sum = V::dot8(sum, codes, a); }

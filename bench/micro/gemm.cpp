@@ -211,12 +211,13 @@ void add_format(const KernelTable* table, const Kind& kind) {
     const std::string name = micro::name(kernel, kind.name, table->isa, shape_name, tokens);
     benchmark::RegisterBenchmark(name.c_str(), run, table, kind, shape, tokens);
   };
-  for (const std::int64_t tokens : {1, 2, 4, 6, 8, 12, 16, 64, 512}) {
+  for (const std::int64_t tokens : {1, 2, 4, 6, 8, 12, 16, 24, 36, 64, 512}) {
     if (integer) add("q8", run_q8, small, "1408x2048", tokens);
     if (integer) add("fill_q8", run_fill, small.k, "2048", tokens);
     add("f32", run_f32, small, "1408x2048", tokens);
   }
-  if (integer) add("q8", run_q8, large, "32768x2048", 1);
+  for (const std::int64_t tokens : {1, 4, 16})
+    if (integer) add("q8", run_q8, large, "32768x2048", tokens);
   if (!integer || moe::is_scaled_format(kind.format)) add("f32", run_f32, large, "32768x2048", 1);
 }
 

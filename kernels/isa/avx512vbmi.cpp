@@ -1,12 +1,9 @@
-// e4m3 to int8 with one permutation of bytes for 64 codes, for the table avx512vnni.
+// e4m3 with one permutation of bytes for 64 codes, for the table avx512vnni.
 
-#include "kernels/gemm_e4m3.hpp"
+#include "kernels/gemm_unpacked.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 
-void unpack_e4m3_vbmi(const std::byte* panel, const Panels& w, std::int64_t begin, std::int64_t count,
-                      const std::byte* ahead, std::byte* out) noexcept {
-  unpack_e4m3<Avx512Vbmi>(panel, w, begin, count, ahead, out);
-}
+void gemm_e4m3_vbmi(const GemmQ8& g) noexcept { gemm_e4m3<Avx512Vbmi>(g); }
 
 }  // namespace moe::inline MOE_ABI::kernels

@@ -42,6 +42,9 @@ std::vector<std::byte> random_scaled_row(const Case& c, std::mt19937& rng) {
     if (i % 32 == 0) limit = rng() % 2 == 0 ? 0x7f : 1 + rng() % 0x7f;
     row[i] = static_cast<std::byte>((rng() & 0x80u) | rng() % limit);
   }
+  for (std::size_t i = row.size() - static_cast<std::size_t>(c.groups.count);
+       c.format == Format::int4 && c.groups.zeros && i < row.size(); ++i)
+    row[i] = static_cast<std::byte>(rng() % 17);
   for (std::int64_t g = 0; g < c.groups.count; ++g) {
     const float sizes[] = {0.01f, -0.3f, 1e-5f, 0x1p-24f, 0.0f, 0.7f};
     const float scale = sizes[rng() % 6] * static_cast<float>(1 + rng() % 1000) / 1000.0f;
@@ -157,7 +160,7 @@ float scaled_output(const Case& c, const std::vector<std::byte>& stored, const A
 /// gemm_q8 of every table against the scalar definition.
 bool integer_products_match(const Case& c, std::mt19937& rng) {
   const ScaledWeights w = random_scaled(c, rng);
-  const std::int64_t tokens = 25;
+  const std::int64_t tokens = 40;
   const Activations a = random_activations(tokens, c.k, rng);
   std::vector<float> expected;
   for (std::int64_t t = 0; t < tokens; ++t)
@@ -165,7 +168,7 @@ bool integer_products_match(const Case& c, std::mt19937& rng) {
   bool good = true;
   const auto at = static_cast<std::size_t>(c.format);
   for (const KernelTable* table : tables_under_test())
-    for (const std::int64_t count : {1, 2, 3, 5, 7, 9, 11, 12, 25}) {
+    for (const std::int64_t count : {1, 2, 3, 5, 7, 9, 11, 12, 25, 36, 40}) {
       const int most = table->q8_tile_tokens[at];
       // What is not filled is a NaN.
       std::vector<std::byte> tiles(static_cast<std::size_t>(tiles_bytes(count, most, c.k)), std::byte{0xff});
@@ -203,7 +206,7 @@ TEST_CASE("scaled integer formats times q8g32 give the scalar definition's bits 
   });
 }
 
-TEST_CASE("scaled formats: codes that are NaN and scales that are too large are refused") {
+TEST_CASE("scaled formats: codes that are NaN, scales and zero points that are too large are refused") {
   std::mt19937 rng(3);
   for_each_case([&](const Case& c) {
     const std::vector<std::byte> row = random_scaled_row(c, rng);
@@ -215,6 +218,11 @@ TEST_CASE("scaled formats: codes that are NaN and scales that are too large are 
         bad[rng() % codes] = nan;
         CHECK_FALSE(row_is_valid(c.format, c.k, bad.data(), c.owned()));
       }
+    if (c.format == Format::int4 && c.groups.zeros) {
+      std::vector<std::byte> bad = row;
+      bad[bad.size() - 1 - rng() % static_cast<std::size_t>(c.groups.count)] = std::byte{17};
+      CHECK_FALSE(row_is_valid(c.format, c.k, bad.data(), c.owned()));
+    }
     if (c.groups.scale != Format::f32) return;
     for (const float scale : {0x1p119f, -0x1p119f, 0x1p127f, std::nanf(""), -HUGE_VALF}) {
       std::vector<std::byte> bad = row;
