@@ -12,9 +12,23 @@
 #include "tools/common/program.hpp"
 
 namespace moe_bench {
+namespace {
+
+struct Pieces {
+  std::int64_t bytes, memory_bytes;  // of one; that they are read into, 0: a little
+
+  std::string in_words() const {
+    const std::string words = cli::bytes_in_words(bytes);
+    return memory_bytes > 0 ? words + ", to " + cli::bytes_in_words(memory_bytes) : words;
+  }
+};
+
+}  // namespace
 
 moe::Result<void> disk_command(const std::string& path, const std::string& json) {
-  constexpr std::int64_t kPieces[] = {std::int64_t{64} << 10, std::int64_t{1} << 20, std::int64_t{4} << 20};
+  constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+  // The last one as experts are read: into more memory than a cache holds.
+  constexpr Pieces kPieces[] = {{kMiB / 16, 0}, {kMiB, 0}, {4 * kMiB, 0}, {kMiB, 256 * kMiB}};
   constexpr std::int32_t kThreads[] = {1, 2, 4};
   constexpr std::int64_t kMeasurements = std::size(kPieces) * std::size(kThreads);
   if (!json.empty() && json != "-" && moe::same_file(json, path))
@@ -29,15 +43,18 @@ moe::Result<void> disk_command(const std::string& path, const std::string& json)
   std::string rows;
   auto measurements = nlohmann::ordered_json::array();
   bool is_direct = true;
-  for (const std::int64_t piece : kPieces) {
-    rows += fmt::format("{:<10}", cli::bytes_in_words(piece));
+  for (const Pieces& piece : kPieces) {
+    rows += fmt::format("{:<24}", piece.in_words());
     for (const std::int32_t threads : kThreads) {
-      const auto limit = file->measure({.read_bytes = piece, .threads = threads}, cli::interrupted);
+      const auto limit = file->measure(
+          {.read_bytes = piece.bytes, .threads = threads, .memory_bytes = piece.memory_bytes}, cli::interrupted);
       if (!limit) return moe::forward(limit);
       rows += fmt::format(" {:>10.0f}", limit->bytes_per_second * 1e-6);
       is_direct = limit->is_direct;
-      measurements.push_back(
-          {{"read_bytes", piece}, {"threads", threads}, {"bytes_per_second", limit->bytes_per_second}});
+      measurements.push_back({{"read_bytes", piece.bytes},
+                              {"threads", threads},
+                              {"memory_bytes", piece.memory_bytes},
+                              {"bytes_per_second", limit->bytes_per_second}});
       line.update({static_cast<std::int64_t>(measurements.size()), kMeasurements});
     }
     rows += "\n";
@@ -49,7 +66,7 @@ moe::Result<void> disk_command(const std::string& path, const std::string& json)
     rows += fmt::format("of {}, some of it more than once: a host's memory may have helped; a longer file says more\n",
                         cli::bytes_in_words(file->size()));
   return output->write(
-      fmt::format("{}: MB/s of reads at random places {} the page cache, {:.0f} s each\n{:<10} {:>10} {:>10} {:>10}\n",
+      fmt::format("{}: MB/s of reads at random places {} the page cache, {:.0f} s each\n{:<24} {:>10} {:>10} {:>10}\n",
                   moe::printable(path), is_direct ? "past" : "through", DiskReads{}.seconds, "piece", "1 thread",
                   "2 threads", "4 threads") +
           rows,

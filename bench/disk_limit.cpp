@@ -26,8 +26,8 @@ namespace moe_bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-// Memory on huge pages, as experts have it, and aligned. A virtual disk took half as much per second into small pages,
-// since one of its requests names at most 254 pieces of memory.
+// Of each thread. Memory on huge pages, as experts have it, and aligned. A virtual disk took half as much per second
+// into small pages, since one of its requests names at most 254 pieces of memory.
 constexpr std::int64_t kLeastBuffer = std::int64_t{4} << 20;
 
 std::string reason(int error) { return std::generic_category().message(error); }
@@ -68,10 +68,14 @@ moe::Result<void> fill(int descriptor, const std::string& name, const std::funct
 // Threads that read pieces at random places until time is up, one of them fails, or stop().
 class Readers {
  public:
-  Readers(int descriptor, std::int64_t pieces, const DiskReads& reads)
+  // Each thread reads into its part of `memory`.
+  Readers(int descriptor, std::int64_t pieces, const DiskReads& reads, std::span<std::byte> memory)
       : descriptor_(descriptor),
         pieces_(pieces),
         bytes_(reads.read_bytes),
+        memory_(memory.data()),
+        part_(static_cast<std::int64_t>(memory.size()) / reads.threads),
+        places_(reads.memory_bytes > 0 ? part_ / bytes_ : 1),
         started_(Clock::now()),
         end_(started_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(reads.seconds))) {}
   ~Readers() {
@@ -100,13 +104,13 @@ class Readers {
 
  private:
   void read() {
-    auto buffer = moe::AlignedBuffer<std::byte>::create(static_cast<std::size_t>(std::max(bytes_, kLeastBuffer)));
-    if (!buffer) return fail(buffer.error());
+    const std::int32_t thread = next_++;
     // Other places in each measurement: what was read once may be in a host's memory.
-    std::minstd_rand random(static_cast<std::uint32_t>(started_.time_since_epoch().count()) + next_++);
+    std::minstd_rand random(static_cast<std::uint32_t>(started_.time_since_epoch().count() + thread));
     while (is_reading()) {
       const std::int64_t at = static_cast<std::int64_t>(random()) % pieces_ * bytes_;
-      const ssize_t n = pread(descriptor_, buffer->data(), static_cast<std::size_t>(bytes_), at);
+      std::byte* to = memory_ + thread * part_ + static_cast<std::int64_t>(random()) % places_ * bytes_;
+      const ssize_t n = pread(descriptor_, to, static_cast<std::size_t>(bytes_), at);
       if (n < 0) return fail({moe::ErrorCode::io, reason(errno)});
       if (n != bytes_) return fail({moe::ErrorCode::io, "it was made shorter meanwhile"});
       done_ += bytes_;
@@ -120,10 +124,12 @@ class Readers {
 
   int descriptor_;
   std::int64_t pieces_, bytes_;
+  std::byte* memory_;
+  std::int64_t part_, places_;  // of a thread: bytes of memory, and places for pieces
   Clock::time_point started_, end_;
   std::atomic<bool> stops_{false};
-  std::atomic<std::uint32_t> next_{0};  // thread
-  std::atomic<std::int64_t> done_{0};   // bytes
+  std::atomic<std::int32_t> next_{0};  // thread
+  std::atomic<std::int64_t> done_{0};  // bytes
   std::mutex mutex_;
   std::optional<moe::Error> error_;  // the first one
   std::vector<pthread_t> threads_;
@@ -181,7 +187,11 @@ moe::Result<DiskLimit> DiskFile::measure(const DiskReads& reads, const std::func
   if (pieces < 1)
     return moe::fail(moe::ErrorCode::io, moe::in_quotes(path_) + " has " + std::to_string(size_) +
                                              " bytes, expected at least " + std::to_string(reads.read_bytes));
-  Readers readers(descriptor_, pieces, reads);
+  const std::int64_t part =
+      std::max({reads.read_bytes, kLeastBuffer, reads.memory_bytes / reads.threads / 4096 * 4096});
+  auto memory = moe::AlignedBuffer<std::byte>::create(static_cast<std::size_t>(part * reads.threads), moe::Fill::zero);
+  if (!memory) return moe::forward(memory);
+  Readers readers(descriptor_, pieces, reads, memory->span());
   if (auto started = readers.start(reads.threads); !started) return moe::forward(started);
   while (readers.is_reading()) {
     if (cancelled && cancelled()) return interrupted();

@@ -14,6 +14,7 @@ struct DiskReads {
   std::int64_t read_bytes = std::int64_t{1} << 20;  ///< of one read, a multiple of 4096
   std::int32_t threads = 4;
   double seconds = 2.0;
+  std::int64_t memory_bytes = 0;  ///< that the reads go to, at random places; 0: a little, which stays in a cache
 };
 
 struct DiskLimit {

@@ -55,6 +55,10 @@ TEST_CASE("a disk is measured on a file that is long enough, for as long as was 
     CHECK(limit->bytes_per_second >= 65536);
     CHECK(limit->reads.threads == threads);
   }
+  const auto to_memory =
+      file->measure({.read_bytes = 65536, .threads = 3, .seconds = 0.05, .memory_bytes = std::int64_t{16} << 20});
+  REQUIRE(to_memory);
+  CHECK(to_memory->bytes_per_second >= 65536);
   const auto cancelled = file->measure({.seconds = 60.0}, [] { return true; });
   REQUIRE_FALSE(cancelled);
   CHECK(cancelled.error().code == moe::ErrorCode::cancelled);
