@@ -15,7 +15,8 @@ namespace moe_bench {
 namespace {
 
 struct Pieces {
-  std::int64_t bytes, memory_bytes;  // of one; that they are read into, 0: a little
+  std::int64_t bytes;         // of one piece
+  std::int64_t memory_bytes;  // DiskReads::memory_bytes
 
   std::string in_words() const {
     const std::string words = cli::bytes_in_words(bytes);

@@ -26,7 +26,7 @@ namespace moe_bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-// Of each thread. Memory on huge pages, as experts have it, and aligned. A virtual disk took half as much per second
+// Of each thread's memory, on huge pages, as experts have it, and aligned. A virtual disk took half as much per second
 // into small pages, since one of its requests names at most 254 pieces of memory.
 constexpr std::int64_t kLeastBuffer = std::int64_t{4} << 20;
 

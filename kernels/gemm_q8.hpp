@@ -168,7 +168,7 @@ MOE_FORCE_INLINE void start_sums(bool offset, TileBlock<Tile::kWidth> x, bool se
   for (int t = 0; t < Tile::kTokens; ++t) {
     const std::byte* p = second ? x.second(Tile::kFirst + t) : x.first(Tile::kFirst + t);
     typename V::I from = offset ? V::broadcast4(p) : V::zero();
-    // Tiles of int4 have 8 times the sum here, what symmetric codes need.
+    // Tiles of int4 hold -8 times the sum of the codes; weights to which 16 was added need -16 times.
     if constexpr (Tile::kCodes != CodesAre::packed) from = V::add32(from, from);
 #pragma GCC unroll 4
     for (int i = 0; i < Tile::kPanels; ++i) out[i][t] = from;

@@ -43,11 +43,15 @@ struct AmxScratch {
   alignas(64) float spare[kAmxTokens * kPanelRows];  // unused results
 };
 
+/// Integers of a block: codes without their offset; of int4 without their zero points.
 template <class Arch, Format kFormat>
-MOE_FORCE_INLINE void unpack_block(const std::byte* panel, std::int64_t block, std::int8_t (*out)[64]) {
+MOE_FORCE_INLINE void unpack_block(const std::byte* panel, const Panels& w, std::int64_t block,
+                                   std::int8_t (*out)[64]) {
   using V = Vector<Arch>;
   constexpr PanelLayout l = panel_layout(kFormat);
-  const typename V::I offset = V::set8(static_cast<std::int8_t>(reference::block_form(kFormat).offset));
+  typename V::I offset = V::set8(static_cast<std::int8_t>(reference::block_form(kFormat).offset));
+  if constexpr (kFormat == Format::int4)
+    offset = zero_bytes<Arch>(panel, w.groups, ScaledLayout(kFormat, w.k, w.groups), w.groups.of(block * kBlock), 0);
 #pragma GCC unroll 8
   for (int g = 0; g < 8; ++g)
     V::store(out[g], V::sub8(load_codes<Arch, kFormat>(panel + l.codes_of(block), g), offset));
@@ -74,6 +78,18 @@ MOE_FORCE_INLINE void multiply(const std::byte* codes, const std::int8_t (*weigh
   }
 }
 
+/// The scales of a block of a panel of w.
+template <class Arch, Format kFormat>
+MOE_FORCE_INLINE PanelScales<Arch, kFormat> scales_of_block(const std::byte* panel, const Panels& w,
+                                                            std::int64_t block) {
+  PanelScales<Arch, kFormat> scales;
+  if constexpr (is_scaled_format(kFormat))
+    scales.load(panel, w, block, 0, 0);
+  else
+    scales.load(panel, block, 0);
+  return scales;
+}
+
 /// The sums of 16 rows as floats. Exact for |sum| < 2^22 (32 * 128 * 127 at most), as a conversion is: added to the
 /// bits of 1.5 * 2^23, one more in the integer is one more in the float.
 template <class Arch>
@@ -89,13 +105,14 @@ template <class Arch, Format kFormat, int kWidth, bool kMany>
 struct AmxStretch {
   using V = Vector<Arch>;
   using Scales = PanelScales<Arch, kFormat>;
-  static constexpr BlockKind kKind = reference::block_form(kFormat).kind;
+  // One fma for each block, so that conversions may take the ports of another.
+  static constexpr bool kOneFma = reference::block_form(kFormat).kind == BlockKind::plain || is_scaled_format(kFormat);
   static constexpr bool kHalves = reference::block_form(kFormat).halves();
   static constexpr std::int64_t kBytes = kWidth * kTileBlockBytes;  // of a block of a tile
 
   const std::byte* panel;
   const std::byte* ahead;  // the panel to prefetch, or null
-  std::int64_t panel_bytes;
+  const Panels& w;
   std::int64_t begin;
   int count;               // even and at least kAmxAhead, or 1
   const std::byte* tiles;  // block `begin` of the first tile
@@ -114,12 +131,8 @@ struct AmxStretch {
 
   MOE_FORCE_INLINE void unpack_next() {
     if (unpacked == count) return;
-    unpack_block<Arch, kFormat>(panel, begin + unpacked, s.weights[slot(unpacked)]);
-    if constexpr (kMany) {
-      Scales scales;
-      scales.load(panel, begin + unpacked, 0);
-      scales.save(s.scales[unpacked]);
-    }
+    unpack_block<Arch, kFormat>(panel, w, begin + unpacked, s.weights[slot(unpacked)]);
+    if constexpr (kMany) scales_of_block<Arch, kFormat>(panel, w, begin + unpacked).save(s.scales[unpacked]);
     ++unpacked;
   }
 
@@ -147,13 +160,12 @@ struct AmxStretch {
     if constexpr (kMany)
       scales.restore(s.scales[block]);
     else
-      scales.load(panel, begin + block, 0);
+      scales = scales_of_block<Arch, kFormat>(panel, w, begin + block);
     const Sums& in = sums[kOdd];
 #pragma GCC unroll 16
     for (int t = 0; t < kWidth; ++t) {
       // Every fourth by a conversion, which balances the two ports.
-      typename V::F sum =
-          kKind == BlockKind::plain && t % 4 == 0 ? V::to_float(V::load(in[0][t])) : sums_to_float<Arch>(in[0][t]);
+      typename V::F sum = kOneFma && t % 4 == 0 ? V::to_float(V::load(in[0][t])) : sums_to_float<Arch>(in[0][t]);
       if constexpr (kHalves) sum = V::fma(scales.sc0, sum, V::mul(scales.sc1, sums_to_float<Arch>(in[1][t])));
       acc[t] = add_to_chain<Arch, kFormat>(scales, sum, x, t, acc[t]);
     }
@@ -163,8 +175,8 @@ struct AmxStretch {
   MOE_FORCE_INLINE void prefetch_two_blocks() {
     if (kMany && ++wait < tile_count) return;
     wait = 0;
-    prefetch_spread<Arch, kFormat, 1>(ahead, panel_bytes, begin + prefetched);
-    prefetch_spread<Arch, kFormat, 1>(ahead, panel_bytes, begin + prefetched + 1);
+    prefetch_spread<Arch, kFormat, 1>(ahead, w.panel_bytes, begin + prefetched);
+    prefetch_spread<Arch, kFormat, 1>(ahead, w.panel_bytes, begin + prefetched + 1);
     prefetched += 2;
   }
 
@@ -240,14 +252,10 @@ void amx_panel(const GemmQ8& g, const TileSplit& split, std::int64_t p, std::int
     const std::int64_t rest = blocks - begin;
     const int count = rest < kAmxAhead ? 1 : static_cast<int>(rest < kAmxStretch ? rest / 2 * 2 : kAmxStretch);
     AmxStretch<Arch, kFormat, kWidth, kMany> stretch{
-        panel,
-        ahead,
-        g.w.panel_bytes,
-        begin,
-        count,
-        g.tiles + tile_begin * tile_bytes + begin * kWidth * kTileBlockBytes,
-        tile_bytes,
-        tile_end - tile_begin,
+        panel,      ahead,
+        g.w,        begin,
+        count,      g.tiles + tile_begin * tile_bytes + begin * kWidth * kTileBlockBytes,
+        tile_bytes, tile_end - tile_begin,
         s};
     stretch.start();
     for (std::int64_t tile = tile_begin; tile < tile_end; ++tile) {

@@ -1,7 +1,8 @@
 #pragma once
 // gemm_q8 of many tokens for e4m3, and for int4 without dot products of bytes: a few blocks of some panels at a time
 // become panels of bytes with a scale per block, in the L1 cache, and all tiles of tokens are multiplied by them: the
-// same integers and the same scales, so the same bits. Few tokens read the codes in registers (load_codes).
+// same integers and the same scales, so the same bits. For few tokens codes become integers in registers (load_codes):
+// gemm_e4m3 and gemm_int4 choose.
 
 #include "kernels/gemm_q8.hpp"
 

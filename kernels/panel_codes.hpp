@@ -176,16 +176,21 @@ struct GroupScales {
   }
 };
 
-/// 16 less the zero point of a group of int4, in all four bytes of each lane from `lane` on: added to codes, it makes
-/// them code - zero + 16, of 0 to 31.
+/// The zero point of a group of int4, in all four bytes of each lane from `lane` on.
+template <class Arch>
+MOE_FORCE_INLINE typename Vector<Arch>::I zero_bytes(const std::byte* panel, const Groups& groups,
+                                                     const ScaledLayout& l, std::int64_t group, int lane) {
+  using V = Vector<Arch>;
+  constexpr std::uint8_t kFirstOfFour[16] = {0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12};
+  if (!groups.zeros) return V::set8(reference::block_form(Format::int4).offset);
+  return V::lookup(V::load_u8(panel + l.zeros_of(group) + lane), V::broadcast16(kFirstOfFour));
+}
+/// 16 less that: added to codes, it makes them code - zero + 16, of 0 to 31.
 template <class Arch>
 MOE_FORCE_INLINE typename Vector<Arch>::I zero_shift(const std::byte* panel, const Groups& groups,
                                                      const ScaledLayout& l, std::int64_t group, int lane) {
   using V = Vector<Arch>;
-  constexpr std::uint8_t kFirstOfFour[16] = {0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12};
-  if (!groups.zeros) return V::set8(reference::kMaxInt4Zero - reference::block_form(Format::int4).offset);
-  return V::lookup(V::sub32(V::set32(reference::kMaxInt4Zero), V::load_u8(panel + l.zeros_of(group) + lane)),
-                   V::broadcast16(kFirstOfFour));
+  return V::sub8(V::set8(reference::kMaxInt4Zero), zero_bytes<Arch>(panel, groups, l, group, lane));
 }
 
 /// Of scaled formats: the scale of a block and what remains of its zero point.

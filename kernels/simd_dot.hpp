@@ -67,6 +67,7 @@ struct Vector512 {
   MOE_FORCE_INLINE static I sub32(I a, I b) { return _mm512_sub_epi32(a, b); }
   MOE_FORCE_INLINE static I add16(I a, I b) { return _mm512_add_epi16(a, b); }
   MOE_FORCE_INLINE static I add8(I a, I b) { return _mm512_add_epi8(a, b); }
+  MOE_FORCE_INLINE static I sub8(I a, I b) { return _mm512_sub_epi8(a, b); }
   /// Adjacent products u8 * s8, added in pairs with saturation to int16.
   MOE_FORCE_INLINE static I mul_pairs8(I u, I s) { return _mm512_maddubs_epi16(u, s); }
   MOE_FORCE_INLINE static I add_pairs16(I a) { return _mm512_madd_epi16(a, _mm512_set1_epi16(1)); }
@@ -137,9 +138,7 @@ struct Vector<Avx512Vbmi> : Vector<Avx512Vnni> {
 #endif
 };
 template <>
-struct Vector<Amx> : Vector512 {
-  MOE_FORCE_INLINE static I sub8(I a, I b) { return _mm512_sub_epi8(a, b); }
-};
+struct Vector<Amx> : Vector512 {};
 #endif
 
 #if defined(__AVX2__)
@@ -182,6 +181,7 @@ struct Vector<Avx2> {
   MOE_FORCE_INLINE static I sub32(I a, I b) { return _mm256_sub_epi32(a, b); }
   MOE_FORCE_INLINE static I add16(I a, I b) { return _mm256_add_epi16(a, b); }
   MOE_FORCE_INLINE static I add8(I a, I b) { return _mm256_add_epi8(a, b); }
+  MOE_FORCE_INLINE static I sub8(I a, I b) { return _mm256_sub_epi8(a, b); }
   MOE_FORCE_INLINE static I mul_pairs8(I u, I s) { return _mm256_maddubs_epi16(u, s); }
   MOE_FORCE_INLINE static I add_pairs16(I a) { return _mm256_madd_epi16(a, _mm256_set1_epi16(1)); }
   MOE_FORCE_INLINE static I sub8_128(I u) { return _mm256_xor_si256(u, _mm256_set1_epi8(-128)); }

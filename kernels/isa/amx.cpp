@@ -8,7 +8,8 @@ namespace {
 KernelTable make_amx_table() noexcept {
   KernelTable t = table_for<Avx512Vnni>();
   t.isa = Amx::kName;
-  fill_amx<BlockKind::plain>(t);
+  fill_amx<Amx, BlockKind::plain>(t);
+  fill_amx_scaled<Amx>(t);
   fill_amx_minimum(t);
   fill_amx_halves(t);
   return t;

@@ -5,8 +5,8 @@
 namespace moe::inline MOE_ABI::kernels {
 
 void fill_amx_halves(KernelTable& t) noexcept {
-  fill_amx<BlockKind::halves>(t);
-  fill_amx<BlockKind::halves_min>(t);
+  fill_amx<Amx, BlockKind::halves>(t);
+  fill_amx<Amx, BlockKind::halves_min>(t);
 }
 
 }  // namespace moe::inline MOE_ABI::kernels

@@ -4,6 +4,6 @@
 
 namespace moe::inline MOE_ABI::kernels {
 
-void fill_amx_minimum(KernelTable& t) noexcept { fill_amx<BlockKind::minimum>(t); }
+void fill_amx_minimum(KernelTable& t) noexcept { fill_amx<Amx, BlockKind::minimum>(t); }
 
 }  // namespace moe::inline MOE_ABI::kernels

@@ -110,12 +110,13 @@ std::int64_t zero_of(const RowWork& w, std::int64_t r, std::int64_t g) {
 }
 
 Result<void> copy_zeros(const RowWork& w) {
+  const std::int64_t most = w.s.bits == 4 ? reference::kMaxInt4Zero : 255;
   for (std::int64_t r = 0; r < w.count; ++r)
     for (std::int64_t g = 0; g < w.job.groups.count; ++g) {
       const std::int64_t zero = zero_of(w, r, g);
-      if (zero < 0 || zero > 255)
-        return fail(ErrorCode::unsupported, fmt::format("tensor {}: a zero point of {} in row {}, expected 0 to 255",
-                                                        w.s.zeros->name, zero, w.first + r));
+      if (zero < 0 || zero > most)
+        return fail(ErrorCode::unsupported, fmt::format("tensor {}: a zero point of {} in row {}, expected 0 to {}",
+                                                        w.s.zeros->name, zero, w.first + r, most));
       w.zeros(r)[g] = static_cast<std::byte>(zero);
     }
   return {};

@@ -91,6 +91,32 @@ TEST_CASE("tensors of such directories that contradict each other are refused, n
   }
 }
 
+TEST_CASE("zero points that 4 bits cannot have are refused, naming their tensor") {
+  const Scratch scratch;
+  write_wide_model(scratch.dir / "wide");
+  write_copies(scratch.dir / "wide", {"packed", compressed("pack-quantized", 4, 64, false), 4, 64, "F32", true},
+               scratch.dir / "copy");
+  const json config = json::parse(read_file(scratch.dir / "copy/codes/config.json"));
+  Tensors tensors = read_safetensors(scratch.dir / "copy/codes/model.safetensors");
+  const std::string name = "model.layers.1.self_attn.k_proj.weight";
+  const std::vector<std::int64_t> shape = tensors.at(name + "_scale").shape;
+  // As bytes, which hold more than 4 bits; 8 is added to them.
+  for (const auto& [stored, message] : std::vector<std::pair<std::int8_t, std::string>>{
+           {8, ""}, {9, "a zero point of 17"}, {100, "a zero point of 108"}, {-9, "a zero point of -1"}}) {
+    CAPTURE(int{stored});
+    const std::vector<std::int8_t> zeros(static_cast<std::size_t>(shape[0] * shape[1]), stored);
+    tensors[name + "_zero_point"] = tensor_of("I8", shape, zeros);
+    write_folder(scratch.dir / "bytes", config, tensors);
+    const auto model = moe::Model::load(scratch.file("bytes"), {.tokenizer = moe::TokenizerUse::none});
+    CHECK(model.has_value() == message.empty());
+    if (model) continue;
+    CHECK(model.error().code == moe::ErrorCode::unsupported);
+    CHECK_MESSAGE(model.error().message.find(name + "_zero_point: " + message) != std::string::npos,
+                  model.error().message);
+    CHECK_MESSAGE(model.error().message.find("expected 0 to 16") != std::string::npos, model.error().message);
+  }
+}
+
 TEST_CASE("GPTQ's biases of zeros are left out, others are refused") {
   const Scratch scratch;
   write_wide_model(scratch.dir / "wide");

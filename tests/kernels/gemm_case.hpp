@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "kernels/packing.hpp"
@@ -13,22 +14,41 @@
 #include "moe/detail/reference/quantize_activations.hpp"
 #include "support.hpp"
 
+namespace moe::inline MOE_ABI::kernels {
+const KernelTable* make_emulated_amx() noexcept;  // other_cpus.cpp
+const KernelTable* make_plain_vnni() noexcept;
+}
+
 namespace moe_test {
 
 using moe::Format;
 using namespace moe::kernels;
 
-/// The tables a test runs: all that can run here, or the one MOE_ISA names (none, with a note, when that cannot run).
+/// Tables of other CPUs that have this instruction set, as far as this one can run them: `amx` with emulated tile
+/// instructions, `avx512vnni` without VBMI.
+inline std::vector<const KernelTable*> tables_of_other_cpus([[maybe_unused]] const std::string& isa) {
+#ifdef MOE_OTHER_CPUS
+  if (find_table("avx512vnni") == nullptr) return {};
+  if (isa == "amx") return {make_emulated_amx()};
+  if (isa == "avx512vnni") return {make_plain_vnni()};
+#endif
+  return {};
+}
+
+/// The tables a test runs: all that can run here, or the one MOE_ISA names and those of other CPUs (none, with a note,
+/// when that cannot run).
 inline std::vector<const KernelTable*> tables_under_test() {
   int count = 0;
   const KernelTable* const* all = runnable_tables(count);
   const char* forced = std::getenv("MOE_ISA");
   if (forced == nullptr || *forced == '\0') return {all, all + count};
-  if (active_table() == nullptr) {
-    report_skip(forced, "this CPU or operating system cannot run it");
-    return {};
-  }
-  return {active_table()};
+  std::vector<const KernelTable*> tables = tables_of_other_cpus(forced);
+  if (active_table() != nullptr)
+    tables.push_back(active_table());
+  else
+    report_skip(forced, tables.empty() ? "this CPU or operating system cannot run it"
+                                       : "this CPU or operating system cannot run it; emulated where it is a product");
+  return tables;
 }
 
 /// Random blocks whose values are finite and below 1e4 in magnitude; every code and sign turns up.

@@ -41,7 +41,7 @@ constexpr std::int64_t scaled_row_bytes(Format format, std::int64_t k, const Gro
   return row_bytes(format, k) + groups.count * (format_info(groups.scale).block_bytes + (groups.zeros ? 1 : 0));
 }
 
-/// Zero points of int4 are at most this: files store 4 bits, and some formats add 1.
+/// Zero points of int4 are at most this, one more than a code. Larger ones, which a byte could store, are refused.
 inline constexpr std::int32_t kMaxInt4Zero = 16;
 /// A power of two: scales of e4m3 are below it, so that every product with a code is finite.
 inline constexpr float kMaxE4m3Scale = 0x1p119f;
