@@ -177,19 +177,11 @@ class Bench {
   // far as four of them have room beside the model. In turn with the items and for as long, so that both see the same
   // disk.
   Result<void> measure_disk() {
-    constexpr double kLeastSeconds = 2.0, kMostSeconds = 10.0;
     constexpr std::int64_t kMostBytes = std::int64_t{4} << 20;
-    if (!speeds_.memory || !speeds_.memory->streams_experts) return {};
-    std::int64_t bytes = 0;
-    for (const std::int64_t expert : model_->info().packed.expert) bytes = std::max(bytes, expert);
-    const auto path = moe::packed_path(options_.pack.path, options_.model);
-    if (!path) return moe::forward(path);
-    cli::ProgressLine line("measuring the disk");
-    const double seconds = std::clamp(longest_seconds_, kLeastSeconds, kMostSeconds);
-    const auto file = moe_bench::DiskFile::open(*path, cli::interrupted);
-    if (!file) return moe::forward(file);
-    const auto disk =
-        file->measure({std::min(bytes, kMostBytes), moe::LoadOptions{}.read_threads, seconds}, cli::interrupted);
+    if (!streams_experts()) return {};
+    for (const std::int64_t expert : model_->info().packed.expert) read_bytes_ = std::max(read_bytes_, expert);
+    read_bytes_ = std::min(read_bytes_, kMostBytes);
+    const auto disk = measure_reads(0);
     if (!disk) return moe::forward(disk);
     speeds_.disk_rates.push_back(disk->bytes_per_second);
     speeds_.disk = *disk;
@@ -197,11 +189,29 @@ class Bench {
     return {};
   }
 
+  bool streams_experts() const { return speeds_.memory && speeds_.memory->streams_experts; }
+  // The packed file's disk, after measure_disk() found the size of a read.
+  Result<moe_bench::DiskLimit> measure_reads(std::int64_t memory_bytes) const {
+    constexpr double kLeastSeconds = 2.0, kMostSeconds = 10.0;
+    const auto path = moe::packed_path(options_.pack.path, options_.model);
+    if (!path) return moe::forward(path);
+    cli::ProgressLine line("measuring the disk");
+    const double seconds = std::clamp(longest_seconds_, kLeastSeconds, kMostSeconds);
+    const auto file = moe_bench::DiskFile::open(*path, cli::interrupted);
+    if (!file) return moe::forward(file);
+    return file->measure({read_bytes_, moe::LoadOptions{}.read_threads, seconds, memory_bytes}, cli::interrupted);
+  }
+
   // Speeds of shared machines vary: memory's limit is the better of the two measurements. The model goes first: the
-  // buffer has room within --memory then.
+  // buffer has room within --memory then, and so has memory to read into.
   Result<void> measure_again() {
     session_.reset();
     model_.reset();
+    if (streams_experts()) {
+      const auto disk = measure_reads(std::min(std::int64_t{256} << 20, speeds_.memory->limit / 2));
+      if (!disk) return moe::forward(disk);
+      speeds_.disk_to_memory = disk->bytes_per_second;
+    }
     auto after =
         moe_bench::measure_read_bandwidth(speeds_.threads, cli::interrupted, limit_of(options_, speeds_.memory));
     if (!after) return moe::forward(after);
@@ -243,6 +253,7 @@ class Bench {
   const Options& options_;
   Speeds speeds_;
   double longest_seconds_ = 0.0;  // of an item
+  std::int64_t read_bytes_ = 0;   // from the disk at a time
   std::unique_ptr<moe::Session> session_;
   moe::Sequence sequence_ = 0;
   std::vector<moe::TokenId> tokens_;

@@ -95,9 +95,11 @@ std::string traffic_table(const Options& options, const Speeds& speeds) {
         "\ndisk: {:.0f} MB/s in pieces of {}, the median of {} measurements in turn ({:.0f} to {:.0f}){}",
         speeds.disk.bytes_per_second * 1e-6, cli::bytes_in_words(speeds.disk.reads.read_bytes),
         speeds.disk_rates.size(), *least * 1e-6, *most * 1e-6, speeds.disk.is_direct ? "" : ", through the page cache");
+    out += fmt::format("; {:.0f} MB/s into more memory than a cache holds, as experts are read",
+                       speeds.disk_to_memory * 1e-6);
   }
-  out += fmt::format("\n{:<8} {:>10} {:>8} {:>8} {:>12} {:>9} {:>14} {:>8}\n", "item", "hits %", "MB/token", "unused %",
-                     "disk MB/s", "waiting %", "disk limit t/s", "% of it");
+  out += fmt::format("\n{:<8} {:>10} {:>8} {:>8} {:>12} {:>9} {:>14} {:>8} {:>11}\n", "item", "hits %", "MB/token",
+                     "unused %", "disk MB/s", "waiting %", "disk limit t/s", "% of it", "% to memory");
   for (const Item& item : speeds.items) {
     const moe::ExpertTraffic& t = item.traffic;
     double seconds = 0.0;
@@ -114,6 +116,8 @@ std::string traffic_table(const Options& options, const Speeds& speeds) {
     if (speeds.disk.bytes_per_second > 0.0 && needed > 0.0) {
       const double limit = speeds.disk.bytes_per_second / needed;
       out += fmt::format(" {:>14.1f} {:>8.1f}", limit, 100.0 * tokens / seconds / limit);
+      if (speeds.disk_to_memory > 0.0)
+        out += fmt::format(" {:>11.1f}", 100.0 * tokens / seconds * needed / speeds.disk_to_memory);
     }
     out += "\n";
   }
@@ -165,6 +169,7 @@ ordered_json to_json(const Item& item, const Options& options, const Speeds& spe
                     {"wait_seconds", static_cast<double>(item.traffic.wait_ns) * 1e-9},
                     {"memory_bytes", item.traffic.memory_bytes},
                     {"disk_bytes_per_second", speeds.disk.bytes_per_second},
+                    {"disk_to_memory_bytes_per_second", speeds.disk_to_memory},
                     {"disk_measurements", speeds.disk_rates}};
   if (options.profile)
     for (const StageRow& row : stage_rows(item, options.repetitions)) {

@@ -64,6 +64,7 @@ struct Speeds {
   std::optional<moe::MemoryPlan> memory;  // with --memory
   DiskLimit disk;                         // where experts are read; the rate is the median; zero with --no-peaks
   std::vector<double> disk_rates;         // bytes per second, in turn with the repetitions
+  double disk_to_memory = 0.0;            // the same into memory, as experts are read; once, at the end
 };
 
 std::string table(const Options& options, const Speeds& speeds);
