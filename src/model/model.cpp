@@ -22,7 +22,7 @@ using checkpoint::about;
 
 ModelInfo make_info(const checkpoint::Checkpoint& file, const arch::Recognised& model, const LoadPlan& plan,
                     const Weights& weights) {
-  ModelInfo info = describe(file, model);
+  ModelInfo info = describe(file, model, plan);
   info.packed = packed_sizes(plan, weights);
   info.notes.insert(info.notes.end(), plan.notes.begin(), plan.notes.end());
   info.total_parameters = plan.total_parameters;

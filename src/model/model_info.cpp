@@ -18,12 +18,11 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
-bool is_codes(std::string_view name) { return name.ends_with(".qweight") || name.ends_with(".weight_packed"); }
-
 /// visit(tensor, format in memory, name of the format in the file) for every tensor of the text model, including those
 /// that are widened or rearranged at load.
 template <class Visit>
-void each_tensor(const checkpoint::Checkpoint& file, const arch::Recognised& model, Visit&& visit) {
+void each_tensor(const checkpoint::Checkpoint& file, const arch::Recognised& model, const LoadPlan& plan,
+                 Visit&& visit) {
   const auto is_tower = [&](const std::string& name) {
     return model.wrapper != nullptr && model.wrapper->is_tower(name);
   };
@@ -35,16 +34,18 @@ void each_tensor(const checkpoint::Checkpoint& file, const arch::Recognised& mod
     if (tensor.type == "F8_E4M3") visit(tensor.where, Format::e4m3, "f8_e4m3");
     if (tensor.type == "I8" && tensor.name.ends_with(".weight"))
       visit(tensor.where, Format::int8, name_of(Format::int8));
-    if (tensor.type == "I32" && is_codes(tensor.name))
-      visit(tensor.where, model.quantization.bits == 8 ? Format::int8 : Format::int4,
-            model.quantization.bits == 8 ? name_of(Format::int8) : name_of(Format::int4));
+    if (const auto bits = plan.code_bits.find(&tensor.where); bits != plan.code_bits.end()) {
+      const Format format = bits->second == 8 ? Format::int8 : Format::int4;
+      visit(tensor.where, format, name_of(format));
+    }
     if (tensor.type == "U8") visit(tensor.where, Format::mxfp4, name_of(Format::mxfp4));
   }
 }
 
-std::vector<FormatUse> formats_of(const checkpoint::Checkpoint& file, const arch::Recognised& model) {
+std::vector<FormatUse> formats_of(const checkpoint::Checkpoint& file, const arch::Recognised& model,
+                                  const LoadPlan& plan) {
   std::map<std::string, FormatUse> uses;
-  each_tensor(file, model, [&](const checkpoint::TensorInfo& tensor, Format format, std::string_view name) {
+  each_tensor(file, model, plan, [&](const checkpoint::TensorInfo& tensor, Format format, std::string_view name) {
     FormatUse& use = uses[std::string(name)];
     use.format = format;
     use.name = name;
@@ -78,13 +79,14 @@ bool is_of_experts(std::string_view name) {
 
 /// Whole tensors, except: K of E routed experts, one row of the embedding (all of it if the head is tied), and no MTP
 /// layers.
-void count_touched_bytes(const checkpoint::Checkpoint& file, const arch::Recognised& model, ModelInfo& info) {
+void count_touched_bytes(const checkpoint::Checkpoint& file, const arch::Recognised& model, const LoadPlan& plan,
+                         ModelInfo& info) {
   const ModelConfig& c = model.config;
   const std::string embedding = arch::embedding_name(file, model);
   const std::string head = arch::tensor_name(model, file.kind(), arch::Role::head);
   std::int64_t always = 0;
   std::vector<std::int64_t> experts(static_cast<std::size_t>(c.layer_count), 0);
-  each_tensor(file, model, [&](const checkpoint::TensorInfo& tensor, Format, std::string_view) {
+  each_tensor(file, model, plan, [&](const checkpoint::TensorInfo& tensor, Format, std::string_view) {
     const auto bytes = static_cast<std::int64_t>(tensor.bytes);
     const std::int64_t layer = layer_of(model.prefix.without(tensor.name));
     if (layer >= c.layer_count || arch::is_leftover(file.kind(), tensor.name)) return;
@@ -108,17 +110,17 @@ void count_touched_bytes(const checkpoint::Checkpoint& file, const arch::Recogni
 
 }  // namespace
 
-ModelInfo describe(const checkpoint::Checkpoint& file, const arch::Recognised& model) {
+ModelInfo describe(const checkpoint::Checkpoint& file, const arch::Recognised& model, const LoadPlan& plan) {
   ModelInfo info;
   info.config = model.config;
   info.notes = model.notes;
   info.unread_keys = model.unread_keys;
-  info.formats = formats_of(file, model);
+  info.formats = formats_of(file, model, plan);
   for (const FormatUse& use : info.formats) {
     info.weight_bytes += use.bytes;
     info.format_summary += fmt::format("{}{} {}", info.format_summary.empty() ? "" : ", ", use.tensor_count, use.name);
   }
-  count_touched_bytes(file, model, info);
+  count_touched_bytes(file, model, plan, info);
   info.hash = file.header_hash();
   info.metadata = metadata_of(file);
   return info;

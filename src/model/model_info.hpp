@@ -5,12 +5,13 @@
 
 #include "arch/family.hpp"
 #include "checkpoint/checkpoint.hpp"
+#include "model/plan.hpp"
 #include "moe/model.hpp"
 
 namespace moe::inline MOE_ABI {
 
 /// Formats, bytes, bytes touched per token, the hash, notes and unread keys; parameters are the caller's.
-ModelInfo describe(const checkpoint::Checkpoint& file, const arch::Recognised& model);
+ModelInfo describe(const checkpoint::Checkpoint& file, const arch::Recognised& model, const LoadPlan& plan);
 
 /// Bytes of the routed experts that one token reads, by the numbers in info.config.
 std::int64_t touched_expert_bytes(const ModelInfo& info);

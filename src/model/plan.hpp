@@ -5,6 +5,7 @@
 #include <functional>
 #include <list>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "arch/family.hpp"
@@ -80,6 +81,8 @@ struct LoadPlan {
   std::list<CodedWeight> coded;                        ///< weights with scales, one by one; mxfp4: per matrix
   std::vector<MatrixJob> matrices;
   std::vector<VectorJob> vectors;
+  /// Of a code in each tensor of words, also of those that are not read. Not of plan_mtp().
+  std::unordered_map<const checkpoint::TensorInfo*, int> code_bits;
   std::int64_t total_parameters = 0;
   std::int64_t mtp_parameters = 0;
   std::int64_t tower_tensors = 0, tower_parameters = 0;  ///< of other towers of the checkpoint, which are not read

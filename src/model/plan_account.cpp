@@ -47,10 +47,21 @@ bool Planner::is_zero_bias(const TensorInfo& tensor) {
   return true;
 }
 
-// Of codes in one number of this type.
-std::int64_t Planner::weights_in(std::string_view type) const {
-  if (type == "I32") return 32 / quantization_.bits;
-  return type == "F8_E4M3" || type == "I8" ? 1 : 0;
+void Planner::note_code_bits() {
+  if (file_.kind() != Kind::hf) return;
+  for (const checkpoint::UnsupportedTensor& tensor : file_.unsupported()) {
+    if (tensor.type != "I32" || error_) continue;
+    if (const auto codes = codes_.find(&tensor.where); codes != codes_.end())
+      plan_.code_bits[&tensor.where] = codes->second.source.bits;
+    else if (tensor.name.ends_with(".qweight") || tensor.name.ends_with("_packed"))
+      plan_.code_bits[&tensor.where] = unplanned_bits(tensor);
+  }
+}
+
+// In one number of this tensor.
+std::int64_t Planner::weights_in(const checkpoint::UnsupportedTensor& tensor) const {
+  if (const auto bits = plan_.code_bits.find(&tensor.where); bits != plan_.code_bits.end()) return 32 / bits->second;
+  return tensor.type == "F8_E4M3" || tensor.type == "I8" ? 1 : 0;
 }
 
 // Tensors of other towers are counted, not read.
@@ -71,6 +82,7 @@ bool Planner::is_rope_factors(const TensorInfo& tensor) {
 void Planner::account() {
   std::vector<std::string> leftover;
   std::int64_t unused_keys = 0, zero_biases = 0;
+  note_code_bits();
   for (const TensorInfo& tensor : file_.tensors()) {
     const std::int64_t count = tensor.rows() * tensor.cols();
     if (is_tower(tensor, tensor.name)) continue;
@@ -104,7 +116,7 @@ void Planner::account() {
     else if (scales_.count(&tensor.where) != 0 || is_activation_scale(tensor.name))
       continue;
     else if (arch::is_mtp(recognised_, file_.kind(), tensor.name))
-      plan_.mtp_parameters += is_scale(tensor.name) ? 0 : count * weights_in(tensor.type);
+      plan_.mtp_parameters += is_scale(tensor.name) ? 0 : count * weights_in(tensor);
     else if (is_unused_key(tensor.name))
       unused_keys += 1;
     else if (arch::is_leftover(file_.kind(), tensor.name))

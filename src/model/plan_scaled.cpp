@@ -71,6 +71,27 @@ const checkpoint::TensorInfo* Planner::find_codes(const std::string& name, const
   return codes;
 }
 
+// Of a code, where `in_row` words of 32 bits hold `columns` of them.
+int Planner::code_bits(std::int64_t in_row, std::int64_t columns) const {
+  return quantization_.one_width ? static_cast<int>(quantization_.bits) : in_row * 4 == columns ? 8 : 4;
+}
+
+// The same of a weight that is not planned: its expected shape is not known, but other tensors of the file show it.
+int Planner::unplanned_bits(const checkpoint::UnsupportedTensor& words) {
+  constexpr std::string_view kGptq = "qweight", kPacked = "packed";
+  const int usual = static_cast<int>(quantization_.bits);
+  if (quantization_.one_width) return usual;
+  const std::string& name = words.name;
+  const std::int64_t in_row = words.where.cols();
+  if (name.ends_with(kGptq)) {  // zero points are as wide as codes, and there is one for each row of the weight
+    const auto* zeros = find_raw(name.substr(0, name.size() - kGptq.size()) + "qzeros", "I32");
+    return zeros != nullptr ? code_bits(zeros->where.cols(), in_row) : usual;
+  }
+  const auto found = unsupported_.find(name.substr(0, name.size() - kPacked.size()) + "shape");
+  const Shape shape = found != unsupported_.end() ? stored_shape(*found->second) : Shape();
+  return shape.empty() ? usual : code_bits(in_row, shape.back());
+}
+
 // Codes in words of 32 bits.
 const checkpoint::TensorInfo* Planner::words_of(const std::string& name, const Shape& shape, ScaledSource& s) {
   const checkpoint::UnsupportedTensor* words = find_raw(name, "I32");
@@ -78,7 +99,7 @@ const checkpoint::TensorInfo* Planner::words_of(const std::string& name, const S
   const bool packed = is_packed(quantization_.method);
   s.in_words = true;
   const std::int64_t in_row = quantization_.method == Method::gptq ? words->where.rows() : words->where.cols();
-  s.bits = quantization_.one_width ? static_cast<int>(quantization_.bits) : in_row * 4 == s.columns ? 8 : 4;
+  s.bits = code_bits(in_row, s.columns);
   const std::int64_t per = 32 / s.bits;
   if (s.columns % 32 != 0 || (packed && s.rows % per != 0)) {
     refuse(ErrorCode::unsupported,
@@ -182,22 +203,27 @@ bool Planner::unpacked_zeros(const std::string& name, const Shape& shape, Scaled
   return !error_;
 }
 
+// The two numbers of this tensor, empty if it holds something else.
+Planner::Shape Planner::stored_shape(const checkpoint::UnsupportedTensor& tensor) {
+  const bool wide = tensor.type == "I64";
+  if ((!wide && tensor.type != "I32") || tensor.where.shape != Shape{2}) return {};
+  Shape found(2);
+  std::int32_t small[2] = {};
+  const auto bytes = wide ? std::as_writable_bytes(std::span(found)) : std::as_writable_bytes(std::span(small));
+  if (auto ok = file_.read(tensor.where, 0, bytes); !ok) {
+    refuse(ok.error().code, ok.error().message);
+    return {};
+  }
+  return wide ? found : Shape{small[0], small[1]};
+}
+
 // The weight's shape as numbers, in files that pack several codes in a word.
 void Planner::check_shape(const std::string& name, const ScaledSource& s) {
-  std::int64_t found[2] = {s.rows, s.columns};
-  if (find_raw(name, "I64") != nullptr) {
-    if (const TensorInfo* tensor = numbers(name, "I64", {2}))
-      if (auto ok = file_.read(*tensor, 0, std::as_writable_bytes(std::span(found))); !ok)
-        return refuse(ok.error().code, ok.error().message);
-  } else if (find_raw(name, "I32") != nullptr) {
-    std::int32_t small[2] = {};
-    const TensorInfo* tensor = numbers(name, "I32", {2});
-    if (tensor == nullptr) return;
-    if (auto ok = file_.read(*tensor, 0, std::as_writable_bytes(std::span(small))); !ok)
-      return refuse(ok.error().code, ok.error().message);
-    found[0] = small[0], found[1] = small[1];
-  }
-  if (found[0] != s.rows || found[1] != s.columns)
+  const auto other = unsupported_.find(name);
+  if (other == unsupported_.end() || (other->second->type != "I64" && other->second->type != "I32")) return;
+  if (numbers(name, other->second->type, {2}) == nullptr) return;
+  const Shape found = stored_shape(*other->second);
+  if (!error_ && found != Shape{s.rows, s.columns})
     refuse(ErrorCode::bad_shape,
            fmt::format("tensor {} says [{}, {}], expected [{}, {}]", name, found[0], found[1], s.rows, s.columns));
 }

@@ -53,10 +53,13 @@ class Planner {
   bool has_codes(const std::string& name) const;
   const TensorInfo* find_codes(const std::string& name, const Shape& shape);
   const TensorInfo* words_of(const std::string& name, const Shape& shape, ScaledSource& s);
+  int code_bits(std::int64_t in_row, std::int64_t columns) const;
+  int unplanned_bits(const checkpoint::UnsupportedTensor& words);
   void attach_scales(MatrixJob& job);
   static void describe(const Codes& codes, MatrixJob& job);
   bool unpacked_scales(const std::string& name, bool fp8, ScaledSource& s);
   bool unpacked_zeros(const std::string& name, const Shape& shape, ScaledSource& s);
+  Shape stored_shape(const checkpoint::UnsupportedTensor& tensor);
   void check_shape(const std::string& name, const ScaledSource& s);
   bool packed_scales(const std::string& stem, ScaledSource& s);
   bool has_whole_rows() const;
@@ -101,7 +104,8 @@ class Planner {
   bool is_activation_scale(std::string_view name) const;
   bool is_scale(std::string_view name) const;
   bool is_zero_bias(const TensorInfo& tensor);
-  std::int64_t weights_in(std::string_view type) const;
+  void note_code_bits();
+  std::int64_t weights_in(const checkpoint::UnsupportedTensor& tensor) const;
   bool is_tower(const TensorInfo& tensor, std::string_view name);
   bool is_rope_factors(const TensorInfo& tensor);
   void account();
