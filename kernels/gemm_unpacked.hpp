@@ -13,65 +13,37 @@ inline constexpr int kUnpackedBlocks = 16, kUnpackedPanels = 2;
 /// Of a block of a panel: codes and float32 scales.
 inline constexpr std::int64_t kUnpackedBytes = kPanelRows * (kBlock + 4);
 
-/// Blocks [begin, begin + count) of a panel of w, as a panel of int8 with groups of 32 columns. As many blocks from
-/// `ahead` on are prefetched, unless it is null.
-template <class Arch>
-void unpack_e4m3(const std::byte* panel, const Panels& w, std::int64_t begin, std::int64_t count,
-                 const std::byte* ahead, std::byte* out) noexcept {
+/// Blocks [begin, begin + count) of a panel of w, as a panel of int8 with groups of 32 columns; of int4 the codes less
+/// their zero points, plus 16. As many blocks from `ahead` on are prefetched, unless it is null.
+template <class Arch, Format kFormat>
+void unpack(const std::byte* panel, const Panels& w, std::int64_t begin, std::int64_t count, const std::byte* ahead,
+            std::byte* out) noexcept {
   using V = Vector<Arch>;
-  constexpr PanelLayout l = panel_layout(Format::e4m3);
-  const ScaledLayout scaled(Format::e4m3, w.k, w.groups);
-  std::byte* scales = out + count * kPanelRows * kBlock;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::byte* of_group = panel + scaled.scales_of(w.groups.of((begin + i) * kBlock));
-    if (ahead != nullptr) prefetch_block<Arch, Format::e4m3, 1>(ahead, 0, i);
-    for (int lane = 0; lane < kPanelRows; lane += V::kLanes) {
-#pragma GCC unroll 8
-      for (int g = 0; g < 8; ++g)
-        V::store(out + 512 * i + 64 * g + 4 * lane,
-                 load_codes<Arch, Format::e4m3>(panel + l.codes_of(begin + i) + 4 * lane, g));
-      V::storef(reinterpret_cast<float*>(scales) + i * kPanelRows + lane,
-                V::mul(V::loadf(reinterpret_cast<const float*>(of_group) + lane),
-                       load_e4m3_unit<Arch>(panel, begin + i, lane)));
-    }
-  }
-}
-
-/// The same; codes less their zero points, plus 16.
-template <class Arch>
-void unpack_int4(const std::byte* panel, const Panels& w, std::int64_t begin, std::int64_t count,
-                 const std::byte* ahead, std::byte* out) noexcept {
-  using V = Vector<Arch>;
-  constexpr PanelLayout l = panel_layout(Format::int4);
-  const ScaledLayout scaled(Format::int4, w.k, w.groups);
-  std::byte* scales = out + count * kPanelRows * kBlock;
+  constexpr PanelLayout l = panel_layout(kFormat);
+  const ScaledLayout scaled(kFormat, w.k, w.groups);
+  auto* scales = reinterpret_cast<float*>(out + count * kPanelRows * kBlock);
   for (int lane = 0; lane < kPanelRows; lane += V::kLanes) {
-    GroupScales<Arch, Format::int4> of_group{};
+    GroupScales<Arch, kFormat> of_group{};
     typename V::I shift{};
     std::int64_t loaded = -1;
     for (std::int64_t i = 0; i < count; ++i) {
-      if (ahead != nullptr && lane == 0) prefetch_block<Arch, Format::int4, 1>(ahead, 0, i);
+      if (ahead != nullptr && lane == 0) prefetch_block<Arch, kFormat, 1>(ahead, 0, i);
       if (const std::int64_t group = w.groups.of((begin + i) * kBlock); group != loaded) {
         of_group.load(panel, w.groups, scaled, group, lane, 0);
-        shift = zero_shift<Arch>(panel, w.groups, scaled, group, lane);
+        if constexpr (kFormat == Format::int4) shift = zero_shift<Arch>(panel, w.groups, scaled, group, lane);
         loaded = group;
       }
 #pragma GCC unroll 8
-      for (int g = 0; g < 8; ++g)
-        V::store(out + 512 * i + 64 * g + 4 * lane,
-                 V::add8(load_codes<Arch, Format::int4>(panel + l.codes_of(begin + i) + 4 * lane, g), shift));
-      V::storef(reinterpret_cast<float*>(scales) + i * kPanelRows + lane, of_group.d);
+      for (int g = 0; g < 8; ++g) {
+        typename V::I codes = load_codes<Arch, kFormat>(panel + l.codes_of(begin + i) + 4 * lane, g);
+        if constexpr (kFormat == Format::int4) codes = V::add8(codes, shift);
+        V::store(out + 512 * i + 64 * g + 4 * lane, codes);
+      }
+      PanelScales<Arch, kFormat> of_block;
+      of_block.set(of_group, panel, begin + i, lane);
+      V::storef(scales + i * kPanelRows + lane, of_block.d);
     }
   }
-}
-
-template <class Arch, Format kFormat>
-MOE_FORCE_INLINE void unpack(const std::byte* panel, const Panels& w, std::int64_t begin, std::int64_t count,
-                             const std::byte* ahead, std::byte* out) {
-  if constexpr (kFormat == Format::int4)
-    unpack_int4<Arch>(panel, w, begin, count, ahead, out);
-  else
-    unpack_e4m3<Arch>(panel, w, begin, count, ahead, out);
 }
 
 template <class Arch, Format kFormat, int kWidth>
