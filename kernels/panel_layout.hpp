@@ -47,7 +47,8 @@ struct PanelLayout {
   }
 };
 
-constexpr PanelLayout panel_layout(Format format) noexcept {
+// Force-inlined, as all that units with instruction-set flags share (tests/kernels/isa_symbols.cmake).
+MOE_FORCE_INLINE constexpr PanelLayout panel_layout(Format format) noexcept {
   const BlockForm form = reference::block_form(format);
   PanelLayout l;
   l.byte_codes = format == Format::q8_0 || format == Format::int8 || format == Format::e4m3;

@@ -46,7 +46,7 @@ struct TileSplit {
   int tokens = 0, width = 0;
 };
 /// Tiles of nearly equal size, at most `most` wide: 13 tokens are 7 + 6, not 12 + 1. Widths are 1 or even.
-constexpr TileSplit split_tiles(std::int64_t token_count, int most) noexcept {
+MOE_FORCE_INLINE constexpr TileSplit split_tiles(std::int64_t token_count, int most) noexcept {
   TileSplit s;
   s.count = (token_count + most - 1) / most;
   s.tokens = s.count == 0 ? 0 : static_cast<int>((token_count + s.count - 1) / s.count);

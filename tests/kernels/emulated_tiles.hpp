@@ -9,6 +9,7 @@
 #include <cstring>
 
 namespace moe_test {
+namespace {  // this unit has instruction-set flags and shares nothing with others
 
 struct EmulatedTiles {
   int rows[8], row_bytes[8];
@@ -51,9 +52,9 @@ struct EmulatedTiles {
   }
 };
 
-// Not inline: this unit has instruction-set flags.
-static EmulatedTiles emulated_tiles;
+EmulatedTiles emulated_tiles;
 
+}  // namespace
 }  // namespace moe_test
 
 #undef _tile_loadconfig

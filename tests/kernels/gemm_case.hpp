@@ -46,8 +46,9 @@ inline std::vector<const KernelTable*> tables_under_test() {
   if (active_table() != nullptr)
     tables.push_back(active_table());
   else
-    report_skip(forced, tables.empty() ? "this CPU or operating system cannot run it"
-                                       : "this CPU or operating system cannot run it; emulated where it is a product");
+    report_skip(forced, tables.empty()
+                            ? "this CPU or operating system cannot run it"
+                            : "this CPU or operating system cannot run it: with emulated instructions instead");
   return tables;
 }
 

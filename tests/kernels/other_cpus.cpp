@@ -1,27 +1,23 @@
 // Tables of other CPUs for one that has AVX-512 VNNI: `amx` with emulated tile instructions, and `avx512vnni` without
-// VBMI. Compiled with the flags of avx512vnni, and so includes nothing that another unit could share with it.
+// VBMI. Compiled with the flags of avx512vnni: shares no symbol with other units (kernels_isa_symbols).
 
 #include "emulated_tiles.hpp"
-//
+// After the emulation, which replaces their intrinsics:
 #include "kernels/gemm_unpacked.hpp"
 #include "kernels/isa/amx_parts.hpp"
 
 namespace moe::inline MOE_ABI::kernels {
 
 /// Amx, but no symbol of the library's own table.
-struct EmulatedAmx {
-  using Simd = Amx::Simd;
+struct EmulatedAmx : Amx {
   static constexpr const char* kName = "amx, emulated";
-  static constexpr bool kVnni = true;
 };
 template <>
 struct Vector<EmulatedAmx> : Vector<Amx> {};
 
 /// Avx512Vnni, likewise.
-struct PlainVnni {
-  using Simd = Avx512Vnni::Simd;
+struct PlainVnni : Avx512Vnni {
   static constexpr const char* kName = "avx512vnni without VBMI";
-  static constexpr bool kVnni = true;
 };
 template <>
 struct Vector<PlainVnni> : Vector<Avx512Vnni> {};

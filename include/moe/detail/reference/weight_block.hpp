@@ -33,7 +33,7 @@ struct BlockForm {
   constexpr bool halves() const { return kind == BlockKind::halves || kind == BlockKind::halves_min; }
 };
 
-constexpr BlockForm block_form(Format format) noexcept {
+MOE_FORCE_INLINE constexpr BlockForm block_form(Format format) noexcept {
   switch (format) {
     case Format::q4_0: return {BlockKind::plain, 8, 15, 1};
     case Format::q5_0: return {BlockKind::plain, 16, 31, 1};
