@@ -26,8 +26,8 @@ namespace moe_bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-// Of each thread's memory, on huge pages, as experts have it, and aligned. A virtual disk took half as much per second
-// into small pages, since one of its requests names at most 254 pieces of memory.
+// Each thread has at least this: memory on huge pages, as experts have it, and aligned. A virtual disk took half as much
+// per second into small pages, since one of its requests names at most 254 pieces of memory.
 constexpr std::int64_t kLeastBuffer = std::int64_t{4} << 20;
 
 std::string reason(int error) { return std::generic_category().message(error); }
