@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "model/expert_reader.hpp"
@@ -12,6 +13,8 @@ namespace moe::inline MOE_ABI {
 namespace {
 
 constexpr double kDecay = 0.02;  // a half-life of 35 visits
+// The rank of a slot that no expert has to leave.
+constexpr double kStays = std::numeric_limits<double>::infinity();
 
 // How many experts have bundles of one size, by that size.
 std::map<std::int64_t, std::int64_t> classes_of(std::span<const ExpertCache::Shape> layers) {
@@ -68,6 +71,8 @@ Result<void> ExpertCache::create(std::span<const Shape> layers, std::int64_t byt
     if (!memory) return fail(memory.error().code, fmt::format("experts in memory: {}", memory.error().message));
     pool.memory = std::move(*memory);
     pool.owner.assign(static_cast<std::size_t>(c.slots), -1);
+    pool.rank.assign(pool.owner.size(), kStays);
+    pool.layer.assign(pool.owner.size(), 0);
     for (std::int64_t slot = 0; slot < c.slots; ++slot)
       pool.is_transient.push_back(slot >= c.slots - c.transient_slots);
     for (auto slot = static_cast<std::int32_t>(c.slots); slot-- > 0;)
@@ -108,20 +113,27 @@ void ExpertCache::count_visit(std::int64_t layer, std::span<const std::int32_t> 
   for (const std::int32_t expert : experts) {
     CachedExpert& e = at(layer, expert);
     e.rank = detail::log(detail::exp(frequency(e)) + 1.0) + kDecay * static_cast<double>(visit);
+    if (e.slot >= 0) show_rank(pool_of(layer), e);
   }
 }
 
-// A scan: some microseconds for thousands of slots, beside a read of milliseconds.
+void ExpertCache::show_rank(Pool& pool, const CachedExpert& e) {
+  const auto slot = static_cast<std::size_t>(e.slot);
+  pool.rank[slot] = e.is_transient ? kStays : e.rank;
+  pool.layer[slot] = e.layer;
+}
+
+// A scan, with the lock held: some microseconds for thousands of slots, because it looks at few experts.
 std::int32_t ExpertCache::victim(const Pool& pool) const {
   std::int32_t least = -1;
-  double least_frequency = 0.0;
+  double least_frequency = kStays;
   for (std::size_t slot = 0; slot < pool.owner.size(); ++slot) {
-    const std::int32_t owner = pool.owner[slot];
-    if (owner < 0 || pool.is_transient[slot]) continue;
-    const CachedExpert& e = experts_[static_cast<std::size_t>(owner)];
+    const double f =
+        pool.rank[slot] - kDecay * static_cast<double>(visits_[static_cast<std::size_t>(pool.layer[slot])]);
+    if (!(f < least_frequency)) continue;
+    const CachedExpert& e = experts_[static_cast<std::size_t>(pool.owner[slot])];
     if (e.pins > 0 || e.state != CachedExpert::State::ready) continue;
-    if (least < 0 || frequency(e) < least_frequency)
-      least = static_cast<std::int32_t>(slot), least_frequency = frequency(e);
+    least = static_cast<std::int32_t>(slot), least_frequency = f;
   }
   return least;
 }
@@ -135,6 +147,7 @@ bool ExpertCache::evict(Pool& pool, const CachedExpert& newcomer) {
   if (frequency(newcomer) <= frequency(other) + 1e-9) return false;
   other.state = CachedExpert::State::absent, other.slot = -1;
   pool.owner[static_cast<std::size_t>(slot)] = -1;
+  pool.rank[static_cast<std::size_t>(slot)] = kStays;
   pool.free.push_back(slot);
   return true;
 }
@@ -150,6 +163,7 @@ bool ExpertCache::take_slot(std::int64_t layer, std::int64_t expert, bool may_ev
   e.slot = from.back();
   from.pop_back();
   pool.owner[static_cast<std::size_t>(e.slot)] = index;
+  show_rank(pool, e);
   return true;
 }
 
@@ -164,12 +178,14 @@ void ExpertCache::admit(std::int64_t layer, std::int64_t expert) {
   pool.is_transient[static_cast<std::size_t>(slot)] = true;
   pool.is_transient[static_cast<std::size_t>(e.slot)] = false;
   e.is_transient = false;
+  show_rank(pool, e);
 }
 
 void ExpertCache::drop(std::int64_t layer, std::int64_t expert) {
   Pool& pool = pool_of(layer);
   CachedExpert& e = at(layer, expert);
   pool.owner[static_cast<std::size_t>(e.slot)] = -1;
+  pool.rank[static_cast<std::size_t>(e.slot)] = kStays;
   (e.is_transient ? pool.free_transient : pool.free).push_back(e.slot);
   e.slot = -1;
   e.is_transient = false;

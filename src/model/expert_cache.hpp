@@ -82,10 +82,14 @@ class ExpertCache {
     AlignedBuffer<std::byte> memory;
     std::vector<std::int32_t> owner;  // [slot] index into experts_, -1: free
     std::vector<bool> is_transient;   // [slot]
+    std::vector<double> rank;         // [slot] its owner's; infinite: transient or free
+    std::vector<std::int32_t> layer;  // [slot] its owner's
     std::vector<std::int32_t> free, free_transient;
   };
   Pool& pool_of(std::int64_t layer) { return pools_[static_cast<std::size_t>(pool_[static_cast<std::size_t>(layer)])]; }
   std::int32_t victim(const Pool& pool) const;
+  /// To victim(), after the expert's rank or slot has changed.
+  void show_rank(Pool& pool, const CachedExpert& e);
   bool evict(Pool& pool, const CachedExpert& newcomer);
   /// Logarithm of the visits of its layer that chose the expert, each weighing e^-0.02 of the next one.
   double frequency(const CachedExpert& e) const;
