@@ -69,8 +69,10 @@ inline void repair_header(std::string& bytes) {
 /// Reads a whole bundle.
 inline moe::Result<void> read_parts(const moe::ExpertReader& reader, std::int64_t layer, std::int64_t expert,
                                     std::span<std::byte> bundle) {
-  for (std::int64_t part = 0; part < reader.part_count(layer); ++part)
+  for (std::int64_t part = 0; part < reader.part_count(layer); ++part) {
     if (auto ok = reader.read(layer, expert, part, bundle); !ok) return ok;
+    if (auto ok = reader.check(layer, expert, part, bundle); !ok) return ok;
+  }
   return {};
 }
 

@@ -39,10 +39,13 @@ class ExpertReader {
   virtual std::int64_t part_count(std::int64_t layer) const = 0;
   /// Where the bundle lies, so that experts can be read in file order.
   virtual std::uint64_t position(std::int64_t layer, std::int64_t expert) const = 0;
-  /// Fills a part of `bundle`, of bundle_bytes(layer) aligned to kBundleAlignment, with panels that were checked.
-  /// Errors: io, bad_file, naming file, layer and expert.
+  /// Fills a part of `bundle`, of bundle_bytes(layer) aligned to kBundleAlignment. It may be used after check() only.
+  /// Errors: io, naming file, layer and expert.
   virtual Result<void> read(std::int64_t layer, std::int64_t expert, std::int64_t part,
                             std::span<std::byte> bundle) const = 0;
+  /// Compares a part that was read with its checksum. Errors: bad_file, naming file, layer and expert.
+  virtual Result<void> check(std::int64_t layer, std::int64_t expert, std::int64_t part,
+                             std::span<const std::byte> bundle) const = 0;
 };
 
 }  // namespace moe::inline MOE_ABI

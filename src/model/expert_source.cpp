@@ -10,6 +10,9 @@
 namespace moe::inline MOE_ABI {
 namespace {
 
+// Besides those that read.
+constexpr std::int32_t kCheckThreads = 2;
+
 Result<std::vector<ExpertCache::Shape>> shapes_of(const Weights& weights) {
   std::vector<ExpertCache::Shape> shapes;
   for (std::size_t l = 0; l < weights.layers.size(); ++l) {
@@ -39,11 +42,11 @@ Result<std::shared_ptr<ExpertSource>> ExpertSource::create(std::shared_ptr<const
   if (!shapes) return forward(shapes);
   if (options.read_threads < 1 || options.read_threads > 64)
     return fail(ErrorCode::bad_argument, fmt::format("read_threads is {}, expected 1 to 64", options.read_threads));
-  std::shared_ptr<ExpertSource> source(new ExpertSource(std::move(reader), std::move(*shapes)));
+  std::shared_ptr<ExpertSource> source(new ExpertSource(std::move(reader), std::move(*shapes), options.read_threads));
   if (auto ok = source->cache_.create(source->shapes_, options.bytes); !ok) return forward(ok);
   source->traffic_.memory_bytes = source->cache_.bytes();
-  const auto started = start_threads<&ExpertSource::read_requests>("reads experts", options.read_threads, source.get(),
-                                                                   source->threads_);
+  const auto started = start_threads<&ExpertSource::work>("reads experts", options.read_threads + kCheckThreads,
+                                                          source.get(), source->threads_);
   if (!started) return forward(started);
   return source;
 }
@@ -53,7 +56,7 @@ ExpertSource::~ExpertSource() {
     const std::lock_guard lock(mutex_);
     ends_ = true;
   }
-  has_request_.notify_all();
+  has_work_.notify_all();
   for (const pthread_t thread : threads_) pthread_join(thread, nullptr);
 }
 
@@ -62,19 +65,21 @@ ExpertTraffic ExpertSource::traffic() const {
   return traffic_;
 }
 
-// ---- reading threads
+// ---- threads that read and check
 
-void ExpertSource::read_requests() {
+// Threads that have nothing to read check what others have read: the disk does not wait for checksums.
+void ExpertSource::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    has_request_.wait(lock, [&] { return ends_ || !requests_.empty(); });
+    const auto can_read = [&] { return !requests_.empty() && reading_ < most_reads_; };
+    has_work_.wait(lock, [&] { return ends_ || can_read() || !unchecked_.empty(); });
     if (ends_) return;
-    serve(lock);
+    can_read() ? read_next(lock) : check_next(lock);
   }
 }
 
 // The first expert's parts come first: it can be computed while the threads read the next one's.
-void ExpertSource::serve(std::unique_lock<std::mutex>& lock) {
+void ExpertSource::read_next(std::unique_lock<std::mutex>& lock) {
   Request& request = requests_.front();
   CachedExpert& e = cache_.at(request.layer, request.expert);
   const auto parts = static_cast<std::int32_t>(reader_->part_count(request.layer));
@@ -94,6 +99,20 @@ void ExpertSource::serve(std::unique_lock<std::mutex>& lock) {
   const auto done = reader_->read(part.layer, part.expert, part.part, bundle);
   lock.lock();
   if (--reading_ == 0) traffic_.read_ns += now_ns() - reading_since_ns_;
+  if (!done) return finish_part(part, done);
+  unchecked_.push_back(part);
+  if (requests_.empty()) return;  // this thread checks it
+  has_work_.notify_one();
+  has_changed_.notify_all();  // a visit that waits can check it too
+}
+
+void ExpertSource::check_next(std::unique_lock<std::mutex>& lock) {
+  const Request part = unchecked_.front();
+  unchecked_.pop_front();
+  const std::span<const std::byte> bundle = cache_.memory(part.layer, part.expert);
+  lock.unlock();
+  const auto done = reader_->check(part.layer, part.expert, part.part, bundle);
+  lock.lock();
   finish_part(part, done);
 }
 
@@ -181,7 +200,7 @@ void ExpertSource::ask(Visit& visit) {
     visit.wanted_.pop_back();
   }
   if (visit.wanted_.empty()) ask_ahead(visit);
-  if (!requests_.empty()) has_request_.notify_all();
+  if (!requests_.empty()) has_work_.notify_all();
 }
 
 void ExpertSource::ask_ahead(Visit& visit) {
@@ -255,6 +274,10 @@ Result<std::vector<ExpertLease>> ExpertSource::Visit::next(std::size_t most) {
     take(true);
     take(false);
     if (!leases.empty()) return leases;
+    if (!s.unchecked_.empty()) {
+      s.check_next(lock);
+      continue;
+    }
     const std::int64_t started = now_ns();
     s.has_changed_.wait(lock);
     s.traffic_.wait_ns += now_ns() - started;

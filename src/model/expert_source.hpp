@@ -87,8 +87,9 @@ class ExpertSource {
   ExpertTraffic traffic() const;
 
  private:
-  ExpertSource(std::shared_ptr<const ExpertReader> reader, std::vector<ExpertCache::Shape> shapes)
-      : reader_(std::move(reader)), shapes_(std::move(shapes)) {}
+  ExpertSource(std::shared_ptr<const ExpertReader> reader, std::vector<ExpertCache::Shape> shapes,
+               std::int32_t read_threads)
+      : reader_(std::move(reader)), shapes_(std::move(shapes)), most_reads_(read_threads) {}
 
   struct Request {
     std::int64_t layer = 0;
@@ -100,8 +101,9 @@ class ExpertSource {
     Guess guess;
   };
   using State = CachedExpert::State;
-  void read_requests();
-  void serve(std::unique_lock<std::mutex>& lock);
+  void work();
+  void read_next(std::unique_lock<std::mutex>& lock);
+  void check_next(std::unique_lock<std::mutex>& lock);
   void finish_part(const Request& part, const Result<void>& done);
   void ask(Visit& visit);
   void ask_ahead(Visit& visit);
@@ -114,13 +116,15 @@ class ExpertSource {
 
   std::shared_ptr<const ExpertReader> reader_;
   std::vector<ExpertCache::Shape> shapes_;  // [layer]
+  const std::int32_t most_reads_;           // at a time
   mutable std::mutex mutex_;
-  std::condition_variable has_request_, has_changed_;
+  std::condition_variable has_work_, has_changed_;
   ExpertCache cache_;
   std::deque<Request> requests_;
-  std::vector<Ahead> ahead_;   // pinned by the source until their layer's visit
-  std::vector<double> right_;  // [rank] share of the last guesses that were needed
-  std::int64_t limited_ = 0;   // guesses that left out ranks
+  std::deque<Request> unchecked_;  // parts that were read
+  std::vector<Ahead> ahead_;       // pinned by the source until their layer's visit
+  std::vector<double> right_;      // [rank] share of the last guesses that were needed
+  std::int64_t limited_ = 0;       // guesses that left out ranks
   ExpertTraffic traffic_;
   std::int32_t reading_ = 0;  // parts, now
   std::int64_t reading_since_ns_ = 0;

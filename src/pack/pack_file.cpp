@@ -30,6 +30,11 @@ std::string text_of(const PackMatrix& m) {
                      format == nullptr ? "?" : format->name, m.bytes, m.offset);
 }
 
+Result<void> of_expert(const Result<void>& done, std::int64_t layer, std::int64_t expert) {
+  if (done) return {};
+  return fail(done.error().code, fmt::format("{} (expert {} of layer {})", done.error().message, expert, layer));
+}
+
 }  // namespace
 
 tl::unexpected<Error> PackFile::damaged(const std::string& what) const {
@@ -174,23 +179,34 @@ std::int64_t PackFile::part_count(std::int64_t layer) const {
 }
 
 // A part is a block: what has a checksum of its own.
-Result<void> PackFile::read(std::int64_t layer, std::int64_t expert, std::int64_t part,
-                            std::span<std::byte> bundle) const {
+Result<PackFile::ExpertPart> PackFile::part_of(std::int64_t layer, std::int64_t expert, std::int64_t part,
+                                               std::size_t bundle_bytes) const {
   const auto number = static_cast<std::size_t>(layer);
   if (layer < 0 || number >= layout_.layers.size() || expert < 0 || expert >= layout_.layers[number].count ||
-      part < 0 || part >= part_count(layer) || static_cast<std::int64_t>(bundle.size()) != layout_.layers[number].bytes)
+      part < 0 || part >= part_count(layer) || static_cast<std::int64_t>(bundle_bytes) != layout_.layers[number].bytes)
     return fail(ErrorCode::bad_argument, fmt::format("{}: has no part {} of an expert {} of {} bytes in layer {}",
-                                                     path(), part, expert, bundle.size(), layer));
+                                                     path(), part, expert, bundle_bytes, layer));
   const LayerBundles& bundles = layout_.layers[number];
   const std::size_t i =
       bundles.first_block + static_cast<std::size_t>(expert) * bundles.blocks + static_cast<std::size_t>(part);
   const Block& block = layout_.blocks[i];
-  const std::span<std::byte> out =
-      bundle.subspan(block.offset - position(layer, expert), static_cast<std::size_t>(block.bytes));
-  auto ok = file_.read_uncached(block.offset, out);
-  if (ok) ok = check_blocks(i, i + 1, out.data());
-  if (!ok) return fail(ok.error().code, fmt::format("{} (expert {} of layer {})", ok.error().message, expert, layer));
-  return {};
+  return ExpertPart{i, static_cast<std::size_t>(block.offset - position(layer, expert)),
+                    static_cast<std::size_t>(block.bytes)};
+}
+
+Result<void> PackFile::read(std::int64_t layer, std::int64_t expert, std::int64_t part,
+                            std::span<std::byte> bundle) const {
+  const auto at = part_of(layer, expert, part, bundle.size());
+  if (!at) return forward(at);
+  const std::uint64_t offset = layout_.blocks[at->block].offset;
+  return of_expert(file_.read_uncached(offset, bundle.subspan(at->begin, at->bytes)), layer, expert);
+}
+
+Result<void> PackFile::check(std::int64_t layer, std::int64_t expert, std::int64_t part,
+                             std::span<const std::byte> bundle) const {
+  const auto at = part_of(layer, expert, part, bundle.size());
+  if (!at) return forward(at);
+  return of_expert(check_blocks(at->block, at->block + 1, bundle.data() + at->begin), layer, expert);
 }
 
 }  // namespace moe::inline MOE_ABI::pack

@@ -39,8 +39,18 @@ class PackFile final : public ExpertReader {
   std::uint64_t position(std::int64_t layer, std::int64_t expert) const override;
   Result<void> read(std::int64_t layer, std::int64_t expert, std::int64_t part,
                     std::span<std::byte> bundle) const override;
+  Result<void> check(std::int64_t layer, std::int64_t expert, std::int64_t part,
+                     std::span<const std::byte> bundle) const override;
 
  private:
+  struct ExpertPart {
+    std::size_t block;         // of layout_.blocks
+    std::size_t begin, bytes;  // in the bundle
+  };
+  /// Errors: bad_argument.
+  Result<ExpertPart> part_of(std::int64_t layer, std::int64_t expert, std::int64_t part,
+                             std::size_t bundle_bytes) const;
+
   PackFile(checkpoint::InputFile file, Layout layout) : file_(std::move(file)), layout_(std::move(layout)) {}
   tl::unexpected<Error> damaged(const std::string& what) const;
   /// False: of another version or source.

@@ -24,8 +24,8 @@ class MemoryReader : public moe::ExpertReader {
     std::uint32_t seed = 0;
     int most_us = 0;       ///< reads take up to so long
     int fails_after = -1;  ///< that many reads work
-    /// Besides: which experts cannot be read.
-    std::function<bool(std::int64_t layer, std::int64_t expert)> fails = {};
+    /// Besides: which experts cannot be read, and which have another checksum.
+    std::function<bool(std::int64_t layer, std::int64_t expert)> fails = {}, is_damaged = {};
   };
   MemoryReader(std::shared_ptr<const moe::Model> model, const Options& options)
       : model_(std::move(model)), options_(options) {}
@@ -49,12 +49,19 @@ class MemoryReader : public moe::ExpertReader {
     if ((options_.fails_after >= 0 && nth >= options_.fails_after) || (options_.fails && options_.fails(layer, expert)))
       return moe::fail(moe::ErrorCode::io,
                        "layer " + std::to_string(layer) + ", expert " + std::to_string(expert) + ": the disk is gone");
-    const moe::FfnWeights& e = experts(layer)[static_cast<std::size_t>(expert)];
-    const moe::BundleLayout layout = moe::BundleLayout::of(e);
-    const moe::Matrix& matrix = part == 0 ? e.gate : part == 1 ? e.up : e.down;
-    const std::int64_t at = part == 0 ? 0 : part == 1 ? layout.up : layout.down;
-    if (!matrix.empty())  // not every FFN has a gate
-      std::memcpy(bundle.data() + at, matrix.data, static_cast<std::size_t>(matrix.bytes()));
+    const Panels panels = panels_of(layer, expert, part);
+    for (std::size_t i = 0; i < panels.bytes.size(); ++i) bundle[panels.begin + i] = ~panels.bytes[i];
+    return {};
+  }
+  /// Panels are wrong before this, and right after one call.
+  moe::Result<void> check(std::int64_t layer, std::int64_t expert, std::int64_t part,
+                          std::span<const std::byte> bundle) const override {
+    if (options_.is_damaged && options_.is_damaged(layer, expert))
+      return moe::fail(moe::ErrorCode::bad_file,
+                       "layer " + std::to_string(layer) + ", expert " + std::to_string(expert) + ": another checksum");
+    const Panels panels = panels_of(layer, expert, part);
+    auto* at = const_cast<std::byte*>(bundle.data()) + panels.begin;
+    for (std::size_t i = 0; i < panels.bytes.size(); ++i) at[i] = ~at[i];
     return {};
   }
   int reads() const { return reads_; }
@@ -76,6 +83,17 @@ class MemoryReader : public moe::ExpertReader {
       --reader.together_[key];
     }
   };
+  struct Panels {
+    std::span<const std::byte> bytes;  // not every FFN has a gate
+    std::size_t begin;                 // in the bundle
+  };
+  Panels panels_of(std::int64_t layer, std::int64_t expert, std::int64_t part) const {
+    const moe::FfnWeights& e = experts(layer)[static_cast<std::size_t>(expert)];
+    const moe::BundleLayout layout = moe::BundleLayout::of(e);
+    const moe::Matrix& matrix = part == 0 ? e.gate : part == 1 ? e.up : e.down;
+    const std::int64_t begin = part == 0 ? 0 : part == 1 ? layout.up : layout.down;
+    return {{matrix.data, static_cast<std::size_t>(matrix.bytes())}, static_cast<std::size_t>(begin)};
+  }
   const std::vector<moe::FfnWeights>& experts(std::int64_t layer) const {
     return moe::impl_of(*model_).weights->layers[static_cast<std::size_t>(layer)].experts;
   }
