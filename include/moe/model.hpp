@@ -101,7 +101,7 @@ struct LoadOptions {
   /// Memory for routed experts; the others are read when a step needs them, from the packed file. Empty: all are in
   /// memory. plan_memory() computes it.
   std::optional<std::int64_t> expert_bytes = {};
-  std::int32_t read_threads = 4;  ///< that read experts, 1 to 64
+  std::int32_t read_threads = 4;  ///< reads of experts at a time, 1 to 64; two threads more are started
   /// Only these layers are loaded, with the embedding before the first and the head behind the last: a stage of a
   /// pipeline (moe/stages.hpp). Not with a packed file. Empty: all.
   std::optional<LayerRange> layers = {};

@@ -73,10 +73,8 @@ Result<void> ExpertCache::create(std::span<const Shape> layers, std::int64_t byt
     pool.owner.assign(static_cast<std::size_t>(c.slots), -1);
     pool.rank.assign(pool.owner.size(), kStays);
     pool.layer.assign(pool.owner.size(), 0);
-    for (std::int64_t slot = 0; slot < c.slots; ++slot)
-      pool.is_transient.push_back(slot >= c.slots - c.transient_slots);
     for (auto slot = static_cast<std::int32_t>(c.slots); slot-- > 0;)
-      (pool.is_transient[static_cast<std::size_t>(slot)] ? pool.free_transient : pool.free).push_back(slot);
+      (slot >= c.slots - c.transient_slots ? pool.free_transient : pool.free).push_back(slot);
     bytes_ += c.slots * c.bundle_bytes;
     pool_of_bundle[c.bundle_bytes] = static_cast<std::int32_t>(pools_.size());
     pools_.push_back(std::move(pool));
@@ -145,6 +143,7 @@ bool ExpertCache::evict(Pool& pool, const CachedExpert& newcomer) {
   CachedExpert& other = experts_[static_cast<std::size_t>(pool.owner[static_cast<std::size_t>(slot)])];
   // A little more, so that rounding makes no difference between equals.
   if (frequency(newcomer) <= frequency(other) + 1e-9) return false;
+  count_unused(pool, other);
   other.state = CachedExpert::State::absent, other.slot = -1;
   pool.owner[static_cast<std::size_t>(slot)] = -1;
   pool.rank[static_cast<std::size_t>(slot)] = kStays;
@@ -175,15 +174,18 @@ void ExpertCache::admit(std::int64_t layer, std::int64_t expert) {
   const std::int32_t slot = pool.free.back();
   pool.free.pop_back();
   pool.free_transient.push_back(slot);
-  pool.is_transient[static_cast<std::size_t>(slot)] = true;
-  pool.is_transient[static_cast<std::size_t>(e.slot)] = false;
   e.is_transient = false;
   show_rank(pool, e);
+}
+
+void ExpertCache::count_unused(const Pool& pool, const CachedExpert& leaving) {
+  if (leaving.is_guess && leaving.state == CachedExpert::State::ready) unused_bytes_ += pool.bundle_bytes;
 }
 
 void ExpertCache::drop(std::int64_t layer, std::int64_t expert) {
   Pool& pool = pool_of(layer);
   CachedExpert& e = at(layer, expert);
+  count_unused(pool, e);
   pool.owner[static_cast<std::size_t>(e.slot)] = -1;
   pool.rank[static_cast<std::size_t>(e.slot)] = kStays;
   (e.is_transient ? pool.free_transient : pool.free).push_back(e.slot);

@@ -18,13 +18,13 @@ struct CachedExpert {
   bool is_transient = false;  ///< its slot is free again once nobody uses it
   std::int32_t slot = -1;
   std::int32_t pins = 0;        ///< users: it must stay
-  std::int32_t parts_left = 0;  ///< while reading: not read yet
+  std::int32_t parts_left = 0;  ///< while reading: not checked yet
   bool is_guess = false;        ///< asked for ahead, and no visit has needed it since
   std::int32_t layer = 0;
   double rank =
       kNever;  ///< logarithm of how often it was chosen, plus 0.02 for each visit of its layer before the last
   static constexpr double kNever = -1e300;
-  std::optional<Error> error = {};  ///< of its part that could not be read, the first one
+  std::optional<Error> error = {};  ///< of the first part that could not be read or has another checksum
 };
 
 /// Decayed frequency with admission: an expert takes the slot of another only if it was chosen more often. Age is
@@ -75,13 +75,14 @@ class ExpertCache {
   void drop(std::int64_t layer, std::int64_t expert);
 
   std::int64_t bytes() const { return bytes_; }
+  /// Of guesses that were read, and left without having been needed.
+  std::int64_t unused_bytes() const { return unused_bytes_; }
 
  private:
   struct Pool {
     std::int64_t bundle_bytes = 0;
     AlignedBuffer<std::byte> memory;
     std::vector<std::int32_t> owner;  // [slot] index into experts_, -1: free
-    std::vector<bool> is_transient;   // [slot]
     std::vector<double> rank;         // [slot] its owner's; infinite: transient or free
     std::vector<std::int32_t> layer;  // [slot] its owner's
     std::vector<std::int32_t> free, free_transient;
@@ -91,6 +92,7 @@ class ExpertCache {
   /// To victim(), after the expert's rank or slot has changed.
   void show_rank(Pool& pool, const CachedExpert& e);
   bool evict(Pool& pool, const CachedExpert& newcomer);
+  void count_unused(const Pool& pool, const CachedExpert& leaving);
   /// Logarithm of the visits of its layer that chose the expert, each weighing e^-0.02 of the next one.
   double frequency(const CachedExpert& e) const;
 
@@ -99,7 +101,7 @@ class ExpertCache {
   std::vector<std::int64_t> first_;    // [layer] into experts_
   std::vector<std::int64_t> visits_;   // [layer]
   std::vector<CachedExpert> experts_;  // of all layers
-  std::int64_t bytes_ = 0;
+  std::int64_t bytes_ = 0, unused_bytes_ = 0;
 };
 
 }  // namespace moe::inline MOE_ABI

@@ -62,12 +62,14 @@ ExpertSource::~ExpertSource() {
 
 ExpertTraffic ExpertSource::traffic() const {
   const std::lock_guard lock(mutex_);
-  return traffic_;
+  ExpertTraffic traffic = traffic_;
+  traffic.unused_bytes = cache_.unused_bytes();
+  return traffic;
 }
 
 // ---- threads that read and check
 
-// Threads that have nothing to read check what others have read: the disk does not wait for checksums.
+// Threads that have nothing to read check what others have read: the disk seldom waits for checksums.
 void ExpertSource::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -85,7 +87,7 @@ void ExpertSource::read_next(std::unique_lock<std::mutex>& lock) {
   const auto parts = static_cast<std::int32_t>(reader_->part_count(request.layer));
   if (request.part == 0) {
     if (e.pins == 0) {  // cancelled
-      drop(request.layer, request.expert);
+      cache_.drop(request.layer, request.expert);
       requests_.pop_front();
       return has_changed_.notify_all();
     }
@@ -101,7 +103,7 @@ void ExpertSource::read_next(std::unique_lock<std::mutex>& lock) {
   if (--reading_ == 0) traffic_.read_ns += now_ns() - reading_since_ns_;
   if (!done) return finish_part(part, done);
   unchecked_.push_back(part);
-  if (requests_.empty()) return;  // this thread checks it
+  if (requests_.empty()) return;  // this thread checks one
   has_work_.notify_one();
   has_changed_.notify_all();  // a visit that waits can check it too
 }
@@ -116,7 +118,7 @@ void ExpertSource::check_next(std::unique_lock<std::mutex>& lock) {
   finish_part(part, done);
 }
 
-// An expert that failed keeps its slot until no thread writes into it.
+// An expert that failed keeps its slot until no thread writes into it or checks a part of it.
 void ExpertSource::finish_part(const Request& part, const Result<void>& done) {
   CachedExpert& e = cache_.at(part.layer, part.expert);
   e.parts_left -= 1;
@@ -131,7 +133,7 @@ void ExpertSource::finish_part(const Request& part, const Result<void>& done) {
   if (e.parts_left > 0) return;
   e.state = e.error ? State::failed : State::ready;
   if (!e.error) traffic_.read_bytes += reader_->bundle_bytes(part.layer);
-  if (e.pins == 0 && (e.is_transient || e.error)) drop(part.layer, part.expert);
+  if (e.pins == 0 && (e.is_transient || e.error)) cache_.drop(part.layer, part.expert);
   has_changed_.notify_all();
 }
 
@@ -149,16 +151,9 @@ bool ExpertSource::start(std::int64_t layer, std::int32_t expert, bool may_evict
 void ExpertSource::unpin(std::int64_t layer, std::int32_t expert) {
   CachedExpert& e = cache_.at(layer, expert);
   if (--e.pins > 0) return;
-  const bool is_done = e.state == State::ready || e.state == State::failed;  // else the reading thread drops it
-  if (is_done && (e.is_transient || e.state == State::failed)) drop(layer, expert);
+  const bool is_done = e.state == State::ready || e.state == State::failed;  // else it is dropped when it is read
+  if (is_done && (e.is_transient || e.state == State::failed)) cache_.drop(layer, expert);
   has_changed_.notify_all();
-}
-
-// A wrong guess was read in vain when it leaves: one that keeps its slot may still be needed.
-void ExpertSource::drop(std::int64_t layer, std::int32_t expert) {
-  const CachedExpert& e = cache_.at(layer, expert);
-  if (e.is_guess && e.state == State::ready) traffic_.unused_bytes += reader_->bundle_bytes(layer);
-  cache_.drop(layer, expert);
 }
 
 // The last 32 or so count.
@@ -184,11 +179,23 @@ void ExpertSource::drop_ahead() {
   ahead_.clear();
 }
 
+// The visit's pins keep the right ones. A failed one gives its slot back: it is read again.
+void ExpertSource::settle_guesses(std::int64_t layer, std::span<const std::int32_t> experts) {
+  for (const Ahead& a : ahead_) {
+    const std::int32_t expert = a.guess.expert;
+    const bool is_right = a.layer == layer && std::find(experts.begin(), experts.end(), expert) != experts.end();
+    if (a.layer == layer) note(a.guess, is_right);
+    if (is_right && cache_.at(layer, expert).state != State::failed) cache_.admit(layer, expert);
+    unpin(a.layer, expert);
+  }
+  ahead_.clear();
+}
+
 void ExpertSource::ask(Visit& visit) {
   while (!visit.wanted_.empty()) {
     const std::int32_t expert = visit.wanted_.back();
     CachedExpert& e = cache_.at(visit.layer_, expert);
-    if (e.state == State::failed && e.pins == 0) drop(visit.layer_, expert);
+    if (e.state == State::failed && e.pins == 0) cache_.drop(visit.layer_, expert);
     if (e.state == State::absent && !start(visit.layer_, expert, true)) {
       // Reads ahead of another session may hold the slots.
       if (ahead_.empty()) break;
@@ -220,32 +227,22 @@ ExpertSource::Visit ExpertSource::visit(std::int64_t layer, std::span<const std:
   Visit visit(*this, layer);
   const std::lock_guard lock(mutex_);
   cache_.count_visit(layer, experts);
+  const auto was_guessed = [&](std::int32_t expert) {
+    return std::any_of(ahead_.begin(), ahead_.end(),
+                       [&](const Ahead& a) { return a.layer == layer && a.guess.expert == expert; });
+  };
   for (const std::int32_t expert : experts) {
     CachedExpert& e = cache_.at(layer, expert);
-    const auto guess = std::find_if(ahead_.begin(), ahead_.end(),
-                                    [&](const Ahead& a) { return a.layer == layer && a.guess.expert == expert; });
-    const bool was_read_ahead = guess != ahead_.end();
-    (e.state == State::ready && !was_read_ahead ? traffic_.hits : traffic_.misses) += 1;
+    (e.state == State::ready && !was_guessed(expert) ? traffic_.hits : traffic_.misses) += 1;
     if (e.state == State::ready || e.state == State::reading || e.state == State::queued) {
       pin(e);
       visit.asked_.push_back(expert);
     } else {
       visit.wanted_.push_back(expert);
     }
-    if (was_read_ahead) {
-      note(guess->guess, true);
-      ahead_.erase(guess);
-      if (e.state == State::failed) {
-        unpin(layer, expert);  // which gives its slot back: it is read again
-      } else {
-        e.pins -= 1;  // the visit's pin keeps it
-        cache_.admit(layer, expert);
-      }
-    }
   }
-  for (const Ahead& a : ahead_)
-    if (a.layer == layer) note(a.guess, false);
-  drop_ahead();
+  // After all that is there is pinned: what is admitted now makes none of it leave.
+  settle_guesses(layer, experts);
   std::sort(visit.wanted_.begin(), visit.wanted_.end(),
             [&](std::int32_t a, std::int32_t b) { return reader_->position(layer, a) > reader_->position(layer, b); });
   ask(visit);
@@ -274,12 +271,8 @@ Result<std::vector<ExpertLease>> ExpertSource::Visit::next(std::size_t most) {
     take(true);
     take(false);
     if (!leases.empty()) return leases;
-    if (!s.unchecked_.empty()) {
-      s.check_next(lock);
-      continue;
-    }
     const std::int64_t started = now_ns();
-    s.has_changed_.wait(lock);
+    s.unchecked_.empty() ? s.has_changed_.wait(lock) : s.check_next(lock);
     s.traffic_.wait_ns += now_ns() - started;
   }
 }

@@ -29,7 +29,7 @@ class ExpertSource {
  public:
   struct Options {
     std::int64_t bytes = 0;         ///< of memory for experts
-    std::int32_t read_threads = 4;  ///< 1 to 64
+    std::int32_t read_threads = 4;  ///< reads at a time, 1 to 64
   };
   /// Errors: out_of_memory (naming the least that works), io (no thread), unsupported (experts of one layer differ).
   static Result<std::shared_ptr<ExpertSource>> create(std::shared_ptr<const ExpertReader> reader,
@@ -60,7 +60,7 @@ class ExpertSource {
     ~Visit();
     /// Waits for at least one expert that was not given yet, and returns up to `most` that are there, those first whose
     /// slots others wait for; empty after the last.
-    /// Errors: those of ExpertReader::read.
+    /// Errors: those of ExpertReader::read and check.
     Result<std::vector<ExpertLease>> next(std::size_t most);
     void release(std::int32_t expert);
     /// Experts of a later layer that may be read once all of this visit's are asked for, the likeliest first. What the
@@ -110,8 +110,8 @@ class ExpertSource {
   bool start(std::int64_t layer, std::int32_t expert, bool may_evict);
   static void pin(CachedExpert& e) { e.pins += 1, e.is_guess = false; }
   void unpin(std::int64_t layer, std::int32_t expert);
-  void drop(std::int64_t layer, std::int32_t expert);
   void drop_ahead();
+  void settle_guesses(std::int64_t layer, std::span<const std::int32_t> experts);
   void note(const Guess& guess, bool right);
 
   std::shared_ptr<const ExpertReader> reader_;

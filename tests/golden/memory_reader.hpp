@@ -22,10 +22,11 @@ class MemoryReader : public moe::ExpertReader {
  public:
   struct Options {
     std::uint32_t seed = 0;
-    int most_us = 0;       ///< reads take up to so long
+    int most_us = 0;       ///< reads take up to so long, and checks
     int fails_after = -1;  ///< that many reads work
-    /// Besides: which experts cannot be read, and which have another checksum.
-    std::function<bool(std::int64_t layer, std::int64_t expert)> fails = {}, is_damaged = {};
+    /// Besides: which experts cannot be read, and which parts have another checksum.
+    std::function<bool(std::int64_t layer, std::int64_t expert)> fails = {};
+    std::function<bool(std::int64_t layer, std::int64_t expert, std::int64_t part)> is_damaged = {};
   };
   MemoryReader(std::shared_ptr<const moe::Model> model, const Options& options)
       : model_(std::move(model)), options_(options) {}
@@ -42,10 +43,7 @@ class MemoryReader : public moe::ExpertReader {
                          std::span<std::byte> bundle) const override {
     const int nth = reads_++;
     const Reading reading(*this, layer, expert);
-    if (options_.most_us > 0) {
-      std::minstd_rand random(options_.seed + static_cast<std::uint32_t>(nth));
-      std::this_thread::sleep_for(std::chrono::microseconds(random() % static_cast<std::uint32_t>(options_.most_us)));
-    }
+    wait(nth);
     if ((options_.fails_after >= 0 && nth >= options_.fails_after) || (options_.fails && options_.fails(layer, expert)))
       return moe::fail(moe::ErrorCode::io,
                        "layer " + std::to_string(layer) + ", expert " + std::to_string(expert) + ": the disk is gone");
@@ -56,7 +54,8 @@ class MemoryReader : public moe::ExpertReader {
   /// Panels are wrong before this, and right after one call.
   moe::Result<void> check(std::int64_t layer, std::int64_t expert, std::int64_t part,
                           std::span<const std::byte> bundle) const override {
-    if (options_.is_damaged && options_.is_damaged(layer, expert))
+    wait(1000000 + checks_++);
+    if (options_.is_damaged && options_.is_damaged(layer, expert, part))
       return moe::fail(moe::ErrorCode::bad_file,
                        "layer " + std::to_string(layer) + ", expert " + std::to_string(expert) + ": another checksum");
     const Panels panels = panels_of(layer, expert, part);
@@ -65,22 +64,30 @@ class MemoryReader : public moe::ExpertReader {
     return {};
   }
   int reads() const { return reads_; }
-  /// The most parts of one expert that were read at the same time.
+  /// The most parts that were read at the same time: of one expert, and of all.
   int most_together() const { return most_together_; }
+  int most_reads() const { return most_reads_; }
 
  private:
+  void wait(int nth) const {
+    if (options_.most_us <= 0) return;
+    std::minstd_rand random(options_.seed + static_cast<std::uint32_t>(nth));
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % static_cast<std::uint32_t>(options_.most_us)));
+  }
   struct Reading {
     const MemoryReader& reader;
     std::pair<std::int64_t, std::int64_t> key;
     Reading(const MemoryReader& r, std::int64_t layer, std::int64_t expert) : reader(r), key(layer, expert) {
       const std::lock_guard lock(reader.mutex_);
       reader.most_together_ = std::max(reader.most_together_, ++reader.together_[key]);
+      reader.most_reads_ = std::max(reader.most_reads_, ++reader.now_);
     }
     Reading(const Reading&) = delete;
     Reading& operator=(const Reading&) = delete;
     ~Reading() {
       const std::lock_guard lock(reader.mutex_);
       --reader.together_[key];
+      --reader.now_;
     }
   };
   struct Panels {
@@ -99,10 +106,10 @@ class MemoryReader : public moe::ExpertReader {
   }
   std::shared_ptr<const moe::Model> model_;
   Options options_;
-  mutable std::atomic<int> reads_{0};
+  mutable std::atomic<int> reads_{0}, checks_{0};
   mutable std::mutex mutex_;
   mutable std::map<std::pair<std::int64_t, std::int64_t>, int> together_;
-  mutable int most_together_ = 0;
+  mutable int most_together_ = 0, most_reads_ = 0, now_ = 0;
 };
 
 /// The sizes of its layers' bundles.

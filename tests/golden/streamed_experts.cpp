@@ -106,6 +106,7 @@ TEST_CASE("the same bits for any memory, number of reading threads and delay") {
           CHECK(kept.hits > 0);
         }
         ++round;
+        CHECK(reader->most_reads() <= round);  // as many at a time as there were reading threads
       }
     }
   }
@@ -347,18 +348,21 @@ TEST_CASE("of several reads that fail, each visit gets the error of its own") {
   check(first, layers[0], 0);
 }
 
-TEST_CASE("an expert with another checksum is an error of its layer, and the others are there") {
+TEST_CASE("a part with another checksum is an error of its layer, and the other experts are there") {
   const Case c = case_with_two_layers();
   const std::vector<std::int64_t> layers = moe_layers(*c.model);
   std::atomic<bool> is_damaged{true};
   MemoryReader::Options options;
-  options.is_damaged = [&](std::int64_t layer, std::int64_t expert) {
-    return is_damaged && layer == layers[1] && expert == 1;
+  options.most_us = 200;
+  options.is_damaged = [&](std::int64_t layer, std::int64_t expert, std::int64_t part) {
+    return is_damaged && layer == layers[1] && expert == 1 && part == 1;
   };
   const auto source =
       *moe::ExpertSource::create(reader_of(c.model, options), *moe::impl_of(*c.model).weights, {c.least, 2});
-  const auto use_all = [&](std::int64_t layer) -> moe::Result<std::size_t> {
+  const auto use_all = [&](std::int64_t layer, bool guesses = false) -> moe::Result<std::size_t> {
     auto visit = source->visit(layer, std::vector<std::int32_t>{0, 1, 2});
+    const std::vector<moe::ExpertSource::Guess> ahead = {{1, 0}, {2, 1}};
+    if (guesses) visit.read_ahead(layers[1], ahead);
     for (std::size_t used = 0;; ++used) {
       const auto leases = visit.next(1);
       if (!leases) return moe::forward(leases);
@@ -366,11 +370,13 @@ TEST_CASE("an expert with another checksum is an error of its layer, and the oth
       visit.release(leases->front().expert);
     }
   };
-  CHECK(use_all(layers[0]).value() == 3);
-  const auto refused = use_all(layers[1]);
-  REQUIRE_FALSE(refused.has_value());
-  CHECK(refused.error().code == moe::ErrorCode::bad_file);
-  CHECK(refused.error().message.find("expert 1: another checksum") != std::string::npos);
+  for (const bool guesses : {false, true, true}) {
+    CHECK(use_all(layers[0], guesses).value() == 3);
+    const auto refused = use_all(layers[1]);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code == moe::ErrorCode::bad_file);
+    CHECK(refused.error().message.find("expert 1: another checksum") != std::string::npos);
+  }
   CHECK(use_all(layers[0]).value() == 3);
   is_damaged = false;
   CHECK(use_all(layers[1]).value() == 3);

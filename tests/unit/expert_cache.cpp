@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <random>
 #include <set>
 
@@ -112,6 +114,63 @@ TEST_CASE("what was read on a guess stays if it is chosen more often than what h
   // What passes through is no victim: only the one that stays could be, and it was chosen more often.
   cache.count_visit(0, std::vector<std::int32_t>{1, 15});
   CHECK_FALSE(cache.take_slot(0, 15, true));
+}
+
+TEST_CASE("what was admitted leaves like any other") {
+  moe::ExpertCache cache = cache_of(1, 16, 1);
+  for (const std::int32_t expert : {0, 1}) {
+    REQUIRE(cache.take_slot(0, expert, false));
+    cache.at(0, expert).state = State::ready;
+  }
+  cache.count_visit(0, std::vector<std::int32_t>{1});
+  cache.admit(0, 1);
+  for (int i = 0; i < 2; ++i) cache.count_visit(0, std::vector<std::int32_t>{15});
+  REQUIRE(cache.take_slot(0, 15, true));
+  CHECK_FALSE(cache.at(0, 15).is_transient);
+  CHECK(cache.at(0, 1).state == State::absent);
+}
+
+TEST_CASE("a guess that nobody needed is counted when it leaves, by whatever way") {
+  moe::ExpertCache cache = cache_of(1, 16, 1);
+  for (const std::int32_t expert : {0, 1, 2}) {  // 0 has the place of one that stays
+    REQUIRE(cache.take_slot(0, expert, false));
+    cache.at(0, expert).state = State::ready;
+    cache.at(0, expert).is_guess = expert != 2;
+  }
+  CHECK(cache.unused_bytes() == 0);
+  cache.drop(0, 1);
+  cache.drop(0, 2);
+  CHECK(cache.unused_bytes() == kBundle);
+  cache.count_visit(0, std::vector<std::int32_t>{15});
+  REQUIRE(cache.take_slot(0, 15, true));
+  CHECK(cache.at(0, 0).state == State::absent);
+  CHECK(cache.unused_bytes() == 2 * kBundle);
+}
+
+TEST_CASE("the one that leaves was chosen least often, counted in visits of its own layer") {
+  constexpr std::int32_t kLayers = 2, kExperts = 16;
+  moe::ExpertCache cache = cache_of(kLayers, kExperts, 6);
+  double frequency[kLayers][kExperts] = {};
+  std::minstd_rand random(11);
+  int left = 0;
+  for (int i = 0; i < 4000; ++i) {
+    const std::int64_t layer = random() % 10 == 0 ? 1 : 0;
+    const auto expert = static_cast<std::int32_t>(random() % kExperts);
+    for (double& f : frequency[layer]) f *= std::exp(-0.02);
+    frequency[layer][expert] += 1.0;
+    std::set<std::pair<std::int64_t, std::int32_t>> before;
+    double least = 1e300;
+    for (std::int64_t l = 0; l < kLayers; ++l)
+      for (std::int32_t e = 0; e < kExperts; ++e)
+        if (cache.at(l, e).state == State::ready) before.insert({l, e}), least = std::min(least, frequency[l][e]);
+    hits_of_visit(cache, layer, {expert});
+    for (const auto& [l, e] : before) {
+      if (cache.at(l, e).state == State::ready) continue;
+      ++left;
+      CHECK(frequency[l][e] == doctest::Approx(least).epsilon(1e-9));
+    }
+  }
+  CHECK(left > 100);
 }
 
 TEST_CASE("slots are never lost, shared or given to a used expert") {
