@@ -165,4 +165,11 @@ Quantization read_quantization(const JsonConfig& json) {
   return q;
 }
 
+bool belongs_to_weight(std::string_view name) {
+  for (const std::string_view end :
+       {"_scale_inv", ".weight_scale", ".scales", ".weight_zero_point", ".qzeros", ".g_idx", "_g_idx", ".weight_shape"})
+    if (name.ends_with(end)) return true;
+  return false;
+}
+
 }  // namespace moe::inline MOE_ABI::arch

@@ -9,4 +9,7 @@ namespace moe::inline MOE_ABI::arch {
 /// quantization_config, where libmoe reads it.
 Quantization read_quantization(const JsonConfig& json);
 
+/// A tensor of this name belongs to a quantised weight: its scales, zero points, order of columns or shape.
+bool belongs_to_weight(std::string_view name);
+
 }  // namespace moe::inline MOE_ABI::arch

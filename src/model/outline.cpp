@@ -10,6 +10,7 @@
 
 #include "arch/family.hpp"
 #include "arch/limits.hpp"
+#include "arch/quantization_config.hpp"
 #include "arch/unread_keys.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "checkpoint/text_files.hpp"
@@ -171,6 +172,26 @@ void add_gguf(const checkpoint::Checkpoint& file, ModelOutline& out) {
   add_shapes(shapes, out);
 }
 
+/// Codes that lie in words count one by one, and their scales not at all.
+std::int64_t weights_in(const checkpoint::Checkpoint& file) {
+  arch::Quantization q;
+  if (file.kind() == checkpoint::Kind::hf)
+    if (const auto json = arch::JsonConfig::parse(file.config_json())) q = arch::read_quantization(*json);
+  const bool has_codes = q.method != arch::Quantization::Method::none;
+  std::int64_t weights = 0;
+  const auto add = [&](const checkpoint::TensorInfo& tensor, const std::string& name, std::int64_t codes) {
+    if (!has_codes || !arch::belongs_to_weight(name)) weights += tensor.rows() * tensor.cols() * codes;
+  };
+  for (const checkpoint::TensorInfo& tensor : file.tensors()) add(tensor, tensor.name, 1);
+  for (const checkpoint::UnsupportedTensor& tensor : file.unsupported()) {
+    const bool in_words = has_codes && tensor.type == "I32" &&
+                          (tensor.name.ends_with(".qweight") || tensor.name.ends_with("_packed")) &&
+                          (q.bits == 4 || q.bits == 8);
+    if (tensor.where.bytes > 0) add(tensor.where, tensor.name, in_words ? 32 / q.bits : 1);
+  }
+  return weights;
+}
+
 Result<ModelOutline> outline_of(const std::string& path) {
   ModelOutline out;
   if (is_config_only(path)) {
@@ -181,10 +202,7 @@ Result<ModelOutline> outline_of(const std::string& path) {
   }
   const auto file = checkpoint::open(path);
   if (!file) return forward(file);
-  for (const checkpoint::TensorInfo& tensor : (*file)->tensors())
-    out.tensor_parameters += tensor.rows() * tensor.cols();
-  for (const checkpoint::UnsupportedTensor& tensor : (*file)->unsupported())
-    if (tensor.where.bytes > 0) out.tensor_parameters += tensor.where.rows() * tensor.where.cols();
+  out.tensor_parameters = weights_in(**file);
   if ((*file)->kind() == checkpoint::Kind::gguf)
     add_gguf(**file, out);
   else if (auto ok = add_json((*file)->config_json(), out); !ok)

@@ -1,6 +1,9 @@
 // Tensors of a file that the plan does not use: counted, noted, or refused.
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "arch/quantization_config.hpp"
 #include "model/planner.hpp"
 #include "support/show.hpp"
 
@@ -17,11 +20,7 @@ bool Planner::is_activation_scale(std::string_view name) const {
 }
 
 bool Planner::is_scale(std::string_view name) const {
-  if (quantization_.method == arch::Quantization::Method::none) return false;
-  for (const std::string_view end :
-       {"_scale_inv", ".weight_scale", ".scales", ".weight_zero_point", ".qzeros", ".g_idx", "_g_idx", ".weight_shape"})
-    if (name.ends_with(end)) return true;
-  return false;
+  return quantization_.method != arch::Quantization::Method::none && arch::belongs_to_weight(name);
 }
 
 // GPTQ programs wrote a bias of zeros for every weight, also where the model has none.
@@ -64,11 +63,11 @@ std::int64_t Planner::weights_in(const checkpoint::UnsupportedTensor& tensor) co
   return tensor.type == "F8_E4M3" || tensor.type == "I8" ? 1 : 0;
 }
 
-// Tensors of other towers are counted, not read.
-bool Planner::is_tower(const TensorInfo& tensor, std::string_view name) {
+// Tensors of other towers are counted, not read. `weights`: in one of its numbers.
+bool Planner::is_tower(const TensorInfo& tensor, std::string_view name, std::int64_t weights) {
   if (recognised_.wrapper == nullptr || !recognised_.wrapper->is_tower(name)) return false;
   plan_.tower_tensors += 1;
-  plan_.tower_parameters += tensor.rows() * tensor.cols();
+  if (!is_scale(name)) plan_.tower_parameters += tensor.rows() * tensor.cols() * weights;
   return true;
 }
 
@@ -85,7 +84,7 @@ void Planner::account() {
   note_code_bits();
   for (const TensorInfo& tensor : file_.tensors()) {
     const std::int64_t count = tensor.rows() * tensor.cols();
-    if (is_tower(tensor, tensor.name)) continue;
+    if (is_tower(tensor, tensor.name, 1)) continue;
     if (scales_.count(&tensor) != 0) continue;  // of FP8 weights; no parameters
     if (is_rope_factors(tensor)) continue;      // read with the configuration
     if (used_.count(&tensor) != 0) {
@@ -108,7 +107,7 @@ void Planner::account() {
   }
   for (const checkpoint::UnsupportedTensor& tensor : file_.unsupported()) {
     const std::int64_t count = tensor.where.rows() * tensor.where.cols();
-    if (is_tower(tensor.where, tensor.name)) continue;
+    if (is_tower(tensor.where, tensor.name, std::max<std::int64_t>(1, weights_in(tensor)))) continue;
     if (const auto codes = codes_.find(&tensor.where); codes != codes_.end())
       plan_.total_parameters += codes->second.source.rows * codes->second.source.columns;
     else if (raw_.count(&tensor.where) != 0)

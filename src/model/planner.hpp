@@ -106,7 +106,7 @@ class Planner {
   bool is_zero_bias(const TensorInfo& tensor);
   void note_code_bits();
   std::int64_t weights_in(const checkpoint::UnsupportedTensor& tensor) const;
-  bool is_tower(const TensorInfo& tensor, std::string_view name);
+  bool is_tower(const TensorInfo& tensor, std::string_view name, std::int64_t weights);
   bool is_rope_factors(const TensorInfo& tensor);
   void account();
   void refuse(ErrorCode code, std::string message) {

@@ -1,6 +1,7 @@
 // What is said of directories whose integer weights have different widths, without loading them.
 
 #include "golden/integer_folder_writer.hpp"
+#include "moe/outline.hpp"
 
 namespace integer_formats_test {
 
@@ -132,6 +133,52 @@ TEST_CASE("GPTQModel's rules for some modules: formats and parameters of both wi
     quantization["dynamic"] = {{four_is_rule ? "+:.*experts.*" : "+:.*self_attn.*", {{"bits", four_is_rule ? 4 : 8}}}};
     check_mixed(scratch, write_mixed(scratch, four, eight, quantization));
   }
+}
+
+TEST_CASE("the outline of an unknown family counts codes, not the words that hold them") {
+  const Scratch scratch;
+  write_model(scratch.dir / "wide");
+  const auto plain = moe::Model::inspect((scratch.dir / "wide").string());
+  const Kind kinds[] = {{"compressed", compressed("pack-quantized", 4, kGroup, true), 4, kGroup, "BF16"},
+                        {"gptq8", gptq(8, kGroup, true), 8, kGroup, "F16", true, true},
+                        {"awq", awq(kGroup), 4, kGroup, "F16", true}};
+  for (const Kind& kind : kinds) {
+    CAPTURE(kind.config.dump());
+    write_copies(scratch.dir / "wide", kind, scratch.dir / "copy");
+    const auto folder = scratch.dir / "copy/codes";
+    json config = read_config(folder);
+    config["architectures"] = {"SurpriseForCausalLM"};
+    config["model_type"] = "surprise";
+    write_folder(folder, config, read_safetensors(folder / "model.safetensors"));
+    const auto outline = moe::outline(folder.string());
+    REQUIRE_MESSAGE(outline.has_value(), outline.error().message);
+    CHECK(outline->tensor_parameters == plain->total_parameters + plain->mtp_parameters);
+  }
+}
+
+TEST_CASE("codes of another tower are counted as its parameters") {
+  const fs::path model = fs::path(MOE_SOURCE_DIR) / "tests/data/variants/mistral";
+  const Scratch scratch;
+  const Kind kind{"gptq", gptq(4, 32, false), 4, 32, "F16", true};
+  write_copies(model, kind, scratch.dir);
+  const auto folder = scratch.dir / "codes";
+  json inner = read_config(folder);
+  Tensors tensors = read_safetensors(folder / "model.safetensors");
+  tensors["vision_tower.layers.0.proj.qweight"] = tensor_of("I32", {2, 8}, std::vector<std::int32_t>(16, 7));
+  tensors["vision_tower.layers.0.proj.qzeros"] = tensor_of("I32", {1, 1}, std::vector<std::int32_t>(1, 7));
+  tensors["vision_tower.layers.0.proj.scales"] = tensor_of("F32", {1, 8}, std::vector<float>(8, 1.0f));
+  const json quantization = inner["quantization_config"];
+  inner.erase("quantization_config");
+  write_folder(folder,
+               json{{"architectures", {"Mistral3ForConditionalGeneration"}},
+                    {"model_type", "mistral3"},
+                    {"quantization_config", quantization},
+                    {"text_config", inner}},
+               tensors);
+  const auto info = moe::Model::inspect(folder.string());
+  REQUIRE_MESSAGE(info.has_value(), info.error().message);
+  CHECK(info->tower_tensors == 3);
+  CHECK(info->tower_parameters == 2 * 8 * 8);
 }
 
 }  // namespace integer_formats_test
