@@ -341,7 +341,7 @@ int main(int argc, char** argv) {
   CLI::App app("Measures tokens per second of a model, and the machine's limits.", "moe-bench");
   app.footer(kExamples);
   constexpr moe::Bounds<std::int64_t> kCount{1, 9999999};
-  auto* model = cli::add_path(app, "--model", options.model, "a .gguf file or a Hugging Face directory");
+  cli::add_path(app, "--model", options.model, "a .gguf file or a Hugging Face directory");
   cli::add_numbers(app, "--pp", options.pp, kCount, "prefill lengths, \"\" for none (16,128,512)");
   cli::add_numbers(app, "--tg", options.tg, kCount, "numbers of tokens decoded one by one, \"\" for none (32)");
   cli::add_number(app, "--depth", options.depth, moe::Bounds<std::int64_t>{0, 9999999},
@@ -356,11 +356,13 @@ int main(int argc, char** argv) {
   app.add_flag("--profile", options.profile,
                "where the workers' time goes: a roofline table by layer kind for each item")
       ->excludes(no_peaks);
+  const auto of_models = app.get_options([](const CLI::Option* o) { return !o->check_name("--help"); });
   cli::add_path(app, "--json", options.json, "write JSON to a file; - prints it as the last line");
   std::string disk;
-  cli::add_path(app, "--disk", disk,
-                "only measure how fast a file, or a file that is made in a folder, is read past the page cache")
-      ->excludes(model);
+  auto* only_disk =
+      cli::add_path(app, "--disk", disk,
+                    "only measure how fast a file, or a file that is made in a folder, is read past the page cache");
+  for (CLI::Option* option : of_models) only_disk->excludes(option);
   return cli::run(app, argc, argv, [&]() -> Result<void> {
     if (!disk.empty()) return moe_bench::disk_command(disk, options.json);
     if (options.model.empty()) throw CLI::RequiredError("--model");

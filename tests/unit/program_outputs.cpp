@@ -253,6 +253,22 @@ TEST_CASE("an empty path is a wrong usage, never no path at all, and never the n
   }
 }
 
+TEST_CASE("moe-bench --disk takes no option of a model's measurements") {
+  const std::string bench = program_named("moe-bench");
+  if (bench.empty()) return moe_test::report_skip("--disk of moe-bench", "it is not built");
+  const Scratch s;
+  const std::string measured = s.write("measured", std::string(1 << 20, 'x'));
+  for (const Words& other : {Words{"--model", "m.gguf"}, Words{"--pp", "8"}, Words{"--reps", "1"},
+                             Words{"--memory", "1G"}, Words{"--no-peaks"}, Words{"--threads", "1"}}) {
+    Words arguments = {"--disk", measured};
+    arguments.insert(arguments.end(), other.begin(), other.end());
+    const Ended ended = run(s, bench, arguments);
+    CHECK(ended.status == 2);
+    CHECK_MESSAGE(ended.err.find("--disk") != std::string::npos, ended.err);
+    CHECK_MESSAGE(ended.err.find(other[0]) != std::string::npos, ended.err);
+  }
+}
+
 TEST_CASE("moe-bench --disk does not replace the file that it measures") {
   const std::string bench = program_named("moe-bench");
   if (bench.empty()) return moe_test::report_skip("--disk of moe-bench", "it is not built");
