@@ -208,14 +208,20 @@ def documents_of(root):
     return DOCUMENTS + sorted(str(path.relative_to(root)) for path in found)
 
 
+# What may stand before the name of a program.
+BEFORE = {"time", "do", "then", "else", "if", "while", "!", "exec", "nohup", "sudo", "nice", "env"}
+
+
 def not_executable(block, root):
     """Complaints about files of the tree that the block starts as programs, which cannot be started."""
     for line in block.text.splitlines():
-        for command in re.split(r"&&|\|\|?|;", line):
-            words = [word for word in command.split() if "=" not in word] or [""]
+        for command in re.split(r"&&|\|\|?|;|[$<>]?\(|`", line.split(" #")[0]):
+            words = [word.rstrip(")") for word in command.split() if "=" not in word and word not in BEFORE] or [""]
             path = root / words[0]
-            if words[0] and not words[0].startswith("/") and path.is_file() and not os.access(path, os.X_OK):
+            if not words[0].startswith("/") and path.is_file() and not os.access(path, os.X_OK):
                 yield f"{block.name()}: {words[0]} is not executable, and the block starts it"
+            elif words[0].startswith(("scripts/", "bench/", "packaging/")) and not path.exists():
+                yield f"{block.name()}: {words[0]} does not exist, and the block starts it"
 
 
 def sort_blocks(documents, root):
