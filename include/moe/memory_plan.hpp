@@ -20,6 +20,7 @@ struct MemoryRequest {
   bool mtp = false;                 ///< with the MTP layer (LoadOptions::mtp) and a session of it
   ExpertOptions experts = {};       ///< as of Model::with_experts: more experts per token need more room
   std::int64_t reserved_bytes = 0;  ///< of the limit, for what else the process holds, such as another model
+  bool without_pack = false;        ///< all experts have to be in memory: there is no packed file to read them from
 };
 
 /// Of MemoryPlan::other_bytes: the program with its stacks and libraries.

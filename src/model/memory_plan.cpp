@@ -33,7 +33,7 @@ class Planning {
   Result<MemoryPlan> run() const {
     MemoryPlan plan = at(std::min<std::int64_t>(512, request_.session.chunk_tokens), false);
     if (plan.total_bytes() <= limit_) return with_more_states(plan);
-    if (all_experts_ == 0) return too_small(plan.total_bytes());
+    if (all_experts_ == 0 || request_.without_pack) return too_small(plan.total_bytes());
     std::optional<MemoryPlan> best;
     for (const std::int64_t tokens : steps()) {
       const MemoryPlan streamed = at(tokens, true);
@@ -133,13 +133,21 @@ class Planning {
     return plan.total_bytes() - plan.expert_bytes + ExpertCache::least_bytes(layers_);
   }
 
-  tl::unexpected<Error> too_small(std::int64_t least) const {
-    return fail(ErrorCode::out_of_memory,
-                fmt::format("{} bytes ({:.1f} GiB) of memory are allowed, expected at least {} ({:.1f} GiB){}", limit_,
-                            static_cast<double>(limit_) / static_cast<double>(1024 * kMiB), least,
-                            static_cast<double>(least) / static_cast<double>(1024 * kMiB),
-                            all_experts_ == 0 ? ": the model has no experts that could stay in a file" : ""));
+  tl::unexpected<Error> too_small(std::int64_t needed) const {
+    std::string otherwise;
+    if (all_experts_ == 0)
+      otherwise = ": the model has no experts that could stay in a file";
+    else if (request_.without_pack)
+      otherwise = fmt::format(", or {} if its experts stay in a packed file", with_words(std::min(least(), needed)));
+    return fail(ErrorCode::out_of_memory, fmt::format("{} bytes ({}) of memory are allowed, expected at least {}{}",
+                                                      limit_, in_words(limit_), with_words(needed), otherwise));
   }
+
+  static std::string in_words(std::int64_t bytes) {
+    const auto n = static_cast<double>(bytes) / static_cast<double>(kMiB);
+    return n < 1024.0 ? fmt::format("{:.1f} MiB", n) : fmt::format("{:.1f} GiB", n / 1024.0);
+  }
+  static std::string with_words(std::int64_t bytes) { return fmt::format("{} ({})", bytes, in_words(bytes)); }
 
   const ModelInfo& info_;
   const ModelConfig& config_;

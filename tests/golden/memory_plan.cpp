@@ -132,8 +132,9 @@ TEST_CASE("the least that an error names works, and a byte less does not") {
   request.session.threads.worker_count = 2;
   request.session.max_tokens = 2048;
   request.limit = 100 * kMiB;
-  for (const bool whole_passes : {false, true}) {
-    request.whole_passes = whole_passes;
+  for (const auto& [whole_passes, without_pack] :
+       {std::pair(false, false), std::pair(true, false), std::pair(false, true), std::pair(true, true)}) {
+    request.whole_passes = whole_passes, request.without_pack = without_pack;
     request.limit = 100 * kMiB;
     const auto refused = moe::plan_memory(info, request);
     REQUIRE_FALSE(refused.has_value());
@@ -141,7 +142,15 @@ TEST_CASE("the least that an error names works, and a byte less does not") {
     const std::string& text = refused.error().message;
     REQUIRE(std::regex_search(text, found, std::regex("expected at least ([0-9]+) ")));
     request.limit = std::stoll(found[1]);
-    CHECK(moe::plan_memory(info, request).has_value());
+    const auto plan = moe::plan_memory(info, request);
+    REQUIRE(plan.has_value());
+    CHECK(plan->streams_experts != without_pack);
+    request.limit -= 1;
+    CHECK_FALSE(moe::plan_memory(info, request).has_value());
+    if (!without_pack) continue;
+    REQUIRE(std::regex_search(text, found, std::regex(", or ([0-9]+) ")));
+    request.limit = std::stoll(found[1]), request.without_pack = false;
+    CHECK(moe::plan_memory(info, request)->streams_experts);
     request.limit -= 1;
     CHECK_FALSE(moe::plan_memory(info, request).has_value());
   }

@@ -146,9 +146,9 @@ TEST_CASE("moe-bench has the tokens of --depth in its plan where prompts are who
   const Scratch s;
   const std::string model = long_model(s);
   const auto least = [&](const std::string& depth) {
-    const ProgramOutcome refused =
-        run_program(s, "MOE_THREADS=1", MOE_BENCH,
-                    {"--model", model, "--pp", "600", "--tg", "1", "--depth", depth, "--memory", "1M"});
+    const ProgramOutcome refused = run_program(s, "MOE_THREADS=1", MOE_BENCH,
+                                               {"--model", model, "--pp", "600", "--tg", "1", "--depth", depth,
+                                                "--memory", "1M", "--pack-cache", s / "packs"});
     return std::stoll(least_of(refused));
   };
   CHECK(least("40000") > least("0") + 36000 * 240);

@@ -98,6 +98,18 @@ TEST_CASE("in a container that is too small, the default limit is named") {
 }
 #endif
 
+TEST_CASE("--memory without a packed file names what works without one, and what works with one") {
+  const Scratch s;
+  const ProgramOutcome refused = replied(s, {"--memory", "1M"});
+  check_one_line(refused, 3, "if its experts stay in a packed file (--pack-cache DIR)");
+  const std::string least = least_of(refused);
+  CHECK(replied(s, {"--memory", least}).status == 0);
+  CHECK(least_of(replied(s, {"--memory", std::to_string(std::stoll(least) - 1)})) == least);
+  std::smatch found;
+  REQUIRE(std::regex_search(refused.err, found, std::regex(", or ([0-9]+) ")));
+  CHECK(replied(s, {"--memory", found[1], "--pack-cache", s / "packs"}).status == 0);
+}
+
 TEST_CASE("moe-run with the least memory replies as with all of it, and stays within it") {
   const Scratch s;
   const ProgramOutcome refused = replied(s, {"--memory", "1M", "--pack-cache", s / "packs"});
@@ -186,7 +198,7 @@ TEST_CASE("more experts per token need more memory: of a run, of its plan, and o
 TEST_CASE("experts that do not fit need a packed file, and the error says so") {
   const Scratch s;
   const std::string least = least_of(replied(s, {"--memory", "1M", "--pack-cache", s / "packs"}));
-  check_one_line(replied(s, {"--memory", least}), 1, "--pack-cache DIR");
+  check_one_line(replied(s, {"--memory", least}), 3, "--pack-cache DIR");
   check_one_line(replied(s, {"--memory", "8Q"}), 2, "as in 8G");
 }
 

@@ -87,8 +87,14 @@ moe::Result<std::optional<moe::MemoryPlan>> fit_memory(std::string_view program,
   const auto usual = is_asked ? std::nullopt : default_limit();
   moe::MemoryRequest request = asked;
   if (usual) request.limit = usual->bytes;
+  request.without_pack = is_asked && pack.path.empty();
   const auto plan = moe::plan_memory(*info, request);
-  if (!plan && is_asked) return moe::fail(plan.error().code, model + ": " + plan.error().message);
+  if (!plan && is_asked) {
+    const bool has_experts = request.without_pack && plan.error().code == moe::ErrorCode::out_of_memory &&
+                             info->config.router.expert_count > 0;
+    return moe::fail(plan.error().code,
+                     model + ": " + plan.error().message + (has_experts ? " (--pack-cache DIR)" : ""));
+  }
   if (!plan && plan.error().code == moe::ErrorCode::out_of_memory) {
     const std::string why = plan.error().message + "; the default is " + (usual ? usual->in_words() : "none") +
                             ": --memory SIZE sets another";
@@ -98,7 +104,6 @@ moe::Result<std::optional<moe::MemoryPlan>> fit_memory(std::string_view program,
   }
   if (!plan) return std::optional<moe::MemoryPlan>();  // the system decides
   if (!plan->streams_experts) return is_asked ? std::optional(*plan) : std::nullopt;
-  if (pack.path.empty() && is_asked) return moe::fail(moe::ErrorCode::unsupported, model + ": " + needs(*plan));
   if (pack.path.empty()) {
     complain(program, model + ": note: " + needs(*plan));
     return std::optional<moe::MemoryPlan>();
