@@ -142,6 +142,10 @@ bool InputFile::is_private() const {
   return (opened_.user == ::geteuid() || opened_.user == 0) && (opened_.mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
+std::string InputFile::access_in_words() const {
+  return fmt::format("user {} owns it and its mode is {:o}", opened_.user, opened_.mode & 07777u);
+}
+
 // Opened at the first use, by whichever thread is first. The name in /proc leads to this very file, whatever its own
 // name leads to now.
 int InputFile::uncached_descriptor() const {

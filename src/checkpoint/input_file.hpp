@@ -32,6 +32,8 @@ class InputFile {
   std::int64_t modified_ns() const { return opened_.modified_ns; }
   /// Whether only this user (or root) may have written it: its owner, and no right to write for others.
   bool is_private() const;
+  /// What is_private() judges: the owner and the mode.
+  std::string access_in_words() const;
 
   /// Fills `out` from byte `offset`. Thread-safe.
   /// Errors: io, when the file ends early or was changed since it was opened (its size, its times; with blocks also

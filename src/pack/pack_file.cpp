@@ -9,6 +9,7 @@
 #include "moe/model.hpp"
 #include "pack/source.hpp"
 #include "support/crc32c.hpp"
+#include "support/show.hpp"
 
 namespace moe::inline MOE_ABI::pack {
 namespace {
@@ -47,7 +48,9 @@ Result<std::shared_ptr<const PackFile>> PackFile::open(const std::string& path, 
   if (!file && file.error().code == ErrorCode::not_found) return std::shared_ptr<const PackFile>();
   if (!file) return forward(file);
   if (!file->is_private())
-    return fail(ErrorCode::bad_file, path + ": other users own it or may write it, so what is in it is not trusted");
+    return fail(ErrorCode::bad_file, fmt::format("{}: {}, expected a file of yours or root's that nobody else may "
+                                                 "write: what is in it is not trusted",
+                                                 path, file->access_in_words()));
   std::shared_ptr<PackFile> pack(new PackFile(std::move(*file), std::move(layout)));
   const auto usable = pack->read_header(source);
   if (!usable) return forward(usable);
@@ -61,7 +64,9 @@ Result<void> check_replaceable(const std::string& path) {
   if (file->size() >= sizeof magic)
     if (auto ok = file->read(0, std::as_writable_bytes(std::span(magic))); !ok) return ok;
   if (std::memcmp(magic, kMagic, sizeof kMagic) == 0) return {};
-  return fail(ErrorCode::bad_argument, path + ": is not a packed file and will not be replaced");
+  return fail(ErrorCode::bad_argument,
+              fmt::format("{}: is not a packed file (it begins with {}) and will not be replaced", path,
+                          in_quotes({magic, sizeof magic})));
 }
 
 Result<bool> PackFile::read_header(std::span<const std::byte> source) {
@@ -69,7 +74,8 @@ Result<bool> PackFile::read_header(std::span<const std::byte> source) {
   const std::size_t there = std::min<std::size_t>(file_.size(), sizeof start);
   if (auto ok = file_.read(0, std::as_writable_bytes(std::span(&start, 1)).first(there)); !ok) return forward(ok);
   if (std::memcmp(start.magic, kMagic, std::min(there, sizeof kMagic)) != 0)
-    return fail(ErrorCode::bad_file, path() + ": is not a packed file");
+    return fail(ErrorCode::bad_file, fmt::format("{}: is not a packed file (it begins with {})", path(),
+                                                 in_quotes({start.magic, std::min(there, sizeof kMagic)})));
   if (there < sizeof start)
     return damaged(fmt::format("has {} bytes, expected the {} that a packed file begins with", there, sizeof start));
   if (start.format_version != kFormatVersion) return false;
@@ -85,6 +91,8 @@ Result<bool> PackFile::read_header(std::span<const std::byte> source) {
 
 Result<bool> PackFile::read_source(const PackStart& start, std::span<const std::byte> source) {
   if (start.source_bytes != source.size()) return false;  // another number of files
+  if (file_.size() < sizeof start + source.size())
+    return damaged(fmt::format("has {} bytes, expected {}", file_.size(), layout_.file_bytes));
   source_.resize(source.size());
   if (auto ok = file_.read(sizeof start, source_); !ok) return forward(ok);
   if (crc32c(source_) != start.source_crc) return damaged("the description of its source has another checksum");

@@ -305,7 +305,7 @@ TEST_CASE("one run finished on two machines is the same if answers and FLOPs are
   const auto other_answer = merge_changed(
       [](StoredRun&, std::vector<StoredAnswer>& answers) { answers[3].correct = 1.0 - answers[3].correct; });
   check_refused(other_answer, moe::ErrorCode::bad_file,
-                {scratch / "a", scratch / "b", "answers to the questions differ"});
+                {scratch / "a", scratch / "b", "answers to the questions differ, first to '"});
   const auto other_flops = merge_changed([](StoredRun& run, std::vector<StoredAnswer>& answers) {
     answers[3].correct = 1.0 - answers[3].correct;
     run.model_flops += 1;

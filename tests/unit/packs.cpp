@@ -1,5 +1,6 @@
 // Packed files that are damaged, hostile, foreign or old.
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -77,6 +78,7 @@ TEST_CASE("a packed file that is cut off or has more bytes is an error") {
                                    8,
                                    sizeof(PackStart) - 1,
                                    sizeof(PackStart),
+                                   sizeof(PackStart) + 36,
                                    plan.layout.header_bytes - 1,
                                    plan.layout.header_bytes,
                                    packed.bytes.size() - 1};
@@ -85,7 +87,7 @@ TEST_CASE("a packed file that is cut off or has more bytes is an error") {
   for (const std::size_t end : ends) {
     CAPTURE(end);
     overwrite(packed.path, packed.bytes.substr(0, end));
-    check_refused(plan.open(packed.path), packed.path);
+    check_refused(plan.open(packed.path), packed.path, "delete the packed file");
     CHECK(!packed.load());
   }
   overwrite(packed.path, packed.bytes + '\0');
@@ -242,14 +244,15 @@ TEST_CASE("a packed file that others may have written is refused") {
   const PackPlan plan(packed.model);
   for (const int mode : {0620, 0602, 0666, 0622}) {
     fs::permissions(packed.path, fs::perms(mode));
-    check_refused(plan.open(packed.path), packed.path, "other users");
+    check_refused(plan.open(packed.path), packed.path,
+                  fmt::format("and its mode is {:o}, expected a file of yours", mode));
     CHECK(!packed.load());
   }
   fs::permissions(packed.path, fs::perms(0644));
   CHECK(packed.load().has_value());
   if (::geteuid() != 0) return report_skip("a packed file of another user", "only root can make one");
   REQUIRE(::chown(packed.path.c_str(), 65534, 65534) == 0);
-  check_refused(plan.open(packed.path), packed.path, "other users");
+  check_refused(plan.open(packed.path), packed.path, "user 65534 owns it");
 }
 
 TEST_CASE("a packed file is of its user alone, and nothing else is replaced by one") {
@@ -270,7 +273,8 @@ TEST_CASE("a packed file is of its user alone, and nothing else is replaced by o
     CHECK(moe::write_pack(packed.model, file).error().code == ErrorCode::bad_argument);
     const auto loaded = packed.load({.pack = file});
     REQUIRE_FALSE(loaded.has_value());
-    CHECK(loaded.error().message.find(file + ": is not a packed file") != std::string::npos);
+    CHECK(loaded.error().message.find(file + ": is not a packed file (it begins with '" + before.substr(0, 5)) !=
+          std::string::npos);
     CHECK(read_file(file) == before);
   }
   CHECK(moe::write_pack(packed.model, packed.scratch / "model.gguf").error().code == ErrorCode::bad_argument);

@@ -123,19 +123,23 @@ class Merge {
   // The standard error follows from the answers, but not to the bit: Eigen adds in another order on other processors.
   Result<void> check_same(const StoredRun& a, const std::vector<StoredAnswer>& answers_a, const StoredRun& b,
                           const std::vector<StoredAnswer>& answers_b) const {
-    const bool same_answers =
-        std::equal(answers_a.begin(), answers_a.end(), answers_b.begin(), answers_b.end(),
-                   [](const StoredAnswer& x, const StoredAnswer& y) {
-                     return x.question == y.question && x.cluster == y.cluster && x.correct == y.correct;
-                   });
+    const auto [one, other] =
+        std::mismatch(answers_a.begin(), answers_a.end(), answers_b.begin(), answers_b.end(),
+                      [](const StoredAnswer& x, const StoredAnswer& y) {
+                        return x.question == y.question && x.cluster == y.cluster && x.correct == y.correct;
+                      });
+    const bool same_answers = one == answers_a.end() && other == answers_b.end();
     if (a.accuracy == b.accuracy && a.model_flops == b.model_flops && same_answers) return {};
+    const StoredAnswer* first = one != answers_a.end() ? &*one : other != answers_b.end() ? &*other : nullptr;
     const auto shown = [](const StoredRun& run) {
       return fmt::format("accuracy {}, {} FLOPs", run.accuracy.value_or(0), run.model_flops);
     };
     return fail(ErrorCode::bad_file,
                 fmt::format("run {} of store {} and run {} of store {} are one run with two results: {}; {}{}", a.id,
                             into_path_, b.id, from_path_, shown(a), shown(b),
-                            same_answers ? "" : "; their answers to the questions differ"));
+                            first == nullptr ? ""
+                                             : "; their answers to the questions differ, first to " +
+                                                   in_quotes(shortened(first->question, 60))));
   }
 
   Result<void> add_evaluations() {
