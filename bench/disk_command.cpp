@@ -6,6 +6,7 @@
 
 #include "bench/bench_output.hpp"
 #include "bench/disk_limit.hpp"
+#include "support/bytes_in_words.hpp"
 #include "support/same_file.hpp"
 #include "support/show.hpp"
 #include "tools/common/memory_options.hpp"
@@ -19,8 +20,8 @@ struct Pieces {
   std::int64_t memory_bytes;  // DiskReads::memory_bytes
 
   std::string in_words() const {
-    const std::string words = cli::bytes_in_words(bytes);
-    return memory_bytes > 0 ? words + ", to " + cli::bytes_in_words(memory_bytes) : words;
+    const std::string words = moe::bytes_in_words(bytes);
+    return memory_bytes > 0 ? words + ", to " + moe::bytes_in_words(memory_bytes) : words;
   }
 };
 
@@ -65,7 +66,7 @@ moe::Result<void> disk_command(const std::string& path, const std::string& json)
   constexpr std::int64_t kLong = std::int64_t{8} << 30;
   if (file->size() < kLong)
     rows += fmt::format("of {}, some of it more than once: a host's memory may have helped; a longer file says more\n",
-                        cli::bytes_in_words(file->size()));
+                        moe::bytes_in_words(file->size()));
   return output->write(
       fmt::format("{}: MB/s of reads at random places {} the page cache, {:.0f} s each\n{:<24} {:>10} {:>10} {:>10}\n",
                   moe::printable(path), is_direct ? "past" : "through", DiskReads{}.seconds, "piece", "1 thread",

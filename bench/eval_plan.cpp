@@ -9,6 +9,7 @@
 #include "bench/eval_cost.hpp"
 #include "bench/eval_setup.hpp"
 #include "moe/pack.hpp"
+#include "support/bytes_in_words.hpp"
 #include "support/show.hpp"
 #include "support/text_table.hpp"
 #include "tools/common/fit_memory.hpp"
@@ -20,8 +21,8 @@ namespace eval_plan {
 namespace {
 
 namespace eval = moe::eval;
-using cli::bytes_in_words;
 using cli::time_in_words;
+using moe::bytes_in_words;
 
 // Of the int8 peak, what prompts of hundreds of tokens reach (docs/PERFORMANCE.md).
 constexpr double kShareOfPeak = 0.6;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "support/bytes_in_words.hpp"
 #include "tools/common/fit_memory.hpp"
 #include "tools/common/memory_options.hpp"
 #include "tools/common/numbers.hpp"
@@ -127,8 +128,8 @@ moe::Result<std::vector<std::int64_t>> limits(const std::vector<Load>& rows, boo
   return moe::fail(moe::ErrorCode::out_of_memory,
                    fmt::format("--until-known holds all models at a time: {} bytes ({}) of memory are allowed{}, "
                                "expected at least {} ({}){}",
-                               limit, cli::bytes_in_words(limit), usual ? " (" + usual->in_words() + ")" : "", least,
-                               cli::bytes_in_words(least),
+                               limit, moe::bytes_in_words(limit), usual ? " (" + usual->in_words() + ")" : "", least,
+                               moe::bytes_in_words(least),
                                reads_experts ? "" : ": experts can stay in a file with --pack-cache DIR"));
 }
 

@@ -7,6 +7,7 @@
 
 #include "bench/limits.hpp"
 #include "moe/cpu.hpp"
+#include "support/bytes_in_words.hpp"
 #include "support/show.hpp"
 #include "tools/common/memory_options.hpp"
 
@@ -59,7 +60,7 @@ std::string table(const Options& options, const Speeds& speeds) {
                          p.float_ops * 1e-9, p.read_bytes * 1e-9, note);
       if (p.buffer_bytes < kMostBufferBytes)
         out += fmt::format("  (read from {}, which is all that memory allows: caches may have helped)\n",
-                           cli::bytes_in_words(p.buffer_bytes));
+                           moe::bytes_in_words(p.buffer_bytes));
     };
     line(speeds.peaks,
          fmt::format(" (before {:.1f}, after {:.1f})", speeds.bandwidth_before * 1e-9, speeds.bandwidth_after * 1e-9)
@@ -87,13 +88,13 @@ std::string table(const Options& options, const Speeds& speeds) {
 std::string traffic_table(const Options& options, const Speeds& speeds) {
   if (!speeds.memory || !speeds.memory->streams_experts) return {};
   std::string out =
-      fmt::format("experts: {} of {} in memory, steps of {} tokens", cli::bytes_in_words(speeds.memory->expert_bytes),
-                  cli::bytes_in_words(speeds.memory->all_expert_bytes), speeds.memory->chunk_tokens);
+      fmt::format("experts: {} of {} in memory, steps of {} tokens", moe::bytes_in_words(speeds.memory->expert_bytes),
+                  moe::bytes_in_words(speeds.memory->all_expert_bytes), speeds.memory->chunk_tokens);
   if (!speeds.disk_rates.empty()) {
     const auto [least, most] = std::minmax_element(speeds.disk_rates.begin(), speeds.disk_rates.end());
     out += fmt::format(
         "\ndisk: {:.0f} MB/s in pieces of {}, the median of {} measurements in turn ({:.0f} to {:.0f}){}",
-        speeds.disk.bytes_per_second * 1e-6, cli::bytes_in_words(speeds.disk.reads.read_bytes),
+        speeds.disk.bytes_per_second * 1e-6, moe::bytes_in_words(speeds.disk.reads.read_bytes),
         speeds.disk_rates.size(), *least * 1e-6, *most * 1e-6, speeds.disk.is_direct ? "" : ", through the page cache");
     out += fmt::format("; {:.0f} MB/s into more memory than a cache holds, as experts are read",
                        speeds.disk_to_memory * 1e-6);

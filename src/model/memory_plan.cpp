@@ -10,6 +10,7 @@
 #include "model/mtp_model.hpp"
 #include "model/sequence_states.hpp"
 #include "model/workspace.hpp"
+#include "support/bytes_in_words.hpp"
 #include "support/memory_limit.hpp"
 
 namespace moe::inline MOE_ABI {
@@ -140,14 +141,10 @@ class Planning {
     else if (request_.without_pack)
       otherwise = fmt::format(", or {} if its experts stay in a packed file", with_words(std::min(least(), needed)));
     return fail(ErrorCode::out_of_memory, fmt::format("{} bytes ({}) of memory are allowed, expected at least {}{}",
-                                                      limit_, in_words(limit_), with_words(needed), otherwise));
+                                                      limit_, bytes_in_words(limit_), with_words(needed), otherwise));
   }
 
-  static std::string in_words(std::int64_t bytes) {
-    const auto n = static_cast<double>(bytes) / static_cast<double>(kMiB);
-    return n < 1024.0 ? fmt::format("{:.1f} MiB", n) : fmt::format("{:.1f} GiB", n / 1024.0);
-  }
-  static std::string with_words(std::int64_t bytes) { return fmt::format("{} ({})", bytes, in_words(bytes)); }
+  static std::string with_words(std::int64_t bytes) { return fmt::format("{} ({})", bytes, bytes_in_words(bytes)); }
 
   const ModelInfo& info_;
   const ModelConfig& config_;

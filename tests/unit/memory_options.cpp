@@ -1,6 +1,7 @@
 // Sizes and times as people write and read them.
 
 #include "tools/common/memory_options.hpp"
+#include "support/bytes_in_words.hpp"
 
 #include <doctest/doctest.h>
 
@@ -32,10 +33,10 @@ TEST_CASE("sizes are numbers with a unit of 1024") {
 }
 
 TEST_CASE("bytes and times in words") {
-  CHECK(cli::bytes_in_words(17) == "17 bytes");
-  CHECK(cli::bytes_in_words(1536) == "1.5 KiB");
-  CHECK(cli::bytes_in_words(std::int64_t{8} << 30) == "8.0 GiB");
-  CHECK(cli::bytes_in_words(std::int64_t{3} << 50) == "3072.0 TiB");
+  CHECK(moe::bytes_in_words(17) == "17 bytes");
+  CHECK(moe::bytes_in_words(1536) == "1.5 KiB");
+  CHECK(moe::bytes_in_words(std::int64_t{8} << 30) == "8.0 GiB");
+  CHECK(moe::bytes_in_words(std::int64_t{3} << 50) == "3072.0 TiB");
   CHECK(cli::time_in_words(0.04) == "0.0 s");
   CHECK(cli::time_in_words(12.4) == "12 s");
   CHECK(cli::time_in_words(245.0) == "4 min 5 s");

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "support/bytes_in_words.hpp"
 #include "support/number.hpp"
 #include "tools/common/memory_options.hpp"
 
@@ -16,7 +17,7 @@ std::string needs(const moe::MemoryPlan& plan) {
   return fmt::format(
       "the model needs {} beside what it computes with, and {} are allowed: its experts can stay in a "
       "file with --pack-cache DIR",
-      bytes_in_words(plan.weight_bytes + plan.all_expert_bytes), bytes_in_words(plan.limit));
+      moe::bytes_in_words(plan.weight_bytes + plan.all_expert_bytes), moe::bytes_in_words(plan.limit));
 }
 
 // `step` must be set as well: Slurm's batch scripts, which are one process, have none.
@@ -115,7 +116,7 @@ moe::Result<std::optional<moe::MemoryPlan>> fit_memory(std::string_view program,
 std::string traffic_in_words(const moe::ExpertTraffic& t) {
   if (t.hits + t.misses == 0) return {};
   const double seconds = static_cast<double>(t.read_ns) * 1e-9;
-  return fmt::format("experts: {} hits, {} misses, {} read{}", t.hits, t.misses, bytes_in_words(t.read_bytes),
+  return fmt::format("experts: {} hits, {} misses, {} read{}", t.hits, t.misses, moe::bytes_in_words(t.read_bytes),
                      seconds > 0.0 ? fmt::format(" at {:.0f} MB/s", static_cast<double>(t.read_bytes) * 1e-6 / seconds)
                                    : std::string());
 }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "support/number.hpp"
@@ -31,14 +30,6 @@ moe::Result<std::int64_t> parse_bytes(std::string_view text) {
     return moe::fail(moe::ErrorCode::bad_argument,
                      fmt::format("{} is no size, expected a number with K, M, G or T, as in 8G", moe::in_quotes(text)));
   return *number * unit;
-}
-
-std::string bytes_in_words(std::int64_t bytes) {
-  if (bytes < 1024) return fmt::format("{} bytes", bytes);
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (value /= 1024.0; value >= 1024.0 && unit + 1 < kUnits.size(); value /= 1024.0) ++unit;
-  return fmt::format("{:.1f} {}iB", value, kUnits[unit]);
 }
 
 std::string time_in_words(double seconds) {

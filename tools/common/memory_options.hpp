@@ -12,9 +12,6 @@ namespace cli {
 /// "8G", "512M", "8GiB", "8589934592": units are powers of 1024. Errors: bad_argument.
 moe::Result<std::int64_t> parse_bytes(std::string_view text);
 
-/// "7.9 GiB", "512.0 MiB", "17 bytes".
-std::string bytes_in_words(std::int64_t bytes);
-
 /// "3 h 20 min", "4 min 5 s", "12 s", "0.5 s", "2 d 4 h".
 std::string time_in_words(double seconds);
 
