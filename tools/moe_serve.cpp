@@ -133,10 +133,7 @@ Result<std::optional<moe::MemoryPlan>> fit(Options& o, moe::LoadOptions& options
   request.reserved_bytes = logit_bytes(o.server.scheduler, info->config.vocab_size);
   const moe::LoadOptions before = options;
   auto plan = cli::fit_memory("moe-serve", o.model, request, o.pack, options);
-  // Not everything fits; of a model with experts the rest would have to stay in a packed file, which was not asked for.
-  const bool has_no_room = !plan && (plan.error().code == moe::ErrorCode::out_of_memory ||
-                                     (plan.error().code == moe::ErrorCode::unsupported && o.pack.path.empty()));
-  if (is_default && has_no_room) {
+  if (is_default && !plan && plan.error().code == moe::ErrorCode::out_of_memory) {
     options = before;
     request.session.max_tokens = context + moe::kPageTokens;
     plan = cli::fit_memory("moe-serve", o.model, request, o.pack, options);

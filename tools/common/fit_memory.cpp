@@ -13,13 +13,6 @@
 namespace cli {
 namespace {
 
-std::string needs(const moe::MemoryPlan& plan) {
-  return fmt::format(
-      "the model needs {} beside what it computes with, and {} are allowed: its experts can stay in a "
-      "file with --pack-cache DIR",
-      moe::bytes_in_words(plan.weight_bytes + plan.all_expert_bytes), moe::bytes_in_words(plan.limit));
-}
-
 // `step` must be set as well: Slurm's batch scripts, which are one process, have none.
 struct LocalVariable {
   const char *counts, *step;
@@ -106,7 +99,10 @@ moe::Result<std::optional<moe::MemoryPlan>> fit_memory(std::string_view program,
   if (!plan) return std::optional<moe::MemoryPlan>();  // the system decides
   if (!plan->streams_experts) return is_asked ? std::optional(*plan) : std::nullopt;
   if (pack.path.empty()) {
-    complain(program, model + ": note: " + needs(*plan));
+    complain(program, fmt::format("{}: note: the model needs {} beside what it computes with, and {} are allowed: its "
+                                  "experts can stay in a file with --pack-cache DIR",
+                                  model, moe::bytes_in_words(plan->weight_bytes + plan->all_expert_bytes),
+                                  moe::bytes_in_words(plan->limit)));
     return std::optional<moe::MemoryPlan>();
   }
   load.expert_bytes = plan->expert_bytes;

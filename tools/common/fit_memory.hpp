@@ -40,8 +40,7 @@ moe::Result<WholeModel> plan_whole(const std::string& model, moe::MemoryRequest 
 /// Sets LoadOptions::pack and expert_bytes. With a limit (--memory) the model fits into it, or that is an error. Without
 /// one, the default limit decides whether experts stay in the packed file (an error if even that is too much); without
 /// --pack-cache the model is loaded as it is, with a note if it may not fit. The plan, where one binds the program.
-/// Errors: those of Model::inspect and plan_memory, naming the model; unsupported (experts would have to be read, and
-/// there is no --pack-cache).
+/// Errors: those of Model::inspect and plan_memory, naming the model.
 moe::Result<std::optional<moe::MemoryPlan>> fit_memory(std::string_view program, const std::string& model,
                                                        const moe::MemoryRequest& request, const PackCache& pack,
                                                        moe::LoadOptions& load);
