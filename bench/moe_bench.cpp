@@ -356,15 +356,19 @@ int main(int argc, char** argv) {
   app.add_flag("--profile", options.profile,
                "where the workers' time goes: a roofline table by layer kind for each item")
       ->excludes(no_peaks);
-  const auto of_models = app.get_options([](const CLI::Option* o) { return !o->check_name("--help"); });
   cli::add_path(app, "--json", options.json, "write JSON to a file; - prints it as the last line");
   std::string disk;
-  auto* only_disk =
-      cli::add_path(app, "--disk", disk,
-                    "only measure how fast a file, or a file that is made in a folder, is read past the page cache");
-  for (CLI::Option* option : of_models) only_disk->excludes(option);
+  cli::add_path(app, "--disk", disk,
+                "only measure how fast a file, or a file that is made in a folder, is read past the page cache; takes "
+                "no option but --json");
   return cli::run(app, argc, argv, [&]() -> Result<void> {
-    if (!disk.empty()) return moe_bench::disk_command(disk, options.json);
+    if (!disk.empty()) {
+      // Not by CLI's excludes(), which shows on every line of --help.
+      for (const CLI::Option* option : app.get_options())
+        if (option->count() > 0 && !option->check_name("--disk") && !option->check_name("--json"))
+          throw CLI::ExcludesError("--disk", option->get_name());
+      return moe_bench::disk_command(disk, options.json);
+    }
     if (options.model.empty()) throw CLI::RequiredError("--model");
     options.kv = cli::kv_of(kv, moe::Precision::automatic);
     return run(options);
