@@ -172,4 +172,6 @@ bool belongs_to_weight(std::string_view name) {
   return false;
 }
 
+bool holds_codes(std::string_view name) { return name.ends_with(".qweight") || name.ends_with("_packed"); }
+
 }  // namespace moe::inline MOE_ABI::arch

@@ -11,5 +11,7 @@ Quantization read_quantization(const JsonConfig& json);
 
 /// A tensor of this name belongs to a quantised weight: its scales, zero points, order of columns or shape.
 bool belongs_to_weight(std::string_view name);
+/// A tensor of 32-bit words by this name holds the codes of a weight.
+bool holds_codes(std::string_view name);
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -173,22 +173,20 @@ void add_gguf(const checkpoint::Checkpoint& file, ModelOutline& out) {
 }
 
 /// Codes that lie in words count one by one, and their scales not at all.
-std::int64_t weights_in(const checkpoint::Checkpoint& file) {
+std::int64_t count_weights(const checkpoint::Checkpoint& file) {
   arch::Quantization q;
   if (file.kind() == checkpoint::Kind::hf)
     if (const auto json = arch::JsonConfig::parse(file.config_json())) q = arch::read_quantization(*json);
-  const bool has_codes = q.method != arch::Quantization::Method::none;
+  const bool has_codes = q.method != arch::Quantization::Method::none && q.bits > 0;
   std::int64_t weights = 0;
-  const auto add = [&](const checkpoint::TensorInfo& tensor, const std::string& name, std::int64_t codes) {
-    if (!has_codes || !arch::belongs_to_weight(name)) weights += tensor.rows() * tensor.cols() * codes;
+  const auto add = [&](const checkpoint::TensorInfo& tensor, const std::string& name, bool in_words) {
+    const std::int64_t numbers = tensor.rows() * tensor.cols();
+    if (!has_codes || !arch::belongs_to_weight(name)) weights += in_words ? numbers * 32 / q.bits : numbers;
   };
-  for (const checkpoint::TensorInfo& tensor : file.tensors()) add(tensor, tensor.name, 1);
-  for (const checkpoint::UnsupportedTensor& tensor : file.unsupported()) {
-    const bool in_words = has_codes && tensor.type == "I32" &&
-                          (tensor.name.ends_with(".qweight") || tensor.name.ends_with("_packed")) &&
-                          (q.bits == 4 || q.bits == 8);
-    if (tensor.where.bytes > 0) add(tensor.where, tensor.name, in_words ? 32 / q.bits : 1);
-  }
+  for (const checkpoint::TensorInfo& tensor : file.tensors()) add(tensor, tensor.name, false);
+  for (const checkpoint::UnsupportedTensor& tensor : file.unsupported())
+    if (tensor.where.bytes > 0)
+      add(tensor.where, tensor.name, has_codes && tensor.type == "I32" && arch::holds_codes(tensor.name));
   return weights;
 }
 
@@ -202,7 +200,7 @@ Result<ModelOutline> outline_of(const std::string& path) {
   }
   const auto file = checkpoint::open(path);
   if (!file) return forward(file);
-  out.tensor_parameters = weights_in(**file);
+  out.tensor_parameters = count_weights(**file);
   if ((*file)->kind() == checkpoint::Kind::gguf)
     add_gguf(**file, out);
   else if (auto ok = add_json((*file)->config_json(), out); !ok)

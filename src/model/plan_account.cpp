@@ -1,8 +1,6 @@
 // Tensors of a file that the plan does not use: counted, noted, or refused.
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "arch/quantization_config.hpp"
 #include "model/planner.hpp"
 #include "support/show.hpp"
@@ -52,15 +50,15 @@ void Planner::note_code_bits() {
     if (tensor.type != "I32" || error_) continue;
     if (const auto codes = codes_.find(&tensor.where); codes != codes_.end())
       plan_.code_bits[&tensor.where] = codes->second.source.bits;
-    else if (tensor.name.ends_with(".qweight") || tensor.name.ends_with("_packed"))
+    else if (arch::holds_codes(tensor.name))
       plan_.code_bits[&tensor.where] = unplanned_bits(tensor);
   }
 }
 
 // In one number of this tensor.
 std::int64_t Planner::weights_in(const checkpoint::UnsupportedTensor& tensor) const {
-  if (const auto bits = plan_.code_bits.find(&tensor.where); bits != plan_.code_bits.end()) return 32 / bits->second;
-  return tensor.type == "F8_E4M3" || tensor.type == "I8" ? 1 : 0;
+  const auto bits = plan_.code_bits.find(&tensor.where);
+  return bits != plan_.code_bits.end() ? 32 / bits->second : 1;
 }
 
 // Tensors of other towers are counted, not read. `weights`: in one of its numbers.
@@ -107,7 +105,7 @@ void Planner::account() {
   }
   for (const checkpoint::UnsupportedTensor& tensor : file_.unsupported()) {
     const std::int64_t count = tensor.where.rows() * tensor.where.cols();
-    if (is_tower(tensor.where, tensor.name, std::max<std::int64_t>(1, weights_in(tensor)))) continue;
+    if (is_tower(tensor.where, tensor.name, weights_in(tensor))) continue;
     if (const auto codes = codes_.find(&tensor.where); codes != codes_.end())
       plan_.total_parameters += codes->second.source.rows * codes->second.source.columns;
     else if (raw_.count(&tensor.where) != 0)
