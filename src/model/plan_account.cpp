@@ -76,65 +76,77 @@ bool Planner::is_rope_factors(const TensorInfo& tensor) {
          (&tensor == find(Role::rope_factors_short) || &tensor == find(Role::rope_factors_long));
 }
 
-void Planner::account() {
-  std::vector<std::string> leftover;
-  std::int64_t unused_keys = 0, zero_biases = 0;
-  note_code_bits();
-  for (const TensorInfo& tensor : file_.tensors()) {
-    const std::int64_t count = tensor.rows() * tensor.cols();
-    if (is_tower(tensor, tensor.name, 1)) continue;
-    if (scales_.count(&tensor) != 0) continue;  // of FP8 weights; no parameters
-    if (is_rope_factors(tensor)) continue;      // read with the configuration
-    if (used_.count(&tensor) != 0) {
-      plan_.total_parameters += count;
-    } else if (is_activation_scale(tensor.name) ||
-               (arch::is_mtp(recognised_, file_.kind(), tensor.name) && is_scale(tensor.name))) {
-      continue;
-    } else if (arch::is_mtp(recognised_, file_.kind(), tensor.name)) {
-      plan_.mtp_parameters += count;
-    } else if (is_unused_key(tensor.name)) {
-      unused_keys += 1;
-    } else if (arch::is_leftover(file_.kind(), tensor.name)) {
-      leftover.push_back(tensor.name);
-    } else if (is_zero_bias(tensor)) {
-      zero_biases += 1;
-    } else if (!c_.tie_word_embeddings || tensor.name != arch::tensor_name(recognised_, file_.kind(), Role::head)) {
-      refuse(ErrorCode::unsupported,
-             fmt::format("tensor {} is not expected in a {} model", tensor.name.substr(0, 120), c_.family));
-    }
+// False: none of these, which are counted alike whatever the tensor's type.
+bool Planner::is_left_out(const std::string& name, LeftOut& out) const {
+  if (is_unused_key(name)) {
+    out.keys += 1;
+  } else if (arch::is_leftover(file_.kind(), name)) {
+    out.frequencies.push_back(name);
+  } else {
+    return false;
   }
-  for (const checkpoint::UnsupportedTensor& tensor : file_.unsupported()) {
-    const std::int64_t count = tensor.where.rows() * tensor.where.cols();
-    if (is_tower(tensor.where, tensor.name, weights_in(tensor))) continue;
-    if (const auto codes = codes_.find(&tensor.where); codes != codes_.end())
-      plan_.total_parameters += codes->second.source.rows * codes->second.source.columns;
-    else if (raw_.count(&tensor.where) != 0)
-      plan_.total_parameters += tensor.name.ends_with("_blocks") ? 2 * count : 0;
-    else if (scales_.count(&tensor.where) != 0 || is_activation_scale(tensor.name))
-      continue;
-    else if (arch::is_mtp(recognised_, file_.kind(), tensor.name))
-      plan_.mtp_parameters += is_scale(tensor.name) ? 0 : count * weights_in(tensor);
-    else if (is_unused_key(tensor.name))
-      unused_keys += 1;
-    else if (arch::is_leftover(file_.kind(), tensor.name))
-      leftover.push_back(tensor.name);
-    else
-      refuse(ErrorCode::unsupported, fmt::format("tensor {} of type {} is not expected in a {} model",
-                                                 tensor.name.substr(0, 120), tensor.type, c_.family));
+  return true;
+}
+
+void Planner::account_for(const TensorInfo& tensor, LeftOut& out) {
+  const std::int64_t count = tensor.rows() * tensor.cols();
+  const bool is_mtp = arch::is_mtp(recognised_, file_.kind(), tensor.name);
+  if (is_tower(tensor, tensor.name, 1)) return;
+  if (scales_.count(&tensor) != 0) return;  // of FP8 weights; no parameters
+  if (is_rope_factors(tensor)) return;      // read with the configuration
+  if (used_.count(&tensor) != 0) {
+    plan_.total_parameters += count;
+  } else if (is_activation_scale(tensor.name) || (is_mtp && is_scale(tensor.name))) {
+    return;
+  } else if (is_mtp) {
+    plan_.mtp_parameters += count;
+  } else if (is_left_out(tensor.name, out)) {
+    return;
+  } else if (is_zero_bias(tensor)) {
+    out.zero_biases += 1;
+  } else if (!c_.tie_word_embeddings || tensor.name != arch::tensor_name(recognised_, file_.kind(), Role::head)) {
+    refuse(ErrorCode::unsupported,
+           fmt::format("tensor {} is not expected in a {} model", tensor.name.substr(0, 120), c_.family));
   }
-  if (unused_keys > 0)
+}
+
+void Planner::account_for(const checkpoint::UnsupportedTensor& tensor, LeftOut& out) {
+  const std::int64_t count = tensor.where.rows() * tensor.where.cols();
+  if (is_tower(tensor.where, tensor.name, weights_in(tensor))) return;
+  if (const auto codes = codes_.find(&tensor.where); codes != codes_.end())
+    plan_.total_parameters += codes->second.source.rows * codes->second.source.columns;
+  else if (raw_.count(&tensor.where) != 0)
+    plan_.total_parameters += tensor.name.ends_with("_blocks") ? 2 * count : 0;
+  else if (scales_.count(&tensor.where) != 0 || is_activation_scale(tensor.name))
+    return;
+  else if (arch::is_mtp(recognised_, file_.kind(), tensor.name))
+    plan_.mtp_parameters += is_scale(tensor.name) ? 0 : count * weights_in(tensor);
+  else if (!is_left_out(tensor.name, out))
+    refuse(ErrorCode::unsupported, fmt::format("tensor {} of type {} is not expected in a {} model",
+                                               tensor.name.substr(0, 120), tensor.type, c_.family));
+}
+
+void Planner::note(const LeftOut& out) {
+  if (out.keys > 0)
     plan_.notes.push_back(
         fmt::format("{} tensors of keys and values in the last {} layers are not used: those layers share "
                     "the keys and values of others",
-                    unused_keys, c_.kv_shared_layer_count));
-  if (zero_biases > 0)
-    plan_.notes.push_back(fmt::format("{} {} of zeros left out: the family has none there", zero_biases,
-                                      zero_biases == 1 ? "bias" : "biases"));
-  if (!leftover.empty())
-    plan_.notes.push_back(fmt::format("{} {} of rotary frequencies ({}{}) {} not used: libmoe computes its own",
-                                      leftover.size(), leftover.size() == 1 ? "tensor" : "tensors",
-                                      in_quotes(leftover.front()), leftover.size() == 1 ? "" : ", ..",
-                                      leftover.size() == 1 ? "is" : "are"));
+                    out.keys, c_.kv_shared_layer_count));
+  if (out.zero_biases > 0)
+    plan_.notes.push_back(fmt::format("{} {} of zeros left out: the family has none there", out.zero_biases,
+                                      out.zero_biases == 1 ? "bias" : "biases"));
+  if (const std::size_t n = out.frequencies.size(); n > 0)
+    plan_.notes.push_back(fmt::format("{} {} of rotary frequencies ({}{}) {} not used: libmoe computes its own", n,
+                                      n == 1 ? "tensor" : "tensors", in_quotes(out.frequencies.front()),
+                                      n == 1 ? "" : ", ..", n == 1 ? "is" : "are"));
+}
+
+void Planner::account() {
+  note_code_bits();
+  LeftOut out;
+  for (const TensorInfo& tensor : file_.tensors()) account_for(tensor, out);
+  for (const checkpoint::UnsupportedTensor& tensor : file_.unsupported()) account_for(tensor, out);
+  note(out);
 }
 
 }  // namespace moe::inline MOE_ABI

@@ -108,6 +108,15 @@ class Planner {
   std::int64_t weights_in(const checkpoint::UnsupportedTensor& tensor) const;
   bool is_tower(const TensorInfo& tensor, std::string_view name, std::int64_t weights);
   bool is_rope_factors(const TensorInfo& tensor);
+  /// Tensors that libmoe knows and does not use.
+  struct LeftOut {
+    std::int64_t keys = 0, zero_biases = 0;
+    std::vector<std::string> frequencies;
+  };
+  bool is_left_out(const std::string& name, LeftOut& out) const;
+  void account_for(const TensorInfo& tensor, LeftOut& out);
+  void account_for(const checkpoint::UnsupportedTensor& tensor, LeftOut& out);
+  void note(const LeftOut& out);
   void account();
   void refuse(ErrorCode code, std::string message) {
     if (!error_) error_ = Error{code, std::move(message)};
