@@ -181,8 +181,8 @@ MOE_C_API moe_status moe_model_dims(const moe_model* model, moe_dims* dims, moe_
 typedef struct moe_work {
   uint32_t struct_size;
   int32_t reserved; /* 0 */
-  int64_t total;    /* the sum of the next eight, of convolutions and states of recurrent layers, and of an indexer's
-                    * scores of keys */
+  int64_t total;    /* the sum of the next eight, of convolutions and states of recurrent layers, of an indexer's
+                    * scores of keys, and of the input of a multi-token-prediction layer */
   int64_t attention_projection;
   int64_t attention_score;
   int64_t attention_value;

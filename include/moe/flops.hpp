@@ -3,7 +3,9 @@
 // which comes with it.
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "moe/config.hpp"
 #include "moe/weight_shapes.hpp"
@@ -26,28 +28,48 @@ struct Work {
   std::int64_t tokens = 0;          ///< tokens run through the layers
   std::int64_t head_tokens = 0;     ///< positions whose logits were computed
 
-  std::int64_t total() const {
-    return attention_projection + attention_score + attention_value + index_score + recurrent + router +
-           routed_experts + shared_experts + dense_ffn + head + mtp_projection;
-  }
-  Work& operator+=(const Work& o) {
-    attention_projection += o.attention_projection;
-    attention_score += o.attention_score;
-    attention_value += o.attention_value;
-    index_score += o.index_score;
-    recurrent += o.recurrent;
-    router += o.router;
-    routed_experts += o.routed_experts;
-    shared_experts += o.shared_experts;
-    dense_ffn += o.dense_ffn;
-    head += o.head;
-    mtp_projection += o.mtp_projection;
-    tokens += o.tokens;
-    head_tokens += o.head_tokens;
-    return *this;
-  }
+  std::int64_t total() const;  ///< the sum of kWorkParts
+  Work& operator+=(const Work& o);
+  Work& operator-=(const Work& o);
   friend bool operator==(const Work&, const Work&) = default;
 };
+
+struct WorkPart {
+  std::string_view name;
+  std::int64_t Work::*flops;
+};
+/// The kinds of work that add up to Work::total(), with their names in run.json.
+inline constexpr std::array kWorkParts = {
+    WorkPart{"attention_projection", &Work::attention_projection},
+    WorkPart{"attention_score", &Work::attention_score},
+    WorkPart{"attention_value", &Work::attention_value},
+    WorkPart{"index_score", &Work::index_score},
+    WorkPart{"recurrent", &Work::recurrent},
+    WorkPart{"router", &Work::router},
+    WorkPart{"routed_experts", &Work::routed_experts},
+    WorkPart{"shared_experts", &Work::shared_experts},
+    WorkPart{"dense_ffn", &Work::dense_ffn},
+    WorkPart{"head", &Work::head},
+    WorkPart{"mtp_projection", &Work::mtp_projection},
+};
+
+inline std::int64_t Work::total() const {
+  std::int64_t sum = 0;
+  for (const WorkPart& part : kWorkParts) sum += this->*part.flops;
+  return sum;
+}
+inline Work& Work::operator+=(const Work& o) {
+  for (const WorkPart& part : kWorkParts) this->*part.flops += o.*part.flops;
+  tokens += o.tokens;
+  head_tokens += o.head_tokens;
+  return *this;
+}
+inline Work& Work::operator-=(const Work& o) {
+  for (const WorkPart& part : kWorkParts) this->*part.flops -= o.*part.flops;
+  tokens -= o.tokens;
+  head_tokens -= o.head_tokens;
+  return *this;
+}
 
 /// expanded: the textbook form of MLA, keys and values per head. absorbed: what libmoe runs (docs/NUMERICS.md).
 enum class MlaForm { expanded, absorbed };

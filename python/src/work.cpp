@@ -38,6 +38,7 @@ void add_work(nb::module_& m) {
       .def_ro("shared_experts", &moe::Work::shared_experts)
       .def_ro("dense_ffn", &moe::Work::dense_ffn)
       .def_ro("head", &moe::Work::head)
+      .def_ro("mtp_projection", &moe::Work::mtp_projection, "inputs of a multi-token-prediction layer")
       .def_ro("tokens", &moe::Work::tokens, "tokens that were run through the layers")
       .def_ro("head_tokens", &moe::Work::head_tokens, "positions with logits")
       .def_prop_ro("total", &moe::Work::total, "all FLOPs together")

@@ -10,7 +10,6 @@
 #include "eval/run/run_meter.hpp"
 #include "eval/tasks/question.hpp"
 #include "eval/tasks/subjects.hpp"
-#include "eval/work_difference.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 
@@ -372,7 +371,8 @@ Result<TaskOutcome> evaluate(const PreparedTask& task, LanguageModel& model, con
   auto outcome = summarise_answers(task, std::move(*answers), options);
   if (!outcome) return outcome;
   outcome->stored_answers = model.stored_answers() - stored_before;
-  outcome->executed = difference(model.executed(), before);
+  outcome->executed = model.executed();
+  outcome->executed -= before;
   outcome->experts = expert_use(load_before, model.expert_load(), subjects.names);
   if (outcome->experts->tokens == 0) outcome->experts.reset();
   outcome->seconds = meter.seconds(), outcome->joules = meter.joules();

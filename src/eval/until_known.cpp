@@ -9,7 +9,6 @@
 #include "eval/run/question_order.hpp"
 #include "eval/run/run_meter.hpp"
 #include "eval/tasks/subjects.hpp"
-#include "eval/work_difference.hpp"
 #include "moe/eval/sequential.hpp"
 
 namespace moe::inline MOE_ABI::eval {
@@ -152,7 +151,8 @@ class Run {
       progress.scores[questions[i].subtask][questions[i].document] = (*answers)[i].metrics[column];
       progress.answers.emplace_back(questions[i], std::move((*answers)[i]));
     }
-    progress.executed += difference(contestant.model->executed(), before);
+    progress.executed += contestant.model->executed();
+    progress.executed -= before;
     progress.load_before.add(load_before), progress.load_after.add(contestant.model->expert_load());
     progress.stored_answers += contestant.model->stored_answers() - stored_before;
     progress.seconds += meter.seconds();
@@ -275,7 +275,8 @@ Result<void> check_until_known(std::size_t model_count, std::span<const Prepared
   if (!(options.margin >= 0 && options.margin <= 1))
     return fail(ErrorCode::bad_argument, fmt::format("the margin is {}; expected 0 to 1", options.margin));
   if (options.baseline && *options.baseline >= model_count)
-    return fail(ErrorCode::bad_argument, "the baseline is none of the models");
+    return fail(ErrorCode::bad_argument,
+                fmt::format("baseline is {}; expected the index of one of {} models", *options.baseline, model_count));
   for (const PreparedTask& task : tasks) {
     if (headline_column(task.spec.metrics) == task.spec.metrics.size())
       return fail(ErrorCode::unsupported, "task '" + task.spec.name + "': its answers are not right or wrong");

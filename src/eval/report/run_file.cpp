@@ -39,19 +39,10 @@ Json ends_json(const std::optional<std::pair<double, double>>& ends) {
 }
 
 Json work_json(const Work& w) {
-  return {{"total", w.total()},
-          {"attention_projection", w.attention_projection},
-          {"attention_score", w.attention_score},
-          {"attention_value", w.attention_value},
-          {"index_score", w.index_score},
-          {"recurrent", w.recurrent},
-          {"router", w.router},
-          {"routed_experts", w.routed_experts},
-          {"shared_experts", w.shared_experts},
-          {"dense_ffn", w.dense_ffn},
-          {"head", w.head},
-          {"tokens", w.tokens},
-          {"head_tokens", w.head_tokens}};
+  Json json = {{"total", w.total()}};
+  for (const WorkPart& part : kWorkParts) json[std::string(part.name)] = w.*part.flops;
+  json["tokens"] = w.tokens, json["head_tokens"] = w.head_tokens;
+  return json;
 }
 
 // Null if nothing was counted: a dense model, or all answers from a store.
