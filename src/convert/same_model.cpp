@@ -56,6 +56,8 @@ void Comparison::shape() {
   same_count("max_position_embeddings", in_.max_position, out_.max_position);
   same("rms_norm_eps", in_.rms_norm_eps, out_.rms_norm_eps);
   same("the embedding's scale", in_.embedding_scale, out_.embedding_scale);
+  same("the branches' scale (residual_multiplier)", in_.residual_scale, out_.residual_scale);
+  same("the logits' divisor (logits_scaling)", in_.logit_divisor, out_.logit_divisor);
 }
 
 void Comparison::attention() {
@@ -93,6 +95,8 @@ void Comparison::recurrent() {
   same_count("the value heads of recurrent layers", in.heads, out.heads);
   same_count("the width of a key of recurrent layers", in.key_dim, out.key_dim);
   same_count("the width of a value of recurrent layers", in.value_dim, out.value_dim);
+  same_choice("the bias of the convolution", in.conv_bias, out.conv_bias);
+  same("the smallest step (time_step_min)", in.min_step, out.min_step);
 }
 
 void Comparison::rope(bool rope_pairs) {
@@ -124,6 +128,7 @@ void Comparison::rope(bool rope_pairs) {
 void Comparison::layers() {
   for (std::int64_t l = 0; l < in_.layer_count; ++l) {
     same_choice(fmt::format("the kind of layer {}", l), in_.mixer(l), out_.mixer(l));
+    same_choice(fmt::format("an FFN in layer {}", l), in_.has_ffn(l), out_.has_ffn(l));
     same_choice(fmt::format("layer {} with experts", l), in_.layer_is_moe(l), out_.layer_is_moe(l));
     same_count(fmt::format("the dense width of layer {}", l), in_.dense_width(l), out_.dense_width(l));
     same_count(fmt::format("the window of layer {}", l), in_.window(l), out_.window(l));
@@ -159,6 +164,14 @@ void Comparison::router() {
   same_choice("the groups' score", in.group_score, out.group_score);
   same_choice("norm_topk_prob", in.norm_topk_prob, out.norm_topk_prob);
   same("routed_scaling_factor", in.routed_scaling_factor, out.routed_scaling_factor);
+  same_choice("a bias of the selection", in.selection_bias, out.selection_bias);
+  same_choice("a bias of the router", in_.router_bias, out_.router_bias);
+  same_choice("biases of the experts", in_.expert_bias, out_.expert_bias);
+  in_.for_each_moe_layer([&](std::int64_t layer, std::int64_t i) {
+    const bool is_listed = out_.layer_top_k.empty() || i < static_cast<std::int64_t>(out_.layer_top_k.size());
+    same_count(fmt::format("the experts per token of layer {}", layer), in_.moe_layer_top_k(i),
+               is_listed ? out_.moe_layer_top_k(i) : 0);
+  });
 }
 
 }  // namespace
