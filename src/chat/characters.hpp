@@ -4,12 +4,9 @@
 #include <string_view>
 
 #include "chat/run.hpp"
-#include "tokenizer/unicode.hpp"
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI::chat {
-
-using tokenizer::append_utf8;
-using tokenizer::decode_utf8;
 
 bool is_space(char32_t c);
 bool is_alpha(char32_t c);

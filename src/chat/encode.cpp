@@ -4,6 +4,7 @@
 #include <array>
 
 #include "support/show.hpp"
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI::chat {
 namespace {
@@ -117,7 +118,7 @@ class MarkedEncoder {
   Result<std::vector<TokenId>> by_characters(std::string_view piece) const {
     std::vector<TokenId> out;
     for (std::size_t at = 0, end; at < piece.size(); at = end) {
-      for (end = at + 1; end < piece.size() && (static_cast<unsigned char>(piece[end]) & 0xc0) == 0x80;) ++end;
+      for (end = at + 1; end < piece.size() && is_continuation_byte(piece[end]);) ++end;
       const auto more = inside(piece.substr(at, end - at), SpecialText::plain);
       if (!more) return more;
       out.insert(out.end(), more->begin(), more->end());

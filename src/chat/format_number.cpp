@@ -3,6 +3,7 @@
 
 #include "chat/format.hpp"
 #include "chat/number.hpp"
+#include "support/python_float.hpp"
 
 namespace moe::inline MOE_ABI::chat {
 namespace {
@@ -50,7 +51,7 @@ std::string real_digits(double value, const NumberFormat& format) {
     case '%' | 0x20: out = to_chars_text(value * 100, std::chars_format::fixed, precision); break;
     case 'g':
     case 'n': out = general(value, precision, format.alternate, false); break;
-    default: out = format.precision < 0 ? float_repr(value) : general(value, precision, false, true);
+    default: out = format.precision < 0 ? python_float(value) : general(value, precision, false, true);
   }
   if (format.alternate && out.find('.') == std::string::npos) {
     const std::size_t e = std::min(out.find('e'), out.size());

@@ -5,7 +5,8 @@
 
 #include "chat/arguments.hpp"
 #include "chat/characters.hpp"
-#include "chat/number.hpp"
+#include "support/python_float.hpp"
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI::chat {
 namespace {
@@ -13,7 +14,7 @@ namespace {
 constexpr int kDeepest = 100;
 
 Result<Value> convert_text(const std::string& text, Origin origin) {
-  if (!tokenizer::is_valid_utf8(text) || text.size() > UINT32_MAX / 2)
+  if (!is_valid_utf8(text) || text.size() > UINT32_MAX / 2)
     return fail(ErrorCode::bad_argument, "a text for a chat template is not UTF-8");
   return Value(Text::make(text, origin));
 }
@@ -153,7 +154,7 @@ class JsonWriter {
   static std::string real(double d) {
     if (std::isnan(d)) return "NaN";
     if (std::isinf(d)) return d < 0 ? "-Infinity" : "Infinity";
-    return float_repr(d);
+    return python_float(d);
   }
 
   void line(int level) {

@@ -9,6 +9,8 @@
 #include "chat/repr.hpp"
 #include "chat/string_literal.hpp"
 #include "chat/token.hpp"
+#include "support/utf8.hpp"
+#include "tokenizer/unicode.hpp"
 
 namespace moe::inline MOE_ABI::chat {
 namespace {
@@ -331,7 +333,7 @@ tl::expected<std::vector<Token>, Fault> tokenize(std::string_view source, const 
               {},
               fmt::format("the template has {} bytes, more than {}", source.size(), limits.source_bytes),
               0});
-  if (!tokenizer::is_valid_utf8(source))
+  if (!is_valid_utf8(source))
     return tl::unexpected(Fault{FaultKind::syntax, "TemplateSyntaxError", "the template is not UTF-8", 0});
   return Lexer(normalized(source), limits).run();
 }

@@ -3,7 +3,6 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
-#include <limits>
 #include <system_error>
 
 #include "chat/characters.hpp"
@@ -54,20 +53,6 @@ int base_of_prefix(char letter) {
 }
 
 }  // namespace
-
-std::string float_repr(double value) {
-  if (std::isnan(value)) return "nan";
-  if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
-  char digits[40];
-  auto end = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::scientific).ptr;
-  const std::string_view text(digits, static_cast<std::size_t>(end - digits));
-  const int exponent = std::atoi(std::string(text.substr(text.find('e') + 1)).c_str());
-  if (exponent < -4 || exponent >= 16) return std::string(text);
-  end = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::fixed).ptr;
-  std::string out(digits, end);
-  if (out.find('.') == std::string::npos) out += ".0";
-  return out;
-}
 
 std::optional<std::int64_t> read_int(std::string_view text, int base, bool* too_big) {
   *too_big = false;

@@ -1,5 +1,5 @@
 #pragma once
-// Numbers as Python reads and writes them.
+// Numbers as Python reads and rounds them (repr() of a float: support/python_float.hpp).
 
 #include <cstdint>
 #include <optional>
@@ -9,9 +9,6 @@
 #include "moe/error.hpp"
 
 namespace moe::inline MOE_ABI::chat {
-
-/// repr(float): the shortest digits that read back as the same value; inf and nan by name.
-std::string float_repr(double value);
 
 /// int(text, base): white space around, a sign, underscores between digits, digits of any script, a prefix that fits
 /// the base (any of them for base 0). `too_big` distinguishes a number beyond 64 bits from other text.

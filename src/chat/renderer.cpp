@@ -9,6 +9,7 @@
 #include "chat/characters.hpp"
 #include "chat/select.hpp"
 #include "support/show.hpp"
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI::chat {
 namespace {
@@ -54,7 +55,7 @@ std::shared_ptr<Dict> with_reasoning(std::shared_ptr<Dict> message) {
 
 Result<std::shared_ptr<Dict>> message_of(const ChatMessage& message) {
   if (message.json.empty()) {
-    if (!tokenizer::is_valid_utf8(message.role) || !tokenizer::is_valid_utf8(message.content))
+    if (!is_valid_utf8(message.role) || !is_valid_utf8(message.content))
       return fail(ErrorCode::bad_argument, "is not UTF-8");
     auto out = std::make_shared<Dict>();
     out->set(text_value("role", Origin::from_template), role_value(message.role));

@@ -2,7 +2,8 @@
 
 #include "chat/characters.hpp"
 #include "chat/loop.hpp"
-#include "chat/number.hpp"
+#include "support/python_float.hpp"
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI::chat {
 namespace {
@@ -104,7 +105,7 @@ void add_repr(Run& run, TextBuilder& out, const Value& value) {
     case Kind::none: return out.add("None");
     case Kind::boolean: return out.add(value.boolean() ? "True" : "False");
     case Kind::integer: return out.add(fmt::format("{}", value.integer()));
-    case Kind::real: return out.add(float_repr(value.real()));
+    case Kind::real: return out.add(python_float(value.real()));
     case Kind::text:
       if (value.text().markup()) out.add("Markup(");
       add_text_repr(out, value.text());
@@ -143,7 +144,7 @@ TextPtr to_text(Run& run, const Value& value) {
 std::string repr_of(std::string_view bytes) {
   constexpr std::size_t kShown = 60;
   std::string out = "'";
-  out += bytes.substr(0, tokenizer::valid_utf8_prefix(bytes.substr(0, kShown)));
+  out += bytes.substr(0, valid_utf8_prefix(bytes.substr(0, kShown)));
   if (bytes.size() > kShown) out += "...";
   for (char& c : out)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';

@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "tokenizer/unicode.hpp"
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI::chat {
 namespace {
@@ -73,7 +73,7 @@ tl::expected<std::string, std::string> read_string_literal(std::string_view insi
       return tl::unexpected<std::string>("characters by name (\\N) are not known here");
     else if (static_cast<unsigned char>(c) >= 0x80) {
       // jinja2 first replaces the character by an escape, whose backslash is then escaped by this one.
-      const auto decoded = tokenizer::decode_utf8(inside.data() + at - 1);
+      const auto decoded = decode_utf8(inside.data() + at - 1);
       const auto value = static_cast<std::uint32_t>(decoded.value);
       out += value < 0x100 ? fmt::format("\\x{:02x}", value)
                            : (value < 0x10000 ? fmt::format("\\u{:04x}", value) : fmt::format("\\U{:08x}", value));
@@ -87,7 +87,7 @@ tl::expected<std::string, std::string> read_string_literal(std::string_view insi
     if (!code) return tl::unexpected(fmt::format("truncated \\{} escape", c));
     if (*code > 0x10ffff) return tl::unexpected<std::string>("illegal Unicode character");
     if (*code >= 0xd800 && *code < 0xe000) return tl::unexpected<std::string>("half of a surrogate pair");
-    tokenizer::append_utf8(out, *code);
+    append_utf8(out, *code);
   }
   return out;
 }

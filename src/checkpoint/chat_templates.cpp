@@ -11,7 +11,7 @@
 #include "support/directory.hpp"
 #include "support/json.hpp"
 #include "support/show.hpp"
-#include "tokenizer/unicode.hpp"
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI::checkpoint {
 namespace {
@@ -32,7 +32,7 @@ class Collector {
     if (text.size() > kTemplateLimit)
       return refuse(fmt::format("{}: the chat template {} has {} bytes, expected at most {}", where, in_quotes(name),
                                 text.size(), kTemplateLimit));
-    if (const std::size_t valid = tokenizer::valid_utf8_prefix(text); valid < text.size())
+    if (const std::size_t valid = valid_utf8_prefix(text); valid < text.size())
       return refuse(fmt::format("{}: the chat template {} is no UTF-8 at byte {}", where, in_quotes(name), valid));
     if (out.texts.size() == kCountLimit && !out.texts.contains(name))
       return refuse(fmt::format("{}: has more than {} chat templates", where, kCountLimit));

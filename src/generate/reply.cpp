@@ -8,7 +8,7 @@
 #include "generate/log_probabilities.hpp"
 #include "generate/utf8_tail.hpp"
 #include "support/float_environment.hpp"
-#include "tokenizer/unicode.hpp"
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI {
 
@@ -133,7 +133,7 @@ void Reply::look_for_stop(std::size_t old_visible, std::size_t old_raw) {
 }
 
 std::string_view Reply::show(std::size_t end) {
-  piece_ = tokenizer::replace_invalid_utf8(std::string_view(visible_).substr(shown_, end - shown_));
+  piece_ = replace_invalid_utf8(std::string_view(visible_).substr(shown_, end - shown_));
   shown_ = end;
   result_.text += piece_;
   return piece_;

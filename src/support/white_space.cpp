@@ -2,6 +2,8 @@
 
 #include <utf8proc.h>
 
+#include "support/utf8.hpp"
+
 namespace moe::inline MOE_ABI {
 namespace {
 
@@ -11,8 +13,6 @@ bool is_space(utf8proc_int32_t code_point) {
   return p->category == UTF8PROC_CATEGORY_ZS || p->bidi_class == UTF8PROC_BIDI_CLASS_WS ||
          p->bidi_class == UTF8PROC_BIDI_CLASS_B || p->bidi_class == UTF8PROC_BIDI_CLASS_S;
 }
-
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
 }  // namespace
 
@@ -27,7 +27,7 @@ std::size_t rstrip_length(std::string_view text) {
   std::size_t end = text.size();
   while (end > 0) {
     std::size_t start = end - 1;
-    while (start > 0 && end - start < 4 && is_continuation(text[start])) --start;
+    while (start > 0 && end - start < 4 && is_continuation_byte(text[start])) --start;
     if (leading_white_space(text.substr(start, end - start)) != end - start) break;
     end = start;
   }

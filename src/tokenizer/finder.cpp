@@ -1,6 +1,6 @@
 #include "tokenizer/finder.hpp"
 
-#include "tokenizer/unicode.hpp"
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI::tokenizer {
 

@@ -5,7 +5,7 @@
 
 #include "chat/template.hpp"
 #include "entry.hpp"
-#include "tokenizer/unicode.hpp"
+#include "support/utf8.hpp"
 
 namespace {
 
@@ -38,7 +38,7 @@ void moe_test::try_input(std::string_view input) {
   const auto rendered = chat->render(variables, DateTime{2026, 7, 4, 9, 5, 3, 0});
   if (!rendered) return;
   if (rendered->text.size() > limits.text_bytes) complain("more text than allowed");
-  if (!moe::tokenizer::is_valid_utf8(rendered->text)) complain("the text is not UTF-8");
+  if (!moe::is_valid_utf8(rendered->text)) complain("the text is not UTF-8");
   std::size_t last = 0;
   for (const Span& span : rendered->content) {
     if (span.begin >= span.end || span.end > rendered->text.size() || (last > 0 && span.begin <= last))

@@ -6,7 +6,7 @@
 #include "eval/tasks/question.hpp"
 #include "memory_file.hpp"
 #include "moe/eval/prompt.hpp"
-#include "tokenizer/unicode.hpp"
+#include "support/utf8.hpp"
 
 namespace {
 
@@ -23,7 +23,7 @@ void point_to(const std::string& path, TaskSpec& task) {
 }
 
 std::size_t checked_bytes(const std::string& text) {
-  if (!moe::tokenizer::is_valid_utf8(text)) complain("a prompt is not UTF-8");
+  if (!moe::is_valid_utf8(text)) complain("a prompt is not UTF-8");
   return text.size();
 }
 

@@ -29,7 +29,7 @@ Known known(const char* path, Back back) {
 }
 
 std::string expected(std::string_view input, Back back) {
-  const std::string text = moe::tokenizer::replace_invalid_utf8(input);
+  const std::string text = moe::replace_invalid_utf8(input);
   if (back == Back::same) return text;
   if (back == Back::composed) return moe::tokenizer::normalize(text, moe::tokenizer::Normalization::nfc).value_or("");
   std::string out;  // U+2581 stands for a space, and the one in front is taken for the tokenizer's own

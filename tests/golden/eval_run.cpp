@@ -11,7 +11,7 @@
 #include "moe/eval/session_model.hpp"
 #include "scratch_dir.hpp"
 #include "spoiled_model.hpp"
-#include "tokenizer/unicode.hpp"
+#include "support/utf8.hpp"
 
 namespace eval_run_test {
 
@@ -147,7 +147,7 @@ Generation plain_reply(const std::shared_ptr<const moe::Model>& model, const std
   std::erase_if(written, [&](moe::TokenId id) { return id >= tokenizer.vocab_size(); });  // padding has no text
   const auto text = tokenizer.decode(written, moe::SpecialTokens::hide);
   REQUIRE(text.has_value());
-  out.text = moe::tokenizer::replace_invalid_utf8(*text);
+  out.text = moe::replace_invalid_utf8(*text);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include "eval/score/python_random.hpp"
 #include "eval/score/text.hpp"
 #include "scratch_dir.hpp"
+#include "support/python_float.hpp"
 #include "support/sha256.hpp"
 
 namespace eval_python_test {
@@ -42,7 +43,7 @@ TEST_CASE("floats print as Python prints them") {
                                 {123456789.125, "123456789.125"},
                                 {-16.0, "-16.0"},
                                 {5e-324, "5e-324"}})
-    CHECK(python_float(x) == text);
+    CHECK(moe::python_float(x) == text);
 }
 
 TEST_CASE("SHA-256 of FIPS 180-4's examples") {

@@ -7,7 +7,7 @@
 
 #include "support.hpp"
 #include "support/json_text.hpp"
-#include "tokenizer/unicode.hpp"
+#include "support/utf8.hpp"
 
 namespace show_test {
 
@@ -66,7 +66,7 @@ std::vector<std::string> texts() {
 bool is_one_harmless_line(const std::string& text) {
   for (const char c : text)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return false;
-  return moe::tokenizer::is_valid_utf8(text) && text.find("\xC2\x9B") == std::string::npos;
+  return moe::is_valid_utf8(text) && text.find("\xC2\x9B") == std::string::npos;
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ const char32_t kAlphabet[] = {
 
 std::string random_text(std::mt19937& random, std::size_t length) {
   std::string text;
-  for (std::size_t i = 0; i < length; ++i) append_utf8(text, kAlphabet[random() % std::size(kAlphabet)]);
+  for (std::size_t i = 0; i < length; ++i) moe::append_utf8(text, kAlphabet[random() % std::size(kAlphabet)]);
   return text;
 }
 
@@ -158,7 +158,7 @@ TEST_CASE("every code point has the class PCRE2 gives it, or is too new for it")
     for (char32_t c = 0; c <= 0x10ffff; ++c) {
       if (c >= 0xd800 && c <= 0xdfff) continue;
       std::string text;
-      append_utf8(text, c);
+      moe::append_utf8(text, c);
       Match match;
       moe::Error error;
       const bool expected = finder->find(text, 0, state.get(), match, error) == Found::yes;

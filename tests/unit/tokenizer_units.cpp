@@ -42,7 +42,7 @@ std::string random_unicode(std::mt19937& random, std::size_t length) {
     const char32_t ranges[][2] = {{0, 0x7f},       {' ', 'z'},       {0x80, 0x7ff},
                                   {0x800, 0xd7ff}, {0xe000, 0xffff}, {0x10000, 0x10ffff}};
     const auto& range = ranges[random() % std::size(ranges)];
-    moe::tokenizer::append_utf8(text, range[0] + static_cast<char32_t>(random() % (range[1] - range[0] + 1)));
+    moe::append_utf8(text, range[0] + static_cast<char32_t>(random() % (range[1] - range[0] + 1)));
   }
   return text;
 }
@@ -105,7 +105,7 @@ TEST_CASE("text goes there and back, with every pre-tokenizer and from several t
 TEST_CASE("bytes that are not UTF-8 become U+FFFD as Python's errors=\"replace\" makes them") {
   const std::string r = "\xef\xbf\xbd";
   const auto check = [&](const std::string& bytes, const std::string& expected) {
-    CHECK(moe::tokenizer::replace_invalid_utf8(bytes) == expected);
+    CHECK(moe::replace_invalid_utf8(bytes) == expected);
     const SharedTokenizer tokenizer = must(moe::Tokenizer::create(small_vocabulary("qwen2")));
     CHECK(must_decode(*tokenizer, must_encode(*tokenizer, bytes)) == expected);
   };

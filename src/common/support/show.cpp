@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "support/fnv1a.hpp"
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI {
 
@@ -77,7 +78,7 @@ bool is_plain(std::string_view bytes, utf8proc_int32_t code_point) {
 // At most so many bytes, without an incomplete character at the end.
 std::string_view up_to(std::string_view text, std::size_t bytes) {
   if (text.size() <= bytes) return text;
-  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
+  while (bytes > 0 && is_continuation_byte(text[bytes])) --bytes;
   return text.substr(0, bytes);
 }
 

@@ -14,6 +14,7 @@
 #include "support/json_copy.hpp"
 #include "support/json_text.hpp"
 #include "support/output_file.hpp"
+#include "support/python_float.hpp"
 #include "support/sha256.hpp"
 #include "support/show.hpp"
 

@@ -4,7 +4,7 @@
 
 #include "batch/reply_loop.hpp"
 #include "eval/score/text.hpp"
-#include "tokenizer/unicode.hpp"
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -85,7 +85,7 @@ class HarnessReplies final : public batch::ReplyWriter {
   void finish(std::size_t index) {
     Generation& reply = encoded_.replies[index];
     // A reply may end inside a character.
-    const std::string valid = tokenizer::replace_invalid_utf8(reply.text);
+    const std::string valid = replace_invalid_utf8(reply.text);
     const std::string_view cut = cut_at(after_thinking(valid, requests_[index].think_end), requests_[index].stop);
     reply.text = std::string(cut_at(cut, std::span(&eos_text_, 1)));
     reply.pass_tokens += reply.generated_tokens - 1;

@@ -1,15 +1,13 @@
 #include "eval/score/text.hpp"
 
-#include <fmt/format.h>
 #include <utf8proc.h>
 
 #include <algorithm>
-#include <cmath>
+
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
-
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
 std::string mapped(std::string_view text, utf8proc_int32_t (*map)(utf8proc_int32_t)) {
   std::string out;
@@ -59,7 +57,7 @@ std::string delimited(std::string_view before, std::string_view after, std::stri
 
 std::int32_t code_points(std::string_view text) {
   std::int32_t count = 0;
-  for (char c : text) count += !is_continuation(c);
+  for (char c : text) count += !is_continuation_byte(c);
   return count;
 }
 
@@ -76,13 +74,5 @@ std::int64_t words(std::string_view text) {
 
 std::string lowercase(std::string_view text) { return mapped(text, utf8proc_tolower); }
 std::string uppercase(std::string_view text) { return mapped(text, utf8proc_toupper); }
-
-std::string python_float(double x) {
-  if (std::isnan(x)) return "nan";
-  if (std::isinf(x)) return x > 0 ? "inf" : "-inf";
-  std::string digits = fmt::format("{}", x);
-  if (digits.find_first_of(".e") == std::string::npos) digits += ".0";
-  return digits;
-}
 
 }  // namespace moe::inline MOE_ABI::eval

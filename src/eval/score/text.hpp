@@ -33,7 +33,4 @@ MOE_API std::int64_t words(std::string_view text);
 MOE_API std::string lowercase(std::string_view text);
 MOE_API std::string uppercase(std::string_view text);
 
-/// repr(float): the shortest digits that read back, with ".0" where Python writes it.
-MOE_API std::string python_float(double x);
-
 }  // namespace moe::inline MOE_ABI::eval

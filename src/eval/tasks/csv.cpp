@@ -12,7 +12,7 @@
 #include "support/json_text.hpp"
 #include "support/show.hpp"
 #include "support/text_file.hpp"
-#include "tokenizer/unicode.hpp"
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI::eval {
 namespace {
@@ -54,7 +54,7 @@ std::string row_to_json(const CsvRow& row, const Columns& columns, nlohmann::ord
     return fmt::format("has {} columns, expected {}: question, {} choices, answer", row.cells.size(), columns.count,
                        columns.choices.size());
   for (const std::string& cell : row.cells)
-    if (!tokenizer::is_valid_utf8(cell)) return "is not UTF-8";
+    if (!is_valid_utf8(cell)) return "is not UTF-8";
   out["question"] = row.cells[columns.question];
   for (std::size_t c : columns.choices) out["choices"].push_back(row.cells[c]);
   // The format requires a letter; anything else is checked by the question's own rule.

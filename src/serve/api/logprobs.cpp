@@ -7,12 +7,10 @@
 #include <iterator>
 
 #include "generate/utf8_tail.hpp"
-#include "tokenizer/unicode.hpp"
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI::serve::api {
 namespace {
-
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
 // A unique key for the token: two tokens may have the same text.
 std::string key_of(const Tokenizer& tokenizer, TokenId token, const Json& taken) {
@@ -23,7 +21,7 @@ std::string key_of(const Tokenizer& tokenizer, TokenId token, const Json& taken)
 }  // namespace
 
 std::string token_text(std::string_view bytes) {
-  if (tokenizer::replace_invalid_utf8(bytes) == bytes) return std::string(bytes);
+  if (replace_invalid_utf8(bytes) == bytes) return std::string(bytes);
   std::string out = "bytes:";
   for (const char c : bytes) fmt::format_to(std::back_inserter(out), "\\x{:02X}", static_cast<unsigned char>(c));
   return out;
@@ -33,8 +31,8 @@ double listed(double log_probability) { return std::isinf(log_probability) ? -99
 
 std::int64_t TextOffsets::next(std::string_view bytes) {
   const std::int64_t at =
-      !bytes.empty() && is_continuation(bytes.front()) && characters_ > 0 ? characters_ - 1 : characters_;
-  characters_ += std::count_if(bytes.begin(), bytes.end(), [](char c) { return !is_continuation(c); });
+      !bytes.empty() && is_continuation_byte(bytes.front()) && characters_ > 0 ? characters_ - 1 : characters_;
+  characters_ += std::count_if(bytes.begin(), bytes.end(), [](char c) { return !is_continuation_byte(c); });
   return at;
 }
 

@@ -4,7 +4,7 @@
 
 #include "serve/api/endpoints.hpp"
 #include "serve/api/tables.hpp"
-#include "tokenizer/unicode.hpp"
+#include "support/utf8.hpp"
 
 namespace moe::inline MOE_ABI::serve::api {
 namespace {
@@ -38,7 +38,7 @@ Checked<std::vector<TokenId>> ids_of(const Fields& fields, const Context& contex
 
 // llama-server's pieces: text, or numbers if bytes are not whole characters.
 Json piece_of(std::string_view bytes) {
-  if (tokenizer::is_valid_utf8(bytes)) return std::string(bytes);
+  if (is_valid_utf8(bytes)) return std::string(bytes);
   Json numbers = Json::array();
   for (const char c : bytes) numbers.push_back(static_cast<unsigned char>(c));
   return numbers;
