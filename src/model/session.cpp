@@ -14,6 +14,7 @@
 #include "model/logit_rows.hpp"
 #include "model/long_ropes.hpp"
 #include "model/sequence_states.hpp"
+#include "model/session_options.hpp"
 #include "model/stages.hpp"
 #include "support/float_environment.hpp"
 #include "support/show.hpp"
@@ -21,12 +22,6 @@
 
 namespace moe::inline MOE_ABI {
 namespace {
-
-constexpr std::int64_t kMaxTokens = std::int64_t{1} << 40;  // far above any memory; keeps products of it inside 64 bits
-
-std::int64_t cache_tokens(const ModelConfig& config, const SessionOptions& options) {
-  return options.max_tokens > 0 ? std::min(options.max_tokens, kMaxTokens) : config.max_position;
-}
 
 // Of an MTP layer, which has a state for every token.
 Result<void> check_states(const ModelConfig& c, const BatchItem& item) {
@@ -73,15 +68,6 @@ struct Session::Impl {
 };
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-void ExpertLoad::add(const ExpertLoad& other) {
-  expert_count = other.expert_count, layers = other.layers;
-  tallies.resize(std::max(tallies.size(), other.tallies.size()));
-  for (std::size_t i = 0; i < other.tallies.size(); ++i) {
-    tallies[i].tokens += other.tallies[i].tokens;
-    tallies[i].counts.resize(std::max(tallies[i].counts.size(), other.tallies[i].counts.size()));
-    for (std::size_t j = 0; j < other.tallies[i].counts.size(); ++j) tallies[i].counts[j] += other.tallies[i].counts[j];
-  }
-}
 
 namespace {
 
@@ -101,23 +87,6 @@ Session::~Session() {
   if (StageLink* link = impl_->link(); link != nullptr && link->is_first()) link->end_session();
 }
 
-Result<void> Session::check(const SessionOptions& options) {
-  if (options.chunk_tokens < 1 || options.chunk_tokens > kMaxChunkTokens)
-    return fail(ErrorCode::bad_argument,
-                fmt::format("chunk_tokens is {}, expected 1 to {}", options.chunk_tokens, kMaxChunkTokens));
-  if (options.max_tokens < 0 || options.max_tokens > kMaxTokens)
-    return fail(ErrorCode::bad_argument,
-                fmt::format("max_tokens is {}, expected 0 to {}", options.max_tokens, kMaxTokens));
-  if (options.checkpoint_tokens < 1 || options.checkpoint_tokens > kMaxTokens || options.state_bytes < 0)
-    return fail(ErrorCode::bad_argument,
-                fmt::format("checkpoint_tokens is {}, expected 1 to {}; state_bytes is {}, expected 0 or more",
-                            options.checkpoint_tokens, kMaxTokens, options.state_bytes));
-  if (options.precision != Precision::automatic && options.precision != Precision::reference)
-    return fail(ErrorCode::bad_argument, "precision is none of the known ones");
-  if (name_of(options.kv).empty()) return fail(ErrorCode::bad_argument, "kv is none of the known cache types");
-  return check_workers(options.threads);
-}
-
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionOptions& options) {
   const FloatEnvironment environment;  // of RoPE's frequencies and the like
   if (model == nullptr) return fail(ErrorCode::bad_argument, "model is null");
@@ -130,30 +99,6 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
     return moe::forward(ok);
   if (auto ok = agree_with_stages(*impl->model, impl->options); !ok) return moe::forward(ok);
   return std::unique_ptr<Session>(new Session(std::move(impl)));
-}
-
-namespace {
-
-MemoryEstimate estimate(const ModelConfig& c, const SessionOptions& options, const LayerRange& layers, bool streams) {
-  const std::int64_t pages = (cache_tokens(c, options) + kPageTokens - 1) / kPageTokens;
-  return {.weight_bytes = 0,
-          .cache_bytes = pages * PageLayout(c, options.kv, layers).page_bytes,
-          .scratch_bytes = scratch_bytes(c, step_shape(options, streams)),
-          .state_bytes = SequenceStates::most_bytes(detail::StateLayout(c), options)};
-}
-
-}  // namespace
-
-MemoryEstimate Session::estimate_memory(const ModelInfo& info, const SessionOptions& options) {
-  MemoryEstimate memory = estimate(info.config, options, {0, info.config.layer_count}, false);
-  memory.weight_bytes = info.weight_bytes;
-  return memory;
-}
-
-MemoryEstimate Session::estimate_memory(const Model& model, const SessionOptions& options) {
-  MemoryEstimate memory = estimate(model.config(), options, model.layers(), impl_of(model).experts != nullptr);
-  memory.weight_bytes = model.resident_bytes() + model.expert_traffic().memory_bytes;
-  return memory;
 }
 
 Result<Sequence> Session::open() {
