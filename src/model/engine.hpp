@@ -128,7 +128,7 @@ class Engine {
     w.busy_ns[static_cast<std::size_t>(w.stage)] += now - w.since_ns;
     w.stage = stage, w.since_ns = now;
   }
-  /// The same over [0, count) in ranges, for bodies that process about `values` numbers each.
+  /// run() over [0, count) in ranges, for bodies that process about `values` numbers each.
   template <class Body>
   void run_each(std::int64_t count, std::int64_t values, Body&& body) {
     const std::int64_t range = std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(1, values));
@@ -139,8 +139,11 @@ class Engine {
   }
   /// Estimated time of W x for `tokens` rows on one core: reading W, and multiplying.
   double cost_ns(const Matrix& w, std::int64_t tokens) const {
+    // Of a core of today, roughly: it decides only whether workers share the work.
+    constexpr double kBytesPerNs = 20.0, kInt8ProductsPerNs = 100.0, kFloatProductsPerNs = 25.0;
     const double products = static_cast<double>(w.rows) * static_cast<double>(w.k) * static_cast<double>(tokens);
-    return static_cast<double>(w.panel_count() * w.panel_bytes) / 20.0 + products / (wants_q8(w) ? 100.0 : 25.0);
+    return static_cast<double>(w.panel_count() * w.panel_bytes) / kBytesPerNs +
+           products / (wants_q8(w) ? kInt8ProductsPerNs : kFloatProductsPerNs);
   }
 
   /// All jobs in one parallel region. `count` says which counter of Work they belong to (null: none, for what only

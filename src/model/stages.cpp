@@ -102,9 +102,13 @@ Result<std::vector<std::shared_ptr<StageTransport>>> local_stages(std::int32_t c
 }
 
 Result<std::shared_ptr<Stages>> Stages::join(std::shared_ptr<StageTransport> transport, const StageOptions& options) {
-  if (transport == nullptr || transport->size() < 1 || transport->size() > kMostStages || transport->rank() < 0 ||
-      transport->rank() >= transport->size())
-    return fail(ErrorCode::bad_argument, "the transport has no stages, or none for this process");
+  if (transport == nullptr) return fail(ErrorCode::bad_argument, "transport is null");
+  if (transport->size() < 1 || transport->size() > kMostStages)
+    return fail(ErrorCode::bad_argument,
+                fmt::format("the transport has {} stages, expected 1 to {}", transport->size(), kMostStages));
+  if (transport->rank() < 0 || transport->rank() >= transport->size())
+    return fail(ErrorCode::bad_argument,
+                fmt::format("the transport's rank is {}, expected 0 to {}", transport->rank(), transport->size() - 1));
   return std::shared_ptr<Stages>(new Stages(std::make_unique<StageLink>(std::move(transport), options)));
 }
 
@@ -152,8 +156,12 @@ Result<void> agree_with_stages(const Model& model, const SessionOptions& options
                                                      "SessionOptions::stages",
                                                      c.layer_count, layers.begin, layers.end - 1));
   }
-  if (options.record_routing || options.record_hidden || options.record_chosen_keys || options.record_states)
-    return fail(ErrorCode::unsupported, "routing and hidden states are not recorded in a pipeline of stages");
+  for (const auto& [is_set, name] : {std::pair{options.record_routing, "record_routing"},
+                                     {options.record_hidden, "record_hidden"},
+                                     {options.record_chosen_keys, "record_chosen_keys"},
+                                     {options.record_states, "record_states"}})
+    if (is_set)
+      return fail(ErrorCode::unsupported, fmt::format("{} is set, and a pipeline of stages records nothing", name));
   if (!c.mixers.empty())
     return fail(ErrorCode::unsupported, "a model with recurrent layers has states, which stages do not keep yet");
   if (c.layer_input_size > 0 || c.kv_shared_layer_count > 0 || !c.indexer.shared_layers.empty())

@@ -30,7 +30,8 @@ struct SessionModelOptions {
 /// One thread at a time may use an object; several objects may share a Model and run in parallel, as Sessions do.
 class MOE_API SessionModel : public LanguageModel {
  public:
-  /// Errors: unsupported when the model has no usable tokenizer (saying why).
+  /// Errors: bad_argument (no model, or a number out of its range); unsupported when the model has no usable tokenizer
+  /// (saying why).
   static Result<std::unique_ptr<SessionModel>> create(std::shared_ptr<const Model> model,
                                                       const SessionModelOptions& options = {});
   ~SessionModel() override;

@@ -94,10 +94,13 @@ SessionModel::~SessionModel() = default;
 
 Result<std::unique_ptr<SessionModel>> SessionModel::create(std::shared_ptr<const Model> model,
                                                            const SessionModelOptions& options) {
+  if (model == nullptr) return fail(ErrorCode::bad_argument, "model is null");
   if (!model->tokenizer())
     return fail(ErrorCode::unsupported, fmt::format("the model has no usable tokenizer: {}", model->tokenizer_error()));
-  if (options.max_length < 0) return fail(ErrorCode::bad_argument, "max_length is below 0");
-  if (options.batch_tokens < 1) return fail(ErrorCode::bad_argument, "batch_tokens is below 1");
+  if (options.max_length < 0)
+    return fail(ErrorCode::bad_argument, fmt::format("max_length is {}, expected 0 or more", options.max_length));
+  if (options.batch_tokens < 1)
+    return fail(ErrorCode::bad_argument, fmt::format("batch_tokens is {}, expected 1 or more", options.batch_tokens));
   auto impl = std::make_unique<Impl>();
   impl->model = std::move(model);
   impl->options = options;
