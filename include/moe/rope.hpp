@@ -124,8 +124,8 @@ inline Result<void> check_rope(const RopeConfig& c, std::int64_t rotary_dim) {
                              c.scaling == RopeScaling::longrope || c.query_growth != 0.0;
   if (needs_context && c.original_max_position < 1)
     return bad_rope("original_max_position", static_cast<double>(c.original_max_position), "a number above 0");
-  if (c.scaling == RopeScaling::proportional && (c.turned_pairs < 0 || c.turned_pairs > rotary_dim / 2))
-    return bad_rope("turned_pairs", static_cast<double>(c.turned_pairs), "a number from 0 to that of all pairs");
+  if (c.scaling == RopeScaling::proportional && (c.rotated_pairs < 0 || c.rotated_pairs > rotary_dim / 2))
+    return bad_rope("rotated_pairs", static_cast<double>(c.rotated_pairs), "a number from 0 to that of all pairs");
   if (c.scaling == RopeScaling::llama3 && !(c.low_freq_factor > 0.0 && c.high_freq_factor > c.low_freq_factor))
     return bad_rope("high_freq_factor", c.high_freq_factor, "a number above low_freq_factor, which is above 0");
   if (!(c.query_growth >= 0.0 && c.query_growth <= 1e3))
@@ -154,7 +154,7 @@ inline Result<RopeTable> RopeTable::create(const RopeConfig& config, std::int64_
     switch (config.scaling) {
       case RopeScaling::none: break;
       case RopeScaling::linear: f = f / config.factor; break;
-      case RopeScaling::proportional: f = i < config.turned_pairs ? f / config.factor : 0.0; break;
+      case RopeScaling::proportional: f = i < config.rotated_pairs ? f / config.factor : 0.0; break;
       case RopeScaling::llama3: f = detail::llama3_frequency(config, f); break;
       case RopeScaling::yarn: f = detail::yarn_frequency(f, config.factor, ramp.first, ramp.second, i); break;
       case RopeScaling::factors:

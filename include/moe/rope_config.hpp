@@ -26,7 +26,7 @@ enum class RopeScaling {
   yarn,
   factors,       ///< one divisor per rotated pair, as GGUF files store Llama 3.1's rule
   longrope,      ///< as factors, with other divisors for sequences longer than original_max_position (Phi-3)
-  proportional,  ///< linear for the first turned_pairs; the other pairs do not turn (Gemma 4)
+  proportional,  ///< linear for the first rotated_pairs; RoPE rotates no others (Gemma 4)
 };
 constexpr std::string_view name_of(RopeScaling value) noexcept {
   switch (value) {
@@ -53,7 +53,7 @@ struct RopeConfig {
   double low_freq_factor = 1.0, high_freq_factor = 4.0;  ///< llama3
   std::vector<double> frequency_factors = {};            ///< factors, longrope: one per pair
   std::vector<double> long_factors = {};                 ///< longrope: for long sequences
-  std::int64_t turned_pairs = 0;                         ///< proportional: pairs whose frequency is not 0
+  std::int64_t rotated_pairs = 0;                        ///< proportional: pairs whose frequency is not 0
   double attention_factor = 1.0;                         ///< multiplies cos and sin; readers have applied mscale
   /// Queries at position p are multiplied by 1 + query_growth * ln(1 + floor(p / original_max_position)) (Ministral 3).
   double query_growth = 0.0;

@@ -85,7 +85,7 @@ void read_proportional_rope(GgufConfig& meta, ModelConfig& c) {
   const checkpoint::TensorInfo* factors = meta.file().find(tensor_name(checkpoint::Kind::gguf, Role::rope_factors));
   if (sees_all && factors != nullptr) {
     full.scaling = RopeScaling::proportional;
-    full.turned_pairs = count_turned(meta, *factors, c);
+    full.rotated_pairs = count_turned(meta, *factors, c);
   }
   c.rope = sees_all ? full : sliding;
   if (sees_all && slides) c.sliding_rope = sliding;

@@ -160,7 +160,7 @@ void read_proportional(const Source& s, RopeConfig& rope) {
                                                             s.block.path("partial_rotary_factor"), part));
   rope.scaling = RopeScaling::proportional;
   rope.factor = s.block.number_or("factor", 1.0);
-  rope.turned_pairs = static_cast<std::int64_t>(std::floor(part * static_cast<double>(s.head_dim) / 2.0));
+  rope.rotated_pairs = static_cast<std::int64_t>(std::floor(part * static_cast<double>(s.head_dim) / 2.0));
 }
 
 void read_block(const Source& s, OwnRope own, RopeConfig& rope, ModelConfig& c) {

@@ -43,7 +43,7 @@ class Lister {
   std::vector<OutputTensor> run() {
     if (c_.rope.scaling == RopeScaling::llama3) add_rope_factors();
     if (c_.rope.scaling == RopeScaling::longrope) add_long_rope();
-    if (c_.rope.scaling == RopeScaling::proportional) add_turned_pairs();
+    if (c_.rope.scaling == RopeScaling::proportional) add_rotated_pairs();
     add_embedding();
     for (const Role role : {Role::layer_embedding, Role::layer_input, Role::layer_input_norm}) add(role, 0);
     if (!c_.tie_word_embeddings) add(Role::head, 0);
@@ -182,10 +182,10 @@ class Lister {
   }
 
   /// As llama.cpp's converter writes Gemma 4's rule: pairs that do not turn are divided by 1e30.
-  void add_turned_pairs() {
+  void add_rotated_pairs() {
     OutputTensor& out = start(Role::rope_factors, 0, {c_.full_rotated_dim() / 2});
     out.values.assign(static_cast<std::size_t>(c_.full_rotated_dim() / 2), 1e30f);
-    std::fill_n(out.values.begin(), c_.rope.turned_pairs, 1.0f);
+    std::fill_n(out.values.begin(), c_.rope.rotated_pairs, 1.0f);
   }
 
   void add_long_rope() {

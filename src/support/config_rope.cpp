@@ -33,7 +33,7 @@ Result<void> check_rope(const RopeConfig& r, std::int64_t rotated_dim) {
   if (auto ok = check_positive({{"rope.factor", r.factor, 1e6}}); !ok) return ok;
   switch (r.scaling) {
     case RopeScaling::linear: return {};
-    case RopeScaling::proportional: return check_ranges({{"rope.turned_pairs", r.turned_pairs, 0, rotated_dim / 2}});
+    case RopeScaling::proportional: return check_ranges({{"rope.rotated_pairs", r.rotated_pairs, 0, rotated_dim / 2}});
     case RopeScaling::llama3:
       if (auto ok = check_positive(
               {{"rope.low_freq_factor", r.low_freq_factor, 1e6}, {"rope.high_freq_factor", r.high_freq_factor, 1e6}});

@@ -66,7 +66,7 @@ TEST_CASE("global keys and per_layer_config say the same") {
   CHECK(a.kv_heads_of(0) == 2);
   CHECK(a.kv_heads_of(5) == 1);
   CHECK(a.rope.scaling == moe::RopeScaling::proportional);
-  CHECK(a.rope.turned_pairs == 3);  // a quarter of 24 values: 6, in pairs
+  CHECK(a.rope.rotated_pairs == 3);  // a quarter of 24 values: 6, in pairs
   REQUIRE(a.sliding_rope.has_value());
   CHECK(a.sliding_rope->theta == 1e4);
   // Both, if they agree.

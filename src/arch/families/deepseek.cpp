@@ -210,7 +210,11 @@ ModelConfig glm_moe_dsa_from_gguf(GgufConfig& meta) {
 
 }  // namespace deepseek
 
-const Family kDeepseekV2 = {"deepseek_v2", "deepseek2", "DeepseekV2ForCausalLM", deepseek::v2_from_hf, nullptr};
+const Family kDeepseekV2 = {.name = "deepseek_v2",
+                            .gguf_architecture = "deepseek2",
+                            .hf_architecture = "DeepseekV2ForCausalLM",
+                            .from_hf = deepseek::v2_from_hf,
+                            .from_gguf = nullptr};
 const Family kDeepseekV3 = {.name = "deepseek_v3",
                             .gguf_architecture = "deepseek2",
                             .hf_architecture = "DeepseekV3ForCausalLM",

@@ -35,6 +35,10 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace dots1
 
-const Family kDots1 = {"dots1", "dots1", "Dots1ForCausalLM", dots1::from_hf, dots1::from_gguf};
+const Family kDots1 = {.name = "dots1",
+                       .gguf_architecture = "dots1",
+                       .hf_architecture = "Dots1ForCausalLM",
+                       .from_hf = dots1::from_hf,
+                       .from_gguf = dots1::from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -55,7 +55,11 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace ernie4_5_moe
 
-const Family kErnieMoe = {"ernie4_5_moe",        "ernie4_5-moe",          "Ernie4_5_MoeForCausalLM",
-                          ernie4_5_moe::from_hf, ernie4_5_moe::from_gguf, ernie4_5_moe::kNames};
+const Family kErnieMoe = {.name = "ernie4_5_moe",
+                          .gguf_architecture = "ernie4_5-moe",
+                          .hf_architecture = "Ernie4_5_MoeForCausalLM",
+                          .from_hf = ernie4_5_moe::from_hf,
+                          .from_gguf = ernie4_5_moe::from_gguf,
+                          .hf_names = ernie4_5_moe::kNames};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -96,9 +96,19 @@ ModelConfig gemma3_from_gguf(GgufConfig& meta) {
 
 }  // namespace gemma
 
-const Family kGemma2 = {"gemma2",      "gemma2", "Gemma2ForCausalLM", gemma::gemma2_from_hf, gemma::gemma2_from_gguf,
-                        gemma::kNames, true};
-const Family kGemma3 = {"gemma3_text", "gemma3", "Gemma3ForCausalLM", gemma::gemma3_from_hf, gemma::gemma3_from_gguf,
-                        gemma::kNames, true};
+const Family kGemma2 = {.name = "gemma2",
+                        .gguf_architecture = "gemma2",
+                        .hf_architecture = "Gemma2ForCausalLM",
+                        .from_hf = gemma::gemma2_from_hf,
+                        .from_gguf = gemma::gemma2_from_gguf,
+                        .hf_names = gemma::kNames,
+                        .hf_norms_minus_one = true};
+const Family kGemma3 = {.name = "gemma3_text",
+                        .gguf_architecture = "gemma3",
+                        .hf_architecture = "Gemma3ForCausalLM",
+                        .from_hf = gemma::gemma3_from_hf,
+                        .from_gguf = gemma::gemma3_from_gguf,
+                        .hf_names = gemma::kNames,
+                        .hf_norms_minus_one = true};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -174,7 +174,7 @@ void read_ropes(const JsonConfig& json, ModelConfig& c) {
   }
   c.rope.theta = 1e6;  // of the class
   c.rope.scaling = RopeScaling::proportional;
-  c.rope.turned_pairs = c.full_rotated_dim() / 8;
+  c.rope.rotated_pairs = c.full_rotated_dim() / 8;
   RopeConfig sliding;
   sliding.theta = 1e4;
   set_sliding_rope(sliding, c);
@@ -293,16 +293,14 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace gemma4
 
-const Family kGemma4 = {"gemma4_text",
-                        "gemma4",
-                        "Gemma4ForCausalLM",
-                        gemma4::from_hf,
-                        gemma4::from_gguf,
-                        gemma4::kNames,
-                        false,
-                        gemma4::kGgufNames,
-                        false,
-                        true,
-                        true};
+const Family kGemma4 = {.name = "gemma4_text",
+                        .gguf_architecture = "gemma4",
+                        .hf_architecture = "Gemma4ForCausalLM",
+                        .from_hf = gemma4::from_hf,
+                        .from_gguf = gemma4::from_gguf,
+                        .hf_names = gemma4::kNames,
+                        .gguf_names = gemma4::kGgufNames,
+                        .hf_expert_rows = true,
+                        .gguf_joined_experts = true};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -69,14 +69,13 @@ constexpr TensorName kMoeGgufNames[] = {{Role::ffn_norm, "blk.{l}.post_attention
 
 }  // namespace glm4
 
-const Family kGlm4 = {"glm4",
-                      "glm4",
-                      "Glm4ForCausalLM",
-                      glm4::dense_from_hf,
-                      glm4::dense_from_gguf,
-                      glm4::kDenseNames,
-                      false,
-                      glm4::kDenseGgufNames};
+const Family kGlm4 = {.name = "glm4",
+                      .gguf_architecture = "glm4",
+                      .hf_architecture = "Glm4ForCausalLM",
+                      .from_hf = glm4::dense_from_hf,
+                      .from_gguf = glm4::dense_from_gguf,
+                      .hf_names = glm4::kDenseNames,
+                      .gguf_names = glm4::kDenseGgufNames};
 const Family kGlm4Moe = {.name = "glm4_moe",
                          .gguf_architecture = "glm4moe",
                          .hf_architecture = "Glm4MoeForCausalLM",

@@ -58,7 +58,12 @@ constexpr TensorName kGgufNames[] = {{Role::ffn_norm, "blk.{l}.post_attention_no
 
 }  // namespace gpt_oss
 
-const Family kGptOss = {"gpt_oss",       "gpt-oss", "GptOssForCausalLM", gpt_oss::from_hf, gpt_oss::from_gguf,
-                        gpt_oss::kNames, false,     gpt_oss::kGgufNames};
+const Family kGptOss = {.name = "gpt_oss",
+                        .gguf_architecture = "gpt-oss",
+                        .hf_architecture = "GptOssForCausalLM",
+                        .from_hf = gpt_oss::from_hf,
+                        .from_gguf = gpt_oss::from_gguf,
+                        .hf_names = gpt_oss::kNames,
+                        .gguf_names = gpt_oss::kGgufNames};
 
 }  // namespace moe::inline MOE_ABI::arch

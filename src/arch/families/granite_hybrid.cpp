@@ -170,15 +170,14 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace granite_hybrid
 
-const Family kGraniteHybrid = {"granitemoehybrid",
-                               "granitehybrid",
-                               "GraniteMoeHybridForCausalLM",
-                               granite_hybrid::from_hf,
-                               granite_hybrid::from_gguf,
-                               granite_hybrid::kNames,
-                               false,
-                               granite_hybrid::kGgufNames,
-                               true,
-                               true};
+const Family kGraniteHybrid = {.name = "granitemoehybrid",
+                               .gguf_architecture = "granitehybrid",
+                               .hf_architecture = "GraniteMoeHybridForCausalLM",
+                               .from_hf = granite_hybrid::from_hf,
+                               .from_gguf = granite_hybrid::from_gguf,
+                               .hf_names = granite_hybrid::kNames,
+                               .gguf_names = granite_hybrid::kGgufNames,
+                               .gguf_rope_pairs = true,
+                               .hf_expert_rows = true};
 
 }  // namespace moe::inline MOE_ABI::arch

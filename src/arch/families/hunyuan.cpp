@@ -97,9 +97,17 @@ ModelConfig moe_from_gguf(GgufConfig& meta) {
 
 }  // namespace hunyuan
 
-const Family kHunyuanDense = {"hunyuan_v1_dense",     "hunyuan-dense",          "HunYuanDenseV1ForCausalLM",
-                              hunyuan::dense_from_hf, hunyuan::dense_from_gguf, hunyuan::kNames};
-const Family kHunyuanMoe = {"hunyuan_v1_moe",     "hunyuan-moe",          "HunYuanMoEV1ForCausalLM",
-                            hunyuan::moe_from_hf, hunyuan::moe_from_gguf, hunyuan::kNames};
+const Family kHunyuanDense = {.name = "hunyuan_v1_dense",
+                              .gguf_architecture = "hunyuan-dense",
+                              .hf_architecture = "HunYuanDenseV1ForCausalLM",
+                              .from_hf = hunyuan::dense_from_hf,
+                              .from_gguf = hunyuan::dense_from_gguf,
+                              .hf_names = hunyuan::kNames};
+const Family kHunyuanMoe = {.name = "hunyuan_v1_moe",
+                            .gguf_architecture = "hunyuan-moe",
+                            .hf_architecture = "HunYuanMoEV1ForCausalLM",
+                            .from_hf = hunyuan::moe_from_hf,
+                            .from_gguf = hunyuan::moe_from_gguf,
+                            .hf_names = hunyuan::kNames};
 
 }  // namespace moe::inline MOE_ABI::arch

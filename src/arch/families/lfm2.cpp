@@ -136,17 +136,20 @@ ModelConfig moe_from_gguf(GgufConfig& meta) {
 
 }  // namespace lfm2
 
-const Family kLfm2 = {"lfm2",       "lfm2", "Lfm2ForCausalLM", lfm2::dense_from_hf, lfm2::dense_from_gguf,
-                      lfm2::kNames, false,  lfm2::kGgufNames};
-const Family kLfm2Moe = {"lfm2_moe",
-                         "lfm2moe",
-                         "Lfm2MoeForCausalLM",
-                         lfm2::moe_from_hf,
-                         lfm2::moe_from_gguf,
-                         lfm2::kNames,
-                         false,
-                         lfm2::kGgufNames,
-                         false,
-                         true};
+const Family kLfm2 = {.name = "lfm2",
+                      .gguf_architecture = "lfm2",
+                      .hf_architecture = "Lfm2ForCausalLM",
+                      .from_hf = lfm2::dense_from_hf,
+                      .from_gguf = lfm2::dense_from_gguf,
+                      .hf_names = lfm2::kNames,
+                      .gguf_names = lfm2::kGgufNames};
+const Family kLfm2Moe = {.name = "lfm2_moe",
+                         .gguf_architecture = "lfm2moe",
+                         .hf_architecture = "Lfm2MoeForCausalLM",
+                         .from_hf = lfm2::moe_from_hf,
+                         .from_gguf = lfm2::moe_from_gguf,
+                         .hf_names = lfm2::kNames,
+                         .gguf_names = lfm2::kGgufNames,
+                         .hf_expert_rows = true};
 
 }  // namespace moe::inline MOE_ABI::arch

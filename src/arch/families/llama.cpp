@@ -39,6 +39,11 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace llama
 
-const Family kLlama = {"llama", "llama", "LlamaForCausalLM", llama::from_hf, llama::from_gguf, {}, false, {}, true};
+const Family kLlama = {.name = "llama",
+                       .gguf_architecture = "llama",
+                       .hf_architecture = "LlamaForCausalLM",
+                       .from_hf = llama::from_hf,
+                       .from_gguf = llama::from_gguf,
+                       .gguf_rope_pairs = true};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -52,7 +52,11 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace minimax_m2
 
-const Family kMinimaxM2 = {"minimax_m2",        "minimax-m2",          "MiniMaxM2ForCausalLM",
-                           minimax_m2::from_hf, minimax_m2::from_gguf, minimax_m2::kNames};
+const Family kMinimaxM2 = {.name = "minimax_m2",
+                           .gguf_architecture = "minimax-m2",
+                           .hf_architecture = "MiniMaxM2ForCausalLM",
+                           .from_hf = minimax_m2::from_hf,
+                           .from_gguf = minimax_m2::from_gguf,
+                           .hf_names = minimax_m2::kNames};
 
 }  // namespace moe::inline MOE_ABI::arch

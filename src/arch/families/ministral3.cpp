@@ -40,7 +40,11 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace ministral3
 
-const Family kMinistral3 = {
-    "ministral3", "mistral3", "Ministral3ForCausalLM", ministral3::from_hf, ministral3::from_gguf, {}, false, {}, true};
+const Family kMinistral3 = {.name = "ministral3",
+                            .gguf_architecture = "mistral3",
+                            .hf_architecture = "Ministral3ForCausalLM",
+                            .from_hf = ministral3::from_hf,
+                            .from_gguf = ministral3::from_gguf,
+                            .gguf_rope_pairs = true};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -19,6 +19,11 @@ ModelConfig from_hf(const JsonConfig& json) {
 
 }  // namespace mistral
 
-const Family kMistral = {"mistral", "llama", "MistralForCausalLM", mistral::from_hf, nullptr, {}, false, {}, true};
+const Family kMistral = {.name = "mistral",
+                         .gguf_architecture = "llama",
+                         .hf_architecture = "MistralForCausalLM",
+                         .from_hf = mistral::from_hf,
+                         .from_gguf = nullptr,
+                         .gguf_rope_pairs = true};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -32,7 +32,12 @@ ModelConfig from_hf(const JsonConfig& json) {
 
 }  // namespace mixtral
 
-const Family kMixtral = {"mixtral", "llama", "MixtralForCausalLM", mixtral::from_hf, nullptr, mixtral::kNames, false,
-                         {},        true};
+const Family kMixtral = {.name = "mixtral",
+                         .gguf_architecture = "llama",
+                         .hf_architecture = "MixtralForCausalLM",
+                         .from_hf = mixtral::from_hf,
+                         .from_gguf = nullptr,
+                         .hf_names = mixtral::kNames,
+                         .gguf_rope_pairs = true};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -60,7 +60,17 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace olmo
 
-const Family kOlmo2 = {"olmo2", "olmo2", "Olmo2ForCausalLM", olmo::olmo2_from_hf, olmo::from_gguf, olmo::kNames};
-const Family kOlmo3 = {"olmo3", "olmo2", "Olmo3ForCausalLM", olmo::olmo3_from_hf, nullptr, olmo::kNames};
+const Family kOlmo2 = {.name = "olmo2",
+                       .gguf_architecture = "olmo2",
+                       .hf_architecture = "Olmo2ForCausalLM",
+                       .from_hf = olmo::olmo2_from_hf,
+                       .from_gguf = olmo::from_gguf,
+                       .hf_names = olmo::kNames};
+const Family kOlmo3 = {.name = "olmo3",
+                       .gguf_architecture = "olmo2",
+                       .hf_architecture = "Olmo3ForCausalLM",
+                       .from_hf = olmo::olmo3_from_hf,
+                       .from_gguf = nullptr,
+                       .hf_names = olmo::kNames};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -36,6 +36,10 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace olmoe
 
-const Family kOlmoe = {"olmoe", "olmoe", "OlmoeForCausalLM", olmoe::from_hf, olmoe::from_gguf};
+const Family kOlmoe = {.name = "olmoe",
+                       .gguf_architecture = "olmoe",
+                       .hf_architecture = "OlmoeForCausalLM",
+                       .from_hf = olmoe::from_hf,
+                       .from_gguf = olmoe::from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch

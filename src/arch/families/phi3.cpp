@@ -38,7 +38,12 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace phi3
 
-const Family kPhi3 = {"phi3",       "phi3", "Phi3ForCausalLM", phi3::from_hf, phi3::from_gguf,
-                      phi3::kNames, false,  phi3::kGgufNames};
+const Family kPhi3 = {.name = "phi3",
+                      .gguf_architecture = "phi3",
+                      .hf_architecture = "Phi3ForCausalLM",
+                      .from_hf = phi3::from_hf,
+                      .from_gguf = phi3::from_gguf,
+                      .hf_names = phi3::kNames,
+                      .gguf_names = phi3::kGgufNames};
 
 }  // namespace moe::inline MOE_ABI::arch

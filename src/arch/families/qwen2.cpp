@@ -28,6 +28,10 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace qwen2
 
-const Family kQwen2 = {"qwen2", "qwen2", "Qwen2ForCausalLM", qwen2::from_hf, qwen2::from_gguf};
+const Family kQwen2 = {.name = "qwen2",
+                       .gguf_architecture = "qwen2",
+                       .hf_architecture = "Qwen2ForCausalLM",
+                       .from_hf = qwen2::from_hf,
+                       .from_gguf = qwen2::from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -61,7 +61,11 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace qwen2_moe
 
-const Family kQwen2Moe = {"qwen2_moe",        "qwen2moe",           "Qwen2MoeForCausalLM",
-                          qwen2_moe::from_hf, qwen2_moe::from_gguf, qwen2_moe::kNames};
+const Family kQwen2Moe = {.name = "qwen2_moe",
+                          .gguf_architecture = "qwen2moe",
+                          .hf_architecture = "Qwen2MoeForCausalLM",
+                          .from_hf = qwen2_moe::from_hf,
+                          .from_gguf = qwen2_moe::from_gguf,
+                          .hf_names = qwen2_moe::kNames};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -29,6 +29,10 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace qwen3
 
-const Family kQwen3 = {"qwen3", "qwen3", "Qwen3ForCausalLM", qwen3::from_hf, qwen3::from_gguf};
+const Family kQwen3 = {.name = "qwen3",
+                       .gguf_architecture = "qwen3",
+                       .hf_architecture = "Qwen3ForCausalLM",
+                       .from_hf = qwen3::from_hf,
+                       .from_gguf = qwen3::from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch

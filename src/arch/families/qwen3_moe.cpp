@@ -47,6 +47,10 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace qwen3_moe
 
-const Family kQwen3Moe = {"qwen3_moe", "qwen3moe", "Qwen3MoeForCausalLM", qwen3_moe::from_hf, qwen3_moe::from_gguf};
+const Family kQwen3Moe = {.name = "qwen3_moe",
+                          .gguf_architecture = "qwen3moe",
+                          .hf_architecture = "Qwen3MoeForCausalLM",
+                          .from_hf = qwen3_moe::from_hf,
+                          .from_gguf = qwen3_moe::from_gguf};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -29,7 +29,11 @@ constexpr TensorName kGgufNames[] = {{Role::ffn_norm, "blk.{l}.post_attention_no
 
 }  // namespace seed_oss
 
-const Family kSeedOss = {"seed_oss", "seed_oss", "SeedOssForCausalLM", seed_oss::from_hf, seed_oss::from_gguf,
-                         {},         false,      seed_oss::kGgufNames};
+const Family kSeedOss = {.name = "seed_oss",
+                         .gguf_architecture = "seed_oss",
+                         .hf_architecture = "SeedOssForCausalLM",
+                         .from_hf = seed_oss::from_hf,
+                         .from_gguf = seed_oss::from_gguf,
+                         .gguf_names = seed_oss::kGgufNames};
 
 }  // namespace moe::inline MOE_ABI::arch

@@ -60,7 +60,11 @@ ModelConfig from_gguf(GgufConfig& meta) {
 
 }  // namespace smollm3
 
-const Family kSmolLm3 = {"smollm3", "smollm3", "SmolLM3ForCausalLM", smollm3::from_hf, smollm3::from_gguf, {}, false,
-                         {},        true};
+const Family kSmolLm3 = {.name = "smollm3",
+                         .gguf_architecture = "smollm3",
+                         .hf_architecture = "SmolLM3ForCausalLM",
+                         .from_hf = smollm3::from_hf,
+                         .from_gguf = smollm3::from_gguf,
+                         .gguf_rope_pairs = true};
 
 }  // namespace moe::inline MOE_ABI::arch
