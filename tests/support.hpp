@@ -40,6 +40,14 @@ inline void report_skip(const std::string& what, const std::string& why) {
   std::cout << "SKIPPED " << what << ": " << why << std::endl;
 }
 
+/// After a loop over cases of a reference_dir(): without a case it fails if `variable` names the directory, else it is a
+/// skip.
+inline void check_any_case(std::size_t cases, const char* variable, const std::string& what) {
+  if (cases > 0) return;
+  if (std::getenv(variable) != nullptr) FAIL_CHECK(variable << " names a directory without " << what);
+  report_skip(what, "none found");
+}
+
 inline std::string read_file(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   REQUIRE_MESSAGE(in.good(), "cannot read " << path);

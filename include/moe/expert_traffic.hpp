@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "moe/error.hpp"
+
 namespace moe::inline MOE_ABI {
 
 /// Since the model was loaded, over all of its sessions. All 0 for a model whose experts are in memory.
@@ -15,6 +17,7 @@ struct ExpertTraffic {
   std::int64_t wait_ns = 0;       ///< time in which a session could not go on without an expert
   std::int64_t memory_bytes = 0;  ///< the slots that experts are kept in
 
+  /// The same memory, later: memory_bytes is that of `o`.
   ExpertTraffic& operator+=(const ExpertTraffic& o) {
     hits += o.hits, misses += o.misses, read_bytes += o.read_bytes, unused_bytes += o.unused_bytes;
     read_ns += o.read_ns, wait_ns += o.wait_ns, memory_bytes = o.memory_bytes;

@@ -28,8 +28,10 @@ TEST_CASE("MMLU, 5 shots: built and encoded in seconds, a quarter of the tokens 
     for (const Document& document : subtask.documents)
       for (std::size_t i = 0; i < document.continuations.size(); ++i)
         requests.push_back({document.context_of(i), document.continuations[i], document.question.id});
+  std::size_t measured = 0;
   for (const auto& entry : std::filesystem::directory_iterator(models)) {
     if (entry.path().extension() != ".gguf") continue;
+    ++measured;
     const auto file = moe::checkpoint::open(entry.path().string());
     REQUIRE(file.has_value());
     const auto tokenizer = (*file)->load_tokenizer();
@@ -53,6 +55,7 @@ TEST_CASE("MMLU, 5 shots: built and encoded in seconds, a quarter of the tokens 
     CHECK(built + encoding < 5);
 #endif
   }
+  moe_test::check_any_case(measured, "MOE_MODEL_DIR", ".gguf files");
 }
 
 }  // namespace eval_prompts_test

@@ -27,12 +27,13 @@ bool mount_small_disk(const fs::path& folder) {
   return mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=400k") == 0;
 }
 
-// Leaves about `room` bytes of the disk free.
-void fill_disk(const fs::path& folder, std::size_t room) {
+// Leaves about `room` bytes of the disk free. False: the disk's size is not known.
+bool fill_disk(const fs::path& folder, std::size_t room) {
   struct statvfs disk {};
-  if (statvfs(folder.c_str(), &disk) != 0) return;
+  if (statvfs(folder.c_str(), &disk) != 0) return false;
   const std::size_t free = disk.f_bavail * disk.f_frsize;
   std::ofstream(folder / "filler", std::ios::binary) << std::string(free > room ? free - room : 0, 'x');
+  return true;
 }
 
 // In a child: the number of the first thing that is wrong, 0 when nothing is.
@@ -42,7 +43,7 @@ int use_full_disk(const fs::path& folder, const std::string& store_bytes, const 
   const std::string path = (folder / "full.db").string();
   std::ofstream(path, std::ios::binary) << store_bytes;
   std::ofstream(folder / "old.txt") << "old results";
-  fill_disk(folder, room);
+  if (!fill_disk(folder, room)) return 70;
   const auto run = [&](const PreparedTask& what, LanguageModel& inner) -> moe::Result<TaskOutcome> {
     auto store = RunStore::open(path);
     if (!store) return moe::forward(store);

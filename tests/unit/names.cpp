@@ -6,6 +6,7 @@
 #include "moe/eval/language_model.hpp"
 #include "moe/eval/prompt.hpp"
 #include "moe/eval/task.hpp"
+#include "moe/eval/until_known.hpp"
 #include "moe/moe.hpp"
 #include "support.hpp"
 
@@ -36,9 +37,11 @@ TEST_CASE("every value of every public enum has a name of its own") {
   check_names(moe::RopeStyle::interleaved);
   check_names(moe::RopeScaling::proportional);
   check_names(moe::QkNorm::projection);
+  check_names(moe::Mixer::none);
   check_names(moe::Activation::relu_square);
   check_names(moe::RouterScore::chosen_softmax);
   check_names(moe::GroupScore::top2_sum);
+  check_names(moe::MassVariant::plain);
   check_names(moe::MlaForm::absorbed);
   check_names(moe::WeightPart::mtp_projection);
   check_names(moe::Stage::elementwise);
@@ -57,6 +60,10 @@ TEST_CASE("every value of every public enum has a name of its own") {
   check_names(moe::EndReason::cancelled, false);
   check_names(moe::ChatEnd::unfinished);
   check_names(moe::TokenizerUse::none);
+  check_names(moe::PackUse::map);
+  check_names(moe::DraftKind::mtp);
+  check_names(moe::DraftLength::fixed);
+  check_names(eval::Verdict::equal);
   check_names(eval::Failure::match_limit);
   check_names(eval::TaskKind::rolling);
   check_names(eval::FewshotRule::random);
@@ -80,7 +87,8 @@ TEST_CASE("names are those of result files and command lines") {
   static_assert(name_of(moe::ErrorCode::io) == "io");
 }
 
-TEST_CASE("no public enum is without a name_of") {
+TEST_CASE("no public enum is without a name_of, and none is missing above") {
+  const std::string tested = moe_test::read_file(std::filesystem::path(MOE_SOURCE_DIR) / "tests/unit/names.cpp");
   std::size_t seen = 0;
   for (const char* folder : {"include/moe", "include/moe/eval"})
     for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(MOE_SOURCE_DIR) / folder)) {
@@ -92,6 +100,8 @@ TEST_CASE("no public enum is without a name_of") {
         CAPTURE(name);
         CHECK(text.find("std::string_view name_of(" + name) + text.find("name_of(FilterStep::" + name) !=
               2 * std::string::npos);
+        // Formats are listed in kFormats.
+        CHECK((name == "Format" || tested.find("::" + name + "::") != std::string::npos));
         ++seen;
       }
     }

@@ -32,8 +32,10 @@ TEST_CASE("at least 20 MB/s on the questions") {
     collect_strings(json::parse(line), texts.back());
     bytes += texts.back().size();
   }
+  std::size_t measured = 0;
   for (const auto& entry : std::filesystem::directory_iterator(models)) {
     if (entry.path().extension() != ".gguf") continue;
+    ++measured;
     const auto file = moe::checkpoint::open(entry.path().string());
     REQUIRE(file.has_value());
     const SharedTokenizer tokenizer = must((*file)->load_tokenizer());
@@ -49,6 +51,7 @@ TEST_CASE("at least 20 MB/s on the questions") {
     CHECK(best >= 20);
 #endif
   }
+  check_any_case(measured, "MOE_MODEL_DIR", ".gguf files");
 }
 
 }  // namespace tokenizer_speed_test
