@@ -135,13 +135,13 @@ class MOE_API Generator {
 
   /// One reply. Cancellation is not an error: the text so far is returned with EndReason::cancelled.
   /// Errors: bad_argument (no tokens in the prompt, more than the context or the cache holds, an id outside the
-  /// vocabulary, an option), unsupported (a text, and no tokenizer), those of encode_chat, non_finite, out_of_memory.
+  /// vocabulary, an option), unsupported (a text, and no tokenizer), those of encode_chat and of Session::step.
   Result<Generation> generate(const Prompt& prompt, const GenerateOptions& options = {});
 
   /// Many prompts with one or more replies each, in full batches: shared prefixes are computed once, and the next
   /// prompt starts as soon as a reply ends. out[i][k] is reply k to requests[i]; a reply that fails has
   /// Generation::error set.
-  /// Errors: out_of_memory.
+  /// Errors: out_of_memory; io and bad_file as Session::step.
   Result<std::vector<std::vector<Generation>>> generate(std::span<const GenerateRequest> requests);
 
   /// The model of DraftKind::model, with a Session of its own; it replaces an earlier one. The target's cancellation is

@@ -94,7 +94,7 @@ inline std::size_t cut_to_mass(const RouterConfig& c, std::span<float> w) noexce
 }
 
 /// Turns the chosen experts' unbiased scores, in rank order, into mixing weights. Returns the number of experts, 0 when
-/// a weight is not finite.
+/// there are no such weights: the scores' sum is not positive, or the highest logit not finite.
 inline std::size_t finish_weights(const RouterConfig& c, std::span<float> w) noexcept {
   if (c.score == RouterScore::chosen_softmax) {
     float highest = w[0];

@@ -69,11 +69,11 @@ class MOE_API Scorer {
   Scorer(Scorer&&) noexcept;
   Scorer& operator=(Scorer&&) noexcept;
 
-  /// log p(continuation | context) of each. Errors: bad_argument, naming what is too long or empty; non_finite,
-  /// out_of_memory, cancelled (by the Session's options).
+  /// log p(continuation | context) of each. Errors: bad_argument, naming what is too long or empty; those of
+  /// Session::step, cancelled by its options.
   Result<std::vector<Score>> score(std::string_view context, std::span<const std::string> continuations);
   /// The same for many contexts. out[i][k] is continuation k of requests[i]; one that fails has Score::error set.
-  /// Errors: out_of_memory, cancelled.
+  /// Errors: out_of_memory, cancelled; io and bad_file as Session::step.
   Result<std::vector<std::vector<Score>>> score(std::span<const ScoreRequest> requests);
 
   /// Every token of the text after BOS (else EOS), in windows of the model's context: each begins with the last token

@@ -75,7 +75,10 @@ struct ServerOptions {
   std::size_t max_connections = 1024;
   /// Memory of all unanswered requests; the same limit again for all responses that clients have not read.
   std::size_t max_buffer_bytes = std::size_t{1} << 30;
-  double idle_seconds = 75, head_seconds = 10, stall_seconds = 30, ping_seconds = 15;
+  double idle_seconds = 75;    ///< of a connection between requests; longer than most clients keep one
+  double head_seconds = 10;    ///< for the headers of a request
+  double stall_seconds = 30;   ///< a client that reads nothing of its response for so long is dropped
+  double ping_seconds = 15;    ///< of silence in a stream, then it gets a comment
   double request_seconds = 0;  ///< a request that takes longer ends with an error; 0: no limit
   double drain_seconds = 30;   ///< time for running replies to finish after stop()
 

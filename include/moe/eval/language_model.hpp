@@ -94,7 +94,7 @@ class MOE_API LanguageModel {
 
   /// out[i] belongs to requests[i]; nothing depends on the order or the grouping of requests.
   /// A request that fails on its own has a Failure. Errors: bad_argument (from the tokenizer, naming the question),
-  /// cancelled, out_of_memory.
+  /// cancelled, out_of_memory; io and bad_file as Session::step.
   virtual Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks = {}) = 0;
 
   /// out[i] belongs to requests[i]; nothing depends on the order or the grouping of requests.

@@ -132,7 +132,7 @@ struct TableOptions {
   std::size_t columns = 100;  ///< maximum line width; at least 40
   bool verbose = false;       ///< also memory, bytes, executed work, reuse, all counters, McNemar's counts
   bool is_terminal = false;   ///< bars
-  bool colour = false;        ///< ANSI escapes: bold heads, green and yellow verdicts
+  bool colour = false;        ///< ANSI escapes: bold heads, green and magenta verdicts
 };
 
 /// Findings in words, then a table for each finished task, the paired gaps, and accuracy against compute. Names are

@@ -27,7 +27,7 @@ MOE_API std::int64_t count_clusters(std::span<const std::string> clusters);
 /// Factor of a standard error from `count` independent values for a 95 % interval: the 97.5 % point of Student's t with
 /// count - 1 degrees of freedom (Abramowitz and Stegun, 26.7.5; exact for 2 and 3 values, within 0.02 for
 /// more). Infinite for fewer than two.
-MOE_API double interval_factor(std::int64_t values);
+MOE_API double interval_factor(std::int64_t count);
 
 /// Wilson's interval for `right` of `count` at the two-sided normal quantile `z`.
 MOE_API std::pair<double, double> wilson_interval(std::int64_t right, std::int64_t count, double z = 1.959963984540054);
