@@ -90,12 +90,14 @@ moe::MemoryRequest memory_request(const Options& options, const moe::ParallelFor
   request.mtp = options.draft.is_mtp();
   const auto info = moe::Model::inspect(options.model);
   if (info && !options.logits.empty())
-    request.reserved_bytes =
+    request.reserved_bytes +=
         prompt_run::kLogitRows * static_cast<std::int64_t>(sizeof(float)) * info->config.vocab_size;
   if (options.is_chat() || !info) return request;  // fit_memory() says what is wrong with the model
   const std::int64_t context = info->config.max_position,
                      prompt = static_cast<std::int64_t>(options.prompt.size() + options.tokens.size()) + 1;
   request.session.max_tokens = std::min(context, prompt + std::min(context, options.most_tokens()));
+  if (!options.routing.empty())
+    request.reserved_bytes += cli::RoutingLog::most_bytes(info->config, request.session.max_tokens);
   return request;
 }
 

@@ -92,7 +92,7 @@ class Run {
       if (auto ok = record(); !ok) return ok;
     summarise();
     if (logits_) note(logits_->finish());
-    if (files_.routing) note(routing_.write(*files_.routing, ids_, prompt_length_));
+    if (routing_) note(routing_->write(*files_.routing, ids_, prompt_length_));
     return failed_;
   }
 
@@ -140,8 +140,11 @@ class Run {
     const auto start = Clock::now();
     auto sequence = session_.open();
     if (!sequence) return moe::forward(sequence);
-    // Logits of every token are wanted only for a file: then in pieces, whose rows are in memory at a time.
-    const std::size_t piece = logits_ ? static_cast<std::size_t>(kLogitRows) : ids_.size();
+    // For a file in pieces: a step's rows of logits and its routing are in memory at a time.
+    if (files_.routing) routing_.emplace(session_.model().config(), ids_.size());
+    const std::size_t piece = logits_    ? static_cast<std::size_t>(kLogitRows)
+                              : routing_ ? static_cast<std::size_t>(cli::RoutingLog::kStepTokens)
+                                         : ids_.size();
     for (std::size_t at = 0; at < ids_.size() && (recording() || failed_); at += piece) {
       const auto part = std::span(ids_).subspan(at, std::min(piece, ids_.size() - at));
       const moe::BatchItem item{*sequence, part, logits_ ? moe::Logits::all : moe::Logits::last};
@@ -149,7 +152,7 @@ class Run {
       if (!out) return moe::forward(out);
       for (std::int64_t r = 0; logits_ && r < out->row_count; ++r)
         if (!note(logits_->append(out->padded_row(r)))) logits_.reset();
-      if (files_.routing) routing_.append(session_.routing());
+      if (routing_) routing_->append(session_.routing());
     }
     if (ids_.size() == prompt_length_) prompt_seconds_ = std::chrono::duration<double>(Clock::now() - start).count();
     return {};
@@ -185,7 +188,7 @@ class Run {
   moe::DraftReport draft_;
   std::int64_t flops_ = 0;
   std::optional<cli::NpyFile> logits_;
-  cli::RoutingLog routing_;
+  std::optional<cli::RoutingLog> routing_;
   Result<void> failed_;
 };
 

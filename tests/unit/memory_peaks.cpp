@@ -103,6 +103,25 @@ TEST_CASE("moe-run") {
   check_peak(s, MOE_RUN, {"--model", kNano + "nano-moe", "--prompt", "In which month", "-n", "12"});
 }
 
+TEST_CASE("moe-run --routing of many tokens, with a reply and without") {
+  const Scratch s;
+  const fs::path from = fs::path(kNano) / "nano-moe";
+  fs::create_directories(s.dir / "long");
+  for (const char* file : {"model.safetensors", "tokenizer.json"}) fs::copy_file(from / file, s.dir / "long" / file);
+  Json config = Json::parse(moe_test::read_file(from / "config.json"));
+  config["max_position_embeddings"] = 32768;
+  s.write("long/config.json", config.dump());
+  std::string ids;
+  for (int i = 0; i < 12000; ++i) ids += "7 ";
+  for (const char* reply : {"0", "3"}) {
+    const Words words = {"--model", s / "long", "--tokens", ids, "-n", reply, "--routing", s / "routing.json"};
+    check_peak(s, MOE_RUN, words);
+    const Json routing = Json::parse(moe_test::read_file(s / "routing.json"))["routing"];
+    REQUIRE(routing.size() > 0);
+    for (const Json& layer : routing) CHECK(layer["experts"].size() == 12000 + std::stoul(reply));
+  }
+}
+
 TEST_CASE("moe-run with a draft model, which is in memory whole") {
   const Scratch s;
   const Words words = {"--model", kNano + "nano-moe", "--prompt", "In which month", "-n", "12"};
