@@ -61,6 +61,10 @@ moe::Result<void> count_cost(const eval_rows::Options& o, const eval_rows::Setti
   if (!asked) return moe::forward(asked);
   const auto counted = eval_cost::count(row, *config, asked->tasks.empty() ? tasks : asked->tasks, o, threads);
   if (!counted) return moe::forward(counted);
+  if (config->router.expert_count > 0)
+    plan.share_of_experts =
+        static_cast<double>(config->router.top_k) / static_cast<double>(config->router.expert_count);
+  plan.is_reference = row.precision == moe::Precision::reference;
   plan.cost = counted->cost, plan.has_tokenizer = counted->has_tokenizer;
   needs.costs.push_back(counted->cost);
   needs.bytes += eval_cost::row_bytes(tasks, asked->tasks);
@@ -138,13 +142,29 @@ std::int64_t bytes_of_read(const moe::PackedSizes& sizes) {
 // As many as have room in the cache, with what their prompts do not share (SessionModel).
 std::int64_t Plan::replies_side_by_side() const {
   const std::int64_t tokens = std::max<std::int64_t>(1, cost.reply_prompt_tokens + cost.reply_tokens);
-  return std::clamp<std::int64_t>(cache_tokens * cost.replies / tokens, 1,
-                                  std::min<std::int64_t>(64, memory.chunk_tokens));
+  return std::clamp<std::int64_t>(
+      cache_tokens * cost.replies / tokens, 1,
+      std::max<std::int64_t>(1, std::min({std::int64_t{64}, memory.chunk_tokens, cost.replies})));
 }
 
-std::int64_t Plan::passes() const {
-  const std::int64_t tokens = memory.chunk_tokens, replies = replies_side_by_side();
-  return (cost.computed_tokens + tokens - 1) / tokens + (cost.reply_tokens + replies - 1) / replies;
+std::int64_t Plan::prompt_passes() const {
+  return (cost.computed_tokens + memory.chunk_tokens - 1) / memory.chunk_tokens;
+}
+
+std::int64_t Plan::reply_passes() const {
+  const std::int64_t replies = replies_side_by_side();
+  return (cost.reply_tokens + replies - 1) / replies;
+}
+
+// A pass over prompts needs every expert, one over a few replies at most those that its tokens choose.
+std::int64_t Plan::bytes_to_read() const {
+  const double chosen = std::min(1.0, static_cast<double>(replies_side_by_side()) * share_of_experts);
+  const auto some = [&](std::int64_t bytes) { return static_cast<std::int64_t>(chosen * static_cast<double>(bytes)); };
+  if (!memory.streams_experts)
+    return prompt_passes() * memory.weight_bytes +
+           reply_passes() * (memory.weight_bytes - memory.all_expert_bytes + some(memory.all_expert_bytes));
+  if (memory.pass_bytes() == 0) return memory.all_expert_bytes;  // once, and then they stay
+  return prompt_passes() * memory.pass_bytes() + reply_passes() * some(memory.pass_bytes());
 }
 
 double Plan::bytes_per_second(const moe_bench::Peaks& peaks) const {
@@ -152,12 +172,11 @@ double Plan::bytes_per_second(const moe_bench::Peaks& peaks) const {
 }
 
 double Plan::read_seconds(const moe_bench::Peaks& peaks) const {
-  const std::int64_t bytes = memory.streams_experts ? memory.pass_bytes() : memory.weight_bytes;
-  return static_cast<double>(passes()) * static_cast<double>(bytes) / bytes_per_second(peaks);
+  return static_cast<double>(bytes_to_read()) / bytes_per_second(peaks);
 }
 
 double Plan::compute_seconds(const moe_bench::Peaks& peaks) const {
-  return static_cast<double>(cost.flops) / (kShareOfPeak * peaks.int8_ops);
+  return static_cast<double>(cost.flops) / (kShareOfPeak * (is_reference ? peaks.float_ops : peaks.int8_ops));
 }
 
 namespace {
@@ -165,8 +184,9 @@ namespace {
 // Reading is hidden behind computing, or computing behind reading.
 void add_times(const Plan& plan, const moe_bench::Peaks& peaks, moe::TextTable& table) {
   const double rate = plan.bytes_per_second(peaks), computing = plan.compute_seconds(peaks);
-  const std::string computed = fmt::format("{} at {:.0f} % of {:.2f} TOP/s", time_in_words(computing),
-                                           100.0 * kShareOfPeak, peaks.int8_ops / 1e12);
+  const double peak = plan.is_reference ? peaks.float_ops : peaks.int8_ops;
+  const std::string computed = fmt::format("{} at {:.0f} % of {:.2f} {}", time_in_words(computing),
+                                           100.0 * kShareOfPeak, peak / 1e12, plan.is_reference ? "TFLOP/s" : "TOP/s");
   if (rate <= 0.0) {
     table.add({"reading", "not measured (" + plan.disk.how + ")"});
     table.add({"computing", computed});
@@ -192,21 +212,28 @@ std::string text_of(const Plan& plan, const moe_bench::Peaks& peaks) {
   line("memory", fmt::format("{} of {} allowed", bytes_in_words(m.total_bytes()), bytes_in_words(m.limit)));
   line("  always", bytes_in_words(m.weight_bytes) + (m.streams_experts ? " of weights" : ": all weights"));
   if (m.streams_experts)
-    line("  experts", fmt::format("{} of {}, the others are read in each pass", bytes_in_words(m.expert_bytes),
-                                  bytes_in_words(m.all_expert_bytes)));
+    line("  experts",
+         bytes_in_words(m.expert_bytes) +
+             (m.pass_bytes() > 0 ? fmt::format(": {} of {} stay in memory, the others are read in each pass",
+                                               bytes_in_words(m.kept_expert_bytes), bytes_in_words(m.all_expert_bytes))
+                                 : ": all of them stay in memory"));
   line("  cache", fmt::format("{} for {} tokens", bytes_in_words(m.cache_bytes), m.cache_tokens));
   line("  activations", fmt::format("{} for {} tokens in a pass", bytes_in_words(m.scratch_bytes), m.chunk_tokens));
   line("  other", bytes_in_words(m.other_bytes));
   line("tokens", fmt::format("{} to compute; {} without shared prefixes{}", c.computed_tokens, c.tokens,
                              plan.has_tokenizer ? "" : "; estimated at 4 bytes each, there is no tokenizer"));
   if (c.reply_tokens > 0)
-    line("replies",
-         fmt::format("at most {} tokens, {} replies side by side", c.reply_tokens, plan.replies_side_by_side()));
+    line("replies", fmt::format("at most {} tokens, {}", c.reply_tokens,
+                                plan.replies_side_by_side() == 1
+                                    ? "one reply after the other"
+                                    : fmt::format("{} replies side by side", plan.replies_side_by_side())));
   line("FLOPs", fmt::format("{:.3g}", static_cast<double>(c.flops)));
-  line("passes", fmt::format("{}", plan.passes()));
+  line("passes", fmt::format("{}", plan.prompt_passes() + plan.reply_passes()));
   if (m.streams_experts)
-    line("to read", fmt::format("{} per pass, {} in all", bytes_in_words(m.pass_bytes()),
-                                bytes_in_words(m.pass_bytes() * plan.passes())));
+    line("to read", m.pass_bytes() > 0
+                        ? fmt::format("{} per pass of prompts, {} in all", bytes_in_words(m.pass_bytes()),
+                                      bytes_in_words(plan.bytes_to_read()))
+                        : fmt::format("{}, once", bytes_in_words(plan.bytes_to_read())));
   add_times(plan, peaks, table);
   if (m.streams_experts && !plan.has_pack) line("needed", "--pack-cache DIR, for the file that experts are read from");
   return table.render();
@@ -227,9 +254,10 @@ moe::Result<void> plan_memory(const eval_rows::Options& o, const std::vector<eva
                               const moe::ParallelFor& threads, const std::vector<moe::ModelInfo>& infos,
                               const eval_setup::QuestionNeeds& needs, std::vector<Plan>& plans) {
   std::vector<moe::MemoryRequest> requests = eval_setup::memory_requests(rows, threads, o, needs);
+  if (auto ok = eval_setup::check_memory(rows, infos, requests, o, true); !ok) return ok;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (const auto usual = cli::default_limit(); usual && requests[i].limit == 0) requests[i].limit = usual->bytes;
-    const auto memory = moe::plan_memory(infos[i], requests[i]);
+    const auto memory = cli::plan_memory(infos[i], requests[i], o.pack);
     if (!memory) return moe::fail(memory.error().code, rows[i].path + ": " + memory.error().message);
     plans[i].memory = *memory;
     plans[i].cache_tokens = cache_tokens_of(*memory, o);

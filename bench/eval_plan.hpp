@@ -25,15 +25,20 @@ struct Plan {
   bool has_tokenizer = true;
   bool has_pack = true;  ///< --pack-cache was given
   moe::MemoryPlan memory;
-  std::int64_t read_bytes = 0;  ///< of a read of experts, as the disk is measured
-  Disk disk;                    ///< where experts are read
+  bool is_reference = false;      ///< Precision::reference: products in float32
+  double share_of_experts = 0.0;  ///< that a token chooses: top_k of all
+  std::int64_t read_bytes = 0;    ///< of a read of experts, as the disk is measured
+  Disk disk;                      ///< where experts are read
   moe::eval::RunCost cost;
   std::int64_t cache_tokens = 0;  ///< of the run's session, which has more than the plan's where no plan binds it
 
   /// That a step writes: one token of each.
   std::int64_t replies_side_by_side() const;
-  /// Steps over all of the model's weights.
-  std::int64_t passes() const;
+  /// Steps of the model: over prompts, and over the last tokens of replies.
+  std::int64_t prompt_passes() const;
+  std::int64_t reply_passes() const;
+  /// From the disk where experts are read, else from memory.
+  std::int64_t bytes_to_read() const;
   /// Seconds of reading, and of computing at the share of the peak that libmoe's products reach.
   double read_seconds(const moe_bench::Peaks& peaks) const;
   double compute_seconds(const moe_bench::Peaks& peaks) const;

@@ -1,5 +1,7 @@
 #include "bench/eval_setup.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 
@@ -7,6 +9,8 @@
 #include "bench/eval_outputs.hpp"
 #include "bench/peaks.hpp"
 #include "moe/cpu.hpp"
+#include "support/bytes_in_words.hpp"
+#include "support/show.hpp"
 #include "tools/common/fit_memory.hpp"
 #include "tools/common/threads.hpp"
 
@@ -222,6 +226,40 @@ std::vector<moe::MemoryRequest> memory_requests(const std::vector<Setting>& rows
   return requests;
 }
 
+moe::Result<void> check_memory(const std::vector<Setting>& rows, const std::vector<moe::ModelInfo>& infos,
+                               const std::vector<moe::MemoryRequest>& requests, const Options& o, bool may_stream) {
+  const auto usual = o.memory > 0 ? std::nullopt : cli::default_limit();
+  const std::int64_t limit = usual ? usual->bytes : o.memory;
+  // A single plan speaks for itself.
+  if (limit == 0 || std::all_of(rows.begin(), rows.end(), [&](const Setting& r) { return share_a_plan(r, rows[0]); }))
+    return {};
+  struct Most {
+    std::int64_t bytes = 0;
+    std::size_t row = 0;
+    void take(std::int64_t other, std::size_t i) {
+      if (other > bytes) bytes = other, row = i;
+    }
+  };
+  Most resident, streamed;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto least = moe::least_memory(infos[i], requests[i]);
+    if (!least) return moe::fail(least.error().code, rows[i].path + ": " + least.error().message);
+    resident.take(least->resident, i), streamed.take(least->streamed, i);
+  }
+  const bool has_pack = !o.pack.path.empty();
+  if (limit >= (may_stream || has_pack ? streamed : resident).bytes) return {};
+  const auto with_words = [&](const Most& most) {
+    return fmt::format("{} ({}) for {}", most.bytes, moe::bytes_in_words(most.bytes),
+                       moe::shown_name(rows[most.row].name));
+  };
+  std::string expected = with_words(has_pack ? streamed : resident);
+  if (!has_pack && streamed.bytes < resident.bytes)
+    expected += fmt::format(", or {} if experts stay in packed files (--pack-cache DIR)", with_words(streamed));
+  return moe::fail(moe::ErrorCode::out_of_memory,
+                   fmt::format("{} bytes ({}) of memory are allowed{}, expected at least {}", limit,
+                               moe::bytes_in_words(limit), usual ? " (" + usual->in_words() + ")" : "", expected));
+}
+
 eval::SessionModelOptions session_options(const Setting& row, const std::optional<moe::MemoryPlan>& memory,
                                           const moe::ParallelFor& threads, const Options& o) {
   eval::SessionModelOptions options;
@@ -277,6 +315,23 @@ moe::Result<eval_until_known::Row> open_row(const Setting& row, eval_chat::Asked
   return eval_until_known::Row{std::move(*scorer), std::move(setting)};
 }
 
+namespace {
+
+// Where a plan binds the rows, one after the other.
+moe::Result<void> check_planned(const Options& o, const std::vector<Setting>& rows,
+                                const std::vector<moe::MemoryRequest>& requests) {
+  if (o.pipeline != nullptr || o.until_known.wanted || (o.memory == 0 && o.pack.path.empty())) return {};
+  std::vector<moe::ModelInfo> infos;
+  for (const Setting& row : rows) {
+    auto info = moe::Model::inspect(row.path);
+    if (!info) return moe::forward(info);
+    infos.push_back(std::move(*info));
+  }
+  return check_memory(rows, infos, requests, o, false);
+}
+
+}  // namespace
+
 moe::Result<Run> prepare_run(const Options& o, const std::vector<Setting>& rows, const eval_chat::Rows& chat,
                              const std::string& started) {
   Run run;
@@ -307,6 +362,7 @@ moe::Result<Run> prepare_run(const Options& o, const std::vector<Setting>& rows,
   run.requests = memory_requests(rows, *threads, o, *questions);
   if (o.until_known.wanted)
     if (auto ok = divide_memory(o, rows, run.requests); !ok) return moe::forward(ok);
+  if (auto ok = check_planned(o, rows, run.requests); !ok) return moe::forward(ok);
   if (!o.cache.empty()) {
     auto opened = eval::RunStore::open(o.cache);
     if (!opened) return moe::forward(opened);

@@ -87,6 +87,11 @@ struct QuestionNeeds {
 std::vector<moe::MemoryRequest> memory_requests(const std::vector<eval_rows::Setting>& rows,
                                                 const moe::ParallelFor& threads, const eval_rows::Options& o,
                                                 const QuestionNeeds& questions);
+/// That every row has its memory, before the first one runs: an error names what all of them need. `may_stream`: experts
+/// may stay in packed files, also without --pack-cache. Errors: out_of_memory; those of moe::least_memory.
+moe::Result<void> check_memory(const std::vector<eval_rows::Setting>& rows, const std::vector<moe::ModelInfo>& infos,
+                               const std::vector<moe::MemoryRequest>& requests, const eval_rows::Options& o,
+                               bool may_stream);
 moe::eval::EvaluateOptions evaluate_options(const moe::ParallelFor& threads, cli::ProgressLine& line);
 
 }  // namespace eval_setup

@@ -74,16 +74,15 @@ bool fits(const std::vector<Load>& rows, const Needs& needs, const std::vector<s
   return true;
 }
 
-// Of the process, to a MiB.
-std::int64_t least_limit(const std::vector<Load>& rows, const Needs& needs, std::int64_t too_small) {
-  constexpr std::int64_t kMiB = std::int64_t{1} << 20;
-  std::int64_t low = too_small / kMiB, high = needs.together / kMiB + 1;
+// Of the process, with experts in packed files.
+std::int64_t least_limit(const std::vector<Load>& rows, const Needs& needs) {
+  std::int64_t low = 0, high = needs.together;
   while (low + 1 < high) {
     const std::int64_t middle = low + (high - low) / 2;
-    const bool enough = fits(rows, needs, divided(middle * kMiB, needs.bytes));
+    const bool enough = fits(rows, needs, divided(middle, needs.bytes));
     (enough ? high : low) = middle;
   }
-  return high * kMiB;
+  return high;
 }
 
 }  // namespace
@@ -124,13 +123,16 @@ moe::Result<std::vector<std::int64_t>> limits(const std::vector<Load>& rows, boo
   if (needs->together <= limit) return is_asked ? needs->bytes : std::vector<std::int64_t>();
   const std::vector<std::int64_t> shares = divided(limit, needs->bytes);
   if (reads_experts && fits(rows, *needs, shares)) return shares;
-  const std::int64_t least = reads_experts ? least_limit(rows, *needs, limit) : needs->together;
+  const std::int64_t streamed = least_limit(rows, *needs), least = reads_experts ? streamed : needs->together;
+  std::string otherwise;
+  if (streamed < least)
+    otherwise = fmt::format(", or {} ({}) if experts stay in packed files (--pack-cache DIR)", streamed,
+                            moe::bytes_in_words(streamed));
   return moe::fail(moe::ErrorCode::out_of_memory,
                    fmt::format("--until-known holds all models at a time: {} bytes ({}) of memory are allowed{}, "
                                "expected at least {} ({}){}",
                                limit, moe::bytes_in_words(limit), usual ? " (" + usual->in_words() + ")" : "", least,
-                               moe::bytes_in_words(least),
-                               reads_experts ? "" : ": experts can stay in a file with --pack-cache DIR"));
+                               moe::bytes_in_words(least), otherwise));
 }
 
 moe::Result<void> ask(const Flags& flags, std::span<const Row> rows, const moe::ParallelFor& threads,

@@ -35,8 +35,8 @@ struct Work {
 };
 
 struct WorkPart {
-  std::string_view name;
-  std::int64_t Work::*flops;
+  std::string_view name = {};
+  std::int64_t Work::*flops = nullptr;
 };
 /// The kinds of work that add up to Work::total(), with their names in run.json.
 inline constexpr std::array kWorkParts = {

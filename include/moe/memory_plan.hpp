@@ -51,6 +51,14 @@ struct MemoryPlan {
 /// (as with_experts).
 MOE_API Result<MemoryPlan> plan_memory(const ModelInfo& info, const MemoryRequest& request);
 
+/// The least limits with which plan_memory() has a plan.
+struct LeastMemory {
+  std::int64_t resident = 0;  ///< with all weights in memory
+  std::int64_t streamed = 0;  ///< with routed experts in a packed file, where that is less
+};
+/// The request's limit and without_pack do not count. Errors: bad_argument, bad_config, as plan_memory().
+MOE_API Result<LeastMemory> least_memory(const ModelInfo& info, const MemoryRequest& request);
+
 /// 80 % of what is available: of the machine's memory, or of the limit of a control group (version 1 or 2) if that is
 /// less. None where neither can be read.
 MOE_API std::optional<std::int64_t> default_memory_limit();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "model/expert_cache.hpp"
 #include "model/kv_cache.hpp"
@@ -32,20 +33,31 @@ class Planning {
   }
 
   Result<MemoryPlan> run() const {
-    MemoryPlan plan = at(std::min<std::int64_t>(512, request_.session.chunk_tokens), false);
+    const MemoryPlan plan = resident();
     if (plan.total_bytes() <= limit_) return with_more_states(plan);
-    if (all_experts_ == 0 || request_.without_pack) return too_small(plan.total_bytes());
+    if (all_experts_ == 0 || request_.without_pack) return too_small();
     std::optional<MemoryPlan> best;
     for (const std::int64_t tokens : steps()) {
       const MemoryPlan streamed = at(tokens, true);
       if (streamed.total_bytes() > limit_) continue;
       if (!best || is_better(streamed, *best)) best = streamed;
     }
-    if (best) return *best;
-    return too_small(least());
+    return best ? Result<MemoryPlan>(*best) : Result<MemoryPlan>(too_small());
+  }
+
+  LeastMemory least() const {
+    LeastMemory least;
+    least.resident = least.streamed = resident().total_bytes();
+    if (all_experts_ == 0) return least;
+    const MemoryPlan plan = at(steps().front(), true);
+    least.streamed =
+        std::min(least.resident, plan.total_bytes() - plan.expert_bytes + ExpertCache::least_bytes(layers_));
+    return least;
   }
 
  private:
+  MemoryPlan resident() const { return at(std::min<std::int64_t>(512, request_.session.chunk_tokens), false); }
+
   // Tokens of a step that may be tried.
   std::vector<std::int64_t> steps() const {
     const std::int64_t most = request_.session.chunk_tokens;
@@ -129,19 +141,17 @@ class Planning {
            static_cast<double>(b.pass_bytes()) * static_cast<double>(a.chunk_tokens);
   }
 
-  std::int64_t least() const {
-    const MemoryPlan plan = at(steps().front(), true);
-    return plan.total_bytes() - plan.expert_bytes + ExpertCache::least_bytes(layers_);
-  }
-
-  tl::unexpected<Error> too_small(std::int64_t needed) const {
+  tl::unexpected<Error> too_small() const {
+    const LeastMemory needed = least();
     std::string otherwise;
     if (all_experts_ == 0)
       otherwise = ": the model has no experts that could stay in a file";
     else if (request_.without_pack)
-      otherwise = fmt::format(", or {} if its experts stay in a packed file", with_words(std::min(least(), needed)));
-    return fail(ErrorCode::out_of_memory, fmt::format("{} bytes ({}) of memory are allowed, expected at least {}{}",
-                                                      limit_, bytes_in_words(limit_), with_words(needed), otherwise));
+      otherwise = fmt::format(", or {} if its experts stay in a packed file", with_words(needed.streamed));
+    return fail(
+        ErrorCode::out_of_memory,
+        fmt::format("{} bytes ({}) of memory are allowed, expected at least {}{}", limit_, bytes_in_words(limit_),
+                    with_words(request_.without_pack ? needed.resident : needed.streamed), otherwise));
   }
 
   static std::string with_words(std::int64_t bytes) { return fmt::format("{} ({})", bytes, bytes_in_words(bytes)); }
@@ -156,9 +166,9 @@ class Planning {
   std::int64_t all_experts_ = 0;
 };
 
-}  // namespace
-
-Result<MemoryPlan> plan_memory(const ModelInfo& info, const MemoryRequest& request) {
+template <class Use>
+auto with_planning(const ModelInfo& info, const MemoryRequest& request, std::int64_t limit, const Use& use)
+    -> decltype(use(std::declval<const Planning&>())) {
   constexpr std::int64_t kMostTokens = std::int64_t{1} << 40, kMostBytes = std::int64_t{1} << 60;  // sums fit 64 bits
   const SessionOptions& s = request.session;
   const auto within = [](std::int64_t value, std::int64_t most) { return value >= 0 && value <= most; };
@@ -172,18 +182,29 @@ Result<MemoryPlan> plan_memory(const ModelInfo& info, const MemoryRequest& reque
                     request.reserved_bytes, kMostBytes));
   if (info.packed.expert.empty())
     return fail(ErrorCode::bad_argument, "the sizes of the weights are not known: expected a model with its weights");
+  const bool is_as_trained = request.experts == ExpertOptions();  // with_experts() refuses dense models
+  const auto config = is_as_trained ? info.config : with_experts(info.config, request.experts);
+  if (!config) return forward(config);
+  const auto mtp = request.mtp ? mtp_config(info.config, info.mtp_parameters) : ModelConfig();
+  if (!mtp) return forward(mtp);
+  return use(Planning(info, *config, request, *mtp, limit));
+}
+
+}  // namespace
+
+Result<MemoryPlan> plan_memory(const ModelInfo& info, const MemoryRequest& request) {
   std::int64_t limit = request.limit;
   if (limit == 0) {
     const auto known = default_memory_limit();
     if (!known) return fail(ErrorCode::unsupported, "this system does not tell how much memory is available");
     limit = *known;
   }
-  const bool is_as_trained = request.experts == ExpertOptions();  // with_experts() refuses dense models
-  const auto config = is_as_trained ? info.config : with_experts(info.config, request.experts);
-  if (!config) return forward(config);
-  const auto mtp = request.mtp ? mtp_config(info.config, info.mtp_parameters) : ModelConfig();
-  if (!mtp) return forward(mtp);
-  return Planning(info, *config, request, *mtp, limit).run();
+  return with_planning(info, request, limit, [](const Planning& planning) { return planning.run(); });
+}
+
+Result<LeastMemory> least_memory(const ModelInfo& info, const MemoryRequest& request) {
+  return with_planning(info, request, 1,
+                       [](const Planning& planning) -> Result<LeastMemory> { return planning.least(); });
 }
 
 std::optional<std::int64_t> default_memory_limit() {

@@ -64,7 +64,8 @@ TEST_CASE("--plan prints what a run takes and answers nothing, with a config.jso
 TEST_CASE("--plan measures the packed file where experts are, and needs no folder to write into") {
   const Scratch s;
   const std::string model = model_of(s, "model", {"model.safetensors", "tokenizer.json"});
-  const std::string least = least_of(planned(s, "", {"--model", model, "--memory", "1M"}));
+  const std::string least =
+      least_of(planned(s, "", {"--model", model, "--memory", "1M", "--pack-cache", s / "x.moepack"}));
   REQUIRE(run_program(s, "MOE_THREADS=1", MOE_RUN,
                       {"--model", model, "--prompt", "In", "-n", "1", "--pack-cache", s / "x.moepack"})
               .status == 0);
@@ -140,6 +141,38 @@ TEST_CASE("--plan counts as many replies side by side as the cache has room for"
   REQUIRE(std::regex_search(plan.out, prompts, std::regex("\ntokens +([0-9]+) to compute")));
   REQUIRE(std::regex_search(plan.out, passes, std::regex("\npasses +([0-9]+)")));
   CHECK(std::stoll(passes[1]) == (std::stoll(prompts[1]) + 511) / 512 + (11960 + 5) / 6);
+}
+
+TEST_CASE("--plan: a reply by itself takes a pass for each of its tokens, which reads the experts of one token") {
+  const Scratch s;
+  s.write("one.jsonl", R"({"question": "100", "choices": ["a", "b"], "answer": 0})"
+                       "\n");
+  const std::string task = s.write("one.json", R"({"task": "one", "type": "generation", "questions": "./one.jsonl",
+  "prompt": "{question}", "continuation": "7", "until": ["Z"], "max_tokens": 100, "metrics": ["exact_match"]})");
+  const ProgramOutcome plan = run_program(s, "MOE_THREADS=1", MOE_EVAL,
+                                          {"--plan", "--model", kNano + "nano-moe", "--tasks", task, "--memory", "2G"});
+  CAPTURE(plan.err);
+  REQUIRE(plan.status == 0);
+  CHECK(std::regex_search(plan.out, std::regex("\nreplies +at most [0-9]+ tokens, one reply after the other\n")));
+  std::smatch tokens, passes;
+  REQUIRE(std::regex_search(plan.out, tokens, std::regex("\nreplies +at most ([0-9]+) tokens")));
+  REQUIRE(std::regex_search(plan.out, passes, std::regex("\npasses +([0-9]+)")));
+  CHECK(std::stoll(passes[1]) == std::stoll(tokens[1]) + 1);
+}
+
+TEST_CASE("--plan says what is needed with a packed file and without, and what float32 products take") {
+  const Scratch s;
+  const std::string model = "m=" + kNano + "nano-moe";
+  const ProgramOutcome refused = planned(s, "", {"--model", model, "--memory", "1M"});
+  std::smatch found;
+  REQUIRE(std::regex_search(refused.err, found, std::regex(", or ([0-9]+) .* packed file \\(--pack-cache DIR\\)")));
+  const std::string whole = least_of(refused);
+  CHECK(std::stoll(whole) > std::stoll(found[1]));
+  CHECK(planned(s, "", {"--model", model, "--memory", found[1]}).out.find("needed") != std::string::npos);
+  CHECK(planned(s, "", {"--model", model, "--memory", whole}).out.find("all weights") != std::string::npos);
+  const ProgramOutcome plan = planned(s, "", {"--model", model, "--sweep", "precision=auto,reference"});
+  CHECK(plan.out.find(" TOP/s\n") < plan.out.find(" TFLOP/s\n"));
+  CHECK(plan.out.find(" TFLOP/s\n") != std::string::npos);
 }
 
 TEST_CASE("moe-bench has the tokens of --depth in its plan where prompts are whole passes too") {

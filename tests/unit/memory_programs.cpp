@@ -110,6 +110,30 @@ TEST_CASE("--memory without a packed file names what works without one, and what
   CHECK(replied(s, {"--memory", found[1], "--pack-cache", s / "packs"}).status == 0);
 }
 
+TEST_CASE("what the rows of an evaluation need is said before the first one runs, for the row that needs the most") {
+  const Scratch s;
+  const auto with = [&](const std::string& limit, bool packed) {
+    std::vector<std::string> more = {
+        "--model",       "dense=" + kNano + "nano-dense-flops", "--sweep", "kv=f16,f32", "--memory", limit, "--cache",
+        s / "answers.db"};
+    if (packed) more.insert(more.end(), {"--pack-cache", s / "packs"});
+    return asked(s, more);
+  };
+  for (const bool packed : {false, true}) {
+    const ProgramOutcome refused = with("1M", packed);
+    check_one_line(refused, 3, "memory are allowed, expected at least ");
+    const std::int64_t least = std::stoll(least_of(refused));
+    const ProgramOutcome too_little = with(std::to_string(least - 1), packed);
+    CHECK(too_little.out.empty());
+    CHECK(least_of(too_little) == std::to_string(least));
+    CHECK(with(std::to_string(least), packed).status == 0);
+  }
+  std::smatch found;
+  const ProgramOutcome refused = with("1M", false);
+  REQUIRE(std::regex_search(refused.err, found, std::regex(", or ([0-9]+) .* if experts stay in packed files")));
+  CHECK(with(found[1], true).status == 0);
+}
+
 TEST_CASE("moe-run with the least memory replies as with all of it, and stays within it") {
   const Scratch s;
   const ProgramOutcome refused = replied(s, {"--memory", "1M", "--pack-cache", s / "packs"});
@@ -158,12 +182,10 @@ TEST_CASE("each cache type of a sweep has a plan of its own within the least mem
     return asked(s, more);
   };
   REQUIRE(both({"--out", s / "whole"}).status == 0);
-  const ProgramOutcome refused = both({"--memory", "1M", "--pack-cache", s / "packs"});
   // What is enough for the first row is too little for the second, whose cache is larger.
-  const ProgramOutcome second =
-      both({"--memory", least_of(refused), "--pack-cache", s / "packs", "--out", s / "first"});
-  const std::string least = least_of(second);
-  CHECK(std::stoll(least) > std::stoll(least_of(refused)));
+  const std::string first = least_of(asked(s, {"--sweep", "kv=q8_0", "--memory", "1M", "--pack-cache", s / "packs"}));
+  const std::string least = least_of(both({"--memory", first, "--pack-cache", s / "packs", "--out", s / "first"}));
+  CHECK(std::stoll(least) > std::stoll(first));
   const ProgramOutcome streamed = both({"--memory", least, "--pack-cache", s / "packs", "--out", s / "streamed"});
   CAPTURE(streamed.err);
   REQUIRE(streamed.status == 0);

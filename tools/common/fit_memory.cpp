@@ -71,6 +71,16 @@ moe::Result<WholeModel> plan_whole(const std::string& model, moe::MemoryRequest 
   return WholeModel{std::move(*info), *plan};
 }
 
+moe::Result<moe::MemoryPlan> plan_memory(const moe::ModelInfo& info, moe::MemoryRequest request,
+                                         const PackCache& pack) {
+  auto plan = moe::plan_memory(info, request);
+  if (plan || plan.error().code != moe::ErrorCode::out_of_memory || !pack.path.empty()) return plan;
+  request.without_pack = true;
+  plan = moe::plan_memory(info, request);
+  if (plan || info.config.router.expert_count == 0) return plan;
+  return moe::fail(plan.error().code, plan.error().message + " (--pack-cache DIR)");
+}
+
 moe::Result<std::optional<moe::MemoryPlan>> fit_memory(std::string_view program, const std::string& model,
                                                        const moe::MemoryRequest& asked, const PackCache& pack,
                                                        moe::LoadOptions& load) {
@@ -82,13 +92,8 @@ moe::Result<std::optional<moe::MemoryPlan>> fit_memory(std::string_view program,
   moe::MemoryRequest request = asked;
   if (usual) request.limit = usual->bytes;
   request.without_pack = is_asked && pack.path.empty();
-  const auto plan = moe::plan_memory(*info, request);
-  if (!plan && is_asked) {
-    const bool has_experts = request.without_pack && plan.error().code == moe::ErrorCode::out_of_memory &&
-                             info->config.router.expert_count > 0;
-    return moe::fail(plan.error().code,
-                     model + ": " + plan.error().message + (has_experts ? " (--pack-cache DIR)" : ""));
-  }
+  const auto plan = plan_memory(*info, request, pack);
+  if (!plan && is_asked) return moe::fail(plan.error().code, model + ": " + plan.error().message);
   if (!plan && plan.error().code == moe::ErrorCode::out_of_memory) {
     const std::string why = plan.error().message + "; the default is " + (usual ? usual->in_words() : "none") +
                             ": --memory SIZE sets another";

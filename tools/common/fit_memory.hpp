@@ -37,6 +37,9 @@ struct WholeModel {
 /// Errors: those of Model::inspect and plan_memory.
 moe::Result<WholeModel> plan_whole(const std::string& model, moe::MemoryRequest request);
 
+/// moe::plan_memory(); where there is no packed file, the error names what is needed with one and without.
+moe::Result<moe::MemoryPlan> plan_memory(const moe::ModelInfo& info, moe::MemoryRequest request, const PackCache& pack);
+
 /// Sets LoadOptions::pack and expert_bytes. With a limit (--memory) the model fits into it, or that is an error. Without
 /// one, the default limit decides whether experts stay in the packed file (an error if even that is too much); without
 /// --pack-cache the model is loaded as it is, with a note if it may not fit. The plan, where one binds the program.
