@@ -13,6 +13,7 @@
 
 #include "eval/score/python_random.hpp"
 #include "moe/eval/report.hpp"
+#include "scripted_exam.hpp"
 
 namespace eval_statistics_test {
 
@@ -158,6 +159,7 @@ TEST_CASE("a gap in one cluster is one observation: its p is that of its interva
   const auto ends = interval_of(*gap);
   REQUIRE(ends);
   CHECK(ends->first < 0);
+  CHECK(gap->p_value == student_two_sided(gap->gap / *gap->standard_error, 9));
   CHECK(paired_gap(a, b)->p_value < 1e-4);  // if they were independent
   // Every cluster with the same gap: no error to compare with, ten coins.
   for (std::size_t i = 0; i < 200; ++i) b[i] = i % 20 < 2 ? 0 : 1;
@@ -166,6 +168,57 @@ TEST_CASE("a gap in one cluster is one observation: its p is that of its interva
   // Clusters of one question each are no clusters.
   for (std::size_t i = 0; i < 200; ++i) clusters[i] = std::to_string(i);
   CHECK(paired_gap(a, b, clusters)->p_value == paired_gap(a, b)->p_value);
+}
+
+TEST_CASE("a gap's p is McNemar's exact one below 25 questions that differ, and mid-p from there") {
+  for (const int differing : {24, 25}) {
+    CAPTURE(differing);
+    std::vector<double> a(100, 1), b(100, 1);
+    for (int i = 0; i < differing; ++i) (i < 8 ? a : b)[static_cast<std::size_t>(i)] = 0;
+    const std::int64_t only_b = 8, only_a = differing - 8;
+    CHECK(paired_gap(a, b)->p_value == (differing < 25 ? mcnemar_exact : mcnemar_mid_p)(only_a, only_b));
+    CHECK(mcnemar_exact(only_a, only_b) != mcnemar_mid_p(only_a, only_b));
+  }
+}
+
+TEST_CASE("where clusters and questions alone all differ alike, each of them is a coin") {
+  const std::vector<double> a(7, 1), b(7, 0);
+  const std::vector<std::string> clusters = {"p", "p", "", "q", "q", "", ""};
+  CHECK(paired_gap(a, b, clusters)->p_value == near(2 * std::pow(0.5, 5)));
+}
+
+TEST_CASE("of many questions the interval is that of the error, with Student's factor for the clusters") {
+  const auto ends = interval_of({0.5, 0.05, 10}, 400);
+  REQUIRE(ends);
+  CHECK(ends->first == near(0.5 - interval_factor(10) * 0.05));
+  CHECK(ends->second == near(0.5 + interval_factor(10) * 0.05));
+  // Where fewer than ten are wrong it is Wilson's.
+  CHECK(interval_of({391.0 / 400, 0.0074, 400}, 400) == wilson_interval(391, 400));
+  CHECK(interval_of({390.0 / 400, 0.0078, 400}, 400) != wilson_interval(390, 400));
+}
+
+TEST_CASE("the accuracy of an exam has the error of its clusters, and their number") {
+  const PreparedTask task = moe_test::exam(60, 3);
+  moe_test::Answers right = moe_test::answers(60, 0.7, 1);
+  moe_test::ScriptedModel model(right);
+  const auto outcome = evaluate(task, model);
+  REQUIRE(outcome);
+  const std::vector<double> scores(right.begin(), right.end());
+  std::vector<std::string> clusters;
+  for (const Document& document : task.subtasks[0].documents) clusters.push_back(document.cluster);
+  const Accuracy accuracy = accuracy_of(task, *outcome);
+  CHECK(accuracy.clusters == 20);
+  CHECK(*accuracy.standard_error == *clustered_standard_error(scores, clusters));
+  CHECK(*accuracy.standard_error != *standard_error(scores));
+}
+
+TEST_CASE("a subtask without a value changes no standard error of its group") {
+  const MetricValue half{0.5, 0.1}, one{1.0, 0.0}, none{std::nan(""), std::nullopt};
+  const MetricValue without = pool(std::array{half, one}, std::array<std::int64_t, 2>{30, 10}),
+                    with = pool(std::array{half, none, one}, std::array<std::int64_t, 3>{30, 7, 10});
+  REQUIRE(with.standard_error.has_value());
+  CHECK(*with.standard_error == *without.standard_error);
+  CHECK(pool({}, {}).value == 0);  // a group without subtasks
 }
 
 TEST_CASE("Pareto front") {
