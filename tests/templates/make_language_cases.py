@@ -242,13 +242,18 @@ x {%- raw -%} {{ a }} {%- endraw -%} y
 {{ d|attr('get') is callable }} {{ d|attr('b') is undefined }} {{ s|attr('upper')() }}
 {{ 'a b  c'.split() }} {{ 'a,b,,c'.split(',') }} {{ 'a,b,c'.split(',', 1) }} {{ ' a  b '.split(' ') }} {{ 'a b c'.rsplit(' ', 1) }} {{ ''.split() }} {{ ''.split(',') }}
 {{ 'a'.split('') }}
+{{ 'a'.partition('') }}
 {{ 'a\\nb\\r\\nc\\x0bd'.splitlines() }} {{ 'a\\nb'.splitlines(true) }} {{ 'xay'.partition('a') }} {{ 'xaya'.rpartition('a') }} {{ 'x'.partition('q') }}
+{{ 'a\\x1cb\\x1dc\\x1ed'.splitlines() }} {{ 'a\\x85b\\u2028c\\u2029d'.splitlines() }} {{ 'q'.rpartition('x') }}
 {{ s.startswith('He') }} {{ s.endswith(('x', 'ld')) }} {{ s.startswith('e', 1) }} {{ s.find('o') }} {{ s.rfind('o') }} {{ s.find('zz') }} {{ s.count('l') }} {{ u.find('語') }}
 {{ s.index('zz') }}
 {{ s.startswith(1) }}
 {{ ' x '.strip() }}|{{ ' x '.lstrip() }}|{{ ' x '.rstrip() }}|{{ 'xyx'.strip('x') }}|{{ 'abc'.removeprefix('a') }}|{{ 'abc'.removesuffix('c') }}
+{{ 'zyxazyx'.strip('zyx') }}|{{ 'zyxazyx'.lstrip('zyx') }}|{{ 'zyxazyx'.rstrip('zyx') }}
+{{ 'a'.strip(1) }}
 {{ ','.join(['a', 'b']) }} {{ '-'.join('abc') }} {{ ''.join(['q']) }}
 {{ ','.join([1]) }}
+{{ ('<'|safe).join(['<a>', '<b>'|safe]) }} {{ '{}'|safe|e }} {{ ('<b>'|safe).join(['a', 'b'])|e }}
 {{ 'ß'.upper() }} {{ 'ŉ'.title() }} {{ 'ΑΣ'.lower() }} {{ 'ΣΑΣ Σ'.lower() }} {{ 'İ'.lower()|length }} {{ 'ǆ'.title() }} {{ 'aB'.swapcase() }} {{ 'Straße'.casefold() }} {{ 'éa'.capitalize() }}
 {{ '12'.isdigit() }} {{ '²'.isdigit() }} {{ '²'.isdecimal() }} {{ '½'.isnumeric() }} {{ 'aé'.isalpha() }} {{ 'a1'.isalnum() }} {{ ''.isalpha() }} {{ 'A1'.isupper() }} {{ ' \\t'.isspace() }} {{ 'Ab Cd'.istitle() }} {{ 'a_1'.isidentifier() }}
 {{ '7'.zfill(3) }} {{ '-7'.zfill(4) }} {{ 'a'.ljust(3) }}| {{ 'a'.rjust(3, '.') }} {{ 'a'.center(4, '*') }} {{ 'ab'.center(5, '*') }} {{ 'a\\tb'.expandtabs(4) }}
@@ -256,6 +261,37 @@ x {%- raw -%} {{ a }} {%- endraw -%} y
 {{ '{}'.format() }}
 {{ '{'.format() }}
 {{ '{:d}'.format('a') }}
+{{ '{:+} {: } {:-}'.format(3, 4, 5) }} {{ '{:#x} {:#o} {:#b}'.format(255, 8, 5) }} {{ '{:_} {:_x} {:012,} {:09_}'.format(1234567, 1048575, 1234.5, 1234) }}
+{{ '{:.2}|{:5.1}|{:^4}|{:*^5}'.format('abc', 'xyz', 'a', 'ab') }} {{ '{:e} {:.1f} {:%}'.format(3, 7, 1) }} {{ '{:^6}|{:^5}'.format(1, 12) }}
+{{ '{:{}}|{:>{w}}'.format('a', 4, 'b', w=3) }} {{ '{0[1]} {1[a]} {1[a][0]}'.format([1, 2], {'a': [5]}) }} {{ '{0[!]} {0[:]:>3}'.format({'!': 1, ':': 2}) }} {{ '{!s:>6}|{:>6}'.format(true, true) }} {{ 'a}}b{{c'.format() }}
+{{ ('<{}>{}'|safe).format('<a>', '<b>'|safe) }} {{ '{a} {b}'.format_map({'a': 1, 'b': 'x'}) }}
+{{ '{:+}'.format('a') }}
+{{ '{:#}'.format('a') }}
+{{ '{:=5}'.format('a') }}
+{{ '{:.}'.format(1.5) }}
+{{ '{:5xy}'.format(1) }}
+{{ 'a}b'.format() }}
+{{ '{:{:{}}}'.format('a', 4, 1) }}
+{{ '{a{b}}'.format(a=1, b=2) }}
+{{ '{!}'.format(1) }}
+{{ '{!rx}'.format(1) }}
+{{ '{!q}'.format(1) }}
+{{ '{0.}'.format(1) }}
+{{ '{0[]}'.format([1]) }}
+{{ '{0[a}'.format(d) }}
+{{ '{0[b]c}'.format(d) }}
+{{ '{0} {}'.format(1, 2) }}
+{{ '{} {0}'.format(1, 2) }}
+{{ '{q}'.format(a=1) }}
+{{ ('{:>3}'|safe).format('a'|safe) }}
+{{ '{:5}'.format([1]) }}
+{{ '{:s}'.format(1) }}
+{{ '{:.2d}'.format(1) }}
+{{ '{:,x}'.format(255) }}
+{{ '{:d}'.format(1.5) }}
+{{ '{a}'.format_map(1) }}
+{{ '{}'.format_map({'a': 1}) }}
+{{ '{a}'.format_map({'a': 1}, 2) }}
 {{ '%s' % 1 }} {{ '%d %5.2f %x %o %e' % (3, 2.5, 255, 8, 12345.678) }} {{ '%-5s|%5s' % ('a', 'b') }} {{ '%%' % () }} {{ '%(a)s' % {'a': 1} }} {{ '%r' % ('q',) }} {{ '%05d' % 42 }} {{ '%+d' % 3 }}
 {{ '%s %s' % 1 }}
 {{ '%d' % 'a' }}
@@ -278,6 +314,12 @@ x {%- raw -%} {{ a }} {%- endraw -%} y
 {{ s(1) }}
 {{ 1() }}
 {#
+{{ '  a    b   c   '.split(none, 1) }}
+{{ '  a    b   c   '.rsplit(none, 1) }}
+{{ 'user text \\n'.split(none, 1) }}
+{{ '   '.split(none, 0) }} {{ ' a '.split(none, 0) }} {{ ' a '.rsplit(none, 0) }}
+{{ '  a b '.rsplit(none, 3) }}
+{{ '{:>05d}'.format(42) }} {{ '{:<05d}'.format(3) }} {{ '{:^05}'.format(3) }} {{ '{:>05}'.format('a') }} {{ '{: >05d}'.format(42) }} {{ '{:x>05d}'.format(42) }} {{ '{:=05d}'.format(-3) }} {{ '{:05d}'.format(-3) }} {{ '{:<06.1f}'.format(2.5) }} {{ '{:0>5}'.format('a') }} {{ '{:05}'.format('a') }} {{ '{:^06}'.format(-2) }} {{ '{:>07,}'.format(1234) }} {{ '{:07,}'.format(1234) }}
 """
 
 USER = {"role": "user", "content": "Ahoj, <|x|> 日本\n"}
