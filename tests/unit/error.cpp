@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "moe/parallel.hpp"
@@ -51,5 +53,25 @@ TEST_CASE("parallel_for visits every index once, with any pool") {
     for (int n : seen) CHECK(n == 1);
   }
 }
+
+#ifndef MOE_NO_EXCEPTIONS
+TEST_CASE("an exception of a loop's body ends that index alone, and the first one is thrown when all are done") {
+  // Every task runs here: an exception that left one would end the loop.
+  moe::ParallelFor pool;
+  pool.worker_count = 2;
+  pool.run = [](void*, std::int64_t count, void* context, moe::ParallelFor::Task task) {
+    for (std::int64_t i = 0; i < count; ++i) task(context, i, 0);
+  };
+  std::vector<int> seen(6, 0);
+  const auto loop = [&] {
+    moe::parallel_for(pool, 6, [&](std::int64_t i, std::int32_t) {
+      seen[static_cast<std::size_t>(i)] += 1;
+      if (i == 1 || i == 4) throw std::runtime_error("index " + std::to_string(i));
+    });
+  };
+  CHECK_THROWS_WITH_AS(loop(), "index 1", std::runtime_error);
+  CHECK(seen == std::vector<int>(6, 1));
+}
+#endif
 
 }  // namespace error_test
