@@ -258,6 +258,12 @@ TEST_CASE("filter functions") {
   CHECK(filtered({regex("a(\\v|b)")}, {"a\nab"}) == "b");
 }
 
+TEST_CASE("{, is Python's repetition only where a number and } follow") {
+  CHECK(filtered({regex("a{,b")}, {"a{,b"}) == "a{,b");
+  CHECK(filtered({regex("a{,3")}, {"aa{,3"}) == "a{,3");
+  CHECK(filtered({regex("a{,12}b")}, {std::string(12, 'a') + "b"}) == std::string(12, 'a') + "b");
+}
+
 TEST_CASE("exact_match cleans both texts alike") {
   ExactMatchSpec plain;
   CHECK(*exact_match(plain, "A", "A"));
