@@ -285,6 +285,19 @@ TEST_CASE("replies, finished runs and evaluations are merged as well") {
   CHECK(again.known == 34);
 }
 
+TEST_CASE("a store that lost a run is merged with none, on either side") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 4);
+  CountingModel model;
+  for (const char* name : {"whole", "lost"}) {
+    const auto store = open_store(scratch / name);
+    for (const char* run : {"one", "two"}) REQUIRE(evaluate_stored(task, model, *store, record(run)).has_value());
+  }
+  sql(scratch / "lost", "DELETE FROM runs WHERE id = 1; DELETE FROM answers WHERE run = 1");
+  check_refused(merge_store(scratch / "whole", scratch / "lost"), moe::ErrorCode::bad_file, {"lost is damaged"});
+  check_refused(merge_store(scratch / "lost", scratch / "whole"), moe::ErrorCode::bad_file, {"lost is damaged"});
+}
+
 TEST_CASE("one run finished on two machines is the same if answers and FLOPs are, whatever order sums were added in") {
   const Scratch scratch;
   const PreparedTask task = exam(scratch, 8);

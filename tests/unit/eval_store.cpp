@@ -9,7 +9,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "eval/report/forms.hpp"
@@ -248,6 +250,76 @@ TEST_CASE("what is damaged or no store is refused by name, and left as it is") {
   const auto refused = evaluate(task, stored);
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == moe::ErrorCode::bad_file);
+}
+
+TEST_CASE("stored answers are those of one task, and of the stores of the model behind") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 10);
+  const auto store = open_store(scratch / "runs.db"), outer_store = open_store(scratch / "outer.db");
+  CountingModel inner;
+  StoredModel stored(inner, *store, kSetting);
+  for (const std::int64_t known : {0, 40, 40}) CHECK(evaluate(task, stored)->stored_answers == known);
+  CHECK(stored.stored_answers() == 80);
+  StoredModel outer(stored, *outer_store, kSetting);
+  CHECK(evaluate(task, outer)->stored_answers == 40);
+  CHECK(outer.stored_answers() == 120);
+}
+
+TEST_CASE("the hash of questions knows their subjects, ids, prompts and answers") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 2);
+  std::set<std::string> hashes = {hash_questions(task)};
+  CHECK(hashes.count(hash_questions(exam(scratch, 2))) == 1);
+  const auto changed = [&](const std::function<void(Subtask&, Document&)>& change) {
+    PreparedTask other = task;
+    change(other.subtasks[0], other.subtasks[0].documents[1]);
+    return hashes.insert(hash_questions(other)).second;
+  };
+  CHECK(changed([](Subtask& s, Document&) { s.name += "x"; }));
+  CHECK(changed([](Subtask&, Document& d) { d.question.id += "x"; }));
+  CHECK(changed([](Subtask&, Document& d) { d.target += "x"; }));
+  CHECK(changed([](Subtask&, Document& d) { d.contexts[0] += "x"; }));
+  CHECK(changed([](Subtask&, Document& d) { d.continuations[3] += "x"; }));
+  CHECK(changed([](Subtask& s, Document&) { s.documents.pop_back(); }));
+}
+
+TEST_CASE("runs and evaluations are numbered from 1, and found by their numbers") {
+  const Scratch scratch;
+  const PreparedTask task = exam(scratch, 4);
+  const auto store = open_store(scratch / "runs.db");
+  CountingModel inner;
+  const auto outcome = evaluate(task, inner);
+  StoredRun run;
+  run.setting = kSetting, run.task = "exam", run.questions_hash = hash_questions(task);
+  for (const std::int64_t id : {1, 2, 3}) {
+    run.model = "m" + std::to_string(id);
+    CHECK(store->begin_run(run).value() == id);
+    CHECK(store->add_evaluation("then", "run " + std::to_string(id)).value() == id);
+  }
+  run.model = "m2";
+  CHECK(store->begin_run(run).value() == 2);
+  run.questions_hash = "of others";
+  CHECK(store->begin_run(run).value() == 4);
+  REQUIRE(store->finish_run(2, "later", task, *outcome).has_value());
+  const auto runs = store->runs().value();
+  REQUIRE(runs.size() == 4);
+  for (std::size_t i = 0; i < 4; ++i) {
+    CHECK(runs[i].id == static_cast<std::int64_t>(i) + 1);
+    CHECK(runs[i].finished == (i == 1 ? "later" : ""));
+    CHECK(store->answers(runs[i].id)->size() == (i == 1 ? 4u : 0u));
+  }
+  const auto evaluations = store->evaluations().value();
+  REQUIRE(evaluations.size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(evaluations[i].id == static_cast<std::int64_t>(i) + 1);
+    const auto found = store->evaluation(evaluations[i].id);
+    REQUIRE(found.has_value());
+    CHECK(found->id == evaluations[i].id);
+    CHECK(found->run_file == "run " + std::to_string(i + 1));
+  }
+  CHECK(store->evaluation(0).error().code == moe::ErrorCode::not_found);
+  CHECK(store->evaluation(4).error().code == moe::ErrorCode::not_found);
+  CHECK(store->answers(5).error().code == moe::ErrorCode::not_found);
 }
 
 TEST_CASE("runs are one line each: begun once, finished with their answers") {
