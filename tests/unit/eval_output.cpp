@@ -291,6 +291,55 @@ TEST_CASE("a group may have fewer metrics than its questions, in any order") {
     }
 }
 
+TEST_CASE("run.json names the metric that is the accuracy, and the questions that were asked") {
+  const Scratch s;
+  const auto task_of = [&](const std::vector<std::string>& metrics, const std::vector<std::string>& subjects) {
+    Json spec = subjects_task("t", "{subject}");
+    spec["metrics"] = metrics;
+    return Json::parse(run_file_text(report_of({exam(s, spec, subjects)}, {"m"})))["models"][0]["tasks"][0];
+  };
+  CHECK(task_of({"acc"}, {"law"})["accuracy_metric"] == "acc");
+  const Json both = task_of({"acc_norm", "acc"}, {"law", "art"}), other = task_of({"acc"}, {"law", "law"});
+  CHECK(both["accuracy_metric"] == "acc");
+  CHECK(both["accuracy"] == both["rows"][0]["metrics"]["acc"]["value"]);
+  CHECK(task_of({"acc_norm"}, {"law"})["accuracy_metric"] == "acc_norm");
+  CHECK(both["questions_hash"].get<std::string>().size() == 64);
+  CHECK(both["questions_hash"] == task_of({"acc"}, {"law", "art"})["questions_hash"]);
+  CHECK(both["questions_hash"] != other["questions_hash"]);
+  RunReport report = report_of({exam(s, subjects_task("t", "{subject}"), {"law", "art"})}, {"m"});
+  const auto hash = [&] { return Json::parse(run_file_text(report))["models"][0]["tasks"][0]["questions_hash"]; };
+  CHECK(hash() == both["questions_hash"]);
+  report.tasks[0].subtasks[1].documents[0].question.json = "{}";
+  CHECK(hash() != both["questions_hash"]);
+}
+
+TEST_CASE("of a task with no accuracy run.json names no metric as one") {
+  const Scratch s;
+  std::ofstream(s.dir / "texts.jsonl") << Json{{"id", "t"}, {"text", "some words"}} << "\n";
+  std::ofstream(s.dir / "texts.json") << Json{{"task", "texts"},
+                                              {"questions", "./texts.jsonl"},
+                                              {"type", "rolling"},
+                                              {"continuation", "{text}"},
+                                              {"metrics", {"byte_perplexity"}}};
+  const auto spec = load_task((s.dir / "texts.json").string());
+  REQUIRE_MESSAGE(spec.has_value(), spec.error().message);
+  auto task = prepare(*spec, {});
+  REQUIRE_MESSAGE(task.has_value(), task.error().message);
+  moe_test::FakeModel model;
+  auto outcome = evaluate(*task, model);
+  REQUIRE_MESSAGE(outcome.has_value(), outcome.error().message);
+  const Json text = Json::parse(run_file_text(report_of({{*task, *outcome}}, {"m"})));
+  CHECK(text["models"][0]["tasks"][0]["accuracy_metric"].is_null());
+}
+
+TEST_CASE("counters of a run have the answers from the store") {
+  const Scratch s;
+  RunReport report = report_of({exam(s, subjects_task("t", "{subject}"), {"law", "art"})}, {"m"});
+  report.models[0].outcomes[0].stored_answers = 1234567;
+  const std::string text = render_tables(report, {.columns = 200, .verbose = true});
+  CHECK_MESSAGE(text.find(" 1234567 ") != std::string::npos, text);
+}
+
 TEST_CASE("what was found stands first, in words") {
   const Scratch s;
   Json spec = subjects_task("t", "{subject}");

@@ -246,6 +246,19 @@ TEST_CASE("CSV holds every digit, and the same number of fields in every line") 
   CHECK(got->csv.find("gap,run.json,first,exam,second,subject,law,accuracy,-0.02,0.0123,") != std::string::npos);
 }
 
+TEST_CASE("CSV has the answers that came from the cache, and a page without the name of the accuracy takes the first") {
+  RunJson run = run_json();
+  run["models"][0]["tasks"][0]["stored_answers"] = 1234567;
+  const auto got = report_of(run);
+  REQUIRE(got.has_value());
+  CHECK(got->csv.find(",1234567,") != std::string::npos);
+  // Older files do not say which of a row's metrics the accuracy is.
+  for (RunJson& model : run["models"]) model["tasks"][0].erase("accuracy_metric");
+  const auto older = report_of(run);
+  REQUIRE(older.has_value());
+  CHECK(older->html.find("/rows/0/metrics/acc/value") == std::string::npos);
+}
+
 TEST_CASE("several runs: one section for the same questions, names that meet say their run") {
   RunJson other = run_json("first", "third");
   const std::vector<eval::RunText> both = {moe_test::run_text(run_json(), "a/run.json"),

@@ -78,6 +78,27 @@ TEST_CASE("clusters: the interval is of the gap per question, and covers it at e
   CHECK(missed <= kRuns * 0.08);
 }
 
+TEST_CASE("stored answers are those of the questions that were asked, whatever the models had before") {
+  struct Stored : Scripted {
+    using Scripted::Scripted;
+    std::int64_t stored = 1000;
+    moe::Result<std::vector<Score>> score(std::span<const ScoreRequest> requests, const Hooks& hooks) override {
+      stored += static_cast<std::int64_t>(requests.size());
+      return Scripted::score(requests, hooks);
+    }
+    std::int64_t stored_answers() const override { return stored; }
+  };
+  const PreparedTask task = exam(3000);
+  Stored good(answers(3000, 0.8, 1));
+  Scripted bad(answers(3000, 0.5, 2));
+  const std::vector<Contestant> two = {{"good", &good, {&task, 1}}, {"bad", &bad, {&task, 1}}};
+  const auto known = ask_until_known(two);
+  REQUIRE(known.has_value());
+  CHECK(known->summary.looks > 1);
+  CHECK(known->outcomes[0][0].stored_answers == 2 * known->asked[0][0].question_count());
+  CHECK(known->outcomes[1][0].stored_answers == 0);
+}
+
 TEST_CASE("models stop when it is known, equal ones at the margin or at the end") {
   for (int cluster : {1, 3}) {
     CAPTURE(cluster);
