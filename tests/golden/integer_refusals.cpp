@@ -157,6 +157,52 @@ TEST_CASE("GPTQ's biases of zeros are left out, others are refused") {
   }
 }
 
+TEST_CASE("words of codes need whole words: 32 columns, and of GPTQ and AWQ as many rows as a word has codes") {
+  const Scratch scratch;
+  const std::filesystem::path plain = std::filesystem::path(MOE_SOURCE_DIR) / "tests/data/golden/qwen3_moe";
+  json config = read_config(plain);
+  config["head_dim"] = 30;  // 120 columns of o_proj, 60 rows of k_proj
+  Tensors good = read_safetensors(plain / "model.safetensors");
+  const auto zeros = [](const std::vector<std::int64_t>& shape) {
+    std::vector<float> values(static_cast<std::size_t>(shape[0] * (shape.size() > 1 ? shape[1] : 1)));
+    return tensor_of("F32", shape, values);
+  };
+  for (auto& [name, tensor] : good) {
+    if (name.ends_with("q_norm.weight") || name.ends_with("k_norm.weight")) tensor = zeros({30});
+    if (name.ends_with("q_proj.weight")) tensor = zeros({120, 64});
+    if (name.ends_with("k_proj.weight") || name.ends_with("v_proj.weight")) tensor = zeros({60, 64});
+    if (name.ends_with("o_proj.weight")) tensor = zeros({64, 120});
+  }
+  // The error of a copy whose projection has codes in words.
+  const auto error_of = [&](const Kind& kind, const std::string& part, std::int64_t rows, std::int64_t columns) {
+    Tensors tensors = good;
+    const std::string stem = "model.layers.1.self_attn." + part + ".";
+    tensors.erase(stem + "weight");
+    std::mt19937 rng(1);
+    const Codes w = random_codes(kind, rows, columns, rng);
+    if (kind.config["quant_method"] == "compressed-tensors")
+      write_compressed(kind, w, stem + "weight", tensor_of("F32", {rows, w.groups}, w.scale), tensors);
+    else
+      write_packed(kind, w, stem, tensors);
+    json copy = config;
+    copy["quantization_config"] = kind.config;
+    write_folder(scratch.dir / "words", copy, tensors);
+    const auto model = moe::Model::load(scratch.file("words"), {.tokenizer = moe::TokenizerUse::none});
+    return model ? std::string() : model.error().message;
+  };
+  const Kind of_gptq{"gptq", gptq(4, 0, false), 4, 0, "F32", true}, of_awq{"awq", awq(-1), 4, 0, "F32", true},
+      packed{"packed", compressed("pack-quantized", 4, 0, true), 4, 0, "F32"};
+  for (const Kind& kind : {of_gptq, of_awq}) {
+    CAPTURE(kind.name);
+    CHECK(error_of(kind, "k_proj", 60, 64).find("expected a multiple of 32 columns and of 8 rows") !=
+          std::string::npos);
+    CHECK(error_of(kind, "o_proj", 64, 120).find("expected a multiple of 32 columns and of 8 rows") !=
+          std::string::npos);
+  }
+  CHECK(error_of(packed, "o_proj", 64, 120).find("expected a multiple of 32 columns") != std::string::npos);
+  CHECK(error_of(packed, "k_proj", 60, 64) == "");
+}
+
 TEST_CASE("what quantization_config says of the tensors must be true") {
   const Scratch scratch;
   write_wide_model(scratch.dir / "wide");
