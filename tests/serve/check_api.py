@@ -212,6 +212,11 @@ def chats(server):
         asked = {"messages": [talk["messages"][0], {"role": "assistant", "content": None, "tool_calls": [call]}]}
         _, rendered = server.json("/apply-template", {**asked, "add_generation_prompt": False})
         check(rendered == {"prompt": f"system: Be short.\nassistant: {shown}\n"}, f"arguments {sent!r}: {rendered}")
+    # Calls of other forms are the template's matter: this one's filter refuses arguments that are not there.
+    for call in (7, {"function": 3}, {"function": {"name": "weather"}}):
+        asked = {"messages": [talk["messages"][0], {"role": "assistant", "content": None, "tool_calls": [call]}]}
+        status, _ = server.json("/apply-template", asked)
+        check(status == 400, f"a call {call!r}: {status}")
     chat = "/v1/chat/completions"
     for body, param in (({}, "messages"), ({"messages": []}, "messages"), ({"messages": [7]}, "messages"),
                         ({"messages": [{"role": "king", "content": "a"}]}, "messages"),

@@ -304,11 +304,24 @@ def metrics(program, model):
 
 
 def metrics_of_replies(program, model):
-    """Of several replies to a prompt, the time between tokens is that within a reply."""
+    """Of several replies to a prompt, the time between tokens is that within a reply; the first token is one of all."""
     with Server(program, model) as server:
+        started = time.monotonic()
         server.json("/v1/completions", {**DRAWN, "n": 4})
+        seconds = time.monotonic() - started
         times = metric(server, "inter_token_latency_seconds_count")
         check(times == 4 * (DRAWN["max_tokens"] - 1), f"times between tokens: {times}")
+        between = metric(server, "inter_token_latency_seconds_sum")
+        check(between < 4 * seconds, f"{between} s between the tokens of 4 replies in {seconds} s")
+        check(metric(server, "time_to_first_token_seconds_count") == 1, "one first token")
+        first = metric(server, "time_to_first_token_seconds_sum")
+        server.json("/v1/completions", {**DRAWN, "prompt": [DRAWN["prompt"], "Who"]})
+        check(metric(server, "time_to_first_token_seconds_count") == 3, "a first token of each prompt")
+        second = metric(server, "time_to_first_token_seconds_sum") - first
+        server.stop()
+    logged = [line["first_token_seconds"] for line in map(json.loads, server.log) if "first_token_seconds" in line]
+    check(len(logged) == 2 and logged[0] == first and 0 < logged[1] <= second / 2,
+          f"first tokens in the log: {logged}, in the metrics {first}, then {second} of two prompts")
 
 
 def metrics_of_llamacpp(program, model):
