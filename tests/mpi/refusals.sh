@@ -49,6 +49,10 @@ mpi -n 2 "$eval_stages" --model "nano=$model" "${exam[@]}" --canary "$canary" --
 mpi -n 2 "$eval_stages" --model "nano=$model" "${exam[@]}" --kv q8_0 --canary "$canary" > "$folder/out" 2> "$folder/errors"
 refused "the canary of another cache" "the canary of nano is [0-9a-f]*, expected $canary"
 
+"$eval_stages" --model "nano=$model" "${exam[@]}" --canary "$canary" "$canary" > "$folder/out" 2> "$folder/errors"
+refused "a second word behind --canary" "$canary"
+[ "$status" = 2 ] || wrong "a second word behind --canary: status $status, expected 2"
+
 mpi -n 2 "$eval_stages" "${exam[@]}" --model "nano=$model" --plan > "$folder/out" 2> "$folder/errors"
 refused "--plan" "--plan: plans one process, not stages"
 

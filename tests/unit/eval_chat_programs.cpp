@@ -179,6 +179,31 @@ TEST_CASE("a template that shows the date: stored answers are of a day, and shar
   }
 }
 
+TEST_CASE("a template that shows the date to one subject alone shows it") {
+  const Scratch s;
+  const std::string dated =
+      s.model("dated", "{% if 'late' in messages[-1].content %}{{ strftime_now('%d %b %Y') }}{% endif %}" + kTemplate);
+  std::string questions;
+  for (const char* subject : {"early", "late"})
+    questions += Json{{"id", subject},
+                      {"question", std::string(subject) + "?"},
+                      {"choices", {"x", "y"}},
+                      {"answer", 0},
+                      {"subject", subject}}
+                     .dump() +
+                 "\n";
+  s.write("subjects.jsonl", questions);
+  const std::string task = s.write("subjects.json", Json{{"task", "subjects"},
+                                                         {"questions", "./subjects.jsonl"},
+                                                         {"prompt", "{question}"},
+                                                         {"metrics", {"acc"}},
+                                                         {"subtasks", {{"name", "{subject}"}}}}
+                                                        .dump());
+  const auto got = s.run({"--model", "m=" + dated, "--tasks", task, "--apply-chat-template", "--cache", s / "runs.db"});
+  CHECK_MESSAGE(got.status == 0, got.err);
+  CHECK(got.err.find("shows the date") != std::string::npos);
+}
+
 TEST_CASE("a template that refuses a system text is asked without it, and says so") {
   const Scratch s;
   const std::string model =

@@ -386,6 +386,12 @@ TEST_CASE("a sweep has a row for each of its values, and no value twice, empty o
   CHECK(good.out.find("m[top_k=2][kv=q8_0]") != std::string::npos);
 }
 
+TEST_CASE("a second word behind --sweep is no value of it") {
+  const Scratch s;
+  check_one_line(run(s, {"--model", kModel, "--tasks", kExam, "--sweep", "kv=f16", "precision=auto"}), 2,
+                 "precision=auto");
+}
+
 TEST_CASE("runs on two files of one name are not compared, though their questions have the same ids") {
   const Scratch s;
   for (const char* folder : {"one", "two"}) {

@@ -209,6 +209,11 @@ TEST_CASE("search takes no option that it would not look at") {
   check_one_line(asked(s, one, {"--verbose", "search"}), 2, "has no --peaks and no --verbose");
 }
 
+TEST_CASE("a second word behind --families is no value of it") {
+  const Scratch s;
+  check_one_line(asked(s, kFar, {"--families", "A=moe", "B=dense"}), 2, "B=dense");
+}
+
 TEST_CASE("families that are none") {
   const Scratch s;
   const std::string there = "there are moe, dense";
