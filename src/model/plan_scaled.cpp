@@ -103,8 +103,8 @@ const checkpoint::TensorInfo* Planner::words_of(const std::string& name, const S
   const std::int64_t per = 32 / s.bits;
   if (s.columns % 32 != 0 || (packed && s.rows % per != 0)) {
     refuse(ErrorCode::unsupported,
-           fmt::format("tensor {}: a weight of [{}], expected a multiple of 32 columns and of {} rows", name,
-                       fmt::join(shape, ", "), packed ? per : 1));
+           fmt::format("tensor {}: a weight of [{}], expected a multiple of 32 columns{}", name, fmt::join(shape, ", "),
+                       packed ? fmt::format(" and of {} rows", per) : ""));
     return nullptr;
   }
   if (!packed) return require_raw(name, "I32", {s.rows, s.columns / per});
