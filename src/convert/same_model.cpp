@@ -167,10 +167,13 @@ void Comparison::router() {
   same_choice("a bias of the selection", in.selection_bias, out.selection_bias);
   same_choice("a bias of the router", in_.router_bias, out_.router_bias);
   same_choice("biases of the experts", in_.expert_bias, out_.expert_bias);
+  // The comparison goes on after a first difference: if layers() found one, the lists may have other lengths.
+  const auto top_k_of = [](const ModelConfig& c, std::int64_t i) {
+    const bool is_listed = c.layer_top_k.empty() || i < static_cast<std::int64_t>(c.layer_top_k.size());
+    return is_listed ? c.moe_layer_top_k(i) : 0;
+  };
   in_.for_each_moe_layer([&](std::int64_t layer, std::int64_t i) {
-    const bool is_listed = out_.layer_top_k.empty() || i < static_cast<std::int64_t>(out_.layer_top_k.size());
-    same_count(fmt::format("the experts per token of layer {}", layer), in_.moe_layer_top_k(i),
-               is_listed ? out_.moe_layer_top_k(i) : 0);
+    same_count(fmt::format("the experts per token of layer {}", layer), top_k_of(in_, i), top_k_of(out_, i));
   });
 }
 
