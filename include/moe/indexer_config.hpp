@@ -12,8 +12,8 @@ namespace moe::inline MOE_ABI {
 
 struct IndexerConfig {
   std::int64_t head_count = 0;  ///< of its queries; 0: there is no indexer, attention sees all keys
-  std::int64_t head_dim =
-      0;                   ///< of its queries and its one key per token; RoPE rotates the first qk_rope_head_dim values
+  /// Of its queries and its one key per token; RoPE rotates the first qk_rope_head_dim values.
+  std::int64_t head_dim = 0;
   std::int64_t top_k = 0;  ///< keys that a query attends to; shorter sequences: all of them
   RopeStyle rope_style = RopeStyle::half_split;
   /// Ascending; layers without an indexer, which use the keys chosen in the layer before them (GLM-5.2).

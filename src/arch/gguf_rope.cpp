@@ -46,14 +46,14 @@ void read_longrope(GgufConfig& meta, const checkpoint::TensorInfo* within, const
   c.rope.attention_factor = meta.number_or("rope.scaling.attn_factor", 1.0);
 }
 
-/// 1 for the pairs that turn, and then divisors so large that the angles of the others vanish.
-std::int64_t count_turned(GgufConfig& meta, const checkpoint::TensorInfo& tensor, const ModelConfig& c) {
+/// 1 for the pairs that RoPE rotates, and then divisors so large that the angles of the others vanish.
+std::int64_t count_rotated(GgufConfig& meta, const checkpoint::TensorInfo& tensor, const ModelConfig& c) {
   constexpr double kInfinite = 1e20;
   const std::vector<double> factors = read_factors(meta, tensor, c);
-  std::int64_t turned = 0;
+  std::int64_t rotated = 0;
   for (std::size_t i = 0; i < factors.size(); ++i) {
-    if (factors[i] == 1.0 && turned == static_cast<std::int64_t>(i))
-      ++turned;
+    if (factors[i] == 1.0 && rotated == static_cast<std::int64_t>(i))
+      ++rotated;
     else if (!(factors[i] >= kInfinite)) {
       meta.refuse(ErrorCode::unsupported,
                   fmt::format("tensor {} holds {} at {}, expected ones and then numbers from 1e20 on", tensor.name,
@@ -61,7 +61,7 @@ std::int64_t count_turned(GgufConfig& meta, const checkpoint::TensorInfo& tensor
       break;
     }
   }
-  return turned;
+  return rotated;
 }
 
 }  // namespace
@@ -85,7 +85,7 @@ void read_proportional_rope(GgufConfig& meta, ModelConfig& c) {
   const checkpoint::TensorInfo* factors = meta.file().find(tensor_name(checkpoint::Kind::gguf, Role::rope_factors));
   if (sees_all && factors != nullptr) {
     full.scaling = RopeScaling::proportional;
-    full.rotated_pairs = count_turned(meta, *factors, c);
+    full.rotated_pairs = count_rotated(meta, *factors, c);
   }
   c.rope = sees_all ? full : sliding;
   if (sees_all && slides) c.sliding_rope = sliding;
@@ -102,10 +102,10 @@ void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& c) {
   c.rope.style = style;
   c.rope.theta = meta.number_or("rope.freq_base", 10000.0);
   // A part of a head is rotated if the family says so (read_partial_rotary), else all of it.
-  if (const std::int64_t turned = meta.integer_or("rope.dimension_count", c.rotated_dim(), 1, kMaxWidth);
-      turned != c.rotated_dim())
+  if (const std::int64_t rotated = meta.integer_or("rope.dimension_count", c.rotated_dim(), 1, kMaxWidth);
+      rotated != c.rotated_dim())
     meta.refuse(ErrorCode::unsupported,
-                fmt::format("rope.dimension_count is {}, expected {} (the whole head)", turned, c.rotated_dim()));
+                fmt::format("rope.dimension_count is {}, expected {} (the whole head)", rotated, c.rotated_dim()));
   // Files from before rope.scaling.type have only a factor, which means linear scaling.
   const double linear = meta.number_or("rope.scaling.factor", meta.number_or("rope.scale_linear", 1.0));
   const std::string type = meta.string_or("rope.scaling.type", linear > 0.0 && linear != 1.0 ? "linear" : "none");

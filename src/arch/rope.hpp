@@ -10,7 +10,7 @@
 
 namespace moe::inline MOE_ABI::arch {
 
-/// The part of a head that RoPE turns (partial_rotary_factor, in either place), before read_rope(). Families that do not
+/// The part of a head that RoPE rotates (partial_rotary_factor, in either place), before read_rope(). Families that do not
 /// call it refuse any factor but 1.
 void read_partial_rotary(const JsonConfig& json, ModelConfig& config);
 void read_partial_rotary(GgufConfig& meta, ModelConfig& config);
@@ -24,7 +24,7 @@ void read_rope(GgufConfig& meta, RopeStyle style, ModelConfig& config);
 /// A base of full and one of sliding layers, or a block per kind of layer; rope_scaling is about full layers alone. Without
 /// a block, rope_theta and `sliding_theta` hold the bases.
 void read_layered_rope(const JsonConfig& json, std::string_view sliding_theta, ModelConfig& config);
-/// The same of a file whose full layers have factors of 1 and, for pairs that do not turn, of 1e30 (Gemma 4).
+/// The same of a file whose full layers have factors of 1 and, for pairs that it does not rotate, of 1e30 (Gemma 4).
 void read_proportional_rope(GgufConfig& meta, ModelConfig& config);
 /// The RoPE of sliding layers, where there are any and it differs.
 void set_sliding_rope(const RopeConfig& rope, ModelConfig& config);

@@ -181,7 +181,7 @@ class Lister {
       out.values.push_back(static_cast<float>(fast->frequencies()[i] / slow->frequencies()[i]));
   }
 
-  /// As llama.cpp's converter writes Gemma 4's rule: pairs that do not turn are divided by 1e30.
+  /// As llama.cpp's converter writes Gemma 4's rule: pairs that RoPE does not rotate are divided by 1e30.
   void add_rotated_pairs() {
     OutputTensor& out = start(Role::rope_factors, 0, {c_.full_rotated_dim() / 2});
     out.values.assign(static_cast<std::size_t>(c_.full_rotated_dim() / 2), 1e30f);

@@ -24,17 +24,17 @@ void read_nope_layers(const JsonConfig& json, ModelConfig& c) {
   constexpr std::string_view kKey = "no_rope_layers";
   const std::int64_t interval = json.integer("no_rope_layer_interval", 1, kMaxLayers);
   if (!json.has(kKey)) return every(interval, c);
-  const std::vector<std::int64_t> turns = json.integers_or_empty(kKey);
-  if (static_cast<std::int64_t>(turns.size()) < c.layer_count)  // its class takes the first ones of more
+  const std::vector<std::int64_t> uses = json.integers_or_empty(kKey);
+  if (static_cast<std::int64_t>(uses.size()) < c.layer_count)  // its class takes the first ones of more
     return json.refuse(ErrorCode::bad_config,
                        fmt::format("config.json: {} has {} entries, expected {} (num_hidden_layers)", json.path(kKey),
-                                   turns.size(), c.layer_count));
+                                   uses.size(), c.layer_count));
   for (std::int64_t l = 0; l < c.layer_count; ++l) {
-    const std::int64_t turned = turns[static_cast<std::size_t>(l)];
-    if (turned != 0 && turned != 1)
+    const std::int64_t uses_rope = uses[static_cast<std::size_t>(l)];
+    if (uses_rope != 0 && uses_rope != 1)
       return json.refuse(ErrorCode::bad_config, fmt::format("config.json: {} holds {} for layer {}, expected 0 or 1",
-                                                            json.path(kKey), turned, l));
-    if (turned == 0) c.nope_layers.push_back(l);
+                                                            json.path(kKey), uses_rope, l));
+    if (uses_rope == 0) c.nope_layers.push_back(l);
   }
 }
 
