@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <utility>
+#include <limits>
 
 #include "model/expert_cache.hpp"
 #include "model/kv_cache.hpp"
@@ -22,14 +22,31 @@ constexpr std::int64_t kLongestQuestion = 4096;  // tokens of cache beside those
 
 class Planning {
  public:
-  /// `config`: with the experts that are asked for; `mtp`: of the MTP layer, where it is asked for.
-  Planning(const ModelInfo& info, const ModelConfig& config, const MemoryRequest& request, const ModelConfig& mtp,
-           std::int64_t limit)
-      : info_(info), config_(config), request_(request), mtp_(mtp), limit_(limit), sizes_(info.packed) {
-    for (const std::int64_t bytes : sizes_.expert) {
-      layers_.push_back({bytes > 0 ? config.router.expert_count : 0, bytes});
-      all_experts_ += layers_.back().experts * bytes;
-    }
+  /// Errors: bad_argument, bad_config.
+  static Result<Planning> create(const ModelInfo& info, const MemoryRequest& request, std::int64_t limit) {
+    constexpr std::int64_t kAny = std::numeric_limits<std::int64_t>::max();
+    constexpr std::int64_t kTokens = std::int64_t{1} << 40, kBytes = std::int64_t{1} << 60;  // sums fit 64 bits
+    const SessionOptions& s = request.session;
+    struct Range {
+      std::string_view name;
+      std::int64_t value, least, most;
+    };
+    for (const Range& r :
+         {Range{"chunk_tokens", s.chunk_tokens, 1, kMaxChunkTokens},
+          Range{"worker_count", s.threads.worker_count, 1, kAny}, Range{"limit", request.limit, 0, kAny},
+          Range{"max_tokens", s.max_tokens, 0, kTokens}, Range{"reserved_bytes", request.reserved_bytes, 0, kBytes}})
+      if (r.value < r.least || r.value > r.most)
+        return fail(ErrorCode::bad_argument,
+                    fmt::format("{} is {}, expected {} {}", r.name, r.value, r.least,
+                                r.most == kAny ? std::string("or more") : fmt::format("to {}", r.most)));
+    if (info.packed.expert.empty())
+      return fail(ErrorCode::bad_argument, "the sizes of the weights are not known: expected a model with its weights");
+    const bool is_as_trained = request.experts == ExpertOptions();  // with_experts() refuses dense models
+    const auto config = is_as_trained ? info.config : with_experts(info.config, request.experts);
+    if (!config) return forward(config);
+    const auto mtp = request.mtp ? mtp_config(info.config, info.mtp_parameters) : ModelConfig();
+    if (!mtp) return forward(mtp);
+    return Planning(info, *config, request, *mtp, limit);
   }
 
   Result<MemoryPlan> run() const {
@@ -42,7 +59,8 @@ class Planning {
       if (streamed.total_bytes() > limit_) continue;
       if (!best || is_better(streamed, *best)) best = streamed;
     }
-    return best ? Result<MemoryPlan>(*best) : Result<MemoryPlan>(too_small());
+    if (best) return *best;
+    return too_small();
   }
 
   LeastMemory least() const {
@@ -56,6 +74,16 @@ class Planning {
   }
 
  private:
+  // `config`: with the experts that are asked for; `mtp`: of the MTP layer, where it is asked for.
+  Planning(const ModelInfo& info, const ModelConfig& config, const MemoryRequest& request, const ModelConfig& mtp,
+           std::int64_t limit)
+      : info_(info), config_(config), request_(request), mtp_(mtp), limit_(limit), sizes_(info.packed) {
+    for (const std::int64_t bytes : sizes_.expert) {
+      layers_.push_back({bytes > 0 ? config.router.expert_count : 0, bytes});
+      all_experts_ += layers_.back().experts * bytes;
+    }
+  }
+
   MemoryPlan resident() const { return at(std::min<std::int64_t>(512, request_.session.chunk_tokens), false); }
 
   // Tokens of a step that may be tried.
@@ -157,38 +185,14 @@ class Planning {
   static std::string with_words(std::int64_t bytes) { return fmt::format("{} ({})", bytes, bytes_in_words(bytes)); }
 
   const ModelInfo& info_;
-  const ModelConfig& config_;
+  ModelConfig config_;
   const MemoryRequest& request_;
-  const ModelConfig& mtp_;
+  ModelConfig mtp_;
   std::int64_t limit_;
   const PackedSizes& sizes_;
   std::vector<ExpertCache::Shape> layers_;
   std::int64_t all_experts_ = 0;
 };
-
-template <class Use>
-auto with_planning(const ModelInfo& info, const MemoryRequest& request, std::int64_t limit, const Use& use)
-    -> decltype(use(std::declval<const Planning&>())) {
-  constexpr std::int64_t kMostTokens = std::int64_t{1} << 40, kMostBytes = std::int64_t{1} << 60;  // sums fit 64 bits
-  const SessionOptions& s = request.session;
-  const auto within = [](std::int64_t value, std::int64_t most) { return value >= 0 && value <= most; };
-  if (s.chunk_tokens < 1 || s.chunk_tokens > kMaxChunkTokens || s.threads.worker_count < 1 || request.limit < 0 ||
-      !within(s.max_tokens, kMostTokens) || !within(request.reserved_bytes, kMostBytes))
-    return fail(
-        ErrorCode::bad_argument,
-        fmt::format("chunk_tokens is {}, expected 1 to {}; worker_count is {}, expected 1 or more; limit is {}, "
-                    "expected 0 or more; max_tokens is {}, expected 0 to {}; reserved_bytes is {}, expected 0 to {}",
-                    s.chunk_tokens, kMaxChunkTokens, s.threads.worker_count, request.limit, s.max_tokens, kMostTokens,
-                    request.reserved_bytes, kMostBytes));
-  if (info.packed.expert.empty())
-    return fail(ErrorCode::bad_argument, "the sizes of the weights are not known: expected a model with its weights");
-  const bool is_as_trained = request.experts == ExpertOptions();  // with_experts() refuses dense models
-  const auto config = is_as_trained ? info.config : with_experts(info.config, request.experts);
-  if (!config) return forward(config);
-  const auto mtp = request.mtp ? mtp_config(info.config, info.mtp_parameters) : ModelConfig();
-  if (!mtp) return forward(mtp);
-  return use(Planning(info, *config, request, *mtp, limit));
-}
 
 }  // namespace
 
@@ -199,12 +203,15 @@ Result<MemoryPlan> plan_memory(const ModelInfo& info, const MemoryRequest& reque
     if (!known) return fail(ErrorCode::unsupported, "this system does not tell how much memory is available");
     limit = *known;
   }
-  return with_planning(info, request, limit, [](const Planning& planning) { return planning.run(); });
+  const auto planning = Planning::create(info, request, limit);
+  if (!planning) return forward(planning);
+  return planning->run();
 }
 
 Result<LeastMemory> least_memory(const ModelInfo& info, const MemoryRequest& request) {
-  return with_planning(info, request, 1,
-                       [](const Planning& planning) -> Result<LeastMemory> { return planning.least(); });
+  const auto planning = Planning::create(info, request, 1);
+  if (!planning) return forward(planning);
+  return planning->least();
 }
 
 std::optional<std::int64_t> default_memory_limit() {
