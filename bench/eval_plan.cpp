@@ -24,7 +24,8 @@ namespace eval = moe::eval;
 using cli::time_in_words;
 using moe::bytes_in_words;
 
-// Of the int8 peak, what prompts of hundreds of tokens reach (docs/PERFORMANCE.md).
+// Of the int8 peak, what prompts of hundreds of tokens reach (docs/PERFORMANCE.md). Precision::reference reaches about the
+// same of the float32 peak.
 constexpr double kShareOfPeak = 0.6;
 // Where there is only a config.json.
 constexpr moe::Format kAssumed = moe::Format::q4_0;
@@ -142,9 +143,8 @@ std::int64_t bytes_of_read(const moe::PackedSizes& sizes) {
 // As many as have room in the cache, with what their prompts do not share (SessionModel).
 std::int64_t Plan::replies_side_by_side() const {
   const std::int64_t tokens = std::max<std::int64_t>(1, cost.reply_prompt_tokens + cost.reply_tokens);
-  return std::clamp<std::int64_t>(
-      cache_tokens * cost.replies / tokens, 1,
-      std::max<std::int64_t>(1, std::min({std::int64_t{64}, memory.chunk_tokens, cost.replies})));
+  const std::int64_t have_room = cache_tokens * cost.replies / tokens;
+  return std::max<std::int64_t>(1, std::min({have_room, std::int64_t{64}, memory.chunk_tokens, cost.replies}));
 }
 
 std::int64_t Plan::prompt_passes() const {
@@ -175,8 +175,10 @@ double Plan::read_seconds(const moe_bench::Peaks& peaks) const {
   return static_cast<double>(bytes_to_read()) / bytes_per_second(peaks);
 }
 
+double Plan::peak_ops(const moe_bench::Peaks& peaks) const { return is_reference ? peaks.float_ops : peaks.int8_ops; }
+
 double Plan::compute_seconds(const moe_bench::Peaks& peaks) const {
-  return static_cast<double>(cost.flops) / (kShareOfPeak * (is_reference ? peaks.float_ops : peaks.int8_ops));
+  return static_cast<double>(cost.flops) / (kShareOfPeak * peak_ops(peaks));
 }
 
 namespace {
@@ -184,9 +186,9 @@ namespace {
 // Reading is hidden behind computing, or computing behind reading.
 void add_times(const Plan& plan, const moe_bench::Peaks& peaks, moe::TextTable& table) {
   const double rate = plan.bytes_per_second(peaks), computing = plan.compute_seconds(peaks);
-  const double peak = plan.is_reference ? peaks.float_ops : peaks.int8_ops;
-  const std::string computed = fmt::format("{} at {:.0f} % of {:.2f} {}", time_in_words(computing),
-                                           100.0 * kShareOfPeak, peak / 1e12, plan.is_reference ? "TFLOP/s" : "TOP/s");
+  const std::string computed =
+      fmt::format("{} at {:.0f} % of {:.2f} {}", time_in_words(computing), 100.0 * kShareOfPeak,
+                  plan.peak_ops(peaks) / 1e12, plan.is_reference ? "TFLOP/s" : "TOP/s");
   if (rate <= 0.0) {
     table.add({"reading", "not measured (" + plan.disk.how + ")"});
     table.add({"computing", computed});

@@ -34,7 +34,7 @@ struct Plan {
 
   /// That a step writes: one token of each.
   std::int64_t replies_side_by_side() const;
-  /// Steps of the model: over prompts, and over the last tokens of replies.
+  /// Steps of the model: over prompts, and of replies, a token of each that is written side by side.
   std::int64_t prompt_passes() const;
   std::int64_t reply_passes() const;
   /// From the disk where experts are read, else from memory.
@@ -42,6 +42,7 @@ struct Plan {
   /// Seconds of reading, and of computing at the share of the peak that libmoe's products reach.
   double read_seconds(const moe_bench::Peaks& peaks) const;
   double compute_seconds(const moe_bench::Peaks& peaks) const;
+  double peak_ops(const moe_bench::Peaks& peaks) const;
   /// What reading is limited by; 0: it was not measured.
   double bytes_per_second(const moe_bench::Peaks& peaks) const;
 };

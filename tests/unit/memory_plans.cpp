@@ -34,6 +34,27 @@ std::string long_model(const Scratch& s) {
                   "\"max_position_embeddings\": 65536");
 }
 
+// Of questions whose replies have up to so many tokens.
+ProgramOutcome planned_replies(const Scratch& s, int questions, int tokens, const std::string& memory) {
+  std::string lines;
+  for (int i = 0; i < questions; ++i)
+    lines += R"({"question": ")" + std::to_string(100 + i) + R"(", "choices": ["a", "b"], "answer": 0})" + "\n";
+  s.write("replies.jsonl", lines);
+  const std::string task =
+      s.write("replies.json",
+              R"({"task": "replies", "type": "generation", "questions": "./replies.jsonl", "prompt": "{question}",
+  "continuation": "7", "until": ["Z"], "metrics": ["exact_match"], "max_tokens": )" +
+                  std::to_string(tokens) + "}");
+  return run_program(s, "MOE_THREADS=1", MOE_EVAL,
+                     {"--plan", "--model", kNano + "nano-moe", "--tasks", task, "--memory", memory});
+}
+
+double number(const ProgramOutcome& plan, const std::string& pattern) {
+  std::smatch found;
+  REQUIRE_MESSAGE(std::regex_search(plan.out, found, std::regex("\n" + pattern)), plan.out << plan.err);
+  return std::stod(found[1]);
+}
+
 // An exam of one question.
 std::string exam_of(const Scratch& s, const char* name, const std::string& question) {
   return s.write(name, R"({"question": ")" + question + R"(", "choices": ["yes", "no"], "answer": 0})" + "\n");
@@ -124,40 +145,26 @@ TEST_CASE("--plan asks through chat templates, and says which row has none") {
 
 TEST_CASE("--plan counts as many replies side by side as the cache has room for") {
   const Scratch s;
-  std::string questions;
-  for (int i = 0; i < 40; ++i)
-    questions += R"({"question": ")" + std::to_string(100 + i) + R"(", "choices": ["a", "b"], "answer": 0})" + "\n";
-  s.write("replies.jsonl", questions);
-  const std::string task =
-      s.write("replies.json", R"({"task": "replies", "type": "generation", "questions": "./replies.jsonl",
-  "prompt": "{question}", "continuation": "7", "until": ["Z"], "max_tokens": 300, "metrics": ["exact_match"]})");
   // Passes of 512 tokens have a cache of 2,048 tokens: 6 replies with their prompts.
-  const ProgramOutcome plan = run_program(s, "MOE_THREADS=1", MOE_EVAL,
-                                          {"--plan", "--model", kNano + "nano-moe", "--tasks", task, "--memory", "2G"});
-  CAPTURE(plan.err);
-  REQUIRE(plan.status == 0);
-  CHECK(std::regex_search(plan.out, std::regex("\nreplies +at most 11960 tokens, 6 replies side by side")));
-  std::smatch prompts, passes;
-  REQUIRE(std::regex_search(plan.out, prompts, std::regex("\ntokens +([0-9]+) to compute")));
-  REQUIRE(std::regex_search(plan.out, passes, std::regex("\npasses +([0-9]+)")));
-  CHECK(std::stoll(passes[1]) == (std::stoll(prompts[1]) + 511) / 512 + (11960 + 5) / 6);
+  const ProgramOutcome plan = planned_replies(s, 40, 300, "2G");
+  CHECK(plan.out.find(" at most 11960 tokens, 6 replies side by side") != std::string::npos);
+  const auto prompts = static_cast<std::int64_t>(number(plan, "tokens +([0-9]+) to compute"));
+  CHECK(number(plan, "passes +([0-9]+)") == static_cast<double>((prompts + 511) / 512 + (11960 + 5) / 6));
 }
 
 TEST_CASE("--plan: a reply by itself takes a pass for each of its tokens, which reads the experts of one token") {
   const Scratch s;
-  s.write("one.jsonl", R"({"question": "100", "choices": ["a", "b"], "answer": 0})"
-                       "\n");
-  const std::string task = s.write("one.json", R"({"task": "one", "type": "generation", "questions": "./one.jsonl",
-  "prompt": "{question}", "continuation": "7", "until": ["Z"], "max_tokens": 100, "metrics": ["exact_match"]})");
-  const ProgramOutcome plan = run_program(s, "MOE_THREADS=1", MOE_EVAL,
-                                          {"--plan", "--model", kNano + "nano-moe", "--tasks", task, "--memory", "2G"});
-  CAPTURE(plan.err);
-  REQUIRE(plan.status == 0);
-  CHECK(std::regex_search(plan.out, std::regex("\nreplies +at most [0-9]+ tokens, one reply after the other\n")));
-  std::smatch tokens, passes;
-  REQUIRE(std::regex_search(plan.out, tokens, std::regex("\nreplies +at most ([0-9]+) tokens")));
-  REQUIRE(std::regex_search(plan.out, passes, std::regex("\npasses +([0-9]+)")));
-  CHECK(std::stoll(passes[1]) == std::stoll(tokens[1]) + 1);
+  const ProgramOutcome plan = planned_replies(s, 1, 100, "2G");
+  CHECK(plan.out.find(" at most 99 tokens, one reply after the other\n") != std::string::npos);
+  CHECK(number(plan, "passes +([0-9]+)") == 1 + 99);
+  std::smatch least;
+  const ProgramOutcome refused = planned_replies(s, 1, 100, "1M");
+  REQUIRE_MESSAGE(std::regex_search(refused.err, least, std::regex(", or ([0-9]+) ")), refused.err);
+  const ProgramOutcome streamed = planned_replies(s, 1, 100, least[1]);
+  const double pass = number(streamed, "to read +([0-9.]+) MiB per pass of prompts, ");
+  const double all = number(streamed, "to read +[0-9.]+ MiB per pass of prompts, ([0-9.]+) MiB in all");
+  constexpr double kPasses = 1 + 99 * 4.0 / 64;                   // of 64 experts a token chooses 4
+  CHECK(std::abs(all - pass * kPasses) <= 0.05 * (1 + kPasses));  // one decimal is shown
 }
 
 TEST_CASE("--plan says what is needed with a packed file and without, and what float32 products take") {
