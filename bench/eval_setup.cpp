@@ -144,6 +144,10 @@ moe::Result<void> divide_memory(const Options& o, const std::vector<Setting>& ro
 // A row's model is loaded for the other one as well, where memory is planned.
 bool share_a_plan(const Setting& a, const Setting& b) { return a.path == b.path && a.kv == b.kv; }
 
+bool share_a_plan(const std::vector<Setting>& rows) {
+  return std::all_of(rows.begin(), rows.end(), [&](const Setting& row) { return share_a_plan(row, rows.front()); });
+}
+
 }  // namespace
 
 moe::Result<std::vector<eval::PreparedTask>> prepare_tasks(const Options& o, eval::Conversations conversations) {
@@ -230,9 +234,7 @@ moe::Result<void> check_memory(const std::vector<Setting>& rows, const std::vect
                                const std::vector<moe::MemoryRequest>& requests, const Options& o, bool may_stream) {
   const auto usual = o.memory > 0 ? std::nullopt : cli::default_limit();
   const std::int64_t limit = usual ? usual->bytes : o.memory;
-  // A single plan speaks for itself.
-  if (limit == 0 || std::all_of(rows.begin(), rows.end(), [&](const Setting& r) { return share_a_plan(r, rows[0]); }))
-    return {};
+  if (limit == 0 || share_a_plan(rows)) return {};  // a single plan speaks for itself
   struct Most {
     std::int64_t bytes = 0;
     std::size_t row = 0;
@@ -320,7 +322,8 @@ namespace {
 // Where a plan binds the rows, one after the other.
 moe::Result<void> check_planned(const Options& o, const std::vector<Setting>& rows,
                                 const std::vector<moe::MemoryRequest>& requests) {
-  if (o.pipeline != nullptr || o.until_known.wanted || (o.memory == 0 && o.pack.path.empty())) return {};
+  const bool is_bound = o.memory > 0 || !o.pack.path.empty();
+  if (o.pipeline != nullptr || o.until_known.wanted || !is_bound || share_a_plan(rows)) return {};
   std::vector<moe::ModelInfo> infos;
   for (const Setting& row : rows) {
     auto info = moe::Model::inspect(row.path);
