@@ -34,6 +34,7 @@ struct Work {
   friend bool operator==(const Work&, const Work&) = default;
 };
 
+/// A kind of work, by name.
 struct WorkPart {
   std::string_view name = {};
   std::int64_t Work::*flops = nullptr;
